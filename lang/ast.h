@@ -1,0 +1,48 @@
+/* ast.h - the syntax tree.  Nodes are immutable after parsing but for `ref` (resolve) and `type` (check).
+ *
+ * Slots are reached by name: AST_SLOT(node, FN, body) is node->kids[1+..]; see ast.def for what each slot holds. */
+#ifndef DEQ_LANG_AST_H
+#define DEQ_LANG_AST_H
+#include "source.h"
+#include <stdio.h>
+
+typedef enum AstKind {
+#define NODE(kind, printed, doc) AST_##kind,
+#define SLOT(kind, index, name)
+#include "ast.def"
+#undef NODE
+#undef SLOT
+    AST_COUNT
+} AstKind;
+
+enum AstSlot {
+#define NODE(kind, printed, doc)
+#define SLOT(kind, index, name) AST_##kind##_##name = index,
+#include "ast.def"
+#undef NODE
+#undef SLOT
+    AST_SLOT_END
+};
+
+typedef struct Type Type; /* type.h */
+typedef struct Ast Ast;
+struct Ast {
+    AstKind kind;
+    uint32_t nkids;
+    Range range;      /* the whole construct */
+    Range name_range; /* the declared or called name, operator or setting key: where a caret goes */
+    const char *name; /* see ast.def; NULL where unused */
+    const char *doc;  /* text of the /// lines before a declaration, without the slashes; or NULL */
+    double number;
+    Ast **kids;
+    const Ast *ref;   /* resolve: the declaration a NAME, MEMBER or TYPE refers to; NULL for builtins */
+    const Type *type; /* check: the type of an expression */
+};
+
+#define AST_SLOT(node, kind, slot) ((node)->kids[AST_##kind##_##slot])
+
+const char *ast_kind_name(AstKind kind);                     /* "fixed point" */
+Ast *ast_new(Arena *a, AstKind kind, Range range, uint32_t nkids);
+void ast_print(const Ast *unit, FILE *out);                  /* --emit=ast: one node a line, indented, slots named */
+bool ast_path(const Ast *node, char *buffer, size_t size);   /* NAME or MEMBER chain as "a.b.c"; false if it is none */
+#endif

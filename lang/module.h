@@ -1,0 +1,38 @@
+/* module.h - modules: the main file, files it imports, and the standard library embedded in the binary.
+ *
+ * module_load parses the file and, transitively, what it imports.  `std.x` is embedded (DEQ_STDLIB=dir overrides it
+ * for development); other modules are looked up beside the importing file, then in the -I folders.  Cycles and
+ * missing modules are diagnosed at the import. */
+#ifndef DEQ_LANG_MODULE_H
+#define DEQ_LANG_MODULE_H
+#include "ast.h"
+#include "diag.h"
+
+typedef struct Module Module;
+struct Module {
+    const char *path;    /* dotted path, or the file's path for the main module */
+    Source *source;
+    Ast *unit;           /* AST_UNIT; never NULL, possibly with AST_ERROR kids */
+    Module **imports;    /* parallel to the IMPORT declarations, in order; NULL where loading failed */
+    uint32_t nimports;
+};
+
+typedef struct Program {  /* everything loaded for one compilation */
+    Arena *arena;
+    Diags *diags;
+    Module *main;
+    Module **modules;     /* imports before importers; main last */
+    uint32_t nmodules;
+} Program;
+
+/* Loads `path` and its imports.  Never returns NULL; look at diags_errors(). */
+Program *program_load(Arena *a, Diags *ds, const char *path, const char *const *include_dirs, uint32_t ninclude);
+Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *text); /* tests, fuzzing */
+/* The declaration visible under `name` at the top level of `m`: its own or one imported by name; *owner (may be NULL)
+ * receives the module that declares it.  NULL if there is none.  "blocks.Res" follows an alias. */
+const Ast *module_find(const Module *m, const char *name, const Module **owner);
+/* Text of an embedded module ("std.layers"), NULL if there is none. */
+const char *stdlib_text(const char *path);
+/* XXH3 (32 hex digits) of the token streams of all modules: comments and layout do not change it. */
+const char *program_hash(const Program *p);
+#endif

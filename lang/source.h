@@ -1,0 +1,31 @@
+/* source.h - the text of a module, its line table and positions in it.
+ *
+ * A Range is a file and two byte offsets; lines and columns are computed only when something is printed. */
+#ifndef DEQ_LANG_SOURCE_H
+#define DEQ_LANG_SOURCE_H
+#include "arena.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Source {
+    const char *path;   /* as printed in messages: the path given, or "<std.layers>" for an embedded module */
+    const char *text;   /* NUL-terminated; may hold no other NUL (checked at load) */
+    uint32_t length;
+    uint32_t *lines;    /* byte offset of each line's start; built on first use */
+    uint32_t nlines;
+} Source;
+
+typedef struct Range {
+    const Source *source; /* NULL: nowhere (generated) */
+    uint32_t start, end;  /* byte offsets; end is exclusive */
+} Range;
+
+typedef struct Position { uint32_t line, column; } Position; /* both from 1; column counts bytes */
+
+/* Reads a file of at most 16 MiB.  On failure returns NULL and sets *reason to a text in the arena
+ * ("cannot open: ...", "is empty", "is not text: byte 0x00 at offset 12", "is larger than 16 MiB"). */
+Source *source_read(Arena *a, const char *path, const char **reason);
+Source *source_from_text(Arena *a, const char *path, const char *text);
+Position source_position(const Source *s, uint32_t offset);
+Range range_join(Range a, Range b);
+#endif
