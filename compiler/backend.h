@@ -1,0 +1,35 @@
+/* backend.h - routines to native code: the only door to LLVM.
+ *
+ * The back end is a module (libdeq_backend.so) loaded on first use; it exports backend_entry. */
+#ifndef DEQ_COMPILER_BACKEND_H
+#define DEQ_COMPILER_BACKEND_H
+#include "routine.h"
+#include "deq_runtime.h"
+
+typedef struct BackendOptions {
+    const char *cpu;          /* "native" or an LLVM CPU name such as "x86-64-v3" */
+    int optimise;             /* 0..3 */
+    const char *math;         /* "inline" (default) or "libm" */
+    bool emit_ll, emit_asm;   /* also produce these texts (ll: before optimisation) */
+} BackendOptions;
+
+typedef struct BackendResult {
+    void *object;             /* relocatable object bytes, malloc'ed */
+    size_t object_size;
+    char *ll, *assembly;      /* malloc'ed, when asked for */
+    char *error;              /* malloc'ed; NULL on success */
+    uint64_t *row_bytes, *base_bytes; /* scratch of each routine of the unit, malloc'ed */
+} BackendResult;
+
+typedef struct Backend {
+    /* Vector width and panel for a CPU; real_bytes 4 or 8.  False and *error when the CPU is unknown. */
+    bool (*layout)(const char *cpu, uint32_t real_bytes, Layout *out, char **error);
+    /* Name and features of the CPU that "native" means here, for cache keys and reports. */
+    const char *(*target)(const char *cpu);
+    bool (*compile)(const Unit *unit, const BackendOptions *options, BackendResult *out);
+    /* Loads an object into this process (LLJIT).  Runtime symbols come from abi.def.  NULL and *error on failure. */
+    const deq_module *(*load)(const void *object, size_t size, char **error);
+} Backend;
+
+const Backend *backend_get(char **error); /* loads libdeq_backend.so beside the program, in ../lib/deq, or $DEQ_BACKEND */
+#endif

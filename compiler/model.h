@@ -1,0 +1,50 @@
+/* model.h - what the elaborator hands over: a net with its losses, as graphs.
+ *
+ * model->graph is one graph for one example: inputs are the parameters and buffers (unbatched), x and y (batched);
+ * it holds the net's output, and for every loss and metric a batched scalar.  Fixed points are `fixed` nodes whose bodies
+ * are graphs of their own. */
+#ifndef DEQ_COMPILER_MODEL_H
+#define DEQ_COMPILER_MODEL_H
+#include "graph.h"
+
+typedef struct Parameter {
+    const char *path;        /* "body.W": instance path inside the net */
+    Shape shape;
+    NodeId node;             /* input of model->graph */
+    const char *init;        /* initialiser, sizes and defaults evaluated: "normal(std: 0.0441941738)"; see runtime/init */
+    bool trained;            /* false: a buffer */
+    Range loc;
+} Parameter;
+
+typedef struct FixedPoint {
+    const char *name;        /* "Net_body": C identifier, prefix of the routines; unique in the unit */
+    const char *path;        /* "body": prefix of its settings in overrides ("body.forward.tol") */
+    Range loc;
+    Graph *body;             /* inputs: the state components, then the captured values (same order and batching as the
+                                arguments of the `fixed` node); outputs: the next state components */
+    uint32_t nstate;
+    const char **state_names;
+    NodeId fixed_node;       /* in model->graph */
+    /* Settings as canonical text with every argument evaluated: "anderson(memory: 5, tol: 0.0001, max: 40)". */
+    const char *forward, *gradient, *start, *on_fail;
+} FixedPoint;
+
+typedef struct Loss {
+    const char *name;        /* "cross_entropy": C identifier */
+    NodeId node;             /* batched scalar of model->graph */
+} Loss;
+
+typedef struct Model {
+    Arena *arena;
+    const char *name;        /* "Net": C identifier, prefix of its routines */
+    Graph *graph;
+    NodeId x, y;             /* y NODE_NONE when there is no loss */
+    NodeId output;
+    Parameter *parameters;
+    uint32_t nparameters;
+    FixedPoint *fixed;
+    uint32_t nfixed;
+    Loss *losses, *metrics;
+    uint32_t nlosses, nmetrics;
+} Model;
+#endif

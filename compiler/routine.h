@@ -1,0 +1,112 @@
+/* routine.h - what the back end compiles: routines, each a few graphs with their inputs and outputs bound to storage.
+ *
+ * Row buffers by routine (frame->argK; a buffer's row stride is the value's padded size, routine->arg_bytes[K]):
+ *   NET_prepare            no rows: computes derived shared values (weight norm, packed weights) from the parameters
+ *   NET_predict            0 x, 2 output
+ *   NET_LOSS_loss          0 x, 1 y, 2 output, 3 loss
+ *   NET_LOSS_input         0 x, 1 y, 2 output, 3 loss, 4 dloss/dx of each example's own loss
+ *   NET_LOSS_parameters    0 x, 1 y, 2 output, 3 loss; adds the sum over examples of dloss/dshared to accum
+ *   NET_finish             no rows: pushes accumulated cotangents of derived shared values back to the parameters
+ *   NET_metric_METRIC      0 output, 1 y, 2 metric
+ *   FIXED_f, _lin, _jvp, _vjp_z, _vjp_x, _vjp_rest, _vjp_zx, _vjp_all: see runtime/include/fixed.def
+ *   ATTACK (NET_LOSS_NAME) 0 x, 1 y, 2 adversarial; scalars: its numeric arguments
+ *   OPTIMISER (NAME_update) rows of DEQ_CHUNK elements: 0 w, 1 dw, 2.. its states; scalars: t, steps, then its arguments
+ *   FUNCTION (scalar)      no rows: scalars in, scalar out (arg0, one element) */
+#ifndef DEQ_COMPILER_ROUTINE_H
+#define DEQ_COMPILER_ROUTINE_H
+#include "model.h"
+
+typedef enum Place {
+    PLACE_SHARED,  /* offset into frame->shared; unbatched */
+    PLACE_ACCUM,   /* offset into frame->accum; outputs are added */
+    PLACE_REST,    /* offset in the rest record, row rows[i] */
+    PLACE_DREST,   /* offset in the drest record, row rows[i]; outputs are added */
+    PLACE_TAPE,    /* offset in the tape record, row i */
+    PLACE_ARG,     /* frame->arg<index>, row i, at byte `offset` of the row; unbatched when the routine has no rows */
+    PLACE_SCALAR,  /* frame->scalars[index]; unbatched scalar, input only */
+    PLACE_BLOCK    /* the routine's own row buffer `index` (attack states), row i */
+} Place;
+
+typedef struct Binding {
+    NodeId node;          /* input or output node of the step's graph */
+    Place place;
+    uint32_t index;
+    uint64_t offset;      /* bytes, multiple of DEQ_ALIGN */
+} Binding;
+
+typedef enum StepKind { STEP_GRAPH, STEP_LOOP } StepKind;
+
+typedef struct Step {
+    StepKind kind;
+    /* STEP_GRAPH: evaluates the graph for all rows; every output is computed from the inputs' old values. */
+    Graph *graph;
+    Binding *in, *out;
+    uint32_t nin, nout;
+    /* STEP_LOOP: runs the body frame->scalars[trip_scalar] times (rounded; none when <= 0).  Random draws inside are keyed
+     * by the loop counters as well. */
+    uint32_t trip_scalar;
+    struct Step *body;
+    uint32_t nbody;
+} Step;
+
+typedef struct Routine {
+    const char *name;     /* symbol */
+    bool rows;            /* false: evaluated once (prepare, finish, scalar functions); every node is unbatched */
+    Step *steps;
+    uint32_t nsteps;
+    uint64_t arg_bytes[8];        /* row strides of arg0..arg7; 0 when unused */
+    uint64_t rest_bytes, tape_bytes; /* record strides where the routine touches them */
+    uint32_t *block_counts;       /* elements per example of each PLACE_BLOCK buffer */
+    uint32_t nblocks;
+    const struct FixedLayout *fixed; /* the fixed points its `fixed` nodes refer to, by index; NULL if none */
+    uint32_t nfixed;
+} Routine;
+
+typedef struct FixedLayout {      /* becomes a deq_fixed constant named NAME_fixed */
+    const char *name;
+    uint32_t index;               /* in its net */
+    uint64_t state_bytes, dimension, rest_bytes, tape_bytes;
+    uint64_t *state_offsets;      /* byte offset of each component in a state row */
+    uint32_t nstate;
+    /* captured value k of the `fixed` node: offset in the rest record, or UINT64_MAX when it is shared */
+    uint64_t *rest_offsets;
+    uint32_t nrest;
+} FixedLayout;
+
+/* What the routines are laid out for.  Filled by target_layout() from the precision and vector width. */
+typedef struct Layout {
+    uint32_t real_bytes;   /* 4 or 8 */
+    uint32_t panel;        /* columns of a packed weight panel: pack turns [k, n] into [ceil(n / panel)][k][panel], zero-filled */
+} Layout;
+
+typedef struct SharedSlot { const char *what; uint64_t offset, bytes; int64_t accum; } SharedSlot; /* accum: -1 none */
+
+typedef struct ModelRoutines {    /* result of model_routines() */
+    uint64_t parameter_bytes;     /* the parameter vector: shared[0 .. parameter_bytes), padded to DEQ_CHUNK elements;
+                                     gradients have the same layout in accum[0 .. parameter_bytes) */
+    uint64_t *parameter_offsets;  /* of each model parameter, in shared and in accum; buffers follow the trained ones,
+                                     outside [0, parameter_bytes), in shared only */
+    uint64_t shared_bytes, accum_bytes;
+    FixedLayout *fixed;
+    uint32_t nfixed;
+    bool has_finish;              /* NET_finish exists (derived shared values with cotangents) */
+    SharedSlot *slots;            /* for --memory */
+    uint32_t nslots;
+} ModelRoutines;
+
+typedef struct Unit {             /* one compilation */
+    Arena *arena;
+    Layout layout;
+    Routine **routines;
+    uint32_t nroutines, routines_cap;
+    FixedLayout **fixed;
+    uint32_t nfixed, fixed_cap;
+    const char *manifest;
+} Unit;
+
+/* Model -> routines, appended to the unit: hoists what the state does not touch, differentiates, splits by what is
+ * known when, packs weights, lays out records.
+ * needs: verified graphs.  ensures: every routine of the list above for the net, each graph verified. */
+ModelRoutines *model_routines(Unit *unit, const Model *model);
+void routine_print(const Routine *r, FILE *out); /* --emit=ir */
+#endif
