@@ -1,0 +1,27 @@
+/* app.h - executes a manifest: training runs, experiments, tests; what `deq run` and built programs share.
+ *
+ * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 64 usage, 70 internal. */
+#ifndef DEQ_RUNTIME_APP_H
+#define DEQ_RUNTIME_APP_H
+#include "deq_runtime.h"
+#include <stdbool.h>
+
+typedef struct deq_app_options {
+    int threads;                  /* 0: all cores */
+    bool has_seed; uint64_t seed; /* --seed: replaces the seed of every training run */
+    const char *const *set;       /* "path=value", also train settings: "net.epochs=3", "net.batch=64", "net.body.forward.tol=1e-6" */
+    int nset;
+    const char *results;          /* results folder; NULL: "results" */
+    const char *cache;            /* cache folder for trained nets; NULL: $XDG_CACHE_HOME/deq or ~/.cache/deq */
+    bool fresh;                   /* ignore what the cache holds */
+    bool json;                    /* one JSON object a line on standard output instead of text */
+    bool quiet;
+    const char *source_text;      /* the script, copied beside the results; NULL: not known */
+} deq_app_options;
+
+int deq_app_run(const deq_module *module, const deq_app_options *options);   /* everything under "run" */
+int deq_app_test(const deq_module *module, const deq_app_options *options);  /* "tests" */
+int deq_app_bench(const deq_module *module, const deq_app_options *options); /* times f, vjp_z, solves, gradients, attacks of each net */
+/* main() of a program made by `deq build`: parses --set, --seed, --threads, --results, --fresh, --json, --help. */
+int deq_main(const deq_module *module, int argc, char **argv);
+#endif
