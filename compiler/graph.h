@@ -60,7 +60,8 @@ NodeId graph_constant(Graph *g, double value); /* unbatched scalar */
 /* Adds an op, or returns an existing equal or folded node.  Elementwise arguments may differ by scalars and size-1 axes:
  * broadcasts are inserted.  Shapes must fit: the checker has made sure, anything else is an ICE. */
 NodeId graph_op(Graph *g, Op op, const NodeId *args, uint32_t nargs, const Attr *attr, Range loc);
-/* For ops whose shape is not implied by arguments (reshape, broadcast, iota, random, fixed_cotangent, query_result). */
+/* For ops whose shape is not implied by arguments (reshape, broadcast, iota, random, fixed_state, fixed_cotangent,
+ * query_result).  `batched` raises an unbatched value to one copy per example (broadcast only). */
 NodeId graph_op_shaped(Graph *g, Op op, const NodeId *args, uint32_t nargs, const Attr *attr, Shape shape, bool batched, Range loc);
 void graph_output(Graph *g, NodeId node);
 /* Shorthands used everywhere. */
@@ -70,16 +71,28 @@ NodeId graph_matmul(Graph *g, NodeId a, NodeId b, bool transpose_a, bool transpo
 NodeId graph_reduce(Graph *g, Op op, NodeId a, uint32_t axes_mask, Range loc);
 NodeId graph_reshape(Graph *g, NodeId a, Shape shape, Range loc);
 NodeId graph_broadcast(Graph *g, NodeId a, Shape shape, Range loc);
+NodeId graph_batch(Graph *g, NodeId a, Range loc); /* a itself when batched, else its broadcast to every example */
 /* ---- reading ---- */
 static inline const Node *graph_node(const Graph *g, NodeId id) { return &g->nodes[id]; }
 static inline NodeId graph_arg(const Graph *g, NodeId id, uint32_t k) { return g->args[g->nodes[id].args + k]; }
 const char *op_name(Op op);
 OpClass op_class(Op op);
+int op_arity(Op op);            /* -1: variadic */
 int op_linear_mask(Op op);      /* -1: every argument */
-/* Copies `node` and what it depends on from src into dst; map[src id] = dst id, NODE_NONE where not yet copied. */
+unsigned op_cost(Op op);
+bool attr_equal(const Attr *a, const Attr *b);
+/* The rules the builder and the verifier share: NULL and *out, or why the arguments do not fit.  `given` is for ops whose
+ * shape comes from outside, NULL when there is none. */
+const char *graph_shape(const Graph *g, Op op, const NodeId *args, uint32_t nargs, const Attr *attr, const Shape *given,
+                        Shape *out);
+bool graph_batched(const Graph *g, Op op, const NodeId *args, uint32_t nargs); /* as its arguments imply */
+/* Copies `node` and what it depends on from src into dst; map[src id] = dst id, NODE_NONE where not yet copied.
+ * An input that is not mapped becomes an input of dst. */
 NodeId graph_copy(Graph *dst, const Graph *src, NodeId node, NodeId *map);
+NodeId *graph_map(Arena *a, const Graph *src); /* a map for graph_copy with nothing copied */
 /* Structure, shapes, batching and op invariants; ICE with the node's text when broken.  Runs after every pass in debug. */
 void graph_verify(const Graph *g);
+void graph_print_node(const Graph *g, NodeId id, FILE *out); /* its line of the text form */
 /* Text form, one node a line: `%3 = tanh %2 : batched [128]`; stable across runs, used by golden files and --emit=ir. */
 void graph_print(const Graph *g, FILE *out);
 #endif
