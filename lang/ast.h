@@ -24,11 +24,14 @@ enum AstSlot {
     AST_SLOT_END
 };
 
+enum { AST_MAX_DEPTH = 1000 };
+
 typedef struct Type Type; /* type.h */
 typedef struct Ast Ast;
 struct Ast {
     AstKind kind;
     uint32_t nkids;
+    uint32_t depth;   /* nodes on the longest path down, at most AST_MAX_DEPTH: passes may recurse */
     Range range;      /* the whole construct */
     Range name_range; /* the declared or called name, operator or setting key: where a caret goes */
     const char *name; /* see ast.def; NULL where unused */
@@ -41,8 +44,8 @@ struct Ast {
 
 #define AST_SLOT(node, kind, slot) ((node)->kids[AST_##kind##_##slot])
 
-const char *ast_kind_name(AstKind kind);                     /* "fixed point" */
+const char *ast_kind_name(AstKind kind); /* "fixed point" */
 Ast *ast_new(Arena *a, AstKind kind, Range range, uint32_t nkids);
-void ast_print(const Ast *unit, FILE *out);                  /* --emit=ast: one node a line, indented, slots named */
-bool ast_path(const Ast *node, char *buffer, size_t size);   /* NAME or MEMBER chain as "a.b.c"; false if it is none */
+void ast_print(const Ast *unit, FILE *out);                /* --emit=ast: one node a line, indented, slots named */
+bool ast_path(const Ast *node, char *buffer, size_t size); /* NAME or MEMBER chain as "a.b.c"; false if it is none */
 #endif

@@ -26,15 +26,20 @@ Diagnostic *diag_report(Diags *ds, DiagCode code, Range at, const char *format, 
 /* Adds `note: ...` (with the place when `at` has a source) or `help: ...` below the diagnostic. */
 void diag_note(Diagnostic *d, Range at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void diag_help(Diagnostic *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* "did you mean 'W'?": the nearest of the candidates within edit distance 2, or NULL. */
+/* Underlines `around` with ~ where it lies on the line of the caret, and writes `text` (may be NULL) behind the marks.
+ */
+void diag_mark(Diagnostic *d, Range around, const char *text);
+/* "did you mean 'W'?": the nearest of the candidates within edit distance 2 (1 for names of at most 3 letters), or
+ * NULL. */
 const char *diag_nearest(const char *name, const char *const *candidates, uint32_t n);
 
-uint32_t diags_errors(const Diags *ds);    /* number of errors so far, warnings aside */
-int diags_exit_code(const Diags *ds);      /* 0, or the lowest stage with an error: 1 syntax, 2 type or shape, 3 run */
+uint32_t diags_errors(const Diags *ds); /* number of errors so far, warnings aside */
+int diags_exit_code(const Diags *ds);   /* 0, or the lowest stage with an error: 1 syntax, 2 type or shape, 3 run */
 void diags_print(const Diags *ds, FILE *out, bool colour);
-void diags_print_json(const Diags *ds, FILE *out); /* one JSON object a line: code, severity, file, line, column, end_line, end_column, message, notes, help */
+void diags_print_json(const Diags *ds, FILE *out); /* one JSON object a line: code, severity, file, line, column,
+                                                      end_line, end_column, message, notes, help */
 
-const char *diag_code_name(DiagCode code);           /* "E0312" */
+const char *diag_code_name(DiagCode code); /* "E0312" */
 const char *diag_code_title(DiagCode code);
 const char *diag_code_explanation(DiagCode code);
 bool diag_code_find(const char *name, DiagCode *code);

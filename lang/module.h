@@ -10,18 +10,18 @@
 
 typedef struct Module Module;
 struct Module {
-    const char *path;    /* dotted path, or the file's path for the main module */
+    const char *path; /* dotted path, or the file's path for the main module */
     Source *source;
-    Ast *unit;           /* AST_UNIT; never NULL, possibly with AST_ERROR kids */
-    Module **imports;    /* parallel to the IMPORT declarations, in order; NULL where loading failed */
+    Ast *unit;        /* AST_UNIT; never NULL, possibly with AST_ERROR kids */
+    Module **imports; /* parallel to the IMPORT declarations, in order; NULL where loading failed */
     uint32_t nimports;
 };
 
-typedef struct Program {  /* everything loaded for one compilation */
+typedef struct Program { /* everything loaded for one compilation */
     Arena *arena;
     Diags *diags;
     Module *main;
-    Module **modules;     /* imports before importers; main last */
+    Module **modules; /* imports before importers; main last */
     uint32_t nmodules;
 } Program;
 
@@ -29,7 +29,8 @@ typedef struct Program {  /* everything loaded for one compilation */
 Program *program_load(Arena *a, Diags *ds, const char *path, const char *const *include_dirs, uint32_t ninclude);
 Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *text); /* tests, fuzzing */
 /* The declaration visible under `name` at the top level of `m`: its own or one imported by name; *owner (may be NULL)
- * receives the module that declares it.  NULL if there is none.  "blocks.Res" follows an alias. */
+ * receives the module that declares it.  NULL if there is none.  "blocks.Res" follows an alias; "blocks" alone is the
+ * IMPORT itself.  A module imported without names is known by `as`, or by the last word of its path. */
 const Ast *module_find(const Module *m, const char *name, const Module **owner);
 /* Text of an embedded module ("std.layers"), NULL if there is none. */
 const char *stdlib_text(const char *path);

@@ -1,0 +1,114 @@
+/* ast.c - making nodes, their names, and the printer behind --emit=ast and the golden tests. */
+#include "ast.h"
+#include <string.h>
+
+static const char *const kind_names[AST_COUNT] = {
+#define NODE(kind, printed, doc) printed,
+#define SLOT(kind, index, name)
+#include "ast.def"
+#undef NODE
+#undef SLOT
+};
+
+static const struct {
+    AstKind kind;
+    uint32_t index;
+    const char *name;
+} slot_names[] = {
+#define NODE(kind, printed, doc)
+#define SLOT(kind, index, name) {AST_##kind, index, #name},
+#include "ast.def"
+#undef NODE
+#undef SLOT
+};
+
+const char *ast_kind_name(AstKind kind) { return (unsigned)kind < AST_COUNT ? kind_names[kind] : "unknown node"; }
+
+Ast *ast_new(Arena *a, AstKind kind, Range range, uint32_t nkids) {
+    Ast *node = arena_alloc(a, sizeof *node);
+    node->kind = kind;
+    node->nkids = nkids;
+    node->depth = 1;
+    node->range = node->name_range = range;
+    if (nkids) node->kids = arena_alloc(a, nkids * sizeof *node->kids);
+    return node;
+}
+
+static const char *slot_name(AstKind kind, uint32_t index) {
+    for (size_t i = 0; i < sizeof slot_names / sizeof *slot_names; i++)
+        if (slot_names[i].kind == kind && slot_names[i].index == index) return slot_names[i].name;
+    return NULL;
+}
+
+static void print_text(const char *text, FILE *out) {
+    fputc('"', out);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '\n')
+            fputs("\\n", out);
+        else if (c == '\t')
+            fputs("\\t", out);
+        else if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else if (c < 0x20)
+            fprintf(out, "\\x%02x", c);
+        else
+            fputc(c, out);
+    }
+    fputc('"', out);
+}
+
+/* kind  slot=  "name"  line:column-line:column  doc="..." ; a NUMBER prints its spelling, a BOOL its value. */
+static void print_node(const Ast *node, const char *slot, int indent, FILE *out) {
+    fprintf(out, "%*s", indent * 2, "");
+    if (slot) fprintf(out, "%s: ", slot);
+    if (!node) {
+        fputs("-\n", out);
+        return;
+    }
+    fputs(ast_kind_name(node->kind), out);
+    if (node->kind == AST_STRING && node->name) {
+        fputc(' ', out);
+        print_text(node->name, out);
+    } else if (node->kind == AST_BOOL) {
+        fputs(node->number != 0 ? " true" : " false", out);
+    } else if (node->name) {
+        fprintf(out, " %s", node->name);
+    }
+    if (node->range.source) {
+        Position start = source_position(node->range.source, node->range.start);
+        Position end = source_position(node->range.source, node->range.end);
+        fprintf(out, " @%u:%u-%u:%u", start.line, start.column, end.line, end.column);
+    }
+    if (node->doc) {
+        fputs(" doc=", out);
+        print_text(node->doc, out);
+    }
+    fputc('\n', out);
+    for (uint32_t i = 0; i < node->nkids; i++) {
+        const char *name = slot_name(node->kind, i);
+        if (node->kids[i] || name) print_node(node->kids[i], name, indent + 1, out);
+    }
+}
+
+void ast_print(const Ast *unit, FILE *out) { print_node(unit, NULL, 0, out); }
+
+static bool append_path(const Ast *node, char *buffer, size_t size, size_t *n) {
+    if (node->kind == AST_MEMBER) {
+        const Ast *base = AST_SLOT(node, MEMBER, base);
+        if (!base || !append_path(base, buffer, size, n) || *n + 1 >= size) return false;
+        buffer[(*n)++] = '.';
+    } else if (node->kind != AST_NAME) {
+        return false;
+    }
+    size_t length = strlen(node->name);
+    if (*n + length >= size) return false;
+    memcpy(buffer + *n, node->name, length + 1);
+    *n += length;
+    return true;
+}
+
+bool ast_path(const Ast *node, char *buffer, size_t size) {
+    size_t n = 0;
+    return node && append_path(node, buffer, size, &n);
+}

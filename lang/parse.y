@@ -1,0 +1,409 @@
+/* parse.y - the grammar.  Conflict-free on purpose: use precedence or another form instead of raising %expect.
+ *
+ * Statements of all bodies share one rule; build_body() says which may stand where, with better words than a syntax
+ * error.  Items never begin with a bare expression, so one token decides between `name: value` and `name = value`. */
+%require "3.8"
+%define api.pure full
+%define api.prefix {deq_}
+%define api.token.prefix {T_}
+%define api.value.type {Ast *}
+%define api.location.type {Loc}
+%define parse.error custom
+%define parse.lac full              /* exact sets of expected tokens */
+%locations
+%expect 0
+%param { Parser *ps }
+
+%code requires {
+  #include "syntax.h"
+  #define YYLLOC_DEFAULT(C, R, N) do { \
+      (C).start = (N) ? YYRHSLOC(R, 1).start : YYRHSLOC(R, 0).end; \
+      (C).end   = (N) ? YYRHSLOC(R, N).end   : YYRHSLOC(R, 0).end; } while (0)
+}
+%code {
+  #include <string.h>
+  static int deq_lex(Ast **value, Loc *at, Parser *ps) { *value = NULL; return scan_next(ps, at); }
+  static void deq_error(Loc *at, Parser *ps, const char *message);
+  static Ast *by_hand(Parser *ps, Ast *word);
+}
+
+%token END 0 "end of file"
+%token IDENT "a name" STRING "a string" NUMBER "a number" SEP "end of line"
+/* Reserved words; layout.c takes them as the range IMPORT .. ON. */
+%token IMPORT "import" FN "fn" LAYER "layer" LET "let" RETURN "return" PARAM "param" USE "use"
+%token FIXED "fixed" IF "if" THEN "then" ELSE "else" FOR "for" IN "in" TRUE "true" FALSE "false"
+%token AND "and" OR "or" NOT "not" WITH "with" UNDER "under" ON "on"
+/* Words that are names too; layout.c takes them as the range POINT .. STATE. */
+%token POINT "point" DATA "data" TRAIN "train" ATTACK "attack" DEFENCE "defence" OPTIMISER "optimiser"
+%token SCHEDULE "schedule" EXPERIMENT "experiment" GRADIENT "gradient" SWEEP "sweep" TABLE "table" CHECK "check"
+%token TEST "test" OF "of" BY "by" AS "as" BUFFER "buffer" CONST "const" STATE "state"
+%token REPEAT "repeat"              /* layout.c decides where it is a keyword */
+%token ARROW "->" RANGE ".." EQ "==" NE "!=" LE "<=" GE ">=" PIPE "|>" POW "**"
+
+%left PIPE
+%precedence COND             /* if a then b else c takes everything to its right */
+%left WITH UNDER             /* net with { .. }, test_set under pgd */
+%left OR
+%left AND
+%precedence NOT
+%nonassoc EQ NE '<' '>' LE GE
+%nonassoc RANGE
+%left '+' '-'
+%left '*' '/' '@'
+%precedence NEG
+%right POW
+%%
+unit: seps_opt decls;
+decls: %empty
+  | decls decl seps  { build_append(ps, ps->unit, build_document(ps, $decl), @decl); }
+  | decls error seps { yyerrok; build_append(ps, ps->unit, build_leaf(ps, AST_ERROR, @error), @error); }
+  ;                             /* yyerrok only after a SEP was consumed: before it, recovery loops for ever */
+decl:
+    IMPORT path import_tail                { bool alias = $3 && $3->kind == AST_NAME;
+                                             $$ = BUILD(IMPORT, @$, @path, build_path(ps, $path), alias ? NULL : $3, alias ? $3 : NULL); }
+  | CONST name type_opt '=' expr           { $$ = BUILD_NAMED(CONST, @$, $name, $type_opt, $expr); }
+  | fn
+  | LAYER name sizes_opt params ARROW type block
+                                           { $$ = BUILD_NAMED(LAYER, @$, $name, $sizes_opt, $params, $type, build_body(ps, AST_LAYER, $block)); }
+  | DATA name ':' type '=' expr            { $$ = BUILD_NAMED(DATA, @$, $name, $type, $expr); }
+  | ATTACK name '=' expr                   { $$ = BUILD_NAMED(ATTACK, @$, $name, $expr); }
+  | ATTACK name params_opt block           { $$ = BUILD_NAMED(ATTACK_DEF, @$, $name, $params_opt, build_body(ps, AST_ATTACK_DEF, $block)); }
+  | DEFENCE name '=' expr                  { $$ = BUILD_NAMED(DEFENCE, @$, $name, $expr); }
+  | DEFENCE name params_opt block          { $$ = BUILD_NAMED(DEFENCE_DEF, @$, $name, $params_opt, build_body(ps, AST_DEFENCE_DEF, $block)); }
+  | OPTIMISER name '=' expr                { $$ = BUILD_NAMED(OPTIMISER, @$, $name, $expr); }
+  | OPTIMISER name params_opt block        { $$ = BUILD_NAMED(OPTIMISER_DEF, @$, $name, $params_opt, build_body(ps, AST_OPTIMISER_DEF, $block)); }
+  | SCHEDULE name '=' expr                 { $$ = BUILD_NAMED(SCHEDULE, @$, $name, $expr); }
+  | SCHEDULE name params_opt block         { $$ = BUILD_NAMED(SCHEDULE_DEF, @$, $name, $params_opt, build_body(ps, AST_SCHEDULE_DEF, $block)); }
+  | train
+  | GRADIENT name OF path BY name[hand] block
+                                           { by_hand(ps, $hand); $$ = BUILD_NAMED(GRADIENT, @$, $2, $path, build_body(ps, AST_GRADIENT, $block)); }
+  | CHECK block                            { $$ = BUILD(CHECK, @$, @1, NULL, build_body(ps, AST_CHECK, $block)); }
+  | CHECK name block                       { $$ = BUILD_NAMED(CHECK, @$, $name, build_body(ps, AST_CHECK, $block)); }
+  | TEST string block                      { $$ = BUILD_NAMED(TEST, @$, $string, build_body(ps, AST_TEST, $block)); }
+  | EXPERIMENT name block                  { $$ = BUILD_NAMED(EXPERIMENT, @$, $name, build_body(ps, AST_EXPERIMENT, $block)); }
+  ;
+import_tail: %empty { $$ = NULL; }
+  | AS name         { $$ = $name; }
+  | '(' names ')'   { $$ = $names; }
+  ;
+names: name_list | name_list ',';
+name_list: name         { $$ = build_list(ps, @$, $1); }
+  | name_list ',' name  { $$ = build_append(ps, $1, $3, @3); }
+  ;
+
+/* ---- types: f32, f32[C, H / 2], label[10], (T, T) ---- */
+type: path dims_opt  { $$ = BUILD(TYPE, @$, @path, build_path(ps, $path), $dims_opt); }
+  | '(' types ')'    { $$ = $types; $$->range = $$->name_range = syntax_range(ps, @$); }
+  ;
+types: type ',' type { $$ = build_append(ps, build_append(ps, build_leaf(ps, AST_TUPLE_TYPE, @$), $1, @1), $3, @3); }
+  | types ',' type   { $$ = build_append(ps, $1, $3, @3); }
+  ;
+dims_opt: %empty       { $$ = NULL; }
+  | '[' exprs ']'      { $$ = $exprs; }
+  ;
+type_opt: %empty       { $$ = NULL; }
+  | ':' type           { $$ = $type; }
+  ;
+sizes_opt: %empty                       { $$ = NULL; }
+  | '[' size_params ']'                 { $$ = BUILD(SIZES, @$, @$, NULL, $2, NULL); }
+  | '[' size_params ';' size_names ']'  { $$ = BUILD(SIZES, @$, @$, NULL, $2, $4); }
+  | '[' ';' size_names ']'              { $$ = BUILD(SIZES, @$, @$, NULL, build_list(ps, @1, NULL), $3); }
+  ;
+size_params: size_param        { $$ = build_list(ps, @$, $1); }
+  | size_params ',' size_param { $$ = build_append(ps, $1, $3, @3); }
+  ;
+size_param: size_name          { $$ = $1; }
+  | name '=' expr              { $$ = BUILD_NAMED(SIZE_PARAM, @$, $name, $expr); }
+  ;
+size_names: size_name          { $$ = build_list(ps, @$, $1); }
+  | size_names ',' size_name   { $$ = build_append(ps, $1, $3, @3); }
+  ;
+size_name: name                { $$ = BUILD_NAMED(SIZE_PARAM, @$, $name, NULL); }
+  ;
+
+/* ---- functions and parameters; f(z; x): the state before ';' ---- */
+fn: FN name sizes_opt params ARROW type fn_body { $$ = BUILD_NAMED(FN, @$, $name, $sizes_opt, $params, $type, $fn_body); };
+fn_body: '=' expr              { $$ = $expr; }
+  | block                      { $$ = build_body(ps, AST_FN, $block); }
+  ;
+params_opt: %empty             { $$ = BUILD(PARAMS, @$, @$, NULL, NULL, build_list(ps, @$, NULL)); }
+  | params
+  ;
+params: '(' ')'                     { $$ = BUILD(PARAMS, @$, @$, NULL, NULL, build_list(ps, @$, NULL)); }
+  | '(' bindings ')'                { $$ = BUILD(PARAMS, @$, @$, NULL, NULL, $2); }
+  | '(' bindings ';' ')'            { $$ = BUILD(PARAMS, @$, @$, NULL, $2, build_list(ps, @3, NULL)); }
+  | '(' bindings ';' bindings ')'   { $$ = BUILD(PARAMS, @$, @$, NULL, $2, $4); }
+  | '(' ';' bindings ')'            { $$ = BUILD(PARAMS, @$, @$, NULL, build_list(ps, @1, NULL), $3); }
+  ;
+bindings: binding_list | binding_list ',';
+binding_list: binding          { $$ = build_list(ps, @$, $1); }
+  | binding_list ',' binding   { $$ = build_append(ps, $1, $3, @3); }
+  ;
+binding: name ':' type           { $$ = BUILD_NAMED(BINDING, @$, $name, $type, NULL); }
+  | name ':' type '=' expr       { $$ = BUILD_NAMED(BINDING, @$, $name, $type, $expr); }
+  ;
+
+/* ---- statements and settings ---- */
+block: '{' seps_opt items '}'  { $$ = $items; $$->range = $$->name_range = syntax_range(ps, @$); };
+items: %empty          { $$ = build_list(ps, @$, NULL); }
+  | items item seps    { $$ = build_append(ps, $1, build_document(ps, $item), @item); }
+  | items error seps   { yyerrok; $$ = build_append(ps, $1, build_leaf(ps, AST_ERROR, @error), @error); }
+  ;
+item:
+    PARAM name ':' type '=' expr     { $$ = BUILD_NAMED(PARAM, @$, $name, $type, $expr); }
+  | BUFFER name ':' type '=' expr    { $$ = BUILD_NAMED(BUFFER, @$, $name, $type, $expr); }
+  | USE name '=' expr                { $$ = BUILD_NAMED(USE, @$, $name, $expr); }
+  | LET name type_opt '=' expr       { $$ = BUILD(LET, @$, @name, NULL, $name, $type_opt, $expr); }
+  | LET '(' names ')' '=' expr       { $$ = BUILD(LET, @$, @names, NULL, $names, NULL, $expr); }
+  | fn
+  | postfix '=' expr                 { $$ = BUILD(EQUATION, @$, @postfix, NULL, build_target(ps, $postfix), $expr); }
+  | postfix ':' value                { $$ = $value; $$->range = syntax_range(ps, @$); $$->name_range = syntax_range(ps, @postfix);
+                                       build_set(ps, $$, AST_SETTING_key, build_key(ps, $postfix)); }
+  | RETURN expr                      { $$ = BUILD(RETURN, @$, @1, NULL, $expr); }
+  | FOR name IN expr block           { $$ = BUILD_NAMED(FOR, @$, $name, $expr, build_body(ps, AST_FOR, $block)); }
+  | FIXED POINT fixed_state block    { $$ = BUILD(FIXED, @$, @fixed_state, NULL, $fixed_state, build_body(ps, AST_FIXED, $block)); }
+  | STATE name '=' expr              { $$ = BUILD_NAMED(STATE, @$, $name, $expr); }
+  | REPEAT expr block                { $$ = BUILD(REPEAT, @$, @1, NULL, $expr, build_body(ps, AST_REPEAT, $block)); }
+  | train
+  | SWEEP name IN expr               { $$ = BUILD_NAMED(SWEEP, @$, $name, $expr); }
+  | TABLE string block               { $$ = BUILD_NAMED(TABLE, @$, $string, build_body(ps, AST_SETTING, $block)); }
+  ;
+fixed_state: binding   { $$ = build_list(ps, @$, $1); }
+  | '(' bindings ')'   { $$ = $bindings; }
+  ;
+train: TRAIN name '=' expr[model] ON expr[data] block
+                       { $$ = BUILD_NAMED(TRAIN, @$, $name, $model, $data, build_body(ps, AST_SETTING, $block)); };
+value: expr            { $$ = BUILD(SETTING, @$, @$, NULL, NULL, $expr, NULL); }
+  | expr block         { $$ = BUILD(SETTING, @$, @$, NULL, NULL, $expr, build_body(ps, AST_SETTING, $block)); }
+  | block              { $$ = BUILD(SETTING, @$, @$, NULL, NULL, NULL, build_body(ps, AST_SETTING, $block)); }
+  ;
+
+/* ---- expressions ---- */
+exprs: expr_list | expr_list ',';
+expr_list: expr          { $$ = build_list(ps, @$, $1); }
+  | expr_list ',' expr   { $$ = build_append(ps, $1, $3, @3); }
+  ;
+expr:
+    expr PIPE expr   { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr OR expr     { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr AND expr    { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr EQ expr     { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr NE expr     { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr '<' expr    { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr '>' expr    { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr LE expr     { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr GE expr     { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr RANGE expr  { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr '+' expr    { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr '-' expr    { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr '*' expr    { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr '/' expr    { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr '@' expr    { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | expr POW expr    { $$ = build_operator(ps, $1, @2, $3, @$); }
+  | NOT expr         { $$ = build_operator(ps, NULL, @1, $2, @$); }
+  | '-' expr %prec NEG                         { $$ = build_operator(ps, NULL, @1, $2, @$); }
+  | IF expr[c] THEN expr[yes] ELSE expr[no] %prec COND { $$ = BUILD(IF, @$, @1, NULL, $c, $yes, $no); }
+  | expr WITH block          { $$ = BUILD(WITH, @$, @2, NULL, $1, build_body(ps, AST_SETTING, $block)); }
+  | expr UNDER expr          { $$ = BUILD(UNDER, @$, @2, NULL, $1, $3); }
+  | postfix
+  ;
+postfix: primary
+  | postfix call             { $$ = $call; $$->range = syntax_range(ps, @$); $$->name_range = $1->name_range;
+                               build_set(ps, $$, AST_CALL_callee, $1); }
+  | postfix '[' exprs ']'    { $$ = BUILD(INDEX, @$, @1, NULL, $1, $exprs); $$->name_range = $1->name_range; }
+  | postfix '.' name         { $$ = BUILD_NAMED(MEMBER, @$, $name, $1); }
+  | postfix '\''             { $$ = BUILD(TRANSPOSE, @$, @2, NULL, $1); }
+  ;
+call: '(' ')'                { $$ = BUILD(CALL, @$, @$, NULL, NULL, NULL, build_list(ps, @$, NULL)); }
+  | '(' args ')'             { $$ = BUILD(CALL, @$, @$, NULL, NULL, NULL, $args); }
+  | '(' args ';' ')'         { $$ = BUILD(CALL, @$, @$, NULL, NULL, $args, build_list(ps, @3, NULL)); }
+  | '(' args ';' args ')'    { $$ = BUILD(CALL, @$, @$, NULL, NULL, $2, $4); }
+  ;
+args: arg_list | arg_list ',';
+arg_list: arg                { $$ = build_list(ps, @$, $1); }
+  | arg_list ',' arg         { $$ = build_append(ps, $1, $3, @3); }
+  ;
+arg: expr                    { $$ = BUILD(ARG, @$, @$, NULL, $1); }
+  | name ':' expr            { $$ = BUILD_NAMED(ARG, @$, $name, $expr); }
+  | RETURN ':' expr          { $$ = BUILD_NAMED(ARG, @$, build_leaf(ps, AST_NAME, @1), $expr); }
+  ;
+primary: name
+  | NUMBER                   { $$ = build_leaf(ps, AST_NUMBER, @1); }
+  | string
+  | TRUE                     { $$ = build_leaf(ps, AST_BOOL, @1); }
+  | FALSE                    { $$ = build_leaf(ps, AST_BOOL, @1); }
+  | '(' expr ')'             { $$ = $expr; }
+  | '(' expr ',' exprs ')'   { $$ = build_leaf(ps, AST_TUPLE, @$); build_append(ps, $$, $expr, @expr);
+                               for (uint32_t i = 0; i < $exprs->nkids; i++) build_append(ps, $$, $exprs->kids[i], @exprs);
+                               $$->range = $$->name_range = syntax_range(ps, @$); }
+  | '[' ']'                  { $$ = build_leaf(ps, AST_ARRAY, @$); }
+  | '[' exprs ']'            { $$ = $exprs; $$->kind = AST_ARRAY; $$->range = $$->name_range = syntax_range(ps, @$); }
+  ;
+string: STRING               { $$ = build_leaf(ps, AST_STRING, @1); };
+
+path: name                   { $$ = $1; }
+  | path '.' name            { $$ = BUILD_NAMED(MEMBER, @$, $name, $1); }
+  ;
+name: word                   { $$ = build_leaf(ps, AST_NAME, @1); };
+word: IDENT | POINT | DATA | TRAIN | ATTACK | DEFENCE | OPTIMISER | SCHEDULE | EXPERIMENT | GRADIENT | SWEEP | TABLE
+  | CHECK | TEST | OF | BY | AS | BUFFER | CONST | STATE;
+seps: SEP | seps SEP;
+seps_opt: %empty | seps;
+%%
+static Ast *by_hand(Parser *ps, Ast *word)
+{
+    if (strcmp(word->name, "hand") != 0)
+        syntax_error(ps, DIAG_E0101, (Loc){word->range.start, word->range.end}, "expected 'hand', found name '%s'", word->name);
+    return word;
+}
+
+/* Bison's own messages: only "memory exhausted" is left when errors are custom. */
+static void deq_error(Loc *at, Parser *ps, const char *message)
+{
+    (void)message;
+    Diagnostic *d = syntax_error(ps, DIAG_E0104, *at, "this is nested too deeply to be read");
+    if (d) diag_help(d, "name the inner parts with 'let'");
+    ps->stop = true;
+}
+
+/* ---- the wording of syntax errors: "expected A, B or C, found D" ---- */
+
+typedef struct Expected {
+    bool has[YYNTOKENS];
+    const char *texts[8];
+    uint32_t n;
+} Expected;
+
+static const yysymbol_kind_t names[] = {
+    YYSYMBOL_IDENT, YYSYMBOL_POINT, YYSYMBOL_DATA, YYSYMBOL_TRAIN, YYSYMBOL_ATTACK, YYSYMBOL_DEFENCE, YYSYMBOL_OPTIMISER,
+    YYSYMBOL_SCHEDULE, YYSYMBOL_EXPERIMENT, YYSYMBOL_GRADIENT, YYSYMBOL_SWEEP, YYSYMBOL_TABLE, YYSYMBOL_CHECK, YYSYMBOL_TEST,
+    YYSYMBOL_OF, YYSYMBOL_BY, YYSYMBOL_AS, YYSYMBOL_BUFFER, YYSYMBOL_CONST, YYSYMBOL_STATE, YYSYMBOL_YYEMPTY};
+/* In Bison's numbering a one-character token is named after its place in the grammar, so go through the token numbers. */
+static const char operators[] = "<>+-*/@.'([";
+static const int operator_words[] = {T_PIPE, T_WITH, T_UNDER, T_OR, T_AND, T_EQ, T_NE, T_LE, T_GE, T_RANGE, T_POW};
+static const int operand_words[] = {T_NUMBER, T_STRING, T_TRUE, T_FALSE, T_NOT, T_IF};
+static const int statement_words[] = {T_PARAM, T_BUFFER, T_USE, T_LET, T_FN, T_RETURN, T_FOR, T_FIXED, T_STATE, T_REPEAT, T_TRAIN,
+                                      T_SWEEP, T_TABLE, T_NUMBER, T_STRING, T_TRUE, T_FALSE, '(', '['};
+static const int declaration_words[] = {T_IMPORT, T_CONST, T_FN, T_LAYER, T_DATA, T_ATTACK, T_DEFENCE, T_OPTIMISER, T_SCHEDULE,
+                                        T_TRAIN, T_GRADIENT, T_CHECK, T_TEST, T_EXPERIMENT};
+
+#define HAS(e, token) ((e)->has[YYTRANSLATE(token)])
+#define DROP_ALL(e, tokens) for (size_t k_ = 0; k_ < sizeof(tokens) / sizeof *(tokens); k_++) HAS(e, (tokens)[k_]) = false
+
+static void drop_names(Expected *e)
+{
+    for (size_t i = 0; names[i] != YYSYMBOL_YYEMPTY; i++) e->has[names[i]] = false;
+}
+
+static void add(Expected *e, const char *text)
+{
+    if (e->n < sizeof e->texts / sizeof *e->texts) e->texts[e->n] = text;
+    e->n++;
+}
+
+/* Turns the set of tokens into at most a few words; `after` is the token before the error. */
+static void summarise(Parser *ps, Expected *e, int after)
+{
+    if (HAS(e, T_PIPE)) { /* a complete expression: any operator could follow, which is no news */
+        DROP_ALL(e, operator_words);
+        for (const char *c = operators; *c; c++) HAS(e, (unsigned char)*c) = false;
+    } else if (HAS(e, T_LET)) {
+        add(e, "a statement");
+        DROP_ALL(e, statement_words);
+        drop_names(e);
+    } else if (HAS(e, T_LAYER)) {
+        add(e, "a declaration");
+        DROP_ALL(e, declaration_words);
+    } else if (HAS(e, T_NOT)) {
+        add(e, "an expression");
+        DROP_ALL(e, operand_words);
+        drop_names(e);
+        HAS(e, '(') = HAS(e, '[') = HAS(e, '-') = false;
+        if (HAS(e, T_RETURN)) HAS(e, T_RETURN) = false; /* f(return: best) */
+    } else if (HAS(e, T_IDENT) && HAS(e, '(') && (after == ':' || after == T_ARROW)) {
+        add(e, "a type");
+        drop_names(e);
+        HAS(e, '(') = false;
+    } else if (HAS(e, T_IDENT)) {
+        add(e, "a name");
+        drop_names(e);
+    } else if (HAS(e, '\'')) { /* the left side of an equation or setting */
+        HAS(e, '(') = HAS(e, '[') = HAS(e, '.') = HAS(e, '\'') = false;
+    }
+    if (e->n) HAS(e, T_SEP) = false;
+    static const int last[] = {T_SEP, T_END}; /* named after the others */
+    bool end = HAS(e, T_SEP) || HAS(e, T_END);
+    DROP_ALL(e, last);
+    for (int s = 0; s < YYNTOKENS; s++) {
+        if (!e->has[s] || s == YYSYMBOL_YYerror || s == YYSYMBOL_YYUNDEF) continue;
+        const char *name = yysymbol_name((yysymbol_kind_t)s);
+        if (name[0] == '\'' || name[0] == 'a') add(e, name);
+        else add(e, arena_printf(ps->arena, "'%s'", name));
+    }
+    if (end) add(e, "end of line");
+}
+
+static const char *describe(Parser *ps, yysymbol_kind_t found, Loc at)
+{
+    const char *text = ps->source->text + at.start;
+    int n = at.end - at.start > 40 ? 40 : (int)(at.end - at.start);
+    if (found == YYSYMBOL_SEP || found == YYSYMBOL_YYEOF || found == YYSYMBOL_YYEMPTY) {
+        while (*text == ' ' || *text == '\t' || *text == '\r') text++;
+        return ps->raw == 0 ? "end of file" : *text == '}' ? "'}'" : *text == ';' ? "';'" : "end of line";
+    }
+    if (found == YYSYMBOL_NUMBER) return arena_printf(ps->arena, "number %.*s", n, text);
+    if (found == YYSYMBOL_STRING) return "a string";
+    if (found == YYSYMBOL_IDENT) return arena_printf(ps->arena, "name '%.*s'", n, text);
+    return arena_printf(ps->arena, "'%.*s'", n, text);
+}
+
+static int yyreport_syntax_error(const yypcontext_t *context, Parser *ps)
+{
+    yysymbol_kind_t found = yypcontext_token(context), list[YYNTOKENS];
+    Loc at = *yypcontext_location(context);
+    int token = ps->last, after = ps->before_last;
+    bool silent = ps->stop || ps->synthetic;
+    int n = silent ? 0 : yypcontext_expected_tokens(context, list, YYNTOKENS);
+    Expected e = {0};
+    for (int i = 0; i < n; i++) e.has[list[i]] = true;
+    bool name_wanted = HAS(&e, T_IDENT) && !HAS(&e, T_NOT) && !HAS(&e, T_LET), in_call = HAS(&e, ',') && HAS(&e, ')');
+    bool bare_else = HAS(&e, T_ELSE), statement = HAS(&e, '=') && HAS(&e, ':') && HAS(&e, '\'') && !HAS(&e, T_PIPE);
+    bool reserved = scan_is_reserved(token) && found != YYSYMBOL_SEP && found != YYSYMBOL_YYEOF;
+    summarise(ps, &e, after);
+
+    const char *what = describe(ps, found, at);
+    if (ps->raw_first && found != YYSYMBOL_SEP && found != YYSYMBOL_YYEOF && after && after != T_SEP && after != '{') {
+        at = (Loc){ps->before_last_end, ps->before_last_end}; /* the slip is at the end of the line before */
+        what = arena_printf(ps->arena, "%s on the next line", what);
+    }
+    Diagnostic *d = NULL;
+    if (silent) {
+        /* a consequence of an error that was reported */
+    } else if (reserved && name_wanted) {
+        d = syntax_error(ps, DIAG_E0116, at, "%s is a reserved word and cannot be a name", what);
+    } else if (e.n == 0 || e.n > 4) {
+        d = syntax_error(ps, DIAG_E0101, at, "unexpected %s", what);
+    } else {
+        const char *text = e.texts[0];
+        for (uint32_t i = 1; i < e.n; i++) text = arena_printf(ps->arena, "%s%s%s", text, i + 1 == e.n ? " or " : ", ", e.texts[i]);
+        d = syntax_error(ps, DIAG_E0101, at, "expected %s, found %s", text, what);
+    }
+    if (d && bare_else) diag_help(d, "'if' is an expression: it always has an 'else'");
+    else if (d && token == '=' && in_call) diag_help(d, "a named argument is written 'name: value'");
+    else if (d && statement) diag_help(d, "a line is an equation 'name = value', a setting 'name: value' or begins with a word such as 'let'");
+    scan_syntax_error(ps, token);
+    return 0;
+}
+
+Ast *parse_source(Arena *a, Diags *ds, const Source *s)
+{
+    Parser *ps = arena_alloc(a, sizeof *ps);
+    scan_begin(ps, a, ds, s);
+    Ast *unit = ps->unit = build_leaf(ps, AST_UNIT, (Loc){0, 0});
+    deq_parse(ps);
+    scan_end(ps);
+    if (ps->module_doc.end) unit->doc = scan_doc_text(ps, ps->module_doc);
+    else if (unit->nkids && unit->kids[0]->kind == AST_IMPORT) unit->doc = unit->kids[0]->doc; /* imports need none */
+    unit->range = unit->name_range = (Range){s, 0, s->length};
+    return unit;
+}
