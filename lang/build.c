@@ -178,7 +178,7 @@ static const struct {
     {AST_DEFENCE_DEF, "a defence", IN(FN) | IN(STATE) | IN(REPEAT) | IN(EQUATION) | IN(RETURN) | IN(FOR), true},
     {AST_OPTIMISER_DEF, "an optimiser", IN(FN) | IN(STATE) | IN(EQUATION) | IN(FOR), false},
     {AST_SCHEDULE_DEF, "a schedule", IN(FN) | IN(RETURN), true},
-    {AST_REPEAT, "a 'repeat'", IN(FN) | IN(EQUATION) | IN(FOR), false},
+    {AST_REPEAT, "a 'repeat'", IN(FN) | IN(STATE) | IN(REPEAT) | IN(EQUATION) | IN(FOR), false},
     {AST_GRADIENT, "a gradient", IN(FN) | IN(EQUATION) | IN(FOR), false},
     {AST_CHECK, "a check", IN(FN) | IN(SETTING) | IN(TRAIN), false},
     {AST_TEST, "a test", IN(FN) | IN(SETTING) | IN(TRAIN), false},
@@ -218,7 +218,8 @@ Ast *build_body(Parser *ps, AstKind owner, Ast *list) {
         broken |= item->kind == AST_ERROR;
         if (!((bodies[b].allowed | EVERYWHERE) >> item->kind & 1)) {
             Diagnostic *d =
-                syntax_error(ps, DIAG_E0106, at, "%s cannot stand in %s", ast_kind_name(item->kind), bodies[b].name);
+                syntax_error(ps, DIAG_E0106, at, "%s %s cannot stand in %s", item->kind == AST_EQUATION ? "an" : "a",
+                             ast_kind_name(item->kind), bodies[b].name);
             const char *help = where_allowed(item->kind);
             if (d && help) diag_help(d, "%s", help);
             list->kids[i] = ast_new(ps->arena, AST_ERROR, item->range, 0);

@@ -210,11 +210,8 @@ static bool starts_declaration(const Parser *ps) {
     return false;
 }
 
-/* Number of brackets to keep open before this token. */
-static uint32_t level_for(const Parser *ps) {
-    if (!ps->nbrackets || !ps->raw_first) return ps->nbrackets;
-    if (starts_declaration(ps)) return 0;
-    if (!in_brackets(ps)) return ps->nbrackets;
+/* A reserved word that begins a statement, as the first of its line. */
+static bool starts_statement(const Parser *ps) {
     switch (ps->raw) {
     case T_LET:
     case T_PARAM:
@@ -223,11 +220,18 @@ static uint32_t level_for(const Parser *ps) {
     case T_FIXED:
     case T_IMPORT:
     case T_LAYER:
-    case T_FN: return brace_level(ps);
-    case T_RETURN:
-        if (*skip_blank(ps->source->text + ps->raw_at.end) != ':') return brace_level(ps);
-        break;
+    case T_FN: return true;
+    case T_RETURN: return *skip_blank(ps->source->text + ps->raw_at.end) != ':'; /* f(return: best) */
     }
+    return false;
+}
+
+/* Number of brackets to keep open before this token. */
+static uint32_t level_for(const Parser *ps) {
+    if (!ps->nbrackets || !ps->raw_first) return ps->nbrackets;
+    if (starts_declaration(ps)) return 0;
+    if (!in_brackets(ps)) return ps->nbrackets;
+    if (starts_statement(ps)) return brace_level(ps);
     /* Two operands in a row, the second no further in than the line of the bracket: a new statement. */
     bool word = is_word(ps->source->text[ps->raw_at.start]) && !(scan_is_reserved(ps->raw) && ps->raw != T_NOT);
     const Bracket *b = &ps->brackets[ps->nbrackets - 1];
@@ -340,14 +344,14 @@ int scan_next(Parser *ps, Loc *out) {
             if ((token = close_top(ps, out))) return token;
             continue;
         }
-        if (ps->closing) {
-            ps->closing = false;
-            if (ps->raw_first && !in_brackets(ps) && token != '}' && needs_separator(ps)) {
-                ps->held = true;
-                if (separate(ps, out)) return T_SEP;
-                continue;
-            }
+        /* The statement before this one ended with a bracket that had to be closed, or is incomplete. */
+        if (ps->raw_first && token != '}' && needs_separator(ps) && !in_brackets(ps) &&
+            (ps->closing || starts_statement(ps) || starts_declaration(ps))) {
+            ps->held = true;
+            if (separate(ps, out)) return T_SEP;
+            continue;
         }
+        ps->closing = false;
         attach_doc(ps, ps->raw_at.start);
         switch (token) {
         case '(':

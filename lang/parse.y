@@ -330,7 +330,7 @@ static void summarise(Parser *ps, Expected *e, int after)
     } else if (HAS(e, '\'')) { /* the left side of an equation or setting */
         HAS(e, '(') = HAS(e, '[') = HAS(e, '.') = HAS(e, '\'') = false;
     }
-    if (e->n) HAS(e, T_SEP) = false;
+    if (e->n) HAS(e, T_SEP) = HAS(e, T_END) = false;
     static const int last[] = {T_SEP, T_END}; /* named after the others */
     bool end = HAS(e, T_SEP) || HAS(e, T_END);
     DROP_ALL(e, last);
