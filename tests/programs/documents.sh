@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Every block of code in the documents is checked, and every .deq file of the repository is formatted and checks.
+# A block that starts with ```deq is a whole module that checks; ```deq error CODE must give that error; blocks in other
+# languages (and plain ```) are not programs.
+source "$(dirname "$0")/lib.sh"
+
+for document in README.md lang/README.md stdlib/README.md tests/README.md; do
+  [[ -f $SOURCE/$document ]] || continue
+  prefix=$(tr / _ <<<"${document%.md}")
+  awk -v prefix="$prefix" '
+    /^```deq/ { n++; file = sprintf("%s_%03d.deq", prefix, n); print "// line " NR > (file ".origin"); want = $3; print want > (file ".want"); inside = 1; printf "" > file; next }
+    /^```/ && inside { inside = 0; close(file); next }
+    inside { print > file }' "$SOURCE/$document"
+done
+blocks=0
+for file in *.deq; do
+  [[ -f $file ]] || continue
+  want=$(cat "$file.want")
+  where="${file%.deq} ($(cat "$file.origin"))"
+  got=0
+  "$DEQ" check "$file" >out 2>&1 || got=$?
+  if [[ -n $want ]]; then
+    [[ $got != 0 ]] || fail "$where checks, but should give $want"
+    grep -q "$want" out || fail "$where does not give $want"
+  else
+    [[ $got == 0 ]] || fail "$where does not check"
+    "$DEQ" fmt --check "$file" >out 2>&1 || fail "$where is not formatted"
+  fi
+  blocks=$((blocks + 1))
+done
+((blocks > 0)) || fail "no blocks found"
+
+while read -r file; do
+  "$DEQ" check "$file" >out 2>&1 || fail "$file does not check"
+  "$DEQ" fmt --check "$file" >out 2>&1 || fail "$file is not formatted"
+  checks=$((checks + 1))
+done < <(find "$SOURCE/stdlib" "$SOURCE/examples" "$SOURCE/tests/programs" "$SOURCE/tests/bench" -name '*.deq')
+
+# The README shows the quickstart as it is.
+awk '/^```deq/ && !seen { seen = inside = 1; next } /^```/ { inside = 0 } inside' "$SOURCE/README.md" >shown.deq
+cmp -s shown.deq "$SOURCE/examples/quickstart.deq" || fail "the README's quickstart is not examples/quickstart.deq"
+lines=$(wc -l <"$SOURCE/examples/quickstart.deq")
+((lines <= 60)) || fail "the quickstart has $lines lines"
+echo "$blocks blocks"
+done_testing

@@ -1,0 +1,57 @@
+# Sourced by the program tests: a scratch folder with data, and checks that name what failed.
+# usage of a test: NAME.sh DEQ MAKE_IDX SOURCE_DIR
+set -euo pipefail
+DEQ=$1 MAKE_IDX=$2 SOURCE=$3
+PROGRAMS=$SOURCE/tests/programs
+WORK=$(mktemp -d)
+trap 'chmod -R u+w "$WORK" 2>/dev/null; rm -rf "$WORK"' EXIT
+export XDG_CACHE_HOME=$WORK/cache
+cd "$WORK"
+checks=0
+
+fail() {
+  echo "FAILED: $*" >&2
+  [[ -f out ]] && { echo "--- output" >&2; head -c 4000 out >&2; }
+  exit 1
+}
+
+# data COUNT [WHAT]: train and test IDX files in the working folder; WHAT damages the training files
+data() {
+  "$MAKE_IDX" train-images train-labels "$1" 1 "${2:-}"
+  "$MAKE_IDX" test-images test-labels 200 2
+}
+
+# expect CODE TEXT COMMAND...: the command ends with exit code CODE and its output holds TEXT (a basic regular expression)
+expect() {
+  local want=$1 text=$2 got=0
+  shift 2
+  "$@" >out 2>&1 || got=$?
+  [[ $got == "$want" ]] || fail "exit code $got instead of $want: $*"
+  [[ -z $text ]] || grep -q -e "$text" out || fail "no '$text' in the output of: $*"
+  checks=$((checks + 1))
+}
+
+# cell FILE ROW COLUMN: a field of a CSV table by the column's title; rows from 1
+cell() {
+  awk -F, -v row="$2" -v column="$3" '
+    /^#/ { next }
+    !titles { for (i = 1; i <= NF; i++) if ($i == column) at = i; titles = 1; next }
+    ++n == row { if (at) print $at }' "$1"
+}
+
+# above FILE COLUMN MINIMUM: the first row's value is at least MINIMUM
+above() {
+  local value
+  value=$(cell "$1" 1 "$2")
+  awk -v v="${value:-none}" -v m="$3" 'BEGIN { exit !(v != "none" && v + 0 >= m) }' || fail "$2 in $1 is '${value:-absent}', expected at least $3"
+  checks=$((checks + 1))
+}
+
+no_partial_files() {
+  local found
+  found=$(find "$WORK" -name '*.tmp*' -o -name '*.partial' | head -3)
+  [[ -z $found ]] || fail "half-written files left: $found"
+  checks=$((checks + 1))
+}
+
+done_testing() { echo "$checks checks passed"; }
