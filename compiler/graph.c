@@ -18,7 +18,7 @@ static const struct OpInfo {
 const char *op_name(Op op) { return op_infos[op].name; }
 OpClass op_class(Op op) { return op_infos[op].class; }
 int op_arity(Op op) { return op_infos[op].arity; }
-int op_linear_mask(Op op) { return op_infos[op].linear; }
+int op_linear_mask(Op op) { return op_infos[op].linear == 255 ? -1 : op_infos[op].linear; }
 unsigned op_cost(Op op) { return op_infos[op].cost; }
 
 /* ---- shapes ---- */
@@ -329,6 +329,8 @@ static NodeId add_op(Graph *g, Op op, const NodeId *given_args, uint32_t nargs, 
         Shape s = joined_shape(g, op, args, nargs);
         for (uint32_t k = 0; k < nargs; k++) args[k] = graph_broadcast(g, args[k], s, loc);
     }
+    if (op_class(op) == CLASS_BATCH) /* an unbatched value counts once for every example */
+        for (uint32_t k = 0; k < nargs; k++) args[k] = graph_batch(g, args[k], loc);
     fold_canonical(g, op, args, nargs, &attr);
     Shape shape;
     const char *why = graph_shape(g, op, args, nargs, &attr, given, &shape);
@@ -339,8 +341,8 @@ static NodeId add_op(Graph *g, Op op, const NodeId *given_args, uint32_t nargs, 
     if (folded != NODE_NONE) {
         const Node *f = &g->nodes[folded];
         if (shape_equal(f->shape, shape) && f->batched == batched) return folded;
-        args[0] = folded; /* folding may forget that a value is batched or larger: the broadcast says it again */
-        op = OP_broadcast, nargs = 1, attr = (Attr){0};
+        /* folding may forget that a value is batched or larger: the broadcast says it again */
+        return graph_op_shaped(g, OP_broadcast, &folded, 1, NULL, shape, batched, loc);
     }
     return node_add(g, (Node){.op = op, .batched = batched, .nargs = nargs, .shape = shape, .attr = attr, .loc = loc},
                     args);

@@ -1,0 +1,218 @@
+/* transpose.c - cotangents of linear graphs: transpose_<op> for every op that is linear in some argument.
+ *
+ * A rule gives the contribution to argument k of a node whose cotangent is ct. */
+#include "adjoint.h"
+
+typedef struct Linear {
+    Graph *g;
+    const NodeId *a;
+    uint32_t k; /* the argument asked for */
+    NodeId ct;
+    Shape shape, ashape; /* of the node and of argument k */
+    Attr attr;
+    Range loc;
+} Linear;
+
+static NodeId op1(const Linear *l, Op op, NodeId a) { return graph_unary(l->g, op, a, l->loc); }
+static NodeId op2(const Linear *l, Op op, NodeId a, NodeId b) { return graph_binary(l->g, op, a, b, l->loc); }
+static NodeId other(const Linear *l) { return l->a[1 - l->k]; }
+
+static NodeId transpose_neg(const Linear *l) { return op1(l, OP_neg, l->ct); }
+static NodeId transpose_add(const Linear *l) { return l->ct; }
+static NodeId transpose_sub(const Linear *l) { return l->k == 0 ? l->ct : op1(l, OP_neg, l->ct); }
+static NodeId transpose_mul(const Linear *l) { return op2(l, OP_mul, l->ct, other(l)); }
+static NodeId transpose_div(const Linear *l) { return op2(l, OP_div, l->ct, l->a[1]); }
+
+static NodeId transpose_select(const Linear *l) {
+    NodeId zero = graph_constant(l->g, 0);
+    NodeId args[3] = {l->a[0], l->k == 1 ? l->ct : zero, l->k == 2 ? l->ct : zero};
+    return graph_op(l->g, OP_select, args, 3, NULL, l->loc);
+}
+
+static NodeId transpose_reshape(const Linear *l) { return graph_reshape(l->g, l->ct, l->ashape, l->loc); }
+
+static NodeId transpose_broadcast(const Linear *l) {
+    uint32_t mask = 0;
+    for (uint32_t k = 0; k < l->shape.rank; k++)
+        if (l->ashape.rank == 0 || l->ashape.dims[k] != l->shape.dims[k]) mask |= 1u << k;
+    NodeId s = graph_reduce(l->g, OP_reduce_sum, l->ct, mask, l->loc);
+    return graph_reshape(l->g, s, l->ashape, l->loc);
+}
+
+static NodeId transpose_transpose(const Linear *l) {
+    Attr inverse = {0};
+    for (uint32_t k = 0; k < l->shape.rank; k++) inverse.i[l->attr.i[k]] = k;
+    return graph_op(l->g, OP_transpose, &l->ct, 1, &inverse, l->loc);
+}
+
+static NodeId transpose_slice(const Linear *l) {
+    Attr pad = {0};
+    for (uint32_t k = 0; k < l->shape.rank; k++) {
+        pad.i[2 * k] = l->attr.i[2 * k];
+        pad.i[2 * k + 1] = l->ashape.dims[k] - l->attr.i[2 * k] - l->attr.i[2 * k + 1];
+    }
+    return graph_op(l->g, OP_pad, &l->ct, 1, &pad, l->loc);
+}
+
+static NodeId transpose_pad(const Linear *l) {
+    Attr slice = {0};
+    for (uint32_t k = 0; k < l->shape.rank; k++) {
+        slice.i[2 * k] = l->attr.i[2 * k];
+        slice.i[2 * k + 1] = l->ashape.dims[k];
+    }
+    return graph_op(l->g, OP_slice, &l->ct, 1, &slice, l->loc);
+}
+
+static NodeId transpose_concat(const Linear *l) {
+    Attr slice = {0};
+    for (uint32_t k = 0; k < l->shape.rank; k++) slice.i[2 * k + 1] = l->ashape.dims[k];
+    int64_t axis = l->attr.i[0];
+    for (uint32_t k = 0; k < l->k; k++) slice.i[2 * axis] += l->g->nodes[l->a[k]].shape.dims[axis];
+    return graph_op(l->g, OP_slice, &l->ct, 1, &slice, l->loc);
+}
+
+static NodeId transpose_reduce_sum(const Linear *l) {
+    Shape kept = l->ashape;
+    for (uint32_t k = 0; k < kept.rank; k++)
+        if (l->attr.i[0] >> k & 1) kept.dims[k] = 1;
+    return graph_broadcast(l->g, graph_reshape(l->g, l->ct, kept, l->loc), l->ashape, l->loc);
+}
+
+static NodeId transpose_matmul(const Linear *l) {
+    Graph *g = l->g;
+    NodeId a = l->a[0], b = l->a[1], ct = l->ct;
+    bool ta = l->attr.i[0], tb = l->attr.i[1];
+    if (l->attr.i[2]) ICE("%s: transposed after packing", g->name);
+    uint32_t ra = g->nodes[a].shape.rank, rb = g->nodes[b].shape.rank;
+    if (ra == 1 && rb == 1) return op2(l, OP_mul, other(l), ct); /* dot product: ct is a scalar */
+    if (ra == 1) {
+        if (l->k == 0) return graph_matmul(g, ct, b, false, !tb, l->loc);
+        return tb ? op2(l, OP_outer, ct, a) : op2(l, OP_outer, a, ct);
+    }
+    if (l->k == 0) return ta ? graph_matmul(g, b, ct, tb, true, l->loc) : graph_matmul(g, ct, b, false, !tb, l->loc);
+    return tb ? graph_matmul(g, ct, a, true, ta, l->loc) : graph_matmul(g, a, ct, !ta, false, l->loc);
+}
+
+/* y[i,j] = a[i] b[j]: da = ct b, db = a ct */
+static NodeId transpose_outer(const Linear *l) { return graph_matmul(l->g, other(l), l->ct, false, l->k == 0, l->loc); }
+
+static NodeId transpose_batch_outer(const Linear *l) { return transpose_outer(l); }
+
+static NodeId transpose_pack(const Linear *l) {
+    if (!l->attr.i[0]) return l->ct;
+    return graph_op(l->g, OP_transpose, &l->ct, 1, &(Attr){.i = {1, 0}}, l->loc);
+}
+
+static NodeId transpose_batch_sum(const Linear *l) { return graph_batch(l->g, l->ct, l->loc); }
+
+/* Only rows with a linear mask have a rule: LINEAR_0 drops the others, any other mask needs transpose_<name>. */
+#define RULE(name, linear) RULE_(name, linear)
+#define RULE_(name, linear) RULE_##linear(name)
+#define RULE_0(name) NULL
+#define RULE_1(name) transpose_##name
+#define RULE_3(name) transpose_##name
+#define RULE_6(name) transpose_##name
+#define RULE_255(name) transpose_##name
+static NodeId (*const rules[])(const Linear *) = {
+#define OP(name, arity, class, shape, linear, cost, doc) [OP_##name] = RULE(name, linear),
+#include "ops.def"
+#undef OP
+};
+
+/* ---- the sweep ---- */
+typedef struct Sweep {
+    Graph *g;
+    NodeId *ct; /* cotangent so far, by linear node */
+} Sweep;
+
+static void contribute(Sweep *s, NodeId to, NodeId ct, Range loc) {
+    if (to == NODE_NONE) return;
+    if (s->g->nodes[to].batched)
+        ct = graph_batch(s->g, ct, loc);
+    else if (s->g->nodes[ct].batched)
+        ct = graph_unary(s->g, OP_batch_sum, ct, loc);
+    s->ct[to] = s->ct[to] == NODE_NONE ? ct : graph_binary(s->g, OP_add, s->ct[to], ct, loc);
+}
+
+/* All cotangents of the states are known: call the gradient, hand its results to the captured values. */
+static void transpose_call(Sweep *s, const LinearCall *c, Calls *calls) {
+    Graph *g = s->g;
+    Node n = g->nodes[c->node];
+    const FixedSignature *f = &calls->fixed[c->index];
+    NodeId *args = arena_alloc(g->arena, (1 + c->nstate) * sizeof *args), zero = graph_constant(g, 0);
+    bool any = false;
+    args[0] = c->node;
+    for (uint32_t k = 0; k < c->nstate; k++) {
+        NodeId ct = s->ct[c->states[k]];
+        any = any || ct != NODE_NONE;
+        args[1 + k] =
+            ct != NODE_NONE ? ct : graph_op_shaped(g, OP_broadcast, &zero, 1, NULL, f->states[k], true, n.loc);
+    }
+    if (!any) return;
+    NodeId call = graph_op(g, OP_fixed_gradient, args, 1 + c->nstate, &(Attr){.i = {c->index, f->shared}}, n.loc);
+    if (f->shared) *ARENA_PUSH(g->arena, calls->effects, calls->neffects, calls->effects_cap) = call;
+    for (uint32_t k = 0; k < n.nargs; k++) {
+        if (c->arguments[k] == NODE_NONE) continue;
+        Shape shape = g->nodes[g->args[n.args + k]].shape;
+        NodeId ct = graph_op_shaped(g, OP_fixed_cotangent, &call, 1, &(Attr){.i = {k}}, shape, true, n.loc);
+        contribute(s, c->arguments[k], ct, n.loc);
+    }
+}
+
+void transpose_with(Graph *g, const NodeId *tangent_outputs, const NodeId *cotangents, uint32_t noutputs,
+                    const NodeId *tangent_inputs, uint32_t ninputs, Calls *calls, NodeId *out) {
+    uint32_t limit = g->nnodes;
+    Sweep s = {g, arena_alloc(g->arena, (limit + 1) * sizeof(NodeId))};
+    bool *linear = arena_alloc(g->arena, limit + 1);
+    for (uint32_t k = 0; k < limit; k++) s.ct[k] = NODE_NONE;
+    for (uint32_t k = 0; k < ninputs; k++) linear[tangent_inputs[k]] = true;
+    for (uint32_t c = 0; calls && c < calls->n; c++)
+        for (uint32_t k = 0; k < calls->calls[c].nstate; k++) linear[calls->calls[c].states[k]] = true;
+    for (NodeId id = 0; id < limit; id++)
+        for (uint32_t k = 0; k < g->nodes[id].nargs; k++) linear[id] = linear[id] || linear[graph_arg(g, id, k)];
+    for (uint32_t k = 0; k < noutputs; k++)
+        if (tangent_outputs[k] != NODE_NONE && cotangents[k] != NODE_NONE && linear[tangent_outputs[k]])
+            contribute(&s, tangent_outputs[k], cotangents[k], g->nodes[tangent_outputs[k]].loc);
+    uint32_t pending = calls ? calls->n : 0;
+    for (NodeId id = limit; id-- > 0;) {
+        while (pending && calls->calls[pending - 1].states[0] == id)
+            transpose_call(&s, &calls->calls[--pending], calls);
+        if (s.ct[id] == NODE_NONE || g->nodes[id].op == OP_input) continue;
+        Node n = g->nodes[id];
+        NodeId *a = arena_alloc(g->arena, n.nargs * sizeof *a);
+        uint32_t varying = 0;
+        for (uint32_t k = 0; k < n.nargs; k++) {
+            a[k] = g->args[n.args + k];
+            varying += linear[a[k]];
+        }
+        int mask = op_linear_mask(n.op);
+        bool additive = n.op == OP_add || n.op == OP_sub || n.op == OP_concat || n.op == OP_select;
+        if (varying > 1 && !additive) ICE("%s: %s of two tangents", g->name, op_name(n.op));
+        for (uint32_t k = 0; k < n.nargs; k++) {
+            if (!linear[a[k]]) continue;
+            if (mask >= 0 && !(mask >> k & 1)) ICE("%s: %s of a tangent is not linear", g->name, op_name(n.op));
+            Linear l = {g, a, k, s.ct[id], n.shape, g->nodes[a[k]].shape, n.attr, n.loc};
+            contribute(&s, a[k], rules[n.op](&l), n.loc);
+        }
+    }
+    for (uint32_t k = 0; k < ninputs; k++) out[k] = s.ct[tangent_inputs[k]];
+}
+
+void transpose(Graph *g, const NodeId *tangent_outputs, const NodeId *cotangents, uint32_t noutputs,
+               const NodeId *tangent_inputs, uint32_t ninputs, NodeId *out) {
+    transpose_with(g, tangent_outputs, cotangents, noutputs, tangent_inputs, ninputs, NULL, out);
+}
+
+void reverse(Graph *g, const NodeId *outputs, const NodeId *cotangents, uint32_t noutputs, const NodeId *wrt,
+             uint32_t nwrt, const FixedSignature *fixed, NodeId *out, NodeId **effects, uint32_t *neffects) {
+    Calls calls = {.fixed = fixed};
+    NodeId *tin = arena_alloc(g->arena, (nwrt + 1) * sizeof *tin),
+           *tout = arena_alloc(g->arena, (noutputs + 1) * sizeof *tout);
+    for (uint32_t k = 0; k < nwrt; k++) {
+        Node n = g->nodes[wrt[k]];
+        tin[k] = graph_input(g, n.shape, n.batched, "tangent", n.loc);
+    }
+    linearise_with(g, outputs, noutputs, wrt, tin, nwrt, &calls, tout);
+    transpose_with(g, tout, cotangents, noutputs, tin, nwrt, &calls, out);
+    if (effects) *effects = calls.effects, *neffects = calls.neffects;
+}
