@@ -1,6 +1,6 @@
 /* app.h - executes a manifest: training runs, experiments, tests; what `deq run` and built programs share.
  *
- * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 64 usage, 70 internal. */
+ * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 64 usage, 70 internal, 130 interrupted. */
 #ifndef DEQ_RUNTIME_APP_H
 #define DEQ_RUNTIME_APP_H
 #include "deq_runtime.h"

@@ -1,0 +1,241 @@
+#include "dataset.h"
+#include "data_idx.h"
+#include "output.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+typedef struct Split {
+    const struct deq_dataset *owner;
+    bool checked, loaded;
+    int64_t count;
+    deq_idx inputs, targets;
+    char fingerprint[33];
+} Split;
+
+struct deq_dataset {
+    const deq_data_spec *spec;
+    deq_data_files files;
+    Split split[2];
+};
+
+static const char *split_name(bool test) { return test ? "test" : "train"; }
+
+deq_dataset *deq_dataset_new(const deq_data_spec *spec, deq_error *e) {
+    deq_dataset *d = calloc(1, sizeof *d);
+    if (!d) {
+        deq_fail(e, DEQ_MEMORY, "out of memory opening data '%s'", spec->name);
+        return NULL;
+    }
+    d->spec = spec;
+    d->split[0].owner = d->split[1].owner = d;
+    if (deq_data_find(spec, &d->files, e)) return d;
+    deq_dataset_free(d);
+    return NULL;
+}
+
+void deq_dataset_free(deq_dataset *d) {
+    if (!d) return;
+    for (int i = 0; i < 2; i++) {
+        deq_idx_free(&d->split[i].inputs);
+        deq_idx_free(&d->split[i].targets);
+        free(d->files.inputs[i]);
+        free(d->files.targets[i]);
+    }
+    free(d);
+}
+
+const deq_data_spec *deq_dataset_spec(const deq_dataset *d) { return d->spec; }
+int64_t deq_dataset_count(const deq_dataset *d, bool test) { return d->split[test].count; }
+
+/* One example's shape in the file against the declared one; axes of size 1 are not compared (28 x 28 is [1, 28, 28]).
+ */
+static bool same_shape(const deq_idx *file, const deq_shape *declared) {
+    int i = 1, k = 0;
+    for (;;) {
+        while (i < file->rank && file->dim[i] == 1) i++;
+        while (k < declared->rank && declared->dim[k] == 1) k++;
+        if (i == file->rank || k == declared->rank) return i == file->rank && k == declared->rank;
+        if (file->dim[i++] != declared->dim[k++]) return false;
+    }
+}
+
+static void print_example_shape(const deq_idx *file, char *out, size_t size) {
+    deq_shape s = {.rank = file->rank - 1};
+    memcpy(s.dim, file->dim + 1, (size_t)s.rank * sizeof s.dim[0]);
+    deq_shape_print(&s, out, size);
+}
+
+static bool check_inputs(const deq_dataset *d, bool test, const deq_idx *idx, deq_error *e) {
+    if (same_shape(idx, &d->spec->input)) return true;
+    char have[128], want[128];
+    print_example_shape(idx, have, sizeof have);
+    deq_shape_print(&d->spec->input, want, sizeof want);
+    return deq_fail(e, DEQ_DATA_SHAPE,
+                    "data '%s' (line %d) declares inputs %s, but '%s' says %s in its header (bytes 4 to %d)",
+                    d->spec->name, d->spec->line, want, d->files.inputs[test], have, 3 + 4 * idx->rank);
+}
+
+static bool check_targets(const deq_dataset *d, bool test, const deq_idx *idx, deq_error *e) {
+    const char *path = d->files.targets[test];
+    char have[128], want[128];
+    print_example_shape(idx, have, sizeof have);
+    if (d->spec->target.labels) {
+        deq_shape none = {0};
+        if (!same_shape(idx, &none) || idx->type == DEQ_IDX_F32 || idx->type == DEQ_IDX_F64)
+            return deq_fail(
+                e, DEQ_DATA_SHAPE,
+                "data '%s' (line %d) declares label[%lld], but '%s' holds %s of %s an example, not one integer",
+                d->spec->name, d->spec->line, (long long)d->spec->target.labels, path, have,
+                idx->type >= DEQ_IDX_F32 ? "reals" : "integers");
+        return true;
+    }
+    if (same_shape(idx, &d->spec->target.shape)) return true;
+    deq_shape_print(&d->spec->target.shape, want, sizeof want);
+    return deq_fail(e, DEQ_DATA_SHAPE,
+                    "data '%s' (line %d) declares targets %s, but '%s' says %s in its header (bytes 4 to %d)",
+                    d->spec->name, d->spec->line, want, path, have, 3 + 4 * idx->rank);
+}
+
+bool deq_dataset_check(deq_dataset *d, bool test, deq_error *e) {
+    Split *s = &d->split[test];
+    if (s->checked) return true;
+    const char *x = d->files.inputs[test], *y = d->files.targets[test];
+    if (!x || !y)
+        return deq_fail(e, DEQ_DATA_MISSING, "data '%s' has no %s split: its %s%s%s missing", d->spec->name,
+                        split_name(test), x ? "" : "inputs", x || y ? "" : " and ",
+                        y ? (x ? "" : " are") : "targets are");
+    deq_idx inputs, targets;
+    if (!deq_idx_header(x, &inputs, e) || !deq_idx_header(y, &targets, e)) return false;
+    if (!check_inputs(d, test, &inputs, e) || !check_targets(d, test, &targets, e)) return false;
+    if (inputs.dim[0] != targets.dim[0])
+        return deq_fail(e, DEQ_DATA_FORMAT,
+                        "data '%s': '%s' holds %lld examples (byte 4) but '%s' holds %lld targets (byte 4)",
+                        d->spec->name, x, (long long)inputs.dim[0], y, (long long)targets.dim[0]);
+    if (!inputs.dim[0])
+        return deq_fail(e, DEQ_DATA_EMPTY, "data '%s': '%s' holds no examples (byte 4)", d->spec->name, x);
+    s->count = inputs.dim[0];
+    s->checked = true;
+    return true;
+}
+
+bool deq_dataset_slice(deq_dataset *d, const deq_slice *slice, int64_t *from, int64_t *to, deq_error *e) {
+    if (!deq_dataset_check(d, slice->test, e)) return false;
+    int64_t count = d->split[slice->test].count;
+    *from = slice->from;
+    *to = slice->to < 0 ? count : slice->to;
+    if (*from < 0 || *to > count)
+        return deq_fail(e, DEQ_DATA_EMPTY, "%s.%s[%lld..%lld] reaches past the end: there are %lld examples",
+                        d->spec->name, split_name(slice->test), (long long)*from, (long long)*to, (long long)count);
+    if (*from >= *to)
+        return deq_fail(e, DEQ_DATA_EMPTY, "%s.%s[%lld..%lld] holds no examples", d->spec->name,
+                        split_name(slice->test), (long long)*from, (long long)*to);
+    return true;
+}
+
+bool deq_dataset_fingerprint(deq_dataset *d, bool test, char out[33], deq_error *e) {
+    Split *s = &d->split[test];
+    if (!s->fingerprint[0]) {
+        const char *paths[2] = {d->files.inputs[test], d->files.targets[test]};
+        XXH128_hash_t total = {0, 0};
+        for (int i = 0; i < 2; i++) {
+            size_t size = 0;
+            char *bytes = paths[i] ? deq_read_whole(paths[i], SIZE_MAX / 2, &size) : NULL;
+            if (!bytes)
+                return deq_fail(e, DEQ_DATA_MISSING, "data '%s': cannot read '%s': %s", d->spec->name,
+                                paths[i] ? paths[i] : "?", strerror(errno));
+            XXH128_hash_t h = XXH3_128bits_withSeed(bytes, size, total.low64 ^ (uint64_t)i);
+            total.low64 ^= h.low64;
+            total.high64 ^= h.high64;
+            free(bytes);
+        }
+        snprintf(s->fingerprint, sizeof s->fingerprint, "%016llx%016llx", (unsigned long long)total.high64,
+                 (unsigned long long)total.low64);
+    }
+    memcpy(out, s->fingerprint, 33);
+    return true;
+}
+
+static bool check_finite(const deq_dataset *d, const deq_idx *idx, const char *path, deq_error *e) {
+    if (idx->type != DEQ_IDX_F32 && idx->type != DEQ_IDX_F64) return true;
+    int64_t each = idx->elements / idx->dim[0];
+    for (int64_t i = 0; i < idx->elements; i++) {
+        double v = deq_idx_value(idx, i);
+        if (!isfinite(v))
+            return deq_fail(e, DEQ_DATA_VALUE, "data '%s': example %lld of '%s' is %s at element %lld (byte %lld)",
+                            d->spec->name, (long long)(i / each), path, isnan(v) ? "NaN" : "infinite",
+                            (long long)(i % each),
+                            (long long)(4 + 4 * idx->rank + i * deq_idx_element_bytes(idx->type)));
+    }
+    return true;
+}
+
+static bool check_labels(const deq_dataset *d, const deq_idx *idx, const char *path, deq_error *e) {
+    int64_t bound = d->spec->target.labels;
+    for (int64_t i = 0; bound && i < idx->elements; i++) {
+        double v = idx->type == DEQ_IDX_U8 ? ((const uint8_t *)idx->values)[i] : deq_idx_value(idx, i);
+        if (v < 0 || v >= (double)bound)
+            return deq_fail(
+                e, DEQ_DATA_VALUE,
+                "data '%s': example %lld of '%s' has label %.0f (byte %lld), declared label[%lld] allows 0 to %lld",
+                d->spec->name, (long long)i, path, v,
+                (long long)(4 + 4 * idx->rank + i * deq_idx_element_bytes(idx->type)), (long long)bound,
+                (long long)(bound - 1));
+    }
+    return true;
+}
+
+bool deq_dataset_load(deq_dataset *d, bool test, deq_error *e) {
+    Split *s = &d->split[test];
+    if (s->loaded) return true;
+    if (!deq_dataset_check(d, test, e)) return false;
+    const char *x = d->files.inputs[test], *y = d->files.targets[test];
+    if (!deq_idx_read(x, &s->inputs, e) || !deq_idx_read(y, &s->targets, e)) return false;
+    if (s->inputs.dim[0] != s->count || s->targets.dim[0] != s->count)
+        return deq_fail(e, DEQ_DATA_FORMAT, "data '%s': '%s' or '%s' changed while they were read", d->spec->name, x,
+                        y);
+    s->loaded =
+        check_finite(d, &s->inputs, x, e) && check_finite(d, &s->targets, y, e) && check_labels(d, &s->targets, y, e);
+    return s->loaded;
+}
+
+/* One row: n elements from `first`, then zeros up to the row's padded size. */
+static void write_row(const deq_idx *idx, int64_t first, int64_t n, bool label, int bits, void *row,
+                      int64_t row_bytes) {
+    if (bits == 32) {
+        float *out = row;
+        if (idx->type == DEQ_IDX_U8 && !label) {
+            const uint8_t *in = (const uint8_t *)idx->values + first;
+            for (int64_t i = 0; i < n; i++) out[i] = (float)in[i] / 255.0f;
+        } else {
+            for (int64_t i = 0; i < n; i++)
+                out[i] = idx->type == DEQ_IDX_U8 ? (float)((const uint8_t *)idx->values)[first + i]
+                                                 : (float)deq_idx_value(idx, first + i);
+        }
+    } else {
+        double *out = row;
+        for (int64_t i = 0; i < n; i++)
+            out[i] = idx->type == DEQ_IDX_U8 && label ? ((const uint8_t *)idx->values)[first + i]
+                                                      : deq_idx_value(idx, first + i);
+    }
+    int64_t used = n * (bits / 8);
+    if (row_bytes > used) memset((char *)row + used, 0, (size_t)(row_bytes - used));
+}
+
+static void gather(void *context, const int64_t *index, int64_t n, int real_bits, void *x, int64_t input_bytes, void *y,
+                   int64_t target_bytes) {
+    const Split *s = context;
+    const deq_data_spec *spec = s->owner->spec;
+    bool label = spec->target.labels > 0;
+    int64_t inputs = spec->input.elements, targets = label ? 1 : spec->target.shape.elements;
+    for (int64_t i = 0; i < n; i++) {
+        write_row(&s->inputs, index[i] * inputs, inputs, false, real_bits, (char *)x + i * input_bytes, input_bytes);
+        if (y)
+            write_row(&s->targets, index[i] * targets, targets, label, real_bits, (char *)y + i * target_bytes,
+                      target_bytes);
+    }
+}
+
+deq_source deq_dataset_source(deq_dataset *d, bool test) { return (deq_source){&d->split[test], gather}; }
