@@ -81,6 +81,8 @@ bool deq_engine_gradient(deq_engine *engine, const deq_source *source, const int
                          const char *metric, const deq_attack *attack, uint64_t seed, uint64_t step, deq_results *results, deq_error *e);
 void *deq_engine_gradients(deq_engine *engine);        /* same layout as the parameter vector */
 
+/* Makes `states` optimiser vectors, all zero: once before the first update of a training run (a checkpoint is loaded after it). */
+bool deq_engine_optimiser(deq_engine *engine, int states, deq_error *e);
 /* One optimiser step: w, dw and `states` vectors through routine; scalars are t, steps and the optimiser's own.  Then prepares. */
 bool deq_engine_update(deq_engine *engine, const char *routine, int states, const double *scalars, deq_error *e);
 void *deq_engine_optimiser_states(deq_engine *engine, int64_t *bytes); /* for checkpoints: states one after the other */
