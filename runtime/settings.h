@@ -26,17 +26,17 @@ typedef enum deq_mode_kind {
 #undef MODE_OPTION
 } deq_mode_kind;
 
-typedef struct deq_solver {       /* members not used by a kind hold their defaults */
+typedef struct deq_solver { /* members not used by a kind hold their defaults */
     deq_solver_kind kind;
     double tol, damping, ridge, step;
     int max, memory;
-    bool absolute, last;          /* stop: absolute; return: last */
+    bool absolute, last; /* stop: absolute; return: last */
 } deq_solver;
 
 typedef struct deq_mode {
     deq_mode_kind kind;
-    deq_solver adjoint;           /* implicit */
-    int steps;                    /* phantom */
+    deq_solver adjoint; /* implicit */
+    int steps;          /* phantom */
     double damping;
 } deq_mode;
 
@@ -52,8 +52,10 @@ typedef struct deq_fixed_settings {
 
 bool deq_solver_parse(const char *text, bool adjoint, deq_solver *out, deq_error *e);
 bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e);
-/* `key` relative to the fixed point: "forward", "forward.tol", "gradient", "gradient.steps", "gradient.adjoint.tol", "on_fail". */
+/* `key` relative to the fixed point: "forward", "forward.tol", "gradient", "gradient.steps", "gradient.adjoint.tol",
+ * "on_fail". */
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e);
-void deq_solver_print(const deq_solver *s, char *out, size_t size);   /* canonical text, every argument */
+void deq_solver_print(const deq_solver *s, char *out, size_t size); /* canonical text, every argument */
 void deq_mode_print(const deq_mode *m, char *out, size_t size);
+const char *deq_on_fail_name(deq_on_fail o); /* "keep_best" */
 #endif

@@ -1,0 +1,123 @@
+/* parallel.c - the thread pool: a generation number wakes the workers, a counter hands out tasks. */
+#include "parallel.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct deq_pool {
+    int threads; /* including the caller's */
+    pthread_t *handles;
+    pthread_mutex_t lock;
+    pthread_cond_t start, end;
+    uint64_t generation; /* guarded by lock, as the fields below */
+    int running;         /* workers that have not yet finished this generation */
+    bool stop;
+    deq_task *task;
+    void *context;
+    int64_t count;
+    atomic_llong next;
+};
+
+typedef struct start_record {
+    deq_pool *pool;
+    int worker;
+} start_record;
+
+static void take_tasks(deq_pool *pool, int worker) {
+    for (;;) {
+        int64_t task = atomic_fetch_add(&pool->next, 1);
+        if (task >= pool->count) return;
+        pool->task(pool->context, worker, task);
+    }
+}
+
+static void *worker_main(void *argument) {
+    start_record *record = argument;
+    deq_pool *pool = record->pool;
+    int worker = record->worker;
+    free(record);
+    uint64_t seen = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        while (pool->generation == seen && !pool->stop) pthread_cond_wait(&pool->start, &pool->lock);
+        if (pool->stop) break;
+        seen = pool->generation;
+        pthread_mutex_unlock(&pool->lock);
+        take_tasks(pool, worker);
+        pthread_mutex_lock(&pool->lock);
+        if (--pool->running == 0) pthread_cond_signal(&pool->end);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+deq_pool *deq_pool_new(int threads) {
+    if (threads <= 0) threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (threads < 1) threads = 1;
+    deq_pool *pool = calloc(1, sizeof *pool);
+    if (!pool) return NULL;
+    pool->handles = calloc((size_t)threads, sizeof *pool->handles);
+    if (!pool->handles) {
+        free(pool);
+        return NULL;
+    }
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->start, NULL);
+    pthread_cond_init(&pool->end, NULL);
+    /* Signals belong to the program's main thread: a worker that took one would run its handler in mid-solve. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pool->threads = 1;
+    for (int i = 1; i < threads; i++) {
+        start_record *record = malloc(sizeof *record);
+        if (!record) break;
+        *record = (start_record){pool, i};
+        if (pthread_create(&pool->handles[i], NULL, worker_main, record)) {
+            free(record);
+            break;
+        }
+        pool->threads++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pool;
+}
+
+void deq_pool_free(deq_pool *pool) {
+    if (!pool) return;
+    pthread_mutex_lock(&pool->lock);
+    pool->stop = true;
+    pthread_cond_broadcast(&pool->start);
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 1; i < pool->threads; i++) pthread_join(pool->handles[i], NULL);
+    pthread_mutex_destroy(&pool->lock);
+    pthread_cond_destroy(&pool->start);
+    pthread_cond_destroy(&pool->end);
+    free(pool->handles);
+    free(pool);
+}
+
+int deq_pool_threads(const deq_pool *pool) { return pool->threads; }
+
+void deq_pool_run(deq_pool *pool, int64_t count, deq_task *task, void *context) {
+    if (pool->threads == 1 || count <= 1) {
+        for (int64_t i = 0; i < count; i++) task(context, 0, i);
+        return;
+    }
+    pthread_mutex_lock(&pool->lock);
+    pool->task = task;
+    pool->context = context;
+    pool->count = count;
+    pool->running = pool->threads - 1;
+    atomic_store(&pool->next, 0);
+    pool->generation++;
+    pthread_cond_broadcast(&pool->start);
+    pthread_mutex_unlock(&pool->lock);
+    take_tasks(pool, 0);
+    pthread_mutex_lock(&pool->lock);
+    while (pool->running > 0) pthread_cond_wait(&pool->end, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+}
