@@ -51,8 +51,9 @@ static NodeId same_op(const Primal *p) {
         return NODE_NONE;                                                                                              \
     }
 ZERO(input)
-ZERO(constant) ZERO(iota) ZERO(random) ZERO(sign) ZERO(step) ZERO(floor) ZERO(not ) ZERO(stop_gradient) ZERO(lt)
-    ZERO(le) ZERO(eq) ZERO(and) ZERO(or) ZERO(argmax)
+ZERO(constant)
+ZERO(iota) ZERO(random) ZERO(sign) ZERO(step) ZERO(floor) ZERO(not ) ZERO(stop_gradient) ZERO(lt) ZERO(le) ZERO(eq)
+    ZERO(and) ZERO(or) ZERO(argmax)
 #define SAME_OP(name)                                                                                                  \
     static NodeId jvp_##name(const Primal *p) { return same_op(p); }
         SAME_OP(neg) SAME_OP(reshape) SAME_OP(broadcast) SAME_OP(transpose) SAME_OP(slice) SAME_OP(pad)

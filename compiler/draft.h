@@ -1,0 +1,43 @@
+/* draft.h - a routine being made: one graph whose outputs know where they go. */
+#ifndef DEQ_COMPILER_DRAFT_H
+#define DEQ_COMPILER_DRAFT_H
+#include "passes.h"
+
+typedef struct Destination {
+    NodeId node;
+    Place place;
+    uint32_t index;  /* ARG: argument; SHARED, ACCUM: shared value */
+    uint64_t offset; /* ARG, DREST, TAPE */
+    bool effect;     /* no place: the node is kept for what it does */
+} Destination;
+
+typedef struct FixedPlan { /* record layouts of one fixed point */
+    FixedLayout *layout;
+    uint64_t *tape_offsets;
+} FixedPlan;
+
+typedef struct Draft {
+    const char *name;
+    bool rows;
+    Graph *graph;
+    Destination *outs;
+    uint32_t nouts, cap;
+    uint64_t arg_bytes[8];
+    const FixedPlan *plan; /* of the fixed point the routine belongs to, NULL for the others */
+} Draft;
+
+Draft *draft_new(Arena *a, const char *name, bool rows);
+void draft_output(Draft *d, NodeId node, Place place, uint32_t index, uint64_t offset);
+void draft_effect(Draft *d, NodeId node);
+/* Simplifies, packs weights (routines of rows), splits sums into ACCUM, binds inputs by their origin, adds to the unit.
+ */
+void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t nfixed);
+
+/* ---- fixed_routines.c ---- */
+/* The eight routines of one fixed point.  needs: body with origins: states ARG 0, captured values REST k or SHARED v,
+ * in input order states first.  Fills the layout. */
+void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, uint32_t index,
+                    FixedLayout *layout);
+#define ORIGIN_COTANGENT 8 /* ARG indices that stand for arg0 of the linear routines */
+#define ORIGIN_TANGENT 9
+#endif

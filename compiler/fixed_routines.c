@@ -1,0 +1,186 @@
+/* fixed_routines.c - from a hoisted fixed body to f, lin, jvp and the VJPs of fixed.def.
+ *
+ * One graph holds z' = f(z, rest, shared), its tangent J dz, and the cotangents of z, rest and shared for a cotangent
+ * u. What depends on neither u nor dz is computed by lin; the cut between the two (tape.c) is the tape, one for all. */
+#include "adjoint.h"
+#include "draft.h"
+
+typedef struct Whole {
+    Graph *graph; /* outputs: f, jvp, cotangents of states, of captured values, of shared values (those that exist) */
+    uint32_t nstate, nrest, nshared;
+    uint32_t f, jvp, vjp_z, vjp_rest, vjp_shared; /* first output of each */
+    uint32_t *rest, *shared;                      /* captured value, shared value of each such output */
+    NodeId *stored;
+    uint32_t nstored;
+} Whole;
+
+static NodeId zeros(Graph *g, Shape shape) {
+    NodeId zero = graph_constant(g, 0);
+    return graph_op_shaped(g, OP_broadcast, &zero, 1, NULL, shape, true, (Range){0});
+}
+
+static Whole *whole_graph(Arena *a, const Stage *s, const Graph *body, uint32_t nstate) {
+    Whole *w = arena_alloc(a, sizeof *w);
+    Graph *g = graph_new(a, body->name);
+    NodeId *map = graph_map(a, body), *wrt = arena_alloc(a, (body->ninputs + 1) * sizeof *wrt),
+           *ct = arena_alloc(a, (body->ninputs + 1) * sizeof *ct);
+    NodeId *f = arena_alloc(a, nstate * sizeof *f), *t = arena_alloc(a, nstate * sizeof *t),
+           *u = arena_alloc(a, nstate * sizeof *u);
+    NodeId *dz = arena_alloc(a, nstate * sizeof *dz);
+    uint32_t nwrt = 0;
+    w->rest = arena_alloc(a, (body->ninputs + 1) * sizeof *w->rest);
+    w->shared = arena_alloc(a, (body->ninputs + 1) * sizeof *w->shared);
+    for (uint32_t k = 0; k < body->ninputs; k++) {
+        Origin o;
+        NodeId in = graph_copy(g, body, body->inputs[k], map);
+        if (!origin_get(g, in, &o)) ICE("%s: input %u has no origin", body->name, k);
+        if (o.place != PLACE_SHARED || s->values[o.index].trained) wrt[nwrt++] = in;
+    }
+    for (uint32_t k = 0; k < nstate; k++) {
+        f[k] = graph_batch(g, graph_copy(g, body, body->outputs[k], map), (Range){0});
+        Shape shape = graph_node(g, f[k])->shape;
+        u[k] = origin_input(g, (Origin){PLACE_ARG, ORIGIN_COTANGENT, k}, shape, true, "u", (Range){0});
+        dz[k] = origin_input(g, (Origin){PLACE_ARG, ORIGIN_TANGENT, k}, shape, true, "dz", (Range){0});
+    }
+    linearise(g, f, nstate, wrt, dz, nstate, t);
+    reverse(g, f, u, nstate, wrt, nwrt, NULL, ct, NULL, NULL);
+    w->nstate = nstate;
+    w->f = g->noutputs;
+    for (uint32_t k = 0; k < nstate; k++) graph_output(g, f[k]);
+    w->jvp = g->noutputs;
+    for (uint32_t k = 0; k < nstate; k++)
+        graph_output(g, t[k] == NODE_NONE ? zeros(g, graph_node(g, f[k])->shape) : t[k]);
+    w->vjp_z = g->noutputs;
+    for (uint32_t k = 0; k < nstate; k++)
+        graph_output(g, ct[k] == NODE_NONE ? zeros(g, graph_node(g, f[k])->shape) : ct[k]);
+    for (int shared = 0; shared < 2; shared++) {
+        *(shared ? &w->vjp_shared : &w->vjp_rest) = g->noutputs;
+        for (uint32_t k = nstate; k < nwrt; k++) {
+            Origin o;
+            origin_get(g, wrt[k], &o);
+            if (ct[k] == NODE_NONE || (o.place == PLACE_SHARED) != shared) continue;
+            graph_output(g, ct[k]);
+            if (shared)
+                w->shared[w->nshared++] = o.index;
+            else
+                w->rest[w->nrest++] = o.index;
+        }
+    }
+    w->graph = simplify(a, g, NULL, 0, false, NULL);
+    return w;
+}
+
+static void choose_tape(Arena *a, Whole *w, uint32_t real_bytes) {
+    const Graph *g = w->graph;
+    bool *varying = arena_alloc(a, g->nnodes + 1), *at_hand = arena_alloc(a, g->nnodes + 1);
+    for (NodeId id = 0; id < g->nnodes; id++) {
+        const Node *n = graph_node(g, id);
+        Origin o;
+        if (origin_get(g, id, &o)) {
+            varying[id] = o.place == PLACE_ARG && o.index >= ORIGIN_COTANGENT;
+            at_hand[id] = o.place == PLACE_SHARED || o.place == PLACE_REST;
+            continue;
+        }
+        for (uint32_t k = 0; k < n->nargs; k++) varying[id] = varying[id] || varying[graph_arg(g, id, k)];
+        /* Computed from shared values only: the stage takes it over.  Constants and their broadcasts too. */
+        at_hand[id] = !varying[id] && n->op != OP_random;
+        for (uint32_t k = 0; k < n->nargs; k++) {
+            NodeId arg = graph_arg(g, id, k);
+            at_hand[id] =
+                at_hand[id] && at_hand[arg] && (!g->nodes[arg].batched || n->op == OP_reshape || n->op == OP_broadcast);
+        }
+    }
+    w->stored = tape_cut(a, g, varying, at_hand, real_bytes, &w->nstored);
+}
+
+static uint64_t *layout_tape(Arena *a, const Whole *w, uint32_t real_bytes, uint64_t *total) {
+    uint64_t *offsets = arena_alloc(a, (w->nstored + 1) * sizeof *offsets);
+    for (uint32_t k = 0; k < w->nstored; k++) {
+        offsets[k] = *total;
+        *total += align_bytes(shape_count(graph_node(w->graph, w->stored[k])->shape) * real_bytes);
+    }
+    return offsets;
+}
+
+static void layout_records(Arena *a, const Graph *body, uint32_t nstate, uint32_t real_bytes, FixedLayout *l) {
+    l->nstate = nstate;
+    l->state_offsets = arena_alloc(a, nstate * sizeof *l->state_offsets);
+    l->rest_offsets = arena_alloc(a, (body->ninputs + 1) * sizeof *l->rest_offsets);
+    for (uint32_t k = 0; k < body->ninputs; k++) {
+        Origin o;
+        uint64_t count = shape_count(graph_node(body, body->inputs[k])->shape), bytes = align_bytes(count * real_bytes);
+        if (k < nstate) {
+            l->state_offsets[k] = l->state_bytes;
+            l->state_bytes += bytes;
+            l->dimension += count;
+        } else if (origin_get(body, body->inputs[k], &o) && o.place == PLACE_REST) {
+            l->rest_offsets[l->nrest++] = l->rest_bytes;
+            l->rest_bytes += bytes;
+        }
+    }
+}
+
+typedef enum Wanted { WANT_F = 1, WANT_TAPE = 2, WANT_JVP = 4, WANT_Z = 8, WANT_REST = 16, WANT_SHARED = 32 } Wanted;
+
+static void make_routine(Unit *unit, Stage *s, const Whole *w, const FixedPlan *plan, const char *name,
+                         unsigned wanted) {
+    Draft *d = draft_new(unit->arena, name, true);
+    NodeId *map = graph_map(unit->arena, w->graph);
+    const Graph *g = w->graph;
+    d->plan = plan;
+    d->arg_bytes[0] = plan->layout->state_bytes;
+    if (wanted & (WANT_F | WANT_JVP | WANT_Z)) d->arg_bytes[1] = plan->layout->state_bytes;
+    for (uint32_t k = 0; !(wanted & (WANT_F | WANT_TAPE)) && k < w->nstored; k++)
+        map[w->stored[k]] = origin_input(d->graph, (Origin){PLACE_TAPE, k, 0}, graph_node(g, w->stored[k])->shape, true,
+                                         arena_printf(unit->arena, "tape%u", k), graph_node(g, w->stored[k])->loc);
+    static const struct {
+        unsigned wanted;
+        size_t first;
+    } states[] = {{WANT_F, offsetof(Whole, f)}, {WANT_JVP, offsetof(Whole, jvp)}, {WANT_Z, offsetof(Whole, vjp_z)}};
+    for (int j = 0; j < 3; j++)
+        for (uint32_t k = 0; (wanted & states[j].wanted) && k < w->nstate; k++) {
+            uint32_t first = *(const uint32_t *)((const char *)w + states[j].first);
+            draft_output(d, graph_copy(d->graph, g, g->outputs[first + k], map), PLACE_ARG, 1,
+                         plan->layout->state_offsets[k]);
+        }
+    for (uint32_t k = 0; (wanted & WANT_REST) && k < w->nrest; k++)
+        draft_output(d, graph_copy(d->graph, g, g->outputs[w->vjp_rest + k], map), PLACE_DREST, 0,
+                     plan->layout->rest_offsets[w->rest[k]]);
+    for (uint32_t k = 0; (wanted & WANT_SHARED) && k < w->nshared; k++)
+        draft_output(d, graph_copy(d->graph, g, g->outputs[w->vjp_shared + k], map), PLACE_ACCUM, w->shared[k], 0);
+    for (uint32_t k = 0; (wanted & WANT_TAPE) && k < w->nstored; k++)
+        draft_output(d, graph_copy(d->graph, g, w->stored[k], map), PLACE_TAPE, 0, plan->tape_offsets[k]);
+    Origin o;
+    for (uint32_t k = 0; !(wanted & (WANT_F | WANT_TAPE)) && k < d->graph->ninputs; k++)
+        if (origin_get(d->graph, d->graph->inputs[k], &o) && o.place == PLACE_ARG && o.index < ORIGIN_COTANGENT)
+            ICE("%s reads the state, not the tape", name);
+    draft_finish(d, unit, s, NULL, 0);
+}
+
+void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, uint32_t index, FixedLayout *l) {
+    static const struct {
+        const char *suffix;
+        unsigned wanted;
+    } routines[] = {
+        {"f", WANT_F},
+        {"lin", WANT_F | WANT_TAPE},
+        {"jvp", WANT_JVP},
+        {"vjp_z", WANT_Z},
+        {"vjp_x", WANT_REST},
+        {"vjp_rest", WANT_REST | WANT_SHARED},
+        {"vjp_zx", WANT_Z | WANT_REST},
+        {"vjp_all", WANT_Z | WANT_REST | WANT_SHARED},
+    };
+    uint32_t real = unit->layout.real_bytes;
+    l->name = fixed->name;
+    l->index = index;
+    layout_records(unit->arena, body, fixed->nstate, real, l);
+    Whole *w = whole_graph(unit->arena, s, body, fixed->nstate);
+    choose_tape(unit->arena, w, real);
+    FixedPlan *plan = arena_alloc(unit->arena, sizeof *plan);
+    *plan = (FixedPlan){l, layout_tape(unit->arena, w, real, &l->tape_bytes)};
+    for (size_t k = 0; k < sizeof routines / sizeof *routines; k++)
+        make_routine(unit, s, w, plan, arena_printf(unit->arena, "%s_%s", fixed->name, routines[k].suffix),
+                     routines[k].wanted);
+    *ARENA_PUSH(unit->arena, unit->fixed, unit->nfixed, unit->fixed_cap) = l;
+}

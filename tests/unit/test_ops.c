@@ -1,0 +1,242 @@
+/* Every row of ops.def on random shapes: shape rule, JVP against central differences, dot-product test of the
+ * transpose, and the derivative of the derivative. */
+#include "numeric.h"
+
+typedef struct Case {
+    Arena *arena;
+    Graph *g;
+    Shape expected;
+    double low, high; /* range of the inputs */
+} Case;
+
+static Shape random_shape(uint32_t low_rank, uint32_t high_rank) {
+    Shape s = {.rank = rng_int(low_rank, high_rank)};
+    for (uint32_t k = 0; k < s.rank; k++) s.dims[k] = rng_int(1, 4);
+    return s;
+}
+
+static NodeId new_input(Case *c, Shape s, bool batched) {
+    return graph_input(c->g, s, batched, arena_printf(c->arena, "x%u", c->g->ninputs), (Range){0});
+}
+
+static bool coin(void) { return rng_next() >> 20 & 1; }
+
+/* The op on random inputs; NODE_NONE for ops that compute nothing by themselves (calls, leaves without value). */
+static NodeId build_case(Case *c, Op op) {
+    Graph *g = c->g;
+    Range nowhere = {0};
+    Shape s = random_shape(0, 4);
+    Attr attr = {0};
+    NodeId a[3];
+    c->low = -1.4, c->high = 1.4;
+    if (op == OP_log || op == OP_sqrt || op == OP_pow || op == OP_div) c->low = 0.3;
+    if (op == OP_log1p) c->low = -0.6;
+    switch (op_class(op)) {
+    case CLASS_ELEMENTWISE: {
+        uint32_t n = (uint32_t)op_arity(op), first = rng_int(0, n - 1);
+        c->expected = s;
+        for (uint32_t k = 0; k < n; k++) {
+            Shape t = s;
+            if (k != first && coin()) t = shape_scalar();
+            for (uint32_t d = 0; k != first && d < t.rank; d++)
+                if (coin()) t.dims[d] = 1;
+            a[k] = new_input(c, t, coin());
+        }
+        if (op == OP_select || op == OP_not) a[0] = graph_unary(g, OP_step, a[0], nowhere);
+        return graph_op(g, op, a, n, NULL, nowhere);
+    }
+    default: break;
+    }
+    switch (op) {
+    case OP_constant: c->expected = shape_scalar(); return graph_constant(g, 0.75);
+    case OP_iota:
+        c->expected = random_shape(1, 1);
+        return graph_op_shaped(g, op, NULL, 0, NULL, c->expected, false, nowhere);
+    case OP_random:
+        c->expected = s;
+        attr.i[0] = coin();
+        attr.i[1] = 5;
+        return graph_op_shaped(g, op, NULL, 0, &attr, s, true, nowhere);
+    case OP_input: c->expected = s; return new_input(c, s, coin());
+    case OP_reshape: {
+        a[0] = new_input(c, s, coin());
+        Shape t = {2, {1, (uint32_t)shape_count(s)}};
+        c->expected = t;
+        return graph_reshape(g, a[0], t, nowhere);
+    }
+    case OP_broadcast: {
+        Shape t = s;
+        if (coin()) t = shape_scalar();
+        for (uint32_t d = 0; d < t.rank; d++)
+            if (coin()) t.dims[d] = 1;
+        c->expected = s;
+        a[0] = new_input(c, t, coin());
+        return graph_op_shaped(g, op, a, 1, NULL, s, coin(), nowhere);
+    }
+    case OP_transpose:
+        for (uint32_t k = 0; k < s.rank; k++) attr.i[k] = k;
+        for (uint32_t k = s.rank; k > 1; k--) {
+            uint32_t j = rng_int(0, k - 1);
+            int64_t swap = attr.i[j];
+            attr.i[j] = attr.i[k - 1];
+            attr.i[k - 1] = swap;
+        }
+        c->expected.rank = s.rank;
+        for (uint32_t k = 0; k < s.rank; k++) c->expected.dims[k] = s.dims[attr.i[k]];
+        a[0] = new_input(c, s, coin());
+        return graph_op(g, op, a, 1, &attr, nowhere);
+    case OP_slice:
+    case OP_pad:
+        c->expected = s;
+        for (uint32_t k = 0; k < s.rank; k++) {
+            attr.i[2 * k] = op == OP_slice ? rng_int(0, s.dims[k] - 1) : rng_int(0, 2);
+            attr.i[2 * k + 1] = op == OP_slice ? rng_int(1, s.dims[k] - (uint32_t)attr.i[2 * k]) : rng_int(0, 2);
+            c->expected.dims[k] = op == OP_slice ? (uint32_t)attr.i[2 * k + 1]
+                                                 : s.dims[k] + (uint32_t)(attr.i[2 * k] + attr.i[2 * k + 1]);
+        }
+        a[0] = new_input(c, s, coin());
+        return graph_op(g, op, a, 1, &attr, nowhere);
+    case OP_concat:
+        s = random_shape(1, 4);
+        attr.i[0] = rng_int(0, s.rank - 1);
+        c->expected = s;
+        c->expected.dims[attr.i[0]] = 0;
+        for (uint32_t k = 0; k < 3; k++) {
+            Shape t = s;
+            t.dims[attr.i[0]] = rng_int(1, 3);
+            c->expected.dims[attr.i[0]] += t.dims[attr.i[0]];
+            a[k] = new_input(c, t, coin());
+        }
+        return graph_op(g, op, a, 3, &attr, nowhere);
+    case OP_reduce_sum:
+    case OP_reduce_max:
+        attr.i[0] = rng_int(0, (1u << s.rank) - 1);
+        for (uint32_t k = 0; k < s.rank; k++)
+            if (!(attr.i[0] >> k & 1)) c->expected.dims[c->expected.rank++] = s.dims[k];
+        a[0] = new_input(c, s, coin());
+        return graph_op(g, op, a, 1, &attr, nowhere);
+    case OP_argmax: a[0] = new_input(c, random_shape(1, 1), coin()); return graph_unary(g, op, a[0], nowhere);
+    case OP_matmul: {
+        uint32_t m = rng_int(1, 4), k = rng_int(1, 4), n = rng_int(1, 4), ra = rng_int(1, 2), rb = rng_int(1, 2);
+        bool ta = ra == 2 && coin(), tb = rb == 2 && coin();
+        Shape x = ra == 1 ? (Shape){1, {k}} : ta ? (Shape){2, {k, m}} : (Shape){2, {m, k}};
+        Shape y = rb == 1 ? (Shape){1, {k}} : tb ? (Shape){2, {n, k}} : (Shape){2, {k, n}};
+        if (ra == 2) c->expected.dims[c->expected.rank++] = m;
+        if (rb == 2) c->expected.dims[c->expected.rank++] = n;
+        a[0] = new_input(c, x, coin());
+        a[1] = new_input(c, y, coin());
+        return graph_matmul(g, a[0], a[1], ta, tb, nowhere);
+    }
+    case OP_outer:
+    case OP_batch_outer:
+        a[0] = new_input(c, random_shape(1, 1), coin());
+        a[1] = new_input(c, random_shape(1, 1), coin());
+        c->expected = (Shape){2, {graph_node(g, a[0])->shape.dims[0], graph_node(g, a[1])->shape.dims[0]}};
+        return graph_binary(g, op, a[0], a[1], nowhere);
+    case OP_pack:
+        a[0] = new_input(c, random_shape(2, 2), false);
+        attr.i[0] = coin();
+        c->expected = graph_node(g, a[0])->shape;
+        if (attr.i[0]) c->expected = (Shape){2, {c->expected.dims[1], c->expected.dims[0]}};
+        return graph_op(g, op, a, 1, &attr, nowhere);
+    case OP_batch_sum:
+        a[0] = new_input(c, s, coin());
+        c->expected = s;
+        return graph_unary(g, op, a[0], nowhere);
+    default: return NODE_NONE;
+    }
+}
+
+static double **perturbed(Arena *a, const Graph *g, int64_t n, double *const *x, double *const *t, uint32_t count,
+                          double h) {
+    const double **in = arena_alloc(a, (g->ninputs + 1) * sizeof *in);
+    for (uint32_t k = 0; k < g->ninputs; k++) {
+        uint64_t size = value_count(g, g->inputs[k], n);
+        double *v = arena_alloc(a, size * sizeof *v + 8);
+        for (uint64_t e = 0; e < size; e++) v[e] = x[k][e] + (k < count ? h * t[k][e] : 0);
+        in[k] = v;
+    }
+    return interpret_graph(a, g, n, in, &test_calls);
+}
+
+static void check_case(Op op, uint64_t seed) {
+    rng_state = seed;
+    Case c = {.arena = arena_new()};
+    Arena *a = c.arena;
+    c.g = graph_new(a, op_name(op));
+    Graph *g = c.g;
+    NodeId y = build_case(&c, op);
+    int64_t n = rng_int(1, 3);
+    if (y == NODE_NONE) {
+        arena_free(a);
+        return;
+    }
+    graph_verify(g);
+    assert_true(shape_equal(graph_node(g, y)->shape, c.expected));
+    if (op == OP_batch_sum || op == OP_batch_outer) assert_false(graph_node(g, y)->batched);
+
+    /* inputs 0..m-1 are x, m..2m-1 their tangents, 2m the cotangent of y */
+    uint32_t m = g->ninputs;
+    NodeId *tin = arena_alloc(a, (m + 1) * sizeof *tin), *x_nodes = arena_alloc(a, (m + 1) * sizeof *x_nodes);
+    for (uint32_t k = 0; k < m; k++) x_nodes[k] = g->inputs[k];
+    for (uint32_t k = 0; k < m; k++)
+        tin[k] = graph_input(g, g->nodes[x_nodes[k]].shape, g->nodes[x_nodes[k]].batched, "t", (Range){0});
+    NodeId u = graph_input(g, g->nodes[y].shape, g->nodes[y].batched, "u", (Range){0}), ty;
+    NodeId *ct = arena_alloc(a, (m + 1) * sizeof *ct);
+    linearise(g, &y, 1, x_nodes, tin, m, &ty);
+    for (uint32_t k = 0; k < m; k++) ct[k] = NODE_NONE;
+    if (ty != NODE_NONE) transpose(g, &ty, &u, 1, tin, m, ct);
+    graph_verify(g);
+
+    double **x = arena_alloc(a, (g->ninputs + 1) * sizeof *x), **t = arena_alloc(a, (m + 1) * sizeof *t);
+    for (uint32_t k = 0; k < g->ninputs; k++) {
+        uint64_t size = value_count(g, g->inputs[k], n);
+        x[k] = k < m ? random_values(a, size, c.low, c.high) : random_values(a, size, -1, 1);
+    }
+    for (uint32_t k = 0; k < m; k++) t[k] = x[m + k];
+    const double h = 1e-5;
+    double **at = perturbed(a, g, n, x, t, 0, 0), **up = perturbed(a, g, n, x, t, m, h);
+    double **down = perturbed(a, g, n, x, t, m, -h);
+    uint64_t size = value_count(g, y, n);
+    if (op == OP_stop_gradient) assert_int_equal(ty, NODE_NONE); /* zero by definition, not by slope */
+    for (uint64_t e = 0; e < size && op != OP_stop_gradient; e++) {
+        double slope = (up[y][e] - down[y][e]) / (2 * h);
+        assert_close(ty == NODE_NONE ? 0 : at[ty][e], slope, 1e-6);
+    }
+    if (ty != NODE_NONE) {
+        double left = dot(at[u], at[ty], size), right = 0;
+        for (uint32_t k = 0; k < m; k++)
+            if (ct[k] != NODE_NONE) right += dot(at[ct[k]], at[tin[k]], value_count(g, tin[k], n));
+        assert_close(left, right, 1e-12);
+    }
+    /* The cotangents are functions of x again: their tangents. */
+    for (uint32_t k = 0; k < m; k++) {
+        NodeId second;
+        if (ct[k] == NODE_NONE) continue;
+        assert_true(shape_equal(graph_node(g, ct[k])->shape, graph_node(g, x_nodes[k])->shape));
+        assert_int_equal(graph_node(g, ct[k])->batched, graph_node(g, x_nodes[k])->batched);
+        linearise(g, &ct[k], 1, x_nodes, tin, m, &second);
+        graph_verify(g);
+        double **again = perturbed(a, g, n, x, t, 0, 0);
+        for (uint64_t e = 0; e < value_count(g, ct[k], n); e++)
+            assert_close(second == NODE_NONE ? 0 : again[second][e], (up[ct[k]][e] - down[ct[k]][e]) / (2 * h), 1e-6);
+    }
+    arena_free(a);
+}
+
+#define OP(name, arity, class, shape, linear, cost, doc)                                                               \
+    static void test_##name(void **state) {                                                                            \
+        (void)state;                                                                                                   \
+        for (uint64_t seed = 1; seed <= 40; seed++) check_case(OP_##name, seed * 7919);                                \
+    }
+#include "compiler/ops.def"
+#undef OP
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define OP(name, arity, class, shape, linear, cost, doc) cmocka_unit_test(test_##name),
+#include "compiler/ops.def"
+#undef OP
+    };
+    return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
+}
