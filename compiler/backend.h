@@ -4,7 +4,7 @@
 #ifndef DEQ_COMPILER_BACKEND_H
 #define DEQ_COMPILER_BACKEND_H
 #include "routine.h"
-#include "deq_runtime.h"
+#include "runtime/include/deq_runtime.h"
 
 typedef struct BackendOptions {
     const char *cpu;          /* "native" or an LLVM CPU name such as "x86-64-v3" */
@@ -31,5 +31,6 @@ typedef struct Backend {
     const deq_module *(*load)(const void *object, size_t size, char **error);
 } Backend;
 
+const Backend *backend_entry(void);         /* the one symbol the module exports */
 const Backend *backend_get(char **error); /* loads libdeq_backend.so beside the program, in ../lib/deq, or $DEQ_BACKEND */
 #endif

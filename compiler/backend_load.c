@@ -1,0 +1,31 @@
+/* backend_load.c - finds and loads libdeq_backend.so, once. */
+#include "backend.h"
+#include "link.h"
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const Backend *backend_get(char **error) {
+    static const Backend *loaded;
+    if (loaded) return loaded;
+    char *folder = program_folder();
+    char path[4200];
+    const char *named = getenv("DEQ_BACKEND");
+    if (named)
+        snprintf(path, sizeof path, "%s", named);
+    else {
+        snprintf(path, sizeof path, "%s/libdeq_backend.so", folder);
+        if (access(path, R_OK) != 0) snprintf(path, sizeof path, "%s/../lib/deq/libdeq_backend.so", folder);
+    }
+    free(folder);
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const Backend *(*entry)(void) = NULL;
+    if (handle) *(void **)&entry = dlsym(handle, "backend_entry");
+    if (entry) return loaded = entry();
+    const char *why = dlerror();
+    char text[5000];
+    snprintf(text, sizeof text, "cannot load the code generator: %s", why ? why : "unknown reason");
+    *error = strdup(text);
+    return NULL;
+}

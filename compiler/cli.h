@@ -1,0 +1,33 @@
+/* cli.h - the command line as a struct.  Tables in cli.def; parsing by glibc's argp. */
+#ifndef DEQ_COMPILER_CLI_H
+#define DEQ_COMPILER_CLI_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { EXIT_USAGE = 64, EXIT_INTERNAL = 70 };
+
+typedef enum Verb {
+#define VERB(id, name, arguments, summary, help) VERB_##id,
+#define FLAG(id, name, key, argument, verbs, doc)
+#include "cli.def"
+#undef VERB
+#undef FLAG
+    VERB_COUNT
+} Verb;
+
+typedef struct Cli {
+    Verb verb;
+    const char **files;
+    int nfiles;
+    bool json, memory, check, fresh, no_cache, quiet, lib, has_seed;
+    uint64_t seed;
+    int threads, optimise;
+    const char **set, **include;
+    int nset, ninclude;
+    const char *results, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math;
+} Cli;
+
+/* Fills *cli; exits with 0 after --help and with 64 after a usage error (the message names what to write instead). */
+void cli_parse(int argc, char **argv, Cli *cli);
+#endif

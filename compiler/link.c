@@ -1,0 +1,196 @@
+/* link.c - see link.h. */
+#define _GNU_SOURCE
+#include "link.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static char *text(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *s = NULL;
+    if (vasprintf(&s, format, args) < 0) abort();
+    va_end(args);
+    return s;
+}
+
+char *program_folder(void) {
+    char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n < 0) return strdup(".");
+    path[n] = 0;
+    return strdup(dirname(path));
+}
+
+/* Starts argv with standard error (and output) going to `log_fd`. */
+static bool start(char *const *argv, int log_fd, pid_t *pid) {
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, log_fd, 1);
+    posix_spawn_file_actions_adddup2(&actions, log_fd, 2);
+    int rc = posix_spawnp(pid, argv[0], &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    errno = rc;
+    return rc == 0;
+}
+
+static bool run(char *const *argv, char **error) {
+    FILE *log = tmpfile();
+    if (!log) {
+        *error = text("cannot make a temporary file: %s", strerror(errno));
+        return false;
+    }
+    pid_t pid;
+    int status = 0;
+    bool ok = start(argv, fileno(log), &pid);
+    if (!ok) *error = text("cannot run '%s': %s (install gcc and binutils)", argv[0], strerror(errno));
+    if (ok) {
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+        ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (!ok) {
+            char said[4096];
+            rewind(log);
+            size_t n = fread(said, 1, sizeof said - 1, log);
+            said[n] = 0;
+            *error = text("%s failed: %s", argv[0], said);
+        }
+    }
+    fclose(log);
+    return ok;
+}
+
+/* A C source for the few lines that must be in C; the caller unlinks and frees it. */
+static char *write_source(const char *beside, const char *body, char **error) {
+    char *path = text("%s.%d.c", beside, (int)getpid());
+    FILE *f = fopen(path, "w");
+    bool ok = f && fputs(body, f) >= 0;
+    if (f && fclose(f) != 0) ok = false;
+    if (ok) return path;
+    *error = text("cannot write '%s': %s", path, strerror(errno));
+    unlink(path);
+    free(path);
+    return NULL;
+}
+
+static char *runtime_library(char **error) {
+    char *folder = program_folder();
+    char *found = text("%s/libdeqrt.a", folder);
+    if (access(found, R_OK) != 0) {
+        free(found);
+        found = text("%s/../lib/libdeqrt.a", folder);
+    }
+    if (access(found, R_OK) != 0) {
+        free(found);
+        found = NULL;
+    }
+    if (!found) *error = text("libdeqrt.a is neither in %s nor in %s/../lib", folder, folder);
+    free(folder);
+    return found;
+}
+
+static bool commit(char *temporary, const char *out, bool ok, char **error) {
+    if (ok && rename(temporary, out) != 0) {
+        *error = text("cannot write '%s': %s", out, strerror(errno));
+        ok = false;
+    }
+    if (!ok) unlink(temporary);
+    free(temporary);
+    return ok;
+}
+
+#define LIBRARIES "-ljansson", "-lxxhash", "-lopenblas", "-lz", "-lpthread", "-lm"
+
+bool link_program(const char *object, const char *out, char **error) {
+    char *runtime = runtime_library(error);
+    if (!runtime) return false;
+    char *source = write_source(out,
+                                "extern const char deq_module[];\nint deq_main(const void *, int, char **);\n"
+                                "int main(int argc, char **argv) { return deq_main(deq_module, argc, argv); }\n",
+                                error);
+    bool ok = source != NULL;
+    if (ok) {
+        char *temporary = text("%s.%d.tmp", out, (int)getpid());
+        char *argv[] = {"cc", "-o", temporary, source, (char *)object, runtime, LIBRARIES, NULL};
+        ok = commit(temporary, out, run(argv, error), error);
+        unlink(source);
+        free(source);
+    }
+    free(runtime);
+    return ok;
+}
+
+bool link_library(const char *object, const char *name, const char *shared_out, const char *archive_out, char **error) {
+    char *runtime = runtime_library(error);
+    if (!runtime) return false;
+    /* Two libraries may live in one program: only NAME_module leaves the object, deq_module becomes local. */
+    char *body = text("extern const char deq_module[];\nconst void *%s_module(void) { return deq_module; }\n", name);
+    char *source = write_source(shared_out, body, error);
+    char *merged = text("%s.%d.o", shared_out, (int)getpid());
+    bool ok = source != NULL;
+    if (ok) ok = run((char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, (char *)object, NULL}, error);
+    if (ok) ok = run((char *[]){"objcopy", "--localize-symbol=deq_module", merged, NULL}, error);
+    if (ok) {
+        char *temporary = text("%s.%d.tmp", shared_out, (int)getpid());
+        char *argv[] = {"cc",    "-shared", "-o",      temporary,   merged, "-Wl,--whole-archive",
+                        runtime, "-Wl,--no-whole-archive", LIBRARIES, NULL};
+        ok = commit(temporary, shared_out, run(argv, error), error);
+    }
+    if (ok) {
+        /* ar names the member after the file: give it the library's name */
+        char *folder = text("%s.%d.d", archive_out, (int)getpid()), *member = text("%s/%s.o", folder, name);
+        char *temporary = text("%s.%d.tmp", archive_out, (int)getpid());
+        ok = run((char *[]){"mkdir", "-p", folder, NULL}, error) && run((char *[]){"cp", merged, member, NULL}, error) &&
+             run((char *[]){"ar", "rcsD", temporary, member, NULL}, error);
+        ok = commit(temporary, archive_out, ok, error);
+        unlink(member);
+        rmdir(folder);
+        free(folder);
+        free(member);
+    }
+    unlink(merged);
+    if (source) unlink(source);
+    free(source);
+    free(merged);
+    free(body);
+    free(runtime);
+    return ok;
+}
+
+bool link_start(const char *object, const char *out, LinkJob *job) {
+    job->out = strdup(out);
+    job->temporary = text("%s.%d.tmp", out, (int)getpid());
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    char *argv[] = {"cc", "-shared", "-nostdlib", "-o", job->temporary, (char *)object, NULL};
+    bool ok = null >= 0 && start(argv, null, &job->pid);
+    if (null >= 0) close(null);
+    if (!ok) {
+        free(job->out);
+        free(job->temporary);
+        job->pid = 0;
+    }
+    return ok;
+}
+
+bool link_finish(LinkJob *job) {
+    if (job->pid <= 0) return false;
+    int status = 0;
+    while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR) continue;
+    char *error = NULL;
+    bool ok = commit(job->temporary, job->out, WIFEXITED(status) && WEXITSTATUS(status) == 0, &error);
+    free(error);
+    free(job->out);
+    job->pid = 0;
+    return ok;
+}

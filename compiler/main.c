@@ -1,0 +1,20 @@
+/* main.c - the program: a verb of the command line, run. */
+#include "verbs.h"
+
+int main(int argc, char **argv) {
+    static int (*const verbs[])(const Cli *) = {
+#define VERB(id, name, arguments, summary, help) verb_##id,
+#define FLAG(id, name, key, argument, verbs, doc)
+#include "cli.def"
+#undef VERB
+#undef FLAG
+    };
+    Cli cli;
+    cli_parse(argc, argv, &cli);
+    int code = verbs[cli.verb](&cli);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("deq: standard output");
+        if (code == 0) code = 3;
+    }
+    return code;
+}

@@ -1,0 +1,11 @@
+/* verbs.h - one function a verb: does the work, returns the exit code. */
+#ifndef DEQ_COMPILER_VERBS_H
+#define DEQ_COMPILER_VERBS_H
+#include "cli.h"
+
+#define VERB(id, name, arguments, summary, help) int verb_##id(const Cli *cli);
+#define FLAG(id, name, key, argument, verbs, doc)
+#include "cli.def"
+#undef VERB
+#undef FLAG
+#endif

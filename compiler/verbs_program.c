@@ -1,0 +1,245 @@
+/* verbs_program.c - verbs that compile: check, run, test, bench, build; and version. */
+#define _GNU_SOURCE
+#include "compile.h"
+#include "header.h"
+#include "runtime/app.h"
+#include "verbs.h"
+#include "version.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static Pass last_pass(const Cli *cli, Pass fallback) {
+    static const char *const names[] = {"parse", "resolve", "check", "elaborate", "compile"};
+    for (int i = 0; cli->stop_after && i < 5; i++)
+        if (strcmp(cli->stop_after, names[i]) == 0) return (Pass)i;
+    return fallback;
+}
+
+static CompileOptions compile_options(const Cli *cli, Pass last) {
+    return (CompileOptions){.path = cli->files[0],
+                            .include = cli->include,
+                            .ninclude = (uint32_t)cli->ninclude,
+                            .target_cpu = cli->target_cpu,
+                            .math = cli->math,
+                            .optimise = cli->optimise,
+                            .f64 = cli->precision && strcmp(cli->precision, "f64") == 0,
+                            .use_cache = !cli->no_cache && !cli->emit,
+                            .only = cli->net,
+                            .emit_ll = cli->emit && strcmp(cli->emit, "ll") == 0,
+                            .emit_asm = cli->emit && strcmp(cli->emit, "asm") == 0,
+                            .last = last};
+}
+
+/* Diagnostics to standard error, or as JSON to standard output. */
+static void print_diagnostics(const Cli *cli, const Compilation *c) {
+    if (cli->json && cli->verb == VERB_check)
+        diags_print_json(c->diags, stdout);
+    else
+        diags_print(c->diags, stderr, isatty(2));
+}
+
+/* ---- --emit ---- */
+static bool emit_text(const Cli *cli, const Compilation *c, FILE *out) {
+    if (strcmp(cli->emit, "ast") == 0)
+        ast_print(c->program->main->unit, out);
+    else if (strcmp(cli->emit, "ir") == 0)
+        for (uint32_t i = 0; i < c->unit->nroutines; i++) routine_print(c->unit->routines[i], out);
+    else if (strcmp(cli->emit, "ll") == 0)
+        fputs(c->result.ll, out);
+    else if (strcmp(cli->emit, "asm") == 0)
+        fputs(c->result.assembly, out);
+    else
+        return fwrite(c->result.object, 1, c->result.object_size, out) == c->result.object_size;
+    return !ferror(out);
+}
+
+static Pass emit_pass(const char *what) {
+    return strcmp(what, "ast") == 0 ? PASS_PARSE : strcmp(what, "ir") == 0 ? PASS_ELABORATE : PASS_COMPILE;
+}
+
+static int emit(const Cli *cli) {
+    Compilation c;
+    CompileOptions options = compile_options(cli, emit_pass(cli->emit));
+    int code = compile(&options, &c);
+    print_diagnostics(cli, &c);
+    if (code == 0) {
+        FILE *out = cli->output ? fopen(cli->output, "wb") : stdout;
+        bool ok = out && emit_text(cli, &c, out);
+        if (out && out != stdout && fclose(out) != 0) ok = false;
+        if (!ok) {
+            fprintf(stderr, "deq: cannot write '%s': %s\n", cli->output ? cli->output : "standard output", strerror(errno));
+            code = 3;
+        }
+    }
+    compile_free(&c);
+    return code;
+}
+
+/* ---- check ---- */
+static const char *bytes_text(char *buffer, size_t size, double n) {
+    static const char *const units[] = {"B", "kB", "MB", "GB"};
+    int u = 0;
+    while (n >= 10000 && u < 3) n /= 1024, u++;
+    snprintf(buffer, size, "%.0f %s", n, units[u]);
+    return buffer;
+}
+
+static void print_memory(const Compilation *c) {
+    char buffer[64];
+    printf("routine                                    fixed    per example\n");
+    for (uint32_t i = 0; i < c->unit->nroutines; i++) {
+        printf("%-36s %11s", c->unit->routines[i]->name, bytes_text(buffer, sizeof buffer, (double)c->result.base_bytes[i]));
+        printf("    %11s\n", bytes_text(buffer, sizeof buffer, (double)c->result.row_bytes[i]));
+    }
+    for (uint32_t i = 0; i < c->unit->nfixed; i++) {
+        const FixedLayout *f = c->unit->fixed[i];
+        printf("\nfixed point %s: state %s", f->name, bytes_text(buffer, sizeof buffer, (double)f->state_bytes));
+        printf(", inputs %s", bytes_text(buffer, sizeof buffer, (double)f->rest_bytes));
+        printf(", tape %s per example\n", bytes_text(buffer, sizeof buffer, (double)f->tape_bytes));
+    }
+}
+
+int verb_check(const Cli *cli) {
+    if (cli->emit) return emit(cli);
+    Compilation c;
+    CompileOptions options = compile_options(cli, last_pass(cli, cli->memory ? PASS_COMPILE : PASS_ELABORATE));
+    options.use_cache = false;
+    int code = compile(&options, &c);
+    print_diagnostics(cli, &c);
+    if (code == 0 && cli->memory && options.last == PASS_COMPILE) {
+        print_memory(&c);
+        if (compile_load(&c) == 0) code = deq_app_memory(c.module, stdout);
+    }
+    compile_free(&c);
+    return code;
+}
+
+/* ---- run, test, bench ---- */
+static int execute(const Cli *cli, int (*app)(const deq_module *, const deq_app_options *), bool tests) {
+    if (cli->emit) return emit(cli);
+    Compilation c;
+    CompileOptions options = compile_options(cli, last_pass(cli, PASS_COMPILE));
+    options.tests = tests;
+    if (tests && !cli->precision) options.f64 = true;
+    int code = compile(&options, &c);
+    print_diagnostics(cli, &c);
+    if (code == 0 && options.last == PASS_COMPILE) code = compile_load(&c);
+    if (code == 0 && options.last == PASS_COMPILE) {
+        deq_app_options run = {.threads = cli->threads,
+                               .has_seed = cli->has_seed,
+                               .seed = cli->seed,
+                               .set = cli->set,
+                               .nset = cli->nset,
+                               .results = cli->results,
+                               .fresh = cli->fresh,
+                               .json = cli->json,
+                               .quiet = cli->quiet,
+                               .source_text = c.program->main->source->text};
+        code = app(c.module, &run);
+    }
+    compile_free(&c);
+    return code;
+}
+
+int verb_run(const Cli *cli) { return execute(cli, deq_app_run, false); }
+int verb_test(const Cli *cli) { return execute(cli, deq_app_test, true); }
+int verb_bench(const Cli *cli) { return execute(cli, deq_app_bench, false); }
+
+/* ---- build ---- */
+static bool write_file(const char *path, const void *data, size_t size) {
+    FILE *f = fopen(path, "wb");
+    bool ok = f && fwrite(data, 1, size, f) == size;
+    if (f && fclose(f) != 0) ok = false;
+    if (!ok) {
+        fprintf(stderr, "deq: cannot write '%s': %s\n", path, strerror(errno));
+        unlink(path);
+    }
+    return ok;
+}
+
+static int build_library(const Cli *cli, const Compilation *c, const char *object) {
+    const char *manifest = c->unit->manifest, *folder = cli->output ? cli->output : ".";
+    char *net = header_net(manifest, cli->net), *error = NULL;
+    if (!net) {
+        fprintf(stderr, "deq: the script has no net%s%s to build; name a layer with --net\n", cli->net ? " named " : "",
+                cli->net ? cli->net : "");
+        return 2;
+    }
+    char *shared, *archive, *header, *json, *text = NULL;
+    size_t size = 0;
+    if (asprintf(&shared, "%s/lib%s.so", folder, net) < 0 || asprintf(&archive, "%s/%s.a", folder, net) < 0 ||
+        asprintf(&header, "%s/%s.h", folder, net) < 0 || asprintf(&json, "%s/%s.json", folder, net) < 0)
+        abort();
+    FILE *out = open_memstream(&text, &size);
+    if (!out || !header_write(manifest, net, net, out) || fclose(out) != 0) abort();
+    int code = 0;
+    if (!link_library(object, net, shared, archive, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        code = 3;
+    } else if (!write_file(header, text, size) || !write_file(json, manifest, strlen(manifest)))
+        code = 3;
+    else
+        printf("%s\n%s\n%s\n%s\n", shared, archive, header, json);
+    free(error);
+    free(text);
+    free(shared);
+    free(archive);
+    free(header);
+    free(json);
+    free(net);
+    return code;
+}
+
+int verb_build(const Cli *cli) {
+    if (cli->emit) return emit(cli);
+    Compilation c;
+    CompileOptions options = compile_options(cli, last_pass(cli, PASS_COMPILE));
+    options.use_cache = false; /* the object itself is wanted */
+    int code = compile(&options, &c);
+    print_diagnostics(cli, &c);
+    if (code == 0 && options.last == PASS_COMPILE) {
+        char object[] = "/tmp/deq-XXXXXX.o";
+        int fd = mkstemps(object, 2);
+        FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
+        bool ok = f && fwrite(c.result.object, 1, c.result.object_size, f) == c.result.object_size;
+        if (f && fclose(f) != 0) ok = false;
+        if (!ok) {
+            fprintf(stderr, "deq: cannot write '%s': %s\n", object, strerror(errno));
+            code = 3;
+        } else if (cli->lib)
+            code = build_library(cli, &c, object);
+        else {
+            char *error = NULL, *out = NULL;
+            if (cli->output)
+                out = strdup(cli->output);
+            else if (asprintf(&out, "./%s", strrchr(cli->files[0], '/') ? strrchr(cli->files[0], '/') + 1 : cli->files[0]) < 0)
+                abort();
+            char *dot = cli->output ? NULL : strrchr(out, '.');
+            if (dot && dot > out + 2) *dot = 0;
+            if (!link_program(object, out, &error)) {
+                fprintf(stderr, "deq: %s\n", error);
+                code = 3;
+            }
+            free(error);
+            free(out);
+        }
+        unlink(object);
+    }
+    compile_free(&c);
+    return code;
+}
+
+int verb_version(const Cli *cli) {
+    (void)cli;
+    char *error = NULL;
+    const Backend *backend = backend_get(&error);
+    printf("%s\nbinary interface %d\n", DEQ_VERSION, DEQ_ABI_VERSION);
+    if (backend)
+        printf("target %s\n", backend->target("native"));
+    else
+        printf("%s\n", error);
+    free(error);
+    return backend ? 0 : EXIT_INTERNAL;
+}
