@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 typedef struct Cache {
-    char *folder;        /* $XDG_CACHE_HOME/deq/objects or ~/.cache/deq/objects; NULL when it cannot be written */
-    char key[33];        /* of this compilation */
+    char *folder; /* $XDG_CACHE_HOME/deq/objects or ~/.cache/deq/objects; NULL when it cannot be written */
+    char key[33]; /* of this compilation */
     LinkJob job;
 } Cache;
 
@@ -21,6 +21,7 @@ const deq_module *cache_load(const Cache *c);
 /* Stores an object: linking runs in the background until cache_close. */
 void cache_store(Cache *c, const void *object, size_t size);
 void cache_close(Cache *c);
-/* What "native" means on this machine, without asking LLVM: the processor's name and features, hashed (16 hex digits). */
+/* What "native" means on this machine, without asking LLVM: the processor's name and features, hashed (16 hex digits).
+ */
 const char *cache_processor(void);
 #endif

@@ -101,12 +101,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         cli->has_seed = true;
         cli->seed = whole_number(state, "seed", text, UINT64_MAX);
         return 0;
-    case 't':
-        cli->threads = (int)whole_number(state, "threads", text, 1024);
-        return 0;
-    case 'O':
-        cli->optimise = (int)whole_number(state, "optimise", text, 3);
-        return 0;
+    case 't': cli->threads = (int)whole_number(state, "threads", text, 1024); return 0;
+    case 'O': cli->optimise = (int)whole_number(state, "optimise", text, 3); return 0;
     case 'r': cli->results = text; return 0;
     case 'o': cli->output = text; return 0;
     case 'N': cli->net = text; return 0;
@@ -168,7 +164,8 @@ void cli_parse(int argc, char **argv, Cli *cli) {
     static char doc[2048], name[32];
     snprintf(doc, sizeof doc, "%s\v%s", verbs[cli->verb].summary, verbs[cli->verb].help);
     snprintf(name, sizeof name, "deq %s", verbs[cli->verb].name);
-    const struct argp argp = {.options = options, .parser = parse_option, .args_doc = verbs[cli->verb].arguments, .doc = doc};
+    const struct argp argp = {
+        .options = options, .parser = parse_option, .args_doc = verbs[cli->verb].arguments, .doc = doc};
     argp_err_exit_status = EXIT_USAGE;
     argv[1] = name; /* argp prints it as the program's name */
     argp_parse(&argp, argc - 1, argv + 1, 0, NULL, cli);

@@ -11,28 +11,28 @@ typedef struct CompileOptions {
     const char *path;
     const char *const *include;
     uint32_t ninclude;
-    const char *target_cpu;    /* NULL: native */
-    const char *math;          /* NULL: inline */
+    const char *target_cpu; /* NULL: native */
+    const char *math;       /* NULL: inline */
     int optimise;
     bool f64, tests, use_cache;
-    const char *only;          /* see PipelineOptions */
+    const char *only; /* see PipelineOptions */
     bool emit_ll, emit_asm;
-    Pass last;                 /* stop after this pass */
+    Pass last; /* stop after this pass */
 } CompileOptions;
 
 typedef struct Compilation {
     Arena *arena;
     Diags *diags;
     Program *program;
-    Unit *unit;                /* from PASS_ELABORATE on, unless the module came from the cache */
-    BackendResult result;      /* from PASS_COMPILE on, unless the module came from the cache */
-    const deq_module *module;  /* compile_load */
-    bool warm;                 /* the module came from the cache */
+    Unit *unit;               /* from PASS_ELABORATE on, unless the module came from the cache */
+    BackendResult result;     /* from PASS_COMPILE on, unless the module came from the cache */
+    const deq_module *module; /* compile_load */
+    bool warm;                /* the module came from the cache */
     Cache cache;
 } Compilation;
 
-/* Runs the passes up to options->last.  0, or the exit code of the stage that failed (diagnostics in c->diags; a back end
- * failure is printed).  With use_cache and last == PASS_COMPILE a cached module ends the work after PASS_CHECK. */
+/* Runs the passes up to options->last.  0, or the exit code of the stage that failed (diagnostics in c->diags; a back
+ * end failure is printed).  With use_cache and last == PASS_COMPILE a cached module ends the work after PASS_CHECK. */
 int compile(const CompileOptions *options, Compilation *c);
 /* Loads the compiled object into this process.  Needs compile() to have returned 0 with last == PASS_COMPILE. */
 int compile_load(Compilation *c);

@@ -139,19 +139,23 @@ bool link_library(const char *object, const char *name, const char *shared_out, 
     char *source = write_source(shared_out, body, error);
     char *merged = text("%s.%d.o", shared_out, (int)getpid());
     bool ok = source != NULL;
-    if (ok) ok = run((char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, (char *)object, NULL}, error);
+    if (ok)
+        ok =
+            run((char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, (char *)object, NULL}, error);
     if (ok) ok = run((char *[]){"objcopy", "--localize-symbol=deq_module", merged, NULL}, error);
     if (ok) {
         char *temporary = text("%s.%d.tmp", shared_out, (int)getpid());
-        char *argv[] = {"cc",    "-shared", "-o",      temporary,   merged, "-Wl,--whole-archive",
-                        runtime, "-Wl,--no-whole-archive", LIBRARIES, NULL};
+        char *argv[] = {
+            "cc",      "-shared", "-o", temporary, merged, "-Wl,--whole-archive", runtime, "-Wl,--no-whole-archive",
+            LIBRARIES, NULL};
         ok = commit(temporary, shared_out, run(argv, error), error);
     }
     if (ok) {
         /* ar names the member after the file: give it the library's name */
         char *folder = text("%s.%d.d", archive_out, (int)getpid()), *member = text("%s/%s.o", folder, name);
         char *temporary = text("%s.%d.tmp", archive_out, (int)getpid());
-        ok = run((char *[]){"mkdir", "-p", folder, NULL}, error) && run((char *[]){"cp", merged, member, NULL}, error) &&
+        ok = run((char *[]){"mkdir", "-p", folder, NULL}, error) &&
+             run((char *[]){"cp", merged, member, NULL}, error) &&
              run((char *[]){"ar", "rcsD", temporary, member, NULL}, error);
         ok = commit(temporary, archive_out, ok, error);
         unlink(member);

@@ -10,11 +10,15 @@
 
 /* A program: the object, a main() that calls deq_main, and the runtime library. */
 bool link_program(const char *object, const char *out, char **error);
-/* libNAME.so holding the runtime, and NAME.a holding the object alone (to be linked with libdeqrt); both export NAME_module(). */
+/* libNAME.so holding the runtime, and NAME.a holding the object alone (to be linked with libdeqrt); both export
+ * NAME_module(). */
 bool link_library(const char *object, const char *name, const char *shared_out, const char *archive_out, char **error);
 /* Starts turning an object into a shared library for this program's own use (runtime symbols come from the program);
  * returns at once.  link_finish waits and renames; both are silent about failure: the cache does without. */
-typedef struct LinkJob { pid_t pid; char *temporary, *out; } LinkJob;
+typedef struct LinkJob {
+    pid_t pid;
+    char *temporary, *out;
+} LinkJob;
 bool link_start(const char *object, const char *out, LinkJob *job);
 bool link_finish(LinkJob *job);
 /* The folder of this program ("/usr/bin"), malloc'ed. */

@@ -71,8 +71,8 @@ int verb_doc(const Cli *cli) {
     Arena *a = arena_new();
     Diags *ds = diags_new(a);
     const char *name = cli->files[0], *text = stdlib_text(name);
-    Program *p = text ? program_load_text(a, ds, name, text)
-                      : program_load(a, ds, name, cli->include, (uint32_t)cli->ninclude);
+    Program *p =
+        text ? program_load_text(a, ds, name, text) : program_load(a, ds, name, cli->include, (uint32_t)cli->ninclude);
     int code = diags_exit_code(ds);
     if (code)
         diags_print(ds, stderr, isatty(2));

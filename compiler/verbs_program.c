@@ -3,6 +3,7 @@
 #include "compile.h"
 #include "header.h"
 #include "runtime/app.h"
+#include "runtime/engine.h"
 #include "verbs.h"
 #include "version.h"
 #include <errno.h>
@@ -69,7 +70,8 @@ static int emit(const Cli *cli) {
         bool ok = out && emit_text(cli, &c, out);
         if (out && out != stdout && fclose(out) != 0) ok = false;
         if (!ok) {
-            fprintf(stderr, "deq: cannot write '%s': %s\n", cli->output ? cli->output : "standard output", strerror(errno));
+            fprintf(stderr, "deq: cannot write '%s': %s\n", cli->output ? cli->output : "standard output",
+                    strerror(errno));
             code = 3;
         }
     }
@@ -86,11 +88,35 @@ static const char *bytes_text(char *buffer, size_t size, double n) {
     return buffer;
 }
 
-static void print_memory(const Compilation *c) {
+/* What the runtime will hold, planned from the same numbers it allocates from. */
+static int print_engines(const deq_module *module) {
+    char buffer[64];
+    json_t *manifest = json_loads(module->manifest, 0, NULL), *net;
+    size_t i;
+    json_array_foreach(json_object_get(manifest, "nets"), i, net) {
+        deq_error error = {0};
+        deq_engine *engine = deq_engine_new(module, net, &(deq_engine_options){0}, &error);
+        if (!engine) {
+            fprintf(stderr, "deq: %s\n", error.text);
+            json_decref(manifest);
+            return deq_failure_exit(error.failure);
+        }
+        printf("\nnet %s: peak %s (parameters, gradients, workspaces), blocks of %lld examples\n",
+               json_string_value(json_object_get(net, "name")),
+               bytes_text(buffer, sizeof buffer, (double)deq_engine_memory(engine)),
+               (long long)deq_engine_block(engine));
+        deq_engine_free(engine);
+    }
+    json_decref(manifest);
+    return 0;
+}
+
+static void print_routines(const Compilation *c) {
     char buffer[64];
     printf("routine                                    fixed    per example\n");
     for (uint32_t i = 0; i < c->unit->nroutines; i++) {
-        printf("%-36s %11s", c->unit->routines[i]->name, bytes_text(buffer, sizeof buffer, (double)c->result.base_bytes[i]));
+        printf("%-36s %11s", c->unit->routines[i]->name,
+               bytes_text(buffer, sizeof buffer, (double)c->result.base_bytes[i]));
         printf("    %11s\n", bytes_text(buffer, sizeof buffer, (double)c->result.row_bytes[i]));
     }
     for (uint32_t i = 0; i < c->unit->nfixed; i++) {
@@ -109,8 +135,9 @@ int verb_check(const Cli *cli) {
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
     if (code == 0 && cli->memory && options.last == PASS_COMPILE) {
-        print_memory(&c);
-        if (compile_load(&c) == 0) code = deq_app_memory(c.module, stdout);
+        print_routines(&c);
+        code = compile_load(&c);
+        if (code == 0) code = print_engines(c.module);
     }
     compile_free(&c);
     return code;
@@ -214,7 +241,8 @@ int verb_build(const Cli *cli) {
             char *error = NULL, *out = NULL;
             if (cli->output)
                 out = strdup(cli->output);
-            else if (asprintf(&out, "./%s", strrchr(cli->files[0], '/') ? strrchr(cli->files[0], '/') + 1 : cli->files[0]) < 0)
+            else if (asprintf(&out, "./%s",
+                              strrchr(cli->files[0], '/') ? strrchr(cli->files[0], '/') + 1 : cli->files[0]) < 0)
                 abort();
             char *dot = cli->output ? NULL : strrchr(out, '.');
             if (dot && dot > out + 2) *dot = 0;

@@ -219,20 +219,32 @@ static Program *load_main(Loader *l, const char *path, const char *key, Source *
     return l->program;
 }
 
+/* The text of `path`, or an empty one after a report. */
+static Source *read_main(Arena *a, Diags *ds, const char *path) {
+    const char *reason;
+    Source *source = source_read(a, path, &reason);
+    if (source) return source;
+    Diagnostic *d = diag_report(ds, DIAG_E0111, (Range){0}, "'%s' %s", path, reason);
+    size_t n = strlen(path);
+    if (access(path, F_OK) != 0 && (n < 4 || strcmp(path + n - 4, ".deq") != 0) &&
+        access(arena_printf(a, "%s.deq", path), F_OK) == 0)
+        diag_help(d, "did you mean '%s.deq'?", path);
+    return source_from_text(a, path, "");
+}
+
+Module *module_parse(Arena *a, Diags *ds, const char *path) {
+    Module *m = arena_alloc(a, sizeof *m);
+    m->path = path;
+    m->source = read_main(a, ds, path);
+    m->unit = parse_source(a, ds, m->source);
+    return m;
+}
+
 Program *program_load(Arena *a, Diags *ds, const char *path, const char *const *include_dirs, uint32_t ninclude) {
     Loader l = loader_new(a, ds);
     l.include_dirs = include_dirs;
     l.ninclude = ninclude;
-    const char *reason;
-    Source *source = source_read(a, path, &reason);
-    if (!source) {
-        Diagnostic *d = diag_report(ds, DIAG_E0111, (Range){0}, "'%s' %s", path, reason);
-        size_t n = strlen(path);
-        if (access(path, F_OK) != 0 && (n < 4 || strcmp(path + n - 4, ".deq") != 0) &&
-            access(arena_printf(a, "%s.deq", path), F_OK) == 0)
-            diag_help(d, "did you mean '%s.deq'?", path);
-        source = source_from_text(a, path, "");
-    }
+    Source *source = read_main(a, ds, path);
     char real[PATH_MAX];
     return load_main(&l, path, arena_strdup(a, realpath(path, real) ? real : path), source);
 }

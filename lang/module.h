@@ -27,6 +27,8 @@ typedef struct Program { /* everything loaded for one compilation */
 
 /* Loads `path` and its imports.  Never returns NULL; look at diags_errors(). */
 Program *program_load(Arena *a, Diags *ds, const char *path, const char *const *include_dirs, uint32_t ninclude);
+/* One file alone, its imports left alone: for the formatter.  Never NULL. */
+Module *module_parse(Arena *a, Diags *ds, const char *path);
 Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *text); /* tests, fuzzing */
 /* The declaration visible under `name` at the top level of `m`: its own or one imported by name; *owner (may be NULL)
  * receives the module that declares it.  NULL if there is none.  "blocks.Res" follows an alias; "blocks" alone is the
