@@ -183,6 +183,9 @@ static const struct {
     {AST_CHECK, "a check", IN(FN) | IN(SETTING) | IN(TRAIN), false},
     {AST_TEST, "a test", IN(FN) | IN(SETTING) | IN(TRAIN), false},
     {AST_EXPERIMENT, "an experiment", IN(FN) | IN(SETTING) | IN(TRAIN) | IN(SWEEP) | IN(TABLE), false},
+    {AST_TRAIN, "a block of settings", IN(SETTING), false},
+    {AST_TABLE, "a block of settings", IN(SETTING), false},
+    {AST_WITH, "a block of settings", IN(SETTING), false},
     {AST_SETTING, "a block of settings", IN(SETTING), false},
 };
 _Static_assert(AST_COUNT <= 64, "the sets of allowed statements are 64 bits wide");
@@ -205,10 +208,10 @@ static const char *where_allowed(AstKind statement) {
     }
 }
 
-Ast *build_body(Parser *ps, AstKind owner, Ast *list) {
+static void check_body(Parser *ps, AstKind owner, Ast *list) {
     size_t b = 0;
     while (bodies[b].owner != owner)
-        if (++b == sizeof bodies / sizeof *bodies) ICE("no rule for the body of a %s", ast_kind_name(owner));
+        if (++b == sizeof bodies / sizeof *bodies) return;
     uint32_t errors = ps->errors;
     bool broken = false;
     const Ast *returned = NULL;
@@ -220,7 +223,8 @@ Ast *build_body(Parser *ps, AstKind owner, Ast *list) {
             Diagnostic *d =
                 syntax_error(ps, DIAG_E0106, at, "%s %s cannot stand in %s", item->kind == AST_EQUATION ? "an" : "a",
                              ast_kind_name(item->kind), bodies[b].name);
-            const char *help = where_allowed(item->kind);
+            bool setting = item->kind == AST_EQUATION && !(bodies[b].allowed & ~IN(SETTING));
+            const char *help = setting ? "a setting is written 'name: value'" : where_allowed(item->kind);
             if (d && help) diag_help(d, "%s", help);
             list->kids[i] = ast_new(ps->arena, AST_ERROR, item->range, 0);
         } else if (returned) {
@@ -234,5 +238,11 @@ Ast *build_body(Parser *ps, AstKind owner, Ast *list) {
         uint32_t end = list->range.end;
         syntax_error(ps, DIAG_E0107, (Loc){end - 1, end}, "%s ends with 'return'", bodies[b].name);
     }
-    return list;
+}
+
+void build_check_bodies(Parser *ps, Ast *node) {
+    Ast *last = node->nkids ? node->kids[node->nkids - 1] : NULL; /* in every kind that has one, the body comes last */
+    if (last && last->kind == AST_LIST) check_body(ps, node->kind, last);
+    for (uint32_t i = 0; i < node->nkids; i++)
+        if (node->kids[i]) build_check_bodies(ps, node->kids[i]);
 }

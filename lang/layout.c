@@ -49,6 +49,10 @@ Range syntax_range(const Parser *ps, Loc at) { return (Range){ps->source, at.sta
 Diagnostic *syntax_error(Parser *ps, DiagCode code, Loc at, const char *format, ...) {
     if (!ps->diags || ps->stop) return NULL;
     if (++ps->errors >= MAX_SYNTAX_ERRORS) ps->stop = true;
+    if (code == DIAG_E0102 || code == DIAG_E0103) {
+        const char *end = memchr(ps->source->text + at.start, '\n', ps->source->length - at.start);
+        ps->muted_until = end ? (uint32_t)(end - ps->source->text) : ps->source->length;
+    }
     va_list args;
     va_start(args, format);
     const char *message = arena_vprintf(ps->arena, format, args);
@@ -163,15 +167,19 @@ static bool separate(Parser *ps, Loc *out) {
 
 static void report_unclosed(Parser *ps, const char *found) {
     Bracket *b = &ps->brackets[ps->nbrackets - 1];
+    uint32_t at = b->at;
+    if (b->kind == '{') ps->unbalanced = true;
     if (!b->reported) {
-        Diagnostic *d = syntax_error(ps, DIAG_E0105, (Loc){b->at, b->at + 1}, "'%c' is never closed", b->kind);
-        if (d && b->kind == '{' && ps->odd_close) {
-            Loc at = {ps->odd_close, ps->odd_close + 1};
-            Position open = source_position(ps->source, ps->odd_open);
-            diag_note(d, syntax_range(ps, at), "this '}' closes the '{' of line %u, but is indented differently",
-                      open.line);
-        }
-        if (d) diag_help(d, "add '%c' before %s", closer(b->kind), found);
+        /* A '}' that is indented unlike the line of its '{' probably belongs to an outer one: that '{' lacks its own.
+         */
+        bool moved = b->kind == '{' && ps->odd_close;
+        if (moved) at = ps->odd_open;
+        Diagnostic *d = syntax_error(ps, DIAG_E0105, (Loc){at, at + 1}, "'%c' is never closed", b->kind);
+        Loc odd = {ps->odd_close, ps->odd_close + 1};
+        if (d && moved)
+            diag_note(d, syntax_range(ps, odd), "this '}' closes it, but is indented for an outer one");
+        else if (d)
+            diag_help(d, "add '%c' before %s", closer(b->kind), found);
     }
     for (uint32_t i = 0; i < ps->nbrackets; i++) ps->brackets[i].reported = true; /* one slip, one error */
 }
@@ -270,6 +278,7 @@ static int close_bracket(Parser *ps, char c, Loc *out) {
             return emit(ps, closer(b->kind), ps->raw_at, false, out);
         }
         if (!ps->recovering) syntax_error(ps, DIAG_E0105, ps->raw_at, "'%c' closes nothing", c);
+        if (c == '}') ps->unbalanced = true;
         return 0;
     }
     if (c == '}') {

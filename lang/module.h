@@ -12,7 +12,7 @@ typedef struct Module Module;
 struct Module {
     const char *path; /* dotted path, or the file's path for the main module */
     Source *source;
-    Ast *unit;        /* AST_UNIT; never NULL, possibly with AST_ERROR kids */
+    Ast *unit;        /* AST_UNIT; never NULL; with an AST_ERROR kid if anything could not be read */
     Module **imports; /* parallel to the IMPORT declarations, in order; NULL where loading failed */
     uint32_t nimports;
 };

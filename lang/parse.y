@@ -1,6 +1,6 @@
 /* parse.y - the grammar.  Conflict-free on purpose: use precedence or another form instead of raising %expect.
  *
- * Statements of all bodies share one rule; build_body() says which may stand where, with better words than a syntax
+ * Statements of all bodies share one rule; build_check_bodies() says which may stand where, with better words than a syntax
  * error.  Items never begin with a bare expression, so one token decides between `name: value` and `name = value`. */
 %require "3.8"
 %define api.pure full
@@ -64,23 +64,23 @@ decl:
   | CONST name type_opt '=' expr           { $$ = BUILD_NAMED(CONST, @$, $name, $type_opt, $expr); }
   | fn
   | LAYER name sizes_opt params ARROW type block
-                                           { $$ = BUILD_NAMED(LAYER, @$, $name, $sizes_opt, $params, $type, build_body(ps, AST_LAYER, $block)); }
+                                           { $$ = BUILD_NAMED(LAYER, @$, $name, $sizes_opt, $params, $type, $block); }
   | DATA name ':' type '=' expr            { $$ = BUILD_NAMED(DATA, @$, $name, $type, $expr); }
   | ATTACK name '=' expr                   { $$ = BUILD_NAMED(ATTACK, @$, $name, $expr); }
-  | ATTACK name params_opt block           { $$ = BUILD_NAMED(ATTACK_DEF, @$, $name, $params_opt, build_body(ps, AST_ATTACK_DEF, $block)); }
+  | ATTACK name params_opt block           { $$ = BUILD_NAMED(ATTACK_DEF, @$, $name, $params_opt, $block); }
   | DEFENCE name '=' expr                  { $$ = BUILD_NAMED(DEFENCE, @$, $name, $expr); }
-  | DEFENCE name params_opt block          { $$ = BUILD_NAMED(DEFENCE_DEF, @$, $name, $params_opt, build_body(ps, AST_DEFENCE_DEF, $block)); }
+  | DEFENCE name params_opt block          { $$ = BUILD_NAMED(DEFENCE_DEF, @$, $name, $params_opt, $block); }
   | OPTIMISER name '=' expr                { $$ = BUILD_NAMED(OPTIMISER, @$, $name, $expr); }
-  | OPTIMISER name params_opt block        { $$ = BUILD_NAMED(OPTIMISER_DEF, @$, $name, $params_opt, build_body(ps, AST_OPTIMISER_DEF, $block)); }
+  | OPTIMISER name params_opt block        { $$ = BUILD_NAMED(OPTIMISER_DEF, @$, $name, $params_opt, $block); }
   | SCHEDULE name '=' expr                 { $$ = BUILD_NAMED(SCHEDULE, @$, $name, $expr); }
-  | SCHEDULE name params_opt block         { $$ = BUILD_NAMED(SCHEDULE_DEF, @$, $name, $params_opt, build_body(ps, AST_SCHEDULE_DEF, $block)); }
+  | SCHEDULE name params_opt block         { $$ = BUILD_NAMED(SCHEDULE_DEF, @$, $name, $params_opt, $block); }
   | train
   | GRADIENT name OF path BY name[hand] block
-                                           { by_hand(ps, $hand); $$ = BUILD_NAMED(GRADIENT, @$, $2, $path, build_body(ps, AST_GRADIENT, $block)); }
-  | CHECK block                            { $$ = BUILD(CHECK, @$, @1, NULL, build_body(ps, AST_CHECK, $block)); }
-  | CHECK name block                       { $$ = BUILD_NAMED(CHECK, @$, $name, build_body(ps, AST_CHECK, $block)); }
-  | TEST string block                      { $$ = BUILD_NAMED(TEST, @$, $string, build_body(ps, AST_TEST, $block)); }
-  | EXPERIMENT name block                  { $$ = BUILD_NAMED(EXPERIMENT, @$, $name, build_body(ps, AST_EXPERIMENT, $block)); }
+                                           { by_hand(ps, $hand); $$ = BUILD_NAMED(GRADIENT, @$, $2, $path, $block); }
+  | CHECK block                            { $$ = BUILD(CHECK, @$, @1, NULL, $block); }
+  | CHECK name block                       { $$ = BUILD_NAMED(CHECK, @$, $name, $block); }
+  | TEST string block                      { $$ = BUILD_NAMED(TEST, @$, $string, $block); }
+  | EXPERIMENT name block                  { $$ = BUILD_NAMED(EXPERIMENT, @$, $name, $block); }
   ;
 import_tail: %empty { $$ = NULL; }
   | AS name         { $$ = $name; }
@@ -124,7 +124,7 @@ size_name: name                { $$ = BUILD_NAMED(SIZE_PARAM, @$, $name, NULL); 
 /* ---- functions and parameters; f(z; x): the state before ';' ---- */
 fn: FN name sizes_opt params ARROW type fn_body { $$ = BUILD_NAMED(FN, @$, $name, $sizes_opt, $params, $type, $fn_body); };
 fn_body: '=' expr              { $$ = $expr; }
-  | block                      { $$ = build_body(ps, AST_FN, $block); }
+  | block                      { $$ = $block; }
   ;
 params_opt: %empty             { $$ = BUILD(PARAMS, @$, @$, NULL, NULL, build_list(ps, @$, NULL)); }
   | params
@@ -160,22 +160,22 @@ item:
   | postfix ':' value                { $$ = $value; $$->range = syntax_range(ps, @$); $$->name_range = syntax_range(ps, @postfix);
                                        build_set(ps, $$, AST_SETTING_key, build_key(ps, $postfix)); }
   | RETURN expr                      { $$ = BUILD(RETURN, @$, @1, NULL, $expr); }
-  | FOR name IN expr block           { $$ = BUILD_NAMED(FOR, @$, $name, $expr, build_body(ps, AST_FOR, $block)); }
-  | FIXED POINT fixed_state block    { $$ = BUILD(FIXED, @$, @fixed_state, NULL, $fixed_state, build_body(ps, AST_FIXED, $block)); }
+  | FOR name IN expr block           { $$ = BUILD_NAMED(FOR, @$, $name, $expr, $block); }
+  | FIXED POINT fixed_state block    { $$ = BUILD(FIXED, @$, @fixed_state, NULL, $fixed_state, $block); }
   | STATE name '=' expr              { $$ = BUILD_NAMED(STATE, @$, $name, $expr); }
-  | REPEAT expr block                { $$ = BUILD(REPEAT, @$, @1, NULL, $expr, build_body(ps, AST_REPEAT, $block)); }
+  | REPEAT expr block                { $$ = BUILD(REPEAT, @$, @1, NULL, $expr, $block); }
   | train
   | SWEEP name IN expr               { $$ = BUILD_NAMED(SWEEP, @$, $name, $expr); }
-  | TABLE string block               { $$ = BUILD_NAMED(TABLE, @$, $string, build_body(ps, AST_SETTING, $block)); }
+  | TABLE string block               { $$ = BUILD_NAMED(TABLE, @$, $string, $block); }
   ;
 fixed_state: binding   { $$ = build_list(ps, @$, $1); }
   | '(' bindings ')'   { $$ = $bindings; }
   ;
 train: TRAIN name '=' expr[model] ON expr[data] block
-                       { $$ = BUILD_NAMED(TRAIN, @$, $name, $model, $data, build_body(ps, AST_SETTING, $block)); };
+                       { $$ = BUILD_NAMED(TRAIN, @$, $name, $model, $data, $block); };
 value: expr            { $$ = BUILD(SETTING, @$, @$, NULL, NULL, $expr, NULL); }
-  | expr block         { $$ = BUILD(SETTING, @$, @$, NULL, NULL, $expr, build_body(ps, AST_SETTING, $block)); }
-  | block              { $$ = BUILD(SETTING, @$, @$, NULL, NULL, NULL, build_body(ps, AST_SETTING, $block)); }
+  | expr block         { $$ = BUILD(SETTING, @$, @$, NULL, NULL, $expr, $block); }
+  | block              { $$ = BUILD(SETTING, @$, @$, NULL, NULL, NULL, $block); }
   ;
 
 /* ---- expressions ---- */
@@ -203,7 +203,7 @@ expr:
   | NOT expr         { $$ = build_operator(ps, NULL, @1, $2, @$); }
   | '-' expr %prec NEG                         { $$ = build_operator(ps, NULL, @1, $2, @$); }
   | IF expr[c] THEN expr[yes] ELSE expr[no] %prec COND { $$ = BUILD(IF, @$, @1, NULL, $c, $yes, $no); }
-  | expr WITH block          { $$ = BUILD(WITH, @$, @2, NULL, $1, build_body(ps, AST_SETTING, $block)); }
+  | expr WITH block          { $$ = BUILD(WITH, @$, @2, NULL, $1, $block); }
   | expr UNDER expr          { $$ = BUILD(UNDER, @$, @2, NULL, $1, $3); }
   | postfix
   ;
@@ -362,7 +362,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, Parser *ps)
     yysymbol_kind_t found = yypcontext_token(context), list[YYNTOKENS];
     Loc at = *yypcontext_location(context);
     int token = ps->last, after = ps->before_last;
-    bool silent = ps->stop || ps->synthetic;
+    bool silent = ps->stop || ps->synthetic || (ps->muted_until && at.start <= ps->muted_until);
     int n = silent ? 0 : yypcontext_expected_tokens(context, list, YYNTOKENS);
     Expected e = {0};
     for (int i = 0; i < n; i++) e.has[list[i]] = true;
@@ -401,7 +401,9 @@ Ast *parse_source(Arena *a, Diags *ds, const Source *s)
     scan_begin(ps, a, ds, s);
     Ast *unit = ps->unit = build_leaf(ps, AST_UNIT, (Loc){0, 0});
     deq_parse(ps);
+    if (!ps->unbalanced && !ps->stop) build_check_bodies(ps, unit);
     scan_end(ps);
+    if (ps->errors) build_append(ps, unit, build_leaf(ps, AST_ERROR, (Loc){s->length, s->length}), (Loc){s->length, s->length});
     if (ps->module_doc.end) unit->doc = scan_doc_text(ps, ps->module_doc);
     else if (unit->nkids && unit->kids[0]->kind == AST_IMPORT) unit->doc = unit->kids[0]->doc; /* imports need none */
     unit->range = unit->name_range = (Range){s, 0, s->length};

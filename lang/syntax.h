@@ -50,9 +50,11 @@ typedef struct Parser {
     bool recovering;          /* no SEP inside braces deeper than recover_braces until one was given */
     uint32_t recover_braces;
     uint32_t odd_open, odd_close; /* the first '}' that is indented unlike the line of its '{'; 0 if none */
+    bool unbalanced;              /* a '{' has no partner: what stands in which body is a guess */
     bool stop;                    /* give up: too deep or too many errors */
     uint32_t errors;
-    DocBlock doc; /* waiting for its token; end == 0 if none */
+    uint32_t muted_until; /* a bad character or string makes a syntax error up to here no news */
+    DocBlock doc;         /* waiting for its token; end == 0 if none */
     DocBlock *docs;
     uint32_t ndocs, docs_cap;
     DocBlock module_doc;
@@ -70,7 +72,7 @@ bool scan_is_reserved(int token);              /* let, if, ...: a word that cann
 const char *scan_doc_text(Parser *ps, DocBlock block);
 
 Range syntax_range(const Parser *ps, Loc at);
-/* NULL when the parser is silent or has stopped. */
+/* E0102, E0103: also mutes syntax errors on the rest of the line.  NULL when the parser is silent or has stopped. */
 Diagnostic *syntax_error(Parser *ps, DiagCode code, Loc at, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -89,9 +91,10 @@ Ast *build_operator(Parser *ps, Ast *left, Loc op, Ast *right, Loc at);
 Ast *build_named(Parser *ps, AstKind kind, Loc at, const Ast *name, uint32_t n, Ast *const *kids);
 #define BUILD_NAMED(kind, at, name, ...)                                                                               \
     build_named(ps, AST_##kind, at, name, sizeof((Ast *[]){__VA_ARGS__}) / sizeof(Ast *), (Ast *[]){__VA_ARGS__})
-Ast *build_document(Parser *ps, Ast *node);            /* attaches the /// lines that end before it */
-Ast *build_target(Parser *ps, Ast *target);            /* checks the left side of an equation */
-Ast *build_key(Parser *ps, Ast *key);                  /* checks the left side of a setting */
-const char *build_path(Parser *ps, const Ast *path);   /* "a.b.c" in the arena */
-Ast *build_body(Parser *ps, AstKind owner, Ast *list); /* checks that the statements may stand in `owner` */
+Ast *build_document(Parser *ps, Ast *node);          /* attaches the /// lines that end before it */
+Ast *build_target(Parser *ps, Ast *target);          /* checks the left side of an equation */
+Ast *build_key(Parser *ps, Ast *key);                /* checks the left side of a setting */
+const char *build_path(Parser *ps, const Ast *path); /* "a.b.c" in the arena */
+/* Reports statements in bodies they cannot stand in, and missing returns, below `node`. */
+void build_check_bodies(Parser *ps, Ast *node);
 #endif

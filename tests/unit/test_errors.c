@@ -1,0 +1,80 @@
+/* tests/errors/CODE-what.deq: a program with `//! error CODE: part of the message` at the end of each line on which
+ * the error must appear (`//! error CODE` alone on the first line when it has no place there).  No other diagnostic may
+ * appear, warnings included, and every expected one must. */
+#include "lang_support.h"
+#include <jansson.h>
+
+static int files;
+static bool seen[DIAG_COUNT];
+
+typedef struct Expected {
+    int line;
+    char code[8], message[256];
+    bool met;
+} Expected;
+
+static int expectations(const char *text, Expected *list, int capacity) {
+    int n = 0, line = 1;
+    for (const char *p = text; *p; p++) {
+        if (!strncmp(p, "//! ", 4) && n < capacity) {
+            Expected *e = &list[n];
+            memset(e, 0, sizeof *e);
+            e->line = line;
+            if (sscanf(p, "//! %*[a-z] %7[A-Z0-9]%*[:] %255[^\n]", e->code, e->message) >= 1) n++;
+        }
+        line += *p == '\n';
+    }
+    return n;
+}
+
+static void check_file(const char *path) {
+    const char *name = strrchr(path, '/') + 1;
+    if (strncmp(name, "E01", 3) != 0) return;
+    Arena *a = arena_new();
+    Diags *ds = diags_new(a);
+    char *text = read_whole(a, path);
+    Expected list[64];
+    int n = text ? expectations(text, list, 64) : 0;
+    if (!n) fail_msg("%s expects no error", path);
+    program_load(a, ds, path, NULL, 0);
+    char *json = CAPTURE(a, out, diags_print_json(ds, out));
+    char *plain = CAPTURE(a, out, diags_print(ds, out, false));
+    for (char *line = strtok(json, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *d = json_loads(line, 0, NULL);
+        assert_non_null(d);
+        const char *code = json_string_value(json_object_get(d, "code"));
+        const char *message = json_string_value(json_object_get(d, "message"));
+        int at = (int)json_integer_value(json_object_get(d, "line"));
+        Expected *match = NULL;
+        for (int i = 0; i < n && !match; i++)
+            if (!list[i].met && list[i].line == at && !strcmp(list[i].code, code) && strstr(message, list[i].message))
+                match = &list[i];
+        if (!match) fail_msg("%s:%d: unexpected %s: %s\n%s", path, at, code, message, plain);
+        match->met = true;
+        DiagCode c;
+        if (diag_code_find(code, &c)) seen[c] = true;
+        json_decref(d);
+    }
+    for (int i = 0; i < n; i++)
+        if (!list[i].met)
+            fail_msg("%s:%d: %s '%s' does not appear\n%s", path, list[i].line, list[i].code, list[i].message, plain);
+    files++;
+    arena_free(a);
+}
+
+static void error_files(void **state) {
+    (void)state;
+    each_deq(DEQ_SOURCE_DIR "/tests/errors", check_file);
+    assert_true(files > 0);
+    for (int i = 0; i < DIAG_COUNT; i++) {
+        const char *code = diag_code_name((DiagCode)i);
+        /* E0111 is about files that cannot be read: test_module and test_source have them. */
+        if (!strncmp(code, "E01", 3) && strcmp(code, "E0111") != 0 && !seen[i])
+            fail_msg("no file under tests/errors gives %s", code);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(error_files)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
