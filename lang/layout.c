@@ -371,7 +371,7 @@ int scan_next(Parser *ps, Loc *out) {
         case '}': token = close_bracket(ps, (char)token, out); break;
         case ';':
             if (!in_brackets(ps)) {
-                token = separate(ps, out) ? T_SEP : 0;
+                token = needs_separator(ps) && separate(ps, out) ? T_SEP : 0;
                 break;
             }
             token = emit(ps, ';', ps->raw_at, false, out);
