@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Compilation as a user sees it: what is emitted, the object cache, programs and libraries.
+source "$(dirname "$0")/../programs/lib.sh"
+data 300
+cp "$PROGRAMS/tiny.deq" .
+
+# ---- stages ----
+expect 0 'fixed point' "$DEQ" check --emit ast tiny.deq
+expect 0 'tanh' "$DEQ" check --emit ir tiny.deq
+for routine in f lin jvp vjp_z vjp_rest implicit phantom; do
+  expect 0 "define.*Net_body_$routine(" "$DEQ" build --emit ll tiny.deq
+done
+grep -qE '(nnan|ninf|fast) ' out && fail "arithmetic flags that lose NaN"
+expect 0 'Net_body_f' "$DEQ" build --emit asm tiny.deq
+expect 0 '' "$DEQ" build --emit obj -o tiny.o tiny.deq
+[[ $(head -c 4 tiny.o | tail -c 3) == ELF ]] || fail "no object"
+for pass in parse resolve check elaborate compile; do expect 0 '' "$DEQ" check --stop-after $pass tiny.deq; done
+expect 0 'peak' "$DEQ" check --memory tiny.deq
+expect 70 'no-such-cpu' "$DEQ" run --target-cpu no-such-cpu tiny.deq
+expect 0 '' "$DEQ" build --target-cpu x86-64-v3 --emit obj -o tiny-v3.o tiny.deq
+cmp -s tiny.o tiny-v3.o && fail "the target CPU makes no difference"
+
+# ---- the same numbers from the cache, from a program, and whatever the flags ----
+expect 0 'clean' "$DEQ" run tiny.deq --fresh
+cp results/tiny/tiny.csv cold.csv
+[[ -n $(find cache/deq/objects -name '*.so') ]] || fail "nothing in the cache of objects"
+expect 0 'clean' "$DEQ" run tiny.deq --fresh
+same() { diff <(grep -v '^#' cold.csv | cut -d, -f1-4) <(grep -v '^#' "$1" | cut -d, -f1-4) >/dev/null || fail "another table: $2"; checks=$((checks + 1)); }
+same results/tiny/tiny.csv "warm"
+for entry in cache/deq/objects/*.so; do printf 'damage' >"$entry"; done
+expect 0 'clean' "$DEQ" run tiny.deq --fresh
+same results/tiny/tiny.csv "after a damaged cache entry"
+expect 0 '' "$DEQ" build tiny.deq -o program
+rm -rf results
+expect 0 'clean' ./program --fresh
+same results/tiny/tiny.csv "built program"
+expect 0 '' ./program --help
+expect 64 '' ./program --set net.epohcs=1
+expect 64 '' "$DEQ" run tiny.deq --set net.epohcs=1
+expect 0 '' ./program --fresh --threads 1 --set net.epochs=1 --seed 3
+
+# ---- a C program links the library ----
+mkdir lib && expect 0 'libNet.so' "$DEQ" build --lib tiny.deq -o lib
+checkpoint=$(find results -name '*.safetensors' | head -1)
+[[ -n $checkpoint ]] || fail "training left no checkpoint"
+include=(-I lib -I "$SOURCE/runtime/include")
+cc -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o shared lib/libNet.so -Wl,-rpath,"$PWD/lib" -lm || fail "does not link with libNet.so"
+expect 0 'agree' ./shared "$checkpoint"
+cc -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lopenblas -lz -lpthread -lm || fail "does not link with Net.a"
+expect 0 'agree' ./static "$checkpoint"
+no_partial_files
+done_testing

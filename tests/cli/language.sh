@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Verbs about the text, and bad input to every verb: messages and exit codes.
+source "$(dirname "$0")/../programs/lib.sh"
+
+# ---- usage ----
+expect 64 'usage: deq VERB' "$DEQ"
+expect 0 'First steps' "$DEQ" --help
+expect 64 "did you mean 'check'" "$DEQ" chekc x.deq
+expect 64 '' "$DEQ" run --no-such-flag x.deq
+expect 64 'FILE is missing' "$DEQ" run
+expect 64 'whole number' "$DEQ" run --threads many x.deq
+expect 64 'PATH=VALUE' "$DEQ" run --set epochs x.deq
+expect 64 'one argument too many' "$DEQ" check a.deq b.deq
+for verb in check fmt run test build bench doc explain version; do expect 0 "deq $verb" "$DEQ" "$verb" --help; done
+expect 0 'target' "$DEQ" version
+
+# ---- files that are no programs ----
+expect 1 'cannot' "$DEQ" check no-such-file.deq
+: >empty.deq && expect 1 'empty' "$DEQ" check empty.deq
+head -c 4096 /dev/urandom >noise && printf '\0' >>noise && expect 1 'not text' "$DEQ" check noise
+head -c 100000 /dev/zero | tr '\0' '(' >deep && { printf 'const a = '; cat deep; } >deep.deq
+expect 1 'deep' "$DEQ" check deep.deq
+{ printf 'const a = '; head -c 100000 /dev/zero | tr '\0' '-'; echo 1; } >minus.deq
+"$DEQ" check minus.deq >out 2>&1 || (($? <= 2)) || fail "a chain of minus signs crashes"
+head -c 17000000 /dev/zero | tr '\0' ' ' >large.deq && expect 1 'larger than 16 MiB' "$DEQ" check large.deq
+mkdir folder && expect 1 '' "$DEQ" check folder
+
+# ---- diagnostics ----
+cat >wrong.deq <<'D'
+layer Wrong(x: f32[3]) -> f32[4] {
+  param W: f32[4, 4] = zeros()
+  return x @ W
+}
+layer Also(x: f32[3]) -> f32[3] {
+  return tanj(x)
+}
+D
+expect 2 'wrong.deq:3:' "$DEQ" check wrong.deq
+grep -q "did you mean 'tanh'" out || fail "no suggestion for tanj"
+grep -q 'deq explain E03' out || fail "the message does not say where to read more"
+expect 2 '"line": *3' "$DEQ" check --json wrong.deq
+awk '!/^\{.*\}$/ { exit 1 }' out || fail "check --json does not print one object a line"
+code=$(sed -n 's/.*"code": *"\(E03[0-9]*\)".*/\1/p' out | head -1)
+expect 0 "$code" "$DEQ" explain "$code"
+expect 0 'E0802' "$DEQ" explain E0802
+expect 0 'E0101' "$DEQ" explain
+expect 64 'E9999' "$DEQ" explain E9999
+
+# ---- fmt and doc ----
+printf 'const   a=1\n' >ugly.deq && chmod 640 ugly.deq
+expect 1 'layout differs' "$DEQ" fmt --check ugly.deq
+expect 0 'ugly.deq' "$DEQ" fmt ugly.deq
+grep -qx 'const a = 1' ugly.deq || fail "fmt wrote: $(cat ugly.deq)"
+[[ $(stat -c %a ugly.deq) == 640 ]] || fail "fmt changed the file's mode"
+expect 0 '' "$DEQ" fmt --check ugly.deq
+cp wrong.deq before.deq && printf 'layer (' >>wrong.deq && cp wrong.deq before.deq
+expect 1 '' "$DEQ" fmt wrong.deq
+cmp -s wrong.deq before.deq || fail "fmt changed a file it could not parse"
+expect 0 'Dense' "$DEQ" doc std.layers
+no_partial_files
+done_testing
