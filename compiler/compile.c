@@ -32,6 +32,16 @@ static const char *stem(Arena *a, const char *path) {
     return name;
 }
 
+/* Lines of the main file's declarations: the manifest names them in messages, so moving text is another object. */
+static const char *line_text(Arena *a, const Module *m) {
+    char *text = arena_strdup(a, "");
+    for (uint32_t i = 0; i < m->unit->nkids; i++) {
+        Range at = m->unit->kids[i]->range;
+        text = arena_printf(a, "%s %u", text, at.source ? source_position(at.source, at.start).line : 0);
+    }
+    return text;
+}
+
 int compile(const CompileOptions *o, Compilation *c) {
     memset(c, 0, sizeof *c);
     c->arena = arena_new();
@@ -44,7 +54,7 @@ int compile(const CompileOptions *o, Compilation *c) {
 
     const char *options = option_text(c->arena, o);
     if (o->last == PASS_COMPILE && o->use_cache) {
-        const char *parts[] = {program_hash(p), options, p->main->path, NULL};
+        const char *parts[] = {program_hash(p), options, p->main->path, line_text(c->arena, p->main), NULL};
         cache_open(&c->cache, parts);
         if (!o->emit_ll && !o->emit_asm && (c->module = cache_load(&c->cache))) {
             c->warm = true;
