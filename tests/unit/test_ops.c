@@ -167,9 +167,9 @@ static void check_case(Op op, uint64_t seed) {
     Graph *g = c.g;
     NodeId y = build_case(&c, op);
     int64_t n = rng_int(1, 3);
-    if (y == NODE_NONE) {
+    if (y == NODE_NONE) { /* calls: test_routines.c differentiates through them */
         arena_free(a);
-        return;
+        skip();
     }
     graph_verify(g);
     assert_true(shape_equal(graph_node(g, y)->shape, c.expected));

@@ -1,0 +1,203 @@
+/* models.h - small nets built by hand, and a plain evaluation of their losses to compare routines with. */
+#ifndef DEQ_TESTS_MODELS_H
+#define DEQ_TESTS_MODELS_H
+#include "numeric.h"
+
+#define ROWS 3
+static const Range nowhere = {0};
+
+typedef struct Net {
+    Arena *arena;
+    Model model;
+    Graph *g;
+    double **parameters; /* values, by model parameter */
+    double *x, *y;
+} Net;
+
+static inline Shape dims1(uint32_t a) { return (Shape){1, {a}}; }
+static inline Shape dims2(uint32_t a, uint32_t b) { return (Shape){2, {a, b}}; }
+static inline NodeId add(Graph *g, NodeId a, NodeId b) { return graph_binary(g, OP_add, a, b, nowhere); }
+static inline NodeId mul(Graph *g, NodeId a, NodeId b) { return graph_binary(g, OP_mul, a, b, nowhere); }
+static inline NodeId product(Graph *g, NodeId a, NodeId b) { return graph_matmul(g, a, b, false, false, nowhere); }
+static inline NodeId tanh_of(Graph *g, NodeId a) { return graph_unary(g, OP_tanh, a, nowhere); }
+
+static inline NodeId parameter(Net *net, const char *path, Shape shape, double scale, bool trained) {
+    Model *m = &net->model;
+    NodeId node = graph_input(net->g, shape, false, path, nowhere);
+    m->parameters[m->nparameters] = (Parameter){path, shape, node, "zeros", trained, nowhere};
+    net->parameters[m->nparameters++] = random_values(net->arena, shape_count(shape), -scale, scale);
+    return node;
+}
+
+static inline Net *net_new(const char *name, Shape x, uint64_t seed) {
+    Arena *a = arena_new();
+    Net *net = arena_alloc(a, sizeof *net);
+    rng_state = seed;
+    net->arena = a;
+    net->g = graph_new(a, name);
+    net->model = (Model){.arena = a, .name = name, .graph = net->g};
+    net->model.parameters = arena_alloc(a, 32 * sizeof(Parameter));
+    net->model.fixed = arena_alloc(a, 4 * sizeof(FixedPoint));
+    net->model.losses = arena_alloc(a, 2 * sizeof(Loss));
+    net->model.metrics = arena_alloc(a, 2 * sizeof(Loss));
+    net->parameters = arena_alloc(a, 32 * sizeof(double *));
+    net->model.x = graph_input(net->g, x, true, "x", nowhere);
+    net->model.y = graph_input(net->g, shape_scalar(), true, "y", nowhere);
+    net->x = random_values(a, ROWS * shape_count(x), -1, 1);
+    net->y = arena_alloc(a, ROWS * sizeof(double));
+    for (int k = 0; k < ROWS; k++) net->y[k] = k;
+    return net;
+}
+
+/* A body's inputs stand for the captured nodes in order; states[k] are added first by the caller. */
+static inline NodeId capture_input(Net *net, Graph *body, NodeId node) {
+    const Node *n = graph_node(net->g, node);
+    return graph_input(body, n->shape, n->batched, n->attr.name ? n->attr.name : "captured", nowhere);
+}
+
+/* Adds the fixed point; returns its node. */
+static inline NodeId add_fixed(Net *net, const char *name, Graph *body, uint32_t nstate, const NodeId *captured,
+                               uint32_t n) {
+    Model *m = &net->model;
+    NodeId node = graph_op(net->g, OP_fixed, captured, n, &(Attr){.i = {m->nfixed}}, nowhere);
+    m->fixed[m->nfixed++] =
+        (FixedPoint){.name = name, .path = name, .body = body, .nstate = nstate, .fixed_node = node};
+    return node;
+}
+
+static inline NodeId fixed_state(Net *net, NodeId fixed, uint32_t k, Shape shape) {
+    return graph_op_shaped(net->g, OP_fixed_state, &fixed, 1, &(Attr){.i = {k}}, shape, true, nowhere);
+}
+
+/* Cross-entropy of `output` and the label, and the accuracy metric. */
+static inline void add_loss(Net *net, NodeId output) {
+    Graph *g = net->g;
+    Model *m = &net->model;
+    uint32_t classes = graph_node(g, output)->shape.dims[0];
+    NodeId top = graph_unary(g, OP_stop_gradient, graph_reduce(g, OP_reduce_max, output, 1, nowhere), nowhere);
+    NodeId shifted = graph_binary(g, OP_sub, output, top, nowhere);
+    NodeId total = graph_reduce(g, OP_reduce_sum, graph_unary(g, OP_exp, shifted, nowhere), 1, nowhere);
+    NodeId index = graph_op_shaped(g, OP_iota, NULL, 0, NULL, dims1(classes), false, nowhere);
+    NodeId hit = graph_binary(g, OP_eq, index, m->y, nowhere);
+    NodeId own = graph_reduce(g, OP_reduce_sum, mul(g, shifted, hit), 1, nowhere);
+    m->output = output;
+    m->losses[0] =
+        (Loss){"cross_entropy", graph_binary(g, OP_sub, graph_unary(g, OP_log, total, nowhere), own, nowhere)};
+    m->nlosses = 1;
+    m->metrics[0] =
+        (Loss){"accuracy", graph_binary(g, OP_eq, graph_unary(g, OP_argmax, output, nowhere), m->y, nowhere)};
+    m->nmetrics = 1;
+}
+
+/* z = tanh(z W + x U + b); output z V + c. */
+static inline Net *tanh_net(void) {
+    Net *net = net_new("Tanh", dims1(3), 11);
+    Graph *g = net->g, *f = graph_new(net->arena, "Tanh_body");
+    NodeId W = parameter(net, "W", dims2(5, 5), 0.25, true), U = parameter(net, "U", dims2(3, 5), 1, true);
+    NodeId b = parameter(net, "b", dims1(5), 0.5, true), V = parameter(net, "V", dims2(5, 4), 1, true);
+    NodeId c = parameter(net, "c", dims1(4), 0.5, true);
+    NodeId captured[] = {net->model.x, W, U, b};
+    NodeId z = graph_input(f, dims1(5), true, "z", nowhere), in[4];
+    for (int k = 0; k < 4; k++) in[k] = capture_input(net, f, captured[k]);
+    graph_output(f, tanh_of(f, add(f, add(f, product(f, z, in[1]), product(f, in[0], in[2])), in[3])));
+    NodeId solved = fixed_state(net, add_fixed(net, "Tanh_fixed", f, 1, captured, 4), 0, dims1(5));
+    add_loss(net, add(g, product(g, solved, V), c));
+    return net;
+}
+
+/* (v - mean) / sqrt(variance + eps) * gain + shift, along a vector. */
+static inline NodeId layer_norm(Graph *g, NodeId v, NodeId gain, NodeId shift) {
+    NodeId n = graph_constant(g, graph_node(g, v)->shape.dims[0]);
+    NodeId mean = graph_binary(g, OP_div, graph_reduce(g, OP_reduce_sum, v, 1, nowhere), n, nowhere);
+    NodeId d = graph_binary(g, OP_sub, v, mean, nowhere);
+    NodeId square = graph_binary(g, OP_pow, d, graph_constant(g, 2), nowhere);
+    NodeId variance = graph_binary(g, OP_div, graph_reduce(g, OP_reduce_sum, square, 1, nowhere), n, nowhere);
+    NodeId deviation = graph_unary(g, OP_sqrt, add(g, variance, graph_constant(g, 1e-2)), nowhere);
+    return add(g, mul(g, graph_binary(g, OP_div, d, deviation, nowhere), gain), shift);
+}
+
+/* z = layer_norm(relu(z W / |W| s + x U)) gain + shift: weight norm is a derived shared value.  A buffer scales x. */
+static inline Net *norm_net(void) {
+    Net *net = net_new("Norm", dims1(4), 23);
+    Graph *g = net->g, *f = graph_new(net->arena, "Norm_body");
+    NodeId W = parameter(net, "W", dims2(6, 6), 1, true), U = parameter(net, "U", dims2(4, 6), 1, true);
+    NodeId buffer = parameter(net, "scale", dims1(4), 2, false);
+    NodeId gain = parameter(net, "gain", dims1(6), 0.6, true), shift = parameter(net, "shift", dims1(6), 0.5, true);
+    NodeId V = parameter(net, "V", dims2(6, 4), 1, true);
+    NodeId captured[] = {net->model.x, W, U, buffer, gain, shift};
+    NodeId z = graph_input(f, dims1(6), true, "z", nowhere), in[6];
+    for (int k = 0; k < 6; k++) in[k] = capture_input(net, f, captured[k]);
+    NodeId length = graph_unary(f, OP_sqrt, graph_reduce(f, OP_reduce_sum, mul(f, in[1], in[1]), 3, nowhere), nowhere);
+    NodeId normed = graph_binary(f, OP_div, in[1], mul(f, length, graph_constant(f, 1.3)), nowhere);
+    NodeId injected = product(f, mul(f, in[0], in[3]), in[2]);
+    NodeId inner = graph_unary(f, OP_relu, add(f, product(f, z, normed), injected), nowhere);
+    graph_output(f, layer_norm(f, inner, in[4], in[5]));
+    NodeId solved = fixed_state(net, add_fixed(net, "Norm_fixed", f, 1, captured, 6), 0, dims1(6));
+    add_loss(net, product(g, solved, V));
+    return net;
+}
+
+/* Two fixed points: the first has a tuple state (p, q), the second captures p.  S is read by both and by the head. */
+static inline Net *chain_net(void) {
+    Net *net = net_new("Chain", dims1(3), 37);
+    Graph *g = net->g, *f = graph_new(net->arena, "Chain_first"), *h = graph_new(net->arena, "Chain_second");
+    NodeId S = parameter(net, "S", dims2(4, 4), 0.2, true), A = parameter(net, "A", dims2(3, 4), 0.8, true);
+    NodeId B = parameter(net, "B", dims2(2, 4), 0.4, true), s = parameter(net, "s", shape_scalar(), 0.7, true);
+    NodeId one[] = {net->model.x, S, A, B, s}, in[5];
+    NodeId p = graph_input(f, dims1(4), true, "p", nowhere), q = graph_input(f, dims1(2), true, "q", nowhere);
+    for (int k = 0; k < 5; k++) in[k] = capture_input(net, f, one[k]);
+    NodeId mixed = add(f, add(f, product(f, p, in[1]), product(f, q, in[3])), product(f, in[0], in[2]));
+    graph_output(f, tanh_of(f, mixed));
+    NodeId back = graph_matmul(f, p, in[3], false, true, nowhere);
+    graph_output(f,
+                 graph_unary(f, OP_sigmoid, mul(f, add(f, back, q), mul(f, in[4], graph_constant(f, 0.5))), nowhere));
+    NodeId first = add_fixed(net, "Chain_first", f, 2, one, 5);
+    NodeId ps = fixed_state(net, first, 0, dims1(4)), two[] = {ps, S};
+    NodeId r = graph_input(h, dims1(4), true, "r", nowhere);
+    NodeId c0 = capture_input(net, h, two[0]), c1 = capture_input(net, h, two[1]);
+    graph_output(h, tanh_of(h, add(h, graph_matmul(h, r, c1, false, true, nowhere), mul(h, c0, c0))));
+    NodeId second = fixed_state(net, add_fixed(net, "Chain_second", h, 1, two, 2), 0, dims1(4));
+    add_loss(net, add(g, product(g, second, S), mul(g, ps, s)));
+    return net;
+}
+
+/* ---- the oracle: the model's graph itself, fixed points by many plain iterations ---- */
+static inline void oracle_call(void *user, const Graph *g, NodeId id, int64_t n, double *const *values) {
+    Net *net = user;
+    const Node *node = graph_node(g, id);
+    if (node->op != OP_fixed_state) return;
+    const Node *fixed = graph_node(g, graph_arg(g, id, 0));
+    const FixedPoint *f = &net->model.fixed[fixed->attr.i[0]];
+    const double **in = arena_alloc(net->arena, f->body->ninputs * sizeof *in);
+    double *state[4];
+    for (uint32_t k = 0; k < f->nstate; k++)
+        in[k] = state[k] = arena_alloc(net->arena, value_count(f->body, f->body->inputs[k], n) * sizeof(double));
+    for (uint32_t k = 0; k < fixed->nargs; k++) in[f->nstate + k] = values[g->args[fixed->args + k]];
+    for (int step = 0; step < 120; step++) {
+        double **v = interpret_graph(net->arena, f->body, n, in, &test_calls);
+        for (uint32_t k = 0; k < f->nstate; k++)
+            memcpy(state[k], v[f->body->outputs[k]], value_count(f->body, f->body->inputs[k], n) * sizeof(double));
+    }
+    memcpy(values[id], state[node->attr.i[0]], value_count(g, id, n) * sizeof(double));
+}
+
+/* Values of every node of the model's graph at the net's parameters, x and y. */
+static inline double **oracle_values(Net *net) {
+    InterpretCalls calls = {.user = net, .random = keyed_draws, .call = oracle_call};
+    const Graph *g = net->g;
+    const double **in = arena_alloc(net->arena, g->ninputs * sizeof *in);
+    for (uint32_t k = 0; k < g->ninputs; k++) {
+        if (g->inputs[k] == net->model.x) in[k] = net->x;
+        if (g->inputs[k] == net->model.y) in[k] = net->y;
+        for (uint32_t p = 0; p < net->model.nparameters; p++)
+            if (net->model.parameters[p].node == g->inputs[k]) in[k] = net->parameters[p];
+    }
+    return interpret_graph(net->arena, g, ROWS, in, &calls);
+}
+
+static inline double oracle_loss(Net *net) { /* summed over examples */
+    double **v = oracle_values(net), total = 0;
+    for (int k = 0; k < ROWS; k++) total += v[net->model.losses[0].node][k];
+    return total;
+}
+#endif
