@@ -1,0 +1,135 @@
+/* anderson.c - Anderson acceleration: the next point mixes the last `memory` ones with weights that minimise
+ *     norm(sum w_i g_i)^2 + ridge sum w_i^2 norm(g_i)^2,   sum w_i = 1,   g_i = h(x_i) - x_i,
+ *     x <- sum w_i (x_i + damping g_i).
+ * The ridge is relative to each diagonal entry of the Gram matrix, so neither the scale of the state nor old, large
+ * residuals drown the new ones.
+ *
+ * N steps cost N evaluations.  State n is x + damping g of the n-th evaluated point, whose residual is known. */
+#include "solve.h"
+#include <math.h>
+#include <string.h>
+
+#define MOST 64 /* memory: solvers.def */
+
+HOT static void residual(vec *g, vec *image, vec *f, const vec *add, const vec *x, int64_t n, double sums[2]) {
+    row_residual(g, f, add, x, n, sums);
+    row_copy(image, f, n);
+}
+
+/* out[i] = g . rows[i] for i < count. */
+HOT static void dots(const vec *g, const vec *rows, int count, int64_t n, double *out) {
+    int i = 0;
+    for (; i + 2 <= count; i += 2) { /* two at a time: g is read once for both */
+        const vec *x = rows + i * n, *y = x + n;
+        ACCUMULATORS(a);
+        ACCUMULATORS(b);
+        ROW_LOOP(n, const vec t = g[k]; a[lane] += t * x[k]; b[lane] += t * y[k];);
+        out[i] = (double)total4(a);
+        out[i + 1] = (double)total4(b);
+    }
+    if (i < count) out[i] = (double)row_dot(g, rows + i * n, n);
+}
+
+/* out = sum over i of w[i] (f_i - rest g_i). */
+HOT static void mix(vec *out, const vec *f, const vec *g, const real *w, int count, real rest, int64_t n) {
+    for (int64_t k = 0; k < n; k++) {
+        vec sum = {0};
+        for (int i = 0; i < count; i++) sum += w[i] * f[i * n + k];
+        if (rest != 0)
+            for (int i = 0; i < count; i++) sum -= rest * w[i] * g[i * n + k];
+        out[k] = sum;
+    }
+}
+
+/* Weights of the points in slots 0 .. count-1 from the Gram matrix of their residuals, the newest one in `newest`.
+ *
+ * With A = gram + ridge diag(gram) and w_new = 1 - sum w_i, the other weights minimise a form in the differences
+ * g_i - g_new, whose matrix is A_ij - A_i,new - A_j,new + A_new,new.  It is factorised (Cholesky) from the newest point
+ * to the oldest, in units of its diagonal; a difference that depends on newer ones, to what rounding can tell, is left
+ * out. */
+static void weights(const double *gram, int stride, int count, int newest, double ridge, real *out) {
+#define A(i, j) (gram[(i)*stride + (j)] * ((i) == (j) ? 1 + ridge : 1))
+    double l[MOST][MOST], y[MOST], scale[MOST], total = 0, corner = A(newest, newest);
+    int used[MOST], n = 0;
+    for (int i = 0; i < count; i++) out[i] = 0;
+    for (int back = 1; back < count; back++) {
+        int i = (newest + count - back) % count;
+        double square = A(i, i) - 2 * A(i, newest) + corner, pivot = 1;
+        if (!(square > 0)) continue;
+        double noise = 32 * REAL_EPSILON * (1 + (A(i, i) + corner) / square);
+        scale[n] = sqrt(square);
+        y[n] = (corner - A(i, newest)) / scale[n];
+        for (int k = 0; k < n; k++) {
+            int j = used[k];
+            double sum = (A(i, j) - A(i, newest) - A(j, newest) + corner) / (scale[n] * scale[k]);
+            for (int m = 0; m < k; m++) sum -= l[n][m] * l[k][m];
+            l[n][k] = sum / l[k][k];
+            pivot -= l[n][k] * l[n][k];
+            y[n] -= l[n][k] * y[k];
+        }
+        if (!(pivot > noise)) continue;
+        l[n][n] = sqrt(pivot);
+        y[n] /= l[n][n];
+        used[n++] = i;
+    }
+    for (int i = n - 1; i >= 0; i--) {
+        for (int k = i + 1; k < n; k++) y[i] -= l[k][i] * y[k];
+        y[i] /= l[i][i];
+    }
+    for (int i = 0; i < n; i++) {
+        out[used[i]] = (real)(y[i] / scale[i]);
+        total += y[i] / scale[i];
+    }
+    out[newest] = (real)(1 - total);
+#undef A
+}
+
+void NAME(solve_anderson)(problem *p, deq_space *space) {
+    const deq_solver *o = p->options;
+    int memory = o->memory < o->max ? o->memory : o->max;
+    real *x = take_rows(p, space, p->n), *f = take_rows(p, space, p->n);
+    real *images = take_rows(p, space, p->n * memory), *residuals = take_rows(p, space, p->n * memory);
+    double *grams = deq_space_take(space, (size_t)(p->n * memory * memory) * sizeof(double));
+    if (!space->base) return;
+    size_t row_bytes = (size_t)p->vectors * sizeof(vec);
+    const real rest = (real)(1 - o->damping), one = 1;
+    int64_t n = p->vectors;
+    memset(x, 0, (size_t)p->n * row_bytes);
+    for (int step = 1; p->active > 0; step++) {
+        problem_apply(p, x, f, step - 1);
+        int slot = (step - 1) % memory, count = step < memory ? step : memory;
+        for (int64_t i = 0; i < p->active; i++) {
+            double sums[2], products[MOST];
+            real w[MOST];
+            int32_t row = p->rows[i];
+            progress *q = &p->progress[row];
+            vec *image = row_of(p, images, row * (int64_t)memory), *g = row_of(p, residuals, row * (int64_t)memory);
+            double *gram = grams + (int64_t)row * memory * memory;
+            if (q->lowest_step > 0 && q->lowest_step == step - memory && !q->saved) { /* about to be overwritten */
+                mix(row_of(p, p->best, row), image + slot * n, g + slot * n, &one, 1, rest, n);
+                q->saved = true;
+            }
+            vec *point = row_of(p, x, i), *h = row_of(p, f, i);
+            residual(g + slot * n, image + slot * n, h, rhs_of(p, i), point, n, sums);
+            problem_judge(p, i, step, true, sqrt(sums[0]), sqrt(sums[1]));
+            if (rest != 0 && p->worker->stream) mix(h, image + slot * n, g + slot * n, &one, 1, rest, n);
+            if (p->ended[i] != DEQ_RUNNING) {
+                int from = returns_last(p, q, step)          ? slot
+                           : q->lowest_step > 0 && !q->saved ? (q->lowest_step - 1) % memory
+                                                             : -1;
+                if (from >= 0)
+                    mix(row_of(p, p->result, row), image + from * n, g + from * n, &one, 1, rest, n);
+                else
+                    NAME(problem_return_best)(p, row);
+                continue;
+            }
+            dots(g + slot * n, g, count, n, products);
+            products[slot] = sums[0];
+            for (int k = 0; k < count; k++) gram[slot * memory + k] = gram[k * memory + slot] = products[k];
+            weights(gram, memory, count, slot, o->ridge, w);
+            mix(point, image, g, w, count, rest, n);
+        }
+        problem_stream(p, step, f);
+        problem_compact(p, x);
+    }
+}

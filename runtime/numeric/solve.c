@@ -1,0 +1,263 @@
+/* solve.c - the running examples of a solve, why each ends, and the forward solve with what its gradient needs. */
+#include "solve.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIVERGED_GROWTH 1e6
+#define STAGNATED_STEPS 10
+
+static solver_run *const runs[] = {
+#define SOLVER(name, uses, doc) [DEQ_SOLVER_##name] = NAME(solve_##name),
+#define OPTION(solver, name, fallback, low, high, doc)
+#define COMMON(name, fallback, low, high, doc)
+#define CHOICE(name, fallback, alternatives, doc)
+#include "solvers.def"
+#undef SOLVER
+#undef OPTION
+#undef COMMON
+#undef CHOICE
+};
+
+void problem_apply(problem *p, const real *in, real *out, int evaluation) {
+    deq_frame *f = &p->frame;
+    f->arg0 = (void *)in;
+    f->arg1 = out;
+    f->rows = p->rows;
+    f->example = p->ident ? p->example : NULL;
+    if (p->adjoint) {
+        if (evaluation == 0)
+            memset(out, 0, (size_t)p->active * (size_t)p->vectors * sizeof(vec));
+        else
+            p->fixed->vjp_z(f, p->active);
+    } else if (p->tapes) {
+        deq_kept *kept = p->tapes;
+        f->tape = kept->tape + evaluation * kept->tape_stride;
+        memcpy(kept->rows + evaluation * p->worker->block, p->rows, (size_t)p->active * sizeof *p->rows);
+        kept->active[evaluation] = p->active;
+        kept->steps = evaluation + 1;
+        p->fixed->lin(f, p->active);
+    } else {
+        p->fixed->f(f, p->active);
+    }
+}
+
+bool problem_judge(problem *p, int64_t i, int step, bool state, double difference, double image) {
+    const deq_solver *o = p->options;
+    progress *q = &p->progress[p->rows[i]];
+    double scale = p->scale ? p->scale[p->rows[i]] : 1;
+    double error = o->absolute ? difference * scale : difference / (image + 1e-9);
+    bool finite = isfinite(error);
+    if (q->first < 0) q->first = difference;
+    bool lowest = state && finite && (q->lowest_step < 0 || error < q->lowest);
+    if (lowest) {
+        q->lowest = error;
+        q->lowest_step = step;
+        q->saved = false;
+    }
+    q->residual = error;
+    q->steps = step;
+    p->error[i] = error;
+    deq_reason reason = DEQ_RUNNING;
+    if (!finite || difference > DIVERGED_GROWTH * fmax(q->first, 1e-3))
+        reason = DEQ_REASON_diverged;
+    else if (o->tol > 0 && error <= o->tol)
+        reason = DEQ_REASON_converged;
+    else if (step >= o->max)
+        reason = DEQ_REASON_max_steps;
+    else if (o->tol > 0 && step - q->lowest_step >= STAGNATED_STEPS && q->lowest < 64 * REAL_EPSILON)
+        reason = DEQ_REASON_stagnated;
+    q->reason = p->ended[i] = reason;
+    return lowest;
+}
+
+void NAME(problem_return_best)(problem *p, int64_t row) {
+    progress *q = &p->progress[row];
+    vec *to = row_of(p, p->result, row);
+    size_t bytes = (size_t)p->vectors * sizeof(vec);
+    if (q->lowest_step >= 0)
+        memcpy(to, row_of(p, p->best, row), bytes);
+    else if (p->rhs)
+        memcpy(to, row_of(p, p->rhs, row), bytes); /* no adjoint state is finite: the Jacobian-free one */
+    else
+        memset(to, 0, bytes);
+}
+
+void problem_stream(problem *p, int step, const real *z) {
+    if (!p->worker->stream || p->adjoint || step < 1) return;
+    deq_states states = {p->fixed, step, p->active, p->rows, p->ident ? p->example : NULL, p->error, z};
+    p->worker->stream(p->worker->stream_context, &states);
+}
+
+static void swap_bytes(char *a, char *b, int64_t bytes) {
+    char kept[1024];
+    for (int64_t at = 0; at < bytes; at += (int64_t)sizeof kept) {
+        size_t piece = (size_t)(bytes - at < (int64_t)sizeof kept ? bytes - at : (int64_t)sizeof kept);
+        memcpy(kept, a + at, piece);
+        memcpy(a + at, b + at, piece);
+        memcpy(b + at, kept, piece);
+    }
+}
+
+/* The last running example fills each gap; an ended one takes its place at the end, tape record included, so that tape
+ * and rows still agree when the solve is over. */
+void problem_compact(problem *p, real *z) {
+    for (int64_t i = p->active - 1; i >= 0; i--) {
+        if (p->ended[i] == DEQ_RUNNING) continue;
+        int64_t last = --p->active;
+        if (i == last) continue;
+        int32_t row = p->rows[i];
+        p->rows[i] = p->rows[last];
+        p->rows[last] = row;
+        p->previous[i] = p->previous[last];
+        p->ended[i] = DEQ_RUNNING;
+        if (p->ident) p->example[i] = p->ident[p->rows[i]];
+        memcpy(row_of(p, z, i), row_of(p, z, last), (size_t)p->vectors * sizeof(vec));
+        if (p->adjoint && p->fixed->tape_bytes)
+            swap_bytes(p->tapes->tape + i * p->fixed->tape_bytes, p->tapes->tape + last * p->fixed->tape_bytes,
+                       p->fixed->tape_bytes);
+    }
+}
+
+/* Fills what does not depend on the direction of the problem; with a measuring space only that. */
+static void problem_open(problem *p, deq_space *space, int64_t n, const int32_t *rows) {
+    p->n = p->active = n;
+    p->vectors = p->fixed->state_bytes / (int64_t)sizeof(vec);
+    size_t count = (size_t)n;
+    p->rows = deq_space_take(space, count * sizeof *p->rows);
+    p->previous = deq_space_take(space, count * sizeof *p->previous);
+    p->example = deq_space_take(space, count * sizeof *p->example);
+    p->ended = deq_space_take(space, count * sizeof *p->ended);
+    p->error = deq_space_take(space, count * sizeof *p->error);
+    p->progress = deq_space_take(space, count * sizeof *p->progress);
+    p->best = take_rows(p, space, n);
+    if (!space->base) return;
+    for (int64_t i = 0; i < n; i++) {
+        p->rows[i] = rows ? rows[i] : (int32_t)i;
+        p->previous[i] = (int32_t)i;
+        if (p->ident) p->example[i] = p->ident[p->rows[i]];
+        p->ended[i] = DEQ_RUNNING;
+        p->progress[i] = (progress){.first = -1, .lowest = INFINITY, .lowest_step = -1};
+    }
+}
+
+size_t NAME(deq_solver_bytes)(const deq_fixed *fixed, const deq_solver *solver, bool adjoint, int64_t n) {
+    deq_space space = {NULL, 0};
+    problem p = {.fixed = fixed, .options = solver, .adjoint = adjoint};
+    problem_open(&p, &space, n, NULL);
+    runs[solver->kind](&p, &space);
+    return space.used;
+}
+
+/* Reports every example, in the order of the rows; `failed` (by row) may be NULL. */
+static void problem_report(problem *p, bool *failed) {
+    static const bool fails[] = {
+        false,
+#define REASON(id, failed, doc) failed,
+#include "reasons.def"
+#undef REASON
+    };
+    int64_t worst = -1;
+    double largest = -1;
+    for (int64_t row = 0; row < p->n; row++) {
+        progress *q = &p->progress[row];
+        bool bad = fails[q->reason] && !(q->reason == DEQ_REASON_max_steps && p->options->tol == 0);
+        if (!returns_last(p, q, q->steps) && q->lowest_step >= 0) q->residual = q->lowest;
+        if (failed) failed[row] = bad;
+        deq_worker_record(p->worker, p->fixed, p->adjoint, row, p->ident ? p->ident[row] : row, q->steps, q->residual,
+                          q->reason, bad);
+        if (bad && !(q->residual <= largest)) { /* NaN is the worst */
+            worst = row;
+            largest = q->residual;
+        }
+    }
+    if (worst < 0) return;
+    const progress *q = &p->progress[worst];
+    deq_worker_stop(p->worker, p->fixed, p->adjoint, p->ident ? p->ident[worst] : worst, q->steps, q->residual,
+                    q->reason);
+}
+
+static void solve_forward(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, const deq_solver *options,
+                          bool keep_best, int64_t n, real *result, deq_kept *unrolled, bool *failed) {
+    deq_space space = {worker->solver, 0};
+    problem p = {.worker = worker,
+                 .fixed = fixed,
+                 .options = options,
+                 .keep_last = options->last && !keep_best,
+                 .frame = *frame,
+                 .tapes = unrolled,
+                 .ident = frame->example,
+                 .result = result};
+    problem_open(&p, &space, n, NULL);
+    runs[options->kind](&p, &space);
+    problem_report(&p, failed);
+}
+
+void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, deq_kept *kept, int64_t n,
+                         const real *rhs, const double *scale, real *result, deq_space space) {
+    problem p = {.worker = worker,
+                 .fixed = fixed,
+                 .options = &kept->mode.adjoint,
+                 .adjoint = true,
+                 .keep_last = kept->mode.adjoint.last,
+                 .frame = *frame,
+                 .tapes = kept,
+                 .ident = frame->example,
+                 .rhs = rhs,
+                 .scale = scale,
+                 .result = result};
+    p.frame.tape = kept->tape;
+    problem_open(&p, &space, n, kept->rows);
+    runs[kept->mode.adjoint.kind](&p, &space);
+    memcpy(kept->rows, p.rows, (size_t)n * sizeof *p.rows); /* tape records moved with their examples */
+    problem_report(&p, NULL);
+}
+
+/* out = (1 - damping) z + damping f, rows and all. */
+HOT static void damp(vec *out, const vec *z, const vec *f, real damping, int64_t n) {
+    const real keep = 1 - damping;
+    ROW_LOOP(n, out[k] = keep * z[k] + damping * f[k];);
+}
+
+void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest, void *z,
+                     bool want_gradient) {
+    const deq_fixed_settings *s = &worker->settings[fixed->index];
+    deq_kept *kept = &worker->kept[fixed->index];
+    bool backprop = want_gradient && s->gradient.kind == DEQ_MODE_backprop;
+    deq_frame inner = *frame;
+    inner.rest = rest;
+    inner.drest = inner.accum = NULL;
+    inner.scratch = worker->scratch;
+    real *state = want_gradient ? kept->z : z;
+    deq_solver options = s->forward;
+    if (backprop) options.last = true; /* the derivative of the last state is what backprop computes */
+    solve_forward(worker, &inner, fixed, &options, s->on_fail == DEQ_KEEP_BEST && !backprop, n, state,
+                  backprop ? kept : NULL, want_gradient ? kept->failed : NULL);
+    if (!want_gradient) return;
+    kept->mode = s->gradient;
+    kept->n = n;
+    kept->damping = options.damping;
+    size_t bytes = (size_t)n * (size_t)fixed->state_bytes;
+    int64_t vectors = (int64_t)(bytes / sizeof(vec));
+    if (backprop) {
+        memcpy(z, state, bytes);
+        return;
+    }
+    bool phantom = s->gradient.kind == DEQ_MODE_phantom;
+    kept->steps = phantom ? s->gradient.steps : 1;
+    inner.rows = worker->identity;
+    for (int t = 0; t < kept->steps; t++) {
+        for (int64_t i = 0; i < n; i++) kept->rows[t * worker->block + i] = (int32_t)i;
+        kept->active[t] = n;
+        inner.tape = kept->tape + t * kept->tape_stride;
+        inner.arg0 = state;
+        inner.arg1 = z;
+        fixed->lin(&inner, n);
+        /* f(z) stands in z; the next state replaces kept->z, and the last one z itself. */
+        bool last = t + 1 == kept->steps;
+        if (phantom && s->gradient.damping != 1)
+            damp(last ? (vec *)z : (vec *)state, (vec *)state, (vec *)z, (real)s->gradient.damping, vectors);
+        else if (!last)
+            memcpy(state, z, bytes);
+    }
+}

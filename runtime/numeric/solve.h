@@ -1,0 +1,87 @@
+/* solve.h - what the solvers share: a block of examples of z = h(z), frozen one by one as they end.
+ *
+ * h is the cell f (the state), or J' u + g (the adjoint).  Examples that run stand at positions 0 .. active-1 of the
+ * contiguous rows handed to routines; rows[i] is the row of the block, under which everything lasting is kept. */
+#ifndef DEQ_NUMERIC_SOLVE_H
+#define DEQ_NUMERIC_SOLVE_H
+#include "vector.h"
+#include "worker.h"
+
+typedef struct progress { /* of one example */
+    double first;         /* norm(h(z) - z) at the start; negative: not known */
+    double lowest;        /* lowest residual of a state */
+    double residual;      /* of the last state */
+    int lowest_step;      /* its step; -1: no finite state yet */
+    int steps;
+    bool saved; /* the state of lowest_step stands in `best` */
+    deq_reason reason;
+} progress;
+
+typedef struct problem {
+    deq_worker *worker;
+    const deq_fixed *fixed;
+    const deq_solver *options;
+    bool adjoint, keep_last;
+    deq_frame frame;      /* handed to the routines */
+    deq_kept *tapes;      /* adjoint: the linearisation; forward: not NULL when every evaluation is to be kept */
+    const int64_t *ident; /* the caller's example identities by row; NULL */
+    int64_t n, active;
+    int64_t vectors;     /* of a state row */
+    const real *rhs;     /* adjoint: g by row; NULL forward */
+    const double *scale; /* adjoint: what g was divided by */
+    real *result;        /* by row */
+    /* by position */
+    int32_t *rows, *previous;
+    int64_t *example;
+    deq_reason *ended;
+    double *error;
+    /* by row */
+    progress *progress;
+    real *best;
+} problem;
+
+typedef void solver_run(problem *p, deq_space *space);
+
+/* Every solver takes its buffers from the space and, unless that only measures, solves the problem. */
+solver_run NAME(solve_picard), NAME(solve_anderson), NAME(solve_broyden), NAME(solve_gmres), NAME(solve_neumann);
+
+#define problem_apply NAME(problem_apply)
+#define problem_judge NAME(problem_judge)
+#define problem_stream NAME(problem_stream)
+#define problem_compact NAME(problem_compact)
+
+INLINE vec *row_of(const problem *p, const real *buffer, int64_t row) { return (vec *)buffer + row * p->vectors; }
+INLINE const vec *rhs_of(const problem *p, int64_t i) {
+    return p->rhs ? row_of(p, p->rhs, p->rows[i]) : (const vec *)0;
+}
+INLINE void *take_rows(problem *p, deq_space *space, int64_t count) {
+    return deq_space_take(space, (size_t)count * (size_t)p->vectors * sizeof(vec));
+}
+
+/* out = f(in) of the running examples, or J' in (to which the solver adds g).  `evaluation` counts from 0; the
+ * adjoint's evaluation 0 is at zero and costs nothing. */
+void problem_apply(problem *p, const real *in, real *out, int evaluation);
+
+/* Judges position i after `step` steps: difference = norm(h(z) - z), image = norm(h(z)).  Sets ended[i], error[i] and
+ * the example's progress.  `state`: this residual belongs to a state (z_0 is none).  True when it is the lowest so far.
+ */
+bool problem_judge(problem *p, int64_t i, int step, bool state, double difference, double image);
+
+/* Whether an example that ended at `step` returns the state of that step (else the best one, or zero if there is none).
+ */
+INLINE bool returns_last(const problem *p, const progress *q, int step) {
+    return q->lowest_step == step || (p->keep_last && q->reason != DEQ_REASON_diverged);
+}
+/* The best state was not the last: copies what was saved, or the fallback when no state was finite. */
+void NAME(problem_return_best)(problem *p, int64_t row);
+
+/* Hands the states of this step to the worker's listener. */
+void problem_stream(problem *p, int step, const real *z);
+
+/* Closes the gaps left by examples that ended; `z` are the running examples' rows for the next evaluation. */
+void problem_compact(problem *p, real *z);
+
+/* One adjoint solve on kept linearisations: u = J'u + rhs, rows of `result`.  kept->rows is permuted as tapes are. */
+void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, deq_kept *kept, int64_t n,
+                         const real *rhs, const double *scale, real *result, deq_space space);
+#endif

@@ -1,0 +1,176 @@
+/* worker.c - memory and statistics of one thread's solves. */
+#include "worker.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE ((size_t)2 << 20)
+
+void *deq_memory_new(size_t bytes) {
+    void *at = NULL;
+    bool large = bytes >= 2 * HUGE_PAGE;
+    if (posix_memalign(&at, large ? HUGE_PAGE : DEQ_ALIGN, bytes ? bytes : DEQ_ALIGN)) return NULL;
+#ifdef MADV_HUGEPAGE
+    if (large) madvise(at, bytes, MADV_HUGEPAGE); /* a wish: nothing depends on it */
+#endif
+    return at;
+}
+
+const char *deq_reason_name(deq_reason reason) {
+    static const char *const names[] = {
+        "running",
+#define REASON(id, failed, doc) #id,
+#include "reasons.def"
+#undef REASON
+    };
+    return names[reason];
+}
+
+deq_worker *deq_worker_new(int real_bits, int64_t block, const deq_fixed *const *fixed, int fixed_count) {
+    deq_worker *w = calloc(1, sizeof *w);
+    if (!w) return NULL;
+    w->kept = calloc((size_t)fixed_count + 1, sizeof *w->kept);
+    if (!w->kept) {
+        free(w);
+        return NULL;
+    }
+    w->real_bits = real_bits;
+    w->block = block;
+    w->fixed = fixed;
+    w->fixed_count = fixed_count;
+    deq_statistics_clear(&w->forward);
+    deq_statistics_clear(&w->adjoint);
+    return w;
+}
+
+void deq_worker_free(deq_worker *w) {
+    if (!w) return;
+    free(w->memory);
+    free(w->kept);
+    free(w);
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Linearisations that a mode keeps. */
+static int linearisations(const deq_fixed_settings *s) {
+    if (s->gradient.kind == DEQ_MODE_phantom) return s->gradient.steps;
+    return s->gradient.kind == DEQ_MODE_backprop ? s->forward.max : 1;
+}
+
+static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *const *settings, int count) {
+    size_t scratch = 0, solver = 0, block = (size_t)w->block;
+    w->identity = deq_space_take(space, block * sizeof *w->identity);
+    w->steps = deq_space_take(space, block * sizeof *w->steps);
+    w->residual = deq_space_take(space, block * sizeof *w->residual);
+    for (int i = 0; i < w->fixed_count; i++) {
+        const deq_fixed *f = w->fixed[i];
+        int tapes = 1;
+        for (int v = 0; v < count; v++) {
+            const deq_fixed_settings *s = &settings[v][i];
+            int needed = linearisations(s);
+            if (needed > tapes) tapes = needed;
+            bool single = w->real_bits == 32;
+            solver = larger(solver, single ? deq_solver_bytes_f32(f, &s->forward, false, w->block)
+                                           : deq_solver_bytes_f64(f, &s->forward, false, w->block));
+            solver = larger(solver, single ? deq_gradient_bytes_f32(f, &s->gradient, w->block)
+                                           : deq_gradient_bytes_f64(f, &s->gradient, w->block));
+        }
+        scratch = larger(scratch, (size_t)(f->f_base_bytes + w->block * f->f_row_bytes));
+        deq_kept *kept = &w->kept[i];
+        kept->z = deq_space_take(space, block * (size_t)f->state_bytes);
+        kept->tape_stride = w->block * f->tape_bytes + DEQ_ALIGN;
+        kept->tape = deq_space_take(space, (size_t)tapes * (size_t)kept->tape_stride);
+        kept->rows = deq_space_take(space, (size_t)tapes * block * sizeof *kept->rows);
+        kept->active = deq_space_take(space, (size_t)tapes * sizeof *kept->active);
+        kept->failed = deq_space_take(space, block * sizeof *kept->failed);
+    }
+    w->scratch = deq_space_take(space, scratch);
+    w->solver = deq_space_take(space, solver);
+}
+
+size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *const *settings, int count) {
+    deq_space space = {NULL, 0};
+    deq_worker copy = *worker;
+    copy.kept = calloc((size_t)worker->fixed_count + 1, sizeof *copy.kept);
+    if (!copy.kept) return 0;
+    lay_out(&copy, &space, settings, count);
+    free(copy.kept);
+    return space.used;
+}
+
+bool deq_worker_plan(deq_worker *w, const deq_fixed_settings *const *settings, int count, deq_error *e) {
+    for (int i = 0; i < w->fixed_count; i++)
+        for (int v = 0; v < count; v++)
+            if (settings[v][i].gradient.kind == DEQ_MODE_backprop && settings[v][i].forward.kind != DEQ_SOLVER_picard)
+                return deq_fail(e, DEQ_SETTING, "fixed point %s: gradient backprop needs the forward solver picard",
+                                w->fixed[i]->name);
+    deq_space space = {NULL, 0};
+    lay_out(w, &space, settings, count);
+    if (space.used > w->memory_bytes) {
+        free(w->memory);
+        w->memory_bytes = 0;
+        w->memory = deq_memory_new(space.used);
+        if (!w->memory)
+            return deq_fail(e, DEQ_MEMORY,
+                            "%zu bytes for the workspace of a solver (fewer `max` steps or a smaller block need less)",
+                            space.used);
+        w->memory_bytes = space.used;
+    }
+    space = (deq_space){w->memory, 0};
+    lay_out(w, &space, settings, count);
+    for (int64_t i = 0; i < w->block; i++) {
+        w->identity[i] = (int32_t)i;
+        w->steps[i] = w->residual[i] = 0;
+    }
+    w->settings = settings[0];
+    return true;
+}
+
+void deq_statistics_clear(deq_solve_statistics *s) {
+    *s = (deq_solve_statistics){.worst_residual = -1, .worst_example = -1};
+}
+
+void deq_statistics_add(deq_solve_statistics *sum, const deq_solve_statistics *s) {
+    sum->solves += s->solves;
+    sum->unconverged += s->unconverged;
+    sum->diverged += s->diverged;
+    sum->steps += s->steps;
+    sum->residual += s->residual;
+    if (s->worst_example >= 0 && s->worst_residual > sum->worst_residual) {
+        sum->worst_residual = s->worst_residual;
+        sum->worst_example = s->worst_example;
+        sum->worst_fixed = s->worst_fixed;
+    }
+}
+
+void deq_worker_record(deq_worker *w, const deq_fixed *fixed, bool adjoint, int64_t row, int64_t example, int steps,
+                       double residual, deq_reason reason, bool failed) {
+    deq_solve_statistics *s = adjoint ? &w->adjoint : &w->forward;
+    /* A residual that is not a number is worse than any. */
+    double rank = isnan(residual) ? INFINITY : residual;
+    s->solves++;
+    s->unconverged += failed;
+    s->diverged += reason == DEQ_REASON_diverged;
+    s->steps += steps;
+    if (isfinite(residual)) s->residual += residual;
+    if (rank > s->worst_residual) {
+        s->worst_residual = rank;
+        s->worst_example = example;
+        s->worst_fixed = (int)fixed->index;
+    }
+    if (!adjoint) {
+        w->steps[row] += (float)steps;
+        if (rank > w->residual[row]) w->residual[row] = (float)rank;
+    }
+}
+
+void deq_worker_stop(deq_worker *w, const deq_fixed *fixed, bool adjoint, int64_t example, int steps, double residual,
+                     deq_reason reason) {
+    if (w->settings[fixed->index].on_fail != DEQ_STOP) return;
+    deq_fail(&w->error, DEQ_NOT_CONVERGED,
+             "%s of fixed point %s did not converge (%s): example %lld, residual %.3g after %d steps",
+             adjoint ? "the adjoint" : "the state", fixed->name, deq_reason_name(reason), (long long)example, residual,
+             steps);
+}

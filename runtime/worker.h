@@ -1,0 +1,114 @@
+/* worker.h - what one thread needs to solve fixed points and differentiate through them on a block of examples.
+ *
+ * A worker is frame->host of every routine that runs on its thread.  Its memory is planned by deq_worker_plan from the
+ * descriptors and the settings; solving allocates nothing. */
+#ifndef DEQ_RUNTIME_WORKER_H
+#define DEQ_RUNTIME_WORKER_H
+#include "deq_runtime.h"
+#include "engine.h"
+
+typedef enum deq_reason {
+    DEQ_RUNNING,
+#define REASON(id, failed, doc) DEQ_REASON_##id,
+#include "reasons.def"
+#undef REASON
+} deq_reason;
+
+const char *deq_reason_name(deq_reason reason); /* "max_steps" */
+
+/* One step of a forward solve on the examples that are still running, as streamed.  z_0 is not a state: steps count
+ * from 1, and state n is what the solver would return if it were stopped after n steps. */
+typedef struct deq_states {
+    const deq_fixed *fixed;
+    int step;
+    int64_t n;
+    const int32_t *rows;    /* row of the block of each */
+    const int64_t *example; /* identity of each; NULL if the frame has none */
+    const double *residual; /* last known residual of each, as the solver's `stop` measures it */
+    const void *z;          /* rows of fixed->state_bytes */
+} deq_states;
+
+/* What a solve leaves for the gradient: one for each fixed point. */
+typedef struct deq_kept {
+    deq_mode mode;
+    int64_t n;
+    double damping; /* backprop: of the forward iteration */
+    void *z;        /* n state rows: where the mode attaches */
+    char *tape;     /* one block of records for each linearisation */
+    int64_t tape_stride;
+    int32_t *rows;   /* `block` for each linearisation: tape record i belongs to row rows[i] of the block */
+    int64_t *active; /* records of each linearisation */
+    int steps;       /* linearisations kept */
+    bool *failed;    /* by row: the solve did not converge */
+} deq_kept;
+
+typedef struct deq_worker {
+    int real_bits;
+    int64_t block; /* most rows of a call */
+    int fixed_count;
+    const deq_fixed *const *fixed;      /* of the net, by index */
+    const deq_fixed_settings *settings; /* by index; may be switched between calls within what was planned */
+
+    void (*stream)(void *context, const deq_states *states); /* every state of forward solves; NULL: none */
+    void *stream_context;
+
+    float *steps, *residual; /* by row of the block: forward solves since the engine cleared them (sum, worst) */
+    deq_solve_statistics forward, adjoint;
+    deq_error error; /* on_fail: stop */
+
+    deq_kept *kept;    /* by index */
+    char *scratch;     /* of the fixed points' routines */
+    char *solver;      /* of the running solver */
+    int32_t *identity; /* 0, 1, 2, ... */
+    char *memory;
+    size_t memory_bytes;
+} deq_worker;
+
+/* A worker for the fixed points of a net; nothing is planned yet.  NULL when memory is short. */
+deq_worker *deq_worker_new(int real_bits, int64_t block, const deq_fixed *const *fixed, int fixed_count);
+void deq_worker_free(deq_worker *worker);
+/* Makes room for solves under any of `count` arrays of settings (each by index) and points `settings` to the first.
+ * Fails with DEQ_SETTING when a mode does not fit its solver, with DEQ_MEMORY. */
+bool deq_worker_plan(deq_worker *worker, const deq_fixed_settings *const *settings, int count, deq_error *e);
+/* Bytes that planning for these settings takes. */
+size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *const *settings, int count);
+
+void deq_statistics_clear(deq_solve_statistics *s);
+void deq_statistics_add(deq_solve_statistics *sum, const deq_solve_statistics *s);
+
+/* Memory handed out in order; with base NULL it only measures. */
+typedef struct deq_space {
+    char *base;
+    size_t used;
+} deq_space;
+
+static inline void *deq_space_take(deq_space *space, size_t bytes) {
+    /* The odd distance keeps buffers of equal size from sharing their addresses' low bits, hence cache sets. */
+    void *at = space->base ? space->base + space->used : (void *)0;
+    space->used += (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN + 5 * DEQ_ALIGN;
+    return at;
+}
+
+/* Aligned to DEQ_ALIGN, on huge pages where that pays, not cleared; NULL when memory is short.  Freed by free(). */
+void *deq_memory_new(size_t bytes);
+
+/* The numeric part, once for each precision (numeric/solve.c, numeric/gradient.c). */
+#define DEQ_NUMERIC(suffix)                                                                                            \
+    size_t deq_solver_bytes##suffix(const deq_fixed *fixed, const deq_solver *solver, bool adjoint, int64_t n);        \
+    size_t deq_gradient_bytes##suffix(const deq_fixed *fixed, const deq_mode *mode, int64_t n);                        \
+    void deq_solve##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest,  \
+                           void *z, bool want_gradient);                                                               \
+    void deq_gradient_implicit##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                     \
+    void deq_gradient_unrolled##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n, double damping);     \
+    void deq_sum##suffix(void *out, void *const *parts, int count, int64_t from, int64_t to, double scale);
+DEQ_NUMERIC(_f32)
+DEQ_NUMERIC(_f64)
+#undef DEQ_NUMERIC
+
+/* Takes note of the end of one example's solve. */
+void deq_worker_record(deq_worker *worker, const deq_fixed *fixed, bool adjoint, int64_t row, int64_t example,
+                       int steps, double residual, deq_reason reason, bool failed);
+/* The worst example that did not converge: an error under on_fail: stop. */
+void deq_worker_stop(deq_worker *worker, const deq_fixed *fixed, bool adjoint, int64_t example, int steps,
+                     double residual, deq_reason reason);
+#endif
