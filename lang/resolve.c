@@ -1,0 +1,735 @@
+/* resolve.c - names to declarations.
+ *
+ * needs: every module parsed.  ensures: `ref` of every NAME, MEMBER (behind a module's alias) and IMPORT name is its
+ * declaration, or NULL for what the language itself provides (tables.h); anything else has been reported.
+ * changes: `ref`; gives a `fn` without brackets the sizes its parameters' types mention (fn silu(x: f32[N])).
+ *
+ * A local name refers to: a SIZE_PARAM, BINDING (input, state of a fixed point), PARAM, BUFFER, USE, FN, FOR, STATE,
+ * SWEEP or TRAIN node, or for `let` to the NAME node of its pattern.  A name at the top level to its declaration.
+ * Words (`relative`, `keep_best`), solvers, gradient modes and settings are no names: the checker reads them. */
+#include "check.h"
+#include "tables.h"
+#include <string.h>
+
+typedef struct Entry {
+    const char *name;
+    const Ast *decl; /* NULL: a reader of std.data */
+    Range at;
+    bool used, report_unused;
+    const Ast *import; /* the IMPORT it came by, or NULL */
+} Entry;
+
+typedef struct Scope Scope;
+struct Scope {
+    Scope *up;
+    Entry *entries;
+    uint32_t n, cap;
+    const Ast *later; /* LIST whose further declarations are not visible yet, or NULL */
+};
+
+typedef struct Resolver {
+    Program *program;
+    Arena *arena;
+    Diags *diags;
+    const Module *module;
+    Scope *top, *scope; /* names of the module; innermost local scope, NULL outside declarations */
+    unsigned context;
+    const Ast *decl; /* the declaration of the module being resolved */
+} Resolver;
+
+static void resolve_expr(Resolver *r, Ast *e);
+static void resolve_items(Resolver *r, Ast *list, const char *block);
+static void resolve_fn(Resolver *r, Ast *fn);
+
+/* ---- scopes ---- */
+
+static Entry *scope_find(Scope *s, const char *name) {
+    for (uint32_t i = 0; s && i < s->n; i++)
+        if (strcmp(s->entries[i].name, name) == 0)
+            return &s->entries[i];
+    return NULL;
+}
+
+static Entry *find_local(Resolver *r, const char *name) {
+    for (Scope *s = r->scope; s; s = s->up) {
+        Entry *e = scope_find(s, name);
+        if (e)
+            return e;
+    }
+    return NULL;
+}
+
+static Range name_place(const Ast *node) {
+    return node->name_range.source ? node->name_range : node->range;
+}
+
+static void declare(Resolver *r, const char *name, const Ast *decl, Range at) {
+    if (!name)
+        return;
+    Entry *old = scope_find(r->scope, name);
+    if (old) {
+        diag_note(diag_report(r->diags, DIAG_E0202, at, "'%s' is declared twice", name), old->at, "first declared here");
+        return;
+    }
+    if ((old = find_local(r, name)))
+        diag_note(diag_report(r->diags, DIAG_E0203, at, "'%s' hides the '%s' around it", name, name), old->at,
+                  "declared here");
+    bool report = (decl->kind == AST_NAME || decl->kind == AST_PARAM || decl->kind == AST_USE) && name[0] != '_' &&
+                  !(r->context & CTX_PIPELINE);
+    *ARENA_PUSH(r->arena, r->scope->entries, r->scope->n, r->scope->cap) = (Entry){name, decl, at, false, report, NULL};
+}
+
+static void scope_push(Resolver *r, const Ast *later) {
+    Scope *s = arena_alloc(r->arena, sizeof *s);
+    s->up = r->scope, s->later = later;
+    r->scope = s;
+}
+
+static const char *declared_word(const Ast *decl) {
+    return decl->kind == AST_NAME ? "let" : ast_kind_name(decl->kind);
+}
+
+static void scope_pop(Resolver *r) {
+    for (uint32_t i = 0; i < r->scope->n; i++) {
+        const Entry *e = &r->scope->entries[i];
+        if (!e->used && e->report_unused)
+            diag_report(r->diags, DIAG_W0211, e->at, "%s '%s' is never used", declared_word(e->decl), e->name);
+    }
+    r->scope = r->scope->up;
+}
+
+/* ---- the top level of a module ---- */
+
+static bool declares_name(const Ast *d) {
+    switch (d->kind) {
+    case AST_CONST: case AST_FN: case AST_LAYER: case AST_DATA: case AST_ATTACK_DEF: case AST_ATTACK:
+    case AST_DEFENCE_DEF: case AST_DEFENCE: case AST_OPTIMISER_DEF: case AST_OPTIMISER: case AST_SCHEDULE_DEF:
+    case AST_SCHEDULE: case AST_TRAIN: case AST_GRADIENT: case AST_EXPERIMENT: return d->name != NULL;
+    default: return false;
+    }
+}
+
+static const Ast *module_declaration(const Module *m, const char *name) {
+    for (uint32_t i = 0; m && i < m->unit->nkids; i++)
+        if (declares_name(m->unit->kids[i]) && strcmp(m->unit->kids[i]->name, name) == 0)
+            return m->unit->kids[i];
+    return NULL;
+}
+
+static const char *nearest_in_module(Arena *a, const Module *m, const char *name) {
+    const char **names = NULL;
+    uint32_t n = 0, cap = 0;
+    for (uint32_t i = 0; i < m->unit->nkids; i++)
+        if (declares_name(m->unit->kids[i]))
+            *ARENA_PUSH(a, names, n, cap) = m->unit->kids[i]->name;
+    return diag_nearest(name, names, n);
+}
+
+static void declare_top(Resolver *r, const char *name, const Ast *decl, Range at, const Ast *import) {
+    Entry *old = scope_find(r->top, name);
+    if (old) {
+        diag_note(diag_report(r->diags, DIAG_E0202, at, "'%s' is %s twice", name, import ? "imported" : "declared"),
+                  old->at, "first declared here");
+        return;
+    }
+    *ARENA_PUSH(r->arena, r->top->entries, r->top->n, r->top->cap) = (Entry){name, decl, at, false, import != NULL, import};
+}
+
+static const char *last_component(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+static void declare_import(Resolver *r, const Module *m, Ast *import) {
+    Ast *names = AST_SLOT(import, IMPORT, names), *alias = AST_SLOT(import, IMPORT, alias);
+    if (!names) {
+        const char *name = alias ? alias->name : last_component(import->name);
+        declare_top(r, name, import, alias ? alias->range : name_place(import), import);
+        return;
+    }
+    for (uint32_t i = 0; i < names->nkids; i++) {
+        Ast *n = names->kids[i];
+        if (n->kind != AST_NAME)
+            continue;
+        const Ast *decl = module_declaration(m, n->name);
+        bool reader = !decl && strcmp(import->name, "std.data") == 0 && reader_find(n->name);
+        if (!decl && !reader && m) {
+            Diagnostic *d = diag_report(r->diags, DIAG_E0204, n->range, "'%s' declares no '%s'", import->name, n->name);
+            const char *near = nearest_in_module(r->arena, m, n->name);
+            if (near)
+                diag_help(d, "did you mean '%s'?", near);
+        }
+        n->ref = decl;
+        /* a name whose module is missing stays known, so that one mistake is reported once */
+        declare_top(r, n->name, decl ? decl : reader ? NULL : n, n->range, import);
+    }
+}
+
+/* ---- unknown names ---- */
+
+/* A module of the standard library whose text declares `name` at the start of a line, or NULL. */
+static const char *std_module_of(Resolver *r, const char *name) {
+    static const char *const modules[] = {"layers",     "activations", "losses",   "metrics",  "attacks",
+                                          "optimisers", "schedules",   "defences", "trainers", "data"};
+    static const char *const words[] = {"fn ", "layer ", "attack ", "optimiser ", "schedule ", "defence ", "const "};
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+        const char *path = arena_printf(r->arena, "std.%s", modules[i]), *text = stdlib_text(path);
+        for (size_t w = 0; text && w < sizeof words / sizeof *words; w++) {
+            const char *wanted = arena_printf(r->arena, "\n%s%s", words[w], name), *p = text - 1;
+            size_t n = strlen(wanted);
+            if (strncmp(text, wanted + 1, n - 1) == 0 && strchr("[( =", text[n - 1]))
+                return path;
+            while ((p = strstr(p + 1, wanted)))
+                if (p[n] && strchr("[( =", p[n]))
+                    return path;
+        }
+    }
+    return NULL;
+}
+
+/* "f32[H, H]" from the source of a declaration's type, "" if it has none. */
+static const char *declared_type_text(Resolver *r, const Ast *decl) {
+    const Ast *type = decl->kind == AST_PARAM     ? AST_SLOT(decl, PARAM, type)
+                      : decl->kind == AST_BUFFER  ? AST_SLOT(decl, BUFFER, type)
+                      : decl->kind == AST_BINDING ? AST_SLOT(decl, BINDING, type)
+                                                  : NULL;
+    if (!type || !type->range.source)
+        return "";
+    return arena_printf(r->arena, " (%.*s)", (int)(type->range.end - type->range.start),
+                        type->range.source->text + type->range.start);
+}
+
+static bool declares_later(const Scope *s, const char *name, Range *at) {
+    for (; s; s = s->up)
+        for (uint32_t i = 0; s->later && i < s->later->nkids; i++) {
+            const Ast *k = s->later->kids[i];
+            const Ast *pattern = k->kind == AST_LET ? AST_SLOT(k, LET, pattern) : NULL;
+            bool hit = pattern && pattern->kind == AST_NAME && strcmp(pattern->name, name) == 0;
+            for (uint32_t j = 0; pattern && pattern->kind == AST_LIST && j < pattern->nkids; j++)
+                hit = hit || (pattern->kids[j]->name && strcmp(pattern->kids[j]->name, name) == 0);
+            if (k->kind == AST_PARAM || k->kind == AST_BUFFER || k->kind == AST_USE || k->kind == AST_FN ||
+                k->kind == AST_STATE || k->kind == AST_TRAIN || k->kind == AST_SWEEP)
+                hit = k->name && strcmp(k->name, name) == 0;
+            if (k->kind == AST_FIXED && AST_SLOT(k, FIXED, state))
+                for (uint32_t j = 0; j < AST_SLOT(k, FIXED, state)->nkids; j++)
+                    hit = hit || (AST_SLOT(k, FIXED, state)->kids[j]->name &&
+                                  strcmp(AST_SLOT(k, FIXED, state)->kids[j]->name, name) == 0);
+            if (hit) {
+                *at = name_place(k);
+                return true;
+            }
+        }
+    return false;
+}
+
+static void report_unknown(Resolver *r, const Ast *name, const char *what) {
+    Range later;
+    if (declares_later(r->scope, name->name, &later)) {
+        diag_note(diag_report(r->diags, DIAG_E0205, name->range, "'%s' is used before its declaration", name->name), later,
+                  "declared here");
+        return;
+    }
+    const Builtin *elsewhere = builtin_find(name->name, CTX_ANY);
+    if (elsewhere) {
+        Diagnostic *d = diag_report(r->diags, DIAG_E0208, name->range, "'%s' is not known in this place", name->name);
+        diag_help(d, "%s: %s; known in %s", elsewhere->signature, elsewhere->doc,
+                  elsewhere->contexts & CTX_ATTACK      ? "an attack"
+                  : elsewhere->contexts & CTX_OPTIMISER ? "an optimiser"
+                  : elsewhere->contexts & CTX_DEFENCE   ? "a defence"
+                  : elsewhere->contexts & CTX_INIT      ? "the initialiser of a param"
+                  : elsewhere->contexts & CTX_GRADIENT  ? "a gradient by hand"
+                                                        : "experiments, tests and checks");
+        return;
+    }
+    Diagnostic *d = diag_report(r->diags, DIAG_E0201, name->range, "unknown %s '%s'", what, name->name);
+    const char **names = NULL;
+    uint32_t n = 0, cap = 0;
+    for (Scope *s = r->scope; s; s = s->up)
+        for (uint32_t i = 0; i < s->n; i++)
+            *ARENA_PUSH(r->arena, names, n, cap) = s->entries[i].name;
+    for (uint32_t i = 0; i < r->top->n; i++)
+        *ARENA_PUSH(r->arena, names, n, cap) = r->top->entries[i].name;
+    const char *module = std_module_of(r, name->name);
+    const char *near = module ? NULL : diag_nearest(name->name, names, n);
+    if (!near && !module) {
+        for (const Builtin *b = builtin_table; b->name; b++)
+            if (b->contexts & r->context)
+                *ARENA_PUSH(r->arena, names, n, cap) = b->name;
+        near = diag_nearest(name->name, names, n);
+    }
+    if (module) {
+        diag_help(d, "import %s (%s)", module, name->name);
+    } else if (near) {
+        const Entry *e = find_local(r, near);
+        diag_help(d, "did you mean '%s'%s?", near, e && e->decl ? declared_type_text(r, e->decl) : "");
+    }
+}
+
+/* Finds `name`; true with *decl (NULL: built in) when it is known. */
+static bool lookup(Resolver *r, const char *name, const Ast **decl) {
+    Entry *e = find_local(r, name);
+    const Builtin *b = builtin_find(name, r->context);
+    if (!e && b && b->contexts != CTX_ANY) {
+        /* x, loss, states ... of this kind of declaration come before the module's names; elsewhere a module may
+         * import what is also built in, such as std.metrics' accuracy */
+        if (!(b->contexts & CTX_PIPELINE)) {
+            *decl = NULL;
+            return true;
+        }
+    }
+    if (!e)
+        e = scope_find(r->top, name);
+    if (e) {
+        e->used = true;
+        *decl = e->decl;
+        return true;
+    }
+    *decl = NULL;
+    return b != NULL;
+}
+
+/* ---- expressions ---- */
+
+/* The dotted name of a mode or solver an expression spells, or NULL. */
+static const char *spelled(const Ast *e, char *buffer, size_t size) {
+    return ast_path(e, buffer, size) ? buffer : NULL;
+}
+
+static bool is_mode(const char *path) {
+    return mode_find(path) || planned_find("MODE", path);
+}
+
+static bool is_solver(const char *path) {
+    return solver_find(path) || planned_find("SOLVER", path);
+}
+
+static void resolve_args(Resolver *r, Ast *list, bool words) {
+    for (uint32_t i = 0; list && i < list->nkids; i++) {
+        Ast *arg = list->kids[i];
+        if (arg->kind != AST_ARG)
+            continue;
+        Ast *value = AST_SLOT(arg, ARG, value);
+        if (words && value && value->kind == AST_NAME && arg->name && (!find_local(r, value->name)) &&
+            !scope_find(r->top, value->name))
+            continue; /* stop: relative; the checker knows the words */
+        resolve_expr(r, value);
+    }
+}
+
+static void resolve_call(Resolver *r, Ast *e) {
+    Ast *callee = AST_SLOT(e, CALL, callee);
+    char buffer[256];
+    const char *path = spelled(callee, buffer, sizeof buffer);
+    bool table = path && ((is_mode(path) && (strchr(path, '.') || !find_local(r, path))) ||
+                          (is_solver(path) && !find_local(r, path) && !scope_find(r->top, path)));
+    if (!table && callee->kind == AST_NAME) {
+        const Ast *decl;
+        if (lookup(r, callee->name, &decl))
+            callee->ref = decl;
+        else if (!reader_find(callee->name))
+            report_unknown(r, callee, "function");
+    } else if (!table) {
+        resolve_expr(r, callee);
+    }
+    resolve_args(r, AST_SLOT(e, CALL, state), table);
+    resolve_args(r, AST_SLOT(e, CALL, inputs), table);
+}
+
+static void resolve_member(Resolver *r, Ast *e) {
+    char buffer[256];
+    const char *path = spelled(e, buffer, sizeof buffer);
+    if (path && is_mode(path))
+        return;
+    Ast *base = AST_SLOT(e, MEMBER, base);
+    resolve_expr(r, base);
+    if (base->kind != AST_NAME || !base->ref || base->ref->kind != AST_IMPORT)
+        return;
+    for (uint32_t i = 0, k = 0; i < r->module->unit->nkids; i++) {
+        if (r->module->unit->kids[i]->kind != AST_IMPORT)
+            continue;
+        if (r->module->unit->kids[i] == base->ref && k < r->module->nimports && r->module->imports[k]) {
+            const Module *m = r->module->imports[k];
+            e->ref = module_declaration(m, e->name);
+            if (!e->ref) {
+                Diagnostic *d = diag_report(r->diags, DIAG_E0204, name_place(e), "'%s' declares no '%s'", base->ref->name,
+                                            e->name);
+                const char *near = nearest_in_module(r->arena, m, e->name);
+                if (near)
+                    diag_help(d, "did you mean '%s'?", near);
+            }
+        }
+        k++;
+    }
+}
+
+static void resolve_settings(Resolver *r, Ast *list, const char *block);
+
+static void resolve_expr(Resolver *r, Ast *e) {
+    const Ast *decl;
+    if (!e)
+        return;
+    switch (e->kind) {
+    case AST_NAME:
+        if (lookup(r, e->name, &decl))
+            e->ref = decl;
+        else if (!is_solver(e->name) && !is_mode(e->name) && !reader_find(e->name))
+            report_unknown(r, e, "name");
+        return;
+    case AST_CALL: resolve_call(r, e); return;
+    case AST_MEMBER: resolve_member(r, e); return;
+    case AST_WITH:
+        resolve_expr(r, AST_SLOT(e, WITH, base));
+        resolve_settings(r, AST_SLOT(e, WITH, settings), "net_with");
+        return;
+    case AST_NUMBER: case AST_STRING: case AST_BOOL: case AST_ERROR: return;
+    default:
+        for (uint32_t i = 0; i < e->nkids; i++)
+            resolve_expr(r, e->kids[i]);
+    }
+}
+
+/* Dims of types are expressions; the name of a type is the checker's. */
+static void resolve_type(Resolver *r, Ast *type) {
+    if (type && type->kind == AST_TYPE) {
+        resolve_expr(r, AST_SLOT(type, TYPE, dims));
+    } else if (type && type->kind == AST_TUPLE_TYPE) {
+        for (uint32_t i = 0; i < type->nkids; i++)
+            resolve_type(r, type->kids[i]);
+    }
+}
+
+/* ---- settings: their words and callees are the checker's, their arguments are names ---- */
+
+static const char *last_key(const Ast *key) {
+    return key && (key->kind == AST_NAME || key->kind == AST_MEMBER) ? key->name : NULL;
+}
+
+static void resolve_setting(Resolver *r, Ast *s, const char *block) {
+    Ast *value = AST_SLOT(s, SETTING, value);
+    const char *key = last_key(AST_SLOT(s, SETTING, key));
+    const Setting *row = key ? setting_find(block, key) : NULL;
+    bool is_name = value && value->kind == AST_NAME;
+    char buffer[256];
+    if (!key || (row && row->kind == KIND_WORD && is_name) ||
+        (row && row->kind == KIND_START && is_name && strcmp(value->name, "previous") == 0) ||
+        (is_name && solver_choice(key))) {
+        /* a word */
+    } else if (row && value && value->kind == AST_CALL &&
+               (row->kind == KIND_PENALTY || row->kind == KIND_CERTIFY || row->kind == KIND_CELLS)) {
+        resolve_args(r, AST_SLOT(value, CALL, inputs), false);
+    } else if (is_name && row && row->kind == KIND_FORWARD) {
+        /* a solver without parentheses: the checker says so */
+    } else if (is_name && row && row->kind == KIND_MODE && !find_local(r, value->name) &&
+               !scope_find(r->top, value->name)) {
+        /* an unknown mode: the checker lists the modes */
+    } else if (value && value->kind == AST_CALL && row && (row->kind == KIND_MODE || row->kind == KIND_FORWARD) &&
+               spelled(AST_SLOT(value, CALL, callee), buffer, sizeof buffer) && !find_local(r, buffer)) {
+        resolve_args(r, AST_SLOT(value, CALL, state), true);
+        resolve_args(r, AST_SLOT(value, CALL, inputs), true);
+    } else {
+        resolve_expr(r, value);
+    }
+    Ast *inner = AST_SLOT(s, SETTING, block);
+    if (inner)
+        resolve_settings(r, inner, row && row->kind == KIND_COMPARE ? "compare" : "");
+}
+
+static void resolve_settings(Resolver *r, Ast *list, const char *block) {
+    for (uint32_t i = 0; list && i < list->nkids; i++)
+        if (list->kids[i]->kind == AST_SETTING)
+            resolve_setting(r, list->kids[i], block);
+}
+
+/* ---- statements and items ---- */
+
+static void resolve_let(Resolver *r, Ast *let) {
+    Ast *pattern = AST_SLOT(let, LET, pattern);
+    resolve_type(r, AST_SLOT(let, LET, type));
+    resolve_expr(r, AST_SLOT(let, LET, value));
+    if (pattern && pattern->kind == AST_NAME)
+        declare(r, pattern->name, pattern, pattern->range);
+    for (uint32_t i = 0; pattern && pattern->kind == AST_LIST && i < pattern->nkids; i++)
+        declare(r, pattern->kids[i]->name, pattern->kids[i], pattern->kids[i]->range);
+}
+
+static void resolve_fixed(Resolver *r, Ast *f) {
+    Ast *state = AST_SLOT(f, FIXED, state);
+    for (uint32_t i = 0; state && i < state->nkids; i++) {
+        if (state->kids[i]->kind != AST_BINDING)
+            continue;
+        resolve_type(r, AST_SLOT(state->kids[i], BINDING, type));
+        resolve_expr(r, AST_SLOT(state->kids[i], BINDING, fallback));
+        declare(r, state->kids[i]->name, state->kids[i], name_place(state->kids[i]));
+    }
+    scope_push(r, AST_SLOT(f, FIXED, items));
+    resolve_items(r, AST_SLOT(f, FIXED, items), "fixed");
+    scope_pop(r);
+}
+
+static void resolve_train(Resolver *r, Ast *t) {
+    resolve_expr(r, AST_SLOT(t, TRAIN, model));
+    resolve_expr(r, AST_SLOT(t, TRAIN, data));
+    resolve_settings(r, AST_SLOT(t, TRAIN, settings), "train");
+}
+
+static void resolve_initialised(Resolver *r, Ast *type, Ast *value) {
+    unsigned outer = r->context;
+    resolve_type(r, type);
+    r->context = CTX_INIT;
+    resolve_expr(r, value);
+    r->context = outer;
+}
+
+static void resolve_item(Resolver *r, Ast *s, const char *block) {
+    switch (s->kind) {
+    case AST_LET: resolve_let(r, s); break;
+    case AST_EQUATION:
+        resolve_expr(r, AST_SLOT(s, EQUATION, target));
+        resolve_expr(r, AST_SLOT(s, EQUATION, value));
+        break;
+    case AST_RETURN: resolve_expr(r, AST_SLOT(s, RETURN, value)); break;
+    case AST_PARAM:
+        resolve_initialised(r, AST_SLOT(s, PARAM, type), AST_SLOT(s, PARAM, value));
+        declare(r, s->name, s, name_place(s));
+        break;
+    case AST_BUFFER:
+        resolve_initialised(r, AST_SLOT(s, BUFFER, type), AST_SLOT(s, BUFFER, value));
+        declare(r, s->name, s, name_place(s));
+        break;
+    case AST_USE:
+        resolve_expr(r, AST_SLOT(s, USE, value));
+        declare(r, s->name, s, name_place(s));
+        break;
+    case AST_FN:
+        declare(r, s->name, s, name_place(s));
+        resolve_fn(r, s);
+        break;
+    case AST_FOR:
+        resolve_expr(r, AST_SLOT(s, FOR, range));
+        scope_push(r, AST_SLOT(s, FOR, body));
+        declare(r, s->name, s, name_place(s));
+        resolve_items(r, AST_SLOT(s, FOR, body), block);
+        scope_pop(r);
+        break;
+    case AST_STATE:
+        resolve_expr(r, AST_SLOT(s, STATE, value));
+        declare(r, s->name, s, name_place(s));
+        break;
+    case AST_REPEAT:
+        resolve_expr(r, AST_SLOT(s, REPEAT, count));
+        scope_push(r, AST_SLOT(s, REPEAT, body));
+        resolve_items(r, AST_SLOT(s, REPEAT, body), block);
+        scope_pop(r);
+        break;
+    case AST_FIXED: resolve_fixed(r, s); break;
+    case AST_SETTING: resolve_setting(r, s, block); break;
+    case AST_TRAIN:
+        resolve_train(r, s);
+        declare(r, s->name, s, name_place(s));
+        break;
+    case AST_SWEEP:
+        resolve_expr(r, AST_SLOT(s, SWEEP, values));
+        declare(r, s->name, s, name_place(s));
+        break;
+    case AST_TABLE: resolve_settings(r, AST_SLOT(s, TABLE, settings), "table"); break;
+    default: break;
+    }
+}
+
+static void resolve_items(Resolver *r, Ast *list, const char *block) {
+    for (uint32_t i = 0; list && i < list->nkids; i++)
+        resolve_item(r, list->kids[i], block);
+}
+
+/* ---- declarations ---- */
+
+static void resolve_sizes(Resolver *r, Ast *sizes) {
+    for (uint32_t part = 0; sizes && part < 2; part++) {
+        Ast *list = sizes->kids[part];
+        for (uint32_t i = 0; list && i < list->nkids; i++) {
+            Ast *p = list->kids[i];
+            if (p->kind != AST_SIZE_PARAM)
+                continue;
+            resolve_expr(r, AST_SLOT(p, SIZE_PARAM, fallback));
+            declare(r, p->name, p, name_place(p));
+        }
+    }
+}
+
+static void resolve_params(Resolver *r, Ast *params) {
+    for (uint32_t part = 0; params && part < 2; part++) {
+        Ast *list = params->kids[part];
+        for (uint32_t i = 0; list && i < list->nkids; i++) {
+            Ast *b = list->kids[i];
+            if (b->kind != AST_BINDING)
+                continue;
+            resolve_type(r, AST_SLOT(b, BINDING, type));
+            resolve_expr(r, AST_SLOT(b, BINDING, fallback));
+            declare(r, b->name, b, name_place(b));
+        }
+    }
+}
+
+static void implicit_sizes(Resolver *r, Ast *type, Ast ***found, uint32_t *n, uint32_t *cap) {
+    if (!type)
+        return;
+    for (uint32_t i = 0; type->kind == AST_TUPLE_TYPE && i < type->nkids; i++)
+        implicit_sizes(r, type->kids[i], found, n, cap);
+    Ast *dims = type->kind == AST_TYPE ? AST_SLOT(type, TYPE, dims) : NULL;
+    for (uint32_t i = 0; dims && i < dims->nkids; i++) {
+        const Ast *dim = dims->kids[i];
+        bool known = dim->kind != AST_NAME || find_local(r, dim->name) || scope_find(r->top, dim->name);
+        for (uint32_t k = 0; !known && k < *n; k++)
+            known = strcmp((*found)[k]->name, dim->name) == 0;
+        if (known)
+            continue;
+        Ast *size = ast_new(r->arena, AST_SIZE_PARAM, dim->range, 1);
+        size->name = dim->name, size->name_range = dim->range;
+        *ARENA_PUSH(r->arena, *found, *n, *cap) = size;
+    }
+}
+
+/* `fn silu(x: f32[N])` is short for `fn silu[; N](x: f32[N])`: N is declared by its bare use as a dim of a parameter. */
+static void add_implicit_sizes(Resolver *r, Ast *fn) {
+    Ast *params = AST_SLOT(fn, FN, inputs), **found = NULL;
+    uint32_t n = 0, cap = 0;
+    for (uint32_t part = 0; params && part < 2; part++)
+        for (uint32_t i = 0; params->kids[part] && i < params->kids[part]->nkids; i++)
+            if (params->kids[part]->kids[i]->kind == AST_BINDING)
+                implicit_sizes(r, AST_SLOT(params->kids[part]->kids[i], BINDING, type), &found, &n, &cap);
+    if (n == 0)
+        return;
+    Ast *sizes = ast_new(r->arena, AST_SIZES, fn->name_range, 2);
+    AST_SLOT(sizes, SIZES, given) = ast_new(r->arena, AST_LIST, fn->name_range, 0);
+    AST_SLOT(sizes, SIZES, inferred) = ast_new(r->arena, AST_LIST, fn->name_range, n);
+    memcpy(AST_SLOT(sizes, SIZES, inferred)->kids, found, sizeof *found * n);
+    AST_SLOT(fn, FN, sizes) = sizes;
+}
+
+static void resolve_body(Resolver *r, Ast *body) {
+    if (body && body->kind == AST_LIST)
+        resolve_items(r, body, "");
+    else
+        resolve_expr(r, body);
+}
+
+static void resolve_fn(Resolver *r, Ast *fn) {
+    if (!AST_SLOT(fn, FN, sizes))
+        add_implicit_sizes(r, fn);
+    Ast *body = AST_SLOT(fn, FN, body);
+    scope_push(r, body && body->kind == AST_LIST ? body : NULL);
+    resolve_sizes(r, AST_SLOT(fn, FN, sizes));
+    resolve_params(r, AST_SLOT(fn, FN, inputs));
+    resolve_type(r, AST_SLOT(fn, FN, result));
+    resolve_body(r, body);
+    scope_pop(r);
+}
+
+static void resolve_layer(Resolver *r, Ast *layer) {
+    scope_push(r, AST_SLOT(layer, LAYER, body));
+    resolve_sizes(r, AST_SLOT(layer, LAYER, sizes));
+    resolve_params(r, AST_SLOT(layer, LAYER, inputs));
+    resolve_type(r, AST_SLOT(layer, LAYER, result));
+    resolve_body(r, AST_SLOT(layer, LAYER, body));
+    scope_pop(r);
+}
+
+/* A hand-written gradient sees everything its layer declares outside the fixed point's braces. */
+static void resolve_gradient(Resolver *r, Ast *g) {
+    Ast *target = AST_SLOT(g, GRADIENT, target);
+    resolve_expr(r, target);
+    scope_push(r, NULL);
+    const Ast *layer = target ? target->ref : NULL;
+    if (layer && layer->kind == AST_LAYER) {
+        const Ast *sizes = AST_SLOT(layer, LAYER, sizes), *params = AST_SLOT(layer, LAYER, inputs);
+        const Ast *lists[5] = {sizes ? sizes->kids[0] : NULL, sizes ? sizes->kids[1] : NULL, params ? params->kids[0] : NULL,
+                               params ? params->kids[1] : NULL, AST_SLOT(layer, LAYER, body)};
+        for (uint32_t l = 0; l < 5; l++)
+            for (uint32_t i = 0; lists[l] && i < lists[l]->nkids; i++) {
+                const Ast *k = lists[l]->kids[i];
+                const Ast *pattern = k->kind == AST_LET ? AST_SLOT(k, LET, pattern) : NULL;
+                const Ast *inner = k->kind == AST_FIXED ? AST_SLOT(k, FIXED, state) : pattern;
+                if (inner && inner->kind == AST_NAME)
+                    declare(r, inner->name, inner, inner->range);
+                for (uint32_t j = 0; inner && inner->kind == AST_LIST && j < inner->nkids; j++)
+                    declare(r, inner->kids[j]->name, inner->kids[j], name_place(inner->kids[j]));
+                if (!inner && k->name)
+                    declare(r, k->name, k, name_place(k));
+            }
+        for (uint32_t i = 0; i < r->scope->n; i++)
+            r->scope->entries[i].report_unused = false;
+    }
+    scope_push(r, AST_SLOT(g, GRADIENT, body));
+    resolve_items(r, AST_SLOT(g, GRADIENT, body), "");
+    scope_pop(r);
+    scope_pop(r);
+}
+
+static void resolve_machine(Resolver *r, unsigned context, Ast *params, Ast *body) {
+    scope_push(r, body);
+    resolve_params(r, params);
+    r->context = context;
+    resolve_items(r, body, "");
+    scope_pop(r);
+}
+
+static void resolve_block(Resolver *r, Ast *items, const char *block) {
+    scope_push(r, items);
+    resolve_items(r, items, block);
+    scope_pop(r);
+}
+
+static void resolve_declaration(Resolver *r, Ast *d) {
+    r->decl = d, r->scope = NULL, r->context = CTX_PIPELINE;
+    switch (d->kind) {
+    case AST_CONST:
+        r->context = CTX_CONST;
+        resolve_type(r, AST_SLOT(d, CONST, type));
+        resolve_expr(r, AST_SLOT(d, CONST, value));
+        break;
+    case AST_FN: r->context = CTX_FN, resolve_fn(r, d); break;
+    case AST_LAYER: r->context = CTX_LAYER, resolve_layer(r, d); break;
+    case AST_GRADIENT: r->context = CTX_GRADIENT, resolve_gradient(r, d); break;
+    case AST_DATA:
+        resolve_type(r, AST_SLOT(d, DATA, type));
+        resolve_expr(r, AST_SLOT(d, DATA, value));
+        break;
+    case AST_ATTACK_DEF: resolve_machine(r, CTX_ATTACK, d->kids[0], d->kids[1]); break;
+    case AST_DEFENCE_DEF: resolve_machine(r, CTX_DEFENCE, d->kids[0], d->kids[1]); break;
+    case AST_OPTIMISER_DEF: resolve_machine(r, CTX_OPTIMISER, d->kids[0], d->kids[1]); break;
+    case AST_SCHEDULE_DEF: resolve_machine(r, CTX_SCHEDULE, d->kids[0], d->kids[1]); break;
+    case AST_ATTACK: case AST_DEFENCE: case AST_OPTIMISER: case AST_SCHEDULE: resolve_expr(r, d->kids[0]); break;
+    case AST_TRAIN: resolve_train(r, d); break;
+    case AST_CHECK: resolve_block(r, AST_SLOT(d, CHECK, items), "check"); break;
+    case AST_TEST: resolve_block(r, AST_SLOT(d, TEST, items), "test"); break;
+    case AST_EXPERIMENT: resolve_block(r, AST_SLOT(d, EXPERIMENT, items), "experiment"); break;
+    default: break;
+    }
+}
+
+static void resolve_module(Program *p, const Module *m) {
+    Resolver r = {.program = p, .arena = p->arena, .diags = p->diags, .module = m};
+    r.top = arena_alloc(p->arena, sizeof *r.top);
+    for (uint32_t i = 0, k = 0; i < m->unit->nkids; i++) {
+        Ast *d = m->unit->kids[i];
+        if (d->kind == AST_IMPORT) {
+            declare_import(&r, k < m->nimports ? m->imports[k] : NULL, d);
+            k++;
+        } else if (declares_name(d)) {
+            declare_top(&r, d->name, d, name_place(d), NULL);
+        }
+    }
+    for (uint32_t i = 0; i < m->unit->nkids; i++)
+        resolve_declaration(&r, m->unit->kids[i]);
+    for (uint32_t i = 0; i < r.top->n; i++)
+        if (!r.top->entries[i].used && r.top->entries[i].report_unused && m == p->main)
+            diag_report(p->diags, DIAG_W0210, r.top->entries[i].at, "'%s' is imported and never used",
+                        r.top->entries[i].name);
+}
+
+bool program_resolve(Program *p) {
+    uint32_t before = diags_errors(p->diags);
+    for (uint32_t i = 0; i < p->nmodules; i++)
+        resolve_module(p, p->modules[i]);
+    return diags_errors(p->diags) == before;
+}

@@ -1,0 +1,262 @@
+/* tables.c - the .def files as arrays; see tables.h. */
+#include "tables.h"
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+/* Rows and their arguments stand in one list so that an argument follows the row it belongs to. */
+typedef struct BuiltinRow {
+    const char *name;
+    unsigned contexts;
+    BuiltinRule rule;
+    const char *signature, *doc, *argument;
+    Need need;
+} BuiltinRow;
+
+#define NEED_OF_REQUIRED NEED_REQUIRED
+#define NEED_OF_OPTIONAL NEED_OPTIONAL
+#define NEED_OF_MANY NEED_MANY
+static const BuiltinRow builtin_rows[] = {
+#define BUILTIN(name, contexts, rule, signature, doc) {#name, contexts, RULE_##rule, signature, doc, NULL, NEED_OPTIONAL},
+#define BUILTIN_ARG(name, argument, need) {#name, 0, 0, NULL, NULL, #argument, NEED_OF_##need},
+#include "builtin.def"
+#undef BUILTIN
+#undef BUILTIN_ARG
+};
+enum { BUILTIN_ROWS = sizeof builtin_rows / sizeof *builtin_rows };
+
+static Builtin builtins[BUILTIN_ROWS + 1];
+const Builtin *const builtin_table = builtins;
+
+/* Runs before main: the table is constant for everybody else. */
+__attribute__((constructor)) static void builtin_fill(void) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < BUILTIN_ROWS; i++) {
+        const BuiltinRow *row = &builtin_rows[i];
+        if (!row->argument) {
+            builtins[n++] = (Builtin){.name = row->name,
+                                      .contexts = row->contexts,
+                                      .rule = row->rule,
+                                      .signature = row->signature,
+                                      .doc = row->doc};
+            continue;
+        }
+        Builtin *b = &builtins[n - 1];
+        b->args[b->nargs].name = row->argument;
+        b->args[b->nargs++].need = row->need;
+    }
+}
+
+const Builtin *builtin_find(const char *name, unsigned context) {
+    for (const Builtin *b = builtins; b->name; b++)
+        if ((b->contexts & context) && strcmp(b->name, name) == 0)
+            return b;
+    return NULL;
+}
+
+bool builtin_is_value(const Builtin *b) {
+    return b->rule <= RULE_VALUE_STATES;
+}
+
+static const Setting settings[] = {
+#define SETTING(block, key, kind, required, fallback, low, high, doc) \
+    {#block, #key, KIND_##kind, required, fallback, low, high, doc},
+#define PLANNED(what, name, note)
+#include "settings.def"
+#undef SETTING
+#undef PLANNED
+    {NULL, NULL, 0, false, NULL, 0, 0, NULL},
+};
+const Setting *const setting_table = settings;
+
+const Setting *setting_find(const char *block, const char *key) {
+    for (const Setting *s = settings; s->key; s++)
+        if (strcmp(s->block, block) == 0 && strcmp(s->key, key) == 0)
+            return s;
+    return NULL;
+}
+
+static const struct {
+    const char *what, *name, *note;
+} planned[] = {
+#define SETTING(block, key, kind, required, fallback, low, high, doc)
+#define PLANNED(what, name, note) {#what, name, note},
+#include "settings.def"
+#undef SETTING
+#undef PLANNED
+};
+
+const char *planned_find(const char *what, const char *name) {
+    for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
+        if (strcmp(planned[i].what, what) == 0 && strcmp(planned[i].name, name) == 0)
+            return planned[i].note;
+    return NULL;
+}
+
+/* An option counts something when its default and bounds are whole; a range within [0, 2] is a share. */
+#define WHOLE(fallback, low, high) \
+    ((fallback) == (int64_t)(fallback) && (low) == (int64_t)(low) && (double)(high) > 2 && (double)(high) < 1e8)
+static const Solver solvers[] = {
+#define SOLVER(name, uses, doc) {#name, ((uses) & SOLVER_STATE) != 0, ((uses) & SOLVER_ADJOINT) != 0},
+#define OPTION(solver, name, fallback, low, high, doc)
+#define COMMON(name, fallback, low, high, doc)
+#define CHOICE(name, fallback, alternatives, doc)
+#include "runtime/include/solvers.def"
+#undef SOLVER
+#undef OPTION
+#undef COMMON
+#undef CHOICE
+};
+static const Option solver_options[] = {
+#define SOLVER(name, uses, doc)
+#define OPTION(solver, name, fallback, low, high, doc) {#solver, #name, fallback, low, high, WHOLE(fallback, low, high)},
+#define COMMON(name, fallback, low, high, doc) {NULL, #name, fallback, low, high, WHOLE(fallback, low, high)},
+#define CHOICE(name, fallback, alternatives, doc)
+#include "runtime/include/solvers.def"
+#undef SOLVER
+#undef OPTION
+#undef COMMON
+#undef CHOICE
+};
+static const Choice choices[] = {
+#define SOLVER(name, uses, doc)
+#define OPTION(solver, name, fallback, low, high, doc)
+#define COMMON(name, fallback, low, high, doc)
+#define CHOICE(name, fallback, alternatives, doc) {#name, alternatives},
+#include "runtime/include/solvers.def"
+#undef SOLVER
+#undef OPTION
+#undef COMMON
+#undef CHOICE
+};
+static const Mode modes[] = {
+#define MODE(id, spelling, exact, forward, doc) {#id, spelling, exact, forward},
+#define MODE_OPTION(id, name, fallback, low, high, doc)
+#include "runtime/include/modes.def"
+#undef MODE
+#undef MODE_OPTION
+};
+static const Option mode_options[] = {
+#define MODE(id, spelling, exact, forward, doc)
+#define MODE_OPTION(id, name, fallback, low, high, doc) {#id, #name, fallback, low, high, WHOLE(fallback, low, high)},
+#include "runtime/include/modes.def"
+#undef MODE
+#undef MODE_OPTION
+};
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+const Solver *solver_at(uint32_t i) {
+    return i < COUNT(solvers) ? &solvers[i] : NULL;
+}
+
+const Solver *solver_find(const char *name) {
+    for (size_t i = 0; i < COUNT(solvers); i++)
+        if (strcmp(solvers[i].name, name) == 0)
+            return &solvers[i];
+    return NULL;
+}
+
+const Option *solver_option_at(const char *solver, uint32_t n) {
+    for (size_t i = 0; i < COUNT(solver_options); i++)
+        if ((!solver_options[i].owner || strcmp(solver_options[i].owner, solver) == 0) && n-- == 0)
+            return &solver_options[i];
+    return NULL;
+}
+
+const Option *solver_option(const char *solver, const char *name) {
+    const Option *o;
+    for (uint32_t i = 0; (o = solver_option_at(solver, i)); i++)
+        if (strcmp(o->name, name) == 0)
+            return o;
+    return NULL;
+}
+
+const Choice *solver_choice(const char *name) {
+    const char *stored = strcmp(name, "return") == 0 ? "keep" : strcmp(name, "keep") == 0 ? "" : name;
+    for (size_t i = 0; i < COUNT(choices); i++)
+        if (strcmp(choices[i].name, stored) == 0)
+            return &choices[i];
+    return NULL;
+}
+
+const Mode *mode_at(uint32_t i) {
+    return i < COUNT(modes) ? &modes[i] : NULL;
+}
+
+const Mode *mode_find(const char *name) {
+    for (size_t i = 0; i < COUNT(modes); i++)
+        if (strcmp(modes[i].name, name) == 0)
+            return &modes[i];
+    return NULL;
+}
+
+const Option *mode_option_at(const Mode *mode, uint32_t n) {
+    for (size_t i = 0; i < COUNT(mode_options); i++)
+        if (strcmp(mode_options[i].owner, mode->id) == 0 && n-- == 0)
+            return &mode_options[i];
+    return NULL;
+}
+
+const Option *mode_option(const Mode *mode, const char *name) {
+    const Option *o;
+    for (uint32_t i = 0; (o = mode_option_at(mode, i)); i++)
+        if (strcmp(o->name, name) == 0)
+            return o;
+    return NULL;
+}
+
+bool words_contain(const char *alternatives, const char *word) {
+    size_t n = strlen(word);
+    for (const char *p = alternatives; p && *p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL)
+        if (strncmp(p, word, n) == 0 && (p[n] == '|' || p[n] == '\0'))
+            return n > 0;
+    return false;
+}
+
+static const Reader readers[] = {
+#define READER(name, doc) {#name, doc},
+#define READER_ARGUMENT(reader, name, kind, required, doc)
+#include "runtime/include/readers.def"
+#undef READER
+#undef READER_ARGUMENT
+};
+static const struct {
+    const char *reader, *name;
+    bool required;
+} reader_arguments[] = {
+#define READER(name, doc)
+#define READER_ARGUMENT(reader, name, kind, required, doc) {#reader, #name, required},
+#include "runtime/include/readers.def"
+#undef READER
+#undef READER_ARGUMENT
+};
+
+const Reader *reader_at(uint32_t i) {
+    return i < COUNT(readers) ? &readers[i] : NULL;
+}
+
+const Reader *reader_find(const char *name) {
+    for (size_t i = 0; i < COUNT(readers); i++)
+        if (strcmp(readers[i].name, name) == 0)
+            return &readers[i];
+    return NULL;
+}
+
+/* What a reader delivers whatever its files say; others are known only by their headers, when the program runs. */
+static const Delivery deliveries[] = {{"fashion_mnist", 28 * 28, 10}, {"mnist", 28 * 28, 10}};
+
+const Delivery *reader_delivery(const Reader *reader) {
+    for (size_t i = 0; i < COUNT(deliveries); i++)
+        if (strcmp(deliveries[i].reader, reader->name) == 0)
+            return &deliveries[i];
+    return NULL;
+}
+
+const char *reader_argument(const Reader *reader, uint32_t n, bool *required) {
+    for (size_t i = 0; i < COUNT(reader_arguments); i++)
+        if (strcmp(reader_arguments[i].reader, reader->name) == 0 && n-- == 0) {
+            *required = reader_arguments[i].required;
+            return reader_arguments[i].name;
+        }
+    return NULL;
+}

@@ -1,0 +1,111 @@
+/* tables.h - the language's tables as data: builtin.def, settings.def, solvers.def, modes.def, readers.def.
+ *
+ * Needs nothing.  Ensures: lookups return rows of static tables, NULL where there is none. */
+#ifndef DEQ_LANG_TABLES_H
+#define DEQ_LANG_TABLES_H
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Where a built-in name is known: bits of the place an expression stands in. */
+enum {
+    CTX_LAYER = 1,
+    CTX_FN = 2,
+    CTX_INIT = 4,       /* the right side of param and buffer */
+    CTX_ATTACK = 8,
+    CTX_OPTIMISER = 16,
+    CTX_SCHEDULE = 32,
+    CTX_DEFENCE = 64,
+    CTX_GRADIENT = 128, /* gradient .. by hand */
+    CTX_PIPELINE = 256, /* data, train, instances, experiment, test, check */
+    CTX_CONST = 512,
+    CTX_ANY = 1023,
+};
+
+typedef enum BuiltinRule {
+    RULE_VALUE_X, RULE_VALUE_Y, RULE_VALUE_W, RULE_VALUE_SCALAR, RULE_VALUE_NUMBER, RULE_VALUE_STATES, RULE_LOSS,
+    RULE_LOGITS, RULE_GRADIENT, RULE_D_PARAMETER, RULE_D_HAND, RULE_DRAW, RULE_INIT, RULE_INIT_UNIFORM, RULE_INIT_MATRIX,
+    RULE_INIT_SQUARE, RULE_TRANSPOSE_FN, RULE_VJP, RULE_SOLVE, RULE_ELEMENTWISE, RULE_EXTREMUM, RULE_REDUCE,
+    RULE_ALONG_LAST, RULE_ARGMAX, RULE_ONE_HOT, RULE_DOT, RULE_OUTER, RULE_FLATTEN, RULE_RESHAPE, RULE_CONCAT, RULE_PAD,
+    RULE_FILL, RULE_ACROSS_BATCH, RULE_METRIC, RULE_GRADCHECK, RULE_GRADIENTS, RULE_FINITE_DIFFERENCE,
+} BuiltinRule;
+
+typedef enum Need { NEED_OPTIONAL, NEED_REQUIRED, NEED_MANY } Need;
+
+typedef struct Builtin {
+    const char *name;
+    unsigned contexts;
+    BuiltinRule rule;
+    const char *signature, *doc;
+    uint32_t nargs;
+    struct {
+        const char *name;
+        Need need;
+    } args[4];
+} Builtin;
+
+extern const Builtin *const builtin_table; /* as in builtin.def; the last row has no name */
+const Builtin *builtin_find(const char *name, unsigned context); /* a row known in any of the bits of `context` */
+bool builtin_is_value(const Builtin *b);                         /* used without a call: x, pi, states */
+
+typedef enum Kind {
+    KIND_START, KIND_FORWARD, KIND_MODE, KIND_PENALTY, KIND_CERTIFY, KIND_WORD, KIND_LOSS, KIND_OPTIMISER, KIND_INT,
+    KIND_ATTACK, KIND_DEFENCE, KIND_EXAMPLES, KIND_CHECK, KIND_COMPARE, KIND_MODES, KIND_REFERENCE, KIND_ROWS,
+    KIND_COLUMNS, KIND_CELLS,
+} Kind;
+
+typedef struct Setting {
+    const char *block, *key;
+    Kind kind;
+    bool required;
+    const char *fallback; /* WORD: the alternatives "a|b" */
+    double low, high;
+    const char *doc;
+} Setting;
+
+extern const Setting *const setting_table; /* as in settings.def; the last row has no key */
+const Setting *setting_find(const char *block, const char *key);
+
+/* A numeric argument of a solver or mode. */
+typedef struct Option {
+    const char *owner, *name;
+    double fallback, low, high;
+    bool whole; /* a count */
+} Option;
+typedef struct Choice { /* an argument of every solver whose value is a word */
+    const char *name, *alternatives;
+} Choice;
+typedef struct Solver {
+    const char *name;
+    bool for_state, for_adjoint;
+} Solver;
+typedef struct Mode {
+    const char *id, *name; /* "phantom", "phantom.unroll" */
+    bool exact;
+    const char *forward; /* the solver it needs, or "any" */
+} Mode;
+
+const Solver *solver_find(const char *name);
+const Solver *solver_at(uint32_t i);
+const Option *solver_option(const char *solver, const char *name); /* own or common */
+const Option *solver_option_at(const char *solver, uint32_t i);
+const Choice *solver_choice(const char *name); /* as spelled in a script: stop, return */
+const Mode *mode_find(const char *name);
+const Mode *mode_at(uint32_t i);
+const Option *mode_option(const Mode *mode, const char *name);
+const Option *mode_option_at(const Mode *mode, uint32_t i);
+/* "MODE", "SOLVER", "PENALTY", "CERTIFY": the row's note if the design names it and this version lacks it, else NULL. */
+const char *planned_find(const char *what, const char *name);
+bool words_contain(const char *alternatives, const char *word); /* "a|b" */
+
+typedef struct Reader {
+    const char *name, *doc;
+} Reader;
+typedef struct Delivery {
+    const char *reader;
+    int64_t elements, classes; /* of one example */
+} Delivery;
+const Reader *reader_find(const char *name);
+const Reader *reader_at(uint32_t i);
+const Delivery *reader_delivery(const Reader *reader); /* NULL: the files decide */
+const char *reader_argument(const Reader *reader, uint32_t i, bool *required); /* its i-th argument, or NULL */
+#endif
