@@ -1,0 +1,268 @@
+/* check_size.c - expressions as sizes and constants, types as written, matching of sizes. */
+#include "checker.h"
+#include <math.h>
+#include <string.h>
+
+static const Size *not_a_size(Checker *c, Ast *e, bool report) {
+    if (report && !(e->type && e->type->kind == TYPE_ERROR)) {
+        Diagnostic *d = diag_report(c->diags, DIAG_E0309, e->range, "this is not a size");
+        diag_help(d, "sizes are size parameters, constants, int arguments, and + - * / floor() of them");
+        e->type = &type_error;
+    }
+    return NULL;
+}
+
+static const Size *size_of_name(Checker *c, Ast *e, bool report) {
+    const Ast *r = e->ref;
+    if (!r) {
+        if (builtin_find(e->name, c->context))
+            return not_a_size(c, e, report);
+        return NULL; /* resolve has reported it */
+    }
+    if (r->kind == AST_SIZE_PARAM || r->kind == AST_FOR)
+        return size_variable(c->arena, r);
+    if (r->kind == AST_BINDING && r->type && type_equal(r->type, &type_int) && r->type->kind != TYPE_ERROR)
+        return size_variable(c->arena, r);
+    if (r->kind == AST_CONST) {
+        checker_ensure(c, r);
+        return size_of(c, SLOT((Ast *)r, CONST, value), false) ?: not_a_size(c, e, report);
+    }
+    if (r->type && r->type->kind == TYPE_ERROR)
+        return NULL;
+    return not_a_size(c, e, report);
+}
+
+const Size *size_of(Checker *c, Ast *e, bool report) {
+    Arena *a = c->arena;
+    const Size *x, *y, *s = NULL;
+    switch (e->kind) {
+    case AST_NUMBER:
+        if (e->number != floor(e->number) || fabs(e->number) > 1e15)
+            return not_a_size(c, e, report);
+        s = size_constant(a, (int64_t)e->number);
+        break;
+    case AST_NAME: s = size_of_name(c, e, report); break;
+    case AST_UNARY:
+        x = size_of(c, SLOT(e, UNARY, operand), report);
+        if (x && !same(e->name, "-"))
+            return not_a_size(c, e, report);
+        s = x ? size_subtract(a, size_constant(a, 0), x) : NULL;
+        break;
+    case AST_BINARY:
+        if (!same(e->name, "+") && !same(e->name, "-") && !same(e->name, "*") && !same(e->name, "/"))
+            return not_a_size(c, e, report);
+        x = size_of(c, SLOT(e, BINARY, left), report);
+        y = size_of(c, SLOT(e, BINARY, right), report);
+        if (!x || !y)
+            return NULL;
+        s = same(e->name, "+")   ? size_add(a, x, y)
+            : same(e->name, "-") ? size_subtract(a, x, y)
+            : same(e->name, "*") ? size_multiply(a, x, y)
+                                 : size_divide(a, x, y);
+        break;
+    case AST_CALL: {
+        Ast *callee = SLOT(e, CALL, callee), *args = SLOT(e, CALL, inputs);
+        if (callee->kind != AST_NAME || callee->ref || !same(callee->name, "floor") || args->nkids != 1)
+            return not_a_size(c, e, report);
+        x = size_of(c, SLOT(args->kids[0], ARG, value), report);
+        s = x ? size_floor(a, x) : NULL;
+        break;
+    }
+    case AST_ERROR: return NULL;
+    default: return not_a_size(c, e, report);
+    }
+    if (!s)
+        return NULL;
+    if (!size_valid(s)) {
+        if (report)
+            diag_report(c->diags, DIAG_E0309, e->range, "this size divides by zero or is too large");
+        return NULL;
+    }
+    e->type = &type_int;
+    return s;
+}
+
+static bool constant_call(Checker *c, const Ast *e, double *v) {
+    const Ast *callee = SLOT(e, CALL, callee), *args = SLOT(e, CALL, inputs);
+    double x[2] = {0, 0};
+    if (callee->kind != AST_NAME || callee->ref || SLOT(e, CALL, state) || args->nkids < 1 || args->nkids > 2)
+        return false;
+    for (uint32_t i = 0; i < args->nkids; i++)
+        if (args->kids[i]->kind != AST_ARG || !constant_of(c, SLOT(args->kids[i], ARG, value), &x[i]))
+            return false;
+    const char *f = callee->name;
+    bool two = args->nkids == 2;
+    if (two && (same(f, "min") || same(f, "max")))
+        *v = same(f, "min") ? fmin(x[0], x[1]) : fmax(x[0], x[1]);
+    else if (two)
+        return false;
+    else if (same(f, "sqrt"))
+        *v = sqrt(x[0]);
+    else if (same(f, "exp"))
+        *v = exp(x[0]);
+    else if (same(f, "log"))
+        *v = log(x[0]);
+    else if (same(f, "floor"))
+        *v = floor(x[0]);
+    else if (same(f, "abs"))
+        *v = fabs(x[0]);
+    else
+        return false;
+    return true;
+}
+
+bool constant_of(Checker *c, const Ast *e, double *v) {
+    double x, y;
+    switch (e->kind) {
+    case AST_NUMBER: *v = e->number; return true;
+    case AST_NAME:
+        if (e->ref && e->ref->kind == AST_CONST) {
+            checker_ensure(c, e->ref);
+            return e->ref->type && e->ref->type->kind != TYPE_ERROR && constant_of(c, SLOT(e->ref, CONST, value), v);
+        }
+        if (!e->ref && (same(e->name, "pi") || same(e->name, "inf"))) {
+            *v = same(e->name, "pi") ? 3.14159265358979323846 : (double)INFINITY;
+            return true;
+        }
+        return false;
+    case AST_UNARY:
+        if (!same(e->name, "-") || !constant_of(c, SLOT(e, UNARY, operand), &x))
+            return false;
+        *v = -x;
+        return true;
+    case AST_BINARY:
+        if (!constant_of(c, SLOT(e, BINARY, left), &x) || !constant_of(c, SLOT(e, BINARY, right), &y))
+            return false;
+        if (same(e->name, "+"))
+            *v = x + y;
+        else if (same(e->name, "-"))
+            *v = x - y;
+        else if (same(e->name, "*"))
+            *v = x * y;
+        else if (same(e->name, "/"))
+            *v = x / y;
+        else if (same(e->name, "**"))
+            *v = pow(x, y);
+        else
+            return false;
+        return true;
+    case AST_CALL: return constant_call(c, e, v);
+    default: return false;
+    }
+}
+
+bool check_positive(Checker *c, Ast *at, const Size *s) {
+    int64_t num, den;
+    if (!size_rational(s, &num, &den) || (den == 1 && num >= 1))
+        return true;
+    diag_report(c->diags, DIAG_E0310, at->range, "a size must be a positive whole number, this is %s", size_text(c->arena, s));
+    return false;
+}
+
+static const Type *scalar_type(const char *name) {
+    return same(name, "f32")        ? &type_real
+           : same(name, "f64")      ? &type_f64
+           : same(name, "int")      ? &type_int
+           : same(name, "bool")     ? &type_bool
+           : same(name, "schedule") ? &type_schedule
+                                    : NULL;
+}
+
+static const Type *unknown_type(Checker *c, Ast *type) {
+    static const char *const names[] = {"f32", "f64", "int", "bool", "label", "schedule"};
+    Diagnostic *d = diag_report(c->diags, DIAG_E0207, place(type), "unknown type '%s'", type->name ? type->name : "?");
+    const char *near = type->name ? diag_nearest(type->name, names, 6) : NULL;
+    if (near)
+        diag_help(d, "did you mean '%s'?", near);
+    else
+        diag_help(d, "types are f32, f64, int, bool, label[K], schedule");
+    return type->type = &type_error;
+}
+
+const Type *check_type(Checker *c, Ast *type) {
+    if (!type || type->kind == AST_ERROR)
+        return &type_error;
+    if (type->type)
+        return type->type;
+    if (type->kind == AST_TUPLE_TYPE) {
+        const Type **items = arena_alloc(c->arena, sizeof *items * (type->nkids + 1));
+        for (uint32_t i = 0; i < type->nkids; i++)
+            if ((items[i] = check_type(c, type->kids[i]))->kind == TYPE_ERROR)
+                type->type = &type_error;
+        return type->type ? type->type : (type->type = type_of_items(c->arena, TYPE_TUPLE, type->nkids, items));
+    }
+    const Ast *dims = SLOT(type, TYPE, dims);
+    bool label = same(type->name, "label");
+    const Type *scalar = scalar_type(type->name);
+    if (!label && !scalar)
+        return unknown_type(c, type);
+    if (!dims && !label)
+        return type->type = scalar;
+    const Size **sizes = arena_alloc(c->arena, sizeof *sizes * ((dims ? dims->nkids : 0) + 1));
+    bool good = true;
+    for (uint32_t i = 0; dims && i < dims->nkids; i++)
+        good = (sizes[i] = size_of(c, dims->kids[i], true)) && check_positive(c, dims->kids[i], sizes[i]) && good;
+    if (!good)
+        return type->type = &type_error;
+    if (label) {
+        if (!dims || dims->nkids != 1) {
+            diag_report(c->diags, DIAG_E0207, type->range, "label needs its number of classes: label[10]");
+            return type->type = &type_error;
+        }
+        return type->type = type_label(c->arena, sizes[0]);
+    }
+    if (scalar->kind != TYPE_TENSOR || dims->nkids > 6) {
+        diag_report(c->diags, DIAG_E0207, type->range,
+                    scalar->kind != TYPE_TENSOR ? "'%s' has no dims" : "'%s' has more than 6 axes", type->name);
+        return type->type = &type_error;
+    }
+    return type->type = type_tensor(c->arena, scalar->elem, dims->nkids, sizes);
+}
+
+const SizeBinding *binding_of(const SizeBinding *b, uint32_t n, const Ast *var) {
+    for (uint32_t i = 0; i < n; i++)
+        if (b[i].var == var)
+            return &b[i];
+    return NULL;
+}
+
+/* The only variable of `s` listed in `b` without a value, or NULL if there is none or more than one. */
+static SizeBinding *single_unknown(const Size *s, SizeBinding *b, uint32_t n) {
+    SizeBinding *found = NULL;
+    for (uint32_t i = 0; i < n; i++)
+        if (!b[i].value && size_mentions(s, b[i].var)) {
+            if (found)
+                return NULL;
+            found = &b[i];
+        }
+    return found;
+}
+
+static bool unify_size(Arena *a, const Size *pattern, const Size *actual, SizeBinding *b, uint32_t n, bool solve) {
+    SizeBinding *unknown = single_unknown(pattern, b, n);
+    if (!unknown || (!solve && size_as_variable(pattern) != unknown->var))
+        return false;
+    unknown->value = size_solve(a, size_substitute(a, pattern, b, n), actual, unknown->var);
+    return unknown->value != NULL;
+}
+
+static bool unify_pass(Arena *a, const Type *pattern, const Type *actual, SizeBinding *b, uint32_t n, bool solve) {
+    bool progress = false;
+    if (pattern->kind != actual->kind)
+        return false;
+    for (uint32_t i = 0; pattern->kind == TYPE_TENSOR && i < pattern->rank && i < actual->rank; i++)
+        progress = unify_size(a, pattern->dims[i], actual->dims[i], b, n, solve) || progress;
+    if (pattern->classes && actual->classes)
+        progress = unify_size(a, pattern->classes, actual->classes, b, n, solve) || progress;
+    for (uint32_t i = 0; pattern->kind == TYPE_TUPLE && i < pattern->nitems && i < actual->nitems; i++)
+        progress = unify_pass(a, pattern->items[i], actual->items[i], b, n, solve) || progress;
+    return progress;
+}
+
+void unify(Arena *a, const Type *pattern, const Type *actual, SizeBinding *b, uint32_t n) {
+    if (pattern->kind == TYPE_TENSOR && actual->kind == TYPE_TENSOR && pattern->rank != actual->rank)
+        return;
+    unify_pass(a, pattern, actual, b, n, false);
+    while (unify_pass(a, pattern, actual, b, n, true))
+        ;
+}
