@@ -15,20 +15,17 @@ static const Size *not_a_size(Checker *c, Ast *e, bool report) {
 static const Size *size_of_name(Checker *c, Ast *e, bool report) {
     const Ast *r = e->ref;
     if (!r) {
-        if (builtin_find(e->name, c->context))
-            return not_a_size(c, e, report);
+        if (builtin_find(e->name, c->context)) return not_a_size(c, e, report);
         return NULL; /* resolve has reported it */
     }
-    if (r->kind == AST_SIZE_PARAM || r->kind == AST_FOR)
-        return size_variable(c->arena, r);
+    if (r->kind == AST_SIZE_PARAM || r->kind == AST_FOR) return size_variable(c->arena, r);
     if (r->kind == AST_BINDING && r->type && type_equal(r->type, &type_int) && r->type->kind != TYPE_ERROR)
         return size_variable(c->arena, r);
     if (r->kind == AST_CONST) {
         checker_ensure(c, r);
         return size_of(c, SLOT((Ast *)r, CONST, value), false) ?: not_a_size(c, e, report);
     }
-    if (r->type && r->type->kind == TYPE_ERROR)
-        return NULL;
+    if (r->type && r->type->kind == TYPE_ERROR) return NULL;
     return not_a_size(c, e, report);
 }
 
@@ -37,15 +34,13 @@ const Size *size_of(Checker *c, Ast *e, bool report) {
     const Size *x, *y, *s = NULL;
     switch (e->kind) {
     case AST_NUMBER:
-        if (e->number != floor(e->number) || fabs(e->number) > 1e15)
-            return not_a_size(c, e, report);
+        if (e->number != floor(e->number) || fabs(e->number) > 1e15) return not_a_size(c, e, report);
         s = size_constant(a, (int64_t)e->number);
         break;
     case AST_NAME: s = size_of_name(c, e, report); break;
     case AST_UNARY:
         x = size_of(c, SLOT(e, UNARY, operand), report);
-        if (x && !same(e->name, "-"))
-            return not_a_size(c, e, report);
+        if (x && !same(e->name, "-")) return not_a_size(c, e, report);
         s = x ? size_subtract(a, size_constant(a, 0), x) : NULL;
         break;
     case AST_BINARY:
@@ -53,8 +48,7 @@ const Size *size_of(Checker *c, Ast *e, bool report) {
             return not_a_size(c, e, report);
         x = size_of(c, SLOT(e, BINARY, left), report);
         y = size_of(c, SLOT(e, BINARY, right), report);
-        if (!x || !y)
-            return NULL;
+        if (!x || !y) return NULL;
         s = same(e->name, "+")   ? size_add(a, x, y)
             : same(e->name, "-") ? size_subtract(a, x, y)
             : same(e->name, "*") ? size_multiply(a, x, y)
@@ -71,11 +65,9 @@ const Size *size_of(Checker *c, Ast *e, bool report) {
     case AST_ERROR: return NULL;
     default: return not_a_size(c, e, report);
     }
-    if (!s)
-        return NULL;
+    if (!s) return NULL;
     if (!size_valid(s)) {
-        if (report)
-            diag_report(c->diags, DIAG_E0309, e->range, "this size divides by zero or is too large");
+        if (report) diag_report(c->diags, DIAG_E0309, e->range, "this size divides by zero or is too large");
         return NULL;
     }
     e->type = &type_int;
@@ -88,8 +80,7 @@ static bool constant_call(Checker *c, const Ast *e, double *v) {
     if (callee->kind != AST_NAME || callee->ref || SLOT(e, CALL, state) || args->nkids < 1 || args->nkids > 2)
         return false;
     for (uint32_t i = 0; i < args->nkids; i++)
-        if (args->kids[i]->kind != AST_ARG || !constant_of(c, SLOT(args->kids[i], ARG, value), &x[i]))
-            return false;
+        if (args->kids[i]->kind != AST_ARG || !constant_of(c, SLOT(args->kids[i], ARG, value), &x[i])) return false;
     const char *f = callee->name;
     bool two = args->nkids == 2;
     if (two && (same(f, "min") || same(f, "max")))
@@ -126,13 +117,11 @@ bool constant_of(Checker *c, const Ast *e, double *v) {
         }
         return false;
     case AST_UNARY:
-        if (!same(e->name, "-") || !constant_of(c, SLOT(e, UNARY, operand), &x))
-            return false;
+        if (!same(e->name, "-") || !constant_of(c, SLOT(e, UNARY, operand), &x)) return false;
         *v = -x;
         return true;
     case AST_BINARY:
-        if (!constant_of(c, SLOT(e, BINARY, left), &x) || !constant_of(c, SLOT(e, BINARY, right), &y))
-            return false;
+        if (!constant_of(c, SLOT(e, BINARY, left), &x) || !constant_of(c, SLOT(e, BINARY, right), &y)) return false;
         if (same(e->name, "+"))
             *v = x + y;
         else if (same(e->name, "-"))
@@ -153,9 +142,9 @@ bool constant_of(Checker *c, const Ast *e, double *v) {
 
 bool check_positive(Checker *c, Ast *at, const Size *s) {
     int64_t num, den;
-    if (!size_rational(s, &num, &den) || (den == 1 && num >= 1))
-        return true;
-    diag_report(c->diags, DIAG_E0310, at->range, "a size must be a positive whole number, this is %s", size_text(c->arena, s));
+    if (!size_rational(s, &num, &den) || (den == 1 && num >= 1)) return true;
+    diag_report(c->diags, DIAG_E0310, at->range, "a size must be a positive whole number, this is %s",
+                size_text(c->arena, s));
     return false;
 }
 
@@ -180,30 +169,24 @@ static const Type *unknown_type(Checker *c, Ast *type) {
 }
 
 const Type *check_type(Checker *c, Ast *type) {
-    if (!type || type->kind == AST_ERROR)
-        return &type_error;
-    if (type->type)
-        return type->type;
+    if (!type || type->kind == AST_ERROR) return &type_error;
+    if (type->type) return type->type;
     if (type->kind == AST_TUPLE_TYPE) {
         const Type **items = arena_alloc(c->arena, sizeof *items * (type->nkids + 1));
         for (uint32_t i = 0; i < type->nkids; i++)
-            if ((items[i] = check_type(c, type->kids[i]))->kind == TYPE_ERROR)
-                type->type = &type_error;
+            if ((items[i] = check_type(c, type->kids[i]))->kind == TYPE_ERROR) type->type = &type_error;
         return type->type ? type->type : (type->type = type_of_items(c->arena, TYPE_TUPLE, type->nkids, items));
     }
     const Ast *dims = SLOT(type, TYPE, dims);
     bool label = same(type->name, "label");
     const Type *scalar = scalar_type(type->name);
-    if (!label && !scalar)
-        return unknown_type(c, type);
-    if (!dims && !label)
-        return type->type = scalar;
+    if (!label && !scalar) return unknown_type(c, type);
+    if (!dims && !label) return type->type = scalar;
     const Size **sizes = arena_alloc(c->arena, sizeof *sizes * ((dims ? dims->nkids : 0) + 1));
     bool good = true;
     for (uint32_t i = 0; dims && i < dims->nkids; i++)
         good = (sizes[i] = size_of(c, dims->kids[i], true)) && check_positive(c, dims->kids[i], sizes[i]) && good;
-    if (!good)
-        return type->type = &type_error;
+    if (!good) return type->type = &type_error;
     if (label) {
         if (!dims || dims->nkids != 1) {
             diag_report(c->diags, DIAG_E0207, type->range, "label needs its number of classes: label[10]");
@@ -221,8 +204,7 @@ const Type *check_type(Checker *c, Ast *type) {
 
 const SizeBinding *binding_of(const SizeBinding *b, uint32_t n, const Ast *var) {
     for (uint32_t i = 0; i < n; i++)
-        if (b[i].var == var)
-            return &b[i];
+        if (b[i].var == var) return &b[i];
     return NULL;
 }
 
@@ -231,8 +213,7 @@ static SizeBinding *single_unknown(const Size *s, SizeBinding *b, uint32_t n) {
     SizeBinding *found = NULL;
     for (uint32_t i = 0; i < n; i++)
         if (!b[i].value && size_mentions(s, b[i].var)) {
-            if (found)
-                return NULL;
+            if (found) return NULL;
             found = &b[i];
         }
     return found;
@@ -240,16 +221,14 @@ static SizeBinding *single_unknown(const Size *s, SizeBinding *b, uint32_t n) {
 
 static bool unify_size(Arena *a, const Size *pattern, const Size *actual, SizeBinding *b, uint32_t n, bool solve) {
     SizeBinding *unknown = single_unknown(pattern, b, n);
-    if (!unknown || (!solve && size_as_variable(pattern) != unknown->var))
-        return false;
+    if (!unknown || (!solve && size_as_variable(pattern) != unknown->var)) return false;
     unknown->value = size_solve(a, size_substitute(a, pattern, b, n), actual, unknown->var);
     return unknown->value != NULL;
 }
 
 static bool unify_pass(Arena *a, const Type *pattern, const Type *actual, SizeBinding *b, uint32_t n, bool solve) {
     bool progress = false;
-    if (pattern->kind != actual->kind)
-        return false;
+    if (pattern->kind != actual->kind) return false;
     for (uint32_t i = 0; pattern->kind == TYPE_TENSOR && i < pattern->rank && i < actual->rank; i++)
         progress = unify_size(a, pattern->dims[i], actual->dims[i], b, n, solve) || progress;
     if (pattern->classes && actual->classes)
@@ -260,8 +239,7 @@ static bool unify_pass(Arena *a, const Type *pattern, const Type *actual, SizeBi
 }
 
 void unify(Arena *a, const Type *pattern, const Type *actual, SizeBinding *b, uint32_t n) {
-    if (pattern->kind == TYPE_TENSOR && actual->kind == TYPE_TENSOR && pattern->rank != actual->rank)
-        return;
+    if (pattern->kind == TYPE_TENSOR && actual->kind == TYPE_TENSOR && pattern->rank != actual->rank) return;
     unify_pass(a, pattern, actual, b, n, false);
     while (unify_pass(a, pattern, actual, b, n, true))
         ;

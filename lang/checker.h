@@ -1,8 +1,8 @@
 /* checker.h - what the files of the checker (check*.c) share; private to them.
  *
  * One Checker walks one program.  A declaration is checked when first needed (checker_ensure), so order within a module
- * does not matter and a cycle is found where it closes.  Every function reports what it finds and returns type_error, NULL
- * or false; nothing reports on an operand that is type_error already. */
+ * does not matter and a cycle is found where it closes.  Every function reports what it finds and returns type_error,
+ * NULL or false; nothing reports on an operand that is type_error already. */
 #ifndef DEQ_LANG_CHECKER_H
 #define DEQ_LANG_CHECKER_H
 #include "check.h"
@@ -11,12 +11,12 @@
 
 typedef struct Signature { /* of FN, LAYER and the four _DEF kinds */
     const Ast *decl;
-    Ast **params;             /* BINDINGs: state first, then inputs; their `type` is set */
+    Ast **params; /* BINDINGs: state first, then inputs; their `type` is set */
     uint32_t nparams, nstate;
-    Ast **sizes;              /* SIZE_PARAMs: given, then inferred */
+    Ast **sizes; /* SIZE_PARAMs: given, then inferred */
     uint32_t nsizes, ngiven;
-    const Type *result;       /* FN, LAYER */
-    bool broken;              /* a type in it is in error */
+    const Type *result; /* FN, LAYER */
+    bool broken;        /* a type in it is in error */
 } Signature;
 
 typedef struct Checker Checker;
@@ -24,44 +24,44 @@ struct Checker {
     Program *program;
     Arena *arena;
     Diags *diags;
-    struct CheckerMap *map;  /* what is known about declarations and calls */
+    struct CheckerMap *map; /* what is known about declarations and calls */
     const Module *module;
-    const Ast *decl;         /* module-level declaration being checked */
-    unsigned context;        /* CTX_ */
-    const Ast *fixed;        /* fixed point around the expression, or NULL */
-    const char *shape_of;    /* whose shape zeros and draws take when nothing else says: "x" in attacks, "w", or NULL */
-    const Ast *instantiated; /* see check_instance.c */
+    const Ast *decl;       /* module-level declaration being checked */
+    unsigned context;      /* CTX_ */
+    const Ast *fixed;      /* fixed point around the expression, or NULL */
+    const char *shape_of;  /* whose shape zeros and draws take when nothing else says: "x" in attacks, "w", or NULL */
+    struct Visit **visits; /* instantiations looked at: check_instance.c */
 };
 
 #define SLOT AST_SLOT
 
 /* ---- check.c ---- */
-void checker_ensure(Checker *c, const Ast *decl);                  /* checks FN, LAYER and module-level declarations once */
-const Signature *checker_signature(Checker *c, const Ast *decl);   /* never NULL; broken if it is in error */
-const char *signature_text(Checker *c, const Signature *s);        /* "Dense[I, O](x: f32[I]) -> f32[O]" */
-bool layer_has_fixed(Checker *c, const Ast *layer);                /* itself or in a layer it uses */
+void checker_ensure(Checker *c, const Ast *decl); /* checks FN, LAYER and module-level declarations once */
+const Signature *checker_signature(Checker *c, const Ast *decl); /* never NULL; broken if it is in error */
+const char *signature_text(Checker *c, const Signature *s);      /* "Dense[I, O](x: f32[I]) -> f32[O]" */
+bool layer_has_fixed(Checker *c, const Ast *layer);              /* itself or in a layer it uses */
 /* Remembers with which sizes the call or pipe `at` instantiates `callee`. */
 void checker_record_call(Checker *c, const Ast *at, const Ast *callee, const SizeBinding *b, uint32_t n);
 bool checker_recorded_call(Checker *c, const Ast *at, const Ast **callee, const SizeBinding **b, uint32_t *n);
-const Type *fail(Ast *e);                                          /* e->type = error */
-Range place(const Ast *node);                                      /* the name's range, else the whole */
-bool same(const char *a, const char *b);                           /* equal strings, NULL allowed */
+const Type *fail(Ast *e);                /* e->type = error */
+Range place(const Ast *node);            /* the name's range, else the whole */
+bool same(const char *a, const char *b); /* equal strings, NULL allowed */
 
 /* ---- check_size.c ---- */
-const Size *size_of(Checker *c, Ast *e, bool report);              /* NULL if e is no size */
-bool constant_of(Checker *c, const Ast *e, double *value);         /* compile-time number */
-const Type *check_type(Checker *c, Ast *type);                     /* a TYPE or TUPLE_TYPE; sets its `type` */
-bool check_positive(Checker *c, Ast *at, const Size *s);           /* a number: must be whole and at least 1 */
+const Size *size_of(Checker *c, Ast *e, bool report);      /* NULL if e is no size */
+bool constant_of(Checker *c, const Ast *e, double *value); /* compile-time number */
+const Type *check_type(Checker *c, Ast *type);             /* a TYPE or TUPLE_TYPE; sets its `type` */
+bool check_positive(Checker *c, Ast *at, const Size *s);   /* a number: must be whole and at least 1 */
 /* Binds the size variables of `pattern` listed in `b` by matching it with `actual`. */
 void unify(Arena *a, const Type *pattern, const Type *actual, SizeBinding *b, uint32_t n);
 const SizeBinding *binding_of(const SizeBinding *b, uint32_t n, const Ast *var);
 
 /* ---- check_expr.c ---- */
-const Type *check_expr(Checker *c, Ast *e);                        /* sets and returns e->type */
+const Type *check_expr(Checker *c, Ast *e); /* sets and returns e->type */
 /* Checks e against `want`: numbers adapt, zeros and draws take its shape.  Reports `code` ("what is A, not B"). */
 bool check_against(Checker *c, Ast *e, const Type *want, DiagCode code, const char *what);
-bool fits(Checker *c, Ast *e, const Type *want);                   /* e->type is set; settles e; no report */
-void settle(Ast *e, const Type *t);                                /* gives a shapeless expression its type */
+bool fits(Checker *c, Ast *e, const Type *want); /* e->type is set; settles e; no report */
+void settle(Ast *e, const Type *t);              /* gives a shapeless expression its type */
 const Type *join(Checker *c, Ast *at, const char *op, Ast **operands, uint32_t n); /* elementwise result */
 bool shapes_join(const Type *a, const Type *b, Arena *arena, const Type **joined); /* broadcasting rule */
 void note_sizes(Checker *c, Diagnostic *d, const Type *a, const Type *b);
@@ -77,7 +77,7 @@ typedef struct CallParameter {
 bool match_arguments(Checker *c, const char *callee, const char *takes, const Ast *call, Ast *piped, Range at,
                      const CallParameter *params, uint32_t n, Ast **out, Ast ***more, uint32_t *nmore);
 const Type *check_call(Checker *c, Ast *e, Ast *callee, Ast *call, Ast *piped); /* e: CALL or pipe; call may be NULL */
-const Type *check_instance(Checker *c, Ast *e);                    /* Dense[4, 2], Net, Conv[1, 2](kernel: 3) */
+const Type *check_instance(Checker *c, Ast *e); /* Dense[4, 2], Net, Conv[1, 2](kernel: 3) */
 const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBinding *b, uint32_t nb, Ast *call, Ast *piped,
                            bool required_only);
 bool fn_is_elementwise(Checker *c, const Ast *fn);
@@ -94,15 +94,16 @@ void check_carried(Checker *c, Ast *equation); /* h = ... in a for: h is an oute
 
 /* ---- check_fixed.c ---- */
 void check_fixed(Checker *c, Ast *fixed);
-bool check_mode(Checker *c, Ast *e, const char **forward);   /* a gradient mode; *forward: the solver it needs or NULL */
-bool check_solver(Checker *c, Ast *e, bool for_state, const char **name);
-bool spells_mode(const Ast *e);                              /* phantom.unroll(..), implicit: by its spelling */
+/* A gradient mode; `forward`: the forward solver of the fixed point it is for, or NULL when that is not known here. */
+bool check_mode(Checker *c, Ast *e, const char *forward);
+bool check_solver(Checker *c, Ast *e, bool for_state);
+bool spells_mode(const Ast *e); /* phantom.unroll(..), implicit: by its spelling */
 bool spells_solver(const Ast *e);
 void check_words(Checker *c, Ast *value, const char *alternatives, const char *what);
 bool check_range(Checker *c, Ast *value, const char *what, double low, double high, bool whole);
 /* Calls `visit` for every fixed point of the layer and those it uses; path is "" or "body.". */
-void each_fixed(Checker *c, const Ast *layer, const char *path, void (*visit)(Checker *, const Ast *, const char *, void *),
-                void *data);
+void each_fixed(Checker *c, const Ast *layer, const char *path,
+                void (*visit)(Checker *, const Ast *, const char *, void *), void *data);
 const char *forward_of(const Ast *fixed, const char *unset); /* name of its forward solver */
 
 /* ---- check_gradient.c ---- */
@@ -111,7 +112,7 @@ const Type *check_hand(Checker *c, Ast *e, const Builtin *b, Ast **args); /* d, 
 
 /* ---- check_machine.c ---- */
 void check_machine(Checker *c, Ast *def);
-const Type *machine_value(Checker *c, BuiltinRule rule);     /* x, y, w, t, states */
+const Type *machine_value(Checker *c, BuiltinRule rule);                        /* x, y, w, t, states */
 const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call); /* pgd(radius: 0.1) */
 
 /* ---- check_pipeline.c, check_experiment.c ---- */
@@ -119,14 +120,17 @@ void check_pipeline(Checker *c, Ast *decl);
 const Type *check_with(Checker *c, Ast *e);
 const Type *check_under(Checker *c, Ast *e);
 const Type *check_reader(Checker *c, Ast *e, const Reader *r, Ast *call);
-const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net, Ast *examples); /* metric NULL: accuracy */
+const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net,
+                             Ast *examples); /* metric NULL: accuracy */
 const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base);
 void check_train(Checker *c, Ast *train);
 void check_setting(Checker *c, Ast *s, const Setting *row);
-/* Reports unknown, repeated and missing settings of a block and checks each; items other than settings go to `other`. */
+/* Reports unknown, repeated and missing settings of a block and checks each; items other than settings go to `other`.
+ */
 void check_settings(Checker *c, Ast *list, const char *block, const char *what, Range at, DiagCode unknown,
                     void (*other)(Checker *, Ast *));
-/* Input and output of a net on examples whose input is `given` (NULL: the layer's own type); false if it cannot stand alone. */
+/* Input and output of a net on examples whose input is `given` (NULL: the layer's own type); false if it cannot stand
+ * alone. */
 bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const Type **input, const Type **output);
 bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target);
 void check_experiment(Checker *c, Ast *experiment);
@@ -135,5 +139,6 @@ void check_table(Checker *c, Ast *table);
 const Type *check_gradcheck(Checker *c, Ast *e, const Builtin *b, Ast **args);
 
 /* ---- check_instance.c ---- */
-void check_concrete(Checker *c, const Type *layer, Range used); /* every size of a layer whose given sizes are numbers */
+void check_concrete(Checker *c, const Type *layer,
+                    Range used); /* every size of a layer whose given sizes are numbers */
 #endif

@@ -45,30 +45,26 @@ static void resolve_fn(Resolver *r, Ast *fn);
 
 static Entry *scope_find(Scope *s, const char *name) {
     for (uint32_t i = 0; s && i < s->n; i++)
-        if (strcmp(s->entries[i].name, name) == 0)
-            return &s->entries[i];
+        if (strcmp(s->entries[i].name, name) == 0) return &s->entries[i];
     return NULL;
 }
 
 static Entry *find_local(Resolver *r, const char *name) {
     for (Scope *s = r->scope; s; s = s->up) {
         Entry *e = scope_find(s, name);
-        if (e)
-            return e;
+        if (e) return e;
     }
     return NULL;
 }
 
-static Range name_place(const Ast *node) {
-    return node->name_range.source ? node->name_range : node->range;
-}
+static Range name_place(const Ast *node) { return node->name_range.source ? node->name_range : node->range; }
 
 static void declare(Resolver *r, const char *name, const Ast *decl, Range at) {
-    if (!name)
-        return;
+    if (!name) return;
     Entry *old = scope_find(r->scope, name);
     if (old) {
-        diag_note(diag_report(r->diags, DIAG_E0202, at, "'%s' is declared twice", name), old->at, "first declared here");
+        diag_note(diag_report(r->diags, DIAG_E0202, at, "'%s' is declared twice", name), old->at,
+                  "first declared here");
         return;
     }
     if ((old = find_local(r, name)))
@@ -85,9 +81,7 @@ static void scope_push(Resolver *r, const Ast *later) {
     r->scope = s;
 }
 
-static const char *declared_word(const Ast *decl) {
-    return decl->kind == AST_NAME ? "let" : ast_kind_name(decl->kind);
-}
+static const char *declared_word(const Ast *decl) { return decl->kind == AST_NAME ? "let" : ast_kind_name(decl->kind); }
 
 static void scope_pop(Resolver *r) {
     for (uint32_t i = 0; i < r->scope->n; i++) {
@@ -102,17 +96,28 @@ static void scope_pop(Resolver *r) {
 
 static bool declares_name(const Ast *d) {
     switch (d->kind) {
-    case AST_CONST: case AST_FN: case AST_LAYER: case AST_DATA: case AST_ATTACK_DEF: case AST_ATTACK:
-    case AST_DEFENCE_DEF: case AST_DEFENCE: case AST_OPTIMISER_DEF: case AST_OPTIMISER: case AST_SCHEDULE_DEF:
-    case AST_SCHEDULE: case AST_TRAIN: case AST_GRADIENT: case AST_EXPERIMENT: return d->name != NULL;
+    case AST_CONST:
+    case AST_FN:
+    case AST_LAYER:
+    case AST_DATA:
+    case AST_ATTACK_DEF:
+    case AST_ATTACK:
+    case AST_DEFENCE_DEF:
+    case AST_DEFENCE:
+    case AST_OPTIMISER_DEF:
+    case AST_OPTIMISER:
+    case AST_SCHEDULE_DEF:
+    case AST_SCHEDULE:
+    case AST_TRAIN:
+    case AST_GRADIENT:
+    case AST_EXPERIMENT: return d->name != NULL;
     default: return false;
     }
 }
 
 static const Ast *module_declaration(const Module *m, const char *name) {
     for (uint32_t i = 0; m && i < m->unit->nkids; i++)
-        if (declares_name(m->unit->kids[i]) && strcmp(m->unit->kids[i]->name, name) == 0)
-            return m->unit->kids[i];
+        if (declares_name(m->unit->kids[i]) && strcmp(m->unit->kids[i]->name, name) == 0) return m->unit->kids[i];
     return NULL;
 }
 
@@ -120,8 +125,7 @@ static const char *nearest_in_module(Arena *a, const Module *m, const char *name
     const char **names = NULL;
     uint32_t n = 0, cap = 0;
     for (uint32_t i = 0; i < m->unit->nkids; i++)
-        if (declares_name(m->unit->kids[i]))
-            *ARENA_PUSH(a, names, n, cap) = m->unit->kids[i]->name;
+        if (declares_name(m->unit->kids[i])) *ARENA_PUSH(a, names, n, cap) = m->unit->kids[i]->name;
     return diag_nearest(name, names, n);
 }
 
@@ -132,7 +136,8 @@ static void declare_top(Resolver *r, const char *name, const Ast *decl, Range at
                   old->at, "first declared here");
         return;
     }
-    *ARENA_PUSH(r->arena, r->top->entries, r->top->n, r->top->cap) = (Entry){name, decl, at, false, import != NULL, import};
+    *ARENA_PUSH(r->arena, r->top->entries, r->top->n, r->top->cap) =
+        (Entry){name, decl, at, false, import != NULL, import};
 }
 
 static const char *last_component(const char *path) {
@@ -149,15 +154,13 @@ static void declare_import(Resolver *r, const Module *m, Ast *import) {
     }
     for (uint32_t i = 0; i < names->nkids; i++) {
         Ast *n = names->kids[i];
-        if (n->kind != AST_NAME)
-            continue;
+        if (n->kind != AST_NAME) continue;
         const Ast *decl = module_declaration(m, n->name);
         bool reader = !decl && strcmp(import->name, "std.data") == 0 && reader_find(n->name);
         if (!decl && !reader && m) {
             Diagnostic *d = diag_report(r->diags, DIAG_E0204, n->range, "'%s' declares no '%s'", import->name, n->name);
             const char *near = nearest_in_module(r->arena, m, n->name);
-            if (near)
-                diag_help(d, "did you mean '%s'?", near);
+            if (near) diag_help(d, "did you mean '%s'?", near);
         }
         n->ref = decl;
         /* a name whose module is missing stays known, so that one mistake is reported once */
@@ -177,11 +180,9 @@ static const char *std_module_of(Resolver *r, const char *name) {
         for (size_t w = 0; text && w < sizeof words / sizeof *words; w++) {
             const char *wanted = arena_printf(r->arena, "\n%s%s", words[w], name), *p = text - 1;
             size_t n = strlen(wanted);
-            if (strncmp(text, wanted + 1, n - 1) == 0 && strchr("[( =", text[n - 1]))
-                return path;
+            if (strncmp(text, wanted + 1, n - 1) == 0 && strchr("[( =", text[n - 1])) return path;
             while ((p = strstr(p + 1, wanted)))
-                if (p[n] && strchr("[( =", p[n]))
-                    return path;
+                if (p[n] && strchr("[( =", p[n])) return path;
         }
     }
     return NULL;
@@ -193,8 +194,7 @@ static const char *declared_type_text(Resolver *r, const Ast *decl) {
                       : decl->kind == AST_BUFFER  ? AST_SLOT(decl, BUFFER, type)
                       : decl->kind == AST_BINDING ? AST_SLOT(decl, BINDING, type)
                                                   : NULL;
-    if (!type || !type->range.source)
-        return "";
+    if (!type || !type->range.source) return "";
     return arena_printf(r->arena, " (%.*s)", (int)(type->range.end - type->range.start),
                         type->range.source->text + type->range.start);
 }
@@ -225,8 +225,8 @@ static bool declares_later(const Scope *s, const char *name, Range *at) {
 static void report_unknown(Resolver *r, const Ast *name, const char *what) {
     Range later;
     if (declares_later(r->scope, name->name, &later)) {
-        diag_note(diag_report(r->diags, DIAG_E0205, name->range, "'%s' is used before its declaration", name->name), later,
-                  "declared here");
+        diag_note(diag_report(r->diags, DIAG_E0205, name->range, "'%s' is used before its declaration", name->name),
+                  later, "declared here");
         return;
     }
     const Builtin *elsewhere = builtin_find(name->name, CTX_ANY);
@@ -245,16 +245,13 @@ static void report_unknown(Resolver *r, const Ast *name, const char *what) {
     const char **names = NULL;
     uint32_t n = 0, cap = 0;
     for (Scope *s = r->scope; s; s = s->up)
-        for (uint32_t i = 0; i < s->n; i++)
-            *ARENA_PUSH(r->arena, names, n, cap) = s->entries[i].name;
-    for (uint32_t i = 0; i < r->top->n; i++)
-        *ARENA_PUSH(r->arena, names, n, cap) = r->top->entries[i].name;
+        for (uint32_t i = 0; i < s->n; i++) *ARENA_PUSH(r->arena, names, n, cap) = s->entries[i].name;
+    for (uint32_t i = 0; i < r->top->n; i++) *ARENA_PUSH(r->arena, names, n, cap) = r->top->entries[i].name;
     const char *module = std_module_of(r, name->name);
     const char *near = module ? NULL : diag_nearest(name->name, names, n);
     if (!near && !module) {
         for (const Builtin *b = builtin_table; b->name; b++)
-            if (b->contexts & r->context)
-                *ARENA_PUSH(r->arena, names, n, cap) = b->name;
+            if (b->contexts & r->context) *ARENA_PUSH(r->arena, names, n, cap) = b->name;
         near = diag_nearest(name->name, names, n);
     }
     if (module) {
@@ -277,8 +274,7 @@ static bool lookup(Resolver *r, const char *name, const Ast **decl) {
             return true;
         }
     }
-    if (!e)
-        e = scope_find(r->top, name);
+    if (!e) e = scope_find(r->top, name);
     if (e) {
         e->used = true;
         *decl = e->decl;
@@ -295,19 +291,14 @@ static const char *spelled(const Ast *e, char *buffer, size_t size) {
     return ast_path(e, buffer, size) ? buffer : NULL;
 }
 
-static bool is_mode(const char *path) {
-    return mode_find(path) || planned_find("MODE", path);
-}
+static bool is_mode(const char *path) { return mode_find(path) || planned_find("MODE", path); }
 
-static bool is_solver(const char *path) {
-    return solver_find(path) || planned_find("SOLVER", path);
-}
+static bool is_solver(const char *path) { return solver_find(path) || planned_find("SOLVER", path); }
 
 static void resolve_args(Resolver *r, Ast *list, bool words) {
     for (uint32_t i = 0; list && i < list->nkids; i++) {
         Ast *arg = list->kids[i];
-        if (arg->kind != AST_ARG)
-            continue;
+        if (arg->kind != AST_ARG) continue;
         Ast *value = AST_SLOT(arg, ARG, value);
         if (words && value && value->kind == AST_NAME && arg->name && (!find_local(r, value->name)) &&
             !scope_find(r->top, value->name))
@@ -338,24 +329,20 @@ static void resolve_call(Resolver *r, Ast *e) {
 static void resolve_member(Resolver *r, Ast *e) {
     char buffer[256];
     const char *path = spelled(e, buffer, sizeof buffer);
-    if (path && is_mode(path))
-        return;
+    if (path && is_mode(path)) return;
     Ast *base = AST_SLOT(e, MEMBER, base);
     resolve_expr(r, base);
-    if (base->kind != AST_NAME || !base->ref || base->ref->kind != AST_IMPORT)
-        return;
+    if (base->kind != AST_NAME || !base->ref || base->ref->kind != AST_IMPORT) return;
     for (uint32_t i = 0, k = 0; i < r->module->unit->nkids; i++) {
-        if (r->module->unit->kids[i]->kind != AST_IMPORT)
-            continue;
+        if (r->module->unit->kids[i]->kind != AST_IMPORT) continue;
         if (r->module->unit->kids[i] == base->ref && k < r->module->nimports && r->module->imports[k]) {
             const Module *m = r->module->imports[k];
             e->ref = module_declaration(m, e->name);
             if (!e->ref) {
-                Diagnostic *d = diag_report(r->diags, DIAG_E0204, name_place(e), "'%s' declares no '%s'", base->ref->name,
-                                            e->name);
+                Diagnostic *d =
+                    diag_report(r->diags, DIAG_E0204, name_place(e), "'%s' declares no '%s'", base->ref->name, e->name);
                 const char *near = nearest_in_module(r->arena, m, e->name);
-                if (near)
-                    diag_help(d, "did you mean '%s'?", near);
+                if (near) diag_help(d, "did you mean '%s'?", near);
             }
         }
         k++;
@@ -366,8 +353,7 @@ static void resolve_settings(Resolver *r, Ast *list, const char *block);
 
 static void resolve_expr(Resolver *r, Ast *e) {
     const Ast *decl;
-    if (!e)
-        return;
+    if (!e) return;
     switch (e->kind) {
     case AST_NAME:
         if (lookup(r, e->name, &decl))
@@ -381,10 +367,12 @@ static void resolve_expr(Resolver *r, Ast *e) {
         resolve_expr(r, AST_SLOT(e, WITH, base));
         resolve_settings(r, AST_SLOT(e, WITH, settings), "net_with");
         return;
-    case AST_NUMBER: case AST_STRING: case AST_BOOL: case AST_ERROR: return;
+    case AST_NUMBER:
+    case AST_STRING:
+    case AST_BOOL:
+    case AST_ERROR: return;
     default:
-        for (uint32_t i = 0; i < e->nkids; i++)
-            resolve_expr(r, e->kids[i]);
+        for (uint32_t i = 0; i < e->nkids; i++) resolve_expr(r, e->kids[i]);
     }
 }
 
@@ -393,8 +381,7 @@ static void resolve_type(Resolver *r, Ast *type) {
     if (type && type->kind == AST_TYPE) {
         resolve_expr(r, AST_SLOT(type, TYPE, dims));
     } else if (type && type->kind == AST_TUPLE_TYPE) {
-        for (uint32_t i = 0; i < type->nkids; i++)
-            resolve_type(r, type->kids[i]);
+        for (uint32_t i = 0; i < type->nkids; i++) resolve_type(r, type->kids[i]);
     }
 }
 
@@ -430,14 +417,12 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
         resolve_expr(r, value);
     }
     Ast *inner = AST_SLOT(s, SETTING, block);
-    if (inner)
-        resolve_settings(r, inner, row && row->kind == KIND_COMPARE ? "compare" : "");
+    if (inner) resolve_settings(r, inner, row && row->kind == KIND_COMPARE ? "compare" : "");
 }
 
 static void resolve_settings(Resolver *r, Ast *list, const char *block) {
     for (uint32_t i = 0; list && i < list->nkids; i++)
-        if (list->kids[i]->kind == AST_SETTING)
-            resolve_setting(r, list->kids[i], block);
+        if (list->kids[i]->kind == AST_SETTING) resolve_setting(r, list->kids[i], block);
 }
 
 /* ---- statements and items ---- */
@@ -446,8 +431,7 @@ static void resolve_let(Resolver *r, Ast *let) {
     Ast *pattern = AST_SLOT(let, LET, pattern);
     resolve_type(r, AST_SLOT(let, LET, type));
     resolve_expr(r, AST_SLOT(let, LET, value));
-    if (pattern && pattern->kind == AST_NAME)
-        declare(r, pattern->name, pattern, pattern->range);
+    if (pattern && pattern->kind == AST_NAME) declare(r, pattern->name, pattern, pattern->range);
     for (uint32_t i = 0; pattern && pattern->kind == AST_LIST && i < pattern->nkids; i++)
         declare(r, pattern->kids[i]->name, pattern->kids[i], pattern->kids[i]->range);
 }
@@ -455,8 +439,7 @@ static void resolve_let(Resolver *r, Ast *let) {
 static void resolve_fixed(Resolver *r, Ast *f) {
     Ast *state = AST_SLOT(f, FIXED, state);
     for (uint32_t i = 0; state && i < state->nkids; i++) {
-        if (state->kids[i]->kind != AST_BINDING)
-            continue;
+        if (state->kids[i]->kind != AST_BINDING) continue;
         resolve_type(r, AST_SLOT(state->kids[i], BINDING, type));
         resolve_expr(r, AST_SLOT(state->kids[i], BINDING, fallback));
         declare(r, state->kids[i]->name, state->kids[i], name_place(state->kids[i]));
@@ -537,8 +520,7 @@ static void resolve_item(Resolver *r, Ast *s, const char *block) {
 }
 
 static void resolve_items(Resolver *r, Ast *list, const char *block) {
-    for (uint32_t i = 0; list && i < list->nkids; i++)
-        resolve_item(r, list->kids[i], block);
+    for (uint32_t i = 0; list && i < list->nkids; i++) resolve_item(r, list->kids[i], block);
 }
 
 /* ---- declarations ---- */
@@ -548,8 +530,7 @@ static void resolve_sizes(Resolver *r, Ast *sizes) {
         Ast *list = sizes->kids[part];
         for (uint32_t i = 0; list && i < list->nkids; i++) {
             Ast *p = list->kids[i];
-            if (p->kind != AST_SIZE_PARAM)
-                continue;
+            if (p->kind != AST_SIZE_PARAM) continue;
             resolve_expr(r, AST_SLOT(p, SIZE_PARAM, fallback));
             declare(r, p->name, p, name_place(p));
         }
@@ -561,8 +542,7 @@ static void resolve_params(Resolver *r, Ast *params) {
         Ast *list = params->kids[part];
         for (uint32_t i = 0; list && i < list->nkids; i++) {
             Ast *b = list->kids[i];
-            if (b->kind != AST_BINDING)
-                continue;
+            if (b->kind != AST_BINDING) continue;
             resolve_type(r, AST_SLOT(b, BINDING, type));
             resolve_expr(r, AST_SLOT(b, BINDING, fallback));
             declare(r, b->name, b, name_place(b));
@@ -571,25 +551,23 @@ static void resolve_params(Resolver *r, Ast *params) {
 }
 
 static void implicit_sizes(Resolver *r, Ast *type, Ast ***found, uint32_t *n, uint32_t *cap) {
-    if (!type)
-        return;
+    if (!type) return;
     for (uint32_t i = 0; type->kind == AST_TUPLE_TYPE && i < type->nkids; i++)
         implicit_sizes(r, type->kids[i], found, n, cap);
     Ast *dims = type->kind == AST_TYPE ? AST_SLOT(type, TYPE, dims) : NULL;
     for (uint32_t i = 0; dims && i < dims->nkids; i++) {
         const Ast *dim = dims->kids[i];
         bool known = dim->kind != AST_NAME || find_local(r, dim->name) || scope_find(r->top, dim->name);
-        for (uint32_t k = 0; !known && k < *n; k++)
-            known = strcmp((*found)[k]->name, dim->name) == 0;
-        if (known)
-            continue;
+        for (uint32_t k = 0; !known && k < *n; k++) known = strcmp((*found)[k]->name, dim->name) == 0;
+        if (known) continue;
         Ast *size = ast_new(r->arena, AST_SIZE_PARAM, dim->range, 1);
         size->name = dim->name, size->name_range = dim->range;
         *ARENA_PUSH(r->arena, *found, *n, *cap) = size;
     }
 }
 
-/* `fn silu(x: f32[N])` is short for `fn silu[; N](x: f32[N])`: N is declared by its bare use as a dim of a parameter. */
+/* `fn silu(x: f32[N])` is short for `fn silu[; N](x: f32[N])`: N is declared by its bare use as a dim of a parameter.
+ */
 static void add_implicit_sizes(Resolver *r, Ast *fn) {
     Ast *params = AST_SLOT(fn, FN, inputs), **found = NULL;
     uint32_t n = 0, cap = 0;
@@ -597,8 +575,7 @@ static void add_implicit_sizes(Resolver *r, Ast *fn) {
         for (uint32_t i = 0; params->kids[part] && i < params->kids[part]->nkids; i++)
             if (params->kids[part]->kids[i]->kind == AST_BINDING)
                 implicit_sizes(r, AST_SLOT(params->kids[part]->kids[i], BINDING, type), &found, &n, &cap);
-    if (n == 0)
-        return;
+    if (n == 0) return;
     Ast *sizes = ast_new(r->arena, AST_SIZES, fn->name_range, 2);
     AST_SLOT(sizes, SIZES, given) = ast_new(r->arena, AST_LIST, fn->name_range, 0);
     AST_SLOT(sizes, SIZES, inferred) = ast_new(r->arena, AST_LIST, fn->name_range, n);
@@ -614,8 +591,7 @@ static void resolve_body(Resolver *r, Ast *body) {
 }
 
 static void resolve_fn(Resolver *r, Ast *fn) {
-    if (!AST_SLOT(fn, FN, sizes))
-        add_implicit_sizes(r, fn);
+    if (!AST_SLOT(fn, FN, sizes)) add_implicit_sizes(r, fn);
     Ast *body = AST_SLOT(fn, FN, body);
     scope_push(r, body && body->kind == AST_LIST ? body : NULL);
     resolve_sizes(r, AST_SLOT(fn, FN, sizes));
@@ -642,22 +618,20 @@ static void resolve_gradient(Resolver *r, Ast *g) {
     const Ast *layer = target ? target->ref : NULL;
     if (layer && layer->kind == AST_LAYER) {
         const Ast *sizes = AST_SLOT(layer, LAYER, sizes), *params = AST_SLOT(layer, LAYER, inputs);
-        const Ast *lists[5] = {sizes ? sizes->kids[0] : NULL, sizes ? sizes->kids[1] : NULL, params ? params->kids[0] : NULL,
-                               params ? params->kids[1] : NULL, AST_SLOT(layer, LAYER, body)};
+        const Ast *lists[5] = {sizes ? sizes->kids[0] : NULL, sizes ? sizes->kids[1] : NULL,
+                               params ? params->kids[0] : NULL, params ? params->kids[1] : NULL,
+                               AST_SLOT(layer, LAYER, body)};
         for (uint32_t l = 0; l < 5; l++)
             for (uint32_t i = 0; lists[l] && i < lists[l]->nkids; i++) {
                 const Ast *k = lists[l]->kids[i];
                 const Ast *pattern = k->kind == AST_LET ? AST_SLOT(k, LET, pattern) : NULL;
                 const Ast *inner = k->kind == AST_FIXED ? AST_SLOT(k, FIXED, state) : pattern;
-                if (inner && inner->kind == AST_NAME)
-                    declare(r, inner->name, inner, inner->range);
+                if (inner && inner->kind == AST_NAME) declare(r, inner->name, inner, inner->range);
                 for (uint32_t j = 0; inner && inner->kind == AST_LIST && j < inner->nkids; j++)
                     declare(r, inner->kids[j]->name, inner->kids[j], name_place(inner->kids[j]));
-                if (!inner && k->name)
-                    declare(r, k->name, k, name_place(k));
+                if (!inner && k->name) declare(r, k->name, k, name_place(k));
             }
-        for (uint32_t i = 0; i < r->scope->n; i++)
-            r->scope->entries[i].report_unused = false;
+        for (uint32_t i = 0; i < r->scope->n; i++) r->scope->entries[i].report_unused = false;
     }
     scope_push(r, AST_SLOT(g, GRADIENT, body));
     resolve_items(r, AST_SLOT(g, GRADIENT, body), "");
@@ -698,7 +672,10 @@ static void resolve_declaration(Resolver *r, Ast *d) {
     case AST_DEFENCE_DEF: resolve_machine(r, CTX_DEFENCE, d->kids[0], d->kids[1]); break;
     case AST_OPTIMISER_DEF: resolve_machine(r, CTX_OPTIMISER, d->kids[0], d->kids[1]); break;
     case AST_SCHEDULE_DEF: resolve_machine(r, CTX_SCHEDULE, d->kids[0], d->kids[1]); break;
-    case AST_ATTACK: case AST_DEFENCE: case AST_OPTIMISER: case AST_SCHEDULE: resolve_expr(r, d->kids[0]); break;
+    case AST_ATTACK:
+    case AST_DEFENCE:
+    case AST_OPTIMISER:
+    case AST_SCHEDULE: resolve_expr(r, d->kids[0]); break;
     case AST_TRAIN: resolve_train(r, d); break;
     case AST_CHECK: resolve_block(r, AST_SLOT(d, CHECK, items), "check"); break;
     case AST_TEST: resolve_block(r, AST_SLOT(d, TEST, items), "test"); break;
@@ -719,8 +696,7 @@ static void resolve_module(Program *p, const Module *m) {
             declare_top(&r, d->name, d, name_place(d), NULL);
         }
     }
-    for (uint32_t i = 0; i < m->unit->nkids; i++)
-        resolve_declaration(&r, m->unit->kids[i]);
+    for (uint32_t i = 0; i < m->unit->nkids; i++) resolve_declaration(&r, m->unit->kids[i]);
     for (uint32_t i = 0; i < r.top->n; i++)
         if (!r.top->entries[i].used && r.top->entries[i].report_unused && m == p->main)
             diag_report(p->diags, DIAG_W0210, r.top->entries[i].at, "'%s' is imported and never used",
@@ -729,7 +705,6 @@ static void resolve_module(Program *p, const Module *m) {
 
 bool program_resolve(Program *p) {
     uint32_t before = diags_errors(p->diags);
-    for (uint32_t i = 0; i < p->nmodules; i++)
-        resolve_module(p, p->modules[i]);
+    for (uint32_t i = 0; i < p->nmodules; i++) resolve_module(p, p->modules[i]);
     return diags_errors(p->diags) == before;
 }

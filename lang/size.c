@@ -38,27 +38,21 @@ static int64_t gcd(int64_t a, int64_t b) {
 
 /* Brings num / den to lowest terms with den >= 1; false on overflow. */
 static bool rational_reduce(int64_t *num, int64_t *den) {
-    if (*den == 0 || *den == INT64_MIN || *num == INT64_MIN)
-        return false;
-    if (*den < 0)
-        *num = -*num, *den = -*den;
+    if (*den == 0 || *den == INT64_MIN || *num == INT64_MIN) return false;
+    if (*den < 0) *num = -*num, *den = -*den;
     int64_t g = gcd(*num, *den);
-    if (g > 1)
-        *num /= g, *den /= g;
+    if (g > 1) *num /= g, *den /= g;
     return true;
 }
 
 static int size_order(const Size *x, const Size *y);
 
 static int atom_order(const Atom *a, const Atom *b) {
-    if (a->kind != b->kind)
-        return a->kind < b->kind ? -1 : 1;
+    if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
     if (a->kind == ATOM_VARIABLE) {
-        if (a->variable == b->variable)
-            return 0;
+        if (a->variable == b->variable) return 0;
         int c = strcmp(a->variable->name ? a->variable->name : "", b->variable->name ? b->variable->name : "");
-        if (c)
-            return c;
+        if (c) return c;
         if (a->variable->range.start != b->variable->range.start)
             return a->variable->range.start < b->variable->range.start ? -1 : 1;
         return (uintptr_t)a->variable < (uintptr_t)b->variable ? -1 : 1;
@@ -71,10 +65,8 @@ static int atom_order(const Atom *a, const Atom *b) {
 static int factors_order(const Term *a, const Term *b) {
     for (uint32_t i = 0; i < a->nfactors && i < b->nfactors; i++) {
         int c = atom_order(&a->factors[i].atom, &b->factors[i].atom);
-        if (c)
-            return c;
-        if (a->factors[i].power != b->factors[i].power)
-            return a->factors[i].power > b->factors[i].power ? -1 : 1;
+        if (c) return c;
+        if (a->factors[i].power != b->factors[i].power) return a->factors[i].power > b->factors[i].power ? -1 : 1;
     }
     return a->nfactors == b->nfactors ? 0 : a->nfactors > b->nfactors ? -1 : 1;
 }
@@ -82,12 +74,9 @@ static int factors_order(const Term *a, const Term *b) {
 static int size_order(const Size *x, const Size *y) {
     for (uint32_t i = 0; i < x->nterms && i < y->nterms; i++) {
         int c = factors_order(&x->terms[i], &y->terms[i]);
-        if (c)
-            return c;
-        if (x->terms[i].num != y->terms[i].num)
-            return x->terms[i].num < y->terms[i].num ? -1 : 1;
-        if (x->terms[i].den != y->terms[i].den)
-            return x->terms[i].den < y->terms[i].den ? -1 : 1;
+        if (c) return c;
+        if (x->terms[i].num != y->terms[i].num) return x->terms[i].num < y->terms[i].num ? -1 : 1;
+        if (x->terms[i].den != y->terms[i].den) return x->terms[i].den < y->terms[i].den ? -1 : 1;
     }
     return x->nterms == y->nterms ? 0 : x->nterms < y->nterms ? -1 : 1;
 }
@@ -119,14 +108,11 @@ const Size *size_variable(Arena *a, const Ast *declaration) {
     return size_of_atom(a, (Atom){ATOM_VARIABLE, declaration, NULL, NULL});
 }
 
-bool size_valid(const Size *x) {
-    return x && !x->invalid;
-}
+bool size_valid(const Size *x) { return x && !x->invalid; }
 
 /* x + sign * y by merging two sorted lists. */
 static const Size *size_merge(Arena *a, const Size *x, const Size *y, int sign) {
-    if (!size_valid(x) || !size_valid(y))
-        return &size_broken;
+    if (!size_valid(x) || !size_valid(y)) return &size_broken;
     Size *s = size_empty(a, x->nterms + y->nterms);
     uint32_t i = 0, j = 0;
     while (i < x->nterms || j < y->nterms) {
@@ -145,27 +131,21 @@ static const Size *size_merge(Arena *a, const Size *x, const Size *y, int sign) 
                 __builtin_add_overflow(l, r, &t.num) || __builtin_mul_overflow(p->den, q->den, &t.den) ||
                 !rational_reduce(&t.num, &t.den))
                 return &size_broken;
-            if (t.num == 0)
-                continue;
+            if (t.num == 0) continue;
         }
         s->terms[s->nterms++] = t;
     }
     return s->nterms > TERMS_LIMIT ? &size_broken : s;
 }
 
-const Size *size_add(Arena *a, const Size *x, const Size *y) {
-    return size_merge(a, x, y, 1);
-}
+const Size *size_add(Arena *a, const Size *x, const Size *y) { return size_merge(a, x, y, 1); }
 
-const Size *size_subtract(Arena *a, const Size *x, const Size *y) {
-    return size_merge(a, x, y, -1);
-}
+const Size *size_subtract(Arena *a, const Size *x, const Size *y) { return size_merge(a, x, y, -1); }
 
 static bool term_multiply(Arena *a, const Term *x, const Term *y, Term *out) {
     /* reducing across first keeps intermediate products small */
     int64_t xn = x->num, xd = x->den, yn = y->num, yd = y->den;
-    if (!rational_reduce(&xn, &yd) || !rational_reduce(&yn, &xd))
-        return false;
+    if (!rational_reduce(&xn, &yd) || !rational_reduce(&yn, &xd)) return false;
     if (__builtin_mul_overflow(xn, yn, &out->num) || __builtin_mul_overflow(xd, yd, &out->den) ||
         !rational_reduce(&out->num, &out->den))
         return false;
@@ -173,37 +153,30 @@ static bool term_multiply(Arena *a, const Term *x, const Term *y, Term *out) {
     out->factors = arena_alloc(a, sizeof(Factor) * (x->nfactors + y->nfactors + 1));
     uint32_t i = 0, j = 0;
     while (i < x->nfactors || j < y->nfactors) {
-        int c = i == x->nfactors   ? 1
-                : j == y->nfactors ? -1
-                                   : atom_order(&x->factors[i].atom, &y->factors[j].atom);
+        int c = i == x->nfactors ? 1 : j == y->nfactors ? -1 : atom_order(&x->factors[i].atom, &y->factors[j].atom);
         Factor f = c <= 0 ? x->factors[i++] : y->factors[j++];
-        if (c == 0)
-            f.power += y->factors[j++].power;
-        if (f.power > 64)
-            return false;
+        if (c == 0) f.power += y->factors[j++].power;
+        if (f.power > 64) return false;
         out->factors[out->nfactors++] = f;
     }
     return true;
 }
 
 const Size *size_multiply(Arena *a, const Size *x, const Size *y) {
-    if (!size_valid(x) || !size_valid(y) || x->nterms * y->nterms > TERMS_LIMIT)
-        return &size_broken;
+    if (!size_valid(x) || !size_valid(y) || x->nterms * y->nterms > TERMS_LIMIT) return &size_broken;
     const Size *sum = size_empty(a, 0);
     for (uint32_t i = 0; i < x->nterms; i++)
         for (uint32_t j = 0; j < y->nterms; j++) {
             Size *t = size_empty(a, 1);
             t->nterms = 1;
-            if (!term_multiply(a, &x->terms[i], &y->terms[j], &t->terms[0]))
-                return &size_broken;
+            if (!term_multiply(a, &x->terms[i], &y->terms[j], &t->terms[0])) return &size_broken;
             sum = size_add(a, sum, t);
         }
     return sum;
 }
 
 bool size_rational(const Size *x, int64_t *num, int64_t *den) {
-    if (!size_valid(x) || x->nterms > 1 || (x->nterms == 1 && x->terms[0].nfactors))
-        return false;
+    if (!size_valid(x) || x->nterms > 1 || (x->nterms == 1 && x->terms[0].nfactors)) return false;
     *num = x->nterms ? x->terms[0].num : 0;
     *den = x->nterms ? x->terms[0].den : 1;
     return true;
@@ -216,20 +189,16 @@ bool size_number(const Size *x, int64_t *value) {
 
 const Size *size_divide(Arena *a, const Size *x, const Size *y) {
     int64_t num, den;
-    if (!size_valid(x) || !size_valid(y) || y->nterms == 0)
-        return &size_broken;
+    if (!size_valid(x) || !size_valid(y) || y->nterms == 0) return &size_broken;
     if (size_rational(y, &num, &den)) {
         Size *inverse = size_empty(a, 1);
         inverse->nterms = 1;
         inverse->terms[0] = (Term){den, num, 0, NULL};
-        if (!rational_reduce(&inverse->terms[0].num, &inverse->terms[0].den))
-            return &size_broken;
+        if (!rational_reduce(&inverse->terms[0].num, &inverse->terms[0].den)) return &size_broken;
         return size_multiply(a, x, inverse);
     }
-    if (x->nterms == 0)
-        return x;
-    if (size_equal(x, y))
-        return size_constant(a, 1);
+    if (x->nterms == 0) return x;
+    if (size_equal(x, y)) return size_constant(a, 1);
     if (y->nterms == 1) { /* (C * H) / C: cancel when every term holds the divisor's factors */
         const Term *d = &y->terms[0];
         Size *q = size_empty(a, x->nterms);
@@ -239,8 +208,7 @@ const Size *size_divide(Arena *a, const Size *x, const Size *y) {
                                    t.factors ? sizeof(Factor) * t.nfactors : 1);
             for (uint32_t k = 0; k < d->nfactors; k++) {
                 uint32_t f = 0;
-                while (f < t.nfactors && atom_order(&t.factors[f].atom, &d->factors[k].atom) != 0)
-                    f++;
+                while (f < t.nfactors && atom_order(&t.factors[f].atom, &d->factors[k].atom) != 0) f++;
                 if (f == t.nfactors || t.factors[f].power < d->factors[k].power)
                     return size_of_atom(a, (Atom){ATOM_QUOTIENT, NULL, x, y});
                 t.factors[f].power -= d->factors[k].power;
@@ -262,10 +230,8 @@ const Size *size_divide(Arena *a, const Size *x, const Size *y) {
 
 const Size *size_floor(Arena *a, const Size *x) {
     int64_t num, den;
-    if (!size_valid(x))
-        return x;
-    if (size_rational(x, &num, &den))
-        return size_constant(a, num / den - (num % den < 0));
+    if (!size_valid(x)) return x;
+    if (size_rational(x, &num, &den)) return size_constant(a, num / den - (num % den < 0));
     bool whole = true; /* variables are whole numbers, so only fractions need the floor */
     for (uint32_t i = 0; i < x->nterms; i++) {
         whole = whole && x->terms[i].den == 1;
@@ -282,18 +248,15 @@ bool size_equal(const Size *x, const Size *y) {
 static const Size *atom_substitute(Arena *a, const Atom *atom, const SizeBinding *b, uint32_t n) {
     if (atom->kind == ATOM_VARIABLE) {
         for (uint32_t i = 0; i < n; i++)
-            if (b[i].var == atom->variable && b[i].value)
-                return b[i].value;
+            if (b[i].var == atom->variable && b[i].value) return b[i].value;
         return size_of_atom(a, *atom);
     }
     const Size *top = size_substitute(a, atom->top, b, n);
-    return atom->kind == ATOM_FLOOR ? size_floor(a, top)
-                                    : size_divide(a, top, size_substitute(a, atom->bottom, b, n));
+    return atom->kind == ATOM_FLOOR ? size_floor(a, top) : size_divide(a, top, size_substitute(a, atom->bottom, b, n));
 }
 
 const Size *size_substitute(Arena *a, const Size *x, const SizeBinding *b, uint32_t n) {
-    if (!size_valid(x) || n == 0)
-        return x;
+    if (!size_valid(x) || n == 0) return x;
     const Size *sum = size_empty(a, 0);
     for (uint32_t i = 0; i < x->nterms; i++) {
         Size *t = size_empty(a, 1);
@@ -311,36 +274,29 @@ const Size *size_substitute(Arena *a, const Size *x, const SizeBinding *b, uint3
 }
 
 const Ast *size_as_variable(const Size *x) {
-    if (!size_valid(x) || x->nterms != 1)
-        return NULL;
+    if (!size_valid(x) || x->nterms != 1) return NULL;
     const Term *t = &x->terms[0];
-    if (t->num != 1 || t->den != 1 || t->nfactors != 1 || t->factors[0].power != 1)
-        return NULL;
+    if (t->num != 1 || t->den != 1 || t->nfactors != 1 || t->factors[0].power != 1) return NULL;
     return t->factors[0].atom.kind == ATOM_VARIABLE ? t->factors[0].atom.variable : NULL;
 }
 
 /* Calls `visit` on every variable of x until it returns true. */
 static bool size_any(const Size *x, bool (*visit)(const Ast *, void *), void *data) {
-    if (!size_valid(x))
-        return false;
+    if (!size_valid(x)) return false;
     for (uint32_t i = 0; i < x->nterms; i++)
         for (uint32_t k = 0; k < x->terms[i].nfactors; k++) {
             const Atom *atom = &x->terms[i].factors[k].atom;
-            if (atom->kind == ATOM_VARIABLE ? visit(atom->variable, data)
-                                            : size_any(atom->top, visit, data) ||
-                                                  (atom->bottom && size_any(atom->bottom, visit, data)))
+            if (atom->kind == ATOM_VARIABLE
+                    ? visit(atom->variable, data)
+                    : size_any(atom->top, visit, data) || (atom->bottom && size_any(atom->bottom, visit, data)))
                 return true;
         }
     return false;
 }
 
-static bool is_variable(const Ast *v, void *wanted) {
-    return v == wanted;
-}
+static bool is_variable(const Ast *v, void *wanted) { return v == wanted; }
 
-bool size_mentions(const Size *x, const Ast *var) {
-    return size_any(x, is_variable, (void *)(uintptr_t)var);
-}
+bool size_mentions(const Size *x, const Ast *var) { return size_any(x, is_variable, (void *)(uintptr_t)var); }
 
 typedef struct Distinct {
     const Ast *seen[32];
@@ -350,10 +306,8 @@ typedef struct Distinct {
 static bool collect(const Ast *v, void *data) {
     Distinct *d = data;
     for (uint32_t i = 0; i < d->n; i++)
-        if (d->seen[i] == v)
-            return false;
-    if (d->n < 32)
-        d->seen[d->n++] = v;
+        if (d->seen[i] == v) return false;
+    if (d->n < 32) d->seen[d->n++] = v;
     return false;
 }
 
@@ -364,8 +318,7 @@ const Ast *size_variable_at(const Size *x, uint32_t n) {
 }
 
 const Size *size_solve(Arena *a, const Size *x, const Size *target, const Ast *var) {
-    if (!size_valid(x) || !size_valid(target))
-        return NULL;
+    if (!size_valid(x) || !size_valid(target)) return NULL;
     const Size *rest = size_empty(a, 0), *slope = NULL;
     for (uint32_t i = 0; i < x->nterms; i++) {
         Size one = {.nterms = 1, .terms = &x->terms[i]};
@@ -402,10 +355,8 @@ static const char *term_text(Arena *a, const Term *t, bool absolute) {
 }
 
 const char *size_text(Arena *a, const Size *x) {
-    if (!size_valid(x))
-        return "?";
-    if (x->nterms == 0)
-        return "0";
+    if (!size_valid(x)) return "?";
+    if (x->nterms == 0) return "0";
     const char *s = term_text(a, &x->terms[0], false);
     for (uint32_t i = 1; i < x->nterms; i++)
         s = arena_printf(a, "%s %c %s", s, x->terms[i].num < 0 ? '-' : '+', term_text(a, &x->terms[i], true));

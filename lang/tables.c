@@ -17,7 +17,8 @@ typedef struct BuiltinRow {
 #define NEED_OF_OPTIONAL NEED_OPTIONAL
 #define NEED_OF_MANY NEED_MANY
 static const BuiltinRow builtin_rows[] = {
-#define BUILTIN(name, contexts, rule, signature, doc) {#name, contexts, RULE_##rule, signature, doc, NULL, NEED_OPTIONAL},
+#define BUILTIN(name, contexts, rule, signature, doc)                                                                  \
+    {#name, contexts, RULE_##rule, signature, doc, NULL, NEED_OPTIONAL},
 #define BUILTIN_ARG(name, argument, need) {#name, 0, 0, NULL, NULL, #argument, NEED_OF_##need},
 #include "builtin.def"
 #undef BUILTIN
@@ -49,17 +50,14 @@ __attribute__((constructor)) static void builtin_fill(void) {
 
 const Builtin *builtin_find(const char *name, unsigned context) {
     for (const Builtin *b = builtins; b->name; b++)
-        if ((b->contexts & context) && strcmp(b->name, name) == 0)
-            return b;
+        if ((b->contexts & context) && strcmp(b->name, name) == 0) return b;
     return NULL;
 }
 
-bool builtin_is_value(const Builtin *b) {
-    return b->rule <= RULE_VALUE_STATES;
-}
+bool builtin_is_value(const Builtin *b) { return b->rule <= RULE_VALUE_STATES; }
 
 static const Setting settings[] = {
-#define SETTING(block, key, kind, required, fallback, low, high, doc) \
+#define SETTING(block, key, kind, required, fallback, low, high, doc)                                                  \
     {#block, #key, KIND_##kind, required, fallback, low, high, doc},
 #define PLANNED(what, name, note)
 #include "settings.def"
@@ -71,8 +69,7 @@ const Setting *const setting_table = settings;
 
 const Setting *setting_find(const char *block, const char *key) {
     for (const Setting *s = settings; s->key; s++)
-        if (strcmp(s->block, block) == 0 && strcmp(s->key, key) == 0)
-            return s;
+        if (strcmp(s->block, block) == 0 && strcmp(s->key, key) == 0) return s;
     return NULL;
 }
 
@@ -88,16 +85,15 @@ static const struct {
 
 const char *planned_find(const char *what, const char *name) {
     for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
-        if (strcmp(planned[i].what, what) == 0 && strcmp(planned[i].name, name) == 0)
-            return planned[i].note;
+        if (strcmp(planned[i].what, what) == 0 && strcmp(planned[i].name, name) == 0) return planned[i].note;
     return NULL;
 }
 
 /* An option counts something when its default and bounds are whole; a range within [0, 2] is a share. */
-#define WHOLE(fallback, low, high) \
+#define WHOLE(fallback, low, high)                                                                                     \
     ((fallback) == (int64_t)(fallback) && (low) == (int64_t)(low) && (double)(high) > 2 && (double)(high) < 1e8)
 static const Solver solvers[] = {
-#define SOLVER(name, uses, doc) {#name, ((uses) & SOLVER_STATE) != 0, ((uses) & SOLVER_ADJOINT) != 0},
+#define SOLVER(name, uses, doc) {#name, ((uses)&SOLVER_STATE) != 0, ((uses)&SOLVER_ADJOINT) != 0},
 #define OPTION(solver, name, fallback, low, high, doc)
 #define COMMON(name, fallback, low, high, doc)
 #define CHOICE(name, fallback, alternatives, doc)
@@ -109,7 +105,8 @@ static const Solver solvers[] = {
 };
 static const Option solver_options[] = {
 #define SOLVER(name, uses, doc)
-#define OPTION(solver, name, fallback, low, high, doc) {#solver, #name, fallback, low, high, WHOLE(fallback, low, high)},
+#define OPTION(solver, name, fallback, low, high, doc)                                                                 \
+    {#solver, #name, fallback, low, high, WHOLE(fallback, low, high)},
 #define COMMON(name, fallback, low, high, doc) {NULL, #name, fallback, low, high, WHOLE(fallback, low, high)},
 #define CHOICE(name, fallback, alternatives, doc)
 #include "runtime/include/solvers.def"
@@ -145,14 +142,11 @@ static const Option mode_options[] = {
 };
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-const Solver *solver_at(uint32_t i) {
-    return i < COUNT(solvers) ? &solvers[i] : NULL;
-}
+const Solver *solver_at(uint32_t i) { return i < COUNT(solvers) ? &solvers[i] : NULL; }
 
 const Solver *solver_find(const char *name) {
     for (size_t i = 0; i < COUNT(solvers); i++)
-        if (strcmp(solvers[i].name, name) == 0)
-            return &solvers[i];
+        if (strcmp(solvers[i].name, name) == 0) return &solvers[i];
     return NULL;
 }
 
@@ -166,50 +160,42 @@ const Option *solver_option_at(const char *solver, uint32_t n) {
 const Option *solver_option(const char *solver, const char *name) {
     const Option *o;
     for (uint32_t i = 0; (o = solver_option_at(solver, i)); i++)
-        if (strcmp(o->name, name) == 0)
-            return o;
+        if (strcmp(o->name, name) == 0) return o;
     return NULL;
 }
 
 const Choice *solver_choice(const char *name) {
     const char *stored = strcmp(name, "return") == 0 ? "keep" : strcmp(name, "keep") == 0 ? "" : name;
     for (size_t i = 0; i < COUNT(choices); i++)
-        if (strcmp(choices[i].name, stored) == 0)
-            return &choices[i];
+        if (strcmp(choices[i].name, stored) == 0) return &choices[i];
     return NULL;
 }
 
-const Mode *mode_at(uint32_t i) {
-    return i < COUNT(modes) ? &modes[i] : NULL;
-}
+const Mode *mode_at(uint32_t i) { return i < COUNT(modes) ? &modes[i] : NULL; }
 
 const Mode *mode_find(const char *name) {
     for (size_t i = 0; i < COUNT(modes); i++)
-        if (strcmp(modes[i].name, name) == 0)
-            return &modes[i];
+        if (strcmp(modes[i].name, name) == 0) return &modes[i];
     return NULL;
 }
 
 const Option *mode_option_at(const Mode *mode, uint32_t n) {
     for (size_t i = 0; i < COUNT(mode_options); i++)
-        if (strcmp(mode_options[i].owner, mode->id) == 0 && n-- == 0)
-            return &mode_options[i];
+        if (strcmp(mode_options[i].owner, mode->id) == 0 && n-- == 0) return &mode_options[i];
     return NULL;
 }
 
 const Option *mode_option(const Mode *mode, const char *name) {
     const Option *o;
     for (uint32_t i = 0; (o = mode_option_at(mode, i)); i++)
-        if (strcmp(o->name, name) == 0)
-            return o;
+        if (strcmp(o->name, name) == 0) return o;
     return NULL;
 }
 
 bool words_contain(const char *alternatives, const char *word) {
     size_t n = strlen(word);
     for (const char *p = alternatives; p && *p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL)
-        if (strncmp(p, word, n) == 0 && (p[n] == '|' || p[n] == '\0'))
-            return n > 0;
+        if (strncmp(p, word, n) == 0 && (p[n] == '|' || p[n] == '\0')) return n > 0;
     return false;
 }
 
@@ -231,14 +217,11 @@ static const struct {
 #undef READER_ARGUMENT
 };
 
-const Reader *reader_at(uint32_t i) {
-    return i < COUNT(readers) ? &readers[i] : NULL;
-}
+const Reader *reader_at(uint32_t i) { return i < COUNT(readers) ? &readers[i] : NULL; }
 
 const Reader *reader_find(const char *name) {
     for (size_t i = 0; i < COUNT(readers); i++)
-        if (strcmp(readers[i].name, name) == 0)
-            return &readers[i];
+        if (strcmp(readers[i].name, name) == 0) return &readers[i];
     return NULL;
 }
 
@@ -247,8 +230,7 @@ static const Delivery deliveries[] = {{"fashion_mnist", 28 * 28, 10}, {"mnist", 
 
 const Delivery *reader_delivery(const Reader *reader) {
     for (size_t i = 0; i < COUNT(deliveries); i++)
-        if (strcmp(deliveries[i].reader, reader->name) == 0)
-            return &deliveries[i];
+        if (strcmp(deliveries[i].reader, reader->name) == 0) return &deliveries[i];
     return NULL;
 }
 

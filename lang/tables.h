@@ -10,7 +10,7 @@
 enum {
     CTX_LAYER = 1,
     CTX_FN = 2,
-    CTX_INIT = 4,       /* the right side of param and buffer */
+    CTX_INIT = 4, /* the right side of param and buffer */
     CTX_ATTACK = 8,
     CTX_OPTIMISER = 16,
     CTX_SCHEDULE = 32,
@@ -22,11 +22,43 @@ enum {
 };
 
 typedef enum BuiltinRule {
-    RULE_VALUE_X, RULE_VALUE_Y, RULE_VALUE_W, RULE_VALUE_SCALAR, RULE_VALUE_NUMBER, RULE_VALUE_STATES, RULE_LOSS,
-    RULE_LOGITS, RULE_GRADIENT, RULE_D_PARAMETER, RULE_D_HAND, RULE_DRAW, RULE_INIT, RULE_INIT_UNIFORM, RULE_INIT_MATRIX,
-    RULE_INIT_SQUARE, RULE_TRANSPOSE_FN, RULE_VJP, RULE_SOLVE, RULE_ELEMENTWISE, RULE_EXTREMUM, RULE_REDUCE,
-    RULE_ALONG_LAST, RULE_ARGMAX, RULE_ONE_HOT, RULE_DOT, RULE_OUTER, RULE_FLATTEN, RULE_RESHAPE, RULE_CONCAT, RULE_PAD,
-    RULE_FILL, RULE_ACROSS_BATCH, RULE_METRIC, RULE_GRADCHECK, RULE_GRADIENTS, RULE_FINITE_DIFFERENCE,
+    RULE_VALUE_X,
+    RULE_VALUE_Y,
+    RULE_VALUE_W,
+    RULE_VALUE_SCALAR,
+    RULE_VALUE_NUMBER,
+    RULE_VALUE_STATES,
+    RULE_LOSS,
+    RULE_LOGITS,
+    RULE_GRADIENT,
+    RULE_D_PARAMETER,
+    RULE_D_HAND,
+    RULE_DRAW,
+    RULE_INIT,
+    RULE_INIT_UNIFORM,
+    RULE_INIT_MATRIX,
+    RULE_INIT_SQUARE,
+    RULE_TRANSPOSE_FN,
+    RULE_VJP,
+    RULE_SOLVE,
+    RULE_ELEMENTWISE,
+    RULE_EXTREMUM,
+    RULE_REDUCE,
+    RULE_ALONG_LAST,
+    RULE_ARGMAX,
+    RULE_ONE_HOT,
+    RULE_DOT,
+    RULE_OUTER,
+    RULE_FLATTEN,
+    RULE_RESHAPE,
+    RULE_CONCAT,
+    RULE_PAD,
+    RULE_FILL,
+    RULE_ACROSS_BATCH,
+    RULE_METRIC,
+    RULE_GRADCHECK,
+    RULE_GRADIENTS,
+    RULE_FINITE_DIFFERENCE,
 } BuiltinRule;
 
 typedef enum Need { NEED_OPTIONAL, NEED_REQUIRED, NEED_MANY } Need;
@@ -43,14 +75,30 @@ typedef struct Builtin {
     } args[4];
 } Builtin;
 
-extern const Builtin *const builtin_table; /* as in builtin.def; the last row has no name */
+extern const Builtin *const builtin_table;                       /* as in builtin.def; the last row has no name */
 const Builtin *builtin_find(const char *name, unsigned context); /* a row known in any of the bits of `context` */
 bool builtin_is_value(const Builtin *b);                         /* used without a call: x, pi, states */
 
 typedef enum Kind {
-    KIND_START, KIND_FORWARD, KIND_MODE, KIND_PENALTY, KIND_CERTIFY, KIND_WORD, KIND_LOSS, KIND_OPTIMISER, KIND_INT,
-    KIND_ATTACK, KIND_DEFENCE, KIND_EXAMPLES, KIND_CHECK, KIND_COMPARE, KIND_MODES, KIND_REFERENCE, KIND_ROWS,
-    KIND_COLUMNS, KIND_CELLS,
+    KIND_START,
+    KIND_FORWARD,
+    KIND_MODE,
+    KIND_PENALTY,
+    KIND_CERTIFY,
+    KIND_WORD,
+    KIND_LOSS,
+    KIND_OPTIMISER,
+    KIND_INT,
+    KIND_ATTACK,
+    KIND_DEFENCE,
+    KIND_EXAMPLES,
+    KIND_CHECK,
+    KIND_COMPARE,
+    KIND_MODES,
+    KIND_REFERENCE,
+    KIND_ROWS,
+    KIND_COLUMNS,
+    KIND_CELLS,
 } Kind;
 
 typedef struct Setting {
@@ -93,7 +141,8 @@ const Mode *mode_find(const char *name);
 const Mode *mode_at(uint32_t i);
 const Option *mode_option(const Mode *mode, const char *name);
 const Option *mode_option_at(const Mode *mode, uint32_t i);
-/* "MODE", "SOLVER", "PENALTY", "CERTIFY": the row's note if the design names it and this version lacks it, else NULL. */
+/* "MODE", "SOLVER", "PENALTY", "CERTIFY": the row's note if the design names it and this version lacks it, else NULL.
+ */
 const char *planned_find(const char *what, const char *name);
 bool words_contain(const char *alternatives, const char *word); /* "a|b" */
 
@@ -106,6 +155,6 @@ typedef struct Delivery {
 } Delivery;
 const Reader *reader_find(const char *name);
 const Reader *reader_at(uint32_t i);
-const Delivery *reader_delivery(const Reader *reader); /* NULL: the files decide */
+const Delivery *reader_delivery(const Reader *reader);                         /* NULL: the files decide */
 const char *reader_argument(const Reader *reader, uint32_t i, bool *required); /* its i-th argument, or NULL */
 #endif

@@ -9,7 +9,8 @@ const Type type_error = {.kind = TYPE_ERROR}, type_number = {.kind = TYPE_NUMBER
            type_schedule = {.kind = TYPE_SCHEDULE}, type_attack = {.kind = TYPE_ATTACK},
            type_defence = {.kind = TYPE_DEFENCE}, type_optimiser = {.kind = TYPE_OPTIMISER},
            type_mode = {.kind = TYPE_MODE}, type_solver = {.kind = TYPE_SOLVER},
-           type_statistics = {.kind = TYPE_STATISTICS}, type_check = {.kind = TYPE_CHECK};
+           type_statistics = {.kind = TYPE_STATISTICS}, type_check = {.kind = TYPE_CHECK},
+           type_evaluation = {.kind = TYPE_TENSOR, .elem = ELEM_REAL};
 
 const Type *type_tensor(Arena *a, Elem elem, uint32_t rank, const Size *const *dims) {
     Type *t = arena_alloc(a, sizeof *t);
@@ -38,28 +39,23 @@ const Type *type_of_items(Arena *a, TypeKind kind, uint32_t n, const Type *const
 }
 
 const Type *type_with_elem(Arena *a, const Type *t, Elem elem) {
-    if (t->kind != TYPE_TENSOR || t->elem == elem)
-        return t;
+    if (t->kind != TYPE_TENSOR || t->elem == elem) return t;
     Type *u = arena_copy(a, t, sizeof *t);
     u->elem = elem, u->classes = NULL;
     return u;
 }
 
 const Type *type_substitute(Arena *a, const Type *t, const SizeBinding *b, uint32_t n) {
-    if (!t || n == 0 || (t->kind != TYPE_TENSOR && t->kind != TYPE_TUPLE && t->kind != TYPE_LAYER))
-        return t;
+    if (!t || n == 0 || (t->kind != TYPE_TENSOR && t->kind != TYPE_TUPLE && t->kind != TYPE_LAYER)) return t;
     Type *u = arena_copy(a, t, sizeof *t);
     if (t->rank) {
         u->dims = arena_alloc(a, sizeof *u->dims * t->rank);
-        for (uint32_t i = 0; i < t->rank; i++)
-            u->dims[i] = size_substitute(a, t->dims[i], b, n);
+        for (uint32_t i = 0; i < t->rank; i++) u->dims[i] = size_substitute(a, t->dims[i], b, n);
     }
-    if (t->classes)
-        u->classes = size_substitute(a, t->classes, b, n);
+    if (t->classes) u->classes = size_substitute(a, t->classes, b, n);
     if (t->nitems) {
         u->items = arena_alloc(a, sizeof *u->items * t->nitems);
-        for (uint32_t i = 0; i < t->nitems; i++)
-            u->items[i] = type_substitute(a, t->items[i], b, n);
+        for (uint32_t i = 0; i < t->nitems; i++) u->items[i] = type_substitute(a, t->items[i], b, n);
     }
     if (t->nbound) {
         SizeBinding *bound = arena_copy(a, t->bound, sizeof *bound * t->nbound);
@@ -71,29 +67,22 @@ const Type *type_substitute(Arena *a, const Type *t, const SizeBinding *b, uint3
 }
 
 bool type_same_shape(const Type *a, const Type *b) {
-    if (a->rank != b->rank || (a->opaque != NULL) != (b->opaque != NULL))
-        return false;
-    if (a->opaque && strcmp(a->opaque, b->opaque) != 0)
-        return false;
+    if (a->rank != b->rank || (a->opaque != NULL) != (b->opaque != NULL)) return false;
+    if (a->opaque && strcmp(a->opaque, b->opaque) != 0) return false;
     for (uint32_t i = 0; i < a->rank; i++)
-        if (!size_equal(a->dims[i], b->dims[i]))
-            return false;
+        if (!size_equal(a->dims[i], b->dims[i])) return false;
     return true;
 }
 
 bool type_equal(const Type *a, const Type *b) {
-    if (a == b || a->kind == TYPE_ERROR || b->kind == TYPE_ERROR)
-        return true;
-    if (a->kind != b->kind || a->nitems != b->nitems)
-        return false;
+    if (a == b || a->kind == TYPE_ERROR || b->kind == TYPE_ERROR) return true;
+    if (a->kind != b->kind || a->nitems != b->nitems) return false;
     if (a->kind == TYPE_TENSOR) {
-        if (a->elem != b->elem || !type_same_shape(a, b))
-            return false;
+        if (a->elem != b->elem || !type_same_shape(a, b)) return false;
         return a->elem != ELEM_LABEL || size_equal(a->classes, b->classes);
     }
     for (uint32_t i = 0; i < a->nitems; i++)
-        if (!type_equal(a->items[i], b->items[i]))
-            return false;
+        if (!type_equal(a->items[i], b->items[i])) return false;
     return a->decl == b->decl && a->transposed == b->transposed;
 }
 
@@ -108,27 +97,22 @@ bool type_is_real(const Type *t) {
 
 static const char *items_text(Arena *a, const Type *t) {
     const char *s = "";
-    for (uint32_t i = 0; i < t->nitems; i++)
-        s = arena_printf(a, "%s%s%s", s, i ? ", " : "", type_text(a, t->items[i]));
+    for (uint32_t i = 0; i < t->nitems; i++) s = arena_printf(a, "%s%s%s", s, i ? ", " : "", type_text(a, t->items[i]));
     return s;
 }
 
 const char *type_text(Arena *a, const Type *t) {
     static const char *const elems[] = {"f32", "f64", "int", "bool", "label"};
     if (t->kind == TYPE_TENSOR) {
-        if (t->elem == ELEM_LABEL)
-            return arena_printf(a, "label[%s]", size_text(a, t->classes));
-        if (t->opaque)
-            return arena_printf(a, "%s[shape of %s]", elems[t->elem], t->opaque);
-        if (t->rank == 0)
-            return elems[t->elem];
+        if (t->elem == ELEM_LABEL) return arena_printf(a, "label[%s]", size_text(a, t->classes));
+        if (t->opaque) return arena_printf(a, "%s[shape of %s]", elems[t->elem], t->opaque);
+        if (t->rank == 0) return elems[t->elem];
         const char *s = arena_printf(a, "%s[", elems[t->elem]);
         for (uint32_t i = 0; i < t->rank; i++)
             s = arena_printf(a, "%s%s%s", s, i ? ", " : "", size_text(a, t->dims[i]));
         return arena_printf(a, "%s]", s);
     }
-    if (t->kind == TYPE_TUPLE)
-        return arena_printf(a, "(%s)", items_text(a, t));
+    if (t->kind == TYPE_TUPLE) return arena_printf(a, "(%s)", items_text(a, t));
     if (t->kind == TYPE_LIST)
         return t->nitems ? arena_printf(a, "list of %s", type_text(a, t->items[0])) : "empty list";
     if (t->kind == TYPE_DATASET || t->kind == TYPE_EXAMPLES)

@@ -1,10 +1,9 @@
 /* type.h - types of expressions.
  *
  * The working real type is written `f32` and means "the precision the program is compiled for"; `f64` never mixes with
- * it.  A label is an index below its number of classes.  Sizes are polynomials (size.h): inside a layer they mention its
- * size parameters, at an instantiation they are numbers.
- * Types are immutable and structural: compare them with type_equal.  TYPE_ERROR equals everything, so that one mistake
- * is reported once. */
+ * it.  A label is an index below its number of classes.  Sizes are polynomials (size.h): inside a layer they mention
+ * its size parameters, at an instantiation they are numbers. Types are immutable and structural: compare them with
+ * type_equal.  TYPE_ERROR equals everything, so that one mistake is reported once. */
 #ifndef DEQ_LANG_TYPE_H
 #define DEQ_LANG_TYPE_H
 #include "size.h"
@@ -12,26 +11,26 @@
 typedef enum Elem { ELEM_REAL, ELEM_F64, ELEM_INT, ELEM_BOOL, ELEM_LABEL } Elem;
 
 typedef enum TypeKind {
-    TYPE_ERROR,      /* a mistake was reported; absorbs */
-    TYPE_NUMBER,     /* a number of no fixed type yet: literals and arithmetic on them; adapts to f32, f64, int */
-    TYPE_FLEX,       /* a real tensor whose shape comes from where it is used: zeros, uniform(lo, hi) */
-    TYPE_TENSOR,     /* elem, rank, dims; a scalar has rank 0; opaque shapes see `opaque`; labels see `classes` */
-    TYPE_TUPLE,      /* items */
-    TYPE_LIST,       /* items[0] is the type of every element */
-    TYPE_RANGE,      /* a..b, half open */
-    TYPE_STRING,     /* file names */
-    TYPE_WORD,       /* one of a setting's words: relative, keep_best */
-    TYPE_FN,         /* decl: a function, unapplied; `transposed` for transpose(fn) */
-    TYPE_LAYER,      /* decl: a layer with its given sizes in `bound`: what `use` makes */
-    TYPE_MODULE,     /* decl: IMPORT; before a member access */
-    TYPE_SCHEDULE,   /* a learning rate as a function of the step */
-    TYPE_DATASET,    /* items: input, target; members train and test */
-    TYPE_EXAMPLES,   /* items: input, target; a split or slice of a dataset, possibly under attack */
-    TYPE_NET,        /* decl: TRAIN or LAYER; items[0]: its TYPE_LAYER; a trained net or a part of one */
+    TYPE_ERROR,    /* a mistake was reported; absorbs */
+    TYPE_NUMBER,   /* a number of no fixed type yet: literals and arithmetic on them; adapts to f32, f64, int */
+    TYPE_FLEX,     /* a real tensor whose shape comes from where it is used: zeros, uniform(lo, hi) */
+    TYPE_TENSOR,   /* elem, rank, dims; a scalar has rank 0; opaque shapes see `opaque`; labels see `classes` */
+    TYPE_TUPLE,    /* items */
+    TYPE_LIST,     /* items[0] is the type of every element */
+    TYPE_RANGE,    /* a..b, half open */
+    TYPE_STRING,   /* file names */
+    TYPE_WORD,     /* one of a setting's words: relative, keep_best */
+    TYPE_FN,       /* decl: a function, unapplied; `transposed` for transpose(fn) */
+    TYPE_LAYER,    /* decl: a layer with its given sizes in `bound`: what `use` makes */
+    TYPE_MODULE,   /* decl: IMPORT; before a member access */
+    TYPE_SCHEDULE, /* a learning rate as a function of the step */
+    TYPE_DATASET,  /* items: input, target; members train and test */
+    TYPE_EXAMPLES, /* items: input, target; a split or slice of a dataset, possibly under attack */
+    TYPE_NET,      /* decl: TRAIN or LAYER; items[0]: its TYPE_LAYER; a trained net or a part of one */
     TYPE_ATTACK,
     TYPE_DEFENCE,
     TYPE_OPTIMISER,
-    TYPE_MODE,       /* a gradient mode */
+    TYPE_MODE, /* a gradient mode */
     TYPE_SOLVER,
     TYPE_STATES,     /* the solver's states, in a defence; items[0]: type of one state */
     TYPE_STATISTICS, /* m.fixed: members steps, residual, converged */
@@ -40,12 +39,12 @@ typedef enum TypeKind {
 
 struct Type {
     TypeKind kind;
-    Elem elem;              /* TENSOR, FLEX */
-    bool transposed;        /* FN */
-    uint32_t rank;          /* TENSOR */
-    const Size **dims;      /* TENSOR: rank sizes */
-    const char *opaque;     /* TENSOR: the shape of this name ("x" of an attack), whose rank is not known; rank is 0 */
-    const Size *classes;    /* label[classes] */
+    Elem elem;           /* TENSOR, FLEX */
+    bool transposed;     /* FN */
+    uint32_t rank;       /* TENSOR */
+    const Size **dims;   /* TENSOR: rank sizes */
+    const char *opaque;  /* TENSOR: the shape of this name ("x" of an attack), whose rank is not known; rank is 0 */
+    const Size *classes; /* label[classes] */
     uint32_t nitems;
     const Type **items;
     const Ast *decl;
@@ -56,7 +55,8 @@ struct Type {
 
 extern const Type type_error, type_number, type_flex, type_real, type_f64, type_int, type_bool, type_string, type_word,
     type_range, type_schedule, type_attack, type_defence, type_optimiser, type_mode, type_solver, type_statistics,
-    type_check;
+    type_check, type_evaluation; /* the real scalar an evaluation gives: equal to type_real, with members steps,
+                                    residual, converged */
 
 const Type *type_tensor(Arena *a, Elem elem, uint32_t rank, const Size *const *dims); /* copies dims */
 const Type *type_label(Arena *a, const Size *classes);

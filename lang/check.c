@@ -1,0 +1,263 @@
+/* check.c - the driver of the checker: declarations once each, signatures, what is known about calls. */
+#include "checker.h"
+#include <string.h>
+
+/* ---- facts about nodes, by address ---- */
+
+typedef enum Progress { UNSEEN, BUSY, DONE } Progress;
+typedef struct Fact {
+    const Ast *key;
+    Progress progress;
+    Signature *signature;
+    const Ast *callee; /* a call: what it instantiates, with which sizes */
+    const SizeBinding *bound;
+    uint32_t nbound;
+} Fact;
+struct CheckerMap {
+    Fact **slots;
+    uint32_t n, cap;
+};
+
+static uint32_t hash_pointer(const void *p, uint32_t cap) {
+    return (uint32_t)(((uintptr_t)p >> 4) * 0x9E3779B97F4A7C15ull >> 32) & (cap - 1);
+}
+
+static Fact *fact_of(Checker *c, const Ast *key) {
+    struct CheckerMap *m = c->map;
+    if (2 * (m->n + 1) > m->cap) {
+        uint32_t cap = m->cap ? 2 * m->cap : 256;
+        Fact **slots = arena_alloc(c->arena, sizeof *slots * cap);
+        for (uint32_t i = 0; i < m->cap; i++)
+            for (uint32_t h = m->slots[i] ? hash_pointer(m->slots[i]->key, cap) : 0; m->slots[i];
+                 h = (h + 1) & (cap - 1))
+                if (!slots[h]) {
+                    slots[h] = m->slots[i];
+                    break;
+                }
+        m->slots = slots, m->cap = cap;
+    }
+    uint32_t h = hash_pointer(key, m->cap);
+    while (m->slots[h] && m->slots[h]->key != key) h = (h + 1) & (m->cap - 1);
+    if (!m->slots[h]) {
+        m->slots[h] = arena_alloc(c->arena, sizeof(Fact));
+        m->slots[h]->key = key;
+        m->n++;
+    }
+    return m->slots[h];
+}
+
+void checker_record_call(Checker *c, const Ast *at, const Ast *callee, const SizeBinding *b, uint32_t n) {
+    Fact *f = fact_of(c, at);
+    f->callee = callee, f->bound = b, f->nbound = n;
+}
+
+bool checker_recorded_call(Checker *c, const Ast *at, const Ast **callee, const SizeBinding **b, uint32_t *n) {
+    const Fact *f = fact_of(c, at);
+    *callee = f->callee, *b = f->bound, *n = f->nbound;
+    return f->callee != NULL;
+}
+
+/* ---- small things ---- */
+
+const Type *fail(Ast *e) { return e->type = &type_error; }
+
+Range place(const Ast *node) { return node->name_range.source ? node->name_range : node->range; }
+
+bool same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
+
+/* ---- signatures ---- */
+
+static void collect_params(Checker *c, Signature *s, Ast *params) {
+    uint32_t n = 0;
+    for (uint32_t part = 0; params && part < 2; part++) n += params->kids[part] ? params->kids[part]->nkids : 0;
+    s->params = arena_alloc(c->arena, sizeof *s->params * (n + 1));
+    for (uint32_t part = 0; params && part < 2; part++)
+        for (uint32_t i = 0; params->kids[part] && i < params->kids[part]->nkids; i++) {
+            Ast *b = params->kids[part]->kids[i];
+            if (b->kind != AST_BINDING) {
+                s->broken = true;
+                continue;
+            }
+            s->params[s->nparams++] = b;
+            s->nstate += part == 0;
+        }
+    if (n > 64) {
+        diag_report(c->diags, DIAG_E0303, place(s->decl), "'%s' has more than 64 arguments", s->decl->name);
+        s->nparams = 64, s->broken = true;
+    }
+}
+
+static void collect_sizes(Checker *c, Signature *s, Ast *sizes) {
+    uint32_t n = 0;
+    for (uint32_t part = 0; sizes && part < 2; part++) n += sizes->kids[part] ? sizes->kids[part]->nkids : 0;
+    s->sizes = arena_alloc(c->arena, sizeof *s->sizes * (n + 1));
+    for (uint32_t part = 0; sizes && part < 2; part++)
+        for (uint32_t i = 0; sizes->kids[part] && i < sizes->kids[part]->nkids; i++) {
+            Ast *p = sizes->kids[part]->kids[i];
+            if (p->kind != AST_SIZE_PARAM) {
+                s->broken = true;
+                continue;
+            }
+            p->type = &type_int;
+            s->sizes[s->nsizes++] = p;
+            s->ngiven += part == 0;
+            if (SLOT(p, SIZE_PARAM, fallback))
+                s->broken = !size_of(c, SLOT(p, SIZE_PARAM, fallback), true) || s->broken;
+        }
+}
+
+static const Module *module_of(Checker *c, const Ast *decl) {
+    for (uint32_t i = 0; i < c->program->nmodules; i++)
+        for (uint32_t k = 0; k < c->program->modules[i]->unit->nkids; k++)
+            if (c->program->modules[i]->unit->kids[k] == decl) return c->program->modules[i];
+    return NULL;
+}
+
+const Signature *checker_signature(Checker *c, const Ast *decl) {
+    Fact *f = fact_of(c, decl);
+    if (f->signature) return f->signature;
+    Signature *s = f->signature = arena_alloc(c->arena, sizeof *s);
+    Checker outer = *c;
+    s->decl = decl;
+    bool layer = decl->kind == AST_LAYER, fn = decl->kind == AST_FN;
+    if (module_of(c, decl)) c->decl = decl;
+    if (fn || layer) collect_sizes(c, s, layer ? SLOT(decl, LAYER, sizes) : SLOT(decl, FN, sizes));
+    collect_params(c, s, layer ? SLOT(decl, LAYER, inputs) : fn ? SLOT(decl, FN, inputs) : decl->kids[0]);
+    /* int arguments may stand in the types of others: theirs come first */
+    for (uint32_t i = 0; i < s->nparams; i++) {
+        Ast *type = SLOT(s->params[i], BINDING, type);
+        if (type && type->kind == AST_TYPE && same(type->name, "int") && !SLOT(type, TYPE, dims))
+            s->params[i]->type = check_type(c, type);
+    }
+    for (uint32_t i = 0; i < s->nparams; i++) {
+        s->params[i]->type = check_type(c, SLOT(s->params[i], BINDING, type));
+        s->broken = s->broken || s->params[i]->type->kind == TYPE_ERROR;
+    }
+    Ast *result = layer ? SLOT(decl, LAYER, result) : fn ? SLOT(decl, FN, result) : NULL;
+    s->result = result ? check_type(c, result) : &type_error;
+    s->broken = s->broken || ((fn || layer) && s->result->kind == TYPE_ERROR);
+    for (uint32_t i = 0; i < s->nstate; i++)
+        if (SLOT(s->params[i], BINDING, fallback))
+            diag_report(c->diags, DIAG_E0323, SLOT(s->params[i], BINDING, fallback)->range, "a state has no default");
+    *c = outer;
+    return s;
+}
+
+const char *signature_text(Checker *c, const Signature *s) {
+    Arena *a = c->arena;
+    const char *t = s->decl->name ? s->decl->name : "?";
+    for (uint32_t i = 0; i < s->nsizes; i++)
+        t = arena_printf(a, "%s%s%s%s", t,
+                         i == s->ngiven ? (i ? "; " : "[; ")
+                         : i            ? ", "
+                                        : "[",
+                         s->sizes[i]->name, i + 1 == s->nsizes ? "]" : "");
+    t = arena_printf(a, "%s(", t);
+    for (uint32_t i = 0; i < s->nparams; i++)
+        t = arena_printf(a, "%s%s%s: %s%s", t,
+                         i == 0           ? ""
+                         : i == s->nstate ? "; "
+                                          : ", ",
+                         s->params[i]->name, s->params[i]->type ? type_text(a, s->params[i]->type) : "?",
+                         SLOT(s->params[i], BINDING, fallback) ? " = .." : "");
+    bool typed = s->decl->kind == AST_FN || s->decl->kind == AST_LAYER;
+    return typed ? arena_printf(a, "%s) -> %s", t, type_text(a, s->result)) : arena_printf(a, "%s)", t);
+}
+
+/* ---- declarations ---- */
+
+bool layer_has_fixed(Checker *c, const Ast *layer) {
+    const Ast *body = SLOT(layer, LAYER, body);
+    for (uint32_t i = 0; body && i < body->nkids; i++) {
+        const Ast *s = body->kids[i];
+        if (s->kind == AST_FIXED) return true;
+        if (s->kind == AST_USE && s->type && s->type->kind == TYPE_LAYER && s->type->decl != layer &&
+            layer_has_fixed(c, s->type->decl))
+            return true;
+    }
+    return false;
+}
+
+static void check_const(Checker *c, Ast *d) {
+    Ast *value = SLOT(d, CONST, value), *type = SLOT(d, CONST, type);
+    d->type = &type_error;
+    if (!value) return;
+    c->context = CTX_CONST;
+    const Type *want = type ? check_type(c, type) : &type_number;
+    double v;
+    if (!check_against(c, value, want, DIAG_E0301, arena_printf(c->arena, "'%s'", d->name))) return;
+    if (want->kind != TYPE_TENSOR || want->elem != ELEM_BOOL) {
+        const Size *s = size_of(c, value, false);
+        if (!constant_of(c, value, &v) && !s) {
+            diag_report(c->diags, DIAG_E0321, value->range, "'%s' is not a number known at compile time", d->name);
+            return;
+        }
+    }
+    d->type = want;
+}
+
+static void check_declaration(Checker *c, Ast *d) {
+    switch (d->kind) {
+    case AST_CONST: check_const(c, d); break;
+    case AST_FN: check_fn(c, d); break;
+    case AST_LAYER: c->context = CTX_LAYER, check_layer(c, d); break;
+    case AST_GRADIENT: c->context = CTX_GRADIENT, check_gradient(c, d); break;
+    case AST_ATTACK_DEF:
+    case AST_DEFENCE_DEF:
+    case AST_OPTIMISER_DEF:
+    case AST_SCHEDULE_DEF: check_machine(c, d); break;
+    case AST_DATA:
+    case AST_ATTACK:
+    case AST_DEFENCE:
+    case AST_OPTIMISER:
+    case AST_SCHEDULE:
+    case AST_TRAIN:
+    case AST_CHECK:
+    case AST_TEST:
+    case AST_EXPERIMENT: c->context = CTX_PIPELINE, check_pipeline(c, d); break;
+    default: break;
+    }
+}
+
+void checker_ensure(Checker *c, const Ast *decl) {
+    Fact *f = fact_of(c, decl);
+    if (f->progress == DONE) return;
+    if (f->progress == BUSY) {
+        /* reported at the declaration, once */
+        if (!decl->type || decl->type->kind != TYPE_ERROR)
+            diag_report(c->diags, DIAG_E0206, place(decl), "'%s' is defined in terms of itself", decl->name);
+        ((Ast *)decl)->type = &type_error;
+        if (f->signature) f->signature->broken = true;
+        return;
+    }
+    f->progress = BUSY;
+    Checker outer = *c;
+    const Module *m = module_of(c, decl);
+    if (m) { /* local functions keep the place they stand in */
+        c->module = m, c->decl = decl, c->fixed = NULL, c->shape_of = NULL;
+        c->context = CTX_FN;
+    }
+    check_declaration(c, (Ast *)decl);
+    *c = outer;
+    f->progress = DONE;
+}
+
+bool program_check(Program *p) {
+    uint32_t before = diags_errors(p->diags);
+    struct CheckerMap map = {NULL, 0, 0};
+    struct Visit *visits = NULL;
+    Checker c = {.program = p, .arena = p->arena, .diags = p->diags, .map = &map, .visits = &visits};
+    for (uint32_t i = 0; i < p->nmodules; i++)
+        for (uint32_t k = 0; k < p->modules[i]->unit->nkids; k++) checker_ensure(&c, p->modules[i]->unit->kids[k]);
+    /* sizes that only numbers decide, once nothing else is wrong */
+    if (diags_errors(p->diags) == before)
+        for (uint32_t i = 0; i < p->main->unit->nkids; i++) {
+            const Ast *d = p->main->unit->kids[i];
+            const Signature *s = d->kind == AST_LAYER ? checker_signature(&c, d) : NULL;
+            if (!s || s->nsizes) continue;
+            Type *t = arena_alloc(p->arena, sizeof *t);
+            t->kind = TYPE_LAYER, t->decl = d;
+            check_concrete(&c, t, place(d));
+        }
+    return diags_errors(p->diags) == before;
+}

@@ -1,0 +1,338 @@
+/* check_builtin.c - type rules of the built-in functions; their names and arguments are in builtin.def. */
+#include "checker.h"
+#include <string.h>
+
+static bool is_tensor(const Type *t) { return t->kind == TYPE_TENSOR; }
+
+static const Type *wrong(Checker *c, const Ast *at, const Builtin *b, const char *needs, const Type *t) {
+    diag_help(diag_report(c->diags, DIAG_E0307, at->range, "'%s' needs %s, this is %s", b->name, needs,
+                          type_text(c->arena, t)),
+              "it is %s", b->signature);
+    return &type_error;
+}
+
+/* A real tensor that is no scalar, of known shape. */
+static bool needs_tensor(Checker *c, Ast *e, const Builtin *b) {
+    const Type *t = check_expr(c, e);
+    if (t->kind == TYPE_ERROR) return false;
+    if (t->kind == TYPE_FLEX) {
+        diag_report(c->diags, DIAG_E0324, e->range, "the shape of this argument of '%s' is not determined", b->name);
+        return false;
+    }
+    if (is_tensor(t) && type_is_real(t) && !type_is_scalar(t)) return true;
+    wrong(c, e, b, "a tensor", t);
+    return false;
+}
+
+static bool needs_vector(Checker *c, Ast *e, const Builtin *b) {
+    if (!needs_tensor(c, e, b)) return false;
+    if (e->type->rank == 1) return true;
+    wrong(c, e, b, "a vector", e->type);
+    return false;
+}
+
+static bool needs_scalar(Checker *c, Ast *e, const Builtin *b) {
+    const Type *t = check_expr(c, e);
+    if (t->kind == TYPE_ERROR) return false;
+    if (type_is_scalar(t) && t->elem != ELEM_BOOL) return true;
+    wrong(c, e, b, "a scalar", t);
+    return false;
+}
+
+/* A list of sizes, [C, H / 2] or one size; NULL on error. */
+static const Size **size_list(Checker *c, Ast *e, const Builtin *b, uint32_t *n, bool positive) {
+    Ast *one[1] = {e}, **items = one;
+    *n = 1;
+    if (e->kind == AST_ARRAY || e->kind == AST_TUPLE) items = e->kids, *n = e->nkids;
+    if (*n > 12 || *n == 0) {
+        diag_report(c->diags, DIAG_E0314, e->range, "'%s' takes a list of sizes", b->name);
+        return NULL;
+    }
+    const Size **sizes = arena_alloc(c->arena, sizeof *sizes * *n);
+    bool good = true;
+    for (uint32_t i = 0; i < *n; i++)
+        good = (sizes[i] = size_of(c, items[i], true)) && (!positive || check_positive(c, items[i], sizes[i])) && good;
+    if (good) e->type = type_of_items(c->arena, TYPE_LIST, 1, (const Type *[]){&type_int});
+    return good ? sizes : NULL;
+}
+
+static const Type *check_elementwise(Checker *c, Ast *e, const Builtin *b, Ast **args, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) check_expr(c, args[i]);
+    const Type *t = join(c, e, b->name, args, n);
+    if (t->kind == TYPE_NUMBER && n == 1) /* sqrt(2) is real, whatever the literal */
+        return &type_number;
+    if (is_tensor(t) && t->elem == ELEM_INT && b->rule == RULE_ELEMENTWISE && !same(b->name, "abs") &&
+        !same(b->name, "clamp") && !same(b->name, "sign") && !same(b->name, "floor"))
+        return type_with_elem(c->arena, t, ELEM_REAL);
+    return t;
+}
+
+static const Type *check_reduction(Checker *c, Ast *e, const Builtin *b, Ast *x, Ast *axes) {
+    const Type *t = check_expr(c, x);
+    if (t->kind == TYPE_ERROR) return t;
+    if (t->kind == TYPE_STATES && same(b->name, "mean") && !axes) return t->items[0];
+    if (t->kind == TYPE_FLEX && c->shape_of) {
+        settle(x, type_opaque(c->arena, c->shape_of));
+        t = x->type;
+    }
+    if (is_tensor(t) && type_is_scalar(t) && type_is_real(t)) {
+        diag_report(c->diags, DIAG_E0319, place(e), "'%s' of a scalar: there is no axis", b->name);
+        return &type_error;
+    }
+    if (!needs_tensor(c, x, b)) return &type_error;
+    t = x->type;
+    const Type *scalar = t->elem == ELEM_F64 ? &type_f64 : &type_real;
+    if (!axes) return scalar;
+    Ast *one[1] = {axes}, **items = axes->kind == AST_ARRAY ? axes->kids : one;
+    uint32_t n = axes->kind == AST_ARRAY ? axes->nkids : 1;
+    bool gone[8] = {false};
+    if (t->opaque) {
+        diag_report(c->diags, DIAG_E0319, axes->range, "the axes of %s are not known here", type_text(c->arena, t));
+        return &type_error;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const Size *s = size_of(c, items[i], true);
+        int64_t axis;
+        if (!s) return &type_error;
+        if (!size_number(s, &axis) || axis < 0 || axis >= t->rank || gone[axis]) {
+            diag_report(c->diags, DIAG_E0319, items[i]->range, "axis %s of %s: axes are 0 to %u, each once",
+                        size_text(c->arena, s), type_text(c->arena, t), t->rank - 1);
+            return &type_error;
+        }
+        gone[axis] = true;
+    }
+    axes->type = type_of_items(c->arena, TYPE_LIST, 1, (const Type *[]){&type_int});
+    const Size *dims[8];
+    uint32_t rank = 0;
+    for (uint32_t i = 0; i < t->rank; i++)
+        if (!gone[i]) dims[rank++] = t->dims[i];
+    return rank ? type_tensor(c->arena, t->elem, rank, dims) : scalar;
+}
+
+static const Size *elements_of(Checker *c, const Type *t) {
+    const Size *s = size_constant(c->arena, 1);
+    for (uint32_t i = 0; i < t->rank; i++) s = size_multiply(c->arena, s, t->dims[i]);
+    return s;
+}
+
+static const Type *check_reshape(Checker *c, Ast *e, const Builtin *b, Ast *x, Ast *dims) {
+    uint32_t n = 1;
+    if (!needs_tensor(c, x, b)) return &type_error;
+    if (x->type->opaque) return wrong(c, x, b, "a tensor whose axes are known", x->type);
+    const Size *count = elements_of(c, x->type), **sizes = &count;
+    if (dims && !(sizes = size_list(c, dims, b, &n, true))) return &type_error;
+    if (n > 6) {
+        diag_report(c->diags, DIAG_E0314, e->range, "a tensor has at most 6 axes");
+        return &type_error;
+    }
+    const Type *t = type_tensor(c->arena, x->type->elem, n, sizes);
+    if (!size_equal(elements_of(c, t), count)) {
+        diag_report(c->diags, DIAG_E0312, e->range, "reshape from %s to %s changes the number of elements: %s and %s",
+                    type_text(c->arena, x->type), type_text(c->arena, t), size_text(c->arena, count),
+                    size_text(c->arena, elements_of(c, t)));
+        return &type_error;
+    }
+    return t;
+}
+
+static const Type *check_concat(Checker *c, Ast *e, const Builtin *b, Ast *axis, Ast **parts, uint32_t n) {
+    int64_t along = 0;
+    bool good = n > 0;
+    if (!n)
+        diag_help(diag_report(c->diags, DIAG_E0303, e->range, "'concat' needs something to join"), "it is %s",
+                  b->signature);
+    const Size *s = axis ? size_of(c, axis, true) : size_constant(c->arena, 0);
+    good = s && good;
+    for (uint32_t i = 0; i < n; i++) good = needs_tensor(c, parts[i], b) && good;
+    if (!good) return &type_error;
+    const Type *first = parts[0]->type;
+    if (first->opaque) return wrong(c, parts[0], b, "tensors whose axes are known", first);
+    if (!size_number(s, &along) || along < 0 || along >= first->rank) {
+        diag_report(c->diags, DIAG_E0319, axis ? axis->range : e->range, "axis %s of %s: axes are 0 to %u",
+                    size_text(c->arena, s), type_text(c->arena, first), first->rank - 1);
+        return &type_error;
+    }
+    const Size *dims[8];
+    for (uint32_t d = 0; d < first->rank; d++) dims[d] = first->dims[d];
+    for (uint32_t i = 1; i < n; i++) {
+        const Type *t = parts[i]->type;
+        bool same_others = t->rank == first->rank && !t->opaque && t->elem == first->elem;
+        for (uint32_t d = 0; same_others && d < t->rank; d++)
+            same_others = d == along || size_equal(t->dims[d], first->dims[d]);
+        if (!same_others) {
+            diag_report(c->diags, DIAG_E0312, parts[i]->range, "'concat' along axis %lld: %s does not continue %s",
+                        (long long)along, type_text(c->arena, t), type_text(c->arena, first));
+            return &type_error;
+        }
+        dims[along] = size_add(c->arena, dims[along], t->dims[along]);
+    }
+    return type_tensor(c->arena, first->elem, first->rank, dims);
+}
+
+static const Type *check_pad(Checker *c, const Builtin *b, Ast *x, Ast *widths) {
+    uint32_t n;
+    if (!needs_tensor(c, x, b)) return &type_error;
+    const Size **w = size_list(c, widths, b, &n, false), *dims[8];
+    if (!w) return &type_error;
+    if (x->type->opaque || n != 2 * x->type->rank) {
+        diag_report(c->diags, DIAG_E0314, widths->range, "'pad' of %s needs %u widths, two an axis",
+                    type_text(c->arena, x->type), 2 * x->type->rank);
+        return &type_error;
+    }
+    for (uint32_t i = 0; i < x->type->rank; i++)
+        dims[i] = size_add(c->arena, x->type->dims[i], size_add(c->arena, w[2 * i], w[2 * i + 1]));
+    return type_tensor(c->arena, x->type->elem, x->type->rank, dims);
+}
+
+static const Type *check_attack_query(Checker *c, Ast *e, const Builtin *b, Ast **args) {
+    const Type *x = type_opaque(c->arena, "x");
+    const Ast *classes = machine_value(c, RULE_VALUE_Y)->decl;
+    if (b->rule == RULE_LOSS || b->rule == RULE_LOGITS) {
+        if (!check_against(c, args[0], x, DIAG_E0519, arena_printf(c->arena, "the argument of '%s'", b->name)))
+            return &type_error;
+        const Size *k = size_variable(c->arena, classes);
+        return b->rule == RULE_LOSS ? &type_real : type_tensor(c->arena, ELEM_REAL, 1, &k);
+    }
+    bool good = check_against(c, args[1], x, DIAG_E0518, "the place 'at:' of a gradient");
+    Ast *f = args[0];
+    if (f->kind == AST_NAME && !f->ref && same(f->name, "loss")) {
+        f->type = &type_real;
+        return good ? x : &type_error;
+    }
+    if (f->kind == AST_NAME && f->ref && f->ref->kind == AST_FN) {
+        checker_ensure(c, f->ref);
+        const Signature *s = checker_signature(c, f->ref);
+        f->type = &type_real;
+        if (s->broken) return &type_error;
+        if (s->nparams == 1 && type_equal(s->result, &type_real)) return good ? x : &type_error;
+    }
+    diag_help(diag_report(c->diags, DIAG_E0518, f->range,
+                          "the first argument of 'gradient' is 'loss', or a local fn with a scalar result"),
+              "gradient(loss, at: a)");
+    (void)e;
+    return &type_error;
+}
+
+static const Type *check_initialiser(Checker *c, Ast *e, const Builtin *b, Ast **args) {
+    bool good = true;
+    for (uint32_t i = 0; i < b->nargs; i++)
+        if (args[i]) good = needs_scalar(c, args[i], b) && good;
+    if (good && b->rule == RULE_INIT_UNIFORM && !(args[2] ? !args[0] && !args[1] : args[0] && args[1])) {
+        diag_help(diag_report(c->diags, DIAG_E0303, e->range, "'uniform' needs 'bound', or 'low' and 'high'"),
+                  "it is %s", b->signature);
+        return &type_error;
+    }
+    return good ? &type_flex : &type_error;
+}
+
+static const Type *check_fill(Checker *c, Ast *e, const Builtin *b, Ast *dims) {
+    uint32_t n;
+    (void)e;
+    if (!dims) return &type_flex;
+    const Size **sizes = size_list(c, dims, b, &n, true);
+    return sizes ? type_tensor(c->arena, ELEM_REAL, n, sizes) : &type_error;
+}
+
+static const Type *across_batch(Checker *c, Ast *e, const Builtin *b, Ast *x) {
+    check_expr(c, x);
+    if (c->fixed) {
+        diag_help(
+            diag_report(
+                c->diags, DIAG_E0440, e->range,
+                "'%s' couples examples inside a fixed point: each example would converge to an answer that depends "
+                "on its neighbours",
+                b->name),
+            "LayerNorm keeps examples independent; or normalise outside the fixed point");
+        return &type_error;
+    }
+    diag_report(c->diags, DIAG_E0490, e->range, "'%s' is not available in this version", b->name);
+    return &type_error;
+}
+
+static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, Ast **more, uint32_t nmore) {
+    switch (b->rule) {
+    case RULE_LOSS:
+    case RULE_LOGITS:
+    case RULE_GRADIENT: return check_attack_query(c, e, b, args);
+    case RULE_D_PARAMETER:
+        if (args[0]->kind == AST_NAME && !args[0]->ref && same(args[0]->name, "w")) return check_expr(c, args[0]);
+        diag_report(c->diags, DIAG_E0307, args[0]->range, "an optimiser knows one gradient: d(w)");
+        return &type_error;
+    case RULE_D_HAND:
+    case RULE_TRANSPOSE_FN:
+    case RULE_VJP:
+    case RULE_SOLVE: return check_hand(c, e, b, args);
+    case RULE_DRAW: {
+        bool good = true;
+        for (uint32_t i = 0; i < b->nargs; i++)
+            if (args[i]) good = needs_scalar(c, args[i], b) && good;
+        return good ? &type_flex : &type_error;
+    }
+    case RULE_INIT:
+    case RULE_INIT_UNIFORM:
+    case RULE_INIT_MATRIX:
+    case RULE_INIT_SQUARE: return check_initialiser(c, e, b, args);
+    case RULE_ELEMENTWISE: return check_elementwise(c, e, b, args, b->nargs);
+    case RULE_EXTREMUM:
+        if (args[1] && args[2]) {
+            diag_report(c->diags, DIAG_E0303, e->range, "'%s' of two values has no axes", b->name);
+            return &type_error;
+        }
+        return args[1] ? check_elementwise(c, e, b, args, 2) : check_reduction(c, e, b, args[0], args[2]);
+    case RULE_REDUCE: return check_reduction(c, e, b, args[0], args[1]);
+    case RULE_ALONG_LAST: return needs_tensor(c, args[0], b) ? args[0]->type : &type_error;
+    case RULE_ARGMAX: return needs_vector(c, args[0], b) ? type_label(c->arena, args[0]->type->dims[0]) : &type_error;
+    case RULE_ONE_HOT: {
+        const Type *t = check_expr(c, args[0]);
+        if (t->kind == TYPE_ERROR) return t;
+        return is_tensor(t) && t->elem == ELEM_LABEL ? type_tensor(c->arena, ELEM_REAL, 1, &t->classes)
+                                                     : wrong(c, args[0], b, "a label", t);
+    }
+    case RULE_DOT: {
+        bool good = needs_tensor(c, args[0], b);
+        if (!needs_tensor(c, args[1], b) || !good) return &type_error;
+        if (!type_same_shape(args[0]->type, args[1]->type)) {
+            Diagnostic *d = diag_report(c->diags, DIAG_E0312, place(e), "shapes do not agree in 'dot': %s and %s",
+                                        type_text(c->arena, args[0]->type), type_text(c->arena, args[1]->type));
+            note_sizes(c, d, args[0]->type, args[1]->type);
+            return &type_error;
+        }
+        return join(c, e, b->name, args, 2)->kind == TYPE_ERROR ? &type_error
+               : args[0]->type->elem == ELEM_F64                ? &type_f64
+                                                                : &type_real;
+    }
+    case RULE_OUTER: {
+        bool good = needs_vector(c, args[0], b);
+        if (!needs_vector(c, args[1], b) || !good) return &type_error;
+        const Size *dims[2] = {args[0]->type->dims[0], args[1]->type->dims[0]};
+        return type_tensor(c->arena, args[0]->type->elem, 2, dims);
+    }
+    case RULE_FLATTEN: return check_reshape(c, e, b, args[0], NULL);
+    case RULE_RESHAPE: return check_reshape(c, e, b, args[0], args[1]);
+    case RULE_CONCAT: return check_concat(c, e, b, args[0], more, nmore);
+    case RULE_PAD: return check_pad(c, b, args[0], args[1]);
+    case RULE_FILL: return check_fill(c, e, b, args[0]);
+    case RULE_ACROSS_BATCH: return across_batch(c, e, b, args[0]);
+    case RULE_METRIC: return check_evaluation(c, e, NULL, args[0], args[1]);
+    case RULE_GRADCHECK:
+    case RULE_GRADIENTS:
+    case RULE_FINITE_DIFFERENCE: return check_gradcheck(c, e, b, args);
+    default: return &type_error;
+    }
+}
+
+const Type *check_builtin(Checker *c, Ast *e, const Builtin *b, Ast *call, Ast *piped) {
+    CallParameter params[4];
+    Ast *args[4] = {NULL}, **more = NULL;
+    uint32_t nmore = 0, n = b->nargs;
+    bool many = n && b->args[n - 1].need == NEED_MANY;
+    for (uint32_t i = 0; i < n; i++) params[i] = (CallParameter){b->args[i].name, b->args[i].need, false};
+    Range at = call ? place(SLOT(call, CALL, callee)) : e->range;
+    if (!match_arguments(c, b->name, b->signature, call, piped, at, params, n, args, many ? &more : NULL,
+                         many ? &nmore : NULL)) {
+        const Ast *lists[1] = {call ? SLOT(call, CALL, inputs) : NULL};
+        for (uint32_t i = 0; lists[0] && i < lists[0]->nkids; i++) fail(lists[0]->kids[i]);
+        return &type_error;
+    }
+    return apply_rule(c, e, b, args, more, nmore);
+}

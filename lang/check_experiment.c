@@ -1,0 +1,198 @@
+/* check_experiment.c - experiments, tables, tests and checks. */
+#include "checker.h"
+#include <string.h>
+
+/* ---- experiments ---- */
+
+static void check_sweep(Checker *c, Ast *s) {
+    Ast *values = SLOT(s, SWEEP, values);
+    s->type = &type_error;
+    if (!values) return;
+    const Type *t = check_expr(c, values);
+    double from, to;
+    if (t->kind == TYPE_ERROR) return;
+    if (t->kind == TYPE_RANGE) {
+        bool known = values->kind == AST_BINARY && constant_of(c, SLOT(values, BINARY, left), &from) &&
+                     constant_of(c, SLOT(values, BINARY, right), &to);
+        if (!known || to <= from || to - from > 10000)
+            diag_report(c->diags, DIAG_E0515, values->range,
+                        known ? "this range is empty or has more than 10000 values"
+                              : "a sweep's range has constant bounds");
+        else
+            s->type = &type_int;
+        return;
+    }
+    const Type *item = t->kind == TYPE_LIST && t->nitems ? t->items[0] : NULL;
+    bool sweepable = item && (type_is_scalar(item) || item->kind == TYPE_MODE || item->kind == TYPE_SOLVER ||
+                              item->kind == TYPE_ATTACK || item->kind == TYPE_OPTIMISER ||
+                              item->kind == TYPE_SCHEDULE || item->kind == TYPE_DEFENCE);
+    if (!sweepable) {
+        diag_help(diag_report(c->diags, DIAG_E0515, values->range, "there is nothing to sweep over: this is %s",
+                              type_text(c->arena, t)),
+                  "sweep seed in 0..3, sweep mode in [implicit(), jfb()]");
+        return;
+    }
+    s->type = item;
+}
+
+static bool is_scalar_result(const Type *t) { return type_is_scalar(t) && t->elem != ELEM_BOOL; }
+
+static void check_experiment_let(Checker *c, Ast *let) {
+    check_let(c, let);
+    Ast *pattern = SLOT(let, LET, pattern), *value = SLOT(let, LET, value);
+    if (!pattern || !value || !pattern->type || pattern->type->kind == TYPE_ERROR) return;
+    if (pattern->type->kind == TYPE_TUPLE || pattern->type->kind == TYPE_STATISTICS) {
+        diag_report(c->diags, DIAG_E0516, value->range, "a value of an experiment is a number, not %s",
+                    type_text(c->arena, pattern->type));
+        pattern->type = &type_error;
+    }
+}
+
+static void check_item(Checker *c, Ast *s) {
+    switch (s->kind) {
+    case AST_SWEEP: check_sweep(c, s); break;
+    case AST_TRAIN: check_train(c, s); break;
+    case AST_LET: check_experiment_let(c, s); break;
+    case AST_TABLE: check_table(c, s); break;
+    case AST_ERROR: break;
+    default: diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in an experiment", ast_kind_name(s->kind));
+    }
+}
+
+void check_experiment(Checker *c, Ast *d) {
+    Ast *items = SLOT(d, EXPERIMENT, items);
+    const Ast *table = NULL;
+    for (uint32_t i = 0; items && i < items->nkids; i++) {
+        Ast *s = items->kids[i];
+        check_item(c, s);
+        if (s->kind == AST_TABLE && table)
+            diag_note(diag_report(c->diags, DIAG_E0516, s->range, "an experiment has one table"), table->range,
+                      "the first is here");
+        if (s->kind == AST_TABLE) table = s;
+    }
+}
+
+/* ---- tables ---- */
+
+static void check_sweep_name(Checker *c, Ast *e, const char *key) {
+    if (e->kind == AST_NAME && e->ref && e->ref->kind == AST_SWEEP) {
+        e->type = e->ref->type ? e->ref->type : &type_error;
+        return;
+    }
+    if (e->kind == AST_ERROR || (e->kind == AST_NAME && !e->ref)) return;
+    diag_report(c->diags, DIAG_E0516, e->range, "'%s' names a variable of a sweep", key);
+}
+
+static void check_rows(Checker *c, Ast *value) {
+    if (value->kind != AST_ARRAY && value->kind != AST_TUPLE) {
+        check_sweep_name(c, value, "rows");
+        return;
+    }
+    for (uint32_t i = 0; i < value->nkids; i++) check_sweep_name(c, value->kids[i], "rows");
+}
+
+static void check_columns(Checker *c, Ast *value) {
+    if (value->kind != AST_ARRAY || value->nkids == 0) {
+        diag_report(c->diags, DIAG_E0516, value->range, "'columns' is a list of values: [clean, robust]");
+        return;
+    }
+    for (uint32_t i = 0; i < value->nkids; i++) {
+        const Type *t = check_expr(c, value->kids[i]);
+        if (t->kind == TYPE_ERROR || is_scalar_result(t)) continue;
+        Diagnostic *d = diag_report(c->diags, DIAG_E0516, value->kids[i]->range,
+                                    "a column is a number a cell, this is %s", type_text(c->arena, t));
+        if (t->kind == TYPE_STATISTICS) diag_help(d, "its members are steps, residual, converged");
+    }
+}
+
+static void check_cells(Checker *c, Ast *value) {
+    const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : NULL;
+    if (!callee || callee->kind != AST_NAME || !(same(callee->name, "mean_std") || same(callee->name, "mean"))) {
+        diag_report(c->diags, DIAG_E0516, value->range, "'cells' is mean_std(v) or mean(v) of a sweep variable v");
+        return;
+    }
+    Ast *args = SLOT(value, CALL, inputs);
+    for (uint32_t i = 0; i < args->nkids; i++)
+        if (args->kids[i]->kind == AST_ARG) check_sweep_name(c, SLOT(args->kids[i], ARG, value), "cells");
+}
+
+void check_table(Checker *c, Ast *table) {
+    Ast *list = SLOT(table, TABLE, settings);
+    if (!list) return;
+    check_settings(c, list, "table", "a table", table->range, DIAG_E0501, NULL);
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        const Ast *s = list->kids[i];
+        const char *key = s->kind == AST_SETTING ? SLOT(s, SETTING, key)->name : NULL;
+        Ast *value = s->kind == AST_SETTING ? SLOT(s, SETTING, value) : NULL;
+        if (!value || value->kind == AST_ERROR) continue;
+        if (same(key, "rows"))
+            check_rows(c, value);
+        else if (same(key, "columns"))
+            check_columns(c, value);
+        else if (same(key, "cells"))
+            check_cells(c, value);
+    }
+}
+
+/* ---- tests and checks ---- */
+
+static void inexact_mode(Checker *c, const Ast *fixed, const char *path, void *data) {
+    const Ast *items = SLOT(fixed, FIXED, items);
+    (void)path;
+    for (uint32_t i = 0; items && i < items->nkids; i++) {
+        const Ast *s = items->kids[i];
+        char buffer[256];
+        if (s->kind != AST_SETTING || !same(SLOT(s, SETTING, key)->name, "gradient")) continue;
+        const Ast *value = SLOT(s, SETTING, value),
+                  *callee = value && value->kind == AST_CALL ? SLOT(value, CALL, callee) : NULL;
+        const Mode *m = callee && ast_path(callee, buffer, sizeof buffer) ? mode_find(buffer) : NULL;
+        if (m && !m->exact)
+            diag_note(diag_report(c->diags, DIAG_W0421, ((const Ast *)data)->range,
+                                  "'gradient: %s(..)' is inexact: gradcheck reports its cosine, not pass or fail",
+                                  m->name),
+                      s->range, "set here");
+    }
+}
+
+const Type *check_gradcheck(Checker *c, Ast *e, const Builtin *b, Ast **args) {
+    bool good = true;
+    if (b->rule == RULE_FINITE_DIFFERENCE)
+        return !args[0] || check_range(c, args[0], "directions", 1, 100000, true) ? &type_check : &type_error;
+    Ast *layer = args[0];
+    const Type *t = check_expr(c, layer);
+    if (t->kind != TYPE_ERROR && t->kind != TYPE_LAYER) {
+        diag_help(diag_report(c->diags, DIAG_E0517, layer->range, "'%s' takes a layer with its sizes, this is %s",
+                              b->name, type_text(c->arena, t)),
+                  "%s(Tanh[6, 4])", b->name);
+        t = &type_error;
+    }
+    if (b->rule == RULE_GRADCHECK && args[1]) good = check_range(c, args[1], "directions", 1, 100000, true) && good;
+    if (b->rule == RULE_GRADCHECK && args[2]) good = check_range(c, args[2], "tol", 0, 1, false) && good;
+    if (t->kind == TYPE_ERROR) return t;
+    const Signature *s = checker_signature(c, t->decl);
+    for (uint32_t i = s->ngiven; i < s->nsizes; i++) {
+        diag_report(c->diags, DIAG_E0517, layer->range,
+                    "size '%s' of '%s' is inferred from its inputs: here there are none", s->sizes[i]->name,
+                    t->decl->name);
+        return &type_error;
+    }
+    check_concrete(c, t, layer->range);
+    if (b->rule == RULE_GRADCHECK && layer->kind != AST_WITH) each_fixed(c, t->decl, "", inexact_mode, e);
+    return good ? &type_check : &type_error;
+}
+
+static void check_test_item(Checker *c, Ast *s) {
+    if (s->kind == AST_LET)
+        check_let(c, s);
+    else if (s->kind != AST_ERROR)
+        diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in %s", ast_kind_name(s->kind),
+                    c->decl->kind == AST_TEST ? "a test" : "a check");
+}
+
+void check_test(Checker *c, Ast *d) {
+    bool test = d->kind == AST_TEST;
+    Ast *items = test ? SLOT(d, TEST, items) : SLOT(d, CHECK, items);
+    if (items)
+        check_settings(c, items, test ? "test" : "check", test ? "a test" : "a check", d->range, DIAG_E0501,
+                       check_test_item);
+}

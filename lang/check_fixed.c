@@ -1,0 +1,424 @@
+/* check_fixed.c - fixed points: equations map the state into itself; solvers and gradient modes against their tables.
+ */
+#include "checker.h"
+#include <math.h>
+#include <string.h>
+
+/* ---- words and numbers ---- */
+
+void check_words(Checker *c, Ast *value, const char *alternatives, const char *what) {
+    const char *words[16];
+    uint32_t n = 0;
+    if (value->kind == AST_NAME && words_contain(alternatives, value->name)) {
+        value->type = &type_word;
+        return;
+    }
+    for (const char *p = alternatives; *p && n < 16;) {
+        size_t length = strcspn(p, "|");
+        words[n++] = arena_strndup(c->arena, p, length);
+        p += length + (p[length] == '|');
+    }
+    const char *list = words[0];
+    for (uint32_t i = 1; i < n; i++)
+        list = arena_printf(c->arena, "%s%s%s", list, i + 1 == n ? " or " : ", ", words[i]);
+    Diagnostic *d = diag_report(c->diags, DIAG_E0416, value->range, "'%s' is %s", what, list);
+    const char *near = value->kind == AST_NAME ? diag_nearest(value->name, words, n) : NULL;
+    if (near) diag_help(d, "did you mean '%s'?", near);
+    fail(value);
+}
+
+bool check_range(Checker *c, Ast *value, const char *what, double low, double high, bool whole) {
+    double v;
+    const Type *t = check_expr(c, value);
+    if (t->kind == TYPE_ERROR) return false;
+    if (!type_is_scalar(t) || t->elem == ELEM_BOOL || (whole && t->kind == TYPE_TENSOR && t->elem != ELEM_INT)) {
+        diag_report(c->diags, DIAG_E0504, value->range, "'%s' is a %s, not %s", what, whole ? "whole number" : "number",
+                    type_text(c->arena, t));
+        fail(value);
+        return false;
+    }
+    if (!constant_of(c, value, &v)) return true;
+    if (v >= low && v <= high && (!whole || v == floor(v))) return true;
+    if (whole && v != floor(v))
+        diag_report(c->diags, DIAG_E0412, value->range, "'%s' is a whole number, not %g", what, v);
+    else
+        diag_report(c->diags, DIAG_E0412, value->range, "'%s' lies between %g and %g, not at %g", what, low, high, v);
+    fail(value);
+    return false;
+}
+
+/* ---- solvers ---- */
+
+static const char *called_path(const Ast *e, char *buffer, size_t size) {
+    const Ast *callee = e->kind == AST_CALL ? SLOT(e, CALL, callee) : e;
+    return ast_path(callee, buffer, size) ? buffer : NULL;
+}
+
+bool spells_solver(const Ast *e) {
+    char buffer[256];
+    const Ast *callee = e->kind == AST_CALL ? SLOT(e, CALL, callee) : e;
+    const char *path = called_path(e, buffer, sizeof buffer);
+    return path && callee->kind == AST_NAME && !callee->ref && (solver_find(path) || planned_find("SOLVER", path));
+}
+
+bool spells_mode(const Ast *e) {
+    char buffer[256];
+    const Ast *callee = e->kind == AST_CALL ? SLOT(e, CALL, callee) : e;
+    const char *path = called_path(e, buffer, sizeof buffer);
+    if (!path || (callee->kind == AST_NAME && callee->ref)) return false;
+    return mode_find(path) || planned_find("MODE", path);
+}
+
+static Diagnostic *unknown_solver(Checker *c, Ast *e, const char *path, bool for_state) {
+    const char *names[32], *list = "";
+    uint32_t n = 0;
+    for (uint32_t i = 0; solver_at(i) && n < 32; i++)
+        if (for_state ? solver_at(i)->for_state : solver_at(i)->for_adjoint) {
+            names[n++] = solver_at(i)->name;
+            list = arena_printf(c->arena, "%s%s%s()", list, *list ? ", " : "", solver_at(i)->name);
+        }
+    Diagnostic *d =
+        diag_report(c->diags, DIAG_E0410, e->range, path ? "'%s' is not a solver" : "this is not a solver", path);
+    const char *near = path ? diag_nearest(path, names, n) : NULL;
+    if (near)
+        diag_help(d, "did you mean '%s()'?", near);
+    else
+        diag_help(d, "solvers: %s", list);
+    fail(e);
+    return d;
+}
+
+static bool check_option(Checker *c, Ast *arg, const char *owner, const Option *o) {
+    Ast *value = SLOT(arg, ARG, value);
+    return check_range(c, value, arena_printf(c->arena, "%s' of '%s", o->name, owner), o->low, o->high, o->whole);
+}
+
+static void unknown_argument(Checker *c, const Ast *arg, const char *owner, const char *const *names, uint32_t n) {
+    const char *list = "";
+    for (uint32_t i = 0; i < n; i++) list = arena_printf(c->arena, "%s%s%s", list, i ? ", " : "", names[i]);
+    Diagnostic *d = arg->name
+                        ? diag_report(c->diags, DIAG_E0411, place(arg), "'%s' has no argument '%s'", owner, arg->name)
+                        : diag_report(c->diags, DIAG_E0411, arg->range, "arguments of '%s' are named", owner);
+    const char *near = arg->name ? diag_nearest(arg->name, names, n) : NULL;
+    if (near)
+        diag_help(d, "did you mean '%s'?", near);
+    else if (n)
+        diag_help(d, "its arguments: %s", list);
+    else
+        diag_help(d, "it has none");
+}
+
+static bool repeated(Checker *c, const Ast *list, uint32_t i, const char *owner) {
+    for (uint32_t k = 0; k < i; k++)
+        if (same(list->kids[k]->name, list->kids[i]->name)) {
+            diag_report(c->diags, DIAG_E0305, list->kids[i]->range, "'%s' gets '%s' twice", owner, list->kids[i]->name);
+            return true;
+        }
+    return false;
+}
+
+bool check_solver(Checker *c, Ast *e, bool for_state) {
+    char buffer[256];
+    if (e->kind == AST_ERROR) return false;
+    if (e->kind == AST_NAME && e->ref) {
+        if (check_expr(c, e)->kind == TYPE_SOLVER) return true;
+        if (e->type->kind != TYPE_ERROR) unknown_solver(c, e, e->name, for_state);
+        return false;
+    }
+    const char *path = called_path(e, buffer, sizeof buffer);
+    const Solver *s = path ? solver_find(path) : NULL;
+    e->type = &type_solver;
+    if (!s && path && planned_find("SOLVER", path)) {
+        diag_report(c->diags, DIAG_E0490, e->range, "solver '%s' is not available in this version", path);
+        return false;
+    }
+    if (!s || e->kind != AST_CALL) {
+        Diagnostic *d = unknown_solver(c, e, path, for_state);
+        if (s) diag_help(d, "write its arguments, or none: %s()", path);
+        return false;
+    }
+    if (for_state ? !s->for_state : !s->for_adjoint) {
+        Diagnostic *d = diag_report(c->diags, DIAG_E0413, e->range,
+                                    "'%s' solves the linear equation of the adjoint, not z = f(z)", path);
+        diag_help(d, "forward: anderson(), broyden() or picard()");
+        return false;
+    }
+    bool good = true;
+    const char *names[32];
+    uint32_t n = 0;
+    static const char *const choices[] = {"stop", "return"};
+    for (uint32_t i = 0; solver_option_at(path, i) && n < 28; i++) names[n++] = solver_option_at(path, i)->name;
+    for (uint32_t i = 0; i < 2; i++)
+        if (solver_choice(choices[i])) names[n++] = choices[i];
+    Ast *args = SLOT(e, CALL, inputs);
+    for (uint32_t i = 0; i < args->nkids; i++) {
+        Ast *arg = args->kids[i];
+        if (arg->kind != AST_ARG) return false;
+        const Option *o = arg->name ? solver_option(path, arg->name) : NULL;
+        const Choice *choice = arg->name ? solver_choice(arg->name) : NULL;
+        if (arg->name && repeated(c, args, i, path)) {
+            good = false;
+        } else if (o) {
+            good = check_option(c, arg, path, o) && good;
+        } else if (choice) {
+            check_words(c, SLOT(arg, ARG, value), choice->alternatives,
+                        arena_printf(c->arena, "%s' of '%s", arg->name, path));
+            good = SLOT(arg, ARG, value)->type->kind != TYPE_ERROR && good;
+        } else {
+            unknown_argument(c, arg, path, names, n);
+            good = false;
+        }
+    }
+    return good;
+}
+
+/* ---- gradient modes ---- */
+
+static bool unknown_mode(Checker *c, Ast *e, const char *path) {
+    const char *names[32], *list = "";
+    uint32_t n = 0;
+    for (uint32_t i = 0; mode_at(i) && n < 32; i++) {
+        names[n++] = mode_at(i)->name;
+        list = arena_printf(c->arena, "%s%s%s(..)", list, i ? ", " : "", mode_at(i)->name);
+    }
+    Diagnostic *d = diag_report(c->diags, DIAG_E0415, e->range,
+                                path ? "'%s' is not a gradient mode" : "this is not a gradient mode", path);
+    const char *near = path ? diag_nearest(path, names, n) : NULL;
+    if (near)
+        diag_help(d, "did you mean '%s(..)'?", near);
+    else
+        diag_help(d, "modes: %s, or the name of a 'gradient .. by hand'", list);
+    fail(e);
+    return false;
+}
+
+static bool mode_needs(Checker *c, const Ast *e, const char *path, const char *needs, const char *forward) {
+    if (!forward || !needs || !*needs || same(needs, "any") || same(needs, forward)) return true;
+    const char *why = same(path, "shine")      ? "reuses the inverse estimate of a quasi-Newton forward solver"
+                      : same(path, "backprop") ? "differentiates plain iterations"
+                                               : "needs another forward solver";
+    diag_help(diag_report(c->diags, DIAG_E0431, e->range, "'%s()' %s; this fixed point uses '%s'", path, why, forward),
+              "forward: %s()", needs);
+    return false;
+}
+
+static bool check_implicit(Checker *c, Ast *args) {
+    for (uint32_t i = 0; i < args->nkids; i++) {
+        Ast *arg = args->kids[i];
+        static const char *const names[] = {"solver"};
+        if (arg->kind != AST_ARG) return false;
+        if (i > 0 || (arg->name && !same(arg->name, "solver"))) {
+            unknown_argument(c, arg, "implicit", names, 1);
+            return false;
+        }
+        if (!check_solver(c, SLOT(arg, ARG, value), false)) return false;
+    }
+    return true;
+}
+
+static bool check_mode_arguments(Checker *c, const Mode *m, Ast *e) {
+    const char *names[32];
+    uint32_t n = 0;
+    bool good = true;
+    Ast *args = SLOT(e, CALL, inputs);
+    if (same(m->id, "implicit")) return check_implicit(c, args);
+    for (uint32_t i = 0; mode_option_at(m, i) && n < 32; i++) names[n++] = mode_option_at(m, i)->name;
+    for (uint32_t i = 0; i < args->nkids; i++) {
+        Ast *arg = args->kids[i];
+        if (arg->kind != AST_ARG) return false;
+        const Option *o = arg->name ? mode_option(m, arg->name) : NULL;
+        if (arg->name && repeated(c, args, i, m->name)) {
+            good = false;
+        } else if (!o) {
+            unknown_argument(c, arg, m->name, names, n);
+            good = false;
+        } else {
+            good = check_option(c, arg, m->name, o) && good;
+        }
+    }
+    return good;
+}
+
+bool check_mode(Checker *c, Ast *e, const char *forward) {
+    char buffer[256];
+    if (e->kind == AST_ERROR) return false;
+    bool spelled = spells_mode(e);
+    if (!spelled && e->kind == AST_NAME && e->ref) {
+        if (check_expr(c, e)->kind == TYPE_ERROR) return false;
+        if (e->type->kind != TYPE_MODE) return unknown_mode(c, e, e->name);
+        if (e->ref->kind == AST_GRADIENT) {
+            diag_report(c->diags, DIAG_E0490, e->range,
+                        "training through a gradient written by hand is not available in this version");
+            return false;
+        }
+        return true;
+    }
+    const char *path = called_path(e, buffer, sizeof buffer);
+    const Mode *m = spelled ? mode_find(path) : NULL;
+    if (!spelled) return unknown_mode(c, e, path);
+    e->type = &type_mode;
+    if (!m) {
+        if (mode_needs(c, e, path, planned_find("MODE", path), forward))
+            diag_report(c->diags, DIAG_E0490, e->range, "gradient mode '%s' is not available in this version", path);
+        return false;
+    }
+    if (e->kind != AST_CALL) {
+        diag_help(diag_report(c->diags, DIAG_E0415, e->range, "'%s' is written with its arguments, or none", path),
+                  "%s()", path);
+        return false;
+    }
+    bool good = check_mode_arguments(c, m, e);
+    return mode_needs(c, e, path, m->forward, forward) && good;
+}
+
+/* ---- the fixed points of a layer ---- */
+
+static const Ast *setting_value(const Ast *fixed, const char *key) {
+    const Ast *items = SLOT(fixed, FIXED, items);
+    for (uint32_t i = 0; items && i < items->nkids; i++) {
+        const Ast *s = items->kids[i];
+        if (s->kind == AST_SETTING && SLOT(s, SETTING, key)->kind == AST_NAME && same(SLOT(s, SETTING, key)->name, key))
+            return SLOT(s, SETTING, value);
+    }
+    return NULL;
+}
+
+const char *forward_of(const Ast *fixed, const char *unset) {
+    const Ast *value = setting_value(fixed, "forward");
+    if (!value) return unset;
+    const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : value;
+    return callee->kind == AST_NAME ? callee->name : NULL;
+}
+
+void each_fixed(Checker *c, const Ast *layer, const char *path,
+                void (*visit)(Checker *, const Ast *, const char *, void *), void *data) {
+    const Ast *body = SLOT(layer, LAYER, body);
+    for (uint32_t i = 0; body && i < body->nkids; i++) {
+        const Ast *s = body->kids[i];
+        if (s->kind == AST_FIXED)
+            visit(c, s, path, data);
+        else if (s->kind == AST_USE && s->type && s->type->kind == TYPE_LAYER)
+            each_fixed(c, s->type->decl, arena_printf(c->arena, "%s%s.", path, s->name), visit, data);
+    }
+}
+
+/* ---- one fixed point ---- */
+
+static int state_index(const Ast *fixed, const Ast *target) {
+    const Ast *state = SLOT(fixed, FIXED, state);
+    for (uint32_t i = 0; target->kind == AST_NAME && state && i < state->nkids; i++)
+        if (state->kids[i] == target->ref) return (int)i;
+    return -1;
+}
+
+static void check_equation(Checker *c, Ast *e) {
+    Ast *target = SLOT(e, EQUATION, target), *value = SLOT(e, EQUATION, value);
+    if (!target || !value || target->kind == AST_ERROR) return;
+    int i = state_index(c->fixed, target);
+    if (i < 0) {
+        check_expr(c, value);
+        if (target->kind == AST_NAME && !target->ref) return;
+        const Ast *state = SLOT(c->fixed, FIXED, state);
+        diag_help(diag_report(c->diags, DIAG_E0403, target->range, "this is not a state of the fixed point"),
+                  "its state is '%s'; other values are 'let'", state->nkids ? state->kids[0]->name : "?");
+        return;
+    }
+    const Type *want = target->ref->type ? target->ref->type : &type_error;
+    target->type = want;
+    check_expr(c, value);
+    if (fits(c, value, want)) return;
+    Diagnostic *d = diag_report(c->diags, DIAG_E0404, value->range, "the equation of '%s' maps %s to %s", target->name,
+                                type_text(c->arena, want), type_text(c->arena, value->type));
+    if (value->type->kind == TYPE_TENSOR && want->kind == TYPE_TENSOR) note_sizes(c, d, want, value->type);
+}
+
+static void check_loop_item(Checker *c, Ast *s) {
+    if (s->kind == AST_LET)
+        check_let(c, s);
+    else if (s->kind == AST_EQUATION)
+        check_carried(c, s);
+    else if (s->kind == AST_FOR)
+        check_for(c, s, check_loop_item);
+    else if (s->kind != AST_ERROR)
+        diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in a 'for'", ast_kind_name(s->kind));
+}
+
+static void check_item(Checker *c, Ast *s) {
+    switch (s->kind) {
+    case AST_LET: check_let(c, s); break;
+    case AST_FN: checker_ensure(c, s); break;
+    case AST_FOR: check_for(c, s, check_loop_item); break;
+    case AST_EQUATION: check_equation(c, s); break;
+    case AST_ERROR: break;
+    default: diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in a fixed point", ast_kind_name(s->kind));
+    }
+}
+
+static void count_equations(Checker *c, const Ast *fixed) {
+    const Ast *state = SLOT(fixed, FIXED, state), *items = SLOT(fixed, FIXED, items);
+    for (uint32_t k = 0; state && k < state->nkids; k++) {
+        const Ast *first = NULL;
+        bool broken = false;
+        for (uint32_t i = 0; items && i < items->nkids; i++) {
+            const Ast *s = items->kids[i];
+            broken = broken || s->kind == AST_ERROR;
+            if (s->kind != AST_EQUATION || state_index(fixed, SLOT(s, EQUATION, target)) != (int)k) continue;
+            if (first)
+                diag_note(diag_report(c->diags, DIAG_E0402, SLOT(s, EQUATION, target)->range,
+                                      "'%s' has a second equation", state->kids[k]->name),
+                          first->range, "the first is here");
+            else
+                first = s;
+        }
+        if (!first && !broken && state->kids[k]->kind == AST_BINDING)
+            diag_report(c->diags, DIAG_E0401, place(state->kids[k]), "state '%s' has no equation",
+                        state->kids[k]->name);
+    }
+}
+
+static void check_start(Checker *c, const Ast *fixed, Ast *value) {
+    const Ast *state = SLOT(fixed, FIXED, state);
+    if (value->kind == AST_NAME && !value->ref && same(value->name, "previous")) {
+        value->type = &type_word;
+        diag_report(c->diags, DIAG_E0490, value->range, "'start: previous' is not available in this version");
+        return;
+    }
+    if (value->kind == AST_NAME && !value->ref && same(value->name, "zeros")) {
+        value->type = &type_word;
+        return;
+    }
+    if (state->nkids != 1) {
+        check_expr(c, value);
+    } else if (!check_against(c, value, state->kids[0]->type, DIAG_E0404, "the start")) {
+        return;
+    }
+    if (value->type->kind != TYPE_ERROR)
+        diag_report(c->diags, DIAG_E0490, value->range, "a start other than zeros is not available in this version");
+}
+
+void check_fixed(Checker *c, Ast *fixed) {
+    Ast *state = SLOT(fixed, FIXED, state), *items = SLOT(fixed, FIXED, items);
+    for (uint32_t i = 0; state && i < state->nkids; i++) {
+        Ast *b = state->kids[i];
+        if (b->kind != AST_BINDING) continue;
+        b->type = check_type(c, SLOT(b, BINDING, type));
+        if (b->type->kind != TYPE_ERROR && (b->type->kind != TYPE_TENSOR || b->type->elem != ELEM_REAL)) {
+            diag_report(c->diags, DIAG_E0325, place(b), "state '%s' is a real tensor or scalar, not %s", b->name,
+                        type_text(c->arena, b->type));
+            b->type = &type_error;
+        }
+        if (SLOT(b, BINDING, fallback))
+            diag_help(diag_report(c->diags, DIAG_E0318, SLOT(b, BINDING, fallback)->range, "a state has no default"),
+                      "start: says where the solver starts");
+    }
+    if (!state || !items) return;
+    const Ast *outer = c->fixed;
+    c->fixed = fixed;
+    check_settings(c, items, "fixed", "a fixed point", fixed->range, DIAG_E0405, check_item);
+    c->fixed = outer;
+    count_equations(c, fixed);
+    Ast *start = (Ast *)setting_value(fixed, "start"), *mode = (Ast *)setting_value(fixed, "gradient");
+    c->fixed = outer;
+    if (start) check_start(c, fixed, start);
+    if (mode) check_mode(c, mode, forward_of(fixed, "anderson"));
+}

@@ -1,0 +1,241 @@
+/* check_layer.c - functions and layers: statements, parameters, results. */
+#include "checker.h"
+#include <string.h>
+
+static void report_statement(Checker *c, const Ast *s, const char *where) {
+    diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in %s", ast_kind_name(s->kind), where);
+}
+
+/* ---- let ---- */
+
+static void set_pattern(Ast *pattern, const Type *t) {
+    pattern->type = t;
+    for (uint32_t i = 0; pattern->kind == AST_LIST && i < pattern->nkids; i++) pattern->kids[i]->type = t;
+}
+
+/* What a name bound to `value` has as its type: nothing that still waits for a shape. */
+static const Type *bound_type(Checker *c, Ast *value) {
+    if (value->type->kind == TYPE_FLEX) {
+        if (!c->shape_of) {
+            diag_help(diag_report(c->diags, DIAG_E0324, value->range, "the shape of this value is not determined"),
+                      "declare it: let name: f32[4] = zeros");
+            return &type_error;
+        }
+        settle(value, type_opaque(c->arena, c->shape_of));
+    }
+    if (value->type->kind == TYPE_FN || value->type->kind == TYPE_MODULE ||
+        (value->type->kind == TYPE_LAYER && !(c->context & CTX_PIPELINE))) {
+        Diagnostic *d = diag_report(c->diags, DIAG_E0301, value->range, "%s is not a value to bind",
+                                    type_text(c->arena, value->type));
+        if (value->type->kind == TYPE_LAYER) diag_help(d, "use name = ... makes a layer");
+        return &type_error;
+    }
+    return value->type;
+}
+
+void check_let(Checker *c, Ast *let) {
+    Ast *pattern = SLOT(let, LET, pattern), *value = SLOT(let, LET, value), *declared = SLOT(let, LET, type);
+    if (!pattern || !value) return;
+    if (declared) {
+        const Type *want = check_type(c, declared);
+        set_pattern(pattern, want);
+        check_against(c, value, want, DIAG_E0301,
+                      arena_printf(c->arena, "'%s'", pattern->name ? pattern->name : "let"));
+        return;
+    }
+    check_expr(c, value);
+    if (pattern->kind == AST_NAME) {
+        pattern->type = bound_type(c, value);
+        return;
+    }
+    const Type *t = value->type;
+    set_pattern(pattern, &type_error);
+    if (t->kind == TYPE_ERROR) return;
+    if (t->kind != TYPE_TUPLE || t->nitems != pattern->nkids) {
+        diag_report(c->diags, DIAG_E0315, pattern->range.source ? pattern->range : let->range, "%u names for %s",
+                    pattern->nkids,
+                    t->kind == TYPE_TUPLE ? arena_printf(c->arena, "a tuple of %u", t->nitems)
+                                          : type_text(c->arena, t));
+        return;
+    }
+    for (uint32_t i = 0; i < pattern->nkids; i++) pattern->kids[i]->type = t->items[i];
+}
+
+/* ---- for ---- */
+
+void check_for(Checker *c, Ast *loop, void (*item)(Checker *, Ast *)) {
+    Ast *range = SLOT(loop, FOR, range), *body = SLOT(loop, FOR, body);
+    loop->type = &type_int;
+    if (!range || range->kind != AST_BINARY || !same(range->name, "..")) {
+        if (range && range->kind != AST_ERROR)
+            diag_report(c->diags, DIAG_E0321, range->range, "'for' runs over a range: for i in 0..4");
+    } else {
+        const Size *from = size_of(c, SLOT(range, BINARY, left), true),
+                   *to = size_of(c, SLOT(range, BINARY, right), true);
+        int64_t n;
+        range->type = &type_range;
+        if (from && to && size_number(size_subtract(c->arena, to, from), &n) && (n < 0 || n > 10000))
+            diag_report(c->diags, DIAG_E0314, range->range,
+                        n < 0 ? "this range runs backwards" : "a 'for' is unrolled: at most 10000 turns");
+    }
+    for (uint32_t i = 0; body && i < body->nkids; i++) item(c, body->kids[i]);
+}
+
+/* In a `for`, `h = f(h)` carries the value of an outer `let` from turn to turn. */
+void check_carried(Checker *c, Ast *e) {
+    Ast *target = SLOT(e, EQUATION, target), *value = SLOT(e, EQUATION, value);
+    const Ast *r = target->kind == AST_NAME ? target->ref : NULL;
+    if (!r || r->kind != AST_NAME) {
+        check_expr(c, value);
+        if (target->kind != AST_NAME || target->ref)
+            diag_report(c->diags, DIAG_E0403, target->range,
+                        "the left side of an equation in 'for' is a 'let' outside of it");
+        return;
+    }
+    const Type *want = r->type ? r->type : &type_error;
+    target->type = want->kind == TYPE_NUMBER ? (want = ((Ast *)r)->type = &type_real) : want;
+    check_against(c, value, want, DIAG_E0404, arena_printf(c->arena, "'%s', carried from turn to turn,", r->name));
+}
+
+static void check_loop_item(Checker *c, Ast *s) {
+    switch (s->kind) {
+    case AST_LET: check_let(c, s); break;
+    case AST_EQUATION: check_carried(c, s); break;
+    case AST_FOR: check_for(c, s, check_loop_item); break;
+    case AST_ERROR: break;
+    default: report_statement(c, s, "a 'for'");
+    }
+}
+
+/* ---- results ---- */
+
+static void check_result(Checker *c, Ast *value, const Type *want, const char *name) {
+    if (!value || want->kind == TYPE_ERROR) {
+        if (value) check_expr(c, value);
+        return;
+    }
+    check_against(c, value, want, DIAG_E0316, arena_printf(c->arena, "the result of '%s'", name));
+}
+
+/* Statements up to the `return` at the end; `item` checks the others. */
+static void check_statements(Checker *c, Ast *body, const Type *result, const Ast *decl,
+                             void (*item)(Checker *, Ast *)) {
+    const Ast *returned = NULL;
+    bool broken = false;
+    for (uint32_t i = 0; i < body->nkids; i++) {
+        Ast *s = body->kids[i];
+        broken = broken || s->kind == AST_ERROR;
+        if (returned && s->kind != AST_ERROR) {
+            diag_note(diag_report(c->diags, DIAG_E0317, s->range, "nothing stands behind 'return'"), returned->range,
+                      "it is here");
+            return;
+        }
+        if (s->kind == AST_RETURN) {
+            returned = s;
+            check_result(c, SLOT(s, RETURN, value), result, decl->name);
+        } else {
+            item(c, s);
+        }
+    }
+    if (!returned && !broken) diag_report(c->diags, DIAG_E0317, place(decl), "'%s' has no 'return'", decl->name);
+}
+
+/* ---- functions ---- */
+
+static void check_defaults(Checker *c, const Signature *s) {
+    for (uint32_t i = 0; i < s->nparams; i++) {
+        Ast *fallback = SLOT(s->params[i], BINDING, fallback);
+        if (fallback)
+            check_against(c, fallback, s->params[i]->type, DIAG_E0301,
+                          arena_printf(c->arena, "'%s'", s->params[i]->name));
+    }
+}
+
+static void check_fn_item(Checker *c, Ast *s) {
+    switch (s->kind) {
+    case AST_LET: check_let(c, s); break;
+    case AST_FN: checker_ensure(c, s); break;
+    case AST_FOR: check_for(c, s, check_loop_item); break;
+    case AST_ERROR: break;
+    default: report_statement(c, s, "a function");
+    }
+}
+
+void check_fn(Checker *c, Ast *fn) {
+    const Signature *s = checker_signature(c, fn);
+    Ast *body = SLOT(fn, FN, body);
+    check_defaults(c, s);
+    if (body && body->kind == AST_LIST)
+        check_statements(c, body, s->result, fn, check_fn_item);
+    else
+        check_result(c, body, s->result, fn->name);
+}
+
+/* ---- layers ---- */
+
+static void check_param(Checker *c, Ast *p, Ast *type, Ast *value) {
+    const Type *t = p->type = check_type(c, type);
+    if (t->kind != TYPE_ERROR && (t->kind != TYPE_TENSOR || t->elem != ELEM_REAL)) {
+        diag_report(c->diags, DIAG_E0325, type->range, "%s '%s' is a real tensor or scalar, not %s",
+                    ast_kind_name(p->kind), p->name, type_text(c->arena, t));
+        t = p->type = &type_error;
+    }
+    if (!value) return;
+    const Builtin *b = NULL;
+    if (value->kind == AST_CALL && SLOT(value, CALL, callee)->kind == AST_NAME && !SLOT(value, CALL, callee)->ref)
+        b = builtin_find(SLOT(value, CALL, callee)->name, CTX_INIT);
+    bool init = b && b->rule >= RULE_INIT && b->rule <= RULE_INIT_SQUARE;
+    unsigned outer = c->context;
+    c->context = CTX_INIT;
+    if (init) {
+        check_expr(c, value);
+        settle(value, t);
+    } else if (check_expr(c, value)->kind != TYPE_ERROR) {
+        Diagnostic *d = diag_report(c->diags, DIAG_E0320, value->range, "'%s' starts from an initialiser", p->name);
+        if (type_is_scalar(value->type))
+            diag_help(d, "constant(value)");
+        else
+            diag_help(d, "normal(std:), uniform(bound:), glorot(), he(), zeros(), ones(), constant(value), identity()");
+    }
+    c->context = outer;
+    if (!init || t->kind == TYPE_ERROR) return;
+    bool square = t->rank == 2 && size_equal(t->dims[0], t->dims[1]);
+    if ((b->rule == RULE_INIT_MATRIX && t->rank < 2) || (b->rule == RULE_INIT_SQUARE && !square))
+        diag_report(c->diags, DIAG_E0320, value->range, "'%s' needs a %smatrix, '%s' is %s", b->name,
+                    b->rule == RULE_INIT_SQUARE ? "square " : "", p->name, type_text(c->arena, t));
+}
+
+static void check_use(Checker *c, Ast *use) {
+    Ast *value = SLOT(use, USE, value);
+    use->type = &type_error;
+    if (!value) return;
+    const Type *t = check_instance(c, value);
+    if (t->kind != TYPE_ERROR && t->kind != TYPE_LAYER) {
+        diag_help(
+            diag_report(c->diags, DIAG_E0301, value->range, "'use' makes a layer, this is %s", type_text(c->arena, t)),
+            "use head = Dense[128, 10]");
+        return;
+    }
+    use->type = t;
+}
+
+static void check_layer_item(Checker *c, Ast *s) {
+    switch (s->kind) {
+    case AST_PARAM: check_param(c, s, SLOT(s, PARAM, type), SLOT(s, PARAM, value)); break;
+    case AST_BUFFER: check_param(c, s, SLOT(s, BUFFER, type), SLOT(s, BUFFER, value)); break;
+    case AST_USE: check_use(c, s); break;
+    case AST_LET: check_let(c, s); break;
+    case AST_FN: checker_ensure(c, s); break;
+    case AST_FOR: check_for(c, s, check_loop_item); break;
+    case AST_FIXED: check_fixed(c, s); break;
+    case AST_ERROR: break;
+    default: report_statement(c, s, "a layer");
+    }
+}
+
+void check_layer(Checker *c, Ast *layer) {
+    const Signature *s = checker_signature(c, layer);
+    Ast *body = SLOT(layer, LAYER, body);
+    check_defaults(c, s);
+    if (body) check_statements(c, body, s->result, layer, check_layer_item);
+}

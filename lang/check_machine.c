@@ -1,0 +1,207 @@
+/* check_machine.c - attacks, optimisers, schedules and defences: definitions as state machines, and their instances.
+ *
+ * An attack sees one example x of a shape it does not know (type_opaque), so everything it does is elementwise, a
+ * reduction over all elements, or a query to the net.  An optimiser sees the parameters w in the same way. */
+#include "checker.h"
+#include <string.h>
+
+/* The number of classes an attack does not know: a size of its own. */
+static const Ast classes = {.kind = AST_SIZE_PARAM, .name = "K"};
+
+const Type *machine_value(Checker *c, BuiltinRule rule) {
+    switch (rule) {
+    case RULE_VALUE_X: return type_opaque(c->arena, "x");
+    case RULE_VALUE_W: return type_opaque(c->arena, "w");
+    case RULE_VALUE_Y: {
+        Type *t = arena_copy(c->arena, type_label(c->arena, size_variable(c->arena, &classes)), sizeof *t);
+        t->decl = &classes;
+        return t;
+    }
+    case RULE_VALUE_STATES: {
+        const Type *z = type_opaque(c->arena, "z");
+        return type_of_items(c->arena, TYPE_STATES, 1, &z);
+    }
+    case RULE_VALUE_NUMBER: return &type_number;
+    default: return &type_real;
+    }
+}
+
+static const char *machine_word(const Ast *def) {
+    return def->kind == AST_ATTACK_DEF      ? "an attack"
+           : def->kind == AST_OPTIMISER_DEF ? "an optimiser"
+           : def->kind == AST_SCHEDULE_DEF  ? "a schedule"
+                                            : "a defence";
+}
+
+static void check_state(Checker *c, Ast *s) {
+    Ast *value = SLOT(s, STATE, value);
+    s->type = &type_error;
+    if (!value) return;
+    const Type *t = check_expr(c, value);
+    if (t->kind == TYPE_ERROR) return;
+    if (t->kind == TYPE_FLEX) settle(value, t = type_opaque(c->arena, c->shape_of));
+    if (t->kind == TYPE_NUMBER) t = &type_real;
+    if (t->kind != TYPE_TENSOR || t->elem == ELEM_LABEL) {
+        diag_report(c->diags, DIAG_E0519, value->range, "state '%s' is a tensor or scalar, not %s", s->name,
+                    type_text(c->arena, t));
+        return;
+    }
+    s->type = t;
+}
+
+static void check_update(Checker *c, Ast *e) {
+    Ast *target = SLOT(e, EQUATION, target), *value = SLOT(e, EQUATION, value);
+    if (!target || !value || target->kind == AST_ERROR) return;
+    const Ast *r = target->kind == AST_NAME ? target->ref : NULL;
+    bool parameters = c->context == CTX_OPTIMISER && target->kind == AST_NAME && !r && same(target->name, "w");
+    if (!parameters && (!r || r->kind != AST_STATE)) {
+        check_expr(c, value);
+        if (target->kind == AST_NAME && !r && !builtin_find(target->name, c->context)) return;
+        diag_help(diag_report(c->diags, DIAG_E0510, target->range, "this is not a state"),
+                  c->context == CTX_OPTIMISER ? "state name = zeros declares one; an optimiser also updates w"
+                                              : "state name = value declares one");
+        return;
+    }
+    const Type *want = parameters ? type_opaque(c->arena, "w") : r->type ? r->type : &type_error;
+    target->type = want;
+    check_against(c, value, want, DIAG_E0519, arena_printf(c->arena, "'%s'", target->name));
+}
+
+/* Updates in one pair of braces are simultaneous: one a state. */
+static void check_once(Checker *c, const Ast *list) {
+    for (uint32_t i = 0; i < list->nkids; i++)
+        for (uint32_t k = 0; k < i; k++) {
+            const Ast *s = list->kids[i], *q = list->kids[k];
+            if (s->kind != AST_EQUATION || q->kind != AST_EQUATION) continue;
+            const Ast *a = SLOT(s, EQUATION, target), *b = SLOT(q, EQUATION, target);
+            if (a->kind == AST_NAME && b->kind == AST_NAME && same(a->name, b->name)) {
+                diag_note(diag_report(c->diags, DIAG_E0512, a->range, "'%s' is updated twice", a->name), b->range,
+                          "first updated here");
+                break;
+            }
+        }
+}
+
+static void check_items(Checker *c, const Ast *def, Ast *list, bool inside);
+
+static void check_repeat(Checker *c, const Ast *def, Ast *s) {
+    Ast *count = SLOT(s, REPEAT, count), *body = SLOT(s, REPEAT, body);
+    if (count && check_expr(c, count)->kind != TYPE_ERROR && !fits(c, count, &type_int))
+        diag_report(c->diags, DIAG_E0301, count->range, "'repeat' counts in whole numbers, this is %s",
+                    type_text(c->arena, count->type));
+    if (body) check_items(c, def, body, true);
+}
+
+static void check_items(Checker *c, const Ast *def, Ast *list, bool inside) {
+    bool attack = def->kind == AST_ATTACK_DEF, optimiser = def->kind == AST_OPTIMISER_DEF;
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        Ast *s = list->kids[i];
+        bool allowed = true;
+        switch (s->kind) {
+        case AST_LET: check_let(c, s); break;
+        case AST_FN: checker_ensure(c, s); break;
+        case AST_ERROR: break;
+        case AST_STATE:
+            if ((allowed = (attack || optimiser) && !inside)) check_state(c, s);
+            break;
+        case AST_REPEAT:
+            if ((allowed = attack)) check_repeat(c, def, s);
+            break;
+        case AST_EQUATION:
+            if ((allowed = (attack && inside) || optimiser)) check_update(c, s);
+            break;
+        case AST_RETURN: allowed = !inside && !optimiser; break;
+        default: allowed = false;
+        }
+        if (!allowed) {
+            Diagnostic *d =
+                diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed %s %s", ast_kind_name(s->kind),
+                            inside ? "in a 'repeat' of" : "here in", machine_word(def));
+            if (s->kind == AST_EQUATION && attack) diag_help(d, "states change in 'repeat'; other values are 'let'");
+        }
+    }
+    check_once(c, list);
+}
+
+static void check_return(Checker *c, const Ast *def, Ast *body) {
+    bool broken = false;
+    for (uint32_t i = 0; i < body->nkids; i++) {
+        Ast *s = body->kids[i];
+        broken = broken || s->kind == AST_ERROR;
+        if (s->kind != AST_RETURN) continue;
+        if (i + 1 < body->nkids)
+            diag_report(c->diags, DIAG_E0317, body->kids[i + 1]->range, "nothing stands behind 'return'");
+        const Type *want =
+            def->kind == AST_SCHEDULE_DEF ? &type_real : type_opaque(c->arena, def->kind == AST_ATTACK_DEF ? "x" : "z");
+        if (SLOT(s, RETURN, value))
+            check_against(c, SLOT(s, RETURN, value), want, DIAG_E0519,
+                          arena_printf(c->arena, "the result of '%s'", def->name));
+        return;
+    }
+    if (!broken) diag_report(c->diags, DIAG_E0511, place(def), "'%s' has no 'return'", def->name);
+}
+
+static void check_updates_w(Checker *c, const Ast *def, const Ast *body) {
+    for (uint32_t i = 0; i < body->nkids; i++) {
+        const Ast *s = body->kids[i], *target = s->kind == AST_EQUATION ? SLOT(s, EQUATION, target) : NULL;
+        if (s->kind == AST_ERROR || (target && target->kind == AST_NAME && !target->ref && same(target->name, "w")))
+            return;
+    }
+    diag_help(diag_report(c->diags, DIAG_E0511, place(def), "'%s' does not update w", def->name),
+              "w = w - rate(t) * d(w)");
+}
+
+void check_machine(Checker *c, Ast *def) {
+    Ast *body = def->kids[1];
+    const Signature *s = checker_signature(c, def);
+    c->context = def->kind == AST_ATTACK_DEF      ? CTX_ATTACK
+                 : def->kind == AST_OPTIMISER_DEF ? CTX_OPTIMISER
+                 : def->kind == AST_SCHEDULE_DEF  ? CTX_SCHEDULE
+                                                  : CTX_DEFENCE;
+    c->shape_of = c->context == CTX_ATTACK ? "x" : c->context == CTX_OPTIMISER ? "w" : NULL;
+    for (uint32_t i = 0; i < s->nparams; i++) {
+        const Type *t = s->params[i]->type;
+        Ast *fallback = SLOT(s->params[i], BINDING, fallback);
+        bool schedule = t->kind == TYPE_SCHEDULE && c->context == CTX_OPTIMISER;
+        if (t->kind != TYPE_ERROR && !schedule && (!type_is_scalar(t) || t->elem == ELEM_F64))
+            diag_report(c->diags, DIAG_E0301, place(s->params[i]), "a parameter of %s is f32, int%s, not %s",
+                        machine_word(def), c->context == CTX_OPTIMISER ? ", bool or schedule" : " or bool",
+                        type_text(c->arena, t));
+        else if (fallback)
+            check_against(c, fallback, t, DIAG_E0301, arena_printf(c->arena, "'%s'", s->params[i]->name));
+    }
+    if (!body) return;
+    check_items(c, def, body, false);
+    if (c->context == CTX_OPTIMISER)
+        check_updates_w(c, def, body);
+    else
+        check_return(c, def, body);
+}
+
+/* ---- instances ---- */
+
+const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call) {
+    const Type *made = def->kind == AST_ATTACK_DEF      ? &type_attack
+                       : def->kind == AST_OPTIMISER_DEF ? &type_optimiser
+                       : def->kind == AST_SCHEDULE_DEF  ? &type_schedule
+                                                        : &type_defence;
+    checker_ensure(c, def);
+    const Signature *s = checker_signature(c, def);
+    if (s->broken) return &type_error;
+    CallParameter params[64];
+    Ast *values[64];
+    for (uint32_t i = 0; i < s->nparams; i++)
+        params[i] = (CallParameter){s->params[i]->name,
+                                    SLOT(s->params[i], BINDING, fallback) ? NEED_OPTIONAL : NEED_REQUIRED, false};
+    if (!match_arguments(c, def->name, signature_text(c, s), call, NULL,
+                         call ? place(SLOT(call, CALL, callee)) : e->range, params, s->nparams, values, NULL, NULL))
+        return &type_error;
+    bool good = true;
+    for (uint32_t i = 0; i < s->nparams; i++)
+        if (values[i])
+            good = check_against(c, values[i], s->params[i]->type, DIAG_E0301,
+                                 arena_printf(c->arena, "'%s' of '%s'", s->params[i]->name, def->name)) &&
+                   good;
+    if (call) SLOT(call, CALL, callee)->type = made;
+    return good ? made : &type_error;
+}

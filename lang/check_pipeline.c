@@ -1,0 +1,627 @@
+/* check_pipeline.c - settings, data, nets and training: the declarations that say what is run. */
+#include "checker.h"
+#include <string.h>
+
+/* ---- settings ---- */
+
+static void wrong_kind(Checker *c, Ast *value, const char *key, const char *what) {
+    if (value->type->kind != TYPE_ERROR)
+        diag_report(c->diags, DIAG_E0504, value->range, "'%s' is %s, not %s", key, what,
+                    type_text(c->arena, value->type));
+    fail(value);
+}
+
+static void check_kind(Checker *c, Ast *value, const char *key, TypeKind kind, const char *what) {
+    if (check_expr(c, value)->kind != kind) wrong_kind(c, value, key, what);
+}
+
+static void check_planned(Checker *c, Ast *value, const char *key, const char *what) {
+    char buffer[256];
+    const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : value;
+    const char *path = ast_path(callee, buffer, sizeof buffer) ? buffer : NULL;
+    value->type = &type_error;
+    if (path && planned_find(what, path))
+        diag_report(c->diags, DIAG_E0490, value->range, "'%s: %s' is not available in this version", key, path);
+    else
+        diag_report(c->diags, DIAG_E0504, value->range, "this is not a value of '%s'", key);
+}
+
+void check_setting(Checker *c, Ast *s, const Setting *row) {
+    Ast *value = SLOT(s, SETTING, value);
+    if (!value || value->kind == AST_ERROR) {
+        if (!value) diag_report(c->diags, DIAG_E0504, s->range, "'%s' has no value", row->key);
+        return;
+    }
+    if (SLOT(s, SETTING, block) && row->kind != KIND_COMPARE)
+        diag_report(c->diags, DIAG_E0501, SLOT(s, SETTING, block)->range, "'%s' has no settings of its own", row->key);
+    switch (row->kind) {
+    case KIND_FORWARD: check_solver(c, value, true); break;
+    case KIND_MODE:
+        if (!same(row->block, "fixed")) /* there its solver decides too: check_fixed.c */
+            check_mode(c, value, NULL);
+        break;
+    case KIND_PENALTY: check_planned(c, value, row->key, "PENALTY"); break;
+    case KIND_CERTIFY: check_planned(c, value, row->key, "CERTIFY"); break;
+    case KIND_WORD: check_words(c, value, row->fallback, row->key); break;
+    case KIND_INT: check_range(c, value, row->key, row->low, row->high, true); break;
+    case KIND_OPTIMISER:
+        check_kind(c, value, row->key, TYPE_OPTIMISER, "an optimiser with its rate, adam(rate: 1e-3)");
+        break;
+    case KIND_ATTACK: check_kind(c, value, row->key, TYPE_ATTACK, "an attack"); break;
+    case KIND_DEFENCE: check_kind(c, value, row->key, TYPE_DEFENCE, "a defence"); break;
+    case KIND_EXAMPLES: check_kind(c, value, row->key, TYPE_EXAMPLES, "a set of examples, d.test[0..500]"); break;
+    case KIND_CHECK: check_kind(c, value, row->key, TYPE_CHECK, "gradcheck(..)"); break;
+    case KIND_COMPARE:
+        check_kind(c, value, row->key, TYPE_CHECK, "gradients(Layer[..])");
+        if (SLOT(s, SETTING, block))
+            check_settings(c, SLOT(s, SETTING, block), "compare", "a comparison", s->range, DIAG_E0501, NULL);
+        else
+            diag_report(c->diags, DIAG_E0502, s->range, "'compare' needs { modes: [..] }");
+        break;
+    case KIND_MODES:
+        if (value->kind != AST_ARRAY) {
+            check_expr(c, value);
+            wrong_kind(c, value, row->key, "a list of gradient modes");
+            break;
+        }
+        for (uint32_t i = 0; i < value->nkids; i++)
+            if (!(value->kids[i]->kind == AST_NAME && value->kids[i]->ref && value->kids[i]->ref->kind == AST_GRADIENT))
+                check_mode(c, value->kids[i], NULL);
+            else
+                check_expr(c, value->kids[i]);
+        break;
+    case KIND_REFERENCE:
+        if (spells_mode(value))
+            check_mode(c, value, NULL);
+        else
+            check_kind(c, value, row->key, TYPE_CHECK, "finite_difference(..) or a gradient mode");
+        break;
+    default: break; /* START, LOSS and those of a table: where the block is checked */
+    }
+}
+
+static void unknown_setting(Checker *c, const Ast *key, const char *name, const char *block, const char *what,
+                            DiagCode code) {
+    const char *names[32], *list = "";
+    uint32_t n = 0;
+    for (const Setting *s = setting_table; s->key; s++)
+        if (same(s->block, block) && n < 32) {
+            list = arena_printf(c->arena, "%s%s%s", list, n ? ", " : "", s->key);
+            names[n++] = s->key;
+        }
+    Diagnostic *d = diag_report(c->diags, code, key->range, "%s has no setting '%s'", what, name ? name : "?");
+    const char *near = name ? diag_nearest(name, names, n) : NULL;
+    if (near)
+        diag_help(d, "did you mean '%s'?", near);
+    else
+        diag_help(d, "its settings: %s", list);
+}
+
+void check_settings(Checker *c, Ast *list, const char *block, const char *what, Range at, DiagCode unknown,
+                    void (*other)(Checker *, Ast *)) {
+    bool broken = false;
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        Ast *s = list->kids[i], *key = s->kind == AST_SETTING ? SLOT(s, SETTING, key) : NULL;
+        broken = broken || s->kind == AST_ERROR;
+        if (s->kind == AST_ERROR) continue;
+        if (!key) {
+            if (other)
+                other(c, s);
+            else
+                diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in %s", ast_kind_name(s->kind), what);
+            continue;
+        }
+        char buffer[256];
+        const char *name = ast_path(key, buffer, sizeof buffer) ? arena_strdup(c->arena, buffer) : NULL;
+        const Setting *row = name ? setting_find(block, name) : NULL;
+        const Ast *first = NULL;
+        for (uint32_t k = 0; row && k < i && !first; k++) {
+            const Ast *q = list->kids[k];
+            if (q->kind == AST_SETTING && SLOT(q, SETTING, key)->kind == AST_NAME &&
+                same(SLOT(q, SETTING, key)->name, name))
+                first = q;
+        }
+        if (first)
+            diag_note(diag_report(c->diags, DIAG_E0406, key->range, "'%s' is set twice", name), first->range,
+                      "first set here");
+        else if (row)
+            check_setting(c, s, row);
+        else
+            unknown_setting(c, key, name, block, what, unknown);
+    }
+    const char *missing = "";
+    for (const Setting *row = setting_table; row->key && !broken; row++) {
+        bool present = !same(row->block, block) || !row->required;
+        for (uint32_t k = 0; !present && k < list->nkids; k++)
+            present = list->kids[k]->kind == AST_SETTING && SLOT(list->kids[k], SETTING, key)->kind == AST_NAME &&
+                      same(SLOT(list->kids[k], SETTING, key)->name, row->key);
+        if (!present)
+            missing = arena_printf(c->arena, "%s%s'%s' (%s)", missing, *missing ? ", " : "", row->key, row->doc);
+    }
+    if (*missing) diag_report(c->diags, DIAG_E0502, at, "%s needs %s", what, missing);
+}
+
+static Ast *value_of(const Ast *list, const char *key) {
+    for (uint32_t i = 0; list && i < list->nkids; i++)
+        if (list->kids[i]->kind == AST_SETTING && SLOT(list->kids[i], SETTING, key)->kind == AST_NAME &&
+            same(SLOT(list->kids[i], SETTING, key)->name, key))
+            return SLOT(list->kids[i], SETTING, value);
+    return NULL;
+}
+
+/* ---- data ---- */
+
+const Type *check_reader(Checker *c, Ast *e, const Reader *r, Ast *call) {
+    CallParameter params[8];
+    Ast *values[8], **more = NULL;
+    uint32_t n = 0;
+    bool required, good = true;
+    const char *takes = r->name, *name;
+    (void)more;
+    for (; n < 8 && (name = reader_argument(r, n, &required)); n++)
+        params[n] = (CallParameter){name, required ? NEED_REQUIRED : NEED_OPTIONAL, false};
+    for (uint32_t i = 0; i < n; i++)
+        takes = arena_printf(c->arena, "%s%s%s:%s", takes, i ? ", " : "(", params[i].name,
+                             params[i].need == NEED_REQUIRED ? "" : " ..");
+    takes = arena_printf(c->arena, n ? "%s)" : "%s()", takes);
+    if (!match_arguments(c, r->name, takes, call, NULL, e->range, params, n, values, NULL, NULL)) return &type_error;
+    for (uint32_t i = 0; i < n; i++)
+        if (values[i])
+            good = check_against(c, values[i], &type_string, DIAG_E0301,
+                                 arena_printf(c->arena, "'%s' of '%s'", params[i].name, r->name)) &&
+                   good;
+    Type *t = arena_alloc(c->arena, sizeof *t);
+    t->kind = TYPE_DATASET;
+    return good ? t : &type_error;
+}
+
+static const Reader *reader_of(const Ast *value) {
+    const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : NULL;
+    return callee && callee->kind == AST_NAME && !callee->ref ? reader_find(callee->name) : NULL;
+}
+
+static void check_delivery(Checker *c, const Ast *d, const Reader *r, const Type *input, const Type *target) {
+    const Delivery *delivery = reader_delivery(r);
+    int64_t elements = 1, n;
+    if (!delivery) return;
+    for (uint32_t i = 0; i < input->rank; i++)
+        if (size_number(input->dims[i], &n)) elements *= n;
+    Ast *type = SLOT(d, DATA, type);
+    if (elements != delivery->elements || type_is_scalar(input))
+        diag_report(c->diags, DIAG_E0509, type->kids[0]->range, "'%s' delivers inputs of %lld elements, %s has %lld",
+                    r->name, (long long)delivery->elements, type_text(c->arena, input), (long long)elements);
+    if (target->elem != ELEM_LABEL || (size_number(target->classes, &n) && n != delivery->classes))
+        diag_report(c->diags, DIAG_E0509, type->kids[1]->range, "'%s' delivers targets label[%lld], not %s", r->name,
+                    (long long)delivery->classes, type_text(c->arena, target));
+}
+
+static void check_data(Checker *c, Ast *d) {
+    Ast *type = SLOT(d, DATA, type), *value = SLOT(d, DATA, value);
+    d->type = &type_error;
+    if (!type || !value) return;
+    const Type *t = check_type(c, type);
+    bool pair = t->kind == TYPE_TUPLE && t->nitems == 2 && t->items[0]->kind == TYPE_TENSOR &&
+                t->items[0]->elem == ELEM_REAL && t->items[1]->kind == TYPE_TENSOR &&
+                (t->items[1]->elem == ELEM_REAL || t->items[1]->elem == ELEM_LABEL);
+    if (t->kind != TYPE_ERROR && !pair)
+        diag_help(diag_report(c->diags, DIAG_E0509, type->range, "a dataset is of pairs of input and target, not %s",
+                              type_text(c->arena, t)),
+                  "data d: (f32[1, 28, 28], label[10]) = ...");
+    const Type *v = check_expr(c, value);
+    if (v->kind == TYPE_ERROR) return;
+    const Reader *r = reader_of(value);
+    if (!r || v->kind != TYPE_DATASET) {
+        const char *list = "";
+        for (uint32_t i = 0; reader_at(i); i++)
+            list = arena_printf(c->arena, "%s%s%s()", list, i ? ", " : "", reader_at(i)->name);
+        diag_help(diag_report(c->diags, DIAG_E0508, value->range, "'data' gets its examples from a reader"),
+                  "readers: %s", list);
+        return;
+    }
+    if (!pair) return;
+    check_delivery(c, d, r, t->items[0], t->items[1]);
+    d->type = value->type = type_of_items(c->arena, TYPE_DATASET, 2, t->items);
+}
+
+/* ---- nets ---- */
+
+bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const Type **input, const Type **output) {
+    const Signature *s = checker_signature(c, layer->decl);
+    const Ast *x = NULL;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->nparams; i++)
+        if (!SLOT(s->params[i], BINDING, fallback)) x = s->params[i], n++;
+    if (s->broken) return false;
+    if (n != 1 || s->nstate) {
+        diag_report(c->diags, DIAG_E0517, at, "a net has one input without default, '%s' has %u", layer->decl->name, n);
+        return false;
+    }
+    SizeBinding *b = arena_copy(c->arena, layer->bound ? layer->bound : (const SizeBinding *)&(SizeBinding){NULL, NULL},
+                                sizeof *b * (layer->nbound ? layer->nbound : 1));
+    if (given) unify(c->arena, x->type, given, b, layer->nbound);
+    *input = type_substitute(c->arena, x->type, b, layer->nbound);
+    *output = type_substitute(c->arena, s->result, b, layer->nbound);
+    return true;
+}
+
+static const Type *plain_fn(Checker *c, Ast *e, const Signature **s) {
+    Ast *base = e->kind == AST_CALL ? SLOT(e, CALL, callee) : e;
+    if ((base->kind != AST_NAME && base->kind != AST_MEMBER) || !base->ref || base->ref->kind != AST_FN) return NULL;
+    checker_ensure(c, base->ref);
+    *s = checker_signature(c, base->ref);
+    base->type = check_expr(c, base);
+    return base->type;
+}
+
+/* The value of `loss:`: a fn of output and target, or one with further arguments given by name, f(amount: 0.2). */
+bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target) {
+    const Signature *s = NULL;
+    const Type *fn = plain_fn(c, e, &s);
+    if (!fn) {
+        check_expr(c, e);
+        wrong_kind(c, e, "loss", "a fn of output and target");
+        return false;
+    }
+    e->type = fn;
+    if (s->broken) return false;
+    if (s->nparams < 2 || s->nstate || !type_equal(s->result, &type_real)) {
+        diag_help(
+            diag_report(c->diags, DIAG_E0506, e->range, "a loss is a fn of output and target with a scalar result"),
+            "'%s' is %s", s->decl->name, signature_text(c, s));
+        return false;
+    }
+    CallParameter params[64];
+    Ast *values[64];
+    for (uint32_t i = 2; i < s->nparams; i++)
+        params[i - 2] = (CallParameter){s->params[i]->name,
+                                        SLOT(s->params[i], BINDING, fallback) ? NEED_OPTIONAL : NEED_REQUIRED, false};
+    if (!match_arguments(c, s->decl->name, signature_text(c, s), e->kind == AST_CALL ? e : NULL, NULL, e->range, params,
+                         s->nparams - 2, values, NULL, NULL))
+        return false;
+    bool good = true;
+    for (uint32_t i = 2; i < s->nparams; i++)
+        if (values[i - 2])
+            good = check_against(c, values[i - 2], s->params[i]->type, DIAG_E0301,
+                                 arena_printf(c->arena, "'%s' of '%s'", s->params[i]->name, s->decl->name)) &&
+                   good;
+    if (!output || !target) return good;
+    SizeBinding b[64];
+    uint32_t nb = 0;
+    for (uint32_t i = 0; i < s->nsizes && nb < 64; i++) b[nb++] = (SizeBinding){s->sizes[i], NULL};
+    unify(c->arena, s->params[0]->type, output, b, nb);
+    unify(c->arena, s->params[1]->type, target, b, nb);
+    const Type *have[2] = {output, target};
+    for (uint32_t i = 0; i < 2; i++) {
+        const Type *want = type_substitute(c->arena, s->params[i]->type, b, nb);
+        if (type_equal(want, have[i])) continue;
+        Diagnostic *d = diag_report(c->diags, DIAG_E0506, e->range, "'%s' of '%s' is %s, but %s is %s",
+                                    s->params[i]->name, s->decl->name, type_text(c->arena, want),
+                                    i ? "the data's target" : "the net's output", type_text(c->arena, have[i]));
+        if (have[0]->kind == TYPE_TENSOR && have[0]->rank == 1 && have[1]->elem == ELEM_LABEL)
+            diag_note(d, (Range){NULL, 0, 0}, "the net gives %s, the data %s", type_text(c->arena, output),
+                      type_text(c->arena, target));
+        return false;
+    }
+    return good;
+}
+
+/* ---- overrides: gradient, body.forward.tol ---- */
+
+typedef struct Override {
+    Ast *value;          /* a gradient mode */
+    const char *path;    /* "body." or NULL: every fixed point */
+    const char *forward; /* the solver an override of the same block gives, or NULL */
+    bool reported;
+} Override;
+
+/* A mode set for a net must be served by the forward solver of each of its fixed points. */
+static void mode_at_fixed(Checker *c, const Ast *fixed, const char *path, void *data) {
+    Override *o = data;
+    if (o->reported || (o->path && !same(o->path, path))) return;
+    o->reported = true;
+    if (check_mode(c, o->value, o->forward ? o->forward : forward_of(fixed, "anderson"))) o->reported = false;
+}
+
+/* Checks a mode for the fixed points of `layer` at `path` (NULL: all). */
+static void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path, const char *forward) {
+    Override o = {value, path, forward, false};
+    if (!layer)
+        check_mode(c, value, NULL);
+    else if (layer_has_fixed(c, layer->decl))
+        each_fixed(c, layer->decl, "", mode_at_fixed, &o);
+    else if (check_mode(c, value, NULL))
+        diag_report(c->diags, DIAG_E0513, value->range, "'%s' has no fixed point whose gradient could be set",
+                    layer->decl->name);
+}
+
+static const Ast *used_layer(const Ast *layer, const char *name) {
+    const Ast *body = SLOT(layer, LAYER, body);
+    for (uint32_t i = 0; body && i < body->nkids; i++)
+        if (body->kids[i]->kind == AST_USE && same(body->kids[i]->name, name) && body->kids[i]->type &&
+            body->kids[i]->type->kind == TYPE_LAYER)
+            return body->kids[i]->type->decl;
+    return NULL;
+}
+
+static const Ast *own_fixed(const Ast *layer) {
+    const Ast *body = SLOT(layer, LAYER, body);
+    for (uint32_t i = 0; body && i < body->nkids; i++)
+        if (body->kids[i]->kind == AST_FIXED) return body->kids[i];
+    return NULL;
+}
+
+static void first_fixed(Checker *c, const Ast *fixed, const char *path, void *data) {
+    const Ast **found = data;
+    (void)c, (void)path;
+    if (!*found) *found = fixed;
+}
+
+static void bad_path(Checker *c, const Ast *key, const char *message, const Ast *layer) {
+    const char *list = "";
+    const Ast *body = layer ? SLOT(layer, LAYER, body) : NULL;
+    for (uint32_t i = 0; body && i < body->nkids; i++)
+        if (body->kids[i]->kind == AST_USE)
+            list = arena_printf(c->arena, "%s%s'%s'", list, *list ? ", " : "", body->kids[i]->name);
+    Diagnostic *d = diag_report(c->diags, DIAG_E0513, key->range, "%s", message);
+    if (*list)
+        diag_help(d, "'%s' uses %s; settings are forward, gradient, on_fail", layer->name, list);
+    else
+        diag_help(d, "settings are forward, gradient, on_fail: body.forward.tol: 1e-6");
+}
+
+static const char *solver_name(const Ast *value) {
+    const Ast *callee = value && value->kind == AST_CALL ? SLOT(value, CALL, callee) : NULL;
+    return callee && callee->kind == AST_NAME ? callee->name : NULL;
+}
+
+static void check_override_option(Checker *c, const Ast *key, Ast *value, const char *setting, const char *option,
+                                  const char *solver) {
+    if (same(setting, "forward")) {
+        const Option *o = solver ? solver_option(solver, option) : NULL;
+        const Choice *choice = solver_choice(option);
+        if (o)
+            check_range(c, value, arena_printf(c->arena, "%s' of '%s", option, solver), o->low, o->high, o->whole);
+        else if (choice)
+            check_words(c, value, choice->alternatives, option);
+        else
+            bad_path(c, key,
+                     arena_printf(c->arena, "'%s' has no argument '%s'", solver ? solver : "the solver", option), NULL);
+        return;
+    }
+    const char *adjoint = strncmp(option, "adjoint.", 8) == 0 ? option + 8 : NULL;
+    const Option *o = NULL;
+    for (uint32_t i = 0; !o && mode_at(i); i++) o = adjoint ? NULL : mode_option(mode_at(i), option);
+    for (uint32_t i = 0; adjoint && !o && solver_at(i); i++) o = solver_option(solver_at(i)->name, adjoint);
+    if (o)
+        check_range(c, value, option, o->low, o->high, o->whole);
+    else
+        bad_path(c, key, arena_printf(c->arena, "no gradient mode has an argument '%s'", option), NULL);
+}
+
+static void check_override(Checker *c, Ast *s, const Type *layer, const char *forward) {
+    char buffer[512];
+    Ast *key = SLOT(s, SETTING, key), *value = SLOT(s, SETTING, value);
+    if (!value || !ast_path(key, buffer, sizeof buffer)) {
+        bad_path(c, key, "this is not a path to a setting", layer->decl);
+        return;
+    }
+    const Ast *at = layer->decl, *next;
+    const char *rest = arena_strdup(c->arena, buffer), *path = "";
+    for (;;) { /* down the `use` names */
+        const char *dot = strchr(rest, '.');
+        const char *name = dot ? arena_strndup(c->arena, rest, (size_t)(dot - rest)) : rest;
+        if (!dot || !(next = used_layer(at, name))) break;
+        at = next, rest = dot + 1;
+        path = arena_printf(c->arena, "%s%s.", path, name);
+    }
+    const char *dot = strchr(rest, '.'), *option = dot ? dot + 1 : NULL;
+    const char *setting = dot ? arena_strndup(c->arena, rest, (size_t)(dot - rest)) : rest;
+    if (same(setting, "defence") && !*path && !option) {
+        check_setting(c, s, setting_find("net_with", "defence"));
+        diag_report(c->diags, DIAG_E0490, value->range, "evaluating under a defence is not available in this version");
+        return;
+    }
+    const Setting *row = setting_find("net_with", setting);
+    if (!row || same(setting, "defence") || (option && same(setting, "on_fail"))) {
+        bad_path(c, key, arena_printf(c->arena, "'%s' leads to no setting", buffer), at);
+        return;
+    }
+    const Ast *fixed = own_fixed(at);
+    if (!*path && !fixed) each_fixed(c, at, "", first_fixed, &fixed);
+    if (!fixed) {
+        bad_path(c, key,
+                 arena_printf(c->arena, "'%s' has no fixed point",
+                              *path ? arena_strndup(c->arena, path, strlen(path) - 1) : at->name),
+                 at);
+        return;
+    }
+    if (option)
+        check_override_option(c, key, value, setting, option, forward ? forward : forward_of(fixed, "anderson"));
+    else if (row->kind == KIND_MODE)
+        check_mode_for(c, value, layer, *path ? path : NULL, forward);
+    else
+        check_setting(c, s, row);
+}
+
+const Type *check_with(Checker *c, Ast *e) {
+    Ast *base = SLOT(e, WITH, base), *list = SLOT(e, WITH, settings);
+    const Type *t = check_expr(c, base);
+    const Type *layer = t->kind == TYPE_LAYER ? t : t->kind == TYPE_NET ? t->items[0] : NULL;
+    if (t->kind == TYPE_ERROR) return t;
+    if (t->kind == TYPE_ATTACK) {
+        check_settings(c, list, "attack_with", "an attack", e->range, DIAG_E0501, NULL);
+        return t;
+    }
+    if (!layer) {
+        diag_report(c->diags, DIAG_E0504, base->range, "'with' overrides settings of a net or an attack, not of %s",
+                    type_text(c->arena, t));
+        return &type_error;
+    }
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        Ast *s = list->kids[i];
+        char mine[512], other[512];
+        if (s->kind != AST_SETTING) {
+            if (s->kind != AST_ERROR)
+                diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in 'with'", ast_kind_name(s->kind));
+            continue;
+        }
+        bool twice = false;
+        for (uint32_t k = 0; k < i; k++)
+            twice =
+                twice || (list->kids[k]->kind == AST_SETTING && ast_path(SLOT(s, SETTING, key), mine, sizeof mine) &&
+                          ast_path(SLOT(list->kids[k], SETTING, key), other, sizeof other) && same(mine, other));
+        if (twice)
+            diag_report(c->diags, DIAG_E0406, SLOT(s, SETTING, key)->range, "'%s' is set twice", mine);
+        else
+            check_override(c, s, layer, solver_name(value_of(list, "forward")));
+    }
+    return t;
+}
+
+/* ---- examples ---- */
+
+const Type *check_under(Checker *c, Ast *e) {
+    Ast *base = SLOT(e, UNDER, base), *attack = SLOT(e, UNDER, attack);
+    const Type *t = check_expr(c, base), *a = check_expr(c, attack);
+    if (a->kind != TYPE_ERROR && a->kind != TYPE_ATTACK)
+        diag_report(c->diags, DIAG_E0504, attack->range, "'under' needs an attack, not %s", type_text(c->arena, a));
+    if (t->kind != TYPE_ERROR && t->kind != TYPE_EXAMPLES)
+        diag_help(diag_report(c->diags, DIAG_E0507, base->range, "an attack works on examples, not on %s",
+                              type_text(c->arena, t)),
+                  "d.test under pgd(..)");
+    return t->kind == TYPE_EXAMPLES && a->kind == TYPE_ATTACK ? t : &type_error;
+}
+
+static const Type *no_member(Checker *c, const Ast *e, const Type *base, const char *members) {
+    diag_help(diag_report(c->diags, DIAG_E0313, place(e), "%s has no member '%s'", type_text(c->arena, base), e->name),
+              "%s", members);
+    return &type_error;
+}
+
+const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
+    const Ast *from = SLOT(e, MEMBER, base);
+    bool statistic = same(e->name, "steps") || same(e->name, "residual") || same(e->name, "converged");
+    if (base->kind == TYPE_DATASET)
+        return same(e->name, "train") || same(e->name, "test")
+                   ? type_of_items(c->arena, TYPE_EXAMPLES, base->nitems, base->items)
+                   : no_member(c, e, base, "its members are train and test");
+    if (base->kind == TYPE_STATISTICS)
+        return statistic ? &type_real : no_member(c, e, base, "its members are steps, residual, converged");
+    if (base->kind == TYPE_NET) {
+        if (same(e->name, "fixed"))
+            return layer_has_fixed(c, base->items[0]->decl) ? &type_statistics
+                                                            : no_member(c, e, base, "the net has no fixed point");
+        const Ast *body = SLOT(base->items[0]->decl, LAYER, body);
+        for (uint32_t i = 0; body && i < body->nkids; i++)
+            if (body->kids[i]->kind == AST_USE && same(body->kids[i]->name, e->name) && body->kids[i]->type &&
+                body->kids[i]->type->kind == TYPE_LAYER) {
+                Type *t = arena_copy(c->arena, base, sizeof *t);
+                t->items = arena_copy(c->arena, &body->kids[i]->type, sizeof *t->items);
+                return t;
+            }
+        return no_member(c, e, base, "its members are fixed (steps, residual, converged) and the names of its layers");
+    }
+    /* statistics of the solves of an evaluation: let clean = accuracy(..), then clean.steps */
+    if (base == &type_evaluation && (from->kind == AST_NAME || from->kind == AST_CALL))
+        return statistic ? &type_real
+                         : no_member(c, e, base, "members of an evaluation are steps, residual, converged");
+    return no_member(c, e, base, arena_printf(c->arena, "%s has none", type_kind_text(base)));
+}
+
+const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net, Ast *examples) {
+    const Type *n = check_expr(c, net), *d = check_expr(c, examples), *input, *output;
+    const char *name = metric ? metric->name : "accuracy";
+    if (n->kind != TYPE_ERROR && n->kind != TYPE_NET)
+        diag_help(diag_report(c->diags, DIAG_E0301, net->range, "'%s' evaluates a trained net, this is %s", name,
+                              type_text(c->arena, n)),
+                  "train m = Net on d.train { .. }, then %s(m, d.test)", name);
+    if (d->kind != TYPE_ERROR && d->kind != TYPE_EXAMPLES)
+        diag_help(diag_report(c->diags, DIAG_E0507, examples->range, "'%s' needs examples, this is %s", name,
+                              type_text(c->arena, d)),
+                  "d.test, d.test[0..1000], d.test under attack");
+    if (n->kind != TYPE_NET || d->kind != TYPE_EXAMPLES ||
+        !net_types(c, net->range, n->items[0], d->items[0], &input, &output))
+        return &type_error;
+    if (!type_equal(input, d->items[0])) {
+        diag_report(c->diags, DIAG_E0505, examples->range, "the net's input is %s, the examples' is %s",
+                    type_text(c->arena, input), type_text(c->arena, d->items[0]));
+        return &type_error;
+    }
+    if (metric) {
+        Ast fake = {.kind = AST_NAME, .range = e->range, .name_range = e->range, .name = metric->name, .ref = metric};
+        return check_loss(c, &fake, output, d->items[1]) ? &type_evaluation : &type_error;
+    }
+    const Type *want = output->kind == TYPE_TENSOR && output->rank == 1 ? type_label(c->arena, output->dims[0]) : NULL;
+    if (want && type_equal(want, d->items[1])) return &type_evaluation;
+    diag_report(c->diags, DIAG_E0506, e->range, "accuracy of outputs %s against targets %s",
+                type_text(c->arena, output), type_text(c->arena, d->items[1]));
+    return &type_error;
+}
+
+/* ---- train ---- */
+
+void check_train(Checker *c, Ast *t) {
+    Ast *model = SLOT(t, TRAIN, model), *data = SLOT(t, TRAIN, data), *list = SLOT(t, TRAIN, settings);
+    t->type = &type_error;
+    if (!model || !data || !list) return;
+    const Type *m = check_expr(c, model), *d = check_expr(c, data), *input = NULL, *output = NULL;
+    if (m->kind != TYPE_ERROR && m->kind != TYPE_LAYER) {
+        diag_report(c->diags, DIAG_E0517, model->range, "'train' needs a layer, this is %s", type_text(c->arena, m));
+        m = &type_error;
+    }
+    if (d->kind != TYPE_ERROR && d->kind != TYPE_EXAMPLES) {
+        Diagnostic *diag = diag_report(c->diags, DIAG_E0507, data->range, "'train' needs examples, this is %s",
+                                       type_text(c->arena, d));
+        diag_help(diag, d->kind == TYPE_DATASET ? "its training split: %s.train" : "d.train",
+                  data->name ? data->name : "d");
+        d = &type_error;
+    }
+    if (data->kind == AST_UNDER)
+        diag_help(diag_report(c->diags, DIAG_E0504, data->range, "training examples are not attacked beforehand"),
+                  "attack: in the settings");
+    bool known = m->kind == TYPE_LAYER &&
+                 net_types(c, model->range, m, d->kind == TYPE_EXAMPLES ? d->items[0] : NULL, &input, &output);
+    if (known && d->kind == TYPE_EXAMPLES && !type_equal(input, d->items[0]))
+        diag_report(c->diags, DIAG_E0505, model->range, "the input of '%s' is %s, the data's is %s", m->decl->name,
+                    type_text(c->arena, input), type_text(c->arena, d->items[0]));
+    check_settings(c, list, "train", "train", place(t), DIAG_E0501, NULL);
+    Ast *loss = value_of(list, "loss"), *mode = value_of(list, "gradient");
+    if (loss && loss->kind != AST_ERROR)
+        check_loss(c, loss, known ? output : NULL, known && d->kind == TYPE_EXAMPLES ? d->items[1] : NULL);
+    if (mode && m->kind == TYPE_LAYER && mode->type && mode->type->kind != TYPE_ERROR)
+        check_mode_for(c, mode, m, NULL, NULL);
+    if (m->kind != TYPE_LAYER) return;
+    Type *net = (Type *)type_of_items(c->arena, TYPE_NET, 1, &m);
+    net->decl = t;
+    t->type = net;
+    if (known) check_concrete(c, m, model->range);
+}
+
+/* ---- declarations ---- */
+
+static void check_made(Checker *c, Ast *d, TypeKind kind, const char *what) {
+    Ast *value = d->kids[0];
+    d->type = &type_error;
+    if (!value) return;
+    const Type *t = check_expr(c, value);
+    if (t->kind == kind)
+        d->type = t;
+    else if (t->kind != TYPE_ERROR)
+        diag_report(c->diags, DIAG_E0504, value->range, "'%s' is declared as %s, this is %s", d->name, what,
+                    type_text(c->arena, t));
+}
+
+void check_pipeline(Checker *c, Ast *d) {
+    switch (d->kind) {
+    case AST_DATA: check_data(c, d); break;
+    case AST_ATTACK: check_made(c, d, TYPE_ATTACK, "an attack"); break;
+    case AST_DEFENCE: check_made(c, d, TYPE_DEFENCE, "a defence"); break;
+    case AST_OPTIMISER: check_made(c, d, TYPE_OPTIMISER, "an optimiser"); break;
+    case AST_SCHEDULE: check_made(c, d, TYPE_SCHEDULE, "a schedule"); break;
+    case AST_TRAIN: check_train(c, d); break;
+    case AST_EXPERIMENT: check_experiment(c, d); break;
+    case AST_TEST:
+    case AST_CHECK: check_test(c, d); break;
+    default: break;
+    }
+}
