@@ -397,7 +397,8 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     const Setting *row = key ? setting_find(block, key) : NULL;
     bool is_name = value && value->kind == AST_NAME;
     char buffer[256];
-    if (!key || (row && row->kind == KIND_WORD && is_name) ||
+    bool paths = strcmp(block, "net_with") == 0; /* body.forward.tol: any key may lead somewhere */
+    if (!key || (!row && !paths && *block) || (row && row->kind == KIND_WORD && is_name) ||
         (row && row->kind == KIND_START && is_name && strcmp(value->name, "previous") == 0) ||
         (is_name && solver_choice(key))) {
         /* a word */
