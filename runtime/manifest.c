@@ -134,6 +134,7 @@ static deq_attack_spec *attack(Reader *r, const json_t *o) {
     if (!a->definition) a->definition = a->name;
     a->routine = text(r, v, "routine");
     a->gradient = text_or_null(v, "gradient");
+    a->hash = text_or_null(v, "hash");
     a->scalars = scalars(r, v, &a->nscalars);
     return a;
 }
@@ -171,6 +172,7 @@ static void read_data(Reader *r, const json_t *o, deq_data_spec *d) {
     r->where = "data";
     d->name = text(r, o, "name");
     d->reader = text(r, o, "reader");
+    if (!json_is_object(json_object_get(o, "arguments"))) json_object_set_new((json_t *)o, "arguments", json_object());
     d->arguments = json_object_get(o, "arguments");
     d->input = shape(r, json_object_get(o, "input"), "input");
     d->target = target(r, o);
@@ -235,6 +237,7 @@ static void read_train(Reader *r, const json_t *o, deq_train_spec *t) {
     const json_t *opt = json_object_get(o, "optimiser");
     t->optimiser.name = text(r, opt, "name");
     t->optimiser.routine = text(r, opt, "routine");
+    t->optimiser.hash = text_or_null(opt, "hash");
     t->optimiser.states = (int)integer(r, opt, "states");
     t->optimiser.scalars = scalars(r, opt, &t->optimiser.nscalars);
     t->attack = attack(r, o);

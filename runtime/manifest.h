@@ -73,7 +73,7 @@ typedef struct deq_slice {
 } deq_slice; /* to: -1 the end */
 
 typedef struct deq_attack_spec {
-    const char *name, *definition, *routine, *gradient; /* gradient NULL: the net's own */
+    const char *name, *definition, *routine, *hash, *gradient; /* gradient NULL: the net's own */
     deq_named *scalars;
     int nscalars;
 } deq_attack_spec;
@@ -86,7 +86,7 @@ typedef struct deq_train_spec {
     int64_t batch, epochs, examples; /* examples: -1 all */
     uint64_t seed;
     struct {
-        const char *name, *routine;
+        const char *name, *routine, *hash;
         int states;
         deq_named *scalars;
         int nscalars;

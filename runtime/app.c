@@ -1,0 +1,119 @@
+#include "app_state.h"
+#include "output.h"
+#include "signals.h"
+#include <stdlib.h>
+#include <string.h>
+
+bool deq_app_open(deq_app *app, const deq_module *module, const deq_app_options *options, deq_error *e) {
+    *app = (deq_app){.module = module, .options = options};
+    deq_reporter_open(&app->reporter, options->json, options->quiet);
+    app->manifest = deq_manifest_read(module, e);
+    if (!app->manifest) return false;
+    char *name = deq_path_component(app->manifest->name);
+    app->results = name ? deq_path_join(options->results ? options->results : "results", name, NULL) : NULL;
+    free(name);
+    app->data = calloc((size_t)app->manifest->ndata + 1, sizeof *app->data);
+    app->engines = calloc((size_t)app->manifest->nnets + 1, sizeof *app->engines);
+    if (!app->results || !app->data || !app->engines) return deq_fail(e, DEQ_MEMORY, "out of memory");
+    deq_store_open(&app->store, options->cache, options->fresh);
+    return true;
+}
+
+void deq_model_free(deq_model *model) {
+    if (!model) return;
+    free(model->label);
+    free(model->stem);
+    free(model->parameters);
+    json_decref(model->journal);
+    free(model);
+}
+
+void deq_app_close(deq_app *app) {
+    for (int i = 0; i < app->nmodels; i++) deq_model_free(app->models[i]);
+    free(app->models);
+    for (int i = 0; app->engines && i < app->manifest->nnets; i++)
+        if (app->engines[i]) deq_engine_free(app->engines[i]);
+    for (int i = 0; app->data && i < app->manifest->ndata; i++) deq_dataset_free(app->data[i]);
+    free(app->engines);
+    free(app->data);
+    free(app->results);
+    deq_store_close(&app->store);
+    deq_manifest_free(app->manifest);
+    deq_report_clear(&app->reporter);
+    *app = (deq_app){0};
+}
+
+deq_dataset *deq_app_data(deq_app *app, const deq_data_spec *spec, deq_error *e) {
+    deq_dataset **slot = &app->data[spec - app->manifest->data];
+    if (!*slot) *slot = deq_dataset_new(spec, e);
+    return *slot;
+}
+
+deq_engine *deq_app_engine(deq_app *app, const deq_net_spec *net, deq_error *e) {
+    deq_engine **slot = &app->engines[net - app->manifest->nets];
+    if (!*slot) *slot = deq_engine_new(app->module, net->json, &(deq_engine_options){.threads = app->options->threads}, e);
+    return *slot;
+}
+
+bool deq_app_keep(deq_app *app, deq_model *model, deq_error *e) {
+    if (app->nmodels == app->models_cap) {
+        int cap = app->models_cap ? 2 * app->models_cap : 8;
+        deq_model **grown = realloc(app->models, (size_t)cap * sizeof(deq_model *));
+        if (!grown) {
+            deq_model_free(model);
+            return deq_fail(e, DEQ_MEMORY, "out of memory");
+        }
+        app->models = grown;
+        app->models_cap = cap;
+    }
+    app->models[app->nmodels++] = model;
+    return true;
+}
+
+void deq_app_check_store(deq_app *app) {
+    if (app->store.usable || app->store_warned) return;
+    app->store_warned = true;
+    deq_report_warning(&app->reporter, "W0821", "the cache is not used: %s; nothing will be found again next time", app->store.problem);
+}
+
+char *deq_app_file(const deq_app *app, const char *stem, const char *ending) {
+    size_t size = strlen(app->results) + strlen(stem) + strlen(ending) + 2;
+    char *path = malloc(size);
+    if (path) snprintf(path, size, "%s/%s%s", app->results, stem, ending);
+    return path;
+}
+
+static bool run_all(deq_app *app, deq_error *e) {
+    deq_manifest *m = app->manifest;
+    if (!deq_app_apply_settings(app, e) || !deq_app_check(app, e)) return false;
+    if (!m->nrun) {
+        deq_report(&app->reporter, "%s: nothing to run (no train, no experiment)", m->name);
+        return true;
+    }
+    deq_app_check_store(app);
+    if (!deq_app_record(app, e)) return false;
+    for (int i = 0; i < m->nrun; i++) {
+        if (m->run[i].train) {
+            char *stem = deq_path_component(m->run[i].train->name);
+            deq_model *model = stem ? deq_app_train(app, m->run[i].train, m->run[i].train->name, stem, e) : NULL;
+            free(stem);
+            if (!model || !deq_app_plot(app, model, e)) return false;
+        }
+        if (m->run[i].experiment && !deq_app_experiment(app, m->run[i].experiment, e)) return false;
+    }
+    deq_app_check_store(app);
+    deq_report(&app->reporter, "results in %s/", app->results);
+    return true;
+}
+
+int deq_app_run(const deq_module *module, const deq_app_options *options) {
+    deq_app app;
+    deq_error e = {0};
+    deq_signals_install();
+    bool ok = deq_app_open(&app, module, options, &e) && run_all(&app, &e);
+    if (!ok) deq_report_error(&app.reporter, &e);
+    else deq_report_event(&app.reporter, "done", json_pack("{s:s}", "results", app.results));
+    deq_app_close(&app);
+    deq_signals_restore();
+    return ok ? 0 : deq_failure_exit(e.failure);
+}

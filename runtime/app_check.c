@@ -1,0 +1,86 @@
+/* app_check.c - what can be refused before work starts is refused before work starts. */
+#include "app_state.h"
+#include <string.h>
+
+static bool need_routine(deq_app *app, const char *name, const char *where, deq_error *e) {
+    return deq_module_routine(app->module, name) ? true : deq_fail(e, DEQ_MODULE, "%s: the module has no routine '%s'", where, name);
+}
+
+static bool check_slice(deq_app *app, const deq_slice *slice, deq_error *e) {
+    int64_t from, to;
+    deq_dataset *d = deq_app_data(app, slice->data, e);
+    return d && deq_dataset_slice(d, slice, &from, &to, e);
+}
+
+static bool has_loss(const deq_net_spec *net, const char *name) {
+    for (int i = 0; i < net->nlosses; i++)
+        if (!strcmp(net->losses[i].name, name)) return true;
+    return false;
+}
+
+static bool check_train(deq_app *app, const deq_train_spec *t, deq_error *e) {
+    if (!has_loss(t->net, t->loss)) return deq_fail(e, DEQ_MODULE, "train '%s': net '%s' has no loss '%s'", t->name, t->net->name, t->loss);
+    return need_routine(app, t->optimiser.routine, t->name, e) && (!t->attack || need_routine(app, t->attack->routine, t->name, e)) &&
+           check_slice(app, &t->data, e) && (!t->validate || check_slice(app, t->validate, e));
+}
+
+static const deq_train_spec *model_of(const deq_manifest *m, const deq_cell_spec *cell, const char *name) {
+    for (int i = 0; i < cell->ntrains; i++)
+        if (!strcmp(cell->trains[i].name, name)) return &cell->trains[i];
+    for (int i = 0; i < m->ntrains; i++)
+        if (!strcmp(m->trains[i].name, name)) return &m->trains[i];
+    return NULL;
+}
+
+static const deq_value_spec *value_of(const deq_cell_spec *cell, int before, const char *name) {
+    for (int i = 0; i < before; i++)
+        if (!strcmp(cell->values[i].name, name)) return &cell->values[i];
+    return NULL;
+}
+
+static bool check_value(deq_app *app, const deq_cell_spec *cell, int k, deq_error *e) {
+    const deq_value_spec *v = &cell->values[k], *of;
+    const deq_train_spec *t;
+    switch (v->kind) {
+    case DEQ_EVALUATE:
+        t = model_of(app->manifest, cell, v->model);
+        if (!t) return deq_fail(e, DEQ_MODULE, "value '%s': there is no model '%s'", v->name, v->model);
+        if (v->metric && (!deq_net_metric(t->net, v->metric) || strcmp(deq_net_metric(t->net, v->metric), v->metric)))
+            return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no metric '%s'", v->name, t->net->name, v->metric);
+        if (v->loss && !has_loss(t->net, v->loss))
+            return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no loss '%s'", v->name, t->net->name, v->loss);
+        return (!v->attack || need_routine(app, v->attack->routine, v->name, e)) && check_slice(app, &v->data, e);
+    case DEQ_STATISTIC:
+        of = value_of(cell, k, v->of);
+        if (!of || of->kind != DEQ_EVALUATE) return deq_fail(e, DEQ_MODULE, "value '%s': '%s' is no evaluation before it", v->name, v->of);
+        return true;
+    case DEQ_EXPRESSION:
+        for (int i = 0; i < v->ninputs; i++)
+            if (!value_of(cell, k, v->inputs[i])) return deq_fail(e, DEQ_MODULE, "value '%s': there is no '%s' before it", v->name, v->inputs[i]);
+        return need_routine(app, v->routine, v->name, e);
+    }
+    return false;
+}
+
+static bool check_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e) {
+    for (int c = 0; c < x->ncells; c++) {
+        const deq_cell_spec *cell = &x->cells[c];
+        for (int i = 0; i < cell->ntrains; i++)
+            if (!check_train(app, &cell->trains[i], e)) return false;
+        for (int k = 0; k < cell->nvalues; k++)
+            if (!check_value(app, cell, k, e)) return false;
+        for (int k = 0; x->table && k < x->table->ncolumns; k++)
+            if (!value_of(cell, cell->nvalues, x->table->columns[k].value))
+                return deq_fail(e, DEQ_MODULE, "table '%s': there is no value '%s'", x->table->name, x->table->columns[k].value);
+    }
+    return true;
+}
+
+bool deq_app_check(deq_app *app, deq_error *e) {
+    const deq_manifest *m = app->manifest;
+    for (int i = 0; i < m->nrun; i++) {
+        if (m->run[i].train && !check_train(app, m->run[i].train, e)) return false;
+        if (m->run[i].experiment && !check_experiment(app, m->run[i].experiment, e)) return false;
+    }
+    return true;
+}

@@ -1,0 +1,275 @@
+/* app_settings.c - --set and --seed, applied to the manifest before anything runs. */
+#define _GNU_SOURCE
+#include "app_state.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Paths that exist, gathered for the message about one that does not. */
+typedef struct Paths { char **path; size_t count, cap; } Paths;
+
+static void __attribute__((format(printf, 2, 3))) add_path(Paths *p, const char *format, ...) {
+    if (p->count == p->cap) {
+        size_t cap = p->cap ? 2 * p->cap : 128;
+        char **grown = realloc(p->path, cap * sizeof *grown);
+        if (!grown) return;
+        p->path = grown;
+        p->cap = cap;
+    }
+    va_list ap;
+    va_start(ap, format);
+    char *text = NULL;
+    if (vasprintf(&text, format, ap) >= 0) {
+        bool there = false;
+        for (size_t i = 0; i < p->count && !there; i++) there = !strcmp(p->path[i], text);
+        if (there) free(text);
+        else p->path[p->count++] = text;
+    }
+    va_end(ap);
+}
+
+static void add_train_paths(Paths *p, const deq_train_spec *t) {
+    static const char *const own[] = {"epochs", "batch", "seed", "examples", "loss", "gradient"};
+    static const char *const keys[] = {"forward", "gradient", "on_fail", "gradient.steps", "gradient.damping", "gradient.adjoint"};
+    static const char *const solver[] = {
+#define SOLVER(name, uses, doc)
+#define OPTION(solver, name, fallback, low, high, doc) #name,
+#define COMMON(name, fallback, low, high, doc) #name,
+#define CHOICE(name, fallback, alternatives, doc) #name,
+#include "solvers.def"
+#undef SOLVER
+#undef OPTION
+#undef COMMON
+#undef CHOICE
+    };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) add_path(p, "%s.%s", t->name, own[i]);
+    for (int i = 0; i < t->optimiser.nscalars; i++) add_path(p, "%s.optimiser.%s", t->name, t->optimiser.scalars[i].name);
+    for (int i = 0; t->attack && i < t->attack->nscalars; i++) add_path(p, "%s.attack.%s", t->name, t->attack->scalars[i].name);
+    if (t->attack) add_path(p, "%s.attack.gradient", t->name);
+    for (int f = 0; f < t->net->nfixed; f++) {
+        const char *path = t->net->fixed[f].path, *dot = *path ? "." : "";
+        for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) add_path(p, "%s.%s%s%s", t->name, path, dot, keys[i]);
+        for (size_t i = 0; i < sizeof solver / sizeof solver[0]; i++) {
+            const char *name = strcmp(solver[i], "keep") ? solver[i] : "return";
+            add_path(p, "%s.%s%sforward.%s", t->name, path, dot, name);
+            add_path(p, "%s.%s%sgradient.adjoint.%s", t->name, path, dot, name);
+        }
+    }
+}
+
+static size_t distance(const char *a, const char *b) {
+    size_t m = strlen(a), n = strlen(b), row[256];
+    if (n >= 255 || m >= 255) return 255;
+    for (size_t k = 0; k <= n; k++) row[k] = k;
+    for (size_t i = 1; i <= m; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t k = 1; k <= n; k++) {
+            size_t above = row[k], best = diagonal + (a[i - 1] != b[k - 1]);
+            if (above + 1 < best) best = above + 1;
+            if (row[k - 1] + 1 < best) best = row[k - 1] + 1;
+            diagonal = above;
+            row[k] = best;
+        }
+    }
+    return row[n];
+}
+
+/* " (did you mean a, b?)": the nearest paths, or those that begin alike. */
+static void suggest(const Paths *p, const char *path, char *out, size_t size) {
+    size_t at = 0, limit = strlen(path) / 3 + 1, shown = 0;
+    out[0] = 0;
+    for (size_t d = 1; d <= limit && shown < 4; d++)
+        for (size_t i = 0; i < p->count && shown < 4; i++)
+            if (distance(p->path[i], path) == d && at < size)
+                at += (size_t)snprintf(out + at, size - at, "%s%s", shown++ ? ", " : "; did you mean ", p->path[i]);
+    if (shown && at + 1 < size) snprintf(out + at, size - at, "?");
+    if (shown) return;
+    for (size_t i = 0; i < p->count && shown < 8; i++)
+        if (at < size) at += (size_t)snprintf(out + at, size - at, "%s%s", shown++ ? ", " : "; settable are ", p->path[i]);
+    if (p->count > shown && at < size) snprintf(out + at, size - at, ", and %zu more", p->count - shown);
+}
+
+static bool to_integer(const char *path, const char *value, int64_t low, int64_t *out, deq_error *e) {
+    char *end;
+    errno = 0;
+    long long v = strtoll(value, &end, 10);
+    if (end == value || *end || errno) return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected an integer", path, value);
+    if (v < low) return deq_fail(e, DEQ_SETTING, "--set %s=%s: must be at least %lld", path, value, (long long)low);
+    *out = v;
+    return true;
+}
+
+static bool set_scalar(deq_named *scalars, int n, const char *name, const char *path, const char *value, bool *found, deq_error *e) {
+    for (int i = 0; i < n; i++) {
+        if (strcmp(scalars[i].name, name)) continue;
+        char *end;
+        *found = true;
+        double v = strtod(value, &end);
+        if (end == value || *end) return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected a number", path, value);
+        scalars[i].value = v;
+        return true;
+    }
+    return true;
+}
+
+/* A setting of the net's fixed points: tried on the engine at once, so that a bad one is refused before work starts. */
+static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value, bool *found, deq_error *e) {
+    bool near = !strcmp(key, "gradient");
+    for (int f = 0; f < t->net->nfixed && !near; f++) {
+        const char *prefix = t->net->fixed[f].path;
+        size_t length = strlen(prefix);
+        near = !length || (!strncmp(key, prefix, length) && key[length] == '.');
+    }
+    if (!near) return true;
+    deq_engine *engine = deq_app_engine(app, t->net, e);
+    if (!engine) return false;
+    deq_error own = {0};
+    uint32_t token = deq_engine_save_settings(engine);
+    bool ok = deq_engine_set(engine, key, value, &own);
+    deq_engine_restore_settings(engine, token);
+    if (!ok) {
+        /* the key may be right and the value wrong: then the engine's words are the best there are */
+        Paths p = {0};
+        bool known = false;
+        add_train_paths(&p, t);
+        for (size_t i = 0; i < p.count; i++) known |= !strcmp(p.path[i] + strlen(t->name) + 1, key);
+        for (size_t i = 0; i < p.count; i++) free(p.path[i]);
+        free(p.path);
+        if (!known) return true;
+        *found = true;
+        return deq_fail(e, own.failure, "--set %s=%s: %s", path, value, own.text);
+    }
+    deq_override *grown = deq_manifest_alloc(app->manifest, (size_t)(t->nset + 1) * sizeof *grown);
+    if (!grown) return deq_fail(e, DEQ_MEMORY, "out of memory for --set");
+    if (t->nset) memcpy(grown, t->set, (size_t)t->nset * sizeof *grown);
+    grown[t->nset++] = (deq_override){key, value};
+    t->set = grown;
+    *found = true;
+    return true;
+}
+
+static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value, bool *found, deq_error *e) {
+    int64_t seed;
+    if (!strcmp(key, "epochs")) return *found = true, to_integer(path, value, 0, &t->epochs, e);
+    if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);
+    if (!strcmp(key, "examples")) return *found = true, to_integer(path, value, 1, &t->examples, e);
+    if (!strcmp(key, "seed")) {
+        *found = true;
+        if (!to_integer(path, value, 0, &seed, e)) return false;
+        t->seed = (uint64_t)seed;
+        return true;
+    }
+    if (!strcmp(key, "loss")) {
+        *found = true;
+        for (int i = 0; i < t->net->nlosses; i++)
+            if (!strcmp(t->net->losses[i].name, value)) return t->loss = value, true;
+        return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' was not compiled with that loss", path, value, t->net->name);
+    }
+    if (!strncmp(key, "optimiser.", 10)) return set_scalar(t->optimiser.scalars, t->optimiser.nscalars, key + 10, path, value, found, e);
+    if (t->attack && !strcmp(key, "attack.gradient")) return *found = true, t->attack->gradient = value, true;
+    if (t->attack && !strncmp(key, "attack.", 7)) return set_scalar(t->attack->scalars, t->attack->nscalars, key + 7, path, value, found, e);
+    return set_fixed(app, t, key, path, value, found, e);
+}
+
+static bool set_data(deq_data_spec *d, const char *key, const char *value, bool *found) {
+    static const struct { const char *reader, *name; } arguments[] = {
+#define READER(name, doc)
+#define READER_ARGUMENT(reader, name, kind, required, doc) {#reader, #name},
+#include "readers.def"
+#undef READER
+#undef READER_ARGUMENT
+    };
+    for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; i++)
+        if (!strcmp(arguments[i].reader, d->reader) && !strcmp(arguments[i].name, key)) {
+            json_object_set_new((json_t *)d->arguments, key, json_string(value));
+            *found = true;
+        }
+    return true;
+}
+
+/* Calls `visit` for every training run, the cells' too. */
+static bool each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *), void *context) {
+    for (int i = 0; i < m->ntrains; i++)
+        if (!visit(&m->trains[i], context)) return false;
+    for (int x = 0; x < m->nexperiments; x++)
+        for (int c = 0; c < m->experiments[x].ncells; c++) {
+            deq_cell_spec *cell = &m->experiments[x].cells[c];
+            for (int i = 0; i < cell->ntrains; i++)
+                if (!visit(&cell->trains[i], context)) return false;
+        }
+    return true;
+}
+
+typedef struct Assignment { deq_app *app; const char *target, *key, *path, *value; bool found; deq_error *e; Paths *paths; } Assignment;
+
+static bool visit_assign(deq_train_spec *t, void *context) {
+    Assignment *a = context;
+    if (strcmp(t->name, a->target) && strcmp(t->net->name, a->target)) return true;
+    return set_train(a->app, t, a->key, a->path, a->value, &a->found, a->e);
+}
+
+static bool visit_paths(deq_train_spec *t, void *context) {
+    add_train_paths(context, t);
+    return true;
+}
+
+static bool visit_seed(deq_train_spec *t, void *context) {
+    t->seed = *(const uint64_t *)context;
+    return true;
+}
+
+static bool assign(deq_app *app, const char *text, deq_error *e) {
+    size_t length = strlen(text) + 1;
+    char *path = deq_manifest_alloc(app->manifest, length), *target = deq_manifest_alloc(app->manifest, length);
+    if (!path || !target) return deq_fail(e, DEQ_MEMORY, "out of memory for --set");
+    memcpy(path, text, length);
+    char *equals = strchr(path, '=');
+    if (!equals || equals == path || !equals[1]) return deq_fail(e, DEQ_SETTING, "--set %s: expected path=value", text);
+    *equals = 0;
+    strcpy(target, path);
+    char *dot = strchr(target, '.');
+    if (dot) *dot = 0;
+    Assignment a = {app, target, dot ? dot + 1 : "", path, equals + 1, false, e, NULL};
+    if (!each_train(app->manifest, visit_assign, &a)) return false;
+    for (int i = 0; i < app->manifest->ndata; i++)
+        if (!strcmp(app->manifest->data[i].name, target)) set_data(&app->manifest->data[i], a.key, a.value, &a.found);
+    if (a.found) return true;
+    Paths p = {0};
+    char near[600];
+    each_train(app->manifest, visit_paths, &p);
+    for (int i = 0; i < app->manifest->ndata; i++) {
+#define READER(name, doc)
+#define READER_ARGUMENT(reader_, name_, kind, required, doc)                                                           \
+    if (!strcmp(app->manifest->data[i].reader, #reader_)) add_path(&p, "%s." #name_, app->manifest->data[i].name);
+#include "readers.def"
+#undef READER
+#undef READER_ARGUMENT
+    }
+    suggest(&p, path, near, sizeof near);
+    deq_fail(e, DEQ_SETTING, "--set %s: there is no such setting%s", path, near);
+    for (size_t i = 0; i < p.count; i++) free(p.path[i]);
+    free(p.path);
+    return false;
+}
+
+bool deq_app_apply_settings(deq_app *app, deq_error *e) {
+    uint64_t seed = app->options->seed;
+    if (app->options->has_seed) each_train(app->manifest, visit_seed, &seed);
+    for (int i = 0; i < app->options->nset; i++)
+        if (!assign(app, app->options->set[i], e)) return false;
+    return true;
+}
+
+bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, deq_error *e) {
+    for (int i = 0; i < n; i++)
+        if (!deq_engine_set(engine, overrides[i].path, overrides[i].value, e)) return false;
+    return true;
+}
+
+json_t *deq_app_resolved(deq_engine *engine) {
+    json_t *out = json_object();
+    deq_engine_settings(engine, out);
+    return out;
+}

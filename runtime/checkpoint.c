@@ -1,0 +1,235 @@
+#include "checkpoint.h"
+#include "output.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define FORMAT "deq-checkpoint 1"
+#define HEADER_LIMIT (64 << 20)
+
+int64_t deq_net_vector_bytes(const deq_net_spec *net, int real_bits) {
+    int64_t bytes = net->parameter_bytes;
+    for (int i = 0; i < net->nparameters; i++) {
+        int64_t end = net->parameters[i].offset + net->parameters[i].shape.elements * (real_bits / 8);
+        if (end > bytes) bytes = end;
+    }
+    return bytes;
+}
+
+static const char *dtype(int real_bits) { return real_bits == 64 ? "F64" : "F32"; }
+
+static json_t *tensor(int real_bits, const deq_shape *shape, int64_t from, int64_t to) {
+    json_t *dims = json_array();
+    for (int i = 0; i < shape->rank; i++) json_array_append_new(dims, json_integer(shape->dim[i]));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype(real_bits), "shape", dims, "data_offsets", (json_int_t)from, (json_int_t)to);
+}
+
+static deq_shape state_shape(int64_t bytes, int nstates, int real_bits) {
+    int64_t elements = bytes / nstates / (real_bits / 8);
+    return (deq_shape){.rank = 1, .dim = {elements}, .elements = elements};
+}
+
+/* Header and data in memory: parameters are a few megabytes at most per gigabyte of work. */
+static uint8_t *pack(const deq_net_spec *net, int real_bits, const deq_checkpoint *c, json_t *header, int64_t *size) {
+    int64_t total = c->states ? c->state_bytes : 0, at = 0;
+    for (int i = 0; i < net->nparameters; i++) total += net->parameters[i].shape.elements * (real_bits / 8);
+    uint8_t *data = malloc(total ? (size_t)total : 1);
+    if (!data) return NULL;
+    for (int i = 0; i < net->nparameters; i++) {
+        const deq_parameter *p = &net->parameters[i];
+        int64_t bytes = p->shape.elements * (real_bits / 8);
+        memcpy(data + at, (const char *)c->parameters + p->offset, (size_t)bytes);
+        json_object_set_new(header, p->path, tensor(real_bits, &p->shape, at, at + bytes));
+        at += bytes;
+    }
+    for (int i = 0; c->states && i < c->nstates; i++) {
+        char name[32];
+        int64_t bytes = c->state_bytes / c->nstates;
+        deq_shape shape = state_shape(c->state_bytes, c->nstates, real_bits);
+        snprintf(name, sizeof name, "optimiser.%d", i);
+        memcpy(data + at, (const char *)c->states + i * bytes, (size_t)bytes);
+        json_object_set_new(header, name, tensor(real_bits, &shape, at, at + bytes));
+        at += bytes;
+    }
+    *size = total;
+    return data;
+}
+
+bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bits, const deq_checkpoint *c, deq_error *e) {
+    json_t *header = json_object();
+    int64_t size = 0;
+    uint8_t *data = pack(net, real_bits, c, header, &size);
+    char *state = c->state ? json_dumps(c->state, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL, *text = NULL;
+    bool ok = false;
+    if (data && (state || !c->state)) {
+        char sum[17], epoch[24], step[24];
+        snprintf(sum, sizeof sum, "%016" PRIx64, (uint64_t)XXH3_64bits(data, (size_t)size));
+        snprintf(epoch, sizeof epoch, "%" PRId64, c->epoch);
+        snprintf(step, sizeof step, "%" PRId64, c->step);
+        json_object_set_new(header, "__metadata__",
+                            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", FORMAT, "net", net->name, "net_hash", net->hash,
+                                      "epoch", epoch, "step", step, "state", state ? state : "null", "checksum", sum));
+        text = json_dumps(header, JSON_COMPACT);
+    }
+    if (!text) {
+        deq_fail(e, DEQ_MEMORY, "out of memory writing '%s'", path);
+    } else {
+        deq_output out;
+        uint64_t length = strlen(text), padded = (length + 7) & ~(uint64_t)7;
+        uint8_t prefix[8];
+        for (int i = 0; i < 8; i++) prefix[i] = (uint8_t)(padded >> 8 * i);
+        if ((ok = deq_output_open(&out, path, e))) {
+            (void)!fwrite(prefix, 1, 8, out.file);
+            (void)!fwrite(text, 1, length, out.file);
+            (void)!fwrite("        ", 1, padded - length, out.file);
+            (void)!fwrite(data, 1, (size_t)size, out.file);
+            ok = deq_output_commit(&out, e);
+        }
+    }
+    free(text);
+    free(state);
+    free(data);
+    json_decref(header);
+    return ok;
+}
+
+/* Collects every reason of a kind before the file is refused. */
+typedef struct Reasons { char text[700]; size_t length; int count; } Reasons;
+
+static void __attribute__((format(printf, 2, 3))) add_reason(Reasons *r, const char *format, ...) {
+    if (r->count++ && r->length + 3 < sizeof r->text) r->length += (size_t)snprintf(r->text + r->length, sizeof r->text - r->length, "; ");
+    if (r->length + 1 >= sizeof r->text) return;
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(r->text + r->length, sizeof r->text - r->length, format, ap);
+    va_end(ap);
+    r->length += (size_t)n;
+    if (r->length >= sizeof r->text) {
+        r->length = sizeof r->text - 1;
+        strcpy(r->text + sizeof r->text - 4, "...");
+    }
+}
+
+static bool shape_is(const json_t *dims, const deq_shape *shape) {
+    if (!json_is_array(dims) || json_array_size(dims) != (size_t)shape->rank) return false;
+    for (int i = 0; i < shape->rank; i++)
+        if (json_integer_value(json_array_get(dims, (size_t)i)) != shape->dim[i]) return false;
+    return true;
+}
+
+/* Where the tensor's bytes are, or -1 with a reason. */
+static int64_t locate(const json_t *header, const char *name, const deq_shape *shape, int real_bits, int64_t size, Reasons *r) {
+    const json_t *t = json_object_get(header, name), *dims = json_object_get(t, "shape");
+    if (!t) {
+        add_reason(r, "'%s' is missing", name);
+        return -1;
+    }
+    const char *type = json_string_value(json_object_get(t, "dtype"));
+    char want[128], *have = NULL;
+    if (!shape_is(dims, shape)) {
+        deq_shape_print(shape, want, sizeof want);
+        have = json_dumps(dims, JSON_ENCODE_ANY);
+        add_reason(r, "'%s' has shape %s, the net's is %s", name, have ? have : "?", want);
+        free(have);
+        return -1;
+    }
+    if (!type || strcmp(type, dtype(real_bits))) {
+        add_reason(r, "'%s' is %s, the net works in %s", name, type ? type : "?", dtype(real_bits));
+        return -1;
+    }
+    const json_t *offsets = json_object_get(t, "data_offsets");
+    int64_t from = json_integer_value(json_array_get(offsets, 0)), to = json_integer_value(json_array_get(offsets, 1));
+    if (from < 0 || to > size || to - from != shape->elements * (real_bits / 8)) {
+        add_reason(r, "'%s' has impossible offsets %" PRId64 " to %" PRId64, name, from, to);
+        return -1;
+    }
+    return from;
+}
+
+static bool refuse(deq_error *e, const char *path, const char *why) {
+    return deq_fail(e, DEQ_CHECKPOINT, "checkpoint '%s' refused: %s", path, why);
+}
+
+static const char *meta(const json_t *header, const char *key) {
+    const char *text = json_string_value(json_object_get(json_object_get(header, "__metadata__"), key));
+    return text ? text : "";
+}
+
+static json_t *read_header(const char *path, const uint8_t *file, size_t size, int64_t *start, deq_error *e) {
+    uint64_t length = 0;
+    if (size < 8) {
+        refuse(e, path, "it is shorter than a header (truncated, or not a checkpoint)");
+        return NULL;
+    }
+    for (int i = 0; i < 8; i++) length |= (uint64_t)file[i] << 8 * i;
+    if (length > HEADER_LIMIT || length > size - 8) {
+        refuse(e, path, "its header is longer than the file (truncated, or not a checkpoint)");
+        return NULL;
+    }
+    json_error_t error;
+    json_t *header = json_loadb((const char *)file + 8, length, JSON_REJECT_DUPLICATES, &error);
+    if (!json_is_object(header)) refuse(e, path, "its header is not JSON (corrupt, or not a checkpoint)");
+    else if (strcmp(meta(header, "format"), FORMAT)) refuse(e, path, "it was not written by deq (no format '" FORMAT "' in its header)");
+    else {
+        *start = 8 + (int64_t)length;
+        return header;
+    }
+    json_decref(header);
+    return NULL;
+}
+
+static bool verify(const char *path, const json_t *header, const uint8_t *data, int64_t size, const deq_net_spec *net, int real_bits,
+                   bool resume, const deq_checkpoint *c, int64_t *offsets, deq_error *e) {
+    char sum[17];
+    snprintf(sum, sizeof sum, "%016" PRIx64, (uint64_t)XXH3_64bits(data, (size_t)size));
+    if (strcmp(sum, meta(header, "checksum"))) return refuse(e, path, "its checksum does not match: truncated or corrupt");
+    Reasons r = {0};
+    if (resume && strcmp(meta(header, "net_hash"), net->hash))
+        add_reason(&r, "it belongs to another net ('%s', hash %.16s; this is '%s', hash %.16s)", meta(header, "net"),
+                   meta(header, "net_hash"), net->name, net->hash);
+    for (int i = 0; i < net->nparameters; i++)
+        offsets[i] = locate(header, net->parameters[i].path, &net->parameters[i].shape, real_bits, size, &r);
+    for (int i = 0; c->states && i < c->nstates; i++) {
+        char name[32];
+        deq_shape shape = state_shape(c->state_bytes, c->nstates, real_bits);
+        snprintf(name, sizeof name, "optimiser.%d", i);
+        offsets[net->nparameters + i] = locate(header, name, &shape, real_bits, size, &r);
+    }
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)header, name, value) {
+        bool known = !strcmp(name, "__metadata__") || !strncmp(name, "optimiser.", 10);
+        for (int i = 0; !known && i < net->nparameters; i++) known = !strcmp(name, net->parameters[i].path);
+        if (!known) add_reason(&r, "'%s' is no parameter of '%s'", name, net->name);
+    }
+    return r.count ? refuse(e, path, r.text) : true;
+}
+
+bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bits, bool resume, deq_checkpoint *c, deq_error *e) {
+    size_t size = 0;
+    int64_t start = 0;
+    uint8_t *file = (uint8_t *)deq_read_whole(path, SIZE_MAX / 2, &size);
+    if (!file) return refuse(e, path, strerror(errno));
+    json_t *header = read_header(path, file, size, &start, e);
+    int64_t *offsets = header ? calloc((size_t)(net->nparameters + c->nstates + 1), sizeof *offsets) : NULL;
+    bool ok = offsets && verify(path, header, file + start, (int64_t)size - start, net, real_bits, resume, c, offsets, e);
+    if (ok) {
+        for (int i = 0; i < net->nparameters; i++) {
+            const deq_parameter *p = &net->parameters[i];
+            memcpy((char *)c->parameters + p->offset, file + start + offsets[i], (size_t)(p->shape.elements * (real_bits / 8)));
+        }
+        for (int i = 0; c->states && i < c->nstates; i++)
+            memcpy((char *)c->states + i * (c->state_bytes / c->nstates), file + start + offsets[net->nparameters + i],
+                   (size_t)(c->state_bytes / c->nstates));
+        c->epoch = strtoll(meta(header, "epoch"), NULL, 10);
+        c->step = strtoll(meta(header, "step"), NULL, 10);
+        c->state = json_loads(meta(header, "state"), JSON_DECODE_ANY, NULL);
+    }
+    free(offsets);
+    json_decref(header);
+    free(file);
+    return ok;
+}

@@ -1,0 +1,253 @@
+/* evaluate.c - a trained net on a slice of data, clean or attacked; results are cached by everything that decides them. */
+#include "app_state.h"
+#include "checkpoint.h"
+#include "signals.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRACE_EXAMPLES 256
+
+deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars) {
+    for (int i = 0; i < spec->nscalars; i++) scalars[i] = spec->scalars[i].value;
+    return (deq_attack){.routine = spec->routine, .scalars = scalars, .gradient = spec->gradient};
+}
+
+bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e) {
+    (void)e;
+    memcpy(deq_engine_parameters(engine), model->parameters,
+           (size_t)deq_net_vector_bytes(model->spec->net, (int)app->module->real_bits));
+    deq_engine_prepare(engine);
+    return true;
+}
+
+static json_t *evaluation_json(const deq_evaluation *v) {
+    json_t *o = json_object();
+    json_object_set_new(o, "metric", deq_json_number(v->metric));
+    json_object_set_new(o, "loss", deq_json_number(v->loss));
+    json_object_set_new(o, "examples", json_integer(v->examples));
+    json_object_set_new(o, "steps", deq_json_number(v->steps));
+    json_object_set_new(o, "residual", deq_json_number(v->residual));
+    json_object_set_new(o, "converged", deq_json_number(v->converged));
+    json_object_set_new(o, "attack_unconverged", deq_json_number(v->attack_unconverged));
+    json_object_set_new(o, "adjoint_unconverged", deq_json_number(v->adjoint_unconverged));
+    json_object_set_new(o, "seconds", deq_json_number(v->seconds));
+    return o;
+}
+
+static deq_evaluation evaluation_of(const json_t *o) {
+    return (deq_evaluation){.metric = deq_json_double(json_object_get(o, "metric")),
+                            .loss = deq_json_double(json_object_get(o, "loss")),
+                            .examples = json_integer_value(json_object_get(o, "examples")),
+                            .steps = deq_json_double(json_object_get(o, "steps")),
+                            .residual = deq_json_double(json_object_get(o, "residual")),
+                            .converged = deq_json_double(json_object_get(o, "converged")),
+                            .attack_unconverged = deq_json_double(json_object_get(o, "attack_unconverged")),
+                            .adjoint_unconverged = deq_json_double(json_object_get(o, "adjoint_unconverged")),
+                            .seconds = deq_json_double(json_object_get(o, "seconds")),
+                            .cached = true};
+}
+
+typedef struct Watch { deq_app *app; const char *name; double began; } Watch;
+
+static bool on_progress(void *context, int64_t done, int64_t total) {
+    Watch *w = context;
+    double elapsed = deq_now() - w->began;
+    deq_progress_state s = {.what = w->name, .step = done, .steps = total, .row = deq_journal_empty(), .left = NAN};
+    if (done && elapsed > 0) {
+        s.row.examples_per_second = (double)done / elapsed;
+        s.left = elapsed / (double)done * (double)(total - done);
+    }
+    if (done < total) deq_report_step(&w->app->reporter, &s);
+    return !deq_interrupted();
+}
+
+/* Per-example results to means.  Whether the final solve of an example converged is known from its residual; under an
+ * attack the engine's own count covers the attack's solves as well. */
+static void summarise(deq_evaluation *out, const deq_results *r, int64_t n, bool attacked) {
+    double metric = 0, loss = 0, steps = 0, residual = 0;
+    for (int64_t i = 0; i < n; i++) {
+        metric += r->metric ? r->metric[i] : NAN;
+        loss += r->loss ? r->loss[i] : NAN;
+        steps += (double)r->steps[i];
+        residual += (double)r->residual[i];
+    }
+    bool solves = r->forward.solves > 0;
+    double share = solves ? (double)r->forward.unconverged / (double)r->forward.solves : NAN;
+    *out = (deq_evaluation){.metric = metric / (double)n,
+                            .loss = loss / (double)n,
+                            .examples = n,
+                            .steps = solves ? steps / (double)n : NAN,
+                            .residual = solves ? residual / (double)n : NAN,
+                            .converged = 1 - share,
+                            .attack_unconverged = attacked ? share : NAN,
+                            .adjoint_unconverged = r->adjoint.solves ? (double)r->adjoint.unconverged / (double)r->adjoint.solves : NAN};
+}
+
+static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v, int64_t from, int64_t to,
+                    deq_evaluation *out, deq_error *e) {
+    int64_t n = to - from;
+    deq_dataset *data = deq_app_data(app, v->data.data, e);
+    if (!data || !deq_dataset_load(data, v->data.test, e) || !deq_app_load_model(app, engine, model, e)) return false;
+    double scalars[64];
+    if (v->attack && v->attack->nscalars > 64) return deq_fail(e, DEQ_MODULE, "attack '%s' has more than 64 settings", v->attack->name);
+    deq_attack attack = v->attack ? deq_app_attack(v->attack, scalars) : (deq_attack){0};
+    int64_t *index = malloc((size_t)n * sizeof *index);
+    double *loss = v->loss ? malloc((size_t)n * sizeof *loss) : NULL, *metric = v->metric ? malloc((size_t)n * sizeof *metric) : NULL;
+    float *steps = calloc((size_t)n, sizeof *steps), *residual = calloc((size_t)n, sizeof *residual);
+    bool ok = index && steps && residual && (loss || !v->loss) && (metric || !v->metric);
+    if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the results of %lld examples", (long long)n);
+    for (int64_t i = 0; ok && i < n; i++) index[i] = from + i;
+    deq_source source = deq_dataset_source(data, v->data.test);
+    deq_results results = {.loss = loss, .metric = metric, .steps = steps, .residual = residual};
+    Watch watch = {app, v->name, deq_now()};
+    deq_error own = {0};
+    ok = ok && deq_engine_evaluate(engine, &source, index, n, v->loss, v->metric, v->attack ? &attack : NULL, model->spec->seed, on_progress,
+                                   &watch, &results, &own);
+    if (deq_interrupted())
+        ok = deq_fail(e, DEQ_INTERRUPTED, "stopped during the evaluation '%s' of '%s'; what was finished before is kept in the cache; run the same command again to go on",
+                      v->name, model->label);
+    else if (own.failure != DEQ_OK) ok = deq_fail(e, own.failure, "%s", own.text);
+    if (ok) summarise(out, &results, n, v->attack != NULL);
+    if (ok) out->seconds = deq_now() - watch.began;
+    free(index);
+    free(loss);
+    free(metric);
+    free(steps);
+    free(residual);
+    return ok;
+}
+
+static void warn(deq_app *app, const deq_model *model, const deq_value_spec *v, const deq_evaluation *x) {
+    const char *under = v->attack ? " (the attack's solves counted)" : "";
+    if (x->converged < 1)
+        deq_report_warning(&app->reporter, "W0912", "%s of %s: %.2g%% of the forward solves stopped short of their tolerance%s; mean residual of the predictions %.1e after %.1f steps",
+                           v->name, model->label, 100 * (1 - x->converged), under, x->residual, x->steps);
+    if (x->adjoint_unconverged > 0)
+        deq_report_warning(&app->reporter, "W0912", "%s of %s: %.2g%% of the adjoint solves of the attack stopped short of their tolerance",
+                           v->name, model->label, 100 * x->adjoint_unconverged);
+}
+
+static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v, deq_evaluation *out, deq_error *e) {
+    char fingerprint[33];
+    int64_t from, to;
+    deq_dataset *data = deq_app_data(app, v->data.data, e);
+    if (!data || !deq_dataset_slice(data, &v->data, &from, &to, e) || !deq_dataset_fingerprint(data, v->data.test, fingerprint, e)) return false;
+    json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION, "kind", "evaluate", "net",
+                             model->spec->net->hash, "model", model->key, "metric", v->metric ? v->metric : "", "loss", v->loss ? v->loss : "",
+                             "files", fingerprint, "from", (json_int_t)from, "to", (json_int_t)to, "seed", (json_int_t)model->spec->seed,
+                             "attack", deq_app_attack_key(app, v->attack), "settings", deq_app_resolved(engine));
+    deq_key key;
+    deq_store_key(what, key);
+    json_decref(what);
+    json_t *stored = deq_store_get(&app->store, "values", key);
+    bool ok = true;
+    if (stored) {
+        *out = evaluation_of(stored);
+        json_decref(stored);
+    } else if ((ok = measure(app, engine, model, v, from, to, out, e))) {
+        json_t *entry = evaluation_json(out);
+        deq_store_put(&app->store, "values", key, entry);
+        json_decref(entry);
+    }
+    if (ok) warn(app, model, v, out);
+    return ok;
+}
+
+bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *v, deq_evaluation *out, deq_error *e) {
+    deq_engine *engine = deq_app_engine(app, model->spec->net, e);
+    if (!engine) return false;
+    uint32_t token = deq_engine_save_settings(engine);
+    bool ok = deq_app_override(engine, v->overrides, v->noverrides, e) && deq_app_override(engine, model->spec->set, model->spec->nset, e) &&
+              evaluate(app, engine, model, v, out, e);
+    deq_engine_restore_settings(engine, token);
+    return ok;
+}
+
+static int by_value(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static double quantile(const float *sorted, int64_t n, double q) {
+    double at = q * (double)(n - 1);
+    int64_t low = (int64_t)at;
+    double high = (double)sorted[low + 1 < n ? low + 1 : low];
+    return (double)sorted[low] + (at - (double)low) * (high - (double)sorted[low]);
+}
+
+/* An ended solve keeps its last residual, so that the bands stay over all examples. */
+static json_t *bands(float *trace, int64_t n, int max) {
+    json_t *rows = json_array();
+    float *column = malloc((size_t)n * sizeof *column);
+    for (int k = 0; column && k < max; k++) {
+        int64_t running = 0, have = 0;
+        for (int64_t i = 0; i < n; i++) {
+            float *row = trace + i * max;
+            if (!isnan(row[k])) running++;
+            else if (k) row[k] = row[k - 1];
+            if (!isnan(row[k])) column[have++] = row[k];
+        }
+        if (!running) break;
+        qsort(column, (size_t)have, sizeof *column, by_value);
+        json_array_append_new(rows, json_pack("[i, f, f, f, f]", k + 1, quantile(column, have, 0.1), quantile(column, have, 0.5),
+                                              quantile(column, have, 0.9), (double)running / (double)n));
+    }
+    free(column);
+    return rows;
+}
+
+static int most_steps(deq_engine *engine, const deq_net_spec *net) {
+    int most = 1;
+    json_t *settings = deq_app_resolved(engine);
+    for (int i = 0; i < net->nfixed; i++) {
+        char path[300];
+        snprintf(path, sizeof path, "%s%sforward", net->fixed[i].path, *net->fixed[i].path ? "." : "");
+        const char *text = json_string_value(json_object_get(settings, path));
+        deq_solver solver = {0};
+        deq_error e = {0};
+        if (deq_solver_parse(text ? text : net->fixed[i].forward, false, &solver, &e) && solver.max > most) most = solver.max;
+    }
+    json_decref(settings);
+    return most;
+}
+
+static json_t *trace(deq_app *app, deq_engine *engine, const deq_model *model, const deq_slice *slice, int64_t from, int64_t n, deq_error *e) {
+    int max = most_steps(engine, model->spec->net);
+    deq_dataset *data = deq_app_data(app, slice->data, e);
+    if (!data || !deq_dataset_load(data, slice->test, e) || !deq_app_load_model(app, engine, model, e)) return NULL;
+    int64_t index[TRACE_EXAMPLES];
+    for (int64_t i = 0; i < n; i++) index[i] = from + i;
+    float *out = malloc((size_t)n * (size_t)max * sizeof *out);
+    deq_source source = deq_dataset_source(data, slice->test);
+    json_t *rows = NULL;
+    if (!out) deq_fail(e, DEQ_MEMORY, "out of memory for residuals");
+    else if (deq_engine_residual_trace(engine, &source, index, n, max, out, e)) rows = bands(out, n, max);
+    free(out);
+    return rows;
+}
+
+json_t *deq_app_residuals(deq_app *app, const deq_model *model, deq_error *e) {
+    const deq_train_spec *t = model->spec;
+    const deq_slice *slice = t->validate ? t->validate : &t->data;
+    char fingerprint[33];
+    int64_t from, to;
+    if (!t->net->nfixed) return NULL;
+    deq_dataset *data = deq_app_data(app, slice->data, e);
+    deq_engine *engine = data ? deq_app_engine(app, t->net, e) : NULL;
+    if (!engine || !deq_dataset_slice(data, slice, &from, &to, e) || !deq_dataset_fingerprint(data, slice->test, fingerprint, e)) return NULL;
+    int64_t n = to - from < TRACE_EXAMPLES ? to - from : TRACE_EXAMPLES;
+    uint32_t token = deq_engine_save_settings(engine);
+    json_t *rows = NULL;
+    if (deq_app_override(engine, t->set, t->nset, e)) {
+        json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "kind", "residuals", "model", model->key, "files",
+                                 fingerprint, "from", (json_int_t)from, "n", (json_int_t)n, "settings", deq_app_resolved(engine));
+        deq_key key;
+        deq_store_key(what, key);
+        json_decref(what);
+        rows = deq_store_get(&app->store, "values", key);
+        if (!rows && (rows = trace(app, engine, model, slice, from, n, e))) deq_store_put(&app->store, "values", key, rows);
+    }
+    deq_engine_restore_settings(engine, token);
+    return rows;
+}

@@ -1,0 +1,264 @@
+/* experiment.c - the cells of an experiment in order, then its table. */
+#define _GNU_SOURCE
+#include "app_state.h"
+#include "output.h"
+#include "table.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Measured { double value; deq_evaluation evaluation; } Measured;   /* one value of a cell */
+
+typedef struct Cell {
+    deq_app *app;
+    const deq_experiment_spec *x;
+    const deq_cell_spec *spec;
+    deq_model **models;         /* of its own trains */
+    deq_model **used;           /* each model an evaluation used, once */
+    int nused;
+    Measured *measured;
+} Cell;
+
+/* "m (mode = jfb, seed = 0)" and "m-jfb-0". */
+static char *cell_label(const Cell *c, const char *name) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return NULL;
+    fputs(name, f);
+    for (int s = 0; s < c->x->nsweeps; s++)
+        fprintf(f, "%s%s = %s", s ? ", " : " (", c->x->sweeps[s].name, c->spec->coordinates[s]);
+    if (c->x->nsweeps) fputc(')', f);
+    fclose(f);
+    return text;
+}
+
+static char *cell_stem(const Cell *c, const char *name) {
+    char *text = NULL, *stem;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return NULL;
+    fputs(name, f);
+    for (int s = 0; s < c->x->nsweeps; s++) fprintf(f, "-%s", c->spec->coordinates[s]);
+    fclose(f);
+    stem = deq_path_component(text);
+    free(text);
+    return stem;
+}
+
+static deq_model *train_model(deq_app *app, const deq_train_spec *t, char *label, char *stem, deq_error *e) {
+    deq_model *model = label && stem ? deq_app_train(app, t, label, stem, e) : NULL;
+    if (!label || !stem) deq_fail(e, DEQ_MEMORY, "out of memory");
+    free(label);
+    free(stem);
+    return model;
+}
+
+/* The model an evaluation speaks of: the cell's own, or the file's (trained now if nothing ran it before). */
+static deq_model *model_named(Cell *c, const char *name, deq_error *e) {
+    for (int i = 0; i < c->spec->ntrains; i++)
+        if (!strcmp(c->spec->trains[i].name, name)) return c->models[i];
+    deq_manifest *m = c->app->manifest;
+    for (int i = 0; i < m->ntrains; i++) {
+        if (strcmp(m->trains[i].name, name)) continue;
+        for (int k = 0; k < c->app->nmodels; k++)
+            if (c->app->models[k]->spec == &m->trains[i]) return c->app->models[k];
+        deq_model *model = train_model(c->app, &m->trains[i], strdup(name), deq_path_component(name), e);
+        return model && deq_app_plot(c->app, model, e) ? model : NULL;
+    }
+    deq_fail(e, DEQ_MODULE, "there is no model '%s'", name);
+    return NULL;
+}
+
+static const Measured *measured_named(const Cell *c, const char *name) {
+    for (int k = 0; k < c->spec->nvalues; k++)
+        if (!strcmp(c->spec->values[k].name, name)) return &c->measured[k];
+    return NULL;
+}
+
+static double statistic(const deq_evaluation *v, const char *what) {
+    if (!strcmp(what, "steps")) return v->steps;
+    if (!strcmp(what, "residual")) return v->residual;
+    if (!strcmp(what, "converged")) return v->converged;
+    return NAN;
+}
+
+/* Calls a compiled function of scalars. */
+static bool call_scalar(deq_app *app, const char *name, const double *inputs, double *out, deq_error *e) {
+    const deq_routine *routine = deq_module_routine(app->module, name);
+    size_t scratch = (size_t)(routine->base_bytes + routine->row_bytes + 2 * DEQ_ALIGN) & ~(size_t)(DEQ_ALIGN - 1);
+    deq_frame frame = {.scalars = inputs, .scratch = aligned_alloc(DEQ_ALIGN, scratch), .arg0 = aligned_alloc(DEQ_ALIGN, DEQ_ALIGN)};
+    bool ok = frame.scratch && frame.arg0;
+    if (ok) {
+        routine->function(&frame, 1);
+        *out = app->module->real_bits == 64 ? *(double *)frame.arg0 : (double)*(float *)frame.arg0;
+    } else {
+        deq_fail(e, DEQ_MEMORY, "out of memory calling '%s'", name);
+    }
+    free(frame.scratch);
+    free(frame.arg0);
+    return ok;
+}
+
+static bool expression(Cell *c, const deq_value_spec *v, double *out, deq_error *e) {
+    double inputs[64];
+    if (v->ninputs > 64) return deq_fail(e, DEQ_MODULE, "value '%s' has more than 64 inputs", v->name);
+    for (int i = 0; i < v->ninputs; i++) inputs[i] = measured_named(c, v->inputs[i])->value;
+    return call_scalar(c->app, v->routine, inputs, out, e);
+}
+
+static void note_used(Cell *c, deq_model *model) {
+    for (int i = 0; i < c->nused; i++)
+        if (c->used[i] == model) return;
+    c->used[c->nused++] = model;
+}
+
+static void report_value(const Cell *c, const deq_value_spec *v, const Measured *m, const deq_model *model) {
+    json_t *members = json_pack("{s:s, s:s}", "experiment", c->x->name, "name", v->name), *coordinates = json_object();
+    for (int s = 0; s < c->x->nsweeps; s++)
+        json_object_set_new(coordinates, c->x->sweeps[s].name, json_string(c->spec->coordinates[s]));
+    json_object_set_new(members, "coordinates", coordinates);
+    json_object_set_new(members, "value", deq_json_number(m->value));
+    if (model) {
+        const deq_evaluation *w = &m->evaluation;
+        json_object_set_new(members, "model", json_string(model->label));
+        json_object_set_new(members, "examples", json_integer(w->examples));
+        json_object_set_new(members, "loss", deq_json_number(w->loss));
+        json_object_set_new(members, "steps", deq_json_number(w->steps));
+        json_object_set_new(members, "residual", deq_json_number(w->residual));
+        json_object_set_new(members, "converged", deq_json_number(w->converged));
+        json_object_set_new(members, "seconds", deq_json_number(w->seconds));
+        json_object_set_new(members, "cached", json_boolean(w->cached));
+        deq_report(&c->app->reporter, "%s of %s: %.4g on %lld examples%s%s (%.1f s%s)", v->name, model->label, m->value, (long long)w->examples,
+                   v->attack ? " under " : "", v->attack ? v->attack->name : "", w->seconds, w->cached ? ", found in the cache" : "");
+    }
+    deq_report_event(&c->app->reporter, "value", members);
+}
+
+static bool measure(Cell *c, int k, deq_error *e) {
+    const deq_value_spec *v = &c->spec->values[k];
+    Measured *m = &c->measured[k];
+    deq_model *model = NULL;
+    switch (v->kind) {
+    case DEQ_EVALUATE:
+        model = model_named(c, v->model, e);
+        if (!model || !deq_app_evaluate(c->app, model, v, &m->evaluation, e)) return false;
+        note_used(c, model);
+        m->value = v->metric ? m->evaluation.metric : m->evaluation.loss;
+        break;
+    case DEQ_STATISTIC: {
+        const Measured *of = measured_named(c, v->of);
+        m->evaluation.examples = of->evaluation.examples;
+        m->value = statistic(&of->evaluation, v->what);
+        break;
+    }
+    case DEQ_EXPRESSION:
+        if (!expression(c, v, &m->value, e)) return false;
+        break;
+    }
+    report_value(c, v, m, model);
+    return true;
+}
+
+static bool run_cell(Cell *c, deq_error *e) {
+    size_t ntrains = (size_t)c->spec->ntrains, nvalues = (size_t)c->spec->nvalues;
+    c->models = calloc(ntrains + 1, sizeof(deq_model *));
+    c->used = calloc(nvalues + 1, sizeof(deq_model *));
+    c->measured = calloc(nvalues + 1, sizeof *c->measured);
+    if (!c->models || !c->used || !c->measured) return deq_fail(e, DEQ_MEMORY, "out of memory");
+    for (int i = 0; i < c->spec->ntrains; i++) {
+        const deq_train_spec *t = &c->spec->trains[i];
+        c->models[i] = train_model(c->app, t, cell_label(c, t->name), cell_stem(c, t->name), e);
+        if (!c->models[i] || !deq_app_plot(c->app, c->models[i], e)) return false;
+    }
+    for (int k = 0; k < c->spec->nvalues; k++)
+        if (!measure(c, k, e)) return false;
+    return true;
+}
+
+/* The finished cell as a line of the table; its texts and values are the table's to free. */
+static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_error *e) {
+    const deq_table_spec *t = c->x->table;
+    double *values = malloc(((size_t)t->ncolumns + 1) * sizeof *values);
+    char *seeds = NULL, *nets = NULL;
+    size_t size;
+    FILE *f = open_memstream(&seeds, &size), *g = open_memstream(&nets, &size);
+    if (!values || !f || !g) return deq_fail(e, DEQ_MEMORY, "out of memory for the table");
+    out->train_seconds = out->seconds = 0;
+    for (int i = 0; i < c->nused; i++) {
+        fprintf(f, "%s%llu", i ? ";" : "", (unsigned long long)c->used[i]->spec->seed);
+        fprintf(g, "%s%s", i ? ";" : "", c->used[i]->key);
+        out->train_seconds += c->used[i]->seconds;
+    }
+    fclose(f);
+    fclose(g);
+    for (int k = 0; k < c->spec->nvalues; k++)
+        if (c->spec->values[k].kind == DEQ_EVALUATE) out->seconds += c->measured[k].evaluation.seconds;
+    for (int k = 0; k < t->ncolumns; k++) {
+        const Measured *m = measured_named(c, t->columns[k].value);
+        values[k] = m->value;
+        examples[k] = m->evaluation.examples;
+    }
+    out->values = values;
+    out->seeds = seeds;
+    out->nets = nets;
+    return true;
+}
+
+static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples, deq_error *e) {
+    const char *base = strrchr(x->table->name, '/');
+    char *stem = deq_path_component(base ? base + 1 : x->table->name);
+    char *markdown = stem ? deq_app_file(app, stem, ".md") : NULL, *csv = stem ? deq_app_file(app, stem, ".csv") : NULL, *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    bool ok = markdown && csv && f;
+    if (f) {
+        deq_table_markdown(f, x, cells, examples);
+        fclose(f);
+    }
+    if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the table");
+    deq_output out;
+    ok = ok && deq_output_write(markdown, text, size, e) && deq_output_open(&out, csv, e);
+    if (ok) {
+        deq_table_csv(out.file, x, cells, examples);
+        ok = deq_output_commit(&out, e);
+    }
+    if (ok) {
+        deq_report(&app->reporter, "\n%s", text);
+        deq_report_event(&app->reporter, "table", json_pack("{s:s, s:s, s:s, s:s}", "name", x->table->name, "markdown", markdown, "csv", csv,
+                                                            "text", text));
+    }
+    free(stem);
+    free(markdown);
+    free(csv);
+    free(text);
+    return ok;
+}
+
+bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e) {
+    size_t ncolumns = x->table ? (size_t)x->table->ncolumns : 0;
+    deq_table_cell *cells = calloc((size_t)x->ncells + 1, sizeof *cells);
+    int64_t *examples = calloc(ncolumns + 1, sizeof *examples);
+    bool ok = cells && examples ? true : deq_fail(e, DEQ_MEMORY, "out of memory");
+    for (int i = 0; ok && i < x->ncells; i++) {
+        Cell c = {.app = app, .x = x, .spec = &x->cells[i]};
+        if (x->ncells > 1) {
+            char *label = cell_label(&c, x->name);
+            deq_report(&app->reporter, "cell %d of %d: %s", i + 1, x->ncells, label ? label : "");
+            free(label);
+        }
+        ok = run_cell(&c, e) && (!x->table || tabulate(&c, &cells[i], examples, e));
+        free(c.models);
+        free(c.used);
+        free(c.measured);
+    }
+    if (ok && x->table && x->ncells) ok = write_table(app, x, cells, examples, e);
+    for (int i = 0; cells && i < x->ncells; i++) {
+        free((void *)cells[i].values);
+        free((void *)cells[i].seeds);
+        free((void *)cells[i].nets);
+    }
+    free(cells);
+    free(examples);
+    return ok;
+}

@@ -1,0 +1,193 @@
+/* plot.c - pictures of a training run, drawn by gnuplot from a script and CSV data left beside them.
+ *
+ * Without gnuplot, or when it fails, there is a note and the scripts stay for later: a picture is no reason to fail. */
+#define _GNU_SOURCE
+#include "app_state.h"
+#include "output.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static const char preamble[] =
+    "# drawn by: gnuplot %s%s.gp   (in this folder)\n"
+    "if (!exists('output')) output = '%s%s.png'\n"
+    "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) {\n"
+    "  set terminal pngcairo size %s font 'DejaVu Sans,%d' background rgb 'white' rounded\n"
+    "} else {\n"
+    "  set terminal png size %s\n"
+    "}\n"
+    "set output output\n"
+    "set datafile separator ','\n"
+    "set datafile missing ''\n"
+    "set encoding utf8\n"
+    "set border 3 lw 1 lc rgb '#555555'\n"
+    "set tics nomirror out scale 0.6 textcolor rgb '#333333'\n"
+    "set grid lt 1 lw 0.8 lc rgb '#e4e4e4'\n"
+    "set style line 1 lc rgb '#0072b2' lw 2.2 pt 7 ps 0.7\n"
+    "set style line 2 lc rgb '#d55e00' lw 2.2 pt 5 ps 0.7\n"
+    "set style line 3 lc rgb '#009e73' lw 2.2 pt 9 ps 0.8\n"
+    "set style line 4 lc rgb '#999999' lw 1.4 dt 2\n"
+    "set key samplen 2 spacing 1.15 textcolor rgb '#333333'\n";
+
+/* 1: drawn; 0: gnuplot failed; -1: there is no gnuplot. */
+static int run_gnuplot(const char *folder, const char *script, const char *temporary) {
+    char assignment[400];
+    snprintf(assignment, sizeof assignment, "output='%s'", temporary);
+    char *arguments[] = {"gnuplot", "-e", assignment, (char *)script, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, folder);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+    pid_t child;
+    int failed = posix_spawnp(&child, "gnuplot", &actions, NULL, arguments, environ), status = 0;
+    posix_spawn_file_actions_destroy(&actions);
+    if (failed) return failed == ENOENT ? -1 : 0;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) return 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) return -1;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool unchanged(const char *path, const char *text, size_t size) {
+    size_t have = 0;
+    char *old = deq_read_whole(path, 16 << 20, &have);
+    bool same = old && have == size && !memcmp(old, text, size);
+    free(old);
+    return same;
+}
+
+/* Writes STEM + SUFFIX + ".gp" and draws it.  `same_data`: the data file has not changed either, so a picture that is
+ * there stays. */
+static bool draw(deq_app *app, const char *stem, const char *suffix, const char *text, size_t size, bool same_data, deq_error *e) {
+    char name[300], picture[300], temporary[330];
+    snprintf(name, sizeof name, "%s%s.gp", stem, suffix);
+    snprintf(picture, sizeof picture, "%s%s.png", stem, suffix);
+    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", picture, (long)getpid());
+    char *script = deq_app_file(app, name, ""), *from = deq_app_file(app, temporary, ""), *to = deq_app_file(app, picture, "");
+    bool ok = script && from && to ? true : deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
+    bool current = ok && same_data && unchanged(script, text, size) && !access(to, R_OK);
+    ok = ok && deq_output_write(script, text, size, e);
+    if (ok && !current) {
+        int drawn = run_gnuplot(app->results, name, temporary);
+        if (drawn == 1 && !rename(from, to)) {
+        } else {
+            unlink(from);
+            static bool noted;
+            if (drawn >= 0 || !noted)
+                deq_report(&app->reporter, drawn < 0 ? "note: no pictures, gnuplot is not installed (apt-get install gnuplot-nox); later: gnuplot %s"
+                                                     : "note: gnuplot could not draw %s", script);
+            if (drawn < 0) noted = true;
+        }
+    }
+    free(script);
+    free(from);
+    free(to);
+    return ok;
+}
+
+static bool measured(const json_t *rows, const char *column) {
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        if (json_is_number(json_object_get(json_array_get(rows, i), column))) return true;
+    return false;
+}
+
+/* "plot" clauses of those columns that were measured. */
+typedef struct Series { const char *column, *title, *scale; int style; } Series;
+
+static bool put_panel(FILE *f, const char *data, const json_t *rows, const char *title, const char *ylabel, const Series *series, int n) {
+    bool first = true;
+    for (int i = 0; i < n; i++) {
+        if (!measured(rows, series[i].column)) continue;
+        if (first) fprintf(f, "\nset title '%s'\nset ylabel '%s'\nplot ", title, ylabel);
+        fprintf(f, "%s'%s' using (column('epoch')):(%s(column('%s'))) with linespoints ls %d title '%s'", first ? "" : ", \\\n     ", data,
+                series[i].scale, series[i].column, series[i].style, series[i].title);
+        first = false;
+    }
+    if (!first) fputc('\n', f);
+    return !first;
+}
+
+static bool plot_training(deq_app *app, const deq_model *model, bool same_log, deq_error *e) {
+    static const Series loss[] = {{"loss", "training", "", 1}, {"validation_loss", "validation, clean", "", 2}};
+    static const Series accuracy[] = {{"accuracy", "training", "100*", 1}, {"clean", "validation, clean", "100*", 2}, {"robust", "validation, attacked", "100*", 3}};
+    static const Series steps[] = {{"steps", "forward", "", 1}, {"adjoint_steps", "adjoint", "", 2}};
+    const json_t *rows = model->journal;
+    if (!json_array_size(rows)) return true;
+    char *text = NULL, data[300];
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
+    snprintf(data, sizeof data, "%s-log.csv", model->stem);
+    int panels = (measured(rows, "loss") || measured(rows, "validation_loss")) +
+                 (measured(rows, "accuracy") || measured(rows, "clean") || measured(rows, "robust")) +
+                 (measured(rows, "steps") || measured(rows, "adjoint_steps"));
+    static const char *const sizes[] = {"", "700,480", "1200,480", "1650,500"};
+    if (panels) {
+        fprintf(f, preamble, model->stem, "-training", model->stem, "-training", sizes[panels], 11, sizes[panels]);
+        fprintf(f, "set xlabel 'epoch'\nset offsets 0.3, 0.3, graph 0.06, graph 0.02\n"
+                   "set multiplot layout 1,%d margins char 9, char 2, char 4, char 3 spacing char 10, char 0\n", panels);
+        fputs("set key top right\n", f);
+        put_panel(f, data, rows, "loss", "mean loss", loss, 2);
+        fputs("set key bottom right\n", f);
+        put_panel(f, data, rows, "accuracy", "accuracy (%)", accuracy, 3);
+        fputs("set key top right\nset offsets 0.3, 0.3, graph 0.12, graph 0.02\n", f);
+        put_panel(f, data, rows, "solver steps", "mean steps of a solve", steps, 2);
+        fputs("\nunset multiplot\n", f);
+    }
+    fclose(f);
+    bool ok = !panels || draw(app, model->stem, "-training", text, size, same_log, e);
+    free(text);
+    return ok;
+}
+
+static bool plot_residuals(deq_app *app, const deq_model *model, const json_t *rows, deq_error *e) {
+    char *data = NULL, *text = NULL;
+    size_t data_size = 0, size = 0;
+    FILE *f = open_memstream(&data, &data_size), *g = open_memstream(&text, &size);
+    char name[300];
+    snprintf(name, sizeof name, "%s-residual.csv", model->stem);
+    if (!f || !g) return deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
+    fputs("iteration,p10,median,p90,running\n", f);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        for (size_t k = 0; k < 5; k++) fprintf(f, "%s%.6g", k ? "," : "", json_number_value(json_array_get(row, k)));
+        fputc('\n', f);
+    }
+    fclose(f);
+    fprintf(g, preamble, model->stem, "-residual", model->stem, "-residual", "820,560", 12, "820,560");
+    fprintf(g,
+            "set title 'residual of the forward solve: %s'\n"
+            "set xlabel 'iteration'\nset ylabel 'residual'\n"
+            "set logscale y\nset format y '10^{%%T}'\nset key top right\nset xtics 1, %zu\n"
+            "set style fill transparent solid 0.25 noborder\n"
+            "plot '%s' using (column('iteration')):(column('p10')):(column('p90')) with filledcurves lc rgb '#0072b2' title '10-90%% of examples', \\\n"
+            "     '' using (column('iteration')):(column('median')) with linespoints ls 1 title 'median'\n",
+            model->label, json_array_size(rows) / 12 + 1, name);
+    fclose(g);
+    char *path = deq_app_file(app, name, "");
+    bool same = path && unchanged(path, data, data_size);
+    bool ok = path && deq_output_write(path, data, data_size, e) && draw(app, model->stem, "-residual", text, size, same, e);
+    free(path);
+    free(data);
+    free(text);
+    return ok;
+}
+
+bool deq_app_plot(deq_app *app, const deq_model *model, deq_error *e) {
+    if (!plot_training(app, model, model->cached, e)) return false;
+    deq_error own = {0};
+    json_t *rows = deq_app_residuals(app, model, &own);
+    if (own.failure != DEQ_OK) return deq_fail(e, own.failure, "%s", own.text);
+    bool ok = !json_array_size(rows) || plot_residuals(app, model, rows, e);
+    json_decref(rows);
+    return ok;
+}

@@ -1,0 +1,159 @@
+#include "progress.h"
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+double deq_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void deq_reporter_open(deq_reporter *r, bool json, bool quiet) {
+    *r = (deq_reporter){.json = json, .quiet = quiet, .terminal = !json && !quiet && isatty(STDERR_FILENO), .noted = deq_now()};
+    const char *term = r->terminal ? getenv("TERM") : NULL;
+    if (term && !strcmp(term, "dumb")) r->terminal = false;
+}
+
+void deq_report_clear(deq_reporter *r) {
+    if (r->live) fputs("\r\033[K", stderr), fflush(stderr);
+    r->live = false;
+}
+
+void deq_report(deq_reporter *r, const char *format, ...) {
+    if (r->json || r->quiet) return;
+    deq_report_clear(r);
+    va_list ap;
+    va_start(ap, format);
+    vprintf(format, ap);
+    va_end(ap);
+    putchar('\n');
+    fflush(stdout);
+}
+
+void deq_report_event(deq_reporter *r, const char *event, json_t *members) {
+    if (r->json) {
+        json_t *line = json_pack("{s:s}", "event", event);
+        json_object_update(line, members);
+        json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        putchar('\n');
+        fflush(stdout);
+        json_decref(line);
+    }
+    json_decref(members);
+}
+
+void deq_report_warning(deq_reporter *r, const char *code, const char *format, ...) {
+    char text[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    if (r->json) {
+        deq_report_event(r, "warning", json_pack("{s:s, s:s}", "code", code, "message", text));
+        return;
+    }
+    deq_report_clear(r);
+    fflush(stdout);
+    fprintf(stderr, "run: warning[%s]: %s\n", code, text);
+}
+
+void deq_report_error(deq_reporter *r, const deq_error *e) {
+    const char *code = deq_failure_code(e->failure);
+    if (r->json) {
+        deq_report_event(r, "error", json_pack("{s:s, s:s, s:i}", "code", code, "message", e->text, "exit", deq_failure_exit(e->failure)));
+        return;
+    }
+    deq_report_clear(r);
+    fflush(stdout);
+    fprintf(stderr, "run: error[%s]: %s\n", code, e->text);
+}
+
+/* "12.3 %" style pieces are left out when they were not measured. */
+static size_t piece(char *out, size_t size, size_t at, const char *format, double value) {
+    if (!isfinite(value) || at >= size) return at;
+    return at + (size_t)snprintf(out + at, size - at, format, value);
+}
+
+static void print_duration(char *out, size_t size, double seconds) {
+    long s = (long)(seconds + 0.5);
+    if (s >= 3600) snprintf(out, size, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else snprintf(out, size, "%ld:%02ld", s / 60, s % 60);
+}
+
+static void compose(char *out, size_t size, const deq_progress_state *s) {
+    const deq_journal_row *w = &s->row;
+    size_t at = (size_t)snprintf(out, size, "%s", s->what);
+    if (s->epochs && at < size) at += (size_t)snprintf(out + at, size - at, "  epoch %lld/%lld", (long long)s->epoch, (long long)s->epochs);
+    if (s->step < s->steps && at < size)
+        at += (size_t)snprintf(out + at, size - at, "  %lld/%lld", (long long)s->step, (long long)s->steps);
+    at = piece(out, size, at, "  %.0f ex/s", w->examples_per_second);
+    at = piece(out, size, at, "  loss %.4f", w->loss);
+    at = piece(out, size, at, "  train %.1f%%", 100 * w->accuracy);
+    at = piece(out, size, at, "  clean %.1f%%", 100 * w->clean);
+    at = piece(out, size, at, "  robust %.1f%%", 100 * w->robust);
+    at = piece(out, size, at, "  steps %.1f", w->steps);
+    at = piece(out, size, at, "  residual %.1e", w->residual);
+    at = piece(out, size, at, "  adjoint %.1f", w->adjoint_steps);
+    if (w->unconverged > 0) at = piece(out, size, at, "  unconverged %.2g%%", 100 * w->unconverged);
+    if (isfinite(s->left) && at < size) {
+        char left[32];
+        print_duration(left, sizeof left, s->left);
+        snprintf(out + at, size - at, "  left %s", left);
+    }
+}
+
+static void emit(deq_reporter *r, const char *event, const deq_progress_state *s) {
+    json_t *members = json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", s->what, "epoch", (json_int_t)s->epoch, "epochs", (json_int_t)s->epochs,
+                                "step", (json_int_t)s->step, "steps", (json_int_t)s->steps);
+    json_t *row = deq_journal_json(&s->row);
+    json_object_del(row, "epoch");
+    json_object_del(row, "step");
+    json_object_update(members, row);
+    json_decref(row);
+    json_object_set_new(members, "left", deq_json_number(s->left));
+    deq_report_event(r, event, members);
+}
+
+void deq_report_step(deq_reporter *r, const deq_progress_state *s) {
+    if (r->quiet) return;
+    double now = deq_now();
+    if (r->terminal) {
+        if (r->live && now - r->drawn < 0.1) return;
+        char line[512];
+        compose(line, sizeof line, s);
+        struct winsize w;
+        size_t columns = !ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col > 20 ? w.ws_col : 160u;
+        if (strlen(line) >= columns) line[columns - 1] = 0;
+        fprintf(stderr, "\r%s\033[K", line);
+        fflush(stderr);
+        r->live = true;
+        r->drawn = now;
+    } else if (now - r->noted >= (r->json ? 1 : 10)) {
+        r->noted = now;
+        if (r->json) {
+            emit(r, "progress", s);
+        } else {
+            char line[512];
+            compose(line, sizeof line, s);
+            deq_report(r, "%s", line);
+        }
+    }
+}
+
+void deq_report_epoch(deq_reporter *r, const deq_progress_state *s) {
+    if (r->quiet) return;
+    r->noted = deq_now();
+    if (r->json) {
+        emit(r, "epoch", s);
+        return;
+    }
+    char line[512];
+    compose(line, sizeof line, s);
+    deq_report(r, "%s", line);
+}

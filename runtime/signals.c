@@ -1,0 +1,29 @@
+#include "signals.h"
+#include <signal.h>
+#include <string.h>
+
+static volatile sig_atomic_t interrupted;
+static struct sigaction before_int, before_term;
+
+static void on_signal(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
+void deq_signals_install(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART | SA_RESETHAND;
+    sigemptyset(&action.sa_mask);
+    interrupted = 0;
+    sigaction(SIGINT, &action, &before_int);
+    sigaction(SIGTERM, &action, &before_term);
+}
+
+void deq_signals_restore(void) {
+    sigaction(SIGINT, &before_int, NULL);
+    sigaction(SIGTERM, &before_term, NULL);
+}
+
+bool deq_interrupted(void) { return interrupted != 0; }

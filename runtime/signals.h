@@ -1,0 +1,9 @@
+/* signals.h - SIGINT and SIGTERM ask the run to stop at the next step; a second one ends the program at once. */
+#ifndef DEQ_RUNTIME_SIGNALS_H
+#define DEQ_RUNTIME_SIGNALS_H
+#include <stdbool.h>
+
+void deq_signals_install(void);
+void deq_signals_restore(void);   /* what was there before */
+bool deq_interrupted(void);
+#endif

@@ -1,0 +1,160 @@
+#include "table.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef char Text[96];
+
+/* Index of the sweep that makes row key k. */
+static int sweep_of(const deq_experiment_spec *x, int k) {
+    for (int i = 0; i < x->nsweeps; i++)
+        if (!strcmp(x->sweeps[i].name, x->table->rows[k])) return i;
+    return -1;
+}
+
+static bool same_row(const deq_experiment_spec *x, int a, int b) {
+    for (int k = 0; k < x->table->nrows; k++) {
+        int s = sweep_of(x, k);
+        if (s >= 0 && strcmp(x->cells[a].coordinates[s], x->cells[b].coordinates[s])) return false;
+    }
+    return true;
+}
+
+static bool first_of_row(const deq_experiment_spec *x, int cell) {
+    for (int i = 0; i < cell; i++)
+        if (same_row(x, i, cell)) return false;
+    return true;
+}
+
+typedef struct Mean { double mean, deviation; int n; } Mean;
+
+static Mean mean_of(const deq_experiment_spec *x, const deq_table_cell *cells, int cell, int column) {
+    Mean m = {0, 0, 0};
+    for (int i = cell; i < x->ncells; i++)
+        if (same_row(x, i, cell)) m.mean += cells[i].values[column], m.n++;
+    m.mean /= m.n;
+    for (int i = cell; i < x->ncells; i++)
+        if (same_row(x, i, cell)) m.deviation += (cells[i].values[column] - m.mean) * (cells[i].values[column] - m.mean);
+    m.deviation = m.n > 1 ? sqrt(m.deviation / (m.n - 1)) : NAN;
+    return m;
+}
+
+static void print_value(Text out, Mean m, bool percent, bool deviation) {
+    if (isnan(m.mean)) snprintf(out, sizeof(Text), "-");
+    else if (percent && deviation && m.n > 1) snprintf(out, sizeof(Text), "%.1f ± %.1f%%", 100 * m.mean, 100 * m.deviation);
+    else if (percent) snprintf(out, sizeof(Text), "%.1f%%", 100 * m.mean);
+    else if (deviation && m.n > 1) snprintf(out, sizeof(Text), "%.3g ± %.2g", m.mean, m.deviation);
+    else snprintf(out, sizeof(Text), "%.3g", m.mean);
+}
+
+/* Columns on the screen, counting UTF-8 characters. */
+static int width(const char *text) {
+    int n = 0;
+    for (; *text; text++) n += (*text & 0xc0) != 0x80;
+    return n;
+}
+
+static void put(FILE *out, const char *text, int columns, bool right) {
+    int pad = columns - width(text);
+    fputs("| ", out);
+    if (right) fprintf(out, "%*s", pad, "");
+    fputs(text, out);
+    if (!right) fprintf(out, "%*s", pad, "");
+    fputc(' ', out);
+}
+
+static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
+    double worst = 0;
+    int64_t fewest = 0;
+    int runs = 1;
+    for (int i = 0; i < x->ncells; i++)
+        for (int c = 0; c < x->table->ncolumns; c++) {
+            if (!first_of_row(x, i)) continue;
+            Mean m = mean_of(x, cells, i, c);
+            if (m.n > runs) runs = m.n;
+            if (!x->table->columns[c].percent || examples[c] <= 0 || !(m.mean >= 0 && m.mean <= 1)) continue;
+            double error = sqrt(m.mean * (1 - m.mean) / (double)examples[c]);
+            if (error >= worst) worst = error, fewest = examples[c];
+        }
+    if (fewest) fprintf(out, "\nPercentages are over %lld examples: a binomial standard error of at most %.1f points.\n", (long long)fewest, 100 * worst);
+    if (runs > 1) fprintf(out, "\nEach row is the mean over %d runs%s.\n", runs, x->table->mean_std ? ", ± their standard deviation" : "");
+}
+
+void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
+    const deq_table_spec *t = x->table;
+    int columns = t->nrows + t->ncolumns;
+    int *widths = calloc((size_t)columns + 1, sizeof *widths);
+    if (!widths) return;
+    for (int pass = 0; pass < 2; pass++) {   /* first the widths, then the text */
+        for (int c = 0; c < columns; c++) {
+            const char *title = c < t->nrows ? t->rows[c] : t->columns[c - t->nrows].title;
+            if (!pass) widths[c] = width(title) > 3 ? width(title) : 3;
+            else put(out, title, widths[c], c >= t->nrows);
+        }
+        if (pass) {
+            fputs("|\n", out);
+            for (int c = 0; c < columns; c++) {
+                fputs(c < t->nrows ? "|:" : "|-", out);
+                for (int i = 0; i < widths[c]; i++) fputc('-', out);
+                fputs(c < t->nrows ? "-" : ":", out);
+            }
+            fputs("|\n", out);
+        }
+        for (int i = 0; i < x->ncells; i++) {
+            if (!first_of_row(x, i)) continue;
+            for (int c = 0; c < columns; c++) {
+                Text text;
+                if (c < t->nrows) {
+                    int s = sweep_of(x, c);
+                    snprintf(text, sizeof text, "%s", s < 0 ? "?" : x->cells[i].coordinates[s]);
+                } else {
+                    print_value(text, mean_of(x, cells, i, c - t->nrows), t->columns[c - t->nrows].percent, t->mean_std);
+                }
+                if (pass) put(out, text, widths[c], c >= t->nrows);
+                else if (width(text) > widths[c]) widths[c] = width(text);
+            }
+            if (pass) fputs("|\n", out);
+        }
+    }
+    free(widths);
+    note(out, x, cells, examples);
+}
+
+static void csv_text(FILE *out, const char *text) {
+    if (!strpbrk(text, ",\"\n")) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"') fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
+    const deq_table_spec *t = x->table;
+    for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->sweeps[s].name), fputc(',', out);
+    for (int c = 0; c < t->ncolumns; c++) {
+        csv_text(out, t->columns[c].title);
+        fputc(',', out);
+        if (t->columns[c].percent) csv_text(out, t->columns[c].title), fputs(" standard error,", out);
+    }
+    fputs("seeds,nets,train seconds,evaluation seconds\n", out);
+    for (int i = 0; i < x->ncells; i++) {
+        for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->cells[i].coordinates[s]), fputc(',', out);
+        for (int c = 0; c < t->ncolumns; c++) {
+            double v = cells[i].values[c];
+            if (!isnan(v)) fprintf(out, "%.9g", v);
+            fputc(',', out);
+            if (!t->columns[c].percent) continue;
+            if (examples[c] > 0 && v >= 0 && v <= 1) fprintf(out, "%.3g", sqrt(v * (1 - v) / (double)examples[c]));
+            fputc(',', out);
+        }
+        csv_text(out, cells[i].seeds);
+        fputc(',', out);
+        csv_text(out, cells[i].nets);
+        fprintf(out, ",%.3f,%.3f\n", cells[i].train_seconds, cells[i].seconds);
+    }
+}
