@@ -51,7 +51,8 @@ deq_dataset *deq_app_data(deq_app *app, const deq_data_spec *spec, deq_error *e)
 
 deq_engine *deq_app_engine(deq_app *app, const deq_net_spec *net, deq_error *e) {
     deq_engine **slot = &app->engines[net - app->manifest->nets];
-    if (!*slot) *slot = deq_engine_new(app->module, net->json, &(deq_engine_options){.threads = app->options->threads}, e);
+    if (!*slot)
+        *slot = deq_engine_new(app->module, net->json, &(deq_engine_options){.threads = app->options->threads}, e);
     return *slot;
 }
 
@@ -73,7 +74,8 @@ bool deq_app_keep(deq_app *app, deq_model *model, deq_error *e) {
 void deq_app_check_store(deq_app *app) {
     if (app->store.usable || app->store_warned) return;
     app->store_warned = true;
-    deq_report_warning(&app->reporter, "W0821", "the cache is not used: %s; nothing will be found again next time", app->store.problem);
+    deq_report_warning(&app->reporter, "W0821", "the cache is not used: %s; nothing will be found again next time",
+                       app->store.problem);
 }
 
 char *deq_app_file(const deq_app *app, const char *stem, const char *ending) {
@@ -111,8 +113,10 @@ int deq_app_run(const deq_module *module, const deq_app_options *options) {
     deq_error e = {0};
     deq_signals_install();
     bool ok = deq_app_open(&app, module, options, &e) && run_all(&app, &e);
-    if (!ok) deq_report_error(&app.reporter, &e);
-    else deq_report_event(&app.reporter, "done", json_pack("{s:s}", "results", app.results));
+    if (!ok)
+        deq_report_error(&app.reporter, &e);
+    else
+        deq_report_event(&app.reporter, "done", json_pack("{s:s}", "results", app.results));
     deq_app_close(&app);
     deq_signals_restore();
     return ok ? 0 : deq_failure_exit(e.failure);

@@ -3,7 +3,9 @@
 #include <string.h>
 
 static bool need_routine(deq_app *app, const char *name, const char *where, deq_error *e) {
-    return deq_module_routine(app->module, name) ? true : deq_fail(e, DEQ_MODULE, "%s: the module has no routine '%s'", where, name);
+    return deq_module_routine(app->module, name)
+               ? true
+               : deq_fail(e, DEQ_MODULE, "%s: the module has no routine '%s'", where, name);
 }
 
 static bool check_slice(deq_app *app, const deq_slice *slice, deq_error *e) {
@@ -19,9 +21,11 @@ static bool has_loss(const deq_net_spec *net, const char *name) {
 }
 
 static bool check_train(deq_app *app, const deq_train_spec *t, deq_error *e) {
-    if (!has_loss(t->net, t->loss)) return deq_fail(e, DEQ_MODULE, "train '%s': net '%s' has no loss '%s'", t->name, t->net->name, t->loss);
-    return need_routine(app, t->optimiser.routine, t->name, e) && (!t->attack || need_routine(app, t->attack->routine, t->name, e)) &&
-           check_slice(app, &t->data, e) && (!t->validate || check_slice(app, t->validate, e));
+    if (!has_loss(t->net, t->loss))
+        return deq_fail(e, DEQ_MODULE, "train '%s': net '%s' has no loss '%s'", t->name, t->net->name, t->loss);
+    return need_routine(app, t->optimiser.routine, t->name, e) &&
+           (!t->attack || need_routine(app, t->attack->routine, t->name, e)) && check_slice(app, &t->data, e) &&
+           (!t->validate || check_slice(app, t->validate, e));
 }
 
 static const deq_train_spec *model_of(const deq_manifest *m, const deq_cell_spec *cell, const char *name) {
@@ -52,11 +56,13 @@ static bool check_value(deq_app *app, const deq_cell_spec *cell, int k, deq_erro
         return (!v->attack || need_routine(app, v->attack->routine, v->name, e)) && check_slice(app, &v->data, e);
     case DEQ_STATISTIC:
         of = value_of(cell, k, v->of);
-        if (!of || of->kind != DEQ_EVALUATE) return deq_fail(e, DEQ_MODULE, "value '%s': '%s' is no evaluation before it", v->name, v->of);
+        if (!of || of->kind != DEQ_EVALUATE)
+            return deq_fail(e, DEQ_MODULE, "value '%s': '%s' is no evaluation before it", v->name, v->of);
         return true;
     case DEQ_EXPRESSION:
         for (int i = 0; i < v->ninputs; i++)
-            if (!value_of(cell, k, v->inputs[i])) return deq_fail(e, DEQ_MODULE, "value '%s': there is no '%s' before it", v->name, v->inputs[i]);
+            if (!value_of(cell, k, v->inputs[i]))
+                return deq_fail(e, DEQ_MODULE, "value '%s': there is no '%s' before it", v->name, v->inputs[i]);
         return need_routine(app, v->routine, v->name, e);
     }
     return false;
@@ -71,7 +77,8 @@ static bool check_experiment(deq_app *app, const deq_experiment_spec *x, deq_err
             if (!check_value(app, cell, k, e)) return false;
         for (int k = 0; x->table && k < x->table->ncolumns; k++)
             if (!value_of(cell, cell->nvalues, x->table->columns[k].value))
-                return deq_fail(e, DEQ_MODULE, "table '%s': there is no value '%s'", x->table->name, x->table->columns[k].value);
+                return deq_fail(e, DEQ_MODULE, "table '%s': there is no value '%s'", x->table->name,
+                                x->table->columns[k].value);
     }
     return true;
 }

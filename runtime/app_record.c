@@ -30,14 +30,16 @@ static json_t *scalars(const deq_named *s, int n) {
 }
 
 static json_t *slice(const deq_slice *s) {
-    json_t *o = json_pack("{s:s, s:s, s:I}", "data", s->data->name, "split", s->test ? "test" : "train", "from", (json_int_t)s->from);
+    json_t *o = json_pack("{s:s, s:s, s:I}", "data", s->data->name, "split", s->test ? "test" : "train", "from",
+                          (json_int_t)s->from);
     json_object_set_new(o, "to", s->to < 0 ? json_null() : json_integer(s->to));
     return o;
 }
 
 static json_t *attack(const deq_attack_spec *a) {
     if (!a) return json_null();
-    json_t *o = json_pack("{s:s, s:s, s:o}", "name", a->name, "definition", a->definition, "settings", scalars(a->scalars, a->nscalars));
+    json_t *o = json_pack("{s:s, s:s, s:o}", "name", a->name, "definition", a->definition, "settings",
+                          scalars(a->scalars, a->nscalars));
     json_object_set_new(o, "gradient", a->gradient ? json_string(a->gradient) : json_null());
     return o;
 }
@@ -51,11 +53,13 @@ static json_t *train(deq_app *app, const deq_train_spec *t, deq_error *e) {
     json_t *settings = ok ? deq_app_resolved(engine) : NULL;
     deq_engine_restore_settings(engine, token);
     if (!ok) return NULL;
-    json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", t->name, "net", t->net->name, "net_hash",
-                          t->net->hash, "data", slice(&t->data), "loss", t->loss, "batch", (json_int_t)t->batch, "epochs", (json_int_t)t->epochs,
-                          "seed", (json_int_t)t->seed, "optimiser",
-                          json_pack("{s:s, s:o}", "name", t->optimiser.name, "settings", scalars(t->optimiser.scalars, t->optimiser.nscalars)),
-                          "attack", attack(t->attack), "settings", settings);
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", t->name, "net", t->net->name,
+                  "net_hash", t->net->hash, "data", slice(&t->data), "loss", t->loss, "batch", (json_int_t)t->batch,
+                  "epochs", (json_int_t)t->epochs, "seed", (json_int_t)t->seed, "optimiser",
+                  json_pack("{s:s, s:o}", "name", t->optimiser.name, "settings",
+                            scalars(t->optimiser.scalars, t->optimiser.nscalars)),
+                  "attack", attack(t->attack), "settings", settings);
     json_object_set_new(o, "examples", t->examples < 0 ? json_null() : json_integer(t->examples));
     if (t->validate) json_object_set_new(o, "validate", slice(t->validate));
     return o;
@@ -70,13 +74,18 @@ static json_t *describe(deq_app *app, deq_error *e) {
     cpu_name(cpu, sizeof cpu);
     if (uname(&system)) memset(&system, 0, sizeof system);
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "script", m->source ? m->source : m->name, "hash", m->hash, "date", date,
-                          "compiler", m->compiler ? m->compiler : "unknown", "target", m->target ? m->target : "unknown", "real", m->real, "cpu",
-                          cpu, "cores", (int)sysconf(_SC_NPROCESSORS_ONLN));
-    json_object_set_new(o, "threads", app->options->threads ? json_integer(app->options->threads) : json_string("all cores"));
-    json_object_set_new(o, "system", json_pack("{s:s, s:s, s:s}", "name", system.sysname, "release", system.release, "machine", system.machine));
-    json_object_set_new(o, "versions", json_pack("{s:i, s:s, s:s, s:s}", "abi", DEQ_ABI_VERSION, "zlib", zlibVersion(), "jansson",
-                                                 jansson_version_str(), "c compiler of the runtime", __VERSION__));
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "script", m->source ? m->source : m->name, "hash",
+                          m->hash, "date", date, "compiler", m->compiler ? m->compiler : "unknown", "target",
+                          m->target ? m->target : "unknown", "real", m->real, "cpu", cpu, "cores",
+                          (int)sysconf(_SC_NPROCESSORS_ONLN));
+    json_object_set_new(o, "threads",
+                        app->options->threads ? json_integer(app->options->threads) : json_string("all cores"));
+    json_object_set_new(
+        o, "system",
+        json_pack("{s:s, s:s, s:s}", "name", system.sysname, "release", system.release, "machine", system.machine));
+    json_object_set_new(o, "versions",
+                        json_pack("{s:i, s:s, s:s, s:s}", "abi", DEQ_ABI_VERSION, "zlib", zlibVersion(), "jansson",
+                                  jansson_version_str(), "c compiler of the runtime", __VERSION__));
     if (app->options->has_seed) json_object_set_new(o, "seed", json_integer((json_int_t)app->options->seed));
     json_t *set = json_array(), *trains = json_array();
     for (int i = 0; i < app->options->nset; i++) json_array_append_new(set, json_string(app->options->set[i]));
@@ -92,7 +101,8 @@ static json_t *describe(deq_app *app, deq_error *e) {
             for (int i = 0; i < m->experiments[x].cells[c].ntrains; i++) {
                 json_t *t = train(app, &m->experiments[x].cells[c].trains[i], e), *coordinates = json_object();
                 for (int s = 0; t && s < m->experiments[x].nsweeps; s++)
-                    json_object_set_new(coordinates, m->experiments[x].sweeps[s].name, json_string(m->experiments[x].cells[c].coordinates[s]));
+                    json_object_set_new(coordinates, m->experiments[x].sweeps[s].name,
+                                        json_string(m->experiments[x].cells[c].coordinates[s]));
                 if (t) json_object_set(t, "cell", coordinates);
                 json_decref(coordinates);
                 if (!t) goto failed;
@@ -106,7 +116,8 @@ failed:
 
 bool deq_app_record(deq_app *app, deq_error *e) {
     json_t *o = describe(app, e);
-    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL, *path = deq_app_file(app, "settings.json", "");
+    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL,
+         *path = deq_app_file(app, "settings.json", "");
     bool ok = text && path && deq_output_write(path, text, strlen(text), e);
     free(path);
     free(text);

@@ -7,7 +7,10 @@
 #include <string.h>
 
 /* Paths that exist, gathered for the message about one that does not. */
-typedef struct Paths { char **path; size_t count, cap; } Paths;
+typedef struct Paths {
+    char **path;
+    size_t count, cap;
+} Paths;
 
 static void __attribute__((format(printf, 2, 3))) add_path(Paths *p, const char *format, ...) {
     if (p->count == p->cap) {
@@ -23,15 +26,18 @@ static void __attribute__((format(printf, 2, 3))) add_path(Paths *p, const char 
     if (vasprintf(&text, format, ap) >= 0) {
         bool there = false;
         for (size_t i = 0; i < p->count && !there; i++) there = !strcmp(p->path[i], text);
-        if (there) free(text);
-        else p->path[p->count++] = text;
+        if (there)
+            free(text);
+        else
+            p->path[p->count++] = text;
     }
     va_end(ap);
 }
 
 static void add_train_paths(Paths *p, const deq_train_spec *t) {
     static const char *const own[] = {"epochs", "batch", "seed", "examples", "loss", "gradient"};
-    static const char *const keys[] = {"forward", "gradient", "on_fail", "gradient.steps", "gradient.damping", "gradient.adjoint"};
+    static const char *const keys[] = {"forward",        "gradient",         "on_fail",
+                                       "gradient.steps", "gradient.damping", "gradient.adjoint"};
     static const char *const solver[] = {
 #define SOLVER(name, uses, doc)
 #define OPTION(solver, name, fallback, low, high, doc) #name,
@@ -44,8 +50,10 @@ static void add_train_paths(Paths *p, const deq_train_spec *t) {
 #undef CHOICE
     };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) add_path(p, "%s.%s", t->name, own[i]);
-    for (int i = 0; i < t->optimiser.nscalars; i++) add_path(p, "%s.optimiser.%s", t->name, t->optimiser.scalars[i].name);
-    for (int i = 0; t->attack && i < t->attack->nscalars; i++) add_path(p, "%s.attack.%s", t->name, t->attack->scalars[i].name);
+    for (int i = 0; i < t->optimiser.nscalars; i++)
+        add_path(p, "%s.optimiser.%s", t->name, t->optimiser.scalars[i].name);
+    for (int i = 0; t->attack && i < t->attack->nscalars; i++)
+        add_path(p, "%s.attack.%s", t->name, t->attack->scalars[i].name);
     if (t->attack) add_path(p, "%s.attack.gradient", t->name);
     for (int f = 0; f < t->net->nfixed; f++) {
         const char *path = t->net->fixed[f].path, *dot = *path ? "." : "";
@@ -87,7 +95,8 @@ static void suggest(const Paths *p, const char *path, char *out, size_t size) {
     if (shown && at + 1 < size) snprintf(out + at, size - at, "?");
     if (shown) return;
     for (size_t i = 0; i < p->count && shown < 8; i++)
-        if (at < size) at += (size_t)snprintf(out + at, size - at, "%s%s", shown++ ? ", " : "; settable are ", p->path[i]);
+        if (at < size)
+            at += (size_t)snprintf(out + at, size - at, "%s%s", shown++ ? ", " : "; settable are ", p->path[i]);
     if (p->count > shown && at < size) snprintf(out + at, size - at, ", and %zu more", p->count - shown);
 }
 
@@ -101,7 +110,8 @@ static bool to_integer(const char *path, const char *value, int64_t low, int64_t
     return true;
 }
 
-static bool set_scalar(deq_named *scalars, int n, const char *name, const char *path, const char *value, bool *found, deq_error *e) {
+static bool set_scalar(deq_named *scalars, int n, const char *name, const char *path, const char *value, bool *found,
+                       deq_error *e) {
     for (int i = 0; i < n; i++) {
         if (strcmp(scalars[i].name, name)) continue;
         char *end;
@@ -115,7 +125,8 @@ static bool set_scalar(deq_named *scalars, int n, const char *name, const char *
 }
 
 /* A setting of the net's fixed points: tried on the engine at once, so that a bad one is refused before work starts. */
-static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value, bool *found, deq_error *e) {
+static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
+                      bool *found, deq_error *e) {
     bool near = !strcmp(key, "gradient");
     for (int f = 0; f < t->net->nfixed && !near; f++) {
         const char *prefix = t->net->fixed[f].path;
@@ -150,7 +161,8 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
     return true;
 }
 
-static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value, bool *found, deq_error *e) {
+static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
+                      bool *found, deq_error *e) {
     int64_t seed;
     if (!strcmp(key, "epochs")) return *found = true, to_integer(path, value, 0, &t->epochs, e);
     if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);
@@ -167,14 +179,18 @@ static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const ch
             if (!strcmp(t->net->losses[i].name, value)) return t->loss = value, true;
         return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' was not compiled with that loss", path, value, t->net->name);
     }
-    if (!strncmp(key, "optimiser.", 10)) return set_scalar(t->optimiser.scalars, t->optimiser.nscalars, key + 10, path, value, found, e);
+    if (!strncmp(key, "optimiser.", 10))
+        return set_scalar(t->optimiser.scalars, t->optimiser.nscalars, key + 10, path, value, found, e);
     if (t->attack && !strcmp(key, "attack.gradient")) return *found = true, t->attack->gradient = value, true;
-    if (t->attack && !strncmp(key, "attack.", 7)) return set_scalar(t->attack->scalars, t->attack->nscalars, key + 7, path, value, found, e);
+    if (t->attack && !strncmp(key, "attack.", 7))
+        return set_scalar(t->attack->scalars, t->attack->nscalars, key + 7, path, value, found, e);
     return set_fixed(app, t, key, path, value, found, e);
 }
 
 static bool set_data(deq_data_spec *d, const char *key, const char *value, bool *found) {
-    static const struct { const char *reader, *name; } arguments[] = {
+    static const struct {
+        const char *reader, *name;
+    } arguments[] = {
 #define READER(name, doc)
 #define READER_ARGUMENT(reader, name, kind, required, doc) {#reader, #name},
 #include "readers.def"
@@ -202,7 +218,13 @@ static bool each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *),
     return true;
 }
 
-typedef struct Assignment { deq_app *app; const char *target, *key, *path, *value; bool found; deq_error *e; Paths *paths; } Assignment;
+typedef struct Assignment {
+    deq_app *app;
+    const char *target, *key, *path, *value;
+    bool found;
+    deq_error *e;
+    Paths *paths;
+} Assignment;
 
 static bool visit_assign(deq_train_spec *t, void *context) {
     Assignment *a = context;

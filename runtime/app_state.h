@@ -8,22 +8,22 @@
 #include "progress.h"
 #include "store.h"
 
-typedef struct deq_model {          /* a trained net */
-    char *label;                    /* "net", "m (mode = jfb, seed = 0)" */
-    char *stem;                     /* its files in the results folder: "net", "m-jfb-0" */
+typedef struct deq_model { /* a trained net */
+    char *label;           /* "net", "m (mode = jfb, seed = 0)" */
+    char *stem;            /* its files in the results folder: "net", "m-jfb-0" */
     const deq_train_spec *spec;
-    deq_key key;                    /* of everything that decides its parameters */
-    void *parameters;               /* deq_net_vector_bytes of the module's reals */
-    json_t *journal;                /* rows, journal.h */
-    double seconds;                 /* training took, also when it was found in the cache */
+    deq_key key;      /* of everything that decides its parameters */
+    void *parameters; /* deq_net_vector_bytes of the module's reals */
+    json_t *journal;  /* rows, journal.h */
+    double seconds;   /* training took, also when it was found in the cache */
     bool cached;
 } deq_model;
 
-typedef struct deq_evaluation {     /* of one model on one slice */
-    double metric, loss;            /* means; NaN when not wanted */
+typedef struct deq_evaluation { /* of one model on one slice */
+    double metric, loss;        /* means; NaN when not wanted */
     int64_t examples;
-    double steps, residual, converged;  /* means over examples, of the solve that gave the prediction */
-    double attack_unconverged, adjoint_unconverged;  /* shares of all solves */
+    double steps, residual, converged;              /* means over examples, of the solve that gave the prediction */
+    double attack_unconverged, adjoint_unconverged; /* shares of all solves */
     double seconds;
     bool cached;
 } deq_evaluation;
@@ -35,9 +35,9 @@ typedef struct deq_app {
     deq_reporter reporter;
     deq_store store;
     bool store_warned;
-    char *results;                  /* folder of this script's results */
-    deq_dataset **data;             /* by position in the manifest; opened when first used */
-    deq_engine **engines;           /* by position of the net; made when first used */
+    char *results;        /* folder of this script's results */
+    deq_dataset **data;   /* by position in the manifest; opened when first used */
+    deq_engine **engines; /* by position of the net; made when first used */
     deq_model **models;
     int nmodels, models_cap;
 } deq_app;
@@ -52,14 +52,14 @@ bool deq_app_keep(deq_app *app, deq_model *model, deq_error *e);
 void deq_model_free(deq_model *model);
 /* Says once that the cache cannot be used, if that is so. */
 void deq_app_check_store(deq_app *app);
-char *deq_app_file(const deq_app *app, const char *stem, const char *ending);  /* RESULTS/STEM + ENDING; free() it */
+char *deq_app_file(const deq_app *app, const char *stem, const char *ending); /* RESULTS/STEM + ENDING; free() it */
 
 /* --- app_settings.c --- */
 /* Applies --set and --seed to the manifest's training runs (all of them, in cells too) and data arguments; a path that
  * reaches nothing is DEQ_SETTING with the paths that exist and are near. */
 bool deq_app_apply_settings(deq_app *app, deq_error *e);
 bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, deq_error *e);
-json_t *deq_app_resolved(deq_engine *engine);   /* settings of every fixed point, as text */
+json_t *deq_app_resolved(deq_engine *engine); /* settings of every fixed point, as text */
 
 /* --- app_check.c --- */
 /* Everything that can be refused before work starts: data headers, slices, names of routines. */
@@ -71,9 +71,11 @@ bool deq_app_check(deq_app *app, deq_error *e);
 deq_model *deq_app_train(deq_app *app, const deq_train_spec *spec, const char *label, const char *stem, deq_error *e);
 
 /* --- evaluate.c --- */
-bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *value, deq_evaluation *out, deq_error *e);
+bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *value, deq_evaluation *out,
+                      deq_error *e);
 /* Median and 10-90 % band of the residual at each forward iteration, on the model's validation examples (or its first
- * training examples): rows [iteration, p10, median, p90, share still running].  NULL without fixed points or on failure. */
+ * training examples): rows [iteration, p10, median, p90, share still running].  NULL without fixed points or on
+ * failure. */
 json_t *deq_app_residuals(deq_app *app, const deq_model *model, deq_error *e);
 bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
 /* The attack as the engine takes it; scalars points to room for spec->nscalars. */
@@ -83,5 +85,5 @@ json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *spec);
 /* --- experiment.c, plot.c, app_record.c --- */
 bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e);
 bool deq_app_plot(deq_app *app, const deq_model *model, deq_error *e);
-bool deq_app_record(deq_app *app, deq_error *e);   /* settings.json and the copy of the script */
+bool deq_app_record(deq_app *app, deq_error *e); /* settings.json and the copy of the script */
 #endif

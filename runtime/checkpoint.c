@@ -24,7 +24,8 @@ static const char *dtype(int real_bits) { return real_bits == 64 ? "F64" : "F32"
 static json_t *tensor(int real_bits, const deq_shape *shape, int64_t from, int64_t to) {
     json_t *dims = json_array();
     for (int i = 0; i < shape->rank; i++) json_array_append_new(dims, json_integer(shape->dim[i]));
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype(real_bits), "shape", dims, "data_offsets", (json_int_t)from, (json_int_t)to);
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype(real_bits), "shape", dims, "data_offsets", (json_int_t)from,
+                     (json_int_t)to);
 }
 
 static deq_shape state_shape(int64_t bytes, int nstates, int real_bits) {
@@ -58,7 +59,8 @@ static uint8_t *pack(const deq_net_spec *net, int real_bits, const deq_checkpoin
     return data;
 }
 
-bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bits, const deq_checkpoint *c, deq_error *e) {
+bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bits, const deq_checkpoint *c,
+                          deq_error *e) {
     json_t *header = json_object();
     int64_t size = 0;
     uint8_t *data = pack(net, real_bits, c, header, &size);
@@ -70,8 +72,9 @@ bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bi
         snprintf(epoch, sizeof epoch, "%" PRId64, c->epoch);
         snprintf(step, sizeof step, "%" PRId64, c->step);
         json_object_set_new(header, "__metadata__",
-                            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", FORMAT, "net", net->name, "net_hash", net->hash,
-                                      "epoch", epoch, "step", step, "state", state ? state : "null", "checksum", sum));
+                            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", FORMAT, "net", net->name,
+                                      "net_hash", net->hash, "epoch", epoch, "step", step, "state",
+                                      state ? state : "null", "checksum", sum));
         text = json_dumps(header, JSON_COMPACT);
     }
     if (!text) {
@@ -97,10 +100,15 @@ bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bi
 }
 
 /* Collects every reason of a kind before the file is refused. */
-typedef struct Reasons { char text[700]; size_t length; int count; } Reasons;
+typedef struct Reasons {
+    char text[700];
+    size_t length;
+    int count;
+} Reasons;
 
 static void __attribute__((format(printf, 2, 3))) add_reason(Reasons *r, const char *format, ...) {
-    if (r->count++ && r->length + 3 < sizeof r->text) r->length += (size_t)snprintf(r->text + r->length, sizeof r->text - r->length, "; ");
+    if (r->count++ && r->length + 3 < sizeof r->text)
+        r->length += (size_t)snprintf(r->text + r->length, sizeof r->text - r->length, "; ");
     if (r->length + 1 >= sizeof r->text) return;
     va_list ap;
     va_start(ap, format);
@@ -121,7 +129,8 @@ static bool shape_is(const json_t *dims, const deq_shape *shape) {
 }
 
 /* Where the tensor's bytes are, or -1 with a reason. */
-static int64_t locate(const json_t *header, const char *name, const deq_shape *shape, int real_bits, int64_t size, Reasons *r) {
+static int64_t locate(const json_t *header, const char *name, const deq_shape *shape, int real_bits, int64_t size,
+                      Reasons *r) {
     const json_t *t = json_object_get(header, name), *dims = json_object_get(t, "shape");
     if (!t) {
         add_reason(r, "'%s' is missing", name);
@@ -171,8 +180,10 @@ static json_t *read_header(const char *path, const uint8_t *file, size_t size, i
     }
     json_error_t error;
     json_t *header = json_loadb((const char *)file + 8, length, JSON_REJECT_DUPLICATES, &error);
-    if (!json_is_object(header)) refuse(e, path, "its header is not JSON (corrupt, or not a checkpoint)");
-    else if (strcmp(meta(header, "format"), FORMAT)) refuse(e, path, "it was not written by deq (no format '" FORMAT "' in its header)");
+    if (!json_is_object(header))
+        refuse(e, path, "its header is not JSON (corrupt, or not a checkpoint)");
+    else if (strcmp(meta(header, "format"), FORMAT))
+        refuse(e, path, "it was not written by deq (no format '" FORMAT "' in its header)");
     else {
         *start = 8 + (int64_t)length;
         return header;
@@ -181,11 +192,12 @@ static json_t *read_header(const char *path, const uint8_t *file, size_t size, i
     return NULL;
 }
 
-static bool verify(const char *path, const json_t *header, const uint8_t *data, int64_t size, const deq_net_spec *net, int real_bits,
-                   bool resume, const deq_checkpoint *c, int64_t *offsets, deq_error *e) {
+static bool verify(const char *path, const json_t *header, const uint8_t *data, int64_t size, const deq_net_spec *net,
+                   int real_bits, bool resume, const deq_checkpoint *c, int64_t *offsets, deq_error *e) {
     char sum[17];
     snprintf(sum, sizeof sum, "%016" PRIx64, (uint64_t)XXH3_64bits(data, (size_t)size));
-    if (strcmp(sum, meta(header, "checksum"))) return refuse(e, path, "its checksum does not match: truncated or corrupt");
+    if (strcmp(sum, meta(header, "checksum")))
+        return refuse(e, path, "its checksum does not match: truncated or corrupt");
     Reasons r = {0};
     if (resume && strcmp(meta(header, "net_hash"), net->hash))
         add_reason(&r, "it belongs to another net ('%s', hash %.16s; this is '%s', hash %.16s)", meta(header, "net"),
@@ -208,18 +220,21 @@ static bool verify(const char *path, const json_t *header, const uint8_t *data, 
     return r.count ? refuse(e, path, r.text) : true;
 }
 
-bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bits, bool resume, deq_checkpoint *c, deq_error *e) {
+bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bits, bool resume, deq_checkpoint *c,
+                         deq_error *e) {
     size_t size = 0;
     int64_t start = 0;
     uint8_t *file = (uint8_t *)deq_read_whole(path, SIZE_MAX / 2, &size);
     if (!file) return refuse(e, path, strerror(errno));
     json_t *header = read_header(path, file, size, &start, e);
     int64_t *offsets = header ? calloc((size_t)(net->nparameters + c->nstates + 1), sizeof *offsets) : NULL;
-    bool ok = offsets && verify(path, header, file + start, (int64_t)size - start, net, real_bits, resume, c, offsets, e);
+    bool ok =
+        offsets && verify(path, header, file + start, (int64_t)size - start, net, real_bits, resume, c, offsets, e);
     if (ok) {
         for (int i = 0; i < net->nparameters; i++) {
             const deq_parameter *p = &net->parameters[i];
-            memcpy((char *)c->parameters + p->offset, file + start + offsets[i], (size_t)(p->shape.elements * (real_bits / 8)));
+            memcpy((char *)c->parameters + p->offset, file + start + offsets[i],
+                   (size_t)(p->shape.elements * (real_bits / 8)));
         }
         for (int i = 0; c->states && i < c->nstates; i++)
             memcpy((char *)c->states + i * (c->state_bytes / c->nstates), file + start + offsets[net->nparameters + i],

@@ -2,18 +2,19 @@
  *
  *   u64 header length, little-endian | JSON header, padded with spaces to 8 bytes | data
  *
- * The header names each tensor: "body.W": {"dtype": "F32", "shape": [128, 128], "data_offsets": [0, 65536]}; the optimiser's
- * vectors are "optimiser.0", "optimiser.1", ...  Its "__metadata__" (texts only, as the format asks) holds "format", "net",
- * "net_hash", "epoch", "step", "state" (what the training loop wants back, JSON) and "checksum" (XXH3-64 of the data). */
+ * The header names each tensor: "body.W": {"dtype": "F32", "shape": [128, 128], "data_offsets": [0, 65536]}; the
+ * optimiser's vectors are "optimiser.0", "optimiser.1", ...  Its "__metadata__" (texts only, as the format asks) holds
+ * "format", "net", "net_hash", "epoch", "step", "state" (what the training loop wants back, JSON) and "checksum"
+ * (XXH3-64 of the data). */
 #ifndef DEQ_RUNTIME_CHECKPOINT_H
 #define DEQ_RUNTIME_CHECKPOINT_H
 #include "manifest.h"
 
 typedef struct deq_checkpoint {
-    int64_t epoch, step;      /* finished epochs, and finished batches of the next one */
-    json_t *state;            /* the training loop's own, or NULL; owned by whoever holds the struct */
-    void *parameters;         /* laid out as the engine's vector; deq_net_vector_bytes of it */
-    void *states;             /* optimiser vectors one after the other, or NULL when there are none */
+    int64_t epoch, step; /* finished epochs, and finished batches of the next one */
+    json_t *state;       /* the training loop's own, or NULL; owned by whoever holds the struct */
+    void *parameters;    /* laid out as the engine's vector; deq_net_vector_bytes of it */
+    void *states;        /* optimiser vectors one after the other, or NULL when there are none */
     int64_t state_bytes;
     int nstates;
 } deq_checkpoint;
@@ -21,10 +22,13 @@ typedef struct deq_checkpoint {
 /* Bytes of the parameter vector together with the buffers after it. */
 int64_t deq_net_vector_bytes(const deq_net_spec *net, int real_bits);
 
-bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bits, const deq_checkpoint *c, deq_error *e);
+bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bits, const deq_checkpoint *c,
+                          deq_error *e);
 
-/* Reads and verifies everything before it writes anything: c->parameters (and c->states, when not NULL: then nstates vectors
- * of state_bytes together must be there), epoch, step, state.  `resume`: also asks that the net's hash is the same, which
- * matters for going on with a run, not for using its parameters.  All tensors that do not fit are named at once. */
-bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bits, bool resume, deq_checkpoint *c, deq_error *e);
+/* Reads and verifies everything before it writes anything: c->parameters (and c->states, when not NULL: then nstates
+ * vectors of state_bytes together must be there), epoch, step, state.  `resume`: also asks that the net's hash is the
+ * same, which matters for going on with a run, not for using its parameters.  All tensors that do not fit are named at
+ * once. */
+bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bits, bool resume, deq_checkpoint *c,
+                         deq_error *e);
 #endif

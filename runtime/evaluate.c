@@ -1,4 +1,5 @@
-/* evaluate.c - a trained net on a slice of data, clean or attacked; results are cached by everything that decides them. */
+/* evaluate.c - a trained net on a slice of data, clean or attacked; results are cached by everything that decides them.
+ */
 #include "app_state.h"
 #include "checkpoint.h"
 #include "signals.h"
@@ -48,7 +49,11 @@ static deq_evaluation evaluation_of(const json_t *o) {
                             .cached = true};
 }
 
-typedef struct Watch { deq_app *app; const char *name; double began; } Watch;
+typedef struct Watch {
+    deq_app *app;
+    const char *name;
+    double began;
+} Watch;
 
 static bool on_progress(void *context, int64_t done, int64_t total) {
     Watch *w = context;
@@ -81,19 +86,22 @@ static void summarise(deq_evaluation *out, const deq_results *r, int64_t n, bool
                             .residual = solves ? residual / (double)n : NAN,
                             .converged = 1 - share,
                             .attack_unconverged = attacked ? share : NAN,
-                            .adjoint_unconverged = r->adjoint.solves ? (double)r->adjoint.unconverged / (double)r->adjoint.solves : NAN};
+                            .adjoint_unconverged =
+                                r->adjoint.solves ? (double)r->adjoint.unconverged / (double)r->adjoint.solves : NAN};
 }
 
-static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v, int64_t from, int64_t to,
-                    deq_evaluation *out, deq_error *e) {
+static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v, int64_t from,
+                    int64_t to, deq_evaluation *out, deq_error *e) {
     int64_t n = to - from;
     deq_dataset *data = deq_app_data(app, v->data.data, e);
     if (!data || !deq_dataset_load(data, v->data.test, e) || !deq_app_load_model(app, engine, model, e)) return false;
     double scalars[64];
-    if (v->attack && v->attack->nscalars > 64) return deq_fail(e, DEQ_MODULE, "attack '%s' has more than 64 settings", v->attack->name);
+    if (v->attack && v->attack->nscalars > 64)
+        return deq_fail(e, DEQ_MODULE, "attack '%s' has more than 64 settings", v->attack->name);
     deq_attack attack = v->attack ? deq_app_attack(v->attack, scalars) : (deq_attack){0};
     int64_t *index = malloc((size_t)n * sizeof *index);
-    double *loss = v->loss ? malloc((size_t)n * sizeof *loss) : NULL, *metric = v->metric ? malloc((size_t)n * sizeof *metric) : NULL;
+    double *loss = v->loss ? malloc((size_t)n * sizeof *loss) : NULL,
+           *metric = v->metric ? malloc((size_t)n * sizeof *metric) : NULL;
     float *steps = calloc((size_t)n, sizeof *steps), *residual = calloc((size_t)n, sizeof *residual);
     bool ok = index && steps && residual && (loss || !v->loss) && (metric || !v->metric);
     if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the results of %lld examples", (long long)n);
@@ -102,12 +110,15 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
     deq_results results = {.loss = loss, .metric = metric, .steps = steps, .residual = residual};
     Watch watch = {app, v->name, deq_now()};
     deq_error own = {0};
-    ok = ok && deq_engine_evaluate(engine, &source, index, n, v->loss, v->metric, v->attack ? &attack : NULL, model->spec->seed, on_progress,
-                                   &watch, &results, &own);
+    ok = ok && deq_engine_evaluate(engine, &source, index, n, v->loss, v->metric, v->attack ? &attack : NULL,
+                                   model->spec->seed, on_progress, &watch, &results, &own);
     if (deq_interrupted())
-        ok = deq_fail(e, DEQ_INTERRUPTED, "stopped during the evaluation '%s' of '%s'; what was finished before is kept in the cache; run the same command again to go on",
+        ok = deq_fail(e, DEQ_INTERRUPTED,
+                      "stopped during the evaluation '%s' of '%s'; what was finished before is kept in the cache; run "
+                      "the same command again to go on",
                       v->name, model->label);
-    else if (own.failure != DEQ_OK) ok = deq_fail(e, own.failure, "%s", own.text);
+    else if (own.failure != DEQ_OK)
+        ok = deq_fail(e, own.failure, "%s", own.text);
     if (ok) summarise(out, &results, n, v->attack != NULL);
     if (ok) out->seconds = deq_now() - watch.began;
     free(index);
@@ -121,22 +132,29 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
 static void warn(deq_app *app, const deq_model *model, const deq_value_spec *v, const deq_evaluation *x) {
     const char *under = v->attack ? " (the attack's solves counted)" : "";
     if (x->converged < 1)
-        deq_report_warning(&app->reporter, "W0912", "%s of %s: %.2g%% of the forward solves stopped short of their tolerance%s; mean residual of the predictions %.1e after %.1f steps",
+        deq_report_warning(&app->reporter, "W0912",
+                           "%s of %s: %.2g%% of the forward solves stopped short of their tolerance%s; mean residual "
+                           "of the predictions %.1e after %.1f steps",
                            v->name, model->label, 100 * (1 - x->converged), under, x->residual, x->steps);
     if (x->adjoint_unconverged > 0)
-        deq_report_warning(&app->reporter, "W0912", "%s of %s: %.2g%% of the adjoint solves of the attack stopped short of their tolerance",
+        deq_report_warning(&app->reporter, "W0912",
+                           "%s of %s: %.2g%% of the adjoint solves of the attack stopped short of their tolerance",
                            v->name, model->label, 100 * x->adjoint_unconverged);
 }
 
-static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v, deq_evaluation *out, deq_error *e) {
+static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
+                     deq_evaluation *out, deq_error *e) {
     char fingerprint[33];
     int64_t from, to;
     deq_dataset *data = deq_app_data(app, v->data.data, e);
-    if (!data || !deq_dataset_slice(data, &v->data, &from, &to, e) || !deq_dataset_fingerprint(data, v->data.test, fingerprint, e)) return false;
-    json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION, "kind", "evaluate", "net",
-                             model->spec->net->hash, "model", model->key, "metric", v->metric ? v->metric : "", "loss", v->loss ? v->loss : "",
-                             "files", fingerprint, "from", (json_int_t)from, "to", (json_int_t)to, "seed", (json_int_t)model->spec->seed,
-                             "attack", deq_app_attack_key(app, v->attack), "settings", deq_app_resolved(engine));
+    if (!data || !deq_dataset_slice(data, &v->data, &from, &to, e) ||
+        !deq_dataset_fingerprint(data, v->data.test, fingerprint, e))
+        return false;
+    json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION,
+                             "kind", "evaluate", "net", model->spec->net->hash, "model", model->key, "metric",
+                             v->metric ? v->metric : "", "loss", v->loss ? v->loss : "", "files", fingerprint, "from",
+                             (json_int_t)from, "to", (json_int_t)to, "seed", (json_int_t)model->spec->seed, "attack",
+                             deq_app_attack_key(app, v->attack), "settings", deq_app_resolved(engine));
     deq_key key;
     deq_store_key(what, key);
     json_decref(what);
@@ -154,11 +172,13 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
     return ok;
 }
 
-bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *v, deq_evaluation *out, deq_error *e) {
+bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *v, deq_evaluation *out,
+                      deq_error *e) {
     deq_engine *engine = deq_app_engine(app, model->spec->net, e);
     if (!engine) return false;
     uint32_t token = deq_engine_save_settings(engine);
-    bool ok = deq_app_override(engine, v->overrides, v->noverrides, e) && deq_app_override(engine, model->spec->set, model->spec->nset, e) &&
+    bool ok = deq_app_override(engine, v->overrides, v->noverrides, e) &&
+              deq_app_override(engine, model->spec->set, model->spec->nset, e) &&
               evaluate(app, engine, model, v, out, e);
     deq_engine_restore_settings(engine, token);
     return ok;
@@ -184,14 +204,17 @@ static json_t *bands(float *trace, int64_t n, int max) {
         int64_t running = 0, have = 0;
         for (int64_t i = 0; i < n; i++) {
             float *row = trace + i * max;
-            if (!isnan(row[k])) running++;
-            else if (k) row[k] = row[k - 1];
+            if (!isnan(row[k]))
+                running++;
+            else if (k)
+                row[k] = row[k - 1];
             if (!isnan(row[k])) column[have++] = row[k];
         }
         if (!running) break;
         qsort(column, (size_t)have, sizeof *column, by_value);
-        json_array_append_new(rows, json_pack("[i, f, f, f, f]", k + 1, quantile(column, have, 0.1), quantile(column, have, 0.5),
-                                              quantile(column, have, 0.9), (double)running / (double)n));
+        json_array_append_new(rows, json_pack("[i, f, f, f, f]", k + 1, quantile(column, have, 0.1),
+                                              quantile(column, have, 0.5), quantile(column, have, 0.9),
+                                              (double)running / (double)n));
     }
     free(column);
     return rows;
@@ -206,13 +229,15 @@ static int most_steps(deq_engine *engine, const deq_net_spec *net) {
         const char *text = json_string_value(json_object_get(settings, path));
         deq_solver solver = {0};
         deq_error e = {0};
-        if (deq_solver_parse(text ? text : net->fixed[i].forward, false, &solver, &e) && solver.max > most) most = solver.max;
+        if (deq_solver_parse(text ? text : net->fixed[i].forward, false, &solver, &e) && solver.max > most)
+            most = solver.max;
     }
     json_decref(settings);
     return most;
 }
 
-static json_t *trace(deq_app *app, deq_engine *engine, const deq_model *model, const deq_slice *slice, int64_t from, int64_t n, deq_error *e) {
+static json_t *trace(deq_app *app, deq_engine *engine, const deq_model *model, const deq_slice *slice, int64_t from,
+                     int64_t n, deq_error *e) {
     int max = most_steps(engine, model->spec->net);
     deq_dataset *data = deq_app_data(app, slice->data, e);
     if (!data || !deq_dataset_load(data, slice->test, e) || !deq_app_load_model(app, engine, model, e)) return NULL;
@@ -221,8 +246,10 @@ static json_t *trace(deq_app *app, deq_engine *engine, const deq_model *model, c
     float *out = malloc((size_t)n * (size_t)max * sizeof *out);
     deq_source source = deq_dataset_source(data, slice->test);
     json_t *rows = NULL;
-    if (!out) deq_fail(e, DEQ_MEMORY, "out of memory for residuals");
-    else if (deq_engine_residual_trace(engine, &source, index, n, max, out, e)) rows = bands(out, n, max);
+    if (!out)
+        deq_fail(e, DEQ_MEMORY, "out of memory for residuals");
+    else if (deq_engine_residual_trace(engine, &source, index, n, max, out, e))
+        rows = bands(out, n, max);
     free(out);
     return rows;
 }
@@ -235,18 +262,22 @@ json_t *deq_app_residuals(deq_app *app, const deq_model *model, deq_error *e) {
     if (!t->net->nfixed) return NULL;
     deq_dataset *data = deq_app_data(app, slice->data, e);
     deq_engine *engine = data ? deq_app_engine(app, t->net, e) : NULL;
-    if (!engine || !deq_dataset_slice(data, slice, &from, &to, e) || !deq_dataset_fingerprint(data, slice->test, fingerprint, e)) return NULL;
+    if (!engine || !deq_dataset_slice(data, slice, &from, &to, e) ||
+        !deq_dataset_fingerprint(data, slice->test, fingerprint, e))
+        return NULL;
     int64_t n = to - from < TRACE_EXAMPLES ? to - from : TRACE_EXAMPLES;
     uint32_t token = deq_engine_save_settings(engine);
     json_t *rows = NULL;
     if (deq_app_override(engine, t->set, t->nset, e)) {
-        json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "kind", "residuals", "model", model->key, "files",
-                                 fingerprint, "from", (json_int_t)from, "n", (json_int_t)n, "settings", deq_app_resolved(engine));
+        json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "kind", "residuals",
+                                 "model", model->key, "files", fingerprint, "from", (json_int_t)from, "n",
+                                 (json_int_t)n, "settings", deq_app_resolved(engine));
         deq_key key;
         deq_store_key(what, key);
         json_decref(what);
         rows = deq_store_get(&app->store, "values", key);
-        if (!rows && (rows = trace(app, engine, model, slice, from, n, e))) deq_store_put(&app->store, "values", key, rows);
+        if (!rows && (rows = trace(app, engine, model, slice, from, n, e)))
+            deq_store_put(&app->store, "values", key, rows);
     }
     deq_engine_restore_settings(engine, token);
     return rows;

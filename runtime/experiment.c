@@ -7,14 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Measured { double value; deq_evaluation evaluation; } Measured;   /* one value of a cell */
+typedef struct Measured {
+    double value;
+    deq_evaluation evaluation;
+} Measured; /* one value of a cell */
 
 typedef struct Cell {
     deq_app *app;
     const deq_experiment_spec *x;
     const deq_cell_spec *spec;
-    deq_model **models;         /* of its own trains */
-    deq_model **used;           /* each model an evaluation used, once */
+    deq_model **models; /* of its own trains */
+    deq_model **used;   /* each model an evaluation used, once */
     int nused;
     Measured *measured;
 } Cell;
@@ -87,7 +90,8 @@ static double statistic(const deq_evaluation *v, const char *what) {
 static bool call_scalar(deq_app *app, const char *name, const double *inputs, double *out, deq_error *e) {
     const deq_routine *routine = deq_module_routine(app->module, name);
     size_t scratch = (size_t)(routine->base_bytes + routine->row_bytes + 2 * DEQ_ALIGN) & ~(size_t)(DEQ_ALIGN - 1);
-    deq_frame frame = {.scalars = inputs, .scratch = aligned_alloc(DEQ_ALIGN, scratch), .arg0 = aligned_alloc(DEQ_ALIGN, DEQ_ALIGN)};
+    deq_frame frame = {
+        .scalars = inputs, .scratch = aligned_alloc(DEQ_ALIGN, scratch), .arg0 = aligned_alloc(DEQ_ALIGN, DEQ_ALIGN)};
     bool ok = frame.scratch && frame.arg0;
     if (ok) {
         routine->function(&frame, 1);
@@ -129,8 +133,9 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         json_object_set_new(members, "converged", deq_json_number(w->converged));
         json_object_set_new(members, "seconds", deq_json_number(w->seconds));
         json_object_set_new(members, "cached", json_boolean(w->cached));
-        deq_report(&c->app->reporter, "%s of %s: %.4g on %lld examples%s%s (%.1f s%s)", v->name, model->label, m->value, (long long)w->examples,
-                   v->attack ? " under " : "", v->attack ? v->attack->name : "", w->seconds, w->cached ? ", found in the cache" : "");
+        deq_report(&c->app->reporter, "%s of %s: %.4g on %lld examples%s%s (%.1f s%s)", v->name, model->label, m->value,
+                   (long long)w->examples, v->attack ? " under " : "", v->attack ? v->attack->name : "", w->seconds,
+                   w->cached ? ", found in the cache" : "");
     }
     deq_report_event(&c->app->reporter, "value", members);
 }
@@ -205,10 +210,12 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
     return true;
 }
 
-static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples, deq_error *e) {
+static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_table_cell *cells,
+                        const int64_t *examples, deq_error *e) {
     const char *base = strrchr(x->table->name, '/');
     char *stem = deq_path_component(base ? base + 1 : x->table->name);
-    char *markdown = stem ? deq_app_file(app, stem, ".md") : NULL, *csv = stem ? deq_app_file(app, stem, ".csv") : NULL, *text = NULL;
+    char *markdown = stem ? deq_app_file(app, stem, ".md") : NULL, *csv = stem ? deq_app_file(app, stem, ".csv") : NULL,
+         *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     bool ok = markdown && csv && f;
@@ -225,8 +232,9 @@ static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_ta
     }
     if (ok) {
         deq_report(&app->reporter, "\n%s", text);
-        deq_report_event(&app->reporter, "table", json_pack("{s:s, s:s, s:s, s:s}", "name", x->table->name, "markdown", markdown, "csv", csv,
-                                                            "text", text));
+        deq_report_event(
+            &app->reporter, "table",
+            json_pack("{s:s, s:s, s:s, s:s}", "name", x->table->name, "markdown", markdown, "csv", csv, "text", text));
     }
     free(stem);
     free(markdown);

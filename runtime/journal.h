@@ -29,11 +29,11 @@ typedef struct deq_journal_row {
 #undef X
 } deq_journal_row;
 
-deq_journal_row deq_journal_empty(void);                   /* every column NaN */
-json_t *deq_journal_json(const deq_journal_row *row);      /* an object */
+deq_journal_row deq_journal_empty(void);              /* every column NaN */
+json_t *deq_journal_json(const deq_journal_row *row); /* an object */
 deq_journal_row deq_journal_row_of(const json_t *object);
 /* All rows (a JSON array of objects) as CSV. */
 bool deq_journal_write(const char *path, const json_t *rows, deq_error *e);
-json_t *deq_json_number(double value);                     /* null when not finite */
-double deq_json_double(const json_t *value);               /* NaN when not a number */
+json_t *deq_json_number(double value);       /* null when not finite */
+double deq_json_double(const json_t *value); /* NaN when not a number */
 #endif

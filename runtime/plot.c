@@ -15,26 +15,25 @@
 
 extern char **environ;
 
-static const char preamble[] =
-    "# drawn by: gnuplot %s%s.gp   (in this folder)\n"
-    "if (!exists('output')) output = '%s%s.png'\n"
-    "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) {\n"
-    "  set terminal pngcairo size %s font 'DejaVu Sans,%d' background rgb 'white' rounded\n"
-    "} else {\n"
-    "  set terminal png size %s\n"
-    "}\n"
-    "set output output\n"
-    "set datafile separator ','\n"
-    "set datafile missing ''\n"
-    "set encoding utf8\n"
-    "set border 3 lw 1 lc rgb '#555555'\n"
-    "set tics nomirror out scale 0.6 textcolor rgb '#333333'\n"
-    "set grid lt 1 lw 0.8 lc rgb '#e4e4e4'\n"
-    "set style line 1 lc rgb '#0072b2' lw 2.2 pt 7 ps 0.7\n"
-    "set style line 2 lc rgb '#d55e00' lw 2.2 pt 5 ps 0.7\n"
-    "set style line 3 lc rgb '#009e73' lw 2.2 pt 9 ps 0.8\n"
-    "set style line 4 lc rgb '#999999' lw 1.4 dt 2\n"
-    "set key samplen 2 spacing 1.15 textcolor rgb '#333333'\n";
+static const char preamble[] = "# net %s; drawn by: gnuplot %s%s.gp   (in this folder)\n"
+                               "if (!exists('output')) output = '%s%s.png'\n"
+                               "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) {\n"
+                               "  set terminal pngcairo size %s font 'DejaVu Sans,%d' background rgb 'white' rounded\n"
+                               "} else {\n"
+                               "  set terminal png size %s\n"
+                               "}\n"
+                               "set output output\n"
+                               "set datafile separator ','\n"
+                               "set datafile missing ''\n"
+                               "set encoding utf8\n"
+                               "set border 3 lw 1 lc rgb '#555555'\n"
+                               "set tics nomirror out scale 0.6 textcolor rgb '#333333'\n"
+                               "set grid lt 1 lw 0.8 lc rgb '#e4e4e4'\n"
+                               "set style line 1 lc rgb '#0072b2' lw 2.2 pt 7 ps 0.7\n"
+                               "set style line 2 lc rgb '#d55e00' lw 2.2 pt 5 ps 0.7\n"
+                               "set style line 3 lc rgb '#009e73' lw 2.2 pt 9 ps 0.8\n"
+                               "set style line 4 lc rgb '#999999' lw 1.4 dt 2\n"
+                               "set key samplen 2 spacing 1.15 textcolor rgb '#333333' noenhanced\n";
 
 /* 1: drawn; 0: gnuplot failed; -1: there is no gnuplot. */
 static int run_gnuplot(const char *folder, const char *script, const char *temporary) {
@@ -65,14 +64,16 @@ static bool unchanged(const char *path, const char *text, size_t size) {
     return same;
 }
 
-/* Writes STEM + SUFFIX + ".gp" and draws it.  `same_data`: the data file has not changed either, so a picture that is
- * there stays. */
-static bool draw(deq_app *app, const char *stem, const char *suffix, const char *text, size_t size, bool same_data, deq_error *e) {
+/* Writes STEM + SUFFIX + ".gp" and draws it.  The script names the net by its key; with `same_data` (the data file
+ * cannot have changed either) a picture that is there stays. */
+static bool draw(deq_app *app, const char *stem, const char *suffix, const char *text, size_t size, bool same_data,
+                 deq_error *e) {
     char name[300], picture[300], temporary[330];
     snprintf(name, sizeof name, "%s%s.gp", stem, suffix);
     snprintf(picture, sizeof picture, "%s%s.png", stem, suffix);
     snprintf(temporary, sizeof temporary, "%s.%ld.tmp", picture, (long)getpid());
-    char *script = deq_app_file(app, name, ""), *from = deq_app_file(app, temporary, ""), *to = deq_app_file(app, picture, "");
+    char *script = deq_app_file(app, name, ""), *from = deq_app_file(app, temporary, ""),
+         *to = deq_app_file(app, picture, "");
     bool ok = script && from && to ? true : deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
     bool current = ok && same_data && unchanged(script, text, size) && !access(to, R_OK);
     ok = ok && deq_output_write(script, text, size, e);
@@ -83,8 +84,12 @@ static bool draw(deq_app *app, const char *stem, const char *suffix, const char 
             unlink(from);
             static bool noted;
             if (drawn >= 0 || !noted)
-                deq_report(&app->reporter, drawn < 0 ? "note: no pictures, gnuplot is not installed (apt-get install gnuplot-nox); later: gnuplot %s"
-                                                     : "note: gnuplot could not draw %s", script);
+                deq_report(
+                    &app->reporter,
+                    drawn < 0
+                        ? "note: no pictures, gnuplot is not installed (apt-get install gnuplot-nox); later: gnuplot %s"
+                        : "note: gnuplot could not draw %s",
+                    script);
             if (drawn < 0) noted = true;
         }
     }
@@ -101,15 +106,19 @@ static bool measured(const json_t *rows, const char *column) {
 }
 
 /* "plot" clauses of those columns that were measured. */
-typedef struct Series { const char *column, *title, *scale; int style; } Series;
+typedef struct Series {
+    const char *column, *title, *scale;
+    int style;
+} Series;
 
-static bool put_panel(FILE *f, const char *data, const json_t *rows, const char *title, const char *ylabel, const Series *series, int n) {
+static bool put_panel(FILE *f, const char *data, const json_t *rows, const char *title, const char *ylabel,
+                      const Series *series, int n) {
     bool first = true;
     for (int i = 0; i < n; i++) {
         if (!measured(rows, series[i].column)) continue;
         if (first) fprintf(f, "\nset title '%s'\nset ylabel '%s'\nplot ", title, ylabel);
-        fprintf(f, "%s'%s' using (column('epoch')):(%s(column('%s'))) with linespoints ls %d title '%s'", first ? "" : ", \\\n     ", data,
-                series[i].scale, series[i].column, series[i].style, series[i].title);
+        fprintf(f, "%s'%s' using (column('epoch')):(%s(column('%s'))) with linespoints ls %d title '%s'",
+                first ? "" : ", \\\n     ", data, series[i].scale, series[i].column, series[i].style, series[i].title);
         first = false;
     }
     if (!first) fputc('\n', f);
@@ -118,7 +127,9 @@ static bool put_panel(FILE *f, const char *data, const json_t *rows, const char 
 
 static bool plot_training(deq_app *app, const deq_model *model, bool same_log, deq_error *e) {
     static const Series loss[] = {{"loss", "training", "", 1}, {"validation_loss", "validation, clean", "", 2}};
-    static const Series accuracy[] = {{"accuracy", "training", "100*", 1}, {"clean", "validation, clean", "100*", 2}, {"robust", "validation, attacked", "100*", 3}};
+    static const Series accuracy[] = {{"accuracy", "training", "100*", 1},
+                                      {"clean", "validation, clean", "100*", 2},
+                                      {"robust", "validation, attacked", "100*", 3}};
     static const Series steps[] = {{"steps", "forward", "", 1}, {"adjoint_steps", "adjoint", "", 2}};
     const json_t *rows = model->journal;
     if (!json_array_size(rows)) return true;
@@ -132,9 +143,12 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
                  (measured(rows, "steps") || measured(rows, "adjoint_steps"));
     static const char *const sizes[] = {"", "700,480", "1200,480", "1650,500"};
     if (panels) {
-        fprintf(f, preamble, model->stem, "-training", model->stem, "-training", sizes[panels], 11, sizes[panels]);
-        fprintf(f, "set xlabel 'epoch'\nset offsets 0.3, 0.3, graph 0.06, graph 0.02\n"
-                   "set multiplot layout 1,%d margins char 9, char 2, char 4, char 3 spacing char 10, char 0\n", panels);
+        fprintf(f, preamble, model->key, model->stem, "-training", model->stem, "-training", sizes[panels], 11,
+                sizes[panels]);
+        fprintf(f,
+                "set xlabel 'epoch'\nset offsets 0.3, 0.3, graph 0.06, graph 0.02\n"
+                "set multiplot layout 1,%d margins char 9, char 2, char 4, char 3 spacing char 10, char 0\n",
+                panels);
         fputs("set key top right\n", f);
         put_panel(f, data, rows, "loss", "mean loss", loss, 2);
         fputs("set key bottom right\n", f);
@@ -163,19 +177,25 @@ static bool plot_residuals(deq_app *app, const deq_model *model, const json_t *r
         fputc('\n', f);
     }
     fclose(f);
-    fprintf(g, preamble, model->stem, "-residual", model->stem, "-residual", "820,560", 12, "820,560");
+    char *label = strdup(model->label);
+    for (char *c = label; c && *c; c++)
+        if (*c == '"' || *c == '\\' || *c == '\n') *c = ' ';
+    fprintf(g, preamble, model->key, model->stem, "-residual", model->stem, "-residual", "820,560", 12, "820,560");
     fprintf(g,
-            "set title 'residual of the forward solve: %s'\n"
+            "set title \"residual of the forward solve: %s\" noenhanced\n"
             "set xlabel 'iteration'\nset ylabel 'residual'\n"
             "set logscale y\nset format y '10^{%%T}'\nset key top right\nset xtics 1, %zu\n"
             "set style fill transparent solid 0.25 noborder\n"
-            "plot '%s' using (column('iteration')):(column('p10')):(column('p90')) with filledcurves lc rgb '#0072b2' title '10-90%% of examples', \\\n"
+            "plot '%s' using (column('iteration')):(column('p10')):(column('p90')) with filledcurves lc rgb '#0072b2' "
+            "title '10-90%% of examples', \\\n"
             "     '' using (column('iteration')):(column('median')) with linespoints ls 1 title 'median'\n",
-            model->label, json_array_size(rows) / 12 + 1, name);
+            label ? label : "", json_array_size(rows) / 12 + 1, name);
     fclose(g);
+    free(label);
     char *path = deq_app_file(app, name, "");
     bool same = path && unchanged(path, data, data_size);
-    bool ok = path && deq_output_write(path, data, data_size, e) && draw(app, model->stem, "-residual", text, size, same, e);
+    bool ok =
+        path && deq_output_write(path, data, data_size, e) && draw(app, model->stem, "-residual", text, size, same, e);
     free(path);
     free(data);
     free(text);

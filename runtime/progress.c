@@ -15,7 +15,8 @@ double deq_now(void) {
 }
 
 void deq_reporter_open(deq_reporter *r, bool json, bool quiet) {
-    *r = (deq_reporter){.json = json, .quiet = quiet, .terminal = !json && !quiet && isatty(STDERR_FILENO), .noted = deq_now()};
+    *r = (deq_reporter){
+        .json = json, .quiet = quiet, .terminal = !json && !quiet && isatty(STDERR_FILENO), .noted = deq_now()};
     const char *term = r->terminal ? getenv("TERM") : NULL;
     if (term && !strcmp(term, "dumb")) r->terminal = false;
 }
@@ -66,7 +67,9 @@ void deq_report_warning(deq_reporter *r, const char *code, const char *format, .
 void deq_report_error(deq_reporter *r, const deq_error *e) {
     const char *code = deq_failure_code(e->failure);
     if (r->json) {
-        deq_report_event(r, "error", json_pack("{s:s, s:s, s:i}", "code", code, "message", e->text, "exit", deq_failure_exit(e->failure)));
+        deq_report_event(
+            r, "error",
+            json_pack("{s:s, s:s, s:i}", "code", code, "message", e->text, "exit", deq_failure_exit(e->failure)));
         return;
     }
     deq_report_clear(r);
@@ -82,14 +85,17 @@ static size_t piece(char *out, size_t size, size_t at, const char *format, doubl
 
 static void print_duration(char *out, size_t size, double seconds) {
     long s = (long)(seconds + 0.5);
-    if (s >= 3600) snprintf(out, size, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
-    else snprintf(out, size, "%ld:%02ld", s / 60, s % 60);
+    if (s >= 3600)
+        snprintf(out, size, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(out, size, "%ld:%02ld", s / 60, s % 60);
 }
 
 static void compose(char *out, size_t size, const deq_progress_state *s) {
     const deq_journal_row *w = &s->row;
     size_t at = (size_t)snprintf(out, size, "%s", s->what);
-    if (s->epochs && at < size) at += (size_t)snprintf(out + at, size - at, "  epoch %lld/%lld", (long long)s->epoch, (long long)s->epochs);
+    if (s->epochs && at < size)
+        at += (size_t)snprintf(out + at, size - at, "  epoch %lld/%lld", (long long)s->epoch, (long long)s->epochs);
     if (s->step < s->steps && at < size)
         at += (size_t)snprintf(out + at, size - at, "  %lld/%lld", (long long)s->step, (long long)s->steps);
     at = piece(out, size, at, "  %.0f ex/s", w->examples_per_second);
@@ -109,8 +115,8 @@ static void compose(char *out, size_t size, const deq_progress_state *s) {
 }
 
 static void emit(deq_reporter *r, const char *event, const deq_progress_state *s) {
-    json_t *members = json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", s->what, "epoch", (json_int_t)s->epoch, "epochs", (json_int_t)s->epochs,
-                                "step", (json_int_t)s->step, "steps", (json_int_t)s->steps);
+    json_t *members = json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", s->what, "epoch", (json_int_t)s->epoch, "epochs",
+                                (json_int_t)s->epochs, "step", (json_int_t)s->step, "steps", (json_int_t)s->steps);
     json_t *row = deq_journal_json(&s->row);
     json_object_del(row, "epoch");
     json_object_del(row, "step");

@@ -4,6 +4,6 @@
 #include <stdbool.h>
 
 void deq_signals_install(void);
-void deq_signals_restore(void);   /* what was there before */
+void deq_signals_restore(void); /* what was there before */
 bool deq_interrupted(void);
 #endif

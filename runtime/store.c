@@ -8,9 +8,12 @@
 void deq_store_open(deq_store *s, const char *folder, bool fresh) {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     *s = (deq_store){.fresh = fresh};
-    if (folder) s->folder = strdup(folder);
-    else if (xdg && *xdg) s->folder = deq_path_join(xdg, "deq", NULL);
-    else if (home && *home) s->folder = deq_path_join(home, ".cache", "deq", NULL);
+    if (folder)
+        s->folder = strdup(folder);
+    else if (xdg && *xdg)
+        s->folder = deq_path_join(xdg, "deq", NULL);
+    else if (home && *home)
+        s->folder = deq_path_join(home, ".cache", "deq", NULL);
     deq_error e = {0};
     if (!s->folder) {
         snprintf(s->problem, sizeof s->problem, "neither XDG_CACHE_HOME nor HOME is set");

@@ -11,9 +11,9 @@ typedef char deq_key[33];
 
 typedef struct deq_store {
     char *folder;
-    bool usable;        /* can be written */
-    bool fresh;         /* pretend that it is empty */
-    char problem[300];  /* why it is not usable */
+    bool usable;       /* can be written */
+    bool fresh;        /* pretend that it is empty */
+    char problem[300]; /* why it is not usable */
 } deq_store;
 
 /* folder NULL: $XDG_CACHE_HOME/deq, else $HOME/.cache/deq. */

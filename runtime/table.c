@@ -26,7 +26,10 @@ static bool first_of_row(const deq_experiment_spec *x, int cell) {
     return true;
 }
 
-typedef struct Mean { double mean, deviation; int n; } Mean;
+typedef struct Mean {
+    double mean, deviation;
+    int n;
+} Mean;
 
 static Mean mean_of(const deq_experiment_spec *x, const deq_table_cell *cells, int cell, int column) {
     Mean m = {0, 0, 0};
@@ -34,17 +37,23 @@ static Mean mean_of(const deq_experiment_spec *x, const deq_table_cell *cells, i
         if (same_row(x, i, cell)) m.mean += cells[i].values[column], m.n++;
     m.mean /= m.n;
     for (int i = cell; i < x->ncells; i++)
-        if (same_row(x, i, cell)) m.deviation += (cells[i].values[column] - m.mean) * (cells[i].values[column] - m.mean);
+        if (same_row(x, i, cell))
+            m.deviation += (cells[i].values[column] - m.mean) * (cells[i].values[column] - m.mean);
     m.deviation = m.n > 1 ? sqrt(m.deviation / (m.n - 1)) : NAN;
     return m;
 }
 
 static void print_value(Text out, Mean m, bool percent, bool deviation) {
-    if (isnan(m.mean)) snprintf(out, sizeof(Text), "-");
-    else if (percent && deviation && m.n > 1) snprintf(out, sizeof(Text), "%.1f ± %.1f%%", 100 * m.mean, 100 * m.deviation);
-    else if (percent) snprintf(out, sizeof(Text), "%.1f%%", 100 * m.mean);
-    else if (deviation && m.n > 1) snprintf(out, sizeof(Text), "%.3g ± %.2g", m.mean, m.deviation);
-    else snprintf(out, sizeof(Text), "%.3g", m.mean);
+    if (isnan(m.mean))
+        snprintf(out, sizeof(Text), "-");
+    else if (percent && deviation && m.n > 1)
+        snprintf(out, sizeof(Text), "%.1f ± %.1f%%", 100 * m.mean, 100 * m.deviation);
+    else if (percent)
+        snprintf(out, sizeof(Text), "%.1f%%", 100 * m.mean);
+    else if (deviation && m.n > 1)
+        snprintf(out, sizeof(Text), "%.3g ± %.2g", m.mean, m.deviation);
+    else
+        snprintf(out, sizeof(Text), "%.3g", m.mean);
 }
 
 /* Columns on the screen, counting UTF-8 characters. */
@@ -76,8 +85,12 @@ static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *
             double error = sqrt(m.mean * (1 - m.mean) / (double)examples[c]);
             if (error >= worst) worst = error, fewest = examples[c];
         }
-    if (fewest) fprintf(out, "\nPercentages are over %lld examples: a binomial standard error of at most %.1f points.\n", (long long)fewest, 100 * worst);
-    if (runs > 1) fprintf(out, "\nEach row is the mean over %d runs%s.\n", runs, x->table->mean_std ? ", ± their standard deviation" : "");
+    if (fewest)
+        fprintf(out, "\nPercentages are over %lld examples: a binomial standard error of at most %.1f points.\n",
+                (long long)fewest, 100 * worst);
+    if (runs > 1)
+        fprintf(out, "\nEach row is the mean over %d runs%s.\n", runs,
+                x->table->mean_std ? ", ± their standard deviation" : "");
 }
 
 void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
@@ -85,11 +98,13 @@ void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table
     int columns = t->nrows + t->ncolumns;
     int *widths = calloc((size_t)columns + 1, sizeof *widths);
     if (!widths) return;
-    for (int pass = 0; pass < 2; pass++) {   /* first the widths, then the text */
+    for (int pass = 0; pass < 2; pass++) { /* first the widths, then the text */
         for (int c = 0; c < columns; c++) {
             const char *title = c < t->nrows ? t->rows[c] : t->columns[c - t->nrows].title;
-            if (!pass) widths[c] = width(title) > 3 ? width(title) : 3;
-            else put(out, title, widths[c], c >= t->nrows);
+            if (!pass)
+                widths[c] = width(title) > 3 ? width(title) : 3;
+            else
+                put(out, title, widths[c], c >= t->nrows);
         }
         if (pass) {
             fputs("|\n", out);
@@ -108,10 +123,13 @@ void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table
                     int s = sweep_of(x, c);
                     snprintf(text, sizeof text, "%s", s < 0 ? "?" : x->cells[i].coordinates[s]);
                 } else {
-                    print_value(text, mean_of(x, cells, i, c - t->nrows), t->columns[c - t->nrows].percent, t->mean_std);
+                    print_value(text, mean_of(x, cells, i, c - t->nrows), t->columns[c - t->nrows].percent,
+                                t->mean_std);
                 }
-                if (pass) put(out, text, widths[c], c >= t->nrows);
-                else if (width(text) > widths[c]) widths[c] = width(text);
+                if (pass)
+                    put(out, text, widths[c], c >= t->nrows);
+                else if (width(text) > widths[c])
+                    widths[c] = width(text);
             }
             if (pass) fputs("|\n", out);
         }

@@ -4,14 +4,15 @@
 #include "manifest.h"
 #include <stdio.h>
 
-typedef struct deq_table_cell {     /* of one cell of the experiment */
-    const double *values;           /* one per column of the table, in its order */
-    const char *seeds, *nets;       /* "0" or "0;1": of the models it used; their keys, likewise */
-    double train_seconds, seconds;  /* training of its models; evaluations */
+typedef struct deq_table_cell {    /* of one cell of the experiment */
+    const double *values;          /* one per column of the table, in its order */
+    const char *seeds, *nets;      /* "0" or "0;1": of the models it used; their keys, likewise */
+    double train_seconds, seconds; /* training of its models; evaluations */
 } deq_table_cell;
 
-/* Cells with equal row coordinates are averaged; with `mean_std` the deviation over them is given.  `examples`: how many each
- * column was measured on (0: not a mean over examples); percentages get a note with their binomial standard error. */
+/* Cells with equal row coordinates are averaged; with `mean_std` the deviation over them is given.  `examples`: how
+ * many each column was measured on (0: not a mean over examples); percentages get a note with their binomial standard
+ * error. */
 void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples);
 void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples);
 #endif

@@ -1,8 +1,8 @@
 /* train.c - one training run: epochs of shuffled batches, validation, log, checkpoints, resumption.
  *
- * A run is a function of its key (net, settings, seed, data): the order of examples is keyed by (seed, epoch), an attack's
- * draws by (seed, step).  A checkpoint holds parameters, optimiser vectors, position and the sums of the unfinished epoch,
- * so that a resumed run ends with the same bits as one that was never stopped. */
+ * A run is a function of its key (net, settings, seed, data): the order of examples is keyed by (seed, epoch), an
+ * attack's draws by (seed, step).  A checkpoint holds parameters, optimiser vectors, position and the sums of the
+ * unfinished epoch, so that a resumed run ends with the same bits as one that was never stopped. */
 #include "app_state.h"
 #include "checkpoint.h"
 #include "output.h"
@@ -14,12 +14,15 @@
 #include <unistd.h>
 
 /* Sums over the epoch so far; all doubles, so that they go through JSON unchanged. */
-#define SUMS(X) X(loss) X(metric) X(examples) X(solves) X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps) X(adjoint_residual) X(adjoint_unconverged)
+#define SUMS(X)                                                                                                        \
+    X(loss)                                                                                                            \
+    X(metric) X(examples) X(solves) X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps)             \
+        X(adjoint_residual) X(adjoint_unconverged)
 typedef struct Sums {
 #define X(name) double name;
     SUMS(X)
 #undef X
-    double working;     /* seconds in this epoch, validation left out */
+    double working; /* seconds in this epoch, validation left out */
 } Sums;
 
 typedef struct Run {
@@ -29,17 +32,17 @@ typedef struct Run {
     deq_engine *engine;
     deq_dataset *data, *validate;
     int64_t from, to, validate_from, validate_to;
-    int64_t epoch_examples, epoch_steps;   /* of one epoch */
-    int64_t epoch, batch;                  /* position: finished epochs, finished batches of the next */
+    int64_t epoch_examples, epoch_steps; /* of one epoch */
+    int64_t epoch, batch;                /* position: finished epochs, finished batches of the next */
     const char *metric;
     double attack_scalars[64], update_scalars[66];
     deq_attack attack;
     int64_t *order, *index;
     double *loss, *value;
     Sums sums;
-    double began, before;                  /* this session's start; seconds of earlier sessions */
-    char *partial;                         /* path of the checkpoint while training goes on */
-    void *good, *good_states;              /* parameters and optimiser vectors at the last epoch's end */
+    double began, before;     /* this session's start; seconds of earlier sessions */
+    char *partial;            /* path of the checkpoint while training goes on */
+    void *good, *good_states; /* parameters and optimiser vectors at the last epoch's end */
     int64_t good_epoch, vector_bytes, state_bytes;
 } Run;
 
@@ -53,7 +56,8 @@ static json_t *slice_key(deq_app *app, const deq_slice *s, deq_error *e) {
     char fingerprint[33];
     int64_t from, to;
     deq_dataset *d = deq_app_data(app, s->data, e);
-    if (!d || !deq_dataset_slice(d, s, &from, &to, e) || !deq_dataset_fingerprint(d, s->test, fingerprint, e)) return NULL;
+    if (!d || !deq_dataset_slice(d, s, &from, &to, e) || !deq_dataset_fingerprint(d, s->test, fingerprint, e))
+        return NULL;
     return json_pack("{s:s, s:I, s:I}", "files", fingerprint, "from", (json_int_t)from, "to", (json_int_t)to);
 }
 
@@ -62,8 +66,8 @@ static const char *hash_of(const deq_app *app, const char *own) { return own ? o
 
 json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {
     if (!a) return json_null();
-    return json_pack("{s:s, s:s, s:s, s:o}", "routine", a->routine, "hash", hash_of(app, a->hash), "gradient", a->gradient ? a->gradient : "",
-                     "scalars", scalars_key(a->scalars, a->nscalars));
+    return json_pack("{s:s, s:s, s:s, s:o}", "routine", a->routine, "hash", hash_of(app, a->hash), "gradient",
+                     a->gradient ? a->gradient : "", "scalars", scalars_key(a->scalars, a->nscalars));
 }
 
 /* Everything that decides the parameters and the log, as one key.  The settings are those in force in the engine. */
@@ -76,12 +80,12 @@ static bool make_key(Run *r, deq_key key, deq_error *e) {
         return false;
     }
     json_t *what = json_pack(
-        "{s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "abi", DEQ_ABI_VERSION, "kind", "train", "net",
-        t->net->hash, "loss", t->loss, "batch", (json_int_t)t->batch, "epochs", (json_int_t)t->epochs, "examples",
-        (json_int_t)r->epoch_examples, "seed", (json_int_t)t->seed, "optimiser", t->optimiser.routine, "optimiser_hash",
-        hash_of(r->app, t->optimiser.hash), "scalars", scalars_key(t->optimiser.scalars, t->optimiser.nscalars), "attack",
-        deq_app_attack_key(r->app, t->attack), "settings", deq_app_resolved(r->engine), "data", data, "validate",
-        validate ? validate : json_null());
+        "{s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "abi", DEQ_ABI_VERSION, "kind",
+        "train", "net", t->net->hash, "loss", t->loss, "batch", (json_int_t)t->batch, "epochs", (json_int_t)t->epochs,
+        "examples", (json_int_t)r->epoch_examples, "seed", (json_int_t)t->seed, "optimiser", t->optimiser.routine,
+        "optimiser_hash", hash_of(r->app, t->optimiser.hash), "scalars",
+        scalars_key(t->optimiser.scalars, t->optimiser.nscalars), "attack", deq_app_attack_key(r->app, t->attack),
+        "settings", deq_app_resolved(r->engine), "data", data, "validate", validate ? validate : json_null());
     if (!what) return deq_fail(e, DEQ_MEMORY, "out of memory");
     deq_store_key(what, key);
     json_decref(what);
@@ -94,8 +98,8 @@ static json_t *state_json(const Run *r) {
     SUMS(X)
 #undef X
     json_object_set_new(sums, "working", json_real(r->sums.working));
-    return json_pack("{s:s, s:o, s:O, s:f}", "key", r->model->key, "sums", sums, "journal", r->model->journal, "seconds",
-                     r->before + deq_now() - r->began);
+    return json_pack("{s:s, s:o, s:O, s:f}", "key", r->model->key, "sums", sums, "journal", r->model->journal,
+                     "seconds", r->before + deq_now() - r->began);
 }
 
 static void restore_state(Run *r, const json_t *state) {
@@ -116,22 +120,30 @@ static bool state_is_ours(const Run *r, const json_t *state) {
     return key && !strcmp(key, r->model->key);
 }
 
-static bool write_partial(Run *r, const void *parameters, const void *states, int64_t epoch, int64_t batch, deq_error *e) {
-    deq_checkpoint c = {.epoch = epoch, .step = batch, .parameters = (void *)parameters, .states = (void *)states,
-                        .state_bytes = r->state_bytes, .nstates = r->t->optimiser.states, .state = state_json(r)};
+static bool write_partial(Run *r, const void *parameters, const void *states, int64_t epoch, int64_t batch,
+                          deq_error *e) {
+    deq_checkpoint c = {.epoch = epoch,
+                        .step = batch,
+                        .parameters = (void *)parameters,
+                        .states = (void *)states,
+                        .state_bytes = r->state_bytes,
+                        .nstates = r->t->optimiser.states,
+                        .state = state_json(r)};
     bool ok = deq_checkpoint_write(r->partial, r->t->net, (int)r->app->module->real_bits, &c, e);
     json_decref(c.state);
     return ok;
 }
 
 static bool write_position(Run *r, deq_error *e) {
-    return write_partial(r, deq_engine_parameters(r->engine), r->state_bytes ? deq_engine_optimiser_states(r->engine, &r->state_bytes) : NULL,
-                         r->epoch, r->batch, e);
+    return write_partial(r, deq_engine_parameters(r->engine),
+                         r->state_bytes ? deq_engine_optimiser_states(r->engine, &r->state_bytes) : NULL, r->epoch,
+                         r->batch, e);
 }
 
 static void keep_good(Run *r) {
     memcpy(r->good, deq_engine_parameters(r->engine), (size_t)r->vector_bytes);
-    if (r->state_bytes) memcpy(r->good_states, deq_engine_optimiser_states(r->engine, &r->state_bytes), (size_t)r->state_bytes);
+    if (r->state_bytes)
+        memcpy(r->good_states, deq_engine_optimiser_states(r->engine, &r->state_bytes), (size_t)r->state_bytes);
     r->good_epoch = r->epoch;
 }
 
@@ -139,8 +151,10 @@ static void keep_good(Run *r) {
 static void try_resume(Run *r) {
     if (r->app->options->fresh || access(r->partial, R_OK)) return;
     deq_error e = {0};
-    deq_checkpoint c = {.parameters = malloc((size_t)r->vector_bytes), .states = r->state_bytes ? malloc((size_t)r->state_bytes) : NULL,
-                        .state_bytes = r->state_bytes, .nstates = r->t->optimiser.states};
+    deq_checkpoint c = {.parameters = malloc((size_t)r->vector_bytes),
+                        .states = r->state_bytes ? malloc((size_t)r->state_bytes) : NULL,
+                        .state_bytes = r->state_bytes,
+                        .nstates = r->t->optimiser.states};
     if (c.parameters && (c.states || !r->state_bytes)) {
         memcpy(c.parameters, deq_engine_parameters(r->engine), (size_t)r->vector_bytes);
         bool ok = deq_checkpoint_read(r->partial, r->t->net, (int)r->app->module->real_bits, true, &c, &e);
@@ -148,15 +162,17 @@ static void try_resume(Run *r) {
             deq_report_warning(&r->app->reporter, "W0811", "%s; training starts anew", e.text);
         } else if (state_is_ours(r, c.state)) {
             memcpy(deq_engine_parameters(r->engine), c.parameters, (size_t)r->vector_bytes);
-            if (r->state_bytes) memcpy(deq_engine_optimiser_states(r->engine, &r->state_bytes), c.states, (size_t)r->state_bytes);
+            if (r->state_bytes)
+                memcpy(deq_engine_optimiser_states(r->engine, &r->state_bytes), c.states, (size_t)r->state_bytes);
             deq_engine_prepare(r->engine);
             restore_state(r, c.state);
             r->epoch = c.epoch;
             r->batch = c.step;
-            deq_report(&r->app->reporter, "%s: resumed after epoch %lld, batch %lld of %lld", r->model->label, (long long)c.epoch,
-                       (long long)c.step, (long long)r->epoch_steps);
-            deq_report_event(&r->app->reporter, "resumed", json_pack("{s:s, s:I, s:I}", "name", r->model->label, "epoch", (json_int_t)c.epoch,
-                                                                     "step", (json_int_t)c.step));
+            deq_report(&r->app->reporter, "%s: resumed after epoch %lld, batch %lld of %lld", r->model->label,
+                       (long long)c.epoch, (long long)c.step, (long long)r->epoch_steps);
+            deq_report_event(&r->app->reporter, "resumed",
+                             json_pack("{s:s, s:I, s:I}", "name", r->model->label, "epoch", (json_int_t)c.epoch, "step",
+                                       (json_int_t)c.step));
         }
         json_decref(c.state);
     }
@@ -180,12 +196,14 @@ static bool finite_vector(const void *values, int64_t bytes, int real_bits) {
 
 static bool diverged(Run *r, const char *what, deq_error *e) {
     deq_error own = {0};
-    r->sums = (Sums){0};   /* the state written is that of the last good epoch */
+    r->sums = (Sums){0}; /* the state written is that of the last good epoch */
     bool kept = write_partial(r, r->good, r->good_states, r->good_epoch, 0, &own);
-    return deq_fail(e, DEQ_DIVERGED, "training of '%s' diverged: %s at step %lld (epoch %lld, batch %lld); %s %s", r->model->label, what,
-                    (long long)(r->epoch * r->epoch_steps + r->batch + 1), (long long)r->epoch + 1, (long long)r->batch + 1,
-                    !kept ? "the last good parameters could not be kept:" : r->good_epoch ? "the parameters of the last good epoch are kept in"
-                                                                                         : "the initial parameters are kept in",
+    return deq_fail(e, DEQ_DIVERGED, "training of '%s' diverged: %s at step %lld (epoch %lld, batch %lld); %s %s",
+                    r->model->label, what, (long long)(r->epoch * r->epoch_steps + r->batch + 1),
+                    (long long)r->epoch + 1, (long long)r->batch + 1,
+                    !kept           ? "the last good parameters could not be kept:"
+                    : r->good_epoch ? "the parameters of the last good epoch are kept in"
+                                    : "the initial parameters are kept in",
                     kept ? r->partial : own.text);
 }
 
@@ -239,8 +257,13 @@ static deq_journal_row row_of(const Run *r) {
 static deq_progress_state progress_of(const Run *r, const deq_journal_row *row) {
     int64_t total = r->t->epochs * r->epoch_steps, done = r->epoch * r->epoch_steps + r->batch;
     double per_step = done ? row->seconds / (double)done : NAN;
-    return (deq_progress_state){.what = r->model->label, .epoch = r->epoch + (r->batch < r->epoch_steps), .epochs = r->t->epochs,
-                                .step = r->batch, .steps = r->epoch_steps, .row = *row, .left = per_step * (double)(total - done)};
+    return (deq_progress_state){.what = r->model->label,
+                                .epoch = r->epoch + (r->batch < r->epoch_steps),
+                                .epochs = r->t->epochs,
+                                .step = r->batch,
+                                .steps = r->epoch_steps,
+                                .row = *row,
+                                .left = per_step * (double)(total - done)};
 }
 
 static bool train_batch(Run *r, deq_error *e) {
@@ -252,11 +275,12 @@ static bool train_batch(Run *r, deq_error *e) {
     int64_t step = r->epoch * r->epoch_steps + r->batch + 1;
     deq_source source = deq_dataset_source(r->data, t->data.test);
     deq_results results = {.loss = r->loss, .metric = r->metric ? r->value : NULL};
-    if (!deq_engine_gradient(r->engine, &source, r->index, n, t->loss, r->metric, t->attack ? &r->attack : NULL, t->seed, (uint64_t)step,
-                             &results, e))
+    if (!deq_engine_gradient(r->engine, &source, r->index, n, t->loss, r->metric, t->attack ? &r->attack : NULL,
+                             t->seed, (uint64_t)step, &results, e))
         return false;
     for (int64_t i = 0; i < n; i++)
-        if (!isfinite(r->loss[i])) return diverged(r, isnan(r->loss[i]) ? "the loss became NaN" : "the loss became infinite", e);
+        if (!isfinite(r->loss[i]))
+            return diverged(r, isnan(r->loss[i]) ? "the loss became NaN" : "the loss became infinite", e);
     r->update_scalars[0] = (double)step;
     r->update_scalars[1] = (double)(t->epochs * r->epoch_steps);
     if (!deq_engine_update(r->engine, t->optimiser.routine, t->optimiser.states, r->update_scalars, e)) return false;
@@ -286,8 +310,8 @@ static bool validate(Run *r, deq_journal_row *row, deq_error *e) {
     deq_source source = deq_dataset_source(r->validate, t->validate->test);
     for (int attacked = 0; ok && attacked <= (t->attack != NULL); attacked++) {
         deq_results results = {.loss = loss, .metric = r->metric ? metric : NULL};
-        ok = deq_engine_evaluate(r->engine, &source, index, n, t->loss, r->metric, attacked ? &r->attack : NULL, t->seed, not_interrupted, r,
-                                 &results, e);
+        ok = deq_engine_evaluate(r->engine, &source, index, n, t->loss, r->metric, attacked ? &r->attack : NULL,
+                                 t->seed, not_interrupted, r, &results, e);
         if (!ok || deq_interrupted()) break;
         double sums[2] = {0, 0};
         for (int64_t i = 0; i < n; i++) {
@@ -313,8 +337,11 @@ static bool write_journal(Run *r, deq_error *e) {
 static bool interrupted(Run *r, deq_error *e) {
     deq_error own = {0};
     if (!write_position(r, &own))
-        return deq_fail(e, DEQ_INTERRUPTED, "training of '%s' was stopped and could not be kept: %s", r->model->label, own.text);
-    return deq_fail(e, DEQ_INTERRUPTED, "training of '%s' was stopped after epoch %lld, batch %lld of %lld; all of it is kept in %s; run the same command again%s to go on",
+        return deq_fail(e, DEQ_INTERRUPTED, "training of '%s' was stopped and could not be kept: %s", r->model->label,
+                        own.text);
+    return deq_fail(e, DEQ_INTERRUPTED,
+                    "training of '%s' was stopped after epoch %lld, batch %lld of %lld; all of it is kept in %s; run "
+                    "the same command again%s to go on",
                     r->model->label, (long long)r->epoch, (long long)r->batch, (long long)r->epoch_steps, r->partial,
                     r->app->options->fresh ? " without --fresh" : "");
 }
@@ -353,10 +380,14 @@ static void warn_unconverged(Run *r) {
     size_t rows = json_array_size(r->model->journal);
     deq_journal_row row = rows ? deq_journal_row_of(json_array_get(r->model->journal, rows - 1)) : deq_journal_empty();
     if (row.unconverged > 0)
-        deq_report_warning(&r->app->reporter, "W0912", "%s: %.2g%% of the forward solves of the last epoch stopped short of their tolerance (mean residual %.1e, %.1f steps); the states found were used",
+        deq_report_warning(&r->app->reporter, "W0912",
+                           "%s: %.2g%% of the forward solves of the last epoch stopped short of their tolerance (mean "
+                           "residual %.1e, %.1f steps); the states found were used",
                            r->model->label, 100 * row.unconverged, row.residual, row.steps);
     if (row.adjoint_unconverged > 0)
-        deq_report_warning(&r->app->reporter, "W0912", "%s: %.2g%% of the adjoint solves of the last epoch stopped short of their tolerance (mean residual %.1e, %.1f steps)",
+        deq_report_warning(&r->app->reporter, "W0912",
+                           "%s: %.2g%% of the adjoint solves of the last epoch stopped short of their tolerance (mean "
+                           "residual %.1e, %.1f steps)",
                            r->model->label, 100 * row.adjoint_unconverged, row.adjoint_residual, row.adjoint_steps);
 }
 
@@ -374,8 +405,11 @@ static bool find_finished(Run *r, const char *path) {
         restore_state(r, c.state);
         r->model->seconds = r->before;
         r->model->cached = true;
-        deq_report(&r->app->reporter, "%s: found in the cache (%lld epochs, trained in %.1f s)", r->model->label, (long long)c.epoch, r->before);
-        deq_report_event(&r->app->reporter, "cached", json_pack("{s:s, s:s, s:f}", "name", r->model->label, "key", r->model->key, "seconds", r->before));
+        deq_report(&r->app->reporter, "%s: found in the cache (%lld epochs, trained in %.1f s)", r->model->label,
+                   (long long)c.epoch, r->before);
+        deq_report_event(
+            &r->app->reporter, "cached",
+            json_pack("{s:s, s:s, s:f}", "name", r->model->label, "key", r->model->key, "seconds", r->before));
     }
     json_decref(c.state);
     return ours;
@@ -404,28 +438,36 @@ static bool prepare_run(Run *r, deq_error *e) {
     const deq_train_spec *t = r->t;
     r->vector_bytes = deq_net_vector_bytes(t->net, (int)app->module->real_bits);
     r->metric = deq_net_metric(t->net, "accuracy");
-    if (t->attack && t->attack->nscalars > 64) return deq_fail(e, DEQ_MODULE, "attack '%s' has more than 64 settings", t->attack->name);
-    if (t->optimiser.nscalars > 64) return deq_fail(e, DEQ_MODULE, "optimiser '%s' has more than 64 settings", t->optimiser.name);
+    if (t->attack && t->attack->nscalars > 64)
+        return deq_fail(e, DEQ_MODULE, "attack '%s' has more than 64 settings", t->attack->name);
+    if (t->optimiser.nscalars > 64)
+        return deq_fail(e, DEQ_MODULE, "optimiser '%s' has more than 64 settings", t->optimiser.name);
     if (t->attack) r->attack = deq_app_attack(t->attack, r->attack_scalars);
     for (int i = 0; i < t->optimiser.nscalars; i++) r->update_scalars[2 + i] = t->optimiser.scalars[i].value;
     r->data = deq_app_data(app, t->data.data, e);
     if (!r->data || !deq_dataset_slice(r->data, &t->data, &r->from, &r->to, e)) return false;
     if (t->validate) {
         r->validate = deq_app_data(app, t->validate->data, e);
-        if (!r->validate || !deq_dataset_slice(r->validate, t->validate, &r->validate_from, &r->validate_to, e)) return false;
+        if (!r->validate || !deq_dataset_slice(r->validate, t->validate, &r->validate_from, &r->validate_to, e))
+            return false;
     }
     r->epoch_examples = t->examples > 0 && t->examples < r->to - r->from ? t->examples : r->to - r->from;
     r->epoch_steps = (r->epoch_examples + t->batch - 1) / t->batch;
     r->model->parameters = calloc(1, (size_t)r->vector_bytes);
     r->model->journal = json_array();
-    return r->model->parameters ? true : deq_fail(e, DEQ_MEMORY, "out of memory for %lld bytes of parameters", (long long)r->vector_bytes);
+    return r->model->parameters
+               ? true
+               : deq_fail(e, DEQ_MEMORY, "out of memory for %lld bytes of parameters", (long long)r->vector_bytes);
 }
 
 /* Buffers that only a run which really trains needs. */
 static bool prepare_loop(Run *r, deq_error *e) {
     const deq_train_spec *t = r->t;
-    if (!deq_dataset_load(r->data, t->data.test, e) || (t->validate && !deq_dataset_load(r->validate, t->validate->test, e))) return false;
-    if (!deq_engine_init(r->engine, t->seed, e) || !deq_engine_optimiser(r->engine, t->optimiser.states, e)) return false;
+    if (!deq_dataset_load(r->data, t->data.test, e) ||
+        (t->validate && !deq_dataset_load(r->validate, t->validate->test, e)))
+        return false;
+    if (!deq_engine_init(r->engine, t->seed, e) || !deq_engine_optimiser(r->engine, t->optimiser.states, e))
+        return false;
     deq_engine_prepare(r->engine);
     (void)deq_engine_optimiser_states(r->engine, &r->state_bytes);
     if (!t->optimiser.states) r->state_bytes = 0;
@@ -445,10 +487,13 @@ static void announce(const Run *r) {
     int64_t parameters = 0;
     for (int i = 0; i < t->net->nparameters; i++)
         if (t->net->parameters[i].trained) parameters += t->net->parameters[i].shape.elements;
-    deq_report(&r->app->reporter, "%s: %s, %lld parameters, %lld of %lld examples an epoch, %lld epochs of %lld batches of %lld, %s%s%s, seed %llu",
-               r->model->label, t->net->name, (long long)parameters, (long long)r->epoch_examples, (long long)(r->to - r->from),
-               (long long)t->epochs, (long long)r->epoch_steps, (long long)t->batch, t->optimiser.name, t->attack ? ", against " : "",
-               t->attack ? t->attack->name : "", (unsigned long long)t->seed);
+    deq_report(&r->app->reporter,
+               "%s: %s, %lld parameters, %lld of %lld examples an epoch, %lld epochs of %lld batches of %lld, %s%s%s, "
+               "seed %llu",
+               r->model->label, t->net->name, (long long)parameters, (long long)r->epoch_examples,
+               (long long)(r->to - r->from), (long long)t->epochs, (long long)r->epoch_steps, (long long)t->batch,
+               t->optimiser.name, t->attack ? ", against " : "", t->attack ? t->attack->name : "",
+               (unsigned long long)t->seed);
 }
 
 static bool train(Run *r, deq_error *e) {
@@ -482,15 +527,17 @@ static bool train(Run *r, deq_error *e) {
 deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *label, const char *stem, deq_error *e) {
     Run r = {.app = app, .t = t, .model = calloc(1, sizeof *r.model)};
     bool ok = r.model && (r.model->label = strdup(label)) && (r.model->stem = strdup(stem));
-    if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory");
-    else r.model->spec = t;
+    if (!ok)
+        deq_fail(e, DEQ_MEMORY, "out of memory");
+    else
+        r.model->spec = t;
     r.engine = ok ? deq_app_engine(app, t->net, e) : NULL;
     uint32_t token = r.engine ? deq_engine_save_settings(r.engine) : 0;
     ok = r.engine && prepare_run(&r, e) && deq_app_override(r.engine, t->overrides, t->noverrides, e) &&
          deq_app_override(r.engine, t->set, t->nset, e) && make_key(&r, r.model->key, e);
     deq_model *known = NULL;
     for (int i = 0; ok && i < app->nmodels && !known; i++)
-        if (!strcmp(app->models[i]->key, r.model->key)) known = app->models[i];   /* another cell trained the very same */
+        if (!strcmp(app->models[i]->key, r.model->key)) known = app->models[i]; /* another cell trained the very same */
     ok = ok && (known || train(&r, e));
     if (r.engine) deq_engine_restore_settings(r.engine, token);
     free(r.partial);
