@@ -175,6 +175,7 @@ static NodeId fold_elementwise(Graph *g, Op op, const NodeId *args, uint32_t nar
         break;
     case OP_add:
         if (is_value(g, b, 0)) return a;
+        if (a == b) return graph_binary(g, OP_mul, a, graph_constant(g, 2), loc);
         if (is_op(g, b, OP_neg)) return graph_binary(g, OP_sub, a, graph_arg(g, b, 0), loc);
         if (is_op(g, a, OP_neg)) return graph_binary(g, OP_sub, b, graph_arg(g, a, 0), loc);
         break;

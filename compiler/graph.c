@@ -57,7 +57,7 @@ typedef struct Site {
 static Shape arg_shape(const Site *s, uint32_t k) { return s->g->nodes[s->args[k]].shape; }
 
 static const char *shape_ATTR(const Site *s, Shape *out) {
-    if (s->op == OP_constant) return *out = shape_scalar(), NULL;
+    if (s->op == OP_constant || s->op == OP_query) return *out = shape_scalar(), NULL; /* a query is a token */
     if (!s->given) return "its shape must be given (graph_op_shaped)";
     if (s->op == OP_iota && s->given->rank != 1) return "iota makes a vector";
     if (s->op == OP_reshape && shape_count(*s->given) != shape_count(arg_shape(s, 0)))

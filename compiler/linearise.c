@@ -2,7 +2,7 @@
  *
  * Names in formulas: y the node, a b c its arguments, ta tb tc their tangents. */
 #include "adjoint.h"
-#include <stdlib.h>
+#include "fold.h"
 
 typedef struct Primal {
     Graph *g;
@@ -52,8 +52,9 @@ static NodeId same_op(const Primal *p) {
     }
 ZERO(input)
 ZERO(constant)
-ZERO(iota) ZERO(random) ZERO(sign) ZERO(step) ZERO(floor) ZERO(not ) ZERO(stop_gradient) ZERO(lt) ZERO(le) ZERO(eq)
-    ZERO(and) ZERO(or) ZERO(argmax)
+ZERO(iota)
+ZERO(random) ZERO(sign) ZERO(step) ZERO(floor) ZERO(not ) ZERO(stop_gradient) ZERO(lt) ZERO(le) ZERO(eq) ZERO(and)
+    ZERO(or) ZERO(argmax)
 #define SAME_OP(name)                                                                                                  \
     static NodeId jvp_##name(const Primal *p) { return same_op(p); }
         SAME_OP(neg) SAME_OP(reshape) SAME_OP(broadcast) SAME_OP(transpose) SAME_OP(slice) SAME_OP(pad)
@@ -85,8 +86,11 @@ static NodeId jvp_sub(const Primal *p) {
 
 static NodeId jvp_mul(const Primal *p) { return summed(p, scaled(p, p->a[1], p->t[0]), scaled(p, p->a[0], p->t[1])); }
 
-/* y = a / b: (ta - y tb) / b */
+/* y = a / b: (ta - y tb) / b; for 1 / b: -y y tb, which needs nothing but y */
 static NodeId jvp_div(const Primal *p) {
+    double v;
+    if (fold_value(p->g, p->a[0], &v) && v == 1)
+        return op1(p, OP_neg, op2(p, OP_mul, p->t[1], op2(p, OP_mul, p->y, p->y)));
     NodeId n = p->t[1] == NODE_NONE ? NODE_NONE : op1(p, OP_neg, op2(p, OP_mul, p->t[1], p->y));
     return op2(p, OP_div, summed(p, p->t[0], n), p->a[1]);
 }

@@ -38,7 +38,12 @@ typedef enum StepKind { STEP_GRAPH, STEP_LOOP } StepKind;
 
 typedef struct Step {
     StepKind kind;
-    /* STEP_GRAPH: evaluates the graph for all rows; every output is computed from the inputs' old values. */
+    /* STEP_GRAPH: evaluates the graph for all rows; every output is computed from the inputs' old values.
+     * What model_routines() makes keeps these rules: graph->outputs may hold more than `out` binds, and those (fixed_gradient
+     * with attr.i[1]) are run for what they add to ACCUM; in routines of rows an ACCUM output is a batch_sum or batch_outer of
+     * batched values, several may add to one slot, and nothing in the graph reads such a node; `fixed` nodes have batched
+     * arguments only (bodies read shared values by themselves); an input that holds packed weights has attr.i[2] == 1.
+     * Unbatched nodes other than these are inputs, constants, iota, and their reshapes and broadcasts. */
     Graph *graph;
     Binding *in, *out;
     uint32_t nin, nout;

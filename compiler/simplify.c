@@ -160,20 +160,59 @@ static NodeId rewrite_batch_sum(const New *w) { /* w->a[0] is a batch_sum */
     }
 }
 
-static NodeId rules(const New *w) {
+/* A sum over examples, or built from such by additions. */
+static bool is_batch_total(const Graph *g, NodeId id) {
+    const Node *n = graph_node(g, id);
+    if (n->op == OP_add || n->op == OP_sub)
+        return is_batch_total(g, graph_arg(g, id, 0)) && is_batch_total(g, graph_arg(g, id, 1));
+    return op_class(n->op) == CLASS_BATCH || (n->op == OP_reshape && is_batch_total(g, graph_arg(g, id, 0)));
+}
+
+/* op(a + b) = op(a) + op(b) for linear ops of such sums, which then move inside each. */
+static NodeId rewrite_batch_totals(const New *w) {
+    bool scaling = (w->op == OP_mul || w->op == OP_div) && is_plain(w->g, w->a[1]);
+    bool layout = w->op == OP_transpose || w->op == OP_slice || w->op == OP_pad || w->op == OP_reshape ||
+                  (w->op == OP_broadcast && !w->raised);
+    if ((!scaling && !layout && w->op != OP_reduce_sum) || !is_batch_total(w->g, w->a[0])) return NODE_NONE;
+    NodeId parts[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        New part = *w;
+        part.a = (NodeId[]){sub(w, 0, k), w->n > 1 ? w->a[1] : 0};
+        parts[k] = rewrite(&part);
+    }
+    return make2(w, graph_node(w->g, w->a[0])->op, parts[0], parts[1]);
+}
+
+static NodeId rewrite_div(const New *w) {
     double v;
+    NodeId one = graph_constant(w->g, 1);
+    if (fold_value(w->g, w->a[1], &v))
+        return v != 0 && isfinite(1 / v) ? make2(w, OP_mul, w->a[0], graph_constant(w->g, 1 / v)) : NODE_NONE;
+    if (fold_value(w->g, w->a[0], &v) && v != 1)
+        return make2(w, OP_mul, make2(w, OP_div, one, w->a[1]), graph_constant(w->g, v));
+    if (is(w, 1, OP_broadcast) && !fold_value(w->g, w->a[0], &v)) { /* one division instead of many */
+        NodeId s = sub(w, 1, 0);
+        if (shape_count(graph_node(w->g, s)->shape) < shape_count(w->shape))
+            return make2(w, OP_mul, w->a[0], make2(w, OP_div, one, s));
+    }
+    return NODE_NONE;
+}
+
+static NodeId rules(const New *w) {
     NodeId r = NODE_NONE;
     if (w->n == 0) return NODE_NONE;
     if (op_class(w->op) == CLASS_ELEMENTWISE) r = rewrite_broadcasts(w);
     if (r != NODE_NONE) return r;
     if (w->op == OP_pow) return rewrite_pow(w);
-    if (w->op == OP_div && fold_value(w->g, w->a[1], &v) && v != 0 && isfinite(1 / v))
-        return make2(w, OP_mul, w->a[0], graph_constant(w->g, 1 / v));
+    if (w->op == OP_div) r = rewrite_div(w);
+    if (w->op == OP_reduce_sum && is(w, 0, OP_neg) && w->g->nodes[w->a[0]].batched)
+        return make1(w, OP_neg, make1(w, OP_reduce_sum, sub(w, 0, 0), &w->attr), NULL);
     if (w->op == OP_reduce_sum) r = rewrite_sum_of_scaled(w);
     if (r == NODE_NONE && w->op == OP_batch_sum && is(w, 0, OP_outer))
         r = make2(w, OP_batch_outer, sub(w, 0, 0), sub(w, 0, 1));
     if (r == NODE_NONE && (is(w, 0, OP_outer) || is(w, 0, OP_batch_outer))) r = rewrite_outer(w);
     if (r == NODE_NONE && is(w, 0, OP_batch_sum)) r = rewrite_batch_sum(w);
+    if (r == NODE_NONE && (is(w, 0, OP_add) || is(w, 0, OP_sub))) r = rewrite_batch_totals(w);
     return r;
 }
 
@@ -183,15 +222,32 @@ static NodeId rewrite(const New *w) {
     return graph_op_shaped(w->g, w->op, w->a, w->n, &w->attr, w->shape, w->raised, w->loc);
 }
 
+static bool *needed_by(Arena *a, const Graph *g, const NodeId *roots, uint32_t nroots) {
+    bool *needed = arena_alloc(a, g->nnodes + 1);
+    for (uint32_t k = 0; k < nroots; k++) needed[roots[k]] = true;
+    for (NodeId id = g->nnodes; id-- > 0;)
+        for (uint32_t k = 0; needed[id] && k < g->nodes[id].nargs; k++) needed[graph_arg(g, id, k)] = true;
+    return needed;
+}
+
+/* Rewriting leaves nodes behind that nothing reads any more: copies what the outputs need. */
+static Graph *without_dead(Arena *a, const Graph *g, bool keep_inputs, NodeId *map) {
+    Graph *out = graph_new(a, g->name);
+    bool *needed = needed_by(a, g, g->outputs, g->noutputs);
+    for (NodeId id = 0; id < g->nnodes; id++) map[id] = NODE_NONE;
+    for (uint32_t k = 0; keep_inputs && k < g->ninputs; k++) graph_copy(out, g, g->inputs[k], map);
+    for (NodeId id = 0; id < g->nnodes; id++)
+        if (needed[id]) graph_copy(out, g, id, map);
+    for (uint32_t k = 0; k < g->noutputs; k++) graph_output(out, map[g->outputs[k]]);
+    return out;
+}
+
 Graph *simplify(Arena *a, const Graph *g, const NodeId *roots, uint32_t nroots, bool keep_inputs, NodeId *given_map) {
     Graph *out = graph_new(a, g->name);
     NodeId *map = given_map ? given_map : arena_alloc(a, (g->nnodes + 1) * sizeof *map);
-    bool *needed = arena_alloc(a, g->nnodes + 1);
     if (!roots) roots = g->outputs, nroots = g->noutputs;
-    for (uint32_t k = 0; k < nroots; k++) needed[roots[k]] = true;
+    bool *needed = needed_by(a, g, roots, nroots);
     for (NodeId id = 0; id < g->nnodes; id++) map[id] = NODE_NONE;
-    for (NodeId id = g->nnodes; id-- > 0;)
-        for (uint32_t k = 0; needed[id] && k < g->nodes[id].nargs; k++) needed[graph_arg(g, id, k)] = true;
     for (uint32_t k = 0; keep_inputs && k < g->ninputs; k++) graph_copy(out, g, g->inputs[k], map);
     for (NodeId id = 0; id < g->nnodes; id++) {
         if (!needed[id] || map[id] != NODE_NONE) continue;
@@ -206,6 +262,10 @@ Graph *simplify(Arena *a, const Graph *g, const NodeId *roots, uint32_t nroots, 
         map[id] = rewrite(&(New){out, n->op, args, n->nargs, n->attr, n->shape, raised, n->loc});
     }
     for (uint32_t k = 0; k < nroots; k++) graph_output(out, map[roots[k]]);
-    graph_verify(out);
-    return out;
+    NodeId *swept = arena_alloc(a, (out->nnodes + 1) * sizeof *swept);
+    Graph *clean = without_dead(a, out, keep_inputs, swept);
+    for (NodeId id = 0; id < g->nnodes; id++)
+        if (map[id] != NODE_NONE) map[id] = swept[map[id]];
+    graph_verify(clean);
+    return clean;
 }

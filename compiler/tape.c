@@ -5,7 +5,7 @@
  * to the source; a value that a linear node reads is tied to the sink; cutting a value costs its bytes. */
 #include "passes.h"
 
-#define INFINITE UINT64_MAX / 4
+#define INFINITE (UINT64_MAX / 4)
 
 typedef struct Edge {
     uint32_t to, next; /* next edge of the same vertex, UINT32_MAX at the end; edge ^ 1 is its reverse */
@@ -61,7 +61,8 @@ NodeId *tape_cut(Arena *a, const Graph *g, const bool *varying, const bool *at_h
         for (uint32_t k = 0; varying[id] && k < node->nargs; k++)
             if (!varying[args[k]] && !at_hand[args[k]]) add_edge(&f, 2 * args[k] + 1, sink, INFINITE);
         if (varying[id] || at_hand[id]) continue;
-        add_edge(&f, 2 * id, 2 * id + 1, align_bytes(shape_count(node->shape) * real_bytes));
+        uint64_t bytes = align_bytes(shape_count(node->shape) * real_bytes);
+        add_edge(&f, 2 * id, 2 * id + 1, node->op == OP_broadcast ? INFINITE : bytes); /* repeating it costs nothing */
         if (!is_cheap(node)) add_edge(&f, source, 2 * id, INFINITE);
         for (uint32_t k = 0; is_cheap(node) && k < node->nargs; k++)
             if (!at_hand[args[k]]) add_edge(&f, 2 * args[k] + 1, 2 * id, INFINITE);

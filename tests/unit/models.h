@@ -161,6 +161,34 @@ static inline Net *chain_net(void) {
     return net;
 }
 
+/* State [2, 3]: z = tanh(z W + (x * r) U + r), r a row repeated over the rows and read twice; products of matrices, of
+ * batched with shared and of batched with batched; slices, concatenation, a select, a parameter in two fixed positions.
+ */
+static inline Net *matrix_net(void) {
+    Net *net = net_new("Matrix", dims1(6), 51);
+    Graph *g = net->g, *f = graph_new(net->arena, "Matrix_body");
+    NodeId W = parameter(net, "W", dims2(3, 3), 0.25, true), U = parameter(net, "U", dims2(3, 3), 0.8, true);
+    NodeId r = parameter(net, "r", dims2(1, 3), 0.9, true);
+    NodeId captured[] = {net->model.x, W, U, r};
+    NodeId z = graph_input(f, dims2(2, 3), true, "z", nowhere), in[4];
+    for (int k = 0; k < 4; k++) in[k] = capture_input(net, f, captured[k]);
+    NodeId row = graph_broadcast(f, in[3], dims2(2, 3), nowhere);
+    NodeId scaled = mul(f, graph_reshape(f, in[0], dims2(2, 3), nowhere), row);
+    NodeId gated = mul(f, z, graph_broadcast(f, in[3], dims2(2, 3), nowhere));
+    NodeId inner =
+        add(f, add(f, product(f, z, in[1]), mul(f, gated, graph_constant(f, 0.2))), product(f, scaled, in[2]));
+    graph_output(f, tanh_of(f, graph_binary(f, OP_sub, inner, row, nowhere)));
+    NodeId s = fixed_state(net, add_fixed(net, "Matrix_fixed", f, 1, captured, 4), 0, dims2(2, 3));
+    NodeId square = graph_matmul(g, s, s, true, false, nowhere); /* [3, 3], batched with batched */
+    NodeId left = graph_op(g, OP_slice, &square, 1, &(Attr){.i = {0, 2, 0, 3}}, nowhere);
+    NodeId kept = graph_op(g, OP_select, (NodeId[]){graph_unary(g, OP_step, left, nowhere), left, s}, 3, NULL, nowhere);
+    NodeId both =
+        graph_op(g, OP_concat, (NodeId[]){kept, graph_broadcast(g, r, dims2(2, 3), nowhere)}, 2, &(Attr){0}, nowhere);
+    add_loss(net, graph_reduce(g, OP_reduce_sum, mul(g, both, graph_binary(g, OP_div, both, mul(g, r, r), nowhere)), 2,
+                               nowhere));
+    return net;
+}
+
 /* ---- the oracle: the model's graph itself, fixed points by many plain iterations ---- */
 static inline void oracle_call(void *user, const Graph *g, NodeId id, int64_t n, double *const *values) {
     Net *net = user;

@@ -286,6 +286,11 @@ static void test_chain(void **state) {
     check_all(chain_net());
 }
 
+static void test_matrix(void **state) {
+    (void)state;
+    check_all(matrix_net());
+}
+
 /* f keeps the product with W and one sum; x U + b is one captured value, computed where the net is run. */
 static void test_hoisting(void **state) {
     (void)state;
@@ -350,8 +355,9 @@ static void test_random_in_body(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tanh),     cmocka_unit_test(test_norm),         cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_hoisting), cmocka_unit_test(test_shared_stage), cmocka_unit_test(test_random_in_body),
+        cmocka_unit_test(test_tanh),           cmocka_unit_test(test_norm),     cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_matrix),         cmocka_unit_test(test_hoisting), cmocka_unit_test(test_shared_stage),
+        cmocka_unit_test(test_random_in_body),
     };
     return cmocka_run_group_tests_name("routines", tests, NULL, NULL);
 }
