@@ -16,4 +16,8 @@ typedef struct PipelineOptions {
 /* Elaborates every net, attack, optimiser, training run, experiment and test that will run, and writes the manifest.
  * needs: p resolved and checked without errors.  NULL after reporting to p->diags (sizes that do not divide, ...). */
 Unit *pipeline_build(Program *p, const PipelineOptions *options);
+/* Elaborates what runs and what is tested, without routines: finds the mistakes that depend on sizes, in milliseconds. */
+bool pipeline_check(Program *p);
+
+#define DEQ_COMPILER "deq 0.1.0"
 #endif

@@ -1,0 +1,200 @@
+/* elaborate.h - from the checked tree to graphs: a partial evaluator with concrete sizes.
+ *
+ * needs: a resolved and checked program without errors (mistakes that depend on sizes are found here).
+ * ensures: for every net of the program a Model with its losses, for attacks, optimisers and scalar arithmetic a Routine,
+ * and the manifest that says what they are for.  After it no sizes, names or sugar remain.
+ * Files: elaborate.c (program), net.c (models), expression.c, call.c, builtin.c, fixed_point.c, attack.c, optimiser.c,
+ * scalar.c, setting_text.c, pipeline.c, manifest.c. */
+#ifndef DEQ_COMPILER_ELABORATE_H
+#define DEQ_COMPILER_ELABORATE_H
+#include "routine.h"
+#include "value.h"
+#include <jansson.h>
+
+/* A graph being built.  Values of another build are imported: captured as inputs of this one. */
+struct Build {
+    Graph *graph;
+    Build *outer;              /* where captured values come from; NULL: `import` decides */
+    NodeId *outside, *inside;  /* captured node of `outer` and the input that stands for it */
+    uint32_t ncaptured, outside_cap, inside_cap;
+    NodeId (*import)(Build *b, Value v);
+    void *host;                /* of `import` */
+    struct Piece *piece;       /* machine.c */
+};
+
+typedef struct Target { /* what y is */
+    uint32_t classes;   /* label[classes], or 0: a tensor */
+    Shape shape;
+} Target;
+
+typedef struct Net {
+    Model *model;
+    Build *root;
+    const Instance *instance;
+    Target target;
+    Shape input;
+    const char *hash;          /* of everything that decides its routines; set when all losses are known */
+    ModelRoutines *routines;
+    const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
+    Value output;
+    uint32_t nparameters_cap, nfixed_cap, nlosses_cap, nmetrics_cap, loss_keys_cap, metric_keys_cap;
+} Net;
+
+typedef struct Elab {
+    Arena *arena;
+    Diags *diags;
+    Program *program;
+    uint32_t real_bytes;
+    uint32_t depth;            /* of calls, to refuse recursion */
+    Net **nets;
+    uint32_t nnets, nets_cap;
+    Routine **routines;        /* attacks, optimisers, scalar functions */
+    uint32_t nroutines, routines_cap;
+    struct Attack **attacks;   /* attack.c */
+    uint32_t nattacks, attacks_cap;
+    struct Optimiser **optimisers; /* optimiser.c */
+    uint32_t noptimisers, optimisers_cap;
+    const char **names;        /* identifiers in use */
+    uint32_t nnames, names_cap;
+    struct { DiagCode code; Range at; } *reported;
+    uint32_t nreported, reported_cap;
+} Elab;
+
+typedef struct Frame { /* where the code being elaborated is used, for notes */
+    const char *what;
+    Range at;
+    const struct Frame *up;
+} Frame;
+
+struct Scope {
+    Elab *elab;
+    const Module *module;
+    Env *env;
+    Build *build;
+    Net *net;                 /* whose parameters and fixed points are made; NULL outside nets */
+    const char *path;         /* of the layer instance */
+    uint32_t fixed_points;    /* in the layer's body: with several, the state's name tells them apart */
+    bool in_fixed;            /* inside the body of a fixed point */
+    const Shape *flex;        /* the shape that flex values take, or NULL */
+    /* Calls that only this place knows: loss(a), gradient(loss, at: a), d(w), draws.  True when it was one. */
+    bool (*host)(Scope *s, const Ast *call, const char *name, Value *out);
+    void *host_data;
+    const Frame *frame;
+};
+
+/* ---- reporting: always VALUE_NONE; the same mistake of another instantiation is reported once ---- */
+Value elab_error(const Scope *s, DiagCode code, Range at, const char *format, ...) __attribute__((format(printf, 4, 5)));
+Value elab_error_help(const Scope *s, DiagCode code, Range at, const char *help, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+Scope scope_of_module(Elab *e, const Module *m);
+void scope_bind(Scope *s, const char *name, Value v);
+/* `wanted`, made unique in the unit: "Net", "Net_2". */
+const char *elab_name(Elab *e, const char *wanted);
+
+/* ---- expressions (expression.c) ---- */
+Value eval(Scope *s, const Ast *e);
+/* The same with a shape for flex values; NUMBERs and FLEX become nodes of that shape. */
+Value eval_shaped(Scope *s, const Ast *e, Shape shape);
+bool eval_number(Scope *s, const Ast *e, double *out); /* reports when it is none */
+bool eval_size(Scope *s, const Ast *e, uint32_t *out); /* a positive whole number */
+/* The value as a node of s->build; numbers become constants.  NODE_NONE after an error. */
+NodeId node_of(Scope *s, Value v, Range at);
+/* Shape of a NODE; scalar for numbers. */
+Shape value_shape(Value v);
+const Node *value_get(Value v);
+/* Gives a flex value (or a number) the shape; other values must have it. */
+Value value_fit(Scope *s, Value v, Shape shape, Range at, const char *what);
+Value value_flex(Scope *s, const Ast *e); /* the expression, to be evaluated when its shape is known */
+Value elementwise(Scope *s, Op op, const Value *args, uint32_t n, Range at, const Ast *whole);
+const char *shape_text(Arena *a, Shape s); /* "f32[128, 10]" */
+NodeId build_import(Build *b, Value v);
+Build *build_new(Arena *a, const char *name, Build *outer);
+/* Runs a statement that any body may hold: LET and FN.  False when it is another kind. */
+bool statement(Scope *s, const Ast *stmt);
+/* What a name stands for after following sweep variables: the tree and the scope to evaluate it in. */
+const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out);
+
+/* ---- calls (call.c) ---- */
+typedef struct Arg {
+    const char *name; /* NULL: by position */
+    const Ast *ast;
+    Range at;
+    Value value;
+    bool state, used;
+} Arg;
+typedef struct Args {
+    Arg *items;
+    uint32_t n, cap;
+    Range at;
+} Args;
+Args call_args(Scope *s, const Ast *call, const Value *piped, Range piped_at);
+Value call_fn(Scope *s, const Ast *fn, const Module *m, const Scope *closure, const Ast *explicit_sizes, Args args);
+Value call_layer(Scope *s, const Instance *instance, Args args);
+Value call(Scope *s, const Ast *call, const Value *piped, Range piped_at);
+/* Dense[128, 10](settings), under the path given; NULL after an error. */
+const Instance *layer_instance(Scope *s, const Ast *e, const char *path);
+/* Matches the argument by position or name of `binding`; marks it used.  NULL: not given. */
+Arg *args_take(Args *args, const char *name, bool state);
+bool args_all_used(Scope *s, const Args *args, const char *callee);
+/* The type with its sizes evaluated: shape, or classes for label[K].  False after an error. */
+bool eval_type(Scope *s, const Ast *type, Shape *shape, uint32_t *classes);
+
+/* ---- built-in functions (builtin.c) ---- */
+bool builtin_value(Scope *s, const char *name, const Ast *e, Value *out);
+bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *piped, Range piped_at, Value *out);
+
+/* ---- nets (net.c, fixed_point.c) ---- */
+Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Range at);
+/* Adds the loss (a fn, possibly with its other arguments given) to the net and returns its name, NULL after an error. */
+const char *net_loss(Scope *s, Net *net, const Ast *loss, bool metric);
+const char *net_projection_loss(Net *net, Elab *e);
+Value net_parameter(Scope *s, const Ast *param, bool trained);
+bool fixed_point(Scope *s, const Ast *fixed);
+void net_finish(Elab *e, Net *net); /* hash */
+
+/* ---- settings as canonical text (setting_text.c) ---- */
+/* "anderson(memory: 5, tol: 0.0001)", "implicit(gmres(tol: 0.0001, max: 30))", "zeros", "0.5"; NULL after an error. */
+const char *setting_text(Scope *s, const Ast *value);
+const char *initialiser_text(Scope *s, const Ast *value);
+
+/* ---- state machines and scalar functions ---- */
+typedef struct Scalars { /* values of frame->scalars of a routine, in order */
+    struct { const char *name; double value; } *items;
+    uint32_t n, cap;
+} Scalars;
+typedef struct AttackUse {
+    const char *name, *definition, *routine, *gradient, *hash;
+    Scalars scalars;
+} AttackUse;
+bool attack_use(Scope *s, const Ast *attack, Net *net, const char *loss, AttackUse *out);
+typedef struct OptimiserUse {
+    const char *name, *routine, *hash;
+    uint32_t states;
+    Scalars scalars;
+} OptimiserUse;
+bool optimiser_use(Scope *s, const Ast *optimiser, OptimiserUse *out);
+/* What an instance is made from: follows names, `attack a = pgd(..)` and the like to the definition.  Stops at a
+ * declaration whose value is a `with` (then *call is it).  NULL when `e` is something else. */
+const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstKind definition, Scope *from,
+                               const Module **owner, const char **name, const Ast **call);
+/* The numeric arguments of a definition, in order, defaults filled in. */
+bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
+                      Env **numbers, Scalars *out);
+/* A routine computing `e` from the named inputs, which become its scalars; NULL after an error. */
+const char *scalar_function(Scope *s, const char *name, const Ast *e, const char *const *inputs, uint32_t n);
+/* Hash of a routine's text: 32 hex digits. */
+const char *routine_hash(Elab *e, const Routine *r);
+const char *text_hash(Arena *a, const char *text, size_t n);
+
+/* ---- the program ---- */
+typedef struct Elaborated {
+    Elab *elab;
+    json_t *manifest; /* all but the nets, whose layout only model_routines knows */
+} Elaborated;
+enum { ELAB_RUN = 1, ELAB_TESTS = 2 };
+/* Elaborates what the main module's trains and experiments, or its tests, need; or the layer `only` alone as a net.
+ * False when an error was reported. */
+bool elaborate(Arena *a, Program *program, uint32_t real_bytes, unsigned parts, const char *only, Elaborated *out);
+/* pipeline.c: data, train, experiment, test -> members of the manifest. */
+bool pipeline(Elab *e, json_t *manifest, unsigned parts, const char *only);
+#endif

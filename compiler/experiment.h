@@ -1,0 +1,52 @@
+/* experiment.h - what pipeline.c and experiment.c share: datasets, training runs, evaluations, as JSON of the manifest. */
+#ifndef DEQ_COMPILER_EXPERIMENT_H
+#define DEQ_COMPILER_EXPERIMENT_H
+#include "elaborate.h"
+
+typedef struct DataUse {
+    const Ast *decl;
+    const char *name;
+    Shape input;
+    Target target;
+} DataUse;
+
+typedef struct TrainUse {
+    const Ast *ast;
+    const char *name;
+    Net *net;
+    const char *loss;
+    bool in_cell; /* of the cell being made; else of the file */
+} TrainUse;
+
+typedef struct Slice {
+    DataUse *data;
+    json_t *json;       /* SLICE of the manifest */
+    const Ast *attack;  /* `under` it, or NULL */
+    Scope attack_scope;
+} Slice;
+
+typedef struct Pipe {
+    Elab *elab;
+    json_t *data, *trains, *experiments, *run, *tests;
+    DataUse **datasets;
+    uint32_t ndatasets, datasets_cap;
+    TrainUse **uses;
+    uint32_t nuses, uses_cap;
+} Pipe;
+
+bool pipe_slice(Pipe *p, Scope *s, const Ast *e, Slice *out);
+/* A training run as JSON; it becomes known under its name.  NULL after an error. */
+json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell);
+json_t *pipe_attack(const AttackUse *use);
+/* `with { body.forward.tol: 1e-6 }` as [[path, value], ..], appended to `out`; settings of every fixed point are spelled
+ * out for each.  False after an error. */
+bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out);
+bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out);
+json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment);
+int json_line(const Ast *node);
+json_t *json_number(double x);
+/* The text of an expression as written, on one line. */
+const char *source_text(Arena *a, Range r);
+/* The metric `accuracy`, where the net has a vector of outputs and a label. */
+void net_accuracy(Elab *e, Net *net);
+#endif

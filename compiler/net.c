@@ -1,0 +1,228 @@
+/* net.c - a layer with all its sizes becomes a Model: its parameters, its output, a scalar for every loss and metric. */
+#include "elaborate.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool same_target(Target a, Target b) { return a.classes == b.classes && shape_equal(a.shape, b.shape); }
+
+static bool same_env(const Env *a, const Env *b)
+{
+    for (; a && b; a = a->next, b = b->next)
+        if (strcmp(a->name, b->name) || a->value.kind != b->value.kind || a->value.number != b->value.number) return false;
+    return !a && !b;
+}
+
+/* The one input without default, which the data fills; NULL after an error. */
+static const Ast *net_input(Scope *s, const Instance *i, Range at)
+{
+    const Ast *params = AST_SLOT(i->layer, LAYER, inputs), *found = NULL;
+    uint32_t n = 0;
+    for (int part = 0; params && part < 2; part++) {
+        const Ast *list = part ? AST_SLOT(params, PARAMS, inputs) : AST_SLOT(params, PARAMS, state);
+        for (uint32_t k = 0; list && k < list->nkids; k++) {
+            const Ast *b = list->kids[k];
+            if (AST_SLOT(b, BINDING, fallback) || env_find(i->settings, b->name)) continue;
+            found = b;
+            n++;
+        }
+    }
+    if (n == 1) return found;
+    elab_error(s, DIAG_E0517, at, "'%s' has %u inputs without default: a net on its own has one", i->layer->name, n);
+    return NULL;
+}
+
+Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Range at)
+{
+    Elab *e = s->elab;
+    Arena *a = e->arena;
+    const Ast *binding = net_input(s, instance, at);
+    if (!binding) return NULL;
+    if (input.rank == UINT32_MAX) { /* no data says it: the declared type does */
+        Scope inner = scope_of_module(e, instance->module);
+        inner.env = instance->sizes;
+        inner.frame = s->frame;
+        uint32_t classes;
+        if (!eval_type(&inner, AST_SLOT(binding, BINDING, type), &input, &classes)) return NULL;
+    }
+    for (uint32_t k = 0; k < e->nnets; k++) {
+        Net *n = e->nets[k];
+        if (n->instance->layer == instance->layer && same_env(n->instance->sizes, instance->sizes) &&
+            same_env(n->instance->settings, instance->settings) && shape_equal(n->input, input) &&
+            (same_target(n->target, target) || target.shape.rank == UINT32_MAX))
+            return n->output.kind == VALUE_NONE ? NULL : n;
+    }
+    Net *net = arena_alloc(a, sizeof *net);
+    *ARENA_PUSH(a, e->nets, e->nnets, e->nets_cap) = net;
+    Instance *own = arena_copy(a, instance, sizeof *own);
+    own->path = "";
+    net->instance = own;
+    net->input = input;
+    net->model = arena_alloc(a, sizeof *net->model);
+    Model *m = net->model;
+    m->arena = a;
+    m->name = elab_name(e, instance->name);
+    net->root = build_new(a, m->name, NULL);
+    m->graph = net->root->graph;
+    m->x = graph_input(m->graph, input, true, "x", binding->range);
+    m->y = NODE_NONE;
+
+    Scope inner = *s;
+    inner.build = net->root;
+    inner.net = net;
+    inner.env = NULL;
+    Args args = {.at = at};
+    *ARENA_PUSH(a, args.items, args.n, args.cap) =
+        (Arg){.name = binding->name, .at = at, .value = value_node(net->root, m->x)};
+    Value out = call_layer(&inner, own, args);
+    m->output = node_of(&inner, out, at);
+    if (m->output == NODE_NONE) return NULL;
+    net->output = value_node(net->root, m->output);
+    net->target = target;
+    if (target.shape.rank == UINT32_MAX) net->target = (Target){.shape = graph_node(m->graph, m->output)->shape};
+    return net;
+}
+
+static Value net_y(Net *net)
+{
+    Model *m = net->model;
+    if (m->y == NODE_NONE) m->y = graph_input(m->graph, net->target.classes ? shape_scalar() : net->target.shape, true, "y", (Range){0});
+    Value v = value_node(net->root, m->y);
+    v.classes = net->target.classes;
+    return v;
+}
+
+/* Settings of a loss in brackets, cross_entropy_smooth(amount: 0.2), become arguments after output and target. */
+const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric)
+{
+    Elab *e = s->elab;
+    Arena *a = e->arena;
+    Model *m = net->model;
+    Scope from;
+    const Ast *expr = resolve_ast(s, given, &from);
+    const Ast *callee = expr->kind == AST_CALL ? AST_SLOT(expr, CALL, callee) : expr;
+    callee = resolve_ast(&from, callee, &from);
+    char path[512];
+    const Module *owner = NULL;
+    const Ast *fn = ast_path(callee, path, sizeof path) ? module_find(from.module, path, &owner) : NULL;
+    bool builtin_accuracy = !fn && callee->kind == AST_NAME && strcmp(callee->name, "accuracy") == 0 && metric;
+    if (!builtin_accuracy && (!fn || fn->kind != AST_FN)) {
+        elab_error(s, DIAG_E0506, given->range, "a function of output and target is needed here");
+        return NULL;
+    }
+    const char *base = builtin_accuracy ? "accuracy" : fn->name, *key = base;
+    Args args = {.at = given->range};
+    from.build = net->root;
+    if (expr->kind == AST_CALL) {
+        args = call_args(&from, expr, NULL, expr->range);
+        for (uint32_t k = 0; k < args.n; k++) {
+            if (args.items[k].value.kind == VALUE_NONE) return NULL;
+            if (args.items[k].value.kind != VALUE_NUMBER || !args.items[k].name) {
+                elab_error(s, DIAG_E0506, args.items[k].at, "the other arguments of a loss are numbers, given by name");
+                return NULL;
+            }
+            key = arena_printf(a, "%s %s=%s", key, args.items[k].name, number_text(a, args.items[k].value.number));
+        }
+    }
+    key = arena_printf(a, "%s %s", key, owner ? owner->path : "");
+    Loss *list = metric ? m->metrics : m->losses;
+    uint32_t n = metric ? m->nmetrics : m->nlosses;
+    const char **keys = metric ? net->metric_keys : net->loss_keys;
+    const char *name = identifier(a, base);
+    int same = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        if (strcmp(keys[k], key) == 0) return list[k].name;
+        same += strncmp(list[k].name, name, strlen(name)) == 0;
+    }
+    if (same) name = arena_printf(a, "%s_%d", name, same + 1);
+
+    Scope inner = from;
+    inner.net = NULL;
+    Args all = {.at = given->range};
+    *ARENA_PUSH(a, all.items, all.n, all.cap) = (Arg){.at = given->range, .value = net->output};
+    *ARENA_PUSH(a, all.items, all.n, all.cap) = (Arg){.at = given->range, .value = net_y(net)};
+    for (uint32_t k = 0; k < args.n; k++) *ARENA_PUSH(a, all.items, all.n, all.cap) = args.items[k];
+    Value v;
+    if (builtin_accuracy) {
+        if (!net->target.classes || value_shape(net->output).rank != 1) {
+            elab_error(s, DIAG_E0506, given->range, "accuracy needs a vector of outputs and a label");
+            return NULL;
+        }
+        NodeId best = graph_op(m->graph, OP_argmax, &m->output, 1, &(Attr){.i = {1}}, given->range);
+        v = value_node(net->root, graph_binary(m->graph, OP_eq, best, m->y, given->range));
+    } else v = call_fn(&inner, fn, owner, NULL, NULL, all);
+    NodeId node = node_of(&inner, v, given->range);
+    if (node == NODE_NONE) return NULL;
+    if (graph_node(m->graph, node)->shape.rank != 0 || !graph_node(m->graph, node)->batched) {
+        elab_error(s, DIAG_E0506, given->range, "'%s' must give one number for each example", base);
+        return NULL;
+    }
+    if (metric) *ARENA_PUSH(a, m->metrics, m->nmetrics, net->nmetrics_cap) = (Loss){name, node};
+    else *ARENA_PUSH(a, m->losses, m->nlosses, net->nlosses_cap) = (Loss){name, node};
+    uint32_t k = n;
+    if (metric) *ARENA_PUSH(a, net->metric_keys, k, net->metric_keys_cap) = key;
+    else *ARENA_PUSH(a, net->loss_keys, k, net->loss_keys_cap) = key;
+    return name;
+}
+
+const char *net_projection_loss(Net *net, Elab *e)
+{
+    Model *m = net->model;
+    for (uint32_t k = 0; k < m->nlosses; k++)
+        if (strcmp(m->losses[k].name, "projection") == 0) return "projection";
+    net_y(net);
+    NodeId product = graph_binary(m->graph, OP_mul, m->output, m->y, (Range){0});
+    uint32_t mask = (1u << graph_node(m->graph, product)->shape.rank) - 1;
+    NodeId node = mask ? graph_reduce(m->graph, OP_reduce_sum, product, mask, (Range){0}) : product;
+    uint32_t k = m->nlosses;
+    *ARENA_PUSH(e->arena, m->losses, m->nlosses, net->nlosses_cap) = (Loss){"projection", node};
+    *ARENA_PUSH(e->arena, net->loss_keys, k, net->loss_keys_cap) = "projection";
+    return "projection";
+}
+
+Value net_parameter(Scope *s, const Ast *p, bool trained)
+{
+    Net *net = s->net;
+    if (!net) return elab_error(s, DIAG_E0318, p->range, "parameters belong into a layer");
+    Arena *a = s->elab->arena;
+    Model *m = net->model;
+    const char *path = *s->path ? arena_printf(a, "%s.%s", s->path, p->name) : p->name;
+    Shape shape;
+    uint32_t classes;
+    if (!eval_type(s, trained ? AST_SLOT(p, PARAM, type) : AST_SLOT(p, BUFFER, type), &shape, &classes)) return (Value){0};
+    for (uint32_t k = 0; k < m->nparameters; k++) { /* a layer called again shares what its `use` made */
+        if (strcmp(m->parameters[k].path, path) != 0) continue;
+        if (shape_equal(m->parameters[k].shape, shape)) return value_node(net->root, m->parameters[k].node);
+        return elab_error(s, DIAG_E0312, p->range, "'%s' is shared by two calls and would need two shapes: %s and %s", path,
+                          shape_text(a, m->parameters[k].shape), shape_text(a, shape));
+    }
+    Parameter q = {.path = path, .shape = shape, .trained = trained, .loc = p->range};
+    q.init = initialiser_text(s, trained ? AST_SLOT(p, PARAM, value) : AST_SLOT(p, BUFFER, value));
+    if (!q.init) return (Value){0};
+    q.node = graph_input(m->graph, shape, false, path, p->range);
+    *ARENA_PUSH(a, m->parameters, m->nparameters, net->nparameters_cap) = q;
+    return value_node(net->root, q.node);
+}
+
+void net_finish(Elab *e, Net *net)
+{
+    Model *m = net->model;
+    if (net->output.kind == VALUE_NONE) return;
+    graph_verify(m->graph);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) ICE("no memory for the hash of %s", m->name);
+    fprintf(f, "%s %u\n", m->name, e->real_bytes);
+    graph_print(m->graph, f);
+    for (uint32_t k = 0; k < m->nparameters; k++) fprintf(f, "%s %s %u\n", m->parameters[k].path, m->parameters[k].init, m->parameters[k].node);
+    for (uint32_t k = 0; k < m->nfixed; k++) {
+        const FixedPoint *p = &m->fixed[k];
+        graph_print(p->body, f);
+        fprintf(f, "%s %s %s %s %s\n", p->path, p->forward, p->gradient, p->start, p->on_fail);
+    }
+    for (uint32_t k = 0; k < m->nlosses; k++) fprintf(f, "loss %s %u\n", m->losses[k].name, m->losses[k].node);
+    for (uint32_t k = 0; k < m->nmetrics; k++) fprintf(f, "metric %s %u\n", m->metrics[k].name, m->metrics[k].node);
+    fclose(f);
+    net->hash = text_hash(e->arena, text, size);
+    free(text);
+}
