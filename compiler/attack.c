@@ -6,7 +6,11 @@
 #include <string.h>
 #include <xxhash.h>
 
-typedef struct Query { Build *build; NodeId at, query; bool gradient; } Query;
+typedef struct Query {
+    Build *build;
+    NodeId at, query;
+    bool gradient;
+} Query;
 
 typedef struct Attack { /* one definition for one net and loss */
     const Ast *definition;
@@ -14,7 +18,8 @@ typedef struct Attack { /* one definition for one net and loss */
     const char *loss;
     Routine *routine;
     const char *hash;
-    const Ast **counts;  /* trip counts that are no parameter: computed for each instance, scalars after the parameters */
+    const Ast *
+        *counts; /* trip counts that are no parameter: computed for each instance, scalars after the parameters */
     uint32_t ncounts, counts_cap, nparams;
     const Module *module;
     Query *queries;
@@ -24,8 +29,7 @@ typedef struct Attack { /* one definition for one net and loss */
 } Attack;
 
 /* ---- queries and draws ---- */
-static Value query(Scope *s, Attack *k, const Ast *point, int what, Range at)
-{
+static Value query(Scope *s, Attack *k, const Ast *point, int what, Range at) {
     Machine *m = k->machine;
     Arena *a = m->elab->arena;
     Value v = eval(s, point);
@@ -49,30 +53,34 @@ static Value query(Scope *s, Attack *k, const Ast *point, int what, Range at)
         g->nodes[q->query].attr.name = arena_printf(a, "%s_input", prefix);
     }
     Shape shape = what == 4 ? k->net->input : what == 3 ? shape_scalar() : value_shape(k->net->output);
-    return value_node(s->build, graph_op_shaped(g, OP_query_result, &q->query, 1, &(Attr){.i = {what}}, shape, true, at));
+    return value_node(s->build,
+                      graph_op_shaped(g, OP_query_result, &q->query, 1, &(Attr){.i = {what}}, shape, true, at));
 }
 
-static Value draw(Scope *s, Attack *k, const Ast *call, const char *name)
-{
+static Value draw(Scope *s, Attack *k, const Ast *call, const char *name) {
     if (!s->flex) return value_flex(s, call);
     Args args = call_args(s, call, NULL, call->range);
     bool uniform = strcmp(name, "uniform") == 0;
-    Arg *first = args_take(&args, uniform ? "low" : "std", true), *second = uniform ? args_take(&args, "high", true) : NULL;
+    Arg *first = args_take(&args, uniform ? "low" : "std", true),
+        *second = uniform ? args_take(&args, "high", true) : NULL;
     if (!args_all_used(s, &args, name)) return (Value){0};
-    if (uniform && (!first || !second)) return elab_error(s, DIAG_E0303, call->range, "uniform takes its low and high end");
+    if (uniform && (!first || !second))
+        return elab_error(s, DIAG_E0303, call->range, "uniform takes its low and high end");
     const char *key = arena_printf(s->elab->arena, "%s %u", k->definition->name, k->machine->draws++);
     int64_t site = (int64_t)(XXH3_64bits(key, strlen(key)) >> 1);
-    Value r = value_node(s->build, graph_op_shaped(s->build->graph, OP_random, NULL, 0, &(Attr){.i = {uniform ? 0 : 1, site}}, *s->flex, true, call->range));
+    Value r = value_node(s->build, graph_op_shaped(s->build->graph, OP_random, NULL, 0,
+                                                   &(Attr){.i = {uniform ? 0 : 1, site}}, *s->flex, true, call->range));
     if (!uniform) return first ? elementwise(s, OP_mul, (Value[]){first->value, r}, 2, call->range, NULL) : r;
     Value low = first->value, high = second->value, width;
-    if (low.kind == VALUE_NUMBER && high.kind == VALUE_NUMBER) width = value_number(high.number - low.number);
-    else width = elementwise(s, OP_sub, (Value[]){high, low}, 2, call->range, NULL);
+    if (low.kind == VALUE_NUMBER && high.kind == VALUE_NUMBER)
+        width = value_number(high.number - low.number);
+    else
+        width = elementwise(s, OP_sub, (Value[]){high, low}, 2, call->range, NULL);
     r = elementwise(s, OP_mul, (Value[]){width, r}, 2, call->range, NULL);
     return elementwise(s, OP_add, (Value[]){low, r}, 2, call->range, NULL);
 }
 
-static bool attack_host(Scope *s, const Ast *call, const char *name, Value *out)
-{
+static bool attack_host(Scope *s, const Ast *call, const char *name, Value *out) {
     Attack *k = s->host_data;
     if (call->kind != AST_CALL) return false;
     const Ast *inputs = AST_SLOT(call, CALL, inputs);
@@ -86,18 +94,24 @@ static bool attack_host(Scope *s, const Ast *call, const char *name, Value *out)
     const Ast *f = NULL, *at = NULL;
     for (uint32_t i = 0; i < inputs->nkids; i++) {
         const Ast *arg = inputs->kids[i];
-        if ((arg->name && strcmp(arg->name, "at") == 0) || (!arg->name && i == 1)) at = AST_SLOT(arg, ARG, value);
-        else f = AST_SLOT(arg, ARG, value);
+        if ((arg->name && strcmp(arg->name, "at") == 0) || (!arg->name && i == 1))
+            at = AST_SLOT(arg, ARG, value);
+        else
+            f = AST_SLOT(arg, ARG, value);
     }
-    if (!f || !at || inputs->nkids != 2) return *out = elab_error(s, DIAG_E0303, call->range, "gradient takes a function and the point: gradient(loss, at: a)"), true;
+    if (!f || !at || inputs->nkids != 2)
+        return *out = elab_error(s, DIAG_E0303, call->range,
+                                 "gradient takes a function and the point: gradient(loss, at: a)"),
+               true;
     if (f->kind != AST_NAME || strcmp(f->name, "loss") != 0 || env_find(s->env, "loss"))
-        return *out = elab_error(s, DIAG_E0490, f->range, "gradients of functions other than `loss` are not available in this version"), true;
+        return *out = elab_error(s, DIAG_E0490, f->range,
+                                 "gradients of functions other than `loss` are not available in this version"),
+               true;
     return *out = query(s, k, at, 4, call->range), true;
 }
 
 /* ---- the body ---- */
-static bool mentions(const Ast *e, const char *name)
-{
+static bool mentions(const Ast *e, const char *name) {
     if (!e) return false;
     if (e->kind == AST_NAME && strcmp(e->name, name) == 0) return true;
     for (uint32_t k = 0; k < e->nkids; k++)
@@ -107,13 +121,13 @@ static bool mentions(const Ast *e, const char *name)
 
 static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned);
 
-static bool run_repeat(Scope *s, Attack *k, const Ast *repeat)
-{
+static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
     Machine *m = k->machine;
     const Ast *count = AST_SLOT(repeat, REPEAT, count), *body = AST_SLOT(repeat, REPEAT, body);
     const Value *v = count->kind == AST_NAME ? env_find(s->env, count->name) : NULL;
     uint32_t trip;
-    if (v && v->kind == VALUE_NODE && v->build == m->leaf && m->slots[v->node].place == PLACE_SCALAR) trip = m->slots[v->node].index;
+    if (v && v->kind == VALUE_NODE && v->build == m->leaf && m->slots[v->node].place == PLACE_SCALAR)
+        trip = m->slots[v->node].index;
     else {
         trip = k->nparams + k->ncounts;
         *ARENA_PUSH(m->elab->arena, k->counts, k->ncounts, k->counts_cap) = count;
@@ -127,7 +141,8 @@ static bool run_repeat(Scope *s, Attack *k, const Ast *repeat)
     if (counted) scope_bind(s, "t", *env_find(s->env, counter));
     bool returned = false, ok = run_block(s, k, body, &returned);
     if (ok && counted) {
-        Value next = elementwise(s, OP_add, (Value[]){value_node(m->leaf, m->cells[cells].leaf), value_number(1)}, 2, repeat->range, NULL);
+        Value next = elementwise(s, OP_add, (Value[]){value_node(m->leaf, m->cells[cells].leaf), value_number(1)}, 2,
+                                 repeat->range, NULL);
         m->cells[cells].pending = next;
         machine_settle(m, s);
     }
@@ -137,15 +152,16 @@ static bool run_repeat(Scope *s, Attack *k, const Ast *repeat)
     return ok;
 }
 
-static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned)
-{
+static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
     Machine *m = k->machine;
     for (uint32_t i = 0; i < list->nkids; i++) {
         const Ast *item = list->kids[i];
         bool ok = true;
         if (statement(s, item)) continue;
         switch (item->kind) {
-        case AST_STATE: ok = machine_declare(m, s, item->name, eval(s, AST_SLOT(item, STATE, value)), item->range); break;
+        case AST_STATE:
+            ok = machine_declare(m, s, item->name, eval(s, AST_SLOT(item, STATE, value)), item->range);
+            break;
         case AST_EQUATION: ok = machine_assign(m, s, item); break;
         case AST_REPEAT:
             machine_settle(m, s);
@@ -159,7 +175,9 @@ static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned)
             if (ok) return true;
             break;
         }
-        default: elab_error(s, DIAG_E0318, item->range, "a %s does not belong into an attack", ast_kind_name(item->kind)); ok = false;
+        default:
+            elab_error(s, DIAG_E0318, item->range, "a %s does not belong into an attack", ast_kind_name(item->kind));
+            ok = false;
         }
         if (!ok) return false;
     }
@@ -167,8 +185,7 @@ static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned)
     return true;
 }
 
-static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, const char *loss)
-{
+static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, const char *loss) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     for (uint32_t i = 0; i < e->nattacks; i++) {
@@ -191,7 +208,8 @@ static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *
     scope_bind(&inner, "y", y);
     const Ast *params = AST_SLOT(d, ATTACK_DEF, inputs), *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
     for (uint32_t i = 0; list && i < list->nkids; i++)
-        scope_bind(&inner, list->kids[i]->name, machine_leaf(m, PLACE_SCALAR, k->nparams++, shape_scalar(), false, list->kids[i]->name));
+        scope_bind(&inner, list->kids[i]->name,
+                   machine_leaf(m, PLACE_SCALAR, k->nparams++, shape_scalar(), false, list->kids[i]->name));
     bool returned = false;
     if (!run_block(&inner, k, AST_SLOT(d, ATTACK_DEF, body), &returned)) return NULL;
     if (!returned) return elab_error(&inner, DIAG_E0511, d->name_range, "attack '%s' does not return", d->name), NULL;
@@ -204,8 +222,8 @@ static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *
 }
 
 /* ---- instances ---- */
-bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee, Env **numbers, Scalars *out)
-{
+bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
+                      Env **numbers, Scalars *out) {
     Elab *e = from->elab;
     Args args = {.at = call->range};
     Scope plain = *from;
@@ -218,11 +236,13 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
         double x;
         if (arg) {
             if (arg->value.kind == VALUE_NONE) return false;
-            if (arg->value.kind != VALUE_NUMBER) return elab_error(from, DIAG_E0321, arg->at, "'%s' must be a number", b->name), false;
+            if (arg->value.kind != VALUE_NUMBER)
+                return elab_error(from, DIAG_E0321, arg->at, "'%s' must be a number", b->name), false;
             x = arg->value.number;
         } else if (fallback) {
             if (!eval_number(&inner, fallback, &x)) return false;
-        } else return elab_error(from, DIAG_E0303, call->range, "'%s' needs its argument '%s'", callee, b->name), false;
+        } else
+            return elab_error(from, DIAG_E0303, call->range, "'%s' needs its argument '%s'", callee, b->name), false;
         const Ast *type = AST_SLOT(b, BINDING, type);
         if (type && type->kind == AST_TYPE && strcmp(type->name, "int") == 0 && x != floor(x))
             return elab_error(from, DIAG_E0301, arg ? arg->at : call->range, "'%s' is a whole number", b->name), false;
@@ -234,8 +254,8 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
     return args_all_used(from, &args, callee);
 }
 
-const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstKind definition, Scope *from, const Module **owner, const char **name, const Ast **call)
-{
+const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstKind definition, Scope *from,
+                               const Module **owner, const char **name, const Ast **call) {
     *from = *s;
     for (int k = 0; k < 64; k++) {
         e = resolve_ast(from, e, from);
@@ -262,8 +282,7 @@ const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstK
     return NULL;
 }
 
-bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out)
-{
+bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out) {
     *out = (AttackUse){0};
     Scope from = *s;
     const Ast *e = given, *d = NULL, *call = NULL;
@@ -287,7 +306,8 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
         if (!d || d->kind == AST_ATTACK_DEF) break;
         e = call;
     }
-    if (!d || d->kind != AST_ATTACK_DEF) return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), false;
+    if (!d || d->kind != AST_ATTACK_DEF)
+        return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), false;
     Attack *k = attack_compile(s, d, owner, net, loss);
     if (!k) return false;
     if (!out->name) out->name = d->name;
@@ -295,13 +315,15 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     out->routine = k->routine->name;
     out->hash = k->hash;
     Env *numbers;
-    if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars)) return false;
+    if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars))
+        return false;
     for (uint32_t i = 0; i < k->ncounts; i++) {
         Scope inner = scope_of_module(s->elab, owner);
         inner.env = numbers;
         double x;
         if (!eval_number(&inner, k->counts[i], &x)) return false;
-        ARENA_PUSH(s->elab->arena, out->scalars.items, out->scalars.n, out->scalars.cap)->name = arena_printf(s->elab->arena, "rounds %u", i + 1);
+        ARENA_PUSH(s->elab->arena, out->scalars.items, out->scalars.n, out->scalars.cap)->name =
+            arena_printf(s->elab->arena, "rounds %u", i + 1);
         out->scalars.items[out->scalars.n - 1].value = x;
     }
     return true;

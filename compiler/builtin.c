@@ -21,8 +21,7 @@ static NodeId op2(const In *in, Op op, NodeId a, NodeId b) { return graph_binary
 
 /* ---- axes ---- */
 /* Mask of `axes:` (a list of numbers, or one), all axes when left out; false after an error. */
-static bool axes_mask(const In *in, uint32_t k, uint32_t rank, uint32_t *mask)
-{
+static bool axes_mask(const In *in, uint32_t k, uint32_t rank, uint32_t *mask) {
     *mask = (1u << rank) - 1;
     if (!in->given[k]) return true;
     Value v = in->v[k], single = v;
@@ -41,8 +40,7 @@ static bool axes_mask(const In *in, uint32_t k, uint32_t rank, uint32_t *mask)
     return false;
 }
 
-static double axes_count(Shape s, uint32_t mask)
-{
+static double axes_count(Shape s, uint32_t mask) {
     double n = 1;
     for (uint32_t k = 0; k < s.rank; k++)
         if (mask >> k & 1) n *= s.dims[k];
@@ -50,8 +48,7 @@ static double axes_count(Shape s, uint32_t mask)
 }
 
 /* Reduced value with its axes back at size 1, so that it broadcasts against what it was reduced from. */
-static NodeId reduce_keep(const In *in, Op op, NodeId a, uint32_t mask)
-{
+static NodeId reduce_keep(const In *in, Op op, NodeId a, uint32_t mask) {
     Shape s = shape(in, a);
     NodeId r = graph_reduce(graph(in), op, a, mask, in->at);
     for (uint32_t k = 0; k < s.rank; k++)
@@ -60,23 +57,20 @@ static NodeId reduce_keep(const In *in, Op op, NodeId a, uint32_t mask)
 }
 
 /* log(sum(exp(a))) over the mask, kept axes at size 1; shifted by the maximum, which carries no derivative. */
-static NodeId logsumexp_keep(const In *in, NodeId a, uint32_t mask)
-{
+static NodeId logsumexp_keep(const In *in, NodeId a, uint32_t mask) {
     NodeId m = op1(in, OP_stop_gradient, reduce_keep(in, OP_reduce_max, a, mask));
     NodeId sum = reduce_keep(in, OP_reduce_sum, op1(in, OP_exp, op2(in, OP_sub, a, m)), mask);
     return op2(in, OP_add, m, op1(in, OP_log, sum));
 }
 
-static NodeId drop_axes(const In *in, NodeId kept, uint32_t mask)
-{
+static NodeId drop_axes(const In *in, NodeId kept, uint32_t mask) {
     Shape s = shape(in, kept), out = {0};
     for (uint32_t k = 0; k < s.rank; k++)
         if (!(mask >> k & 1)) out.dims[out.rank++] = s.dims[k];
     return graph_reshape(graph(in), kept, out, in->at);
 }
 
-static Value reduce(const In *in, const char *name)
-{
+static Value reduce(const In *in, const char *name) {
     NodeId a = one(in, 0);
     if (a == NODE_NONE) return (Value){0};
     Shape s = shape(in, a);
@@ -90,7 +84,8 @@ static Value reduce(const In *in, const char *name)
     Graph *g = graph(in);
     if (strcmp(name, "sum") == 0) return node(in, graph_reduce(g, OP_reduce_sum, a, mask, in->at));
     if (strcmp(name, "max") == 0) return node(in, graph_reduce(g, OP_reduce_max, a, mask, in->at));
-    if (strcmp(name, "min") == 0) return node(in, op1(in, OP_neg, graph_reduce(g, OP_reduce_max, op1(in, OP_neg, a), mask, in->at)));
+    if (strcmp(name, "min") == 0)
+        return node(in, op1(in, OP_neg, graph_reduce(g, OP_reduce_max, op1(in, OP_neg, a), mask, in->at)));
     if (strcmp(name, "logsumexp") == 0) return node(in, drop_axes(in, logsumexp_keep(in, a, mask), mask));
     if (strcmp(name, "norm") == 0)
         return node(in, op1(in, OP_sqrt, graph_reduce(g, OP_reduce_sum, op2(in, OP_mul, a, a), mask, in->at)));
@@ -99,14 +94,20 @@ static Value reduce(const In *in, const char *name)
 }
 
 /* ---- the functions ---- */
-static const struct { const char *name; Op op; } unary_ops[] = {
-    {"tanh", OP_tanh}, {"relu", OP_relu}, {"sigmoid", OP_sigmoid}, {"softplus", OP_softplus}, {"exp", OP_exp},
-    {"log", OP_log}, {"log1p", OP_log1p}, {"sqrt", OP_sqrt}, {"sin", OP_sin}, {"cos", OP_cos}, {"abs", OP_abs},
-    {"sign", OP_sign}, {"floor", OP_floor}, {"stop_gradient", OP_stop_gradient},
+static const struct {
+    const char *name;
+    Op op;
+} unary_ops[] = {
+    {"tanh", OP_tanh},       {"relu", OP_relu},
+    {"sigmoid", OP_sigmoid}, {"softplus", OP_softplus},
+    {"exp", OP_exp},         {"log", OP_log},
+    {"log1p", OP_log1p},     {"sqrt", OP_sqrt},
+    {"sin", OP_sin},         {"cos", OP_cos},
+    {"abs", OP_abs},         {"sign", OP_sign},
+    {"floor", OP_floor},     {"stop_gradient", OP_stop_gradient},
 };
 
-static double number_of(Op op, double x)
-{
+static double number_of(Op op, double x) {
     switch (op) {
     case OP_tanh: return tanh(x);
     case OP_relu: return x > 0 ? x : 0;
@@ -126,8 +127,7 @@ static double number_of(Op op, double x)
 }
 
 /* [a, b, c] or one number as dims. */
-static bool dims_of(const In *in, uint32_t k, Shape *out)
-{
+static bool dims_of(const In *in, uint32_t k, Shape *out) {
     Value v = in->v[k], single = v;
     if (v.kind == VALUE_NUMBER) v = value_tuple(in->s->elab->arena, &single, 1);
     *out = shape_scalar();
@@ -146,8 +146,7 @@ static bool dims_of(const In *in, uint32_t k, Shape *out)
     return true;
 }
 
-static Value concat(const In *in)
-{
+static Value concat(const In *in) {
     NodeId parts[64];
     uint32_t n = 0;
     double axis = 0;
@@ -162,20 +161,20 @@ static Value concat(const In *in)
     }
     if (n == 0) return elab_error(in->s, DIAG_E0303, in->at, "concat needs something to join");
     Shape s = shape(in, parts[0]);
-    if (axis < 0 || axis >= s.rank || axis != floor(axis)) return elab_error(in->s, DIAG_E0319, in->at, "there is no such axis to join along");
+    if (axis < 0 || axis >= s.rank || axis != floor(axis))
+        return elab_error(in->s, DIAG_E0319, in->at, "there is no such axis to join along");
     for (uint32_t k = 1; k < n; k++) {
         Shape o = shape(in, parts[k]);
         bool fits = o.rank == s.rank;
         for (uint32_t d = 0; fits && d < s.rank; d++) fits = d == (uint32_t)axis || o.dims[d] == s.dims[d];
         if (!fits)
-            return elab_error(in->s, DIAG_E0312, in->at, "%s cannot be joined with %s along axis %d", shape_text(in->s->elab->arena, o),
-                              shape_text(in->s->elab->arena, s), (int)axis);
+            return elab_error(in->s, DIAG_E0312, in->at, "%s cannot be joined with %s along axis %d",
+                              shape_text(in->s->elab->arena, o), shape_text(in->s->elab->arena, s), (int)axis);
     }
     return node(in, graph_op(graph(in), OP_concat, parts, n, &(Attr){.i = {(int64_t)axis}}, in->at));
 }
 
-static Value pad(const In *in)
-{
+static Value pad(const In *in) {
     NodeId a = one(in, 0);
     if (a == NODE_NONE) return (Value){0};
     Shape s = shape(in, a);
@@ -191,8 +190,7 @@ static Value pad(const In *in)
     return node(in, graph_op(graph(in), OP_pad, &a, 1, &attr, in->at));
 }
 
-static Value one_hot(const In *in)
-{
+static Value one_hot(const In *in) {
     uint32_t k = in->v[0].classes;
     NodeId y = one(in, 0);
     if (y == NODE_NONE) return (Value){0};
@@ -202,23 +200,23 @@ static Value one_hot(const In *in)
     return node(in, op2(in, OP_eq, index, y));
 }
 
-static Value vectors(const In *in, bool outer)
-{
+static Value vectors(const In *in, bool outer) {
     NodeId a = one(in, 0), b = one(in, 1);
     if (a == NODE_NONE || b == NODE_NONE) return (Value){0};
     Shape sa = shape(in, a), sb = shape(in, b);
     Arena *ar = in->s->elab->arena;
     if (outer) {
         if (sa.rank == 1 && sb.rank == 1) return node(in, op2(in, OP_outer, a, b));
-        return elab_error(in->s, DIAG_E0312, in->at, "outer takes two vectors, not %s and %s", shape_text(ar, sa), shape_text(ar, sb));
+        return elab_error(in->s, DIAG_E0312, in->at, "outer takes two vectors, not %s and %s", shape_text(ar, sa),
+                          shape_text(ar, sb));
     }
-    if (!shape_equal(sa, sb)) return elab_error(in->s, DIAG_E0312, in->at, "dot of %s and %s", shape_text(ar, sa), shape_text(ar, sb));
+    if (!shape_equal(sa, sb))
+        return elab_error(in->s, DIAG_E0312, in->at, "dot of %s and %s", shape_text(ar, sa), shape_text(ar, sb));
     if (sa.rank == 0) return node(in, op2(in, OP_mul, a, b));
     return node(in, graph_reduce(graph(in), OP_reduce_sum, op2(in, OP_mul, a, b), (1u << sa.rank) - 1, in->at));
 }
 
-static Value softmax(const In *in, bool logarithm)
-{
+static Value softmax(const In *in, bool logarithm) {
     NodeId a = one(in, 0);
     if (a == NODE_NONE) return (Value){0};
     Shape s = shape(in, a);
@@ -227,25 +225,43 @@ static Value softmax(const In *in, bool logarithm)
     return node(in, logarithm ? l : op1(in, OP_exp, l));
 }
 
-static Value fill(const In *in, double x)
-{
+static Value fill(const In *in, double x) {
     Shape s;
     if (in->given[0]) {
         if (!dims_of(in, 0, &s)) return (Value){0};
-    } else if (in->s->flex) s = *in->s->flex;
-    else return value_flex(in->s, in->call);
+    } else if (in->s->flex)
+        s = *in->s->flex;
+    else
+        return value_flex(in->s, in->call);
     return node(in, graph_broadcast(graph(in), graph_constant(graph(in), x), s, in->at));
 }
 
-static const struct { const char *name, *args[3]; } rows[] = { /* argument names, as in lang/builtin.def */
-    {"max", {"a", "b", "axes"}}, {"min", {"a", "b", "axes"}}, {"sum", {"x", "axes"}}, {"mean", {"x", "axes"}},
-    {"norm", {"x", "axes"}}, {"logsumexp", {"x", "axes"}}, {"clamp", {"x", "low", "high"}}, {"softmax", {"x"}},
-    {"log_softmax", {"x"}}, {"argmax", {"x"}}, {"one_hot", {"y"}}, {"dot", {"a", "b"}}, {"outer", {"a", "b"}},
-    {"flatten", {"x"}}, {"reshape", {"x", "dims"}}, {"concat", {0}}, {"pad", {"x", "widths"}}, {"zeros", {"dims"}}, {"ones", {"dims"}},
+static const struct {
+    const char *name, *args[3];
+} rows[] = {
+    /* argument names, as in lang/builtin.def */
+    {"max", {"a", "b", "axes"}},
+    {"min", {"a", "b", "axes"}},
+    {"sum", {"x", "axes"}},
+    {"mean", {"x", "axes"}},
+    {"norm", {"x", "axes"}},
+    {"logsumexp", {"x", "axes"}},
+    {"clamp", {"x", "low", "high"}},
+    {"softmax", {"x"}},
+    {"log_softmax", {"x"}},
+    {"argmax", {"x"}},
+    {"one_hot", {"y"}},
+    {"dot", {"a", "b"}},
+    {"outer", {"a", "b"}},
+    {"flatten", {"x"}},
+    {"reshape", {"x", "dims"}},
+    {"concat", {0}},
+    {"pad", {"x", "widths"}},
+    {"zeros", {"dims"}},
+    {"ones", {"dims"}},
 };
 
-static Value apply(const In *in, const char *name)
-{
+static Value apply(const In *in, const char *name) {
     Graph *g = graph(in);
     if (strcmp(name, "concat") == 0) return concat(in);
     if (strcmp(name, "zeros") == 0 || strcmp(name, "ones") == 0) return fill(in, *name == 'o');
@@ -262,7 +278,8 @@ static Value apply(const In *in, const char *name)
             return value_number(max ? fmax(in->v[0].number, in->v[1].number) : fmin(in->v[0].number, in->v[1].number));
         return elementwise(in->s, max ? OP_max : OP_min, in->v, 2, in->at, in->call);
     }
-    if (strcmp(name, "sum") == 0 || strcmp(name, "mean") == 0 || strcmp(name, "norm") == 0 || strcmp(name, "logsumexp") == 0)
+    if (strcmp(name, "sum") == 0 || strcmp(name, "mean") == 0 || strcmp(name, "norm") == 0 ||
+        strcmp(name, "logsumexp") == 0)
         return reduce(in, name);
     if (strcmp(name, "softmax") == 0 || strcmp(name, "log_softmax") == 0) return softmax(in, *name == 'l');
     if (strcmp(name, "one_hot") == 0) return one_hot(in);
@@ -272,12 +289,15 @@ static Value apply(const In *in, const char *name)
     if (a == NODE_NONE) return (Value){0};
     Shape s = shape(in, a);
     if (strcmp(name, "argmax") == 0) {
-        if (s.rank != 1) return elab_error(in->s, DIAG_E0312, in->at, "argmax takes a vector, not %s", shape_text(in->s->elab->arena, s));
+        if (s.rank != 1)
+            return elab_error(in->s, DIAG_E0312, in->at, "argmax takes a vector, not %s",
+                              shape_text(in->s->elab->arena, s));
         Value v = node(in, graph_op(g, OP_argmax, &a, 1, &(Attr){.i = {1}}, in->at));
         v.classes = s.dims[0];
         return v;
     }
-    if (strcmp(name, "flatten") == 0) return node(in, graph_reshape(g, a, shape_of(1, (uint32_t[]){(uint32_t)shape_count(s)}), in->at));
+    if (strcmp(name, "flatten") == 0)
+        return node(in, graph_reshape(g, a, shape_of(1, (uint32_t[]){(uint32_t)shape_count(s)}), in->at));
     Shape to;
     if (!dims_of(in, 1, &to)) return (Value){0};
     if (shape_count(to) != shape_count(s))
@@ -286,16 +306,17 @@ static Value apply(const In *in, const char *name)
     return node(in, graph_reshape(g, a, to, in->at));
 }
 
-bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *piped, Range piped_at, Value *out)
-{
+bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *piped, Range piped_at, Value *out) {
     In in = {.s = s, .call = call, .at = call->range};
     for (size_t k = 0; k < sizeof unary_ops / sizeof *unary_ops; k++) {
         if (strcmp(unary_ops[k].name, name) != 0) continue;
         in.args = call_args(s, call, piped, piped_at);
         if (in.args.n != 1) return *out = elab_error(s, DIAG_E0303, call->range, "'%s' takes one argument", name), true;
         Value v = in.args.items[0].value;
-        if (v.kind == VALUE_NUMBER) *out = value_number(number_of(unary_ops[k].op, v.number));
-        else *out = elementwise(s, unary_ops[k].op, &v, 1, call->range, piped ? NULL : call);
+        if (v.kind == VALUE_NUMBER)
+            *out = value_number(number_of(unary_ops[k].op, v.number));
+        else
+            *out = elementwise(s, unary_ops[k].op, &v, 1, call->range, piped ? NULL : call);
         return true;
     }
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
@@ -308,14 +329,20 @@ bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *pipe
             for (uint32_t i = 0; i < 3 && rows[k].args[i]; i++) {
                 bool named_only = strcmp(rows[k].args[i], "axes") == 0 && (rows[k].args[1][0] == 'b');
                 Arg *a = NULL;
-                if (!named_only) a = args_take(&in.args, rows[k].args[i], true);
+                if (!named_only)
+                    a = args_take(&in.args, rows[k].args[i], true);
                 else
                     for (uint32_t j = 0; j < in.args.n; j++)
-                        if (in.args.items[j].name && strcmp(in.args.items[j].name, "axes") == 0) a = &in.args.items[j], a->used = true;
+                        if (in.args.items[j].name && strcmp(in.args.items[j].name, "axes") == 0)
+                            a = &in.args.items[j], a->used = true;
                 in.given[i] = a != NULL;
                 if (a) in.v[i] = a->value;
-                bool optional = strcmp(rows[k].args[i], "axes") == 0 || *name == 'z' || strcmp(name, "ones") == 0 || (i == 1 && rows[k].args[2] && strcmp(rows[k].args[2], "axes") == 0);
-                if (!a && !optional) return elab_error(s, DIAG_E0303, call->range, "'%s' needs its argument '%s'", name, rows[k].args[i]), true;
+                bool optional = strcmp(rows[k].args[i], "axes") == 0 || *name == 'z' || strcmp(name, "ones") == 0 ||
+                                (i == 1 && rows[k].args[2] && strcmp(rows[k].args[2], "axes") == 0);
+                if (!a && !optional)
+                    return elab_error(s, DIAG_E0303, call->range, "'%s' needs its argument '%s'", name,
+                                      rows[k].args[i]),
+                           true;
             }
             if (!args_all_used(s, &in.args, name)) return true;
         }
@@ -324,17 +351,22 @@ bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *pipe
     }
     static const char *const later[] = {"across_batch", "batch_norm", "transpose", "vjp", "solve"};
     for (size_t k = 0; k < sizeof later / sizeof *later; k++)
-        if (strcmp(later[k], name) == 0) return *out = elab_error(s, DIAG_E0490, call->range, "'%s' is not available in this version", name), true;
+        if (strcmp(later[k], name) == 0)
+            return *out = elab_error(s, DIAG_E0490, call->range, "'%s' is not available in this version", name), true;
     return false;
 }
 
-bool builtin_value(Scope *s, const char *name, const Ast *e, Value *out)
-{
-    if (strcmp(name, "pi") == 0) *out = value_number(3.14159265358979323846);
-    else if (strcmp(name, "inf") == 0) *out = value_number(INFINITY);
+bool builtin_value(Scope *s, const char *name, const Ast *e, Value *out) {
+    if (strcmp(name, "pi") == 0)
+        *out = value_number(3.14159265358979323846);
+    else if (strcmp(name, "inf") == 0)
+        *out = value_number(INFINITY);
     else if (strcmp(name, "zeros") == 0 || strcmp(name, "ones") == 0)
-        *out = s->flex ? value_node(s->build, graph_broadcast(s->build->graph, graph_constant(s->build->graph, *name == 'o'), *s->flex, e->range))
+        *out = s->flex ? value_node(s->build,
+                                    graph_broadcast(s->build->graph, graph_constant(s->build->graph, *name == 'o'),
+                                                    *s->flex, e->range))
                        : value_flex(s, e);
-    else return false;
+    else
+        return false;
     return true;
 }

@@ -3,8 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-static bool is_reserved_type(const char *name)
-{
+static bool is_reserved_type(const char *name) {
     static const char *const words[] = {"f32", "f64", "int", "bool", "label", "schedule"};
     for (size_t k = 0; k < sizeof words / sizeof *words; k++)
         if (strcmp(words[k], name) == 0) return true;
@@ -12,8 +11,7 @@ static bool is_reserved_type(const char *name)
 }
 
 /* ---- arguments ---- */
-static void push_args(Scope *s, Args *args, const Ast *list, bool state)
-{
+static void push_args(Scope *s, Args *args, const Ast *list, bool state) {
     for (uint32_t k = 0; list && k < list->nkids; k++) {
         const Ast *arg = list->kids[k], *e = arg->kind == AST_ARG ? AST_SLOT(arg, ARG, value) : arg;
         *ARENA_PUSH(s->elab->arena, args->items, args->n, args->cap) =
@@ -21,11 +19,12 @@ static void push_args(Scope *s, Args *args, const Ast *list, bool state)
     }
 }
 
-Args call_args(Scope *s, const Ast *call, const Value *piped, Range piped_at)
-{
+Args call_args(Scope *s, const Ast *call, const Value *piped, Range piped_at) {
     Args args = {.at = call->range};
     const Ast *state = call->kind == AST_CALL ? AST_SLOT(call, CALL, state) : NULL;
-    if (piped) *ARENA_PUSH(s->elab->arena, args.items, args.n, args.cap) = (Arg){.at = piped_at, .value = *piped, .state = state != NULL};
+    if (piped)
+        *ARENA_PUSH(s->elab->arena, args.items, args.n, args.cap) =
+            (Arg){.at = piped_at, .value = *piped, .state = state != NULL};
     push_args(s, &args, state, true);
     if (call->kind == AST_CALL) push_args(s, &args, AST_SLOT(call, CALL, inputs), false);
     for (uint32_t k = 0; k < args.n; k++)
@@ -33,10 +32,10 @@ Args call_args(Scope *s, const Ast *call, const Value *piped, Range piped_at)
     return args;
 }
 
-Arg *args_take(Args *args, const char *name, bool state)
-{
+Arg *args_take(Args *args, const char *name, bool state) {
     for (uint32_t k = 0; k < args->n; k++)
-        if (args->items[k].name && strcmp(args->items[k].name, name) == 0) return args->items[k].used = true, &args->items[k];
+        if (args->items[k].name && strcmp(args->items[k].name, name) == 0)
+            return args->items[k].used = true, &args->items[k];
     for (uint32_t k = 0; k < args->n; k++) {
         Arg *a = &args->items[k];
         if (a->name || a->used) continue;
@@ -46,21 +45,21 @@ Arg *args_take(Args *args, const char *name, bool state)
     return NULL;
 }
 
-bool args_all_used(Scope *s, const Args *args, const char *callee)
-{
+bool args_all_used(Scope *s, const Args *args, const char *callee) {
     for (uint32_t k = 0; k < args->n; k++) {
         const Arg *a = &args->items[k];
         if (a->used) continue;
-        if (a->name) elab_error(s, DIAG_E0304, a->at, "'%s' has no argument '%s'", callee, a->name);
-        else elab_error(s, DIAG_E0303, a->at, "'%s' takes fewer arguments", callee);
+        if (a->name)
+            elab_error(s, DIAG_E0304, a->at, "'%s' has no argument '%s'", callee, a->name);
+        else
+            elab_error(s, DIAG_E0303, a->at, "'%s' takes fewer arguments", callee);
         return false;
     }
     return true;
 }
 
 /* ---- types and inferred sizes ---- */
-bool eval_type(Scope *s, const Ast *type, Shape *shape, uint32_t *classes)
-{
+bool eval_type(Scope *s, const Ast *type, Shape *shape, uint32_t *classes) {
     *shape = shape_scalar();
     *classes = 0;
     if (type->kind != AST_TYPE) {
@@ -78,20 +77,19 @@ bool eval_type(Scope *s, const Ast *type, Shape *shape, uint32_t *classes)
     double count = 1;
     for (uint32_t k = 0; k < shape->rank; k++) count *= shape->dims[k];
     if (count > 2147483647.0) {
-        elab_error(s, DIAG_E0601, type->range, "a tensor of %s elements is too large", number_text(s->elab->arena, count));
+        elab_error(s, DIAG_E0601, type->range, "a tensor of %s elements is too large",
+                   number_text(s->elab->arena, count));
         return false;
     }
     return true;
 }
 
-static bool is_unknown(const Scope *s, const char *name)
-{
+static bool is_unknown(const Scope *s, const char *name) {
     return !env_find(s->env, name) && !module_find(s->module, name, NULL) && strcmp(name, "inf") && strcmp(name, "pi");
 }
 
 /* The names in a size expression that have no value yet; returns how many different ones, `one` is the first. */
-static int unknown_names(const Scope *s, const Ast *e, const char **one)
-{
+static int unknown_names(const Scope *s, const Ast *e, const char **one) {
     if (!e) return 0;
     if (e->kind == AST_NAME) {
         if (!is_unknown(s, e->name)) return 0;
@@ -108,8 +106,7 @@ static int unknown_names(const Scope *s, const Ast *e, const char **one)
 
 /* One dim of a declared type against the size it must have: 1 done, 0 not yet, -1 error.
  * With one unknown name the size is linear in it: two evaluations give its value. */
-static int match_size(Scope *s, const Ast *dim, uint32_t actual, Range at)
-{
+static int match_size(Scope *s, const Ast *dim, uint32_t actual, Range at) {
     const char *name = NULL;
     int unknown = unknown_names(s, dim, &name);
     if (unknown > 1) return 0;
@@ -138,11 +135,11 @@ static int match_size(Scope *s, const Ast *dim, uint32_t actual, Range at)
 }
 
 /* Matches a value with a declared type, binding sizes: 1 done, 0 more sizes must be known first, -1 error. */
-static int match_type(Scope *s, const Ast *type, Value *v, Range at)
-{
+static int match_type(Scope *s, const Ast *type, Value *v, Range at) {
     if (!type || v->kind == VALUE_NONE) return v->kind == VALUE_NONE ? -1 : 1;
     if (type->kind == AST_TUPLE_TYPE) {
-        if (v->kind != VALUE_TUPLE || v->nitems != type->nkids) return elab_error(s, DIAG_E0301, at, "a tuple of %u is needed", type->nkids), -1;
+        if (v->kind != VALUE_TUPLE || v->nitems != type->nkids)
+            return elab_error(s, DIAG_E0301, at, "a tuple of %u is needed", type->nkids), -1;
         Value *items = arena_copy(s->elab->arena, v->items, v->nitems * sizeof *items);
         int all = 1;
         for (uint32_t k = 0; k < type->nkids; k++) {
@@ -183,11 +180,15 @@ static int match_type(Scope *s, const Ast *type, Value *v, Range at)
     return all;
 }
 
-typedef struct Bound { const Ast *binding; Value value; Range at; bool done; } Bound;
+typedef struct Bound {
+    const Ast *binding;
+    Value value;
+    Range at;
+    bool done;
+} Bound;
 
 /* Binds inputs (PARAMS) to arguments in `s`, the scope of the callee's body; sizes are inferred on the way. */
-static bool bind_params(Scope *s, const Ast *params, Args *args, const Env *preset, const char *callee)
-{
+static bool bind_params(Scope *s, const Ast *params, Args *args, const Env *preset, const char *callee) {
     if (!params) return args_all_used(s, args, callee);
     const Ast *lists[2] = {AST_SLOT(params, PARAMS, state), AST_SLOT(params, PARAMS, inputs)};
     uint32_t n = (lists[0] ? lists[0]->nkids : 0) + (lists[1] ? lists[1]->nkids : 0), i = 0;
@@ -198,12 +199,15 @@ static bool bind_params(Scope *s, const Ast *params, Args *args, const Env *pres
             bound[i] = (Bound){.binding = b, .at = args->at};
             const Value *given = env_find(preset, b->name);
             Arg *arg = given ? NULL : args_take(args, b->name, part == 0);
-            if (given) bound[i].value = *given;
-            else if (arg) bound[i].value = arg->value, bound[i].at = arg->at;
+            if (given)
+                bound[i].value = *given;
+            else if (arg)
+                bound[i].value = arg->value, bound[i].at = arg->at;
             else if (!AST_SLOT(b, BINDING, fallback)) {
                 elab_error(s, DIAG_E0303, args->at, "'%s' needs its argument '%s'", callee, b->name);
                 return false;
-            } else bound[i].done = true; /* evaluated below, when the sizes are known */
+            } else
+                bound[i].done = true; /* evaluated below, when the sizes are known */
             if (!bound[i].done && bound[i].value.kind == VALUE_NONE) return false;
         }
     if (!args_all_used(s, args, callee)) return false;
@@ -233,8 +237,7 @@ static bool bind_params(Scope *s, const Ast *params, Args *args, const Env *pres
 }
 
 /* Given sizes [a, b] of a declaration's SIZES, evaluated in `from`, bound in `s`; defaults for those left out. */
-static bool bind_sizes(Scope *from, Scope *s, const Ast *sizes, const Ast *given, bool fallbacks, const char *callee)
-{
+static bool bind_sizes(Scope *from, Scope *s, const Ast *sizes, const Ast *given, bool fallbacks, const char *callee) {
     const Ast *list = sizes ? AST_SLOT(sizes, SIZES, given) : NULL;
     uint32_t n = list ? list->nkids : 0;
     if (given && given->nkids > n) {
@@ -248,7 +251,8 @@ static bool bind_sizes(Scope *from, Scope *s, const Ast *sizes, const Ast *given
             if (!eval_size(from, given->kids[k], &x)) return false;
         } else if (fallback && fallbacks) {
             if (!eval_size(s, fallback, &x)) return false;
-        } else continue; /* inferred, or found missing later */
+        } else
+            continue; /* inferred, or found missing later */
         scope_bind(s, list->kids[k]->name, value_number(x));
     }
     return true;
@@ -257,13 +261,13 @@ static bool bind_sizes(Scope *from, Scope *s, const Ast *sizes, const Ast *given
 /* ---- bodies ---- */
 static bool run_body(Scope *s, const Ast *body, Value *result);
 
-static bool run_for(Scope *s, const Ast *loop, Value *result)
-{
+static bool run_for(Scope *s, const Ast *loop, Value *result) {
     Value range = eval(s, AST_SLOT(loop, FOR, range));
     if (range.kind == VALUE_NONE) return true;
     bool counts = range.kind == VALUE_RANGE;
     if (!counts && range.kind != VALUE_TUPLE) {
-        elab_error(s, DIAG_E0321, AST_SLOT(loop, FOR, range)->range, "'for' needs a range a..b or a list known at compile time");
+        elab_error(s, DIAG_E0321, AST_SLOT(loop, FOR, range)->range,
+                   "'for' needs a range a..b or a list known at compile time");
         return true;
     }
     uint32_t n = counts ? (range.limit > range.number ? (uint32_t)(range.limit - range.number) : 0) : range.nitems;
@@ -282,8 +286,7 @@ static bool run_for(Scope *s, const Ast *loop, Value *result)
 }
 
 /* Runs statements until a return; true when there was one (or an error made going on pointless). */
-static bool run_body(Scope *s, const Ast *body, Value *result)
-{
+static bool run_body(Scope *s, const Ast *body, Value *result) {
     for (uint32_t k = 0; k < body->nkids; k++) {
         const Ast *item = body->kids[k];
         if (statement(s, item)) continue;
@@ -292,7 +295,8 @@ static bool run_body(Scope *s, const Ast *body, Value *result)
         case AST_FOR:
             if (run_for(s, item, result)) return true;
             break;
-        case AST_PARAM: case AST_BUFFER: scope_bind(s, item->name, net_parameter(s, item, item->kind == AST_PARAM)); break;
+        case AST_PARAM:
+        case AST_BUFFER: scope_bind(s, item->name, net_parameter(s, item, item->kind == AST_PARAM)); break;
         case AST_USE: {
             const char *path = *s->path ? arena_printf(s->elab->arena, "%s.%s", s->path, item->name) : item->name;
             const Instance *i = layer_instance(s, AST_SLOT(item, USE, value), path);
@@ -309,8 +313,7 @@ static bool run_body(Scope *s, const Ast *body, Value *result)
 }
 
 /* Fits the result to the declared type, whose sizes are all known by now. */
-static Value check_result(Scope *s, const Ast *type, Value v, Range at)
-{
+static Value check_result(Scope *s, const Ast *type, Value v, Range at) {
     if (!type || type->kind != AST_TYPE || v.kind == VALUE_NONE || !is_reserved_type(type->name)) return v;
     if (v.kind != VALUE_NODE && v.kind != VALUE_FLEX && v.kind != VALUE_NUMBER) return v;
     const Ast *dims = AST_SLOT(type, TYPE, dims);
@@ -327,8 +330,7 @@ static Value check_result(Scope *s, const Ast *type, Value v, Range at)
     return value_fit(s, v, shape, at, "the result");
 }
 
-Value call_fn(Scope *s, const Ast *fn, const Module *m, const Scope *closure, const Ast *explicit_sizes, Args args)
-{
+Value call_fn(Scope *s, const Ast *fn, const Module *m, const Scope *closure, const Ast *explicit_sizes, Args args) {
     Frame frame = {arena_printf(s->elab->arena, "in '%s', used here", fn->name), args.at, s->frame};
     Scope inner = closure ? *closure : scope_of_module(s->elab, m);
     inner.build = s->build;
@@ -340,13 +342,14 @@ Value call_fn(Scope *s, const Ast *fn, const Module *m, const Scope *closure, co
     if (!bind_params(&inner, AST_SLOT(fn, FN, inputs), &args, NULL, fn->name)) return (Value){0};
     const Ast *body = AST_SLOT(fn, FN, body);
     Value v = {0};
-    if (body->kind != AST_LIST) v = eval(&inner, body);
-    else if (!run_body(&inner, body, &v)) return elab_error(&inner, DIAG_E0317, fn->name_range, "'%s' does not return", fn->name);
+    if (body->kind != AST_LIST)
+        v = eval(&inner, body);
+    else if (!run_body(&inner, body, &v))
+        return elab_error(&inner, DIAG_E0317, fn->name_range, "'%s' does not return", fn->name);
     return check_result(&inner, AST_SLOT(fn, FN, result), v, body->range);
 }
 
-Value call_layer(Scope *s, const Instance *instance, Args args)
-{
+Value call_layer(Scope *s, const Instance *instance, Args args) {
     const Ast *layer = instance->layer;
     Frame frame = {arena_printf(s->elab->arena, "in layer '%s', used here", layer->name), args.at, s->frame};
     Scope inner = scope_of_module(s->elab, instance->module);
@@ -365,8 +368,7 @@ Value call_layer(Scope *s, const Instance *instance, Args args)
     return check_result(&inner, AST_SLOT(layer, LAYER, result), v, layer->name_range);
 }
 
-const Instance *layer_instance(Scope *s, const Ast *given, const char *path)
-{
+const Instance *layer_instance(Scope *s, const Ast *given, const char *path) {
     Scope from;
     const Ast *e = resolve_ast(s, given, &from);
     const Ast *settings = e->kind == AST_CALL ? e : NULL, *base = settings ? AST_SLOT(e, CALL, callee) : e;
@@ -407,15 +409,15 @@ const Instance *layer_instance(Scope *s, const Ast *given, const char *path)
 }
 
 /* `e` is a CALL, or (after a pipe) the bare name of what is called. */
-Value call(Scope *s, const Ast *e, const Value *piped, Range piped_at)
-{
+Value call(Scope *s, const Ast *e, const Value *piped, Range piped_at) {
     const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;
     const Ast *sizes = callee->kind == AST_INDEX ? AST_SLOT(callee, INDEX, indices) : NULL;
     if (sizes) callee = AST_SLOT(callee, INDEX, base);
     if (callee->kind == AST_NAME && !env_find(s->env, callee->name)) {
         Value out;
         if (s->host && s->host(s, e, callee->name, &out)) return out;
-        if (!module_find(s->module, callee->name, NULL) && builtin_call(s, callee->name, e, piped, piped_at, &out)) return out;
+        if (!module_find(s->module, callee->name, NULL) && builtin_call(s, callee->name, e, piped, piped_at, &out))
+            return out;
     }
     Value f = eval(s, callee);
     if (f.kind == VALUE_NONE) return f;
@@ -435,7 +437,8 @@ Value call(Scope *s, const Ast *e, const Value *piped, Range piped_at)
         const Value *steps = env_find(s->env, "steps");
         scope_bind(&inner, "t", args.items[0].value);
         if (steps) scope_bind(&inner, "steps", *steps);
-        const Ast *params = AST_SLOT(f.ast, SCHEDULE_DEF, inputs), *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
+        const Ast *params = AST_SLOT(f.ast, SCHEDULE_DEF, inputs),
+                  *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
         for (uint32_t k = 0; list && k < list->nkids; k++) scope_bind(&inner, list->kids[k]->name, f.items[k]);
         Value v = {0};
         if (!run_body(&inner, AST_SLOT(f.ast, SCHEDULE_DEF, body), &v))

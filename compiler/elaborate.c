@@ -3,8 +3,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-static Diagnostic *report(const Scope *s, DiagCode code, Range at, const char *text)
-{
+static Diagnostic *report(const Scope *s, DiagCode code, Range at, const char *text) {
     Elab *e = s->elab;
     for (uint32_t k = 0; k < e->nreported; k++)
         if (e->reported[k].code == code && e->reported[k].at.source == at.source && e->reported[k].at.start == at.start)
@@ -17,8 +16,7 @@ static Diagnostic *report(const Scope *s, DiagCode code, Range at, const char *t
     return d;
 }
 
-Value elab_error(const Scope *s, DiagCode code, Range at, const char *format, ...)
-{
+Value elab_error(const Scope *s, DiagCode code, Range at, const char *format, ...) {
     va_list args;
     va_start(args, format);
     report(s, code, at, arena_vprintf(s->elab->arena, format, args));
@@ -26,8 +24,7 @@ Value elab_error(const Scope *s, DiagCode code, Range at, const char *format, ..
     return (Value){0};
 }
 
-Value elab_error_help(const Scope *s, DiagCode code, Range at, const char *help, const char *format, ...)
-{
+Value elab_error_help(const Scope *s, DiagCode code, Range at, const char *help, const char *format, ...) {
     va_list args;
     va_start(args, format);
     Diagnostic *d = report(s, code, at, arena_vprintf(s->elab->arena, format, args));
@@ -40,8 +37,7 @@ Scope scope_of_module(Elab *e, const Module *m) { return (Scope){.elab = e, .mod
 
 void scope_bind(Scope *s, const char *name, Value v) { s->env = env_bind(s->elab->arena, s->env, name, v); }
 
-const char *elab_name(Elab *e, const char *wanted)
-{
+const char *elab_name(Elab *e, const char *wanted) {
     const char *base = identifier(e->arena, wanted), *name = base;
     for (int k = 2;; k++) {
         uint32_t i = 0;
@@ -53,14 +49,12 @@ const char *elab_name(Elab *e, const char *wanted)
     return name;
 }
 
-const char *text_hash(Arena *a, const char *text, size_t n)
-{
+const char *text_hash(Arena *a, const char *text, size_t n) {
     XXH128_hash_t h = XXH3_128bits(text, n);
     return arena_printf(a, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
 }
 
-bool elaborate(Arena *a, Program *program, uint32_t real_bytes, unsigned parts, const char *only, Elaborated *out)
-{
+bool elaborate(Arena *a, Program *program, uint32_t real_bytes, unsigned parts, const char *only, Elaborated *out) {
     Elab *e = arena_alloc(a, sizeof *e);
     e->arena = a;
     e->diags = program->diags;

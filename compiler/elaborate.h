@@ -1,10 +1,10 @@
 /* elaborate.h - from the checked tree to graphs: a partial evaluator with concrete sizes.
  *
  * needs: a resolved and checked program without errors (mistakes that depend on sizes are found here).
- * ensures: for every net of the program a Model with its losses, for attacks, optimisers and scalar arithmetic a Routine,
- * and the manifest that says what they are for.  After it no sizes, names or sugar remain.
- * Files: elaborate.c (program), net.c (models), expression.c, call.c, builtin.c, fixed_point.c, attack.c, optimiser.c,
- * scalar.c, setting_text.c, pipeline.c, manifest.c. */
+ * ensures: for every net of the program a Model with its losses, for attacks, optimisers and scalar arithmetic a
+ * Routine, and the manifest that says what they are for.  After it no sizes, names or sugar remain. Files: elaborate.c
+ * (program), net.c (models), expression.c, call.c, builtin.c, fixed_point.c, attack.c, optimiser.c, scalar.c,
+ * setting_text.c, pipeline.c, manifest.c. */
 #ifndef DEQ_COMPILER_ELABORATE_H
 #define DEQ_COMPILER_ELABORATE_H
 #include "routine.h"
@@ -14,12 +14,12 @@
 /* A graph being built.  Values of another build are imported: captured as inputs of this one. */
 struct Build {
     Graph *graph;
-    Build *outer;              /* where captured values come from; NULL: `import` decides */
-    NodeId *outside, *inside;  /* captured node of `outer` and the input that stands for it */
+    Build *outer;             /* where captured values come from; NULL: `import` decides */
+    NodeId *outside, *inside; /* captured node of `outer` and the input that stands for it */
     uint32_t ncaptured, outside_cap, inside_cap;
     NodeId (*import)(Build *b, Value v);
-    void *host;                /* of `import` */
-    struct Piece *piece;       /* machine.c */
+    void *host;          /* of `import` */
+    struct Piece *piece; /* machine.c */
 };
 
 typedef struct Target { /* what y is */
@@ -33,7 +33,7 @@ typedef struct Net {
     const Instance *instance;
     Target target;
     Shape input;
-    const char *hash;          /* of everything that decides its routines; set when all losses are known */
+    const char *hash; /* of everything that decides its routines; set when all losses are known */
     ModelRoutines *routines;
     const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
     Value output;
@@ -45,18 +45,21 @@ typedef struct Elab {
     Diags *diags;
     Program *program;
     uint32_t real_bytes;
-    uint32_t depth;            /* of calls, to refuse recursion */
+    uint32_t depth; /* of calls, to refuse recursion */
     Net **nets;
     uint32_t nnets, nets_cap;
-    Routine **routines;        /* attacks, optimisers, scalar functions */
+    Routine **routines; /* attacks, optimisers, scalar functions */
     uint32_t nroutines, routines_cap;
-    struct Attack **attacks;   /* attack.c */
+    struct Attack **attacks; /* attack.c */
     uint32_t nattacks, attacks_cap;
     struct Optimiser **optimisers; /* optimiser.c */
     uint32_t noptimisers, optimisers_cap;
-    const char **names;        /* identifiers in use */
+    const char **names; /* identifiers in use */
     uint32_t nnames, names_cap;
-    struct { DiagCode code; Range at; } *reported;
+    struct {
+        DiagCode code;
+        Range at;
+    } * reported;
     uint32_t nreported, reported_cap;
 } Elab;
 
@@ -71,11 +74,11 @@ struct Scope {
     const Module *module;
     Env *env;
     Build *build;
-    Net *net;                 /* whose parameters and fixed points are made; NULL outside nets */
-    const char *path;         /* of the layer instance */
-    uint32_t fixed_points;    /* in the layer's body: with several, the state's name tells them apart */
-    bool in_fixed;            /* inside the body of a fixed point */
-    const Shape *flex;        /* the shape that flex values take, or NULL */
+    Net *net;              /* whose parameters and fixed points are made; NULL outside nets */
+    const char *path;      /* of the layer instance */
+    uint32_t fixed_points; /* in the layer's body: with several, the state's name tells them apart */
+    bool in_fixed;         /* inside the body of a fixed point */
+    const Shape *flex;     /* the shape that flex values take, or NULL */
     /* Calls that only this place knows: loss(a), gradient(loss, at: a), d(w), draws.  True when it was one. */
     bool (*host)(Scope *s, const Ast *call, const char *name, Value *out);
     void *host_data;
@@ -83,7 +86,8 @@ struct Scope {
 };
 
 /* ---- reporting: always VALUE_NONE; the same mistake of another instantiation is reported once ---- */
-Value elab_error(const Scope *s, DiagCode code, Range at, const char *format, ...) __attribute__((format(printf, 4, 5)));
+Value elab_error(const Scope *s, DiagCode code, Range at, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 Value elab_error_help(const Scope *s, DiagCode code, Range at, const char *help, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 Scope scope_of_module(Elab *e, const Module *m);
@@ -145,7 +149,8 @@ bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *pipe
 
 /* ---- nets (net.c, fixed_point.c) ---- */
 Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Range at);
-/* Adds the loss (a fn, possibly with its other arguments given) to the net and returns its name, NULL after an error. */
+/* Adds the loss (a fn, possibly with its other arguments given) to the net and returns its name, NULL after an error.
+ */
 const char *net_loss(Scope *s, Net *net, const Ast *loss, bool metric);
 const char *net_projection_loss(Net *net, Elab *e);
 Value net_parameter(Scope *s, const Ast *param, bool trained);
@@ -159,7 +164,10 @@ const char *initialiser_text(Scope *s, const Ast *value);
 
 /* ---- state machines and scalar functions ---- */
 typedef struct Scalars { /* values of frame->scalars of a routine, in order */
-    struct { const char *name; double value; } *items;
+    struct {
+        const char *name;
+        double value;
+    } * items;
     uint32_t n, cap;
 } Scalars;
 typedef struct AttackUse {

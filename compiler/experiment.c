@@ -12,7 +12,10 @@ typedef struct CellValue {
     bool percent;
 } CellValue;
 
-typedef struct Formula { const Ast *ast; const char *routine; } Formula; /* expressions that are the same in every cell */
+typedef struct Formula {
+    const Ast *ast;
+    const char *routine;
+} Formula; /* expressions that are the same in every cell */
 
 typedef struct Experiment {
     Pipe *pipe;
@@ -28,39 +31,36 @@ typedef struct Experiment {
     uint32_t ncell, cell_cap, hidden;
 } Experiment;
 
-static CellValue *cell_value(Experiment *x, const char *name)
-{
+static CellValue *cell_value(Experiment *x, const char *name) {
     for (uint32_t k = 0; k < x->ncell; k++)
         if (strcmp(x->cell[k].name, name) == 0) return &x->cell[k];
     return NULL;
 }
 
-static const char *add_value(Experiment *x, CellValue v, json_t *json)
-{
+static const char *add_value(Experiment *x, CellValue v, json_t *json) {
     json_array_append_new(x->json, json);
     *ARENA_PUSH(x->pipe->elab->arena, x->cell, x->ncell, x->cell_cap) = v;
     return v.name;
 }
 
-static const char *hidden_name(Experiment *x, const char *name)
-{
+static const char *hidden_name(Experiment *x, const char *name) {
     return name ? name : arena_printf(x->pipe->elab->arena, "value %u", ++x->hidden);
 }
 
-static const TrainUse *find_train(Experiment *x, Scope *s, const Ast *e)
-{
+static const TrainUse *find_train(Experiment *x, Scope *s, const Ast *e) {
     Scope from;
     e = resolve_ast(s, e, &from);
     char path[512];
-    const Ast *d = e->kind == AST_TRAIN ? e : ast_path(e, path, sizeof path) ? module_find(from.module, path, NULL) : NULL;
+    const Ast *d = e->kind == AST_TRAIN             ? e
+                   : ast_path(e, path, sizeof path) ? module_find(from.module, path, NULL)
+                                                    : NULL;
     for (uint32_t k = x->pipe->nuses; d && k-- > 0;)
         if (x->pipe->uses[k]->ast == d) return x->pipe->uses[k];
     return NULL;
 }
 
 /* ---- evaluations: accuracy(m with { .. }, d.test[0..1000] under a) ---- */
-static bool is_metric_call(Experiment *x, Scope *s, const Ast *e)
-{
+static bool is_metric_call(Experiment *x, Scope *s, const Ast *e) {
     if (e->kind != AST_CALL) return false;
     const Ast *inputs = AST_SLOT(e, CALL, inputs), *callee = AST_SLOT(e, CALL, callee);
     char path[512];
@@ -74,8 +74,7 @@ static bool is_metric_call(Experiment *x, Scope *s, const Ast *e)
     return find_train(x, &from, model) != NULL || !d;
 }
 
-static const char *add_evaluation(Experiment *x, Scope *s, const Ast *e, const char *name)
-{
+static const char *add_evaluation(Experiment *x, Scope *s, const Ast *e, const char *name) {
     const Ast *inputs = AST_SLOT(e, CALL, inputs);
     if (inputs->nkids != 2) return elab_error(s, DIAG_E0303, e->range, "an evaluation takes a net and examples"), NULL;
     Scope from;
@@ -86,7 +85,9 @@ static const char *add_evaluation(Experiment *x, Scope *s, const Ast *e, const c
     Slice slice;
     if (!pipe_slice(x->pipe, s, AST_SLOT(inputs->kids[1], ARG, value), &slice)) return NULL;
     if (!shape_equal(slice.data->input, train->net->input) || slice.data->target.classes != train->net->target.classes)
-        return elab_error(s, DIAG_E0505, inputs->kids[1]->range, "these examples do not fit the net '%s'", train->net->model->name), NULL;
+        return elab_error(s, DIAG_E0505, inputs->kids[1]->range, "these examples do not fit the net '%s'",
+                          train->net->model->name),
+               NULL;
     const char *metric = net_loss(s, train->net, AST_SLOT(e, CALL, callee), true);
     json_t *overrides = json_array(), *attack = json_null();
     if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return NULL;
@@ -96,14 +97,15 @@ static const char *add_evaluation(Experiment *x, Scope *s, const Ast *e, const c
         attack = pipe_attack(&use);
     }
     name = hidden_name(x, name);
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", name, "kind", "evaluate", "metric", metric, "model", train->name, "loss", train->loss, "data", slice.json,
-                          "attack", attack, "overrides", overrides);
-    return add_value(x, (CellValue){name, "evaluate", train, !slice.attack && !with, strcmp(metric, "accuracy") == 0}, j);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", name, "kind", "evaluate", "metric",
+                          metric, "model", train->name, "loss", train->loss, "data", slice.json, "attack", attack,
+                          "overrides", overrides);
+    return add_value(x, (CellValue){name, "evaluate", train, !slice.attack && !with, strcmp(metric, "accuracy") == 0},
+                     j);
 }
 
 /* ---- statistics: m.fixed.steps, clean.steps ---- */
-static const char *statistic_of(const Ast *e)
-{
+static const char *statistic_of(const Ast *e) {
     if (e->kind != AST_MEMBER) return NULL;
     static const char *const words[] = {"steps", "residual", "converged"};
     for (int k = 0; k < 3; k++)
@@ -111,8 +113,7 @@ static const char *statistic_of(const Ast *e)
     return NULL;
 }
 
-static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const char *name)
-{
+static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const char *name) {
     const char *what = statistic_of(e), *of = NULL;
     const Ast *base = AST_SLOT(e, MEMBER, base);
     if (base->kind == AST_MEMBER && strcmp(base->name, "fixed") == 0) base = AST_SLOT(base, MEMBER, base);
@@ -121,7 +122,8 @@ static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const ch
     for (int pass = 0; pass < 2 && train && !of; pass++) /* of the first plain evaluation, else of the first */
         for (uint32_t k = 0; k < x->ncell && !of; k++)
             if (x->cell[k].train == train && (x->cell[k].plain || pass)) of = x->cell[k].name;
-    if (!of) return elab_error(s, DIAG_E0516, e->range, "'%s' belongs to an evaluation: there is none here", what), NULL;
+    if (!of)
+        return elab_error(s, DIAG_E0516, e->range, "'%s' belongs to an evaluation: there is none here", what), NULL;
     name = name ? name : source_text(s->elab->arena, e->range);
     if (cell_value(x, name)) return name;
     json_t *j = json_pack("{s:s, s:s, s:s, s:s}", "name", name, "kind", "statistic", "of", of, "what", what);
@@ -131,14 +133,18 @@ static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const ch
 /* ---- expressions ---- */
 static const char *add_any(Experiment *x, Scope *s, const Ast *e, const char *name);
 
-typedef struct Names { const char **items; uint32_t n, cap; bool percent, failed; } Names;
+typedef struct Names {
+    const char **items;
+    uint32_t n, cap;
+    bool percent, failed;
+} Names;
 
 /* A copy of the expression in which evaluations and statistics are names of values; those are collected. */
-static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names)
-{
+static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
     Arena *a = s->elab->arena;
     const char *value = NULL;
-    if (e->kind == AST_NAME && cell_value(x, e->name)) value = e->name;
+    if (e->kind == AST_NAME && cell_value(x, e->name))
+        value = e->name;
     else if (is_metric_call(x, s, e) || statistic_of(e)) {
         value = add_any(x, s, e, NULL);
         if (!value) names->failed = true;
@@ -160,8 +166,7 @@ static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names)
     return copy;
 }
 
-static bool depends_on_sweep(const Experiment *x, Scope *s, const Ast *e)
-{
+static bool depends_on_sweep(const Experiment *x, Scope *s, const Ast *e) {
     if (!e) return false;
     if (e->kind == AST_NAME) {
         for (uint32_t k = 0; k < x->nsweeps; k++)
@@ -174,8 +179,7 @@ static bool depends_on_sweep(const Experiment *x, Scope *s, const Ast *e)
     return false;
 }
 
-static const char *add_expression(Experiment *x, Scope *s, const Ast *e, const char *name)
-{
+static const char *add_expression(Experiment *x, Scope *s, const Ast *e, const char *name) {
     Elab *el = s->elab;
     Names names = {.percent = true};
     const Ast *copy = name_values(x, s, e, &names);
@@ -194,22 +198,22 @@ static const char *add_expression(Experiment *x, Scope *s, const Ast *e, const c
     }
     json_t *inputs = json_array();
     for (uint32_t k = 0; k < names.n; k++) json_array_append_new(inputs, json_string(names.items[k]));
-    json_t *j = json_pack("{s:s, s:s, s:s, s:o}", "name", name, "kind", "expression", "routine", routine, "inputs", inputs);
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:o}", "name", name, "kind", "expression", "routine", routine, "inputs", inputs);
     return add_value(x, (CellValue){name, "expression", NULL, false, names.percent && names.n > 0}, j);
 }
 
-static const char *add_any(Experiment *x, Scope *s, const Ast *e, const char *name)
-{
+static const char *add_any(Experiment *x, Scope *s, const Ast *e, const char *name) {
     if (is_metric_call(x, s, e)) return add_evaluation(x, s, e, name);
     if (statistic_of(e)) return add_statistic(x, s, e, name);
     return add_expression(x, s, e, name);
 }
 
 /* ---- cells ---- */
-static bool run_let(Experiment *x, Scope *s, const Ast *let)
-{
+static bool run_let(Experiment *x, Scope *s, const Ast *let) {
     const Ast *pattern = AST_SLOT(let, LET, pattern), *value = AST_SLOT(let, LET, value);
-    if (pattern->kind != AST_NAME) return elab_error(s, DIAG_E0315, pattern->range, "an experiment's let has one name"), false;
+    if (pattern->kind != AST_NAME)
+        return elab_error(s, DIAG_E0315, pattern->range, "an experiment's let has one name"), false;
     Names names = {.percent = true};
     bool number = !is_metric_call(x, s, value) && !statistic_of(value);
     if (number) {
@@ -233,8 +237,7 @@ static bool run_let(Experiment *x, Scope *s, const Ast *let)
     return true;
 }
 
-static const Ast *table_setting(const Ast *table, const char *key)
-{
+static const Ast *table_setting(const Ast *table, const char *key) {
     const Ast *list = AST_SLOT(table, TABLE, settings);
     for (uint32_t k = 0; k < list->nkids; k++) {
         const Ast *item = list->kids[k], *name = item->kind == AST_SETTING ? AST_SLOT(item, SETTING, key) : NULL;
@@ -243,10 +246,10 @@ static const Ast *table_setting(const Ast *table, const char *key)
     return NULL;
 }
 
-static json_t *make_table(Experiment *x, Scope *s, const Ast *table)
-{
+static json_t *make_table(Experiment *x, Scope *s, const Ast *table) {
     Arena *a = s->elab->arena;
-    const Ast *columns = table_setting(table, "columns"), *rows = table_setting(table, "rows"), *cells = table_setting(table, "cells");
+    const Ast *columns = table_setting(table, "columns"), *rows = table_setting(table, "rows"),
+              *cells = table_setting(table, "cells");
     if (!columns) return elab_error(s, DIAG_E0502, table->range, "a table needs `columns`"), NULL;
     json_t *list = json_array(), *names = json_array();
     uint32_t n = columns->kind == AST_ARRAY ? columns->nkids : 1;
@@ -254,10 +257,14 @@ static json_t *make_table(Experiment *x, Scope *s, const Ast *table)
         const Ast *c = columns->kind == AST_ARRAY ? columns->kids[k] : columns;
         const char *title = source_text(a, c->range), *value = add_any(x, s, c, NULL);
         if (!value) return NULL;
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "title", title, "value", value, "format", cell_value(x, value)->percent ? "percent" : "number"));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "title", title, "value", value, "format",
+                                              cell_value(x, value)->percent ? "percent" : "number"));
     }
-    const Ast *over = cells && cells->kind == AST_CALL && AST_SLOT(cells, CALL, inputs)->nkids == 1 ? AST_SLOT(AST_SLOT(cells, CALL, inputs)->kids[0], ARG, value) : NULL;
-    if (cells && (!over || over->kind != AST_NAME)) return elab_error(s, DIAG_E0516, cells->range, "cells: mean_std(v) joins the values of sweep v"), NULL;
+    const Ast *over = cells && cells->kind == AST_CALL && AST_SLOT(cells, CALL, inputs)->nkids == 1
+                          ? AST_SLOT(AST_SLOT(cells, CALL, inputs)->kids[0], ARG, value)
+                          : NULL;
+    if (cells && (!over || over->kind != AST_NAME))
+        return elab_error(s, DIAG_E0516, cells->range, "cells: mean_std(v) joins the values of sweep v"), NULL;
     uint32_t nrows = rows ? rows->kind == AST_ARRAY ? rows->nkids : 1 : 0;
     for (uint32_t k = 0; k < nrows; k++) {
         const Ast *r = rows->kind == AST_ARRAY ? rows->kids[k] : rows;
@@ -270,12 +277,12 @@ static json_t *make_table(Experiment *x, Scope *s, const Ast *table)
         if (!over || strcmp(over->name, x->sweeps[i]) != 0) json_array_append_new(names, json_string(x->sweeps[i]));
     char joined[64];
     bool has = cells && ast_path(AST_SLOT(cells, CALL, callee), joined, sizeof joined);
-    json_t *j = json_pack("{s:s, s:o, s:o, s:o}", "name", table->name, "rows", names, "columns", list, "cells", has ? json_string(joined) : json_null());
+    json_t *j = json_pack("{s:s, s:o, s:o, s:o}", "name", table->name, "rows", names, "columns", list, "cells",
+                          has ? json_string(joined) : json_null());
     return j;
 }
 
-static json_t *make_cell(Experiment *x, Scope s, const uint32_t *at, json_t **table)
-{
+static json_t *make_cell(Experiment *x, Scope s, const uint32_t *at, json_t **table) {
     Arena *a = s.elab->arena;
     const Ast *items = AST_SLOT(x->ast, EXPERIMENT, items);
     json_t *coordinates = json_array(), *trains = json_array();
@@ -290,7 +297,8 @@ static json_t *make_cell(Experiment *x, Scope s, const uint32_t *at, json_t **ta
             const Ast *value = x->values[sweep][at[sweep]];
             Scope *copy = arena_copy(a, &s, sizeof s);
             scope_bind(&s, item->name, (Value){.kind = VALUE_AST, .ast = value, .scope = copy});
-            json_array_append_new(coordinates, json_string(value->kind == AST_NUMBER ? value->name : source_text(a, value->range)));
+            json_array_append_new(coordinates,
+                                  json_string(value->kind == AST_NUMBER ? value->name : source_text(a, value->range)));
             sweep++;
             break;
         }
@@ -305,13 +313,18 @@ static json_t *make_cell(Experiment *x, Scope s, const uint32_t *at, json_t **ta
         case AST_TABLE: {
             json_t *j = make_table(x, &s, item);
             ok = j != NULL;
-            if (*table) json_decref(j);
-            else *table = j;
+            if (*table)
+                json_decref(j);
+            else
+                *table = j;
             break;
         }
         case AST_FN: statement(&s, item); break;
         case AST_ERROR: break;
-        default: elab_error(&s, DIAG_E0514, item->range, "a %s does not belong into an experiment", ast_kind_name(item->kind)); ok = false;
+        default:
+            elab_error(&s, DIAG_E0514, item->range, "a %s does not belong into an experiment",
+                       ast_kind_name(item->kind));
+            ok = false;
         }
     }
     x->pipe->nuses = uses; /* the cell's own nets are not seen by the next one */
@@ -320,8 +333,7 @@ static json_t *make_cell(Experiment *x, Scope s, const uint32_t *at, json_t **ta
 }
 
 /* The values of a sweep: the items of a list, or the numbers of a range. */
-static bool sweep_values(Experiment *x, Scope *s, const Ast *sweep, const Ast ***out, uint32_t *n)
-{
+static bool sweep_values(Experiment *x, Scope *s, const Ast *sweep, const Ast ***out, uint32_t *n) {
     Arena *a = x->pipe->elab->arena;
     const Ast *list = AST_SLOT(sweep, SWEEP, values);
     *n = 0;
@@ -331,18 +343,20 @@ static bool sweep_values(Experiment *x, Scope *s, const Ast *sweep, const Ast **
         for (uint32_t k = 0; k < *n; k++) (*out)[k] = list->kids[k];
     } else {
         Value r = eval(s, list);
-        if (r.kind == VALUE_RANGE && r.limit - r.number <= MAX_CELLS && r.limit > r.number) *n = (uint32_t)(r.limit - r.number);
+        if (r.kind == VALUE_RANGE && r.limit - r.number <= MAX_CELLS && r.limit > r.number)
+            *n = (uint32_t)(r.limit - r.number);
         *out = arena_alloc(a, (*n + 1) * sizeof **out);
         for (uint32_t k = 0; k < *n; k++) {
-            Ast number = {.kind = AST_NUMBER, .number = r.number + k, .name = number_text(a, r.number + k), .range = list->range};
+            Ast number = {
+                .kind = AST_NUMBER, .number = r.number + k, .name = number_text(a, r.number + k), .range = list->range};
             (*out)[k] = arena_copy(a, &number, sizeof number);
         }
     }
-    return *n > 0 || (elab_error(s, DIAG_E0515, list->range, "a sweep goes over a list or a range that is not empty"), false);
+    return *n > 0 ||
+           (elab_error(s, DIAG_E0515, list->range, "a sweep goes over a list or a range that is not empty"), false);
 }
 
-json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment)
-{
+json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment) {
     Elab *e = p->elab;
     const Ast *items = AST_SLOT(experiment, EXPERIMENT, items);
     Experiment *x = arena_alloc(e->arena, sizeof *x);
@@ -363,11 +377,15 @@ json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment)
         json_t *texts = json_array();
         for (uint32_t v = 0; v < x->nvalues[i]; v++) {
             const Ast *value = x->values[i][v];
-            json_array_append_new(texts, json_string(value->kind == AST_NUMBER ? value->name : source_text(e->arena, value->range)));
+            json_array_append_new(
+                texts, json_string(value->kind == AST_NUMBER ? value->name : source_text(e->arena, value->range)));
         }
         json_array_append_new(sweeps, json_pack("{s:s, s:o}", "name", item->name, "values", texts));
     }
-    if (ncells > MAX_CELLS) return elab_error(s, DIAG_E0601, experiment->name_range, "%s cells are too many", number_text(e->arena, ncells)), NULL;
+    if (ncells > MAX_CELLS)
+        return elab_error(s, DIAG_E0601, experiment->name_range, "%s cells are too many",
+                          number_text(e->arena, ncells)),
+               NULL;
     uint32_t *at = arena_alloc(e->arena, (x->nsweeps + 1) * sizeof *at);
     for (bool more = true; more;) {
         json_t *cell = make_cell(x, *s, at, &table);
@@ -379,5 +397,6 @@ json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment)
             if (!more) at[k] = 0;
         }
     }
-    return json_pack("{s:s, s:i, s:o, s:o, s:o}", "name", experiment->name, "line", json_line(experiment), "sweeps", sweeps, "cells", cells, "table", table ? table : json_null());
+    return json_pack("{s:s, s:i, s:o, s:o, s:o}", "name", experiment->name, "line", json_line(experiment), "sweeps",
+                     sweeps, "cells", cells, "table", table ? table : json_null());
 }

@@ -1,4 +1,5 @@
-/* experiment.h - what pipeline.c and experiment.c share: datasets, training runs, evaluations, as JSON of the manifest. */
+/* experiment.h - what pipeline.c and experiment.c share: datasets, training runs, evaluations, as JSON of the manifest.
+ */
 #ifndef DEQ_COMPILER_EXPERIMENT_H
 #define DEQ_COMPILER_EXPERIMENT_H
 #include "elaborate.h"
@@ -20,8 +21,8 @@ typedef struct TrainUse {
 
 typedef struct Slice {
     DataUse *data;
-    json_t *json;       /* SLICE of the manifest */
-    const Ast *attack;  /* `under` it, or NULL */
+    json_t *json;      /* SLICE of the manifest */
+    const Ast *attack; /* `under` it, or NULL */
     Scope attack_scope;
 } Slice;
 
@@ -38,8 +39,8 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *e, Slice *out);
 /* A training run as JSON; it becomes known under its name.  NULL after an error. */
 json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell);
 json_t *pipe_attack(const AttackUse *use);
-/* `with { body.forward.tol: 1e-6 }` as [[path, value], ..], appended to `out`; settings of every fixed point are spelled
- * out for each.  False after an error. */
+/* `with { body.forward.tol: 1e-6 }` as [[path, value], ..], appended to `out`; settings of every fixed point are
+ * spelled out for each.  False after an error. */
 bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out);
 bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out);
 json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment);

@@ -7,21 +7,20 @@ enum { MAX_DEPTH = 400 };
 static const double MAX_ELEMENTS = 4294967296.0;
 
 /* ---- builds and nodes ---- */
-Build *build_new(Arena *a, const char *name, Build *outer)
-{
+Build *build_new(Arena *a, const char *name, Build *outer) {
     Build *b = arena_alloc(a, sizeof *b);
     b->graph = graph_new(a, name);
     b->outer = outer;
     return b;
 }
 
-NodeId build_import(Build *b, Value v)
-{
+NodeId build_import(Build *b, Value v) {
     if (v.build == b) return v.node;
     const Node *n = graph_node(v.build->graph, v.node);
     if (n->op == OP_constant) return graph_constant(b->graph, n->attr.value);
     if (b->import) return b->import(b, v);
-    if (!b->outer) ICE("a value of graph %s is used in %s, which is not inside it", v.build->graph->name, b->graph->name);
+    if (!b->outer)
+        ICE("a value of graph %s is used in %s, which is not inside it", v.build->graph->name, b->graph->name);
     NodeId outside = build_import(b->outer, v);
     for (uint32_t k = 0; k < b->ncaptured; k++)
         if (b->outside[k] == outside) return b->inside[k];
@@ -38,15 +37,13 @@ const Node *value_get(Value v) { return graph_node(v.build->graph, v.node); }
 
 Shape value_shape(Value v) { return v.kind == VALUE_NODE ? value_get(v)->shape : shape_scalar(); }
 
-const char *shape_text(Arena *a, Shape s)
-{
+const char *shape_text(Arena *a, Shape s) {
     char *text = arena_strdup(a, "f32");
     for (uint32_t k = 0; k < s.rank; k++) text = arena_printf(a, "%s%s%u", text, k ? ", " : "[", s.dims[k]);
     return s.rank ? arena_printf(a, "%s]", text) : text;
 }
 
-NodeId node_of(Scope *s, Value v, Range at)
-{
+NodeId node_of(Scope *s, Value v, Range at) {
     switch (v.kind) {
     case VALUE_NONE: return NODE_NONE;
     case VALUE_NUMBER: return graph_constant(s->build->graph, v.number);
@@ -56,27 +53,25 @@ NodeId node_of(Scope *s, Value v, Range at)
     }
 }
 
-Value value_flex(Scope *s, const Ast *e)
-{
+Value value_flex(Scope *s, const Ast *e) {
     Scope *copy = arena_copy(s->elab->arena, s, sizeof *s);
     return (Value){.kind = VALUE_FLEX, .ast = e, .scope = copy};
 }
 
 /* Evaluates a flex value in the graph of `s`, at the given shape. */
-static Value flex_shape(Scope *s, Value v, Shape shape)
-{
+static Value flex_shape(Scope *s, Value v, Shape shape) {
     Scope inner = *v.scope;
     inner.build = s->build;
     inner.frame = s->frame;
     return eval_shaped(&inner, v.ast, shape);
 }
 
-Value value_fit(Scope *s, Value v, Shape shape, Range at, const char *what)
-{
+Value value_fit(Scope *s, Value v, Shape shape, Range at, const char *what) {
     if (v.kind == VALUE_NONE) return v;
     if (v.kind == VALUE_FLEX) v = flex_shape(s, v, shape);
     if (v.kind == VALUE_NUMBER && shape.rank == 0) return v;
-    if (v.kind == VALUE_TUPLE || v.kind == VALUE_NONE) return v.kind == VALUE_NONE ? v : elab_error(s, DIAG_E0301, at, "%s is a tuple", what);
+    if (v.kind == VALUE_TUPLE || v.kind == VALUE_NONE)
+        return v.kind == VALUE_NONE ? v : elab_error(s, DIAG_E0301, at, "%s is a tuple", what);
     NodeId n = node_of(s, v, at);
     if (n == NODE_NONE) return (Value){0};
     Shape have = graph_node(s->build->graph, n)->shape;
@@ -90,8 +85,7 @@ Value value_fit(Scope *s, Value v, Shape shape, Range at, const char *what)
                       shape_text(s->elab->arena, shape));
 }
 
-Value eval_shaped(Scope *s, const Ast *e, Shape shape)
-{
+Value eval_shaped(Scope *s, const Ast *e, Shape shape) {
     Scope inner = *s;
     inner.flex = &shape;
     Value v = eval(&inner, e);
@@ -106,8 +100,7 @@ Value eval_shaped(Scope *s, const Ast *e, Shape shape)
 }
 
 /* ---- names ---- */
-const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out)
-{
+const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out) {
     *out = *s;
     for (int k = 0; k < MAX_DEPTH && e->kind == AST_NAME; k++) {
         const Value *v = env_find(out->env, e->name);
@@ -120,8 +113,7 @@ const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out)
     return e;
 }
 
-static Value eval_declared(Scope *s, const Ast *e, const char *name)
-{
+static Value eval_declared(Scope *s, const Ast *e, const char *name) {
     const Module *owner = NULL;
     const Ast *d = module_find(s->module, name, &owner);
     if (!d) return elab_error(s, DIAG_E0201, e->range, "'%s' is not known here", name);
@@ -137,8 +129,7 @@ static Value eval_declared(Scope *s, const Ast *e, const char *name)
     }
 }
 
-static Value eval_name(Scope *s, const Ast *e)
-{
+static Value eval_name(Scope *s, const Ast *e) {
     const Value *v = env_find(s->env, e->name);
     if (v) {
         if (v->kind != VALUE_AST || !v->ast) return *v;
@@ -155,28 +146,40 @@ static Value eval_name(Scope *s, const Ast *e)
 }
 
 /* ---- arithmetic ---- */
-static bool number_op(const char *op, double a, double b, double *out)
-{
-    if (strcmp(op, "+") == 0) *out = a + b;
-    else if (strcmp(op, "-") == 0) *out = a - b;
-    else if (strcmp(op, "*") == 0) *out = a * b;
-    else if (strcmp(op, "/") == 0) *out = a / b;
-    else if (strcmp(op, "**") == 0) *out = pow(a, b);
-    else if (strcmp(op, "<") == 0) *out = a < b;
-    else if (strcmp(op, ">") == 0) *out = a > b;
-    else if (strcmp(op, "<=") == 0) *out = a <= b;
-    else if (strcmp(op, ">=") == 0) *out = a >= b;
-    else if (strcmp(op, "==") == 0) *out = a == b;
-    else if (strcmp(op, "!=") == 0) *out = a != b;
-    else if (strcmp(op, "and") == 0) *out = a != 0 && b != 0;
-    else if (strcmp(op, "or") == 0) *out = a != 0 || b != 0;
-    else return false;
+static bool number_op(const char *op, double a, double b, double *out) {
+    if (strcmp(op, "+") == 0)
+        *out = a + b;
+    else if (strcmp(op, "-") == 0)
+        *out = a - b;
+    else if (strcmp(op, "*") == 0)
+        *out = a * b;
+    else if (strcmp(op, "/") == 0)
+        *out = a / b;
+    else if (strcmp(op, "**") == 0)
+        *out = pow(a, b);
+    else if (strcmp(op, "<") == 0)
+        *out = a < b;
+    else if (strcmp(op, ">") == 0)
+        *out = a > b;
+    else if (strcmp(op, "<=") == 0)
+        *out = a <= b;
+    else if (strcmp(op, ">=") == 0)
+        *out = a >= b;
+    else if (strcmp(op, "==") == 0)
+        *out = a == b;
+    else if (strcmp(op, "!=") == 0)
+        *out = a != b;
+    else if (strcmp(op, "and") == 0)
+        *out = a != 0 && b != 0;
+    else if (strcmp(op, "or") == 0)
+        *out = a != 0 || b != 0;
+    else
+        return false;
     return true;
 }
 
 /* Elementwise op on values: folds numbers in the builder, keeps flex values flex, checks shapes. */
-Value elementwise(Scope *s, Op op, const Value *args, uint32_t n, Range at, const Ast *whole)
-{
+Value elementwise(Scope *s, Op op, const Value *args, uint32_t n, Range at, const Ast *whole) {
     Shape shape = shape_scalar();
     bool flex = false;
     NodeId ids[3];
@@ -210,8 +213,7 @@ Value elementwise(Scope *s, Op op, const Value *args, uint32_t n, Range at, cons
     return value_node(s->build, graph_op(s->build->graph, op, ids, n, NULL, at));
 }
 
-static Value matmul(Scope *s, const Ast *e, Value a, bool ta, Value b, bool tb)
-{
+static Value matmul(Scope *s, const Ast *e, Value a, bool ta, Value b, bool tb) {
     Range at = e->name_range.source ? e->name_range : e->range;
     if (a.kind == VALUE_NONE || b.kind == VALUE_NONE) return (Value){0};
     NodeId x = node_of(s, a, at), y = node_of(s, b, at);
@@ -219,8 +221,8 @@ static Value matmul(Scope *s, const Ast *e, Value a, bool ta, Value b, bool tb)
     Graph *g = s->build->graph;
     Shape sx = graph_node(g, x)->shape, sy = graph_node(g, y)->shape;
     if (sx.rank < 1 || sx.rank > 2 || sy.rank < 1 || sy.rank > 2)
-        return elab_error(s, DIAG_E0312, at, "'@' takes vectors and matrices, not %s @ %s", shape_text(s->elab->arena, sx),
-                          shape_text(s->elab->arena, sy));
+        return elab_error(s, DIAG_E0312, at, "'@' takes vectors and matrices, not %s @ %s",
+                          shape_text(s->elab->arena, sx), shape_text(s->elab->arena, sy));
     if (sx.rank == 1) ta = false;
     if (sy.rank == 1) tb = false;
     if (sx.rank == 2 && sy.rank == 1) { /* a matrix times a column is the column's row times the transposed matrix */
@@ -232,29 +234,26 @@ static Value matmul(Scope *s, const Ast *e, Value a, bool ta, Value b, bool tb)
     uint32_t inner_x = sx.rank == 1 || ta ? sx.dims[0] : sx.dims[1];
     uint32_t inner_y = sy.rank == 2 && tb ? sy.dims[1] : sy.dims[0];
     if (inner_x != inner_y)
-        return elab_error(s, DIAG_E0312, at, "%s @ %s: the inner sizes %u and %u differ", shape_text(s->elab->arena, sx),
-                          shape_text(s->elab->arena, sy), inner_x, inner_y);
+        return elab_error(s, DIAG_E0312, at, "%s @ %s: the inner sizes %u and %u differ",
+                          shape_text(s->elab->arena, sx), shape_text(s->elab->arena, sy), inner_x, inner_y);
     return value_node(s->build, graph_matmul(g, x, y, ta, tb, at));
 }
 
-static Value eval_matmul(Scope *s, const Ast *e)
-{
+static Value eval_matmul(Scope *s, const Ast *e) {
     const Ast *l = AST_SLOT(e, BINARY, left), *r = AST_SLOT(e, BINARY, right);
     bool ta = l->kind == AST_TRANSPOSE, tb = r->kind == AST_TRANSPOSE;
     Value a = eval(s, ta ? AST_SLOT(l, TRANSPOSE, base) : l), b = eval(s, tb ? AST_SLOT(r, TRANSPOSE, base) : r);
     return matmul(s, e, a, ta, b, tb);
 }
 
-static Value eval_pipe(Scope *s, const Ast *e)
-{
+static Value eval_pipe(Scope *s, const Ast *e) {
     const Ast *right = AST_SLOT(e, BINARY, right), *left = AST_SLOT(e, BINARY, left);
     Value v = eval(s, left);
     if (v.kind == VALUE_NONE) return v;
     return call(s, right, &v, left->range);
 }
 
-static Value eval_binary(Scope *s, const Ast *e)
-{
+static Value eval_binary(Scope *s, const Ast *e) {
     const char *op = e->name;
     Range at = e->name_range.source ? e->name_range : e->range;
     if (strcmp(op, "|>") == 0) return eval_pipe(s, e);
@@ -266,9 +265,13 @@ static Value eval_binary(Scope *s, const Ast *e)
         double x;
         if (number_op(op, a.number, b.number, &x)) return value_number(x);
     }
-    static const struct { const char *spelling; Op op; bool swap, negate; } table[] = {
-        {"+", OP_add, 0, 0}, {"-", OP_sub, 0, 0}, {"*", OP_mul, 0, 0}, {"/", OP_div, 0, 0}, {"**", OP_pow, 0, 0},
-        {"<", OP_lt, 0, 0}, {">", OP_lt, 1, 0}, {"<=", OP_le, 0, 0}, {">=", OP_le, 1, 0}, {"==", OP_eq, 0, 0},
+    static const struct {
+        const char *spelling;
+        Op op;
+        bool swap, negate;
+    } table[] = {
+        {"+", OP_add, 0, 0}, {"-", OP_sub, 0, 0},   {"*", OP_mul, 0, 0}, {"/", OP_div, 0, 0}, {"**", OP_pow, 0, 0},
+        {"<", OP_lt, 0, 0},  {">", OP_lt, 1, 0},    {"<=", OP_le, 0, 0}, {">=", OP_le, 1, 0}, {"==", OP_eq, 0, 0},
         {"!=", OP_eq, 0, 1}, {"and", OP_and, 0, 0}, {"or", OP_or, 0, 0},
     };
     for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
@@ -280,16 +283,14 @@ static Value eval_binary(Scope *s, const Ast *e)
     return elab_error(s, DIAG_E0307, at, "'%s' does not apply here", op);
 }
 
-static Value eval_unary(Scope *s, const Ast *e)
-{
+static Value eval_unary(Scope *s, const Ast *e) {
     Value v = eval(s, AST_SLOT(e, UNARY, operand));
     bool negate = strcmp(e->name, "-") == 0;
     if (v.kind == VALUE_NUMBER) return value_number(negate ? -v.number : v.number == 0);
     return elementwise(s, negate ? OP_neg : OP_not, &v, 1, e->range, e);
 }
 
-static Value eval_if(Scope *s, const Ast *e)
-{
+static Value eval_if(Scope *s, const Ast *e) {
     const Ast *yes = AST_SLOT(e, IF, yes), *no = AST_SLOT(e, IF, no);
     Value c = eval(s, AST_SLOT(e, IF, condition));
     if (c.kind == VALUE_NONE) return c;
@@ -306,8 +307,7 @@ static Value eval_if(Scope *s, const Ast *e)
     return r;
 }
 
-static Value eval_transpose(Scope *s, const Ast *e)
-{
+static Value eval_transpose(Scope *s, const Ast *e) {
     Value v = eval(s, AST_SLOT(e, TRANSPOSE, base));
     if (v.kind == VALUE_NONE || value_shape(v).rank == 1) return v;
     NodeId n = node_of(s, v, e->range);
@@ -318,8 +318,7 @@ static Value eval_transpose(Scope *s, const Ast *e)
     return value_node(s->build, graph_op(s->build->graph, OP_transpose, &n, 1, &(Attr){.i = {1, 0}}, e->range));
 }
 
-static Value eval_index(Scope *s, const Ast *e)
-{
+static Value eval_index(Scope *s, const Ast *e) {
     const Ast *indices = AST_SLOT(e, INDEX, indices);
     Value v = eval(s, AST_SLOT(e, INDEX, base));
     if (v.kind == VALUE_NONE) return v;
@@ -360,15 +359,14 @@ static Value eval_index(Scope *s, const Ast *e)
     return value_node(s->build, graph_reshape(g, part, kept, e->range));
 }
 
-static Value eval_member(Scope *s, const Ast *e)
-{
+static Value eval_member(Scope *s, const Ast *e) {
     char path[512];
     if (ast_path(e, path, sizeof path) && module_find(s->module, path, NULL)) return eval_declared(s, e, path);
-    return elab_error(s, DIAG_E0313, e->name_range.source ? e->name_range : e->range, "there is no member '%s' here", e->name);
+    return elab_error(s, DIAG_E0313, e->name_range.source ? e->name_range : e->range, "there is no member '%s' here",
+                      e->name);
 }
 
-static Value eval_items(Scope *s, const Ast *e)
-{
+static Value eval_items(Scope *s, const Ast *e) {
     Value *items = arena_alloc(s->elab->arena, (e->nkids + 1) * sizeof *items);
     for (uint32_t k = 0; k < e->nkids; k++) {
         items[k] = eval(s, e->kids[k]);
@@ -377,17 +375,18 @@ static Value eval_items(Scope *s, const Ast *e)
     return value_tuple(s->elab->arena, items, e->nkids);
 }
 
-Value eval(Scope *s, const Ast *e)
-{
+Value eval(Scope *s, const Ast *e) {
     if (!e) return (Value){0};
     if (++s->elab->depth > MAX_DEPTH) {
         s->elab->depth--;
-        return elab_error(s, DIAG_E0206, e->range, "the expansion does not end: something is defined in terms of itself");
+        return elab_error(s, DIAG_E0206, e->range,
+                          "the expansion does not end: something is defined in terms of itself");
     }
     Value v;
     switch (e->kind) {
     case AST_NAME: v = eval_name(s, e); break;
-    case AST_NUMBER: case AST_BOOL: v = value_number(e->number); break;
+    case AST_NUMBER:
+    case AST_BOOL: v = value_number(e->number); break;
     case AST_BINARY: v = eval_binary(s, e); break;
     case AST_UNARY: v = eval_unary(s, e); break;
     case AST_IF: v = eval_if(s, e); break;
@@ -395,7 +394,8 @@ Value eval(Scope *s, const Ast *e)
     case AST_TRANSPOSE: v = eval_transpose(s, e); break;
     case AST_INDEX: v = eval_index(s, e); break;
     case AST_MEMBER: v = eval_member(s, e); break;
-    case AST_TUPLE: case AST_ARRAY: v = eval_items(s, e); break;
+    case AST_TUPLE:
+    case AST_ARRAY: v = eval_items(s, e); break;
     case AST_ERROR: v = (Value){0}; break;
     default: v = elab_error(s, DIAG_E0307, e->range, "a %s has no value here", ast_kind_name(e->kind));
     }
@@ -403,8 +403,7 @@ Value eval(Scope *s, const Ast *e)
     return v;
 }
 
-bool eval_number(Scope *s, const Ast *e, double *out)
-{
+bool eval_number(Scope *s, const Ast *e, double *out) {
     Value v = eval(s, e);
     *out = v.number;
     if (v.kind == VALUE_NUMBER) return true;
@@ -413,20 +412,19 @@ bool eval_number(Scope *s, const Ast *e, double *out)
     return false;
 }
 
-bool eval_size(Scope *s, const Ast *e, uint32_t *out)
-{
+bool eval_size(Scope *s, const Ast *e, uint32_t *out) {
     double x;
     if (!eval_number(s, e, &x)) return false;
     if (!(x >= 1) || x != floor(x) || x >= MAX_ELEMENTS) {
-        elab_error(s, DIAG_E0310, e->range, "this size is %s: sizes are positive whole numbers", number_text(s->elab->arena, x));
+        elab_error(s, DIAG_E0310, e->range, "this size is %s: sizes are positive whole numbers",
+                   number_text(s->elab->arena, x));
         return false;
     }
     *out = (uint32_t)x;
     return true;
 }
 
-bool statement(Scope *s, const Ast *stmt)
-{
+bool statement(Scope *s, const Ast *stmt) {
     if (stmt->kind == AST_FN) {
         Scope *closure = arena_copy(s->elab->arena, s, sizeof *s);
         scope_bind(s, stmt->name, (Value){.kind = VALUE_FN, .ast = stmt, .module = s->module, .scope = closure});
@@ -434,20 +432,24 @@ bool statement(Scope *s, const Ast *stmt)
     }
     if (stmt->kind == AST_ERROR) return true;
     if (stmt->kind != AST_LET) return false;
-    const Ast *pattern = AST_SLOT(stmt, LET, pattern), *type = AST_SLOT(stmt, LET, type), *value = AST_SLOT(stmt, LET, value);
+    const Ast *pattern = AST_SLOT(stmt, LET, pattern), *type = AST_SLOT(stmt, LET, type),
+              *value = AST_SLOT(stmt, LET, value);
     Value v = eval(s, value);
     if (type && type->kind == AST_TYPE && (v.kind == VALUE_FLEX || v.kind == VALUE_NODE)) {
         Shape shape;
         uint32_t classes = 0;
-        if (!eval_type(s, type, &shape, &classes)) v = (Value){0};
-        else if (!classes) v = value_fit(s, v, shape, value->range, "the value");
+        if (!eval_type(s, type, &shape, &classes))
+            v = (Value){0};
+        else if (!classes)
+            v = value_fit(s, v, shape, value->range, "the value");
     }
     if (pattern->kind == AST_NAME) {
         scope_bind(s, pattern->name, v);
         return true;
     }
     bool fits = v.kind == VALUE_TUPLE && v.nitems == pattern->nkids;
-    if (!fits && v.kind != VALUE_NONE) elab_error(s, DIAG_E0315, pattern->range, "this needs a tuple of %u values", pattern->nkids);
+    if (!fits && v.kind != VALUE_NONE)
+        elab_error(s, DIAG_E0315, pattern->range, "this needs a tuple of %u values", pattern->nkids);
     for (uint32_t k = 0; k < pattern->nkids; k++) scope_bind(s, pattern->kids[k]->name, fits ? v.items[k] : (Value){0});
     return true;
 }

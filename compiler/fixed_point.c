@@ -5,48 +5,59 @@
 static const char *const default_forward = "anderson(memory: 5, tol: 0.0001, max: 40)";
 static const char *const default_gradient = "implicit(gmres(tol: 0.0001, max: 30))";
 
-static bool read_setting(Scope *s, const Ast *item, FixedPoint *f)
-{
+static bool read_setting(Scope *s, const Ast *item, FixedPoint *f) {
     const Ast *key = AST_SLOT(item, SETTING, key), *value = AST_SLOT(item, SETTING, value);
-    if (key->kind != AST_NAME || !value) return elab_error(s, DIAG_E0405, item->range, "this is not a setting of a fixed point"), false;
+    if (key->kind != AST_NAME || !value)
+        return elab_error(s, DIAG_E0405, item->range, "this is not a setting of a fixed point"), false;
     const char **slot = strcmp(key->name, "forward") == 0    ? &f->forward
                         : strcmp(key->name, "gradient") == 0 ? &f->gradient
                         : strcmp(key->name, "start") == 0    ? &f->start
                         : strcmp(key->name, "on_fail") == 0  ? &f->on_fail
                                                              : NULL;
-    if (!slot) return elab_error(s, DIAG_E0490, item->range, "'%s' of a fixed point is not available in this version", key->name), false;
+    if (!slot)
+        return elab_error(s, DIAG_E0490, item->range, "'%s' of a fixed point is not available in this version",
+                          key->name),
+               false;
     *slot = setting_text(s, value);
     if (!*slot) return false;
     if (slot == &f->start && strcmp(*slot, "zeros") != 0)
-        return elab_error(s, DIAG_E0490, value->range, "a start other than zeros is not available in this version"), false;
+        return elab_error(s, DIAG_E0490, value->range, "a start other than zeros is not available in this version"),
+               false;
     return true;
 }
 
-static bool add_state(Scope *s, Scope *inner, const Ast *list, FixedPoint *f, Shape *shapes)
-{
+static bool add_state(Scope *s, Scope *inner, const Ast *list, FixedPoint *f, Shape *shapes) {
     for (uint32_t k = 0; k < list->nkids; k++) {
         const Ast *b = list->kids[k];
         uint32_t classes;
         if (!eval_type(s, AST_SLOT(b, BINDING, type), &shapes[k], &classes)) return false;
         f->state_names[k] = b->name;
-        scope_bind(inner, b->name, value_node(inner->build, graph_input(inner->build->graph, shapes[k], true, b->name, b->range)));
+        scope_bind(inner, b->name,
+                   value_node(inner->build, graph_input(inner->build->graph, shapes[k], true, b->name, b->range)));
     }
     return true;
 }
 
-bool fixed_point(Scope *s, const Ast *fixed)
-{
+bool fixed_point(Scope *s, const Ast *fixed) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     Net *net = s->net;
     if (!net) return elab_error(s, DIAG_E0318, fixed->range, "a fixed point belongs into a layer"), false;
     if (s->in_fixed)
-        return elab_error(s, DIAG_E0441, fixed->range, "a fixed point inside the body of another is not available in this version"), false;
+        return elab_error(s, DIAG_E0441, fixed->range,
+                          "a fixed point inside the body of another is not available in this version"),
+               false;
     const Ast *states = AST_SLOT(fixed, FIXED, state), *items = AST_SLOT(fixed, FIXED, items);
     Model *m = net->model;
     const char *state = states->kids[0]->name, *path = s->path;
     if (s->fixed_points > 1) path = *path ? arena_printf(a, "%s.%s", path, state) : state;
-    FixedPoint f = {.path = path, .loc = fixed->range, .nstate = states->nkids, .forward = default_forward, .gradient = default_gradient, .start = "zeros", .on_fail = "warn"};
+    FixedPoint f = {.path = path,
+                    .loc = fixed->range,
+                    .nstate = states->nkids,
+                    .forward = default_forward,
+                    .gradient = default_gradient,
+                    .start = "zeros",
+                    .on_fail = "warn"};
     f.name = elab_name(e, arena_printf(a, "%s_%s", m->name, *path ? path : state));
     f.state_names = arena_alloc(a, f.nstate * sizeof *f.state_names);
     Shape *shapes = arena_alloc(a, f.nstate * sizeof *shapes);
@@ -76,7 +87,8 @@ bool fixed_point(Scope *s, const Ast *fixed)
         if (next[i] == NODE_NONE) return false;
     }
     for (uint32_t k = 0; k < f.nstate; k++) {
-        if (next[k] == NODE_NONE) return elab_error(s, DIAG_E0401, fixed->range, "state '%s' has no equation", f.state_names[k]), false;
+        if (next[k] == NODE_NONE)
+            return elab_error(s, DIAG_E0401, fixed->range, "state '%s' has no equation", f.state_names[k]), false;
         graph_output(f.body, next[k]);
     }
     graph_verify(f.body);
@@ -86,7 +98,9 @@ bool fixed_point(Scope *s, const Ast *fixed)
     Attr attr = {.i = {m->nfixed}};
     f.fixed_node = graph_op_shaped(g, OP_fixed, b->outside, b->ncaptured, &attr, shape_scalar(), true, fixed->range);
     for (uint32_t k = 0; k < f.nstate; k++)
-        scope_bind(s, f.state_names[k], value_node(s->build, graph_op_shaped(g, OP_fixed_state, &f.fixed_node, 1, &(Attr){.i = {k}}, shapes[k], true, fixed->range)));
+        scope_bind(s, f.state_names[k],
+                   value_node(s->build, graph_op_shaped(g, OP_fixed_state, &f.fixed_node, 1, &(Attr){.i = {k}},
+                                                        shapes[k], true, fixed->range)));
     *ARENA_PUSH(a, m->fixed, m->nfixed, net->nfixed_cap) = f;
     return true;
 }

@@ -3,7 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Store { Place place; uint32_t index; NodeId node; } Store;
+typedef struct Store {
+    Place place;
+    uint32_t index;
+    NodeId node;
+} Store;
 
 struct Piece {
     Build *build;
@@ -11,25 +15,23 @@ struct Piece {
     uint32_t nin, nout, in_cap, out_cap;
     NodeId *loaded; /* leaf node of in[k] */
     uint32_t loaded_cap;
-    Store *stores;  /* last value of each place; become outputs when the routine is finished */
+    Store *stores; /* last value of each place; become outputs when the routine is finished */
     uint32_t nstores, stores_cap;
 };
 
 struct Part {
     Part *next;
-    Piece *piece;   /* NULL: a loop */
+    Piece *piece; /* NULL: a loop */
     uint32_t trip;
     Part *body;
 };
 
-uint64_t machine_row_bytes(const Machine *m, Shape s)
-{
+uint64_t machine_row_bytes(const Machine *m, Shape s) {
     uint64_t bytes = shape_count(s) * m->elab->real_bytes;
     return (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN;
 }
 
-static Part *add_part(Machine *m, Piece *piece, uint32_t trip)
-{
+static Part *add_part(Machine *m, Piece *piece, uint32_t trip) {
     Part *p = arena_alloc(m->elab->arena, sizeof *p);
     p->piece = piece;
     p->trip = trip;
@@ -39,8 +41,7 @@ static Part *add_part(Machine *m, Piece *piece, uint32_t trip)
 }
 
 /* ---- values across pieces ---- */
-static NodeId load(Machine *m, Piece *p, NodeId leaf)
-{
+static NodeId load(Machine *m, Piece *p, NodeId leaf) {
     for (uint32_t k = 0; k < p->nin; k++)
         if (p->loaded[k] == leaf) return p->in[k].node;
     const Node *n = graph_node(m->leaf->graph, leaf);
@@ -52,8 +53,7 @@ static NodeId load(Machine *m, Piece *p, NodeId leaf)
     return node;
 }
 
-static void put(Machine *m, Piece *p, Place place, uint32_t index, NodeId node)
-{
+static void put(Machine *m, Piece *p, Place place, uint32_t index, NodeId node) {
     Graph *g = p->build->graph;
     const Node *n = graph_node(g, node);
     if (!n->batched && place != PLACE_SCALAR && m->row.rank != UINT32_MAX) /* a row buffer holds one value an example */
@@ -66,8 +66,7 @@ static void put(Machine *m, Piece *p, Place place, uint32_t index, NodeId node)
     *ARENA_PUSH(m->elab->arena, p->stores, p->nstores, p->stores_cap) = (Store){place, index, node};
 }
 
-static NodeId import(Build *b, Value v)
-{
+static NodeId import(Build *b, Value v) {
     Machine *m = b->host;
     if (v.build == m->leaf) return load(m, m->piece, v.node);
     for (uint32_t k = 0; k < m->nspills; k++)
@@ -83,8 +82,7 @@ static NodeId import(Build *b, Value v)
     return load(m, m->piece, leaf.node);
 }
 
-static void new_piece(Machine *m)
-{
+static void new_piece(Machine *m) {
     Piece *p = arena_alloc(m->elab->arena, sizeof *p);
     p->build = build_new(m->elab->arena, m->name, NULL);
     p->build->import = import;
@@ -94,8 +92,7 @@ static void new_piece(Machine *m)
     add_part(m, p, 0);
 }
 
-Machine *machine_new(Elab *e, const char *name, Shape row)
-{
+Machine *machine_new(Elab *e, const char *name, Shape row) {
     Machine *m = arena_alloc(e->arena, sizeof *m);
     m->elab = e;
     m->name = name;
@@ -108,8 +105,7 @@ Machine *machine_new(Elab *e, const char *name, Shape row)
 
 Build *machine_build(Machine *m) { return m->piece->build; }
 
-Value machine_leaf(Machine *m, Place place, uint32_t index, Shape shape, bool batched, const char *name)
-{
+Value machine_leaf(Machine *m, Place place, uint32_t index, Shape shape, bool batched, const char *name) {
     NodeId n = graph_input(m->leaf->graph, shape, batched, name, (Range){0});
     while (m->nslots <= n) ARENA_PUSH(m->elab->arena, m->slots, m->nslots, m->slots_cap);
     m->slots[n] = (struct Slot){place, index};
@@ -117,15 +113,13 @@ Value machine_leaf(Machine *m, Place place, uint32_t index, Shape shape, bool ba
 }
 
 /* ---- variables ---- */
-void machine_add_cell(Machine *m, Scope *s, const char *name, Value leaf)
-{
+void machine_add_cell(Machine *m, Scope *s, const char *name, Value leaf) {
     Cell c = {.name = name, .leaf = leaf.node, .shape = value_shape(leaf)};
     *ARENA_PUSH(m->elab->arena, m->cells, m->ncells, m->cells_cap) = c;
     scope_bind(s, name, leaf);
 }
 
-bool machine_declare(Machine *m, Scope *s, const char *name, Value first, Range at)
-{
+bool machine_declare(Machine *m, Scope *s, const char *name, Value first, Range at) {
     if (first.kind == VALUE_FLEX) first = value_fit(s, first, m->row, at, "the state");
     NodeId n = node_of(s, first, at);
     if (n == NODE_NONE) return false;
@@ -140,8 +134,7 @@ bool machine_declare(Machine *m, Scope *s, const char *name, Value first, Range 
     return true;
 }
 
-bool machine_assign(Machine *m, Scope *s, const Ast *equation)
-{
+bool machine_assign(Machine *m, Scope *s, const Ast *equation) {
     const Ast *target = AST_SLOT(equation, EQUATION, target), *value = AST_SLOT(equation, EQUATION, value);
     for (uint32_t k = m->ncells; target->kind == AST_NAME && k-- > 0;) {
         Cell *c = &m->cells[k];
@@ -157,8 +150,7 @@ bool machine_assign(Machine *m, Scope *s, const Ast *equation)
     return false;
 }
 
-void machine_settle(Machine *m, Scope *s)
-{
+void machine_settle(Machine *m, Scope *s) {
     for (uint32_t k = 0; k < m->ncells; k++) {
         Cell *c = &m->cells[k];
         if (c->pending.kind == VALUE_NONE) continue;
@@ -170,15 +162,13 @@ void machine_settle(Machine *m, Scope *s)
 }
 
 /* From here on every variable is read from its storage. */
-static void start_piece(Machine *m, Scope *s)
-{
+static void start_piece(Machine *m, Scope *s) {
     new_piece(m);
     s->build = m->piece->build;
     for (uint32_t k = 0; k < m->ncells; k++) scope_bind(s, m->cells[k].name, value_node(m->leaf, m->cells[k].leaf));
 }
 
-LoopMark machine_loop_begin(Machine *m, Scope *s, uint32_t trip)
-{
+LoopMark machine_loop_begin(Machine *m, Scope *s, uint32_t trip) {
     Part *loop = add_part(m, NULL, trip);
     LoopMark mark = {loop, m->next, s->env, m->ncells};
     m->next = &loop->body;
@@ -186,16 +176,14 @@ LoopMark machine_loop_begin(Machine *m, Scope *s, uint32_t trip)
     return mark;
 }
 
-void machine_loop_end(Machine *m, Scope *s, LoopMark mark)
-{
+void machine_loop_end(Machine *m, Scope *s, LoopMark mark) {
     m->next = mark.next;
     m->ncells = mark.ncells;
     s->env = mark.env;
     start_piece(m, s);
 }
 
-bool machine_store(Machine *m, Scope *s, Value v, Place place, uint32_t index, Range at)
-{
+bool machine_store(Machine *m, Scope *s, Value v, Place place, uint32_t index, Range at) {
     NodeId n = node_of(s, v, at);
     if (n == NODE_NONE) return false;
     put(m, m->piece, place, index, n);
@@ -203,8 +191,7 @@ bool machine_store(Machine *m, Scope *s, Value v, Place place, uint32_t index, R
 }
 
 /* ---- the routine ---- */
-static Step *make_steps(Machine *m, Part *list, uint32_t *n)
-{
+static Step *make_steps(Machine *m, Part *list, uint32_t *n) {
     Step *steps = NULL;
     uint32_t cap = 0;
     *n = 0;
@@ -223,7 +210,12 @@ static Step *make_steps(Machine *m, Part *list, uint32_t *n)
                 *ARENA_PUSH(m->elab->arena, piece->out, piece->nout, piece->out_cap) =
                     (Binding){piece->stores[k].node, piece->stores[k].place, piece->stores[k].index, 0};
             }
-            step = (Step){.kind = STEP_GRAPH, .graph = piece->build->graph, .in = piece->in, .out = piece->out, .nin = piece->nin, .nout = piece->nout};
+            step = (Step){.kind = STEP_GRAPH,
+                          .graph = piece->build->graph,
+                          .in = piece->in,
+                          .out = piece->out,
+                          .nin = piece->nin,
+                          .nout = piece->nout};
             graph_verify(step.graph);
         }
         *ARENA_PUSH(m->elab->arena, steps, *n, cap) = step;
@@ -231,8 +223,7 @@ static Step *make_steps(Machine *m, Part *list, uint32_t *n)
     return steps;
 }
 
-Routine *machine_finish(Machine *m, const char *symbol, bool rows)
-{
+Routine *machine_finish(Machine *m, const char *symbol, bool rows) {
     Routine *r = arena_alloc(m->elab->arena, sizeof *r);
     r->name = symbol;
     r->rows = rows;

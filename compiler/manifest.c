@@ -2,11 +2,11 @@
 #include "pipeline.h"
 #include "elaborate.h"
 #include "deq_runtime.h"
+#include "version.h"
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *json_dims(Shape s)
-{
+static json_t *json_dims(Shape s) {
     json_t *list = json_array();
     for (uint32_t k = 0; k < s.rank; k++) json_array_append_new(list, json_integer(s.dims[k]));
     return list;
@@ -14,36 +14,44 @@ static json_t *json_dims(Shape s)
 
 static int line_of(Range r) { return r.source ? (int)source_position(r.source, r.start).line : 0; }
 
-static json_t *net_json(Elab *e, const Net *net)
-{
+static json_t *net_json(Elab *e, const Net *net) {
     Arena *a = e->arena;
     const Model *m = net->model;
     const ModelRoutines *r = net->routines;
     json_t *parameters = json_array(), *fixed = json_array(), *losses = json_array(), *metrics = json_array();
     for (uint32_t k = 0; k < m->nparameters; k++) {
         const Parameter *q = &m->parameters[k];
-        json_array_append_new(parameters, json_pack("{s:s, s:o, s:I, s:b, s:s, s:i}", "path", q->path, "shape", json_dims(q->shape), "offset", (json_int_t)r->parameter_offsets[k], "trained",
-                                                    q->trained, "init", q->init, "line", line_of(q->loc)));
+        json_array_append_new(parameters, json_pack("{s:s, s:o, s:I, s:b, s:s, s:i}", "path", q->path, "shape",
+                                                    json_dims(q->shape), "offset", (json_int_t)r->parameter_offsets[k],
+                                                    "trained", q->trained, "init", q->init, "line", line_of(q->loc)));
     }
     for (uint32_t k = 0; k < m->nfixed; k++) {
         const FixedPoint *f = &m->fixed[k];
         json_t *state = json_array();
         for (uint32_t i = 0; i < f->nstate; i++)
-            json_array_append_new(state, json_pack("{s:s, s:o}", "name", f->state_names[i], "shape", json_dims(graph_node(f->body, f->body->inputs[i])->shape)));
-        json_array_append_new(fixed, json_pack("{s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:s}", "name", f->name, "path", f->path, "state", state, "line", line_of(f->loc), "forward", f->forward,
+            json_array_append_new(state, json_pack("{s:s, s:o}", "name", f->state_names[i], "shape",
+                                                   json_dims(graph_node(f->body, f->body->inputs[i])->shape)));
+        json_array_append_new(fixed, json_pack("{s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:s}", "name", f->name, "path",
+                                               f->path, "state", state, "line", line_of(f->loc), "forward", f->forward,
                                                "gradient", f->gradient, "start", f->start, "on_fail", f->on_fail));
     }
     for (uint32_t k = 0; k < m->nlosses; k++) {
         const char *prefix = arena_printf(a, "%s_%s", m->name, m->losses[k].name);
-        json_array_append_new(losses, json_pack("{s:s, s:s, s:s, s:s}", "name", m->losses[k].name, "loss", arena_printf(a, "%s_loss", prefix), "input", arena_printf(a, "%s_input", prefix),
-                                                "parameters", arena_printf(a, "%s_parameters", prefix)));
+        json_array_append_new(losses, json_pack("{s:s, s:s, s:s, s:s}", "name", m->losses[k].name, "loss",
+                                                arena_printf(a, "%s_loss", prefix), "input",
+                                                arena_printf(a, "%s_input", prefix), "parameters",
+                                                arena_printf(a, "%s_parameters", prefix)));
     }
     for (uint32_t k = 0; k < m->nmetrics; k++)
-        json_array_append_new(metrics, json_pack("{s:s, s:s}", "name", m->metrics[k].name, "routine", arena_printf(a, "%s_metric_%s", m->name, m->metrics[k].name)));
-    json_t *target = net->target.classes ? json_pack("{s:i}", "label", (int)net->target.classes) : json_pack("{s:o}", "shape", json_dims(net->target.shape));
-    json_t *j = json_pack("{s:s, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I}", "name", m->name, "input", json_dims(net->input), "output", json_dims(graph_node(m->graph, m->output)->shape), "target",
-                          target, "hash", net->hash, "parameters", parameters, "parameter_bytes", (json_int_t)r->parameter_bytes, "shared_bytes", (json_int_t)r->shared_bytes,
-                          "accum_bytes", (json_int_t)r->accum_bytes);
+        json_array_append_new(metrics, json_pack("{s:s, s:s}", "name", m->metrics[k].name, "routine",
+                                                 arena_printf(a, "%s_metric_%s", m->name, m->metrics[k].name)));
+    json_t *target = net->target.classes ? json_pack("{s:i}", "label", (int)net->target.classes)
+                                         : json_pack("{s:o}", "shape", json_dims(net->target.shape));
+    json_t *j =
+        json_pack("{s:s, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I}", "name", m->name, "input", json_dims(net->input),
+                  "output", json_dims(graph_node(m->graph, m->output)->shape), "target", target, "hash", net->hash,
+                  "parameters", parameters, "parameter_bytes", (json_int_t)r->parameter_bytes, "shared_bytes",
+                  (json_int_t)r->shared_bytes, "accum_bytes", (json_int_t)r->accum_bytes);
     json_object_set_new(j, "prepare", json_string(arena_printf(a, "%s_prepare", m->name)));
     json_object_set_new(j, "finish", r->has_finish ? json_string(arena_printf(a, "%s_finish", m->name)) : json_null());
     json_object_set_new(j, "predict", json_string(arena_printf(a, "%s_predict", m->name)));
@@ -53,8 +61,7 @@ static json_t *net_json(Elab *e, const Net *net)
     return j;
 }
 
-Unit *pipeline_build(Program *p, const PipelineOptions *o)
-{
+Unit *pipeline_build(Program *p, const PipelineOptions *o) {
     Arena *a = p->arena;
     Elaborated el;
     if (!elaborate(a, p, o->layout.real_bytes, o->tests ? ELAB_TESTS : ELAB_RUN, o->only, &el)) {
@@ -70,11 +77,14 @@ Unit *pipeline_build(Program *p, const PipelineOptions *o)
         e->nets[k]->routines = model_routines(unit, e->nets[k]->model);
         json_array_append_new(nets, net_json(e, e->nets[k]));
     }
-    for (uint32_t k = 0; k < e->nroutines; k++) *ARENA_PUSH(a, unit->routines, unit->nroutines, unit->routines_cap) = e->routines[k];
+    for (uint32_t k = 0; k < e->nroutines; k++)
+        *ARENA_PUSH(a, unit->routines, unit->nroutines, unit->routines_cap) = e->routines[k];
 
-    const char *key = arena_printf(a, "%s %s %s", program_hash(p), o->options ? o->options : "", DEQ_COMPILER);
-    json_t *m = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "abi", DEQ_ABI_VERSION, "name", o->name, "source", p->main->path, "compiler", DEQ_COMPILER, "target",
-                          o->target ? o->target : "unknown", "real", o->layout.real_bytes == 8 ? "f64" : "f32", "hash", text_hash(a, key, strlen(key)), "nets", nets);
+    const char *key = arena_printf(a, "%s %s %s", program_hash(p), o->options ? o->options : "", DEQ_VERSION);
+    json_t *m =
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "abi", DEQ_ABI_VERSION, "name", o->name, "source",
+                  p->main->path, "compiler", DEQ_VERSION, "target", o->target ? o->target : "unknown", "real",
+                  o->layout.real_bytes == 8 ? "f64" : "f32", "hash", text_hash(a, key, strlen(key)), "nets", nets);
     if (!m) ICE("the manifest cannot be written: a text is not UTF-8");
     json_object_update(m, el.manifest);
     json_decref(el.manifest);
@@ -86,8 +96,7 @@ Unit *pipeline_build(Program *p, const PipelineOptions *o)
     return unit;
 }
 
-bool pipeline_check(Program *p)
-{
+bool pipeline_check(Program *p) {
     Elaborated el;
     bool ok = elaborate(p->arena, p, 4, ELAB_RUN | ELAB_TESTS, NULL, &el);
     json_decref(el.manifest);

@@ -1,20 +1,20 @@
-/* net.c - a layer with all its sizes becomes a Model: its parameters, its output, a scalar for every loss and metric. */
+/* net.c - a layer with all its sizes becomes a Model: its parameters, its output, a scalar for every loss and metric.
+ */
 #include "elaborate.h"
 #include <stdlib.h>
 #include <string.h>
 
 static bool same_target(Target a, Target b) { return a.classes == b.classes && shape_equal(a.shape, b.shape); }
 
-static bool same_env(const Env *a, const Env *b)
-{
+static bool same_env(const Env *a, const Env *b) {
     for (; a && b; a = a->next, b = b->next)
-        if (strcmp(a->name, b->name) || a->value.kind != b->value.kind || a->value.number != b->value.number) return false;
+        if (strcmp(a->name, b->name) || a->value.kind != b->value.kind || a->value.number != b->value.number)
+            return false;
     return !a && !b;
 }
 
 /* The one input without default, which the data fills; NULL after an error. */
-static const Ast *net_input(Scope *s, const Instance *i, Range at)
-{
+static const Ast *net_input(Scope *s, const Instance *i, Range at) {
     const Ast *params = AST_SLOT(i->layer, LAYER, inputs), *found = NULL;
     uint32_t n = 0;
     for (int part = 0; params && part < 2; part++) {
@@ -31,8 +31,7 @@ static const Ast *net_input(Scope *s, const Instance *i, Range at)
     return NULL;
 }
 
-Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Range at)
-{
+Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Range at) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     const Ast *binding = net_input(s, instance, at);
@@ -82,18 +81,17 @@ Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Ra
     return net;
 }
 
-static Value net_y(Net *net)
-{
+static Value net_y(Net *net) {
     Model *m = net->model;
-    if (m->y == NODE_NONE) m->y = graph_input(m->graph, net->target.classes ? shape_scalar() : net->target.shape, true, "y", (Range){0});
+    if (m->y == NODE_NONE)
+        m->y = graph_input(m->graph, net->target.classes ? shape_scalar() : net->target.shape, true, "y", (Range){0});
     Value v = value_node(net->root, m->y);
     v.classes = net->target.classes;
     return v;
 }
 
 /* Settings of a loss in brackets, cross_entropy_smooth(amount: 0.2), become arguments after output and target. */
-const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric)
-{
+const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     Model *m = net->model;
@@ -149,23 +147,27 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric)
         }
         NodeId best = graph_op(m->graph, OP_argmax, &m->output, 1, &(Attr){.i = {1}}, given->range);
         v = value_node(net->root, graph_binary(m->graph, OP_eq, best, m->y, given->range));
-    } else v = call_fn(&inner, fn, owner, NULL, NULL, all);
+    } else
+        v = call_fn(&inner, fn, owner, NULL, NULL, all);
     NodeId node = node_of(&inner, v, given->range);
     if (node == NODE_NONE) return NULL;
     if (graph_node(m->graph, node)->shape.rank != 0 || !graph_node(m->graph, node)->batched) {
         elab_error(s, DIAG_E0506, given->range, "'%s' must give one number for each example", base);
         return NULL;
     }
-    if (metric) *ARENA_PUSH(a, m->metrics, m->nmetrics, net->nmetrics_cap) = (Loss){name, node};
-    else *ARENA_PUSH(a, m->losses, m->nlosses, net->nlosses_cap) = (Loss){name, node};
+    if (metric)
+        *ARENA_PUSH(a, m->metrics, m->nmetrics, net->nmetrics_cap) = (Loss){name, node};
+    else
+        *ARENA_PUSH(a, m->losses, m->nlosses, net->nlosses_cap) = (Loss){name, node};
     uint32_t k = n;
-    if (metric) *ARENA_PUSH(a, net->metric_keys, k, net->metric_keys_cap) = key;
-    else *ARENA_PUSH(a, net->loss_keys, k, net->loss_keys_cap) = key;
+    if (metric)
+        *ARENA_PUSH(a, net->metric_keys, k, net->metric_keys_cap) = key;
+    else
+        *ARENA_PUSH(a, net->loss_keys, k, net->loss_keys_cap) = key;
     return name;
 }
 
-const char *net_projection_loss(Net *net, Elab *e)
-{
+const char *net_projection_loss(Net *net, Elab *e) {
     Model *m = net->model;
     for (uint32_t k = 0; k < m->nlosses; k++)
         if (strcmp(m->losses[k].name, "projection") == 0) return "projection";
@@ -179,8 +181,7 @@ const char *net_projection_loss(Net *net, Elab *e)
     return "projection";
 }
 
-Value net_parameter(Scope *s, const Ast *p, bool trained)
-{
+Value net_parameter(Scope *s, const Ast *p, bool trained) {
     Net *net = s->net;
     if (!net) return elab_error(s, DIAG_E0318, p->range, "parameters belong into a layer");
     Arena *a = s->elab->arena;
@@ -188,12 +189,13 @@ Value net_parameter(Scope *s, const Ast *p, bool trained)
     const char *path = *s->path ? arena_printf(a, "%s.%s", s->path, p->name) : p->name;
     Shape shape;
     uint32_t classes;
-    if (!eval_type(s, trained ? AST_SLOT(p, PARAM, type) : AST_SLOT(p, BUFFER, type), &shape, &classes)) return (Value){0};
+    if (!eval_type(s, trained ? AST_SLOT(p, PARAM, type) : AST_SLOT(p, BUFFER, type), &shape, &classes))
+        return (Value){0};
     for (uint32_t k = 0; k < m->nparameters; k++) { /* a layer called again shares what its `use` made */
         if (strcmp(m->parameters[k].path, path) != 0) continue;
         if (shape_equal(m->parameters[k].shape, shape)) return value_node(net->root, m->parameters[k].node);
-        return elab_error(s, DIAG_E0312, p->range, "'%s' is shared by two calls and would need two shapes: %s and %s", path,
-                          shape_text(a, m->parameters[k].shape), shape_text(a, shape));
+        return elab_error(s, DIAG_E0312, p->range, "'%s' is shared by two calls and would need two shapes: %s and %s",
+                          path, shape_text(a, m->parameters[k].shape), shape_text(a, shape));
     }
     Parameter q = {.path = path, .shape = shape, .trained = trained, .loc = p->range};
     q.init = initialiser_text(s, trained ? AST_SLOT(p, PARAM, value) : AST_SLOT(p, BUFFER, value));
@@ -203,8 +205,7 @@ Value net_parameter(Scope *s, const Ast *p, bool trained)
     return value_node(net->root, q.node);
 }
 
-void net_finish(Elab *e, Net *net)
-{
+void net_finish(Elab *e, Net *net) {
     Model *m = net->model;
     if (net->output.kind == VALUE_NONE) return;
     graph_verify(m->graph);
@@ -214,7 +215,8 @@ void net_finish(Elab *e, Net *net)
     if (!f) ICE("no memory for the hash of %s", m->name);
     fprintf(f, "%s %u\n", m->name, e->real_bytes);
     graph_print(m->graph, f);
-    for (uint32_t k = 0; k < m->nparameters; k++) fprintf(f, "%s %s %u\n", m->parameters[k].path, m->parameters[k].init, m->parameters[k].node);
+    for (uint32_t k = 0; k < m->nparameters; k++)
+        fprintf(f, "%s %s %u\n", m->parameters[k].path, m->parameters[k].init, m->parameters[k].node);
     for (uint32_t k = 0; k < m->nfixed; k++) {
         const FixedPoint *p = &m->fixed[k];
         graph_print(p->body, f);

@@ -3,24 +3,22 @@
 #include <math.h>
 #include <string.h>
 
-static bool optimiser_host(Scope *s, const Ast *call, const char *name, Value *out)
-{
+static bool optimiser_host(Scope *s, const Ast *call, const char *name, Value *out) {
     if (strcmp(name, "d") != 0 || call->kind != AST_CALL) return false;
-    const Ast *inputs = AST_SLOT(call, CALL, inputs), *of = inputs->nkids == 1 ? AST_SLOT(inputs->kids[0], ARG, value) : NULL;
+    const Ast *inputs = AST_SLOT(call, CALL, inputs),
+              *of = inputs->nkids == 1 ? AST_SLOT(inputs->kids[0], ARG, value) : NULL;
     if (!of || of->kind != AST_NAME || strcmp(of->name, "w") != 0)
         return *out = elab_error(s, DIAG_E0303, call->range, "in an optimiser, d(w) is the gradient"), true;
     *out = *(const Value *)s->host_data;
     return true;
 }
 
-static bool is_schedule(const Ast *binding)
-{
+static bool is_schedule(const Ast *binding) {
     const Ast *type = AST_SLOT(binding, BINDING, type);
     return type && type->kind == AST_TYPE && strcmp(type->name, "schedule") == 0;
 }
 
-static void add_scalar(Elab *e, Scalars *s, const char *name, double value)
-{
+static void add_scalar(Elab *e, Scalars *s, const char *name, double value) {
     ARENA_PUSH(e->arena, s->items, s->n, s->cap)->name = name;
     s->items[s->n - 1].value = value;
 }
@@ -31,13 +29,15 @@ typedef struct Chosen { /* the schedule given for a parameter: a definition with
     uint32_t first, n; /* its scalars */
 } Chosen;
 
-static bool choose_schedule(Scope *from, const Ast *given, Value evaluated, const char *param, Chosen *c, Scalars *out)
-{
+static bool choose_schedule(Scope *from, const Ast *given, Value evaluated, const char *param, Chosen *c,
+                            Scalars *out) {
     Elab *e = from->elab;
     *c = (Chosen){.first = out->n, .n = 1};
     const char *name = NULL;
     Scope inner;
-    const Ast *call = NULL, *d = given ? instance_definition(from, given, AST_SCHEDULE, AST_SCHEDULE_DEF, &inner, &c->module, &name, &call) : NULL;
+    const Ast *call = NULL, *d = given ? instance_definition(from, given, AST_SCHEDULE, AST_SCHEDULE_DEF, &inner,
+                                                             &c->module, &name, &call)
+                                       : NULL;
     if (!d || d->kind != AST_SCHEDULE_DEF) {
         double x = evaluated.number;
         if (given && !eval_number(from, given, &x)) return false;
@@ -46,10 +46,12 @@ static bool choose_schedule(Scope *from, const Ast *given, Value evaluated, cons
     }
     Env *numbers;
     Scalars own = {0};
-    if (!instance_numbers(&inner, call, AST_SLOT(d, SCHEDULE_DEF, inputs), c->module, d->name, &numbers, &own)) return false;
+    if (!instance_numbers(&inner, call, AST_SLOT(d, SCHEDULE_DEF, inputs), c->module, d->name, &numbers, &own))
+        return false;
     c->definition = d;
     c->n = own.n;
-    for (uint32_t k = 0; k < own.n; k++) add_scalar(e, out, arena_printf(e->arena, "%s.%s", param, own.items[k].name), own.items[k].value);
+    for (uint32_t k = 0; k < own.n; k++)
+        add_scalar(e, out, arena_printf(e->arena, "%s.%s", param, own.items[k].name), own.items[k].value);
     return true;
 }
 
@@ -60,35 +62,42 @@ typedef struct Optimiser {
     uint32_t states;
 } Optimiser;
 
-static bool run_body(Scope *s, Machine *m, const Ast *body, uint32_t *states)
-{
+static bool run_body(Scope *s, Machine *m, const Ast *body, uint32_t *states) {
     for (uint32_t k = 0; k < body->nkids; k++) {
         const Ast *item = body->kids[k];
         if (statement(s, item)) continue;
         if (item->kind == AST_STATE) {
             const Ast *first = AST_SLOT(item, STATE, value);
-            bool zero = (first->kind == AST_NAME && strcmp(first->name, "zeros") == 0) || (first->kind == AST_NUMBER && first->number == 0);
-            if (!zero) return elab_error(s, DIAG_E0490, first->range, "states of an optimiser start from zeros in this version"), false;
+            bool zero = (first->kind == AST_NAME && strcmp(first->name, "zeros") == 0) ||
+                        (first->kind == AST_NUMBER && first->number == 0);
+            if (!zero)
+                return elab_error(s, DIAG_E0490, first->range,
+                                  "states of an optimiser start from zeros in this version"),
+                       false;
             if (*states == 6) return elab_error(s, DIAG_E0601, item->range, "an optimiser has at most 6 states"), false;
             machine_add_cell(m, s, item->name, machine_leaf(m, PLACE_ARG, 2 + (*states)++, m->row, true, item->name));
         } else if (item->kind == AST_EQUATION) {
             if (!machine_assign(m, s, item)) return false;
-        } else return elab_error(s, DIAG_E0318, item->range, "a %s does not belong into an optimiser", ast_kind_name(item->kind)), false;
+        } else
+            return elab_error(s, DIAG_E0318, item->range, "a %s does not belong into an optimiser",
+                              ast_kind_name(item->kind)),
+                   false;
     }
     machine_settle(m, s);
     return true;
 }
 
-bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out)
-{
+bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     *out = (OptimiserUse){0};
     Scope from;
     const Module *owner = NULL;
     const char *instance = NULL;
-    const Ast *call = NULL, *d = instance_definition(s, given, AST_OPTIMISER, AST_OPTIMISER_DEF, &from, &owner, &instance, &call);
-    if (!d || d->kind != AST_OPTIMISER_DEF) return elab_error(s, DIAG_E0504, given->range, "an optimiser is needed here, such as adam(rate: 1e-3)"), false;
+    const Ast *call = NULL,
+              *d = instance_definition(s, given, AST_OPTIMISER, AST_OPTIMISER_DEF, &from, &owner, &instance, &call);
+    if (!d || d->kind != AST_OPTIMISER_DEF)
+        return elab_error(s, DIAG_E0504, given->range, "an optimiser is needed here, such as adam(rate: 1e-3)"), false;
 
     /* Arguments: numbers become scalars, schedules scalars of their own. */
     const Ast *params = AST_SLOT(d, OPTIMISER_DEF, inputs), *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
@@ -98,14 +107,17 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out)
     if (call->kind == AST_CALL) {
         const Ast *inputs = AST_SLOT(call, CALL, inputs);
         for (uint32_t k = 0; k < inputs->nkids; k++)
-            *ARENA_PUSH(a, args.items, args.n, args.cap) = (Arg){.name = inputs->kids[k]->name, .ast = AST_SLOT(inputs->kids[k], ARG, value), .at = inputs->kids[k]->range};
+            *ARENA_PUSH(a, args.items, args.n, args.cap) = (Arg){.name = inputs->kids[k]->name,
+                                                                 .ast = AST_SLOT(inputs->kids[k], ARG, value),
+                                                                 .at = inputs->kids[k]->range};
     }
     const char *key = arena_printf(a, "%s %s", owner->path, d->name), *symbol = d->name;
     Scope defaults = scope_of_module(e, owner);
     for (uint32_t k = 0; k < n; k++) {
         const Ast *b = list->kids[k], *fallback = AST_SLOT(b, BINDING, fallback);
         Arg *arg = args_take(&args, b->name, true);
-        if (!arg && !fallback) return elab_error(s, DIAG_E0303, call->range, "'%s' needs its argument '%s'", d->name, b->name), false;
+        if (!arg && !fallback)
+            return elab_error(s, DIAG_E0303, call->range, "'%s' needs its argument '%s'", d->name, b->name), false;
         Scope *where = arg ? &from : &defaults;
         const Ast *value = arg ? arg->ast : fallback;
         chosen[k] = (Chosen){.first = out->scalars.n, .n = 1};
@@ -148,8 +160,13 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out)
     for (uint32_t k = 0; k < n; k++) {
         Value *items = arena_alloc(a, (chosen[k].n + 1) * sizeof *items);
         for (uint32_t i = 0; i < chosen[k].n; i++)
-            items[i] = machine_leaf(m, PLACE_SCALAR, 2 + chosen[k].first + i, shape_scalar(), false, out->scalars.items[chosen[k].first + i].name);
-        Value rate = {.kind = VALUE_RATE, .ast = chosen[k].definition, .module = chosen[k].module, .items = items, .nitems = chosen[k].n};
+            items[i] = machine_leaf(m, PLACE_SCALAR, 2 + chosen[k].first + i, shape_scalar(), false,
+                                    out->scalars.items[chosen[k].first + i].name);
+        Value rate = {.kind = VALUE_RATE,
+                      .ast = chosen[k].definition,
+                      .module = chosen[k].module,
+                      .items = items,
+                      .nitems = chosen[k].n};
         scope_bind(&inner, list->kids[k]->name, is_schedule(list->kids[k]) ? rate : items[0]);
     }
     if (!run_body(&inner, m, AST_SLOT(d, OPTIMISER_DEF, body), &out->states)) return false;

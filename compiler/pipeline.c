@@ -4,26 +4,22 @@
 #include <math.h>
 #include <string.h>
 
-int json_line(const Ast *node)
-{
+int json_line(const Ast *node) {
     return node->range.source ? (int)source_position(node->range.source, node->range.start).line : 0;
 }
 
-json_t *json_number(double x)
-{
+json_t *json_number(double x) {
     if (x == floor(x) && fabs(x) < 1e15) return json_integer((json_int_t)x);
     return json_real(isinf(x) ? copysign(DBL_MAX, x) : x);
 }
 
-static json_t *json_shape(Shape s)
-{
+static json_t *json_shape(Shape s) {
     json_t *list = json_array();
     for (uint32_t k = 0; k < s.rank; k++) json_array_append_new(list, json_integer(s.dims[k]));
     return list;
 }
 
-const char *source_text(Arena *a, Range r)
-{
+const char *source_text(Arena *a, Range r) {
     if (!r.source) return "";
     char *text = arena_strndup(a, r.source->text + r.start, r.end - r.start), *to = text;
     bool gap = false;
@@ -41,7 +37,9 @@ const char *source_text(Arena *a, Range r)
 }
 
 /* ---- data ---- */
-static const struct { const char *reader, *name; } reader_arguments[] = {
+static const struct {
+    const char *reader, *name;
+} reader_arguments[] = {
 #define READER(...)
 #define READER_ARGUMENT(reader, name, kind, required, doc) {#reader, #name},
 #include "runtime/include/readers.def"
@@ -49,15 +47,13 @@ static const struct { const char *reader, *name; } reader_arguments[] = {
 #undef READER_ARGUMENT
 };
 
-static const char *argument_name(const char *reader, uint32_t position)
-{
+static const char *argument_name(const char *reader, uint32_t position) {
     for (size_t k = 0; k < sizeof reader_arguments / sizeof *reader_arguments; k++)
         if (strcmp(reader_arguments[k].reader, reader) == 0 && position-- == 0) return reader_arguments[k].name;
     return NULL;
 }
 
-static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner)
-{
+static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner) {
     Elab *e = p->elab;
     for (uint32_t k = 0; k < p->ndatasets; k++)
         if (p->datasets[k]->decl == decl) return p->datasets[k];
@@ -65,7 +61,8 @@ static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner
     Scope inner = scope_of_module(e, owner);
     inner.frame = s->frame;
     if (type->kind != AST_TUPLE_TYPE || type->nkids != 2)
-        return elab_error(s, DIAG_E0509, type->range, "the type of a dataset is (type of an input, type of a target)"), NULL;
+        return elab_error(s, DIAG_E0509, type->range, "the type of a dataset is (type of an input, type of a target)"),
+               NULL;
     DataUse *d = arena_alloc(e->arena, sizeof *d);
     d->decl = decl;
     d->name = decl->name;
@@ -85,19 +82,23 @@ static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner
         const char *name = arg->name ? arg->name : argument_name(reader, k);
         if (!name) return elab_error(s, DIAG_E0303, arg->range, "'%s' takes fewer arguments", reader), NULL;
         double x;
-        if (v->kind == AST_STRING) json_object_set_new(arguments, name, json_string(v->name));
-        else if (eval_number(&from, v, &x)) json_object_set_new(arguments, name, json_number(x));
-        else return NULL;
+        if (v->kind == AST_STRING)
+            json_object_set_new(arguments, name, json_string(v->name));
+        else if (eval_number(&from, v, &x))
+            json_object_set_new(arguments, name, json_number(x));
+        else
+            return NULL;
     }
-    json_t *target = d->target.classes ? json_pack("{s:i}", "label", (int)d->target.classes) : json_pack("{s:o}", "shape", json_shape(d->target.shape));
-    json_array_append_new(p->data, json_pack("{s:s, s:s*, s:o, s:o, s:o, s:i}", "name", d->name, "reader", arena_strdup(e->arena, reader), "arguments", arguments,
-                                             "input", json_shape(d->input), "target", target, "line", json_line(decl)));
+    json_t *target = d->target.classes ? json_pack("{s:i}", "label", (int)d->target.classes)
+                                       : json_pack("{s:o}", "shape", json_shape(d->target.shape));
+    json_array_append_new(p->data, json_pack("{s:s, s:s*, s:o, s:o, s:o, s:i}", "name", d->name, "reader",
+                                             arena_strdup(e->arena, reader), "arguments", arguments, "input",
+                                             json_shape(d->input), "target", target, "line", json_line(decl)));
     *ARENA_PUSH(e->arena, p->datasets, p->ndatasets, p->datasets_cap) = d;
     return d;
 }
 
-bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out)
-{
+bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
     *out = (Slice){0};
     Scope from;
     const Ast *e = resolve_ast(s, given, &from);
@@ -120,18 +121,20 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out)
     bool split = e->kind == AST_MEMBER && (strcmp(e->name, "train") == 0 || strcmp(e->name, "test") == 0);
     const Ast *base = split ? resolve_ast(&from, AST_SLOT(e, MEMBER, base), &from) : NULL;
     const Ast *decl = base && ast_path(base, path, sizeof path) ? module_find(from.module, path, &owner) : NULL;
-    if (e->kind == AST_BINARY) return elab_error(s, DIAG_E0490, e->range, "transformations of data are not available in this version"), false;
-    if (!decl || decl->kind != AST_DATA) return elab_error(s, DIAG_E0507, given->range, "examples are needed here, such as d.train or d.test[0..1000]"), false;
+    if (e->kind == AST_BINARY)
+        return elab_error(s, DIAG_E0490, e->range, "transformations of data are not available in this version"), false;
+    if (!decl || decl->kind != AST_DATA)
+        return elab_error(s, DIAG_E0507, given->range, "examples are needed here, such as d.train or d.test[0..1000]"),
+               false;
     out->data = use_data(p, s, decl, owner);
     if (!out->data) return false;
-    out->json = json_pack("{s:s, s:s, s:o, s:o}", "data", out->data->name, "split", e->name, "from", json_integer((json_int_t)low), "to",
-                          high < 0 ? json_null() : json_integer((json_int_t)high));
+    out->json = json_pack("{s:s, s:s, s:o, s:o}", "data", out->data->name, "split", e->name, "from",
+                          json_integer((json_int_t)low), "to", high < 0 ? json_null() : json_integer((json_int_t)high));
     return true;
 }
 
 /* ---- overrides ---- */
-static bool is_fixed_setting(const char *key)
-{
+static bool is_fixed_setting(const char *key) {
     size_t n = strcspn(key, ".");
     static const char *const words[] = {"forward", "gradient", "on_fail", "start"};
     for (size_t k = 0; k < 4; k++)
@@ -139,8 +142,7 @@ static bool is_fixed_setting(const char *key)
     return false;
 }
 
-bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out)
-{
+bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out) {
     Arena *a = s->elab->arena;
     const Model *m = net->model;
     const char *key = path; /* where the setting's own name begins */
@@ -155,21 +157,23 @@ bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value,
         if (!below) continue;
         any = true;
         if (seen) continue;
-        json_array_append_new(out, json_pack("[s, s]", arena_printf(a, "%s%s%s", fixed, *fixed ? "." : "", key), value));
+        json_array_append_new(out,
+                              json_pack("[s, s]", arena_printf(a, "%s%s%s", fixed, *fixed ? "." : "", key), value));
     }
     if (!any) elab_error(s, DIAG_E0513, at->range, "'%s' leads to no fixed point of '%s'", path, m->name);
     return any;
 }
 
-bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out)
-{
+bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out) {
     for (uint32_t k = 0; k < settings->nkids; k++) {
         const Ast *item = settings->kids[k];
         if (item->kind != AST_SETTING) continue;
         const Ast *key = AST_SLOT(item, SETTING, key), *value = AST_SLOT(item, SETTING, value);
         char path[512];
-        if (!ast_path(key, path, sizeof path) || !value) return elab_error(s, DIAG_E0513, item->range, "an override is a path and a value"), false;
-        if (strcmp(path, "defence") == 0) return elab_error(s, DIAG_E0490, item->range, "defences are not available in this version"), false;
+        if (!ast_path(key, path, sizeof path) || !value)
+            return elab_error(s, DIAG_E0513, item->range, "an override is a path and a value"), false;
+        if (strcmp(path, "defence") == 0)
+            return elab_error(s, DIAG_E0490, item->range, "defences are not available in this version"), false;
         const char *text = setting_text(s, value);
         if (!text || !pipe_override(s, key, path, text, net, out)) return false;
     }
@@ -177,31 +181,29 @@ bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out)
 }
 
 /* ---- training runs ---- */
-static json_t *json_scalars(const Scalars *s)
-{
+static json_t *json_scalars(const Scalars *s) {
     json_t *list = json_array();
     for (uint32_t k = 0; k < s->n; k++)
-        json_array_append_new(list, json_pack("{s:s, s:o}", "name", s->items[k].name, "value", json_number(s->items[k].value)));
+        json_array_append_new(
+            list, json_pack("{s:s, s:o}", "name", s->items[k].name, "value", json_number(s->items[k].value)));
     return list;
 }
 
-json_t *pipe_attack(const AttackUse *use)
-{
-    json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:s}", "name", use->name, "definition", use->definition, "routine", use->routine, "scalars", json_scalars(&use->scalars), "hash", use->hash);
+json_t *pipe_attack(const AttackUse *use) {
+    json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:s}", "name", use->name, "definition", use->definition, "routine",
+                          use->routine, "scalars", json_scalars(&use->scalars), "hash", use->hash);
     json_object_set_new(j, "gradient", use->gradient ? json_string(use->gradient) : json_null());
     return j;
 }
 
-void net_accuracy(Elab *e, Net *net)
-{
+void net_accuracy(Elab *e, Net *net) {
     if (!net->target.classes || value_shape(net->output).rank != 1) return;
     Ast name = {.kind = AST_NAME, .name = "accuracy"};
     Scope s = scope_of_module(e, e->program->main);
     net_loss(&s, net, arena_copy(e->arena, &name, sizeof name), true);
 }
 
-static const Ast *setting(const Ast *list, const char *key)
-{
+static const Ast *setting(const Ast *list, const char *key) {
     for (uint32_t k = 0; k < list->nkids; k++) {
         const Ast *item = list->kids[k], *name = item->kind == AST_SETTING ? AST_SLOT(item, SETTING, key) : NULL;
         if (name && name->kind == AST_NAME && strcmp(name->name, key) == 0) return AST_SLOT(item, SETTING, value);
@@ -209,24 +211,26 @@ static const Ast *setting(const Ast *list, const char *key)
     return NULL;
 }
 
-static bool whole_setting(Scope *s, const Ast *list, const char *key, double fallback, double low, double *out)
-{
+static bool whole_setting(Scope *s, const Ast *list, const char *key, double fallback, double low, double *out) {
     const Ast *value = setting(list, key);
     *out = fallback;
     if (!value) return true;
     if (!eval_number(s, value, out)) return false;
     if (*out < low || *out != floor(*out) || *out > 1e15)
-        return elab_error(s, DIAG_E0412, value->range, "'%s' is a whole number from %s", key, number_text(s->elab->arena, low)), false;
+        return elab_error(s, DIAG_E0412, value->range, "'%s' is a whole number from %s", key,
+                          number_text(s->elab->arena, low)),
+               false;
     return true;
 }
 
-json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell)
-{
+json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     Elab *e = p->elab;
     const Ast *settings = AST_SLOT(train, TRAIN, settings);
     Slice data, validate = {0};
     if (!pipe_slice(p, s, AST_SLOT(train, TRAIN, data), &data)) return NULL;
-    if (data.attack) return elab_error(s, DIAG_E0507, train->range, "adversarial training is spelled `attack:` among the settings"), NULL;
+    if (data.attack)
+        return elab_error(s, DIAG_E0507, train->range, "adversarial training is spelled `attack:` among the settings"),
+               NULL;
     Scope from;
     const Ast *model = resolve_ast(s, AST_SLOT(train, TRAIN, model), &from), *with = NULL;
     if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
@@ -235,14 +239,15 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell)
     Net *net = net_find(s, instance, data.data->input, data.data->target, AST_SLOT(train, TRAIN, model)->range);
     if (!net) return NULL;
     const Ast *loss_ast = setting(settings, "loss"), *optimiser_ast = setting(settings, "optimise");
-    if (!loss_ast || !optimiser_ast) return elab_error(s, DIAG_E0502, train->range, "training needs `loss` and `optimise`"), NULL;
+    if (!loss_ast || !optimiser_ast)
+        return elab_error(s, DIAG_E0502, train->range, "training needs `loss` and `optimise`"), NULL;
     const char *loss = net_loss(s, net, loss_ast, false);
     OptimiserUse optimiser;
     if (!loss || !optimiser_use(s, optimiser_ast, &optimiser)) return NULL;
     net_accuracy(e, net);
     double batch, epochs, seed, examples;
-    if (!whole_setting(s, settings, "batch", 128, 1, &batch) || !whole_setting(s, settings, "epochs", 1, 1, &epochs) || !whole_setting(s, settings, "seed", 0, 0, &seed) ||
-        !whole_setting(s, settings, "examples", 0, 1, &examples))
+    if (!whole_setting(s, settings, "batch", 128, 1, &batch) || !whole_setting(s, settings, "epochs", 1, 1, &epochs) ||
+        !whole_setting(s, settings, "seed", 0, 0, &seed) || !whole_setting(s, settings, "examples", 0, 1, &examples))
         return NULL;
 
     json_t *overrides = json_array(), *attack = json_null();
@@ -266,24 +271,28 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell)
     TrainUse *use = arena_alloc(e->arena, sizeof *use);
     *use = (TrainUse){train, train->name, net, loss, in_cell};
     *ARENA_PUSH(e->arena, p->uses, p->nuses, p->uses_cap) = use;
-    json_t *j = json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "name", train->name, "net", net->model->name, "data", data.json, "loss", loss, "batch", json_number(batch),
-                          "epochs", json_number(epochs), "seed", json_number(seed), "examples", examples > 0 ? json_number(examples) : json_null(), "attack", attack,
-                          "overrides", overrides, "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
-    json_object_set_new(j, "optimiser", json_pack("{s:s, s:s, s:i, s:o, s:s}", "name", optimiser.name, "routine", optimiser.routine, "states", (int)optimiser.states, "scalars",
-                                                  json_scalars(&optimiser.scalars), "hash", optimiser.hash));
+    json_t *j = json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "name", train->name, "net",
+                          net->model->name, "data", data.json, "loss", loss, "batch", json_number(batch), "epochs",
+                          json_number(epochs), "seed", json_number(seed), "examples",
+                          examples > 0 ? json_number(examples) : json_null(), "attack", attack, "overrides", overrides,
+                          "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
+    json_object_set_new(j, "optimiser",
+                        json_pack("{s:s, s:s, s:i, s:o, s:s}", "name", optimiser.name, "routine", optimiser.routine,
+                                  "states", (int)optimiser.states, "scalars", json_scalars(&optimiser.scalars), "hash",
+                                  optimiser.hash));
     return j;
 }
 
 /* ---- tests ---- */
-static json_t *pipe_test(Pipe *p, Scope *s, const Ast *test)
-{
+static json_t *pipe_test(Pipe *p, Scope *s, const Ast *test) {
     Elab *e = p->elab;
     const Ast *items = AST_SLOT(test, TEST, items), *check = NULL;
     for (uint32_t k = 0; k < items->nkids; k++) {
         if (statement(s, items->kids[k])) continue;
         if (items->kids[k]->kind == AST_SETTING) check = setting(items, "check");
     }
-    if (!check || check->kind != AST_CALL || AST_SLOT(check, CALL, callee)->kind != AST_NAME || strcmp(AST_SLOT(check, CALL, callee)->name, "gradcheck") != 0)
+    if (!check || check->kind != AST_CALL || AST_SLOT(check, CALL, callee)->kind != AST_NAME ||
+        strcmp(AST_SLOT(check, CALL, callee)->name, "gradcheck") != 0)
         return elab_error(s, DIAG_E0504, test->range, "a test has `check: gradcheck(Layer[..])`"), NULL;
     const Ast *list = AST_SLOT(check, CALL, inputs), *layer = NULL;
     double directions = 8, tol = 1e-3;
@@ -291,12 +300,14 @@ static json_t *pipe_test(Pipe *p, Scope *s, const Ast *test)
     for (uint32_t k = 0; k < list->nkids; k++) {
         const Ast *arg = list->kids[k], *value = AST_SLOT(arg, ARG, value);
         const char *name = arg->name ? arg->name : k < 3 ? names[k] : "";
-        if (strcmp(name, "layer") == 0) layer = value;
+        if (strcmp(name, "layer") == 0)
+            layer = value;
         else if (strcmp(name, "directions") == 0) {
             if (!eval_number(s, value, &directions)) return NULL;
         } else if (strcmp(name, "tol") == 0) {
             if (!eval_number(s, value, &tol)) return NULL;
-        } else return elab_error(s, DIAG_E0304, arg->range, "gradcheck has no argument '%s'", name), NULL;
+        } else
+            return elab_error(s, DIAG_E0304, arg->range, "gradcheck has no argument '%s'", name), NULL;
     }
     if (!layer) return elab_error(s, DIAG_E0303, check->range, "gradcheck needs a layer"), NULL;
     Scope from;
@@ -304,26 +315,28 @@ static json_t *pipe_test(Pipe *p, Scope *s, const Ast *test)
     if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
     const Instance *instance = layer_instance(&from, model, "");
     if (!instance) return NULL;
-    Net *net = net_find(s, instance, (Shape){.rank = UINT32_MAX}, (Target){.shape = {.rank = UINT32_MAX}}, layer->range);
+    Net *net =
+        net_find(s, instance, (Shape){.rank = UINT32_MAX}, (Target){.shape = {.rank = UINT32_MAX}}, layer->range);
     if (!net) return NULL;
     json_t *overrides = json_array();
     if (with && !pipe_overrides(&from, with, net, overrides)) return NULL;
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:i}", "name", test->name, "check", "gradcheck", "net", net->model->name, "loss", net_projection_loss(net, e), "directions", json_number(directions),
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:i}", "name", test->name, "check", "gradcheck", "net",
+                     net->model->name, "loss", net_projection_loss(net, e), "directions", json_number(directions),
                      "tol", json_number(tol), "overrides", overrides, "line", json_line(test));
 }
 
 /* ---- the program ---- */
-static bool library_net(Pipe *p, Scope *s, const char *only)
-{
+static bool library_net(Pipe *p, Scope *s, const char *only) {
     Ast name = {.kind = AST_NAME, .name = only, .range = {p->elab->program->main->source, 0, 0}};
     const Ast *layer = arena_copy(p->elab->arena, &name, sizeof name);
     const Instance *instance = layer_instance(s, layer, "");
-    Net *net = instance ? net_find(s, instance, (Shape){.rank = UINT32_MAX}, (Target){.shape = {.rank = UINT32_MAX}}, instance->layer->name_range) : NULL;
+    Net *net = instance ? net_find(s, instance, (Shape){.rank = UINT32_MAX}, (Target){.shape = {.rank = UINT32_MAX}},
+                                   instance->layer->name_range)
+                        : NULL;
     return net && net_projection_loss(net, p->elab);
 }
 
-bool pipeline(Elab *e, json_t *manifest, unsigned parts, const char *only)
-{
+bool pipeline(Elab *e, json_t *manifest, unsigned parts, const char *only) {
     Pipe *p = arena_alloc(e->arena, sizeof *p);
     *p = (Pipe){e, json_array(), json_array(), json_array(), json_array(), json_array(), NULL, 0, 0, NULL, 0, 0};
     json_object_set_new(manifest, "data", p->data);
@@ -343,14 +356,19 @@ bool pipeline(Elab *e, json_t *manifest, unsigned parts, const char *only)
         json_t *j = NULL;
         if (d->kind == AST_TRAIN && parts & ELAB_RUN) {
             j = pipe_train(p, &s, d, false);
-            if (j) json_array_append_new(p->trains, j), json_array_append_new(p->run, json_pack("{s:s}", "train", d->name));
+            if (j)
+                json_array_append_new(p->trains, j),
+                    json_array_append_new(p->run, json_pack("{s:s}", "train", d->name));
         } else if (d->kind == AST_EXPERIMENT && parts & ELAB_RUN) {
             j = pipe_experiment(p, &s, d);
-            if (j) json_array_append_new(p->experiments, j), json_array_append_new(p->run, json_pack("{s:s}", "experiment", d->name));
+            if (j)
+                json_array_append_new(p->experiments, j),
+                    json_array_append_new(p->run, json_pack("{s:s}", "experiment", d->name));
         } else if (d->kind == AST_TEST && parts & ELAB_TESTS) {
             j = pipe_test(p, &s, d);
             if (j) json_array_append_new(p->tests, j);
-        } else continue;
+        } else
+            continue;
         ok &= j != NULL;
     }
     return ok;

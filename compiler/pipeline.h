@@ -19,5 +19,4 @@ Unit *pipeline_build(Program *p, const PipelineOptions *options);
 /* Elaborates what runs and what is tested, without routines: finds the mistakes that depend on sizes, in milliseconds. */
 bool pipeline_check(Program *p);
 
-#define DEQ_COMPILER "deq 0.1.0"
 #endif

@@ -2,14 +2,14 @@
 #include "machine.h"
 #include <stdlib.h>
 
-const char *scalar_function(Scope *s, const char *name, const Ast *expr, const char *const *inputs, uint32_t n)
-{
+const char *scalar_function(Scope *s, const char *name, const Ast *expr, const char *const *inputs, uint32_t n) {
     Elab *e = s->elab;
     const char *symbol = elab_name(e, name);
     Machine *m = machine_new(e, symbol, (Shape){.rank = UINT32_MAX}); /* no rows: nothing is batched */
     Scope inner = *s;
     inner.build = machine_build(m);
-    for (uint32_t k = 0; k < n; k++) scope_bind(&inner, inputs[k], machine_leaf(m, PLACE_SCALAR, k, shape_scalar(), false, inputs[k]));
+    for (uint32_t k = 0; k < n; k++)
+        scope_bind(&inner, inputs[k], machine_leaf(m, PLACE_SCALAR, k, shape_scalar(), false, inputs[k]));
     Value v = eval(&inner, expr);
     if (v.kind == VALUE_NONE) return NULL;
     if (v.kind != VALUE_NUMBER && (v.kind != VALUE_NODE || value_shape(v).rank != 0)) {
@@ -22,8 +22,7 @@ const char *scalar_function(Scope *s, const char *name, const Ast *expr, const c
     return symbol;
 }
 
-const char *routine_hash(Elab *e, const Routine *r)
-{
+const char *routine_hash(Elab *e, const Routine *r) {
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);

@@ -3,17 +3,18 @@
 #include <string.h>
 
 /* Initialisers: their arguments in order, for those given by position. */
-static const struct { const char *name, *args[2]; } initialisers[] = {
-    {"normal", {"std"}}, {"uniform", {"low", "high"}}, {"glorot", {0}}, {"he", {0}}, {"zeros", {0}}, {"ones", {0}}, {"constant", {"value"}}, {"identity", {"scale"}},
+static const struct {
+    const char *name, *args[2];
+} initialisers[] = {
+    {"normal", {"std"}}, {"uniform", {"low", "high"}}, {"glorot", {0}},         {"he", {0}}, {"zeros", {0}},
+    {"ones", {0}},       {"constant", {"value"}},      {"identity", {"scale"}},
 };
 
-static bool is_name(const char *name)
-{
+static bool is_name(const char *name) {
     return strcmp(name, "implicit") == 0 || strcmp(name, "jfb") == 0 || strcmp(name, "backprop") == 0;
 }
 
-static const char *argument_text(Scope *s, const Ast *list, const char *const *names, uint32_t nnames)
-{
+static const char *argument_text(Scope *s, const Ast *list, const char *const *names, uint32_t nnames) {
     Arena *a = s->elab->arena;
     const char *text = "";
     uint32_t position = 0;
@@ -29,8 +30,7 @@ static const char *argument_text(Scope *s, const Ast *list, const char *const *n
     return text;
 }
 
-const char *setting_text(Scope *s, const Ast *value)
-{
+const char *setting_text(Scope *s, const Ast *value) {
     Scope from;
     const Ast *e = resolve_ast(s, value, &from);
     s = &from;
@@ -39,8 +39,9 @@ const char *setting_text(Scope *s, const Ast *value)
     if (e->kind == AST_CALL && ast_path(AST_SLOT(e, CALL, callee), path, sizeof path)) {
         Value unused;
         const Ast *d = module_find(s->module, path, NULL);
-        bool computes = (d && d->kind == AST_FN) || strcmp(path, "sqrt") == 0 || strcmp(path, "floor") == 0 || strcmp(path, "max") == 0 ||
-                        strcmp(path, "min") == 0 || strcmp(path, "exp") == 0 || strcmp(path, "log") == 0 || strcmp(path, "abs") == 0;
+        bool computes = (d && d->kind == AST_FN) || strcmp(path, "sqrt") == 0 || strcmp(path, "floor") == 0 ||
+                        strcmp(path, "max") == 0 || strcmp(path, "min") == 0 || strcmp(path, "exp") == 0 ||
+                        strcmp(path, "log") == 0 || strcmp(path, "abs") == 0;
         (void)unused;
         if (!computes) {
             const Ast *list = AST_SLOT(e, CALL, inputs);
@@ -52,7 +53,8 @@ const char *setting_text(Scope *s, const Ast *value)
     if (e->kind == AST_NAME || e->kind == AST_MEMBER) { /* a word, or a mode without its brackets */
         const Value *v = e->kind == AST_NAME ? env_find(s->env, e->name) : NULL;
         const Ast *d = e->kind == AST_NAME && !v ? module_find(s->module, e->name, NULL) : NULL;
-        bool number = v || (d && d->kind == AST_CONST) || (e->kind == AST_NAME && (strcmp(e->name, "pi") == 0 || strcmp(e->name, "inf") == 0));
+        bool number = v || (d && d->kind == AST_CONST) ||
+                      (e->kind == AST_NAME && (strcmp(e->name, "pi") == 0 || strcmp(e->name, "inf") == 0));
         if (!number && ast_path(e, path, sizeof path)) {
             if (strcmp(path, "implicit") == 0) return "implicit(gmres(tol: 0.0001, max: 30))";
             return is_name(path) ? arena_printf(a, "%s()", path) : arena_strdup(a, path);
@@ -65,14 +67,14 @@ const char *setting_text(Scope *s, const Ast *value)
     return number_text(a, x);
 }
 
-const char *initialiser_text(Scope *s, const Ast *e)
-{
+const char *initialiser_text(Scope *s, const Ast *e) {
     Arena *a = s->elab->arena;
     const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;
     for (size_t k = 0; callee->kind == AST_NAME && k < sizeof initialisers / sizeof *initialisers; k++) {
         if (strcmp(initialisers[k].name, callee->name) != 0) continue;
         const char *const *names = initialisers[k].args;
-        const char *args = argument_text(s, e->kind == AST_CALL ? AST_SLOT(e, CALL, inputs) : NULL, names, names[0] ? names[1] ? 2 : 1 : 0);
+        const char *args = argument_text(s, e->kind == AST_CALL ? AST_SLOT(e, CALL, inputs) : NULL, names,
+                                         names[0] ? names[1] ? 2 : 1 : 0);
         return args ? arena_printf(a, "%s(%s)", callee->name, args) : NULL;
     }
     double x;
