@@ -82,6 +82,33 @@ static void load_parameters(Machine *m) {
     interpret_routine(m->net->arena, need(m, model->name, "prepare"), &m->unit.layout, &f, 1, NULL);
 }
 
+/* The rules of routine.h, Step, that the back end relies on. */
+static void check_rules(const Routine *r) {
+    const Step *s = &r->steps[0];
+    const Graph *g = s->graph;
+    graph_verify(g);
+    for (NodeId id = 0; r->rows && id < g->nnodes; id++) {
+        const Node *n = graph_node(g, id);
+        bool plain = n->op == OP_input || n->op == OP_constant || n->op == OP_iota || n->op == OP_reshape ||
+                     n->op == OP_broadcast;
+        assert_true(n->batched || plain || op_class(n->op) == CLASS_BATCH);
+        for (uint32_t k = 0; k < n->nargs; k++) {
+            const Node *a = graph_node(g, graph_arg(g, id, k));
+            assert_true(op_class(a->op) != CLASS_BATCH);
+            assert_true(a->batched || (n->op != OP_fixed && op_class(n->op) != CLASS_BATCH));
+        }
+    }
+    for (uint32_t k = 0; k < s->nout; k++) {
+        const Node *n = graph_node(g, s->out[k].node);
+        if (r->rows && s->out[k].place == PLACE_ACCUM)
+            assert_true(op_class(n->op) == CLASS_BATCH);
+        else if (r->rows)
+            assert_true(n->batched);
+        assert_int_equal(s->out[k].offset % DEQ_ALIGN, 0);
+    }
+    for (uint32_t k = 0; k < s->nin; k++) assert_int_equal(s->in[k].offset % DEQ_ALIGN, 0);
+}
+
 static Machine *machine_new(Net *net) {
     Machine *m = arena_alloc(net->arena, sizeof *m);
     m->net = net;
@@ -91,8 +118,7 @@ static Machine *machine_new(Net *net) {
     m->accum = buffer(m, m->r->accum_bytes);
     m->z = arena_alloc(net->arena, (net->model.nfixed + 1) * sizeof(char *));
     for (int k = 0; k < ROWS; k++) reversed[k] = ROWS - 1 - k;
-    for (uint32_t k = 0; k < m->unit.nroutines; k++)
-        for (uint32_t s = 0; s < m->unit.routines[k]->nsteps; s++) graph_verify(m->unit.routines[k]->steps[s].graph);
+    for (uint32_t k = 0; k < m->unit.nroutines; k++) check_rules(m->unit.routines[k]);
     load_parameters(m);
     return m;
 }
