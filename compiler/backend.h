@@ -31,6 +31,12 @@ typedef struct Backend {
     const deq_module *(*load)(const void *object, size_t size, char **error);
 } Backend;
 
-const Backend *backend_entry(void);         /* the one symbol the module exports */
+typedef struct BackendSymbol {
+    const char *name; /* of abi.def */
+    void *address;
+} BackendSymbol;
+
+/* The one symbol the module exports.  It links to nothing of the program: the runtime's functions are handed in. */
+__attribute__((visibility("default"))) const Backend *backend_entry(const BackendSymbol *symbols, uint32_t nsymbols);
 const Backend *backend_get(char **error); /* loads libdeq_backend.so beside the program, in ../lib/deq, or $DEQ_BACKEND */
 #endif

@@ -20,7 +20,7 @@ typedef struct Emit {
     uint32_t real_bytes, lanes, panel, tile_rows;
     bool libm;            /* --math=libm */
     Value function;       /* under construction */
-    LLVMAttributeRef nounwind, noinline, uwtable_none;
+    LLVMAttributeRef nounwind, noinline;
 } Emit;
 
 Emit *emit_new(Arena *a, const TargetShape *shape, uint32_t real_bytes, bool libm, const char *module_name);

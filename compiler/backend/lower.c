@@ -1,0 +1,241 @@
+/* lower.c - the skeleton of a routine: frame, steps, levels, tiles; and where values stand. */
+#include "lower.h"
+#include <string.h>
+
+Value lower_node(const Site *s) {
+    static LowerFn *const rules[] = {
+#define OP(name, arity, class, shape, linear, cost, doc) lower_##name,
+#include "compiler/ops.def"
+#undef OP
+    };
+    return rules[s->node->op](s);
+}
+
+/* ---- addresses ---- */
+static Value region_of(Lower *l, const Buffer *b) {
+    switch (b->scope) {
+    case SCOPE_ONCE: return emit_offset_constant(l->e, l->once_region, b->offset);
+    case SCOPE_TILE: return emit_offset_constant(l->e, l->tile_region, b->offset);
+    case SCOPE_ROWS: return emit_offset(l->e, l->row_region, emit_index_mul(l->e, l->n, b->offset));
+    }
+    return NULL;
+}
+
+static Value slot_base(Lower *l, Slot slot) {
+    switch (slot.base) {
+    case SLOT_SHARED: return l->fields[FRAME_shared];
+    case SLOT_ACCUM: return l->fields[FRAME_accum];
+    case SLOT_REST: return l->fields[FRAME_rest];
+    case SLOT_DREST: return l->fields[FRAME_drest];
+    case SLOT_TAPE: return l->fields[FRAME_tape];
+    case SLOT_ARG: return l->fields[FRAME_arg0 + slot.index];
+    case SLOT_SCALAR:
+    case SLOT_BUFFER: return region_of(l, &l->step->buffers[slot.index]);
+    case SLOT_NONE: break;
+    }
+    ICE("%s: a value without storage is read", l->routine->routine->name);
+}
+
+/* Record of row i: rows[i], or i itself when there is no index. */
+static Value record_of(Lower *l, Value i) {
+    Emit *e = l->e;
+    Value rows = l->fields[FRAME_rows], at = LLVMBuildInBoundsGEP2(e->builder, e->i32, rows, &i, 1, "");
+    LLVMBuildStore(e->builder, LLVMBuildTrunc(e->builder, i, e->i32, ""), l->record_slot);
+    at = LLVMBuildSelect(e->builder, LLVMBuildIsNull(e->builder, rows, ""), l->record_slot, at, "");
+    return LLVMBuildSExt(e->builder, LLVMBuildLoad2(e->builder, e->i32, at, ""), e->i64, "record");
+}
+
+Value lower_slot(Lower *l, Slot slot, Value row) {
+    Emit *e = l->e;
+    Value base = slot_base(l, slot);
+    if (slot.base == SLOT_SCALAR) return base;
+    base = emit_offset_constant(e, base, slot.offset);
+    if (slot.stride == 0) return base;
+    bool tile = slot.base == SLOT_BUFFER && l->step->buffers[slot.index].scope == SCOPE_TILE;
+    Value i = tile ? row : emit_index_add(e, l->tile_start, row);
+    if (slot.base == SLOT_REST || slot.base == SLOT_DREST) i = record_of(l, i);
+    return emit_offset(e, base, emit_index_mul(e, i, slot.stride));
+}
+
+Value lower_slot_all(Lower *l, Slot slot) {
+    if (slot.base == SLOT_REST || slot.base == SLOT_DREST) ICE("%s: rows through an index", l->routine->routine->name);
+    Value base = slot_base(l, slot);
+    return slot.base == SLOT_SCALAR ? base : emit_offset_constant(l->e, base, slot.offset);
+}
+
+Value lower_argument_row(const Site *s, uint32_t k) {
+    return lower_slot(s->l, s->l->step->nodes[lower_argument(s->l, s->id, k)].slot, s->row);
+}
+
+Value lower_result_row(const Site *s) { return lower_slot(s->l, s->l->step->nodes[s->id].slot, s->row); }
+
+void lower_zero(Emit *e, Value address, uint64_t bytes) {
+    LLVMBuildMemSet(e->builder, address, LLVMConstNull(e->i8), emit_i64(e, bytes), DEQ_ALIGN);
+}
+
+/* ---- groups ---- */
+static void lower_group(Lower *l, const Group *g) {
+    if (g->nmembers == 0 && g->nstores == 0) return;
+    if (g->cluster) {
+        lower_cluster(l, g);
+        return;
+    }
+    NodeId id = g->members[0];
+    const NodePlan *x = &l->step->nodes[id];
+    Site site = {.l = l, .id = id, .node = lower_node_of(l, id), .row = emit_i64(l->e, 0)};
+    if (x->slot.base == SLOT_NONE) ICE("%s: %s has no storage", l->routine->routine->name, "a node");
+    if (x->treatment != TREAT_ROW || !g->batched) {
+        lower_node(&site);
+        return;
+    }
+    Loop rows;
+    loop_begin(&rows, l->e, emit_i64(l->e, 0), l->tile_rows, emit_i64(l->e, 1), false);
+    site.row = rows.index;
+    lower_node(&site);
+    loop_end(&rows);
+}
+
+static void lower_part(Lower *l, Group **groups, uint32_t n) {
+    for (int final = 0; final < 2; final++)
+        for (uint32_t k = 0; k < n; k++)
+            if (groups[k]->final == final) lower_group(l, groups[k]);
+}
+
+static bool any_work(Group **groups, uint32_t n) {
+    for (uint32_t k = 0; k < n; k++)
+        if (groups[k]->nmembers || groups[k]->nstores) return true;
+    return false;
+}
+
+/* Sums over examples that are not added to their place directly start from zero. */
+static void zero_sum(Lower *l, NodeId id) {
+    const NodePlan *x = &l->step->nodes[id];
+    const Node *node = lower_node_of(l, id);
+    if (x->sum_direct) return;
+    lower_zero(l->e, lower_slot(l, x->slot, NULL), padded(lower_count(node->shape) * l->e->real_bytes));
+}
+
+static void lower_tiles(Lower *l, const LevelPlan *level) {
+    Emit *e = l->e;
+    Value zero = emit_i64(e, 0), one = emit_i64(e, 1);
+    Loop loop;
+    if (!level->products) {
+        loop_begin(&loop, e, zero, l->n, one, false);
+        l->tile_start = loop.index;
+        l->tile_rows = one;
+    } else { /* tiles of equal size, give or take a row: a short last tile would waste the kernel */
+        Value most = emit_i64(e, e->tile_rows);
+        Value tiles = LLVMBuildUDiv(e->builder, emit_index_add(e, l->n, emit_i64(e, e->tile_rows - 1)), most, "tiles");
+        loop_begin(&loop, e, zero, tiles, one, false);
+        Value next = emit_index_add(e, loop.index, one);
+        l->tile_start = LLVMBuildUDiv(e->builder, emit_index_mul_value(e, loop.index, l->n), tiles, "start");
+        Value end = LLVMBuildUDiv(e->builder, emit_index_mul_value(e, next, l->n), tiles, "end");
+        l->tile_rows = LLVMBuildNSWSub(e->builder, end, l->tile_start, "rows");
+    }
+    lower_part(l, level->tile, level->ntile);
+    loop_end(&loop);
+    l->tile_start = l->tile_rows = NULL;
+}
+
+static void lower_level(Lower *l, const LevelPlan *level) {
+    lower_part(l, level->once, level->nonce);
+    for (uint32_t k = 0; k < level->ntile; k++) {
+        const Group *g = level->tile[k];
+        if (!g->cluster && g->nmembers && l->step->nodes[g->members[0]].treatment == TREAT_SUM) zero_sum(l, g->members[0]);
+    }
+    if (any_work(level->tile, level->ntile)) lower_tiles(l, level);
+    for (uint32_t k = 0; k < level->nblock; k++) {
+        NodeId id = level->block[k];
+        if (lower_node_of(l, id)->op == OP_batch_outer) zero_sum(l, id);
+        lower_node(&(Site){.l = l, .id = id, .node = lower_node_of(l, id), .row = emit_i64(l->e, 0)});
+    }
+}
+
+/* ---- steps ---- */
+static void lower_graph_step(Lower *l, StepPlan *s) {
+    Emit *e = l->e;
+    l->step = s;
+    for (NodeId id = 0; id < s->step->graph->nnodes; id++) { /* scalars become values of the working type */
+        Slot slot = s->nodes[id].slot;
+        if (s->nodes[id].treatment != TREAT_INPUT || slot.base != SLOT_SCALAR) continue;
+        LLVMTypeRef f64 = LLVMDoubleTypeInContext(e->context);
+        Value v = LLVMBuildLoad2(e->builder, f64, emit_offset_constant(e, l->fields[FRAME_scalars], 8 * slot.offset), "");
+        if (e->real_bytes == 4) v = LLVMBuildFPTrunc(e->builder, v, e->real, "");
+        emit_store_single(e, v, lower_slot(l, slot, NULL), false);
+    }
+    for (uint32_t k = 0; k < s->nlevels; k++) lower_level(l, &s->levels[k]);
+}
+
+static void lower_steps(Lower *l, StepPlan *steps, uint32_t n) {
+    Emit *e = l->e;
+    for (uint32_t k = 0; k < n; k++) {
+        if (steps[k].step->kind == STEP_GRAPH) {
+            lower_graph_step(l, &steps[k]);
+            continue;
+        }
+        LLVMTypeRef f64 = LLVMDoubleTypeInContext(e->context);
+        Value at = emit_offset_constant(e, l->fields[FRAME_scalars], 8 * (uint64_t)steps[k].step->trip_scalar);
+        Value trips = LLVMBuildLoad2(e->builder, f64, at, "");
+        trips = emit_intrinsic(e, "llvm.round", f64, &trips, 1);
+        unsigned id = LLVMLookupIntrinsicID("llvm.fptosi.sat", strlen("llvm.fptosi.sat")); /* NaN gives 0 */
+        Value convert = LLVMGetIntrinsicDeclaration(e->module, id, (LLVMTypeRef[]){e->i64, f64}, 2);
+        trips = emit_call(e, convert, &trips, 1);
+        Value outer = l->iteration;
+        Loop loop;
+        loop_begin(&loop, e, emit_i64(e, 0), trips, emit_i64(e, 1), true);
+        l->iteration = emit_index_add(e, emit_index_mul(e, outer, 65536), emit_index_add(e, loop.index, emit_i64(e, 1)));
+        lower_steps(l, steps[k].body, steps[k].step->nbody);
+        loop_end(&loop);
+        l->iteration = outer;
+    }
+}
+
+static void lower_routine(Emit *e, PlanUnit *unit, RoutinePlan *p) {
+    Lower lower = {.e = e, .unit = unit, .routine = p}, *l = &lower;
+    LLVMBasicBlockRef body, out = NULL;
+    e->function = p->function;
+    emit_at(e, LLVMAppendBasicBlockInContext(e->context, e->function, "entry"));
+    l->frame = LLVMGetParam(e->function, 0);
+    l->n = LLVMGetParam(e->function, 1);
+    LLVMSetValueName2(l->frame, "frame", 5);
+    LLVMSetValueName2(l->n, "n", 1);
+    if (p->routine->rows) {
+        body = emit_block(e, "rows");
+        out = emit_block(e, "return");
+        LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntSGT, l->n, emit_i64(e, 0), ""), body, out);
+        emit_at(e, body);
+    }
+    static const char *const names[] = {
+#define FRAME(field, type, doc) #field,
+#include "frame.def"
+#undef FRAME
+    };
+    for (uint32_t k = 0; k < FRAME_COUNT; k++) {
+        bool word = k == FRAME_seed || k == FRAME_step;
+        l->fields[k] = LLVMBuildLoad2(e->builder, word ? e->i64 : e->ptr, emit_offset_constant(e, l->frame, 8 * k), names[k]);
+    }
+    l->tile_region = l->fields[FRAME_scratch];
+    l->once_region = emit_offset_constant(e, l->tile_region, p->tile_bytes);
+    l->row_region = emit_offset_constant(e, l->once_region, p->once_bytes);
+    l->record_slot = emit_alloca(e, e->i32, emit_i32(e, 1), 4);
+    l->iteration = emit_i64(e, 0);
+    lower_steps(l, p->steps, p->routine->nsteps);
+    if (out) {
+        LLVMBuildBr(e->builder, out);
+        emit_at(e, out);
+    }
+    LLVMBuildRetVoid(e->builder);
+}
+
+void lower_unit(Emit *e, PlanUnit *unit) {
+    for (uint32_t k = 0; k < unit->unit->nroutines; k++) {
+        const char *name = unit->unit->routines[k]->name;
+        if (LLVMGetNamedFunction(e->module, name)) ICE("two routines are named '%s'", name);
+        Value f = LLVMAddFunction(e->module, name, LLVMFunctionType(e->none, (LLVMTypeRef[]){e->ptr, e->i64}, 2, false));
+        LLVMSetLinkage(f, LLVMInternalLinkage);
+        LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->nounwind);
+        LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+        unit->routines[k].function = f;
+    }
+    for (uint32_t k = 0; k < unit->unit->nroutines; k++) lower_routine(e, unit, &unit->routines[k]);
+}

@@ -1,0 +1,92 @@
+/* lower.h - planned routines to LLVM functions. */
+#ifndef DEQ_BACKEND_LOWER_H
+#define DEQ_BACKEND_LOWER_H
+#include "plan.h"
+
+enum FrameField {
+#define FRAME(field, type, doc) FRAME_##field,
+#include "frame.def"
+#undef FRAME
+    FRAME_COUNT
+};
+
+typedef struct Lower {
+    Emit *e;
+    const PlanUnit *unit;
+    RoutinePlan *routine;
+    StepPlan *step;
+    /* of the function under construction */
+    Value frame, n, fields[FRAME_COUNT];
+    Value tile_region, once_region, row_region;
+    Value record_slot;       /* stands in for frame->rows when that is NULL */
+    Value iteration;         /* mixed counters of the loops around */
+    /* of the loop under construction */
+    Value tile_start, tile_rows; /* first row and number of rows; NULL outside tiles */
+} Lower;
+
+/* What lower_<op> gets.  Elementwise operations return their vector; others write the node's slot and return NULL.
+ * Row operations are called once for each row (`row` counts from the start of the tile; 0 for unbatched nodes), products
+ * and batch_sum once for each tile, block operations once. */
+typedef struct Site {
+    Lower *l;
+    NodeId id;
+    const Node *node;
+    Value x[3]; /* elementwise arguments */
+    Value row;
+} Site;
+typedef Value LowerFn(const Site *s);
+#define OP(name, arity, class, shape, linear, cost, doc) LowerFn lower_##name;
+#include "compiler/ops.def"
+#undef OP
+Value lower_node(const Site *s); /* by its op */
+
+/* ---- lower.c ---- */
+void lower_unit(Emit *e, PlanUnit *unit);           /* every routine; sets routine->function */
+Value lower_slot(Lower *l, Slot slot, Value row);   /* address of a value's elements; `row` counts from the tile's start */
+Value lower_slot_all(Lower *l, Slot slot);          /* address of row 0 of all rows, for block operations */
+static inline const Node *lower_node_of(const Lower *l, NodeId id) { return graph_node(l->step->step->graph, id); }
+static inline NodeId lower_argument(const Lower *l, NodeId id, uint32_t k) { /* the node that holds its bytes */
+    return l->step->nodes[graph_arg(l->step->step->graph, id, k)].canonical;
+}
+static inline Shape lower_argument_shape(const Lower *l, NodeId id, uint32_t k) { /* as the user sees it */
+    return lower_node_of(l, graph_arg(l->step->step->graph, id, k))->shape;
+}
+static inline uint64_t lower_count(Shape s) {
+    uint64_t c = 1;
+    for (uint32_t k = 0; k < s.rank; k++) c *= s.dims[k];
+    return c;
+}
+Value lower_argument_row(const Site *s, uint32_t k); /* address of argument k at the site's row */
+Value lower_result_row(const Site *s);               /* address of the result at the site's row */
+void lower_zero(Emit *e, Value address, uint64_t bytes); /* multiple of 64, aligned */
+
+/* ---- lower_cluster.c ---- */
+void lower_cluster(Lower *l, const Group *g);
+
+/* ---- lower_product.c ---- */
+/* c[m, columns] = or += (initial: c holds the start of the sums) a[m, k] b[k, columns], by the register-tiled kernel.
+ * Element (i, q) of a is at a + i * a_row + q * a_step; row q of panel p of b at b + p * b_panel + q * b_step; row i of c at
+ * c + i * c_row; all in bytes.  m is at most tile_rows.  The last panel of c is written up to the end of a full vector. */
+typedef struct Product {
+    Value m, a, a_row, a_step, b, b_panel, b_step, c, c_row, k;
+    uint64_t columns;
+    bool initial;
+} Product;
+void product_tile(Emit *e, const Product *p);
+
+/* ---- lower_math.c: vector functions of the working type ---- */
+Value math_exp(Emit *e, Value x);
+Value math_log(Emit *e, Value x);
+Value math_log1p(Emit *e, Value x);
+Value math_sin(Emit *e, Value x);
+Value math_cos(Emit *e, Value x);
+Value math_tanh(Emit *e, Value x);
+Value math_sigmoid(Emit *e, Value x);
+Value math_softplus(Emit *e, Value x);
+Value math_pow(Emit *e, Value a, Value b);
+
+/* ---- lower_module.c: descriptors, tables, deq_module ---- */
+void lower_module(Emit *e, PlanUnit *unit);
+Value lower_fixed_descriptor(Emit *e, const char *name); /* NAME_fixed, declared on first use */
+Value lower_runtime(Emit *e, const char *name);          /* a function of abi.def */
+#endif

@@ -1,0 +1,58 @@
+/* lower_call.c - block operations that call out: solves, queries of a model, random draws. */
+#include "lower.h"
+
+static Value record(Lower *l, uint32_t buffer) {
+    return lower_slot_all(l, (Slot){SLOT_BUFFER, buffer, 0, l->step->buffers[buffer].bytes});
+}
+
+Value lower_random(const Site *s) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    Slot slot = l->step->nodes[s->id].slot;
+    Value args[8] = {l->frame, lower_slot_all(l, slot), emit_i64(e, slot.stride), emit_i64(e, lower_count(s->node->shape)), l->n,
+                     emit_i64(e, (uint64_t)s->node->attr.i[0]), emit_i64(e, (uint64_t)s->node->attr.i[1]), l->iteration};
+    emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_random_f32" : "deq_random_f64"), args, 8);
+    return NULL;
+}
+
+Value lower_fixed(const Site *s) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    const CallPlan *c = &l->step->calls[s->id];
+    const FixedLayout *f = &l->routine->routine->fixed[s->node->attr.i[0]];
+    Value args[6] = {l->frame,        lower_fixed_descriptor(e, f->name), l->n, record(l, c->rest), record(l, c->z),
+                     emit_i64(e, c->want_gradient)};
+    emit_call(e, lower_runtime(e, "deq_fixed_solve"), args, 6);
+    return NULL;
+}
+
+Value lower_fixed_gradient(const Site *s) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    const CallPlan *c = &l->step->calls[s->id];
+    const Node *fixed = lower_node_of(l, lower_argument(l, s->id, 0));
+    const FixedLayout *f = &l->routine->routine->fixed[fixed->attr.i[0]];
+    Value args[7] = {l->frame, lower_fixed_descriptor(e, f->name), l->n, record(l, c->rest), record(l, c->drest), record(l, c->u),
+                     emit_i64(e, s->node->attr.i[1] != 0)};
+    emit_call(e, lower_runtime(e, "deq_fixed_gradient"), args, 7);
+    return NULL;
+}
+
+static void set_field(Emit *e, Value frame, uint32_t field, Value v) {
+    LLVMBuildStore(e->builder, v, emit_offset_constant(e, frame, 8 * field));
+}
+
+Value lower_query(const Site *s) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    const CallPlan *c = &l->step->calls[s->id];
+    Value inner = emit_alloca(e, e->i64, emit_i32(e, FRAME_COUNT), 16);
+    LLVMBuildMemCpy(e->builder, inner, 16, l->frame, 8, emit_i64(e, 8 * FRAME_COUNT));
+    set_field(e, inner, FRAME_arg0, record(l, c->z));
+    for (uint32_t k = 2; k <= 4; k++)
+        if (c->callee->routine->arg_bytes[k]) set_field(e, inner, FRAME_arg0 + k, record(l, c->results[k]));
+    set_field(e, inner, FRAME_accum, LLVMConstNull(e->ptr));
+    set_field(e, inner, FRAME_scratch, emit_offset(e, l->row_region, emit_index_mul(e, l->n, l->routine->row_bytes)));
+    emit_call(e, c->callee->function, (Value[]){inner, l->n}, 2);
+    return NULL;
+}

@@ -1,0 +1,180 @@
+/* lower_layout.c - operations that move or reduce elements along some axes: scalar loop nests over one row.
+ *
+ * Correct for every shape; LLVM vectorises the innermost loop where it can.  Whole-row reductions and everything
+ * elementwise do not come here but through clusters. */
+#include "lower.h"
+#include <math.h>
+
+typedef struct Nest {
+    Emit *e;
+    uint32_t rank;
+    Loop loops[MAX_RANK];
+    Value index[MAX_RANK];
+} Nest;
+
+static void nest_begin(Nest *n, Emit *e, uint32_t rank, const uint32_t *dims) {
+    n->e = e;
+    n->rank = rank;
+    for (uint32_t k = 0; k < rank; k++) {
+        loop_count(&n->loops[k], e, dims[k]);
+        n->index[k] = n->loops[k].index;
+    }
+}
+
+static void nest_end(Nest *n) {
+    for (uint32_t k = n->rank; k-- > 0;) loop_end(&n->loops[k]);
+}
+
+/* Row-major position of index + shift in a value of dims `s`; axes of size 1 are not stepped along. */
+static Value position(Emit *e, Shape s, Value *index, const int64_t *shift) {
+    Value at = emit_i64(e, 0);
+    uint64_t stride = 1;
+    for (uint32_t k = s.rank; k-- > 0; stride *= s.dims[k]) {
+        if (s.dims[k] == 1 && !shift) continue;
+        Value i = shift && shift[k] ? emit_index_add(e, index[k], emit_i64(e, (uint64_t)shift[k])) : index[k];
+        at = emit_index_add(e, at, emit_index_mul(e, i, stride));
+    }
+    return at;
+}
+
+static Value load_at(Emit *e, Value base, Value at) { return emit_load(e, emit_element(e, base, at)); }
+static void store_at(Emit *e, Value v, Value base, Value at) { emit_store(e, v, emit_element(e, base, at)); }
+
+/* Address of the result, its padding zeroed. */
+static Value result(const Site *s) {
+    Value y = lower_result_row(s);
+    emit_zero_padding(s->l->e, y, lower_count(s->node->shape));
+    return y;
+}
+
+Value lower_slice(const Site *s) {
+    Emit *e = s->l->e;
+    Value x = lower_argument_row(s, 0), y = result(s);
+    int64_t start[MAX_RANK];
+    for (uint32_t k = 0; k < s->node->shape.rank; k++) start[k] = s->node->attr.i[2 * k];
+    Nest n;
+    nest_begin(&n, e, s->node->shape.rank, s->node->shape.dims);
+    store_at(e, load_at(e, x, position(e, lower_argument_shape(s->l, s->id, 0), n.index, start)), y,
+             position(e, s->node->shape, n.index, NULL));
+    nest_end(&n);
+    return NULL;
+}
+
+/* Copies an argument to `start` in the result. */
+static void copy_into(const Site *s, uint32_t k, Value y, const int64_t *start) {
+    Emit *e = s->l->e;
+    Shape from = lower_argument_shape(s->l, s->id, k);
+    Value x = lower_argument_row(s, k);
+    Nest n;
+    nest_begin(&n, e, from.rank, from.dims);
+    store_at(e, load_at(e, x, position(e, from, n.index, NULL)), y, position(e, s->node->shape, n.index, start));
+    nest_end(&n);
+}
+
+Value lower_pad(const Site *s) {
+    Value y = lower_result_row(s);
+    int64_t start[MAX_RANK];
+    for (uint32_t k = 0; k < s->node->shape.rank; k++) start[k] = s->node->attr.i[2 * k];
+    lower_zero(s->l->e, y, padded(lower_count(s->node->shape) * s->l->e->real_bytes));
+    copy_into(s, 0, y, start);
+    return NULL;
+}
+
+Value lower_concat(const Site *s) {
+    Value y = result(s);
+    int64_t start[MAX_RANK] = {0}, axis = s->node->attr.i[0];
+    for (uint32_t k = 0; k < s->node->nargs; k++) {
+        copy_into(s, k, y, start);
+        start[axis] += lower_argument_shape(s->l, s->id, k).dims[axis];
+    }
+    return NULL;
+}
+
+Value lower_transpose(const Site *s) {
+    Emit *e = s->l->e;
+    Value x = lower_argument_row(s, 0), y = result(s), from[MAX_RANK];
+    Nest n;
+    nest_begin(&n, e, s->node->shape.rank, s->node->shape.dims);
+    for (uint32_t k = 0; k < s->node->shape.rank; k++) from[s->node->attr.i[k]] = n.index[k];
+    store_at(e, load_at(e, x, position(e, lower_argument_shape(s->l, s->id, 0), from, NULL)), y,
+             position(e, s->node->shape, n.index, NULL));
+    nest_end(&n);
+    return NULL;
+}
+
+Value lower_broadcast(const Site *s) {
+    Emit *e = s->l->e;
+    Value x = lower_argument_row(s, 0), y = result(s);
+    Nest n;
+    nest_begin(&n, e, s->node->shape.rank, s->node->shape.dims);
+    store_at(e, load_at(e, x, position(e, lower_argument_shape(s->l, s->id, 0), n.index, NULL)), y,
+             position(e, s->node->shape, n.index, NULL));
+    nest_end(&n);
+    return NULL;
+}
+
+/* ---- reductions along some axes ---- */
+static Value combine(Emit *e, Op op, Value acc, Value x) {
+    if (op == OP_reduce_sum) return emit_add(e, acc, x);
+    Value larger = emit_compare(e, LLVMRealOGT, x, acc), nan = emit_compare(e, LLVMRealUNO, x, x);
+    return emit_select(e, LLVMBuildOr(e->builder, larger, nan, ""), x, acc);
+}
+
+static Value reduce(const Site *s) {
+    Emit *e = s->l->e;
+    Shape from = lower_argument_shape(s->l, s->id, 0);
+    Value x = lower_argument_row(s, 0), y = result(s), index[MAX_RANK];
+    uint32_t kept[MAX_RANK], reduced[MAX_RANK], nkept = 0, nreduced = 0;
+    for (uint32_t k = 0; k < from.rank; k++) {
+        if (s->node->attr.i[0] >> k & 1) reduced[nreduced++] = k;
+        else kept[nkept++] = k;
+    }
+    uint32_t outer_dims[MAX_RANK], inner_dims[MAX_RANK];
+    for (uint32_t k = 0; k < nkept; k++) outer_dims[k] = from.dims[kept[k]];
+    for (uint32_t k = 0; k < nreduced; k++) inner_dims[k] = from.dims[reduced[k]];
+    Value acc = emit_alloca(e, e->real, emit_i32(e, 1), e->real_bytes); /* becomes a register */
+    Nest outer, inner;
+    nest_begin(&outer, e, nkept, outer_dims);
+    emit_store(e, emit_real(e, s->node->op == OP_reduce_sum ? 0 : -INFINITY), acc);
+    nest_begin(&inner, e, nreduced, inner_dims);
+    for (uint32_t k = 0; k < nkept; k++) index[kept[k]] = outer.index[k];
+    for (uint32_t k = 0; k < nreduced; k++) index[reduced[k]] = inner.index[k];
+    emit_store(e, combine(e, s->node->op, emit_load(e, acc), load_at(e, x, position(e, from, index, NULL))), acc);
+    nest_end(&inner);
+    store_at(e, emit_load(e, acc), y, position(e, s->node->shape, outer.index, NULL));
+    nest_end(&outer);
+    return NULL;
+}
+
+Value lower_reduce_sum(const Site *s) { return reduce(s); }
+Value lower_reduce_max(const Site *s) { return reduce(s); }
+
+Value lower_argmax(const Site *s) {
+    Emit *e = s->l->e;
+    uint64_t count = lower_count(lower_argument_shape(s->l, s->id, 0));
+    Value x = lower_argument_row(s, 0), best = emit_real(e, 0);
+    if (count > 1) {
+        Value first = emit_load(e, x);
+        Loop l;
+        loop_begin(&l, e, emit_i64(e, 1), emit_i64(e, count), emit_i64(e, 1), false);
+        Value place = loop_carry(&l, emit_i64(e, 0)), largest = loop_carry(&l, first);
+        Value v = load_at(e, x, l.index), larger = emit_compare(e, LLVMRealOGT, v, largest);
+        loop_next(&l, 0, emit_select(e, larger, l.index, place));
+        loop_next(&l, 1, emit_select(e, larger, v, largest));
+        loop_end(&l);
+        best = LLVMBuildSIToFP(e->builder, loop_result(&l, 0), e->real, "");
+    }
+    emit_store_single(e, best, lower_result_row(s), false);
+    return NULL;
+}
+
+Value lower_outer(const Site *s) {
+    Emit *e = s->l->e;
+    Value a = lower_argument_row(s, 0), b = lower_argument_row(s, 1), y = result(s);
+    Nest n;
+    nest_begin(&n, e, 2, s->node->shape.dims);
+    store_at(e, emit_mul(e, load_at(e, a, n.index[0]), load_at(e, b, n.index[1])), y,
+             position(e, s->node->shape, n.index, NULL));
+    nest_end(&n);
+    return NULL;
+}

@@ -1,0 +1,368 @@
+/* lower_product.c - products: the register-tiled kernel and what is built from it.
+ *
+ * The kernel keeps m rows x 2 vectors of sums in registers and runs over k with one broadcast element of a for each row.
+ * Every sum adds its terms in order of k, so a row's bits do not depend on m. */
+#include "lower.h"
+#include <stdio.h>
+
+enum { K_A, K_A_ROW, K_A_STEP, K_B, K_B_PANEL, K_B_STEP, K_C, K_C_ROW, K_K, K_PANELS, K_INITIAL, K_COUNT };
+
+static LLVMTypeRef kernel_type(Emit *e) {
+    LLVMTypeRef p[K_COUNT] = {e->ptr, e->i64, e->i64, e->ptr, e->i64, e->i64, e->ptr, e->i64, e->i64, e->i64, e->i1};
+    return LLVMFunctionType(e->none, p, K_COUNT, false);
+}
+
+/* Address of row i of c. */
+static Value c_at(Emit *e, Value c, Value c_row, uint32_t i, uint32_t v) {
+    return emit_offset_constant(e, emit_offset(e, c, emit_index_mul(e, c_row, i)), (uint64_t)v * e->lanes * e->real_bytes);
+}
+
+static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
+    Value p[K_COUNT];
+    for (uint32_t k = 0; k < K_COUNT; k++) p[k] = LLVMGetParam(e->function, k);
+    uint32_t vector = e->lanes * e->real_bytes, n = m * vectors;
+    Loop panels;
+    loop_begin(&panels, e, emit_i64(e, 0), p[K_PANELS], emit_i64(e, 1), false);
+    Value b = loop_carry(&panels, p[K_B]), c = loop_carry(&panels, p[K_C]);
+    /* sums start from zero or from c */
+    LLVMBasicBlockRef before = emit_here(e), load = emit_block(e, "initial"), start = emit_block(e, "start");
+    LLVMBuildCondBr(e->builder, p[K_INITIAL], load, start);
+    emit_at(e, load);
+    Value initial[LOOP_VALUES], zero = LLVMConstNull(e->vector);
+    for (uint32_t i = 0; i < n; i++)
+        initial[i] = emit_load_vector(e, c_at(e, c, p[K_C_ROW], i / vectors, i % vectors), e->real_bytes);
+    LLVMBuildBr(e->builder, start);
+    emit_at(e, start);
+    for (uint32_t i = 0; i < n; i++) {
+        Value phi = LLVMBuildPhi(e->builder, e->vector, "");
+        LLVMAddIncoming(phi, (Value[]){zero, initial[i]}, (LLVMBasicBlockRef[]){before, load}, 2);
+        initial[i] = phi;
+    }
+    /* one pointer for three rows of a: row, row + 1 step, row + 2 steps are addressing modes */
+    Value twice = emit_index_mul(e, p[K_A_ROW], 2), pointers[LOOP_VALUES];
+    uint32_t npointers = (m + 2) / 3;
+    for (uint32_t i = 0; i < npointers; i++) pointers[i] = emit_offset(e, p[K_A], emit_index_mul(e, p[K_A_ROW], 3 * i));
+    Loop inner;
+    loop_begin(&inner, e, emit_i64(e, 0), p[K_K], emit_i64(e, 1), false);
+    Value sum[LOOP_VALUES], bv[2];
+    for (uint32_t i = 0; i < n; i++) sum[i] = loop_carry(&inner, initial[i]);
+    for (uint32_t i = 0; i < npointers; i++) pointers[i] = loop_carry(&inner, pointers[i]);
+    Value bp = loop_carry(&inner, b);
+    for (uint32_t v = 0; v < vectors; v++) bv[v] = emit_load_vector(e, emit_offset_constant(e, bp, v * vector), vector);
+    for (uint32_t i = 0; i < m; i++) {
+        Value at = pointers[i / 3];
+        if (i % 3) at = emit_offset(e, at, i % 3 == 1 ? p[K_A_ROW] : twice);
+        Value a = emit_splat(e, emit_load(e, at));
+        for (uint32_t v = 0; v < vectors; v++)
+            loop_next(&inner, i * vectors + v, emit_fma(e, a, bv[v], sum[i * vectors + v]));
+    }
+    for (uint32_t i = 0; i < npointers; i++) loop_next(&inner, n + i, emit_offset(e, pointers[i], p[K_A_STEP]));
+    loop_next(&inner, n + npointers, emit_offset(e, bp, p[K_B_STEP]));
+    loop_end(&inner);
+    for (uint32_t i = 0; i < n; i++)
+        emit_store_vector(e, loop_result(&inner, i), c_at(e, c, p[K_C_ROW], i / vectors, i % vectors), e->real_bytes);
+    loop_next(&panels, 0, emit_offset(e, b, p[K_B_PANEL]));
+    loop_next(&panels, 1, emit_offset_constant(e, c, (uint64_t)vectors * vector));
+    loop_end(&panels);
+    LLVMBuildRetVoid(e->builder);
+}
+
+static Value kernel(Emit *e, uint32_t m, uint32_t vectors) {
+    char name[64];
+    snprintf(name, sizeof name, "product_%ux%u", m, vectors);
+    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
+    if (f) return f;
+    LLVMBasicBlockRef here = emit_here(e);
+    LLVMTypeRef params[K_COUNT];
+    LLVMGetParamTypes(kernel_type(e), params);
+    f = emit_function(e, name, e->none, params, K_COUNT);
+    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    kernel_body(e, m, vectors);
+    e->function = outer;
+    emit_at(e, here);
+    return f;
+}
+
+/* The kernels by number of rows, 1 first. */
+static Value kernel_table(Emit *e, uint32_t vectors) {
+    char name[64];
+    snprintf(name, sizeof name, "products_x%u", vectors);
+    Value table = LLVMGetNamedGlobal(e->module, name), all[64];
+    if (table) return table;
+    for (uint32_t m = 1; m <= e->tile_rows; m++) all[m - 1] = kernel(e, m, vectors);
+    table = LLVMAddGlobal(e->module, LLVMArrayType2(e->ptr, e->tile_rows), name);
+    LLVMSetInitializer(table, LLVMConstArray2(e->ptr, all, e->tile_rows));
+    LLVMSetLinkage(table, LLVMPrivateLinkage);
+    LLVMSetGlobalConstant(table, true);
+    LLVMSetUnnamedAddress(table, LLVMGlobalUnnamedAddr);
+    return table;
+}
+
+/* One vector is enough for narrow results, but only where a row is padded to no more than that. */
+static uint32_t vectors_for(const Emit *e, uint64_t columns) {
+    return columns <= e->lanes && e->lanes * e->real_bytes == DEQ_ALIGN ? 1 : 2;
+}
+
+static void call_kernel(Emit *e, const Product *p, uint32_t vectors, Value panels, Value b, Value c) {
+    Value f;
+    if (LLVMIsConstant(p->m)) {
+        f = kernel(e, (uint32_t)LLVMConstIntGetZExtValue(p->m), vectors);
+    } else {
+        Value at[2] = {emit_i64(e, 0), LLVMBuildNSWSub(e->builder, p->m, emit_i64(e, 1), "")};
+        Value table = kernel_table(e, vectors);
+        Value entry = LLVMBuildInBoundsGEP2(e->builder, LLVMGlobalGetValueType(table), table, at, 2, "");
+        f = LLVMBuildLoad2(e->builder, e->ptr, entry, "kernel");
+    }
+    Value args[K_COUNT] = {p->a,     p->a_row, p->a_step, b,      p->b_panel,
+                           p->b_step, c,        p->c_row,  p->k,   panels,
+                           LLVMConstInt(e->i1, p->initial, false)};
+    LLVMBuildCall2(e->builder, kernel_type(e), f, args, K_COUNT, "");
+}
+
+void product_tile(Emit *e, const Product *p) {
+    uint64_t full = p->columns / e->panel, rest = p->columns % e->panel;
+    if (full) call_kernel(e, p, 2, emit_i64(e, full), p->b, p->c);
+    if (!rest) return;
+    Value b = emit_offset(e, p->b, emit_index_mul(e, p->b_panel, full));
+    call_kernel(e, p, vectors_for(e, rest), emit_i64(e, 1), b, emit_offset_constant(e, p->c, full * e->panel * e->real_bytes));
+}
+
+/* ---- matmul ---- */
+/* Copies the tile's rows to a buffer whose rows do not share one cache set. */
+static Value compact_rows(const Site *s, Slot from, Slot to, uint64_t count) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    uint32_t vector = e->lanes * e->real_bytes;
+    Loop rows, columns;
+    loop_begin(&rows, e, emit_i64(e, 0), l->tile_rows, emit_i64(e, 1), false);
+    Value x = lower_slot(l, from, rows.index), y = lower_slot(l, to, rows.index);
+    loop_count(&columns, e, padded(count * e->real_bytes) / vector);
+    Value at = emit_index_mul(e, columns.index, vector);
+    emit_store_vector(e, emit_load_vector(e, emit_offset(e, x, at), vector), emit_offset(e, y, at), vector);
+    loop_end(&columns);
+    loop_end(&rows);
+    return lower_slot(l, to, emit_i64(e, 0));
+}
+
+static void lower_product(const Site *s) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    const NodePlan *y = &l->step->nodes[s->id];
+    NodeId a = lower_argument(l, s->id, 0);
+    uint64_t k = lower_count(lower_argument_shape(l, s->id, 0)), columns = s->node->shape.dims[s->node->shape.rank - 1];
+    const Group *g = l->step->groups[y->group];
+    Slot from = l->step->nodes[a].slot;
+    bool packed = s->node->attr.i[2];
+    Product p = {.m = s->node->batched ? l->tile_rows : emit_i64(e, 1),
+                 .a_step = emit_i64(e, e->real_bytes),
+                 .b = lower_argument_row(s, 1),
+                 .b_panel = emit_i64(e, packed ? k * e->panel * e->real_bytes : e->panel * e->real_bytes),
+                 .b_step = emit_i64(e, (packed ? e->panel : columns) * e->real_bytes),
+                 .c_row = emit_i64(e, y->slot.stride),
+                 .k = emit_i64(e, k),
+                 .columns = columns};
+    if (g->workspace != UINT32_MAX) {
+        Slot to = {SLOT_BUFFER, g->workspace, 0, l->step->buffers[g->workspace].bytes};
+        p.a = compact_rows(s, from, to, k);
+        p.a_row = emit_i64(e, to.stride);
+    } else {
+        p.a = lower_argument_row(s, 0);
+        p.a_row = emit_i64(e, from.stride);
+    }
+    p.c = lower_result_row(s);
+    uint64_t panel_bytes = e->panel * e->real_bytes, bytes = columns * e->real_bytes;
+    if ((bytes + panel_bytes - 1) / panel_bytes * panel_bytes < padded(bytes)) { /* the kernel leaves padding unwritten */
+        Loop rows;
+        loop_begin(&rows, e, emit_i64(e, 0), p.m, emit_i64(e, 1), false);
+        emit_zero_padding(e, emit_offset(e, p.c, emit_index_mul(e, rows.index, y->slot.stride)), columns);
+        loop_end(&rows);
+    }
+    product_tile(e, &p);
+}
+
+typedef struct Dims { /* of op(a) op(b) */
+    uint64_t m, n, k;
+} Dims;
+
+static Dims matmul_dims(const Site *s) {
+    Shape a = lower_argument_shape(s->l, s->id, 0), b = lower_argument_shape(s->l, s->id, 1);
+    bool ta = s->node->attr.i[0], tb = s->node->attr.i[1];
+    return (Dims){a.rank == 2 ? a.dims[ta] : 1, b.rank == 2 ? b.dims[!tb] : 1, a.rank == 2 ? a.dims[!ta] : a.dims[0]};
+}
+
+/* Matrices of one row's own: loops, with vectors along the columns of b. */
+static void lower_small_product(const Site *s) {
+    Emit *e = s->l->e;
+    Dims d = matmul_dims(s);
+    bool ta = s->node->attr.i[0], tb = s->node->attr.i[1];
+    Value a = lower_argument_row(s, 0), b = lower_argument_row(s, 1), y = lower_result_row(s);
+    emit_zero_padding(e, y, d.m * d.n);
+    uint64_t wide = tb && d.n > 1 ? 0 : d.n / e->lanes, rest = d.n - wide * e->lanes;
+    Loop i, j, k;
+    loop_count(&i, e, d.m);
+    Value a_row = emit_element(e, a, ta ? i.index : emit_index_mul(e, i.index, d.k));
+    Value y_row = emit_element(e, y, emit_index_mul(e, i.index, d.n));
+    if (wide) {
+        loop_count(&j, e, wide);
+        Value column = emit_index_mul(e, j.index, e->lanes);
+        loop_count(&k, e, d.k);
+        Value sum = loop_carry(&k, emit_splat_constant(e, 0));
+        Value x = emit_load(e, emit_element(e, a_row, ta ? emit_index_mul(e, k.index, d.m) : k.index));
+        Value at = emit_element(e, b, emit_index_add(e, emit_index_mul(e, k.index, d.n), column));
+        loop_next(&k, 0, emit_fma(e, emit_splat(e, x), emit_load_vector(e, at, e->real_bytes), sum));
+        loop_end(&k);
+        emit_store_vector(e, loop_result(&k, 0), emit_element(e, y_row, column), e->real_bytes);
+        loop_end(&j);
+    }
+    if (rest) {
+        loop_begin(&j, e, emit_i64(e, wide * e->lanes), emit_i64(e, d.n), emit_i64(e, 1), false);
+        loop_count(&k, e, d.k);
+        Value sum = loop_carry(&k, emit_real(e, 0));
+        Value x = emit_load(e, emit_element(e, a_row, ta ? emit_index_mul(e, k.index, d.m) : k.index));
+        Value at = tb ? emit_index_add(e, emit_index_mul(e, j.index, d.k), k.index)
+                      : emit_index_add(e, emit_index_mul(e, k.index, d.n), j.index);
+        loop_next(&k, 0, emit_fma(e, x, emit_load(e, emit_element(e, b, at)), sum));
+        loop_end(&k);
+        emit_store(e, loop_result(&k, 0), emit_element(e, y_row, j.index));
+        loop_end(&j);
+    }
+    loop_end(&i);
+}
+
+Value lower_matmul(const Site *s) {
+    Emit *e = s->l->e;
+    if (s->l->step->nodes[s->id].treatment == TREAT_PRODUCT) {
+        lower_product(s);
+    } else if (s->node->batched) {
+        lower_small_product(s);
+    } else {
+        Dims d = matmul_dims(s);
+        Value y = lower_result_row(s);
+        emit_zero_padding(e, y, d.m * d.n);
+        Value args[8] = {lower_argument_row(s, 0), lower_argument_row(s, 1), y, emit_i64(e, d.m), emit_i64(e, d.n), emit_i64(e, d.k),
+                         emit_i64(e, s->node->attr.i[0] != 0), emit_i64(e, s->node->attr.i[1] != 0)};
+        emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_product_f32" : "deq_product_f64"), args, 8);
+    }
+    return NULL;
+}
+
+/* ---- pack: [k, n] to [panel][k][columns of the panel] ---- */
+Value lower_pack(const Site *s) {
+    Emit *e = s->l->e;
+    bool transposed = s->node->attr.i[0];
+    uint64_t k = s->node->shape.dims[0], n = s->node->shape.dims[1], full = n / e->panel, rest = n % e->panel;
+    Value x = lower_argument_row(s, 0), y = lower_result_row(s);
+    Loop panels, rows, columns;
+    if (rest) lower_zero(e, emit_offset_constant(e, y, full * k * e->panel * e->real_bytes), k * e->panel * e->real_bytes);
+    for (int tail = 0; tail < 2; tail++) {
+        if (tail ? !rest : !full) continue;
+        if (tail) loop_begin(&panels, e, emit_i64(e, full), emit_i64(e, full + 1), emit_i64(e, 1), false);
+        else loop_count(&panels, e, full);
+        loop_count(&rows, e, k);
+        loop_count(&columns, e, tail ? rest : e->panel);
+        Value j = emit_index_add(e, emit_index_mul(e, panels.index, e->panel), columns.index);
+        Value from = transposed ? emit_index_add(e, emit_index_mul(e, j, k), rows.index)
+                                : emit_index_add(e, emit_index_mul(e, rows.index, n), j);
+        Value row = emit_index_add(e, emit_index_mul(e, panels.index, k), rows.index);
+        Value to = emit_index_add(e, emit_index_mul(e, row, e->panel), columns.index);
+        emit_store(e, emit_load(e, emit_element(e, x, from)), emit_element(e, y, to));
+        loop_end(&columns);
+        loop_end(&rows);
+        loop_end(&panels);
+    }
+    return NULL;
+}
+
+/* ---- sums over examples: rows are added in order ---- */
+Value lower_batch_sum(const Site *s) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    uint32_t vector = e->lanes * e->real_bytes;
+    uint64_t count = lower_count(s->node->shape), bytes = count * e->real_bytes, rounds = padded(bytes) / vector;
+    Slot from = l->step->nodes[lower_argument(l, s->id, 0)].slot;
+    Value y = lower_slot(l, l->step->nodes[s->id].slot, NULL);
+    Loop columns, rows;
+    loop_count(&columns, e, rounds);
+    Value offset = emit_index_mul(e, columns.index, vector), at = emit_offset(e, y, offset), mask = NULL;
+    if (bytes % DEQ_ALIGN) {
+        Value first = LLVMBuildTrunc(e->builder, emit_index_mul(e, columns.index, e->lanes), e->i32, "");
+        Value lanes = LLVMBuildAdd(e->builder, emit_splat(e, first), emit_lane_indices(e), "");
+        mask = LLVMBuildICmp(e->builder, LLVMIntULT, lanes, emit_splat(e, emit_i32(e, (uint32_t)count)), "");
+    }
+    Value initial = emit_load_vector(e, at, vector);
+    loop_begin(&rows, e, emit_i64(e, 0), l->tile_rows, emit_i64(e, 1), false);
+    Value sum = loop_carry(&rows, initial);
+    Value v = emit_load_vector(e, emit_offset(e, lower_slot(l, from, rows.index), offset), vector);
+    if (mask) v = emit_select(e, mask, v, emit_splat_constant(e, 0));
+    loop_next(&rows, 0, emit_add(e, sum, v));
+    loop_end(&rows);
+    emit_store_vector(e, loop_result(&rows, 0), at, vector);
+    loop_end(&columns);
+    return NULL;
+}
+
+/* The last columns of an outer sum, less than a panel: through a tile of full vectors. */
+static void outer_tail(Emit *e, const Product *whole, uint64_t rest) {
+    uint32_t vectors = vectors_for(e, rest), vector = e->lanes * e->real_bytes;
+    Value tile = emit_alloca(e, e->vector, emit_i32(e, 2 * e->tile_rows), DEQ_ALIGN);
+    for (int back = 0; back < 2; back++) {
+        Loop rows;
+        loop_begin(&rows, e, emit_i64(e, 0), whole->m, emit_i64(e, 1), false);
+        Value c = emit_offset(e, whole->c, emit_index_mul_value(e, rows.index, whole->c_row));
+        Value t = emit_offset(e, tile, emit_index_mul(e, rows.index, vectors * vector));
+        for (uint32_t v = 0; v < vectors && v * e->lanes < rest; v++) {
+            uint64_t left = rest - v * e->lanes;
+            Value mask = emit_lane_mask(e, left > e->lanes ? e->lanes : (uint32_t)left);
+            Value from = emit_offset_constant(e, back ? t : c, v * vector), to = emit_offset_constant(e, back ? c : t, v * vector);
+            if (back) emit_store_masked(e, emit_load_vector(e, from, vector), to, mask);
+            else emit_store_vector(e, emit_load_masked(e, from, mask), to, vector);
+        }
+        loop_end(&rows);
+        if (back) break;
+        Product p = *whole;
+        p.c = tile;
+        p.c_row = emit_i64(e, vectors * vector);
+        call_kernel(e, &p, vectors, emit_i64(e, 1), p.b, p.c);
+    }
+}
+
+Value lower_batch_outer(const Site *s) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    const CallPlan *plan = &l->step->calls[s->id];
+    uint64_t k = s->node->shape.dims[0], columns = s->node->shape.dims[1], full = columns / e->panel, rest = columns % e->panel;
+    Slot operand[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        operand[i] = l->step->nodes[lower_argument(l, s->id, i)].slot;
+        if (plan->operand[i] != UINT32_MAX)
+            operand[i] = (Slot){SLOT_BUFFER, plan->operand[i], 0, l->step->buffers[plan->operand[i]].bytes};
+    }
+    Value a = lower_slot_all(l, operand[0]), b = lower_slot_all(l, operand[1]);
+    Value c = lower_slot(l, l->step->nodes[s->id].slot, NULL);
+    uint64_t tiles = (k + e->tile_rows - 1) / e->tile_rows;
+    Loop loop;
+    loop_count(&loop, e, tiles);
+    Value start = LLVMBuildUDiv(e->builder, emit_index_mul(e, loop.index, k), emit_i64(e, tiles), "");
+    Value next = emit_index_mul(e, emit_index_add(e, loop.index, emit_i64(e, 1)), k);
+    Value end = LLVMBuildUDiv(e->builder, next, emit_i64(e, tiles), "");
+    Product p = {.m = LLVMBuildNSWSub(e->builder, end, start, ""),
+                 .a = emit_element(e, a, start),
+                 .a_row = emit_i64(e, e->real_bytes),
+                 .a_step = emit_i64(e, operand[0].stride),
+                 .b = b,
+                 .b_panel = emit_i64(e, e->panel * e->real_bytes),
+                 .b_step = emit_i64(e, operand[1].stride),
+                 .c = emit_offset(e, c, emit_index_mul(e, start, columns * e->real_bytes)),
+                 .c_row = emit_i64(e, columns * e->real_bytes),
+                 .k = l->n,
+                 .columns = full * e->panel,
+                 .initial = true};
+    if (full) product_tile(e, &p);
+    if (rest) {
+        p.b = emit_offset_constant(e, b, full * e->panel * e->real_bytes);
+        p.c = emit_offset_constant(e, p.c, full * e->panel * e->real_bytes);
+        outer_tail(e, &p, rest);
+    }
+    loop_end(&loop);
+    return NULL;
+}

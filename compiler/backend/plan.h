@@ -1,0 +1,146 @@
+/* plan.h - decides, before anything is emitted, in which loop every node of a routine is computed and where it stands.
+ *
+ * A step's graph is cut into LEVELS.  A level first computes its unbatched nodes (`once`), then loops over tiles of a few
+ * rows, in which all its batched nodes are computed while the tile's data is in the first-level cache, and ends with its
+ * block operations, which need every row at once (solves, queries, random draws, sums of outer products).  Values used
+ * within a level live in tile buffers; values crossing levels in row buffers; unbatched ones in `once` buffers.
+ *
+ * Within a part of a level, nodes are collected in GROUPS, run in order: a CLUSTER is one loop over the elements of a row
+ * holding elementwise operations of equal count, kept in registers, with full reductions and stores at their end; any
+ * other group is one operation. */
+#ifndef DEQ_BACKEND_PLAN_H
+#define DEQ_BACKEND_PLAN_H
+#include "emit.h"
+
+typedef enum SlotBase {
+    SLOT_NONE, /* not in memory */
+    SLOT_SHARED,
+    SLOT_ACCUM,
+    SLOT_REST,  /* rows are found through frame->rows */
+    SLOT_DREST, /* likewise */
+    SLOT_TAPE,
+    SLOT_ARG,    /* index: which */
+    SLOT_SCALAR, /* index into frame->scalars; copied to a `once` buffer before the step */
+    SLOT_BUFFER  /* index into the plan's buffers */
+} SlotBase;
+
+typedef struct Slot {
+    SlotBase base;
+    uint32_t index;
+    uint64_t offset, stride; /* bytes; stride 0: the same for every row */
+} Slot;
+
+typedef enum Scope { SCOPE_ONCE, SCOPE_TILE, SCOPE_ROWS } Scope;
+
+typedef struct Buffer {
+    Scope scope;
+    uint64_t bytes;       /* ONCE: all; TILE, ROWS: of one row */
+    uint32_t first, last; /* live range: groups' positions for TILE, levels for ROWS */
+    uint32_t level;       /* TILE: its level */
+    uint64_t offset;      /* in its region; ROWS: times n */
+} Buffer;
+
+typedef enum Treatment {
+    TREAT_DEAD,
+    TREAT_ALIAS,   /* the same bytes as another node */
+    TREAT_INPUT,   /* bound to a place */
+    TREAT_INLINE,  /* constants, iota, broadcasts of one element: recomputed by each cluster that uses them */
+    TREAT_ELEMENT, /* member of a cluster */
+    TREAT_REDUCE,  /* sum or maximum of a whole row: member of a cluster */
+    TREAT_PRODUCT, /* vector times shared matrix, a whole tile at once */
+    TREAT_ROW,     /* any other operation, row by row */
+    TREAT_SUM,     /* batch_sum: adds its tile; complete at the next level */
+    TREAT_BLOCK,   /* after the tiles of its level; its result belongs to the next level */
+    TREAT_VIEW     /* part of a block operation's result */
+} Treatment;
+
+typedef struct Group Group;
+
+typedef struct Store {
+    NodeId node;
+    bool has_source; /* read from `source` instead of the node's own slot */
+    Slot source, to;
+    bool add;
+} Store;
+
+struct Group {
+    bool cluster, batched, final; /* final: overwrites an input, so it runs after all other groups of its part */
+    uint32_t level, position;     /* position: order among all groups of the step */
+    uint64_t count;               /* elements of a cluster */
+    NodeId *members;
+    uint32_t nmembers, members_cap;
+    Store *stores;
+    uint32_t nstores, stores_cap;
+    uint32_t workspace; /* buffer: a product's copy of its left operand; UINT32_MAX none */
+};
+
+typedef struct NodePlan {
+    Treatment treatment;
+    NodeId canonical;          /* of an ALIAS: the node whose bytes it shows; else itself */
+    uint32_t level, available; /* computed in, usable from */
+    uint32_t group;            /* UINT32_MAX none */
+    bool memory;               /* somebody reads it from memory */
+    bool sum_direct;           /* SUM, batch_outer: adds straight to its ACCUM place */
+    Slot slot;
+} NodePlan;
+
+typedef struct CallPlan { /* buffers of a CLASS_CALL or random node, by node id */
+    uint32_t rest, z, u, drest;
+    uint32_t operand[2]; /* batch_outer: row buffers its operands were copied to, UINT32_MAX none */
+    uint32_t results[5]; /* query: rows of output 2, loss 3, gradient 4 */
+    bool want_gradient;
+    const struct RoutinePlan *callee;
+} CallPlan;
+
+typedef struct LevelPlan {
+    Group **once, **tile;
+    uint32_t nonce, ntile, once_cap, tile_cap;
+    NodeId *block;
+    uint32_t nblock, block_cap;
+    bool products; /* tiles of several rows */
+} LevelPlan;
+
+typedef struct StepPlan {
+    const Step *step;
+    struct StepPlan *body; /* STEP_LOOP */
+    NodePlan *nodes;
+    CallPlan *calls;
+    Group **groups;
+    uint32_t ngroups, groups_cap;
+    LevelPlan *levels;
+    uint32_t nlevels;
+    Buffer *buffers;
+    uint32_t nbuffers, buffers_cap;
+} StepPlan;
+
+typedef struct RoutinePlan {
+    const Routine *routine;
+    StepPlan *steps;
+    uint64_t tile_bytes, once_bytes; /* the fixed part of scratch: tile region, then once region */
+    uint64_t row_bytes;              /* per row: PLACE_BLOCK buffers, then row buffers */
+    uint64_t *block_offsets;
+    uint64_t callee_row_bytes, callee_base_bytes; /* the most that queried routines need */
+    Value function;
+    bool planning;
+} RoutinePlan;
+
+typedef struct PlanUnit {
+    Arena *arena;
+    const Unit *unit;
+    uint32_t real_bytes, tile_rows, panel;
+    RoutinePlan *routines; /* as unit->routines */
+} PlanUnit;
+
+/* Plans every routine of the unit.  needs: verified graphs. */
+PlanUnit *plan_unit(Arena *a, const Unit *unit, uint32_t real_bytes, uint32_t tile_rows, uint32_t panel);
+uint64_t plan_row_bytes(const RoutinePlan *p);  /* scratch with what its queries need */
+uint64_t plan_base_bytes(const RoutinePlan *p);
+const RoutinePlan *plan_find(const PlanUnit *u, const char *routine);
+
+static inline uint64_t padded(uint64_t bytes) { return (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN; }
+static inline bool treatment_in_cluster(Treatment t) { return t == TREAT_ELEMENT || t == TREAT_REDUCE; }
+/* Is `id` recomputed by clusters: constant, iota, or broadcast of one element?  (Also when it is in memory for others.) */
+bool plan_inline(const Graph *g, const StepPlan *s, NodeId id);
+/* Elements its storage holds: shape_count, but for packed matrices. */
+uint64_t plan_stored_count(const PlanUnit *u, const Node *n);
+#endif
