@@ -73,8 +73,10 @@ static void *emitted(Emit *e, LLVMTargetMachineRef machine, LLVMCodeGenFileType 
 static void set_function_attributes(Emit *e, const TargetShape *shape) {
     char width[16];
     snprintf(width, sizeof width, "%u", shape->vector_bytes * 8);
-    LLVMAttributeRef prefer = LLVMCreateStringAttribute(e->context, "prefer-vector-width", 19, width, (unsigned)strlen(width));
-    LLVMAttributeRef legal = LLVMCreateStringAttribute(e->context, "min-legal-vector-width", 22, width, (unsigned)strlen(width));
+    LLVMAttributeRef prefer =
+        LLVMCreateStringAttribute(e->context, "prefer-vector-width", 19, width, (unsigned)strlen(width));
+    LLVMAttributeRef legal =
+        LLVMCreateStringAttribute(e->context, "min-legal-vector-width", 22, width, (unsigned)strlen(width));
     for (Value f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f)) {
         if (LLVMIsDeclaration(f)) continue;
         LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, prefer);
@@ -131,8 +133,10 @@ static bool compile(const Unit *unit, const BackendOptions *options, BackendResu
         e->module = module;
     }
     if (ok) out->object = emitted(e, machine, LLVMObjectFile, &out->object_size, &out->error);
-    if (diagnostic && !out->error) out->error = diagnostic;
-    else free(diagnostic);
+    if (diagnostic && !out->error)
+        out->error = diagnostic;
+    else
+        free(diagnostic);
     ok = ok && out->object && !out->error;
     out->row_bytes = calloc(unit->nroutines + 1, sizeof *out->row_bytes);
     out->base_bytes = calloc(unit->nroutines + 1, sizeof *out->base_bytes);

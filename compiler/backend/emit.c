@@ -100,7 +100,9 @@ Value emit_truth(Emit *e, Value condition, LLVMTypeRef type) {
     return LLVMBuildUIToFP(e->builder, condition, type, "");
 }
 
-Value emit_select(Emit *e, Value condition, Value a, Value b) { return LLVMBuildSelect(e->builder, condition, a, b, ""); }
+Value emit_select(Emit *e, Value condition, Value a, Value b) {
+    return LLVMBuildSelect(e->builder, condition, a, b, "");
+}
 
 /* Indices and byte counts never come near 2^63. */
 Value emit_index_add(Emit *e, Value a, Value b) { return LLVMBuildNSWAdd(e->builder, a, b, ""); }
@@ -149,7 +151,8 @@ Value emit_load_masked(Emit *e, Value address, Value mask) {
 
 void emit_store_masked(Emit *e, Value v, Value address, Value mask) {
     Value f = masked_intrinsic(e, "llvm.masked.store");
-    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, (Value[]){v, address, emit_i32(e, e->real_bytes), mask}, 4, "");
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f, (Value[]){v, address, emit_i32(e, e->real_bytes), mask}, 4,
+                   "");
 }
 
 void emit_store_single(Emit *e, Value scalar, Value address, bool add) {
@@ -175,8 +178,10 @@ void emit_zero_padding(Emit *e, Value address, uint64_t count) {
 Value emit_alloca(Emit *e, LLVMTypeRef type, Value count, uint32_t align) {
     LLVMBasicBlockRef here = emit_here(e), entry = LLVMGetEntryBasicBlock(e->function);
     Value first = LLVMGetFirstInstruction(entry);
-    if (first) LLVMPositionBuilderBefore(e->builder, first);
-    else LLVMPositionBuilderAtEnd(e->builder, entry);
+    if (first)
+        LLVMPositionBuilderBefore(e->builder, first);
+    else
+        LLVMPositionBuilderAtEnd(e->builder, entry);
     Value v = LLVMBuildArrayAlloca(e->builder, type, count, "");
     LLVMSetAlignment(v, align);
     emit_at(e, here);
@@ -205,7 +210,9 @@ Value emit_call(Emit *e, Value function, Value *args, uint32_t nargs) {
     return LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(function), function, args, nargs, "");
 }
 
-LLVMBasicBlockRef emit_block(Emit *e, const char *name) { return LLVMAppendBasicBlockInContext(e->context, e->function, name); }
+LLVMBasicBlockRef emit_block(Emit *e, const char *name) {
+    return LLVMAppendBasicBlockInContext(e->context, e->function, name);
+}
 void emit_at(Emit *e, LLVMBasicBlockRef block) { LLVMPositionBuilderAtEnd(e->builder, block); }
 LLVMBasicBlockRef emit_here(Emit *e) { return LLVMGetInsertBlock(e->builder); }
 

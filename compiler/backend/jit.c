@@ -49,10 +49,12 @@ const deq_module *jit_load(const void *object, size_t size, char **error) {
         pairs[k].Sym.Address = (LLVMOrcExecutorAddress)(uintptr_t)runtime[k].address;
         pairs[k].Sym.Flags.GenericFlags = LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable;
     }
-    bool ok = pairs && !failed(LLVMOrcJITDylibDefine(library, LLVMOrcAbsoluteSymbols(pairs, nruntime)), &reported, error);
+    bool ok =
+        pairs && !failed(LLVMOrcJITDylibDefine(library, LLVMOrcAbsoluteSymbols(pairs, nruntime)), &reported, error);
     free(pairs);
     LLVMOrcDefinitionGeneratorRef process; /* libm, memset */
-    ok = ok && !failed(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, LLVMOrcLLJITGetGlobalPrefix(jit), NULL, NULL),
+    ok = ok && !failed(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, LLVMOrcLLJITGetGlobalPrefix(jit),
+                                                                            NULL, NULL),
                        &reported, error);
     if (ok) LLVMOrcJITDylibAddGenerator(library, process);
     LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(object, size, "deq.o");

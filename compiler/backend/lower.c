@@ -141,7 +141,8 @@ static void lower_level(Lower *l, const LevelPlan *level) {
     lower_part(l, level->once, level->nonce);
     for (uint32_t k = 0; k < level->ntile; k++) {
         const Group *g = level->tile[k];
-        if (!g->cluster && g->nmembers && l->step->nodes[g->members[0]].treatment == TREAT_SUM) zero_sum(l, g->members[0]);
+        if (!g->cluster && g->nmembers && l->step->nodes[g->members[0]].treatment == TREAT_SUM)
+            zero_sum(l, g->members[0]);
     }
     if (any_work(level->tile, level->ntile)) lower_tiles(l, level);
     for (uint32_t k = 0; k < level->nblock; k++) {
@@ -159,7 +160,8 @@ static void lower_graph_step(Lower *l, StepPlan *s) {
         Slot slot = s->nodes[id].slot;
         if (s->nodes[id].treatment != TREAT_INPUT || slot.base != SLOT_SCALAR) continue;
         LLVMTypeRef f64 = LLVMDoubleTypeInContext(e->context);
-        Value v = LLVMBuildLoad2(e->builder, f64, emit_offset_constant(e, l->fields[FRAME_scalars], 8 * slot.offset), "");
+        Value v =
+            LLVMBuildLoad2(e->builder, f64, emit_offset_constant(e, l->fields[FRAME_scalars], 8 * slot.offset), "");
         if (e->real_bytes == 4) v = LLVMBuildFPTrunc(e->builder, v, e->real, "");
         emit_store_single(e, v, lower_slot(l, slot, NULL), false);
     }
@@ -183,7 +185,8 @@ static void lower_steps(Lower *l, StepPlan *steps, uint32_t n) {
         Value outer = l->iteration;
         Loop loop;
         loop_begin(&loop, e, emit_i64(e, 0), trips, emit_i64(e, 1), true);
-        l->iteration = emit_index_add(e, emit_index_mul(e, outer, 65536), emit_index_add(e, loop.index, emit_i64(e, 1)));
+        l->iteration =
+            emit_index_add(e, emit_index_mul(e, outer, 65536), emit_index_add(e, loop.index, emit_i64(e, 1)));
         lower_steps(l, steps[k].body, steps[k].step->nbody);
         loop_end(&loop);
         l->iteration = outer;
@@ -212,7 +215,8 @@ static void lower_routine(Emit *e, PlanUnit *unit, RoutinePlan *p) {
     };
     for (uint32_t k = 0; k < FRAME_COUNT; k++) {
         bool word = k == FRAME_seed || k == FRAME_step;
-        l->fields[k] = LLVMBuildLoad2(e->builder, word ? e->i64 : e->ptr, emit_offset_constant(e, l->frame, 8 * k), names[k]);
+        l->fields[k] =
+            LLVMBuildLoad2(e->builder, word ? e->i64 : e->ptr, emit_offset_constant(e, l->frame, 8 * k), names[k]);
     }
     l->tile_region = l->fields[FRAME_scratch];
     l->once_region = emit_offset_constant(e, l->tile_region, p->tile_bytes);
@@ -231,7 +235,8 @@ void lower_unit(Emit *e, PlanUnit *unit) {
     for (uint32_t k = 0; k < unit->unit->nroutines; k++) {
         const char *name = unit->unit->routines[k]->name;
         if (LLVMGetNamedFunction(e->module, name)) ICE("two routines are named '%s'", name);
-        Value f = LLVMAddFunction(e->module, name, LLVMFunctionType(e->none, (LLVMTypeRef[]){e->ptr, e->i64}, 2, false));
+        Value f =
+            LLVMAddFunction(e->module, name, LLVMFunctionType(e->none, (LLVMTypeRef[]){e->ptr, e->i64}, 2, false));
         LLVMSetLinkage(f, LLVMInternalLinkage);
         LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->nounwind);
         LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);

@@ -18,15 +18,15 @@ typedef struct Lower {
     /* of the function under construction */
     Value frame, n, fields[FRAME_COUNT];
     Value tile_region, once_region, row_region;
-    Value record_slot;       /* stands in for frame->rows when that is NULL */
-    Value iteration;         /* mixed counters of the loops around */
+    Value record_slot; /* stands in for frame->rows when that is NULL */
+    Value iteration;   /* mixed counters of the loops around */
     /* of the loop under construction */
     Value tile_start, tile_rows; /* first row and number of rows; NULL outside tiles */
 } Lower;
 
 /* What lower_<op> gets.  Elementwise operations return their vector; others write the node's slot and return NULL.
- * Row operations are called once for each row (`row` counts from the start of the tile; 0 for unbatched nodes), products
- * and batch_sum once for each tile, block operations once. */
+ * Row operations are called once for each row (`row` counts from the start of the tile; 0 for unbatched nodes),
+ * products and batch_sum once for each tile, block operations once. */
 typedef struct Site {
     Lower *l;
     NodeId id;
@@ -41,9 +41,10 @@ typedef Value LowerFn(const Site *s);
 Value lower_node(const Site *s); /* by its op */
 
 /* ---- lower.c ---- */
-void lower_unit(Emit *e, PlanUnit *unit);           /* every routine; sets routine->function */
-Value lower_slot(Lower *l, Slot slot, Value row);   /* address of a value's elements; `row` counts from the tile's start */
-Value lower_slot_all(Lower *l, Slot slot);          /* address of row 0 of all rows, for block operations */
+void lower_unit(Emit *e, PlanUnit *unit); /* every routine; sets routine->function */
+Value lower_slot(Lower *l, Slot slot,
+                 Value row);               /* address of a value's elements; `row` counts from the tile's start */
+Value lower_slot_all(Lower *l, Slot slot); /* address of row 0 of all rows, for block operations */
 static inline const Node *lower_node_of(const Lower *l, NodeId id) { return graph_node(l->step->step->graph, id); }
 static inline NodeId lower_argument(const Lower *l, NodeId id, uint32_t k) { /* the node that holds its bytes */
     return l->step->nodes[graph_arg(l->step->step->graph, id, k)].canonical;
@@ -56,8 +57,8 @@ static inline uint64_t lower_count(Shape s) {
     for (uint32_t k = 0; k < s.rank; k++) c *= s.dims[k];
     return c;
 }
-Value lower_argument_row(const Site *s, uint32_t k); /* address of argument k at the site's row */
-Value lower_result_row(const Site *s);               /* address of the result at the site's row */
+Value lower_argument_row(const Site *s, uint32_t k);     /* address of argument k at the site's row */
+Value lower_result_row(const Site *s);                   /* address of the result at the site's row */
 void lower_zero(Emit *e, Value address, uint64_t bytes); /* multiple of 64, aligned */
 
 /* ---- lower_cluster.c ---- */
@@ -65,8 +66,9 @@ void lower_cluster(Lower *l, const Group *g);
 
 /* ---- lower_product.c ---- */
 /* c[m, columns] = or += (initial: c holds the start of the sums) a[m, k] b[k, columns], by the register-tiled kernel.
- * Element (i, q) of a is at a + i * a_row + q * a_step; row q of panel p of b at b + p * b_panel + q * b_step; row i of c at
- * c + i * c_row; all in bytes.  m is at most tile_rows.  The last panel of c is written up to the end of a full vector. */
+ * Element (i, q) of a is at a + i * a_row + q * a_step; row q of panel p of b at b + p * b_panel + q * b_step; row i of
+ * c at c + i * c_row; all in bytes.  m is at most tile_rows.  The last panel of c is written up to the end of a full
+ * vector. */
 typedef struct Product {
     Value m, a, a_row, a_step, b, b_panel, b_step, c, c_row, k;
     uint64_t columns;

@@ -9,8 +9,14 @@ Value lower_random(const Site *s) {
     Lower *l = s->l;
     Emit *e = l->e;
     Slot slot = l->step->nodes[s->id].slot;
-    Value args[8] = {l->frame, lower_slot_all(l, slot), emit_i64(e, slot.stride), emit_i64(e, lower_count(s->node->shape)), l->n,
-                     emit_i64(e, (uint64_t)s->node->attr.i[0]), emit_i64(e, (uint64_t)s->node->attr.i[1]), l->iteration};
+    Value args[8] = {l->frame,
+                     lower_slot_all(l, slot),
+                     emit_i64(e, slot.stride),
+                     emit_i64(e, lower_count(s->node->shape)),
+                     l->n,
+                     emit_i64(e, (uint64_t)s->node->attr.i[0]),
+                     emit_i64(e, (uint64_t)s->node->attr.i[1]),
+                     l->iteration};
     emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_random_f32" : "deq_random_f64"), args, 8);
     return NULL;
 }
@@ -20,8 +26,8 @@ Value lower_fixed(const Site *s) {
     Emit *e = l->e;
     const CallPlan *c = &l->step->calls[s->id];
     const FixedLayout *f = &l->routine->routine->fixed[s->node->attr.i[0]];
-    Value args[6] = {l->frame,        lower_fixed_descriptor(e, f->name), l->n, record(l, c->rest), record(l, c->z),
-                     emit_i64(e, c->want_gradient)};
+    Value args[6] = {l->frame,        lower_fixed_descriptor(e, f->name), l->n, record(l, c->rest),
+                     record(l, c->z), emit_i64(e, c->want_gradient)};
     emit_call(e, lower_runtime(e, "deq_fixed_solve"), args, 6);
     return NULL;
 }
@@ -32,8 +38,9 @@ Value lower_fixed_gradient(const Site *s) {
     const CallPlan *c = &l->step->calls[s->id];
     const Node *fixed = lower_node_of(l, lower_argument(l, s->id, 0));
     const FixedLayout *f = &l->routine->routine->fixed[fixed->attr.i[0]];
-    Value args[7] = {l->frame, lower_fixed_descriptor(e, f->name), l->n, record(l, c->rest), record(l, c->drest), record(l, c->u),
-                     emit_i64(e, s->node->attr.i[1] != 0)};
+    Value args[7] = {
+        l->frame,        lower_fixed_descriptor(e, f->name),  l->n, record(l, c->rest), record(l, c->drest),
+        record(l, c->u), emit_i64(e, s->node->attr.i[1] != 0)};
     emit_call(e, lower_runtime(e, "deq_fixed_gradient"), args, 7);
     return NULL;
 }

@@ -1,7 +1,7 @@
 /* lower_cluster.c - a cluster: one loop over the vectors of a row, everything between in registers.
  *
- * Vectors are always whole: rows are padded, reading past the last element is allowed and what is read there is ignored;
- * stores and reductions mask it. */
+ * Vectors are always whole: rows are padded, reading past the last element is allowed and what is read there is
+ * ignored; stores and reductions mask it. */
 #include "lower.h"
 #include <math.h>
 
@@ -21,6 +21,11 @@ static bool member_value(const Cluster *c, NodeId id) {
     return x->treatment == TREAT_ELEMENT && x->group != UINT32_MAX && c->l->step->groups[x->group] == c->g;
 }
 
+static bool member_reduction(const Cluster *c, NodeId id) {
+    const NodePlan *x = &c->l->step->nodes[id];
+    return x->treatment == TREAT_REDUCE && c->l->step->groups[x->group] == c->g;
+}
+
 static bool is_inline(const Cluster *c, NodeId id) { return plan_inline(c->l->step->step->graph, c->l->step, id); }
 
 /* Emits addresses and repeated elements; `hoisted` for what is the same in all rows. */
@@ -34,19 +39,24 @@ static void prepare(Cluster *c, NodeId id, bool hoisted) {
     Slot slot = l->step->nodes[held].slot;
     if (hoisted != (slot.stride == 0)) return;
     Value at = lower_slot(l, slot, c->row);
-    if (held != id) c->element[id] = emit_splat(l->e, emit_load(l->e, at));
-    else c->address[id] = at;
+    if (held != id)
+        c->element[id] = emit_splat(l->e, emit_load(l->e, at));
+    else
+        c->address[id] = at;
 }
 
 static void prepare_all(Cluster *c, bool hoisted) {
     for (uint32_t k = 0; k < c->g->nmembers; k++) {
         NodeId id = c->g->members[k];
-        if (is_inline(c, id)) prepare(c, id, hoisted);
+        if (is_inline(c, id))
+            prepare(c, id, hoisted);
         else
-            for (uint32_t a = 0; a < lower_node_of(c->l, id)->nargs; a++) prepare(c, lower_argument(c->l, id, a), hoisted);
+            for (uint32_t a = 0; a < lower_node_of(c->l, id)->nargs; a++)
+                prepare(c, lower_argument(c->l, id, a), hoisted);
     }
     for (uint32_t k = 0; k < c->g->nstores; k++)
-        if (!c->g->stores[k].has_source) prepare(c, c->g->stores[k].node, hoisted);
+        if (!c->g->stores[k].has_source && !member_reduction(c, c->g->stores[k].node))
+            prepare(c, c->g->stores[k].node, hoisted);
 }
 
 static Value vector_at(Cluster *c, Value base) {
@@ -134,11 +144,6 @@ static void lower_members(Cluster *c, Loop *columns) {
     }
 }
 
-static bool is_reduction(const Cluster *c, NodeId id) {
-    const NodePlan *x = &c->l->step->nodes[id];
-    return x->treatment == TREAT_REDUCE && c->l->step->groups[x->group] == c->g;
-}
-
 static void lower_row(Cluster *c) {
     Lower *l = c->l;
     Emit *e = l->e;
@@ -146,14 +151,16 @@ static void lower_row(Cluster *c) {
     uint32_t vector = e->lanes * e->real_bytes, nodes = l->step->step->graph->nnodes;
     uint64_t bytes = g->count * e->real_bytes, rounds = padded(bytes) / vector;
     prepare_all(c, false);
-    Value *own = arena_alloc(e->arena, (g->nmembers + 1) * sizeof *own), *to = arena_alloc(e->arena, (g->nstores + 1) * sizeof *to);
+    Value *own = arena_alloc(e->arena, (g->nmembers + 1) * sizeof *own),
+          *to = arena_alloc(e->arena, (g->nstores + 1) * sizeof *to);
     Value *from = arena_alloc(e->arena, (g->nstores + 1) * sizeof *from);
     for (uint32_t k = 0; k < g->nmembers; k++) {
         const NodePlan *x = &l->step->nodes[g->members[k]];
-        if (x->treatment != TREAT_REDUCE && x->memory && x->slot.base != SLOT_NONE) own[k] = lower_slot(l, x->slot, c->row);
+        if (x->treatment != TREAT_REDUCE && x->memory && x->slot.base != SLOT_NONE)
+            own[k] = lower_slot(l, x->slot, c->row);
     }
     for (uint32_t k = 0; k < g->nstores; k++) {
-        if (is_reduction(c, g->stores[k].node) && !g->stores[k].has_source) continue;
+        if (member_reduction(c, g->stores[k].node) && !g->stores[k].has_source) continue;
         to[k] = lower_slot(l, g->stores[k].to, c->row);
         if (g->stores[k].has_source) from[k] = lower_slot(l, g->stores[k].source, c->row);
     }

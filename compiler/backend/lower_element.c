@@ -48,11 +48,8 @@ ELEMENT(or, TRUTH(LLVMBuildOr(e->builder, NONZERO(a), NONZERO(b), "")))
 ELEMENT(select, emit_select(e, NONZERO(a), b, c))
 
 /* Leaves and views have no code of their own: clusters read their storage or recompute them. */
-#define NO_CODE(name)                                                                                                  \
-    Value lower_##name(const Site *s) {                                                                                \
-        ICE("%s: " #name " is not an operation", s->l->routine->routine->name);                                        \
-        return NULL;                                                                                                   \
-    }
+#define NO_CODE(op)                                                                                                    \
+    Value lower_##op(const Site *s) { ICE("%s: " #op " is not an operation", s->l->routine->routine->name); }
 NO_CODE(input)
 NO_CODE(constant)
 NO_CODE(iota)

@@ -126,8 +126,10 @@ static Value reduce(const Site *s) {
     Value x = lower_argument_row(s, 0), y = result(s), index[MAX_RANK];
     uint32_t kept[MAX_RANK], reduced[MAX_RANK], nkept = 0, nreduced = 0;
     for (uint32_t k = 0; k < from.rank; k++) {
-        if (s->node->attr.i[0] >> k & 1) reduced[nreduced++] = k;
-        else kept[nkept++] = k;
+        if (s->node->attr.i[0] >> k & 1)
+            reduced[nreduced++] = k;
+        else
+            kept[nkept++] = k;
     }
     uint32_t outer_dims[MAX_RANK], inner_dims[MAX_RANK];
     for (uint32_t k = 0; k < nkept; k++) outer_dims[k] = from.dims[kept[k]];

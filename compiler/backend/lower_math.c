@@ -9,7 +9,8 @@ static Value whole(Emit *e, const char *name, Value x) { return emit_intrinsic(e
 static Value each_lane(Emit *e, const char *name, Value a, Value b) {
     char symbol[32];
     snprintf(symbol, sizeof symbol, "%s%s", name, e->real_bytes == 4 ? "f" : "");
-    Value f = emit_declare(e, symbol, e->real, (LLVMTypeRef[]){e->real, e->real}, b ? 2 : 1), y = LLVMGetPoison(e->vector);
+    Value f = emit_declare(e, symbol, e->real, (LLVMTypeRef[]){e->real, e->real}, b ? 2 : 1),
+          y = LLVMGetPoison(e->vector);
     for (uint32_t k = 0; k < e->lanes; k++) {
         Value args[2] = {LLVMBuildExtractElement(e->builder, a, emit_i32(e, k), ""), NULL};
         if (b) args[1] = LLVMBuildExtractElement(e->builder, b, emit_i32(e, k), "");

@@ -1,4 +1,5 @@
-/* lower_module.c - what an object holds beside routines: the runtime's functions, descriptors of fixed points, deq_module. */
+/* lower_module.c - what an object holds beside routines: the runtime's functions, descriptors of fixed points,
+ * deq_module. */
 #include "lower.h"
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +43,9 @@ enum {
     FIXED_COUNT
 };
 
-static char *joined(Emit *e, const char *name, const char *suffix) { return arena_printf(e->arena, "%s_%s", name, suffix); }
+static char *joined(Emit *e, const char *name, const char *suffix) {
+    return arena_printf(e->arena, "%s_%s", name, suffix);
+}
 
 static LLVMTypeRef descriptor_type(Emit *e) {
     LLVMTypeRef words[FIXED_COUNT];
@@ -78,8 +81,9 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
     static const struct {
         uint32_t field;
         const char *suffix;
-    } routines[] = {{FIXED_f, "f"},         {FIXED_lin, "lin"},           {FIXED_jvp, "jvp"},       {FIXED_vjp_z, "vjp_z"},
-                    {FIXED_vjp_x, "vjp_x"}, {FIXED_vjp_rest, "vjp_rest"}, {FIXED_vjp_zx, "vjp_zx"}, {FIXED_vjp_all, "vjp_all"}};
+    } routines[] = {{FIXED_f, "f"},           {FIXED_lin, "lin"},        {FIXED_jvp, "jvp"},
+                    {FIXED_vjp_z, "vjp_z"},   {FIXED_vjp_x, "vjp_x"},    {FIXED_vjp_rest, "vjp_rest"},
+                    {FIXED_vjp_zx, "vjp_zx"}, {FIXED_vjp_all, "vjp_all"}};
     for (size_t k = 0; k < sizeof routines / sizeof *routines; k++) {
         const RoutinePlan *p = plan_find(unit, joined(e, f->name, routines[k].suffix));
         if (!p) continue; /* left out when nothing uses it */
@@ -116,11 +120,12 @@ void lower_module(Emit *e, PlanUnit *unit) {
     Value *fixed = arena_alloc(e->arena, (u->nfixed + 1) * sizeof *fixed);
     Value *routines = arena_alloc(e->arena, (u->nroutines + 1) * sizeof *routines);
     for (uint32_t k = 0; k < u->nfixed; k++) fixed[k] = define_descriptor(e, unit, u->fixed[k]);
-    LLVMTypeRef routine_type = LLVMStructTypeInContext(e->context, (LLVMTypeRef[]){e->ptr, e->ptr, e->i64, e->i64}, 4, false);
+    LLVMTypeRef routine_type =
+        LLVMStructTypeInContext(e->context, (LLVMTypeRef[]){e->ptr, e->ptr, e->i64, e->i64}, 4, false);
     for (uint32_t k = 0; k < u->nroutines; k++) {
         const RoutinePlan *p = &unit->routines[k];
-        Value words[4] = {text(e, p->routine->name, strlen(p->routine->name)), p->function, emit_i64(e, plan_row_bytes(p)),
-                          emit_i64(e, plan_base_bytes(p))};
+        Value words[4] = {text(e, p->routine->name, strlen(p->routine->name)), p->function,
+                          emit_i64(e, plan_row_bytes(p)), emit_i64(e, plan_base_bytes(p))};
         routines[k] = LLVMConstStructInContext(e->context, words, 4, false);
     }
     const char *manifest = u->manifest ? u->manifest : "{}";

@@ -1,7 +1,7 @@
 /* lower_product.c - products: the register-tiled kernel and what is built from it.
  *
- * The kernel keeps m rows x 2 vectors of sums in registers and runs over k with one broadcast element of a for each row.
- * Every sum adds its terms in order of k, so a row's bits do not depend on m. */
+ * The kernel keeps m rows x 2 vectors of sums in registers and runs over k with one broadcast element of a for each
+ * row. Every sum adds its terms in order of k, so a row's bits do not depend on m. */
 #include "lower.h"
 #include <stdio.h>
 
@@ -14,7 +14,8 @@ static LLVMTypeRef kernel_type(Emit *e) {
 
 /* Address of row i of c. */
 static Value c_at(Emit *e, Value c, Value c_row, uint32_t i, uint32_t v) {
-    return emit_offset_constant(e, emit_offset(e, c, emit_index_mul(e, c_row, i)), (uint64_t)v * e->lanes * e->real_bytes);
+    return emit_offset_constant(e, emit_offset(e, c, emit_index_mul(e, c_row, i)),
+                                (uint64_t)v * e->lanes * e->real_bytes);
 }
 
 static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
@@ -113,8 +114,16 @@ static void call_kernel(Emit *e, const Product *p, uint32_t vectors, Value panel
         Value entry = LLVMBuildInBoundsGEP2(e->builder, LLVMGlobalGetValueType(table), table, at, 2, "");
         f = LLVMBuildLoad2(e->builder, e->ptr, entry, "kernel");
     }
-    Value args[K_COUNT] = {p->a,     p->a_row, p->a_step, b,      p->b_panel,
-                           p->b_step, c,        p->c_row,  p->k,   panels,
+    Value args[K_COUNT] = {p->a,
+                           p->a_row,
+                           p->a_step,
+                           b,
+                           p->b_panel,
+                           p->b_step,
+                           c,
+                           p->c_row,
+                           p->k,
+                           panels,
                            LLVMConstInt(e->i1, p->initial, false)};
     LLVMBuildCall2(e->builder, kernel_type(e), f, args, K_COUNT, "");
 }
@@ -124,7 +133,8 @@ void product_tile(Emit *e, const Product *p) {
     if (full) call_kernel(e, p, 2, emit_i64(e, full), p->b, p->c);
     if (!rest) return;
     Value b = emit_offset(e, p->b, emit_index_mul(e, p->b_panel, full));
-    call_kernel(e, p, vectors_for(e, rest), emit_i64(e, 1), b, emit_offset_constant(e, p->c, full * e->panel * e->real_bytes));
+    call_kernel(e, p, vectors_for(e, rest), emit_i64(e, 1), b,
+                emit_offset_constant(e, p->c, full * e->panel * e->real_bytes));
 }
 
 /* ---- matmul ---- */
@@ -171,7 +181,8 @@ static void lower_product(const Site *s) {
     }
     p.c = lower_result_row(s);
     uint64_t panel_bytes = e->panel * e->real_bytes, bytes = columns * e->real_bytes;
-    if ((bytes + panel_bytes - 1) / panel_bytes * panel_bytes < padded(bytes)) { /* the kernel leaves padding unwritten */
+    if ((bytes + panel_bytes - 1) / panel_bytes * panel_bytes <
+        padded(bytes)) { /* the kernel leaves padding unwritten */
         Loop rows;
         loop_begin(&rows, e, emit_i64(e, 0), p.m, emit_i64(e, 1), false);
         emit_zero_padding(e, emit_offset(e, p.c, emit_index_mul(e, rows.index, y->slot.stride)), columns);
@@ -239,8 +250,14 @@ Value lower_matmul(const Site *s) {
         Dims d = matmul_dims(s);
         Value y = lower_result_row(s);
         emit_zero_padding(e, y, d.m * d.n);
-        Value args[8] = {lower_argument_row(s, 0), lower_argument_row(s, 1), y, emit_i64(e, d.m), emit_i64(e, d.n), emit_i64(e, d.k),
-                         emit_i64(e, s->node->attr.i[0] != 0), emit_i64(e, s->node->attr.i[1] != 0)};
+        Value args[8] = {lower_argument_row(s, 0),
+                         lower_argument_row(s, 1),
+                         y,
+                         emit_i64(e, d.m),
+                         emit_i64(e, d.n),
+                         emit_i64(e, d.k),
+                         emit_i64(e, s->node->attr.i[0] != 0),
+                         emit_i64(e, s->node->attr.i[1] != 0)};
         emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_product_f32" : "deq_product_f64"), args, 8);
     }
     return NULL;
@@ -253,11 +270,14 @@ Value lower_pack(const Site *s) {
     uint64_t k = s->node->shape.dims[0], n = s->node->shape.dims[1], full = n / e->panel, rest = n % e->panel;
     Value x = lower_argument_row(s, 0), y = lower_result_row(s);
     Loop panels, rows, columns;
-    if (rest) lower_zero(e, emit_offset_constant(e, y, full * k * e->panel * e->real_bytes), k * e->panel * e->real_bytes);
+    if (rest)
+        lower_zero(e, emit_offset_constant(e, y, full * k * e->panel * e->real_bytes), k * e->panel * e->real_bytes);
     for (int tail = 0; tail < 2; tail++) {
         if (tail ? !rest : !full) continue;
-        if (tail) loop_begin(&panels, e, emit_i64(e, full), emit_i64(e, full + 1), emit_i64(e, 1), false);
-        else loop_count(&panels, e, full);
+        if (tail)
+            loop_begin(&panels, e, emit_i64(e, full), emit_i64(e, full + 1), emit_i64(e, 1), false);
+        else
+            loop_count(&panels, e, full);
         loop_count(&rows, e, k);
         loop_count(&columns, e, tail ? rest : e->panel);
         Value j = emit_index_add(e, emit_index_mul(e, panels.index, e->panel), columns.index);
@@ -313,9 +333,12 @@ static void outer_tail(Emit *e, const Product *whole, uint64_t rest) {
         for (uint32_t v = 0; v < vectors && v * e->lanes < rest; v++) {
             uint64_t left = rest - v * e->lanes;
             Value mask = emit_lane_mask(e, left > e->lanes ? e->lanes : (uint32_t)left);
-            Value from = emit_offset_constant(e, back ? t : c, v * vector), to = emit_offset_constant(e, back ? c : t, v * vector);
-            if (back) emit_store_masked(e, emit_load_vector(e, from, vector), to, mask);
-            else emit_store_vector(e, emit_load_masked(e, from, mask), to, vector);
+            Value from = emit_offset_constant(e, back ? t : c, v * vector),
+                  to = emit_offset_constant(e, back ? c : t, v * vector);
+            if (back)
+                emit_store_masked(e, emit_load_vector(e, from, vector), to, mask);
+            else
+                emit_store_vector(e, emit_load_masked(e, from, mask), to, vector);
         }
         loop_end(&rows);
         if (back) break;
@@ -330,7 +353,8 @@ Value lower_batch_outer(const Site *s) {
     Lower *l = s->l;
     Emit *e = l->e;
     const CallPlan *plan = &l->step->calls[s->id];
-    uint64_t k = s->node->shape.dims[0], columns = s->node->shape.dims[1], full = columns / e->panel, rest = columns % e->panel;
+    uint64_t k = s->node->shape.dims[0], columns = s->node->shape.dims[1], full = columns / e->panel,
+             rest = columns % e->panel;
     Slot operand[2];
     for (uint32_t i = 0; i < 2; i++) {
         operand[i] = l->step->nodes[lower_argument(l, s->id, i)].slot;

@@ -34,7 +34,8 @@ static NodeId argument(const Planner *p, NodeId id, uint32_t k) { return canonic
 
 static bool splat(const Graph *g, const StepPlan *s, NodeId id) { /* repeats one element */
     const Node *n = &g->nodes[id];
-    return n->op == OP_broadcast && count_of(n) > 1 && count_of(&g->nodes[s->nodes[graph_arg(g, id, 0)].canonical]) == 1;
+    return n->op == OP_broadcast && count_of(n) > 1 &&
+           count_of(&g->nodes[s->nodes[graph_arg(g, id, 0)].canonical]) == 1;
 }
 
 bool plan_inline(const Graph *g, const StepPlan *s, NodeId id) {
@@ -66,7 +67,8 @@ static Treatment treatment(const Planner *p, NodeId id) {
         uint64_t columns = n->shape.rank ? n->shape.dims[n->shape.rank - 1] : 1;
         if (n->attr.i[2]) return TREAT_PRODUCT;
         /* a row-major matrix serves the kernel as it stands when its rows are made of whole panels */
-        if (n->batched && a->batched && !b->batched && n->shape.rank == 1 && graph_node(p->g, graph_arg(p->g, id, 0))->shape.rank == 1 &&
+        if (n->batched && a->batched && !b->batched && n->shape.rank == 1 &&
+            graph_node(p->g, graph_arg(p->g, id, 0))->shape.rank == 1 &&
             graph_node(p->g, graph_arg(p->g, id, 1))->shape.rank == 2 && !n->attr.i[1] && columns % p->unit->panel == 0)
             return TREAT_PRODUCT;
         return TREAT_ROW;
@@ -137,13 +139,17 @@ static uint32_t new_group(Planner *p, uint32_t level, bool batched, uint64_t cou
     Group *g = arena_alloc(p->arena, sizeof *g);
     *g = (Group){.cluster = count > 0, .batched = batched, .level = level, .count = count, .workspace = NONE};
     LevelPlan *l = &p->s->levels[level];
-    if (batched) *ARENA_PUSH(p->arena, l->tile, l->ntile, l->tile_cap) = g;
-    else *ARENA_PUSH(p->arena, l->once, l->nonce, l->once_cap) = g;
+    if (batched)
+        *ARENA_PUSH(p->arena, l->tile, l->ntile, l->tile_cap) = g;
+    else
+        *ARENA_PUSH(p->arena, l->once, l->nonce, l->once_cap) = g;
     *ARENA_PUSH(p->arena, p->s->groups, p->s->ngroups, p->s->groups_cap) = g;
     return p->s->ngroups - 1; /* ids grow in creation order, and so does the order of running within a part */
 }
 
-static bool same_part(const Group *g, uint32_t level, bool batched) { return g->level == level && g->batched == batched; }
+static bool same_part(const Group *g, uint32_t level, bool batched) {
+    return g->level == level && g->batched == batched;
+}
 
 /* The first group from `bound` on that is a cluster of `count` elements in the part, or a new one. */
 static uint32_t find_cluster(Planner *p, uint32_t bound, uint32_t level, bool batched, uint64_t count) {
@@ -216,7 +222,8 @@ static void sink_members(Planner *p) {
         bool movable = true, through_splat;
         for (uint32_t k = 0; k < p->nusers[id] && movable; k++) {
             const NodePlan *u = info(p, p->users[id][k]);
-            movable = treatment_in_cluster(u->treatment) && u->group > x->group && (target == NONE || target == u->group);
+            movable =
+                treatment_in_cluster(u->treatment) && u->group > x->group && (target == NONE || target == u->group);
             target = u->group;
             for (uint32_t a = 0; a < node(p, p->users[id][k])->nargs && movable; a++)
                 movable = dependence(p, p->users[id][k], a, &through_splat) != id || !through_splat;
@@ -235,7 +242,8 @@ static void sink_members(Planner *p) {
         memmove(from->members + at, from->members + at + 1, (from->nmembers - at - 1) * sizeof *from->members);
         from->nmembers--;
         add_member(p, target, id);
-        for (uint32_t k = to->nmembers - 1; k > 0 && to->members[k - 1] > to->members[k]; k--) { /* members in id order */
+        for (uint32_t k = to->nmembers - 1; k > 0 && to->members[k - 1] > to->members[k];
+             k--) { /* members in id order */
             NodeId swap = to->members[k];
             to->members[k] = to->members[k - 1];
             to->members[k - 1] = swap;
@@ -422,7 +430,8 @@ static void plan_call(Planner *p, NodeId id) {
         }
         break;
     case OP_fixed: {
-        if ((uint64_t)n->attr.i[0] >= p->r->nfixed) ICE("%s: there is no fixed point %d", p->r->name, (int)n->attr.i[0]);
+        if ((uint64_t)n->attr.i[0] >= p->r->nfixed)
+            ICE("%s: there is no fixed point %d", p->r->name, (int)n->attr.i[0]);
         const FixedLayout *f = &p->r->fixed[n->attr.i[0]];
         c->rest = new_record(p, f->rest_bytes);
         c->z = new_record(p, f->state_bytes);
@@ -510,7 +519,8 @@ static void find_memory(Planner *p) {
             NodeId d = x->treatment == TREAT_INLINE ? argument(p, id, k) : dependence(p, id, k, &through_splat);
             if (d == NODE_NONE) continue;
             NodePlan *y = info(p, d);
-            bool held = treatment_in_cluster(x->treatment) && !through_splat && y->treatment == TREAT_ELEMENT && y->group == x->group;
+            bool held = treatment_in_cluster(x->treatment) && !through_splat && y->treatment == TREAT_ELEMENT &&
+                        y->group == x->group;
             if (!held) y->memory = true;
         }
     }
@@ -571,7 +581,8 @@ static uint32_t last_group(const Planner *p, NodeId id) {
         if (u->treatment == TREAT_INLINE) {
             for (uint32_t j = 0; j < p->nusers[p->users[id][k]]; j++) {
                 const NodePlan *v = info(p, p->users[p->users[id][k]][j]);
-                if (v->group != NONE && p->s->groups[v->group]->position > last) last = p->s->groups[v->group]->position;
+                if (v->group != NONE && p->s->groups[v->group]->position > last)
+                    last = p->s->groups[v->group]->position;
             }
         }
         if (u->group != NONE && p->s->groups[u->group]->position > last) last = p->s->groups[u->group]->position;
@@ -669,7 +680,8 @@ static void number_groups(Planner *p) {
 
 /* ---- steps ---- */
 static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, StepPlan *s) {
-    Planner planner = {.unit = unit, .arena = unit->arena, .r = routine->routine, .routine = routine, .s = s, .g = step->graph};
+    Planner planner = {
+        .unit = unit, .arena = unit->arena, .r = routine->routine, .routine = routine, .s = s, .g = step->graph};
     Planner *p = &planner;
     uint32_t n = p->g->nnodes;
     s->step = step;
@@ -730,7 +742,8 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
     assign_slots(p);
     uint64_t tile = 0;
     for (uint32_t k = 0; k < s->nlevels; k++) {
-        uint64_t high = allocate(s->buffers, s->nbuffers, SCOPE_TILE, k, s->levels[k].products ? unit->tile_rows : 1, 0);
+        uint64_t high =
+            allocate(s->buffers, s->nbuffers, SCOPE_TILE, k, s->levels[k].products ? unit->tile_rows : 1, 0);
         if (high > tile) tile = high;
     }
     if (tile > routine->tile_bytes) routine->tile_bytes = tile;

@@ -1,13 +1,14 @@
 /* plan.h - decides, before anything is emitted, in which loop every node of a routine is computed and where it stands.
  *
- * A step's graph is cut into LEVELS.  A level first computes its unbatched nodes (`once`), then loops over tiles of a few
- * rows, in which all its batched nodes are computed while the tile's data is in the first-level cache, and ends with its
- * block operations, which need every row at once (solves, queries, random draws, sums of outer products).  Values used
- * within a level live in tile buffers; values crossing levels in row buffers; unbatched ones in `once` buffers.
+ * A step's graph is cut into LEVELS.  A level first computes its unbatched nodes (`once`), then loops over tiles of a
+ * few rows, in which all its batched nodes are computed while the tile's data is in the first-level cache, and ends
+ * with its block operations, which need every row at once (solves, queries, random draws, sums of outer products).
+ * Values used within a level live in tile buffers; values crossing levels in row buffers; unbatched ones in `once`
+ * buffers.
  *
- * Within a part of a level, nodes are collected in GROUPS, run in order: a CLUSTER is one loop over the elements of a row
- * holding elementwise operations of equal count, kept in registers, with full reductions and stores at their end; any
- * other group is one operation. */
+ * Within a part of a level, nodes are collected in GROUPS, run in order: a CLUSTER is one loop over the elements of a
+ * row holding elementwise operations of equal count, kept in registers, with full reductions and stores at their end;
+ * any other group is one operation. */
 #ifndef DEQ_BACKEND_PLAN_H
 #define DEQ_BACKEND_PLAN_H
 #include "emit.h"
@@ -133,13 +134,14 @@ typedef struct PlanUnit {
 
 /* Plans every routine of the unit.  needs: verified graphs. */
 PlanUnit *plan_unit(Arena *a, const Unit *unit, uint32_t real_bytes, uint32_t tile_rows, uint32_t panel);
-uint64_t plan_row_bytes(const RoutinePlan *p);  /* scratch with what its queries need */
+uint64_t plan_row_bytes(const RoutinePlan *p); /* scratch with what its queries need */
 uint64_t plan_base_bytes(const RoutinePlan *p);
 const RoutinePlan *plan_find(const PlanUnit *u, const char *routine);
 
 static inline uint64_t padded(uint64_t bytes) { return (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN; }
 static inline bool treatment_in_cluster(Treatment t) { return t == TREAT_ELEMENT || t == TREAT_REDUCE; }
-/* Is `id` recomputed by clusters: constant, iota, or broadcast of one element?  (Also when it is in memory for others.) */
+/* Is `id` recomputed by clusters: constant, iota, or broadcast of one element?  (Also when it is in memory for others.)
+ */
 bool plan_inline(const Graph *g, const StepPlan *s, NodeId id);
 /* Elements its storage holds: shape_count, but for packed matrices. */
 uint64_t plan_stored_count(const PlanUnit *u, const Node *n);

@@ -43,12 +43,18 @@ static const char *named_features(const char *cpu) {
     static const struct {
         const char *prefix, *features;
     } table[] = {
-        {"x86-64-v4", "+avx512f,+avx2,+fma"},      {"x86-64-v3", "+avx2,+fma"},
-        {"skylake-avx512", "+avx512f,+avx2,+fma"}, {"cascadelake", "+avx512f,+avx2,+fma"},
-        {"icelake", "+avx512f,+avx2,+fma"},        {"sapphirerapids", "+avx512f,+avx2,+fma"},
-        {"znver4", "+avx512f,+avx2,+fma"},         {"znver5", "+avx512f,+avx2,+fma"},
-        {"znver", "+avx2,+fma"},                   {"haswell", "+avx2,+fma"},
-        {"broadwell", "+avx2,+fma"},               {"skylake", "+avx2,+fma"},
+        {"x86-64-v4", "+avx512f,+avx2,+fma"},
+        {"x86-64-v3", "+avx2,+fma"},
+        {"skylake-avx512", "+avx512f,+avx2,+fma"},
+        {"cascadelake", "+avx512f,+avx2,+fma"},
+        {"icelake", "+avx512f,+avx2,+fma"},
+        {"sapphirerapids", "+avx512f,+avx2,+fma"},
+        {"znver4", "+avx512f,+avx2,+fma"},
+        {"znver5", "+avx512f,+avx2,+fma"},
+        {"znver", "+avx2,+fma"},
+        {"haswell", "+avx2,+fma"},
+        {"broadwell", "+avx2,+fma"},
+        {"skylake", "+avx2,+fma"},
         {"alderlake", "+avx2,+fma"},
     };
     for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
@@ -60,11 +66,12 @@ static const char *named_features(const char *cpu) {
 /* LLVM only warns about an unknown CPU, on stderr; the names it knows are in its subtarget tables, which the C API does
  * not show.  A CPU that is not in this list is refused with the list's text. */
 static bool known_cpu(const char *cpu) {
-    static const char *const names[] = {"x86-64",    "x86-64-v2",      "x86-64-v3",    "x86-64-v4",      "generic",
-                                        "nehalem",   "sandybridge",    "ivybridge",    "haswell",        "broadwell",
-                                        "skylake",   "skylake-avx512", "cascadelake",  "icelake-client", "icelake-server",
-                                        "alderlake", "sapphirerapids", "znver1",       "znver2",         "znver3",
-                                        "znver4",    "apple-m1",       "neoverse-n1",  "neoverse-v1",    "cortex-a72"};
+    static const char *const names[] = {
+        "x86-64",    "x86-64-v2",      "x86-64-v3",   "x86-64-v4",      "generic",
+        "nehalem",   "sandybridge",    "ivybridge",   "haswell",        "broadwell",
+        "skylake",   "skylake-avx512", "cascadelake", "icelake-client", "icelake-server",
+        "alderlake", "sapphirerapids", "znver1",      "znver2",         "znver3",
+        "znver4",    "apple-m1",       "neoverse-n1", "neoverse-v1",    "cortex-a72"};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         if (strcmp(cpu, names[k]) == 0) return true;
     }
@@ -87,7 +94,10 @@ bool target_shape(const char *cpu, TargetShape *out, char **error) {
         features = named_features(cpu);
     } else {
         char text[256];
-        snprintf(text, sizeof text, "unknown target CPU '%s'; use native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4 or a model such as skylake or znver4", cpu);
+        snprintf(text, sizeof text,
+                 "unknown target CPU '%s'; use native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4 or a model such as "
+                 "skylake or znver4",
+                 cpu);
         *error = copy(text);
         return false;
     }
@@ -121,10 +131,10 @@ LLVMTargetMachineRef target_machine(const TargetShape *shape, int optimise, char
         *error = copy(message);
         LLVMDisposeMessage(message);
     } else {
-        static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess, LLVMCodeGenLevelDefault,
-                                                     LLVMCodeGenLevelAggressive};
-        machine = LLVMCreateTargetMachine(target, triple, shape->cpu, shape->features, levels[optimise & 3], LLVMRelocPIC,
-                                          LLVMCodeModelDefault);
+        static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
+                                                     LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
+        machine = LLVMCreateTargetMachine(target, triple, shape->cpu, shape->features, levels[optimise & 3],
+                                          LLVMRelocPIC, LLVMCodeModelDefault);
         if (!machine) *error = copy("LLVM gives no target machine for this CPU");
     }
     LLVMDisposeMessage(triple);
@@ -148,7 +158,8 @@ const char *target_name(const char *cpu) {
         free(error);
         return "unknown";
     }
-    snprintf(text, sizeof text, "%s%s%s, %u-bit vectors", shape.cpu, shape.features[0] ? " " : "", shape.features, shape.vector_bytes * 8);
+    snprintf(text, sizeof text, "%s%s%s, %u-bit vectors", shape.cpu, shape.features[0] ? " " : "", shape.features,
+             shape.vector_bytes * 8);
     target_shape_free(&shape);
     return text;
 }

@@ -5,9 +5,9 @@
 #include <llvm-c/TargetMachine.h>
 
 typedef struct TargetShape {
-    char *cpu, *features;   /* malloc'ed, as LLVM wants them */
-    uint32_t vector_bytes;  /* of a full vector */
-    uint32_t tile_rows;     /* rows of the product kernel's register tile: tile_rows x 2 vectors of accumulators */
+    char *cpu, *features;  /* malloc'ed, as LLVM wants them */
+    uint32_t vector_bytes; /* of a full vector */
+    uint32_t tile_rows;    /* rows of the product kernel's register tile: tile_rows x 2 vectors of accumulators */
 } TargetShape;
 
 void target_initialise(void); /* registers LLVM's native target; idempotent */
