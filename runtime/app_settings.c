@@ -163,7 +163,7 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
 
 static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
                       bool *found, deq_error *e) {
-    int64_t seed;
+    int64_t seed = 0;
     if (!strcmp(key, "epochs")) return *found = true, to_integer(path, value, 0, &t->epochs, e);
     if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);
     if (!strcmp(key, "examples")) return *found = true, to_integer(path, value, 1, &t->examples, e);
