@@ -117,27 +117,14 @@ static void check_result(Checker *c, Ast *value, const Type *want, const char *n
     check_against(c, value, want, DIAG_E0316, arena_printf(c->arena, "the result of '%s'", name));
 }
 
-/* Statements up to the `return` at the end; `item` checks the others. */
-static void check_statements(Checker *c, Ast *body, const Type *result, const Ast *decl,
-                             void (*item)(Checker *, Ast *)) {
-    const Ast *returned = NULL;
-    bool broken = false;
+/* Statements and the `return` at the end, which the parser has made sure of; `item` checks the others. */
+static void check_statements(Checker *c, Ast *body, const Type *result, const Ast *decl, void (*item)(Checker *, Ast *)) {
     for (uint32_t i = 0; i < body->nkids; i++) {
-        Ast *s = body->kids[i];
-        broken = broken || s->kind == AST_ERROR;
-        if (returned && s->kind != AST_ERROR) {
-            diag_note(diag_report(c->diags, DIAG_E0317, s->range, "nothing stands behind 'return'"), returned->range,
-                      "it is here");
-            return;
-        }
-        if (s->kind == AST_RETURN) {
-            returned = s;
-            check_result(c, SLOT(s, RETURN, value), result, decl->name);
-        } else {
-            item(c, s);
-        }
+        if (body->kids[i]->kind == AST_RETURN)
+            check_result(c, SLOT(body->kids[i], RETURN, value), result, decl->name);
+        else
+            item(c, body->kids[i]);
     }
-    if (!returned && !broken) diag_report(c->diags, DIAG_E0317, place(decl), "'%s' has no 'return'", decl->name);
 }
 
 /* ---- functions ---- */

@@ -123,22 +123,16 @@ static void check_items(Checker *c, const Ast *def, Ast *list, bool inside) {
     check_once(c, list);
 }
 
+/* The parser has made sure of the `return` at the end. */
 static void check_return(Checker *c, const Ast *def, Ast *body) {
-    bool broken = false;
     for (uint32_t i = 0; i < body->nkids; i++) {
         Ast *s = body->kids[i];
-        broken = broken || s->kind == AST_ERROR;
-        if (s->kind != AST_RETURN) continue;
-        if (i + 1 < body->nkids)
-            diag_report(c->diags, DIAG_E0317, body->kids[i + 1]->range, "nothing stands behind 'return'");
-        const Type *want =
-            def->kind == AST_SCHEDULE_DEF ? &type_real : type_opaque(c->arena, def->kind == AST_ATTACK_DEF ? "x" : "z");
-        if (SLOT(s, RETURN, value))
-            check_against(c, SLOT(s, RETURN, value), want, DIAG_E0519,
-                          arena_printf(c->arena, "the result of '%s'", def->name));
-        return;
+        if (s->kind != AST_RETURN || !SLOT(s, RETURN, value)) continue;
+        const Type *want = def->kind == AST_SCHEDULE_DEF
+                               ? &type_real
+                               : type_opaque(c->arena, def->kind == AST_ATTACK_DEF ? "x" : "z");
+        check_against(c, SLOT(s, RETURN, value), want, DIAG_E0519, arena_printf(c->arena, "the result of '%s'", def->name));
     }
-    if (!broken) diag_report(c->diags, DIAG_E0511, place(def), "'%s' has no 'return'", def->name);
 }
 
 static void check_updates_w(Checker *c, const Ast *def, const Ast *body) {
