@@ -8,6 +8,7 @@ typedef enum Progress { UNSEEN, BUSY, DONE } Progress;
 typedef struct Fact {
     const Ast *key;
     Progress progress;
+    bool cyclic; /* reported */
     Signature *signature;
     const Ast *callee; /* a call: what it instantiates, with which sizes */
     const SizeBinding *bound;
@@ -223,9 +224,9 @@ void checker_ensure(Checker *c, const Ast *decl) {
     Fact *f = fact_of(c, decl);
     if (f->progress == DONE) return;
     if (f->progress == BUSY) {
-        /* reported at the declaration, once */
-        if (!decl->type || decl->type->kind != TYPE_ERROR)
+        if (!f->cyclic)
             diag_report(c->diags, DIAG_E0206, place(decl), "'%s' is defined in terms of itself", decl->name);
+        f->cyclic = true;
         ((Ast *)decl)->type = &type_error;
         if (f->signature) f->signature->broken = true;
         return;

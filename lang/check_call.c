@@ -16,15 +16,15 @@ static bool place_named(Checker *c, const char *callee, const char *takes, const
     uint32_t count = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (same(params[i].name, arg->name)) {
-            if (out[i]) {
-                report_arguments(c, DIAG_E0305, arg->range, takes,
-                                 arena_printf(c->arena, "'%s' gets '%s' twice", callee, arg->name));
-                return false;
-            }
             if (params[i].state != state) {
                 report_arguments(c, DIAG_E0323, arg->range, takes,
                                  arena_printf(c->arena, "'%s' is %s of '%s': it stands %s ';'", arg->name,
                                               state ? "an input" : "a state", callee, state ? "behind" : "before"));
+                return false;
+            }
+            if (out[i]) {
+                report_arguments(c, DIAG_E0305, arg->range, takes,
+                                 arena_printf(c->arena, "'%s' gets '%s' twice", callee, arg->name));
                 return false;
             }
             out[i] = SLOT(arg, ARG, value);
@@ -260,7 +260,7 @@ static bool check_argument(Checker *c, const Signature *s, uint32_t i, Ast *valu
 }
 
 const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBinding *b, uint32_t nb, Ast *call, Ast *piped,
-                           bool required_only) {
+                           const char *name, bool required_only) {
     CallParameter params[64];
     uint32_t index[64], n = 0;
     Ast *values[64];
@@ -270,7 +270,7 @@ const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBinding *
         params[n] = (CallParameter){s->params[i]->name, required ? NEED_REQUIRED : NEED_OPTIONAL, i < s->nstate};
         index[n++] = i;
     }
-    bool matched = match_arguments(c, s->decl->name, signature_text(c, s), call, piped,
+    bool matched = match_arguments(c, name, signature_text(c, s), call, piped,
                                    call ? place(SLOT(call, CALL, callee)) : e->range, params, n, values, NULL, NULL);
     bool good = matched;
     for (uint32_t i = 0; matched && i < n; i++)
@@ -334,10 +334,10 @@ static const Type *call_fn(Checker *c, Ast *e, const Ast *fn, Ast *index, Ast *c
         }
         if (!(b[i].value = size_of(c, list->kids[i], true))) return &type_error;
     }
-    return call_signature(c, e, s, b, n, call, piped, false);
+    return call_signature(c, e, s, b, n, call, piped, fn->name, false);
 }
 
-static const Type *call_layer(Checker *c, Ast *e, const Type *layer, Ast *call, Ast *piped) {
+static const Type *call_layer(Checker *c, Ast *e, const char *name, const Type *layer, Ast *call, Ast *piped) {
     const Signature *s = checker_signature(c, layer->decl);
     if (s->broken) return &type_error;
     if (c->fixed && layer_has_fixed(c, layer->decl)) {
@@ -346,7 +346,7 @@ static const Type *call_layer(Checker *c, Ast *e, const Type *layer, Ast *call, 
         return &type_error;
     }
     SizeBinding *b = arena_copy(c->arena, layer->bound, sizeof *b * (layer->nbound + 1));
-    return call_signature(c, e, s, b, layer->nbound, call, piped, true);
+    return call_signature(c, e, s, b, layer->nbound, call, piped, name, true);
 }
 
 /* An evaluation: a metric (fn of output and target) of a net on examples. */
@@ -398,7 +398,8 @@ const Type *check_call(Checker *c, Ast *e, Ast *callee, Ast *call, Ast *piped) {
         if (!b) return &type_error;
     }
     const Type *t = check_expr(c, callee);
-    if (t->kind == TYPE_LAYER && named && r && (r->kind == AST_USE)) return call_layer(c, e, t, call, piped);
+    if (t->kind == TYPE_LAYER && named && r && (r->kind == AST_USE))
+        return call_layer(c, e, base->name, t, call, piped);
     if (t->kind == TYPE_SCHEDULE && r && r->kind == AST_BINDING) {
         static const CallParameter params[] = {{"t", NEED_REQUIRED, false}};
         Ast *value;

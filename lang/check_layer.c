@@ -118,7 +118,8 @@ static void check_result(Checker *c, Ast *value, const Type *want, const char *n
 }
 
 /* Statements and the `return` at the end, which the parser has made sure of; `item` checks the others. */
-static void check_statements(Checker *c, Ast *body, const Type *result, const Ast *decl, void (*item)(Checker *, Ast *)) {
+static void check_statements(Checker *c, Ast *body, const Type *result, const Ast *decl,
+                             void (*item)(Checker *, Ast *)) {
     for (uint32_t i = 0; i < body->nkids; i++) {
         if (body->kids[i]->kind == AST_RETURN)
             check_result(c, SLOT(body->kids[i], RETURN, value), result, decl->name);

@@ -128,10 +128,10 @@ static void check_return(Checker *c, const Ast *def, Ast *body) {
     for (uint32_t i = 0; i < body->nkids; i++) {
         Ast *s = body->kids[i];
         if (s->kind != AST_RETURN || !SLOT(s, RETURN, value)) continue;
-        const Type *want = def->kind == AST_SCHEDULE_DEF
-                               ? &type_real
-                               : type_opaque(c->arena, def->kind == AST_ATTACK_DEF ? "x" : "z");
-        check_against(c, SLOT(s, RETURN, value), want, DIAG_E0519, arena_printf(c->arena, "the result of '%s'", def->name));
+        const Type *want =
+            def->kind == AST_SCHEDULE_DEF ? &type_real : type_opaque(c->arena, def->kind == AST_ATTACK_DEF ? "x" : "z");
+        check_against(c, SLOT(s, RETURN, value), want, DIAG_E0519,
+                      arena_printf(c->arena, "the result of '%s'", def->name));
     }
 }
 

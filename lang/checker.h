@@ -79,7 +79,7 @@ bool match_arguments(Checker *c, const char *callee, const char *takes, const As
 const Type *check_call(Checker *c, Ast *e, Ast *callee, Ast *call, Ast *piped); /* e: CALL or pipe; call may be NULL */
 const Type *check_instance(Checker *c, Ast *e); /* Dense[4, 2], Net, Conv[1, 2](kernel: 3) */
 const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBinding *b, uint32_t nb, Ast *call, Ast *piped,
-                           bool required_only);
+                           const char *name, bool required_only);
 bool fn_is_elementwise(Checker *c, const Ast *fn);
 
 /* ---- check_builtin.c ---- */

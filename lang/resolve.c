@@ -286,6 +286,8 @@ static bool lookup(Resolver *r, const char *name, const Ast **decl) {
 
 /* ---- expressions ---- */
 
+static void resolve_args(Resolver *r, Ast *list, bool words);
+
 /* The dotted name of a mode or solver an expression spells, or NULL. */
 static const char *spelled(const Ast *e, char *buffer, size_t size) {
     return ast_path(e, buffer, size) ? buffer : NULL;
@@ -303,6 +305,12 @@ static void resolve_args(Resolver *r, Ast *list, bool words) {
         if (words && value && value->kind == AST_NAME && arg->name && (!find_local(r, value->name)) &&
             !scope_find(r->top, value->name))
             continue; /* stop: relative; the checker knows the words */
+        const Ast *callee = words && value && value->kind == AST_CALL ? AST_SLOT(value, CALL, callee) : NULL, *decl;
+        if (callee && callee->kind == AST_NAME && !lookup(r, callee->name, &decl)) {
+            resolve_args(r, AST_SLOT(value, CALL, inputs),
+                         true); /* implicit(newton()): the checker lists the solvers */
+            continue;
+        }
         resolve_expr(r, value);
     }
 }
