@@ -5,9 +5,9 @@
 static int64_t BYTES(int64_t count) { return (count * (int64_t)sizeof(REAL) + 63) / 64 * 64; }
 
 typedef struct T(record) { /* frame->shared */
+    REAL W[DEQ_CHUNK];     /* d x d: f(z) = W z + c, or tanh of it */
     cell_kind kind;
     int d;
-    REAL W[CELL_MOST * CELL_MOST]; /* f(z) = W z + c, or tanh of it */
 } T(record);
 
 /* out = f(z; c); J (d x d) and D (derivative by c, diagonal) unless NULL. */
@@ -63,10 +63,9 @@ static int64_t T(cell_tape_bytes)(int d) { return BYTES(d * d) + 2 * BYTES(d); }
 static void T(cell_f)(const deq_frame *f, int64_t n) {
     const T(record) *s = f->shared;
     int64_t stride = BYTES(s->d);
-    for (int64_t i = 0; i < n; i++)
-        T(cell)
-        (s, (REAL *)((char *)f->arg0 + i * stride), (REAL *)((char *)f->rest + f->rows[i] * stride),
-         (REAL *)((char *)f->arg1 + i * stride), NULL, NULL);
+    for (int64_t i = 0; i < n; i++) T(cell)
+    (s, (REAL *)((char *)f->arg0 + i * stride), (REAL *)((char *)f->rest + f->rows[i] * stride),
+     (REAL *)((char *)f->arg1 + i * stride), NULL, NULL);
     cell_evaluations += n;
 }
 

@@ -1,0 +1,327 @@
+/* engine.c - a net's routines, parameters and workers from its manifest. */
+#include "engine_internal.h"
+#include "init.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES (512 << 10) /* what a block's solve may take of the second-level cache */
+#define BLOCK_LEAST 8
+#define BLOCK_MOST 64
+
+const deq_routine *engine_routine(const deq_engine *engine, const char *name) {
+    const deq_module *m = engine->module;
+    for (int64_t i = 0; name && i < m->routine_count; i++)
+        if (!strcmp(m->routines[i].name, name)) return &m->routines[i];
+    return NULL;
+}
+
+int64_t engine_stride(const deq_engine *engine, int64_t count) {
+    return (count * engine->real_bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN;
+}
+
+/* ---- reading the manifest: a missing member is the compiler's fault, hence DEQ_MODULE ---- */
+
+static bool missing(const deq_engine *g, const char *what, deq_error *e) {
+    return deq_fail(e, DEQ_MODULE, "the manifest of net %s has no usable `%s`", g->name ? g->name : "?", what);
+}
+
+static bool read_shape(const json_t *json, int64_t *shape, int *rank) {
+    if (!json_is_array(json) || json_array_size(json) > DEQ_MOST_RANK) return false;
+    *rank = (int)json_array_size(json);
+    for (int i = 0; i < *rank; i++) {
+        shape[i] = json_integer_value(json_array_get(json, (size_t)i));
+        if (shape[i] < 1) return false;
+    }
+    return true;
+}
+
+static bool read_count(const json_t *json, int64_t *count) {
+    int64_t shape[DEQ_MOST_RANK];
+    int rank;
+    if (!read_shape(json, shape, &rank)) return false;
+    *count = 1;
+    for (int i = 0; i < rank; i++) *count *= shape[i];
+    return true;
+}
+
+/* A routine named by a member; an absent or null member gives NULL. */
+static bool read_routine(const deq_engine *g, const json_t *in, const char *member, const deq_routine **out,
+                         deq_error *e) {
+    const char *name = json_string_value(json_object_get(in, member));
+    *out = engine_routine(g, name);
+    if (name && !*out) return deq_fail(e, DEQ_MODULE, "the compiled object has no routine %s", name);
+    return true;
+}
+
+static bool read_bytes(const deq_engine *g, const char *member, int64_t *out, deq_error *e) {
+    const json_t *json = json_object_get(g->net, member);
+    *out = json_integer_value(json);
+    return (json_is_integer(json) && *out >= 0 && *out % g->real_bytes == 0) || missing(g, member, e);
+}
+
+static bool read_parameters(deq_engine *g, deq_error *e) {
+    const json_t *list = json_object_get(g->net, "parameters"), *item;
+    size_t i;
+    g->nparameters = (int)json_array_size(list);
+    g->parameters = calloc((size_t)g->nparameters + 1, sizeof *g->parameters);
+    if (!g->parameters) return deq_fail(e, DEQ_MEMORY, "the parameter table of net %s", g->name);
+    json_array_foreach(list, i, item) {
+        engine_parameter *p = &g->parameters[i];
+        p->path = json_string_value(json_object_get(item, "path"));
+        p->init = json_string_value(json_object_get(item, "init"));
+        p->offset = json_integer_value(json_object_get(item, "offset"));
+        if (!p->path || !p->init || !read_shape(json_object_get(item, "shape"), p->shape, &p->rank))
+            return missing(g, "parameters", e);
+        int64_t count = 1;
+        for (int k = 0; k < p->rank; k++) count *= p->shape[k];
+        if (p->offset < 0 || p->offset % g->real_bytes || p->offset + count * g->real_bytes > g->shared_bytes)
+            return missing(g, "parameters", e);
+    }
+    return true;
+}
+
+static bool read_fixed(deq_engine *g, deq_error *e) {
+    const json_t *list = json_object_get(g->net, "fixed"), *item;
+    size_t i;
+    g->nfixed = (int)json_array_size(list);
+    size_t count = (size_t)g->nfixed + 1;
+    g->fixed = calloc(count, sizeof *g->fixed);
+    g->descriptors = calloc(count, sizeof *g->descriptors);
+    g->settings = calloc(count, sizeof *g->settings);
+    g->attacking = calloc(count, sizeof *g->attacking);
+    if (!g->fixed || !g->descriptors || !g->settings || !g->attacking)
+        return deq_fail(e, DEQ_MEMORY, "the fixed points of net %s", g->name);
+    json_array_foreach(list, i, item) {
+        const char *name = json_string_value(json_object_get(item, "name"));
+        g->fixed[i].path = json_string_value(json_object_get(item, "path"));
+        for (int64_t k = 0; name && k < g->module->fixed_count; k++)
+            if (!strcmp(g->module->fixed[k]->name, name)) g->descriptors[i] = g->module->fixed[k];
+        g->fixed[i].descriptor = g->descriptors[i];
+        if (!g->descriptors[i] || !g->fixed[i].path || g->descriptors[i]->index != (int64_t)i)
+            return missing(g, "fixed", e);
+        static const char *const keys[] = {"forward", "gradient", "on_fail", "start"};
+        for (int k = 0; k < 4; k++) {
+            const char *text = json_string_value(json_object_get(item, keys[k]));
+            if (!text && k < 2) return missing(g, keys[k], e);
+            if (text && !deq_fixed_set(&g->settings[i], keys[k], text, e)) return false;
+        }
+    }
+    return true;
+}
+
+static bool read_losses(deq_engine *g, deq_error *e) {
+    const json_t *target = json_object_get(g->net, "target"), *list = json_object_get(g->net, "losses"), *item;
+    int64_t target_count = 1;
+    size_t i;
+    if (!json_object_get(target, "label") && !read_count(json_object_get(target, "shape"), &target_count))
+        return missing(g, "target", e);
+    g->target_bytes = g->widest_target_bytes = engine_stride(g, target_count);
+    g->nlosses = (int)json_array_size(list);
+    g->losses = calloc((size_t)g->nlosses + 1, sizeof *g->losses);
+    if (!g->losses) return deq_fail(e, DEQ_MEMORY, "the losses of net %s", g->name);
+    json_array_foreach(list, i, item) {
+        engine_loss *l = &g->losses[i];
+        l->name = json_string_value(json_object_get(item, "name"));
+        if (!l->name) return missing(g, "losses", e);
+        if (!read_routine(g, item, "loss", &l->loss, e) || !read_routine(g, item, "input", &l->input, e) ||
+            !read_routine(g, item, "parameters", &l->parameters, e))
+            return false;
+        /* `projection` (gradcheck's loss) projects the output on a y of the same shape. */
+        l->target_count = strcmp(l->name, "projection") ? target_count : g->output_count;
+        l->target_bytes = engine_stride(g, l->target_count);
+        if (l->target_bytes > g->widest_target_bytes) g->widest_target_bytes = l->target_bytes;
+    }
+    list = json_object_get(g->net, "metrics");
+    g->nmetrics = (int)json_array_size(list);
+    g->metrics = calloc((size_t)g->nmetrics + 1, sizeof *g->metrics);
+    if (!g->metrics) return deq_fail(e, DEQ_MEMORY, "the metrics of net %s", g->name);
+    json_array_foreach(list, i, item) {
+        g->metrics[i].name = json_string_value(json_object_get(item, "name"));
+        if (!g->metrics[i].name || !read_routine(g, item, "routine", &g->metrics[i].routine, e) ||
+            !g->metrics[i].routine)
+            return missing(g, "metrics", e);
+    }
+    return true;
+}
+
+/* ---- workers ---- */
+
+/* Examples of a block: state, history, tape and inputs of the solves fit the cache.  From the model alone, so that
+ * results do not depend on where they are computed. */
+static int64_t choose_block(const deq_engine *g) {
+    int64_t each = g->input_bytes + g->output_bytes;
+    for (int i = 0; i < g->nfixed; i++) {
+        const deq_fixed *f = g->descriptors[i];
+        const deq_fixed_settings *s = &g->settings[i];
+        int64_t history = s->forward.kind == DEQ_SOLVER_anderson ? 2 * s->forward.memory : s->forward.max;
+        int64_t tapes = s->gradient.kind == DEQ_MODE_phantom ? s->gradient.steps : 1;
+        each += f->state_bytes * (4 + (history < 20 ? history : 20)) + f->tape_bytes * tapes + f->rest_bytes +
+                f->f_row_bytes;
+    }
+    int64_t block = BLOCK_BYTES / each / BLOCK_LEAST * BLOCK_LEAST;
+    return block < BLOCK_LEAST ? BLOCK_LEAST : block > BLOCK_MOST ? BLOCK_MOST : block;
+}
+
+static void lay_out(const deq_engine *g, engine_worker *w, deq_space *space) {
+    size_t block = (size_t)g->block;
+    w->x = deq_space_take(space, block * (size_t)g->input_bytes);
+    w->adversarial = deq_space_take(space, block * (size_t)g->input_bytes);
+    w->dx = deq_space_take(space, block * (size_t)g->input_bytes);
+    w->y = deq_space_take(space, block * (size_t)g->widest_target_bytes);
+    w->output = deq_space_take(space, block * (size_t)g->output_bytes);
+    w->loss = deq_space_take(space, block * DEQ_ALIGN);
+    w->metric = deq_space_take(space, block * DEQ_ALIGN);
+    w->example = deq_space_take(space, block * sizeof *w->example);
+    w->scratch = deq_space_take(space, (size_t)g->scratch_bytes);
+}
+
+bool engine_scratch(deq_engine *g, int64_t bytes, deq_error *e) {
+    if (bytes > g->scratch_bytes) g->scratch_bytes = bytes;
+    for (int i = 0; i < g->threads; i++) {
+        engine_worker *w = &g->workers[i];
+        deq_space space = {NULL, 0};
+        lay_out(g, w, &space);
+        if (space.used > w->memory_bytes) {
+            free(w->memory);
+            w->memory_bytes = 0;
+            w->memory = deq_memory_new(space.used);
+            if (!w->memory) return deq_fail(e, DEQ_MEMORY, "%zu bytes for a worker's buffers", space.used);
+            memset(w->memory, 0, space.used);
+            w->memory_bytes = space.used;
+        }
+        space = (deq_space){w->memory, 0};
+        lay_out(g, w, &space);
+    }
+    return true;
+}
+
+static bool make_workers(deq_engine *g, const deq_engine_options *options, deq_error *e) {
+    g->block = options && options->block > 0 ? options->block : choose_block(g);
+    g->pool = deq_pool_new(options ? options->threads : 0);
+    if (!g->pool) return deq_fail(e, DEQ_MEMORY, "the worker threads");
+    g->threads = deq_pool_threads(g->pool);
+    g->workers = calloc((size_t)g->threads, sizeof *g->workers);
+    if (!g->workers) return deq_fail(e, DEQ_MEMORY, "the workers of net %s", g->name);
+    for (int i = 0; i < g->threads; i++) {
+        g->workers[i].solver = deq_worker_new(g->real_bits, g->block, g->descriptors, g->nfixed);
+        if (!g->workers[i].solver) return deq_fail(e, DEQ_MEMORY, "the workers of net %s", g->name);
+    }
+    /* The net's routines are named after it; those of its attacks too. */
+    int64_t scratch = 0;
+    size_t length = strlen(g->name);
+    for (int64_t i = 0; i < g->module->routine_count; i++) {
+        const deq_routine *r = &g->module->routines[i];
+        int64_t bytes = r->base_bytes + g->block * r->row_bytes;
+        if (!strncmp(r->name, g->name, length) && r->name[length] == '_' && bytes > scratch) scratch = bytes;
+    }
+    return engine_scratch(g, scratch, e);
+}
+
+static char *zeroed(int64_t bytes, deq_error *e, const char *what, const char *name) {
+    char *at = deq_memory_new((size_t)bytes);
+    if (at)
+        memset(at, 0, (size_t)bytes);
+    else
+        deq_fail(e, DEQ_MEMORY, "%lld bytes for %s of net %s", (long long)bytes, what, name);
+    return at;
+}
+
+static bool open_net(deq_engine *g, const deq_engine_options *options, deq_error *e) {
+    const deq_module *m = g->module;
+    g->name = json_string_value(json_object_get(g->net, "name"));
+    if (m->abi_version != DEQ_ABI_VERSION || (m->real_bits != 32 && m->real_bits != 64))
+        return deq_fail(e, DEQ_MODULE,
+                        "compiled for interface version %lld with %lld-bit reals, this runtime has version %d",
+                        (long long)m->abi_version, (long long)m->real_bits, DEQ_ABI_VERSION);
+    g->real_bits = (int)m->real_bits;
+    g->real_bytes = g->real_bits / 8;
+    if (!g->name) return missing(g, "name", e);
+    if (!read_count(json_object_get(g->net, "input"), &g->input_count)) return missing(g, "input", e);
+    if (!read_count(json_object_get(g->net, "output"), &g->output_count)) return missing(g, "output", e);
+    g->input_bytes = engine_stride(g, g->input_count);
+    g->output_bytes = engine_stride(g, g->output_count);
+    if (!read_bytes(g, "parameter_bytes", &g->parameter_bytes, e) ||
+        !read_bytes(g, "shared_bytes", &g->shared_bytes, e) || !read_bytes(g, "accum_bytes", &g->accum_bytes, e))
+        return false;
+    if (g->parameter_bytes > g->shared_bytes || g->parameter_bytes > g->accum_bytes ||
+        g->parameter_bytes % (DEQ_CHUNK * g->real_bytes))
+        return missing(g, "parameter_bytes", e);
+    if (!read_routine(g, g->net, "prepare", &g->prepare, e) || !read_routine(g, g->net, "finish", &g->finish, e) ||
+        !read_routine(g, g->net, "predict", &g->predict, e))
+        return false;
+    if (!read_parameters(g, e) || !read_fixed(g, e) || !read_losses(g, e) || !make_workers(g, options, e)) return false;
+    g->shared = zeroed(g->shared_bytes, e, "the parameters", g->name);
+    g->gradients = zeroed(g->accum_bytes, e, "the gradient", g->name);
+    return g->shared && g->gradients;
+}
+
+deq_engine *deq_engine_new(const deq_module *module, const json_t *net, const deq_engine_options *options,
+                           deq_error *e) {
+    deq_engine *g = calloc(1, sizeof *g);
+    if (!g) {
+        deq_fail(e, DEQ_MEMORY, "a net");
+        return NULL;
+    }
+    g->module = module;
+    g->net = json_incref((json_t *)net);
+    if (open_net(g, options, e)) return g;
+    deq_engine_free(g);
+    return NULL;
+}
+
+void deq_engine_free(deq_engine *g) {
+    if (!g) return;
+    deq_pool_free(g->pool);
+    for (int i = 0; g->workers && i < g->threads; i++) {
+        deq_worker_free(g->workers[i].solver);
+        free(g->workers[i].memory);
+    }
+    for (int s = 0; s < DEQ_SHARDS; s++) free(g->shards[s]);
+    for (uint32_t i = 0; i < g->saves; i++) free(g->saved[i]);
+    free(g->saved);
+    free(g->workers);
+    free(g->shared);
+    free(g->gradients);
+    free(g->states);
+    free(g->parameters);
+    free(g->losses);
+    free(g->metrics);
+    free(g->fixed);
+    free(g->descriptors);
+    free(g->settings);
+    free(g->attacking);
+    json_decref(g->net);
+    free(g);
+}
+
+bool deq_engine_init(deq_engine *g, uint64_t seed, deq_error *e) {
+    for (int i = 0; i < g->nparameters; i++) {
+        const engine_parameter *p = &g->parameters[i];
+        if (!deq_initialise(p->init, p->shape, p->rank, seed, p->path, g->real_bits, g->shared + p->offset, e))
+            return false;
+    }
+    deq_engine_prepare(g);
+    return true;
+}
+
+void *deq_engine_parameters(deq_engine *g) { return g->shared; }
+void *deq_engine_gradients(deq_engine *g) { return g->gradients; }
+int64_t deq_engine_block(const deq_engine *g) { return g->block; }
+
+void deq_engine_prepare(deq_engine *g) {
+    if (!g->prepare) return;
+    deq_frame frame = {.shared = g->shared, .scratch = g->workers[0].scratch, .host = g->workers[0].solver};
+    g->prepare->function(&frame, 1);
+}
+
+int64_t deq_engine_memory(const deq_engine *g) {
+    int64_t bytes = g->shared_bytes + g->accum_bytes + g->state_count * g->parameter_bytes;
+    for (int s = 0; s < DEQ_SHARDS; s++) bytes += g->shards[s] ? g->accum_bytes : 0;
+    for (int i = 0; i < g->threads; i++) {
+        const deq_worker *w = g->workers[i].solver;
+        const deq_fixed_settings *settings[1] = {g->settings};
+        int64_t planned = (int64_t)deq_worker_bytes(w, settings, 1), held = (int64_t)w->memory_bytes;
+        bytes += (int64_t)g->workers[i].memory_bytes + (held > planned ? held : planned);
+    }
+    return bytes;
+}

@@ -1,0 +1,91 @@
+/* engine_settings.c - settings of a net's fixed points by path, saved and restored as a stack. */
+#include "engine_internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* The setting's key when the path is of this fixed point ("body.forward.tol" of "body"), else NULL. */
+static const char *key_under(const char *fixed_path, const char *path) {
+    size_t length = strlen(fixed_path);
+    if (length == 0) return path;
+    return !strncmp(path, fixed_path, length) && path[length] == '.' ? path + length + 1 : NULL;
+}
+
+static bool is_key(const char *path) {
+    static const char *const keys[] = {"forward", "gradient", "on_fail", "start"};
+    for (int i = 0; i < 4; i++) {
+        size_t length = strlen(keys[i]);
+        if (!strncmp(path, keys[i], length) && (path[length] == 0 || path[length] == '.')) return true;
+    }
+    return false;
+}
+
+bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_error *e) {
+    size_t longest = 0;
+    int chosen = -1;
+    for (int i = 0; i < g->nfixed; i++) {
+        const char *key = key_under(g->fixed[i].path, path);
+        if (key && is_key(key) && strlen(g->fixed[i].path) >= longest) {
+            chosen = i;
+            longest = strlen(g->fixed[i].path);
+        }
+    }
+    if (chosen >= 0 && (longest > 0 || !is_key(path))) {
+        deq_fixed_settings changed = g->settings[chosen];
+        if (!deq_fixed_set(&changed, key_under(g->fixed[chosen].path, path), value, e)) return false;
+        g->settings[chosen] = changed;
+        return true;
+    }
+    if (!is_key(path) || g->nfixed == 0) {
+        char known[512] = "";
+        for (int i = 0; i < g->nfixed && strlen(known) + strlen(g->fixed[i].path) + 3 < sizeof known; i++) {
+            if (i) strcat(known, ", ");
+            strcat(known, g->fixed[i].path);
+        }
+        return deq_fail(e, DEQ_SETTING, "net %s has no setting `%s` (its fixed points: %s)", g->name, path,
+                        g->nfixed ? known : "none");
+    }
+    /* Without a fixed point's path: all of them, or none when one refuses. */
+    deq_fixed_settings *changed = malloc((size_t)g->nfixed * sizeof *changed);
+    if (!changed) return deq_fail(e, DEQ_MEMORY, "settings");
+    memcpy(changed, g->settings, (size_t)g->nfixed * sizeof *changed);
+    bool good = true;
+    for (int i = 0; good && i < g->nfixed; i++) good = deq_fixed_set(&changed[i], path, value, e);
+    if (good) memcpy(g->settings, changed, (size_t)g->nfixed * sizeof *changed);
+    free(changed);
+    return good;
+}
+
+static void put(json_t *out, const char *path, const char *key, const char *text) {
+    char name[512];
+    snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", key);
+    json_object_set_new(out, name, json_string(text));
+}
+
+void deq_engine_settings(const deq_engine *g, json_t *out) {
+    char text[512];
+    for (int i = 0; i < g->nfixed; i++) {
+        const deq_fixed_settings *s = &g->settings[i];
+        deq_solver_print(&s->forward, text, sizeof text);
+        put(out, g->fixed[i].path, "forward", text);
+        deq_mode_print(&s->gradient, text, sizeof text);
+        put(out, g->fixed[i].path, "gradient", text);
+        put(out, g->fixed[i].path, "on_fail", deq_on_fail_name(s->on_fail));
+    }
+}
+
+uint32_t deq_engine_save_settings(deq_engine *g) {
+    size_t bytes = ((size_t)g->nfixed + 1) * sizeof *g->settings;
+    deq_fixed_settings **saved = realloc(g->saved, ((size_t)g->saves + 1) * sizeof *saved);
+    if (!saved) abort(); /* a few words: no caller could go on without them */
+    g->saved = saved;
+    saved[g->saves] = malloc(bytes);
+    if (!saved[g->saves]) abort();
+    memcpy(saved[g->saves], g->settings, bytes);
+    return g->saves++;
+}
+
+void deq_engine_restore_settings(deq_engine *g, uint32_t token) {
+    if (token >= g->saves) return;
+    memcpy(g->settings, g->saved[token], (size_t)g->nfixed * sizeof *g->settings);
+    while (g->saves > token) free(g->saved[--g->saves]);
+}

@@ -1,0 +1,61 @@
+/* engine_update.c - optimiser steps: the parameter vector in rows of DEQ_CHUNK elements, spread over the threads. */
+#include "engine_internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS 16       /* rows of one task */
+#define MOST_STATES 6 /* arg2 .. arg7 */
+
+bool deq_engine_optimiser(deq_engine *g, int states, deq_error *e) {
+    if (states < 0 || states > MOST_STATES)
+        return deq_fail(e, DEQ_MODULE, "an optimiser with %d vectors of state: at most %d are possible", states,
+                        MOST_STATES);
+    size_t bytes = (size_t)states * (size_t)g->parameter_bytes;
+    if (states != g->state_count || !g->states) {
+        free(g->states);
+        g->state_count = 0;
+        g->states = deq_memory_new(bytes);
+        if (!g->states) return deq_fail(e, DEQ_MEMORY, "%zu bytes for the optimiser of net %s", bytes, g->name);
+        g->state_count = states;
+    }
+    memset(g->states, 0, bytes);
+    return true;
+}
+
+void *deq_engine_optimiser_states(deq_engine *g, int64_t *bytes) {
+    *bytes = g->state_count * g->parameter_bytes;
+    return g->states;
+}
+
+typedef struct update {
+    deq_engine *engine;
+    const deq_routine *routine;
+    const double *scalars;
+    int64_t rows;
+} update;
+
+static void update_task(void *context, int worker, int64_t task) {
+    const update *u = context;
+    deq_engine *g = u->engine;
+    int64_t from = task * ROWS, n = u->rows - from < ROWS ? u->rows - from : ROWS,
+            at = from * DEQ_CHUNK * g->real_bytes;
+    deq_frame frame = {.shared = g->shared,
+                       .scratch = g->workers[worker].scratch,
+                       .scalars = u->scalars,
+                       .host = g->workers[worker].solver,
+                       .arg0 = g->shared + at,
+                       .arg1 = g->gradients + at};
+    void **arguments[] = {&frame.arg2, &frame.arg3, &frame.arg4, &frame.arg5, &frame.arg6, &frame.arg7};
+    for (int i = 0; i < g->state_count; i++) *arguments[i] = g->states + i * g->parameter_bytes + at;
+    u->routine->function(&frame, n);
+}
+
+bool deq_engine_update(deq_engine *g, const char *routine, int states, const double *scalars, deq_error *e) {
+    update u = {g, engine_routine(g, routine), scalars, g->parameter_bytes / (DEQ_CHUNK * g->real_bytes)};
+    if (!u.routine) return deq_fail(e, DEQ_MODULE, "the compiled object has no optimiser %s", routine);
+    if ((!g->states || states != g->state_count) && !deq_engine_optimiser(g, states, e)) return false;
+    if (!engine_scratch(g, u.routine->base_bytes + ROWS * u.routine->row_bytes, e)) return false;
+    deq_pool_run(g->pool, (u.rows + ROWS - 1) / ROWS, update_task, &u);
+    deq_engine_prepare(g);
+    return true;
+}
