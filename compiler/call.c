@@ -345,7 +345,7 @@ Value call_fn(Scope *s, const Ast *fn, const Module *m, const Scope *closure, co
     if (body->kind != AST_LIST)
         v = eval(&inner, body);
     else if (!run_body(&inner, body, &v))
-        return elab_error(&inner, DIAG_E0317, fn->name_range, "'%s' does not return", fn->name);
+        return elab_error(&inner, DIAG_E0511, fn->name_range, "'%s' does not return", fn->name);
     return check_result(&inner, AST_SLOT(fn, FN, result), v, body->range);
 }
 
@@ -364,7 +364,7 @@ Value call_layer(Scope *s, const Instance *instance, Args args) {
     if (!bind_params(&inner, AST_SLOT(layer, LAYER, inputs), &args, instance->settings, layer->name)) return (Value){0};
     Value v = {0};
     if (!run_body(&inner, body, &v))
-        return elab_error(&inner, DIAG_E0317, layer->name_range, "'%s' does not return", layer->name);
+        return elab_error(&inner, DIAG_E0511, layer->name_range, "'%s' does not return", layer->name);
     return check_result(&inner, AST_SLOT(layer, LAYER, result), v, layer->name_range);
 }
 
