@@ -32,6 +32,7 @@ static NodeId make(const New *w, Op op, const NodeId *args, uint32_t n, const At
 static NodeId make1(const New *w, Op op, NodeId a, const Attr *attr) { return make(w, op, &a, 1, attr); }
 static NodeId make2(const New *w, Op op, NodeId a, NodeId b) { return make(w, op, (NodeId[]){a, b}, 2, NULL); }
 static bool is(const New *w, uint32_t k, Op op) { return graph_node(w->g, w->a[k])->op == op; }
+static bool is_op_at(const New *w, NodeId id, Op op) { return graph_node(w->g, id)->op == op; }
 static NodeId sub(const New *w, uint32_t k, uint32_t j) { return graph_arg(w->g, w->a[k], j); }
 
 static NodeId rewrite_pow(const New *w) {
@@ -102,6 +103,37 @@ static NodeId rewrite_sum_of_scaled(const New *w) {
         return make2(w, OP_mul, make1(w, OP_reduce_sum, sub(w, 0, 1 - k), &w->attr), source);
     }
     return NODE_NONE;
+}
+
+/* sum(x - mean(x)) = 0: what is left of a layer norm's mean in its derivative */
+static bool is_sum_of_centred(const New *w) {
+    if (!is(w, 0, OP_sub) || !is_op_at(w, sub(w, 0, 1), OP_broadcast)) return false;
+    NodeId x = sub(w, 0, 0), from = graph_arg(w->g, sub(w, 0, 1), 0), mean = from;
+    Shape kept = graph_node(w->g, x)->shape;
+    uint64_t n = shape_count(kept) / shape_count(w->shape);
+    for (uint32_t d = 0; d < kept.rank; d++)
+        if (w->attr.i[0] >> d & 1) kept.dims[d] = 1;
+    if (w->shape.rank != 0 && !shape_equal(graph_node(w->g, from)->shape, kept)) return false;
+    while (is_op_at(w, mean, OP_reshape)) mean = graph_arg(w->g, mean, 0);
+    double scale;
+    if (!is_op_at(w, mean, OP_mul) || !fold_value(w->g, graph_arg(w->g, mean, 1), &scale)) return false;
+    NodeId total = graph_arg(w->g, mean, 0);
+    while (is_op_at(w, total, OP_reshape)) total = graph_arg(w->g, total, 0);
+    return is_op_at(w, total, OP_reduce_sum) && graph_arg(w->g, total, 0) == x &&
+           graph_node(w->g, total)->attr.i[0] == w->attr.i[0] && fabs(scale * (double)n - 1) < 1e-12;
+}
+
+/* sum(a x + b y) = a sum(x) + b sum(y) for repeated a and b: the sums no longer wait for a and b */
+static NodeId rewrite_sum_of_sums(const New *w) {
+    if (!is(w, 0, OP_add) && !is(w, 0, OP_sub)) return NODE_NONE;
+    NodeId parts[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        New part = *w;
+        part.a = (NodeId[]){sub(w, 0, k)};
+        parts[k] = rewrite_sum_of_scaled(&part);
+        if (parts[k] == NODE_NONE) return NODE_NONE;
+    }
+    return make2(w, graph_node(w->g, w->a[0])->op, parts[0], parts[1]);
 }
 
 /* Linear ops of outer products and of their sums over examples act on the two vectors. */
@@ -207,7 +239,15 @@ static NodeId rules(const New *w) {
     if (w->op == OP_div) r = rewrite_div(w);
     if (w->op == OP_reduce_sum && is(w, 0, OP_neg) && w->g->nodes[w->a[0]].batched)
         return make1(w, OP_neg, make1(w, OP_reduce_sum, sub(w, 0, 0), &w->attr), NULL);
-    if (w->op == OP_reduce_sum) r = rewrite_sum_of_scaled(w);
+    if (w->op == OP_reduce_sum) {
+        if (is_sum_of_centred(w)) {
+            NodeId zero = graph_constant(w->g, 0);
+            bool batched = graph_node(w->g, w->a[0])->batched;
+            return graph_op_shaped(w->g, OP_broadcast, &zero, 1, NULL, w->shape, batched, w->loc);
+        }
+        r = rewrite_sum_of_scaled(w);
+        if (r == NODE_NONE) r = rewrite_sum_of_sums(w);
+    }
     if (r == NODE_NONE && w->op == OP_batch_sum && is(w, 0, OP_outer))
         r = make2(w, OP_batch_outer, sub(w, 0, 0), sub(w, 0, 1));
     if (r == NODE_NONE && (is(w, 0, OP_outer) || is(w, 0, OP_batch_outer))) r = rewrite_outer(w);

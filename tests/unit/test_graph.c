@@ -189,6 +189,21 @@ static void test_simplify_sums(void **state) {
                          "}\n");
 }
 
+/* sum(s (x - mean x) + t y), s and t scalars: the mean's part is zero, and the sum is taken before the scaling. */
+static void test_simplify_centred(void **state) {
+    (void)state;
+    NodeId x = input(1, 4, 0, true), y = input(1, 4, 0, true), s = input(0, 0, 0, true), t = input(0, 0, 0, true);
+    NodeId mean = two(OP_div, graph_reduce(g, OP_reduce_sum, x, 1, nowhere), number(4));
+    NodeId sum = two(OP_add, two(OP_mul, two(OP_sub, x, mean), s), two(OP_mul, y, t));
+    assert_simplified(graph_reduce(g, OP_reduce_sum, sum, 1, nowhere), "graph test {\n"
+                                                                       "  %0 = input \"v\" : batched [4]\n"
+                                                                       "  %1 = input \"v\" : batched []\n"
+                                                                       "  %2 = reduce_sum %0 axes=0 : batched []\n"
+                                                                       "  %3 = mul %1, %2 : batched []\n"
+                                                                       "  output %3\n"
+                                                                       "}\n");
+}
+
 /* Simplification keeps values: random expressions before and after. */
 static void test_simplify_keeps_values(void **state) {
     (void)state;
@@ -314,9 +329,17 @@ static void test_hoist_regroups(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_sharing),  TEST(test_identities),      TEST(test_broadcasts),    TEST(test_copy),
-        TEST(test_text),     TEST(test_simplify_powers), TEST(test_simplify_sums), TEST(test_simplify_keeps_values),
-        TEST(test_refusals), TEST(test_hoist_regroups),
+        TEST(test_sharing),
+        TEST(test_identities),
+        TEST(test_broadcasts),
+        TEST(test_copy),
+        TEST(test_text),
+        TEST(test_simplify_powers),
+        TEST(test_simplify_sums),
+        TEST(test_simplify_centred),
+        TEST(test_simplify_keeps_values),
+        TEST(test_refusals),
+        TEST(test_hoist_regroups),
     };
     return cmocka_run_group_tests_name("graph", tests, NULL, NULL);
 }
