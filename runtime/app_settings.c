@@ -88,7 +88,7 @@ static size_t distance(const char *a, const char *b) {
 static void suggest(const Paths *p, const char *path, char *out, size_t size) {
     size_t at = 0, limit = strlen(path) / 3 + 1, shown = 0;
     out[0] = 0;
-    for (size_t d = 1; d <= limit && shown < 4; d++)
+    for (size_t d = 1; d <= limit && !shown; d++)
         for (size_t i = 0; i < p->count && shown < 4; i++)
             if (distance(p->path[i], path) == d && at < size)
                 at += (size_t)snprintf(out + at, size - at, "%s%s", shown++ ? ", " : "; did you mean ", p->path[i]);

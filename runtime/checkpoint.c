@@ -59,6 +59,19 @@ static uint8_t *pack(const deq_net_spec *net, int real_bits, const deq_checkpoin
     return data;
 }
 
+/* Of everything the file says: the data, and the header as canonical JSON without the checksum itself. */
+static bool checksum(const json_t *header, const void *data, int64_t size, char out[17]) {
+    json_t *copy = json_deep_copy(header);
+    json_object_del(json_object_get(copy, "__metadata__"), "checksum");
+    char *text = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(copy);
+    if (!text) return false;
+    uint64_t seed = XXH3_64bits(text, strlen(text));
+    free(text);
+    snprintf(out, 17, "%016" PRIx64, (uint64_t)XXH3_64bits_withSeed(data, (size_t)size, seed));
+    return true;
+}
+
 bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bits, const deq_checkpoint *c,
                           deq_error *e) {
     json_t *header = json_object();
@@ -68,14 +81,13 @@ bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bi
     bool ok = false;
     if (data && (state || !c->state)) {
         char sum[17], epoch[24], step[24];
-        snprintf(sum, sizeof sum, "%016" PRIx64, (uint64_t)XXH3_64bits(data, (size_t)size));
         snprintf(epoch, sizeof epoch, "%" PRId64, c->epoch);
         snprintf(step, sizeof step, "%" PRId64, c->step);
-        json_object_set_new(header, "__metadata__",
-                            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "format", FORMAT, "net", net->name,
-                                      "net_hash", net->hash, "epoch", epoch, "step", step, "state",
-                                      state ? state : "null", "checksum", sum));
-        text = json_dumps(header, JSON_COMPACT);
+        json_t *meta = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "format", FORMAT, "net", net->name, "net_hash",
+                                 net->hash, "epoch", epoch, "step", step, "state", state ? state : "null");
+        json_object_set_new(header, "__metadata__", meta);
+        if (checksum(header, data, size, sum) && !json_object_set_new(meta, "checksum", json_string(sum)))
+            text = json_dumps(header, JSON_COMPACT);
     }
     if (!text) {
         deq_fail(e, DEQ_MEMORY, "out of memory writing '%s'", path);
@@ -195,7 +207,7 @@ static json_t *read_header(const char *path, const uint8_t *file, size_t size, i
 static bool verify(const char *path, const json_t *header, const uint8_t *data, int64_t size, const deq_net_spec *net,
                    int real_bits, bool resume, const deq_checkpoint *c, int64_t *offsets, deq_error *e) {
     char sum[17];
-    snprintf(sum, sizeof sum, "%016" PRIx64, (uint64_t)XXH3_64bits(data, (size_t)size));
+    if (!checksum(header, data, size, sum)) return deq_fail(e, DEQ_MEMORY, "out of memory reading '%s'", path);
     if (strcmp(sum, meta(header, "checksum")))
         return refuse(e, path, "its checksum does not match: truncated or corrupt");
     Reasons r = {0};

@@ -371,9 +371,10 @@ static void read_all(Reader *r, const deq_module *module) {
         deq_fail(r->e, DEQ_MODULE, "manifest: not a JSON object");
         return;
     }
-    if (integer(r, o, "abi") != DEQ_ABI_VERSION || module->abi_version != DEQ_ABI_VERSION) {
+    int64_t abi = integer(r, o, "abi");
+    if (abi != DEQ_ABI_VERSION || module->abi_version != DEQ_ABI_VERSION) {
         deq_fail(r->e, DEQ_MODULE, "compiled for ABI version %lld, this runtime has version %d: compile again",
-                 (long long)module->abi_version, DEQ_ABI_VERSION);
+                 (long long)(abi != DEQ_ABI_VERSION ? abi : module->abi_version), DEQ_ABI_VERSION);
         return;
     }
     m->name = text(r, o, "name");

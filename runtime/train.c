@@ -16,8 +16,9 @@
 /* Sums over the epoch so far; all doubles, so that they go through JSON unchanged. */
 #define SUMS(X)                                                                                                        \
     X(loss)                                                                                                            \
-    X(metric) X(examples) X(solves) X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps)             \
-        X(adjoint_residual) X(adjoint_unconverged)
+    X(metric)                                                                                                          \
+    X(examples) X(solves) X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps) X(adjoint_residual)   \
+        X(adjoint_unconverged)
 typedef struct Sums {
 #define X(name) double name;
     SUMS(X)
@@ -92,14 +93,16 @@ static bool make_key(Run *r, deq_key key, deq_error *e) {
     return true;
 }
 
-static json_t *state_json(const Run *r) {
+static double elapsed(const Run *r) { return r->before + deq_now() - r->began; }
+
+static json_t *state_json(const Run *r, double seconds) {
     json_t *sums = json_object();
 #define X(name) json_object_set_new(sums, #name, deq_json_number(r->sums.name));
     SUMS(X)
 #undef X
     json_object_set_new(sums, "working", json_real(r->sums.working));
     return json_pack("{s:s, s:o, s:O, s:f}", "key", r->model->key, "sums", sums, "journal", r->model->journal,
-                     "seconds", r->before + deq_now() - r->began);
+                     "seconds", seconds);
 }
 
 static void restore_state(Run *r, const json_t *state) {
@@ -128,7 +131,7 @@ static bool write_partial(Run *r, const void *parameters, const void *states, in
                         .states = (void *)states,
                         .state_bytes = r->state_bytes,
                         .nstates = r->t->optimiser.states,
-                        .state = state_json(r)};
+                        .state = state_json(r, elapsed(r))};
     bool ok = deq_checkpoint_write(r->partial, r->t->net, (int)r->app->module->real_bits, &c, e);
     json_decref(c.state);
     return ok;
@@ -250,7 +253,7 @@ static deq_journal_row row_of(const Run *r) {
         row.adjoint_residual = s->adjoint_residual / s->adjoint_solves;
         row.adjoint_unconverged = s->adjoint_unconverged / s->adjoint_solves;
     }
-    row.seconds = r->before + deq_now() - r->began;
+    row.seconds = elapsed(r);
     return row;
 }
 
@@ -364,7 +367,7 @@ static bool train_epoch(Run *r, deq_error *e) {
     if (deq_interrupted()) return interrupted(r, e);
     if (!valid) return deq_fail(e, own.failure, "%s", own.text);
     row.epoch = (double)r->epoch + 1;
-    row.seconds = r->before + deq_now() - r->began;
+    row.seconds = elapsed(r);
     deq_progress_state state = progress_of(r, &row);
     state.epoch = r->epoch + 1;
     deq_report_epoch(&r->app->reporter, &state);
@@ -418,10 +421,10 @@ static bool find_finished(Run *r, const char *path) {
 static void finish(Run *r, const char *finished) {
     deq_model *m = r->model;
     memcpy(m->parameters, deq_engine_parameters(r->engine), (size_t)r->vector_bytes);
-    m->seconds = r->before + deq_now() - r->began;
+    m->seconds = elapsed(r);
     if (finished) {
         deq_error own = {0};
-        deq_checkpoint c = {.epoch = r->t->epochs, .parameters = m->parameters, .state = state_json(r)};
+        deq_checkpoint c = {.epoch = r->t->epochs, .parameters = m->parameters, .state = state_json(r, m->seconds)};
         if (!deq_checkpoint_write(finished, r->t->net, (int)r->app->module->real_bits, &c, &own)) {
             r->app->store.usable = false;
             snprintf(r->app->store.problem, sizeof r->app->store.problem, "%.290s", own.text);

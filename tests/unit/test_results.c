@@ -1,0 +1,248 @@
+/* Checkpoints, the cache and tables: round trips, every corruption refused, texts as they should be. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+#include "runtime/checkpoint.h"
+#include "runtime/journal.h"
+#include "runtime/output.h"
+#include "runtime/random.h"
+#include "runtime/store.h"
+#include "runtime/table.h"
+
+static char folder[] = "/tmp/deq-test-results-XXXXXX";
+
+static deq_parameter parameters[] = {
+    {"body.W", {2, {3, 2}, 6}, 0, true}, {"body.b", {1, {2}, 2}, 64, true}, {"mean", {0, {0}, 1}, 128, false}};
+static deq_net_spec net = {.name = "Net",
+                           .hash = "abcdef0123456789",
+                           .parameters = parameters,
+                           .nparameters = 3,
+                           .parameter_bytes = 128,
+                           .shared_bytes = 192};
+
+static void test_checkpoint(void **state) {
+    (void)state;
+    float values[48] = {1, 2, 3, 4, 5, 6}, back[48] = {0}, states[64], states_back[64] = {0};
+    values[16] = -1, values[17] = -2, values[32] = 42;
+    for (int i = 0; i < 64; i++) states[i] = (float)i / 3;
+    assert_int_equal(deq_net_vector_bytes(&net, 32), 132);
+    char *path = deq_path_join(folder, "net.safetensors", NULL);
+    deq_error e = {0};
+    deq_checkpoint c = {.epoch = 3,
+                        .step = 17,
+                        .state = json_pack("{s:f}", "sum", 1.0 / 3),
+                        .parameters = values,
+                        .states = states,
+                        .state_bytes = 256,
+                        .nstates = 2};
+    assert_true(deq_checkpoint_write(path, &net, 32, &c, &e));
+    deq_checkpoint r = {.parameters = back, .states = states_back, .state_bytes = 256, .nstates = 2};
+    assert_true(deq_checkpoint_read(path, &net, 32, true, &r, &e));
+    assert_int_equal(r.epoch, 3);
+    assert_int_equal(r.step, 17);
+    assert_true(json_number_value(json_object_get(r.state, "sum")) == 1.0 / 3);
+    assert_memory_equal(values, back, 24);
+    assert_memory_equal(values + 16, back + 16, 8);
+    assert_true(back[32] == 42);
+    assert_memory_equal(states, states_back, 256);
+    json_decref(r.state);
+    json_decref(c.state);
+
+    /* every byte counts, and so does every length */
+    size_t size;
+    char *bytes = deq_read_whole(path, 1 << 20, &size), *bad = deq_path_join(folder, "bad.safetensors", NULL);
+    memset(back, 0, sizeof back);
+    r = (deq_checkpoint){.parameters = back};
+    for (size_t i = 0; i < size; i++)
+        for (int bit = 0; bit < 8; bit += 3) {
+            deq_error own = {0};
+            bytes[i] ^= (char)(1 << bit);
+            FILE *f = fopen(bad, "wb");
+            fwrite(bytes, 1, size, f);
+            fclose(f);
+            bytes[i] ^= (char)(1 << bit);
+            if (deq_checkpoint_read(bad, &net, 32, false, &r, &own)) fail_msg("byte %zu, bit %d: accepted", i, bit);
+            assert_int_equal(own.failure, DEQ_CHECKPOINT);
+        }
+    for (size_t n = 0; n < size; n += 7) {
+        deq_error own = {0};
+        assert_true(deq_output_write(bad, bytes, n, &own));
+        assert_false(deq_checkpoint_read(bad, &net, 32, false, &r, &own));
+        assert_int_equal(own.failure, DEQ_CHECKPOINT);
+    }
+    for (int i = 0; i < 48; i++) assert_true(back[i] == 0); /* nothing was loaded */
+    free(bytes);
+
+    /* a file of somebody else's, in the same layout */
+    const char foreign[] = "{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}  ";
+    uint8_t file[8 + sizeof foreign - 1 + 4] = {sizeof foreign - 1};
+    memcpy(file + 8, foreign, sizeof foreign - 1);
+    assert_true(deq_output_write(bad, file, sizeof file, &e));
+    assert_false(deq_checkpoint_read(bad, &net, 32, false, &r, &e));
+    assert_non_null(strstr(e.text, "not written by deq"));
+
+    /* another net: all that does not fit is named at once */
+    deq_parameter others[] = {{"body.W", {2, {2, 3}, 6}, 0, true}, {"body.c", {1, {2}, 2}, 64, true}};
+    deq_net_spec other = net;
+    other.hash = "1";
+    other.parameters = others;
+    other.nparameters = 2;
+    e = (deq_error){0};
+    assert_false(deq_checkpoint_read(path, &other, 32, true, &r, &e));
+    const char *const parts[] = {"belongs to another net", "'body.W' has shape [3, 2], the net's is [2, 3]",
+                                 "'body.c' is missing", "'body.b' is no parameter", "'mean' is no parameter"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (!strstr(e.text, parts[i])) fail_msg("'%s' is not in: %s", parts[i], e.text);
+    e = (deq_error){0};
+    assert_false(deq_checkpoint_read(path, &net, 64, false, &r, &e));
+    assert_non_null(strstr(e.text, "is F32, the net works in F64"));
+    other = net;
+    other.hash = "1";
+    e = (deq_error){0};
+    assert_true(deq_checkpoint_read(path, &other, 32, false, &r, &e)); /* parameters may move to a recompiled net... */
+    json_decref(r.state);
+    assert_false(deq_checkpoint_read(path, &other, 32, true, &r, &e)); /* ...but a run does not go on in one */
+    free(path);
+    free(bad);
+}
+
+static void test_store(void **state) {
+    (void)state;
+    deq_store s;
+    deq_key a, b;
+    json_t *one = json_pack("{s:i, s:f}", "x", 1, "y", 0.1), *two = json_pack("{s:f, s:i}", "y", 0.1, "x", 1);
+    deq_store_key(one, a);
+    deq_store_key(two, b);
+    assert_string_equal(a, b);
+    json_object_set_new(two, "x", json_integer(2));
+    deq_store_key(two, b);
+    assert_string_not_equal(a, b);
+    char *where = deq_path_join(folder, "cache", NULL);
+    deq_store_open(&s, where, false);
+    assert_true(s.usable);
+    assert_null(deq_store_get(&s, "values", a));
+    deq_store_put(&s, "values", a, one);
+    json_t *back = deq_store_get(&s, "values", a);
+    assert_true(json_equal(one, back));
+    json_decref(back);
+    s.fresh = true;
+    assert_null(deq_store_get(&s, "values", a));
+    s.fresh = false;
+    char *path = deq_store_path(&s, "values", a, "json");
+    size_t size;
+    char *text = deq_read_whole(path, 1 << 16, &size), *digit = strstr(text, "\"x\": 1");
+    assert_non_null(digit);
+    digit[5] = '7';
+    deq_error e = {0};
+    assert_true(deq_output_write(path, text, size, &e));
+    assert_null(deq_store_get(&s, "values", a)); /* damaged: as if it were not there */
+    free(text);
+    free(path);
+    deq_store_close(&s);
+    free(where);
+    json_decref(one);
+    json_decref(two);
+}
+
+static const char *row_names[] = {"mode"};
+static const char *modes[] = {"jfb()", "implicit(gmres(tol: 1e-4, max: 30))"}, *seeds[] = {"0", "1"};
+static deq_sweep_spec sweeps[] = {{"mode", modes, 2}, {"seed", seeds, 2}};
+static const char *at[4][2] = {{"jfb()", "0"},
+                               {"jfb()", "1"},
+                               {"implicit(gmres(tol: 1e-4, max: 30))", "0"},
+                               {"implicit(gmres(tol: 1e-4, max: 30))", "1"}};
+static deq_column_spec columns[] = {{"clean", "clean", true}, {"steps, mean", "steps", false}};
+static deq_table_spec table = {"robustness", row_names, 1, columns, 2, true};
+
+static void test_table(void **state) {
+    (void)state;
+    deq_cell_spec cells[4] = {
+        {.coordinates = at[0]}, {.coordinates = at[1]}, {.coordinates = at[2]}, {.coordinates = at[3]}};
+    deq_experiment_spec x = {.name = "e", .sweeps = sweeps, .nsweeps = 2, .cells = cells, .ncells = 4, .table = &table};
+    const double values[4][2] = {{0.80, 10.25}, {0.82, 11.75}, {0.5, NAN}, {0.5, NAN}};
+    deq_table_cell measured[4] = {{values[0], "0", "k0", 1.5, 0.25},
+                                  {values[1], "1", "k1", 1.5, 0.25},
+                                  {values[2], "0", "k2", 1.5, 0.25},
+                                  {values[3], "1", "k3", 2, 0.5}};
+    const int64_t examples[2] = {1000, 0};
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    deq_table_markdown(f, &x, measured, examples);
+    fclose(f);
+    assert_string_equal(text, "| mode                                |       clean | steps, mean |\n"
+                              "|:------------------------------------|------------:|------------:|\n"
+                              "| jfb()                               | 81.0 ± 1.4% |    11 ± 1.1 |\n"
+                              "| implicit(gmres(tol: 1e-4, max: 30)) | 50.0 ± 0.0% |           - |\n"
+                              "\nPercentages are over 1000 examples: a binomial standard error of at most 1.6 points.\n"
+                              "\nEach row is the mean over 2 runs, ± their standard deviation.\n");
+    free(text);
+    f = open_memstream(&text, &size);
+    deq_table_csv(f, &x, measured, examples);
+    fclose(f);
+    assert_string_equal(
+        text, "mode,seed,clean,clean standard error,\"steps, mean\",seeds,nets,train seconds,evaluation seconds\n"
+              "jfb(),0,0.8,0.0126,10.25,0,k0,1.500,0.250\n"
+              "jfb(),1,0.82,0.0121,11.75,1,k1,1.500,0.250\n"
+              "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.0158,,0,k2,1.500,0.250\n"
+              "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.0158,,1,k3,2.000,0.500\n");
+    free(text);
+}
+
+static void test_permutation(void **state) {
+    (void)state;
+    enum { N = 1000 };
+    int64_t p[N], q[N];
+    deq_permutation(7, N, p);
+    deq_permutation(7, N, q);
+    assert_memory_equal(p, q, sizeof p);
+    deq_permutation(8, N, q);
+    int same = 0, seen[N] = {0}, ordered = 0;
+    for (int i = 0; i < N; i++) {
+        assert_true(p[i] >= 0 && p[i] < N);
+        seen[p[i]]++;
+        same += p[i] == q[i];
+        ordered += p[i] == i;
+    }
+    for (int i = 0; i < N; i++) assert_int_equal(seen[i], 1);
+    assert_true(same < 10 && ordered < 10); /* one is expected, by chance */
+}
+
+static void test_journal(void **state) {
+    (void)state;
+    deq_journal_row row = deq_journal_empty();
+    row.epoch = 1;
+    row.loss = 0.1;
+    json_t *rows = json_array();
+    json_array_append_new(rows, deq_journal_json(&row));
+    deq_journal_row back = deq_journal_row_of(json_array_get(rows, 0));
+    assert_true(back.loss == 0.1 && isnan(back.robust));
+    char *path = deq_path_join(folder, "log.csv", NULL);
+    deq_error e = {0};
+    size_t size;
+    assert_true(deq_journal_write(path, rows, &e));
+    char *text = deq_read_whole(path, 1 << 16, &size);
+    assert_string_equal(text, "epoch,step,loss,accuracy,validation_loss,clean,robust,steps,residual,adjoint_steps,"
+                              "adjoint_residual,unconverged,"
+                              "adjoint_unconverged,examples_per_second,seconds\n1,,0.1,,,,,,,,,,,,\n");
+    free(text);
+    free(path);
+    json_decref(rows);
+}
+
+int main(void) {
+    if (!mkdtemp(folder)) return 1;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_checkpoint), cmocka_unit_test(test_store),
+                                       cmocka_unit_test(test_table), cmocka_unit_test(test_permutation),
+                                       cmocka_unit_test(test_journal)};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    char command[300];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command) || failed;
+}
