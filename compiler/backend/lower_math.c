@@ -1,7 +1,7 @@
 /* lower_math.c - transcendental functions as vector code.  Coefficients and error bounds: math.def.
  *
- * Every function returns NaN for NaN and saturates as the true one does.  Conversions to integers go through bits, never
- * through instructions that are undefined out of range. */
+ * Every function returns NaN for NaN and saturates as the true one does.  Conversions to integers go through bits,
+ * never through instructions that are undefined out of range. */
 #include "lower.h"
 #include <math.h>
 #include <stdio.h>
@@ -95,8 +95,10 @@ Value math_log(Emit *e, Value x) {
     Value small = less(e, x, number(e, 1.17549435e-38)); /* subnormal: scaled by 2^23 */
     Value scaled = emit_select(e, small, emit_mul(e, x, number(e, 8388608)), x);
     Value bits = bits_of(e, scaled);
-    Value exponent = LLVMBuildSub(e->builder, LLVMBuildLShr(e->builder, bits, integers(e, 23), ""), integers(e, 126), "");
-    exponent = LLVMBuildSub(e->builder, exponent, LLVMBuildSelect(e->builder, small, integers(e, 23), integers(e, 0), ""), "");
+    Value exponent =
+        LLVMBuildSub(e->builder, LLVMBuildLShr(e->builder, bits, integers(e, 23), ""), integers(e, 126), "");
+    exponent =
+        LLVMBuildSub(e->builder, exponent, LLVMBuildSelect(e->builder, small, integers(e, 23), integers(e, 0), ""), "");
     bits = LLVMBuildAnd(e->builder, bits, integers(e, 0x007FFFFF), "");
     Value m = from_bits(e, LLVMBuildOr(e->builder, bits, integers(e, 0x3F000000), "")); /* [1/2, 1) */
     Value low = less(e, m, number(e, 0.707106781186547524));
@@ -123,9 +125,13 @@ Value math_log1p(Emit *e, Value x) {
 
 Value math_tanh(Emit *e, Value x) {
     if (!inlined(e)) return each_lane(e, "tanh", x, NULL);
-    x = clamped(e, x, -7.90531110763549805, 7.90531110763549805);
-    Value z = emit_mul(e, x, x);
-    return emit_div(e, emit_mul(e, x, polynomial(e, POLY_tanh_p, z)), polynomial(e, POLY_tanh_q, z));
+    const double limit = 7.90531110763549805; /* with fused arithmetic the quotient is exactly 1 from here on */
+    Value at = clamped(e, x, -limit, limit), z = emit_mul(e, at, at);
+    Value y = emit_div(e, emit_mul(e, at, polynomial(e, POLY_tanh_p, z)), polynomial(e, POLY_tanh_q, z));
+    if (e->fused) return y;
+    y = clamped(e, y, -1, 1);
+    y = emit_select(e, less(e, number(e, 9), x), number(e, 1), y);
+    return emit_select(e, less(e, x, number(e, -9)), number(e, -1), y);
 }
 
 /* Both from e^-|x|, which never overflows, so the small side keeps its relative precision. */
@@ -163,7 +169,8 @@ static Value circular(Emit *e, Value x, uint32_t quarter) {
     Value s = emit_fma(e, emit_mul(e, polynomial(e, POLY_sin, z), z), r, r);
     Value c = emit_fma(e, z, number(e, -0.5), number(e, 1));
     c = emit_fma(e, emit_mul(e, polynomial(e, POLY_cos, z), z), z, c);
-    Value odd = LLVMBuildICmp(e->builder, LLVMIntNE, LLVMBuildAnd(e->builder, q, integers(e, 1), ""), integers(e, 0), "");
+    Value odd =
+        LLVMBuildICmp(e->builder, LLVMIntNE, LLVMBuildAnd(e->builder, q, integers(e, 1), ""), integers(e, 0), "");
     Value y = emit_select(e, odd, c, s);
     Value sign = LLVMBuildShl(e->builder, LLVMBuildAnd(e->builder, q, integers(e, 2), ""), integers(e, 30), "");
     return from_bits(e, LLVMBuildXor(e->builder, bits_of(e, y), sign, ""));

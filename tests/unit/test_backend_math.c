@@ -46,7 +46,8 @@ static Loaded load_functions(Arena *a, const char *cpu, uint32_t real, const cha
 }
 
 static void evaluate(const Loaded *l, size_t k, const float *x, float *y) {
-    static float in[COUNT] __attribute__((aligned(64))), out[COUNT] __attribute__((aligned(64))), scratch[COUNT] __attribute__((aligned(64)));
+    static float in[COUNT] __attribute__((aligned(64))), out[COUNT] __attribute__((aligned(64))),
+        scratch[COUNT] __attribute__((aligned(64)));
     assert_true((size_t)(l->module->routines[k].base_bytes + l->module->routines[k].row_bytes) <= sizeof scratch);
     memcpy(in, x, sizeof in);
     deq_frame frame = {.arg0 = in, .arg1 = out, .scratch = scratch};
@@ -98,7 +99,8 @@ static void accuracy(void **state) {
 
 static void special_values(void **state) {
     (void)state;
-    static const float x[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 1, -1, 200, -200, 1e-45f, -1e-45f, 3e38f, -3e38f, 1e-38f, 89, -104};
+    static const float x[] = {0,    -0.0f,  INFINITY, -INFINITY, NAN,    1,      -1, 200,
+                              -200, 1e-45f, -1e-45f,  3e38f,     -3e38f, 1e-38f, 89, -104};
     static const char *const cpus[] = {"native", "x86-64"};
     for (int c = 0; c < 2; c++) {
         Arena *a = arena_new();
@@ -111,8 +113,10 @@ static void special_values(void **state) {
             for (int i = 0; i < 16; i++) {
                 if ((op == OP_sin || op == OP_cos) && fabsf(x[i]) > 1e6f && isfinite(x[i])) continue;
                 double t = truth(op, (double)x[i]);
-                if (ulps(out[i], t) > functions[k].ulp) fail_msg("%s(%g) is %g, not %g", functions[k].name, x[i], out[i], t);
-                if (op == OP_tanh) assert_int_equal(signbit(out[i]) != 0, isnan(x[i]) ? signbit(out[i]) != 0 : signbit(x[i]) != 0);
+                if (ulps(out[i], t) > functions[k].ulp)
+                    fail_msg("%s(%g) is %g, not %g", functions[k].name, x[i], out[i], t);
+                if (op == OP_tanh)
+                    assert_int_equal(signbit(out[i]) != 0, isnan(x[i]) ? signbit(out[i]) != 0 : signbit(x[i]) != 0);
                 if (op == OP_tanh && fabsf(x[i]) > 20) assert_true(fabsf(out[i]) == 1);
             }
         }
@@ -132,12 +136,12 @@ static void library(void **state) {
         if (op == OP_sigmoid || op == OP_softplus) continue;
         evaluate(&l, k, x, y);
         for (int i = 0; i < COUNT; i++) {
-            float t = op == OP_exp    ? expf(x[i])
-                      : op == OP_log  ? logf(x[i])
+            float t = op == OP_exp     ? expf(x[i])
+                      : op == OP_log   ? logf(x[i])
                       : op == OP_log1p ? log1pf(x[i])
-                      : op == OP_tanh ? tanhf(x[i])
-                      : op == OP_sin  ? sinf(x[i])
-                                      : cosf(x[i]);
+                      : op == OP_tanh  ? tanhf(x[i])
+                      : op == OP_sin   ? sinf(x[i])
+                                       : cosf(x[i]);
             assert_true(y[i] == t);
         }
     }
@@ -145,6 +149,7 @@ static void library(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(accuracy), cmocka_unit_test(special_values), cmocka_unit_test(library)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(accuracy), cmocka_unit_test(special_values),
+                                       cmocka_unit_test(library)};
     return cmocka_run_group_tests_name("backend_math", tests, NULL, NULL);
 }
