@@ -157,7 +157,10 @@ static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
     for (uint32_t i = 0; i < list->nkids; i++) {
         const Ast *item = list->kids[i];
         bool ok = true;
-        if (statement(s, item)) continue;
+        if (statement(s, item)) {
+            if (item->kind == AST_LET) machine_hold(m, s, item);
+            continue;
+        }
         switch (item->kind) {
         case AST_STATE:
             ok = machine_declare(m, s, item->name, eval(s, AST_SLOT(item, STATE, value)), item->range);

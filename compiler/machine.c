@@ -150,6 +150,30 @@ bool machine_assign(Machine *m, Scope *s, const Ast *equation) {
     return false;
 }
 
+static Value hold(Machine *m, Scope *s, Value v) {
+    if (v.kind == VALUE_NODE && v.build == m->leaf) {
+        Value held = value_node(s->build, build_import(s->build, v));
+        held.classes = v.classes;
+        return held;
+    }
+    if (v.kind == VALUE_TUPLE) {
+        Value *items = arena_alloc(m->elab->arena, (v.nitems + 1) * sizeof *items);
+        for (uint32_t k = 0; k < v.nitems; k++) items[k] = hold(m, s, v.items[k]);
+        return value_tuple(m->elab->arena, items, v.nitems);
+    }
+    return v;
+}
+
+void machine_hold(Machine *m, Scope *s, const Ast *let) {
+    const Ast *pattern = AST_SLOT(let, LET, pattern);
+    uint32_t n = pattern->kind == AST_NAME ? 1 : pattern->nkids;
+    for (uint32_t k = 0; k < n; k++) {
+        const char *name = pattern->kind == AST_NAME ? pattern->name : pattern->kids[k]->name;
+        const Value *v = env_find(s->env, name);
+        if (v) scope_bind(s, name, hold(m, s, *v));
+    }
+}
+
 void machine_settle(Machine *m, Scope *s) {
     for (uint32_t k = 0; k < m->ncells; k++) {
         Cell *c = &m->cells[k];

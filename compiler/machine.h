@@ -50,6 +50,8 @@ Build *machine_build(Machine *m); /* of the piece being built */
 bool machine_declare(Machine *m, Scope *s, const char *name, Value first, Range at);
 void machine_add_cell(Machine *m, Scope *s, const char *name, Value leaf);
 bool machine_assign(Machine *m, Scope *s, const Ast *equation); /* takes effect at machine_settle */
+/* The names a `let` has just bound: what is read from storage is read now, not when the storage has changed. */
+void machine_hold(Machine *m, Scope *s, const Ast *let);
 void machine_settle(Machine *m, Scope *s);
 /* Around the body of a loop; the trip count is frame->scalars[trip]. */
 typedef struct LoopMark {

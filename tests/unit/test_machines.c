@@ -1,0 +1,303 @@
+/* Attacks, optimisers and scalar functions: their routines, run by the interpreter, against the same method in C. */
+#include "elaborate_support.h"
+#include "compiler/machine.h"
+
+enum { N = 3, D = 4, K = 3 }; /* examples, input, classes */
+
+static const char *const program = "import std.attacks (pgd, pgd_restarts, pgd_l2, fgsm)\n"
+                                   "import std.optimisers (adam, sgd)\n"
+                                   "import std.schedules (cosine)\n"
+                                   "import std.losses (cross_entropy)\n"
+                                   "import std.data (idx)\n"
+                                   "layer L(x: f32[4]) -> f32[3] { param W: f32[4, 3] = glorot()\n return x @ W }\n"
+                                   "data d: (f32[4], label[3]) = idx(images: \"a\", labels: \"b\")\n"
+                                   "attack rounds(radius: f32, iterations: int) {\n"
+                                   "  state a = x\n"
+                                   "  state trail = zeros\n"
+                                   "  let double = 2 * x\n"
+                                   "  repeat iterations + 1 {\n"
+                                   "    let old = a\n"
+                                   "    repeat 2 { a = a + radius * t }\n"
+                                   "    trail = trail + old + double\n"
+                                   "    a = a + trail\n"
+                                   "  }\n"
+                                   "  return a + 0 * trail + picked(logits(a), y)\n"
+                                   "}\n"
+                                   "fn picked(v: f32[K], k: label[K]) -> f32 = dot(v, one_hot(k))\n";
+
+static Elab *elaborate_program(Parsed *p, const char *rest) {
+    *p = parse_checked(arena_printf(arena_new(), "%s%s", program, rest));
+    return elaborate_text(p, NULL);
+}
+
+/* ---- the world outside: a loss whose gradient is known, draws from a table ---- */
+static const double weight[D] = {1, -2, 0.5, -0.25};
+static int queries;
+
+static void random_draws(void *user, int64_t kind, int64_t site, int64_t row, int64_t iteration, uint64_t count,
+                         double *out) {
+    (void)user, (void)site;
+    for (uint64_t k = 0; k < count; k++) {
+        double u = fmod(0.37 * (double)(row + 1) + 0.11 * (double)k + 0.077 * (double)iteration, 1);
+        out[k] = kind == 0 ? u : 2 * u - 1;
+    }
+}
+
+/* loss = sum(weight * x * x) / 2; its gradient is weight * x. */
+static void net_query(void *user, const char *routine, int64_t n, const double *x, double *const out[5]) {
+    (void)user, (void)routine;
+    queries++;
+    for (int64_t i = 0; i < n; i++) {
+        double loss = 0;
+        for (int k = 0; k < D; k++) {
+            double v = x[i * D + k];
+            loss += 0.5 * weight[k] * v * v;
+            if (out[4]) out[4][i * D + k] = weight[k] * v;
+        }
+        if (out[3]) out[3][i] = loss;
+        for (int k = 0; out[2] && k < K; k++) out[2][i * K + k] = k;
+    }
+}
+
+static void run_attack(const Elab *e, const char *name, const double *scalars, const double *x, double *adversarial) {
+    const Routine *r = routine_named(e, name);
+    assert_int_equal(r->arg_bytes[0], 64); /* 4 doubles, padded */
+    double *rows[3], labels[N] = {0, 1, 2};
+    deq_frame frame = {.scalars = scalars};
+    for (int k = 0; k < 3; k++) rows[k] = aligned_alloc(64, N * 64), memset(rows[k], 0, N * 64);
+    for (int i = 0; i < N; i++) {
+        memcpy(rows[0] + 8 * i, x + D * i, D * sizeof(double));
+        rows[1][8 * i] = labels[i];
+    }
+    frame.arg0 = rows[0], frame.arg1 = rows[1], frame.arg2 = rows[2];
+    Arena *a = arena_new();
+    InterpretCalls calls = {.random = random_draws, .query = net_query};
+    interpret_routine(a, r, &(Layout){8, 8}, &frame, N, &calls);
+    for (int i = 0; i < N; i++) memcpy(adversarial + D * i, rows[2] + 8 * i, D * sizeof(double));
+    arena_free(a);
+    for (int k = 0; k < 3; k++) free(rows[k]);
+}
+
+static const double points[N * D] = {0.1, 0.2, 0.95, 0.5, 0.9, 0.05, 0.3, 0.7, 0.5, 0.5, 0.5, 0.01};
+
+static double clamp(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
+
+static const char *const training =
+    "train m = L on d.train { loss: cross_entropy\n optimise: adam(rate: 1e-3)\n epochs: 1\n"
+    " attack: %s }\n";
+
+static void pgd_as_published(void **state) {
+    (void)state;
+    Parsed p;
+    char rest[512];
+    snprintf(rest, sizeof rest, training, "pgd(radius: 0.1, step: 0.03, iterations: 5)");
+    Elab *e = elaborate_program(&p, rest);
+    double found[N * D];
+    queries = 0;
+    run_attack(e, "L_cross_entropy_pgd", (double[]){0.1, 0.03, 5}, points, found);
+    assert_int_equal(queries, 5);
+    for (int i = 0; i < N; i++) {
+        double u[D], a[D];
+        random_draws(NULL, 0, 0, i, 0, D, u);
+        for (int k = 0; k < D; k++) {
+            double x = points[i * D + k];
+            a[k] = clamp(x + (-0.1 + 0.2 * u[k]), 0, 1);
+            for (int s = 0; s < 5; s++) {
+                double g = weight[k] * a[k], sign = g > 0 ? 1 : g < 0 ? -1 : 0;
+                a[k] = clamp(clamp(a[k] + 0.03 * sign, x - 0.1, x + 0.1), 0, 1);
+            }
+            assert_close("pgd", found[i * D + k], a[k]);
+        }
+    }
+    parsed_free(&p);
+}
+
+static void restarts_keep_the_best(void **state) {
+    (void)state;
+    Parsed p;
+    char rest[512];
+    snprintf(rest, sizeof rest, training, "pgd_restarts(radius: 0.2, step: 0.01, iterations: 2, restarts: 4)");
+    Elab *e = elaborate_program(&p, rest);
+    double found[N * D];
+    queries = 0;
+    run_attack(e, "L_cross_entropy_pgd_restarts", (double[]){0.2, 0.01, 2, 4}, points, found);
+    assert_int_equal(queries, 4 * 3); /* two gradients and a loss each */
+    for (int i = 0; i < N; i++) {
+        double best[D], best_loss = -INFINITY;
+        for (int r = 0; r < 4; r++) {
+            double u[D], a[D], loss = 0;
+            random_draws(NULL, 0, 0, i, r + 1, D, u);
+            for (int k = 0; k < D; k++) {
+                double x = points[i * D + k];
+                a[k] = clamp(x + (-0.2 + 0.4 * u[k]), 0, 1);
+                for (int s = 0; s < 2; s++) {
+                    double g = weight[k] * a[k];
+                    a[k] = clamp(clamp(a[k] + 0.01 * (g > 0 ? 1 : g < 0 ? -1 : 0), x - 0.2, x + 0.2), 0, 1);
+                }
+                loss += 0.5 * weight[k] * a[k] * a[k];
+            }
+            if (loss > best_loss) best_loss = loss, memcpy(best, a, sizeof best);
+        }
+        for (int k = 0; k < D; k++) assert_close("best of restarts", found[i * D + k], best[k]);
+    }
+    parsed_free(&p);
+}
+
+/* Nested loops, a counter, trip counts that are expressions, a let kept across a loop, simultaneous updates, y. */
+static void loops_and_old_values(void **state) {
+    (void)state;
+    Parsed p;
+    char rest[512];
+    snprintf(rest, sizeof rest, training, "rounds(radius: 0.5, iterations: 2)");
+    Elab *e = elaborate_program(&p, rest);
+    AttackUse use;
+    Scope s = scope_of_module(e, p.program->main);
+    const Ast *train = module_find(p.program->main, "m", NULL);
+    const Ast *settings = AST_SLOT(train, TRAIN, settings);
+    assert_true(attack_use(&s, AST_SLOT(settings->kids[3], SETTING, value), e->nets[0], "cross_entropy", &use));
+    assert_int_equal(use.scalars.n, 4); /* radius, iterations, then the two trip counts that are no argument */
+    double scalars[4];
+    for (uint32_t k = 0; k < 4; k++) scalars[k] = use.scalars.items[k].value;
+    assert_close("outer rounds", scalars[2], 3);
+    assert_close("inner rounds", scalars[3], 2);
+    double found[N * D];
+    run_attack(e, "L_cross_entropy_rounds", scalars, points, found);
+    for (int i = 0; i < N; i++)
+        for (int k = 0; k < D; k++) {
+            double x = points[i * D + k], a = x, trail = 0;
+            for (int o = 0; o < 3; o++) {
+                double old = a;
+                for (int t = 0; t < 2; t++) a += 0.5 * t;
+                double next = a + trail; /* the old trail */
+                trail += old + 2 * x;
+                a = next;
+            }
+            assert_close("rounds", found[i * D + k], a + i);
+        }
+    parsed_free(&p);
+}
+
+static void draws_differ_by_place(void **state) {
+    (void)state;
+    Parsed p;
+    char rest[512];
+    snprintf(rest, sizeof rest, training, "pgd_l2(radius: 0.1, step: 0.03, iterations: 5)");
+    Elab *e = elaborate_program(&p, rest);
+    const Routine *r = routine_named(e, "L_cross_entropy_pgd_l2");
+    int64_t sites[2];
+    int n = 0;
+    const Graph *g = r->steps[0].graph;
+    for (uint32_t k = 0; k < g->nnodes; k++) {
+        if (g->nodes[k].op != OP_random) continue;
+        assert_true(n < 2);
+        sites[n++] = g->nodes[k].attr.i[1];
+        assert_true(g->nodes[k].attr.i[1] > 0);
+    }
+    assert_int_equal(n, 2); /* one direction, one share of the radius */
+    assert_int_not_equal(sites[0], sites[1]);
+    parsed_free(&p);
+}
+
+/* ---- optimisers ---- */
+static void run_update(const Elab *e, const char *name, double t, double steps, const double *arguments, int n,
+                       double *w, const double *dw, double *m, double *v) {
+    const Routine *r = routine_named(e, name);
+    double scalars[16] = {t, steps};
+    memcpy(scalars + 2, arguments, (size_t)n * sizeof *arguments);
+    double *rows[4];
+    double *own[4] = {w, (double *)dw, m, v};
+    deq_frame frame = {.scalars = scalars};
+    for (int k = 0; k < 4; k++) {
+        rows[k] = aligned_alloc(64, DEQ_CHUNK * sizeof(double));
+        memset(rows[k], 0, DEQ_CHUNK * sizeof(double));
+        if (own[k]) memcpy(rows[k], own[k], 2 * sizeof(double));
+    }
+    frame.arg0 = rows[0], frame.arg1 = rows[1], frame.arg2 = rows[2], frame.arg3 = rows[3];
+    Arena *a = arena_new();
+    interpret_routine(a, r, &(Layout){8, 8}, &frame, 1, &(InterpretCalls){0});
+    arena_free(a);
+    for (int k = 0; k < 4; k++) {
+        if (own[k] && k != 1) memcpy(own[k], rows[k], 2 * sizeof(double));
+        free(rows[k]);
+    }
+}
+
+static void adam_with_a_schedule(void **state) {
+    (void)state;
+    Parsed p;
+    Elab *e = elaborate_program(&p, "train m = L on d.train { loss: cross_entropy\n optimise: adam(rate: cosine(from: "
+                                    "0.1, warmup: 1))\n epochs: 1 }\n");
+    double w[2] = {1, -1}, m[2] = {0, 0}, v[2] = {0, 0}, rw[2] = {1, -1}, rm[2] = {0, 0}, rv[2] = {0, 0};
+    /* scalars: rate.from, rate.to, rate.warmup, beta1, beta2, eps */
+    const double arguments[] = {0.1, 0, 1, 0.9, 0.999, 1e-8};
+    for (int t = 1; t <= 4; t++) {
+        double dw[2] = {0.3 * t, -0.2};
+        run_update(e, "adam_cosine_update", t, 4, arguments, 6, w, dw, m, v);
+        double progress = clamp((t - 1.0 - 1) / (4 - 1), 0, 1);
+        double rate = t <= 1 ? 0.1 * t / 2 : 0.1 * 0.5 * (1 + cos(3.14159265358979323846 * progress));
+        for (int k = 0; k < 2; k++) {
+            rm[k] = 0.9 * rm[k] + 0.1 * dw[k];
+            rv[k] = 0.999 * rv[k] + 0.001 * dw[k] * dw[k];
+            rw[k] -= rate * (rm[k] / (1 - pow(0.9, t))) / (sqrt(rv[k] / (1 - pow(0.999, t))) + 1e-8);
+            assert_close("w", w[k], rw[k]);
+            assert_close("m", m[k], rm[k]);
+            assert_close("v", v[k], rv[k]);
+        }
+    }
+    parsed_free(&p);
+}
+
+static void sgd_with_a_number(void **state) {
+    (void)state;
+    Parsed p;
+    Elab *e = elaborate_program(
+        &p, "optimiser slow = sgd(rate: 0.01, momentum: 0.5)\n"
+            "train a = L on d.train { loss: cross_entropy\n optimise: slow\n epochs: 1 }\n"
+            "train b = L on d.train { loss: cross_entropy\n optimise: sgd(rate: 0.5)\n epochs: 1 }\n");
+    uint32_t updates = 0;
+    for (uint32_t k = 0; k < e->nroutines; k++) updates += strstr(e->routines[k]->name, "_update") != NULL;
+    assert_int_equal(updates, 1); /* another rate needs no other code */
+    double w[2] = {1, 2}, velocity[2] = {0.4, 0}, dw[2] = {0.1, -0.1};
+    run_update(e, "sgd_update", 3, 10, (double[]){0.01, 0.5, 0.1}, 3, w, dw, velocity, NULL);
+    assert_close("velocity", velocity[0], 0.5 * 0.4 + 0.1 + 0.1 * 1);
+    assert_close("w", w[0], 1 - 0.01 * (0.5 * 0.4 + 0.1 + 0.1 * 1));
+    assert_close("w", w[1], 2 - 0.01 * (-0.1 + 0.1 * 2));
+    parsed_free(&p);
+}
+
+/* ---- scalar functions ---- */
+static void arithmetic_of_an_experiment(void **state) {
+    (void)state;
+    Parsed p;
+    Elab *e =
+        elaborate_program(&p, "train m = L on d.train { loss: cross_entropy\n optimise: sgd(rate: 0.5)\n epochs: 1 }\n"
+                              "experiment x {\n"
+                              "  let clean = accuracy(m, d.test)\n"
+                              "  let half = accuracy(m, d.test[0..5])\n"
+                              "  let gap = (clean - half) * 100 + max(clean, half)\n"
+                              "  table \"t\" { columns: [clean, gap] }\n"
+                              "}\n");
+    const Routine *r = routine_named(e, "x_gap");
+    assert_false(r->rows);
+    double *out = aligned_alloc(64, 64);
+    deq_frame frame = {.scalars = (double[]){0.75, 0.5}, .arg0 = out};
+    Arena *a = arena_new();
+    interpret_routine(a, r, &(Layout){8, 8}, &frame, 1, &(InterpretCalls){0});
+    assert_close("gap", out[0], 25.75);
+    arena_free(a);
+    free(out);
+    parsed_free(&p);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pgd_as_published),
+        cmocka_unit_test(restarts_keep_the_best),
+        cmocka_unit_test(loops_and_old_values),
+        cmocka_unit_test(draws_differ_by_place),
+        cmocka_unit_test(adam_with_a_schedule),
+        cmocka_unit_test(sgd_with_a_number),
+        cmocka_unit_test(arithmetic_of_an_experiment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

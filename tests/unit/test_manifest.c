@@ -1,0 +1,269 @@
+/* The manifest: what pipeline_build writes, read back by the runtime's own reader. */
+#include "elaborate_support.h"
+#include "runtime/manifest.h"
+
+static const char *const program =
+    "import std.layers (Dense)\n"
+    "import std.losses (cross_entropy, smoothed_cross_entropy)\n"
+    "import std.metrics (confidence)\n"
+    "import std.attacks (pgd, fgsm)\n"
+    "import std.optimisers (adam, sgd)\n"
+    "import std.schedules (cosine)\n"
+    "import std.data (fashion_mnist)\n"
+    "layer Body[I, H](x: f32[I]) -> f32[H] {\n"
+    "  use mix = Dense[H, H]\n"
+    "  use inject = Dense[I, H]\n"
+    "  fixed point z: f32[H] {\n"
+    "    z = tanh(mix(z) + inject(x))\n"
+    "    forward: anderson(memory: 3, tol: 1e-3)\n"
+    "  }\n"
+    "  return z\n"
+    "}\n"
+    "layer Net[H = 8](image: f32[1, 28, 28]) -> f32[10] {\n"
+    "  use body = Body[784, H]\n"
+    "  use head = Dense[H, 10]\n"
+    "  return image |> flatten |> body |> head\n"
+    "}\n"
+    "data fashion: (f32[1, 28, 28], label[10]) = fashion_mnist(path: \"/somewhere\")\n"
+    "schedule slow = cosine(from: 1e-2, to: 1e-4)\n"
+    "attack strong = pgd(radius: 8 / 255, step: 2 / 255, iterations: 10)\n"
+    "attack exact = strong with { gradient: implicit(gmres(tol: 1e-6)) }\n"
+    "train base = Net on fashion.train[0..1000] {\n"
+    "  loss: cross_entropy\n"
+    "  optimise: adam(rate: slow)\n"
+    "  batch: 32\n"
+    "  epochs: 3\n"
+    "  seed: 7\n"
+    "  examples: 500\n"
+    "  gradient: phantom.unroll(steps: 3)\n"
+    "  attack: strong\n"
+    "  validate: fashion.test[10..20]\n"
+    "}\n"
+    "experiment sweep_them {\n"
+    "  sweep mode in [implicit(), phantom.unroll(steps: 5, damping: 0.5), jfb()]\n"
+    "  sweep seed in 1..3\n"
+    "  sweep hit in [strong, fgsm(radius: 0.1)]\n"
+    "  let epochs = 2 * 2\n"
+    "  train m = Net[16] on fashion.train {\n"
+    "    loss: smoothed_cross_entropy(amount: 0.2)\n"
+    "    optimise: sgd(rate: 0.1 * seed)\n"
+    "    gradient: mode\n"
+    "    epochs: epochs\n"
+    "    seed: seed\n"
+    "  }\n"
+    "  let clean = accuracy(m, fashion.test[0..100])\n"
+    "  let robust = accuracy(m with { body.forward.tol: 1e-5; forward.max: 50 }, fashion.test under hit)\n"
+    "  let sure = confidence(base, fashion.test)\n"
+    "  let gap = clean - robust\n"
+    "  table \"them\" {\n"
+    "    rows: [mode, hit]\n"
+    "    columns: [clean, robust, gap, sure, m.fixed.steps, clean.residual, 1 - clean / robust]\n"
+    "    cells: mean_std(seed)\n"
+    "  }\n"
+    "}\n"
+    "test \"agrees\" { check: gradcheck(Body[6, 4], directions: 3, tol: 1e-5) }\n";
+
+static deq_manifest *build(Parsed *p, bool tests) {
+    PipelineOptions o = {
+        .layout = {.real_bytes = 4, .panel = 16}, .name = "them", .target = "generic", .options = "", .tests = tests};
+    Unit *unit = pipeline_build(p->program, &o);
+    if (!unit) fail_msg("%s", messages(p));
+    deq_module *module = arena_alloc(p->arena, sizeof *module);
+    *module = (deq_module){.abi_version = DEQ_ABI_VERSION,
+                           .real_bits = 32,
+                           .manifest = unit->manifest,
+                           .manifest_length = (int64_t)strlen(unit->manifest)};
+    deq_routine *routines = arena_alloc(p->arena, unit->nroutines * sizeof *routines);
+    for (uint32_t k = 0; k < unit->nroutines; k++) routines[k].name = unit->routines[k]->name;
+    module->routines = routines;
+    module->routine_count = unit->nroutines;
+    deq_error e = {0};
+    deq_manifest *m = deq_manifest_read(module, &e);
+    if (!m) fail_msg("%s", e.text);
+    /* every routine the manifest names exists in the unit */
+    for (int k = 0; k < m->nnets; k++) {
+        assert_non_null(deq_module_routine(module, m->nets[k].predict));
+        for (int i = 0; i < m->nets[k].nlosses; i++) {
+            assert_non_null(deq_module_routine(module, m->nets[k].losses[i].loss));
+            assert_non_null(deq_module_routine(module, m->nets[k].losses[i].input));
+            assert_non_null(deq_module_routine(module, m->nets[k].losses[i].parameters));
+        }
+        for (int i = 0; i < m->nets[k].nmetrics; i++)
+            assert_non_null(deq_module_routine(module, m->nets[k].metrics[i].routine));
+    }
+    for (int k = 0; k < m->ntrains; k++) {
+        assert_non_null(deq_module_routine(module, m->trains[k].optimiser.routine));
+        if (m->trains[k].attack) assert_non_null(deq_module_routine(module, m->trains[k].attack->routine));
+    }
+    for (int k = 0; k < m->nexperiments; k++)
+        for (int c = 0; c < m->experiments[k].ncells; c++)
+            for (int v = 0; v < m->experiments[k].cells[c].nvalues; v++) {
+                const deq_value_spec *s = &m->experiments[k].cells[c].values[v];
+                if (s->routine) assert_non_null(deq_module_routine(module, s->routine));
+                if (s->attack) assert_non_null(deq_module_routine(module, s->attack->routine));
+            }
+    return m;
+}
+
+static void a_training_run(void **state) {
+    (void)state;
+    Parsed p = parse_checked(program);
+    deq_manifest *m = build(&p, false);
+    assert_string_equal(m->name, "them");
+    assert_string_equal(m->real, "f32");
+    assert_int_equal(m->ndata, 1);
+    assert_string_equal(m->data[0].reader, "fashion_mnist");
+    assert_string_equal(json_string_value(json_object_get(m->data[0].arguments, "path")), "/somewhere");
+    assert_int_equal(m->data[0].target.labels, 10);
+    assert_int_equal(m->data[0].input.elements, 784);
+    assert_int_equal(m->ntrains, 1);
+    const deq_train_spec *t = &m->trains[0];
+    assert_string_equal(t->name, "base");
+    assert_string_equal(t->net->name, "Net");
+    assert_int_equal(t->data.test, 0);
+    assert_int_equal(t->data.to, 1000);
+    assert_string_equal(t->loss, "cross_entropy");
+    assert_int_equal(t->batch, 32);
+    assert_int_equal(t->epochs, 3);
+    assert_int_equal(t->examples, 500);
+    assert_int_equal(t->seed, 7);
+    assert_int_equal(t->validate->test, 1);
+    assert_int_equal(t->validate->from, 10);
+    assert_int_equal(t->validate->to, 20);
+    assert_string_equal(t->optimiser.routine, "adam_cosine_update");
+    assert_int_equal(t->optimiser.states, 2);
+    assert_int_equal(t->optimiser.nscalars, 6);
+    assert_string_equal(t->optimiser.scalars[1].name, "rate.to");
+    assert_close("rate.to", t->optimiser.scalars[1].value, 1e-4);
+    assert_int_equal(t->noverrides, 1);
+    assert_string_equal(t->overrides[0].path, "body.gradient");
+    assert_string_equal(t->overrides[0].value, "phantom.unroll(steps: 3)");
+    assert_string_equal(t->attack->name, "strong");
+    assert_string_equal(t->attack->definition, "pgd");
+    assert_string_equal(t->attack->routine, "Net_cross_entropy_pgd");
+    assert_null(t->attack->gradient);
+    assert_close("radius", t->attack->scalars[0].value, 8.0 / 255);
+    assert_int_equal(strlen(t->attack->hash), 32);
+    assert_int_equal(t->net->nfixed, 1);
+    assert_string_equal(t->net->fixed[0].forward, "anderson(memory: 3, tol: 0.001)");
+    assert_int_equal(t->net->nparameters, 6);
+    for (int k = 0; k < t->net->nparameters; k++) {
+        assert_int_equal(t->net->parameters[k].offset % DEQ_ALIGN, 0);
+        assert_true(t->net->parameters[k].offset + 4 * t->net->parameters[k].shape.elements <= t->net->parameter_bytes);
+    }
+    assert_int_equal(m->nrun, 2);
+    assert_ptr_equal(m->run[0].train, t);
+    assert_int_equal(m->ntests, 0);
+    deq_manifest_free(m);
+    parsed_free(&p);
+}
+
+static void cells_of_an_experiment(void **state) {
+    (void)state;
+    Parsed p = parse_checked(program);
+    deq_manifest *m = build(&p, false);
+    const deq_experiment_spec *x = m->run[1].experiment;
+    assert_string_equal(x->name, "sweep_them");
+    assert_int_equal(x->nsweeps, 3);
+    assert_int_equal(x->ncells, 3 * 2 * 2);
+    assert_string_equal(x->sweeps[0].values[1], "phantom.unroll(steps: 5, damping: 0.5)");
+    assert_string_equal(x->sweeps[1].values[1], "2");
+    assert_string_equal(x->sweeps[2].values[1], "fgsm(radius: 0.1)");
+    const deq_cell_spec *c = &x->cells[7]; /* mode 1, seed 2, hit 1: the last sweep turns fastest */
+    assert_string_equal(c->coordinates[0], "phantom.unroll(steps: 5, damping: 0.5)");
+    assert_string_equal(c->coordinates[1], "2");
+    assert_string_equal(c->coordinates[2], "fgsm(radius: 0.1)");
+    assert_int_equal(c->ntrains, 1);
+    assert_int_equal(c->trains[0].seed, 2);
+    assert_int_equal(c->trains[0].epochs, 4);
+    assert_int_equal(c->trains[0].batch, 128);
+    assert_string_equal(c->trains[0].net->name, "Net_16");
+    assert_string_equal(c->trains[0].loss, "smoothed_cross_entropy");
+    assert_close("rate", c->trains[0].optimiser.scalars[0].value, 0.2);
+    assert_string_equal(c->trains[0].overrides[0].value, "phantom.unroll(steps: 5, damping: 0.5)");
+    assert_string_equal(x->cells[0].trains[0].overrides[0].value, "implicit(gmres(tol: 0.0001, max: 30))");
+    assert_string_equal(x->cells[8].trains[0].overrides[0].value, "jfb()");
+    /* clean, robust, sure, gap, then what the columns add */
+    assert_int_equal(c->nvalues, 7);
+    assert_string_equal(c->values[0].name, "clean");
+    assert_int_equal(c->values[0].kind, DEQ_EVALUATE);
+    assert_string_equal(c->values[0].metric, "accuracy");
+    assert_string_equal(c->values[0].model, "m");
+    assert_int_equal(c->values[0].data.to, 100);
+    assert_null(c->values[0].attack);
+    const deq_value_spec *robust = &c->values[1];
+    assert_string_equal(robust->attack->definition, "fgsm");
+    assert_string_equal(x->cells[6].values[1].attack->definition, "pgd");
+    assert_int_equal(robust->noverrides, 2);
+    assert_string_equal(robust->overrides[0].path, "body.forward.tol");
+    assert_string_equal(robust->overrides[0].value, "1e-05");
+    assert_string_equal(robust->overrides[1].path, "body.forward.max");
+    assert_string_equal(c->values[2].metric, "confidence");
+    assert_string_equal(c->values[2].model, "base");
+    assert_int_equal(c->values[3].kind, DEQ_EXPRESSION);
+    assert_int_equal(c->values[3].ninputs, 2);
+    assert_string_equal(c->values[3].inputs[1], "robust");
+    assert_string_equal(c->values[3].routine, x->cells[0].values[3].routine);
+    assert_int_equal(c->values[4].kind, DEQ_STATISTIC);
+    assert_string_equal(c->values[4].of, "clean");
+    assert_string_equal(c->values[4].what, "steps");
+    assert_string_equal(c->values[5].what, "residual");
+    const deq_table_spec *t = x->table;
+    assert_int_equal(t->nrows, 2);
+    assert_int_equal(t->ncolumns, 7);
+    assert_true(t->mean_std);
+    static const bool percent[] = {true, true, true, false, false, false, false};
+    for (int k = 0; k < 7; k++) assert_int_equal(t->columns[k].percent, percent[k]);
+    assert_string_equal(t->columns[6].title, "1 - clean / robust");
+    deq_manifest_free(m);
+    parsed_free(&p);
+}
+
+static void tests_alone(void **state) {
+    (void)state;
+    Parsed p = parse_checked(program);
+    deq_manifest *m = build(&p, true);
+    assert_int_equal(m->nrun, 0);
+    assert_int_equal(m->nnets, 1);
+    assert_int_equal(m->ntests, 1);
+    assert_string_equal(m->tests[0].net->name, "Body_6_4");
+    assert_string_equal(m->tests[0].loss, "projection");
+    assert_int_equal(m->tests[0].directions, 3);
+    assert_close("tol", m->tests[0].tol, 1e-5);
+    assert_int_equal(m->tests[0].net->target.labels, 0);
+    assert_int_equal(m->tests[0].net->target.shape.elements, 4);
+    deq_manifest_free(m);
+    parsed_free(&p);
+}
+
+/* What decides a routine decides its hash, and nothing else: layout and other declarations do not retrain a net. */
+static void hashes(void **state) {
+    (void)state;
+    const char *again[2] = {"\n// moved\n", ""};
+    char *changed[2];
+    const char *net[3], *attack[3];
+    Arena *kept = arena_new();
+    changed[0] = arena_printf(kept, "%s%s", again[0], program);
+    changed[1] = arena_strdup(kept, program);
+    char *radius = strstr(changed[1], "tanh(mix(z)");
+    memcpy(radius, "relu", 4);
+    for (int k = 0; k < 3; k++) {
+        Parsed p = parse_checked(k == 0 ? program : changed[k - 1]);
+        deq_manifest *m = build(&p, false);
+        net[k] = arena_strdup(kept, m->trains[0].net->hash);
+        attack[k] = arena_strdup(kept, m->trains[0].attack->hash);
+        deq_manifest_free(m);
+        parsed_free(&p);
+    }
+    assert_string_equal(net[0], net[1]);
+    assert_string_not_equal(net[0], net[2]);
+    assert_string_equal(attack[0], attack[1]);
+    assert_string_equal(attack[0], attack[2]);
+    arena_free(kept);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_training_run), cmocka_unit_test(cells_of_an_experiment),
+                                       cmocka_unit_test(tests_alone), cmocka_unit_test(hashes)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
