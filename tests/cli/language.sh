@@ -32,11 +32,14 @@ layer Wrong(x: f32[3]) -> f32[4] {
   return x @ W
 }
 layer Also(x: f32[3]) -> f32[3] {
-  return tanj(x)
+  param W: f32[4, 4] = zeros()
+  return W @ x
 }
 D
 expect 2 'wrong.deq:3:' "$DEQ" check wrong.deq
-grep -q "did you mean 'tanh'" out || fail "no suggestion for tanj"
+grep -q 'wrong.deq:7:' out || fail "the second error is not reported"
+printf 'fn f(x: f32) -> f32 = tanj(x)\n' >name.deq && expect 2 "did you mean 'tanh'" "$DEQ" check name.deq
+expect 2 'wrong.deq:3:' "$DEQ" check wrong.deq
 grep -q 'deq explain E03' out || fail "the message does not say where to read more"
 expect 2 '"line": *3' "$DEQ" check --json wrong.deq
 awk '!/^\{.*\}$/ { exit 1 }' out || fail "check --json does not print one object a line"

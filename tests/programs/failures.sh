@@ -30,9 +30,8 @@ expect 64 '' "$DEQ" run "$PROGRAMS/tiny.deq" --no-such-option
 
 # ---- numbers ----
 data 300
-expect 3 'E0911.*step [0-9]' "${run[@]}" --set net.rate=nan
-sed 's/rate: 1e-2/rate: 1e30/; s/anderson(memory: 4, tol: 1e-4, max: 30)/picard(tol: 1e-4, max: 4)/' "$PROGRAMS/tiny.deq" >huge.deq
-"$DEQ" run huge.deq --fresh >out 2>&1 || [[ $? == 3 ]] || fail "a huge rate crashes"
+sed 's/rate: 1e-2/rate: 1e38/' "$PROGRAMS/tiny.deq" >huge.deq
+expect 3 'E0911.*step [0-9]' "$DEQ" run huge.deq --fresh
 sed 's/0.3 \/ sqrt(H)/9.0/; s/tanh(z @ W/(z @ W/; s/forward: .*/forward: picard(tol: 1e-6, max: 200)\n    on_fail: stop/' "$PROGRAMS/tiny.deq" >diverging.deq
 expect 3 'E0912.*body' "$DEQ" run diverging.deq --fresh
 grep -q 'example' out || fail "the worst example is not named"

@@ -54,7 +54,7 @@ int main(int argc, char **argv) {
         if (strcmp(what, "truncated") == 0 && i + 1 == count) break;
         for (uint32_t p = 0; p < 8 * columns; p++) {
             uint32_t quadrant = p / columns / 4 * 2 + p % columns / 4 % 2;
-            uint32_t value = draw() % 160 + (quadrant == label ? 80 : 0);
+            uint32_t value = draw() % 220 + (quadrant == label ? 35 : 0);
             if (real)
                 put_real(images, i == count / 2 && p == 5 ? __builtin_nanf("") : (float)value / 255);
             else

@@ -6,23 +6,28 @@ data 600
 expect 0 '' "$DEQ" run "$PROGRAMS/tiny.deq" --threads 1
 table=results/tiny/tiny.csv
 [[ -s $table && -s results/tiny/tiny.md ]] || fail "no table was written"
-above $table clean 60 # chance is 25
-above $table robust 50
+above $table clean 0.6 # chance is 0.25
+above $table robust 0.4
 grep -q '| *clean' results/tiny/tiny.md || fail "the Markdown table has no column clean"
-ls results/tiny/*.csv | grep -qv tiny.csv || fail "no training log"
+for file in net-log.csv net-residual.csv net-training.png net-residual.png net.safetensors tiny.deq settings.json; do
+  [[ -s results/tiny/$file || ($file == *.png && -z $(command -v gnuplot)) ]] || fail "results/tiny/$file was not written"
+done
 cp $table first.csv
+cp results/tiny/net.safetensors results/tiny/net-log.csv .
 
 # Once more: served from the cache, the same numbers.
 expect 0 'cache' "$DEQ" run "$PROGRAMS/tiny.deq" --threads 1
-cmp -s first.csv $table || fail "the second run's table differs"
+same first.csv $table
 
 # Same bits for another number of threads, from scratch.
 expect 0 '' "$DEQ" run "$PROGRAMS/tiny.deq" --threads 2 --fresh
-cmp -s first.csv $table || fail "two threads give another table: $(diff first.csv $table | head -5)"
+same first.csv $table
+same net-log.csv results/tiny/net-log.csv
+cmp -s net.safetensors results/tiny/net.safetensors || fail "two threads give other parameters"
 
 # Another seed gives another net; settings can be changed from outside, and wrong ones are refused.
 expect 0 '' "$DEQ" run "$PROGRAMS/tiny.deq" --seed 8 --results other
-cmp -s first.csv other/tiny/tiny.csv && fail "another seed gave the same table"
+cmp -s net.safetensors other/tiny/net.safetensors && fail "another seed gave the same parameters"
 expect 0 '' "$DEQ" run "$PROGRAMS/tiny.deq" --set net.epochs=1 --results short
 expect 64 'epoch' "$DEQ" run "$PROGRAMS/tiny.deq" --set net.epoch=1
 expect 0 '' "$DEQ" test "$PROGRAMS/tiny.deq"
