@@ -49,8 +49,9 @@ int compile(const CompileOptions *o, Compilation *c) {
 
     Program *p = c->program = program_load(c->arena, c->diags, o->path, o->include, o->ninclude);
     if (diags_errors(c->diags) || o->last == PASS_PARSE) return diags_exit_code(c->diags);
-    if (!program_resolve(p) || o->last == PASS_RESOLVE) return diags_exit_code(c->diags);
-    if (!program_check(p) || o->last == PASS_CHECK) return diags_exit_code(c->diags);
+    bool resolved = program_resolve(p); /* unknown names and wrong types in one run */
+    if (o->last == PASS_RESOLVE) return diags_exit_code(c->diags);
+    if (!program_check(p) || !resolved || o->last == PASS_CHECK) return diags_exit_code(c->diags);
 
     const char *options = option_text(c->arena, o);
     if (o->last == PASS_COMPILE && o->use_cache) {

@@ -204,7 +204,11 @@ static const Type *check_attack_query(Checker *c, Ast *e, const Builtin *b, Ast 
         const Signature *s = checker_signature(c, f->ref);
         f->type = &type_real;
         if (s->broken) return &type_error;
-        if (s->nparams == 1 && type_equal(s->result, &type_real)) return good ? x : &type_error;
+        if (s->nparams == 1 && type_equal(s->result, &type_real)) {
+            diag_report(c->diags, DIAG_E0490, f->range,
+                        "gradients of functions other than 'loss' are not available in this version");
+            return &type_error;
+        }
     }
     diag_help(diag_report(c->diags, DIAG_E0518, f->range,
                           "the first argument of 'gradient' is 'loss', or a local fn with a scalar result"),

@@ -426,8 +426,7 @@ static const Type *check_name(Checker *c, Ast *e) {
         return &type_error;
     }
     switch (r->kind) {
-    case AST_SIZE_PARAM:
-    case AST_FOR: return &type_int;
+    case AST_SIZE_PARAM: return &type_int;
     case AST_IMPORT: {
         Type *t = arena_alloc(c->arena, sizeof *t);
         t->kind = TYPE_MODULE, t->decl = r;

@@ -65,18 +65,23 @@ void check_let(Checker *c, Ast *let) {
 
 void check_for(Checker *c, Ast *loop, void (*item)(Checker *, Ast *)) {
     Ast *range = SLOT(loop, FOR, range), *body = SLOT(loop, FOR, body);
-    loop->type = &type_int;
-    if (!range || range->kind != AST_BINARY || !same(range->name, "..")) {
-        if (range && range->kind != AST_ERROR)
-            diag_report(c->diags, DIAG_E0321, range->range, "'for' runs over a range: for i in 0..4");
-    } else {
-        const Size *from = size_of(c, SLOT(range, BINARY, left), true),
-                   *to = size_of(c, SLOT(range, BINARY, right), true);
+    loop->type = &type_error;
+    if (range && range->kind == AST_BINARY && same(range->name, "..")) {
+        const Size *from = size_of(c, SLOT(range, BINARY, left), true), *to = size_of(c, SLOT(range, BINARY, right), true);
         int64_t n;
         range->type = &type_range;
+        loop->type = &type_int;
         if (from && to && size_number(size_subtract(c->arena, to, from), &n) && (n < 0 || n > 10000))
             diag_report(c->diags, DIAG_E0314, range->range,
                         n < 0 ? "this range runs backwards" : "a 'for' is unrolled: at most 10000 turns");
+    } else if (range && range->kind != AST_ERROR) {
+        const Type *t = check_expr(c, range), *item_type = t->kind == TYPE_LIST && t->nitems ? t->items[0] : NULL;
+        if (item_type && item_type->kind == TYPE_NUMBER)
+            loop->type = &type_real;
+        else if (t->kind != TYPE_ERROR)
+            diag_help(diag_report(c->diags, DIAG_E0321, range->range, "'for' runs over a range or a list of numbers, this is %s",
+                                  type_text(c->arena, t)),
+                      "for i in 0..4, for a in [0.5, 0.25]");
     }
     for (uint32_t i = 0; body && i < body->nkids; i++) item(c, body->kids[i]);
 }

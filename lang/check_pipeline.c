@@ -207,6 +207,7 @@ static void check_data(Checker *c, Ast *d) {
         diag_help(diag_report(c->diags, DIAG_E0509, type->range, "a dataset is of pairs of input and target, not %s",
                               type_text(c->arena, t)),
                   "data d: (f32[1, 28, 28], label[10]) = ...");
+    if (pair) d->type = type_of_items(c->arena, TYPE_DATASET, 2, t->items); /* usable whatever its reader gets */
     const Type *v = check_expr(c, value);
     if (v->kind == TYPE_ERROR) return;
     const Reader *r = reader_of(value);
@@ -220,7 +221,7 @@ static void check_data(Checker *c, Ast *d) {
     }
     if (!pair) return;
     check_delivery(c, d, r, t->items[0], t->items[1]);
-    d->type = value->type = type_of_items(c->arena, TYPE_DATASET, 2, t->items);
+    value->type = d->type;
 }
 
 /* ---- nets ---- */
@@ -343,10 +344,13 @@ static const Ast *used_layer(const Ast *layer, const char *name) {
     return NULL;
 }
 
-static const Ast *own_fixed(const Ast *layer) {
+/* A fixed point of the layer itself: the one whose first state is called `state`, or with NULL the first. */
+static const Ast *own_fixed(const Ast *layer, const char *state) {
     const Ast *body = SLOT(layer, LAYER, body);
-    for (uint32_t i = 0; body && i < body->nkids; i++)
-        if (body->kids[i]->kind == AST_FIXED) return body->kids[i];
+    for (uint32_t i = 0; body && i < body->nkids; i++) {
+        const Ast *list = body->kids[i]->kind == AST_FIXED ? SLOT(body->kids[i], FIXED, state) : NULL;
+        if (list && (!state || (list->nkids && same(list->kids[0]->name, state)))) return body->kids[i];
+    }
     return NULL;
 }
 
@@ -414,7 +418,10 @@ static void check_override(Checker *c, Ast *s, const Type *layer, const char *fo
         at = next, rest = dot + 1;
         path = arena_printf(c->arena, "%s%s.", path, name);
     }
-    const char *dot = strchr(rest, '.'), *option = dot ? dot + 1 : NULL;
+    const char *dot = strchr(rest, '.');
+    const Ast *named = dot ? own_fixed(at, arena_strndup(c->arena, rest, (size_t)(dot - rest))) : NULL;
+    if (named) rest = dot + 1, dot = strchr(rest, '.'); /* of several fixed points in a layer: body.z.forward */
+    const char *option = dot ? dot + 1 : NULL;
     const char *setting = dot ? arena_strndup(c->arena, rest, (size_t)(dot - rest)) : rest;
     if (same(setting, "defence") && !*path && !option) {
         check_setting(c, s, setting_find("net_with", "defence"));
@@ -426,7 +433,7 @@ static void check_override(Checker *c, Ast *s, const Type *layer, const char *fo
         bad_path(c, key, arena_printf(c->arena, "'%s' leads to no setting", buffer), at);
         return;
     }
-    const Ast *fixed = own_fixed(at);
+    const Ast *fixed = named ? named : own_fixed(at, NULL);
     if (!*path && !fixed) each_fixed(c, at, "", first_fixed, &fixed);
     if (!fixed) {
         bad_path(c, key,

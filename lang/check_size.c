@@ -18,7 +18,7 @@ static const Size *size_of_name(Checker *c, Ast *e, bool report) {
         if (builtin_find(e->name, c->context)) return not_a_size(c, e, report);
         return NULL; /* resolve has reported it */
     }
-    if (r->kind == AST_SIZE_PARAM || r->kind == AST_FOR) return size_variable(c->arena, r);
+    if (r->kind == AST_SIZE_PARAM || (r->kind == AST_FOR && r->type == &type_int)) return size_variable(c->arena, r);
     if (r->kind == AST_BINDING && r->type && type_equal(r->type, &type_int) && r->type->kind != TYPE_ERROR)
         return size_variable(c->arena, r);
     if (r->kind == AST_CONST) {
