@@ -261,7 +261,17 @@ static bool bind_sizes(Scope *from, Scope *s, const Ast *sizes, const Ast *given
 /* ---- bodies ---- */
 static bool run_body(Scope *s, const Ast *body, Value *result);
 
-static bool run_for(Scope *s, const Ast *loop, Value *result) {
+/* What a turn gave to names of outside, `h = f(h)`, is what the next turn and the statements behind the loop see. */
+static void carry(Scope *s, const Ast *body, const Env *inside) {
+    for (uint32_t k = 0; k < body->nkids; k++) {
+        const Ast *item = body->kids[k];
+        const Ast *target = item->kind == AST_EQUATION ? AST_SLOT(item, EQUATION, target) : NULL;
+        if (item->kind == AST_FOR) carry(s, AST_SLOT(item, FOR, body), inside);
+        if (target && env_find(s->env, target->name)) scope_bind(s, target->name, *env_find(inside, target->name));
+    }
+}
+
+bool run_for(Scope *s, const Ast *loop, Value *result) {
     Value range = eval(s, AST_SLOT(loop, FOR, range));
     if (range.kind == VALUE_NONE) return true;
     bool counts = range.kind == VALUE_RANGE;
@@ -275,12 +285,14 @@ static bool run_for(Scope *s, const Ast *loop, Value *result) {
         elab_error(s, DIAG_E0601, loop->range, "%u rounds of 'for' are too many to unroll", n);
         return true;
     }
+    const Ast *body = AST_SLOT(loop, FOR, body);
     for (uint32_t k = 0; k < n; k++) {
-        Env *before = s->env;
+        Env *before = s->env, *inside;
         scope_bind(s, loop->name, counts ? value_number(range.number + k) : range.items[k]);
-        bool returned = run_body(s, AST_SLOT(loop, FOR, body), result);
-        s->env = before;
+        bool returned = run_body(s, body, result);
+        inside = s->env, s->env = before;
         if (returned) return true;
+        carry(s, body, inside);
     }
     return false;
 }
@@ -295,6 +307,14 @@ static bool run_body(Scope *s, const Ast *body, Value *result) {
         case AST_FOR:
             if (run_for(s, item, result)) return true;
             break;
+        case AST_EQUATION: { /* in a `for`; the checker has seen to that */
+            Value v = eval(s, AST_SLOT(item, EQUATION, value));
+            if (v.kind == VALUE_NONE) return *result = v, true;
+            const Value *old = env_find(s->env, AST_SLOT(item, EQUATION, target)->name);
+            if (old && old->kind == VALUE_NODE) v = value_fit(s, v, value_shape(*old), item->range, "the value");
+            scope_bind(s, AST_SLOT(item, EQUATION, target)->name, v);
+            break;
+        }
         case AST_PARAM:
         case AST_BUFFER: scope_bind(s, item->name, net_parameter(s, item, item->kind == AST_PARAM)); break;
         case AST_USE: {

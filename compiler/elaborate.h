@@ -113,6 +113,8 @@ Value elementwise(Scope *s, Op op, const Value *args, uint32_t n, Range at, cons
 const char *shape_text(Arena *a, Shape s); /* "f32[128, 10]" */
 NodeId build_import(Build *b, Value v);
 Build *build_new(Arena *a, const char *name, Build *outer);
+/* Unrolls a FOR; true when its body returned a value or failed. */
+bool run_for(Scope *s, const Ast *loop, Value *result);
 /* Runs a statement that any body may hold: LET and FN.  False when it is another kind. */
 bool statement(Scope *s, const Ast *stmt);
 /* What a name stands for after following sweep variables: the tree and the scope to evaluate it in. */

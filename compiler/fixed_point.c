@@ -72,6 +72,11 @@ bool fixed_point(Scope *s, const Ast *fixed) {
     for (uint32_t k = 0; k < items->nkids; k++) {
         const Ast *item = items->kids[k];
         if (statement(&inner, item)) continue;
+        if (item->kind == AST_FOR) {
+            Value none = {0};
+            if (run_for(&inner, item, &none)) return false;
+            continue;
+        }
         if (item->kind == AST_SETTING) {
             if (!read_setting(s, item, &f)) return false;
             continue;

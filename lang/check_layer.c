@@ -67,7 +67,8 @@ void check_for(Checker *c, Ast *loop, void (*item)(Checker *, Ast *)) {
     Ast *range = SLOT(loop, FOR, range), *body = SLOT(loop, FOR, body);
     loop->type = &type_error;
     if (range && range->kind == AST_BINARY && same(range->name, "..")) {
-        const Size *from = size_of(c, SLOT(range, BINARY, left), true), *to = size_of(c, SLOT(range, BINARY, right), true);
+        const Size *from = size_of(c, SLOT(range, BINARY, left), true),
+                   *to = size_of(c, SLOT(range, BINARY, right), true);
         int64_t n;
         range->type = &type_range;
         loop->type = &type_int;
@@ -79,8 +80,8 @@ void check_for(Checker *c, Ast *loop, void (*item)(Checker *, Ast *)) {
         if (item_type && item_type->kind == TYPE_NUMBER)
             loop->type = &type_real;
         else if (t->kind != TYPE_ERROR)
-            diag_help(diag_report(c->diags, DIAG_E0321, range->range, "'for' runs over a range or a list of numbers, this is %s",
-                                  type_text(c->arena, t)),
+            diag_help(diag_report(c->diags, DIAG_E0321, range->range,
+                                  "'for' runs over a range or a list of numbers, this is %s", type_text(c->arena, t)),
                       "for i in 0..4, for a in [0.5, 0.25]");
     }
     for (uint32_t i = 0; body && i < body->nkids; i++) item(c, body->kids[i]);

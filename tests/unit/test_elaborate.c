@@ -42,6 +42,10 @@ static void values_of_expressions(void **state) {
     EXPECT("f32[4]", "return shift(x, 10)", 11, 8, 10.5, 13);
     EXPECT("f32[4]", "fn twice(v: f32[4]) -> f32[4] = v + x\n  return twice(twice(x))", 3, -6, 1.5, 9);
     EXPECT("f32[2]", "let (a, b) = halves(x)\n  return a - b", 0.5, -5);
+    EXPECT("f32[4]", "let p = x\n  for i in 1..3 {\n    let q = p * x\n    p = q + i\n  }\n  return p", 4, -8, 2.625,
+           32);
+    EXPECT("f32[4]", "let p = x\n  for i in 0..2 {\n    for k in [1, 0.5] {\n      p = k * p\n    }\n  }\n  return p",
+           0.25, -0.5, 0.125, 0.75);
     EXPECT("f32", "return sum(x)", 2.5);
     EXPECT("f32", "return mean(x)", 0.625);
     EXPECT("f32", "return max(x)", 3);
@@ -72,7 +76,8 @@ static void values_of_expressions(void **state) {
     EXPECT("f32[4]", "let h: f32[4] = zeros\n  return x + h", 1, -2, 0.5, 3);
     EXPECT("f32[4]", "return x + ones([4])", 2, -1, 1.5, 4);
     EXPECT("f32[4]", "return x * pi / pi", 1, -2, 0.5, 3);
-    EXPECT("f32[4]", "return relu(x) + sigmoid(0 * x) + tanh(0 * x) + floor(x) + abs(x) + sign(x)", 4.5, -0.5, 2.5, 10.5);
+    EXPECT("f32[4]", "return relu(x) + sigmoid(0 * x) + tanh(0 * x) + floor(x) + abs(x) + sign(x)", 4.5, -0.5, 2.5,
+           10.5);
     EXPECT("f32[4]", "return exp(log(abs(x))) + sqrt(x * x) + log1p(0 * x) + softplus(0 * x) - log(2)", 2, 4, 1, 6);
     EXPECT("f32[4]", "return cos(0 * x) + sin(0 * x) + stop_gradient(x)", 2, -1, 1.5, 4);
 }
