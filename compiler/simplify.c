@@ -19,11 +19,22 @@ typedef struct New { /* the node about to be built */
 } New;
 
 static NodeId rewrite(const New *w);
+static NodeId rules(const New *w);
+
+/* The rules once more on a node that the builder has made, perhaps of another op than asked for. */
+static NodeId settled(Graph *g, NodeId id) {
+    Node n = *graph_node(g, id);
+    if (n.nargs == 0 || op_class(n.op) == CLASS_CALL) return id;
+    NodeId *args = arena_copy(g->arena, g->args + n.args, n.nargs * sizeof *args);
+    bool raised = n.batched && !graph_batched(g, n.op, args, n.nargs);
+    NodeId r = rules(&(New){g, n.op, args, n.nargs, n.attr, n.shape, raised, n.loc});
+    return r != NODE_NONE && shape_equal(graph_node(g, r)->shape, n.shape) ? r : id;
+}
 
 static NodeId make(const New *w, Op op, const NodeId *args, uint32_t n, const Attr *attr) {
     New v = {w->g, op, args, n, attr ? *attr : (Attr){0}, {0}, false, w->loc};
-    if (op_class(op) == CLASS_ELEMENTWISE) /* the builder inserts broadcasts: take it as built */
-        return graph_op(w->g, op, args, n, attr, w->loc);
+    if (op_class(op) == CLASS_ELEMENTWISE) /* the builder inserts broadcasts */
+        return settled(w->g, graph_op(w->g, op, args, n, attr, w->loc));
     const char *why = graph_shape(w->g, op, args, n, &v.attr, NULL, &v.shape);
     if (why) ICE("simplify: %s: %s", op_name(op), why);
     return rewrite(&v);
@@ -259,7 +270,8 @@ static NodeId rules(const New *w) {
 static NodeId rewrite(const New *w) {
     NodeId r = rules(w);
     if (r != NODE_NONE && shape_equal(graph_node(w->g, r)->shape, w->shape)) return r;
-    return graph_op_shaped(w->g, w->op, w->a, w->n, &w->attr, w->shape, w->raised, w->loc);
+    NodeId id = graph_op_shaped(w->g, w->op, w->a, w->n, &w->attr, w->shape, w->raised, w->loc);
+    return graph_node(w->g, id)->op == w->op ? id : settled(w->g, id);
 }
 
 static bool *needed_by(Arena *a, const Graph *g, const NodeId *roots, uint32_t nroots) {

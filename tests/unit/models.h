@@ -189,6 +189,81 @@ static inline Net *matrix_net(void) {
     return net;
 }
 
+/* One random op of the pool's values, kept bounded; every kind of use of shared and batched values can come up. */
+static inline NodeId random_value(Graph *g, const NodeId *pool, uint32_t n) {
+    NodeId a = pool[rng_int(0, n - 1)], b = pool[rng_int(0, n - 1)];
+    Shape s = graph_node(g, a)->shape, t = graph_node(g, b)->shape;
+    switch (rng_int(0, 11)) {
+    case 0: return tanh_of(g, a);
+    case 1: return graph_unary(g, OP_sigmoid, a, nowhere);
+    case 2: /* norm-like: a / sqrt(1 + sum a^2) */
+        a = tanh_of(g, a);
+        b = graph_reduce(g, OP_reduce_sum, mul(g, a, a), (1u << s.rank) - 1, nowhere);
+        return graph_binary(g, OP_div, a, graph_unary(g, OP_sqrt, add(g, b, graph_constant(g, 1)), nowhere), nowhere);
+    case 3:
+        if (s.rank == 0) return graph_broadcast(g, a, dims1(3), nowhere);
+        return graph_reduce(g, OP_reduce_sum, a, rng_int(1, (1u << s.rank) - 1), nowhere);
+    case 4:
+        if (s.rank != 2) return graph_reshape(g, a, dims2(1, (uint32_t)shape_count(s)), nowhere);
+        return graph_op(g, OP_transpose, &a, 1, &(Attr){.i = {1, 0}}, nowhere);
+    case 5: return graph_reshape(g, a, dims1((uint32_t)shape_count(s)), nowhere);
+    case 6:
+        if (s.rank != 1 || s.dims[0] < 3) return a;
+        return graph_op(g, OP_slice, &a, 1, &(Attr){.i = {rng_int(0, s.dims[0] - 3), 3}}, nowhere);
+    case 7:
+        if (s.rank != 1 || t.rank != 1 || s.dims[0] + t.dims[0] > 8) return a;
+        return graph_op(g, OP_concat, (NodeId[]){a, b}, 2, &(Attr){0}, nowhere);
+    case 8:
+    case 9:
+        if (s.rank == 0 || t.rank == 0) return mul(g, a, b);
+        if (s.dims[s.rank - 1] == t.dims[0]) return product(g, a, b);
+        if (t.rank == 2 && s.dims[s.rank - 1] == t.dims[1]) return graph_matmul(g, a, b, false, true, nowhere);
+        if (s.rank == 1 && t.rank == 1) return graph_binary(g, OP_outer, a, b, nowhere);
+        return a;
+    default:
+        if (s.rank != 0 && t.rank != 0 && !shape_equal(s, t)) return a;
+        if (coin_flip()) return graph_binary(g, coin_flip() ? OP_add : OP_sub, a, b, nowhere);
+        return mul(g, a, b);
+    }
+}
+
+/* Random uses of parameters and x in a body and after it; the state enters the sum that tanh contracts. */
+static inline Net *random_net(uint64_t seed) {
+    Net *net = net_new("Random", dims1(3), seed);
+    Graph *g = net->g, *f = graph_new(net->arena, "Random_body");
+    static const Shape shapes[] = {{0, {0}}, {1, {3}}, {2, {3, 3}}, {2, {1, 3}}, {2, {2, 3}}};
+    static const char *const paths[] = {"p0", "p1", "p2", "p3", "p4"};
+    NodeId captured[6] = {net->model.x}, pool[64], outer[64];
+    for (int k = 0; k < 5; k++) captured[1 + k] = parameter(net, paths[k], shapes[k], 0.8, true);
+    NodeId z = graph_input(f, dims1(3), true, "z", nowhere);
+    uint32_t n = 0, m = 0;
+    for (int k = 0; k < 6; k++) outer[m++] = captured[k], pool[n++] = capture_input(net, f, captured[k]);
+    while (n < 12) pool[n] = random_value(f, pool, n), n++;
+    pool[n++] = z;
+    NodeId sum = NODE_NONE;
+    while (n < 28) {
+        pool[n] = random_value(f, pool, n);
+        Shape s = graph_node(f, pool[n])->shape;
+        if (s.rank <= 1 && (s.rank == 0 || s.dims[0] == 3)) {
+            NodeId bounded = tanh_of(f, mul(f, pool[n], graph_constant(f, 0.1)));
+            sum = sum == NODE_NONE ? bounded : add(f, sum, bounded);
+        }
+        n++;
+    }
+    NodeId next = tanh_of(f, mul(f, sum == NODE_NONE ? z : add(f, sum, z), graph_constant(f, 0.3)));
+    graph_output(f, next);
+    outer[m++] = fixed_state(net, add_fixed(net, "Random_fixed", f, 1, captured, 6), 0, dims1(3));
+    NodeId head = outer[m - 1];
+    while (m < 20) {
+        outer[m] = random_value(g, outer, m);
+        Shape s = graph_node(g, outer[m])->shape;
+        if (s.rank == 0 || (s.rank == 1 && s.dims[0] == 3)) head = add(g, head, tanh_of(g, outer[m]));
+        m++;
+    }
+    add_loss(net, head);
+    return net;
+}
+
 /* ---- the oracle: the model's graph itself, fixed points by many plain iterations ---- */
 static inline void oracle_call(void *user, const Graph *g, NodeId id, int64_t n, double *const *values) {
     Net *net = user;

@@ -25,6 +25,8 @@ static inline double rng_uniform(double low, double high) {
     return low + (high - low) * (double)(rng_next() >> 11) / 9007199254740992.0;
 }
 
+static inline bool coin_flip(void) { return rng_next() >> 20 & 1; }
+
 static inline uint64_t value_count(const Graph *g, NodeId id, int64_t n) {
     const Node *node = graph_node(g, id);
     return shape_count(node->shape) * (uint64_t)(node->batched ? n : 1);

@@ -19,8 +19,6 @@ static NodeId new_input(Case *c, Shape s, bool batched) {
     return graph_input(c->g, s, batched, arena_printf(c->arena, "x%u", c->g->ninputs), (Range){0});
 }
 
-static bool coin(void) { return rng_next() >> 20 & 1; }
-
 /* The op on random inputs; NODE_NONE for ops that compute nothing by themselves (calls, leaves without value). */
 static NodeId build_case(Case *c, Op op) {
     Graph *g = c->g;
@@ -37,10 +35,10 @@ static NodeId build_case(Case *c, Op op) {
         c->expected = s;
         for (uint32_t k = 0; k < n; k++) {
             Shape t = s;
-            if (k != first && coin()) t = shape_scalar();
+            if (k != first && coin_flip()) t = shape_scalar();
             for (uint32_t d = 0; k != first && d < t.rank; d++)
-                if (coin()) t.dims[d] = 1;
-            a[k] = new_input(c, t, coin());
+                if (coin_flip()) t.dims[d] = 1;
+            a[k] = new_input(c, t, coin_flip());
         }
         if (op == OP_select || op == OP_not) a[0] = graph_unary(g, OP_step, a[0], nowhere);
         return graph_op(g, op, a, n, NULL, nowhere);
@@ -54,24 +52,24 @@ static NodeId build_case(Case *c, Op op) {
         return graph_op_shaped(g, op, NULL, 0, NULL, c->expected, false, nowhere);
     case OP_random:
         c->expected = s;
-        attr.i[0] = coin();
+        attr.i[0] = coin_flip();
         attr.i[1] = 5;
         return graph_op_shaped(g, op, NULL, 0, &attr, s, true, nowhere);
-    case OP_input: c->expected = s; return new_input(c, s, coin());
+    case OP_input: c->expected = s; return new_input(c, s, coin_flip());
     case OP_reshape: {
-        a[0] = new_input(c, s, coin());
+        a[0] = new_input(c, s, coin_flip());
         Shape t = {2, {1, (uint32_t)shape_count(s)}};
         c->expected = t;
         return graph_reshape(g, a[0], t, nowhere);
     }
     case OP_broadcast: {
         Shape t = s;
-        if (coin()) t = shape_scalar();
+        if (coin_flip()) t = shape_scalar();
         for (uint32_t d = 0; d < t.rank; d++)
-            if (coin()) t.dims[d] = 1;
+            if (coin_flip()) t.dims[d] = 1;
         c->expected = s;
-        a[0] = new_input(c, t, coin());
-        return graph_op_shaped(g, op, a, 1, NULL, s, coin(), nowhere);
+        a[0] = new_input(c, t, coin_flip());
+        return graph_op_shaped(g, op, a, 1, NULL, s, coin_flip(), nowhere);
     }
     case OP_transpose:
         for (uint32_t k = 0; k < s.rank; k++) attr.i[k] = k;
@@ -83,7 +81,7 @@ static NodeId build_case(Case *c, Op op) {
         }
         c->expected.rank = s.rank;
         for (uint32_t k = 0; k < s.rank; k++) c->expected.dims[k] = s.dims[attr.i[k]];
-        a[0] = new_input(c, s, coin());
+        a[0] = new_input(c, s, coin_flip());
         return graph_op(g, op, a, 1, &attr, nowhere);
     case OP_slice:
     case OP_pad:
@@ -94,7 +92,7 @@ static NodeId build_case(Case *c, Op op) {
             c->expected.dims[k] = op == OP_slice ? (uint32_t)attr.i[2 * k + 1]
                                                  : s.dims[k] + (uint32_t)(attr.i[2 * k] + attr.i[2 * k + 1]);
         }
-        a[0] = new_input(c, s, coin());
+        a[0] = new_input(c, s, coin_flip());
         return graph_op(g, op, a, 1, &attr, nowhere);
     case OP_concat:
         s = random_shape(1, 4);
@@ -105,7 +103,7 @@ static NodeId build_case(Case *c, Op op) {
             Shape t = s;
             t.dims[attr.i[0]] = rng_int(1, 3);
             c->expected.dims[attr.i[0]] += t.dims[attr.i[0]];
-            a[k] = new_input(c, t, coin());
+            a[k] = new_input(c, t, coin_flip());
         }
         return graph_op(g, op, a, 3, &attr, nowhere);
     case OP_reduce_sum:
@@ -113,34 +111,34 @@ static NodeId build_case(Case *c, Op op) {
         attr.i[0] = rng_int(0, (1u << s.rank) - 1);
         for (uint32_t k = 0; k < s.rank; k++)
             if (!(attr.i[0] >> k & 1)) c->expected.dims[c->expected.rank++] = s.dims[k];
-        a[0] = new_input(c, s, coin());
+        a[0] = new_input(c, s, coin_flip());
         return graph_op(g, op, a, 1, &attr, nowhere);
-    case OP_argmax: a[0] = new_input(c, random_shape(1, 1), coin()); return graph_unary(g, op, a[0], nowhere);
+    case OP_argmax: a[0] = new_input(c, random_shape(1, 1), coin_flip()); return graph_unary(g, op, a[0], nowhere);
     case OP_matmul: {
         uint32_t m = rng_int(1, 4), k = rng_int(1, 4), n = rng_int(1, 4), ra = rng_int(1, 2), rb = rng_int(1, 2);
-        bool ta = ra == 2 && coin(), tb = rb == 2 && coin();
+        bool ta = ra == 2 && coin_flip(), tb = rb == 2 && coin_flip();
         Shape x = ra == 1 ? (Shape){1, {k}} : ta ? (Shape){2, {k, m}} : (Shape){2, {m, k}};
         Shape y = rb == 1 ? (Shape){1, {k}} : tb ? (Shape){2, {n, k}} : (Shape){2, {k, n}};
         if (ra == 2) c->expected.dims[c->expected.rank++] = m;
         if (rb == 2) c->expected.dims[c->expected.rank++] = n;
-        a[0] = new_input(c, x, coin());
-        a[1] = new_input(c, y, coin());
+        a[0] = new_input(c, x, coin_flip());
+        a[1] = new_input(c, y, coin_flip());
         return graph_matmul(g, a[0], a[1], ta, tb, nowhere);
     }
     case OP_outer:
     case OP_batch_outer:
-        a[0] = new_input(c, random_shape(1, 1), coin());
-        a[1] = new_input(c, random_shape(1, 1), coin());
+        a[0] = new_input(c, random_shape(1, 1), coin_flip());
+        a[1] = new_input(c, random_shape(1, 1), coin_flip());
         c->expected = (Shape){2, {graph_node(g, a[0])->shape.dims[0], graph_node(g, a[1])->shape.dims[0]}};
         return graph_binary(g, op, a[0], a[1], nowhere);
     case OP_pack:
         a[0] = new_input(c, random_shape(2, 2), false);
-        attr.i[0] = coin();
+        attr.i[0] = coin_flip();
         c->expected = graph_node(g, a[0])->shape;
         if (attr.i[0]) c->expected = (Shape){2, {c->expected.dims[1], c->expected.dims[0]}};
         return graph_op(g, op, a, 1, &attr, nowhere);
     case OP_batch_sum:
-        a[0] = new_input(c, s, coin());
+        a[0] = new_input(c, s, coin_flip());
         c->expected = s;
         return graph_unary(g, op, a[0], nowhere);
     default: return NODE_NONE;

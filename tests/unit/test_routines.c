@@ -379,11 +379,61 @@ static void test_random_in_body(void **state) {
     arena_free(net->arena);
 }
 
+/* Random nets: every use of shared values that comes up must have a routine, and the right gradient along one
+ * direction. */
+static void test_random_nets(void **state) {
+    (void)state;
+    uint32_t compared = 0;
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        Net *net = random_net(seed);
+        Model *model = &net->model;
+        Machine *m = machine_new(net);
+        const double h = 1e-5;
+        double slopes[2], direction[2][64], along = 0, along_x = 0;
+        memset(m->accum, 0, m->r->accum_bytes);
+        Ran ran = run_model(m, "cross_entropy_input");
+        run_model(m, "cross_entropy_parameters");
+        deq_frame finish = {.shared = m->shared, .accum = m->accum};
+        if (m->r->has_finish)
+            interpret_routine(net->arena, need(m, model->name, "finish"), &m->unit.layout, &finish, 1, NULL);
+        for (int k = 0; k < 64; k++) direction[0][k] = rng_uniform(-1, 1), direction[1][k] = rng_uniform(-1, 1);
+        for (int which = 0; which < 2; which++) {
+            double side[2];
+            for (int up = 0; up < 2; up++) {
+                double step = up ? h : -h;
+                uint32_t d = 0;
+                for (uint32_t p = 0; which && p < model->nparameters; p++)
+                    for (uint64_t e = 0; e < shape_count(model->parameters[p].shape); e++)
+                        net->parameters[p][e] += step * direction[1][d++];
+                for (int e = 0; !which && e < ROWS * 3; e++) net->x[e] += step * direction[0][e];
+                side[up] = oracle_loss(net);
+                d = 0;
+                for (uint32_t p = 0; which && p < model->nparameters; p++)
+                    for (uint64_t e = 0; e < shape_count(model->parameters[p].shape); e++)
+                        net->parameters[p][e] -= step * direction[1][d++];
+                for (int e = 0; !which && e < ROWS * 3; e++) net->x[e] -= step * direction[0][e];
+            }
+            slopes[which] = (side[1] - side[0]) / (2 * h);
+        }
+        uint32_t d = 0;
+        for (uint32_t p = 0; p < model->nparameters; p++)
+            for (uint64_t e = 0; e < shape_count(model->parameters[p].shape); e++)
+                along += direction[1][d++] * ((double *)(m->accum + m->r->parameter_offsets[p]))[e];
+        for (int e = 0; e < ROWS * 3; e++)
+            along_x += direction[0][e] * ((double *)(ran.dx + e / 3 * ran.r->arg_bytes[4]))[e % 3];
+        assert_close(along_x, slopes[0], 1e-6);
+        assert_close(along, slopes[1], 1e-6);
+        compared += fabs(along) > 1e-3;
+        arena_free(net->arena);
+    }
+    assert_true(compared > 100);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tanh),           cmocka_unit_test(test_norm),     cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_matrix),         cmocka_unit_test(test_hoisting), cmocka_unit_test(test_shared_stage),
-        cmocka_unit_test(test_random_in_body),
+        cmocka_unit_test(test_tanh),           cmocka_unit_test(test_norm),        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_matrix),         cmocka_unit_test(test_hoisting),    cmocka_unit_test(test_shared_stage),
+        cmocka_unit_test(test_random_in_body), cmocka_unit_test(test_random_nets),
     };
     return cmocka_run_group_tests_name("routines", tests, NULL, NULL);
 }
