@@ -151,7 +151,7 @@ bool machine_assign(Machine *m, Scope *s, const Ast *equation) {
 }
 
 static Value hold(Machine *m, Scope *s, Value v) {
-    if (v.kind == VALUE_NODE && v.build == m->leaf) {
+    if (v.kind == VALUE_NODE && v.build == m->leaf && m->slots[v.node].place == PLACE_BLOCK) {
         Value held = value_node(s->build, build_import(s->build, v));
         held.classes = v.classes;
         return held;
