@@ -146,18 +146,21 @@ static bool read_losses(deq_engine *g, deq_error *e) {
 
 /* ---- workers ---- */
 
-/* Examples of a block: state, history, tape and inputs of the solves fit the cache.  From the model alone, so that
- * results do not depend on where they are computed. */
+/* Examples of a block.  Where the states outweigh the parameters (convolutions), a block's solve should fit the cache;
+ * where the parameters do (dense layers), reading them once for many examples matters more.  From the model alone, so
+ * that results do not depend on where they are computed. */
 static int64_t choose_block(const deq_engine *g) {
-    int64_t each = g->input_bytes + g->output_bytes;
+    int64_t each = g->input_bytes + g->output_bytes, states = 0;
     for (int i = 0; i < g->nfixed; i++) {
         const deq_fixed *f = g->descriptors[i];
         const deq_fixed_settings *s = &g->settings[i];
         int64_t history = s->forward.kind == DEQ_SOLVER_anderson ? 2 * s->forward.memory : s->forward.max;
         int64_t tapes = s->gradient.kind == DEQ_MODE_phantom ? s->gradient.steps : 1;
+        states += f->state_bytes;
         each += f->state_bytes * (4 + (history < 20 ? history : 20)) + f->tape_bytes * tapes + f->rest_bytes +
                 f->f_row_bytes;
     }
+    if (g->parameter_bytes >= BLOCK_MOST * states) return BLOCK_MOST;
     int64_t block = BLOCK_BYTES / each / BLOCK_LEAST * BLOCK_LEAST;
     return block < BLOCK_LEAST ? BLOCK_LEAST : block > BLOCK_MOST ? BLOCK_MOST : block;
 }

@@ -12,8 +12,13 @@
 #define MOST 64 /* memory: solvers.def */
 
 HOT static void residual(vec *g, vec *image, vec *f, const vec *add, const vec *x, int64_t n, double sums[2]) {
-    row_residual(g, f, add, x, n, sums);
-    row_copy(image, f, n);
+    ACCUMULATORS(a);
+    ACCUMULATORS(b);
+    if (add) ROW_LOOP(n, f[k] += add[k];);
+    ROW_LOOP(n, const vec h = f[k]; const vec t = h - x[k]; image[k] = h; g[k] = t; a[lane] += t * t;
+             b[lane] += h * h;);
+    sums[0] = (double)total4(a);
+    sums[1] = (double)total4(b);
 }
 
 /* out[i] = g . rows[i] for i < count. */
@@ -32,7 +37,17 @@ HOT static void dots(const vec *g, const vec *rows, int count, int64_t n, double
 
 /* out = sum over i of w[i] (f_i - rest g_i). */
 HOT static void mix(vec *out, const vec *f, const vec *g, const real *w, int count, real rest, int64_t n) {
-    for (int64_t k = 0; k < n; k++) {
+    int64_t k = 0;
+    for (; k + 4 <= n; k += 4) {
+        vec sum[4] = {{0}, {0}, {0}, {0}};
+        for (int i = 0; i < count; i++)
+            for (int m = 0; m < 4; m++) sum[m] += w[i] * f[i * n + k + m];
+        if (rest != 0)
+            for (int i = 0; i < count; i++)
+                for (int m = 0; m < 4; m++) sum[m] -= rest * w[i] * g[i * n + k + m];
+        for (int m = 0; m < 4; m++) out[k + m] = sum[m];
+    }
+    for (; k < n; k++) {
         vec sum = {0};
         for (int i = 0; i < count; i++) sum += w[i] * f[i * n + k];
         if (rest != 0)

@@ -23,45 +23,91 @@ HOT static void residual(vec *w, vec *f, const vec *g, const vec *z, int64_t n, 
     row_residual(w, f, g, z, n, sums);
 }
 
-/* w: h(z) - z on entry, the next direction on return; next = z + alpha d.  Returns d'd.  *skip: leave the last factor
- * out. */
-INLINE real advance_body(const history *old, vec *w, const vec *z, vec *next, real alpha, const int64_t n, bool *skip) {
+typedef struct example { /* whose step is to be made */
+    history old;
+    vec *w; /* h(z) - z on entry, the next direction on return */
+    const vec *z;
+    vec *next;    /* z + alpha d */
+    real squared; /* d'd */
+    bool skip;    /* leave the last factor out */
+} example;
+
+/* One pass over the directions for `lanes` examples side by side: each waits for its own dot products, so two of them
+ * nearly double the speed of short states.  Their counts and oldest slots agree. */
+INLINE void advance_body(example *e, const int lanes, real alpha, const int64_t n) {
     const real rest = 1 - alpha;
-    *skip = false;
-    real scale = 1, back = 0;
-    const vec *d = w;
-    if (old->count > 0) {
-        int at = old->oldest;
-        d = old->rows + at * n;
-        real t = row_dot(d, w, n);
-        for (int k = 1; k < old->count; k++) {
-            const real c = t * old->inverse[at];
-            const vec *before = d;
-            at = at + 1 == old->capacity ? 0 : at + 1;
-            d = old->rows + at * n;
-            if (rest != 0) row_axpy(w, -rest * c, before, n);
-            ACCUMULATORS(a);
-            ROW_LOOP(n, const vec x = d[k]; const vec s = w[k] + c * x; w[k] = s; a[lane] += s * x;);
-            t = total4(a);
+    const int count = e[0].old.count, capacity = e[0].old.capacity;
+    int at = e[0].old.oldest;
+    real t[2], scale[2] = {1, 1}, back[2] = {0, 0};
+    const vec *d[2] = {e[0].w, e[lanes - 1].w};
+    for (int x = 0; x < lanes; x++) e[x].skip = false;
+    if (count > 0) {
+        for (int x = 0; x < lanes; x++) {
+            d[x] = e[x].old.rows + at * n;
+            t[x] = row_dot(d[x], e[x].w, n);
         }
-        const real c = t * old->inverse[at], left = 1 - c;
-        *skip = !(left > 64 * REAL_EPSILON || left < -64 * REAL_EPSILON);
-        if (!*skip) {
-            scale = 1 / left;
-            back = -rest * c * scale;
+        for (int i = 1; i < count; i++) {
+            real c[2];
+            for (int x = 0; x < lanes; x++) {
+                c[x] = t[x] * e[x].old.inverse[at];
+                if (rest != 0) row_axpy(e[x].w, -rest * c[x], d[x], n);
+            }
+            at = at + 1 == capacity ? 0 : at + 1;
+            for (int x = 0; x < lanes; x++) d[x] = e[x].old.rows + at * n;
+            ACCUMULATORS(a);
+            ACCUMULATORS(b);
+            vec *w0 = e[0].w, *w1 = e[lanes - 1].w;
+            const vec *d0 = d[0], *d1 = d[lanes - 1];
+            const real c0 = c[0], c1 = c[lanes - 1];
+            if (lanes == 1)
+                ROW_LOOP(n, const vec v = d0[k]; const vec s = w0[k] + c0 * v; w0[k] = s; a[lane] += s * v;);
+            else
+                ROW_LOOP(n, const vec v = d0[k]; const vec s = w0[k] + c0 * v; w0[k] = s; a[lane] += s * v;
+                         const vec y = d1[k]; const vec r = w1[k] + c1 * y; w1[k] = r; b[lane] += r * y;);
+            t[0] = total4(a);
+            if (lanes == 2) t[1] = total4(b);
+        }
+        for (int x = 0; x < lanes; x++) {
+            const real c = t[x] * e[x].old.inverse[at], left = 1 - c;
+            e[x].skip = !(left > 64 * REAL_EPSILON || left < -64 * REAL_EPSILON);
+            if (e[x].skip) continue;
+            scale[x] = 1 / left;
+            back[x] = -rest * c * scale[x];
         }
     }
-    ACCUMULATORS(a);
-    if (back != 0)
-        ROW_LOOP(n, w[k] = w[k] * scale + back * d[k];);
-    else if (scale != 1)
-        ROW_LOOP(n, w[k] *= scale;);
-    ROW_LOOP(n, const vec s = w[k]; next[k] = z[k] + alpha * s; a[lane] += s * s;);
-    return total4(a);
+    for (int x = 0; x < lanes; x++) {
+        ACCUMULATORS(a);
+        vec *w = e[x].w, *next = e[x].next;
+        const vec *z = e[x].z, *before = d[x];
+        const real by = scale[x], plus = back[x];
+        if (plus != 0)
+            row_scale(w, by, w, n), row_axpy(w, plus, before, n);
+        else if (by != 1)
+            row_scale(w, by, w, n);
+        ROW_LOOP(n, const vec s = w[k]; next[k] = z[k] + alpha * s; a[lane] += s * s;);
+        e[x].squared = total4(a);
+    }
 }
 
-HOT static real advance(const history *old, vec *w, const vec *z, vec *next, real alpha, int64_t n, bool *skip) {
-    return advance_body(old, w, z, next, alpha, n, skip);
+HOT static void advance_one(example *e, real alpha, int64_t n) { advance_body(e, 1, alpha, n); }
+HOT static void advance_two(example *e, real alpha, int64_t n) { advance_body(e, 2, alpha, n); }
+#define SIDE_BY_SIDE 64 /* vectors: longer rows hide the waiting by themselves and want the cache for one history */
+
+static void advance(example *e, int lanes, real alpha, int64_t n) {
+    if (lanes == 2 && n <= SIDE_BY_SIDE)
+        advance_two(e, alpha, n);
+    else
+        for (int x = 0; x < lanes; x++) advance_one(e + x, alpha, n);
+}
+
+/* Makes the steps of one or two examples and notes the factors they leave. */
+static void make_steps(example *e, real *const *inverses, int lanes, int slot, int capacity, real alpha, int64_t n) {
+    advance(e, lanes, alpha, n);
+    for (int x = 0; x < lanes; x++) {
+        real one_over = 1 / e[x].squared;
+        if (e[x].skip) inverses[x][(slot + capacity - 1) % capacity] = 0;
+        inverses[x][slot] = e[x].squared > 0 && isfinite(one_over) ? one_over : 0;
+    }
 }
 
 void NAME(solve_broyden)(problem *p, deq_space *space) {
@@ -78,9 +124,11 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
         problem_apply(p, z, f, step);
         int slot = step % capacity, count = step < capacity ? step : capacity - 1;
         bool end = step >= o->max;
+        example pending[2];
+        real *targets[2];
+        int waiting = 0;
         for (int64_t i = 0; i < p->active; i++) {
             double sums[2];
-            bool skip;
             int32_t row = p->rows[i];
             progress *q = &p->progress[row];
             vec *mine = row_of(p, directions, row * (int64_t)(capacity + 1));
@@ -100,13 +148,18 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
                     NAME(problem_return_best)(p, row);
                 continue;
             }
-            history old = {mine, inverses, (slot + capacity - count) % capacity, count, capacity};
-            real squared = advance(&old, w, state, row_of(p, next, i), (real)o->step, p->vectors, &skip);
-            if (skip) inverses[(slot + capacity - 1) % capacity] = 0;
-            real one_over = 1 / squared;
-            inverses[slot] = squared > 0 && isfinite(one_over) ? one_over : 0;
             p->previous[i] = (int32_t)i;
+            pending[waiting] = (example){.old = {mine, inverses, (slot + capacity - count) % capacity, count, capacity},
+                                         .w = w,
+                                         .z = state,
+                                         .next = row_of(p, next, i)};
+            targets[waiting++] = inverses;
+            if (waiting == 2) {
+                make_steps(pending, targets, 2, slot, capacity, (real)o->step, p->vectors);
+                waiting = 0;
+            }
         }
+        if (waiting) make_steps(pending, targets, 1, slot, capacity, (real)o->step, p->vectors);
         problem_stream(p, step, z);
         problem_compact(p, next);
         real *swap = z;

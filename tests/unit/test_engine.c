@@ -12,9 +12,9 @@
 #define CELL_MOST 24
 #define NET_SIZE 10
 typedef enum cell_kind { CELL_LINEAR, CELL_TANH, CELL_COSINE, CELL_SQUARE, CELL_KINSOL, CELL_NAN } cell_kind;
-static int64_t cell_evaluations, cell_products;
-static int attack_mode; /* gradient mode seen by the attack */
-static uint64_t attack_step;
+static _Atomic int64_t cell_evaluations, cell_products;
+static _Atomic int attack_mode; /* gradient mode seen by the attack */
+static _Atomic uint64_t attack_step;
 
 #define REAL float
 #define T(name) name##_f32

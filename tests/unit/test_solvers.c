@@ -11,7 +11,7 @@
 
 #define CELL_MOST 24
 typedef enum cell_kind { CELL_LINEAR, CELL_TANH, CELL_COSINE, CELL_SQUARE, CELL_KINSOL, CELL_NAN } cell_kind;
-static int64_t cell_evaluations, cell_products; /* rows of f and of vjp_z */
+static _Atomic int64_t cell_evaluations, cell_products; /* rows of f and of vjp_z */
 
 #define REAL float
 #define T(name) name##_f32
