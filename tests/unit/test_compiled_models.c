@@ -1,0 +1,49 @@
+/* The routines of whole models as native code against the interpreter: every routine that solves nothing itself, in
+ * both precisions, on records and tapes of their own layouts. */
+#include "backend_support.h"
+#include "models.h"
+
+static void check_net(Net *net, uint32_t real_bytes, double tolerance) {
+    static const int64_t batches[] = {1, 3, 17};
+    Unit *u = unit_new(net->arena, real_bytes, "native");
+    ModelRoutines *r = model_routines(u, &net->model);
+    Loaded loaded = unit_load(u, "native", "inline");
+    uint32_t compared = 0;
+    for (uint32_t k = 0; k < u->nroutines; k++) {
+        const Routine *routine = u->routines[k];
+        if (routine->fixed) continue; /* these need the runtime's solvers: tests of gradients run them */
+        for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
+            rng_state = 77 + k;
+            Memory m = compare_routine(&loaded, k, routine->rows ? batches[b] : 1, -0.9, 0.9, tolerance, NULL);
+            memory_release(&m);
+            if (!routine->rows) break;
+        }
+        compared++;
+    }
+    assert_true(compared >= 9 * r->nfixed); /* eight of each fixed point, the metric, prepare */
+    arena_free(net->arena);
+}
+
+#define NET(name)                                                                                                      \
+    static void test_##name(void **state) {                                                                            \
+        (void)state;                                                                                                   \
+        check_net(name##_net(), 8, 1e-11);                                                                             \
+        check_net(name##_net(), 4, 1e-4);                                                                              \
+    }
+NET(tanh)
+NET(norm)
+NET(chain)
+NET(matrix)
+
+static void test_random(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 12; seed++) check_net(random_net(seed), 8, 1e-10);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tanh),   cmocka_unit_test(test_norm),   cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_matrix), cmocka_unit_test(test_random),
+    };
+    return cmocka_run_group_tests_name("compiled_models", tests, NULL, NULL);
+}
