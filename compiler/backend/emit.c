@@ -28,7 +28,6 @@ Emit *emit_new(Arena *a, const TargetShape *shape, uint32_t real_bytes, bool lib
     e->vector = LLVMVectorType(e->real, e->lanes);
     e->index_vector = LLVMVectorType(e->i32, e->lanes);
     e->libm = libm;
-    e->fused = shape->fused;
     e->nounwind = enum_attribute(e->context, "nounwind", 0);
     e->noinline = enum_attribute(e->context, "noinline", 0);
     return e;

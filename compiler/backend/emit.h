@@ -20,7 +20,6 @@ typedef struct Emit {
         index_vector; /* vector: `lanes` reals; index_vector: as many i32 */
     uint32_t real_bytes, lanes, panel, tile_rows;
     bool libm;      /* --math=libm */
-    bool fused;     /* emit_fma rounds once */
     Value function; /* under construction */
     LLVMAttributeRef nounwind, noinline;
 } Emit;

@@ -103,15 +103,12 @@ bool target_shape(const char *cpu, TargetShape *out, char **error) {
     }
     if (!host_is_x86()) { /* NEON: 32 registers of 16 bytes */
         out->vector_bytes = 16;
-        out->fused = true;
         out->tile_rows = 12;
     } else if (has_feature(features, "avx512f")) { /* 32 registers: 28 accumulators, 2 of b, 1 of a */
         out->vector_bytes = 64;
-        out->fused = true;
         out->tile_rows = 14;
     } else if (has_feature(features, "avx2") && has_feature(features, "fma")) { /* 16 registers */
         out->vector_bytes = 32;
-        out->fused = true;
         out->tile_rows = 6;
     } else {
         out->vector_bytes = 16;

@@ -7,7 +7,6 @@
 typedef struct TargetShape {
     char *cpu, *features;  /* malloc'ed, as LLVM wants them */
     uint32_t vector_bytes; /* of a full vector */
-    bool fused;            /* has multiply-add in one rounding */
     uint32_t tile_rows;    /* rows of the product kernel's register tile: tile_rows x 2 vectors of accumulators */
 } TargetShape;
 
