@@ -270,8 +270,10 @@ Value lower_pack(const Site *s) {
     uint64_t k = s->node->shape.dims[0], n = s->node->shape.dims[1], full = n / e->panel, rest = n % e->panel;
     Value x = lower_argument_row(s, 0), y = lower_result_row(s);
     Loop panels, rows, columns;
+    emit_zero_padding(e, y, (full + (rest > 0)) * k * e->panel);
     if (rest)
-        lower_zero(e, emit_offset_constant(e, y, full * k * e->panel * e->real_bytes), k * e->panel * e->real_bytes);
+        LLVMBuildMemSet(e->builder, emit_offset_constant(e, y, full * k * e->panel * e->real_bytes),
+                        LLVMConstNull(e->i8), emit_i64(e, k * e->panel * e->real_bytes), e->real_bytes);
     for (int tail = 0; tail < 2; tail++) {
         if (tail ? !rest : !full) continue;
         if (tail)

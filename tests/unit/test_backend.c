@@ -178,13 +178,12 @@ static NodeId packed_product(Graph *g, NodeId x, NodeId w) {
     return graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.i = {0, 0, 1}}, nowhere);
 }
 
-static void products(void **state) {
-    (void)state;
+static void products_on(const char *cpu) {
     static const uint32_t shapes[][2] = {{1, 1},     {5, 10},   {784, 17},  {17, 64},
                                          {128, 128}, {33, 100}, {1024, 20}, {7, 48}};
     for (uint32_t real = 4; real <= 8; real += 4) {
         Arena *a = arena_new();
-        Unit *u = unit_new(a, real, "native");
+        Unit *u = unit_new(a, real, cpu);
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             uint32_t k = shapes[s][0], n = shapes[s][1];
             for (int rest = 0; rest < 2; rest++) {
@@ -229,18 +228,17 @@ static void products(void **state) {
             graph_output(g, graph_op(g, OP_pack, &y, 1, &(Attr){.i = {round & 1}}, nowhere));
             unit_add(u, g, (Placement){.no_rows = true});
         }
-        check_unit(u, "native", -1, 1, tolerance_of(u) * 20);
+        check_unit(u, cpu, -1, 1, tolerance_of(u) * 20);
         arena_free(a);
     }
 }
 
-static void outer_sums(void **state) {
-    (void)state;
+static void outer_sums_on(const char *cpu) {
     static const uint32_t shapes[][2] = {{1, 1},     {5, 10},   {784, 17}, {17, 64},
                                          {128, 128}, {33, 100}, {100, 20}, {7, 48}};
     for (uint32_t real = 4; real <= 8; real += 4) {
         Arena *a = arena_new();
-        Unit *u = unit_new(a, real, "native");
+        Unit *u = unit_new(a, real, cpu);
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             uint32_t k = shapes[s][0], n = shapes[s][1];
             for (int kind = 0; kind < 3; kind++) {
@@ -255,9 +253,24 @@ static void outer_sums(void **state) {
                 unit_add(u, g, (Placement){.rest = kind == 2});
             }
         }
-        check_unit(u, "native", -1, 1, tolerance_of(u) * 40);
+        check_unit(u, cpu, -1, 1, tolerance_of(u) * 40);
         arena_free(a);
     }
+}
+
+/* Vector widths of 64, 32 and 16 bytes; the last without fused multiply-add. */
+static void products(void **state) {
+    (void)state;
+    products_on("native");
+    products_on("x86-64-v3");
+    products_on("x86-64");
+}
+
+static void outer_sums(void **state) {
+    (void)state;
+    outer_sums_on("native");
+    outer_sums_on("x86-64-v3");
+    outer_sums_on("x86-64");
 }
 
 int main(void) {
