@@ -53,6 +53,8 @@ int compile(const CompileOptions *o, Compilation *c) {
     if (o->last == PASS_RESOLVE) return diags_exit_code(c->diags);
     if (!program_check(p) || !resolved || o->last == PASS_CHECK) return diags_exit_code(c->diags);
 
+    if (o->last == PASS_ELABORATE && !pipeline_check(p)) return diags_exit_code(c->diags);
+
     const char *options = option_text(c->arena, o);
     if (o->last == PASS_COMPILE && o->use_cache) {
         const char *parts[] = {program_hash(p), options, p->main->path, line_text(c->arena, p->main), NULL};
