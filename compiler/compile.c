@@ -53,7 +53,7 @@ int compile(const CompileOptions *o, Compilation *c) {
     if (o->last == PASS_RESOLVE) return diags_exit_code(c->diags);
     if (!program_check(p) || !resolved || o->last == PASS_CHECK) return diags_exit_code(c->diags);
 
-    if (o->last == PASS_ELABORATE && !pipeline_check(p)) return diags_exit_code(c->diags);
+    if (o->last == PASS_ELABORATE) return pipeline_check(p), diags_exit_code(c->diags);
 
     const char *options = option_text(c->arena, o);
     if (o->last == PASS_COMPILE && o->use_cache) {
@@ -81,7 +81,7 @@ int compile(const CompileOptions *o, Compilation *c) {
         pipeline.target = arena_strdup(c->arena, backend->target(pipeline.target));
     }
     c->unit = pipeline_build(p, &pipeline);
-    if (!c->unit || o->last == PASS_ELABORATE) return diags_exit_code(c->diags);
+    if (!c->unit || o->last == PASS_ROUTINES) return diags_exit_code(c->diags);
 
     BackendOptions back = {.cpu = o->target_cpu ? o->target_cpu : "native",
                            .optimise = o->optimise,

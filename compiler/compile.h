@@ -5,7 +5,7 @@
 #include "cache.h"
 #include "lang/module.h"
 
-typedef enum Pass { PASS_PARSE, PASS_RESOLVE, PASS_CHECK, PASS_ELABORATE, PASS_COMPILE } Pass;
+typedef enum Pass { PASS_PARSE, PASS_RESOLVE, PASS_CHECK, PASS_ELABORATE, PASS_ROUTINES, PASS_COMPILE } Pass;
 
 typedef struct CompileOptions {
     const char *path;
@@ -24,7 +24,7 @@ typedef struct Compilation {
     Arena *arena;
     Diags *diags;
     Program *program;
-    Unit *unit;               /* from PASS_ELABORATE on, unless the module came from the cache */
+    Unit *unit;               /* from PASS_ROUTINES on, unless the module came from the cache */
     BackendResult result;     /* from PASS_COMPILE on, unless the module came from the cache */
     const deq_module *module; /* compile_load */
     bool warm;                /* the module came from the cache */

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 static Pass last_pass(const Cli *cli, Pass fallback) {
-    static const char *const names[] = {"parse", "resolve", "check", "elaborate", "compile"};
-    for (int i = 0; cli->stop_after && i < 5; i++)
+    static const char *const names[] = {"parse", "resolve", "check", "elaborate", "routines", "compile"};
+    for (int i = 0; cli->stop_after && i < 6; i++)
         if (strcmp(cli->stop_after, names[i]) == 0) return (Pass)i;
     return fallback;
 }
@@ -57,7 +57,7 @@ static bool emit_text(const Cli *cli, const Compilation *c, FILE *out) {
 }
 
 static Pass emit_pass(const char *what) {
-    return strcmp(what, "ast") == 0 ? PASS_PARSE : strcmp(what, "ir") == 0 ? PASS_ELABORATE : PASS_COMPILE;
+    return strcmp(what, "ast") == 0 ? PASS_PARSE : strcmp(what, "ir") == 0 ? PASS_ROUTINES : PASS_COMPILE;
 }
 
 static int emit(const Cli *cli) {

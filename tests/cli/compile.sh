@@ -14,7 +14,7 @@ grep -qE '(nnan|ninf|fast) ' out && fail "arithmetic flags that lose NaN"
 expect 0 'Net_body_f' "$DEQ" build --emit asm tiny.deq
 expect 0 '' "$DEQ" build --emit obj -o tiny.o tiny.deq
 [[ $(head -c 4 tiny.o | tail -c 3) == ELF ]] || fail "no object"
-for pass in parse resolve check elaborate compile; do expect 0 '' "$DEQ" check --stop-after $pass tiny.deq; done
+for pass in parse resolve check elaborate routines compile; do expect 0 '' "$DEQ" check --stop-after $pass tiny.deq; done
 expect 0 'peak' "$DEQ" check --memory tiny.deq
 expect 70 'no-such-cpu' "$DEQ" run --target-cpu no-such-cpu tiny.deq
 expect 0 '' "$DEQ" build --target-cpu x86-64-v3 --emit obj -o tiny-v3.o tiny.deq
