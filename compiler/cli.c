@@ -113,7 +113,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         return 0;
     case 'p':
         one_of(state, "stop-after", text,
-               (const char *const[]){"parse", "resolve", "check", "elaborate", "compile", NULL});
+               (const char *const[]){"parse", "resolve", "check", "elaborate", "routines", "compile", NULL});
         cli->stop_after = text;
         return 0;
     case 'P':
