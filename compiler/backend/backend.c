@@ -34,13 +34,22 @@ static bool verified(Emit *e, BackendResult *out) {
     return !broken;
 }
 
+/* The code is emitted in the form it shall have: vectors, register tiles, loops tested at their end.  What is left to
+ * do is cleaning up, hoisting addresses, and vectorising the scalar nests of lower_layout.c; the standard pipeline does
+ * the same in seven times the time. */
+static const char *const pipelines[] = {
+    "function(sroa)",
+    "function(sroa,early-cse,simplifycfg,loop-mssa(licm),instcombine<no-verify-fixpoint>)",
+    "function(sroa,early-cse,simplifycfg,instcombine<no-verify-fixpoint>,loop-mssa(licm),gvn,loop-vectorize,"
+    "instcombine<no-verify-fixpoint>,simplifycfg),globaldce",
+    "default<O3>",
+};
+
 static bool optimised(Emit *e, LLVMTargetMachineRef machine, int level, BackendResult *out) {
-    static const char *const pipelines[] = {"default<O0>", "default<O1>", "default<O2>", "default<O3>"};
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    /* Register tiles are unrolled as emitted; anything more only costs compile time. */
-    LLVMPassBuilderOptionsSetLoopUnrolling(options, false);
+    LLVMPassBuilderOptionsSetLoopUnrolling(options, false); /* register tiles are unrolled as emitted */
     LLVMPassBuilderOptionsSetLoopInterleaving(options, false);
-    LLVMPassBuilderOptionsSetLoopVectorization(options, level >= 2);
+    LLVMPassBuilderOptionsSetLoopVectorization(options, true);
     LLVMPassBuilderOptionsSetSLPVectorization(options, false);
     LLVMErrorRef failure = LLVMRunPasses(e->module, pipelines[level & 3], machine, options);
     LLVMDisposePassBuilderOptions(options);

@@ -84,19 +84,52 @@ static Value kernel(Emit *e, uint32_t m, uint32_t vectors) {
     return f;
 }
 
-/* The kernels by number of rows, 1 first. */
-static Value kernel_table(Emit *e, uint32_t vectors) {
-    char name[64];
-    snprintf(name, sizeof name, "products_x%u", vectors);
-    Value table = LLVMGetNamedGlobal(e->module, name), all[64];
+/* Kernels of two vectors by number of rows, 1 first. */
+static Value kernel_table(Emit *e) {
+    Value table = LLVMGetNamedGlobal(e->module, "products"), all[64];
     if (table) return table;
-    for (uint32_t m = 1; m <= e->tile_rows; m++) all[m - 1] = kernel(e, m, vectors);
-    table = LLVMAddGlobal(e->module, LLVMArrayType2(e->ptr, e->tile_rows), name);
+    for (uint32_t m = 1; m <= e->tile_rows; m++) all[m - 1] = kernel(e, m, 2);
+    table = LLVMAddGlobal(e->module, LLVMArrayType2(e->ptr, e->tile_rows), "products");
     LLVMSetInitializer(table, LLVMConstArray2(e->ptr, all, e->tile_rows));
     LLVMSetLinkage(table, LLVMPrivateLinkage);
     LLVMSetGlobalConstant(table, true);
     LLVMSetUnnamedAddress(table, LLVMGlobalUnnamedAddr);
     return table;
+}
+
+/* Narrow products are a small share of any model: rows are split into 8 + 4 + 2 + 1, so that four kernels do. */
+static Value narrow_kernel(Emit *e) {
+    Value f = LLVMGetNamedFunction(e->module, "product_narrow"), outer = e->function, p[K_COUNT];
+    if (f) return f;
+    Value kernels[4] = {kernel(e, 8, 1), kernel(e, 4, 1), kernel(e, 2, 1), kernel(e, 1, 1)};
+    LLVMBasicBlockRef here = emit_here(e);
+    LLVMTypeRef params[K_COUNT + 1];
+    LLVMGetParamTypes(kernel_type(e), params);
+    params[K_COUNT] = e->i64; /* rows, at most 15 */
+    f = emit_function(e, "product_narrow", e->none, params, K_COUNT + 1);
+    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    for (uint32_t k = 0; k < K_COUNT; k++) p[k] = LLVMGetParam(f, k);
+    Value m = LLVMGetParam(f, K_COUNT);
+    for (uint32_t k = 0, rows = 8; k < 4; k++, rows /= 2) {
+        LLVMBasicBlockRef before = emit_here(e), some = emit_block(e, "rows"), after = emit_block(e, "next");
+        Value bit = LLVMBuildAnd(e->builder, m, emit_i64(e, rows), "");
+        LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntNE, bit, emit_i64(e, 0), ""), some, after);
+        emit_at(e, some);
+        LLVMBuildCall2(e->builder, kernel_type(e), kernels[k], p, K_COUNT, "");
+        Value a = emit_offset(e, p[K_A], emit_index_mul(e, p[K_A_ROW], rows));
+        Value c = emit_offset(e, p[K_C], emit_index_mul(e, p[K_C_ROW], rows));
+        LLVMBuildBr(e->builder, after);
+        emit_at(e, after);
+        Value next_a = LLVMBuildPhi(e->builder, e->ptr, ""), next_c = LLVMBuildPhi(e->builder, e->ptr, "");
+        LLVMAddIncoming(next_a, (Value[]){p[K_A], a}, (LLVMBasicBlockRef[]){before, some}, 2);
+        LLVMAddIncoming(next_c, (Value[]){p[K_C], c}, (LLVMBasicBlockRef[]){before, some}, 2);
+        p[K_A] = next_a;
+        p[K_C] = next_c;
+    }
+    LLVMBuildRetVoid(e->builder);
+    e->function = outer;
+    emit_at(e, here);
+    return f;
 }
 
 /* One vector is enough for narrow results, but only where a row is padded to no more than that. */
@@ -105,27 +138,19 @@ static uint32_t vectors_for(const Emit *e, uint64_t columns) {
 }
 
 static void call_kernel(Emit *e, const Product *p, uint32_t vectors, Value panels, Value b, Value c) {
-    Value f;
-    if (LLVMIsConstant(p->m)) {
-        f = kernel(e, (uint32_t)LLVMConstIntGetZExtValue(p->m), vectors);
+    Value initial = LLVMConstInt(e->i1, p->initial, false);
+    Value args[K_COUNT + 1] = {p->a, p->a_row, p->a_step, b,      p->b_panel, p->b_step,
+                               c,    p->c_row, p->k,      panels, initial,    p->m};
+    if (vectors == 1) {
+        emit_call(e, narrow_kernel(e), args, K_COUNT + 1);
+    } else if (LLVMIsConstant(p->m)) {
+        emit_call(e, kernel(e, (uint32_t)LLVMConstIntGetZExtValue(p->m), 2), args, K_COUNT);
     } else {
-        Value at[2] = {emit_i64(e, 0), LLVMBuildNSWSub(e->builder, p->m, emit_i64(e, 1), "")};
-        Value table = kernel_table(e, vectors);
+        Value at[2] = {emit_i64(e, 0), LLVMBuildNSWSub(e->builder, p->m, emit_i64(e, 1), "")}, table = kernel_table(e);
         Value entry = LLVMBuildInBoundsGEP2(e->builder, LLVMGlobalGetValueType(table), table, at, 2, "");
-        f = LLVMBuildLoad2(e->builder, e->ptr, entry, "kernel");
+        Value f = LLVMBuildLoad2(e->builder, e->ptr, entry, "kernel");
+        LLVMBuildCall2(e->builder, kernel_type(e), f, args, K_COUNT, "");
     }
-    Value args[K_COUNT] = {p->a,
-                           p->a_row,
-                           p->a_step,
-                           b,
-                           p->b_panel,
-                           p->b_step,
-                           c,
-                           p->c_row,
-                           p->k,
-                           panels,
-                           LLVMConstInt(e->i1, p->initial, false)};
-    LLVMBuildCall2(e->builder, kernel_type(e), f, args, K_COUNT, "");
 }
 
 void product_tile(Emit *e, const Product *p) {
