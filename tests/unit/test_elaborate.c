@@ -233,6 +233,54 @@ static void names_stay_unique(void **state) {
     parsed_free(&p);
 }
 
+/* ---- the whole of tests/golden/elaborate.deq as text: elaborate.ir (DEQ_BLESS=1 rewrites it) ---- */
+static void print_model(const Model *m, FILE *out) {
+    fprintf(out, "model %s: x %%%u, y %%%u, output %%%u\n", m->name, m->x, m->y, m->output);
+    for (uint32_t k = 0; k < m->nparameters; k++) {
+        const Parameter *q = &m->parameters[k];
+        fprintf(out, "%s %s: %%%u = %s\n", q->trained ? "param" : "buffer", q->path, q->node, q->init);
+    }
+    for (uint32_t k = 0; k < m->nlosses; k++) fprintf(out, "loss %s: %%%u\n", m->losses[k].name, m->losses[k].node);
+    for (uint32_t k = 0; k < m->nmetrics; k++)
+        fprintf(out, "metric %s: %%%u\n", m->metrics[k].name, m->metrics[k].node);
+    graph_print(m->graph, out);
+    for (uint32_t k = 0; k < m->nfixed; k++) {
+        const FixedPoint *f = &m->fixed[k];
+        fprintf(out, "fixed point %s at '%s': forward %s, gradient %s, start %s, on_fail %s\n", f->name, f->path,
+                f->forward, f->gradient, f->start, f->on_fail);
+        graph_print(f->body, out);
+    }
+}
+
+static void graphs_as_text(void **state) {
+    (void)state;
+    const char *path = DEQ_SOURCE_DIR "/tests/golden/elaborate.ir";
+    Arena *a = arena_new();
+    Parsed p = parse_checked(read_whole(a, DEQ_SOURCE_DIR "/tests/golden/elaborate.deq"));
+    const Elab *e = elaborate_text(&p, NULL);
+    char *found = CAPTURE(a, out, {
+        for (uint32_t k = 0; k < e->nnets; k++) print_model(e->nets[k]->model, out);
+        for (uint32_t k = 0; k < e->nroutines; k++) routine_print(e->routines[k], out);
+    });
+    if (getenv("DEQ_BLESS")) {
+        FILE *f = fopen(path, "wb");
+        assert_non_null(f);
+        fputs(found, f);
+        fclose(f);
+    }
+    const char *expected = read_whole(a, path);
+    if (!expected) fail_msg("%s is missing; DEQ_BLESS=1 writes it", path);
+    if (strcmp(found, expected) != 0) {
+        size_t at = 0;
+        while (found[at] == expected[at]) at++;
+        while (at > 0 && found[at - 1] != '\n') at--;
+        fail_msg("%s differs (DEQ_BLESS=1 rewrites it):\nexpected %.200s\nfound    %.200s", path, expected + at,
+                 found + at);
+    }
+    parsed_free(&p);
+    arena_free(a);
+}
+
 static void numbers_as_text(void **state) {
     (void)state;
     Arena *a = arena_new();
@@ -262,7 +310,7 @@ int main(void) {
         cmocka_unit_test(values_of_expressions), cmocka_unit_test(parameters_by_path),
         cmocka_unit_test(fixed_point_captures),  cmocka_unit_test(fixed_point_names),
         cmocka_unit_test(mistakes_of_sizes),     cmocka_unit_test(names_stay_unique),
-        cmocka_unit_test(numbers_as_text),
+        cmocka_unit_test(graphs_as_text),        cmocka_unit_test(numbers_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
