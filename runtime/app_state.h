@@ -77,6 +77,8 @@ bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec
  * training examples): rows [iteration, p10, median, p90, share still running].  NULL without fixed points or on
  * failure. */
 json_t *deq_app_residuals(deq_app *app, const deq_model *model, deq_error *e);
+/* Forward tolerance of a net with a single fixed point; 0 when there are several or none. */
+double deq_app_tolerance(deq_app *app, const deq_model *model);
 bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
 /* The attack as the engine takes it; scalars points to room for spec->nscalars. */
 deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);

@@ -220,20 +220,37 @@ static json_t *bands(float *trace, int64_t n, int max) {
     return rows;
 }
 
+/* The forward solver of fixed point i as it is set now. */
+static deq_solver forward_solver(deq_engine *engine, const deq_net_spec *net, int i) {
+    char path[300];
+    snprintf(path, sizeof path, "%s%sforward", net->fixed[i].path, *net->fixed[i].path ? "." : "");
+    json_t *settings = deq_app_resolved(engine);
+    const char *text = json_string_value(json_object_get(settings, path));
+    deq_solver solver = {0};
+    deq_error e = {0};
+    if (!deq_solver_parse(text ? text : net->fixed[i].forward, false, &solver, &e)) solver = (deq_solver){.max = 1};
+    json_decref(settings);
+    return solver;
+}
+
 static int most_steps(deq_engine *engine, const deq_net_spec *net) {
     int most = 1;
-    json_t *settings = deq_app_resolved(engine);
     for (int i = 0; i < net->nfixed; i++) {
-        char path[300];
-        snprintf(path, sizeof path, "%s%sforward", net->fixed[i].path, *net->fixed[i].path ? "." : "");
-        const char *text = json_string_value(json_object_get(settings, path));
-        deq_solver solver = {0};
-        deq_error e = {0};
-        if (deq_solver_parse(text ? text : net->fixed[i].forward, false, &solver, &e) && solver.max > most)
-            most = solver.max;
+        int max = forward_solver(engine, net, i).max;
+        if (max > most) most = max;
     }
-    json_decref(settings);
     return most;
+}
+
+double deq_app_tolerance(deq_app *app, const deq_model *model) {
+    const deq_train_spec *t = model->spec;
+    deq_error e = {0};
+    deq_engine *engine = t->net->nfixed == 1 ? deq_app_engine(app, t->net, &e) : NULL;
+    if (!engine) return 0;
+    uint32_t token = deq_engine_save_settings(engine);
+    double tol = deq_app_override(engine, t->set, t->nset, &e) ? forward_solver(engine, t->net, 0).tol : 0;
+    deq_engine_restore_settings(engine, token);
+    return tol;
 }
 
 static json_t *trace(deq_app *app, deq_engine *engine, const deq_model *model, const deq_slice *slice, int64_t from,

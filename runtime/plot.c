@@ -126,10 +126,11 @@ static bool put_panel(FILE *f, const char *data, const json_t *rows, const char 
 }
 
 static bool plot_training(deq_app *app, const deq_model *model, bool same_log, deq_error *e) {
-    static const Series loss[] = {{"loss", "training", "", 1}, {"validation_loss", "validation, clean", "", 2}};
-    static const Series accuracy[] = {{"accuracy", "training", "100*", 1},
-                                      {"clean", "validation, clean", "100*", 2},
-                                      {"robust", "validation, attacked", "100*", 3}};
+    const char *own = model->spec->attack ? "training, attacked" : "training";
+    const Series loss[] = {{"loss", own, "", 1}, {"validation_loss", "validation, clean", "", 2}};
+    const Series accuracy[] = {{"accuracy", own, "100*", 1},
+                               {"clean", "validation, clean", "100*", 2},
+                               {"robust", "validation, attacked", "100*", 3}};
     static const Series steps[] = {{"steps", "forward", "", 1}, {"adjoint_steps", "adjoint", "", 2}};
     const json_t *rows = model->journal;
     if (!json_array_size(rows)) return true;
@@ -142,18 +143,19 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
                  (measured(rows, "accuracy") || measured(rows, "clean") || measured(rows, "robust")) +
                  (measured(rows, "steps") || measured(rows, "adjoint_steps"));
     static const char *const sizes[] = {"", "700,480", "1200,480", "1650,500"};
+    size_t epochs = json_array_size(rows);
     if (panels) {
         fprintf(f, preamble, model->key, model->stem, "-training", model->stem, "-training", sizes[panels], 11,
                 sizes[panels]);
         fprintf(f,
-                "set xlabel 'epoch'\nset offsets 0.3, 0.3, graph 0.06, graph 0.02\n"
+                "set xlabel 'epoch'\nset xrange [%g:%zu%s]\nset offsets 0, 0, graph 0.06, graph 0.02\n"
                 "set multiplot layout 1,%d margins char 9, char 2, char 4, char 3 spacing char 10, char 0\n",
-                panels);
+                epochs > 30 ? 0.0 : 0.5, epochs, epochs > 30 ? "" : ".5", panels);
         fputs("set key top right\n", f);
         put_panel(f, data, rows, "loss", "mean loss", loss, 2);
         fputs("set key bottom right\n", f);
         put_panel(f, data, rows, "accuracy", "accuracy (%)", accuracy, 3);
-        fputs("set key top right\nset offsets 0.3, 0.3, graph 0.12, graph 0.02\n", f);
+        fputs("set key top right\nset offsets 0, 0, graph 0.12, graph 0.02\n", f);
         put_panel(f, data, rows, "solver steps", "mean steps of a solve", steps, 2);
         fputs("\nunset multiplot\n", f);
     }
@@ -188,8 +190,11 @@ static bool plot_residuals(deq_app *app, const deq_model *model, const json_t *r
             "set style fill transparent solid 0.25 noborder\n"
             "plot '%s' using (column('iteration')):(column('p10')):(column('p90')) with filledcurves lc rgb '#0072b2' "
             "title '10-90%% of examples', \\\n"
-            "     '' using (column('iteration')):(column('median')) with linespoints ls 1 title 'median'\n",
+            "     '' using (column('iteration')):(column('median')) with linespoints ls 1 title 'median'",
             label ? label : "", json_array_size(rows) / 12 + 1, name);
+    double tol = deq_app_tolerance(app, model);
+    if (tol > 0) fprintf(g, ", \\\n     %.9g with lines ls 4 title 'tol: %g'", tol, tol);
+    fputc('\n', g);
     fclose(g);
     free(label);
     char *path = deq_app_file(app, name, "");
