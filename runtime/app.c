@@ -45,7 +45,7 @@ void deq_app_close(deq_app *app) {
 
 deq_dataset *deq_app_data(deq_app *app, const deq_data_spec *spec, deq_error *e) {
     deq_dataset **slot = &app->data[spec - app->manifest->data];
-    if (!*slot) *slot = deq_dataset_new(spec, e);
+    if (!*slot) *slot = deq_dataset_new(spec, &app->store, e);
     return *slot;
 }
 

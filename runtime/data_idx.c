@@ -1,9 +1,12 @@
 #include "data_idx.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #define DEFLATE_LIMIT 1032 /* most bytes one byte of deflate data can unpack to */
@@ -149,9 +152,28 @@ static bool read_file(const char *path, bool values, deq_idx *out, deq_error *e)
 bool deq_idx_header(const char *path, deq_idx *out, deq_error *e) { return read_file(path, false, out, e); }
 bool deq_idx_read(const char *path, deq_idx *out, deq_error *e) { return read_file(path, true, out, e); }
 
+bool deq_idx_map(const char *path, deq_idx *out, deq_error *e) {
+    if (!deq_idx_header(path, out, e)) return false;
+    int64_t offset = 4 + 4 * out->rank, bytes = offset + out->elements;
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool fits = fd >= 0 && !fstat(fd, &st) && st.st_size == bytes && deq_idx_element_bytes(out->type) == 1;
+    void *map = fits ? mmap(NULL, (size_t)bytes, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    if (fd >= 0) close(fd);
+    if (map == MAP_FAILED)
+        return deq_fail(e, DEQ_DATA_FORMAT, "'%s' cannot be mapped: not %lld bytes long", path, (long long)bytes);
+    out->map = map;
+    out->map_bytes = bytes;
+    out->values = (char *)map + offset;
+    return true;
+}
+
 void deq_idx_free(deq_idx *idx) {
-    free(idx->values);
-    idx->values = NULL;
+    if (idx->map)
+        munmap(idx->map, (size_t)idx->map_bytes);
+    else
+        free(idx->values);
+    idx->values = idx->map = NULL;
 }
 
 double deq_idx_value(const deq_idx *idx, int64_t i) {

@@ -25,6 +25,8 @@ typedef struct deq_idx {
     int64_t dim[DEQ_IDX_RANK]; /* dim[0] counts examples */
     int64_t elements;          /* product of dim */
     void *values;              /* native byte order; NULL after deq_idx_header */
+    void *map;           /* deq_idx_map: what `values` points into */
+    int64_t map_bytes;
 } deq_idx;
 
 int64_t deq_idx_element_bytes(deq_idx_type type);
@@ -33,6 +35,8 @@ bool deq_idx_header(const char *path, deq_idx *out, deq_error *e);
 /* Reads everything; truncated, oversized or corrupt files are DEQ_DATA_FORMAT with the byte offset (of the unpacked
  * data). */
 bool deq_idx_read(const char *path, deq_idx *out, deq_error *e);
+/* Maps a plain file of one-byte elements instead of reading it; the same checks. */
+bool deq_idx_map(const char *path, deq_idx *out, deq_error *e);
 void deq_idx_free(deq_idx *idx);
 /* Element i as a real: u8 divided by 255, the others as they are. */
 double deq_idx_value(const deq_idx *idx, int64_t i);

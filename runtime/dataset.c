@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "dataset.h"
 #include "data_idx.h"
 #include "output.h"
@@ -5,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <xxhash.h>
 
 typedef struct Split {
@@ -17,28 +19,33 @@ typedef struct Split {
 
 struct deq_dataset {
     const deq_data_spec *spec;
+    deq_store *store;
     deq_data_files files;
     Split split[2];
 };
 
 static const char *split_name(bool test) { return test ? "test" : "train"; }
 
-deq_dataset *deq_dataset_new(const deq_data_spec *spec, deq_error *e) {
+deq_dataset *deq_dataset_new(const deq_data_spec *spec, deq_store *store, deq_error *e) {
     deq_dataset *d = calloc(1, sizeof *d);
     if (!d) {
         deq_fail(e, DEQ_MEMORY, "out of memory opening data '%s'", spec->name);
         return NULL;
     }
     d->spec = spec;
+    d->store = store;
     d->split[0].owner = d->split[1].owner = d;
     if (deq_data_find(spec, &d->files, e)) return d;
     deq_dataset_free(d);
     return NULL;
 }
 
+static void keep_unpacked(deq_dataset *d, const char *path, const deq_idx *idx);
+
 void deq_dataset_free(deq_dataset *d) {
     if (!d) return;
     for (int i = 0; i < 2; i++) {
+        if (d->split[i].loaded && d->files.inputs[i]) keep_unpacked(d, d->files.inputs[i], &d->split[i].inputs);
         deq_idx_free(&d->split[i].inputs);
         deq_idx_free(&d->split[i].targets);
         free(d->files.inputs[i]);
@@ -135,27 +142,119 @@ bool deq_dataset_slice(deq_dataset *d, const deq_slice *slice, int64_t *from, in
     return true;
 }
 
+/* --- what the store knows of a file --- */
+
+#define UNPACKED_LEAST (1 << 20) /* bytes: smaller files are unpacked again each time */
+
+static int64_t changed_at(const struct stat *st) {
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+/* Key of a file as it stands on the disk, without reading it. */
+static bool file_key(const char *path, deq_key key) {
+    struct stat st;
+    char *full = realpath(path, NULL);
+    bool ok = full && !stat(full, &st);
+    if (ok) {
+        json_t *what = json_pack("{s:s, s:I, s:I, s:I}", "path", full, "size", (json_int_t)st.st_size, "changed",
+                                 (json_int_t)changed_at(&st), "inode", (json_int_t)st.st_ino);
+        deq_store_key(what, key);
+        json_decref(what);
+    }
+    free(full);
+    return ok;
+}
+
+/* XXH3-128 of the file's bytes, from the store when it has been taken before. */
+static bool file_sum(deq_dataset *d, const char *path, deq_key sum, deq_error *e) {
+    deq_key key;
+    bool keyed = d->store && file_key(path, key);
+    json_t *known = keyed ? deq_store_get(d->store, "files", key) : NULL;
+    const char *text = json_string_value(json_object_get(known, "sum"));
+    bool ok = text && strlen(text) == 32;
+    if (ok) memcpy(sum, text, 33);
+    json_decref(known);
+    if (ok) return true;
+    size_t size = 0;
+    char *bytes = deq_read_whole(path, SIZE_MAX / 2, &size);
+    if (!bytes)
+        return deq_fail(e, DEQ_DATA_MISSING, "data '%s': cannot read '%s': %s", d->spec->name, path, strerror(errno));
+    XXH128_hash_t h = XXH3_128bits(bytes, size);
+    snprintf(sum, sizeof(deq_key), "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
+    free(bytes);
+    if (keyed) {
+        json_t *entry = json_pack("{s:s, s:s}", "path", path, "sum", sum);
+        deq_store_put(d->store, "files", key, entry);
+        json_decref(entry);
+    }
+    return true;
+}
+
 bool deq_dataset_fingerprint(deq_dataset *d, bool test, char out[33], deq_error *e) {
     Split *s = &d->split[test];
+    deq_key inputs, targets;
     if (!s->fingerprint[0]) {
-        const char *paths[2] = {d->files.inputs[test], d->files.targets[test]};
-        XXH128_hash_t total = {0, 0};
-        for (int i = 0; i < 2; i++) {
-            size_t size = 0;
-            char *bytes = paths[i] ? deq_read_whole(paths[i], SIZE_MAX / 2, &size) : NULL;
-            if (!bytes)
-                return deq_fail(e, DEQ_DATA_MISSING, "data '%s': cannot read '%s': %s", d->spec->name,
-                                paths[i] ? paths[i] : "?", strerror(errno));
-            XXH128_hash_t h = XXH3_128bits_withSeed(bytes, size, total.low64 ^ (uint64_t)i);
-            total.low64 ^= h.low64;
-            total.high64 ^= h.high64;
-            free(bytes);
-        }
-        snprintf(s->fingerprint, sizeof s->fingerprint, "%016llx%016llx", (unsigned long long)total.high64,
-                 (unsigned long long)total.low64);
+        if (!file_sum(d, d->files.inputs[test], inputs, e) || !file_sum(d, d->files.targets[test], targets, e))
+            return false;
+        json_t *both = json_pack("[s, s]", inputs, targets);
+        deq_store_key(both, s->fingerprint);
+        json_decref(both);
     }
     memcpy(out, s->fingerprint, 33);
     return true;
+}
+
+static bool is_packed(const char *path) {
+    size_t length = strlen(path);
+    return length > 3 && !strcmp(path + length - 3, ".gz");
+}
+
+/* Where the unpacked copy of a packed file of bytes is or would be; NULL: there is none to be. */
+static char *unpacked_path(deq_dataset *d, const char *path, deq_key sum, deq_error *e) {
+    if (!d->store || !is_packed(path) || !file_sum(d, path, sum, e)) return NULL;
+    return deq_store_path(d->store, "data", sum, "idx");
+}
+
+/* The copy is used when it still is the file that was written (its size and time are on record). */
+static bool map_unpacked(deq_dataset *d, const char *path, deq_idx *out) {
+    deq_key sum;
+    deq_error e = {0};
+    struct stat st;
+    char *copy = unpacked_path(d, path, sum, &e);
+    json_t *record = copy ? deq_store_get(d->store, "data", sum) : NULL;
+    bool ok = record && !stat(copy, &st) && json_integer_value(json_object_get(record, "changed")) == changed_at(&st) &&
+              json_integer_value(json_object_get(record, "size")) == st.st_size && deq_idx_map(copy, out, &e);
+    json_decref(record);
+    free(copy);
+    return ok;
+}
+
+/* Done when the data are let go, not when they are read: nobody waits for it then. */
+static void keep_unpacked(deq_dataset *d, const char *path, const deq_idx *idx) {
+    deq_key sum;
+    deq_error e = {0};
+    struct stat st;
+    if (!idx->values || idx->map || deq_idx_element_bytes(idx->type) != 1 || idx->elements < UNPACKED_LEAST) return;
+    char *copy = unpacked_path(d, path, sum, &e);
+    deq_output out;
+    if (copy && deq_output_open(&out, copy, &e)) {
+        uint8_t header[4 + 4 * DEQ_IDX_RANK] = {0, 0, (uint8_t)idx->type, (uint8_t)idx->rank};
+        for (int i = 0; i < idx->rank; i++)
+            for (int b = 0; b < 4; b++) header[4 + 4 * i + b] = (uint8_t)(idx->dim[i] >> (24 - 8 * b));
+        (void)!fwrite(header, 1, (size_t)(4 + 4 * idx->rank), out.file);
+        (void)!fwrite(idx->values, 1, (size_t)idx->elements, out.file);
+        if (deq_output_commit(&out, &e) && !stat(copy, &st)) {
+            json_t *record =
+                json_pack("{s:I, s:I}", "size", (json_int_t)st.st_size, "changed", (json_int_t)changed_at(&st));
+            deq_store_put(d->store, "data", sum, record);
+            json_decref(record);
+        }
+    }
+    free(copy);
+}
+
+static bool read_file(deq_dataset *d, const char *path, deq_idx *out, deq_error *e) {
+    return map_unpacked(d, path, out) || deq_idx_read(path, out, e);
 }
 
 static bool check_finite(const deq_dataset *d, const deq_idx *idx, const char *path, deq_error *e) {
@@ -192,7 +291,7 @@ bool deq_dataset_load(deq_dataset *d, bool test, deq_error *e) {
     if (s->loaded) return true;
     if (!deq_dataset_check(d, test, e)) return false;
     const char *x = d->files.inputs[test], *y = d->files.targets[test];
-    if (!deq_idx_read(x, &s->inputs, e) || !deq_idx_read(y, &s->targets, e)) return false;
+    if (!read_file(d, x, &s->inputs, e) || !read_file(d, y, &s->targets, e)) return false;
     if (s->inputs.dim[0] != s->count || s->targets.dim[0] != s->count)
         return deq_fail(e, DEQ_DATA_FORMAT, "data '%s': '%s' or '%s' changed while they were read", d->spec->name, x,
                         y);

@@ -17,7 +17,8 @@
 #define SUMS(X)                                                                                                        \
     X(loss)                                                                                                            \
     X(metric)                                                                                                          \
-    X(examples) X(solves) X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps) X(adjoint_residual)   \
+    X(examples)                                                                                                        \
+    X(solves) X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps) X(adjoint_residual)               \
         X(adjoint_unconverged)
 typedef struct Sums {
 #define X(name) double name;
@@ -81,12 +82,14 @@ static bool make_key(Run *r, deq_key key, deq_error *e) {
         return false;
     }
     json_t *what = json_pack(
-        "{s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "abi", DEQ_ABI_VERSION, "kind",
-        "train", "net", t->net->hash, "loss", t->loss, "batch", (json_int_t)t->batch, "epochs", (json_int_t)t->epochs,
-        "examples", (json_int_t)r->epoch_examples, "seed", (json_int_t)t->seed, "optimiser", t->optimiser.routine,
-        "optimiser_hash", hash_of(r->app, t->optimiser.hash), "scalars",
-        scalars_key(t->optimiser.scalars, t->optimiser.nscalars), "attack", deq_app_attack_key(r->app, t->attack),
-        "settings", deq_app_resolved(r->engine), "data", data, "validate", validate ? validate : json_null());
+        "{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "abi", DEQ_ABI_VERSION,
+        "kind", "train", "compiler", r->app->manifest->compiler ? r->app->manifest->compiler : "", "target",
+        r->app->manifest->target ? r->app->manifest->target : "", "net", t->net->hash, "loss", t->loss, "batch",
+        (json_int_t)t->batch, "epochs", (json_int_t)t->epochs, "examples", (json_int_t)r->epoch_examples, "seed",
+        (json_int_t)t->seed, "optimiser", t->optimiser.routine, "optimiser_hash", hash_of(r->app, t->optimiser.hash),
+        "scalars", scalars_key(t->optimiser.scalars, t->optimiser.nscalars), "attack",
+        deq_app_attack_key(r->app, t->attack), "settings", deq_app_resolved(r->engine), "data", data, "validate",
+        validate ? validate : json_null());
     if (!what) return deq_fail(e, DEQ_MEMORY, "out of memory");
     deq_store_key(what, key);
     json_decref(what);

@@ -134,7 +134,7 @@ static deq_data_spec spec_of(const char *x, const char *y, int64_t classes) {
 
 static void dataset_refused(deq_data_spec spec, deq_failure failure, const char *part) {
     deq_error e = {0};
-    deq_dataset *d = deq_dataset_new(&spec, &e);
+    deq_dataset *d = deq_dataset_new(&spec, NULL, &e);
     bool ok = d && deq_dataset_load(d, false, &e);
     assert_false(ok);
     deq_dataset_free(d);
@@ -150,7 +150,7 @@ static void test_dataset(void **state) {
     strcpy(y, put("y", labels, sizeof labels));
     deq_data_spec spec = spec_of(x, y, 10);
     deq_error e = {0};
-    deq_dataset *d = deq_dataset_new(&spec, &e);
+    deq_dataset *d = deq_dataset_new(&spec, NULL, &e);
     assert_non_null(d);
     assert_true(deq_dataset_load(d, false, &e));
     assert_int_equal(deq_dataset_count(d, false), 2);
@@ -182,7 +182,7 @@ static void test_dataset(void **state) {
     memcpy(other, labels, sizeof labels);
     other[9] = 8;
     put("y", other, sizeof other);
-    d = deq_dataset_new(&spec, &e);
+    d = deq_dataset_new(&spec, NULL, &e);
     assert_true(deq_dataset_fingerprint(d, false, two, &e));
     assert_string_not_equal(one, two);
     deq_dataset_free(d);
@@ -215,7 +215,7 @@ static void test_fashion(void **state) {
     deq_data_spec spec = {
         .name = "f", .reader = "fashion_mnist", .input = {3, {1, 28, 28}, 784}, .target = {.labels = 10}};
     deq_error e = {0};
-    deq_dataset *d = deq_dataset_new(&spec, &e);
+    deq_dataset *d = deq_dataset_new(&spec, NULL, &e);
     assert_non_null(d);
     assert_true(deq_dataset_check(d, false, &e) && deq_dataset_count(d, false) == 60000);
     assert_true(deq_dataset_load(d, true, &e) && deq_dataset_count(d, true) == 10000);
