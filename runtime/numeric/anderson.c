@@ -59,44 +59,38 @@ HOT static void mix(vec *out, const vec *f, const vec *g, const real *w, int cou
 /* Weights of the points in slots 0 .. count-1 from the Gram matrix of their residuals, the newest one in `newest`.
  *
  * With A = gram + ridge diag(gram) and w_new = 1 - sum w_i, the other weights minimise a form in the differences
- * g_i - g_new, whose matrix is A_ij - A_i,new - A_j,new + A_new,new.  It is factorised (Cholesky) from the newest point
- * to the oldest, in units of its diagonal; a difference that depends on newer ones, to what rounding can tell, is left
- * out. */
+ * g_i - g_new, whose matrix is M_ij = A_ij - A_i,new - A_j,new + A_new,new.  It is factorised as L D L' from the newest
+ * point to the oldest; a difference that depends on newer ones, to what rounding can tell, is left out. */
 static void weights(const double *gram, int stride, int count, int newest, double ridge, real *out) {
-#define A(i, j) (gram[(i)*stride + (j)] * ((i) == (j) ? 1 + ridge : 1))
-    double l[MOST][MOST], y[MOST], scale[MOST], total = 0, corner = A(newest, newest);
+    double l[MOST][MOST], inverse[MOST], y[MOST], total = 0, toward[MOST];
+    const double more = 1 + ridge, corner = gram[newest * stride + newest] * more;
     int used[MOST], n = 0;
     for (int i = 0; i < count; i++) out[i] = 0;
-    for (int back = 1; back < count; back++) {
-        int i = (newest + count - back) % count;
-        double square = A(i, i) - 2 * A(i, newest) + corner, pivot = 1;
-        if (!(square > 0)) continue;
-        double noise = 32 * REAL_EPSILON * (1 + (A(i, i) + corner) / square);
-        scale[n] = sqrt(square);
-        y[n] = (corner - A(i, newest)) / scale[n];
+    for (int back = 1, i = newest; back < count; back++) {
+        i = i == 0 ? count - 1 : i - 1;
+        const double *row = gram + i * stride, own = row[i] * more, across = row[newest];
+        const double square = own - 2 * across + corner;
+        double pivot = square, right = corner - across, v[MOST];
         for (int k = 0; k < n; k++) {
-            int j = used[k];
-            double sum = (A(i, j) - A(i, newest) - A(j, newest) + corner) / (scale[n] * scale[k]);
-            for (int m = 0; m < k; m++) sum -= l[n][m] * l[k][m];
-            l[n][k] = sum / l[k][k];
-            pivot -= l[n][k] * l[n][k];
-            y[n] -= l[n][k] * y[k];
+            v[k] = row[used[k]] - across - toward[k] + corner;
+            for (int m = 0; m < k; m++) v[k] -= v[m] * l[k][m];
+            l[n][k] = v[k] * inverse[k];
+            pivot -= v[k] * l[n][k];
+            right -= l[n][k] * y[k];
         }
-        if (!(pivot > noise)) continue;
-        l[n][n] = sqrt(pivot);
-        y[n] /= l[n][n];
+        if (!(pivot > 32 * REAL_EPSILON * (square + own + corner))) continue;
+        inverse[n] = 1 / pivot;
+        y[n] = right;
+        toward[n] = across;
         used[n++] = i;
     }
     for (int i = n - 1; i >= 0; i--) {
+        y[i] *= inverse[i];
         for (int k = i + 1; k < n; k++) y[i] -= l[k][i] * y[k];
-        y[i] /= l[i][i];
-    }
-    for (int i = 0; i < n; i++) {
-        out[used[i]] = (real)(y[i] / scale[i]);
-        total += y[i] / scale[i];
+        out[used[i]] = (real)y[i];
+        total += y[i];
     }
     out[newest] = (real)(1 - total);
-#undef A
 }
 
 void NAME(solve_anderson)(problem *p, deq_space *space) {
