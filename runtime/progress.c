@@ -116,13 +116,16 @@ static void compose(char *out, size_t size, const deq_progress_state *s) {
 
 static void emit(deq_reporter *r, const char *event, const deq_progress_state *s) {
     json_t *members = json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", s->what, "epoch", (json_int_t)s->epoch, "epochs",
-                                (json_int_t)s->epochs, "step", (json_int_t)s->step, "steps", (json_int_t)s->steps);
+                                (json_int_t)s->epochs, "done", (json_int_t)s->step, "of", (json_int_t)s->steps);
     json_t *row = deq_journal_json(&s->row);
     json_object_del(row, "epoch");
-    json_object_del(row, "step");
+    const char *name;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(row, next, name, value) if (json_is_null(value)) json_object_del(row, name);
     json_object_update(members, row);
     json_decref(row);
-    json_object_set_new(members, "left", deq_json_number(s->left));
+    if (isfinite(s->left)) json_object_set_new(members, "left", json_real(s->left));
     deq_report_event(r, event, members);
 }
 

@@ -40,7 +40,7 @@ static const char values[] =
 
 /* The module of a manifest whose text after "nets" is `tail`, VALUES filled in. */
 static deq_module module_of(const char *tail) {
-    char *to = manifest + snprintf(manifest, sizeof manifest, line_head, folder, folder);
+    char *to = line_begin(manifest, sizeof manifest, folder);
     for (const char *p = tail; *p;) {
         if (!strncmp(p, "VALUES", 6))
             to = stpcpy(to, values), p += 6;
