@@ -3,7 +3,6 @@
 #include "elaborate.h"
 #include "deq_runtime.h"
 #include "version.h"
-#include <stdlib.h>
 #include <string.h>
 
 static json_t *json_dims(Shape s) {
@@ -61,13 +60,26 @@ static json_t *net_json(Elab *e, const Net *net) {
     return j;
 }
 
-Unit *pipeline_build(Program *p, const PipelineOptions *o) {
+/* While the manifest is made its JSON lives in the arena like everything else: an error may return from anywhere. */
+static Arena *json_arena;
+static json_malloc_t malloc_before;
+static json_free_t free_before;
+
+static void *json_alloc(size_t n) { return arena_alloc(json_arena, n); }
+static void json_keep(void *p) { (void)p; }
+
+static void json_begin(Arena *a) {
+    json_get_alloc_funcs(&malloc_before, &free_before);
+    json_arena = a;
+    json_set_alloc_funcs(json_alloc, json_keep);
+}
+
+static void json_end(void) { json_set_alloc_funcs(malloc_before, free_before); }
+
+static Unit *make_unit(Program *p, const PipelineOptions *o) {
     Arena *a = p->arena;
     Elaborated el;
-    if (!elaborate(a, p, o->layout.real_bytes, o->tests ? ELAB_TESTS : ELAB_RUN, o->only, &el)) {
-        json_decref(el.manifest);
-        return NULL;
-    }
+    if (!elaborate(a, p, o->layout.real_bytes, o->tests ? ELAB_TESTS : ELAB_RUN, o->only, &el)) return NULL;
     Elab *e = el.elab;
     Unit *unit = arena_alloc(a, sizeof *unit);
     unit->arena = a;
@@ -87,18 +99,22 @@ Unit *pipeline_build(Program *p, const PipelineOptions *o) {
                   o->layout.real_bytes == 8 ? "f64" : "f32", "hash", text_hash(a, key, strlen(key)), "nets", nets);
     if (!m) ICE("the manifest cannot be written: a text is not UTF-8");
     json_object_update(m, el.manifest);
-    json_decref(el.manifest);
-    char *text = json_dumps(m, JSON_COMPACT);
-    json_decref(m);
-    if (!text) ICE("the manifest cannot be written");
-    unit->manifest = arena_strdup(a, text);
-    free(text);
+    unit->manifest = json_dumps(m, JSON_COMPACT);
+    if (!unit->manifest) ICE("the manifest cannot be written");
+    return unit;
+}
+
+Unit *pipeline_build(Program *p, const PipelineOptions *o) {
+    json_begin(p->arena);
+    Unit *unit = make_unit(p, o);
+    json_end();
     return unit;
 }
 
 bool pipeline_check(Program *p) {
     Elaborated el;
+    json_begin(p->arena);
     bool ok = elaborate(p->arena, p, 4, ELAB_RUN | ELAB_TESTS, NULL, &el);
-    json_decref(el.manifest);
+    json_end();
     return ok;
 }

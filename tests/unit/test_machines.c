@@ -26,7 +26,9 @@ static const char *const program = "import std.attacks (pgd, pgd_restarts, pgd_l
                                    "fn picked(v: f32[K], k: label[K]) -> f32 = dot(v, one_hot(k))\n";
 
 static Elab *elaborate_program(Parsed *p, const char *rest) {
-    *p = parse_checked(arena_printf(arena_new(), "%s%s", program, rest));
+    Arena *a = arena_new();
+    *p = parse_checked(arena_printf(a, "%s%s", program, rest));
+    arena_free(a);
     return elaborate_text(p, NULL);
 }
 
