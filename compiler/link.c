@@ -110,7 +110,7 @@ static bool commit(char *temporary, const char *out, bool ok, char **error) {
     return ok;
 }
 
-#define LIBRARIES "-ljansson", "-lxxhash", "-lopenblas", "-lz", "-lpthread", "-lm"
+#define LIBRARIES "-ljansson", "-lxxhash", "-lz", "-lpthread", "-ldl", "-lm"
 
 bool link_program(const char *object, const char *out, char **error) {
     char *runtime = runtime_library(error);

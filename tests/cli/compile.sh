@@ -46,7 +46,7 @@ checkpoint=$(find results -name '*.safetensors' | head -1)
 include=(-I lib -I "$SOURCE/runtime/include")
 cc -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o shared lib/libNet.so -Wl,-rpath,"$PWD/lib" -lm || fail "does not link with libNet.so"
 expect 0 'agree' ./shared "$checkpoint"
-cc -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lopenblas -lz -lpthread -lm || fail "does not link with Net.a"
+cc -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lz -lpthread -lm || fail "does not link with Net.a"
 expect 0 'agree' ./static "$checkpoint"
 no_partial_files
 done_testing
