@@ -36,16 +36,31 @@ static char *cell_label(const Cell *c, const char *name) {
     return text;
 }
 
-static char *cell_stem(const Cell *c, const char *name) {
+static char *coordinates_stem(const deq_experiment_spec *x, const deq_cell_spec *cell, const char *name, int number) {
     char *text = NULL, *stem;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f) return NULL;
     fputs(name, f);
-    for (int s = 0; s < c->x->nsweeps; s++) fprintf(f, "-%s", c->spec->coordinates[s]);
+    for (int s = 0; s < x->nsweeps; s++) fprintf(f, "-%s", cell->coordinates[s]);
+    if (number) fprintf(f, "-cell%d", number);
     fclose(f);
     stem = deq_path_component(text);
     free(text);
+    return stem;
+}
+
+/* Values that differ only in what a file name cannot hold are told apart by the cell's number. */
+static char *cell_stem(const Cell *c, const char *name) {
+    char *stem = coordinates_stem(c->x, c->spec, name, 0);
+    for (const deq_cell_spec *other = c->x->cells; stem && other < c->spec; other++) {
+        char *taken = coordinates_stem(c->x, other, name, 0);
+        bool same = taken && !strcmp(taken, stem);
+        free(taken);
+        if (!same) continue;
+        free(stem);
+        return coordinates_stem(c->x, c->spec, name, (int)(c->spec - c->x->cells) + 1);
+    }
     return stem;
 }
 

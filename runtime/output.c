@@ -28,14 +28,22 @@ char *deq_path_join(const char *first, ...) {
 }
 
 char *deq_path_component(const char *text) {
-    char *name = strdup(*text ? text : "-");
+    char *name = malloc(strlen(text) + 2);
     if (!name) return NULL;
-    for (char *c = name; *c; c++) {
+    char *to = name;
+    bool replaced = false;
+    for (const char *c = text; *c && to - name < 120; c++) {
         bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' ||
-                     *c == '-' || (*c == '.' && c != name);
-        if (!plain) *c = '-';
+                     *c == '-' || (*c == '.' && c != text);
+        if (plain)
+            *to++ = *c;
+        else if (!replaced)
+            *to++ = '-';
+        replaced = !plain;
     }
-    if (strlen(name) > 120) name[120] = 0;
+    if (replaced && to - name > 1) to--;
+    if (to == name) *to++ = '-';
+    *to = 0;
     return name;
 }
 
@@ -116,10 +124,18 @@ static void sync_folder(const char *path) {
     free(folder);
 }
 
+static int why_not(int fd) {
+    errno = 0;
+    return write(fd, "", 1) < 0 ? errno : EIO;
+}
+
 bool deq_output_commit(deq_output *out, deq_error *e) {
     int reason = 0;
     errno = 0;
-    if (fflush(out->file) || ferror(out->file)) reason = errno ? errno : EIO;
+    if (fflush(out->file))
+        reason = errno;
+    else if (ferror(out->file))
+        reason = why_not(fileno(out->file)); /* an earlier write failed, its errno is gone */
     if (!reason && out->temporary && fsync(fileno(out->file)) && errno != EINVAL && errno != EROFS) reason = errno;
     if (fclose(out->file) && !reason) reason = errno;
     out->file = NULL;

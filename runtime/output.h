@@ -25,7 +25,7 @@ bool deq_output_write(const char *path, const void *bytes, size_t size, deq_erro
 bool deq_make_folders(const char *path, deq_error *e);
 /* "a/b" from parts; free() it.  NULL parts end the list. */
 char *deq_path_join(const char *first, ...) __attribute__((sentinel));
-/* A file name from any text: [A-Za-z0-9._-], other bytes become '-'; free() it. */
+/* A file name from any text: [A-Za-z0-9._-], runs of other bytes become one '-'; free() it. */
 char *deq_path_component(const char *text);
 /* Whole file into memory, NUL-terminated; NULL with errno when it cannot be read or is larger than `limit`. */
 char *deq_read_whole(const char *path, size_t limit, size_t *size);

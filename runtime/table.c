@@ -43,6 +43,18 @@ static Mean mean_of(const deq_experiment_spec *x, const deq_table_cell *cells, i
     return m;
 }
 
+/* As many decimals as the deviation has something to say about, at most four digits of the mean. */
+static void print_spread(Text out, Mean m) {
+    if (fabs(m.mean) < 0.01 || fabs(m.mean) >= 1e5 || !(m.deviation > 0)) {
+        snprintf(out, sizeof(Text), "%.3g ± %.2g", m.mean, m.deviation);
+        return;
+    }
+    int decimals = 1 - (int)floor(log10(m.deviation)), most = 3 - (int)floor(log10(fabs(m.mean)));
+    if (decimals > most) decimals = most;
+    if (decimals < 0) decimals = 0;
+    snprintf(out, sizeof(Text), "%.*f ± %.*f", decimals, m.mean, decimals, m.deviation);
+}
+
 static void print_value(Text out, Mean m, bool percent, bool deviation) {
     if (isnan(m.mean))
         snprintf(out, sizeof(Text), "-");
@@ -51,7 +63,7 @@ static void print_value(Text out, Mean m, bool percent, bool deviation) {
     else if (percent)
         snprintf(out, sizeof(Text), "%.1f%%", 100 * m.mean);
     else if (deviation && m.n > 1)
-        snprintf(out, sizeof(Text), "%.3g ± %.2g", m.mean, m.deviation);
+        print_spread(out, m);
     else
         snprintf(out, sizeof(Text), "%.3g", m.mean);
 }
@@ -151,13 +163,18 @@ static void csv_text(FILE *out, const char *text) {
     fputc('"', out);
 }
 
+/* Shares of examples have a binomial standard error; differences of shares do not. */
+static bool has_error(const deq_table_spec *t, int column, const int64_t *examples) {
+    return t->columns[column].percent && examples[column] > 0;
+}
+
 void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
     const deq_table_spec *t = x->table;
     for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->sweeps[s].name), fputc(',', out);
     for (int c = 0; c < t->ncolumns; c++) {
         csv_text(out, t->columns[c].title);
         fputc(',', out);
-        if (t->columns[c].percent) csv_text(out, t->columns[c].title), fputs(" standard error,", out);
+        if (has_error(t, c, examples)) csv_text(out, t->columns[c].title), fputs(" standard error,", out);
     }
     fputs("seeds,nets,train seconds,evaluation seconds\n", out);
     for (int i = 0; i < x->ncells; i++) {
@@ -166,8 +183,8 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
             double v = cells[i].values[c];
             if (!isnan(v)) fprintf(out, "%.9g", v);
             fputc(',', out);
-            if (!t->columns[c].percent) continue;
-            if (examples[c] > 0 && v >= 0 && v <= 1) fprintf(out, "%.3g", sqrt(v * (1 - v) / (double)examples[c]));
+            if (!has_error(t, c, examples)) continue;
+            if (v >= 0 && v <= 1) fprintf(out, "%.3g", sqrt(v * (1 - v) / (double)examples[c]));
             fputc(',', out);
         }
         csv_text(out, cells[i].seeds);

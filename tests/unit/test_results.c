@@ -178,7 +178,7 @@ static void test_table(void **state) {
     fclose(f);
     assert_string_equal(text, "| mode                                |       clean | steps, mean |\n"
                               "|:------------------------------------|------------:|------------:|\n"
-                              "| jfb()                               | 81.0 ± 1.4% |    11 ± 1.1 |\n"
+                              "| jfb()                               | 81.0 ± 1.4% |  11.0 ± 1.1 |\n"
                               "| implicit(gmres(tol: 1e-4, max: 30)) | 50.0 ± 0.0% |           - |\n"
                               "\nPercentages are over 1000 examples: a binomial standard error of at most 1.6 points.\n"
                               "\nEach row is the mean over 2 runs, ± their standard deviation.\n");
@@ -193,6 +193,19 @@ static void test_table(void **state) {
               "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.0158,,0,k2,1.500,0.250\n"
               "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.0158,,1,k3,2.000,0.500\n");
     free(text);
+}
+
+static void test_names(void **state) {
+    (void)state;
+    const char *const pairs[][2] = {{"net", "net"},    {"m-implicit(gmres(max: 20))", "m-implicit-gmres-max-20"},
+                                    {"m--1", "m--1"},  {"../x", "-.-x"},
+                                    {"", "-"},         {"///", "-"},
+                                    {"a.b_c", "a.b_c"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        char *name = deq_path_component(pairs[i][0]);
+        assert_string_equal(name, pairs[i][1]);
+        free(name);
+    }
 }
 
 static void test_permutation(void **state) {
@@ -238,9 +251,9 @@ static void test_journal(void **state) {
 
 int main(void) {
     if (!mkdtemp(folder)) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_checkpoint), cmocka_unit_test(test_store),
-                                       cmocka_unit_test(test_table), cmocka_unit_test(test_permutation),
-                                       cmocka_unit_test(test_journal)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_checkpoint),  cmocka_unit_test(test_store),
+                                       cmocka_unit_test(test_table),       cmocka_unit_test(test_names),
+                                       cmocka_unit_test(test_permutation), cmocka_unit_test(test_journal)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
