@@ -8,7 +8,12 @@ typedef enum Progress { UNSEEN, BUSY, DONE } Progress;
 typedef struct Fact {
     const Ast *key;
     Progress progress;
-    bool cyclic; /* reported */
+    bool cyclic;           /* reported */
+    const Module *module;  /* of a declaration at the top level */
+    signed char has_fixed; /* LAYER: 0 not known, 1 yes, -1 no */
+    bool constant;         /* CONST: its value, and as a size or NULL */
+    double value;
+    const Size *size;
     Signature *signature;
     const Ast *callee; /* a call: what it instantiates, with which sizes */
     const SizeBinding *bound;
@@ -107,11 +112,13 @@ static void collect_sizes(Checker *c, Signature *s, Ast *sizes) {
         }
 }
 
-static const Module *module_of(Checker *c, const Ast *decl) {
-    for (uint32_t i = 0; i < c->program->nmodules; i++)
-        for (uint32_t k = 0; k < c->program->modules[i]->unit->nkids; k++)
-            if (c->program->modules[i]->unit->kids[k] == decl) return c->program->modules[i];
-    return NULL;
+static const Module *module_of(Checker *c, const Ast *decl) { return fact_of(c, decl)->module; }
+
+bool checker_constant(Checker *c, const Ast *decl, double *value, const Size **size) {
+    checker_ensure(c, decl);
+    const Fact *f = fact_of(c, decl);
+    *value = f->value, *size = f->size;
+    return f->constant;
 }
 
 const Signature *checker_signature(Checker *c, const Ast *decl) {
@@ -169,14 +176,15 @@ const char *signature_text(Checker *c, const Signature *s) {
 
 bool layer_has_fixed(Checker *c, const Ast *layer) {
     const Ast *body = SLOT(layer, LAYER, body);
-    for (uint32_t i = 0; body && i < body->nkids; i++) {
+    signed char found = fact_of(c, layer)->has_fixed;
+    for (uint32_t i = 0; body && !found && i < body->nkids; i++) {
         const Ast *s = body->kids[i];
-        if (s->kind == AST_FIXED) return true;
-        if (s->kind == AST_USE && s->type && s->type->kind == TYPE_LAYER && s->type->decl != layer &&
-            layer_has_fixed(c, s->type->decl))
-            return true;
+        bool used = s->kind == AST_USE && s->type && s->type->kind == TYPE_LAYER && s->type->decl != layer;
+        if (s->kind == AST_FIXED || (used && layer_has_fixed(c, s->type->decl))) found = 1;
     }
-    return false;
+    /* remembered only when the layer has been checked to its end */
+    if (fact_of(c, layer)->progress == DONE) fact_of(c, layer)->has_fixed = found ? found : -1;
+    return found > 0;
 }
 
 static void check_const(Checker *c, Ast *d) {
@@ -185,15 +193,16 @@ static void check_const(Checker *c, Ast *d) {
     if (!value) return;
     c->context = CTX_CONST;
     const Type *want = type ? check_type(c, type) : &type_number;
-    double v;
     if (!check_against(c, value, want, DIAG_E0301, arena_printf(c->arena, "'%s'", d->name))) return;
-    if (want->kind != TYPE_TENSOR || want->elem != ELEM_BOOL) {
-        const Size *s = size_of(c, value, false);
-        if (!constant_of(c, value, &v) && !s) {
-            diag_report(c->diags, DIAG_E0321, value->range, "'%s' is not a number known at compile time", d->name);
-            return;
-        }
+    Fact *f = fact_of(c, d);
+    double v = 0;
+    const Size *size = size_of(c, value, false);
+    bool known = constant_of(c, value, &v), truth = want->kind == TYPE_TENSOR && want->elem == ELEM_BOOL;
+    if (!known && !size && !truth) {
+        diag_report(c->diags, DIAG_E0321, value->range, "'%s' is not a number known at compile time", d->name);
+        return;
     }
+    f->constant = known, f->value = v, f->size = size;
     d->type = want;
 }
 
@@ -248,6 +257,9 @@ bool program_check(Program *p) {
     struct CheckerMap map = {NULL, 0, 0};
     struct Visit *visits = NULL;
     Checker c = {.program = p, .arena = p->arena, .diags = p->diags, .map = &map, .visits = &visits};
+    for (uint32_t i = 0; i < p->nmodules; i++)
+        for (uint32_t k = 0; k < p->modules[i]->unit->nkids; k++)
+            fact_of(&c, p->modules[i]->unit->kids[k])->module = p->modules[i];
     for (uint32_t i = 0; i < p->nmodules; i++)
         for (uint32_t k = 0; k < p->modules[i]->unit->nkids; k++) checker_ensure(&c, p->modules[i]->unit->kids[k]);
     /* sizes that only numbers decide, once nothing else is wrong */

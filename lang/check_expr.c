@@ -251,7 +251,7 @@ const Type *join(Checker *c, Ast *at, const char *op, Ast **operands, uint32_t n
 /* ---- operators ---- */
 
 const Type *binary_matmul(Arena *a, const Type *x, const Type *y) {
-    if (x->opaque || y->opaque || x->rank < 1 || x->rank > 2 || y->rank < 1 || y->rank > 2 || x->rank + y->rank < 3 ||
+    if (x->opaque || y->opaque || x->rank < 1 || x->rank > 2 || y->rank < 1 || y->rank > 2 ||
         !size_equal(x->dims[x->rank - 1], y->dims[0]))
         return NULL;
     const Size *dims[2];
@@ -280,8 +280,7 @@ static const Type *check_matmul(Checker *c, Ast *e) {
     }
     const Type *t = binary_matmul(c->arena, x, y);
     if (t) return t;
-    const char *reason = x->opaque || y->opaque         ? "the axes of one side are not known here"
-                         : x->rank == 1 && y->rank == 1 ? "two vectors; dot(a, b) is their product"
+    const char *reason = x->opaque || y->opaque ? "the axes of one side are not known here"
                          : x->rank > 2 || y->rank > 2
                              ? "'@' takes vectors and matrices"
                              : arena_printf(c->arena, "%s and %s must be equal",
@@ -580,10 +579,24 @@ static const Type *check_array(Checker *c, Ast *e) {
     return type_of_items(c->arena, TYPE_LIST, item ? 1 : 0, &item);
 }
 
+static uint32_t leaves(const Type *t) {
+    uint32_t n = t->kind != TYPE_TUPLE;
+    for (uint32_t i = 0; t->kind == TYPE_TUPLE && i < t->nitems; i++) n += leaves(t->items[i]);
+    return n;
+}
+
 static const Type *check_tuple(Checker *c, Ast *e) {
     const Type **items = arena_alloc(c->arena, sizeof *items * (e->nkids + 1));
     bool good = true;
-    for (uint32_t i = 0; i < e->nkids; i++) good = (items[i] = check_expr(c, e->kids[i]))->kind != TYPE_ERROR && good;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->nkids; i++) {
+        good = (items[i] = check_expr(c, e->kids[i]))->kind != TYPE_ERROR && good;
+        n += leaves(items[i]);
+    }
+    if (n > 256) {
+        diag_report(c->diags, DIAG_E0315, e->range, "a tuple has at most 256 components, this one %u", n);
+        return &type_error;
+    }
     return good ? type_of_items(c->arena, TYPE_TUPLE, e->nkids, items) : &type_error;
 }
 

@@ -290,16 +290,25 @@ const char *forward_of(const Ast *fixed, const char *unset) {
     return callee->kind == AST_NAME ? callee->name : NULL;
 }
 
+static void visit_fixed(Checker *c, const Ast *layer, const char *path, uint32_t *left,
+                        void (*visit)(Checker *, const Ast *, const char *, void *), void *data) {
+    const Ast *body = SLOT(layer, LAYER, body);
+    for (uint32_t i = 0; body && *left && i < body->nkids; i++) {
+        const Ast *s = body->kids[i];
+        bool used = s->kind == AST_USE && s->type && s->type->kind == TYPE_LAYER;
+        if (s->kind == AST_FIXED) {
+            --*left;
+            visit(c, s, path, data);
+        } else if (used && layer_has_fixed(c, s->type->decl)) {
+            visit_fixed(c, s->type->decl, arena_printf(c->arena, "%s%s.", path, s->name), left, visit, data);
+        }
+    }
+}
+
 void each_fixed(Checker *c, const Ast *layer, const char *path,
                 void (*visit)(Checker *, const Ast *, const char *, void *), void *data) {
-    const Ast *body = SLOT(layer, LAYER, body);
-    for (uint32_t i = 0; body && i < body->nkids; i++) {
-        const Ast *s = body->kids[i];
-        if (s->kind == AST_FIXED)
-            visit(c, s, path, data);
-        else if (s->kind == AST_USE && s->type && s->type->kind == TYPE_LAYER)
-            each_fixed(c, s->type->decl, arena_printf(c->arena, "%s%s.", path, s->name), visit, data);
-    }
+    uint32_t left = 1000; /* layers that use each other twice have exponentially many */
+    visit_fixed(c, layer, path, &left, visit, data);
 }
 
 /* ---- one fixed point ---- */

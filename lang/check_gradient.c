@@ -44,19 +44,23 @@ static const Ast *layer_of(Checker *c) {
     return target && target->ref && target->ref->kind == AST_LAYER ? target->ref : NULL;
 }
 
-/* Does `node` mention `variable`, itself or through a local fn it calls? */
-static bool captures(const Ast *node, const Ast *variable, uint32_t depth) {
-    if (!node || depth > 32) return false;
-    if (node->kind == AST_NAME && node->ref == variable) return true;
-    if (node->kind == AST_NAME && node->ref && node->ref->kind == AST_FN &&
-        captures(SLOT(node->ref, FN, body), variable, depth + 1))
-        return true;
-    if (node->kind == AST_NAME && node->ref &&
-        node->ref->kind == AST_NAME) /* a let: through its value, found by its owner */
-        return false;
+/* Does `node` mention `variable`, itself or through the local functions it calls?  Gives up with true after `left`
+ * steps. */
+static bool captures_within(const Ast *node, const Ast *variable, uint32_t *left) {
+    if (!node) return false;
+    if (*left == 0) return true;
+    --*left;
+    const Ast *r = node->kind == AST_NAME ? node->ref : NULL;
+    if (r == variable && r) return true;
+    if (r && r->kind == AST_FN && captures_within(SLOT(r, FN, body), variable, left)) return true;
     for (uint32_t i = 0; i < node->nkids; i++)
-        if (captures(node->kids[i], variable, depth)) return true;
+        if (captures_within(node->kids[i], variable, left)) return true;
     return false;
+}
+
+static bool captures(const Ast *node, const Ast *variable) {
+    uint32_t left = 100000;
+    return captures_within(node, variable, &left);
 }
 
 /* ---- d, transpose, vjp, solve on the right side ---- */
@@ -173,7 +177,7 @@ static void check_definition(Checker *c, Ast *e, const Wanted *w, const Ast **de
     if (is_vjp(value)) { /* cotangents of what the fn captures */
         Ast *f = SLOT(SLOT(value, CALL, inputs)->kids[0], ARG, value);
         for (uint32_t i = 0; i < n; i++)
-            if (p[i] && f->ref && !captures(SLOT(f->ref, FN, body), p[i], 0))
+            if (p[i] && f->ref && !captures(SLOT(f->ref, FN, body), p[i]))
                 diag_report(c->diags, DIAG_E0453, targets[i]->range, "'%s' does not use '%s', so vjp gives no d(%s)",
                             f->name, p[i]->name, p[i]->name);
         return;

@@ -312,27 +312,54 @@ typedef struct Override {
     Ast *value;          /* a gradient mode */
     const char *path;    /* "body." or NULL: every fixed point */
     const char *forward; /* the solver an override of the same block gives, or NULL */
-    bool reported;
 } Override;
 
 /* A mode set for a net must be served by the forward solver of each of its fixed points. */
 static void mode_at_fixed(Checker *c, const Ast *fixed, const char *path, void *data) {
     Override *o = data;
-    if (o->reported || (o->path && !same(o->path, path))) return;
-    o->reported = true;
-    if (check_mode(c, o->value, o->forward ? o->forward : forward_of(fixed, "anderson"))) o->reported = false;
+    if (o->value->type->kind == TYPE_ERROR || (o->path && !same(o->path, path))) return;
+    if (!check_mode(c, o->value, o->forward ? o->forward : forward_of(fixed, "anderson"))) fail(o->value);
 }
 
 /* Checks a mode for the fixed points of `layer` at `path` (NULL: all). */
 static void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path, const char *forward) {
-    Override o = {value, path, forward, false};
-    if (!layer)
-        check_mode(c, value, NULL);
-    else if (layer_has_fixed(c, layer->decl))
-        each_fixed(c, layer->decl, "", mode_at_fixed, &o);
-    else if (check_mode(c, value, NULL))
+    Override o = {value, path, forward};
+    const Ast *sweep = value->kind == AST_NAME && value->ref && value->ref->kind == AST_SWEEP ? value->ref : NULL;
+    Ast *list = sweep ? SLOT(sweep, SWEEP, values) : NULL;
+    if (!check_mode(c, value, NULL) || !layer) return;
+    if (!layer_has_fixed(c, layer->decl)) {
         diag_report(c->diags, DIAG_E0513, value->range, "'%s' has no fixed point whose gradient could be set",
                     layer->decl->name);
+        return;
+    }
+    if (!list) {
+        each_fixed(c, layer->decl, "", mode_at_fixed, &o);
+    } else if (list->kind == AST_ARRAY) { /* whichever value the sweep has */
+        for (uint32_t i = 0; i < list->nkids; i++)
+            if (list->kids[i]->type && list->kids[i]->type->kind == TYPE_MODE)
+                check_mode_for(c, list->kids[i], layer, path, forward);
+    }
+}
+
+/* An attack differentiates the net by its own mode: what that needs of the net's solvers. */
+static void check_attack_mode(Checker *c, const Ast *attack, const Type *layer) {
+    if (attack->kind == AST_NAME && attack->ref && attack->ref->kind == AST_ATTACK)
+        attack = SLOT(attack->ref, ATTACK, value);
+    const Ast *list = attack && attack->kind == AST_WITH ? SLOT(attack, WITH, settings) : NULL;
+    Ast *mode = value_of(list, "gradient");
+    if (mode && mode->type && mode->type->kind == TYPE_MODE && layer_has_fixed(c, layer->decl))
+        check_mode_for(c, mode, layer, NULL, NULL);
+}
+
+/* Does `net with { .. }` give its fixed points another solver? */
+static bool overrides_forward(const Ast *net) {
+    const Ast *list = net->kind == AST_WITH ? SLOT(net, WITH, settings) : NULL;
+    char path[512];
+    for (uint32_t i = 0; list && i < list->nkids; i++)
+        if (list->kids[i]->kind == AST_SETTING && ast_path(SLOT(list->kids[i], SETTING, key), path, sizeof path) &&
+            strstr(path, "forward"))
+            return true;
+    return false;
 }
 
 static const Ast *used_layer(const Ast *layer, const char *name) {
@@ -460,8 +487,10 @@ const Type *check_with(Checker *c, Ast *e) {
         return t;
     }
     if (!layer) {
-        diag_report(c->diags, DIAG_E0504, base->range, "'with' overrides settings of a net or an attack, not of %s",
-                    type_text(c->arena, t));
+        Diagnostic *d =
+            diag_report(c->diags, DIAG_E0504, base->range, "'with' overrides settings of a net or an attack, not of %s",
+                        type_text(c->arena, t));
+        if (base->kind == AST_UNDER) diag_help(d, "d.test under (pgd(..) with { gradient: .. })");
         return &type_error;
     }
     for (uint32_t i = 0; i < list->nkids; i++) {
@@ -554,6 +583,8 @@ const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net, As
                     type_text(c->arena, input), type_text(c->arena, d->items[0]));
         return &type_error;
     }
+    if (examples->kind == AST_UNDER && !overrides_forward(net))
+        check_attack_mode(c, SLOT(examples, UNDER, attack), n->items[0]);
     if (metric) {
         Ast fake = {.kind = AST_NAME, .range = e->range, .name_range = e->range, .name = metric->name, .ref = metric};
         return check_loss(c, &fake, output, d->items[1]) ? &type_evaluation : &type_error;
@@ -592,7 +623,17 @@ void check_train(Checker *c, Ast *t) {
         diag_report(c->diags, DIAG_E0505, model->range, "the input of '%s' is %s, the data's is %s", m->decl->name,
                     type_text(c->arena, input), type_text(c->arena, d->items[0]));
     check_settings(c, list, "train", "train", place(t), DIAG_E0501, NULL);
-    Ast *loss = value_of(list, "loss"), *mode = value_of(list, "gradient");
+    Ast *loss = value_of(list, "loss"), *mode = value_of(list, "gradient"), *attack = value_of(list, "attack"),
+        *validate = value_of(list, "validate");
+    if (attack && attack->type && attack->type->kind == TYPE_ATTACK && m->kind == TYPE_LAYER)
+        check_attack_mode(c, attack, m);
+    if (validate && validate->type && validate->type->kind == TYPE_EXAMPLES && d->kind == TYPE_EXAMPLES)
+        for (uint32_t i = 0; i < 2; i++)
+            if (!type_equal(validate->type->items[i], d->items[i])) {
+                diag_report(c->diags, DIAG_E0505, validate->range, "'validate' is %s, the training data %s",
+                            type_text(c->arena, validate->type), type_text(c->arena, d));
+                break;
+            }
     if (loss && loss->kind != AST_ERROR)
         check_loss(c, loss, known ? output : NULL, known && d->kind == TYPE_EXAMPLES ? d->items[1] : NULL);
     if (mode && m->kind == TYPE_LAYER && mode->type && mode->type->kind != TYPE_ERROR)

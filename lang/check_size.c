@@ -22,8 +22,11 @@ static const Size *size_of_name(Checker *c, Ast *e, bool report) {
     if (r->kind == AST_BINDING && r->type && type_equal(r->type, &type_int) && r->type->kind != TYPE_ERROR)
         return size_variable(c->arena, r);
     if (r->kind == AST_CONST) {
-        checker_ensure(c, r);
-        return size_of(c, SLOT((Ast *)r, CONST, value), false) ?: not_a_size(c, e, report);
+        double v;
+        const Size *size;
+        checker_constant(c, r, &v, &size);
+        if (!size && r->type && r->type->kind == TYPE_ERROR) return NULL;
+        return size ? size : not_a_size(c, e, report);
     }
     if (r->type && r->type->kind == TYPE_ERROR) return NULL;
     return not_a_size(c, e, report);
@@ -108,8 +111,8 @@ bool constant_of(Checker *c, const Ast *e, double *v) {
     case AST_NUMBER: *v = e->number; return true;
     case AST_NAME:
         if (e->ref && e->ref->kind == AST_CONST) {
-            checker_ensure(c, e->ref);
-            return e->ref->type && e->ref->type->kind != TYPE_ERROR && constant_of(c, SLOT(e->ref, CONST, value), v);
+            const Size *size;
+            return checker_constant(c, e->ref, v, &size);
         }
         if (!e->ref && (same(e->name, "pi") || same(e->name, "inf"))) {
             *v = same(e->name, "pi") ? 3.14159265358979323846 : (double)INFINITY;

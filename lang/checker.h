@@ -39,7 +39,9 @@ struct Checker {
 void checker_ensure(Checker *c, const Ast *decl); /* checks FN, LAYER and module-level declarations once */
 const Signature *checker_signature(Checker *c, const Ast *decl); /* never NULL; broken if it is in error */
 const char *signature_text(Checker *c, const Signature *s);      /* "Dense[I, O](x: f32[I]) -> f32[O]" */
-bool layer_has_fixed(Checker *c, const Ast *layer);              /* itself or in a layer it uses */
+/* The value of a CONST, and as a size (NULL if it is none); false if it is not a number known here. */
+bool checker_constant(Checker *c, const Ast *decl, double *value, const Size **size);
+bool layer_has_fixed(Checker *c, const Ast *layer); /* itself or in a layer it uses */
 /* Remembers with which sizes the call or pipe `at` instantiates `callee`. */
 void checker_record_call(Checker *c, const Ast *at, const Ast *callee, const SizeBinding *b, uint32_t n);
 bool checker_recorded_call(Checker *c, const Ast *at, const Ast **callee, const SizeBinding **b, uint32_t *n);

@@ -24,7 +24,8 @@ struct Scope {
     Scope *up;
     Entry *entries;
     uint32_t n, cap;
-    const Ast *later; /* LIST whose further declarations are not visible yet, or NULL */
+    uint32_t *slots, nslots; /* by hash of the name: index + 1 into entries */
+    const Ast *later;        /* LIST whose further declarations are not visible yet, or NULL */
 };
 
 typedef struct Resolver {
@@ -43,10 +44,32 @@ static void resolve_fn(Resolver *r, Ast *fn);
 
 /* ---- scopes ---- */
 
+static uint32_t hash_name(const char *name) {
+    uint32_t h = 2166136261u;
+    for (; *name; name++) h = (h ^ (unsigned char)*name) * 16777619u;
+    return h;
+}
+
 static Entry *scope_find(Scope *s, const char *name) {
-    for (uint32_t i = 0; s && i < s->n; i++)
-        if (strcmp(s->entries[i].name, name) == 0) return &s->entries[i];
+    if (!s || !s->nslots) return NULL;
+    for (uint32_t h = hash_name(name) & (s->nslots - 1); s->slots[h]; h = (h + 1) & (s->nslots - 1))
+        if (strcmp(s->entries[s->slots[h] - 1].name, name) == 0) return &s->entries[s->slots[h] - 1];
     return NULL;
+}
+
+static void scope_add(Arena *a, Scope *s, Entry entry) {
+    *ARENA_PUSH(a, s->entries, s->n, s->cap) = entry;
+    uint32_t from = s->n - 1;
+    if (2 * s->n > s->nslots) {
+        s->nslots = s->nslots ? 4 * s->nslots : 16;
+        s->slots = arena_alloc(a, sizeof *s->slots * s->nslots);
+        from = 0;
+    }
+    for (uint32_t i = from; i < s->n; i++) {
+        uint32_t h = hash_name(s->entries[i].name) & (s->nslots - 1);
+        while (s->slots[h]) h = (h + 1) & (s->nslots - 1);
+        s->slots[h] = i + 1;
+    }
 }
 
 static Entry *find_local(Resolver *r, const char *name) {
@@ -72,7 +95,7 @@ static void declare(Resolver *r, const char *name, const Ast *decl, Range at) {
                   "declared here");
     bool report = (decl->kind == AST_NAME || decl->kind == AST_PARAM || decl->kind == AST_USE) && name[0] != '_' &&
                   !(r->context & CTX_PIPELINE);
-    *ARENA_PUSH(r->arena, r->scope->entries, r->scope->n, r->scope->cap) = (Entry){name, decl, at, false, report, NULL};
+    scope_add(r->arena, r->scope, (Entry){name, decl, at, false, report, NULL});
 }
 
 static void scope_push(Resolver *r, const Ast *later) {
@@ -136,8 +159,7 @@ static void declare_top(Resolver *r, const char *name, const Ast *decl, Range at
                   old->at, "first declared here");
         return;
     }
-    *ARENA_PUSH(r->arena, r->top->entries, r->top->n, r->top->cap) =
-        (Entry){name, decl, at, false, import != NULL, import};
+    scope_add(r->arena, r->top, (Entry){name, decl, at, false, import != NULL, import});
 }
 
 static const char *last_component(const char *path) {
@@ -242,6 +264,7 @@ static void report_unknown(Resolver *r, const Ast *name, const char *what) {
         return;
     }
     Diagnostic *d = diag_report(r->diags, DIAG_E0201, name->range, "unknown %s '%s'", what, name->name);
+    if (diags_errors(r->diags) > 50) return; /* more than is ever printed: no search for what was meant */
     const char **names = NULL;
     uint32_t n = 0, cap = 0;
     for (Scope *s = r->scope; s; s = s->up)

@@ -8,6 +8,7 @@ typedef struct Atom {
     AtomKind kind;
     const Ast *variable;
     const Size *top, *bottom; /* QUOTIENT: top / bottom; FLOOR: floor(top) */
+    uint32_t weight;          /* atoms in it: sizes share structure, so what is small in memory may be large to walk */
 } Atom;
 typedef struct Factor {
     Atom atom;
@@ -25,7 +26,7 @@ struct Size { /* terms sorted by their factors, the constant last; no two with e
 };
 
 static const Size size_broken = {.invalid = true};
-enum { TERMS_LIMIT = 256 }; /* beyond this a size is not something a person wrote */
+enum { TERMS_LIMIT = 256, WEIGHT_LIMIT = 4096 }; /* beyond these a size is not something a person wrote */
 
 static int64_t gcd(int64_t a, int64_t b) {
     uint64_t x = a < 0 ? -(uint64_t)a : (uint64_t)a, y = b < 0 ? -(uint64_t)b : (uint64_t)b;
@@ -87,7 +88,16 @@ static Size *size_empty(Arena *a, uint32_t capacity) {
     return s;
 }
 
+static uint32_t size_weight(const Size *x) {
+    uint32_t weight = 0;
+    for (uint32_t i = 0; x && i < x->nterms; i++)
+        for (uint32_t k = 0; k < x->terms[i].nfactors; k++) weight += x->terms[i].factors[k].atom.weight;
+    return weight;
+}
+
 static const Size *size_of_atom(Arena *a, Atom atom) {
+    atom.weight = 1 + size_weight(atom.top) + size_weight(atom.bottom);
+    if (atom.weight > WEIGHT_LIMIT) return &size_broken;
     Size *s = size_empty(a, 1);
     s->nterms = 1;
     s->terms[0] = (Term){1, 1, 1, arena_alloc(a, sizeof(Factor))};
@@ -105,7 +115,7 @@ const Size *size_constant(Arena *a, int64_t value) {
 }
 
 const Size *size_variable(Arena *a, const Ast *declaration) {
-    return size_of_atom(a, (Atom){ATOM_VARIABLE, declaration, NULL, NULL});
+    return size_of_atom(a, (Atom){ATOM_VARIABLE, declaration, NULL, NULL, 0});
 }
 
 bool size_valid(const Size *x) { return x && !x->invalid; }
@@ -135,7 +145,7 @@ static const Size *size_merge(Arena *a, const Size *x, const Size *y, int sign) 
         }
         s->terms[s->nterms++] = t;
     }
-    return s->nterms > TERMS_LIMIT ? &size_broken : s;
+    return s->nterms > TERMS_LIMIT || size_weight(s) > WEIGHT_LIMIT ? &size_broken : s;
 }
 
 const Size *size_add(Arena *a, const Size *x, const Size *y) { return size_merge(a, x, y, 1); }
@@ -210,7 +220,7 @@ const Size *size_divide(Arena *a, const Size *x, const Size *y) {
                 uint32_t f = 0;
                 while (f < t.nfactors && atom_order(&t.factors[f].atom, &d->factors[k].atom) != 0) f++;
                 if (f == t.nfactors || t.factors[f].power < d->factors[k].power)
-                    return size_of_atom(a, (Atom){ATOM_QUOTIENT, NULL, x, y});
+                    return size_of_atom(a, (Atom){ATOM_QUOTIENT, NULL, x, y, 0});
                 t.factors[f].power -= d->factors[k].power;
                 if (t.factors[f].power == 0) {
                     memmove(t.factors + f, t.factors + f + 1, sizeof(Factor) * (t.nfactors - f - 1));
@@ -225,7 +235,7 @@ const Size *size_divide(Arena *a, const Size *x, const Size *y) {
         }
         return q;
     }
-    return size_of_atom(a, (Atom){ATOM_QUOTIENT, NULL, x, y});
+    return size_of_atom(a, (Atom){ATOM_QUOTIENT, NULL, x, y, 0});
 }
 
 const Size *size_floor(Arena *a, const Size *x) {
@@ -238,7 +248,7 @@ const Size *size_floor(Arena *a, const Size *x) {
         for (uint32_t k = 0; k < x->terms[i].nfactors; k++)
             whole = whole && x->terms[i].factors[k].atom.kind != ATOM_QUOTIENT;
     }
-    return whole ? x : size_of_atom(a, (Atom){ATOM_FLOOR, NULL, x, NULL});
+    return whole ? x : size_of_atom(a, (Atom){ATOM_FLOOR, NULL, x, NULL, 0});
 }
 
 bool size_equal(const Size *x, const Size *y) {

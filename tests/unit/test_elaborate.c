@@ -58,6 +58,7 @@ static void values_of_expressions(void **state) {
     EXPECT("f32[4]", "return log_softmax(x)", 1 - lse, -2 - lse, 0.5 - lse, 3 - lse);
     EXPECT("f32[4]", "return softmax(x)", exp(1 - lse), exp(-2 - lse), exp(0.5 - lse), exp(3 - lse));
     EXPECT("f32", "return dot(x, x)", 14.25);
+    EXPECT("f32", "return x @ x", 14.25);
     EXPECT("f32[4]", "return one_hot(argmax(x))", 0, 0, 0, 1);
     EXPECT("f32[2, 2]", "return reshape(x, [2, 2])'", 1, 0.5, -2, 3);
     EXPECT("f32[2]", "return sum(reshape(x, [2, 2]), axes: [0])", 1.5, 1);

@@ -108,6 +108,9 @@ static void overflow_is_invalid(void **state) {
     for (int i = 0; i < 400 && size_valid(many); i++) many = mul(many, add(add(h, n(i)), c));
     assert_false(size_valid(many));
     assert_string_equal(size_text(a, many), "?");
+    const Size *nested = h;
+    for (int i = 0; i < 64; i++) nested = over(nested, add(nested, n(1)));
+    assert_false(size_valid(nested));
 }
 
 /* Random polynomials: the value of the normal form is the value of what was built. */
