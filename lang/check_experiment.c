@@ -51,7 +51,7 @@ static void check_experiment_let(Checker *c, Ast *let) {
 static void check_item(Checker *c, Ast *s) {
     switch (s->kind) {
     case AST_SWEEP: check_sweep(c, s); break;
-    case AST_TRAIN: check_train(c, s); break;
+    case AST_TRAIN: checker_ensure(c, s); break;
     case AST_LET: check_experiment_let(c, s); break;
     case AST_TABLE: check_table(c, s); break;
     case AST_ERROR: break;

@@ -60,6 +60,8 @@ const SizeBinding *binding_of(const SizeBinding *b, uint32_t n, const Ast *var);
 
 /* ---- check_expr.c ---- */
 const Type *check_expr(Checker *c, Ast *e); /* sets and returns e->type */
+
+/* ---- check_shape.c ---- */
 /* Checks e against `want`: numbers adapt, zeros and draws take its shape.  Reports `code` ("what is A, not B"). */
 bool check_against(Checker *c, Ast *e, const Type *want, DiagCode code, const char *what);
 bool fits(Checker *c, Ast *e, const Type *want); /* e->type is set; settles e; no report */
@@ -68,6 +70,10 @@ const Type *join(Checker *c, Ast *at, const char *op, Ast **operands, uint32_t n
 bool shapes_join(const Type *a, const Type *b, Arena *arena, const Type **joined); /* broadcasting rule */
 void note_sizes(Checker *c, Diagnostic *d, const Type *a, const Type *b);
 const Type *binary_matmul(Arena *a, const Type *x, const Type *y); /* type of x @ y, or NULL */
+/* Reports E0312 for two operands; `op` is an operator or the name of a function. */
+const Type *report_shapes(Checker *c, Ast *at, const char *op, const Ast *x, const Ast *y);
+/* "did you mean 'W' (f32[H, H])?": a param that fits where one of the operands does not. */
+void help_param(Checker *c, Diagnostic *d, const Ast *left, const Ast *right, bool matmul);
 
 /* ---- check_call.c ---- */
 typedef struct CallParameter {
@@ -119,7 +125,6 @@ const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call); 
 
 /* ---- check_pipeline.c, check_experiment.c ---- */
 void check_pipeline(Checker *c, Ast *decl);
-const Type *check_with(Checker *c, Ast *e);
 const Type *check_under(Checker *c, Ast *e);
 const Type *check_reader(Checker *c, Ast *e, const Reader *r, Ast *call);
 const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net,
@@ -139,6 +144,16 @@ void check_experiment(Checker *c, Ast *experiment);
 void check_test(Checker *c, Ast *decl);
 void check_table(Checker *c, Ast *table);
 const Type *check_gradcheck(Checker *c, Ast *e, const Builtin *b, Ast **args);
+
+/* ---- check_with.c ---- */
+const Type *check_with(Checker *c, Ast *e);
+/* Checks a mode for the fixed points of `layer` at `path` ("body."; NULL: all of them); `forward`: the solver an
+ * override gives them, or NULL. */
+void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path, const char *forward);
+/* An attack differentiates the net by its own mode: what that needs of the net's solvers. */
+void check_attack_mode(Checker *c, const Ast *attack, const Type *layer);
+bool overrides_forward(const Ast *net);          /* net with { forward: .. } */
+Ast *value_of(const Ast *list, const char *key); /* of a SETTING in a block, or NULL; check_pipeline.c */
 
 /* ---- check_instance.c ---- */
 void check_concrete(Checker *c, const Type *layer,

@@ -7,80 +7,14 @@
  * A local name refers to: a SIZE_PARAM, BINDING (input, state of a fixed point), PARAM, BUFFER, USE, FN, FOR, STATE,
  * SWEEP or TRAIN node, or for `let` to the NAME node of its pattern.  A name at the top level to its declaration.
  * Words (`relative`, `keep_best`), solvers, gradient modes and settings are no names: the checker reads them. */
-#include "check.h"
-#include "tables.h"
+#include "resolver.h"
 #include <string.h>
-
-typedef struct Entry {
-    const char *name;
-    const Ast *decl; /* NULL: a reader of std.data */
-    Range at;
-    bool used, report_unused;
-    const Ast *import; /* the IMPORT it came by, or NULL */
-} Entry;
-
-typedef struct Scope Scope;
-struct Scope {
-    Scope *up;
-    Entry *entries;
-    uint32_t n, cap;
-    uint32_t *slots, nslots; /* by hash of the name: index + 1 into entries */
-    const Ast *later;        /* LIST whose further declarations are not visible yet, or NULL */
-};
-
-typedef struct Resolver {
-    Program *program;
-    Arena *arena;
-    Diags *diags;
-    const Module *module;
-    Scope *top, *scope; /* names of the module; innermost local scope, NULL outside declarations */
-    unsigned context;
-    const Ast *decl; /* the declaration of the module being resolved */
-} Resolver;
 
 static void resolve_expr(Resolver *r, Ast *e);
 static void resolve_items(Resolver *r, Ast *list, const char *block);
 static void resolve_fn(Resolver *r, Ast *fn);
 
 /* ---- scopes ---- */
-
-static uint32_t hash_name(const char *name) {
-    uint32_t h = 2166136261u;
-    for (; *name; name++) h = (h ^ (unsigned char)*name) * 16777619u;
-    return h;
-}
-
-static Entry *scope_find(Scope *s, const char *name) {
-    if (!s || !s->nslots) return NULL;
-    for (uint32_t h = hash_name(name) & (s->nslots - 1); s->slots[h]; h = (h + 1) & (s->nslots - 1))
-        if (strcmp(s->entries[s->slots[h] - 1].name, name) == 0) return &s->entries[s->slots[h] - 1];
-    return NULL;
-}
-
-static void scope_add(Arena *a, Scope *s, Entry entry) {
-    *ARENA_PUSH(a, s->entries, s->n, s->cap) = entry;
-    uint32_t from = s->n - 1;
-    if (2 * s->n > s->nslots) {
-        s->nslots = s->nslots ? 4 * s->nslots : 16;
-        s->slots = arena_alloc(a, sizeof *s->slots * s->nslots);
-        from = 0;
-    }
-    for (uint32_t i = from; i < s->n; i++) {
-        uint32_t h = hash_name(s->entries[i].name) & (s->nslots - 1);
-        while (s->slots[h]) h = (h + 1) & (s->nslots - 1);
-        s->slots[h] = i + 1;
-    }
-}
-
-static Entry *find_local(Resolver *r, const char *name) {
-    for (Scope *s = r->scope; s; s = s->up) {
-        Entry *e = scope_find(s, name);
-        if (e) return e;
-    }
-    return NULL;
-}
-
-static Range name_place(const Ast *node) { return node->name_range.source ? node->name_range : node->range; }
 
 static void declare(Resolver *r, const char *name, const Ast *decl, Range at) {
     if (!name) return;
@@ -187,101 +121,6 @@ static void declare_import(Resolver *r, const Module *m, Ast *import) {
         n->ref = decl;
         /* a name whose module is missing stays known, so that one mistake is reported once */
         declare_top(r, n->name, decl ? decl : reader ? NULL : n, n->range, import);
-    }
-}
-
-/* ---- unknown names ---- */
-
-/* A module of the standard library whose text declares `name` at the start of a line, or NULL. */
-static const char *std_module_of(Resolver *r, const char *name) {
-    static const char *const modules[] = {"layers",     "activations", "losses",   "metrics",  "attacks",
-                                          "optimisers", "schedules",   "defences", "trainers", "data"};
-    static const char *const words[] = {"fn ", "layer ", "attack ", "optimiser ", "schedule ", "defence ", "const "};
-    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
-        const char *path = arena_printf(r->arena, "std.%s", modules[i]), *text = stdlib_text(path);
-        for (size_t w = 0; text && w < sizeof words / sizeof *words; w++) {
-            const char *wanted = arena_printf(r->arena, "\n%s%s", words[w], name), *p = text - 1;
-            size_t n = strlen(wanted);
-            if (strncmp(text, wanted + 1, n - 1) == 0 && strchr("[( =", text[n - 1])) return path;
-            while ((p = strstr(p + 1, wanted)))
-                if (p[n] && strchr("[( =", p[n])) return path;
-        }
-    }
-    return NULL;
-}
-
-/* "f32[H, H]" from the source of a declaration's type, "" if it has none. */
-static const char *declared_type_text(Resolver *r, const Ast *decl) {
-    const Ast *type = decl->kind == AST_PARAM     ? AST_SLOT(decl, PARAM, type)
-                      : decl->kind == AST_BUFFER  ? AST_SLOT(decl, BUFFER, type)
-                      : decl->kind == AST_BINDING ? AST_SLOT(decl, BINDING, type)
-                                                  : NULL;
-    if (!type || !type->range.source) return "";
-    return arena_printf(r->arena, " (%.*s)", (int)(type->range.end - type->range.start),
-                        type->range.source->text + type->range.start);
-}
-
-static bool declares_later(const Scope *s, const char *name, Range *at) {
-    for (; s; s = s->up)
-        for (uint32_t i = 0; s->later && i < s->later->nkids; i++) {
-            const Ast *k = s->later->kids[i];
-            const Ast *pattern = k->kind == AST_LET ? AST_SLOT(k, LET, pattern) : NULL;
-            bool hit = pattern && pattern->kind == AST_NAME && strcmp(pattern->name, name) == 0;
-            for (uint32_t j = 0; pattern && pattern->kind == AST_LIST && j < pattern->nkids; j++)
-                hit = hit || (pattern->kids[j]->name && strcmp(pattern->kids[j]->name, name) == 0);
-            if (k->kind == AST_PARAM || k->kind == AST_BUFFER || k->kind == AST_USE || k->kind == AST_FN ||
-                k->kind == AST_STATE || k->kind == AST_TRAIN || k->kind == AST_SWEEP)
-                hit = k->name && strcmp(k->name, name) == 0;
-            if (k->kind == AST_FIXED && AST_SLOT(k, FIXED, state))
-                for (uint32_t j = 0; j < AST_SLOT(k, FIXED, state)->nkids; j++)
-                    hit = hit || (AST_SLOT(k, FIXED, state)->kids[j]->name &&
-                                  strcmp(AST_SLOT(k, FIXED, state)->kids[j]->name, name) == 0);
-            if (hit) {
-                *at = name_place(k);
-                return true;
-            }
-        }
-    return false;
-}
-
-static void report_unknown(Resolver *r, const Ast *name, const char *what) {
-    Range later;
-    if (declares_later(r->scope, name->name, &later)) {
-        diag_note(diag_report(r->diags, DIAG_E0205, name->range, "'%s' is used before its declaration", name->name),
-                  later, "declared here");
-        return;
-    }
-    const Builtin *elsewhere = builtin_find(name->name, CTX_ANY);
-    if (elsewhere) {
-        Diagnostic *d = diag_report(r->diags, DIAG_E0208, name->range, "'%s' is not known in this place", name->name);
-        diag_help(d, "%s: %s; known in %s", elsewhere->signature, elsewhere->doc,
-                  elsewhere->contexts & CTX_ATTACK      ? "an attack"
-                  : elsewhere->contexts & CTX_OPTIMISER ? "an optimiser"
-                  : elsewhere->contexts & CTX_DEFENCE   ? "a defence"
-                  : elsewhere->contexts & CTX_INIT      ? "the initialiser of a param"
-                  : elsewhere->contexts & CTX_GRADIENT  ? "a gradient by hand"
-                                                        : "experiments, tests and checks");
-        return;
-    }
-    Diagnostic *d = diag_report(r->diags, DIAG_E0201, name->range, "unknown %s '%s'", what, name->name);
-    if (diags_errors(r->diags) > 50) return; /* more than is ever printed: no search for what was meant */
-    const char **names = NULL;
-    uint32_t n = 0, cap = 0;
-    for (Scope *s = r->scope; s; s = s->up)
-        for (uint32_t i = 0; i < s->n; i++) *ARENA_PUSH(r->arena, names, n, cap) = s->entries[i].name;
-    for (uint32_t i = 0; i < r->top->n; i++) *ARENA_PUSH(r->arena, names, n, cap) = r->top->entries[i].name;
-    const char *module = std_module_of(r, name->name);
-    const char *near = module ? NULL : diag_nearest(name->name, names, n);
-    if (!near && !module) {
-        for (const Builtin *b = builtin_table; b->name; b++)
-            if (b->contexts & r->context) *ARENA_PUSH(r->arena, names, n, cap) = b->name;
-        near = diag_nearest(name->name, names, n);
-    }
-    if (module) {
-        diag_help(d, "import %s (%s)", module, name->name);
-    } else if (near) {
-        const Entry *e = find_local(r, near);
-        diag_help(d, "did you mean '%s'%s?", near, e && e->decl ? declared_type_text(r, e->decl) : "");
     }
 }
 

@@ -1,0 +1,209 @@
+/* check_with.c - overrides of a net's or an attack's settings, net with { body.forward.tol: 1e-6 }, and whether the
+ * solvers of a net serve a gradient mode that is set from outside. */
+#include "checker.h"
+#include <string.h>
+
+typedef struct Override {
+    Ast *value;          /* a gradient mode */
+    const char *path;    /* "body." or NULL: every fixed point */
+    const char *forward; /* the solver an override of the same block gives, or NULL */
+} Override;
+
+/* A mode set for a net must be served by the forward solver of each of its fixed points. */
+static void mode_at_fixed(Checker *c, const Ast *fixed, const char *path, void *data) {
+    Override *o = data;
+    if (o->value->type->kind == TYPE_ERROR || (o->path && !same(o->path, path))) return;
+    if (!check_mode(c, o->value, o->forward ? o->forward : forward_of(fixed, "anderson"))) fail(o->value);
+}
+
+void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path, const char *forward) {
+    Override o = {value, path, forward};
+    const Ast *sweep = value->kind == AST_NAME && value->ref && value->ref->kind == AST_SWEEP ? value->ref : NULL;
+    Ast *list = sweep ? SLOT(sweep, SWEEP, values) : NULL;
+    if (!check_mode(c, value, NULL) || !layer) return;
+    if (!layer_has_fixed(c, layer->decl)) {
+        diag_report(c->diags, DIAG_E0513, value->range, "'%s' has no fixed point whose gradient could be set",
+                    layer->decl->name);
+        return;
+    }
+    if (!list) {
+        each_fixed(c, layer->decl, "", mode_at_fixed, &o);
+    } else if (list->kind == AST_ARRAY) { /* whichever value the sweep has */
+        for (uint32_t i = 0; i < list->nkids; i++)
+            if (list->kids[i]->type && list->kids[i]->type->kind == TYPE_MODE)
+                check_mode_for(c, list->kids[i], layer, path, forward);
+    }
+}
+
+/* An attack differentiates the net by its own mode: what that needs of the net's solvers. */
+void check_attack_mode(Checker *c, const Ast *attack, const Type *layer) {
+    if (attack->kind == AST_NAME && attack->ref && attack->ref->kind == AST_ATTACK)
+        attack = SLOT(attack->ref, ATTACK, value);
+    const Ast *list = attack && attack->kind == AST_WITH ? SLOT(attack, WITH, settings) : NULL;
+    Ast *mode = value_of(list, "gradient");
+    if (mode && mode->type && mode->type->kind == TYPE_MODE && layer_has_fixed(c, layer->decl))
+        check_mode_for(c, mode, layer, NULL, NULL);
+}
+
+/* Does `net with { .. }` give its fixed points another solver? */
+bool overrides_forward(const Ast *net) {
+    const Ast *list = net->kind == AST_WITH ? SLOT(net, WITH, settings) : NULL;
+    char path[512];
+    for (uint32_t i = 0; list && i < list->nkids; i++)
+        if (list->kids[i]->kind == AST_SETTING && ast_path(SLOT(list->kids[i], SETTING, key), path, sizeof path) &&
+            strstr(path, "forward"))
+            return true;
+    return false;
+}
+
+static const Ast *used_layer(const Ast *layer, const char *name) {
+    const Ast *body = SLOT(layer, LAYER, body);
+    for (uint32_t i = 0; body && i < body->nkids; i++)
+        if (body->kids[i]->kind == AST_USE && same(body->kids[i]->name, name) && body->kids[i]->type &&
+            body->kids[i]->type->kind == TYPE_LAYER)
+            return body->kids[i]->type->decl;
+    return NULL;
+}
+
+/* A fixed point of the layer itself: the one whose first state is called `state`, or with NULL the first. */
+static const Ast *own_fixed(const Ast *layer, const char *state) {
+    const Ast *body = SLOT(layer, LAYER, body);
+    for (uint32_t i = 0; body && i < body->nkids; i++) {
+        const Ast *list = body->kids[i]->kind == AST_FIXED ? SLOT(body->kids[i], FIXED, state) : NULL;
+        if (list && (!state || (list->nkids && same(list->kids[0]->name, state)))) return body->kids[i];
+    }
+    return NULL;
+}
+
+static void first_fixed(Checker *c, const Ast *fixed, const char *path, void *data) {
+    const Ast **found = data;
+    (void)c, (void)path;
+    if (!*found) *found = fixed;
+}
+
+static void bad_path(Checker *c, const Ast *key, const char *message, const Ast *layer) {
+    const char *list = "";
+    const Ast *body = layer ? SLOT(layer, LAYER, body) : NULL;
+    for (uint32_t i = 0; body && i < body->nkids; i++)
+        if (body->kids[i]->kind == AST_USE)
+            list = arena_printf(c->arena, "%s%s'%s'", list, *list ? ", " : "", body->kids[i]->name);
+    Diagnostic *d = diag_report(c->diags, DIAG_E0513, key->range, "%s", message);
+    if (*list)
+        diag_help(d, "'%s' uses %s; settings are forward, gradient, on_fail", layer->name, list);
+    else
+        diag_help(d, "settings are forward, gradient, on_fail: body.forward.tol: 1e-6");
+}
+
+static const char *solver_name(const Ast *value) {
+    const Ast *callee = value && value->kind == AST_CALL ? SLOT(value, CALL, callee) : NULL;
+    return callee && callee->kind == AST_NAME ? callee->name : NULL;
+}
+
+static void check_override_option(Checker *c, const Ast *key, Ast *value, const char *setting, const char *option,
+                                  const char *solver) {
+    if (same(setting, "forward")) {
+        const Option *o = solver ? solver_option(solver, option) : NULL;
+        const Choice *choice = solver_choice(option);
+        if (o)
+            check_range(c, value, arena_printf(c->arena, "%s' of '%s", option, solver), o->low, o->high, o->whole);
+        else if (choice)
+            check_words(c, value, choice->alternatives, option);
+        else
+            bad_path(c, key,
+                     arena_printf(c->arena, "'%s' has no argument '%s'", solver ? solver : "the solver", option), NULL);
+        return;
+    }
+    const char *adjoint = strncmp(option, "adjoint.", 8) == 0 ? option + 8 : NULL;
+    const Option *o = NULL;
+    for (uint32_t i = 0; !o && mode_at(i); i++) o = adjoint ? NULL : mode_option(mode_at(i), option);
+    for (uint32_t i = 0; adjoint && !o && solver_at(i); i++) o = solver_option(solver_at(i)->name, adjoint);
+    if (o)
+        check_range(c, value, option, o->low, o->high, o->whole);
+    else
+        bad_path(c, key, arena_printf(c->arena, "no gradient mode has an argument '%s'", option), NULL);
+}
+
+static void check_override(Checker *c, Ast *s, const Type *layer, const char *forward) {
+    char buffer[512];
+    Ast *key = SLOT(s, SETTING, key), *value = SLOT(s, SETTING, value);
+    if (!value || !ast_path(key, buffer, sizeof buffer)) {
+        bad_path(c, key, "this is not a path to a setting", layer->decl);
+        return;
+    }
+    const Ast *at = layer->decl, *next;
+    const char *rest = arena_strdup(c->arena, buffer), *path = "";
+    for (;;) { /* down the `use` names */
+        const char *dot = strchr(rest, '.');
+        const char *name = dot ? arena_strndup(c->arena, rest, (size_t)(dot - rest)) : rest;
+        if (!dot || !(next = used_layer(at, name))) break;
+        at = next, rest = dot + 1;
+        path = arena_printf(c->arena, "%s%s.", path, name);
+    }
+    const char *dot = strchr(rest, '.');
+    const Ast *named = dot ? own_fixed(at, arena_strndup(c->arena, rest, (size_t)(dot - rest))) : NULL;
+    if (named) rest = dot + 1, dot = strchr(rest, '.'); /* of several fixed points in a layer: body.z.forward */
+    const char *option = dot ? dot + 1 : NULL;
+    const char *setting = dot ? arena_strndup(c->arena, rest, (size_t)(dot - rest)) : rest;
+    if (same(setting, "defence") && !*path && !option) {
+        check_setting(c, s, setting_find("net_with", "defence"));
+        diag_report(c->diags, DIAG_E0490, value->range, "evaluating under a defence is not available in this version");
+        return;
+    }
+    const Setting *row = setting_find("net_with", setting);
+    if (!row || same(setting, "defence") || (option && same(setting, "on_fail"))) {
+        bad_path(c, key, arena_printf(c->arena, "'%s' leads to no setting", buffer), at);
+        return;
+    }
+    const Ast *fixed = named ? named : own_fixed(at, NULL);
+    if (!*path && !fixed) each_fixed(c, at, "", first_fixed, &fixed);
+    if (!fixed) {
+        bad_path(c, key,
+                 arena_printf(c->arena, "'%s' has no fixed point",
+                              *path ? arena_strndup(c->arena, path, strlen(path) - 1) : at->name),
+                 at);
+        return;
+    }
+    if (option)
+        check_override_option(c, key, value, setting, option, forward ? forward : forward_of(fixed, "anderson"));
+    else if (row->kind == KIND_MODE)
+        check_mode_for(c, value, layer, *path ? path : NULL, forward);
+    else
+        check_setting(c, s, row);
+}
+
+const Type *check_with(Checker *c, Ast *e) {
+    Ast *base = SLOT(e, WITH, base), *list = SLOT(e, WITH, settings);
+    const Type *t = check_expr(c, base);
+    const Type *layer = t->kind == TYPE_LAYER ? t : t->kind == TYPE_NET ? t->items[0] : NULL;
+    if (t->kind == TYPE_ERROR) return t;
+    if (t->kind == TYPE_ATTACK) {
+        check_settings(c, list, "attack_with", "an attack", e->range, DIAG_E0501, NULL);
+        return t;
+    }
+    if (!layer) {
+        Diagnostic *d =
+            diag_report(c->diags, DIAG_E0504, base->range, "'with' overrides settings of a net or an attack, not of %s",
+                        type_text(c->arena, t));
+        if (base->kind == AST_UNDER) diag_help(d, "d.test under (pgd(..) with { gradient: .. })");
+        return &type_error;
+    }
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        Ast *s = list->kids[i];
+        char mine[512], other[512];
+        if (s->kind != AST_SETTING) {
+            if (s->kind != AST_ERROR)
+                diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in 'with'", ast_kind_name(s->kind));
+            continue;
+        }
+        bool twice = false;
+        for (uint32_t k = 0; k < i; k++)
+            twice =
+                twice || (list->kids[k]->kind == AST_SETTING && ast_path(SLOT(s, SETTING, key), mine, sizeof mine) &&
+                          ast_path(SLOT(list->kids[k], SETTING, key), other, sizeof other) && same(mine, other));
+        if (twice)
+            diag_report(c->diags, DIAG_E0406, SLOT(s, SETTING, key)->range, "'%s' is set twice", mine);
+        else
+            check_override(c, s, layer, solver_name(value_of(list, "forward")));
+    }
+    return t;
+}

@@ -1,0 +1,41 @@
+/* resolver.h - what the files of the resolver share; private to them. */
+#ifndef DEQ_LANG_RESOLVER_H
+#define DEQ_LANG_RESOLVER_H
+#include "check.h"
+#include "tables.h"
+
+typedef struct Entry {
+    const char *name;
+    const Ast *decl; /* NULL: a reader of std.data */
+    Range at;
+    bool used, report_unused;
+    const Ast *import; /* the IMPORT it came by, or NULL */
+} Entry;
+
+typedef struct Scope Scope;
+struct Scope {
+    Scope *up;
+    Entry *entries;
+    uint32_t n, cap;
+    uint32_t *slots, nslots; /* by hash of the name: index + 1 into entries */
+    const Ast *later;        /* LIST whose further declarations are not visible yet, or NULL */
+};
+
+typedef struct Resolver {
+    Program *program;
+    Arena *arena;
+    Diags *diags;
+    const Module *module;
+    Scope *top, *scope; /* names of the module; innermost local scope, NULL outside declarations */
+    unsigned context;
+    const Ast *decl; /* the declaration of the module being resolved */
+} Resolver;
+
+Entry *scope_find(Scope *s, const char *name);
+void scope_add(Arena *a, Scope *s, Entry entry);
+Entry *find_local(Resolver *r, const char *name); /* in the local scopes, innermost first */
+Range name_place(const Ast *node);                /* the name's range, else the whole */
+/* Reports a name nobody declares, with the help that comes nearest: declared later, known elsewhere, in the standard
+ * library under this name, or spelled almost so. */
+void report_unknown(Resolver *r, const Ast *name, const char *what);
+#endif
