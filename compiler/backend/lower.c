@@ -123,14 +123,10 @@ static void lower_tiles(Lower *l, const LevelPlan *level) {
         loop_begin(&loop, e, zero, l->n, one, false);
         l->tile_start = loop.index;
         l->tile_rows = one;
-    } else { /* tiles of equal size, give or take a row: a short last tile would waste the kernel */
-        Value most = emit_i64(e, e->tile_rows);
-        Value tiles = LLVMBuildUDiv(e->builder, emit_index_add(e, l->n, emit_i64(e, e->tile_rows - 1)), most, "tiles");
-        loop_begin(&loop, e, zero, tiles, one, false);
-        Value next = emit_index_add(e, loop.index, one);
-        l->tile_start = LLVMBuildUDiv(e->builder, emit_index_mul_value(e, loop.index, l->n), tiles, "start");
-        Value end = LLVMBuildUDiv(e->builder, emit_index_mul_value(e, next, l->n), tiles, "end");
-        l->tile_rows = LLVMBuildNSWSub(e->builder, end, l->tile_start, "rows");
+    } else {
+        loop_begin(&loop, e, zero, l->n, one, false);
+        l->tile_start = loop.index;
+        l->tile_rows = loop.step = product_rows(e, LLVMBuildNSWSub(e->builder, l->n, loop.index, ""));
     }
     lower_part(l, level->tile, level->ntile);
     loop_end(&loop);

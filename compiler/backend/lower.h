@@ -67,14 +67,15 @@ void lower_cluster(Lower *l, const Group *g);
 /* ---- lower_product.c ---- */
 /* c[m, columns] = or += (initial: c holds the start of the sums) a[m, k] b[k, columns], by the register-tiled kernel.
  * Element (i, q) of a is at a + i * a_row + q * a_step; row q of panel p of b at b + p * b_panel + q * b_step; row i of
- * c at c + i * c_row; all in bytes.  m is at most tile_rows.  The last panel of c is written up to the end of a full
- * vector. */
+ * c at c + i * c_row; all in bytes.  m comes from product_rows, or is 1.  The last panel of c is written up to the end
+ * of a full vector. */
 typedef struct Product {
     Value m, a, a_row, a_step, b, b_panel, b_step, c, c_row, k;
     uint64_t columns;
     bool initial;
 } Product;
 void product_tile(Emit *e, const Product *p);
+Value product_rows(Emit *e, Value left); /* rows of the next tile when `left` (at least 1) are left */
 
 /* ---- lower_math.c: vector functions of the working type ---- */
 Value math_exp(Emit *e, Value x);

@@ -56,18 +56,32 @@ static Value power_of_two(Emit *e, Value n) {
 
 static bool inlined(const Emit *e) { return e->real_bytes == 4 && !e->libm; }
 
-/* Calls a scalar function of libm for every lane. */
+/* Calls a scalar function of libm for every lane, in one shared loop: spelled out, sixteen calls in the middle of a
+ * cluster would cost more to compile than everything around them. */
 static Value each_lane(Emit *e, const char *name, Value a, Value b) {
-    char symbol[32];
+    char symbol[32], shared[32];
+    uint32_t nargs = b ? 2 : 1;
     snprintf(symbol, sizeof symbol, "%s%s", name, e->real_bytes == 4 ? "f" : "");
-    Value f = emit_declare(e, symbol, e->real, (LLVMTypeRef[]){e->real, e->real}, b ? 2 : 1);
-    Value y = LLVMGetPoison(e->vector);
-    for (uint32_t k = 0; k < e->lanes; k++) {
-        Value args[2] = {LLVMBuildExtractElement(e->builder, a, emit_i32(e, k), ""), NULL};
-        if (b) args[1] = LLVMBuildExtractElement(e->builder, b, emit_i32(e, k), "");
-        y = LLVMBuildInsertElement(e->builder, y, emit_call(e, f, args, b ? 2 : 1), emit_i32(e, k), "");
+    snprintf(shared, sizeof shared, "lanes_%s", name);
+    Value f = LLVMGetNamedFunction(e->module, shared), outer = e->function, memory[3];
+    if (!f) {
+        LLVMBasicBlockRef here = emit_here(e);
+        f = emit_function(e, shared, e->vector, (LLVMTypeRef[]){e->vector, e->vector}, nargs);
+        LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+        for (uint32_t k = 0; k < 3; k++) memory[k] = emit_alloca(e, e->vector, emit_i32(e, 1), DEQ_ALIGN);
+        for (uint32_t k = 0; k < nargs; k++) emit_store_vector(e, LLVMGetParam(f, k), memory[k], DEQ_ALIGN);
+        Loop lanes;
+        loop_count(&lanes, e, e->lanes);
+        Value x[2];
+        for (uint32_t k = 0; k < nargs; k++) x[k] = emit_load(e, emit_element(e, memory[k], lanes.index));
+        Value scalar = emit_declare(e, symbol, e->real, (LLVMTypeRef[]){e->real, e->real}, nargs);
+        emit_store(e, emit_call(e, scalar, x, nargs), emit_element(e, memory[2], lanes.index));
+        loop_end(&lanes);
+        LLVMBuildRet(e->builder, emit_load_vector(e, memory[2], DEQ_ALIGN));
+        e->function = outer;
+        emit_at(e, here);
     }
-    return y;
+    return emit_call(e, f, (Value[]){a, b}, nargs);
 }
 
 #define LN2_HIGH 0.693359375 /* 10 bits: products with exponents are exact */

@@ -12,10 +12,19 @@ static LLVMTypeRef kernel_type(Emit *e) {
     return LLVMFunctionType(e->none, p, K_COUNT, false);
 }
 
-/* Address of row i of c. */
-static Value c_at(Emit *e, Value c, Value c_row, uint32_t i, uint32_t v) {
-    return emit_offset_constant(e, emit_offset(e, c, emit_index_mul(e, c_row, i)),
-                                (uint64_t)v * e->lanes * e->real_bytes);
+/* Loads (sums NULL) or stores the rows of c, one address from the one before: constant multiples of the row stride
+ * would fill the integer registers. */
+static void kernel_rows(Emit *e, Value c, Value c_row, uint32_t m, uint32_t vectors, Value *loaded, const Value *sums) {
+    for (uint32_t i = 0; i < m; i++) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            Value at = emit_offset_constant(e, c, (uint64_t)v * e->lanes * e->real_bytes);
+            if (sums)
+                emit_store_vector(e, sums[i * vectors + v], at, e->real_bytes);
+            else
+                loaded[i * vectors + v] = emit_load_vector(e, at, e->real_bytes);
+        }
+        c = emit_offset(e, c, c_row);
+    }
 }
 
 static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
@@ -30,8 +39,7 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
     LLVMBuildCondBr(e->builder, p[K_INITIAL], load, start);
     emit_at(e, load);
     Value initial[LOOP_VALUES], zero = LLVMConstNull(e->vector);
-    for (uint32_t i = 0; i < n; i++)
-        initial[i] = emit_load_vector(e, c_at(e, c, p[K_C_ROW], i / vectors, i % vectors), e->real_bytes);
+    kernel_rows(e, c, p[K_C_ROW], m, vectors, initial, NULL);
     LLVMBuildBr(e->builder, start);
     emit_at(e, start);
     for (uint32_t i = 0; i < n; i++) {
@@ -39,29 +47,22 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
         LLVMAddIncoming(phi, (Value[]){zero, initial[i]}, (LLVMBasicBlockRef[]){before, load}, 2);
         initial[i] = phi;
     }
-    /* one pointer for three rows of a: row, row + 1 step, row + 2 steps are addressing modes */
-    Value twice = emit_index_mul(e, p[K_A_ROW], 2), pointers[LOOP_VALUES];
-    uint32_t npointers = (m + 2) / 3;
-    for (uint32_t i = 0; i < npointers; i++) pointers[i] = emit_offset(e, p[K_A], emit_index_mul(e, p[K_A_ROW], 3 * i));
     Loop inner;
     loop_begin(&inner, e, emit_i64(e, 0), p[K_K], emit_i64(e, 1), false);
     Value sum[LOOP_VALUES], bv[2];
     for (uint32_t i = 0; i < n; i++) sum[i] = loop_carry(&inner, initial[i]);
-    for (uint32_t i = 0; i < npointers; i++) pointers[i] = loop_carry(&inner, pointers[i]);
-    Value bp = loop_carry(&inner, b);
+    Value ap = loop_carry(&inner, p[K_A]), bp = loop_carry(&inner, b), at = ap;
     for (uint32_t v = 0; v < vectors; v++) bv[v] = emit_load_vector(e, emit_offset_constant(e, bp, v * vector), vector);
     for (uint32_t i = 0; i < m; i++) {
-        Value at = pointers[i / 3];
-        if (i % 3) at = emit_offset(e, at, i % 3 == 1 ? p[K_A_ROW] : twice);
         Value a = emit_splat(e, emit_load(e, at));
+        at = emit_offset(e, at, p[K_A_ROW]);
         for (uint32_t v = 0; v < vectors; v++)
             loop_next(&inner, i * vectors + v, emit_fma(e, a, bv[v], sum[i * vectors + v]));
     }
-    for (uint32_t i = 0; i < npointers; i++) loop_next(&inner, n + i, emit_offset(e, pointers[i], p[K_A_STEP]));
-    loop_next(&inner, n + npointers, emit_offset(e, bp, p[K_B_STEP]));
+    loop_next(&inner, n, emit_offset(e, ap, p[K_A_STEP]));
+    loop_next(&inner, n + 1, emit_offset(e, bp, p[K_B_STEP]));
     loop_end(&inner);
-    for (uint32_t i = 0; i < n; i++)
-        emit_store_vector(e, loop_result(&inner, i), c_at(e, c, p[K_C_ROW], i / vectors, i % vectors), e->real_bytes);
+    kernel_rows(e, c, p[K_C_ROW], m, vectors, NULL, inner.next);
     loop_next(&panels, 0, emit_offset(e, b, p[K_B_PANEL]));
     loop_next(&panels, 1, emit_offset_constant(e, c, (uint64_t)vectors * vector));
     loop_end(&panels);
@@ -84,11 +85,53 @@ static Value kernel(Emit *e, uint32_t m, uint32_t vectors) {
     return f;
 }
 
+/* ---- tiles ---- */
+/* Kernels for every number of rows would be half of all generated code: some sizes do, and rows are divided among them
+ * so that the whole costs least. */
+static bool has_kernel(const Emit *e, uint32_t m) {
+    return m <= 2 || m == 4 || (m >= 8 && m % 2 == 0) || m + 1 >= e->tile_rows;
+}
+
+#define DIVIDED 128 /* from so many rows on, a full tile comes first */
+
+/* first[r]: rows of the first tile when r are left. */
+static void divide_rows(const Emit *e, uint32_t first[DIVIDED]) {
+    double best[DIVIDED] = {0};
+    for (uint32_t r = 1; r < DIVIDED; r++) {
+        best[r] = 1e9;
+        for (uint32_t m = 1; m <= e->tile_rows && m <= r; m++) {
+            if (!has_kernel(e, m)) continue;
+            /* cycles for each element of k: m rows at one a cycle, but no less than a multiply-add takes; b is read
+             * again */
+            double cost = (m > 4 ? m : 4) + 0.5 + best[r - m];
+            if (cost <= best[r]) best[r] = cost, first[r] = m;
+        }
+    }
+}
+
+Value product_rows(Emit *e, Value left) {
+    Value table = LLVMGetNamedGlobal(e->module, "tile_rows"), all[DIVIDED];
+    if (!table) {
+        uint32_t first[DIVIDED] = {0};
+        divide_rows(e, first);
+        for (uint32_t r = 0; r < DIVIDED; r++)
+            all[r] = LLVMConstInt(e->i8, r + 1 < DIVIDED ? first[r] : e->tile_rows, false);
+        table = LLVMAddGlobal(e->module, LLVMArrayType2(e->i8, DIVIDED), "tile_rows");
+        LLVMSetInitializer(table, LLVMConstArray2(e->i8, all, DIVIDED));
+        LLVMSetLinkage(table, LLVMPrivateLinkage);
+        LLVMSetGlobalConstant(table, true);
+        LLVMSetUnnamedAddress(table, LLVMGlobalUnnamedAddr);
+    }
+    Value at = emit_offset(e, table, emit_index_min(e, left, emit_i64(e, DIVIDED - 1)));
+    return LLVMBuildZExt(e->builder, LLVMBuildLoad2(e->builder, e->i8, at, ""), e->i64, "rows");
+}
+
 /* Kernels of two vectors by number of rows, 1 first. */
 static Value kernel_table(Emit *e) {
     Value table = LLVMGetNamedGlobal(e->module, "products"), all[64];
     if (table) return table;
-    for (uint32_t m = 1; m <= e->tile_rows; m++) all[m - 1] = kernel(e, m, 2);
+    for (uint32_t m = 1; m <= e->tile_rows; m++)
+        all[m - 1] = has_kernel(e, m) ? kernel(e, m, 2) : LLVMConstNull(e->ptr);
     table = LLVMAddGlobal(e->module, LLVMArrayType2(e->ptr, e->tile_rows), "products");
     LLVMSetInitializer(table, LLVMConstArray2(e->ptr, all, e->tile_rows));
     LLVMSetLinkage(table, LLVMPrivateLinkage);
@@ -390,13 +433,14 @@ Value lower_batch_outer(const Site *s) {
     }
     Value a = lower_slot_all(l, operand[0]), b = lower_slot_all(l, operand[1]);
     Value c = lower_slot(l, l->step->nodes[s->id].slot, NULL);
-    uint64_t tiles = (k + e->tile_rows - 1) / e->tile_rows;
     Loop loop;
-    loop_count(&loop, e, tiles);
-    Value start = LLVMBuildUDiv(e->builder, emit_index_mul(e, loop.index, k), emit_i64(e, tiles), "");
-    Value next = emit_index_mul(e, emit_index_add(e, loop.index, emit_i64(e, 1)), k);
-    Value end = LLVMBuildUDiv(e->builder, next, emit_i64(e, tiles), "");
-    Product p = {.m = LLVMBuildNSWSub(e->builder, end, start, ""),
+    loop_begin(&loop, e, emit_i64(e, 0), emit_i64(e, k), emit_i64(e, 1), false);
+    Value start = loop.index, m = emit_i64(e, 1);
+    if (k > 1) {
+        m = product_rows(e, LLVMBuildNSWSub(e->builder, emit_i64(e, k), start, ""));
+        loop.step = m;
+    }
+    Product p = {.m = m,
                  .a = emit_element(e, a, start),
                  .a_row = emit_i64(e, e->real_bytes),
                  .a_step = emit_i64(e, operand[0].stride),
