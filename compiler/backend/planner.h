@@ -1,0 +1,51 @@
+/* planner.h - private to plan.c and plan_memory.c. */
+#ifndef DEQ_BACKEND_PLANNER_H
+#define DEQ_BACKEND_PLANNER_H
+#include "plan.h"
+
+#define NONE UINT32_MAX
+
+typedef struct Planner { /* one step */
+    PlanUnit *unit;
+    Arena *arena;
+    const Routine *r;
+    RoutinePlan *routine;
+    StepPlan *s;
+    const Graph *g;
+    NodeId **users; /* of every canonical node: canonical live nodes, with repeats */
+    uint32_t *nusers, *users_cap;
+} Planner;
+
+static inline uint64_t count_of(const Node *n) {
+    uint64_t c = 1;
+    for (uint32_t k = 0; k < n->shape.rank; k++) c *= n->shape.dims[k];
+    return c;
+}
+
+static inline const Node *node(const Planner *p, NodeId id) { return &p->g->nodes[id]; }
+static inline NodePlan *info(const Planner *p, NodeId id) { return &p->s->nodes[id]; }
+static inline NodeId canonical(const Planner *p, NodeId id) { return p->s->nodes[id].canonical; }
+static inline NodeId argument(const Planner *p, NodeId id, uint32_t k) { return canonical(p, graph_arg(p->g, id, k)); }
+static inline bool same_part(const Group *g, uint32_t level, bool batched) {
+    return g->level == level && g->batched == batched;
+}
+
+/* ---- plan.c ---- */
+bool plan_splat(const Graph *g, const StepPlan *s, NodeId id); /* repeats one element */
+/* What argument k of a user depends on: clusters recompute inline arguments, so only the repeated element, if any. */
+NodeId plan_dependence(const Planner *p, NodeId user, uint32_t k, bool *through_splat);
+uint32_t plan_new_group(Planner *p, uint32_t level, bool batched, uint64_t count);
+/* The first group from `bound` on that is a cluster of `count` elements in the part, or a new one. */
+uint32_t plan_find_cluster(Planner *p, uint32_t bound, uint32_t level, bool batched, uint64_t count);
+/* The earliest group at which a cluster reading `d` may run; in its own group when it can stay in a register. */
+uint32_t plan_bound_after(const Planner *p, NodeId d, bool register_use, uint32_t level, bool batched);
+
+/* ---- plan_memory.c ---- */
+uint32_t plan_new_buffer(Planner *p, Scope scope, uint64_t bytes, uint32_t level);
+uint32_t plan_new_record(Planner *p, uint64_t stride); /* row buffers of a stride that others prescribe */
+Slot plan_binding_slot(const Planner *p, const Binding *b, bool batched);
+void plan_call(Planner *p, NodeId id); /* buffers of a block operation, and the stores that fill them */
+void plan_view(Planner *p, NodeId id);
+void plan_output(Planner *p, const Binding *b);
+void plan_storage(Planner *p); /* after all groups and stores exist: a slot for every value in memory */
+#endif
