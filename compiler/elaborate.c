@@ -11,8 +11,9 @@ static Diagnostic *report(const Scope *s, DiagCode code, Range at, const char *t
     ARENA_PUSH(e->arena, e->reported, e->nreported, e->reported_cap)->code = code;
     e->reported[e->nreported - 1].at = at;
     Diagnostic *d = diag_report(e->diags, code, at, "%s", text);
-    for (const Frame *f = s->frame; f; f = f->up)
-        if (f->at.source) diag_note(d, f->at, "%s", f->what);
+    int shown = 0; /* the innermost uses say most */
+    for (const Frame *f = s->frame; f && shown < 6; f = f->up)
+        if (f->at.source) shown++, diag_note(d, f->at, "%s", f->what);
     return d;
 }
 
@@ -47,6 +48,10 @@ const char *elab_name(Elab *e, const char *wanted) {
     }
     *ARENA_PUSH(e->arena, e->names, e->nnames, e->names_cap) = name;
     return name;
+}
+
+void elab_reserve(Elab *e, const char *prefix, const char *const *endings) {
+    for (; *endings; endings++) elab_name(e, arena_printf(e->arena, "%s_%s", prefix, *endings));
 }
 
 const char *text_hash(Arena *a, const char *text, size_t n) {

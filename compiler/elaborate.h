@@ -94,6 +94,8 @@ Scope scope_of_module(Elab *e, const Module *m);
 void scope_bind(Scope *s, const char *name, Value v);
 /* `wanted`, made unique in the unit: "Net", "Net_2". */
 const char *elab_name(Elab *e, const char *wanted);
+/* Takes `prefix` with each of the endings (a NULL-terminated list) out of use: symbols that routines will have. */
+void elab_reserve(Elab *e, const char *prefix, const char *const *endings);
 
 /* ---- expressions (expression.c) ---- */
 Value eval(Scope *s, const Ast *e);

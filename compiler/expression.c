@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 400 };
+enum { MAX_DEPTH = 3000 }; /* of nested evaluations: bounds the stack; the checker has refused recursion */
 static const double MAX_ELEMENTS = 4294967296.0;
 
 /* ---- builds and nodes ---- */
@@ -379,8 +379,7 @@ Value eval(Scope *s, const Ast *e) {
     if (!e) return (Value){0};
     if (++s->elab->depth > MAX_DEPTH) {
         s->elab->depth--;
-        return elab_error(s, DIAG_E0206, e->range,
-                          "the expansion does not end: something is defined in terms of itself");
+        return elab_error(s, DIAG_E0601, e->range, "functions and layers are nested too deep here");
     }
     Value v;
     switch (e->kind) {

@@ -59,6 +59,9 @@ bool fixed_point(Scope *s, const Ast *fixed) {
                     .start = "zeros",
                     .on_fail = "warn"};
     f.name = elab_name(e, arena_printf(a, "%s_%s", m->name, *path ? path : state));
+    elab_reserve(e, f.name,
+                 (const char *const[]){"f", "lin", "jvp", "vjp_z", "vjp_x", "vjp_rest", "vjp_zx", "vjp_all", "implicit",
+                                       "phantom", "jfb", "backprop", "fixed", NULL});
     f.state_names = arena_alloc(a, f.nstate * sizeof *f.state_names);
     Shape *shapes = arena_alloc(a, f.nstate * sizeof *shapes);
     NodeId *next = arena_alloc(a, f.nstate * sizeof *next);

@@ -9,7 +9,7 @@ int main(int argc, char **argv) {
 #undef VERB
 #undef FLAG
     };
-    Cli cli;
+    static Cli cli; /* what it points to lives as long as the program */
     cli_parse(argc, argv, &cli);
     int code = verbs[cli.verb](&cli);
     if (fflush(stdout) != 0 || ferror(stdout)) {

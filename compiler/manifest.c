@@ -76,6 +76,16 @@ static void json_begin(Arena *a) {
 
 static void json_end(void) { json_set_alloc_funcs(malloc_before, free_before); }
 
+/* A path as JSON can hold it: bytes that are not UTF-8 become '?'. */
+static const char *path_text(Arena *a, const char *path) {
+    json_t *j = json_string(path);
+    if (j) return json_decref(j), path;
+    char *text = arena_strdup(a, path);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c >= 0x80) *c = '?';
+    return text;
+}
+
 static Unit *make_unit(Program *p, const PipelineOptions *o) {
     Arena *a = p->arena;
     Elaborated el;
@@ -93,10 +103,10 @@ static Unit *make_unit(Program *p, const PipelineOptions *o) {
         *ARENA_PUSH(a, unit->routines, unit->nroutines, unit->routines_cap) = e->routines[k];
 
     const char *key = arena_printf(a, "%s %s %s", program_hash(p), o->options ? o->options : "", DEQ_VERSION);
-    json_t *m =
-        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "abi", DEQ_ABI_VERSION, "name", o->name, "source",
-                  p->main->path, "compiler", DEQ_VERSION, "target", o->target ? o->target : "unknown", "real",
-                  o->layout.real_bytes == 8 ? "f64" : "f32", "hash", text_hash(a, key, strlen(key)), "nets", nets);
+    json_t *m = json_pack(
+        "{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "abi", DEQ_ABI_VERSION, "name", path_text(a, o->name), "source",
+        path_text(a, p->main->path), "compiler", DEQ_VERSION, "target", o->target ? o->target : "unknown", "real",
+        o->layout.real_bytes == 8 ? "f64" : "f32", "hash", text_hash(a, key, strlen(key)), "nets", nets);
     if (!m) ICE("the manifest cannot be written: a text is not UTF-8");
     json_object_update(m, el.manifest);
     unit->manifest = json_dumps(m, JSON_COMPACT);

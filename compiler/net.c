@@ -60,6 +60,7 @@ Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Ra
     Model *m = net->model;
     m->arena = a;
     m->name = elab_name(e, instance->name);
+    elab_reserve(e, m->name, (const char *const[]){"prepare", "predict", "finish", NULL});
     net->root = build_new(a, m->name, NULL);
     m->graph = net->root->graph;
     m->x = graph_input(m->graph, input, true, "x", binding->range);
@@ -126,12 +127,17 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
     uint32_t n = metric ? m->nmetrics : m->nlosses;
     const char **keys = metric ? net->metric_keys : net->loss_keys;
     const char *name = identifier(a, base);
+    size_t length = strlen(name);
     int same = 0;
     for (uint32_t k = 0; k < n; k++) {
         if (strcmp(keys[k], key) == 0) return list[k].name;
-        same += strncmp(list[k].name, name, strlen(name)) == 0;
+        same += strcmp(list[k].name, name) == 0 ||
+                (strncmp(list[k].name, name, length) == 0 && list[k].name[length] == '_');
     }
     if (same) name = arena_printf(a, "%s_%d", name, same + 1);
+    if (!metric)
+        elab_reserve(e, arena_printf(a, "%s_%s", m->name, name),
+                     (const char *const[]){"loss", "input", "parameters", NULL});
 
     Scope inner = from;
     inner.net = NULL;
