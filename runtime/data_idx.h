@@ -25,7 +25,7 @@ typedef struct deq_idx {
     int64_t dim[DEQ_IDX_RANK]; /* dim[0] counts examples */
     int64_t elements;          /* product of dim */
     void *values;              /* native byte order; NULL after deq_idx_header */
-    void *map;           /* deq_idx_map: what `values` points into */
+    void *map;                 /* deq_idx_map: what `values` points into */
     int64_t map_bytes;
 } deq_idx;
 

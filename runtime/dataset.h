@@ -18,8 +18,8 @@ typedef struct deq_data_files {
 /* Resolves the reader's arguments to files (data_readers.c). DEQ_DATA_MISSING names the package that holds them. */
 bool deq_data_find(const deq_data_spec *spec, deq_data_files *out, deq_error *e);
 
-/* `store` (or NULL) keeps checksums of files by name, size and time, and unpacked copies of packed ones, which are mapped
- * the next time: unpacking is most of what a warm start would take. */
+/* `store` (or NULL) keeps checksums of files by name, size and time, and unpacked copies of packed ones, which are
+ * mapped the next time: unpacking is most of what a warm start would take. */
 deq_dataset *deq_dataset_new(const deq_data_spec *spec, deq_store *store, deq_error *e);
 void deq_dataset_free(deq_dataset *d);
 const deq_data_spec *deq_dataset_spec(const deq_dataset *d);
