@@ -134,7 +134,8 @@ void plan_output(Planner *p, const Binding *b) {
         } else if (plan_splat(p->g, p->s, id)) {
             info(p, argument(p, id, 0))->memory = true;
         }
-        Group *g = p->s->groups[plan_new_group(p, level, batched, count_of(n))];
+        uint32_t last = plan_new_group(p, level, batched, count_of(n)); /* may move the array */
+        Group *g = p->s->groups[last];
         g->final = true;
         *ARENA_PUSH(p->arena, g->stores, g->nstores, g->stores_cap) = store;
         return;

@@ -29,6 +29,11 @@ static inline void *guarded(uint64_t bytes) {
     return p + whole - bytes;
 }
 
+static inline void unguarded(void *p, uint64_t bytes) { /* gives it back: mappings are few */
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), whole = (bytes + page - 1) / page * page;
+    munmap((char *)p + bytes - whole, whole + page);
+}
+
 static inline void put_real(const Layout *l, void *at, uint64_t k, double v) {
     if (l->real_bytes == 4)
         ((float *)at)[k] = (float)v;
@@ -262,6 +267,8 @@ static inline void memory_run(const Loaded *loaded, uint32_t routine, Memory *m,
     m->frame.scratch = guarded(bytes);
     memset(m->frame.scratch, 0xFF, bytes); /* NaN */
     r->function(&m->frame, n);
+    unguarded(m->frame.scratch, bytes);
+    m->frame.scratch = NULL;
 }
 
 static inline char *output_row(const Routine *r, const Memory *m, const Binding *b, int64_t i) {
@@ -276,6 +283,10 @@ static inline char *output_row(const Routine *r, const Memory *m, const Binding 
     default: fail_msg("no output goes there");
     }
     return at + b->offset;
+}
+
+static inline void memory_release(Memory *m) {
+    for (uint32_t k = 0; k < m->nparts; k++) unguarded(m->part[k], m->bytes[k]);
 }
 
 /* Runs the routine with n rows in both ways; every output must agree within `tolerance` of its largest element. */
@@ -310,14 +321,8 @@ static inline Memory compare_routine(const Loaded *loaded, uint32_t routine, int
             }
         }
     }
+    memory_release(&reference);
     return m;
 }
 
-static inline void memory_release(Memory *m) { /* guarded pages are many: give them back */
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    for (uint32_t k = 0; k < m->nparts; k++) {
-        uint64_t whole = (m->bytes[k] + page - 1) / page * page;
-        munmap((char *)m->part[k] + m->bytes[k] - whole, whole + page);
-    }
-}
 #endif
