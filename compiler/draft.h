@@ -35,9 +35,22 @@ void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t n
 
 /* ---- fixed_routines.c ---- */
 /* The eight routines of one fixed point.  needs: body with origins: states ARG 0, captured values REST k or SHARED v,
- * in input order states first.  Fills the layout. */
+ * in input order states first; the layout's cotangents planned.  Fills the rest of the layout. */
 void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, uint32_t index,
                     FixedLayout *layout);
+
+/* ---- cotangent.c: gradients of losses at states that the solver passes on its way ---- */
+/* What each loss reads of the net beside the state of fixed point `index`: layout->cotangents (offsets count from 0),
+ * extra_bytes, downstream.  needs: rows with outputs as in routines.c. */
+void cotangent_plan(Arena *a, const Graph *rows, const Model *model, uint32_t index, uint32_t real_bytes,
+                    FixedLayout *layout);
+/* NAME_LOSS_cotangent of every loss that has one.  needs: the layout complete. */
+void cotangent_routines(Unit *unit, Stage *s, const Graph *rows, const Model *model, uint32_t index,
+                        FixedLayout *layout);
+/* Copies the fixed points of `rows` into dst for a routine that differentiates a loss: with what its cotangent routines
+ * read. */
+void cotangent_attach(Graph *dst, const Graph *rows, uint32_t loss, const FixedLayout *layouts, NodeId *map);
+
 #define ORIGIN_COTANGENT 8 /* ARG indices that stand for arg0 of the linear routines */
 #define ORIGIN_TANGENT 9
 #endif

@@ -105,12 +105,14 @@ static uint64_t *layout_tape(Arena *a, const Whole *w, uint32_t real_bytes, uint
 static void layout_records(Arena *a, const Graph *body, uint32_t nstate, uint32_t real_bytes, FixedLayout *l) {
     l->nstate = nstate;
     l->state_offsets = arena_alloc(a, nstate * sizeof *l->state_offsets);
+    l->state_shapes = arena_alloc(a, nstate * sizeof *l->state_shapes);
     l->rest_offsets = arena_alloc(a, (body->ninputs + 1) * sizeof *l->rest_offsets);
     for (uint32_t k = 0; k < body->ninputs; k++) {
         Origin o;
         uint64_t count = shape_count(graph_node(body, body->inputs[k])->shape), bytes = align_bytes(count * real_bytes);
         if (k < nstate) {
             l->state_offsets[k] = l->state_bytes;
+            l->state_shapes[k] = graph_node(body, body->inputs[k])->shape;
             l->state_bytes += bytes;
             l->dimension += count;
         } else if (origin_get(body, body->inputs[k], &o) && o.place == PLACE_REST) {
@@ -118,6 +120,9 @@ static void layout_records(Arena *a, const Graph *body, uint32_t nstate, uint32_
             l->rest_bytes += bytes;
         }
     }
+    for (uint32_t k = 0; k < l->ncotangents; k++)
+        for (uint32_t v = 0; v < l->cotangents[k].n; v++) l->cotangents[k].offsets[v] += l->rest_bytes;
+    l->rest_bytes += l->extra_bytes;
 }
 
 typedef enum Wanted { WANT_F = 1, WANT_TAPE = 2, WANT_JVP = 4, WANT_Z = 8, WANT_REST = 16, WANT_SHARED = 32 } Wanted;

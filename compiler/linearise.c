@@ -53,8 +53,9 @@ static NodeId same_op(const Primal *p) {
 ZERO(input)
 ZERO(constant)
 ZERO(iota)
-ZERO(random) ZERO(sign) ZERO(step) ZERO(floor) ZERO(not ) ZERO(stop_gradient) ZERO(lt) ZERO(le) ZERO(eq) ZERO(and)
-    ZERO(or) ZERO(argmax)
+ZERO(random)
+ZERO(sign) ZERO(step) ZERO(floor) ZERO(not ) ZERO(stop_gradient) ZERO(lt) ZERO(le) ZERO(eq) ZERO(and) ZERO(or)
+    ZERO(argmax)
 #define SAME_OP(name)                                                                                                  \
     static NodeId jvp_##name(const Primal *p) { return same_op(p); }
         SAME_OP(neg) SAME_OP(reshape) SAME_OP(broadcast) SAME_OP(transpose) SAME_OP(slice) SAME_OP(pad)
@@ -178,13 +179,14 @@ static void linearise_fixed(Graph *g, NodeId id, NodeId *tangent, Calls *calls) 
     uint32_t index = (uint32_t)n.attr.i[0];
     const FixedSignature *f = &calls->fixed[index];
     bool active = f->shared;
-    for (uint32_t k = 0; k < n.nargs; k++) active = active || tangent[g->args[n.args + k]] != NODE_NONE;
+    uint32_t captured = n.nargs - (uint32_t)n.attr.i[2]; /* the others only tell NAME_LOSS_cotangent where it stands */
+    for (uint32_t k = 0; k < captured; k++) active = active || tangent[g->args[n.args + k]] != NODE_NONE;
     if (!active) return;
     LinearCall c = {id, index, f->nstate, arena_alloc(g->arena, f->nstate * sizeof(NodeId)),
                     arena_alloc(g->arena, (n.nargs + 1) * sizeof(NodeId))};
     for (uint32_t k = 0; k < n.nargs; k++) {
         NodeId a = g->args[n.args + k];
-        c.arguments[k] = g->nodes[a].batched ? tangent[a] : NODE_NONE;
+        c.arguments[k] = k < captured && g->nodes[a].batched ? tangent[a] : NODE_NONE;
     }
     for (uint32_t k = 0; k < f->nstate; k++) c.states[k] = graph_input(g, f->states[k], true, "state_tangent", n.loc);
     *ARENA_PUSH(g->arena, calls->calls, calls->n, calls->cap) = c;

@@ -42,7 +42,10 @@ static void print_attr(const Node *n, FILE *out) {
     }
     case OP_matmul: fprintf(out, "%s%s%s", i[0] ? " ta" : "", i[1] ? " tb" : "", i[2] ? " packed" : ""); break;
     case OP_pack: fputs(i[0] ? " t" : "", out); break;
-    case OP_fixed: fprintf(out, " #%lld", (long long)i[0]); break;
+    case OP_fixed:
+        fprintf(out, " #%lld", (long long)i[0]);
+        if (i[1]) fprintf(out, " loss=%lld+%lld", (long long)i[1] - 1, (long long)i[2]);
+        break;
     case OP_fixed_gradient: fprintf(out, " #%lld%s", (long long)i[0], i[1] ? " shared" : ""); break;
     case OP_fixed_state:
     case OP_fixed_cotangent:

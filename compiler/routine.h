@@ -9,6 +9,7 @@
  *   NET_finish             no rows: pushes accumulated cotangents of derived shared values back to the parameters
  *   NET_metric_METRIC      0 output, 1 y, 2 metric
  *   FIXED_f, _lin, _jvp, _vjp_z, _vjp_x, _vjp_rest, _vjp_zx, _vjp_all: see runtime/include/fixed.def
+ *   FIXED_LOSS_cotangent   0 state, 1 dloss/dstate through what follows the fixed point (rest: captured values, then what the loss reads)
  *   ATTACK (NET_LOSS_NAME) 0 x, 1 y, 2 adversarial; scalars: its numeric arguments
  *   OPTIMISER (NAME_update) rows of DEQ_CHUNK elements: 0 w, 1 dw, 2.. its states; scalars: t, steps, then its arguments
  *   FUNCTION (scalar)      no rows: scalars in, scalar out (arg0, one element) */
@@ -72,11 +73,25 @@ typedef struct FixedLayout {      /* becomes a deq_fixed constant named NAME_fix
     uint32_t index;               /* in its net */
     uint64_t state_bytes, dimension, rest_bytes, tape_bytes;
     uint64_t *state_offsets;      /* byte offset of each component in a state row */
+    Shape *state_shapes;
     uint32_t nstate;
     /* captured value k of the `fixed` node: offset in the rest record, or UINT64_MAX when it is shared */
     uint64_t *rest_offsets;
     uint32_t nrest;
+    /* NAME_LOSS_cotangent, by loss of the net (ncotangents of them).  What it reads of the net beside the state follows the captured
+     * values in the rest record: a `fixed` node with attr.i[1] == loss + 1 has attr.i[2] more arguments for it. */
+    struct FixedCotangent *cotangents;
+    uint32_t ncotangents;
+    uint64_t extra_bytes;         /* of the rest record: the most that a loss needs; they end it */
+    const char *downstream;       /* a fixed point that reads this one's state, NULL none */
 } FixedLayout;
+
+typedef struct FixedCotangent {
+    const char *routine;          /* symbol; NULL: another fixed point stands between state and loss, or the loss does not read it */
+    NodeId *values;               /* of the net's graph, batched */
+    uint64_t *offsets;            /* in the rest record */
+    uint32_t n;
+} FixedCotangent;
 
 /* What the routines are laid out for.  Filled by target_layout() from the precision and vector width. */
 typedef struct Layout {

@@ -122,7 +122,9 @@ static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
     const Model *model = m->model;
     Arena *a = m->unit->arena;
     Draft *d = model_draft(m, arena_printf(a, "%s_%s_%s", model->name, model->losses[index].name, suffix[which]));
-    NodeId *map = graph_map(a, m->rows), output = graph_copy(d->graph, m->rows, m->rows->outputs[0], map);
+    NodeId *map = graph_map(a, m->rows);
+    if (which != LOSS_VALUE) cotangent_attach(d->graph, m->rows, index, m->fixed, map);
+    NodeId output = graph_copy(d->graph, m->rows, m->rows->outputs[0], map);
     NodeId loss = graph_copy(d->graph, m->rows, m->rows->outputs[1 + index], map);
     if (model->y != NODE_NONE) d->arg_bytes[1] = value_bytes(m, graph_node(model->graph, model->y)->shape);
     d->arg_bytes[2] = value_bytes(m, graph_node(d->graph, output)->shape);
@@ -212,8 +214,11 @@ ModelRoutines *model_routines(Unit *unit, const Model *model) {
     m->fixed = arena_alloc(a, (model->nfixed + 1) * sizeof *m->fixed);
     m->signatures = arena_alloc(a, (model->nfixed + 1) * sizeof *m->signatures);
     prepare_graphs(m);
-    for (uint32_t k = 0; k < model->nfixed; k++)
+    for (uint32_t k = 0; k < model->nfixed; k++) {
+        cotangent_plan(a, m->rows, model, k, unit->layout.real_bytes, &m->fixed[k]);
         fixed_routines(unit, m->stage, &model->fixed[k], m->bodies[k], k, &m->fixed[k]);
+        cotangent_routines(unit, m->stage, m->rows, model, k, &m->fixed[k]);
+    }
     make_predict(m);
     for (uint32_t k = 0; k < model->nlosses; k++)
         for (int which = LOSS_VALUE; which <= LOSS_PARAMETERS; which++) make_loss(m, k, (LossRoutine)which);

@@ -1,7 +1,8 @@
 /* fixed.c - the ABI's solving functions: finds the worker in the frame and goes to the working precision. */
 #include "worker.h"
 
-void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient) {
+void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient, void *cotangent) {
+    (void)cotangent;
     deq_worker *worker = ((deq_frame *)frame)->host;
     (worker->real_bits == 32 ? deq_solve_f32 : deq_solve_f64)(worker, frame, fixed, n, rest, z, want_gradient != 0);
 }

@@ -384,9 +384,12 @@ static void routine_call(void *user, const Graph *g, NodeId id, int64_t n, doubl
         uint64_t count = shape_count(node->shape);
         for (uint32_t k = 0; node->op == OP_fixed && k < node->nargs; k++) {
             const Node *a = &g->nodes[g->args[node->args + k]];
-            if (f->rest_offsets[k] == UINT64_MAX) continue;
+            uint32_t captured = node->nargs - (uint32_t)node->attr.i[2];
+            uint64_t offset =
+                k < captured ? f->rest_offsets[k] : f->cotangents[node->attr.i[1] - 1].offsets[k - captured];
+            if (offset == UINT64_MAX) continue;
             for (uint64_t e = 0; e < shape_count(a->shape); e++)
-                store(run, rest + f->rest_offsets[k], e,
+                store(run, rest + offset, e,
                       values[g->args[node->args + k]][(a->batched ? (uint64_t)row * shape_count(a->shape) : 0) + e]);
         }
         for (uint64_t e = 0; node->op == OP_fixed_state && e < count; e++)

@@ -26,9 +26,16 @@ Value lower_fixed(const Site *s) {
     Emit *e = l->e;
     const CallPlan *c = &l->step->calls[s->id];
     const FixedLayout *f = &l->routine->routine->fixed[s->node->attr.i[0]];
-    Value args[6] = {l->frame,        lower_fixed_descriptor(e, f->name), l->n, record(l, c->rest),
-                     record(l, c->z), emit_i64(e, c->want_gradient)};
-    emit_call(e, lower_runtime(e, "deq_fixed_solve"), args, 6);
+    int64_t loss = s->node->attr.i[1] - 1;
+    const char *cotangent = c->want_gradient && loss >= 0 ? f->cotangents[loss].routine : NULL;
+    Value args[7] = {l->frame,
+                     lower_fixed_descriptor(e, f->name),
+                     l->n,
+                     record(l, c->rest),
+                     record(l, c->z),
+                     emit_i64(e, c->want_gradient),
+                     cotangent ? plan_find(l->unit, cotangent)->function : LLVMConstNull(e->ptr)};
+    emit_call(e, lower_runtime(e, "deq_fixed_solve"), args, 7);
     return NULL;
 }
 

@@ -51,7 +51,7 @@ static LLVMTypeRef descriptor_type(Emit *e) {
     LLVMTypeRef words[FIXED_COUNT];
     for (uint32_t k = 0; k < FIXED_COUNT; k++) words[k] = e->i64;
     words[FIXED_name] = e->ptr;
-    for (uint32_t k = FIXED_f; k <= FIXED_backprop; k++) words[k] = e->ptr;
+    for (uint32_t k = FIXED_f; k <= FIXED_downstream; k++) words[k] = e->ptr;
     return LLVMStructTypeInContext(e->context, words, FIXED_COUNT, false);
 }
 
@@ -91,16 +91,24 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
         if (plan_row_bytes(p) > row_bytes) row_bytes = plan_row_bytes(p);
         if (plan_base_bytes(p) > base_bytes) base_bytes = plan_base_bytes(p);
     }
+    for (uint32_t k = 0; k < f->ncotangents; k++) {
+        if (!f->cotangents[k].routine) continue;
+        const RoutinePlan *p = plan_find(unit, f->cotangents[k].routine);
+        if (plan_row_bytes(p) > row_bytes) row_bytes = plan_row_bytes(p);
+        if (plan_base_bytes(p) > base_bytes) base_bytes = plan_base_bytes(p);
+    }
     words[FIXED_name] = text(e, f->name, strlen(f->name));
     words[FIXED_index] = emit_i64(e, f->index);
     words[FIXED_state_bytes] = emit_i64(e, f->state_bytes);
     words[FIXED_dimension] = emit_i64(e, f->dimension);
     words[FIXED_rest_bytes] = emit_i64(e, f->rest_bytes);
     words[FIXED_tape_bytes] = emit_i64(e, f->tape_bytes);
-    words[FIXED_implicit] = gradient_stub(e, f->name, "implicit");
-    words[FIXED_phantom] = gradient_stub(e, f->name, "phantom");
-    words[FIXED_jfb] = gradient_stub(e, f->name, "jfb");
-    words[FIXED_backprop] = gradient_stub(e, f->name, "backprop");
+#define MODE(id, spelling, exact, forward, doc) words[FIXED_##id] = gradient_stub(e, f->name, #id);
+#define MODE_OPTION(id, name, fallback, low, high, doc)
+#include "modes.def"
+#undef MODE
+#undef MODE_OPTION
+    if (f->downstream) words[FIXED_downstream] = text(e, f->downstream, strlen(f->downstream));
     words[FIXED_f_row_bytes] = emit_i64(e, row_bytes);
     words[FIXED_f_base_bytes] = emit_i64(e, base_bytes);
     Value g = lower_fixed_descriptor(e, f->name);

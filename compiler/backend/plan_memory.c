@@ -188,10 +188,12 @@ void plan_call(Planner *p, NodeId id) {
         touch(p, c->rest, x->level);
         touch(p, c->z, x->level);
         for (uint32_t k = 0; k < n->nargs; k++) {
-            if (k >= f->nrest) ICE("%s: %s captures more than its layout says", p->r->name, f->name);
-            if (f->rest_offsets[k] == UINT64_MAX) continue;
+            uint32_t captured = n->nargs - (uint32_t)n->attr.i[2];
+            if (captured > f->nrest) ICE("%s: %s captures more than its layout says", p->r->name, f->name);
+            uint64_t offset = k < captured ? f->rest_offsets[k] : f->cotangents[n->attr.i[1] - 1].offsets[k - captured];
+            if (offset == UINT64_MAX) continue;
             NodeId a = argument(p, id, k);
-            place_store(p, a, buffer_slot(p, c->rest, f->rest_offsets[k]), false, true, 0);
+            place_store(p, a, buffer_slot(p, c->rest, offset), false, true, 0);
             touch(p, c->rest, info(p, a)->available);
         }
         for (NodeId u = id + 1; u < p->g->nnodes; u++)

@@ -12,12 +12,12 @@ static void T(net_prepare)(const deq_frame *f, int64_t n) {
 }
 
 static void T(net_predict)(const deq_frame *f, int64_t n) {
-    deq_fixed_solve((void *)f, &T(cell_fixed), n, f->arg0, f->arg2, 0);
+    deq_fixed_solve((void *)f, &T(cell_fixed), n, f->arg0, f->arg2, 0, NULL);
 }
 
 /* Output and loss; with du (rows in scratch) also the cotangent of the output. */
 static void T(net_head)(const deq_frame *f, int64_t n, bool gradient) {
-    deq_fixed_solve((void *)f, &T(cell_fixed), n, f->arg0, f->arg2, gradient);
+    deq_fixed_solve((void *)f, &T(cell_fixed), n, f->arg0, f->arg2, gradient, NULL);
     for (int64_t i = 0; i < n; i++) {
         REAL sum = 0;
         memset(ROW(f->scratch, i), 0, (size_t)T(net_row)());

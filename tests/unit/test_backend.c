@@ -5,7 +5,8 @@ static const Range nowhere = {0};
 static const int64_t batches[] = {1, 13, 14, 15, 33};
 
 /* The runtime is not under test: what generated code calls is here. */
-void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient) {
+void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient, void *cotangent) {
+    (void)cotangent;
     (void)frame, (void)fixed, (void)n, (void)rest, (void)z, (void)want_gradient;
 }
 void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *drest, void *u,

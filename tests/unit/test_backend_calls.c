@@ -29,7 +29,8 @@ static void fake_gradient(uint64_t rest_bytes, uint64_t state_bytes, int64_t n, 
     }
 }
 
-void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient) {
+void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient, void *cotangent) {
+    (void)cotangent;
     const deq_fixed *f = fixed;
     (void)frame;
     solves++;

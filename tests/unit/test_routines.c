@@ -7,7 +7,7 @@ typedef struct Machine { /* the runtime's part: buffers, solving by plain iterat
     ModelRoutines *r;
     char *shared, *accum;
     char **z; /* equilibria by fixed point */
-    int gradients, with_parameters;
+    int gradients, with_parameters, cotangents;
 } Machine;
 
 static Routine *find(const Machine *m, const char *name) {
@@ -50,6 +50,17 @@ static void solve(void *user, const FixedLayout *f, int64_t n, void *rest, void 
     m->z[f->index] = from;
 }
 
+/* NAME_LOSS_cotangent at the equilibrium gives what the net's own routine hands to the gradient. */
+static void check_cotangent(Machine *m, const FixedLayout *f, int64_t n, void *rest, const double *g) {
+    assert_int_equal(f->ncotangents, 1);
+    assert_true((f->cotangents[0].routine == NULL) == (f->downstream != NULL));
+    if (f->downstream) return;
+    double *out = buffer(m, f->state_bytes * (uint64_t)n);
+    call(m, f->name, "cross_entropy_cotangent", (deq_frame){.rest = rest, .arg0 = m->z[f->index], .arg1 = out}, n);
+    for (uint64_t k = 0; k < f->state_bytes / 8 * (uint64_t)n; k++) assert_close(out[k], g[k], 1e-13);
+    m->cotangents++;
+}
+
 /* u = J'u + g by plain iteration on one tape, then the cotangents of everything else. */
 static void gradient(void *user, const FixedLayout *f, int64_t n, void *rest, void *drest, void *g,
                      bool want_parameters) {
@@ -63,6 +74,7 @@ static void gradient(void *user, const FixedLayout *f, int64_t n, void *rest, vo
     call(m, f->name, "lin", (deq_frame){.rest = rest, .tape = tape, .arg0 = m->z[f->index], .arg1 = out}, n);
     reverse_rows((char *)g0, g, f->state_bytes, n);
     memcpy(u, g0, bytes);
+    check_cotangent(m, f, n, rest, g0);
     for (int step = 0; step < 150; step++) {
         call(m, f->name, "vjp_z", (deq_frame){.rest = rest, .tape = tape, .arg0 = u, .arg1 = next}, n);
         for (uint64_t k = 0; k < bytes / 8; k++) u[k] = next[k] + g0[k];
@@ -196,6 +208,7 @@ static void check_gradients(Machine *m) {
     for (uint64_t k = 0; k < m->r->accum_bytes / 8; k++) assert_true(((double *)m->accum)[k] == 0);
     run_model(m, "cross_entropy_parameters");
     assert_int_equal(m->gradients, model->nfixed);
+    assert_true(m->cotangents >= 2); /* of the last fixed point, in both routines */
     if (m->r->has_finish) {
         deq_frame f = {.shared = m->shared, .accum = m->accum};
         interpret_routine(m->net->arena, need(m, model->name, "finish"), &m->unit.layout, &f, 1, NULL);
@@ -328,7 +341,9 @@ static void test_hoisting(void **state) {
     assert_int_equal(count_ops(r, OP_matmul), 1);
     assert_int_equal(count_ops(r, OP_add), 1);
     assert_int_equal(f->nrest, 1);
-    assert_int_equal(f->rest_bytes, 64);
+    assert_int_equal(f->rest_bytes, 128); /* and the label, for the cotangent routine */
+    assert_int_equal(f->cotangents[0].n, 1);
+    assert_int_equal(f->cotangents[0].offsets[0], 64);
     assert_int_equal(count_ops(predict, OP_matmul), 2); /* x U and the head */
     /* the tape is z (for W's gradient) and 1 - y*y; J'u is one product of u and that */
     assert_int_equal(f->tape_bytes, 128);

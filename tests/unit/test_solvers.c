@@ -110,7 +110,7 @@ static void bench_plan(bench *b) {
 static void bench_solve_rows(bench *b, int64_t from, int64_t n, bool want) {
     b->frame.example = b->example + from;
     deq_fixed_solve(&b->frame, (void *)b->fixed, n, (char *)b->rest + from * b->stride, (char *)b->z + from * b->stride,
-                    want);
+                    want, NULL);
 }
 
 static void bench_gradient_rows(bench *b, int64_t from, int64_t n) {
