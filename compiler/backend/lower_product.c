@@ -332,33 +332,93 @@ Value lower_matmul(const Site *s) {
 }
 
 /* ---- pack: [k, n] to [panel][k][columns of the panel] ---- */
+/* Swaps rows and columns of a square block of vectors: exchanges halves, then quarters, and so on. */
+static void transpose_block(Emit *e, Value *rows) {
+    Value keep[64], take[64];
+    for (uint32_t w = e->lanes / 2; w > 0; w /= 2) {
+        for (uint32_t lane = 0; lane < e->lanes; lane++) {
+            keep[lane] = emit_i32(e, lane & w ? e->lanes + (lane ^ w) : lane);
+            take[lane] = emit_i32(e, lane & w ? e->lanes + lane : lane | w);
+        }
+        Value low = LLVMConstVector(keep, e->lanes), high = LLVMConstVector(take, e->lanes);
+        for (uint32_t i = 0; i < e->lanes; i++) {
+            if (i & w) continue;
+            Value a = rows[i], b = rows[i | w];
+            rows[i] = LLVMBuildShuffleVector(e->builder, a, b, low, "");
+            rows[i | w] = LLVMBuildShuffleVector(e->builder, a, b, high, "");
+        }
+    }
+}
+
+typedef struct Pack {
+    Value x, y;
+    uint64_t k, n; /* of the product */
+    bool transposed;
+} Pack;
+
+/* Element (row, column) of the product's right operand. */
+static void pack_element(Emit *e, const Pack *p, Value row, Value panel, Value column) {
+    Value j = emit_index_add(e, emit_index_mul(e, panel, e->panel), column);
+    Value from = p->transposed ? emit_index_add(e, emit_index_mul(e, j, p->k), row)
+                               : emit_index_add(e, emit_index_mul(e, row, p->n), j);
+    Value to = emit_index_add(e, emit_index_mul(e, panel, p->k), row);
+    to = emit_index_add(e, emit_index_mul(e, to, e->panel), column);
+    emit_store(e, emit_load(e, emit_element(e, p->x, from)), emit_element(e, p->y, to));
+}
+
+/* Rows start .. k-1 of a panel, `columns` of its columns. */
+static void pack_rows(Emit *e, const Pack *p, Value panel, uint64_t start, uint64_t columns) {
+    Loop rows, inner;
+    if (start >= p->k) return;
+    loop_begin(&rows, e, emit_i64(e, start), emit_i64(e, p->k), emit_i64(e, 1), false);
+    loop_count(&inner, e, columns);
+    pack_element(e, p, rows.index, panel, inner.index);
+    loop_end(&inner);
+    loop_end(&rows);
+}
+
+/* A full panel of a transposed matrix, whose columns are rows of x: square blocks, then the rows that are left. */
+static void pack_blocks(Emit *e, const Pack *p, Value panel) {
+    uint64_t blocks = p->k / e->lanes;
+    uint32_t vector = e->lanes * e->real_bytes;
+    if (blocks) {
+        Loop down, across;
+        loop_count(&down, e, blocks);
+        loop_count(&across, e, e->panel / e->lanes);
+        Value row = emit_index_mul(e, down.index, e->lanes), column = emit_index_mul(e, across.index, e->lanes), v[64];
+        Value j = emit_index_add(e, emit_index_mul(e, panel, e->panel), column);
+        Value from = emit_element(e, p->x, emit_index_add(e, emit_index_mul(e, j, p->k), row));
+        for (uint32_t i = 0; i < e->lanes; i++)
+            v[i] = emit_load_vector(e, emit_offset_constant(e, from, i * p->k * e->real_bytes), e->real_bytes);
+        transpose_block(e, v);
+        Value to = emit_index_mul(e, emit_index_add(e, emit_index_mul(e, panel, p->k), row), e->panel);
+        to = emit_element(e, p->y, emit_index_add(e, to, column));
+        for (uint32_t i = 0; i < e->lanes; i++)
+            emit_store_vector(e, v[i], emit_offset_constant(e, to, (uint64_t)i * e->panel * e->real_bytes), vector);
+        loop_end(&across);
+        loop_end(&down);
+    }
+    pack_rows(e, p, panel, blocks * e->lanes, e->panel);
+}
+
 Value lower_pack(const Site *s) {
     Emit *e = s->l->e;
-    bool transposed = s->node->attr.i[0];
     uint64_t k = s->node->shape.dims[0], n = s->node->shape.dims[1], full = n / e->panel, rest = n % e->panel;
-    Value x = lower_argument_row(s, 0), y = lower_result_row(s);
-    Loop panels, rows, columns;
-    emit_zero_padding(e, y, (full + (rest > 0)) * k * e->panel);
-    if (rest)
-        LLVMBuildMemSet(e->builder, emit_offset_constant(e, y, full * k * e->panel * e->real_bytes),
-                        LLVMConstNull(e->i8), emit_i64(e, k * e->panel * e->real_bytes), e->real_bytes);
-    for (int tail = 0; tail < 2; tail++) {
-        if (tail ? !rest : !full) continue;
-        if (tail)
-            loop_begin(&panels, e, emit_i64(e, full), emit_i64(e, full + 1), emit_i64(e, 1), false);
+    Pack p = {lower_argument_row(s, 0), lower_result_row(s), k, n, s->node->attr.i[0]};
+    emit_zero_padding(e, p.y, (full + (rest > 0)) * k * e->panel);
+    if (full) {
+        Loop panels;
+        loop_count(&panels, e, full);
+        if (p.transposed)
+            pack_blocks(e, &p, panels.index);
         else
-            loop_count(&panels, e, full);
-        loop_count(&rows, e, k);
-        loop_count(&columns, e, tail ? rest : e->panel);
-        Value j = emit_index_add(e, emit_index_mul(e, panels.index, e->panel), columns.index);
-        Value from = transposed ? emit_index_add(e, emit_index_mul(e, j, k), rows.index)
-                                : emit_index_add(e, emit_index_mul(e, rows.index, n), j);
-        Value row = emit_index_add(e, emit_index_mul(e, panels.index, k), rows.index);
-        Value to = emit_index_add(e, emit_index_mul(e, row, e->panel), columns.index);
-        emit_store(e, emit_load(e, emit_element(e, x, from)), emit_element(e, y, to));
-        loop_end(&columns);
-        loop_end(&rows);
+            pack_rows(e, &p, panels.index, 0, e->panel);
         loop_end(&panels);
+    }
+    if (rest) {
+        LLVMBuildMemSet(e->builder, emit_offset_constant(e, p.y, full * k * e->panel * e->real_bytes),
+                        LLVMConstNull(e->i8), emit_i64(e, k * e->panel * e->real_bytes), e->real_bytes);
+        pack_rows(e, &p, emit_i64(e, full), 0, rest);
     }
     return NULL;
 }

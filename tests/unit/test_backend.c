@@ -210,6 +210,13 @@ static void products_on(const char *cpu) {
             graph_output(g, graph_matmul(g, x, input(g, dims2(n, k), false), false, true, nowhere));
             unit_add(u, g, (Placement){0});
         }
+        for (int round = 0; round < 8; round++) { /* whole and partial panels, whole and partial blocks */
+            Graph *g = graph_new(a, "pack");
+            NodeId x = input(g, dims2(rng_int(30, 100), rng_int(30, 100)), false);
+            for (int transposed = 0; transposed < 2; transposed++)
+                graph_output(g, graph_op(g, OP_pack, &x, 1, &(Attr){.i = {transposed}}, nowhere));
+            unit_add(u, g, (Placement){.no_rows = true});
+        }
         for (int round = 0; round < 12; round++) { /* matrices, all orientations, one or both sides batched */
             uint32_t m = rng_int(1, 20), k = rng_int(1, 9), n = rng_int(1, 40);
             bool ta = round & 1, tb = round & 2;
