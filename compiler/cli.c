@@ -129,7 +129,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         const char *wanted = verbs[cli->verb].arguments;
         bool optional = !*wanted || *wanted == '[', many = strstr(wanted, "...") != NULL;
         if (!cli->nfiles && !optional) argp_error(state, "%s is missing", wanted);
-        if (cli->nfiles > (*wanted ? 1 : 0) && !many)
+        int most = *wanted != 0; /* a word each */
+        for (const char *c = wanted; *c; c++) most += *c == ' ';
+        if (cli->nfiles > most && !many)
             argp_error(state, "one argument too many: '%s'", cli->files[cli->nfiles - 1]);
         return 0;
     }

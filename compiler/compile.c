@@ -12,10 +12,11 @@
 /* Everything besides the text of the modules that decides the bytes of the object. */
 static char *option_text(Arena *a, const CompileOptions *o) {
     const char *cpu = o->target_cpu ? o->target_cpu : "native";
-    return arena_printf(a, "%s abi=%d cpu=%s%s O%d %s math=%s%s%s%s", DEQ_VERSION, DEQ_ABI_VERSION, cpu,
+    return arena_printf(a, "%s abi=%d cpu=%s%s O%d %s math=%s%s%s%s%s%s%s", DEQ_VERSION, DEQ_ABI_VERSION, cpu,
                         strcmp(cpu, "native") == 0 ? cache_processor() : "", o->optimise, o->f64 ? "f64" : "f32",
                         o->math ? o->math : "inline", o->tests ? " tests" : "", o->only ? " only=" : "",
-                        o->only ? o->only : "");
+                        o->only ? o->only : "", o->nets ? " nets" : "", o->checks ? " checks" : "",
+                        o->only_test ? " only-test" : "");
 }
 
 static int backend_failed(char *error) {
@@ -47,7 +48,7 @@ int compile(const CompileOptions *o, Compilation *c) {
     c->arena = arena_new();
     c->diags = diags_new(c->arena);
 
-    Program *p = c->program = program_load(c->arena, c->diags, o->path, o->include, o->ninclude);
+    Program *p = c->program = program_load_with(c->arena, c->diags, o->path, o->include, o->ninclude, o->added);
     if (diags_errors(c->diags) || o->last == PASS_PARSE) return diags_exit_code(c->diags);
     bool resolved = program_resolve(p); /* unknown names and wrong types in one run */
     if (o->last == PASS_RESOLVE) return diags_exit_code(c->diags);
@@ -71,6 +72,9 @@ int compile(const CompileOptions *o, Compilation *c) {
                                 .target = o->target_cpu ? o->target_cpu : "native",
                                 .options = options,
                                 .tests = o->tests,
+                                .nets = o->nets,
+                                .checks = o->checks,
+                                .only_test = o->only_test,
                                 .only = o->only};
     const Backend *backend = NULL;
     char *error = NULL;

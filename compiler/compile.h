@@ -14,8 +14,9 @@ typedef struct CompileOptions {
     const char *target_cpu; /* NULL: native */
     const char *math;       /* NULL: inline */
     int optimise;
-    bool f64, tests, use_cache;
-    const char *only; /* see PipelineOptions */
+    bool f64, tests, nets, checks, use_cache; /* tests, nets, checks, only, only_test: see PipelineOptions */
+    const char *only, *only_test;
+    const char *added; /* declarations after the file's own; NULL: none */
     bool emit_ll, emit_asm;
     Pass last; /* stop after this pass */
 } CompileOptions;

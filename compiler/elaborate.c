@@ -59,7 +59,7 @@ const char *text_hash(Arena *a, const char *text, size_t n) {
     return arena_printf(a, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
 }
 
-bool elaborate(Arena *a, Program *program, uint32_t real_bytes, unsigned parts, const char *only, Elaborated *out) {
+bool elaborate(Arena *a, Program *program, uint32_t real_bytes, Parts parts, Elaborated *out) {
     Elab *e = arena_alloc(a, sizeof *e);
     e->arena = a;
     e->diags = program->diags;
@@ -67,7 +67,7 @@ bool elaborate(Arena *a, Program *program, uint32_t real_bytes, unsigned parts, 
     e->real_bytes = real_bytes;
     *out = (Elaborated){e, json_object()};
     uint32_t before = diags_errors(e->diags);
-    bool ok = pipeline(e, out->manifest, parts, only);
+    bool ok = pipeline(e, out->manifest, parts);
     for (uint32_t k = 0; k < e->nnets; k++) net_finish(e, e->nets[k]);
     return ok && diags_errors(e->diags) == before;
 }

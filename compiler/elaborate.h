@@ -203,10 +203,14 @@ typedef struct Elaborated {
     Elab *elab;
     json_t *manifest; /* all but the nets, whose layout only model_routines knows */
 } Elaborated;
-enum { ELAB_RUN = 1, ELAB_TESTS = 2 };
-/* Elaborates what the main module's trains and experiments, or its tests, need; or the layer `only` alone as a net.
- * False when an error was reported. */
-bool elaborate(Arena *a, Program *program, uint32_t real_bytes, unsigned parts, const char *only, Elaborated *out);
-/* pipeline.c: data, train, experiment, test -> members of the manifest. */
-bool pipeline(Elab *e, json_t *manifest, unsigned parts, const char *only);
+enum { ELAB_RUN = 1, ELAB_TESTS = 2, ELAB_NETS = 4, ELAB_CHECKS = 8 };
+typedef struct Parts { /* of the main module: what is elaborated */
+    unsigned kinds;        /* ELAB_ */
+    const char *only;      /* a layer, alone as a net; NULL */
+    const char *only_test; /* of the tests the one of this name; NULL: all */
+} Parts;
+/* Elaborates what the chosen parts of the main module need.  False when an error was reported. */
+bool elaborate(Arena *a, Program *program, uint32_t real_bytes, Parts parts, Elaborated *out);
+/* pipeline.c: data, train, experiment, test, check -> members of the manifest. */
+bool pipeline(Elab *e, json_t *manifest, Parts parts);
 #endif

@@ -28,7 +28,7 @@ typedef struct Slice {
 
 typedef struct Pipe {
     Elab *elab;
-    json_t *data, *trains, *experiments, *run, *tests;
+    json_t *data, *trains, *experiments, *run, *tests, *checks;
     DataUse **datasets;
     uint32_t ndatasets, datasets_cap;
     TrainUse **uses;
@@ -44,6 +44,9 @@ json_t *pipe_attack(const AttackUse *use);
 bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out);
 bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out);
 json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment);
+json_t *pipe_check(Pipe *p, Scope *s, const Ast *check); /* checks.c */
+/* Adds to `tests` a gradcheck of every net that is trained, with its loss and settings. */
+bool pipe_net_tests(Pipe *p, const Module *main);
 int json_line(const Ast *node);
 json_t *json_number(double x);
 /* The text of an expression as written, on one line. */

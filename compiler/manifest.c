@@ -89,7 +89,8 @@ static const char *path_text(Arena *a, const char *path) {
 static Unit *make_unit(Program *p, const PipelineOptions *o) {
     Arena *a = p->arena;
     Elaborated el;
-    if (!elaborate(a, p, o->layout.real_bytes, o->tests ? ELAB_TESTS : ELAB_RUN, o->only, &el)) return NULL;
+    unsigned kinds = o->tests ? ELAB_TESTS | (o->nets ? ELAB_NETS : 0) : ELAB_RUN | (o->checks ? ELAB_CHECKS : 0);
+    if (!elaborate(a, p, o->layout.real_bytes, (Parts){kinds, o->only, o->only_test}, &el)) return NULL;
     Elab *e = el.elab;
     Unit *unit = arena_alloc(a, sizeof *unit);
     unit->arena = a;
@@ -124,7 +125,7 @@ Unit *pipeline_build(Program *p, const PipelineOptions *o) {
 bool pipeline_check(Program *p) {
     Elaborated el;
     json_begin(p->arena);
-    bool ok = elaborate(p->arena, p, 4, ELAB_RUN | ELAB_TESTS, NULL, &el);
+    bool ok = elaborate(p->arena, p, 4, (Parts){.kinds = ELAB_RUN | ELAB_TESTS | ELAB_CHECKS}, &el);
     json_end();
     return ok;
 }

@@ -336,39 +336,56 @@ static bool library_net(Pipe *p, Scope *s, const char *only) {
     return net && net_projection_loss(net, p->elab);
 }
 
-bool pipeline(Elab *e, json_t *manifest, unsigned parts, const char *only) {
+bool pipeline(Elab *e, json_t *manifest, Parts parts) {
     Pipe *p = arena_alloc(e->arena, sizeof *p);
-    *p = (Pipe){e, json_array(), json_array(), json_array(), json_array(), json_array(), NULL, 0, 0, NULL, 0, 0};
+    *p = (Pipe){.elab = e};
+    p->data = json_array();
+    p->trains = json_array();
+    p->experiments = json_array();
+    p->run = json_array();
+    p->tests = json_array();
+    p->checks = json_array();
     json_object_set_new(manifest, "data", p->data);
     json_object_set_new(manifest, "trains", p->trains);
     json_object_set_new(manifest, "experiments", p->experiments);
     json_object_set_new(manifest, "run", p->run);
     json_object_set_new(manifest, "tests", p->tests);
+    json_object_set_new(manifest, "checks", p->checks);
     const Module *main = e->program->main;
-    if (only) {
+    if (parts.only) {
         Scope s = scope_of_module(e, main);
-        return library_net(p, &s, only);
+        return library_net(p, &s, parts.only);
     }
     bool ok = true;
     for (uint32_t k = 0; k < main->unit->nkids; k++) {
         const Ast *d = main->unit->kids[k];
         Scope s = scope_of_module(e, main);
         json_t *j = NULL;
-        if (d->kind == AST_TRAIN && parts & ELAB_RUN) {
+        if (d->kind == AST_TRAIN && parts.kinds & ELAB_RUN) {
             j = pipe_train(p, &s, d, false);
             if (j)
                 json_array_append_new(p->trains, j),
                     json_array_append_new(p->run, json_pack("{s:s}", "train", d->name));
-        } else if (d->kind == AST_EXPERIMENT && parts & ELAB_RUN) {
+        } else if (d->kind == AST_EXPERIMENT && parts.kinds & ELAB_RUN) {
             j = pipe_experiment(p, &s, d);
             if (j)
                 json_array_append_new(p->experiments, j),
                     json_array_append_new(p->run, json_pack("{s:s}", "experiment", d->name));
-        } else if (d->kind == AST_TEST && parts & ELAB_TESTS) {
+        } else if (d->kind == AST_TEST && parts.kinds & ELAB_TESTS &&
+                   (!parts.only_test || strcmp(parts.only_test, d->name) == 0)) {
             j = pipe_test(p, &s, d);
             if (j) json_array_append_new(p->tests, j);
         } else
             continue;
+        ok &= j != NULL;
+    }
+    if (parts.kinds & ELAB_NETS) ok &= pipe_net_tests(p, main);
+    for (uint32_t k = 0; parts.kinds & ELAB_CHECKS && k < main->unit->nkids; k++) { /* of trained nets too: now known */
+        const Ast *d = main->unit->kids[k];
+        if (d->kind != AST_CHECK) continue;
+        Scope s = scope_of_module(e, main);
+        json_t *j = pipe_check(p, &s, d);
+        if (j) json_array_append_new(p->checks, j);
         ok &= j != NULL;
     }
     return ok;

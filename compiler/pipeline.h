@@ -10,6 +10,9 @@ typedef struct PipelineOptions {
     const char *target;    /* CPU the object is compiled for: manifest "target" */
     const char *options;   /* text of the options that change the object: part of the manifest's "hash" */
     bool tests;            /* elaborate only what `test` blocks need (deq test); else everything but them */
+    bool nets;             /* with tests: also a gradcheck of every net that is trained (deq gradcheck) */
+    const char *only_test; /* with tests: the one of this name; NULL: all */
+    bool checks;           /* without tests: also what `check` blocks need (deq compare) */
     const char *only;      /* deq build --lib NET, bench: elaborate this layer alone as a net; NULL: what the script runs */
 } PipelineOptions;
 

@@ -241,10 +241,16 @@ Module *module_parse(Arena *a, Diags *ds, const char *path) {
 }
 
 Program *program_load(Arena *a, Diags *ds, const char *path, const char *const *include_dirs, uint32_t ninclude) {
+    return program_load_with(a, ds, path, include_dirs, ninclude, NULL);
+}
+
+Program *program_load_with(Arena *a, Diags *ds, const char *path, const char *const *include_dirs, uint32_t ninclude,
+                           const char *added) {
     Loader l = loader_new(a, ds);
     l.include_dirs = include_dirs;
     l.ninclude = ninclude;
     Source *source = read_main(a, ds, path);
+    if (added) source = source_from_text(a, path, arena_printf(a, "%s\n%s\n", source->text, added));
     char real[PATH_MAX];
     return load_main(&l, path, arena_strdup(a, realpath(path, real) ? real : path), source);
 }

@@ -27,6 +27,9 @@ typedef struct Program { /* everything loaded for one compilation */
 
 /* Loads `path` and its imports.  Never returns NULL; look at diags_errors(). */
 Program *program_load(Arena *a, Diags *ds, const char *path, const char *const *include_dirs, uint32_t ninclude);
+/* The same with declarations added after the file's own (`deq gradcheck FILE LAYER`); NULL: none. */
+Program *program_load_with(Arena *a, Diags *ds, const char *path, const char *const *include_dirs, uint32_t ninclude,
+                           const char *added);
 /* One file alone, its imports left alone: for the formatter.  Never NULL. */
 Module *module_parse(Arena *a, Diags *ds, const char *path);
 Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *text); /* tests, fuzzing */

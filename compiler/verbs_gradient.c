@@ -1,0 +1,71 @@
+/* verbs_gradient.c - verbs about gradients: gradcheck. */
+#define _GNU_SOURCE
+#include "compile.h"
+#include "runtime/app.h"
+#include "verbs.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static CompileOptions compile_options(const Cli *cli, bool f64) {
+    return (CompileOptions){.path = cli->files[0],
+                            .include = cli->include,
+                            .ninclude = (uint32_t)cli->ninclude,
+                            .target_cpu = cli->target_cpu,
+                            .math = cli->math,
+                            .optimise = cli->optimise,
+                            .f64 = f64,
+                            .use_cache = !cli->no_cache,
+                            .last = PASS_COMPILE};
+}
+
+static deq_app_options app_options(const Cli *cli, const Compilation *c) {
+    return (deq_app_options){.threads = cli->threads,
+                             .has_seed = cli->has_seed,
+                             .seed = cli->seed,
+                             .set = cli->set,
+                             .nset = cli->nset,
+                             .results = cli->results,
+                             .fresh = cli->fresh,
+                             .json = cli->json,
+                             .quiet = cli->quiet,
+                             .source_text = c->program->main->source->text};
+}
+
+/* A test of the layer, appended to the script: what the checker says about it, it says about the command line. */
+static char *test_of(const char *layer, const char *name) {
+    char *text;
+    if (asprintf(&text, "test \"%s\" {\n  check: gradcheck(%s, directions: 8, tol: 1e-4)\n}", name, layer) < 0) abort();
+    return text;
+}
+
+/* The layer as the name of a test: no quotes, no backslashes, no line ends. */
+static char *name_of(const char *layer) {
+    char *name = strdup(layer);
+    if (!name) abort();
+    for (char *c = name; *c; c++)
+        if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ') *c = ' ';
+    return name;
+}
+
+int verb_gradcheck(const Cli *cli) {
+    Compilation c;
+    CompileOptions options = compile_options(cli, true);
+    const char *layer = cli->nfiles > 1 ? cli->files[1] : NULL;
+    char *name = layer ? name_of(layer) : NULL, *added = layer ? test_of(layer, name) : NULL;
+    options.tests = true;
+    options.nets = !layer;
+    options.only_test = name;
+    options.added = added;
+    int code = compile(&options, &c);
+    diags_print(c.diags, stderr, isatty(2));
+    if (code == 0) code = compile_load(&c);
+    if (code == 0) {
+        deq_app_options run = app_options(cli, &c);
+        code = deq_app_test(c.module, &run);
+    }
+    compile_free(&c);
+    free(added);
+    free(name);
+    return code;
+}
