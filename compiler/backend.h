@@ -38,5 +38,8 @@ typedef struct BackendSymbol {
 
 /* The one symbol the module exports.  It links to nothing of the program: the runtime's functions are handed in. */
 __attribute__((visibility("default"))) const Backend *backend_entry(const BackendSymbol *symbols, uint32_t nsymbols);
+/* Size and time of the files of this program and of the module, which need not be loaded: another build makes other
+ * objects, also under the same version. */
+const char *backend_identity(void);
 const Backend *backend_get(char **error); /* loads libdeq_backend.so beside the program, in ../lib/deq, or $DEQ_BACKEND */
 #endif

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Every function of abi.def: one that is missing is a link error of the program, not a surprise at load. */
@@ -13,19 +14,34 @@ static const BackendSymbol symbols[] = {
 #undef DEQ_FN
 };
 
+static void module_path(char *path, size_t size) {
+    char *folder = program_folder();
+    const char *named = getenv("DEQ_BACKEND");
+    if (named)
+        snprintf(path, size, "%s", named);
+    else {
+        snprintf(path, size, "%s/libdeq_backend.so", folder);
+        if (access(path, R_OK) != 0) snprintf(path, size, "%s/../lib/deq/libdeq_backend.so", folder);
+    }
+    free(folder);
+}
+
+const char *backend_identity(void) {
+    static char text[128];
+    char path[4200];
+    module_path(path, sizeof path);
+    struct stat program = {0}, module = {0};
+    if (stat("/proc/self/exe", &program) != 0 || stat(path, &module) != 0) return "";
+    snprintf(text, sizeof text, "%lld.%lld.%lld.%lld", (long long)program.st_size, (long long)program.st_mtim.tv_sec,
+             (long long)module.st_size, (long long)module.st_mtim.tv_sec);
+    return text;
+}
+
 const Backend *backend_get(char **error) {
     static const Backend *loaded;
     if (loaded) return loaded;
-    char *folder = program_folder();
     char path[4200];
-    const char *named = getenv("DEQ_BACKEND");
-    if (named)
-        snprintf(path, sizeof path, "%s", named);
-    else {
-        snprintf(path, sizeof path, "%s/libdeq_backend.so", folder);
-        if (access(path, R_OK) != 0) snprintf(path, sizeof path, "%s/../lib/deq/libdeq_backend.so", folder);
-    }
-    free(folder);
+    module_path(path, sizeof path);
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     const Backend *(*entry)(const BackendSymbol *, uint32_t) = NULL;
     if (handle) *(void **)&entry = dlsym(handle, "backend_entry");

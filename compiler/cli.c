@@ -101,6 +101,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         cli->has_seed = true;
         cli->seed = whole_number(state, "seed", text, UINT64_MAX);
         return 0;
+    case 'b': cli->batch = (int)whole_number(state, "batch", text, 1 << 20); return 0;
     case 't': cli->threads = (int)whole_number(state, "threads", text, 1024); return 0;
     case 'O': cli->optimise = (int)whole_number(state, "optimise", text, 3); return 0;
     case 'r': cli->results = text; return 0;

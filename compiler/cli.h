@@ -22,7 +22,7 @@ typedef struct Cli {
     int nfiles;
     bool json, memory, check, fresh, no_cache, quiet, lib, has_seed;
     uint64_t seed;
-    int threads, optimise;
+    int threads, optimise, batch;
     const char **set, **include;
     int nset, ninclude;
     const char *results, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math;

@@ -58,7 +58,8 @@ int compile(const CompileOptions *o, Compilation *c) {
 
     const char *options = option_text(c->arena, o);
     if (o->last == PASS_COMPILE && o->use_cache) {
-        const char *parts[] = {program_hash(p), options, p->main->path, line_text(c->arena, p->main), NULL};
+        const char *parts[] = {
+            program_hash(p), options, backend_identity(), p->main->path, line_text(c->arena, p->main), NULL};
         cache_open(&c->cache, parts);
         if (!o->emit_ll && !o->emit_asm && (c->module = cache_load(&c->cache))) {
             c->warm = true;

@@ -13,7 +13,26 @@ static json_t *json_dims(Shape s) {
 
 static int line_of(Range r) { return r.source ? (int)source_position(r.source, r.start).line : 0; }
 
-static json_t *net_json(Elab *e, const Net *net) {
+/* Floating-point operations of the products in one application of a fixed point's body to one example, for benchmarks.
+ */
+static double body_flops(const Unit *unit, const char *name) {
+    double flops = 0;
+    for (uint32_t k = 0; k < unit->nroutines; k++) {
+        const Routine *r = unit->routines[k];
+        size_t n = strlen(name);
+        if (strncmp(r->name, name, n) != 0 || strcmp(r->name + n, "_f") != 0) continue;
+        const Graph *g = r->steps[0].graph;
+        for (NodeId id = 0; id < g->nnodes; id++) {
+            if (graph_node(g, id)->op != OP_matmul) continue;
+            Shape a = graph_node(g, graph_arg(g, id, 0))->shape;
+            uint32_t inner = a.rank == 1 ? a.dims[0] : a.dims[graph_node(g, id)->attr.i[0] ? 0 : 1];
+            flops += 2.0 * inner * (double)shape_count(graph_node(g, id)->shape);
+        }
+    }
+    return flops;
+}
+
+static json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
     Arena *a = e->arena;
     const Model *m = net->model;
     const ModelRoutines *r = net->routines;
@@ -30,9 +49,10 @@ static json_t *net_json(Elab *e, const Net *net) {
         for (uint32_t i = 0; i < f->nstate; i++)
             json_array_append_new(state, json_pack("{s:s, s:o}", "name", f->state_names[i], "shape",
                                                    json_dims(graph_node(f->body, f->body->inputs[i])->shape)));
-        json_array_append_new(fixed, json_pack("{s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:s}", "name", f->name, "path",
+        json_array_append_new(fixed, json_pack("{s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:s, s:f}", "name", f->name, "path",
                                                f->path, "state", state, "line", line_of(f->loc), "forward", f->forward,
-                                               "gradient", f->gradient, "start", f->start, "on_fail", f->on_fail));
+                                               "gradient", f->gradient, "start", f->start, "on_fail", f->on_fail,
+                                               "flops", body_flops(unit, f->name)));
     }
     for (uint32_t k = 0; k < m->nlosses; k++) {
         const char *prefix = arena_printf(a, "%s_%s", m->name, m->losses[k].name);
@@ -98,7 +118,7 @@ static Unit *make_unit(Program *p, const PipelineOptions *o) {
     json_t *nets = json_array();
     for (uint32_t k = 0; k < e->nnets; k++) {
         e->nets[k]->routines = model_routines(unit, e->nets[k]->model);
-        json_array_append_new(nets, net_json(e, e->nets[k]));
+        json_array_append_new(nets, net_json(e, unit, e->nets[k]));
     }
     for (uint32_t k = 0; k < e->nroutines; k++)
         *ARENA_PUSH(a, unit->routines, unit->nroutines, unit->routines_cap) = e->routines[k];

@@ -163,6 +163,7 @@ static int execute(const Cli *cli, int (*app)(const deq_module *, const deq_app_
                                .fresh = cli->fresh,
                                .json = cli->json,
                                .quiet = cli->quiet,
+                               .batch = cli->batch,
                                .source_text = c.program->main->source->text};
         code = app(c.module, &run);
     }

@@ -16,6 +16,7 @@ typedef struct deq_app_options {
     bool fresh;                   /* ignore what the cache holds */
     bool json;                    /* one JSON object a line on standard output instead of text */
     bool quiet;
+    int batch;                    /* deq bench: examples of a call; 0: 256 */
     const char *source_text;      /* the script, copied beside the results; NULL: not known */
 } deq_app_options;
 

@@ -10,7 +10,7 @@
 
 #define REPEATS 15
 #define SECONDS_EACH 1.0 /* at most, for one row */
-#define BATCH 256
+#define BATCH 256        /* unless the options say otherwise */
 
 typedef struct Bench {
     deq_app *app;
@@ -18,7 +18,7 @@ typedef struct Bench {
     deq_engine *engine;
     deq_dense data;
     void *x, *y, *dx, *output;
-    int64_t *index;
+    int64_t *index, batch;
     deq_error *e;
 } Bench;
 
@@ -132,34 +132,33 @@ static bool bench_fixed(Bench *b, const deq_fixed *fixed, const char *path, doub
 static bool call_forward(Bench *b, const void *what) {
     (void)what;
     deq_results r = {0};
-    return deq_engine_forward(b->engine, BATCH, b->x, b->output, &r, b->e);
+    return deq_engine_forward(b->engine, b->batch, b->x, b->output, &r, b->e);
 }
 
 static bool call_loss(Bench *b, const void *what) {
-    double losses[BATCH];
-    deq_results r = {.loss = losses};
+    deq_results r = {0};
     deq_source source = deq_dense_source(&b->data);
-    return deq_engine_evaluate(b->engine, &source, b->index, BATCH, what, NULL, NULL, 0, NULL, NULL, &r, b->e);
+    return deq_engine_evaluate(b->engine, &source, b->index, b->batch, what, NULL, NULL, 0, NULL, NULL, &r, b->e);
 }
 
 static bool call_input(Bench *b, const void *what) {
     deq_results r = {0};
-    return deq_engine_input_gradient(b->engine, BATCH, b->x, b->y, what, b->dx, &r, b->e);
+    return deq_engine_input_gradient(b->engine, b->batch, b->x, b->y, what, b->dx, &r, b->e);
 }
 
 static bool call_parameters(Bench *b, const void *what) {
     deq_results r = {0};
     deq_source source = deq_dense_source(&b->data);
-    return deq_engine_gradient(b->engine, &source, b->index, BATCH, what, NULL, NULL, 0, 0, &r, b->e);
+    return deq_engine_gradient(b->engine, &source, b->index, b->batch, what, NULL, NULL, 0, 0, &r, b->e);
 }
 
 static bool call_attack(Bench *b, const void *what) {
     const deq_train_spec *t = what;
-    double scalars[64], losses[BATCH];
+    double scalars[64];
     deq_attack attack = deq_app_attack(t->attack, scalars);
-    deq_results r = {.loss = losses};
+    deq_results r = {0};
     deq_source source = deq_dense_source(&b->data);
-    return deq_engine_evaluate(b->engine, &source, b->index, BATCH, t->loss, NULL, &attack, 0, NULL, NULL, &r, b->e);
+    return deq_engine_evaluate(b->engine, &source, b->index, b->batch, t->loss, NULL, &attack, 0, NULL, NULL, &r, b->e);
 }
 
 typedef struct Step {
@@ -172,7 +171,8 @@ static bool call_step(Bench *b, const void *what) {
     const Step *s = what;
     deq_results r = {0};
     deq_source source = deq_dense_source(&b->data);
-    return deq_engine_gradient(b->engine, &source, b->index, BATCH, s->train->loss, NULL, s->attack, 0, 1, &r, b->e) &&
+    return deq_engine_gradient(b->engine, &source, b->index, b->batch, s->train->loss, NULL, s->attack, 0, 1, &r,
+                               b->e) &&
            deq_engine_update(b->engine, s->train->optimiser.routine, s->train->optimiser.states, s->scalars, b->e);
 }
 
@@ -188,11 +188,91 @@ static bool bench_train(Bench *b, const deq_train_spec *t) {
               deq_engine_optimiser(b->engine, t->optimiser.states, b->e);
     if (ok && t->attack) {
         snprintf(name, sizeof name, "train %s: attack %s, loss", t->name, t->attack->name);
-        ok = measure(b, name, BATCH, 0, call_attack, t);
+        ok = measure(b, name, b->batch, 0, call_attack, t);
     }
     snprintf(name, sizeof name, "train %s: step", t->name);
-    ok = ok && measure(b, name, BATCH, 0, call_step, &(Step){t, scalars, t->attack ? &attack : NULL});
+    ok = ok && measure(b, name, b->batch, 0, call_step, &(Step){t, scalars, t->attack ? &attack : NULL});
     deq_engine_restore_settings(b->engine, token);
+    return ok;
+}
+
+/* --- the work of the literature: forced step counts, so that every implementation does the same --- */
+
+static const char *const solves[] = {"broyden", "anderson", "picard"};
+static const int solve_steps[] = {8, 18, 50};
+
+/* Forward solver and gradient mode of every fixed point; false when this version lacks the mode. */
+static bool set_work(Bench *b, const char *forward, const char *gradient) {
+    deq_error ignored = {0};
+    char path[256];
+    for (int i = 0; i < b->net->nfixed; i++) {
+        snprintf(path, sizeof path, "%s%sforward", b->net->fixed[i].path, *b->net->fixed[i].path ? "." : "");
+        if (!deq_engine_set(b->engine, path, forward, &ignored)) return false;
+    }
+    return !gradient || deq_engine_set(b->engine, "gradient", gradient, &ignored);
+}
+
+static bool bench_solves(Bench *b) {
+    char name[200], forward[200];
+    bool ok = true;
+    for (size_t s = 0; s < sizeof solves / sizeof solves[0]; s++)
+        for (size_t k = 0; ok && k < sizeof solve_steps / sizeof solve_steps[0]; k++) {
+            snprintf(forward, sizeof forward, "%s(tol: 0, max: %d, return: last)", solves[s], solve_steps[k]);
+            snprintf(name, sizeof name, "predict, %s %d", solves[s], solve_steps[k]);
+            if (set_work(b, forward, NULL)) ok = measure(b, name, b->batch, 0, call_forward, NULL);
+        }
+    return ok;
+}
+
+static const struct {
+    const char *name, *forward, *gradient;
+} works[] = {
+    {"exact 18/20", "broyden(tol: 0, max: 18, return: last)", "implicit(broyden(tol: 0, max: 20, return: last))"},
+    {"phantom 8+5", "broyden(tol: 0, max: 8, return: last)", "phantom.unroll(steps: 5, damping: 0.5)"},
+    {"simultaneous ensemble 8", "broyden(tol: 0, max: 8, return: last)",
+     "simultaneous(states: 1..8, beta: 0.5, combine: mean)"},
+    {"unrolled ensemble 8 x 5", "broyden(tol: 0, max: 8, return: last)",
+     "unrolled(from: 1..8, steps: 5, damping: 0.5)"},
+};
+
+/* Every attack of the script's evaluations on this net, once. */
+static bool bench_attacks(Bench *b, const char *work) {
+    const deq_manifest *m = b->app->manifest;
+    char name[200];
+    bool ok = true;
+    for (int i = 0; i < m->nexperiments && ok; i++)
+        for (int c = 0; c < m->experiments[i].ncells && c < 1 && ok; c++)
+            for (int k = 0; k < m->experiments[i].cells[c].nvalues && ok; k++) {
+                const deq_value_spec *v = &m->experiments[i].cells[c].values[k];
+                if (v->kind != DEQ_EVALUATE || !v->attack || v->attack->gradient || v->attack->nscalars > 64) continue;
+                deq_train_spec as = {.attack = v->attack, .loss = v->loss};
+                snprintf(name, sizeof name, "attack %s, %s", v->attack->name, work);
+                ok = measure(b, name, b->batch, 0, call_attack, &as);
+            }
+    return ok;
+}
+
+static bool bench_works(Bench *b) {
+    const deq_manifest *m = b->app->manifest;
+    char name[200];
+    bool ok = true;
+    for (size_t w = 0; ok && w < sizeof works / sizeof works[0]; w++) {
+        if (!set_work(b, works[w].forward, works[w].gradient)) continue;
+        for (int i = 0; ok && i < b->net->nlosses; i++) {
+            snprintf(name, sizeof name, "%s: input gradient, %s", b->net->losses[i].name, works[w].name);
+            ok = measure(b, name, b->batch, 0, call_input, b->net->losses[i].name);
+        }
+        for (int i = 0; ok && i < m->ntrains; i++) {
+            const deq_train_spec *t = &m->trains[i];
+            double scalars[66] = {1, 1000};
+            if (t->net != b->net || t->optimiser.nscalars > 64) continue;
+            for (int k = 0; k < t->optimiser.nscalars; k++) scalars[2 + k] = t->optimiser.scalars[k].value;
+            snprintf(name, sizeof name, "train %s: step, %s", t->name, works[w].name);
+            ok = deq_engine_optimiser(b->engine, t->optimiser.states, b->e) &&
+                 measure(b, name, b->batch, 0, call_step, &(Step){t, scalars, NULL});
+        }
+        ok = ok && bench_attacks(b, works[w].name);
+    }
     return ok;
 }
 
@@ -200,18 +280,21 @@ static bool bench_calls(Bench *b) {
     const deq_net_spec *net = b->net;
     const deq_manifest *m = b->app->manifest;
     char name[200];
-    bool ok = measure(b, "predict", BATCH, 0, call_forward, NULL);
+    bool ok = measure(b, "predict", b->batch, 0, call_forward, NULL);
     for (int i = 0; ok && i < net->nlosses; i++) {
         const char *loss = net->losses[i].name;
         snprintf(name, sizeof name, "%s: loss", loss);
-        ok = measure(b, name, BATCH, 0, call_loss, loss);
+        ok = measure(b, name, b->batch, 0, call_loss, loss);
         snprintf(name, sizeof name, "%s: gradient in the input", loss);
-        ok = ok && measure(b, name, BATCH, 0, call_input, loss);
+        ok = ok && measure(b, name, b->batch, 0, call_input, loss);
         snprintf(name, sizeof name, "%s: gradient in parameters", loss);
-        ok = ok && measure(b, name, BATCH, 0, call_parameters, loss);
+        ok = ok && measure(b, name, b->batch, 0, call_parameters, loss);
     }
     for (int i = 0; ok && i < m->ntrains; i++)
         if (m->trains[i].net == net) ok = bench_train(b, &m->trains[i]);
+    uint32_t token = deq_engine_save_settings(b->engine);
+    ok = ok && bench_solves(b) && bench_works(b);
+    deq_engine_restore_settings(b->engine, token);
     return ok;
 }
 
@@ -221,17 +304,18 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, deq_error *e) {
     Bench b = {.app = app, .net = net, .e = e, .engine = deq_app_engine(app, net, e)};
     if (!b.engine || !deq_engine_init(b.engine, 0, e)) return false;
     deq_engine_prepare(b.engine);
-    int64_t rows = deq_engine_block(b.engine) > BATCH ? deq_engine_block(b.engine) : BATCH;
-    b.x = block_of(BATCH * inputs * real);
-    b.y = block_of(BATCH * targets * real);
-    b.dx = block_of(BATCH * inputs * real);
-    b.output = block_of(BATCH * net->output.elements * real);
+    int64_t batch = b.batch = app->options->batch > 0 ? app->options->batch : BATCH;
+    int64_t rows = deq_engine_block(b.engine) > batch ? deq_engine_block(b.engine) : batch;
+    b.x = block_of(batch * inputs * real);
+    b.y = block_of(batch * targets * real);
+    b.dx = block_of(batch * inputs * real);
+    b.output = block_of(batch * net->output.elements * real);
     b.index = deq_index_range(rows);
     bool ok =
         b.x && b.y && b.dx && b.output && b.index ? true : deq_fail(e, DEQ_MEMORY, "out of memory for a benchmark");
     if (ok) {
-        fill_random(b.x, BATCH * inputs, bits, 1);
-        if (!net->target.labels) fill_random(b.y, BATCH * targets, bits, 1); /* labels stay 0 */
+        fill_random(b.x, batch * inputs, bits, 1);
+        if (!net->target.labels) fill_random(b.y, batch * targets, bits, 1); /* labels stay 0 */
         b.data = (deq_dense){b.x, b.y, inputs, targets};
         deq_report(&app->reporter, "%s, %s, block of %lld examples\n  %-34s %6s %11s %11s %11s %12s %10s", net->name,
                    app->manifest->real, (long long)deq_engine_block(b.engine), "", "rows", "median ms", "min ms",
