@@ -266,7 +266,7 @@ int verb_version(const Cli *cli) {
     const Backend *backend = backend_get(&error);
     printf("%s\nbinary interface %d\n", DEQ_VERSION, DEQ_ABI_VERSION);
     if (backend)
-        printf("target %s\n", backend->target("native"));
+        printf("target %.*s\n", (int)strcspn(backend->target("native"), " "), backend->target("native"));
     else
         printf("%s\n", error);
     free(error);
