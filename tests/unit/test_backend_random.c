@@ -185,19 +185,23 @@ RANDOM(64, double)
     }
 PRODUCT(32, float)
 PRODUCT(64, double)
-#define UNUSED(name, ...)                                                                                              \
-    void name(__VA_ARGS__);                                                                                            \
-    void name(__VA_ARGS__)
-UNUSED(deq_fixed_solve, void *a, void *b, int64_t n, void *c, void *d, int64_t e) {
-    (void)a, (void)b, (void)n, (void)c, (void)d, (void)e;
+/* Nothing here solves. */
+void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient, void *cotangent) {
+    (void)frame, (void)fixed, (void)n, (void)rest, (void)z, (void)want_gradient, (void)cotangent;
+    fail_msg("no fixed points here");
 }
-UNUSED(deq_fixed_gradient, void *a, void *b, int64_t n, void *c, void *d, void *e, int64_t f) {
-    (void)a, (void)b, (void)n, (void)c, (void)d, (void)e, (void)f;
+void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *drest, void *u,
+                        int64_t want_parameters) {
+    deq_fixed_solve(frame, fixed, n, rest, drest, want_parameters, u);
 }
-UNUSED(deq_gradient_implicit, void *a, void *b, int64_t n) { (void)a, (void)b, (void)n; }
-UNUSED(deq_gradient_phantom, void *a, void *b, int64_t n) { (void)a, (void)b, (void)n; }
-UNUSED(deq_gradient_jfb, void *a, void *b, int64_t n) { (void)a, (void)b, (void)n; }
-UNUSED(deq_gradient_backprop, void *a, void *b, int64_t n) { (void)a, (void)b, (void)n; }
+#define MODE(mode)                                                                                                     \
+    void deq_gradient_##mode(void *frame, void *fixed, int64_t n) {                                                    \
+        deq_fixed_solve(frame, fixed, n, NULL, NULL, 0, NULL);                                                         \
+    }
+MODE(implicit)
+MODE(phantom)
+MODE(jfb)
+MODE(backprop)
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(in_double), cmocka_unit_test(in_single)};
