@@ -90,6 +90,23 @@ void *deq_engine_optimiser_states(deq_engine *engine, int64_t *bytes); /* for ch
 /* Residual of every forward iteration for examples index[0..n): out[example * max + k], NaN where the solve had ended. */
 bool deq_engine_residual_trace(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n, int max, float *out, deq_error *e);
 
+/* How one example's solve of one fixed point ended. */
+typedef struct deq_solve_record {
+    float steps, residual;
+    uint8_t reason; /* deq_reason (worker.h) */
+    bool solved;    /* false: there was no such solve */
+    bool failed;    /* stopped short of its tolerance */
+} deq_solve_record;
+/* Solves of examples index[0..n) and, for the gradient of `loss` in the inputs, of their adjoints: out[fixed * n +
+ * example].  A fixed point that the net uses twice leaves its last solve. */
+bool deq_engine_solves(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
+                       deq_solve_record *forward, deq_solve_record *adjoint, deq_error *e);
+
+/* The spectrum of J at the equilibria of examples index[0..n): out[fixed * n + example] (spectral.h). */
+struct deq_spectrum;
+bool deq_engine_spectrum(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n,
+                         struct deq_spectrum *out, deq_error *e);
+
 /* Single calls for the C library and gradcheck: rows are dense (no padding), in the module's precision. */
 bool deq_engine_forward(deq_engine *engine, int64_t n, const void *x, void *output, deq_results *results, deq_error *e);
 /* y NULL and loss NULL: `doutput` is the cotangent of the output... not supported; use a loss.  dx may be NULL. */

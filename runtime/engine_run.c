@@ -1,5 +1,6 @@
 /* engine_run.c - evaluation, gradients and traces: a call is cut into blocks, each run to its end by one worker. */
 #include "engine_internal.h"
+#include "spectral.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@ typedef struct run {
     void *dense_output, *dense_dx;
     float *trace;
     int trace_steps;
+    deq_solve_record *records[2]; /* forward, adjoint: by fixed point, then example */
+    deq_spectrum *spectra;
 
     deq_progress *progress;
     void *context;
@@ -87,6 +90,16 @@ static void record_trace(void *context, const deq_states *s) {
         t->run->trace[(t->from + s->rows[i]) * t->run->trace_steps + s->step - 1] = (float)s->residual[i];
 }
 
+/* The examples of a solve are those of its block, in order. */
+static void record_spectrum(void *context, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest,
+                            const void *z) {
+    const trace_context *t = context;
+    deq_worker *worker = frame->host;
+    deq_spectrum *out = t->run->spectra + fixed->index * t->run->n + t->from;
+    if (!(worker->real_bits == 32 ? deq_spectrum_f32 : deq_spectrum_f64)(worker, frame, fixed, n, rest, z, NULL, out))
+        deq_fail(&worker->error, DEQ_MEMORY, "the vectors of a spectrum of fixed point %s", fixed->name);
+}
+
 static void run_block(run *r, int worker, int64_t b, char *accum) {
     deq_engine *g = r->engine;
     engine_worker *w = &g->workers[worker];
@@ -124,7 +137,10 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
     solver->settings = g->settings;
     trace_context trace = {r, from};
     solver->stream = r->trace ? record_trace : NULL;
-    solver->stream_context = &trace;
+    solver->stream_context = solver->solved_context = &trace;
+    solver->solved = r->spectra ? record_spectrum : NULL;
+    for (int k = 0; k < 2; k++) solver->records[k] = r->records[k] ? r->records[k] + from : NULL;
+    solver->records_stride = r->n;
     memset(solver->steps, 0, (size_t)n * sizeof *solver->steps);
     memset(solver->residual, 0, (size_t)n * sizeof *solver->residual);
     frame.accum = accum;
@@ -133,6 +149,8 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
     frame.arg4 = w->dx;
     r->main->function(&frame, n);
     solver->stream = NULL;
+    solver->solved = NULL;
+    solver->records[0] = solver->records[1] = NULL;
     if (r->metric) {
         frame.accum = NULL;
         frame.arg0 = w->output;
@@ -323,6 +341,23 @@ bool deq_engine_residual_trace(deq_engine *g, const deq_source *source, const in
     run r = {
         .engine = g, .purpose = PREDICT, .source = source, .index = index, .n = n, .trace = out, .trace_steps = max};
     for (int64_t i = 0; i < n * max; i++) out[i] = NAN;
+    return execute(&r, NULL, NULL, NULL, e);
+}
+
+bool deq_engine_solves(deq_engine *g, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
+                       deq_solve_record *forward, deq_solve_record *adjoint, deq_error *e) {
+    run r = {.engine = g, .purpose = INPUT_GRADIENT, .source = source, .index = index, .n = n};
+    r.records[0] = forward;
+    r.records[1] = adjoint;
+    memset(forward, 0, (size_t)(g->nfixed * n) * sizeof *forward);
+    memset(adjoint, 0, (size_t)(g->nfixed * n) * sizeof *adjoint);
+    return execute(&r, loss, NULL, NULL, e);
+}
+
+bool deq_engine_spectrum(deq_engine *g, const deq_source *source, const int64_t *index, int64_t n, deq_spectrum *out,
+                         deq_error *e) {
+    run r = {.engine = g, .purpose = PREDICT, .source = source, .index = index, .n = n, .spectra = out};
+    for (int64_t i = 0; i < g->nfixed * n; i++) out[i] = (deq_spectrum){NAN, NAN, NAN, NAN, NAN};
     return execute(&r, NULL, NULL, NULL, e);
 }
 

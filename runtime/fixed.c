@@ -5,6 +5,7 @@ void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, i
     (void)cotangent;
     deq_worker *worker = ((deq_frame *)frame)->host;
     (worker->real_bits == 32 ? deq_solve_f32 : deq_solve_f64)(worker, frame, fixed, n, rest, z, want_gradient != 0);
+    if (worker->solved && !want_gradient) worker->solved(worker->solved_context, frame, fixed, n, rest, z);
 }
 
 void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *drest, void *u,

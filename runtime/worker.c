@@ -160,6 +160,9 @@ void deq_worker_record(deq_worker *w, const deq_fixed *fixed, bool adjoint, int6
         s->worst_example = example;
         s->worst_fixed = (int)fixed->index;
     }
+    if (w->records[adjoint])
+        w->records[adjoint][fixed->index * w->records_stride + row] =
+            (deq_solve_record){(float)steps, (float)residual, (uint8_t)reason, true, failed};
     if (!adjoint) {
         w->steps[row] += (float)steps;
         if (rank > w->residual[row]) w->residual[row] = (float)rank;

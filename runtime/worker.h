@@ -51,6 +51,11 @@ typedef struct deq_worker {
 
     void (*stream)(void *context, const deq_states *states); /* every state of forward solves; NULL: none */
     void *stream_context;
+    /* After each forward solve: its n states z (of the module's reals; where want_gradient was 0).  NULL: nobody. */
+    void (*solved)(void *context, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest, const void *z);
+    void *solved_context;
+    deq_solve_record *records[2]; /* how each forward [0] and adjoint [1] solve ended: by fixed index, then row; NULL */
+    int64_t records_stride;       /* between fixed points */
 
     float *steps, *residual; /* by row of the block: forward solves since the engine cleared them (sum, worst) */
     deq_solve_statistics forward, adjoint;

@@ -82,6 +82,21 @@ static void T(cell_lin)(const deq_frame *f, int64_t n) {
     }
 }
 
+static void T(cell_jvp)(const deq_frame *f, int64_t n) {
+    const T(record) *s = f->shared;
+    int d = s->d;
+    int64_t stride = BYTES(d), tape = T(cell_tape_bytes)(d);
+    for (int64_t i = 0; i < n; i++) {
+        const REAL *J = (const REAL *)((char *)f->tape + i * tape), *v = (const REAL *)((char *)f->arg0 + i * stride);
+        REAL *out = (REAL *)((char *)f->arg1 + i * stride);
+        for (int k = 0; k < stride / (int64_t)sizeof(REAL); k++) {
+            double sum = 0;
+            for (int j = 0; k < d && j < d; j++) sum += (double)J[k * d + j] * (double)v[j];
+            out[k] = (REAL)sum;
+        }
+    }
+}
+
 static void T(cell_vjp)(const deq_frame *f, int64_t n, bool to_z, bool to_rest, bool to_shared) {
     const T(record) *s = f->shared;
     int d = s->d;
@@ -128,6 +143,7 @@ static const deq_fixed *T(cell_describe)(int d) {
                                 .tape_bytes = T(cell_tape_bytes)(d),
                                 .f = T(cell_f),
                                 .lin = T(cell_lin),
+                                .jvp = T(cell_jvp),
                                 .vjp_z = T(cell_vjp_z),
                                 .vjp_x = T(cell_vjp_x),
                                 .vjp_rest = T(cell_vjp_rest),

@@ -1,6 +1,7 @@
 /* test_engine.c - the engine on a net written by hand: z = tanh(W z + x), loss = norm(z - y)^2 / 2. */
 #include "runtime/engine_internal.h"
 #include "runtime/random.h"
+#include "runtime/spectral.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -386,6 +387,37 @@ static void test_memory_and_block(void **state) {
     deq_engine_free(g), deq_engine_free(h);
 }
 
+static void test_solves_and_spectrum(void **state) {
+    (void)state;
+    int64_t index[N];
+    for (int i = 0; i < N; i++) index[i] = 3 * i;
+    for (int bits = 32; bits <= 64; bits += 32) {
+        static deq_solve_record forward[2][N], adjoint[2][N];
+        static deq_spectrum spectra[2][N];
+        for (int threads = 1; threads <= 2; threads++) {
+            deq_error e = {0};
+            deq_engine *g = engine_new(bits, threads, 16);
+            if (!deq_engine_solves(g, &source, index, N, "square", forward[threads - 1], adjoint[threads - 1], &e) ||
+                !deq_engine_spectrum(g, &source, index, N, spectra[threads - 1], &e))
+                fail_msg("%s", e.text);
+            deq_engine_free(g);
+        }
+        assert_memory_equal(forward[0], forward[1], sizeof forward[0]);
+        assert_memory_equal(adjoint[0], adjoint[1], sizeof adjoint[0]);
+        double apart = 0;
+        for (int i = 0; i < N; i++) {
+            const deq_spectrum *s = &spectra[0][i];
+            assert_true(forward[0][i].solved && forward[0][i].steps >= 1 && !forward[0][i].failed);
+            assert_true(adjoint[0][i].solved && forward[0][i].reason == DEQ_REASON_converged);
+            assert_true(s->residual <= (bits == 32 ? 2e-5 : 2e-11));
+            assert_true(s->radius > 0 && s->radius <= s->norm2 * 1.0001 && s->norm2 <= s->frobenius * 1.5);
+            assert_true(fabs(s->radius - spectra[1][i].radius) <= 1e-3 * s->radius);
+            apart = fmax(apart, fabs(s->radius - spectra[0][0].radius));
+        }
+        assert_true(apart > 1e-3); /* each example has its own J */
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_do_not_change_bits),
@@ -399,6 +431,7 @@ int main(void) {
         cmocka_unit_test(test_residual_trace),
         cmocka_unit_test(test_single_calls),
         cmocka_unit_test(test_bad_modules_are_refused),
+        cmocka_unit_test(test_solves_and_spectrum),
         cmocka_unit_test(test_memory_and_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
