@@ -278,6 +278,7 @@ static Value apply(const In *in, const char *name) {
             return value_number(max ? fmax(in->v[0].number, in->v[1].number) : fmin(in->v[0].number, in->v[1].number));
         return elementwise(in->s, max ? OP_max : OP_min, in->v, 2, in->at, in->call);
     }
+    if (in->v[0].kind == VALUE_STATES && strcmp(name, "mean") == 0) return defence_mean(in->s, in->v[0], in->at);
     if (strcmp(name, "sum") == 0 || strcmp(name, "mean") == 0 || strcmp(name, "norm") == 0 ||
         strcmp(name, "logsumexp") == 0)
         return reduce(in, name);

@@ -168,6 +168,7 @@ static int match_type(Scope *s, const Ast *type, Value *v, Range at) {
     }
     if (v->kind != VALUE_NODE && v->kind != VALUE_NUMBER) return 1;
     Shape have = value_shape(*v);
+    if (rank == 0) return 1; /* a function of scalars maps over tensors: the checker lets no other tensor through */
     if (have.rank != rank) {
         elab_error(s, DIAG_E0312, at, "%s given where %u axes are declared", shape_text(s->elab->arena, have), rank);
         return -1;
@@ -347,6 +348,7 @@ static Value check_result(Scope *s, const Ast *type, Value v, Range at) {
     if (!eval_type(s, type, &shape, &classes)) return (Value){0};
     if (v.kind == VALUE_NUMBER && shape.rank > 0) return value_fit(s, v, shape, at, "the result");
     if (classes || v.kind == VALUE_NUMBER) return v;
+    if (shape.rank == 0 && v.kind == VALUE_NODE) return v; /* of a function of scalars, mapped over tensors */
     return value_fit(s, v, shape, at, "the result");
 }
 

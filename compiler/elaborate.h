@@ -3,8 +3,8 @@
  * needs: a resolved and checked program without errors (mistakes that depend on sizes are found here).
  * ensures: for every net of the program a Model with its losses, for attacks, optimisers and scalar arithmetic a
  * Routine, and the manifest that says what they are for.  After it no sizes, names or sugar remain. Files: elaborate.c
- * (program), net.c (models), expression.c, call.c, builtin.c, fixed_point.c, attack.c, optimiser.c, scalar.c,
- * setting_text.c, pipeline.c, manifest.c. */
+ * (program), net.c (models), expression.c, call.c, builtin.c, fixed_point.c, attack.c, defence.c, optimiser.c,
+ * scalar.c, setting_text.c, pipeline.c, manifest.c. */
 #ifndef DEQ_COMPILER_ELABORATE_H
 #define DEQ_COMPILER_ELABORATE_H
 #include "routine.h"
@@ -185,6 +185,14 @@ typedef struct OptimiserUse {
     Scalars scalars;
 } OptimiserUse;
 bool optimiser_use(Scope *s, const Ast *optimiser, OptimiserUse *out);
+/* The weights that a defence gives to the solver's states: "0.5 * mean(states) + 0.5 * states[3]"; NULL after an error.
+ */
+const char *defence_text(Scope *s, const Ast *defence);
+/* The same for a declaration, before anything uses it; one that needs arguments passes. */
+bool defence_check(Scope *s, const Ast *declaration);
+/* states[..] and mean(states[..]) in its body. */
+Value defence_index(Scope *s, Value states, const Ast *index);
+Value defence_mean(Scope *s, Value states, Range at);
 /* What an instance is made from: follows names, `attack a = pgd(..)` and the like to the definition.  Stops at a
  * declaration whose value is a `with` (then *call is it).  NULL when `e` is something else. */
 const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstKind definition, Scope *from,

@@ -323,6 +323,7 @@ static Value eval_index(Scope *s, const Ast *e) {
     Value v = eval(s, AST_SLOT(e, INDEX, base));
     if (v.kind == VALUE_NONE) return v;
     Arena *a = s->elab->arena;
+    if (v.kind == VALUE_STATES) return defence_index(s, v, e);
     if (v.kind == VALUE_TUPLE) {
         double at;
         if (indices->nkids != 1 || !eval_number(s, indices->kids[0], &at)) return (Value){0};

@@ -172,9 +172,12 @@ bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out) 
         char path[512];
         if (!ast_path(key, path, sizeof path) || !value)
             return elab_error(s, DIAG_E0513, item->range, "an override is a path and a value"), false;
-        if (strcmp(path, "defence") == 0)
-            return elab_error(s, DIAG_E0490, item->range, "defences are not available in this version"), false;
-        const char *text = setting_text(s, value);
+        bool defence = strcmp(path, "defence") == 0;
+        const char *text = defence ? defence_text(s, value) : setting_text(s, value);
+        if (defence && text) {
+            json_array_append_new(out, json_pack("[s, s]", path, text));
+            continue;
+        }
         if (!text || !pipe_override(s, key, path, text, net, out)) return false;
     }
     return true;
@@ -361,6 +364,7 @@ bool pipeline(Elab *e, json_t *manifest, Parts parts) {
         const Ast *d = main->unit->kids[k];
         Scope s = scope_of_module(e, main);
         json_t *j = NULL;
+        if (d->kind == AST_DEFENCE || d->kind == AST_DEFENCE_DEF) ok &= defence_check(&s, d);
         if (d->kind == AST_TRAIN && parts.kinds & ELAB_RUN) {
             j = pipe_train(p, &s, d, false);
             if (j)

@@ -22,6 +22,7 @@ typedef enum ValueKind {
     VALUE_FN,     /* ast (FN), module; scope: the scope it closes over, NULL for a declaration */
     VALUE_LAYER,  /* instance */
     VALUE_RATE,   /* ast (SCHEDULE_DEF), module, items: its arguments; called with t */
+    VALUE_STATES, /* the solver's states number .. limit - 1, in a defence; limit 0: all of them */
     VALUE_AST,    /* ast, scope: a name that stands for an expression (sweep variables, experiment names) */
 } ValueKind;
 

@@ -267,6 +267,11 @@ static const Type *check_index(Checker *c, Ast *e) {
         bool known =
             range ? constant_of(c, SLOT(item, BINARY, left), &from) && constant_of(c, SLOT(item, BINARY, right), &to)
                   : constant_of(c, item, &from);
+        if (known && t->kind == TYPE_STATES && from < 1) {
+            diag_help(diag_report(c->diags, DIAG_E0314, item->range, "states count from 1"),
+                      "states[1] is the state after the first step; the start, z_0, is none");
+            return &type_error;
+        }
         if (known && (from < 0 || (range && to <= from))) {
             diag_report(c->diags, DIAG_E0314, item->range, "%s",
                         range ? "this slice is empty or starts below 0" : "the index is negative");

@@ -123,7 +123,7 @@ static void check_override_option(Checker *c, const Ast *key, Ast *value, const 
         bad_path(c, key, arena_printf(c->arena, "no gradient mode has an argument '%s'", option), NULL);
 }
 
-static void check_override(Checker *c, Ast *s, const Type *layer, const char *forward) {
+static void check_override(Checker *c, Ast *s, const Type *layer, bool trained, const char *forward) {
     char buffer[512];
     Ast *key = SLOT(s, SETTING, key), *value = SLOT(s, SETTING, value);
     if (!value || !ast_path(key, buffer, sizeof buffer)) {
@@ -146,7 +146,15 @@ static void check_override(Checker *c, Ast *s, const Type *layer, const char *fo
     const char *setting = dot ? arena_strndup(c->arena, rest, (size_t)(dot - rest)) : rest;
     if (same(setting, "defence") && !*path && !option) {
         check_setting(c, s, setting_find("net_with", "defence"));
-        diag_report(c->diags, DIAG_E0490, value->range, "evaluating under a defence is not available in this version");
+        const Ast *any = NULL;
+        each_fixed(c, at, "", first_fixed, &any);
+        if (!any)
+            bad_path(c, key, arena_printf(c->arena, "'%s' has no fixed point, whose states a defence reads", at->name),
+                     at);
+        else if (!trained)
+            diag_help(
+                diag_report(c->diags, DIAG_E0514, key->range, "a defence belongs to the evaluation of a trained net"),
+                "accuracy(m with { defence: .. }, d.test)");
         return;
     }
     const Setting *row = setting_find("net_with", setting);
@@ -203,7 +211,7 @@ const Type *check_with(Checker *c, Ast *e) {
         if (twice)
             diag_report(c->diags, DIAG_E0406, SLOT(s, SETTING, key)->range, "'%s' is set twice", mine);
         else
-            check_override(c, s, layer, solver_name(value_of(list, "forward")));
+            check_override(c, s, layer, t->kind == TYPE_NET, solver_name(value_of(list, "forward")));
     }
     return t;
 }

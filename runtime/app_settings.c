@@ -127,6 +127,7 @@ static bool set_scalar(deq_named *scalars, int n, const char *name, const char *
 /* A setting of the net's fixed points: tried on the engine at once, so that a bad one is refused before work starts. */
 static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
                       bool *found, deq_error *e) {
+    if (!strcmp(key, "defence")) return true; /* of an evaluation, not of a training run */
     bool near = !strncmp(key, "forward", 7) || !strncmp(key, "gradient", 8) || !strcmp(key, "on_fail");
     for (int f = 0; f < t->net->nfixed && !near; f++) {
         const char *prefix = t->net->fixed[f].path;

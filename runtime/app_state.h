@@ -73,6 +73,8 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *spec, const char *l
 /* --- evaluate.c --- */
 bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *value, deq_evaluation *out,
                       deq_error *e);
+/* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
+const char *deq_value_defence(const deq_value_spec *value);
 /* Median and 10-90 % band of the residual at each forward iteration, on the model's validation examples (or its first
  * training examples): rows [iteration, p10, median, p90, share still running].  NULL without fixed points or on
  * failure. */

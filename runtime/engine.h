@@ -38,7 +38,9 @@ void deq_engine_prepare(deq_engine *engine);
 int64_t deq_engine_block(const deq_engine *engine);
 int64_t deq_engine_memory(const deq_engine *engine);   /* bytes held: parameters, shards, workspaces */
 
-/* Settings by path: "body.forward.tol"; "gradient" alone sets the mode of every fixed point. */
+/* Settings by path: "body.forward.tol"; "gradient" alone sets the mode of every fixed point; "defence" (defence.h) what
+ * the predictions of deq_engine_evaluate and deq_engine_forward are read off: gradients, attacks and traces are those of
+ * the undefended net. */
 bool deq_engine_set(deq_engine *engine, const char *path, const char *value, deq_error *e);
 void deq_engine_settings(const deq_engine *engine, json_t *out);  /* resolved settings as an object path -> text */
 uint32_t deq_engine_save_settings(deq_engine *engine);            /* push the current settings... */

@@ -39,6 +39,12 @@ typedef struct engine_worker {
     size_t memory_bytes;
 } engine_worker;
 
+/* Settings put aside. */
+typedef struct engine_saved {
+    deq_defence defence;
+    deq_fixed_settings fixed[];
+} engine_saved;
+
 struct deq_engine {
     const deq_module *module;
     json_t *net; /* held: texts point into it */
@@ -58,7 +64,8 @@ struct deq_engine {
     int nparameters, nlosses, nmetrics, nfixed;
 
     deq_fixed_settings *settings, *attacking; /* by fixed point; `attacking`: with the attack's gradient mode */
-    deq_fixed_settings **saved;
+    deq_defence defence;                      /* of predictions */
+    struct engine_saved **saved;
     uint32_t saves;
 
     deq_pool *pool;

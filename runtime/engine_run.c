@@ -18,6 +18,7 @@ typedef struct run {
     const deq_routine *main, *metric, *attack;
     const double *scalars;
     bool attacking; /* the attack has its own settings */
+    bool defended;  /* the outputs are predictions: read off the net's defence, if it has one */
     uint64_t seed, step;
     deq_results *results;
     void *dense_output, *dense_dx;
@@ -128,6 +129,7 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
         frame.arg2 = w->adversarial;
         frame.scalars = r->scalars;
         solver->settings = r->attacking ? g->attacking : g->settings;
+        solver->defence = NULL; /* it differentiates, and judges its steps by, the undefended net */
         r->attack->function(&frame, n);
         frame.arg0 = w->adversarial;
         frame.scalars = NULL;
@@ -135,6 +137,7 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
             &solver->forward); /* forward statistics are those of the result, not of the search for it */
     }
     solver->settings = g->settings;
+    solver->defence = r->defended && g->defence.given ? &g->defence : NULL;
     trace_context trace = {r, from};
     solver->stream = r->trace ? record_trace : NULL;
     solver->stream_context = solver->solved_context = &trace;
@@ -280,8 +283,10 @@ static bool execute(run *r, const char *loss, const char *metric, const deq_atta
     if (r->n < 1) return deq_fail(e, DEQ_SETTING, "net %s was called with no examples", g->name);
     if (!find_routines(r, loss, metric, attack, e)) return false;
     const deq_fixed_settings *settings[2] = {g->settings, g->attacking};
-    for (int i = 0; i < g->threads; i++)
+    for (int i = 0; i < g->threads; i++) {
+        g->workers[i].solver->defence = r->defended && g->defence.given ? &g->defence : NULL;
         if (!deq_worker_plan(g->workers[i].solver, settings, r->attacking ? 2 : 1, e)) return false;
+    }
     r->blocks = block_count(g, r->n);
     atomic_store(&r->failed, r->blocks);
     bool sums = r->purpose == PARAMETER_GRADIENT;
@@ -315,6 +320,7 @@ bool deq_engine_evaluate(deq_engine *g, const deq_source *source, const int64_t 
              .source = source,
              .index = index,
              .n = n,
+             .defended = true,
              .seed = seed,
              .progress = progress,
              .context = context,
@@ -386,7 +392,13 @@ static void gather_dense(void *context, const int64_t *index, int64_t n, int rea
 bool deq_engine_forward(deq_engine *g, int64_t n, const void *x, void *output, deq_results *results, deq_error *e) {
     dense rows = {x, NULL, g->input_count * g->real_bytes, 0};
     deq_source source = {&rows, gather_dense};
-    run r = {.engine = g, .purpose = PREDICT, .source = &source, .n = n, .results = results, .dense_output = output};
+    run r = {.engine = g,
+             .purpose = PREDICT,
+             .source = &source,
+             .n = n,
+             .defended = true,
+             .results = results,
+             .dense_output = output};
     return execute(&r, NULL, NULL, NULL, e);
 }
 

@@ -22,6 +22,11 @@ static bool is_key(const char *path) {
 bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_error *e) {
     size_t longest = 0;
     int chosen = -1;
+    if (!strcmp(path, "defence")) {
+        if (strcmp(value, "none") && g->nfixed == 0)
+            return deq_fail(e, DEQ_SETTING, "net %s has no fixed point, whose states a defence could read", g->name);
+        return deq_defence_parse(value, &g->defence, e);
+    }
     for (int i = 0; i < g->nfixed; i++) {
         const char *key = key_under(g->fixed[i].path, path);
         if (key && is_key(key) && strlen(g->fixed[i].path) >= longest) {
@@ -71,21 +76,27 @@ void deq_engine_settings(const deq_engine *g, json_t *out) {
         put(out, g->fixed[i].path, "gradient", text);
         put(out, g->fixed[i].path, "on_fail", deq_on_fail_name(s->on_fail));
     }
+    char defence[DEQ_DEFENCE_TEXT];
+    if (!g->defence.given) return;
+    deq_defence_print(&g->defence, defence, sizeof defence);
+    put(out, "", "defence", defence);
 }
 
 uint32_t deq_engine_save_settings(deq_engine *g) {
-    size_t bytes = ((size_t)g->nfixed + 1) * sizeof *g->settings;
-    deq_fixed_settings **saved = realloc(g->saved, ((size_t)g->saves + 1) * sizeof *saved);
+    size_t bytes = (size_t)g->nfixed * sizeof *g->settings;
+    engine_saved **saved = realloc(g->saved, ((size_t)g->saves + 1) * sizeof *saved);
     if (!saved) abort(); /* a few words: no caller could go on without them */
     g->saved = saved;
-    saved[g->saves] = malloc(bytes);
+    saved[g->saves] = malloc(sizeof **saved + bytes);
     if (!saved[g->saves]) abort();
-    memcpy(saved[g->saves], g->settings, bytes);
+    saved[g->saves]->defence = g->defence;
+    memcpy(saved[g->saves]->fixed, g->settings, bytes);
     return g->saves++;
 }
 
 void deq_engine_restore_settings(deq_engine *g, uint32_t token) {
     if (token >= g->saves) return;
-    memcpy(g->settings, g->saved[token], (size_t)g->nfixed * sizeof *g->settings);
+    g->defence = g->saved[token]->defence;
+    memcpy(g->settings, g->saved[token]->fixed, (size_t)g->nfixed * sizeof *g->settings);
     while (g->saves > token) free(g->saved[--g->saves]);
 }

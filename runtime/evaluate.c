@@ -2,6 +2,7 @@
  */
 #include "app_state.h"
 #include "checkpoint.h"
+#include "defence.h"
 #include "signals.h"
 #include <math.h>
 #include <stdlib.h>
@@ -142,6 +143,42 @@ static void warn(deq_app *app, const deq_model *model, const deq_value_spec *v, 
                            v->name, model->label, 100 * x->adjoint_unconverged);
 }
 
+/* The forward solver of fixed point i as it is set now. */
+static deq_solver forward_solver(deq_engine *engine, const deq_net_spec *net, int i) {
+    char path[300];
+    snprintf(path, sizeof path, "%s%sforward", net->fixed[i].path, *net->fixed[i].path ? "." : "");
+    json_t *settings = deq_app_resolved(engine);
+    const char *text = json_string_value(json_object_get(settings, path));
+    deq_solver solver = {0};
+    deq_error e = {0};
+    if (!deq_solver_parse(text ? text : net->fixed[i].forward, false, &solver, &e)) solver = (deq_solver){.max = 1};
+    json_decref(settings);
+    return solver;
+}
+
+/* A defence may name a state that the solver never makes. */
+static void warn_unmade(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v) {
+    const char *text = deq_value_defence(v);
+    deq_defence defence;
+    deq_error own = {0};
+    if (!text || !deq_defence_parse(text, &defence, &own)) return;
+    for (int i = 0; i < model->spec->net->nfixed; i++) {
+        int max = forward_solver(engine, model->spec->net, i).max, last = deq_defence_last(&defence);
+        if (last > max)
+            deq_report_warning(&app->reporter, "W0913",
+                               "%s of %s is read off state %d, but %s makes at most %d steps (`max`): its last state "
+                               "counts",
+                               v->name, model->label, last, model->spec->net->fixed[i].name, max);
+    }
+}
+
+const char *deq_value_defence(const deq_value_spec *v) {
+    const char *text = NULL;
+    for (int i = 0; i < v->noverrides; i++)
+        if (!strcmp(v->overrides[i].path, "defence")) text = v->overrides[i].value;
+    return text;
+}
+
 static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
                      deq_evaluation *out, deq_error *e) {
     char fingerprint[33];
@@ -169,6 +206,7 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
         json_decref(entry);
     }
     if (ok) warn(app, model, v, out);
+    if (ok) warn_unmade(app, engine, model, v);
     return ok;
 }
 
@@ -218,19 +256,6 @@ static json_t *bands(float *trace, int64_t n, int max) {
     }
     free(column);
     return rows;
-}
-
-/* The forward solver of fixed point i as it is set now. */
-static deq_solver forward_solver(deq_engine *engine, const deq_net_spec *net, int i) {
-    char path[300];
-    snprintf(path, sizeof path, "%s%sforward", net->fixed[i].path, *net->fixed[i].path ? "." : "");
-    json_t *settings = deq_app_resolved(engine);
-    const char *text = json_string_value(json_object_get(settings, path));
-    deq_solver solver = {0};
-    deq_error e = {0};
-    if (!deq_solver_parse(text ? text : net->fixed[i].forward, false, &solver, &e)) solver = (deq_solver){.max = 1};
-    json_decref(settings);
-    return solver;
 }
 
 static int most_steps(deq_engine *engine, const deq_net_spec *net) {

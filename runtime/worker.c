@@ -60,7 +60,7 @@ static int linearisations(const deq_fixed_settings *s) {
 }
 
 static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *const *settings, int count) {
-    size_t scratch = 0, solver = 0, block = (size_t)w->block;
+    size_t scratch = 0, solver = 0, defended = 0, block = (size_t)w->block;
     w->identity = deq_space_take(space, block * sizeof *w->identity);
     w->steps = deq_space_take(space, block * sizeof *w->steps);
     w->residual = deq_space_take(space, block * sizeof *w->residual);
@@ -78,6 +78,7 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
                                            : deq_gradient_bytes_f64(f, &s->gradient, w->block));
         }
         scratch = larger(scratch, (size_t)(f->f_base_bytes + w->block * f->f_row_bytes));
+        if (w->defence) defended = larger(defended, 2 * block * (size_t)f->state_bytes);
         deq_kept *kept = &w->kept[i];
         kept->z = deq_space_take(space, block * (size_t)f->state_bytes);
         kept->tape_stride = w->block * f->tape_bytes + DEQ_ALIGN;
@@ -88,6 +89,7 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
     }
     w->scratch = deq_space_take(space, scratch);
     w->solver = deq_space_take(space, solver);
+    w->defended = deq_space_take(space, defended);
 }
 
 size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *const *settings, int count) {

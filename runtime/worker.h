@@ -5,6 +5,7 @@
 #ifndef DEQ_RUNTIME_WORKER_H
 #define DEQ_RUNTIME_WORKER_H
 #include "deq_runtime.h"
+#include "defence.h"
 #include "engine.h"
 
 typedef enum deq_reason {
@@ -57,6 +58,10 @@ typedef struct deq_worker {
     deq_solve_record *records[2]; /* how each forward [0] and adjoint [1] solve ended: by fixed index, then row; NULL */
     int64_t records_stride;       /* between fixed points */
 
+    /* What predictions (solves without gradient) are read off; NULL: the state returned.  Set before planning; may be
+     * switched off and on between calls. */
+    const deq_defence *defence;
+
     float *steps, *residual; /* by row of the block: forward solves since the engine cleared them (sum, worst) */
     deq_solve_statistics forward, adjoint;
     deq_error error; /* on_fail: stop */
@@ -64,6 +69,7 @@ typedef struct deq_worker {
     deq_kept *kept;    /* by index */
     char *scratch;     /* of the fixed points' routines */
     char *solver;      /* of the running solver */
+    char *defended;    /* two state rows an example, when a defence was planned */
     int32_t *identity; /* 0, 1, 2, ... */
     char *memory;
     size_t memory_bytes;

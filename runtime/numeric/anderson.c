@@ -121,7 +121,7 @@ void NAME(solve_anderson)(problem *p, deq_space *space) {
             vec *point = row_of(p, x, i), *h = row_of(p, f, i);
             residual(g + slot * n, image + slot * n, h, rhs_of(p, i), point, n, sums);
             problem_judge(p, i, step, true, sqrt(sums[0]), sqrt(sums[1]));
-            if (rest != 0 && p->worker->stream) mix(h, image + slot * n, g + slot * n, &one, 1, rest, n);
+            if (rest != 0 && problem_streams(p)) mix(h, image + slot * n, g + slot * n, &one, 1, rest, n);
             if (p->ended[i] != DEQ_RUNNING) {
                 int from = returns_last(p, q, step)          ? slot
                            : q->lowest_step > 0 && !q->saved ? (q->lowest_step - 1) % memory

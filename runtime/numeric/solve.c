@@ -59,13 +59,14 @@ bool problem_judge(problem *p, int64_t i, int step, bool state, double differenc
     q->steps = step;
     p->error[i] = error;
     deq_reason reason = DEQ_RUNNING;
+    bool may_stop = step >= p->least;
     if (!finite || difference > DIVERGED_GROWTH * fmax(q->first, 1e-3))
         reason = DEQ_REASON_diverged;
-    else if (o->tol > 0 && error <= o->tol)
+    else if (o->tol > 0 && error <= o->tol && may_stop)
         reason = DEQ_REASON_converged;
     else if (step >= o->max)
         reason = DEQ_REASON_max_steps;
-    else if (o->tol > 0 && step - q->lowest_step >= STAGNATED_STEPS && q->lowest < 64 * REAL_EPSILON)
+    else if (o->tol > 0 && may_stop && step - q->lowest_step >= STAGNATED_STEPS && q->lowest < 64 * REAL_EPSILON)
         reason = DEQ_REASON_stagnated;
     q->reason = p->ended[i] = reason;
     return lowest;
@@ -84,7 +85,9 @@ void NAME(problem_return_best)(problem *p, int64_t row) {
 }
 
 void problem_stream(problem *p, int step, const real *z) {
-    if (!p->worker->stream || p->adjoint || step < 1) return;
+    if (p->adjoint || step < 1) return;
+    if (p->defence) problem_defend(p, step, z);
+    if (!p->worker->stream) return;
     deq_states states = {p->fixed, step, p->active, p->rows, p->ident ? p->example : NULL, p->error, z};
     p->worker->stream(p->worker->stream_context, &states);
 }
@@ -177,8 +180,26 @@ static void problem_report(problem *p, bool *failed) {
                     q->reason);
 }
 
-static void solve_forward(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, const deq_solver *options,
-                          bool keep_best, int64_t n, real *result, deq_kept *unrolled, bool *failed) {
+/* A defence reads its named states, so the solve makes them all, and none after them unless it reads the mean of all.
+ */
+static void defend(problem *p, deq_solver *options) {
+    const deq_defence *d = p->defence;
+    int last = deq_defence_last(d) < options->max ? deq_defence_last(d) : options->max;
+    size_t bytes = (size_t)p->n * (size_t)p->fixed->state_bytes;
+    p->named = (real *)p->worker->defended;
+    p->sum = (real *)(p->worker->defended + bytes);
+    memset(p->named, 0, bytes);
+    if (d->all != 0) memset(p->sum, 0, bytes);
+    p->keep_last = true;
+    p->least = last > 1 ? last : 1; /* at least one state */
+    if (d->all != 0) return;
+    options->max = p->least;
+    options->tol = 0;
+}
+
+static void solve_forward(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, deq_solver *options,
+                          bool keep_best, const deq_defence *defence, int64_t n, real *result, deq_kept *unrolled,
+                          bool *failed) {
     deq_space space = {worker->solver, 0};
     problem p = {.worker = worker,
                  .fixed = fixed,
@@ -186,9 +207,11 @@ static void solve_forward(deq_worker *worker, const deq_frame *frame, const deq_
                  .keep_last = options->last && !keep_best,
                  .frame = *frame,
                  .tapes = unrolled,
+                 .defence = defence,
                  .ident = frame->example,
                  .result = result};
     problem_open(&p, &space, n, NULL);
+    if (defence) defend(&p, options);
     runs[options->kind](&p, &space);
     problem_report(&p, failed);
 }
@@ -231,8 +254,9 @@ void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed
     real *state = want_gradient ? kept->z : z;
     deq_solver options = s->forward;
     if (backprop) options.last = true; /* the derivative of the last state is what backprop computes */
-    solve_forward(worker, &inner, fixed, &options, s->on_fail == DEQ_KEEP_BEST && !backprop, n, state,
-                  backprop ? kept : NULL, want_gradient ? kept->failed : NULL);
+    solve_forward(worker, &inner, fixed, &options, s->on_fail == DEQ_KEEP_BEST && !backprop,
+                  want_gradient ? NULL : worker->defence, n, state, backprop ? kept : NULL,
+                  want_gradient ? kept->failed : NULL);
     if (!want_gradient) return;
     kept->mode = s->gradient;
     kept->n = n;

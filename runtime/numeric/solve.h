@@ -22,9 +22,11 @@ typedef struct problem {
     const deq_fixed *fixed;
     const deq_solver *options;
     bool adjoint, keep_last;
-    deq_frame frame;      /* handed to the routines */
-    deq_kept *tapes;      /* adjoint: the linearisation; forward: not NULL when every evaluation is to be kept */
-    const int64_t *ident; /* the caller's example identities by row; NULL */
+    int least;                  /* steps before an example may end as converged */
+    deq_frame frame;            /* handed to the routines */
+    deq_kept *tapes;            /* adjoint: the linearisation; forward: not NULL when every evaluation is to be kept */
+    const deq_defence *defence; /* predictions are read off it; NULL: off the state returned */
+    const int64_t *ident;       /* the caller's example identities by row; NULL */
     int64_t n, active;
     int64_t vectors;     /* of a state row */
     const real *rhs;     /* adjoint: g by row; NULL forward */
@@ -38,6 +40,7 @@ typedef struct problem {
     /* by row */
     progress *progress;
     real *best;
+    real *named, *sum; /* defence: the states so far, weighted, and all of them, added */
 } problem;
 
 typedef void solver_run(problem *p, deq_space *space);
@@ -49,6 +52,7 @@ solver_run NAME(solve_picard), NAME(solve_anderson), NAME(solve_broyden), NAME(s
 #define problem_judge NAME(problem_judge)
 #define problem_stream NAME(problem_stream)
 #define problem_compact NAME(problem_compact)
+#define problem_defend NAME(problem_defend)
 
 INLINE vec *row_of(const problem *p, const real *buffer, int64_t row) { return (vec *)buffer + row * p->vectors; }
 INLINE const vec *rhs_of(const problem *p, int64_t i) {
@@ -75,7 +79,12 @@ INLINE bool returns_last(const problem *p, const progress *q, int step) {
 /* The best state was not the last: copies what was saved, or the fallback when no state was finite. */
 void NAME(problem_return_best)(problem *p, int64_t row);
 
-/* Hands the states of this step to the worker's listener. */
+/* Whether somebody wants to see the states. */
+INLINE bool problem_streams(const problem *p) { return p->worker->stream || p->defence; }
+/* Adds the states of this step to what the defence reads; an example that ends gets its result. */
+void problem_defend(problem *p, int step, const real *z);
+
+/* Hands the states of this step to the worker's listener and the defence. */
 void problem_stream(problem *p, int step, const real *z);
 
 /* Closes the gaps left by examples that ended; `z` are the running examples' rows for the next evaluation. */
