@@ -110,7 +110,12 @@ static bool commit(char *temporary, const char *out, bool ok, char **error) {
     return ok;
 }
 
-#define LIBRARIES "-ljansson", "-lxxhash", "-lz", "-lpthread", "-ldl", "-lm"
+#ifdef __SANITIZE_ADDRESS__ /* the runtime beside this program is instrumented as well */
+#define SANITIZERS "-fsanitize=address,undefined",
+#else
+#define SANITIZERS
+#endif
+#define LIBRARIES SANITIZERS "-ljansson", "-lxxhash", "-lz", "-lpthread", "-ldl", "-lm"
 
 bool link_program(const char *object, const char *out, char **error) {
     char *runtime = runtime_library(error);

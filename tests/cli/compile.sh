@@ -43,10 +43,12 @@ expect 0 '' ./program --fresh --threads 1 --set net.epochs=1 --seed 3
 mkdir lib && expect 0 'libNet.so' "$DEQ" build --lib tiny.deq -o lib
 checkpoint=$(find results -name '*.safetensors' | head -1)
 [[ -n $checkpoint ]] || fail "training left no checkpoint"
+sanitize=() # a sanitized runtime needs sanitized programs
+grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a" && sanitize=(-fsanitize=address,undefined)
 include=(-I lib -I "$SOURCE/runtime/include")
-cc -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o shared lib/libNet.so -Wl,-rpath,"$PWD/lib" -lm || fail "does not link with libNet.so"
+cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o shared lib/libNet.so -Wl,-rpath,"$PWD/lib" -lm || fail "does not link with libNet.so"
 expect 0 'agree' ./shared "$checkpoint"
-cc -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lz -lpthread -lm || fail "does not link with Net.a"
+cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lz -lpthread -lm || fail "does not link with Net.a"
 expect 0 'agree' ./static "$checkpoint"
 no_partial_files
 done_testing
