@@ -385,8 +385,11 @@ Value call_layer(Scope *s, const Instance *instance, Args args) {
     inner.frame = &frame;
     if (!bind_params(&inner, AST_SLOT(layer, LAYER, inputs), &args, instance->settings, layer->name)) return (Value){0};
     Value v = {0};
+    const Env *inputs = inner.env;
+    uint32_t first = s->net ? s->net->model->nfixed : 0;
     if (!run_body(&inner, body, &v))
         return elab_error(&inner, DIAG_E0511, layer->name_range, "'%s' does not return", layer->name);
+    if (inner.fixed_points && v.kind != VALUE_NONE && !hand_gradients(&inner, layer, inputs, first)) return (Value){0};
     return check_result(&inner, AST_SLOT(layer, LAYER, result), v, layer->name_range);
 }
 
@@ -443,6 +446,7 @@ Value call(Scope *s, const Ast *e, const Value *piped, Range piped_at) {
     }
     Value f = eval(s, callee);
     if (f.kind == VALUE_NONE) return f;
+    if (f.kind == VALUE_FN && f.transposed) return hand_transposed(s, &f, e);
     if (f.kind == VALUE_FN) return call_fn(s, f.ast, f.module, f.scope, sizes, call_args(s, e, piped, piped_at));
     if (f.kind == VALUE_LAYER) {
         if (!s->net) return elab_error(s, DIAG_E0302, e->range, "a layer cannot be called outside a net");

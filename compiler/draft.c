@@ -107,7 +107,7 @@ void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t n
     for (int k = 0; k < 8; k++) r->arg_bytes[k] = d->arg_bytes[k];
     if (d->plan) r->rest_bytes = d->plan->layout->rest_bytes, r->tape_bytes = d->plan->layout->tape_bytes;
     for (NodeId id = 0; id < g->nnodes; id++)
-        if (g->nodes[id].op == OP_fixed) r->fixed = fixed, r->nfixed = nfixed;
+        if (g->nodes[id].op == OP_fixed || g->nodes[id].op == OP_solve) r->fixed = fixed, r->nfixed = nfixed;
     *ARENA_PUSH(a, unit->routines, unit->nroutines, unit->routines_cap) = r;
 }
 

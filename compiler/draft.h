@@ -36,8 +36,9 @@ void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t n
 /* ---- fixed_routines.c ---- */
 /* The eight routines of one fixed point.  needs: body with origins: states ARG 0, captured values REST k or SHARED v,
  * in input order states first; the layout's cotangents planned.  Fills the rest of the layout. */
-void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, uint32_t index,
-                    FixedLayout *layout);
+/* `extra`: shapes of what the `fixed` node captures beyond the body's values, in the rest record after those. */
+void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, const Shape *extra,
+                    uint32_t nextra, uint32_t index, FixedLayout *layout);
 
 /* ---- cotangent.c: gradients of losses at states that the solver passes on its way ---- */
 /* What each loss reads of the net beside the state of fixed point `index`: layout->cotangents (offsets count from 0),
@@ -53,4 +54,30 @@ void cotangent_attach(Graph *dst, const Graph *rows, uint32_t loss, const FixedL
 
 #define ORIGIN_COTANGENT 8 /* ARG indices that stand for arg0 of the linear routines */
 #define ORIGIN_TANGENT 9
+
+/* ---- hand_routines.c ---- */
+typedef struct HandTarget { /* where a cotangent goes */
+    NodeId value;           /* in the block's graph */
+    uint32_t argument;      /* of the extended `fixed` node; UINT32_MAX: shared */
+    NodeId shared;          /* an input of the layer that is a shared value, in the outer graph; NODE_NONE */
+    uint32_t shared_value;  /* its number in the stage */
+} HandTarget;
+
+typedef struct HandGraph { /* a gradient by hand, cut off from the model's graph */
+    uint32_t index;        /* in model->hands */
+    Graph *graph;          /* inputs: states, cotangents of states, captured values, shared values */
+    HandTarget *targets;   /* as hand->items */
+    NodeId *captured;      /* inputs of `graph` for arguments of the `fixed` node: */
+    uint32_t *argument;
+    uint32_t ncaptured, captured_cap, argument_cap;
+    const uint32_t *rest;  /* by argument of the `fixed` node: its number in the rest record */
+} HandGraph;
+
+/* The graph with extended `fixed` nodes, and the blocks' graphs.  needs: outputs of g from `first` on are the values of
+ * all gradients by hand, each followed by the layer's input it belongs to, if any; the `fixed` nodes stand before them.
+ * ensures: the result's outputs are those before `first`. */
+Graph *hand_split(Arena *a, const Model *model, const Graph *g, uint32_t first, HandGraph *hands);
+/* HAND_input and HAND_parameters: arg0 state, arg1 its cotangent, rest; drest +=, and accum += for the latter.  And the
+ * routine of every linear map they solve with (maps by index). */
+void hand_routines(Unit *unit, Stage *s, const Model *model, const HandGraph *h, FixedLayout *fixed, FixedLayout *maps);
 #endif

@@ -37,7 +37,7 @@ typedef struct Net {
     ModelRoutines *routines;
     const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
     Value output;
-    uint32_t nparameters_cap, nfixed_cap, nlosses_cap, nmetrics_cap, loss_keys_cap, metric_keys_cap;
+    uint32_t nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap, loss_keys_cap, metric_keys_cap;
 } Net;
 
 typedef struct Elab {
@@ -160,6 +160,13 @@ const char *net_projection_loss(Net *net, Elab *e);
 Value net_parameter(Scope *s, const Ast *param, bool trained);
 bool fixed_point(Scope *s, const Ast *fixed);
 void net_finish(Elab *e, Net *net); /* hash */
+/* ---- gradients by hand (hand.c) ---- */
+/* Elaborates every `gradient .. of LAYER by hand` of the program for the call of a layer that has just been elaborated:
+ * `s` is the scope at the end of its body, `inputs` what its inputs were bound to, `first` the number of fixed points
+ * the net had before.  False after an error. */
+bool hand_gradients(Scope *s, const Ast *layer, const Env *inputs, uint32_t first);
+/* transpose(fn)(y) */
+Value hand_transposed(Scope *s, const Value *fn, const Ast *call);
 
 /* ---- settings as canonical text (setting_text.c) ---- */
 /* "anderson(memory: 5, tol: 0.0001)", "implicit(gmres(tol: 0.0001, max: 30))", "zeros", "0.5"; NULL after an error. */

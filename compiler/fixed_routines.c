@@ -102,11 +102,12 @@ static uint64_t *layout_tape(Arena *a, const Whole *w, uint32_t real_bytes, uint
     return offsets;
 }
 
-static void layout_records(Arena *a, const Graph *body, uint32_t nstate, uint32_t real_bytes, FixedLayout *l) {
+static void layout_records(Arena *a, const Graph *body, uint32_t nstate, const Shape *extra, uint32_t nextra,
+                           uint32_t real_bytes, FixedLayout *l) {
     l->nstate = nstate;
     l->state_offsets = arena_alloc(a, nstate * sizeof *l->state_offsets);
     l->state_shapes = arena_alloc(a, nstate * sizeof *l->state_shapes);
-    l->rest_offsets = arena_alloc(a, (body->ninputs + 1) * sizeof *l->rest_offsets);
+    l->rest_offsets = arena_alloc(a, (body->ninputs + nextra + 1) * sizeof *l->rest_offsets);
     for (uint32_t k = 0; k < body->ninputs; k++) {
         Origin o;
         uint64_t count = shape_count(graph_node(body, body->inputs[k])->shape), bytes = align_bytes(count * real_bytes);
@@ -119,6 +120,10 @@ static void layout_records(Arena *a, const Graph *body, uint32_t nstate, uint32_
             l->rest_offsets[l->nrest++] = l->rest_bytes;
             l->rest_bytes += bytes;
         }
+    }
+    for (uint32_t k = 0; k < nextra; k++) {
+        l->rest_offsets[l->nrest++] = l->rest_bytes;
+        l->rest_bytes += align_bytes(shape_count(extra[k]) * real_bytes);
     }
     for (uint32_t k = 0; k < l->ncotangents; k++)
         for (uint32_t v = 0; v < l->cotangents[k].n; v++) l->cotangents[k].offsets[v] += l->rest_bytes;
@@ -162,7 +167,8 @@ static void make_routine(Unit *unit, Stage *s, const Whole *w, const FixedPlan *
     draft_finish(d, unit, s, NULL, 0);
 }
 
-void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, uint32_t index, FixedLayout *l) {
+void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, const Shape *extra,
+                    uint32_t nextra, uint32_t index, FixedLayout *l) {
     static const struct {
         const char *suffix;
         unsigned wanted;
@@ -179,7 +185,7 @@ void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *
     uint32_t real = unit->layout.real_bytes;
     l->name = fixed->name;
     l->index = index;
-    layout_records(unit->arena, body, fixed->nstate, real, l);
+    layout_records(unit->arena, body, fixed->nstate, extra, nextra, real, l);
     Whole *w = whole_graph(unit->arena, s, body, fixed->nstate);
     choose_tape(unit->arena, w, real);
     FixedPlan *plan = arena_alloc(unit->arena, sizeof *plan);

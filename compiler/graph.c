@@ -183,6 +183,12 @@ static const char *shape_STATE(const Site *s, Shape *out) {
     return NULL;
 }
 
+static const char *shape_FIRST(const Site *s, Shape *out) {
+    if (s->nargs == 0) return "its first argument is missing";
+    *out = arg_shape(s, 0);
+    return NULL;
+}
+
 const char *graph_shape(const Graph *g, Op op, const NodeId *args, uint32_t nargs, const Attr *attr, const Shape *given,
                         Shape *out) {
     static const char *(*const rules[])(const Site *, Shape *) = {
@@ -202,7 +208,8 @@ const char *graph_shape(const Graph *g, Op op, const NodeId *args, uint32_t narg
 
 bool graph_batched(const Graph *g, Op op, const NodeId *args, uint32_t nargs) {
     if (op == OP_batch_sum || op == OP_batch_outer) return false;
-    if (op == OP_random || op == OP_fixed || op == OP_fixed_gradient || op == OP_query) return true;
+    if (op == OP_random || op == OP_fixed || op == OP_fixed_gradient || op == OP_query || op == OP_solve)
+        return true;
     for (uint32_t k = 0; k < nargs; k++)
         if (g->nodes[args[k]].batched) return true;
     return false;

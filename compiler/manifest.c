@@ -13,6 +13,23 @@ static json_t *json_dims(Shape s) {
 
 static int line_of(Range r) { return r.source ? (int)source_position(r.source, r.start).line : 0; }
 
+static json_t *hands_json(Arena *a, const Model *m, uint32_t fixed) {
+    json_t *list = json_array();
+    for (uint32_t k = 0; k < m->nhands; k++) {
+        const HandGradient *h = &m->hands[k];
+        if (h->fixed != fixed) continue;
+        json_t *solves = json_array();
+        for (uint32_t i = h->first_map; i < h->first_map + h->nmaps; i++)
+            json_array_append_new(solves, json_pack("{s:s, s:s, s:i}", "name", m->maps[i].name, "solver",
+                                                    m->maps[i].solver, "line", line_of(m->maps[i].loc)));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:i}", "name", h->name, "input",
+                                              arena_printf(a, "%s_input", h->routine), "parameters",
+                                              arena_printf(a, "%s_parameters", h->routine), "solves", solves, "line",
+                                              line_of(h->loc)));
+    }
+    return list;
+}
+
 /* Floating-point operations of the products in one application of a fixed point's body to one example, for benchmarks.
  */
 static double body_flops(const Unit *unit, const char *name) {
@@ -49,10 +66,11 @@ static json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
         for (uint32_t i = 0; i < f->nstate; i++)
             json_array_append_new(state, json_pack("{s:s, s:o}", "name", f->state_names[i], "shape",
                                                    json_dims(graph_node(f->body, f->body->inputs[i])->shape)));
-        json_array_append_new(fixed, json_pack("{s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:s, s:f}", "name", f->name, "path",
-                                               f->path, "state", state, "line", line_of(f->loc), "forward", f->forward,
-                                               "gradient", f->gradient, "start", f->start, "on_fail", f->on_fail,
-                                               "flops", body_flops(unit, f->name)));
+        json_array_append_new(fixed,
+                              json_pack("{s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:s, s:f, s:o}", "name", f->name, "path",
+                                        f->path, "state", state, "line", line_of(f->loc), "forward", f->forward,
+                                        "gradient", f->gradient, "start", f->start, "on_fail", f->on_fail, "flops",
+                                        body_flops(unit, f->name), "gradients", hands_json(a, m, k)));
     }
     for (uint32_t k = 0; k < m->nlosses; k++) {
         const char *prefix = arena_printf(a, "%s_%s", m->name, m->losses[k].name);

@@ -29,6 +29,31 @@ typedef struct FixedPoint {
     const char *forward, *gradient, *start, *on_fail;
 } FixedPoint;
 
+/* A gradient written by hand, of one fixed point.  Its nodes stand in model->graph and are reached from the values. */
+typedef struct HandCotangent { /* d(p) */
+    int64_t parameter;       /* index; -1: an input of the layer */
+    NodeId input;            /* that input */
+    NodeId value;            /* of p's shape; batched, or a sum over examples */
+} HandCotangent;
+
+typedef struct HandGradient {
+    const char *name;        /* "paper": what `gradient:` calls it */
+    const char *routine;     /* "Net_body_paper": prefix of its routines */
+    uint32_t fixed;
+    NodeId *incoming;        /* for each state an `input` of model->graph: d(z) */
+    HandCotangent *items;
+    uint32_t nitems;
+    uint32_t first_map, nmaps; /* its solves */
+    Range loc;
+} HandGradient;
+
+typedef struct LinearMap {   /* K of solve(K, b, SOLVER): attr.i[0] of `solve` nodes */
+    const char *name;        /* prefix of its routine, unique in the unit */
+    Graph *body;             /* inputs: v, then the captured values (the node's arguments after b); output: K v */
+    const char *solver;      /* canonical text */
+    Range loc;
+} LinearMap;
+
 typedef struct Loss {
     const char *name;        /* "cross_entropy": C identifier */
     NodeId node;             /* batched scalar of model->graph */
@@ -44,6 +69,9 @@ typedef struct Model {
     uint32_t nparameters;
     FixedPoint *fixed;
     uint32_t nfixed;
+    HandGradient *hands;
+    LinearMap *maps;
+    uint32_t nhands, nmaps;
     Loss *losses, *metrics;
     uint32_t nlosses, nmetrics;
 } Model;

@@ -42,6 +42,7 @@ static void print_attr(const Node *n, FILE *out) {
     }
     case OP_matmul: fprintf(out, "%s%s%s", i[0] ? " ta" : "", i[1] ? " tb" : "", i[2] ? " packed" : ""); break;
     case OP_pack: fputs(i[0] ? " t" : "", out); break;
+    case OP_solve:
     case OP_fixed:
         fprintf(out, " #%lld", (long long)i[0]);
         if (i[1]) fprintf(out, " loss=%lld+%lld", (long long)i[1] - 1, (long long)i[2]);

@@ -64,7 +64,7 @@ typedef struct Routine {
     uint64_t rest_bytes, tape_bytes; /* record strides where the routine touches them */
     uint32_t *block_counts;       /* elements per example of each PLACE_BLOCK buffer */
     uint32_t nblocks;
-    const struct FixedLayout *fixed; /* the fixed points its `fixed` nodes refer to, by index; NULL if none */
+    const struct FixedLayout *fixed; /* what its `fixed` (or `solve`) nodes refer to, by index; NULL if none */
     uint32_t nfixed;
 } Routine;
 

@@ -9,7 +9,10 @@ typedef struct Maker {
     Graph *rows; /* outputs: the net's output, losses, metrics, fixed points */
     Graph **bodies;
     FixedLayout *fixed;
-    FixedSignature *signatures; /* shared: whether the body reads trained shared values */
+    FixedSignature *signatures; /* shared: whether trained shared values get cotangents through it */
+    HandGraph *hands;
+    Shape **extra; /* by fixed point: captured for gradients by hand */
+    uint32_t *nextra;
 } Maker;
 
 static uint64_t value_bytes(const Maker *m, Shape shape) {
@@ -20,8 +23,11 @@ static uint64_t value_bytes(const Maker *m, Shape shape) {
 static void prepare_graphs(Maker *m) {
     const Model *model = m->model;
     Arena *a = m->unit->arena;
-    NodeId *roots = arena_alloc(a, (1 + model->nlosses + model->nmetrics + model->nfixed) * sizeof *roots);
-    uint32_t n = 0, *nstate = arena_alloc(a, (model->nfixed + 1) * sizeof *nstate);
+    uint32_t n = 1 + model->nlosses + model->nmetrics + model->nfixed;
+    for (uint32_t k = 0; k < model->nhands; k++) n += 2 * model->hands[k].nitems;
+    NodeId *roots = arena_alloc(a, n * sizeof *roots);
+    n = 0;
+    uint32_t first_hand, *nstate = arena_alloc(a, (model->nfixed + 1) * sizeof *nstate);
     roots[n++] = model->output;
     for (uint32_t k = 0; k < model->nlosses; k++) roots[n++] = model->losses[k].node;
     for (uint32_t k = 0; k < model->nmetrics; k++) roots[n++] = model->metrics[k].node;
@@ -30,6 +36,13 @@ static void prepare_graphs(Maker *m) {
         m->bodies[k] = model->fixed[k].body;
         nstate[k] = model->fixed[k].nstate;
     }
+    first_hand = n;
+    for (uint32_t k = 0; k < model->nhands; k++)
+        for (uint32_t i = 0; i < model->hands[k].nitems; i++) {
+            const HandCotangent *c = &model->hands[k].items[i];
+            roots[n++] = c->value;
+            if (c->parameter < 0) roots[n++] = c->input;
+        }
     NodeId *map = graph_map(a, model->graph);
     Graph *g = simplify(a, model->graph, roots, n, true, map);
     for (uint32_t k = 0; k < model->nparameters; k++)
@@ -37,6 +50,7 @@ static void prepare_graphs(Maker *m) {
     origin_set(g, map[model->x], (Origin){PLACE_ARG, 0, 0});
     if (model->y != NODE_NONE) origin_set(g, map[model->y], (Origin){PLACE_ARG, 1, 0});
     g = hoist(a, g, m->bodies, nstate, model->nfixed);
+    if (model->nhands) g = hand_split(a, model, g, first_hand, m->hands);
     m->stage = stage_new(a, m->unit->layout, model);
     NodeId *smap = graph_map(a, g);
     for (NodeId id = 0; id < g->nnodes; id++) {
@@ -45,10 +59,17 @@ static void prepare_graphs(Maker *m) {
         uint32_t index = (uint32_t)node->attr.i[0], rest = 0;
         Graph *body = m->bodies[index];
         for (uint32_t k = 0; k < nstate[index]; k++) origin_set(body, body->inputs[k], (Origin){PLACE_ARG, 0, k});
+        uint32_t captured = body->ninputs - nstate[index], *rests = arena_alloc(a, (node->nargs + 1) * sizeof *rests);
+        m->extra[index] = arena_alloc(a, (node->nargs + 1) * sizeof **m->extra);
         for (uint32_t k = 0; k < node->nargs; k++) {
-            NodeId arg = graph_arg(g, id, k), in = body->inputs[nstate[index] + k];
+            NodeId arg = graph_arg(g, id, k), in = k < captured ? body->inputs[nstate[index] + k] : NODE_NONE;
+            rests[k] = rest;
             if (graph_node(g, arg)->batched) {
-                origin_set(body, in, (Origin){PLACE_REST, rest++, 0});
+                if (k < captured)
+                    origin_set(body, in, (Origin){PLACE_REST, rest, 0});
+                else
+                    m->extra[index][m->nextra[index]++] = graph_node(g, arg)->shape;
+                rest++;
                 continue;
             }
             uint32_t value = stage_value(m->stage, stage_copy(m->stage, g, arg, smap));
@@ -57,9 +78,21 @@ static void prepare_graphs(Maker *m) {
         }
         Shape *states = arena_alloc(a, nstate[index] * sizeof *states);
         for (uint32_t k = 0; k < nstate[index]; k++) states[k] = graph_node(body, body->inputs[k])->shape;
+        for (uint32_t k = 0; k < model->nhands; k++)
+            if (model->hands[k].fixed == index) m->hands[k].rest = rests;
         m->signatures[index].nstate = nstate[index];
         m->signatures[index].states = states;
     }
+    for (uint32_t k = 0; k < model->nhands; k++)
+        for (uint32_t i = 0; i < model->hands[k].nitems; i++) {
+            HandTarget *t = &m->hands[k].targets[i];
+            bool *shared = &m->signatures[model->hands[k].fixed].shared;
+            if (t->shared != NODE_NONE) {
+                t->shared_value = stage_value(m->stage, stage_copy(m->stage, g, t->shared, smap));
+                *shared = *shared || m->stage->values[t->shared_value].trained;
+            }
+            *shared = *shared || model->hands[k].items[i].parameter >= 0;
+        }
     m->rows = stage_split(m->stage, g, false);
 }
 
@@ -213,12 +246,17 @@ ModelRoutines *model_routines(Unit *unit, const Model *model) {
     m->bodies = arena_alloc(a, (model->nfixed + 1) * sizeof *m->bodies);
     m->fixed = arena_alloc(a, (model->nfixed + 1) * sizeof *m->fixed);
     m->signatures = arena_alloc(a, (model->nfixed + 1) * sizeof *m->signatures);
+    m->hands = arena_alloc(a, (model->nhands + 1) * sizeof *m->hands);
+    m->extra = arena_alloc(a, (model->nfixed + 1) * sizeof *m->extra);
+    m->nextra = arena_alloc(a, (model->nfixed + 1) * sizeof *m->nextra);
     prepare_graphs(m);
     for (uint32_t k = 0; k < model->nfixed; k++) {
         cotangent_plan(a, m->rows, model, k, unit->layout.real_bytes, &m->fixed[k]);
-        fixed_routines(unit, m->stage, &model->fixed[k], m->bodies[k], k, &m->fixed[k]);
+        fixed_routines(unit, m->stage, &model->fixed[k], m->bodies[k], m->extra[k], m->nextra[k], k, &m->fixed[k]);
         cotangent_routines(unit, m->stage, m->rows, model, k, &m->fixed[k]);
     }
+    FixedLayout *maps = arena_alloc(a, (model->nmaps + 1) * sizeof *maps);
+    for (uint32_t k = 0; k < model->nhands; k++) hand_routines(unit, m->stage, model, &m->hands[k], m->fixed, maps);
     make_predict(m);
     for (uint32_t k = 0; k < model->nlosses; k++)
         for (int which = LOSS_VALUE; which <= LOSS_PARAMETERS; which++) make_loss(m, k, (LossRoutine)which);

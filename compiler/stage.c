@@ -167,7 +167,7 @@ static NodeId split_node(Split *p, NodeId id, bool pack) {
     NodeId *mapped = arena_alloc(p->s->arena, (n.nargs + 1) * sizeof *mapped);
     uint32_t nargs = 0;
     for (uint32_t k = 0; k < n.nargs; k++)
-        if (n.op != OP_fixed || graph_node(p->g, args[k])->batched) mapped[nargs++] = split_read(p, args[k]);
+        if ((n.op != OP_fixed && n.op != OP_solve) || graph_node(p->g, args[k])->batched) mapped[nargs++] = split_read(p, args[k]);
     bool raised = n.batched && !graph_batched(p->g, n.op, args, n.nargs);
     return graph_op_shaped(p->out, n.op, mapped, nargs, &n.attr, n.shape, raised, n.loc);
 }

@@ -46,6 +46,7 @@ struct Value {
     const Ast *ast;
     const Module *module;
     const Scope *scope;
+    bool transposed; /* FN: the transposed linear map, in gradients by hand */
     const Instance *instance;
     const Value *items;
     uint32_t nitems;

@@ -246,11 +246,6 @@ bool check_mode(Checker *c, Ast *e, const char *forward) {
     if (!spelled && e->kind == AST_NAME && e->ref) {
         if (check_expr(c, e)->kind == TYPE_ERROR) return false;
         if (e->type->kind != TYPE_MODE) return unknown_mode(c, e, e->name);
-        if (e->ref->kind == AST_GRADIENT) {
-            diag_report(c->diags, DIAG_E0490, e->range,
-                        "training through a gradient written by hand is not available in this version");
-            return false;
-        }
         return true;
     }
     const char *path = called_path(e, buffer, sizeof buffer);
@@ -429,5 +424,8 @@ void check_fixed(Checker *c, Ast *fixed) {
     Ast *start = (Ast *)setting_value(fixed, "start"), *mode = (Ast *)setting_value(fixed, "gradient");
     c->fixed = outer;
     if (start) check_start(c, fixed, start);
-    if (mode) check_mode(c, mode, forward_of(fixed, "anderson"));
+    if (mode && check_mode(c, mode, forward_of(fixed, "anderson")) && gradient_by_hand(mode) &&
+        !gradient_is_of(mode->ref, fixed))
+        diag_note(diag_report(c->diags, DIAG_E0457, mode->range, "'%s' is a gradient of another layer", mode->name),
+                  place(mode->ref), "declared here");
 }

@@ -39,6 +39,18 @@ static bool is_fixed_state(const Ast *layer, const Ast *binding) {
     return false;
 }
 
+bool gradient_by_hand(const Ast *mode) {
+    return mode->kind == AST_NAME && mode->ref && mode->ref->kind == AST_GRADIENT;
+}
+
+bool gradient_is_of(const Ast *gradient, const Ast *fixed) {
+    const Ast *target = SLOT(gradient, GRADIENT, target), *layer = target ? target->ref : NULL;
+    const Ast *body = layer && layer->kind == AST_LAYER ? SLOT(layer, LAYER, body) : NULL;
+    for (uint32_t i = 0; body && i < body->nkids; i++)
+        if (body->kids[i] == fixed) return true;
+    return false;
+}
+
 static const Ast *layer_of(Checker *c) {
     const Ast *target = c->decl && c->decl->kind == AST_GRADIENT ? SLOT(c->decl, GRADIENT, target) : NULL;
     return target && target->ref && target->ref->kind == AST_LAYER ? target->ref : NULL;

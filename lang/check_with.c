@@ -7,17 +7,21 @@ typedef struct Override {
     Ast *value;          /* a gradient mode */
     const char *path;    /* "body." or NULL: every fixed point */
     const char *forward; /* the solver an override of the same block gives, or NULL */
+    bool served;         /* a gradient by hand: of one of these fixed points */
 } Override;
 
 /* A mode set for a net must be served by the forward solver of each of its fixed points. */
 static void mode_at_fixed(Checker *c, const Ast *fixed, const char *path, void *data) {
     Override *o = data;
     if (o->value->type->kind == TYPE_ERROR || (o->path && !same(o->path, path))) return;
-    if (!check_mode(c, o->value, o->forward ? o->forward : forward_of(fixed, "anderson"))) fail(o->value);
+    if (gradient_by_hand(o->value))
+        o->served = o->served || gradient_is_of(o->value->ref, fixed);
+    else if (!check_mode(c, o->value, o->forward ? o->forward : forward_of(fixed, "anderson")))
+        fail(o->value);
 }
 
 void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path, const char *forward) {
-    Override o = {value, path, forward};
+    Override o = {value, path, forward, false};
     const Ast *sweep = value->kind == AST_NAME && value->ref && value->ref->kind == AST_SWEEP ? value->ref : NULL;
     Ast *list = sweep ? SLOT(sweep, SWEEP, values) : NULL;
     if (!check_mode(c, value, NULL) || !layer) return;
@@ -28,6 +32,10 @@ void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path,
     }
     if (!list) {
         each_fixed(c, layer->decl, "", mode_at_fixed, &o);
+        if (gradient_by_hand(value) && !o.served && value->type->kind != TYPE_ERROR)
+            diag_note(diag_report(c->diags, DIAG_E0457, value->range, "'%s' is a gradient of another layer than %s",
+                                  value->name, path ? "this path leads to" : "those of the net with a fixed point"),
+                      place(value->ref), "declared here");
     } else if (list->kind == AST_ARRAY) { /* whichever value the sweep has */
         for (uint32_t i = 0; i < list->nkids; i++)
             if (list->kids[i]->type && list->kids[i]->type->kind == TYPE_MODE)

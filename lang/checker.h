@@ -117,6 +117,9 @@ const char *forward_of(const Ast *fixed, const char *unset); /* name of its forw
 /* ---- check_gradient.c ---- */
 void check_gradient(Checker *c, Ast *gradient);
 const Type *check_hand(Checker *c, Ast *e, const Builtin *b, Ast **args); /* d, transpose, vjp, solve */
+/* A mode is the name of a gradient written by hand; whether that is of the layer whose item `fixed` is. */
+bool gradient_by_hand(const Ast *mode);
+bool gradient_is_of(const Ast *gradient, const Ast *fixed);
 
 /* ---- check_machine.c ---- */
 void check_machine(Checker *c, Ast *def);

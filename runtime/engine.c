@@ -99,6 +99,9 @@ static bool read_fixed(deq_engine *g, deq_error *e) {
         g->fixed[i].descriptor = g->descriptors[i];
         if (!g->descriptors[i] || !g->fixed[i].path || g->descriptors[i]->index != (int64_t)i)
             return missing(g, "fixed", e);
+        if (!deq_hands_read(g->module, json_object_get(item, "gradients"), g->name, &g->fixed[i].hands, e))
+            return false;
+        g->settings[i].hands = &g->fixed[i].hands;
         static const char *const keys[] = {"forward", "gradient", "on_fail", "start"};
         for (int k = 0; k < 4; k++) {
             const char *text = json_string_value(json_object_get(item, keys[k]));
@@ -289,6 +292,7 @@ void deq_engine_free(deq_engine *g) {
     free(g->parameters);
     free(g->losses);
     free(g->metrics);
+    for (int i = 0; g->fixed && i < g->nfixed; i++) deq_hands_free(&g->fixed[i].hands);
     free(g->fixed);
     free(g->descriptors);
     free(g->settings);

@@ -43,6 +43,7 @@ int64_t deq_engine_memory(const deq_engine *engine);   /* bytes held: parameters
  * the undefended net. */
 bool deq_engine_set(deq_engine *engine, const char *path, const char *value, deq_error *e);
 void deq_engine_settings(const deq_engine *engine, json_t *out);  /* resolved settings as an object path -> text */
+const deq_mode *deq_engine_mode(const deq_engine *engine, int fixed); /* of fixed point `fixed`; until the next setting */
 uint32_t deq_engine_save_settings(deq_engine *engine);            /* push the current settings... */
 void deq_engine_restore_settings(deq_engine *engine, uint32_t token); /* ...and return to them */
 

@@ -3,6 +3,7 @@
 #ifndef DEQ_RUNTIME_ENGINE_INTERNAL_H
 #define DEQ_RUNTIME_ENGINE_INTERNAL_H
 #include "engine.h"
+#include "hand.h"
 #include "parallel.h"
 #include "worker.h"
 
@@ -28,6 +29,7 @@ typedef struct engine_metric {
 typedef struct engine_fixed {
     const char *path;
     const deq_fixed *descriptor;
+    deq_hands hands;
 } engine_fixed;
 
 /* One thread's buffers: `block` rows of every argument. */
@@ -82,6 +84,9 @@ struct deq_engine {
 const deq_routine *engine_routine(const deq_engine *engine, const char *name);
 /* Row stride of a value of `count` elements. */
 int64_t engine_stride(const deq_engine *engine, int64_t count);
+/* A setting of all fixed points (a gradient by hand: of those it is written for); none is changed after a failure. */
+bool engine_set_all(const deq_engine *engine, deq_fixed_settings *settings, const char *key, const char *value,
+                    deq_error *e);
 /* Gives every worker at least this much scratch. */
 bool engine_scratch(deq_engine *engine, int64_t bytes, deq_error *e);
 #endif

@@ -234,8 +234,7 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
     r->scalars = attack->scalars;
     r->attacking = attack->gradient != NULL;
     memcpy(g->attacking, g->settings, (size_t)g->nfixed * sizeof *g->attacking);
-    for (int i = 0; attack->gradient && i < g->nfixed; i++)
-        if (!deq_mode_parse(attack->gradient, &g->attacking[i].gradient, e)) return false;
+    if (attack->gradient && !engine_set_all(g, g->attacking, "gradient", attack->gradient, e)) return false;
     /* An attack's routine may stand outside the net's prefix. */
     return engine_scratch(g, r->attack->base_bytes + g->block * r->attack->row_bytes, e);
 }

@@ -19,6 +19,21 @@ static bool is_key(const char *path) {
     return false;
 }
 
+bool engine_set_all(const deq_engine *g, deq_fixed_settings *settings, const char *key, const char *value,
+                    deq_error *e) {
+    deq_fixed_settings *changed = malloc(((size_t)g->nfixed + 1) * sizeof *changed);
+    if (!changed) return deq_fail(e, DEQ_MEMORY, "settings");
+    memcpy(changed, settings, (size_t)g->nfixed * sizeof *changed);
+    bool good = true, by_hand = false;
+    for (int i = 0; !strcmp(key, "gradient") && i < g->nfixed; i++)
+        by_hand = by_hand || deq_hands_find(changed[i].hands, value);
+    for (int i = 0; good && i < g->nfixed; i++)
+        if (!by_hand || deq_hands_find(changed[i].hands, value)) good = deq_fixed_set(&changed[i], key, value, e);
+    if (good) memcpy(settings, changed, (size_t)g->nfixed * sizeof *changed);
+    free(changed);
+    return good;
+}
+
 bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_error *e) {
     size_t longest = 0;
     int chosen = -1;
@@ -49,15 +64,7 @@ bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_erro
         return deq_fail(e, DEQ_SETTING, "net %s has no setting `%s` (its fixed points: %s)", g->name, path,
                         g->nfixed ? known : "none");
     }
-    /* Without a fixed point's path: all of them, or none when one refuses. */
-    deq_fixed_settings *changed = malloc((size_t)g->nfixed * sizeof *changed);
-    if (!changed) return deq_fail(e, DEQ_MEMORY, "settings");
-    memcpy(changed, g->settings, (size_t)g->nfixed * sizeof *changed);
-    bool good = true;
-    for (int i = 0; good && i < g->nfixed; i++) good = deq_fixed_set(&changed[i], path, value, e);
-    if (good) memcpy(g->settings, changed, (size_t)g->nfixed * sizeof *changed);
-    free(changed);
-    return good;
+    return engine_set_all(g, g->settings, path, value, e);
 }
 
 static void put(json_t *out, const char *path, const char *key, const char *text) {
@@ -81,6 +88,8 @@ void deq_engine_settings(const deq_engine *g, json_t *out) {
     deq_defence_print(&g->defence, defence, sizeof defence);
     put(out, "", "defence", defence);
 }
+
+const deq_mode *deq_engine_mode(const deq_engine *g, int fixed) { return &g->settings[fixed].gradient; }
 
 uint32_t deq_engine_save_settings(deq_engine *g) {
     size_t bytes = (size_t)g->nfixed * sizeof *g->settings;

@@ -27,6 +27,7 @@ void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *d
     case DEQ_MODE_phantom: f->phantom(&inner, n); break;
     case DEQ_MODE_jfb: f->jfb(&inner, n); break;
     case DEQ_MODE_backprop: f->backprop(&inner, n); break;
+    case DEQ_MODE_hand: deq_gradient_hand(&inner, f, n); break;
     }
 }
 

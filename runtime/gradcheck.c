@@ -57,19 +57,6 @@ static double worst(const deq_solve_statistics *s) { return s->solves ? fmax(0, 
 
 /* ---- as far as doubles go ---- */
 
-static bool mode_is_exact(const char *text) {
-    static const bool exact[] = {
-#define MODE(id, spelling, exact_, forward, doc) exact_,
-#define MODE_OPTION(id, name, fallback, low, high, doc)
-#include "modes.def"
-#undef MODE
-#undef MODE_OPTION
-    };
-    deq_mode mode;
-    deq_error e = {0};
-    return text && deq_mode_parse(text, &mode, &e) && exact[mode.kind];
-}
-
 /* Every fixed point solved to `tol`, with as many steps as there is room for. */
 static bool set_tolerance(Check *c, double tol, deq_error *e) {
     const deq_net_spec *net = c->test->net;
@@ -79,19 +66,15 @@ static bool set_tolerance(Check *c, double tol, deq_error *e) {
     c->exact = true;
     for (int i = 0; i < net->nfixed; i++) {
         const char *path = net->fixed[i].path;
-        char key[300];
-        snprintf(key, sizeof key, "%s%sgradient", path, *path ? "." : "");
-        json_t *settings = deq_app_resolved(c->probe.engine);
-        const char *mode = json_string_value(json_object_get(settings, key));
-        bool implicit = !mode || !strncmp(mode, "implicit", 8);
-        c->exact = c->exact && mode_is_exact(mode);
-        json_decref(settings);
+        const deq_mode *mode = deq_engine_mode(c->probe.engine, i);
+        bool adjoint = deq_mode_has_adjoint(mode);
+        c->exact = c->exact && deq_mode_is_exact(mode);
         if (!deq_probe_set(&c->probe, path, "forward.tol", tolerance, e) ||
             !deq_probe_set(&c->probe, path, "forward.max", most, e) ||
             !deq_probe_set(&c->probe, path, "on_fail", "keep_best", e))
             return false;
-        if (implicit && (!deq_probe_set(&c->probe, path, "gradient.adjoint.tol", tolerance, e) ||
-                         !deq_probe_set(&c->probe, path, "gradient.adjoint.max", most, e)))
+        if (adjoint && (!deq_probe_set(&c->probe, path, "gradient.adjoint.tol", tolerance, e) ||
+                        !deq_probe_set(&c->probe, path, "gradient.adjoint.max", most, e)))
             return false;
     }
     return true;

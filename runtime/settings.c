@@ -1,6 +1,7 @@
 /* settings.c - solver and gradient-mode settings from text, with names, defaults and ranges from the tables. */
 #include "settings.h"
 #include "call.h"
+#include "hand.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -209,16 +210,55 @@ bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e) {
     return deq_fail(e, DEQ_SETTING, "there is no gradient mode `%.*s`", (int)call.name.length, call.name.text);
 }
 
+static const char *mode_name(const deq_mode *m) { return m->kind == DEQ_MODE_hand ? m->hand->name : modes[m->kind]; }
+
+bool deq_mode_has_adjoint(const deq_mode *m) {
+    return m->kind == DEQ_MODE_implicit || (m->kind == DEQ_MODE_hand && m->hand->nsolves > 0);
+}
+
+bool deq_mode_is_exact(const deq_mode *m) {
+    static const bool exact[] = {
+#define MODE(id, spelling, exact_, forward, doc) exact_,
+#define MODE_OPTION(id, name, fallback, low, high, doc)
+#include "modes.def"
+#undef MODE
+#undef MODE_OPTION
+    };
+    return m->kind == DEQ_MODE_hand || exact[m->kind];
+}
+
+/* "paper", or "paper(SOLVER)" with a solver for all its solves. */
+static bool hand_parse(const deq_hand *h, deq_part text, deq_mode *out, deq_error *e) {
+    deq_call call;
+    deq_mode m = {.kind = DEQ_MODE_hand, .steps = 1, .damping = 1, .hand = h};
+    solver_defaults(&m.adjoint, DEQ_SOLVER_gmres);
+    if (h->nsolves) m.adjoint = h->solves[0].solver;
+    if (!deq_call_parse(text, &call, e)) return false;
+    if (call.count > (h->nsolves > 0))
+        return deq_fail(e, DEQ_SETTING, "the gradient `%s` takes %s", h->name,
+                        h->nsolves ? "one argument, the solver of its solves" : "no arguments");
+    if (call.count && !solver_parse(call.arguments[0].value, true, &m.adjoint, e)) return false;
+    m.replaced = call.count > 0;
+    *out = m;
+    return true;
+}
+
+static bool mode_set(deq_fixed_settings *s, const char *value, deq_error *e) {
+    const deq_hand *h = deq_hands_find(s->hands, value);
+    return h ? hand_parse(h, deq_part_of(value), &s->gradient, e) : deq_mode_parse(value, &s->gradient, e);
+}
+
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e) {
     static const char forward[] = "forward.", adjoint[] = "gradient.adjoint.", gradient[] = "gradient.";
     deq_part text = deq_part_of(value);
     if (!strcmp(key, "forward")) return deq_solver_parse(value, false, &s->forward, e);
     if (!strncmp(key, forward, sizeof forward - 1))
         return solver_set(&s->forward, deq_part_of(key + sizeof forward - 1), text, e);
-    if (!strcmp(key, "gradient")) return deq_mode_parse(value, &s->gradient, e);
+    if (!strcmp(key, "gradient")) return mode_set(s, value, e);
     if (!strncmp(key, adjoint, sizeof adjoint - 1) || !strcmp(key, "gradient.adjoint")) {
-        if (s->gradient.kind != DEQ_MODE_implicit)
-            return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no adjoint solver", modes[s->gradient.kind]);
+        if (!deq_mode_has_adjoint(&s->gradient))
+            return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no adjoint solver", mode_name(&s->gradient));
+        s->gradient.replaced = true;
         if (!strcmp(key, "gradient.adjoint")) return deq_solver_parse(value, true, &s->gradient.adjoint, e);
         return solver_set(&s->gradient.adjoint, deq_part_of(key + sizeof adjoint - 1), text, e);
     }
@@ -226,7 +266,7 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
         deq_part name = deq_part_of(key + sizeof gradient - 1);
         const option *o = option_find(mode_options, COUNT(mode_options), (int)s->gradient.kind, name);
         if (o) return option_set(&s->gradient, o, text, e);
-        return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no argument `%s`", modes[s->gradient.kind],
+        return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no argument `%s`", mode_name(&s->gradient),
                         name.text);
     }
     if (!strcmp(key, "on_fail")) {
@@ -288,10 +328,10 @@ void deq_solver_print(const deq_solver *s, char *out, size_t size) {
 }
 
 void deq_mode_print(const deq_mode *m, char *out, size_t size) {
-    size_t at = (size_t)snprintf(out, size, "%s", modes[m->kind]);
+    size_t at = (size_t)snprintf(out, size, "%s", mode_name(m));
     const char *separator = "(";
     if (at >= size) return;
-    if (m->kind == DEQ_MODE_implicit) {
+    if (m->kind == DEQ_MODE_implicit || m->replaced) {
         char solver[256];
         deq_solver_print(&m->adjoint, solver, sizeof solver);
         snprintf(out + at, size - at, "(%s)", solver);

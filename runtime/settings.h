@@ -24,6 +24,7 @@ typedef enum deq_mode_kind {
 #include "modes.def"
 #undef MODE
 #undef MODE_OPTION
+    DEQ_MODE_hand /* a gradient written by hand, known to its fixed point only */
 } deq_mode_kind;
 
 typedef struct deq_solver { /* members not used by a kind hold their defaults */
@@ -38,6 +39,8 @@ typedef struct deq_mode {
     deq_solver adjoint; /* implicit */
     int steps;          /* phantom */
     double damping;
+    const struct deq_hand *hand; /* hand: which */
+    bool replaced;               /* hand: `adjoint` is the solver of all its solves */
 } deq_mode;
 
 typedef enum deq_on_fail { DEQ_WARN, DEQ_STOP, DEQ_KEEP_BEST, DEQ_ZERO_GRADIENT } deq_on_fail;
@@ -48,10 +51,15 @@ typedef struct deq_fixed_settings {
     deq_mode gradient;
     deq_on_fail on_fail;
     deq_start start;
+    const struct deq_hands *hands; /* gradients by hand that `gradient` may name; NULL: none */
 } deq_fixed_settings;
 
 bool deq_solver_parse(const char *text, bool adjoint, deq_solver *out, deq_error *e);
 bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e);
+/* True when the mode solves for an adjoint: `gradient.adjoint.tol` and its like are settings of it. */
+bool deq_mode_has_adjoint(const deq_mode *m);
+/* The gradient is meant to be the derivative of what is computed: modes.def says so, and gradients by hand claim it. */
+bool deq_mode_is_exact(const deq_mode *m);
 /* `key` relative to the fixed point: "forward", "forward.tol", "gradient", "gradient.steps", "gradient.adjoint.tol",
  * "on_fail". */
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e);

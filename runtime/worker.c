@@ -1,5 +1,6 @@
 /* worker.c - memory and statistics of one thread's solves. */
 #include "worker.h"
+#include "hand.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +60,23 @@ static int linearisations(const deq_fixed_settings *s) {
     return s->gradient.kind == DEQ_MODE_backprop ? s->forward.max : 1;
 }
 
+/* What a gradient by hand needs beside the fixed point's own: scratch of its routines, and room for its solves. */
+static void lay_out_hand(const deq_worker *w, const deq_mode *mode, size_t *hand, size_t *scratch, size_t *solver) {
+    const deq_hand *h = mode->kind == DEQ_MODE_hand ? mode->hand : NULL;
+    if (!h) return;
+    *hand = larger(*hand, (size_t)(h->input->base_bytes + w->block * h->input->row_bytes));
+    *hand = larger(*hand, (size_t)(h->parameters->base_bytes + w->block * h->parameters->row_bytes));
+    for (int i = 0; i < h->nsolves; i++) {
+        const deq_fixed *map = h->solves[i].map;
+        const deq_solver *s = deq_hand_solver(mode, map);
+        *scratch = larger(*scratch, (size_t)(map->f_base_bytes + w->block * map->f_row_bytes));
+        *solver = larger(*solver, w->real_bits == 32 ? deq_linear_bytes_f32(map, s, w->block)
+                                                     : deq_linear_bytes_f64(map, s, w->block));
+    }
+}
+
 static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *const *settings, int count) {
-    size_t scratch = 0, solver = 0, defended = 0, block = (size_t)w->block;
+    size_t scratch = 0, solver = 0, hand = 0, defended = 0, block = (size_t)w->block;
     w->identity = deq_space_take(space, block * sizeof *w->identity);
     w->steps = deq_space_take(space, block * sizeof *w->steps);
     w->residual = deq_space_take(space, block * sizeof *w->residual);
@@ -76,6 +92,7 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
                                            : deq_solver_bytes_f64(f, &s->forward, false, w->block));
             solver = larger(solver, single ? deq_gradient_bytes_f32(f, &s->gradient, w->block)
                                            : deq_gradient_bytes_f64(f, &s->gradient, w->block));
+            lay_out_hand(w, &s->gradient, &hand, &scratch, &solver);
         }
         scratch = larger(scratch, (size_t)(f->f_base_bytes + w->block * f->f_row_bytes));
         if (w->defence) defended = larger(defended, 2 * block * (size_t)f->state_bytes);
@@ -88,6 +105,7 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
         kept->failed = deq_space_take(space, block * sizeof *kept->failed);
     }
     w->scratch = deq_space_take(space, scratch);
+    w->hand = deq_space_take(space, hand);
     w->solver = deq_space_take(space, solver);
     w->defended = deq_space_take(space, defended);
 }
@@ -176,6 +194,8 @@ void deq_worker_stop(deq_worker *w, const deq_fixed *fixed, bool adjoint, int64_
     if (w->settings[fixed->index].on_fail != DEQ_STOP) return;
     deq_fail(&w->error, DEQ_NOT_CONVERGED,
              "%s of fixed point %s did not converge (%s): example %lld, residual %.3g after %d steps",
-             adjoint ? "the adjoint" : "the state", fixed->name, deq_reason_name(reason), (long long)example, residual,
-             steps);
+             fixed != w->fixed[fixed->index] ? "a solve of the gradient by hand"
+             : adjoint                       ? "the adjoint"
+                                             : "the state",
+             w->fixed[fixed->index]->name, deq_reason_name(reason), (long long)example, residual, steps);
 }

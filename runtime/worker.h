@@ -68,6 +68,7 @@ typedef struct deq_worker {
 
     deq_kept *kept;    /* by index */
     char *scratch;     /* of the fixed points' routines */
+    char *hand;        /* of gradients written by hand */
     char *solver;      /* of the running solver */
     char *defended;    /* two state rows an example, when a defence was planned */
     int32_t *identity; /* 0, 1, 2, ... */
@@ -110,11 +111,17 @@ void *deq_memory_new(size_t bytes);
     void deq_solve##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest,  \
                            void *z, bool want_gradient);                                                               \
     void deq_gradient_implicit##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                     \
+    size_t deq_linear_bytes##suffix(const deq_fixed *map, const deq_solver *solver, int64_t n);                        \
+    void deq_solve_linear##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *map, int64_t n,         \
+                                  void *rest, void *u);                                                                \
     void deq_gradient_unrolled##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n, double damping);     \
     void deq_sum##suffix(void *out, void *const *parts, int count, int64_t from, int64_t to, double scale);
 DEQ_NUMERIC(_f32)
 DEQ_NUMERIC(_f64)
 #undef DEQ_NUMERIC
+
+/* The mode is a gradient written by hand: frame as for NAME_implicit (hand.c). */
+void deq_gradient_hand(const deq_frame *frame, const deq_fixed *fixed, int64_t n);
 
 /* Takes note of the end of one example's solve. */
 void deq_worker_record(deq_worker *worker, const deq_fixed *fixed, bool adjoint, int64_t row, int64_t example,

@@ -239,6 +239,7 @@ CALLED(fixed)
 CALLED(fixed_state)
 CALLED(fixed_gradient)
 CALLED(fixed_cotangent)
+CALLED(solve)
 CALLED(query)
 CALLED(query_result)
 

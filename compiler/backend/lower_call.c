@@ -52,6 +52,16 @@ Value lower_fixed_gradient(const Site *s) {
     return NULL;
 }
 
+Value lower_solve(const Site *s) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    const CallPlan *c = &l->step->calls[s->id];
+    const FixedLayout *f = &l->routine->routine->fixed[s->node->attr.i[0]];
+    Value args[5] = {l->frame, lower_fixed_descriptor(e, f->name), l->n, record(l, c->rest), record(l, c->u)};
+    emit_call(e, lower_runtime(e, "deq_linear_solve"), args, 5);
+    return NULL;
+}
+
 static void set_field(Emit *e, Value frame, uint32_t field, Value v) {
     LLVMBuildStore(e->builder, v, emit_offset_constant(e, frame, 8 * field));
 }

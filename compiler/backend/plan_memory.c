@@ -218,6 +218,24 @@ void plan_call(Planner *p, NodeId id) {
         }
         break;
     }
+    case OP_solve: { /* the right side's record becomes the solution's */
+        if ((uint64_t)n->attr.i[0] >= p->r->nfixed)
+            ICE("%s: there is no linear map %d", p->r->name, (int)n->attr.i[0]);
+        const FixedLayout *f = &p->r->fixed[n->attr.i[0]];
+        c->rest = plan_new_record(p, f->rest_bytes);
+        c->u = plan_new_record(p, f->state_bytes);
+        touch(p, c->rest, x->level);
+        touch(p, c->u, x->level);
+        for (uint32_t k = 0; k < n->nargs; k++) {
+            if (k > f->nrest) ICE("%s: %s captures more than its layout says", p->r->name, f->name);
+            NodeId a = argument(p, id, k);
+            uint32_t to = k ? c->rest : c->u;
+            place_store(p, a, buffer_slot(p, to, k ? f->rest_offsets[k - 1] : 0), false, true, 0);
+            touch(p, to, info(p, a)->available);
+        }
+        x->slot = buffer_slot(p, c->u, 0);
+        break;
+    }
     case OP_query: {
         c->callee = plan_find(p->unit, n->attr.name);
         if (!c->callee) ICE("%s: queries the unknown routine '%s'", p->r->name, n->attr.name);
@@ -342,7 +360,7 @@ static void assign_slots(Planner *p) {
         NodePlan *x = info(p, id);
         const Node *n = node(p, id);
         if (x->treatment == TREAT_DEAD || x->treatment == TREAT_ALIAS) continue;
-        if (x->treatment == TREAT_VIEW) { /* the record lives as long as its views are read */
+        if (x->treatment == TREAT_VIEW || n->op == OP_solve) { /* the record lives as long as its views are read */
             uint32_t last;
             crosses_levels(p, id, &last);
             touch(p, x->slot.index, last);

@@ -40,6 +40,18 @@ static bool is_cut(const deq_worker *worker, const deq_fixed *fixed, int64_t row
     return worker->settings[fixed->index].on_fail == DEQ_ZERO_GRADIENT && worker->kept[fixed->index].failed[row];
 }
 
+double NAME(scale_right)(vec *out, const vec *g, int64_t vectors) {
+    double norm = row_norm(g, vectors);
+    if (norm == 0) /* the squares may have vanished where g did not */
+        for (int64_t k = 0; k < vectors * LANES; k++) norm = fmax(norm, fabs((double)((const real *)g)[k]));
+    double scale = norm > 0 && isfinite(norm) ? ldexp(1, ilogb(norm) < -100 ? -100 : ilogb(norm)) : 1;
+    if (norm == 0)
+        memset(out, 0, (size_t)vectors * sizeof(vec));
+    else
+        scaled(out, g, (real)(1 / scale), vectors);
+    return scale;
+}
+
 void NAME(deq_gradient_implicit)(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
     deq_worker *worker = frame->host;
     deq_kept *kept = &worker->kept[fixed->index];
@@ -48,17 +60,13 @@ void NAME(deq_gradient_implicit)(const deq_frame *frame, const deq_fixed *fixed,
     int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec);
     deq_frame inner = *frame;
     memset(frame->drest, 0, (size_t)n * (size_t)fixed->rest_bytes);
-    /* The problem is linear: a power of two brings each g near norm 1, where tolerances and f32 squares are at home. */
-    for (int64_t row = 0; row < n; row++) {
-        const vec *u = (const vec *)frame->arg1 + row * vectors;
-        double norm = is_cut(worker, fixed, row) ? 0 : row_norm(u, vectors);
-        if (norm == 0 && !is_cut(worker, fixed, row)) /* the squares may have vanished where g did not */
-            for (int64_t k = 0; k < vectors * LANES; k++) norm = fmax(norm, fabs((double)((const real *)u)[k]));
-        b.scale[row] = norm > 0 && isfinite(norm) ? ldexp(1, ilogb(norm) < -100 ? -100 : ilogb(norm)) : 1;
-        if (norm == 0)
-            memset((vec *)b.u + row * vectors, 0, (size_t)fixed->state_bytes);
+    for (int64_t row = 0; row < n; row++) { /* the problem is linear */
+        vec *u = (vec *)b.u + row * vectors;
+        b.scale[row] = 1;
+        if (is_cut(worker, fixed, row))
+            memset(u, 0, (size_t)fixed->state_bytes);
         else
-            scaled((vec *)b.u + row * vectors, u, (real)(1 / b.scale[row]), vectors);
+            b.scale[row] = NAME(scale_right)(u, (const vec *)frame->arg1 + row * vectors, vectors);
     }
     NAME(solve_adjoint)(worker, frame, fixed, kept, n, b.u, b.scale, b.result, space);
     /* Tape records moved while examples were frozen; their cotangents follow. */

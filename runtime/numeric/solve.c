@@ -236,6 +236,23 @@ void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_f
     problem_report(&p, NULL);
 }
 
+void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed *map, const deq_solver *options,
+                     int64_t n, const real *rhs, const double *scale, real *result, deq_space space) {
+    problem p = {.worker = worker,
+                 .fixed = map,
+                 .options = options,
+                 .adjoint = true,
+                 .keep_last = options->last,
+                 .frame = *frame,
+                 .ident = frame->example,
+                 .rhs = rhs,
+                 .scale = scale,
+                 .result = result};
+    problem_open(&p, &space, n, NULL);
+    runs[options->kind](&p, &space);
+    problem_report(&p, NULL);
+}
+
 /* out = (1 - damping) z + damping f, rows and all. */
 HOT static void damp(vec *out, const vec *z, const vec *f, real damping, int64_t n) {
     const real keep = 1 - damping;
@@ -265,6 +282,14 @@ void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed
     int64_t vectors = (int64_t)(bytes / sizeof(vec));
     if (backprop) {
         memcpy(z, state, bytes);
+        return;
+    }
+    if (s->gradient.kind == DEQ_MODE_hand) { /* what the block calls z is the value that went on through the net */
+        inner.rows = worker->identity;
+        inner.arg0 = state;
+        inner.arg1 = z;
+        fixed->f(&inner, n);
+        memcpy(state, z, bytes);
         return;
     }
     bool phantom = s->gradient.kind == DEQ_MODE_phantom;

@@ -93,4 +93,10 @@ void problem_compact(problem *p, real *z);
 /* One adjoint solve on kept linearisations: u = J'u + rhs, rows of `result`.  kept->rows is permuted as tapes are. */
 void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, deq_kept *kept, int64_t n,
                          const real *rhs, const double *scale, real *result, deq_space space);
+/* The same for a linear map without linearisation: u = map->vjp_z(u) + rhs, reported as an adjoint solve. */
+void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed *map, const deq_solver *options,
+                     int64_t n, const real *rhs, const double *scale, real *result, deq_space space);
+/* out = g / c with c a power of two that brings it near norm 1, where tolerances and f32 squares are at home; returns
+ * c, and 1 for a zero row. */
+double NAME(scale_right)(vec *out, const vec *g, int64_t vectors);
 #endif
