@@ -41,8 +41,8 @@ static void values_of_expressions(void **state) {
     EXPECT("f32[4]", "return x |> shift |> shift(by: 2)", 4, 1, 3.5, 6);
     EXPECT("f32[4]", "return shift(x, 10)", 11, 8, 10.5, 13);
     EXPECT("f32[4]", "fn twice(v: f32[4]) -> f32[4] = v + x\n  return twice(twice(x))", 3, -6, 1.5, 9);
-    EXPECT("f32[4]", "fn ramp(a: f32, b: f32 = 2) -> f32 = max(a, 0) + b\n  return ramp(x, mean(x)) + ramp(x)", 4.625, 2.625,
-           3.625, 8.625);
+    EXPECT("f32[4]", "fn ramp(a: f32, b: f32 = 2) -> f32 = max(a, 0) + b\n  return ramp(x, mean(x)) + ramp(x)", 4.625,
+           2.625, 3.625, 8.625);
     EXPECT("f32[2]", "let (a, b) = halves(x)\n  return a - b", 0.5, -5);
     EXPECT("f32[4]", "let p = x\n  for i in 1..3 {\n    let q = p * x\n    p = q + i\n  }\n  return p", 4, -8, 2.625,
            32);
