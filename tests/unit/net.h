@@ -46,6 +46,7 @@ static void T(net_push)(const deq_frame *f, int64_t n) {
     const deq_worker *worker = f->host;
     attack_mode = worker->settings[0].gradient.kind;
     attack_step = f->step;
+    attack_defended = worker->defence != NULL;
     char *more = (char *)f->scratch + 128 * T(net_row)();
     inner.arg2 = more;
     inner.arg3 = more + 64 * T(net_row)();

@@ -16,6 +16,7 @@ typedef enum cell_kind { CELL_LINEAR, CELL_TANH, CELL_COSINE, CELL_SQUARE, CELL_
 static _Atomic int64_t cell_evaluations, cell_products;
 static _Atomic int attack_mode; /* gradient mode seen by the attack */
 static _Atomic uint64_t attack_step;
+static _Atomic bool attack_defended;
 
 #define REAL float
 #define T(name) name##_f32
@@ -269,6 +270,60 @@ static void test_settings(void **state) {
     deq_engine_free(g);
 }
 
+/* Predictions are read off the defence's states; attacks, gradients and the trace are those of the undefended net. */
+static void test_defence_is_of_predictions(void **state) {
+    (void)state;
+    static outcome plain, stopped, defended, attacked;
+    static float trace[2][3 * 40];
+    deq_engine *g = engine_new(64, 2, 16);
+    deq_error e = {0};
+    int64_t index[N];
+    for (int i = 0; i < N; i++) index[i] = i;
+    uint32_t token = deq_engine_save_settings(g);
+    run_all(g, true, &plain);
+    assert_true(deq_engine_residual_trace(g, &source, index, 3, 40, trace[0], &e));
+
+    assert_true(deq_engine_set(g, "defence", "states[2]", &e));
+    outcome_init(&attacked);
+    assert_true(
+        deq_engine_evaluate(g, &source, index, N, "square", "near", &attack, 1, NULL, NULL, &attacked.results, &e));
+    assert_false(attack_defended);
+    assert_true(deq_engine_residual_trace(g, &source, index, 3, 40, trace[1], &e));
+    assert_memory_equal(trace[0], trace[1], sizeof trace[0]);
+    run_all(g, true, &stopped); /* ends with a gradient */
+    assert_memory_equal(stopped.gradient, plain.gradient, sizeof plain.gradient);
+    json_t *out = json_object();
+    deq_engine_settings(g, out);
+    assert_string_equal(json_string_value(json_object_get(out, "defence")), "states[2]");
+    json_decref(out);
+
+    /* The same steps without a defence. */
+    deq_engine_restore_settings(g, token);
+    out = json_object();
+    deq_engine_settings(g, out);
+    assert_null(json_object_get(out, "defence"));
+    json_decref(out);
+    assert_true(deq_engine_set(g, "body.forward", "broyden(tol: 0, max: 2, return: last)", &e));
+    outcome_init(&stopped);
+    assert_true(deq_engine_evaluate(g, &source, index, N, "square", "near", NULL, 1, NULL, NULL, &stopped.results, &e));
+    int differ = 0;
+    outcome_init(&defended);
+    assert_true(deq_engine_set(g, "body.forward", "broyden(tol: 1e-11)", &e));
+    assert_true(deq_engine_set(g, "defence", "states[2]", &e));
+    assert_true(
+        deq_engine_evaluate(g, &source, index, N, "square", "near", NULL, 1, NULL, NULL, &defended.results, &e));
+    for (int i = 0; i < N; i++) {
+        assert_true(defended.loss[i] == stopped.loss[i] && defended.steps[i] == 2);
+        differ += attacked.loss[i] > defended.loss[i];
+    }
+    assert_true(differ > N * 8 / 10); /* the attack works on the defended net as well */
+    deq_error f = {0};
+    assert_false(deq_engine_set(g, "defence", "states[0]", &f));
+    assert_int_equal(f.failure, DEQ_SETTING);
+    assert_int_equal(g->defence.terms[0].from, 2);
+    deq_engine_free(g);
+}
+
 static void test_stop_names_the_same_example_for_any_threads(void **state) {
     (void)state;
     char texts[6][1024];
@@ -426,6 +481,7 @@ int main(void) {
         cmocka_unit_test(test_update_descends),
         cmocka_unit_test(test_attack_has_its_own_mode),
         cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_defence_is_of_predictions),
         cmocka_unit_test(test_stop_names_the_same_example_for_any_threads),
         cmocka_unit_test(test_progress_may_stop),
         cmocka_unit_test(test_residual_trace),
