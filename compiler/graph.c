@@ -292,6 +292,8 @@ Graph *graph_new(Arena *a, const char *name) {
     g->arena = a;
     g->name = arena_strdup(a, name);
     g->sharing = arena_alloc(a, sizeof(Sharing));
+    g->args_cap = 16; /* never NULL: `args + 0` of a null pointer is undefined */
+    g->args = arena_alloc(a, g->args_cap * sizeof *g->args);
     return g;
 }
 
