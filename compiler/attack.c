@@ -1,6 +1,7 @@
 /* attack.c - an attack definition for one net and loss becomes a routine; its instances give the scalars.
  *
  * Queries: gradient(loss, at: a), loss(a), logits(a) run the net's routines; asked at the same point they share one. */
+#include "experiment.h"
 #include "machine.h"
 #include <math.h>
 #include <string.h>
@@ -21,6 +22,7 @@ typedef struct Attack { /* one definition for one net and loss */
     const Ast *
         *counts; /* trip counts that are no parameter: computed for each instance, scalars after the parameters */
     uint32_t ncounts, counts_cap, nparams;
+    uint64_t direct; /* parameters that are trip counts themselves */
     const Module *module;
     Query *queries;
     uint32_t nqueries, queries_cap;
@@ -127,7 +129,7 @@ static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
     const Value *v = count->kind == AST_NAME ? env_find(s->env, count->name) : NULL;
     uint32_t trip;
     if (v && v->kind == VALUE_NODE && v->build == m->leaf && m->slots[v->node].place == PLACE_SCALAR)
-        trip = m->slots[v->node].index;
+        k->direct |= (uint64_t)1 << (trip = m->slots[v->node].index);
     else {
         trip = k->nparams + k->ncounts;
         *ARENA_PUSH(m->elab->arena, k->counts, k->ncounts, k->counts_cap) = count;
@@ -247,11 +249,16 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
         } else
             return elab_error(from, DIAG_E0303, call->range, "'%s' needs its argument '%s'", callee, b->name), false;
         const Ast *type = AST_SLOT(b, BINDING, type);
-        if (type && type->kind == AST_TYPE && strcmp(type->name, "int") == 0 && x != floor(x))
+        bool whole = type && type->kind == AST_TYPE && strcmp(type->name, "int") == 0;
+        if (whole && x != floor(x))
             return elab_error(from, DIAG_E0301, arg ? arg->at : call->range, "'%s' is a whole number", b->name), false;
+        if (isnan(x))
+            return elab_error(from, DIAG_E0412, arg ? arg->at : call->range,
+                              "'%s' of '%s' is not a number: this is NaN", b->name, callee),
+                   false;
         scope_bind(&inner, b->name, value_number(x));
-        ARENA_PUSH(e->arena, out->items, out->n, out->cap)->name = b->name;
-        out->items[out->n - 1].value = x;
+        *ARENA_PUSH(e->arena, out->items, out->n, out->cap) =
+            (struct Scalar){.name = b->name, .value = x, .whole = whole};
     }
     *numbers = inner.env;
     return args_all_used(from, &args, callee);
@@ -283,6 +290,13 @@ const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstK
         }
     }
     return NULL;
+}
+
+static bool valid_rounds(Scope *s, const char *attack, Range at, const char *what, double x) {
+    if (x >= 0 && x <= 1e9 && x == floor(x)) return true;
+    elab_error(s, DIAG_E0412, at,
+               "'%s' counts the rounds of a 'repeat' in '%s': it lies between 0 and 1e+09, not at %g", what, attack, x);
+    return false;
 }
 
 bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out) {
@@ -320,14 +334,24 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     Env *numbers;
     if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars))
         return false;
+    for (uint32_t i = 0; i < k->nparams; i++) {
+        bool direct = (k->direct >> i & 1) != 0;
+        out->scalars.items[i].count = direct;
+        for (uint32_t c = 0; c < k->ncounts; c++)
+            out->scalars.items[i].computed |= mentions(k->counts[c], out->scalars.items[i].name);
+        if (direct &&
+            !valid_rounds(&from, d->name, call->range, out->scalars.items[i].name, out->scalars.items[i].value))
+            return false;
+    }
     for (uint32_t i = 0; i < k->ncounts; i++) {
         Scope inner = scope_of_module(s->elab, owner);
         inner.env = numbers;
         double x;
-        if (!eval_number(&inner, k->counts[i], &x)) return false;
-        ARENA_PUSH(s->elab->arena, out->scalars.items, out->scalars.n, out->scalars.cap)->name =
-            arena_printf(s->elab->arena, "rounds %u", i + 1);
-        out->scalars.items[out->scalars.n - 1].value = x;
+        if (!eval_number(&inner, k->counts[i], &x) ||
+            !valid_rounds(&from, d->name, call->range, source_text(s->elab->arena, k->counts[i]->range), x))
+            return false;
+        *ARENA_PUSH(s->elab->arena, out->scalars.items, out->scalars.n, out->scalars.cap) =
+            (struct Scalar){.name = arena_printf(s->elab->arena, "rounds %u", i + 1), .value = x, .computed = true};
     }
     return true;
 }

@@ -175,9 +175,13 @@ const char *initialiser_text(Scope *s, const Ast *value);
 
 /* ---- state machines and scalar functions ---- */
 typedef struct Scalars { /* values of frame->scalars of a routine, in order */
-    struct {
+    struct Scalar {
         const char *name;
         double value;
+        bool whole;    /* an int of the definition */
+        bool count;    /* the rounds of a `repeat`: whole and not negative */
+        bool computed; /* no argument (the rounds of a `repeat` that are an expression), or an argument such rounds use:
+                          changing it alone, when the program runs, would leave the two in disagreement */
     } * items;
     uint32_t n, cap;
 } Scalars;
@@ -219,7 +223,7 @@ typedef struct Elaborated {
     json_t *manifest; /* all but the nets, whose layout only model_routines knows */
 } Elaborated;
 enum { ELAB_RUN = 1, ELAB_TESTS = 2, ELAB_NETS = 4, ELAB_CHECKS = 8 };
-typedef struct Parts { /* of the main module: what is elaborated */
+typedef struct Parts {     /* of the main module: what is elaborated */
     unsigned kinds;        /* ELAB_ */
     const char *only;      /* a layer, alone as a net; NULL */
     const char *only_test; /* of the tests the one of this name; NULL: all */

@@ -47,20 +47,25 @@ static const char *hidden_name(Experiment *x, const char *name) {
     return name ? name : arena_printf(x->pipe->elab->arena, "value %u", ++x->hidden);
 }
 
-static const TrainUse *find_train(Experiment *x, Scope *s, const Ast *e) {
+static const Ast *train_declaration(Scope *s, const Ast *e) {
     Scope from;
     e = resolve_ast(s, e, &from);
     char path[512];
     const Ast *d = e->kind == AST_TRAIN             ? e
                    : ast_path(e, path, sizeof path) ? module_find(from.module, path, NULL)
                                                     : NULL;
+    return d && d->kind == AST_TRAIN ? d : NULL;
+}
+
+static const TrainUse *find_train(Experiment *x, Scope *s, const Ast *e) {
+    const Ast *d = train_declaration(s, e);
     for (uint32_t k = x->pipe->nuses; d && k-- > 0;)
         if (x->pipe->uses[k]->ast == d) return x->pipe->uses[k];
     return NULL;
 }
 
 /* ---- evaluations: accuracy(m with { .. }, d.test[0..1000] under a) ---- */
-static bool is_metric_call(Experiment *x, Scope *s, const Ast *e) {
+static bool is_metric_call(Scope *s, const Ast *e) {
     if (e->kind != AST_CALL) return false;
     const Ast *inputs = AST_SLOT(e, CALL, inputs), *callee = AST_SLOT(e, CALL, callee);
     char path[512];
@@ -71,7 +76,7 @@ static bool is_metric_call(Experiment *x, Scope *s, const Ast *e) {
     Scope from;
     model = resolve_ast(s, model, &from);
     if (model->kind == AST_WITH) model = AST_SLOT(model, WITH, base);
-    return find_train(x, &from, model) != NULL || !d;
+    return train_declaration(&from, model) != NULL || !d;
 }
 
 static const char *add_evaluation(Experiment *x, Scope *s, const Ast *e, const char *name) {
@@ -81,6 +86,11 @@ static const char *add_evaluation(Experiment *x, Scope *s, const Ast *e, const c
     const Ast *model = resolve_ast(s, AST_SLOT(inputs->kids[0], ARG, value), &from), *with = NULL;
     if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
     const TrainUse *train = find_train(x, &from, model);
+    if (!train && train_declaration(&from, model)) {
+        if (!diags_errors(s->elab->diags)) /* else its own error is told */
+            elab_error(s, DIAG_E0205, inputs->kids[0]->range, "an experiment comes after the training runs it uses");
+        return NULL;
+    }
     if (!train) return elab_error(s, DIAG_E0504, inputs->kids[0]->range, "a trained net is needed here"), NULL;
     Slice slice;
     if (!pipe_slice(x->pipe, s, AST_SLOT(inputs->kids[1], ARG, value), &slice)) return NULL;
@@ -145,7 +155,7 @@ static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
     const char *value = NULL;
     if (e->kind == AST_NAME && cell_value(x, e->name))
         value = e->name;
-    else if (is_metric_call(x, s, e) || statistic_of(e)) {
+    else if (is_metric_call(s, e) || statistic_of(e)) {
         value = add_any(x, s, e, NULL);
         if (!value) names->failed = true;
     }
@@ -204,7 +214,7 @@ static const char *add_expression(Experiment *x, Scope *s, const Ast *e, const c
 }
 
 static const char *add_any(Experiment *x, Scope *s, const Ast *e, const char *name) {
-    if (is_metric_call(x, s, e)) return add_evaluation(x, s, e, name);
+    if (is_metric_call(s, e)) return add_evaluation(x, s, e, name);
     if (statistic_of(e)) return add_statistic(x, s, e, name);
     return add_expression(x, s, e, name);
 }
@@ -215,7 +225,7 @@ static bool run_let(Experiment *x, Scope *s, const Ast *let) {
     if (pattern->kind != AST_NAME)
         return elab_error(s, DIAG_E0315, pattern->range, "an experiment's let has one name"), false;
     Names names = {.percent = true};
-    bool number = !is_metric_call(x, s, value) && !statistic_of(value);
+    bool number = !is_metric_call(s, value) && !statistic_of(value);
     if (number) {
         uint32_t before = x->ncell;
         name_values(x, s, value, &names);

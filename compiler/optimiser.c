@@ -13,14 +13,13 @@ static bool optimiser_host(Scope *s, const Ast *call, const char *name, Value *o
     return true;
 }
 
-static bool is_schedule(const Ast *binding) {
+static bool has_type(const Ast *binding, const char *name) {
     const Ast *type = AST_SLOT(binding, BINDING, type);
-    return type && type->kind == AST_TYPE && strcmp(type->name, "schedule") == 0;
+    return type && type->kind == AST_TYPE && strcmp(type->name, name) == 0;
 }
 
-static void add_scalar(Elab *e, Scalars *s, const char *name, double value) {
-    ARENA_PUSH(e->arena, s->items, s->n, s->cap)->name = name;
-    s->items[s->n - 1].value = value;
+static void add_scalar(Elab *e, Scalars *s, const char *name, double value, bool whole) {
+    *ARENA_PUSH(e->arena, s->items, s->n, s->cap) = (struct Scalar){.name = name, .value = value, .whole = whole};
 }
 
 typedef struct Chosen { /* the schedule given for a parameter: a definition with numbers, or (NULL) one number */
@@ -41,7 +40,9 @@ static bool choose_schedule(Scope *from, const Ast *given, Value evaluated, cons
     if (!d || d->kind != AST_SCHEDULE_DEF) {
         double x = evaluated.number;
         if (given && !eval_number(from, given, &x)) return false;
-        add_scalar(e, out, param, x);
+        if (given && isnan(x))
+            return elab_error(from, DIAG_E0412, given->range, "'%s' is not a number: this is NaN", param), false;
+        add_scalar(e, out, param, x, false);
         return true;
     }
     Env *numbers;
@@ -51,7 +52,8 @@ static bool choose_schedule(Scope *from, const Ast *given, Value evaluated, cons
     c->definition = d;
     c->n = own.n;
     for (uint32_t k = 0; k < own.n; k++)
-        add_scalar(e, out, arena_printf(e->arena, "%s.%s", param, own.items[k].name), own.items[k].value);
+        add_scalar(e, out, arena_printf(e->arena, "%s.%s", param, own.items[k].name), own.items[k].value,
+                   own.items[k].whole);
     return true;
 }
 
@@ -121,13 +123,20 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
         Scope *where = arg ? &from : &defaults;
         const Ast *value = arg ? arg->ast : fallback;
         chosen[k] = (Chosen){.first = out->scalars.n, .n = 1};
-        if (is_schedule(b)) {
+        if (has_type(b, "schedule")) {
             if (!choose_schedule(where, value, (Value){0}, b->name, &chosen[k], &out->scalars)) return false;
         } else {
             double x;
             if (!eval_number(where, value, &x)) return false;
+            bool whole = has_type(b, "int");
+            if (whole && x != floor(x))
+                return elab_error(where, DIAG_E0301, value->range, "'%s' is a whole number", b->name), false;
+            if (isnan(x))
+                return elab_error(where, DIAG_E0412, value->range, "'%s' of '%s' is not a number: this is NaN", b->name,
+                                  d->name),
+                       false;
             scope_bind(&defaults, b->name, value_number(x));
-            add_scalar(e, &out->scalars, b->name, x);
+            add_scalar(e, &out->scalars, b->name, x, whole);
         }
         if (chosen[k].definition) {
             key = arena_printf(a, "%s %s:%s.%s", key, b->name, chosen[k].module->path, chosen[k].definition->name);
@@ -167,7 +176,7 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
                       .module = chosen[k].module,
                       .items = items,
                       .nitems = chosen[k].n};
-        scope_bind(&inner, list->kids[k]->name, is_schedule(list->kids[k]) ? rate : items[0]);
+        scope_bind(&inner, list->kids[k]->name, has_type(list->kids[k], "schedule") ? rate : items[0]);
     }
     if (!run_body(&inner, m, AST_SLOT(d, OPTIMISER_DEF, body), &out->states)) return false;
     Routine *r = machine_finish(m, symbol, true);

@@ -186,9 +186,13 @@ bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out) 
 /* ---- training runs ---- */
 static json_t *json_scalars(const Scalars *s) {
     json_t *list = json_array();
-    for (uint32_t k = 0; k < s->n; k++)
-        json_array_append_new(
-            list, json_pack("{s:s, s:o}", "name", s->items[k].name, "value", json_number(s->items[k].value)));
+    for (uint32_t k = 0; k < s->n; k++) {
+        json_t *j = json_pack("{s:s, s:o}", "name", s->items[k].name, "value", json_number(s->items[k].value));
+        if (s->items[k].whole) json_object_set_new(j, "whole", json_true());
+        if (s->items[k].count) json_object_set_new(j, "count", json_true());
+        if (s->items[k].computed) json_object_set_new(j, "computed", json_true());
+        json_array_append_new(list, j);
+    }
     return list;
 }
 

@@ -1,28 +1,29 @@
 /* setting_text.c - settings and initialisers as canonical text: every argument evaluated, words kept as they are. */
 #include "elaborate.h"
+#include <math.h>
 #include <string.h>
 
 /* Initialisers: their arguments in order, for those given by position. */
-static const struct {
-    const char *name, *args[2];
+enum { MOST_ARGUMENTS = 3 };
+static const struct Initialiser {
+    const char *name, *args[MOST_ARGUMENTS];
 } initialisers[] = {
-    {"normal", {"std"}}, {"uniform", {"low", "high"}}, {"glorot", {0}},         {"he", {0}}, {"zeros", {0}},
-    {"ones", {0}},       {"constant", {"value"}},      {"identity", {"scale"}},
+    {"normal", {"std"}},     {"uniform", {"low", "high", "bound"}},
+    {"glorot", {0}},         {"he", {0}},
+    {"zeros", {0}},          {"ones", {0}},
+    {"constant", {"value"}}, {"identity", {"scale"}},
 };
 
 static bool is_name(const char *name) {
     return strcmp(name, "implicit") == 0 || strcmp(name, "jfb") == 0 || strcmp(name, "backprop") == 0;
 }
 
-static const char *argument_text(Scope *s, const Ast *list, const char *const *names, uint32_t nnames) {
+static const char *argument_text(Scope *s, const Ast *list) {
     Arena *a = s->elab->arena;
     const char *text = "";
-    uint32_t position = 0;
     for (uint32_t k = 0; list && k < list->nkids; k++) {
         const Ast *arg = list->kids[k];
         const char *name = arg->name;
-        if (!name && names && position < nnames) name = names[position];
-        position++;
         const char *value = setting_text(s, AST_SLOT(arg, ARG, value));
         if (!value) return NULL;
         text = arena_printf(a, "%s%s%s%s%s", text, k ? ", " : "", name ? name : "", name ? ": " : "", value);
@@ -46,7 +47,7 @@ const char *setting_text(Scope *s, const Ast *value) {
         if (!computes) {
             const Ast *list = AST_SLOT(e, CALL, inputs);
             if (strcmp(path, "implicit") == 0 && list->nkids == 0) return "implicit(gmres(tol: 0.0001, max: 30))";
-            const char *args = argument_text(s, list, NULL, 0);
+            const char *args = argument_text(s, list);
             return args ? arena_printf(a, "%s(%s)", path, args) : NULL;
         }
     }
@@ -67,16 +68,51 @@ const char *setting_text(Scope *s, const Ast *value) {
     return number_text(a, x);
 }
 
-const char *initialiser_text(Scope *s, const Ast *e) {
+/* One argument of an initialiser, evaluated: finite, and not negative where it is a width. */
+static bool initialiser_number(Scope *s, const Ast *value, const char *name, const char *of, double *x) {
+    Scope from;
+    const Ast *e = resolve_ast(s, value, &from);
+    if (!eval_number(&from, e, x)) return false;
+    bool width = strcmp(name, "std") == 0 || strcmp(name, "bound") == 0;
+    if (!isfinite(*x))
+        return elab_error(s, DIAG_E0412, value->range, "'%s' of '%s' is a finite number, not %g", name, of, *x), false;
+    if (width && *x < 0)
+        return elab_error(s, DIAG_E0412, value->range, "'%s' of '%s' is not below 0, this is %g", name, of, *x), false;
+    return true;
+}
+
+static const char *initialiser_call(Scope *s, const Ast *e, const struct Initialiser *init) {
     Arena *a = s->elab->arena;
-    const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;
-    for (size_t k = 0; callee->kind == AST_NAME && k < sizeof initialisers / sizeof *initialisers; k++) {
-        if (strcmp(initialisers[k].name, callee->name) != 0) continue;
-        const char *const *names = initialisers[k].args;
-        const char *args = argument_text(s, e->kind == AST_CALL ? AST_SLOT(e, CALL, inputs) : NULL, names,
-                                         names[0] ? names[1] ? 2 : 1 : 0);
-        return args ? arena_printf(a, "%s(%s)", callee->name, args) : NULL;
+    const Ast *list = e->kind == AST_CALL ? AST_SLOT(e, CALL, inputs) : NULL;
+    double x[MOST_ARGUMENTS];
+    bool given[MOST_ARGUMENTS] = {false};
+    for (uint32_t k = 0; list && k < list->nkids; k++) {
+        const Ast *arg = list->kids[k];
+        for (uint32_t i = 0; i < MOST_ARGUMENTS && init->args[i]; i++) {
+            if (arg->name ? strcmp(arg->name, init->args[i]) != 0 : i != k) continue;
+            given[i] = true;
+            if (!initialiser_number(s, AST_SLOT(arg, ARG, value), init->args[i], init->name, &x[i])) return NULL;
+        }
     }
+    if (given[2]) { /* uniform(bound: b) */
+        given[0] = given[1] = true;
+        x[0] = -x[2], x[1] = x[2];
+    }
+    if (given[0] && given[1] && x[0] > x[1])
+        return elab_error(s, DIAG_E0412, e->range, "'low' of '%s' is above 'high': %g and %g", init->name, x[0], x[1]),
+               NULL;
+    const char *text = "";
+    for (uint32_t i = 0; i < 2; i++)
+        if (given[i])
+            text = arena_printf(a, "%s%s%s: %s", text, *text ? ", " : "", init->args[i], number_text(a, x[i]));
+    return arena_printf(a, "%s(%s)", init->name, text);
+}
+
+const char *initialiser_text(Scope *s, const Ast *e) {
+    const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;
+    for (size_t k = 0; callee->kind == AST_NAME && k < sizeof initialisers / sizeof *initialisers; k++)
+        if (strcmp(initialisers[k].name, callee->name) == 0) return initialiser_call(s, e, &initialisers[k]);
     double x;
-    return eval_number(s, e, &x) ? arena_printf(a, "constant(value: %s)", number_text(a, x)) : NULL;
+    if (!initialiser_number(s, e, "value", "constant", &x)) return NULL;
+    return arena_printf(s->elab->arena, "constant(value: %s)", number_text(s->elab->arena, x));
 }

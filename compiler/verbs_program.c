@@ -35,7 +35,7 @@ static CompileOptions compile_options(const Cli *cli, Pass last) {
 
 /* Diagnostics to standard error, or as JSON to standard output. */
 static void print_diagnostics(const Cli *cli, const Compilation *c) {
-    if (cli->json && cli->verb == VERB_check)
+    if (cli->json)
         diags_print_json(c->diags, stdout);
     else
         diags_print(c->diags, stderr, isatty(2));

@@ -283,8 +283,10 @@ void diags_print_json(const Diags *ds, FILE *out) {
     for (uint32_t i = 0; i < n; i++) {
         const Diagnostic *d = items[i];
         json_t *object = json_object(), *notes = json_array(), *help = json_array();
+        const char *severity = is_warning(d->code) ? "warning" : "error";
+        json_object_set_new(object, "event", json_string(severity)); /* like the lines of a run */
         json_object_set_new(object, "code", json_string(codes[d->code].name));
-        json_object_set_new(object, "severity", json_string(is_warning(d->code) ? "warning" : "error"));
+        json_object_set_new(object, "severity", json_string(severity));
         json_place(object, d->at);
         json_object_set_new(object, "message", json_text(d->message));
         for (const Remark *r = d->remarks; r; r = r->next) {

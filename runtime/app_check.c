@@ -20,12 +20,25 @@ static bool has_loss(const deq_net_spec *net, const char *name) {
     return false;
 }
 
+/* The settings as they will hold: those of the declaration or evaluation, then --set. */
+static bool check_settings(deq_app *app, const deq_train_spec *t, const deq_override *overrides, int n,
+                           const deq_attack_spec *attack, deq_error *e) {
+    deq_engine *engine = deq_app_engine(app, t->net, e);
+    if (!engine) return false;
+    uint32_t token = deq_engine_save_settings(engine);
+    bool ok = deq_app_override(engine, overrides, n, e) && deq_app_override(engine, t->set, t->nset, e) &&
+              deq_engine_check_settings(engine, attack ? attack->gradient : NULL, e);
+    deq_engine_restore_settings(engine, token);
+    return ok;
+}
+
 static bool check_train(deq_app *app, const deq_train_spec *t, deq_error *e) {
     if (!has_loss(t->net, t->loss))
         return deq_fail(e, DEQ_MODULE, "train '%s': net '%s' has no loss '%s'", t->name, t->net->name, t->loss);
     return need_routine(app, t->optimiser.routine, t->name, e) &&
            (!t->attack || need_routine(app, t->attack->routine, t->name, e)) && check_slice(app, &t->data, e) &&
-           (!t->validate || check_slice(app, t->validate, e));
+           (!t->validate || check_slice(app, t->validate, e)) &&
+           check_settings(app, t, t->overrides, t->noverrides, t->attack, e);
 }
 
 static const deq_train_spec *model_of(const deq_manifest *m, const deq_cell_spec *cell, const char *name) {
@@ -53,7 +66,8 @@ static bool check_value(deq_app *app, const deq_cell_spec *cell, int k, deq_erro
             return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no metric '%s'", v->name, t->net->name, v->metric);
         if (v->loss && !has_loss(t->net, v->loss))
             return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no loss '%s'", v->name, t->net->name, v->loss);
-        return (!v->attack || need_routine(app, v->attack->routine, v->name, e)) && check_slice(app, &v->data, e);
+        return (!v->attack || need_routine(app, v->attack->routine, v->name, e)) && check_slice(app, &v->data, e) &&
+               check_settings(app, t, v->overrides, v->noverrides, v->attack, e);
     case DEQ_STATISTIC:
         of = value_of(cell, k, v->of);
         if (!of || of->kind != DEQ_EVALUATE)

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "app_state.h"
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,7 @@ static void add_train_paths(Paths *p, const deq_train_spec *t) {
     for (int i = 0; i < t->optimiser.nscalars; i++)
         add_path(p, "%s.optimiser.%s", t->name, t->optimiser.scalars[i].name);
     for (int i = 0; t->attack && i < t->attack->nscalars; i++)
-        add_path(p, "%s.attack.%s", t->name, t->attack->scalars[i].name);
+        if (!t->attack->scalars[i].computed) add_path(p, "%s.attack.%s", t->name, t->attack->scalars[i].name);
     if (t->attack) add_path(p, "%s.attack.gradient", t->name);
     for (int f = 0; f < t->net->nfixed; f++) {
         const char *path = t->net->fixed[f].path, *dot = *path ? "." : "";
@@ -117,7 +118,18 @@ static bool set_scalar(deq_named *scalars, int n, const char *name, const char *
         char *end;
         *found = true;
         double v = strtod(value, &end);
-        if (end == value || *end) return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected a number", path, value);
+        if (end == value || *end || isnan(v))
+            return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected a number", path, value);
+        if ((scalars[i].whole || scalars[i].count) && v != floor(v))
+            return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected an integer", path, value);
+        if (scalars[i].count && !(v >= 0 && v <= 1e9))
+            return deq_fail(e, DEQ_SETTING, "--set %s=%s: counts the rounds of a 'repeat', from 0 to 1e9", path, value);
+        if (scalars[i].computed)
+            return deq_fail(
+                e, DEQ_SETTING,
+                "--set %s=%s: the rounds of a 'repeat' were computed from `%s` when this was compiled; change "
+                "it in the script",
+                path, value, name);
         scalars[i].value = v;
         return true;
     }
@@ -165,7 +177,7 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
 static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
                       bool *found, deq_error *e) {
     int64_t seed = 0;
-    if (!strcmp(key, "epochs")) return *found = true, to_integer(path, value, 0, &t->epochs, e);
+    if (!strcmp(key, "epochs")) return *found = true, to_integer(path, value, 1, &t->epochs, e);
     if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);
     if (!strcmp(key, "examples")) return *found = true, to_integer(path, value, 1, &t->examples, e);
     if (!strcmp(key, "seed")) {

@@ -42,6 +42,8 @@ int64_t deq_engine_memory(const deq_engine *engine);   /* bytes held: parameters
  * the predictions of deq_engine_evaluate and deq_engine_forward are read off: gradients, attacks and traces are those of
  * the undefended net. */
 bool deq_engine_set(deq_engine *engine, const char *path, const char *value, deq_error *e);
+/* Whether the forward solvers serve the gradient modes, and the mode of an attack (NULL: none of its own). */
+bool deq_engine_check_settings(const deq_engine *engine, const char *attack_gradient, deq_error *e);
 void deq_engine_settings(const deq_engine *engine, json_t *out);  /* resolved settings as an object path -> text */
 const deq_mode *deq_engine_mode(const deq_engine *engine, int fixed); /* of fixed point `fixed`; until the next setting */
 uint32_t deq_engine_save_settings(deq_engine *engine);            /* push the current settings... */

@@ -67,6 +67,17 @@ bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_erro
     return engine_set_all(g, g->settings, path, value, e);
 }
 
+bool deq_engine_check_settings(const deq_engine *g, const char *attack_gradient, deq_error *e) {
+    for (int i = 0; i < g->nfixed; i++) {
+        deq_fixed_settings s = g->settings[i];
+        if (!deq_fixed_check(&s, g->fixed[i].path, e)) return false;
+        if (attack_gradient &&
+            (!deq_fixed_set(&s, "gradient", attack_gradient, e) || !deq_fixed_check(&s, g->fixed[i].path, e)))
+            return false;
+    }
+    return true;
+}
+
 static void put(json_t *out, const char *path, const char *key, const char *text) {
     char name[512];
     snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", key);

@@ -36,6 +36,27 @@ static char *cell_label(const Cell *c, const char *name) {
     return text;
 }
 
+/* Whether something of another experiment, or a training run outside this one, has files of this name already. */
+static bool named_elsewhere(const deq_manifest *m, const deq_experiment_spec *x, const char *name, bool table) {
+    for (int i = 0; i < m->nexperiments; i++) {
+        const deq_experiment_spec *other = &m->experiments[i];
+        if (other == x) continue;
+        if (table && other->table && !strcmp(other->table->name, name)) return true;
+        for (int k = 0; !table && other->ncells && k < other->cells[0].ntrains; k++)
+            if (!strcmp(other->cells[0].trains[k].name, name)) return true;
+    }
+    for (int i = 0; !table && i < m->ntrains; i++)
+        if (!strcmp(m->trains[i].name, name)) return true;
+    return false;
+}
+
+/* The first part of a file's name: what it is about, after the experiment's name where two experiments use one name. */
+static char *file_name(const deq_app *app, const deq_experiment_spec *x, const char *name, bool table) {
+    char *text = NULL;
+    bool shared = named_elsewhere(app->manifest, x, name, table);
+    return asprintf(&text, "%s%s%s", shared ? x->name : "", shared ? "-" : "", name) < 0 ? NULL : text;
+}
+
 static char *coordinates_stem(const deq_experiment_spec *x, const deq_cell_spec *cell, const char *name, int number) {
     char *text = NULL, *stem;
     size_t size = 0;
@@ -51,7 +72,7 @@ static char *coordinates_stem(const deq_experiment_spec *x, const deq_cell_spec 
 }
 
 /* Values that differ only in what a file name cannot hold are told apart by the cell's number. */
-static char *cell_stem(const Cell *c, const char *name) {
+static char *cell_stem_named(const Cell *c, const char *name) {
     char *stem = coordinates_stem(c->x, c->spec, name, 0);
     for (const deq_cell_spec *other = c->x->cells; stem && other < c->spec; other++) {
         char *taken = coordinates_stem(c->x, other, name, 0);
@@ -61,6 +82,12 @@ static char *cell_stem(const Cell *c, const char *name) {
         free(stem);
         return coordinates_stem(c->x, c->spec, name, (int)(c->spec - c->x->cells) + 1);
     }
+    return stem;
+}
+
+static char *cell_stem(const Cell *c, const char *train) {
+    char *name = file_name(c->app, c->x, train, false), *stem = name ? cell_stem_named(c, name) : NULL;
+    free(name);
     return stem;
 }
 
@@ -230,8 +257,7 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
 
 static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_table_cell *cells,
                         const int64_t *examples, deq_error *e) {
-    const char *base = strrchr(x->table->name, '/');
-    char *stem = deq_path_component(base ? base + 1 : x->table->name);
+    char *name = file_name(app, x, x->table->name, true), *stem = name ? deq_path_component(name) : NULL;
     char *markdown = stem ? deq_app_file(app, stem, ".md") : NULL, *csv = stem ? deq_app_file(app, stem, ".csv") : NULL,
          *text = NULL;
     size_t size = 0;
@@ -254,6 +280,7 @@ static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_ta
             &app->reporter, "table",
             json_pack("{s:s, s:s, s:s, s:s}", "name", x->table->name, "markdown", markdown, "csv", csv, "text", text));
     }
+    free(name);
     free(stem);
     free(markdown);
     free(csv);

@@ -92,7 +92,7 @@ bool deq_initialise(const char *text, const int64_t *shape, int rank, uint64_t s
         case INIT_he: value = deviation * deq_normal(key, (uint64_t)i); break;
         case INIT_ones: value = 1; break;
         case INIT_constant: value = a[0]; break;
-        case INIT_identity: value = i % matrix / columns == i % columns; break;
+        case INIT_identity: value = i % matrix / columns == i % columns ? a[0] : 0; break;
         default: break;
         }
         if (real_bits == 32)

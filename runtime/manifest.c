@@ -106,7 +106,11 @@ static deq_named *scalars(Reader *r, const json_t *o, int *count) {
     deq_named *out = make(r, (size_t)*count, sizeof *out);
     for (int i = 0; out && i < *count; i++) {
         const json_t *s = json_array_get(v, (size_t)i), *value = json_object_get(s, "value");
-        out[i] = (deq_named){text(r, s, "name"), json_number_value(value)};
+        out[i] = (deq_named){.name = text(r, s, "name"),
+                             .value = json_number_value(value),
+                             .whole = json_is_true(json_object_get(s, "whole")),
+                             .count = json_is_true(json_object_get(s, "count")),
+                             .computed = json_is_true(json_object_get(s, "computed"))};
         if (!json_is_number(value)) missing(r, "value", "number");
     }
     return out;

@@ -21,6 +21,7 @@ typedef struct deq_target {
 typedef struct deq_named {
     const char *name;
     double value;
+    bool whole, count, computed; /* an int; an int >= 0; computed when compiled, so that it cannot be set alone */
 } deq_named;
 typedef struct deq_override {
     const char *path, *value;

@@ -248,6 +248,14 @@ static bool mode_set(deq_fixed_settings *s, const char *value, deq_error *e) {
     return h ? hand_parse(h, deq_part_of(value), &s->gradient, e) : deq_mode_parse(value, &s->gradient, e);
 }
 
+bool deq_fixed_check(const deq_fixed_settings *s, const char *name, deq_error *e) {
+    if (s->gradient.kind != DEQ_MODE_backprop || s->forward.kind == DEQ_SOLVER_picard) return true;
+    char forward[256];
+    deq_solver_print(&s->forward, forward, sizeof forward);
+    return deq_fail(e, DEQ_SETTING, "fixed point %s: gradient backprop() needs the forward solver picard(), this is %s",
+                    name, forward);
+}
+
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e) {
     static const char forward[] = "forward.", adjoint[] = "gradient.adjoint.", gradient[] = "gradient.";
     deq_part text = deq_part_of(value);

@@ -62,6 +62,8 @@ bool deq_mode_has_adjoint(const deq_mode *m);
 bool deq_mode_is_exact(const deq_mode *m);
 /* `key` relative to the fixed point: "forward", "forward.tol", "gradient", "gradient.steps", "gradient.adjoint.tol",
  * "on_fail". */
+/* Refuses a gradient mode that the forward solver cannot serve; `name` is the fixed point's, for the message. */
+bool deq_fixed_check(const deq_fixed_settings *s, const char *name, deq_error *e);
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e);
 void deq_solver_print(const deq_solver *s, char *out, size_t size); /* canonical text, every argument */
 void deq_mode_print(const deq_mode *m, char *out, size_t size);

@@ -123,9 +123,7 @@ size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *cons
 bool deq_worker_plan(deq_worker *w, const deq_fixed_settings *const *settings, int count, deq_error *e) {
     for (int i = 0; i < w->fixed_count; i++)
         for (int v = 0; v < count; v++)
-            if (settings[v][i].gradient.kind == DEQ_MODE_backprop && settings[v][i].forward.kind != DEQ_SOLVER_picard)
-                return deq_fail(e, DEQ_SETTING, "fixed point %s: gradient backprop needs the forward solver picard",
-                                w->fixed[i]->name);
+            if (!deq_fixed_check(&settings[v][i], w->fixed[i]->name, e)) return false;
     deq_space space = {NULL, 0};
     lay_out(w, &space, settings, count);
     if (space.used > w->memory_bytes) {

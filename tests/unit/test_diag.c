@@ -113,8 +113,10 @@ static void json_is_one_object_a_line(void **state) {
     diag_help(d, "try");
     diag_report(f.diags, DIAG_E0111, (Range){0}, "bytes \xff");
     assert_string_equal(CAPTURE(f.arena, out, diags_print_json(f.diags, out)),
-                        "{\"code\":\"E0111\",\"severity\":\"error\",\"message\":\"bytes ?\",\"notes\":[],\"help\":[]}\n"
-                        "{\"code\":\"E0103\",\"severity\":\"error\",\"file\":\"net.deq\",\"line\":2,\"column\":1,\"end_"
+                        "{\"event\":\"error\",\"code\":\"E0111\",\"severity\":\"error\",\"message\":\"bytes "
+                        "?\",\"notes\":[],\"help\":[]}\n"
+                        "{\"event\":\"error\",\"code\":\"E0103\",\"severity\":\"error\",\"file\":\"net.deq\",\"line\":"
+                        "2,\"column\":1,\"end_"
                         "line\":2,\"end_column\":2,"
                         "\"message\":\"quote \\\" and "
                         "\\\\\",\"notes\":[{\"message\":\"here\",\"file\":\"net.deq\",\"line\":1,\"column\":1,"

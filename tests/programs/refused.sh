@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Numbers and settings that cannot be meant are refused before anything runs, at their line; what is accepted has its effect.
+source "$(dirname "$0")/lib.sh"
+data 64
+tiny=$PROGRAMS/tiny.deq
+changed() { sed "$1" "$tiny" >changed.deq && ! cmp -s changed.deq "$tiny" || fail "nothing to change: $1"; }
+refused() { # SED TEXT: the changed script is refused with TEXT, and only with errors of that code
+  changed "$1"
+  expect 2 "$2" "$DEQ" run changed.deq
+  [[ ! -e results ]] || fail "results were written: $1"
+  [[ $(grep -o 'error\[E....\]' out | sort -u | wc -l) == 1 ]] || fail "one mistake gives several errors: $1"
+}
+
+# ---- in the script ----
+refused 's|radius: 0.02, step: 0.01, iterations: 3|radius: 0 / 0, step: 0.01, iterations: 3|' 'deq:31:19: error.E0412.*radius'
+refused 's|iterations: 3)|iterations: -3)|' 'deq:31:15: error.E0412.*iterations'
+refused 's|iterations: 3)|iterations: 2000000000)|' 'E0412.*iterations'
+refused 's|adam(rate: 1e-2)|adam(rate: 0 / 0)|' 'E0412.*rate'
+refused 's|adam(rate: 1e-2)|adam(rate: 1e-2, beta1: 0 / 0)|' 'E0412.*beta1'
+refused 's|normal(std: 0.3 / sqrt(H))|normal(std: -1)|' 'E0412.*std'
+refused 's|normal(std: 0.3 / sqrt(H))|constant(inf)|' 'E0412.*value'
+refused 's|= zeros()|= uniform(bound: -1)|' 'E0412.*bound'
+refused 's|= zeros()|= uniform(low: 1, high: 0)|' 'E0412.*low'
+{ sed '/^train/,$d' "$tiny"; sed -n '/^experiment/,/^}/p' "$tiny"; sed -n '/^train/,/^}/p' "$tiny"; } >late.deq
+expect 2 'E0205' "$DEQ" check late.deq
+
+# ---- with --set ----
+set() { expect 64 "$2" "$DEQ" run "$tiny" --set "$1"; [[ ! -e results ]] || fail "results were written: --set $1"; }
+set net.attack.radius=nan 'E0901.*number'
+set net.attack.iterations=2.5 'E0901.*integer'
+set net.attack.iterations=-1 'E0901.*rounds'
+set net.attack.gradient=nonsense 'E0901.*nonsense'
+set 'net.attack.gradient=backprop()' 'E0901.*picard'
+set 'net.body.gradient=backprop()' 'E0901.*picard'
+set net.optimiser.rate=nan 'E0901.*number'
+set net.epochs=0 'E0901.*at least 1'
+# rounds computed from an argument cannot follow it without compiling again: refused, not ignored
+sed 's|^attack weak.*|attack twice(n: int) {\n  state a = x\n  repeat 2 * n {\n    a = a + 0.01 * sign(gradient(loss, at: a))\n  }\n  return a\n}\n\nattack weak = twice(n: 2)|' "$tiny" >twice.deq
+expect 64 'E0901.*compiled' "$DEQ" run twice.deq --set net.attack.n=0
+expect 0 '' "$DEQ" check twice.deq
+
+# ---- --json: an object a line, errors of the compiler too ----
+changed 's|Body\[64, 24\]|Body[63, 24]|'
+for verb in run test; do
+  expect 2 '"event":"error".*"line":26' "$DEQ" $verb --json changed.deq
+  awk '!/^\{.*\}$/ { exit 1 }' out || fail "$verb --json does not print one object a line"
+done
+
+# ---- initialisers do what they say ----
+sed 's|use head = .*|param V: f32[24, 4] = uniform(bound: 0.25)\n  param E: f32[24, 24] = identity(scale: 3)|; s/return image.*/let z = image |> flatten |> body\n  return (z @ E) @ V/; s/adam(rate: 1e-2)/adam(rate: 0)/; s/epochs:   3/epochs:   1/' "$tiny" >drawn.deq
+expect 0 '' "$DEQ" run drawn.deq
+od -An -v -tf4 -w4 results/drawn/net.safetensors | awk '$1 == 3 { n++ } END { exit n != 24 }' || fail "identity(scale: 3) has not 24 threes"
+
+# ---- two experiments with the same names keep their files apart ----
+sed 's|^experiment tiny {|experiment first {\n  let clean = accuracy(net, quadrants.test[0..50])\n\n  table "tiny" { columns: [clean] }\n}\n\nexperiment second {|' "$tiny" >both.deq
+expect 0 '' "$DEQ" run both.deq --set net.epochs=1
+[[ -s results/both/first-tiny.csv && -s results/both/second-tiny.csv ]] || fail "one table replaced the other"
+grep -q robust results/both/second-tiny.csv && ! grep -q robust results/both/first-tiny.csv || fail "the tables are exchanged"
+no_partial_files
+done_testing
