@@ -152,8 +152,8 @@ static int execute(const Cli *cli, int (*app)(const deq_module *, const deq_app_
     if (tests && !cli->precision) options.f64 = true;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
-    if (code == 0 && options.last == PASS_COMPILE) code = compile_load(&c);
-    if (code == 0 && options.last == PASS_COMPILE) {
+    if (code == 0 && !cli->stop_after) code = compile_load(&c);
+    if (code == 0 && !cli->stop_after) {
         deq_app_options run = {.threads = cli->threads,
                                .has_seed = cli->has_seed,
                                .seed = cli->seed,
