@@ -25,6 +25,7 @@ for file in *.deq; do
   else
     [[ $got == 0 ]] || fail "$where does not check"
     "$DEQ" fmt --check "$file" >out 2>&1 || fail "$where is not formatted"
+    if grep -q '^test "' "$file"; then expect 0 'passed' "$DEQ" test "$file"; fi
   fi
   blocks=$((blocks + 1))
 done
@@ -33,6 +34,7 @@ done
 while read -r file; do
   "$DEQ" check "$file" >out 2>&1 || fail "$file does not check"
   "$DEQ" fmt --check "$file" >out 2>&1 || fail "$file is not formatted"
+  if grep -q '^test "' "$file"; then expect 0 'passed' "$DEQ" test "$file"; fi
   checks=$((checks + 1))
 done < <(find "$SOURCE/stdlib" "$SOURCE/examples" "$SOURCE/tests/programs" "$SOURCE/tests/bench" -name '*.deq')
 
