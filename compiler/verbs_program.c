@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static Pass last_pass(const Cli *cli, Pass fallback) {
@@ -203,7 +204,10 @@ static int build_library(const Cli *cli, const Compilation *c, const char *objec
     FILE *out = open_memstream(&text, &size);
     if (!out || !header_write(manifest, net, net, out) || fclose(out) != 0) abort();
     int code = 0;
-    if (!link_library(object, net, shared, archive, &error)) {
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+        fprintf(stderr, "deq: cannot make the folder '%s': %s\n", folder, strerror(errno));
+        code = 3;
+    } else if (!link_library(object, net, shared, archive, &error)) {
         fprintf(stderr, "deq: %s\n", error);
         code = 3;
     } else if (!write_file(header, text, size) || !write_file(json, manifest, strlen(manifest)))

@@ -16,9 +16,9 @@ static const char help[] =
     "  --threads N        worker threads (default: all cores; results do not depend on it)\n"
     "  --results DIR      where results go (default: results)\n"
     "  --cache DIR        where trained nets are kept (default: $XDG_CACHE_HOME/deq or ~/.cache/deq)\n"
-    "  --fresh            ignore what the cache holds\n"
-    "  --json             one JSON object a line on standard output\n"
-    "  --quiet            errors and warnings only\n"
+    "  -f, --fresh        ignore what the cache holds\n"
+    "  -j, --json         one JSON object a line on standard output\n"
+    "  -q, --quiet        errors and warnings only\n"
     "  --test             run the script's tests instead\n"
     "  --bench            time the nets instead\n"
     "  --help             this text\n\n"
@@ -47,20 +47,30 @@ static bool to_number(const char *program, const char *name, const char *text, u
     return false;
 }
 
+/* The one-letter options of `deq run` that take no value; others must be written out. */
+static const char *long_name(const char *option) {
+    static const char *const names[][2] = {
+        {"-f", "--fresh"}, {"-j", "--json"}, {"-q", "--quiet"}, {"-h", "--help"}, {"-?", "--help"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(option, names[i][0])) return names[i][1];
+    return option;
+}
+
 static int parse(int argc, char **argv, deq_app_options *o, const char **set, int *verb) {
     for (int i = 1; i < argc; i++) {
         bool bad = false;
         unsigned long long number;
         const char *v;
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+        const char *option = long_name(argv[i]);
+        if (!strcmp(option, "--help")) {
             printf(help, argv[0]);
             return 0;
         }
-        if (!strcmp(argv[i], "--fresh"))
+        if (!strcmp(option, "--fresh"))
             o->fresh = true;
-        else if (!strcmp(argv[i], "--json"))
+        else if (!strcmp(option, "--json"))
             o->json = true;
-        else if (!strcmp(argv[i], "--quiet"))
+        else if (!strcmp(option, "--quiet"))
             o->quiet = true;
         else if (!strcmp(argv[i], "--test"))
             *verb = 1;

@@ -231,6 +231,35 @@ static bool each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *),
     return true;
 }
 
+static bool set_attack(deq_attack_spec *a, const char *target, const char *key, const char *path, const char *value,
+                       bool *found, deq_error *e) {
+    if (!a || strcmp(a->name, target)) return true;
+    if (!strcmp(key, "gradient")) return *found = true, a->gradient = value, true;
+    return set_scalar(a->scalars, a->nscalars, key, path, value, found, e);
+}
+
+/* Every use of the attack declared under that name: in training runs and in evaluations. */
+static bool set_attacks(deq_manifest *m, const char *target, const char *key, const char *path, const char *value,
+                        bool *found, deq_error *e) {
+    bool ok = true;
+    for (int i = 0; ok && i < m->ntrains; i++) ok = set_attack(m->trains[i].attack, target, key, path, value, found, e);
+    for (int x = 0; x < m->nexperiments; x++)
+        for (int c = 0; c < m->experiments[x].ncells; c++) {
+            const deq_cell_spec *cell = &m->experiments[x].cells[c];
+            for (int i = 0; ok && i < cell->ntrains; i++)
+                ok = set_attack(cell->trains[i].attack, target, key, path, value, found, e);
+            for (int k = 0; ok && k < cell->nvalues; k++)
+                ok = set_attack(cell->values[k].attack, target, key, path, value, found, e);
+        }
+    return ok;
+}
+
+static void add_attack_paths(Paths *p, const deq_attack_spec *a) {
+    for (int i = 0; a && i < a->nscalars; i++)
+        if (!a->scalars[i].computed) add_path(p, "%s.%s", a->name, a->scalars[i].name);
+    if (a) add_path(p, "%s.gradient", a->name);
+}
+
 typedef struct Assignment {
     deq_app *app;
     const char *target, *key, *path, *value;
@@ -247,6 +276,7 @@ static bool visit_assign(deq_train_spec *t, void *context) {
 
 static bool visit_paths(deq_train_spec *t, void *context) {
     add_train_paths(context, t);
+    add_attack_paths(context, t->attack);
     return true;
 }
 
@@ -270,10 +300,15 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
     if (!each_train(app->manifest, visit_assign, &a)) return false;
     for (int i = 0; i < app->manifest->ndata; i++)
         if (!strcmp(app->manifest->data[i].name, target)) set_data(&app->manifest->data[i], a.key, a.value, &a.found);
+    if (!set_attacks(app->manifest, target, a.key, path, a.value, &a.found, e)) return false;
     if (a.found) return true;
     Paths p = {0};
     char near[600];
     each_train(app->manifest, visit_paths, &p);
+    for (int x = 0; x < app->manifest->nexperiments; x++)
+        for (int c = 0; c < app->manifest->experiments[x].ncells; c++)
+            for (int k = 0; k < app->manifest->experiments[x].cells[c].nvalues; k++)
+                add_attack_paths(&p, app->manifest->experiments[x].cells[c].values[k].attack);
     for (int i = 0; i < app->manifest->ndata; i++) {
 #define READER(name, doc)
 #define READER_ARGUMENT(reader_, name_, kind, required, doc)                                                           \

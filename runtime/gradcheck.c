@@ -251,7 +251,7 @@ int deq_app_test(const deq_module *module, const deq_app_options *options) {
     bool ok = deq_app_open(&app, module, options, &e);
     int failures = 0;
     if (ok && !app.manifest->ntests)
-        deq_report(&app.reporter, "%s: nothing to test (no test, no net)", app.manifest->name);
+        deq_report(&app.reporter, "%s: nothing to test: there is no `test` block", app.manifest->name);
     for (int i = 0; ok && i < app.manifest->ntests; i++) {
         const deq_test_spec *test = &app.manifest->tests[i];
         bool failed = false;

@@ -44,6 +44,7 @@ typedef struct Run {
     Sums sums;
     double began, before;     /* this session's start; seconds of earlier sessions */
     char *partial;            /* path of the checkpoint while training goes on */
+    bool in_cache;            /* it is in the cache, not among the results */
     void *good, *good_states; /* parameters and optimiser vectors at the last epoch's end */
     int64_t good_epoch, vector_bytes, state_bytes;
 } Run;
@@ -135,9 +136,20 @@ static bool write_partial(Run *r, const void *parameters, const void *states, in
                         .state_bytes = r->state_bytes,
                         .nstates = r->t->optimiser.states,
                         .state = state_json(r, elapsed(r))};
-    bool ok = deq_checkpoint_write(r->partial, r->t->net, (int)r->app->module->real_bits, &c, e);
+    int bits = (int)r->app->module->real_bits;
+    deq_error own = {0};
+    bool ok = deq_checkpoint_write(r->partial, r->t->net, bits, &c, &own);
+    if (!ok && r->in_cache) { /* the cache is no condition of a run: its place is in the results, then */
+        r->app->store.usable = r->in_cache = false;
+        snprintf(r->app->store.problem, sizeof r->app->store.problem, "%.290s", own.text);
+        free(r->partial);
+        r->partial = deq_app_file(r->app, r->model->stem, ".partial.safetensors");
+        own = (deq_error){0};
+        ok = r->partial ? deq_checkpoint_write(r->partial, r->t->net, bits, &c, &own)
+                        : deq_fail(&own, DEQ_MEMORY, "out of memory");
+    }
     json_decref(c.state);
-    return ok;
+    return ok || deq_fail(e, own.failure, "%s", own.text);
 }
 
 static bool write_position(Run *r, deq_error *e) {
@@ -434,7 +446,7 @@ static void finish(Run *r, const char *finished) {
         }
         json_decref(c.state);
     }
-    unlink(r->partial);
+    if (r->partial) unlink(r->partial);
     deq_report(&r->app->reporter, "%s: trained in %.1f s", m->label, m->seconds);
     warn_unconverged(r);
 }
@@ -506,6 +518,7 @@ static bool train(Run *r, deq_error *e) {
     deq_app *app = r->app;
     char *finished = deq_store_path(&app->store, "nets", r->model->key, "safetensors");
     r->partial = deq_store_path(&app->store, "nets", r->model->key, "partial.safetensors");
+    r->in_cache = r->partial != NULL;
     if (!r->partial) r->partial = deq_app_file(app, r->model->stem, ".partial.safetensors");
     r->began = deq_now();
     bool ok = r->partial != NULL;

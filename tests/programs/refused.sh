@@ -39,6 +39,16 @@ sed 's|^attack weak.*|attack twice(n: int) {\n  state a = x\n  repeat 2 * n {\n 
 expect 64 'E0901.*compiled' "$DEQ" run twice.deq --set net.attack.n=0
 expect 0 '' "$DEQ" check twice.deq
 
+# ---- an attack's settings by its name, wherever it is used ----
+set exact.radius=nan 'E0901.*number'
+set exact.raduis=0.1 'did you mean exact.radius'
+set 'exact.gradient=backprop()' 'E0901.*picard'
+expect 0 '' "$DEQ" run "$tiny" --set net.epochs=1
+expect 0 '' "$DEQ" run "$tiny" --set net.epochs=1 --set exact.radius=0.5 --set exact.step=0.2 --results strong
+awk -v weak="$(cell results/tiny/tiny.csv 1 robust)" -v strong="$(cell strong/tiny/tiny.csv 1 robust)" \
+  'BEGIN { exit !(strong + 0.2 < weak) }' || fail "a radius of 0.5 is no stronger than one of 0.02"
+rm -r results
+
 # ---- --json: an object a line, errors of the compiler too ----
 changed 's|Body\[64, 24\]|Body[63, 24]|'
 for verb in run test; do
@@ -56,5 +66,20 @@ sed 's|^experiment tiny {|experiment first {\n  let clean = accuracy(net, quadra
 expect 0 '' "$DEQ" run both.deq --set net.epochs=1
 [[ -s results/both/first-tiny.csv && -s results/both/second-tiny.csv ]] || fail "one table replaced the other"
 grep -q robust results/both/second-tiny.csv && ! grep -q robust results/both/first-tiny.csv || fail "the tables are exchanged"
+# ---- a full cache is a warning, and the run goes on ----
+mkdir small
+if ((EUID == 0)) && mount -t tmpfs -o size=8k tmpfs small 2>/dev/null; then
+  XDG_CACHE_HOME=$PWD/small expect 0 'W0821' "$DEQ" run "$tiny" --fresh --results spared --set net.epochs=2
+  umount small
+  [[ -s spared/tiny/tiny.csv ]] || fail "no table when the cache is full"
+  [[ ! -e spared/tiny/net.partial.safetensors ]] || fail "the checkpoint of a finished run is left"
+fi
+# ---- a program takes the same short flags; a library makes its folder ----
+expect 0 '' "$DEQ" build "$tiny" -o program
+expect 0 '' ./program -q -f --set net.epochs=1
+expect 0 'libNet.so' "$DEQ" build "$tiny" --lib -o 'a new folder'
+expect 3 'cannot make the folder' "$DEQ" build "$tiny" --lib -o none/such
+sed '/^test/,$d' "$tiny" >untested.deq
+expect 0 'no .test. block' "$DEQ" test untested.deq
 no_partial_files
 done_testing
