@@ -86,7 +86,7 @@ static void put(FILE *out, const char *text, int columns, bool right) {
 
 static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
     double worst = 0;
-    int64_t fewest = 0;
+    int64_t fewest = 0, most = 0;
     int runs = 1;
     for (int i = 0; i < x->ncells; i++)
         for (int c = 0; c < x->table->ncolumns; c++) {
@@ -95,9 +95,14 @@ static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *
             if (m.n > runs) runs = m.n;
             if (!x->table->columns[c].percent || examples[c] <= 0 || !(m.mean >= 0 && m.mean <= 1)) continue;
             double error = sqrt(m.mean * (1 - m.mean) / (double)examples[c]);
-            if (error >= worst) worst = error, fewest = examples[c];
+            if (error > worst) worst = error;
+            if (!fewest || examples[c] < fewest) fewest = examples[c];
+            if (examples[c] > most) most = examples[c];
         }
-    if (fewest)
+    if (fewest && fewest < most)
+        fprintf(out, "\nPercentages are over %lld to %lld examples: a binomial standard error of at most %.1f points.\n",
+                (long long)fewest, (long long)most, 100 * worst);
+    else if (fewest)
         fprintf(out, "\nPercentages are over %lld examples: a binomial standard error of at most %.1f points.\n",
                 (long long)fewest, 100 * worst);
     if (runs > 1)

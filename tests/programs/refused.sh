@@ -81,5 +81,8 @@ expect 0 'libNet.so' "$DEQ" build "$tiny" --lib -o 'a new folder'
 expect 3 'cannot make the folder' "$DEQ" build "$tiny" --lib -o none/such
 sed '/^test/,$d' "$tiny" >untested.deq
 expect 0 'no .test. block' "$DEQ" test untested.deq
+# ---- a table says over how many examples, also when its columns differ ----
+sed 's|accuracy(net, quadrants.test)|accuracy(net, quadrants.test[0..50])|' "$tiny" >mixed.deq
+expect 0 'over 50 to 200 examples' "$DEQ" run mixed.deq --set net.epochs=1
 no_partial_files
 done_testing
