@@ -100,7 +100,8 @@ static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *
             if (examples[c] > most) most = examples[c];
         }
     if (fewest && fewest < most)
-        fprintf(out, "\nPercentages are over %lld to %lld examples: a binomial standard error of at most %.1f points.\n",
+        fprintf(out,
+                "\nPercentages are over %lld to %lld examples: a binomial standard error of at most %.1f points.\n",
                 (long long)fewest, (long long)most, 100 * worst);
     else if (fewest)
         fprintf(out, "\nPercentages are over %lld examples: a binomial standard error of at most %.1f points.\n",
