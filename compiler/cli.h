@@ -25,7 +25,7 @@ typedef struct Cli {
     int threads, optimise, batch;
     const char **set, **include;
     int nset, ninclude;
-    const char *results, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math;
+    const char *results, *checkpoint, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math;
 } Cli;
 
 /* Fills *cli; exits with 0 after --help and with 64 after a usage error (the message names what to write instead). */

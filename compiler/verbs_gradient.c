@@ -1,4 +1,4 @@
-/* verbs_gradient.c - verbs about gradients: gradcheck. */
+/* verbs_gradient.c - verbs about gradients: gradcheck, compare. */
 #define _GNU_SOURCE
 #include "compile.h"
 #include "runtime/app.h"
@@ -67,5 +67,33 @@ int verb_gradcheck(const Cli *cli) {
     compile_free(&c);
     free(added);
     free(name);
+    return code;
+}
+
+static int load(const CompileOptions *options, Compilation *c, bool report) {
+    int code = compile(options, c);
+    if (report) diags_print(c->diags, stderr, isatty(2));
+    return code ? code : compile_load(c);
+}
+
+/* Two modules of one script: the one that `deq run` trains with, whose nets are in the cache, and one for comparing, in
+ * double precision unless told otherwise. */
+int verb_compare(const Cli *cli) {
+    bool single = cli->precision && strcmp(cli->precision, "f32") == 0;
+    Compilation training, comparing;
+    CompileOptions options = compile_options(cli, cli->precision && !single);
+    int code = load(&options, &training, true);
+    if (code == 0) {
+        options.f64 = !single;
+        options.checks = true;
+        code = load(&options, &comparing, false);
+        if (code == 0) {
+            deq_app_options run = app_options(cli, &training);
+            code = deq_app_compare(training.module, comparing.module, cli->checkpoint, &run);
+        } else
+            diags_print(comparing.diags, stderr, isatty(2));
+        compile_free(&comparing);
+    }
+    compile_free(&training);
     return code;
 }

@@ -160,6 +160,7 @@ const Type *check_gradcheck(Checker *c, Ast *e, const Builtin *b, Ast **args) {
         return !args[0] || check_range(c, args[0], "directions", 1, 100000, true) ? &type_check : &type_error;
     Ast *layer = args[0];
     const Type *t = check_expr(c, layer);
+    if (b->rule == RULE_GRADIENTS && t->kind == TYPE_NET) return &type_check; /* a trained net, on its own data */
     if (t->kind != TYPE_ERROR && t->kind != TYPE_LAYER) {
         diag_help(diag_report(c->diags, DIAG_E0517, layer->range, "'%s' takes a layer with its sizes, this is %s",
                               b->name, type_text(c->arena, t)),

@@ -367,6 +367,25 @@ static void read_tests(Reader *r, const json_t *o) {
     }
 }
 
+static void read_checks(Reader *r, const json_t *o) {
+    deq_manifest *m = r->m;
+    const json_t *v = optional_list(o, "checks", &m->nchecks);
+    m->checks = make(r, (size_t)m->nchecks, sizeof *m->checks);
+    for (int i = 0; m->checks && i < m->nchecks; i++) {
+        const json_t *c = json_array_get(v, (size_t)i);
+        deq_check_spec *check = &m->checks[i];
+        r->where = "check";
+        check->name = text(r, c, "name");
+        check->loss = text(r, c, "loss");
+        check->reference = text(r, c, "reference");
+        check->train = text_or_null(c, "train");
+        check->net = net_named(r, c);
+        check->modes = texts(r, c, "modes", &check->nmodes);
+        check->overrides = overrides(r, c, &check->noverrides);
+        check->line = (int)integer_or(c, "line", 0);
+    }
+}
+
 static void read_all(Reader *r, const deq_module *module) {
     deq_manifest *m = r->m;
     const json_t *o = m->json, *v;
@@ -403,6 +422,7 @@ static void read_all(Reader *r, const deq_module *module) {
         read_experiment(r, json_array_get(v, (size_t)i), &m->experiments[i]);
     read_run(r, o);
     read_tests(r, o);
+    read_checks(r, o);
 }
 
 deq_manifest *deq_manifest_read(const deq_module *module, deq_error *e) {

@@ -169,6 +169,17 @@ typedef struct deq_test_spec {
     int line;
 } deq_test_spec;
 
+typedef struct deq_check_spec { /* what `deq compare` compares */
+    const char *name, *loss, *reference; /* name "": none was given; reference: finite_difference(..) or a mode */
+    const char *train;                   /* of the file, whose net and data are meant; NULL: random ones */
+    const deq_net_spec *net;
+    const char **modes;
+    int nmodes;
+    deq_override *overrides;
+    int noverrides;
+    int line;
+} deq_check_spec;
+
 typedef struct deq_manifest {
     const char *name, *source, *compiler, *target, *real, *hash;
     deq_data_spec *data;
@@ -183,6 +194,8 @@ typedef struct deq_manifest {
     int nrun;
     deq_test_spec *tests;
     int ntests;
+    deq_check_spec *checks;
+    int nchecks;
     json_t *json;
     void **blocks; /* what the arrays live in */
     int nblocks, blocks_cap;

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "app_state.h"
 #include "output.h"
+#include "plot.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -15,7 +16,7 @@
 
 extern char **environ;
 
-static const char preamble[] = "# net %s; drawn by: gnuplot %s%s.gp   (in this folder)\n"
+static const char preamble[] = "# %s; drawn by: gnuplot %s%s.gp   (in this folder)\n"
                                "if (!exists('output')) output = '%s%s.png'\n"
                                "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) {\n"
                                "  set terminal pngcairo size %s font 'DejaVu Sans,%d' background rgb 'white' rounded\n"
@@ -34,6 +35,10 @@ static const char preamble[] = "# net %s; drawn by: gnuplot %s%s.gp   (in this f
                                "set style line 3 lc rgb '#009e73' lw 2.2 pt 9 ps 0.8\n"
                                "set style line 4 lc rgb '#999999' lw 1.4 dt 2\n"
                                "set key samplen 2 spacing 1.15 textcolor rgb '#333333' noenhanced\n";
+
+void deq_plot_begin(FILE *out, const char *what, const char *stem, const char *suffix, const char *size, int font) {
+    fprintf(out, preamble, what, stem, suffix, stem, suffix, size, font, size);
+}
 
 /* 1: drawn; 0: gnuplot failed; -1: there is no gnuplot. */
 static int run_gnuplot(const char *folder, const char *script, const char *temporary) {
@@ -66,8 +71,8 @@ static bool unchanged(const char *path, const char *text, size_t size) {
 
 /* Writes STEM + SUFFIX + ".gp" and draws it.  The script names the net by its key; with `same_data` (the data file
  * cannot have changed either) a picture that is there stays. */
-static bool draw(deq_app *app, const char *stem, const char *suffix, const char *text, size_t size, bool same_data,
-                 deq_error *e) {
+bool deq_plot_draw(deq_app *app, const char *stem, const char *suffix, const char *text, size_t size, bool same_data,
+                   deq_error *e) {
     char name[300], picture[300], temporary[330];
     snprintf(name, sizeof name, "%s%s.gp", stem, suffix);
     snprintf(picture, sizeof picture, "%s%s.png", stem, suffix);
@@ -160,7 +165,7 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
         fputs("\nunset multiplot\n", f);
     }
     fclose(f);
-    bool ok = !panels || draw(app, model->stem, "-training", text, size, same_log, e);
+    bool ok = !panels || deq_plot_draw(app, model->stem, "-training", text, size, same_log, e);
     free(text);
     return ok;
 }
@@ -199,8 +204,8 @@ static bool plot_residuals(deq_app *app, const deq_model *model, const json_t *r
     free(label);
     char *path = deq_app_file(app, name, "");
     bool same = path && unchanged(path, data, data_size);
-    bool ok =
-        path && deq_output_write(path, data, data_size, e) && draw(app, model->stem, "-residual", text, size, same, e);
+    bool ok = path && deq_output_write(path, data, data_size, e) &&
+              deq_plot_draw(app, model->stem, "-residual", text, size, same, e);
     free(path);
     free(data);
     free(text);

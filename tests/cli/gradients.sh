@@ -43,5 +43,57 @@ grep -q 'largest error: the derivative itself' out || fail "the gradient's own e
 grep -q '"wrong": gradcheck of Cut_4' out || fail "the failed check is not named"
 expect 4 'FAILED' "$DEQ" test wrong.deq
 expect 4 'largest error: the truncation of the difference' "$DEQ" gradcheck wrong.deq 'Rough[4]'
+
+# ---- compare ----
+expect 0 'written: results/tiny/compare.md' "$DEQ" compare tiny.deq
+grep -q 'net: trained in' out || fail "the net was not trained"
+grep -q 'finite differences agree to [0-9.]*e-\(08\|09\|1.\)' out || fail "the reference is not verified"
+expect 0 'found in the cache' "$DEQ" compare tiny.deq
+# column MODE PART COLUMN: a field of compare.csv
+column() { awk -v mode="$1" -v part="$2" -v want="$3" '
+    NR == 1 { n = split($0, title, ","); for (i = 1; i <= n; i++) if (title[i] == want) at = i; next }
+    { line = $0; k = 0; while (length(line)) { if (substr(line, 1, 1) == "\"") { match(line, /^"[^"]*"/); f = substr(line, 2, RLENGTH - 2); line = substr(line, RLENGTH + 2) } else { i = index(line, ","); if (!i) i = length(line) + 1; f = substr(line, 1, i - 1); line = substr(line, i + 1) } field[++k] = f }
+      if (index(field[2], mode) == 1 && field[3] == part) { print field[at]; exit } }' results/tiny/compare.csv; }
+between() { awk -v v="${2:-none}" -v low="$3" -v high="$4" 'BEGIN { exit !(v != "none" && v + 0 >= low && v + 0 <= high) }' || fail "$1 is '$2', not between $3 and $4"; checks=$((checks + 1)); }
+between "error of implicit" "$(column 'implicit(gmres' 'all parameters' relative_error)" 0 1e-3
+between "error of backprop" "$(column 'backprop' input relative_error)" 0 1e-2
+between "cosine of jfb" "$(column 'jfb' body.W cosine)" 0.5 0.99
+between "error of jfb in the head" "$(column 'jfb' head.W relative_error)" 0 1e-4
+between "adjoint steps of implicit" "$(column 'implicit(gmres' input adjoint_steps)" 2 40
+between "memory of backprop" "$(column 'backprop' input bytes)" 1e6 1e9
+[[ $(wc -l <results/tiny/compare-states.csv) == 31 ]] || fail "not one row for each of the 30 states"
+command -v gnuplot >/dev/null && { head -c 4 results/tiny/compare.png | grep -q PNG || fail "no picture"; }
+cp results/tiny/compare.csv trained.csv
+expect 0 '"mode": *"jfb()"' "$DEQ" compare --json tiny.deq --checkpoint results/tiny/net.safetensors
+diff <(cut -d, -f1-9 trained.csv) <(cut -d, -f1-9 results/tiny/compare.csv) >/dev/null || fail "the checkpoint gives other gradients than the cache"
+expect 3 'refused' "$DEQ" compare tiny.deq --checkpoint train-images
+expect 0 'f32; memory' "$DEQ" compare tiny.deq --precision f32
+between "error of implicit in f32" "$(column 'implicit(gmres' 'all parameters' relative_error)" 0 1e-2
+
+cat >>tiny.deq <<'D'
+
+check small {
+  compare: gradients(Body[6, 5]) {
+    modes: [implicit(gmres(tol: 1e-12, max: 60)), jfb(), backprop()]
+    reference: finite_difference(directions: 6)
+  }
+}
+
+check trained {
+  compare: gradients(net) {
+    modes: [phantom.unroll(steps: 2, damping: 1.0), phantom.unroll(steps: 9, damping: 1.0)]
+    reference: implicit(gmres(tol: 1e-10, max: 100))
+  }
+}
+D
+expect 0 'small: 8 random examples' "$DEQ" compare tiny.deq
+grep -q 'finite differences in 6 directions' out || fail "the reference of the block is not used"
+grep -q 'found in the cache' out || fail "the check of a layer changed the net's key"
+grep -q '^trained: examples 0 to 31 of quadrants.train' out || fail "the trained net is not compared on its data"
+between "long phantom beside short" "$(awk -v a="$(column 'phantom.unroll(steps: 2' input one_minus_cosine)" -v b="$(column 'phantom.unroll(steps: 9' input one_minus_cosine)" 'BEGIN { print (a > 4 * b) }')" 1 1
+[[ -f results/tiny/compare-1-small-states.csv && -f results/tiny/compare-2-trained-states.csv ]] || fail "not a sweep each"
+printf 'layer Flat(x: f32[3]) -> f32[3] { return x }\n' >nothing.deq
+expect 0 'nothing to compare' "$DEQ" compare nothing.deq
+expect 0 '' "$DEQ" run tiny.deq --quiet
 no_partial_files
 done_testing

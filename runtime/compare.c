@@ -1,0 +1,623 @@
+/* compare.c - `deq compare`: the gradient of a net by every mode, beside a tight implicit one or finite differences.
+ *
+ * Every mode runs with the script's own forward settings, in an engine of its own; the reference is taken at states
+ * solved as far as the precision goes.  What a mode's row shows is therefore the whole distance to the true gradient:
+ * the mode's own error and that of the state it starts from.  The sweep over states separates them: state n is what the
+ * forward solver has after n steps. */
+#include "compare.h"
+#include "call.h"
+#include "checkpoint.h"
+#include "output.h"
+#include "random.h"
+#include "settings.h"
+#include "signals.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_EXAMPLES 64
+#define TOY_EXAMPLES 8
+#define MOST_STATES 40
+#define REFERENCE_STEPS 400
+#define CHECK_DIRECTIONS 2
+#define REPEATS 9
+#define SECONDS_EACH 0.5
+
+typedef struct Subject {         /* what is compared */
+    const deq_check_spec *check; /* NULL: every mode */
+    const deq_train_spec *train; /* NULL: random parameters and examples */
+    const deq_net_spec *net;
+    const char *loss;
+} Subject;
+
+typedef struct Work {
+    deq_app *app, *trainer; /* trainer: the app whose module trains; may be app itself */
+    const char *checkpoint;
+    Subject subject;
+    deq_comparison *c;
+    deq_probe probe;     /* of the reference: holds parameters and examples */
+    double *reference;   /* gradient; or NULL: */
+    double *differences; /* by group, then direction */
+    int directions;
+    double *gradient, *direction;
+} Work;
+
+static const struct {
+    const char *spelling, *forward;
+} modes[] = {
+#define MODE(id, spelling, exact, forward, doc) {spelling, forward},
+#define MODE_OPTION(id, name, fallback, low, high, doc)
+#include "modes.def"
+#undef MODE
+#undef MODE_OPTION
+};
+#define NMODES ((int)(sizeof modes / sizeof *modes))
+
+/* ---- settings ---- */
+
+static const char *setting_now(const json_t *settings, const char *path, const char *key) {
+    char name[300];
+    snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", key);
+    const char *text = json_string_value(json_object_get(settings, name));
+    return text ? text : "";
+}
+
+/* The script's settings for the subject; a solve that fails is counted, never the end. */
+static bool script_settings(const Work *w, deq_probe *p, deq_error *e) {
+    const Subject *s = &w->subject;
+    if (s->train && (!deq_app_override(p->engine, s->train->overrides, s->train->noverrides, e) ||
+                     !deq_app_override(p->engine, s->train->set, s->train->nset, e)))
+        return false;
+    if (s->check && !deq_app_override(p->engine, s->check->overrides, s->check->noverrides, e)) return false;
+    return !s->net->nfixed || deq_engine_set(p->engine, "on_fail", "warn", e);
+}
+
+/* The forward solver that the mode needs, where the script has another; says so in `note`. */
+static bool needed_forward(deq_probe *p, const char *needed, char *note, size_t size, deq_error *e) {
+    bool ok = true, changed = false;
+    char text[300] = "";
+    json_t *settings = deq_app_resolved(p->engine);
+    for (int i = 0; ok && i < p->net->nfixed; i++) {
+        const char *path = p->net->fixed[i].path, *now = setting_now(settings, path, "forward");
+        size_t length = strlen(needed);
+        deq_solver solver;
+        if (!strncmp(now, needed, length) && (now[length] == '(' || !now[length])) continue;
+        ok = deq_solver_parse(now, false, &solver, e);
+        if (!ok) break;
+        snprintf(text, sizeof text, "%s(tol: %g, max: %d)", needed, solver.tol, solver.max < 100 ? 100 : solver.max);
+        ok = deq_probe_set(p, path, "forward", text, e);
+        changed = true;
+    }
+    json_decref(settings);
+    if (changed) snprintf(note, size, "forward: %s", text);
+    return ok;
+}
+
+/* ---- agreement ---- */
+
+static deq_agreement agree(const double *mine, const double *theirs, int64_t n) {
+    double a = 0, b = 0, apart = 0, between = 0;
+    for (int64_t i = 0; i < n; i++) {
+        a += mine[i] * mine[i];
+        b += theirs[i] * theirs[i];
+        apart += (mine[i] - theirs[i]) * (mine[i] - theirs[i]);
+    }
+    deq_agreement g = {.norm = sqrt(a), .reference = sqrt(b)};
+    g.error = b > 0 ? sqrt(apart / b) : a > 0 ? INFINITY : 0;
+    if (a > 0 && b > 0) {
+        for (int64_t i = 0; i < n; i++) {
+            double d = mine[i] / g.norm - theirs[i] / g.reference;
+            between += d * d;
+        }
+        g.angle = between / 2;
+    } else
+        g.angle = a == b ? 0 : NAN;
+    g.cosine = 1 - g.angle;
+    return g;
+}
+
+static uint64_t direction_key(const deq_group *g, int d) { return deq_key_mix(deq_key_text(31, g->name), (uint64_t)d); }
+
+static deq_agreement agreement(Work *w, int group, const double *gradient) {
+    const deq_group *g = &w->c->groups[group];
+    if (w->reference) return agree(gradient + g->first, w->reference + g->first, g->count);
+    double *slopes = w->direction + w->probe.length; /* there is room behind it */
+    double norm = 0;
+    for (int d = 0; d < w->directions; d++) {
+        deq_probe_direction(direction_key(g, d), g->count, w->direction);
+        slopes[d] = 0;
+        for (int64_t i = 0; i < g->count; i++) slopes[d] += w->direction[i] * gradient[g->first + i];
+    }
+    for (int64_t i = g->first; i < g->first + g->count; i++) norm += gradient[i] * gradient[i];
+    deq_agreement a = agree(slopes, w->differences + group * w->directions, w->directions);
+    a.norm = sqrt(norm);
+    return a;
+}
+
+/* ---- reference ---- */
+
+/* d(h) with its own error: of h = 1e-3 / 4^k the one that the next changes least. */
+static bool difference(Work *w, const deq_group *g, uint64_t key, double *out, double *error, deq_error *e) {
+    double before = NAN;
+    deq_probe_direction(key, g->count, w->direction);
+    *error = INFINITY;
+    for (int k = 0; k < 5; k++) {
+        double h = 1e-3 / pow(4, k), above, below;
+        if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped during a comparison");
+        if (!deq_probe_shifted(&w->probe, g, w->direction, h, &above, &below, e)) return false;
+        double d = (above - below) / (2 * h);
+        if (k && fabs(d - before) < *error) {
+            *error = fabs(d - before);
+            *out = d;
+        }
+        before = d;
+    }
+    return true;
+}
+
+static bool finite_differences(Work *w, deq_error *e) {
+    deq_comparison *c = w->c;
+    double apart = 0, whole = 0;
+    w->differences = calloc((size_t)(c->ngroups * w->directions), sizeof(double));
+    if (!w->differences) return deq_fail(e, DEQ_MEMORY, "out of memory for finite differences");
+    for (int g = 0; g < c->ngroups; g++)
+        for (int d = 0; d < w->directions; d++) {
+            double error, *out = &w->differences[g * w->directions + d];
+            if (!difference(w, &c->groups[g], direction_key(&c->groups[g], d), out, &error, e)) return false;
+            apart += error * error;
+            whole += *out * *out;
+        }
+    c->reference_adjoint = NAN;
+    c->reference_error = whole > 0 ? sqrt(apart / whole) : 0;
+    return true;
+}
+
+/* The reference beside differences, in a few directions of all parameters and of the inputs. */
+static bool check_reference(Work *w, deq_error *e) {
+    double apart = 0, whole = 0;
+    w->c->reference_error = NAN;
+    for (int g = 0; w->probe.real_bits == 64 && g < w->c->ngroups; g++) {
+        const deq_group *group = &w->c->groups[g];
+        if (!group->input && group->count != w->probe.parameters) continue;
+        for (int d = 0; d < CHECK_DIRECTIONS; d++) {
+            double slope = 0, value, error;
+            if (!difference(w, group, direction_key(group, d), &value, &error, e)) return false;
+            for (int64_t i = 0; i < group->count; i++) slope += w->direction[i] * w->reference[group->first + i];
+            apart += (value - slope) * (value - slope);
+            whole += value * value;
+        }
+        w->c->reference_error = whole > 0 ? sqrt(apart / whole) : 0;
+    }
+    return true;
+}
+
+/* States solved as far as they go: by the script's solver, or by the best of others where that one gives up. */
+static bool tight_states(Work *w, deq_error *e) {
+    static const char *const solvers[] = {NULL, "anderson(memory: 10)", "broyden()"};
+    const deq_net_spec *net = w->subject.net;
+    double wanted = w->probe.real_bits == 64 ? 1e-10 : 1e-5, best = INFINITY, loss;
+    char tol[32], most[32];
+    int chosen = 0;
+    snprintf(tol, sizeof tol, "%g", w->probe.real_bits == 64 ? 1e-13 : 1e-7);
+    snprintf(most, sizeof most, "%d", deq_probe_most_steps(&w->probe, w->app->module, REFERENCE_STEPS));
+    for (int round = 0; net->nfixed && round < 4; round++) { /* the fourth goes back to the best */
+        const char *solver = solvers[round < 3 ? round : chosen];
+        if (round == 3 && chosen == 2) break;
+        if (round == 3 && !script_settings(w, &w->probe, e)) return false;
+        if (!deq_engine_set(w->probe.engine, "gradient", "jfb()", e)) return false; /* it fits every solver */
+        if ((solver && !deq_engine_set(w->probe.engine, "forward", solver, e)) ||
+            !deq_engine_set(w->probe.engine, "forward.tol", tol, e) ||
+            !deq_engine_set(w->probe.engine, "forward.max", most, e) || !deq_probe_loss(&w->probe, &loss, e))
+            return false;
+        w->c->reference_residual = w->probe.last.forward.solves ? w->probe.last.forward.worst_residual : 0;
+        if (w->c->reference_residual < best) best = w->c->reference_residual, chosen = round;
+        if (best <= wanted) break;
+    }
+    return true;
+}
+
+/* "finite_difference(directions: 16)" */
+static bool differences_wanted(const char *text, int *directions, deq_error *e) {
+    deq_call call;
+    double n = 16;
+    if (!text || strncmp(text, "finite_difference", 17)) return false;
+    if (!deq_call_parse(deq_part_of(text), &call, e)) return false;
+    if (call.count && !deq_part_number(call.arguments[0].value, &n)) n = 16;
+    *directions = (int)n;
+    return true;
+}
+
+static bool take_reference(Work *w, deq_error *e) {
+    deq_comparison *c = w->c;
+    const char *text = w->subject.check ? w->subject.check->reference : NULL;
+    deq_error own = {0};
+    if (!script_settings(w, &w->probe, e)) return false;
+    if (differences_wanted(text, &w->directions, &own) && w->probe.real_bits == 64) {
+        if (!tight_states(w, e)) return false;
+        snprintf(c->reference, sizeof c->reference, "finite differences in %d directions for each group",
+                 w->directions);
+        w->direction = calloc((size_t)(w->probe.length + w->directions), sizeof(double));
+        return w->direction ? finite_differences(w, e) : deq_fail(e, DEQ_MEMORY, "out of memory for a reference");
+    }
+    w->direction = calloc((size_t)w->probe.length, sizeof(double));
+    w->reference = calloc((size_t)w->probe.length, sizeof(double));
+    if (!w->direction || !w->reference) return deq_fail(e, DEQ_MEMORY, "out of memory for a reference");
+    char tight[100];
+    if (text && strncmp(text, "finite_difference", 17)) {
+        snprintf(c->reference, sizeof c->reference, "%s", text);
+        char note[300];
+        deq_mode mode;
+        if (!deq_mode_parse(text, &mode, e)) return false;
+        if (strcmp(modes[mode.kind].forward, "any") &&
+            !needed_forward(&w->probe, modes[mode.kind].forward, note, sizeof note, e))
+            return false;
+    } else {
+        snprintf(tight, sizeof tight, "implicit(gmres(tol: %g, max: %d))", w->probe.real_bits == 64 ? 1e-13 : 1e-7,
+                 deq_probe_most_steps(&w->probe, w->app->module, REFERENCE_STEPS));
+        snprintf(c->reference, sizeof c->reference, "%s", tight);
+        if (!tight_states(w, e)) return false;
+    }
+    if (w->subject.net->nfixed && !deq_engine_set(w->probe.engine, "gradient", c->reference, e)) return false;
+    if (!deq_probe_gradient(&w->probe, w->reference, e)) return false;
+    const deq_results *last = &w->probe.last;
+    c->reference_residual = last->forward.solves ? last->forward.worst_residual : 0;
+    c->reference_adjoint = last->adjoint.solves ? last->adjoint.worst_residual : NAN;
+    return check_reference(w, e);
+}
+
+/* ---- one mode ---- */
+
+static bool copy_point(const Work *w, deq_probe *p) {
+    int64_t real = p->real_bits / 8;
+    memcpy(deq_engine_parameters(p->engine), deq_engine_parameters(w->probe.engine),
+           (size_t)deq_net_vector_bytes(p->net, p->real_bits));
+    deq_engine_prepare(p->engine);
+    memcpy(p->x, w->probe.x, (size_t)(p->n * p->inputs * real));
+    memcpy(p->y, w->probe.y, (size_t)(p->n * p->targets * real));
+    return true;
+}
+
+/* Sets mode and solver.  False with a DEQ_SETTING error: this net cannot have the mode. */
+static bool set_mode(const Work *w, deq_probe *p, const char *text, deq_compared *row, deq_error *e) {
+    deq_mode mode;
+    if (!script_settings(w, p, e)) return false;
+    if (!text) return true;
+    if (!deq_mode_parse(text, &mode, e)) return false;
+    if (strcmp(modes[mode.kind].forward, "any") &&
+        !needed_forward(p, modes[mode.kind].forward, row->note, sizeof row->note, e))
+        return false;
+    return deq_engine_set(p->engine, "gradient", text, e);
+}
+
+/* The mode as every fixed point has it now; false when they differ. */
+static bool mode_text(deq_probe *p, char *out, size_t size) {
+    json_t *settings = deq_app_resolved(p->engine);
+    bool same = true;
+    for (int i = 0; i < p->net->nfixed; i++) {
+        const char *text = setting_now(settings, p->net->fixed[i].path, "gradient");
+        if (i == 0) snprintf(out, size, "%s", text);
+        same = same && !strcmp(out, text);
+    }
+    json_decref(settings);
+    char *defaults = strstr(out, ", stop: relative, return: best"); /* what everybody has needs no room in a table */
+    if (defaults) memmove(defaults, defaults + 30, strlen(defaults + 30) + 1);
+    if (!same) snprintf(out, size, "as in the script");
+    return same;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static bool time_gradient(deq_probe *p, deq_compared *row, deq_error *e) {
+    double times[REPEATS], began = deq_now();
+    int count = 0;
+    deq_source source = deq_dense_source(&p->data);
+    while (count < REPEATS && (count < 3 || deq_now() - began < SECONDS_EACH)) {
+        double start = deq_now();
+        if (!deq_engine_gradient(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, 0, NULL, e)) return false;
+        times[count++] = deq_now() - start;
+    }
+    qsort(times, (size_t)count, sizeof *times, by_value);
+    row->seconds = times[count / 2];
+    return true;
+}
+
+/* 1 - cosine at every state of the forward solve: the solver stops after n steps, wherever it is. */
+static bool sweep_states(Work *w, deq_probe *p, deq_compared *row, deq_error *e) {
+    deq_comparison *c = w->c;
+    for (int k = 0; k < 2; k++) {
+        row->by_state[k] = calloc((size_t)c->states + 1, sizeof(double));
+        if (!row->by_state[k]) return deq_fail(e, DEQ_MEMORY, "out of memory for a comparison");
+    }
+    for (int n = 1; n <= c->states; n++) {
+        char most[16];
+        deq_error own = {0};
+        snprintf(most, sizeof most, "%d", n);
+        if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped during a comparison");
+        bool ok = deq_engine_set(p->engine, "forward.tol", "0", &own) &&
+                  deq_engine_set(p->engine, "forward.max", most, &own) &&
+                  deq_engine_set(p->engine, "forward.return", "last", &own) && deq_probe_gradient(p, w->gradient, &own);
+        if (!ok && own.failure != DEQ_SETTING) return deq_fail(e, own.failure, "%s", own.text);
+        row->by_state[0][n - 1] = ok ? agreement(w, c->ngroups - 1, w->gradient).angle : NAN;
+        row->by_state[1][n - 1] = ok ? agreement(w, c->ngroups - 2, w->gradient).angle : NAN;
+    }
+    return true;
+}
+
+static bool measure(Work *w, deq_probe *p, const char *text, deq_compared *row, deq_error *e) {
+    deq_comparison *c = w->c;
+    if (!copy_point(w, p) || !set_mode(w, p, text, row, e)) return false;
+    mode_text(p, row->mode, sizeof row->mode);
+    if (!text) snprintf(row->note, sizeof row->note, "the script's own setting");
+    if (!deq_probe_gradient(p, w->gradient, e)) return false;
+    const deq_solve_statistics *f = &p->last.forward, *a = &p->last.adjoint;
+    row->forward_steps = f->solves ? f->steps / (double)f->solves : NAN;
+    row->forward_residual = f->solves ? f->worst_residual : NAN;
+    row->adjoint_steps = a->solves ? a->steps / (double)a->solves : NAN;
+    row->adjoint_residual = a->solves ? a->worst_residual : NAN;
+    row->unconverged = f->solves ? (double)(f->unconverged + a->unconverged) / (double)(f->solves + a->solves) : 0;
+    for (int g = 0; g < c->ngroups; g++) row->groups[g] = agreement(w, g, w->gradient);
+    if (!time_gradient(p, row, e)) return false;
+    row->bytes = deq_engine_memory(p->engine);
+    return !c->states || sweep_states(w, p, row, e);
+}
+
+/* A mode that does not fit the net is a row that says so; other errors end the comparison. */
+static bool add_mode(Work *w, const char *text, deq_error *e) {
+    deq_comparison *c = w->c;
+    deq_compared *grown = realloc(c->modes, (size_t)(c->nmodes + 1) * sizeof *grown);
+    if (!grown) return deq_fail(e, DEQ_MEMORY, "out of memory for a comparison");
+    c->modes = grown;
+    deq_compared *row = &c->modes[c->nmodes];
+    *row = (deq_compared){.groups = calloc((size_t)c->ngroups, sizeof *row->groups)};
+    c->nmodes++;
+    if (!row->groups) return deq_fail(e, DEQ_MEMORY, "out of memory for a comparison");
+    snprintf(row->mode, sizeof row->mode, "%s", text ? text : "");
+    if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped during a comparison");
+    deq_probe p;
+    deq_error own = {0};
+    bool ok = deq_probe_open(&p, w->app->module, w->subject.net, w->subject.loss, c->examples, w->app->options->threads,
+                             0, &own) &&
+              measure(w, &p, text, row, &own);
+    deq_probe_close(&p);
+    if (ok) return true;
+    row->failed = true;
+    snprintf(row->note, sizeof row->note, "%.290s", own.text);
+    return own.failure == DEQ_SETTING || own.failure == DEQ_NOT_CONVERGED || own.failure == DEQ_MEMORY
+               ? true
+               : deq_fail(e, own.failure, "%s", own.text);
+}
+
+static bool add_modes(Work *w, deq_error *e) {
+    const deq_check_spec *check = w->subject.check;
+    for (int i = 0; check && i < check->nmodes; i++)
+        if (!add_mode(w, check->modes[i], e)) return false;
+    if (check) return true;
+    if (!add_mode(w, NULL, e)) return false; /* the script's own */
+    deq_mode own;
+    deq_error unused = {0};
+    bool known = deq_mode_parse(w->c->modes[0].mode, &own, &unused);
+    for (int i = 0; w->subject.net->nfixed && i < NMODES; i++) {
+        deq_mode mode;
+        char text[400], of_script[400];
+        if (!deq_mode_parse(modes[i].spelling, &mode, e)) return false;
+        deq_mode_print(&mode, text, sizeof text);
+        if (known) deq_mode_print(&own, of_script, sizeof of_script);
+        if (known && !strcmp(text, of_script)) continue;
+        if (!add_mode(w, text, e)) return false;
+    }
+    return true;
+}
+
+/* ---- where it is measured ---- */
+
+/* Parameters from one module's layout and precision to another's. */
+static void convert(const deq_net_spec *from, int from_bits, const void *values, const deq_net_spec *to, int to_bits,
+                    void *out) {
+    for (int i = 0; i < to->nparameters; i++)
+        for (int k = 0; k < from->nparameters; k++) {
+            const deq_parameter *p = &to->parameters[i], *q = &from->parameters[k];
+            if (strcmp(p->path, q->path)) continue;
+            const char *a = (const char *)values + q->offset;
+            char *b = (char *)out + p->offset;
+            for (int64_t j = 0; j < p->shape.elements && j < q->shape.elements; j++) {
+                double v = from_bits == 64 ? ((const double *)a)[j] : (double)((const float *)a)[j];
+                if (to_bits == 64)
+                    ((double *)b)[j] = v;
+                else
+                    ((float *)b)[j] = (float)v;
+            }
+        }
+}
+
+static bool from_checkpoint(Work *w, const deq_net_spec *net, int bits, const char *what, deq_error *e) {
+    deq_checkpoint c = {.parameters = calloc(1, (size_t)deq_net_vector_bytes(net, bits))};
+    bool ok = c.parameters && deq_checkpoint_read(w->checkpoint, net, bits, false, &c, e);
+    if (ok) {
+        convert(net, bits, c.parameters, w->subject.net, w->probe.real_bits, deq_engine_parameters(w->probe.engine));
+        snprintf(w->c->parameters, sizeof w->c->parameters, "parameters of %s", what);
+    }
+    json_decref(c.state);
+    free(c.parameters);
+    return ok;
+}
+
+/* The same training run in the module that trains. */
+static deq_train_spec *same_train(deq_manifest *m, const deq_train_spec *t) {
+    for (int i = 0; i < m->ntrains; i++)
+        if (!strcmp(m->trains[i].name, t->name)) return &m->trains[i];
+    for (int x = 0; x < m->nexperiments; x++)
+        for (int i = 0; m->experiments[x].ncells && i < m->experiments[x].cells[0].ntrains; i++)
+            if (!strcmp(m->experiments[x].cells[0].trains[i].name, t->name))
+                return &m->experiments[x].cells[0].trains[i];
+    return NULL;
+}
+
+static bool trained_parameters(Work *w, deq_error *e) {
+    deq_train_spec *t = same_train(w->trainer->manifest, w->subject.train);
+    int bits = (int)w->trainer->module->real_bits;
+    if (!t) return deq_fail(e, DEQ_MODULE, "the module that trains has no training run '%s'", w->subject.train->name);
+    if (w->checkpoint) {
+        deq_error own = {0};
+        const char *name = strrchr(w->checkpoint, '/') ? strrchr(w->checkpoint, '/') + 1 : w->checkpoint;
+        return from_checkpoint(w, t->net, bits, name, &own) ||
+               (bits != w->probe.real_bits && from_checkpoint(w, w->subject.net, w->probe.real_bits, name, e)) ||
+               deq_fail(e, own.failure, "%s", own.text);
+    }
+    char *stem = deq_path_component(t->name);
+    deq_model *model = stem ? deq_app_train(w->trainer, t, t->name, stem, e) : NULL;
+    free(stem);
+    if (!model) return false;
+    convert(t->net, bits, model->parameters, w->subject.net, w->probe.real_bits,
+            deq_engine_parameters(w->probe.engine));
+    snprintf(w->c->parameters, sizeof w->c->parameters, "trained for %lld epochs", (long long)t->epochs);
+    return true;
+}
+
+static bool take_point(Work *w, deq_error *e) {
+    const deq_train_spec *t = w->subject.train;
+    deq_comparison *c = w->c;
+    int64_t from, to;
+    if (!t) {
+        snprintf(c->batch, sizeof c->batch, "%d random examples", TOY_EXAMPLES);
+        snprintf(c->parameters, sizeof c->parameters, "random parameters");
+        c->examples = TOY_EXAMPLES;
+        return deq_probe_open(&w->probe, w->app->module, w->subject.net, w->subject.loss, c->examples,
+                              w->app->options->threads, 0, e) &&
+               deq_probe_random(&w->probe, 1, e);
+    }
+    deq_dataset *data = deq_app_data(w->app, t->data.data, e);
+    if (!data || !deq_dataset_slice(data, &t->data, &from, &to, e) || !deq_dataset_load(data, t->data.test, e))
+        return false;
+    c->examples = to - from < t->batch ? to - from : t->batch;
+    if (c->examples > MOST_EXAMPLES) c->examples = MOST_EXAMPLES;
+    snprintf(c->batch, sizeof c->batch, "examples %lld to %lld of %s.%s", (long long)from,
+             (long long)(from + c->examples - 1), t->data.data->name, t->data.test ? "test" : "train");
+    if (!deq_probe_open(&w->probe, w->app->module, w->subject.net, w->subject.loss, c->examples,
+                        w->app->options->threads, 0, e))
+        return false;
+    deq_source source = deq_dataset_source(data, t->data.test);
+    int64_t *index = deq_index_range(c->examples);
+    for (int64_t i = 0; index && i < c->examples; i++) index[i] += from;
+    bool ok = index ? deq_probe_examples(&w->probe, &source, index, e)
+                    : deq_fail(e, DEQ_MEMORY, "out of memory for a comparison");
+    free(index);
+    ok = ok && trained_parameters(w, e);
+    if (ok) deq_engine_prepare(w->probe.engine);
+    return ok;
+}
+
+static void plan_states(Work *w) {
+    json_t *settings = deq_app_resolved(w->probe.engine);
+    for (int i = 0; i < w->subject.net->nfixed; i++) {
+        deq_solver solver;
+        deq_error e = {0};
+        if (deq_solver_parse(setting_now(settings, w->subject.net->fixed[i].path, "forward"), false, &solver, &e) &&
+            solver.max > w->c->states)
+            w->c->states = solver.max < MOST_STATES ? solver.max : MOST_STATES;
+    }
+    json_decref(settings);
+}
+
+static bool compare(Work *w, deq_error *e) {
+    deq_comparison *c = w->c;
+    c->net = w->subject.net;
+    c->loss = w->subject.loss;
+    if (!take_point(w, e)) return false;
+    c->groups = calloc((size_t)w->probe.ngroups + 1, sizeof *c->groups);
+    w->gradient = calloc((size_t)w->probe.length, sizeof(double));
+    if (!c->groups || !w->gradient) return deq_fail(e, DEQ_MEMORY, "out of memory for a comparison");
+    memcpy(c->groups, w->probe.groups, (size_t)w->probe.ngroups * sizeof *c->groups);
+    c->ngroups = w->probe.ngroups;
+    c->groups[c->ngroups++] = (deq_group){"all parameters", 0, w->probe.parameters, false};
+    if (!script_settings(w, &w->probe, e)) return false;
+    plan_states(w);
+    deq_report(&w->app->reporter, "%s: %s, %s", c->label, c->batch, c->parameters);
+    return take_reference(w, e) && add_modes(w, e);
+}
+
+static void comparison_free(deq_comparison *c) {
+    for (int i = 0; i < c->nmodes; i++) {
+        free(c->modes[i].groups);
+        free(c->modes[i].by_state[0]);
+        free(c->modes[i].by_state[1]);
+    }
+    free(c->modes);
+    free(c->groups);
+}
+
+static deq_train_spec *train_named(deq_manifest *m, const char *name) {
+    for (int i = 0; i < m->ntrains; i++)
+        if (!strcmp(m->trains[i].name, name)) return &m->trains[i];
+    return NULL;
+}
+
+/* One for each check; without checks one for each training run, of an experiment those of its first cell. */
+static Subject *subjects(deq_manifest *m, int *n, deq_error *e) {
+    int most = m->nchecks + m->ntrains + 1;
+    for (int x = 0; x < m->nexperiments; x++) most += m->experiments[x].ncells ? m->experiments[x].cells[0].ntrains : 0;
+    Subject *list = calloc((size_t)most, sizeof *list);
+    *n = 0;
+    if (!list) deq_fail(e, DEQ_MEMORY, "out of memory for a comparison");
+    for (int i = 0; list && i < m->nchecks; i++) {
+        const deq_check_spec *c = &m->checks[i];
+        list[(*n)++] = (Subject){c, c->train ? train_named(m, c->train) : NULL, c->net, c->loss};
+    }
+    if (!list || *n) return list;
+    for (int i = 0; i < m->ntrains; i++)
+        list[(*n)++] = (Subject){NULL, &m->trains[i], m->trains[i].net, m->trains[i].loss};
+    for (int x = 0; x < m->nexperiments; x++)
+        for (int i = 0; m->experiments[x].ncells && i < m->experiments[x].cells[0].ntrains; i++) {
+            const deq_train_spec *t = &m->experiments[x].cells[0].trains[i];
+            list[(*n)++] = (Subject){NULL, t, t->net, t->loss};
+        }
+    return list;
+}
+
+static void name_comparison(deq_comparison *c, const Subject *s, int i, int n) {
+    const char *own = s->check && *s->check->name ? s->check->name : s->train ? s->train->name : s->net->name;
+    snprintf(c->label, sizeof c->label, "%s", own);
+    char *part = deq_path_component(own);
+    if (n > 1) snprintf(c->stem, sizeof c->stem, "-%d-%.80s", i + 1, part ? part : "");
+    free(part);
+}
+
+static bool compare_all(deq_app *app, deq_app *trainer, const char *checkpoint, deq_error *e) {
+    int n;
+    Subject *list = subjects(app->manifest, &n, e);
+    deq_comparison *all = list ? calloc((size_t)n + 1, sizeof *all) : NULL;
+    bool ok = all != NULL;
+    if (ok && !n) deq_report(&app->reporter, "%s: nothing to compare (no check, no train)", app->manifest->name);
+    for (int i = 0; ok && i < n; i++) {
+        Work w = {.app = app, .trainer = trainer, .checkpoint = checkpoint, .subject = list[i], .c = &all[i]};
+        name_comparison(&all[i], &list[i], i, n);
+        ok = compare(&w, e);
+        deq_probe_close(&w.probe);
+        free(w.reference);
+        free(w.differences);
+        free(w.gradient);
+        free(w.direction);
+    }
+    ok = ok && (!n || deq_compare_write(app, all, n, e));
+    for (int i = 0; all && i < n; i++) comparison_free(&all[i]);
+    free(all);
+    free(list);
+    return ok;
+}
+
+int deq_app_compare(const deq_module *trains, const deq_module *module, const char *checkpoint,
+                    const deq_app_options *options) {
+    deq_app app = {0}, trainer = {0};
+    deq_error e = {0};
+    deq_signals_install();
+    bool ok = deq_app_open(&app, module, options, &e) && deq_app_open(&trainer, trains, options, &e) &&
+              deq_app_apply_settings(&app, &e) && deq_app_apply_settings(&trainer, &e) && deq_app_check(&app, &e) &&
+              compare_all(&app, &trainer, checkpoint, &e);
+    if (!ok) deq_report_error(&app.reporter, &e);
+    deq_app_close(&trainer);
+    deq_app_close(&app);
+    deq_signals_restore();
+    return ok ? 0 : deq_failure_exit(e.failure);
+}
