@@ -257,6 +257,8 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
         !whole_setting(s, settings, "seed", 0, 0, &seed) || !whole_setting(s, settings, "examples", 0, 1, &examples))
         return NULL;
 
+    double spectrum;
+    if (!whole_setting(s, settings, "spectrum", 0, 0, &spectrum)) return NULL;
     json_t *overrides = json_array(), *attack = json_null();
     if (with && !pipe_overrides(&from, with, net, overrides)) return NULL;
     for (uint32_t k = 0; k < settings->nkids; k++) {
@@ -283,6 +285,7 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
                           json_number(epochs), "seed", json_number(seed), "examples",
                           examples > 0 ? json_number(examples) : json_null(), "attack", attack, "overrides", overrides,
                           "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
+    if (spectrum > 0) json_object_set_new(j, "spectrum", json_number(spectrum));
     json_object_set_new(j, "optimiser",
                         json_pack("{s:s, s:s, s:i, s:o, s:s}", "name", optimiser.name, "routine", optimiser.routine,
                                   "states", (int)optimiser.states, "scalars", json_scalars(&optimiser.scalars), "hash",

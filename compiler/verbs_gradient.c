@@ -1,4 +1,4 @@
-/* verbs_gradient.c - verbs about gradients: gradcheck, compare. */
+/* verbs_gradient.c - verbs about gradients: gradcheck, compare, report. */
 #define _GNU_SOURCE
 #include "compile.h"
 #include "runtime/app.h"
@@ -97,3 +97,5 @@ int verb_compare(const Cli *cli) {
     compile_free(&training);
     return code;
 }
+
+int verb_report(const Cli *cli) { return deq_app_report(cli->files[0], &(deq_app_options){.json = cli->json}); }

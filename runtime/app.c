@@ -99,7 +99,7 @@ static bool run_all(deq_app *app, deq_error *e) {
             char *stem = deq_path_component(m->run[i].train->name);
             deq_model *model = stem ? deq_app_train(app, m->run[i].train, m->run[i].train->name, stem, e) : NULL;
             free(stem);
-            if (!model || !deq_app_plot(app, model, e)) return false;
+            if (!model || !deq_app_diagnose(app, model, e) || !deq_app_plot(app, model, e)) return false;
         }
         if (m->run[i].experiment && !deq_app_experiment(app, m->run[i].experiment, e)) return false;
     }

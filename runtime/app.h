@@ -26,6 +26,8 @@ int deq_app_test(const deq_module *module, const deq_app_options *options);  /* 
  * on "checks", in the precision of `module`: both are compiled from one script. */
 int deq_app_compare(const deq_module *trains, const deq_module *module, const char *checkpoint,
                     const deq_app_options *options);
+/* What a run left in `folder`, and what is wrong with it; needs no module. */
+int deq_app_report(const char *folder, const deq_app_options *options);
 int deq_app_bench(const deq_module *module, const deq_app_options *options); /* times f, vjp_z, solves, gradients, attacks of each net */
 /* main() of a program made by `deq build`: parses --set, --seed, --threads, --results, --fresh, --json, --help. */
 int deq_main(const deq_module *module, int argc, char **argv);

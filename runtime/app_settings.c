@@ -36,7 +36,7 @@ static void __attribute__((format(printf, 2, 3))) add_path(Paths *p, const char 
 }
 
 static void add_train_paths(Paths *p, const deq_train_spec *t) {
-    static const char *const own[] = {"epochs", "batch", "seed", "examples", "loss", "gradient"};
+    static const char *const own[] = {"epochs", "batch", "seed", "examples", "spectrum", "loss", "gradient"};
     static const char *const keys[] = {"forward",        "gradient",         "on_fail",
                                        "gradient.steps", "gradient.damping", "gradient.adjoint"};
     static const char *const solver[] = {
@@ -180,6 +180,7 @@ static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const ch
     if (!strcmp(key, "epochs")) return *found = true, to_integer(path, value, 1, &t->epochs, e);
     if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);
     if (!strcmp(key, "examples")) return *found = true, to_integer(path, value, 1, &t->examples, e);
+    if (!strcmp(key, "spectrum")) return *found = true, to_integer(path, value, 0, &t->spectrum, e);
     if (!strcmp(key, "seed")) {
         *found = true;
         if (!to_integer(path, value, 0, &seed, e)) return false;

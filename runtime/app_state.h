@@ -86,6 +86,10 @@ bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model
 deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);
 json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *spec);
 
+/* --- diagnose.c --- */
+/* Writes how the solves of the trained net end and its Jacobian's spectrum to STEM-solves.json, for `deq report`. */
+bool deq_app_diagnose(deq_app *app, const deq_model *model, deq_error *e);
+
 /* --- experiment.c, plot.c, app_record.c --- */
 bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e);
 bool deq_app_plot(deq_app *app, const deq_model *model, deq_error *e);

@@ -109,7 +109,7 @@ static deq_model *model_named(Cell *c, const char *name, deq_error *e) {
         for (int k = 0; k < c->app->nmodels; k++)
             if (c->app->models[k]->spec == &m->trains[i]) return c->app->models[k];
         deq_model *model = train_model(c->app, &m->trains[i], strdup(name), deq_path_component(name), e);
-        return model && deq_app_plot(c->app, model, e) ? model : NULL;
+        return model && deq_app_diagnose(c->app, model, e) && deq_app_plot(c->app, model, e) ? model : NULL;
     }
     deq_fail(e, DEQ_MODULE, "there is no model '%s'", name);
     return NULL;
@@ -219,7 +219,8 @@ static bool run_cell(Cell *c, deq_error *e) {
     for (int i = 0; i < c->spec->ntrains; i++) {
         const deq_train_spec *t = &c->spec->trains[i];
         c->models[i] = train_model(c->app, t, cell_label(c, t->name), cell_stem(c, t->name), e);
-        if (!c->models[i] || !deq_app_plot(c->app, c->models[i], e)) return false;
+        if (!c->models[i] || !deq_app_diagnose(c->app, c->models[i], e) || !deq_app_plot(c->app, c->models[i], e))
+            return false;
     }
     for (int k = 0; k < c->spec->nvalues; k++)
         if (!measure(c, k, e)) return false;

@@ -249,6 +249,7 @@ static void read_train(Reader *r, const json_t *o, deq_train_spec *t) {
     const json_t *validate = json_object_get(o, "validate");
     if (json_is_object(validate) && (t->validate = make(r, 1, sizeof *t->validate)))
         *t->validate = slice(r, validate, "validate");
+    t->spectrum = integer_or(o, "spectrum", 0);
     t->line = (int)integer_or(o, "line", 0);
     if (t->batch < 1 || t->epochs < 0 || t->examples == 0 || t->examples < -1)
         deq_fail(r->e, DEQ_MODULE, "manifest: train '%s' has a batch, epochs or examples out of range", t->name);

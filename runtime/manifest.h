@@ -98,6 +98,7 @@ typedef struct deq_train_spec {
     deq_override *set; /* from --set: hold in training and evaluation, after the others */
     int nset;
     deq_slice *validate; /* NULL: none */
+    int64_t spectrum;    /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
     int line;
 } deq_train_spec;
 

@@ -136,6 +136,7 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
     const Series accuracy[] = {{"accuracy", own, "100*", 1},
                                {"clean", "validation, clean", "100*", 2},
                                {"robust", "validation, attacked", "100*", 3}};
+    static const Series radius[] = {{"radius", "median example", "", 1}, {"radius_most", "worst example", "", 2}};
     static const Series steps[] = {{"steps", "forward", "", 1}, {"adjoint_steps", "adjoint", "", 2}};
     const json_t *rows = model->journal;
     if (!json_array_size(rows)) return true;
@@ -146,8 +147,8 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
     snprintf(data, sizeof data, "%s-log.csv", model->stem);
     int panels = (measured(rows, "loss") || measured(rows, "validation_loss")) +
                  (measured(rows, "accuracy") || measured(rows, "clean") || measured(rows, "robust")) +
-                 (measured(rows, "steps") || measured(rows, "adjoint_steps"));
-    static const char *const sizes[] = {"", "700,480", "1200,480", "1650,500"};
+                 (measured(rows, "steps") || measured(rows, "adjoint_steps")) + measured(rows, "radius");
+    static const char *const sizes[] = {"", "700,480", "1200,480", "1650,500", "2100,500"};
     size_t epochs = json_array_size(rows);
     if (panels) {
         fprintf(f, preamble, model->key, model->stem, "-training", model->stem, "-training", sizes[panels], 11,
@@ -162,6 +163,7 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
         put_panel(f, data, rows, "accuracy", "accuracy (%)", accuracy, 3);
         fputs("set key top right\nset offsets 0, 0, graph 0.12, graph 0.02\n", f);
         put_panel(f, data, rows, "solver steps", "mean steps of a solve", steps, 2);
+        put_panel(f, data, rows, "spectral radius of J", "radius at the equilibria", radius, 2);
         fputs("\nunset multiplot\n", f);
     }
     fclose(f);

@@ -8,6 +8,7 @@
 #include "output.h"
 #include "random.h"
 #include "signals.h"
+#include "spectral.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,7 @@ static bool make_key(Run *r, deq_key key, deq_error *e) {
         deq_app_attack_key(r->app, t->attack), "settings", deq_app_resolved(r->engine), "data", data, "validate",
         validate ? validate : json_null());
     if (!what) return deq_fail(e, DEQ_MEMORY, "out of memory");
+    if (t->spectrum) json_object_set_new(what, "spectrum", json_integer(t->spectrum)); /* the log has more columns */
     deq_store_key(what, key);
     json_decref(what);
     return true;
@@ -345,6 +347,38 @@ static bool validate(Run *r, deq_journal_row *row, deq_error *e) {
     return ok;
 }
 
+/* On the validation examples, else on the first training examples. */
+static bool measure_spectrum(Run *r, deq_journal_row *row, deq_error *e) {
+    const deq_train_spec *t = r->t;
+    int64_t from = t->validate ? r->validate_from : r->from, to = t->validate ? r->validate_to : r->to;
+    int64_t n = to - from < t->spectrum ? to - from : t->spectrum, nfixed = t->net->nfixed;
+    if (n < 1 || nfixed < 1) return true;
+    deq_spectrum *s = malloc((size_t)(n * nfixed) * sizeof *s);
+    int64_t *index = malloc((size_t)n * sizeof *index);
+    bool ok =
+        s && index ? true : deq_fail(e, DEQ_MEMORY, "out of memory for the spectrum of %lld examples", (long long)n);
+    for (int64_t i = 0; ok && i < n; i++) index[i] = from + i;
+    deq_source source =
+        t->validate ? deq_dataset_source(r->validate, t->validate->test) : deq_dataset_source(r->data, t->data.test);
+    ok = ok && deq_engine_spectrum(r->engine, &source, index, n, s, e);
+    for (int64_t i = 0; ok && i < n; i++)
+        for (int64_t k = 1; k < nfixed; k++) { /* the fixed point that contracts least */
+            s[i].radius = fmax(s[i].radius, s[k * n + i].radius);
+            s[i].norm2 = fmax(s[i].norm2, s[k * n + i].norm2);
+            s[i].frobenius = fmax(s[i].frobenius, s[k * n + i].frobenius);
+        }
+    if (ok) {
+        deq_quantiles radius = deq_quantiles_of(s, n, sizeof *s, offsetof(deq_spectrum, radius));
+        row->radius = radius.median;
+        row->radius_most = radius.most;
+        row->norm2 = deq_quantiles_of(s, n, sizeof *s, offsetof(deq_spectrum, norm2)).median;
+        row->frobenius = deq_quantiles_of(s, n, sizeof *s, offsetof(deq_spectrum, frobenius)).median;
+    }
+    free(s);
+    free(index);
+    return ok;
+}
+
 static bool write_journal(Run *r, deq_error *e) {
     char *path = deq_app_file(r->app, r->model->stem, "-log.csv");
     bool ok = path ? deq_journal_write(path, r->model->journal, e) : deq_fail(e, DEQ_MEMORY, "out of memory");
@@ -378,7 +412,7 @@ static bool train_epoch(Run *r, deq_error *e) {
     }
     deq_journal_row row = row_of(r);
     deq_error own = {0};
-    bool valid = validate(r, &row, &own);
+    bool valid = validate(r, &row, &own) && measure_spectrum(r, &row, &own);
     if (deq_interrupted()) return interrupted(r, e);
     if (!valid) return deq_fail(e, own.failure, "%s", own.text);
     row.epoch = (double)r->epoch + 1;

@@ -95,5 +95,18 @@ between "long phantom beside short" "$(awk -v a="$(column 'phantom.unroll(steps:
 printf 'layer Flat(x: f32[3]) -> f32[3] { return x }\n' >nothing.deq
 expect 0 'nothing to compare' "$DEQ" compare nothing.deq
 expect 0 '' "$DEQ" run tiny.deq --quiet
+
+# ---- report ----
+expect 0 '| body | [0-9]* / [0-9]* | .* | 0% | 0\.[0-9]* / 0\.[0-9]* | - | - | - |' "$DEQ" report results/tiny
+expect 0 '"radius": *\[' "$DEQ" report --json results/tiny
+expect 0 'radius 0\.' "$DEQ" run tiny.deq --set net.spectrum=8 --set net.epochs=2 --results spectrum
+between "radius in the log" "$(cell spectrum/tiny/net-log.csv 2 radius)" 0.1 1
+between "norm in the log" "$(cell spectrum/tiny/net-log.csv 2 norm2)" 0.1 3
+[[ -z $(cell results/tiny/net-log.csv 1 radius) ]] || fail "a radius without 'spectrum'"
+expect 0 '' "$DEQ" run tiny.deq --quiet --results short --set net.epochs=1 --set net.body.forward.max=2 --set 'net.body.gradient=implicit(neumann(max: 2))'
+expect 0 '100% of forward solves hit max: 2 ' "$DEQ" report short/tiny
+grep -q '100% of backward solves hit max: 2 (.* Raise max, use gmres, or use phantom.unroll' out || fail "the adjoint solves are not named"
+expect 3 'E0822' "$DEQ" report .
+expect 64 'FOLDER' "$DEQ" report
 no_partial_files
 done_testing

@@ -11,7 +11,7 @@ expect 64 'FILE is missing' "$DEQ" run
 expect 64 'whole number' "$DEQ" run --threads many x.deq
 expect 64 'PATH=VALUE' "$DEQ" run --set epochs x.deq
 expect 64 'one argument too many' "$DEQ" check a.deq b.deq
-for verb in check fmt run test gradcheck compare build bench doc explain version; do expect 0 "deq $verb" "$DEQ" "$verb" --help; done
+for verb in check fmt run test gradcheck compare report build bench doc explain version; do expect 0 "deq $verb" "$DEQ" "$verb" --help; done
 expect 0 'target' "$DEQ" version
 
 # ---- files that are no programs ----

@@ -1,0 +1,370 @@
+/* report.c - `deq report FOLDER`: what a run left, one row for each fixed point, then a sentence for each pathology
+ * with its number and what to try. */
+#include "app.h"
+#include "call.h"
+#include "diagnose.h"
+#include "journal.h"
+#include "output.h"
+#include "progress.h"
+#include "settings.h"
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- numbers of NAME-solves.json; NaN where one is not there ---- */
+
+static double number(const json_t *o, const char *key) { return deq_json_double(json_object_get(o, key)); }
+static double median(const json_t *o, const char *key) {
+    return deq_json_double(json_array_get(json_object_get(o, key), 0));
+}
+static double most(const json_t *o, const char *key) {
+    return deq_json_double(json_array_get(json_object_get(o, key), 1));
+}
+static double share(const json_t *solves, const char *reason) {
+    double v = number(json_object_get(solves, "reasons"), reason);
+    return isnan(v) ? 0 : v;
+}
+static const char *text(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+/* "3.2e-05", "17", "-" */
+static const char *put(char *out, size_t size, const char *format, double v) {
+    if (isfinite(v))
+        snprintf(out, size, format, v);
+    else
+        snprintf(out, size, "-");
+    return out;
+}
+
+static const char *pair(char *out, size_t size, const char *format, const json_t *o, const char *key) {
+    char a[32], b[32];
+    if (!o || json_is_null(o))
+        snprintf(out, size, "-");
+    else
+        snprintf(out, size, "%s / %s", put(a, sizeof a, format, median(o, key)),
+                 put(b, sizeof b, format, most(o, key)));
+    return out;
+}
+
+static const char *path_of(const json_t *fixed) {
+    const char *path = text(fixed, "path");
+    return *path ? path : "fixed point";
+}
+
+void deq_diagnosis_table(FILE *out, const json_t *solves) {
+    size_t i;
+    json_t *f;
+    char t[7][80];
+    fputs("| fixed point | forward steps | residual | not converged | radius of J | adjoint steps | adjoint residual | "
+          "not "
+          "converged |\n|:--|--:|--:|--:|--:|--:|--:|--:|\n",
+          out);
+    json_array_foreach(json_object_get(solves, "fixed"), i, f) {
+        const json_t *forward = json_object_get(f, "forward_solves"), *adjoint = json_object_get(f, "adjoint_solves");
+        fprintf(out, "| %s | %s | %s | %s%% | %s | %s | %s | %s%s |\n", path_of(f),
+                pair(t[0], 80, "%.0f", forward, "steps"), pair(t[1], 80, "%.1e", forward, "residual"),
+                put(t[2], 80, "%.2g", 100 * number(forward, "failed")),
+                pair(t[3], 80, "%.3f", json_object_get(f, "spectrum"), "radius"),
+                pair(t[4], 80, "%.0f", adjoint, "steps"), pair(t[5], 80, "%.1e", adjoint, "residual"),
+                put(t[6], 80, "%.2g", 100 * number(adjoint, "failed")), json_is_object(adjoint) ? "%" : "");
+    }
+    fputs("\nSteps, residuals and radii: median / worst of the examples.\n", out);
+}
+
+/* ---- sentences ---- */
+
+typedef struct Sentences {
+    FILE *out;
+    const char *fixed;
+    int count;
+} Sentences;
+
+static void __attribute__((format(printf, 2, 3))) say(Sentences *s, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    fprintf(s->out, "- %s%s", s->fixed, *s->fixed ? ": " : "");
+    vfprintf(s->out, format, ap);
+    fputc('\n', s->out);
+    va_end(ap);
+    s->count++;
+}
+
+typedef struct Facts { /* of one fixed point */
+    const json_t *forward, *adjoint, *spectrum;
+    deq_solver solver;
+    deq_mode mode;
+    const char *solver_name, *mode_text, *real;
+    double radius, worst_radius;
+    bool known; /* solver and mode could be read */
+} Facts;
+
+/* Steps of a plain iteration that shrinks errors by `radius` each. */
+static double steps_for(double tol, double radius) { return ceil(log(tol) / log(radius)); }
+
+static void of_forward(Sentences *s, const Facts *f) {
+    const deq_solver *o = &f->solver;
+    double stopped = 100 * share(f->forward, "max_steps"), diverged = 100 * share(f->forward, "diverged"),
+           stagnated = 100 * share(f->forward, "stagnated"), residual = median(f->forward, "residual");
+    if (diverged > 0)
+        say(s,
+            "%.3g%% of forward solves diverged (a residual of 1e6 times the first, NaN or infinity). Try %s, smaller "
+            "initial weights, or a bounded cell (tanh, LayerNorm).",
+            diverged, o->kind == DEQ_SOLVER_picard ? "picard(damping: 0.5) or anderson()" : "damping: 0.5");
+    if (stopped > 0 && o->tol > 0) {
+        if (f->worst_radius >= 1)
+            say(s,
+                "%.3g%% of forward solves hit max: %d (median residual %.1e, tol %g). At spectral radius %.2f a plain "
+                "iteration diverges: use broyden() or anderson(memory: 10), and bring the radius down with smaller "
+                "initial weights, weight_norm or LayerNorm.",
+                stopped, o->max, residual, o->tol, f->worst_radius);
+        else if (o->kind == DEQ_SOLVER_picard && f->worst_radius > 0 && f->worst_radius < 1)
+            say(s,
+                "%.3g%% of forward solves hit max: %d (median residual %.1e, tol %g). At spectral radius %.2f a plain "
+                "iteration needs about %.0f steps for this tol: use anderson() or broyden(), or raise max.",
+                stopped, o->max, residual, o->tol, f->worst_radius, steps_for(o->tol, f->worst_radius));
+        else
+            say(s,
+                "%.3g%% of forward solves hit max: %d (median residual %.1e, tol %g). Raise max to %d, or accept tol: "
+                "%.0e.",
+                stopped, o->max, residual, o->tol, 2 * o->max, most(f->forward, "residual"));
+    }
+    if (stagnated > 0)
+        say(s,
+            "%.3g%% of forward solves stagnated at residuals up to %.1e, as far as %s goes: tol: %g cannot be reached. "
+            "Raise tol to %.0e, or compile with --precision f64.",
+            stagnated, most(f->forward, "residual"), f->real, o->tol, 4 * most(f->forward, "residual"));
+    if (!(stopped > 0) && o->tol > 0 && median(f->forward, "steps") >= 0.8 * o->max)
+        say(s, "forward solves take %.0f of at most %d steps: little is left for harder examples. Raise max.",
+            median(f->forward, "steps"), o->max);
+}
+
+static void of_adjoint(Sentences *s, const Facts *f) {
+    if (!json_is_object(f->adjoint)) return;
+    const deq_solver *o = &f->mode.adjoint;
+    bool series = o->kind == DEQ_SOLVER_neumann || o->kind == DEQ_SOLVER_picard;
+    double stopped = 100 * share(f->adjoint, "max_steps"), diverged = 100 * share(f->adjoint, "diverged"),
+           broken = 100 * (share(f->adjoint, "breakdown") + share(f->adjoint, "stagnated"));
+    char radius[200] = "";
+    if (f->worst_radius >= 1)
+        snprintf(radius, sizeof radius, "; at radius %.2f the Neumann series diverges", f->worst_radius);
+    if (stopped > 0 && o->tol > 0)
+        say(s, "%.3g%% of backward solves hit max: %d (median residual %.1e). Raise max, %s, or use phantom.unroll%s.",
+            stopped, o->max, median(f->adjoint, "residual"), o->kind == DEQ_SOLVER_gmres ? "loosen tol" : "use gmres",
+            radius);
+    if (diverged > 0)
+        say(s, "%.3g%% of backward solves diverged%s. Use implicit(gmres())%s.", diverged, radius,
+            series ? ", which does not need the series to converge" : " or phantom.unroll");
+    if (broken > 0)
+        say(s,
+            "%.3g%% of backward solves ended early at residuals up to %.1e: I - J' is close to singular, or tol: %g is "
+            "below what %s reaches.",
+            broken, most(f->adjoint, "residual"), o->tol, f->real);
+}
+
+/* What the mode leaves out of sum J'^k g, as a share of its slowest part. */
+static void of_mode(Sentences *s, const Facts *f) {
+    double left = NAN, damping = f->mode.damping;
+    int steps = f->mode.steps;
+    if (isnan(f->radius)) return;
+    if (f->mode.kind == DEQ_MODE_jfb) left = f->radius;
+    if (!strncmp(f->mode_text, "phantom", 7)) left = pow(1 - damping + damping * f->radius, steps);
+    if (!(left > 0.3)) return;
+    double each = f->mode.kind == DEQ_MODE_jfb ? f->radius : 1 - damping + damping * f->radius;
+    if (each < 1)
+        say(s,
+            "%s leaves %.0f%% of the slowest part of the adjoint out at spectral radius %.2f. For a tenth use "
+            "phantom.unroll(steps: %.0f, damping: %g), or implicit(gmres()).",
+            f->mode_text, 100 * left, f->radius, steps_for(0.1, each), f->mode.kind == DEQ_MODE_jfb ? 1.0 : damping);
+    else
+        say(s,
+            "%s: at spectral radius %.2f the series it cuts off diverges, more steps make it worse. Use "
+            "implicit(gmres()).",
+            f->mode_text, f->radius);
+}
+
+static void of_spectrum(Sentences *s, const Facts *f) {
+    double norm = median(f->spectrum, "norm2");
+    if (f->worst_radius >= 1)
+        say(s,
+            "the spectral radius of J at the equilibria is %.2f in the median and reaches %.2f: these equilibria repel "
+            "a "
+            "plain iteration, and the gradient grows without bound as it nears a singular I - J.",
+            f->radius, f->worst_radius);
+    else if (f->worst_radius >= 0.95)
+        say(s,
+            "the spectral radius of J reaches %.3f: errors shrink by %.1f%% a plain step, a gain of %.0f in the "
+            "gradient. Watch it with `spectrum: 16` in train.",
+            f->worst_radius, 100 * (1 - f->worst_radius), 1 / (1 - f->worst_radius));
+    if (norm > 1 && norm > 5 * f->radius)
+        say(s,
+            "norm(J) is %.1f where its spectral radius is %.2f: J is far from normal, so residuals may grow for many "
+            "steps before they shrink. Give anderson more memory, and do not judge by the first residuals.",
+            norm, f->radius);
+}
+
+static void of_log(Sentences *s, const json_t *log) {
+    size_t n = json_array_size(log);
+    if (n < 2) return;
+    deq_journal_row first = deq_journal_row_of(json_array_get(log, 0)),
+                    last = deq_journal_row_of(json_array_get(log, n - 1));
+    s->fixed = "training";
+    if (last.steps > 1.5 * first.steps)
+        say(s,
+            "forward solves took %.1f steps in the last epoch and %.1f in the first: the cell loses contraction while "
+            "it trains. A lower rate or weight decay slows that.",
+            last.steps, first.steps);
+    if (last.radius > 0.9 && last.radius > 1.2 * first.radius)
+        say(s,
+            "the spectral radius rose from %.2f to %.2f in %.0f epochs. Bound it: weight_norm, LayerNorm, weight "
+            "decay.",
+            first.radius, last.radius, last.epoch);
+    if (last.loss >= first.loss)
+        say(s,
+            "the training loss did not fall: %.4g in the first epoch, %.4g in the last. Lower the rate, or check that "
+            "the gradient is right with deq gradcheck.",
+            first.loss, last.loss);
+}
+
+int deq_diagnosis_sentences(FILE *out, const json_t *solves, const json_t *log) {
+    Sentences s = {out, "", 0};
+    size_t i;
+    json_t *fixed;
+    json_array_foreach(json_object_get(solves, "fixed"), i, fixed) {
+        deq_error e = {0};
+        Facts f = {.forward = json_object_get(fixed, "forward_solves"),
+                   .adjoint = json_object_get(fixed, "adjoint_solves"),
+                   .spectrum = json_object_get(fixed, "spectrum"),
+                   .mode_text = text(fixed, "gradient"),
+                   .real = text(solves, "real")};
+        f.radius = median(f.spectrum, "radius");
+        f.worst_radius = most(f.spectrum, "radius");
+        f.known = deq_solver_parse(text(fixed, "forward"), false, &f.solver, &e) &&
+                  deq_mode_parse(text(fixed, "gradient"), &f.mode, &e);
+        s.fixed = path_of(fixed);
+        if (f.known) {
+            of_forward(&s, &f);
+            of_adjoint(&s, &f);
+            of_mode(&s, &f);
+        }
+        of_spectrum(&s, &f);
+    }
+    if (log) of_log(&s, log);
+    return s.count;
+}
+
+/* ---- a folder ---- */
+
+/* The rows of a log as the journal has them. */
+static json_t *read_log(const char *path) {
+    size_t size;
+    char *csv = deq_read_whole(path, 64 << 20, &size), *line_end = NULL;
+    json_t *rows = json_array();
+    char *titles[64];
+    int ntitles = 0;
+    for (char *line = csv ? strtok_r(csv, "\n", &line_end) : NULL; line; line = strtok_r(NULL, "\n", &line_end)) {
+        json_t *row = ntitles ? json_object() : NULL;
+        int k = 0;
+        for (char *cell = line, *comma; cell && k < 64; cell = comma ? comma + 1 : NULL, k++) {
+            comma = strchr(cell, ',');
+            if (comma) *comma = 0;
+            if (!row)
+                titles[ntitles++] = cell;
+            else if (k < ntitles && *cell)
+                json_object_set_new(row, titles[k], json_real(strtod(cell, NULL)));
+        }
+        if (row) json_array_append_new(rows, row);
+    }
+    free(csv);
+    return rows;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* Names of the files in `folder` that end in `ending`, sorted; free each and the list. */
+static char **list_files(const char *folder, const char *ending, int *n) {
+    DIR *d = opendir(folder);
+    char **list = NULL;
+    *n = 0;
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        size_t length = strlen(entry->d_name), tail = strlen(ending);
+        if (length <= tail || strcmp(entry->d_name + length - tail, ending)) continue;
+        char **grown = realloc(list, (size_t)(*n + 1) * sizeof *grown);
+        if (!grown) break;
+        list = grown;
+        if ((list[*n] = strdup(entry->d_name))) (*n)++;
+    }
+    if (d) closedir(d);
+    if (list) qsort(list, (size_t)*n, sizeof *list, by_name);
+    return list;
+}
+
+static void report_model(deq_reporter *r, const json_t *solves, const json_t *log) {
+    char *table = NULL, *lines = NULL;
+    size_t size;
+    FILE *f = open_memstream(&table, &size), *g = open_memstream(&lines, &size);
+    if (!f || !g) return;
+    deq_diagnosis_table(f, solves);
+    int n = deq_diagnosis_sentences(g, solves, log);
+    fclose(f);
+    fclose(g);
+    deq_report(r, "## %s: net %s, %lld examples of %s, %s\n\n%s", text(solves, "model"), text(solves, "net"),
+               (long long)json_integer_value(json_object_get(solves, "examples")), text(solves, "data"),
+               text(solves, "real"), table);
+    deq_report(r, "%s",
+               n ? lines : "No pathology: every solve reached its tolerance, and plain iteration would converge.\n");
+    json_t *list = json_array();
+    char *end = NULL;
+    for (char *line = strtok_r(lines, "\n", &end); line; line = strtok_r(NULL, "\n", &end))
+        json_array_append_new(list, json_string(line + 2));
+    deq_report_event(r, "report", json_pack("{s:O, s:o}", "solves", solves, "sentences", list));
+    free(table);
+    free(lines);
+}
+
+static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
+    int n;
+    char *settings = deq_path_join(folder, "settings.json", NULL);
+    json_t *record = settings ? json_load_file(settings, 0, NULL) : NULL;
+    char **names = list_files(folder, "-solves.json", &n);
+    if (!record && !n)
+        deq_fail(e, DEQ_REPORT, "'%s' holds no results of a run (no settings.json); a run leaves them in results/NAME",
+                 folder);
+    if (record)
+        deq_report(r, "# %s, run at %s on %s\n", text(record, "script"), text(record, "date"), text(record, "cpu"));
+    if (record && !n) deq_report(r, "No trained net with a fixed point in this folder.");
+    for (int i = 0; i < n; i++) {
+        char *path = deq_path_join(folder, names[i], NULL), *log = NULL;
+        names[i][strlen(names[i]) - strlen("-solves.json")] = 0;
+        char name[300];
+        snprintf(name, sizeof name, "%s-log.csv", names[i]);
+        log = deq_path_join(folder, name, NULL);
+        json_t *solves = path ? json_load_file(path, 0, NULL) : NULL, *rows = log ? read_log(log) : NULL;
+        if (json_is_array(json_object_get(solves, "fixed")))
+            report_model(r, solves, rows);
+        else
+            deq_fail(e, DEQ_REPORT, "'%s' is damaged; run the script again", path ? path : names[i]);
+        json_decref(solves);
+        json_decref(rows);
+        free(path);
+        free(log);
+        free(names[i]);
+    }
+    free(names);
+    free(settings);
+    json_decref(record);
+    return e->failure == DEQ_OK;
+}
+
+int deq_app_report(const char *folder, const deq_app_options *options) {
+    deq_reporter r;
+    deq_error e = {0};
+    deq_reporter_open(&r, options->json, options->quiet);
+    bool ok = report_folder(&r, folder, &e);
+    if (!ok) deq_report_error(&r, &e);
+    return ok ? 0 : deq_failure_exit(e.failure);
+}
