@@ -61,6 +61,12 @@ const char *setting_text(Scope *s, const Ast *value) {
             return is_name(path) ? arena_printf(a, "%s()", path) : arena_strdup(a, path);
         }
     }
+    if (e->kind == AST_BINARY && strcmp(e->name, "..") == 0) { /* states: 1..9 */
+        double first, limit;
+        if (!eval_number(s, AST_SLOT(e, BINARY, left), &first) || !eval_number(s, AST_SLOT(e, BINARY, right), &limit))
+            return NULL;
+        return arena_printf(a, "%s..%s", number_text(a, first), number_text(a, limit));
+    }
     if (e->kind == AST_BOOL) return e->number != 0 ? "true" : "false";
     if (e->kind == AST_STRING) return arena_strdup(a, e->name);
     double x;

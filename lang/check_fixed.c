@@ -194,9 +194,10 @@ static bool unknown_mode(Checker *c, Ast *e, const char *path) {
 
 static bool mode_needs(Checker *c, const Ast *e, const char *path, const char *needs, const char *forward) {
     if (!forward || !needs || !*needs || same(needs, "any") || same(needs, forward)) return true;
-    const char *why = same(path, "shine")      ? "reuses the inverse estimate of a quasi-Newton forward solver"
-                      : same(path, "backprop") ? "differentiates plain iterations"
-                                               : "needs another forward solver";
+    const char *why = same(path, "shine")          ? "reuses the inverse estimate of a quasi-Newton forward solver"
+                      : same(path, "simultaneous") ? "rides along the iterations of a quasi-Newton forward solver"
+                      : same(path, "backprop")     ? "differentiates plain iterations"
+                                                   : "needs another forward solver";
     diag_help(diag_report(c->diags, DIAG_E0431, e->range, "'%s()' %s; this fixed point uses '%s'", path, why, forward),
               "forward: %s()", needs);
     return false;
@@ -216,27 +217,93 @@ static bool check_implicit(Checker *c, Ast *args) {
     return true;
 }
 
+/* States of the solver: 3, or 1..9, which is 1 to 8. */
+static bool check_states(Checker *c, Ast *value, const char *what) {
+    if (value->kind != AST_BINARY || !same(value->name, "..")) return check_range(c, value, what, 1, 1e6, true);
+    double first, limit;
+    if (check_expr(c, value)->kind == TYPE_ERROR) return false;
+    if (!constant_of(c, SLOT(value, BINARY, left), &first) || !constant_of(c, SLOT(value, BINARY, right), &limit))
+        return true;
+    if (first < 1)
+        diag_help(diag_report(c->diags, DIAG_E0412, value->range, "'%s' counts from 1, not from %g", what, first),
+                  "state 0 is the start, not one that the solver made");
+    else if (limit <= first || limit > 1e6)
+        diag_help(diag_report(c->diags, DIAG_E0412, value->range, "'%s' holds no states", what),
+                  "ranges are half open: 1..9 is 1 to 8");
+    else
+        return true;
+    fail(value);
+    return false;
+}
+
+bool check_mode_argument(Checker *c, Ast *value, const ModeArgument *a, const char *what) {
+    switch (a->kind) {
+    case ARGUMENT_NUMBER: return check_range(c, value, what, a->number.low, a->number.high, a->number.whole);
+    case ARGUMENT_STATES: return check_states(c, value, what);
+    case ARGUMENT_WORD: check_words(c, value, a->words, what); return value->type->kind != TYPE_ERROR;
+    case ARGUMENT_FLAG:
+        if (value->kind == AST_BOOL) return check_expr(c, value)->kind != TYPE_ERROR;
+        if (value->kind != AST_ERROR) diag_report(c->diags, DIAG_E0504, value->range, "'%s' is true or false", what);
+        fail(value);
+        return false;
+    }
+    return false;
+}
+
 static bool check_mode_arguments(Checker *c, const Mode *m, Ast *e) {
     const char *names[32];
     uint32_t n = 0;
     bool good = true;
     Ast *args = SLOT(e, CALL, inputs);
     if (same(m->id, "implicit")) return check_implicit(c, args);
-    for (uint32_t i = 0; mode_option_at(m, i) && n < 32; i++) names[n++] = mode_option_at(m, i)->name;
+    for (uint32_t i = 0; mode_argument_at(m, i) && n < 32; i++) names[n++] = mode_argument_at(m, i)->number.name;
     for (uint32_t i = 0; i < args->nkids; i++) {
         Ast *arg = args->kids[i];
         if (arg->kind != AST_ARG) return false;
-        const Option *o = arg->name ? mode_option(m, arg->name) : NULL;
+        const ModeArgument *a = arg->name ? mode_argument(m, arg->name) : NULL;
         if (arg->name && repeated(c, args, i, m->name)) {
             good = false;
-        } else if (!o) {
+        } else if (!a) {
             unknown_argument(c, arg, m->name, names, n);
             good = false;
         } else {
-            good = check_option(c, arg, m->name, o) && good;
+            const char *what = arena_printf(c->arena, "%s' of '%s", arg->name, m->name);
+            good = check_mode_argument(c, SLOT(arg, ARG, value), a, what) && good;
         }
     }
     return good;
+}
+
+static const Ast *argument_of(const Ast *call, const char *name) {
+    const Ast *args = call && call->kind == AST_CALL ? SLOT(call, CALL, inputs) : NULL;
+    for (uint32_t i = 0; args && i < args->nkids; i++)
+        if (args->kids[i]->kind == AST_ARG && same(args->kids[i]->name, name)) return SLOT(args->kids[i], ARG, value);
+    return NULL;
+}
+
+bool check_states_reached(Checker *c, const Ast *mode, const Ast *forward) {
+    char buffer[256];
+    const char *path = mode->kind == AST_CALL ? called_path(mode, buffer, sizeof buffer) : NULL;
+    const Mode *m = path ? mode_find(path) : NULL;
+    const ModeArgument *a;
+    for (uint32_t i = 0; m && (a = mode_argument_at(m, i)); i++) {
+        if (a->kind != ARGUMENT_STATES) continue;
+        const Ast *value = argument_of(mode, a->number.name), *most = argument_of(forward, "max");
+        double last = a->limit - 1, max = solver_option("broyden", "max")->fallback;
+        if (value && value->kind == AST_BINARY && same(value->name, "..")) {
+            if (!constant_of(c, SLOT(value, BINARY, right), &last)) return true;
+            last--;
+        } else if (value && !constant_of(c, value, &last)) {
+            return true;
+        }
+        if ((forward && forward->kind != AST_CALL) || (most && !constant_of(c, most, &max)) || last <= max) return true;
+        Diagnostic *d =
+            diag_report(c->diags, DIAG_E0412, value ? value->range : mode->range,
+                        "state %g is not reached: this fixed point's solver makes at most %g steps", last, max);
+        diag_help(d, "ask for fewer states, or raise its 'max'");
+        return false;
+    }
+    return true;
 }
 
 bool check_mode(Checker *c, Ast *e, const char *forward) {
@@ -277,6 +344,8 @@ static const Ast *setting_value(const Ast *fixed, const char *key) {
     }
     return NULL;
 }
+
+const Ast *forward_value(const Ast *fixed) { return setting_value(fixed, "forward"); }
 
 const char *forward_of(const Ast *fixed, const char *unset) {
     const Ast *value = setting_value(fixed, "forward");
@@ -424,8 +493,10 @@ void check_fixed(Checker *c, Ast *fixed) {
     Ast *start = (Ast *)setting_value(fixed, "start"), *mode = (Ast *)setting_value(fixed, "gradient");
     c->fixed = outer;
     if (start) check_start(c, fixed, start);
-    if (mode && check_mode(c, mode, forward_of(fixed, "anderson")) && gradient_by_hand(mode) &&
-        !gradient_is_of(mode->ref, fixed))
+    if (!mode || !check_mode(c, mode, forward_of(fixed, "anderson"))) return;
+    if (!gradient_by_hand(mode))
+        check_states_reached(c, mode, setting_value(fixed, "forward"));
+    else if (!gradient_is_of(mode->ref, fixed))
         diag_note(diag_report(c->diags, DIAG_E0457, mode->range, "'%s' is a gradient of another layer", mode->name),
                   place(mode->ref), "declared here");
 }

@@ -16,7 +16,8 @@ static void mode_at_fixed(Checker *c, const Ast *fixed, const char *path, void *
     if (o->value->type->kind == TYPE_ERROR || (o->path && !same(o->path, path))) return;
     if (gradient_by_hand(o->value))
         o->served = o->served || gradient_is_of(o->value->ref, fixed);
-    else if (!check_mode(c, o->value, o->forward ? o->forward : forward_of(fixed, "anderson")))
+    else if (!check_mode(c, o->value, o->forward ? o->forward : forward_of(fixed, "anderson")) ||
+             (!o->forward && !check_states_reached(c, o->value, forward_value(fixed))))
         fail(o->value);
 }
 
@@ -123,10 +124,13 @@ static void check_override_option(Checker *c, const Ast *key, Ast *value, const 
     }
     const char *adjoint = strncmp(option, "adjoint.", 8) == 0 ? option + 8 : NULL;
     const Option *o = NULL;
-    for (uint32_t i = 0; !o && mode_at(i); i++) o = adjoint ? NULL : mode_option(mode_at(i), option);
+    const ModeArgument *a = NULL;
+    for (uint32_t i = 0; !a && mode_at(i); i++) a = adjoint ? NULL : mode_argument(mode_at(i), option);
     for (uint32_t i = 0; adjoint && !o && solver_at(i); i++) o = solver_option(solver_at(i)->name, adjoint);
     if (o)
         check_range(c, value, option, o->low, o->high, o->whole);
+    else if (a)
+        check_mode_argument(c, value, a, option);
     else
         bad_path(c, key, arena_printf(c->arena, "no gradient mode has an argument '%s'", option), NULL);
 }

@@ -104,6 +104,10 @@ void check_carried(Checker *c, Ast *equation); /* h = ... in a for: h is an oute
 void check_fixed(Checker *c, Ast *fixed);
 /* A gradient mode; `forward`: the forward solver of the fixed point it is for, or NULL when that is not known here. */
 bool check_mode(Checker *c, Ast *e, const char *forward);
+bool check_mode_argument(Checker *c, Ast *value, const ModeArgument *a, const char *what);
+/* Whether the solver, `forward:` of a fixed point or NULL, makes the states that a checked mode asks for. */
+bool check_states_reached(Checker *c, const Ast *mode, const Ast *forward);
+const Ast *forward_value(const Ast *fixed);
 bool check_solver(Checker *c, Ast *e, bool for_state);
 bool spells_mode(const Ast *e); /* phantom.unroll(..), implicit: by its spelling */
 bool spells_solver(const Ast *e);

@@ -128,17 +128,15 @@ static const Choice choices[] = {
 };
 static const Mode modes[] = {
 #define MODE(id, spelling, exact, forward, doc) {#id, spelling, exact, forward},
-#define MODE_OPTION(id, name, fallback, low, high, doc)
 #include "runtime/include/modes.def"
-#undef MODE
-#undef MODE_OPTION
 };
-static const Option mode_options[] = {
-#define MODE(id, spelling, exact, forward, doc)
-#define MODE_OPTION(id, name, fallback, low, high, doc) {#id, #name, fallback, low, high, WHOLE(fallback, low, high)},
+static const ModeArgument mode_arguments[] = {
+#define MODE_OPTION(id, name, fallback, low, high, doc)                                                                \
+    {ARGUMENT_NUMBER, {#id, #name, fallback, low, high, WHOLE(fallback, low, high)}, NULL, 0, 0},
+#define MODE_FLAG(id, name, fallback, doc) {ARGUMENT_FLAG, {#id, #name, fallback, 0, 1, false}, NULL, 0, 0},
+#define MODE_WORD(id, name, fallback, words, doc) {ARGUMENT_WORD, {#id, #name, fallback, 0, 0, false}, words, 0, 0},
+#define MODE_STATES(id, name, first, limit, doc) {ARGUMENT_STATES, {#id, #name, first, 0, 0, true}, NULL, first, limit},
 #include "runtime/include/modes.def"
-#undef MODE
-#undef MODE_OPTION
 };
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
@@ -179,16 +177,16 @@ const Mode *mode_find(const char *name) {
     return NULL;
 }
 
-const Option *mode_option_at(const Mode *mode, uint32_t n) {
-    for (size_t i = 0; i < COUNT(mode_options); i++)
-        if (strcmp(mode_options[i].owner, mode->id) == 0 && n-- == 0) return &mode_options[i];
+const ModeArgument *mode_argument_at(const Mode *mode, uint32_t n) {
+    for (size_t i = 0; i < COUNT(mode_arguments); i++)
+        if (strcmp(mode_arguments[i].number.owner, mode->id) == 0 && n-- == 0) return &mode_arguments[i];
     return NULL;
 }
 
-const Option *mode_option(const Mode *mode, const char *name) {
-    const Option *o;
-    for (uint32_t i = 0; (o = mode_option_at(mode, i)); i++)
-        if (strcmp(o->name, name) == 0) return o;
+const ModeArgument *mode_argument(const Mode *mode, const char *name) {
+    const ModeArgument *a;
+    for (uint32_t i = 0; (a = mode_argument_at(mode, i)); i++)
+        if (strcmp(a->number.name, name) == 0) return a;
     return NULL;
 }
 

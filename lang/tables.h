@@ -119,6 +119,13 @@ typedef struct Option {
     double fallback, low, high;
     bool whole; /* a count */
 } Option;
+/* An argument of a mode. */
+typedef struct ModeArgument {
+    enum { ARGUMENT_NUMBER, ARGUMENT_FLAG, ARGUMENT_WORD, ARGUMENT_STATES } kind;
+    Option number;     /* NUMBER; the others use its owner and name */
+    const char *words; /* WORD: "a|b" */
+    int first, limit;  /* STATES: the default, half open */
+} ModeArgument;
 typedef struct Choice { /* an argument of every solver whose value is a word */
     const char *name, *alternatives;
 } Choice;
@@ -139,8 +146,8 @@ const Option *solver_option_at(const char *solver, uint32_t i);
 const Choice *solver_choice(const char *name); /* as spelled in a script: stop, return */
 const Mode *mode_find(const char *name);
 const Mode *mode_at(uint32_t i);
-const Option *mode_option(const Mode *mode, const char *name);
-const Option *mode_option_at(const Mode *mode, uint32_t i);
+const ModeArgument *mode_argument(const Mode *mode, const char *name);
+const ModeArgument *mode_argument_at(const Mode *mode, uint32_t i);
 /* "MODE", "SOLVER", "PENALTY", "CERTIFY": the row's note if the design names it and this version lacks it, else NULL.
  */
 const char *planned_find(const char *what, const char *name);

@@ -69,13 +69,13 @@ bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_erro
 
 bool deq_engine_check_settings(const deq_engine *g, const char *attack_gradient, deq_error *e) {
     for (int i = 0; i < g->nfixed; i++)
-        if (!deq_fixed_check(&g->settings[i], g->fixed[i].path, e)) return false;
+        if (!deq_fixed_check(&g->settings[i], g->fixed[i].descriptor, e)) return false;
     if (!attack_gradient) return true;
     deq_fixed_settings *attacking = malloc(((size_t)g->nfixed + 1) * sizeof *attacking);
     if (!attacking) return deq_fail(e, DEQ_MEMORY, "settings");
     memcpy(attacking, g->settings, (size_t)g->nfixed * sizeof *attacking);
     bool good = engine_set_all(g, attacking, "gradient", attack_gradient, e);
-    for (int i = 0; good && i < g->nfixed; i++) good = deq_fixed_check(&attacking[i], g->fixed[i].path, e);
+    for (int i = 0; good && i < g->nfixed; i++) good = deq_fixed_check(&attacking[i], g->fixed[i].descriptor, e);
     free(attacking);
     return good;
 }

@@ -1,10 +1,13 @@
 /* fixed.c - the ABI's solving functions: finds the worker in the frame and goes to the working precision. */
 #include "worker.h"
+#include <string.h>
 
 void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient, void *cotangent) {
-    (void)cotangent;
     deq_worker *worker = ((deq_frame *)frame)->host;
-    (worker->real_bits == 32 ? deq_solve_f32 : deq_solve_f64)(worker, frame, fixed, n, rest, z, want_gradient != 0);
+    deq_routine_fn *routine;
+    memcpy(&routine, &cotangent, sizeof routine); /* POSIX: a pointer to a function may travel as any other */
+    (worker->real_bits == 32 ? deq_solve_f32 : deq_solve_f64)(worker, frame, fixed, n, rest, z, want_gradient != 0,
+                                                              routine);
     if (worker->solved && !want_gradient) worker->solved(worker->solved_context, frame, fixed, n, rest, z);
 }
 
@@ -23,34 +26,40 @@ void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *d
     inner.arg1 = u;
     if (!want_parameters) inner.accum = NULL;
     switch (kept->mode.kind) {
-    case DEQ_MODE_implicit: f->implicit(&inner, n); break;
-    case DEQ_MODE_phantom: f->phantom(&inner, n); break;
-    case DEQ_MODE_jfb: f->jfb(&inner, n); break;
-    case DEQ_MODE_backprop: f->backprop(&inner, n); break;
+#define MODE(id, spelling, exact, forward, doc)                                                                        \
+    case DEQ_MODE_##id:                                                                                                \
+        f->id(&inner, n);                                                                                              \
+        break;
+#include "modes.def"
     case DEQ_MODE_hand: deq_gradient_hand(&inner, f, n); break;
     }
 }
 
-void deq_gradient_implicit(void *frame, void *fixed, int64_t n) {
-    deq_worker *worker = ((deq_frame *)frame)->host;
-    (worker->real_bits == 32 ? deq_gradient_implicit_f32 : deq_gradient_implicit_f64)(frame, fixed, n);
+typedef void gradient_fn(const deq_frame *frame, const deq_fixed *fixed, int64_t n);
+
+static void go(void *frame, void *fixed, int64_t n, gradient_fn *f32, gradient_fn *f64) {
+    const deq_worker *worker = ((deq_frame *)frame)->host;
+    (worker->real_bits == 32 ? f32 : f64)(frame, fixed, n);
 }
 
-static void unrolled(deq_frame *frame, const deq_fixed *fixed, int64_t n, double damping) {
-    deq_worker *worker = frame->host;
-    (worker->real_bits == 32 ? deq_gradient_unrolled_f32 : deq_gradient_unrolled_f64)(frame, fixed, n, damping);
+#define GRADIENT(mode, function)                                                                                       \
+    void deq_gradient_##mode(void *frame, void *fixed, int64_t n) {                                                    \
+        go(frame, fixed, n, deq_gradient_##function##_f32, deq_gradient_##function##_f64);                             \
+    }
+GRADIENT(implicit, implicit)
+GRADIENT(neumann, neumann)
+GRADIENT(shine, shine)
+GRADIENT(phantom, steps)
+GRADIENT(jfb, steps)
+GRADIENT(backprop, backprop)
+GRADIENT(augmented, augmented)
+#undef GRADIENT
+
+/* What was gathered while the state was solved for. */
+static void gathered(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
+    const deq_kept *kept = &((deq_worker *)frame->host)->kept[fixed->index];
+    memcpy(frame->drest, kept->drest, (size_t)(n * fixed->rest_bytes));
 }
 
-static const deq_kept *kept_of(const deq_frame *frame, const deq_fixed *fixed) {
-    return &((deq_worker *)frame->host)->kept[fixed->index];
-}
-
-void deq_gradient_phantom(void *frame, void *fixed, int64_t n) {
-    unrolled(frame, fixed, n, kept_of(frame, fixed)->mode.damping);
-}
-
-void deq_gradient_jfb(void *frame, void *fixed, int64_t n) { unrolled(frame, fixed, n, 1); }
-
-void deq_gradient_backprop(void *frame, void *fixed, int64_t n) {
-    unrolled(frame, fixed, n, kept_of(frame, fixed)->damping);
-}
+void deq_gradient_simultaneous(void *frame, void *fixed, int64_t n) { gathered(frame, fixed, n); }
+void deq_gradient_unrolled(void *frame, void *fixed, int64_t n) { gathered(frame, fixed, n); }

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NO_KIND (-1) /* an argument of every solver */
+#define DENSE_MOST 1024 /* elements of a state whose Jacobian is factored */
+#define NO_KIND (-1)    /* an argument of every solver */
 
 typedef struct option {
     int kind; /* solver or mode it belongs to */
@@ -32,13 +33,42 @@ static const option solver_options[] = {
 #undef CHOICE
 };
 
-static const option mode_options[] = {
-#define MODE(id, spelling, exact, forward, doc)
-#define MODE_OPTION(id, name, fallback, low, high, doc)                                                                \
-    {DEQ_MODE_##id, #name, offsetof(deq_mode, name), IS_INT(deq_mode, name), fallback, low, high},
+/* Arguments of modes are of several kinds. */
+typedef struct mode_argument {
+    int mode;
+    const char *name;
+    enum { NUMBER, FLAG, WORD, STATES } type;
+    size_t offset;
+    option number;     /* NUMBER */
+    const char *words; /* WORD */
+    int first, limit;  /* FLAG, WORD, STATES: the default */
+} mode_argument;
+
+#define MEMBER_states states
+#define MEMBER_from states
+static const mode_argument mode_arguments[] = {
+#define MODE_OPTION(id, name_, fallback_, low_, high_, doc)                                                            \
+    {.mode = DEQ_MODE_##id,                                                                                            \
+     .name = #name_,                                                                                                   \
+     .type = NUMBER,                                                                                                   \
+     .number = {DEQ_MODE_##id, #name_, offsetof(deq_mode, name_), IS_INT(deq_mode, name_), fallback_, low_, high_}},
+#define MODE_FLAG(id, name_, fallback, doc)                                                                            \
+    {.mode = DEQ_MODE_##id, .name = #name_, .type = FLAG, .offset = offsetof(deq_mode, name_), .first = fallback},
+#define MODE_WORD(id, name_, fallback, words_, doc)                                                                    \
+    {.mode = DEQ_MODE_##id,                                                                                            \
+     .name = #name_,                                                                                                   \
+     .type = WORD,                                                                                                     \
+     .offset = offsetof(deq_mode, name_),                                                                              \
+     .words = words_,                                                                                                  \
+     .first = fallback},
+#define MODE_STATES(id, name_, first_, limit_, doc)                                                                    \
+    {.mode = DEQ_MODE_##id,                                                                                            \
+     .name = #name_,                                                                                                   \
+     .type = STATES,                                                                                                   \
+     .offset = offsetof(deq_mode, MEMBER_##name_),                                                                     \
+     .first = first_,                                                                                                  \
+     .limit = limit_},
 #include "modes.def"
-#undef MODE
-#undef MODE_OPTION
 };
 
 static const struct {
@@ -58,10 +88,7 @@ static const struct {
 
 static const char *const modes[] = {
 #define MODE(id, spelling, exact, forward, doc) spelling,
-#define MODE_OPTION(id, name, fallback, low, high, doc)
 #include "modes.def"
-#undef MODE
-#undef MODE_OPTION
 };
 
 /* Arguments whose value is a word: the second alternative sets the member. */
@@ -121,10 +148,14 @@ static const option *option_find(const option *table, int count, int kind, deq_p
     return NULL;
 }
 
-/* Alternative number `which` of "first|second" as a part. */
+/* Alternative number `which` of "first|second|.." as a part; empty when there are fewer. */
 static deq_part alternative(const char *alternatives, int which) {
-    const char *bar = strchr(alternatives, '|');
-    return which ? deq_part_of(bar + 1) : (deq_part){alternatives, (size_t)(bar - alternatives)};
+    for (const char *at = alternatives;; at++) {
+        size_t length = strcspn(at, "|");
+        if (which-- == 0) return (deq_part){at, length};
+        at += length;
+        if (!*at) return (deq_part){at, 0};
+    }
 }
 
 static bool part_equal(deq_part a, deq_part b) { return a.length == b.length && !memcmp(a.text, b.text, a.length); }
@@ -183,26 +214,100 @@ bool deq_solver_parse(const char *text, bool adjoint, deq_solver *out, deq_error
     return solver_parse(deq_part_of(text), adjoint, out, e);
 }
 
+/* ---- modes ---- */
+
+static const mode_argument *argument_find(deq_mode_kind mode, deq_part name) {
+    for (int i = 0; i < COUNT(mode_arguments); i++)
+        if (mode_arguments[i].mode == (int)mode && deq_part_is(name, mode_arguments[i].name)) return &mode_arguments[i];
+    return NULL;
+}
+
+/* "3" or "1..9", half open. */
+static bool states_set(deq_range *out, const char *name, deq_part value, deq_error *e) {
+    double first, limit;
+    deq_part from = value, to = {0};
+    for (size_t k = 0; k + 1 < value.length; k++)
+        if (value.text[k] == '.' && value.text[k + 1] == '.') {
+            from.length = k;
+            to = (deq_part){value.text + k + 2, value.length - k - 2};
+            break;
+        }
+    bool good = deq_part_number(from, &first) && first == floor(first);
+    if (to.text) good = good && deq_part_number(to, &limit) && limit == floor(limit);
+    if (!good)
+        return deq_fail(e, DEQ_SETTING, "`%s` is a state or a range of states, such as 3 or 1..9, not `%.*s`", name,
+                        (int)value.length, value.text);
+    if (!to.text) limit = first + 1;
+    if (first < 1)
+        return deq_fail(e, DEQ_SETTING, "`%s`: states count from 1 (the start is none), not from %g", name, first);
+    if (limit <= first || limit > 1e6)
+        return deq_fail(e, DEQ_SETTING, "`%s`: there are no states %.*s (ranges are half open: 1..9 is 1 to 8)", name,
+                        (int)value.length, value.text);
+    *out = (deq_range){(int)first, (int)limit};
+    return true;
+}
+
+static bool argument_set(deq_mode *m, const mode_argument *a, deq_part value, deq_error *e) {
+    char *member = (char *)m + a->offset;
+    switch (a->type) {
+    case NUMBER: return option_set(m, &a->number, value, e);
+    case STATES: return states_set((deq_range *)member, a->name, value, e);
+    case FLAG:
+        if (!deq_part_is(value, "true") && !deq_part_is(value, "false"))
+            return deq_fail(e, DEQ_SETTING, "`%s` is true or false, not `%.*s`", a->name, (int)value.length,
+                            value.text);
+        *(bool *)member = deq_part_is(value, "true");
+        return true;
+    case WORD:
+        for (int which = 0; alternative(a->words, which).length; which++)
+            if (part_equal(value, alternative(a->words, which))) {
+                *(int *)member = which;
+                return true;
+            }
+        return deq_fail(e, DEQ_SETTING, "`%s` is one of %s, not `%.*s`", a->name, a->words, (int)value.length,
+                        value.text);
+    }
+    return false;
+}
+
+static void mode_defaults(deq_mode *m, deq_mode_kind kind) {
+    *m = (deq_mode){.kind = kind, .steps = 1, .damping = 1};
+    solver_defaults(&m->adjoint, DEQ_SOLVER_gmres);
+    for (int i = 0; i < COUNT(mode_arguments); i++) {
+        const mode_argument *a = &mode_arguments[i];
+        char *member = (char *)m + a->offset;
+        if (a->mode != (int)kind) continue;
+        switch (a->type) {
+        case NUMBER: option_store(m, &a->number, a->number.fallback); break;
+        case FLAG: *(bool *)member = a->first != 0; break;
+        case WORD: *(int *)member = a->first; break;
+        case STATES: *(deq_range *)member = (deq_range){a->first, a->limit}; break;
+        }
+    }
+}
+
+static bool mode_set(deq_mode *m, deq_part name, deq_part value, deq_error *e) {
+    const mode_argument *a = argument_find(m->kind, name);
+    if (a) return argument_set(m, a, value, e);
+    if (name.length == 0)
+        return deq_fail(e, DEQ_SETTING, "arguments of the gradient mode `%s` are named, as in `steps: 5`",
+                        modes[m->kind]);
+    return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no argument `%.*s`", modes[m->kind], (int)name.length,
+                    name.text);
+}
+
 bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e) {
     deq_call call;
     if (!deq_call_parse(deq_part_of(text), &call, e)) return false;
     for (int kind = 0; kind < COUNT(modes); kind++) {
         if (!deq_part_is(call.name, modes[kind])) continue;
-        deq_mode m = {.kind = (deq_mode_kind)kind, .steps = 1, .damping = 1};
-        solver_defaults(&m.adjoint, DEQ_SOLVER_gmres);
-        for (int i = 0; i < COUNT(mode_options); i++)
-            if (mode_options[i].kind == kind) option_store(&m, &mode_options[i], mode_options[i].fallback);
+        deq_mode m;
+        mode_defaults(&m, (deq_mode_kind)kind);
         for (int i = 0; i < call.count; i++) {
             deq_part name = call.arguments[i].name, value = call.arguments[i].value;
-            if (kind == DEQ_MODE_implicit && (name.length == 0 || deq_part_is(name, "adjoint"))) {
-                if (!solver_parse(value, true, &m.adjoint, e)) return false;
-                continue;
-            }
-            const option *o = option_find(mode_options, COUNT(mode_options), kind, name);
-            if (!o)
-                return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no argument `%.*s`", modes[kind],
-                                (int)name.length, name.text);
-            if (!option_set(&m, o, value, e)) return false;
+            bool solver = kind == DEQ_MODE_implicit &&
+                          (name.length == 0 || deq_part_is(name, "adjoint") || deq_part_is(name, "solver"));
+            if (solver ? !solver_parse(value, true, &m.adjoint, e) : !mode_set(&m, name, value, e)) return false;
         }
         *out = m;
         return true;
@@ -219,10 +324,7 @@ bool deq_mode_has_adjoint(const deq_mode *m) {
 bool deq_mode_is_exact(const deq_mode *m) {
     static const bool exact[] = {
 #define MODE(id, spelling, exact_, forward, doc) exact_,
-#define MODE_OPTION(id, name, fallback, low, high, doc)
 #include "modes.def"
-#undef MODE
-#undef MODE_OPTION
     };
     return m->kind == DEQ_MODE_hand || exact[m->kind];
 }
@@ -243,17 +345,42 @@ static bool hand_parse(const deq_hand *h, deq_part text, deq_mode *out, deq_erro
     return true;
 }
 
-static bool mode_set(deq_fixed_settings *s, const char *value, deq_error *e) {
+static bool gradient_set(deq_fixed_settings *s, const char *value, deq_error *e) {
     const deq_hand *h = deq_hands_find(s->hands, value);
     return h ? hand_parse(h, deq_part_of(value), &s->gradient, e) : deq_mode_parse(value, &s->gradient, e);
 }
 
-bool deq_fixed_check(const deq_fixed_settings *s, const char *name, deq_error *e) {
-    if (s->gradient.kind != DEQ_MODE_backprop || s->forward.kind == DEQ_SOLVER_picard) return true;
-    char forward[256];
-    deq_solver_print(&s->forward, forward, sizeof forward);
-    return deq_fail(e, DEQ_SETTING, "fixed point %s: gradient backprop() needs the forward solver picard(), this is %s",
-                    name, forward);
+bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_error *e) {
+    static const char *const needs[] = {
+#define MODE(id, spelling, exact, forward, doc) forward,
+#include "modes.def"
+    };
+    const deq_mode *m = &s->gradient;
+    if (m->kind == DEQ_MODE_hand) return true;
+    const char *name = fixed->name, *downstream = fixed->downstream;
+    const char *forward = solvers[s->forward.kind].name, *mode = modes[m->kind];
+    bool states = m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled;
+    if (strcmp(needs[m->kind], "any") && strcmp(needs[m->kind], forward))
+        return deq_fail(e, DEQ_SETTING, "fixed point %s: gradient %s needs the forward solver %s, which is %s here",
+                        name, mode, needs[m->kind], forward);
+    if (m->kind == DEQ_MODE_implicit && m->adjoint.kind == DEQ_SOLVER_lu && fixed->dimension > DENSE_MOST)
+        return deq_fail(
+            e, DEQ_SETTING,
+            "fixed point %s: implicit(lu()) is for states of at most %d elements, this one has %lld: take gmres", name,
+            DENSE_MOST, (long long)fixed->dimension);
+    if (states && deq_mode_least(m) > s->forward.max)
+        return deq_fail(
+            e, DEQ_SETTING,
+            "fixed point %s: gradient %s asks for state %d, but `forward: %s` makes at most %d steps: raise "
+            "its `max` or ask for fewer states",
+            name, mode, deq_mode_least(m), forward, s->forward.max);
+    if ((states || m->kind == DEQ_MODE_augmented) && downstream)
+        return deq_fail(
+            e, DEQ_SETTING,
+            "fixed point %s: gradient %s needs the gradient of the loss at states on the way, but the fixed "
+            "point %s reads its state: take implicit, phantom, jfb or shine here",
+            name, mode, downstream);
+    return true;
 }
 
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e) {
@@ -262,7 +389,7 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
     if (!strcmp(key, "forward")) return deq_solver_parse(value, false, &s->forward, e);
     if (!strncmp(key, forward, sizeof forward - 1))
         return solver_set(&s->forward, deq_part_of(key + sizeof forward - 1), text, e);
-    if (!strcmp(key, "gradient")) return mode_set(s, value, e);
+    if (!strcmp(key, "gradient")) return gradient_set(s, value, e);
     if (!strncmp(key, adjoint, sizeof adjoint - 1) || !strcmp(key, "gradient.adjoint")) {
         if (!deq_mode_has_adjoint(&s->gradient))
             return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no adjoint solver", mode_name(&s->gradient));
@@ -272,10 +399,10 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
     }
     if (!strncmp(key, gradient, sizeof gradient - 1)) {
         deq_part name = deq_part_of(key + sizeof gradient - 1);
-        const option *o = option_find(mode_options, COUNT(mode_options), (int)s->gradient.kind, name);
-        if (o) return option_set(&s->gradient, o, text, e);
-        return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no argument `%s`", mode_name(&s->gradient),
-                        name.text);
+        if (s->gradient.kind == DEQ_MODE_hand)
+            return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no argument `%s`", mode_name(&s->gradient),
+                            name.text);
+        return mode_set(&s->gradient, name, text, e);
     }
     if (!strcmp(key, "on_fail")) {
         for (int i = 0; i < COUNT(on_fails); i++)
@@ -345,7 +472,28 @@ void deq_mode_print(const deq_mode *m, char *out, size_t size) {
         snprintf(out + at, size - at, "(%s)", solver);
         return;
     }
-    at = print_options(out, size, at, mode_options, COUNT(mode_options), (int)m->kind, m, &separator);
+    for (int i = 0; i < COUNT(mode_arguments); i++) {
+        const mode_argument *a = &mode_arguments[i];
+        const char *member = (const char *)m + a->offset;
+        char value[64];
+        if (a->mode != (int)m->kind) continue;
+        if (a->type == NUMBER) {
+            print_number(value, sizeof value, option_load(m, &a->number));
+        } else if (a->type == FLAG) {
+            snprintf(value, sizeof value, "%s", *(const bool *)member ? "true" : "false");
+        } else if (a->type == WORD) {
+            deq_part word = alternative(a->words, *(const int *)member);
+            snprintf(value, sizeof value, "%.*s", (int)word.length, word.text);
+        } else {
+            const deq_range *r = (const deq_range *)member;
+            if (r->limit == r->first + 1)
+                snprintf(value, sizeof value, "%d", r->first);
+            else
+                snprintf(value, sizeof value, "%d..%d", r->first, r->limit);
+        }
+        at = append(out, size, at, separator, a->name, value);
+        separator = ", ";
+    }
     if (at < size) snprintf(out + at, size - at, *separator == '(' ? "()" : ")");
 }
 

@@ -3,6 +3,7 @@
  * Text comes from the manifest and from --set; names, defaults and ranges from solvers.def and modes.def. */
 #ifndef DEQ_RUNTIME_SETTINGS_H
 #define DEQ_RUNTIME_SETTINGS_H
+#include "deq_runtime.h"
 #include "error.h"
 #include <stddef.h>
 
@@ -20,10 +21,7 @@ typedef enum deq_solver_kind {
 
 typedef enum deq_mode_kind {
 #define MODE(id, spelling, exact, forward, doc) DEQ_MODE_##id,
-#define MODE_OPTION(id, name, fallback, low, high, doc)
 #include "modes.def"
-#undef MODE
-#undef MODE_OPTION
     DEQ_MODE_hand /* a gradient written by hand, known to its fixed point only */
 } deq_mode_kind;
 
@@ -34,13 +32,30 @@ typedef struct deq_solver { /* members not used by a kind hold their defaults */
     bool absolute, last; /* stop: absolute; return: last */
 } deq_solver;
 
-typedef struct deq_mode {
+typedef struct deq_range { /* of solver states: z_first .. z_(limit - 1) */
+    int first, limit;
+} deq_range;
+
+typedef enum deq_pair { DEQ_LAG, DEQ_LEAD } deq_pair;
+typedef enum deq_combine { DEQ_MEAN, DEQ_LAST, DEQ_SUM } deq_combine;
+typedef enum deq_weights { DEQ_UNIFORM, DEQ_CUMULATIVE } deq_weights;
+
+typedef struct deq_mode { /* arguments as in modes.def; those not used by a kind hold their defaults */
     deq_mode_kind kind;
     deq_solver adjoint; /* implicit */
-    int steps;          /* phantom */
+    int steps;          /* phantom, neumann, unrolled, augmented; else 1 */
     double damping;
     const struct deq_hand *hand; /* hand: which */
     bool replaced;               /* hand: `adjoint` is the solver of all its solves */
+    bool undamped_first;  /* phantom */
+    deq_range states;     /* simultaneous, unrolled (its argument `from`); else first == limit */
+    double beta;          /* simultaneous */
+    int pair, combine;    /* deq_pair, deq_combine */
+    int weights;          /* unrolled: deq_weights */
+    int refine, fallback; /* shine; fallback 0: jfb, 1: none */
+    double ratio;
+    double adjoint_damping; /* augmented */
+    int checkpoint;         /* backprop */
 } deq_mode;
 
 typedef enum deq_on_fail { DEQ_WARN, DEQ_STOP, DEQ_KEEP_BEST, DEQ_ZERO_GRADIENT } deq_on_fail;
@@ -54,6 +69,12 @@ typedef struct deq_fixed_settings {
     const struct deq_hands *hands; /* gradients by hand that `gradient` may name; NULL: none */
 } deq_fixed_settings;
 
+/* Whether mode, solver and fixed point go together: DEQ_SETTING names what does not and the remedy. */
+bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_error *e);
+/* The largest state that the mode asks of the solver; 0: none in particular. */
+static inline int deq_mode_least(const deq_mode *m) {
+    return m->states.limit > m->states.first ? m->states.limit - 1 : 0;
+}
 bool deq_solver_parse(const char *text, bool adjoint, deq_solver *out, deq_error *e);
 bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e);
 /* True when the mode solves for an adjoint: `gradient.adjoint.tol` and its like are settings of it. */
@@ -62,8 +83,6 @@ bool deq_mode_has_adjoint(const deq_mode *m);
 bool deq_mode_is_exact(const deq_mode *m);
 /* `key` relative to the fixed point: "forward", "forward.tol", "gradient", "gradient.steps", "gradient.adjoint.tol",
  * "on_fail". */
-/* Refuses a gradient mode that the forward solver cannot serve; `name` is the fixed point's, for the message. */
-bool deq_fixed_check(const deq_fixed_settings *s, const char *name, deq_error *e);
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e);
 void deq_solver_print(const deq_solver *s, char *out, size_t size); /* canonical text, every argument */
 void deq_mode_print(const deq_mode *m, char *out, size_t size);

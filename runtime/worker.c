@@ -54,10 +54,49 @@ void deq_worker_free(deq_worker *w) {
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Linearisations that a mode keeps. */
-static int linearisations(const deq_fixed_settings *s) {
-    if (s->gradient.kind == DEQ_MODE_phantom) return s->gradient.steps;
-    return s->gradient.kind == DEQ_MODE_backprop ? s->forward.max : 1;
+/* Steps that a mode keeps, and linearisations of them. */
+static int kept_steps(const deq_fixed_settings *s) {
+    const deq_mode *m = &s->gradient;
+    if (m->kind == DEQ_MODE_phantom) return m->steps + m->undamped_first;
+    if (m->kind == DEQ_MODE_unrolled) return m->steps;
+    return m->kind == DEQ_MODE_backprop ? s->forward.max : 1;
+}
+
+static int kept_tapes(const deq_fixed_settings *s) {
+    int steps = kept_steps(s), every = s->gradient.checkpoint;
+    return s->gradient.kind == DEQ_MODE_backprop && every > 0 && every < steps ? every : steps;
+}
+
+static void lay_out_kept(deq_kept *kept, deq_space *space, const deq_fixed *f, int64_t rows, size_t real_bytes,
+                         const deq_fixed_settings *const *settings, int count) {
+    int steps = 1, tapes = 1, states = 0, capacity = 0;
+    bool rides = false;
+    size_t block = (size_t)rows, state_bytes = (size_t)f->state_bytes;
+    for (int v = 0; v < count; v++) {
+        const deq_fixed_settings *s = &settings[v][f->index];
+        const deq_mode *m = &s->gradient;
+        int directions = deq_history_capacity(&s->forward, true), every = m->checkpoint;
+        if (kept_steps(s) > steps) steps = kept_steps(s);
+        if (kept_tapes(s) > tapes) tapes = kept_tapes(s);
+        if (m->kind == DEQ_MODE_backprop && every > 0 && (s->forward.max - 1) / every + 1 > states)
+            states = (s->forward.max - 1) / every + 1;
+        if (m->kind == DEQ_MODE_shine && directions > capacity) capacity = directions;
+        rides = rides || m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled;
+    }
+    *kept = (deq_kept){.tape_stride = rows * f->tape_bytes + DEQ_ALIGN};
+    kept->z = deq_space_take(space, block * state_bytes);
+    kept->tape = deq_space_take(space, (size_t)tapes * (size_t)kept->tape_stride);
+    kept->rows = deq_space_take(space, (size_t)steps * block * sizeof *kept->rows);
+    kept->active = deq_space_take(space, (size_t)steps * sizeof *kept->active);
+    kept->failed = deq_space_take(space, block * sizeof *kept->failed);
+    kept->bad = deq_space_take(space, block * sizeof *kept->bad);
+    if (rides) kept->drest = deq_space_take(space, block * (size_t)f->rest_bytes);
+    if (states) kept->states = deq_space_take(space, (size_t)states * block * state_bytes);
+    if (!capacity) return;
+    kept->history.directions = deq_space_take(space, block * (size_t)(capacity + 1) * state_bytes);
+    kept->history.inverse = deq_space_take(space, block * (size_t)capacity * real_bytes);
+    kept->history.newest = deq_space_take(space, block * sizeof *kept->history.newest);
+    kept->history.factors = deq_space_take(space, block * sizeof *kept->history.factors);
 }
 
 /* What a gradient by hand needs beside the fixed point's own: scratch of its routines, and room for its solves. */
@@ -82,27 +121,17 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
     w->residual = deq_space_take(space, block * sizeof *w->residual);
     for (int i = 0; i < w->fixed_count; i++) {
         const deq_fixed *f = w->fixed[i];
-        int tapes = 1;
+        bool single = w->real_bits == 32;
         for (int v = 0; v < count; v++) {
             const deq_fixed_settings *s = &settings[v][i];
-            int needed = linearisations(s);
-            if (needed > tapes) tapes = needed;
-            bool single = w->real_bits == 32;
-            solver = larger(solver, single ? deq_solver_bytes_f32(f, &s->forward, false, w->block)
-                                           : deq_solver_bytes_f64(f, &s->forward, false, w->block));
-            solver = larger(solver, single ? deq_gradient_bytes_f32(f, &s->gradient, w->block)
-                                           : deq_gradient_bytes_f64(f, &s->gradient, w->block));
+            solver = larger(solver, (single ? deq_forward_bytes_f32 : deq_forward_bytes_f64)(f, s, w->block));
+            solver =
+                larger(solver, (single ? deq_gradient_bytes_f32 : deq_gradient_bytes_f64)(f, &s->gradient, w->block));
             lay_out_hand(w, &s->gradient, &hand, &scratch, &solver);
         }
         scratch = larger(scratch, (size_t)(f->f_base_bytes + w->block * f->f_row_bytes));
         if (w->defence) defended = larger(defended, 2 * block * (size_t)f->state_bytes);
-        deq_kept *kept = &w->kept[i];
-        kept->z = deq_space_take(space, block * (size_t)f->state_bytes);
-        kept->tape_stride = w->block * f->tape_bytes + DEQ_ALIGN;
-        kept->tape = deq_space_take(space, (size_t)tapes * (size_t)kept->tape_stride);
-        kept->rows = deq_space_take(space, (size_t)tapes * block * sizeof *kept->rows);
-        kept->active = deq_space_take(space, (size_t)tapes * sizeof *kept->active);
-        kept->failed = deq_space_take(space, block * sizeof *kept->failed);
+        lay_out_kept(&w->kept[i], space, f, w->block, (size_t)w->real_bits / 8, settings, count);
     }
     w->scratch = deq_space_take(space, scratch);
     w->hand = deq_space_take(space, hand);
@@ -123,7 +152,7 @@ size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *cons
 bool deq_worker_plan(deq_worker *w, const deq_fixed_settings *const *settings, int count, deq_error *e) {
     for (int i = 0; i < w->fixed_count; i++)
         for (int v = 0; v < count; v++)
-            if (!deq_fixed_check(&settings[v][i], w->fixed[i]->name, e)) return false;
+            if (!deq_fixed_check(&settings[v][i], w->fixed[i], e)) return false;
     deq_space space = {NULL, 0};
     lay_out(w, &space, settings, count);
     if (space.used > w->memory_bytes) {

@@ -29,18 +29,30 @@ typedef struct deq_states {
     const void *z;          /* rows of fixed->state_bytes */
 } deq_states;
 
+/* Directions of a Broyden solve, from which its inverse estimate B is applied (numeric/broyden.c). */
+typedef struct deq_history {
+    void *directions; /* `capacity` state rows, and one to spare, for each row of the block */
+    void *inverse;    /* 1 / d'd of each direction; 0: its factor is left out */
+    int capacity;
+    int32_t *newest, *factors; /* by row: slot of the newest direction; factors of B */
+} deq_history;
+
 /* What a solve leaves for the gradient: one for each fixed point. */
 typedef struct deq_kept {
     deq_mode mode;
     int64_t n;
-    double damping; /* backprop: of the forward iteration */
-    void *z;        /* n state rows: where the mode attaches */
+    double damping; /* of the forward iteration: backprop; shine: its step size */
+    void *z;        /* n state rows: where the mode attaches; augmented: the adjoint */
     char *tape;     /* one block of records for each linearisation */
     int64_t tape_stride;
-    int32_t *rows;   /* `block` for each linearisation: tape record i belongs to row rows[i] of the block */
-    int64_t *active; /* records of each linearisation */
-    int steps;       /* linearisations kept */
-    bool *failed;    /* by row: the solve did not converge */
+    int32_t *rows;       /* `block` for each step: record i of its tape belongs to row rows[i] of the block */
+    int64_t *active;     /* records of each step */
+    int steps;           /* steps kept */
+    bool *failed;        /* by row: the solve did not converge */
+    bool *bad;           /* by row: the linearisation is not finite; nothing flows through this example */
+    char *drest;         /* simultaneous, unrolled: cotangents of the rest records, gathered while solving; else NULL */
+    char *states;        /* backprop with checkpoints: `block` state rows for each; else NULL */
+    deq_history history; /* shine; else without directions */
 } deq_kept;
 
 typedef struct deq_worker {
@@ -104,17 +116,21 @@ static inline void *deq_space_take(deq_space *space, size_t bytes) {
 /* Aligned to DEQ_ALIGN, on huge pages where that pays, not cleared; NULL when memory is short.  Freed by free(). */
 void *deq_memory_new(size_t bytes);
 
-/* The numeric part, once for each precision (numeric/solve.c, numeric/gradient.c). */
+/* The numeric part, once for each precision (numeric/). */
 #define DEQ_NUMERIC(suffix)                                                                                            \
-    size_t deq_solver_bytes##suffix(const deq_fixed *fixed, const deq_solver *solver, bool adjoint, int64_t n);        \
+    size_t deq_forward_bytes##suffix(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n);                  \
     size_t deq_gradient_bytes##suffix(const deq_fixed *fixed, const deq_mode *mode, int64_t n);                        \
     void deq_solve##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest,  \
-                           void *z, bool want_gradient);                                                               \
+                           void *z, bool want_gradient, deq_routine_fn *cotangent);                                    \
     void deq_gradient_implicit##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                     \
     size_t deq_linear_bytes##suffix(const deq_fixed *map, const deq_solver *solver, int64_t n);                        \
     void deq_solve_linear##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *map, int64_t n,         \
                                   void *rest, void *u);                                                                \
-    void deq_gradient_unrolled##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n, double damping);     \
+    void deq_gradient_neumann##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                      \
+    void deq_gradient_shine##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                        \
+    void deq_gradient_steps##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                        \
+    void deq_gradient_backprop##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                     \
+    void deq_gradient_augmented##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                    \
     void deq_sum##suffix(void *out, void *const *parts, int count, int64_t from, int64_t to, double scale);
 DEQ_NUMERIC(_f32)
 DEQ_NUMERIC(_f64)
@@ -122,6 +138,10 @@ DEQ_NUMERIC(_f64)
 
 /* The mode is a gradient written by hand: frame as for NAME_implicit (hand.c). */
 void deq_gradient_hand(const deq_frame *frame, const deq_fixed *fixed, int64_t n);
+/* Directions a Broyden solve of these options keeps; `last`: also the one after the last step. */
+static inline int deq_history_capacity(const deq_solver *o, bool last) {
+    return o->memory > 0 && o->memory < o->max ? o->memory + 1 : o->max + last;
+}
 
 /* Takes note of the end of one example's solve. */
 void deq_worker_record(deq_worker *worker, const deq_fixed *fixed, bool adjoint, int64_t row, int64_t example,

@@ -104,10 +104,7 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
     words[FIXED_rest_bytes] = emit_i64(e, f->rest_bytes);
     words[FIXED_tape_bytes] = emit_i64(e, f->tape_bytes);
 #define MODE(id, spelling, exact, forward, doc) words[FIXED_##id] = gradient_stub(e, f->name, #id);
-#define MODE_OPTION(id, name, fallback, low, high, doc)
 #include "modes.def"
-#undef MODE
-#undef MODE_OPTION
     if (f->downstream) words[FIXED_downstream] = text(e, f->downstream, strlen(f->downstream));
     words[FIXED_f_row_bytes] = emit_i64(e, row_bytes);
     words[FIXED_f_base_bytes] = emit_i64(e, base_bytes);

@@ -100,10 +100,9 @@ void NAME(solve_anderson)(problem *p, deq_space *space) {
     real *images = take_rows(p, space, p->n * memory), *residuals = take_rows(p, space, p->n * memory);
     double *grams = deq_space_take(space, (size_t)(p->n * memory * memory) * sizeof(double));
     if (!space->base) return;
-    size_t row_bytes = (size_t)p->vectors * sizeof(vec);
     const real rest = (real)(1 - o->damping), one = 1;
     int64_t n = p->vectors;
-    memset(x, 0, (size_t)p->n * row_bytes);
+    NAME(problem_start)(p, x);
     for (int step = 1; p->active > 0; step++) {
         problem_apply(p, x, f, step - 1);
         int slot = (step - 1) % memory, count = step < memory ? step : memory;

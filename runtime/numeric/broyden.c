@@ -7,9 +7,12 @@
  * and with c = d_n'w / d_n'd_n the next direction is d_{n+1} = (w - (1 - alpha) c d_n) / (1 - c).
  * 1 - c is the denominator of Eq. 8 over d_n'd_n; where it vanishes the update is skipped: its factor becomes I.
  *
+ * The transposed estimate runs through them backwards: -B_n'v comes from w = v by
+ *     w <- w + d_k ((d_{k+1}'w - (1 - alpha) d_k'w) / d_k'd_k),   k = n-1 .. 0.
+ *
  * N steps cost N + 1 evaluations: the last gives the residual of z_N.  When `memory` directions are kept and full, the
  * oldest factor is dropped. */
-#include "solve.h"
+#include "ride.h"
 #include <math.h>
 #include <string.h>
 
@@ -110,20 +113,42 @@ static void make_steps(example *e, real *const *inverses, int lanes, int slot, i
     }
 }
 
+HOT void NAME(broyden_transposed)(vec *w, const vec *directions, const real *inverse, int capacity, int newest,
+                                  int factors, real step, int64_t n) {
+    const real rest = 1 - step;
+    int at = newest;
+    real t = row_dot(directions + at * n, w, n);
+    for (int k = 0; k < factors; k++) {
+        at = at == 0 ? capacity - 1 : at - 1;
+        const vec *d = directions + at * n;
+        if (rest != 0) t -= rest * row_dot(d, w, n);
+        t = row_axpy_dot(w, t * inverse[at], d, d, n);
+    }
+}
+
 void NAME(solve_broyden)(problem *p, deq_space *space) {
     const deq_solver *o = p->options;
-    int capacity =
-        o->memory > 0 && o->memory < o->max ? o->memory + 1 : o->max; /* one more: the direction in the making */
+    const ride *r = p->ride;
+    bool rides = r && r->kind == DEQ_MODE_simultaneous, keeps = p->history != NULL;
+    int last = rides ? r->last : 0;
+    int capacity = deq_history_capacity(o, rides || keeps); /* with memory, one more: the direction in the making */
     real *z = take_rows(p, space, p->n), *next = take_rows(p, space, p->n), *f = take_rows(p, space, p->n);
-    real *directions = take_rows(p, space, p->n * (capacity + 1)); /* and one row for the last residual */
-    real *inverse = deq_space_take(space, (size_t)p->n * (size_t)capacity * sizeof(real));
+    real *directions, *inverse;
+    if (keeps) {
+        p->history->capacity = capacity;
+        directions = p->history->directions;
+        inverse = p->history->inverse;
+    } else {
+        directions = take_rows(p, space, p->n * (capacity + 1)); /* and one row for the last residual */
+        inverse = deq_space_take(space, (size_t)p->n * (size_t)capacity * sizeof(real));
+    }
     if (!space->base) return;
     size_t row_bytes = (size_t)p->vectors * sizeof(vec);
-    memset(z, 0, (size_t)p->n * row_bytes);
+    NAME(problem_start)(p, z);
     for (int step = 0; p->active > 0; step++) {
         problem_apply(p, z, f, step);
         int slot = step % capacity, count = step < capacity ? step : capacity - 1;
-        bool end = step >= o->max;
+        bool end = step >= o->max && !rides && !keeps;
         example pending[2];
         real *targets[2];
         int waiting = 0;
@@ -146,9 +171,21 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
                     memcpy(row_of(p, p->result, row), state, row_bytes);
                 else
                     NAME(problem_return_best)(p, row);
-                continue;
+                /* Some want B at the last state as well: it takes one more direction. */
+                bool more = q->reason != DEQ_REASON_diverged && (keeps || (rides && step == last));
+                if (keeps) {
+                    int back = more ? 0 : 1; /* after a state that is not finite B stays what it was */
+                    p->history->newest[row] = (slot + (step ? capacity - back : 0)) % capacity;
+                    p->history->factors[row] = step && count > back ? count - back : 0;
+                    if (!step && !more) memset(w, 0, row_bytes);
+                }
+                if (!more) continue;
             }
             p->previous[i] = (int32_t)i;
+            if (p->prior) NAME(broyden_transposed)
+            (w, row_of(p, p->prior->directions, row * (int64_t)(p->prior->capacity + 1)),
+             (const real *)p->prior->inverse + row * (int64_t)p->prior->capacity, p->prior->capacity,
+             p->prior->newest[row], p->prior->factors[row], p->prior_step, p->vectors);
             pending[waiting] = (example){.old = {mine, inverses, (slot + capacity - count) % capacity, count, capacity},
                                          .w = w,
                                          .z = state,
@@ -160,6 +197,10 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
             }
         }
         if (waiting) make_steps(pending, targets, 1, slot, capacity, (real)o->step, p->vectors);
+        if (rides && step <= last) {
+            deq_history h = {directions, inverse, capacity, NULL, NULL};
+            NAME(ride_along)(p, step, z, &h, slot, count);
+        }
         problem_stream(p, step, z);
         problem_compact(p, next);
         real *swap = z;

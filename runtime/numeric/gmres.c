@@ -60,8 +60,8 @@ static double rotate(krylov *s, int k, double below) {
         h[j + 1] = s->cosine[j] * b - s->sine[j] * a;
     }
     double length = hypot(h[k], below);
-    s->cosine[k] = length > 0 ? h[k] / length : 1;
-    s->sine[k] = length > 0 ? below / length : 0;
+    s->cosine[k] = length > 0 ? h[k] / length : 0; /* a column that vanishes reduces nothing */
+    s->sine[k] = length > 0 ? below / length : 1;
     h[k] = length;
     s->rhs[k + 1] = -s->sine[k] * s->rhs[k];
     s->rhs[k] *= s->cosine[k];

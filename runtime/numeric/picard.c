@@ -23,7 +23,7 @@ void NAME(solve_picard)(problem *p, deq_space *space) {
     real *z = take_rows(p, space, p->n), *f = take_rows(p, space, p->n);
     if (!space->base) return;
     size_t row_bytes = (size_t)p->vectors * sizeof(vec);
-    memset(z, 0, (size_t)p->n * row_bytes);
+    NAME(problem_start)(p, z);
     for (int step = 1; p->active > 0; step++) {
         problem_apply(p, z, f, step - 1);
         for (int64_t i = 0; i < p->active; i++) {

@@ -1,5 +1,5 @@
 /* solve.c - the running examples of a solve, why each ends, and the forward solve with what its gradient needs. */
-#include "solve.h"
+#include "ride.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,16 +26,27 @@ void problem_apply(problem *p, const real *in, real *out, int evaluation) {
     f->rows = p->rows;
     f->example = p->ident ? p->example : NULL;
     if (p->adjoint) {
-        if (evaluation == 0)
+        if (evaluation == 0 && !p->start)
             memset(out, 0, (size_t)p->active * (size_t)p->vectors * sizeof(vec));
         else
             p->fixed->vjp_z(f, p->active);
     } else if (p->tapes) {
         deq_kept *kept = p->tapes;
-        f->tape = kept->tape + evaluation * kept->tape_stride;
+        int every = kept->mode.checkpoint;
         memcpy(kept->rows + evaluation * p->worker->block, p->rows, (size_t)p->active * sizeof *p->rows);
         kept->active[evaluation] = p->active;
         kept->steps = evaluation + 1;
+        if (every > 0) {
+            if (evaluation % every == 0)
+                memcpy(kept->states + evaluation / every * p->worker->block * p->fixed->state_bytes, in,
+                       (size_t)(p->active * p->fixed->state_bytes));
+            p->fixed->f(f, p->active);
+            return;
+        }
+        f->tape = kept->tape + evaluation * kept->tape_stride;
+        p->fixed->lin(f, p->active);
+    } else if (p->ride && p->ride->kind == DEQ_MODE_simultaneous && evaluation > 0 && evaluation <= p->ride->last) {
+        f->tape = p->ride->kept->tape;
         p->fixed->lin(f, p->active);
     } else {
         p->fixed->f(f, p->active);
@@ -87,9 +98,16 @@ void NAME(problem_return_best)(problem *p, int64_t row) {
 void problem_stream(problem *p, int step, const real *z) {
     if (p->adjoint || step < 1) return;
     if (p->defence) problem_defend(p, step, z);
-    if (!p->worker->stream) return;
+    if (p->ride && p->ride->kind == DEQ_MODE_unrolled) NAME(ride_state)(p, step, z);
+    if (!p->worker->stream || p->quiet) return;
     deq_states states = {p->fixed, step, p->active, p->rows, p->ident ? p->example : NULL, p->error, z};
     p->worker->stream(p->worker->stream_context, &states);
+}
+
+void NAME(problem_start)(const problem *p, real *z) {
+    size_t bytes = (size_t)p->vectors * sizeof(vec);
+    if (!p->start) memset(z, 0, (size_t)p->active * bytes);
+    for (int64_t i = 0; p->start && i < p->active; i++) memcpy(row_of(p, z, i), row_of(p, p->start, p->rows[i]), bytes);
 }
 
 static void swap_bytes(char *a, char *b, int64_t bytes) {
@@ -144,12 +162,28 @@ static void problem_open(problem *p, deq_space *space, int64_t n, const int32_t 
     }
 }
 
-size_t NAME(deq_solver_bytes)(const deq_fixed *fixed, const deq_solver *solver, bool adjoint, int64_t n) {
+size_t NAME(solver_bytes)(const deq_fixed *fixed, const deq_solver *options, bool adjoint, int64_t n) {
     deq_space space = {NULL, 0};
-    problem p = {.fixed = fixed, .options = solver, .adjoint = adjoint};
+    problem p = {.fixed = fixed, .options = options, .adjoint = adjoint};
     problem_open(&p, &space, n, NULL);
-    runs[solver->kind](&p, &space);
+    runs[options->kind](&p, &space);
     return space.used;
+}
+
+static bool mode_rides(const deq_mode *m) { return m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled; }
+
+size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n) {
+    deq_space space = {NULL, 0};
+    ride r = {.kind = s->gradient.kind};
+    problem p = {.fixed = fixed, .options = &s->forward};
+    problem_open(&p, &space, n, NULL);
+    if (mode_rides(&s->gradient)) {
+        p.ride = &r;
+        NAME(ride_open)(&r, fixed, &space, n);
+    }
+    runs[s->forward.kind](&p, &space);
+    size_t augmented = s->gradient.kind == DEQ_MODE_augmented ? NAME(augmented_bytes)(fixed, n) : 0;
+    return space.used > augmented ? space.used : augmented;
 }
 
 /* Reports every example, in the order of the rows; `failed` (by row) may be NULL. */
@@ -167,6 +201,7 @@ static void problem_report(problem *p, bool *failed) {
         bool bad = fails[q->reason] && !(q->reason == DEQ_REASON_max_steps && p->options->tol == 0);
         if (!returns_last(p, q, q->steps) && q->lowest_step >= 0) q->residual = q->lowest;
         if (failed) failed[row] = bad;
+        if (p->quiet) continue;
         deq_worker_record(p->worker, p->fixed, p->adjoint, row, p->ident ? p->ident[row] : row, q->steps, q->residual,
                           q->reason, bad);
         if (bad && !(q->residual <= largest)) { /* NaN is the worst */
@@ -197,41 +232,37 @@ static void defend(problem *p, deq_solver *options) {
     options->tol = 0;
 }
 
-static void solve_forward(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, deq_solver *options,
-                          bool keep_best, const deq_defence *defence, int64_t n, real *result, deq_kept *unrolled,
-                          bool *failed) {
-    deq_space space = {worker->solver, 0};
+static void solve_forward(problem *p, int64_t n, deq_solver *options, bool *failed) {
+    deq_space space = {p->worker->solver, 0};
+    p->options = options;
+    problem_open(p, &space, n, NULL);
+    if (p->defence) defend(p, options);
+    if (p->ride) NAME(ride_open)(p->ride, p->fixed, &space, n);
+    runs[options->kind](p, &space);
+    problem_report(p, failed);
+    if (p->ride) NAME(ride_report)(p);
+}
+
+void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, const deq_solver *options,
+                         deq_kept *kept, int64_t n, const real *rhs, const double *scale, const real *start,
+                         const deq_history *prior, real *result, deq_space space) {
     problem p = {.worker = worker,
                  .fixed = fixed,
                  .options = options,
-                 .keep_last = options->last && !keep_best,
-                 .frame = *frame,
-                 .tapes = unrolled,
-                 .defence = defence,
-                 .ident = frame->example,
-                 .result = result};
-    problem_open(&p, &space, n, NULL);
-    if (defence) defend(&p, options);
-    runs[options->kind](&p, &space);
-    problem_report(&p, failed);
-}
-
-void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, deq_kept *kept, int64_t n,
-                         const real *rhs, const double *scale, real *result, deq_space space) {
-    problem p = {.worker = worker,
-                 .fixed = fixed,
-                 .options = &kept->mode.adjoint,
                  .adjoint = true,
-                 .keep_last = kept->mode.adjoint.last,
+                 .keep_last = options->last,
                  .frame = *frame,
                  .tapes = kept,
                  .ident = frame->example,
                  .rhs = rhs,
                  .scale = scale,
+                 .start = start,
+                 .prior = prior,
+                 .prior_step = (real)kept->damping,
                  .result = result};
     p.frame.tape = kept->tape;
     problem_open(&p, &space, n, kept->rows);
-    runs[kept->mode.adjoint.kind](&p, &space);
+    runs[options->kind](&p, &space);
     memcpy(kept->rows, p.rows, (size_t)n * sizeof *p.rows); /* tape records moved with their examples */
     problem_report(&p, NULL);
 }
@@ -253,60 +284,100 @@ void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed
     problem_report(&p, NULL);
 }
 
-/* out = (1 - damping) z + damping f, rows and all. */
-HOT static void damp(vec *out, const vec *z, const vec *f, real damping, int64_t n) {
-    const real keep = 1 - damping;
-    ROW_LOOP(n, out[k] = keep * z[k] + damping * f[k];);
+/* The linearisation(s) at the solver's state; z becomes the state the mode attaches to. */
+static void linearise(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, deq_kept *kept, int64_t n,
+                      real *z) {
+    const deq_mode *m = &kept->mode;
+    bool phantom = m->kind == DEQ_MODE_phantom;
+    deq_frame f = *frame;
+    f.rows = worker->identity;
+    kept->steps = phantom ? m->steps + m->undamped_first : 1;
+    for (int t = 0; t < kept->steps; t++) {
+        kept->active[t] = n;
+        memcpy(kept->rows + t * worker->block, worker->identity, (size_t)n * sizeof *kept->rows);
+    }
+    NAME(steps_forward)
+    (&f, fixed, n, kept->steps, phantom ? m->damping : 1, phantom && m->undamped_first, kept->tape, kept->tape_stride,
+     kept->z, z, kept->bad);
 }
 
 void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest, void *z,
-                     bool want_gradient) {
+                     bool want_gradient, deq_routine_fn *cotangent) {
     const deq_fixed_settings *s = &worker->settings[fixed->index];
     deq_kept *kept = &worker->kept[fixed->index];
-    bool backprop = want_gradient && s->gradient.kind == DEQ_MODE_backprop;
+    deq_solver options = s->forward;
     deq_frame inner = *frame;
     inner.rest = rest;
     inner.drest = inner.accum = NULL;
     inner.scratch = worker->scratch;
-    real *state = want_gradient ? kept->z : z;
-    deq_solver options = s->forward;
-    if (backprop) options.last = true; /* the derivative of the last state is what backprop computes */
-    solve_forward(worker, &inner, fixed, &options, s->on_fail == DEQ_KEEP_BEST && !backprop,
-                  want_gradient ? NULL : worker->defence, n, state, backprop ? kept : NULL,
-                  want_gradient ? kept->failed : NULL);
-    if (!want_gradient) return;
+    problem p = {.worker = worker,
+                 .fixed = fixed,
+                 .keep_last = options.last && s->on_fail != DEQ_KEEP_BEST,
+                 .frame = inner,
+                 .ident = frame->example,
+                 .result = z};
+    if (!want_gradient) {
+        p.defence = worker->defence;
+        solve_forward(&p, n, &options, NULL);
+        return;
+    }
     kept->mode = s->gradient;
     kept->n = n;
-    kept->damping = options.damping;
-    size_t bytes = (size_t)n * (size_t)fixed->state_bytes;
-    int64_t vectors = (int64_t)(bytes / sizeof(vec));
-    if (backprop) {
-        memcpy(z, state, bytes);
+    kept->damping = options.kind == DEQ_SOLVER_broyden ? options.step : options.damping;
+    memset(kept->bad, 0, (size_t)n * sizeof *kept->bad);
+    bool rides = mode_rides(&s->gradient);
+    if ((rides || s->gradient.kind == DEQ_MODE_augmented) && !cotangent) {
+        deq_fail(&worker->error, DEQ_MODULE, "fixed point %s: there is no routine for the loss gradient at its states",
+                 fixed->name);
+        memset(z, 0, (size_t)(n * fixed->state_bytes));
+        if (rides) memset(kept->drest, 0, (size_t)(n * fixed->rest_bytes));
+        memset(kept->z, 0, (size_t)(n * fixed->state_bytes));
+        memset(kept->bad, true, (size_t)n * sizeof *kept->bad);
         return;
     }
-    if (s->gradient.kind == DEQ_MODE_hand) { /* what the block calls z is the value that went on through the net */
+    if (rides) {
+        ride r = {.kind = s->gradient.kind,
+                  .mode = &kept->mode,
+                  .first = kept->mode.states.first,
+                  .last = deq_mode_least(&kept->mode),
+                  .cotangent = cotangent,
+                  .frame = inner,
+                  .kept = kept};
+        r.frame.drest = kept->drest;
+        r.frame.accum = frame->accum;
+        if (r.kind == DEQ_MODE_simultaneous && kept->mode.combine == DEQ_LAST) r.first = r.last;
+        p.least = r.last;
+        if (s->on_fail == DEQ_ZERO_GRADIENT) { /* who fails is known only afterwards */
+            problem first = p;
+            first.quiet = true;
+            solve_forward(&first, n, &options, kept->failed);
+            r.cut = kept->failed;
+        }
+        p.ride = &r;
+        solve_forward(&p, n, &options, kept->failed);
+        return;
+    }
+    switch (s->gradient.kind) {
+    case DEQ_MODE_augmented: NAME(solve_augmented)(worker, &inner, fixed, n, z, cotangent); return;
+    case DEQ_MODE_backprop: /* the derivative of the last state is what it computes */
+        p.keep_last = options.last = true;
+        p.tapes = kept;
+        solve_forward(&p, n, &options, kept->failed);
+        for (int64_t row = 0; row < n; row++) kept->bad[row] = p.progress[row].reason == DEQ_REASON_diverged;
+        return;
+    case DEQ_MODE_hand: /* what the block calls z is the value that went on through the net */
+        p.result = kept->z;
+        solve_forward(&p, n, &options, kept->failed);
         inner.rows = worker->identity;
-        inner.arg0 = state;
+        inner.arg0 = kept->z;
         inner.arg1 = z;
         fixed->f(&inner, n);
-        memcpy(state, z, bytes);
+        memcpy(kept->z, z, (size_t)(n * fixed->state_bytes));
         return;
-    }
-    bool phantom = s->gradient.kind == DEQ_MODE_phantom;
-    kept->steps = phantom ? s->gradient.steps : 1;
-    inner.rows = worker->identity;
-    for (int t = 0; t < kept->steps; t++) {
-        for (int64_t i = 0; i < n; i++) kept->rows[t * worker->block + i] = (int32_t)i;
-        kept->active[t] = n;
-        inner.tape = kept->tape + t * kept->tape_stride;
-        inner.arg0 = state;
-        inner.arg1 = z;
-        fixed->lin(&inner, n);
-        /* f(z) stands in z; the next state replaces kept->z, and the last one z itself. */
-        bool last = t + 1 == kept->steps;
-        if (phantom && s->gradient.damping != 1)
-            damp(last ? (vec *)z : (vec *)state, (vec *)state, (vec *)z, (real)s->gradient.damping, vectors);
-        else if (!last)
-            memcpy(state, z, bytes);
+    case DEQ_MODE_shine: p.history = &kept->history; /* fall through */
+    default:
+        p.result = kept->z;
+        solve_forward(&p, n, &options, kept->failed);
+        linearise(worker, &inner, fixed, kept, n, z);
     }
 }

@@ -17,6 +17,8 @@ typedef struct progress { /* of one example */
     deq_reason reason;
 } progress;
 
+struct ride;
+
 typedef struct problem {
     deq_worker *worker;
     const deq_fixed *fixed;
@@ -28,10 +30,16 @@ typedef struct problem {
     const deq_defence *defence; /* predictions are read off it; NULL: off the state returned */
     const int64_t *ident;       /* the caller's example identities by row; NULL */
     int64_t n, active;
-    int64_t vectors;     /* of a state row */
-    const real *rhs;     /* adjoint: g by row; NULL forward */
-    const double *scale; /* adjoint: what g was divided by */
-    real *result;        /* by row */
+    int64_t vectors;          /* of a state row */
+    const real *rhs;          /* adjoint: g by row; NULL forward */
+    const double *scale;      /* adjoint: what g was divided by */
+    real *result;             /* by row */
+    const real *start;        /* the first state, by row; NULL: zero */
+    bool quiet;               /* reports nothing but `failed` */
+    struct ride *ride;        /* what else happens at the states (ride.h); NULL */
+    deq_history *history;     /* Broyden: where the directions are to stay; NULL */
+    const deq_history *prior; /* Broyden, adjoint: starts from this inverse estimate, transposed; NULL: -I */
+    real prior_step;          /* step size of the solve that made it */
     /* by position */
     int32_t *rows, *previous;
     int64_t *example;
@@ -46,7 +54,14 @@ typedef struct problem {
 typedef void solver_run(problem *p, deq_space *space);
 
 /* Every solver takes its buffers from the space and, unless that only measures, solves the problem. */
-solver_run NAME(solve_picard), NAME(solve_anderson), NAME(solve_broyden), NAME(solve_gmres), NAME(solve_neumann);
+solver_run NAME(solve_picard), NAME(solve_anderson), NAME(solve_broyden), NAME(solve_gmres), NAME(solve_neumann),
+    NAME(solve_bicgstab), NAME(solve_lu);
+
+/* w becomes -B'w (broyden.c), with the directions and inverses of one example, `newest` and `factors` as in
+ * deq_history.
+ */
+void NAME(broyden_transposed)(vec *w, const vec *directions, const real *inverse, int capacity, int newest, int factors,
+                              real step, int64_t n);
 
 #define problem_apply NAME(problem_apply)
 #define problem_judge NAME(problem_judge)
@@ -80,7 +95,7 @@ INLINE bool returns_last(const problem *p, const progress *q, int step) {
 void NAME(problem_return_best)(problem *p, int64_t row);
 
 /* Whether somebody wants to see the states. */
-INLINE bool problem_streams(const problem *p) { return p->worker->stream || p->defence; }
+INLINE bool problem_streams(const problem *p) { return p->worker->stream || p->defence || p->ride; }
 /* Adds the states of this step to what the defence reads; an example that ends gets its result. */
 void problem_defend(problem *p, int step, const real *z);
 
@@ -90,9 +105,36 @@ void problem_stream(problem *p, int step, const real *z);
 /* Closes the gaps left by examples that ended; `z` are the running examples' rows for the next evaluation. */
 void problem_compact(problem *p, real *z);
 
-/* One adjoint solve on kept linearisations: u = J'u + rhs, rows of `result`.  kept->rows is permuted as tapes are. */
-void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, deq_kept *kept, int64_t n,
-                         const real *rhs, const double *scale, real *result, deq_space space);
+/* z = the first states of the running examples. */
+void NAME(problem_start)(const problem *p, real *z);
+
+/* One adjoint solve on kept linearisations: u = J'u + rhs, rows of `result`.  kept->rows is permuted as tapes are.
+ * `start` and `prior` as in problem, NULL: none. */
+void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, const deq_solver *options,
+                         deq_kept *kept, int64_t n, const real *rhs, const double *scale, const real *start,
+                         const deq_history *prior, real *result, deq_space space);
+size_t NAME(solver_bytes)(const deq_fixed *fixed, const deq_solver *options, bool adjoint, int64_t n);
+
+/* ---- runs.c: routines on the rows that may be used ---- */
+/* Whether every element is finite. */
+bool NAME(row_finite)(const vec *x, int64_t n);
+/* The routine on records 0 .. n-1 (position i of arg0, arg1, tape, rows, example), without those that are bad. */
+void NAME(call_good)(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
+                     const bool *bad);
+/* `count` damped steps from the states z, which are overwritten; the last one comes in `out`, linearisation t in
+ * tapes + t * stride.  A state after which f is not finite stays what it is, and its record is marked as bad. */
+void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, int count, double damping,
+                         bool undamped_first, char *tapes, int64_t stride, real *z, real *out, bool *bad);
+/* The way back: u is the cotangent of the last state (overwritten); adds to drest, and to accum unless NULL.  v, out:
+ * space for n rows. */
+void NAME(steps_back)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, int count, double damping,
+                      bool undamped_first, char *tapes, int64_t stride, real *u, real *v, real *out, const bool *bad);
+/* Eq. 12 without its input block: joint iteration of state and adjoint; z is the last state, kept->z the adjoint. */
+void NAME(solve_augmented)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, real *z,
+                           deq_routine_fn *cotangent);
+size_t NAME(augmented_bytes)(const deq_fixed *fixed, int64_t n);
+/* Records that the gradient of an example is not finite, hence left out. */
+void NAME(record_lost)(deq_worker *worker, const deq_fixed *fixed, int64_t row, const int64_t *example, int steps);
 /* The same for a linear map without linearisation: u = map->vjp_z(u) + rhs, reported as an adjoint solve. */
 void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed *map, const deq_solver *options,
                      int64_t n, const real *rhs, const double *scale, real *result, deq_space space);

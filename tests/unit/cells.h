@@ -127,13 +127,9 @@ static void T(cell_vjp_zx)(const deq_frame *f, int64_t n) { T(cell_vjp)(f, n, tr
 static void T(cell_vjp_all)(const deq_frame *f, int64_t n) { T(cell_vjp)(f, n, true, true, true); }
 /* What the generated gradient routines do, with the one descriptor of these tests. */
 static deq_fixed T(cell_fixed);
-#define STUB(mode)                                                                                                     \
+#define MODE(mode, spelling, exact, forward, doc)                                                                      \
     static void T(cell_##mode)(const deq_frame *f, int64_t n) { deq_gradient_##mode((void *)f, &T(cell_fixed), n); }
-STUB(implicit)
-STUB(phantom)
-STUB(jfb)
-STUB(backprop)
-#undef STUB
+#include "runtime/include/modes.def"
 
 static const deq_fixed *T(cell_describe)(int d) {
     T(cell_fixed) = (deq_fixed){.name = "Test_cell",
@@ -152,7 +148,12 @@ static const deq_fixed *T(cell_describe)(int d) {
                                 .implicit = T(cell_implicit),
                                 .phantom = T(cell_phantom),
                                 .jfb = T(cell_jfb),
-                                .backprop = T(cell_backprop)};
+                                .backprop = T(cell_backprop),
+                                .neumann = T(cell_neumann),
+                                .simultaneous = T(cell_simultaneous),
+                                .unrolled = T(cell_unrolled),
+                                .shine = T(cell_shine),
+                                .augmented = T(cell_augmented)};
     return &T(cell_fixed);
 }
 #undef BYTES

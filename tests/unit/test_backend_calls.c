@@ -49,16 +49,13 @@ void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *d
     fake_gradient((uint64_t)f->rest_bytes, (uint64_t)f->state_bytes, n, rest, drest, u);
 }
 static const char *last_mode;
-#define STUB(mode)                                                                                                     \
+#define MODE(mode, spelling, exact, forward, doc)                                                                      \
     void deq_gradient_##mode(void *frame, void *fixed, int64_t n) {                                                    \
         (void)frame, (void)n;                                                                                          \
         last_mode = #mode;                                                                                             \
         last_fixed = fixed;                                                                                            \
     }
-STUB(implicit)
-STUB(phantom)
-STUB(jfb)
-STUB(backprop)
+#include "runtime/include/modes.def"
 void deq_random_f32(void *frame, void *out, int64_t stride, int64_t count, int64_t n, int64_t kind, int64_t site,
                     int64_t iteration) {
     (void)frame;
@@ -168,9 +165,11 @@ static void fixed_points(void **state) {
     assert_null(d->lin);
     assert_int_equal(d->f_row_bytes, l.module->routines[3].row_bytes);
     deq_frame frame = {0};
-    deq_routine_fn *const modes[] = {d->implicit, d->phantom, d->jfb, d->backprop};
-    const char *const names[] = {"implicit", "phantom", "jfb", "backprop"};
-    for (int k = 0; k < 4; k++) {
+    deq_routine_fn *const modes[] = {d->implicit,     d->phantom,  d->jfb,   d->backprop, d->neumann,
+                                     d->simultaneous, d->unrolled, d->shine, d->augmented};
+    const char *const names[] = {"implicit",     "phantom",  "jfb",   "backprop", "neumann",
+                                 "simultaneous", "unrolled", "shine", "augmented"};
+    for (int k = 0; k < 9; k++) {
         last_fixed = NULL;
         modes[k](&frame, 5);
         assert_string_equal(last_mode, names[k]);

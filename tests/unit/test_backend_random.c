@@ -194,14 +194,11 @@ void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *d
                         int64_t want_parameters) {
     deq_fixed_solve(frame, fixed, n, rest, drest, want_parameters, u);
 }
-#define MODE(mode)                                                                                                     \
+#define MODE(mode, spelling, exact, forward, doc)                                                                      \
     void deq_gradient_##mode(void *frame, void *fixed, int64_t n) {                                                    \
         deq_fixed_solve(frame, fixed, n, NULL, NULL, 0, NULL);                                                         \
     }
-MODE(implicit)
-MODE(phantom)
-MODE(jfb)
-MODE(backprop)
+#include "runtime/include/modes.def"
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(in_double), cmocka_unit_test(in_single)};

@@ -1,0 +1,120 @@
+/* augmented.c - Eq. 12 of Yang et al. 2022 (JIIO) for state and adjoint:
+ *     z <- (1 - a) z + a f(z),   u <- (1 - b) u + b (J(z)'u + dL/dz),   from z = u = 0, J and dL/dz at the old z.
+ *
+ * Its third block, the input, is not here: an attack's own loop moves the input, and the routine sees one input.  All
+ * steps are made, so that a result depends on its example alone; an example whose iterates stop being finite keeps its
+ * last finite ones. */
+#include "solve.h"
+#include <math.h>
+#include <string.h>
+
+typedef struct buffers {
+    real *f, *h, *g;
+    double *state_error, *adjoint_error;
+    int *steps;
+} buffers;
+
+static buffers take_buffers(const deq_fixed *fixed, deq_space *space, int64_t n) {
+    size_t bytes = (size_t)n * (size_t)fixed->state_bytes;
+    buffers b;
+    b.f = deq_space_take(space, bytes);
+    b.h = deq_space_take(space, bytes);
+    b.g = deq_space_take(space, bytes);
+    b.state_error = deq_space_take(space, (size_t)n * sizeof(double));
+    b.adjoint_error = deq_space_take(space, (size_t)n * sizeof(double));
+    b.steps = deq_space_take(space, (size_t)n * sizeof *b.steps);
+    return b;
+}
+
+size_t NAME(augmented_bytes)(const deq_fixed *fixed, int64_t n) {
+    deq_space space = {NULL, 0};
+    take_buffers(fixed, &space, n);
+    return space.used;
+}
+
+/* norm(h - z) / norm(h) with h = f, or f + g. */
+HOT static double relative(const vec *z, const vec *f, const vec *g, int64_t n) {
+    ACCUMULATORS(a);
+    ACCUMULATORS(b);
+    if (g)
+        ROW_LOOP(n, const vec h = f[k] + g[k]; const vec t = h - z[k]; a[lane] += t * t; b[lane] += h * h;);
+    else
+        ROW_LOOP(n, const vec t = f[k] - z[k]; a[lane] += t * t; b[lane] += f[k] * f[k];);
+    return sqrt((double)total4(a)) / (sqrt((double)total4(b)) + 1e-9);
+}
+
+HOT static void move(vec *z, const vec *f, const vec *g, real share, int64_t n) {
+    const real keep = 1 - share;
+    if (g)
+        ROW_LOOP(n, z[k] = keep * z[k] + share * (f[k] + g[k]););
+    else
+        ROW_LOOP(n, z[k] = keep * z[k] + share * f[k];);
+}
+
+/* Residuals at the iterates; false when something is not finite. */
+static bool look(const buffers *b, const vec *z, const vec *u, int64_t row, int64_t vectors) {
+    const vec *f = (const vec *)b->f + row * vectors, *h = (const vec *)b->h + row * vectors,
+              *g = (const vec *)b->g + row * vectors;
+    b->state_error[row] = relative(z, f, NULL, vectors);
+    b->adjoint_error[row] = relative(u, h, g, vectors);
+    return isfinite(b->state_error[row]) && isfinite(b->adjoint_error[row]);
+}
+
+static void record(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t row, const buffers *b) {
+    deq_kept *kept = &worker->kept[fixed->index];
+    double tol = worker->settings[fixed->index].forward.tol;
+    int64_t example = frame->example ? frame->example[row] : row;
+    for (int adjoint = 0; adjoint < 2; adjoint++) {
+        double residual = adjoint ? b->adjoint_error[row] : b->state_error[row];
+        deq_reason reason = kept->bad[row]              ? DEQ_REASON_diverged
+                            : tol > 0 && residual > tol ? DEQ_REASON_max_steps
+                                                        : DEQ_REASON_converged;
+        bool failed = reason != DEQ_REASON_converged;
+        if (!adjoint) kept->failed[row] = failed;
+        deq_worker_record(worker, fixed, adjoint, row, example, b->steps[row], residual, reason, failed);
+        if (failed) deq_worker_stop(worker, fixed, adjoint, example, b->steps[row], residual, reason);
+    }
+}
+
+void NAME(solve_augmented)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, real *z,
+                           deq_routine_fn *cotangent) {
+    deq_kept *kept = &worker->kept[fixed->index];
+    const deq_mode *m = &kept->mode;
+    deq_space space = {worker->solver, 0};
+    buffers b = take_buffers(fixed, &space, n);
+    int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec);
+    size_t bytes = (size_t)(n * fixed->state_bytes);
+    real *u = kept->z;
+    deq_frame f = *frame;
+    memset(z, 0, bytes);
+    memset(u, 0, bytes);
+    memset(b.steps, 0, (size_t)n * sizeof *b.steps);
+    memcpy(kept->rows, worker->identity, (size_t)n * sizeof *kept->rows);
+    f.rows = worker->identity;
+    f.tape = kept->tape;
+    for (int step = 0;; step++) { /* the last round looks only, and leaves the tape of the last state */
+        f.arg0 = z;
+        f.arg1 = b.f;
+        fixed->lin(&f, n);
+        f.arg0 = u;
+        f.arg1 = b.h;
+        NAME(call_good)(fixed->vjp_z, &f, fixed, n, kept->bad);
+        f.arg0 = z;
+        f.arg1 = b.g;
+        NAME(call_good)(cotangent, &f, fixed, n, kept->bad);
+        for (int64_t row = 0; row < n; row++) {
+            vec *state = (vec *)z + row * vectors, *adjoint = (vec *)u + row * vectors;
+            if (kept->bad[row]) continue;
+            if (!look(&b, state, adjoint, row, vectors)) {
+                kept->bad[row] = true;
+                continue;
+            }
+            if (step == m->steps) continue;
+            b.steps[row] = step + 1;
+            move(state, (vec *)b.f + row * vectors, NULL, (real)m->damping, vectors);
+            move(adjoint, (vec *)b.h + row * vectors, (vec *)b.g + row * vectors, (real)m->adjoint_damping, vectors);
+        }
+        if (step == m->steps) break;
+    }
+    for (int64_t row = 0; row < n; row++) record(worker, frame, fixed, row, &b);
+}
