@@ -230,9 +230,9 @@ static const struct {
     {"exact 18/20", "broyden(tol: 0, max: 18, return: last)", "implicit(broyden(tol: 0, max: 20, return: last))"},
     {"phantom 8+5", "broyden(tol: 0, max: 8, return: last)", "phantom.unroll(steps: 5, damping: 0.5)"},
     {"simultaneous ensemble 8", "broyden(tol: 0, max: 8, return: last)",
-     "simultaneous(states: 1..8, beta: 0.5, combine: mean)"},
+     "simultaneous(states: 1..9, beta: 0.5, combine: mean)"},
     {"unrolled ensemble 8 x 5", "broyden(tol: 0, max: 8, return: last)",
-     "unrolled(from: 1..8, steps: 5, damping: 0.5)"},
+     "unrolled(from: 1..9, steps: 5, damping: 0.5)"},
 };
 
 /* Every attack of the script's evaluations on this net, once. */
