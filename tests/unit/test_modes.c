@@ -286,7 +286,7 @@ static void test_unroll_is_neumann_at_the_fixed_point(void **state) {
                 assert_true(fabs(weight_gradient(&b, i) - weight_gradient(&c, i)) < 1e-11);
         }
         error = distance(&b, NULL);
-        assert_true(error < before);
+        assert_true(error < before || error < 1e-13); /* falls with k until rounding is all that is left */
         before = error;
     }
     assert_true(error < 1e-11); /* both reach the implicit gradient */
