@@ -257,7 +257,9 @@ Program *program_load_with(Arena *a, Diags *ds, const char *path, const char *co
 
 Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *text) {
     Loader l = loader_new(a, ds);
-    return load_main(&l, path, path, source_from_text(a, path, text));
+    const char *refused = source_refused(a, text, strlen(text));
+    if (refused) diag_report(ds, DIAG_E0111, (Range){0}, "'%s' %s", path, refused);
+    return load_main(&l, path, path, source_from_text(a, path, refused ? "" : text));
 }
 
 const Ast *module_find(const Module *m, const char *name, const Module **owner) {

@@ -32,7 +32,8 @@ Program *program_load_with(Arena *a, Diags *ds, const char *path, const char *co
                            const char *added);
 /* One file alone, its imports left alone: for the formatter.  Never NULL. */
 Module *module_parse(Arena *a, Diags *ds, const char *path);
-Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *text); /* tests, fuzzing */
+/* A text in memory (an embedded module, tests, fuzzing), refused like a file when it is not UTF-8. */
+Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *text);
 /* The declaration visible under `name` at the top level of `m`: its own or one imported by name; *owner (may be NULL)
  * receives the module that declares it.  NULL if there is none.  "blocks.Res" follows an alias; "blocks" alone is the
  * IMPORT itself.  A module imported without names is known by `as`, or by the last word of its path. */

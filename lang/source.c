@@ -37,6 +37,12 @@ static size_t first_binary_byte(const unsigned char *s, size_t n) {
     return n;
 }
 
+const char *source_refused(Arena *a, const char *text, size_t n) {
+    if (n > MAX_SOURCE) return "is larger than 16 MiB";
+    size_t bad = first_binary_byte((const unsigned char *)text, n);
+    return bad < n ? arena_printf(a, "is not text: byte 0x%02x at offset %zu", (unsigned char)text[bad], bad) : NULL;
+}
+
 Source *source_read(Arena *a, const char *path, const char **reason) {
     FILE *f = fopen(path, "rb");
     if (!f) {
@@ -62,18 +68,11 @@ Source *source_read(Arena *a, const char *path, const char **reason) {
     }
     if (ferror(f)) {
         *reason = arena_printf(a, "cannot read: %s", strerror(errno));
-    } else if (n > MAX_SOURCE) {
-        *reason = "is larger than 16 MiB";
     } else if (n == 0) {
         *reason = "is empty";
-    } else {
-        size_t bad = first_binary_byte((const unsigned char *)text, n);
-        if (bad < n) {
-            *reason = arena_printf(a, "is not text: byte 0x%02x at offset %zu", (unsigned char)text[bad], bad);
-        } else {
-            text[n] = 0;
-            result = source_new(a, path, text, n);
-        }
+    } else if (!(*reason = source_refused(a, text, n))) {
+        text[n] = 0;
+        result = source_new(a, path, text, n);
     }
 done:
     fclose(f);
@@ -82,7 +81,6 @@ done:
 
 Source *source_from_text(Arena *a, const char *path, const char *text) {
     size_t n = strlen(text);
-    if (n > MAX_SOURCE) n = MAX_SOURCE;
     return source_new(a, path, arena_strndup(a, text, n), n);
 }
 

@@ -25,6 +25,9 @@ typedef struct Position { uint32_t line, column; } Position; /* both from 1; col
 /* Reads a file of at most 16 MiB.  On failure returns NULL and sets *reason to a text in the arena
  * ("cannot open: ...", "is empty", "is not text: byte 0x00 at offset 12", "is larger than 16 MiB"). */
 Source *source_read(Arena *a, const char *path, const char **reason);
+/* Why `n` bytes cannot be a module's text, in the words above; NULL: they can. */
+const char *source_refused(Arena *a, const char *text, size_t n);
+/* A text that source_refused accepts. */
 Source *source_from_text(Arena *a, const char *path, const char *text);
 Position source_position(const Source *s, uint32_t offset);
 Range range_join(Range a, Range b);

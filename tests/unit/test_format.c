@@ -101,7 +101,7 @@ static void check_file(const char *path) {
     Arena *a = arena_new();
     char *text = read_whole(a, path);
     Parsed before = {0}, after = {0};
-    if (text && *text && strlen(text) < 1 << 20) {
+    if (text && *text && strlen(text) < 1 << 20 && !source_refused(a, text, strlen(text))) {
         before = parse_text(text);
         bool broken = false; /* imports may be missing: the file is parsed as a text */
         char *once = CAPTURE(a, out, broken = !format_module(before.program->main->source, before.unit, out));
