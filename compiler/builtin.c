@@ -236,8 +236,56 @@ static Value fill(const In *in, double x) {
     return node(in, graph_broadcast(graph(in), graph_constant(graph(in), x), s, in->at));
 }
 
+/* ---- images ---- */
+/* A whole number from `least`; `fallback` when it was left out; UINT32_MAX after an error. */
+static uint32_t whole(const In *in, uint32_t k, uint32_t least, uint32_t fallback) {
+    if (!in->given[k]) return fallback;
+    double x = in->v[k].number;
+    if (in->v[k].kind == VALUE_NUMBER && x >= least && x == floor(x) && x < 1e6) return (uint32_t)x;
+    elab_error(in->s, DIAG_E0309, in->at, "a whole number from %u is needed here", least);
+    return UINT32_MAX;
+}
+
+static bool pool_fits(const In *in, Shape s, const Pool *p) {
+    for (uint32_t k = 1; k < 3; k++) {
+        const char *text = shape_text(in->s->elab->arena, s);
+        if (p->kernel > s.dims[k] + 2 * p->padding)
+            elab_error(in->s, DIAG_E0330, in->at, "windows of %u do not fit into %s padded by %u", p->kernel, text,
+                       p->padding);
+        else if (2 * p->padding > p->kernel)
+            elab_error(in->s, DIAG_E0330, in->at, "padding of %u is more than half a window of %u", p->padding,
+                       p->kernel);
+        else if (!in->given[2] && !p->padding && s.dims[k] % p->kernel)
+            elab_error(in->s, DIAG_E0330, in->at, "windows of %u do not tile %s", p->kernel, text);
+        else
+            continue;
+        return false;
+    }
+    return true;
+}
+
+static Value image(const In *in, const char *name) {
+    NodeId x = one(in, 0);
+    if (x == NODE_NONE) return (Value){0};
+    Shape s = shape(in, x), to;
+    if (s.rank != 3)
+        return elab_error(in->s, DIAG_E0312, in->at, "'%s' takes an image [C, H, W], not %s", name,
+                          shape_text(in->s->elab->arena, s));
+    if (strcmp(name, "bilinear") == 0) {
+        if (!dims_of(in, 1, &to)) return (Value){0};
+        if (to.rank != 2) return elab_error(in->s, DIAG_E0309, in->at, "bilinear takes the new height and width");
+        return node(in, image_bilinear(graph(in), x, to.dims[0], to.dims[1], in->at));
+    }
+    uint32_t size = whole(in, 1, 1, 1);
+    if (size == UINT32_MAX) return (Value){0};
+    if (strcmp(name, "upsample") == 0) return node(in, image_upsample(graph(in), x, size, in->at));
+    Pool p = {size, whole(in, 2, 1, size), whole(in, 3, 0, 0), *name == 'm'};
+    if (p.stride == UINT32_MAX || p.padding == UINT32_MAX || !pool_fits(in, s, &p)) return (Value){0};
+    return node(in, image_pool(graph(in), x, &p, in->at));
+}
+
 static const struct {
-    const char *name, *args[3];
+    const char *name, *args[4];
 } rows[] = {
     /* argument names, as in lang/builtin.def */
     {"max", {"a", "b", "axes"}},
@@ -257,6 +305,10 @@ static const struct {
     {"reshape", {"x", "dims"}},
     {"concat", {0}},
     {"pad", {"x", "widths"}},
+    {"average_pool", {"x", "kernel", "stride", "padding"}},
+    {"max_pool", {"x", "kernel", "stride", "padding"}},
+    {"upsample", {"x", "factor"}},
+    {"bilinear", {"x", "dims"}},
     {"zeros", {"dims"}},
     {"ones", {"dims"}},
 };
@@ -286,6 +338,7 @@ static Value apply(const In *in, const char *name) {
     if (strcmp(name, "one_hot") == 0) return one_hot(in);
     if (strcmp(name, "dot") == 0 || strcmp(name, "outer") == 0) return vectors(in, *name == 'o');
     if (strcmp(name, "pad") == 0) return pad(in);
+    if (strstr(name, "_pool") || strcmp(name, "upsample") == 0 || strcmp(name, "bilinear") == 0) return image(in, name);
     NodeId a = one(in, 0);
     if (a == NODE_NONE) return (Value){0};
     Shape s = shape(in, a);
@@ -327,7 +380,7 @@ bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *pipe
         for (uint32_t i = 0; i < in.args.n; i++)
             if (in.args.items[i].value.kind == VALUE_NONE) return true;
         if (strcmp(name, "concat") != 0) {
-            for (uint32_t i = 0; i < 3 && rows[k].args[i]; i++) {
+            for (uint32_t i = 0; i < 4 && rows[k].args[i]; i++) {
                 bool named_only = strcmp(rows[k].args[i], "axes") == 0 && (rows[k].args[1][0] == 'b');
                 Arg *a = NULL;
                 if (!named_only)
@@ -338,7 +391,8 @@ bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *pipe
                             a = &in.args.items[j], a->used = true;
                 in.given[i] = a != NULL;
                 if (a) in.v[i] = a->value;
-                bool optional = strcmp(rows[k].args[i], "axes") == 0 || *name == 'z' || strcmp(name, "ones") == 0 ||
+                bool optional = strcmp(rows[k].args[i], "axes") == 0 || strcmp(rows[k].args[i], "stride") == 0 ||
+                                strcmp(rows[k].args[i], "padding") == 0 || *name == 'z' || strcmp(name, "ones") == 0 ||
                                 (i == 1 && rows[k].args[2] && strcmp(rows[k].args[2], "axes") == 0);
                 if (!a && !optional)
                     return elab_error(s, DIAG_E0303, call->range, "'%s' needs its argument '%s'", name,

@@ -10,7 +10,11 @@ static Diagnostic *report(const Scope *s, DiagCode code, Range at, const char *t
             return NULL;
     ARENA_PUSH(e->arena, e->reported, e->nreported, e->reported_cap)->code = code;
     e->reported[e->nreported - 1].at = at;
-    Diagnostic *d = diag_report(e->diags, code, at, "%s", text);
+    Range place = at; /* what went wrong inside the library is told at the line that uses it */
+    for (const Frame *f = s->frame; f && source_embedded(place.source); f = f->up)
+        if (f->at.source) place = f->at;
+    Diagnostic *d = diag_report(e->diags, code, place, "%s", text);
+    if (place.source != at.source) diag_note(d, at, "the library's line");
     int shown = 0; /* the innermost uses say most */
     for (const Frame *f = s->frame; f && shown < 6; f = f->up)
         if (f->at.source) shown++, diag_note(d, f->at, "%s", f->what);

@@ -147,6 +147,15 @@ bool args_all_used(Scope *s, const Args *args, const char *callee);
 /* The type with its sizes evaluated: shape, or classes for label[K].  False after an error. */
 bool eval_type(Scope *s, const Ast *type, Shape *shape, uint32_t *classes);
 
+/* ---- image.c: of images [C, H, W]; shapes must fit ---- */
+typedef struct Pool {
+    uint32_t kernel, stride, padding;
+    bool largest; /* else the mean, padding counting as zeros */
+} Pool;
+NodeId image_pool(Graph *g, NodeId x, const Pool *p, Range at);
+NodeId image_upsample(Graph *g, NodeId x, uint32_t factor, Range at); /* every element repeated factor x factor */
+NodeId image_bilinear(Graph *g, NodeId x, uint32_t height, uint32_t width, Range at);
+
 /* ---- built-in functions (builtin.c) ---- */
 bool builtin_value(Scope *s, const char *name, const Ast *e, Value *out);
 bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *piped, Range piped_at, Value *out);

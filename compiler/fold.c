@@ -143,6 +143,18 @@ static NodeId fold_layout(Graph *g, Op op, const NodeId *args, const Attr *attr,
         return NODE_NONE;
     }
     case OP_pad: return shape_equal(as, shape) ? a : NODE_NONE;
+    case OP_window_sum:
+    case OP_window_spread: {
+        double v;
+        bool unit = attr->i[0] == 1 && attr->i[1] == 1 && attr->i[2] == 1 && attr->i[3] == 1;
+        if (unit) return a;
+        if (!fold_value(g, a, &v)) return NODE_NONE;
+        if (op == OP_window_sum) return graph_constant(g, v * (double)(attr->i[0] * attr->i[1]));
+        bool tiled = v == 0; /* every element lies in exactly one window */
+        for (int k = 0; !tiled && k < 2; k++)
+            if (attr->i[k] != attr->i[2 + k] || shape.dims[attr->i[4] + k] % attr->i[k]) return NODE_NONE;
+        return graph_constant(g, v);
+    }
     default: return NODE_NONE;
     }
 }

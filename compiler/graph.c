@@ -117,6 +117,38 @@ static const char *shape_PAD(const Site *s, Shape *out) {
     return NULL;
 }
 
+static const char *shape_WINDOW(const Site *s, Shape *out) {
+    *out = arg_shape(s, 0);
+    int64_t axis = s->attr->i[4];
+    if (out->rank != 3 || axis < 0 || axis > 1) return "windows are of images";
+    for (int k = 0; k < 2; k++) {
+        int64_t size = s->attr->i[k], apart = s->attr->i[2 + k];
+        if (size < 1 || apart < 1) return "windows have a size and a distance";
+        if (size > out->dims[axis + k]) return "the window is larger than the image";
+        out->dims[axis + k] = (uint32_t)((out->dims[axis + k] - size) / apart + 1);
+    }
+    return NULL;
+}
+
+static const char *shape_SPREAD(const Site *s, Shape *out) {
+    if (!s->given) return "its shape must be given (graph_op_shaped)";
+    Shape a = arg_shape(s, 0);
+    int64_t axis = s->attr->i[4];
+    if (a.rank != 3 || s->given->rank != 3 || axis < 0 || axis > 1) return "windows are of images";
+    for (uint32_t k = 0; k < 3; k++) {
+        int64_t j = k - axis, dim = s->given->dims[k];
+        if (j < 0 || j > 1) {
+            if (dim != a.dims[k]) return "channels are kept";
+            continue;
+        }
+        int64_t size = s->attr->i[j], apart = s->attr->i[2 + j];
+        if (size < 1 || apart < 1 || size > dim || (dim - size) / apart + 1 != a.dims[k])
+            return "its dims have other windows";
+    }
+    *out = *s->given;
+    return NULL;
+}
+
 static const char *shape_CONCAT(const Site *s, Shape *out) {
     if (s->nargs == 0) return "nothing to concatenate";
     *out = arg_shape(s, 0);
@@ -208,8 +240,7 @@ const char *graph_shape(const Graph *g, Op op, const NodeId *args, uint32_t narg
 
 bool graph_batched(const Graph *g, Op op, const NodeId *args, uint32_t nargs) {
     if (op == OP_batch_sum || op == OP_batch_outer) return false;
-    if (op == OP_random || op == OP_fixed || op == OP_fixed_gradient || op == OP_query || op == OP_solve)
-        return true;
+    if (op == OP_random || op == OP_fixed || op == OP_fixed_gradient || op == OP_query || op == OP_solve) return true;
     for (uint32_t k = 0; k < nargs; k++)
         if (g->nodes[args[k]].batched) return true;
     return false;

@@ -59,7 +59,7 @@ ZERO(sign) ZERO(step) ZERO(floor) ZERO(not ) ZERO(stop_gradient) ZERO(lt) ZERO(l
 #define SAME_OP(name)                                                                                                  \
     static NodeId jvp_##name(const Primal *p) { return same_op(p); }
         SAME_OP(neg) SAME_OP(reshape) SAME_OP(broadcast) SAME_OP(transpose) SAME_OP(slice) SAME_OP(pad)
-            SAME_OP(reduce_sum) SAME_OP(pack) SAME_OP(batch_sum)
+            SAME_OP(reduce_sum) SAME_OP(pack) SAME_OP(batch_sum) SAME_OP(window_sum) SAME_OP(window_spread)
 /* y = F(a): ty = FACTOR ta */
 #define FACTOR(name, factor)                                                                                           \
     static NodeId jvp_##name(const Primal *p) {                                                                        \

@@ -32,6 +32,11 @@ static void print_attr(const Node *n, FILE *out) {
         for (uint32_t k = 0; k < n->shape.rank; k++)
             fprintf(out, "%s%lld:%lld", k ? "," : "", (long long)i[2 * k], (long long)i[2 * k + 1]);
         break;
+    case OP_window_sum:
+    case OP_window_spread:
+        fprintf(out, " %lldx%lld/%lld,%lld%s", (long long)i[0], (long long)i[1], (long long)i[2], (long long)i[3],
+                i[4] ? "" : " channels last");
+        break;
     case OP_concat: fprintf(out, " axis=%lld", (long long)i[0]); break;
     case OP_reduce_sum:
     case OP_reduce_max: {

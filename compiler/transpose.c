@@ -63,6 +63,14 @@ static NodeId transpose_pad(const Linear *l) {
     return graph_op(l->g, OP_slice, &l->ct, 1, &slice, l->loc);
 }
 
+static NodeId transpose_window_sum(const Linear *l) {
+    return graph_op_shaped(l->g, OP_window_spread, &l->ct, 1, &l->attr, l->ashape, false, l->loc);
+}
+
+static NodeId transpose_window_spread(const Linear *l) {
+    return graph_op(l->g, OP_window_sum, &l->ct, 1, &l->attr, l->loc);
+}
+
 static NodeId transpose_concat(const Linear *l) {
     Attr slice = {0};
     for (uint32_t k = 0; k < l->shape.rank; k++) slice.i[2 * k + 1] = l->ashape.dims[k];

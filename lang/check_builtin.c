@@ -315,6 +315,9 @@ static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, 
     case RULE_RESHAPE: return check_reshape(c, e, b, args[0], args[1]);
     case RULE_CONCAT: return check_concat(c, e, b, args[0], more, nmore);
     case RULE_PAD: return check_pad(c, b, args[0], args[1]);
+    case RULE_POOL:
+    case RULE_UPSAMPLE:
+    case RULE_BILINEAR: return check_image(c, b, args);
     case RULE_FILL: return check_fill(c, e, b, args[0]);
     case RULE_ACROSS_BATCH: return across_batch(c, e, b, args[0]);
     case RULE_METRIC: return check_evaluation(c, e, NULL, args[0], args[1]);

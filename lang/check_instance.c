@@ -23,6 +23,7 @@ typedef struct Walk {
     bool reported;
     Visit **seen;
     uint32_t *left; /* visits that remain, against runaway instantiation */
+    const struct Walk *outer;
 } Walk;
 
 static void walk_instance(Walk *outer, const Ast *decl, const SizeBinding *b, uint32_t n, Range used);
@@ -45,10 +46,16 @@ static void look_at(Walk *w, Range at, const Size *s) {
     if (!wrong || w->reported) return;
     w->reported = true;
     const char *values = values_text(w, s);
-    Diagnostic *d =
-        diag_report(w->c->diags, DIAG_E0310, at, "%s%s%s is %s, not a positive whole number", size_text(w->c->arena, s),
-                    *values ? " with " : "", values, size_valid(v) ? size_text(w->c->arena, v) : "too large");
-    if (w->used.source) diag_note(d, w->used, "'%s' is used here", w->decl->name ? w->decl->name : "this");
+    const Walk *user = w; /* what went wrong inside the library is told at the line that uses it */
+    Range place = at;
+    for (; source_embedded(place.source) && user && user->used.source; user = user->outer) place = user->used;
+    Diagnostic *d = diag_report(w->c->diags, DIAG_E0310, place, "%s%s%s is %s, not a positive whole number",
+                                size_text(w->c->arena, s), *values ? " with " : "", values,
+                                size_valid(v) ? size_text(w->c->arena, v) : "too large");
+    if (place.source != at.source)
+        diag_note(d, at, "a size in '%s'", w->decl->name ? w->decl->name : "this");
+    else if (w->used.source)
+        diag_note(d, w->used, "'%s' is used here", w->decl->name ? w->decl->name : "this");
 }
 
 static void look_at_type(Walk *w, Range at, const Type *t) {
@@ -93,13 +100,13 @@ static void walk_instance(Walk *outer, const Ast *decl, const SizeBinding *b, ui
     Visit *v = arena_alloc(outer->c->arena, sizeof *v);
     *v = (Visit){decl, b, n, *outer->seen};
     *outer->seen = v;
-    Walk w = {outer->c, b, n, decl, used, false, outer->seen, outer->left};
+    Walk w = {outer->c, b, n, decl, used, false, outer->seen, outer->left, outer};
     for (uint32_t i = 0; i < decl->nkids; i++) walk(&w, decl->kids[i]);
 }
 
 void check_concrete(Checker *c, const Type *layer, Range used) {
     uint32_t left = 2000;
     if (diags_errors(c->diags)) return; /* types may be incomplete; the errors come first */
-    Walk w = {c, layer->bound, layer->nbound, layer->decl, used, false, c->visits, &left};
+    Walk w = {c, layer->bound, layer->nbound, layer->decl, used, false, c->visits, &left, NULL};
     walk_instance(&w, layer->decl, layer->bound, layer->nbound, used);
 }

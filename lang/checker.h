@@ -120,6 +120,7 @@ const char *forward_of(const Ast *fixed, const char *unset); /* name of its forw
 
 /* ---- check_gradient.c ---- */
 void check_gradient(Checker *c, Ast *gradient);
+const Type *check_image(Checker *c, const Builtin *b, Ast **args); /* pooling, resizing */
 const Type *check_hand(Checker *c, Ast *e, const Builtin *b, Ast **args); /* d, transpose, vjp, solve */
 /* A mode is the name of a gradient written by hand; whether that is of the layer whose item `fixed` is. */
 bool gradient_by_hand(const Ast *mode);

@@ -172,7 +172,27 @@ static bool term_multiply(Arena *a, const Term *x, const Term *y, Term *out) {
     return true;
 }
 
+/* x times y where y is a quotient whose divisor divides x: groups * (C / groups) is C.  NULL: it is not so. */
+static const Size *size_cancel(Arena *a, const Size *x, const Size *y) {
+    if (y->nterms != 1 || y->terms[0].nfactors != 1 || y->terms[0].factors[0].power != 1 || x->nterms == 0) return NULL;
+    const Atom *atom = &y->terms[0].factors[0].atom;
+    if (atom->kind != ATOM_QUOTIENT) return NULL;
+    const Size *rest = size_divide(a, x, atom->bottom);
+    if (!size_valid(rest)) return NULL;
+    for (uint32_t i = 0; i < rest->nterms; i++)
+        for (uint32_t k = 0; k < rest->terms[i].nfactors; k++)
+            if (rest->terms[i].factors[k].atom.kind == ATOM_QUOTIENT) return NULL;
+    Term scale = {y->terms[0].num, y->terms[0].den, 0, NULL};
+    Size factor = {.nterms = 1, .terms = &scale};
+    return size_multiply(a, size_multiply(a, rest, atom->top), &factor);
+}
+
 const Size *size_multiply(Arena *a, const Size *x, const Size *y) {
+    if (size_valid(x) && size_valid(y)) {
+        const Size *cancelled = size_cancel(a, x, y);
+        if (!cancelled) cancelled = size_cancel(a, y, x);
+        if (cancelled) return cancelled;
+    }
     if (!size_valid(x) || !size_valid(y) || x->nterms * y->nterms > TERMS_LIMIT) return &size_broken;
     const Size *sum = size_empty(a, 0);
     for (uint32_t i = 0; i < x->nterms; i++)
@@ -347,6 +367,12 @@ const Size *size_solve(Arena *a, const Size *x, const Size *target, const Ast *v
     return slope ? size_divide(a, size_subtract(a, target, rest), slope) : NULL;
 }
 
+static const char *quotient_text(Arena *a, const Atom *q, bool alone) {
+    bool simple = size_as_variable(q->top) && size_as_variable(q->bottom);
+    const char *format = simple && alone ? "%s / %s" : simple ? "(%s / %s)" : "((%s) / (%s))";
+    return arena_printf(a, format, size_text(a, q->top), size_text(a, q->bottom));
+}
+
 static const char *term_text(Arena *a, const Term *t, bool absolute) {
     int64_t num = absolute && t->num < 0 ? -t->num : t->num;
     const char *s = t->nfactors && num == 1    ? ""
@@ -355,9 +381,8 @@ static const char *term_text(Arena *a, const Term *t, bool absolute) {
     for (uint32_t k = 0; k < t->nfactors; k++) {
         const Atom *atom = &t->factors[k].atom;
         const char *f = atom->kind == ATOM_VARIABLE ? atom->variable->name
-                        : atom->kind == ATOM_FLOOR
-                            ? arena_printf(a, "floor(%s)", size_text(a, atom->top))
-                            : arena_printf(a, "((%s) / (%s))", size_text(a, atom->top), size_text(a, atom->bottom));
+                        : atom->kind == ATOM_FLOOR  ? arena_printf(a, "floor(%s)", size_text(a, atom->top))
+                                                    : quotient_text(a, atom, t->nfactors == 1 && num == 1);
         for (uint32_t power = 0; power < t->factors[k].power; power++)
             s = arena_printf(a, "%s%s%s", s, *s && strcmp(s, "-") != 0 ? " * " : "", f);
     }

@@ -106,6 +106,8 @@ Position source_position(const Source *s, uint32_t offset) {
     return (Position){low + 1, offset - s->lines[low] + 1};
 }
 
+bool source_embedded(const Source *s) { return s && s->path[0] == '<' && strncmp(s->path, "<std.", 5) == 0; }
+
 Range range_join(Range a, Range b) {
     if (!a.source) return b;
     if (!b.source || b.source != a.source) return a;

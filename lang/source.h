@@ -30,5 +30,7 @@ const char *source_refused(Arena *a, const char *text, size_t n);
 /* A text that source_refused accepts. */
 Source *source_from_text(Arena *a, const char *path, const char *text);
 Position source_position(const Source *s, uint32_t offset);
+/* Is it a module of the library that is part of the program?  Its users are told of their own line. */
+bool source_embedded(const Source *s);
 Range range_join(Range a, Range b);
 #endif

@@ -152,6 +152,25 @@ static void interpret_concat(At *at) {
     }
 }
 
+/* Every pair of an element of the small image and an element of its window in the large one. */
+static void window(At *at, bool spread) {
+    const int64_t *i = at->node->attr.i;
+    Shape from = arg_shape(at, 0), small = spread ? from : at->node->shape, large = spread ? at->node->shape : from;
+    for (uint64_t k = 0; k < at->count; k++) at->y[k] = 0;
+    for (uint64_t k = 0; k < shape_count(small); k++)
+        for (int64_t p = 0; p < i[0] * i[1]; p++) {
+            int64_t index[MAX_RANK];
+            unravel(k, small, index);
+            index[i[4]] = index[i[4]] * i[2] + p / i[1];
+            index[i[4] + 1] = index[i[4] + 1] * i[3] + p % i[1];
+            uint64_t in_large = ravel(index, large);
+            at->y[spread ? in_large : k] += at->x[0][spread ? k : in_large];
+        }
+}
+
+static void interpret_window_sum(At *at) { window(at, false); }
+static void interpret_window_spread(At *at) { window(at, true); }
+
 /* ---- reductions ---- */
 static uint64_t reduced_place(const At *at, uint64_t k) {
     Shape from = arg_shape(at, 0);

@@ -113,6 +113,45 @@ Value lower_broadcast(const Site *s) {
     return NULL;
 }
 
+/* ---- windows ---- */
+/* Index in the larger image of element `at` of window `window`. */
+static void window_index(const Site *s, Value *large, Value *window, const Value *element) {
+    const int64_t *i = s->node->attr.i;
+    Emit *e = s->l->e;
+    for (int64_t k = 0; k < 3; k++) {
+        int64_t j = k - i[4];
+        large[k] = window[k];
+        if (j == 0 || j == 1)
+            large[k] = emit_index_add(e, emit_index_mul(e, window[k], (uint64_t)i[2 + j]), element[j]);
+    }
+}
+
+/* The sum is in order of the window's rows: element after element of each image, so that the innermost loop runs over
+ * images or channels and vectorises. */
+static Value window(const Site *s, bool spread) {
+    Emit *e = s->l->e;
+    const int64_t *i = s->node->attr.i;
+    Shape from = lower_argument_shape(s->l, s->id, 0), small = spread ? from : s->node->shape;
+    Shape large = spread ? s->node->shape : from;
+    Value x = lower_argument_row(s, 0), y = lower_result_row(s), at[MAX_RANK];
+    lower_zero(e, y, padded(lower_count(s->node->shape) * e->real_bytes));
+    Nest n, elements;
+    nest_begin(&elements, e, 2, (uint32_t[]){(uint32_t)i[0], (uint32_t)i[1]});
+    nest_begin(&n, e, 3, small.dims);
+    window_index(s, at, n.index, elements.index);
+    Value in_small = position(e, small, n.index, NULL);
+    static const int64_t none[MAX_RANK];
+    Value in_large = position(e, large, at, none);
+    Value from_at = spread ? in_small : in_large, to_at = spread ? in_large : in_small;
+    store_at(e, emit_add(e, load_at(e, y, to_at), load_at(e, x, from_at)), y, to_at);
+    nest_end(&n);
+    nest_end(&elements);
+    return NULL;
+}
+
+Value lower_window_sum(const Site *s) { return window(s, false); }
+Value lower_window_spread(const Site *s) { return window(s, true); }
+
 /* ---- reductions along some axes ---- */
 static Value combine(Emit *e, Op op, Value acc, Value x) {
     if (op == OP_reduce_sum) return emit_add(e, acc, x);

@@ -62,6 +62,8 @@ static Treatment treatment(const Planner *p, NodeId id) {
     case OP_slice:
     case OP_pad:
     case OP_concat:
+    case OP_window_sum:
+    case OP_window_spread:
     case OP_transpose:
     case OP_broadcast:
     case OP_argmax:

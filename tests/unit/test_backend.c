@@ -147,6 +147,15 @@ static void layout_ops(void **state) {
                 graph_output(g, graph_op(g, OP_concat, v, 2, &(Attr){.i = {1}}, nowhere));
                 graph_output(g, graph_op(g, OP_pad, &y, 1, &(Attr){.i = {1, 0, 0, 2, 3, 1}}, nowhere));
                 unit_add(u, g, where);
+                g = graph_new(a, "windows");
+                x = input(g, dims3(p, q, r), batched);
+                for (int64_t first = 0; first < 2; first++) {
+                    Attr w = {.i = {first ? (q + 1) / 2 : 1, first ? (r + 1) / 2 : q, 2, 1 + round, first}};
+                    NodeId sum = graph_op(g, OP_window_sum, &x, 1, &w, nowhere);
+                    graph_output(g, sum);
+                    graph_output(g, graph_op_shaped(g, OP_window_spread, &sum, 1, &w, dims3(p, q, r), false, nowhere));
+                }
+                unit_add(u, g, where);
                 g = graph_new(a, "reduce");
                 x = input(g, dims3(p, q, r), batched);
                 for (uint32_t mask = 1; mask < 7; mask += 2)

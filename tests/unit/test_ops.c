@@ -106,6 +106,22 @@ static NodeId build_case(Case *c, Op op) {
             a[k] = new_input(c, t, coin_flip());
         }
         return graph_op(g, op, a, 3, &attr, nowhere);
+    case OP_window_sum:
+    case OP_window_spread: {
+        Shape large = {3, {rng_int(1, 3), rng_int(1, 6), rng_int(1, 6)}}, small;
+        attr.i[4] = rng_int(0, 1);
+        small = large;
+        for (int k = 0; k < 2; k++) {
+            uint32_t axis = (uint32_t)attr.i[4] + (uint32_t)k;
+            attr.i[k] = rng_int(1, large.dims[axis] < 3 ? large.dims[axis] : 3);
+            attr.i[2 + k] = rng_int(1, 3);
+            small.dims[axis] = (uint32_t)((large.dims[axis] - attr.i[k]) / attr.i[2 + k] + 1);
+        }
+        c->expected = op == OP_window_sum ? small : large;
+        a[0] = new_input(c, op == OP_window_sum ? large : small, coin_flip());
+        if (op == OP_window_sum) return graph_op(g, op, a, 1, &attr, nowhere);
+        return graph_op_shaped(g, op, a, 1, &attr, large, false, nowhere);
+    }
     case OP_reduce_sum:
     case OP_reduce_max:
         attr.i[0] = rng_int(0, (1u << s.rank) - 1);
