@@ -1,5 +1,6 @@
 /* builtin.c - the built-in functions of lang/builtin.def, as graph nodes. */
 #include "elaborate.h"
+#include "conv.h"
 #include <math.h>
 #include <string.h>
 
@@ -7,8 +8,8 @@ typedef struct In { /* one call: its arguments, matched by the names of the row 
     Scope *s;
     const Ast *call;
     Args args;
-    Value v[4];
-    bool given[4];
+    Value v[6];
+    bool given[6];
     Range at;
 } In;
 
@@ -190,6 +191,30 @@ static Value pad(const In *in) {
     return node(in, graph_op(graph(in), OP_pad, &a, 1, &attr, in->at));
 }
 
+static Value conv(const In *in) {
+    static const char *const names[] = {"stride", "padding", "groups", "dilation"};
+    NodeId a[2] = {one(in, 0), one(in, 1)};
+    if (a[0] == NODE_NONE || a[1] == NODE_NONE) return (Value){0};
+    Attr attr = {0};
+    for (uint32_t k = 0; k < 4; k++) { /* in the order of attr.i, see conv.h */
+        double least = k == CONV_PADDING ? 0 : 1, x = in->given[2 + k] ? in->v[2 + k].number : least;
+        if ((in->given[2 + k] && in->v[2 + k].kind != VALUE_NUMBER) || x < least || x != floor(x) || x > 1e6)
+            return elab_error(in->s, DIAG_E0326, in->at, "'%s' of a convolution is a whole number from %d", names[k],
+                              (int)least);
+        attr.i[k] = (int64_t)x;
+    }
+    ConvShape c;
+    Arena *ar = in->s->elab->arena;
+    Shape x = shape(in, a[0]), w = shape(in, a[1]);
+    const char *why = conv_shape(OP_conv, &attr, x, w, &c);
+    if (why)
+        return elab_error(in->s, DIAG_E0326, in->at,
+                          "%s: image %s, weights %s, stride %d, padding %d, groups %d, dilation %d", why,
+                          shape_text(ar, x), shape_text(ar, w), (int)attr.i[CONV_STRIDE], (int)attr.i[CONV_PADDING],
+                          (int)attr.i[CONV_GROUPS], (int)attr.i[CONV_DILATION]);
+    return node(in, graph_op(graph(in), OP_conv, a, 2, &attr, in->at));
+}
+
 static Value one_hot(const In *in) {
     uint32_t k = in->v[0].classes;
     NodeId y = one(in, 0);
@@ -285,7 +310,7 @@ static Value image(const In *in, const char *name) {
 }
 
 static const struct {
-    const char *name, *args[4];
+    const char *name, *args[6];
 } rows[] = {
     /* argument names, as in lang/builtin.def */
     {"max", {"a", "b", "axes"}},
@@ -309,6 +334,7 @@ static const struct {
     {"max_pool", {"x", "kernel", "stride", "padding"}},
     {"upsample", {"x", "factor"}},
     {"bilinear", {"x", "dims"}},
+    {"conv", {"x", "w", "stride", "padding", "groups", "dilation"}},
     {"zeros", {"dims"}},
     {"ones", {"dims"}},
 };
@@ -339,6 +365,7 @@ static Value apply(const In *in, const char *name) {
     if (strcmp(name, "dot") == 0 || strcmp(name, "outer") == 0) return vectors(in, *name == 'o');
     if (strcmp(name, "pad") == 0) return pad(in);
     if (strstr(name, "_pool") || strcmp(name, "upsample") == 0 || strcmp(name, "bilinear") == 0) return image(in, name);
+    if (strcmp(name, "conv") == 0) return conv(in);
     NodeId a = one(in, 0);
     if (a == NODE_NONE) return (Value){0};
     Shape s = shape(in, a);
@@ -380,7 +407,7 @@ bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *pipe
         for (uint32_t i = 0; i < in.args.n; i++)
             if (in.args.items[i].value.kind == VALUE_NONE) return true;
         if (strcmp(name, "concat") != 0) {
-            for (uint32_t i = 0; i < 4 && rows[k].args[i]; i++) {
+            for (uint32_t i = 0; i < 6 && rows[k].args[i]; i++) {
                 bool named_only = strcmp(rows[k].args[i], "axes") == 0 && (rows[k].args[1][0] == 'b');
                 Arg *a = NULL;
                 if (!named_only)
@@ -393,6 +420,7 @@ bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *pipe
                 if (a) in.v[i] = a->value;
                 bool optional = strcmp(rows[k].args[i], "axes") == 0 || strcmp(rows[k].args[i], "stride") == 0 ||
                                 strcmp(rows[k].args[i], "padding") == 0 || *name == 'z' || strcmp(name, "ones") == 0 ||
+                                (i >= 2 && strcmp(name, "conv") == 0) ||
                                 (i == 1 && rows[k].args[2] && strcmp(rows[k].args[2], "axes") == 0);
                 if (!a && !optional)
                     return elab_error(s, DIAG_E0303, call->range, "'%s' needs its argument '%s'", name,

@@ -298,6 +298,31 @@ bool run_for(Scope *s, const Ast *loop, Value *result) {
     return false;
 }
 
+/* Is `name` read in e?  *unread: it is, but only on the side of an `if` that a setting of the layer rules out. */
+static bool reads_name(const Scope *s, const Ast *e, const char *name, bool *unread) {
+    if (!e) return false;
+    if (e->kind == AST_NAME && strcmp(e->name, name) == 0) return true;
+    const Ast *test = e->kind == AST_IF ? AST_SLOT(e, IF, condition) : NULL;
+    const Value *known = test && test->kind == AST_NAME ? env_find(s->env, test->name) : NULL;
+    bool read = false;
+    for (uint32_t k = 0; k < e->nkids; k++) {
+        bool ruled_out = known && known->kind == VALUE_NUMBER && e->kids[k] != test &&
+                         e->kids[k] == (known->number != 0 ? AST_SLOT(e, IF, no) : AST_SLOT(e, IF, yes));
+        bool here = reads_name(s, e->kids[k], name, unread);
+        if (here && ruled_out)
+            *unread = true;
+        else
+            read = read || here;
+    }
+    return read;
+}
+
+/* A parameter that a setting switches off, as `bias: false` does, is not made. */
+static bool switched_off(const Scope *s, const Ast *body, const char *name) {
+    bool unread = false;
+    return !reads_name(s, body, name, &unread) && unread;
+}
+
 /* Runs statements until a return; true when there was one (or an error made going on pointless). */
 static bool run_body(Scope *s, const Ast *body, Value *result) {
     for (uint32_t k = 0; k < body->nkids; k++) {
@@ -317,7 +342,10 @@ static bool run_body(Scope *s, const Ast *body, Value *result) {
             break;
         }
         case AST_PARAM:
-        case AST_BUFFER: scope_bind(s, item->name, net_parameter(s, item, item->kind == AST_PARAM)); break;
+        case AST_BUFFER:
+            if (switched_off(s, body, item->name)) break;
+            scope_bind(s, item->name, net_parameter(s, item, item->kind == AST_PARAM));
+            break;
         case AST_USE: {
             const char *path = *s->path ? arena_printf(s->elab->arena, "%s.%s", s->path, item->name) : item->name;
             const Instance *i = layer_instance(s, AST_SLOT(item, USE, value), path);

@@ -24,8 +24,8 @@ static NodeId negated(Graph *g, NodeId node) {
     Node n = *graph_node(g, node);
     if (op_class(n.op) != CLASS_BATCH) return graph_unary(g, OP_neg, node, n.loc);
     NodeId a = graph_unary(g, OP_neg, graph_arg(g, node, 0), n.loc);
-    return n.op == OP_batch_sum ? graph_unary(g, OP_batch_sum, a, n.loc)
-                                : graph_binary(g, OP_batch_outer, a, graph_arg(g, node, 1), n.loc);
+    if (n.op == OP_batch_sum) return graph_unary(g, OP_batch_sum, a, n.loc);
+    return graph_op(g, n.op, (NodeId[]){a, graph_arg(g, node, 1)}, 2, &n.attr, n.loc);
 }
 
 /* ACCUM adds: a sum becomes several outputs, so that each is one sum over examples; a reshape changes no storage. */

@@ -243,10 +243,10 @@ NodeId fold_node(Graph *g, Op op, const NodeId *args, uint32_t nargs, const Attr
         return fold_layout(g, op, args, attr, shape, batched, loc);
     case CLASS_REDUCE: return fold_reduce(g, op, args[0], attr, shape, batched, loc);
     case CLASS_PRODUCT:
-        if (op != OP_pack && (is_value(g, args[0], 0) || is_value(g, args[1], 0))) return graph_constant(g, 0);
+        if (nargs > 1 && (is_value(g, args[0], 0) || is_value(g, args[1], 0))) return graph_constant(g, 0);
         return NODE_NONE;
     case CLASS_BATCH:
-        if (is_value(g, args[0], 0) || (op == OP_batch_outer && is_value(g, args[1], 0))) return graph_constant(g, 0);
+        if (is_value(g, args[0], 0) || (nargs > 1 && is_value(g, args[1], 0))) return graph_constant(g, 0);
         return NODE_NONE;
     default: return NODE_NONE;
     }

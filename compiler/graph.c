@@ -1,5 +1,6 @@
 /* graph.c - the builder: shape rules, hash-consing, broadcasts.  Identities and constant folding are in fold.c. */
 #include "graph.h"
+#include "conv.h"
 #include "fold.h"
 #include <string.h>
 
@@ -202,6 +203,19 @@ static const char *shape_PACK(const Site *s, Shape *out) {
     return NULL;
 }
 
+static const char *shape_CONV(const Site *s, Shape *out) {
+    ConvShape c;
+    const char *why = conv_shape(s->op, s->attr, arg_shape(s, 0), arg_shape(s, 1), &c);
+    if (why) return why;
+    if (s->op == OP_conv)
+        *out = conv_image(s->attr, c.filters, c.out_height, c.out_width);
+    else if (s->op == OP_conv_input)
+        *out = conv_image(s->attr, c.channels, c.height, c.width);
+    else
+        *out = conv_weights(&c);
+    return NULL;
+}
+
 static const char *shape_FIXED(const Site *s, Shape *out) {
     (void)s;
     *out = shape_scalar(); /* a token: only fixed_state, fixed_cotangent and query_result read it */
@@ -239,7 +253,7 @@ const char *graph_shape(const Graph *g, Op op, const NodeId *args, uint32_t narg
 }
 
 bool graph_batched(const Graph *g, Op op, const NodeId *args, uint32_t nargs) {
-    if (op == OP_batch_sum || op == OP_batch_outer) return false;
+    if (op_class(op) == CLASS_BATCH) return false;
     if (op == OP_random || op == OP_fixed || op == OP_fixed_gradient || op == OP_query || op == OP_solve) return true;
     for (uint32_t k = 0; k < nargs; k++)
         if (g->nodes[args[k]].batched) return true;
@@ -376,7 +390,7 @@ static NodeId add_op(Graph *g, Op op, const NodeId *given_args, uint32_t nargs, 
     const char *why = graph_shape(g, op, args, nargs, &attr, given, &shape);
     if (why) ICE("%s in %s: %s", op_name(op), g->name, why);
     batched = batched || graph_batched(g, op, args, nargs);
-    if (op == OP_batch_sum || op == OP_batch_outer) batched = false;
+    if (op_class(op) == CLASS_BATCH) batched = false;
     NodeId folded = fold_node(g, op, args, nargs, &attr, shape, batched, loc);
     if (folded != NODE_NONE) {
         const Node *f = &g->nodes[folded];

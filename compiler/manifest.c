@@ -1,5 +1,6 @@
 /* manifest.c - the nets' part of the manifest, and the door: a checked program to a unit (pipeline.h). */
 #include "pipeline.h"
+#include "conv.h"
 #include "elaborate.h"
 #include "deq_runtime.h"
 #include "version.h"
@@ -40,7 +41,15 @@ static double body_flops(const Unit *unit, const char *name) {
         if (strncmp(r->name, name, n) != 0 || strcmp(r->name + n, "_f") != 0) continue;
         const Graph *g = r->steps[0].graph;
         for (NodeId id = 0; id < g->nnodes; id++) {
-            if (graph_node(g, id)->op != OP_matmul) continue;
+            const Node *node = graph_node(g, id);
+            ConvShape c;
+            if (node->op == OP_conv) {
+                const char *why = conv_shape(node->op, &node->attr, graph_node(g, graph_arg(g, id, 0))->shape,
+                                             graph_node(g, graph_arg(g, id, 1))->shape, &c);
+                double taps = (double)c.rows * c.columns * (c.channels / c.groups);
+                if (!why) flops += 2.0 * taps * (double)shape_count(node->shape);
+            }
+            if (node->op != OP_matmul) continue;
             Shape a = graph_node(g, graph_arg(g, id, 0))->shape;
             uint32_t inner = a.rank == 1 ? a.dims[0] : a.dims[graph_node(g, id)->attr.i[0] ? 0 : 1];
             flops += 2.0 * inner * (double)shape_count(graph_node(g, id)->shape);

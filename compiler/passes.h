@@ -70,6 +70,9 @@ uint64_t pack_bytes(Layout layout, Shape matrix); /* of a packed [k, n] matrix *
 /* vector `a` times the stage's matrix b (transposed first with `transpose`), as a product with packed weights. */
 NodeId pack_matmul(Stage *s, Graph *rows, NodeId a, NodeId b, bool transpose, Range loc);
 
+/* The convolution or adjoint `n` of image `a` with the stage's weights w, packed. */
+NodeId pack_conv(Stage *s, Graph *rows, const Node *n, NodeId a, NodeId w);
+
 /* ---- tape.c ---- */
 /* Chooses what a linearisation keeps: the smallest set of values from which everything that does not depend on
  * `varying` inputs can be had for the nodes that do, without repeating an expensive op. varying[id], free[id]: by node

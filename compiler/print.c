@@ -1,5 +1,5 @@
 /* print.c - the text form of graphs, the same for the same graph on every run and machine. */
-#include "graph.h"
+#include "conv.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +46,16 @@ static void print_attr(const Node *n, FILE *out) {
         break;
     }
     case OP_matmul: fprintf(out, "%s%s%s", i[0] ? " ta" : "", i[1] ? " tb" : "", i[2] ? " packed" : ""); break;
+    case OP_conv:
+    case OP_conv_input:
+    case OP_conv_weight:
+    case OP_batch_conv_weight:
+        fprintf(out, " stride %d padding %d", (int)i[CONV_STRIDE], (int)i[CONV_PADDING]);
+        if (i[CONV_GROUPS] != 1) fprintf(out, " groups %d", (int)i[CONV_GROUPS]);
+        if (i[CONV_DILATION] != 1) fprintf(out, " dilation %d", (int)i[CONV_DILATION]);
+        fprintf(out, "%s%s", i[CONV_LAST] ? " last" : "", i[CONV_PACKED] ? " packed" : "");
+        break;
+    case OP_pack_conv: fputs(i[0] ? " t" : "", out); break;
     case OP_pack: fputs(i[0] ? " t" : "", out); break;
     case OP_solve:
     case OP_fixed:

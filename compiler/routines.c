@@ -219,7 +219,9 @@ static bool make_finish(const Maker *m) {
     for (uint32_t k = 0; k < s->nvalues; k++) { /* what `prepare` has left in shared is read, not computed again */
         const SharedValue *v = &s->values[k];
         const Node *node = graph_node(s->graph, v->node);
-        if (v->parameter >= 0 || v->offset < 0 || node->op == OP_pack || map[v->node] == NODE_NONE) continue;
+        if (v->parameter >= 0 || v->offset < 0 || node->op == OP_pack || node->op == OP_pack_conv ||
+            map[v->node] == NODE_NONE)
+            continue;
         copied[map[v->node]] =
             origin_input(d->graph, (Origin){PLACE_SHARED, k, 0}, node->shape, false, v->what, node->loc);
     }

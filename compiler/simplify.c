@@ -176,6 +176,19 @@ static NodeId rewrite_outer(const New *w) {
     }
 }
 
+/* -w(x, u) = w(-x, u), and the same for a constant factor: sums over examples stay outermost. */
+static NodeId rewrite_conv_weight(const New *w) {
+    const Node *n = graph_node(w->g, w->a[0]);
+    Op op = n->op;
+    Attr attr = n->attr;
+    NodeId x = sub(w, 0, 0), u = sub(w, 0, 1);
+    double v;
+    if (w->op == OP_neg) return make(w, op, (NodeId[]){make1(w, OP_neg, x, NULL), u}, 2, &attr);
+    if (w->op != OP_mul || !fold_value(w->g, w->a[1], &v)) return NODE_NONE;
+    NodeId scaled = make2(w, OP_mul, u, graph_constant(w->g, v));
+    return make(w, op, (NodeId[]){x, scaled}, 2, &attr);
+}
+
 /* Unbatched, and known before any sum over examples. */
 static bool is_plain(const Graph *g, NodeId id) {
     const Node *n = graph_node(g, id);
@@ -261,6 +274,11 @@ static NodeId rules(const New *w) {
     }
     if (r == NODE_NONE && w->op == OP_batch_sum && is(w, 0, OP_outer))
         r = make2(w, OP_batch_outer, sub(w, 0, 0), sub(w, 0, 1));
+    if (r == NODE_NONE && w->op == OP_batch_sum && is(w, 0, OP_conv_weight)) {
+        Attr attr = graph_node(w->g, w->a[0])->attr;
+        r = make(w, OP_batch_conv_weight, (NodeId[]){sub(w, 0, 0), sub(w, 0, 1)}, 2, &attr);
+    }
+    if (r == NODE_NONE && (is(w, 0, OP_conv_weight) || is(w, 0, OP_batch_conv_weight))) r = rewrite_conv_weight(w);
     if (r == NODE_NONE && (is(w, 0, OP_outer) || is(w, 0, OP_batch_outer))) r = rewrite_outer(w);
     if (r == NODE_NONE && is(w, 0, OP_batch_sum)) r = rewrite_batch_sum(w);
     if (r == NODE_NONE && (is(w, 0, OP_add) || is(w, 0, OP_sub))) r = rewrite_batch_totals(w);

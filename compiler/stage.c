@@ -1,5 +1,6 @@
 /* stage.c - the shared stage: values that do not depend on the example, and their slots in `shared` and `accum`. */
 #include "passes.h"
+#include "conv.h"
 #include "fold.h"
 #include "deq_runtime.h"
 
@@ -32,6 +33,9 @@ NodeId origin_input(Graph *g, Origin want, Shape shape, bool batched, const char
 /* ---- values and slots ---- */
 static uint64_t value_bytes(const Stage *s, NodeId node) {
     const Node *n = graph_node(s->graph, node);
+    ConvPacking packing;
+    if (conv_packing(n, &packing))
+        return align_bytes(conv_packed_count(&packing, s->layout.panel) * s->layout.real_bytes);
     return align_bytes(n->op == OP_pack ? pack_bytes(s->layout, n->shape)
                                         : shape_count(n->shape) * s->layout.real_bytes);
 }
@@ -78,10 +82,11 @@ uint32_t stage_value(Stage *s, NodeId node) {
     for (uint32_t k = 0; k < s->nvalues; k++)
         if (s->values[k].node == node) return k;
     const Node *n = graph_node(s->graph, node);
-    const char *what = n->op == OP_pack ? arena_printf(s->arena, "packed%s %%%u", n->attr.i[0] ? " transposed" : "",
-                                                       graph_arg(s->graph, node, 0))
-                                        : arena_printf(s->arena, "derived %%%u", node);
-    if (n->op == OP_pack) {
+    bool packed = n->op == OP_pack || n->op == OP_pack_conv;
+    const char *what = packed ? arena_printf(s->arena, "packed%s %%%u", n->attr.i[0] ? " transposed" : "",
+                                             graph_arg(s->graph, node, 0))
+                              : arena_printf(s->arena, "derived %%%u", node);
+    if (packed) {
         NodeId from = graph_arg(s->graph, node, 0);
         if (graph_node(s->graph, from)->op == OP_input)
             what = arena_printf(s->arena, "packed%s %s", n->attr.i[0] ? " transposed" : "",
@@ -126,7 +131,8 @@ NodeId stage_read(Stage *s, Graph *rows, NodeId node) {
     uint32_t value = stage_value(s, node);
     const char *name = n.op == OP_input ? n.attr.name : s->values[value].what;
     NodeId in = origin_input(rows, (Origin){PLACE_SHARED, value, 0}, n.shape, false, name, n.loc);
-    rows->nodes[in].attr.i[2] = n.op == OP_pack;
+    rows->nodes[in].attr.i[2] = n.op == OP_pack ? 1 : n.op == OP_pack_conv ? 2 : 0;
+    if (n.op == OP_pack_conv) rows->nodes[in].attr.i[4] = n.attr.i[0], rows->nodes[in].attr.i[5] = n.attr.i[1];
     return in;
 }
 
@@ -164,10 +170,13 @@ static NodeId split_node(Split *p, NodeId id, bool pack) {
             return pack_matmul(p->s, p->out, split_read(p, args[0]), stage_copy(p->s, p->g, args[1], p->smap),
                                n.attr.i[1], n.loc);
     }
+    if (pack && (n.op == OP_conv || n.op == OP_conv_input) && graph_node(p->g, args[0])->batched && p->shared[args[1]])
+        return pack_conv(p->s, p->out, &n, split_read(p, args[0]), stage_copy(p->s, p->g, args[1], p->smap));
     NodeId *mapped = arena_alloc(p->s->arena, (n.nargs + 1) * sizeof *mapped);
     uint32_t nargs = 0;
     for (uint32_t k = 0; k < n.nargs; k++)
-        if ((n.op != OP_fixed && n.op != OP_solve) || graph_node(p->g, args[k])->batched) mapped[nargs++] = split_read(p, args[k]);
+        if ((n.op != OP_fixed && n.op != OP_solve) || graph_node(p->g, args[k])->batched)
+            mapped[nargs++] = split_read(p, args[k]);
     bool raised = n.batched && !graph_batched(p->g, n.op, args, n.nargs);
     return graph_op_shaped(p->out, n.op, mapped, nargs, &n.attr, n.shape, raised, n.loc);
 }

@@ -2,6 +2,7 @@
  *
  * A rule gives the contribution to argument k of a node whose cotangent is ct. */
 #include "adjoint.h"
+#include "conv.h"
 
 typedef struct Linear {
     Graph *g;
@@ -105,6 +106,42 @@ static NodeId transpose_matmul(const Linear *l) {
 static NodeId transpose_outer(const Linear *l) { return graph_matmul(l->g, other(l), l->ct, false, l->k == 0, l->loc); }
 
 static NodeId transpose_batch_outer(const Linear *l) { return transpose_outer(l); }
+
+/* conv, conv_input and conv_weight of one convolution are each other's adjoints: <y, conv(x, w)> = <conv_input(y, w),
+ * x> = <conv_weight(x, y), w>. */
+static NodeId conv_adjoint(const Linear *l, Op op, NodeId a, NodeId b, uint32_t height, uint32_t width) {
+    Attr attr = l->attr;
+    if (attr.i[CONV_PACKED]) ICE("%s: transposed after packing", l->g->name);
+    attr.i[CONV_SIZE] = height, attr.i[CONV_SIZE2] = width;
+    return graph_op(l->g, op, (NodeId[]){a, b}, 2, &attr, l->loc);
+}
+
+static ConvShape conv_of(const Linear *l, Op op) {
+    ConvShape c;
+    conv_shape(op, &l->attr, graph_node(l->g, l->a[0])->shape, graph_node(l->g, l->a[1])->shape, &c);
+    return c;
+}
+
+static NodeId transpose_conv(const Linear *l) {
+    ConvShape c = conv_of(l, OP_conv);
+    if (l->k == 0) return conv_adjoint(l, OP_conv_input, l->ct, l->a[1], c.height, c.width);
+    return conv_adjoint(l, OP_conv_weight, l->a[0], l->ct, c.rows, c.columns);
+}
+
+static NodeId transpose_conv_input(const Linear *l) {
+    ConvShape c = conv_of(l, OP_conv_input);
+    if (l->k == 0) return conv_adjoint(l, OP_conv, l->ct, l->a[1], 0, 0);
+    return conv_adjoint(l, OP_conv_weight, l->ct, l->a[0], c.rows, c.columns);
+}
+
+static NodeId transpose_conv_weight(const Linear *l) {
+    ConvShape c = conv_of(l, OP_conv_weight);
+    if (l->k == 0) return conv_adjoint(l, OP_conv_input, l->a[1], l->ct, c.height, c.width);
+    return conv_adjoint(l, OP_conv, l->a[0], l->ct, 0, 0);
+}
+
+static NodeId transpose_batch_conv_weight(const Linear *l) { return transpose_conv_weight(l); }
+static NodeId transpose_pack_conv(const Linear *l) { return l->ct; }
 
 static NodeId transpose_pack(const Linear *l) {
     if (!l->attr.i[0]) return l->ct;

@@ -1,5 +1,5 @@
 /* verify.c - the invariants of a graph; cheap enough to run after every pass. */
-#include "graph.h"
+#include "conv.h"
 #include <stdlib.h>
 
 static _Noreturn void broken(const Graph *g, NodeId id, const char *why) {
@@ -58,6 +58,15 @@ void graph_verify(const Graph *g) {
             const Node *b = &g->nodes[args[1]];
             if (b->batched || !(b->op == OP_pack || (b->op == OP_input && b->attr.i[2])))
                 broken(g, id, "the second argument is not packed");
+        }
+        if (n->op == OP_pack_conv &&
+            (n->batched || n->attr.i[1] < 1 || n->shape.rank != 4 || n->shape.dims[0] % n->attr.i[1]))
+            broken(g, id, "these are no weights to pack");
+        if ((n->op == OP_conv || n->op == OP_conv_input) && n->attr.i[CONV_PACKED]) {
+            ConvPacking p;
+            const Node *w = &g->nodes[args[1]];
+            if (!conv_packing(w, &p) || p.adjoint != (n->op == OP_conv_input) || p.groups != n->attr.i[CONV_GROUPS])
+                broken(g, id, "the weights are not packed for it");
         }
         verify_call(g, id);
         ninputs += n->op == OP_input;

@@ -58,6 +58,7 @@ static const Size **size_list(Checker *c, Ast *e, const Builtin *b, uint32_t *n,
 
 static const Type *check_elementwise(Checker *c, Ast *e, const Builtin *b, Ast **args, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) check_expr(c, args[i]);
+    if (same(b->name, "floor") && size_of(c, args[0], false)) return &type_int; /* of a quotient of sizes */
     const Type *t = join(c, e, b->name, args, n);
     if (t->kind == TYPE_NUMBER && n == 1) /* sqrt(2) is real, whatever the literal */
         return &type_number;
@@ -182,6 +183,53 @@ static const Type *check_pad(Checker *c, const Builtin *b, Ast *x, Ast *widths) 
     for (uint32_t i = 0; i < x->type->rank; i++)
         dims[i] = size_add(c->arena, x->type->dims[i], size_add(c->arena, w[2 * i], w[2 * i + 1]));
     return type_tensor(c->arena, x->type->elem, x->type->rank, dims);
+}
+
+/* Sizes are compared as far as they are known: the rest is looked at again with the numbers of each use. */
+static const Type *check_conv(Checker *c, Ast *e, const Builtin *b, Ast **args) {
+    bool good = needs_tensor(c, args[0], b);
+    if (!needs_tensor(c, args[1], b) || !good) return &type_error;
+    const Type *x = args[0]->type, *w = args[1]->type;
+    if (x->opaque || x->rank != 3) return wrong(c, args[0], b, "an image f32[C, H, W]", x);
+    if (w->opaque || w->rank != 4) return wrong(c, args[1], b, "weights f32[O, C / groups, KH, KW]", w);
+    Arena *a = c->arena;
+    const Size *one = size_constant(a, 1),
+               *how[4] = {one, size_constant(a, 0), one, one}; /* stride, padding, groups, dilation */
+    for (uint32_t k = 0; k < 4; k++)
+        if (args[2 + k] && !(how[k] = size_of(c, args[2 + k], true))) return &type_error;
+    for (uint32_t k = 0; k < 4; k++) {
+        int64_t n;
+        if (!size_number(how[k], &n) || n >= (k != 1)) continue;
+        diag_report(c->diags, DIAG_E0326, args[2 + k]->range, "'%s' of a convolution is at least %d",
+                    b->args[2 + k].name, k != 1);
+        return &type_error;
+    }
+    const Size *channels = size_multiply(a, w->dims[1], how[2]);
+    int64_t image, groups;
+    if (size_number(x->dims[0], &image) && size_number(how[2], &groups) && image % groups) {
+        diag_report(c->diags, DIAG_E0326, e->range, "%lld groups do not divide %lld channels", (long long)groups,
+                    (long long)image);
+        return &type_error;
+    }
+    if (!size_equal(channels, x->dims[0]) && !size_equal(w->dims[1], size_divide(a, x->dims[0], how[2]))) {
+        diag_report(c->diags, DIAG_E0312, e->range, "weights %s with groups: %s are for %s channels, the image has %s",
+                    type_text(a, w), size_text(a, how[2]), size_text(a, channels), size_text(a, x->dims[0]));
+        return &type_error;
+    }
+    const Size *dims[3] = {w->dims[0]};
+    for (uint32_t k = 1; k < 3; k++) { /* floor((H + 2 padding - dilation (KH - 1) - 1) / stride) + 1 */
+        const Size *reach = size_multiply(a, how[3], size_subtract(a, w->dims[1 + k], one));
+        const Size *padded = size_add(a, x->dims[k], size_multiply(a, size_constant(a, 2), how[1]));
+        const Size *left = size_subtract(a, size_subtract(a, padded, reach), one);
+        int64_t n;
+        if (size_number(left, &n) && n < 0) {
+            diag_report(c->diags, DIAG_E0326, e->range, "the kernel %s reaches over %s places, the padded image has %s",
+                        type_text(a, w), size_text(a, size_add(a, reach, one)), size_text(a, padded));
+            return &type_error;
+        }
+        dims[k] = size_add(a, size_floor(a, size_divide(a, left, how[0])), one);
+    }
+    return type_tensor(a, x->elem, 3, dims);
 }
 
 static const Type *check_attack_query(Checker *c, Ast *e, const Builtin *b, Ast **args) {
@@ -318,6 +366,7 @@ static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, 
     case RULE_POOL:
     case RULE_UPSAMPLE:
     case RULE_BILINEAR: return check_image(c, b, args);
+    case RULE_CONV: return check_conv(c, e, b, args);
     case RULE_FILL: return check_fill(c, e, b, args[0]);
     case RULE_ACROSS_BATCH: return across_batch(c, e, b, args[0]);
     case RULE_METRIC: return check_evaluation(c, e, NULL, args[0], args[1]);
@@ -329,8 +378,8 @@ static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, 
 }
 
 const Type *check_builtin(Checker *c, Ast *e, const Builtin *b, Ast *call, Ast *piped) {
-    CallParameter params[4];
-    Ast *args[4] = {NULL}, **more = NULL;
+    CallParameter params[6];
+    Ast *args[6] = {NULL}, **more = NULL;
     uint32_t nmore = 0, n = b->nargs;
     bool many = n && b->args[n - 1].need == NEED_MANY;
     for (uint32_t i = 0; i < n; i++) params[i] = (CallParameter){b->args[i].name, b->args[i].need, false};

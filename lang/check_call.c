@@ -290,7 +290,10 @@ const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBinding *
     for (uint32_t i = 0; i < n; i++) { /* int arguments left out */
         SizeBinding *slot = (SizeBinding *)binding_of(b, nb, s->params[index[i]]);
         Ast *fallback = SLOT(s->params[index[i]], BINDING, fallback);
-        if (slot && !slot->value && !values[i] && fallback) slot->value = size_of(c, fallback, false);
+        if (slot && !slot->value && !values[i] && fallback) {
+            const Size *v = size_of(c, fallback, false);
+            slot->value = v ? size_substitute(c->arena, v, b, nb) : NULL;
+        }
     }
     checker_record_call(c, e, s->decl, b, nb);
     if (lift) { /* a function of scalars maps over tensors */

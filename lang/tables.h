@@ -56,6 +56,7 @@ typedef enum BuiltinRule {
     RULE_POOL,
     RULE_UPSAMPLE,
     RULE_BILINEAR,
+    RULE_CONV,
     RULE_FILL,
     RULE_ACROSS_BATCH,
     RULE_METRIC,
@@ -75,7 +76,7 @@ typedef struct Builtin {
     struct {
         const char *name;
         Need need;
-    } args[4];
+    } args[6];
 } Builtin;
 
 extern const Builtin *const builtin_table;                       /* as in builtin.def; the last row has no name */

@@ -80,6 +80,10 @@ bool deq_initialise(const char *text, const int64_t *shape, int rank, uint64_t s
     for (int i = 0; i < rank - 2; i++) field *= shape[i];
     double fan_in = rank < 2 ? 1 : (double)(field * shape[rank - 2]);
     double fan_out = rank < 1 ? 1 : (double)(field * shape[rank - 1]);
+    if (rank == 4) { /* weights of a convolution: [out, in, rows, columns] */
+        fan_in = (double)(shape[1] * shape[2] * shape[3]);
+        fan_out = (double)(shape[0] * shape[2] * shape[3]);
+    }
     int64_t columns = rank < 2 ? 1 : shape[rank - 1], matrix = rank < 2 ? 1 : shape[rank - 2] * columns;
     uint64_t key = deq_key_text(seed, path);
     double bound = sqrt(6 / (fan_in + fan_out)), deviation = sqrt(2 / fan_in);

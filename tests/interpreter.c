@@ -1,5 +1,6 @@
 /* interpreter.c - interpret_<op> for every row of ops.def, and the places of routines. */
 #include "interpreter.h"
+#include "compiler/conv.h"
 #include <math.h>
 #include <string.h>
 
@@ -230,7 +231,56 @@ static void interpret_pack(At *at) { /* the [k, n] matrix it stands for; panels 
             at->y[i * s.dims[1] + j] = at->x[0][at->node->attr.i[0] ? j * s.dims[0] + i : i * s.dims[1] + j];
 }
 
+/* Convolution from its definition; `visit` is called for each term with the places of x, y and w. */
+typedef void Visit(At *at, uint64_t x, uint64_t y, uint64_t w);
+
+static void each_term(At *at, Visit *visit) {
+    ConvShape c;
+    const Attr *attr = &at->node->attr;
+    if (conv_shape(at->node->op, attr, arg_shape(at, 0), arg_shape(at, 1), &c)) return;
+    bool last = attr->i[CONV_LAST];
+    uint32_t channels = c.channels / c.groups, filters = c.filters / c.groups;
+    for (uint32_t o = 0; o < c.filters; o++)
+        for (uint32_t k = 0; k < channels; k++)
+            for (uint32_t a = 0; a < c.rows; a++)
+                for (uint32_t b = 0; b < c.columns; b++)
+                    for (uint32_t i = 0; i < c.out_height; i++)
+                        for (uint32_t j = 0; j < c.out_width; j++) {
+                            int64_t u = (int64_t)i * c.stride + (int64_t)a * c.dilation - c.padding;
+                            int64_t v = (int64_t)j * c.stride + (int64_t)b * c.dilation - c.padding;
+                            if (u < 0 || v < 0 || u >= c.height || v >= c.width) continue;
+                            uint64_t channel = o / filters * channels + k, row = (uint64_t)u, column = (uint64_t)v;
+                            uint64_t x = last ? (row * c.width + column) * c.channels + channel
+                                              : (channel * c.height + row) * c.width + column;
+                            uint64_t y = last ? ((uint64_t)i * c.out_width + j) * c.filters + o
+                                              : ((uint64_t)o * c.out_height + i) * c.out_width + j;
+                            visit(at, x, y, (((uint64_t)o * channels + k) * c.rows + a) * c.columns + b);
+                        }
+}
+
+static void add_y(At *at, uint64_t x, uint64_t y, uint64_t w) { at->y[y] += at->x[0][x] * at->x[1][w]; }
+static void add_x(At *at, uint64_t x, uint64_t y, uint64_t w) { at->y[x] += at->x[0][y] * at->x[1][w]; }
+static void add_w(At *at, uint64_t x, uint64_t y, uint64_t w) { at->y[w] += at->x[0][x] * at->x[1][y]; }
+
+static void convolve(At *at, Visit *visit) {
+    memset(at->y, 0, at->count * sizeof(double));
+    each_term(at, visit);
+}
+
+static void interpret_conv(At *at) { convolve(at, add_y); }
+static void interpret_conv_input(At *at) { convolve(at, add_x); }
+static void interpret_conv_weight(At *at) { convolve(at, add_w); }
+static void interpret_pack_conv(At *at) { memcpy(at->y, at->x[0], at->count * sizeof(double)); }
+
 /* ---- across examples ---- */
+static void interpret_batch_conv_weight(At *at) {
+    memset(at->y, 0, at->count * sizeof(double));
+    for (int64_t row = 0; row < at->e->n; row++) {
+        for (uint32_t k = 0; k < 2; k++) at->x[k] = arg_row(at->e, at->node, k, row);
+        each_term(at, add_w);
+    }
+}
+
 static void interpret_batch_sum(At *at) {
     memset(at->y, 0, at->count * sizeof(double));
     for (int64_t row = 0; row < at->e->n; row++)
@@ -347,6 +397,13 @@ static uint64_t panel_place(const Run *run, Shape s, uint64_t k) {
     return (j / p * s.dims[0] + i) * p + j % p;
 }
 
+static uint64_t packed_place(const Run *run, const Node *n, uint64_t k) {
+    ConvPacking packing;
+    if (conv_packing(n, &packing)) return conv_packed_place(&packing, run->layout->panel, k);
+    bool packed = n->op == OP_pack || (n->op == OP_input && n->attr.i[2]);
+    return packed ? panel_place(run, n->shape, k) : k;
+}
+
 static void read_binding(const Run *run, const Graph *g, const Binding *b, double *value) {
     const Node *n = &g->nodes[b->node];
     uint64_t count = shape_count(n->shape);
@@ -356,8 +413,7 @@ static void read_binding(const Run *run, const Graph *g, const Binding *b, doubl
     }
     for (int64_t row = 0; row < (n->batched ? run->n : 1); row++) {
         const char *at = place(run, b, count, row);
-        for (uint64_t k = 0; k < count; k++)
-            value[(uint64_t)row * count + k] = load(run, at, n->attr.i[2] ? panel_place(run, n->shape, k) : k);
+        for (uint64_t k = 0; k < count; k++) value[(uint64_t)row * count + k] = load(run, at, packed_place(run, n, k));
     }
 }
 
@@ -367,14 +423,17 @@ static void write_binding(const Run *run, const Graph *g, const Binding *b, cons
     bool once = b->place == PLACE_SHARED || b->place == PLACE_ACCUM || !run->r->rows;
     bool added = b->place == PLACE_ACCUM || b->place == PLACE_DREST;
     if (once && n->batched) ICE("%s: a batched value goes to a shared place", run->r->name);
-    if (n->op == OP_pack)
+    ConvPacking packing;
+    if (conv_packing(n, &packing))
+        elements = conv_packed_count(&packing, run->layout->panel);
+    else if (n->op == OP_pack)
         elements =
             (n->shape.dims[1] + run->layout->panel - 1) / run->layout->panel * run->layout->panel * n->shape.dims[0];
     for (int64_t row = 0; row < (once ? 1 : run->n); row++) {
         char *at = place(run, b, count, row);
         if (!added) memset(at, 0, padded(elements * real));
         for (uint64_t k = 0; k < count; k++) {
-            uint64_t to = n->op == OP_pack ? panel_place(run, n->shape, k) : k;
+            uint64_t to = packed_place(run, n, k);
             double v = value[(n->batched ? (uint64_t)row * count : 0) + k];
             store(run, at, to, added ? load(run, at, to) + v : v);
         }

@@ -1,8 +1,11 @@
 /* plan.c - treatments, levels, groups: when every node is computed.  Where it stands: plan_memory.c. */
 #include "planner.h"
+#include "compiler/conv.h"
 #include <string.h>
 
 uint64_t plan_stored_count(const PlanUnit *u, const Node *n) {
+    ConvPacking packing;
+    if (conv_packing(n, &packing)) return conv_packed_count(&packing, u->panel);
     if (n->op == OP_pack || (n->op == OP_input && n->attr.i[2]))
         return (n->shape.dims[1] + u->panel - 1) / u->panel * u->panel * n->shape.dims[0];
     return count_of(n);
@@ -49,7 +52,8 @@ static Treatment treatment(const Planner *p, NodeId id) {
             return TREAT_PRODUCT;
         return TREAT_ROW;
     }
-    case OP_batch_sum: return TREAT_SUM;
+    case OP_batch_sum:
+    case OP_batch_conv_weight: return TREAT_SUM;
     case OP_batch_outer:
     case OP_random:
     case OP_fixed:
@@ -68,7 +72,11 @@ static Treatment treatment(const Planner *p, NodeId id) {
     case OP_broadcast:
     case OP_argmax:
     case OP_outer:
-    case OP_pack: return TREAT_ROW;
+    case OP_pack:
+    case OP_conv:
+    case OP_conv_input:
+    case OP_conv_weight:
+    case OP_pack_conv: return TREAT_ROW;
     default: return TREAT_ELEMENT;
     }
 }

@@ -3,6 +3,7 @@
  * Every buffer ends at an unreadable page and has exactly the size the contract promises; padding of inputs is NaN. */
 #ifndef DEQ_TESTS_BACKEND_SUPPORT_H
 #define DEQ_TESTS_BACKEND_SUPPORT_H
+#include "compiler/conv.h"
 #include "numeric.h"
 #include "compiler/backend.h"
 #include <stdio.h>
@@ -66,6 +67,8 @@ typedef struct Placement { /* where automatic bindings go */
 } Placement;
 
 static inline uint64_t stored_count(const Layout *l, const Node *n) {
+    ConvPacking packing;
+    if (conv_packing(n, &packing)) return conv_packed_count(&packing, l->panel);
     if (!(n->op == OP_pack || (n->op == OP_input && n->attr.i[2]))) return shape_count(n->shape);
     return (uint64_t)((n->shape.dims[1] + l->panel - 1) / l->panel * l->panel) * n->shape.dims[0];
 }

@@ -1,68 +1,11 @@
 /* Generated code against the interpreter: every op, odd shapes, ragged batches, every place. */
-#include "backend_support.h"
+#include "backend_check.h"
 
 static const Range nowhere = {0};
-static const int64_t batches[] = {1, 13, 14, 15, 33};
-
-/* The runtime is not under test: what generated code calls is here. */
-void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient, void *cotangent) {
-    (void)cotangent;
-    (void)frame, (void)fixed, (void)n, (void)rest, (void)z, (void)want_gradient;
-}
-void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *drest, void *u,
-                        int64_t want_parameters) {
-    (void)frame, (void)fixed, (void)n, (void)rest, (void)drest, (void)u, (void)want_parameters;
-}
-#define MODE(mode, spelling, exact, forward, doc)                                                                      \
-    void deq_gradient_##mode(void *frame, void *fixed, int64_t n) { (void)frame, (void)fixed, (void)n; }
-#include "runtime/include/modes.def"
-
-#define RANDOM(bits, real)                                                                                             \
-    void deq_random_f##bits(void *frame, void *out, int64_t stride, int64_t count, int64_t n, int64_t kind,            \
-                            int64_t site, int64_t iteration) {                                                         \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            double draws[4096];                                                                                        \
-            keyed_draws(NULL, kind, site, i, iteration, (uint64_t)count, draws);                                       \
-            for (int64_t k = 0; k < count; k++) ((real *)((char *)out + i * stride))[k] = (real)draws[k];              \
-        }                                                                                                              \
-        (void)frame;                                                                                                   \
-    }
-RANDOM(32, float)
-RANDOM(64, double)
-#define PRODUCT(bits, real)                                                                                            \
-    void deq_product_f##bits(void *a, void *b, void *c, int64_t m, int64_t n, int64_t k, int64_t ta, int64_t tb) {     \
-        for (int64_t i = 0; i < m; i++)                                                                                \
-            for (int64_t j = 0; j < n; j++) {                                                                          \
-                double s = 0;                                                                                          \
-                for (int64_t q = 0; q < k; q++)                                                                        \
-                    s += (double)((real *)a)[ta ? q * m + i : i * k + q] *                                             \
-                         (double)((real *)b)[tb ? j * k + q : q * n + j];                                              \
-                ((real *)c)[i * n + j] = (real)s;                                                                      \
-            }                                                                                                          \
-    }
-PRODUCT(32, float)
-PRODUCT(64, double)
-
 static Shape dims1(uint32_t a) { return (Shape){1, {a}}; }
 static Shape dims2(uint32_t a, uint32_t b) { return (Shape){2, {a, b}}; }
 static Shape dims3(uint32_t a, uint32_t b, uint32_t c) { return (Shape){3, {a, b, c}}; }
 static NodeId input(Graph *g, Shape s, bool batched) { return graph_input(g, s, batched, "in", nowhere); }
-
-static double tolerance_of(const Unit *u) { return u->layout.real_bytes == 4 ? 2e-5 : 1e-12; }
-
-/* Runs every routine of the unit with every batch size; a row's bits must not depend on the batch. */
-static void check_unit(const Unit *u, const char *cpu, double low, double high, double tolerance) {
-    Loaded loaded = unit_load(u, cpu, "inline");
-    for (uint32_t k = 0; k < u->nroutines; k++) {
-        const Routine *r = u->routines[k];
-        for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
-            rng_state = 1000 + k;
-            Memory m = compare_routine(&loaded, k, r->rows ? batches[b] : 1, low, high, tolerance, NULL);
-            memory_release(&m);
-            if (!r->rows) break;
-        }
-    }
-}
 
 static const uint32_t sizes[] = {1, 5, 10, 17, 64, 100};
 

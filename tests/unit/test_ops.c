@@ -1,6 +1,7 @@
 /* Every row of ops.def on random shapes: shape rule, JVP against central differences, dot-product test of the
  * transpose, and the derivative of the derivative. */
 #include "numeric.h"
+#include "compiler/conv.h"
 
 typedef struct Case {
     Arena *arena;
@@ -153,6 +154,37 @@ static NodeId build_case(Case *c, Op op) {
         c->expected = graph_node(g, a[0])->shape;
         if (attr.i[0]) c->expected = (Shape){2, {c->expected.dims[1], c->expected.dims[0]}};
         return graph_op(g, op, a, 1, &attr, nowhere);
+    case OP_conv:
+    case OP_conv_input:
+    case OP_conv_weight:
+    case OP_batch_conv_weight: {
+        ConvShape g1 = {.rows = rng_int(1, 3),
+                        .columns = rng_int(1, 3),
+                        .stride = rng_int(1, 2),
+                        .padding = rng_int(0, 2),
+                        .groups = rng_int(1, 2),
+                        .dilation = rng_int(1, 2)};
+        g1.channels = g1.groups * rng_int(1, 2), g1.filters = g1.groups * rng_int(1, 2);
+        g1.height = rng_int(5, 6), g1.width = rng_int(5, 6);
+        attr.i[CONV_STRIDE] = g1.stride, attr.i[CONV_PADDING] = g1.padding, attr.i[CONV_GROUPS] = g1.groups;
+        attr.i[CONV_DILATION] = g1.dilation, attr.i[CONV_LAST] = coin_flip();
+        g1.out_height = (g1.height + 2 * g1.padding - g1.dilation * (g1.rows - 1) - 1) / g1.stride + 1;
+        g1.out_width = (g1.width + 2 * g1.padding - g1.dilation * (g1.columns - 1) - 1) / g1.stride + 1;
+        Shape x = conv_image(&attr, g1.channels, g1.height, g1.width), w = conv_weights(&g1);
+        Shape y = conv_image(&attr, g1.filters, g1.out_height, g1.out_width);
+        if (op == OP_conv_input) attr.i[CONV_SIZE] = g1.height, attr.i[CONV_SIZE2] = g1.width;
+        if (op == OP_conv_weight || op == OP_batch_conv_weight)
+            attr.i[CONV_SIZE] = g1.rows, attr.i[CONV_SIZE2] = g1.columns;
+        a[0] = new_input(c, op == OP_conv_input ? y : x, coin_flip());
+        a[1] = new_input(c, op == OP_conv || op == OP_conv_input ? w : y, coin_flip());
+        c->expected = op == OP_conv ? y : op == OP_conv_input ? x : w;
+        return graph_op(g, op, a, 2, &attr, nowhere);
+    }
+    case OP_pack_conv:
+        a[0] = new_input(c, (Shape){4, {2 * rng_int(1, 3), rng_int(1, 3), rng_int(1, 2), rng_int(1, 2)}}, false);
+        attr.i[0] = coin_flip(), attr.i[1] = rng_int(1, 2);
+        c->expected = graph_node(g, a[0])->shape;
+        return graph_op(g, op, a, 1, &attr, nowhere);
     case OP_batch_sum:
         a[0] = new_input(c, s, coin_flip());
         c->expected = s;
@@ -187,7 +219,7 @@ static void check_case(Op op, uint64_t seed) {
     }
     graph_verify(g);
     assert_true(shape_equal(graph_node(g, y)->shape, c.expected));
-    if (op == OP_batch_sum || op == OP_batch_outer) assert_false(graph_node(g, y)->batched);
+    if (op_class(op) == CLASS_BATCH) assert_false(graph_node(g, y)->batched);
 
     /* inputs 0..m-1 are x, m..2m-1 their tangents, 2m the cotangent of y */
     uint32_t m = g->ninputs;

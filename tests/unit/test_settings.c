@@ -153,7 +153,7 @@ static void test_initialisers(void **state) {
     (void)state;
     static double x[6000], again[6000];
     static float y[6000];
-    const int64_t shape[] = {60, 100}, cube[] = {2, 3, 10, 100};
+    const int64_t shape[] = {60, 100}, kernels[] = {100, 10, 3, 2}; /* [out, in, rows, columns] */
     double mean, deviation;
     deq_error e = {0};
     assert_true(deq_initialise("normal(std: 0.1)", shape, 2, 1, "a.W", 64, x, &e));
@@ -171,7 +171,7 @@ static void test_initialisers(void **state) {
     assert_true(deq_initialise("glorot()", shape, 2, 1, "a.W", 64, x, &e));
     moments(x, 6000, &mean, &deviation);
     assert_true(fabs(deviation - sqrt(2.0 / 160)) < 0.003);
-    assert_true(deq_initialise("he()", cube, 4, 1, "a.W", 64, x, &e));
+    assert_true(deq_initialise("he()", kernels, 4, 1, "a.W", 64, x, &e));
     moments(x, 6000, &mean, &deviation);
     assert_true(fabs(deviation - sqrt(2.0 / 60)) < 0.006);
     assert_true(deq_initialise("identity()", shape, 2, 1, "a.W", 64, x, &e));

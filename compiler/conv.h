@@ -1,0 +1,118 @@
+/* conv.h - the geometry of convolutions and their two adjoints, from attributes and shapes.
+ *
+ * y[o, i, j] = sum over c, a, b of w[o, c, a, b] x[g + c, i * stride - padding + a * dilation, j * stride - padding + b
+ * * dilation], g the first channel of o's group.  Images are [C, H, W], or [H, W, C] with CONV_LAST; weights are [O, C
+ * / groups, rows, columns]. */
+#ifndef DEQ_COMPILER_CONV_H
+#define DEQ_COMPILER_CONV_H
+#include "graph.h"
+
+enum { /* places in attr.i */
+       CONV_STRIDE,
+       CONV_PADDING,
+       CONV_GROUPS,
+       CONV_DILATION,
+       CONV_SIZE,  /* conv_input: height of x; conv_weight: rows of w */
+       CONV_SIZE2, /* likewise width, columns */
+       CONV_LAST,  /* 1: the channel is the last axis of images */
+       CONV_PACKED /* 1: w is packed (pack_conv), in the direction of this op */
+};
+
+typedef struct ConvShape {
+    uint32_t channels, height, width;        /* of x */
+    uint32_t filters, out_height, out_width; /* of y */
+    uint32_t rows, columns;                  /* of w */
+    uint32_t stride, padding, groups, dilation;
+} ConvShape;
+
+static inline Shape conv_image(const Attr *attr, uint32_t channels, uint32_t height, uint32_t width) {
+    return attr->i[CONV_LAST] ? (Shape){3, {height, width, channels}} : (Shape){3, {channels, height, width}};
+}
+
+static inline Shape conv_weights(const ConvShape *c) {
+    return (Shape){4, {c->filters, c->channels / c->groups, c->rows, c->columns}};
+}
+
+static inline bool conv_same(Shape a, Shape b) {
+    return a.rank == 3 && b.rank == 3 && a.dims[0] == b.dims[0] && a.dims[1] == b.dims[1] && a.dims[2] == b.dims[2];
+}
+
+/* NULL and *c, or why a (x; for conv_input y) and b (w; for conv_weight y) do not go together. */
+static inline const char *conv_shape(Op op, const Attr *attr, Shape a, Shape b, ConvShape *c) {
+    const int64_t *i = attr->i;
+    uint32_t c0 = i[CONV_LAST] ? 2 : 0, h0 = i[CONV_LAST] ? 0 : 1; /* axes of channel and height */
+    if (i[CONV_STRIDE] < 1 || i[CONV_GROUPS] < 1 || i[CONV_DILATION] < 1 || i[CONV_PADDING] < 0)
+        return "stride, groups and dilation are at least 1, padding at least 0";
+    *c = (ConvShape){.stride = (uint32_t)i[CONV_STRIDE],
+                     .padding = (uint32_t)i[CONV_PADDING],
+                     .groups = (uint32_t)i[CONV_GROUPS],
+                     .dilation = (uint32_t)i[CONV_DILATION]};
+    if (a.rank != 3) return "an image has three axes";
+    if (op == OP_conv || op == OP_conv_input) {
+        if (b.rank != 4) return "weights have four axes";
+        c->filters = b.dims[0];
+        c->channels = b.dims[1] * c->groups;
+        c->rows = b.dims[2], c->columns = b.dims[3];
+    } else {
+        if (b.rank != 3) return "an image has three axes";
+        if (i[CONV_SIZE] < 1 || i[CONV_SIZE2] < 1) return "a kernel has no size";
+        c->filters = b.dims[c0];
+        c->channels = a.dims[c0];
+        c->rows = (uint32_t)i[CONV_SIZE], c->columns = (uint32_t)i[CONV_SIZE2];
+    }
+    if (op == OP_conv_input) {
+        if (i[CONV_SIZE] < 1 || i[CONV_SIZE2] < 1) return "the image has no size";
+        c->height = (uint32_t)i[CONV_SIZE], c->width = (uint32_t)i[CONV_SIZE2];
+    } else {
+        c->height = a.dims[h0], c->width = a.dims[h0 + 1];
+    }
+    if (c->channels % c->groups || c->filters % c->groups) return "the number of groups does not divide the channels";
+    uint64_t rows = (uint64_t)(c->rows - 1) * c->dilation + 1, columns = (uint64_t)(c->columns - 1) * c->dilation + 1;
+    uint64_t height = (uint64_t)c->height + 2 * (uint64_t)c->padding,
+             width = (uint64_t)c->width + 2 * (uint64_t)c->padding;
+    if (rows > height || columns > width) return "the kernel is larger than the padded image";
+    c->out_height = (uint32_t)((height - rows) / c->stride + 1);
+    c->out_width = (uint32_t)((width - columns) / c->stride + 1);
+    Shape x = conv_image(attr, c->channels, c->height, c->width);
+    Shape y = conv_image(attr, c->filters, c->out_height, c->out_width);
+    if (op != OP_conv_input && !conv_same(a, x)) return "the weights are for another number of channels";
+    if (op == OP_conv_input && !conv_same(a, y)) return "the cotangent does not have the dims of the result";
+    if ((op == OP_conv_weight || op == OP_batch_conv_weight) && !conv_same(b, y))
+        return "the cotangent does not have the dims of the result";
+    return NULL;
+}
+/* ---- packed weights: for each group, panels of `panel` columns, each [rows][columns][inner][panel], zero-filled.  The
+ * convolution's columns are the filters and its inner axis the channels; its adjoint's the other way round. ---- */
+typedef struct ConvPacking {
+    uint32_t groups, columns, inner, taps;
+    bool adjoint;
+} ConvPacking;
+
+/* Of a pack_conv node, or of an input that holds what such a node made; false for any other. */
+static inline bool conv_packing(const Node *n, ConvPacking *p) {
+    if (n->op != OP_pack_conv && !(n->op == OP_input && n->attr.i[2] == 2)) return false;
+    const int64_t *i = n->attr.i + (n->op == OP_input ? 4 : 0);
+    uint32_t groups = (uint32_t)i[1], filters = n->shape.dims[0] / groups, channels = n->shape.dims[1];
+    *p = (ConvPacking){.groups = groups,
+                       .columns = i[0] ? channels : filters,
+                       .inner = i[0] ? filters : channels,
+                       .taps = n->shape.dims[2] * n->shape.dims[3],
+                       .adjoint = i[0] != 0};
+    return true;
+}
+
+static inline uint64_t conv_panels(const ConvPacking *p, uint32_t panel) { return (p->columns + panel - 1) / panel; }
+
+static inline uint64_t conv_packed_count(const ConvPacking *p, uint32_t panel) {
+    return p->groups * conv_panels(p, panel) * p->taps * p->inner * panel;
+}
+
+/* Where element k of the weights [O, C / groups, rows, columns] stands. */
+static inline uint64_t conv_packed_place(const ConvPacking *p, uint32_t panel, uint64_t k) {
+    uint64_t filters = p->adjoint ? p->inner : p->columns, channels = p->adjoint ? p->columns : p->inner;
+    uint64_t tap = k % p->taps, c = k / p->taps % channels, o = k / p->taps / channels, group = o / filters;
+    uint64_t n = p->adjoint ? c : o % filters, inner = p->adjoint ? o % filters : c;
+    uint64_t at = (group * conv_panels(p, panel) + n / panel) * p->taps + tap;
+    return (at * p->inner + inner) * panel + n % panel;
+}
+#endif
