@@ -97,6 +97,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         cli->set = append(cli->set, &cli->nset, text);
         return 0;
     case 'I': cli->include = append(cli->include, &cli->ninclude, text); return 0;
+    case 'L': cli->link = append(cli->link, &cli->nlink, text); return 0;
     case 'S':
         cli->has_seed = true;
         cli->seed = whole_number(state, "seed", text, UINT64_MAX);
@@ -133,8 +134,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         if (!cli->nfiles && !optional) argp_error(state, "%s is missing", wanted);
         int most = *wanted != 0; /* a word each */
         for (const char *c = wanted; *c; c++) most += *c == ' ';
-        if (cli->nfiles > most && !many)
-            argp_error(state, "one argument too many: '%s'", cli->files[cli->nfiles - 1]);
+        if (cli->nfiles > most && !many) argp_error(state, "one argument too many: '%s'", cli->files[cli->nfiles - 1]);
         return 0;
     }
     default: return ARGP_ERR_UNKNOWN;

@@ -23,8 +23,8 @@ typedef struct Cli {
     bool json, memory, check, fresh, no_cache, quiet, lib, has_seed;
     uint64_t seed;
     int threads, optimise, batch;
-    const char **set, **include;
-    int nset, ninclude;
+    const char **set, **include, **link;
+    int nset, ninclude, nlink;
     const char *results, *checkpoint, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math;
 } Cli;
 

@@ -77,6 +77,8 @@ typedef struct HandGraph { /* a gradient by hand, cut off from the model's graph
  * all gradients by hand, each followed by the layer's input it belongs to, if any; the `fixed` nodes stand before them.
  * ensures: the result's outputs are those before `first`. */
 Graph *hand_split(Arena *a, const Model *model, const Graph *g, uint32_t first, HandGraph *hands);
+/* Where the arguments of a gradient in C are: it has no routines of its own.  By field. */
+FieldPlace *hand_places(Arena *a, Stage *s, const Model *model, const HandGraph *h, const FixedLayout *fixed);
 /* HAND_input and HAND_parameters: arg0 state, arg1 its cotangent, rest; drest +=, and accum += for the latter.  And the
  * routine of every linear map they solve with (maps by index). */
 void hand_routines(Unit *unit, Stage *s, const Model *model, const HandGraph *h, FixedLayout *fixed, FixedLayout *maps);

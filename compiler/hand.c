@@ -6,6 +6,7 @@
 #include "adjoint.h"
 #include "elaborate.h"
 #include "fold.h"
+#include "lang/extern.h"
 #include <string.h>
 
 typedef struct Block { /* one gradient of one layer call */
@@ -343,7 +344,8 @@ static bool is_complete(Scope *s, const Block *b) {
     return true;
 }
 
-static bool gradient(Scope *s, Block *b) {
+/* d(z) of every component of the state, as inputs of the model's graph. */
+static void take_incoming(Scope *s, Block *b) {
     Arena *a = s->elab->arena;
     Model *m = s->net->model;
     const FixedPoint *f = &m->fixed[b->hand.fixed];
@@ -352,6 +354,12 @@ static bool gradient(Scope *s, Block *b) {
         b->hand.incoming[k] =
             graph_input(m->graph, graph_node(f->body, f->body->inputs[k])->shape, true,
                         arena_printf(a, "d(%s) of %s", f->state_names[k], b->hand.name), b->gradient->range);
+}
+
+static bool gradient(Scope *s, Block *b) {
+    Arena *a = s->elab->arena;
+    Model *m = s->net->model;
+    take_incoming(s, b);
     const Ast *body = AST_SLOT(b->gradient, GRADIENT, body);
     b->hand.first_map = m->nmaps;
     for (uint32_t k = 0; k < body->nkids; k++) {
@@ -361,6 +369,74 @@ static bool gradient(Scope *s, Block *b) {
         if (!define(s, b, body->kids[k])) return false;
     }
     b->hand.nmaps = m->nmaps - b->hand.first_map;
+    if (!is_complete(s, b)) return false;
+    *ARENA_PUSH(a, m->hands, m->nhands, s->net->nhands_cap) = b->hand;
+    return true;
+}
+
+/* A gradient in C: its cotangents are zeros here, and its arguments are listed for the manifest. */
+static bool gradient_in_c(Scope *s, Block *b, const ExternGradient *g) {
+    Arena *a = s->elab->arena;
+    Model *m = s->net->model;
+    const FixedPoint *f = &m->fixed[b->hand.fixed];
+    uint32_t states = 0;
+    b->hand.symbol = g->symbol;
+    b->hand.signature = g->signature;
+    b->hand.fields = arena_alloc(a, (g->nfields + 1) * sizeof *b->hand.fields);
+    b->hand.nfields = g->nfields;
+    take_incoming(s, b);
+    for (uint32_t k = 0; k < g->nfields; k++) {
+        const ExternField *field = &g->fields[k];
+        HandField *out = &b->hand.fields[k];
+        out->name = field->name;
+        const Value *v = field->kind == EXTERN_SIZE ? env_find(s->env, field->name) : env_find(b->inputs, field->name);
+        const char *path = *b->path ? arena_printf(a, "%s.%s", b->path, field->name) : field->name;
+        HandCotangent item = {-1, NODE_NONE, NODE_NONE};
+        switch (field->kind) {
+        case EXTERN_SIZE:
+        case EXTERN_NUMBER:
+            out->kind = field->kind == EXTERN_SIZE ? FIELD_SIZE : FIELD_NUMBER;
+            if (!v || v->kind != VALUE_NUMBER) {
+                elab_error(s, DIAG_E0490, b->gradient->name_range,
+                           "'%s' of '%s' is not a number known here; a gradient in C cannot take it in this version",
+                           field->name, b->hand.name);
+                return false;
+            }
+            out->number = v->number;
+            continue;
+        case EXTERN_STATE:
+            out->kind = FIELD_STATE;
+            out->index = states;
+            out->elements = shape_count(graph_node(f->body, f->body->inputs[states++])->shape);
+            continue;
+        case EXTERN_BUFFER:
+        case EXTERN_PARAM:
+            for (uint32_t q = 0; q < m->nparameters; q++)
+                if (strcmp(m->parameters[q].path, path) == 0) item.parameter = q;
+            if (item.parameter < 0) ICE("no parameter %s", path);
+            out->elements = shape_count(m->parameters[item.parameter].shape);
+            out->index = (uint32_t)item.parameter;
+            out->kind = FIELD_BUFFER;
+            if (field->kind == EXTERN_BUFFER) continue;
+            item.value = or_zero(s, NODE_NONE, m->parameters[item.parameter].shape, b->gradient->range);
+            break;
+        case EXTERN_INPUT:
+            if (!v || v->kind != VALUE_NODE || value_get(*v)->op == OP_constant) {
+                elab_error(s, DIAG_E0490, b->gradient->name_range,
+                           "input '%s' of '%s' is a constant here; a gradient in C cannot take it in this version",
+                           field->name, b->hand.name);
+                return false;
+            }
+            item.input = build_import(s->net->root, *v);
+            out->elements = shape_count(shape_at(s, item.input));
+            item.value = or_zero(s, NODE_NONE, shape_at(s, item.input), b->gradient->range);
+            break;
+        }
+        out->kind = FIELD_ITEM;
+        out->index = b->hand.nitems;
+        *ARENA_PUSH(a, b->hand.items, b->hand.nitems, b->items_cap) = item;
+    }
+    b->hand.first_map = m->nmaps;
     if (!is_complete(s, b)) return false;
     *ARENA_PUSH(a, m->hands, m->nhands, s->net->nhands_cap) = b->hand;
     return true;
@@ -403,7 +479,11 @@ bool hand_gradients(Scope *s, const Ast *layer, const Env *inputs, uint32_t firs
             inner.host = host;
             inner.host_data = &b;
             inner.frame = &frame;
-            good = gradient(&inner, &b) && good;
+            ExternGradient in_c;
+            if (extern_gradient(s->elab->arena, g, &in_c))
+                good = gradient_in_c(&inner, &b, &in_c) && good;
+            else
+                good = gradient(&inner, &b) && good;
         }
     }
     return good;

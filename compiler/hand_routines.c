@@ -235,6 +235,29 @@ static void make_hand(Unit *unit, Stage *s, const HandGradient *hand, const Hand
     draft_finish(d, unit, s, maps, nmaps);
 }
 
+FieldPlace *hand_places(Arena *a, Stage *s, const Model *model, const HandGraph *h, const FixedLayout *fixed) {
+    const HandGradient *hand = &model->hands[h->index];
+    const FixedLayout *l = &fixed[hand->fixed];
+    FieldPlace *places = arena_alloc(a, (hand->nfields + 1) * sizeof *places);
+    for (uint32_t k = 0; k < hand->nfields; k++) {
+        const HandField *f = &hand->fields[k];
+        const HandTarget *t = f->kind == FIELD_ITEM ? &h->targets[f->index] : NULL;
+        FieldPlace *p = &places[k];
+        p->accum = -1;
+        if (f->kind == FIELD_STATE) {
+            *p = (FieldPlace){"state", (int64_t)l->state_offsets[f->index], -1};
+        } else if (t && t->argument != UINT32_MAX) {
+            *p = (FieldPlace){"rest", (int64_t)l->rest_offsets[h->rest[t->argument]], -1};
+        } else if (t || f->kind == FIELD_BUFFER) {
+            int64_t q = t ? hand->items[f->index].parameter : (int64_t)f->index;
+            uint32_t value = t && t->shared != NODE_NONE ? t->shared_value : (uint32_t)q;
+            *p = (FieldPlace){"shared", (int64_t)stage_offset(s, value),
+                              s->values[value].trained ? (int64_t)stage_accum(s, value) : -1};
+        }
+    }
+    return places;
+}
+
 void hand_routines(Unit *unit, Stage *s, const Model *model, const HandGraph *h, FixedLayout *fixed,
                    FixedLayout *maps) {
     const HandGradient *hand = &model->hands[h->index];

@@ -117,43 +117,107 @@ static bool commit(char *temporary, const char *out, bool ok, char **error) {
 #endif
 #define LIBRARIES SANITIZERS "-ljansson", "-lxxhash", "-lz", "-lpthread", "-ldl", "-lm"
 
-bool link_program(const char *object, const char *out, char **error) {
+/* ---- command lines ---- */
+typedef struct Words {
+    char **items;
+    size_t n;
+} Words;
+
+static void add(Words *w, char *word) {
+    w->items = realloc(w->items, (w->n + 2) * sizeof *w->items);
+    if (!w->items) abort();
+    w->items[w->n++] = word;
+    w->items[w->n] = NULL;
+}
+
+static void add_all(Words *w, char *const *words) {
+    for (; *words; words++) add(w, *words);
+}
+
+static bool is_shared(const char *path) {
+    unsigned char head[18] = {0};
+    FILE *f = fopen(path, "rb");
+    size_t n = f ? fread(head, 1, sizeof head, f) : 0;
+    if (f) fclose(f);
+    return n == sizeof head && !memcmp(head, "\177ELF", 4) && (head[5] == 2 ? head[17] : head[16]) == 3;
+}
+
+/* The linked files, and for shared libraries the folder where the program finds them again. */
+static void add_linked(Words *w, const LinkExtras *extras, bool shared, bool others) {
+    for (int i = 0; i < extras->nobjects; i++) {
+        bool library = is_shared(extras->objects[i]);
+        if (library ? !shared : !others) continue;
+        add(w, extras->objects[i]);
+        if (!library) continue;
+        char *copy = strdup(extras->objects[i]);
+        add(w, text("-Wl,-rpath,%s", dirname(copy))); /* lives as long as the program */
+        free(copy);
+    }
+}
+
+bool link_shared(char *const *objects, int n, const char *out, char **error) {
+    Words w = {0};
+    add_all(&w, (char *[]){"cc", "-shared", "-o", (char *)out, "-Wl,--whole-archive", NULL});
+    for (int i = 0; i < n; i++) add(&w, objects[i]);
+    add_all(&w, (char *[]){"-Wl,--no-whole-archive", "-lm", NULL});
+    bool ok = run(w.items, error);
+    free(w.items);
+    return ok;
+}
+
+bool link_program(const char *object, const LinkExtras *extras, const char *out, char **error) {
     char *runtime = runtime_library(error);
     if (!runtime) return false;
-    char *source = write_source(out,
-                                "extern const char deq_module[];\nint deq_main(const void *, int, char **);\n"
-                                "int main(int argc, char **argv) { return deq_main(deq_module, argc, argv); }\n",
-                                error);
+    char *body = text("%sextern const char deq_module[];\nint deq_main(const void *, int, char **);\n"
+                      "int main(int argc, char **argv) {\n    offer(deq_module);\n"
+                      "    return deq_main(deq_module, argc, argv);\n}\n",
+                      extras->source);
+    char *source = write_source(out, body, error);
     bool ok = source != NULL;
     if (ok) {
         char *temporary = text("%s.%d.tmp", out, (int)getpid());
-        char *argv[] = {"cc", "-o", temporary, source, (char *)object, runtime, LIBRARIES, NULL};
-        ok = commit(temporary, out, run(argv, error), error);
+        Words w = {0};
+        add_all(&w, (char *[]){"cc", "-o", temporary, source, (char *)object, NULL});
+        add_linked(&w, extras, true, true);
+        add_all(&w, (char *[]){runtime, LIBRARIES, NULL});
+        ok = commit(temporary, out, run(w.items, error), error);
+        free(w.items);
         unlink(source);
         free(source);
     }
+    free(body);
     free(runtime);
     return ok;
 }
 
-bool link_library(const char *object, const char *name, const char *shared_out, const char *archive_out, char **error) {
+bool link_library(const char *object, const LinkExtras *extras, const char *name, const char *shared_out,
+                  const char *archive_out, char **error) {
     char *runtime = runtime_library(error);
     if (!runtime) return false;
     /* Two libraries may live in one program: only NAME_module leaves the object, deq_module becomes local. */
-    char *body = text("extern const char deq_module[];\nconst void *%s_module(void) { return deq_module; }\n", name);
+    char *body = text("%sextern const char deq_module[];\nconst void *%s_module(void) {\n    offer(deq_module);\n"
+                      "    return deq_module;\n}\n",
+                      extras->source, name);
     char *source = write_source(shared_out, body, error);
     char *merged = text("%s.%d.o", shared_out, (int)getpid());
     bool ok = source != NULL;
-    if (ok)
-        ok =
-            run((char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, (char *)object, NULL}, error);
+    if (ok) {
+        Words w = {0};
+        add_all(&w, (char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, (char *)object, NULL});
+        add_linked(&w, extras, false, true);
+        ok = run(w.items, error);
+        free(w.items);
+    }
     if (ok) ok = run((char *[]){"objcopy", "--localize-symbol=deq_module", merged, NULL}, error);
     if (ok) {
         char *temporary = text("%s.%d.tmp", shared_out, (int)getpid());
-        char *argv[] = {
-            "cc",      "-shared", "-o", temporary, merged, "-Wl,--whole-archive", runtime, "-Wl,--no-whole-archive",
-            LIBRARIES, NULL};
-        ok = commit(temporary, shared_out, run(argv, error), error);
+        Words w = {0};
+        add_all(&w, (char *[]){"cc", "-shared", "-o", temporary, merged, "-Wl,--whole-archive", runtime,
+                               "-Wl,--no-whole-archive", NULL});
+        add_linked(&w, extras, true, false);
+        add_all(&w, (char *[]){LIBRARIES, NULL});
+        ok = commit(temporary, shared_out, run(w.items, error), error);
+        free(w.items);
     }
     if (ok) {
         /* ar names the member after the file: give it the library's name */

@@ -8,11 +8,20 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* A program: the object, a main() that calls deq_main, and the runtime library. */
-bool link_program(const char *object, const char *out, char **error);
-/* libNAME.so holding the runtime, and NAME.a holding the object alone (to be linked with libdeqrt); both export
- * NAME_module(). */
-bool link_library(const char *object, const char *name, const char *shared_out, const char *archive_out, char **error);
+typedef struct LinkExtras { /* gradients in C (linked.h) */
+    char **objects;
+    int nobjects;
+    const char *source; /* defines offer(module) */
+} LinkExtras;
+
+/* A program: the object, a main() that calls deq_main, the linked files, and the runtime library. */
+bool link_program(const char *object, const LinkExtras *extras, const char *out, char **error);
+/* libNAME.so holding the runtime, and NAME.a holding the object and linked objects (to be linked with libdeqrt, and with
+ * linked shared libraries); both export NAME_module(). */
+bool link_library(const char *object, const LinkExtras *extras, const char *name, const char *shared_out,
+                  const char *archive_out, char **error);
+/* Objects and archives, whole, as one shared library. */
+bool link_shared(char *const *objects, int n, const char *out, char **error);
 /* Starts turning an object into a shared library for this program's own use (runtime symbols come from the program);
  * returns at once.  link_finish waits and renames; both are silent about failure: the cache does without. */
 typedef struct LinkJob {

@@ -14,11 +14,49 @@ static json_t *json_dims(Shape s) {
 
 static int line_of(Range r) { return r.source ? (int)source_position(r.source, r.start).line : 0; }
 
-static json_t *hands_json(Arena *a, const Model *m, uint32_t fixed) {
+/* A path as JSON can hold it: bytes that are not UTF-8 become '?'. */
+static const char *path_text(Arena *a, const char *path) {
+    json_t *j = json_string(path);
+    if (j) return json_decref(j), path;
+    char *text = arena_strdup(a, path);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c >= 0x80) *c = '?';
+    return text;
+}
+
+/* The arguments of a gradient in C, in the order of its header (lang/extern.h). */
+static json_t *extern_json(const HandGradient *h, const FieldPlace *places, const char *place) {
+    json_t *fields = json_array();
+    for (uint32_t k = 0; k < h->nfields; k++) {
+        const HandField *f = &h->fields[k];
+        json_t *j = json_pack("{s:s}", "name", f->name);
+        if (f->kind == FIELD_SIZE)
+            json_object_set_new(j, "size", json_integer((json_int_t)f->number));
+        else if (f->kind == FIELD_NUMBER)
+            json_object_set_new(j, "number", json_real(f->number));
+        else
+            json_object_update_new(j, json_pack("{s:s, s:I, s:I, s:b, s:b, s:I}", "in", places[k].where, "offset",
+                                                (json_int_t)places[k].offset, "elements", (json_int_t)f->elements,
+                                                "cotangent", f->kind == FIELD_ITEM, "parameter",
+                                                f->kind == FIELD_ITEM && h->items[f->index].parameter >= 0, "accum",
+                                                (json_int_t)places[k].accum));
+        json_array_append_new(fields, j);
+    }
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o}", "name", h->name, "symbol", h->symbol, "signature", h->signature,
+                     "place", place, "line", line_of(h->loc), "fields", fields);
+}
+
+static json_t *hands_json(Arena *a, const Model *m, const ModelRoutines *r, uint32_t fixed) {
     json_t *list = json_array();
     for (uint32_t k = 0; k < m->nhands; k++) {
         const HandGradient *h = &m->hands[k];
         if (h->fixed != fixed) continue;
+        if (h->symbol) {
+            const char *place =
+                arena_printf(a, "%s:%d", h->loc.source ? path_text(a, h->loc.source->path) : "", line_of(h->loc));
+            json_array_append_new(list, extern_json(h, r->hands[k], place));
+            continue;
+        }
         json_t *solves = json_array();
         for (uint32_t i = h->first_map; i < h->first_map + h->nmaps; i++)
             json_array_append_new(solves, json_pack("{s:s, s:s, s:i}", "name", m->maps[i].name, "solver",
@@ -79,7 +117,7 @@ static json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
                               json_pack("{s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:s, s:f, s:o}", "name", f->name, "path",
                                         f->path, "state", state, "line", line_of(f->loc), "forward", f->forward,
                                         "gradient", f->gradient, "start", f->start, "on_fail", f->on_fail, "flops",
-                                        body_flops(unit, f->name), "gradients", hands_json(a, m, k)));
+                                        body_flops(unit, f->name), "gradients", hands_json(a, m, r, k)));
     }
     for (uint32_t k = 0; k < m->nlosses; k++) {
         const char *prefix = arena_printf(a, "%s_%s", m->name, m->losses[k].name);
@@ -122,16 +160,6 @@ static void json_begin(Arena *a) {
 }
 
 static void json_end(void) { json_set_alloc_funcs(malloc_before, free_before); }
-
-/* A path as JSON can hold it: bytes that are not UTF-8 become '?'. */
-static const char *path_text(Arena *a, const char *path) {
-    json_t *j = json_string(path);
-    if (j) return json_decref(j), path;
-    char *text = arena_strdup(a, path);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c >= 0x80) *c = '?';
-    return text;
-}
 
 static Unit *make_unit(Program *p, const PipelineOptions *o) {
     Arena *a = p->arena;

@@ -36,6 +36,16 @@ typedef struct HandCotangent { /* d(p) */
     NodeId value;            /* of p's shape; batched, or a sum over examples */
 } HandCotangent;
 
+typedef enum HandFieldKind { FIELD_SIZE, FIELD_NUMBER, FIELD_ITEM, FIELD_BUFFER, FIELD_STATE } HandFieldKind;
+
+typedef struct HandField { /* an argument of a gradient written in C */
+    HandFieldKind kind;
+    const char *name;
+    double number;           /* SIZE, NUMBER */
+    uint32_t index;          /* ITEM: in items; BUFFER: parameter; STATE: component */
+    uint64_t elements;
+} HandField;
+
 typedef struct HandGradient {
     const char *name;        /* "paper": what `gradient:` calls it */
     const char *routine;     /* "Net_body_paper": prefix of its routines */
@@ -45,6 +55,9 @@ typedef struct HandGradient {
     uint32_t nitems;
     uint32_t first_map, nmaps; /* its solves */
     Range loc;
+    const char *symbol, *signature; /* written in C (lang/extern.h): its values are zeros and no routine is made */
+    HandField *fields;       /* the arguments of the C function */
+    uint32_t nfields;
 } HandGradient;
 
 typedef struct LinearMap {   /* K of solve(K, b, SOLVER): attr.i[0] of `solve` nodes */

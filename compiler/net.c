@@ -228,6 +228,12 @@ void net_finish(Elab *e, Net *net) {
         graph_print(p->body, f);
         fprintf(f, "%s %s %s %s %s\n", p->path, p->forward, p->gradient, p->start, p->on_fail);
     }
+    for (uint32_t k = 0; k < m->nhands; k++) { /* which of the graph's values is which cotangent */
+        const HandGradient *h = &m->hands[k];
+        fprintf(f, "gradient %s %u %s\n", h->name, h->fixed, h->symbol ? h->signature : "");
+        for (uint32_t i = 0; i < h->nitems; i++)
+            fprintf(f, "%d %u %u\n", (int)h->items[i].parameter, h->items[i].input, h->items[i].value);
+    }
     for (uint32_t k = 0; k < m->nlosses; k++) fprintf(f, "loss %s %u\n", m->losses[k].name, m->losses[k].node);
     for (uint32_t k = 0; k < m->nmetrics; k++) fprintf(f, "metric %s %u\n", m->metrics[k].name, m->metrics[k].node);
     fclose(f);

@@ -101,6 +101,11 @@ typedef struct Layout {
 
 typedef struct SharedSlot { const char *what; uint64_t offset, bytes; int64_t accum; } SharedSlot; /* accum: -1 none */
 
+typedef struct FieldPlace {       /* where an argument of a gradient in C stands, and its cotangent goes */
+    const char *where;            /* "shared", "rest", "state"; NULL: it is a number */
+    int64_t offset, accum;        /* accum: of a shared value that is trained, else -1 */
+} FieldPlace;
+
 typedef struct ModelRoutines {    /* result of model_routines() */
     uint64_t parameter_bytes;     /* the parameter vector: shared[0 .. parameter_bytes), padded to DEQ_CHUNK elements;
                                      gradients have the same layout in accum[0 .. parameter_bytes) */
@@ -110,6 +115,7 @@ typedef struct ModelRoutines {    /* result of model_routines() */
     FixedLayout *fixed;
     uint32_t nfixed;
     bool has_finish;              /* NET_finish exists (derived shared values with cotangents) */
+    FieldPlace **hands;           /* of each gradient in C, by field; NULL for the others */
     SharedSlot *slots;            /* for --memory */
     uint32_t nslots;
 } ModelRoutines;

@@ -258,7 +258,12 @@ ModelRoutines *model_routines(Unit *unit, const Model *model) {
         cotangent_routines(unit, m->stage, m->rows, model, k, &m->fixed[k]);
     }
     FixedLayout *maps = arena_alloc(a, (model->nmaps + 1) * sizeof *maps);
-    for (uint32_t k = 0; k < model->nhands; k++) hand_routines(unit, m->stage, model, &m->hands[k], m->fixed, maps);
+    FieldPlace **places = arena_alloc(a, (model->nhands + 1) * sizeof *places);
+    for (uint32_t k = 0; k < model->nhands; k++)
+        if (model->hands[k].symbol)
+            places[k] = hand_places(a, m->stage, model, &m->hands[k], m->fixed);
+        else
+            hand_routines(unit, m->stage, model, &m->hands[k], m->fixed, maps);
     make_predict(m);
     for (uint32_t k = 0; k < model->nlosses; k++)
         for (int which = LOSS_VALUE; which <= LOSS_PARAMETERS; which++) make_loss(m, k, (LossRoutine)which);
@@ -273,6 +278,7 @@ ModelRoutines *model_routines(Unit *unit, const Model *model) {
     r->parameter_offsets = arena_alloc(a, (model->nparameters + 1) * sizeof *r->parameter_offsets);
     for (uint32_t k = 0; k < model->nparameters; k++) r->parameter_offsets[k] = (uint64_t)s->values[k].offset;
     r->fixed = m->fixed;
+    r->hands = places;
     r->nfixed = model->nfixed;
     r->slots = arena_alloc(a, (s->nvalues + 1) * sizeof *r->slots);
     for (uint32_t k = 0; k < s->nvalues; k++)

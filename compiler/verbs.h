@@ -8,4 +8,8 @@
 #include "cli.def"
 #undef VERB
 #undef FLAG
+
+struct Compilation;
+/* compile_load, with the files of --link: 0, or an exit code after a message. */
+int load_linked(const Cli *cli, struct Compilation *c);
 #endif

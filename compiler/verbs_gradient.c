@@ -1,6 +1,7 @@
 /* verbs_gradient.c - verbs about gradients: gradcheck, compare, report. */
 #define _GNU_SOURCE
 #include "compile.h"
+#include "linked.h"
 #include "runtime/app.h"
 #include "verbs.h"
 #include <stdlib.h>
@@ -32,6 +33,19 @@ static deq_app_options app_options(const Cli *cli, const Compilation *c) {
                              .source_text = c->program->main->source->text};
 }
 
+/* Loads the object into this process, with the gradients in C that it needs. */
+int load_linked(const Cli *cli, Compilation *c) {
+    Linked linked;
+    char *error = NULL;
+    if (!linked_open(c->program, cli->link, cli->nlink, &linked, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        free(error);
+        return 3;
+    }
+    int code = compile_load(c);
+    return code ? code : linked_offer(&linked, c->module);
+}
+
 /* A test of the layer, appended to the script: what the checker says about it, it says about the command line. */
 static char *test_of(const char *layer, const char *name) {
     char *text;
@@ -59,7 +73,7 @@ int verb_gradcheck(const Cli *cli) {
     options.added = added;
     int code = compile(&options, &c);
     diags_print(c.diags, stderr, isatty(2));
-    if (code == 0) code = compile_load(&c);
+    if (code == 0) code = load_linked(cli, &c);
     if (code == 0) {
         deq_app_options run = app_options(cli, &c);
         code = deq_app_test(c.module, &run);
@@ -70,10 +84,10 @@ int verb_gradcheck(const Cli *cli) {
     return code;
 }
 
-static int load(const CompileOptions *options, Compilation *c, bool report) {
+static int load(const Cli *cli, const CompileOptions *options, Compilation *c, bool report) {
     int code = compile(options, c);
     if (report) diags_print(c->diags, stderr, isatty(2));
-    return code ? code : compile_load(c);
+    return code ? code : load_linked(cli, c);
 }
 
 /* Two modules of one script: the one that `deq run` trains with, whose nets are in the cache, and one for comparing, in
@@ -82,11 +96,11 @@ int verb_compare(const Cli *cli) {
     bool single = cli->precision && strcmp(cli->precision, "f32") == 0;
     Compilation training, comparing;
     CompileOptions options = compile_options(cli, cli->precision && !single);
-    int code = load(&options, &training, true);
+    int code = load(cli, &options, &training, true);
     if (code == 0) {
         options.f64 = !single;
         options.checks = true;
-        code = load(&options, &comparing, false);
+        code = load(cli, &options, &comparing, false);
         if (code == 0) {
             deq_app_options run = app_options(cli, &training);
             code = deq_app_compare(training.module, comparing.module, cli->checkpoint, &run);

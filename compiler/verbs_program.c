@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "compile.h"
 #include "header.h"
+#include "lang/extern.h"
+#include "linked.h"
 #include "runtime/app.h"
 #include "runtime/engine.h"
 #include "verbs.h"
@@ -137,7 +139,7 @@ int verb_check(const Cli *cli) {
     print_diagnostics(cli, &c);
     if (code == 0 && cli->memory && options.last == PASS_COMPILE) {
         print_routines(&c);
-        code = compile_load(&c);
+        code = load_linked(cli, &c);
         if (code == 0) code = print_engines(c.module);
     }
     compile_free(&c);
@@ -153,7 +155,7 @@ static int execute(const Cli *cli, int (*app)(const deq_module *, const deq_app_
     if (tests && !cli->precision) options.f64 = true;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
-    if (code == 0 && !cli->stop_after) code = compile_load(&c);
+    if (code == 0 && !cli->stop_after) code = load_linked(cli, &c);
     if (code == 0 && !cli->stop_after) {
         deq_app_options run = {.threads = cli->threads,
                                .has_seed = cli->has_seed,
@@ -188,6 +190,39 @@ static bool write_file(const char *path, const void *data, size_t size) {
     return ok;
 }
 
+/* The gradients in C, opened here so that what does not fit is said now and not when the program runs. */
+static int open_linked(const Cli *cli, const Compilation *c, Linked *linked, LinkExtras *extras) {
+    char *error = NULL;
+    int bits = cli->precision && strcmp(cli->precision, "f64") == 0 ? 64 : 32;
+    if (!linked_open(c->program, cli->link, cli->nlink, linked, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        free(error);
+        return 3;
+    }
+    *extras = (LinkExtras){linked->objects, linked->nobjects, linked_source(linked, bits)};
+    deq_module *module = calloc(1, sizeof *module); /* what checking reads of one */
+    if (!module) abort();
+    module->real_bits = bits;
+    module->manifest = c->unit->manifest;
+    module->manifest_length = (int64_t)strlen(c->unit->manifest);
+    return linked_offer(linked, module);
+}
+
+/* NET_gradients.h, where the script takes gradients from C: written even when they are still to be compiled. */
+static int write_gradients_header(const Cli *cli, const Program *p, const char *net) {
+    char *path, *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    const char *folder = cli->output ? cli->output : ".";
+    bool any = out && extern_header(p, out);
+    if (!out || fclose(out) != 0 || asprintf(&path, "%s/%s_gradients.h", folder, net) < 0) abort();
+    int code = any && !write_file(path, text, size) ? 3 : 0;
+    if (any && code == 0) printf("%s\n", path);
+    free(path);
+    free(text);
+    return code;
+}
+
 static int build_library(const Cli *cli, const Compilation *c, const char *object) {
     const char *manifest = c->unit->manifest, *folder = cli->output ? cli->output : ".";
     char *net = header_net(manifest, cli->net), *error = NULL;
@@ -204,10 +239,15 @@ static int build_library(const Cli *cli, const Compilation *c, const char *objec
     FILE *out = open_memstream(&text, &size);
     if (!out || !header_write(manifest, net, net, out) || fclose(out) != 0) abort();
     int code = 0;
+    Linked linked;
+    LinkExtras extras = {0};
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
         fprintf(stderr, "deq: cannot make the folder '%s': %s\n", folder, strerror(errno));
         code = 3;
-    } else if (!link_library(object, net, shared, archive, &error)) {
+    } else if ((code = write_gradients_header(cli, c->program, net)) != 0 ||
+               (code = open_linked(cli, c, &linked, &extras)) != 0) {
+        /* said */
+    } else if (!link_library(object, &extras, net, shared, archive, &error)) {
         fprintf(stderr, "deq: %s\n", error);
         code = 3;
     } else if (!write_file(header, text, size) || !write_file(json, manifest, strlen(manifest)))
@@ -251,7 +291,9 @@ int verb_build(const Cli *cli) {
                 abort();
             char *dot = cli->output ? NULL : strrchr(out, '.');
             if (dot && dot > out + 2) *dot = 0;
-            if (!link_program(object, out, &error)) {
+            Linked linked;
+            LinkExtras extras = {0};
+            if ((code = open_linked(cli, &c, &linked, &extras)) == 0 && !link_program(object, &extras, out, &error)) {
                 fprintf(stderr, "deq: %s\n", error);
                 code = 3;
             }
@@ -259,6 +301,32 @@ int verb_build(const Cli *cli) {
             free(out);
         }
         unlink(object);
+    }
+    compile_free(&c);
+    return code;
+}
+
+int verb_header(const Cli *cli) {
+    Compilation c;
+    CompileOptions options = compile_options(cli, PASS_CHECK);
+    int code = compile(&options, &c);
+    print_diagnostics(cli, &c);
+    if (code == 0) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        bool any = out && extern_header(c.program, out);
+        if (!out || fclose(out) != 0) abort();
+        if (!any) {
+            fprintf(stderr, "deq: '%s' takes no gradient from C: gradient NAME of LAYER = extern \"symbol\"\n",
+                    cli->files[0]);
+            code = 2;
+        } else if (cli->output) {
+            code = write_file(cli->output, text, size) ? 0 : 3;
+        } else {
+            fputs(text, stdout);
+        }
+        free(text);
     }
     compile_free(&c);
     return code;

@@ -207,13 +207,40 @@ static void check_definition(Checker *c, Ast *e, const Wanted *w, const Ast **de
     }
 }
 
+/* The symbol is a name of C, and the header that `deq header` writes declares it for one layer. */
+static void check_extern(Checker *c, const Ast *g, const Ast *symbol) {
+    const char *name = symbol->name;
+    size_t n = name ? strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") : 0;
+    if (!name) return; /* a broken string, reported */
+    if (n == 0 || name[n] || (*name >= '0' && *name <= '9')) {
+        diag_help(diag_report(c->diags, DIAG_E0458, symbol->range, "\"%s\" is not a name of C", name),
+                  "letters, digits and _, as in extern \"tanh_gradient\"");
+        return;
+    }
+    for (uint32_t m = 0; m < c->program->nmodules; m++) {
+        const Ast *unit = c->program->modules[m]->unit;
+        for (uint32_t k = 0; k < unit->nkids; k++) {
+            const Ast *other = unit->kids[k];
+            if (other == g) return; /* each pair is reported once, at the later one */
+            const Ast *taken = other->kind == AST_GRADIENT ? SLOT(other, GRADIENT, symbol) : NULL;
+            if (!taken || !same(taken->name, name)) continue;
+            Diagnostic *d = diag_report(c->diags, DIAG_E0458, symbol->range, "\"%s\" is the gradient '%s' already",
+                                        name, other->name);
+            diag_note(d, taken->range, "declared here");
+            return;
+        }
+    }
+}
+
 void check_gradient(Checker *c, Ast *g) {
     Ast *target = SLOT(g, GRADIENT, target), *body = SLOT(g, GRADIENT, body);
     const Ast *layer = layer_of(c);
+    Ast *symbol = SLOT(g, GRADIENT, symbol);
     g->type = &type_mode;
-    if (!target || !body || (!target->ref && target->kind == AST_NAME)) return;
+    if (!target || (!body && !symbol) || (!target->ref && target->kind == AST_NAME)) return;
     if (!layer) {
-        diag_report(c->diags, DIAG_E0454, target->range, "'gradient .. by hand' is of a layer");
+        diag_report(c->diags, DIAG_E0454, target->range, "'gradient .. %s' is of a layer",
+                    symbol ? "= extern" : "by hand");
         return;
     }
     checker_ensure(c, layer);
@@ -223,6 +250,10 @@ void check_gradient(Checker *c, Ast *g) {
     if (!has_fixed) {
         diag_report(c->diags, DIAG_E0454, target->range, "'%s' has no fixed point to differentiate by hand",
                     layer->name);
+        return;
+    }
+    if (symbol) {
+        check_extern(c, g, symbol);
         return;
     }
     Wanted w = wanted_of(c, layer);

@@ -12,7 +12,9 @@ static uint32_t signature_end(const Ast *d) {
     case AST_DEFENCE_DEF: last = AST_SLOT(d, DEFENCE_DEF, inputs); break;
     case AST_OPTIMISER_DEF: last = AST_SLOT(d, OPTIMISER_DEF, inputs); break;
     case AST_SCHEDULE_DEF: last = AST_SLOT(d, SCHEDULE_DEF, inputs); break;
-    case AST_GRADIENT: last = AST_SLOT(d, GRADIENT, target); break;
+    case AST_GRADIENT:
+        last = AST_SLOT(d, GRADIENT, symbol) ? AST_SLOT(d, GRADIENT, symbol) : AST_SLOT(d, GRADIENT, target);
+        break;
     case AST_TRAIN: last = AST_SLOT(d, TRAIN, data); break;
     case AST_EXPERIMENT: return d->name_range.end;
     default: break;

@@ -24,7 +24,8 @@
   #include <string.h>
   static int deq_lex(Ast **value, Loc *at, Parser *ps) { *value = NULL; return scan_next(ps, at); }
   static void deq_error(Loc *at, Parser *ps, const char *message);
-  static Ast *by_hand(Parser *ps, Ast *word);
+  static void by_hand(Parser *ps, const Ast *word);
+  static void from_extern(Parser *ps, const Ast *word);
 }
 
 %token END 0 "end of file"
@@ -76,7 +77,9 @@ decl:
   | SCHEDULE name params_opt block         { $$ = BUILD_NAMED(SCHEDULE_DEF, @$, $name, $params_opt, $block); }
   | train
   | GRADIENT name OF path BY name[hand] block
-                                           { by_hand(ps, $hand); $$ = BUILD_NAMED(GRADIENT, @$, $2, $path, $block); }
+                                           { by_hand(ps, $hand); $$ = BUILD_NAMED(GRADIENT, @$, $2, $path, $block, NULL); }
+  | GRADIENT name OF path '=' name[how] string
+                                           { from_extern(ps, $how); $$ = BUILD_NAMED(GRADIENT, @$, $2, $path, NULL, $string); }
   | CHECK block                            { $$ = BUILD(CHECK, @$, @1, NULL, $block); }
   | CHECK name block                       { $$ = BUILD_NAMED(CHECK, @$, $name, $block); }
   | TEST string block                      { $$ = BUILD_NAMED(TEST, @$, $string, $block); }
@@ -250,12 +253,13 @@ word: IDENT | POINT | DATA | TRAIN | ATTACK | DEFENCE | OPTIMISER | SCHEDULE | E
 seps: SEP | seps SEP;
 seps_opt: %empty | seps;
 %%
-static Ast *by_hand(Parser *ps, Ast *word)
+static void expect_word(Parser *ps, const Ast *word, const char *wanted)
 {
-    if (strcmp(word->name, "hand") != 0)
-        syntax_error(ps, DIAG_E0101, (Loc){word->range.start, word->range.end}, "expected 'hand', found name '%s'", word->name);
-    return word;
+    if (strcmp(word->name, wanted) != 0)
+        syntax_error(ps, DIAG_E0101, (Loc){word->range.start, word->range.end}, "expected '%s', found name '%s'", wanted, word->name);
 }
+static void by_hand(Parser *ps, const Ast *word) { expect_word(ps, word, "hand"); }
+static void from_extern(Parser *ps, const Ast *word) { expect_word(ps, word, "extern"); }
 
 /* Bison's own messages: only "memory exhausted" is left when errors are custom. */
 static void deq_error(Loc *at, Parser *ps, const char *message)

@@ -504,9 +504,11 @@ static void resolve_gradient(Resolver *r, Ast *g) {
             }
         for (uint32_t i = 0; i < r->scope->n; i++) r->scope->entries[i].report_unused = false;
     }
-    scope_push(r, AST_SLOT(g, GRADIENT, body));
-    resolve_items(r, AST_SLOT(g, GRADIENT, body), "");
-    scope_pop(r);
+    if (AST_SLOT(g, GRADIENT, body)) {
+        scope_push(r, AST_SLOT(g, GRADIENT, body));
+        resolve_items(r, AST_SLOT(g, GRADIENT, body), "");
+        scope_pop(r);
+    }
     scope_pop(r);
 }
 

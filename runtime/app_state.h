@@ -84,6 +84,8 @@ double deq_app_tolerance(deq_app *app, const deq_model *model);
 bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
 /* The attack as the engine takes it; scalars points to room for spec->nscalars. */
 deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);
+/* Adds the hash of the linked files to a key, when the net has a gradient in C. */
+void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what);
 json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *spec);
 
 /* --- diagnose.c --- */

@@ -93,6 +93,14 @@ static bool needed_forward(deq_probe *p, const char *needed, char *note, size_t 
     return ok;
 }
 
+/* The same for the mode's text; a gradient written by hand, which only its fixed point knows, takes any solver. */
+static bool fitting_forward(deq_probe *p, const char *text, char *note, size_t size, deq_error *e) {
+    deq_mode mode;
+    deq_error unknown = {0};
+    if (!deq_mode_parse(text, &mode, &unknown) || !strcmp(modes[mode.kind].forward, "any")) return true;
+    return needed_forward(p, modes[mode.kind].forward, note, size, e);
+}
+
 /* ---- agreement ---- */
 
 static deq_agreement agree(const double *mine, const double *theirs, int64_t n) {
@@ -246,11 +254,7 @@ static bool take_reference(Work *w, deq_error *e) {
     if (text && strncmp(text, "finite_difference", 17)) {
         snprintf(c->reference, sizeof c->reference, "%s", text);
         char note[300];
-        deq_mode mode;
-        if (!deq_mode_parse(text, &mode, e)) return false;
-        if (strcmp(modes[mode.kind].forward, "any") &&
-            !needed_forward(&w->probe, modes[mode.kind].forward, note, sizeof note, e))
-            return false;
+        if (!fitting_forward(&w->probe, text, note, sizeof note, e)) return false;
     } else {
         snprintf(tight, sizeof tight, "implicit(gmres(tol: %g, max: %d))", w->probe.real_bits == 64 ? 1e-13 : 1e-7,
                  deq_probe_most_steps(&w->probe, w->app->module, REFERENCE_STEPS));
@@ -279,14 +283,9 @@ static bool copy_point(const Work *w, deq_probe *p) {
 
 /* Sets mode and solver.  False with a DEQ_SETTING error: this net cannot have the mode. */
 static bool set_mode(const Work *w, deq_probe *p, const char *text, deq_compared *row, deq_error *e) {
-    deq_mode mode;
     if (!script_settings(w, p, e)) return false;
     if (!text) return true;
-    if (!deq_mode_parse(text, &mode, e)) return false;
-    if (strcmp(modes[mode.kind].forward, "any") &&
-        !needed_forward(p, modes[mode.kind].forward, row->note, sizeof row->note, e))
-        return false;
-    return deq_engine_set(p->engine, "gradient", text, e);
+    return fitting_forward(p, text, row->note, sizeof row->note, e) && deq_engine_set(p->engine, "gradient", text, e);
 }
 
 /* The mode as every fixed point has it now; false when they differ. */
@@ -390,6 +389,22 @@ static bool add_mode(Work *w, const char *text, deq_error *e) {
                : deq_fail(e, own.failure, "%s", own.text);
 }
 
+/* Every gradient written by hand of the net's fixed points, once. */
+static bool add_hands(Work *w, deq_error *e) {
+    const json_t *fixed, *gradient;
+    size_t i, k;
+    json_array_foreach(json_object_get(w->subject.net->json, "fixed"), i, fixed)
+        json_array_foreach(json_object_get(fixed, "gradients"), k, gradient) {
+        const char *name = json_string_value(json_object_get(gradient, "name"));
+        bool done = !name;
+        for (int m = 0; !done && m < w->c->nmodes; m++)
+            done = !strcmp(w->c->modes[m].mode, name) ||
+                   (!strncmp(w->c->modes[m].mode, name, strlen(name)) && w->c->modes[m].mode[strlen(name)] == '(');
+        if (!done && !add_mode(w, name, e)) return false;
+    }
+    return true;
+}
+
 static bool add_modes(Work *w, deq_error *e) {
     const deq_check_spec *check = w->subject.check;
     for (int i = 0; check && i < check->nmodes; i++)
@@ -408,7 +423,7 @@ static bool add_modes(Work *w, deq_error *e) {
         if (known && !strcmp(text, of_script)) continue;
         if (!add_mode(w, text, e)) return false;
     }
-    return true;
+    return add_hands(w, e);
 }
 
 /* ---- where it is measured ---- */

@@ -193,6 +193,7 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
                              (json_int_t)from, "to", (json_int_t)to, "seed", (json_int_t)model->spec->seed, "attack",
                              deq_app_attack_key(app, v->attack), "settings", deq_app_resolved(engine));
     deq_key key;
+    deq_app_link_key(app, model->spec->net, what);
     deq_store_key(what, key);
     json_decref(what);
     json_t *stored = deq_store_get(&app->store, "values", key);

@@ -40,6 +40,10 @@ bool deq_hands_read(const deq_module *m, const json_t *list, const char *net, de
     json_array_foreach(list, i, item) {
         deq_hand *h = &out->items[out->count++];
         h->name = json_string_value(json_object_get(item, "name"));
+        if (json_object_get(item, "symbol")) {
+            if (!deq_extern_read(m, item, &h->in_c, e)) return false;
+            continue;
+        }
         h->input = routine_of(m, item, "input");
         h->parameters = routine_of(m, item, "parameters");
         if (!h->name || !h->input || !h->parameters)
@@ -50,7 +54,10 @@ bool deq_hands_read(const deq_module *m, const json_t *list, const char *net, de
 }
 
 void deq_hands_free(deq_hands *hands) {
-    for (int i = 0; i < hands->count; i++) free(hands->items[i].solves);
+    for (int i = 0; i < hands->count; i++) {
+        free(hands->items[i].solves);
+        deq_extern_free(&hands->items[i].in_c);
+    }
     free(hands->items);
     *hands = (deq_hands){NULL, 0};
 }
@@ -77,6 +84,10 @@ void deq_gradient_hand(const deq_frame *frame, const deq_fixed *fixed, int64_t n
     const deq_kept *kept = &worker->kept[fixed->index];
     deq_frame inner = *frame;
     memset(inner.drest, 0, (size_t)n * (size_t)fixed->rest_bytes);
+    if (kept->mode.hand->in_c.symbol) {
+        (worker->real_bits == 32 ? deq_gradient_extern_f32 : deq_gradient_extern_f64)(&inner, fixed, n);
+        return;
+    }
     if (worker->settings[fixed->index].on_fail == DEQ_ZERO_GRADIENT) /* nothing flows through what did not converge */
         for (int64_t row = 0; row < n; row++)
             if (kept->failed[row]) memset((char *)inner.arg1 + row * fixed->state_bytes, 0, (size_t)fixed->state_bytes);

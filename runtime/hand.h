@@ -5,6 +5,7 @@
 #ifndef DEQ_RUNTIME_HAND_H
 #define DEQ_RUNTIME_HAND_H
 #include "deq_runtime.h"
+#include "extern.h"
 #include "settings.h"
 #include <jansson.h>
 
@@ -18,6 +19,7 @@ typedef struct deq_hand {
     const deq_routine *input, *parameters;
     deq_hand_solve *solves;
     int nsolves;
+    deq_extern in_c; /* written in C when it has a symbol: then there are no routines */
 } deq_hand;
 
 typedef struct deq_hands {

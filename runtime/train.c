@@ -5,6 +5,7 @@
  * unfinished epoch, so that a resumed run ends with the same bits as one that was never stopped. */
 #include "app_state.h"
 #include "checkpoint.h"
+#include "extern.h"
 #include "output.h"
 #include "random.h"
 #include "signals.h"
@@ -68,6 +69,16 @@ static json_t *slice_key(deq_app *app, const deq_slice *s, deq_error *e) {
 /* A definition's own hash where the compiler gives one; else the whole script's. */
 static const char *hash_of(const deq_app *app, const char *own) { return own ? own : app->manifest->hash; }
 
+/* Linked gradients in C decide what a net that has some computes. */
+void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what) {
+    const json_t *fixed, *gradient;
+    size_t i, k;
+    json_array_foreach(json_object_get(net->json, "fixed"), i, fixed)
+        json_array_foreach(json_object_get(fixed, "gradients"), k, gradient)
+            if (json_object_get(gradient, "symbol"))
+                json_object_set_new(what, "linked", json_string(deq_extern_content(app->module)));
+}
+
 json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {
     if (!a) return json_null();
     return json_pack("{s:s, s:s, s:s, s:o}", "routine", a->routine, "hash", hash_of(app, a->hash), "gradient",
@@ -93,6 +104,7 @@ static bool make_key(Run *r, deq_key key, deq_error *e) {
         deq_app_attack_key(r->app, t->attack), "settings", deq_app_resolved(r->engine), "data", data, "validate",
         validate ? validate : json_null());
     if (!what) return deq_fail(e, DEQ_MEMORY, "out of memory");
+    deq_app_link_key(r->app, t->net, what);
     if (t->spectrum) json_object_set_new(what, "spectrum", json_integer(t->spectrum)); /* the log has more columns */
     deq_store_key(what, key);
     json_decref(what);

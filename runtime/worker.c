@@ -100,9 +100,14 @@ static void lay_out_kept(deq_kept *kept, deq_space *space, const deq_fixed *f, i
 }
 
 /* What a gradient by hand needs beside the fixed point's own: scratch of its routines, and room for its solves. */
-static void lay_out_hand(const deq_worker *w, const deq_mode *mode, size_t *hand, size_t *scratch, size_t *solver) {
+static void lay_out_hand(const deq_worker *w, const deq_fixed *fixed, const deq_mode *mode, size_t *hand,
+                         size_t *scratch, size_t *solver) {
     const deq_hand *h = mode->kind == DEQ_MODE_hand ? mode->hand : NULL;
     if (!h) return;
+    if (h->in_c.symbol) {
+        *hand = larger(*hand, (w->real_bits == 32 ? deq_extern_bytes_f32 : deq_extern_bytes_f64)(fixed, &h->in_c));
+        return;
+    }
     *hand = larger(*hand, (size_t)(h->input->base_bytes + w->block * h->input->row_bytes));
     *hand = larger(*hand, (size_t)(h->parameters->base_bytes + w->block * h->parameters->row_bytes));
     for (int i = 0; i < h->nsolves; i++) {
@@ -127,7 +132,7 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
             solver = larger(solver, (single ? deq_forward_bytes_f32 : deq_forward_bytes_f64)(f, s, w->block));
             solver =
                 larger(solver, (single ? deq_gradient_bytes_f32 : deq_gradient_bytes_f64)(f, &s->gradient, w->block));
-            lay_out_hand(w, &s->gradient, &hand, &scratch, &solver);
+            lay_out_hand(w, f, &s->gradient, &hand, &scratch, &solver);
         }
         scratch = larger(scratch, (size_t)(f->f_base_bytes + w->block * f->f_row_bytes));
         if (w->defence) defended = larger(defended, 2 * block * (size_t)f->state_bytes);

@@ -8,6 +8,8 @@
 #include "defence.h"
 #include "engine.h"
 
+struct deq_extern;
+
 typedef enum deq_reason {
     DEQ_RUNNING,
 #define REASON(id, failed, doc) DEQ_REASON_##id,
@@ -126,6 +128,8 @@ void *deq_memory_new(size_t bytes);
     size_t deq_linear_bytes##suffix(const deq_fixed *map, const deq_solver *solver, int64_t n);                        \
     void deq_solve_linear##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *map, int64_t n,         \
                                   void *rest, void *u);                                                                \
+    size_t deq_extern_bytes##suffix(const deq_fixed *fixed, const struct deq_extern *x);                               \
+    void deq_gradient_extern##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                       \
     void deq_gradient_neumann##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                      \
     void deq_gradient_shine##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                        \
     void deq_gradient_steps##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                        \

@@ -34,7 +34,8 @@ done
 while read -r file; do
   "$DEQ" check "$file" >out 2>&1 || fail "$file does not check"
   "$DEQ" fmt --check "$file" >out 2>&1 || fail "$file is not formatted"
-  if grep -q '^test "' "$file"; then expect 0 'passed' "$DEQ" test "$file"; fi
+  # tests on gradients in C need them compiled: in_c.sh
+  if grep -q '^test "' "$file" && ! grep -q '= extern "' "$file"; then expect 0 'passed' "$DEQ" test "$file"; fi
   checks=$((checks + 1))
 done < <(find "$SOURCE/stdlib" "$SOURCE/examples" "$SOURCE/tests/programs" "$SOURCE/tests/bench" -name '*.deq')
 
