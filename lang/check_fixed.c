@@ -138,28 +138,33 @@ bool check_solver(Checker *c, Ast *e, bool for_state) {
         return false;
     }
     if (for_state ? !s->for_state : !s->for_adjoint) {
-        Diagnostic *d = diag_report(c->diags, DIAG_E0413, e->range,
-                                    "'%s' solves the linear equation of the adjoint, not z = f(z)", path);
-        diag_help(d, "forward: anderson(), broyden() or picard()");
+        Diagnostic *d = diag_report(c->diags, DIAG_E0413, e->range, "'%s' solves %s", path,
+                                    for_state ? "the linear equation of the adjoint, not z = f(z)"
+                                              : "z = f(z), not the linear equation of the adjoint");
+        diag_help(d, for_state ? "forward: anderson(), broyden() or picard()" : "implicit(gmres())");
         return false;
     }
     bool good = true;
     const char *names[32];
     uint32_t n = 0;
-    static const char *const choices[] = {"stop", "return"};
     for (uint32_t i = 0; solver_option_at(path, i) && n < 28; i++) names[n++] = solver_option_at(path, i)->name;
-    for (uint32_t i = 0; i < 2; i++)
-        if (solver_choice(choices[i])) names[n++] = choices[i];
+    for (uint32_t i = 0; solver_choice_at(path, i) && n < 32; i++)
+        if (for_state ? solver_choice_at(path, i)->for_state : solver_choice_at(path, i)->for_adjoint)
+            names[n++] = same(solver_choice_at(path, i)->name, "keep") ? "return" : solver_choice_at(path, i)->name;
     Ast *args = SLOT(e, CALL, inputs);
     for (uint32_t i = 0; i < args->nkids; i++) {
         Ast *arg = args->kids[i];
         if (arg->kind != AST_ARG) return false;
         const Option *o = arg->name ? solver_option(path, arg->name) : NULL;
-        const Choice *choice = arg->name ? solver_choice(arg->name) : NULL;
+        const Choice *choice = arg->name ? solver_choice(path, arg->name) : NULL;
         if (arg->name && repeated(c, args, i, path)) {
             good = false;
         } else if (o) {
             good = check_option(c, arg, path, o) && good;
+        } else if (choice && !(for_state ? choice->for_state : choice->for_adjoint)) {
+            diag_report(c->diags, DIAG_E0413, place(arg), "'%s' of '%s' is for the state, not for the adjoint",
+                        arg->name, path);
+            good = false;
         } else if (choice) {
             check_words(c, SLOT(arg, ARG, value), choice->alternatives,
                         arena_printf(c->arena, "%s' of '%s", arg->name, path));

@@ -112,7 +112,7 @@ static void check_override_option(Checker *c, const Ast *key, Ast *value, const 
                                   const char *solver) {
     if (same(setting, "forward")) {
         const Option *o = solver ? solver_option(solver, option) : NULL;
-        const Choice *choice = solver_choice(option);
+        const Choice *choice = solver_choice(solver, option);
         if (o)
             check_range(c, value, arena_printf(c->arena, "%s' of '%s", option, solver), o->low, o->high, o->whole);
         else if (choice)

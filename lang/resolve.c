@@ -270,7 +270,7 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     bool paths = strcmp(block, "net_with") == 0; /* body.forward.tol: any key may lead somewhere */
     if (!key || (!row && !paths && *block) || (row && row->kind == KIND_WORD && is_name) ||
         (row && row->kind == KIND_START && is_name && strcmp(value->name, "previous") == 0) ||
-        (is_name && solver_choice(key))) {
+        (is_name && solver_choice(NULL, key))) {
         /* a word */
     } else if (row && value && value->kind == AST_CALL &&
                (row->kind == KIND_PENALTY || row->kind == KIND_CERTIFY || row->kind == KIND_CELLS)) {

@@ -94,37 +94,19 @@ const char *planned_find(const char *what, const char *name) {
     ((fallback) == (int64_t)(fallback) && (low) == (int64_t)(low) && (double)(high) > 2 && (double)(high) < 1e8)
 static const Solver solvers[] = {
 #define SOLVER(name, uses, doc) {#name, ((uses)&SOLVER_STATE) != 0, ((uses)&SOLVER_ADJOINT) != 0},
-#define OPTION(solver, name, fallback, low, high, doc)
-#define COMMON(name, fallback, low, high, doc)
-#define CHOICE(name, fallback, alternatives, doc)
 #include "runtime/include/solvers.def"
-#undef SOLVER
-#undef OPTION
-#undef COMMON
-#undef CHOICE
 };
 static const Option solver_options[] = {
-#define SOLVER(name, uses, doc)
 #define OPTION(solver, name, fallback, low, high, doc)                                                                 \
     {#solver, #name, fallback, low, high, WHOLE(fallback, low, high)},
 #define COMMON(name, fallback, low, high, doc) {NULL, #name, fallback, low, high, WHOLE(fallback, low, high)},
-#define CHOICE(name, fallback, alternatives, doc)
 #include "runtime/include/solvers.def"
-#undef SOLVER
-#undef OPTION
-#undef COMMON
-#undef CHOICE
 };
 static const Choice choices[] = {
-#define SOLVER(name, uses, doc)
-#define OPTION(solver, name, fallback, low, high, doc)
-#define COMMON(name, fallback, low, high, doc)
-#define CHOICE(name, fallback, alternatives, doc) {#name, alternatives},
+#define WORD(solver, name, uses, fallback, words, doc)                                                                 \
+    {#name, words, #solver, ((uses)&SOLVER_STATE) != 0, ((uses)&SOLVER_ADJOINT) != 0},
+#define CHOICE(name, fallback, alternatives, doc) {#name, alternatives, NULL, true, true},
 #include "runtime/include/solvers.def"
-#undef SOLVER
-#undef OPTION
-#undef COMMON
-#undef CHOICE
 };
 static const Mode modes[] = {
 #define MODE(id, spelling, exact, forward, doc) {#id, spelling, exact, forward},
@@ -162,10 +144,17 @@ const Option *solver_option(const char *solver, const char *name) {
     return NULL;
 }
 
-const Choice *solver_choice(const char *name) {
-    const char *stored = strcmp(name, "return") == 0 ? "keep" : strcmp(name, "keep") == 0 ? "" : name;
+const Choice *solver_choice_at(const char *solver, uint32_t n) {
     for (size_t i = 0; i < COUNT(choices); i++)
-        if (strcmp(choices[i].name, stored) == 0) return &choices[i];
+        if ((!solver || !choices[i].owner || strcmp(choices[i].owner, solver) == 0) && n-- == 0) return &choices[i];
+    return NULL;
+}
+
+const Choice *solver_choice(const char *solver, const char *name) {
+    const char *stored = strcmp(name, "return") == 0 ? "keep" : strcmp(name, "keep") == 0 ? "" : name;
+    const Choice *c;
+    for (uint32_t i = 0; (c = solver_choice_at(solver, i)); i++)
+        if (strcmp(c->name, stored) == 0) return c;
     return NULL;
 }
 

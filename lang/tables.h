@@ -130,8 +130,10 @@ typedef struct ModeArgument {
     const char *words; /* WORD: "a|b" */
     int first, limit;  /* STATES: the default, half open */
 } ModeArgument;
-typedef struct Choice { /* an argument of every solver whose value is a word */
+typedef struct Choice { /* an argument whose value is a word */
     const char *name, *alternatives;
+    const char *owner; /* NULL: of every solver */
+    bool for_state, for_adjoint;
 } Choice;
 typedef struct Solver {
     const char *name;
@@ -147,7 +149,9 @@ const Solver *solver_find(const char *name);
 const Solver *solver_at(uint32_t i);
 const Option *solver_option(const char *solver, const char *name); /* own or common */
 const Option *solver_option_at(const char *solver, uint32_t i);
-const Choice *solver_choice(const char *name); /* as spelled in a script: stop, return */
+/* As spelled in a script: stop, return, line_search; own or common.  Without a solver: of any. */
+const Choice *solver_choice(const char *solver, const char *name);
+const Choice *solver_choice_at(const char *solver, uint32_t i);
 const Mode *mode_find(const char *name);
 const Mode *mode_at(uint32_t i);
 const ModeArgument *mode_argument(const Mode *mode, const char *name);

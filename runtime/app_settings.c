@@ -40,15 +40,11 @@ static void add_train_paths(Paths *p, const deq_train_spec *t) {
     static const char *const keys[] = {"forward",        "gradient",         "on_fail",
                                        "gradient.steps", "gradient.damping", "gradient.adjoint"};
     static const char *const solver[] = {
-#define SOLVER(name, uses, doc)
 #define OPTION(solver, name, fallback, low, high, doc) #name,
+#define WORD(solver, name, uses, fallback, words, doc) #name,
 #define COMMON(name, fallback, low, high, doc) #name,
 #define CHOICE(name, fallback, alternatives, doc) #name,
 #include "solvers.def"
-#undef SOLVER
-#undef OPTION
-#undef COMMON
-#undef CHOICE
     };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) add_path(p, "%s.%s", t->name, own[i]);
     for (int i = 0; i < t->optimiser.nscalars; i++)

@@ -87,7 +87,7 @@ static void put(json_t *out, const char *path, const char *key, const char *text
 }
 
 void deq_engine_settings(const deq_engine *g, json_t *out) {
-    char text[512];
+    char text[DEQ_SETTING_TEXT];
     for (int i = 0; i < g->nfixed; i++) {
         const deq_fixed_settings *s = &g->settings[i];
         deq_solver_print(&s->forward, text, sizeof text);

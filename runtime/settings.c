@@ -20,17 +20,23 @@ typedef struct option {
 #define IS_INT(type, member) _Generic(((type *)0)->member, int : true, double : false)
 
 static const option solver_options[] = {
-#define SOLVER(name, uses, doc)
 #define OPTION(solver, name, fallback, low, high, doc)                                                                 \
     {DEQ_SOLVER_##solver, #name, offsetof(deq_solver, name), IS_INT(deq_solver, name), fallback, low, high},
 #define COMMON(name, fallback, low, high, doc)                                                                         \
     {NO_KIND, #name, offsetof(deq_solver, name), IS_INT(deq_solver, name), fallback, low, high},
-#define CHOICE(name, fallback, alternatives, doc)
 #include "solvers.def"
-#undef SOLVER
-#undef OPTION
-#undef COMMON
-#undef CHOICE
+};
+
+/* Arguments of one solver whose value is one of several words. */
+static const struct word {
+    int kind, uses;
+    const char *name, *words;
+    size_t offset;
+    int fallback;
+} solver_words[] = {
+#define WORD(solver, name, uses, fallback, words, doc)                                                                 \
+    {DEQ_SOLVER_##solver, uses, #name, words, offsetof(deq_solver, name), fallback},
+#include "solvers.def"
 };
 
 /* Arguments of modes are of several kinds. */
@@ -76,14 +82,7 @@ static const struct {
     int uses;
 } solvers[] = {
 #define SOLVER(name, uses, doc) {#name, uses},
-#define OPTION(solver, name, fallback, low, high, doc)
-#define COMMON(name, fallback, low, high, doc)
-#define CHOICE(name, fallback, alternatives, doc)
 #include "solvers.def"
-#undef SOLVER
-#undef OPTION
-#undef COMMON
-#undef CHOICE
 };
 
 static const char *const modes[] = {
@@ -100,15 +99,8 @@ static const struct {
     const char *name, *alternatives, *fallback;
     size_t offset;
 } choices[] = {
-#define SOLVER(name, uses, doc)
-#define OPTION(solver, name, fallback, low, high, doc)
-#define COMMON(name, fallback, low, high, doc)
 #define CHOICE(name, fallback, alternatives, doc) {#name, alternatives, #fallback, OFFSET_OF(MEMBER_##name)},
 #include "solvers.def"
-#undef SOLVER
-#undef OPTION
-#undef COMMON
-#undef CHOICE
 };
 
 static const char *const on_fails[] = {"warn", "stop", "keep_best", "zero_gradient"};
@@ -160,9 +152,27 @@ static deq_part alternative(const char *alternatives, int which) {
 
 static bool part_equal(deq_part a, deq_part b) { return a.length == b.length && !memcmp(a.text, b.text, a.length); }
 
-static bool solver_set(deq_solver *s, deq_part name, deq_part value, deq_error *e) {
+/* The alternative that the value names goes into *member. */
+static bool word_set(int *member, const char *name, const char *words, deq_part value, deq_error *e) {
+    for (int which = 0; alternative(words, which).length; which++)
+        if (part_equal(value, alternative(words, which))) {
+            *member = which;
+            return true;
+        }
+    return deq_fail(e, DEQ_SETTING, "`%s` is one of %s, not `%.*s`", name, words, (int)value.length, value.text);
+}
+
+static bool solver_set(deq_solver *s, bool adjoint, deq_part name, deq_part value, deq_error *e) {
     const option *o = option_find(solver_options, COUNT(solver_options), (int)s->kind, name);
     if (o) return option_set(s, o, value, e);
+    for (int i = 0; i < COUNT(solver_words); i++) {
+        const struct word *w = &solver_words[i];
+        if (w->kind != (int)s->kind || !deq_part_is(name, w->name)) continue;
+        if (adjoint && !(w->uses & SOLVER_ADJOINT))
+            return deq_fail(e, DEQ_SETTING, "`%s` of the solver `%s` is for the state, not for the adjoint", w->name,
+                            solvers[s->kind].name);
+        return word_set((int *)((char *)s + w->offset), w->name, w->words, value, e);
+    }
     if (deq_part_is(name, "return")) name = deq_part_of("keep");
     for (int i = 0; i < COUNT(choices); i++) {
         if (!deq_part_is(name, choices[i].name)) continue;
@@ -183,6 +193,8 @@ static void solver_defaults(deq_solver *s, deq_solver_kind kind) {
     for (int i = 0; i < COUNT(solver_options); i++)
         if (solver_options[i].kind == (int)kind || solver_options[i].kind == NO_KIND)
             option_store(s, &solver_options[i], solver_options[i].fallback);
+    for (int i = 0; i < COUNT(solver_words); i++)
+        if (solver_words[i].kind == (int)kind) *(int *)((char *)s + solver_words[i].offset) = solver_words[i].fallback;
     for (int i = 0; i < COUNT(choices); i++)
         *(bool *)((char *)s + choices[i].offset) =
             part_equal(deq_part_of(choices[i].fallback), alternative(choices[i].alternatives, 1));
@@ -202,7 +214,7 @@ static bool solver_parse(deq_part text, bool adjoint, deq_solver *out, deq_error
         for (int i = 0; i < call.count; i++) {
             if (call.arguments[i].name.length == 0)
                 return deq_fail(e, DEQ_SETTING, "arguments of `%s` are named, as in `tol: 1e-4`", solvers[kind].name);
-            if (!solver_set(&s, call.arguments[i].name, call.arguments[i].value, e)) return false;
+            if (!solver_set(&s, adjoint, call.arguments[i].name, call.arguments[i].value, e)) return false;
         }
         *out = s;
         return true;
@@ -258,14 +270,7 @@ static bool argument_set(deq_mode *m, const mode_argument *a, deq_part value, de
                             value.text);
         *(bool *)member = deq_part_is(value, "true");
         return true;
-    case WORD:
-        for (int which = 0; alternative(a->words, which).length; which++)
-            if (part_equal(value, alternative(a->words, which))) {
-                *(int *)member = which;
-                return true;
-            }
-        return deq_fail(e, DEQ_SETTING, "`%s` is one of %s, not `%.*s`", a->name, a->words, (int)value.length,
-                        value.text);
+    case WORD: return word_set((int *)member, a->name, a->words, value, e);
     }
     return false;
 }
@@ -388,14 +393,14 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
     deq_part text = deq_part_of(value);
     if (!strcmp(key, "forward")) return deq_solver_parse(value, false, &s->forward, e);
     if (!strncmp(key, forward, sizeof forward - 1))
-        return solver_set(&s->forward, deq_part_of(key + sizeof forward - 1), text, e);
+        return solver_set(&s->forward, false, deq_part_of(key + sizeof forward - 1), text, e);
     if (!strcmp(key, "gradient")) return gradient_set(s, value, e);
     if (!strncmp(key, adjoint, sizeof adjoint - 1) || !strcmp(key, "gradient.adjoint")) {
         if (!deq_mode_has_adjoint(&s->gradient))
             return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no adjoint solver", mode_name(&s->gradient));
         s->gradient.replaced = true;
         if (!strcmp(key, "gradient.adjoint")) return deq_solver_parse(value, true, &s->gradient.adjoint, e);
-        return solver_set(&s->gradient.adjoint, deq_part_of(key + sizeof adjoint - 1), text, e);
+        return solver_set(&s->gradient.adjoint, true, deq_part_of(key + sizeof adjoint - 1), text, e);
     }
     if (!strncmp(key, gradient, sizeof gradient - 1)) {
         deq_part name = deq_part_of(key + sizeof gradient - 1);
@@ -449,10 +454,19 @@ static size_t print_options(char *out, size_t size, size_t at, const option *tab
     return at;
 }
 
-void deq_solver_print(const deq_solver *s, char *out, size_t size) {
+static void solver_print(const deq_solver *s, bool adjoint, char *out, size_t size) {
     const char *separator = "(";
     size_t at = (size_t)snprintf(out, size, "%s", solvers[s->kind].name);
     at = print_options(out, size, at, solver_options, COUNT(solver_options), (int)s->kind, s, &separator);
+    for (int i = 0; i < COUNT(solver_words); i++) {
+        const struct word *w = &solver_words[i];
+        if (w->kind != (int)s->kind || (adjoint && !(w->uses & SOLVER_ADJOINT))) continue;
+        deq_part word = alternative(w->words, *(const int *)((const char *)s + w->offset));
+        char text[32];
+        snprintf(text, sizeof text, "%.*s", (int)word.length, word.text);
+        at = append(out, size, at, separator, w->name, text);
+        separator = ", ";
+    }
     for (int i = 0; i < COUNT(choices); i++) {
         deq_part word = alternative(choices[i].alternatives, *(const bool *)((const char *)s + choices[i].offset));
         char text[32];
@@ -462,13 +476,15 @@ void deq_solver_print(const deq_solver *s, char *out, size_t size) {
     if (at < size) snprintf(out + at, size - at, ")");
 }
 
+void deq_solver_print(const deq_solver *s, char *out, size_t size) { solver_print(s, false, out, size); }
+
 void deq_mode_print(const deq_mode *m, char *out, size_t size) {
     size_t at = (size_t)snprintf(out, size, "%s", mode_name(m));
     const char *separator = "(";
     if (at >= size) return;
     if (m->kind == DEQ_MODE_implicit || m->replaced) {
-        char solver[256];
-        deq_solver_print(&m->adjoint, solver, sizeof solver);
+        char solver[DEQ_SETTING_TEXT];
+        solver_print(&m->adjoint, true, solver, sizeof solver);
         snprintf(out + at, size - at, "(%s)", solver);
         return;
     }

@@ -7,16 +7,11 @@
 #include "error.h"
 #include <stddef.h>
 
+#define DEQ_SETTING_TEXT 2048 /* bytes that hold the canonical text of any solver or mode */
+
 typedef enum deq_solver_kind {
 #define SOLVER(name, uses, doc) DEQ_SOLVER_##name,
-#define OPTION(solver, name, fallback, low, high, doc)
-#define COMMON(name, fallback, low, high, doc)
-#define CHOICE(name, fallback, alternatives, doc)
 #include "solvers.def"
-#undef SOLVER
-#undef OPTION
-#undef COMMON
-#undef CHOICE
 } deq_solver_kind;
 
 typedef enum deq_mode_kind {
@@ -29,8 +24,15 @@ typedef struct deq_solver { /* members not used by a kind hold their defaults */
     deq_solver_kind kind;
     double tol, damping, ridge, step;
     int max, memory;
-    bool absolute, last; /* stop: absolute; return: last */
+    bool absolute, last;                      /* stop: absolute; return: last */
+    int least_squares, delay, restart, every; /* anderson; deq_least_squares */
+    int line_search;                          /* broyden, newton_krylov: deq_line_search */
+    int krylov;                               /* newton_krylov */
+    double forcing;
 } deq_solver;
+
+typedef enum deq_least_squares { DEQ_GRAM, DEQ_QR } deq_least_squares;
+typedef enum deq_line_search { DEQ_FULL_STEP, DEQ_ARMIJO } deq_line_search;
 
 typedef struct deq_range { /* of solver states: z_first .. z_(limit - 1) */
     int first, limit;
@@ -47,12 +49,12 @@ typedef struct deq_mode { /* arguments as in modes.def; those not used by a kind
     double damping;
     const struct deq_hand *hand; /* hand: which */
     bool replaced;               /* hand: `adjoint` is the solver of all its solves */
-    bool undamped_first;  /* phantom */
-    deq_range states;     /* simultaneous, unrolled (its argument `from`); else first == limit */
-    double beta;          /* simultaneous */
-    int pair, combine;    /* deq_pair, deq_combine */
-    int weights;          /* unrolled: deq_weights */
-    int refine, fallback; /* shine; fallback 0: jfb, 1: none */
+    bool undamped_first;         /* phantom */
+    deq_range states;            /* simultaneous, unrolled (its argument `from`); else first == limit */
+    double beta;                 /* simultaneous */
+    int pair, combine;           /* deq_pair, deq_combine */
+    int weights;                 /* unrolled: deq_weights */
+    int refine, fallback;        /* shine; fallback 0: jfb, 1: none */
     double ratio;
     double adjoint_damping; /* augmented */
     int checkpoint;         /* backprop */

@@ -95,6 +95,7 @@ static void lay_out_kept(deq_kept *kept, deq_space *space, const deq_fixed *f, i
     if (!capacity) return;
     kept->history.directions = deq_space_take(space, block * (size_t)(capacity + 1) * state_bytes);
     kept->history.inverse = deq_space_take(space, block * (size_t)capacity * real_bytes);
+    kept->history.steps = deq_space_take(space, block * (size_t)capacity * real_bytes);
     kept->history.newest = deq_space_take(space, block * sizeof *kept->history.newest);
     kept->history.factors = deq_space_take(space, block * sizeof *kept->history.factors);
 }

@@ -37,6 +37,8 @@ typedef struct deq_history {
     void *inverse;    /* 1 / d'd of each direction; 0: its factor is left out */
     int capacity;
     int32_t *newest, *factors; /* by row: slot of the newest direction; factors of B */
+    void *steps;               /* step size of each direction, */
+    bool varied;               /* when the line search changed them */
 } deq_history;
 
 /* What a solve leaves for the gradient: one for each fixed point. */

@@ -76,7 +76,7 @@ void NAME(solve_bicgstab)(problem *p, deq_space *space) {
     size_t row_bytes = (size_t)n * sizeof(vec), bytes = (size_t)p->n * row_bytes;
     memcpy(r, p->rhs, bytes);
     memset(u, 0, bytes), memset(d, 0, bytes), memset(v, 0, bytes);
-    for (int64_t i = 0; i < p->n; i++) {
+    for (int64_t i = 0; i < p->active; i++) {
         int32_t row = p->rows[i];
         double length = sqrt(dot(rhs_of(p, i), rhs_of(p, i), n));
         all[row] = (scalars){1, 1, 1, false};

@@ -1,9 +1,9 @@
 /* broyden.c - good Broyden from B_0 = -I (Yang et al. 2022, Eq. 7-8), in Kelley's form, which keeps one vector a step.
  *
  * With g = h(z) - z, directions d_n = -B_n g_n and steps s_n = alpha d_n, the update of Eq. 8 is
- *     B_{n+1} = (I + p_n d_n') B_n,   p_n = (d_{n+1} - (1 - alpha) d_n) / d_n'd_n,
- * so that w = -B_n g comes from w = g by running once through the directions,
- *     w <- w + (d_{k+1} - (1 - alpha) d_k) (d_k'w / d_k'd_k),   k = 0 .. n-1,
+ *     B_{n+1} = (I + p_n d_n') B_n,   p_n = (d_{n+1} - (1 - alpha) d_n) / d_n'd_n
+ * (alpha is the step size, or what the line search left of it, then another for each n), so that w = -B_n g comes from
+ * w = g by running once through the directions, w <- w + (d_{k+1} - (1 - alpha) d_k) (d_k'w / d_k'd_k),   k = 0 .. n-1,
  * and with c = d_n'w / d_n'd_n the next direction is d_{n+1} = (w - (1 - alpha) c d_n) / (1 - c).
  * 1 - c is the denominator of Eq. 8 over d_n'd_n; where it vanishes the update is skipped: its factor becomes I.
  *
@@ -19,6 +19,7 @@
 typedef struct history { /* of one example */
     const vec *rows;     /* directions */
     const real *inverse; /* 1 / d'd of each; 0: its factor is left out */
+    const real *steps;   /* alpha of each; NULL: all the same */
     int oldest, count, capacity;
 } history;
 
@@ -38,7 +39,7 @@ typedef struct example { /* whose step is to be made */
 /* One pass over the directions for `lanes` examples side by side: each waits for its own dot products, so two of them
  * nearly double the speed of short states.  Their counts and oldest slots agree. */
 INLINE void advance_body(example *e, const int lanes, real alpha, const int64_t n) {
-    const real rest = 1 - alpha;
+    real rest[2] = {1 - alpha, 1 - alpha};
     const int count = e[0].old.count, capacity = e[0].old.capacity;
     int at = e[0].old.oldest;
     real t[2], scale[2] = {1, 1}, back[2] = {0, 0};
@@ -53,7 +54,8 @@ INLINE void advance_body(example *e, const int lanes, real alpha, const int64_t 
             real c[2];
             for (int x = 0; x < lanes; x++) {
                 c[x] = t[x] * e[x].old.inverse[at];
-                if (rest != 0) row_axpy(e[x].w, -rest * c[x], d[x], n);
+                if (e[x].old.steps) rest[x] = 1 - e[x].old.steps[at];
+                if (rest[x] != 0) row_axpy(e[x].w, -rest[x] * c[x], d[x], n);
             }
             at = at + 1 == capacity ? 0 : at + 1;
             for (int x = 0; x < lanes; x++) d[x] = e[x].old.rows + at * n;
@@ -75,7 +77,8 @@ INLINE void advance_body(example *e, const int lanes, real alpha, const int64_t 
             e[x].skip = !(left > 64 * REAL_EPSILON || left < -64 * REAL_EPSILON);
             if (e[x].skip) continue;
             scale[x] = 1 / left;
-            back[x] = -rest * c * scale[x];
+            if (e[x].old.steps) rest[x] = 1 - e[x].old.steps[at];
+            back[x] = -rest[x] * c * scale[x];
         }
     }
     for (int x = 0; x < lanes; x++) {
@@ -113,17 +116,33 @@ static void make_steps(example *e, real *const *inverses, int lanes, int slot, i
     }
 }
 
-HOT void NAME(broyden_transposed)(vec *w, const vec *directions, const real *inverse, int capacity, int newest,
-                                  int factors, real step, int64_t n) {
-    const real rest = 1 - step;
+HOT void NAME(broyden_transposed)(vec *w, const vec *directions, const real *inverse, const real *steps, int capacity,
+                                  int newest, int factors, real step, int64_t n) {
+    real rest = 1 - step;
     int at = newest;
     real t = row_dot(directions + at * n, w, n);
     for (int k = 0; k < factors; k++) {
         at = at == 0 ? capacity - 1 : at - 1;
         const vec *d = directions + at * n;
+        if (steps) rest = 1 - steps[at];
         if (rest != 0) t -= rest * row_dot(d, w, n);
         t = row_axpy_dot(w, t * inverse[at], d, d, n);
     }
+}
+
+/* The line search on the step that led to z; where it shortened one, what the ride keeps of z is made again. */
+static void shorten(problem *p, line_search *search, real *z, real *f, const real *directions, real *steps,
+                    int capacity, int step) {
+    const int newest = (step - 1) % capacity;
+    bool shortened = false;
+    NAME(line_search_run)(search, p, z, f, directions, capacity + 1, newest);
+    for (int64_t i = 0; i < p->active; i++) {
+        const int32_t row = p->rows[i];
+        real *taken = &steps[row * (int64_t)capacity + newest];
+        shortened = shortened || *taken != search->taken[row];
+        *taken = search->taken[row];
+    }
+    if (shortened && p->ride) problem_apply(p, z, f, step);
 }
 
 void NAME(solve_broyden)(problem *p, deq_space *space) {
@@ -133,21 +152,28 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
     int last = rides ? r->last : 0;
     int capacity = deq_history_capacity(o, rides || keeps); /* with memory, one more: the direction in the making */
     real *z = take_rows(p, space, p->n), *next = take_rows(p, space, p->n), *f = take_rows(p, space, p->n);
-    real *directions, *inverse;
+    real *directions, *inverse, *steps = NULL;
+    line_search search;
+    const bool searches = o->line_search == DEQ_ARMIJO;
     if (keeps) {
         p->history->capacity = capacity;
         directions = p->history->directions;
         inverse = p->history->inverse;
+        steps = p->history->steps;
+        p->history->varied = searches;
     } else {
         directions = take_rows(p, space, p->n * (capacity + 1)); /* and one row for the last residual */
         inverse = deq_space_take(space, (size_t)p->n * (size_t)capacity * sizeof(real));
+        if (searches) steps = deq_space_take(space, (size_t)p->n * (size_t)capacity * sizeof(real));
     }
+    if (searches) NAME(line_search_open)(&search, p, space);
     if (!space->base) return;
     size_t row_bytes = (size_t)p->vectors * sizeof(vec);
     NAME(problem_start)(p, z);
     for (int step = 0; p->active > 0; step++) {
-        problem_apply(p, z, f, step);
         int slot = step % capacity, count = step < capacity ? step : capacity - 1;
+        problem_apply(p, z, f, step);
+        if (searches && step > 0) shorten(p, &search, z, f, directions, steps, capacity, step);
         bool end = step >= o->max && !rides && !keeps;
         example pending[2];
         real *targets[2];
@@ -184,9 +210,14 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
             p->previous[i] = (int32_t)i;
             if (p->prior) NAME(broyden_transposed)
             (w, row_of(p, p->prior->directions, row * (int64_t)(p->prior->capacity + 1)),
-             (const real *)p->prior->inverse + row * (int64_t)p->prior->capacity, p->prior->capacity,
-             p->prior->newest[row], p->prior->factors[row], p->prior_step, p->vectors);
-            pending[waiting] = (example){.old = {mine, inverses, (slot + capacity - count) % capacity, count, capacity},
+             (const real *)p->prior->inverse + row * (int64_t)p->prior->capacity, NAME(history_steps)(p->prior, row),
+             p->prior->capacity, p->prior->newest[row], p->prior->factors[row], p->prior_step, p->vectors);
+            if (searches) {
+                search.before[row] = sqrt(sums[0]);
+                steps[row * (int64_t)capacity + slot] = search.taken[row] = (real)o->step;
+            }
+            pending[waiting] = (example){.old = {mine, inverses, searches ? steps + row * (int64_t)capacity : NULL,
+                                                 (slot + capacity - count) % capacity, count, capacity},
                                          .w = w,
                                          .z = state,
                                          .next = row_of(p, next, i)};
@@ -198,7 +229,7 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
         }
         if (waiting) make_steps(pending, targets, 1, slot, capacity, (real)o->step, p->vectors);
         if (rides && step <= last) {
-            deq_history h = {directions, inverse, capacity, NULL, NULL};
+            deq_history h = {directions, inverse, capacity, NULL, NULL, steps, searches};
             NAME(ride_along)(p, step, z, &h, slot, count);
         }
         problem_stream(p, step, z);

@@ -86,7 +86,7 @@ void NAME(solve_gmres)(problem *p, deq_space *space) {
             small + (row)*doubles + (int64_t)most *(most + 1) / 2 + most,                                              \
             small + (row)*doubles + (int64_t)most *(most + 1) / 2 + 2 * (int64_t)most                                  \
     }
-    for (int64_t i = 0; i < p->n; i++) {
+    for (int64_t i = 0; i < p->active; i++) {
         int32_t row = p->rows[i];
         krylov s = KRYLOV(row);
         double length = norm(rhs_of(p, i), n);

@@ -66,8 +66,8 @@ void NAME(solve_lu)(problem *p, deq_space *space) {
     blasint *pivots = deq_space_take(space, (size_t)order * sizeof *pivots);
     if (!space->base) return;
     size_t row_bytes = (size_t)p->vectors * sizeof(vec);
-    for (int64_t from = 0; from < p->n; from += held) {
-        int64_t count = from + held < p->n ? held : p->n - from;
+    for (int64_t from = 0; from < p->active; from += held) {
+        int64_t count = from + held < p->active ? held : p->active - from;
         deq_frame f = p->frame;
         f.tape = (char *)f.tape + from * p->fixed->tape_bytes;
         f.rows = p->rows + from;
@@ -93,9 +93,9 @@ void NAME(solve_lu)(problem *p, deq_space *space) {
             if (!factor_and_solve(order, matrices + i * each, u, pivots)) p->ended[from + i] = DEQ_REASON_breakdown;
         }
     }
-    for (int64_t i = 0; i < p->n; i++) memcpy(row_of(p, in, i), row_of(p, p->result, p->rows[i]), row_bytes);
+    for (int64_t i = 0; i < p->active; i++) memcpy(row_of(p, in, i), row_of(p, p->result, p->rows[i]), row_bytes);
     problem_apply(p, in, out, 1);
-    for (int64_t i = 0; i < p->n; i++) {
+    for (int64_t i = 0; i < p->active; i++) {
         int32_t row = p->rows[i];
         progress *q = &p->progress[row];
         bool singular = p->ended[i] == DEQ_REASON_breakdown;

@@ -17,7 +17,7 @@ void NAME(solve_neumann)(problem *p, deq_space *space) {
     real *t = take_rows(p, space, p->n), *next = take_rows(p, space, p->n), *u = take_rows(p, space, p->n);
     if (!space->base) return;
     size_t row_bytes = (size_t)p->vectors * sizeof(vec);
-    for (int64_t i = 0; i < p->n; i++) memcpy(row_of(p, t, i), rhs_of(p, i), row_bytes);
+    for (int64_t i = 0; i < p->active; i++) memcpy(row_of(p, t, i), rhs_of(p, i), row_bytes);
     memcpy(u, p->rhs, (size_t)p->n * row_bytes); /* by row, as the sums stay where they are */
     for (int step = 1; p->active > 0; step++) {
         problem_apply(p, t, next, step);

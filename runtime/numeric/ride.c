@@ -113,8 +113,8 @@ void NAME(ride_along)(problem *p, int step, const real *z, const deq_history *h,
         if (r->bad[i] || (step == r->last && !lead)) continue;
         const int64_t at = row * (int64_t)(h->capacity + 1);
         NAME(broyden_transposed)
-        (w, row_of(p, h->directions, at), (const real *)h->inverse + row * (int64_t)h->capacity, h->capacity, slot,
-         factors, (real)p->options->step, p->vectors);
+        (w, row_of(p, h->directions, at), (const real *)h->inverse + row * (int64_t)h->capacity,
+         NAME(history_steps)(h, row), h->capacity, slot, factors, (real)p->options->step, p->vectors);
         advance(u, w, (real)r->mode->beta, p->vectors);
         if (!NAME(row_finite)(u, p->vectors)) r->lost[row] = r->bad[i] = true;
     }

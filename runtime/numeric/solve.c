@@ -9,14 +9,7 @@
 
 static solver_run *const runs[] = {
 #define SOLVER(name, uses, doc) [DEQ_SOLVER_##name] = NAME(solve_##name),
-#define OPTION(solver, name, fallback, low, high, doc)
-#define COMMON(name, fallback, low, high, doc)
-#define CHOICE(name, fallback, alternatives, doc)
 #include "solvers.def"
-#undef SOLVER
-#undef OPTION
-#undef COMMON
-#undef CHOICE
 };
 
 void problem_apply(problem *p, const real *in, real *out, int evaluation) {
@@ -57,6 +50,7 @@ bool problem_judge(problem *p, int64_t i, int step, bool state, double differenc
     const deq_solver *o = p->options;
     progress *q = &p->progress[p->rows[i]];
     double scale = p->scale ? p->scale[p->rows[i]] : 1;
+    const double tol = p->tolerance ? p->tolerance[p->rows[i]] : o->tol;
     double error = o->absolute ? difference * scale : difference / (image + 1e-9);
     bool finite = isfinite(error);
     if (q->first < 0) q->first = difference;
@@ -73,11 +67,11 @@ bool problem_judge(problem *p, int64_t i, int step, bool state, double differenc
     bool may_stop = step >= p->least;
     if (!finite || difference > DIVERGED_GROWTH * fmax(q->first, 1e-3))
         reason = DEQ_REASON_diverged;
-    else if (o->tol > 0 && error <= o->tol && may_stop)
+    else if (tol > 0 && error <= tol && may_stop)
         reason = DEQ_REASON_converged;
     else if (step >= o->max)
         reason = DEQ_REASON_max_steps;
-    else if (o->tol > 0 && may_stop && step - q->lowest_step >= STAGNATED_STEPS && q->lowest < 64 * REAL_EPSILON)
+    else if (tol > 0 && may_stop && step - q->lowest_step >= STAGNATED_STEPS && q->lowest < 64 * REAL_EPSILON)
         reason = DEQ_REASON_stagnated;
     q->reason = p->ended[i] = reason;
     return lowest;
@@ -141,7 +135,7 @@ void problem_compact(problem *p, real *z) {
 }
 
 /* Fills what does not depend on the direction of the problem; with a measuring space only that. */
-static void problem_open(problem *p, deq_space *space, int64_t n, const int32_t *rows) {
+void NAME(problem_open)(problem *p, deq_space *space, int64_t n, const int32_t *rows) {
     p->n = p->active = n;
     p->vectors = p->fixed->state_bytes / (int64_t)sizeof(vec);
     size_t count = (size_t)n;
@@ -165,7 +159,7 @@ static void problem_open(problem *p, deq_space *space, int64_t n, const int32_t 
 size_t NAME(solver_bytes)(const deq_fixed *fixed, const deq_solver *options, bool adjoint, int64_t n) {
     deq_space space = {NULL, 0};
     problem p = {.fixed = fixed, .options = options, .adjoint = adjoint};
-    problem_open(&p, &space, n, NULL);
+    NAME(problem_open)(&p, &space, n, NULL);
     runs[options->kind](&p, &space);
     return space.used;
 }
@@ -176,7 +170,7 @@ size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings 
     deq_space space = {NULL, 0};
     ride r = {.kind = s->gradient.kind};
     problem p = {.fixed = fixed, .options = &s->forward};
-    problem_open(&p, &space, n, NULL);
+    NAME(problem_open)(&p, &space, n, NULL);
     if (mode_rides(&s->gradient)) {
         p.ride = &r;
         NAME(ride_open)(&r, fixed, &space, n);
@@ -235,7 +229,7 @@ static void defend(problem *p, deq_solver *options) {
 static void solve_forward(problem *p, int64_t n, deq_solver *options, bool *failed) {
     deq_space space = {p->worker->solver, 0};
     p->options = options;
-    problem_open(p, &space, n, NULL);
+    NAME(problem_open)(p, &space, n, NULL);
     if (p->defence) defend(p, options);
     if (p->ride) NAME(ride_open)(p->ride, p->fixed, &space, n);
     runs[options->kind](p, &space);
@@ -261,7 +255,7 @@ void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_f
                  .prior_step = (real)kept->damping,
                  .result = result};
     p.frame.tape = kept->tape;
-    problem_open(&p, &space, n, kept->rows);
+    NAME(problem_open)(&p, &space, n, kept->rows);
     runs[options->kind](&p, &space);
     memcpy(kept->rows, p.rows, (size_t)n * sizeof *p.rows); /* tape records moved with their examples */
     problem_report(&p, NULL);
@@ -279,7 +273,7 @@ void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed
                  .rhs = rhs,
                  .scale = scale,
                  .result = result};
-    problem_open(&p, &space, n, NULL);
+    NAME(problem_open)(&p, &space, n, NULL);
     runs[options->kind](&p, &space);
     problem_report(&p, NULL);
 }

@@ -40,6 +40,7 @@ typedef struct problem {
     deq_history *history;     /* Broyden: where the directions are to stay; NULL */
     const deq_history *prior; /* Broyden, adjoint: starts from this inverse estimate, transposed; NULL: -I */
     real prior_step;          /* step size of the solve that made it */
+    const double *tolerance;  /* by row, in place of options->tol; NULL */
     /* by position */
     int32_t *rows, *previous;
     int64_t *example;
@@ -54,14 +55,38 @@ typedef struct problem {
 typedef void solver_run(problem *p, deq_space *space);
 
 /* Every solver takes its buffers from the space and, unless that only measures, solves the problem. */
-solver_run NAME(solve_picard), NAME(solve_anderson), NAME(solve_broyden), NAME(solve_gmres), NAME(solve_neumann),
-    NAME(solve_bicgstab), NAME(solve_lu);
+#define SOLVER(name, uses, doc) solver_run NAME(solve_##name);
+#include "solvers.def"
+
+/* Readies the problem for its first n rows, or for `rows`; with a measuring space it only takes memory. */
+void NAME(problem_open)(problem *p, deq_space *space, int64_t n, const int32_t *rows);
 
 /* w becomes -B'w (broyden.c), with the directions and inverses of one example, `newest` and `factors` as in
- * deq_history.
- */
-void NAME(broyden_transposed)(vec *w, const vec *directions, const real *inverse, int capacity, int newest, int factors,
-                              real step, int64_t n);
+ * deq_history; `steps` NULL: all have the size `step`. */
+void NAME(broyden_transposed)(vec *w, const vec *directions, const real *inverse, const real *steps, int capacity,
+                              int newest, int factors, real step, int64_t n);
+
+INLINE const real *NAME(history_steps)(const deq_history *h, int64_t row) {
+    return h->varied ? (const real *)h->steps + row * h->capacity : (const real *)0;
+}
+
+/* ---- line_search.c ---- */
+typedef struct line_search { /* by row of the block but for the buffers */
+    double *before;          /* norm(f(z) - z) of the state from which the step is made */
+    real *taken;             /* share of the direction in the step */
+    bool *stuck;             /* no trial lowered the residual */
+    real *in, *out;          /* trials, side by side */
+    double *least;           /* lowest residual of a trial, and its share */
+    real *at;
+    int32_t *rows, *position;
+    int64_t *example;
+} line_search;
+void NAME(line_search_open)(line_search *s, problem *p, deq_space *space);
+/* On entry z = old z + taken d of the running examples, by position, and f their images, where d is row `slot` of the
+ * `stride` rows of directions of each example.  Where norm(f - z) is not low enough, shortens the step by halves, at
+ * most LINE_SEARCH_TRIALS times; z, f and `taken` become those of the first trial that is, else of the best one. */
+#define LINE_SEARCH_TRIALS 10
+void NAME(line_search_run)(line_search *s, problem *p, real *z, real *f, const real *directions, int stride, int slot);
 
 #define problem_apply NAME(problem_apply)
 #define problem_judge NAME(problem_judge)

@@ -46,6 +46,13 @@ static void T(cell)(const T(record) * s, const REAL *z, const REAL *c, REAL *out
         out[0] = (REAL)(cos((y - 1) * w) / 3 + 1.0 / 6);
         out[1] = (REAL)(sqrt(x * x + sin(w) + 1.06) / 9 + 0.9);
         out[2] = (REAL)(-exp(-x * (y - 1)) / 20 - (10 * 3.14159265358979323846 - 3) / 60);
+        if (J) {
+            double root = 18 * sqrt(x * x + sin(w) + 1.06), e = exp(-x * (y - 1)) / 20, sine = sin((y - 1) * w) / 3;
+            const double rows[9] = {0,     -w * sine, (1 - y) * sine, 2 * x / root, 0, cos(w) / root, (y - 1) * e,
+                                    x * e, 0};
+            for (int i = 0; i < 9; i++) J[i] = (REAL)rows[i];
+        }
+        for (int i = 0; D && i < d; i++) D[i] = 1;
         break;
     }
     case CELL_NAN: /* NaN where c[0] < 0, else 0.5 z + c */

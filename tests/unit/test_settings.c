@@ -29,9 +29,17 @@ static void test_texts_round_trip(void **state) {
     static const char *const texts[][2] = {
         {"picard( damping : 0.5 )", "picard(damping: 0.5, tol: 0.0001, max: 40, stop: relative, return: best)"},
         {"broyden(step: 0.9, tol: 0, max: 8, return: last, stop: absolute)",
-         "broyden(step: 0.9, memory: 0, tol: 0, max: 8, stop: absolute, return: last)"},
+         "broyden(step: 0.9, memory: 0, tol: 0, max: 8, line_search: none, stop: absolute, return: last)"},
         {"anderson(ridge:1e-5,keep: last)",
-         "anderson(memory: 5, damping: 1, ridge: 1e-05, tol: 0.0001, max: 40, stop: relative, return: last)"}};
+         "anderson(memory: 5, damping: 1, ridge: 1e-05, delay: 0, restart: 0, every: 1, tol: 0.0001, max: 40, "
+         "least_squares: gram, stop: relative, return: last)"},
+        {"anderson(least_squares: qr, memory: 9, delay: 2, restart: 12, every: 3)",
+         "anderson(memory: 9, damping: 1, ridge: 0.0001, delay: 2, restart: 12, every: 3, tol: 0.0001, max: 40, "
+         "least_squares: qr, stop: relative, return: best)"},
+        {"broyden(line_search: armijo)",
+         "broyden(step: 1, memory: 0, tol: 0.0001, max: 40, line_search: armijo, stop: relative, return: best)"},
+        {"newton_krylov(krylov: 12)", "newton_krylov(krylov: 12, forcing: 0, tol: 0.0001, max: 40, line_search: "
+                                      "armijo, stop: relative, return: best)"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         deq_error e = {0};
         deq_solver s, again;
@@ -85,6 +93,11 @@ static void test_bad_texts_are_refused(void **state) {
                                           "picard() x",
                                           "picard(tol: 1,)",
                                           "picard(: 1)",
+                                          "anderson(least_squares: cholesky)",
+                                          "anderson(every: 0)",
+                                          "broyden(line_search: true)",
+                                          "picard(line_search: armijo)",
+                                          "newton_krylov(forcing: 1)",
                                           "picard(tol: 1e-4)(max: 3)"};
     for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++) {
         deq_error e = {0};
@@ -102,6 +115,8 @@ static void test_bad_texts_are_refused(void **state) {
                                         "unrolled(states: 3)",
                                         "phantom.unroll(undamped_first: 1)",
                                         "implicit(newton)",
+                                        "implicit(broyden(line_search: armijo))",
+                                        "implicit(newton_krylov())",
                                         "implicit(gmres, gmres(tol: x))",
                                         "jfb(steps: 1)",
                                         "phantom.unroll(steps: 0)",
