@@ -106,6 +106,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     case 't': cli->threads = (int)whole_number(state, "threads", text, 1024); return 0;
     case 'O': cli->optimise = (int)whole_number(state, "optimise", text, 3); return 0;
     case 'r': cli->results = text; return 0;
+    case 'R': cli->rows = text; return 0;
+    case 'C': cli->compare = text; return 0;
     case 'k': cli->checkpoint = text; return 0;
     case 'o': cli->output = text; return 0;
     case 'N': cli->net = text; return 0;

@@ -26,6 +26,7 @@ typedef struct Cli {
     const char **set, **include, **link;
     int nset, ninclude, nlink;
     const char *results, *checkpoint, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math;
+    const char *rows, *compare; /* bench */
 } Cli;
 
 /* Fills *cli; exits with 0 after --help and with 64 after a usage error (the message names what to write instead). */

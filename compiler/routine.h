@@ -1,7 +1,9 @@
 /* routine.h - what the back end compiles: routines, each a few graphs with their inputs and outputs bound to storage.
  *
  * Row buffers by routine (frame->argK; a buffer's row stride is the value's padded size, routine->arg_bytes[K]):
- *   NET_prepare            no rows: computes derived shared values (weight norm, packed weights) from the parameters
+ *   NET_prepare            no rows: computes derived shared values (weight norm, packed weights) from the parameters.  Called
+ *                          for pieces step = 0 .. seed - 1, in any order and at once, which share the packing of parameters;
+ *                          seed 0: everything in one call
  *   NET_predict            0 x, 2 output
  *   NET_LOSS_loss          0 x, 1 y, 2 output, 3 loss
  *   NET_LOSS_input         0 x, 1 y, 2 output, 3 loss, 4 dloss/dx of each example's own loss
@@ -66,6 +68,7 @@ typedef struct Routine {
     uint32_t nblocks;
     const struct FixedLayout *fixed; /* what its `fixed` (or `solve`) nodes refer to, by index; NULL if none */
     uint32_t nfixed;
+    bool pieces;          /* prepare: may be called in pieces */
 } Routine;
 
 typedef struct FixedLayout {      /* becomes a deq_fixed constant named NAME_fixed */

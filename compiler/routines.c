@@ -240,6 +240,7 @@ static void make_prepare(const Maker *m) {
         if (s->values[k].parameter < 0 && s->values[k].offset >= 0)
             draft_output(d, graph_copy(d->graph, s->graph, s->values[k].node, map), PLACE_SHARED, k, 0);
     finish(m, d);
+    m->unit->routines[m->unit->nroutines - 1]->pieces = true;
 }
 
 ModelRoutines *model_routines(Unit *unit, const Model *model) {

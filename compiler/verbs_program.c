@@ -167,6 +167,7 @@ static int execute(const Cli *cli, int (*app)(const deq_module *, const deq_app_
                                .json = cli->json,
                                .quiet = cli->quiet,
                                .batch = cli->batch,
+                               .rows = cli->rows,
                                .source_text = c.program->main->source->text};
         code = app(c.module, &run);
     }
@@ -176,7 +177,10 @@ static int execute(const Cli *cli, int (*app)(const deq_module *, const deq_app_
 
 int verb_run(const Cli *cli) { return execute(cli, deq_app_run, false); }
 int verb_test(const Cli *cli) { return execute(cli, deq_app_test, true); }
-int verb_bench(const Cli *cli) { return execute(cli, deq_app_bench, false); }
+int verb_bench(const Cli *cli) {
+    if (!cli->compare) return execute(cli, deq_app_bench, false);
+    return deq_app_bench_compare(cli->compare, cli->files[0], &(deq_app_options){.json = cli->json});
+}
 
 /* ---- build ---- */
 static bool write_file(const char *path, const void *data, size_t size) {

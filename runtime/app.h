@@ -18,6 +18,7 @@ typedef struct deq_app_options {
     bool quiet;
     int batch;                    /* deq bench: examples of a call; 0: 256 */
     const char *source_text;      /* the script, copied beside the results; NULL: not known */
+    const char *rows;             /* deq bench: only rows whose names hold this; NULL: all */
 } deq_app_options;
 
 int deq_app_run(const deq_module *module, const deq_app_options *options);   /* everything under "run" */
@@ -29,6 +30,8 @@ int deq_app_compare(const deq_module *trains, const deq_module *module, const ch
 /* What a run left in `folder`, and what is wrong with it; needs no module. */
 int deq_app_report(const char *folder, const deq_app_options *options);
 int deq_app_bench(const deq_module *module, const deq_app_options *options); /* times f, vjp_z, solves, gradients, attacks of each net */
+/* Two reports of `deq bench --json`, row by row; needs no module. */
+int deq_app_bench_compare(const char *before, const char *after, const deq_app_options *options);
 /* main() of a program made by `deq build`: parses --set, --seed, --threads, --results, --fresh, --json, --help. */
 int deq_main(const deq_module *module, int argc, char **argv);
 #endif

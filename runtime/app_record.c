@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-static void cpu_name(char *out, size_t size) {
+void deq_cpu_name(char *out, size_t size) {
     snprintf(out, size, "unknown");
     FILE *f = fopen("/proc/cpuinfo", "r");
     char line[512];
@@ -72,7 +72,7 @@ static json_t *describe(deq_app *app, deq_error *e) {
     struct utsname system;
     time_t now = time(NULL);
     struct tm utc;
-    cpu_name(cpu, sizeof cpu);
+    deq_cpu_name(cpu, sizeof cpu);
     if (uname(&system)) memset(&system, 0, sizeof system);
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "script", m->source ? m->source : m->name, "hash",

@@ -1,16 +1,33 @@
 /* bench.c - times what a net does: the routines of its fixed points on one block, and predictions, gradients and
- * attacks on a batch.  Every number is the median of repeated calls after a warm-up, with the least and the most. */
+ * attacks on a batch.  Every number is the median of repeated calls after a warm-up, with its spread.
+ *
+ * Two yardsticks are measured in the same run: the multiply-adds a core can do at all (numeric/peak.c), and the times
+ * of f and vjp_z.  Solves and gradients with forced step counts are put beside the work that no implementation of them
+ * can leave out at those times, so that what is left is the solver's and the engine's own. */
 #include "app_state.h"
 #include "dense.h"
+#include "numeric/peak.h"
+#include "parallel.h"
 #include "random.h"
 #include "signals.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define REPEATS 15
-#define SECONDS_EACH 1.0 /* at most, for one row */
-#define BATCH 256        /* unless the options say otherwise */
+#define REPEATS 400
+#define SECONDS_EACH 0.4  /* for one row, when it is repeated at least thrice */
+#define SECONDS_WARM 0.02 /* before a row is timed */
+#define BATCH 256         /* unless the options say otherwise */
+
+/* What one row is compared with. */
+typedef struct Row {
+    const char *name;
+    int64_t examples;
+    double flops;  /* of one example in products; 0 not known */
+    double bound;  /* seconds that f, vjp_z and what stands around them take at the least; 0 not known */
+    int64_t bytes; /* read and written by one call at the least, or held for it */
+    int threads;   /* that the row can use: the peak it is compared with */
+} Row;
 
 typedef struct Bench {
     deq_app *app;
@@ -19,6 +36,11 @@ typedef struct Bench {
     deq_dense data;
     void *x, *y, *dx, *output;
     int64_t *index, batch;
+    double peak[2]; /* multiply-adds of one thread and of all threads, FLOP/s */
+    int threads;
+    /* of a whole batch: seconds of one f, vjp_z, vjp_rest when every thread takes its blocks */
+    double f, vjp_z, vjp_rest;
+    double median; /* of the row measured last */
     deq_error *e;
 } Bench;
 
@@ -29,29 +51,107 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* flops: of one example, 0 when not known. */
-static bool measure(Bench *b, const char *name, int64_t n, double flops, Work *work, const void *what) {
-    double times[REPEATS], began = deq_now();
-    int count = 0;
-    if (!work(b, what)) return false;
-    while (count < REPEATS && (count < 3 || deq_now() - began < SECONDS_EACH)) {
+/* Calls `work` again and again; sorted times, at most REPEATS. */
+static bool repeat(Bench *b, const char *name, Work *work, const void *what, double times[REPEATS], int *count) {
+    double began = deq_now();
+    do {
+        if (!work(b, what)) return false;
+    } while (deq_now() - began < SECONDS_WARM);
+    began = deq_now();
+    *count = 0;
+    while (*count < REPEATS && (*count < 3 || deq_now() - began < SECONDS_EACH)) {
         if (deq_interrupted()) return deq_fail(b->e, DEQ_INTERRUPTED, "stopped while timing '%s'", name);
         double start = deq_now();
         if (!work(b, what)) return false;
-        times[count++] = deq_now() - start;
+        times[(*count)++] = deq_now() - start;
     }
-    qsort(times, (size_t)count, sizeof times[0], by_value);
-    double median = times[count / 2];
-    char rate[32] = "";
-    if (flops > 0) snprintf(rate, sizeof rate, "%10.1f", flops * (double)n / median * 1e-9);
-    deq_report(&b->app->reporter, "  %-34s %6lld %11.3f %11.3f %11.3f %12.0f %s", name, (long long)n, 1e3 * median,
-               1e3 * times[0], 1e3 * times[count - 1], (double)n / median, rate);
-    json_t *members = json_pack("{s:s, s:s, s:I, s:i, s:f, s:f, s:f, s:f}", "net", b->net->name, "name", name,
-                                "examples", (json_int_t)n, "repeats", count, "median", median, "min", times[0], "max",
-                                times[count - 1], "examples_per_second", (double)n / median);
-    if (flops > 0) json_object_set_new(members, "gflops", json_real(flops * (double)n / median * 1e-9));
+    qsort(times, (size_t)*count, sizeof times[0], by_value);
+    return true;
+}
+
+static bool measure(Bench *b, const Row *row, Work *work, const void *what) {
+    double times[REPEATS];
+    int count;
+    const char *only = b->app->options->rows;
+    b->median = 0;
+    if (only && !strstr(row->name, only)) return true;
+    if (!repeat(b, row->name, work, what, times, &count)) return false;
+    double median = b->median = times[count / 2], spread = (times[count * 3 / 4] - times[count / 4]) / median;
+    double n = (double)row->examples, rate = row->flops * n / median;
+    double share = rate / b->peak[row->threads > 1];
+    char work_text[48] = "", bound_text[48] = "";
+    if (row->flops > 0) snprintf(work_text, sizeof work_text, "%8.1f %4.0f%%", rate * 1e-9, 100 * share);
+    if (row->bound > 0)
+        snprintf(bound_text, sizeof bound_text, "%10.3f %4.0f%%", 1e3 * row->bound,
+                 100 * (median - row->bound) / median);
+    deq_report(&b->app->reporter, "  %-46s %5lld %10.3f %10.3f %5.1f%% %14s %16s", row->name, (long long)row->examples,
+               1e3 * median, 1e3 * times[0], 100 * spread, work_text, bound_text);
+    json_t *members = json_pack("{s:s, s:s, s:I, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:I}", "net", b->net->name, "name",
+                                row->name, "examples", (json_int_t)row->examples, "threads", row->threads, "repeats",
+                                count, "median", median, "min", times[0], "max", times[count - 1], "spread", spread,
+                                "examples_per_second", n / median, "bytes", (json_int_t)row->bytes);
+    if (row->flops > 0) {
+        json_object_set_new(members, "gflops", json_real(rate * 1e-9));
+        json_object_set_new(members, "share", json_real(share));
+    }
+    if (row->bound > 0) {
+        json_object_set_new(members, "bound", json_real(row->bound));
+        json_object_set_new(members, "overhead", json_real((median - row->bound) / median));
+    }
     deq_report_event(&b->app->reporter, "bench", members);
     return true;
+}
+
+/* A row of a whole batch on all threads. */
+static Row batch_row(const Bench *b, const char *name, double bound) {
+    return (Row){name, b->batch, 0, bound, deq_engine_memory(b->engine), b->threads};
+}
+
+static bool measure_batch(Bench *b, const char *name, double bound, Work *work, const void *what) {
+    Row row = batch_row(b, name, bound);
+    return measure(b, &row, work, what);
+}
+
+/* --- the most arithmetic of this machine --- */
+
+typedef struct Peak {
+    int bits;
+    bool many;
+    int64_t rounds;
+} Peak;
+
+static void peak_task(void *context, int worker, int64_t task) {
+    (void)worker, (void)task;
+    const Peak *p = context;
+    (p->bits == 32 ? deq_peak_work_f32 : deq_peak_work_f64)(p->rounds, p->many);
+}
+
+/* FLOP/s of `threads` threads, all of them busy: the best of a few attempts of some milliseconds. */
+static bool measure_peak(int bits, int threads, double *best, deq_error *e) {
+    deq_pool *pool = deq_pool_new(threads);
+    if (!pool) return deq_fail(e, DEQ_MEMORY, "threads for the measurement of the peak");
+    *best = 0;
+    for (int attempt = 0; attempt < 12; attempt++) {
+        Peak p = {bits, attempt & 1, 2000000};
+        double flops = (bits == 32 ? deq_peak_work_f32 : deq_peak_work_f64)(1, p.many) * (double)p.rounds;
+        double start = deq_now();
+        deq_pool_run(pool, threads, peak_task, &p);
+        double rate = flops * threads / (deq_now() - start);
+        if (rate > *best) *best = rate;
+    }
+    deq_pool_free(pool);
+    return true;
+}
+
+static void report_machine(Bench *b) {
+    char cpu[256];
+    deq_cpu_name(cpu, sizeof cpu);
+    deq_report(&b->app->reporter, "%s: peak of multiply-adds in registers %.1f GFLOP/s on one thread, %.1f on %d", cpu,
+               1e-9 * b->peak[0], 1e-9 * b->peak[1], b->threads);
+    deq_report_event(&b->app->reporter, "bench_machine",
+                     json_pack("{s:s, s:s, s:s, s:i, s:f, s:f}", "cpu", cpu, "target", b->app->manifest->target, "real",
+                               b->app->manifest->real, "threads", b->threads, "peak_gflops", 1e-9 * b->peak[0],
+                               "peak_gflops_threads", 1e-9 * b->peak[1]));
 }
 
 /* --- routines of a fixed point, called as a solver calls them --- */
@@ -86,8 +186,21 @@ static void fill_random(void *values, int64_t count, int real_bits, double scale
     }
 }
 
+/* Seconds of one call times the rounds in which the threads take the blocks of a batch. */
+static bool of_batch(Bench *b, const Routine *r, double *seconds) {
+    int64_t blocks = deq_engine_blocks(b->engine, b->batch);
+    double times[REPEATS];
+    int count;
+    *seconds = 0;
+    if (!r->function) return true;
+    if (!repeat(b, "a routine", call_routine, r, times, &count)) return false;
+    *seconds = times[count / 2] * (double)((blocks + b->threads - 1) / b->threads);
+    return true;
+}
+
 static bool bench_fixed(Bench *b, const deq_fixed *fixed, const char *path, double flops) {
-    int64_t n = deq_engine_block(b->engine);
+    int64_t blocks = deq_engine_blocks(b->engine, b->batch), n = (b->batch + blocks - 1) / blocks;
+    int64_t scratch = fixed->f_base_bytes + n * fixed->f_row_bytes;
     int bits = (int)b->app->module->real_bits;
     int32_t *rows = malloc((size_t)n * sizeof *rows);
     deq_frame frame = {.shared = deq_engine_parameters(b->engine),
@@ -96,7 +209,7 @@ static bool bench_fixed(Bench *b, const deq_fixed *fixed, const char *path, doub
                        .drest = block_of(n * fixed->rest_bytes),
                        .rows = rows,
                        .tape = block_of(n * fixed->tape_bytes),
-                       .scratch = block_of(fixed->f_base_bytes + n * fixed->f_row_bytes),
+                       .scratch = block_of(scratch),
                        .example = b->index,
                        .arg0 = block_of(n * fixed->state_bytes),
                        .arg1 = block_of(n * fixed->state_bytes)};
@@ -106,24 +219,30 @@ static bool bench_fixed(Bench *b, const deq_fixed *fixed, const char *path, doub
     if (ok) {
         for (int64_t i = 0; i < n; i++) rows[i] = (int32_t)i;
         fill_random(frame.arg0, n * fixed->state_bytes / (bits / 8), bits, 1);
+        int64_t state = n * fixed->state_bytes, rest = n * fixed->rest_bytes, tape = n * fixed->tape_bytes;
         const struct {
             const char *name;
             deq_routine_fn *function;
             double flops;
-        } list[] = {{"f", fixed->f, flops},
-                    {"lin", fixed->lin, flops},
-                    {"vjp_z", fixed->vjp_z, flops},
-                    {"vjp_rest", fixed->vjp_rest, 0},
-                    {"vjp_all", fixed->vjp_all, 0}};
+            int64_t bytes;
+        } list[] = {{"f", fixed->f, flops, 2 * state + rest},
+                    {"lin", fixed->lin, flops, 2 * state + rest + tape},
+                    {"vjp_z", fixed->vjp_z, flops, 2 * state + rest + tape},
+                    {"vjp_rest", fixed->vjp_rest, 0, state + 2 * rest + tape + 2 * b->net->accum_bytes},
+                    {"vjp_all", fixed->vjp_all, 0, 2 * state + 2 * rest + tape + 2 * b->net->accum_bytes}};
         for (size_t i = 0; ok && i < sizeof list / sizeof list[0]; i++) {
             if (!list[i].function) continue;
             char name[200];
             snprintf(name, sizeof name, "%s%s%s (one block)", path, *path ? "." : "", list[i].name);
-            ok = measure(b, name, n, list[i].flops, call_routine, &(Routine){list[i].function, &frame, n});
+            Row row = {name, n, list[i].flops, 0, list[i].bytes, 1};
+            ok = measure(b, &row, call_routine, &(Routine){list[i].function, &frame, n});
         }
+        ok = ok && of_batch(b, &(Routine){fixed->f, &frame, n}, &b->f) &&
+             of_batch(b, &(Routine){fixed->vjp_z, &frame, n}, &b->vjp_z) &&
+             of_batch(b, &(Routine){fixed->vjp_rest, &frame, n}, &b->vjp_rest);
     }
-    void *blocks[] = {rows, frame.accum, frame.rest, frame.drest, frame.tape, frame.scratch, frame.arg0, frame.arg1};
-    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) free(blocks[i]);
+    void *held[] = {rows, frame.accum, frame.rest, frame.drest, frame.tape, frame.scratch, frame.arg0, frame.arg1};
+    for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) free(held[i]);
     return ok;
 }
 
@@ -188,17 +307,21 @@ static bool bench_train(Bench *b, const deq_train_spec *t) {
               deq_engine_optimiser(b->engine, t->optimiser.states, b->e);
     if (ok && t->attack) {
         snprintf(name, sizeof name, "train %s: attack %s, loss", t->name, t->attack->name);
-        ok = measure(b, name, b->batch, 0, call_attack, t);
+        ok = measure_batch(b, name, 0, call_attack, t);
     }
     snprintf(name, sizeof name, "train %s: step", t->name);
-    ok = ok && measure(b, name, b->batch, 0, call_step, &(Step){t, scalars, t->attack ? &attack : NULL});
+    ok = ok && measure_batch(b, name, 0, call_step, &(Step){t, scalars, t->attack ? &attack : NULL});
     deq_engine_restore_settings(b->engine, token);
     return ok;
 }
 
 /* --- the work of the literature: forced step counts, so that every implementation does the same --- */
 
-static const char *const solves[] = {"broyden", "anderson", "picard"};
+/* Evaluations of f that N steps take: broyden also evaluates at its last state. */
+static const struct {
+    const char *name;
+    int more;
+} solves[] = {{"broyden", 1}, {"anderson", 0}, {"picard", 0}};
 static const int solve_steps[] = {8, 18, 50};
 
 /* Forward solver and gradient mode of every fixed point; false when this version lacks the mode. */
@@ -212,28 +335,54 @@ static bool set_work(Bench *b, const char *forward, const char *gradient) {
     return !gradient || deq_engine_set(b->engine, "gradient", gradient, &ignored);
 }
 
+/* Median seconds of a call, without a row for it. */
+static bool time_of(Bench *b, Work *work, const void *what, double *seconds) {
+    double times[REPEATS];
+    int count;
+    if (!repeat(b, "a call", work, what, times, &count)) return false;
+    *seconds = times[count / 2];
+    return true;
+}
+
+/* A solve of N evaluations takes at least what one of a single evaluation takes (which has the injection, the head and
+ * all that stands around), and N - 1 times f. */
 static bool bench_solves(Bench *b) {
     char name[200], forward[200];
-    bool ok = true;
+    double one = 0;
+    bool bounded = b->net->nfixed == 1, ok = true;
+    if (bounded) ok = set_work(b, "picard(tol: 0, max: 1, return: last)", NULL) && time_of(b, call_forward, NULL, &one);
     for (size_t s = 0; s < sizeof solves / sizeof solves[0]; s++)
         for (size_t k = 0; ok && k < sizeof solve_steps / sizeof solve_steps[0]; k++) {
-            snprintf(forward, sizeof forward, "%s(tol: 0, max: %d, return: last)", solves[s], solve_steps[k]);
-            snprintf(name, sizeof name, "predict, %s %d", solves[s], solve_steps[k]);
-            if (set_work(b, forward, NULL)) ok = measure(b, name, b->batch, 0, call_forward, NULL);
+            int steps = solve_steps[k];
+            snprintf(forward, sizeof forward, "%s(tol: 0, max: %d, return: last)", solves[s].name, steps);
+            snprintf(name, sizeof name, "predict, %s %d", solves[s].name, steps);
+            double bound = bounded ? one + (steps + solves[s].more - 1) * b->f : 0;
+            if (set_work(b, forward, NULL)) ok = measure_batch(b, name, bound, call_forward, NULL);
         }
     return ok;
 }
 
+/* f counts linearisations too; rest: passes that give parameters their cotangents. */
 static const struct {
     const char *name, *forward, *gradient;
+    int f, vjp_z, rest;
 } works[] = {
-    {"exact 18/20", "broyden(tol: 0, max: 18, return: last)", "implicit(broyden(tol: 0, max: 20, return: last))"},
-    {"phantom 8+5", "broyden(tol: 0, max: 8, return: last)", "phantom.unroll(steps: 5, damping: 0.5)"},
+    {"exact 18/20", "broyden(tol: 0, max: 18, return: last)", "implicit(broyden(tol: 0, max: 20, return: last))", 20,
+     20, 1},
+    {"phantom 8+5", "broyden(tol: 0, max: 8, return: last)", "phantom.unroll(steps: 5, damping: 0.5)", 14, 4, 5},
     {"simultaneous ensemble 8", "broyden(tol: 0, max: 8, return: last)",
-     "simultaneous(states: 1..9, beta: 0.5, combine: mean)"},
-    {"unrolled ensemble 8 x 5", "broyden(tol: 0, max: 8, return: last)",
-     "unrolled(from: 1..9, steps: 5, damping: 0.5)"},
+     "simultaneous(states: 1..9, beta: 0.5, combine: mean)", 9, 8, 8},
+    {"unrolled ensemble 8 x 5", "broyden(tol: 0, max: 8, return: last)", "unrolled(from: 1..9, steps: 5, damping: 0.5)",
+     49, 32, 40},
 };
+/* The least of all gradients, on which the bounds of the others stand: f, a linearisation, no vjp_z, one rest. */
+static const char *const least[] = {"picard(tol: 0, max: 1, return: last)", "jfb()"};
+
+static double work_bound(const Bench *b, size_t work, double one, bool parameters) {
+    if (b->net->nfixed != 1) return 0;
+    double rest = parameters ? b->vjp_rest * (works[work].rest - 1) : 0;
+    return one + (works[work].f - 2) * b->f + works[work].vjp_z * b->vjp_z + rest;
+}
 
 /* Every attack of the script's evaluations on this net, once. */
 static bool bench_attacks(Bench *b, const char *work) {
@@ -247,61 +396,84 @@ static bool bench_attacks(Bench *b, const char *work) {
                 if (v->kind != DEQ_EVALUATE || !v->attack || v->attack->gradient || v->attack->nscalars > 64) continue;
                 deq_train_spec as = {.attack = v->attack, .loss = v->loss};
                 snprintf(name, sizeof name, "attack %s, %s", v->attack->name, work);
-                ok = measure(b, name, b->batch, 0, call_attack, &as);
+                ok = measure_batch(b, name, 0, call_attack, &as);
             }
     return ok;
 }
 
+static bool bench_input_works(Bench *b, const char *loss) {
+    char name[200];
+    double one;
+    if (!set_work(b, least[0], least[1]) || !time_of(b, call_input, loss, &one)) return false;
+    for (size_t w = 0; w < sizeof works / sizeof works[0]; w++) {
+        snprintf(name, sizeof name, "%s: input gradient, %s", loss, works[w].name);
+        if (set_work(b, works[w].forward, works[w].gradient) &&
+            !measure_batch(b, name, work_bound(b, w, one, false), call_input, loss))
+            return false;
+    }
+    return true;
+}
+
+static bool bench_step_works(Bench *b, const deq_train_spec *t) {
+    char name[200];
+    double one, scalars[66] = {1, 1000};
+    if (t->net != b->net || t->optimiser.nscalars > 64) return true;
+    for (int k = 0; k < t->optimiser.nscalars; k++) scalars[2 + k] = t->optimiser.scalars[k].value;
+    Step step = {t, scalars, NULL};
+    if (!set_work(b, least[0], least[1]) || !deq_engine_optimiser(b->engine, t->optimiser.states, b->e) ||
+        !time_of(b, call_step, &step, &one))
+        return false;
+    for (size_t w = 0; w < sizeof works / sizeof works[0]; w++) {
+        snprintf(name, sizeof name, "train %s: step, %s", t->name, works[w].name);
+        if (set_work(b, works[w].forward, works[w].gradient) &&
+            !measure_batch(b, name, work_bound(b, w, one, true), call_step, &step))
+            return false;
+    }
+    return true;
+}
+
 static bool bench_works(Bench *b) {
     const deq_manifest *m = b->app->manifest;
-    char name[200];
-    bool ok = true;
-    for (size_t w = 0; ok && w < sizeof works / sizeof works[0]; w++) {
-        if (!set_work(b, works[w].forward, works[w].gradient)) continue;
-        for (int i = 0; ok && i < b->net->nlosses; i++) {
-            snprintf(name, sizeof name, "%s: input gradient, %s", b->net->losses[i].name, works[w].name);
-            ok = measure(b, name, b->batch, 0, call_input, b->net->losses[i].name);
-        }
-        for (int i = 0; ok && i < m->ntrains; i++) {
-            const deq_train_spec *t = &m->trains[i];
-            double scalars[66] = {1, 1000};
-            if (t->net != b->net || t->optimiser.nscalars > 64) continue;
-            for (int k = 0; k < t->optimiser.nscalars; k++) scalars[2 + k] = t->optimiser.scalars[k].value;
-            snprintf(name, sizeof name, "train %s: step, %s", t->name, works[w].name);
-            ok = deq_engine_optimiser(b->engine, t->optimiser.states, b->e) &&
-                 measure(b, name, b->batch, 0, call_step, &(Step){t, scalars, NULL});
-        }
-        ok = ok && bench_attacks(b, works[w].name);
-    }
-    return ok;
+    for (int i = 0; i < b->net->nlosses; i++)
+        if (!bench_input_works(b, b->net->losses[i].name)) return false;
+    for (int i = 0; i < m->ntrains; i++)
+        if (!bench_step_works(b, &m->trains[i])) return false;
+    for (size_t w = 0; w < sizeof works / sizeof works[0]; w++)
+        if (set_work(b, works[w].forward, works[w].gradient) && !bench_attacks(b, works[w].name)) return false;
+    return true;
 }
 
 static bool bench_calls(Bench *b) {
     const deq_net_spec *net = b->net;
     const deq_manifest *m = b->app->manifest;
     char name[200];
-    bool ok = measure(b, "predict", b->batch, 0, call_forward, NULL);
+    bool ok = measure_batch(b, "predict", 0, call_forward, NULL);
     for (int i = 0; ok && i < net->nlosses; i++) {
         const char *loss = net->losses[i].name;
         snprintf(name, sizeof name, "%s: loss", loss);
-        ok = measure(b, name, b->batch, 0, call_loss, loss);
+        ok = measure_batch(b, name, 0, call_loss, loss);
         snprintf(name, sizeof name, "%s: gradient in the input", loss);
-        ok = ok && measure(b, name, b->batch, 0, call_input, loss);
+        ok = ok && measure_batch(b, name, 0, call_input, loss);
         snprintf(name, sizeof name, "%s: gradient in parameters", loss);
-        ok = ok && measure(b, name, b->batch, 0, call_parameters, loss);
+        ok = ok && measure_batch(b, name, 0, call_parameters, loss);
     }
     for (int i = 0; ok && i < m->ntrains; i++)
         if (m->trains[i].net == net) ok = bench_train(b, &m->trains[i]);
     uint32_t token = deq_engine_save_settings(b->engine);
-    ok = ok && bench_solves(b) && bench_works(b);
+    ok = ok && (!net->nfixed || (bench_solves(b) && bench_works(b)));
     deq_engine_restore_settings(b->engine, token);
     return ok;
 }
 
-static bool bench_net(deq_app *app, const deq_net_spec *net, deq_error *e) {
+static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2], int threads, deq_error *e) {
     int bits = (int)app->module->real_bits;
     int64_t inputs = net->input.elements, targets = deq_target_elements(&net->target), real = bits / 8;
-    Bench b = {.app = app, .net = net, .e = e, .engine = deq_app_engine(app, net, e)};
+    Bench b = {.app = app,
+               .net = net,
+               .e = e,
+               .engine = deq_app_engine(app, net, e),
+               .peak = {peak[0], peak[1]},
+               .threads = threads};
     if (!b.engine || !deq_engine_init(b.engine, 0, e)) return false;
     deq_engine_prepare(b.engine);
     int64_t batch = b.batch = app->options->batch > 0 ? app->options->batch : BATCH;
@@ -317,9 +489,11 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, deq_error *e) {
         fill_random(b.x, batch * inputs, bits, 1);
         if (!net->target.labels) fill_random(b.y, batch * targets, bits, 1); /* labels stay 0 */
         b.data = (deq_dense){b.x, b.y, inputs, targets};
-        deq_report(&app->reporter, "%s, %s, block of %lld examples\n  %-34s %6s %11s %11s %11s %12s %10s", net->name,
-                   app->manifest->real, (long long)deq_engine_block(b.engine), "", "rows", "median ms", "min ms",
-                   "max ms", "examples/s", "GFLOP/s");
+        report_machine(&b);
+        deq_report(
+            &app->reporter, "%s, %s, batch %lld in %lld blocks, %d thread%s\n  %-46s %5s %10s %10s %6s %14s %16s",
+            net->name, app->manifest->real, (long long)batch, (long long)deq_engine_blocks(b.engine, batch), threads,
+            threads > 1 ? "s" : "", "", "rows", "median ms", "least ms", "spread", "GFLOP/s, peak", "bound ms, over");
     }
     for (int i = 0; ok && i < net->nfixed; i++) {
         double flops =
@@ -341,8 +515,11 @@ int deq_app_bench(const deq_module *module, const deq_app_options *options) {
     deq_app app;
     deq_error e = {0};
     deq_signals_install();
-    bool ok = deq_app_open(&app, module, options, &e) && deq_app_apply_settings(&app, &e);
-    for (int i = 0; ok && i < app.manifest->nnets; i++) ok = bench_net(&app, &app.manifest->nets[i], &e);
+    int bits = (int)module->real_bits, threads = deq_threads(options->threads);
+    double peak[2];
+    bool ok = deq_app_open(&app, module, options, &e) && deq_app_apply_settings(&app, &e) &&
+              measure_peak(bits, 1, &peak[0], &e) && measure_peak(bits, threads, &peak[1], &e);
+    for (int i = 0; ok && i < app.manifest->nnets; i++) ok = bench_net(&app, &app.manifest->nets[i], peak, threads, &e);
     if (!ok) deq_report_error(&app.reporter, &e);
     deq_app_close(&app);
     deq_signals_restore();

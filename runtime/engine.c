@@ -315,10 +315,29 @@ void *deq_engine_parameters(deq_engine *g) { return g->shared; }
 void *deq_engine_gradients(deq_engine *g) { return g->gradients; }
 int64_t deq_engine_block(const deq_engine *g) { return g->block; }
 
+#define PIECE_BYTES (128 << 10) /* of shared values, for each piece of preparing them: less is not worth a thread */
+
+typedef struct preparation {
+    deq_engine *engine;
+    int64_t pieces;
+} preparation;
+
+static void prepare_task(void *context, int worker, int64_t piece) {
+    const preparation *p = context;
+    deq_engine *g = p->engine;
+    deq_frame frame = {.shared = g->shared,
+                       .scratch = g->workers[worker].scratch,
+                       .host = g->workers[worker].solver,
+                       .seed = (uint64_t)p->pieces,
+                       .step = (uint64_t)piece};
+    g->prepare->function(&frame, 1);
+}
+
 void deq_engine_prepare(deq_engine *g) {
     if (!g->prepare) return;
-    deq_frame frame = {.shared = g->shared, .scratch = g->workers[0].scratch, .host = g->workers[0].solver};
-    g->prepare->function(&frame, 1);
+    int64_t pieces = g->threads == 1 ? 1 : g->shared_bytes / PIECE_BYTES;
+    preparation p = {g, pieces < 1 ? 1 : pieces > 64 ? 64 : pieces};
+    deq_pool_run(g->pool, p.pieces, prepare_task, &p);
 }
 
 int64_t deq_engine_memory(const deq_engine *g) {

@@ -35,7 +35,8 @@ bool deq_engine_init(deq_engine *engine, uint64_t seed, deq_error *e);
  * deq_engine_prepare after writing to it. */
 void *deq_engine_parameters(deq_engine *engine);
 void deq_engine_prepare(deq_engine *engine);
-int64_t deq_engine_block(const deq_engine *engine);
+int64_t deq_engine_block(const deq_engine *engine);    /* most examples of a block */
+int64_t deq_engine_blocks(const deq_engine *engine, int64_t n); /* into which a call on n examples is cut */
 int64_t deq_engine_memory(const deq_engine *engine);   /* bytes held: parameters, shards, workspaces */
 
 /* Settings by path: "body.forward.tol"; "gradient" alone sets the mode of every fixed point; "defence" (defence.h) what

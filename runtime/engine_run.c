@@ -44,7 +44,7 @@ typedef struct run {
 static int64_t block_start(const run *r, int64_t b) { return r->n * b / r->blocks; }
 
 /* Enough blocks that each fits, and at least four for larger batches, which four threads share. */
-static int64_t block_count(const deq_engine *g, int64_t n) {
+int64_t deq_engine_blocks(const deq_engine *g, int64_t n) {
     int64_t blocks = (n + g->block - 1) / g->block, shared = n / 32 < 4 ? n / 32 : 4;
     return blocks > shared ? blocks : shared;
 }
@@ -286,7 +286,7 @@ static bool execute(run *r, const char *loss, const char *metric, const deq_atta
         g->workers[i].solver->defence = r->defended && g->defence.given ? &g->defence : NULL;
         if (!deq_worker_plan(g->workers[i].solver, settings, r->attacking ? 2 : 1, e)) return false;
     }
-    r->blocks = block_count(g, r->n);
+    r->blocks = deq_engine_blocks(g, r->n);
     atomic_store(&r->failed, r->blocks);
     bool sums = r->purpose == PARAMETER_GRADIENT;
     int shards = r->blocks < DEQ_SHARDS ? (int)r->blocks : DEQ_SHARDS;

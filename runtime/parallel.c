@@ -54,9 +54,13 @@ static void *worker_main(void *argument) {
     return NULL;
 }
 
-deq_pool *deq_pool_new(int threads) {
+int deq_threads(int threads) {
     if (threads <= 0) threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    if (threads < 1) threads = 1;
+    return threads < 1 ? 1 : threads;
+}
+
+deq_pool *deq_pool_new(int threads) {
+    threads = deq_threads(threads);
     deq_pool *pool = calloc(1, sizeof *pool);
     if (!pool) return NULL;
     pool->handles = calloc((size_t)threads, sizeof *pool->handles);

@@ -74,8 +74,12 @@ void lower_zero(Emit *e, Value address, uint64_t bytes) {
 }
 
 /* ---- groups ---- */
-static void lower_group(Lower *l, const Group *g) {
-    if (g->nmembers == 0 && g->nstores == 0) return;
+bool lower_in_pieces(const Lower *l, NodeId id) {
+    return l->piece && lower_node_of(l, id)->op == OP_pack &&
+           l->step->nodes[lower_argument(l, id, 0)].treatment == TREAT_INPUT;
+}
+
+static void lower_whole_group(Lower *l, const Group *g) {
     if (g->cluster) {
         lower_cluster(l, g);
         return;
@@ -93,6 +97,22 @@ static void lower_group(Lower *l, const Group *g) {
     site.row = rows.index;
     lower_node(&site);
     loop_end(&rows);
+}
+
+/* What the pieces of a routine do not share belongs to the first. */
+static void lower_group(Lower *l, const Group *g) {
+    if (g->nmembers == 0 && g->nstores == 0) return;
+    if (!l->piece || (!g->cluster && lower_in_pieces(l, g->members[0]))) {
+        lower_whole_group(l, g);
+        return;
+    }
+    Emit *e = l->e;
+    LLVMBasicBlockRef mine = emit_block(e, "first"), after = emit_block(e, "after");
+    LLVMBuildCondBr(e->builder, LLVMBuildIsNull(e->builder, l->piece, ""), mine, after);
+    emit_at(e, mine);
+    lower_whole_group(l, g);
+    LLVMBuildBr(e->builder, after);
+    emit_at(e, after);
 }
 
 static void lower_part(Lower *l, Group **groups, uint32_t n) {
@@ -219,6 +239,11 @@ static void lower_routine(Emit *e, PlanUnit *unit, RoutinePlan *p) {
     l->row_region = emit_offset_constant(e, l->once_region, p->once_bytes);
     l->record_slot = emit_alloca(e, e->i32, emit_i32(e, 1), 4);
     l->iteration = emit_i64(e, 0);
+    if (p->routine->pieces) {
+        Value seed = l->fields[FRAME_seed], whole = LLVMBuildIsNull(e->builder, seed, "");
+        l->pieces = LLVMBuildSelect(e->builder, whole, emit_i64(e, 1), seed, "pieces");
+        l->piece = LLVMBuildSelect(e->builder, whole, emit_i64(e, 0), l->fields[FRAME_step], "piece");
+    }
     lower_steps(l, p->steps, p->routine->nsteps);
     if (out) {
         LLVMBuildBr(e->builder, out);

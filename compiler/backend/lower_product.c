@@ -92,7 +92,8 @@ static bool has_kernel(const Emit *e, uint32_t m) {
     return m <= 2 || m == 4 || (m >= 8 && m % 2 == 0) || m + 1 >= e->tile_rows;
 }
 
-#define DIVIDED 128 /* from so many rows on, a full tile comes first */
+#define LEAST_ROWS 7 /* a tile of fewer rows waits for the weights */
+#define DIVIDED 128  /* from so many rows on, a full tile comes first */
 
 /* first[r]: rows of the first tile when r are left. */
 static void divide_rows(const Emit *e, uint32_t first[DIVIDED]) {
@@ -101,9 +102,9 @@ static void divide_rows(const Emit *e, uint32_t first[DIVIDED]) {
         best[r] = 1e9;
         for (uint32_t m = 1; m <= e->tile_rows && m <= r; m++) {
             if (!has_kernel(e, m)) continue;
-            /* cycles for each element of k: m rows at one a cycle, but no less than a multiply-add takes; b is read
-             * again */
-            double cost = (m > 4 ? m : 4) + 0.5 + best[r - m];
+            /* cycles for each element of k: m rows at one a cycle, but no less than b takes to come from the
+             * third-level cache, where larger weights stay: every tile reads them again */
+            double cost = (m > LEAST_ROWS ? m : LEAST_ROWS) + 0.5 + best[r - m];
             if (cost <= best[r]) best[r] = cost, first[r] = m;
         }
     }
@@ -401,25 +402,43 @@ static void pack_blocks(Emit *e, const Pack *p, Value panel) {
     pack_rows(e, p, panel, blocks * e->lanes, e->panel);
 }
 
+/* What is read past the end, and the columns after the last full panel.  Comes before the panels: the padding is zeroed
+ * with a vector that may hold the last elements too. */
+static void pack_end(Emit *e, const Pack *p, uint64_t full, uint64_t rest) {
+    emit_zero_padding(e, p->y, (full + (rest > 0)) * p->k * e->panel);
+    if (!rest) return;
+    LLVMBuildMemSet(e->builder, emit_offset_constant(e, p->y, full * p->k * e->panel * e->real_bytes),
+                    LLVMConstNull(e->i8), emit_i64(e, p->k * e->panel * e->real_bytes), e->real_bytes);
+    pack_rows(e, p, emit_i64(e, full), 0, rest);
+}
+
 Value lower_pack(const Site *s) {
-    Emit *e = s->l->e;
+    Lower *l = s->l;
+    Emit *e = l->e;
     uint64_t k = s->node->shape.dims[0], n = s->node->shape.dims[1], full = n / e->panel, rest = n % e->panel;
     Pack p = {lower_argument_row(s, 0), lower_result_row(s), k, n, s->node->attr.i[0]};
-    emit_zero_padding(e, p.y, (full + (rest > 0)) * k * e->panel);
-    if (full) {
-        Loop panels;
-        loop_count(&panels, e, full);
-        if (p.transposed)
-            pack_blocks(e, &p, panels.index);
-        else
-            pack_rows(e, &p, panels.index, 0, e->panel);
-        loop_end(&panels);
+    Value from = emit_i64(e, 0), to = emit_i64(e, full);
+    if (lower_in_pieces(l, s->id)) { /* panels from .. to are this piece's; the last one has the end too */
+        Value next = emit_index_add(e, l->piece, emit_i64(e, 1));
+        from = LLVMBuildUDiv(e->builder, emit_index_mul(e, l->piece, full), l->pieces, "from");
+        to = LLVMBuildUDiv(e->builder, emit_index_mul(e, next, full), l->pieces, "to");
+        LLVMBasicBlockRef last = emit_block(e, "last"), after = emit_block(e, "after");
+        LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntEQ, next, l->pieces, ""), last, after);
+        emit_at(e, last);
+        pack_end(e, &p, full, rest);
+        LLVMBuildBr(e->builder, after);
+        emit_at(e, after);
+    } else {
+        pack_end(e, &p, full, rest);
     }
-    if (rest) {
-        LLVMBuildMemSet(e->builder, emit_offset_constant(e, p.y, full * k * e->panel * e->real_bytes),
-                        LLVMConstNull(e->i8), emit_i64(e, k * e->panel * e->real_bytes), e->real_bytes);
-        pack_rows(e, &p, emit_i64(e, full), 0, rest);
-    }
+    if (!full) return NULL;
+    Loop panels;
+    loop_begin(&panels, e, from, to, emit_i64(e, 1), true);
+    if (p.transposed)
+        pack_blocks(e, &p, panels.index);
+    else
+        pack_rows(e, &p, panels.index, 0, e->panel);
+    loop_end(&panels);
     return NULL;
 }
 

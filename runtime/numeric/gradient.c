@@ -225,13 +225,15 @@ void NAME(deq_gradient_augmented)(const deq_frame *frame, const deq_fixed *fixed
 
 /* Elements from .. to of out = scale * (parts[0] + parts[1] + ...), added in this order. */
 HOT void NAME(deq_sum)(void *out, void *const *parts, int count, int64_t from, int64_t to, double scale) {
-    real *sum = out;
-    for (int64_t i = from; i < to; i += 256) {
-        int64_t end = i + 256 < to ? i + 256 : to;
-        real piece[256];
-        for (int64_t k = 0; k < end - i; k++) piece[k] = ((const real *)parts[0])[i + k];
-        for (int s = 1; s < count; s++)
-            for (int64_t k = 0; k < end - i; k++) piece[k] += ((const real *)parts[s])[i + k];
-        for (int64_t k = 0; k < end - i; k++) sum[i + k] = (real)scale * piece[k];
+    const int64_t whole = from + (to - from) / LANES * LANES;
+    for (int64_t i = from; i < whole; i += LANES) { /* `from` is a multiple of whole vectors */
+        vec sum = *(const vec *)((const real *)parts[0] + i);
+        for (int s = 1; s < count; s++) sum += *(const vec *)((const real *)parts[s] + i);
+        *(vec *)((real *)out + i) = (real)scale * sum;
+    }
+    for (int64_t i = whole; i < to; i++) {
+        real sum = ((const real *)parts[0])[i];
+        for (int s = 1; s < count; s++) sum += ((const real *)parts[s])[i];
+        ((real *)out)[i] = (real)scale * sum;
     }
 }

@@ -39,6 +39,22 @@ expect 64 '' ./program --set net.epohcs=1
 expect 64 '' "$DEQ" run tiny.deq --set net.epohcs=1
 expect 0 '' ./program --fresh --threads 1 --set net.epochs=1 --seed 3
 
+# ---- bench: rows, the peak, bounds; two reports compared ----
+expect 0 'peak of multiply-adds in registers' "$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'one block'
+"$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'one block' --json >old.json 2>err || fail "bench: $(cat err)"
+grep -q '"event":"bench_machine".*"peak_gflops"' old.json || fail "bench names no peak"
+grep -q '"name":"body.f (one block)".*"share"' old.json || fail "f without its share of the peak"
+"$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'predict, broyden 8' --json >bound.json || fail "bench of a solve"
+grep -q '"bound".*"overhead"' bound.json || fail "a solve without a bound"
+sed 's/"median":[0-9.e-]*/"median":1000.0/' old.json >new.json
+expect 0 'slower' "$DEQ" bench --compare old.json new.json
+grep -q 'f (one block)' out || fail "the comparison names no row"
+expect 0 '"ratio"' "$DEQ" bench --compare old.json new.json --json
+expect 0 ' 0 slower' "$DEQ" bench --compare old.json old.json
+echo 'no report' >broken.json
+expect 3 'E0822.*broken.json' "$DEQ" bench --compare old.json broken.json
+expect 3 'E0822.*absent.json' "$DEQ" bench --compare absent.json old.json
+
 # ---- a C program links the library ----
 mkdir lib && expect 0 'libNet.so' "$DEQ" build --lib tiny.deq -o lib
 checkpoint=$(find results -name '*.safetensors' | head -1)

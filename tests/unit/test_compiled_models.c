@@ -3,24 +3,46 @@
 #include "backend_support.h"
 #include "models.h"
 
+/* In pieces, last one first, `prepare` writes what it writes in one call. */
+static void check_pieces(const Loaded *loaded, uint32_t k, const Memory *whole) {
+    const Routine *r = loaded->unit->routines[k];
+    for (uint64_t pieces = 2; pieces <= 5; pieces += 3) {
+        Memory m = memory_copy(whole);
+        for (uint32_t out = 0; out < r->steps->nout; out++) {
+            const Node *node = graph_node(r->steps->graph, r->steps->out[out].node);
+            uint64_t bytes = padded64(stored_count(&loaded->unit->layout, node) * loaded->unit->layout.real_bytes);
+            memset(output_row(r, &m, &r->steps->out[out], 0), 0xFF, bytes);
+        }
+        m.frame.seed = pieces;
+        for (m.frame.step = pieces; m.frame.step-- > 0;) memory_run(loaded, k, &m, 1);
+        assert_memory_equal(m.frame.shared, whole->frame.shared, whole->bytes[0]);
+        memory_release(&m);
+    }
+}
+
 static void check_net(Net *net, uint32_t real_bytes, double tolerance) {
     static const int64_t batches[] = {1, 3, 17};
     Unit *u = unit_new(net->arena, real_bytes, "native");
     ModelRoutines *r = model_routines(u, &net->model);
     Loaded loaded = unit_load(u, "native", "inline");
-    uint32_t compared = 0;
+    uint32_t compared = 0, prepared = 0;
     for (uint32_t k = 0; k < u->nroutines; k++) {
         const Routine *routine = u->routines[k];
         if (routine->fixed) continue; /* these need the runtime's solvers: tests of gradients run them */
         for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
             rng_state = 77 + k;
             Memory m = compare_routine(&loaded, k, routine->rows ? batches[b] : 1, -0.9, 0.9, tolerance, NULL);
+            if (routine->pieces) {
+                check_pieces(&loaded, k, &m);
+                prepared++;
+            }
             memory_release(&m);
             if (!routine->rows) break;
         }
         compared++;
     }
     assert_true(compared >= 9 * r->nfixed); /* eight of each fixed point, the metric, prepare */
+    assert_int_equal(prepared, 1);
     arena_free(net->arena);
 }
 
