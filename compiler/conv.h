@@ -1,22 +1,15 @@
 /* conv.h - the geometry of convolutions and their two adjoints, from attributes and shapes.
  *
- * y[o, i, j] = sum over c, a, b of w[o, c, a, b] x[g + c, i * stride - padding + a * dilation, j * stride - padding + b
- * * dilation], g the first channel of o's group.  Images are [C, H, W], or [H, W, C] with CONV_LAST; weights are [O, C
- * / groups, rows, columns]. */
+ * y[o, i, j] = sum over c, a, b of w[o, c, a, b] x[g + c, i * stride - padding + a * dilation, and j likewise with b],
+ * where g is the first channel of o's group.  Images are [C, H, W] and weights [O, C / groups, rows, columns], or with
+ * CONV_LAST [H, W, C] and [rows, columns, C / groups, O]. */
 #ifndef DEQ_COMPILER_CONV_H
 #define DEQ_COMPILER_CONV_H
 #include "graph.h"
 
-enum { /* places in attr.i */
-       CONV_STRIDE,
-       CONV_PADDING,
-       CONV_GROUPS,
-       CONV_DILATION,
-       CONV_SIZE,  /* conv_input: height of x; conv_weight: rows of w */
-       CONV_SIZE2, /* likewise width, columns */
-       CONV_LAST,  /* 1: the channel is the last axis of images */
-       CONV_PACKED /* 1: w is packed (pack_conv), in the direction of this op */
-};
+/* Places in attr.i.  SIZE and SIZE2: for conv_input height and width of x, for conv_weight rows and columns of w; LAST
+ * 1: channels are the last axes; PACKED 1: w is packed (pack_conv) in the direction of this op. */
+enum { CONV_STRIDE, CONV_PADDING, CONV_GROUPS, CONV_DILATION, CONV_SIZE, CONV_SIZE2, CONV_LAST, CONV_PACKED };
 
 typedef struct ConvShape {
     uint32_t channels, height, width;        /* of x */
@@ -29,8 +22,10 @@ static inline Shape conv_image(const Attr *attr, uint32_t channels, uint32_t hei
     return attr->i[CONV_LAST] ? (Shape){3, {height, width, channels}} : (Shape){3, {channels, height, width}};
 }
 
-static inline Shape conv_weights(const ConvShape *c) {
-    return (Shape){4, {c->filters, c->channels / c->groups, c->rows, c->columns}};
+static inline Shape conv_weights(const Attr *attr, const ConvShape *c) {
+    uint32_t channels = c->channels / c->groups;
+    return attr->i[CONV_LAST] ? (Shape){4, {c->rows, c->columns, channels, c->filters}}
+                              : (Shape){4, {c->filters, channels, c->rows, c->columns}};
 }
 
 static inline bool conv_same(Shape a, Shape b) {
@@ -50,9 +45,10 @@ static inline const char *conv_shape(Op op, const Attr *attr, Shape a, Shape b, 
     if (a.rank != 3) return "an image has three axes";
     if (op == OP_conv || op == OP_conv_input) {
         if (b.rank != 4) return "weights have four axes";
-        c->filters = b.dims[0];
-        c->channels = b.dims[1] * c->groups;
-        c->rows = b.dims[2], c->columns = b.dims[3];
+        bool last = i[CONV_LAST];
+        c->filters = b.dims[last ? 3 : 0];
+        c->channels = b.dims[last ? 2 : 1] * c->groups;
+        c->rows = b.dims[last ? 0 : 2], c->columns = b.dims[last ? 1 : 3];
     } else {
         if (b.rank != 3) return "an image has three axes";
         if (i[CONV_SIZE] < 1 || i[CONV_SIZE2] < 1) return "a kernel has no size";
@@ -81,8 +77,9 @@ static inline const char *conv_shape(Op op, const Attr *attr, Shape a, Shape b, 
         return "the cotangent does not have the dims of the result";
     return NULL;
 }
-/* ---- packed weights: for each group, panels of `panel` columns, each [rows][columns][inner][panel], zero-filled.  The
- * convolution's columns are the filters and its inner axis the channels; its adjoint's the other way round. ---- */
+/* ---- packed weights, of convolutions that are channels last: for each group, panels of `panel` columns, each
+ * [rows][columns][inner][panel], zero-filled.  The convolution's columns are the filters and its inner axis the
+ * channels; its adjoint's the other way round. ---- */
 typedef struct ConvPacking {
     uint32_t groups, columns, inner, taps;
     bool adjoint;
@@ -92,11 +89,11 @@ typedef struct ConvPacking {
 static inline bool conv_packing(const Node *n, ConvPacking *p) {
     if (n->op != OP_pack_conv && !(n->op == OP_input && n->attr.i[2] == 2)) return false;
     const int64_t *i = n->attr.i + (n->op == OP_input ? 4 : 0);
-    uint32_t groups = (uint32_t)i[1], filters = n->shape.dims[0] / groups, channels = n->shape.dims[1];
+    uint32_t groups = (uint32_t)i[1], filters = n->shape.dims[3] / groups, channels = n->shape.dims[2];
     *p = (ConvPacking){.groups = groups,
                        .columns = i[0] ? channels : filters,
                        .inner = i[0] ? filters : channels,
-                       .taps = n->shape.dims[2] * n->shape.dims[3],
+                       .taps = n->shape.dims[0] * n->shape.dims[1],
                        .adjoint = i[0] != 0};
     return true;
 }
@@ -107,10 +104,11 @@ static inline uint64_t conv_packed_count(const ConvPacking *p, uint32_t panel) {
     return p->groups * conv_panels(p, panel) * p->taps * p->inner * panel;
 }
 
-/* Where element k of the weights [O, C / groups, rows, columns] stands. */
+/* Where element k of the weights [rows, columns, C / groups, O] stands. */
 static inline uint64_t conv_packed_place(const ConvPacking *p, uint32_t panel, uint64_t k) {
     uint64_t filters = p->adjoint ? p->inner : p->columns, channels = p->adjoint ? p->columns : p->inner;
-    uint64_t tap = k % p->taps, c = k / p->taps % channels, o = k / p->taps / channels, group = o / filters;
+    uint64_t o = k % (filters * p->groups), c = k / (filters * p->groups) % channels;
+    uint64_t tap = k / (filters * p->groups) / channels, group = o / filters;
     uint64_t n = p->adjoint ? c : o % filters, inner = p->adjoint ? o % filters : c;
     uint64_t at = (group * conv_panels(p, panel) + n / panel) * p->taps + tap;
     return (at * p->inner + inner) * panel + n % panel;

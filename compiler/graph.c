@@ -212,7 +212,7 @@ static const char *shape_CONV(const Site *s, Shape *out) {
     else if (s->op == OP_conv_input)
         *out = conv_image(s->attr, c.channels, c.height, c.width);
     else
-        *out = conv_weights(&c);
+        *out = conv_weights(s->attr, &c);
     return NULL;
 }
 

@@ -25,6 +25,12 @@ NodeId origin_input(Graph *g, Origin origin, Shape shape, bool batched, const ch
  * is the new id or NODE_NONE. */
 Graph *simplify(Arena *a, const Graph *g, const NodeId *roots, uint32_t nroots, bool keep_inputs, NodeId *map);
 
+/* ---- channels_last.c ---- */
+/* Images become [H, W, C] where there are convolutions or windows: in g, and in the bodies with their states and
+ * captured values.  needs: nothing is differentiated yet; no gradients by hand.  ensures: the result has g's inputs and
+ * outputs as they were; map[id of g] is the node as written in the result (NODE_NONE: it exists channels last only). */
+Graph *channels_last(Arena *a, const Graph *g, Graph **bodies, uint32_t nfixed, NodeId *map);
+
 /* ---- hoist.c ---- */
 /* Moves what does not depend on the state out of fixed bodies.
  * needs: bodies[k] belongs to the `fixed` nodes with attr.i[0] == k; its inputs are nstate[k] states, then the captured

@@ -45,6 +45,12 @@ static void prepare_graphs(Maker *m) {
         }
     NodeId *map = graph_map(a, model->graph);
     Graph *g = simplify(a, model->graph, roots, n, true, map);
+    if (!model->nhands && !model->nmaps) { /* what is written by hand names states as [C, H, W] */
+        NodeId *moved = graph_map(a, g);
+        g = channels_last(a, g, m->bodies, model->nfixed, moved);
+        for (NodeId id = 0; id < model->graph->nnodes; id++)
+            if (map[id] != NODE_NONE) map[id] = moved[map[id]];
+    }
     for (uint32_t k = 0; k < model->nparameters; k++)
         origin_set(g, map[model->parameters[k].node], (Origin){PLACE_SHARED, k, 0});
     origin_set(g, map[model->x], (Origin){PLACE_ARG, 0, 0});

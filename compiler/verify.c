@@ -60,7 +60,7 @@ void graph_verify(const Graph *g) {
                 broken(g, id, "the second argument is not packed");
         }
         if (n->op == OP_pack_conv &&
-            (n->batched || n->attr.i[1] < 1 || n->shape.rank != 4 || n->shape.dims[0] % n->attr.i[1]))
+            (n->batched || n->attr.i[1] < 1 || n->shape.rank != 4 || n->shape.dims[3] % n->attr.i[1]))
             broken(g, id, "these are no weights to pack");
         if ((n->op == OP_conv || n->op == OP_conv_input) && n->attr.i[CONV_PACKED]) {
             ConvPacking p;

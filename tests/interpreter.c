@@ -254,7 +254,9 @@ static void each_term(At *at, Visit *visit) {
                                               : (channel * c.height + row) * c.width + column;
                             uint64_t y = last ? ((uint64_t)i * c.out_width + j) * c.filters + o
                                               : ((uint64_t)o * c.out_height + i) * c.out_width + j;
-                            visit(at, x, y, (((uint64_t)o * channels + k) * c.rows + a) * c.columns + b);
+                            uint64_t w = last ? (((uint64_t)a * c.columns + b) * channels + k) * c.filters + o
+                                              : (((uint64_t)o * channels + k) * c.rows + a) * c.columns + b;
+                            visit(at, x, y, w);
                         }
 }
 

@@ -80,6 +80,10 @@ typedef struct Product {
 void product_tile(Emit *e, const Product *p);
 Value product_rows(Emit *e, Value left); /* rows of the next tile when `left` (at least 1) are left */
 
+/* ---- lower_conv_kernel.c: of what is channels last ---- */
+void lower_conv_packed(const Site *s);                             /* conv, conv_input */
+void lower_conv_weights(const Site *s, Value x, Value u, Value w); /* adds to w */
+
 /* ---- lower_math.c: vector functions of the working type ---- */
 Value math_exp(Emit *e, Value x);
 Value math_log(Emit *e, Value x);

@@ -34,7 +34,9 @@ static Value w_place(const Terms *t) {
     uint32_t filters = t->c.filters / t->c.groups, channels = t->c.channels / t->c.groups;
     Value tap = times_plus(e, t->row, t->c.columns, t->column);
     if (!t->packed) {
-        Value at = times_plus(e, times_plus(e, t->group, filters, t->filter), channels, t->channel);
+        Value o = times_plus(e, t->group, filters, t->filter);
+        if (t->last) return times_plus(e, times_plus(e, tap, channels, t->channel), t->c.filters, o);
+        Value at = times_plus(e, o, channels, t->channel);
         return times_plus(e, at, (uint64_t)t->c.rows * t->c.columns, tap);
     }
     Value n = t->adjoint ? t->channel : t->filter, inner = t->adjoint ? t->filter : t->channel;
@@ -137,11 +139,16 @@ static Value lower_image(const Site *s) {
     return NULL;
 }
 
-Value lower_conv(const Site *s) { return lower_image(s); }
-Value lower_conv_input(const Site *s) { return lower_image(s); }
+Value lower_conv(const Site *s) {
+    if (!s->node->attr.i[CONV_PACKED]) return lower_image(s);
+    lower_conv_packed(s);
+    return NULL;
+}
 
-/* y = or += the sum over the image of x times u. */
-static void weight_row(const Site *s, Value x, Value u, Value y, bool add) {
+Value lower_conv_input(const Site *s) { return lower_conv(s); }
+
+/* y += the sum over the image of x times u. */
+static void weight_row(const Site *s, Value x, Value u, Value y) {
     Emit *e = s->l->e;
     Terms t = terms_of(s);
     const ConvShape *c = &t.c;
@@ -153,7 +160,7 @@ static void weight_row(const Site *s, Value x, Value u, Value y, bool add) {
     t.group = loops[0].index, t.filter = loops[1].index, t.channel = loops[2].index;
     t.row = loops[3].index, t.column = loops[4].index;
     Value to = emit_element(e, y, w_place(&t));
-    emit_store(e, add ? emit_load(e, to) : emit_real(e, 0), acc);
+    emit_store(e, emit_load(e, to), acc);
     sum_begin(&sum, e, (uint32_t[]){c->out_height, c->out_width}, 2);
     Value i = sum.inner[0].index, j = sum.inner[1].index;
     Value v = inside(&t, true, x, read_at(&t, i, t.row), read_at(&t, j, t.column), NULL);
@@ -164,9 +171,12 @@ static void weight_row(const Site *s, Value x, Value u, Value y, bool add) {
 }
 
 Value lower_conv_weight(const Site *s) {
-    Value y = lower_result_row(s);
-    emit_zero_padding(s->l->e, y, lower_count(s->node->shape));
-    weight_row(s, lower_argument_row(s, 0), lower_argument_row(s, 1), y, false);
+    Value x = lower_argument_row(s, 0), u = lower_argument_row(s, 1), y = lower_result_row(s);
+    lower_zero(s->l->e, y, padded(lower_count(s->node->shape) * s->l->e->real_bytes));
+    if (s->node->attr.i[CONV_LAST])
+        lower_conv_weights(s, x, u, y);
+    else
+        weight_row(s, x, u, y);
     return NULL;
 }
 
@@ -178,7 +188,11 @@ Value lower_batch_conv_weight(const Site *s) {
     loop_begin(&rows, e, emit_i64(e, 0), l->tile_rows, emit_i64(e, 1), false);
     Site at = *s;
     at.row = rows.index;
-    weight_row(&at, lower_argument_row(&at, 0), lower_argument_row(&at, 1), y, true);
+    Value x = lower_argument_row(&at, 0), u = lower_argument_row(&at, 1);
+    if (s->node->attr.i[CONV_LAST])
+        lower_conv_weights(&at, x, u, y);
+    else
+        weight_row(&at, x, u, y);
     loop_end(&rows);
     return NULL;
 }
@@ -187,23 +201,22 @@ Value lower_batch_conv_weight(const Site *s) {
 Value lower_pack_conv(const Site *s) {
     Emit *e = s->l->e;
     ConvPacking p;
-    if (!conv_packing(s->node, &p)) ICE("%s", "not packed weights");
+    if (!conv_packing(s->node, &p)) ICE("%s: these are no weights to pack", s->l->routine->routine->name);
     const uint32_t *d = s->node->shape.dims;
     Terms t = {.e = e,
-               .packed = true,
+               .last = true,
                .adjoint = p.adjoint,
-               .c = {.filters = d[0], .channels = d[1] * p.groups, .rows = d[2], .columns = d[3], .groups = p.groups}};
+               .c = {.rows = d[0], .columns = d[1], .channels = d[2] * p.groups, .filters = d[3], .groups = p.groups}};
     Value x = lower_argument_row(s, 0), y = lower_result_row(s);
-    LLVMBuildMemSet(e->builder, y, LLVMConstNull(e->i8),
-                    emit_i64(e, padded(conv_packed_count(&p, e->panel) * e->real_bytes)), DEQ_ALIGN);
+    lower_zero(e, y, padded(conv_packed_count(&p, e->panel) * e->real_bytes));
     Loop loops[5];
-    const uint32_t dims[5] = {p.groups, d[0] / p.groups, d[1], d[2], d[3]};
+    const uint32_t dims[5] = {p.groups, d[0], d[1], d[2], d[3] / p.groups};
     for (uint32_t k = 0; k < 5; k++) loop_count(&loops[k], e, dims[k]);
-    t.group = loops[0].index, t.filter = loops[1].index, t.channel = loops[2].index;
-    t.row = loops[3].index, t.column = loops[4].index;
-    Value to = w_place(&t);
-    t.packed = false;
-    emit_store(e, emit_load(e, emit_element(e, x, w_place(&t))), emit_element(e, y, to));
+    t.group = loops[0].index, t.row = loops[1].index, t.column = loops[2].index;
+    t.channel = loops[3].index, t.filter = loops[4].index;
+    Value from = w_place(&t);
+    t.packed = true;
+    emit_store(e, emit_load(e, emit_element(e, x, from)), emit_element(e, y, w_place(&t)));
     for (uint32_t k = 5; k-- > 0;) loop_end(&loops[k]);
     return NULL;
 }

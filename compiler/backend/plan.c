@@ -120,6 +120,19 @@ static void find_levels(Planner *p) {
     p->s->levels = arena_alloc(p->arena, p->s->nlevels * sizeof *p->s->levels);
 }
 
+#define WIDE_ROW (8u << 10) /* bytes: a few rows of more than this leave the first-level cache */
+
+/* Images: one row at a time, products or not. */
+static void find_wide_levels(Planner *p) {
+    for (NodeId id = 0; id < p->g->nnodes; id++) {
+        const NodePlan *x = info(p, id);
+        if (x->treatment == TREAT_DEAD || x->treatment == TREAT_ALIAS || x->treatment == TREAT_INPUT ||
+            !node(p, id)->batched)
+            continue;
+        if (count_of(node(p, id)) * p->unit->real_bytes > WIDE_ROW) p->s->levels[x->level].wide = true;
+    }
+}
+
 /* ---- groups ---- */
 uint32_t plan_new_group(Planner *p, uint32_t level, bool batched, uint64_t count) {
     Group *g = arena_alloc(p->arena, sizeof *g);
@@ -190,7 +203,8 @@ static void place_node(Planner *p, NodeId id) {
     }
     default: break;
     }
-    if (x->treatment == TREAT_PRODUCT && batched) p->s->levels[x->level].products = true;
+    if (x->treatment == TREAT_PRODUCT && batched && !p->s->levels[x->level].wide)
+        p->s->levels[x->level].products = true;
 }
 
 /* Moves members towards their only readers: what is used by one later cluster stays in its registers. */
@@ -306,6 +320,7 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
         }
     }
     find_levels(p);
+    find_wide_levels(p);
     for (NodeId id = 0; id < n; id++) {
         if (info(p, id)->treatment == TREAT_INLINE && !inline_needs_memory(p, id)) continue;
         if (info(p, id)->treatment == TREAT_INLINE) info(p, id)->memory = true;

@@ -99,6 +99,7 @@ typedef struct LevelPlan {
     NodeId *block;
     uint32_t nblock, block_cap;
     bool products; /* tiles of several rows */
+    bool wide;     /* rows too large for tiles of several */
 } LevelPlan;
 
 typedef struct StepPlan {

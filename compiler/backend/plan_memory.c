@@ -1,4 +1,5 @@
 /* plan_memory.c - where values stand: buffers, records of calls, outputs in place, live ranges. */
+#include "conv_plan.h"
 #include "planner.h"
 
 /* ---- buffers and slots ---- */
@@ -219,8 +220,7 @@ void plan_call(Planner *p, NodeId id) {
         break;
     }
     case OP_solve: { /* the right side's record becomes the solution's */
-        if ((uint64_t)n->attr.i[0] >= p->r->nfixed)
-            ICE("%s: there is no linear map %d", p->r->name, (int)n->attr.i[0]);
+        if ((uint64_t)n->attr.i[0] >= p->r->nfixed) ICE("%s: there is no linear map %d", p->r->name, (int)n->attr.i[0]);
         const FixedLayout *f = &p->r->fixed[n->attr.i[0]];
         c->rest = plan_new_record(p, f->rest_bytes);
         c->u = plan_new_record(p, f->state_bytes);
@@ -355,6 +355,19 @@ static uint32_t last_group(const Planner *p, NodeId id) {
     return last;
 }
 
+/* Bytes of a convolution's copy of its image with a border of zeros. */
+static uint64_t conv_workspace(const Planner *p, NodeId id) {
+    const Node *n = node(p, id);
+    ConvShape c;
+    bool image = n->op == OP_conv || n->op == OP_conv_input,
+         weight = n->op == OP_conv_weight || n->op == OP_batch_conv_weight;
+    if ((!image && !weight) || !n->attr.i[CONV_LAST] || (image && !n->attr.i[CONV_PACKED])) return 0;
+    if (conv_shape(n->op, &n->attr, node(p, graph_arg(p->g, id, 0))->shape, node(p, graph_arg(p->g, id, 1))->shape, &c))
+        return 0; /* the verifier has refused it */
+    Op op = weight ? OP_conv : n->op;
+    return conv_border(op, &c).needed ? conv_border_count(op, &c) * p->unit->real_bytes : 0;
+}
+
 static void assign_slots(Planner *p) {
     for (NodeId id = 0; id < p->g->nnodes; id++) {
         NodePlan *x = info(p, id);
@@ -387,6 +400,12 @@ static void assign_slots(Planner *p) {
     }
     for (uint32_t k = 0; k < p->s->ngroups; k++) {
         Group *g = p->s->groups[k];
+        if (!g->cluster && conv_workspace(p, g->members[0])) {
+            g->workspace =
+                plan_new_buffer(p, g->batched ? SCOPE_TILE : SCOPE_ONCE, conv_workspace(p, g->members[0]), g->level);
+            touch(p, g->workspace, g->position);
+            continue;
+        }
         if (g->cluster || !g->batched || info(p, g->members[0])->treatment != TREAT_PRODUCT) continue;
         NodeId a = argument(p, g->members[0], 0);
         Slot from = info(p, a)->slot;

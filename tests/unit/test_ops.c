@@ -170,7 +170,7 @@ static NodeId build_case(Case *c, Op op) {
         attr.i[CONV_DILATION] = g1.dilation, attr.i[CONV_LAST] = coin_flip();
         g1.out_height = (g1.height + 2 * g1.padding - g1.dilation * (g1.rows - 1) - 1) / g1.stride + 1;
         g1.out_width = (g1.width + 2 * g1.padding - g1.dilation * (g1.columns - 1) - 1) / g1.stride + 1;
-        Shape x = conv_image(&attr, g1.channels, g1.height, g1.width), w = conv_weights(&g1);
+        Shape x = conv_image(&attr, g1.channels, g1.height, g1.width), w = conv_weights(&attr, &g1);
         Shape y = conv_image(&attr, g1.filters, g1.out_height, g1.out_width);
         if (op == OP_conv_input) attr.i[CONV_SIZE] = g1.height, attr.i[CONV_SIZE2] = g1.width;
         if (op == OP_conv_weight || op == OP_batch_conv_weight)
@@ -181,7 +181,7 @@ static NodeId build_case(Case *c, Op op) {
         return graph_op(g, op, a, 2, &attr, nowhere);
     }
     case OP_pack_conv:
-        a[0] = new_input(c, (Shape){4, {2 * rng_int(1, 3), rng_int(1, 3), rng_int(1, 2), rng_int(1, 2)}}, false);
+        a[0] = new_input(c, (Shape){4, {rng_int(1, 2), rng_int(1, 2), rng_int(1, 3), 2 * rng_int(1, 3)}}, false);
         attr.i[0] = coin_flip(), attr.i[1] = rng_int(1, 2);
         c->expected = graph_node(g, a[0])->shape;
         return graph_op(g, op, a, 1, &attr, nowhere);

@@ -1,0 +1,123 @@
+/* conv_plan.c - see conv_plan.h. */
+#include "conv_plan.h"
+
+static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+
+/* Least and largest place along one axis of y that the adjoint reads: places with u + padding - tap * dilation on the
+ * stride. */
+static void adjoint_range(const ConvShape *c, uint32_t size, uint32_t taps, int64_t *least, int64_t *most) {
+    *least = 0, *most = 0;
+    for (uint32_t tap = 0; tap < taps; tap++) {
+        int64_t shift = (int64_t)c->padding - (int64_t)tap * c->dilation;
+        int64_t low = -floor_div(-shift, c->stride), high = floor_div((int64_t)size - 1 + shift, c->stride);
+        if (low > high) continue;
+        if (low < *least) *least = low;
+        if (high > *most) *most = high;
+    }
+}
+
+ConvBorder conv_border(Op op, const ConvShape *c) {
+    ConvBorder b = {0};
+    if (op == OP_conv_input) {
+        int64_t least, most;
+        adjoint_range(c, c->height, c->rows, &least, &most);
+        b.top = (uint32_t)-least;
+        b.height = b.top + (most >= c->out_height ? (uint32_t)most + 1 : c->out_height);
+        adjoint_range(c, c->width, c->columns, &least, &most);
+        b.left = (uint32_t)-least;
+        b.width = b.left + (most >= c->out_width ? (uint32_t)most + 1 : c->out_width);
+        b.needed = b.height != c->out_height || b.width != c->out_width;
+        return b;
+    }
+    uint32_t height = (c->out_height - 1) * c->stride + (c->rows - 1) * c->dilation + 1;
+    uint32_t width = (c->out_width - 1) * c->stride + (c->columns - 1) * c->dilation + 1;
+    b.top = b.left = c->padding;
+    b.height = height > c->height + c->padding ? height : c->height + c->padding;
+    b.width = width > c->width + c->padding ? width : c->width + c->padding;
+    b.needed = b.height != c->height || b.width != c->width;
+    return b;
+}
+
+uint64_t conv_border_count(Op op, const ConvShape *c) {
+    ConvBorder b = conv_border(op, c);
+    return (uint64_t)b.height * b.width * (op == OP_conv_input ? c->filters : c->channels);
+}
+
+uint32_t conv_phases(Op op, const ConvShape *c) { return op == OP_conv_input ? c->stride * c->stride : 1; }
+
+typedef struct AxisTaps {     /* of one axis of an adjoint's phase */
+    uint64_t first, apart, n; /* taps */
+    int64_t place;            /* in y, of the phase's first pixel under the first tap */
+    int64_t step;             /* in y, from tap to tap */
+} AxisTaps;
+
+static bool axis_taps(const ConvShape *c, uint32_t phase, uint32_t taps, AxisTaps *t) {
+    *t = (AxisTaps){0};
+    for (uint32_t tap = 0; tap < taps; tap++) {
+        int64_t at = (int64_t)phase + c->padding - (int64_t)tap * c->dilation;
+        if (at % c->stride) continue;
+        if (t->n == 0) t->first = tap, t->place = at / c->stride;
+        if (t->n == 1) t->apart = tap - t->first, t->step = at / c->stride - t->place;
+        t->n++;
+    }
+    return t->n > 0;
+}
+
+bool conv_phase(Op op, const ConvShape *c, uint32_t panel, uint32_t k, ConvPhase *out) {
+    ConvBorder b = conv_border(op, c);
+    uint64_t channels = c->channels, filters = c->filters, inner;
+    if (op == OP_conv) {
+        inner = channels / c->groups;
+        uint64_t row = b.width * channels;
+        *out = (ConvPhase){.lines = c->out_height,
+                           .pixels = c->out_width,
+                           .a_line = c->stride * row,
+                           .a_pixel = c->stride * channels,
+                           .c_line = c->out_width * filters,
+                           .c_pixel = filters,
+                           .ny = c->rows,
+                           .nx = c->columns,
+                           .nq = inner,
+                           .a_y = (int64_t)(c->dilation * row),
+                           .a_x = (int64_t)(c->dilation * channels),
+                           .b_x = (int64_t)(inner * panel)};
+        out->b_y = (int64_t)c->columns * out->b_x;
+        if (c->groups == 1 && c->dilation == 1) { /* the taps of a row stand side by side */
+            out->nq *= out->nx;
+            out->nx = 1;
+        }
+        if (c->rows == 1 && out->nx == 1 && out->a_line == out->pixels * out->a_pixel) { /* all pixels are one line */
+            out->pixels *= out->lines;
+            out->lines = 1;
+        }
+        return true;
+    }
+    uint32_t py = k / c->stride, px = k % c->stride;
+    AxisTaps y, x;
+    inner = filters / c->groups;
+    if (py >= c->height || px >= c->width || !axis_taps(c, py, c->rows, &y) || !axis_taps(c, px, c->columns, &x))
+        return false;
+    uint64_t row = b.width * filters;
+    *out = (ConvPhase){.lines = (c->height - py + c->stride - 1) / c->stride,
+                       .pixels = (c->width - px + c->stride - 1) / c->stride,
+                       .a = (uint64_t)(y.place + b.top) * row + (uint64_t)(x.place + b.left) * filters,
+                       .a_line = row,
+                       .a_pixel = filters,
+                       .b = (y.first * c->columns + x.first) * inner * panel,
+                       .c = ((uint64_t)py * c->width + px) * channels,
+                       .c_line = (uint64_t)c->stride * c->width * channels,
+                       .c_pixel = c->stride * channels,
+                       .ny = y.n,
+                       .nx = x.n,
+                       .nq = inner,
+                       .a_y = y.step * (int64_t)row,
+                       .a_x = x.step * (int64_t)filters,
+                       .b_y = (int64_t)(y.apart * c->columns * inner * panel),
+                       .b_x = (int64_t)(x.apart * inner * panel)};
+    if (out->ny == 1 && out->nx == 1 && out->a_line == out->pixels * out->a_pixel &&
+        out->c_line == out->pixels * out->c_pixel) {
+        out->pixels *= out->lines;
+        out->lines = 1;
+    }
+    return true;
+}

@@ -1,0 +1,31 @@
+/* conv_plan.h - how a convolution is divided into calls of its kernel: no LLVM here.
+ *
+ * Every convolution that is channels last becomes sums of the form
+ *     c[line, pixel, column] = sum over y, x, q of a[line, pixel, y, x, q] b[y, x, q, column]
+ * with constant distances between neighbours of each index: the image with a border of zeros is a, packed weights are
+ * b. The adjoint in x of a convolution of stride s is s * s such sums, one for each phase of a pixel's place modulo s.
+ */
+#ifndef DEQ_BACKEND_CONV_PLAN_H
+#define DEQ_BACKEND_CONV_PLAN_H
+#include "compiler/conv.h"
+
+typedef struct ConvBorder { /* the image with zeros around it */
+    bool needed;            /* else it is read where it stands */
+    uint32_t top, left, height, width;
+} ConvBorder;
+
+typedef struct ConvPhase { /* distances in elements */
+    uint64_t lines, pixels;
+    uint64_t a, a_line, a_pixel, b, c, c_line, c_pixel;
+    uint64_t ny, nx, nq; /* none of them zero */
+    int64_t a_y, a_x, b_y, b_x;
+} ConvPhase;
+
+/* Border of the image that is read: x, or y for conv_input. */
+ConvBorder conv_border(Op op, const ConvShape *c);
+/* Elements of the bordered image. */
+uint64_t conv_border_count(Op op, const ConvShape *c);
+uint32_t conv_phases(Op op, const ConvShape *c); /* at most; see conv_phase */
+/* Phase k of conv or conv_input; b distances for panels of `panel` columns.  False: nothing reaches its pixels. */
+bool conv_phase(Op op, const ConvShape *c, uint32_t panel, uint32_t k, ConvPhase *out);
+#endif
