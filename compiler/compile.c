@@ -88,6 +88,8 @@ int compile(const CompileOptions *o, Compilation *c) {
     c->unit = pipeline_build(p, &pipeline);
     if (!c->unit || o->last == PASS_ROUTINES) return diags_exit_code(c->diags);
 
+    if (o->elaborated) o->elaborated(o->context, c->unit->manifest);
+
     BackendOptions back = {.cpu = o->target_cpu ? o->target_cpu : "native",
                            .optimise = o->optimise,
                            .math = o->math ? o->math : "inline",

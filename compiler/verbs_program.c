@@ -6,6 +6,7 @@
 #include "linked.h"
 #include "runtime/app.h"
 #include "runtime/engine.h"
+#include "runtime/preload.h"
 #include "verbs.h"
 #include "version.h"
 #include <errno.h>
@@ -147,38 +148,46 @@ int verb_check(const Cli *cli) {
 }
 
 /* ---- run, test, bench ---- */
-static int execute(const Cli *cli, int (*app)(const deq_module *, const deq_app_options *), bool tests) {
+/* The data are read while the code is generated. */
+static void on_manifest(void *context, const char *manifest) {
+    deq_app_options *run = context;
+    run->preload = deq_preload_start(manifest, run);
+}
+
+static int execute(const Cli *cli, int (*app)(const deq_module *, const deq_app_options *), bool tests, bool preload) {
     if (cli->emit) return emit(cli);
     Compilation c;
     CompileOptions options = compile_options(cli, last_pass(cli, PASS_COMPILE));
+    deq_app_options run = {.threads = cli->threads,
+                           .has_seed = cli->has_seed,
+                           .seed = cli->seed,
+                           .set = cli->set,
+                           .nset = cli->nset,
+                           .results = cli->results,
+                           .fresh = cli->fresh,
+                           .json = cli->json,
+                           .quiet = cli->quiet,
+                           .batch = cli->batch,
+                           .rows = cli->rows};
     options.tests = tests;
     if (tests && !cli->precision) options.f64 = true;
+    if (preload && !cli->stop_after) options.elaborated = on_manifest, options.context = &run;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
     if (code == 0 && !cli->stop_after) code = load_linked(cli, &c);
     if (code == 0 && !cli->stop_after) {
-        deq_app_options run = {.threads = cli->threads,
-                               .has_seed = cli->has_seed,
-                               .seed = cli->seed,
-                               .set = cli->set,
-                               .nset = cli->nset,
-                               .results = cli->results,
-                               .fresh = cli->fresh,
-                               .json = cli->json,
-                               .quiet = cli->quiet,
-                               .batch = cli->batch,
-                               .rows = cli->rows,
-                               .source_text = c.program->main->source->text};
+        run.source_text = c.program->main->source->text;
         code = app(c.module, &run);
     }
+    deq_preload_free(run.preload);
     compile_free(&c);
     return code;
 }
 
-int verb_run(const Cli *cli) { return execute(cli, deq_app_run, false); }
-int verb_test(const Cli *cli) { return execute(cli, deq_app_test, true); }
+int verb_run(const Cli *cli) { return execute(cli, deq_app_run, false, true); }
+int verb_test(const Cli *cli) { return execute(cli, deq_app_test, true, false); }
 int verb_bench(const Cli *cli) {
-    if (!cli->compare) return execute(cli, deq_app_bench, false);
+    if (!cli->compare) return execute(cli, deq_app_bench, false, false);
     return deq_app_bench_compare(cli->compare, cli->files[0], &(deq_app_options){.json = cli->json});
 }
 

@@ -1,5 +1,6 @@
 #include "app_state.h"
 #include "output.h"
+#include "preload.h"
 #include "signals.h"
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ void deq_app_close(deq_app *app) {
 
 deq_dataset *deq_app_data(deq_app *app, const deq_data_spec *spec, deq_error *e) {
     deq_dataset **slot = &app->data[spec - app->manifest->data];
+    if (!*slot) *slot = deq_preload_take(app->options->preload, spec, &app->store);
     if (!*slot) *slot = deq_dataset_new(spec, &app->store, e);
     return *slot;
 }

@@ -6,6 +6,8 @@
 #include "deq_runtime.h"
 #include <stdbool.h>
 
+typedef struct deq_preload deq_preload; /* preload.h */
+
 typedef struct deq_app_options {
     int threads;                  /* 0: all cores */
     bool has_seed; uint64_t seed; /* --seed: replaces the seed of every training run */
@@ -19,6 +21,7 @@ typedef struct deq_app_options {
     int batch;                    /* deq bench: examples of a call; 0: 256 */
     const char *source_text;      /* the script, copied beside the results; NULL: not known */
     const char *rows;             /* deq bench: only rows whose names hold this; NULL: all */
+    deq_preload *preload;         /* data that were read while the script was compiled; NULL */
 } deq_app_options;
 
 int deq_app_run(const deq_module *module, const deq_app_options *options);   /* everything under "run" */

@@ -54,6 +54,11 @@ void deq_dataset_free(deq_dataset *d) {
     free(d);
 }
 
+void deq_dataset_rebind(deq_dataset *d, const deq_data_spec *spec, deq_store *store) {
+    d->spec = spec;
+    d->store = store;
+}
+
 const deq_data_spec *deq_dataset_spec(const deq_dataset *d) { return d->spec; }
 int64_t deq_dataset_count(const deq_dataset *d, bool test) { return d->split[test].count; }
 

@@ -22,6 +22,8 @@ bool deq_data_find(const deq_data_spec *spec, deq_data_files *out, deq_error *e)
  * mapped the next time: unpacking is most of what a warm start would take. */
 deq_dataset *deq_dataset_new(const deq_data_spec *spec, deq_store *store, deq_error *e);
 void deq_dataset_free(deq_dataset *d);
+/* Goes on with an equal declaration and another store. */
+void deq_dataset_rebind(deq_dataset *d, const deq_data_spec *spec, deq_store *store);
 const deq_data_spec *deq_dataset_spec(const deq_dataset *d);
 
 /* Headers of a split against the declaration: DEQ_DATA_SHAPE, DEQ_DATA_FORMAT, DEQ_DATA_EMPTY. */

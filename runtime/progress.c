@@ -14,6 +14,10 @@ double deq_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static double loaded_at;
+__attribute__((constructor)) static void note_start(void) { loaded_at = deq_now(); }
+double deq_since(void) { return deq_now() - loaded_at; }
+
 void deq_reporter_open(deq_reporter *r, bool json, bool quiet) {
     *r = (deq_reporter){
         .json = json, .quiet = quiet, .terminal = !json && !quiet && isatty(STDERR_FILENO), .noted = deq_now()};

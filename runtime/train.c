@@ -47,6 +47,7 @@ typedef struct Run {
     double began, before;     /* this session's start; seconds of earlier sessions */
     char *partial;            /* path of the checkpoint while training goes on */
     bool in_cache;            /* it is in the cache, not among the results */
+    bool stepped;             /* at least once in this session */
     void *good, *good_states; /* parameters and optimiser vectors at the last epoch's end */
     int64_t good_epoch, vector_bytes, state_bytes;
 } Run;
@@ -321,6 +322,10 @@ static bool train_batch(Run *r, deq_error *e) {
     add_results(&r->sums, &results, n);
     r->batch++;
     r->sums.working += deq_now() - start;
+    if (!r->stepped) /* how long it took to get to work: compiling, reading data and making room included */
+        deq_report_event(&r->app->reporter, "first_step",
+                         json_pack("{s:s, s:f}", "name", r->model->label, "since_start", deq_since()));
+    r->stepped = true;
     return true;
 }
 

@@ -66,5 +66,16 @@ cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/test
 expect 0 'agree' ./shared "$checkpoint"
 cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lz -lpthread -lm || fail "does not link with Net.a"
 expect 0 'agree' ./static "$checkpoint"
+# ---- a cold run reads its data beside the compiler; other data where --set says so ----
+rm -rf cache
+expect 0 '"event":"first_step".*"since_start"' "$DEQ" run tiny.deq --json --set net.epochs=1 --results cold
+rm -rf cache
+cp train-images other-images && printf 'damage' >>other-images
+expect 3 'E0802.*other-images' "$DEQ" run tiny.deq --set quadrants.images=other-images
+mv train-images kept && cp other-images train-images
+rm -rf cache
+expect 3 'E0802.*train-images' "$DEQ" run tiny.deq
+mv kept train-images
+
 no_partial_files
 done_testing

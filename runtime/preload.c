@@ -1,0 +1,107 @@
+#include "preload.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct deq_preload {
+    deq_module module; /* a manifest without routines */
+    char *text;
+    deq_manifest *manifest;
+    deq_store store;
+    deq_dataset **data; /* by position in the manifest; NULL: not read */
+    pthread_t thread;
+    bool running;
+};
+
+/* Failures are kept quiet: who needs the data reads them again, and says what is wrong. */
+static void read_slice(deq_preload *p, const deq_slice *slice) {
+    deq_error e = {0};
+    deq_dataset **slot = &p->data[slice->data - p->manifest->data];
+    if (!*slot) *slot = deq_dataset_new(slice->data, &p->store, &e);
+    if (*slot && deq_dataset_load(*slot, slice->test, &e)) return;
+    if (*slot) deq_dataset_free(*slot);
+    *slot = NULL;
+}
+
+static void *read_all(void *argument) {
+    deq_preload *p = argument;
+    const deq_manifest *m = p->manifest;
+    for (int i = 0; i < m->nrun; i++) {
+        const deq_train_spec *t = m->run[i].train;
+        if (!t) continue;
+        read_slice(p, &t->data);
+        if (t->validate) read_slice(p, t->validate);
+    }
+    return NULL;
+}
+
+/* --set DATA.path=..: then the data may be others. */
+static bool redirected(const deq_manifest *m, const deq_app_options *o) {
+    for (int i = 0; i < o->nset; i++)
+        for (int k = 0; k < m->ndata; k++) {
+            size_t length = strlen(m->data[k].name);
+            if (!strncmp(o->set[i], m->data[k].name, length) && o->set[i][length] == '.') return true;
+        }
+    return false;
+}
+
+/* Signals belong to the program's main thread. */
+static bool start_thread(deq_preload *p) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    p->running = pthread_create(&p->thread, NULL, read_all, p) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return p->running;
+}
+
+deq_preload *deq_preload_start(const char *manifest, const deq_app_options *options) {
+    deq_error e = {0};
+    deq_preload *p = calloc(1, sizeof *p);
+    if (!p) return NULL;
+    p->text = strdup(manifest);
+    p->module = (deq_module){.abi_version = DEQ_ABI_VERSION,
+                             .real_bits = 32,
+                             .manifest = p->text,
+                             .manifest_length = p->text ? (int64_t)strlen(p->text) : 0};
+    deq_store_open(&p->store, options->cache, options->fresh);
+    p->manifest = p->text ? deq_manifest_read(&p->module, &e) : NULL;
+    p->data = p->manifest ? calloc((size_t)p->manifest->ndata + 1, sizeof *p->data) : NULL;
+    if (p->data && p->manifest->nrun && !redirected(p->manifest, options) && start_thread(p)) return p;
+    deq_preload_free(p);
+    return NULL;
+}
+
+static void wait_for(deq_preload *p) {
+    if (p->running) pthread_join(p->thread, NULL);
+    p->running = false;
+}
+
+deq_dataset *deq_preload_take(deq_preload *p, const deq_data_spec *spec, deq_store *store) {
+    if (!p) return NULL;
+    wait_for(p);
+    for (int i = 0; i < p->manifest->ndata; i++) {
+        deq_dataset *d = p->data[i];
+        const deq_data_spec *mine = &p->manifest->data[i];
+        if (!d || strcmp(mine->name, spec->name) || strcmp(mine->reader, spec->reader) ||
+            !json_equal(mine->arguments, spec->arguments))
+            continue;
+        p->data[i] = NULL;
+        deq_dataset_rebind(d, spec, store);
+        return d;
+    }
+    return NULL;
+}
+
+void deq_preload_free(deq_preload *p) {
+    if (!p) return;
+    wait_for(p);
+    for (int i = 0; p->data && i < p->manifest->ndata; i++)
+        if (p->data[i]) deq_dataset_free(p->data[i]);
+    free(p->data);
+    deq_manifest_free(p->manifest);
+    deq_store_close(&p->store);
+    free(p->text);
+    free(p);
+}
