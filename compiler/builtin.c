@@ -309,6 +309,18 @@ static Value image(const In *in, const char *name) {
     return node(in, image_pool(graph(in), x, &p, in->at));
 }
 
+/* ---- what differs in training ---- */
+static Value training(const In *in, const char *name) {
+    uint32_t k = *name == 's' ? 2 : 1;
+    if (!in->s->net) return elab_error(in->s, DIAG_E0302, in->at, "'%s' belongs into a layer", name);
+    if (in->given[k] && in->v[k].kind != VALUE_NUMBER)
+        return elab_error(in->s, DIAG_E0321, in->at, "a number known at compile time is needed here");
+    double number = in->given[k] ? in->v[k].number : 0.1;
+    if (*name == 's') return training_statistic(in->s, in->v[0], in->v[1], number, in->at);
+    Shape dims;
+    return dims_of(in, 0, &dims) ? training_dropout(in->s, dims, number, in->at) : (Value){0};
+}
+
 static const struct {
     const char *name, *args[6];
 } rows[] = {
@@ -335,6 +347,8 @@ static const struct {
     {"upsample", {"x", "factor"}},
     {"bilinear", {"x", "dims"}},
     {"conv", {"x", "w", "stride", "padding", "groups", "dilation"}},
+    {"statistic", {"x", "buffer", "momentum"}},
+    {"dropout", {"dims", "rate"}},
     {"zeros", {"dims"}},
     {"ones", {"dims"}},
 };
@@ -364,6 +378,7 @@ static Value apply(const In *in, const char *name) {
     if (strcmp(name, "one_hot") == 0) return one_hot(in);
     if (strcmp(name, "dot") == 0 || strcmp(name, "outer") == 0) return vectors(in, *name == 'o');
     if (strcmp(name, "pad") == 0) return pad(in);
+    if (strcmp(name, "statistic") == 0 || strcmp(name, "dropout") == 0) return training(in, name);
     if (strstr(name, "_pool") || strcmp(name, "upsample") == 0 || strcmp(name, "bilinear") == 0) return image(in, name);
     if (strcmp(name, "conv") == 0) return conv(in);
     NodeId a = one(in, 0);
@@ -419,8 +434,8 @@ bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *pipe
                 in.given[i] = a != NULL;
                 if (a) in.v[i] = a->value;
                 bool optional = strcmp(rows[k].args[i], "axes") == 0 || strcmp(rows[k].args[i], "stride") == 0 ||
-                                strcmp(rows[k].args[i], "padding") == 0 || *name == 'z' || strcmp(name, "ones") == 0 ||
-                                (i >= 2 && strcmp(name, "conv") == 0) ||
+                                strcmp(rows[k].args[i], "padding") == 0 || strcmp(rows[k].args[i], "momentum") == 0 ||
+                                *name == 'z' || strcmp(name, "ones") == 0 || (i >= 2 && strcmp(name, "conv") == 0) ||
                                 (i == 1 && rows[k].args[2] && strcmp(rows[k].args[2], "axes") == 0);
                 if (!a && !optional)
                     return elab_error(s, DIAG_E0303, call->range, "'%s' needs its argument '%s'", name,

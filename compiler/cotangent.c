@@ -6,6 +6,9 @@
 #include "adjoint.h"
 #include "draft.h"
 
+/* Arguments of a node that count outside training. */
+static uint32_t first_argument(const Node *n) { return n->op == OP_in_training; }
+
 typedef struct Reach { /* from one fixed point to one loss */
     bool *varying;     /* depends on the state */
     bool *needed;      /* the loss depends on it */
@@ -16,11 +19,13 @@ static Reach reach(Arena *a, const Graph *rows, uint32_t index, NodeId loss) {
     for (NodeId id = 0; id < rows->nnodes; id++) {
         const Node *n = graph_node(rows, id);
         r.varying[id] = n->op == OP_fixed_state && graph_node(rows, graph_arg(rows, id, 0))->attr.i[0] == index;
-        for (uint32_t k = 0; k < n->nargs; k++) r.varying[id] = r.varying[id] || r.varying[graph_arg(rows, id, k)];
+        for (uint32_t k = first_argument(n); k < n->nargs; k++)
+            r.varying[id] = r.varying[id] || r.varying[graph_arg(rows, id, k)];
     }
     r.needed[loss] = true;
     for (NodeId id = loss + 1; id-- > 0;)
-        for (uint32_t k = 0; r.needed[id] && k < rows->nodes[id].nargs; k++) r.needed[graph_arg(rows, id, k)] = true;
+        for (uint32_t k = first_argument(graph_node(rows, id)); r.needed[id] && k < rows->nodes[id].nargs; k++)
+            r.needed[graph_arg(rows, id, k)] = true;
     return r;
 }
 
@@ -61,7 +66,7 @@ void cotangent_plan(Arena *a, const Graph *rows, const Model *model, uint32_t in
         for (NodeId id = 0; id < rows->nnodes; id++) {
             const Node *n = graph_node(rows, id);
             if (!r.varying[id] || !r.needed[id] || n->op == OP_fixed_state) continue;
-            for (uint32_t j = 0; j < n->nargs; j++)
+            for (uint32_t j = first_argument(n); j < n->nargs; j++)
                 if (!r.varying[graph_arg(rows, id, j)]) take(a, rows, graph_arg(rows, id, j), c, &cap);
         }
         c->routine = arena_printf(a, "%s_%s_cotangent", model->fixed[index].name, model->losses[k].name);

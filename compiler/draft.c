@@ -7,6 +7,7 @@ Draft *draft_new(Arena *a, const char *name, bool rows) {
     d->name = name;
     d->rows = rows;
     d->graph = graph_new(a, name);
+    d->graph->form = FORM_EVALUATION;
     return d;
 }
 
@@ -43,8 +44,9 @@ static void split_sum(Draft *d, Graph *g, Destination out, bool minus) {
         if (second) split_sum(d, g, b, flip_b);
         return;
     }
-    if (op_class(n->op) != CLASS_BATCH) ICE("%s: %s reaches ACCUM, not a sum over examples", d->name, op_name(n->op));
-    if (minus) out.node = negated(g, out.node);
+    bool sum = op_class(n->op) == CLASS_BATCH;
+    if (!sum && !d->whole_batch) ICE("%s: %s reaches ACCUM, not a sum over examples", d->name, op_name(n->op));
+    if (minus) out.node = sum ? negated(g, out.node) : graph_unary(g, OP_neg, out.node, n->loc);
     *ARENA_PUSH(g->arena, d->outs, d->nouts, d->cap) = out;
 }
 

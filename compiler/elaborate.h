@@ -155,6 +155,9 @@ typedef struct Pool {
 NodeId image_pool(Graph *g, NodeId x, const Pool *p, Range at);
 NodeId image_upsample(Graph *g, NodeId x, uint32_t factor, Range at); /* every element repeated factor x factor */
 NodeId image_bilinear(Graph *g, NodeId x, uint32_t height, uint32_t width, Range at);
+/* ---- training.c: what differs in training ---- */
+Value training_statistic(Scope *s, Value x, Value buffer, double momentum, Range at);
+Value training_dropout(Scope *s, Shape dims, double rate, Range at); /* the mask */
 
 /* ---- built-in functions (builtin.c) ---- */
 bool builtin_value(Scope *s, const char *name, const Ast *e, Value *out);

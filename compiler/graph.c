@@ -449,14 +449,20 @@ NodeId graph_copy(Graph *dst, const Graph *src, NodeId node, NodeId *map) {
     while (n) {
         NodeId id = stack[n - 1];
         const Node *s = &src->nodes[id];
-        bool ready = true;
-        for (uint32_t k = 0; k < s->nargs && map[id] == NODE_NONE; k++) {
+        bool ready = true, chosen = s->op == OP_in_training && dst->form != FORM_BOTH;
+        uint32_t first = chosen && dst->form == FORM_EVALUATION, end = chosen ? first + 1 : s->nargs;
+        for (uint32_t k = first; k < end && map[id] == NODE_NONE; k++) {
             NodeId a = src->args[s->args + k];
             if (map[a] == NODE_NONE) *ARENA_PUSH(dst->arena, stack, n, cap) = a, ready = false;
         }
         if (!ready) continue;
         n--;
         if (map[id] != NODE_NONE) continue;
+        if (chosen) {
+            map[id] = map[src->args[s->args + first]];
+            if (s->batched) map[id] = graph_batch(dst, map[id], s->loc);
+            continue;
+        }
         if (s->op == OP_input) {
             map[id] = graph_input(dst, s->shape, s->batched, s->attr.name, s->loc);
             dst->nodes[map[id]].attr = s->attr;

@@ -37,6 +37,9 @@ typedef struct Node {
     Range loc;                 /* the source text it came from; copied by every pass */
 } Node;
 
+/* Which argument of `in_training` nodes copies into a graph take. */
+typedef enum GraphForm { FORM_BOTH, FORM_EVALUATION, FORM_TRAINING } GraphForm;
+
 typedef struct Graph {
     Arena *arena;
     const char *name;
@@ -47,6 +50,7 @@ typedef struct Graph {
     NodeId *inputs, *outputs;  /* in declaration order */
     uint32_t ninputs, inputs_cap, noutputs, outputs_cap;
     void *sharing;             /* the builder's hash table */
+    GraphForm form;
 } Graph;
 
 /* ---- building ---- */
@@ -87,7 +91,7 @@ const char *graph_shape(const Graph *g, Op op, const NodeId *args, uint32_t narg
                         Shape *out);
 bool graph_batched(const Graph *g, Op op, const NodeId *args, uint32_t nargs); /* as its arguments imply */
 /* Copies `node` and what it depends on from src into dst; map[src id] = dst id, NODE_NONE where not yet copied.
- * An input that is not mapped becomes an input of dst. */
+ * An input that is not mapped becomes an input of dst; of an `in_training` node the argument that the form of dst names. */
 NodeId graph_copy(Graph *dst, const Graph *src, NodeId node, NodeId *map);
 NodeId *graph_map(Arena *a, const Graph *src); /* a map for graph_copy with nothing copied */
 /* Structure, shapes, batching and op invariants; ICE with the node's text when broken.  Runs after every pass in debug. */

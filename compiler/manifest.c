@@ -138,6 +138,9 @@ static json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
                   (json_int_t)r->shared_bytes, "accum_bytes", (json_int_t)r->accum_bytes);
     json_object_set_new(j, "prepare", json_string(arena_printf(a, "%s_prepare", m->name)));
     json_object_set_new(j, "finish", r->has_finish ? json_string(arena_printf(a, "%s_finish", m->name)) : json_null());
+    json_object_set_new(j, "statistics",
+                        r->has_statistics ? json_string(arena_printf(a, "%s_statistics", m->name)) : json_null());
+    json_object_set_new(j, "training", json_boolean(m->training));
     json_object_set_new(j, "predict", json_string(arena_printf(a, "%s_predict", m->name)));
     json_object_set_new(j, "fixed", fixed);
     json_object_set_new(j, "losses", losses);

@@ -87,5 +87,7 @@ typedef struct Model {
     uint32_t nhands, nmaps;
     Loss *losses, *metrics;
     uint32_t nlosses, nmetrics;
+    bool training;           /* computes something else in training: there are `in_training` nodes */
+    bool coupled;            /* some of them are statistics of the batch: a training batch is one block */
 } Model;
 #endif

@@ -60,7 +60,7 @@ Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Ra
     Model *m = net->model;
     m->arena = a;
     m->name = elab_name(e, instance->name);
-    elab_reserve(e, m->name, (const char *const[]){"prepare", "predict", "finish", NULL});
+    elab_reserve(e, m->name, (const char *const[]){"prepare", "predict", "finish", "statistics", NULL});
     net->root = build_new(a, m->name, NULL);
     m->graph = net->root->graph;
     m->x = graph_input(m->graph, input, true, "x", binding->range);

@@ -46,6 +46,7 @@ typedef struct SharedValue {
     bool trained;          /* depends on a trained parameter */
     uint64_t bytes;        /* padded */
     int64_t offset, accum; /* slots, -1 while unused */
+    bool statistic;        /* a buffer that follows a statistic of the batch, found in its accum slot */
 } SharedValue;
 
 typedef struct Stage {

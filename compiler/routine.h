@@ -9,6 +9,8 @@
  *   NET_LOSS_input         0 x, 1 y, 2 output, 3 loss, 4 dloss/dx of each example's own loss
  *   NET_LOSS_parameters    0 x, 1 y, 2 output, 3 loss; adds the sum over examples of dloss/dshared to accum
  *   NET_finish             no rows: pushes accumulated cotangents of derived shared values back to the parameters
+ *   NET_statistics         no rows: moves buffers towards the statistics that NET_LOSS_parameters has left in accum (times the
+ *                          number of examples, as accum is divided by it); of nets with `in_training` nodes that have them
  *   NET_metric_METRIC      0 output, 1 y, 2 metric
  *   FIXED_f, _lin, _jvp, _vjp_z, _vjp_x, _vjp_rest, _vjp_zx, _vjp_all: see runtime/include/fixed.def
  *   FIXED_LOSS_cotangent   0 state, 1 dloss/dstate through what follows the fixed point (rest: captured values, then what the loss reads)
@@ -119,6 +121,7 @@ typedef struct ModelRoutines {    /* result of model_routines() */
     uint32_t nfixed;
     bool has_finish;              /* NET_finish exists (derived shared values with cotangents) */
     FieldPlace **hands;           /* of each gradient in C, by field; NULL for the others */
+    bool has_statistics;          /* NET_statistics exists */
     SharedSlot *slots;            /* for --memory */
     uint32_t nslots;
 } ModelRoutines;

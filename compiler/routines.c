@@ -100,6 +100,10 @@ static void prepare_graphs(Maker *m) {
             *shared = *shared || model->hands[k].items[i].parameter >= 0;
         }
     m->rows = stage_split(m->stage, g, false);
+    for (NodeId id = 0; id < m->rows->nnodes; id++) {
+        const Node *n = graph_node(m->rows, id);
+        if (n->op == OP_in_training && n->attr.i[0]) m->stage->values[n->attr.i[0] - 1].statistic = true;
+    }
 }
 
 static Draft *model_draft(const Maker *m, const char *name) {
@@ -156,12 +160,35 @@ static void add_gradient(const Maker *m, Draft *d, NodeId loss, LossRoutine whic
     }
 }
 
+/* Nodes of the net that a buffer follows, by buffer; a layer called twice has several. */
+static uint32_t statistic_uses(const Maker *m, int64_t parameter) {
+    uint32_t n = 0;
+    for (NodeId id = 0; id < m->rows->nnodes; id++)
+        n += m->rows->nodes[id].op == OP_in_training && m->rows->nodes[id].attr.i[0] == parameter + 1;
+    return n;
+}
+
+/* The batch's statistics go to ACCUM: times the number of examples, by which the engine divides. */
+static void add_statistics(const Maker *m, Draft *d, NodeId *map) {
+    Graph *g = d->graph;
+    for (NodeId id = 0; id < m->rows->nnodes; id++) {
+        Node n = *graph_node(m->rows, id);
+        if (n.op != OP_in_training || n.attr.i[0] == 0) continue;
+        uint32_t buffer = (uint32_t)n.attr.i[0] - 1;
+        NodeId one = graph_batch(g, graph_constant(g, 1.0 / statistic_uses(m, buffer)), n.loc);
+        NodeId count = graph_unary(g, OP_batch_sum, one, n.loc);
+        NodeId value = graph_copy(g, m->rows, graph_arg(m->rows, id, 0), map);
+        draft_output(d, graph_binary(g, OP_mul, value, count, n.loc), PLACE_ACCUM, buffer, 0);
+    }
+}
+
 static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
     static const char *const suffix[] = {"loss", "input", "parameters"};
     const Model *model = m->model;
     Arena *a = m->unit->arena;
     Draft *d = model_draft(m, arena_printf(a, "%s_%s_%s", model->name, model->losses[index].name, suffix[which]));
     NodeId *map = graph_map(a, m->rows);
+    if (which == LOSS_PARAMETERS) d->graph->form = FORM_TRAINING, d->whole_batch = model->coupled;
     if (which != LOSS_VALUE) cotangent_attach(d->graph, m->rows, index, m->fixed, map);
     NodeId output = graph_copy(d->graph, m->rows, m->rows->outputs[0], map);
     NodeId loss = graph_copy(d->graph, m->rows, m->rows->outputs[1 + index], map);
@@ -170,6 +197,7 @@ static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
     d->arg_bytes[3] = value_bytes(m, shape_scalar());
     draft_output(d, output, PLACE_ARG, 2, 0);
     draft_output(d, loss, PLACE_ARG, 3, 0);
+    if (which == LOSS_PARAMETERS && model->coupled) add_statistics(m, d, map);
     if (which != LOSS_VALUE) add_gradient(m, d, loss, which);
     finish(m, d);
 }
@@ -237,6 +265,28 @@ static bool make_finish(const Maker *m) {
     return true;
 }
 
+static bool make_statistics(const Maker *m) {
+    Arena *a = m->unit->arena;
+    Draft *d = draft_new(a, arena_printf(a, "%s_statistics", m->model->name), false);
+    Graph *g = d->graph;
+    bool *done = arena_alloc(a, m->model->nparameters + 1);
+    for (NodeId id = 0; id < m->rows->nnodes; id++) {
+        Node n = *graph_node(m->rows, id);
+        if (n.op != OP_in_training || n.attr.i[0] == 0 || done[n.attr.i[0] - 1]) continue;
+        uint32_t k = (uint32_t)n.attr.i[0] - 1;
+        const Parameter *p = &m->model->parameters[k];
+        NodeId old = origin_input(g, (Origin){PLACE_SHARED, k, 0}, p->shape, false, p->path, n.loc);
+        NodeId now = origin_input(g, (Origin){PLACE_ACCUM, k, 0}, p->shape, false, "statistic", n.loc);
+        NodeId step =
+            graph_binary(g, OP_mul, graph_binary(g, OP_sub, now, old, n.loc), graph_constant(g, n.attr.value), n.loc);
+        draft_output(d, graph_binary(g, OP_add, old, step, n.loc), PLACE_SHARED, k, 0);
+        done[k] = true;
+    }
+    if (d->nouts == 0) return false;
+    finish(m, d);
+    return true;
+}
+
 static void make_prepare(const Maker *m) {
     Stage *s = m->stage;
     Arena *a = m->unit->arena;
@@ -277,6 +327,7 @@ ModelRoutines *model_routines(Unit *unit, const Model *model) {
     for (uint32_t k = 0; k < model->nmetrics; k++) make_metric(m, k);
     ModelRoutines *r = arena_alloc(a, sizeof *r);
     r->has_finish = make_finish(m);
+    r->has_statistics = make_statistics(m);
     make_prepare(m); /* last: by now every slot that is read has a place */
     Stage *s = m->stage;
     r->parameter_bytes = s->parameter_bytes;

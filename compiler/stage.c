@@ -50,7 +50,7 @@ Stage *stage_new(Arena *a, Layout layout, const Model *model) {
         NodeId in = graph_input(s->graph, p->shape, false, p->path, p->loc);
         origin_set(s->graph, in, (Origin){PLACE_SHARED, k, 0});
         *ARENA_PUSH(a, s->values, s->nvalues, s->cap) =
-            (SharedValue){in, p->path, k, p->trained, value_bytes(s, in), -1, -1};
+            (SharedValue){in, p->path, k, p->trained, value_bytes(s, in), -1, -1, false};
     }
     for (int trained = 1; trained >= 0; trained--) { /* the parameter vector first, then the buffers */
         for (uint32_t k = 0; k < model->nparameters; k++) {
@@ -93,7 +93,7 @@ uint32_t stage_value(Stage *s, NodeId node) {
                                 graph_node(s->graph, from)->attr.name);
     }
     *ARENA_PUSH(s->arena, s->values, s->nvalues, s->cap) =
-        (SharedValue){node, what, -1, depends_on_trained(s, node), value_bytes(s, node), -1, -1};
+        (SharedValue){node, what, -1, depends_on_trained(s, node), value_bytes(s, node), -1, -1, false};
     return s->nvalues - 1;
 }
 
@@ -109,7 +109,7 @@ uint64_t stage_offset(Stage *s, uint32_t value) {
 uint64_t stage_accum(Stage *s, uint32_t value) {
     SharedValue *v = &s->values[value];
     if (v->accum < 0) {
-        if (v->parameter >= 0) ICE("%s is not trained", v->what);
+        if (v->parameter >= 0 && !v->statistic) ICE("%s is not trained", v->what);
         v->accum = (int64_t)s->accum_bytes;
         s->accum_bytes += v->bytes;
     }

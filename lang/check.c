@@ -11,6 +11,7 @@ typedef struct Fact {
     bool cyclic;           /* reported */
     const Module *module;  /* of a declaration at the top level */
     signed char has_fixed; /* LAYER: 0 not known, 1 yes, -1 no */
+    bool couples;          /* LAYER: takes a statistic of the batch itself */
     bool constant;         /* CONST: its value, and as a size or NULL */
     double value;
     const Size *size;
@@ -185,6 +186,22 @@ bool layer_has_fixed(Checker *c, const Ast *layer) {
     /* remembered only when the layer has been checked to its end */
     if (fact_of(c, layer)->progress == DONE) fact_of(c, layer)->has_fixed = found ? found : -1;
     return found > 0;
+}
+
+void checker_couples(Checker *c) {
+    if (c->decl) fact_of(c, c->decl)->couples = true;
+}
+
+bool layer_couples(Checker *c, const Ast *layer) {
+    checker_ensure(c, layer);
+    const Ast *body = SLOT(layer, LAYER, body);
+    bool found = fact_of(c, layer)->couples;
+    for (uint32_t i = 0; body && !found && i < body->nkids; i++) {
+        const Ast *s = body->kids[i];
+        if (s->kind == AST_USE && s->type && s->type->kind == TYPE_LAYER && s->type->decl != layer)
+            found = layer_couples(c, s->type->decl);
+    }
+    return found;
 }
 
 static void check_const(Checker *c, Ast *d) {

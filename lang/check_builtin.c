@@ -285,19 +285,37 @@ static const Type *check_fill(Checker *c, Ast *e, const Builtin *b, Ast *dims) {
     return sizes ? type_tensor(c->arena, ELEM_REAL, n, sizes) : &type_error;
 }
 
+static const Type *coupled(Checker *c, Ast *e, const char *what) {
+    diag_help(diag_report(c->diags, DIAG_E0440, e->range,
+                          "'%s' couples examples inside a fixed point: each example would converge to an answer that "
+                          "depends on its neighbours",
+                          what),
+              "GroupNorm and LayerNorm keep examples independent; or normalise outside the fixed point");
+    return &type_error;
+}
+
 static const Type *across_batch(Checker *c, Ast *e, const Builtin *b, Ast *x) {
     check_expr(c, x);
-    if (c->fixed) {
-        diag_help(
-            diag_report(
-                c->diags, DIAG_E0440, e->range,
-                "'%s' couples examples inside a fixed point: each example would converge to an answer that depends "
-                "on its neighbours",
-                b->name),
-            "LayerNorm keeps examples independent; or normalise outside the fixed point");
+    if (c->fixed) return coupled(c, e, b->name);
+    diag_report(c->diags, DIAG_E0490, e->range, "'%s' is not available in this version", b->name);
+    return &type_error;
+}
+
+/* x and the buffer of this layer that keeps its running mean have one shape. */
+static const Type *check_statistic(Checker *c, Ast *e, const Builtin *b, Ast **args) {
+    bool good = !args[2] || needs_scalar(c, args[2], b);
+    const Type *x = check_expr(c, args[0]), *buffer = check_expr(c, args[1]);
+    checker_couples(c);
+    if (x->kind == TYPE_ERROR || buffer->kind == TYPE_ERROR || !good) return &type_error;
+    if (c->fixed) return coupled(c, e, b->name);
+    if (args[1]->kind != AST_NAME || !args[1]->ref || args[1]->ref->kind != AST_BUFFER) {
+        diag_help(diag_report(c->diags, DIAG_E0325, args[1]->range, "a statistic is kept in a buffer of the layer"),
+                  "buffer running_mean: f32[C] = zeros()");
         return &type_error;
     }
-    diag_report(c->diags, DIAG_E0490, e->range, "'%s' is not available in this version", b->name);
+    if (type_equal(x, buffer)) return x;
+    diag_report(c->diags, DIAG_E0312, e->range, "the statistic is %s, its buffer %s", type_text(c->arena, x),
+                type_text(c->arena, buffer));
     return &type_error;
 }
 
@@ -368,6 +386,12 @@ static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, 
     case RULE_BILINEAR: return check_image(c, b, args);
     case RULE_CONV: return check_conv(c, e, b, args);
     case RULE_FILL: return check_fill(c, e, b, args[0]);
+    case RULE_STATISTIC: return check_statistic(c, e, b, args);
+    case RULE_DROPOUT: {
+        bool good = needs_scalar(c, args[1], b);
+        const Type *t = check_fill(c, e, b, args[0]);
+        return good ? t : &type_error;
+    }
     case RULE_ACROSS_BATCH: return across_batch(c, e, b, args[0]);
     case RULE_METRIC: return check_evaluation(c, e, NULL, args[0], args[1]);
     case RULE_GRADCHECK:

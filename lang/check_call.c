@@ -348,6 +348,14 @@ static const Type *call_layer(Checker *c, Ast *e, const char *name, const Type *
                     layer->decl->name);
         return &type_error;
     }
+    if (c->fixed && layer_couples(c, layer->decl)) {
+        diag_help(diag_report(c->diags, DIAG_E0440, e->range,
+                              "'%s' normalises over the batch and couples examples inside a fixed point: each example "
+                              "would converge to an answer that depends on its neighbours",
+                              layer->decl->name),
+                  "GroupNorm and LayerNorm keep examples independent; or normalise outside the fixed point");
+        return &type_error;
+    }
     SizeBinding *b = arena_copy(c->arena, layer->bound, sizeof *b * (layer->nbound + 1));
     return call_signature(c, e, s, b, layer->nbound, call, piped, name, true);
 }

@@ -58,6 +58,8 @@ typedef enum BuiltinRule {
     RULE_BILINEAR,
     RULE_CONV,
     RULE_FILL,
+    RULE_STATISTIC,
+    RULE_DROPOUT,
     RULE_ACROSS_BATCH,
     RULE_METRIC,
     RULE_GRADCHECK,

@@ -7,6 +7,7 @@
 #define BLOCK_BYTES (512 << 10) /* what a block's solve may take of the second-level cache */
 #define BLOCK_LEAST 8
 #define BLOCK_MOST 64
+#define SCRATCH_MOST ((int64_t)256 << 20) /* of a block in one routine */
 
 const deq_routine *engine_routine(const deq_engine *engine, const char *name) {
     const deq_module *m = engine->module;
@@ -163,13 +164,21 @@ static int64_t choose_block(const deq_engine *g) {
         each += f->state_bytes * (4 + (history < 20 ? history : 20)) + f->tape_bytes * tapes + f->rest_bytes +
                 f->f_row_bytes;
     }
-    if (g->parameter_bytes >= BLOCK_MOST * states) return BLOCK_MOST;
+    int64_t row = 0, most = BLOCK_MOST; /* explicit nets keep the activations of all layers */
+    size_t length = strlen(g->name);
+    for (int64_t i = 0; i < g->module->routine_count; i++) {
+        const deq_routine *r = &g->module->routines[i];
+        if (!strncmp(r->name, g->name, length) && r->name[length] == '_' && r->row_bytes > row) row = r->row_bytes;
+    }
+    while (most > 1 && most * row > SCRATCH_MOST) most /= 2;
+    if (g->parameter_bytes >= BLOCK_MOST * states) return most;
     int64_t block = BLOCK_BYTES / each / BLOCK_LEAST * BLOCK_LEAST;
-    return block < BLOCK_LEAST ? BLOCK_LEAST : block > BLOCK_MOST ? BLOCK_MOST : block;
+    block = block < BLOCK_LEAST ? BLOCK_LEAST : block;
+    return block > most ? most : block;
 }
 
 static void lay_out(const deq_engine *g, engine_worker *w, deq_space *space) {
-    size_t block = (size_t)g->block;
+    size_t block = (size_t)g->capacity;
     w->x = deq_space_take(space, block * (size_t)g->input_bytes);
     w->adversarial = deq_space_take(space, block * (size_t)g->input_bytes);
     w->dx = deq_space_take(space, block * (size_t)g->input_bytes);
@@ -201,15 +210,12 @@ bool engine_scratch(deq_engine *g, int64_t bytes, deq_error *e) {
     return true;
 }
 
-static bool make_workers(deq_engine *g, const deq_engine_options *options, deq_error *e) {
-    g->block = options && options->block > 0 ? options->block : choose_block(g);
-    g->pool = deq_pool_new(options ? options->threads : 0);
-    if (!g->pool) return deq_fail(e, DEQ_MEMORY, "the worker threads");
-    g->threads = deq_pool_threads(g->pool);
-    g->workers = calloc((size_t)g->threads, sizeof *g->workers);
-    if (!g->workers) return deq_fail(e, DEQ_MEMORY, "the workers of net %s", g->name);
+bool engine_capacity(deq_engine *g, int64_t rows, deq_error *e) {
+    if (rows <= g->capacity) return true;
+    g->capacity = rows;
     for (int i = 0; i < g->threads; i++) {
-        g->workers[i].solver = deq_worker_new(g->real_bits, g->block, g->descriptors, g->nfixed);
+        deq_worker_free(g->workers[i].solver);
+        g->workers[i].solver = deq_worker_new(g->real_bits, rows, g->descriptors, g->nfixed);
         if (!g->workers[i].solver) return deq_fail(e, DEQ_MEMORY, "the workers of net %s", g->name);
     }
     /* The net's routines are named after it; those of its attacks too. */
@@ -217,10 +223,20 @@ static bool make_workers(deq_engine *g, const deq_engine_options *options, deq_e
     size_t length = strlen(g->name);
     for (int64_t i = 0; i < g->module->routine_count; i++) {
         const deq_routine *r = &g->module->routines[i];
-        int64_t bytes = r->base_bytes + g->block * r->row_bytes;
+        int64_t bytes = r->base_bytes + rows * r->row_bytes;
         if (!strncmp(r->name, g->name, length) && r->name[length] == '_' && bytes > scratch) scratch = bytes;
     }
     return engine_scratch(g, scratch, e);
+}
+
+static bool make_workers(deq_engine *g, const deq_engine_options *options, deq_error *e) {
+    g->block = options && options->block > 0 ? options->block : choose_block(g);
+    g->pool = deq_pool_new(options ? options->threads : 0);
+    if (!g->pool) return deq_fail(e, DEQ_MEMORY, "the worker threads");
+    g->threads = deq_pool_threads(g->pool);
+    g->workers = calloc((size_t)g->threads, sizeof *g->workers);
+    if (!g->workers) return deq_fail(e, DEQ_MEMORY, "the workers of net %s", g->name);
+    return engine_capacity(g, g->block, e);
 }
 
 static char *zeroed(int64_t bytes, deq_error *e, const char *what, const char *name) {
@@ -253,8 +269,10 @@ static bool open_net(deq_engine *g, const deq_engine_options *options, deq_error
         g->parameter_bytes % (DEQ_CHUNK * g->real_bytes))
         return missing(g, "parameter_bytes", e);
     if (!read_routine(g, g->net, "prepare", &g->prepare, e) || !read_routine(g, g->net, "finish", &g->finish, e) ||
-        !read_routine(g, g->net, "predict", &g->predict, e))
+        !read_routine(g, g->net, "predict", &g->predict, e) ||
+        !read_routine(g, g->net, "statistics", &g->statistics, e))
         return false;
+    g->training = json_is_true(json_object_get(g->net, "training"));
     if (!read_parameters(g, e) || !read_fixed(g, e) || !read_losses(g, e) || !make_workers(g, options, e)) return false;
     g->shared = zeroed(g->shared_bytes, e, "the parameters", g->name);
     g->gradients = zeroed(g->accum_bytes, e, "the gradient", g->name);
@@ -313,6 +331,7 @@ bool deq_engine_init(deq_engine *g, uint64_t seed, deq_error *e) {
 
 void *deq_engine_parameters(deq_engine *g) { return g->shared; }
 void *deq_engine_gradients(deq_engine *g) { return g->gradients; }
+bool deq_engine_training(const deq_engine *g) { return g->training; }
 int64_t deq_engine_block(const deq_engine *g) { return g->block; }
 
 #define PIECE_BYTES (128 << 10) /* of shared values, for each piece of preparing them: less is not worth a thread */

@@ -3,6 +3,8 @@
  * The batch is cut into blocks of deq_engine_block() examples; a worker takes a block, gathers it, and runs whole routines
  * (attack, forward, gradient) on it before the next.  Sums over examples are made per shard: shard s of DEQ_SHARDS takes
  * blocks s, s + DEQ_SHARDS, ... in order and shards are added in order, so results do not depend on the thread count.
+ * A net with statistics of the batch computes its training gradient on the whole batch as one block, so that no result
+ * depends on blocks there either; attacks on it run block by block before.
  * Everything works in the module's precision (real_bits); the interface speaks double where single values cross it. */
 #ifndef DEQ_RUNTIME_ENGINE_H
 #define DEQ_RUNTIME_ENGINE_H
@@ -86,6 +88,8 @@ bool deq_engine_evaluate(deq_engine *engine, const deq_source *source, const int
 bool deq_engine_gradient(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
                          const char *metric, const deq_attack *attack, uint64_t seed, uint64_t step, deq_results *results, deq_error *e);
 void *deq_engine_gradients(deq_engine *engine);        /* same layout as the parameter vector */
+/* Does the net compute something else in deq_engine_gradient (statistics of the batch, dropout) than elsewhere? */
+bool deq_engine_training(const deq_engine *engine);
 
 /* Makes `states` optimiser vectors, all zero: once before the first update of a training run (a checkpoint is loaded after it). */
 bool deq_engine_optimiser(deq_engine *engine, int states, deq_error *e);

@@ -58,6 +58,8 @@ struct deq_engine {
     int64_t widest_target_bytes;                     /* of the net's target and its losses' */
     int64_t parameter_bytes, shared_bytes, accum_bytes;
     const deq_routine *prepare, *finish, *predict;
+    const deq_routine *statistics; /* there are statistics of the batch: a training batch is one block; else NULL */
+    bool training;                 /* the net computes something else in training */
     engine_parameter *parameters;
     engine_loss *losses;
     engine_metric *metrics;
@@ -73,8 +75,8 @@ struct deq_engine {
     deq_pool *pool;
     int threads;
     engine_worker *workers;
-    int64_t block;
-    int64_t scratch_bytes; /* of one worker */
+    int64_t block, capacity; /* examples of a block; rows that workers have room for */
+    int64_t scratch_bytes;   /* of one worker */
 
     char *shared, *gradients, *shards[DEQ_SHARDS], *states;
     int state_count;
@@ -87,6 +89,8 @@ int64_t engine_stride(const deq_engine *engine, int64_t count);
 /* A setting of all fixed points (a gradient by hand: of those it is written for); none is changed after a failure. */
 bool engine_set_all(const deq_engine *engine, deq_fixed_settings *settings, const char *key, const char *value,
                     deq_error *e);
+/* Room for blocks of `rows` examples. */
+bool engine_capacity(deq_engine *engine, int64_t rows, deq_error *e);
 /* Gives every worker at least this much scratch. */
 bool engine_scratch(deq_engine *engine, int64_t bytes, deq_error *e);
 #endif

@@ -18,6 +18,8 @@ typedef struct run {
     const deq_routine *main, *metric, *attack;
     const double *scalars;
     bool attacking; /* the attack has its own settings */
+    char *crafted;  /* rows that the attack makes before anything else runs, or NULL: each block makes its own */
+    bool crafting;  /* this is that part */
     bool defended;  /* the outputs are predictions: read off the net's defence, if it has one */
     uint64_t seed, step;
     deq_results *results;
@@ -101,11 +103,23 @@ static void record_spectrum(void *context, const deq_frame *frame, const deq_fix
         deq_fail(&worker->error, DEQ_MEMORY, "the vectors of a spectrum of fixed point %s", fixed->name);
 }
 
+static void end_block(run *r, int worker, int64_t b, int64_t n) {
+    struct outcome *outcome = &r->outcomes[b];
+    const deq_worker *solver = r->engine->workers[worker].solver;
+    outcome->forward = solver->forward;
+    outcome->adjoint = solver->adjoint;
+    outcome->error = solver->error;
+    outcome->ran = true;
+    long long lowest = atomic_load(&r->failed);
+    while (solver->error.failure != DEQ_OK && b < lowest && !atomic_compare_exchange_weak(&r->failed, &lowest, b)) {}
+    int64_t done = atomic_fetch_add(&r->done, r->crafting ? 0 : n) + n;
+    if (worker == 0 && r->progress && !r->progress(r->context, done, r->n)) atomic_store(&r->stop, true);
+}
+
 static void run_block(run *r, int worker, int64_t b, char *accum) {
     deq_engine *g = r->engine;
     engine_worker *w = &g->workers[worker];
     deq_worker *solver = w->solver;
-    struct outcome *outcome = &r->outcomes[b];
     int64_t from = block_start(r, b), n = block_start(r, b + 1) - from;
     int64_t target_bytes = r->loss ? r->loss->target_bytes : g->target_bytes;
     bool want_y = r->loss || r->metric;
@@ -125,7 +139,9 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
                        .step = r->step};
     frame.arg0 = w->x;
     frame.arg1 = w->y;
-    if (r->attack) {
+    if (r->attack && r->crafted && !r->crafting) {
+        memcpy(w->x, r->crafted + from * g->input_bytes, (size_t)(n * g->input_bytes));
+    } else if (r->attack) {
         frame.arg2 = w->adversarial;
         frame.scalars = r->scalars;
         solver->settings = r->attacking ? g->attacking : g->settings;
@@ -135,6 +151,11 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
         frame.scalars = NULL;
         deq_statistics_clear(
             &solver->forward); /* forward statistics are those of the result, not of the search for it */
+    }
+    if (r->crafting) {
+        memcpy(r->crafted + from * g->input_bytes, w->adversarial, (size_t)(n * g->input_bytes));
+        end_block(r, worker, b, n);
+        return;
     }
     solver->settings = g->settings;
     solver->defence = r->defended && g->defence.given ? &g->defence : NULL;
@@ -162,14 +183,7 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
         r->metric->function(&frame, n);
     }
     store_results(r, w, from, n);
-    outcome->forward = solver->forward;
-    outcome->adjoint = solver->adjoint;
-    outcome->error = solver->error;
-    outcome->ran = true;
-    long long lowest = atomic_load(&r->failed);
-    while (solver->error.failure != DEQ_OK && b < lowest && !atomic_compare_exchange_weak(&r->failed, &lowest, b)) {}
-    int64_t done = atomic_fetch_add(&r->done, n) + n;
-    if (worker == 0 && r->progress && !r->progress(r->context, done, r->n)) atomic_store(&r->stop, true);
+    end_block(r, worker, b, n);
 }
 
 static void evaluate_task(void *context, int worker, int64_t b) {
@@ -236,7 +250,7 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
     memcpy(g->attacking, g->settings, (size_t)g->nfixed * sizeof *g->attacking);
     if (attack->gradient && !engine_set_all(g, g->attacking, "gradient", attack->gradient, e)) return false;
     /* An attack's routine may stand outside the net's prefix. */
-    return engine_scratch(g, r->attack->base_bytes + g->block * r->attack->row_bytes, e);
+    return engine_scratch(g, r->attack->base_bytes + g->capacity * r->attack->row_bytes, e);
 }
 
 static bool make_shards(deq_engine *g, int count, deq_error *e) {
@@ -273,6 +287,30 @@ static bool collect(run *r, deq_error *e) {
     return true;
 }
 
+/* The attack's part of a run whose main part takes the whole batch at once. */
+static bool craft(run *r, deq_solve_statistics *adjoint, deq_error *e) {
+    deq_engine *g = r->engine;
+    deq_results *results = r->results, only = {0};
+    r->crafted = deq_memory_new((size_t)(r->n * g->input_bytes));
+    if (!r->crafted) return deq_fail(e, DEQ_MEMORY, "the adversarial inputs of a batch of net %s", g->name);
+    r->crafting = true;
+    r->blocks = deq_engine_blocks(g, r->n);
+    atomic_store(&r->failed, r->blocks);
+    r->outcomes = calloc((size_t)r->blocks, sizeof *r->outcomes);
+    if (!r->outcomes) return deq_fail(e, DEQ_MEMORY, "the statistics of a call");
+    r->results = &only;
+    deq_pool_run(g->pool, r->blocks, evaluate_task, r);
+    bool good = collect(r, e);
+    free(r->outcomes);
+    r->results = results;
+    r->crafting = false;
+    *adjoint = only.adjoint;
+    return good;
+}
+
+/* One block of everything, on the first worker. */
+static bool whole_batch(const run *r) { return r->purpose == PARAMETER_GRADIENT && r->engine->statistics; }
+
 static bool execute(run *r, const char *loss, const char *metric, const deq_attack *attack, deq_error *e) {
     deq_engine *g = r->engine;
     if (r->results) {
@@ -280,25 +318,37 @@ static bool execute(run *r, const char *loss, const char *metric, const deq_atta
         deq_statistics_clear(&r->results->adjoint);
     }
     if (r->n < 1) return deq_fail(e, DEQ_SETTING, "net %s was called with no examples", g->name);
+    if (whole_batch(r) && !engine_capacity(g, r->n, e)) return false;
     if (!find_routines(r, loss, metric, attack, e)) return false;
     const deq_fixed_settings *settings[2] = {g->settings, g->attacking};
     for (int i = 0; i < g->threads; i++) {
         g->workers[i].solver->defence = r->defended && g->defence.given ? &g->defence : NULL;
         if (!deq_worker_plan(g->workers[i].solver, settings, r->attacking ? 2 : 1, e)) return false;
     }
-    r->blocks = deq_engine_blocks(g, r->n);
+    deq_solve_statistics crafted;
+    deq_statistics_clear(&crafted);
+    if (whole_batch(r) && r->attack && !craft(r, &crafted, e)) {
+        free(r->crafted);
+        return false;
+    }
+    r->blocks = whole_batch(r) ? 1 : deq_engine_blocks(g, r->n);
     atomic_store(&r->failed, r->blocks);
     bool sums = r->purpose == PARAMETER_GRADIENT;
     int shards = r->blocks < DEQ_SHARDS ? (int)r->blocks : DEQ_SHARDS;
-    if (sums && !make_shards(g, shards, e)) return false;
-    r->outcomes = calloc((size_t)r->blocks, sizeof *r->outcomes);
-    if (!r->outcomes) return deq_fail(e, DEQ_MEMORY, "the statistics of a call");
+    r->outcomes = NULL;
+    if (!sums || make_shards(g, shards, e)) r->outcomes = calloc((size_t)r->blocks, sizeof *r->outcomes);
+    if (!r->outcomes) {
+        free(r->crafted);
+        return deq_fail(e, DEQ_MEMORY, "the statistics of a call");
+    }
     if (sums)
         deq_pool_run(g->pool, shards, shard_task, r);
     else
         deq_pool_run(g->pool, r->blocks, evaluate_task, r);
     bool good = collect(r, e);
+    if (r->crafted && r->results) deq_statistics_add(&r->results->adjoint, &crafted);
     free(r->outcomes);
+    free(r->crafted);
     if (!good || !sums) return good;
     reduction d = {g, shards, 1.0 / (double)r->n};
     int64_t count = g->accum_bytes / g->real_bytes;

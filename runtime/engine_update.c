@@ -56,6 +56,11 @@ bool deq_engine_update(deq_engine *g, const char *routine, int states, const dou
     if ((!g->states || states != g->state_count) && !deq_engine_optimiser(g, states, e)) return false;
     if (!engine_scratch(g, u.routine->base_bytes + ROWS * u.routine->row_bytes, e)) return false;
     deq_pool_run(g->pool, (u.rows + ROWS - 1) / ROWS, update_task, &u);
+    if (g->statistics) { /* of the batch whose gradient this was */
+        deq_frame frame = {
+            .shared = g->shared, .accum = g->gradients, .scratch = g->workers[0].scratch, .host = g->workers[0].solver};
+        g->statistics->function(&frame, 1);
+    }
     deq_engine_prepare(g);
     return true;
 }

@@ -170,6 +170,8 @@ static bool check_group(Check *c, const deq_group *g, uint64_t seed, bool *faile
     Outcome worst = {.error = -1, .passed = true};
     double dot = 0, mine = 0, theirs = 0, apart = 0;
     int worst_direction = 0;
+    c->probe.training = deq_probe_in_training(&c->probe, g);
+    if (!deq_probe_loss(&c->probe, &c->loss, e)) return false;
     for (int d = 0; d < c->test->directions; d++) {
         Outcome o;
         if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped during the test \"%s\"", c->test->name);

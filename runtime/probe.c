@@ -111,7 +111,10 @@ bool deq_probe_loss(deq_probe *p, double *loss, deq_error *e) {
     if (!losses) return deq_fail(e, DEQ_MEMORY, "out of memory for %lld losses", (long long)p->n);
     deq_source source = deq_dense_source(&p->data);
     p->last = (deq_results){.loss = losses};
-    bool ok = deq_engine_evaluate(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, NULL, NULL, &p->last, e);
+    bool ok =
+        p->training
+            ? deq_engine_gradient(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, 0, &p->last, e)
+            : deq_engine_evaluate(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, NULL, NULL, &p->last, e);
     *loss = 0;
     for (int64_t i = 0; ok && i < p->n; i++) *loss += losses[i] / (double)p->n;
     p->last.loss = NULL;
@@ -152,6 +155,10 @@ bool deq_probe_gradient(deq_probe *p, double *out, deq_error *e) {
     return ok;
 }
 
+bool deq_probe_in_training(const deq_probe *p, const deq_group *g) {
+    return !g->input && deq_engine_training(p->engine);
+}
+
 bool deq_probe_shifted(deq_probe *p, const deq_group *g, const double *direction, double h, double *above,
                        double *below, deq_error *e) {
     if (p->real_bits != 64) return deq_fail(e, DEQ_MODULE, "finite differences need a module compiled for f64");
@@ -160,7 +167,8 @@ bool deq_probe_shifted(deq_probe *p, const deq_group *g, const double *direction
     double *saved = malloc((size_t)(g->count ? g->count : 1) * sizeof *saved);
     if (!saved) return deq_fail(e, DEQ_MEMORY, "out of memory for a finite difference");
     memcpy(saved, values, (size_t)g->count * sizeof *saved);
-    bool ok = true;
+    bool ok = true, training = p->training;
+    p->training = deq_probe_in_training(p, g);
     for (int side = 0; ok && side < 2; side++) {
         for (int64_t i = 0; i < g->count; i++) values[i] = saved[i] + (side ? -h : h) * direction[i];
         if (!g->input) deq_engine_prepare(p->engine);
@@ -168,6 +176,7 @@ bool deq_probe_shifted(deq_probe *p, const deq_group *g, const double *direction
     }
     memcpy(values, saved, (size_t)g->count * sizeof *saved);
     if (!g->input) deq_engine_prepare(p->engine);
+    p->training = training;
     free(saved);
     return ok;
 }

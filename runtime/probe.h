@@ -25,6 +25,7 @@ typedef struct deq_probe {
     deq_group *groups; /* trained parameters in order, then "input" */
     int ngroups;
     deq_results last; /* statistics of the last loss or gradient */
+    bool training;    /* losses are those whose gradient deq_engine_gradient gives: statistics of the batch, dropout */
 } deq_probe;
 
 /* `block` 0: the engine's own choice.  Parameters are zero, examples are zero. */
@@ -42,6 +43,8 @@ int deq_probe_most_steps(const deq_probe *p, const deq_module *module, int wante
 bool deq_probe_loss(deq_probe *p, double *loss, deq_error *e);
 /* out[0 .. length): of the mean loss.  Statistics in `last` cover both calls it takes. */
 bool deq_probe_gradient(deq_probe *p, double *out, deq_error *e);
+/* Is the group's gradient that of the net in training?  (That of the inputs is not.) */
+bool deq_probe_in_training(const deq_probe *p, const deq_group *g);
 /* Loss at the group's values + h * direction and - h * direction (f64 modules only); the values are put back. */
 bool deq_probe_shifted(deq_probe *p, const deq_group *g, const double *direction, double h, double *above,
                        double *below, deq_error *e);

@@ -62,6 +62,8 @@ Value lower_solve(const Site *s) {
     return NULL;
 }
 
+Value lower_in_training(const Site *s) { ICE("%s: in_training was not resolved", s->l->routine->routine->name); }
+
 static void set_field(Emit *e, Value frame, uint32_t field, Value v) {
     LLVMBuildStore(e->builder, v, emit_offset_constant(e, frame, 8 * field));
 }
