@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Statistics of the batch in a whole job: it learns, running statistics are kept, nothing depends on threads.
+source "$(dirname "$0")/lib.sh"
+data 600
+
+expect 0 '' "$DEQ" run "$PROGRAMS/batchnorm.deq" --threads 1
+table=results/batchnorm/batchnorm.csv
+above $table clean 0.6 # chance is 0.25
+above $table robust 0.4
+cp $table first.csv
+cp results/batchnorm/net.safetensors results/batchnorm/net-log.csv .
+grep -q 'first.running_variance' net.safetensors || fail "the checkpoint has no running statistics"
+
+expect 0 '' "$DEQ" run "$PROGRAMS/batchnorm.deq" --threads 2 --fresh
+same first.csv $table
+same net-log.csv results/batchnorm/net-log.csv
+cmp -s net.safetensors results/batchnorm/net.safetensors || fail "two threads give other parameters"
+
+# tensor FILE NAME: its values, one a line (safetensors: the header's length, the header, the data)
+tensor() {
+  local length from to
+  length=$(od -A n -t u8 -N 8 "$1" | tr -d ' ')
+  read -r from to < <(head -c $((8 + length)) "$1" | tail -c "$length" | grep -o "\"$2\":{[^}]*}" |
+    sed 's/.*"data_offsets":\[\([0-9]*\),\([0-9]*\)\].*/\1 \2/')
+  od -A n -v -t f4 -w4 -j $((8 + length + from)) -N $((to - from)) "$1"
+}
+# The running statistics have left where they started.
+for pair in first.running_mean:0 second.running_variance:1; do
+  tensor net.safetensors "${pair%:*}" >values
+  [[ $(wc -l <values) == 6 ]] || fail "${pair%:*} has $(wc -l <values) values"
+  awk -v start="${pair#*:}" '{ d = $1 - start; if (d < 0) d = -d; if (!(d > 1e-4 && d < 100)) bad = 1 } END { exit bad }' values ||
+    fail "${pair%:*} has not moved: $(tr '\n' ' ' <values)"
+  checks=$((checks + 1))
+done
+expect 0 'passed' "$DEQ" test "$PROGRAMS/training.deq"
+no_partial_files
+done_testing
