@@ -61,6 +61,11 @@ const char *setting_text(Scope *s, const Ast *value) {
             return is_name(path) ? arena_printf(a, "%s()", path) : arena_strdup(a, path);
         }
     }
+    if (e->kind == AST_BINARY && strcmp(e->name, "else") == 0) { /* a chain of solvers */
+        const char *first = setting_text(s, AST_SLOT(e, BINARY, left)),
+                   *then = setting_text(s, AST_SLOT(e, BINARY, right));
+        return first && then ? arena_printf(a, "%s else %s", first, then) : NULL;
+    }
     if (e->kind == AST_BINARY && strcmp(e->name, "..") == 0) { /* states: 1..9 */
         double first, limit;
         if (!eval_number(s, AST_SLOT(e, BINARY, left), &first) || !eval_number(s, AST_SLOT(e, BINARY, right), &limit))

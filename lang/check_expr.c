@@ -110,6 +110,14 @@ static const Type *check_binary(Checker *c, Ast *e) {
     if (same(op, "@")) return check_matmul(c, e);
     if (same(op, "and") || same(op, "or")) return check_logic(c, e);
     if (same(op, "..")) return check_range_expr(c, e);
+    if (same(op, "else")) {
+        if (!is_chain(e)) {
+            diag_help(diag_report(c->diags, DIAG_E0417, e->range, "'else' stands between solvers, or in an 'if'"),
+                      "forward: anderson() else broyden()");
+            return &type_error;
+        }
+        return check_chain(c, e, ANY_USE) ? &type_solver : &type_error;
+    }
     if (strchr("=!<>", op[0])) return check_comparison(c, e);
     check_expr(c, operands[0]);
     check_expr(c, operands[1]);
@@ -158,7 +166,7 @@ static const Type *check_name(Checker *c, Ast *e) {
     if (!r) {
         const Builtin *b = builtin_find(e->name, c->context);
         if (!b && mode_find(e->name)) return check_mode(c, e, NULL) ? &type_mode : &type_error;
-        if (!b && solver_find(e->name)) return check_solver(c, e, false) ? &type_solver : &type_error;
+        if (!b && solver_find(e->name)) return check_solver(c, e, ANY_USE) ? &type_solver : &type_error;
         if (!b && reader_find(e->name)) {
             diag_report(c->diags, DIAG_E0508, e->range, "'%s' is a reader: it stands in data d: (type, type) = %s()",
                         e->name, e->name);
@@ -357,7 +365,7 @@ static const Type *check_call_expr(Checker *c, Ast *e) {
         return &type_mode;
     }
     if (spells_solver(e)) {
-        check_solver(c, e, false);
+        check_solver(c, e, ANY_USE);
         return &type_solver;
     }
     return check_call(c, e, SLOT(e, CALL, callee), e, NULL);

@@ -69,11 +69,15 @@ bool spells_mode(const Ast *e) {
     return mode_find(path) || planned_find("MODE", path);
 }
 
-static Diagnostic *unknown_solver(Checker *c, Ast *e, const char *path, bool for_state) {
+static bool serves(bool for_state, bool for_adjoint, SolverUse use) {
+    return use == ANY_USE || (use == FOR_STATE ? for_state : for_adjoint);
+}
+
+static Diagnostic *unknown_solver(Checker *c, Ast *e, const char *path, SolverUse use) {
     const char *names[32], *list = "";
     uint32_t n = 0;
     for (uint32_t i = 0; solver_at(i) && n < 32; i++)
-        if (for_state ? solver_at(i)->for_state : solver_at(i)->for_adjoint) {
+        if (serves(solver_at(i)->for_state, solver_at(i)->for_adjoint, use)) {
             names[n++] = solver_at(i)->name;
             list = arena_printf(c->arena, "%s%s%s()", list, *list ? ", " : "", solver_at(i)->name);
         }
@@ -117,12 +121,12 @@ static bool repeated(Checker *c, const Ast *list, uint32_t i, const char *owner)
     return false;
 }
 
-bool check_solver(Checker *c, Ast *e, bool for_state) {
+bool check_solver(Checker *c, Ast *e, SolverUse use) {
     char buffer[256];
     if (e->kind == AST_ERROR) return false;
     if (e->kind == AST_NAME && e->ref) {
         if (check_expr(c, e)->kind == TYPE_SOLVER) return true;
-        if (e->type->kind != TYPE_ERROR) unknown_solver(c, e, e->name, for_state);
+        if (e->type->kind != TYPE_ERROR) unknown_solver(c, e, e->name, use);
         return false;
     }
     const char *path = called_path(e, buffer, sizeof buffer);
@@ -133,11 +137,12 @@ bool check_solver(Checker *c, Ast *e, bool for_state) {
         return false;
     }
     if (!s || e->kind != AST_CALL) {
-        Diagnostic *d = unknown_solver(c, e, path, for_state);
+        Diagnostic *d = unknown_solver(c, e, path, use);
         if (s) diag_help(d, "write its arguments, or none: %s()", path);
         return false;
     }
-    if (for_state ? !s->for_state : !s->for_adjoint) {
+    const bool for_state = use == FOR_STATE;
+    if (!serves(s->for_state, s->for_adjoint, use)) {
         Diagnostic *d = diag_report(c->diags, DIAG_E0413, e->range, "'%s' solves %s", path,
                                     for_state ? "the linear equation of the adjoint, not z = f(z)"
                                               : "z = f(z), not the linear equation of the adjoint");
@@ -149,7 +154,7 @@ bool check_solver(Checker *c, Ast *e, bool for_state) {
     uint32_t n = 0;
     for (uint32_t i = 0; solver_option_at(path, i) && n < 28; i++) names[n++] = solver_option_at(path, i)->name;
     for (uint32_t i = 0; solver_choice_at(path, i) && n < 32; i++)
-        if (for_state ? solver_choice_at(path, i)->for_state : solver_choice_at(path, i)->for_adjoint)
+        if (serves(solver_choice_at(path, i)->for_state, solver_choice_at(path, i)->for_adjoint, use))
             names[n++] = same(solver_choice_at(path, i)->name, "keep") ? "return" : solver_choice_at(path, i)->name;
     Ast *args = SLOT(e, CALL, inputs);
     for (uint32_t i = 0; i < args->nkids; i++) {
@@ -161,7 +166,7 @@ bool check_solver(Checker *c, Ast *e, bool for_state) {
             good = false;
         } else if (o) {
             good = check_option(c, arg, path, o) && good;
-        } else if (choice && !(for_state ? choice->for_state : choice->for_adjoint)) {
+        } else if (choice && !serves(choice->for_state, choice->for_adjoint, use)) {
             diag_report(c->diags, DIAG_E0413, place(arg), "'%s' of '%s' is for the state, not for the adjoint",
                         arg->name, path);
             good = false;
@@ -173,6 +178,53 @@ bool check_solver(Checker *c, Ast *e, bool for_state) {
             unknown_argument(c, arg, path, names, n);
             good = false;
         }
+    }
+    return good;
+}
+
+#define CHAIN_MOST 4 /* runtime/settings.h */
+
+static bool is_else(const Ast *e) { return e && e->kind == AST_BINARY && same(e->name, "else"); }
+
+static uint32_t chain_length(const Ast *e) {
+    uint32_t n = 1;
+    for (; is_else(e); e = SLOT(e, BINARY, left)) n++;
+    return n;
+}
+
+const Ast *chain_link(const Ast *chain, uint32_t which) {
+    uint32_t n = chain_length(chain);
+    if (which >= n) return NULL;
+    for (; is_else(chain); chain = SLOT(chain, BINARY, left))
+        if (--n == which) return SLOT(chain, BINARY, right);
+    return chain;
+}
+
+bool is_chain(const Ast *e) {
+    if (!is_else(e)) return false;
+    for (uint32_t i = 0; i < chain_length(e); i++)
+        if (!spells_solver(chain_link(e, i)) && chain_link(e, i)->kind != AST_CALL) return false;
+    return true;
+}
+
+bool check_chain(Checker *c, Ast *e, SolverUse use) {
+    if (!is_else(e)) return check_solver(c, e, use);
+    bool good = true;
+    const uint32_t n = chain_length(e);
+    e->type = &type_solver;
+    for (uint32_t i = 0; i < n; i++) {
+        Ast *one = (Ast *)chain_link(e, i);
+        if (one->kind == AST_NAME && one->ref) { /* a sweep's value may be a chain itself */
+            diag_help(diag_report(c->diags, DIAG_E0417, one->range, "a solver of a chain is written out"),
+                      "sweep over whole chains: [(anderson() else broyden()), picard()]");
+            good = false;
+        } else {
+            good = check_solver(c, one, use) && good;
+        }
+    }
+    if (n > CHAIN_MOST) {
+        diag_report(c->diags, DIAG_E0417, e->range, "a chain has at most %d solvers, this one %u", CHAIN_MOST, n);
+        good = false;
     }
     return good;
 }
@@ -203,7 +255,10 @@ static bool mode_needs(Checker *c, const Ast *e, const char *path, const char *n
                       : same(path, "simultaneous") ? "rides along the iterations of a quasi-Newton forward solver"
                       : same(path, "backprop")     ? "differentiates plain iterations"
                                                    : "needs another forward solver";
-    diag_help(diag_report(c->diags, DIAG_E0431, e->range, "'%s()' %s; this fixed point uses '%s'", path, why, forward),
+    diag_help(diag_report(c->diags, DIAG_E0431, e->range,
+                          strchr(forward, ' ') ? "'%s()' %s; this fixed point uses %s"
+                                               : "'%s()' %s; this fixed point uses '%s'",
+                          path, why, forward),
               "forward: %s()", needs);
     return false;
 }
@@ -217,7 +272,7 @@ static bool check_implicit(Checker *c, Ast *args) {
             unknown_argument(c, arg, "implicit", names, 1);
             return false;
         }
-        if (!check_solver(c, SLOT(arg, ARG, value), false)) return false;
+        if (!check_chain(c, SLOT(arg, ARG, value), FOR_ADJOINT)) return false;
     }
     return true;
 }
@@ -291,6 +346,7 @@ bool check_states_reached(Checker *c, const Ast *mode, const Ast *forward) {
     const char *path = mode->kind == AST_CALL ? called_path(mode, buffer, sizeof buffer) : NULL;
     const Mode *m = path ? mode_find(path) : NULL;
     const ModeArgument *a;
+    if (forward) forward = chain_link(forward, 0); /* states are those of the first */
     for (uint32_t i = 0; m && (a = mode_argument_at(m, i)); i++) {
         if (a->kind != ARGUMENT_STATES) continue;
         const Ast *value = argument_of(mode, a->number.name), *most = argument_of(forward, "max");
@@ -355,6 +411,7 @@ const Ast *forward_value(const Ast *fixed) { return setting_value(fixed, "forwar
 const char *forward_of(const Ast *fixed, const char *unset) {
     const Ast *value = setting_value(fixed, "forward");
     if (!value) return unset;
+    if (is_else(value)) return "a chain of solvers";
     const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : value;
     return callee->kind == AST_NAME ? callee->name : NULL;
 }

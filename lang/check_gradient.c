@@ -119,7 +119,7 @@ const Type *check_hand(Checker *c, Ast *e, const Builtin *b, Ast **args) {
     }
     const Signature *s = f ? checker_signature(c, f) : NULL;
     if (b->rule == RULE_SOLVE) {
-        bool solver = check_solver(c, args[2], false);
+        bool solver = check_chain(c, args[2], FOR_ADJOINT);
         if (!s) {
             check_expr(c, args[1]);
             return &type_error;

@@ -35,7 +35,7 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
     if (SLOT(s, SETTING, block) && row->kind != KIND_COMPARE)
         diag_report(c->diags, DIAG_E0501, SLOT(s, SETTING, block)->range, "'%s' has no settings of its own", row->key);
     switch (row->kind) {
-    case KIND_FORWARD: check_solver(c, value, true); break;
+    case KIND_FORWARD: check_chain(c, value, FOR_STATE); break;
     case KIND_MODE:
         if (!same(row->block, "fixed")) /* there its solver decides too: check_fixed.c */
             check_mode(c, value, NULL);

@@ -104,15 +104,22 @@ static void bad_path(Checker *c, const Ast *key, const char *message, const Ast 
 }
 
 static const char *solver_name(const Ast *value) {
+    if (value && is_chain(value)) return "a chain of solvers";
     const Ast *callee = value && value->kind == AST_CALL ? SLOT(value, CALL, callee) : NULL;
     return callee && callee->kind == AST_NAME ? callee->name : NULL;
 }
 
 static void check_override_option(Checker *c, const Ast *key, Ast *value, const char *setting, const char *option,
-                                  const char *solver) {
+                                  const char *solver, const Ast *chain) {
     if (same(setting, "forward")) {
         const Option *o = solver ? solver_option(solver, option) : NULL;
         const Choice *choice = solver_choice(solver, option);
+        const Ast *link;
+        for (uint32_t i = 0; chain && !o && !choice && (link = chain_link(chain, i)); i++) {
+            const char *name = solver_name(link); /* an argument of any of them */
+            if (name && (o = solver_option(name, option))) solver = name;
+            if (name) choice = solver_choice(name, option);
+        }
         if (o)
             check_range(c, value, arena_printf(c->arena, "%s' of '%s", option, solver), o->low, o->high, o->whole);
         else if (choice)
@@ -184,7 +191,8 @@ static void check_override(Checker *c, Ast *s, const Type *layer, bool trained, 
         return;
     }
     if (option)
-        check_override_option(c, key, value, setting, option, forward ? forward : forward_of(fixed, "anderson"));
+        check_override_option(c, key, value, setting, option, forward ? forward : forward_of(fixed, "anderson"),
+                              forward ? NULL : forward_value(fixed));
     else if (row->kind == KIND_MODE)
         check_mode_for(c, value, layer, *path ? path : NULL, forward);
     else

@@ -110,8 +110,13 @@ bool check_mode_argument(Checker *c, Ast *value, const ModeArgument *a, const ch
 /* Whether the solver, `forward:` of a fixed point or NULL, makes the states that a checked mode asks for. */
 bool check_states_reached(Checker *c, const Ast *mode, const Ast *forward);
 const Ast *forward_value(const Ast *fixed);
-bool check_solver(Checker *c, Ast *e, bool for_state);
-bool spells_mode(const Ast *e); /* phantom.unroll(..), implicit: by its spelling */
+typedef enum SolverUse { FOR_STATE, FOR_ADJOINT, ANY_USE } SolverUse;
+bool check_solver(Checker *c, Ast *e, SolverUse use);
+/* A solver, or A else B else C. */
+bool check_chain(Checker *c, Ast *e, SolverUse use);
+bool is_chain(const Ast *e);                             /* a else b, of solvers by their spelling */
+const Ast *chain_link(const Ast *chain, uint32_t which); /* a solver's own link 0 is itself; NULL past the end */
+bool spells_mode(const Ast *e);                          /* phantom.unroll(..), implicit: by its spelling */
 bool spells_solver(const Ast *e);
 void check_words(Checker *c, Ast *value, const char *alternatives, const char *what);
 bool check_range(Checker *c, Ast *value, const char *what, double low, double high, bool whole);
@@ -122,7 +127,7 @@ const char *forward_of(const Ast *fixed, const char *unset); /* name of its forw
 
 /* ---- check_gradient.c ---- */
 void check_gradient(Checker *c, Ast *gradient);
-const Type *check_image(Checker *c, const Builtin *b, Ast **args); /* pooling, resizing */
+const Type *check_image(Checker *c, const Builtin *b, Ast **args);        /* pooling, resizing */
 const Type *check_hand(Checker *c, Ast *e, const Builtin *b, Ast **args); /* d, transpose, vjp, solve */
 /* A mode is the name of a gradient written by hand; whether that is of the layer whose item `fixed` is. */
 bool gradient_by_hand(const Ast *mode);

@@ -176,12 +176,15 @@ fixed_state: binding   { $$ = build_list(ps, @$, $1); }
   ;
 train: TRAIN name '=' expr[model] ON expr[data] block
                        { $$ = BUILD_NAMED(TRAIN, @$, $name, $model, $data, $block); };
-value: expr            { $$ = BUILD(SETTING, @$, @$, NULL, NULL, $expr, NULL); }
+value: chain           { $$ = BUILD(SETTING, @$, @$, NULL, NULL, $chain, NULL); }
   | expr block         { $$ = BUILD(SETTING, @$, @$, NULL, NULL, $expr, $block); }
   | block              { $$ = BUILD(SETTING, @$, @$, NULL, NULL, NULL, $block); }
   ;
 
 /* ---- expressions ---- */
+chain: expr                  /* anderson() else broyden(); not an operator of expr, where 'else' belongs to 'if' */
+  | chain ELSE expr          { $$ = build_operator(ps, $1, @2, $3, @$); }
+  ;
 exprs: expr_list | expr_list ',';
 expr_list: expr          { $$ = build_list(ps, @$, $1); }
   | expr_list ',' expr   { $$ = build_append(ps, $1, $3, @3); }
@@ -226,8 +229,8 @@ args: arg_list | arg_list ',';
 arg_list: arg                { $$ = build_list(ps, @$, $1); }
   | arg_list ',' arg         { $$ = build_append(ps, $1, $3, @3); }
   ;
-arg: expr                    { $$ = BUILD(ARG, @$, @$, NULL, $1); }
-  | name ':' expr            { $$ = BUILD_NAMED(ARG, @$, $name, $expr); }
+arg: chain                   { $$ = BUILD(ARG, @$, @$, NULL, $1); }
+  | name ':' chain           { $$ = BUILD_NAMED(ARG, @$, $name, $chain); }
   | RETURN ':' expr          { $$ = BUILD_NAMED(ARG, @$, build_leaf(ps, AST_NAME, @1), $expr); }
   ;
 primary: name
@@ -235,7 +238,7 @@ primary: name
   | string
   | TRUE                     { $$ = build_leaf(ps, AST_BOOL, @1); }
   | FALSE                    { $$ = build_leaf(ps, AST_BOOL, @1); }
-  | '(' expr ')'             { $$ = $expr; }
+  | '(' chain ')'            { $$ = $chain; }
   | '(' expr ',' exprs ')'   { $$ = build_leaf(ps, AST_TUPLE, @$); build_append(ps, $$, $expr, @expr);
                                for (uint32_t i = 0; i < $exprs->nkids; i++) build_append(ps, $$, $exprs->kids[i], @exprs);
                                $$->range = $$->name_range = syntax_range(ps, @$); }
@@ -371,8 +374,9 @@ static int yyreport_syntax_error(const yypcontext_t *context, Parser *ps)
     Expected e = {0};
     for (int i = 0; i < n; i++) e.has[list[i]] = true;
     bool name_wanted = HAS(&e, T_IDENT) && !HAS(&e, T_NOT) && !HAS(&e, T_LET), in_call = HAS(&e, ',') && HAS(&e, ')');
-    bool bare_else = HAS(&e, T_ELSE), statement = HAS(&e, '=') && HAS(&e, ':') && HAS(&e, '\'') && !HAS(&e, T_PIPE);
+    bool bare_else = HAS(&e, T_ELSE) && !HAS(&e, T_SEP) && !HAS(&e, ')'), statement = HAS(&e, '=') && HAS(&e, ':') && HAS(&e, '\'') && !HAS(&e, T_PIPE);
     bool reserved = scan_is_reserved(token) && found != YYSYMBOL_SEP && found != YYSYMBOL_YYEOF;
+    if (!bare_else) HAS(&e, T_ELSE) = false; /* another solver could follow, which is no news */
     summarise(ps, &e, after);
 
     const char *what = describe(ps, found, at);

@@ -149,6 +149,7 @@ static bool lookup(Resolver *r, const char *name, const Ast **decl) {
 /* ---- expressions ---- */
 
 static void resolve_args(Resolver *r, Ast *list, bool words);
+static void resolve_expr(Resolver *r, Ast *e);
 
 /* The dotted name of a mode or solver an expression spells, or NULL. */
 static const char *spelled(const Ast *e, char *buffer, size_t size) {
@@ -159,6 +160,21 @@ static bool is_mode(const char *path) { return mode_find(path) || planned_find("
 
 static bool is_solver(const char *path) { return solver_find(path) || planned_find("SOLVER", path); }
 
+/* a() else b(): as settings' values, whose words and callees are the checker's. */
+static bool resolve_chain(Resolver *r, Ast *value) {
+    if (!value || value->kind != AST_BINARY || strcmp(value->name, "else") != 0) return false;
+    for (uint32_t i = 0; i < value->nkids; i++) {
+        Ast *one = value->kids[i];
+        const Ast *callee = one->kind == AST_CALL ? AST_SLOT(one, CALL, callee) : one, *decl;
+        if (resolve_chain(r, one)) continue;
+        if (callee->kind != AST_NAME || (!is_solver(callee->name) && lookup(r, callee->name, &decl)))
+            resolve_expr(r, one);
+        else if (one->kind == AST_CALL)
+            resolve_args(r, AST_SLOT(one, CALL, inputs), true);
+    }
+    return true;
+}
+
 static void resolve_args(Resolver *r, Ast *list, bool words) {
     for (uint32_t i = 0; list && i < list->nkids; i++) {
         Ast *arg = list->kids[i];
@@ -167,6 +183,7 @@ static void resolve_args(Resolver *r, Ast *list, bool words) {
         if (words && value && value->kind == AST_NAME && arg->name && (!find_local(r, value->name)) &&
             !scope_find(r->top, value->name))
             continue; /* stop: relative; the checker knows the words */
+        if (words && resolve_chain(r, value)) continue;
         const Ast *callee = words && value && value->kind == AST_CALL ? AST_SLOT(value, CALL, callee) : NULL, *decl;
         if (callee && callee->kind == AST_NAME && !lookup(r, callee->name, &decl)) {
             resolve_args(r, AST_SLOT(value, CALL, inputs),
@@ -232,6 +249,10 @@ static void resolve_expr(Resolver *r, Ast *e) {
             report_unknown(r, e, "name");
         return;
     case AST_CALL: resolve_call(r, e); return;
+    case AST_BINARY:
+        if (resolve_chain(r, e)) return;
+        for (uint32_t i = 0; i < e->nkids; i++) resolve_expr(r, e->kids[i]);
+        return;
     case AST_MEMBER: resolve_member(r, e); return;
     case AST_WITH:
         resolve_expr(r, AST_SLOT(e, WITH, base));
@@ -270,7 +291,7 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     bool paths = strcmp(block, "net_with") == 0; /* body.forward.tol: any key may lead somewhere */
     if (!key || (!row && !paths && *block) || (row && row->kind == KIND_WORD && is_name) ||
         (row && row->kind == KIND_START && is_name && strcmp(value->name, "previous") == 0) ||
-        (is_name && solver_choice(NULL, key))) {
+        (is_name && solver_choice(NULL, key)) || resolve_chain(r, value)) {
         /* a word */
     } else if (row && value && value->kind == AST_CALL &&
                (row->kind == KIND_PENALTY || row->kind == KIND_CERTIFY || row->kind == KIND_CELLS)) {

@@ -5,8 +5,8 @@
  *   { "model", "net", "real", "loss", "examples", "data", "fixed": [ { "path", "dimension", "forward", "gradient",
  *     "forward_solves": SOLVES, "adjoint_solves": SOLVES | null, "spectrum": { "examples", "radius": [median, most],
  *     "radius_change", "norm2": [..], "frobenius": [..], "residual" } } ] }
- *   SOLVES = { "count", "steps": [median, most], "residual": [median, most], "failed": share, "reasons": { name: share
- * } } */
+ *   SOLVES = { "count", "steps": [median, most], "residual": [median, most], "failed": share, "later": share
+ * answered by a later solver of a chain, "reasons": { name: share } } */
 #include "app_state.h"
 #include "journal.h"
 #include "output.h"
@@ -29,12 +29,13 @@ static json_t *pair(deq_quantiles q) {
 /* NULL: no such solve. */
 static json_t *describe_solves(const deq_solve_record *records, int64_t n) {
     double *steps = malloc((size_t)n * 2 * sizeof *steps), *residuals = steps + n;
-    int64_t count = 0, failed = 0, reasons[32] = {0};
+    int64_t count = 0, failed = 0, later = 0, reasons[32] = {0};
     for (int64_t i = 0; steps && i < n; i++) {
         if (!records[i].solved) continue;
         steps[count] = (double)records[i].steps;
         residuals[count] = (double)records[i].residual;
         failed += records[i].failed;
+        later += records[i].solver > 0;
         reasons[records[i].reason % 32]++;
         count++;
     }
@@ -49,6 +50,7 @@ static json_t *describe_solves(const deq_solve_record *records, int64_t n) {
         json_object_set_new(o, "steps", pair(deq_quantiles_of(steps, count, sizeof *steps, 0)));
         json_object_set_new(o, "residual", pair(deq_quantiles_of(residuals, count, sizeof *steps, 0)));
         json_object_set_new(o, "failed", json_real((double)failed / (double)count));
+        json_object_set_new(o, "later", json_real((double)later / (double)count));
         json_object_set_new(o, "reasons", shares);
     }
     free(steps);

@@ -66,6 +66,7 @@ typedef struct deq_solve_statistics {
     double worst_residual;
     int64_t worst_example;        /* identity; -1 none */
     int worst_fixed;              /* index of the fixed point */
+    int64_t later;                /* answered by a later solver of a chain */
 } deq_solve_statistics;
 
 /* Per-example results; any array may be NULL. */
@@ -106,6 +107,7 @@ typedef struct deq_solve_record {
     uint8_t reason; /* deq_reason (worker.h) */
     bool solved;    /* false: there was no such solve */
     bool failed;    /* stopped short of its tolerance */
+    uint8_t solver; /* of a chain: the one whose state was returned, 0 the first */
 } deq_solve_record;
 /* Solves of examples index[0..n) and, for the gradient of `loss` in the inputs, of their adjoints: out[fixed * n +
  * example].  A fixed point that the net uses twice leaves its last solve. */

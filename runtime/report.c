@@ -106,10 +106,19 @@ typedef struct Facts { /* of one fixed point */
 /* Steps of a plain iteration that shrinks errors by `radius` each. */
 static double steps_for(double tol, double radius) { return ceil(log(tol) / log(radius)); }
 
+static void of_chain(Sentences *s, const json_t *solves, const char *which, const deq_solver *chain) {
+    const double later = 100 * number(solves, "later");
+    if (!chain->links || !(later > 0)) return;
+    say(s, "%.3g%% of %s solves were left unsolved by %s and answered by a later solver of the chain.%s", later, which,
+        deq_solver_name(chain->kind),
+        later > 30 ? " Where that many are, put the later one first: what the first does for them is lost." : "");
+}
+
 static void of_forward(Sentences *s, const Facts *f) {
     const deq_solver *o = &f->solver;
     double stopped = 100 * share(f->forward, "max_steps"), diverged = 100 * share(f->forward, "diverged"),
            stagnated = 100 * share(f->forward, "stagnated"), residual = median(f->forward, "residual");
+    of_chain(s, f->forward, "forward", o);
     if (diverged > 0)
         say(s,
             "%.3g%% of forward solves diverged (a residual of 1e6 times the first, NaN or infinity). Try %s, smaller "
@@ -152,6 +161,7 @@ static void of_adjoint(Sentences *s, const Facts *f) {
     char radius[200] = "";
     if (f->worst_radius >= 1)
         snprintf(radius, sizeof radius, "; at radius %.2f the Neumann series diverges", f->worst_radius);
+    of_chain(s, f->adjoint, "backward", o);
     if (stopped > 0 && o->tol > 0)
         say(s, "%.3g%% of backward solves hit max: %d (median residual %.1e). Raise max, %s, or use phantom.unroll%s.",
             stopped, o->max, median(f->adjoint, "residual"), o->kind == DEQ_SOLVER_gmres ? "loosen tol" : "use gmres",

@@ -200,7 +200,21 @@ static void solver_defaults(deq_solver *s, deq_solver_kind kind) {
             part_equal(deq_part_of(choices[i].fallback), alternative(choices[i].alternatives, 1));
 }
 
-static bool solver_parse(deq_part text, bool adjoint, deq_solver *out, deq_error *e) {
+deq_solver deq_solver_link(const deq_solver *chain, int which) {
+    deq_solver one = *chain;
+    if (which > 0) memcpy(&one, &chain->then[which - 1], offsetof(deq_link, forcing) + sizeof one.forcing);
+    one.links = 0;
+    return one;
+}
+
+const char *deq_solver_name(deq_solver_kind kind) { return solvers[kind].name; }
+
+static void link_store(deq_solver *chain, int which, const deq_solver *one) {
+    memcpy(which ? (void *)&chain->then[which - 1] : (void *)chain, one,
+           offsetof(deq_link, forcing) + sizeof one->forcing);
+}
+
+static bool link_parse(deq_part text, bool adjoint, deq_solver *out, deq_error *e) {
     deq_call call;
     if (!deq_call_parse(text, &call, e)) return false;
     int use = adjoint ? SOLVER_ADJOINT : SOLVER_STATE;
@@ -220,6 +234,63 @@ static bool solver_parse(deq_part text, bool adjoint, deq_solver *out, deq_error
         return true;
     }
     return deq_fail(e, DEQ_SETTING, "there is no solver `%.*s`", (int)call.name.length, call.name.text);
+}
+
+/* The text before the first `else` that stands outside brackets; *rest is what comes after it, empty when there is
+ * none.
+ */
+static deq_part before_else(deq_part text, deq_part *rest) {
+    int depth = 0;
+    *rest = (deq_part){text.text + text.length, 0};
+    for (size_t k = 0; k < text.length; k++) {
+        const char *at = text.text + k;
+        depth += (*at == '(') - (*at == ')');
+        if (depth == 0 && k > 0 && k + 4 < text.length && !memcmp(at, "else", 4) && strchr(" )", at[-1]) &&
+            at[4] == ' ') {
+            *rest = (deq_part){at + 4, text.length - k - 4};
+            return (deq_part){text.text, k};
+        }
+    }
+    return text;
+}
+
+static bool solver_parse(deq_part text, bool adjoint, deq_solver *out, deq_error *e) {
+    deq_solver chain = {0};
+    for (int which = 0;; which++) {
+        deq_part rest;
+        deq_solver one;
+        if (which == DEQ_CHAIN_MOST) return deq_fail(e, DEQ_SETTING, "a chain has at most %d solvers", DEQ_CHAIN_MOST);
+        if (!link_parse(before_else(text, &rest), adjoint, &one, e)) return false;
+        link_store(&chain, which, &one);
+        chain.links = which;
+        if (rest.length == 0) break;
+        text = rest;
+    }
+    *out = chain;
+    return true;
+}
+
+/* An argument of every solver of the chain that has it. */
+static bool chain_set(deq_solver *chain, bool adjoint, deq_part name, deq_part value, deq_error *e) {
+    bool any = false;
+    deq_error first = {0};
+    deq_solver changed = *chain;
+    for (int which = 0; which <= chain->links; which++) {
+        deq_solver one = deq_solver_link(chain, which);
+        deq_error own = {0};
+        if (solver_set(&one, adjoint, name, value, &own)) {
+            link_store(&changed, which, &one);
+            any = true;
+        } else if (which == 0 || !first.failure) {
+            first = own;
+        }
+    }
+    if (!any) {
+        *e = first;
+        return false;
+    }
+    *chain = changed;
+    return true;
 }
 
 bool deq_solver_parse(const char *text, bool adjoint, deq_solver *out, deq_error *e) {
@@ -365,14 +436,21 @@ bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_er
     const char *name = fixed->name, *downstream = fixed->downstream;
     const char *forward = solvers[s->forward.kind].name, *mode = modes[m->kind];
     bool states = m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled;
+    if (strcmp(needs[m->kind], "any") && s->forward.links)
+        return deq_fail(
+            e, DEQ_SETTING,
+            "fixed point %s: gradient %s needs the forward solver %s alone, and this is a chain that may end "
+            "in %s",
+            name, mode, needs[m->kind], solvers[deq_solver_link(&s->forward, s->forward.links).kind].name);
     if (strcmp(needs[m->kind], "any") && strcmp(needs[m->kind], forward))
         return deq_fail(e, DEQ_SETTING, "fixed point %s: gradient %s needs the forward solver %s, which is %s here",
                         name, mode, needs[m->kind], forward);
-    if (m->kind == DEQ_MODE_implicit && m->adjoint.kind == DEQ_SOLVER_lu && fixed->dimension > DENSE_MOST)
-        return deq_fail(
-            e, DEQ_SETTING,
-            "fixed point %s: implicit(lu()) is for states of at most %d elements, this one has %lld: take gmres", name,
-            DENSE_MOST, (long long)fixed->dimension);
+    for (int i = 0; m->kind == DEQ_MODE_implicit && i <= m->adjoint.links; i++)
+        if (deq_solver_link(&m->adjoint, i).kind == DEQ_SOLVER_lu && fixed->dimension > DENSE_MOST)
+            return deq_fail(
+                e, DEQ_SETTING,
+                "fixed point %s: implicit(lu()) is for states of at most %d elements, this one has %lld: take gmres",
+                name, DENSE_MOST, (long long)fixed->dimension);
     if (states && deq_mode_least(m) > s->forward.max)
         return deq_fail(
             e, DEQ_SETTING,
@@ -393,14 +471,14 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
     deq_part text = deq_part_of(value);
     if (!strcmp(key, "forward")) return deq_solver_parse(value, false, &s->forward, e);
     if (!strncmp(key, forward, sizeof forward - 1))
-        return solver_set(&s->forward, false, deq_part_of(key + sizeof forward - 1), text, e);
+        return chain_set(&s->forward, false, deq_part_of(key + sizeof forward - 1), text, e);
     if (!strcmp(key, "gradient")) return gradient_set(s, value, e);
     if (!strncmp(key, adjoint, sizeof adjoint - 1) || !strcmp(key, "gradient.adjoint")) {
         if (!deq_mode_has_adjoint(&s->gradient))
             return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no adjoint solver", mode_name(&s->gradient));
         s->gradient.replaced = true;
         if (!strcmp(key, "gradient.adjoint")) return deq_solver_parse(value, true, &s->gradient.adjoint, e);
-        return solver_set(&s->gradient.adjoint, true, deq_part_of(key + sizeof adjoint - 1), text, e);
+        return chain_set(&s->gradient.adjoint, true, deq_part_of(key + sizeof adjoint - 1), text, e);
     }
     if (!strncmp(key, gradient, sizeof gradient - 1)) {
         deq_part name = deq_part_of(key + sizeof gradient - 1);
@@ -454,7 +532,7 @@ static size_t print_options(char *out, size_t size, size_t at, const option *tab
     return at;
 }
 
-static void solver_print(const deq_solver *s, bool adjoint, char *out, size_t size) {
+static void link_print(const deq_solver *s, bool adjoint, char *out, size_t size) {
     const char *separator = "(";
     size_t at = (size_t)snprintf(out, size, "%s", solvers[s->kind].name);
     at = print_options(out, size, at, solver_options, COUNT(solver_options), (int)s->kind, s, &separator);
@@ -474,6 +552,18 @@ static void solver_print(const deq_solver *s, bool adjoint, char *out, size_t si
         at = append(out, size, at, separator, strcmp(choices[i].name, "keep") ? choices[i].name : "return", text);
     }
     if (at < size) snprintf(out + at, size - at, ")");
+}
+
+static void solver_print(const deq_solver *chain, bool adjoint, char *out, size_t size) {
+    for (int which = 0; which <= chain->links && size > 0; which++) {
+        deq_solver one = deq_solver_link(chain, which);
+        if (which) snprintf(out, size, " else ");
+        size_t between = strlen(out) * (which > 0);
+        out += between, size -= between;
+        link_print(&one, adjoint, out, size);
+        size_t length = strlen(out);
+        out += length, size -= length;
+    }
 }
 
 void deq_solver_print(const deq_solver *s, char *out, size_t size) { solver_print(s, false, out, size); }

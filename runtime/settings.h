@@ -20,16 +20,30 @@ typedef enum deq_mode_kind {
     DEQ_MODE_hand /* a gradient written by hand, known to its fixed point only */
 } deq_mode_kind;
 
-typedef struct deq_solver { /* members not used by a kind hold their defaults */
-    deq_solver_kind kind;
-    double tol, damping, ridge, step;
-    int max, memory;
-    bool absolute, last;                      /* stop: absolute; return: last */
-    int least_squares, delay, restart, every; /* anderson; deq_least_squares */
-    int line_search;                          /* broyden, newton_krylov: deq_line_search */
-    int krylov;                               /* newton_krylov */
+#define DEQ_CHAIN_MOST 4
+/* The arguments of one solver; members not used by a kind hold their defaults. */
+#define DEQ_SOLVER_ARGUMENTS                                                                                           \
+    deq_solver_kind kind;                                                                                              \
+    double tol, damping, ridge, step;                                                                                  \
+    int max, memory;                                                                                                   \
+    bool absolute, last;                      /* stop: absolute; return: last */                                       \
+    int least_squares, delay, restart, every; /* anderson; deq_least_squares */                                        \
+    int line_search;                          /* broyden, newton_krylov: deq_line_search */                            \
+    int krylov;                               /* newton_krylov */                                                      \
     double forcing;
+
+typedef struct deq_link {
+    DEQ_SOLVER_ARGUMENTS
+} deq_link;
+typedef struct deq_solver { /* A else B else C: what A does not solve goes on with B, then with C */
+    DEQ_SOLVER_ARGUMENTS
+    int links; /* solvers after the first */
+    deq_link then[DEQ_CHAIN_MOST - 1];
 } deq_solver;
+_Static_assert(offsetof(deq_link, forcing) == offsetof(deq_solver, forcing), "links begin alike");
+/* Solver `which` of the chain, 0 the first, as a solver of its own. */
+deq_solver deq_solver_link(const deq_solver *chain, int which);
+const char *deq_solver_name(deq_solver_kind kind);
 
 typedef enum deq_least_squares { DEQ_GRAM, DEQ_QR } deq_least_squares;
 typedef enum deq_line_search { DEQ_FULL_STEP, DEQ_ARMIJO } deq_line_search;
@@ -77,6 +91,7 @@ bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_er
 static inline int deq_mode_least(const deq_mode *m) {
     return m->states.limit > m->states.first ? m->states.limit - 1 : 0;
 }
+/* "anderson(memory: 5)", "anderson() else broyden()". */
 bool deq_solver_parse(const char *text, bool adjoint, deq_solver *out, deq_error *e);
 bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e);
 /* True when the mode solves for an adjoint: `gradient.adjoint.tol` and its like are settings of it. */

@@ -189,6 +189,7 @@ void deq_statistics_add(deq_solve_statistics *sum, const deq_solve_statistics *s
     sum->solves += s->solves;
     sum->unconverged += s->unconverged;
     sum->diverged += s->diverged;
+    sum->later += s->later;
     sum->steps += s->steps;
     sum->residual += s->residual;
     if (s->worst_example >= 0 && s->worst_residual > sum->worst_residual) {
@@ -215,11 +216,16 @@ void deq_worker_record(deq_worker *w, const deq_fixed *fixed, bool adjoint, int6
     }
     if (w->records[adjoint])
         w->records[adjoint][fixed->index * w->records_stride + row] =
-            (deq_solve_record){(float)steps, (float)residual, (uint8_t)reason, true, failed};
+            (deq_solve_record){(float)steps, (float)residual, (uint8_t)reason, true, failed, 0};
     if (!adjoint) {
         w->steps[row] += (float)steps;
         if (rank > w->residual[row]) w->residual[row] = (float)rank;
     }
+}
+
+void deq_worker_answered(deq_worker *w, const deq_fixed *fixed, bool adjoint, int64_t row, int solver) {
+    (adjoint ? &w->adjoint : &w->forward)->later += solver > 0;
+    if (w->records[adjoint]) w->records[adjoint][fixed->index * w->records_stride + row].solver = (uint8_t)solver;
 }
 
 void deq_worker_stop(deq_worker *w, const deq_fixed *fixed, bool adjoint, int64_t example, int steps, double residual,

@@ -152,6 +152,8 @@ static inline int deq_history_capacity(const deq_solver *o, bool last) {
 /* Takes note of the end of one example's solve. */
 void deq_worker_record(deq_worker *worker, const deq_fixed *fixed, bool adjoint, int64_t row, int64_t example,
                        int steps, double residual, deq_reason reason, bool failed);
+/* Which solver of a chain made the state or adjoint that was recorded last for this row. */
+void deq_worker_answered(deq_worker *worker, const deq_fixed *fixed, bool adjoint, int64_t row, int solver);
 /* The worst example that did not converge: an error under on_fail: stop. */
 void deq_worker_stop(deq_worker *worker, const deq_fixed *fixed, bool adjoint, int64_t example, int steps,
                      double residual, deq_reason reason);

@@ -95,7 +95,16 @@ void problem_stream(problem *p, int step, const real *z) {
     if (p->ride && p->ride->kind == DEQ_MODE_unrolled) NAME(ride_state)(p, step, z);
     if (!p->worker->stream || p->quiet) return;
     deq_states states = {p->fixed, step, p->active, p->rows, p->ident ? p->example : NULL, p->error, z};
-    p->worker->stream(p->worker->stream_context, &states);
+    if (!p->earlier) {
+        p->worker->stream(p->worker->stream_context, &states);
+        return;
+    }
+    for (int64_t i = 0; i < p->active; i++) { /* each counts on from where it was left */
+        deq_states one = {p->fixed,       p->earlier[p->rows[i]].steps + step, 1,
+                          p->rows + i,    p->ident ? p->example + i : NULL,    p->error + i,
+                          row_of(p, z, i)};
+        p->worker->stream(p->worker->stream_context, &one);
+    }
 }
 
 void NAME(problem_start)(const problem *p, real *z) {
@@ -156,11 +165,92 @@ void NAME(problem_open)(problem *p, deq_space *space, int64_t n, const int32_t *
     }
 }
 
+/* ---- chains ---- */
+
+static bool ended_short(const deq_solver *o, deq_reason reason) {
+    static const bool fails[] = {
+        false,
+#define REASON(id, failed, doc) failed,
+#include "reasons.def"
+#undef REASON
+    };
+    return fails[reason] && !(reason == DEQ_REASON_max_steps && o->tol == 0);
+}
+
+/* Brings the examples among the first `count` positions that did not converge to the front, tape records included, and
+ * readies them for another solver; returns how many there are. */
+static int64_t go_on(problem *p, int64_t count, progress *earlier, real *kept) {
+    int64_t front = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t row = p->rows[i];
+        progress *q = &p->progress[row];
+        if (!q->failed) continue;
+        p->rows[i] = p->rows[front];
+        p->rows[front] = row;
+        if (p->adjoint && p->tapes && p->fixed->tape_bytes && i != front)
+            swap_bytes(p->tapes->tape + i * p->fixed->tape_bytes, p->tapes->tape + front * p->fixed->tape_bytes,
+                       p->fixed->tape_bytes);
+        memcpy(row_of(p, kept, row), row_of(p, p->result, row), (size_t)p->vectors * sizeof(vec));
+        earlier[row] = *q;
+        if (!returns_last(p, q, q->steps) && q->lowest_step >= 0) earlier[row].residual = q->lowest;
+        *q = (progress){.first = -1, .lowest = INFINITY, .lowest_step = -1};
+        p->previous[front] = (int32_t)front;
+        p->ended[front] = DEQ_RUNNING;
+        if (p->ident) p->example[front] = p->ident[row];
+        front++;
+    }
+    return front;
+}
+
+/* The state that an example returns after solver `which` has gone on with it, and what is reported of it. */
+static void settle(problem *p, int32_t row, int which, const progress *before, const real *kept) {
+    progress *q = &p->progress[row];
+    const bool better = before->lowest_step >= 0 && !(q->lowest_step >= 0 && q->lowest < before->residual);
+    q->steps += before->steps;
+    q->solver = which;
+    if (q->lowest_step >= 0) q->lowest_step += before->steps;
+    if (!q->failed || !better || (p->keep_last && q->reason != DEQ_REASON_diverged)) return;
+    memcpy(row_of(p, p->result, row), row_of(p, kept, row), (size_t)p->vectors * sizeof(vec));
+    q->solver = before->solver;
+    q->lowest_step = before->lowest_step;
+    q->residual = q->lowest = before->residual;
+}
+
+/* Every solver of the chain in turn, each on the examples that those before it left short of their tolerance, from the
+ * states they returned (solvers of linear equations begin anew).  A defence and what rides along see the first one. */
+static void run_chain(problem *p, deq_space *space) {
+    const deq_solver *chain = p->options;
+    progress *earlier = chain->links ? deq_space_take(space, (size_t)p->n * sizeof *earlier) : NULL;
+    real *kept = chain->links ? take_rows(p, space, p->n) : NULL;
+    const deq_space from = *space;
+    int64_t count = p->n;
+    for (int which = 0; which <= chain->links && count > 0; which++) {
+        const deq_solver one = deq_solver_link(chain, which);
+        deq_space own = from;
+        p->options = &one;
+        runs[one.kind](p, &own);
+        if (own.used > space->used) space->used = own.used;
+        p->options = chain;
+        if (!space->base) continue;
+        for (int64_t i = 0; i < count; i++) {
+            const int32_t row = p->rows[i];
+            p->progress[row].failed = ended_short(&one, p->progress[row].reason);
+            if (which > 0) settle(p, row, which, &earlier[row], kept);
+        }
+        if (which == chain->links || p->defence) break;
+        count = p->active = go_on(p, count, earlier, kept);
+        p->start = kept;
+        p->earlier = earlier;
+        p->least = 0;
+        p->ride = NULL;
+    }
+}
+
 size_t NAME(solver_bytes)(const deq_fixed *fixed, const deq_solver *options, bool adjoint, int64_t n) {
     deq_space space = {NULL, 0};
     problem p = {.fixed = fixed, .options = options, .adjoint = adjoint};
     NAME(problem_open)(&p, &space, n, NULL);
-    runs[options->kind](&p, &space);
+    run_chain(&p, &space);
     return space.used;
 }
 
@@ -175,29 +265,24 @@ size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings 
         p.ride = &r;
         NAME(ride_open)(&r, fixed, &space, n);
     }
-    runs[s->forward.kind](&p, &space);
+    run_chain(&p, &space);
     size_t augmented = s->gradient.kind == DEQ_MODE_augmented ? NAME(augmented_bytes)(fixed, n) : 0;
     return space.used > augmented ? space.used : augmented;
 }
 
 /* Reports every example, in the order of the rows; `failed` (by row) may be NULL. */
 static void problem_report(problem *p, bool *failed) {
-    static const bool fails[] = {
-        false,
-#define REASON(id, failed, doc) failed,
-#include "reasons.def"
-#undef REASON
-    };
     int64_t worst = -1;
     double largest = -1;
     for (int64_t row = 0; row < p->n; row++) {
         progress *q = &p->progress[row];
-        bool bad = fails[q->reason] && !(q->reason == DEQ_REASON_max_steps && p->options->tol == 0);
+        const bool bad = q->failed;
         if (!returns_last(p, q, q->steps) && q->lowest_step >= 0) q->residual = q->lowest;
         if (failed) failed[row] = bad;
         if (p->quiet) continue;
         deq_worker_record(p->worker, p->fixed, p->adjoint, row, p->ident ? p->ident[row] : row, q->steps, q->residual,
                           q->reason, bad);
+        if (p->options->links) deq_worker_answered(p->worker, p->fixed, p->adjoint, row, q->solver);
         if (bad && !(q->residual <= largest)) { /* NaN is the worst */
             worst = row;
             largest = q->residual;
@@ -232,9 +317,11 @@ static void solve_forward(problem *p, int64_t n, deq_solver *options, bool *fail
     NAME(problem_open)(p, &space, n, NULL);
     if (p->defence) defend(p, options);
     if (p->ride) NAME(ride_open)(p->ride, p->fixed, &space, n);
-    runs[options->kind](p, &space);
+    ride *r = p->ride;
+    run_chain(p, &space);
     problem_report(p, failed);
-    if (p->ride) NAME(ride_report)(p);
+    p->ride = r;
+    if (r) NAME(ride_report)(p);
 }
 
 void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, const deq_solver *options,
@@ -256,7 +343,7 @@ void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_f
                  .result = result};
     p.frame.tape = kept->tape;
     NAME(problem_open)(&p, &space, n, kept->rows);
-    runs[options->kind](&p, &space);
+    run_chain(&p, &space);
     memcpy(kept->rows, p.rows, (size_t)n * sizeof *p.rows); /* tape records moved with their examples */
     problem_report(&p, NULL);
 }
@@ -274,7 +361,7 @@ void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed
                  .scale = scale,
                  .result = result};
     NAME(problem_open)(&p, &space, n, NULL);
-    runs[options->kind](&p, &space);
+    run_chain(&p, &space);
     problem_report(&p, NULL);
 }
 

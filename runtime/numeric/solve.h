@@ -15,6 +15,8 @@ typedef struct progress { /* of one example */
     int steps;
     bool saved; /* the state of lowest_step stands in `best` */
     deq_reason reason;
+    bool failed; /* it ended short of what was asked for */
+    int solver;  /* of the chain, the one whose state is returned */
 } progress;
 
 struct ride;
@@ -41,6 +43,7 @@ typedef struct problem {
     const deq_history *prior; /* Broyden, adjoint: starts from this inverse estimate, transposed; NULL: -I */
     real prior_step;          /* step size of the solve that made it */
     const double *tolerance;  /* by row, in place of options->tol; NULL */
+    const progress *earlier;  /* by row: how solvers before this one ended, whose steps count; NULL */
     /* by position */
     int32_t *rows, *previous;
     int64_t *example;

@@ -189,11 +189,28 @@ static void test_folders(void **state) {
     json_decref(o);
 }
 
+static void test_chain(void **state) {
+    (void)state;
+    static const char some[] = "{'count': 100, 'steps': [9, 12], 'residual': [5e-5, 9e-5], 'failed': 0, 'later': 0.4, "
+                               "'reasons': {'converged': 1}}";
+    says(solves(ANDERSON " else broyden()", "implicit(neumann(max: 10) else gmres())", some, some, "[0.6, 0.7]",
+                "[0.8, 0.9]"),
+         NULL,
+         "- body: 40% of forward solves were left unsolved by anderson and answered by a later solver of the chain. "
+         "Where that many are, put the later one first: what the first does for them is lost.\n"
+         "- body: 40% of backward solves were left unsolved by neumann and answered by a later solver of the chain. "
+         "Where that many are, put the later one first: what the first does for them is lost.\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing), cmocka_unit_test(test_forward),
-        cmocka_unit_test(test_adjoint), cmocka_unit_test(test_modes_and_spectrum),
-        cmocka_unit_test(test_log),     cmocka_unit_test(test_table),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_forward),
+        cmocka_unit_test(test_adjoint),
+        cmocka_unit_test(test_modes_and_spectrum),
+        cmocka_unit_test(test_log),
+        cmocka_unit_test(test_table),
         cmocka_unit_test(test_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
