@@ -35,7 +35,7 @@ void draft_effect(Draft *d, NodeId node);
 void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t nfixed);
 
 /* ---- fixed_routines.c ---- */
-/* The eight routines of one fixed point.  needs: body with origins: states ARG 0, captured values REST k or SHARED v,
+/* The routines of one fixed point.  needs: body with origins: states ARG 0, captured values REST k or SHARED v,
  * in input order states first; the layout's cotangents planned.  Fills the rest of the layout. */
 /* `extra`: shapes of what the `fixed` node captures beyond the body's values, in the rest record after those. */
 void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, const Shape *extra,

@@ -13,6 +13,7 @@ static bool read_setting(Scope *s, const Ast *item, FixedPoint *f) {
                         : strcmp(key->name, "gradient") == 0 ? &f->gradient
                         : strcmp(key->name, "start") == 0    ? &f->start
                         : strcmp(key->name, "on_fail") == 0  ? &f->on_fail
+                        : strcmp(key->name, "penalty") == 0  ? &f->penalty
                                                              : NULL;
     if (!slot)
         return elab_error(s, DIAG_E0490, item->range, "'%s' of a fixed point is not available in this version",
@@ -60,8 +61,8 @@ bool fixed_point(Scope *s, const Ast *fixed) {
                     .on_fail = "warn"};
     f.name = elab_name(e, arena_printf(a, "%s_%s", m->name, *path ? path : state));
     elab_reserve(e, f.name,
-                 (const char *const[]){"f", "lin", "jvp", "vjp_z", "vjp_x", "vjp_rest", "vjp_zx", "vjp_all", "implicit",
-                                       "phantom", "jfb", "backprop", "fixed", NULL});
+                 (const char *const[]){"f", "lin", "jvp", "vjp_z", "vjp_x", "vjp_rest", "vjp_zx", "vjp_all", "vjp_jvp",
+                                       "implicit", "phantom", "jfb", "backprop", "fixed", NULL});
     f.state_names = arena_alloc(a, f.nstate * sizeof *f.state_names);
     Shape *shapes = arena_alloc(a, f.nstate * sizeof *shapes);
     NodeId *next = arena_alloc(a, f.nstate * sizeof *next);

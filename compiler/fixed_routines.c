@@ -1,4 +1,4 @@
-/* fixed_routines.c - from a hoisted fixed body to f, lin, jvp and the VJPs of fixed.def.
+/* fixed_routines.c - from a hoisted fixed body to f, lin, jvp, the VJPs of fixed.def, and the VJP of the JVP.
  *
  * One graph holds z' = f(z, rest, shared), its tangent J dz, and the cotangents of z, rest and shared for a cotangent
  * u. What depends on neither u nor dz is computed by lin; the cut between the two (tape.c) is the tape, one for all. */
@@ -130,6 +130,50 @@ static void layout_records(Arena *a, const Graph *body, uint32_t nstate, const S
     l->rest_bytes += l->extra_bytes;
 }
 
+/* NAME_vjp_jvp: the gradient of u'J(z)w in z, in the captured and in the shared values: reverse mode over the tangent
+ * program.  It evaluates the body again at z, so no tape holds what only it needs. */
+static void make_vjp_jvp(Unit *unit, Stage *s, const Graph *body, uint32_t nstate, const FixedPlan *plan,
+                         const char *name) {
+    Arena *a = unit->arena;
+    Draft *d = draft_new(a, name, true);
+    Graph *g = d->graph;
+    NodeId *map = graph_map(a, body), *wrt = arena_alloc(a, (body->ninputs + 1) * sizeof *wrt),
+           *ct = arena_alloc(a, (body->ninputs + 1) * sizeof *ct);
+    NodeId *f = arena_alloc(a, nstate * sizeof *f), *t = arena_alloc(a, nstate * sizeof *t),
+           *u = arena_alloc(a, nstate * sizeof *u), *w = arena_alloc(a, nstate * sizeof *w);
+    uint32_t nwrt = 0, nout = 0;
+    Origin o;
+    d->plan = plan;
+    for (int k = 0; k < 4; k++) d->arg_bytes[k] = plan->layout->state_bytes;
+    for (uint32_t k = 0; k < body->ninputs; k++) {
+        NodeId in = graph_copy(g, body, body->inputs[k], map);
+        if (!origin_get(g, in, &o)) ICE("%s: input %u has no origin", body->name, k);
+        if (o.place != PLACE_SHARED || s->values[o.index].trained) wrt[nwrt++] = in;
+    }
+    for (uint32_t k = 0; k < nstate; k++) {
+        f[k] = graph_batch(g, graph_copy(g, body, body->outputs[k], map), (Range){0});
+        Shape shape = graph_node(g, f[k])->shape;
+        u[k] = origin_input(g, (Origin){PLACE_ARG, 1, k}, shape, true, "u", (Range){0});
+        w[k] = origin_input(g, (Origin){PLACE_ARG, 2, k}, shape, true, "w", (Range){0});
+    }
+    linearise(g, f, nstate, wrt, w, nstate, t);
+    for (uint32_t k = 0; k < nwrt; k++) ct[k] = NODE_NONE;
+    for (uint32_t k = 0; k < nstate; k++) /* components that no state enters have no tangent */
+        if (t[k] != NODE_NONE) t[nout] = t[k], u[nout++] = u[k];
+    if (nout) reverse(g, t, u, nout, wrt, nwrt, NULL, ct, NULL, NULL);
+    for (uint32_t k = 0; k < nwrt; k++) {
+        origin_get(g, wrt[k], &o);
+        if (k < nstate)
+            draft_output(d, ct[k] == NODE_NONE ? zeros(g, graph_node(g, f[k])->shape) : ct[k], PLACE_ARG, 3,
+                         plan->layout->state_offsets[k]);
+        else if (ct[k] != NODE_NONE && o.place == PLACE_SHARED)
+            draft_output(d, ct[k], PLACE_ACCUM, o.index, 0);
+        else if (ct[k] != NODE_NONE)
+            draft_output(d, ct[k], PLACE_DREST, 0, plan->layout->rest_offsets[o.index]);
+    }
+    draft_finish(d, unit, s, NULL, 0);
+}
+
 typedef enum Wanted { WANT_F = 1, WANT_TAPE = 2, WANT_JVP = 4, WANT_Z = 8, WANT_REST = 16, WANT_SHARED = 32 } Wanted;
 
 static void make_routine(Unit *unit, Stage *s, const Whole *w, const FixedPlan *plan, const char *name,
@@ -193,5 +237,6 @@ void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *
     for (size_t k = 0; k < sizeof routines / sizeof *routines; k++)
         make_routine(unit, s, w, plan, arena_printf(unit->arena, "%s_%s", fixed->name, routines[k].suffix),
                      routines[k].wanted);
+    make_vjp_jvp(unit, s, body, fixed->nstate, plan, arena_printf(unit->arena, "%s_vjp_jvp", fixed->name));
     *ARENA_PUSH(unit->arena, unit->fixed, unit->nfixed, unit->fixed_cap) = l;
 }

@@ -118,6 +118,8 @@ static json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
                                         f->path, "state", state, "line", line_of(f->loc), "forward", f->forward,
                                         "gradient", f->gradient, "start", f->start, "on_fail", f->on_fail, "flops",
                                         body_flops(unit, f->name), "gradients", hands_json(a, m, r, k)));
+        if (f->penalty)
+            json_object_set_new(json_array_get(fixed, json_array_size(fixed) - 1), "penalty", json_string(f->penalty));
     }
     for (uint32_t k = 0; k < m->nlosses; k++) {
         const char *prefix = arena_printf(a, "%s_%s", m->name, m->losses[k].name);

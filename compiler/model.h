@@ -27,6 +27,7 @@ typedef struct FixedPoint {
     NodeId fixed_node;       /* in model->graph */
     /* Settings as canonical text with every argument evaluated: "anderson(memory: 5, tol: 0.0001, max: 40)". */
     const char *forward, *gradient, *start, *on_fail;
+    const char *penalty; /* "[jacobian(weight: 0.4), spectral()]"; NULL: none */
 } FixedPoint;
 
 /* A gradient written by hand, of one fixed point.  Its nodes stand in model->graph and are reached from the values. */

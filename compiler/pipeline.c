@@ -136,8 +136,8 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
 /* ---- overrides ---- */
 static bool is_fixed_setting(const char *key) {
     size_t n = strcspn(key, ".");
-    static const char *const words[] = {"forward", "gradient", "on_fail", "start"};
-    for (size_t k = 0; k < 4; k++)
+    static const char *const words[] = {"forward", "gradient", "on_fail", "start", "penalty"};
+    for (size_t k = 0; k < 5; k++)
         if (strlen(words[k]) == n && strncmp(words[k], key, n) == 0) return true;
     return false;
 }

@@ -12,7 +12,7 @@
  *   NET_statistics         no rows: moves buffers towards the statistics that NET_LOSS_parameters has left in accum (times the
  *                          number of examples, as accum is divided by it); of nets with `in_training` nodes that have them
  *   NET_metric_METRIC      0 output, 1 y, 2 metric
- *   FIXED_f, _lin, _jvp, _vjp_z, _vjp_x, _vjp_rest, _vjp_zx, _vjp_all: see runtime/include/fixed.def
+ *   FIXED_f, _lin, _jvp, _vjp_z, _vjp_x, _vjp_rest, _vjp_zx, _vjp_all, _vjp_jvp: see runtime/include/fixed.def
  *   FIXED_LOSS_cotangent   0 state, 1 dloss/dstate through what follows the fixed point (rest: captured values, then what the loss reads)
  *   ATTACK (NET_LOSS_NAME) 0 x, 1 y, 2 adversarial; scalars: its numeric arguments
  *   OPTIMISER (NAME_update) rows of DEQ_CHUNK elements: 0 w, 1 dw, 2.. its states; scalars: t, steps, then its arguments

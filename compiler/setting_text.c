@@ -72,6 +72,15 @@ const char *setting_text(Scope *s, const Ast *value) {
             return NULL;
         return arena_printf(a, "%s..%s", number_text(a, first), number_text(a, limit));
     }
+    if (e->kind == AST_ARRAY) { /* several penalties */
+        const char *list = "";
+        for (uint32_t k = 0; k < e->nkids; k++) {
+            const char *item = setting_text(s, e->kids[k]);
+            if (!item) return NULL;
+            list = arena_printf(a, "%s%s%s", list, k ? ", " : "", item);
+        }
+        return arena_printf(a, "[%s]", list);
+    }
     if (e->kind == AST_BOOL) return e->number != 0 ? "true" : "false";
     if (e->kind == AST_STRING) return arena_strdup(a, e->name);
     double x;

@@ -368,6 +368,7 @@ static const Type *check_call_expr(Checker *c, Ast *e) {
         check_solver(c, e, ANY_USE);
         return &type_solver;
     }
+    if (spells_penalty(e)) return check_penalty(c, e) ? &type_penalty : &type_error;
     return check_call(c, e, SLOT(e, CALL, callee), e, NULL);
 }
 

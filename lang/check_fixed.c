@@ -97,7 +97,7 @@ static bool check_option(Checker *c, Ast *arg, const char *owner, const Option *
     return check_range(c, value, arena_printf(c->arena, "%s' of '%s", o->name, owner), o->low, o->high, o->whole);
 }
 
-static void unknown_argument(Checker *c, const Ast *arg, const char *owner, const char *const *names, uint32_t n) {
+void unknown_argument(Checker *c, const Ast *arg, const char *owner, const char *const *names, uint32_t n) {
     const char *list = "";
     for (uint32_t i = 0; i < n; i++) list = arena_printf(c->arena, "%s%s%s", list, i ? ", " : "", names[i]);
     Diagnostic *d = arg->name
@@ -112,7 +112,7 @@ static void unknown_argument(Checker *c, const Ast *arg, const char *owner, cons
         diag_help(d, "it has none");
 }
 
-static bool repeated(Checker *c, const Ast *list, uint32_t i, const char *owner) {
+bool repeated_argument(Checker *c, const Ast *list, uint32_t i, const char *owner) {
     for (uint32_t k = 0; k < i; k++)
         if (same(list->kids[k]->name, list->kids[i]->name)) {
             diag_report(c->diags, DIAG_E0305, list->kids[i]->range, "'%s' gets '%s' twice", owner, list->kids[i]->name);
@@ -162,7 +162,7 @@ bool check_solver(Checker *c, Ast *e, SolverUse use) {
         if (arg->kind != AST_ARG) return false;
         const Option *o = arg->name ? solver_option(path, arg->name) : NULL;
         const Choice *choice = arg->name ? solver_choice(path, arg->name) : NULL;
-        if (arg->name && repeated(c, args, i, path)) {
+        if (arg->name && repeated_argument(c, args, i, path)) {
             good = false;
         } else if (o) {
             good = check_option(c, arg, path, o) && good;
@@ -321,7 +321,7 @@ static bool check_mode_arguments(Checker *c, const Mode *m, Ast *e) {
         Ast *arg = args->kids[i];
         if (arg->kind != AST_ARG) return false;
         const ModeArgument *a = arg->name ? mode_argument(m, arg->name) : NULL;
-        if (arg->name && repeated(c, args, i, m->name)) {
+        if (arg->name && repeated_argument(c, args, i, m->name)) {
             good = false;
         } else if (!a) {
             unknown_argument(c, arg, m->name, names, n);

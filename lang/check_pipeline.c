@@ -40,7 +40,7 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
         if (!same(row->block, "fixed")) /* there its solver decides too: check_fixed.c */
             check_mode(c, value, NULL);
         break;
-    case KIND_PENALTY: check_planned(c, value, row->key, "PENALTY"); break;
+    case KIND_PENALTY: check_penalty(c, value); break;
     case KIND_CERTIFY: check_planned(c, value, row->key, "CERTIFY"); break;
     case KIND_WORD: check_words(c, value, row->fallback, row->key); break;
     case KIND_INT: check_range(c, value, row->key, row->low, row->high, true); break;

@@ -98,9 +98,9 @@ static void bad_path(Checker *c, const Ast *key, const char *message, const Ast 
             list = arena_printf(c->arena, "%s%s'%s'", list, *list ? ", " : "", body->kids[i]->name);
     Diagnostic *d = diag_report(c->diags, DIAG_E0513, key->range, "%s", message);
     if (*list)
-        diag_help(d, "'%s' uses %s; settings are forward, gradient, on_fail", layer->name, list);
+        diag_help(d, "'%s' uses %s; settings are forward, gradient, penalty, on_fail", layer->name, list);
     else
-        diag_help(d, "settings are forward, gradient, on_fail: body.forward.tol: 1e-6");
+        diag_help(d, "settings are forward, gradient, penalty, on_fail: body.forward.tol: 1e-6");
 }
 
 static const char *solver_name(const Ast *value) {
@@ -127,6 +127,11 @@ static void check_override_option(Checker *c, const Ast *key, Ast *value, const 
         else
             bad_path(c, key,
                      arena_printf(c->arena, "'%s' has no argument '%s'", solver ? solver : "the solver", option), NULL);
+        return;
+    }
+    if (same(setting, "penalty")) {
+        if (!check_penalty_option(c, value, option))
+            bad_path(c, key, arena_printf(c->arena, "no penalty has an argument '%s'", option), NULL);
         return;
     }
     const char *adjoint = strncmp(option, "adjoint.", 8) == 0 ? option + 8 : NULL;
@@ -177,6 +182,11 @@ static void check_override(Checker *c, Ast *s, const Type *layer, bool trained, 
         return;
     }
     const Setting *row = setting_find("net_with", setting);
+    if (row && row->kind == KIND_PENALTY && trained) {
+        diag_help(diag_report(c->diags, DIAG_E0514, key->range, "a penalty belongs to the training of a net"),
+                  "penalty: in the settings of 'train', or train m = Net with { penalty: .. } on d.train");
+        return;
+    }
     if (!row || same(setting, "defence") || (option && same(setting, "on_fail"))) {
         bad_path(c, key, arena_printf(c->arena, "'%s' leads to no setting", buffer), at);
         return;

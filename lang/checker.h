@@ -118,12 +118,20 @@ bool is_chain(const Ast *e);                             /* a else b, of solvers
 const Ast *chain_link(const Ast *chain, uint32_t which); /* a solver's own link 0 is itself; NULL past the end */
 bool spells_mode(const Ast *e);                          /* phantom.unroll(..), implicit: by its spelling */
 bool spells_solver(const Ast *e);
+void unknown_argument(Checker *c, const Ast *arg, const char *owner, const char *const *names, uint32_t n);
+bool repeated_argument(Checker *c, const Ast *list, uint32_t i, const char *owner); /* argument i of a call: reported */
 void check_words(Checker *c, Ast *value, const char *alternatives, const char *what);
 bool check_range(Checker *c, Ast *value, const char *what, double low, double high, bool whole);
 /* Calls `visit` for every fixed point of the layer and those it uses; path is "" or "body.". */
 void each_fixed(Checker *c, const Ast *layer, const char *path,
                 void (*visit)(Checker *, const Ast *, const char *, void *), void *data);
 const char *forward_of(const Ast *fixed, const char *unset); /* name of its forward solver */
+
+/* ---- check_penalty.c ---- */
+bool check_penalty(Checker *c, Ast *e); /* one, a list, none, or a sweep's variable */
+bool spells_penalty(const Ast *e);      /* jacobian(..), none: by its spelling */
+/* penalty.weight, penalty.jacobian.weight of an override: false when there is no such argument. */
+bool check_penalty_option(Checker *c, Ast *value, const char *option);
 
 /* ---- check_gradient.c ---- */
 void check_gradient(Checker *c, Ast *gradient);

@@ -198,8 +198,9 @@ static void resolve_call(Resolver *r, Ast *e) {
     Ast *callee = AST_SLOT(e, CALL, callee);
     char buffer[256];
     const char *path = spelled(callee, buffer, sizeof buffer);
-    bool table = path && ((is_mode(path) && (strchr(path, '.') || !find_local(r, path))) ||
-                          (is_solver(path) && !find_local(r, path) && !scope_find(r->top, path)));
+    bool table =
+        path && ((is_mode(path) && (strchr(path, '.') || !find_local(r, path))) ||
+                 ((is_solver(path) || penalty_find(path)) && !find_local(r, path) && !scope_find(r->top, path)));
     if (!table && callee->kind == AST_NAME) {
         const Ast *decl;
         if (lookup(r, callee->name, &decl))
@@ -245,7 +246,7 @@ static void resolve_expr(Resolver *r, Ast *e) {
     case AST_NAME:
         if (lookup(r, e->name, &decl))
             e->ref = decl;
-        else if (!is_solver(e->name) && !is_mode(e->name) && !reader_find(e->name))
+        else if (!is_solver(e->name) && !is_mode(e->name) && !reader_find(e->name) && strcmp(e->name, "none") != 0)
             report_unknown(r, e, "name");
         return;
     case AST_CALL: resolve_call(r, e); return;
@@ -282,6 +283,17 @@ static const char *last_key(const Ast *key) {
     return key && (key->kind == AST_NAME || key->kind == AST_MEMBER) ? key->name : NULL;
 }
 
+/* Names of penalties come before those of the module: what stands here is a penalty or a mistake. */
+static void resolve_penalty(Resolver *r, Ast *value) {
+    if (value->kind == AST_CALL) {
+        resolve_args(r, AST_SLOT(value, CALL, inputs), false);
+    } else if (value->kind == AST_ARRAY) {
+        for (uint32_t i = 0; i < value->nkids; i++) resolve_penalty(r, value->kids[i]);
+    } else if (value->kind != AST_NAME || (strcmp(value->name, "none") != 0 && !penalty_find(value->name))) {
+        resolve_expr(r, value);
+    }
+}
+
 static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     Ast *value = AST_SLOT(s, SETTING, value);
     const char *key = last_key(AST_SLOT(s, SETTING, key));
@@ -293,8 +305,9 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
         (row && row->kind == KIND_START && is_name && strcmp(value->name, "previous") == 0) ||
         (is_name && solver_choice(NULL, key)) || resolve_chain(r, value)) {
         /* a word */
-    } else if (row && value && value->kind == AST_CALL &&
-               (row->kind == KIND_PENALTY || row->kind == KIND_CERTIFY || row->kind == KIND_CELLS)) {
+    } else if (row && value && row->kind == KIND_PENALTY) {
+        resolve_penalty(r, value);
+    } else if (row && value && value->kind == AST_CALL && (row->kind == KIND_CERTIFY || row->kind == KIND_CELLS)) {
         resolve_args(r, AST_SLOT(value, CALL, inputs), false);
     } else if (is_name && row && row->kind == KIND_FORWARD) {
         /* a solver without parentheses: the checker says so */

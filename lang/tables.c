@@ -179,6 +179,43 @@ const ModeArgument *mode_argument(const Mode *mode, const char *name) {
     return NULL;
 }
 
+static const char *const penalties[] = {
+#define PENALTY(id, doc) #id,
+#include "runtime/include/penalties.def"
+};
+static const ModeArgument penalty_arguments[] = {
+    /* owner NULL: of every penalty */
+#define PENALTY_OPTION(id, name, fallback, low, high, doc)                                                             \
+    {ARGUMENT_NUMBER, {#id, #name, fallback, low, high, WHOLE(fallback, low, high)}, NULL, 0, 0},
+#define PENALTY_COMMON(name, fallback, low, high, doc)                                                                 \
+    {ARGUMENT_NUMBER, {NULL, #name, fallback, low, high, WHOLE(fallback, low, high)}, NULL, 0, 0},
+#define PENALTY_FLAG(name, fallback, doc) {ARGUMENT_FLAG, {NULL, #name, fallback, 0, 1, false}, NULL, 0, 0},
+#include "runtime/include/penalties.def"
+};
+
+const char *penalty_at(uint32_t i) { return i < COUNT(penalties) ? penalties[i] : NULL; }
+
+const char *penalty_find(const char *name) {
+    for (size_t i = 0; i < COUNT(penalties); i++)
+        if (strcmp(penalties[i], name) == 0) return penalties[i];
+    return NULL;
+}
+
+const ModeArgument *penalty_argument_at(const char *penalty, uint32_t n) {
+    for (size_t i = 0; i < COUNT(penalty_arguments); i++) {
+        const char *owner = penalty_arguments[i].number.owner;
+        if ((!owner || strcmp(owner, penalty) == 0) && n-- == 0) return &penalty_arguments[i];
+    }
+    return NULL;
+}
+
+const ModeArgument *penalty_argument(const char *penalty, const char *name) {
+    const ModeArgument *a;
+    for (uint32_t i = 0; (a = penalty_argument_at(penalty, i)); i++)
+        if (strcmp(a->number.name, name) == 0) return a;
+    return NULL;
+}
+
 bool words_contain(const char *alternatives, const char *word) {
     size_t n = strlen(word);
     for (const char *p = alternatives; p && *p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL)

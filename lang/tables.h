@@ -158,7 +158,12 @@ const Mode *mode_find(const char *name);
 const Mode *mode_at(uint32_t i);
 const ModeArgument *mode_argument(const Mode *mode, const char *name);
 const ModeArgument *mode_argument_at(const Mode *mode, uint32_t i);
-/* "MODE", "SOLVER", "PENALTY", "CERTIFY": the row's note if the design names it and this version lacks it, else NULL.
+/* Penalties and their arguments, by name; rows of penalties.def. */
+const char *penalty_find(const char *name);
+const char *penalty_at(uint32_t i);
+const ModeArgument *penalty_argument(const char *penalty, const char *name);
+const ModeArgument *penalty_argument_at(const char *penalty, uint32_t i);
+/* "MODE", "SOLVER", "CERTIFY": the row's note if the design names it and this version lacks it, else NULL.
  */
 const char *planned_find(const char *what, const char *name);
 bool words_contain(const char *alternatives, const char *word); /* "a|b" */

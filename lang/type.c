@@ -8,7 +8,7 @@ const Type type_error = {.kind = TYPE_ERROR}, type_number = {.kind = TYPE_NUMBER
            type_string = {.kind = TYPE_STRING}, type_word = {.kind = TYPE_WORD}, type_range = {.kind = TYPE_RANGE},
            type_schedule = {.kind = TYPE_SCHEDULE}, type_attack = {.kind = TYPE_ATTACK},
            type_defence = {.kind = TYPE_DEFENCE}, type_optimiser = {.kind = TYPE_OPTIMISER},
-           type_mode = {.kind = TYPE_MODE}, type_solver = {.kind = TYPE_SOLVER},
+           type_mode = {.kind = TYPE_MODE}, type_solver = {.kind = TYPE_SOLVER}, type_penalty = {.kind = TYPE_PENALTY},
            type_statistics = {.kind = TYPE_STATISTICS}, type_check = {.kind = TYPE_CHECK},
            type_evaluation = {.kind = TYPE_TENSOR, .elem = ELEM_REAL};
 
@@ -145,6 +145,7 @@ const char *type_kind_text(const Type *t) {
     case TYPE_OPTIMISER: return "an optimiser";
     case TYPE_MODE: return "a gradient mode";
     case TYPE_SOLVER: return "a solver";
+    case TYPE_PENALTY: return "a penalty";
     case TYPE_STATES: return "the solver's states";
     case TYPE_STATISTICS: return "solver statistics";
     case TYPE_CHECK: return "a check";

@@ -32,6 +32,7 @@ typedef enum TypeKind {
     TYPE_OPTIMISER,
     TYPE_MODE, /* a gradient mode */
     TYPE_SOLVER,
+    TYPE_PENALTY,
     TYPE_STATES,     /* the solver's states, in a defence; items[0]: type of one state */
     TYPE_STATISTICS, /* m.fixed: members steps, residual, converged */
     TYPE_CHECK,      /* gradcheck(...), gradients(...): what a test or check block runs */
@@ -54,7 +55,7 @@ struct Type {
 };
 
 extern const Type type_error, type_number, type_flex, type_real, type_f64, type_int, type_bool, type_string, type_word,
-    type_range, type_schedule, type_attack, type_defence, type_optimiser, type_mode, type_solver, type_statistics,
+    type_range, type_schedule, type_attack, type_defence, type_optimiser, type_mode, type_solver, type_penalty, type_statistics,
     type_check, type_evaluation; /* the real scalar an evaluation gives: equal to type_real, with members steps,
                                     residual, converged */
 

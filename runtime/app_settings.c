@@ -37,8 +37,18 @@ static void __attribute__((format(printf, 2, 3))) add_path(Paths *p, const char 
 
 static void add_train_paths(Paths *p, const deq_train_spec *t) {
     static const char *const own[] = {"epochs", "batch", "seed", "examples", "spectrum", "loss", "gradient"};
-    static const char *const keys[] = {"forward",        "gradient",         "on_fail",
-                                       "gradient.steps", "gradient.damping", "gradient.adjoint"};
+    static const char *const keys[] = {"forward",          "gradient",         "on_fail", "gradient.steps",
+                                       "gradient.damping", "gradient.adjoint", "penalty"};
+    static const char *const penalty[] = {
+#define PENALTY_OPTION(id, name, fallback, low, high, doc) #name,
+#define PENALTY_COMMON(name, fallback, low, high, doc) #name,
+#define PENALTY_FLAG(name, fallback, doc) #name,
+#include "penalties.def"
+    };
+    static const char *const kinds[] = {
+#define PENALTY(id, doc) #id,
+#include "penalties.def"
+    };
     static const char *const solver[] = {
 #define OPTION(solver, name, fallback, low, high, doc) #name,
 #define WORD(solver, name, uses, fallback, words, doc) #name,
@@ -55,6 +65,11 @@ static void add_train_paths(Paths *p, const deq_train_spec *t) {
     for (int f = 0; f < t->net->nfixed; f++) {
         const char *path = t->net->fixed[f].path, *dot = *path ? "." : "";
         for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) add_path(p, "%s.%s%s%s", t->name, path, dot, keys[i]);
+        for (size_t i = 0; i < sizeof penalty / sizeof penalty[0]; i++) {
+            add_path(p, "%s.%s%spenalty.%s", t->name, path, dot, penalty[i]);
+            for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+                add_path(p, "%s.%s%spenalty.%s.%s", t->name, path, dot, kinds[k], penalty[i]);
+        }
         for (size_t i = 0; i < sizeof solver / sizeof solver[0]; i++) {
             const char *name = strcmp(solver[i], "keep") ? solver[i] : "return";
             add_path(p, "%s.%s%sforward.%s", t->name, path, dot, name);
@@ -132,11 +147,21 @@ static bool set_scalar(deq_named *scalars, int n, const char *name, const char *
     return true;
 }
 
+static bool add_set(deq_app *app, deq_train_spec *t, const char *path, const char *value, deq_error *e) {
+    deq_override *grown = deq_manifest_alloc(app->manifest, (size_t)(t->nset + 1) * sizeof *grown);
+    if (!grown) return deq_fail(e, DEQ_MEMORY, "out of memory for --set");
+    if (t->nset) memcpy(grown, t->set, (size_t)t->nset * sizeof *grown);
+    grown[t->nset++] = (deq_override){path, value};
+    t->set = grown;
+    return true;
+}
+
 /* A setting of the net's fixed points: tried on the engine at once, so that a bad one is refused before work starts. */
 static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
                       bool *found, deq_error *e) {
     if (!strcmp(key, "defence")) return true; /* of an evaluation, not of a training run */
-    bool near = !strncmp(key, "forward", 7) || !strncmp(key, "gradient", 8) || !strcmp(key, "on_fail");
+    bool near = !strncmp(key, "forward", 7) || !strncmp(key, "gradient", 8) || !strcmp(key, "on_fail") ||
+                !strncmp(key, "penalty", 7);
     for (int f = 0; f < t->net->nfixed && !near; f++) {
         const char *prefix = t->net->fixed[f].path;
         size_t length = strlen(prefix);
@@ -147,7 +172,11 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
     if (!engine) return false;
     deq_error own = {0};
     uint32_t token = deq_engine_save_settings(engine);
-    bool ok = deq_engine_set(engine, key, value, &own);
+    const char *penalty = strstr(key, "penalty"); /* the run's own, which may come from its settings */
+    bool ok = !penalty || (deq_app_override(engine, t->overrides, t->noverrides, &own) &&
+                           deq_app_override(engine, t->set, t->nset, &own));
+    ok = ok && deq_engine_set(engine, key, value, &own);
+    json_t *resolved = ok && penalty ? deq_app_resolved(engine) : NULL;
     deq_engine_restore_settings(engine, token);
     if (!ok) {
         /* the key may be right and the value wrong: then the engine's words are the best there are */
@@ -161,13 +190,21 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
         *found = true;
         return deq_fail(e, own.failure, "--set %s=%s: %s", path, value, own.text);
     }
-    deq_override *grown = deq_manifest_alloc(app->manifest, (size_t)(t->nset + 1) * sizeof *grown);
-    if (!grown) return deq_fail(e, DEQ_MEMORY, "out of memory for --set");
-    if (t->nset) memcpy(grown, t->set, (size_t)t->nset * sizeof *grown);
-    grown[t->nset++] = (deq_override){key, value};
-    t->set = grown;
     *found = true;
-    return true;
+    if (!resolved) return add_set(app, t, key, value, e);
+    for (int f = 0; ok && f < t->net->nfixed; f++) { /* whole penalties: an evaluation knows nothing of the run's own */
+        const char *fixed = t->net->fixed[f].path;
+        size_t size = strlen(fixed) + sizeof ".penalty";
+        char *full = deq_manifest_alloc(app->manifest, size), *copy = NULL;
+        if (full) snprintf(full, size, "%s%spenalty", fixed, *fixed ? "." : "");
+        const char *text = full ? json_string_value(json_object_get(resolved, full)) : NULL;
+        size = strlen(text ? text : "none") + 1;
+        if (full) copy = deq_manifest_alloc(app->manifest, size);
+        if (copy) memcpy(copy, text ? text : "none", size);
+        ok = copy ? add_set(app, t, full, copy, e) : deq_fail(e, DEQ_MEMORY, "out of memory for --set");
+    }
+    json_decref(resolved);
+    return ok;
 }
 
 static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,

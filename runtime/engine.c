@@ -103,8 +103,8 @@ static bool read_fixed(deq_engine *g, deq_error *e) {
         if (!deq_hands_read(g->module, json_object_get(item, "gradients"), g->name, &g->fixed[i].hands, e))
             return false;
         g->settings[i].hands = &g->fixed[i].hands;
-        static const char *const keys[] = {"forward", "gradient", "on_fail", "start"};
-        for (int k = 0; k < 4; k++) {
+        static const char *const keys[] = {"forward", "gradient", "on_fail", "start", "penalty"};
+        for (int k = 0; k < 5; k++) {
             const char *text = json_string_value(json_object_get(item, keys[k]));
             if (!text && k < 2) return missing(g, keys[k], e);
             if (text && !deq_fixed_set(&g->settings[i], keys[k], text, e)) return false;
@@ -186,6 +186,7 @@ static void lay_out(const deq_engine *g, engine_worker *w, deq_space *space) {
     w->output = deq_space_take(space, block * (size_t)g->output_bytes);
     w->loss = deq_space_take(space, block * DEQ_ALIGN);
     w->metric = deq_space_take(space, block * DEQ_ALIGN);
+    w->penalty = deq_space_take(space, block * sizeof *w->penalty);
     w->example = deq_space_take(space, block * sizeof *w->example);
     w->scratch = deq_space_take(space, (size_t)g->scratch_bytes);
 }

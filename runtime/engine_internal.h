@@ -37,6 +37,7 @@ typedef struct engine_worker {
     deq_worker *solver;
     char *x, *y, *adversarial, *output, *loss, *metric, *dx, *scratch;
     int64_t *example;
+    double *penalty;
     char *memory;
     size_t memory_bytes;
 } engine_worker;

@@ -69,6 +69,7 @@ static void store_results(run *r, const engine_worker *w, int64_t from, int64_t 
     for (int64_t i = 0; out && i < n; i++) {
         if (out->loss && r->loss) out->loss[from + i] = value(g, w->loss, i, DEQ_ALIGN, 0);
         if (out->metric && r->metric) out->metric[from + i] = value(g, w->metric, i, DEQ_ALIGN, 0);
+        if (out->penalty && w->solver->penalty) out->penalty[from + i] = w->penalty[i];
         if (out->prediction) out->prediction[from + i] = argmax(g, w->output, i);
         if (out->steps) out->steps[from + i] = w->solver->steps[i];
         if (out->residual) out->residual[from + i] = w->solver->residual[i];
@@ -167,6 +168,8 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
     solver->records_stride = r->n;
     memset(solver->steps, 0, (size_t)n * sizeof *solver->steps);
     memset(solver->residual, 0, (size_t)n * sizeof *solver->residual);
+    solver->penalty = r->purpose == PARAMETER_GRADIENT && r->results && r->results->penalty ? w->penalty : NULL;
+    if (solver->penalty) memset(w->penalty, 0, (size_t)n * sizeof *w->penalty);
     frame.accum = accum;
     frame.arg2 = w->output;
     frame.arg3 = w->loss;
@@ -183,6 +186,7 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
         r->metric->function(&frame, n);
     }
     store_results(r, w, from, n);
+    solver->penalty = NULL;
     end_block(r, worker, b, n);
 }
 
@@ -321,6 +325,8 @@ static bool execute(run *r, const char *loss, const char *metric, const deq_atta
     if (whole_batch(r) && !engine_capacity(g, r->n, e)) return false;
     if (!find_routines(r, loss, metric, attack, e)) return false;
     const deq_fixed_settings *settings[2] = {g->settings, g->attacking};
+    for (int i = 0; r->results && r->results->penalty && i < g->nfixed; i++)
+        if (!deq_fixed_check_penalties(&g->settings[i], g->descriptors[i], e)) return false;
     for (int i = 0; i < g->threads; i++) {
         g->workers[i].solver->defence = r->defended && g->defence.given ? &g->defence : NULL;
         if (!deq_worker_plan(g->workers[i].solver, settings, r->attacking ? 2 : 1, e)) return false;

@@ -11,8 +11,8 @@ static const char *key_under(const char *fixed_path, const char *path) {
 }
 
 static bool is_key(const char *path) {
-    static const char *const keys[] = {"forward", "gradient", "on_fail", "start"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const keys[] = {"forward", "gradient", "on_fail", "start", "penalty"};
+    for (int i = 0; i < 5; i++) {
         size_t length = strlen(keys[i]);
         if (!strncmp(path, keys[i], length) && (path[length] == 0 || path[length] == '.')) return true;
     }
@@ -69,7 +69,9 @@ bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_erro
 
 bool deq_engine_check_settings(const deq_engine *g, const char *attack_gradient, deq_error *e) {
     for (int i = 0; i < g->nfixed; i++)
-        if (!deq_fixed_check(&g->settings[i], g->fixed[i].descriptor, e)) return false;
+        if (!deq_fixed_check(&g->settings[i], g->fixed[i].descriptor, e) ||
+            !deq_fixed_check_penalties(&g->settings[i], g->fixed[i].descriptor, e))
+            return false;
     if (!attack_gradient) return true;
     deq_fixed_settings *attacking = malloc(((size_t)g->nfixed + 1) * sizeof *attacking);
     if (!attacking) return deq_fail(e, DEQ_MEMORY, "settings");
@@ -96,6 +98,12 @@ void deq_engine_settings(const deq_engine *g, json_t *out) {
         put(out, g->fixed[i].path, "gradient", text);
         put(out, g->fixed[i].path, "on_fail", deq_on_fail_name(s->on_fail));
     }
+    for (int i = 0; i < g->nfixed; i++) {
+        char penalties[DEQ_PENALTIES_TEXT];
+        if (!deq_penalties_given(&g->settings[i].penalties)) continue;
+        deq_penalties_print(&g->settings[i].penalties, penalties, sizeof penalties);
+        put(out, g->fixed[i].path, "penalty", penalties);
+    }
     char defence[DEQ_DEFENCE_TEXT];
     if (!g->defence.given) return;
     deq_defence_print(&g->defence, defence, sizeof defence);
@@ -103,6 +111,12 @@ void deq_engine_settings(const deq_engine *g, json_t *out) {
 }
 
 const deq_mode *deq_engine_mode(const deq_engine *g, int fixed) { return &g->settings[fixed].gradient; }
+
+bool deq_engine_penalised(const deq_engine *g) {
+    bool any = false;
+    for (int i = 0; i < g->nfixed; i++) any = any || deq_penalties_given(&g->settings[i].penalties);
+    return any;
+}
 
 uint32_t deq_engine_save_settings(deq_engine *g) {
     size_t bytes = (size_t)g->nfixed * sizeof *g->settings;

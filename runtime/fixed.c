@@ -8,6 +8,11 @@ void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, i
     memcpy(&routine, &cotangent, sizeof routine); /* POSIX: a pointer to a function may travel as any other */
     (worker->real_bits == 32 ? deq_solve_f32 : deq_solve_f64)(worker, frame, fixed, n, rest, z, want_gradient != 0,
                                                               routine);
+    if (want_gradient) {
+        worker->kept[((deq_fixed *)fixed)->index].added = false;
+        if (worker->penalty && ((deq_frame *)frame)->accum)
+            (worker->real_bits == 32 ? deq_penalise_f32 : deq_penalise_f64)(worker, frame, fixed, n, rest, z);
+    }
     if (worker->solved && !want_gradient) worker->solved(worker->solved_context, frame, fixed, n, rest, z);
 }
 
@@ -16,7 +21,9 @@ void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *d
     const deq_fixed *f = fixed;
     deq_frame inner = *(deq_frame *)frame;
     deq_worker *worker = inner.host;
-    const deq_kept *kept = &worker->kept[f->index];
+    deq_kept *kept = &worker->kept[f->index];
+    bool single = worker->real_bits == 32;
+    if (kept->added) u = (single ? deq_penalty_cotangent_f32 : deq_penalty_cotangent_f64)(f, kept, n, u);
     inner.rest = rest;
     inner.drest = drest;
     inner.rows = kept->rows;
@@ -33,6 +40,7 @@ void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *d
 #include "modes.def"
     case DEQ_MODE_hand: deq_gradient_hand(&inner, f, n); break;
     }
+    if (kept->added) (single ? deq_penalty_rest_f32 : deq_penalty_rest_f64)(f, kept, n, drest);
 }
 
 typedef void gradient_fn(const deq_frame *frame, const deq_fixed *fixed, int64_t n);

@@ -24,6 +24,7 @@
     X(radius_most, "its largest over the examples")                                                                    \
     X(norm2, "median of the largest singular value of J, likewise")                                                    \
     X(frobenius, "median of J's Frobenius norm, likewise")                                                             \
+    X(penalty, "mean over the epoch's examples of the penalties, which come on top of the loss in what is minimised; empty without")  \
     X(examples_per_second, "training examples a second, validation left out")                                          \
     X(seconds, "wall time since the run began, validation included; a resumed run counts on")
 

@@ -104,6 +104,7 @@ static void compose(char *out, size_t size, const deq_progress_state *s) {
         at += (size_t)snprintf(out + at, size - at, "  %lld/%lld", (long long)s->step, (long long)s->steps);
     at = piece(out, size, at, "  %.0f ex/s", w->examples_per_second);
     at = piece(out, size, at, "  loss %.4f", w->loss);
+    at = piece(out, size, at, "  penalty %.2e", w->penalty);
     at = piece(out, size, at, "  train %.1f%%", 100 * w->accuracy);
     at = piece(out, size, at, "  clean %.1f%%", 100 * w->clean);
     at = piece(out, size, at, "  robust %.1f%%", 100 * w->robust);

@@ -466,6 +466,21 @@ bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_er
     return true;
 }
 
+bool deq_fixed_check_penalties(const deq_fixed_settings *s, const deq_fixed *fixed, deq_error *e) {
+    const deq_mode *m = &s->gradient;
+    bool rides = m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled || m->kind == DEQ_MODE_augmented;
+    if (!deq_penalties_given(&s->penalties)) return true;
+    if (!fixed->vjp_jvp || !fixed->jvp)
+        return deq_fail(e, DEQ_MODULE, "fixed point %s was compiled without the second derivative that `penalty` needs",
+                        fixed->name);
+    if (rides && deq_penalties_reach_state(&s->penalties))
+        return deq_fail(e, DEQ_SETTING,
+                        "fixed point %s: gradient %s carries the cotangent of the loss only, so the state of a penalty "
+                        "has to be held constant: `detach: true` among its arguments",
+                        fixed->name, modes[m->kind]);
+    return true;
+}
+
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e) {
     static const char forward[] = "forward.", adjoint[] = "gradient.adjoint.", gradient[] = "gradient.";
     deq_part text = deq_part_of(value);
@@ -495,13 +510,15 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
             }
         return deq_fail(e, DEQ_SETTING, "`on_fail` is one of warn|stop|keep_best|zero_gradient, not `%s`", value);
     }
+    if (!strcmp(key, "penalty")) return deq_penalties_parse(value, &s->penalties, e);
+    if (!strncmp(key, "penalty.", 8)) return deq_penalties_set(&s->penalties, key + 8, value, e);
     if (!strcmp(key, "start")) {
         if (strcmp(value, "zeros")) return deq_fail(e, DEQ_SETTING, "`start` is zeros, not `%s`", value);
         s->start = DEQ_START_ZEROS;
         return true;
     }
-    return deq_fail(e, DEQ_SETTING, "a fixed point has no setting `%s` (there are forward, gradient, on_fail, start)",
-                    key);
+    return deq_fail(e, DEQ_SETTING,
+                    "a fixed point has no setting `%s` (there are forward, gradient, penalty, on_fail, start)", key);
 }
 
 /* Appends to out[0 .. size), keeping the terminating NUL; returns the new length. */

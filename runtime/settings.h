@@ -5,6 +5,7 @@
 #define DEQ_RUNTIME_SETTINGS_H
 #include "deq_runtime.h"
 #include "error.h"
+#include "penalty.h"
 #include <stddef.h>
 
 #define DEQ_SETTING_TEXT 2048 /* bytes that hold the canonical text of any solver or mode */
@@ -83,10 +84,13 @@ typedef struct deq_fixed_settings {
     deq_on_fail on_fail;
     deq_start start;
     const struct deq_hands *hands; /* gradients by hand that `gradient` may name; NULL: none */
+    deq_penalties penalties;       /* of training */
 } deq_fixed_settings;
 
 /* Whether mode, solver and fixed point go together: DEQ_SETTING names what does not and the remedy. */
 bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_error *e);
+/* Whether its penalties can be had in training with this mode; the same. */
+bool deq_fixed_check_penalties(const deq_fixed_settings *s, const deq_fixed *fixed, deq_error *e);
 /* The largest state that the mode asks of the solver; 0: none in particular. */
 static inline int deq_mode_least(const deq_mode *m) {
     return m->states.limit > m->states.first ? m->states.limit - 1 : 0;
@@ -99,7 +103,7 @@ bool deq_mode_has_adjoint(const deq_mode *m);
 /* The gradient is meant to be the derivative of what is computed: modes.def says so, and gradients by hand claim it. */
 bool deq_mode_is_exact(const deq_mode *m);
 /* `key` relative to the fixed point: "forward", "forward.tol", "gradient", "gradient.steps", "gradient.adjoint.tol",
- * "on_fail". */
+ * "on_fail", "penalty", "penalty.weight", "penalty.jacobian.weight". */
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e);
 void deq_solver_print(const deq_solver *s, char *out, size_t size); /* canonical text, every argument */
 void deq_mode_print(const deq_mode *m, char *out, size_t size);

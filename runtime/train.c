@@ -18,6 +18,7 @@
 /* Sums over the epoch so far; all doubles, so that they go through JSON unchanged. */
 #define SUMS(X)                                                                                                        \
     X(loss)                                                                                                            \
+    X(penalty)                                                                                                         \
     X(metric)                                                                                                          \
     X(examples)                                                                                                        \
     X(solves)                                                                                                          \
@@ -43,6 +44,7 @@ typedef struct Run {
     deq_attack attack;
     int64_t *order, *index;
     double *loss, *value;
+    double *penalty; /* NULL: the net has none */
     Sums sums;
     double began, before;     /* this session's start; seconds of earlier sessions */
     char *partial;            /* path of the checkpoint while training goes on */
@@ -244,6 +246,7 @@ static void add_results(Sums *s, const deq_results *results, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         s->loss += results->loss[i];
         s->metric += results->metric ? results->metric[i] : NAN;
+        s->penalty += results->penalty ? results->penalty[i] : NAN;
     }
     s->examples += (double)n;
     s->solves += (double)results->forward.solves;
@@ -271,6 +274,7 @@ static deq_journal_row row_of(const Run *r) {
     if (s->examples > 0) {
         row.loss = s->loss / s->examples;
         row.accuracy = s->metric / s->examples;
+        row.penalty = s->penalty / s->examples;
         if (s->working > 0) row.examples_per_second = s->examples / s->working;
     }
     if (s->solves > 0) {
@@ -307,7 +311,7 @@ static bool train_batch(Run *r, deq_error *e) {
     double start = deq_now();
     int64_t step = r->epoch * r->epoch_steps + r->batch + 1;
     deq_source source = deq_dataset_source(r->data, t->data.test);
-    deq_results results = {.loss = r->loss, .metric = r->metric ? r->value : NULL};
+    deq_results results = {.loss = r->loss, .metric = r->metric ? r->value : NULL, .penalty = r->penalty};
     if (!deq_engine_gradient(r->engine, &source, r->index, n, t->loss, r->metric, t->attack ? &r->attack : NULL,
                              t->seed, (uint64_t)step, &results, e))
         return false;
@@ -544,9 +548,11 @@ static bool prepare_loop(Run *r, deq_error *e) {
     r->index = malloc((size_t)t->batch * sizeof *r->index);
     r->loss = malloc((size_t)t->batch * sizeof *r->loss);
     r->value = malloc((size_t)t->batch * sizeof *r->value);
+    if (deq_engine_penalised(r->engine)) r->penalty = malloc((size_t)t->batch * sizeof *r->penalty);
     r->good = malloc((size_t)r->vector_bytes);
     r->good_states = r->state_bytes ? malloc((size_t)r->state_bytes) : NULL;
-    if (!r->order || !r->index || !r->loss || !r->value || !r->good || (r->state_bytes && !r->good_states))
+    if (!r->order || !r->index || !r->loss || !r->value || (deq_engine_penalised(r->engine) && !r->penalty) ||
+        !r->good || (r->state_bytes && !r->good_states))
         return deq_fail(e, DEQ_MEMORY, "out of memory for the training of '%s'", t->name);
     return true;
 }
@@ -615,6 +621,7 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     free(r.index);
     free(r.loss);
     free(r.value);
+    free(r.penalty);
     free(r.good);
     free(r.good_states);
     if (!ok || known) {

@@ -70,7 +70,7 @@ static int kept_tapes(const deq_fixed_settings *s) {
 static void lay_out_kept(deq_kept *kept, deq_space *space, const deq_fixed *f, int64_t rows, size_t real_bytes,
                          const deq_fixed_settings *const *settings, int count) {
     int steps = 1, tapes = 1, states = 0, capacity = 0;
-    bool rides = false;
+    bool rides = false, penalised = false;
     size_t block = (size_t)rows, state_bytes = (size_t)f->state_bytes;
     for (int v = 0; v < count; v++) {
         const deq_fixed_settings *s = &settings[v][f->index];
@@ -81,6 +81,7 @@ static void lay_out_kept(deq_kept *kept, deq_space *space, const deq_fixed *f, i
         if (m->kind == DEQ_MODE_backprop && every > 0 && (s->forward.max - 1) / every + 1 > states)
             states = (s->forward.max - 1) / every + 1;
         if (m->kind == DEQ_MODE_shine && directions > capacity) capacity = directions;
+        penalised = penalised || deq_penalties_given(&s->penalties);
         rides = rides || m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled;
     }
     *kept = (deq_kept){.tape_stride = rows * f->tape_bytes + DEQ_ALIGN};
@@ -91,6 +92,10 @@ static void lay_out_kept(deq_kept *kept, deq_space *space, const deq_fixed *f, i
     kept->failed = deq_space_take(space, block * sizeof *kept->failed);
     kept->bad = deq_space_take(space, block * sizeof *kept->bad);
     if (rides) kept->drest = deq_space_take(space, block * (size_t)f->rest_bytes);
+    if (penalised) {
+        kept->added_u = deq_space_take(space, block * state_bytes);
+        kept->added_drest = deq_space_take(space, block * (size_t)f->rest_bytes);
+    }
     if (states) kept->states = deq_space_take(space, (size_t)states * block * state_bytes);
     if (!capacity) return;
     kept->history.directions = deq_space_take(space, block * (size_t)(capacity + 1) * state_bytes);
@@ -133,6 +138,8 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
             solver = larger(solver, (single ? deq_forward_bytes_f32 : deq_forward_bytes_f64)(f, s, w->block));
             solver =
                 larger(solver, (single ? deq_gradient_bytes_f32 : deq_gradient_bytes_f64)(f, &s->gradient, w->block));
+            solver =
+                larger(solver, (single ? deq_penalty_bytes_f32 : deq_penalty_bytes_f64)(f, &s->penalties, w->block));
             lay_out_hand(w, f, &s->gradient, &hand, &scratch, &solver);
         }
         scratch = larger(scratch, (size_t)(f->f_base_bytes + w->block * f->f_row_bytes));

@@ -57,6 +57,9 @@ typedef struct deq_kept {
     char *drest;         /* simultaneous, unrolled: cotangents of the rest records, gathered while solving; else NULL */
     char *states;        /* backprop with checkpoints: `block` state rows for each; else NULL */
     deq_history history; /* shine; else without directions */
+    bool added;          /* this solve has penalties; their cotangents, where `penalty` is set: */
+    void *added_u;       /* of the state */
+    void *added_drest;   /* of the rest records */
 } deq_kept;
 
 typedef struct deq_worker {
@@ -81,6 +84,10 @@ typedef struct deq_worker {
     float *steps, *residual; /* by row of the block: forward solves since the engine cleared them (sum, worst) */
     deq_solve_statistics forward, adjoint;
     deq_error error; /* on_fail: stop */
+
+    /* By row of the block: penalties so far, since the engine cleared them; NULL: none are wanted.  They are taken at
+     * the states that the net goes on with, in solves that keep a gradient in the parameters. */
+    double *penalty;
 
     deq_kept *kept;    /* by index */
     char *scratch;     /* of the fixed points' routines */
@@ -137,6 +144,11 @@ void *deq_memory_new(size_t bytes);
     void deq_gradient_steps##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                        \
     void deq_gradient_backprop##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                     \
     void deq_gradient_augmented##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                    \
+    size_t deq_penalty_bytes##suffix(const deq_fixed *fixed, const deq_penalties *p, int64_t n);                       \
+    void deq_penalise##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n,           \
+                              void *rest, const void *z);                                                              \
+    void *deq_penalty_cotangent##suffix(const deq_fixed *fixed, deq_kept *kept, int64_t n, const void *u);             \
+    void deq_penalty_rest##suffix(const deq_fixed *fixed, const deq_kept *kept, int64_t n, void *drest);               \
     void deq_sum##suffix(void *out, void *const *parts, int count, int64_t from, int64_t to, double scale);
 DEQ_NUMERIC(_f32)
 DEQ_NUMERIC(_f64)

@@ -83,7 +83,8 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
         const char *suffix;
     } routines[] = {{FIXED_f, "f"},           {FIXED_lin, "lin"},        {FIXED_jvp, "jvp"},
                     {FIXED_vjp_z, "vjp_z"},   {FIXED_vjp_x, "vjp_x"},    {FIXED_vjp_rest, "vjp_rest"},
-                    {FIXED_vjp_zx, "vjp_zx"}, {FIXED_vjp_all, "vjp_all"}};
+                    {FIXED_vjp_zx, "vjp_zx"}, {FIXED_vjp_all, "vjp_all"},
+                    {FIXED_vjp_jvp, "vjp_jvp"}};
     for (size_t k = 0; k < sizeof routines / sizeof *routines; k++) {
         const RoutinePlan *p = plan_find(unit, joined(e, f->name, routines[k].suffix));
         if (!p) continue; /* left out when nothing uses it */

@@ -6,7 +6,7 @@
 #define DEQ_RUNTIME_H
 #include <stdint.h>
 
-#define DEQ_ABI_VERSION 2
+#define DEQ_ABI_VERSION 3
 #define DEQ_ALIGN 64         /* bytes: alignment of bases, strides and offsets */
 #define DEQ_CHUNK 1024       /* elements of one row of an optimiser routine; the parameter vector is padded to it */
 

@@ -41,7 +41,7 @@ static void check_net(Net *net, uint32_t real_bytes, double tolerance) {
         }
         compared++;
     }
-    assert_true(compared >= 9 * r->nfixed); /* eight of each fixed point, the metric, prepare */
+    assert_true(compared >= 10 * r->nfixed); /* nine of each fixed point, the metric, prepare */
     assert_int_equal(prepared, 1);
     arena_free(net->arena);
 }

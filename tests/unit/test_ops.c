@@ -267,6 +267,25 @@ static void check_case(Op op, uint64_t seed) {
         for (uint64_t e = 0; e < value_count(g, ct[k], n); e++)
             assert_close(second == NODE_NONE ? 0 : again[second][e], (up[ct[k]][e] - down[ct[k]][e]) / (2 * h), 1e-6);
     }
+    /* Reverse mode over the tangent, w'J(x)t with t held constant: against the slope of w'J(x)t along v. */
+    if (ty != NODE_NONE) {
+        NodeId w = graph_input(g, g->nodes[ty].shape, g->nodes[ty].batched, "w", (Range){0});
+        NodeId *second = arena_alloc(a, (m + 1) * sizeof *second);
+        reverse(g, &ty, &w, 1, x_nodes, m, NULL, second, NULL, NULL);
+        graph_verify(g);
+        double **with = arena_alloc(a, (g->ninputs + 1) * sizeof *with), **v = arena_alloc(a, (m + 1) * sizeof *v);
+        for (uint32_t k = 0; k < g->ninputs; k++) {
+            with[k] = k < 2 * m + 1 ? x[k] : random_values(a, value_count(g, g->inputs[k], n), -1, 1);
+            if (k < m) v[k] = random_values(a, value_count(g, x_nodes[k], n), -1, 1);
+        }
+        double **here = perturbed(a, g, n, with, v, 0, 0), **more = perturbed(a, g, n, with, v, m, h),
+               **less = perturbed(a, g, n, with, v, m, -h), slope = 0, along = 0;
+        for (uint64_t e = 0; e < value_count(g, ty, n); e++)
+            slope += here[w][e] * (more[ty][e] - less[ty][e]) / (2 * h);
+        for (uint32_t k = 0; k < m; k++)
+            if (second[k] != NODE_NONE) along += dot(here[second[k]], v[k], value_count(g, x_nodes[k], n));
+        assert_close(along, slope, 1e-6);
+    }
     arena_free(a);
 }
 

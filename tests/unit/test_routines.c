@@ -229,6 +229,58 @@ static void check_gradients(Machine *m) {
     assert_true(largest > 1e-2); /* else all of this compared zeros */
 }
 
+/* u'J(z)w by lin and jvp. */
+static double bilinear(Machine *m, const FixedLayout *f, char *rest, double *z, const double *u, double *w) {
+    char *tape = buffer(m, f->tape_bytes * ROWS), *out = buffer(m, f->state_bytes * ROWS);
+    call(m, f->name, "lin", (deq_frame){.rest = rest, .tape = tape, .arg0 = z, .arg1 = out}, ROWS);
+    call(m, f->name, "jvp", (deq_frame){.rest = rest, .tape = tape, .arg0 = w, .arg1 = out}, ROWS);
+    return dot((double *)out, u, f->state_bytes / 8 * ROWS);
+}
+
+/* vjp_jvp is its gradient in the state, in the captured values and, with `finish`, in the parameters. */
+static void check_second(Machine *m, const FixedLayout *f, char *rest, double *z, double *u, double *w) {
+    const double h = 1e-5;
+    uint64_t reals = f->state_bytes / 8 * ROWS, nrest = f->rest_bytes / 8 * ROWS;
+    double *dz = buffer(m, reals * 8), *dr = buffer(m, nrest * 8), largest = 0;
+    char *accum = buffer(m, m->r->accum_bytes);
+    memset(accum, 0, m->r->accum_bytes);
+    call(m, f->name, "vjp_jvp",
+         (deq_frame){.rest = rest, .drest = dr, .accum = accum, .arg0 = z, .arg1 = u, .arg2 = w, .arg3 = dz}, ROWS);
+    double *values[] = {z, (double *)rest}, *slopes[] = {dz, dr};
+    uint64_t counts[] = {reals, nrest};
+    for (int k = 0; k < 2; k++)
+        for (uint64_t e = 0; e < counts[k]; e++) {
+            const double kept = values[k][e];
+            values[k][e] = kept + h;
+            double up = bilinear(m, f, rest, z, u, w);
+            values[k][e] = kept - h;
+            double down = bilinear(m, f, rest, z, u, w);
+            values[k][e] = kept;
+            assert_close(slopes[k][e], (up - down) / (2 * h), 1e-7);
+            largest = fmax(largest, fabs(slopes[k][e]));
+        }
+    const Model *model = &m->net->model;
+    if (m->r->has_finish) {
+        deq_frame last = {.shared = m->shared, .accum = accum};
+        interpret_routine(m->net->arena, need(m, model->name, "finish"), &m->unit.layout, &last, 1, NULL);
+    }
+    for (uint32_t p = 0; p < model->nparameters; p++)
+        for (uint64_t e = 0; model->parameters[p].trained && e < shape_count(model->parameters[p].shape); e++) {
+            double *at = &m->net->parameters[p][e], both[2];
+            const double kept = *at, have = ((double *)(accum + m->r->parameter_offsets[p]))[e];
+            for (int side = 0; side < 2; side++) {
+                *at = kept + (side ? -h : h);
+                load_parameters(m);
+                both[side] = bilinear(m, f, rest, z, u, w);
+            }
+            *at = kept;
+            assert_close(have, (both[0] - both[1]) / (2 * h), 1e-7);
+            largest = fmax(largest, fabs(have));
+        }
+    load_parameters(m);
+    assert_true(largest > 1e-3);
+}
+
 /* Each fixed point's linear routines agree with f and with each other. */
 static void check_linear(Machine *m) {
     Arena *a = m->net->arena;
@@ -293,6 +345,7 @@ static void check_linear(Machine *m) {
             r[e] = kept;
             assert_close(dr[e], (dot(up, u, reals) - dot(down, u, reals)) / (2 * h), 1e-7);
         }
+        check_second(m, f, rest, z, u, v);
     }
 }
 

@@ -1,0 +1,40 @@
+/* penalty.h - terms added to the training loss at a fixed point, from text such as "jacobian(weight: 0.4, samples: 2)",
+ * "[jacobian(weight: 0.4), spectral(weight: 0.1)]" or "none": names, defaults and ranges from penalties.def. */
+#ifndef DEQ_RUNTIME_PENALTY_H
+#define DEQ_RUNTIME_PENALTY_H
+#include "error.h"
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum deq_penalty_kind {
+#define PENALTY(id, doc) DEQ_PENALTY_##id,
+#include "penalties.def"
+    DEQ_PENALTIES
+} deq_penalty_kind;
+
+typedef struct deq_penalty { /* arguments as in penalties.def; those of other kinds hold 0 */
+    bool given, detach;
+    double weight, frequency, increment;
+    int samples, iterations, every, until;
+} deq_penalty;
+
+typedef struct deq_penalties {
+    deq_penalty kinds[DEQ_PENALTIES]; /* at most one of each */
+} deq_penalties;
+
+#define DEQ_PENALTIES_TEXT 512
+
+bool deq_penalties_parse(const char *text, deq_penalties *out, deq_error *e);
+/* `key` is "weight", of the only penalty, or "jacobian.weight". */
+bool deq_penalties_set(deq_penalties *p, const char *key, const char *value, deq_error *e);
+void deq_penalties_print(const deq_penalties *p, char *out, size_t size); /* canonical text, every argument */
+bool deq_penalties_given(const deq_penalties *p);
+/* Whether one of them sends a cotangent into the state. */
+bool deq_penalties_reach_state(const deq_penalties *p);
+/* The weight of a penalty in training step `step` (from 1) of the fixed point called `name`; 0: the step goes without.
+ */
+double deq_penalty_weight(const deq_penalties *p, deq_penalty_kind kind, uint64_t seed, uint64_t step,
+                          const char *name);
+/* Site of its random vectors in the stream of (seed, site, example, step). */
+int64_t deq_penalty_site(deq_penalty_kind kind, const char *name);
+#endif
