@@ -170,6 +170,7 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
     if (!space->base) return;
     size_t row_bytes = (size_t)p->vectors * sizeof(vec);
     NAME(problem_start)(p, z);
+    if (p->ride && !rides && !searches) p->ride->image = f; /* each state is evaluated as it is handed on */
     for (int step = 0; p->active > 0; step++) {
         int slot = step % capacity, count = step < capacity ? step : capacity - 1;
         problem_apply(p, z, f, step);

@@ -132,7 +132,8 @@ void NAME(ride_state)(problem *p, int step, const real *z) {
     mark_bad(p, r);
     memcpy(r->a, z, (size_t)p->active * (size_t)p->vectors * sizeof(vec));
     NAME(steps_forward)
-    (&f, p->fixed, p->active, m->steps, m->damping, false, r->kept->tape, r->kept->tape_stride, r->a, r->b, r->bad);
+    (&f, p->fixed, p->active, m->steps, m->damping, false, r->kept->tape, r->kept->tape_stride, r->a, r->b, r->bad,
+     r->image);
     f.arg0 = r->b;
     f.arg1 = r->c;
     NAME(call_good)(r->cotangent, &f, p->fixed, p->active, r->bad);

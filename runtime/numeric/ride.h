@@ -20,6 +20,8 @@ typedef struct ride {
     bool *lost; /* by row: its gradient is not finite from some state on */
     bool *bad;  /* by position */
     int *steps; /* by row: states passed */
+    /* unrolled: f at the state, by position, linearised in the first tape; NULL: the solver does not evaluate there */
+    const real *image;
 } ride;
 
 /* Takes its buffers from the space and, unless that only measures, starts at zero. */

@@ -39,7 +39,8 @@ HOT static bool damp(vec *out, const vec *z, const vec *f, real damping, int64_t
 }
 
 void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, int count, double damping,
-                         bool undamped_first, char *tapes, int64_t stride, real *z, real *out, bool *bad) {
+                         bool undamped_first, char *tapes, int64_t stride, real *z, real *out, bool *bad,
+                         const real *image) {
     deq_frame f = *frame;
     int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec);
     real *from = z, *to = out;
@@ -48,7 +49,10 @@ void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t
         f.tape = tapes + t * stride;
         f.arg0 = from;
         f.arg1 = to;
-        fixed->lin(&f, n);
+        if (t == 0 && image)
+            memcpy(to, image, (size_t)(n * fixed->state_bytes));
+        else
+            fixed->lin(&f, n);
         for (int64_t i = 0; i < n; i++) {
             vec *next = (vec *)to + i * vectors;
             const vec *state = (const vec *)from + i * vectors;

@@ -12,6 +12,12 @@ static solver_run *const runs[] = {
 #include "solvers.def"
 };
 
+/* Whether the gradients that ride along start from the linearisation of this evaluation. */
+static bool state_is_linearised(const ride *r, int evaluation) {
+    if (!r || evaluation < 1 || evaluation > r->last) return false;
+    return r->kind == DEQ_MODE_simultaneous || (r->image && evaluation >= r->first);
+}
+
 void problem_apply(problem *p, const real *in, real *out, int evaluation) {
     deq_frame *f = &p->frame;
     f->arg0 = (void *)in;
@@ -38,7 +44,7 @@ void problem_apply(problem *p, const real *in, real *out, int evaluation) {
         }
         f->tape = kept->tape + evaluation * kept->tape_stride;
         p->fixed->lin(f, p->active);
-    } else if (p->ride && p->ride->kind == DEQ_MODE_simultaneous && evaluation > 0 && evaluation <= p->ride->last) {
+    } else if (state_is_linearised(p->ride, evaluation)) {
         f->tape = p->ride->kept->tape;
         p->fixed->lin(f, p->active);
     } else {
@@ -379,7 +385,7 @@ static void linearise(deq_worker *worker, const deq_frame *frame, const deq_fixe
     }
     NAME(steps_forward)
     (&f, fixed, n, kept->steps, phantom ? m->damping : 1, phantom && m->undamped_first, kept->tape, kept->tape_stride,
-     kept->z, z, kept->bad);
+     kept->z, z, kept->bad, NULL);
 }
 
 void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest, void *z,

@@ -150,9 +150,11 @@ bool NAME(row_finite)(const vec *x, int64_t n);
 void NAME(call_good)(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
                      const bool *bad);
 /* `count` damped steps from the states z, which are overwritten; the last one comes in `out`, linearisation t in
- * tapes + t * stride.  A state after which f is not finite stays what it is, and its record is marked as bad. */
+ * tapes + t * stride.  A state after which f is not finite stays what it is, and its record is marked as bad.
+ * `image`: f(z), where its linearisation stands in the first tape already; NULL. */
 void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, int count, double damping,
-                         bool undamped_first, char *tapes, int64_t stride, real *z, real *out, bool *bad);
+                         bool undamped_first, char *tapes, int64_t stride, real *z, real *out, bool *bad,
+                         const real *image);
 /* The way back: u is the cotangent of the last state (overwritten); adds to drest, and to accum unless NULL.  v, out:
  * space for n rows. */
 void NAME(steps_back)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, int count, double damping,

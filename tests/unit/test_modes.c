@@ -540,6 +540,19 @@ static void test_ensembles(void **state) {
 
 /* ---- steps from states on the way ---- */
 
+/* Broyden evaluates f at every state: the steps from there start with that evaluation, linearised, not with another. */
+static void test_unrolled_shares_evaluations(void **state) {
+    (void)state;
+    bench b = bench_new(64, CELL_TANH, 10, 4, 1.3);
+    cell_evaluations = 0;
+    bench_run(&b, "broyden(tol: 0, max: 8)", "unrolled(from: 1..9, steps: 5)");
+    assert_int_equal(cell_evaluations, b.n); /* at z_0 */
+    cell_evaluations = 0;
+    bench_run(&b, "broyden(tol: 0, max: 8)", "unrolled(from: 3..5, steps: 5)");
+    assert_int_equal(cell_evaluations, 7 * b.n); /* not at z_3 and z_4 */
+    bench_free(&b);
+}
+
 static void test_unrolled_is_a_derivative(void **state) {
     (void)state;
     static const struct {
@@ -820,6 +833,7 @@ int main(void) {
         cmocka_unit_test(test_simultaneous_converges),
         cmocka_unit_test(test_ensembles),
         cmocka_unit_test(test_unrolled_is_a_derivative),
+        cmocka_unit_test(test_unrolled_shares_evaluations),
         cmocka_unit_test(test_shine),
         cmocka_unit_test(test_shine_applies_the_forward_estimate),
         cmocka_unit_test(test_augmented),
