@@ -15,7 +15,8 @@
 #include <string.h>
 
 #define REPEATS 400
-#define SECONDS_EACH 0.4  /* for one row, when it is repeated at least thrice */
+#define SECONDS_EACH 0.4  /* for one row, once it has been repeated thrice */
+#define SECONDS_MOST 3.0  /* after which a row of slow calls ends with what it has */
 #define SECONDS_WARM 0.02 /* before a row is timed */
 #define BATCH 256         /* unless the options say otherwise */
 
@@ -59,7 +60,8 @@ static bool repeat(Bench *b, const char *name, Work *work, const void *what, dou
     } while (deq_now() - began < SECONDS_WARM);
     began = deq_now();
     *count = 0;
-    while (*count < REPEATS && (*count < 3 || deq_now() - began < SECONDS_EACH)) {
+    while (*count < REPEATS && (*count < 3 || deq_now() - began < SECONDS_EACH) &&
+           (*count < 1 || deq_now() - began < SECONDS_MOST)) {
         if (deq_interrupted()) return deq_fail(b->e, DEQ_INTERRUPTED, "stopped while timing '%s'", name);
         double start = deq_now();
         if (!work(b, what)) return false;
