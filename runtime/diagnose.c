@@ -3,10 +3,10 @@
  * Measured on validation examples (or the first training examples) under the settings of the training run, and cached
  * like any evaluation.  RESULTS/STEM-solves.json:
  *   { "model", "net", "real", "loss", "examples", "data", "fixed": [ { "path", "dimension", "forward", "gradient",
- *     "forward_solves": SOLVES, "adjoint_solves": SOLVES | null, "spectrum": { "examples", "radius": [median, most],
- *     "radius_change", "norm2": [..], "frobenius": [..], "residual" } } ] }
- *   SOLVES = { "count", "steps": [median, most], "residual": [median, most], "failed": share, "later": share
- * answered by a later solver of a chain, "reasons": { name: share } } */
+ * "penalty" (if any), "forward_solves": SOLVES, "adjoint_solves": SOLVES | null, "spectrum": { "examples", "radius":
+ * [median, most], "radius_change", "norm2": [..], "frobenius": [..], "residual" } } ] } SOLVES = { "count", "steps":
+ * [median, most], "residual": [median, most], "failed": share, "later": share answered by a later solver of a chain,
+ * "reasons": { name: share } } */
 #include "app_state.h"
 #include "journal.h"
 #include "output.h"
@@ -109,6 +109,8 @@ static json_t *measure(deq_app *app, deq_engine *engine, const deq_model *model,
                                   describe_solves(forward + i * (size_t)n, n), "adjoint_solves",
                                   describe_solves(adjoint + i * (size_t)n, n), "spectrum",
                                   describe_spectrum(spectra + i * (size_t)few, few));
+            const char *penalty = setting(settings, f->path, "penalty");
+            if (*penalty) json_object_set_new(o, "penalty", json_string(penalty));
             json_array_append_new(list, o);
         }
     }

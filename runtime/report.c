@@ -43,7 +43,7 @@ static const char *put(char *out, size_t size, const char *format, double v) {
 
 static const char *pair(char *out, size_t size, const char *format, const json_t *o, const char *key) {
     char a[32], b[32];
-    if (!o || json_is_null(o))
+    if (!json_object_get(o, key))
         snprintf(out, size, "-");
     else
         snprintf(out, size, "%s / %s", put(a, sizeof a, format, median(o, key)),
@@ -59,21 +59,63 @@ static const char *path_of(const json_t *fixed) {
 void deq_diagnosis_table(FILE *out, const json_t *solves) {
     size_t i;
     json_t *f;
-    char t[7][80];
-    fputs("| fixed point | forward steps | residual | not converged | radius of J | adjoint steps | adjoint residual | "
-          "not "
-          "converged |\n|:--|--:|--:|--:|--:|--:|--:|--:|\n",
+    char t[9][80];
+    fputs("| fixed point | forward steps | residual | not converged | radius of J | norm 2 | norm F | adjoint steps | "
+          "adjoint residual | not converged |\n|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
           out);
     json_array_foreach(json_object_get(solves, "fixed"), i, f) {
         const json_t *forward = json_object_get(f, "forward_solves"), *adjoint = json_object_get(f, "adjoint_solves");
-        fprintf(out, "| %s | %s | %s | %s%% | %s | %s | %s | %s%s |\n", path_of(f),
+        const json_t *spectrum = json_object_get(f, "spectrum");
+        fprintf(out, "| %s | %s | %s | %s%% | %s | %s | %s | %s | %s | %s%s |\n", path_of(f),
                 pair(t[0], 80, "%.0f", forward, "steps"), pair(t[1], 80, "%.1e", forward, "residual"),
-                put(t[2], 80, "%.2g", 100 * number(forward, "failed")),
-                pair(t[3], 80, "%.3f", json_object_get(f, "spectrum"), "radius"),
-                pair(t[4], 80, "%.0f", adjoint, "steps"), pair(t[5], 80, "%.1e", adjoint, "residual"),
-                put(t[6], 80, "%.2g", 100 * number(adjoint, "failed")), json_is_object(adjoint) ? "%" : "");
+                put(t[2], 80, "%.2g", 100 * number(forward, "failed")), pair(t[3], 80, "%.3f", spectrum, "radius"),
+                pair(t[4], 80, "%.2f", spectrum, "norm2"), pair(t[5], 80, "%.2f", spectrum, "frobenius"),
+                pair(t[6], 80, "%.0f", adjoint, "steps"), pair(t[7], 80, "%.1e", adjoint, "residual"),
+                put(t[8], 80, "%.2g", 100 * number(adjoint, "failed")), json_is_object(adjoint) ? "%" : "");
     }
-    fputs("\nSteps, residuals and radii: median / worst of the examples.\n", out);
+    fputs("\nSteps, residuals, radii and norms of J: median / worst of the examples.\n", out);
+}
+
+/* Every epoch, or first, last and some between. */
+#define EPOCHS_SHOWN 12
+
+void deq_diagnosis_epochs(FILE *out, const json_t *log) {
+    size_t n = json_array_size(log), shown = n < EPOCHS_SHOWN ? n : EPOCHS_SHOWN;
+    bool spectra = false, penalties = false;
+    for (size_t i = 0; i < n; i++) {
+        deq_journal_row row = deq_journal_row_of(json_array_get(log, i));
+        spectra = spectra || isfinite(row.radius);
+        penalties = penalties || isfinite(row.penalty);
+    }
+    if (!n) return;
+    fprintf(out, "\n| epoch | loss |%s steps | residual |%s\n|--:|--:|%s--:|--:|%s\n", penalties ? " penalty |" : "",
+            spectra ? " radius of J | norm 2 | norm F |" : "", penalties ? "--:|" : "", spectra ? "--:|--:|--:|" : "");
+    for (size_t i = 0; i < shown; i++) {
+        char t[8][32];
+        deq_journal_row r =
+            deq_journal_row_of(json_array_get(log, shown > 1 ? (i * (n - 1) + (shown - 1) / 2) / (shown - 1) : 0));
+        fprintf(out, "| %.0f | %s |", r.epoch, put(t[0], 32, "%.4g", r.loss));
+        if (penalties) fprintf(out, " %s |", put(t[1], 32, "%.3g", r.penalty));
+        fprintf(out, " %s | %s |", put(t[2], 32, "%.1f", r.steps), put(t[3], 32, "%.1e", r.residual));
+        if (spectra)
+            fprintf(out, " %s | %s | %s |", put(t[4], 32, "%.3f", r.radius), put(t[5], 32, "%.2f", r.norm2),
+                    put(t[6], 32, "%.2f", r.frobenius));
+        fputc('\n', out);
+    }
+}
+
+void deq_diagnosis_curve(FILE *out, const json_t *curve) {
+    size_t n = json_array_size(curve), last = 0;
+    const char *separator = "\nResidual of the first fixed point after n iterations, median: ";
+    while (last < n && number(json_array_get(curve, last), "running") > 0) last++;
+    for (size_t k = 1; k <= last; k = k < last && 2 * k > last ? last : 2 * k) {
+        double value = number(json_array_get(curve, k - 1), "median");
+        if (!isfinite(value)) break;
+        fprintf(out, "%s%zu: %.1e", separator, k, value);
+        separator = ", ";
+        if (k == last) break;
+    }
+    if (last) fputs(".\n", out);
 }
 
 /* ---- sentences ---- */
@@ -98,7 +140,7 @@ typedef struct Facts { /* of one fixed point */
     const json_t *forward, *adjoint, *spectrum;
     deq_solver solver;
     deq_mode mode;
-    const char *solver_name, *mode_text, *real;
+    const char *solver_name, *mode_text, *real, *penalty;
     double radius, worst_radius;
     bool known; /* solver and mode could be read */
 } Facts;
@@ -128,8 +170,8 @@ static void of_forward(Sentences *s, const Facts *f) {
         if (f->worst_radius >= 1)
             say(s,
                 "%.3g%% of forward solves hit max: %d (median residual %.1e, tol %g). At spectral radius %.2f a plain "
-                "iteration diverges: use broyden() or anderson(memory: 10), and bring the radius down with smaller "
-                "initial weights, weight_norm or LayerNorm.",
+                "iteration diverges: use broyden() or anderson(memory: 10), and bring the radius down with `penalty: "
+                "jacobian(weight: 0.4)`, smaller initial weights, weight_norm or LayerNorm.",
                 stopped, o->max, residual, o->tol, f->worst_radius);
         else if (o->kind == DEQ_SOLVER_picard && f->worst_radius > 0 && f->worst_radius < 1)
             say(s,
@@ -203,17 +245,21 @@ static void of_spectrum(Sentences *s, const Facts *f) {
         say(s,
             "the spectral radius of J at the equilibria is %.2f in the median and reaches %.2f: these equilibria repel "
             "a "
-            "plain iteration, and the gradient grows without bound as it nears a singular I - J.",
-            f->radius, f->worst_radius);
+            "plain iteration, and the gradient grows without bound as it nears a singular I - J. %s.",
+            f->radius, f->worst_radius,
+            *f->penalty ? "Raise the weight of the penalty" : "Train with `penalty: jacobian(weight: 0.4)`");
     else if (f->worst_radius >= 0.95)
         say(s,
             "the spectral radius of J reaches %.3f: errors shrink by %.1f%% a plain step, a gain of %.0f in the "
-            "gradient. Watch it with `spectrum: 16` in train.",
-            f->worst_radius, 100 * (1 - f->worst_radius), 1 / (1 - f->worst_radius));
+            "gradient. Watch it with `spectrum: 16` in train; %s.",
+            f->worst_radius, 100 * (1 - f->worst_radius), 1 / (1 - f->worst_radius),
+            *f->penalty ? "a larger weight of the penalty brings it down"
+                        : "`penalty: jacobian(weight: 0.1)` brings it down");
     if (norm > 1 && norm > 5 * f->radius)
         say(s,
             "norm(J) is %.1f where its spectral radius is %.2f: J is far from normal, so residuals may grow for many "
-            "steps before they shrink. Give anderson more memory, and do not judge by the first residuals.",
+            "steps before they shrink. Give anderson more memory, and do not judge by the first residuals; `penalty: "
+            "spectral(weight: 0.1)` lowers the norm itself.",
             norm, f->radius);
 }
 
@@ -226,13 +272,21 @@ static void of_log(Sentences *s, const json_t *log) {
     if (last.steps > 1.5 * first.steps)
         say(s,
             "forward solves took %.1f steps in the last epoch and %.1f in the first: the cell loses contraction while "
-            "it trains. A lower rate or weight decay slows that.",
-            last.steps, first.steps);
+            "it trains. %s, a lower rate or weight decay slow that.",
+            last.steps, first.steps,
+            last.penalty > 0 ? "A larger weight of the penalty" : "`penalty: jacobian(weight: 0.1)`");
     if (last.radius > 0.9 && last.radius > 1.2 * first.radius)
         say(s,
-            "the spectral radius rose from %.2f to %.2f in %.0f epochs. Bound it: weight_norm, LayerNorm, weight "
+            "the spectral radius rose from %.2f to %.2f in %.0f epochs. Bound it: %s, weight_norm, LayerNorm, weight "
             "decay.",
-            first.radius, last.radius, last.epoch);
+            first.radius, last.radius, last.epoch,
+            last.penalty > 0 ? "a larger weight of the penalty" : "`penalty: jacobian(weight: 0.1)`");
+    if (last.penalty > last.loss && last.loss > 0)
+        say(s,
+            "the penalty is %.2g in the last epoch, the loss %.2g: the net is trained for its Jacobian more than for "
+            "its "
+            "task. Lower the weight, or take the penalty in some steps only (frequency: 0.1).",
+            last.penalty, last.loss);
     if (last.loss >= first.loss)
         say(s,
             "the training loss did not fall: %.4g in the first epoch, %.4g in the last. Lower the rate, or check that "
@@ -250,6 +304,7 @@ int deq_diagnosis_sentences(FILE *out, const json_t *solves, const json_t *log) 
                    .adjoint = json_object_get(fixed, "adjoint_solves"),
                    .spectrum = json_object_get(fixed, "spectrum"),
                    .mode_text = text(fixed, "gradient"),
+                   .penalty = text(fixed, "penalty"),
                    .real = text(solves, "real")};
         f.radius = median(f.spectrum, "radius");
         f.worst_radius = most(f.spectrum, "radius");
@@ -313,12 +368,14 @@ static char **list_files(const char *folder, const char *ending, int *n) {
     return list;
 }
 
-static void report_model(deq_reporter *r, const json_t *solves, const json_t *log) {
+static void report_model(deq_reporter *r, const json_t *solves, const json_t *log, const json_t *curve) {
     char *table = NULL, *lines = NULL;
     size_t size;
     FILE *f = open_memstream(&table, &size), *g = open_memstream(&lines, &size);
     if (!f || !g) return;
     deq_diagnosis_table(f, solves);
+    if (curve) deq_diagnosis_curve(f, curve);
+    if (log) deq_diagnosis_epochs(f, log);
     int n = deq_diagnosis_sentences(g, solves, log);
     fclose(f);
     fclose(g);
@@ -331,7 +388,9 @@ static void report_model(deq_reporter *r, const json_t *solves, const json_t *lo
     char *end = NULL;
     for (char *line = strtok_r(lines, "\n", &end); line; line = strtok_r(NULL, "\n", &end))
         json_array_append_new(list, json_string(line + 2));
-    deq_report_event(r, "report", json_pack("{s:O, s:o}", "solves", solves, "sentences", list));
+    json_t *event = json_pack("{s:O, s:o}", "solves", solves, "sentences", list);
+    if (log) json_object_set(event, "epochs", (json_t *)log);
+    deq_report_event(r, "report", event);
     free(table);
     free(lines);
 }
@@ -348,20 +407,25 @@ static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
         deq_report(r, "# %s, run at %s on %s\n", text(record, "script"), text(record, "date"), text(record, "cpu"));
     if (record && !n) deq_report(r, "No trained net with a fixed point in this folder.");
     for (int i = 0; i < n; i++) {
-        char *path = deq_path_join(folder, names[i], NULL), *log = NULL;
+        char *path = deq_path_join(folder, names[i], NULL), *log = NULL, *curve = NULL;
         names[i][strlen(names[i]) - strlen("-solves.json")] = 0;
         char name[300];
         snprintf(name, sizeof name, "%s-log.csv", names[i]);
         log = deq_path_join(folder, name, NULL);
-        json_t *solves = path ? json_load_file(path, 0, NULL) : NULL, *rows = log ? read_log(log) : NULL;
+        snprintf(name, sizeof name, "%s-residual.csv", names[i]);
+        curve = deq_path_join(folder, name, NULL);
+        json_t *solves = path ? json_load_file(path, 0, NULL) : NULL, *rows = log ? read_log(log) : NULL,
+               *residuals = curve ? read_log(curve) : NULL;
         if (json_is_array(json_object_get(solves, "fixed")))
-            report_model(r, solves, rows);
+            report_model(r, solves, rows, residuals);
         else
             deq_fail(e, DEQ_REPORT, "'%s' is damaged; run the script again", path ? path : names[i]);
         json_decref(solves);
         json_decref(rows);
+        json_decref(residuals);
         free(path);
         free(log);
+        free(curve);
         free(names[i]);
     }
     free(names);

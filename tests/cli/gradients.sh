@@ -97,7 +97,8 @@ expect 0 'nothing to compare' "$DEQ" compare nothing.deq
 expect 0 '' "$DEQ" run tiny.deq --quiet
 
 # ---- report ----
-expect 0 '| body | [0-9]* / [0-9]* | .* | 0% | 0\.[0-9]* / 0\.[0-9]* | - | - | - |' "$DEQ" report results/tiny
+expect 0 '| body | [0-9]* / [0-9]* | .* | 0% | 0\.[0-9]* / 0\.[0-9]* | [0-9.]* / [0-9.]* | [0-9.]* / [0-9.]* | - | - | - |' "$DEQ" report results/tiny
+expect 0 'after n iterations, median: 1: ' "$DEQ" report results/tiny
 expect 0 '"radius": *\[' "$DEQ" report --json results/tiny
 expect 0 'radius 0\.' "$DEQ" run tiny.deq --set net.spectrum=8 --set net.epochs=2 --results spectrum
 between "radius in the log" "$(cell spectrum/tiny/net-log.csv 2 radius)" 0.1 1

@@ -72,10 +72,11 @@ static void test_forward(void **state) {
     says(solves(ANDERSON, GMRES, stopped, FINE, "[0.98, 1.07]", "[1.2, 1.3]"), NULL,
          "- body: 37% of forward solves hit max: 40 (median residual 3.0e-03, tol 0.0001). At spectral radius 1.07 a "
          "plain "
-         "iteration diverges: use broyden() or anderson(memory: 10), and bring the radius down with smaller initial "
-         "weights, weight_norm or LayerNorm.\n"
+         "iteration diverges: use broyden() or anderson(memory: 10), and bring the radius down with `penalty: "
+         "jacobian(weight: 0.4)`, smaller initial weights, weight_norm or LayerNorm.\n"
          "- body: the spectral radius of J at the equilibria is 0.98 in the median and reaches 1.07: these equilibria "
-         "repel a plain iteration, and the gradient grows without bound as it nears a singular I - J.\n");
+         "repel a plain iteration, and the gradient grows without bound as it nears a singular I - J. "
+         "Train with `penalty: jacobian(weight: 0.4)`.\n");
     says(
         solves("picard(tol: 1e-4, max: 40)", GMRES,
                "{'count': 10, 'steps': [9, 12], 'residual': [5e-5, 9e-5], 'failed': 0.1, 'reasons': {'converged': 0.9, "
@@ -105,7 +106,8 @@ static void test_adjoint(void **state) {
          "- body: 12% of backward solves hit max: 30 (median residual 8.0e-05). Raise max, use gmres, or use "
          "phantom.unroll; at radius 1.07 the Neumann series diverges.\n"
          "- body: the spectral radius of J at the equilibria is 0.90 in the median and reaches 1.07: these equilibria "
-         "repel a plain iteration, and the gradient grows without bound as it nears a singular I - J.\n");
+         "repel a plain iteration, and the gradient grows without bound as it nears a singular I - J. "
+         "Train with `penalty: jacobian(weight: 0.4)`.\n");
     says(solves(ANDERSON, GMRES, FINE, stopped, "[0.6, 0.7]", "[1, 1]"), NULL,
          "- body: 12% of backward solves hit max: 30 (median residual 8.0e-05). Raise max, loosen tol, or use "
          "phantom.unroll.\n");
@@ -127,11 +129,12 @@ static void test_modes_and_spectrum(void **state) {
          "phantom.unroll(steps: 4, damping: 1), or implicit(gmres()).\n");
     says(solves(ANDERSON, GMRES, FINE, FINE, "[0.9, 0.98]", "[1, 1]"), NULL,
          "- body: the spectral radius of J reaches 0.980: errors shrink by 2.0% a plain step, a gain of 50 in the "
-         "gradient. Watch it with `spectrum: 16` in train.\n");
+         "gradient. Watch it with `spectrum: 16` in train; `penalty: jacobian(weight: 0.1)` brings it down.\n");
     says(solves(ANDERSON, GMRES, FINE, FINE, "[0.5, 0.5]", "[7, 9]"), NULL,
          "- body: norm(J) is 7.0 where its spectral radius is 0.50: J is far from normal, so residuals may grow for "
          "many "
-         "steps before they shrink. Give anderson more memory, and do not judge by the first residuals.\n");
+         "steps before they shrink. Give anderson more memory, and do not judge by the first residuals; `penalty: "
+         "spectral(weight: 0.1)` lowers the norm itself.\n");
     says(solves(ANDERSON, GMRES, FINE, FINE, "[null, null]", "[null, null]"), NULL, ""); /* not measured */
 }
 
@@ -142,12 +145,78 @@ static void test_log(void **state) {
         "[{'epoch': 1, 'loss': 1.0, 'steps': 8, 'radius': 0.4}, {'epoch': 2, 'loss': 1.2, 'steps': 17, 'radius': "
         "0.97}]",
         "- training: forward solves took 17.0 steps in the last epoch and 8.0 in the first: the cell loses contraction "
-        "while it trains. A lower rate or weight decay slows that.\n"
-        "- training: the spectral radius rose from 0.40 to 0.97 in 2 epochs. Bound it: weight_norm, LayerNorm, weight "
-        "decay.\n"
+        "while it trains. `penalty: jacobian(weight: 0.1)`, a lower rate or weight decay slow that.\n"
+        "- training: the spectral radius rose from 0.40 to 0.97 in 2 epochs. Bound it: `penalty: "
+        "jacobian(weight: 0.1)`, weight_norm, LayerNorm, weight decay.\n"
         "- training: the training loss did not fall: 1 in the first epoch, 1.2 in the last. Lower the rate, or check "
         "that "
         "the gradient is right with deq gradcheck.\n");
+}
+
+/* With a penalty already there the advice is its weight. */
+static void test_penalised(void **state) {
+    (void)state;
+    json_t *o = solves(ANDERSON, GMRES, FINE, FINE, "[0.9, 0.98]", "[1, 1]");
+    json_object_set_new(json_array_get(json_object_get(o, "fixed"), 0), "penalty",
+                        json_string("jacobian(weight: 0.1)"));
+    says(
+        o,
+        "[{'epoch': 1, 'loss': 2.0, 'steps': 8, 'radius': 0.4, 'penalty': 0.1}, {'epoch': 2, 'loss': 0.5, 'steps': 17, "
+        "'radius': 0.97, 'penalty': 0.7}]",
+        "- body: the spectral radius of J reaches 0.980: errors shrink by 2.0% a plain step, a gain of 50 in the "
+        "gradient. Watch it with `spectrum: 16` in train; a larger weight of the penalty brings it down.\n"
+        "- training: forward solves took 17.0 steps in the last epoch and 8.0 in the first: the cell loses contraction "
+        "while it trains. A larger weight of the penalty, a lower rate or weight decay slow that.\n"
+        "- training: the spectral radius rose from 0.40 to 0.97 in 2 epochs. Bound it: a larger weight of the penalty, "
+        "weight_norm, LayerNorm, weight decay.\n"
+        "- training: the penalty is 0.7 in the last epoch, the loss 0.5: the net is trained for its Jacobian more than "
+        "for its task. Lower the weight, or take the penalty in some steps only (frequency: 0.1).\n");
+}
+
+static void prints(void (*print)(FILE *, const json_t *), const char *rows, const char *want) {
+    char *have = NULL;
+    size_t size;
+    json_t *list = json_loads(rows, 0, NULL);
+    assert_non_null(list);
+    FILE *f = open_memstream(&have, &size);
+    print(f, list);
+    fclose(f);
+    assert_string_equal(have, want);
+    free(have);
+    json_decref(list);
+}
+
+static void test_epochs_and_curve(void **state) {
+    (void)state;
+    prints(deq_diagnosis_epochs, "[]", "");
+    prints(deq_diagnosis_epochs,
+           "[{\"epoch\": 1, \"loss\": 1.5, \"steps\": 8, \"residual\": 1e-5}, {\"epoch\": 2, \"loss\": 0.5, "
+           "\"steps\": 9, \"residual\": 2e-5, \"radius\": 0.5, \"norm2\": 1.25, \"frobenius\": 2, \"penalty\": 0.01}]",
+           "\n| epoch | loss | penalty | steps | residual | radius of J | norm 2 | norm F |\n"
+           "|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+           "| 1 | 1.5 | - | 8.0 | 1.0e-05 | - | - | - |\n"
+           "| 2 | 0.5 | 0.01 | 9.0 | 2.0e-05 | 0.500 | 1.25 | 2.00 |\n");
+    char many[4096] = "[";
+    for (int k = 1; k <= 30; k++) sprintf(many + strlen(many), "%s{\"epoch\": %d, \"loss\": 1}", k > 1 ? "," : "", k);
+    strcat(many, "]");
+    json_t *list = json_loads(many, 0, NULL);
+    char *have = NULL;
+    size_t size;
+    FILE *f = open_memstream(&have, &size);
+    deq_diagnosis_epochs(f, list);
+    fclose(f);
+    int lines = 0;
+    for (const char *c = have; *c; c++) lines += *c == '\n';
+    assert_int_equal(lines, 3 + 12);
+    assert_non_null(strstr(have, "\n| 1 |"));
+    assert_non_null(strstr(have, "\n| 30 |"));
+    free(have);
+    json_decref(list);
+    prints(deq_diagnosis_curve, "[]", "");
+    prints(deq_diagnosis_curve,
+           "[{\"median\": 1, \"running\": 1}, {\"median\": 0.5, \"running\": 1}, {\"median\": 0.25, \"running\": "
+           "1}, {\"running\": 0}]",
+           "\nResidual of the first fixed point after n iterations, median: 1: 1.0e+00, 2: 5.0e-01, 3: 2.5e-01.\n");
 }
 
 static void test_table(void **state) {
@@ -158,7 +227,8 @@ static void test_table(void **state) {
     FILE *f = open_memstream(&have, &size);
     deq_diagnosis_table(f, o);
     fclose(f);
-    assert_non_null(strstr(have, "| body | 9 / 12 | 5.0e-05 / 9.0e-05 | 0% | 0.600 / 0.710 | - | - | - |\n"));
+    assert_non_null(
+        strstr(have, "| body | 9 / 12 | 5.0e-05 / 9.0e-05 | 0% | 0.600 / 0.710 | 0.80 / 0.90 | - | - | - | - |\n"));
     free(have);
     json_decref(o);
 }
@@ -211,6 +281,8 @@ int main(void) {
         cmocka_unit_test(test_modes_and_spectrum),
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_penalised),
+        cmocka_unit_test(test_epochs_and_curve),
         cmocka_unit_test(test_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
