@@ -109,6 +109,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     case 'R': cli->rows = text; return 0;
     case 'C': cli->compare = text; return 0;
     case 'k': cli->checkpoint = text; return 0;
+    case 'w': cli->map = text; return 0;
     case 'o': cli->output = text; return 0;
     case 'N': cli->net = text; return 0;
     case 'm': cli->target_cpu = text; return 0;

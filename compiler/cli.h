@@ -25,7 +25,7 @@ typedef struct Cli {
     int threads, optimise, batch;
     const char **set, **include, **link;
     int nset, ninclude, nlink;
-    const char *results, *checkpoint, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math;
+    const char *results, *checkpoint, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math, *map;
     const char *rows, *compare; /* bench */
 } Cli;
 

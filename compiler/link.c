@@ -115,7 +115,7 @@ static bool commit(char *temporary, const char *out, bool ok, char **error) {
 #else
 #define SANITIZERS
 #endif
-#define LIBRARIES SANITIZERS "-ljansson", "-lxxhash", "-lz", "-lpthread", "-ldl", "-lm"
+#define LIBRARIES SANITIZERS "-ljansson", "-lxxhash", "-lminizip", "-lz", "-lpthread", "-ldl", "-lm"
 
 /* ---- command lines ---- */
 typedef struct Words {

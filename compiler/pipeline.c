@@ -128,8 +128,9 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
                false;
     out->data = use_data(p, s, decl, owner);
     if (!out->data) return false;
-    out->json = json_pack("{s:s, s:s, s:o, s:o}", "data", out->data->name, "split", e->name, "from",
-                          json_integer((json_int_t)low), "to", high < 0 ? json_null() : json_integer((json_int_t)high));
+    out->json = json_pack("{s:s, s:s, s:o, s:o, s:i}", "data", out->data->name, "split", e->name, "from",
+                          json_integer((json_int_t)low), "to", high < 0 ? json_null() : json_integer((json_int_t)high),
+                          "line", json_line(given));
     return true;
 }
 
@@ -230,6 +231,25 @@ static bool whole_setting(Scope *s, const Ast *list, const char *key, double fal
     return true;
 }
 
+/* weights("file", map: "names.map") */
+static json_t *pipe_weights(Scope *s, const Ast *given) {
+    Scope from;
+    const Ast *e = resolve_ast(s, given, &from);
+    if (e->kind != AST_CALL) return elab_error(s, DIAG_E0504, given->range, "'start' is weights(\"file\")"), NULL;
+    static const char *const names[] = {"file", "map"};
+    const Ast *list = AST_SLOT(e, CALL, inputs);
+    json_t *j = json_object();
+    for (uint32_t k = 0; k < list->nkids; k++) {
+        const Ast *arg = list->kids[k];
+        Scope inner;
+        const Ast *v = resolve_ast(&from, AST_SLOT(arg, ARG, value), &inner);
+        if (v->kind != AST_STRING || (!arg->name && k > 1))
+            return elab_error(s, DIAG_E0504, arg->range, "a file's name is needed here"), NULL;
+        json_object_set_new(j, arg->name ? arg->name : names[k], json_string(v->name));
+    }
+    return j;
+}
+
 json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     Elab *e = p->elab;
     const Ast *settings = AST_SLOT(train, TRAIN, settings);
@@ -245,15 +265,19 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     if (!instance) return NULL;
     Net *net = net_find(s, instance, data.data->input, data.data->target, AST_SLOT(train, TRAIN, model)->range);
     if (!net) return NULL;
-    const Ast *loss_ast = setting(settings, "loss"), *optimiser_ast = setting(settings, "optimise");
-    if (!loss_ast || !optimiser_ast)
+    const Ast *loss_ast = setting(settings, "loss"), *optimiser_ast = setting(settings, "optimise"),
+              *start_ast = setting(settings, "start");
+    if (!loss_ast || (!optimiser_ast && !start_ast))
         return elab_error(s, DIAG_E0502, train->range, "training needs `loss` and `optimise`"), NULL;
     const char *loss = net_loss(s, net, loss_ast, false);
     OptimiserUse optimiser;
-    if (!loss || !optimiser_use(s, optimiser_ast, &optimiser)) return NULL;
+    if (!loss || (optimiser_ast && !optimiser_use(s, optimiser_ast, &optimiser))) return NULL;
     net_accuracy(e, net);
+    json_t *start = json_null();
+    if (start_ast && !(start = pipe_weights(s, start_ast))) return NULL;
     double batch, epochs, seed, examples;
-    if (!whole_setting(s, settings, "batch", 128, 1, &batch) || !whole_setting(s, settings, "epochs", 1, 1, &epochs) ||
+    if (!whole_setting(s, settings, "batch", 128, 1, &batch) ||
+        !whole_setting(s, settings, "epochs", optimiser_ast ? 1 : 0, 1, &epochs) ||
         !whole_setting(s, settings, "seed", 0, 0, &seed) || !whole_setting(s, settings, "examples", 0, 1, &examples))
         return NULL;
 
@@ -272,7 +296,7 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
             attack = pipe_attack(&use);
         } else if (strcmp(path, "validate") == 0) {
             if (!pipe_slice(p, s, value, &validate)) return NULL;
-        } else if (key->kind == AST_MEMBER || is_fixed_setting(path)) {
+        } else if (key->kind == AST_MEMBER || (is_fixed_setting(path) && value != start_ast)) {
             const char *text = setting_text(s, value);
             if (!text || !pipe_override(s, key, path, text, net, overrides)) return NULL;
         }
@@ -286,10 +310,12 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
                           examples > 0 ? json_number(examples) : json_null(), "attack", attack, "overrides", overrides,
                           "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
     if (spectrum > 0) json_object_set_new(j, "spectrum", json_number(spectrum));
-    json_object_set_new(j, "optimiser",
-                        json_pack("{s:s, s:s, s:i, s:o, s:s}", "name", optimiser.name, "routine", optimiser.routine,
-                                  "states", (int)optimiser.states, "scalars", json_scalars(&optimiser.scalars), "hash",
-                                  optimiser.hash));
+    if (start_ast) json_object_set_new(j, "start", start);
+    if (optimiser_ast)
+        json_object_set_new(j, "optimiser",
+                            json_pack("{s:s, s:s, s:i, s:o, s:s}", "name", optimiser.name, "routine", optimiser.routine,
+                                      "states", (int)optimiser.states, "scalars", json_scalars(&optimiser.scalars),
+                                      "hash", optimiser.hash));
     return j;
 }
 

@@ -112,4 +112,12 @@ int verb_compare(const Cli *cli) {
     return code;
 }
 
+int verb_export(const Cli *cli) {
+    if (!cli->output) {
+        fputs("deq export: -o FILE.npz or -o FILE.safetensors says where the parameters go\n", stderr);
+        return EXIT_USAGE;
+    }
+    return deq_app_export(cli->files[0], cli->map, cli->output);
+}
+
 int verb_report(const Cli *cli) { return deq_app_report(cli->files[0], &(deq_app_options){.json = cli->json}); }

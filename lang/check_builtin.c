@@ -397,6 +397,15 @@ static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, 
     case RULE_GRADCHECK:
     case RULE_GRADIENTS:
     case RULE_FINITE_DIFFERENCE: return check_gradcheck(c, e, b, args);
+    case RULE_WEIGHTS: {
+        bool good = true;
+        for (uint32_t i = 0; i < b->nargs; i++)
+            if (args[i])
+                good = check_against(c, args[i], &type_string, DIAG_E0301,
+                                     arena_printf(c->arena, "'%s' of 'weights'", b->args[i].name)) &&
+                       good;
+        return good ? &type_weights : &type_error;
+    }
     default: return &type_error;
     }
 }

@@ -50,6 +50,9 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
     case KIND_ATTACK: check_kind(c, value, row->key, TYPE_ATTACK, "an attack"); break;
     case KIND_DEFENCE: check_kind(c, value, row->key, TYPE_DEFENCE, "a defence"); break;
     case KIND_EXAMPLES: check_kind(c, value, row->key, TYPE_EXAMPLES, "a set of examples, d.test[0..500]"); break;
+    case KIND_WEIGHTS:
+        check_kind(c, value, row->key, TYPE_WEIGHTS, "weights of a file, weights(\"net.safetensors\")");
+        break;
     case KIND_CHECK: check_kind(c, value, row->key, TYPE_CHECK, "gradcheck(..)"); break;
     case KIND_COMPARE:
         check_kind(c, value, row->key, TYPE_CHECK, "gradients(Layer[..])");
@@ -130,7 +133,11 @@ void check_settings(Checker *c, Ast *list, const char *block, const char *what, 
             unknown_setting(c, key, name, block, what, unknown);
     }
     const char *missing = "";
+    bool loaded = same(block, "train") && value_of(list, "start");
+    for (const Setting *row = setting_table; row->key && loaded; row++)
+        if (same(row->block, block) && row->required == 2 && value_of(list, row->key)) loaded = false;
     for (const Setting *row = setting_table; row->key && !broken; row++) {
+        if (loaded && row->required == 2) continue;
         bool present = !same(row->block, block) || !row->required;
         for (uint32_t k = 0; !present && k < list->nkids; k++)
             present = list->kids[k]->kind == AST_SETTING && SLOT(list->kids[k], SETTING, key)->kind == AST_NAME &&

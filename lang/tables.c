@@ -250,7 +250,11 @@ const Reader *reader_find(const char *name) {
 }
 
 /* What a reader delivers whatever its files say; others are known only by their headers, when the program runs. */
-static const Delivery deliveries[] = {{"fashion_mnist", 28 * 28, 10}, {"mnist", 28 * 28, 10}};
+static const Delivery deliveries[] = {{"fashion_mnist", 28 * 28, 10},
+                                      {"mnist", 28 * 28, 10},
+                                      {"cifar10", 3 * 32 * 32, 10},
+                                      {"cifar100", 3 * 32 * 32, 100},
+                                      {"cifar100_coarse", 3 * 32 * 32, 20}};
 
 const Delivery *reader_delivery(const Reader *reader) {
     for (size_t i = 0; i < COUNT(deliveries); i++)

@@ -65,6 +65,7 @@ typedef enum BuiltinRule {
     RULE_GRADCHECK,
     RULE_GRADIENTS,
     RULE_FINITE_DIFFERENCE,
+    RULE_WEIGHTS,
 } BuiltinRule;
 
 typedef enum Need { NEED_OPTIONAL, NEED_REQUIRED, NEED_MANY } Need;
@@ -105,12 +106,13 @@ typedef enum Kind {
     KIND_ROWS,
     KIND_COLUMNS,
     KIND_CELLS,
+    KIND_WEIGHTS,
 } Kind;
 
 typedef struct Setting {
     const char *block, *key;
     Kind kind;
-    bool required;
+    int required;         /* 1: always; 2: unless all of these are left out and `start` is given */
     const char *fallback; /* WORD: the alternatives "a|b" */
     double low, high;
     const char *doc;

@@ -35,6 +35,7 @@ typedef enum TypeKind {
     TYPE_PENALTY,
     TYPE_STATES,     /* the solver's states, in a defence; items[0]: type of one state */
     TYPE_STATISTICS, /* m.fixed: members steps, residual, converged */
+    TYPE_WEIGHTS,    /* weights(..): parameters in a file */
     TYPE_CHECK,      /* gradcheck(...), gradients(...): what a test or check block runs */
 } TypeKind;
 
@@ -55,9 +56,9 @@ struct Type {
 };
 
 extern const Type type_error, type_number, type_flex, type_real, type_f64, type_int, type_bool, type_string, type_word,
-    type_range, type_schedule, type_attack, type_defence, type_optimiser, type_mode, type_solver, type_penalty, type_statistics,
-    type_check, type_evaluation; /* the real scalar an evaluation gives: equal to type_real, with members steps,
-                                    residual, converged */
+    type_range, type_schedule, type_attack, type_defence, type_optimiser, type_mode, type_solver, type_penalty,
+    type_statistics, type_check, type_weights, type_evaluation; /* the real scalar an evaluation gives: equal to
+                                    type_real, with members steps, residual, converged */
 
 const Type *type_tensor(Arena *a, Elem elem, uint32_t rank, const Size *const *dims); /* copies dims */
 const Type *type_label(Arena *a, const Size *classes);

@@ -32,6 +32,8 @@ int deq_app_compare(const deq_module *trains, const deq_module *module, const ch
                     const deq_app_options *options);
 /* What a run left in `folder`, and what is wrong with it; needs no module. */
 int deq_app_report(const char *folder, const deq_app_options *options);
+/* Parameters of a checkpoint (or any file of arrays) to `to`, .npz or .safetensors; `map`: a mapping file or NULL. */
+int deq_app_export(const char *from, const char *map, const char *to);
 int deq_app_bench(const deq_module *module, const deq_app_options *options); /* times f, vjp_z, solves, gradients, attacks of each net */
 /* Two reports of `deq bench --json`, row by row; needs no module. */
 int deq_app_bench_compare(const char *before, const char *after, const deq_app_options *options);

@@ -1,5 +1,8 @@
 /* app_check.c - what can be refused before work starts is refused before work starts. */
 #include "app_state.h"
+#include "checkpoint.h"
+#include "weights.h"
+#include <stdlib.h>
 #include <string.h>
 
 static bool need_routine(deq_app *app, const char *name, const char *where, deq_error *e) {
@@ -11,7 +14,19 @@ static bool need_routine(deq_app *app, const char *name, const char *where, deq_
 static bool check_slice(deq_app *app, const deq_slice *slice, deq_error *e) {
     int64_t from, to;
     deq_dataset *d = deq_app_data(app, slice->data, e);
-    return d && deq_dataset_slice(d, slice, &from, &to, e);
+    if (!d || !deq_dataset_check(d, slice->test, e)) return deq_fail_at(e, app->manifest->source, slice->data->line);
+    return deq_dataset_slice(d, slice, &from, &to, e) || deq_fail_at(e, app->manifest->source, slice->line);
+}
+
+/* Loads them for nothing: what does not fit is told before anything runs. */
+static bool check_weights(deq_app *app, const deq_train_spec *t, deq_error *e) {
+    if (!t->start.file) return true;
+    int bits = (int)app->module->real_bits;
+    void *vector = calloc(1, (size_t)deq_net_vector_bytes(t->net, bits) + 1);
+    bool ok = vector ? deq_weights_load(t->start.file, t->start.map, t->net, bits, vector, e)
+                     : deq_fail(e, DEQ_MEMORY, "out of memory");
+    free(vector);
+    return ok || deq_fail_at(e, app->manifest->source, t->line);
 }
 
 static bool has_loss(const deq_net_spec *net, const char *name) {
@@ -35,9 +50,13 @@ static bool check_settings(deq_app *app, const deq_train_spec *t, const deq_over
 static bool check_train(deq_app *app, const deq_train_spec *t, deq_error *e) {
     if (!has_loss(t->net, t->loss))
         return deq_fail(e, DEQ_MODULE, "train '%s': net '%s' has no loss '%s'", t->name, t->net->name, t->loss);
-    return need_routine(app, t->optimiser.routine, t->name, e) &&
+    if (t->epochs && !t->optimiser.routine)
+        return deq_fail(e, DEQ_SETTING,
+                        "train '%s' takes its net as it is in a file: without `optimise` it cannot be given epochs",
+                        t->name);
+    return (!t->optimiser.routine || need_routine(app, t->optimiser.routine, t->name, e)) &&
            (!t->attack || need_routine(app, t->attack->routine, t->name, e)) && check_slice(app, &t->data, e) &&
-           (!t->validate || check_slice(app, t->validate, e)) &&
+           (!t->validate || check_slice(app, t->validate, e)) && check_weights(app, t, e) &&
            check_settings(app, t, t->overrides, t->noverrides, t->attack, e);
 }
 

@@ -57,6 +57,8 @@ static void add_train_paths(Paths *p, const deq_train_spec *t) {
 #include "solvers.def"
     };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) add_path(p, "%s.%s", t->name, own[i]);
+    if (t->start.file) add_path(p, "%s.start", t->name);
+    if (t->start.file) add_path(p, "%s.start.map", t->name);
     for (int i = 0; i < t->optimiser.nscalars; i++)
         add_path(p, "%s.optimiser.%s", t->name, t->optimiser.scalars[i].name);
     for (int i = 0; t->attack && i < t->attack->nscalars; i++)
@@ -210,7 +212,7 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
 static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
                       bool *found, deq_error *e) {
     int64_t seed = 0;
-    if (!strcmp(key, "epochs")) return *found = true, to_integer(path, value, 1, &t->epochs, e);
+    if (!strcmp(key, "epochs")) return *found = true, to_integer(path, value, t->start.file ? 0 : 1, &t->epochs, e);
     if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);
     if (!strcmp(key, "examples")) return *found = true, to_integer(path, value, 1, &t->examples, e);
     if (!strcmp(key, "spectrum")) return *found = true, to_integer(path, value, 0, &t->spectrum, e);
@@ -220,6 +222,8 @@ static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const ch
         t->seed = (uint64_t)seed;
         return true;
     }
+    if (t->start.file && !strcmp(key, "start")) return *found = true, t->start.file = value, true;
+    if (t->start.file && !strcmp(key, "start.map")) return *found = true, t->start.map = value, true;
     if (!strcmp(key, "loss")) {
         *found = true;
         for (int i = 0; i < t->net->nlosses; i++)

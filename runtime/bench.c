@@ -299,7 +299,7 @@ static bool call_step(Bench *b, const void *what) {
 
 static bool bench_train(Bench *b, const deq_train_spec *t) {
     double scalars[66] = {1, 1000}, attack_scalars[64];
-    if (t->optimiser.nscalars > 64 || (t->attack && t->attack->nscalars > 64)) return true;
+    if (!t->optimiser.routine || t->optimiser.nscalars > 64 || (t->attack && t->attack->nscalars > 64)) return true;
     for (int i = 0; i < t->optimiser.nscalars; i++) scalars[2 + i] = t->optimiser.scalars[i].value;
     deq_attack attack = t->attack ? deq_app_attack(t->attack, attack_scalars) : (deq_attack){0};
     uint32_t token = deq_engine_save_settings(b->engine);
@@ -419,7 +419,7 @@ static bool bench_input_works(Bench *b, const char *loss) {
 static bool bench_step_works(Bench *b, const deq_train_spec *t) {
     char name[200];
     double one, scalars[66] = {1, 1000};
-    if (t->net != b->net || t->optimiser.nscalars > 64) return true;
+    if (t->net != b->net || !t->optimiser.routine || t->optimiser.nscalars > 64) return true;
     for (int k = 0; k < t->optimiser.nscalars; k++) scalars[2 + k] = t->optimiser.scalars[k].value;
     Step step = {t, scalars, NULL};
     if (!set_work(b, least[0], least[1]) || !deq_engine_optimiser(b->engine, t->optimiser.states, b->e) ||

@@ -2,7 +2,6 @@
 #include "output.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -111,28 +110,6 @@ bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bi
     return ok;
 }
 
-/* Collects every reason of a kind before the file is refused. */
-typedef struct Reasons {
-    char text[700];
-    size_t length;
-    int count;
-} Reasons;
-
-static void __attribute__((format(printf, 2, 3))) add_reason(Reasons *r, const char *format, ...) {
-    if (r->count++ && r->length + 3 < sizeof r->text)
-        r->length += (size_t)snprintf(r->text + r->length, sizeof r->text - r->length, "; ");
-    if (r->length + 1 >= sizeof r->text) return;
-    va_list ap;
-    va_start(ap, format);
-    int n = vsnprintf(r->text + r->length, sizeof r->text - r->length, format, ap);
-    va_end(ap);
-    r->length += (size_t)n;
-    if (r->length >= sizeof r->text) {
-        r->length = sizeof r->text - 1;
-        strcpy(r->text + sizeof r->text - 4, "...");
-    }
-}
-
 static bool shape_is(const json_t *dims, const deq_shape *shape) {
     if (!json_is_array(dims) || json_array_size(dims) != (size_t)shape->rank) return false;
     for (int i = 0; i < shape->rank; i++)
@@ -142,10 +119,10 @@ static bool shape_is(const json_t *dims, const deq_shape *shape) {
 
 /* Where the tensor's bytes are, or -1 with a reason. */
 static int64_t locate(const json_t *header, const char *name, const deq_shape *shape, int real_bits, int64_t size,
-                      Reasons *r) {
+                      deq_error_list *r) {
     const json_t *t = json_object_get(header, name), *dims = json_object_get(t, "shape");
     if (!t) {
-        add_reason(r, "'%s' is missing", name);
+        deq_error_add(r, "'%s' is missing", name);
         return -1;
     }
     const char *type = json_string_value(json_object_get(t, "dtype"));
@@ -153,18 +130,18 @@ static int64_t locate(const json_t *header, const char *name, const deq_shape *s
     if (!shape_is(dims, shape)) {
         deq_shape_print(shape, want, sizeof want);
         have = json_dumps(dims, JSON_ENCODE_ANY);
-        add_reason(r, "'%s' has shape %s, the net's is %s", name, have ? have : "?", want);
+        deq_error_add(r, "'%s' has shape %s, the net's is %s", name, have ? have : "?", want);
         free(have);
         return -1;
     }
     if (!type || strcmp(type, dtype(real_bits))) {
-        add_reason(r, "'%s' is %s, the net works in %s", name, type ? type : "?", dtype(real_bits));
+        deq_error_add(r, "'%s' is %s, the net works in %s", name, type ? type : "?", dtype(real_bits));
         return -1;
     }
     const json_t *offsets = json_object_get(t, "data_offsets");
     int64_t from = json_integer_value(json_array_get(offsets, 0)), to = json_integer_value(json_array_get(offsets, 1));
     if (from < 0 || to > size || to - from != shape->elements * (real_bits / 8)) {
-        add_reason(r, "'%s' has impossible offsets %" PRId64 " to %" PRId64, name, from, to);
+        deq_error_add(r, "'%s' has impossible offsets %" PRId64 " to %" PRId64, name, from, to);
         return -1;
     }
     return from;
@@ -210,10 +187,10 @@ static bool verify(const char *path, const json_t *header, const uint8_t *data, 
     if (!checksum(header, data, size, sum)) return deq_fail(e, DEQ_MEMORY, "out of memory reading '%s'", path);
     if (strcmp(sum, meta(header, "checksum")))
         return refuse(e, path, "its checksum does not match: truncated or corrupt");
-    Reasons r = {0};
+    deq_error_list r = {0};
     if (resume && strcmp(meta(header, "net_hash"), net->hash))
-        add_reason(&r, "it belongs to another net ('%s', hash %.16s; this is '%s', hash %.16s)", meta(header, "net"),
-                   meta(header, "net_hash"), net->name, net->hash);
+        deq_error_add(&r, "it belongs to another net ('%s', hash %.16s; this is '%s', hash %.16s)", meta(header, "net"),
+                      meta(header, "net_hash"), net->name, net->hash);
     for (int i = 0; i < net->nparameters; i++)
         offsets[i] = locate(header, net->parameters[i].path, &net->parameters[i].shape, real_bits, size, &r);
     for (int i = 0; c->states && i < c->nstates; i++) {
@@ -227,9 +204,9 @@ static bool verify(const char *path, const json_t *header, const uint8_t *data, 
     json_object_foreach((json_t *)header, name, value) {
         bool known = !strcmp(name, "__metadata__") || !strncmp(name, "optimiser.", 10);
         for (int i = 0; !known && i < net->nparameters; i++) known = !strcmp(name, net->parameters[i].path);
-        if (!known) add_reason(&r, "'%s' is no parameter of '%s'", name, net->name);
+        if (!known) deq_error_add(&r, "'%s' is no parameter of '%s'", name, net->name);
     }
-    return r.count ? refuse(e, path, r.text) : true;
+    return r.count ? refuse(e, path, deq_error_text(&r)) : true;
 }
 
 bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bits, bool resume, deq_checkpoint *c,
@@ -256,6 +233,21 @@ bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bit
         c->state = json_loads(meta(header, "state"), JSON_DECODE_ANY, NULL);
     }
     free(offsets);
+    json_decref(header);
+    free(file);
+    return ok;
+}
+
+bool deq_checkpoint_intact(const char *path, deq_error *e) {
+    size_t size = 0;
+    int64_t start = 0;
+    char sum[17];
+    uint8_t *file = (uint8_t *)deq_read_whole(path, SIZE_MAX / 2, &size);
+    if (!file) return refuse(e, path, strerror(errno));
+    json_t *header = read_header(path, file, size, &start, e);
+    bool ok = header && checksum(header, file + start, (int64_t)size - start, sum);
+    if (ok && strcmp(sum, meta(header, "checksum")))
+        ok = refuse(e, path, "its checksum does not match: truncated or corrupt");
     json_decref(header);
     free(file);
     return ok;

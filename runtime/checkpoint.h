@@ -31,4 +31,6 @@ bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bi
  * once. */
 bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bits, bool resume, deq_checkpoint *c,
                          deq_error *e);
+/* Whether the bytes of a checkpoint are those that were written. */
+bool deq_checkpoint_intact(const char *path, deq_error *e);
 #endif

@@ -12,14 +12,26 @@
 #define DEFLATE_LIMIT 1032 /* most bytes one byte of deflate data can unpack to */
 #define PIECE (1u << 20)
 
-int64_t deq_idx_element_bytes(deq_idx_type type) {
+/* The element type of an IDX code; DEQ_ELEMENTS: there is none. */
+static deq_element element_of(uint8_t code) {
+    static const uint8_t codes[] = {
+#define ELEMENT(id, bytes, whole, safetensors, numpy, idx) idx,
+#include "elements.def"
+#undef ELEMENT
+    };
+    for (int i = 0; i < DEQ_ELEMENTS; i++)
+        if (code && codes[i] == code) return (deq_element)i;
+    return DEQ_ELEMENTS;
+}
+
+uint8_t deq_idx_code(deq_element type) {
     switch (type) {
-    case DEQ_IDX_U8:
-    case DEQ_IDX_I8: return 1;
-    case DEQ_IDX_I16: return 2;
-    case DEQ_IDX_I32:
-    case DEQ_IDX_F32: return 4;
-    case DEQ_IDX_F64: return 8;
+#define ELEMENT(id, bytes, whole, safetensors, numpy, idx)                                                             \
+    case DEQ_##id:                                                                                                     \
+        return idx;
+#include "elements.def"
+#undef ELEMENT
+    case DEQ_ELEMENTS: break;
     }
     return 0;
 }
@@ -70,21 +82,21 @@ static gzFile open_file(const char *path, int64_t *most, deq_error *e) {
     return file;
 }
 
-static bool read_header(gzFile file, const char *path, deq_idx *out, int64_t *offset, deq_error *e) {
+static bool read_header(gzFile file, const char *path, deq_array *out, int64_t *offset, deq_error *e) {
     uint8_t magic[4];
     if (!take(file, path, magic, 4, offset, "the magic number", e)) return false;
     if (magic[0] || magic[1])
         return deq_fail(e, DEQ_DATA_FORMAT,
                         "'%s' is not an IDX file: byte 0 starts with %02x %02x %02x %02x, expected 00 00", path,
                         magic[0], magic[1], magic[2], magic[3]);
-    out->type = (deq_idx_type)magic[2];
+    out->type = element_of(magic[2]);
     out->rank = magic[3];
-    if (!deq_idx_element_bytes(out->type))
+    if (out->type == DEQ_ELEMENTS)
         return deq_fail(e, DEQ_DATA_FORMAT, "'%s': byte 2 names the element type 0x%02x, which IDX does not have", path,
                         magic[2]);
-    if (out->rank < 1 || out->rank > DEQ_IDX_RANK)
+    if (out->rank < 1 || out->rank > DEQ_ARRAY_RANK)
         return deq_fail(e, DEQ_DATA_FORMAT, "'%s': byte 3 says %d dimensions, expected 1 to %d", path, out->rank,
-                        DEQ_IDX_RANK);
+                        DEQ_ARRAY_RANK);
     out->elements = 1;
     for (int i = 0; i < out->rank; i++) {
         uint8_t b[4];
@@ -95,27 +107,12 @@ static bool read_header(gzFile file, const char *path, deq_idx *out, int64_t *of
                             "'%s': dimension %d at byte %d is %lld: more elements than memory can address", path, i,
                             4 + 4 * i, (long long)out->dim[i]);
     }
+    out->start = *offset;
     return true;
 }
 
-/* Big-endian to native, in place. */
-static void swap_bytes(void *values, int64_t elements, int64_t size) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    for (int64_t i = 0; i < elements; i++) {
-        uint8_t *b = (uint8_t *)values + i * size;
-        for (int64_t lo = 0, hi = size - 1; lo < hi; lo++, hi--) {
-            uint8_t t = b[lo];
-            b[lo] = b[hi];
-            b[hi] = t;
-        }
-    }
-#else
-    (void)values, (void)elements, (void)size;
-#endif
-}
-
-static bool read_values(gzFile file, const char *path, int64_t most, int64_t offset, deq_idx *out, deq_error *e) {
-    int64_t size = deq_idx_element_bytes(out->type), bytes = out->elements * size;
+static bool read_values(gzFile file, const char *path, int64_t most, int64_t offset, deq_array *out, deq_error *e) {
+    int64_t size = deq_element_bytes(out->type), bytes = out->elements * size;
     if (offset + bytes > most)
         return deq_fail(e, DEQ_DATA_FORMAT,
                         "'%s' is truncated: its header (bytes 0 to %lld) promises %lld bytes of data, the file cannot "
@@ -134,30 +131,30 @@ static bool read_values(gzFile file, const char *path, int64_t most, int64_t off
     if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
         return deq_fail(e, DEQ_DATA_FORMAT, "'%s' is corrupt gzip data after byte %lld of the unpacked file (%s)", path,
                         (long long)offset, code == Z_BUF_ERROR ? "the file ends early" : why);
-    if (size > 1) swap_bytes(out->values, out->elements, size);
+    if (size > 1 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) deq_swap_bytes(out->values, out->elements, size);
     return true;
 }
 
-static bool read_file(const char *path, bool values, deq_idx *out, deq_error *e) {
-    *out = (deq_idx){0};
+static bool read_file(const char *path, bool values, deq_array *out, deq_error *e) {
+    *out = (deq_array){0};
     int64_t most = 0, offset = 0;
     gzFile file = open_file(path, &most, e);
     if (!file) return false;
     bool ok = read_header(file, path, out, &offset, e) && (!values || read_values(file, path, most, offset, out, e));
     gzclose(file);
-    if (!ok) deq_idx_free(out);
+    if (!ok) deq_array_free(out);
     return ok;
 }
 
-bool deq_idx_header(const char *path, deq_idx *out, deq_error *e) { return read_file(path, false, out, e); }
-bool deq_idx_read(const char *path, deq_idx *out, deq_error *e) { return read_file(path, true, out, e); }
+bool deq_idx_header(const char *path, deq_array *out, deq_error *e) { return read_file(path, false, out, e); }
+bool deq_idx_read(const char *path, deq_array *out, deq_error *e) { return read_file(path, true, out, e); }
 
-bool deq_idx_map(const char *path, deq_idx *out, deq_error *e) {
+bool deq_idx_map(const char *path, deq_array *out, deq_error *e) {
     if (!deq_idx_header(path, out, e)) return false;
     int64_t offset = 4 + 4 * out->rank, bytes = offset + out->elements;
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool fits = fd >= 0 && !fstat(fd, &st) && st.st_size == bytes && deq_idx_element_bytes(out->type) == 1;
+    bool fits = fd >= 0 && !fstat(fd, &st) && st.st_size == bytes && deq_element_bytes(out->type) == 1;
     void *map = fits ? mmap(NULL, (size_t)bytes, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
     if (fd >= 0) close(fd);
     if (map == MAP_FAILED)
@@ -166,24 +163,4 @@ bool deq_idx_map(const char *path, deq_idx *out, deq_error *e) {
     out->map_bytes = bytes;
     out->values = (char *)map + offset;
     return true;
-}
-
-void deq_idx_free(deq_idx *idx) {
-    if (idx->map)
-        munmap(idx->map, (size_t)idx->map_bytes);
-    else
-        free(idx->values);
-    idx->values = idx->map = NULL;
-}
-
-double deq_idx_value(const deq_idx *idx, int64_t i) {
-    switch (idx->type) {
-    case DEQ_IDX_U8: return ((const uint8_t *)idx->values)[i] / 255.0;
-    case DEQ_IDX_I8: return ((const int8_t *)idx->values)[i];
-    case DEQ_IDX_I16: return ((const int16_t *)idx->values)[i];
-    case DEQ_IDX_I32: return ((const int32_t *)idx->values)[i];
-    case DEQ_IDX_F32: return (double)((const float *)idx->values)[i];
-    case DEQ_IDX_F64: return ((const double *)idx->values)[i];
-    }
-    return 0;
 }

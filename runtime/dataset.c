@@ -13,7 +13,7 @@ typedef struct Split {
     const struct deq_dataset *owner;
     bool checked, loaded;
     int64_t count;
-    deq_idx inputs, targets;
+    deq_array inputs, targets;
     char fingerprint[33];
 } Split;
 
@@ -40,16 +40,16 @@ deq_dataset *deq_dataset_new(const deq_data_spec *spec, deq_store *store, deq_er
     return NULL;
 }
 
-static void keep_unpacked(deq_dataset *d, const char *path, const deq_idx *idx);
+static void keep_unpacked(deq_dataset *d, const deq_data_part *part, const deq_array *idx);
 
 void deq_dataset_free(deq_dataset *d) {
     if (!d) return;
     for (int i = 0; i < 2; i++) {
-        if (d->split[i].loaded && d->files.inputs[i]) keep_unpacked(d, d->files.inputs[i], &d->split[i].inputs);
-        deq_idx_free(&d->split[i].inputs);
-        deq_idx_free(&d->split[i].targets);
-        free(d->files.inputs[i]);
-        free(d->files.targets[i]);
+        if (d->split[i].loaded && d->files.inputs[i].npaths) keep_unpacked(d, &d->files.inputs[i], &d->split[i].inputs);
+        deq_array_free(&d->split[i].inputs);
+        deq_array_free(&d->split[i].targets);
+        deq_part_free(&d->files.inputs[i]);
+        deq_part_free(&d->files.targets[i]);
     }
     free(d);
 }
@@ -64,7 +64,7 @@ int64_t deq_dataset_count(const deq_dataset *d, bool test) { return d->split[tes
 
 /* One example's shape in the file against the declared one; axes of size 1 are not compared (28 x 28 is [1, 28, 28]).
  */
-static bool same_shape(const deq_idx *file, const deq_shape *declared) {
+static bool same_shape(const deq_array *file, const deq_shape *declared) {
     int i = 1, k = 0;
     for (;;) {
         while (i < file->rank && file->dim[i] == 1) i++;
@@ -74,60 +74,77 @@ static bool same_shape(const deq_idx *file, const deq_shape *declared) {
     }
 }
 
-static void print_example_shape(const deq_idx *file, char *out, size_t size) {
+static void print_example_shape(const deq_array *file, char *out, size_t size) {
     deq_shape s = {.rank = file->rank - 1};
     memcpy(s.dim, file->dim + 1, (size_t)s.rank * sizeof s.dim[0]);
     deq_shape_print(&s, out, size);
 }
 
-static bool check_inputs(const deq_dataset *d, bool test, const deq_idx *idx, deq_error *e) {
-    if (same_shape(idx, &d->spec->input)) return true;
-    char have[128], want[128];
-    print_example_shape(idx, have, sizeof have);
-    deq_shape_print(&d->spec->input, want, sizeof want);
-    return deq_fail(e, DEQ_DATA_SHAPE,
-                    "data '%s' (line %d) declares inputs %s, but '%s' says %s in its header (bytes 4 to %d)",
-                    d->spec->name, d->spec->line, want, d->files.inputs[test], have, 3 + 4 * idx->rank);
+/* " (bytes 4 to 15)": where an IDX file says its dimensions; other formats say them as text. */
+static const char *dimensions_at(const deq_data_part *part, int rank, char out[40]) {
+    out[0] = 0;
+    if (part->format == DEQ_FORMAT_IDX) snprintf(out, 40, " (bytes 4 to %d)", 3 + 4 * rank);
+    return out;
 }
 
-static bool check_targets(const deq_dataset *d, bool test, const deq_idx *idx, deq_error *e) {
-    const char *path = d->files.targets[test];
-    char have[128], want[128];
+/* CIFAR's records are rows of bytes: [3, 32, 32] is how they are meant. */
+static bool same_elements(const deq_data_part *part, const deq_array *file, const deq_shape *declared) {
+    return part->format == DEQ_FORMAT_RECORDS ? file->elements == file->dim[0] * declared->elements
+                                              : same_shape(file, declared);
+}
+
+static bool check_inputs(const deq_dataset *d, bool test, const deq_array *idx, deq_error *e) {
+    const deq_data_part *part = &d->files.inputs[test];
+    if (same_elements(part, idx, &d->spec->input)) return true;
+    char have[128], want[128], place[600], at[40];
     print_example_shape(idx, have, sizeof have);
+    deq_shape_print(&d->spec->input, want, sizeof want);
+    deq_part_place(part, place, sizeof place);
+    return deq_fail(e, DEQ_DATA_SHAPE, "data '%s' (line %d) declares inputs %s, but %s says %s in its header%s",
+                    d->spec->name, d->spec->line, want, place, have, dimensions_at(part, idx->rank, at));
+}
+
+static bool check_targets(const deq_dataset *d, bool test, const deq_array *idx, deq_error *e) {
+    const deq_data_part *part = &d->files.targets[test];
+    char have[128], want[128], place[600], at[40];
+    print_example_shape(idx, have, sizeof have);
+    deq_part_place(part, place, sizeof place);
     if (d->spec->target.labels) {
-        deq_shape none = {0};
-        if (!same_shape(idx, &none) || idx->type == DEQ_IDX_F32 || idx->type == DEQ_IDX_F64)
+        deq_shape none = {.elements = 1};
+        if (!same_elements(part, idx, &none) || !deq_element_whole(idx->type))
             return deq_fail(
                 e, DEQ_DATA_SHAPE,
-                "data '%s' (line %d) declares label[%lld], but '%s' holds %s of %s an example, not one integer",
-                d->spec->name, d->spec->line, (long long)d->spec->target.labels, path, have,
-                idx->type >= DEQ_IDX_F32 ? "reals" : "integers");
+                "data '%s' (line %d) declares label[%lld], but %s holds %s of %s (%s) an example, not one integer",
+                d->spec->name, d->spec->line, (long long)d->spec->target.labels, place,
+                deq_element_whole(idx->type) ? "integers" : "reals", have, deq_element_name(idx->type));
         return true;
     }
-    if (same_shape(idx, &d->spec->target.shape)) return true;
+    if (same_elements(part, idx, &d->spec->target.shape)) return true;
     deq_shape_print(&d->spec->target.shape, want, sizeof want);
-    return deq_fail(e, DEQ_DATA_SHAPE,
-                    "data '%s' (line %d) declares targets %s, but '%s' says %s in its header (bytes 4 to %d)",
-                    d->spec->name, d->spec->line, want, path, have, 3 + 4 * idx->rank);
+    return deq_fail(e, DEQ_DATA_SHAPE, "data '%s' (line %d) declares targets %s, but %s says %s in its header%s",
+                    d->spec->name, d->spec->line, want, place, have, dimensions_at(part, idx->rank, at));
 }
 
 bool deq_dataset_check(deq_dataset *d, bool test, deq_error *e) {
     Split *s = &d->split[test];
     if (s->checked) return true;
-    const char *x = d->files.inputs[test], *y = d->files.targets[test];
-    if (!x || !y)
+    const deq_data_part *x = &d->files.inputs[test], *y = &d->files.targets[test];
+    if (!x->npaths || !y->npaths)
         return deq_fail(e, DEQ_DATA_MISSING, "data '%s' has no %s split: its %s%s%s missing", d->spec->name,
-                        split_name(test), x ? "" : "inputs", x || y ? "" : " and ",
-                        y ? (x ? "" : " are") : "targets are");
-    deq_idx inputs, targets;
-    if (!deq_idx_header(x, &inputs, e) || !deq_idx_header(y, &targets, e)) return false;
+                        split_name(test), x->npaths ? "" : "inputs", x->npaths || y->npaths ? "" : " and ",
+                        y->npaths ? (x->npaths ? "" : " are") : "targets are");
+    deq_array inputs, targets;
+    char x_place[600], y_place[600];
+    deq_part_place(x, x_place, sizeof x_place);
+    deq_part_place(y, y_place, sizeof y_place);
+    if (!deq_part_header(x, &inputs, e) || !deq_part_header(y, &targets, e)) return false;
     if (!check_inputs(d, test, &inputs, e) || !check_targets(d, test, &targets, e)) return false;
+    const char *at = x->format == DEQ_FORMAT_IDX ? " (byte 4)" : "";
     if (inputs.dim[0] != targets.dim[0])
-        return deq_fail(e, DEQ_DATA_FORMAT,
-                        "data '%s': '%s' holds %lld examples (byte 4) but '%s' holds %lld targets (byte 4)",
-                        d->spec->name, x, (long long)inputs.dim[0], y, (long long)targets.dim[0]);
+        return deq_fail(e, DEQ_DATA_FORMAT, "data '%s': %s holds %lld examples%s but %s holds %lld targets%s",
+                        d->spec->name, x_place, (long long)inputs.dim[0], at, y_place, (long long)targets.dim[0], at);
     if (!inputs.dim[0])
-        return deq_fail(e, DEQ_DATA_EMPTY, "data '%s': '%s' holds no examples (byte 4)", d->spec->name, x);
+        return deq_fail(e, DEQ_DATA_EMPTY, "data '%s': %s holds no examples%s", d->spec->name, x_place, at);
     s->count = inputs.dim[0];
     s->checked = true;
     return true;
@@ -195,15 +212,26 @@ static bool file_sum(deq_dataset *d, const char *path, deq_key sum, deq_error *e
     return true;
 }
 
+static bool add_sums(deq_dataset *d, const deq_data_part *part, json_t *list, deq_error *e) {
+    for (int i = 0; i < part->npaths; i++) {
+        deq_key sum;
+        if (!file_sum(d, part->paths[i], sum, e)) return false;
+        json_array_append_new(list, json_string(sum));
+    }
+    if (part->array) json_array_append_new(list, json_string(part->array));
+    return true;
+}
+
 bool deq_dataset_fingerprint(deq_dataset *d, bool test, char out[33], deq_error *e) {
     Split *s = &d->split[test];
-    deq_key inputs, targets;
     if (!s->fingerprint[0]) {
-        if (!file_sum(d, d->files.inputs[test], inputs, e) || !file_sum(d, d->files.targets[test], targets, e))
-            return false;
-        json_t *both = json_pack("[s, s]", inputs, targets);
-        deq_store_key(both, s->fingerprint);
-        json_decref(both);
+        json_t *sums = json_array();
+        bool ok =
+            add_sums(d, &d->files.inputs[test], sums, e) &&
+            (d->files.targets[test].format == DEQ_FORMAT_RECORDS || add_sums(d, &d->files.targets[test], sums, e));
+        if (ok) deq_store_key(sums, s->fingerprint);
+        json_decref(sums);
+        if (!ok) return false;
     }
     memcpy(out, s->fingerprint, 33);
     return true;
@@ -221,7 +249,7 @@ static char *unpacked_path(deq_dataset *d, const char *path, deq_key sum, deq_er
 }
 
 /* The copy is used when it still is the file that was written (its size and time are on record). */
-static bool map_unpacked(deq_dataset *d, const char *path, deq_idx *out) {
+static bool map_unpacked(deq_dataset *d, const char *path, deq_array *out) {
     deq_key sum;
     deq_error e = {0};
     struct stat st;
@@ -235,15 +263,18 @@ static bool map_unpacked(deq_dataset *d, const char *path, deq_idx *out) {
 }
 
 /* Done when the data are let go, not when they are read: nobody waits for it then. */
-static void keep_unpacked(deq_dataset *d, const char *path, const deq_idx *idx) {
+static void keep_unpacked(deq_dataset *d, const deq_data_part *part, const deq_array *idx) {
+    const char *path = part->paths[0];
     deq_key sum;
     deq_error e = {0};
     struct stat st;
-    if (!idx->values || idx->map || deq_idx_element_bytes(idx->type) != 1 || idx->elements < UNPACKED_LEAST) return;
+    if (part->format != DEQ_FORMAT_IDX || !idx->values || idx->map || deq_element_bytes(idx->type) != 1 ||
+        idx->elements < UNPACKED_LEAST)
+        return;
     char *copy = unpacked_path(d, path, sum, &e);
     deq_output out;
     if (copy && deq_output_open(&out, copy, &e)) {
-        uint8_t header[4 + 4 * DEQ_IDX_RANK] = {0, 0, (uint8_t)idx->type, (uint8_t)idx->rank};
+        uint8_t header[4 + 4 * DEQ_ARRAY_RANK] = {0, 0, deq_idx_code(idx->type), (uint8_t)idx->rank};
         for (int i = 0; i < idx->rank; i++)
             for (int b = 0; b < 4; b++) header[4 + 4 * i + b] = (uint8_t)(idx->dim[i] >> (24 - 8 * b));
         (void)!fwrite(header, 1, (size_t)(4 + 4 * idx->rank), out.file);
@@ -258,35 +289,36 @@ static void keep_unpacked(deq_dataset *d, const char *path, const deq_idx *idx) 
     free(copy);
 }
 
-static bool read_file(deq_dataset *d, const char *path, deq_idx *out, deq_error *e) {
-    return map_unpacked(d, path, out) || deq_idx_read(path, out, e);
+static bool read_part(deq_dataset *d, const deq_data_part *part, deq_array *out, deq_error *e) {
+    return (part->format == DEQ_FORMAT_IDX && map_unpacked(d, part->paths[0], out)) || deq_part_read(part, out, e);
 }
 
-static bool check_finite(const deq_dataset *d, const deq_idx *idx, const char *path, deq_error *e) {
-    if (idx->type != DEQ_IDX_F32 && idx->type != DEQ_IDX_F64) return true;
-    int64_t each = idx->elements / idx->dim[0];
-    for (int64_t i = 0; i < idx->elements; i++) {
-        double v = deq_idx_value(idx, i);
-        if (!isfinite(v))
-            return deq_fail(e, DEQ_DATA_VALUE, "data '%s': example %lld of '%s' is %s at element %lld (byte %lld)",
-                            d->spec->name, (long long)(i / each), path, isnan(v) ? "NaN" : "infinite",
-                            (long long)(i % each),
-                            (long long)(4 + 4 * idx->rank + i * deq_idx_element_bytes(idx->type)));
+static bool check_finite(const deq_dataset *d, const deq_array *a, const deq_data_part *part, deq_error *e) {
+    int64_t each = a->elements / a->dim[0];
+    for (int64_t i = 0; !deq_element_whole(a->type) && i < a->elements; i++) {
+        double v = deq_array_plain(a, i);
+        if (isfinite(v)) continue;
+        char place[600];
+        deq_part_place(part, place, sizeof place);
+        return deq_fail(e, DEQ_DATA_VALUE, "data '%s': example %lld of %s is %s at element %lld (byte %lld)",
+                        d->spec->name, (long long)(i / each), place, isnan(v) ? "NaN" : "infinite",
+                        (long long)(i % each), (long long)deq_array_offset(a, i));
     }
     return true;
 }
 
-static bool check_labels(const deq_dataset *d, const deq_idx *idx, const char *path, deq_error *e) {
+static bool check_labels(const deq_dataset *d, const deq_array *a, const deq_data_part *part, deq_error *e) {
     int64_t bound = d->spec->target.labels;
-    for (int64_t i = 0; bound && i < idx->elements; i++) {
-        double v = idx->type == DEQ_IDX_U8 ? ((const uint8_t *)idx->values)[i] : deq_idx_value(idx, i);
-        if (v < 0 || v >= (double)bound)
-            return deq_fail(
-                e, DEQ_DATA_VALUE,
-                "data '%s': example %lld of '%s' has label %.0f (byte %lld), declared label[%lld] allows 0 to %lld",
-                d->spec->name, (long long)i, path, v,
-                (long long)(4 + 4 * idx->rank + i * deq_idx_element_bytes(idx->type)), (long long)bound,
-                (long long)(bound - 1));
+    for (int64_t i = 0; bound && i < a->elements; i++) {
+        double v = deq_array_plain(a, i);
+        if (v >= 0 && v < (double)bound) continue;
+        char place[600];
+        deq_part_place(part, place, sizeof place);
+        return deq_fail(
+            e, DEQ_DATA_VALUE,
+            "data '%s': example %lld of %s has label %.0f (byte %lld), declared label[%lld] allows 0 to %lld",
+            d->spec->name, (long long)i, place, v, (long long)deq_array_offset(a, i), (long long)bound,
+            (long long)(bound - 1));
     }
     return true;
 }
@@ -295,34 +327,38 @@ bool deq_dataset_load(deq_dataset *d, bool test, deq_error *e) {
     Split *s = &d->split[test];
     if (s->loaded) return true;
     if (!deq_dataset_check(d, test, e)) return false;
-    const char *x = d->files.inputs[test], *y = d->files.targets[test];
-    if (!read_file(d, x, &s->inputs, e) || !read_file(d, y, &s->targets, e)) return false;
-    if (s->inputs.dim[0] != s->count || s->targets.dim[0] != s->count)
-        return deq_fail(e, DEQ_DATA_FORMAT, "data '%s': '%s' or '%s' changed while they were read", d->spec->name, x,
-                        y);
+    const deq_data_part *x = &d->files.inputs[test], *y = &d->files.targets[test];
+    deq_array_free(&s->inputs); /* of a load that failed */
+    deq_array_free(&s->targets);
+    if (!read_part(d, x, &s->inputs, e) || !read_part(d, y, &s->targets, e)) return false;
+    if (s->inputs.dim[0] != s->count || s->targets.dim[0] != s->count) {
+        char place[600];
+        deq_part_place(x, place, sizeof place);
+        return deq_fail(e, DEQ_DATA_FORMAT, "data '%s': %s or its targets changed while they were read", d->spec->name,
+                        place);
+    }
     s->loaded =
         check_finite(d, &s->inputs, x, e) && check_finite(d, &s->targets, y, e) && check_labels(d, &s->targets, y, e);
     return s->loaded;
 }
 
 /* One row: n elements from `first`, then zeros up to the row's padded size. */
-static void write_row(const deq_idx *idx, int64_t first, int64_t n, bool label, int bits, void *row,
+static void write_row(const deq_array *a, int64_t first, int64_t n, bool label, int bits, void *row,
                       int64_t row_bytes) {
+    bool bytes = a->type == DEQ_U8 && !label;
     if (bits == 32) {
         float *out = row;
-        if (idx->type == DEQ_IDX_U8 && !label) {
-            const uint8_t *in = (const uint8_t *)idx->values + first;
+        if (bytes) {
+            const uint8_t *in = (const uint8_t *)a->values + first;
             for (int64_t i = 0; i < n; i++) out[i] = (float)in[i] / 255.0f;
+        } else if (a->type == DEQ_F32) {
+            memcpy(out, (const float *)a->values + first, (size_t)n * sizeof *out);
         } else {
-            for (int64_t i = 0; i < n; i++)
-                out[i] = idx->type == DEQ_IDX_U8 ? (float)((const uint8_t *)idx->values)[first + i]
-                                                 : (float)deq_idx_value(idx, first + i);
+            for (int64_t i = 0; i < n; i++) out[i] = (float)deq_array_plain(a, first + i);
         }
     } else {
         double *out = row;
-        for (int64_t i = 0; i < n; i++)
-            out[i] = idx->type == DEQ_IDX_U8 && label ? ((const uint8_t *)idx->values)[first + i]
-                                                      : deq_idx_value(idx, first + i);
+        for (int64_t i = 0; i < n; i++) out[i] = bytes ? deq_array_value(a, first + i) : deq_array_plain(a, first + i);
     }
     int64_t used = n * (bits / 8);
     if (row_bytes > used) memset((char *)row + used, 0, (size_t)(row_bytes - used));

@@ -4,15 +4,16 @@
  * examples are needed: a run that finds everything in the cache reads headers and checksums only. */
 #ifndef DEQ_RUNTIME_DATASET_H
 #define DEQ_RUNTIME_DATASET_H
+#include "data_part.h"
 #include "engine.h"
 #include "manifest.h"
 #include "store.h"
 
 typedef struct deq_dataset deq_dataset;
 
-/* Where a reader found the files of the two splits; NULL: not there.  Texts are owned. */
+/* Where a reader found the two splits. */
 typedef struct deq_data_files {
-    char *inputs[2], *targets[2];
+    deq_data_part inputs[2], targets[2];
 } deq_data_files;
 
 /* Resolves the reader's arguments to files (data_readers.c). DEQ_DATA_MISSING names the package that holds them. */

@@ -156,6 +156,7 @@ static deq_slice slice(Reader *r, const json_t *v, const char *key) {
     s.test = !strcmp(split, "test");
     s.from = integer_or(v, "from", 0);
     s.to = integer_or(v, "to", -1);
+    s.line = (int)integer_or(v, "line", 0);
     return s;
 }
 
@@ -239,11 +240,19 @@ static void read_train(Reader *r, const json_t *o, deq_train_spec *t) {
     t->examples = integer_or(o, "examples", -1);
     t->seed = (uint64_t)integer_or(o, "seed", 0);
     const json_t *opt = json_object_get(o, "optimiser");
-    t->optimiser.name = text(r, opt, "name");
-    t->optimiser.routine = text(r, opt, "routine");
-    t->optimiser.hash = text_or_null(opt, "hash");
-    t->optimiser.states = (int)integer(r, opt, "states");
-    t->optimiser.scalars = scalars(r, opt, &t->optimiser.nscalars);
+    const json_t *start = json_object_get(o, "start");
+    if (json_is_object(start)) {
+        t->start.file = text(r, start, "file");
+        t->start.map = text_or_null(start, "map");
+    }
+    t->optimiser.name = "none";
+    if (t->epochs || !t->start.file || json_is_object(opt)) {
+        t->optimiser.name = text(r, opt, "name");
+        t->optimiser.routine = text(r, opt, "routine");
+        t->optimiser.hash = text_or_null(opt, "hash");
+        t->optimiser.states = (int)integer(r, opt, "states");
+        t->optimiser.scalars = scalars(r, opt, &t->optimiser.nscalars);
+    }
     t->attack = attack(r, o);
     t->overrides = overrides(r, o, &t->noverrides);
     const json_t *validate = json_object_get(o, "validate");

@@ -71,6 +71,7 @@ typedef struct deq_slice {
     const deq_data_spec *data;
     bool test;
     int64_t from, to;
+    int line;
 } deq_slice; /* to: -1 the end */
 
 typedef struct deq_attack_spec {
@@ -87,7 +88,7 @@ typedef struct deq_train_spec {
     int64_t batch, epochs, examples; /* examples: -1 all */
     uint64_t seed;
     struct {
-        const char *name, *routine, *hash;
+        const char *name, *routine, *hash; /* routine NULL: no epochs, the net is taken as it is in the file */
         int states;
         deq_named *scalars;
         int nscalars;
@@ -98,7 +99,10 @@ typedef struct deq_train_spec {
     deq_override *set; /* from --set: hold in training and evaluation, after the others */
     int nset;
     deq_slice *validate; /* NULL: none */
-    int64_t spectrum;    /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
+    struct {
+        const char *file, *map;
+    } start;          /* weights the run begins with; file NULL: initialised as declared */
+    int64_t spectrum; /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
     int line;
 } deq_train_spec;
 
@@ -170,7 +174,7 @@ typedef struct deq_test_spec {
     int line;
 } deq_test_spec;
 
-typedef struct deq_check_spec { /* what `deq compare` compares */
+typedef struct deq_check_spec {          /* what `deq compare` compares */
     const char *name, *loss, *reference; /* name "": none was given; reference: finite_difference(..) or a mode */
     const char *train;                   /* of the file, whose net and data are meant; NULL: random ones */
     const deq_net_spec *net;

@@ -71,14 +71,18 @@ void deq_report_warning(deq_reporter *r, const char *code, const char *format, .
 void deq_report_error(deq_reporter *r, const deq_error *e) {
     const char *code = deq_failure_code(e->failure);
     if (r->json) {
-        deq_report_event(
-            r, "error",
-            json_pack("{s:s, s:s, s:i}", "code", code, "message", e->text, "exit", deq_failure_exit(e->failure)));
+        json_t *o =
+            json_pack("{s:s, s:s, s:i}", "code", code, "message", e->text, "exit", deq_failure_exit(e->failure));
+        if (e->line) json_object_update_new(o, json_pack("{s:s, s:i}", "file", e->source, "line", e->line));
+        deq_report_event(r, "error", o);
         return;
     }
     deq_report_clear(r);
     fflush(stdout);
-    fprintf(stderr, "run: error[%s]: %s\n", code, e->text);
+    if (e->line)
+        fprintf(stderr, "%s:%d: error[%s]: %s\n", e->source, e->line, code, e->text);
+    else
+        fprintf(stderr, "run: error[%s]: %s\n", code, e->text);
 }
 
 /* "12.3 %" style pieces are left out when they were not measured. */

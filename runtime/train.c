@@ -10,6 +10,7 @@
 #include "random.h"
 #include "signals.h"
 #include "spectral.h"
+#include "weights.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,8 @@ json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {
 /* Everything that decides the parameters and the log, as one key.  The settings are those in force in the engine. */
 static bool make_key(Run *r, deq_key key, deq_error *e) {
     const deq_train_spec *t = r->t;
+    deq_key start;
+    if (t->start.file && !deq_weights_sum(t->start.file, t->start.map, start, e)) return false;
     json_t *data = slice_key(r->app, &t->data, e), *validate = NULL;
     if (!data) return false;
     if (t->validate && !(validate = slice_key(r->app, t->validate, e))) {
@@ -102,12 +105,13 @@ static bool make_key(Run *r, deq_key key, deq_error *e) {
         "kind", "train", "compiler", r->app->manifest->compiler ? r->app->manifest->compiler : "", "target",
         r->app->manifest->target ? r->app->manifest->target : "", "net", t->net->hash, "loss", t->loss, "batch",
         (json_int_t)t->batch, "epochs", (json_int_t)t->epochs, "examples", (json_int_t)r->epoch_examples, "seed",
-        (json_int_t)t->seed, "optimiser", t->optimiser.routine, "optimiser_hash", hash_of(r->app, t->optimiser.hash),
-        "scalars", scalars_key(t->optimiser.scalars, t->optimiser.nscalars), "attack",
-        deq_app_attack_key(r->app, t->attack), "settings", deq_app_resolved(r->engine), "data", data, "validate",
-        validate ? validate : json_null());
+        (json_int_t)t->seed, "optimiser", t->optimiser.routine ? t->optimiser.routine : "", "optimiser_hash",
+        hash_of(r->app, t->optimiser.hash), "scalars", scalars_key(t->optimiser.scalars, t->optimiser.nscalars),
+        "attack", deq_app_attack_key(r->app, t->attack), "settings", deq_app_resolved(r->engine), "data", data,
+        "validate", validate ? validate : json_null());
     if (!what) return deq_fail(e, DEQ_MEMORY, "out of memory");
     deq_app_link_key(r->app, t->net, what);
+    if (t->start.file) json_object_set_new(what, "start", json_string(start));
     if (t->spectrum) json_object_set_new(what, "spectrum", json_integer(t->spectrum)); /* the log has more columns */
     deq_store_key(what, key);
     json_decref(what);
@@ -502,7 +506,7 @@ static void finish(Run *r, const char *finished) {
         json_decref(c.state);
     }
     if (r->partial) unlink(r->partial);
-    deq_report(&r->app->reporter, "%s: trained in %.1f s", m->label, m->seconds);
+    if (r->t->epochs) deq_report(&r->app->reporter, "%s: trained in %.1f s", m->label, m->seconds);
     warn_unconverged(r);
 }
 
@@ -536,10 +540,13 @@ static bool prepare_run(Run *r, deq_error *e) {
 /* Buffers that only a run which really trains needs. */
 static bool prepare_loop(Run *r, deq_error *e) {
     const deq_train_spec *t = r->t;
-    if (!deq_dataset_load(r->data, t->data.test, e) ||
-        (t->validate && !deq_dataset_load(r->validate, t->validate->test, e)))
+    if (t->epochs && (!deq_dataset_load(r->data, t->data.test, e) ||
+                      (t->validate && !deq_dataset_load(r->validate, t->validate->test, e))))
         return false;
-    if (!deq_engine_init(r->engine, t->seed, e) || !deq_engine_optimiser(r->engine, t->optimiser.states, e))
+    if (!deq_engine_init(r->engine, t->seed, e) ||
+        (t->start.file && !deq_weights_load(t->start.file, t->start.map, t->net, (int)r->app->module->real_bits,
+                                            deq_engine_parameters(r->engine), e)) ||
+        !deq_engine_optimiser(r->engine, t->optimiser.states, e))
         return false;
     deq_engine_prepare(r->engine);
     (void)deq_engine_optimiser_states(r->engine, &r->state_bytes);
@@ -559,6 +566,10 @@ static bool prepare_loop(Run *r, deq_error *e) {
 
 static void announce(const Run *r) {
     const deq_train_spec *t = r->t;
+    if (t->start.file)
+        deq_report(&r->app->reporter, "%s: %s begins with the weights of %s%s%s", r->model->label, t->net->name,
+                   t->start.file, t->start.map ? ", mapped by " : "", t->start.map ? t->start.map : "");
+    if (!t->epochs) return;
     int64_t parameters = 0;
     for (int i = 0; i < t->net->nparameters; i++)
         if (t->net->parameters[i].trained) parameters += t->net->parameters[i].shape.elements;
@@ -607,6 +618,8 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
         deq_fail(e, DEQ_MEMORY, "out of memory");
     else
         r.model->spec = t;
+    if (ok && t->epochs && !t->optimiser.routine)
+        ok = deq_fail(e, DEQ_SETTING, "train '%s' has no optimiser: it cannot be given epochs", t->name);
     r.engine = ok ? deq_app_engine(app, t->net, e) : NULL;
     uint32_t token = r.engine ? deq_engine_save_settings(r.engine) : 0;
     ok = r.engine && prepare_run(&r, e) && deq_app_override(r.engine, t->overrides, t->noverrides, e) &&

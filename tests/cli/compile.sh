@@ -64,7 +64,7 @@ grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a" && sanitize=(-fsanitize=addre
 include=(-I lib -I "$SOURCE/runtime/include")
 cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o shared lib/libNet.so -Wl,-rpath,"$PWD/lib" -lm || fail "does not link with libNet.so"
 expect 0 'agree' ./shared "$checkpoint"
-cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lz -lpthread -lm || fail "does not link with Net.a"
+cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lminizip -lz -lpthread -lm || fail "does not link with Net.a"
 expect 0 'agree' ./static "$checkpoint"
 # ---- a cold run reads its data beside the compiler; other data where --set says so ----
 rm -rf cache

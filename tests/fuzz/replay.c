@@ -97,7 +97,7 @@ static size_t edit(const char *text, size_t n, char *out) {
                 length += strlen(word);
                 if (kind & 1) continue;
             } else if (kind == 14) {
-                out[length++] = (char)(1 + draw(255));
+                out[length++] = (char)draw(256);
             } else {
                 return length; /* cut off */
             }

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Weights out of one run and into another: by path, through a map, as NPZ and as safetensors; what does not fit is refused whole.
+source "$(dirname "$0")/lib.sh"
+data 400
+tiny=$PROGRAMS/tiny.deq
+expect 0 '' "$DEQ" run "$tiny" --set net.epochs=1
+trained=results/tiny/net.safetensors
+clean=$(cell results/tiny/tiny.csv 1 clean)
+# the same script, its net taken as it is in a file
+sed "s|^  optimise:.*|  start: weights(\"$trained\")|; /^  epochs:/d; s|^import std.optimisers.*||" "$tiny" >taken.deq
+
+# taken FILE [MAP]: the net of FILE has the accuracy of the one that was trained
+taken() {
+  expect 0 'begins with the weights' "$DEQ" run taken.deq --results from --set "net.start=$1" ${2:+--set "net.start.map=$2"}
+  [[ $(cell from/taken/tiny.csv 1 clean) == "$clean" ]] || fail "$1: accuracy $(cell from/taken/tiny.csv 1 clean), not $clean"
+}
+
+# ---- as it is, and by path ----
+taken "$trained"
+expect 0 'found in the cache' "$DEQ" run taken.deq
+expect 0 '5 arrays' "$DEQ" export "$trained" -o net.npz
+taken net.npz
+expect 0 '' "$DEQ" export net.npz -o again.safetensors
+taken again.safetensors
+
+# ---- through a map, there and back ----
+cat >names.map <<'MAP'
+// ours = theirs
+body.* = deq.cell.*
+head.W = "fc weight"'   // PyTorch's Linear is [out, in]
+head.b = fc.bias
+_      = *.num_batches_tracked
+MAP
+expect 0 '' "$DEQ" export "$trained" -o torch.npz --map names.map
+taken torch.npz names.map
+expect 0 '' "$DEQ" export "$trained" -o torch.safetensors --map names.map
+taken torch.safetensors names.map
+
+# ---- training goes on from there; a parameter that the file lacks is initialised ----
+sed 's|^  loss: .*|&\n  start:    weights("net.npz")|' "$tiny" >further.deq
+expect 0 'net: trained' "$DEQ" run further.deq --set net.epochs=1
+grep -v bias names.map >partial.map
+echo 'head.b = _' >>partial.map
+expect 0 '4 arrays' "$DEQ" export "$trained" -o partial.npz --map partial.map
+expect 0 'mapped by partial.map' "$DEQ" run taken.deq --set net.start=partial.npz --set net.start.map=partial.map
+
+# ---- everything that does not fit is told at once, with the line; nothing runs ----
+rm -rf results/taken
+refused() { # CODE FILE MAP TEXT...
+  local code=$1 file=$2 map=$3
+  shift 3
+  expect 3 "taken.deq:35: error.$code" "$DEQ" run taken.deq --set "net.start=$file" ${map:+--set "net.start.map=$map"}
+  for text in "$@"; do grep -q -e "$text" out || fail "no '$text' in the refusal of $file"; done
+  [[ ! -e results/taken ]] || fail "$file was refused and left results"
+}
+refused E0812 torch.npz '' "parameter 'body.W': the file has no 'body.W'" "parameter 'head.b'" "file's 'deq.cell.U' \[64, 24\] is no parameter"
+sed "s/'   .*//; s/head.b = fc.bias/head.c = fc.bias/; s/^_.*/body.W deq/" names.map >bad.map
+refused E0812 torch.npz bad.map 'bad.map:5: expected NAME = NAME'
+sed -i '$d' bad.map
+refused E0812 torch.npz bad.map "parameter 'head.W' is \[24, 4\], 'fc weight' (bad.map:3) is \[4, 24\] in the file (transposed?" \
+  "bad.map:4: 'head.c' is no parameter of 'Net'" "the file's 'fc.bias' \[4\] is no parameter"
+refused E0812 absent.npz '' "cannot open 'absent.npz'"
+head -c 3000 torch.npz >cut.npz
+refused E0812 cut.npz names.map "'cut.npz' is a damaged zip archive"
+printf '\x80\x02}q\x00.........' >pickle.pt
+refused E0812 pickle.pt '' 'Python pickle'
+sed 's/.$/X/' "$trained" >flipped.safetensors
+refused E0811 flipped.safetensors '' 'checksum does not match'
+
+# ---- settings ----
+expect 64 'cannot be given epochs' "$DEQ" run taken.deq --set net.epochs=2
+expect 2 "E0502.*'epochs'" "$DEQ" check <(sed 's|^  epochs:.*|  start: weights("net.npz")|' "$tiny")
+expect 2 'E0504.*weights of a file' "$DEQ" check <(sed 's|^  loss: .*|&\n  start: "net.npz"|' "$tiny")
+expect 64 '' "$DEQ" export "$trained"
+expect 3 'neither in .npz nor in .safetensors' "$DEQ" export "$trained" -o net.txt
+expect 3 'E0812.*cannot read the mapping file' "$DEQ" export "$trained" -o net.npz --map nowhere.map
+
+# ---- a monotone net trained elsewhere, where its file is ----
+mondeq=$SOURCE/../shared/data/mondeq/mondeq_h40_m20.npz
+if [[ -r $mondeq ]]; then
+  cat >mondeq.map <<'MAP'
+body.U = U.weight'
+body.b = U.bias
+body.A = A.weight'
+body.B = B.weight'
+head.W = Wout.weight'
+head.b = Wout.bias
+MAP
+  expect 0 '' "$DEQ" run "$PROGRAMS/mondeq.deq" --set "mondeq.start=$mondeq" --set "digits.path=$SOURCE/../shared/data/mnist"
+  above results/mondeq/mondeq.csv clean 0.95
+fi
+no_partial_files
+done_testing
