@@ -315,6 +315,7 @@ static json_t *make_cell(Experiment *x, Scope s, const uint32_t *at, json_t **ta
         case AST_TRAIN: {
             json_t *j = pipe_train(x->pipe, &s, item, true);
             ok = j != NULL;
+            if (j) json_object_set_new(j, "sweeps", json_integer(sweep)); /* declared after it: they cannot change it */
             if (j) json_array_append_new(trains, j);
             scope_bind(&s, item->name, (Value){.kind = VALUE_AST, .ast = item});
             break;

@@ -1,5 +1,6 @@
 /* pipeline.c - data, training runs and tests: declarations to members of the manifest (runtime/MANIFEST.md). */
 #include "experiment.h"
+#include "lang/tables.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -98,6 +99,30 @@ static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner
     return d;
 }
 
+/* examples |> crop(pad: 4): appended to the list as ["crop", {"pad": 4}]. */
+static bool add_transform(Scope *s, const Ast *right, json_t *list) {
+    const Ast *callee = right->kind == AST_CALL ? AST_SLOT(right, CALL, callee) : right;
+    const Transform *t = callee->kind == AST_NAME ? transform_find(callee->name) : NULL;
+    if (!t) return elab_error(s, DIAG_E0530, right->range, "this is no transformation of examples"), false;
+    json_t *arguments = json_object();
+    const Ast *given = right->kind == AST_CALL ? AST_SLOT(right, CALL, inputs) : NULL;
+    for (uint32_t k = 0; given && k < given->nkids; k++) {
+        const Ast *arg = given->kids[k];
+        const Option *option = transform_option_at(t->name, k);
+        for (uint32_t i = 0; arg->name && (option = transform_option_at(t->name, i)); i++)
+            if (strcmp(option->name, arg->name) == 0) break;
+        double x;
+        if (!option || !eval_number(s, AST_SLOT(arg, ARG, value), &x)) return false;
+        if (!(x >= option->low && x <= option->high) || x != floor(x))
+            return elab_error(s, DIAG_E0412, arg->range, "'%s' of '%s' is a whole number from %g to %g", option->name,
+                              t->name, option->low, option->high),
+                   false;
+        json_object_set_new(arguments, option->name, json_number(x));
+    }
+    json_array_insert_new(list, 0, json_pack("[s, o]", t->name, arguments));
+    return true;
+}
+
 bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
     *out = (Slice){0};
     Scope from;
@@ -108,6 +133,11 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
         e = resolve_ast(&from, AST_SLOT(e, UNDER, base), &from);
     }
     double low = 0, high = -1;
+    json_t *transforms = json_array(); /* the last one is met first */
+    while (e->kind == AST_BINARY && strcmp(e->name, "|>") == 0) {
+        if (!add_transform(&from, AST_SLOT(e, BINARY, right), transforms)) return false;
+        e = resolve_ast(&from, AST_SLOT(e, BINARY, left), &from);
+    }
     if (e->kind == AST_INDEX) {
         const Ast *indices = AST_SLOT(e, INDEX, indices);
         Value r = indices->nkids == 1 ? eval(&from, indices->kids[0]) : (Value){0};
@@ -121,8 +151,6 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
     bool split = e->kind == AST_MEMBER && (strcmp(e->name, "train") == 0 || strcmp(e->name, "test") == 0);
     const Ast *base = split ? resolve_ast(&from, AST_SLOT(e, MEMBER, base), &from) : NULL;
     const Ast *decl = base && ast_path(base, path, sizeof path) ? module_find(from.module, path, &owner) : NULL;
-    if (e->kind == AST_BINARY)
-        return elab_error(s, DIAG_E0490, e->range, "transformations of data are not available in this version"), false;
     if (!decl || decl->kind != AST_DATA)
         return elab_error(s, DIAG_E0507, given->range, "examples are needed here, such as d.train or d.test[0..1000]"),
                false;
@@ -131,6 +159,7 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
     out->json = json_pack("{s:s, s:s, s:o, s:o, s:i}", "data", out->data->name, "split", e->name, "from",
                           json_integer((json_int_t)low), "to", high < 0 ? json_null() : json_integer((json_int_t)high),
                           "line", json_line(given));
+    if (json_array_size(transforms)) json_object_set_new(out->json, "transforms", transforms);
     return true;
 }
 

@@ -327,6 +327,60 @@ const Type *check_under(Checker *c, Ast *e) {
     return t->kind == TYPE_EXAMPLES && a->kind == TYPE_ATTACK ? t : &type_error;
 }
 
+const Transform *transform_of(const Ast *right) {
+    const Ast *name = right->kind == AST_CALL ? SLOT(right, CALL, callee) : right;
+    return name->kind == AST_NAME && !name->ref ? transform_find(name->name) : NULL;
+}
+
+const Type *check_transform(Checker *c, Ast *e, const Transform *t) {
+    Ast *base = SLOT(e, BINARY, left), *right = SLOT(e, BINARY, right), *values[4];
+    const Type *examples = check_expr(c, base);
+    CallParameter params[4];
+    uint32_t n = 0;
+    const Option *option;
+    const char *takes = t->name;
+    for (; n < 4 && (option = transform_option_at(t->name, n)); n++) {
+        params[n] = (CallParameter){option->name, NEED_OPTIONAL, false};
+        takes = arena_printf(c->arena, "%s%s%s: %g", takes, n ? ", " : "(", option->name, option->fallback);
+    }
+    if (n) takes = arena_printf(c->arena, "%s)", takes);
+    right->type = &type_word;
+    if (right->kind == AST_CALL) {
+        if (!match_arguments(c, t->name, takes, right, NULL, right->range, params, n, values, NULL, NULL))
+            return &type_error;
+        for (uint32_t i = 0; i < n; i++)
+            if (values[i] && (option = transform_option_at(t->name, i)) &&
+                !check_range(c, values[i], arena_printf(c->arena, "%s of '%s'", option->name, t->name), option->low,
+                             option->high, true))
+                return &type_error;
+    }
+    if (examples->kind == TYPE_ERROR) return examples;
+    if (examples->kind != TYPE_EXAMPLES) {
+        diag_help(diag_report(c->diags, DIAG_E0530, base->range, "'%s' changes examples, this is %s", t->name,
+                              type_text(c->arena, examples)),
+                  "d.train |> %s", t->name);
+        return &type_error;
+    }
+    if (examples->items[0]->rank < 2) {
+        diag_report(c->diags, DIAG_E0530, e->range,
+                    "'%s' works on rows and columns, the last two axes; these examples are %s", t->name,
+                    type_text(c->arena, examples->items[0]));
+        return &type_error;
+    }
+    Type *changed = arena_copy(c->arena, examples, sizeof *changed);
+    changed->augmented = true;
+    return changed;
+}
+
+/* Accuracy is measured on the examples as they are. */
+static bool check_unchanged(Checker *c, const Ast *examples, const char *what) {
+    if (!examples->type || examples->type->kind != TYPE_EXAMPLES || !examples->type->augmented) return true;
+    diag_help(
+        diag_report(c->diags, DIAG_E0530, examples->range, "%s is on examples as they are, not on changed ones", what),
+        "transformations belong to the data of a train");
+    return false;
+}
+
 static const Type *no_member(Checker *c, const Ast *e, const Type *base, const char *members) {
     diag_help(diag_report(c->diags, DIAG_E0313, place(e), "%s has no member '%s'", type_text(c->arena, base), e->name),
               "%s", members);
@@ -382,6 +436,7 @@ const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net, As
                     type_text(c->arena, input), type_text(c->arena, d->items[0]));
         return &type_error;
     }
+    if (!check_unchanged(c, examples, arena_printf(c->arena, "'%s'", name))) return &type_error;
     if (examples->kind == AST_UNDER && !overrides_forward(net))
         check_attack_mode(c, SLOT(examples, UNDER, attack), n->items[0]);
     if (metric) {
@@ -433,6 +488,7 @@ void check_train(Checker *c, Ast *t) {
                             type_text(c->arena, validate->type), type_text(c->arena, d));
                 break;
             }
+    if (validate) check_unchanged(c, validate, "'validate'");
     if (loss && loss->kind != AST_ERROR)
         check_loss(c, loss, known ? output : NULL, known && d->kind == TYPE_EXAMPLES ? d->items[1] : NULL);
     if (mode && m->kind == TYPE_LAYER && mode->type && mode->type->kind != TYPE_ERROR)

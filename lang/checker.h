@@ -150,6 +150,9 @@ const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call); 
 void check_pipeline(Checker *c, Ast *decl);
 const Type *check_under(Checker *c, Ast *e);
 const Type *check_reader(Checker *c, Ast *e, const Reader *r, Ast *call);
+/* examples |> flip, examples |> crop(pad: 4): the transformation that the right side names, or NULL. */
+const Transform *transform_of(const Ast *right);
+const Type *check_transform(Checker *c, Ast *e, const Transform *t);
 const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net,
                              Ast *examples); /* metric NULL: accuracy */
 const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base);

@@ -1,6 +1,7 @@
 /* module.c - loading a program: the main module, what it imports, and where imports are found. */
 #include "module.h"
 #include "syntax.h"
+#include "tables.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,18 +146,9 @@ static Module *load_import(Loader *l, const Module *importer, bool embedded, con
     return load(l, dotted, key, source, false);
 }
 
-/* The readers of datasets are part of the program: std.data has them without declaring them. */
-static bool is_reader(const Module *m, const char *name) {
-    static const char *const readers[] = {
-#define READER(name, doc) #name,
-#define READER_ARGUMENT(reader, name, kind, required, doc)
-#include "runtime/include/readers.def"
-#undef READER
-#undef READER_ARGUMENT
-    };
-    for (size_t i = 0; strcmp(m->path, "std.data") == 0 && i < sizeof readers / sizeof *readers; i++)
-        if (strcmp(readers[i], name) == 0) return true;
-    return false;
+/* Readers and transformations of data are part of the program: std.data has them without declaring them. */
+static bool is_provided(const Module *m, const char *name) {
+    return strcmp(m->path, "std.data") == 0 && data_provides(name);
 }
 
 static void check_imported_names(Loader *l, const Ast *import, const Module *imported) {
@@ -165,7 +157,7 @@ static void check_imported_names(Loader *l, const Ast *import, const Module *imp
     uint32_t n = 0, cap = 0;
     for (uint32_t i = 0; names && i < names->nkids; i++) {
         const Ast *name = names->kids[i];
-        if (own_declaration(imported, name->name) || is_reader(imported, name->name)) continue;
+        if (own_declaration(imported, name->name) || is_provided(imported, name->name)) continue;
         Diagnostic *d = diag_report(l->program->diags, DIAG_E0114, name->range, "module '%s' declares no '%s'",
                                     import->name, name->name);
         for (uint32_t k = 0; !n && k < imported->unit->nkids; k++) {

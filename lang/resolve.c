@@ -112,7 +112,7 @@ static void declare_import(Resolver *r, const Module *m, Ast *import) {
         Ast *n = names->kids[i];
         if (n->kind != AST_NAME) continue;
         const Ast *decl = module_declaration(m, n->name);
-        bool reader = !decl && strcmp(import->name, "std.data") == 0 && reader_find(n->name);
+        bool reader = !decl && strcmp(import->name, "std.data") == 0 && data_provides(n->name);
         if (!decl && !reader && m) {
             Diagnostic *d = diag_report(r->diags, DIAG_E0204, n->range, "'%s' declares no '%s'", import->name, n->name);
             const char *near = nearest_in_module(r->arena, m, n->name);
@@ -205,7 +205,7 @@ static void resolve_call(Resolver *r, Ast *e) {
         const Ast *decl;
         if (lookup(r, callee->name, &decl))
             callee->ref = decl;
-        else if (!reader_find(callee->name))
+        else if (!data_provides(callee->name))
             report_unknown(r, callee, "function");
     } else if (!table) {
         resolve_expr(r, callee);
@@ -246,7 +246,7 @@ static void resolve_expr(Resolver *r, Ast *e) {
     case AST_NAME:
         if (lookup(r, e->name, &decl))
             e->ref = decl;
-        else if (!is_solver(e->name) && !is_mode(e->name) && !reader_find(e->name) && strcmp(e->name, "none") != 0)
+        else if (!is_solver(e->name) && !is_mode(e->name) && !data_provides(e->name) && strcmp(e->name, "none") != 0)
             report_unknown(r, e, "name");
         return;
     case AST_CALL: resolve_call(r, e); return;

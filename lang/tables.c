@@ -270,3 +270,34 @@ const char *reader_argument(const Reader *reader, uint32_t n, bool *required) {
         }
     return NULL;
 }
+
+static const Transform transforms[] = {
+#define TRANSFORM(name, doc) {#name, doc},
+#define TRANSFORM_ARGUMENT(transform, name, fallback, low, high, doc)
+#include "runtime/include/transforms.def"
+#undef TRANSFORM
+#undef TRANSFORM_ARGUMENT
+};
+static const Option transform_options[] = {
+#define TRANSFORM(name, doc)
+#define TRANSFORM_ARGUMENT(transform, name, fallback, low, high, doc) {#transform, #name, fallback, low, high, true},
+#include "runtime/include/transforms.def"
+#undef TRANSFORM
+#undef TRANSFORM_ARGUMENT
+};
+
+const Transform *transform_at(uint32_t i) { return i < COUNT(transforms) ? &transforms[i] : NULL; }
+
+const Transform *transform_find(const char *name) {
+    for (size_t i = 0; i < COUNT(transforms); i++)
+        if (strcmp(transforms[i].name, name) == 0) return &transforms[i];
+    return NULL;
+}
+
+const Option *transform_option_at(const char *transform, uint32_t n) {
+    for (size_t i = 0; i < COUNT(transform_options); i++)
+        if (strcmp(transform_options[i].owner, transform) == 0 && n-- == 0) return &transform_options[i];
+    return NULL;
+}
+
+bool data_provides(const char *name) { return reader_find(name) || transform_find(name); }

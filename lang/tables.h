@@ -177,6 +177,14 @@ typedef struct Delivery {
     const char *reader;
     int64_t elements, classes; /* of one example */
 } Delivery;
+/* A change of examples while a net trains, d.train |> crop(pad: 4). */
+typedef struct Transform {
+    const char *name, *doc;
+} Transform;
+const Transform *transform_find(const char *name);
+const Transform *transform_at(uint32_t i);
+const Option *transform_option_at(const char *transform, uint32_t i); /* its i-th argument, or NULL */
+bool data_provides(const char *name);                                 /* std.data has it without declaring it */
 const Reader *reader_find(const char *name);
 const Reader *reader_at(uint32_t i);
 const Delivery *reader_delivery(const Reader *reader);                         /* NULL: the files decide */

@@ -52,6 +52,7 @@ struct Type {
     const Ast *decl;
     uint32_t nbound;
     const SizeBinding *bound; /* LAYER: its given sizes and the int arguments given at `use` */
+    bool augmented;           /* EXAMPLES: changed at random, for training only */
     const Ast *call;          /* LAYER: the CALL at `use` that gives settings, or NULL */
 };
 

@@ -33,6 +33,7 @@ static json_t *slice(const deq_slice *s) {
     json_t *o = json_pack("{s:s, s:s, s:I}", "data", s->data->name, "split", s->test ? "test" : "train", "from",
                           (json_int_t)s->from);
     json_object_set_new(o, "to", s->to < 0 ? json_null() : json_integer(s->to));
+    if (s->ntransforms) json_object_set(o, "transforms", (json_t *)(uintptr_t)s->transforms_json);
     return o;
 }
 

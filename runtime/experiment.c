@@ -22,16 +22,17 @@ typedef struct Cell {
     Measured *measured;
 } Cell;
 
-/* "m (mode = jfb, seed = 0)" and "m-jfb-0". */
-static char *cell_label(const Cell *c, const char *name) {
+/* "m (mode = jfb, seed = 0)" and "m-jfb-0", of the first `sweeps` coordinates: the others do not change it. */
+static char *cell_label(const Cell *c, const char *name, int sweeps) {
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f) return NULL;
     fputs(name, f);
-    for (int s = 0; s < c->x->nsweeps; s++)
+    if (sweeps > c->x->nsweeps) sweeps = c->x->nsweeps;
+    for (int s = 0; s < sweeps; s++)
         fprintf(f, "%s%s = %s", s ? ", " : " (", c->x->sweeps[s].name, c->spec->coordinates[s]);
-    if (c->x->nsweeps) fputc(')', f);
+    if (sweeps) fputc(')', f);
     fclose(f);
     return text;
 }
@@ -57,13 +58,13 @@ static char *file_name(const deq_app *app, const deq_experiment_spec *x, const c
     return asprintf(&text, "%s%s%s", shared ? x->name : "", shared ? "-" : "", name) < 0 ? NULL : text;
 }
 
-static char *coordinates_stem(const deq_experiment_spec *x, const deq_cell_spec *cell, const char *name, int number) {
+static char *coordinates_stem(const deq_cell_spec *cell, int sweeps, const char *name, int number) {
     char *text = NULL, *stem;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f) return NULL;
     fputs(name, f);
-    for (int s = 0; s < x->nsweeps; s++) fprintf(f, "-%s", cell->coordinates[s]);
+    for (int s = 0; s < sweeps; s++) fprintf(f, "-%s", cell->coordinates[s]);
     if (number) fprintf(f, "-cell%d", number);
     fclose(f);
     stem = deq_path_component(text);
@@ -72,21 +73,23 @@ static char *coordinates_stem(const deq_experiment_spec *x, const deq_cell_spec 
 }
 
 /* Values that differ only in what a file name cannot hold are told apart by the cell's number. */
-static char *cell_stem_named(const Cell *c, const char *name) {
-    char *stem = coordinates_stem(c->x, c->spec, name, 0);
+static char *cell_stem_named(const Cell *c, const char *name, int sweeps) {
+    if (sweeps > c->x->nsweeps) sweeps = c->x->nsweeps;
+    char *stem = coordinates_stem(c->spec, sweeps, name, 0);
     for (const deq_cell_spec *other = c->x->cells; stem && other < c->spec; other++) {
-        char *taken = coordinates_stem(c->x, other, name, 0);
-        bool same = taken && !strcmp(taken, stem);
+        char *taken = coordinates_stem(other, sweeps, name, 0);
+        bool same = taken && !strcmp(taken, stem), own = true;
+        for (int s = 0; s < sweeps; s++) own &= !strcmp(other->coordinates[s], c->spec->coordinates[s]);
         free(taken);
-        if (!same) continue;
+        if (!same || own) continue;
         free(stem);
-        return coordinates_stem(c->x, c->spec, name, (int)(c->spec - c->x->cells) + 1);
+        return coordinates_stem(c->spec, sweeps, name, (int)(c->spec - c->x->cells) + 1);
     }
     return stem;
 }
 
-static char *cell_stem(const Cell *c, const char *train) {
-    char *name = file_name(c->app, c->x, train, false), *stem = name ? cell_stem_named(c, name) : NULL;
+static char *cell_stem(const Cell *c, const deq_train_spec *t) {
+    char *name = file_name(c->app, c->x, t->name, false), *stem = name ? cell_stem_named(c, name, t->sweeps) : NULL;
     free(name);
     return stem;
 }
@@ -218,7 +221,7 @@ static bool run_cell(Cell *c, deq_error *e) {
     if (!c->models || !c->used || !c->measured) return deq_fail(e, DEQ_MEMORY, "out of memory");
     for (int i = 0; i < c->spec->ntrains; i++) {
         const deq_train_spec *t = &c->spec->trains[i];
-        c->models[i] = train_model(c->app, t, cell_label(c, t->name), cell_stem(c, t->name), e);
+        c->models[i] = train_model(c->app, t, cell_label(c, t->name, t->sweeps), cell_stem(c, t), e);
         if (!c->models[i] || !deq_app_diagnose(c->app, c->models[i], e) || !deq_app_plot(c->app, c->models[i], e))
             return false;
     }
@@ -297,7 +300,7 @@ bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e
     for (int i = 0; ok && i < x->ncells; i++) {
         Cell c = {.app = app, .x = x, .spec = &x->cells[i]};
         if (x->ncells > 1) {
-            char *label = cell_label(&c, x->name);
+            char *label = cell_label(&c, x->name, x->nsweeps);
             deq_report(&app->reporter, "cell %d of %d: %s", i + 1, x->ncells, label ? label : "");
             free(label);
         }

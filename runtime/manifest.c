@@ -1,4 +1,5 @@
 #include "manifest.h"
+#include "transform.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,13 @@ static deq_slice slice(Reader *r, const json_t *v, const char *key) {
     s.from = integer_or(v, "from", 0);
     s.to = integer_or(v, "to", -1);
     s.line = (int)integer_or(v, "line", 0);
+    s.transforms_json = optional_list(v, "transforms", &s.ntransforms);
+    s.transforms = s.ntransforms ? make(r, (size_t)s.ntransforms, sizeof *s.transforms) : NULL;
+    for (int i = 0; s.transforms && i < s.ntransforms; i++) {
+        const json_t *t = json_array_get(s.transforms_json, (size_t)i);
+        const char *transform = json_string_value(json_array_get(t, 0));
+        deq_transform_find(transform ? transform : "", json_array_get(t, 1), &s.transforms[i], r->e);
+    }
     return s;
 }
 
@@ -260,6 +268,7 @@ static void read_train(Reader *r, const json_t *o, deq_train_spec *t) {
         *t->validate = slice(r, validate, "validate");
     t->spectrum = integer_or(o, "spectrum", 0);
     t->line = (int)integer_or(o, "line", 0);
+    t->sweeps = (int)integer_or(o, "sweeps", INT32_MAX);
     if (t->batch < 1 || t->epochs < 0 || t->examples == 0 || t->examples < -1)
         deq_fail(r->e, DEQ_MODULE, "manifest: train '%s' has a batch, epochs or examples out of range", t->name);
 }

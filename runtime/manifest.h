@@ -67,11 +67,21 @@ typedef struct deq_net_spec {
     const json_t *json; /* for deq_engine_new */
 } deq_net_spec;
 
+#define DEQ_TRANSFORM_ARGUMENTS 4
+typedef struct deq_transform { /* transforms.def */
+    const char *name;
+    int kind; /* row of the table */
+    double argument[DEQ_TRANSFORM_ARGUMENTS];
+} deq_transform;
+
 typedef struct deq_slice {
     const deq_data_spec *data;
     bool test;
     int64_t from, to;
     int line;
+    deq_transform *transforms; /* of examples while a net trains */
+    int ntransforms;
+    const json_t *transforms_json;
 } deq_slice; /* to: -1 the end */
 
 typedef struct deq_attack_spec {
@@ -104,6 +114,7 @@ typedef struct deq_train_spec {
     } start;          /* weights the run begins with; file NULL: initialised as declared */
     int64_t spectrum; /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
     int line;
+    int sweeps; /* of a cell's run: the leading sweeps of its experiment that stand before it */
 } deq_train_spec;
 
 typedef enum deq_value_kind { DEQ_EVALUATE, DEQ_STATISTIC, DEQ_EXPRESSION } deq_value_kind;

@@ -10,6 +10,7 @@
 #include "random.h"
 #include "signals.h"
 #include "spectral.h"
+#include "transform.h"
 #include "weights.h"
 #include <math.h>
 #include <stdlib.h>
@@ -67,7 +68,9 @@ static json_t *slice_key(deq_app *app, const deq_slice *s, deq_error *e) {
     deq_dataset *d = deq_app_data(app, s->data, e);
     if (!d || !deq_dataset_slice(d, s, &from, &to, e) || !deq_dataset_fingerprint(d, s->test, fingerprint, e))
         return NULL;
-    return json_pack("{s:s, s:I, s:I}", "files", fingerprint, "from", (json_int_t)from, "to", (json_int_t)to);
+    json_t *key = json_pack("{s:s, s:I, s:I}", "files", fingerprint, "from", (json_int_t)from, "to", (json_int_t)to);
+    if (s->ntransforms) json_object_set(key, "transforms", (json_t *)(uintptr_t)s->transforms_json);
+    return key;
 }
 
 /* A definition's own hash where the compiler gives one; else the whole script's. */
@@ -78,9 +81,8 @@ void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what)
     const json_t *fixed, *gradient;
     size_t i, k;
     json_array_foreach(json_object_get(net->json, "fixed"), i, fixed)
-        json_array_foreach(json_object_get(fixed, "gradients"), k, gradient)
-            if (json_object_get(gradient, "symbol"))
-                json_object_set_new(what, "linked", json_string(deq_extern_content(app->module)));
+        json_array_foreach(json_object_get(fixed, "gradients"), k, gradient) if (json_object_get(gradient, "symbol"))
+            json_object_set_new(what, "linked", json_string(deq_extern_content(app->module)));
 }
 
 json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {
@@ -314,7 +316,8 @@ static bool train_batch(Run *r, deq_error *e) {
     for (int64_t i = 0; i < n; i++) r->index[i] = r->from + r->order[first + i];
     double start = deq_now();
     int64_t step = r->epoch * r->epoch_steps + r->batch + 1;
-    deq_source source = deq_dataset_source(r->data, t->data.test);
+    deq_augmented changed = {deq_dataset_source(r->data, t->data.test), &t->data, t->seed, r->epoch};
+    deq_source source = deq_augmented_source(&changed);
     deq_results results = {.loss = r->loss, .metric = r->metric ? r->value : NULL, .penalty = r->penalty};
     if (!deq_engine_gradient(r->engine, &source, r->index, n, t->loss, r->metric, t->attack ? &r->attack : NULL,
                              t->seed, (uint64_t)step, &results, e))
