@@ -167,11 +167,12 @@ static void test_dataset(void **state) {
     source.gather(source.context, (int64_t[]){0}, 1, 64, wide, 64, NULL, 0);
     assert_true(wide[1] == 51 / 255.0 && wide[6] == 0);
     int64_t from, to;
-    assert_true(deq_dataset_slice(d, &(deq_slice){&spec, false, 0, -1, 0}, &from, &to, &e) && from == 0 && to == 2);
-    assert_false(deq_dataset_slice(d, &(deq_slice){&spec, false, 0, 3, 0}, &from, &to, &e));
+    assert_true(deq_dataset_slice(d, &(deq_slice){.data = &spec, .test = false, .from = 0, .to = -1}, &from, &to, &e) &&
+                from == 0 && to == 2);
+    assert_false(deq_dataset_slice(d, &(deq_slice){.data = &spec, .test = false, .from = 0, .to = 3}, &from, &to, &e));
     assert_int_equal(e.failure, DEQ_DATA_EMPTY);
     e = (deq_error){0};
-    assert_false(deq_dataset_slice(d, &(deq_slice){&spec, false, 1, 1, 0}, &from, &to, &e));
+    assert_false(deq_dataset_slice(d, &(deq_slice){.data = &spec, .test = false, .from = 1, .to = 1}, &from, &to, &e));
     assert_int_equal(e.failure, DEQ_DATA_EMPTY);
     e = (deq_error){0};
     assert_false(deq_dataset_check(d, true, &e));
