@@ -323,7 +323,24 @@ static bool time_gradient(deq_probe *p, deq_compared *row, deq_error *e) {
     return true;
 }
 
-/* 1 - cosine at every state of the forward solve: the solver stops after n steps, wherever it is. */
+/* A mode that takes gradients at states of the solver is asked for the one at state n.  The adjoint of `simultaneous`
+ * rides along all the same: u_n has come from z_0 to z_n.  `augmented` has an iteration of its own. */
+static bool ask_for_state(deq_probe *p, int n, deq_error *e) {
+    char state[16];
+    snprintf(state, sizeof state, "%d", n);
+    for (int i = 0; i < p->net->nfixed; i++) {
+        deq_mode_kind kind = deq_engine_mode(p->engine, i)->kind;
+        const char *key = kind == DEQ_MODE_simultaneous ? "gradient.states"
+                          : kind == DEQ_MODE_unrolled   ? "gradient.from"
+                          : kind == DEQ_MODE_augmented  ? "gradient.steps"
+                                                        : NULL;
+        if (key && !deq_probe_set(p, p->net->fixed[i].path, key, state, e)) return false;
+    }
+    return true;
+}
+
+/* 1 - cosine at every state of the forward solve: the solver stops after n steps, wherever it is, so that z_n is the
+ * same for every mode, and so is what reads it. */
 static bool sweep_states(Work *w, deq_probe *p, deq_compared *row, deq_error *e) {
     deq_comparison *c = w->c;
     for (int k = 0; k < 2; k++) {
@@ -337,7 +354,8 @@ static bool sweep_states(Work *w, deq_probe *p, deq_compared *row, deq_error *e)
         if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped during a comparison");
         bool ok = deq_engine_set(p->engine, "forward.tol", "0", &own) &&
                   deq_engine_set(p->engine, "forward.max", most, &own) &&
-                  deq_engine_set(p->engine, "forward.return", "last", &own) && deq_probe_gradient(p, w->gradient, &own);
+                  deq_engine_set(p->engine, "forward.return", "last", &own) && ask_for_state(p, n, &own) &&
+                  deq_probe_gradient(p, w->gradient, &own);
         if (!ok && own.failure != DEQ_SETTING) return deq_fail(e, own.failure, "%s", own.text);
         row->by_state[0][n - 1] = ok ? agreement(w, c->ngroups - 1, w->gradient).angle : NAN;
         row->by_state[1][n - 1] = ok ? agreement(w, c->ngroups - 2, w->gradient).angle : NAN;

@@ -105,6 +105,39 @@ static void write_groups(FILE *f, const deq_comparison *c) {
     }
 }
 
+static bool is_shown(const deq_compared *m) { return !m->failed && m->by_state[1]; }
+
+static int shown_modes(const deq_comparison *c) {
+    int n = 0;
+    for (int i = 0; i < c->nmodes; i++) n += is_shown(&c->modes[i]);
+    return n;
+}
+
+/* The paper's Fig. 1 in numbers: cosines of the input gradient at some states of the forward solve. */
+static void write_sweep(FILE *f, const deq_comparison *c) {
+    fputs("\nCosine of the inputs' gradient at state n of the forward solve: z_n is the same state for every mode, but "
+          "for those "
+          "with another forward solver (see above) and `augmented`, which iterates on its own.\n\n| n |",
+          f);
+    for (int i = 0; i < c->nmodes; i++)
+        if (is_shown(&c->modes[i])) fprintf(f, " %s |", c->modes[i].mode);
+    fputs("\n|--:|", f);
+    for (int i = 0; i < c->nmodes; i++)
+        if (is_shown(&c->modes[i])) fputs("--:|", f);
+    fputc('\n', f);
+    for (int n = 1; n <= c->states; n++) {
+        char text[40];
+        if (n > 10 && n % 5 && n != c->states) continue;
+        fprintf(f, "| %d |", n);
+        for (int i = 0; i < c->nmodes; i++) {
+            if (!is_shown(&c->modes[i])) continue;
+            double angle = c->modes[i].by_state[1][n - 1];
+            fprintf(f, " %s |", cosine_text(text, sizeof text, &(deq_agreement){.cosine = 1 - angle, .angle = angle}));
+        }
+        fputc('\n', f);
+    }
+}
+
 static void write_markdown(FILE *f, deq_app *app, const deq_comparison *list, int n) {
     fprintf(f, "# Gradients of %s, compared\n\n%s; memory and times are of this precision and of %s.\n",
             app->manifest->name, app->manifest->real, app->options->threads == 1 ? "one thread" : "all threads used");
@@ -114,6 +147,7 @@ static void write_markdown(FILE *f, deq_app *app, const deq_comparison *list, in
         write_reference(f, c);
         write_modes(f, c);
         write_groups(f, c);
+        if (c->states && shown_modes(c)) write_sweep(f, c);
         if (c->states) fprintf(f, "\n![cosine by state](compare%s.png)\n", c->stem);
     }
 }
@@ -141,14 +175,6 @@ static void write_csv(FILE *f, const deq_comparison *list, int n) {
                 for (size_t j = 0; j < sizeof columns / sizeof *columns; j++) csv_number(f, columns[j]);
                 fputc('\n', f);
             }
-}
-
-static bool is_shown(const deq_compared *m) { return !m->failed && m->by_state[1]; }
-
-static int shown_modes(const deq_comparison *c) {
-    int n = 0;
-    for (int i = 0; i < c->nmodes; i++) n += is_shown(&c->modes[i]);
-    return n;
 }
 
 /* state, then two columns a mode: 1 - cosine of parameters and inputs. */

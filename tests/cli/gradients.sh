@@ -63,6 +63,19 @@ between "adjoint steps of implicit" "$(column 'implicit(gmres' input adjoint_ste
 between "memory of backprop" "$(column 'backprop' input bytes)" 1e6 1e9
 [[ $(wc -l <results/tiny/compare-states.csv) == 31 ]] || fail "not one row for each of the 30 states"
 command -v gnuplot >/dev/null && { head -c 4 results/tiny/compare.png | grep -q PNG || fail "no picture"; }
+grep -q "^Cosine of the inputs' gradient at state n" results/tiny/compare.md || fail "no table of states"
+# state MODE N: 1 - cosine of the inputs' gradient at state N
+state() { awk -v mode="$1" -v n="$2" '
+    { line = $0; k = 0; while (length(line)) { if (substr(line, 1, 1) == "\"") { match(line, /^"[^"]*"/); f = substr(line, 2, RLENGTH - 2); line = substr(line, RLENGTH + 2) } else { i = index(line, ","); if (!i) i = length(line) + 1; f = substr(line, 1, i - 1); line = substr(line, i + 1) } field[++k] = f } }
+    NR == 1 { for (i = 1; i <= k; i++) if (index(field[i], mode) == 1 && field[i] ~ /inputs$/) at = i }
+    NR == n + 1 { print field[at] }' results/tiny/compare-states.csv; }
+# Every state has its gradient: the adjoint that rides along comes to the exact one, and steps from z_n are as good everywhere.
+between "simultaneous at state 1" "$(state simultaneous 1)" 1e-3 2
+between "simultaneous at state 20" "$(state simultaneous 20)" 0 1e-4
+between "unrolled at state 1" "$(state unrolled 1)" 1e-9 0.3
+between "unrolled at state 30" "$(state unrolled 30)" 1e-9 0.1
+between "augmented at state 30" "$(state augmented 30)" 0 1e-3
+between "neumann and unrolled at state 30" "$(awk -v a="$(state 'phantom.neumann' 30)" -v b="$(state unrolled 30)" 'BEGIN { print a / b }')" 0.99 1.01
 cp results/tiny/compare.csv trained.csv
 expect 0 '"mode": *"jfb()"' "$DEQ" compare --json tiny.deq --checkpoint results/tiny/net.safetensors
 diff <(cut -d, -f1-9 trained.csv) <(cut -d, -f1-9 results/tiny/compare.csv) >/dev/null || fail "the checkpoint gives other gradients than the cache"
