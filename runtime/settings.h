@@ -64,7 +64,7 @@ typedef struct deq_mode { /* arguments as in modes.def; those not used by a kind
     double damping;
     const struct deq_hand *hand; /* hand: which */
     bool replaced;               /* hand: `adjoint` is the solver of all its solves */
-    bool undamped_first;         /* phantom */
+    bool undamped_first;         /* phantom, unrolled */
     deq_range states;            /* simultaneous, unrolled (its argument `from`); else first == limit */
     double beta;                 /* simultaneous */
     int pair, combine;           /* deq_pair, deq_combine */

@@ -57,8 +57,7 @@ static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 /* Steps that a mode keeps, and linearisations of them. */
 static int kept_steps(const deq_fixed_settings *s) {
     const deq_mode *m = &s->gradient;
-    if (m->kind == DEQ_MODE_phantom) return m->steps + m->undamped_first;
-    if (m->kind == DEQ_MODE_unrolled) return m->steps;
+    if (m->kind == DEQ_MODE_phantom || m->kind == DEQ_MODE_unrolled) return m->steps + m->undamped_first;
     return m->kind == DEQ_MODE_backprop ? s->forward.max : 1;
 }
 

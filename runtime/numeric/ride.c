@@ -128,12 +128,13 @@ void NAME(ride_state)(problem *p, int step, const real *z) {
     ride *r = p->ride;
     if (step < r->first || step > r->last) return;
     const deq_mode *m = r->mode;
+    const int steps = m->steps + m->undamped_first;
     deq_frame f = frame_at(p, r);
     mark_bad(p, r);
     memcpy(r->a, z, (size_t)p->active * (size_t)p->vectors * sizeof(vec));
     NAME(steps_forward)
-    (&f, p->fixed, p->active, m->steps, m->damping, false, r->kept->tape, r->kept->tape_stride, r->a, r->b, r->bad,
-     r->image);
+    (&f, p->fixed, p->active, steps, m->damping, m->undamped_first, r->kept->tape, r->kept->tape_stride, r->a, r->b,
+     r->bad, r->image);
     f.arg0 = r->b;
     f.arg1 = r->c;
     NAME(call_good)(r->cotangent, &f, p->fixed, p->active, r->bad);
@@ -148,7 +149,7 @@ void NAME(ride_state)(problem *p, int step, const real *z) {
             r->lost[row] = r->lost[row] || !(r->cut && r->cut[row]);
     }
     NAME(steps_back)
-    (&f, p->fixed, p->active, m->steps, m->damping, false, r->kept->tape, r->kept->tape_stride, r->c, r->a, r->b,
+    (&f, p->fixed, p->active, steps, m->damping, m->undamped_first, r->kept->tape, r->kept->tape_stride, r->c, r->a, r->b,
      r->bad);
 }
 

@@ -593,6 +593,35 @@ static void test_unrolled_is_a_derivative(void **state) {
             }
             assert_true(before < 1e-11);
         }
+        /* From a state the published code steps once undamped, then k times. */
+        bench_run(&b, cases[s].forward, "unrolled(from: 2, steps: 3, damping: 1, undamped_first: true)");
+        double more[BLOCK * CELL_MOST];
+        for (int64_t row = 0; row < b.n; row++)
+            for (int k = 0; k < b.d; k++) more[row * CELL_MOST + k] = get(&b, b.drest, row, k);
+        bench_run(&b, cases[s].forward, "unrolled(from: 2, steps: 4, damping: 1)");
+        expect_rows(&b, more, 1e-13, "an undamped step before three");
+        bench_run(&b, cases[s].forward, "unrolled(from: 2, steps: 3, damping: 0.5, undamped_first: true)");
+        for (int64_t row = 0; row < b.n && cases[s].plain; row++) {
+            double z[CELL_MOST] = {0}, f[CELL_MOST], J[4][CELL_MOST * CELL_MOST], D[4][CELL_MOST + 32], g[CELL_MOST];
+            const double share[] = {1, 0.5, 0.5, 0.5};
+            double want[CELL_MOST] = {0};
+            for (int t = 0; t < 2; t++) apply(&b, row, z, f, NULL, NULL), memcpy(z, f, sizeof f);
+            for (int t = 0; t < 4; t++) {
+                apply(&b, row, z, f, J[t], D[t]);
+                for (int i = 0; i < b.d; i++) z[i] += share[t] * (f[i] - z[i]);
+            }
+            loss_slope(row, z, b.d, g);
+            for (int t = 3; t >= 0; t--) {
+                double before[CELL_MOST] = {0};
+                for (int i = 0; i < b.d; i++) {
+                    want[i] += share[t] * D[t][i] * g[i];
+                    before[i] = (1 - share[t]) * g[i];
+                    for (int k = 0; k < b.d; k++) before[i] += share[t] * J[t][k * b.d + i] * g[k];
+                }
+                memcpy(g, before, sizeof g);
+            }
+            for (int k = 0; k < b.d; k++) assert_true(fabs(want[k] - get(&b, b.drest, row, k)) < 1e-12);
+        }
         bench_free(&b);
     }
 }
@@ -718,6 +747,7 @@ static const struct {
                   {"broyden(tol: 1e-2, max: 30)", "simultaneous(states: 2..9)"},
                   {"broyden(tol: 1e-2, max: 30, memory: 4)", "simultaneous(states: 2..9, pair: lead)"},
                   {"anderson(tol: 1e-2, max: 30, damping: 0.9)", "unrolled(from: 1..5, steps: 3)"},
+                  {"broyden(tol: 1e-2, max: 30)", "unrolled(from: 2..4, steps: 2, undamped_first: true)"},
                   {"broyden(tol: 1e-4, max: 30)", "shine"},
                   {"broyden(tol: 1e-4, max: 30, memory: 5)", "shine(refine: 3)"},
                   {"picard", "augmented(steps: 20)"},

@@ -58,7 +58,7 @@ static void test_texts_round_trip(void **state) {
                                         "phantom.neumann(steps: 5, damping: 0.5)",
                                         "simultaneous(states: 1..9, beta: 0.5, pair: lead, combine: last)",
                                         "simultaneous(states: 3, beta: 1, pair: lag, combine: sum)",
-                                        "unrolled(from: 2..7, steps: 5, damping: 0.5, weights: cumulative)",
+                                        "unrolled(from: 2..7, steps: 5, damping: 0.5, undamped_first: true, weights: cumulative)",
                                         "shine(refine: 3, fallback: none, ratio: 2.5)",
                                         "augmented(steps: 80, damping: 0.8, adjoint_damping: 0.6)"};
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
