@@ -1,5 +1,6 @@
 /* net.c - a layer with all its sizes becomes a Model: its parameters, its output, a scalar for every loss and metric.
  */
+#include "adjoint.h"
 #include "elaborate.h"
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,18 @@ static Value net_y(Net *net) {
 }
 
 /* Settings of a loss in brackets, cross_entropy_smooth(amount: 0.2), become arguments after output and target. */
+/* Whether the derivative of the loss in the net's output is more than zero everywhere. */
+static bool has_gradient(Elab *e, const Model *m, NodeId loss) {
+    Graph *g = graph_new(e->arena, "loss");
+    const Node *output = graph_node(m->graph, m->output);
+    NodeId *map = graph_map(e->arena, m->graph), tangent, out;
+    NodeId in = map[m->output] = graph_input(g, output->shape, output->batched, "output", output->loc);
+    NodeId value = graph_copy(g, m->graph, loss, map);
+    tangent = graph_input(g, output->shape, output->batched, "tangent", output->loc);
+    linearise(g, &value, 1, &in, &tangent, 1, &out);
+    return out != NODE_NONE;
+}
+
 const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
     Elab *e = s->elab;
     Arena *a = e->arena;
@@ -159,6 +172,12 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
     if (node == NODE_NONE) return NULL;
     if (graph_node(m->graph, node)->shape.rank != 0 || !graph_node(m->graph, node)->batched) {
         elab_error(s, DIAG_E0506, given->range, "'%s' must give one number for each example", base);
+        return NULL;
+    }
+    if (!metric && !has_gradient(e, m, node)) {
+        elab_error_help(s, DIAG_E0506, given->range,
+                        "train with a loss that changes with the output, such as cross_entropy, and measure this one",
+                        "'%s' has no gradient: it changes with the net's output only in jumps", base);
         return NULL;
     }
     if (metric)

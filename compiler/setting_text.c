@@ -24,7 +24,9 @@ static const char *argument_text(Scope *s, const Ast *list) {
     for (uint32_t k = 0; list && k < list->nkids; k++) {
         const Ast *arg = list->kids[k];
         const char *name = arg->name;
-        const char *value = setting_text(s, AST_SLOT(arg, ARG, value));
+        const Ast *given = AST_SLOT(arg, ARG, value);
+        bool word = name && given->kind == AST_NAME && is_name(given->name) && !env_find(s->env, given->name);
+        const char *value = word ? given->name : setting_text(s, given); /* fallback: jfb is no mode */
         if (!value) return NULL;
         text = arena_printf(a, "%s%s%s%s%s", text, k ? ", " : "", name ? name : "", name ? ": " : "", value);
     }

@@ -376,6 +376,26 @@ bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, 
     return true;
 }
 
+const char *deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient) {
+    enum { SOLVES, FALLBACKS, LOST, SORTS };
+    static const char *const words[SORTS + 1] = {
+        "adjoint solves stopped short of their tolerance",
+        "gradients by shine fell back: their estimate was not plausible", "gradients were not finite and were left out",
+        "gradients are not to be relied on: adjoint solves stopped short, or gradients fell back or were left out"};
+    deq_error ignored = {0};
+    deq_mode own;
+    bool attacked = attack_gradient && deq_mode_parse(attack_gradient, &own, &ignored);
+    int found = -1;
+    for (int i = 0; i < net->nfixed; i++) {
+        const deq_mode *m = attacked ? &own : deq_engine_mode(engine, i);
+        int sort = m->kind == DEQ_MODE_implicit || m->kind == DEQ_MODE_hand ? SOLVES
+                   : m->kind == DEQ_MODE_shine                              ? FALLBACKS
+                                                                            : LOST;
+        found = found < 0 || found == sort ? sort : SORTS;
+    }
+    return words[found < 0 ? SOLVES : found];
+}
+
 json_t *deq_app_resolved(deq_engine *engine) {
     json_t *out = json_object();
     deq_engine_settings(engine, out);

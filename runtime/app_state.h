@@ -60,6 +60,9 @@ char *deq_app_file(const deq_app *app, const char *stem, const char *ending); /*
 bool deq_app_apply_settings(deq_app *app, deq_error *e);
 bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, deq_error *e);
 json_t *deq_app_resolved(deq_engine *engine); /* settings of every fixed point, as text */
+/* What the count of adjoint solves that failed is of, under the modes in force or the attack's own (NULL: none): words
+ * for "1% of ...". */
+const char *deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient);
 
 /* --- app_check.c --- */
 /* Everything that can be refused before work starts: data headers, slices, names of routines. */

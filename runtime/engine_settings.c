@@ -51,8 +51,11 @@ bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_erro
     }
     if (chosen >= 0 && (longest > 0 || !is_key(path))) {
         deq_fixed_settings changed = g->settings[chosen];
-        if (!deq_fixed_set(&changed, key_under(g->fixed[chosen].path, path), value, e)) return false;
-        g->settings[chosen] = changed;
+        const char *key = key_under(g->fixed[chosen].path, path);
+        if (!deq_fixed_set(&changed, key, value, e)) return false;
+        for (int i = 0; i < g->nfixed; i++) /* a layer that is called twice has a fixed point for each call */
+            if (!strcmp(g->fixed[i].path, g->fixed[chosen].path) && !deq_fixed_set(&g->settings[i], key, value, e))
+                return false;
         return true;
     }
     if (!is_key(path) || g->nfixed == 0) {

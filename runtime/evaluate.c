@@ -130,7 +130,8 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
     return ok;
 }
 
-static void warn(deq_app *app, const deq_model *model, const deq_value_spec *v, const deq_evaluation *x) {
+static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
+                 const deq_evaluation *x) {
     const char *under = v->attack ? " (the attack's solves counted)" : "";
     if (x->converged < 1)
         deq_report_warning(&app->reporter, "W0912",
@@ -138,9 +139,9 @@ static void warn(deq_app *app, const deq_model *model, const deq_value_spec *v, 
                            "of the predictions %.1e after %.1f steps",
                            v->name, model->label, 100 * (1 - x->converged), under, x->residual, x->steps);
     if (x->adjoint_unconverged > 0)
-        deq_report_warning(&app->reporter, "W0912",
-                           "%s of %s: %.2g%% of the adjoint solves of the attack stopped short of their tolerance",
-                           v->name, model->label, 100 * x->adjoint_unconverged);
+        deq_report_warning(&app->reporter, "W0912", "%s of %s: under the attack %.2g%% of the %s", v->name,
+                           model->label, 100 * x->adjoint_unconverged,
+                           deq_app_adjoint_words(engine, model->spec->net, v->attack ? v->attack->gradient : NULL));
 }
 
 /* The forward solver of fixed point i as it is set now. */
@@ -206,7 +207,7 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
         deq_store_put(&app->store, "values", key, entry);
         json_decref(entry);
     }
-    if (ok) warn(app, model, v, out);
+    if (ok) warn(app, engine, model, v, out);
     if (ok) warn_unmade(app, engine, model, v);
     return ok;
 }

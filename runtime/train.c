@@ -466,9 +466,9 @@ static void warn_unconverged(Run *r) {
                            r->model->label, 100 * row.unconverged, row.residual, row.steps);
     if (row.adjoint_unconverged > 0)
         deq_report_warning(&r->app->reporter, "W0912",
-                           "%s: %.2g%% of the adjoint solves of the last epoch stopped short of their tolerance (mean "
-                           "residual %.1e, %.1f steps)",
-                           r->model->label, 100 * row.adjoint_unconverged, row.adjoint_residual, row.adjoint_steps);
+                           "%s: in the last epoch %.2g%% of the %s (mean residual %.1e, %.1f steps)", r->model->label,
+                           100 * row.adjoint_unconverged, deq_app_adjoint_words(r->engine, r->t->net, NULL),
+                           row.adjoint_residual, row.adjoint_steps);
 }
 
 /* A finished run of the same key, from the cache: parameters and log. */

@@ -44,6 +44,27 @@ grep -q '"wrong": gradcheck of Cut_4' out || fail "the failed check is not named
 expect 4 'FAILED' "$DEQ" test wrong.deq
 expect 4 'largest error: the truncation of the difference' "$DEQ" gradcheck wrong.deq 'Rough[4]'
 
+cat >twice.deq <<'D'
+layer Body[H](x: f32[H]) -> f32[H] {
+  param W: f32[H, H] = normal(std: 0.4 / sqrt(H))
+
+  fixed point z: f32[H] {
+    z = tanh(z @ W + x)
+  }
+  return z
+}
+
+layer Twice[H](x: f32[H]) -> f32[H] {
+  use body = Body[H]
+  return body(x) * body(3 * x)
+}
+
+test "a layer that is called twice" { check: gradcheck(Twice[5] with { body.gradient: phantom.unroll(steps: 60, damping: 1.0) }, directions: 4, tol: 1e-6) }
+D
+expect 0 'Twice_5' "$DEQ" gradcheck twice.deq
+grep -q 'only reaches' out && fail "a setting reaches one of the two fixed points of a layer that is called twice"
+[[ $(grep -o 'cosine [^ ]*' out | grep -cE '1\.0000|1 -') == 2 ]] || fail "not both gradients: $(cat out)"
+
 # ---- compare ----
 expect 0 'written: results/tiny/compare.md' "$DEQ" compare tiny.deq
 grep -q 'net: trained in' out || fail "the net was not trained"

@@ -39,6 +39,14 @@ while read -r file; do
   checks=$((checks + 1))
 done < <(find "$SOURCE/stdlib" "$SOURCE/examples" "$SOURCE/tests/programs" "$SOURCE/tests/bench" -name '*.deq')
 
+# The reference has every gradient mode with every argument.
+awk '/^## Gradients$/ { inside = 1 } /^## Losses/ { inside = 0 } inside' "$SOURCE/lang/README.md" >gradients.txt
+while read -r mode argument; do
+  grep -q -e "\`$mode(.*$argument: " gradients.txt || fail "lang/README.md has no '$argument' of $mode"
+  checks=$((checks + 1))
+done < <(awk -F'[(,]' '/^MODE\(/ { gsub(/[ "]/, "", $3); spelling[$2] = $3 }
+  /^MODE_(OPTION|FLAG|WORD|STATES)\(/ { gsub(/ /, "", $3); print spelling[$2], $3 }' "$SOURCE/runtime/include/modes.def")
+
 # The README shows the quickstart as it is.
 awk '/^```deq/ && !seen { seen = inside = 1; next } /^```/ { inside = 0 } inside' "$SOURCE/README.md" >shown.deq
 cmp -s shown.deq "$SOURCE/examples/quickstart.deq" || fail "the README's quickstart is not examples/quickstart.deq"

@@ -47,6 +47,16 @@ expect 0 '' "$DEQ" run "$PROGRAMS/modes.deq" --threads 2 --fresh
 column results/modes/training.csv clean | cmp -s - training.txt || fail "two threads train to another accuracy"
 column results/modes/attacks.csv robust | cmp -s - attacks.txt || fail "two threads attack to another accuracy"
 
+# Several gradients in one step of an attack are each of their own point.
+expect 0 '' "$DEQ" run "$PROGRAMS/queries.deq"
+sed 's/^"[^"]*"/mode/' results/queries/queries.csv | grep -v '^#' >queries.csv
+[[ $(wc -l <queries.csv) == 6 ]] || fail "the table of queries has not five rows"
+awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) { if ($i == "alone") a = i; if ($i == "among") b = i } next } $a != $b || $a == "" || $a > 0.999 { exit 1 }' queries.csv ||
+  fail "a gradient asked for among others is another one: $(cat queries.csv)"
+
+# What shine does where its estimate is not plausible is called by its name.
+expect 0 'W0912.*in the last epoch [0-9.]*% of the gradients by shine fell back' "$DEQ" run "$PROGRAMS/modes.deq" --set 'net.gradient=shine(ratio: 1)'
+
 # What does not fit is refused before anything runs, by name.
 expect 64 'asks for state 20' "$DEQ" run "$PROGRAMS/modes.deq" --set 'net.gradient=simultaneous(states: 1..21)'
 expect 64 'needs the forward solver picard' "$DEQ" run "$PROGRAMS/modes.deq" --set 'net.gradient=backprop()'
