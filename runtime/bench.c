@@ -371,6 +371,7 @@ static const struct {
 } works[] = {
     {"exact 18/20", "broyden(tol: 0, max: 18, return: last)", "implicit(broyden(tol: 0, max: 20, return: last))", 20,
      20, 1},
+    {"exact 8/7", "broyden(tol: 0, max: 8, return: last)", "implicit(broyden(tol: 0, max: 7, return: last))", 10, 7, 1},
     {"phantom 8+5", "broyden(tol: 0, max: 8, return: last)", "phantom.unroll(steps: 5, damping: 0.5)", 14, 4, 5},
     {"simultaneous ensemble 8", "broyden(tol: 0, max: 8, return: last)",
      "simultaneous(states: 1..9, beta: 0.5, combine: mean)", 9, 8, 8},
