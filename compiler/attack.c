@@ -327,6 +327,8 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
         return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), false;
     Attack *k = attack_compile(s, d, owner, net, loss);
     if (!k) return false;
+    for (uint32_t i = 0; out->gradient && i < net->model->nfixed; i++)
+        if (!splits_as_asked(s, &net->model->fixed[i], out->gradient, given->range)) return false;
     if (!out->name) out->name = d->name;
     out->definition = d->name;
     out->routine = k->routine->name;

@@ -50,6 +50,8 @@ json_t *pipe_check(Pipe *p, Scope *s, const Ast *check) {
     for (uint32_t k = 0; k < modes->nkids; k++) {
         const char *text = setting_text(s, modes->kids[k]);
         if (!text) return NULL;
+        for (uint32_t i = 0; i < net->model->nfixed; i++)
+            if (!splits_as_asked(s, &net->model->fixed[i], text, modes->kids[k]->range)) return NULL;
         json_array_append_new(texts, json_string(text));
     }
     const char *text = reference ? setting_text(s, reference) : "finite_difference(directions: 16)";

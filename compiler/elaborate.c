@@ -38,6 +38,16 @@ Value elab_error_help(const Scope *s, DiagCode code, Range at, const char *help,
     return (Value){0};
 }
 
+Value elab_error_note(const Scope *s, DiagCode code, Range at, Range note_at, const char *note, const char *format,
+                      ...) {
+    va_list args;
+    va_start(args, format);
+    Diagnostic *d = report(s, code, at, arena_vprintf(s->elab->arena, format, args));
+    va_end(args);
+    if (d) diag_note(d, note_at, "%s", note);
+    return (Value){0};
+}
+
 Scope scope_of_module(Elab *e, const Module *m) { return (Scope){.elab = e, .module = m, .path = ""}; }
 
 void scope_bind(Scope *s, const char *name, Value v) { s->env = env_bind(s->elab->arena, s->env, name, v); }

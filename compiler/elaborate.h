@@ -90,6 +90,9 @@ Value elab_error(const Scope *s, DiagCode code, Range at, const char *format, ..
     __attribute__((format(printf, 4, 5)));
 Value elab_error_help(const Scope *s, DiagCode code, Range at, const char *help, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* With a note at another place (a Range without source: none). */
+Value elab_error_note(const Scope *s, DiagCode code, Range at, Range note_at, const char *note, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
 Scope scope_of_module(Elab *e, const Module *m);
 void scope_bind(Scope *s, const char *name, Value v);
 /* `wanted`, made unique in the unit: "Net", "Net_2". */
@@ -172,6 +175,11 @@ const char *net_projection_loss(Net *net, Elab *e);
 Value net_parameter(Scope *s, const Ast *param, bool trained);
 bool fixed_point(Scope *s, const Ast *fixed);
 void net_finish(Elab *e, Net *net); /* hash */
+/* ---- what settings ask of a fixed point's equation (fixed_settings.c) ---- */
+/* A value of `forward` or `gradient` names no splitting solver, or the fixed point is z = prox(L z + c); else reports. */
+bool splits_as_asked(Scope *s, const FixedPoint *f, const char *setting, Range at);
+/* Compares f->certificate with what the form of the equation proves (certify.c); false when that is less. */
+bool certify(Scope *s, FixedPoint *f, Range at);
 /* ---- gradients by hand (hand.c) ---- */
 /* Elaborates every `gradient .. of LAYER by hand` of the program for the call of a layer that has just been elaborated:
  * `s` is the scope at the end of its body, `inputs` what its inputs were bound to, `first` the number of fixed points

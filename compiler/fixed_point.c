@@ -1,14 +1,28 @@
 /* fixed_point.c - a fixed point: its body becomes a graph of its own, closed over what it captures. */
 #include "elaborate.h"
+#include <math.h>
 #include <string.h>
 
 static const char *const default_forward = "anderson(memory: 5, tol: 0.0001, max: 40)";
 static const char *const default_gradient = "implicit(gmres(tol: 0.0001, max: 30))";
 
-static bool read_setting(Scope *s, const Ast *item, FixedPoint *f) {
+typedef struct Places { /* of the settings' values */
+    Range forward, gradient, certify;
+} Places;
+
+static bool read_setting(Scope *s, const Ast *item, FixedPoint *f, Places *places) {
     const Ast *key = AST_SLOT(item, SETTING, key), *value = AST_SLOT(item, SETTING, value);
     if (key->kind != AST_NAME || !value)
         return elab_error(s, DIAG_E0405, item->range, "this is not a setting of a fixed point"), false;
+    if (strcmp(key->name, "certify") == 0) {
+        const Ast *callee = value->kind == AST_CALL ? AST_SLOT(value, CALL, callee) : NULL;
+        const Ast *args = callee ? AST_SLOT(value, CALL, inputs) : NULL;
+        if (!args || args->nkids != 1 || callee->kind != AST_NAME)
+            return elab_error(s, DIAG_E0504, value->range, "this is not a value of 'certify'"), false;
+        f->certificate = (Certificate){callee->name, 0, NAN};
+        places->certify = value->range;
+        return eval_number(s, AST_SLOT(args->kids[0], ARG, value), &f->certificate.claimed);
+    }
     const char **slot = strcmp(key->name, "forward") == 0    ? &f->forward
                         : strcmp(key->name, "gradient") == 0 ? &f->gradient
                         : strcmp(key->name, "start") == 0    ? &f->start
@@ -21,6 +35,8 @@ static bool read_setting(Scope *s, const Ast *item, FixedPoint *f) {
                false;
     *slot = setting_text(s, value);
     if (!*slot) return false;
+    if (slot == &f->forward) places->forward = value->range;
+    if (slot == &f->gradient) places->gradient = value->range;
     if (slot == &f->start && strcmp(*slot, "zeros") != 0)
         return elab_error(s, DIAG_E0490, value->range, "a start other than zeros is not available in this version"),
                false;
@@ -61,12 +77,15 @@ bool fixed_point(Scope *s, const Ast *fixed) {
                     .on_fail = "warn"};
     f.name = elab_name(e, arena_printf(a, "%s_%s", m->name, *path ? path : state));
     elab_reserve(e, f.name,
-                 (const char *const[]){"f", "lin", "jvp", "vjp_z", "vjp_x", "vjp_rest", "vjp_zx", "vjp_all", "vjp_jvp",
-                                       "implicit", "phantom", "jfb", "backprop", "fixed", NULL});
+                 (const char *const[]){"f",        "lin",     "jvp",        "vjp_z",    "vjp_x",   "vjp_rest",
+                                       "vjp_zx",   "vjp_all", "vjp_jvp",    "implicit", "phantom", "jfb",
+                                       "backprop", "linear",  "transposed", "constant", "prox",    "slope",
+                                       "diagonal", "fixed",   NULL});
     f.state_names = arena_alloc(a, f.nstate * sizeof *f.state_names);
     Shape *shapes = arena_alloc(a, f.nstate * sizeof *shapes);
     NodeId *next = arena_alloc(a, f.nstate * sizeof *next);
 
+    Places places = {fixed->range, fixed->range, fixed->range};
     Scope inner = *s;
     inner.build = build_new(a, f.name, s->build);
     inner.in_fixed = true;
@@ -82,7 +101,7 @@ bool fixed_point(Scope *s, const Ast *fixed) {
             continue;
         }
         if (item->kind == AST_SETTING) {
-            if (!read_setting(s, item, &f)) return false;
+            if (!read_setting(s, item, &f, &places)) return false;
             continue;
         }
         const Ast *target = item->kind == AST_EQUATION ? AST_SLOT(item, EQUATION, target) : NULL;
@@ -101,11 +120,14 @@ bool fixed_point(Scope *s, const Ast *fixed) {
         graph_output(f.body, next[k]);
     }
     graph_verify(f.body);
+    if (!splits_as_asked(s, &f, f.forward, places.forward) || !splits_as_asked(s, &f, f.gradient, places.gradient))
+        return false;
 
     Graph *g = s->build->graph;
     Build *b = inner.build;
     Attr attr = {.i = {m->nfixed}};
     f.fixed_node = graph_op_shaped(g, OP_fixed, b->outside, b->ncaptured, &attr, shape_scalar(), true, fixed->range);
+    if (f.certificate.kind && !certify(s, &f, places.certify)) return false;
     for (uint32_t k = 0; k < f.nstate; k++)
         scope_bind(s, f.state_names[k],
                    value_node(s->build, graph_op_shaped(g, OP_fixed_state, &f.fixed_node, 1, &(Attr){.i = {k}},

@@ -4,11 +4,13 @@
  * u. What depends on neither u nor dz is computed by lin; the cut between the two (tape.c) is the tape, one for all. */
 #include "adjoint.h"
 #include "draft.h"
+#include "split.h"
 
 typedef struct Whole {
     Graph *graph; /* outputs: f, jvp, cotangents of states, of captured values, of shared values (those that exist) */
     uint32_t nstate, nrest, nshared;
     uint32_t f, jvp, vjp_z, vjp_rest, vjp_shared; /* first output of each */
+    uint32_t diagonal;                            /* of z = prox(L z + c): the derivative of prox, times u */
     uint32_t *rest, *shared;                      /* captured value, shared value of each such output */
     NodeId *stored;
     uint32_t nstored;
@@ -19,7 +21,7 @@ static NodeId zeros(Graph *g, Shape shape) {
     return graph_op_shaped(g, OP_broadcast, &zero, 1, NULL, shape, true, (Range){0});
 }
 
-static Whole *whole_graph(Arena *a, const Stage *s, const Graph *body, uint32_t nstate) {
+static Whole *whole_graph(Arena *a, const Stage *s, const Graph *body, uint32_t nstate, const Split *split) {
     Whole *w = arena_alloc(a, sizeof *w);
     Graph *g = graph_new(a, body->name);
     NodeId *map = graph_map(a, body), *wrt = arena_alloc(a, (body->ninputs + 1) * sizeof *wrt),
@@ -65,6 +67,14 @@ static Whole *whole_graph(Arena *a, const Stage *s, const Graph *body, uint32_t 
             else
                 w->rest[w->nrest++] = o.index;
         }
+    }
+    w->diagonal = g->noutputs;
+    for (uint32_t k = 0; !split->why && k < nstate; k++) {
+        NodeId inner = graph_copy(g, body, split->inner[k], map), d;
+        Shape shape = graph_node(g, u[k])->shape;
+        NodeId along = graph_reshape(g, u[k], graph_node(g, inner)->shape, (Range){0});
+        linearise(g, &f[k], 1, &inner, &along, 1, &d);
+        graph_output(g, d == NODE_NONE ? zeros(g, shape) : d);
     }
     w->graph = simplify(a, g, NULL, 0, false, NULL);
     return w;
@@ -174,7 +184,15 @@ static void make_vjp_jvp(Unit *unit, Stage *s, const Graph *body, uint32_t nstat
     draft_finish(d, unit, s, NULL, 0);
 }
 
-typedef enum Wanted { WANT_F = 1, WANT_TAPE = 2, WANT_JVP = 4, WANT_Z = 8, WANT_REST = 16, WANT_SHARED = 32 } Wanted;
+typedef enum Wanted {
+    WANT_F = 1,
+    WANT_TAPE = 2,
+    WANT_JVP = 4,
+    WANT_Z = 8,
+    WANT_REST = 16,
+    WANT_SHARED = 32,
+    WANT_DIAGONAL = 64
+} Wanted;
 
 static void make_routine(Unit *unit, Stage *s, const Whole *w, const FixedPlan *plan, const char *name,
                          unsigned wanted) {
@@ -183,15 +201,18 @@ static void make_routine(Unit *unit, Stage *s, const Whole *w, const FixedPlan *
     const Graph *g = w->graph;
     d->plan = plan;
     d->arg_bytes[0] = plan->layout->state_bytes;
-    if (wanted & (WANT_F | WANT_JVP | WANT_Z)) d->arg_bytes[1] = plan->layout->state_bytes;
+    if (wanted & (WANT_F | WANT_JVP | WANT_Z | WANT_DIAGONAL)) d->arg_bytes[1] = plan->layout->state_bytes;
     for (uint32_t k = 0; !(wanted & (WANT_F | WANT_TAPE)) && k < w->nstored; k++)
         map[w->stored[k]] = origin_input(d->graph, (Origin){PLACE_TAPE, k, 0}, graph_node(g, w->stored[k])->shape, true,
                                          arena_printf(unit->arena, "tape%u", k), graph_node(g, w->stored[k])->loc);
     static const struct {
         unsigned wanted;
         size_t first;
-    } states[] = {{WANT_F, offsetof(Whole, f)}, {WANT_JVP, offsetof(Whole, jvp)}, {WANT_Z, offsetof(Whole, vjp_z)}};
-    for (int j = 0; j < 3; j++)
+    } states[] = {{WANT_F, offsetof(Whole, f)},
+                  {WANT_JVP, offsetof(Whole, jvp)},
+                  {WANT_Z, offsetof(Whole, vjp_z)},
+                  {WANT_DIAGONAL, offsetof(Whole, diagonal)}};
+    for (int j = 0; j < 4; j++)
         for (uint32_t k = 0; (wanted & states[j].wanted) && k < w->nstate; k++) {
             uint32_t first = *(const uint32_t *)((const char *)w + states[j].first);
             draft_output(d, graph_copy(d->graph, g, g->outputs[first + k], map), PLACE_ARG, 1,
@@ -211,6 +232,31 @@ static void make_routine(Unit *unit, Stage *s, const Whole *w, const FixedPlan *
     draft_finish(d, unit, s, NULL, 0);
 }
 
+/* Of z = prox(L z + c): routines of one argument, which write arg1. */
+static void split_routines(Unit *unit, Stage *s, const Graph *body, const FixedPlan *plan, const Split *split) {
+    const SplitParts *p = split_parts(unit->arena, body, plan->layout->nstate, split);
+    const struct {
+        const char *suffix;
+        uint32_t first;
+    } routines[] = {{"linear", p->linear},
+                    {"transposed", p->transposed},
+                    {"constant", p->constant},
+                    {"prox", p->prox},
+                    {"slope", p->slope}};
+    for (size_t j = 0; j < sizeof routines / sizeof *routines; j++) {
+        if (split->projection && routines[j].first == p->slope) continue; /* only other proxes change with the step */
+        Draft *d =
+            draft_new(unit->arena, arena_printf(unit->arena, "%s_%s", plan->layout->name, routines[j].suffix), true);
+        NodeId *map = graph_map(unit->arena, p->graph);
+        d->plan = plan;
+        d->arg_bytes[0] = d->arg_bytes[1] = plan->layout->state_bytes;
+        for (uint32_t k = 0; k < plan->layout->nstate; k++)
+            draft_output(d, graph_copy(d->graph, p->graph, p->graph->outputs[routines[j].first + k], map), PLACE_ARG, 1,
+                         plan->layout->state_offsets[k]);
+        draft_finish(d, unit, s, NULL, 0);
+    }
+}
+
 void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, const Shape *extra,
                     uint32_t nextra, uint32_t index, FixedLayout *l) {
     static const struct {
@@ -225,18 +271,26 @@ void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *
         {"vjp_rest", WANT_REST | WANT_SHARED},
         {"vjp_zx", WANT_Z | WANT_REST},
         {"vjp_all", WANT_Z | WANT_REST | WANT_SHARED},
+        {"diagonal", WANT_DIAGONAL},
     };
     uint32_t real = unit->layout.real_bytes;
     l->name = fixed->name;
     l->index = index;
     layout_records(unit->arena, body, fixed->nstate, extra, nextra, real, l);
-    Whole *w = whole_graph(unit->arena, s, body, fixed->nstate);
+    Split split = split_recognise(unit->arena, body, fixed->nstate);
+    l->splits = !split.why;
+    l->shared_linear = split.shared;
+    l->projection = split.projection;
+    l->unsplit = split.why;
+    Whole *w = whole_graph(unit->arena, s, body, fixed->nstate, &split);
     choose_tape(unit->arena, w, real);
     FixedPlan *plan = arena_alloc(unit->arena, sizeof *plan);
     *plan = (FixedPlan){l, layout_tape(unit->arena, w, real, &l->tape_bytes)};
     for (size_t k = 0; k < sizeof routines / sizeof *routines; k++)
-        make_routine(unit, s, w, plan, arena_printf(unit->arena, "%s_%s", fixed->name, routines[k].suffix),
-                     routines[k].wanted);
+        if (routines[k].wanted != WANT_DIAGONAL || !split.why)
+            make_routine(unit, s, w, plan, arena_printf(unit->arena, "%s_%s", fixed->name, routines[k].suffix),
+                         routines[k].wanted);
     make_vjp_jvp(unit, s, body, fixed->nstate, plan, arena_printf(unit->arena, "%s_vjp_jvp", fixed->name));
+    if (!split.why) split_routines(unit, s, body, plan, &split);
     *ARENA_PUSH(unit->arena, unit->fixed, unit->nfixed, unit->fixed_cap) = l;
 }

@@ -4,6 +4,7 @@
 #include "elaborate.h"
 #include "deq_runtime.h"
 #include "version.h"
+#include <math.h>
 #include <string.h>
 
 static json_t *json_dims(Shape s) {
@@ -113,11 +114,16 @@ static json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
         for (uint32_t i = 0; i < f->nstate; i++)
             json_array_append_new(state, json_pack("{s:s, s:o}", "name", f->state_names[i], "shape",
                                                    json_dims(graph_node(f->body, f->body->inputs[i])->shape)));
-        json_array_append_new(fixed,
-                              json_pack("{s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:s, s:f, s:o}", "name", f->name, "path",
-                                        f->path, "state", state, "line", line_of(f->loc), "forward", f->forward,
-                                        "gradient", f->gradient, "start", f->start, "on_fail", f->on_fail, "flops",
-                                        body_flops(unit, f->name), "gradients", hands_json(a, m, r, k)));
+        json_t *certificate = json_null();
+        if (f->certificate.kind)
+            certificate =
+                json_pack("{s:s, s:f, s:o}", "kind", f->certificate.kind, "claimed", f->certificate.claimed, "proved",
+                          isnan(f->certificate.proved) ? json_null() : json_real(f->certificate.proved));
+        json_array_append_new(fixed, json_pack("{s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:s, s:f, s:o, s:o}", "name",
+                                               f->name, "path", f->path, "state", state, "line", line_of(f->loc),
+                                               "forward", f->forward, "gradient", f->gradient, "start", f->start,
+                                               "on_fail", f->on_fail, "flops", body_flops(unit, f->name), "gradients",
+                                               hands_json(a, m, r, k), "certificate", certificate));
         if (f->penalty)
             json_object_set_new(json_array_get(fixed, json_array_size(fixed) - 1), "penalty", json_string(f->penalty));
     }

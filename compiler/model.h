@@ -16,6 +16,12 @@ typedef struct Parameter {
     Range loc;
 } Parameter;
 
+typedef struct Certificate { /* certify: monotone(margin) or contraction(bound) */
+    const char *kind;        /* "monotone", "contraction"; NULL: none */
+    double claimed;
+    double proved;           /* by the form of the equation; NaN: nothing */
+} Certificate;
+
 typedef struct FixedPoint {
     const char *name;        /* "Net_body": C identifier, prefix of the routines; unique in the unit */
     const char *path;        /* "body": prefix of its settings in overrides ("body.forward.tol") */
@@ -28,6 +34,7 @@ typedef struct FixedPoint {
     /* Settings as canonical text with every argument evaluated: "anderson(memory: 5, tol: 0.0001, max: 40)". */
     const char *forward, *gradient, *start, *on_fail;
     const char *penalty; /* "[jacobian(weight: 0.4), spectral()]"; NULL: none */
+    Certificate certificate;
 } FixedPoint;
 
 /* A gradient written by hand, of one fixed point.  Its nodes stand in model->graph and are reached from the values. */

@@ -186,6 +186,7 @@ bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value,
         for (uint32_t i = 0; i < k; i++) seen |= strcmp(m->fixed[i].path, fixed) == 0;
         if (!below) continue;
         any = true;
+        if (!splits_as_asked(s, &m->fixed[k], value, at->range)) return false;
         if (seen) continue;
         json_array_append_new(out,
                               json_pack("[s, s]", arena_printf(a, "%s%s%s", fixed, *fixed ? "." : "", key), value));

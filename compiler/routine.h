@@ -89,6 +89,9 @@ typedef struct FixedLayout {      /* becomes a deq_fixed constant named NAME_fix
     uint32_t ncotangents;
     uint64_t extra_bytes;         /* of the rest record: the most that a loss needs; they end it */
     const char *downstream;       /* a fixed point that reads this one's state, NULL none */
+    /* z = prox(L z + c) (split.h): NAME_linear, _transposed, _constant, _prox, _slope, _diagonal exist. */
+    bool splits, shared_linear, projection;
+    const char *unsplit;          /* why not; NULL when it splits */
 } FixedLayout;
 
 typedef struct FixedCotangent {

@@ -120,6 +120,16 @@ const Type *check_hand(Checker *c, Ast *e, const Builtin *b, Ast **args) {
     const Signature *s = f ? checker_signature(c, f) : NULL;
     if (b->rule == RULE_SOLVE) {
         bool solver = check_chain(c, args[2], FOR_ADJOINT);
+        for (uint32_t i = 0; chain_link(args[2], i) && solver; i++) {
+            const Ast *one = chain_link(args[2], i), *callee = one->kind == AST_CALL ? SLOT(one, CALL, callee) : NULL;
+            const Solver *given = callee && callee->kind == AST_NAME ? solver_find(callee->name) : NULL;
+            if (!given || !given->splits) continue;
+            diag_help(diag_report(c->diags, DIAG_E0413, one->range,
+                                  "'%s' solves fixed points z = prox(L z + c), not linear equations of any map",
+                                  given->name),
+                      "solve(K, b, gmres())");
+            solver = false;
+        }
         if (!s) {
             check_expr(c, args[1]);
             return &type_error;

@@ -15,15 +15,26 @@ static void check_kind(Checker *c, Ast *value, const char *key, TypeKind kind, c
     if (check_expr(c, value)->kind != kind) wrong_kind(c, value, key, what);
 }
 
-static void check_planned(Checker *c, Ast *value, const char *key, const char *what) {
-    char buffer[256];
+/* monotone(margin), contraction(bound) */
+static void check_certificate(Checker *c, Ast *value) {
     const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : value;
-    const char *path = ast_path(callee, buffer, sizeof buffer) ? buffer : NULL;
-    value->type = &type_error;
-    if (path && planned_find(what, path))
-        diag_report(c->diags, DIAG_E0490, value->range, "'%s: %s' is not available in this version", key, path);
-    else
-        diag_report(c->diags, DIAG_E0504, value->range, "this is not a value of '%s'", key);
+    bool monotone = callee->kind == AST_NAME && same(callee->name, "monotone");
+    const char *name = callee->kind == AST_NAME ? callee->name : "?", *argument = monotone ? "margin" : "bound";
+    const Ast *list = value->kind == AST_CALL ? SLOT(value, CALL, inputs) : NULL;
+    value->type = &type_word;
+    if (!list || (!monotone && !same(name, "contraction"))) {
+        diag_help(diag_report(c->diags, DIAG_E0504, value->range, "this is not a value of 'certify'"),
+                  "certify: monotone(margin) or contraction(bound)");
+        return;
+    }
+    if (list->nkids != 1 || list->kids[0]->kind != AST_ARG ||
+        (list->kids[0]->name && !same(list->kids[0]->name, argument))) {
+        diag_help(diag_report(c->diags, DIAG_E0411, value->range, "'%s' takes one number, its %s", name, argument),
+                  "certify: %s(%s)", name, monotone ? "margin" : "0.9");
+        return;
+    }
+    check_range(c, SLOT(list->kids[0], ARG, value), arena_printf(c->arena, "%s' of '%s", argument, name), 0,
+                monotone ? 1e9 : 1, false);
 }
 
 void check_setting(Checker *c, Ast *s, const Setting *row) {
@@ -41,7 +52,7 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
             check_mode(c, value, NULL);
         break;
     case KIND_PENALTY: check_penalty(c, value); break;
-    case KIND_CERTIFY: check_planned(c, value, row->key, "CERTIFY"); break;
+    case KIND_CERTIFY: check_certificate(c, value); break;
     case KIND_WORD: check_words(c, value, row->fallback, row->key); break;
     case KIND_INT: check_range(c, value, row->key, row->low, row->high, true); break;
     case KIND_OPTIMISER:

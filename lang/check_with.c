@@ -135,12 +135,19 @@ static void check_override_option(Checker *c, const Ast *key, Ast *value, const 
         return;
     }
     const char *adjoint = strncmp(option, "adjoint.", 8) == 0 ? option + 8 : NULL;
-    const Option *o = NULL;
+    Option widest = {0}; /* of the solvers that have it: which one the mode has is known when it runs */
     const ModeArgument *a = NULL;
     for (uint32_t i = 0; !a && mode_at(i); i++) a = adjoint ? NULL : mode_argument(mode_at(i), option);
-    for (uint32_t i = 0; adjoint && !o && solver_at(i); i++) o = solver_option(solver_at(i)->name, adjoint);
-    if (o)
-        check_range(c, value, option, o->low, o->high, o->whole);
+    for (uint32_t i = 0; adjoint && solver_at(i); i++) {
+        const Option *o = solver_option(solver_at(i)->name, adjoint);
+        if (o && !widest.name) widest = *o;
+        if (!o) continue;
+        widest.low = o->low < widest.low ? o->low : widest.low;
+        widest.high = o->high > widest.high ? o->high : widest.high;
+        widest.whole = widest.whole && o->whole;
+    }
+    if (widest.name)
+        check_range(c, value, option, widest.low, widest.high, widest.whole);
     else if (a)
         check_mode_argument(c, value, a, option);
     else

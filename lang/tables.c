@@ -81,10 +81,10 @@ static const struct {
 #include "settings.def"
 #undef SETTING
 #undef PLANNED
-};
+    {NULL, NULL, NULL}};
 
 const char *planned_find(const char *what, const char *name) {
-    for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
+    for (size_t i = 0; planned[i].what; i++)
         if (strcmp(planned[i].what, what) == 0 && strcmp(planned[i].name, name) == 0) return planned[i].note;
     return NULL;
 }
@@ -93,7 +93,9 @@ const char *planned_find(const char *what, const char *name) {
 #define WHOLE(fallback, low, high)                                                                                     \
     ((fallback) == (int64_t)(fallback) && (low) == (int64_t)(low) && (double)(high) > 2 && (double)(high) < 1e8)
 static const Solver solvers[] = {
-#define SOLVER(name, uses, doc) {#name, ((uses)&SOLVER_STATE) != 0, ((uses)&SOLVER_ADJOINT) != 0},
+#define SOLVER(name, uses, doc)                                                                                        \
+    {#name, ((uses)&SOLVER_STATE) != 0, ((uses)&SOLVER_ADJOINT) != 0, ((uses)&SOLVER_SPLIT) != 0,                      \
+     ((uses)&SOLVER_DENSE) != 0},
 #include "runtime/include/solvers.def"
 };
 static const Option solver_options[] = {
@@ -184,7 +186,7 @@ static const char *const penalties[] = {
 #include "runtime/include/penalties.def"
 };
 static const ModeArgument penalty_arguments[] = {
-    /* owner NULL: of every penalty */
+/* owner NULL: of every penalty */
 #define PENALTY_OPTION(id, name, fallback, low, high, doc)                                                             \
     {ARGUMENT_NUMBER, {#id, #name, fallback, low, high, WHOLE(fallback, low, high)}, NULL, 0, 0},
 #define PENALTY_COMMON(name, fallback, low, high, doc)                                                                 \

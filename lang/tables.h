@@ -142,6 +142,7 @@ typedef struct Choice { /* an argument whose value is a word */
 typedef struct Solver {
     const char *name;
     bool for_state, for_adjoint;
+    bool splits, dense; /* needs z = prox(L z + c); and the inverse of I + step (I - L) */
 } Solver;
 typedef struct Mode {
     const char *id, *name; /* "phantom", "phantom.unroll" */

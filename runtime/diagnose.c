@@ -6,7 +6,9 @@
  * "penalty" (if any), "forward_solves": SOLVES, "adjoint_solves": SOLVES | null, "spectrum": { "examples", "radius":
  * [median, most], "radius_change", "norm2": [..], "frobenius": [..], "residual" } } ] } SOLVES = { "count", "steps":
  * [median, most], "residual": [median, most], "failed": share, "later": share answered by a later solver of a chain,
- * "reasons": { name: share } } */
+ * "reasons": { name: share } }
+ * A fixed point with `certify` also has "certificate": { "kind", "claimed", "proved", "measured" }: measured is the
+ * margin of I - L at the trained parameters, or the largest norm2; null: not known. */
 #include "app_state.h"
 #include "journal.h"
 #include "output.h"
@@ -70,6 +72,23 @@ static json_t *describe_spectrum(const deq_spectrum *s, int64_t n) {
 #undef QUANTILES
 }
 
+/* false after an error. */
+static bool add_certificate(json_t *to, deq_engine *engine, const deq_net_spec *net, int index, const deq_spectrum *s,
+                            int64_t n, deq_error *e) {
+    const deq_fixed_spec *f = &net->fixed[index];
+    double measured;
+    if (!f->certificate) return true;
+    if (!strcmp(f->certificate, "monotone")) {
+        if (!deq_engine_margin(engine, index, &measured, e)) return false;
+    } else {
+        measured = deq_quantiles_of(s, n, sizeof *s, offsetof(deq_spectrum, norm2)).most;
+    }
+    json_object_set_new(to, "certificate",
+                        json_pack("{s:s, s:f, s:o, s:o}", "kind", f->certificate, "claimed", f->claimed, "proved",
+                                  deq_json_number(f->proved), "measured", deq_json_number(measured)));
+    return true;
+}
+
 static const char *setting(const json_t *settings, const char *path, const char *key) {
     char name[300];
     snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", key);
@@ -112,6 +131,11 @@ static json_t *measure(deq_app *app, deq_engine *engine, const deq_model *model,
             const char *penalty = setting(settings, f->path, "penalty");
             if (*penalty) json_object_set_new(o, "penalty", json_string(penalty));
             json_array_append_new(list, o);
+            if (!add_certificate(o, engine, t->net, (int)i, spectra + i * (size_t)few, few, e)) {
+                json_decref(list);
+                list = NULL;
+                break;
+            }
         }
     }
     json_decref(settings);

@@ -218,6 +218,7 @@ bool engine_capacity(deq_engine *g, int64_t rows, deq_error *e) {
         deq_worker_free(g->workers[i].solver);
         g->workers[i].solver = deq_worker_new(g->real_bits, rows, g->descriptors, g->nfixed);
         if (!g->workers[i].solver) return deq_fail(e, DEQ_MEMORY, "the workers of net %s", g->name);
+        g->workers[i].solver->resolvents = &g->resolvents;
     }
     /* The net's routines are named after it; those of its attacks too. */
     int64_t scratch = 0;
@@ -302,6 +303,7 @@ void deq_engine_free(deq_engine *g) {
         free(g->workers[i].memory);
     }
     for (int s = 0; s < DEQ_SHARDS; s++) free(g->shards[s]);
+    deq_resolvents_clear(&g->resolvents);
     for (uint32_t i = 0; i < g->saves; i++) free(g->saved[i]);
     free(g->saved);
     free(g->workers);
@@ -354,6 +356,7 @@ static void prepare_task(void *context, int worker, int64_t piece) {
 }
 
 void deq_engine_prepare(deq_engine *g) {
+    deq_resolvents_clear(&g->resolvents);
     if (!g->prepare) return;
     int64_t pieces = g->threads == 1 ? 1 : g->shared_bytes / PIECE_BYTES;
     preparation p = {g, pieces < 1 ? 1 : pieces > 64 ? 64 : pieces};

@@ -122,6 +122,10 @@ struct deq_spectrum;
 bool deq_engine_spectrum(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n,
                          struct deq_spectrum *out, deq_error *e);
 
+/* Least eigenvalue of the symmetric part of I - L of fixed point `fixed`, whose equation is z = prox(L z + c): its margin
+ * as a monotone operator.  NaN when it has no such form, or more than DEQ_RESOLVENT_MOST elements. */
+bool deq_engine_margin(deq_engine *engine, int fixed, double *margin, deq_error *e);
+
 /* Single calls for the C library and gradcheck: rows are dense (no padding), in the module's precision. */
 bool deq_engine_forward(deq_engine *engine, int64_t n, const void *x, void *output, deq_results *results, deq_error *e);
 /* y NULL and loss NULL: `doutput` is the cotangent of the output... not supported; use a loss.  dx may be NULL. */

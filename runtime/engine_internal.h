@@ -5,6 +5,7 @@
 #include "engine.h"
 #include "hand.h"
 #include "parallel.h"
+#include "resolvent.h"
 #include "worker.h"
 
 #define DEQ_MOST_RANK 8
@@ -81,6 +82,7 @@ struct deq_engine {
 
     char *shared, *gradients, *shards[DEQ_SHARDS], *states;
     int state_count;
+    deq_resolvents resolvents; /* of the parameters as last prepared */
 };
 
 /* NULL when the module has no such routine. */

@@ -331,6 +331,9 @@ static bool execute(run *r, const char *loss, const char *metric, const deq_atta
         g->workers[i].solver->defence = r->defended && g->defence.given ? &g->defence : NULL;
         if (!deq_worker_plan(g->workers[i].solver, settings, r->attacking ? 2 : 1, e)) return false;
     }
+    deq_frame prepared = {.shared = g->shared, .host = g->workers[0].solver};
+    if (!deq_resolvents_update(&g->resolvents, g->workers[0].solver, &prepared, settings, r->attacking ? 2 : 1, e))
+        return false;
     deq_solve_statistics crafted;
     deq_statistics_clear(&crafted);
     if (whole_batch(r) && r->attack && !craft(r, &crafted, e)) {
@@ -420,6 +423,16 @@ bool deq_engine_spectrum(deq_engine *g, const deq_source *source, const int64_t 
     run r = {.engine = g, .purpose = PREDICT, .source = source, .index = index, .n = n, .spectra = out};
     for (int64_t i = 0; i < g->nfixed * n; i++) out[i] = (deq_spectrum){NAN, NAN, NAN, NAN, NAN};
     return execute(&r, NULL, NULL, NULL, e);
+}
+
+bool deq_engine_margin(deq_engine *g, int fixed, double *margin, deq_error *e) {
+    const deq_fixed *f = g->descriptors[fixed];
+    const deq_fixed_settings *settings[1] = {g->settings};
+    deq_worker *worker = g->workers[0].solver;
+    deq_frame frame = {.shared = g->shared, .host = worker};
+    *margin = NAN;
+    if (!f->linear || !f->shared_linear || f->dimension > DEQ_RESOLVENT_MOST) return true;
+    return deq_worker_plan(worker, settings, 1, e) && deq_resolvent_margin(worker, &frame, f, margin, e);
 }
 
 /* ---- dense rows as a source ---- */

@@ -1,6 +1,7 @@
 #include "manifest.h"
 #include "transform.h"
 #include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,8 +220,15 @@ static void read_net(Reader *r, const json_t *o, deq_net_spec *n) {
     n->fixed = make(r, (size_t)n->nfixed, sizeof *n->fixed);
     for (int i = 0; n->fixed && i < n->nfixed; i++) {
         const json_t *f = json_array_get(v, (size_t)i);
-        n->fixed[i] =
-            (deq_fixed_spec){text(r, f, "name"), text(r, f, "path"), text(r, f, "forward"), text(r, f, "gradient")};
+        n->fixed[i] = (deq_fixed_spec){.name = text(r, f, "name"),
+                                       .path = text(r, f, "path"),
+                                       .forward = text(r, f, "forward"),
+                                       .gradient = text(r, f, "gradient")};
+        const json_t *c = json_object_get(f, "certificate");
+        n->fixed[i].certificate = json_string_value(json_object_get(c, "kind"));
+        n->fixed[i].claimed = json_number_value(json_object_get(c, "claimed"));
+        const json_t *proved = json_object_get(c, "proved");
+        n->fixed[i].proved = json_is_number(proved) ? json_number_value(proved) : NAN;
     }
     v = optional_list(o, "losses", &n->nlosses);
     n->losses = make(r, (size_t)n->nlosses, sizeof *n->losses);

@@ -43,6 +43,8 @@ typedef struct deq_parameter {
 } deq_parameter;
 typedef struct deq_fixed_spec {
     const char *name, *path, *forward, *gradient;
+    const char *certificate; /* "monotone", "contraction"; NULL: none */
+    double claimed, proved;  /* its number; what the compiler proved, NaN: nothing */
 } deq_fixed_spec;
 typedef struct deq_loss_spec {
     const char *name, *loss, *input, *parameters;

@@ -74,6 +74,16 @@ void deq_diagnosis_table(FILE *out, const json_t *solves) {
                 put(t[8], 80, "%.2g", 100 * number(adjoint, "failed")), json_is_object(adjoint) ? "%" : "");
     }
     fputs("\nSteps, residuals, radii and norms of J: median / worst of the examples.\n", out);
+    json_array_foreach(json_object_get(solves, "fixed"), i, f) {
+        const json_t *c = json_object_get(f, "certificate");
+        if (!json_is_object(c)) continue;
+        bool monotone = !strcmp(text(c, "kind"), "monotone");
+        fprintf(out, "%s: certify: %s(%g) is %s%s; %s %s.\n", path_of(f), text(c, "kind"), number(c, "claimed"),
+                isfinite(number(c, "proved")) ? "proved by the form of the equation, which gives " : "not proved",
+                isfinite(number(c, "proved")) ? put(t[0], 80, "%.4g", number(c, "proved")) : "",
+                monotone ? "measured margin" : "largest measured norm(J)",
+                put(t[1], 80, "%.4g", number(c, "measured")));
+    }
 }
 
 /* Every epoch, or first, last and some between. */
@@ -184,6 +194,12 @@ static void of_forward(Sentences *s, const Facts *f) {
                 "%.0e.",
                 stopped, o->max, residual, o->tol, 2 * o->max, most(f->forward, "residual"));
     }
+    double singular = 100 * share(f->forward, "singular");
+    if (singular > 0)
+        say(s,
+            "%.3g%% of forward solves did not start: I + step (I - L) has no inverse at step %g that %s can hold. Take "
+            "another step, or a form of L that is monotone (certify: monotone(m)).",
+            singular, o->step, f->real);
     if (stagnated > 0)
         say(s,
             "%.3g%% of forward solves stagnated at residuals up to %.1e, as far as %s goes: tol: %g cannot be reached. "
@@ -241,7 +257,17 @@ static void of_mode(Sentences *s, const Facts *f) {
 
 static void of_spectrum(Sentences *s, const Facts *f) {
     double norm = median(f->spectrum, "norm2");
-    if (f->worst_radius >= 1)
+    bool splits =
+        f->known && (f->solver.kind == DEQ_SOLVER_peaceman_rachford || f->solver.kind == DEQ_SOLVER_douglas_rachford ||
+                     f->solver.kind == DEQ_SOLVER_forward_backward);
+    if (f->worst_radius >= 1 && splits)
+        say(s,
+            "the spectral radius of J at the equilibria is %.2f in the median and reaches %.2f: a plain iteration "
+            "would "
+            "diverge here, %s does not depend on it. Keep it, and implicit(..) for the gradient: series such as "
+            "phantom.neumann and jfb are cut off where they grow.",
+            f->radius, f->worst_radius, f->solver_name);
+    else if (f->worst_radius >= 1)
         say(s,
             "the spectral radius of J at the equilibria is %.2f in the median and reaches %.2f: these equilibria repel "
             "a "
@@ -261,6 +287,22 @@ static void of_spectrum(Sentences *s, const Facts *f) {
             "steps before they shrink. Give anderson more memory, and do not judge by the first residuals; `penalty: "
             "spectral(weight: 0.1)` lowers the norm itself.",
             norm, f->radius);
+}
+
+/* What `certify` claims, beside what the trained net has. */
+static void of_certificate(Sentences *s, const json_t *c) {
+    double claimed = number(c, "claimed"), proved = number(c, "proved"), measured = number(c, "measured");
+    bool monotone = !strcmp(text(c, "kind"), "monotone");
+    const char *what = monotone ? "margin of I - L" : "norm(J)";
+    if (!json_is_object(c) || isfinite(proved)) return;
+    if (isnan(measured))
+        say(s, "certify: %s(%g) is neither proved nor measured here: the state is too large, or differs by example.",
+            text(c, "kind"), claimed);
+    else if (monotone ? measured < claimed * (1 - 1e-6) - 1e-6 : measured > claimed * (1 + 1e-6))
+        say(s, "certify: %s(%g) does not hold: the %s is %.4g%s. %s", text(c, "kind"), claimed, what, measured,
+            monotone ? " at the trained parameters" : " at an equilibrium",
+            monotone ? "Write L as (1 - m) z - (z @ A') @ A + z @ B - z @ B', whose margin is m."
+                     : "Divide matrices by their norms, or lower the factor before them.");
 }
 
 static void of_log(Sentences *s, const json_t *log) {
@@ -308,6 +350,9 @@ int deq_diagnosis_sentences(FILE *out, const json_t *solves, const json_t *log) 
                    .real = text(solves, "real")};
         f.radius = median(f.spectrum, "radius");
         f.worst_radius = most(f.spectrum, "radius");
+        char name[40];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(text(fixed, "forward"), "("), text(fixed, "forward"));
+        f.solver_name = name;
         f.known = deq_solver_parse(text(fixed, "forward"), false, &f.solver, &e) &&
                   deq_mode_parse(text(fixed, "gradient"), &f.mode, &e);
         s.fixed = path_of(fixed);
@@ -317,6 +362,7 @@ int deq_diagnosis_sentences(FILE *out, const json_t *solves, const json_t *log) 
             of_mode(&s, &f);
         }
         of_spectrum(&s, &f);
+        of_certificate(&s, json_object_get(fixed, "certificate"));
     }
     if (log) of_log(&s, log);
     return s.count;

@@ -2,6 +2,7 @@
 #include "settings.h"
 #include "call.h"
 #include "hand.h"
+#include "resolvent.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -426,12 +427,51 @@ static bool gradient_set(deq_fixed_settings *s, const char *value, deq_error *e)
     return h ? hand_parse(h, deq_part_of(value), &s->gradient, e) : deq_mode_parse(value, &s->gradient, e);
 }
 
+/* A splitting solver, of the state or the adjoint, fits the fixed point. */
+static bool split_check(const deq_solver *s, const deq_fixed *fixed, deq_error *e) {
+    int uses = solvers[s->kind].uses;
+    const char *name = solvers[s->kind].name;
+    if (!(uses & SOLVER_SPLIT)) return true;
+    if (!fixed->linear)
+        return deq_fail(e, DEQ_SETTING, "fixed point %s: %s needs z = prox(L z + c): %s", fixed->name, name,
+                        fixed->unsplit ? fixed->unsplit : "it has no such parts");
+    if (!(uses & SOLVER_DENSE)) return true;
+    if (!fixed->shared_linear)
+        return deq_fail(e, DEQ_SETTING,
+                        "fixed point %s: %s inverts I + step (I - L), but L differs from example to example here: take "
+                        "forward_backward",
+                        fixed->name, name);
+    if (fixed->dimension > DEQ_RESOLVENT_MOST)
+        return deq_fail(e, DEQ_SETTING,
+                        "fixed point %s: %s is for states of at most %d elements, this one has %lld: take "
+                        "forward_backward",
+                        fixed->name, name, DEQ_RESOLVENT_MOST, (long long)fixed->dimension);
+    return true;
+}
+
 bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_error *e) {
     static const char *const needs[] = {
 #define MODE(id, spelling, exact, forward, doc) forward,
 #include "modes.def"
     };
     const deq_mode *m = &s->gradient;
+    for (int i = 0; i <= s->forward.links; i++) {
+        const deq_solver one = deq_solver_link(&s->forward, i);
+        if (!split_check(&one, fixed, e)) return false;
+    }
+    for (int i = 0; m->kind == DEQ_MODE_implicit && i <= m->adjoint.links; i++) {
+        const deq_solver one = deq_solver_link(&m->adjoint, i);
+        if (!split_check(&one, fixed, e)) return false;
+    }
+    for (int i = 0; m->kind == DEQ_MODE_hand && i < m->hand->nsolves; i++) {
+        const deq_solver *solver = deq_hand_solver(m, m->hand->solves[i].map);
+        for (int k = 0; k <= solver->links; k++)
+            if (solvers[deq_solver_link(solver, k).kind].uses & SOLVER_SPLIT)
+                return deq_fail(e, DEQ_SETTING,
+                                "fixed point %s: the solves of gradient %s are of any linear map, not of z = prox(L z "
+                                "+ c): take gmres",
+                                fixed->name, m->hand->name);
+    }
     if (m->kind == DEQ_MODE_hand) return true;
     const char *name = fixed->name, *downstream = fixed->downstream;
     const char *forward = solvers[s->forward.kind].name, *mode = modes[m->kind];

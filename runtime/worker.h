@@ -97,6 +97,7 @@ typedef struct deq_worker {
     int32_t *identity; /* 0, 1, 2, ... */
     char *memory;
     size_t memory_bytes;
+    const struct deq_resolvents *resolvents; /* what splitting solvers multiply with (resolvent.h); NULL: none */
 } deq_worker;
 
 /* A worker for the fixed points of a net; nothing is planned yet.  NULL when memory is short. */

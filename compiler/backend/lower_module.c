@@ -50,8 +50,9 @@ static char *joined(Emit *e, const char *name, const char *suffix) {
 static LLVMTypeRef descriptor_type(Emit *e) {
     LLVMTypeRef words[FIXED_COUNT];
     for (uint32_t k = 0; k < FIXED_COUNT; k++) words[k] = e->i64;
-    words[FIXED_name] = e->ptr;
+    words[FIXED_name] = words[FIXED_counts] = e->ptr;
     for (uint32_t k = FIXED_f; k <= FIXED_downstream; k++) words[k] = e->ptr;
+    for (uint32_t k = FIXED_linear; k <= FIXED_unsplit; k++) words[k] = e->ptr;
     return LLVMStructTypeInContext(e->context, words, FIXED_COUNT, false);
 }
 
@@ -81,10 +82,21 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
     static const struct {
         uint32_t field;
         const char *suffix;
-    } routines[] = {{FIXED_f, "f"},           {FIXED_lin, "lin"},        {FIXED_jvp, "jvp"},
-                    {FIXED_vjp_z, "vjp_z"},   {FIXED_vjp_x, "vjp_x"},    {FIXED_vjp_rest, "vjp_rest"},
-                    {FIXED_vjp_zx, "vjp_zx"}, {FIXED_vjp_all, "vjp_all"},
-                    {FIXED_vjp_jvp, "vjp_jvp"}};
+    } routines[] = {{FIXED_f, "f"},
+                    {FIXED_lin, "lin"},
+                    {FIXED_jvp, "jvp"},
+                    {FIXED_vjp_z, "vjp_z"},
+                    {FIXED_vjp_x, "vjp_x"},
+                    {FIXED_vjp_rest, "vjp_rest"},
+                    {FIXED_vjp_zx, "vjp_zx"},
+                    {FIXED_vjp_all, "vjp_all"},
+                    {FIXED_vjp_jvp, "vjp_jvp"},
+                    {FIXED_linear, "linear"},
+                    {FIXED_transposed, "transposed"},
+                    {FIXED_constant, "constant"},
+                    {FIXED_prox, "prox"},
+                    {FIXED_slope, "slope"},
+                    {FIXED_diagonal, "diagonal"}};
     for (size_t k = 0; k < sizeof routines / sizeof *routines; k++) {
         const RoutinePlan *p = plan_find(unit, joined(e, f->name, routines[k].suffix));
         if (!p) continue; /* left out when nothing uses it */
@@ -107,6 +119,16 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
 #define MODE(id, spelling, exact, forward, doc) words[FIXED_##id] = gradient_stub(e, f->name, #id);
 #include "modes.def"
     if (f->downstream) words[FIXED_downstream] = text(e, f->downstream, strlen(f->downstream));
+    if (f->unsplit) words[FIXED_unsplit] = text(e, f->unsplit, strlen(f->unsplit));
+    words[FIXED_shared_linear] = emit_i64(e, f->shared_linear);
+    Value *counts = arena_alloc(e->arena, (f->nstate + 1) * sizeof *counts);
+    for (uint32_t k = 0; k < f->nstate; k++) {
+        uint64_t count = f->state_shapes ? 1 : f->dimension;
+        for (uint32_t d = 0; f->state_shapes && d < f->state_shapes[k].rank; d++) count *= f->state_shapes[k].dims[d];
+        counts[k] = emit_i64(e, count);
+    }
+    words[FIXED_components] = emit_i64(e, f->nstate);
+    words[FIXED_counts] = constant_global(e, "counts", LLVMConstArray2(e->i64, counts, f->nstate));
     words[FIXED_f_row_bytes] = emit_i64(e, row_bytes);
     words[FIXED_f_base_bytes] = emit_i64(e, base_bytes);
     Value g = lower_fixed_descriptor(e, f->name);

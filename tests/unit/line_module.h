@@ -133,7 +133,7 @@ static const deq_routine line_routines[] = {{"Line_prepare", line_prepare, 0, 0}
 
 /* %s: the folder of x, y; %d: bytes of a chunk; then the members after "nets". */
 static const char line_head[] =
-    "{\"abi\": 3, \"name\": \"line\", \"source\": \"line.deq\", \"compiler\": \"hand\", \"target\": \"any\", \"real\": "
+    "{\"abi\": 4, \"name\": \"line\", \"source\": \"line.deq\", \"compiler\": \"hand\", \"target\": \"any\", \"real\": "
     "\"" LINE_REAL_NAME "\", \"hash\": \"00\",\n"
     "\"data\": [{\"name\": \"points\", \"reader\": \"idx\", \"arguments\": {\"images\": \"%s/x\", \"labels\": "
     "\"%s/y\"},"
