@@ -1,19 +1,32 @@
 /* lower_cluster.c - a cluster: one loop over the vectors of a row, everything between in registers.
  *
  * Vectors are always whole: rows are padded, reading past the last element is allowed and what is read there is
- * ignored; stores and reductions mask it. */
+ * ignored; stores and reductions mask it.
+ *
+ * Images are rows of pixels, and a value of one number a channel repeats with every pixel: its vector is read again at
+ * the place modulo the channels.  A sum over the pixels keeps one sum a channel; where the channels of a few pixels are
+ * whole vectors, the loop takes so many vectors a round, and these sums stay in registers. */
 #include "lower.h"
 #include <math.h>
+
+#define MOST_UNROLLED 8 /* vectors a round */
+#define MOST_SUMS 24    /* of them in registers */
+#define MOST_PERIODS 8
 
 typedef struct Cluster {
     Lower *l;
     const Group *g;
     Value row;
-    Value *address; /* by node: of its row, for values in memory */
-    Value *element; /* by node: the one element of a value that is repeated, as a vector */
-    Value *value;   /* by node: the vector of this round */
-    Value column;   /* round */
-    Value mask;     /* NULL: all lanes hold elements */
+    Value *address;          /* by node: of its row, for values in memory; of what a repeated row is read from */
+    Value *element;          /* by node: the one element of a value that is repeated, as a vector */
+    Value *value;            /* by node: the vector of this round */
+    Value column;            /* round */
+    Value mask;              /* NULL: all lanes hold elements */
+    uint32_t unrolled, part; /* vectors a round, and which of them it is */
+    /* places modulo a period, in elements, that go around the loop when there is no unrolling */
+    uint64_t periods[MOST_PERIODS];
+    Value places[MOST_PERIODS];
+    uint32_t nperiods, first_place;
 } Cluster;
 
 static bool member_value(const Cluster *c, NodeId id) {
@@ -28,6 +41,28 @@ static bool member_reduction(const Cluster *c, NodeId id) {
 
 static bool is_inline(const Cluster *c, NodeId id) { return plan_inline(c->l->step->step->graph, c->l->step, id); }
 
+/* Elements after which a repeated value repeats: 1 for a single element. */
+static uint64_t period_of(const Cluster *c, NodeId id) {
+    return plan_repeated(c->l->step->step->graph, c->l->step, id);
+}
+
+/* A row of `period` elements so that whole vectors can be read at any place of it: itself when vectors never cross its
+ * end, else a copy with its beginning once more behind it. */
+static Value repeated_row(Cluster *c, Value from, uint64_t period) {
+    Emit *e = c->l->e;
+    if (period % e->lanes == 0) return from;
+    Value copy = emit_alloca(e, e->real, emit_i32(e, (uint32_t)period + e->lanes), DEQ_ALIGN);
+    Loop all;
+    loop_count(&all, e, period);
+    emit_store(e, emit_load(e, emit_element(e, from, all.index)), emit_element(e, copy, all.index));
+    loop_end(&all);
+    loop_count(&all, e, e->lanes);
+    Value behind = emit_index_add(e, all.index, emit_i64(e, period));
+    emit_store(e, emit_load(e, emit_element(e, copy, all.index)), emit_element(e, copy, behind));
+    loop_end(&all);
+    return copy;
+}
+
 /* Emits addresses and repeated elements; `hoisted` for what is the same in all rows. */
 static void prepare(Cluster *c, NodeId id, bool hoisted) {
     Lower *l = c->l;
@@ -39,7 +74,9 @@ static void prepare(Cluster *c, NodeId id, bool hoisted) {
     Slot slot = l->step->nodes[held].slot;
     if (hoisted != (slot.stride == 0)) return;
     Value at = lower_slot(l, slot, c->row);
-    if (held != id)
+    if (held != id && period_of(c, id) > 1)
+        c->address[id] = repeated_row(c, at, period_of(c, id));
+    else if (held != id)
         c->element[id] = emit_splat(l->e, emit_load(l->e, at));
     else
         c->address[id] = at;
@@ -64,12 +101,26 @@ static Value vector_at(Cluster *c, Value base) {
     return emit_offset(e, base, emit_index_mul(e, c->column, e->lanes * e->real_bytes));
 }
 
+/* Place of this round's vector modulo the period, in elements. */
+static Value place_in(const Cluster *c, uint64_t period) {
+    Emit *e = c->l->e;
+    if (c->unrolled > 1) return emit_i64(e, (uint64_t)c->part * e->lanes % period);
+    for (uint32_t k = 0; k < c->nperiods; k++)
+        if (c->periods[k] == period) return c->places[k];
+    ICE("%s: a value repeats that was not planned to", c->l->routine->routine->name);
+}
+
 /* The node's vector in this round. */
 static Value operand(Cluster *c, NodeId id) {
     Emit *e = c->l->e;
     const Node *n = lower_node_of(c->l, id);
     if (c->value[id]) return c->value[id];
     if (c->element[id]) return c->element[id];
+    if (is_inline(c, id) && n->op == OP_broadcast && period_of(c, id) > 1) {
+        uint64_t period = period_of(c, id);
+        uint32_t align = period % e->lanes ? e->real_bytes : e->lanes * e->real_bytes;
+        return c->value[id] = emit_load_vector(e, emit_element(e, c->address[id], place_in(c, period)), align);
+    }
     if (n->op == OP_constant) return emit_splat_constant(e, n->attr.value);
     if (is_inline(c, id) && n->op == OP_broadcast)
         return emit_splat_constant(e, lower_node_of(c->l, lower_argument(c->l, id, 0))->attr.value);
@@ -113,6 +164,43 @@ static Value across_lanes(Emit *e, Op op, Value v) {
     return LLVMBuildExtractElement(e->builder, v, emit_i32(e, 0), "");
 }
 
+/* Puts the P sums of a reduction that keeps the channels where they are read.  `sums` holds them several times over,
+ * `length` elements, to be combined. */
+static void finish_columns(Cluster *c, NodeId id, Value sums, uint64_t length) {
+    Lower *l = c->l;
+    Emit *e = l->e;
+    const NodePlan *x = &l->step->nodes[id];
+    Op op = lower_node_of(l, id)->op;
+    uint64_t period = plan_reduced(l->step->step->graph, id), bytes = padded(period * e->real_bytes);
+    uint32_t vector = e->lanes * e->real_bytes;
+    Value result = sums;
+    if (length != period || period * e->real_bytes != bytes) {
+        result = emit_alloca(e, e->i8, emit_i32(e, (uint32_t)bytes), DEQ_ALIGN);
+        lower_zero(e, result, bytes);
+        Loop each;
+        loop_count(&each, e, period);
+        Value v = emit_load(e, emit_element(e, sums, each.index));
+        for (uint64_t k = period; k < length; k += period) {
+            Value more = emit_index_add(e, each.index, emit_i64(e, k));
+            v = combine(e, op, v, emit_load(e, emit_element(e, sums, more)));
+        }
+        emit_store(e, v, emit_element(e, result, each.index));
+        loop_end(&each);
+    }
+    for (uint32_t k = 0; k <= c->g->nstores; k++) {
+        const Store *s = k < c->g->nstores ? &c->g->stores[k] : NULL;
+        if (s ? s->node != id || s->has_source : !x->memory || x->slot.base == SLOT_NONE) continue;
+        Value to = lower_slot(l, s ? s->to : x->slot, c->row);
+        Loop vectors;
+        loop_count(&vectors, e, bytes / vector);
+        Value offset = emit_index_mul(e, vectors.index, vector), at = emit_offset(e, to, offset);
+        Value v = emit_load_vector(e, emit_offset(e, result, offset), vector);
+        if (s && s->add) v = emit_add(e, emit_load_vector(e, at, vector), v);
+        emit_store_vector(e, v, at, vector);
+        loop_end(&vectors);
+    }
+}
+
 static void finish_reduction(Cluster *c, NodeId id, Value lanes) {
     Lower *l = c->l;
     const NodePlan *x = &l->step->nodes[id];
@@ -124,16 +212,90 @@ static void finish_reduction(Cluster *c, NodeId id, Value lanes) {
     }
 }
 
-static void lower_members(Cluster *c, Loop *columns) {
+/* ---- how the loop runs ---- */
+static uint64_t common_multiple(uint64_t a, uint64_t b) {
+    uint64_t x = a, y = b;
+    while (y) {
+        uint64_t r = x % y;
+        x = y, y = r;
+    }
+    return a / x * b;
+}
+
+static void add_period(Cluster *c, uint64_t period) {
+    for (uint32_t k = 0; k < c->nperiods; k++)
+        if (c->periods[k] == period) return;
+    if (c->nperiods == MOST_PERIODS) ICE("%s: values of too many periods meet", c->l->routine->routine->name);
+    c->periods[c->nperiods++] = period;
+}
+
+/* Length of a reduction's sums in memory: whole vectors of whole pixels. */
+static uint64_t sums_length(const Cluster *c, uint64_t period) { return common_multiple(period, c->l->e->lanes); }
+
+/* Finds the periods of the cluster, and how many vectors make a round. */
+static void plan_loop(Cluster *c, uint64_t rounds) {
     Lower *l = c->l;
-    uint32_t carried = 0;
+    const Graph *g = l->step->step->graph;
+    uint64_t whole = 1; /* vectors after which all places repeat */
+    uint32_t sums = 0;
+    bool padding = c->g->count * l->e->real_bytes % DEQ_ALIGN != 0;
+    c->nperiods = 0;
+    for (uint32_t k = 0; k < c->g->nmembers + c->g->nstores; k++) {
+        bool member = k < c->g->nmembers;
+        NodeId id = member ? c->g->members[k] : c->g->stores[k - c->g->nmembers].node;
+        const Node *n = lower_node_of(l, id);
+        bool reduction = l->step->nodes[id].treatment == TREAT_REDUCE;
+        for (uint32_t a = 0; a <= n->nargs; a++) { /* its arguments, then itself */
+            NodeId x = a < n->nargs ? lower_argument(l, id, a) : id;
+            uint64_t period = member || x == id ? plan_repeated(g, l->step, x) : 0;
+            if (x == id && reduction && member) period = plan_reduced(g, id);
+            if (period <= 1) continue;
+            uint64_t length = sums_length(c, period);
+            if (x == id && reduction) sums += (uint32_t)(length / l->e->lanes);
+            whole = common_multiple(whole, length / l->e->lanes);
+            add_period(c, x == id && reduction ? length : period);
+        }
+    }
+    c->unrolled = 1;
+    if (whole > 1 && whole <= MOST_UNROLLED && sums <= MOST_SUMS && rounds % whole == 0 && !padding)
+        c->unrolled = (uint32_t)whole;
+}
+
+typedef struct Sums { /* of one reduction */
+    uint64_t period, length;
+    uint32_t first; /* value carried around the loop; one a vector of `length` when unrolled */
+    Value memory;   /* else */
+} Sums;
+
+static Sums sums_begin(Cluster *c, NodeId id, Loop *columns, Value memory) {
+    Lower *l = c->l;
+    Emit *e = l->e;
+    Sums s = {.period = plan_reduced(l->step->step->graph, id), .first = columns->nvalues, .memory = memory};
+    Value start = emit_splat_constant(e, lower_node_of(l, id)->op == OP_reduce_sum ? 0 : -INFINITY);
+    s.length = s.period > 1 ? sums_length(c, s.period) : e->lanes;
+    for (uint64_t k = 0; !memory && k < s.length / e->lanes; k++) loop_carry(columns, start);
+    return s;
+}
+
+static void lower_members(Cluster *c, Loop *columns, Sums *sums) {
+    Lower *l = c->l;
+    Emit *e = l->e;
+    uint32_t reductions = 0;
     for (uint32_t k = 0; k < c->g->nmembers; k++) {
         NodeId id = c->g->members[k];
         const Node *n = lower_node_of(l, id);
         if (l->step->nodes[id].treatment == TREAT_REDUCE) {
+            Sums *s = &sums[reductions++];
             Value v = masked(c, operand(c, lower_argument(l, id, 0)), n->op == OP_reduce_sum ? 0 : -INFINITY);
-            loop_next(columns, carried, combine(l->e, n->op, columns->phi[carried], v));
-            carried++;
+            if (s->memory) {
+                Value at = emit_element(e, s->memory, place_in(c, s->length));
+                uint32_t align = e->lanes * e->real_bytes;
+                emit_store_vector(e, combine(e, n->op, emit_load_vector(e, at, align), v), at, align);
+                continue;
+            }
+            uint32_t carried = s->first + (uint32_t)(c->part % (s->length / e->lanes));
+            Value before = columns->next[carried] ? columns->next[carried] : columns->phi[carried];
+            loop_next(columns, carried, combine(e, n->op, before, v));
         } else if (is_inline(c, id)) {
             c->value[id] = operand(c, id);
         } else {
@@ -148,12 +310,13 @@ static void lower_row(Cluster *c) {
     Lower *l = c->l;
     Emit *e = l->e;
     const Group *g = c->g;
-    uint32_t vector = e->lanes * e->real_bytes, nodes = l->step->step->graph->nnodes;
+    uint32_t vector = e->lanes * e->real_bytes, nodes = l->step->step->graph->nnodes, reductions = 0;
     uint64_t bytes = g->count * e->real_bytes, rounds = padded(bytes) / vector;
     prepare_all(c, false);
     Value *own = arena_alloc(e->arena, (g->nmembers + 1) * sizeof *own),
           *to = arena_alloc(e->arena, (g->nstores + 1) * sizeof *to);
     Value *from = arena_alloc(e->arena, (g->nstores + 1) * sizeof *from);
+    Sums *sums = arena_alloc(e->arena, (g->nmembers + 1) * sizeof *sums);
     for (uint32_t k = 0; k < g->nmembers; k++) {
         const NodePlan *x = &l->step->nodes[g->members[k]];
         if (x->treatment != TREAT_REDUCE && x->memory && x->slot.base != SLOT_NONE)
@@ -164,37 +327,80 @@ static void lower_row(Cluster *c) {
         to[k] = lower_slot(l, g->stores[k].to, c->row);
         if (g->stores[k].has_source) from[k] = lower_slot(l, g->stores[k].source, c->row);
     }
-    Loop columns;
-    loop_count(&columns, e, rounds);
-    for (uint32_t k = 0; k < g->nmembers; k++) {
+    plan_loop(c, rounds);
+    for (uint32_t k = 0, r = 0; k < g->nmembers; k++) { /* sums that do not stay in registers */
         NodeId id = g->members[k];
         if (l->step->nodes[id].treatment != TREAT_REDUCE) continue;
-        loop_carry(&columns, emit_splat_constant(e, lower_node_of(l, id)->op == OP_reduce_sum ? 0 : -INFINITY));
+        Sums *s = &sums[r++];
+        uint64_t period = plan_reduced(l->step->step->graph, id);
+        if (period <= 1 || c->unrolled > 1) continue;
+        Value start = emit_splat_constant(e, lower_node_of(l, id)->op == OP_reduce_sum ? 0 : -INFINITY);
+        uint64_t length = sums_length(c, period);
+        s->memory = emit_alloca(e, e->real, emit_i32(e, (uint32_t)length), DEQ_ALIGN);
+        Loop clear;
+        loop_count(&clear, e, length / e->lanes);
+        emit_store_vector(e, start, emit_element(e, s->memory, emit_index_mul(e, clear.index, e->lanes)), vector);
+        loop_end(&clear);
     }
-    c->column = columns.index;
-    c->mask = NULL;
-    if (bytes % DEQ_ALIGN && rounds == 1) {
-        c->mask = emit_lane_mask(e, (uint32_t)g->count);
-    } else if (bytes % DEQ_ALIGN) {
-        Value first = LLVMBuildTrunc(e->builder, emit_index_mul(e, c->column, e->lanes), e->i32, "");
-        Value at = LLVMBuildAdd(e->builder, emit_splat(e, first), emit_lane_indices(e), "");
-        c->mask = LLVMBuildICmp(e->builder, LLVMIntULT, at, emit_splat(e, emit_i32(e, (uint32_t)g->count)), "");
+    Loop columns;
+    loop_count(&columns, e, rounds / c->unrolled);
+    for (uint32_t k = 0; k < g->nmembers; k++) {
+        if (l->step->nodes[g->members[k]].treatment != TREAT_REDUCE) continue;
+        Value memory = sums[reductions].memory;
+        sums[reductions] = sums_begin(c, g->members[k], &columns, memory);
+        reductions++;
     }
-    lower_members(c, &columns);
-    for (uint32_t k = 0; k < g->nstores; k++)
-        if (to[k] && !from[k]) operand(c, g->stores[k].node); /* read everything before anything is written */
-    for (uint32_t k = 0; k < g->nmembers; k++)
-        if (own[k]) store(c, c->value[g->members[k]], own[k], false);
-    for (uint32_t k = 0; k < g->nstores; k++) {
-        if (!to[k]) continue;
-        Value v = from[k] ? emit_load_vector(e, vector_at(c, from[k]), vector) : operand(c, g->stores[k].node);
-        store(c, v, to[k], g->stores[k].add);
+    c->first_place = columns.nvalues;
+    if (c->unrolled == 1)
+        for (uint32_t k = 0; k < c->nperiods; k++) c->places[k] = loop_carry(&columns, emit_i64(e, 0));
+    for (c->part = 0; c->part < c->unrolled; c->part++) {
+        c->column = emit_index_add(e, emit_index_mul(e, columns.index, c->unrolled), emit_i64(e, c->part));
+        c->mask = NULL;
+        if (bytes % DEQ_ALIGN && rounds == 1) {
+            c->mask = emit_lane_mask(e, (uint32_t)g->count);
+        } else if (bytes % DEQ_ALIGN) {
+            Value first = LLVMBuildTrunc(e->builder, emit_index_mul(e, c->column, e->lanes), e->i32, "");
+            Value at = LLVMBuildAdd(e->builder, emit_splat(e, first), emit_lane_indices(e), "");
+            c->mask = LLVMBuildICmp(e->builder, LLVMIntULT, at, emit_splat(e, emit_i32(e, (uint32_t)g->count)), "");
+        }
+        lower_members(c, &columns, sums);
+        for (uint32_t k = 0; k < g->nstores; k++)
+            if (to[k] && !from[k]) operand(c, g->stores[k].node); /* read everything before anything is written */
+        for (uint32_t k = 0; k < g->nmembers; k++)
+            if (own[k]) store(c, c->value[g->members[k]], own[k], false);
+        for (uint32_t k = 0; k < g->nstores; k++) {
+            if (!to[k]) continue;
+            Value v = from[k] ? emit_load_vector(e, vector_at(c, from[k]), vector) : operand(c, g->stores[k].node);
+            store(c, v, to[k], g->stores[k].add);
+        }
+        for (uint32_t k = 0; k < nodes; k++) c->value[k] = NULL;
     }
-    for (uint32_t k = 0; k < nodes; k++) c->value[k] = NULL;
+    if (c->unrolled == 1)
+        for (uint32_t k = 0; k < c->nperiods; k++) { /* the next place: one vector on, less the period */
+            Value next = emit_index_add(e, c->places[k], emit_i64(e, e->lanes % c->periods[k]));
+            Value period = emit_i64(e, c->periods[k]);
+            Value over = LLVMBuildICmp(e->builder, LLVMIntUGE, next, period, "");
+            next = LLVMBuildSelect(e->builder, over, LLVMBuildNSWSub(e->builder, next, period, ""), next, "");
+            loop_next(&columns, c->first_place + k, next);
+        }
     loop_end(&columns);
-    for (uint32_t k = 0, carried = 0; k < g->nmembers; k++)
-        if (l->step->nodes[g->members[k]].treatment == TREAT_REDUCE)
-            finish_reduction(c, g->members[k], loop_result(&columns, carried++));
+    for (uint32_t k = 0, r = 0; k < g->nmembers; k++) {
+        NodeId id = g->members[k];
+        if (l->step->nodes[id].treatment != TREAT_REDUCE) continue;
+        const Sums *s = &sums[r++];
+        if (s->period <= 1) {
+            finish_reduction(c, id, loop_result(&columns, s->first));
+            continue;
+        }
+        Value memory = s->memory;
+        if (!memory) {
+            memory = emit_alloca(e, e->real, emit_i32(e, (uint32_t)s->length), DEQ_ALIGN);
+            for (uint32_t v = 0; v < s->length / e->lanes; v++)
+                emit_store_vector(e, loop_result(&columns, s->first + v),
+                                  emit_offset_constant(e, memory, (uint64_t)v * vector), vector);
+        }
+        finish_columns(c, id, memory, s->length);
+    }
 }
 
 void lower_cluster(Lower *l, const Group *g) {

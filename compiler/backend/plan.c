@@ -11,11 +11,36 @@ uint64_t plan_stored_count(const PlanUnit *u, const Node *n) {
     return count_of(n);
 }
 
-bool plan_splat(const Graph *g, const StepPlan *s, NodeId id) {
+#define LONGEST_PERIOD 4096 /* elements: longer rows are worth a loop of their own */
+
+uint64_t plan_repeated(const Graph *g, const StepPlan *s, NodeId id) {
     const Node *n = &g->nodes[id];
-    return n->op == OP_broadcast && count_of(n) > 1 &&
-           count_of(&g->nodes[s->nodes[graph_arg(g, id, 0)].canonical]) == 1;
+    if (n->op != OP_broadcast || count_of(n) == 1) return 0;
+    const Node *from = &g->nodes[graph_arg(g, id, 0)];
+    if (count_of(&g->nodes[s->nodes[graph_arg(g, id, 0)].canonical]) == 1) return 1;
+    bool inside = false; /* among the axes that repeat as a whole */
+    for (uint32_t k = 0; k < from->shape.rank; k++) {
+        if (from->shape.dims[k] != n->shape.dims[k] && inside) return 0;
+        inside = inside || from->shape.dims[k] > 1;
+    }
+    uint64_t period = count_of(from);
+    return period == count_of(n) || period > LONGEST_PERIOD ? 0 : period;
 }
+
+uint64_t plan_reduced(const Graph *g, NodeId id) {
+    const Node *n = &g->nodes[id], *x = &g->nodes[graph_arg(g, id, 0)];
+    uint64_t period = 1;
+    for (uint32_t k = 0; k < x->shape.rank; k++) {
+        if (x->shape.dims[k] == 1) continue;
+        if (!(n->attr.i[0] >> k & 1))
+            period *= x->shape.dims[k];
+        else if (period > 1)
+            return 0;
+    }
+    return period > 1 && (period == count_of(x) || period > LONGEST_PERIOD) ? 0 : period;
+}
+
+bool plan_splat(const Graph *g, const StepPlan *s, NodeId id) { return plan_repeated(g, s, id) > 0; }
 
 bool plan_inline(const Graph *g, const StepPlan *s, NodeId id) {
     Op op = g->nodes[id].op;
@@ -35,12 +60,7 @@ static Treatment treatment(const Planner *p, NodeId id) {
     switch (n->op) {
     case OP_input: return TREAT_INPUT;
     case OP_reduce_sum:
-    case OP_reduce_max: {
-        const Node *x = node(p, graph_arg(p->g, id, 0));
-        for (uint32_t k = 0; k < x->shape.rank; k++)
-            if (x->shape.dims[k] > 1 && !(n->attr.i[0] >> k & 1)) return TREAT_ROW;
-        return TREAT_REDUCE;
-    }
+    case OP_reduce_max: return plan_reduced(p->g, id) ? TREAT_REDUCE : TREAT_ROW;
     case OP_matmul: {
         const Node *a = node(p, argument(p, id, 0)), *b = node(p, argument(p, id, 1));
         uint64_t columns = n->shape.rank ? n->shape.dims[n->shape.rank - 1] : 1;

@@ -45,9 +45,9 @@ typedef enum Treatment {
     TREAT_DEAD,
     TREAT_ALIAS,   /* the same bytes as another node */
     TREAT_INPUT,   /* bound to a place */
-    TREAT_INLINE,  /* constants, iota, broadcasts of one element: recomputed by each cluster that uses them */
+    TREAT_INLINE,  /* constants, iota, broadcasts of one element or row: recomputed by each cluster that uses them */
     TREAT_ELEMENT, /* member of a cluster */
-    TREAT_REDUCE,  /* sum or maximum of a whole row: member of a cluster */
+    TREAT_REDUCE,  /* sum or maximum of a whole row, or along its leading axes: member of a cluster */
     TREAT_PRODUCT, /* vector times shared matrix, a whole tile at once */
     TREAT_ROW,     /* any other operation, row by row */
     TREAT_SUM,     /* batch_sum: adds its tile; complete at the next level */
@@ -141,7 +141,14 @@ const RoutinePlan *plan_find(const PlanUnit *u, const char *routine);
 
 static inline uint64_t padded(uint64_t bytes) { return (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN; }
 static inline bool treatment_in_cluster(Treatment t) { return t == TREAT_ELEMENT || t == TREAT_REDUCE; }
-/* Is `id` recomputed by clusters: constant, iota, or broadcast of one element?  (Also when it is in memory for others.)
+/* Elements after which a broadcast repeats: 1 for one element, more for a row along leading axes (the channels of an
+ * image's pixels); 0: it is no broadcast of that kind. */
+uint64_t plan_repeated(const Graph *g, const StepPlan *s, NodeId id);
+/* Elements a reduction leaves: 1 when it is of the whole row, more when it is along leading axes; 0: of another kind.
+ */
+uint64_t plan_reduced(const Graph *g, NodeId id);
+/* Is `id` recomputed by clusters: constant, iota, or broadcast of one element or row?  (Also when it is in memory for
+ * others.)
  */
 bool plan_inline(const Graph *g, const StepPlan *s, NodeId id);
 /* Elements its storage holds: shape_count, but for packed matrices. */

@@ -289,6 +289,7 @@ static void find_memory(Planner *p) {
             NodeId d = x->treatment == TREAT_INLINE ? argument(p, id, k) : plan_dependence(p, id, k, &through_splat);
             if (d == NODE_NONE) continue;
             NodePlan *y = info(p, d);
+            if (y->treatment == TREAT_INLINE && y->group == NONE) continue; /* a store into a record makes it */
             bool held = treatment_in_cluster(x->treatment) && !through_splat && y->treatment == TREAT_ELEMENT &&
                         y->group == x->group;
             bool recomputed = y->treatment == TREAT_INLINE && y->group == NONE; /* by the cluster that fills a record */

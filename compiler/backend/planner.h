@@ -31,7 +31,7 @@ static inline bool same_part(const Group *g, uint32_t level, bool batched) {
 }
 
 /* ---- plan.c ---- */
-bool plan_splat(const Graph *g, const StepPlan *s, NodeId id); /* repeats one element */
+bool plan_splat(const Graph *g, const StepPlan *s, NodeId id); /* repeats one element or one row of them */
 /* What argument k of a user depends on: clusters recompute inline arguments, so only the repeated element, if any. */
 NodeId plan_dependence(const Planner *p, NodeId user, uint32_t k, bool *through_splat);
 uint32_t plan_new_group(Planner *p, uint32_t level, bool batched, uint64_t count);

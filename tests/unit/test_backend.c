@@ -117,6 +117,52 @@ static void layout_ops(void **state) {
     }
 }
 
+/* Values of one number a channel, repeated with every pixel, and sums over the pixels: channels that are whole vectors
+ * and that are not, alone and together, stored, added and read again. */
+static void images_on(const char *cpu) {
+    static const uint32_t shapes[][3] = {{7, 7, 12},  {14, 14, 32}, {3, 5, 24}, {2, 3, 64},  {4, 4, 16}, {7, 7, 1},
+                                         {1, 9, 100}, {5, 3, 7},    {2, 2, 17}, {3, 1, 192}, {6, 2, 8},  {1, 2, 3}};
+    for (uint32_t real = 4; real <= 8; real += 4) {
+        Arena *a = arena_new();
+        Unit *u = unit_new(a, real, cpu);
+        for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+            uint32_t h = shapes[k][0], w = shapes[k][1], c = shapes[k][2];
+            Shape image = dims3(h, w, c), flat = dims3(1, 1, c);
+            for (int rest = 0; rest < 2; rest++) {
+                Graph *g = graph_new(a, "norm");
+                NodeId x = input(g, image, true), gain = input(g, dims1(c), false), bias = input(g, dims1(c), true);
+                NodeId mean = graph_binary(g, OP_mul, graph_reduce(g, OP_reduce_sum, x, 3, nowhere),
+                                           graph_constant(g, 1.0 / (h * w)), nowhere);
+                NodeId centred = graph_binary(g, OP_sub, x, graph_reshape(g, mean, flat, nowhere), nowhere);
+                NodeId squares = graph_binary(g, OP_mul, centred, centred, nowhere);
+                NodeId scaled = graph_binary(g, OP_mul, centred, graph_reshape(g, gain, flat, nowhere), nowhere);
+                graph_output(g, graph_binary(g, OP_add, scaled, graph_reshape(g, bias, flat, nowhere), nowhere));
+                graph_output(g, graph_reduce(g, OP_reduce_sum, squares, 3, nowhere));
+                graph_output(g, graph_reduce(g, OP_reduce_max, centred, 3, nowhere));
+                if (rest) graph_output(g, graph_reduce(g, OP_reduce_sum, squares, 7, nowhere));
+                if (rest) graph_output(g, mean);
+                unit_add(u, g, (Placement){.rest = rest});
+                g = graph_new(a, "columns"); /* two periods in one loop, a repeated value in memory */
+                x = input(g, image, true), gain = input(g, dims3(1, w, c), false), bias = input(g, flat, true);
+                NodeId y = graph_binary(g, OP_add, graph_binary(g, OP_mul, x, gain, nowhere), bias, nowhere);
+                graph_output(g, graph_reduce(g, OP_reduce_sum, y, 3, nowhere));
+                graph_output(g, graph_reduce(g, OP_reduce_sum, y, 1, nowhere));
+                graph_output(g, graph_broadcast(g, bias, image, nowhere));
+                unit_add(u, g, (Placement){.rest = rest});
+            }
+        }
+        check_unit(u, cpu, -1, 1, tolerance_of(u) * 10);
+        arena_free(a);
+    }
+}
+
+static void images(void **state) {
+    (void)state;
+    images_on("native");
+    images_on("x86-64-v3");
+    images_on("x86-64");
+}
+
 /* ---- products ---- */
 static NodeId packed_input(Graph *g, uint32_t k, uint32_t n) {
     NodeId id = input(g, dims2(k, n), false);
@@ -232,8 +278,8 @@ static void outer_sums(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise), cmocka_unit_test(chains),     cmocka_unit_test(layout_ops),
-        cmocka_unit_test(products),    cmocka_unit_test(outer_sums),
+        cmocka_unit_test(elementwise), cmocka_unit_test(chains),   cmocka_unit_test(layout_ops),
+        cmocka_unit_test(images),      cmocka_unit_test(products), cmocka_unit_test(outer_sums),
     };
     return cmocka_run_group_tests_name("backend", tests, NULL, NULL);
 }

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Convolutional equilibria: gradients in double precision, training on tiny data, same bits for any number of threads.
+source "$(dirname "$0")/lib.sh"
+data 300
+
+expect 0 '4 of 4 tests passed' "$DEQ" test "$PROGRAMS/convolution.deq"
+expect 0 '' "$DEQ" run "$PROGRAMS/convolution.deq" --threads 1
+table=results/convolution/convolution.csv
+above $table clean 0.6 # chance is 0.25
+cp $table first.csv
+cp results/convolution/net.safetensors .
+expect 0 '' "$DEQ" run "$PROGRAMS/convolution.deq" --threads 2 --fresh
+same first.csv $table
+cmp -s net.safetensors results/convolution/net.safetensors || fail "two threads give other parameters"
+# Narrower vectors of other processors compile, too.
+for cpu in x86-64 x86-64-v3 x86-64-v4; do
+  expect 0 '' "$DEQ" build "$PROGRAMS/convolution.deq" --target-cpu $cpu --emit=asm -o net.s
+done
+done_testing
