@@ -6,6 +6,7 @@
 
 #define BLOCK_BYTES (512 << 10) /* what a block's solve may take of the second-level cache */
 #define BLOCK_LEAST 8
+#define LARGE_STATE ((int64_t)8 << 10) /* bytes; see WIDE_ROW in compiler/backend/plan.c */
 #define BLOCK_MOST 64
 #define SCRATCH_MOST ((int64_t)256 << 20) /* of a block in one routine */
 
@@ -172,8 +173,9 @@ static int64_t choose_block(const deq_engine *g) {
     }
     while (most > 1 && most * row > SCRATCH_MOST) most /= 2;
     if (g->parameter_bytes >= BLOCK_MOST * states) return most;
-    int64_t block = BLOCK_BYTES / each / BLOCK_LEAST * BLOCK_LEAST;
-    block = block < BLOCK_LEAST ? BLOCK_LEAST : block;
+    /* Generated code takes large rows one at a time; of others it takes tiles of several. */
+    int64_t least = states >= g->nfixed * LARGE_STATE ? 1 : BLOCK_LEAST, block = BLOCK_BYTES / each / least * least;
+    block = block < least ? least : block;
     return block > most ? most : block;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The benchmark against hand-written PyTorch: the same work, the same machine, one run.
 
-usage: tests/bench/run.py [--deq build/deq] [--models mlp128,mlp512,mlp1024] [--batch 64,256] [--threads 1,2] [--budget 0.5]
+usage: tests/bench/run.py [--deq build/deq] [--models mlp128,mlp512,mlp1024,conv32,conv64,mdeq] [--batch 64,256] [--threads 1,2] [--budget 0.5]
                           [--side both|deq|peer] [--data FILE] [--out tests/bench/RESULTS.md]
 
 Times `deq bench` and peer/bench.py (Debian's python3-torch, its fastest settings) one after the other for every model, batch and
@@ -166,7 +166,7 @@ def report(data, notes):
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--deq", default="build/deq"); ap.add_argument("--batch", default="64,256"); ap.add_argument("--threads", default="1,2")
-    ap.add_argument("--budget", type=float, default=0.5); ap.add_argument("--models", default="mlp128,mlp512,mlp1024")
+    ap.add_argument("--budget", type=float, default=0.5); ap.add_argument("--models", default="mlp128,mlp512,mlp1024,conv32,conv64,mdeq")
     ap.add_argument("--side", choices=("both", "deq", "peer"), default="both"); ap.add_argument("--data")
     ap.add_argument("--notes", default=os.path.join(here, "NOTES.md")); ap.add_argument("--out", default=os.path.join(here, "RESULTS.md"))
     a = ap.parse_args()
@@ -175,7 +175,7 @@ def main():
     data = json.load(open(a.data)) if a.data and os.path.exists(a.data) else {"runs": {}}
     data.update(machine=machine(a.deq), date=str(datetime.date.today()))
     for model in filter(None, a.models.split(",")):
-        kind, size = model.rstrip("0123456789"), int(model[len(model.rstrip("0123456789")):])
+        kind, size = model.rstrip("0123456789"), int(model[len(model.rstrip("0123456789")):] or 0)
         for batch in map(int, a.batch.split(",")):
             for threads in map(int, a.threads.split(",")):
                 print(f"{model}, batch {batch}, {threads} threads", file=sys.stderr, flush=True)
