@@ -11,6 +11,7 @@ typedef struct FixedSignature {
     uint32_t nstate;
     const Shape *states;
     bool shared; /* its body reads shared values whose cotangents are wanted: they reach ACCUM through NAME_vjp_rest */
+    bool after;  /* cotangents reach what its `fixed` node has for NAME_LOSS_cotangent, too */
 } FixedSignature;
 
 /* Tangents of `outputs`, given those of `wrt`: for y = F(x), out = dF/dx tangents.

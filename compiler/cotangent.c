@@ -1,5 +1,6 @@
 /* cotangent.c - NAME_LOSS_cotangent: dloss/dz of a fixed point's state through the net that follows it, as a routine of
- * the state alone, so that the runtime can ask for it at any state.
+ * the state alone, so that the runtime can ask for it at any state.  NAME_LOSS_correction: with the loss itself, its
+ * gradient in all that the net reads after the state, and a factor.
  *
  * What the net computes on the way from the state to the loss is repeated in the routine; the batched values that this
  * needs and that do not depend on the state (the target, skip connections, draws) are passed in the rest record. */
@@ -70,6 +71,8 @@ void cotangent_plan(Arena *a, const Graph *rows, const Model *model, uint32_t in
                 if (!r.varying[graph_arg(rows, id, j)]) take(a, rows, graph_arg(rows, id, j), c, &cap);
         }
         c->routine = arena_printf(a, "%s_%s_cotangent", model->fixed[index].name, model->losses[k].name);
+        if (model->corrections)
+            c->correction = arena_printf(a, "%s_%s_correction", model->fixed[index].name, model->losses[k].name);
         c->offsets = arena_alloc(a, (c->n + 1) * sizeof *c->offsets);
         for (uint32_t v = 0; v < c->n; v++) {
             c->offsets[v] = bytes;
@@ -80,9 +83,9 @@ void cotangent_plan(Arena *a, const Graph *rows, const Model *model, uint32_t in
 }
 
 static void make_routine(Unit *unit, Stage *s, const Graph *rows, NodeId loss, uint32_t index, const FixedCotangent *c,
-                         FixedLayout *l) {
+                         FixedLayout *l, bool correction) {
     Arena *a = unit->arena;
-    Draft *d = draft_new(a, c->routine, true);
+    Draft *d = draft_new(a, correction ? c->correction : c->routine, true);
     Graph *g = d->graph;
     FixedLayout *records = arena_alloc(a, sizeof *records); /* REST k: the loss's own values */
     *records = *l;
@@ -105,11 +108,33 @@ static void make_routine(Unit *unit, Stage *s, const Graph *rows, NodeId loss, u
         map[c->values[k]] = origin_input(g, (Origin){PLACE_REST, k, 0}, n->shape, true,
                                          n->attr.name ? n->attr.name : arena_printf(a, "value%u", k), n->loc);
     }
-    NodeId out = graph_copy(g, rows, loss, map), *wrt = arena_alloc(a, l->nstate * sizeof *wrt);
-    uint32_t nwrt = 0;
+    NodeId out = graph_copy(g, rows, loss, map), *wrt = arena_alloc(a, (g->ninputs + l->nstate) * sizeof *wrt);
+    uint32_t nwrt = 0, nstates;
     for (uint32_t k = 0; k < l->nstate; k++)
         if (states[k] != NODE_NONE) wrt[nwrt++] = states[k];
+    nstates = nwrt;
+    if (correction) {
+        for (uint32_t k = 0; k < g->ninputs; k++) { /* what the loss reads beside the state */
+            Origin o;
+            if (origin_get(g, g->inputs[k], &o) &&
+                (o.place == PLACE_REST || (o.place == PLACE_SHARED && s->values[o.index].trained)))
+                wrt[nwrt++] = g->inputs[k];
+        }
+        ct = arena_alloc(a, (nwrt + l->nstate) * sizeof *ct);
+        one = graph_batch(g, origin_input(g, (Origin){PLACE_SCALAR, 0, 0}, shape_scalar(), false, "w", (Range){0}),
+                          (Range){0});
+        d->arg_bytes[2] = align_bytes(unit->layout.real_bytes);
+        draft_output(d, graph_binary(g, OP_mul, out, one, (Range){0}), PLACE_ARG, 2, 0);
+    }
     reverse(g, &out, &one, 1, wrt, nwrt, NULL, ct, NULL, NULL);
+    for (uint32_t k = nstates; k < nwrt; k++) {
+        Origin o;
+        if (ct[k] == NODE_NONE || !origin_get(g, wrt[k], &o)) continue;
+        if (o.place == PLACE_SHARED)
+            draft_output(d, ct[k], PLACE_ACCUM, o.index, 0);
+        else
+            draft_output(d, ct[k], PLACE_DREST, 0, c->offsets[o.index]);
+    }
     for (uint32_t k = 0, used = 0; k < l->nstate; k++) {
         bool read = states[k] != NODE_NONE;
         NodeId cotangent = read ? ct[used++] : NODE_NONE;
@@ -124,7 +149,8 @@ static void make_routine(Unit *unit, Stage *s, const Graph *rows, NodeId loss, u
 
 void cotangent_routines(Unit *unit, Stage *s, const Graph *rows, const Model *model, uint32_t index, FixedLayout *l) {
     for (uint32_t k = 0; k < model->nlosses; k++)
-        if (l->cotangents[k].routine) make_routine(unit, s, rows, rows->outputs[1 + k], index, &l->cotangents[k], l);
+        for (int which = 0; l->cotangents[k].routine && which <= model->corrections; which++)
+            make_routine(unit, s, rows, rows->outputs[1 + k], index, &l->cotangents[k], l, which == 1);
 }
 
 void cotangent_attach(Graph *dst, const Graph *rows, uint32_t loss, const FixedLayout *layouts, NodeId *map) {

@@ -59,6 +59,7 @@ static Binding bind_input(const Draft *d, Stage *s, const Graph *g, NodeId in) {
     case PLACE_SHARED: b.offset = stage_offset(s, o.index); break;
     case PLACE_ACCUM: b.offset = stage_accum(s, o.index); break;
     case PLACE_REST: b.offset = p->layout->rest_offsets[o.index]; break;
+    case PLACE_SCALAR: b.index = o.index; break;
     case PLACE_TAPE: b.offset = p->tape_offsets[o.index]; break;
     case PLACE_ARG:
         b.index = o.index >= ORIGIN_COTANGENT ? 0 : o.index;

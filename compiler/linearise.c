@@ -190,7 +190,8 @@ static void linearise_fixed(Graph *g, NodeId id, NodeId *tangent, Calls *calls) 
     uint32_t index = (uint32_t)n.attr.i[0];
     const FixedSignature *f = &calls->fixed[index];
     bool active = f->shared;
-    uint32_t captured = n.nargs - (uint32_t)n.attr.i[2]; /* the others only tell NAME_LOSS_cotangent where it stands */
+    /* The others only tell NAME_LOSS_cotangent where it stands, unless a correction has cotangents for them. */
+    uint32_t captured = n.nargs - (f->after ? 0 : (uint32_t)n.attr.i[2]);
     for (uint32_t k = 0; k < captured; k++) active = active || tangent[g->args[n.args + k]] != NODE_NONE;
     if (!active) return;
     LinearCall c = {id, index, f->nstate, arena_alloc(g->arena, f->nstate * sizeof(NodeId)),

@@ -14,6 +14,7 @@
  *   NET_metric_METRIC      0 output, 1 y, 2 metric
  *   FIXED_f, _lin, _jvp, _vjp_z, _vjp_x, _vjp_rest, _vjp_zx, _vjp_all, _vjp_jvp: see runtime/include/fixed.def
  *   FIXED_LOSS_cotangent   0 state, 1 dloss/dstate through what follows the fixed point (rest: captured values, then what the loss reads)
+ *   FIXED_LOSS_correction  0 state, 1 w dloss/dstate, 2 w loss, w = scalars[0]; adds w dloss to drest and accum likewise
  *   ATTACK (NET_LOSS_NAME) 0 x, 1 y, 2 adversarial; scalars: its numeric arguments
  *   OPTIMISER (NAME_update) rows of DEQ_CHUNK elements: 0 w, 1 dw, 2.. its states; scalars: t, steps, then its arguments
  *   FUNCTION (scalar)      no rows: scalars in, scalar out (arg0, one element) */
@@ -96,6 +97,7 @@ typedef struct FixedLayout {      /* becomes a deq_fixed constant named NAME_fix
 
 typedef struct FixedCotangent {
     const char *routine;          /* symbol; NULL: another fixed point stands between state and loss, or the loss does not read it */
+    const char *correction;       /* NAME_LOSS_correction; NULL: not made */
     NodeId *values;               /* of the net's graph, batched */
     uint64_t *offsets;            /* in the rest record */
     uint32_t n;

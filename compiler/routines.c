@@ -137,6 +137,7 @@ static void add_gradient(const Maker *m, Draft *d, NodeId loss, LossRoutine whic
     for (uint32_t k = 0; k < m->model->nfixed; k++) {
         signatures[k] = m->signatures[k];
         signatures[k].shared = signatures[k].shared && which == LOSS_PARAMETERS;
+        signatures[k].after = m->model->corrections && which == LOSS_PARAMETERS;
     }
     for (uint32_t k = 0; k < g->ninputs; k++) {
         if (!origin_get(g, g->inputs[k], &o)) continue;

@@ -286,7 +286,7 @@ static const char *last_key(const Ast *key) {
 /* Names of penalties come before those of the module: what stands here is a penalty or a mistake. */
 static void resolve_penalty(Resolver *r, Ast *value) {
     if (value->kind == AST_CALL) {
-        resolve_args(r, AST_SLOT(value, CALL, inputs), false);
+        resolve_args(r, AST_SLOT(value, CALL, inputs), true);
     } else if (value->kind == AST_ARRAY) {
         for (uint32_t i = 0; i < value->nkids; i++) resolve_penalty(r, value->kids[i]);
     } else if (value->kind != AST_NAME || (strcmp(value->name, "none") != 0 && !penalty_find(value->name))) {

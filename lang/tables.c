@@ -191,7 +191,10 @@ static const ModeArgument penalty_arguments[] = {
     {ARGUMENT_NUMBER, {#id, #name, fallback, low, high, WHOLE(fallback, low, high)}, NULL, 0, 0},
 #define PENALTY_COMMON(name, fallback, low, high, doc)                                                                 \
     {ARGUMENT_NUMBER, {NULL, #name, fallback, low, high, WHOLE(fallback, low, high)}, NULL, 0, 0},
-#define PENALTY_FLAG(name, fallback, doc) {ARGUMENT_FLAG, {NULL, #name, fallback, 0, 1, false}, NULL, 0, 0},
+#define PENALTY_FLAG(id, name, fallback, doc) {ARGUMENT_FLAG, {#id, #name, fallback, 0, 1, false}, NULL, 0, 0},
+#define PENALTY_WORD(id, name, fallback, words, doc) {ARGUMENT_WORD, {#id, #name, fallback, 0, 0, false}, words, 0, 0},
+#define PENALTY_STATES(id, name, first, limit, doc)                                                                    \
+    {ARGUMENT_STATES, {#id, #name, first, 0, 0, true}, NULL, first, limit},
 #include "runtime/include/penalties.def"
 };
 

@@ -42,7 +42,9 @@ static void add_train_paths(Paths *p, const deq_train_spec *t) {
     static const char *const penalty[] = {
 #define PENALTY_OPTION(id, name, fallback, low, high, doc) #name,
 #define PENALTY_COMMON(name, fallback, low, high, doc) #name,
-#define PENALTY_FLAG(name, fallback, doc) #name,
+#define PENALTY_FLAG(id, name, fallback, doc) #name,
+#define PENALTY_WORD(id, name, fallback, words, doc) #name,
+#define PENALTY_STATES(id, name, first, limit, doc) #name,
 #include "penalties.def"
     };
     static const char *const kinds[] = {

@@ -91,7 +91,8 @@ static bool read_fixed(deq_engine *g, deq_error *e) {
     g->descriptors = calloc(count, sizeof *g->descriptors);
     g->settings = calloc(count, sizeof *g->settings);
     g->attacking = calloc(count, sizeof *g->attacking);
-    if (!g->fixed || !g->descriptors || !g->settings || !g->attacking)
+    g->corrections = calloc(count, sizeof *g->corrections);
+    if (!g->fixed || !g->descriptors || !g->settings || !g->attacking || !g->corrections)
         return deq_fail(e, DEQ_MEMORY, "the fixed points of net %s", g->name);
     json_array_foreach(list, i, item) {
         const char *name = json_string_value(json_object_get(item, "name"));
@@ -189,6 +190,7 @@ static void lay_out(const deq_engine *g, engine_worker *w, deq_space *space) {
     w->loss = deq_space_take(space, block * DEQ_ALIGN);
     w->metric = deq_space_take(space, block * DEQ_ALIGN);
     w->penalty = deq_space_take(space, block * sizeof *w->penalty);
+    w->corrected = deq_space_take(space, block * sizeof *w->corrected);
     w->example = deq_space_take(space, block * sizeof *w->example);
     w->scratch = deq_space_take(space, (size_t)g->scratch_bytes);
 }
@@ -320,6 +322,7 @@ void deq_engine_free(deq_engine *g) {
     free(g->descriptors);
     free(g->settings);
     free(g->attacking);
+    free(g->corrections);
     json_decref(g->net);
     free(g);
 }

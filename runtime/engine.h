@@ -50,6 +50,7 @@ bool deq_engine_check_settings(const deq_engine *engine, const char *attack_grad
 void deq_engine_settings(const deq_engine *engine, json_t *out);  /* resolved settings as an object path -> text */
 const deq_mode *deq_engine_mode(const deq_engine *engine, int fixed); /* of fixed point `fixed`; until the next setting */
 bool deq_engine_penalised(const deq_engine *engine);              /* a fixed point has a penalty */
+bool deq_engine_corrected(const deq_engine *engine);              /* a correction among them */
 uint32_t deq_engine_save_settings(deq_engine *engine);            /* push the current settings... */
 void deq_engine_restore_settings(deq_engine *engine, uint32_t token); /* ...and return to them */
 
@@ -76,6 +77,7 @@ typedef struct deq_results {
     int32_t *prediction;          /* argmax of the output */
     double *penalty;              /* deq_engine_gradient: the penalties of the settings, summed over fixed points, which then
                                      are part of what is differentiated; NULL: the gradient is the loss's alone */
+    double *correction;           /* the same of `penalty: correction(..)`; needs `penalty` */
     float *steps, *residual;      /* of the final prediction's forward solve (sum / worst over fixed points) */
     deq_solve_statistics forward, adjoint;  /* filled always */
 } deq_results;

@@ -38,7 +38,7 @@ typedef struct engine_worker {
     deq_worker *solver;
     char *x, *y, *adversarial, *output, *loss, *metric, *dx, *scratch;
     int64_t *example;
-    double *penalty;
+    double *penalty, *corrected;
     char *memory;
     size_t memory_bytes;
 } engine_worker;
@@ -69,6 +69,7 @@ struct deq_engine {
     const deq_fixed **descriptors;
     int nparameters, nlosses, nmetrics, nfixed;
 
+    deq_routine_fn **corrections;             /* by fixed point, of the running call */
     deq_fixed_settings *settings, *attacking; /* by fixed point; `attacking`: with the attack's gradient mode */
     deq_defence defence;                      /* of predictions */
     struct engine_saved **saved;

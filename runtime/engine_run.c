@@ -28,6 +28,7 @@ typedef struct run {
     int trace_steps;
     deq_solve_record *records[2]; /* forward, adjoint: by fixed point, then example */
     deq_spectrum *spectra;
+    deq_routine_fn *const *corrections; /* by fixed point; NULL: none */
 
     deq_progress *progress;
     void *context;
@@ -70,6 +71,7 @@ static void store_results(run *r, const engine_worker *w, int64_t from, int64_t 
         if (out->loss && r->loss) out->loss[from + i] = value(g, w->loss, i, DEQ_ALIGN, 0);
         if (out->metric && r->metric) out->metric[from + i] = value(g, w->metric, i, DEQ_ALIGN, 0);
         if (out->penalty && w->solver->penalty) out->penalty[from + i] = w->penalty[i];
+        if (out->correction && w->solver->corrections) out->correction[from + i] = w->corrected[i];
         if (out->prediction) out->prediction[from + i] = argmax(g, w->output, i);
         if (out->steps) out->steps[from + i] = w->solver->steps[i];
         if (out->residual) out->residual[from + i] = w->solver->residual[i];
@@ -169,7 +171,10 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
     memset(solver->steps, 0, (size_t)n * sizeof *solver->steps);
     memset(solver->residual, 0, (size_t)n * sizeof *solver->residual);
     solver->penalty = r->purpose == PARAMETER_GRADIENT && r->results && r->results->penalty ? w->penalty : NULL;
+    solver->corrections = solver->penalty ? r->corrections : NULL;
+    solver->corrected = w->corrected;
     if (solver->penalty) memset(w->penalty, 0, (size_t)n * sizeof *w->penalty);
+    if (solver->corrections) memset(w->corrected, 0, (size_t)n * sizeof *w->corrected);
     frame.accum = accum;
     frame.arg2 = w->output;
     frame.arg3 = w->loss;
@@ -187,6 +192,7 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
     }
     store_results(r, w, from, n);
     solver->penalty = NULL;
+    solver->corrections = NULL;
     end_block(r, worker, b, n);
 }
 
@@ -315,6 +321,30 @@ static bool craft(run *r, deq_solve_statistics *adjoint, deq_error *e) {
 /* One block of everything, on the first worker. */
 static bool whole_batch(const run *r) { return r->purpose == PARAMETER_GRADIENT && r->engine->statistics; }
 
+/* Penalties fit their fixed points, and the routines of corrections are there. */
+static bool find_corrections(run *r, deq_error *e) {
+    deq_engine *g = r->engine;
+    bool any = false;
+    for (int i = 0; i < g->nfixed; i++) {
+        char name[512];
+        if (!deq_fixed_check_penalties(&g->settings[i], g->descriptors[i], e)) return false;
+        g->corrections[i] = NULL;
+        if (!deq_penalties_least(&g->settings[i].penalties)) continue;
+        snprintf(name, sizeof name, "%s_%s_correction", g->descriptors[i]->name, r->loss ? r->loss->name : "");
+        const deq_routine *routine = engine_routine(g, name);
+        if (!routine)
+            return deq_fail(
+                e, DEQ_SETTING,
+                "fixed point %s was compiled without the routine of a correction: let the script say `penalty: "
+                "correction(..)`, for this run or another of the same net",
+                g->descriptors[i]->name);
+        g->corrections[i] = routine->function;
+        any = true;
+    }
+    r->corrections = any ? g->corrections : NULL;
+    return true;
+}
+
 static bool execute(run *r, const char *loss, const char *metric, const deq_attack *attack, deq_error *e) {
     deq_engine *g = r->engine;
     if (r->results) {
@@ -325,8 +355,7 @@ static bool execute(run *r, const char *loss, const char *metric, const deq_atta
     if (whole_batch(r) && !engine_capacity(g, r->n, e)) return false;
     if (!find_routines(r, loss, metric, attack, e)) return false;
     const deq_fixed_settings *settings[2] = {g->settings, g->attacking};
-    for (int i = 0; r->results && r->results->penalty && i < g->nfixed; i++)
-        if (!deq_fixed_check_penalties(&g->settings[i], g->descriptors[i], e)) return false;
+    if (r->results && r->results->penalty && !find_corrections(r, e)) return false;
     for (int i = 0; i < g->threads; i++) {
         g->workers[i].solver->defence = r->defended && g->defence.given ? &g->defence : NULL;
         if (!deq_worker_plan(g->workers[i].solver, settings, r->attacking ? 2 : 1, e)) return false;

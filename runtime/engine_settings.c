@@ -121,6 +121,12 @@ bool deq_engine_penalised(const deq_engine *g) {
     return any;
 }
 
+bool deq_engine_corrected(const deq_engine *g) {
+    bool any = false;
+    for (int i = 0; i < g->nfixed; i++) any = any || deq_penalties_least(&g->settings[i].penalties);
+    return any;
+}
+
 uint32_t deq_engine_save_settings(deq_engine *g) {
     size_t bytes = (size_t)g->nfixed * sizeof *g->settings;
     engine_saved **saved = realloc(g->saved, ((size_t)g->saves + 1) * sizeof *saved);

@@ -6,13 +6,11 @@ void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, i
     deq_worker *worker = ((deq_frame *)frame)->host;
     deq_routine_fn *routine;
     memcpy(&routine, &cotangent, sizeof routine); /* POSIX: a pointer to a function may travel as any other */
+    if (want_gradient) worker->kept[((deq_fixed *)fixed)->index].added = false;
     (worker->real_bits == 32 ? deq_solve_f32 : deq_solve_f64)(worker, frame, fixed, n, rest, z, want_gradient != 0,
                                                               routine);
-    if (want_gradient) {
-        worker->kept[((deq_fixed *)fixed)->index].added = false;
-        if (worker->penalty && ((deq_frame *)frame)->accum)
-            (worker->real_bits == 32 ? deq_penalise_f32 : deq_penalise_f64)(worker, frame, fixed, n, rest, z);
-    }
+    if (want_gradient && worker->penalty && ((deq_frame *)frame)->accum)
+        (worker->real_bits == 32 ? deq_penalise_f32 : deq_penalise_f64)(worker, frame, fixed, n, rest, z);
     if (worker->solved && !want_gradient) worker->solved(worker->solved_context, frame, fixed, n, rest, z);
 }
 

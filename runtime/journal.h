@@ -24,7 +24,8 @@
     X(radius_most, "its largest over the examples")                                                                    \
     X(norm2, "median of the largest singular value of J, likewise")                                                    \
     X(frobenius, "median of J's Frobenius norm, likewise")                                                             \
-    X(penalty, "mean over the epoch's examples of the penalties, which come on top of the loss in what is minimised; empty without")  \
+    X(penalty, "mean over the epoch's examples of the penalties on J, which come on top of the loss in what is minimised; empty without")  \
+    X(correction, "the same of the losses at states on the way (penalty: correction)")                                 \
     X(examples_per_second, "training examples a second, validation left out")                                          \
     X(seconds, "wall time since the run began, validation included; a resumed run counts on")
 

@@ -24,12 +24,31 @@ static const struct option {
 #include "penalties.def"
 };
 
-static const struct flag {
+/* Arguments that are no numbers. */
+static const struct other {
+    int kind;
     const char *name;
+    enum { FLAG, WORD, STATES } type;
     size_t offset;
-    bool fallback;
-} flags[] = {
-#define PENALTY_FLAG(name, fallback, doc) {#name, offsetof(deq_penalty, name), fallback},
+    const char *words;
+    int first, limit; /* the default */
+} others[] = {
+#define PENALTY_FLAG(id, name_, fallback, doc)                                                                         \
+    {.kind = DEQ_PENALTY_##id, .name = #name_, .type = FLAG, .offset = offsetof(deq_penalty, name_), .first = fallback},
+#define PENALTY_WORD(id, name_, fallback, words_, doc)                                                                 \
+    {.kind = DEQ_PENALTY_##id,                                                                                         \
+     .name = #name_,                                                                                                   \
+     .type = WORD,                                                                                                     \
+     .offset = offsetof(deq_penalty, name_),                                                                           \
+     .words = words_,                                                                                                  \
+     .first = fallback},
+#define PENALTY_STATES(id, name_, first_, limit_, doc)                                                                 \
+    {.kind = DEQ_PENALTY_##id,                                                                                         \
+     .name = #name_,                                                                                                   \
+     .type = STATES,                                                                                                   \
+     .offset = offsetof(deq_penalty, name_),                                                                           \
+     .first = first_,                                                                                                  \
+     .limit = limit_},
 #include "penalties.def"
 };
 
@@ -53,15 +72,37 @@ static double load(const deq_penalty *p, const struct option *o) {
 
 static bool is_of(const struct option *o, int kind) { return o->kind == kind || o->kind == ANY_KIND; }
 
-static bool set_argument(deq_penalty *p, int kind, deq_part name, deq_part value, deq_error *e) {
-    for (int i = 0; i < COUNT(flags); i++) {
-        if (!deq_part_is(name, flags[i].name)) continue;
-        if (!deq_part_is(value, "true") && !deq_part_is(value, "false"))
-            return deq_fail(e, DEQ_SETTING, "`%s` is true or false, not `%.*s`", flags[i].name, (int)value.length,
-                            value.text);
-        *(bool *)((char *)p + flags[i].offset) = deq_part_is(value, "true");
+/* Word `which` of "a|b" as a part; empty when there are fewer. */
+static deq_part word_at(const char *words, int which) {
+    for (const char *at = words;; at++) {
+        size_t length = strcspn(at, "|");
+        if (which-- == 0) return (deq_part){at, length};
+        at += length;
+        if (!*at) return (deq_part){at, 0};
+    }
+}
+
+static bool set_other(deq_penalty *p, const struct other *o, deq_part value, deq_error *e) {
+    char *member = (char *)p + o->offset;
+    if (o->type == STATES) return deq_range_parse(o->name, value, (deq_range *)member, e);
+    for (int which = 0; o->type == WORD && word_at(o->words, which).length; which++) {
+        deq_part word = word_at(o->words, which);
+        if (word.length != value.length || memcmp(word.text, value.text, word.length)) continue;
+        *(int *)member = which;
         return true;
     }
+    if (o->type == WORD)
+        return deq_fail(e, DEQ_SETTING, "`%s` is one of %s, not `%.*s`", o->name, o->words, (int)value.length,
+                        value.text);
+    if (!deq_part_is(value, "true") && !deq_part_is(value, "false"))
+        return deq_fail(e, DEQ_SETTING, "`%s` is true or false, not `%.*s`", o->name, (int)value.length, value.text);
+    *(bool *)member = deq_part_is(value, "true");
+    return true;
+}
+
+static bool set_argument(deq_penalty *p, int kind, deq_part name, deq_part value, deq_error *e) {
+    for (int i = 0; i < COUNT(others); i++)
+        if (others[i].kind == kind && deq_part_is(name, others[i].name)) return set_other(p, &others[i], value, e);
     for (int i = 0; i < COUNT(options); i++) {
         const struct option *o = &options[i];
         double number;
@@ -91,7 +132,13 @@ static bool parse_one(deq_part text, deq_penalties *out, deq_error *e) {
         p->given = true;
         for (int i = 0; i < COUNT(options); i++)
             if (is_of(&options[i], kind)) store(p, &options[i], options[i].fallback);
-        for (int i = 0; i < COUNT(flags); i++) *(bool *)((char *)p + flags[i].offset) = flags[i].fallback;
+        for (int i = 0; i < COUNT(others); i++) {
+            char *member = (char *)p + others[i].offset;
+            if (others[i].kind != kind) continue;
+            if (others[i].type == FLAG) *(bool *)member = others[i].first != 0;
+            if (others[i].type == WORD) *(int *)member = others[i].first;
+            if (others[i].type == STATES) *(deq_range *)member = (deq_range){others[i].first, others[i].limit};
+        }
         for (int i = 0; i < call.count; i++)
             if (!set_argument(p, kind, call.arguments[i].name, call.arguments[i].value, e)) return false;
         return true;
@@ -167,9 +214,20 @@ void deq_penalties_print(const deq_penalties *p, char *out, size_t size) {
             at = append(out, size, at, number, "", "");
             comma = ", ";
         }
-        for (int i = 0; i < COUNT(flags); i++)
-            at = append(out, size, append(out, size, at, comma, flags[i].name, ": "),
-                        *(const bool *)((const char *)&p->kinds[kind] + flags[i].offset) ? "true" : "false", "", "");
+        for (int i = 0; i < COUNT(others); i++) {
+            const char *member = (const char *)&p->kinds[kind] + others[i].offset;
+            char value[48];
+            if (others[i].kind != kind) continue;
+            if (others[i].type == STATES) {
+                deq_range_print((const deq_range *)member, value, sizeof value);
+            } else {
+                deq_part word = others[i].type == FLAG ? deq_part_of(*(const bool *)member ? "true" : "false")
+                                                       : word_at(others[i].words, *(const int *)member);
+                snprintf(value, sizeof value, "%.*s", (int)word.length, word.text);
+            }
+            at = append(out, size, at, comma, others[i].name, ": ");
+            at = append(out, size, at, value, "", "");
+        }
         at = append(out, size, at, ")", "", "");
         between = ", ";
     }
@@ -184,8 +242,21 @@ bool deq_penalties_given(const deq_penalties *p) {
 
 bool deq_penalties_reach_state(const deq_penalties *p) {
     bool reach = false;
-    for (int kind = 0; kind < DEQ_PENALTIES; kind++) reach = reach || (p->kinds[kind].given && !p->kinds[kind].detach);
+    for (int kind = 0; kind < DEQ_PENALTIES; kind++)
+        reach = reach || (kind != DEQ_PENALTY_correction && p->kinds[kind].given && !p->kinds[kind].detach);
     return reach;
+}
+
+int deq_penalties_least(const deq_penalties *p) {
+    const deq_penalty *c = &p->kinds[DEQ_PENALTY_correction];
+    return c->given ? c->states.limit - 1 : 0;
+}
+
+double deq_correction_weight(const deq_penalty *p, int step) {
+    int n = p->states.limit - p->states.first, k = step - p->states.first + 1;
+    if (k < 1 || k > n) return 0;
+    if (p->weights == DEQ_EXPONENTIAL) return pow(p->gamma, n - k + 1);
+    return p->weights == DEQ_LINEAR ? (double)k / (n + 1) : 1;
 }
 
 static uint64_t key_of(deq_penalty_kind kind, const char *name) {

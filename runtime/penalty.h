@@ -2,6 +2,7 @@
  * "[jacobian(weight: 0.4), spectral(weight: 0.1)]" or "none": names, defaults and ranges from penalties.def. */
 #ifndef DEQ_RUNTIME_PENALTY_H
 #define DEQ_RUNTIME_PENALTY_H
+#include "call.h"
 #include "error.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -14,9 +15,13 @@ typedef enum deq_penalty_kind {
 
 typedef struct deq_penalty { /* arguments as in penalties.def; those of other kinds hold 0 */
     bool given, detach;
-    double weight, frequency, increment;
-    int samples, iterations, every, until;
+    double weight, frequency, increment, gamma, damping;
+    int samples, iterations, every, until, steps;
+    int weights; /* deq_correction_weights */
+    deq_range states;
 } deq_penalty;
+
+typedef enum deq_correction_weights { DEQ_EXPONENTIAL, DEQ_LINEAR, DEQ_CONSTANT } deq_correction_weights;
 
 typedef struct deq_penalties {
     deq_penalty kinds[DEQ_PENALTIES]; /* at most one of each */
@@ -35,6 +40,10 @@ bool deq_penalties_reach_state(const deq_penalties *p);
  */
 double deq_penalty_weight(const deq_penalties *p, deq_penalty_kind kind, uint64_t seed, uint64_t step,
                           const char *name);
+/* The last state of the solver that the correction reads; 0: there is none. */
+int deq_penalties_least(const deq_penalties *p);
+/* w of the correction at state `step`, without the weight of the whole; 0: not one of its states. */
+double deq_correction_weight(const deq_penalty *p, int step);
 /* Site of its random vectors in the stream of (seed, site, example, step). */
 int64_t deq_penalty_site(deq_penalty_kind kind, const char *name);
 #endif

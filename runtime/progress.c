@@ -109,6 +109,7 @@ static void compose(char *out, size_t size, const deq_progress_state *s) {
     at = piece(out, size, at, "  %.0f ex/s", w->examples_per_second);
     at = piece(out, size, at, "  loss %.4f", w->loss);
     at = piece(out, size, at, "  penalty %.2e", w->penalty);
+    at = piece(out, size, at, "  correction %.4f", w->correction);
     at = piece(out, size, at, "  train %.1f%%", 100 * w->accuracy);
     at = piece(out, size, at, "  clean %.1f%%", 100 * w->clean);
     at = piece(out, size, at, "  robust %.1f%%", 100 * w->robust);

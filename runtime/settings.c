@@ -306,36 +306,11 @@ static const mode_argument *argument_find(deq_mode_kind mode, deq_part name) {
     return NULL;
 }
 
-/* "3" or "1..9", half open. */
-static bool states_set(deq_range *out, const char *name, deq_part value, deq_error *e) {
-    double first, limit;
-    deq_part from = value, to = {0};
-    for (size_t k = 0; k + 1 < value.length; k++)
-        if (value.text[k] == '.' && value.text[k + 1] == '.') {
-            from.length = k;
-            to = (deq_part){value.text + k + 2, value.length - k - 2};
-            break;
-        }
-    bool good = deq_part_number(from, &first) && first == floor(first);
-    if (to.text) good = good && deq_part_number(to, &limit) && limit == floor(limit);
-    if (!good)
-        return deq_fail(e, DEQ_SETTING, "`%s` is a state or a range of states, such as 3 or 1..9, not `%.*s`", name,
-                        (int)value.length, value.text);
-    if (!to.text) limit = first + 1;
-    if (first < 1)
-        return deq_fail(e, DEQ_SETTING, "`%s`: states count from 1 (the start is none), not from %g", name, first);
-    if (limit <= first || limit > 1e6)
-        return deq_fail(e, DEQ_SETTING, "`%s`: there are no states %.*s (ranges are half open: 1..9 is 1 to 8)", name,
-                        (int)value.length, value.text);
-    *out = (deq_range){(int)first, (int)limit};
-    return true;
-}
-
 static bool argument_set(deq_mode *m, const mode_argument *a, deq_part value, deq_error *e) {
     char *member = (char *)m + a->offset;
     switch (a->type) {
     case NUMBER: return option_set(m, &a->number, value, e);
-    case STATES: return states_set((deq_range *)member, a->name, value, e);
+    case STATES: return deq_range_parse(a->name, value, (deq_range *)member, e);
     case FLAG:
         if (!deq_part_is(value, "true") && !deq_part_is(value, "false"))
             return deq_fail(e, DEQ_SETTING, "`%s` is true or false, not `%.*s`", a->name, (int)value.length,
@@ -510,6 +485,24 @@ bool deq_fixed_check_penalties(const deq_fixed_settings *s, const deq_fixed *fix
     const deq_mode *m = &s->gradient;
     bool rides = m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled || m->kind == DEQ_MODE_augmented;
     if (!deq_penalties_given(&s->penalties)) return true;
+    const int last = deq_penalties_least(&s->penalties);
+    if (last > s->forward.max)
+        return deq_fail(
+            e, DEQ_SETTING,
+            "fixed point %s: the correction reads state %d, but `forward: %s` makes at most %d steps: raise its "
+            "`max` or name fewer states",
+            fixed->name, last, solvers[s->forward.kind].name, s->forward.max);
+    if (last && fixed->downstream)
+        return deq_fail(
+            e, DEQ_SETTING,
+            "fixed point %s: a correction needs the loss at states on the way, but the fixed point %s reads its "
+            "state: give the correction to that one",
+            fixed->name, fixed->downstream);
+    if (last && m->kind == DEQ_MODE_augmented)
+        return deq_fail(e, DEQ_SETTING,
+                        "fixed point %s: gradient augmented makes no states that a correction could read: take another "
+                        "mode",
+                        fixed->name);
     if (!fixed->vjp_jvp || !fixed->jvp)
         return deq_fail(e, DEQ_MODULE, "fixed point %s was compiled without the second derivative that `penalty` needs",
                         fixed->name);
@@ -648,11 +641,7 @@ void deq_mode_print(const deq_mode *m, char *out, size_t size) {
             deq_part word = alternative(a->words, *(const int *)member);
             snprintf(value, sizeof value, "%.*s", (int)word.length, word.text);
         } else {
-            const deq_range *r = (const deq_range *)member;
-            if (r->limit == r->first + 1)
-                snprintf(value, sizeof value, "%d", r->first);
-            else
-                snprintf(value, sizeof value, "%d..%d", r->first, r->limit);
+            deq_range_print((const deq_range *)member, value, sizeof value);
         }
         at = append(out, size, at, separator, a->name, value);
         separator = ", ";

@@ -3,6 +3,7 @@
  * Text comes from the manifest and from --set; names, defaults and ranges from solvers.def and modes.def. */
 #ifndef DEQ_RUNTIME_SETTINGS_H
 #define DEQ_RUNTIME_SETTINGS_H
+#include "call.h"
 #include "deq_runtime.h"
 #include "error.h"
 #include "penalty.h"
@@ -48,10 +49,6 @@ const char *deq_solver_name(deq_solver_kind kind);
 
 typedef enum deq_least_squares { DEQ_GRAM, DEQ_QR } deq_least_squares;
 typedef enum deq_line_search { DEQ_FULL_STEP, DEQ_ARMIJO } deq_line_search;
-
-typedef struct deq_range { /* of solver states: z_first .. z_(limit - 1) */
-    int first, limit;
-} deq_range;
 
 typedef enum deq_pair { DEQ_LAG, DEQ_LEAD } deq_pair;
 typedef enum deq_combine { DEQ_MEAN, DEQ_LAST, DEQ_SUM } deq_combine;

@@ -21,10 +21,9 @@
 #define SUMS(X)                                                                                                        \
     X(loss)                                                                                                            \
     X(penalty)                                                                                                         \
-    X(metric)                                                                                                          \
-    X(examples)                                                                                                        \
-    X(solves)                                                                                                          \
-    X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps) X(adjoint_residual) X(adjoint_unconverged)
+    X(correction)                                                                                                      \
+    X(metric) X(examples) X(solves) X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps)             \
+        X(adjoint_residual) X(adjoint_unconverged)
 typedef struct Sums {
 #define X(name) double name;
     SUMS(X)
@@ -46,7 +45,7 @@ typedef struct Run {
     deq_attack attack;
     int64_t *order, *index;
     double *loss, *value;
-    double *penalty; /* NULL: the net has none */
+    double *penalty, *correction; /* NULL: the net has none */
     Sums sums;
     double began, before;     /* this session's start; seconds of earlier sessions */
     char *partial;            /* path of the checkpoint while training goes on */
@@ -253,6 +252,7 @@ static void add_results(Sums *s, const deq_results *results, int64_t n) {
         s->loss += results->loss[i];
         s->metric += results->metric ? results->metric[i] : NAN;
         s->penalty += results->penalty ? results->penalty[i] : NAN;
+        s->correction += results->correction ? results->correction[i] : NAN;
     }
     s->examples += (double)n;
     s->solves += (double)results->forward.solves;
@@ -281,6 +281,7 @@ static deq_journal_row row_of(const Run *r) {
         row.loss = s->loss / s->examples;
         row.accuracy = s->metric / s->examples;
         row.penalty = s->penalty / s->examples;
+        row.correction = s->correction / s->examples;
         if (s->working > 0) row.examples_per_second = s->examples / s->working;
     }
     if (s->solves > 0) {
@@ -318,7 +319,8 @@ static bool train_batch(Run *r, deq_error *e) {
     int64_t step = r->epoch * r->epoch_steps + r->batch + 1;
     deq_augmented changed = {deq_dataset_source(r->data, t->data.test), &t->data, t->seed, r->epoch};
     deq_source source = deq_augmented_source(&changed);
-    deq_results results = {.loss = r->loss, .metric = r->metric ? r->value : NULL, .penalty = r->penalty};
+    deq_results results = {
+        .loss = r->loss, .metric = r->metric ? r->value : NULL, .penalty = r->penalty, .correction = r->correction};
     if (!deq_engine_gradient(r->engine, &source, r->index, n, t->loss, r->metric, t->attack ? &r->attack : NULL,
                              t->seed, (uint64_t)step, &results, e))
         return false;
@@ -559,10 +561,11 @@ static bool prepare_loop(Run *r, deq_error *e) {
     r->loss = malloc((size_t)t->batch * sizeof *r->loss);
     r->value = malloc((size_t)t->batch * sizeof *r->value);
     if (deq_engine_penalised(r->engine)) r->penalty = malloc((size_t)t->batch * sizeof *r->penalty);
+    if (deq_engine_corrected(r->engine)) r->correction = malloc((size_t)t->batch * sizeof *r->correction);
     r->good = malloc((size_t)r->vector_bytes);
     r->good_states = r->state_bytes ? malloc((size_t)r->state_bytes) : NULL;
     if (!r->order || !r->index || !r->loss || !r->value || (deq_engine_penalised(r->engine) && !r->penalty) ||
-        !r->good || (r->state_bytes && !r->good_states))
+        (deq_engine_corrected(r->engine) && !r->correction) || !r->good || (r->state_bytes && !r->good_states))
         return deq_fail(e, DEQ_MEMORY, "out of memory for the training of '%s'", t->name);
     return true;
 }
@@ -638,6 +641,7 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     free(r.loss);
     free(r.value);
     free(r.penalty);
+    free(r.correction);
     free(r.good);
     free(r.good_states);
     if (!ok || known) {

@@ -88,6 +88,8 @@ typedef struct deq_worker {
     /* By row of the block: penalties so far, since the engine cleared them; NULL: none are wanted.  They are taken at
      * the states that the net goes on with, in solves that keep a gradient in the parameters. */
     double *penalty;
+    double *corrected;                   /* the same for corrections; and NAME_LOSS_correction by fixed index: */
+    deq_routine_fn *const *corrections;
 
     deq_kept *kept;    /* by index */
     char *scratch;     /* of the fixed points' routines */
@@ -146,6 +148,7 @@ void *deq_memory_new(size_t bytes);
     void deq_gradient_backprop##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                     \
     void deq_gradient_augmented##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                    \
     size_t deq_penalty_bytes##suffix(const deq_fixed *fixed, const deq_penalties *p, int64_t n);                       \
+    void deq_added_open##suffix(const deq_fixed *fixed, deq_kept *kept, int64_t n);                                    \
     void deq_penalise##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n,           \
                               void *rest, const void *z);                                                              \
     void *deq_penalty_cotangent##suffix(const deq_fixed *fixed, deq_kept *kept, int64_t n, const void *u);             \

@@ -105,10 +105,13 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
         if (plan_base_bytes(p) > base_bytes) base_bytes = plan_base_bytes(p);
     }
     for (uint32_t k = 0; k < f->ncotangents; k++) {
-        if (!f->cotangents[k].routine) continue;
-        const RoutinePlan *p = plan_find(unit, f->cotangents[k].routine);
-        if (plan_row_bytes(p) > row_bytes) row_bytes = plan_row_bytes(p);
-        if (plan_base_bytes(p) > base_bytes) base_bytes = plan_base_bytes(p);
+        const char *const names[] = {f->cotangents[k].routine, f->cotangents[k].correction};
+        for (int j = 0; j < 2; j++) {
+            if (!names[j]) continue;
+            const RoutinePlan *p = plan_find(unit, names[j]);
+            if (plan_row_bytes(p) > row_bytes) row_bytes = plan_row_bytes(p);
+            if (plan_base_bytes(p) > base_bytes) base_bytes = plan_base_bytes(p);
+        }
     }
     words[FIXED_name] = text(e, f->name, strlen(f->name));
     words[FIXED_index] = emit_i64(e, f->index);

@@ -267,8 +267,11 @@ void plan_view(Planner *p, NodeId id) {
         break;
     case OP_fixed_cotangent: {
         const FixedLayout *f = &p->r->fixed[node(p, owner)->attr.i[0]];
-        if (f->rest_offsets[k] == UINT64_MAX) ICE("%s: captured value %d of %s is shared", p->r->name, (int)k, f->name);
-        info(p, id)->slot = buffer_slot(p, c->drest, f->rest_offsets[k]);
+        const Node *fixed = node(p, argument(p, owner, 0));
+        uint32_t captured = fixed->nargs - (uint32_t)fixed->attr.i[2];
+        uint64_t offset = k < captured ? f->rest_offsets[k] : f->cotangents[fixed->attr.i[1] - 1].offsets[k - captured];
+        if (offset == UINT64_MAX) ICE("%s: captured value %d of %s is shared", p->r->name, (int)k, f->name);
+        info(p, id)->slot = buffer_slot(p, c->drest, offset);
         break;
     }
     default: info(p, id)->slot = buffer_slot(p, c->results[k], 0); break;

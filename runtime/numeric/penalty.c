@@ -124,10 +124,8 @@ static void spectral(term *t, double weight) {
 
 void NAME(deq_penalise)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest,
                         const void *z) {
-    static void (*const terms[])(term *, double) = {
-#define PENALTY(id, doc) [DEQ_PENALTY_##id] = id,
-#include "penalties.def"
-    };
+    static void (*const terms[DEQ_PENALTIES])(term *, double) = {
+        [DEQ_PENALTY_jacobian] = jacobian, [DEQ_PENALTY_spectral] = spectral};
     const deq_fixed_settings *s = &worker->settings[fixed->index];
     deq_kept *kept = &worker->kept[fixed->index];
     deq_space space = {worker->solver, 0};
@@ -148,14 +146,14 @@ void NAME(deq_penalise)(deq_worker *worker, const deq_frame *frame, const deq_fi
     t.frame.tape = t.b.tape;
     t.frame.scratch = worker->scratch;
     for (int kind = 0; kind < DEQ_PENALTIES; kind++) {
+        if (!terms[kind]) continue; /* the correction was made while the solver ran */
         double weight =
             deq_penalty_weight(&s->penalties, (deq_penalty_kind)kind, frame->seed, frame->step, fixed->name);
         if (weight == 0) continue;
         if (!linearised) {
             apply(&t, fixed->lin, z, t.b.out);
-            memset(kept->added_u, 0, (size_t)(n * fixed->state_bytes));
-            memset(kept->added_drest, 0, (size_t)(n * fixed->rest_bytes));
-            kept->added = linearised = true;
+            NAME(deq_added_open)(fixed, kept, n);
+            linearised = true;
         }
         t.penalty = &s->penalties.kinds[kind];
         for (int64_t i = 0; i < n; i++) {
@@ -165,6 +163,13 @@ void NAME(deq_penalise)(deq_worker *worker, const deq_frame *frame, const deq_fi
         terms[kind](&t, weight);
         for (int64_t i = 0; i < n; i++) worker->penalty[i] += t.b.value[i];
     }
+}
+
+void NAME(deq_added_open)(const deq_fixed *fixed, deq_kept *kept, int64_t n) {
+    if (kept->added) return;
+    memset(kept->added_u, 0, (size_t)(n * fixed->state_bytes));
+    memset(kept->added_drest, 0, (size_t)(n * fixed->rest_bytes));
+    kept->added = true;
 }
 
 void *NAME(deq_penalty_cotangent)(const deq_fixed *fixed, deq_kept *kept, int64_t n, const void *u) {

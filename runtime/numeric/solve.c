@@ -1,4 +1,5 @@
 /* solve.c - the running examples of a solve, why each ends, and the forward solve with what its gradient needs. */
+#include "correct.h"
 #include "ride.h"
 #include <math.h>
 #include <stdlib.h>
@@ -99,6 +100,7 @@ void problem_stream(problem *p, int step, const real *z) {
     if (p->adjoint || step < 1) return;
     if (p->defence) problem_defend(p, step, z);
     if (p->ride && p->ride->kind == DEQ_MODE_unrolled) NAME(ride_state)(p, step, z);
+    if (p->correct) NAME(correct_state)(p, step, z);
     if (!p->worker->stream || p->quiet) return;
     deq_states states = {p->fixed, step, p->active, p->rows, p->ident ? p->example : NULL, p->error, z};
     if (!p->earlier) {
@@ -249,6 +251,7 @@ static void run_chain(problem *p, deq_space *space) {
         p->earlier = earlier;
         p->least = 0;
         p->ride = NULL;
+        p->correct = NULL;
     }
 }
 
@@ -270,6 +273,11 @@ size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings 
     if (mode_rides(&s->gradient)) {
         p.ride = &r;
         NAME(ride_open)(&r, fixed, &space, n);
+    }
+    correct c = {.penalty = &s->penalties.kinds[DEQ_PENALTY_correction]};
+    if (c.penalty->given) {
+        p.correct = &c;
+        NAME(correct_open)(&c, fixed, &space, n);
     }
     run_chain(&p, &space);
     size_t augmented = s->gradient.kind == DEQ_MODE_augmented ? NAME(augmented_bytes)(fixed, n) : 0;
@@ -323,6 +331,7 @@ static void solve_forward(problem *p, int64_t n, deq_solver *options, bool *fail
     NAME(problem_open)(p, &space, n, NULL);
     if (p->defence) defend(p, options);
     if (p->ride) NAME(ride_open)(p->ride, p->fixed, &space, n);
+    if (p->correct) NAME(correct_open)(p->correct, p->fixed, &space, n);
     ride *r = p->ride;
     run_chain(p, &space);
     problem_report(p, failed);
@@ -422,6 +431,17 @@ void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed
         memset(kept->bad, true, (size_t)n * sizeof *kept->bad);
         return;
     }
+    correct c = {.penalty = &s->penalties.kinds[DEQ_PENALTY_correction], .frame = inner, .kept = kept};
+    if (worker->corrections && frame->accum)
+        c.weight = deq_penalty_weight(&s->penalties, DEQ_PENALTY_correction, frame->seed, frame->step, fixed->name);
+    if (c.weight > 0) {
+        c.routine = worker->corrections[fixed->index];
+        c.frame.drest = kept->added_drest;
+        c.frame.accum = frame->accum;
+        if (s->on_fail == DEQ_ZERO_GRADIENT) c.cut = kept->failed; /* known after a first solve */
+        NAME(deq_added_open)(fixed, kept, n);
+        p.least = deq_penalties_least(&s->penalties);
+    }
     if (rides) {
         ride r = {.kind = s->gradient.kind,
                   .mode = &kept->mode,
@@ -433,7 +453,7 @@ void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed
         r.frame.drest = kept->drest;
         r.frame.accum = frame->accum;
         if (r.kind == DEQ_MODE_simultaneous && kept->mode.combine == DEQ_LAST) r.first = r.last;
-        p.least = r.last;
+        if (p.least < r.last) p.least = r.last;
         if (s->on_fail == DEQ_ZERO_GRADIENT) { /* who fails is known only afterwards */
             problem first = p;
             first.quiet = true;
@@ -441,9 +461,16 @@ void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed
             r.cut = kept->failed;
         }
         p.ride = &r;
+        p.correct = c.routine ? &c : NULL;
         solve_forward(&p, n, &options, kept->failed);
         return;
     }
+    if (c.routine && c.cut) {
+        problem first = p;
+        first.quiet = true;
+        solve_forward(&first, n, &options, kept->failed);
+    }
+    p.correct = c.routine ? &c : NULL;
     switch (s->gradient.kind) {
     case DEQ_MODE_augmented: NAME(solve_augmented)(worker, &inner, fixed, n, z, cotangent); return;
     case DEQ_MODE_backprop: /* the derivative of the last state is what it computes */

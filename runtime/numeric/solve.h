@@ -19,6 +19,7 @@ typedef struct progress { /* of one example */
     int solver;  /* of the chain, the one whose state is returned */
 } progress;
 
+struct correct;
 struct ride;
 
 typedef struct problem {
@@ -38,6 +39,7 @@ typedef struct problem {
     real *result;             /* by row */
     const real *start;        /* the first state, by row; NULL: zero */
     bool quiet;               /* reports nothing but `failed` */
+    struct correct *correct;  /* the loss at states on the way (correct.h); NULL */
     struct ride *ride;        /* what else happens at the states (ride.h); NULL */
     deq_history *history;     /* Broyden: where the directions are to stay; NULL */
     const deq_history *prior; /* Broyden, adjoint: starts from this inverse estimate, transposed; NULL: -I */
@@ -123,7 +125,7 @@ INLINE bool returns_last(const problem *p, const progress *q, int step) {
 void NAME(problem_return_best)(problem *p, int64_t row);
 
 /* Whether somebody wants to see the states. */
-INLINE bool problem_streams(const problem *p) { return p->worker->stream || p->defence || p->ride; }
+INLINE bool problem_streams(const problem *p) { return p->worker->stream || p->defence || p->ride || p->correct; }
 /* Adds the states of this step to what the defence reads; an example that ends gets its result. */
 void problem_defend(problem *p, int step, const real *z);
 

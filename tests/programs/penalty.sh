@@ -27,6 +27,11 @@ above "$jacobian" penalty 1e-3
 above "$spectral" penalty 1e-3
 above $results/regularised.csv clean 0.6
 
+above $(log corrected) correction 0.1
+[[ -z $(last "$(log corrected)" penalty) || $(last "$(log corrected)" penalty) == 0 ]] || fail "a correction counts as a penalty on J"
+above $results/early.csv with_correction 0.5
+expect 64 'reads state 70' "$DEQ" run "$PROGRAMS/penalty.deq" --set 'corrected.penalty=correction(states: 70)'
+
 # The same on photographs, where they are installed.
 if [[ -f /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ]]; then
   sed 's|idx(.*|fashion_mnist()|; s|std.data (idx)|std.data (fashion_mnist)|; s|\[1, 8, 8\]|[1, 28, 28]|; s|label\[4\]|label[10]|; s|Body\[64, 24\]|Body[784, 24]|

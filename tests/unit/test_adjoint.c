@@ -120,7 +120,7 @@ static void test_fixed_calls(void **state) {
             NodeId z = graph_op_shaped(g, OP_fixed_state, &f, 1, &(Attr){0}, s, true, nowhere);
             NodeId loss = graph_reduce(g, OP_reduce_sum, graph_binary(g, OP_mul, z, z, nowhere), 1, nowhere);
             NodeId one = graph_batch(g, graph_constant(g, 1), nowhere);
-            FixedSignature signature = {2, states, shared};
+            FixedSignature signature = {2, states, shared, false};
             uint32_t neffects = 0, calls = 0, cotangents = 0;
             reverse(g, &loss, &one, 1, &x, active, &signature, &ct, &effects, &neffects);
             graph_verify(g);

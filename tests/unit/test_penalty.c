@@ -116,29 +116,27 @@ static void tighten(Fixture *f) {
  * the gradient is left in the engine.  `penalties` by example may be NULL. */
 static double objective(Fixture *f, int64_t first, int64_t n, uint64_t step, double loss_share, double *penalties) {
     static double x[MOST], y[MOST];
-    double loss[64], penalty[64], sum = 0;
+    double loss[64], penalty[64], correction[64] = {0}, sum = 0;
     deq_error e = {0};
     assert_true(n <= 64 && (first + n) * (f->inputs + f->outputs) < MOST);
-    uint64_t state = 11;
-    for (int64_t k = 0; k < (first + n) * (f->inputs + f->outputs); k++) {
-        double v = random_real(&state);
-        double *to = k < (first + n) * f->inputs ? x : y;
-        int64_t at = to == x ? k : k - (first + n) * f->inputs;
-        if (to == y) v *= loss_share;
-        if (f->real == 8)
-            to[at] = v;
-        else
-            ((float *)to)[at] = (float)v;
-    }
+    uint64_t state[2] = {11, 12};
+    for (int which = 0; which < 2; which++)
+        for (int64_t k = 0; k < (first + n) * (which ? f->outputs : f->inputs); k++) {
+            double v = random_real(&state[which]) * (which ? loss_share : 1), *to = which ? y : x;
+            if (f->real == 8)
+                to[k] = v;
+            else
+                ((float *)to)[k] = (float)v;
+        }
     deq_dense dense = {x, y, f->inputs, f->outputs};
     deq_source source = deq_dense_source(&dense);
     int64_t index[64];
     for (int64_t k = 0; k < n; k++) index[k] = first + k;
-    deq_results r = {.loss = loss, .penalty = penalty};
+    deq_results r = {.loss = loss, .penalty = penalty, .correction = correction};
     if (!deq_engine_gradient(f->engine, &source, index, n, "projection", NULL, NULL, SEED, step, &r, &e))
         fail_msg("%s", e.text);
-    for (int64_t k = 0; k < n; k++) sum += (loss[k] + penalty[k]) / (double)n;
-    if (penalties) memcpy(penalties, penalty, (size_t)n * sizeof *penalty);
+    for (int64_t k = 0; k < n; k++) sum += (loss[k] + penalty[k] + correction[k]) / (double)n;
+    for (int64_t k = 0; penalties && k < n; k++) penalties[k] = penalty[k] + correction[k];
     return sum;
 }
 
@@ -363,6 +361,98 @@ static void test_detach(void **state) {
     close_net(&f);
 }
 
+/* ---- fixed-point correction ---- */
+
+/* After many steps from any state the loss is that of the equilibrium, and so is its gradient: differences say it. */
+static void test_correction(void **state) {
+    (void)state;
+    static const char *const gradients[] = {"implicit(gmres(tol: 1e-15, max: 200))", "backprop()",
+                                            "unrolled(from: 3, steps: 90, damping: 1)"};
+    for (int k = 0; k < 3; k++) {
+        Fixture f;
+        open_net(&f, "Skip", true, 1, 0);
+        set(&f, "forward", "picard(tol: 0, max: 90, return: last)");
+        set(&f, "gradient", gradients[k]);
+        set(&f, "penalty", "correction(weight: 2, states: 2..6, weights: linear, steps: 90)");
+        assert_true(check_gradient(&f, 1, 2e-8) > 1e-2);
+        set(&f, "penalty", "[correction(weight: 2, states: 2..6, steps: 90), jacobian(weight: 3, detach: false)]");
+        if (k < 2) assert_true(check_gradient(&f, 1, 2e-8) > 1e-2); /* unrolled carries the loss only */
+        close_net(&f);
+    }
+}
+
+/* Values: sum of w loss at each state; with many steps every one is the loss at the equilibrium. */
+static void test_correction_values(void **state) {
+    (void)state;
+    static const struct {
+        const char *weights;
+        double sum;
+    } cases[] = {{"exponential", 0.8 + 0.64 + 0.512}, {"linear", 0.25 + 0.5 + 0.75}, {"constant", 3}};
+    double x[EXAMPLES * 4], y[EXAMPLES * 3], loss[EXAMPLES], penalty[EXAMPLES], correction[EXAMPLES], early[EXAMPLES];
+    Fixture f;
+    deq_error e = {0};
+    uint64_t draw = 5;
+    open_net(&f, "Skip", true, 1, 0);
+    set(&f, "forward", "picard(tol: 0, max: 90, return: last)");
+    for (int i = 0; i < EXAMPLES * 4; i++) x[i] = random_real(&draw);
+    for (int i = 0; i < EXAMPLES * 3; i++) y[i] = random_real(&draw);
+    deq_dense dense = {x, y, 4, 3};
+    deq_source source = deq_dense_source(&dense);
+    int64_t index[EXAMPLES] = {0, 1, 2};
+    deq_results r = {.loss = loss, .penalty = penalty, .correction = correction};
+    for (int k = 0; k < 3; k++) {
+        char text[200];
+        snprintf(text, sizeof text, "correction(weight: 0.5, states: 2..5, weights: %s, steps: 90)", cases[k].weights);
+        set(&f, "penalty", text);
+        if (!deq_engine_gradient(f.engine, &source, index, EXAMPLES, "projection", NULL, NULL, SEED, 1, &r, &e))
+            fail_msg("%s", e.text);
+        for (int i = 0; i < EXAMPLES; i++) {
+            assert_true(fabs(correction[i] - 0.5 * cases[k].sum * loss[i]) < 1e-12);
+            assert_true(penalty[i] == 0);
+        }
+    }
+    /* One step from state n is state n + 1 of the plain iteration: the loss after n + 1 steps. */
+    set(&f, "penalty", "correction(states: 3, weights: constant)");
+    deq_engine_gradient(f.engine, &source, index, EXAMPLES, "projection", NULL, NULL, SEED, 1, &r, &e);
+    memcpy(early, correction, sizeof early);
+    set(&f, "forward.max", "5"); /* implicit hands f(z_5) on: six applications */
+    set(&f, "penalty", "none");
+    set(&f, "forward.max", "3");
+    deq_engine_gradient(f.engine, &source, index, EXAMPLES, "projection", NULL, NULL, SEED, 1, &r, &e);
+    for (int i = 0; i < EXAMPLES; i++) assert_true(fabs(early[i] - loss[i]) < 1e-14);
+    close_net(&f);
+}
+
+static void test_correction_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *net, *path, *value, *want;
+    } cases[] = {{"Skip", "penalty", "correction(states: 1..60)", "reads state 59"},
+                 {"Skip", "gradient", "augmented()", "augmented makes no states"},
+                 {"Chain", "first.penalty", "correction()", "reads its state"}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        Fixture f;
+        deq_error e = {0};
+        open_net(&f, cases[k].net, true, 1, 0);
+        set(&f, cases[k].path, cases[k].value);
+        assert_false(deq_engine_check_settings(f.engine, NULL, &e));
+        if (!strstr(e.text, cases[k].want)) fail_msg("%s", e.text);
+        close_net(&f);
+    }
+    Fixture f; /* the script asks for no correction of this net */
+    deq_error e = {0};
+    double loss[1], penalty[1], x[6] = {0}, y[5] = {0};
+    int64_t index[1] = {0};
+    open_net(&f, "Cell_6_5", true, 1, 0);
+    set(&f, "penalty", "correction()");
+    deq_dense dense = {x, y, 6, 5};
+    deq_source source = deq_dense_source(&dense);
+    deq_results r = {.loss = loss, .penalty = penalty};
+    assert_false(deq_engine_gradient(f.engine, &source, index, 1, "projection", NULL, NULL, SEED, 1, &r, &e));
+    if (!strstr(e.text, "without the routine of a correction")) fail_msg("%s", e.text);
+    close_net(&f);
+}
+
 /* ---- who sees them, and when ---- */
 
 static void test_only_when_wanted(void **state) {
@@ -442,21 +532,21 @@ static void test_refused(void **state) {
 }
 
 /* A batch of n is n batches of one, two threads are one, bit for bit in f32. */
-static void test_bits(void **state) {
-    (void)state;
+static void same_bits(const char *net, const char *penalty) {
     Fixture one, many;
     double a[40], b[40], rows[40];
-    open_net(&one, "Chain", false, 1, 8);
-    open_net(&many, "Chain", false, 2, 8);
-    for (int k = 0; k < 2; k++) set(k ? &many : &one, "penalty", "[jacobian(samples: 2), spectral(iterations: 4)]");
+    open_net(&one, net, false, 1, 8);
+    open_net(&many, net, false, 2, 8);
+    set(&one, "penalty", penalty);
+    set(&many, "penalty", penalty);
     objective(&one, 0, 40, 9, 1, a);
     objective(&many, 0, 40, 9, 1, b);
     assert_memory_equal(a, b, sizeof a);
     assert_memory_equal(deq_engine_gradients(one.engine), deq_engine_gradients(many.engine),
                         (size_t)(one.elements * 4));
     close_net(&one);
-    open_net(&one, "Chain", false, 1, 0);
-    set(&one, "penalty", "[jacobian(samples: 2), spectral(iterations: 4)]");
+    open_net(&one, net, false, 1, 0);
+    set(&one, "penalty", penalty);
     for (int64_t k = 0; k < 40; k++) objective(&one, k, 1, 9, 1, &rows[k]);
     assert_memory_equal(a, rows, sizeof a);
     assert_true(a[0] > 0 && a[0] != a[1]);
@@ -464,12 +554,27 @@ static void test_bits(void **state) {
     close_net(&many);
 }
 
+static void test_bits(void **state) {
+    (void)state;
+    same_bits("Chain", "[jacobian(samples: 2), spectral(iterations: 4)]");
+    same_bits("Skip", "[jacobian(samples: 2), correction(states: 2..6, steps: 2)]");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jacobian), cmocka_unit_test(test_spectral),         cmocka_unit_test(test_several),
-        cmocka_unit_test(test_backprop), cmocka_unit_test(test_values),           cmocka_unit_test(test_detach),
-        cmocka_unit_test(test_schedule), cmocka_unit_test(test_only_when_wanted), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_jacobian),
+        cmocka_unit_test(test_spectral),
+        cmocka_unit_test(test_several),
+        cmocka_unit_test(test_backprop),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_detach),
+        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_only_when_wanted),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_correction),
+        cmocka_unit_test(test_correction_values),
+        cmocka_unit_test(test_correction_refused),
     };
     int failed = cmocka_run_group_tests_name("penalty", tests, NULL, NULL);
     for (int k = 0; k < 2; k++)

@@ -243,8 +243,8 @@ static void test_journal(void **state) {
     char *text = deq_read_whole(path, 1 << 16, &size);
     assert_string_equal(text, "epoch,step,loss,accuracy,validation_loss,clean,robust,steps,residual,adjoint_steps,"
                               "adjoint_residual,unconverged,"
-                              "adjoint_unconverged,radius,radius_most,norm2,frobenius,penalty,examples_per_second,seconds\n"
-                              "1,,0.1,,,,,,,,,,,,,,,,,\n");
+                              "adjoint_unconverged,radius,radius_most,norm2,frobenius,penalty,correction,examples_per_second,seconds\n"
+                              "1,,0.1,,,,,,,,,,,,,,,,,,\n");
     free(text);
     free(path);
     json_decref(rows);
