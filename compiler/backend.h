@@ -11,6 +11,7 @@ typedef struct BackendOptions {
     int optimise;             /* 0..3 */
     const char *math;         /* "inline" (default) or "libm" */
     bool emit_ll, emit_asm;   /* also produce these texts (ll: before optimisation) */
+    bool profile;             /* timers around operations (deq_profile_site) */
 } BackendOptions;
 
 typedef struct BackendResult {

@@ -12,11 +12,11 @@
 /* Everything besides the text of the modules that decides the bytes of the object. */
 static char *option_text(Arena *a, const CompileOptions *o) {
     const char *cpu = o->target_cpu ? o->target_cpu : "native";
-    return arena_printf(a, "%s abi=%d cpu=%s%s O%d %s math=%s%s%s%s%s%s%s", DEQ_VERSION, DEQ_ABI_VERSION, cpu,
+    return arena_printf(a, "%s abi=%d cpu=%s%s O%d %s math=%s%s%s%s%s%s%s%s", DEQ_VERSION, DEQ_ABI_VERSION, cpu,
                         strcmp(cpu, "native") == 0 ? cache_processor() : "", o->optimise, o->f64 ? "f64" : "f32",
                         o->math ? o->math : "inline", o->tests ? " tests" : "", o->only ? " only=" : "",
                         o->only ? o->only : "", o->nets ? " nets" : "", o->checks ? " checks" : "",
-                        o->only_test ? " only-test" : "");
+                        o->only_test ? " only-test" : "", o->profile ? " profile" : "");
 }
 
 static int backend_failed(char *error) {
@@ -93,6 +93,7 @@ int compile(const CompileOptions *o, Compilation *c) {
     BackendOptions back = {.cpu = o->target_cpu ? o->target_cpu : "native",
                            .optimise = o->optimise,
                            .math = o->math ? o->math : "inline",
+                           .profile = o->profile,
                            .emit_ll = o->emit_ll,
                            .emit_asm = o->emit_asm};
     if (!backend->compile(c->unit, &back, &c->result)) return backend_failed(c->result.error);

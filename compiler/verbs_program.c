@@ -154,7 +154,11 @@ static void on_manifest(void *context, const char *manifest) {
     run->preload = deq_preload_start(manifest, run);
 }
 
-static int execute(const Cli *cli, int (*app)(const deq_module *, const deq_app_options *), bool tests, bool preload) {
+typedef enum Execution { RUN, PROFILE, TEST, BENCH } Execution;
+
+static int execute(const Cli *cli, Execution what) {
+    static int (*const apps[])(const deq_module *, const deq_app_options *) = {deq_app_run, deq_app_run, deq_app_test,
+                                                                               deq_app_bench};
     if (cli->emit) return emit(cli);
     Compilation c;
     CompileOptions options = compile_options(cli, last_pass(cli, PASS_COMPILE));
@@ -164,30 +168,33 @@ static int execute(const Cli *cli, int (*app)(const deq_module *, const deq_app_
                            .set = cli->set,
                            .nset = cli->nset,
                            .results = cli->results,
-                           .fresh = cli->fresh,
+                           .fresh = cli->fresh || what == PROFILE,
                            .json = cli->json,
                            .quiet = cli->quiet,
                            .batch = cli->batch,
-                           .rows = cli->rows};
-    options.tests = tests;
-    if (tests && !cli->precision) options.f64 = true;
-    if (preload && !cli->stop_after) options.elaborated = on_manifest, options.context = &run;
+                           .rows = cli->rows,
+                           .profile = what == PROFILE};
+    options.tests = what == TEST;
+    options.profile = what == PROFILE;
+    if (what == TEST && !cli->precision) options.f64 = true;
+    if (what <= PROFILE && !cli->stop_after) options.elaborated = on_manifest, options.context = &run;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
     if (code == 0 && !cli->stop_after) code = load_linked(cli, &c);
     if (code == 0 && !cli->stop_after) {
         run.source_text = c.program->main->source->text;
-        code = app(c.module, &run);
+        code = apps[what](c.module, &run);
     }
     deq_preload_free(run.preload);
     compile_free(&c);
     return code;
 }
 
-int verb_run(const Cli *cli) { return execute(cli, deq_app_run, false, true); }
-int verb_test(const Cli *cli) { return execute(cli, deq_app_test, true, false); }
+int verb_run(const Cli *cli) { return execute(cli, RUN); }
+int verb_profile(const Cli *cli) { return execute(cli, PROFILE); }
+int verb_test(const Cli *cli) { return execute(cli, TEST); }
 int verb_bench(const Cli *cli) {
-    if (!cli->compare) return execute(cli, deq_app_bench, false, false);
+    if (!cli->compare) return execute(cli, BENCH);
     return deq_app_bench_compare(cli->compare, cli->files[0], &(deq_app_options){.json = cli->json});
 }
 

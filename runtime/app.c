@@ -1,6 +1,7 @@
 #include "app_state.h"
 #include "output.h"
 #include "preload.h"
+#include "profile.h"
 #include "signals.h"
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,7 @@ int deq_app_run(const deq_module *module, const deq_app_options *options) {
     deq_error e = {0};
     deq_signals_install();
     bool ok = deq_app_open(&app, module, options, &e) && run_all(&app, &e);
+    if (options->profile && app.manifest) deq_profile_report(&app.reporter, app.manifest->source, options->source_text);
     if (!ok)
         deq_report_error(&app.reporter, &e);
     else

@@ -111,6 +111,7 @@ static bool compile(const Unit *unit, const BackendOptions *options, BackendResu
     Arena *arena = arena_new();
     bool libm = options->math && strcmp(options->math, "libm") == 0;
     Emit *e = emit_new(arena, &shape, unit->layout.real_bytes, libm, "deq");
+    e->profile = options->profile;
     char *diagnostic = NULL;
     LLVMContextSetDiagnosticHandler(e->context, on_diagnostic, &diagnostic);
     char *triple = LLVMGetTargetMachineTriple(machine);

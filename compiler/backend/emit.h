@@ -20,6 +20,7 @@ typedef struct Emit {
         index_vector; /* vector: `lanes` reals; index_vector: as many i32 */
     uint32_t real_bytes, lanes, panel, tile_rows;
     bool libm;      /* --math=libm */
+    bool profile;   /* timers around what is emitted */
     Value function; /* under construction */
     LLVMAttributeRef nounwind, noinline;
 } Emit;

@@ -102,8 +102,10 @@ static void lower_whole_group(Lower *l, const Group *g) {
 /* What the pieces of a routine do not share belongs to the first. */
 static void lower_group(Lower *l, const Group *g) {
     if (g->nmembers == 0 && g->nstores == 0) return;
+    Value site = lower_profile_group(l, g);
     if (!l->piece || (!g->cluster && lower_in_pieces(l, g->members[0]))) {
         lower_whole_group(l, g);
+        lower_profile_end(l, site);
         return;
     }
     Emit *e = l->e;
@@ -113,6 +115,7 @@ static void lower_group(Lower *l, const Group *g) {
     lower_whole_group(l, g);
     LLVMBuildBr(e->builder, after);
     emit_at(e, after);
+    lower_profile_end(l, site);
 }
 
 static void lower_part(Lower *l, Group **groups, uint32_t n) {
@@ -164,7 +167,9 @@ static void lower_level(Lower *l, const LevelPlan *level) {
     for (uint32_t k = 0; k < level->nblock; k++) {
         NodeId id = level->block[k];
         if (lower_node_of(l, id)->op == OP_batch_outer) zero_sum(l, id);
+        Value site = lower_profile_block(l, id);
         lower_node(&(Site){.l = l, .id = id, .node = lower_node_of(l, id), .row = emit_i64(l->e, 0)});
+        lower_profile_end(l, site);
     }
 }
 

@@ -64,6 +64,11 @@ Value lower_result_row(const Site *s);                   /* address of the resul
 bool lower_in_pieces(const Lower *l, NodeId id);
 void lower_zero(Emit *e, Value address, uint64_t bytes); /* multiple of 64, aligned */
 
+/* ---- lower_profile.c: a timed piece of code begins; NULL, and nothing emitted, unless the code is to be profiled ---- */
+Value lower_profile_group(Lower *l, const Group *g);
+Value lower_profile_block(Lower *l, NodeId id);
+void lower_profile_end(Lower *l, Value site);
+
 /* ---- lower_cluster.c ---- */
 void lower_cluster(Lower *l, const Group *g);
 

@@ -34,6 +34,14 @@ typedef struct deq_routine {
     int64_t row_bytes, base_bytes; /* scratch needed: base_bytes + n * row_bytes */
 } deq_routine;
 
+/* A piece of code that is timed, in objects compiled for `deq profile`; written by deq_profile_leave only. */
+typedef struct deq_profile_site {
+    const char *routine, *operations, *file; /* file: NULL where the code comes from no line */
+    int64_t line;
+    int64_t calls, nanoseconds, own; /* own: without the pieces that ran inside */
+    struct deq_profile_site *next;   /* of those that ran */
+} deq_profile_site;
+
 typedef struct deq_module {
     int64_t abi_version;        /* DEQ_ABI_VERSION of the compiler that made it */
     int64_t real_bits;          /* 32 or 64: the working type of every routine */

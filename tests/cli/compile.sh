@@ -39,6 +39,17 @@ expect 64 '' ./program --set net.epohcs=1
 expect 64 '' "$DEQ" run tiny.deq --set net.epohcs=1
 expect 0 '' ./program --fresh --threads 1 --set net.epochs=1 --seed 3
 
+# ---- profile: the same run, and where its time went ----
+expect 0 'clean' "$DEQ" run tiny.deq --fresh --set net.epochs=1 --results plain
+expect 0 'by fixed point' "$DEQ" profile tiny.deq --set net.epochs=1 --results profiled
+grep -q 'solve Net_body' out || fail "the profile names no solve"
+grep -q 'Net_body_f' out || fail "the profile names no routine"
+grep -q 'tanh .*tiny.deq:15 *z = tanh(z @ W + x @ U + b)' out || fail "the profile shows no line of the script"
+diff <(grep -v '^#' plain/tiny/tiny.csv | cut -d, -f1-4) <(grep -v '^#' profiled/tiny/tiny.csv | cut -d, -f1-4) >/dev/null || fail "the profiled run gives other numbers"
+expect 0 '"event":"profile","routine":"Net_body_f".*"own"' "$DEQ" profile tiny.deq --set net.epochs=1 --results profiled --json
+expect 0 'clean' "$DEQ" run tiny.deq --fresh --set net.epochs=1 --results plain
+grep -q 'by fixed point' out && fail "a run without timers reports times"
+
 # ---- bench: rows, the peak, bounds; two reports compared ----
 expect 0 'peak of multiply-adds in registers' "$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'one block'
 "$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'one block' --json >old.json 2>err || fail "bench: $(cat err)"
