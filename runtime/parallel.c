@@ -1,4 +1,7 @@
-/* parallel.c - the thread pool: a generation number wakes the workers, a counter hands out tasks. */
+/* parallel.c - the thread pool: a generation number wakes the workers, a counter hands out tasks.
+ *
+ * A training step of a small net is four runs of the pool of some tens of microseconds, and waking a thread takes as
+ * long as one of them.  So threads look for work, and for its end, for a moment before they sleep. */
 #include "parallel.h"
 #include <pthread.h>
 #include <signal.h>
@@ -12,14 +15,25 @@ struct deq_pool {
     pthread_t *handles;
     pthread_mutex_t lock;
     pthread_cond_t start, end;
-    uint64_t generation; /* guarded by lock, as the fields below */
-    int running;         /* workers that have not yet finished this generation */
-    bool stop;
+    bool spins;                   /* every thread may have a processor of its own */
+    _Atomic(uint64_t) generation; /* written under lock, as `stop`, before which the fields below are */
+    atomic_int running;           /* workers that have not yet finished this generation */
+    atomic_bool stop;
     deq_task *task;
     void *context;
     int64_t count;
     atomic_llong next;
 };
+
+#define SPINS 600 /* about twenty microseconds */
+
+static void pause_a_moment(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 typedef struct start_record {
     deq_pool *pool;
@@ -40,18 +54,19 @@ static void *worker_main(void *argument) {
     int worker = record->worker;
     free(record);
     uint64_t seen = 0;
-    pthread_mutex_lock(&pool->lock);
     for (;;) {
+        for (int i = 0; pool->spins && i < SPINS && pool->generation == seen && !pool->stop; i++) pause_a_moment();
+        pthread_mutex_lock(&pool->lock);
         while (pool->generation == seen && !pool->stop) pthread_cond_wait(&pool->start, &pool->lock);
-        if (pool->stop) break;
         seen = pool->generation;
         pthread_mutex_unlock(&pool->lock);
+        if (pool->stop) return NULL;
         take_tasks(pool, worker);
-        pthread_mutex_lock(&pool->lock);
-        if (--pool->running == 0) pthread_cond_signal(&pool->end);
+        if (atomic_fetch_sub(&pool->running, 1) > 1) continue;
+        pthread_mutex_lock(&pool->lock); /* else the caller could look, and then sleep through the signal */
+        pthread_cond_signal(&pool->end);
+        pthread_mutex_unlock(&pool->lock);
     }
-    pthread_mutex_unlock(&pool->lock);
-    return NULL;
 }
 
 int deq_threads(int threads) {
@@ -76,6 +91,7 @@ deq_pool *deq_pool_new(int threads) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pool->threads = 1;
+    pool->spins = threads <= sysconf(_SC_NPROCESSORS_ONLN);
     for (int i = 1; i < threads; i++) {
         start_record *record = malloc(sizeof *record);
         if (!record) break;
@@ -121,6 +137,7 @@ void deq_pool_run(deq_pool *pool, int64_t count, deq_task *task, void *context) 
     pthread_cond_broadcast(&pool->start);
     pthread_mutex_unlock(&pool->lock);
     take_tasks(pool, 0);
+    for (int i = 0; pool->spins && i < SPINS && pool->running > 0; i++) pause_a_moment();
     pthread_mutex_lock(&pool->lock);
     while (pool->running > 0) pthread_cond_wait(&pool->end, &pool->lock);
     pthread_mutex_unlock(&pool->lock);

@@ -9,8 +9,8 @@
 
 /* Starts reading; NULL when there is nothing to read or no thread for it. */
 deq_preload *deq_preload_start(const char *manifest, const deq_app_options *options);
-/* The data set of this declaration, given to the caller with `spec` and `store` in place of its own; waits for the thread.
- * NULL: it was not read. */
+/* The data set of this declaration, given to the caller with `spec` and `store` in place of its own; waits for the
+ * thread. NULL: it was not read. */
 deq_dataset *deq_preload_take(deq_preload *p, const deq_data_spec *spec, deq_store *store);
 void deq_preload_free(deq_preload *p);
 #endif

@@ -4,6 +4,7 @@
 #include "progress.h"
 
 /* Prints where the time of this process's compiled code and solvers went: fixed points, routines, operations, lines.
- * `main` is the path of the script and `text` its text (or NULL), for the lines that are shown.  Needs: no routine runs. */
+ * `main` is the path of the script and `text` its text (or NULL), for the lines that are shown.  Needs: no routine
+ * runs. */
 void deq_profile_report(deq_reporter *r, const char *main, const char *text);
 #endif
