@@ -4,7 +4,7 @@
 
 enum { N = 3, D = 4, K = 3 }; /* examples, input, classes */
 
-static const char *const program = "import std.attacks (pgd, pgd_restarts, pgd_l2, fgsm)\n"
+static const char *const program = "import std.attacks (apgd, momentum_pgd, pgd, pgd_restarts, pgd_l2, fgsm)\n"
                                    "import std.optimisers (adam, sgd)\n"
                                    "import std.schedules (cosine)\n"
                                    "import std.losses (cross_entropy)\n"
@@ -146,6 +146,99 @@ static void restarts_keep_the_best(void **state) {
 }
 
 /* Nested loops, a counter, trip counts that are expressions, a let kept across a loop, simultaneous updates, y. */
+static double value_and_slope(const double *a, double *g) {
+    double loss = 0;
+    for (int k = 0; k < D; k++) {
+        loss += 0.5 * weight[k] * a[k] * a[k];
+        g[k] = weight[k] * a[k];
+    }
+    return loss;
+}
+
+/* Auto-PGD written down from the reference code's description: arrays of losses, a loop over the window. */
+static void reference_apgd(int example, double radius, int iterations, double *out) {
+    const double *x = points + D * example;
+    double u[D], most = 0, a[D], before[D], g[D], best[D], best_g[D], found[D], losses[64] = {0};
+    random_draws(NULL, 0, 0, example, 0, D, u);
+    for (int k = 0; k < D; k++) most = fmax(most, fabs(2 * u[k] - 1));
+    for (int k = 0; k < D; k++) a[k] = clamp(x[k] + radius * (2 * u[k] - 1) / (most + 1e-12), 0, 1);
+    double best_loss = value_and_slope(a, g), eta = 2 * radius, checked = best_loss;
+    bool fooled = example != 2, reduced = true; /* the logits of net_query always say 2 */
+    memcpy(before, a, sizeof a), memcpy(best, a, sizeof a), memcpy(best_g, g, sizeof g), memcpy(found, a, sizeof a);
+    int window = (int)(0.22 * iterations), least = (int)(0.06 * iterations), less = (int)(0.03 * iterations), since = 0;
+    if (window < 1) window = 1;
+    if (least < 1) least = 1;
+    if (less < 1) less = 1;
+    for (int i = 0; i < iterations; i++) {
+        double next[D], share = i > 0 ? 0.75 : 1;
+        for (int k = 0; k < D; k++) {
+            double s = g[k] > 0 ? 1 : g[k] < 0 ? -1 : 0;
+            double ahead = clamp(clamp(a[k] + eta * s, x[k] - radius, x[k] + radius), 0, 1);
+            double moved = a[k] + share * (ahead - a[k]) + (1 - share) * (a[k] - before[k]);
+            next[k] = clamp(clamp(moved, x[k] - radius, x[k] + radius), 0, 1);
+        }
+        memcpy(before, a, sizeof a), memcpy(a, next, sizeof a);
+        losses[i] = value_and_slope(a, g);
+        if (fooled) memcpy(found, a, sizeof a);
+        if (losses[i] > best_loss) best_loss = losses[i], memcpy(best, a, sizeof a), memcpy(best_g, g, sizeof g);
+        if (++since < window) continue;
+        int rose = 0; /* before the first step the array holds zero */
+        for (int j = i - window + 1; j <= i; j++) rose += losses[j] > (j ? losses[j - 1] : 0);
+        bool turn = rose <= 0.75 * window || (!reduced && checked >= best_loss);
+        if (turn) eta /= 2, memcpy(a, best, sizeof a), memcpy(g, best_g, sizeof g);
+        reduced = turn, checked = best_loss, since = 0;
+        window = window - less > least ? window - less : least;
+    }
+    memcpy(out, fooled ? found : best, sizeof a);
+}
+
+static void apgd_as_published(void **state) {
+    (void)state;
+    for (int iterations = 3; iterations <= 50; iterations += 47) {
+        Parsed p;
+        char rest[512], what[64];
+        snprintf(what, sizeof what, "apgd(radius: 0.2, iterations: %d)", iterations);
+        snprintf(rest, sizeof rest, training, what);
+        Elab *e = elaborate_program(&p, rest);
+        double found[N * D], expected[D];
+        queries = 0;
+        run_attack(e, "L_cross_entropy_apgd", (double[]){0.2, iterations}, points, found);
+        assert_int_equal(queries, 3 * (iterations + 1)); /* the interpreter asks for loss, slope and logits apart */
+        for (int i = 0; i < N; i++) {
+            reference_apgd(i, 0.2, iterations, expected);
+            for (int k = 0; k < D; k++) assert_close("apgd", found[i * D + k], expected[k]);
+        }
+        parsed_free(&p);
+    }
+}
+
+static void momentum_as_published(void **state) {
+    (void)state;
+    Parsed p;
+    char rest[512];
+    snprintf(rest, sizeof rest, training, "momentum_pgd(radius: 0.1, step: 0.03, iterations: 6, decay: 0.8)");
+    Elab *e = elaborate_program(&p, rest);
+    double found[N * D];
+    run_attack(e, "L_cross_entropy_momentum_pgd", (double[]){0.1, 0.03, 6, 0.8}, points, found);
+    for (int i = 0; i < N; i++) {
+        const double *x = points + D * i;
+        double a[D], direction[D] = {0}, g[D];
+        memcpy(a, x, sizeof a);
+        for (int s = 0; s < 6; s++) {
+            double mean = 0;
+            value_and_slope(a, g);
+            for (int k = 0; k < D; k++) mean += fabs(g[k]) / D;
+            for (int k = 0; k < D; k++) {
+                direction[k] = 0.8 * direction[k] + g[k] / (mean + 1e-12);
+                double sign = direction[k] > 0 ? 1 : direction[k] < 0 ? -1 : 0;
+                a[k] = clamp(clamp(a[k] + 0.03 * sign, x[k] - 0.1, x[k] + 0.1), 0, 1);
+            }
+        }
+        for (int k = 0; k < D; k++) assert_close("momentum", found[i * D + k], a[k]);
+    }
+    parsed_free(&p);
+}
+
 static void loops_and_old_values(void **state) {
     (void)state;
     Parsed p;
@@ -294,6 +387,8 @@ static void arithmetic_of_an_experiment(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pgd_as_published),
+        cmocka_unit_test(apgd_as_published),
+        cmocka_unit_test(momentum_as_published),
         cmocka_unit_test(restarts_keep_the_best),
         cmocka_unit_test(loops_and_old_values),
         cmocka_unit_test(draws_differ_by_place),
