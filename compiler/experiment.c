@@ -102,9 +102,8 @@ static const char *add_evaluation(Experiment *x, Scope *s, const Ast *e, const c
     json_t *overrides = json_array(), *attack = json_null();
     if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return NULL;
     if (slice.attack) {
-        AttackUse use;
-        if (!attack_use(&slice.attack_scope, slice.attack, train->net, train->loss, &use)) return NULL;
-        attack = pipe_attack(&use);
+        attack = pipe_attacks(&slice.attack_scope, slice.attack, train->net, train->loss);
+        if (!attack) return NULL;
     }
     name = hidden_name(x, name);
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", name, "kind", "evaluate", "metric",

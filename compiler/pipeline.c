@@ -235,6 +235,89 @@ json_t *pipe_attack(const AttackUse *use) {
     return j;
 }
 
+/* ---- attacks one after the other ---- */
+typedef struct Chain {
+    json_t **items;
+    uint32_t n, cap;
+} Chain;
+
+/* The call of sequence, worst_of or restarts that `e` is or names, and what it was declared as; NULL: a single attack.
+ */
+static const Ast *combination(Scope *s, const Ast *e, Scope *from, const char **word, const char **name) {
+    *from = *s;
+    for (int k = 0; k < 64; k++) {
+        e = resolve_ast(from, e, from);
+        const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL;
+        const Module *owner = NULL;
+        char path[512];
+        if (callee && callee->kind == AST_NAME && !module_find(from->module, callee->name, NULL)) {
+            static const char *const words[] = {"sequence", "worst_of", "restarts"};
+            for (int w = 0; w < 3; w++)
+                if (strcmp(words[w], callee->name) == 0) return *word = words[w], e;
+        }
+        const Ast *d = ast_path(e, path, sizeof path) ? module_find(from->module, path, &owner) : NULL;
+        if (!d || d->kind != AST_ATTACK) return NULL;
+        if (!*name) *name = d->name;
+        Scope next = scope_of_module(s->elab, owner);
+        next.frame = s->frame;
+        *from = next;
+        e = d->kids[0];
+    }
+    return NULL;
+}
+
+static bool add_attacks(Scope *s, const Ast *given, Net *net, const char *loss, bool all, uint32_t depth, Chain *out) {
+    Arena *a = s->elab->arena;
+    Scope from;
+    const char *word = NULL, *name = NULL;
+    const Ast *call = depth < 32 ? combination(s, given, &from, &word, &name) : NULL;
+    if (!call) {
+        AttackUse use;
+        if (!attack_use(s, given, net, loss, &use)) return false;
+        json_t *j = pipe_attack(&use);
+        if (all) json_object_set_new(j, "all", json_true());
+        *ARENA_PUSH(a, out->items, out->n, out->cap) = j;
+        return true;
+    }
+    const Ast *parts = AST_SLOT(call, CALL, inputs);
+    bool again = strcmp(word, "restarts") == 0;
+    double count = 1;
+    for (uint32_t k = 0; again && k < parts->nkids; k++)
+        if ((parts->kids[k]->name ? strcmp(parts->kids[k]->name, "count") == 0 : k == 1) &&
+            !eval_number(&from, AST_SLOT(parts->kids[k], ARG, value), &count))
+            return false;
+    if (!(count >= 1 && count <= 1000) || count != floor(count))
+        return elab_error(s, DIAG_E0412, call->range, "'count' of 'restarts' is a whole number from 1 to 1000"), false;
+    uint32_t first = out->n;
+    for (uint32_t k = 0; k < parts->nkids; k++) {
+        const Ast *part = parts->kids[k];
+        if (again && (part->name ? strcmp(part->name, "attack") != 0 : k != 0)) continue;
+        if (!add_attacks(&from, AST_SLOT(part, ARG, value), net, loss, strcmp(word, "worst_of") == 0, depth + 1, out))
+            return false;
+    }
+    for (uint32_t r = 1, n = out->n - first; r < (uint32_t)count; r++)
+        for (uint32_t k = 0; k < n; k++) {
+            json_t *copy = json_deep_copy(out->items[first + k]);
+            json_object_set_new(copy, "restart", json_integer(r));
+            *ARENA_PUSH(a, out->items, out->n, out->cap) = copy;
+        }
+    return true;
+}
+
+json_t *pipe_attacks(Scope *s, const Ast *given, Net *net, const char *loss) {
+    Chain chain = {0};
+    Scope from;
+    const char *word = NULL, *name = NULL;
+    bool joined = combination(s, given, &from, &word, &name) != NULL;
+    if (!add_attacks(s, given, net, loss, false, 0, &chain)) return NULL;
+    if (chain.n == 0) return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), NULL;
+    for (uint32_t k = chain.n - 1; k > 0; k--) json_object_set_new(chain.items[k - 1], "next", chain.items[k]);
+    if (joined)
+        json_object_set_new(chain.items[0], "joined",
+                            json_string(name ? name : source_text(s->elab->arena, given->range)));
+    return chain.items[0];
+}
+
 void net_accuracy(Elab *e, Net *net) {
     if (!net->target.classes || value_shape(net->output).rank != 1) return;
     Ast name = {.kind = AST_NAME, .name = "accuracy"};
@@ -323,6 +406,12 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
         const Ast *value = AST_SLOT(item, SETTING, value);
         if (strcmp(path, "attack") == 0) {
             AttackUse use;
+            Scope inner;
+            const char *word = NULL, *name = NULL;
+            if (combination(s, value, &inner, &word, &name))
+                return elab_error(s, DIAG_E0504, value->range,
+                                  "a net trains against one attack; '%s' is for evaluations", word),
+                       NULL;
             if (!attack_use(s, value, net, loss, &use)) return NULL;
             attack = pipe_attack(&use);
         } else if (strcmp(path, "validate") == 0) {

@@ -319,6 +319,22 @@ static const Type *check_statistic(Checker *c, Ast *e, const Builtin *b, Ast **a
     return &type_error;
 }
 
+static bool needs_attack(Checker *c, Ast *e, const Builtin *b) {
+    const Type *t = check_expr(c, e);
+    if (t->kind == TYPE_ATTACK) return true;
+    if (t->kind != TYPE_ERROR) wrong(c, e, b, "an attack", t);
+    return false;
+}
+
+static const Type *check_attacks(Checker *c, const Ast *e, const Builtin *b, Ast **attacks, uint32_t n) {
+    bool good = true;
+    for (uint32_t i = 0; i < n; i++) good = needs_attack(c, attacks[i], b) && good;
+    if (n) return good ? &type_attack : &type_error;
+    diag_help(diag_report(c->diags, DIAG_E0303, e->range, "'%s' needs the attacks it joins", b->name), "it is %s",
+              b->signature);
+    return &type_error;
+}
+
 static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, Ast **more, uint32_t nmore) {
     switch (b->rule) {
     case RULE_LOSS:
@@ -397,6 +413,11 @@ static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, 
     case RULE_GRADCHECK:
     case RULE_GRADIENTS:
     case RULE_FINITE_DIFFERENCE: return check_gradcheck(c, e, b, args);
+    case RULE_ATTACKS: return check_attacks(c, e, b, more, nmore);
+    case RULE_RESTARTS: {
+        bool good = needs_attack(c, args[0], b);
+        return check_range(c, args[1], "count", 1, 1000, true) && good ? &type_attack : &type_error;
+    }
     case RULE_WEIGHTS: {
         bool good = true;
         for (uint32_t i = 0; i < b->nargs; i++)

@@ -48,6 +48,13 @@ void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path,
 void check_attack_mode(Checker *c, const Ast *attack, const Type *layer) {
     if (attack->kind == AST_NAME && attack->ref && attack->ref->kind == AST_ATTACK)
         attack = SLOT(attack->ref, ATTACK, value);
+    if (attack && attack->kind == AST_CALL && SLOT(attack, CALL, callee)->kind == AST_NAME &&
+        !SLOT(attack, CALL, callee)->ref) { /* sequence(..) and the like */
+        const Ast *parts = SLOT(attack, CALL, inputs);
+        for (uint32_t i = 0; i < parts->nkids; i++)
+            if (parts->kids[i]->kind == AST_ARG) check_attack_mode(c, SLOT(parts->kids[i], ARG, value), layer);
+        return;
+    }
     const Ast *list = attack && attack->kind == AST_WITH ? SLOT(attack, WITH, settings) : NULL;
     Ast *mode = value_of(list, "gradient");
     if (mode && mode->type && mode->type->kind == TYPE_MODE && layer_has_fixed(c, layer->decl))

@@ -66,6 +66,8 @@ typedef enum BuiltinRule {
     RULE_GRADIENTS,
     RULE_FINITE_DIFFERENCE,
     RULE_WEIGHTS,
+    RULE_ATTACKS,
+    RULE_RESTARTS,
 } BuiltinRule;
 
 typedef enum Need { NEED_OPTIONAL, NEED_REQUIRED, NEED_MANY } Need;

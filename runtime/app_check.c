@@ -85,8 +85,11 @@ static bool check_value(deq_app *app, const deq_cell_spec *cell, int k, deq_erro
             return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no metric '%s'", v->name, t->net->name, v->metric);
         if (v->loss && !has_loss(t->net, v->loss))
             return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no loss '%s'", v->name, t->net->name, v->loss);
-        return (!v->attack || need_routine(app, v->attack->routine, v->name, e)) && check_slice(app, &v->data, e) &&
-               check_settings(app, t, v->overrides, v->noverrides, v->attack, e);
+        for (const deq_attack_spec *a = v->attack; a; a = a->next)
+            if (!need_routine(app, a->routine, v->name, e) ||
+                !check_settings(app, t, v->overrides, v->noverrides, a, e))
+                return false;
+        return check_slice(app, &v->data, e) && check_settings(app, t, v->overrides, v->noverrides, NULL, e);
     case DEQ_STATISTIC:
         of = value_of(cell, k, v->of);
         if (!of || of->kind != DEQ_EVALUATE)

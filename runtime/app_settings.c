@@ -273,9 +273,14 @@ static bool each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *),
 
 static bool set_attack(deq_attack_spec *a, const char *target, const char *key, const char *path, const char *value,
                        bool *found, deq_error *e) {
-    if (!a || strcmp(a->name, target)) return true;
-    if (!strcmp(key, "gradient")) return *found = true, a->gradient = value, true;
-    return set_scalar(a->scalars, a->nscalars, key, path, value, found, e);
+    for (; a; a = a->next) { /* every part of a sequence */
+        if (strcmp(a->name, target)) continue;
+        if (!strcmp(key, "gradient"))
+            *found = true, a->gradient = value;
+        else if (!set_scalar(a->scalars, a->nscalars, key, path, value, found, e))
+            return false;
+    }
+    return true;
 }
 
 /* Every use of the attack declared under that name: in training runs and in evaluations. */
@@ -295,9 +300,11 @@ static bool set_attacks(deq_manifest *m, const char *target, const char *key, co
 }
 
 static void add_attack_paths(Paths *p, const deq_attack_spec *a) {
-    for (int i = 0; a && i < a->nscalars; i++)
-        if (!a->scalars[i].computed) add_path(p, "%s.%s", a->name, a->scalars[i].name);
-    if (a) add_path(p, "%s.gradient", a->name);
+    for (; a; a = a->next) {
+        for (int i = 0; i < a->nscalars; i++)
+            if (!a->scalars[i].computed) add_path(p, "%s.%s", a->name, a->scalars[i].name);
+        add_path(p, "%s.gradient", a->name);
+    }
 }
 
 typedef struct Assignment {

@@ -1,6 +1,7 @@
 /* evaluate.c - a trained net on a slice of data, clean or attacked; results are cached by everything that decides them.
  */
 #include "app_state.h"
+#include "random.h"
 #include "checkpoint.h"
 #include "defence.h"
 #include "signals.h"
@@ -91,28 +92,109 @@ static void summarise(deq_evaluation *out, const deq_results *r, int64_t n, bool
                                 r->adjoint.solves ? (double)r->adjoint.unconverged / (double)r->adjoint.solves : NAN};
 }
 
+/* One attack (or none) on some of the examples, and room for the outcome of each. */
+typedef struct Outcome {
+    double *loss, *metric;
+    float *steps, *residual;
+} Outcome;
+
+static bool make_outcome(const deq_value_spec *v, int64_t n, Outcome *o) {
+    o->loss = v->loss ? malloc((size_t)n * sizeof *o->loss) : NULL;
+    o->metric = v->metric ? malloc((size_t)n * sizeof *o->metric) : NULL;
+    o->steps = calloc((size_t)n, sizeof *o->steps);
+    o->residual = calloc((size_t)n, sizeof *o->residual);
+    return o->steps && o->residual && (o->loss || !v->loss) && (o->metric || !v->metric);
+}
+
+static void free_outcome(Outcome *o) {
+    free(o->loss);
+    free(o->metric);
+    free(o->steps);
+    free(o->residual);
+}
+
+/* Outcome j of `from` takes the place of outcome i when it is worse for the net: wrong, or else of a larger loss. */
+static void keep_worse(Outcome *to, int64_t i, const Outcome *from, int64_t j) {
+    double better = to->metric ? to->metric[i] - from->metric[j] : 0;
+    if (better < 0 || (better == 0 && !(to->loss && from->loss[j] > to->loss[i]))) return;
+    if (to->metric) to->metric[i] = from->metric[j];
+    if (to->loss) to->loss[i] = from->loss[j];
+    to->steps[i] = from->steps[j];
+    to->residual[i] = from->residual[j];
+}
+
+static void add_statistics(deq_solve_statistics *to, const deq_solve_statistics *from) {
+    to->solves += from->solves;
+    to->unconverged += from->unconverged;
+    to->diverged += from->diverged;
+    to->steps += from->steps;
+    to->residual += from->residual;
+}
+
+typedef struct Measuring {
+    deq_app *app;
+    deq_engine *engine;
+    const deq_value_spec *value;
+    deq_source source;
+    uint64_t seed;
+    Watch watch;
+    deq_results sums; /* statistics of all solves */
+} Measuring;
+
+static bool measure_once(Measuring *m, const deq_attack_spec *spec, const int64_t *index, int64_t n, Outcome *out,
+                         deq_error *e) {
+    double scalars[64];
+    if (spec && spec->nscalars > 64)
+        return deq_fail(e, DEQ_MODULE, "attack '%s' has more than 64 settings", spec->name);
+    deq_attack attack = spec ? deq_app_attack(spec, scalars) : (deq_attack){0};
+    uint64_t seed = spec && spec->restart ? deq_key_mix(m->seed, (uint64_t)spec->restart) : m->seed;
+    deq_results results = {.loss = out->loss, .metric = out->metric, .steps = out->steps, .residual = out->residual};
+    bool ok = deq_engine_evaluate(m->engine, &m->source, index, n, m->value->loss, m->value->metric,
+                                  spec ? &attack : NULL, seed, on_progress, &m->watch, &results, e);
+    add_statistics(&m->sums.forward, &results.forward);
+    add_statistics(&m->sums.adjoint, &results.adjoint);
+    return ok;
+}
+
+/* Several attacks: the examples as they are, then each attack from there, on every example or on those that are still
+ * right; the worst outcome of an example counts. */
+static bool measure_joined(Measuring *m, const int64_t *index, int64_t n, Outcome *worst, deq_error *e) {
+    Outcome one = {0};
+    int64_t *left = malloc((size_t)n * sizeof *left), *rows = malloc((size_t)n * sizeof *rows);
+    bool ok = (make_outcome(m->value, n, &one) && left && rows) ||
+              deq_fail(e, DEQ_MEMORY, "out of memory for the results of %lld examples", (long long)n);
+    ok = ok && measure_once(m, NULL, index, n, worst, e);
+    for (const deq_attack_spec *a = m->value->attack; ok && a && !deq_interrupted(); a = a->next) {
+        int64_t count = 0;
+        for (int64_t i = 0; i < n; i++)
+            if (a->all || !worst->metric || worst->metric[i] != 0) {
+                rows[count] = i;
+                left[count++] = index[i];
+            }
+        ok = !count || measure_once(m, a, left, count, &one, e);
+        for (int64_t k = 0; ok && k < count; k++) keep_worse(worst, rows[k], &one, k);
+    }
+    free_outcome(&one);
+    free(left);
+    free(rows);
+    return ok;
+}
+
 static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v, int64_t from,
                     int64_t to, deq_evaluation *out, deq_error *e) {
     int64_t n = to - from;
     deq_dataset *data = deq_app_data(app, v->data.data, e);
     if (!data || !deq_dataset_load(data, v->data.test, e) || !deq_app_load_model(app, engine, model, e)) return false;
-    double scalars[64];
-    if (v->attack && v->attack->nscalars > 64)
-        return deq_fail(e, DEQ_MODULE, "attack '%s' has more than 64 settings", v->attack->name);
-    deq_attack attack = v->attack ? deq_app_attack(v->attack, scalars) : (deq_attack){0};
+    Measuring m = {app, engine, v, deq_dataset_source(data, v->data.test), model->spec->seed, {app, v->name, deq_now()},
+                   {0}};
+    Outcome worst = {0};
     int64_t *index = malloc((size_t)n * sizeof *index);
-    double *loss = v->loss ? malloc((size_t)n * sizeof *loss) : NULL,
-           *metric = v->metric ? malloc((size_t)n * sizeof *metric) : NULL;
-    float *steps = calloc((size_t)n, sizeof *steps), *residual = calloc((size_t)n, sizeof *residual);
-    bool ok = index && steps && residual && (loss || !v->loss) && (metric || !v->metric);
+    bool ok = make_outcome(v, n, &worst) && index;
     if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the results of %lld examples", (long long)n);
     for (int64_t i = 0; ok && i < n; i++) index[i] = from + i;
-    deq_source source = deq_dataset_source(data, v->data.test);
-    deq_results results = {.loss = loss, .metric = metric, .steps = steps, .residual = residual};
-    Watch watch = {app, v->name, deq_now()};
     deq_error own = {0};
-    ok = ok && deq_engine_evaluate(engine, &source, index, n, v->loss, v->metric, v->attack ? &attack : NULL,
-                                   model->spec->seed, on_progress, &watch, &results, &own);
+    ok = ok && (v->attack && v->attack->joined ? measure_joined(&m, index, n, &worst, &own)
+                                               : measure_once(&m, v->attack, index, n, &worst, &own));
     if (deq_interrupted())
         ok = deq_fail(e, DEQ_INTERRUPTED,
                       "stopped during the evaluation '%s' of '%s'; what was finished before is kept in the cache; run "
@@ -120,13 +202,14 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
                       v->name, model->label);
     else if (own.failure != DEQ_OK)
         ok = deq_fail(e, own.failure, "%s", own.text);
-    if (ok) summarise(out, &results, n, v->attack != NULL);
-    if (ok) out->seconds = deq_now() - watch.began;
+    m.sums.loss = worst.loss;
+    m.sums.metric = worst.metric;
+    m.sums.steps = worst.steps;
+    m.sums.residual = worst.residual;
+    if (ok) summarise(out, &m.sums, n, v->attack != NULL);
+    if (ok) out->seconds = deq_now() - m.watch.began;
     free(index);
-    free(loss);
-    free(metric);
-    free(steps);
-    free(residual);
+    free_outcome(&worst);
     return ok;
 }
 

@@ -181,7 +181,8 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         const char *defence = deq_value_defence(v);
         if (defence) json_object_set_new(members, "defence", json_string(defence));
         deq_report(&c->app->reporter, "%s of %s: %.4g on %lld examples%s%s%s%s (%.1f s%s)", v->name, model->label,
-                   m->value, (long long)w->examples, v->attack ? " under " : "", v->attack ? v->attack->name : "",
+                   m->value, (long long)w->examples, v->attack ? " under " : "",
+                   v->attack ? (v->attack->joined ? v->attack->joined : v->attack->name) : "",
                    defence ? ", read off " : "", defence ? defence : "", w->seconds,
                    w->cached ? ", found in the cache" : "");
     }

@@ -130,11 +130,15 @@ static deq_override *overrides(Reader *r, const json_t *o, int *count) {
     return out;
 }
 
-static deq_attack_spec *attack(Reader *r, const json_t *o) {
-    const json_t *v = json_object_get(o, "attack");
+static deq_attack_spec *attack(Reader *r, const json_t *o, const char *key) {
+    const json_t *v = json_object_get(o, key);
     if (!json_is_object(v)) return NULL;
     deq_attack_spec *a = make(r, 1, sizeof *a);
     if (!a) return NULL;
+    a->joined = text_or_null(v, "joined");
+    a->all = json_is_true(json_object_get(v, "all"));
+    a->restart = (int)integer_or(v, "restart", 0);
+    a->next = attack(r, v, "next");
     a->name = text(r, v, "name");
     a->definition = text_or_null(v, "definition");
     if (!a->definition) a->definition = a->name;
@@ -269,7 +273,7 @@ static void read_train(Reader *r, const json_t *o, deq_train_spec *t) {
         t->optimiser.states = (int)integer(r, opt, "states");
         t->optimiser.scalars = scalars(r, opt, &t->optimiser.nscalars);
     }
-    t->attack = attack(r, o);
+    t->attack = attack(r, o, "attack");
     t->overrides = overrides(r, o, &t->noverrides);
     const json_t *validate = json_object_get(o, "validate");
     if (json_is_object(validate) && (t->validate = make(r, 1, sizeof *t->validate)))
@@ -298,7 +302,7 @@ static void read_value(Reader *r, const json_t *o, deq_value_spec *v) {
         v->loss = text_or_null(o, "loss");
         v->model = text(r, o, "model");
         v->data = slice(r, json_object_get(o, "data"), "data");
-        v->attack = attack(r, o);
+        v->attack = attack(r, o, "attack");
         v->overrides = overrides(r, o, &v->noverrides);
     } else if (!strcmp(kind, "statistic")) {
         v->kind = DEQ_STATISTIC;

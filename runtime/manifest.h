@@ -90,6 +90,10 @@ typedef struct deq_attack_spec {
     const char *name, *definition, *routine, *hash, *gradient; /* gradient NULL: the net's own */
     deq_named *scalars;
     int nscalars;
+    const char *joined;           /* of the first of several: what they are called together; else NULL */
+    struct deq_attack_spec *next; /* the next of several; NULL: none */
+    bool all;                     /* on every example, not only on those that the ones before left right */
+    int restart;                  /* other draws for each */
 } deq_attack_spec;
 
 typedef struct deq_train_spec {

@@ -86,8 +86,13 @@ void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what)
 
 json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {
     if (!a) return json_null();
-    return json_pack("{s:s, s:s, s:s, s:o}", "routine", a->routine, "hash", hash_of(app, a->hash), "gradient",
-                     a->gradient ? a->gradient : "", "scalars", scalars_key(a->scalars, a->nscalars));
+    json_t *key = json_pack("{s:s, s:s, s:s, s:o}", "routine", a->routine, "hash", hash_of(app, a->hash), "gradient",
+                            a->gradient ? a->gradient : "", "scalars", scalars_key(a->scalars, a->nscalars));
+    if (a->joined) json_object_set_new(key, "joined", json_true());
+    if (a->all) json_object_set_new(key, "all", json_true());
+    if (a->restart) json_object_set_new(key, "restart", json_integer(a->restart));
+    if (a->next) json_object_set_new(key, "next", deq_app_attack_key(app, a->next));
+    return key;
 }
 
 /* Everything that decides the parameters and the log, as one key.  The settings are those in force in the engine. */

@@ -209,7 +209,7 @@ static uint8_t *find(uint8_t *bytes, size_t size, const char *signature) {
 
 static void test_npz(void **state) {
     (void)state;
-    uint8_t array[4200];
+    uint8_t array[4200] = {0};
     deq_array a;
     deq_error e;
     size_t size, n = npy(1, "{'descr': '<i2', 'fortran_order': False, 'shape': (2000,), }\n", array, 4000);

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Attacks one after the other: what sequence, worst_of and restarts give follows from what their parts give.
+source "$(dirname "$0")/lib.sh"
+data 400
+sed 's|^import std.attacks.*|import std.attacks (apgd, momentum_pgd, pgd)|
+s|^experiment tiny {|attack auto = apgd(radius: 0.06, iterations: 10)\n\nattack mild = momentum_pgd(radius: 0.04, step: 0.01, iterations: 5)\n\nattack random = pgd(radius: 0.06, step: 0.06, iterations: 0)\n\nattack both = sequence(auto, mild, exact)\n\n&|
+s|^  let robust = .*|  let first = accuracy(net, quadrants.test under auto)\n  let second = accuracy(net, quadrants.test under mild)\n  let third = accuracy(net, quadrants.test under exact)\n  let all = accuracy(net, quadrants.test under both)\n  let worst = accuracy(net, quadrants.test under worst_of(auto, mild, exact))\n  let nested = accuracy(net, quadrants.test under sequence(worst_of(mild), sequence(exact, auto)))\n  let once = accuracy(net, quadrants.test under restarts(random, 1))\n  let often = accuracy(net, quadrants.test under restarts(random, count: 30))|
+s|columns: \[.*|columns: [clean, first, second, third, all, worst, nested, once, often]|' "$PROGRAMS/tiny.deq" >joined.deq
+expect 0 'all of net.*under both' "$DEQ" run joined.deq --threads 1
+table=results/joined/tiny.csv
+c() { cell "$table" 1 "$1"; }
+awk -v clean="$(c clean)" -v a="$(c first)" -v b="$(c second)" -v d="$(c third)" -v all="$(c all)" -v w="$(c worst)" -v n="$(c nested)" -v once="$(c once)" -v often="$(c often)" 'BEGIN {
+  low = a < b ? a : b; low = low < d ? low : d
+  exit !(all <= low && all == w && all == n && once <= clean && often < once && all < clean && often > 0) }' ||
+  fail "accuracies do not follow from each other: $(tail -1 "$table")"
+cp "$table" one.csv
+expect 0 '' "$DEQ" run joined.deq --threads 2 --fresh
+same one.csv "$table"
+expect 0 'all of net.*found in the cache' "$DEQ" run joined.deq
+# a part's setting from outside reaches it wherever it is used
+expect 0 '' "$DEQ" run joined.deq --set auto.radius=0.5
+[[ $(c all) < $(cell one.csv 1 all) && $(c worst) == $(c all) ]] || fail "--set auto.radius does not reach the sequences"
+expect 64 'E0901.*number' "$DEQ" run joined.deq --set mild.radius=nan
+expect 2 'E0504.*trains against one attack' "$DEQ" check <(sed 's|attack:   weak|attack:   both|' joined.deq)
+expect 2 'E0412.*count' "$DEQ" check <(sed 's|restarts(random, 1)|restarts(random, 0)|' joined.deq)
+expect 2 'E0303.*sequence' "$DEQ" check <(sed 's|^attack both = .*|attack both = sequence()|' joined.deq)
+expect 2 'E0307.*an attack' "$DEQ" check <(sed 's|^attack both = .*|attack both = sequence(auto, 3)|' joined.deq)
+expect 2 'E0431' "$DEQ" check <(sed 's|^attack both = .*|attack both = sequence(auto, mild with { gradient: backprop() })|' joined.deq)
+no_partial_files
+done_testing
