@@ -371,6 +371,10 @@ void deq_engine_prepare(deq_engine *g) {
 int64_t deq_engine_memory(const deq_engine *g) {
     int64_t bytes = g->shared_bytes + g->accum_bytes + g->state_count * g->parameter_bytes;
     for (int s = 0; s < DEQ_SHARDS; s++) bytes += g->shards[s] ? g->accum_bytes : 0;
+    for (int i = 0; i < g->resolvents.count; i++) {
+        int64_t row = g->resolvents.items[i].fixed->state_bytes;
+        bytes += row / g->real_bytes * row;
+    }
     for (int i = 0; i < g->threads; i++) {
         const deq_worker *w = g->workers[i].solver;
         const deq_fixed_settings *settings[1] = {g->settings};

@@ -252,6 +252,49 @@ static void two_states(void **state) {
     net_close(&f);
 }
 
+/* L is any composition of linear operations: a convolution, what it is resized to, a slice. */
+static void convolution(void **state) {
+    (void)state;
+    CompiledNet f;
+    deq_results results = {0};
+    net_open(
+        &f,
+        net_program("layer Conv(x: f32[2, 4, 5]) -> f32[2, 4, 5] {\n  param K: f32[2, 2, 3, 3] = normal(std: 0.2)\n"
+                    "  fixed point z: f32[2, 4, 5] {\n"
+                    "    let turned = concat(z[1..2], z[0..1])\n"
+                    "    z = relu(conv(z, K, padding: 1) - 1.5 * z - 0.2 * turned + x)\n  }\n  return z\n}\n"
+                    "test \"t\" { check: gradcheck(Conv, directions: 1, tol: 1) }\n"),
+        "Conv", true, 1, 0, 0.2);
+    double *tight = forward(&f, "broyden(tol: 1e-15, max: 200)", &results),
+           *z = forward(&f, "peaceman_rachford(step: 0.5, tol: 1e-15, max: 500)", &results);
+    assert_true(worst_of(z, tight, N * f.outputs) < 1e-12);
+    double *g0 = gradient(&f, "implicit(gmres(tol: 1e-15, max: 100))", &results),
+           *g = gradient(&f, "implicit(peaceman_rachford(step: 0.5, tol: 1e-15, max: 500))", &results);
+    assert_true(worst_of(g, g0, f.elements + N * f.inputs) < 1e-12);
+    free(tight), free(z), free(g0), free(g);
+    net_close(&f);
+}
+
+/* What splitting cannot solve, another solver goes on with. */
+static void chains(void **state) {
+    (void)state;
+    CompiledNet f;
+    deq_results results = {0};
+    net_open(&f, net_program(MONOTONE("tanh")), "Monotone_9_21", true, 1, 0, 0.4);
+    double *tight = forward(&f, "peaceman_rachford(tol: 1e-15, max: 2000)", &results),
+           *z = forward(&f,
+                        "forward_backward(step: 0.1, max: 3) else peaceman_rachford(step: 0.6, tol: 1e-15, max: 2000)",
+                        &results);
+    assert_true(worst_of(z, tight, N * f.outputs) < 1e-12);
+    double *g0 = gradient(&f, "implicit(gmres(tol: 1e-15, max: 100))", &results),
+           *g =
+               gradient(&f, "implicit(douglas_rachford(max: 4) else peaceman_rachford(step: 2, tol: 1e-15, max: 2000))",
+                        &results);
+    assert_true(worst_of(g, g0, f.elements + N * f.inputs) < 1e-12);
+    free(tight), free(z), free(g0), free(g);
+    net_close(&f);
+}
+
 /* What is a prox, and what is not. */
 static void recognition(void **state) {
     (void)state;
@@ -333,7 +376,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equilibria),   cmocka_unit_test(adjoints),    cmocka_unit_test(same_bits),
         cmocka_unit_test(large_margin), cmocka_unit_test(singular),    cmocka_unit_test(refused_settings),
-        cmocka_unit_test(two_states),   cmocka_unit_test(recognition), cmocka_unit_test(margins),
+        cmocka_unit_test(two_states),   cmocka_unit_test(convolution), cmocka_unit_test(chains),
+        cmocka_unit_test(recognition),  cmocka_unit_test(margins),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(net_program(""));
