@@ -121,7 +121,14 @@ static bool commit(char *temporary, const char *out, bool ok, char **error) {
 typedef struct Words {
     char **items;
     size_t n;
+    char *owned[64]; /* words made for this line */
+    size_t nowned;
 } Words;
+
+static void words_free(Words *w) {
+    for (size_t i = 0; i < w->nowned; i++) free(w->owned[i]);
+    free(w->items);
+}
 
 static void add(Words *w, char *word) {
     w->items = realloc(w->items, (w->n + 2) * sizeof *w->items);
@@ -148,9 +155,11 @@ static void add_linked(Words *w, const LinkExtras *extras, bool shared, bool oth
         bool library = is_shared(extras->objects[i]);
         if (library ? !shared : !others) continue;
         add(w, extras->objects[i]);
-        if (!library) continue;
+        if (!library || w->nowned == sizeof w->owned / sizeof *w->owned) continue;
         char *copy = strdup(extras->objects[i]);
-        add(w, text("-Wl,-rpath,%s", dirname(copy))); /* lives as long as the program */
+        if (!copy) abort();
+        w->owned[w->nowned] = text("-Wl,-rpath,%s", dirname(copy));
+        add(w, w->owned[w->nowned++]);
         free(copy);
     }
 }
@@ -161,7 +170,7 @@ bool link_shared(char *const *objects, int n, const char *out, char **error) {
     for (int i = 0; i < n; i++) add(&w, objects[i]);
     add_all(&w, (char *[]){"-Wl,--no-whole-archive", "-lm", NULL});
     bool ok = run(w.items, error);
-    free(w.items);
+    words_free(&w);
     return ok;
 }
 
@@ -181,7 +190,7 @@ bool link_program(const char *object, const LinkExtras *extras, const char *out,
         add_linked(&w, extras, true, true);
         add_all(&w, (char *[]){runtime, LIBRARIES, NULL});
         ok = commit(temporary, out, run(w.items, error), error);
-        free(w.items);
+        words_free(&w);
         unlink(source);
         free(source);
     }
@@ -206,7 +215,7 @@ bool link_library(const char *object, const LinkExtras *extras, const char *name
         add_all(&w, (char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, (char *)object, NULL});
         add_linked(&w, extras, false, true);
         ok = run(w.items, error);
-        free(w.items);
+        words_free(&w);
     }
     if (ok) ok = run((char *[]){"objcopy", "--localize-symbol=deq_module", merged, NULL}, error);
     if (ok) {
@@ -217,7 +226,7 @@ bool link_library(const char *object, const LinkExtras *extras, const char *name
         add_linked(&w, extras, true, false);
         add_all(&w, (char *[]){LIBRARIES, NULL});
         ok = commit(temporary, shared_out, run(w.items, error), error);
-        free(w.items);
+        words_free(&w);
     }
     if (ok) {
         /* ar names the member after the file: give it the library's name */

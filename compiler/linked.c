@@ -121,6 +121,18 @@ bool linked_open(const Program *program, const char *const *files, int n, Linked
     return ok;
 }
 
+void linked_close(Linked *l) {
+    for (int i = 0; i < l->nobjects; i++) free(l->objects[i]);
+    free(l->objects);
+    free(l->handles);
+    l->objects = NULL;
+    l->handles = NULL;
+    l->nobjects = l->nhandles = 0;
+    if (l->symbols) return; /* offered: they live as long as the process */
+    free(l->content);
+    l->content = NULL;
+}
+
 int linked_offer(const Linked *l, const deq_module *module) {
     deq_error error = {0};
     if (l->symbols) deq_extern_offer(module, l->symbols, l->content);

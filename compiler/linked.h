@@ -18,6 +18,8 @@ typedef struct Linked {
  * that the program's gradients name, in both precisions.  On failure: false and *error, malloc'ed.  A symbol that is
  * absent is no failure here: which precision a module needs is known to deq_extern_check. */
 bool linked_open(const Program *program, const char *const *files, int n, Linked *out, char **error);
+/* Frees what only linking needs; symbols and content stay, as the libraries do.  Also after a failure. */
+void linked_close(Linked *linked);
 /* Offers the symbols to a module of this process and checks that all it needs are there: 0, or an exit code after a
  * message. */
 int linked_offer(const Linked *linked, const deq_module *module);

@@ -40,10 +40,13 @@ int load_linked(const Cli *cli, Compilation *c) {
     if (!linked_open(c->program, cli->link, cli->nlink, &linked, &error)) {
         fprintf(stderr, "deq: %s\n", error);
         free(error);
+        linked_close(&linked);
         return 3;
     }
     int code = compile_load(c);
-    return code ? code : linked_offer(&linked, c->module);
+    if (code == 0) code = linked_offer(&linked, c->module);
+    linked_close(&linked);
+    return code;
 }
 
 /* A test of the layer, appended to the script: what the checker says about it, it says about the command line. */

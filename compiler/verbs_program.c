@@ -220,12 +220,16 @@ static int open_linked(const Cli *cli, const Compilation *c, Linked *linked, Lin
         return 3;
     }
     *extras = (LinkExtras){linked->objects, linked->nobjects, linked_source(linked, bits)};
-    deq_module *module = calloc(1, sizeof *module); /* what checking reads of one */
-    if (!module) abort();
-    module->real_bits = bits;
-    module->manifest = c->unit->manifest;
-    module->manifest_length = (int64_t)strlen(c->unit->manifest);
-    return linked_offer(linked, module);
+    static deq_module module; /* what checking reads of one; offered to, so it stays */
+    module.real_bits = bits;
+    module.manifest = c->unit->manifest;
+    module.manifest_length = (int64_t)strlen(c->unit->manifest);
+    return linked_offer(linked, &module);
+}
+
+static void close_linked(Linked *linked, LinkExtras *extras) {
+    free((char *)extras->source);
+    linked_close(linked);
 }
 
 /* NET_gradients.h, where the script takes gradients from C: written even when they are still to be compiled. */
@@ -259,7 +263,7 @@ static int build_library(const Cli *cli, const Compilation *c, const char *objec
     FILE *out = open_memstream(&text, &size);
     if (!out || !header_write(manifest, net, net, out) || fclose(out) != 0) abort();
     int code = 0;
-    Linked linked;
+    Linked linked = {0};
     LinkExtras extras = {0};
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
         fprintf(stderr, "deq: cannot make the folder '%s': %s\n", folder, strerror(errno));
@@ -274,6 +278,7 @@ static int build_library(const Cli *cli, const Compilation *c, const char *objec
         code = 3;
     else
         printf("%s\n%s\n%s\n%s\n", shared, archive, header, json);
+    close_linked(&linked, &extras);
     free(error);
     free(text);
     free(shared);
@@ -311,12 +316,13 @@ int verb_build(const Cli *cli) {
                 abort();
             char *dot = cli->output ? NULL : strrchr(out, '.');
             if (dot && dot > out + 2) *dot = 0;
-            Linked linked;
+            Linked linked = {0};
             LinkExtras extras = {0};
             if ((code = open_linked(cli, &c, &linked, &extras)) == 0 && !link_program(object, &extras, out, &error)) {
                 fprintf(stderr, "deq: %s\n", error);
                 code = 3;
             }
+            close_linked(&linked, &extras);
             free(error);
             free(out);
         }
