@@ -64,7 +64,10 @@ static void look_up(Linked *l, int *n, const char *symbol, int bits) {
     if (asprintf(&name, "%s_f%d", symbol, bits) < 0) abort();
     for (int h = 0; h < l->nhandles; h++) {
         const deq_gradient_definition *d = dlsym(l->handles[h], name);
-        if (!d) continue;
+        if (!d) {
+            while (dlerror()) continue; /* the message, then its memory */
+            continue;
+        }
         l->symbols = realloc(l->symbols, ((size_t)*n + 2) * sizeof *l->symbols);
         if (!l->symbols) abort();
         l->symbols[(*n)++] = (deq_symbol){name, d};

@@ -89,6 +89,8 @@ int main(void) {
     double apart = 0, size = 0;
     for (int i = 0; i < 3 * Net_INPUT_SIZE; i++) apart = fmax(apart, fabs(d[0][i] - d[1][i])), size = fmax(size, fabs(d[0][i]));
     printf(apart < 1e-4 * size ? "agree\n" : "apart by %g of %g\n", apart, size);
+    free(x), free(d[0]), free(d[1]);
+    Net_free(c);
     return 0;
 }
 C
