@@ -414,10 +414,11 @@ Value call_layer(Scope *s, const Instance *instance, Args args) {
     if (!bind_params(&inner, AST_SLOT(layer, LAYER, inputs), &args, instance->settings, layer->name)) return (Value){0};
     Value v = {0};
     const Env *inputs = inner.env;
-    uint32_t first = s->net ? s->net->model->nfixed : 0;
+    uint32_t first = s->net ? s->net->model->nfixed : 0, row = summary_begin(s, instance);
     if (!run_body(&inner, body, &v))
         return elab_error(&inner, DIAG_E0511, layer->name_range, "'%s' does not return", layer->name);
     if (inner.fixed_points && v.kind != VALUE_NONE && !hand_gradients(&inner, layer, inputs, first)) return (Value){0};
+    summary_end(s, row, v);
     return check_result(&inner, AST_SLOT(layer, LAYER, result), v, layer->name_range);
 }
 

@@ -87,6 +87,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     switch (key) {
     case 'j': cli->json = true; return 0;
     case 'M': cli->memory = true; return 0;
+    case 'u': cli->summary = true; return 0;
     case 'c': cli->check = true; return 0;
     case 'f': cli->fresh = true; return 0;
     case 'n': cli->no_cache = true; return 0;

@@ -27,6 +27,15 @@ typedef struct Target { /* what y is */
     Shape shape;
 } Target;
 
+typedef struct LayerUse { /* one call of a layer, for `deq check --summary` */
+    const char *path, *layer;
+    bool in_fixed;
+    uint32_t first; /* node of the graph that was being built */
+    double parameters, multiply_adds;
+    const Shape *shapes; /* of its results */
+    uint32_t nshapes;
+} LayerUse;
+
 typedef struct Net {
     Model *model;
     Build *root;
@@ -38,6 +47,8 @@ typedef struct Net {
     const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
     Value output;
     uint32_t nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap, loss_keys_cap, metric_keys_cap;
+    LayerUse *layers; /* in the order their calls begin: the net itself first */
+    uint32_t nlayers, layers_cap;
 } Net;
 
 typedef struct Elab {
@@ -158,6 +169,10 @@ typedef struct Pool {
 NodeId image_pool(Graph *g, NodeId x, const Pool *p, Range at);
 NodeId image_upsample(Graph *g, NodeId x, uint32_t factor, Range at); /* every element repeated factor x factor */
 NodeId image_bilinear(Graph *g, NodeId x, uint32_t height, uint32_t width, Range at);
+/* ---- summary.c: rows of the table of layers; begin gives the number that end takes ---- */
+uint32_t summary_begin(Scope *s, const Instance *i);
+void summary_end(Scope *s, uint32_t use, Value result);
+json_t *summary_json(const Net *net);
 /* ---- training.c: what differs in training ---- */
 Value training_statistic(Scope *s, Value x, Value buffer, double momentum, Range at);
 Value training_dropout(Scope *s, Shape dims, double rate, Range at); /* the mask */

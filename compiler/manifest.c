@@ -150,6 +150,7 @@ static json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
                         r->has_statistics ? json_string(arena_printf(a, "%s_statistics", m->name)) : json_null());
     json_object_set_new(j, "training", json_boolean(m->training));
     json_object_set_new(j, "predict", json_string(arena_printf(a, "%s_predict", m->name)));
+    json_object_set_new(j, "layers", summary_json(net));
     json_object_set_new(j, "fixed", fixed);
     json_object_set_new(j, "losses", losses);
     json_object_set_new(j, "metrics", metrics);

@@ -2,6 +2,7 @@
 #ifndef DEQ_COMPILER_VERBS_H
 #define DEQ_COMPILER_VERBS_H
 #include "cli.h"
+#include <stddef.h>
 
 #define VERB(id, name, arguments, summary, help) int verb_##id(const Cli *cli);
 #define FLAG(id, name, key, argument, verbs, doc)
@@ -12,4 +13,6 @@
 struct Compilation;
 /* compile_load, with the files of --link: 0, or an exit code after a message. */
 int load_linked(const Cli *cli, struct Compilation *c);
+const char *bytes_text(char *buffer, size_t size, double n); /* "240 kB" */
+void print_summary(const struct Compilation *c);                    /* of a compilation up to its routines */
 #endif

@@ -84,7 +84,7 @@ static int emit(const Cli *cli) {
 }
 
 /* ---- check ---- */
-static const char *bytes_text(char *buffer, size_t size, double n) {
+const char *bytes_text(char *buffer, size_t size, double n) {
     static const char *const units[] = {"B", "kB", "MB", "GB"};
     int u = 0;
     while (n >= 10000 && u < 3) n /= 1024, u++;
@@ -136,8 +136,11 @@ int verb_check(const Cli *cli) {
     Compilation c;
     CompileOptions options = compile_options(cli, last_pass(cli, cli->memory ? PASS_COMPILE : PASS_ELABORATE));
     options.use_cache = false;
+    if (cli->summary && !cli->memory) options.last = PASS_ROUTINES;
+    if (cli->summary) options.tests = options.nets = true;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
+    if (code == 0 && cli->summary) print_summary(&c);
     if (code == 0 && cli->memory && options.last == PASS_COMPILE) {
         print_routines(&c);
         code = load_linked(cli, &c);

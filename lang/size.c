@@ -262,13 +262,27 @@ const Size *size_floor(Arena *a, const Size *x) {
     int64_t num, den;
     if (!size_valid(x)) return x;
     if (size_rational(x, &num, &den)) return size_constant(a, num / den - (num % den < 0));
-    bool whole = true; /* variables are whole numbers, so only fractions need the floor */
+    /* Variables are whole numbers, so only fractions need the floor: floor(4 R - 1 / 2) is 4 R - 1. */
+    const Size *whole = size_empty(a, 0), *rest = size_empty(a, 0);
     for (uint32_t i = 0; i < x->nterms; i++) {
-        whole = whole && x->terms[i].den == 1;
-        for (uint32_t k = 0; k < x->terms[i].nfactors; k++)
-            whole = whole && x->terms[i].factors[k].atom.kind != ATOM_QUOTIENT;
+        Term t = x->terms[i];
+        Size one = {.nterms = 1, .terms = &t};
+        bool fraction = t.den != 1;
+        for (uint32_t k = 0; k < t.nfactors; k++) fraction = fraction || t.factors[k].atom.kind == ATOM_QUOTIENT;
+        if (fraction && t.nfactors == 0) { /* the constant: its whole part is exact too */
+            const Size *down = size_constant(a, t.num / t.den - (t.num % t.den < 0));
+            whole = size_add(a, whole, down);
+            rest = size_add(a, rest, size_subtract(a, &one, down));
+        } else if (fraction)
+            rest = size_add(a, rest, &one);
+        else
+            whole = size_add(a, whole, &one);
     }
-    return whole ? x : size_of_atom(a, (Atom){ATOM_FLOOR, NULL, x, NULL, 0});
+    if (!size_rational(rest, &num, &den))
+        rest = size_of_atom(a, (Atom){ATOM_FLOOR, NULL, rest, NULL, 0});
+    else
+        rest = size_constant(a, 0); /* from 0, below 1 */
+    return size_add(a, whole, rest);
 }
 
 bool size_equal(const Size *x, const Size *y) {

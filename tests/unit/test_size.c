@@ -50,6 +50,12 @@ static void texts(void **state) {
     assert_string_equal(size_text(a, sub(n(4), h)), "-H + 4");
     assert_string_equal(size_text(a, size_floor(a, over(h, n(2)))), "floor(H / 2)");
     assert_string_equal(size_text(a, over(h, w)), "H / W");
+    /* whole terms leave a floor */
+    assert_true(size_equal(size_floor(a, over(sub(mul(n(8), h), n(1)), n(2))), sub(mul(n(4), h), n(1))));
+    assert_true(
+        size_equal(size_floor(a, over(add(h, n(5)), n(2))), add(size_floor(a, over(add(h, n(1)), n(2))), n(2))));
+    assert_true(size_equal(mul(n(3), over(h, w)), mul(over(h, w), n(3))));
+    assert_true(size_equal(mul(w, over(h, w)), h));
 }
 
 static void substitution(void **state) {
