@@ -118,10 +118,71 @@ static void lower_group(Lower *l, const Group *g) {
     lower_profile_end(l, site);
 }
 
+/* What every function of a routine begins with: the frame's fields and the regions of its scratch. */
+static void enter(Lower *l) {
+    static const char *const names[] = {
+#define FRAME(field, type, doc) #field,
+#include "frame.def"
+#undef FRAME
+    };
+    Emit *e = l->e;
+    for (uint32_t k = 0; k < FRAME_COUNT; k++) {
+        bool word = k == FRAME_seed || k == FRAME_step;
+        l->fields[k] =
+            LLVMBuildLoad2(e->builder, word ? e->i64 : e->ptr, emit_offset_constant(e, l->frame, 8 * k), names[k]);
+    }
+    l->tile_region = l->fields[FRAME_scratch];
+    l->once_region = emit_offset_constant(e, l->tile_region, l->routine->tile_bytes);
+    l->row_region = emit_offset_constant(e, l->once_region, l->routine->once_bytes);
+    l->record_slot = emit_alloca(e, e->i32, emit_i32(e, 1), 4);
+}
+
+#define PART_GROUPS 12 /* groups of a function of their own: LLVM takes time that grows faster than the function */
+
+/* The groups in a function of their own, called here. */
+static void lower_apart(Lower *l, Group **groups, uint32_t n) {
+    Emit *e = l->e;
+    Value nothing = emit_i64(e, 0), args[7] = {l->frame,
+                                               l->n,
+                                               l->tile_start ? l->tile_start : nothing,
+                                               l->tile_rows ? l->tile_rows : nothing,
+                                               l->iteration,
+                                               l->pieces ? l->pieces : nothing,
+                                               l->piece ? l->piece : nothing};
+    LLVMTypeRef params[7] = {e->ptr, e->i64, e->i64, e->i64, e->i64, e->i64, e->i64};
+    Value outer = e->function;
+    LLVMBasicBlockRef here = emit_here(e);
+    Lower inner = *l;
+    Value f = emit_function(e, arena_printf(e->arena, "%s_part%u", l->routine->routine->name, l->routine->nparts++),
+                            e->none, params, 7);
+    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    inner.frame = LLVMGetParam(f, 0);
+    inner.n = LLVMGetParam(f, 1);
+    if (l->tile_start) inner.tile_start = LLVMGetParam(f, 2);
+    if (l->tile_rows && !LLVMIsConstant(l->tile_rows)) inner.tile_rows = LLVMGetParam(f, 3);
+    inner.iteration = LLVMGetParam(f, 4);
+    if (l->pieces) inner.pieces = LLVMGetParam(f, 5), inner.piece = LLVMGetParam(f, 6);
+    enter(&inner);
+    for (uint32_t k = 0; k < n; k++) lower_group(&inner, groups[k]);
+    LLVMBuildRetVoid(e->builder);
+    e->function = outer;
+    emit_at(e, here);
+    emit_call(e, f, args, 7);
+}
+
 static void lower_part(Lower *l, Group **groups, uint32_t n) {
+    Group **order = arena_alloc(l->e->arena, (n + 1) * sizeof *order);
+    uint32_t count = 0;
     for (int final = 0; final < 2; final++)
         for (uint32_t k = 0; k < n; k++)
-            if (groups[k]->final == final) lower_group(l, groups[k]);
+            if (groups[k]->final == final && (groups[k]->nmembers || groups[k]->nstores)) order[count++] = groups[k];
+    for (uint32_t k = 0; k < count; k += PART_GROUPS) {
+        uint32_t some = count - k < PART_GROUPS ? count - k : PART_GROUPS;
+        if (count > 3 * PART_GROUPS)
+            lower_apart(l, order + k, some);
+        else
+            for (uint32_t j = 0; j < some; j++) lower_group(l, order[k + j]);
+    }
 }
 
 static bool any_work(Group **groups, uint32_t n) {
@@ -229,20 +290,7 @@ static void lower_routine(Emit *e, PlanUnit *unit, RoutinePlan *p) {
         LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntSGT, l->n, emit_i64(e, 0), ""), body, out);
         emit_at(e, body);
     }
-    static const char *const names[] = {
-#define FRAME(field, type, doc) #field,
-#include "frame.def"
-#undef FRAME
-    };
-    for (uint32_t k = 0; k < FRAME_COUNT; k++) {
-        bool word = k == FRAME_seed || k == FRAME_step;
-        l->fields[k] =
-            LLVMBuildLoad2(e->builder, word ? e->i64 : e->ptr, emit_offset_constant(e, l->frame, 8 * k), names[k]);
-    }
-    l->tile_region = l->fields[FRAME_scratch];
-    l->once_region = emit_offset_constant(e, l->tile_region, p->tile_bytes);
-    l->row_region = emit_offset_constant(e, l->once_region, p->once_bytes);
-    l->record_slot = emit_alloca(e, e->i32, emit_i32(e, 1), 4);
+    enter(l);
     l->iteration = emit_i64(e, 0);
     if (p->routine->pieces) {
         Value seed = l->fields[FRAME_seed], whole = LLVMBuildIsNull(e->builder, seed, "");

@@ -124,6 +124,7 @@ typedef struct RoutinePlan {
     uint64_t callee_row_bytes, callee_base_bytes; /* the most that queried routines need */
     Value function;
     bool planning;
+    uint32_t nparts; /* functions that its groups were divided into; by lower.c */
 } RoutinePlan;
 
 typedef struct PlanUnit {
