@@ -109,6 +109,13 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     case 'r': cli->results = text; return 0;
     case 'R': cli->rows = text; return 0;
     case 'C': cli->compare = text; return 0;
+    case 'B': {
+        char *end = NULL;
+        cli->budget = strtod(text, &end);
+        if (end == text || *end || !(cli->budget > 0 && cli->budget <= 3600))
+            argp_error(state, "--budget takes seconds above 0, not '%s'", text);
+        return 0;
+    }
     case 'k': cli->checkpoint = text; return 0;
     case 'w': cli->map = text; return 0;
     case 'o': cli->output = text; return 0;

@@ -27,6 +27,7 @@ typedef struct Cli {
     int nset, ninclude, nlink;
     const char *results, *checkpoint, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math, *map;
     const char *rows, *compare; /* bench */
+    double budget;
 } Cli;
 
 /* Fills *cli; exits with 0 after --help and with 64 after a usage error (the message names what to write instead). */

@@ -176,6 +176,7 @@ static int execute(const Cli *cli, Execution what) {
                            .quiet = cli->quiet,
                            .batch = cli->batch,
                            .rows = cli->rows,
+                           .budget = cli->budget,
                            .profile = what == PROFILE};
     options.tests = what == TEST;
     options.profile = what == PROFILE;

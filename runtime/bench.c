@@ -15,10 +15,10 @@
 #include <string.h>
 
 #define REPEATS 400
-#define SECONDS_EACH 0.4  /* for one row, once it has been repeated thrice */
-#define SECONDS_MOST 3.0  /* after which a row of slow calls ends with what it has */
-#define SECONDS_WARM 0.02 /* before a row is timed */
-#define BATCH 256         /* unless the options say otherwise */
+#define SECONDS_EACH 0.4 /* for one row, once it has been repeated thrice; unless the options say otherwise */
+#define MOST 8           /* times as long, and a row of slow calls ends with what it has */
+#define WARM 0.05        /* of it, before a row is timed */
+#define BATCH 256        /* unless the options say otherwise */
 
 /* What one row is compared with. */
 typedef struct Row {
@@ -54,14 +54,14 @@ static int by_value(const void *a, const void *b) {
 
 /* Calls `work` again and again; sorted times, at most REPEATS. */
 static bool repeat(Bench *b, const char *name, Work *work, const void *what, double times[REPEATS], int *count) {
-    double began = deq_now();
+    double began = deq_now(), budget = b->app->options->budget > 0 ? b->app->options->budget : SECONDS_EACH;
     do {
         if (!work(b, what)) return false;
-    } while (deq_now() - began < SECONDS_WARM);
+    } while (deq_now() - began < WARM * budget);
     began = deq_now();
     *count = 0;
-    while (*count < REPEATS && (*count < 3 || deq_now() - began < SECONDS_EACH) &&
-           (*count < 1 || deq_now() - began < SECONDS_MOST)) {
+    while (*count < REPEATS && (*count < 3 || deq_now() - began < budget) &&
+           (*count < 1 || deq_now() - began < MOST * budget)) {
         if (deq_interrupted()) return deq_fail(b->e, DEQ_INTERRUPTED, "stopped while timing '%s'", name);
         double start = deq_now();
         if (!work(b, what)) return false;

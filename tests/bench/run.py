@@ -2,14 +2,15 @@
 """The benchmark against hand-written PyTorch: the same work, the same machine, one run.
 
 usage: tests/bench/run.py [--deq build/deq] [--models mlp128,mlp512,mlp1024,conv32,conv64,mdeq] [--batch 64,256] [--threads 1,2] [--budget 0.5]
-                          [--side both|deq|peer] [--data FILE] [--out tests/bench/RESULTS.md]
+                          [--side both|deq|peer] [--rows TEXT] [--data FILE] [--out tests/bench/RESULTS.md]
 
 Times `deq bench` and peer/bench.py (Debian's python3-torch, its fastest settings) one after the other for every model, batch and
 thread count, and writes Markdown: milliseconds of either, their ratio, the share of the machine's peak, the least a row can take.
 Reports, never fails on a number.  Prints "skipped" and exits 77 when PyTorch is not installed.
 
 A whole run takes half an hour.  With --data it can be made in pieces: measurements are added to that JSON file (those made before of
-the same model, batch, threads and side are replaced), and the report is written from everything in it.
+the same model, batch, threads and side are replaced; with --rows only deq's rows whose names hold TEXT are), and the report is
+written from everything in it.
 
 What differs: deq's rows of solves include the injection x U and the head, those of the peer do not; both do the same number
 of evaluations of f, but Broyden on the adjoint (deq 20 products with J', the peer 21) and unrolled steps (deq's first step from a
@@ -40,11 +41,14 @@ ROUTINES = ("f", "vjp_z")
 SOLVES = [t for t, _, _ in ROWS if t.split()[0] in ("broyden", "anderson")]
 
 
-def run_deq(deq, model, batch, threads):
-    out = subprocess.run([deq, "bench", os.path.join(here, model + ".deq"), "--json", "--batch", str(batch), "--threads", str(threads)],
-                         capture_output=True, text=True, check=True).stdout
+def run_deq(deq, model, batch, threads, budget, only, before):
+    command = [deq, "bench", os.path.join(here, model + ".deq"), "--json", "--batch", str(batch), "--threads", str(threads), "--budget", str(budget)]
+    if only: command += ["--rows", only]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-    return {"machine": next(e for e in events if e["event"] == "bench_machine"), "rows": [e for e in events if e["event"] == "bench"]}
+    rows = [e for e in events if e["event"] == "bench"]
+    kept = [r for r in before["rows"] if only not in r["name"]] if only and before else []
+    return {"machine": next(e for e in events if e["event"] == "bench_machine"), "rows": kept + rows}
 
 
 def peer_settings(threads):
@@ -147,7 +151,7 @@ def summary(configs):
 
 
 def report(data, notes):
-    configs = [Config(k, v) for k, v in sorted(data["runs"].items(), key=lambda kv: (int("".join(filter(str.isdigit, kv[0].split()[0]))), *map(int, kv[0].split()[1:])))]
+    configs = [Config(k, v) for k, v in sorted(data["runs"].items(), key=lambda kv: (kv[0].split()[0].rstrip("0123456789") != "mlp", kv[0].split()[0].rstrip("0123456789"), int("".join(filter(str.isdigit, kv[0].split()[0])) or 0), *map(int, kv[0].split()[1:])))]
     peaks = [c.deq["machine"] for c in configs if c.deq]
     one, two = (max((p[k] for p in peaks if n is None or p["threads"] == n), default=float("nan")) for k, n in (("peak_gflops", None), ("peak_gflops_threads", 2)))
     text = ["# deq against hand-written PyTorch", "", "Made by `tests/bench/run.py`; [README.md](README.md) says how, and what may be compared.", "",
@@ -167,7 +171,7 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--deq", default="build/deq"); ap.add_argument("--batch", default="64,256"); ap.add_argument("--threads", default="1,2")
     ap.add_argument("--budget", type=float, default=0.5); ap.add_argument("--models", default="mlp128,mlp512,mlp1024,conv32,conv64,mdeq")
-    ap.add_argument("--side", choices=("both", "deq", "peer"), default="both"); ap.add_argument("--data")
+    ap.add_argument("--side", choices=("both", "deq", "peer"), default="both"); ap.add_argument("--data"); ap.add_argument("--rows")
     ap.add_argument("--notes", default=os.path.join(here, "NOTES.md")); ap.add_argument("--out", default=os.path.join(here, "RESULTS.md"))
     a = ap.parse_args()
     if subprocess.run([PYTHON, "-c", "import torch, numpy"], capture_output=True).returncode:
@@ -180,7 +184,7 @@ def main():
             for threads in map(int, a.threads.split(",")):
                 print(f"{model}, batch {batch}, {threads} threads", file=sys.stderr, flush=True)
                 run = data["runs"].setdefault(key_of(model, batch, threads), {})
-                if a.side != "peer": run["deq"] = run_deq(a.deq, model, batch, threads)
+                if a.side != "peer": run["deq"] = run_deq(a.deq, model, batch, threads, a.budget, a.rows, run.get("deq"))
                 if a.side != "deq": run["peer"] = run_peer(kind, size, batch, threads, a.budget)
                 if a.data:
                     with open(a.data, "w") as f: json.dump(data, f)

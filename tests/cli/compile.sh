@@ -55,8 +55,9 @@ expect 0 'peak of multiply-adds in registers' "$DEQ" bench tiny.deq --batch 8 --
 "$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'one block' --json >old.json 2>err || fail "bench: $(cat err)"
 grep -q '"event":"bench_machine".*"peak_gflops"' old.json || fail "bench names no peak"
 grep -q '"name":"body.f (one block)".*"share"' old.json || fail "f without its share of the peak"
-"$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'predict, broyden 8' --json >bound.json || fail "bench of a solve"
+"$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'predict, broyden 8' --budget 0.01 --json >bound.json || fail "bench of a solve"
 grep -q '"bound".*"overhead"' bound.json || fail "a solve without a bound"
+expect 64 'budget' "$DEQ" bench tiny.deq --budget 0
 sed 's/"median":[0-9.e-]*/"median":1000.0/' old.json >new.json
 expect 0 'slower' "$DEQ" bench --compare old.json new.json
 grep -q 'f (one block)' out || fail "the comparison names no row"
