@@ -4,7 +4,7 @@
 
 enum { N = 3, D = 4, K = 3 }; /* examples, input, classes */
 
-static const char *const program = "import std.attacks (apgd, momentum_pgd, pgd, pgd_restarts, pgd_l2, fgsm)\n"
+static const char *const program = "import std.attacks (apgd, apgd_l2, momentum_pgd, pgd, pgd_restarts, pgd_l2, fgsm)\n"
                                    "import std.optimisers (adam, sgd)\n"
                                    "import std.schedules (cosine)\n"
                                    "import std.losses (cross_entropy)\n"
@@ -155,13 +155,32 @@ static double value_and_slope(const double *a, double *g) {
     return loss;
 }
 
+static double length(const double *v) {
+    double sum = 0;
+    for (int k = 0; k < D; k++) sum += v[k] * v[k];
+    return sqrt(sum);
+}
+
+/* To the ball around x, then to [0, 1]. */
+static void project(bool l2, const double *x, double radius, double *v) {
+    double d[D], n;
+    for (int k = 0; k < D; k++) d[k] = v[k] - x[k];
+    n = length(d);
+    for (int k = 0; k < D; k++) {
+        double to = l2 ? x[k] + d[k] / (n + 1e-12) * fmin(radius, n) : clamp(v[k], x[k] - radius, x[k] + radius);
+        v[k] = clamp(to, 0, 1);
+    }
+}
+
 /* Auto-PGD written down from the reference code's description: arrays of losses, a loop over the window. */
-static void reference_apgd(int example, double radius, int iterations, double *out) {
+static void reference_apgd(bool l2, int example, double radius, int iterations, double *out) {
     const double *x = points + D * example;
     double u[D], most = 0, a[D], before[D], g[D], best[D], best_g[D], found[D], losses[64] = {0};
-    random_draws(NULL, 0, 0, example, 0, D, u);
-    for (int k = 0; k < D; k++) most = fmax(most, fabs(2 * u[k] - 1));
-    for (int k = 0; k < D; k++) a[k] = clamp(x[k] + radius * (2 * u[k] - 1) / (most + 1e-12), 0, 1);
+    random_draws(NULL, l2, 0, example, 0, D, u);
+    for (int k = 0; k < D; k++) u[k] = l2 ? u[k] : 2 * u[k] - 1;
+    for (int k = 0; k < D; k++) most = fmax(most, fabs(u[k]));
+    if (l2) most = length(u);
+    for (int k = 0; k < D; k++) a[k] = clamp(x[k] + radius * u[k] / (most + 1e-12), 0, 1);
     double best_loss = value_and_slope(a, g), eta = 2 * radius, checked = best_loss;
     bool fooled = example != 2, reduced = true; /* the logits of net_query always say 2 */
     memcpy(before, a, sizeof a), memcpy(best, a, sizeof a), memcpy(best_g, g, sizeof g), memcpy(found, a, sizeof a);
@@ -171,12 +190,14 @@ static void reference_apgd(int example, double radius, int iterations, double *o
     if (less < 1) less = 1;
     for (int i = 0; i < iterations; i++) {
         double next[D], share = i > 0 ? 0.75 : 1;
+        double ahead[D];
         for (int k = 0; k < D; k++) {
-            double s = g[k] > 0 ? 1 : g[k] < 0 ? -1 : 0;
-            double ahead = clamp(clamp(a[k] + eta * s, x[k] - radius, x[k] + radius), 0, 1);
-            double moved = a[k] + share * (ahead - a[k]) + (1 - share) * (a[k] - before[k]);
-            next[k] = clamp(clamp(moved, x[k] - radius, x[k] + radius), 0, 1);
+            double s = l2 ? g[k] / (length(g) + 1e-12) : g[k] > 0 ? 1 : g[k] < 0 ? -1 : 0;
+            ahead[k] = a[k] + eta * s;
         }
+        project(l2, x, radius, ahead);
+        for (int k = 0; k < D; k++) next[k] = a[k] + share * (ahead[k] - a[k]) + (1 - share) * (a[k] - before[k]);
+        project(l2, x, radius, next);
         memcpy(before, a, sizeof a), memcpy(a, next, sizeof a);
         losses[i] = value_and_slope(a, g);
         if (fooled) memcpy(found, a, sizeof a);
@@ -194,18 +215,21 @@ static void reference_apgd(int example, double radius, int iterations, double *o
 
 static void apgd_as_published(void **state) {
     (void)state;
-    for (int iterations = 3; iterations <= 50; iterations += 47) {
+    for (int round = 0; round < 4; round++) {
+        int iterations = round & 1 ? 50 : 3;
+        bool l2 = round > 1;
         Parsed p;
         char rest[512], what[64];
-        snprintf(what, sizeof what, "apgd(radius: 0.2, iterations: %d)", iterations);
+        snprintf(what, sizeof what, "apgd%s(radius: 0.2, iterations: %d)", l2 ? "_l2" : "", iterations);
         snprintf(rest, sizeof rest, training, what);
         Elab *e = elaborate_program(&p, rest);
         double found[N * D], expected[D];
         queries = 0;
-        run_attack(e, "L_cross_entropy_apgd", (double[]){0.2, iterations}, points, found);
+        run_attack(e, l2 ? "L_cross_entropy_apgd_l2" : "L_cross_entropy_apgd", (double[]){0.2, iterations}, points,
+                   found);
         assert_int_equal(queries, 3 * (iterations + 1)); /* the interpreter asks for loss, slope and logits apart */
         for (int i = 0; i < N; i++) {
-            reference_apgd(i, 0.2, iterations, expected);
+            reference_apgd(l2, i, 0.2, iterations, expected);
             for (int k = 0; k < D; k++) assert_close("apgd", found[i * D + k], expected[k]);
         }
         parsed_free(&p);
@@ -235,6 +259,30 @@ static void momentum_as_published(void **state) {
             }
         }
         for (int k = 0; k < D; k++) assert_close("momentum", found[i * D + k], a[k]);
+    }
+    parsed_free(&p);
+}
+
+static void pgd_l2_as_published(void **state) {
+    (void)state;
+    Parsed p;
+    char rest[512];
+    snprintf(rest, sizeof rest, training, "pgd_l2(radius: 0.15, step: 0.04, iterations: 5)");
+    Elab *e = elaborate_program(&p, rest);
+    double found[N * D];
+    run_attack(e, "L_cross_entropy_pgd_l2", (double[]){0.15, 0.04, 5}, points, found);
+    for (int i = 0; i < N; i++) {
+        const double *x = points + D * i;
+        double u[D], share, a[D], g[D];
+        random_draws(NULL, 1, 0, i, 0, D, u);
+        random_draws(NULL, 0, 0, i, 0, 1, &share);
+        for (int k = 0; k < D; k++) a[k] = clamp(x[k] + 0.15 * share * u[k] / (length(u) + 1e-10), 0, 1);
+        for (int s = 0; s < 5; s++) {
+            value_and_slope(a, g);
+            for (int k = 0; k < D; k++) a[k] += 0.04 * g[k] / (length(g) + 1e-10);
+            project(true, x, 0.15, a);
+        }
+        for (int k = 0; k < D; k++) assert_true(fabs(found[i * D + k] - a[k]) < 1e-9); /* 1e-10 and 1e-12 in norms */
     }
     parsed_free(&p);
 }
@@ -386,15 +434,11 @@ static void arithmetic_of_an_experiment(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pgd_as_published),
-        cmocka_unit_test(apgd_as_published),
-        cmocka_unit_test(momentum_as_published),
-        cmocka_unit_test(restarts_keep_the_best),
-        cmocka_unit_test(loops_and_old_values),
-        cmocka_unit_test(draws_differ_by_place),
-        cmocka_unit_test(adam_with_a_schedule),
-        cmocka_unit_test(sgd_with_a_number),
-        cmocka_unit_test(arithmetic_of_an_experiment),
+        cmocka_unit_test(pgd_as_published),       cmocka_unit_test(apgd_as_published),
+        cmocka_unit_test(pgd_l2_as_published),    cmocka_unit_test(momentum_as_published),
+        cmocka_unit_test(restarts_keep_the_best), cmocka_unit_test(loops_and_old_values),
+        cmocka_unit_test(draws_differ_by_place),  cmocka_unit_test(adam_with_a_schedule),
+        cmocka_unit_test(sgd_with_a_number),      cmocka_unit_test(arithmetic_of_an_experiment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
