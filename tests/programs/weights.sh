@@ -64,7 +64,8 @@ head -c 3000 torch.npz >cut.npz
 refused E0812 cut.npz names.map "'cut.npz' is a damaged zip archive"
 printf '\x80\x02}q\x00.........' >pickle.pt
 refused E0812 pickle.pt '' 'Python pickle'
-sed 's/.$/X/' "$trained" >flipped.safetensors
+{ head -c -1 "$trained" && printf X; } >flipped.safetensors
+cmp -s "$trained" flipped.safetensors && fail "the damaged byte is the same"
 refused E0811 flipped.safetensors '' 'checksum does not match'
 
 # ---- settings ----
