@@ -23,6 +23,7 @@ typedef struct CompileOptions {
     /* Called with the manifest when it is known and code generation is still to come; NULL: nobody. */
     void (*elaborated)(void *context, const char *manifest);
     void *context;
+    bool penalties, corrections; /* what --set asks for: see PipelineOptions */
 } CompileOptions;
 
 typedef struct Compilation {

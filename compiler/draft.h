@@ -37,9 +37,9 @@ void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t n
 /* ---- fixed_routines.c ---- */
 /* The routines of one fixed point.  needs: body with origins: states ARG 0, captured values REST k or SHARED v,
  * in input order states first; the layout's cotangents planned.  Fills the rest of the layout. */
-/* `extra`: shapes of what the `fixed` node captures beyond the body's values, in the rest record after those. */
+/* `penalised`: NAME_vjp_jvp too.  `extra`: shapes of what the `fixed` node captures beyond the body's values, in the rest record after those. */
 void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, const Shape *extra,
-                    uint32_t nextra, uint32_t index, FixedLayout *layout);
+                    uint32_t nextra, uint32_t index, bool penalised, FixedLayout *layout);
 
 /* ---- cotangent.c: gradients of losses at states that the solver passes on its way ---- */
 /* What each loss reads of the net beside the state of fixed point `index`: layout->cotangents (offsets count from 0),

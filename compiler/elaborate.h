@@ -206,6 +206,7 @@ Value hand_transposed(Scope *s, const Value *fn, const Ast *call);
 /* ---- settings as canonical text (setting_text.c) ---- */
 /* "anderson(memory: 5, tol: 0.0001)", "implicit(gmres(tol: 0.0001, max: 30))", "zeros", "0.5"; NULL after an error. */
 const char *setting_text(Scope *s, const Ast *value);
+void model_penalty(Model *m, const char *text); /* what a `penalty` setting asks of the net's routines */
 const char *initialiser_text(Scope *s, const Ast *value);
 
 /* ---- state machines and scalar functions ---- */

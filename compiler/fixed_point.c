@@ -37,7 +37,7 @@ static bool read_setting(Scope *s, const Ast *item, FixedPoint *f, Places *place
     if (!*slot) return false;
     if (slot == &f->forward) places->forward = value->range;
     if (slot == &f->gradient) places->gradient = value->range;
-    if (slot == &f->penalty && strstr(*slot, "correction(")) s->net->model->corrections = true;
+    if (slot == &f->penalty) model_penalty(s->net->model, *slot);
     if (slot == &f->start && strcmp(*slot, "zeros") != 0)
         return elab_error(s, DIAG_E0490, value->range, "a start other than zeros is not available in this version"),
                false;

@@ -258,7 +258,7 @@ static void split_routines(Unit *unit, Stage *s, const Graph *body, const FixedP
 }
 
 void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, const Shape *extra,
-                    uint32_t nextra, uint32_t index, FixedLayout *l) {
+                    uint32_t nextra, uint32_t index, bool penalised, FixedLayout *l) {
     static const struct {
         const char *suffix;
         unsigned wanted;
@@ -290,7 +290,8 @@ void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *
         if (routines[k].wanted != WANT_DIAGONAL || !split.why)
             make_routine(unit, s, w, plan, arena_printf(unit->arena, "%s_%s", fixed->name, routines[k].suffix),
                          routines[k].wanted);
-    make_vjp_jvp(unit, s, body, fixed->nstate, plan, arena_printf(unit->arena, "%s_vjp_jvp", fixed->name));
+    if (penalised)
+        make_vjp_jvp(unit, s, body, fixed->nstate, plan, arena_printf(unit->arena, "%s_vjp_jvp", fixed->name));
     if (!split.why) split_routines(unit, s, body, plan, &split);
     *ARENA_PUSH(unit->arena, unit->fixed, unit->nfixed, unit->fixed_cap) = l;
 }

@@ -184,6 +184,8 @@ static Unit *make_unit(Program *p, const PipelineOptions *o) {
     unit->layout = o->layout;
     json_t *nets = json_array();
     for (uint32_t k = 0; k < e->nnets; k++) {
+        e->nets[k]->model->penalised = e->nets[k]->model->penalised || o->penalties;
+        e->nets[k]->model->corrections = e->nets[k]->model->corrections || o->corrections;
         e->nets[k]->routines = model_routines(unit, e->nets[k]->model);
         json_array_append_new(nets, net_json(e, unit, e->nets[k]));
     }

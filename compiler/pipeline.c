@@ -187,7 +187,7 @@ bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value,
         if (!below) continue;
         any = true;
         if (!splits_as_asked(s, &m->fixed[k], value, at->range)) return false;
-        if (strcmp(key, "penalty") == 0 && strstr(value, "correction(")) net->model->corrections = true;
+        if (strcmp(key, "penalty") == 0) model_penalty(net->model, value);
         if (seen) continue;
         json_array_append_new(out,
                               json_pack("[s, s]", arena_printf(a, "%s%s%s", fixed, *fixed ? "." : "", key), value));

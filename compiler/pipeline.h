@@ -14,6 +14,7 @@ typedef struct PipelineOptions {
     const char *only_test; /* with tests: the one of this name; NULL: all */
     bool checks;           /* without tests: also what `check` blocks need (deq compare) */
     const char *only;      /* deq build --lib NET, bench: elaborate this layer alone as a net; NULL: what the script runs */
+    bool penalties, corrections; /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
 } PipelineOptions;
 
 /* Elaborates every net, attack, optimiser, training run, experiment and test that will run, and writes the manifest.

@@ -312,7 +312,8 @@ ModelRoutines *model_routines(Unit *unit, const Model *model) {
     prepare_graphs(m);
     for (uint32_t k = 0; k < model->nfixed; k++) {
         cotangent_plan(a, m->rows, model, k, unit->layout.real_bytes, &m->fixed[k]);
-        fixed_routines(unit, m->stage, &model->fixed[k], m->bodies[k], m->extra[k], m->nextra[k], k, &m->fixed[k]);
+        fixed_routines(unit, m->stage, &model->fixed[k], m->bodies[k], m->extra[k], m->nextra[k], k, model->penalised,
+                       &m->fixed[k]);
         cotangent_routines(unit, m->stage, m->rows, model, k, &m->fixed[k]);
     }
     FixedLayout *maps = arena_alloc(a, (model->nmaps + 1) * sizeof *maps);

@@ -90,6 +90,11 @@ const char *setting_text(Scope *s, const Ast *value) {
     return number_text(a, x);
 }
 
+void model_penalty(Model *m, const char *text) {
+    if (strstr(text, "correction(")) m->corrections = true;
+    if (strstr(text, "jacobian(") || strstr(text, "spectral(")) m->penalised = true;
+}
+
 /* One argument of an initialiser, evaluated: finite, and not negative where it is a width. */
 static bool initialiser_number(Scope *s, const Ast *value, const char *name, const char *of, double *x) {
     Scope from;

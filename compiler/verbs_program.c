@@ -178,6 +178,11 @@ static int execute(const Cli *cli, Execution what) {
                            .rows = cli->rows,
                            .budget = cli->budget,
                            .profile = what == PROFILE};
+    for (int k = 0; k < cli->nset; k++) { /* the script need not have named what is set */
+        const char *value = strchr(cli->set[k], '=');
+        options.penalties = options.penalties || strstr(value, "jacobian(") || strstr(value, "spectral(");
+        options.corrections = options.corrections || strstr(value, "correction(");
+    }
     options.tests = what == TEST;
     options.profile = what == PROFILE;
     if (what == TEST && !cli->precision) options.f64 = true;

@@ -240,6 +240,10 @@ bool deq_penalties_given(const deq_penalties *p) {
     return given;
 }
 
+bool deq_penalties_of_jacobian(const deq_penalties *p) {
+    return p->kinds[DEQ_PENALTY_jacobian].given || p->kinds[DEQ_PENALTY_spectral].given;
+}
+
 bool deq_penalties_reach_state(const deq_penalties *p) {
     bool reach = false;
     for (int kind = 0; kind < DEQ_PENALTIES; kind++)

@@ -34,6 +34,7 @@ bool deq_penalties_parse(const char *text, deq_penalties *out, deq_error *e);
 bool deq_penalties_set(deq_penalties *p, const char *key, const char *value, deq_error *e);
 void deq_penalties_print(const deq_penalties *p, char *out, size_t size); /* canonical text, every argument */
 bool deq_penalties_given(const deq_penalties *p);
+bool deq_penalties_of_jacobian(const deq_penalties *p); /* one that needs second derivatives */
 /* Whether one of them sends a cotangent into the state. */
 bool deq_penalties_reach_state(const deq_penalties *p);
 /* The weight of a penalty in training step `step` (from 1) of the fixed point called `name`; 0: the step goes without.

@@ -503,9 +503,12 @@ bool deq_fixed_check_penalties(const deq_fixed_settings *s, const deq_fixed *fix
                         "fixed point %s: gradient augmented makes no states that a correction could read: take another "
                         "mode",
                         fixed->name);
-    if (!fixed->vjp_jvp || !fixed->jvp)
-        return deq_fail(e, DEQ_MODULE, "fixed point %s was compiled without the second derivative that `penalty` needs",
-                        fixed->name);
+    if (deq_penalties_of_jacobian(&s->penalties) && (!fixed->vjp_jvp || !fixed->jvp))
+        return deq_fail(
+            e, DEQ_SETTING,
+            "fixed point %s was compiled without the second derivative that its penalty needs: let the script "
+            "say `penalty: jacobian(..)`, for this run or another of the same net",
+            fixed->name);
     if (rides && deq_penalties_reach_state(&s->penalties))
         return deq_fail(e, DEQ_SETTING,
                         "fixed point %s: gradient %s carries the cotangent of the loss only, so the state of a penalty "

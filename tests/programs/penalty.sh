@@ -32,6 +32,9 @@ above $(log corrected) correction 0.1
 above $results/early.csv with_correction 0.5
 expect 64 'reads state 70' "$DEQ" run "$PROGRAMS/penalty.deq" --set 'corrected.penalty=correction(states: 70)'
 
+# A script that names no penalty gets one by --set.
+expect 0 'penalty [0-9].*correction [0-9]' "$DEQ" run "$PROGRAMS/tiny.deq" --set 'net.penalty=[jacobian(weight: 1), correction(states: 1..3)]'
+
 # The same on photographs, where they are installed.
 if [[ -f /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ]]; then
   sed 's|idx(.*|fashion_mnist()|; s|std.data (idx)|std.data (fashion_mnist)|; s|\[1, 8, 8\]|[1, 28, 28]|; s|label\[4\]|label[10]|; s|Body\[64, 24\]|Body[784, 24]|

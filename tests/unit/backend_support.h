@@ -208,6 +208,7 @@ static int32_t reversed_rows[64];
 static inline Memory memory_new(const Routine *r, const Layout *l, int64_t n, double low, double high) {
     Memory m = {0};
     static double scalars[16];
+    for (int k = 0; k < 16; k++) scalars[k] = 0.75 + 0.125 * k; /* not 0, which would hide what they scale */
     const Step *s = r->steps;
     for (int k = 0; k < 64; k++) reversed_rows[k] = (int32_t)(n - 1 - k);
     m.frame.shared = memory_part(&m, extent(r, l, PLACE_SHARED));
@@ -223,6 +224,7 @@ static inline Memory memory_new(const Routine *r, const Layout *l, int64_t n, do
     for (uint32_t side = 0; side < 2; side++) {
         for (uint32_t k = 0; k < (side ? s->nin : s->nout); k++) { /* inputs last: they may share a place */
             const Binding *b = side ? &s->in[k] : &s->out[k];
+            if (b->place == PLACE_SCALAR) continue; /* frame.scalars has them */
             const Node *node = graph_node(s->graph, b->node);
             bool shared = b->place == PLACE_SHARED || b->place == PLACE_ACCUM || !r->rows;
             for (int64_t i = 0; i < (shared ? 1 : n); i++) {

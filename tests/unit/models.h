@@ -35,7 +35,7 @@ static inline Net *net_new(const char *name, Shape x, uint64_t seed) {
     rng_state = seed;
     net->arena = a;
     net->g = graph_new(a, name);
-    net->model = (Model){.arena = a, .name = name, .graph = net->g};
+    net->model = (Model){.arena = a, .name = name, .graph = net->g, .penalised = true, .corrections = true};
     net->model.parameters = arena_alloc(a, 32 * sizeof(Parameter));
     net->model.fixed = arena_alloc(a, 4 * sizeof(FixedPoint));
     net->model.losses = arena_alloc(a, 2 * sizeof(Loss));

@@ -71,6 +71,7 @@ static void open_net(Fixture *f, const char *net, bool f64, int threads, int blo
     CompileOptions o = {.path = DEQ_SOURCE_DIR "/tests/unit/penalty.deq",
                         .f64 = f64,
                         .tests = true,
+                        .penalties = true,
                         .optimise = 1,
                         .last = PASS_COMPILE};
     Compilation *c = &compiled[f64];
@@ -202,6 +203,12 @@ static void test_jacobian(void **state) {
     (void)state;
     check_penalty("jacobian(weight: 3)", false, 2e-8);
     check_penalty("jacobian(weight: 2, samples: 3)", false, 2e-8);
+    Fixture f;
+    open_net(&f, "Image", true, 1, 0);
+    tighten(&f);
+    set(&f, "penalty", "jacobian(weight: 30)");
+    assert_true(check_gradient(&f, 1, 5e-7) > 1e-3);
+    close_net(&f);
 }
 
 /* With the power iteration converged the vector's own derivative is zero. */
