@@ -133,8 +133,9 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
         e = resolve_ast(&from, AST_SLOT(e, UNDER, base), &from);
     }
     double low = 0, high = -1;
-    json_t *transforms = json_array(); /* the last one is met first */
+    json_t *transforms = NULL; /* the last one is met first */
     while (e->kind == AST_BINARY && strcmp(e->name, "|>") == 0) {
+        if (!transforms) transforms = json_array();
         if (!add_transform(&from, AST_SLOT(e, BINARY, right), transforms)) return false;
         e = resolve_ast(&from, AST_SLOT(e, BINARY, left), &from);
     }
@@ -159,7 +160,7 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
     out->json = json_pack("{s:s, s:s, s:o, s:o, s:i}", "data", out->data->name, "split", e->name, "from",
                           json_integer((json_int_t)low), "to", high < 0 ? json_null() : json_integer((json_int_t)high),
                           "line", json_line(given));
-    if (json_array_size(transforms)) json_object_set_new(out->json, "transforms", transforms);
+    if (transforms) json_object_set_new(out->json, "transforms", transforms);
     return true;
 }
 
