@@ -10,7 +10,26 @@ typedef struct Places { /* of the settings' values */
     Range forward, gradient, certify;
 } Places;
 
-static bool read_setting(Scope *s, const Ast *item, FixedPoint *f, Places *places) {
+/* `start: EXPRESSION`: one value for each component, made before the iteration begins. */
+static bool read_start(Scope *s, const Ast *value, FixedPoint *f, const Shape *shapes) {
+    const bool tuple = value->kind == AST_TUPLE && f->nstate > 1;
+    f->starts = arena_alloc(s->elab->arena, f->nstate * sizeof *f->starts);
+    for (uint32_t k = 0; k < f->nstate; k++) {
+        const Ast *part = tuple ? value->kids[k] : value;
+        Value v = value_fit(s, eval(s, part), shapes[k], part->range, "the start");
+        NodeId node = node_of(s, v, part->range);
+        if (node == NODE_NONE) return false;
+        f->starts[k] = graph_batch(s->build->graph, node, part->range);
+    }
+    f->start = "given";
+    return true;
+}
+
+static bool is_word(const Ast *value, const char *word) {
+    return value->kind == AST_NAME && strcmp(value->name, word) == 0;
+}
+
+static bool read_setting(Scope *s, const Ast *item, FixedPoint *f, const Shape *shapes, Places *places) {
     const Ast *key = AST_SLOT(item, SETTING, key), *value = AST_SLOT(item, SETTING, value);
     if (key->kind != AST_NAME || !value)
         return elab_error(s, DIAG_E0405, item->range, "this is not a setting of a fixed point"), false;
@@ -33,14 +52,13 @@ static bool read_setting(Scope *s, const Ast *item, FixedPoint *f, Places *place
         return elab_error(s, DIAG_E0490, item->range, "'%s' of a fixed point is not available in this version",
                           key->name),
                false;
+    if (slot == &f->start && !is_word(value, "zeros") && !is_word(value, "previous"))
+        return read_start(s, value, f, shapes);
     *slot = setting_text(s, value);
     if (!*slot) return false;
     if (slot == &f->forward) places->forward = value->range;
     if (slot == &f->gradient) places->gradient = value->range;
     if (slot == &f->penalty) model_penalty(s->net->model, *slot);
-    if (slot == &f->start && strcmp(*slot, "zeros") != 0)
-        return elab_error(s, DIAG_E0490, value->range, "a start other than zeros is not available in this version"),
-               false;
     return true;
 }
 
@@ -102,7 +120,7 @@ bool fixed_point(Scope *s, const Ast *fixed) {
             continue;
         }
         if (item->kind == AST_SETTING) {
-            if (!read_setting(s, item, &f, &places)) return false;
+            if (!read_setting(s, item, &f, shapes, &places)) return false;
             continue;
         }
         const Ast *target = item->kind == AST_EQUATION ? AST_SLOT(item, EQUATION, target) : NULL;

@@ -4,13 +4,8 @@
  * node, so that they stand in its rest record and so that cotangents of the layer's inputs return through its drest
  * record. The generated cotangents of those values are zero, and so are the others' when the gradient by hand runs. */
 #include "draft.h"
+#include "extend.h"
 #include "fold.h"
-
-typedef struct Extras { /* what a `fixed` node captures besides its body's values */
-    NodeId *nodes;
-    bool *stop; /* read only: no cotangent returns */
-    uint32_t n, cap, stop_cap;
-} Extras;
 
 typedef struct Split {
     Arena *arena;
@@ -109,39 +104,6 @@ static void split_hand(Split *p, HandGraph *h, NodeId fixed, uint32_t first) {
     for (uint32_t k = 0; k < hand->nitems; k++) h->targets[k].value = graph_copy(h->graph, g, h->targets[k].value, map);
 }
 
-/* graph_copy, with the further arguments of `fixed` nodes. */
-static NodeId copy_extended(const Split *p, Graph *dst, NodeId root, NodeId *map) {
-    const Graph *g = p->g;
-    NodeId *stack = NULL;
-    uint32_t n = 0, cap = 0;
-    *ARENA_PUSH(p->arena, stack, n, cap) = root;
-    while (n) {
-        NodeId id = stack[n - 1];
-        const Node *node = graph_node(g, id);
-        const Extras *e = node->op == OP_fixed ? &p->extras[node->attr.i[0]] : NULL;
-        uint32_t nargs = node->nargs + (e ? e->n : 0);
-        bool ready = true;
-        NodeId *args = arena_alloc(p->arena, (nargs + 1) * sizeof *args);
-        for (uint32_t k = 0; k < nargs && map[id] == NODE_NONE; k++) {
-            NodeId from = k < node->nargs ? graph_arg(g, id, k) : e->nodes[k - node->nargs];
-            args[k] = map[from];
-            if (args[k] == NODE_NONE) *ARENA_PUSH(p->arena, stack, n, cap) = from, ready = false;
-        }
-        if (!ready) continue;
-        n--;
-        if (map[id] != NODE_NONE) continue;
-        if (!e) {
-            graph_copy(dst, g, id, map);
-            continue;
-        }
-        for (uint32_t k = 0; k < e->n; k++)
-            if (e->stop[k])
-                args[node->nargs + k] = graph_unary(dst, OP_stop_gradient, args[node->nargs + k], node->loc);
-        map[id] = graph_op(dst, OP_fixed, args, nargs, &node->attr, node->loc);
-    }
-    return map[root];
-}
-
 Graph *hand_split(Arena *a, const Model *model, const Graph *g, uint32_t first, HandGraph *hands) {
     Split p = {a, model, g, NULL, arena_alloc(a, (model->nfixed + 1) * sizeof *p.extras)};
     uint32_t out = first;
@@ -155,11 +117,11 @@ Graph *hand_split(Arena *a, const Model *model, const Graph *g, uint32_t first, 
     Graph *dst = graph_new(a, g->name);
     NodeId *map = graph_map(a, g);
     for (uint32_t k = 0; k < g->ninputs; k++) graph_copy(dst, g, g->inputs[k], map);
-    for (uint32_t k = 0; k < first; k++) graph_output(dst, copy_extended(&p, dst, g->outputs[k], map));
+    for (uint32_t k = 0; k < first; k++) graph_output(dst, extend_copy(a, g, p.extras, dst, g->outputs[k], map));
     for (uint32_t k = 0; k < model->nhands; k++)
         for (uint32_t i = 0; i < model->hands[k].nitems; i++)
             if (hands[k].targets[i].shared != NODE_NONE)
-                hands[k].targets[i].shared = copy_extended(&p, dst, hands[k].targets[i].shared, map);
+                hands[k].targets[i].shared = extend_copy(a, g, p.extras, dst, hands[k].targets[i].shared, map);
     graph_verify(dst);
     return dst;
 }

@@ -35,6 +35,7 @@ typedef struct FixedPoint {
     const char *forward, *gradient, *start, *on_fail;
     const char *penalty; /* "[jacobian(weight: 0.4), spectral()]"; NULL: none */
     Certificate certificate;
+    NodeId *starts;          /* start: "given": the first state, a batched node of model->graph for each component; else NULL */
 } FixedPoint;
 
 /* A gradient written by hand, of one fixed point.  Its nodes stand in model->graph and are reached from the values. */

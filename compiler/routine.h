@@ -93,6 +93,8 @@ typedef struct FixedLayout {      /* becomes a deq_fixed constant named NAME_fix
     /* z = prox(L z + c) (split.h): NAME_linear, _transposed, _constant, _prox, _slope, _diagonal exist. */
     bool splits, shared_linear, projection;
     const char *unsplit;          /* why not; NULL when it splits */
+    bool given;                   /* `start: EXPRESSION`: the first state stands in the rest record, */
+    uint64_t start_offset;        /* here, laid out as a state row */
 } FixedLayout;
 
 typedef struct FixedCotangent {

@@ -1,6 +1,7 @@
 /* routines.c - Model to routines: the order of the passes, and the routines that see the whole net. */
 #include "adjoint.h"
 #include "draft.h"
+#include "extend.h"
 
 typedef struct Maker {
     Unit *unit;
@@ -13,6 +14,8 @@ typedef struct Maker {
     HandGraph *hands;
     Shape **extra; /* by fixed point: captured for gradients by hand */
     uint32_t *nextra;
+    bool *given;     /* by fixed point: its first state is among them, */
+    uint32_t *start; /* at this number of the rest record's values */
 } Maker;
 
 static uint64_t value_bytes(const Maker *m, Shape shape) {
@@ -25,6 +28,7 @@ static void prepare_graphs(Maker *m) {
     Arena *a = m->unit->arena;
     uint32_t n = 1 + model->nlosses + model->nmetrics + model->nfixed;
     for (uint32_t k = 0; k < model->nhands; k++) n += 2 * model->hands[k].nitems;
+    for (uint32_t k = 0; k < model->nfixed; k++) n += model->fixed[k].starts ? model->fixed[k].nstate : 0;
     NodeId *roots = arena_alloc(a, n * sizeof *roots);
     n = 0;
     uint32_t first_hand, *nstate = arena_alloc(a, (model->nfixed + 1) * sizeof *nstate);
@@ -36,6 +40,10 @@ static void prepare_graphs(Maker *m) {
         m->bodies[k] = model->fixed[k].body;
         nstate[k] = model->fixed[k].nstate;
     }
+    const uint32_t first_start = n;
+    for (uint32_t k = 0; k < model->nfixed; k++)
+        for (uint32_t i = 0; model->fixed[k].starts && i < nstate[k]; i++) roots[n++] = model->fixed[k].starts[i];
+    const bool given = n > first_start;
     first_hand = n;
     for (uint32_t k = 0; k < model->nhands; k++)
         for (uint32_t i = 0; i < model->hands[k].nitems; i++) {
@@ -45,7 +53,8 @@ static void prepare_graphs(Maker *m) {
         }
     NodeId *map = graph_map(a, model->graph);
     Graph *g = simplify(a, model->graph, roots, n, true, map);
-    if (!model->nhands && !model->nmaps) { /* what is written by hand names states as [C, H, W] */
+    /* What is written by hand names states as [C, H, W], and so do first states. */
+    if (!model->nhands && !model->nmaps && !given) {
         NodeId *moved = graph_map(a, g);
         g = channels_last(a, g, m->bodies, model->nfixed, moved);
         for (NodeId id = 0; id < model->graph->nnodes; id++)
@@ -56,6 +65,10 @@ static void prepare_graphs(Maker *m) {
     origin_set(g, map[model->x], (Origin){PLACE_ARG, 0, 0});
     if (model->y != NODE_NONE) origin_set(g, map[model->y], (Origin){PLACE_ARG, 1, 0});
     g = hoist(a, g, m->bodies, nstate, model->nfixed);
+    if (given) {
+        g = extend_starts(a, model, g, first_start);
+        first_hand = first_start;
+    }
     if (model->nhands) g = hand_split(a, model, g, first_hand, m->hands);
     m->stage = stage_new(a, m->unit->layout, model);
     NodeId *smap = graph_map(a, g);
@@ -65,11 +78,13 @@ static void prepare_graphs(Maker *m) {
         uint32_t index = (uint32_t)node->attr.i[0], rest = 0;
         Graph *body = m->bodies[index];
         for (uint32_t k = 0; k < nstate[index]; k++) origin_set(body, body->inputs[k], (Origin){PLACE_ARG, 0, k});
+        m->given[index] = model->fixed[index].starts != NULL;
         uint32_t captured = body->ninputs - nstate[index], *rests = arena_alloc(a, (node->nargs + 1) * sizeof *rests);
         m->extra[index] = arena_alloc(a, (node->nargs + 1) * sizeof **m->extra);
         for (uint32_t k = 0; k < node->nargs; k++) {
             NodeId arg = graph_arg(g, id, k), in = k < captured ? body->inputs[nstate[index] + k] : NODE_NONE;
             rests[k] = rest;
+            if (k == captured && m->given[index]) m->start[index] = rest;
             if (graph_node(g, arg)->batched) {
                 if (k < captured)
                     origin_set(body, in, (Origin){PLACE_REST, rest, 0});
@@ -309,11 +324,15 @@ ModelRoutines *model_routines(Unit *unit, const Model *model) {
     m->hands = arena_alloc(a, (model->nhands + 1) * sizeof *m->hands);
     m->extra = arena_alloc(a, (model->nfixed + 1) * sizeof *m->extra);
     m->nextra = arena_alloc(a, (model->nfixed + 1) * sizeof *m->nextra);
+    m->given = arena_alloc(a, (model->nfixed + 1) * sizeof *m->given);
+    m->start = arena_alloc(a, (model->nfixed + 1) * sizeof *m->start);
     prepare_graphs(m);
     for (uint32_t k = 0; k < model->nfixed; k++) {
         cotangent_plan(a, m->rows, model, k, unit->layout.real_bytes, &m->fixed[k]);
         fixed_routines(unit, m->stage, &model->fixed[k], m->bodies[k], m->extra[k], m->nextra[k], k, model->penalised,
                        &m->fixed[k]);
+        m->fixed[k].given = m->given[k];
+        if (m->given[k]) m->fixed[k].start_offset = m->fixed[k].rest_offsets[m->start[k]];
         cotangent_routines(unit, m->stage, m->rows, model, k, &m->fixed[k]);
     }
     FixedLayout *maps = arena_alloc(a, (model->nmaps + 1) * sizeof *maps);

@@ -511,24 +511,57 @@ static void count_equations(Checker *c, const Ast *fixed) {
     }
 }
 
+/* A name in the expression that is declared inside the fixed point, or NULL. */
+static const Ast *reads_inside(const Ast *e, const Ast *fixed) {
+    if (!e) return NULL;
+    if (e->kind == AST_NAME && e->ref && e->ref->range.source == fixed->range.source &&
+        e->ref->range.start >= fixed->range.start && e->ref->range.end <= fixed->range.end)
+        return e;
+    for (uint32_t i = 0; i < e->nkids; i++) {
+        const Ast *found = reads_inside(e->kids[i], fixed);
+        if (found) return found;
+    }
+    return NULL;
+}
+
+/* Of the state's shape, or one number for all of its elements. */
+static void check_start_value(Checker *c, Ast *value, const Type *want, const char *what) {
+    const Type *t = check_expr(c, value);
+    if (t->kind == TYPE_NUMBER || (type_is_scalar(t) && t->elem == ELEM_REAL)) return;
+    if (t->kind != TYPE_ERROR) check_against(c, value, want, DIAG_E0404, what);
+}
+
 static void check_start(Checker *c, const Ast *fixed, Ast *value) {
     const Ast *state = SLOT(fixed, FIXED, state);
     if (value->kind == AST_NAME && !value->ref && same(value->name, "previous")) {
         value->type = &type_word;
-        diag_report(c->diags, DIAG_E0490, value->range, "'start: previous' is not available in this version");
         return;
     }
     if (value->kind == AST_NAME && !value->ref && same(value->name, "zeros")) {
         value->type = &type_word;
         return;
     }
-    if (state->nkids != 1) {
-        check_expr(c, value);
-    } else if (!check_against(c, value, state->kids[0]->type, DIAG_E0404, "the start")) {
+    const Ast *inner = reads_inside(value, fixed);
+    if (inner) {
+        diag_help(diag_report(c->diags, DIAG_E0408, inner->range,
+                              "the start is made before the iteration: '%s' is not known there", inner->name),
+                  "it may read what stands before the fixed point");
         return;
     }
-    if (value->type->kind != TYPE_ERROR)
-        diag_report(c->diags, DIAG_E0490, value->range, "a start other than zeros is not available in this version");
+    if (state->nkids == 1) {
+        check_start_value(c, value, state->kids[0]->type, "the start");
+        return;
+    }
+    if (value->kind != AST_TUPLE || value->nkids != state->nkids) {
+        diag_help(
+            diag_report(c->diags, DIAG_E0404, value->range, "the start of %u states is that many values", state->nkids),
+            "start: (%s, ..)", state->kids[0]->name);
+        return;
+    }
+    for (uint32_t i = 0; i < value->nkids; i++)
+        check_start_value(c, value->kids[i], state->kids[i]->type,
+                          arena_printf(c->arena, "the start of '%s'", state->kids[i]->name));
+    value->type = &type_word;
 }
 
 void check_fixed(Checker *c, Ast *fixed) {

@@ -37,8 +37,8 @@ static void __attribute__((format(printf, 2, 3))) add_path(Paths *p, const char 
 
 static void add_train_paths(Paths *p, const deq_train_spec *t) {
     static const char *const own[] = {"epochs", "batch", "seed", "examples", "spectrum", "loss", "gradient"};
-    static const char *const keys[] = {"forward",          "gradient",         "on_fail", "gradient.steps",
-                                       "gradient.damping", "gradient.adjoint", "penalty"};
+    static const char *const keys[] = {"forward",        "gradient",         "on_fail",          "start",
+                                       "gradient.steps", "gradient.damping", "gradient.adjoint", "penalty"};
     static const char *const penalty[] = {
 #define PENALTY_OPTION(id, name, fallback, low, high, doc) #name,
 #define PENALTY_COMMON(name, fallback, low, high, doc) #name,

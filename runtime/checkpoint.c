@@ -34,7 +34,7 @@ static deq_shape state_shape(int64_t bytes, int nstates, int real_bits) {
 
 /* Header and data in memory: parameters are a few megabytes at most per gigabyte of work. */
 static uint8_t *pack(const deq_net_spec *net, int real_bits, const deq_checkpoint *c, json_t *header, int64_t *size) {
-    int64_t total = c->states ? c->state_bytes : 0, at = 0;
+    int64_t total = (c->states ? c->state_bytes : 0) + (c->previous ? c->previous_bytes : 0), at = 0;
     for (int i = 0; i < net->nparameters; i++) total += net->parameters[i].shape.elements * (real_bits / 8);
     uint8_t *data = malloc(total ? (size_t)total : 1);
     if (!data) return NULL;
@@ -53,6 +53,11 @@ static uint8_t *pack(const deq_net_spec *net, int real_bits, const deq_checkpoin
         memcpy(data + at, (const char *)c->states + i * bytes, (size_t)bytes);
         json_object_set_new(header, name, tensor(real_bits, &shape, at, at + bytes));
         at += bytes;
+    }
+    if (c->previous) {
+        deq_shape shape = state_shape(c->previous_bytes, 1, real_bits);
+        memcpy(data + at, c->previous, (size_t)c->previous_bytes);
+        json_object_set_new(header, "previous", tensor(real_bits, &shape, at, at + c->previous_bytes));
     }
     *size = total;
     return data;
@@ -199,10 +204,14 @@ static bool verify(const char *path, const json_t *header, const uint8_t *data, 
         snprintf(name, sizeof name, "optimiser.%d", i);
         offsets[net->nparameters + i] = locate(header, name, &shape, real_bits, size, &r);
     }
+    if (c->previous) {
+        deq_shape shape = state_shape(c->previous_bytes, 1, real_bits);
+        offsets[net->nparameters + c->nstates] = locate(header, "previous", &shape, real_bits, size, &r);
+    }
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)header, name, value) {
-        bool known = !strcmp(name, "__metadata__") || !strncmp(name, "optimiser.", 10);
+        bool known = !strcmp(name, "__metadata__") || !strncmp(name, "optimiser.", 10) || !strcmp(name, "previous");
         for (int i = 0; !known && i < net->nparameters; i++) known = !strcmp(name, net->parameters[i].path);
         if (!known) deq_error_add(&r, "'%s' is no parameter of '%s'", name, net->name);
     }
@@ -216,7 +225,7 @@ bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bit
     uint8_t *file = (uint8_t *)deq_read_whole(path, SIZE_MAX / 2, &size);
     if (!file) return refuse(e, path, strerror(errno));
     json_t *header = read_header(path, file, size, &start, e);
-    int64_t *offsets = header ? calloc((size_t)(net->nparameters + c->nstates + 1), sizeof *offsets) : NULL;
+    int64_t *offsets = header ? calloc((size_t)(net->nparameters + c->nstates + 2), sizeof *offsets) : NULL;
     bool ok =
         offsets && verify(path, header, file + start, (int64_t)size - start, net, real_bits, resume, c, offsets, e);
     if (ok) {
@@ -228,6 +237,8 @@ bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bit
         for (int i = 0; c->states && i < c->nstates; i++)
             memcpy((char *)c->states + i * (c->state_bytes / c->nstates), file + start + offsets[net->nparameters + i],
                    (size_t)(c->state_bytes / c->nstates));
+        if (c->previous)
+            memcpy(c->previous, file + start + offsets[net->nparameters + c->nstates], (size_t)c->previous_bytes);
         c->epoch = strtoll(meta(header, "epoch"), NULL, 10);
         c->step = strtoll(meta(header, "step"), NULL, 10);
         c->state = json_loads(meta(header, "state"), JSON_DECODE_ANY, NULL);

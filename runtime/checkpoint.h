@@ -2,10 +2,10 @@
  *
  *   u64 header length, little-endian | JSON header, padded with spaces to 8 bytes | data
  *
- * The header names each tensor: "body.W": {"dtype": "F32", "shape": [128, 128], "data_offsets": [0, 65536]}; the
- * optimiser's vectors are "optimiser.0", "optimiser.1", ...  Its "__metadata__" (texts only, as the format asks) holds
- * "format", "net", "net_hash", "epoch", "step", "state" (what the training loop wants back, JSON) and "checksum"
- * (XXH3-64 of the data). */
+ * The header names each tensor: "body.W": {"dtype": "F32", "shape": [128, 128], "data_offsets": [0, 65536]}; "previous"
+ * are the examples' last states; the optimiser's vectors are "optimiser.0", "optimiser.1", ...  Its "__metadata__"
+ * (texts only, as the format asks) holds "format", "net", "net_hash", "epoch", "step", "state" (what the training loop
+ * wants back, JSON) and "checksum" (XXH3-64 of the data). */
 #ifndef DEQ_RUNTIME_CHECKPOINT_H
 #define DEQ_RUNTIME_CHECKPOINT_H
 #include "manifest.h"
@@ -17,6 +17,8 @@ typedef struct deq_checkpoint {
     void *states;        /* optimiser vectors one after the other, or NULL when there are none */
     int64_t state_bytes;
     int nstates;
+    void *previous; /* last states of the examples (`start: previous`), or NULL */
+    int64_t previous_bytes;
 } deq_checkpoint;
 
 /* Bytes of the parameter vector together with the buffers after it. */

@@ -314,6 +314,7 @@ void deq_engine_free(deq_engine *g) {
     free(g->shared);
     free(g->gradients);
     free(g->states);
+    free(g->previous);
     free(g->parameters);
     free(g->losses);
     free(g->metrics);

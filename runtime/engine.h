@@ -93,6 +93,11 @@ bool deq_engine_evaluate(deq_engine *engine, const deq_source *source, const int
  * ready for deq_engine_update.  `step` keys the attack's random draws. */
 bool deq_engine_gradient(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
                          const char *metric, const deq_attack *attack, uint64_t seed, uint64_t step, deq_results *results, deq_error *e);
+/* start: previous.  From now on the solves of deq_engine_gradient start where the last such call left the same example,
+ * first <= index < first + count; at first, and everywhere else, from zero.  count 0: forgets.  Every other call starts from
+ * zero, and an attack's solves where the one before them ended. */
+bool deq_engine_remember(deq_engine *engine, int64_t first, int64_t count, deq_error *e);
+void *deq_engine_previous(deq_engine *engine, int64_t *bytes); /* for checkpoints: all of it; NULL when there is none */
 void *deq_engine_gradients(deq_engine *engine);        /* same layout as the parameter vector */
 /* Does the net compute something else in deq_engine_gradient (statistics of the batch, dropout) than elsewhere? */
 bool deq_engine_training(const deq_engine *engine);

@@ -81,6 +81,9 @@ struct deq_engine {
     int64_t block, capacity; /* examples of a block; rows that workers have room for */
     int64_t scratch_bytes;   /* of one worker */
 
+    char *previous; /* start: previous.  For each such fixed point one state row for each of the `visited` examples from
+                       `first_visited` on, as training left them; NaN: never.  NULL: nobody remembers */
+    int64_t first_visited, visited, previous_bytes;
     char *shared, *gradients, *shards[DEQ_SHARDS], *states;
     int state_count;
     deq_resolvents resolvents; /* of the parameters as last prepared */

@@ -119,6 +119,32 @@ static void end_block(run *r, int worker, int64_t b, int64_t n) {
     if (worker == 0 && r->progress && !r->progress(r->context, done, r->n)) atomic_store(&r->stop, true);
 }
 
+/* Takes the rows' states of `start: previous` from where training remembers them, or puts them back. */
+static void exchange_visits(const run *r, deq_worker *solver, int64_t n, const int64_t *example, bool back) {
+    const deq_engine *g = r->engine;
+    char *at = g->previous;
+    if (r->purpose != PARAMETER_GRADIENT || !at) return;
+    for (int i = 0; i < g->nfixed; i++) {
+        const int64_t bytes = g->descriptors[i]->state_bytes;
+        deq_visits *v = &solver->visits[i];
+        if (g->settings[i].start != DEQ_START_PREVIOUS) continue;
+        for (int64_t row = 0; row < n; row++) {
+            const int64_t place = example[row] - g->first_visited;
+            if (place < 0 || place >= g->visited) continue;
+            char *kept = at + place * bytes, *own = v->states + row * bytes;
+            if (back && v->visitor[row] == example[row])
+                memcpy(kept, own, (size_t)bytes);
+            else if (back)
+                memset(kept, 0xff, (size_t)bytes); /* NaN */
+            else if (!isnan(value(g, kept, 0, 0, 0))) {
+                memcpy(own, kept, (size_t)bytes);
+                v->visitor[row] = example[row];
+            }
+        }
+        at += g->visited * bytes;
+    }
+}
+
 static void run_block(run *r, int worker, int64_t b, char *accum) {
     deq_engine *g = r->engine;
     engine_worker *w = &g->workers[worker];
@@ -130,10 +156,12 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
     solver->error = (deq_error){0};
     deq_statistics_clear(&solver->forward);
     deq_statistics_clear(&solver->adjoint);
+    deq_worker_forget(solver);
     for (int64_t i = 0; i < n; i++) w->example[i] = r->index ? r->index[from + i] : from + i;
     r->source->gather(r->source->context, w->example, n, g->real_bits, w->x, g->input_bytes, want_y ? w->y : NULL,
                       target_bytes);
 
+    exchange_visits(r, solver, n, w->example, false);
     deq_frame frame = {.shared = g->shared,
                        .scratch = w->scratch,
                        .example = w->example,
@@ -157,6 +185,7 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
     }
     if (r->crafting) {
         memcpy(r->crafted + from * g->input_bytes, w->adversarial, (size_t)(n * g->input_bytes));
+        exchange_visits(r, solver, n, w->example, true);
         end_block(r, worker, b, n);
         return;
     }
@@ -180,6 +209,7 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
     frame.arg3 = w->loss;
     frame.arg4 = w->dx;
     r->main->function(&frame, n);
+    exchange_visits(r, solver, n, w->example, true);
     solver->stream = NULL;
     solver->solved = NULL;
     solver->records[0] = solver->records[1] = NULL;

@@ -100,6 +100,7 @@ void deq_engine_settings(const deq_engine *g, json_t *out) {
         deq_mode_print(&s->gradient, text, sizeof text);
         put(out, g->fixed[i].path, "gradient", text);
         put(out, g->fixed[i].path, "on_fail", deq_on_fail_name(s->on_fail));
+        put(out, g->fixed[i].path, "start", deq_start_name(s->start));
     }
     for (int i = 0; i < g->nfixed; i++) {
         char penalties[DEQ_PENALTIES_TEXT];

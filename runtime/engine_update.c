@@ -64,3 +64,28 @@ bool deq_engine_update(deq_engine *g, const char *routine, int states, const dou
     deq_engine_prepare(g);
     return true;
 }
+
+/* ---- start: previous ---- */
+
+bool deq_engine_remember(deq_engine *g, int64_t first, int64_t count, deq_error *e) {
+    int64_t bytes = 0;
+    free(g->previous);
+    g->previous = NULL;
+    for (int i = 0; i < g->nfixed; i++)
+        if (g->settings[i].start == DEQ_START_PREVIOUS) bytes += count * g->descriptors[i]->state_bytes;
+    g->first_visited = first;
+    g->visited = count;
+    g->previous_bytes = bytes;
+    if (!bytes) return true;
+    g->previous = deq_memory_new((size_t)bytes);
+    if (!g->previous)
+        return deq_fail(e, DEQ_MEMORY, "%lld bytes for the last states of %lld examples (`start: previous`)",
+                        (long long)bytes, (long long)count);
+    memset(g->previous, 0xff, (size_t)bytes); /* NaN */
+    return true;
+}
+
+void *deq_engine_previous(deq_engine *g, int64_t *bytes) {
+    *bytes = g->previous_bytes;
+    return g->previous;
+}

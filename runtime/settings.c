@@ -104,6 +104,7 @@ static const struct {
 #include "solvers.def"
 };
 
+static const char *const starts[] = {"zeros", "previous", "given"};
 static const char *const on_fails[] = {"warn", "stop", "keep_best", "zero_gradient"};
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
@@ -430,6 +431,9 @@ bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_er
 #include "modes.def"
     };
     const deq_mode *m = &s->gradient;
+    if (s->start == DEQ_START_GIVEN && fixed->start_offset < 0)
+        return deq_fail(e, DEQ_SETTING, "fixed point %s: `start: given` needs an expression where it is declared",
+                        fixed->name);
     for (int i = 0; i <= s->forward.links; i++) {
         const deq_solver one = deq_solver_link(&s->forward, i);
         if (!split_check(&one, fixed, e)) return false;
@@ -549,9 +553,12 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
     if (!strcmp(key, "penalty")) return deq_penalties_parse(value, &s->penalties, e);
     if (!strncmp(key, "penalty.", 8)) return deq_penalties_set(&s->penalties, key + 8, value, e);
     if (!strcmp(key, "start")) {
-        if (strcmp(value, "zeros")) return deq_fail(e, DEQ_SETTING, "`start` is zeros, not `%s`", value);
-        s->start = DEQ_START_ZEROS;
-        return true;
+        for (int i = 0; i < COUNT(starts); i++)
+            if (!strcmp(value, starts[i])) {
+                s->start = (deq_start)i;
+                return true;
+            }
+        return deq_fail(e, DEQ_SETTING, "`start` is one of zeros|previous|given, not `%s`", value);
     }
     return deq_fail(e, DEQ_SETTING,
                     "a fixed point has no setting `%s` (there are forward, gradient, penalty, on_fail, start)", key);
@@ -652,4 +659,5 @@ void deq_mode_print(const deq_mode *m, char *out, size_t size) {
     if (at < size) snprintf(out + at, size - at, *separator == '(' ? "()" : ")");
 }
 
+const char *deq_start_name(deq_start s) { return starts[s]; }
 const char *deq_on_fail_name(deq_on_fail o) { return on_fails[o]; }

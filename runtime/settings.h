@@ -73,7 +73,7 @@ typedef struct deq_mode { /* arguments as in modes.def; those not used by a kind
 } deq_mode;
 
 typedef enum deq_on_fail { DEQ_WARN, DEQ_STOP, DEQ_KEEP_BEST, DEQ_ZERO_GRADIENT } deq_on_fail;
-typedef enum deq_start { DEQ_START_ZEROS } deq_start;
+typedef enum deq_start { DEQ_START_ZEROS, DEQ_START_PREVIOUS, DEQ_START_GIVEN } deq_start;
 
 typedef struct deq_fixed_settings {
     deq_solver forward;
@@ -104,5 +104,6 @@ bool deq_mode_is_exact(const deq_mode *m);
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e);
 void deq_solver_print(const deq_solver *s, char *out, size_t size); /* canonical text, every argument */
 void deq_mode_print(const deq_mode *m, char *out, size_t size);
+const char *deq_start_name(deq_start s);        /* "previous" */
 const char *deq_on_fail_name(deq_on_fail o); /* "keep_best" */
 #endif

@@ -51,7 +51,9 @@ typedef struct Run {
     char *partial;            /* path of the checkpoint while training goes on */
     bool in_cache;            /* it is in the cache, not among the results */
     bool stepped;             /* at least once in this session */
-    void *good, *good_states; /* parameters and optimiser vectors at the last epoch's end */
+    void *good, *good_states; /* parameters and optimiser vectors at the last epoch's end, */
+    void *good_previous;      /* and the examples' last states, when the solver starts from them */
+    int64_t previous_bytes;
     int64_t good_epoch, vector_bytes, state_bytes;
 } Run;
 
@@ -154,14 +156,16 @@ static bool state_is_ours(const Run *r, const json_t *state) {
     return key && !strcmp(key, r->model->key);
 }
 
-static bool write_partial(Run *r, const void *parameters, const void *states, int64_t epoch, int64_t batch,
-                          deq_error *e) {
+static bool write_partial(Run *r, const void *parameters, const void *states, const void *previous, int64_t epoch,
+                          int64_t batch, deq_error *e) {
     deq_checkpoint c = {.epoch = epoch,
                         .step = batch,
                         .parameters = (void *)parameters,
                         .states = (void *)states,
                         .state_bytes = r->state_bytes,
                         .nstates = r->t->optimiser.states,
+                        .previous = (void *)previous,
+                        .previous_bytes = r->previous_bytes,
                         .state = state_json(r, elapsed(r))};
     int bits = (int)r->app->module->real_bits;
     deq_error own = {0};
@@ -181,14 +185,16 @@ static bool write_partial(Run *r, const void *parameters, const void *states, in
 
 static bool write_position(Run *r, deq_error *e) {
     return write_partial(r, deq_engine_parameters(r->engine),
-                         r->state_bytes ? deq_engine_optimiser_states(r->engine, &r->state_bytes) : NULL, r->epoch,
-                         r->batch, e);
+                         r->state_bytes ? deq_engine_optimiser_states(r->engine, &r->state_bytes) : NULL,
+                         deq_engine_previous(r->engine, &r->previous_bytes), r->epoch, r->batch, e);
 }
 
 static void keep_good(Run *r) {
     memcpy(r->good, deq_engine_parameters(r->engine), (size_t)r->vector_bytes);
     if (r->state_bytes)
         memcpy(r->good_states, deq_engine_optimiser_states(r->engine, &r->state_bytes), (size_t)r->state_bytes);
+    if (r->previous_bytes)
+        memcpy(r->good_previous, deq_engine_previous(r->engine, &r->previous_bytes), (size_t)r->previous_bytes);
     r->good_epoch = r->epoch;
 }
 
@@ -199,8 +205,10 @@ static void try_resume(Run *r) {
     deq_checkpoint c = {.parameters = malloc((size_t)r->vector_bytes),
                         .states = r->state_bytes ? malloc((size_t)r->state_bytes) : NULL,
                         .state_bytes = r->state_bytes,
-                        .nstates = r->t->optimiser.states};
-    if (c.parameters && (c.states || !r->state_bytes)) {
+                        .nstates = r->t->optimiser.states,
+                        .previous = r->previous_bytes ? malloc((size_t)r->previous_bytes) : NULL,
+                        .previous_bytes = r->previous_bytes};
+    if (c.parameters && (c.states || !r->state_bytes) && (c.previous || !r->previous_bytes)) {
         memcpy(c.parameters, deq_engine_parameters(r->engine), (size_t)r->vector_bytes);
         bool ok = deq_checkpoint_read(r->partial, r->t->net, (int)r->app->module->real_bits, true, &c, &e);
         if (!ok) {
@@ -209,6 +217,8 @@ static void try_resume(Run *r) {
             memcpy(deq_engine_parameters(r->engine), c.parameters, (size_t)r->vector_bytes);
             if (r->state_bytes)
                 memcpy(deq_engine_optimiser_states(r->engine, &r->state_bytes), c.states, (size_t)r->state_bytes);
+            if (r->previous_bytes)
+                memcpy(deq_engine_previous(r->engine, &r->previous_bytes), c.previous, (size_t)r->previous_bytes);
             deq_engine_prepare(r->engine);
             restore_state(r, c.state);
             r->epoch = c.epoch;
@@ -223,6 +233,7 @@ static void try_resume(Run *r) {
     }
     free(c.parameters);
     free(c.states);
+    free(c.previous);
 }
 
 static bool finite_vector(const void *values, int64_t bytes, int real_bits) {
@@ -242,7 +253,7 @@ static bool finite_vector(const void *values, int64_t bytes, int real_bits) {
 static bool diverged(Run *r, const char *what, deq_error *e) {
     deq_error own = {0};
     r->sums = (Sums){0}; /* the state written is that of the last good epoch */
-    bool kept = write_partial(r, r->good, r->good_states, r->good_epoch, 0, &own);
+    bool kept = write_partial(r, r->good, r->good_states, r->good_previous, r->good_epoch, 0, &own);
     return deq_fail(e, DEQ_DIVERGED, "training of '%s' diverged: %s at step %lld (epoch %lld, batch %lld); %s %s",
                     r->model->label, what, (long long)(r->epoch * r->epoch_steps + r->batch + 1),
                     (long long)r->epoch + 1, (long long)r->batch + 1,
@@ -569,6 +580,11 @@ static bool prepare_loop(Run *r, deq_error *e) {
     if (deq_engine_corrected(r->engine)) r->correction = malloc((size_t)t->batch * sizeof *r->correction);
     r->good = malloc((size_t)r->vector_bytes);
     r->good_states = r->state_bytes ? malloc((size_t)r->state_bytes) : NULL;
+    if (!deq_engine_remember(r->engine, r->from, r->to - r->from, e)) return false;
+    (void)deq_engine_previous(r->engine, &r->previous_bytes);
+    r->good_previous = r->previous_bytes ? malloc((size_t)r->previous_bytes) : NULL;
+    if (r->previous_bytes && !r->good_previous)
+        return deq_fail(e, DEQ_MEMORY, "out of memory for the last states of the examples of '%s'", t->name);
     if (!r->order || !r->index || !r->loss || !r->value || (deq_engine_penalised(r->engine) && !r->penalty) ||
         (deq_engine_corrected(r->engine) && !r->correction) || !r->good || (r->state_bytes && !r->good_states))
         return deq_fail(e, DEQ_MEMORY, "out of memory for the training of '%s'", t->name);
@@ -639,6 +655,7 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     for (int i = 0; ok && i < app->nmodels && !known; i++)
         if (!strcmp(app->models[i]->key, r.model->key)) known = app->models[i]; /* another cell trained the very same */
     ok = ok && (known || train(&r, e));
+    if (r.engine) (void)deq_engine_remember(r.engine, 0, 0, &(deq_error){0});
     if (r.engine) deq_engine_restore_settings(r.engine, token);
     free(r.partial);
     free(r.order);
@@ -649,6 +666,7 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     free(r.correction);
     free(r.good);
     free(r.good_states);
+    free(r.good_previous);
     if (!ok || known) {
         deq_model_free(r.model);
         return ok ? known : NULL;

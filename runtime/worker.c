@@ -32,7 +32,10 @@ deq_worker *deq_worker_new(int real_bits, int64_t block, const deq_fixed *const 
     deq_worker *w = calloc(1, sizeof *w);
     if (!w) return NULL;
     w->kept = calloc((size_t)fixed_count + 1, sizeof *w->kept);
-    if (!w->kept) {
+    w->visits = calloc((size_t)fixed_count + 1, sizeof *w->visits);
+    if (!w->kept || !w->visits) {
+        free(w->kept);
+        free(w->visits);
         free(w);
         return NULL;
     }
@@ -49,7 +52,13 @@ void deq_worker_free(deq_worker *w) {
     if (!w) return;
     free(w->memory);
     free(w->kept);
+    free(w->visits);
     free(w);
+}
+
+void deq_worker_forget(deq_worker *w) {
+    for (int i = 0; i < w->fixed_count; i++)
+        for (int64_t row = 0; w->visits[i].states && row < w->block; row++) w->visits[i].visitor[row] = -1;
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -125,13 +134,13 @@ static void lay_out_hand(const deq_worker *w, const deq_fixed *fixed, const deq_
 }
 
 static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *const *settings, int count) {
-    size_t scratch = 0, solver = 0, hand = 0, defended = 0, block = (size_t)w->block;
+    size_t scratch = 0, solver = 0, hand = 0, defended = 0, started = 0, block = (size_t)w->block;
     w->identity = deq_space_take(space, block * sizeof *w->identity);
     w->steps = deq_space_take(space, block * sizeof *w->steps);
     w->residual = deq_space_take(space, block * sizeof *w->residual);
     for (int i = 0; i < w->fixed_count; i++) {
         const deq_fixed *f = w->fixed[i];
-        bool single = w->real_bits == 32;
+        bool single = w->real_bits == 32, visited = false;
         for (int v = 0; v < count; v++) {
             const deq_fixed_settings *s = &settings[v][i];
             solver = larger(solver, (single ? deq_forward_bytes_f32 : deq_forward_bytes_f64)(f, s, w->block));
@@ -139,25 +148,34 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
                 larger(solver, (single ? deq_gradient_bytes_f32 : deq_gradient_bytes_f64)(f, &s->gradient, w->block));
             solver =
                 larger(solver, (single ? deq_penalty_bytes_f32 : deq_penalty_bytes_f64)(f, &s->penalties, w->block));
+            visited = visited || s->start == DEQ_START_PREVIOUS;
+            if (s->start != DEQ_START_ZEROS) started = larger(started, block * (size_t)f->state_bytes);
             lay_out_hand(w, f, &s->gradient, &hand, &scratch, &solver);
         }
         scratch = larger(scratch, (size_t)(f->f_base_bytes + w->block * f->f_row_bytes));
         if (w->defence) defended = larger(defended, 2 * block * (size_t)f->state_bytes);
+        w->visits[i] = (deq_visits){0};
+        if (visited) {
+            w->visits[i].states = deq_space_take(space, block * (size_t)f->state_bytes);
+            w->visits[i].visitor = deq_space_take(space, block * sizeof *w->visits[i].visitor);
+        }
         lay_out_kept(&w->kept[i], space, f, w->block, (size_t)w->real_bits / 8, settings, count);
     }
     w->scratch = deq_space_take(space, scratch);
     w->hand = deq_space_take(space, hand);
     w->solver = deq_space_take(space, solver);
     w->defended = deq_space_take(space, defended);
+    w->started = deq_space_take(space, started);
 }
 
 size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *const *settings, int count) {
     deq_space space = {NULL, 0};
     deq_worker copy = *worker;
     copy.kept = calloc((size_t)worker->fixed_count + 1, sizeof *copy.kept);
-    if (!copy.kept) return 0;
-    lay_out(&copy, &space, settings, count);
+    copy.visits = calloc((size_t)worker->fixed_count + 1, sizeof *copy.visits);
+    if (copy.kept && copy.visits) lay_out(&copy, &space, settings, count);
     free(copy.kept);
+    free(copy.visits);
     return space.used;
 }
 
@@ -184,6 +202,7 @@ bool deq_worker_plan(deq_worker *w, const deq_fixed_settings *const *settings, i
         w->steps[i] = w->residual[i] = 0;
     }
     w->settings = settings[0];
+    deq_worker_forget(w);
     return true;
 }
 

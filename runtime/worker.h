@@ -62,6 +62,12 @@ typedef struct deq_kept {
     void *added_drest;   /* of the rest records */
 } deq_kept;
 
+/* start: previous.  Where the last forward solve of each row left it; of one fixed point. */
+typedef struct deq_visits {
+    char *states;     /* one row an example; NULL: no settings ask for it */
+    int64_t *visitor; /* by row: the identity of the example whose state it is; -1: nobody's */
+} deq_visits;
+
 typedef struct deq_worker {
     int real_bits;
     int64_t block; /* most rows of a call */
@@ -91,12 +97,14 @@ typedef struct deq_worker {
     double *corrected;                   /* the same for corrections; and NAME_LOSS_correction by fixed index: */
     deq_routine_fn *const *corrections;
 
-    deq_kept *kept;    /* by index */
-    char *scratch;     /* of the fixed points' routines */
-    char *hand;        /* of gradients written by hand */
-    char *solver;      /* of the running solver */
-    char *defended;    /* two state rows an example, when a defence was planned */
-    int32_t *identity; /* 0, 1, 2, ... */
+    deq_kept *kept;     /* by index */
+    deq_visits *visits; /* by index */
+    char *started;      /* first states of the running solve that are not zero */
+    char *scratch;      /* of the fixed points' routines */
+    char *hand;         /* of gradients written by hand */
+    char *solver;       /* of the running solver */
+    char *defended;     /* two state rows an example, when a defence was planned */
+    int32_t *identity;  /* 0, 1, 2, ... */
     char *memory;
     size_t memory_bytes;
     const struct deq_resolvents *resolvents; /* what splitting solvers multiply with (resolvent.h); NULL: none */
@@ -110,6 +118,9 @@ void deq_worker_free(deq_worker *worker);
 bool deq_worker_plan(deq_worker *worker, const deq_fixed_settings *const *settings, int count, deq_error *e);
 /* Bytes that planning for these settings takes. */
 size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *const *settings, int count);
+
+/* No row has been visited. */
+void deq_worker_forget(deq_worker *worker);
 
 void deq_statistics_clear(deq_solve_statistics *s);
 void deq_statistics_add(deq_solve_statistics *sum, const deq_solve_statistics *s);

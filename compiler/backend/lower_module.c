@@ -134,6 +134,7 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
     words[FIXED_counts] = constant_global(e, "counts", LLVMConstArray2(e->i64, counts, f->nstate));
     words[FIXED_f_row_bytes] = emit_i64(e, row_bytes);
     words[FIXED_f_base_bytes] = emit_i64(e, base_bytes);
+    words[FIXED_start_offset] = emit_i64(e, f->given ? f->start_offset : UINT64_MAX);
     Value g = lower_fixed_descriptor(e, f->name);
     LLVMSetInitializer(g, LLVMConstStructInContext(e->context, words, FIXED_COUNT, false));
     LLVMSetGlobalConstant(g, true);

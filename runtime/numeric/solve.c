@@ -325,6 +325,36 @@ static void defend(problem *p, deq_solver *options) {
     options->tol = 0;
 }
 
+/* Notes the states for the next visit of their examples. */
+static void leave(const problem *p) {
+    const size_t bytes = (size_t)p->vectors * sizeof(vec);
+    for (int64_t row = 0; row < p->n; row++) {
+        const vec *z = row_of(p, p->result, row);
+        const bool good = p->progress[row].reason != DEQ_REASON_diverged && NAME(row_finite)(z, p->vectors);
+        p->visits->visitor[row] = !good ? -1 : p->ident ? p->ident[row] : row;
+        if (good) memcpy(p->visits->states + (size_t)row * bytes, z, bytes);
+    }
+}
+
+/* The first states by `start`; NULL: zero. */
+static const real *first_states(const deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
+                                const void *rest) {
+    const deq_start start = worker->settings[fixed->index].start;
+    const deq_visits *v = &worker->visits[fixed->index];
+    const size_t bytes = (size_t)fixed->state_bytes;
+    if (start == DEQ_START_ZEROS) return NULL;
+    for (int64_t row = 0; row < n; row++) {
+        char *to = worker->started + (size_t)row * bytes;
+        if (start == DEQ_START_GIVEN)
+            memcpy(to, (const char *)rest + row * fixed->rest_bytes + fixed->start_offset, bytes);
+        else if (v->visitor[row] == (frame->example ? frame->example[row] : row))
+            memcpy(to, v->states + (size_t)row * bytes, bytes);
+        else
+            memset(to, 0, bytes);
+    }
+    return (const real *)worker->started;
+}
+
 static void solve_forward(problem *p, int64_t n, deq_solver *options, bool *failed) {
     deq_space space = {p->worker->solver, 0};
     p->options = options;
@@ -337,6 +367,7 @@ static void solve_forward(problem *p, int64_t n, deq_solver *options, bool *fail
     problem_report(p, failed);
     p->ride = r;
     if (r) NAME(ride_report)(p);
+    if (p->visits && !p->quiet && !p->defence) leave(p);
 }
 
 void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, const deq_solver *options,
@@ -411,6 +442,8 @@ void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed
                  .keep_last = options.last && s->on_fail != DEQ_KEEP_BEST,
                  .frame = inner,
                  .ident = frame->example,
+                 .start = first_states(worker, frame, fixed, n, rest),
+                 .visits = s->start == DEQ_START_PREVIOUS ? &worker->visits[fixed->index] : NULL,
                  .result = z};
     if (!want_gradient) {
         p.defence = worker->defence;

@@ -44,6 +44,7 @@ typedef struct problem {
     deq_history *history;     /* Broyden: where the directions are to stay; NULL */
     const deq_history *prior; /* Broyden, adjoint: starts from this inverse estimate, transposed; NULL: -I */
     real prior_step;          /* step size of the solve that made it */
+    deq_visits *visits;       /* where the states are to stay for the next visit; NULL */
     const double *tolerance;  /* by row, in place of options->tol; NULL */
     const progress *earlier;  /* by row: how solvers before this one ended, whose steps count; NULL */
     /* by position */
