@@ -250,7 +250,7 @@ static bool unknown_mode(Checker *c, Ast *e, const char *path) {
 }
 
 static bool mode_needs(Checker *c, const Ast *e, const char *path, const char *needs, const char *forward) {
-    if (!forward || !needs || !*needs || same(needs, "any") || same(needs, forward)) return true;
+    if (!forward || !needs || !*needs || same(needs, "any") || words_contain(needs, forward)) return true;
     const char *why = same(path, "shine")          ? "reuses the inverse estimate of a quasi-Newton forward solver"
                       : same(path, "simultaneous") ? "rides along the iterations of a quasi-Newton forward solver"
                       : same(path, "backprop")     ? "differentiates plain iterations"
@@ -259,7 +259,7 @@ static bool mode_needs(Checker *c, const Ast *e, const char *path, const char *n
                           strchr(forward, ' ') ? "'%s()' %s; this fixed point uses %s"
                                                : "'%s()' %s; this fixed point uses '%s'",
                           path, why, forward),
-              "forward: %s()", needs);
+              "forward: %.*s()", (int)strcspn(needs, "|"), needs);
     return false;
 }
 

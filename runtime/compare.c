@@ -79,12 +79,12 @@ static bool needed_forward(deq_probe *p, const char *needed, char *note, size_t 
     json_t *settings = deq_app_resolved(p->engine);
     for (int i = 0; ok && i < p->net->nfixed; i++) {
         const char *path = p->net->fixed[i].path, *now = setting_now(settings, path, "forward");
-        size_t length = strlen(needed);
         deq_solver solver;
-        if (!strncmp(now, needed, length) && (now[length] == '(' || !now[length])) continue;
         ok = deq_solver_parse(now, false, &solver, e);
         if (!ok) break;
-        snprintf(text, sizeof text, "%s(tol: %g, max: %d)", needed, solver.tol, solver.max < 100 ? 100 : solver.max);
+        if (deq_mode_takes(needed, &solver)) continue;
+        snprintf(text, sizeof text, "%.*s(tol: %g, max: %d)", (int)strcspn(needed, "|"), needed, solver.tol,
+                 solver.max < 100 ? 100 : solver.max);
         ok = deq_probe_set(p, path, "forward", text, e);
         changed = true;
     }

@@ -209,6 +209,13 @@ deq_solver deq_solver_link(const deq_solver *chain, int which) {
     return one;
 }
 
+bool deq_mode_takes(const char *forward, const deq_solver *solver) {
+    if (!strcmp(forward, "any")) return true;
+    for (int which = 0; !solver->links && alternative(forward, which).length; which++)
+        if (part_equal(deq_part_of(solvers[solver->kind].name), alternative(forward, which))) return true;
+    return false;
+}
+
 const char *deq_solver_name(deq_solver_kind kind) { return solvers[kind].name; }
 
 static void link_store(deq_solver *chain, int which, const deq_solver *one) {
@@ -461,7 +468,7 @@ bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_er
             "fixed point %s: gradient %s needs the forward solver %s alone, and this is a chain that may end "
             "in %s",
             name, mode, needs[m->kind], solvers[deq_solver_link(&s->forward, s->forward.links).kind].name);
-    if (strcmp(needs[m->kind], "any") && strcmp(needs[m->kind], forward))
+    if (!deq_mode_takes(needs[m->kind], &s->forward))
         return deq_fail(e, DEQ_SETTING, "fixed point %s: gradient %s needs the forward solver %s, which is %s here",
                         name, mode, needs[m->kind], forward);
     for (int i = 0; m->kind == DEQ_MODE_implicit && i <= m->adjoint.links; i++)

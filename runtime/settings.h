@@ -32,6 +32,7 @@ typedef enum deq_mode_kind {
     int least_squares, delay, restart, every; /* anderson; deq_least_squares */                                        \
     int line_search;                          /* broyden, newton_krylov: deq_line_search */                            \
     int krylov;                               /* newton_krylov */                                                      \
+    int opa;                                  /* adjoint_broyden */                                                    \
     double forcing;
 
 typedef struct deq_link {
@@ -46,6 +47,8 @@ _Static_assert(offsetof(deq_link, forcing) == offsetof(deq_solver, forcing), "li
 /* Solver `which` of the chain, 0 the first, as a solver of its own. */
 deq_solver deq_solver_link(const deq_solver *chain, int which);
 const char *deq_solver_name(deq_solver_kind kind);
+/* Whether a mode whose row in modes.def says `forward` takes this solver. */
+bool deq_mode_takes(const char *forward, const deq_solver *solver);
 
 typedef enum deq_least_squares { DEQ_GRAM, DEQ_QR } deq_least_squares;
 typedef enum deq_line_search { DEQ_FULL_STEP, DEQ_ARMIJO } deq_line_search;
@@ -70,6 +73,7 @@ typedef struct deq_mode { /* arguments as in modes.def; those not used by a kind
     double ratio;
     double adjoint_damping; /* augmented */
     int checkpoint;         /* backprop */
+    bool carry;             /* augmented */
 } deq_mode;
 
 typedef enum deq_on_fail { DEQ_WARN, DEQ_STOP, DEQ_KEEP_BEST, DEQ_ZERO_GRADIENT } deq_on_fail;
@@ -104,6 +108,6 @@ bool deq_mode_is_exact(const deq_mode *m);
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e);
 void deq_solver_print(const deq_solver *s, char *out, size_t size); /* canonical text, every argument */
 void deq_mode_print(const deq_mode *m, char *out, size_t size);
-const char *deq_start_name(deq_start s);        /* "previous" */
+const char *deq_start_name(deq_start s);     /* "previous" */
 const char *deq_on_fail_name(deq_on_fail o); /* "keep_best" */
 #endif

@@ -58,7 +58,10 @@ void deq_worker_free(deq_worker *w) {
 
 void deq_worker_forget(deq_worker *w) {
     for (int i = 0; i < w->fixed_count; i++)
-        for (int64_t row = 0; w->visits[i].states && row < w->block; row++) w->visits[i].visitor[row] = -1;
+        for (int64_t row = 0; row < w->block; row++) {
+            if (w->visits[i].states) w->visits[i].visitor[row] = -1;
+            if (w->visits[i].joint) w->visits[i].carrier[row] = -1;
+        }
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -140,7 +143,7 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
     w->residual = deq_space_take(space, block * sizeof *w->residual);
     for (int i = 0; i < w->fixed_count; i++) {
         const deq_fixed *f = w->fixed[i];
-        bool single = w->real_bits == 32, visited = false;
+        bool single = w->real_bits == 32, visited = false, carried = false;
         for (int v = 0; v < count; v++) {
             const deq_fixed_settings *s = &settings[v][i];
             solver = larger(solver, (single ? deq_forward_bytes_f32 : deq_forward_bytes_f64)(f, s, w->block));
@@ -149,6 +152,7 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
             solver =
                 larger(solver, (single ? deq_penalty_bytes_f32 : deq_penalty_bytes_f64)(f, &s->penalties, w->block));
             visited = visited || s->start == DEQ_START_PREVIOUS;
+            carried = carried || s->gradient.carry;
             if (s->start != DEQ_START_ZEROS) started = larger(started, block * (size_t)f->state_bytes);
             lay_out_hand(w, f, &s->gradient, &hand, &scratch, &solver);
         }
@@ -158,6 +162,10 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
         if (visited) {
             w->visits[i].states = deq_space_take(space, block * (size_t)f->state_bytes);
             w->visits[i].visitor = deq_space_take(space, block * sizeof *w->visits[i].visitor);
+        }
+        if (carried) {
+            w->visits[i].joint = deq_space_take(space, 2 * block * (size_t)f->state_bytes);
+            w->visits[i].carrier = deq_space_take(space, block * sizeof *w->visits[i].carrier);
         }
         lay_out_kept(&w->kept[i], space, f, w->block, (size_t)w->real_bits / 8, settings, count);
     }

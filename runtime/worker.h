@@ -39,6 +39,7 @@ typedef struct deq_history {
     int32_t *newest, *factors; /* by row: slot of the newest direction; factors of B */
     void *steps;               /* step size of each direction, */
     bool varied;               /* when the line search changed them */
+    bool pairs;                /* adjoint_broyden.c's: two rows for each of `factors` updates, and no inverse */
 } deq_history;
 
 /* What a solve leaves for the gradient: one for each fixed point. */
@@ -66,6 +67,8 @@ typedef struct deq_kept {
 typedef struct deq_visits {
     char *states;     /* one row an example; NULL: no settings ask for it */
     int64_t *visitor; /* by row: the identity of the example whose state it is; -1: nobody's */
+    char *joint;      /* augmented(carry: true): a state row and an adjoint row an example; NULL */
+    int64_t *carrier; /* by row: whose they are; -1: nobody's */
 } deq_visits;
 
 typedef struct deq_worker {
@@ -173,6 +176,10 @@ DEQ_NUMERIC(_f64)
 void deq_gradient_hand(const deq_frame *frame, const deq_fixed *fixed, int64_t n);
 /* Directions a Broyden solve of these options keeps; `last`: also the one after the last step. */
 static inline int deq_history_capacity(const deq_solver *o, bool last) {
+    if (o->kind == DEQ_SOLVER_adjoint_broyden) {
+        const int most = o->max + (o->opa > 0 ? o->max / o->opa + 1 : 0);
+        return 2 * (o->memory > 0 && o->memory < most ? o->memory : most);
+    }
     return o->memory > 0 && o->memory < o->max ? o->memory + 1 : o->max + last;
 }
 

@@ -1,9 +1,10 @@
 /* augmented.c - Eq. 12 of Yang et al. 2022 (JIIO) for state and adjoint:
  *     z <- (1 - a) z + a f(z),   u <- (1 - b) u + b (J(z)'u + dL/dz),   from z = u = 0, J and dL/dz at the old z.
  *
- * Its third block, the input, is not here: an attack's own loop moves the input, and the routine sees one input.  All
- * steps are made, so that a result depends on its example alone; an example whose iterates stop being finite keeps its
- * last finite ones. */
+ * Its third block, the input, is an attack's own loop: x <- project(x + alpha (df/dx)'u).  With carry and one step the
+ * state and the adjoint go on from where they were at the input before, so that the attack's iterations are those of
+ * the joint map on (z, u, x), each block damped on its own (Remark 4.2).  All steps are made, so that a result depends
+ * on its example alone; an example whose iterates stop being finite keeps its last finite ones. */
 #include "solve.h"
 #include <math.h>
 #include <string.h>
@@ -76,6 +77,26 @@ static void record(deq_worker *worker, const deq_frame *frame, const deq_fixed *
     }
 }
 
+/* Takes the iterates that the same examples' last solves left, or leaves them for the next. */
+static void exchange(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, real *z, real *u,
+                     bool leave) {
+    deq_visits *v = &worker->visits[fixed->index];
+    const size_t bytes = (size_t)fixed->state_bytes;
+    for (int64_t row = 0; row < n; row++) {
+        char *joint = v->joint + 2 * (size_t)row * bytes;
+        const int64_t identity = frame->example ? frame->example[row] : row;
+        char *state = (char *)z + (size_t)row * bytes, *adjoint = (char *)u + (size_t)row * bytes;
+        if (leave) {
+            v->carrier[row] = worker->kept[fixed->index].bad[row] ? -1 : identity;
+            memcpy(joint, state, bytes);
+            memcpy(joint + bytes, adjoint, bytes);
+        } else if (v->carrier[row] == identity) {
+            memcpy(state, joint, bytes);
+            memcpy(adjoint, joint + bytes, bytes);
+        }
+    }
+}
+
 void NAME(solve_augmented)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, real *z,
                            deq_routine_fn *cotangent) {
     deq_kept *kept = &worker->kept[fixed->index];
@@ -88,6 +109,7 @@ void NAME(solve_augmented)(deq_worker *worker, const deq_frame *frame, const deq
     deq_frame f = *frame;
     memset(z, 0, bytes);
     memset(u, 0, bytes);
+    if (m->carry) exchange(worker, frame, fixed, n, z, u, false);
     memset(b.steps, 0, (size_t)n * sizeof *b.steps);
     memcpy(kept->rows, worker->identity, (size_t)n * sizeof *kept->rows);
     f.rows = worker->identity;
@@ -116,5 +138,6 @@ void NAME(solve_augmented)(deq_worker *worker, const deq_frame *frame, const deq
         }
         if (step == m->steps) break;
     }
+    if (m->carry) exchange(worker, frame, fixed, n, z, u, true);
     for (int64_t row = 0; row < n; row++) record(worker, frame, fixed, row, &b);
 }

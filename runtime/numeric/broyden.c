@@ -161,6 +161,7 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
         inverse = p->history->inverse;
         steps = p->history->steps;
         p->history->varied = searches;
+        p->history->pairs = false;
     } else {
         directions = take_rows(p, space, p->n * (capacity + 1)); /* and one row for the last residual */
         inverse = deq_space_take(space, (size_t)p->n * (size_t)capacity * sizeof(real));
@@ -209,10 +210,7 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
                 if (!more) continue;
             }
             p->previous[i] = (int32_t)i;
-            if (p->prior) NAME(broyden_transposed)
-            (w, row_of(p, p->prior->directions, row * (int64_t)(p->prior->capacity + 1)),
-             (const real *)p->prior->inverse + row * (int64_t)p->prior->capacity, NAME(history_steps)(p->prior, row),
-             p->prior->capacity, p->prior->newest[row], p->prior->factors[row], p->prior_step, p->vectors);
+            if (p->prior) NAME(history_transposed)(w, p->prior, row, p->prior_step, p->vectors);
             if (searches) {
                 search.before[row] = sqrt(sums[0]);
                 steps[row * (int64_t)capacity + slot] = search.taken[row] = (real)o->step;
@@ -230,7 +228,7 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
         }
         if (waiting) make_steps(pending, targets, 1, slot, capacity, (real)o->step, p->vectors);
         if (rides && step <= last) {
-            deq_history h = {directions, inverse, capacity, NULL, NULL, steps, searches};
+            deq_history h = {directions, inverse, capacity, NULL, NULL, steps, searches, false};
             NAME(ride_along)(p, step, z, &h, slot, count);
         }
         problem_stream(p, step, z);

@@ -170,10 +170,7 @@ static void apply_inverse(const deq_frame *frame, const deq_fixed *fixed, int64_
     for (int64_t row = 0; row < n; row++) {
         vec *u = (vec *)b->result + row * vectors;
         const vec *g = (const vec *)b->u + row * vectors;
-        NAME(broyden_transposed)
-        (u, (const vec *)h->directions + row * (int64_t)(h->capacity + 1) * vectors,
-         (const real *)h->inverse + row * (int64_t)h->capacity, NAME(history_steps)(h, row), h->capacity,
-         h->newest[row], h->factors[row], (real)kept->damping, vectors);
+        NAME(history_transposed)(u, h, row, (real)kept->damping, vectors);
         double norm = row_norm(u, vectors);
         b->fell[row] = !isfinite(norm) || (kept->mode.fallback == 0 && norm > kept->mode.ratio * row_norm(g, vectors));
         if (b->fell[row]) memcpy(u, g, (size_t)fixed->state_bytes);

@@ -521,7 +521,7 @@ void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed
         fixed->f(&inner, n);
         memcpy(kept->z, z, (size_t)(n * fixed->state_bytes));
         return;
-    case DEQ_MODE_shine: p.history = &kept->history; /* fall through */
+    case DEQ_MODE_shine: p.history = &kept->history; p.cotangent = cotangent; /* fall through */
     default:
         p.result = kept->z;
         solve_forward(&p, n, &options, kept->failed);

@@ -33,20 +33,21 @@ typedef struct problem {
     const deq_defence *defence; /* predictions are read off it; NULL: off the state returned */
     const int64_t *ident;       /* the caller's example identities by row; NULL */
     int64_t n, active;
-    int64_t vectors;          /* of a state row */
-    const real *rhs;          /* adjoint: g by row; NULL forward */
-    const double *scale;      /* adjoint: what g was divided by */
-    real *result;             /* by row */
-    const real *start;        /* the first state, by row; NULL: zero */
-    bool quiet;               /* reports nothing but `failed` */
-    struct correct *correct;  /* the loss at states on the way (correct.h); NULL */
-    struct ride *ride;        /* what else happens at the states (ride.h); NULL */
-    deq_history *history;     /* Broyden: where the directions are to stay; NULL */
-    const deq_history *prior; /* Broyden, adjoint: starts from this inverse estimate, transposed; NULL: -I */
-    real prior_step;          /* step size of the solve that made it */
-    deq_visits *visits;       /* where the states are to stay for the next visit; NULL */
-    const double *tolerance;  /* by row, in place of options->tol; NULL */
-    const progress *earlier;  /* by row: how solvers before this one ended, whose steps count; NULL */
+    int64_t vectors;           /* of a state row */
+    const real *rhs;           /* adjoint: g by row; NULL forward */
+    const double *scale;       /* adjoint: what g was divided by */
+    real *result;              /* by row */
+    const real *start;         /* the first state, by row; NULL: zero */
+    bool quiet;                /* reports nothing but `failed` */
+    struct correct *correct;   /* the loss at states on the way (correct.h); NULL */
+    struct ride *ride;         /* what else happens at the states (ride.h); NULL */
+    deq_history *history;      /* Broyden: where the directions are to stay; NULL */
+    const deq_history *prior;  /* Broyden, adjoint: starts from this inverse estimate, transposed; NULL: -I */
+    real prior_step;           /* step size of the solve that made it */
+    deq_routine_fn *cotangent; /* dL/dz, where the solver may use it; NULL */
+    deq_visits *visits;        /* where the states are to stay for the next visit; NULL */
+    const double *tolerance;   /* by row, in place of options->tol; NULL */
+    const progress *earlier;   /* by row: how solvers before this one ended, whose steps count; NULL */
     /* by position */
     int32_t *rows, *previous;
     int64_t *example;
@@ -74,6 +75,20 @@ void NAME(broyden_transposed)(vec *w, const vec *directions, const real *inverse
 
 INLINE const real *NAME(history_steps)(const deq_history *h, int64_t row) {
     return h->varied ? (const real *)h->steps + row * h->capacity : (const real *)0;
+}
+
+/* w becomes -H'w by the `count` pairs of one example (adjoint_broyden.c). */
+void NAME(pairs_transposed)(vec *w, vec *pairs, int count, int capacity, int64_t n);
+
+/* w becomes -B'w, B the estimate of this row. */
+INLINE void NAME(history_transposed)(vec *w, const deq_history *h, int64_t row, real step, int64_t n) {
+    vec *rows = (vec *)h->directions + row * (int64_t)(h->capacity + 1) * n;
+    if (h->pairs)
+        NAME(pairs_transposed)(w, rows, h->factors[row], h->capacity, n);
+    else
+        NAME(broyden_transposed)
+    (w, rows, (const real *)h->inverse + row * (int64_t)h->capacity, NAME(history_steps)(h, row), h->capacity,
+     h->newest[row], h->factors[row], step, n);
 }
 
 /* ---- line_search.c ---- */

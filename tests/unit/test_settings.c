@@ -38,6 +38,8 @@ static void test_texts_round_trip(void **state) {
          "least_squares: qr, stop: relative, return: best)"},
         {"broyden(line_search: armijo)",
          "broyden(step: 1, memory: 0, tol: 0.0001, max: 40, line_search: armijo, stop: relative, return: best)"},
+        {"adjoint_broyden(opa: 2)",
+         "adjoint_broyden(step: 1, memory: 0, opa: 2, tol: 0.0001, max: 40, stop: relative, return: best)"},
         {"newton_krylov(krylov: 12)", "newton_krylov(krylov: 12, forcing: 0, tol: 0.0001, max: 40, line_search: "
                                       "armijo, stop: relative, return: best)"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -60,7 +62,7 @@ static void test_texts_round_trip(void **state) {
                                         "simultaneous(states: 3, beta: 1, pair: lag, combine: sum)",
                                         "unrolled(from: 2..7, steps: 5, damping: 0.5, undamped_first: true, weights: cumulative)",
                                         "shine(refine: 3, fallback: none, ratio: 2.5)",
-                                        "augmented(steps: 80, damping: 0.8, adjoint_damping: 0.6)"};
+                                        "augmented(steps: 80, damping: 0.8, adjoint_damping: 0.6, carry: false)"};
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         deq_error e = {0};
         deq_mode m;

@@ -95,6 +95,8 @@ static void test_every_anderson_reaches_the_fixed_point(void **state) {
                                           "anderson(every: 3, least_squares: qr, %s)",
                                           "broyden(line_search: armijo, %s)",
                                           "broyden(line_search: armijo, memory: 4, step: 0.9, %s)",
+                                          "adjoint_broyden(%s)",
+                                          "adjoint_broyden(memory: 5, %s)",
                                           "newton_krylov(%s)",
                                           "newton_krylov(line_search: none, %s)",
                                           "newton_krylov(krylov: 4, %s)",
@@ -304,6 +306,8 @@ static const char *const every_solver[] = {"picard(%s)",
                                            "broyden(%s)",
                                            "broyden(memory: 3, step: 0.9, %s)",
                                            "broyden(line_search: armijo, %s)",
+                                           "adjoint_broyden(%s)",
+                                           "adjoint_broyden(memory: 4, step: 0.9, opa: 0, %s)",
                                            "newton_krylov(%s)",
                                            "newton_krylov(line_search: none, krylov: 3, %s)"};
 #define SOLVERS (sizeof every_solver / sizeof *every_solver)

@@ -6,6 +6,7 @@ static const char *const forward[] = {"picard(tol: 1e-6, max: 100)",
                                       "anderson(least_squares: qr, tol: 1e-6)",
                                       "broyden(tol: 1e-6)",
                                       "newton_krylov(tol: 1e-6)",
+                                      "adjoint_broyden(tol: 1e-6)",
                                       "broyden(memory: 3, line_search: armijo, tol: 1e-6)",
                                       "anderson(tol: 1e-6, max: 3) else broyden(tol: 1e-6)"};
 #define SOLVERS (sizeof forward / sizeof *forward)
