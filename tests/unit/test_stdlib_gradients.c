@@ -194,7 +194,7 @@ static void set_mode(deq_probe *p, const char *what, int mode, bool f64) {
     deq_error e = {0};
     const char *forward = !strcmp(mode_rows[mode].forward, "any") ? "broyden" : mode_rows[mode].forward;
     char text[96];
-    snprintf(text, sizeof text, "%s(tol: %s, max: 300)", forward, f64 ? "1e-14" : "1e-5");
+    snprintf(text, sizeof text, "%.*s(tol: %s, max: 300)", (int)strcspn(forward, "|"), forward, f64 ? "1e-14" : "1e-5");
     must(deq_engine_set(p->engine, "gradient", "jfb()", &e), what, &e); /* it fits every solver */
     must(deq_engine_set(p->engine, "forward", text, &e), what, &e);
     must(deq_engine_set(p->engine, "gradient", mode_rows[mode].text, &e), what, &e);
