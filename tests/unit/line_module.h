@@ -11,6 +11,10 @@
 #include <string.h>
 #include "runtime/app.h"
 
+#define TEXT_OF(x) #x
+#define TEXT_OF_VALUE(x) TEXT_OF(x)
+#define MANIFEST_ABI "\"abi\": " TEXT_OF_VALUE(DEQ_ABI_VERSION) /* the member as the compiler writes it */
+
 #ifndef LINE_REAL
 #define LINE_REAL float
 #define LINE_REAL_NAME "f32"
@@ -133,7 +137,8 @@ static const deq_routine line_routines[] = {{"Line_prepare", line_prepare, 0, 0}
 
 /* %s: the folder of x, y; %d: bytes of a chunk; then the members after "nets". */
 static const char line_head[] =
-    "{\"abi\": 4, \"name\": \"line\", \"source\": \"line.deq\", \"compiler\": \"hand\", \"target\": \"any\", \"real\": "
+    "{" MANIFEST_ABI
+    ", \"name\": \"line\", \"source\": \"line.deq\", \"compiler\": \"hand\", \"target\": \"any\", \"real\": "
     "\"" LINE_REAL_NAME "\", \"hash\": \"00\",\n"
     "\"data\": [{\"name\": \"points\", \"reader\": \"idx\", \"arguments\": {\"images\": \"%s/x\", \"labels\": "
     "\"%s/y\"},"

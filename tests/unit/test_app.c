@@ -258,9 +258,9 @@ static void test_manifest(void **state) {
         "{",
         "[]",
         "{\"abi\": 1}",
-        "{\"abi\": 4, \"name\": \"x\"}",
-        "{\"abi\": 4, \"name\": \"x\", \"real\": \"f64\", \"hash\": \"1\"}",
-        "{\"abi\": 4, \"name\": \"x\", \"real\": \"f32\", \"hash\": \"1\", \"run\": [{\"train\": \"none\"}]}"};
+        "{" MANIFEST_ABI ", \"name\": \"x\"}",
+        "{" MANIFEST_ABI ", \"name\": \"x\", \"real\": \"f64\", \"hash\": \"1\"}",
+        "{" MANIFEST_ABI ", \"name\": \"x\", \"real\": \"f32\", \"hash\": \"1\", \"run\": [{\"train\": \"none\"}]}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         deq_module module = line_module(bad[i]);
         assert_int_equal(deq_app_run(&module, &options), 70);
