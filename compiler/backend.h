@@ -7,18 +7,18 @@
 #include "runtime/include/deq_runtime.h"
 
 typedef struct BackendOptions {
-    const char *cpu;          /* "native" or an LLVM CPU name such as "x86-64-v3" */
-    int optimise;             /* 0..3 */
-    const char *math;         /* "inline" (default) or "libm" */
-    bool emit_ll, emit_asm;   /* also produce these texts (ll: before optimisation) */
-    bool profile;             /* timers around operations (deq_profile_site) */
+    const char *cpu;        /* "native" or an LLVM CPU name such as "x86-64-v3" */
+    int optimise;           /* 0..3 */
+    const char *math;       /* "inline" (default) or "libm" */
+    bool emit_ll, emit_asm; /* also produce these texts (ll: before optimisation) */
+    bool profile;           /* timers around operations (deq_profile_site) */
 } BackendOptions;
 
 typedef struct BackendResult {
-    void *object;             /* relocatable object bytes, malloc'ed */
+    void *object; /* relocatable object bytes, malloc'ed */
     size_t object_size;
-    char *ll, *assembly;      /* malloc'ed, when asked for */
-    char *error;              /* malloc'ed; NULL on success */
+    char *ll, *assembly;              /* malloc'ed, when asked for */
+    char *error;                      /* malloc'ed; NULL on success */
     uint64_t *row_bytes, *base_bytes; /* scratch of each routine of the unit, malloc'ed */
 } BackendResult;
 
@@ -42,5 +42,6 @@ __attribute__((visibility("default"))) const Backend *backend_entry(const Backen
 /* Size and time of the files of this program and of the module, which need not be loaded: another build makes other
  * objects, also under the same version. */
 const char *backend_identity(void);
-const Backend *backend_get(char **error); /* loads libdeq_backend.so beside the program, in ../lib/deq, or $DEQ_BACKEND */
+const Backend *
+backend_get(char **error); /* loads libdeq_backend.so beside the program, in ../lib/deq, or $DEQ_BACKEND */
 #endif

@@ -14,7 +14,7 @@ typedef struct CompileOptions {
     const char *target_cpu; /* NULL: native */
     const char *math;       /* NULL: inline */
     int optimise;
-    bool profile; /* timers around operations */
+    bool profile;                             /* timers around operations */
     bool f64, tests, nets, checks, use_cache; /* tests, nets, checks, only, only_test: see PipelineOptions */
     const char *only, *only_test;
     const char *added; /* declarations after the file's own; NULL: none */

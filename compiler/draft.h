@@ -23,7 +23,7 @@ typedef struct Draft {
     Destination *outs;
     uint32_t nouts, cap;
     uint64_t arg_bytes[8];
-    bool whole_batch;      /* runs on the whole batch at once: unbatched values are what they say, and may reach ACCUM */
+    bool whole_batch; /* runs on the whole batch at once: unbatched values are what they say, and may reach ACCUM */
     const FixedPlan *plan; /* of the fixed point the routine belongs to, NULL for the others */
 } Draft;
 
@@ -37,7 +37,8 @@ void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t n
 /* ---- fixed_routines.c ---- */
 /* The routines of one fixed point.  needs: body with origins: states ARG 0, captured values REST k or SHARED v,
  * in input order states first; the layout's cotangents planned.  Fills the rest of the layout. */
-/* `penalised`: NAME_vjp_jvp too.  `extra`: shapes of what the `fixed` node captures beyond the body's values, in the rest record after those. */
+/* `penalised`: NAME_vjp_jvp too.  `extra`: shapes of what the `fixed` node captures beyond the body's values, in the
+ * rest record after those. */
 void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, const Shape *extra,
                     uint32_t nextra, uint32_t index, bool penalised, FixedLayout *layout);
 
@@ -71,7 +72,7 @@ typedef struct HandGraph { /* a gradient by hand, cut off from the model's graph
     NodeId *captured;      /* inputs of `graph` for arguments of the `fixed` node: */
     uint32_t *argument;
     uint32_t ncaptured, captured_cap, argument_cap;
-    const uint32_t *rest;  /* by argument of the `fixed` node: its number in the rest record */
+    const uint32_t *rest; /* by argument of the `fixed` node: its number in the rest record */
 } HandGraph;
 
 /* The graph with extended `fixed` nodes, and the blocks' graphs.  needs: outputs of g from `first` on are the values of

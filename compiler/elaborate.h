@@ -46,7 +46,8 @@ typedef struct Net {
     ModelRoutines *routines;
     const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
     Value output;
-    uint32_t nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap, loss_keys_cap, metric_keys_cap;
+    uint32_t nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap, loss_keys_cap,
+        metric_keys_cap;
     LayerUse *layers; /* in the order their calls begin: the net itself first */
     uint32_t nlayers, layers_cap;
 } Net;
@@ -191,7 +192,8 @@ Value net_parameter(Scope *s, const Ast *param, bool trained);
 bool fixed_point(Scope *s, const Ast *fixed);
 void net_finish(Elab *e, Net *net); /* hash */
 /* ---- what settings ask of a fixed point's equation (fixed_settings.c) ---- */
-/* A value of `forward` or `gradient` names no splitting solver, or the fixed point is z = prox(L z + c); else reports. */
+/* A value of `forward` or `gradient` names no splitting solver, or the fixed point is z = prox(L z + c); else reports.
+ */
 bool splits_as_asked(Scope *s, const FixedPoint *f, const char *setting, Range at);
 /* Compares f->certificate with what the form of the equation proves (certify.c); false when that is less. */
 bool certify(Scope *s, FixedPoint *f, Range at);

@@ -39,7 +39,8 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *e, Slice *out);
 /* A training run as JSON; it becomes known under its name.  NULL after an error. */
 json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell);
 json_t *pipe_attack(const AttackUse *use);
-/* The attack of an evaluation, or sequence(..), worst_of(..), restarts(..) of attacks, as a chain; NULL after an error. */
+/* The attack of an evaluation, or sequence(..), worst_of(..), restarts(..) of attacks, as a chain; NULL after an error.
+ */
 json_t *pipe_attacks(Scope *s, const Ast *given, Net *net, const char *loss);
 /* `with { body.forward.tol: 1e-6 }` as [[path, value], ..], appended to `out`; settings of every fixed point are
  * spelled out for each.  False after an error. */

@@ -57,11 +57,29 @@ ZERO(iota)
 ZERO(random)
 ZERO(sign)
 ZERO(step)
-ZERO(floor) ZERO(not ) ZERO(stop_gradient) ZERO(lt) ZERO(le) ZERO(eq) ZERO(and) ZERO(or) ZERO(argmax)
+ZERO(floor)
+ZERO(not )
+ZERO(stop_gradient)
+ZERO(lt)
+ZERO(le)
+ZERO(eq)
+ZERO(and)
+ZERO(or)
+ZERO(argmax)
 #define SAME_OP(name)                                                                                                  \
     static NodeId jvp_##name(const Primal *p) { return same_op(p); }
-    SAME_OP(neg) SAME_OP(reshape) SAME_OP(broadcast) SAME_OP(transpose) SAME_OP(slice) SAME_OP(pad) SAME_OP(reduce_sum)
-        SAME_OP(pack) SAME_OP(pack_conv) SAME_OP(batch_sum) SAME_OP(window_sum) SAME_OP(window_spread)
+SAME_OP(neg)
+SAME_OP(reshape)
+SAME_OP(broadcast)
+SAME_OP(transpose)
+SAME_OP(slice)
+SAME_OP(pad)
+SAME_OP(reduce_sum)
+SAME_OP(pack)
+SAME_OP(pack_conv)
+SAME_OP(batch_sum)
+SAME_OP(window_sum)
+SAME_OP(window_spread)
 /* y = F(a): ty = FACTOR ta */
 #define FACTOR(name, factor)                                                                                           \
     static NodeId jvp_##name(const Primal *p) {                                                                        \
@@ -69,17 +87,19 @@ ZERO(floor) ZERO(not ) ZERO(stop_gradient) ZERO(lt) ZERO(le) ZERO(eq) ZERO(and) 
         (void)a, (void)y;                                                                                              \
         return scaled(p, factor, p->t[0]);                                                                             \
     }
-            FACTOR(abs, op1(p, OP_sign, a)) FACTOR(exp, y) FACTOR(log, op2(p, OP_div, number(p, 1), a))
-                FACTOR(log1p, op2(p, OP_div, number(p, 1), op2(p, OP_add, a, number(p, 1))))
-                    FACTOR(sqrt, op2(p, OP_div, number(p, 0.5), y)) FACTOR(sin, op1(p, OP_cos, a))
-                        FACTOR(cos, op1(p, OP_neg, op1(p, OP_sin, a)))
-                            FACTOR(tanh, op2(p, OP_sub, number(p, 1), op2(p, OP_mul, y, y)))
-                                FACTOR(sigmoid, op2(p, OP_mul, y, op2(p, OP_sub, number(p, 1), y)))
-                                    FACTOR(softplus, op1(p, OP_sigmoid, a)) FACTOR(relu, op1(p, OP_step, a))
+FACTOR(abs, op1(p, OP_sign, a))
+FACTOR(exp, y)
+FACTOR(log, op2(p, OP_div, number(p, 1), a))
+FACTOR(log1p, op2(p, OP_div, number(p, 1), op2(p, OP_add, a, number(p, 1))))
+FACTOR(sqrt, op2(p, OP_div, number(p, 0.5), y))
+FACTOR(sin, op1(p, OP_cos, a))
+FACTOR(cos, op1(p, OP_neg, op1(p, OP_sin, a)))
+FACTOR(tanh, op2(p, OP_sub, number(p, 1), op2(p, OP_mul, y, y)))
+FACTOR(sigmoid, op2(p, OP_mul, y, op2(p, OP_sub, number(p, 1), y)))
+FACTOR(softplus, op1(p, OP_sigmoid, a))
+FACTOR(relu, op1(p, OP_step, a))
 
-                                        static NodeId jvp_add(const Primal *p) {
-    return summed(p, p->t[0], p->t[1]);
-}
+static NodeId jvp_add(const Primal *p) { return summed(p, p->t[0], p->t[1]); }
 
 static NodeId jvp_sub(const Primal *p) {
     if (p->t[1] == NODE_NONE) return p->t[0];

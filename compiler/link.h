@@ -16,8 +16,8 @@ typedef struct LinkExtras { /* gradients in C (linked.h) */
 
 /* A program: the object, a main() that calls deq_main, the linked files, and the runtime library. */
 bool link_program(const char *object, const LinkExtras *extras, const char *out, char **error);
-/* libNAME.so holding the runtime, and NAME.a holding the object and linked objects (to be linked with libdeqrt, and with
- * linked shared libraries); both export NAME_module(). */
+/* libNAME.so holding the runtime, and NAME.a holding the object and linked objects (to be linked with libdeqrt, and
+ * with linked shared libraries); both export NAME_module(). */
 bool link_library(const char *object, const LinkExtras *extras, const char *name, const char *shared_out,
                   const char *archive_out, char **error);
 /* Objects and archives, whole, as one shared library. */

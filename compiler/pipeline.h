@@ -13,14 +13,15 @@ typedef struct PipelineOptions {
     bool nets;             /* with tests: also a gradcheck of every net that is trained (deq gradcheck) */
     const char *only_test; /* with tests: the one of this name; NULL: all */
     bool checks;           /* without tests: also what `check` blocks need (deq compare) */
-    const char *only;      /* deq build --lib NET, bench: elaborate this layer alone as a net; NULL: what the script runs */
+    const char *only; /* deq build --lib NET, bench: elaborate this layer alone as a net; NULL: what the script runs */
     bool penalties, corrections; /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
 } PipelineOptions;
 
 /* Elaborates every net, attack, optimiser, training run, experiment and test that will run, and writes the manifest.
  * needs: p resolved and checked without errors.  NULL after reporting to p->diags (sizes that do not divide, ...). */
 Unit *pipeline_build(Program *p, const PipelineOptions *options);
-/* Elaborates what runs and what is tested, without routines: finds the mistakes that depend on sizes, in milliseconds. */
+/* Elaborates what runs and what is tested, without routines: finds the mistakes that depend on sizes, in milliseconds.
+ */
 bool pipeline_check(Program *p);
 
 #endif

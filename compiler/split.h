@@ -7,12 +7,12 @@
 #include "draft.h"
 
 typedef struct Split {
-    const char *why;  /* NULL: recognised; else a clause that says why not */
-    Range where;      /* what is in the way */
-    NodeId *inner;    /* by state component: L z + c, a node of the body */
-    bool shared;      /* L is the same for all examples */
-    bool projection;  /* prox is a projection onto an interval (relu, clamp): the same for every step */
-    double slope;     /* the largest of prox */
+    const char *why; /* NULL: recognised; else a clause that says why not */
+    Range where;     /* what is in the way */
+    NodeId *inner;   /* by state component: L z + c, a node of the body */
+    bool shared;     /* L is the same for all examples */
+    bool projection; /* prox is a projection onto an interval (relu, clamp): the same for every step */
+    double slope;    /* the largest of prox */
 } Split;
 
 /* needs: inputs of the body are nstate states, then what it captures, with their batching. */
@@ -20,7 +20,7 @@ Split split_recognise(Arena *a, const Graph *body, uint32_t nstate);
 
 /* L and its transpose as a graph: inputs are the states' tangents and cotangents, then the body's inputs. */
 typedef struct SplitParts {
-    Graph *graph; /* by component: L v, L'v, c, prox(v), the slope of prox at v */
+    Graph *graph;                                       /* by component: L v, L'v, c, prox(v), the slope of prox at v */
     uint32_t linear, transposed, constant, prox, slope; /* first output of each */
 } SplitParts;
 /* needs: recognised; the body's inputs have origins.  v has origin ARG ORIGIN_COTANGENT. */

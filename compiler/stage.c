@@ -170,7 +170,8 @@ static NodeId split_node(Split *p, NodeId id, bool pack) {
             return pack_matmul(p->s, p->out, split_read(p, args[0]), stage_copy(p->s, p->g, args[1], p->smap),
                                n.attr.i[1], n.loc);
     }
-    if (pack && (n.op == OP_conv || n.op == OP_conv_input) && n.attr.i[CONV_LAST] && graph_node(p->g, args[0])->batched && p->shared[args[1]])
+    if (pack && (n.op == OP_conv || n.op == OP_conv_input) && n.attr.i[CONV_LAST] &&
+        graph_node(p->g, args[0])->batched && p->shared[args[1]])
         return pack_conv(p->s, p->out, &n, split_read(p, args[0]), stage_copy(p->s, p->g, args[1], p->smap));
     NodeId *mapped = arena_alloc(p->s->arena, (n.nargs + 1) * sizeof *mapped);
     uint32_t nargs = 0;

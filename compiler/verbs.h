@@ -14,5 +14,5 @@ struct Compilation;
 /* compile_load, with the files of --link: 0, or an exit code after a message. */
 int load_linked(const Cli *cli, struct Compilation *c);
 const char *bytes_text(char *buffer, size_t size, double n); /* "240 kB" */
-void print_summary(const struct Compilation *c);                    /* of a compilation up to its routines */
+void print_summary(const struct Compilation *c);             /* of a compilation up to its routines */
 #endif

@@ -42,8 +42,8 @@ const char *signature_text(Checker *c, const Signature *s);      /* "Dense[I, O]
 /* The value of a CONST, and as a size (NULL if it is none); false if it is not a number known here. */
 bool checker_constant(Checker *c, const Ast *decl, double *value, const Size **size);
 bool layer_has_fixed(Checker *c, const Ast *layer); /* itself or in a layer it uses */
-void checker_couples(Checker *c); /* the declaration being checked takes a statistic of the batch */
-bool layer_couples(Checker *c, const Ast *layer); /* itself or a layer it uses does */
+void checker_couples(Checker *c);                   /* the declaration being checked takes a statistic of the batch */
+bool layer_couples(Checker *c, const Ast *layer);   /* itself or a layer it uses does */
 /* Remembers with which sizes the call or pipe `at` instantiates `callee`. */
 void checker_record_call(Checker *c, const Ast *at, const Ast *callee, const SizeBinding *b, uint32_t n);
 bool checker_recorded_call(Checker *c, const Ast *at, const Ast **callee, const SizeBinding **b, uint32_t *n);

@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 typedef struct Source {
-    const char *path;   /* as printed in messages: the path given, or "<std.layers>" for an embedded module */
-    const char *text;   /* NUL-terminated; may hold no other NUL (checked at load) */
+    const char *path; /* as printed in messages: the path given, or "<std.layers>" for an embedded module */
+    const char *text; /* NUL-terminated; may hold no other NUL (checked at load) */
     uint32_t length;
-    uint32_t *lines;    /* byte offset of each line's start; built on first use */
+    uint32_t *lines; /* byte offset of each line's start; built on first use */
     uint32_t nlines;
 } Source;
 
@@ -20,7 +20,9 @@ typedef struct Range {
     uint32_t start, end;  /* byte offsets; end is exclusive */
 } Range;
 
-typedef struct Position { uint32_t line, column; } Position; /* both from 1; column counts bytes */
+typedef struct Position {
+    uint32_t line, column;
+} Position; /* both from 1; column counts bytes */
 
 /* Reads a file of at most 16 MiB.  On failure returns NULL and sets *reason to a text in the arena
  * ("cannot open: ...", "is empty", "is not text: byte 0x00 at offset 12", "is larger than 16 MiB"). */

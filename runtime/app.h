@@ -1,6 +1,7 @@
 /* app.h - executes a manifest: training runs, experiments, tests; what `deq run` and built programs share.
  *
- * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 64 usage, 70 internal, 130 interrupted. */
+ * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 64 usage, 70 internal, 130 interrupted.
+ */
 #ifndef DEQ_RUNTIME_APP_H
 #define DEQ_RUNTIME_APP_H
 #include "deq_runtime.h"
@@ -9,34 +10,37 @@
 typedef struct deq_preload deq_preload; /* preload.h */
 
 typedef struct deq_app_options {
-    int threads;                  /* 0: all cores */
-    bool has_seed; uint64_t seed; /* --seed: replaces the seed of every training run */
-    const char *const *set;       /* "path=value", also train settings: "net.epochs=3", "net.batch=64", "net.body.forward.tol=1e-6" */
+    int threads; /* 0: all cores */
+    bool has_seed;
+    uint64_t seed; /* --seed: replaces the seed of every training run */
+    const char *const
+        *set; /* "path=value", also train settings: "net.epochs=3", "net.batch=64", "net.body.forward.tol=1e-6" */
     int nset;
-    const char *results;          /* results folder; NULL: "results" */
-    const char *cache;            /* cache folder for trained nets; NULL: $XDG_CACHE_HOME/deq or ~/.cache/deq */
-    bool fresh;                   /* ignore what the cache holds */
-    bool json;                    /* one JSON object a line on standard output instead of text */
+    const char *results; /* results folder; NULL: "results" */
+    const char *cache;   /* cache folder for trained nets; NULL: $XDG_CACHE_HOME/deq or ~/.cache/deq */
+    bool fresh;          /* ignore what the cache holds */
+    bool json;           /* one JSON object a line on standard output instead of text */
     bool quiet;
-    int batch;                    /* deq bench: examples of a call; 0: 256 */
-    const char *source_text;      /* the script, copied beside the results; NULL: not known */
-    double budget;                /* deq bench: seconds for a row; 0: 0.4 */
-    const char *rows;             /* deq bench: only rows whose names hold this; NULL: all */
-    bool profile;                 /* the module was compiled with timers: say what they show */
-    deq_preload *preload;         /* data that were read while the script was compiled; NULL */
+    int batch;               /* deq bench: examples of a call; 0: 256 */
+    const char *source_text; /* the script, copied beside the results; NULL: not known */
+    double budget;           /* deq bench: seconds for a row; 0: 0.4 */
+    const char *rows;        /* deq bench: only rows whose names hold this; NULL: all */
+    bool profile;            /* the module was compiled with timers: say what they show */
+    deq_preload *preload;    /* data that were read while the script was compiled; NULL */
 } deq_app_options;
 
-int deq_app_run(const deq_module *module, const deq_app_options *options);   /* everything under "run" */
-int deq_app_test(const deq_module *module, const deq_app_options *options);  /* "tests" */
-/* Gradients by every mode beside a reference, on the nets that `trains` trains (or on the parameters of `checkpoint`) and
- * on "checks", in the precision of `module`: both are compiled from one script. */
+int deq_app_run(const deq_module *module, const deq_app_options *options);  /* everything under "run" */
+int deq_app_test(const deq_module *module, const deq_app_options *options); /* "tests" */
+/* Gradients by every mode beside a reference, on the nets that `trains` trains (or on the parameters of `checkpoint`)
+ * and on "checks", in the precision of `module`: both are compiled from one script. */
 int deq_app_compare(const deq_module *trains, const deq_module *module, const char *checkpoint,
                     const deq_app_options *options);
 /* What a run left in `folder`, and what is wrong with it; needs no module. */
 int deq_app_report(const char *folder, const deq_app_options *options);
 /* Parameters of a checkpoint (or any file of arrays) to `to`, .npz or .safetensors; `map`: a mapping file or NULL. */
 int deq_app_export(const char *from, const char *map, const char *to);
-int deq_app_bench(const deq_module *module, const deq_app_options *options); /* times f, vjp_z, solves, gradients, attacks of each net */
+int deq_app_bench(const deq_module *module,
+                  const deq_app_options *options); /* times f, vjp_z, solves, gradients, attacks of each net */
 /* Two reports of `deq bench --json`, row by row; needs no module. */
 int deq_app_bench_compare(const char *before, const char *after, const deq_app_options *options);
 /* main() of a program made by `deq build`: parses --set, --seed, --threads, --results, --fresh, --json, --help. */

@@ -99,5 +99,5 @@ bool deq_app_diagnose(deq_app *app, const deq_model *model, deq_error *e);
 bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e);
 bool deq_app_plot(deq_app *app, const deq_model *model, deq_error *e);
 bool deq_app_record(deq_app *app, deq_error *e); /* settings.json and the copy of the script */
-void deq_cpu_name(char *out, size_t size);               /* "unknown" where the system does not say */
+void deq_cpu_name(char *out, size_t size);       /* "unknown" where the system does not say */
 #endif

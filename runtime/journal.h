@@ -20,11 +20,13 @@
     X(adjoint_residual, "mean residual of an adjoint solve")                                                           \
     X(unconverged, "share of forward solves that missed their tolerance")                                              \
     X(adjoint_unconverged, "share of adjoint solves that missed their tolerance")                                      \
-    X(radius, "median over examples of the spectral radius of J at the equilibrium, the largest of the net's fixed points")  \
+    X(radius,                                                                                                          \
+      "median over examples of the spectral radius of J at the equilibrium, the largest of the net's fixed points")    \
     X(radius_most, "its largest over the examples")                                                                    \
     X(norm2, "median of the largest singular value of J, likewise")                                                    \
     X(frobenius, "median of J's Frobenius norm, likewise")                                                             \
-    X(penalty, "mean over the epoch's examples of the penalties on J, which come on top of the loss in what is minimised; empty without")  \
+    X(penalty, "mean over the epoch's examples of the penalties on J, which come on top of the loss in what is "       \
+               "minimised; empty without")                                                                             \
     X(correction, "the same of the losses at states on the way (penalty: correction)")                                 \
     X(examples_per_second, "training examples a second, validation left out")                                          \
     X(seconds, "wall time since the run began, validation included; a resumed run counts on")

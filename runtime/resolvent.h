@@ -1,5 +1,5 @@
-/* resolvent.h - the inverses of I + step (I - L) for fixed points z = prox(L z + c): what the splitting solvers multiply
- * with, and the margin of I - L.
+/* resolvent.h - the inverses of I + step (I - L) for fixed points z = prox(L z + c): what the splitting solvers
+ * multiply with, and the margin of I - L.
  *
  * One engine's inverses are shared by its workers: made before a call, when the settings ask for them and parameters
  * have changed since, and read only while the call runs. */

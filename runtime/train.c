@@ -22,8 +22,10 @@
     X(loss)                                                                                                            \
     X(penalty)                                                                                                         \
     X(correction)                                                                                                      \
-    X(metric) X(examples) X(solves) X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps)             \
-        X(adjoint_residual) X(adjoint_unconverged)
+    X(metric)                                                                                                          \
+    X(examples)                                                                                                        \
+    X(solves)                                                                                                          \
+    X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps) X(adjoint_residual) X(adjoint_unconverged)
 typedef struct Sums {
 #define X(name) double name;
     SUMS(X)

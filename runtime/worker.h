@@ -97,7 +97,7 @@ typedef struct deq_worker {
     /* By row of the block: penalties so far, since the engine cleared them; NULL: none are wanted.  They are taken at
      * the states that the net goes on with, in solves that keep a gradient in the parameters. */
     double *penalty;
-    double *corrected;                   /* the same for corrections; and NAME_LOSS_correction by fixed index: */
+    double *corrected; /* the same for corrections; and NAME_LOSS_correction by fixed index: */
     deq_routine_fn *const *corrections;
 
     deq_kept *kept;     /* by index */

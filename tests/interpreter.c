@@ -486,12 +486,12 @@ static void routine_call(void *user, const Graph *g, NodeId id, int64_t n, doubl
         }
         uint32_t before = owner->nargs - (uint32_t)owner->attr.i[2], which = (uint32_t)node->attr.i[0];
         for (uint64_t e = 0; node->op == OP_fixed_cotangent && e < count; e++)
-            values[id][(uint64_t)row * count + e] = load(
-                run,
-                run->drest[index] + (uint64_t)row * f->rest_bytes +
-                    (which < before ? f->rest_offsets[which]
-                                    : f->cotangents[owner->attr.i[1] - 1].offsets[which - before]),
-                e);
+            values[id][(uint64_t)row * count + e] =
+                load(run,
+                     run->drest[index] + (uint64_t)row * f->rest_bytes +
+                         (which < before ? f->rest_offsets[which]
+                                         : f->cotangents[owner->attr.i[1] - 1].offsets[which - before]),
+                     e);
     }
     if (node->op == OP_fixed)
         run->calls->solve(run->calls->user, f, n, run->rest[index], run->z[index], run->differentiated[index]);

@@ -18,8 +18,8 @@ typedef struct Lower {
     /* of the function under construction */
     Value frame, n, fields[FRAME_COUNT];
     Value tile_region, once_region, row_region;
-    Value record_slot; /* stands in for frame->rows when that is NULL */
-    Value iteration;   /* mixed counters of the loops around */
+    Value record_slot;   /* stands in for frame->rows when that is NULL */
+    Value iteration;     /* mixed counters of the loops around */
     Value piece, pieces; /* of a routine called in pieces; else NULL */
     /* of the loop under construction */
     Value tile_start, tile_rows; /* first row and number of rows; NULL outside tiles */
@@ -58,13 +58,14 @@ static inline uint64_t lower_count(Shape s) {
     for (uint32_t k = 0; k < s.rank; k++) c *= s.dims[k];
     return c;
 }
-Value lower_argument_row(const Site *s, uint32_t k);     /* address of argument k at the site's row */
-Value lower_result_row(const Site *s);                   /* address of the result at the site's row */
+Value lower_argument_row(const Site *s, uint32_t k); /* address of argument k at the site's row */
+Value lower_result_row(const Site *s);               /* address of the result at the site's row */
 /* Whether a node is shared by the pieces of its routine: the packing of what the routine is given. */
 bool lower_in_pieces(const Lower *l, NodeId id);
 void lower_zero(Emit *e, Value address, uint64_t bytes); /* multiple of 64, aligned */
 
-/* ---- lower_profile.c: a timed piece of code begins; NULL, and nothing emitted, unless the code is to be profiled ---- */
+/* ---- lower_profile.c: a timed piece of code begins; NULL, and nothing emitted, unless the code is to be profiled ----
+ */
 Value lower_profile_group(Lower *l, const Group *g);
 Value lower_profile_block(Lower *l, NodeId id);
 void lower_profile_end(Lower *l, Value site);

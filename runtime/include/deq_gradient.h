@@ -49,18 +49,18 @@ typedef double deq_real;
  * and the report.  Vectors are states: their components one after the other, dense. */
 typedef struct deq_gradient_call {
     const void *host;
-    int64_t example;                                                                     /* which of the data */
-    int64_t dimension;                                                                   /* elements of a state */
-    void (*f)(const struct deq_gradient_call *call, const void *z, void *out);           /* out = f(z) */
-    void (*jacobian)(const struct deq_gradient_call *call, const void *dz, void *out);   /* out = J dz */
-    void (*transposed)(const struct deq_gradient_call *call, const void *u, void *out);  /* out = J'u */
-    double *residual;                                                                    /* to report; 0 at first */
+    int64_t example;                                                                    /* which of the data */
+    int64_t dimension;                                                                  /* elements of a state */
+    void (*f)(const struct deq_gradient_call *call, const void *z, void *out);          /* out = f(z) */
+    void (*jacobian)(const struct deq_gradient_call *call, const void *dz, void *out);  /* out = J dz */
+    void (*transposed)(const struct deq_gradient_call *call, const void *u, void *out); /* out = J'u */
+    double *residual;                                                                   /* to report; 0 at first */
     int64_t *steps;
 } deq_gradient_call;
 
 /* What a linked file exports under DEQ_SYMBOL(symbol). */
 typedef struct deq_gradient_definition {
-    int64_t abi;       /* DEQ_GRADIENT_ABI */
+    int64_t abi; /* DEQ_GRADIENT_ABI */
     int64_t real_bits;
     const char *signature; /* the layer as the header saw it */
     int (*function)(const void *call);

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #define DEQ_ABI_VERSION 5
-#define DEQ_ALIGN 64         /* bytes: alignment of bases, strides and offsets */
+#define DEQ_ALIGN 64            /* bytes: alignment of bases, strides and offsets */
 #define DEQ_RESOLVENT_MOST 2048 /* elements of a state for which splitting solvers invert I + step (I - L) */
-#define DEQ_CHUNK 1024       /* elements of one row of an optimiser routine; the parameter vector is padded to it */
+#define DEQ_CHUNK 1024          /* elements of one row of an optimiser routine; the parameter vector is padded to it */
 
 typedef struct deq_frame {
 #define FRAME(field, type, doc) type field;
@@ -43,9 +43,9 @@ typedef struct deq_profile_site {
 } deq_profile_site;
 
 typedef struct deq_module {
-    int64_t abi_version;        /* DEQ_ABI_VERSION of the compiler that made it */
-    int64_t real_bits;          /* 32 or 64: the working type of every routine */
-    const char *manifest;       /* NUL-terminated JSON */
+    int64_t abi_version;  /* DEQ_ABI_VERSION of the compiler that made it */
+    int64_t real_bits;    /* 32 or 64: the working type of every routine */
+    const char *manifest; /* NUL-terminated JSON */
     int64_t manifest_length;
     const deq_routine *routines;
     int64_t routine_count;

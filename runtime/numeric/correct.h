@@ -6,11 +6,11 @@
 
 typedef struct correct {
     const deq_penalty *penalty;
-    double weight; /* of this training step; not 0 */
+    double weight;           /* of this training step; not 0 */
     deq_routine_fn *routine; /* NAME_LOSS_correction */
     deq_frame frame;         /* with drest and accum */
     deq_kept *kept;
-    const bool *cut; /* by row: nothing flows through these examples; NULL none */
+    const bool *cut;     /* by row: nothing flows through these examples; NULL none */
     real *a, *b, *c, *v; /* by position */
     char *loss;          /* by position, DEQ_ALIGN apart */
     char *tapes;

@@ -149,8 +149,8 @@ void NAME(ride_state)(problem *p, int step, const real *z) {
             r->lost[row] = r->lost[row] || !(r->cut && r->cut[row]);
     }
     NAME(steps_back)
-    (&f, p->fixed, p->active, steps, m->damping, m->undamped_first, r->kept->tape, r->kept->tape_stride, r->c, r->a, r->b,
-     r->bad);
+    (&f, p->fixed, p->active, steps, m->damping, m->undamped_first, r->kept->tape, r->kept->tape_stride, r->c, r->a,
+     r->b, r->bad);
 }
 
 void NAME(ride_report)(const problem *p) {

@@ -11,8 +11,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         Diags *ds = diags_new(a);
         Program *p = program_load_text(a, ds, "fuzz.deq", text);
         if (diags_errors(ds) == 0 && program_resolve(p) && program_check(p)) {
-            PipelineOptions o = {
-                .layout = {.real_bytes = 4, .panel = 16}, .name = "fuzz", .target = "generic", .options = "", .tests = tests};
+            PipelineOptions o = {.layout = {.real_bytes = 4, .panel = 16},
+                                 .name = "fuzz",
+                                 .target = "generic",
+                                 .options = "",
+                                 .tests = tests};
             const Unit *unit = pipeline_build(p, &o);
             FUZZ_REQUIRE((unit != NULL) == (diags_errors(ds) == 0));
         }

@@ -250,8 +250,9 @@ static void test_settings(void **state) {
     assert_string_equal(json_string_value(json_object_get(out, "body.gradient")),
                         "phantom.unroll(steps: 3, damping: 0.25, undamped_first: false)");
     assert_string_equal(json_string_value(json_object_get(out, "body.on_fail")), "keep_best");
-    assert_string_equal(json_string_value(json_object_get(out, "body.forward")),
-                        "broyden(step: 1, memory: 0, tol: 0.01, max: 40, line_search: none, stop: relative, return: best)");
+    assert_string_equal(
+        json_string_value(json_object_get(out, "body.forward")),
+        "broyden(step: 1, memory: 0, tol: 0.01, max: 40, line_search: none, stop: relative, return: best)");
     json_decref(out);
     deq_engine_restore_settings(g, inner);
     assert_true(g->settings[0].gradient.damping == 0.5);
@@ -259,7 +260,7 @@ static void test_settings(void **state) {
     deq_engine_restore_settings(g, token);
     assert_true(g->settings[0].forward.tol == 1e-5);
     static const char *const bad[][2] = {{"body.forward.tool", "1"}, {"head.forward.tol", "1"}, {"tol", "1"},
-                                         {"body.forward.tol", "-1"}, {"gradient", "shines"},     {"body", "1"}};
+                                         {"body.forward.tol", "-1"}, {"gradient", "shines"},    {"body", "1"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         deq_error f = {0};
         assert_false(deq_engine_set(g, bad[i][0], bad[i][1], &f));

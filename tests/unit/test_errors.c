@@ -81,8 +81,7 @@ static void error_files(void **state) {
     for (int i = 0; i < DIAG_COUNT; i++) {
         const char *code = diag_code_name((DiagCode)i);
         /* E0111 is about files that cannot be read (test_module, test_source). */
-        if (strcmp(code, "E0111") != 0 && !seen[i])
-            fail_msg("no file under tests/errors gives %s", code);
+        if (strcmp(code, "E0111") != 0 && !seen[i]) fail_msg("no file under tests/errors gives %s", code);
     }
 }
 

@@ -241,10 +241,11 @@ static void test_journal(void **state) {
     size_t size;
     assert_true(deq_journal_write(path, rows, &e));
     char *text = deq_read_whole(path, 1 << 16, &size);
-    assert_string_equal(text, "epoch,step,loss,accuracy,validation_loss,clean,robust,steps,residual,adjoint_steps,"
-                              "adjoint_residual,unconverged,"
-                              "adjoint_unconverged,radius,radius_most,norm2,frobenius,penalty,correction,examples_per_second,seconds\n"
-                              "1,,0.1,,,,,,,,,,,,,,,,,,\n");
+    assert_string_equal(
+        text, "epoch,step,loss,accuracy,validation_loss,clean,robust,steps,residual,adjoint_steps,"
+              "adjoint_residual,unconverged,"
+              "adjoint_unconverged,radius,radius_most,norm2,frobenius,penalty,correction,examples_per_second,seconds\n"
+              "1,,0.1,,,,,,,,,,,,,,,,,,\n");
     free(text);
     free(path);
     json_decref(rows);

@@ -53,16 +53,17 @@ static void test_texts_round_trip(void **state) {
         deq_solver_print(&again, twice, sizeof twice);
         assert_string_equal(out, twice);
     }
-    static const char *const modes[] = {"implicit(gmres(tol: 1e-06, max: 30, stop: relative, return: best))",
-                                        "jfb()",
-                                        "backprop(checkpoint: 0)",
-                                        "phantom.unroll(steps: 9, damping: 0.3333333333333333, undamped_first: true)",
-                                        "phantom.neumann(steps: 5, damping: 0.5)",
-                                        "simultaneous(states: 1..9, beta: 0.5, pair: lead, combine: last)",
-                                        "simultaneous(states: 3, beta: 1, pair: lag, combine: sum)",
-                                        "unrolled(from: 2..7, steps: 5, damping: 0.5, undamped_first: true, weights: cumulative)",
-                                        "shine(refine: 3, fallback: none, ratio: 2.5)",
-                                        "augmented(steps: 80, damping: 0.8, adjoint_damping: 0.6, carry: false)"};
+    static const char *const modes[] = {
+        "implicit(gmres(tol: 1e-06, max: 30, stop: relative, return: best))",
+        "jfb()",
+        "backprop(checkpoint: 0)",
+        "phantom.unroll(steps: 9, damping: 0.3333333333333333, undamped_first: true)",
+        "phantom.neumann(steps: 5, damping: 0.5)",
+        "simultaneous(states: 1..9, beta: 0.5, pair: lead, combine: last)",
+        "simultaneous(states: 3, beta: 1, pair: lag, combine: sum)",
+        "unrolled(from: 2..7, steps: 5, damping: 0.5, undamped_first: true, weights: cumulative)",
+        "shine(refine: 3, fallback: none, ratio: 2.5)",
+        "augmented(steps: 80, damping: 0.8, adjoint_damping: 0.6, carry: false)"};
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         deq_error e = {0};
         deq_mode m;
