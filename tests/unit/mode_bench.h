@@ -2,6 +2,7 @@
  */
 #ifndef DEQ_TEST_MODE_BENCH_H
 #define DEQ_TEST_MODE_BENCH_H
+#include "dense_solve.h"
 #include "runtime/random.h"
 #include "runtime/worker.h"
 #include <math.h>
@@ -175,29 +176,6 @@ static inline void apply(const bench *b, int64_t row, const double *z, double *o
     memcpy(in, z, (size_t)b->d * sizeof *in);
     cell_f64(b->shared, in, (const double *)((char *)b->rest + row * b->stride), to, J, D);
     memcpy(out, to, (size_t)b->d * sizeof *out);
-}
-
-static inline void dense_solve(int d, double *a, double *x) {
-    for (int i = 0; i < d; i++) {
-        int pivot = i;
-        for (int r = i + 1; r < d; r++)
-            if (fabs(a[r * d + i]) > fabs(a[pivot * d + i])) pivot = r;
-        for (int k = 0; k < d; k++) {
-            double t = a[i * d + k];
-            a[i * d + k] = a[pivot * d + k], a[pivot * d + k] = t;
-        }
-        double t = x[i];
-        x[i] = x[pivot], x[pivot] = t;
-        for (int r = i + 1; r < d; r++) {
-            double c = a[r * d + i] / a[i * d + i];
-            for (int k = i; k < d; k++) a[r * d + k] -= c * a[i * d + k];
-            x[r] -= c * x[i];
-        }
-    }
-    for (int i = d - 1; i >= 0; i--) {
-        for (int k = i + 1; k < d; k++) x[i] -= a[i * d + k] * x[k];
-        x[i] /= a[i * d + i];
-    }
 }
 
 /* dc = D (I - J')^-1 g at the state z. */

@@ -4,100 +4,21 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "compiler/compile.h"
-#include "runtime/dense.h"
-#include "runtime/engine.h"
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "compiled_net.h"
 
 #define MOST 4096
 
-typedef struct Fixture { /* one net of a file, with random parameters and data */
-    Compilation c;
-    json_t *manifest, *net;
-    deq_engine *engine;
-    int64_t inputs, outputs, elements, real; /* elements of the parameter vector; bytes of a real */
-} Fixture;
-
-static double random_real(uint64_t *state) {
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(*state >> 11) / 9007199254740992.0 * 2 - 1;
-}
-
-static int64_t count(const json_t *dims) {
-    int64_t n = 1;
-    size_t i;
-    json_t *d;
-    json_array_foreach(dims, i, d) n *= json_integer_value(d);
-    return n;
-}
-
-static void put(const Fixture *f, void *at, int64_t k, double v) {
-    if (f->real == 4)
-        ((float *)at)[k] = (float)v;
-    else
-        ((double *)at)[k] = v;
-}
-
-static double get(const Fixture *f, const void *at, int64_t k) {
-    return f->real == 4 ? (double)((const float *)at)[k] : ((const double *)at)[k];
-}
-
-static void open_net(Fixture *f, const char *path, const char *net, bool f64, int threads, int block) {
-    memset(f, 0, sizeof *f);
-    CompileOptions o = {.path = path, .f64 = f64, .tests = true, .optimise = 2, .last = PASS_COMPILE};
-    int code = compile(&o, &f->c);
-    if (code) diags_print(f->c.diags, stderr, false);
-    assert_int_equal(code, 0);
-    assert_int_equal(compile_load(&f->c), 0);
-    f->manifest = json_loads(f->c.module->manifest, 0, NULL);
-    size_t i;
-    json_t *item;
-    json_array_foreach(json_object_get(f->manifest, "nets"), i,
-                       item) if (!strcmp(json_string_value(json_object_get(item, "name")), net)) f->net = item;
-    if (!f->net) fail_msg("%s has no net %s", path, net);
-    deq_error e = {0};
-    f->engine = deq_engine_new(f->c.module, f->net, &(deq_engine_options){.threads = threads, .block = block}, &e);
-    if (!f->engine) fail_msg("%s", e.text);
-    f->real = f64 ? 8 : 4;
-    f->inputs = count(json_object_get(f->net, "input"));
-    f->outputs = count(json_object_get(f->net, "output"));
-    f->elements = json_integer_value(json_object_get(f->net, "parameter_bytes")) / f->real;
-    uint64_t state = 7;
-    json_t *parameters = json_object_get(f->net, "parameters");
-    json_array_foreach(parameters, i, item) { /* zeros would hide terms */
-        int64_t at = json_integer_value(json_object_get(item, "offset")) / f->real;
-        for (int64_t k = 0; k < count(json_object_get(item, "shape")); k++)
-            put(f, deq_engine_parameters(f->engine), at + k, 0.3 * random_real(&state));
-    }
-    deq_engine_prepare(f->engine);
-}
-
-static void close_net(Fixture *f) {
-    deq_engine_free(f->engine);
-    json_decref(f->manifest);
-    compile_free(&f->c);
-}
-
-static void set(Fixture *f, const char *path, const char *value) {
-    deq_error e = {0};
-    if (!deq_engine_set(f->engine, path, value, &e)) fail_msg("%s=%s: %s", path, value, e.text);
-}
-
 /* Both gradients of the projection loss at n random examples from number `first` on. */
-static bool gradients(Fixture *f, int64_t first, int64_t n, double *parameters, double *inputs, deq_results *results,
-                      deq_error *e) {
+static bool gradients(CompiledNet *f, int64_t first, int64_t n, double *parameters, double *inputs,
+                      deq_results *results, deq_error *e) {
     static double x[MOST], y[MOST], dx[MOST];
     assert_true((first + n) * (f->inputs + f->outputs) < MOST);
     uint64_t state = 11;
-    for (int64_t k = 0; k < (first + n) * f->inputs; k++) put(f, x, k, random_real(&state));
+    for (int64_t k = 0; k < (first + n) * f->inputs; k++) net_put(f, x, k, random_real(&state));
     for (int64_t k = 0; k < (first + n) * f->outputs; k++) {
         state = (uint64_t)k * 977 + 5;
         random_real(&state);
-        put(f, y, k, random_real(&state));
+        net_put(f, y, k, random_real(&state));
     }
     deq_dense dense = {(char *)x + first * f->inputs * f->real, (char *)y + first * f->outputs * f->real, f->inputs,
                        f->outputs};
@@ -106,10 +27,10 @@ static bool gradients(Fixture *f, int64_t first, int64_t n, double *parameters, 
     bool ok = deq_engine_gradient(f->engine, &source, index, n, "projection", NULL, NULL, 0, 0, results, e);
     free(index);
     for (int64_t k = 0; ok && parameters && k < f->elements; k++)
-        parameters[k] = get(f, deq_engine_gradients(f->engine), k) * (double)n;
+        parameters[k] = net_get(f, deq_engine_gradients(f->engine), k) * (double)n;
     if (!ok || !inputs) return ok;
     ok = deq_engine_input_gradient(f->engine, n, dense.x, dense.y, "projection", dx, results, e);
-    for (int64_t k = 0; ok && k < n * f->inputs; k++) inputs[k] = get(f, dx, k);
+    for (int64_t k = 0; ok && k < n * f->inputs; k++) inputs[k] = net_get(f, dx, k);
     return ok;
 }
 
@@ -125,18 +46,18 @@ static double difference(const double *a, const double *b, int64_t n) {
 
 /* `mode` against the implicit gradient, both as far as doubles go. */
 static void agrees(const char *path, const char *net, const char *mode, double bound) {
-    Fixture f;
+    CompiledNet f;
     deq_error e = {0};
     deq_results results = {0};
     static double derived[2 * MOST], written[2 * MOST];
-    open_net(&f, path, net, true, 1, 0);
+    net_open(&f, path, net, true, 1, 0, 0.3);
     assert_true(f.elements < MOST);
-    set(&f, "forward.tol", "1e-14");
-    set(&f, "forward.max", "500");
+    net_set(&f, "forward.tol", "1e-14");
+    net_set(&f, "forward.max", "500");
     const char *modes[] = {"implicit(gmres(tol: 1e-15, max: 200))", mode};
     double *out[] = {derived, written};
     for (int k = 0; k < 2; k++) {
-        set(&f, "gradient", modes[k]);
+        net_set(&f, "gradient", modes[k]);
         if (!gradients(&f, 0, 9, out[k], out[k] + f.elements, &results, &e)) fail_msg("%s", e.text);
     }
     double norm = 0;
@@ -145,7 +66,7 @@ static void agrees(const char *path, const char *net, const char *mode, double b
     double p = difference(written, derived, f.elements),
            x = difference(written + f.elements, derived + f.elements, 9 * f.inputs);
     if (p > bound || x > bound) fail_msg("%s of %s: parameters differ by %g, inputs by %g", mode, net, p, x);
-    close_net(&f);
+    net_close(&f);
 }
 
 static char written_path[256];
@@ -238,34 +159,34 @@ static void test_two_states(void **state) {
 
 static void test_statuses(void **state) {
     (void)state;
-    Fixture f;
+    CompiledNet f;
     deq_error e = {0};
     deq_results r = {0};
-    open_net(&f, DEQ_SOURCE_DIR "/examples/gradients.deq", "Tanh_6_5", true, 1, 0);
-    set(&f, "gradient", "paper");
+    net_open(&f, DEQ_SOURCE_DIR "/examples/gradients.deq", "Tanh_6_5", true, 1, 0, 0.3);
+    net_set(&f, "gradient", "paper");
     assert_true(gradients(&f, 0, 9, NULL, NULL, &r, &e));
     assert_int_equal(r.adjoint.solves, 9);
     assert_int_equal(r.adjoint.unconverged, 0);
-    set(&f, "gradient.adjoint.tol", "1e-12");
-    set(&f, "gradient.adjoint.max", "1");
+    net_set(&f, "gradient.adjoint.tol", "1e-12");
+    net_set(&f, "gradient.adjoint.max", "1");
     assert_true(gradients(&f, 0, 9, NULL, NULL, &r, &e));
     assert_int_equal(r.adjoint.unconverged, 9);
     assert_true(r.adjoint.worst_residual > 1e-12);
-    set(&f, "on_fail", "stop");
+    net_set(&f, "on_fail", "stop");
     assert_false(gradients(&f, 0, 9, NULL, NULL, &r, &e));
     assert_int_equal(e.failure, DEQ_NOT_CONVERGED);
     assert_non_null(strstr(e.text, "a solve of the gradient by hand of fixed point Tanh_6_5_z did not converge"));
-    set(&f, "gradient", "neumann"); /* solves nothing */
+    net_set(&f, "gradient", "neumann"); /* solves nothing */
     e = (deq_error){0};
     assert_true(gradients(&f, 0, 9, NULL, NULL, &r, &e));
     assert_int_equal(r.adjoint.solves, 0);
-    close_net(&f);
+    net_close(&f);
 }
 
 static void test_settings(void **state) {
     (void)state;
-    Fixture f;
-    open_net(&f, DEQ_SOURCE_DIR "/examples/gradients.deq", "Tanh_6_5", true, 1, 0);
+    CompiledNet f;
+    net_open(&f, DEQ_SOURCE_DIR "/examples/gradients.deq", "Tanh_6_5", true, 1, 0, 0.3);
     static const struct {
         const char *path, *value, *why;
     } wrong[] = {
@@ -280,46 +201,46 @@ static void test_settings(void **state) {
         if (!strstr(e.text, wrong[k].why)) fail_msg("%s", e.text);
     }
     deq_error e = {0};
-    set(&f, "gradient", "neumann");
+    net_set(&f, "gradient", "neumann");
     assert_false(deq_engine_set(f.engine, "gradient.adjoint.tol", "1e-3", &e));
     assert_non_null(strstr(e.text, "`neumann` has no adjoint solver"));
     json_t *all = json_object();
-    set(&f, "gradient", "paper");
-    set(&f, "gradient.adjoint.tol", "1e-9");
+    net_set(&f, "gradient", "paper");
+    net_set(&f, "gradient.adjoint.tol", "1e-9");
     deq_engine_settings(f.engine, all);
     const char *text = json_string_value(json_object_get(all, "gradient"));
     assert_non_null(text);
     assert_int_equal(strncmp(text, "paper(gmres(tol: 1e-09, max: 30", 31), 0);
-    set(&f, "gradient", text); /* reads back */
+    net_set(&f, "gradient", text); /* reads back */
     json_decref(all);
-    close_net(&f);
+    net_close(&f);
 }
 
 /* A batch of n is n batches of one, bit for bit in f32, and threads change nothing. */
 static void test_bits(void **state) {
     (void)state;
-    Fixture one, many;
+    CompiledNet one, many;
     static double a[MOST], b[MOST], rows[MOST];
     deq_error e = {0};
     deq_results r = {0};
     const char *path = DEQ_SOURCE_DIR "/examples/gradients.deq";
-    open_net(&one, path, "Tanh_6_5", false, 1, 0);
-    open_net(&many, path, "Tanh_6_5", false, 2, 8);
-    set(&one, "gradient", "paper");
-    set(&many, "gradient", "paper");
+    net_open(&one, path, "Tanh_6_5", false, 1, 0, 0.3);
+    net_open(&many, path, "Tanh_6_5", false, 2, 8, 0.3);
+    net_set(&one, "gradient", "paper");
+    net_set(&many, "gradient", "paper");
     assert_true(gradients(&one, 0, 40, NULL, a, &r, &e));
     assert_true(gradients(&many, 0, 40, NULL, b, &r, &e));
     assert_memory_equal(a, b, 40 * 6 * sizeof *a);
     for (int64_t k = 0; k < 40; k++) assert_true(gradients(&one, k, 1, NULL, rows + 6 * k, &r, &e));
     assert_memory_equal(a, rows, 40 * 6 * sizeof *a);
-    close_net(&one);
-    open_net(&one, path, "Tanh_6_5", false, 1, 8);
-    set(&one, "gradient", "paper");
+    net_close(&one);
+    net_open(&one, path, "Tanh_6_5", false, 1, 8, 0.3);
+    net_set(&one, "gradient", "paper");
     assert_true(gradients(&one, 0, 40, a, NULL, &r, &e));
     assert_true(gradients(&many, 0, 40, b, NULL, &r, &e));
     assert_memory_equal(a, b, (size_t)one.elements * sizeof *a);
-    close_net(&one);
-    close_net(&many);
+    net_close(&one);
+    net_close(&many);
 }
 
 int main(void) {
