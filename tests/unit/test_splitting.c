@@ -228,11 +228,23 @@ static void refused_settings(void **state) {
     net_close(&f);
 }
 
+/* Peaceman-Rachford's equilibrium and gradient are Broyden's and GMRES's. */
+static void expect_agreement(CompiledNet *f, double step) {
+    deq_results results = {0};
+    char solver[96], mode[128];
+    snprintf(solver, sizeof solver, "peaceman_rachford(step: %g, tol: 1e-15, max: 500)", step);
+    snprintf(mode, sizeof mode, "implicit(%s)", solver);
+    double *tight = forward(f, "broyden(tol: 1e-15, max: 200)", &results), *z = forward(f, solver, &results);
+    assert_true(worst_of(z, tight, N * f->outputs) < 1e-12);
+    double *g0 = gradient(f, "implicit(gmres(tol: 1e-15, max: 100))", &results), *g = gradient(f, mode, &results);
+    assert_true(worst_of(g, g0, f->elements + N * f->inputs) < 1e-12);
+    free(tight), free(z), free(g0), free(g);
+}
+
 /* Two states of different shapes, whose rows are padded between them. */
 static void two_states(void **state) {
     (void)state;
     CompiledNet f;
-    deq_results results = {0};
     net_open(&f,
              net_program("layer Two[H](x: f32[H]) -> f32[H + 3] {\n  param A: f32[H, 3] = normal(std: 1)\n"
                          "  param d: f32[3] = zeros()\n"
@@ -242,13 +254,7 @@ static void two_states(void **state) {
                          "  return concat(a, flatten(b))\n}\n"
                          "test \"t\" { check: gradcheck(Two[5], directions: 1, tol: 1) }\n"),
              "Two_5", true, 1, 0, 0.7);
-    double *tight = forward(&f, "broyden(tol: 1e-15, max: 200)", &results),
-           *z = forward(&f, "peaceman_rachford(step: 0.7, tol: 1e-15, max: 500)", &results);
-    assert_true(worst_of(z, tight, N * f.outputs) < 1e-12);
-    double *g0 = gradient(&f, "implicit(gmres(tol: 1e-15, max: 100))", &results),
-           *g = gradient(&f, "implicit(peaceman_rachford(step: 0.7, tol: 1e-15, max: 500))", &results);
-    assert_true(worst_of(g, g0, f.elements + N * f.inputs) < 1e-12);
-    free(tight), free(z), free(g0), free(g);
+    expect_agreement(&f, 0.7);
     net_close(&f);
 }
 
@@ -256,7 +262,6 @@ static void two_states(void **state) {
 static void convolution(void **state) {
     (void)state;
     CompiledNet f;
-    deq_results results = {0};
     net_open(
         &f,
         net_program("layer Conv(x: f32[2, 4, 5]) -> f32[2, 4, 5] {\n  param K: f32[2, 2, 3, 3] = normal(std: 0.2)\n"
@@ -265,13 +270,7 @@ static void convolution(void **state) {
                     "    z = relu(conv(z, K, padding: 1) - 1.5 * z - 0.2 * turned + x)\n  }\n  return z\n}\n"
                     "test \"t\" { check: gradcheck(Conv, directions: 1, tol: 1) }\n"),
         "Conv", true, 1, 0, 0.2);
-    double *tight = forward(&f, "broyden(tol: 1e-15, max: 200)", &results),
-           *z = forward(&f, "peaceman_rachford(step: 0.5, tol: 1e-15, max: 500)", &results);
-    assert_true(worst_of(z, tight, N * f.outputs) < 1e-12);
-    double *g0 = gradient(&f, "implicit(gmres(tol: 1e-15, max: 100))", &results),
-           *g = gradient(&f, "implicit(peaceman_rachford(step: 0.5, tol: 1e-15, max: 500))", &results);
-    assert_true(worst_of(g, g0, f.elements + N * f.inputs) < 1e-12);
-    free(tight), free(z), free(g0), free(g);
+    expect_agreement(&f, 0.5);
     net_close(&f);
 }
 
