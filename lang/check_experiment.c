@@ -149,7 +149,8 @@ static void inexact_mode(Checker *c, const Ast *fixed, const char *path, void *d
         const Mode *m = callee && ast_path(callee, buffer, sizeof buffer) ? mode_find(buffer) : NULL;
         if (m && !m->exact)
             diag_note(diag_report(c->diags, DIAG_W0421, ((const Ast *)data)->range,
-                                  "'gradient: %s(..)' is inexact: gradcheck reports its cosine, not pass or fail",
+                                  "'gradient: %s(..)' is inexact: gradcheck reports its cosine to the equilibrium's, "
+                                  "not pass or fail",
                                   m->name),
                       s->range, "set here");
     }

@@ -315,6 +315,7 @@ void deq_engine_free(deq_engine *g) {
     free(g->gradients);
     free(g->states);
     free(g->previous);
+    deq_engine_hold(g, 0, NULL);
     free(g->parameters);
     free(g->losses);
     free(g->metrics);

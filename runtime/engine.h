@@ -105,7 +105,12 @@ bool deq_engine_gradient(deq_engine *engine, const deq_source *source, const int
  * from zero, and an attack's solves where the one before them ended. */
 bool deq_engine_remember(deq_engine *engine, int64_t first, int64_t count, deq_error *e);
 void *deq_engine_previous(deq_engine *engine, int64_t *bytes); /* for checkpoints: all of it; NULL when there is none */
-void *deq_engine_gradients(deq_engine *engine);                /* same layout as the parameter vector */
+/* From now on the gradient modes that differentiate steps after a state (phantom.unroll, jfb) start from states held
+ * constant: of each example below `count`, the one where the next call for a gradient solves to.  Later calls for
+ * gradients make the steps from there and do not solve, so that their losses are, as functions of parameters and
+ * inputs, just what these modes differentiate.  Called again it lets go of the states; count 0: and holds none. */
+bool deq_engine_hold(deq_engine *engine, int64_t count, deq_error *e);
+void *deq_engine_gradients(deq_engine *engine); /* same layout as the parameter vector */
 /* Does the net compute something else in deq_engine_gradient (statistics of the batch, dropout) than elsewhere? */
 bool deq_engine_training(const deq_engine *engine);
 

@@ -87,6 +87,7 @@ struct deq_engine {
     char *shared, *gradients, *shards[DEQ_SHARDS], *states;
     int state_count;
     deq_resolvents resolvents; /* of the parameters as last prepared */
+    deq_held *held;            /* deq_engine_hold: by fixed point; NULL: no states are held */
 };
 
 /* NULL when the module has no such routine. */

@@ -190,6 +190,7 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
         return;
     }
     solver->settings = g->settings;
+    solver->held = g->held;
     solver->defence = r->defended && g->defence.given ? &g->defence : NULL;
     trace_context trace = {r, from};
     solver->stream = r->trace ? record_trace : NULL;

@@ -65,6 +65,29 @@ bool deq_engine_update(deq_engine *g, const char *routine, int states, const dou
     return true;
 }
 
+/* ---- states held constant ---- */
+
+bool deq_engine_hold(deq_engine *g, int64_t count, deq_error *e) {
+    for (int i = 0; g->held && i < g->nfixed; i++) {
+        free(g->held[i].states);
+        free(g->held[i].taken);
+    }
+    free(g->held);
+    g->held = NULL;
+    if (count < 1) return true;
+    g->held = calloc((size_t)g->nfixed + 1, sizeof *g->held);
+    for (int i = 0; g->held && i < g->nfixed; i++) {
+        deq_held *h = &g->held[i];
+        h->states = deq_memory_new((size_t)(count * g->descriptors[i]->state_bytes));
+        h->taken = calloc((size_t)count, sizeof *h->taken);
+        if (h->states && h->taken)
+            h->count = count;
+        else
+            return deq_fail(e, DEQ_MEMORY, "the states of %lld examples of net %s", (long long)count, g->name);
+    }
+    return g->held || deq_fail(e, DEQ_MEMORY, "the states of %lld examples", (long long)count);
+}
+
 /* ---- start: previous ---- */
 
 bool deq_engine_remember(deq_engine *g, int64_t first, int64_t count, deq_error *e) {

@@ -2,10 +2,16 @@
  *
  * For random parameters, inputs and targets, and a random direction v in each parameter and in the input: the engine's
  * slope s = <gradient, v> against d(h) = (L(p + h v) - L(p - h v)) / 2h for four h, a factor 4 apart, and smaller ones
- * while the difference's own truncation is what stands in the way.  An exact mode passes in a direction when |d - s| is
- * within `tol` of the value, or below what the solver's own accuracy allows to see, or when the Taylor remainder
- * |L(p + h v) - L(p) - h s| falls as h^1.9 or faster.  Of an inexact mode the cosine to the differences is reported;
- * there is nothing to pass or fail.
+ * where these do not agree: beside a kink of relu only those do that are shorter than the way to it.  An exact mode
+ * passes in a direction when |d - s| is within `tol` of the value, or below what the solver's own accuracy allows to
+ * see (and that hides little of the gradient), or when the Taylor remainder |L(p + h v) - L(p) - h s| falls as h^1.9 or
+ * faster.  The derivative of an equilibrium can only be compared where there is one: a solve that does not converge is
+ * refused, as a failure.
+ *
+ * Modes that differentiate steps (phantom.unroll, jfb: from the solver's state held constant; backprop: from the first
+ * state) are compared with differences of the loss after those very steps, with the solver's settings as they are, and
+ * pass or fail by that whether or not the solver converges.  Of an inexact mode the cosine to the differences at the
+ * equilibrium is reported; there is nothing to pass or fail.
  *
  * Four errors make up |d - s|, and a failure names the largest: the truncation of d (what the next h changes), the
  * solver's floor (what the next tolerance changes in L, over h), the adjoint solver's residual, and what is left: the
@@ -24,6 +30,7 @@
 #define LARGEST 1e-3
 #define FACTOR 4.0
 #define MOST_SOLVER_STEPS 1000
+#define NO_EQUILIBRIUM 1e-6 /* a residual above it is none */
 
 typedef struct Check {
     deq_app *app;
@@ -32,9 +39,12 @@ typedef struct Check {
     double *gradient, *direction;
     double loss;     /* at the point itself */
     double noise;    /* error of a loss value: rounding and unfinished solves */
+    double typical;  /* slope: root of the mean square over random directions in all parameters and inputs */
     double residual; /* worst of the forward solves */
     double adjoint;  /* worst of the adjoint solves */
     bool exact;
+    int64_t unconverged;  /* of the forward solves */
+    const char *compared; /* with differences of what: "equilibrium" or "steps" */
 } Check;
 
 typedef enum Dominant { GRADIENT, TRUNCATION, FLOOR, ADJOINT } Dominant;
@@ -52,6 +62,20 @@ typedef struct Outcome { /* of one direction */
     Dominant dominant;
     bool passed;
 } Outcome;
+
+/* Do all modes differentiate steps that are made, and is one of them inexact at the equilibrium? */
+static bool only_steps(Check *c, bool *inexact) {
+    const deq_net_spec *net = c->test->net;
+    bool steps = net->nfixed > 0;
+    *inexact = false;
+    for (int i = 0; i < net->nfixed; i++) {
+        const deq_mode *mode = deq_engine_mode(c->probe.engine, i);
+        const bool backprop = mode->kind == DEQ_MODE_backprop;
+        steps = steps && (backprop || mode->kind == DEQ_MODE_phantom || mode->kind == DEQ_MODE_jfb);
+        *inexact = *inexact || !backprop;
+    }
+    return steps;
+}
 
 static double worst(const deq_solve_statistics *s) { return s->solves ? fmax(0, s->worst_residual) : 0; }
 
@@ -80,24 +104,31 @@ static bool set_tolerance(Check *c, double tol, deq_error *e) {
     return true;
 }
 
+static void measure_slope(Check *c) {
+    double norm = 0;
+    for (int64_t k = 0; k < c->probe.length; k++) norm += c->gradient[k] * c->gradient[k];
+    c->typical = sqrt(norm / (double)c->probe.length);
+}
+
 /* Tightens until what the solver leaves in a loss is small beside the smallest difference that will be taken, or until
  * nothing more is gained. */
 static bool settle(Check *c, deq_error *e) {
     double before = NAN;
     for (double tol = 1e-9; tol >= 1e-13; tol /= 100) {
-        double norm = 0, rounding, residual = c->residual;
+        double rounding, residual = c->residual;
         if (!set_tolerance(c, tol, e) || !deq_probe_gradient(&c->probe, c->gradient, e)) return false;
         c->adjoint = worst(&c->probe.last.adjoint);
         if (!deq_probe_loss(&c->probe, &c->loss, e)) return false;
         c->residual = worst(&c->probe.last.forward);
-        if (!isfinite(c->loss)) return true;
+        c->unconverged = c->probe.last.forward.unconverged;
+        if (!isfinite(c->loss) || c->residual > NO_EQUILIBRIUM) return true;
         rounding = 1e-15 * fmax(1, fabs(c->loss));
         c->noise = rounding + 4 * c->residual * fmax(1, fabs(c->loss));
         if (residual > c->residual) /* the step between two tolerances, shrunk as the residual was */
             c->noise = fmax(c->noise, fabs(c->loss - before) * c->residual / residual);
         before = c->loss;
-        for (int64_t k = 0; k < c->probe.length; k++) norm += c->gradient[k] * c->gradient[k];
-        double signal = c->test->tol * sqrt(norm / (double)c->probe.length) * LARGEST / pow(FACTOR, STEPS - 1);
+        measure_slope(c);
+        double signal = c->test->tol * c->typical * LARGEST / pow(FACTOR, STEPS - 1);
         if (!c->test->net->nfixed || c->noise <= 0.01 * signal) break;
     }
     return true;
@@ -124,7 +155,9 @@ static void judge(const Check *c, Outcome *o, const double *d, const double *rem
     if (o->truncation > left) o->dominant = TRUNCATION, left = o->truncation;
     if (c->adjoint * length > left) o->dominant = ADJOINT, left = c->adjoint * length;
     if (o->floor > left) o->dominant = FLOOR;
-    o->passed = o->error <= c->test->tol || gap <= o->floor || o->rate >= 1.9;
+    /* what the floor hides is no agreement, unless the whole gradient is far above it */
+    bool hidden = gap <= o->floor && o->floor <= 0.1 * fmax(c->typical, fabs(d[best]));
+    o->passed = o->error <= c->test->tol || hidden || o->rate >= 1.9;
 }
 
 static bool probe(Check *c, const deq_group *g, uint64_t key, Outcome *o, deq_error *e) {
@@ -147,7 +180,7 @@ static bool probe(Check *c, const deq_group *g, uint64_t key, Outcome *o, deq_er
         *o = (Outcome){.error = scale > 0 ? gap / scale : gap, .slope = slope, .difference = d[best]};
         if (k + 1 < STEPS) continue;
         judge(c, o, d, remainder, best, k + 1, gap, length);
-        if (o->passed || !c->exact || o->dominant != TRUNCATION || (best < k && o->truncation < gap) ||
+        if (o->error <= c->test->tol || !c->exact || o->dominant == FLOOR || o->dominant == ADJOINT ||
             k + 1 == STEPS_MOST)
             return true;
     }
@@ -171,7 +204,7 @@ static bool check_group(Check *c, const deq_group *g, uint64_t seed, bool *faile
     double dot = 0, mine = 0, theirs = 0, apart = 0;
     int worst_direction = 0;
     c->probe.training = deq_probe_in_training(&c->probe, g);
-    if (!deq_probe_loss(&c->probe, &c->loss, e)) return false;
+    if (!deq_probe_hold(&c->probe, e) || !deq_probe_loss(&c->probe, &c->loss, e)) return false;
     for (int d = 0; d < c->test->directions; d++) {
         Outcome o;
         if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped during the test \"%s\"", c->test->name);
@@ -192,13 +225,16 @@ static bool check_group(Check *c, const deq_group *g, uint64_t seed, bool *faile
                    g->name, cosine, relative);
     else if (bad)
         report_failure(c, g, &worst, worst_direction);
+    else if (worst.error > c->test->tol && fmax(fabs(worst.slope), fabs(worst.difference)) <= worst.floor)
+        deq_report(&c->app->reporter, "    %-28s agrees: zero as far as can be seen, below %.1e", g->name, worst.floor);
     else if (worst.error > c->test->tol)
         deq_report(&c->app->reporter, "    %-28s agrees as far as can be seen: relative error %.1e, %s", g->name,
                    worst.error, worst.rate >= 1.9 ? "Taylor rate 1.9 or better" : "below the solver's floor");
     else
         deq_report(&c->app->reporter, "    %-28s agrees: relative error at most %.1e", g->name, worst.error);
-    json_t *members = json_pack("{s:s, s:s, s:b, s:b, s:s}", "test", c->test->name, "of", g->name, "exact", c->exact,
-                                "passed", !bad, "dominant", dominant_names[worst.dominant]);
+    json_t *members =
+        json_pack("{s:s, s:s, s:s, s:b, s:b, s:s}", "test", c->test->name, "of", g->name, "compared", c->compared,
+                  "exact", c->exact, "passed", !bad, "dominant", dominant_names[worst.dominant]);
     json_object_set_new(members, "relative_error", deq_json_number(c->exact ? worst.error : relative));
     json_object_set_new(members, "cosine", deq_json_number(cosine));
     json_object_set_new(members, "rate", deq_json_number(worst.rate));
@@ -209,28 +245,100 @@ static bool check_group(Check *c, const deq_group *g, uint64_t seed, bool *faile
     return true;
 }
 
-static bool gradcheck(Check *c, bool *failed, deq_error *e) {
-    const deq_test_spec *t = c->test;
-    if (!deq_probe_open(&c->probe, c->app->module, t->net, t->loss, EXAMPLES, c->app->options->threads, EXAMPLES, e))
-        return false;
-    c->gradient = calloc((size_t)c->probe.length, sizeof(double));
-    c->direction = calloc((size_t)c->probe.length, sizeof(double));
-    if (!c->gradient || !c->direction) return deq_fail(e, DEQ_MEMORY, "out of memory for a test");
-    if (!deq_app_override(c->probe.engine, t->overrides, t->noverrides, e) || !deq_probe_random(&c->probe, 1, e) ||
-        !settle(c, e))
-        return false;
+static bool check_groups(Check *c, bool *failed, deq_error *e) {
+    for (int i = 0; i < c->probe.ngroups; i++)
+        if (!check_group(c, &c->probe.groups[i], c->probe.groups[i].input ? 18 : 17, failed, e)) return false;
+    return true;
+}
+
+/* "5 damped steps" of every fixed point, as far as they agree. */
+static void describe_steps(const Check *c, char *text, size_t size) {
+    const deq_mode *first = deq_engine_mode(c->probe.engine, 0);
+    bool same = true;
+    for (int i = 1; i < c->test->net->nfixed; i++) {
+        const deq_mode *m = deq_engine_mode(c->probe.engine, i);
+        same = same && m->kind == first->kind && m->steps == first->steps && m->damping == first->damping;
+    }
+    if (!same)
+        snprintf(text, size, "the steps that each fixed point's mode differentiates");
+    else if (first->kind == DEQ_MODE_backprop)
+        snprintf(text, size, "the solver's steps, all of them made, from its first state");
+    else if (first->kind == DEQ_MODE_jfb)
+        snprintf(text, size, "one step from the solver's state, held constant");
+    else
+        snprintf(text, size, "%s%d steps of damping %g from the solver's state, held constant",
+                 first->undamped_first ? "an undamped step and " : "", first->steps, first->damping);
+}
+
+/* What phantom.unroll, jfb and backprop compute, whether or not the solver converges. */
+static bool check_steps(Check *c, bool *failed, deq_error *e) {
+    const deq_net_spec *net = c->test->net;
+    char steps[160];
+    describe_steps(c, steps, sizeof steps);
+    for (int i = 0; i < net->nfixed; i++) /* as many steps at both ends of a difference */
+        if (deq_engine_mode(c->probe.engine, i)->kind == DEQ_MODE_backprop &&
+            !deq_probe_set(&c->probe, net->fixed[i].path, "forward.tol", "0", e))
+            return false;
+    c->probe.steps = c->exact = true;
+    c->compared = "steps";
+    c->residual = c->adjoint = 0;
+    if (!deq_probe_gradient(&c->probe, c->gradient, e)) return false;
+    c->probe.training = false;
+    if (!deq_probe_hold(&c->probe, e) || !deq_probe_loss(&c->probe, &c->loss, e)) return false;
+    c->noise = 1e-15 * fmax(1, fabs(c->loss));
+    measure_slope(c);
+    deq_report(&c->app->reporter, "  against differences of the loss after %s:", steps);
     if (!isfinite(c->loss)) {
         deq_report(&c->app->reporter, "    FAILED: the loss is not finite at the random point");
         *failed = true;
+    } else if (!check_groups(c, failed, e))
+        return false;
+    c->probe.steps = false;
+    return deq_probe_hold(&c->probe, e);
+}
+
+/* What the exact modes compute, where there is an equilibrium; beside it, what the others are worth. */
+static bool check_equilibrium(Check *c, bool judged, bool *failed, deq_error *e) {
+    c->compared = "equilibrium";
+    if (!settle(c, e)) return false;
+    if (!isfinite(c->loss)) {
+        deq_report(&c->app->reporter, "    FAILED: the loss is not finite at the random point");
+        *failed = true;
+        return true;
+    }
+    if (judged) deq_report(&c->app->reporter, "  against differences of the loss at the equilibrium:");
+    if (c->residual > NO_EQUILIBRIUM) {
+        deq_report(&c->app->reporter,
+                   "    %s: %lld of %lld forward solves did not converge, the worst ends at a residual of %.1e",
+                   judged ? "not compared" : "FAILED: cannot be checked", (long long)c->unconverged,
+                   (long long)c->probe.last.forward.solves, c->residual);
+        if (!judged)
+            deq_report(&c->app->reporter, "    away from an equilibrium it has no derivative; phantom.unroll, jfb and "
+                                          "backprop are compared with the steps they make");
+        *failed |= !judged;
         return true;
     }
     if (c->residual > 1e-8)
         deq_report(&c->app->reporter, "    note: the forward solve only reaches a residual of %.1e here", c->residual);
     if (c->exact && c->adjoint > 1e-8)
         deq_report(&c->app->reporter, "    note: the adjoint solve only reaches a residual of %.1e here", c->adjoint);
-    for (int i = 0; i < c->probe.ngroups; i++)
-        if (!check_group(c, &c->probe.groups[i], c->probe.groups[i].input ? 18 : 17, failed, e)) return false;
-    return true;
+    return check_groups(c, failed, e);
+}
+
+static bool gradcheck(Check *c, bool *failed, deq_error *e) {
+    const deq_test_spec *t = c->test;
+    bool inexact;
+    if (!deq_probe_open(&c->probe, c->app->module, t->net, t->loss, EXAMPLES, c->app->options->threads, EXAMPLES, e))
+        return false;
+    c->gradient = calloc((size_t)c->probe.length, sizeof(double));
+    c->direction = calloc((size_t)c->probe.length, sizeof(double));
+    if (!c->gradient || !c->direction) return deq_fail(e, DEQ_MEMORY, "out of memory for a test");
+    if (!deq_app_override(c->probe.engine, t->overrides, t->noverrides, e) || !deq_probe_random(&c->probe, 1, e))
+        return false;
+    const bool steps = only_steps(c, &inexact);
+    if (steps && !check_steps(c, failed, e)) return false;
+    if (steps && (!inexact || *failed)) return true;
+    return check_equilibrium(c, steps, failed, e);
 }
 
 static bool run_test(deq_app *app, const deq_test_spec *test, bool *failed, deq_error *e) {

@@ -106,19 +106,26 @@ int deq_probe_most_steps(const deq_probe *p, const deq_module *module, int wante
     return (int)(most > wanted ? wanted : most < 30 ? 30 : most);
 }
 
+bool deq_probe_hold(deq_probe *p, deq_error *e) { return deq_engine_hold(p->engine, p->steps ? p->n : 0, e); }
+
 bool deq_probe_loss(deq_probe *p, double *loss, deq_error *e) {
     double *losses = malloc((size_t)p->n * sizeof *losses);
-    if (!losses) return deq_fail(e, DEQ_MEMORY, "out of memory for %lld losses", (long long)p->n);
+    void *dx = malloc((size_t)(p->n * p->inputs * p->real_bits / 8)); /* what an input gradient leaves beside them */
     deq_source source = deq_dense_source(&p->data);
+    bool ok = losses && dx;
+    if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for %lld losses", (long long)p->n);
     p->last = (deq_results){.loss = losses};
-    bool ok =
-        p->training
-            ? deq_engine_gradient(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, 0, &p->last, e)
-            : deq_engine_evaluate(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, NULL, NULL, &p->last, e);
+    if (ok && p->training)
+        ok = deq_engine_gradient(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, 0, &p->last, e);
+    else if (ok && p->steps)
+        ok = deq_engine_input_gradient(p->engine, p->n, p->x, p->y, p->loss, dx, &p->last, e);
+    else if (ok)
+        ok = deq_engine_evaluate(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, NULL, NULL, &p->last, e);
     *loss = 0;
     for (int64_t i = 0; ok && i < p->n; i++) *loss += losses[i] / (double)p->n;
     p->last.loss = NULL;
     free(losses);
+    free(dx);
     return ok;
 }
 
@@ -141,8 +148,9 @@ bool deq_probe_gradient(deq_probe *p, double *out, deq_error *e) {
     void *dx = malloc((size_t)(p->n * p->inputs * p->real_bits / 8));
     if (!dx) return deq_fail(e, DEQ_MEMORY, "out of memory for the gradient of %lld inputs", (long long)p->n);
     p->last = (deq_results){0};
-    bool ok = deq_engine_gradient(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, 0, &p->last, e) &&
-              deq_engine_input_gradient(p->engine, p->n, p->x, p->y, p->loss, dx, &input, e);
+    bool ok = deq_probe_hold(p, e) && /* in training the states may be others */
+              deq_engine_gradient(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, 0, &p->last, e) &&
+              deq_probe_hold(p, e) && deq_engine_input_gradient(p->engine, p->n, p->x, p->y, p->loss, dx, &input, e);
     if (ok) {
         add_statistics(&p->last.forward, &input.forward);
         add_statistics(&p->last.adjoint, &input.adjoint);

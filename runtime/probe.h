@@ -26,6 +26,8 @@ typedef struct deq_probe {
     int ngroups;
     deq_results last; /* statistics of the last loss or gradient */
     bool training;    /* losses are those whose gradient deq_engine_gradient gives: statistics of the batch, dropout */
+    bool steps;       /* losses are those of the states that the gradient modes attach to, after steps from held states:
+                         functions whose derivatives phantom.unroll, jfb and backprop compute, converged or not */
 } deq_probe;
 
 /* `block` 0: the engine's own choice.  Parameters are zero, examples are zero. */
@@ -41,6 +43,8 @@ bool deq_probe_examples(deq_probe *p, const deq_source *source, const int64_t *i
 int deq_probe_most_steps(const deq_probe *p, const deq_module *module, int wanted);
 
 bool deq_probe_loss(deq_probe *p, double *loss, deq_error *e);
+/* Under `steps`: the next loss solves again, and its states are held from then on. */
+bool deq_probe_hold(deq_probe *p, deq_error *e);
 /* out[0 .. length): of the mean loss.  Statistics in `last` cover both calls it takes. */
 bool deq_probe_gradient(deq_probe *p, double *out, deq_error *e);
 /* Is the group's gradient that of the net in training?  (That of the inputs is not.) */

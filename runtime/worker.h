@@ -71,6 +71,13 @@ typedef struct deq_visits {
     int64_t *carrier; /* by row: whose they are; -1: nobody's */
 } deq_visits;
 
+/* deq_engine_hold: where forward solves left the examples below `count`, of one fixed point. */
+typedef struct deq_held {
+    char *states; /* one row an example; NULL: none */
+    bool *taken;  /* by example: its state is there */
+    int64_t count;
+} deq_held;
+
 typedef struct deq_worker {
     int real_bits;
     int64_t block; /* most rows of a call */
@@ -111,6 +118,7 @@ typedef struct deq_worker {
     char *memory;
     size_t memory_bytes;
     const struct deq_resolvents *resolvents; /* what splitting solvers multiply with (resolvent.h); NULL: none */
+    deq_held *held;                          /* by index; NULL: every solve is made */
 } deq_worker;
 
 /* A worker for the fixed points of a net; nothing is planned yet.  NULL when memory is short. */

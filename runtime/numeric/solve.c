@@ -411,6 +411,29 @@ void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed
     problem_report(&p, NULL);
 }
 
+/* deq_engine_hold: the states of all n examples, if each was left somewhere before. */
+static bool take_held(const deq_worker *worker, const deq_fixed *fixed, const int64_t *example, int64_t n, char *z) {
+    const deq_held *h = worker->held ? &worker->held[fixed->index] : NULL;
+    const size_t bytes = (size_t)fixed->state_bytes;
+    for (int64_t row = 0; row < n; row++) {
+        const int64_t at = example ? example[row] : row;
+        if (!h || at < 0 || at >= h->count || !h->taken[at]) return false;
+        memcpy(z + (size_t)row * bytes, h->states + (size_t)at * bytes, bytes);
+    }
+    return true;
+}
+
+static void hold(const deq_worker *worker, const deq_fixed *fixed, const int64_t *example, int64_t n, const char *z) {
+    deq_held *h = worker->held ? &worker->held[fixed->index] : NULL;
+    const size_t bytes = (size_t)fixed->state_bytes;
+    for (int64_t row = 0; h && row < n; row++) {
+        const int64_t at = example ? example[row] : row;
+        if (at < 0 || at >= h->count) continue;
+        memcpy(h->states + (size_t)at * bytes, z + (size_t)row * bytes, bytes);
+        h->taken[at] = true;
+    }
+}
+
 /* The linearisation(s) at the solver's state; z becomes the state the mode attaches to. */
 static void linearise(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, deq_kept *kept, int64_t n,
                       real *z) {
@@ -520,6 +543,17 @@ void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed
         inner.arg1 = z;
         fixed->f(&inner, n);
         memcpy(kept->z, z, (size_t)(n * fixed->state_bytes));
+        return;
+    case DEQ_MODE_phantom:
+    case DEQ_MODE_jfb: /* differentiate steps from a state that is a constant */
+        p.result = kept->z;
+        if (take_held(worker, fixed, frame->example, n, (char *)kept->z)) {
+            memset(kept->failed, 0, (size_t)n * sizeof *kept->failed);
+        } else {
+            solve_forward(&p, n, &options, kept->failed);
+            hold(worker, fixed, frame->example, n, (const char *)kept->z);
+        }
+        linearise(worker, &inner, fixed, kept, n, z);
         return;
     case DEQ_MODE_shine: p.history = &kept->history; p.cotangent = cotangent; /* fall through */
     default:

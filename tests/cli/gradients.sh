@@ -44,6 +44,31 @@ grep -q '"wrong": gradcheck of Cut_4' out || fail "the failed check is not named
 expect 4 'FAILED' "$DEQ" test wrong.deq
 expect 4 'largest error: the truncation of the difference' "$DEQ" gradcheck wrong.deq 'Rough[4]'
 
+# Modes that differentiate steps are compared with those steps: a wrong one fails, and no equilibrium is needed.
+expect 4 'W .*FAILED in direction' "$DEQ" gradcheck wrong.deq 'Cut[4] with { gradient: jfb() }'
+grep -q 'one step from the solver.s state, held constant' out || fail "not said what was compared"
+grep -q 'largest error: the derivative itself' out || fail "the error of jfb's step is not named"
+cat >wild.deq <<'D'
+/// Far from a contraction: its iteration never settles.
+layer Wild[N](x: f32[N]) -> f32[N] {
+  param W: f32[N, N] = normal(std: 3 / sqrt(N))
+
+  fixed point z: f32[N] {
+    z = cos(3 * (z @ W) + x)
+    forward: picard(tol: 1e-4, max: 6)
+  }
+  return z
+}
+D
+for mode in 'jfb()' 'phantom.unroll(steps: 4, damping: 0.7, undamped_first: true)' 'backprop()' 'backprop(checkpoint: 2)'; do
+  expect 0 '1 of 1 tests passed' "$DEQ" gradcheck wild.deq "Wild[5] with { gradient: $mode }"
+  [[ $(grep -cE 'agrees.*(at most [0-9.]+e-(0[5-9]|1)|Taylor rate 1.9)' out) == 2 ]] || fail "not W and the input under $mode"
+  grep -q cosine out && fail "a cosine to no equilibrium"
+done
+for mode in 'implicit(gmres())' 'phantom.neumann()'; do
+  expect 4 'FAILED: cannot be checked: 2 of 2 forward solves did not converge' "$DEQ" gradcheck wild.deq "Wild[5] with { gradient: $mode }"
+done
+
 cat >twice.deq <<'D'
 layer Body[H](x: f32[H]) -> f32[H] {
   param W: f32[H, H] = normal(std: 0.4 / sqrt(H))
