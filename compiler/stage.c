@@ -132,7 +132,7 @@ NodeId stage_read(Stage *s, Graph *rows, NodeId node) {
     const char *name = n.op == OP_input ? n.attr.name : s->values[value].what;
     NodeId in = origin_input(rows, (Origin){PLACE_SHARED, value, 0}, n.shape, false, name, n.loc);
     rows->nodes[in].attr.i[2] = n.op == OP_pack ? 1 : n.op == OP_pack_conv ? 2 : 0;
-    if (n.op == OP_pack_conv) rows->nodes[in].attr.i[4] = n.attr.i[0], rows->nodes[in].attr.i[5] = n.attr.i[1];
+    for (int k = 0; k < 3 && n.op == OP_pack_conv; k++) rows->nodes[in].attr.i[4 + k] = n.attr.i[k];
     return in;
 }
 

@@ -65,7 +65,8 @@ void graph_verify(const Graph *g) {
         if ((n->op == OP_conv || n->op == OP_conv_input) && n->attr.i[CONV_PACKED]) {
             ConvPacking p;
             const Node *w = &g->nodes[args[1]];
-            if (!conv_packing(w, &p) || p.adjoint != (n->op == OP_conv_input) || p.groups != n->attr.i[CONV_GROUPS])
+            if (!conv_packing(w, &p) || p.adjoint != (n->op == OP_conv_input) || p.groups != n->attr.i[CONV_GROUPS] ||
+                p.tile != n->attr.i[CONV_PACKED])
                 broken(g, id, "the weights are not packed for it");
         }
         verify_call(g, id);

@@ -1,5 +1,6 @@
 /* conv_plan.c - see conv_plan.h. */
 #include "conv_plan.h"
+#include "deq_runtime.h"
 
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
@@ -120,4 +121,41 @@ bool conv_phase(Op op, const ConvShape *c, uint32_t panel, uint32_t k, ConvPhase
         out->lines = 1;
     }
     return true;
+}
+
+/* ---- Winograd ---- */
+#define SLICE_BYTES (256u << 10) /* transformed pixels and products of a slice: they stay in the second-level cache */
+#define SLICE_TILES 14           /* fewer tiles would read the weights more often */
+
+static uint64_t aligned(uint64_t bytes) { return (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN; }
+
+/* Neighbours do not fall on one set of the first-level cache. */
+static uint64_t scattered(uint64_t bytes) { return bytes % 1024 ? bytes : bytes + DEQ_ALIGN; }
+
+WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t tile, uint32_t real_bytes, uint32_t panel) {
+    bool adjoint = op == OP_conv_input;
+    WinogradPlan p = {.m = tile,
+                      .n = tile + 2,
+                      .channels = adjoint ? c->filters : c->channels,
+                      .height = adjoint ? c->out_height : c->height,
+                      .width = adjoint ? c->out_width : c->width,
+                      .filters = adjoint ? c->channels : c->filters,
+                      .out_height = adjoint ? c->height : c->out_height,
+                      .out_width = adjoint ? c->width : c->out_width,
+                      .before = adjoint ? 2 - (int64_t)c->padding : c->padding};
+    p.rows = (p.out_height + tile - 1) / tile;
+    p.columns = (p.out_width + tile - 1) / tile;
+    p.v_tile = aligned((uint64_t)p.channels * real_bytes);
+    p.m_tile = (uint64_t)(p.filters + panel - 1) / panel * panel * real_bytes;
+    uint64_t taps = (uint64_t)p.n * p.n, row = taps * (p.v_tile + p.m_tile) * p.columns;
+    p.slice = 1;
+    while (p.slice < p.rows && ((p.slice + 1) * row <= SLICE_BYTES || p.slice * p.columns < SLICE_TILES)) p.slice++;
+    uint64_t tiles = (uint64_t)p.slice * p.columns;
+    p.v_tap = scattered(tiles * p.v_tile);
+    p.m_tap = scattered(tiles * p.m_tile);
+    p.discard = aligned((uint64_t)p.n * p.channels * real_bytes);
+    p.v = p.discard + aligned((uint64_t)p.m * p.filters * real_bytes);
+    p.products = p.v + taps * p.v_tap;
+    p.bytes = p.products + taps * p.m_tap;
+    return p;
 }

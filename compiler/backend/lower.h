@@ -1,6 +1,7 @@
 /* lower.h - planned routines to LLVM functions. */
 #ifndef DEQ_BACKEND_LOWER_H
 #define DEQ_BACKEND_LOWER_H
+#include "compiler/conv.h"
 #include "plan.h"
 
 enum FrameField {
@@ -84,11 +85,16 @@ typedef struct Product {
     bool initial;
 } Product;
 void product_tile(Emit *e, const Product *p);
-Value product_rows(Emit *e, Value left); /* rows of the next tile when `left` (at least 1) are left */
+void product_tiles(Emit *e, Product p, uint64_t rows); /* the same for any number of rows */
+Value product_rows(Emit *e, Value left);               /* rows of the next tile when `left` (at least 1) are left */
 
 /* ---- lower_conv_kernel.c: of what is channels last ---- */
 void lower_conv_packed(const Site *s);                             /* conv, conv_input */
 void lower_conv_weights(const Site *s, Value x, Value u, Value w); /* adds to w */
+
+/* ---- lower_conv_winograd.c: 3 x 3, by transformed tiles ---- */
+void lower_conv_winograd(const Site *s); /* conv, conv_input */
+void lower_pack_winograd(const Site *s, const ConvPacking *p);
 
 /* ---- lower_math.c: vector functions of the working type ---- */
 Value math_exp(Emit *e, Value x);

@@ -141,7 +141,10 @@ static Value lower_image(const Site *s) {
 
 Value lower_conv(const Site *s) {
     if (!s->node->attr.i[CONV_PACKED]) return lower_image(s);
-    lower_conv_packed(s);
+    if (s->node->attr.i[CONV_PACKED] > 1)
+        lower_conv_winograd(s);
+    else
+        lower_conv_packed(s);
     return NULL;
 }
 
@@ -202,6 +205,10 @@ Value lower_pack_conv(const Site *s) {
     Emit *e = s->l->e;
     ConvPacking p;
     if (!conv_packing(s->node, &p)) ICE("%s: these are no weights to pack", s->l->routine->routine->name);
+    if (p.tile > 1) {
+        lower_pack_winograd(s, &p);
+        return NULL;
+    }
     const uint32_t *d = s->node->shape.dims;
     Terms t = {.e = e,
                .last = true,

@@ -206,6 +206,24 @@ void product_tile(Emit *e, const Product *p) {
                 emit_offset_constant(e, p->c, full * e->panel * e->real_bytes));
 }
 
+void product_tiles(Emit *e, Product p, uint64_t rows) {
+    uint32_t first[DIVIDED] = {0};
+    divide_rows(e, first);
+    Value a = p.a, c = p.c;
+    for (uint64_t done = 0; done < rows;) { /* tiles of one size are a loop */
+        uint64_t start = done, m = rows - done < DIVIDED ? first[rows - done] : e->tile_rows;
+        while (done < rows && (rows - done < DIVIDED ? first[rows - done] : e->tile_rows) == m) done += m;
+        Loop tiles;
+        loop_count(&tiles, e, (done - start) / m);
+        Value row = emit_index_add(e, emit_index_mul(e, tiles.index, m), emit_i64(e, start));
+        p.m = emit_i64(e, m);
+        p.a = emit_offset(e, a, emit_index_mul_value(e, row, p.a_row));
+        p.c = emit_offset(e, c, emit_index_mul_value(e, row, p.c_row));
+        product_tile(e, &p);
+        loop_end(&tiles);
+    }
+}
+
 /* ---- matmul ---- */
 /* Copies the tile's rows to a buffer whose rows do not share one cache set. */
 static Value compact_rows(const Site *s, Slot from, Slot to, uint64_t count) {

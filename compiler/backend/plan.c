@@ -150,7 +150,8 @@ static void find_wide_levels(Planner *p) {
         if (x->treatment == TREAT_DEAD || x->treatment == TREAT_ALIAS || x->treatment == TREAT_INPUT ||
             !node(p, id)->batched)
             continue;
-        if (count_of(node(p, id)) * p->unit->real_bytes > WIDE_ROW) p->s->levels[x->level].wide = true;
+        if (count_of(node(p, id)) * p->unit->real_bytes > WIDE_ROW || plan_conv_workspace(p, id) > WIDE_ROW)
+            p->s->levels[x->level].wide = true;
     }
 }
 

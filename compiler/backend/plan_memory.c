@@ -360,8 +360,7 @@ static uint32_t last_group(const Planner *p, NodeId id) {
     return last;
 }
 
-/* Bytes of a convolution's copy of its image with a border of zeros. */
-static uint64_t conv_workspace(const Planner *p, NodeId id) {
+uint64_t plan_conv_workspace(const Planner *p, NodeId id) {
     const Node *n = node(p, id);
     ConvShape c;
     bool image = n->op == OP_conv || n->op == OP_conv_input,
@@ -370,6 +369,8 @@ static uint64_t conv_workspace(const Planner *p, NodeId id) {
     if (conv_shape(n->op, &n->attr, node(p, graph_arg(p->g, id, 0))->shape, node(p, graph_arg(p->g, id, 1))->shape, &c))
         return 0; /* the verifier has refused it */
     Op op = weight ? OP_conv : n->op;
+    if (image && n->attr.i[CONV_PACKED] > 1)
+        return winograd_plan(op, &c, (uint32_t)n->attr.i[CONV_PACKED], p->unit->real_bytes, p->unit->panel).bytes;
     return conv_border(op, &c).needed ? conv_border_count(op, &c) * p->unit->real_bytes : 0;
 }
 
@@ -405,9 +406,9 @@ static void assign_slots(Planner *p) {
     }
     for (uint32_t k = 0; k < p->s->ngroups; k++) {
         Group *g = p->s->groups[k];
-        if (!g->cluster && conv_workspace(p, g->members[0])) {
-            g->workspace =
-                plan_new_buffer(p, g->batched ? SCOPE_TILE : SCOPE_ONCE, conv_workspace(p, g->members[0]), g->level);
+        if (!g->cluster && plan_conv_workspace(p, g->members[0])) {
+            g->workspace = plan_new_buffer(p, g->batched ? SCOPE_TILE : SCOPE_ONCE,
+                                           plan_conv_workspace(p, g->members[0]), g->level);
             touch(p, g->workspace, g->position);
             continue;
         }

@@ -47,5 +47,6 @@ Slot plan_binding_slot(const Planner *p, const Binding *b, bool batched);
 void plan_call(Planner *p, NodeId id); /* buffers of a block operation, and the stores that fill them */
 void plan_view(Planner *p, NodeId id);
 void plan_output(Planner *p, const Binding *b);
+uint64_t plan_conv_workspace(const Planner *p, NodeId id); /* bytes: a bordered image, or Winograd's; 0: none needed */
 void plan_storage(Planner *p); /* after all groups and stores exist: a slot for every value in memory */
 #endif
