@@ -11,6 +11,15 @@ Value lower_node(const Site *s) {
     return rules[s->node->op](s);
 }
 
+const char *lower_op_name(Op op) {
+    static const char *const names[] = {
+#define OP(name, arity, class, shape, linear, cost, doc) #name,
+#include "compiler/ops.def"
+#undef OP
+    };
+    return names[op];
+}
+
 /* ---- addresses ---- */
 static Value region_of(Lower *l, const Buffer *b) {
     switch (b->scope) {
@@ -47,6 +56,7 @@ static Value record_of(Lower *l, Value i) {
 
 Value lower_slot(Lower *l, Slot slot, Value row) {
     Emit *e = l->e;
+    if (l->form) return lower_operand(l, slot);
     Value base = slot_base(l, slot);
     if (slot.base == SLOT_SCALAR) return base;
     base = emit_offset_constant(e, base, slot.offset);
@@ -79,7 +89,7 @@ bool lower_in_pieces(const Lower *l, NodeId id) {
            l->step->nodes[lower_argument(l, id, 0)].treatment == TREAT_INPUT;
 }
 
-static void lower_whole_group(Lower *l, const Group *g) {
+void lower_group_body(Lower *l, const Group *g) {
     if (g->cluster) {
         lower_cluster(l, g);
         return;
@@ -97,6 +107,13 @@ static void lower_whole_group(Lower *l, const Group *g) {
     site.row = rows.index;
     lower_node(&site);
     loop_end(&rows);
+}
+
+static void lower_whole_group(Lower *l, const Group *g) {
+    if (lower_has_form(l, g))
+        lower_form(l, g);
+    else
+        lower_group_body(l, g);
 }
 
 /* What the pieces of a routine do not share belongs to the first. */

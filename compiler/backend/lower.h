@@ -22,6 +22,9 @@ typedef struct Lower {
     Value record_slot;   /* stands in for frame->rows when that is NULL */
     Value iteration;     /* mixed counters of the loops around */
     Value piece, pieces; /* of a routine called in pieces; else NULL */
+    /* of the function of a form */
+    const Group *form;     /* NULL elsewhere */
+    const Value *operands; /* addresses, as form->operands */
     /* of the loop under construction */
     Value tile_start, tile_rows; /* first row and number of rows; NULL outside tiles */
 } Lower;
@@ -41,6 +44,7 @@ typedef Value LowerFn(const Site *s);
 #include "compiler/ops.def"
 #undef OP
 Value lower_node(const Site *s); /* by its op */
+const char *lower_op_name(Op op);
 
 /* ---- lower.c ---- */
 void lower_unit(Emit *e, PlanUnit *unit); /* every routine; sets routine->function */
@@ -64,6 +68,13 @@ Value lower_result_row(const Site *s);               /* address of the result at
 /* Whether a node is shared by the pieces of its routine: the packing of what the routine is given. */
 bool lower_in_pieces(const Lower *l, NodeId id);
 void lower_zero(Emit *e, Value address, uint64_t bytes); /* multiple of 64, aligned */
+
+void lower_group_body(Lower *l, const Group *g);
+
+/* ---- lower_form.c ---- */
+bool lower_has_form(const Lower *l, const Group *g); /* whether a group is a call of its form's function */
+void lower_form(Lower *l, const Group *g);           /* the call; makes the function for the first one */
+Value lower_operand(const Lower *l, Slot slot);      /* within that function: the address of a value */
 
 /* ---- lower_profile.c: a timed piece of code begins; NULL, and nothing emitted, unless the code is to be profiled ----
  */

@@ -3,11 +3,6 @@
 #include "lower.h"
 #include <string.h>
 
-static const char *const names[] = {
-#define OP(name, arity, class, shape, linear, cost, doc) #name,
-#include "compiler/ops.def"
-#undef OP
-};
 static const int costs[] = {
 #define OP(name, arity, class, shape, linear, cost, doc) cost,
 #include "compiler/ops.def"
@@ -36,7 +31,7 @@ static char *operations(const Lower *l, const NodeId *members, uint32_t n) {
         Op op = lower_node_of(l, members[k])->op;
         bool seen = false;
         for (uint32_t j = 0; j < k; j++) seen = seen || lower_node_of(l, members[j])->op == op;
-        if (!seen) out = arena_printf(l->e->arena, "%s%s%s", out, *out ? " " : "", names[op]);
+        if (!seen) out = arena_printf(l->e->arena, "%s%s%s", out, *out ? " " : "", lower_op_name(op));
     }
     return out;
 }
@@ -51,7 +46,7 @@ static const char *block_name(const Lower *l, NodeId id) {
     case OP_solve: return arena_printf(a, "linear solve %s", fixed[n->attr.i[0]].name);
     case OP_fixed_gradient:
         return arena_printf(a, "gradient %s", fixed[lower_node_of(l, lower_argument(l, id, 0))->attr.i[0]].name);
-    default: return names[n->op];
+    default: return lower_op_name(n->op);
     }
 }
 

@@ -158,7 +158,8 @@ static void find_wide_levels(Planner *p) {
 /* ---- groups ---- */
 uint32_t plan_new_group(Planner *p, uint32_t level, bool batched, uint64_t count) {
     Group *g = arena_alloc(p->arena, sizeof *g);
-    *g = (Group){.cluster = count > 0, .batched = batched, .level = level, .count = count, .workspace = NONE};
+    *g = (Group){
+        .cluster = count > 0, .batched = batched, .level = level, .count = count, .workspace = NONE, .form = NONE};
     LevelPlan *l = &p->s->levels[level];
     if (batched)
         *ARENA_PUSH(p->arena, l->tile, l->ntile, l->tile_cap) = g;
@@ -406,8 +407,10 @@ uint64_t plan_base_bytes(const RoutinePlan *p) { return p->tile_bytes + p->once_
 
 PlanUnit *plan_unit(Arena *a, const Unit *unit, uint32_t real_bytes, uint32_t tile_rows, uint32_t panel) {
     PlanUnit *u = arena_alloc(a, sizeof *u);
-    *u = (PlanUnit){a, unit, real_bytes, tile_rows, panel, arena_alloc(a, (unit->nroutines + 1) * sizeof(RoutinePlan))};
+    *u = (PlanUnit){.arena = a, .unit = unit, .real_bytes = real_bytes, .tile_rows = tile_rows, .panel = panel};
+    u->routines = arena_alloc(a, (unit->nroutines + 1) * sizeof *u->routines);
     for (uint32_t k = 0; k < unit->nroutines; k++) u->routines[k].routine = unit->routines[k];
     for (uint32_t k = 0; k < unit->nroutines; k++) plan_routine(u, &u->routines[k]);
+    plan_forms(u);
     return u;
 }

@@ -73,6 +73,9 @@ struct Group {
     Store *stores;
     uint32_t nstores, stores_cap;
     uint32_t workspace; /* buffer: a product's copy of its left operand; UINT32_MAX none */
+    uint32_t form;      /* UINT32_MAX none: rows come in tiles of several */
+    Slot *operands;     /* where its values stand, in the order of its form */
+    uint32_t noperands;
 };
 
 typedef struct NodePlan {
@@ -127,11 +130,24 @@ typedef struct RoutinePlan {
     uint32_t nparts; /* functions that its groups were divided into; by lower.c */
 } RoutinePlan;
 
+/* Groups that need the same code for other addresses.  Whatever the lowering of a group reads must be part of the
+ * words that plan_form.c writes about it. */
+typedef struct Form {
+    const uint64_t *words;
+    uint32_t nwords, uses;
+    bool wide; /* of images: a call costs nothing beside it */
+    RoutinePlan *routine;
+    StepPlan *step;
+    const Group *group; /* the first one */
+} Form;
+
 typedef struct PlanUnit {
     Arena *arena;
     const Unit *unit;
     uint32_t real_bytes, tile_rows, panel;
     RoutinePlan *routines; /* as unit->routines */
+    Form *forms;
+    uint32_t nforms, forms_cap;
 } PlanUnit;
 
 /* Plans every routine of the unit.  needs: verified graphs. */
@@ -141,6 +157,9 @@ uint64_t plan_base_bytes(const RoutinePlan *p);
 const RoutinePlan *plan_find(const PlanUnit *u, const char *routine);
 
 static inline uint64_t padded(uint64_t bytes) { return (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN; }
+static inline bool plan_same_slot(Slot a, Slot b) {
+    return a.base == b.base && a.index == b.index && a.offset == b.offset && a.stride == b.stride;
+}
 static inline bool treatment_in_cluster(Treatment t) { return t == TREAT_ELEMENT || t == TREAT_REDUCE; }
 /* Elements after which a broadcast repeats: 1 for one element, more for a row along leading axes (the channels of an
  * image's pixels); 0: it is no broadcast of that kind. */

@@ -1,4 +1,4 @@
-/* planner.h - private to plan.c and plan_memory.c. */
+/* planner.h - private to plan.c, plan_memory.c and plan_form.c. */
 #ifndef DEQ_BACKEND_PLANNER_H
 #define DEQ_BACKEND_PLANNER_H
 #include "plan.h"
@@ -49,4 +49,7 @@ void plan_view(Planner *p, NodeId id);
 void plan_output(Planner *p, const Binding *b);
 uint64_t plan_conv_workspace(const Planner *p, NodeId id); /* bytes: a bordered image, or Winograd's; 0: none needed */
 void plan_storage(Planner *p); /* after all groups and stores exist: a slot for every value in memory */
+
+/* ---- plan_form.c ---- */
+void plan_forms(PlanUnit *u); /* of every group of the planned routines */
 #endif

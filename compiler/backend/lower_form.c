@@ -1,0 +1,66 @@
+/* lower_form.c - the groups of a form are calls of one function, whose arguments are the addresses of their operands.
+ *
+ * LLVM's time grows with the code, in places faster; so functions are small, and there is one where nets repeat
+ * themselves.  A group whose form nobody shares is emitted where it stands, unless it is of images. */
+#include "lower.h"
+
+bool lower_has_form(const Lower *l, const Group *g) {
+    if (g->form == UINT32_MAX) return false;
+    const Form *f = &l->unit->forms[g->form];
+    return f->uses > 1 || f->wide;
+}
+
+Value lower_operand(const Lower *l, Slot slot) {
+    for (uint32_t k = 0; k < l->form->noperands; k++)
+        if (plan_same_slot(l->form->operands[k], slot)) return l->operands[k];
+    ICE("%s: a group reads or writes what its form does not mention", l->routine->routine->name);
+}
+
+/* The arguments of the function: where the operands stand, and in a routine of pieces which piece it is. */
+static uint32_t count_of_arguments(const Form *f) {
+    return f->group->noperands + (f->routine->routine->pieces ? 2 : 0);
+}
+
+static Value make_function(Lower *l, const Form *f, const char *name) {
+    Emit *e = l->e;
+    const Group *g = f->group;
+    uint32_t n = count_of_arguments(f);
+    Value outer = e->function;
+    LLVMBasicBlockRef here = emit_here(e);
+    LLVMTypeRef *params = arena_alloc(e->arena, (n + 1) * sizeof *params);
+    for (uint32_t k = 0; k < n; k++) params[k] = k < g->noperands ? e->ptr : e->i64;
+    Value function = emit_function(e, name, e->none, params, n);
+    LLVMAddAttributeAtIndex(function, LLVMAttributeFunctionIndex, e->noinline);
+    Lower inner = {.e = e, .unit = l->unit, .routine = f->routine, .step = f->step, .form = g};
+    Value *operands = arena_alloc(e->arena, (g->noperands + 1) * sizeof *operands);
+    for (uint32_t k = 0; k < g->noperands; k++) operands[k] = LLVMGetParam(function, k);
+    inner.operands = operands;
+    if (f->routine->routine->pieces) {
+        inner.pieces = LLVMGetParam(function, g->noperands);
+        inner.piece = LLVMGetParam(function, g->noperands + 1);
+    }
+    inner.tile_start = emit_i64(e, 0);
+    inner.tile_rows = emit_i64(e, 1);
+    lower_group_body(&inner, g);
+    LLVMBuildRetVoid(e->builder);
+    e->function = outer;
+    emit_at(e, here);
+    return function;
+}
+
+void lower_form(Lower *l, const Group *g) {
+    Emit *e = l->e;
+    const Form *f = &l->unit->forms[g->form];
+    const char *what = g->cluster ? "cluster" : lower_op_name(lower_node_of(l, g->members[0])->op);
+    const char *name = arena_printf(e->arena, "form_%s_%u", what, g->form);
+    uint32_t n = count_of_arguments(f);
+    Value *args = arena_alloc(e->arena, (n + 1) * sizeof *args), row = emit_i64(e, 0);
+    for (uint32_t k = 0; k < g->noperands; k++) args[k] = lower_slot(l, g->operands[k], row);
+    if (l->routine->routine->pieces) {
+        args[g->noperands] = l->pieces;
+        args[g->noperands + 1] = l->piece;
+    }
+    Value function = LLVMGetNamedFunction(e->module, name);
+    if (!function) function = make_function(l, f, name);
+    emit_call(e, function, args, n);
+}
