@@ -24,7 +24,7 @@ typedef struct deq_app_options {
     int batch;               /* deq bench: examples of a call; 0: 256 */
     const char *source_text; /* the script, copied beside the results; NULL: not known */
     double budget;           /* deq bench: seconds for a row; 0: 0.4 */
-    const char *rows;        /* deq bench: only rows whose names hold this; NULL: all */
+    const char *rows;        /* deq bench: only rows whose names hold this, or one of several, "A|B"; NULL: all */
     bool profile;            /* the module was compiled with timers: say what they show */
     deq_preload *preload;    /* data that were read while the script was compiled; NULL */
 } deq_app_options;

@@ -4,8 +4,8 @@
  * Two yardsticks are measured in the same run: the multiply-adds a core can do at all (numeric/peak.c), and the times
  * of f and vjp_z.  Solves and gradients with forced step counts are put beside the work that no implementation of them
  * can leave out at those times, so that what is left is the solver's and the engine's own. */
-#include "app_state.h"
-#include "dense.h"
+#define _GNU_SOURCE
+#include "bench.h"
 #include "numeric/peak.h"
 #include "parallel.h"
 #include "random.h"
@@ -16,9 +16,11 @@
 
 #define REPEATS 400
 #define SECONDS_EACH 0.4 /* for one row, once it has been repeated thrice; unless the options say otherwise */
-#define MOST 8           /* times as long, and a row of slow calls ends with what it has */
-#define WARM 0.05        /* of it, before a row is timed */
-#define BATCH 256        /* unless the options say otherwise */
+#define MOST                                                                                                           \
+    8 /* times as long, and a row of slow calls ends with what it has: with the warm-up itself, if that took so long   \
+       */
+#define WARM 0.05 /* of it, before a row is timed */
+#define BATCH 256 /* unless the options say otherwise */
 
 /* What one row is compared with. */
 typedef struct Row {
@@ -30,36 +32,25 @@ typedef struct Row {
     int threads;   /* that the row can use: the peak it is compared with */
 } Row;
 
-typedef struct Bench {
-    deq_app *app;
-    const deq_net_spec *net;
-    deq_engine *engine;
-    deq_dense data;
-    void *x, *y, *dx, *output;
-    int64_t *index, batch;
-    double peak[2]; /* multiply-adds of one thread and of all threads, FLOP/s */
-    int threads;
-    /* of a whole batch: seconds of one f, vjp_z, vjp_rest when every thread takes its blocks */
-    double f, vjp_z, vjp_rest;
-    double median; /* of the row measured last */
-    deq_error *e;
-} Bench;
-
-typedef bool Work(Bench *b, const void *what);
-
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
 /* Calls `work` again and again; sorted times, at most REPEATS. */
-static bool repeat(Bench *b, const char *name, Work *work, const void *what, double times[REPEATS], int *count) {
+static bool repeat(Bench *b, const char *name, BenchWork *work, const void *what, double times[REPEATS], int *count) {
     double began = deq_now(), budget = b->app->options->budget > 0 ? b->app->options->budget : SECONDS_EACH;
-    do {
-        if (!work(b, what)) return false;
-    } while (deq_now() - began < WARM * budget);
-    began = deq_now();
     *count = 0;
+    do {
+        double start = deq_now();
+        if (!work(b, what)) return false;
+        times[0] = deq_now() - start;
+    } while (deq_now() - began < WARM * budget);
+    if (times[0] > MOST * budget) {
+        *count = 1;
+        return true;
+    }
+    began = deq_now();
     while (*count < REPEATS && (*count < 3 || deq_now() - began < budget) &&
            (*count < 1 || deq_now() - began < MOST * budget)) {
         if (deq_interrupted()) return deq_fail(b->e, DEQ_INTERRUPTED, "stopped while timing '%s'", name);
@@ -71,14 +62,22 @@ static bool repeat(Bench *b, const char *name, Work *work, const void *what, dou
     return true;
 }
 
-static bool measure(Bench *b, const Row *row, Work *work, const void *what) {
+bool bench_selected(const deq_app_options *options, const char *row) {
+    const char *text = options->rows;
+    if (!text) return true;
+    for (size_t length; *text; text += length + (text[length] == '|')) {
+        length = strcspn(text, "|");
+        if (length && memmem(row, strlen(row), text, length)) return true;
+    }
+    return false;
+}
+
+static bool measure(Bench *b, const Row *row, BenchWork *work, const void *what) {
     double times[REPEATS];
     int count;
-    const char *only = b->app->options->rows;
-    b->median = 0;
-    if (only && !strstr(row->name, only)) return true;
+    if (!bench_selected(b->app->options, row->name)) return true;
     if (!repeat(b, row->name, work, what, times, &count)) return false;
-    double median = b->median = times[count / 2], spread = (times[count * 3 / 4] - times[count / 4]) / median;
+    double median = times[count / 2], spread = (times[count * 3 / 4] - times[count / 4]) / median;
     double n = (double)row->examples, rate = row->flops * n / median;
     double share = rate / b->peak[row->threads > 1];
     char work_text[48] = "", bound_text[48] = "";
@@ -104,12 +103,19 @@ static bool measure(Bench *b, const Row *row, Work *work, const void *what) {
     return true;
 }
 
-/* A row of a whole batch on all threads. */
+bool bench_time(Bench *b, BenchWork *work, const void *what, double *seconds) {
+    double times[REPEATS];
+    int count;
+    if (!repeat(b, "a call", work, what, times, &count)) return false;
+    *seconds = times[count / 2];
+    return true;
+}
+
 static Row batch_row(const Bench *b, const char *name, double bound) {
     return (Row){name, b->batch, 0, bound, deq_engine_memory(b->engine), b->threads};
 }
 
-static bool measure_batch(Bench *b, const char *name, double bound, Work *work, const void *what) {
+bool bench_measure(Bench *b, const char *name, double bound, BenchWork *work, const void *what) {
     Row row = batch_row(b, name, bound);
     return measure(b, &row, work, what);
 }
@@ -250,7 +256,7 @@ static bool bench_fixed(Bench *b, const deq_fixed *fixed, const char *path, doub
 
 /* --- whole calls --- */
 
-static bool call_forward(Bench *b, const void *what) {
+bool bench_call_forward(Bench *b, const void *what) {
     (void)what;
     deq_results r = {0};
     return deq_engine_forward(b->engine, b->batch, b->x, b->output, &r, b->e);
@@ -262,7 +268,7 @@ static bool call_loss(Bench *b, const void *what) {
     return deq_engine_evaluate(b->engine, &source, b->index, b->batch, what, NULL, NULL, 0, NULL, NULL, &r, b->e);
 }
 
-static bool call_input(Bench *b, const void *what) {
+bool bench_call_input(Bench *b, const void *what) {
     deq_results r = {0};
     return deq_engine_input_gradient(b->engine, b->batch, b->x, b->y, what, b->dx, &r, b->e);
 }
@@ -273,7 +279,7 @@ static bool call_parameters(Bench *b, const void *what) {
     return deq_engine_gradient(b->engine, &source, b->index, b->batch, what, NULL, NULL, 0, 0, &r, b->e);
 }
 
-static bool call_attack(Bench *b, const void *what) {
+bool bench_call_attack(Bench *b, const void *what) {
     const deq_train_spec *t = what;
     double scalars[64];
     deq_attack attack = deq_app_attack(t->attack, scalars);
@@ -282,14 +288,8 @@ static bool call_attack(Bench *b, const void *what) {
     return deq_engine_evaluate(b->engine, &source, b->index, b->batch, t->loss, NULL, &attack, 0, NULL, NULL, &r, b->e);
 }
 
-typedef struct Step {
-    const deq_train_spec *train;
-    double *scalars;
-    deq_attack *attack;
-} Step;
-
-static bool call_step(Bench *b, const void *what) {
-    const Step *s = what;
+bool bench_call_step(Bench *b, const void *what) {
+    const BenchStep *s = what;
     deq_results r = {0};
     deq_source source = deq_dense_source(&b->data);
     return deq_engine_gradient(b->engine, &source, b->index, b->batch, s->train->loss, NULL, s->attack, 0, 1, &r,
@@ -309,156 +309,27 @@ static bool bench_train(Bench *b, const deq_train_spec *t) {
               deq_engine_optimiser(b->engine, t->optimiser.states, b->e);
     if (ok && t->attack) {
         snprintf(name, sizeof name, "train %s: attack %s, loss", t->name, t->attack->name);
-        ok = measure_batch(b, name, 0, call_attack, t);
+        ok = bench_measure(b, name, 0, bench_call_attack, t);
     }
     snprintf(name, sizeof name, "train %s: step", t->name);
-    ok = ok && measure_batch(b, name, 0, call_step, &(Step){t, scalars, t->attack ? &attack : NULL});
+    ok = ok && bench_measure(b, name, 0, bench_call_step, &(BenchStep){t, scalars, t->attack ? &attack : NULL});
     deq_engine_restore_settings(b->engine, token);
     return ok;
-}
-
-/* --- the work of the literature: forced step counts, so that every implementation does the same --- */
-
-/* Evaluations of f that N steps take: broyden also evaluates at its last state. */
-static const struct {
-    const char *name;
-    int more;
-} solves[] = {{"broyden", 1}, {"anderson", 0}, {"picard", 0}};
-static const int solve_steps[] = {8, 18, 50};
-
-/* Forward solver and gradient mode of every fixed point; false when this version lacks the mode. */
-static bool set_work(Bench *b, const char *forward, const char *gradient) {
-    deq_error ignored = {0};
-    char path[256];
-    for (int i = 0; i < b->net->nfixed; i++) {
-        snprintf(path, sizeof path, "%s%sforward", b->net->fixed[i].path, *b->net->fixed[i].path ? "." : "");
-        if (!deq_engine_set(b->engine, path, forward, &ignored)) return false;
-    }
-    return !gradient || deq_engine_set(b->engine, "gradient", gradient, &ignored);
-}
-
-/* Median seconds of a call, without a row for it. */
-static bool time_of(Bench *b, Work *work, const void *what, double *seconds) {
-    double times[REPEATS];
-    int count;
-    if (!repeat(b, "a call", work, what, times, &count)) return false;
-    *seconds = times[count / 2];
-    return true;
-}
-
-/* A solve of N evaluations takes at least what one of a single evaluation takes (which has the injection, the head and
- * all that stands around), and N - 1 times f. */
-static bool bench_solves(Bench *b) {
-    char name[200], forward[200];
-    double one = 0;
-    bool bounded = b->net->nfixed == 1, ok = true;
-    if (bounded) ok = set_work(b, "picard(tol: 0, max: 1, return: last)", NULL) && time_of(b, call_forward, NULL, &one);
-    for (size_t s = 0; s < sizeof solves / sizeof solves[0]; s++)
-        for (size_t k = 0; ok && k < sizeof solve_steps / sizeof solve_steps[0]; k++) {
-            int steps = solve_steps[k];
-            snprintf(forward, sizeof forward, "%s(tol: 0, max: %d, return: last)", solves[s].name, steps);
-            snprintf(name, sizeof name, "predict, %s %d", solves[s].name, steps);
-            double bound = bounded ? one + (steps + solves[s].more - 1) * b->f : 0;
-            if (set_work(b, forward, NULL)) ok = measure_batch(b, name, bound, call_forward, NULL);
-        }
-    return ok;
-}
-
-/* f counts linearisations too; rest: passes that give parameters their cotangents. */
-static const struct {
-    const char *name, *forward, *gradient;
-    int f, vjp_z, rest;
-} works[] = {
-    {"exact 18/20", "broyden(tol: 0, max: 18, return: last)", "implicit(broyden(tol: 0, max: 20, return: last))", 20,
-     20, 1},
-    {"exact 8/7", "broyden(tol: 0, max: 8, return: last)", "implicit(broyden(tol: 0, max: 7, return: last))", 10, 7, 1},
-    {"phantom 8+5", "broyden(tol: 0, max: 8, return: last)", "phantom.unroll(steps: 5, damping: 0.5)", 14, 4, 5},
-    {"simultaneous ensemble 8", "broyden(tol: 0, max: 8, return: last)",
-     "simultaneous(states: 1..9, beta: 0.5, combine: mean)", 9, 8, 8},
-    {"unrolled ensemble 8 x 5", "broyden(tol: 0, max: 8, return: last)", "unrolled(from: 1..9, steps: 5, damping: 0.5)",
-     41, 32, 40},
-};
-/* The least of all gradients, on which the bounds of the others stand: f, a linearisation, no vjp_z, one rest. */
-static const char *const least[] = {"picard(tol: 0, max: 1, return: last)", "jfb()"};
-
-static double work_bound(const Bench *b, size_t work, double one, bool parameters) {
-    if (b->net->nfixed != 1) return 0;
-    double rest = parameters ? b->vjp_rest * (works[work].rest - 1) : 0;
-    return one + (works[work].f - 2) * b->f + works[work].vjp_z * b->vjp_z + rest;
-}
-
-/* Every attack of the script's evaluations on this net, once. */
-static bool bench_attacks(Bench *b, const char *work) {
-    const deq_manifest *m = b->app->manifest;
-    char name[200];
-    bool ok = true;
-    for (int i = 0; i < m->nexperiments && ok; i++)
-        for (int c = 0; c < m->experiments[i].ncells && c < 1 && ok; c++)
-            for (int k = 0; k < m->experiments[i].cells[c].nvalues && ok; k++) {
-                const deq_value_spec *v = &m->experiments[i].cells[c].values[k];
-                if (v->kind != DEQ_EVALUATE || !v->attack || v->attack->gradient || v->attack->nscalars > 64) continue;
-                deq_train_spec as = {.attack = v->attack, .loss = v->loss};
-                snprintf(name, sizeof name, "attack %s, %s", v->attack->name, work);
-                ok = measure_batch(b, name, 0, call_attack, &as);
-            }
-    return ok;
-}
-
-static bool bench_input_works(Bench *b, const char *loss) {
-    char name[200];
-    double one;
-    if (!set_work(b, least[0], least[1]) || !time_of(b, call_input, loss, &one)) return false;
-    for (size_t w = 0; w < sizeof works / sizeof works[0]; w++) {
-        snprintf(name, sizeof name, "%s: input gradient, %s", loss, works[w].name);
-        if (set_work(b, works[w].forward, works[w].gradient) &&
-            !measure_batch(b, name, work_bound(b, w, one, false), call_input, loss))
-            return false;
-    }
-    return true;
-}
-
-static bool bench_step_works(Bench *b, const deq_train_spec *t) {
-    char name[200];
-    double one, scalars[66] = {1, 1000};
-    if (t->net != b->net || !t->optimiser.routine || t->optimiser.nscalars > 64) return true;
-    for (int k = 0; k < t->optimiser.nscalars; k++) scalars[2 + k] = t->optimiser.scalars[k].value;
-    Step step = {t, scalars, NULL};
-    if (!set_work(b, least[0], least[1]) || !deq_engine_optimiser(b->engine, t->optimiser.states, b->e) ||
-        !time_of(b, call_step, &step, &one))
-        return false;
-    for (size_t w = 0; w < sizeof works / sizeof works[0]; w++) {
-        snprintf(name, sizeof name, "train %s: step, %s", t->name, works[w].name);
-        if (set_work(b, works[w].forward, works[w].gradient) &&
-            !measure_batch(b, name, work_bound(b, w, one, true), call_step, &step))
-            return false;
-    }
-    return true;
-}
-
-static bool bench_works(Bench *b) {
-    const deq_manifest *m = b->app->manifest;
-    for (int i = 0; i < b->net->nlosses; i++)
-        if (!bench_input_works(b, b->net->losses[i].name)) return false;
-    for (int i = 0; i < m->ntrains; i++)
-        if (!bench_step_works(b, &m->trains[i])) return false;
-    for (size_t w = 0; w < sizeof works / sizeof works[0]; w++)
-        if (set_work(b, works[w].forward, works[w].gradient) && !bench_attacks(b, works[w].name)) return false;
-    return true;
 }
 
 static bool bench_calls(Bench *b) {
     const deq_net_spec *net = b->net;
     const deq_manifest *m = b->app->manifest;
     char name[200];
-    bool ok = measure_batch(b, "predict", 0, call_forward, NULL);
+    bool ok = bench_measure(b, "predict", 0, bench_call_forward, NULL);
     for (int i = 0; ok && i < net->nlosses; i++) {
         const char *loss = net->losses[i].name;
         snprintf(name, sizeof name, "%s: loss", loss);
-        ok = measure_batch(b, name, 0, call_loss, loss);
+        ok = bench_measure(b, name, 0, call_loss, loss);
         snprintf(name, sizeof name, "%s: gradient in the input", loss);
-        ok = ok && measure_batch(b, name, 0, call_input, loss);
+        ok = ok && bench_measure(b, name, 0, bench_call_input, loss);
         snprintf(name, sizeof name, "%s: gradient in parameters", loss);
-        ok = ok && measure_batch(b, name, 0, call_parameters, loss);
+        ok = ok && bench_measure(b, name, 0, call_parameters, loss);
     }
     for (int i = 0; ok && i < m->ntrains; i++)
         if (m->trains[i].net == net) ok = bench_train(b, &m->trains[i]);
@@ -468,9 +339,33 @@ static bool bench_calls(Bench *b) {
     return ok;
 }
 
+static int64_t batch_of(const deq_app_options *options) { return options->batch > 0 ? options->batch : BATCH; }
+
+bool bench_data(Bench *b, int64_t rows) {
+    int bits = (int)b->app->module->real_bits;
+    int64_t inputs = b->net->input.elements, targets = deq_target_elements(&b->net->target), real = bits / 8;
+    b->x = block_of(rows * inputs * real);
+    b->y = block_of(rows * targets * real);
+    b->dx = block_of(rows * inputs * real);
+    b->output = block_of(rows * b->net->output.elements * real);
+    b->index = deq_index_range(rows);
+    if (!b->x || !b->y || !b->dx || !b->output || !b->index)
+        return deq_fail(b->e, DEQ_MEMORY, "out of memory for a benchmark");
+    fill_random(b->x, rows * inputs, bits, 1);
+    if (!b->net->target.labels) fill_random(b->y, rows * targets, bits, 1); /* labels stay 0 */
+    b->data = (deq_dense){b->x, b->y, inputs, targets};
+    return true;
+}
+
+void bench_data_free(Bench *b) {
+    free(b->x);
+    free(b->y);
+    free(b->dx);
+    free(b->output);
+    free(b->index);
+}
+
 static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2], int threads, deq_error *e) {
-    int bits = (int)app->module->real_bits;
-    int64_t inputs = net->input.elements, targets = deq_target_elements(&net->target), real = bits / 8;
     Bench b = {.app = app,
                .net = net,
                .e = e,
@@ -479,19 +374,10 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2
                .threads = threads};
     if (!b.engine || !deq_engine_init(b.engine, 0, e)) return false;
     deq_engine_prepare(b.engine);
-    int64_t batch = b.batch = app->options->batch > 0 ? app->options->batch : BATCH;
+    int64_t batch = b.batch = batch_of(app->options);
     int64_t rows = deq_engine_block(b.engine) > batch ? deq_engine_block(b.engine) : batch;
-    b.x = block_of(batch * inputs * real);
-    b.y = block_of(batch * targets * real);
-    b.dx = block_of(batch * inputs * real);
-    b.output = block_of(batch * net->output.elements * real);
-    b.index = deq_index_range(rows);
-    bool ok =
-        b.x && b.y && b.dx && b.output && b.index ? true : deq_fail(e, DEQ_MEMORY, "out of memory for a benchmark");
+    bool ok = bench_data(&b, rows);
     if (ok) {
-        fill_random(b.x, batch * inputs, bits, 1);
-        if (!net->target.labels) fill_random(b.y, batch * targets, bits, 1); /* labels stay 0 */
-        b.data = (deq_dense){b.x, b.y, inputs, targets};
         report_machine(&b);
         deq_report(
             &app->reporter, "%s, %s, batch %lld in %lld blocks, %d thread%s\n  %-46s %5s %10s %10s %6s %14s %16s",
@@ -506,11 +392,7 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2
                 ok = bench_fixed(&b, app->module->fixed[k], net->fixed[i].path, flops);
     }
     ok = ok && bench_calls(&b);
-    free(b.x);
-    free(b.y);
-    free(b.dx);
-    free(b.output);
-    free(b.index);
+    bench_data_free(&b);
     return ok;
 }
 
@@ -520,8 +402,11 @@ int deq_app_bench(const deq_module *module, const deq_app_options *options) {
     deq_signals_install();
     int bits = (int)module->real_bits, threads = deq_threads(options->threads);
     double peak[2];
-    bool ok = deq_app_open(&app, module, options, &e) && deq_app_apply_settings(&app, &e) &&
-              measure_peak(bits, 1, &peak[0], &e) && measure_peak(bits, threads, &peak[1], &e);
+    bool ok = deq_app_open(&app, module, options, &e);
+    for (int i = 0; ok && i < app.manifest->nnets; i++)
+        ok = bench_memory(&(Bench){.app = &app, .net = &app.manifest->nets[i], .batch = batch_of(options), .e = &e});
+    ok = ok && deq_app_apply_settings(&app, &e) && measure_peak(bits, 1, &peak[0], &e) &&
+         measure_peak(bits, threads, &peak[1], &e);
     for (int i = 0; ok && i < app.manifest->nnets; i++) ok = bench_net(&app, &app.manifest->nets[i], peak, threads, &e);
     if (!ok) deq_report_error(&app.reporter, &e);
     deq_app_close(&app);

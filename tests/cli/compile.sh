@@ -57,6 +57,9 @@ grep -q '"event":"bench_machine".*"peak_gflops"' old.json || fail "bench names n
 grep -q '"name":"body.f (one block)".*"share"' old.json || fail "f without its share of the peak"
 "$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'predict, broyden 8' --budget 0.01 --json >bound.json || fail "bench of a solve"
 grep -q '"bound".*"overhead"' bound.json || fail "a solve without a bound"
+"$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'memory, phantom|predict, broyden 8|entropy: loss' --budget 0.01 --json >several.json || fail "bench of several rows"
+[[ $(grep -c '"event":"bench_memory".*"growth":[1-9]' several.json) == 1 ]] || fail "bench: the memory of one training step"
+[[ $(grep -c '"event":"bench",' several.json) == 2 ]] || fail "bench: the rows of two names: $(cat several.json)"
 expect 64 'budget' "$DEQ" bench tiny.deq --budget 0
 sed 's/"median":[0-9.e-]*/"median":1000.0/' old.json >new.json
 expect 0 'slower' "$DEQ" bench --compare old.json new.json

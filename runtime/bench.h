@@ -1,0 +1,50 @@
+/* bench.h - what the parts of `deq bench` share: one net, a batch for it, and rows that time calls on them. */
+#ifndef DEQ_RUNTIME_BENCH_H
+#define DEQ_RUNTIME_BENCH_H
+#include "app_state.h"
+#include "dense.h"
+
+typedef struct Bench {
+    deq_app *app;
+    const deq_net_spec *net;
+    deq_engine *engine;
+    deq_dense data;
+    void *x, *y, *dx, *output;
+    int64_t *index, batch;
+    double peak[2]; /* multiply-adds of one thread and of all threads, FLOP/s */
+    int threads;
+    /* of a whole batch: seconds of one f, vjp_z, vjp_rest when every thread takes its blocks */
+    double f, vjp_z, vjp_rest;
+    deq_error *e;
+} Bench;
+
+typedef bool BenchWork(Bench *b, const void *what);
+
+/* What a training step needs beside the data. */
+typedef struct BenchStep {
+    const deq_train_spec *train;
+    double *scalars;
+    deq_attack *attack;
+} BenchStep;
+
+/* --- bench.c --- */
+bool bench_selected(const deq_app_options *options, const char *row); /* the options want this row */
+/* Inputs, targets and room for `rows` examples; bench_data_free frees them. */
+bool bench_data(Bench *b, int64_t rows);
+void bench_data_free(Bench *b);
+/* A row of a whole batch on all threads; bound: as in bench.c's rows, 0 not known. */
+bool bench_measure(Bench *b, const char *name, double bound, BenchWork *work, const void *what);
+/* Median seconds of a call, without a row for it. */
+bool bench_time(Bench *b, BenchWork *work, const void *what, double *seconds);
+bool bench_call_forward(Bench *b, const void *what);
+bool bench_call_input(Bench *b, const void *loss);
+bool bench_call_attack(Bench *b, const void *train);
+bool bench_call_step(Bench *b, const void *step);
+
+/* --- bench_works.c --- */
+bool bench_solves(Bench *b);
+bool bench_works(Bench *b);
+/* By how much training steps on `b->net` make the peak of resident memory grow, each in a process of its own.  Before
+ * anything else has used memory or threads: b has its app, net, batch and error, no engine. */
+bool bench_memory(Bench *b);
+#endif
