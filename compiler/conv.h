@@ -6,10 +6,11 @@
 #ifndef DEQ_COMPILER_CONV_H
 #define DEQ_COMPILER_CONV_H
 #include "graph.h"
+#include "winograd.h"
 
 /* Places in attr.i.  SIZE and SIZE2: for conv_input height and width of x, for conv_weight rows and columns of w; LAST
- * 1: channels are the last axes; PACKED: w is packed (pack_conv) in the direction of this op, 1 as it is, 2 or 4
- * transformed for Winograd's tiles of so many pixels a side. */
+ * 1: channels are the last axes; PACKED: w is packed (pack_conv) in the direction of this op, 1 as it is, 2
+ * transformed for Winograd's algorithm. */
 enum { CONV_STRIDE, CONV_PADDING, CONV_GROUPS, CONV_DILATION, CONV_SIZE, CONV_SIZE2, CONV_LAST, CONV_PACKED };
 
 typedef struct ConvShape {
@@ -80,11 +81,11 @@ static inline const char *conv_shape(Op op, const Attr *attr, Shape a, Shape b, 
 }
 /* ---- packed weights, of convolutions that are channels last: for each group, panels of `panel` columns, each
  * [rows][columns][inner][panel], zero-filled.  The convolution's columns are the filters and its inner axis the
- * channels; its adjoint's the other way round.  Winograd's have n x n transformed taps (winograd.h) for rows x columns,
+ * channels; its adjoint's the other way round.  Winograd's have 6 x 6 transformed taps (winograd.h) for rows x columns,
  * the adjoint's of the taps in reverse. ---- */
 typedef struct ConvPacking {
-    uint32_t groups, columns, inner, taps, tile; /* tile: 1, or of Winograd */
-    bool adjoint;
+    uint32_t groups, columns, inner, taps;
+    bool adjoint, winograd;
 } ConvPacking;
 
 /* Of a pack_conv node, or of an input that holds what such a node made; false for any other. */
@@ -92,13 +93,12 @@ static inline bool conv_packing(const Node *n, ConvPacking *p) {
     if (n->op != OP_pack_conv && !(n->op == OP_input && n->attr.i[2] == 2)) return false;
     const int64_t *i = n->attr.i + (n->op == OP_input ? 4 : 0);
     uint32_t groups = (uint32_t)i[1], filters = n->shape.dims[3] / groups, channels = n->shape.dims[2];
-    uint32_t tile = i[2] ? (uint32_t)i[2] : 1;
     *p = (ConvPacking){.groups = groups,
                        .columns = i[0] ? channels : filters,
                        .inner = i[0] ? filters : channels,
-                       .taps = tile > 1 ? (tile + 2) * (tile + 2) : n->shape.dims[0] * n->shape.dims[1],
-                       .tile = tile,
-                       .adjoint = i[0] != 0};
+                       .taps = i[2] ? WINOGRAD_TAPS * WINOGRAD_TAPS : n->shape.dims[0] * n->shape.dims[1],
+                       .adjoint = i[0] != 0,
+                       .winograd = i[2] != 0};
     return true;
 }
 
@@ -108,7 +108,7 @@ static inline uint64_t conv_packed_count(const ConvPacking *p, uint32_t panel) {
     return p->groups * conv_panels(p, panel) * p->taps * p->inner * panel;
 }
 
-/* Where element k of the weights [rows, columns, C / groups, O] stands; of transformed ones, [n, n, C, O]. */
+/* Where element k of the weights [rows, columns, C / groups, O] stands; of transformed ones, [6, 6, C, O]. */
 static inline uint64_t conv_packed_place(const ConvPacking *p, uint32_t panel, uint64_t k) {
     uint64_t filters = p->adjoint ? p->inner : p->columns, channels = p->adjoint ? p->columns : p->inner;
     uint64_t o = k % (filters * p->groups), c = k / (filters * p->groups) % channels;

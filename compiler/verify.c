@@ -66,7 +66,7 @@ void graph_verify(const Graph *g) {
             ConvPacking p;
             const Node *w = &g->nodes[args[1]];
             if (!conv_packing(w, &p) || p.adjoint != (n->op == OP_conv_input) || p.groups != n->attr.i[CONV_GROUPS] ||
-                p.tile != n->attr.i[CONV_PACKED])
+                p.winograd != (n->attr.i[CONV_PACKED] == 2))
                 broken(g, id, "the weights are not packed for it");
         }
         verify_call(g, id);

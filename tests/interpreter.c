@@ -1,7 +1,6 @@
 /* interpreter.c - interpret_<op> for every row of ops.def, and the places of routines. */
 #include "interpreter.h"
 #include "compiler/conv.h"
-#include "compiler/winograd.h"
 #include <math.h>
 #include <string.h>
 
@@ -412,19 +411,19 @@ static uint64_t packed_place(const Run *run, const Node *n, uint64_t k) {
 /* Winograd's weights in memory are G g G' of each channel and filter; the interpreter keeps g.  To memory:
  * `value` is transformed; from memory: by a left inverse of G. */
 static void transformed(const Run *run, const Node *n, const ConvPacking *p, void *at, double *value, bool to_memory) {
-    const uint32_t side = p->tile + 2;
+    const uint32_t side = WINOGRAD_TAPS;
     const uint64_t pairs = (uint64_t)n->shape.dims[2] * n->shape.dims[3];
-    double g[WINOGRAD_SIDE][3], map[WINOGRAD_SIDE][WINOGRAD_SIDE] = {{0}};
-    winograd_weights(p->tile, g);
+    double g[WINOGRAD_TAPS][3], map[WINOGRAD_TAPS][WINOGRAD_TAPS] = {{0}};
+    winograd_weights(g);
     const uint32_t from = to_memory ? 3 : side, to = to_memory ? side : 3;
     for (uint32_t i = 0; i < side && to_memory; i++)
         for (uint32_t a = 0; a < 3; a++) map[i][a] = g[i][a];
     if (!to_memory) { /* the points 0 and infinity, and a pair of opposite ones */
-        map[0][0] = 1 / g[0][0], map[2][side - 1] = 1;
+        map[0][0] = 1 / g[0][0], map[2][3] = 1;
         map[1][1] = 0.5 / g[1][1], map[1][2] = -map[1][1];
     }
     for (uint64_t k = 0; k < pairs; k++) {
-        double half[WINOGRAD_SIDE][WINOGRAD_SIDE] = {{0}};
+        double half[WINOGRAD_TAPS][WINOGRAD_TAPS] = {{0}};
         for (uint32_t i = 0; i < from; i++)
             for (uint32_t j = 0; j < from; j++) {
                 uint32_t tap = p->adjoint ? 8 - (i * 3 + j) : i * 3 + j;
@@ -454,7 +453,7 @@ static void read_binding(const Run *run, const Graph *g, const Binding *b, doubl
         return;
     }
     ConvPacking packing;
-    if (conv_packing(n, &packing) && packing.tile > 1) {
+    if (conv_packing(n, &packing) && packing.winograd) {
         transformed(run, n, &packing, place(run, b, count, 0), value, false);
         return;
     }
@@ -479,7 +478,7 @@ static void write_binding(const Run *run, const Graph *g, const Binding *b, cons
     for (int64_t row = 0; row < (once ? 1 : run->n); row++) {
         char *at = place(run, b, count, row);
         if (!added) memset(at, 0, padded(elements * real));
-        if (conv_packing(n, &packing) && packing.tile > 1) {
+        if (conv_packing(n, &packing) && packing.winograd) {
             if (added) ICE("%s: transformed weights are added to", run->r->name);
             double *copy = arena_alloc(run->arena, count * sizeof *copy);
             memcpy(copy, value, count * sizeof *copy);

@@ -132,29 +132,30 @@ static uint64_t aligned(uint64_t bytes) { return (bytes + DEQ_ALIGN - 1) / DEQ_A
 /* Neighbours do not fall on one set of the first-level cache. */
 static uint64_t scattered(uint64_t bytes) { return bytes % 1024 ? bytes : bytes + DEQ_ALIGN; }
 
-WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t tile, uint32_t real_bytes, uint32_t panel) {
+WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint32_t panel) {
     bool adjoint = op == OP_conv_input;
-    WinogradPlan p = {.m = tile,
-                      .n = tile + 2,
-                      .channels = adjoint ? c->filters : c->channels,
+    WinogradPlan p = {.channels = adjoint ? c->filters : c->channels,
                       .height = adjoint ? c->out_height : c->height,
                       .width = adjoint ? c->out_width : c->width,
                       .filters = adjoint ? c->channels : c->filters,
                       .out_height = adjoint ? c->height : c->out_height,
                       .out_width = adjoint ? c->width : c->out_width,
                       .before = adjoint ? 2 - (int64_t)c->padding : c->padding};
-    p.rows = (p.out_height + tile - 1) / tile;
-    p.columns = (p.out_width + tile - 1) / tile;
+    p.short_row = winograd_short(p.out_height);
+    p.short_column = winograd_short(p.out_width);
+    p.rows = winograd_tiles(p.out_height) - p.short_row;
+    p.columns = winograd_tiles(p.out_width) - p.short_column;
     p.v_tile = aligned((uint64_t)p.channels * real_bytes);
     p.m_tile = (uint64_t)(p.filters + panel - 1) / panel * panel * real_bytes;
-    uint64_t taps = (uint64_t)p.n * p.n, row = taps * (p.v_tile + p.m_tile) * p.columns;
-    p.slice = 1;
-    while (p.slice < p.rows && ((p.slice + 1) * row <= SLICE_BYTES || p.slice * p.columns < SLICE_TILES)) p.slice++;
-    uint64_t tiles = (uint64_t)p.slice * p.columns;
+    uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, across = p.columns + p.short_column,
+             row = taps * (p.v_tile + p.m_tile) * across;
+    p.slice = p.rows ? 1 : 0;
+    while (p.slice < p.rows && ((p.slice + 1) * row <= SLICE_BYTES || p.slice * across < SLICE_TILES)) p.slice++;
+    uint64_t tiles = (p.slice + p.short_row) * across;
     p.v_tap = scattered(tiles * p.v_tile);
     p.m_tap = scattered(tiles * p.m_tile);
-    p.discard = aligned((uint64_t)p.n * p.channels * real_bytes);
-    p.v = p.discard + aligned((uint64_t)p.m * p.filters * real_bytes);
+    p.discard = aligned((uint64_t)WINOGRAD_TAPS * p.channels * real_bytes);
+    p.v = p.discard + aligned((uint64_t)WINOGRAD_TILE * p.filters * real_bytes);
     p.products = p.v + taps * p.v_tap;
     p.bytes = p.products + taps * p.m_tap;
     return p;

@@ -31,17 +31,18 @@ bool conv_phase(Op op, const ConvShape *c, uint32_t panel, uint32_t k, ConvPhase
 
 /* ---- Winograd: one pixel apart, 3 x 3 taps, no groups ---- */
 typedef struct WinogradPlan {
-    uint32_t m, n;                    /* results and pixels of a tile's side */
     uint32_t channels, height, width; /* of the image that is read: x, or y for conv_input */
     uint32_t filters, out_height, out_width;
-    int64_t before;                /* rows above and columns left of the image that the first tile reads */
-    uint32_t rows, columns, slice; /* of tiles; rows of a slice */
+    int64_t before;               /* rows above and columns left of the image that the first tile reads */
+    uint32_t rows, columns;       /* of whole tiles */
+    uint32_t slice;               /* rows of whole tiles that run at a time */
+    bool short_row, short_column; /* a last row and column of short tiles */
     uint64_t v_tile, v_tap, m_tile,
-        m_tap; /* bytes from tile to tile and from tap to tap: transformed pixels, products */
-    uint64_t zeros, discard, v, products; /* places in the workspace: zeros to read, room for what lies outside */
-    uint64_t bytes;                       /* of the workspace */
+        m_tap;                     /* bytes from tile to tile and from tap to tap: transformed pixels, products */
+    uint64_t discard, v, products; /* places in the workspace, after zeros: room for what lies outside, .. */
+    uint64_t bytes;                /* of the workspace */
 } WinogradPlan;
 
-/* How a convolution with PACKED weights of tiles `tile` runs, for panels of `panel` columns. */
-WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t tile, uint32_t real_bytes, uint32_t panel);
+/* How a convolution with transformed weights runs, for panels of `panel` columns. */
+WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint32_t panel);
 #endif

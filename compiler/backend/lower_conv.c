@@ -141,7 +141,7 @@ static Value lower_image(const Site *s) {
 
 Value lower_conv(const Site *s) {
     if (!s->node->attr.i[CONV_PACKED]) return lower_image(s);
-    if (s->node->attr.i[CONV_PACKED] > 1)
+    if (s->node->attr.i[CONV_PACKED] == 2)
         lower_conv_winograd(s);
     else
         lower_conv_packed(s);
@@ -205,7 +205,7 @@ Value lower_pack_conv(const Site *s) {
     Emit *e = s->l->e;
     ConvPacking p;
     if (!conv_packing(s->node, &p)) ICE("%s: these are no weights to pack", s->l->routine->routine->name);
-    if (p.tile > 1) {
+    if (p.winograd) {
         lower_pack_winograd(s, &p);
         return NULL;
     }

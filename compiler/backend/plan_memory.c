@@ -369,8 +369,7 @@ uint64_t plan_conv_workspace(const Planner *p, NodeId id) {
     if (conv_shape(n->op, &n->attr, node(p, graph_arg(p->g, id, 0))->shape, node(p, graph_arg(p->g, id, 1))->shape, &c))
         return 0; /* the verifier has refused it */
     Op op = weight ? OP_conv : n->op;
-    if (image && n->attr.i[CONV_PACKED] > 1)
-        return winograd_plan(op, &c, (uint32_t)n->attr.i[CONV_PACKED], p->unit->real_bytes, p->unit->panel).bytes;
+    if (image && n->attr.i[CONV_PACKED] == 2) return winograd_plan(op, &c, p->unit->real_bytes, p->unit->panel).bytes;
     return conv_border(op, &c).needed ? conv_border_count(op, &c) * p->unit->real_bytes : 0;
 }
 
