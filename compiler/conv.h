@@ -79,6 +79,12 @@ static inline const char *conv_shape(Op op, const Attr *attr, Shape a, Shape b, 
         return "the cotangent does not have the dims of the result";
     return NULL;
 }
+/* Whether Winograd's algorithm can run it: single precision, and vectors with masked reads. */
+static inline bool winograd_applies(const ConvShape *c, uint32_t real_bytes, uint32_t panel) {
+    return c->rows == 3 && c->columns == 3 && c->stride == 1 && c->dilation == 1 && c->groups == 1 && real_bytes == 4 &&
+           panel >= 16;
+}
+
 /* ---- packed weights, of convolutions that are channels last: for each group, panels of `panel` columns, each
  * [rows][columns][inner][panel], zero-filled.  The convolution's columns are the filters and its inner axis the
  * channels; its adjoint's the other way round.  Winograd's have 6 x 6 transformed taps (winograd.h) for rows x columns,

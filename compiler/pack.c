@@ -22,9 +22,7 @@ static double direct_cost(const ConvShape *c, uint64_t results, uint64_t inner, 
 
 static double winograd_cost(uint32_t height, uint32_t width, uint64_t inner, uint64_t vectors, uint64_t inner_vectors) {
     uint64_t tiles = (uint64_t)winograd_tiles(height) * winograd_tiles(width), taps = WINOGRAD_TAPS * WINOGRAD_TAPS;
-    uint64_t saved = WINOGRAD_TAPS - WINOGRAD_SHORT;
-    double rows = (double)(winograd_tiles(height) * WINOGRAD_TAPS - winograd_short(height) * saved) *
-                  (double)(winograd_tiles(width) * WINOGRAD_TAPS - winograd_short(width) * saved);
+    double rows = winograd_axis(height) * winograd_axis(width);
     if (tiles < LEAST_TILES) rows = (double)(LEAST_TILES * taps);
     return 1.08 * rows * (double)(inner * vectors) + (double)(tiles * taps * (6 * inner_vectors + 7 * vectors));
 }
@@ -32,9 +30,7 @@ static double winograd_cost(uint32_t height, uint32_t width, uint64_t inner, uin
 /* Whether the convolution or adjoint reads its weights transformed for Winograd's algorithm, which is decided here and
  * nowhere else.  Double precision stays direct, and so do targets whose vectors have no masked reads. */
 static bool wins_winograd(const Stage *s, const ConvShape *c, bool adjoint) {
-    if (c->rows != 3 || c->columns != 3 || c->stride != 1 || c->dilation != 1 || c->groups != 1 ||
-        s->layout.real_bytes != 4 || s->layout.panel < 16)
-        return false;
+    if (!winograd_applies(c, s->layout.real_bytes, s->layout.panel)) return false;
     uint32_t height = adjoint ? c->height : c->out_height, width = adjoint ? c->width : c->out_width;
     uint64_t columns = adjoint ? c->channels : c->filters, inner = adjoint ? c->filters : c->channels;
     uint64_t lanes = s->layout.panel / 2, vectors = (columns + lanes - 1) / lanes,

@@ -30,4 +30,8 @@ static inline void winograd_weights(double g[WINOGRAD_TAPS][3]) {
 /* Tiles along an axis of `size` results, and whether the last one is short. */
 static inline uint32_t winograd_tiles(uint32_t size) { return (size + WINOGRAD_TILE - 1) / WINOGRAD_TILE; }
 static inline uint32_t winograd_short(uint32_t size) { return size % WINOGRAD_TILE == 1 || size % WINOGRAD_TILE == 2; }
+/* Products along an axis. */
+static inline double winograd_axis(uint32_t size) {
+    return winograd_tiles(size) * WINOGRAD_TAPS - winograd_short(size) * (WINOGRAD_TAPS - WINOGRAD_SHORT);
+}
 #endif

@@ -154,9 +154,27 @@ WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint3
     uint64_t tiles = (p.slice + p.short_row) * across;
     p.v_tap = scattered(tiles * p.v_tile);
     p.m_tap = scattered(tiles * p.m_tile);
-    p.discard = aligned((uint64_t)WINOGRAD_TAPS * p.channels * real_bytes);
-    p.v = p.discard + aligned((uint64_t)WINOGRAD_TILE * p.filters * real_bytes);
+    uint64_t pixels = (uint64_t)WINOGRAD_TAPS * p.channels, results = (uint64_t)WINOGRAD_TILE * p.filters;
+    p.discard = aligned((pixels > results ? pixels : results) * real_bytes);
+    p.v = p.discard + aligned(results * real_bytes);
     p.products = p.v + taps * p.v_tap;
     p.bytes = p.products + taps * p.m_tap;
     return p;
+}
+
+bool winograd_weight_plan(const ConvShape *c, uint32_t real_bytes, uint32_t panel, WinogradPlan *out) {
+    if (!winograd_applies(c, real_bytes, panel)) return false;
+    WinogradPlan p = winograd_plan(OP_conv, c, real_bytes, panel);
+    uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, lanes = panel / 2;
+    p.weights = p.bytes;
+    p.bytes += taps * p.channels * p.m_tile;
+    *out = p;
+    /* cycles, roughly: multiply-adds; sums stored, read and transformed; pixels and cotangents transformed */
+    double vectors = (double)((c->filters + lanes - 1) / lanes),
+           of_pixels = (double)((c->channels + lanes - 1) / lanes);
+    double tiles = (double)winograd_tiles(c->out_height) * winograd_tiles(c->out_width);
+    double products = winograd_axis(c->out_height) * winograd_axis(c->out_width) * c->channels * vectors;
+    double direct = 9.0 * c->out_height * c->out_width * c->channels * vectors;
+    double transforms = (double)taps * (7 * c->channels * vectors + 6 * tiles * (of_pixels + vectors));
+    return 1.1 * products + transforms < 1.1 * direct;
 }

@@ -38,11 +38,14 @@ typedef struct WinogradPlan {
     uint32_t slice;               /* rows of whole tiles that run at a time */
     bool short_row, short_column; /* a last row and column of short tiles */
     uint64_t v_tile, v_tap, m_tile,
-        m_tap;                     /* bytes from tile to tile and from tap to tap: transformed pixels, products */
-    uint64_t discard, v, products; /* places in the workspace, after zeros: room for what lies outside, .. */
-    uint64_t bytes;                /* of the workspace */
+        m_tap; /* bytes from tile to tile and from tap to tap: transformed pixels, products */
+    uint64_t discard, v, products, weights; /* places in the workspace, after zeros: room for what lies outside, .. */
+    uint64_t bytes;                         /* of the workspace */
 } WinogradPlan;
 
 /* How a convolution with transformed weights runs, for panels of `panel` columns. */
 WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint32_t panel);
+/* The adjoint in the weights, whose products are cotangents by tile and whose sums stand at `weights`.  False: it runs
+ * directly. */
+bool winograd_weight_plan(const ConvShape *c, uint32_t real_bytes, uint32_t panel, WinogradPlan *out);
 #endif

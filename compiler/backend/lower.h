@@ -107,6 +107,11 @@ void lower_conv_weights(const Site *s, Value x, Value u, Value w); /* adds to w 
 void lower_conv_winograd(const Site *s); /* conv, conv_input */
 void lower_pack_winograd(const Site *s, const ConvPacking *p);
 
+/* ---- lower_conv_winograd_weight.c ---- */
+struct WinogradPlan;
+void lower_conv_winograd_weights(const Site *s, const struct WinogradPlan *p, Value x, Value u,
+                                 Value w); /* adds to w */
+
 /* ---- lower_math.c: vector functions of the working type ---- */
 Value math_exp(Emit *e, Value x);
 Value math_log(Emit *e, Value x);

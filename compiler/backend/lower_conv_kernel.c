@@ -273,6 +273,11 @@ void lower_conv_packed(const Site *s) {
 void lower_conv_weights(const Site *s, Value x, Value u, Value w) {
     Emit *e = s->l->e;
     ConvShape c = shape_of_site(s);
+    WinogradPlan winograd;
+    if (winograd_weight_plan(&c, e->real_bytes, e->panel, &winograd)) {
+        lower_conv_winograd_weights(s, &winograd, x, u, w);
+        return;
+    }
     ConvBorder border = conv_border(OP_conv, &c);
     uint64_t channels = c.channels / c.groups, filters = c.filters / c.groups, width = e->real_bytes;
     bool joined = c.groups == 1 && c.dilation == 1; /* the taps of a row stand side by side */

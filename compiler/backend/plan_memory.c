@@ -370,6 +370,8 @@ uint64_t plan_conv_workspace(const Planner *p, NodeId id) {
         return 0; /* the verifier has refused it */
     Op op = weight ? OP_conv : n->op;
     if (image && n->attr.i[CONV_PACKED] == 2) return winograd_plan(op, &c, p->unit->real_bytes, p->unit->panel).bytes;
+    WinogradPlan plan;
+    if (weight && winograd_weight_plan(&c, p->unit->real_bytes, p->unit->panel, &plan)) return plan.bytes;
     return conv_border(op, &c).needed ? conv_border_count(op, &c) * p->unit->real_bytes : 0;
 }
 

@@ -1,0 +1,59 @@
+/* lower_winograd.h - private to the lowering of convolutions in Winograd's form (compiler/winograd.h): tiles, their
+ * transforms, and the products between. */
+#ifndef DEQ_BACKEND_LOWER_WINOGRAD_H
+#define DEQ_BACKEND_LOWER_WINOGRAD_H
+#include "conv_plan.h"
+#include "lower.h"
+
+#define SIDE WINOGRAD_TAPS
+
+/* ---- winograd_transform.c: functions of the module, one each for all shapes ---- */
+typedef enum WinogradKind {
+    WINOGRAD_PIXELS,    /* V = B' d B of every tile, by channel */
+    WINOGRAD_PRODUCTS,  /* y = A' M A, by filter */
+    WINOGRAD_COTANGENTS /* W = A u A' */
+} WinogradKind;
+
+enum { /* arguments; distances in bytes */
+       T_IMAGE,
+       T_OUTSIDE, /* what is read, or room for what is written, in rows outside the image */
+       T_TAPS,
+       T_HEIGHT,
+       T_WIDTH,
+       T_CHANNELS,
+       T_TOP, /* place in the image of the first tile's first pixel */
+       T_LEFT,
+       T_ROWS, /* of tiles */
+       T_COLUMNS,
+       T_TILE, /* from tile to tile */
+       T_TAP,  /* from tap to tap */
+       T_COUNT
+};
+
+/* Of whole tiles (tall, wide), or of short ones down or across. */
+Value winograd_transform(Emit *e, WinogradKind kind, bool tall, bool wide);
+
+/* w[tap, row, column] += G' U G for the transformed taps U of each row (of `columns` reals, padded). */
+enum { U_TAPS, U_WEIGHTS, U_ROWS, U_COLUMNS, U_ROW, U_TAP, U_COUNT };
+Value winograd_transform_weights(Emit *e);
+
+/* ---- lower_conv_winograd.c ---- */
+enum { W_IMAGE, W_WEIGHTS, W_RESULT, W_WORK, W_COUNT };
+
+typedef struct Slice {
+    Emit *e;
+    const WinogradPlan *p;
+    Value args[W_COUNT], first; /* first row of tiles */
+    uint32_t rows;              /* of whole tiles */
+    bool last;                  /* with the row of short tiles, if there is one */
+} Slice;
+
+/* All slices, in turn; `run` emits one. */
+void winograd_slices(Slice *s, void (*run)(const Slice *s));
+/* All tiles of a slice. */
+void winograd_transform_slice(const Slice *s, WinogradKind kind);
+/* All taps; `multiply` emits the product of one, for `tiles` tiles from `first` on. */
+void winograd_taps(const Slice *s, void (*multiply)(const Slice *s, Value tap, uint64_t first, uint64_t tiles));
+/* The convolution's workspace in the tile. */
+Value winograd_workspace(const Site *s);
+#endif
