@@ -12,11 +12,19 @@ typedef struct BackendOptions {
     const char *math;       /* "inline" (default) or "libm" */
     bool emit_ll, emit_asm; /* also produce these texts (ll: before optimisation) */
     bool profile;           /* timers around operations (deq_profile_site) */
+    bool single;            /* one object, to be written to a file; large units take longer then */
 } BackendOptions;
 
+#define BACKEND_MODULES 8
+
+typedef struct Object { /* relocatable, malloc'ed */
+    void *bytes;
+    size_t size;
+} Object;
+
 typedef struct BackendResult {
-    void *object; /* relocatable object bytes, malloc'ed */
-    size_t object_size;
+    Object objects[BACKEND_MODULES]; /* to be linked together */
+    uint32_t nobjects;
     char *ll, *assembly;              /* malloc'ed, when asked for */
     char *error;                      /* malloc'ed; NULL on success */
     uint64_t *row_bytes, *base_bytes; /* scratch of each routine of the unit, malloc'ed */
@@ -28,8 +36,8 @@ typedef struct Backend {
     /* Name and features of the CPU that "native" means here, for cache keys and reports. */
     const char *(*target)(const char *cpu);
     bool (*compile)(const Unit *unit, const BackendOptions *options, BackendResult *out);
-    /* Loads an object into this process (LLJIT).  Runtime symbols come from abi.def.  NULL and *error on failure. */
-    const deq_module *(*load)(const void *object, size_t size, char **error);
+    /* Loads objects into this process (LLJIT).  Runtime symbols come from abi.def.  NULL and *error on failure. */
+    const deq_module *(*load)(const Object *objects, uint32_t nobjects, char **error);
 } Backend;
 
 typedef struct BackendSymbol {

@@ -90,20 +90,40 @@ const deq_module *cache_load(const Cache *c) {
     return module;
 }
 
-void cache_store(Cache *c, const void *object, size_t size) {
+/* KEY.0.o, KEY.1.o, .. */
+static char *object_path(const Cache *c, uint32_t k) {
+    char suffix[16];
+    snprintf(suffix, sizeof suffix, ".%u.o", k);
+    return path_of(c, suffix);
+}
+
+static void remove_objects(const Cache *c) {
+    for (uint32_t k = 0; k < c->nobjects; k++) {
+        char *path = object_path(c, k);
+        unlink(path);
+        free(path);
+    }
+}
+
+void cache_store(Cache *c, const Object *objects, uint32_t nobjects) {
     if (!c->folder || c->job.pid > 0) return;
-    char *path = path_of(c, ".o"), *library = path_of(c, ".so");
-    FILE *f = fopen(path, "wb");
-    bool ok = f && fwrite(object, 1, size, f) == size;
-    if (f && fclose(f) != 0) ok = false;
-    if (!ok || !link_start(path, library, &c->job)) unlink(path);
-    free(path);
+    char *paths[BACKEND_MODULES + 1] = {NULL}, *library = path_of(c, ".so");
+    bool ok = true;
+    c->nobjects = nobjects;
+    for (uint32_t k = 0; k < nobjects; k++) {
+        paths[k] = object_path(c, k);
+        FILE *f = ok ? fopen(paths[k], "wb") : NULL;
+        ok = f && fwrite(objects[k].bytes, 1, objects[k].size, f) == objects[k].size;
+        if (f && fclose(f) != 0) ok = false;
+    }
+    if (!ok || !link_start(paths, library, &c->job)) remove_objects(c);
+    for (uint32_t k = 0; k < nobjects; k++) free(paths[k]);
     free(library);
 }
 
 void cache_close(Cache *c) {
     if (c->job.pid > 0) {
-        char *object = path_of(c, ".o"), *library = path_of(c, ".so"), *sum = path_of(c, ".sum"), value[33];
+        char *library = path_of(c, ".so"), *sum = path_of(c, ".sum"), value[33];
         if (link_finish(&c->job) && checksum(library, value)) {
             char *temporary = NULL;
             if (asprintf(&temporary, "%s.%d.tmp", sum, (int)getpid()) < 0) abort();
@@ -113,8 +133,7 @@ void cache_close(Cache *c) {
             if (!ok || rename(temporary, sum) != 0) unlink(temporary);
             free(temporary);
         }
-        unlink(object);
-        free(object);
+        remove_objects(c);
         free(library);
         free(sum);
     }

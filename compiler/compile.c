@@ -97,10 +97,11 @@ int compile(const CompileOptions *o, Compilation *c) {
                            .optimise = o->optimise,
                            .math = o->math ? o->math : "inline",
                            .profile = o->profile,
+                           .single = o->single,
                            .emit_ll = o->emit_ll,
                            .emit_asm = o->emit_asm};
     if (!backend->compile(c->unit, &back, &c->result)) return backend_failed(c->result.error);
-    if (o->use_cache) cache_store(&c->cache, c->result.object, c->result.object_size);
+    if (o->use_cache) cache_store(&c->cache, c->result.objects, c->result.nobjects);
     return 0;
 }
 
@@ -108,13 +109,13 @@ int compile_load(Compilation *c) {
     if (c->module) return 0;
     char *error = NULL;
     const Backend *backend = backend_get(&error);
-    if (backend) c->module = backend->load(c->result.object, c->result.object_size, &error);
+    if (backend) c->module = backend->load(c->result.objects, c->result.nobjects, &error);
     return c->module ? 0 : backend_failed(error);
 }
 
 void compile_free(Compilation *c) {
     cache_close(&c->cache);
-    free(c->result.object);
+    for (uint32_t k = 0; k < c->result.nobjects; k++) free(c->result.objects[k].bytes);
     free(c->result.ll);
     free(c->result.assembly);
     free(c->result.row_bytes);

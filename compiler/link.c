@@ -250,12 +250,15 @@ bool link_library(const char *object, const LinkExtras *extras, const char *name
     return ok;
 }
 
-bool link_start(const char *object, const char *out, LinkJob *job) {
+bool link_start(char *const *objects, const char *out, LinkJob *job) {
     job->out = strdup(out);
     job->temporary = text("%s.%d.tmp", out, (int)getpid());
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    char *argv[] = {"cc", "-shared", "-nostdlib", "-o", job->temporary, (char *)object, NULL};
-    bool ok = null >= 0 && start(argv, null, &job->pid);
+    Words w = {0};
+    add_all(&w, (char *[]){"cc", "-shared", "-nostdlib", "-o", job->temporary, NULL});
+    add_all(&w, objects);
+    bool ok = null >= 0 && start(w.items, null, &job->pid);
+    words_free(&w);
     if (null >= 0) close(null);
     if (!ok) {
         free(job->out);

@@ -22,13 +22,14 @@ bool link_library(const char *object, const LinkExtras *extras, const char *name
                   const char *archive_out, char **error);
 /* Objects and archives, whole, as one shared library. */
 bool link_shared(char *const *objects, int n, const char *out, char **error);
-/* Starts turning an object into a shared library for this program's own use (runtime symbols come from the program);
- * returns at once.  link_finish waits and renames; both are silent about failure: the cache does without. */
+/* Starts turning objects (a NULL-terminated list) into a shared library for this program's own use (runtime symbols
+ * come from the program); returns at once.  link_finish waits and renames; both are silent about failure: the cache
+ * does without. */
 typedef struct LinkJob {
     pid_t pid;
     char *temporary, *out;
 } LinkJob;
-bool link_start(const char *object, const char *out, LinkJob *job);
+bool link_start(char *const *objects, const char *out, LinkJob *job);
 bool link_finish(LinkJob *job);
 /* The folder of this program ("/usr/bin"), malloc'ed. */
 char *program_folder(void);

@@ -56,7 +56,7 @@ static bool emit_text(const Cli *cli, const Compilation *c, FILE *out) {
     else if (strcmp(cli->emit, "asm") == 0)
         fputs(c->result.assembly, out);
     else
-        return fwrite(c->result.object, 1, c->result.object_size, out) == c->result.object_size;
+        return fwrite(c->result.objects->bytes, 1, c->result.objects->size, out) == c->result.objects->size;
     return !ferror(out);
 }
 
@@ -67,6 +67,8 @@ static Pass emit_pass(const char *what) {
 static int emit(const Cli *cli) {
     Compilation c;
     CompileOptions options = compile_options(cli, emit_pass(cli->emit));
+    options.use_cache = false;
+    options.single = true;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
     if (code == 0) {
@@ -303,19 +305,21 @@ int verb_build(const Cli *cli) {
     Compilation c;
     CompileOptions options = compile_options(cli, last_pass(cli, PASS_COMPILE));
     options.use_cache = false; /* the object itself is wanted */
+    options.single = true;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
     if (code == 0 && options.last == PASS_COMPILE) {
-        char object[] = "/tmp/deq-XXXXXX.o";
-        int fd = mkstemps(object, 2);
+        char path[] = "/tmp/deq-XXXXXX.o";
+        const Object *object = c.result.objects;
+        int fd = mkstemps(path, 2);
         FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
-        bool ok = f && fwrite(c.result.object, 1, c.result.object_size, f) == c.result.object_size;
+        bool ok = f && fwrite(object->bytes, 1, object->size, f) == object->size;
         if (f && fclose(f) != 0) ok = false;
         if (!ok) {
-            fprintf(stderr, "deq: cannot write '%s': %s\n", object, strerror(errno));
+            fprintf(stderr, "deq: cannot write '%s': %s\n", path, strerror(errno));
             code = 3;
         } else if (cli->lib)
-            code = build_library(cli, &c, object);
+            code = build_library(cli, &c, path);
         else {
             char *error = NULL, *out = NULL;
             if (cli->output)
@@ -327,7 +331,7 @@ int verb_build(const Cli *cli) {
             if (dot && dot > out + 2) *dot = 0;
             Linked linked = {0};
             LinkExtras extras = {0};
-            if ((code = open_linked(cli, &c, &linked, &extras)) == 0 && !link_program(object, &extras, out, &error)) {
+            if ((code = open_linked(cli, &c, &linked, &extras)) == 0 && !link_program(path, &extras, out, &error)) {
                 fprintf(stderr, "deq: %s\n", error);
                 code = 3;
             }
@@ -335,7 +339,7 @@ int verb_build(const Cli *cli) {
             free(error);
             free(out);
         }
-        unlink(object);
+        unlink(path);
     }
     compile_free(&c);
     return code;

@@ -1,9 +1,10 @@
-/* jit.c - LLJIT as a loader: the object is the one that would be written to a file. */
+/* jit.c - LLJIT as a loader: the objects are those that would be written to files. */
 #include "jit.h"
 #include "target.h"
 #include <llvm-c/Core.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ static bool failed(LLVMErrorRef error, char **reported, char **out) {
     return true;
 }
 
-const deq_module *jit_load(const void *object, size_t size, char **error) {
+const deq_module *jit_load(const Object *objects, uint32_t nobjects, char **error) {
     target_initialise();
     static char *reported; /* outlives the call: the session keeps its address */
     LLVMOrcLLJITRef jit;
@@ -57,10 +58,13 @@ const deq_module *jit_load(const void *object, size_t size, char **error) {
                                                                             NULL, NULL),
                        &reported, error);
     if (ok) LLVMOrcJITDylibAddGenerator(library, process);
-    LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(object, size, "deq.o");
     LLVMOrcExecutorAddress address = 0;
-    if (!ok) LLVMDisposeMemoryBuffer(buffer);
-    ok = ok && !failed(LLVMOrcLLJITAddObjectFile(jit, library, buffer), &reported, error); /* eats the buffer */
+    for (uint32_t k = 0; ok && k < nobjects; k++) {
+        char name[16];
+        snprintf(name, sizeof name, "deq%u.o", k);
+        LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(objects[k].bytes, objects[k].size, name);
+        ok = !failed(LLVMOrcLLJITAddObjectFile(jit, library, buffer), &reported, error); /* eats the buffer */
+    }
     ok = ok && !failed(LLVMOrcLLJITLookup(jit, &address, "deq_module"), &reported, error);
     if (ok) return (const deq_module *)(uintptr_t)address; /* the session lives as long as its code may run */
     LLVMErrorRef disposal = LLVMOrcDisposeLLJIT(jit);

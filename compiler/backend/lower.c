@@ -170,8 +170,8 @@ static void lower_apart(Lower *l, Group **groups, uint32_t n) {
     Value outer = e->function;
     LLVMBasicBlockRef here = emit_here(e);
     Lower inner = *l;
-    Value f = emit_function(e, arena_printf(e->arena, "%s_part%u", l->routine->routine->name, l->routine->nparts++),
-                            e->none, params, 7);
+    Value f = emit_function(e, arena_printf(e->arena, "%s_part%u", l->routine->routine->name, (*l->nparts)++), e->none,
+                            params, 7);
     LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
     inner.frame = LLVMGetParam(f, 0);
     inner.n = LLVMGetParam(f, 1);
@@ -292,10 +292,18 @@ static void lower_steps(Lower *l, StepPlan *steps, uint32_t n) {
     }
 }
 
-static void lower_routine(Emit *e, PlanUnit *unit, RoutinePlan *p) {
-    Lower lower = {.e = e, .unit = unit, .routine = p}, *l = &lower;
+Value lower_routine(Emit *e, const RoutinePlan *p) {
+    return emit_declare(e, p->routine->name, e->none, (LLVMTypeRef[]){e->ptr, e->i64}, 2);
+}
+
+static void define_routine(Emit *e, const PlanUnit *unit, RoutinePlan *p) {
+    uint32_t nparts = 0;
+    Lower lower = {.e = e, .unit = unit, .routine = p, .nparts = &nparts}, *l = &lower;
     LLVMBasicBlockRef body, out = NULL;
-    e->function = p->function;
+    e->function = lower_routine(e, p);
+    if (!LLVMIsDeclaration(e->function)) ICE("two routines are named '%s'", p->routine->name);
+    LLVMSetLinkage(e->function, LLVMInternalLinkage);
+    LLVMAddAttributeAtIndex(e->function, LLVMAttributeFunctionIndex, e->noinline);
     emit_at(e, LLVMAppendBasicBlockInContext(e->context, e->function, "entry"));
     l->frame = LLVMGetParam(e->function, 0);
     l->n = LLVMGetParam(e->function, 1);
@@ -322,16 +330,7 @@ static void lower_routine(Emit *e, PlanUnit *unit, RoutinePlan *p) {
     LLVMBuildRetVoid(e->builder);
 }
 
-void lower_unit(Emit *e, PlanUnit *unit) {
-    for (uint32_t k = 0; k < unit->unit->nroutines; k++) {
-        const char *name = unit->unit->routines[k]->name;
-        if (LLVMGetNamedFunction(e->module, name)) ICE("two routines are named '%s'", name);
-        Value f =
-            LLVMAddFunction(e->module, name, LLVMFunctionType(e->none, (LLVMTypeRef[]){e->ptr, e->i64}, 2, false));
-        LLVMSetLinkage(f, LLVMInternalLinkage);
-        LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->nounwind);
-        LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
-        unit->routines[k].function = f;
-    }
-    for (uint32_t k = 0; k < unit->unit->nroutines; k++) lower_routine(e, unit, &unit->routines[k]);
+void lower_unit(Emit *e, const PlanUnit *unit, uint32_t module) {
+    for (uint32_t k = 0; k < unit->unit->nroutines; k++)
+        if (unit->routines[k].module == module) define_routine(e, unit, &unit->routines[k]);
 }

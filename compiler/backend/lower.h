@@ -22,6 +22,7 @@ typedef struct Lower {
     Value record_slot;   /* stands in for frame->rows when that is NULL */
     Value iteration;     /* mixed counters of the loops around */
     Value piece, pieces; /* of a routine called in pieces; else NULL */
+    uint32_t *nparts;    /* functions that the routine's groups were divided into */
     /* of the function of a form */
     const Group *form;     /* NULL elsewhere */
     const Value *operands; /* addresses, as form->operands */
@@ -47,7 +48,8 @@ Value lower_node(const Site *s); /* by its op */
 const char *lower_op_name(Op op);
 
 /* ---- lower.c ---- */
-void lower_unit(Emit *e, PlanUnit *unit); /* every routine; sets routine->function */
+void lower_unit(Emit *e, const PlanUnit *unit, uint32_t module); /* every routine of the module */
+Value lower_routine(Emit *e, const RoutinePlan *p);              /* its function, which another module may have */
 Value lower_slot(Lower *l, Slot slot,
                  Value row);               /* address of a value's elements; `row` counts from the tile's start */
 Value lower_slot_all(Lower *l, Slot slot); /* address of row 0 of all rows, for block operations */
@@ -124,7 +126,7 @@ Value math_softplus(Emit *e, Value x);
 Value math_pow(Emit *e, Value a, Value b);
 
 /* ---- lower_module.c: descriptors, tables, deq_module ---- */
-void lower_module(Emit *e, PlanUnit *unit);
+void lower_module(Emit *e, const PlanUnit *unit);
 Value lower_fixed_descriptor(Emit *e, const char *name); /* NAME_fixed, declared on first use */
 Value lower_runtime(Emit *e, const char *name);          /* a function of abi.def */
 #endif

@@ -34,7 +34,7 @@ Value lower_fixed(const Site *s) {
                      record(l, c->rest),
                      record(l, c->z),
                      emit_i64(e, c->want_gradient),
-                     cotangent ? plan_find(l->unit, cotangent)->function : LLVMConstNull(e->ptr)};
+                     cotangent ? lower_routine(e, plan_find(l->unit, cotangent)) : LLVMConstNull(e->ptr)};
     emit_call(e, lower_runtime(e, "deq_fixed_solve"), args, 7);
     return NULL;
 }
@@ -79,6 +79,6 @@ Value lower_query(const Site *s) {
         if (c->callee->routine->arg_bytes[k]) set_field(e, inner, FRAME_arg0 + k, record(l, c->results[k]));
     set_field(e, inner, FRAME_accum, LLVMConstNull(e->ptr));
     set_field(e, inner, FRAME_scratch, emit_offset(e, l->row_region, emit_index_mul(e, l->n, l->routine->row_bytes)));
-    emit_call(e, c->callee->function, (Value[]){inner, l->n}, 2);
+    emit_call(e, lower_routine(e, c->callee), (Value[]){inner, l->n}, 2);
     return NULL;
 }

@@ -5,9 +5,7 @@
 #include "lower.h"
 
 bool lower_has_form(const Lower *l, const Group *g) {
-    if (g->form == UINT32_MAX) return false;
-    const Form *f = &l->unit->forms[g->form];
-    return f->uses > 1 || f->wide;
+    return g->form != UINT32_MAX && plan_form_is_function(&l->unit->forms[g->form]);
 }
 
 Value lower_operand(const Lower *l, Slot slot) {

@@ -125,9 +125,8 @@ typedef struct RoutinePlan {
     uint64_t row_bytes;              /* per row: PLACE_BLOCK buffers, then row buffers */
     uint64_t *block_offsets;
     uint64_t callee_row_bytes, callee_base_bytes; /* the most that queried routines need */
-    Value function;
     bool planning;
-    uint32_t nparts; /* functions that its groups were divided into; by lower.c */
+    uint32_t module; /* the LLVM module that has its code */
 } RoutinePlan;
 
 /* Groups that need the same code for other addresses.  Whatever the lowering of a group reads must be part of the
@@ -141,6 +140,9 @@ typedef struct Form {
     const Group *group; /* the first one */
 } Form;
 
+/* Groups of a form that stands alone are emitted where they stand. */
+static inline bool plan_form_is_function(const Form *f) { return f->uses > 1 || f->wide; }
+
 typedef struct PlanUnit {
     Arena *arena;
     const Unit *unit;
@@ -148,10 +150,13 @@ typedef struct PlanUnit {
     RoutinePlan *routines; /* as unit->routines */
     Form *forms;
     uint32_t nforms, forms_cap;
+    uint32_t nmodules;
 } PlanUnit;
 
 /* Plans every routine of the unit.  needs: verified graphs. */
 PlanUnit *plan_unit(Arena *a, const Unit *unit, uint32_t real_bytes, uint32_t tile_rows, uint32_t panel);
+/* Divides the routines among at most so many modules of LLVM: as many as their code is worth. */
+void plan_modules(PlanUnit *u, uint32_t most);
 uint64_t plan_row_bytes(const RoutinePlan *p); /* scratch with what its queries need */
 uint64_t plan_base_bytes(const RoutinePlan *p);
 const RoutinePlan *plan_find(const PlanUnit *u, const char *routine);

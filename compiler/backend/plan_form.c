@@ -195,3 +195,44 @@ void plan_forms(PlanUnit *u) {
     for (uint32_t k = 0; k < u->unit->nroutines; k++)
         find_in_steps(&t, &u->routines[k], u->routines[k].steps, u->routines[k].routine->nsteps);
 }
+
+/* ---- modules ---- */
+#define MODULE_WORK 25 /* groups that are worth a module of their own */
+
+static bool is_call(const PlanUnit *u, const Group *g) {
+    return g->form != NONE && plan_form_is_function(&u->forms[g->form]);
+}
+
+static void count_work(const PlanUnit *u, const StepPlan *steps, uint32_t n, uint32_t *groups, uint32_t *calls) {
+    for (uint32_t k = 0; k < n; k++) {
+        if (steps[k].step->kind != STEP_GRAPH) count_work(u, steps[k].body, steps[k].step->nbody, groups, calls);
+        for (uint32_t j = 0; j < steps[k].ngroups; j++) ++*(is_call(u, steps[k].groups[j]) ? calls : groups);
+    }
+}
+
+void plan_modules(PlanUnit *u, uint32_t most) {
+    uint32_t n = u->unit->nroutines, all = 0;
+    uint32_t *work = arena_alloc(u->arena, (n + 1) * sizeof *work);
+    for (uint32_t k = 0; k < u->nforms; k++) all += 4 * plan_form_is_function(&u->forms[k]);
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t groups = 0, calls = 0;
+        count_work(u, u->routines[k].steps, u->routines[k].routine->nsteps, &groups, &calls);
+        work[k] = 1 + 4 * groups + calls; /* a call is a few instructions */
+        all += work[k];
+        u->routines[k].module = NONE;
+    }
+    u->nmodules = all / (4 * MODULE_WORK) < most ? all / (4 * MODULE_WORK) : most;
+    if (u->nmodules == 0) u->nmodules = 1;
+    uint32_t *load = arena_alloc(u->arena, u->nmodules * sizeof *load);
+    for (uint32_t k = 0; k < n; k++) { /* the largest that is left to the module that has least */
+        RoutinePlan *largest = NULL;
+        uint32_t least = 0;
+        for (uint32_t j = 0; j < n; j++)
+            if (u->routines[j].module == NONE && (!largest || work[j] > work[largest - u->routines]))
+                largest = &u->routines[j];
+        for (uint32_t j = 1; j < u->nmodules; j++)
+            if (load[j] < load[least]) least = j;
+        largest->module = least;
+        load[least] += work[largest - u->routines];
+    }
+}

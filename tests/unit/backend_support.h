@@ -157,7 +157,7 @@ static inline Loaded unit_load(const Unit *u, const char *cpu, const char *math)
     }
     if (!ok) fail_msg("compile: %s", result.error ? result.error : "?");
     char *error = NULL;
-    const deq_module *m = backend()->load(result.object, result.object_size, &error);
+    const deq_module *m = backend()->load(result.objects, result.nobjects, &error);
     if (!m) fail_msg("load: %s", error);
     assert_int_equal(m->abi_version, DEQ_ABI_VERSION);
     assert_int_equal(m->real_bits, u->layout.real_bytes * 8);
@@ -167,7 +167,7 @@ static inline Loaded unit_load(const Unit *u, const char *cpu, const char *math)
         assert_int_equal(m->routines[k].row_bytes, result.row_bytes[k]);
         assert_int_equal(m->routines[k].base_bytes, result.base_bytes[k]);
     }
-    free(result.object);
+    for (uint32_t k = 0; k < result.nobjects; k++) free(result.objects[k].bytes);
     free(result.ll);
     free(result.assembly);
     free(result.row_bytes);

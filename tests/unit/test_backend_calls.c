@@ -394,7 +394,8 @@ static void errors(void **state) {
     assert_non_null(strstr(error, "pentium-pro-max"));
     free(error);
     error = NULL;
-    assert_null(backend()->load("no object", 9, &error));
+    char text[] = "no object";
+    assert_null(backend()->load(&(Object){text, 9}, 1, &error));
     assert_non_null(error);
     free(error);
     assert_true(strlen(backend()->target("native")) > 0);
