@@ -25,7 +25,7 @@ SOLVES = [r.title for r in ROWS if r.group == "solve"]
 GRADIENTS = [r.title for r in ROWS if r.group == "gradient"]
 WHOLE = [r.title for r in ROWS if r.group != "routine"]
 # Batches but the first get these: time is short, and more examples change little.
-FEWER = ROUTINES + ["broyden 18", "anderson 18", "training step, exact 18/20", "training step, phantom 8+5", "input gradient, exact 18/20", "input gradient, unrolled ensemble 8 x 5"]
+FEWER = ROUTINES + ["broyden 18", "anderson 18", "training step, exact 18/20", "training step, phantom 8+5"]
 # What TorchDEQ can do; its other attacks would be the user's own code.
 TORCHDEQ = SOLVES + ["training step, exact 18/20", "training step, phantom 8+5", "input gradient, exact 18/20", "PGD-10, exact 18/20", "input gradient, phantom 8+5", "PGD-10, phantom 8+5"]
 TORCHDEQ_FEWER = ["broyden 18", "anderson 18", *TORCHDEQ[-6:-2]]  # with more than one thread
