@@ -21,30 +21,45 @@ static NodeId zeros(Graph *g, Shape shape) {
     return graph_op_shaped(g, OP_broadcast, &zero, 1, NULL, shape, true, (Range){0});
 }
 
+/* A copy of the body, ready for differentiation: f at z, a cotangent u and a tangent dz of every state. */
+typedef struct Body {
+    NodeId *map, *wrt, *ct, *f, *t, *u, *dz; /* wrt: the inputs that have cotangents; ct, t: room for what is derived */
+    uint32_t nwrt;
+} Body;
+
+static Body copy_body(Arena *a, Graph *g, const Stage *s, const Graph *body, uint32_t nstate, uint32_t cotangent,
+                      uint32_t tangent) {
+    Body b = {.map = graph_map(a, body),
+              .wrt = arena_alloc(a, (body->ninputs + 1) * sizeof *b.wrt),
+              .ct = arena_alloc(a, (body->ninputs + 1) * sizeof *b.ct),
+              .f = arena_alloc(a, nstate * sizeof *b.f),
+              .t = arena_alloc(a, nstate * sizeof *b.t),
+              .u = arena_alloc(a, nstate * sizeof *b.u),
+              .dz = arena_alloc(a, nstate * sizeof *b.dz)};
+    for (uint32_t k = 0; k < body->ninputs; k++) {
+        Origin o;
+        NodeId in = graph_copy(g, body, body->inputs[k], b.map);
+        if (!origin_get(g, in, &o)) ICE("%s: input %u has no origin", body->name, k);
+        if (o.place != PLACE_SHARED || s->values[o.index].trained) b.wrt[b.nwrt++] = in;
+    }
+    for (uint32_t k = 0; k < nstate; k++) {
+        b.f[k] = graph_batch(g, graph_copy(g, body, body->outputs[k], b.map), (Range){0});
+        Shape shape = graph_node(g, b.f[k])->shape;
+        b.u[k] = origin_input(g, (Origin){PLACE_ARG, cotangent, k}, shape, true, "u", (Range){0});
+        b.dz[k] = origin_input(g, (Origin){PLACE_ARG, tangent, k}, shape, true, "dz", (Range){0});
+    }
+    return b;
+}
+
 static Whole *whole_graph(Arena *a, const Stage *s, const Graph *body, uint32_t nstate, const Split *split) {
     Whole *w = arena_alloc(a, sizeof *w);
     Graph *g = graph_new(a, body->name);
-    NodeId *map = graph_map(a, body), *wrt = arena_alloc(a, (body->ninputs + 1) * sizeof *wrt),
-           *ct = arena_alloc(a, (body->ninputs + 1) * sizeof *ct);
-    NodeId *f = arena_alloc(a, nstate * sizeof *f), *t = arena_alloc(a, nstate * sizeof *t),
-           *u = arena_alloc(a, nstate * sizeof *u);
-    NodeId *dz = arena_alloc(a, nstate * sizeof *dz);
-    uint32_t nwrt = 0;
+    Body b = copy_body(a, g, s, body, nstate, ORIGIN_COTANGENT, ORIGIN_TANGENT);
+    NodeId *map = b.map, *wrt = b.wrt, *ct = b.ct, *f = b.f, *t = b.t, *u = b.u;
+    uint32_t nwrt = b.nwrt;
     w->rest = arena_alloc(a, (body->ninputs + 1) * sizeof *w->rest);
     w->shared = arena_alloc(a, (body->ninputs + 1) * sizeof *w->shared);
-    for (uint32_t k = 0; k < body->ninputs; k++) {
-        Origin o;
-        NodeId in = graph_copy(g, body, body->inputs[k], map);
-        if (!origin_get(g, in, &o)) ICE("%s: input %u has no origin", body->name, k);
-        if (o.place != PLACE_SHARED || s->values[o.index].trained) wrt[nwrt++] = in;
-    }
-    for (uint32_t k = 0; k < nstate; k++) {
-        f[k] = graph_batch(g, graph_copy(g, body, body->outputs[k], map), (Range){0});
-        Shape shape = graph_node(g, f[k])->shape;
-        u[k] = origin_input(g, (Origin){PLACE_ARG, ORIGIN_COTANGENT, k}, shape, true, "u", (Range){0});
-        dz[k] = origin_input(g, (Origin){PLACE_ARG, ORIGIN_TANGENT, k}, shape, true, "dz", (Range){0});
-    }
-    linearise(g, f, nstate, wrt, dz, nstate, t);
+    linearise(g, f, nstate, wrt, b.dz, nstate, t);
     reverse(g, f, u, nstate, wrt, nwrt, NULL, ct, NULL, NULL);
     w->nstate = nstate;
     w->f = g->noutputs;
@@ -147,26 +162,13 @@ static void make_vjp_jvp(Unit *unit, Stage *s, const Graph *body, uint32_t nstat
     Arena *a = unit->arena;
     Draft *d = draft_new(a, name, true);
     Graph *g = d->graph;
-    NodeId *map = graph_map(a, body), *wrt = arena_alloc(a, (body->ninputs + 1) * sizeof *wrt),
-           *ct = arena_alloc(a, (body->ninputs + 1) * sizeof *ct);
-    NodeId *f = arena_alloc(a, nstate * sizeof *f), *t = arena_alloc(a, nstate * sizeof *t),
-           *u = arena_alloc(a, nstate * sizeof *u), *w = arena_alloc(a, nstate * sizeof *w);
-    uint32_t nwrt = 0, nout = 0;
+    Body b = copy_body(a, g, s, body, nstate, 1, 2);
+    NodeId *wrt = b.wrt, *ct = b.ct, *f = b.f, *t = b.t, *u = b.u;
+    uint32_t nwrt = b.nwrt, nout = 0;
     Origin o;
     d->plan = plan;
     for (int k = 0; k < 4; k++) d->arg_bytes[k] = plan->layout->state_bytes;
-    for (uint32_t k = 0; k < body->ninputs; k++) {
-        NodeId in = graph_copy(g, body, body->inputs[k], map);
-        if (!origin_get(g, in, &o)) ICE("%s: input %u has no origin", body->name, k);
-        if (o.place != PLACE_SHARED || s->values[o.index].trained) wrt[nwrt++] = in;
-    }
-    for (uint32_t k = 0; k < nstate; k++) {
-        f[k] = graph_batch(g, graph_copy(g, body, body->outputs[k], map), (Range){0});
-        Shape shape = graph_node(g, f[k])->shape;
-        u[k] = origin_input(g, (Origin){PLACE_ARG, 1, k}, shape, true, "u", (Range){0});
-        w[k] = origin_input(g, (Origin){PLACE_ARG, 2, k}, shape, true, "w", (Range){0});
-    }
-    linearise(g, f, nstate, wrt, w, nstate, t);
+    linearise(g, f, nstate, wrt, b.dz, nstate, t);
     for (uint32_t k = 0; k < nwrt; k++) ct[k] = NODE_NONE;
     for (uint32_t k = 0; k < nstate; k++) /* components that no state enters have no tangent */
         if (t[k] != NODE_NONE) t[nout] = t[k], u[nout++] = u[k];

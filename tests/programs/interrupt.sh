@@ -4,18 +4,7 @@ source "$(dirname "$0")/lib.sh"
 data 2000
 sed 's/epochs: *3/epochs: 40/' "$PROGRAMS/tiny.deq" >long.deq
 
-"$DEQ" run long.deq --threads 2 >out 2>&1 &
-pid=$!
-for _ in $(seq 600); do # wait for the first epoch's line
-  grep -q -i 'epoch' out && break
-  kill -0 $pid 2>/dev/null || fail "the run ended before it could be interrupted"
-  sleep 0.05
-done
-sleep 0.3
-kill -INT $pid
-got=0
-wait $pid || got=$?
-[[ $got == 130 ]] || fail "exit code $got after SIGINT"
+interrupted "$DEQ" run long.deq --threads 2
 grep -q -i 'kept' out || fail "the message does not say what was kept"
 no_partial_files
 

@@ -57,6 +57,23 @@ same() {
   checks=$((checks + 1))
 }
 
+# interrupted COMMAND...: the command, a run, is interrupted after its first epoch and ends as such; its output is in `out`
+interrupted() {
+  local pid got=0
+  "$@" >out 2>&1 &
+  pid=$!
+  for _ in $(seq 600); do
+    grep -q -i 'epoch' out && break
+    kill -0 $pid 2>/dev/null || fail "the run ended before it could be interrupted"
+    sleep 0.05
+  done
+  sleep 0.3
+  kill -INT $pid
+  wait $pid || got=$?
+  [[ $got == 130 ]] || fail "exit code $got after SIGINT"
+  checks=$((checks + 1))
+}
+
 no_partial_files() {
   local found
   found=$(find "$WORK" -name '*.tmp*' -o -name '*.partial' | head -3)

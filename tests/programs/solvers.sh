@@ -4,36 +4,29 @@ source "$(dirname "$0")/lib.sh"
 data 400
 program=$PROGRAMS/solvers.deq
 
+last_steps() { # of a solve, in the last epoch
+  awk -F, '/^#/ { next } !t { for (i = 1; i <= NF; i++) if ($i == "steps") c = i; t = 1; next } { s = $c } END { print s }' results/solvers/net-log.csv
+}
+
 expect 0 'passed' "$DEQ" test "$program"
 expect 0 '' "$DEQ" run "$program" --threads 1
 above results/solvers/solvers.csv clean 0.7
 cp results/solvers/net.safetensors one.safetensors
 cp results/solvers/solvers.csv one.csv
-warm=$(awk -F, '/^#/ { next } !t { for (i = 1; i <= NF; i++) if ($i == "steps") c = i; t = 1; next } { s = $c } END { print s }' results/solvers/net-log.csv)
+warm=$(last_steps)
 expect 0 '' "$DEQ" run "$program" --threads 2 --fresh
 cmp -s one.safetensors results/solvers/net.safetensors || fail "two threads train other parameters"
 same one.csv results/solvers/solvers.csv
 
 # From zero the same training takes more steps.
 expect 0 '' "$DEQ" run "$program" --set net.body.start=zeros
-cold=$(awk -F, '/^#/ { next } !t { for (i = 1; i <= NF; i++) if ($i == "steps") c = i; t = 1; next } { s = $c } END { print s }' results/solvers/net-log.csv)
+cold=$(last_steps)
 awk -v w="$warm" -v c="$cold" 'BEGIN { exit !(w > 0 && w < c) }' || fail "a warm start takes $warm steps, a cold one $cold"
 checks=$((checks + 1))
 
 # An interrupted run goes on with the examples' last states.
 sed 's/epochs: *3/epochs: 40/' "$program" >long.deq
-"$DEQ" run long.deq --threads 2 >out 2>&1 &
-pid=$!
-for _ in $(seq 600); do
-  grep -q -i 'epoch' out && break
-  kill -0 $pid 2>/dev/null || fail "the run ended before it could be interrupted"
-  sleep 0.05
-done
-sleep 0.2
-kill -INT $pid
-got=0
-wait $pid || got=$?
-[[ $got == 130 ]] || fail "exit code $got after SIGINT"
+interrupted "$DEQ" run long.deq --threads 2
 expect 0 'resum' "$DEQ" run long.deq --threads 2
 cp results/long/net.safetensors resumed.safetensors
 expect 0 '' "$DEQ" run long.deq --threads 1 --fresh

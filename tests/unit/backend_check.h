@@ -45,7 +45,7 @@ RANDOM(64, double)
 PRODUCT(32, float)
 PRODUCT(64, double)
 
-static double tolerance_of(const Unit *u) { return u->layout.real_bytes == 4 ? 2e-5 : 1e-12; }
+static inline double tolerance_of(const Unit *u) { return u->layout.real_bytes == 4 ? 2e-5 : 1e-12; }
 
 /* Runs every routine of the unit with every batch size; a row's bits must not depend on the batch. */
 static void check_batches(const Unit *u, const char *cpu, double low, double high, double tolerance,

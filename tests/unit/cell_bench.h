@@ -2,31 +2,14 @@
  * speaks double; rows are dense. */
 #ifndef DEQ_TEST_CELL_BENCH_H
 #define DEQ_TEST_CELL_BENCH_H
+#include "cells_both.h"
 #include "dense_solve.h"
 #include "runtime/random.h"
-#include "runtime/worker.h"
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-
-#define CELL_MOST 24
-typedef enum cell_kind { CELL_LINEAR, CELL_TANH, CELL_COSINE, CELL_SQUARE, CELL_KINSOL, CELL_NAN } cell_kind;
-static _Atomic int64_t cell_evaluations, cell_products; /* rows of f and of vjp_z */
-
-#define REAL float
-#define T(name) name##_f32
-#include "cells.h"
-#undef REAL
-#undef T
-#define REAL double
-#define T(name) name##_f64
-#include "cells.h"
-#undef REAL
-#undef T
 
 /* One bench: n examples of one cell. */
 #define BLOCK 16
@@ -40,7 +23,6 @@ typedef struct bench {
     deq_frame frame;
     int64_t example[BLOCK];
     void *shared, *accum, *rest, *drest, *z, *u;
-    deq_error error;
 } bench;
 
 static inline void put(const bench *b, void *base, int64_t row, int k, double value) {
@@ -101,13 +83,23 @@ static inline void bench_set(bench *b, const char *forward, const char *gradient
     if (!deq_mode_parse(gradient, &b->settings.gradient, &e)) fail_msg("%s", e.text);
 }
 
-static inline void bench_plan(bench *b) {
-    deq_error e = {0};
+static inline bool bench_ready(bench *b, deq_error *e) {
     const deq_fixed_settings *settings[1] = {&b->settings};
     deq_worker_free(b->worker);
     b->worker = deq_worker_new(b->bits, BLOCK, &b->fixed, 1);
-    if (!deq_worker_plan(b->worker, settings, 1, &e)) fail_msg("%s", e.text);
+    if (!deq_worker_plan(b->worker, settings, 1, e)) return false;
     b->frame = (deq_frame){.shared = b->shared, .example = b->example, .host = b->worker, .accum = b->accum};
+    return true;
+}
+
+static inline void bench_plan(bench *b) {
+    deq_error e = {0};
+    if (!bench_ready(b, &e)) fail_msg("%s", e.text);
+}
+
+static inline bool bench_try(bench *b, const char *forward, const char *gradient, deq_error *e) {
+    return deq_solver_parse(forward, false, &b->settings.forward, e) &&
+           deq_mode_parse(gradient, &b->settings.gradient, e) && bench_ready(b, e);
 }
 
 /* Solves rows from .. from + n. */

@@ -2,32 +2,7 @@
  */
 #ifndef DEQ_TEST_MODE_BENCH_H
 #define DEQ_TEST_MODE_BENCH_H
-#include "dense_solve.h"
-#include "runtime/random.h"
-#include "runtime/worker.h"
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#define CELL_MOST 30
-typedef enum cell_kind { CELL_LINEAR, CELL_TANH, CELL_COSINE, CELL_SQUARE, CELL_KINSOL, CELL_NAN } cell_kind;
-static _Atomic int64_t cell_evaluations, cell_products;
-#define BLOCK 8
-
-#define REAL float
-#define T(name) name##_f32
-#include "cells.h"
-#undef REAL
-#undef T
-#define REAL double
-#define T(name) name##_f64
-#include "cells.h"
-#undef REAL
-#undef T
+#include "cell_bench.h"
 
 /* loss = sum (z - y)^2 / 2 + z^4 / 40, y keyed by the example's row. */
 static inline double target(int64_t row, int k) { return deq_normal(21, (uint64_t)(row * 64 + k)); }
@@ -58,78 +33,11 @@ static inline void loss_slope(int64_t row, const double *z, int d, double *out) 
 COTANGENT(F32, float)
 COTANGENT(F64, double)
 
-typedef struct bench {
-    int bits, d;
-    int64_t n, stride;
-    deq_worker *worker;
-    const deq_fixed *fixed;
-    deq_fixed_settings settings;
-    deq_frame frame;
-    int64_t example[BLOCK];
-    void *shared, *accum, *rest, *drest, *z, *u;
-} bench;
-
-static inline double get(const bench *b, const void *base, int64_t row, int k) {
-    const char *at = (const char *)base + row * b->stride;
-    return b->bits == 32 ? (double)((const float *)at)[k] : ((const double *)at)[k];
-}
-
-static inline void put(const bench *b, void *base, int64_t row, int k, double value) {
-    char *at = (char *)base + row * b->stride;
-    if (b->bits == 32)
-        ((float *)at)[k] = (float)value;
-    else
-        ((double *)at)[k] = value;
-}
-
-static inline void *clear(size_t bytes) {
-    void *at = deq_memory_new(bytes);
-    assert_non_null(at);
-    return memset(at, 0, bytes);
-}
-
-static inline bench bench_new(int bits, cell_kind kind, int d, int64_t n, double gain) {
-    bench b = {.bits = bits, .d = d, .n = n, .stride = bits == 32 ? cell_bytes_f32(d) : cell_bytes_f64(d)};
-    b.fixed = bits == 32 ? cell_describe_f32(d) : cell_describe_f64(d);
-    b.shared = clear(bits == 32 ? sizeof(record_f32) : sizeof(record_f64));
-    if (bits == 32)
-        ((record_f32 *)b.shared)->kind = kind, ((record_f32 *)b.shared)->d = d;
-    else
-        ((record_f64 *)b.shared)->kind = kind, ((record_f64 *)b.shared)->d = d;
-    for (int i = 0; i < d * d; i++) {
-        double w = gain * 0.5 / sqrt(d) * deq_normal(7, (uint64_t)i);
-        if (bits == 32)
-            ((record_f32 *)b.shared)->W[i] = (float)w;
-        else
-            ((record_f64 *)b.shared)->W[i] = w;
-    }
-    size_t rows = (size_t)(BLOCK * b.stride);
-    b.accum = clear((size_t)(d * d) * 8);
-    b.rest = clear(rows), b.drest = clear(rows), b.z = clear(rows), b.u = clear(rows);
+/* As bench_new, with inputs of one size. */
+static inline bench mode_bench_new(int bits, cell_kind kind, int d, int64_t n, double gain) {
+    bench b = bench_new(bits, kind, d, n, gain);
     for (int i = 0; i < n * d; i++) put(&b, b.rest, i / d, i % d, deq_normal(8, (uint64_t)i) * 0.7);
-    for (int i = 0; i < BLOCK; i++) b.example[i] = 1000 + i;
     return b;
-}
-
-static inline void bench_free(bench *b) {
-    deq_worker_free(b->worker);
-    free(b->shared), free(b->accum), free(b->rest), free(b->drest), free(b->z), free(b->u);
-}
-
-static inline bool bench_try(bench *b, const char *forward, const char *gradient, deq_error *e) {
-    const deq_fixed_settings *settings[1] = {&b->settings};
-    if (!deq_solver_parse(forward, false, &b->settings.forward, e)) return false;
-    if (!deq_mode_parse(gradient, &b->settings.gradient, e)) return false;
-    deq_worker_free(b->worker);
-    b->worker = deq_worker_new(b->bits, BLOCK, &b->fixed, 1);
-    if (!deq_worker_plan(b->worker, settings, 1, e)) return false;
-    b->frame = (deq_frame){.shared = b->shared, .example = b->example, .host = b->worker, .accum = b->accum};
-    return true;
-}
-
-static inline void bench_plan(bench *b, const char *forward, const char *gradient) {
-    deq_error e = {0};
-    if (!bench_try(b, forward, gradient, &e)) fail_msg("%s; %s: %s", forward, gradient, e.text);
 }
 
 /* State, head and gradient of rows from .. from + n. */
@@ -153,7 +61,8 @@ static inline void bench_rows(bench *b, int64_t from, int64_t n) {
 }
 
 static inline void bench_run(bench *b, const char *forward, const char *gradient) {
-    bench_plan(b, forward, gradient);
+    bench_set(b, forward, gradient);
+    bench_plan(b);
     memset(b->accum, 0, (size_t)(b->d * b->d) * 8);
     bench_rows(b, 0, b->n);
 }

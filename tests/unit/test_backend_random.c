@@ -1,6 +1,6 @@
 /* Random graphs, compiled and interpreted: whatever the planner decides about loops, registers and buffers, values
  * stay. */
-#include "backend_support.h"
+#include "backend_check.h"
 
 static const Range nowhere = {0};
 
@@ -132,13 +132,8 @@ static void graphs(uint32_t real_bytes, const char *cpu, uint64_t seed, uint32_t
             graph_verify(g);
             unit_add(u, g, (Placement){.rest = rng_int(0, 2) == 0, .in_place = rng_int(0, 1)});
         }
-        Loaded loaded = unit_load(u, cpu, "inline");
-        static const int64_t batches[] = {1, 3, 14, 31};
-        for (uint32_t k = 0; k < u->nroutines; k++)
-            for (int b = 0; b < 4; b++) {
-                Memory m = compare_routine(&loaded, k, batches[b], -1, 1, tolerance, NULL);
-                memory_release(&m);
-            }
+        static const int64_t ragged[] = {1, 3, 14, 31};
+        check_batches(u, cpu, -1, 1, tolerance, ragged, sizeof ragged / sizeof *ragged);
         arena_free(a);
     }
 }
@@ -159,46 +154,6 @@ static void in_single(void **state) {
     graphs(4, "x86-64", 90000, rounds() / 4 + 1, 2e-3);
     graphs(4, "x86-64-v3", 130000, rounds() / 4 + 1, 2e-3);
 }
-
-#define RANDOM(bits, real)                                                                                             \
-    void deq_random_f##bits(void *frame, void *out, int64_t stride, int64_t count, int64_t n, int64_t kind,            \
-                            int64_t site, int64_t iteration) {                                                         \
-        (void)frame;                                                                                                   \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            double draws[4096];                                                                                        \
-            keyed_draws(NULL, kind, site, i, iteration, (uint64_t)count, draws);                                       \
-            for (int64_t k = 0; k < count; k++) ((real *)((char *)out + i * stride))[k] = (real)draws[k];              \
-        }                                                                                                              \
-    }
-RANDOM(32, float)
-RANDOM(64, double)
-#define PRODUCT(bits, real)                                                                                            \
-    void deq_product_f##bits(void *a, void *b, void *c, int64_t m, int64_t n, int64_t k, int64_t ta, int64_t tb) {     \
-        for (int64_t i = 0; i < m; i++)                                                                                \
-            for (int64_t j = 0; j < n; j++) {                                                                          \
-                double s = 0;                                                                                          \
-                for (int64_t q = 0; q < k; q++)                                                                        \
-                    s += (double)((real *)a)[ta ? q * m + i : i * k + q] *                                             \
-                         (double)((real *)b)[tb ? j * k + q : q * n + j];                                              \
-                ((real *)c)[i * n + j] = (real)s;                                                                      \
-            }                                                                                                          \
-    }
-PRODUCT(32, float)
-PRODUCT(64, double)
-/* Nothing here solves. */
-void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient, void *cotangent) {
-    (void)frame, (void)fixed, (void)n, (void)rest, (void)z, (void)want_gradient, (void)cotangent;
-    fail_msg("no fixed points here");
-}
-void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *drest, void *u,
-                        int64_t want_parameters) {
-    deq_fixed_solve(frame, fixed, n, rest, drest, want_parameters, u);
-}
-#define MODE(mode, spelling, exact, forward, doc)                                                                      \
-    void deq_gradient_##mode(void *frame, void *fixed, int64_t n) {                                                    \
-        deq_fixed_solve(frame, fixed, n, NULL, NULL, 0, NULL);                                                         \
-    }
-#include "runtime/include/modes.def"
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(in_double), cmocka_unit_test(in_single)};

@@ -1,20 +1,8 @@
 /* test_defences.c - defences: weights from their bodies, their text in the runtime, and the sums made while solving. */
+#include "cells_both.h"
 #include "elaborate_support.h"
 #include "runtime/random.h"
 #include "runtime/worker.h"
-
-#define CELL_MOST 24
-typedef enum cell_kind { CELL_LINEAR, CELL_TANH, CELL_COSINE, CELL_SQUARE, CELL_KINSOL, CELL_NAN } cell_kind;
-static _Atomic int64_t cell_evaluations, cell_products;
-
-#define REAL float
-#define T(name) name##_f32
-#include "cells.h"
-#undef REAL
-#undef T
-#define REAL double
-#define T(name) name##_f64
-#include "cells.h"
 
 /* ---- bodies to weights ---- */
 static void expect_weights(const char *body, const char *instance, const char *expected) {

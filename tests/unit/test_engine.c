@@ -1,4 +1,5 @@
 /* test_engine.c - the engine on a net written by hand: z = tanh(W z + x), loss = norm(z - y)^2 / 2. */
+#include "cells_both.h"
 #include "runtime/engine_internal.h"
 #include "runtime/random.h"
 #include "runtime/spectral.h"
@@ -10,10 +11,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define CELL_MOST 24
 #define NET_SIZE 10
-typedef enum cell_kind { CELL_LINEAR, CELL_TANH, CELL_COSINE, CELL_SQUARE, CELL_KINSOL, CELL_NAN } cell_kind;
-static _Atomic int64_t cell_evaluations, cell_products;
 static _Atomic int attack_mode; /* gradient mode seen by the attack */
 static _Atomic uint64_t attack_step;
 static _Atomic bool attack_defended;
@@ -21,7 +19,6 @@ static _Atomic bool attack_defended;
 #define REAL float
 #define T(name) name##_f32
 #define BITS 32
-#include "cells.h"
 #include "net.h"
 #undef REAL
 #undef T
@@ -29,7 +26,6 @@ static _Atomic bool attack_defended;
 #define REAL double
 #define T(name) name##_f64
 #define BITS 64
-#include "cells.h"
 #include "net.h"
 
 static const char *const manifest =

@@ -6,7 +6,7 @@
 
 static void test_shine(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_TANH, 30, 6, 1.5);
+    bench b = mode_bench_new(64, CELL_TANH, 30, 6, 1.5);
     find_exact(&b);
     double cosine, before, error = 0;
     bench_run(&b, "broyden(tol: 1e-6, max: 60)", "jfb");
@@ -23,7 +23,7 @@ static void test_shine(void **state) {
     }
     assert_true(error < 1e-9);
     /* Every example falls back when nothing is plausible, and says so. */
-    bench c = bench_new(64, CELL_TANH, 30, 6, 6);
+    bench c = mode_bench_new(64, CELL_TANH, 30, 6, 6);
     bench_run(&c, "broyden(tol: 0, max: 12)", "shine(ratio: 1)");
     int64_t fell = c.worker->adjoint.unconverged;
     assert_true(fell > 0);
@@ -36,7 +36,7 @@ static void test_shine(void **state) {
 static void test_shine_applies_the_forward_estimate(void **state) {
     (void)state;
     for (int N = 1; N <= 9; N += 2) {
-        bench b = bench_new(64, CELL_TANH, 12, 4, 1.2);
+        bench b = mode_bench_new(64, CELL_TANH, 12, 4, 1.2);
         char forward[64];
         snprintf(forward, sizeof forward, "broyden(tol: 0, max: %d, return: last)", N);
         bench_run(&b, forward, "shine(fallback: none)");
@@ -77,7 +77,7 @@ static void test_adjoint_broyden_is_its_definition(void **state) {
     (void)state;
     for (int opa = 0; opa <= 3; opa++)
         for (int N = 1; N <= 8; N += 3) {
-            bench b = bench_new(64, CELL_TANH, 12, 4, 1.2);
+            bench b = mode_bench_new(64, CELL_TANH, 12, 4, 1.2);
             char forward[96];
             snprintf(forward, sizeof forward, "adjoint_broyden(tol: 0, max: %d, opa: %d, return: last)", N, opa);
             bench_run(&b, forward, "shine(fallback: none)");
@@ -131,7 +131,7 @@ static void test_adjoint_broyden_is_its_definition(void **state) {
 /* Ramzi et al. on OPA: with the extra updates -H'dL/dz goes to the exact adjoint; without it need not. */
 static void test_opa_converges(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_TANH, 30, 6, 1.5);
+    bench b = mode_bench_new(64, CELL_TANH, 30, 6, 1.5);
     find_exact(&b);
     bench_run(&b, "broyden(tol: 0, max: 30)", "shine(fallback: none)");
     const double plain = distance(&b, NULL);
@@ -152,7 +152,7 @@ static void test_opa_converges(void **state) {
 
 static void test_augmented(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_TANH, 30, 6, 1.4);
+    bench b = mode_bench_new(64, CELL_TANH, 30, 6, 1.4);
     find_exact(&b);
     double before = 1e9;
     for (int steps = 5; steps <= 640; steps *= 2) {
@@ -173,9 +173,10 @@ static void test_augmented(void **state) {
 static void test_augmented_carries_on(void **state) {
     (void)state;
     for (int bits = 32; bits <= 64; bits += 32) {
-        bench b = bench_new(bits, CELL_TANH, 30, 6, 1.4), c = bench_new(bits, CELL_TANH, 30, 6, 1.4);
+        bench b = mode_bench_new(bits, CELL_TANH, 30, 6, 1.4), c = mode_bench_new(bits, CELL_TANH, 30, 6, 1.4);
         bench_run(&b, "anderson", "augmented(steps: 12)");
-        bench_plan(&c, "anderson", "augmented(steps: 4, carry: true)");
+        bench_set(&c, "anderson", "augmented(steps: 4, carry: true)");
+        bench_plan(&c);
         for (int turn = 0; turn < 3; turn++) bench_rows(&c, 0, c.n);
         assert_memory_equal(b.z, c.z, (size_t)(b.n * b.stride));
         assert_memory_equal(b.drest, c.drest, (size_t)(b.n * b.stride));
@@ -191,8 +192,9 @@ static void test_augmented_carries_on(void **state) {
  * at the equilibrium is the exact one. */
 static void test_augmented_with_an_input_that_moves(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_TANH, 30, 6, 1.2);
-    bench_plan(&b, "anderson", "augmented(steps: 1, carry: true)");
+    bench b = mode_bench_new(64, CELL_TANH, 30, 6, 1.2);
+    bench_set(&b, "anderson", "augmented(steps: 1, carry: true)");
+    bench_plan(&b);
     for (int step = 0; step < 300; step++) {
         bench_rows(&b, 0, b.n);
         double alpha = step < 100 ? 0.05 : 0; /* the input moves, then stays */

@@ -9,7 +9,7 @@ static void test_one_step_is_jfb(void **state) {
                                         "phantom.unroll(steps: 0001, damping: 1, undamped_first: false)"};
     for (int bits = 32; bits <= 64; bits += 32)
         for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
-            bench b = bench_new(bits, CELL_TANH, 20, 7, 1.1), c = bench_new(bits, CELL_TANH, 20, 7, 1.1);
+            bench b = mode_bench_new(bits, CELL_TANH, 20, 7, 1.1), c = mode_bench_new(bits, CELL_TANH, 20, 7, 1.1);
             bench_run(&b, "broyden(tol: 1e-3)", "jfb");
             bench_run(&c, "broyden(tol: 1e-3)", modes[m]);
             assert_memory_equal(b.z, c.z, (size_t)(7 * b.stride));
@@ -21,7 +21,7 @@ static void test_one_step_is_jfb(void **state) {
 
 static void test_unroll_is_neumann_at_the_fixed_point(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_TANH, 30, 6, 1.4), c = bench_new(64, CELL_TANH, 30, 6, 1.4);
+    bench b = mode_bench_new(64, CELL_TANH, 30, 6, 1.4), c = mode_bench_new(64, CELL_TANH, 30, 6, 1.4);
     find_exact(&b);
     double before = 2, error = 0;
     for (int k = 1; k <= 256; k *= 4) {
@@ -43,7 +43,7 @@ static void test_unroll_is_neumann_at_the_fixed_point(void **state) {
 /* One more, undamped step is f applied before the damped ones. */
 static void test_undamped_first(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_TANH, 12, 3, 1.2);
+    bench b = mode_bench_new(64, CELL_TANH, 12, 3, 1.2);
     bench_run(&b, "picard(tol: 0, max: 2)", "phantom.unroll(steps: 2, damping: 0.4, undamped_first: true)");
     const double h = 1e-6, shares[] = {1, 0.4, 0.4};
     for (int64_t row = 0; row < b.n; row++) {
@@ -81,7 +81,7 @@ static void test_exact_modes_agree(void **state) {
                                         "backprop(checkpoint: 1)",
                                         "backprop(checkpoint: 7)",
                                         "backprop(checkpoint: 4000)"};
-    bench b = bench_new(64, CELL_TANH, 30, 6, 1.4);
+    bench b = mode_bench_new(64, CELL_TANH, 30, 6, 1.4);
     find_exact(&b);
     double first[CELL_MOST * CELL_MOST];
     for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
@@ -102,7 +102,7 @@ static void test_linear_solvers_beyond_contractions(void **state) {
     for (int bits = 32; bits <= 64; bits += 32) {
         double tol = bits == 32 ? 1e-4 : 1e-10;
         double gain = bits == 32 ? 2.5 : 4;
-        bench b = bench_new(64, CELL_TANH, 23, 5, gain), s = bench_new(32, CELL_TANH, 23, 5, gain);
+        bench b = mode_bench_new(64, CELL_TANH, 23, 5, gain), s = mode_bench_new(32, CELL_TANH, 23, 5, gain);
         bench *now = bits == 32 ? &s : &b;
         static const char *const modes[] = {"implicit(lu)", "implicit(bicgstab(tol: %g, max: 200))",
                                             "implicit(gmres(tol: %g, max: 200))"};
@@ -129,7 +129,7 @@ static void test_linear_solvers_beyond_contractions(void **state) {
 /* (I - J') u = g without a solution: J = I. */
 static void test_singular_adjoint_is_named(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_LINEAR, 4, 2, 0);
+    bench b = mode_bench_new(64, CELL_LINEAR, 4, 2, 0);
     for (int k = 0; k < 4; k++) ((record_f64 *)b.shared)->W[k * 4 + k] = 1;
     static const char *const adjoint[] = {"lu", "bicgstab", "gmres"};
     for (int m = 0; m < 3; m++) {
@@ -189,7 +189,7 @@ static void test_simultaneous_is_the_papers_recursion(void **state) {
     for (int lead = 0; lead < 2; lead++)
         for (double alpha = 1; alpha > 0.5; alpha -= 0.3)
             for (int N = 1; N <= 8; N++) {
-                bench b = bench_new(64, CELL_TANH, 20, 4, 1.5);
+                bench b = mode_bench_new(64, CELL_TANH, 20, 4, 1.5);
                 char forward[96];
                 /* the last state may be the last step, and need not be */
                 snprintf(forward, sizeof forward, "broyden(tol: 1e-2, step: %g, max: %d)", alpha, N % 2 ? N : 40);
@@ -208,7 +208,7 @@ static void test_simultaneous_is_the_papers_recursion(void **state) {
 
 static void test_simultaneous_converges(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_TANH, 30, 6, 1.5);
+    bench b = mode_bench_new(64, CELL_TANH, 30, 6, 1.5);
     find_exact(&b);
     for (double beta = 0.25; beta <= 1; beta *= 2) {
         double before = 1e9;
@@ -223,7 +223,7 @@ static void test_simultaneous_converges(void **state) {
     }
     bench_free(&b);
     /* At N = 120 the transposed recursion has converged, the untransposed one has blown up. */
-    bench c = bench_new(64, CELL_TANH, 30, 6, 2);
+    bench c = mode_bench_new(64, CELL_TANH, 30, 6, 2);
     find_exact(&c);
     double dc[CELL_MOST], right = 0, wrong = 0;
     for (int64_t row = 0; row < c.n; row++) {
@@ -270,7 +270,7 @@ static void test_ensembles(void **state) {
         {"unrolled(from: %d, steps: 3)", "unrolled(from: 2..6, steps: 3)", {.25, .25, .25, .25}},
         {"unrolled(from: %d, damping: 1)", "unrolled(from: 2..6, weights: cumulative, damping: 1)", {.4, .3, .2, .1}}};
     for (size_t s = 0; s < sizeof cases / sizeof *cases; s++) {
-        bench b = bench_new(64, CELL_TANH, 20, 5, 1.4);
+        bench b = mode_bench_new(64, CELL_TANH, 20, 5, 1.4);
         double sums[BLOCK * CELL_MOST], weights[CELL_MOST * CELL_MOST] = {0};
         for (int n = 2; n < 6; n++) {
             bench_runf(&b, "broyden(max: 9)", cases[s].one, n);
@@ -290,7 +290,7 @@ static void test_ensembles(void **state) {
 /* Broyden evaluates f at every state: the steps from there start with that evaluation, linearised, not with another. */
 static void test_unrolled_shares_evaluations(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_TANH, 10, 4, 1.3);
+    bench b = mode_bench_new(64, CELL_TANH, 10, 4, 1.3);
     cell_evaluations = 0;
     bench_run(&b, "broyden(tol: 0, max: 8)", "unrolled(from: 1..9, steps: 5)");
     assert_int_equal(cell_evaluations, b.n); /* at z_0 */
@@ -307,7 +307,7 @@ static void test_unrolled_is_a_derivative(void **state) {
         int plain; /* of that many plain steps, the state; 0: another solver */
     } cases[] = {{"picard(tol: 1e-1, max: 20)", 3}, {"anderson(max: 12)", 0}, {"anderson(max: 12, damping: 0.7)", 0}};
     for (size_t s = 0; s < sizeof cases / sizeof *cases; s++) {
-        bench b = bench_new(64, CELL_TANH, 10, 4, 1.3);
+        bench b = mode_bench_new(64, CELL_TANH, 10, 4, 1.3);
         bench_run(&b, cases[s].forward, "unrolled(from: 3, steps: 4, damping: 0.6)");
         for (int64_t row = 0; row < b.n && cases[s].plain; row++) {
             double start[CELL_MOST] = {0}, f[CELL_MOST];
@@ -376,7 +376,7 @@ static void test_unrolled_is_a_derivative(void **state) {
 /* The order of method.md 1.2: JFB is the crudest, more and better steps come nearer. */
 static void test_order_of_the_modes(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_TANH, 30, 8, 1.5);
+    bench b = mode_bench_new(64, CELL_TANH, 30, 8, 1.5);
     find_exact(&b);
     static const char *const modes[] = {"jfb", "phantom.unroll(steps: 5, damping: 0.5)",
                                         "phantom.unroll(steps: 9, damping: 0.5)",
@@ -417,9 +417,10 @@ static const struct {
 static void test_batches_change_no_bit(void **state) {
     (void)state;
     for (size_t m = 0; m < EVERY; m++) {
-        bench b = bench_new(32, CELL_TANH, 21, BLOCK, 1.1), c = bench_new(32, CELL_TANH, 21, BLOCK, 1.1);
+        bench b = mode_bench_new(32, CELL_TANH, 21, BLOCK, 1.1), c = mode_bench_new(32, CELL_TANH, 21, BLOCK, 1.1);
         bench_run(&b, every_mode[m].forward, every_mode[m].gradient);
-        bench_plan(&c, every_mode[m].forward, every_mode[m].gradient);
+        bench_set(&c, every_mode[m].forward, every_mode[m].gradient);
+        bench_plan(&c);
         for (int64_t row = 0; row < BLOCK; row++) bench_rows(&c, row, 1);
         for (int64_t row = 0; row < BLOCK; row++)
             for (int k = 0; k < b.d; k++) {
@@ -439,7 +440,7 @@ static void test_failures_are_named(void **state) {
     for (size_t m = 0; m < EVERY; m++)
         for (int kind = 0; kind < 2; kind++)
             for (int cut = 0; cut < 2; cut++) {
-                bench b = bench_new(64, kinds[kind], 3, 5, 0), c = bench_new(64, kinds[kind], 3, 3, 0);
+                bench b = mode_bench_new(64, kinds[kind], 3, 5, 0), c = mode_bench_new(64, kinds[kind], 3, 3, 0);
                 b.settings.on_fail = c.settings.on_fail = cut ? DEQ_ZERO_GRADIENT : DEQ_WARN;
                 for (int64_t row = 0; row < 5; row++)
                     for (int k = 0; k < 3; k++) {
@@ -472,7 +473,7 @@ static void test_failures_are_named(void **state) {
 /* The solve does not stop before the last state asked for, and stops after it as without the mode. */
 static void test_states_are_reached(void **state) {
     (void)state;
-    bench b = bench_new(64, CELL_TANH, 10, 4, 0.5);
+    bench b = mode_bench_new(64, CELL_TANH, 10, 4, 0.5);
     bench_run(&b, "broyden(tol: 1e-1, max: 30)", "simultaneous(states: 6)");
     for (int i = 0; i < 4; i++) assert_true(b.worker->steps[i] == 6);
     assert_int_equal(b.worker->forward.unconverged, 0);
@@ -491,7 +492,7 @@ static void test_settings_that_do_not_fit(void **state) {
         {"broyden", "backprop(checkpoint: 2)", "needs the forward solver picard"},
         {"broyden(max: 8)", "simultaneous(states: 1..10)", "asks for state 9, but `forward: broyden` makes at most 8"},
         {"picard(max: 3)", "unrolled(from: 4)", "asks for state 4"}};
-    bench b = bench_new(64, CELL_TANH, 4, 1, 0.5);
+    bench b = mode_bench_new(64, CELL_TANH, 4, 1, 0.5);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         deq_error e = {0};
         assert_false(bench_try(&b, bad[i][0], bad[i][1], &e));

@@ -1,4 +1,5 @@
 /* test_spectral.c - spectra of known Jacobians in both precisions, at the level of a block and of a net. */
+#include "cells_both.h"
 #include "runtime/engine_internal.h"
 #include "runtime/random.h"
 #include "runtime/spectral.h"
@@ -9,18 +10,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-
-#define CELL_MOST 24
-typedef enum cell_kind { CELL_LINEAR, CELL_TANH, CELL_COSINE, CELL_SQUARE, CELL_KINSOL, CELL_NAN } cell_kind;
-static int64_t cell_evaluations, cell_products;
-#define REAL float
-#define T(name) name##_f32
-#include "cells.h"
-#undef REAL
-#undef T
-#define REAL double
-#define T(name) name##_f64
-#include "cells.h"
 
 #define ROWS 3
 

@@ -1,0 +1,22 @@
+/* cells_both.h - the cells of cells.h in both precisions. */
+#ifndef DEQ_TEST_CELLS_BOTH_H
+#define DEQ_TEST_CELLS_BOTH_H
+#include "runtime/worker.h"
+#include <math.h>
+#include <string.h>
+
+#define CELL_MOST 30 /* elements of a state */
+typedef enum cell_kind { CELL_LINEAR, CELL_TANH, CELL_COSINE, CELL_SQUARE, CELL_KINSOL, CELL_NAN } cell_kind;
+static _Atomic int64_t cell_evaluations, cell_products; /* rows of f and of vjp_z */
+
+#define REAL float
+#define T(name) name##_f32
+#include "cells.h"
+#undef REAL
+#undef T
+#define REAL double
+#define T(name) name##_f64
+#include "cells.h"
+#undef REAL
+#undef T
+#endif
