@@ -3,46 +3,49 @@
  * gradient in all that the net reads after the state, and a factor.
  *
  * What the net computes on the way from the state to the loss is repeated in the routine; the batched values that this
- * needs and that do not depend on the state (the target, skip connections, draws) are passed in the rest record. */
+ * needs and that do not depend on the state (the target, skip connections, draws) are passed in the rest record.
+ *
+ * NAME_LOSS_training is the same for the gradient of a training step, where statistics of the batch stand on the way:
+ * its rows are the examples of the batch, so that their states couple as in the net. */
 #include "adjoint.h"
 #include "draft.h"
 
-/* Arguments of a node that count outside training. */
-static uint32_t first_argument(const Node *n) { return n->op == OP_in_training; }
-
-typedef struct Reach { /* from one fixed point to one loss */
+typedef struct Reach { /* from one fixed point to one loss, in training or outside it */
     bool *varying;     /* depends on the state */
     bool *needed;      /* the loss depends on it */
+    bool *coupled;     /* depends on a sum over the batch */
 } Reach;
 
 static Reach reach(Arena *a, const Graph *rows, uint32_t index, NodeId loss) {
-    Reach r = {arena_alloc(a, rows->nnodes + 1), arena_alloc(a, rows->nnodes + 1)};
+    Reach r = {arena_alloc(a, rows->nnodes + 1), arena_alloc(a, rows->nnodes + 1), arena_alloc(a, rows->nnodes + 1)};
     for (NodeId id = 0; id < rows->nnodes; id++) {
         const Node *n = graph_node(rows, id);
         r.varying[id] = n->op == OP_fixed_state && graph_node(rows, graph_arg(rows, id, 0))->attr.i[0] == index;
-        for (uint32_t k = first_argument(n); k < n->nargs; k++)
+        r.coupled[id] = n->op == OP_batch_sum;
+        for (uint32_t k = 0; k < n->nargs; k++) {
             r.varying[id] = r.varying[id] || r.varying[graph_arg(rows, id, k)];
+            r.coupled[id] = r.coupled[id] || r.coupled[graph_arg(rows, id, k)];
+        }
     }
     r.needed[loss] = true;
     for (NodeId id = loss + 1; id-- > 0;)
-        for (uint32_t k = first_argument(graph_node(rows, id)); r.needed[id] && k < rows->nodes[id].nargs; k++)
-            r.needed[graph_arg(rows, id, k)] = true;
+        for (uint32_t k = 0; r.needed[id] && k < rows->nodes[id].nargs; k++) r.needed[graph_arg(rows, id, k)] = true;
     return r;
 }
 
 /* The routine can make it from shared values and constants, or as a view of something smaller. */
-static bool at_hand(const Graph *rows, NodeId id, NodeId *below) {
+static bool at_hand(const Graph *rows, const Reach *r, NodeId id, NodeId *below) {
     const Node *n = graph_node(rows, id);
     *below = NODE_NONE;
-    if (!n->batched) return true;
+    if (!n->batched) return !r->coupled[id];
     if (n->op == OP_broadcast || n->op == OP_reshape) *below = graph_arg(rows, id, 0);
     return *below != NODE_NONE;
 }
 
-static void take(Arena *a, const Graph *rows, NodeId id, FixedCotangent *c, uint32_t *cap) {
+static void take(Arena *a, const Graph *rows, const Reach *r, NodeId id, FixedCotangent *c, uint32_t *cap) {
     NodeId below;
-    if (at_hand(rows, id, &below)) {
-        if (below != NODE_NONE) take(a, rows, below, c, cap);
+    if (at_hand(rows, r, id, &below)) {
+        if (below != NODE_NONE) take(a, rows, r, below, c, cap);
         return;
     }
     for (uint32_t k = 0; k < c->n; k++)
@@ -60,6 +63,7 @@ void cotangent_plan(Arena *a, const Graph *rows, const Model *model, uint32_t in
         Reach r = reach(a, rows, index, loss);
         uint64_t bytes = 0;
         uint32_t cap = 0;
+        bool coupled = false;
         for (NodeId id = 0; id < rows->nnodes; id++)
             if (r.varying[id] && r.needed[id] && rows->nodes[id].op == OP_fixed)
                 l->downstream = model->fixed[rows->nodes[id].attr.i[0]].name;
@@ -67,10 +71,12 @@ void cotangent_plan(Arena *a, const Graph *rows, const Model *model, uint32_t in
         for (NodeId id = 0; id < rows->nnodes; id++) {
             const Node *n = graph_node(rows, id);
             if (!r.varying[id] || !r.needed[id] || n->op == OP_fixed_state) continue;
-            for (uint32_t j = first_argument(n); j < n->nargs; j++)
-                if (!r.varying[graph_arg(rows, id, j)]) take(a, rows, graph_arg(rows, id, j), c, &cap);
+            coupled = coupled || n->op == OP_in_training;
+            for (uint32_t j = 0; j < n->nargs; j++)
+                if (!r.varying[graph_arg(rows, id, j)]) take(a, rows, &r, graph_arg(rows, id, j), c, &cap);
         }
         c->routine = arena_printf(a, "%s_%s_cotangent", model->fixed[index].name, model->losses[k].name);
+        if (coupled) c->training = arena_printf(a, "%s_%s_training", model->fixed[index].name, model->losses[k].name);
         if (model->corrections)
             c->correction = arena_printf(a, "%s_%s_correction", model->fixed[index].name, model->losses[k].name);
         c->offsets = arena_alloc(a, (c->n + 1) * sizeof *c->offsets);
@@ -82,11 +88,19 @@ void cotangent_plan(Arena *a, const Graph *rows, const Model *model, uint32_t in
     }
 }
 
+typedef enum Kind { OUTSIDE, TRAINING, CORRECTION } Kind; /* a correction is part of training */
+
+static const char *name_of(const FixedCotangent *c, Kind kind) {
+    return kind == OUTSIDE ? c->routine : kind == TRAINING ? c->training : c->correction;
+}
+
 static void make_routine(Unit *unit, Stage *s, const Graph *rows, NodeId loss, uint32_t index, const FixedCotangent *c,
-                         FixedLayout *l, bool correction) {
+                         FixedLayout *l, Kind kind) {
     Arena *a = unit->arena;
-    Draft *d = draft_new(a, correction ? c->correction : c->routine, true);
+    Draft *d = draft_new(a, name_of(c, kind), true);
     Graph *g = d->graph;
+    const bool correction = kind == CORRECTION;
+    if (kind != OUTSIDE && c->training) g->form = FORM_TRAINING, d->whole_batch = true;
     FixedLayout *records = arena_alloc(a, sizeof *records); /* REST k: the loss's own values */
     *records = *l;
     records->rest_offsets = c->offsets;
@@ -149,8 +163,9 @@ static void make_routine(Unit *unit, Stage *s, const Graph *rows, NodeId loss, u
 
 void cotangent_routines(Unit *unit, Stage *s, const Graph *rows, const Model *model, uint32_t index, FixedLayout *l) {
     for (uint32_t k = 0; k < model->nlosses; k++)
-        for (int which = 0; l->cotangents[k].routine && which <= model->corrections; which++)
-            make_routine(unit, s, rows, rows->outputs[1 + k], index, &l->cotangents[k], l, which == 1);
+        for (Kind kind = OUTSIDE; kind <= CORRECTION; kind++)
+            if (name_of(&l->cotangents[k], kind))
+                make_routine(unit, s, rows, rows->outputs[1 + k], index, &l->cotangents[k], l, kind);
 }
 
 void cotangent_attach(Graph *dst, const Graph *rows, uint32_t loss, const FixedLayout *layouts, NodeId *map) {
@@ -161,10 +176,12 @@ void cotangent_attach(Graph *dst, const Graph *rows, uint32_t loss, const FixedL
         if (!c->routine) continue;
         NodeId *args = arena_alloc(dst->arena, (n.nargs + c->n + 1) * sizeof *args);
         for (uint32_t k = 0; k < n.nargs; k++) args[k] = graph_copy(dst, rows, graph_arg(rows, id, k), map);
-        for (uint32_t k = 0; k < c->n; k++) args[n.nargs + k] = graph_copy(dst, rows, c->values[k], map);
+        for (uint32_t k = 0; k < c->n; k++)
+            args[n.nargs + k] = graph_batch(dst, graph_copy(dst, rows, c->values[k], map), n.loc);
         Attr attr = n.attr;
         attr.i[1] = loss + 1;
         attr.i[2] = c->n;
+        attr.i[3] = dst->form == FORM_TRAINING && c->training;
         map[id] = graph_op_shaped(dst, OP_fixed, args, n.nargs + c->n, &attr, n.shape, true, n.loc);
     }
 }

@@ -101,9 +101,11 @@ typedef struct FixedCotangent {
     const char
         *routine; /* symbol; NULL: another fixed point stands between state and loss, or the loss does not read it */
     const char *correction; /* NAME_LOSS_correction; NULL: not made */
-    NodeId *values;         /* of the net's graph, batched */
+    NodeId *values;         /* of the net's graph; a record for each example */
     uint64_t *offsets;      /* in the rest record */
     uint32_t n;
+    const char *training; /* NAME_LOSS_training: the same with the batch's statistics, on all its examples at once;
+                             NULL: none stands between state and loss */
 } FixedCotangent;
 
 /* What the routines are laid out for.  Filled by target_layout() from the precision and vector width. */

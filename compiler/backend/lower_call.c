@@ -27,7 +27,9 @@ Value lower_fixed(const Site *s) {
     const CallPlan *c = &l->step->calls[s->id];
     const FixedLayout *f = &l->routine->routine->fixed[s->node->attr.i[0]];
     int64_t loss = s->node->attr.i[1] - 1;
-    const char *cotangent = c->want_gradient && loss >= 0 ? f->cotangents[loss].routine : NULL;
+    const char *cotangent = !c->want_gradient || loss < 0 ? NULL
+                            : s->node->attr.i[3]          ? f->cotangents[loss].training
+                                                          : f->cotangents[loss].routine;
     Value args[7] = {l->frame,
                      lower_fixed_descriptor(e, f->name),
                      l->n,

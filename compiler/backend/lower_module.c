@@ -105,8 +105,8 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
         if (plan_base_bytes(p) > base_bytes) base_bytes = plan_base_bytes(p);
     }
     for (uint32_t k = 0; k < f->ncotangents; k++) {
-        const char *const names[] = {f->cotangents[k].routine, f->cotangents[k].correction};
-        for (int j = 0; j < 2; j++) {
+        const char *const names[] = {f->cotangents[k].routine, f->cotangents[k].correction, f->cotangents[k].training};
+        for (int j = 0; j < 3; j++) {
             if (!names[j]) continue;
             const RoutinePlan *p = plan_find(unit, names[j]);
             if (plan_row_bytes(p) > row_bytes) row_bytes = plan_row_bytes(p);
