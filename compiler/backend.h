@@ -13,6 +13,7 @@ typedef struct BackendOptions {
     bool emit_ll, emit_asm; /* also produce these texts (ll: before optimisation) */
     bool profile;           /* timers around operations (deq_profile_site) */
     bool single;            /* one object, to be written to a file; large units take longer then */
+    bool foreign;           /* `cpu` may be of another architecture: the code is for reading, or linked there */
 } BackendOptions;
 
 #define BACKEND_MODULES 8

@@ -98,6 +98,7 @@ int compile(const CompileOptions *o, Compilation *c) {
                            .math = o->math ? o->math : "inline",
                            .profile = o->profile,
                            .single = o->single,
+                           .foreign = o->foreign,
                            .emit_ll = o->emit_ll,
                            .emit_asm = o->emit_asm};
     if (!backend->compile(c->unit, &back, &c->result)) return backend_failed(c->result.error);

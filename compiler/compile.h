@@ -19,8 +19,8 @@ typedef struct CompileOptions {
     const char *only, *only_test;
     const char *added; /* declarations after the file's own; NULL: none */
     bool emit_ll, emit_asm;
-    bool single; /* one object, to be written to a file */
-    Pass last;   /* stop after this pass */
+    bool single, foreign; /* see BackendOptions */
+    Pass last;            /* stop after this pass */
     /* Called with the manifest when it is known and code generation is still to come; NULL: nobody. */
     void (*elaborated)(void *context, const char *manifest);
     void *context;

@@ -68,7 +68,7 @@ static int emit(const Cli *cli) {
     Compilation c;
     CompileOptions options = compile_options(cli, emit_pass(cli->emit));
     options.use_cache = false;
-    options.single = true;
+    options.single = options.foreign = true;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
     if (code == 0) {

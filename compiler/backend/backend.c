@@ -33,6 +33,13 @@ static bool compile(const Unit *unit, const BackendOptions *options, BackendResu
     TargetShape shape;
     target_initialise();
     if (!target_shape(options->cpu, &shape, &out->error)) return false;
+    if (shape.foreign && !options->foreign) {
+        out->error =
+            copy("the target CPU is of another architecture than this machine: only --emit can write code for it");
+        target_shape_free(&shape);
+        return false;
+    }
+    if (shape.foreign) target_initialise_foreign();
     if (unit->layout.panel != 2 * shape.vector_bytes / unit->layout.real_bytes) {
         out->error = copy("the routines were laid out for another CPU");
         target_shape_free(&shape);

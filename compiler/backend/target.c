@@ -30,78 +30,105 @@ static char *copy(const char *s) {
     return p ? strcpy(p, s) : NULL;
 }
 
-static bool host_is_x86(void) {
-    char *triple = LLVMGetDefaultTargetTriple();
-    bool x86 = strncmp(triple, "x86_64", 6) == 0;
-    LLVMDisposeMessage(triple);
-    return x86;
+/* ---- processors by name ---- */
+typedef struct Cpu {
+    const char *name, *architecture; /* as in triples */
+    const char *features;            /* of vectors, that the name implies */
+} Cpu;
+
+/* LLVM only warns about an unknown CPU, on stderr, and its C interface tells neither the names it knows nor the
+ * features that they imply.  A missing feature costs speed, not correctness. */
+static const Cpu cpus[] = {
+    {"x86-64", "x86_64", ""},
+    {"x86-64-v2", "x86_64", ""},
+    {"x86-64-v3", "x86_64", "+avx2,+fma"},
+    {"x86-64-v4", "x86_64", "+avx512f,+avx2,+fma"},
+    {"nehalem", "x86_64", ""},
+    {"sandybridge", "x86_64", ""},
+    {"ivybridge", "x86_64", ""},
+    {"haswell", "x86_64", "+avx2,+fma"},
+    {"broadwell", "x86_64", "+avx2,+fma"},
+    {"skylake", "x86_64", "+avx2,+fma"},
+    {"skylake-avx512", "x86_64", "+avx512f,+avx2,+fma"},
+    {"cascadelake", "x86_64", "+avx512f,+avx2,+fma"},
+    {"icelake-client", "x86_64", "+avx512f,+avx2,+fma"},
+    {"icelake-server", "x86_64", "+avx512f,+avx2,+fma"},
+    {"alderlake", "x86_64", "+avx2,+fma"},
+    {"sapphirerapids", "x86_64", "+avx512f,+avx2,+fma"},
+    {"znver1", "x86_64", "+avx2,+fma"},
+    {"znver2", "x86_64", "+avx2,+fma"},
+    {"znver3", "x86_64", "+avx2,+fma"},
+    {"znver4", "x86_64", "+avx512f,+avx2,+fma"},
+    {"apple-m1", "aarch64", ""},
+    {"neoverse-n1", "aarch64", ""},
+    {"neoverse-v1", "aarch64", ""},
+    {"cortex-a72", "aarch64", ""},
+};
+
+static const Cpu *find_cpu(const char *name) {
+    for (size_t k = 0; k < sizeof cpus / sizeof *cpus; k++)
+        if (strcmp(cpus[k].name, name) == 0) return &cpus[k];
+    return NULL;
 }
 
-/* Vector features a named x86 CPU implies.  LLVM's C API does not tell, the
- * names used in practice are few, and a missing one costs speed, not correctness. */
-static const char *named_features(const char *cpu) {
-    static const struct {
-        const char *prefix, *features;
-    } table[] = {
-        {"x86-64-v4", "+avx512f,+avx2,+fma"},
-        {"x86-64-v3", "+avx2,+fma"},
-        {"skylake-avx512", "+avx512f,+avx2,+fma"},
-        {"cascadelake", "+avx512f,+avx2,+fma"},
-        {"icelake", "+avx512f,+avx2,+fma"},
-        {"sapphirerapids", "+avx512f,+avx2,+fma"},
-        {"znver4", "+avx512f,+avx2,+fma"},
-        {"znver5", "+avx512f,+avx2,+fma"},
-        {"znver", "+avx2,+fma"},
-        {"haswell", "+avx2,+fma"},
-        {"broadwell", "+avx2,+fma"},
-        {"skylake", "+avx2,+fma"},
-        {"alderlake", "+avx2,+fma"},
-    };
-    for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
-        if (strncmp(cpu, table[k].prefix, strlen(table[k].prefix)) == 0) return table[k].features;
-    }
-    return "";
+static bool starts_with(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
+
+/* LLVM has all its targets built in; they are registered when code for them is wanted. */
+void target_initialise_foreign(void) {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
 }
 
-/* LLVM only warns about an unknown CPU, on stderr; the names it knows are in its subtarget tables, which the C API does
- * not show.  A CPU that is not in this list is refused with the list's text. */
-static bool known_cpu(const char *cpu) {
-    static const char *const names[] = {
-        "x86-64",    "x86-64-v2",      "x86-64-v3",   "x86-64-v4",      "generic",
-        "nehalem",   "sandybridge",    "ivybridge",   "haswell",        "broadwell",
-        "skylake",   "skylake-avx512", "cascadelake", "icelake-client", "icelake-server",
-        "alderlake", "sapphirerapids", "znver1",      "znver2",         "znver3",
-        "znver4",    "apple-m1",       "neoverse-n1", "neoverse-v1",    "cortex-a72"};
-    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-        if (strcmp(cpu, names[k]) == 0) return true;
-    }
+static bool unknown_cpu(const char *cpu, char **error) {
+    char text[256];
+    snprintf(text, sizeof text,
+             "unknown target CPU '%s'; use native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4 or a model such as "
+             "skylake or znver4",
+             cpu);
+    *error = copy(text);
     return false;
+}
+
+/* Triple, name and features. */
+static bool resolve(const char *cpu, TargetShape *out, char **error) {
+    char *host = LLVMGetDefaultTargetTriple();
+    out->triple = copy(host);
+    LLVMDisposeMessage(host);
+    if (!cpu || strcmp(cpu, "native") == 0) {
+        char *name = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
+        out->cpu = copy(name);
+        out->features = copy(features);
+        LLVMDisposeMessage(name);
+        LLVMDisposeMessage(features);
+        return true;
+    }
+    const Cpu *known = find_cpu(cpu);
+    if (!known && strcmp(cpu, "generic") != 0) return unknown_cpu(cpu, error);
+    out->cpu = copy(cpu);
+    out->features = copy(known ? known->features : "");
+    if (!known || starts_with(out->triple, known->architecture)) return true;
+    out->foreign = true;
+    char triple[64];
+    snprintf(triple, sizeof triple, "%s-linux-gnu", known->architecture);
+    free(out->triple);
+    out->triple = copy(triple);
+    return true;
 }
 
 bool target_shape(const char *cpu, TargetShape *out, char **error) {
     *out = (TargetShape){0};
-    const char *features;
-    if (!cpu || strcmp(cpu, "native") == 0) {
-        char *name = LLVMGetHostCPUName(), *host = LLVMGetHostCPUFeatures();
-        out->cpu = copy(name);
-        out->features = copy(host);
-        LLVMDisposeMessage(name);
-        LLVMDisposeMessage(host);
-        features = out->features;
-    } else if (known_cpu(cpu)) {
-        out->cpu = copy(cpu);
-        out->features = copy("");
-        features = named_features(cpu);
-    } else {
-        char text[256];
-        snprintf(text, sizeof text,
-                 "unknown target CPU '%s'; use native, x86-64, x86-64-v2, x86-64-v3, x86-64-v4 or a model such as "
-                 "skylake or znver4",
-                 cpu);
-        *error = copy(text);
+    if (!resolve(cpu, out, error)) {
+        target_shape_free(out);
         return false;
     }
-    if (!host_is_x86()) { /* NEON: 32 registers of 16 bytes */
+    const char *features = out->features;
+    if (!starts_with(out->triple, "x86_64")) { /* NEON: 32 registers of 16 bytes */
         out->vector_bytes = 16;
         out->tile_rows = 12;
     } else if (has_feature(features, "avx512f")) { /* 32 registers: 28 accumulators, 2 of b, 1 of a */
@@ -120,24 +147,23 @@ bool target_shape(const char *cpu, TargetShape *out, char **error) {
 void target_shape_free(TargetShape *shape) {
     free(shape->cpu);
     free(shape->features);
+    free(shape->triple);
 }
 
 LLVMTargetMachineRef target_machine(const TargetShape *shape, int optimise, char **error) {
-    target_initialise();
-    char *triple = LLVMGetDefaultTargetTriple(), *message = NULL;
+    char *message = NULL;
     LLVMTargetRef target;
     LLVMTargetMachineRef machine = NULL;
-    if (LLVMGetTargetFromTriple(triple, &target, &message)) {
+    if (LLVMGetTargetFromTriple(shape->triple, &target, &message)) {
         *error = copy(message);
         LLVMDisposeMessage(message);
     } else {
         static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
                                                      LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
-        machine = LLVMCreateTargetMachine(target, triple, shape->cpu, shape->features, levels[optimise & 3],
+        machine = LLVMCreateTargetMachine(target, shape->triple, shape->cpu, shape->features, levels[optimise & 3],
                                           LLVMRelocPIC, LLVMCodeModelDefault);
         if (!machine) *error = copy("LLVM gives no target machine for this CPU");
     }
-    LLVMDisposeMessage(triple);
     return machine;
 }
 
