@@ -9,7 +9,7 @@ static const struct Initialiser {
     const char *name, *args[MOST_ARGUMENTS];
 } initialisers[] = {
     {"normal", {"std"}},     {"uniform", {"low", "high", "bound"}},
-    {"glorot", {0}},         {"he", {0}},
+    {"glorot", {0}},         {"he", {"scale"}},
     {"zeros", {0}},          {"ones", {0}},
     {"constant", {"value"}}, {"identity", {"scale"}},
 };
@@ -100,7 +100,7 @@ static bool initialiser_number(Scope *s, const Ast *value, const char *name, con
     Scope from;
     const Ast *e = resolve_ast(s, value, &from);
     if (!eval_number(&from, e, x)) return false;
-    bool width = strcmp(name, "std") == 0 || strcmp(name, "bound") == 0;
+    bool width = strcmp(name, "std") == 0 || strcmp(name, "bound") == 0 || strcmp(of, "he") == 0;
     if (!isfinite(*x))
         return elab_error(s, DIAG_E0412, value->range, "'%s' of '%s' is a finite number, not %g", name, of, *x), false;
     if (width && *x < 0)

@@ -189,7 +189,8 @@ static void check_param(Checker *c, Ast *p, Ast *type, Ast *value) {
         if (type_is_scalar(value->type))
             diag_help(d, "constant(value)");
         else
-            diag_help(d, "normal(std:), uniform(bound:), glorot(), he(), zeros(), ones(), constant(value), identity()");
+            diag_help(
+                d, "normal(std:), uniform(bound:), glorot(), he(scale:), zeros(), ones(), constant(value), identity()");
     }
     c->context = outer;
     if (!init || t->kind == TYPE_ERROR) return;

@@ -68,7 +68,7 @@ static void write_modes(FILE *f, const deq_comparison *c) {
             fprintf(f, "| %s | - | - | - | - | - | - | - | - | - | - |\n", m->mode);
             continue;
         }
-        fprintf(f, "| %s | %s | %s | %s | %s | %s | %s | %s | %.2g%% | %.2f | %s |\n", m->mode,
+        fprintf(f, "| %s | %s | %s | %s | %s | %s | %s | %s | %.3g%% | %.2f | %s |\n", m->mode,
                 cosine_text(t[0], 40, &m->groups[all]), number_text(t[1], 40, "%.1e", m->groups[all].error),
                 cosine_text(t[2], 40, &m->groups[input]), number_text(t[3], 40, "%.1e", m->groups[input].error),
                 number_text(t[4], 40, "%.1f", m->forward_steps), number_text(t[5], 40, "%.1f", m->adjoint_steps),

@@ -218,11 +218,11 @@ static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const
     const char *under = v->attack ? " (the attack's solves counted)" : "";
     if (x->converged < 1)
         deq_report_warning(&app->reporter, "W0912",
-                           "%s of %s: %.2g%% of the forward solves stopped short of their tolerance%s; mean residual "
+                           "%s of %s: %.3g%% of the forward solves stopped short of their tolerance%s; mean residual "
                            "of the predictions %.1e after %.1f steps",
                            v->name, model->label, 100 * (1 - x->converged), under, x->residual, x->steps);
     if (x->adjoint_unconverged > 0)
-        deq_report_warning(&app->reporter, "W0912", "%s of %s: under the attack %.2g%% of the %s", v->name,
+        deq_report_warning(&app->reporter, "W0912", "%s of %s: under the attack %.3g%% of the %s", v->name,
                            model->label, 100 * x->adjoint_unconverged,
                            deq_app_adjoint_words(engine, model->spec->net, v->attack ? v->attack->gradient : NULL));
 }

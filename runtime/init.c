@@ -93,7 +93,7 @@ bool deq_initialise(const char *text, const int64_t *shape, int rank, uint64_t s
         case INIT_normal: value = a[0] * deq_normal(key, (uint64_t)i); break;
         case INIT_uniform: value = a[0] + (a[1] - a[0]) * deq_uniform(key, (uint64_t)i); break;
         case INIT_glorot: value = bound * (2 * deq_uniform(key, (uint64_t)i) - 1); break;
-        case INIT_he: value = deviation * deq_normal(key, (uint64_t)i); break;
+        case INIT_he: value = a[0] * deviation * deq_normal(key, (uint64_t)i); break;
         case INIT_ones: value = 1; break;
         case INIT_constant: value = a[0]; break;
         case INIT_identity: value = i % matrix / columns == i % columns ? a[0] : 0; break;

@@ -117,7 +117,7 @@ static void compose(char *out, size_t size, const deq_progress_state *s) {
     at = piece(out, size, at, "  residual %.1e", w->residual);
     at = piece(out, size, at, "  adjoint %.1f", w->adjoint_steps);
     at = piece(out, size, at, "  radius %.3f", w->radius);
-    if (w->unconverged > 0) at = piece(out, size, at, "  unconverged %.2g%%", 100 * w->unconverged);
+    if (w->unconverged > 0) at = piece(out, size, at, "  unconverged %.3g%%", 100 * w->unconverged);
     if (isfinite(s->left) && at < size) {
         char left[32];
         print_duration(left, sizeof left, s->left);

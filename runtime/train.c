@@ -481,12 +481,12 @@ static void warn_unconverged(Run *r) {
     deq_journal_row row = rows ? deq_journal_row_of(json_array_get(r->model->journal, rows - 1)) : deq_journal_empty();
     if (row.unconverged > 0)
         deq_report_warning(&r->app->reporter, "W0912",
-                           "%s: %.2g%% of the forward solves of the last epoch stopped short of their tolerance (mean "
+                           "%s: %.3g%% of the forward solves of the last epoch stopped short of their tolerance (mean "
                            "residual %.1e, %.1f steps); the states found were used",
                            r->model->label, 100 * row.unconverged, row.residual, row.steps);
     if (row.adjoint_unconverged > 0)
         deq_report_warning(&r->app->reporter, "W0912",
-                           "%s: in the last epoch %.2g%% of the %s (mean residual %.1e, %.1f steps)", r->model->label,
+                           "%s: in the last epoch %.3g%% of the %s (mean residual %.1e, %.1f steps)", r->model->label,
                            100 * row.adjoint_unconverged, deq_app_adjoint_words(r->engine, r->t->net, NULL),
                            row.adjoint_residual, row.adjoint_steps);
 }

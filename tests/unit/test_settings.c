@@ -192,6 +192,8 @@ static void test_initialisers(void **state) {
     assert_true(deq_initialise("he()", kernels, 4, 1, "a.W", 64, x, &e));
     moments(x, 6000, &mean, &deviation);
     assert_true(fabs(deviation - sqrt(2.0 / 60)) < 0.006);
+    assert_true(deq_initialise("he(scale: 0.25)", kernels, 4, 1, "a.W", 64, again, &e));
+    for (int i = 0; i < 6000; i++) assert_true(again[i] == 0.25 * x[i]);
     assert_true(deq_initialise("identity()", shape, 2, 1, "a.W", 64, x, &e));
     for (int i = 0; i < 6000; i++) assert_true(x[i] == (i / 100 == i % 100));
     assert_true(deq_initialise("constant(value: 2.5)", shape, 2, 1, "a.W", 64, x, &e));
