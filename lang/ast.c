@@ -112,3 +112,24 @@ bool ast_path(const Ast *node, char *buffer, size_t size) {
     size_t n = 0;
     return node && append_path(node, buffer, size, &n);
 }
+
+bool ast_declares(const Ast *d) {
+    switch (d->kind) {
+    case AST_CONST:
+    case AST_FN:
+    case AST_LAYER:
+    case AST_DATA:
+    case AST_ATTACK_DEF:
+    case AST_ATTACK:
+    case AST_DEFENCE_DEF:
+    case AST_DEFENCE:
+    case AST_OPTIMISER_DEF:
+    case AST_OPTIMISER:
+    case AST_SCHEDULE_DEF:
+    case AST_SCHEDULE:
+    case AST_TRAIN:
+    case AST_GRADIENT:
+    case AST_EXPERIMENT: return d->name != NULL;
+    default: return false;
+    }
+}

@@ -47,5 +47,6 @@ struct Ast {
 const char *ast_kind_name(AstKind kind); /* "fixed point" */
 Ast *ast_new(Arena *a, AstKind kind, Range range, uint32_t nkids);
 void ast_print(const Ast *unit, FILE *out);                /* --emit=ast: one node a line, indented, slots named */
+bool ast_declares(const Ast *d);                           /* it gives a name to the top level of a module */
 bool ast_path(const Ast *node, char *buffer, size_t size); /* NAME or MEMBER chain as "a.b.c"; false if it is none */
 #endif

@@ -45,27 +45,6 @@ static void print_signature(Range r, FILE *out) {
     }
 }
 
-static bool is_documented_kind(const Ast *d) {
-    switch (d->kind) {
-    case AST_CONST:
-    case AST_FN:
-    case AST_LAYER:
-    case AST_DATA:
-    case AST_ATTACK_DEF:
-    case AST_ATTACK:
-    case AST_DEFENCE_DEF:
-    case AST_DEFENCE:
-    case AST_OPTIMISER_DEF:
-    case AST_OPTIMISER:
-    case AST_SCHEDULE_DEF:
-    case AST_SCHEDULE:
-    case AST_TRAIN:
-    case AST_GRADIENT:
-    case AST_EXPERIMENT: return d->name != NULL;
-    default: return false;
-    }
-}
-
 /* Documented params, buffers and functions of a layer, and states of an attack, as a list. */
 static void print_items(const Ast *d, FILE *out) {
     const Ast *body = d->nkids ? d->kids[d->nkids - 1] : NULL;
@@ -87,7 +66,7 @@ void document_module(const Module *m, FILE *out) {
     if (m->unit->doc) fprintf(out, "\n%s\n", m->unit->doc);
     for (uint32_t i = 0; i < m->unit->nkids; i++) {
         const Ast *d = m->unit->kids[i];
-        if (!is_documented_kind(d)) continue;
+        if (!ast_declares(d)) continue;
         fprintf(out, "\n## %s\n\n```\n", d->name);
         print_signature((Range){d->range.source, d->range.start, signature_end(d)}, out);
         fputs("\n```\n", out);

@@ -14,115 +14,7 @@ static void resolve_expr(Resolver *r, Ast *e);
 static void resolve_items(Resolver *r, Ast *list, const char *block);
 static void resolve_fn(Resolver *r, Ast *fn);
 
-/* ---- scopes ---- */
-
-static void declare(Resolver *r, const char *name, const Ast *decl, Range at) {
-    if (!name) return;
-    Entry *old = scope_find(r->scope, name);
-    if (old) {
-        diag_note(diag_report(r->diags, DIAG_E0202, at, "'%s' is declared twice", name), old->at,
-                  "first declared here");
-        return;
-    }
-    if ((old = find_local(r, name)))
-        diag_note(diag_report(r->diags, DIAG_E0203, at, "'%s' hides the '%s' around it", name, name), old->at,
-                  "declared here");
-    bool report = (decl->kind == AST_NAME || decl->kind == AST_PARAM || decl->kind == AST_USE) && name[0] != '_' &&
-                  !(r->context & CTX_PIPELINE);
-    scope_add(r->arena, r->scope, (Entry){name, decl, at, false, report, NULL});
-}
-
-static void scope_push(Resolver *r, const Ast *later) {
-    Scope *s = arena_alloc(r->arena, sizeof *s);
-    s->up = r->scope, s->later = later;
-    r->scope = s;
-}
-
-static const char *declared_word(const Ast *decl) { return decl->kind == AST_NAME ? "let" : ast_kind_name(decl->kind); }
-
-static void scope_pop(Resolver *r) {
-    for (uint32_t i = 0; i < r->scope->n; i++) {
-        const Entry *e = &r->scope->entries[i];
-        if (!e->used && e->report_unused)
-            diag_report(r->diags, DIAG_W0211, e->at, "%s '%s' is never used", declared_word(e->decl), e->name);
-    }
-    r->scope = r->scope->up;
-}
-
-/* ---- the top level of a module ---- */
-
-static bool declares_name(const Ast *d) {
-    switch (d->kind) {
-    case AST_CONST:
-    case AST_FN:
-    case AST_LAYER:
-    case AST_DATA:
-    case AST_ATTACK_DEF:
-    case AST_ATTACK:
-    case AST_DEFENCE_DEF:
-    case AST_DEFENCE:
-    case AST_OPTIMISER_DEF:
-    case AST_OPTIMISER:
-    case AST_SCHEDULE_DEF:
-    case AST_SCHEDULE:
-    case AST_TRAIN:
-    case AST_GRADIENT:
-    case AST_EXPERIMENT: return d->name != NULL;
-    default: return false;
-    }
-}
-
-static const Ast *module_declaration(const Module *m, const char *name) {
-    for (uint32_t i = 0; m && i < m->unit->nkids; i++)
-        if (declares_name(m->unit->kids[i]) && strcmp(m->unit->kids[i]->name, name) == 0) return m->unit->kids[i];
-    return NULL;
-}
-
-static const char *nearest_in_module(Arena *a, const Module *m, const char *name) {
-    const char **names = NULL;
-    uint32_t n = 0, cap = 0;
-    for (uint32_t i = 0; i < m->unit->nkids; i++)
-        if (declares_name(m->unit->kids[i])) *ARENA_PUSH(a, names, n, cap) = m->unit->kids[i]->name;
-    return diag_nearest(name, names, n);
-}
-
-static void declare_top(Resolver *r, const char *name, const Ast *decl, Range at, const Ast *import) {
-    Entry *old = scope_find(r->top, name);
-    if (old) {
-        diag_note(diag_report(r->diags, DIAG_E0202, at, "'%s' is %s twice", name, import ? "imported" : "declared"),
-                  old->at, "first declared here");
-        return;
-    }
-    scope_add(r->arena, r->top, (Entry){name, decl, at, false, import != NULL, import});
-}
-
-static const char *last_component(const char *path) {
-    const char *dot = strrchr(path, '.');
-    return dot ? dot + 1 : path;
-}
-
-static void declare_import(Resolver *r, const Module *m, Ast *import) {
-    Ast *names = AST_SLOT(import, IMPORT, names), *alias = AST_SLOT(import, IMPORT, alias);
-    if (!names) {
-        const char *name = alias ? alias->name : last_component(import->name);
-        declare_top(r, name, import, alias ? alias->range : name_place(import), import);
-        return;
-    }
-    for (uint32_t i = 0; i < names->nkids; i++) {
-        Ast *n = names->kids[i];
-        if (n->kind != AST_NAME) continue;
-        const Ast *decl = module_declaration(m, n->name);
-        bool reader = !decl && strcmp(import->name, "std.data") == 0 && data_provides(n->name);
-        if (!decl && !reader && m) {
-            Diagnostic *d = diag_report(r->diags, DIAG_E0204, n->range, "'%s' declares no '%s'", import->name, n->name);
-            const char *near = nearest_in_module(r->arena, m, n->name);
-            if (near) diag_help(d, "did you mean '%s'?", near);
-        }
-        n->ref = decl;
-        /* a name whose module is missing stays known, so that one mistake is reported once */
-        declare_top(r, n->name, decl ? decl : reader ? NULL : n, n->range, import);
-    }
-}
+/* ---- expressions ---- */
 
 /* Finds `name`; true with *decl (NULL: built in) when it is known. */
 static bool lookup(Resolver *r, const char *name, const Ast **decl) {
@@ -145,8 +37,6 @@ static bool lookup(Resolver *r, const char *name, const Ast **decl) {
     *decl = NULL;
     return b != NULL;
 }
-
-/* ---- expressions ---- */
 
 static void resolve_args(Resolver *r, Ast *list, bool words);
 static void resolve_expr(Resolver *r, Ast *e);
@@ -225,11 +115,11 @@ static void resolve_member(Resolver *r, Ast *e) {
         if (r->module->unit->kids[i]->kind != AST_IMPORT) continue;
         if (r->module->unit->kids[i] == base->ref && k < r->module->nimports && r->module->imports[k]) {
             const Module *m = r->module->imports[k];
-            e->ref = module_declaration(m, e->name);
+            e->ref = module_names_find(m, e->name);
             if (!e->ref) {
                 Diagnostic *d =
                     diag_report(r->diags, DIAG_E0204, name_place(e), "'%s' declares no '%s'", base->ref->name, e->name);
-                const char *near = nearest_in_module(r->arena, m, e->name);
+                const char *near = module_names_nearest(r->arena, m, e->name);
                 if (near) diag_help(d, "did you mean '%s'?", near);
             }
         }
@@ -599,7 +489,7 @@ static void resolve_module(Program *p, const Module *m) {
         if (d->kind == AST_IMPORT) {
             declare_import(&r, k < m->nimports ? m->imports[k] : NULL, d);
             k++;
-        } else if (declares_name(d)) {
+        } else if (ast_declares(d)) {
             declare_top(&r, d->name, d, name_place(d), NULL);
         }
     }

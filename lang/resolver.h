@@ -35,7 +35,17 @@ Entry *scope_find(Scope *s, const char *name);
 void scope_add(Arena *a, Scope *s, Entry entry);
 Entry *find_local(Resolver *r, const char *name); /* in the local scopes, innermost first */
 Range name_place(const Ast *node);                /* the name's range, else the whole */
+/* A local name; reports one that is there already or hides another. */
+void declare(Resolver *r, const char *name, const Ast *decl, Range at);
+void scope_push(Resolver *r, const Ast *later);
+void scope_pop(Resolver *r); /* reports what was never used */
 /* Reports a name nobody declares, with the help that comes nearest: declared later, known elsewhere, in the standard
  * library under this name, or spelled almost so. */
 void report_unknown(Resolver *r, const Ast *name, const char *what);
+
+/* ---- module_names.c ---- */
+const Ast *module_names_find(const Module *m, const char *name); /* the declaration; NULL: none, or no module */
+const char *module_names_nearest(Arena *a, const Module *m, const char *name);
+void declare_top(Resolver *r, const char *name, const Ast *decl, Range at, const Ast *import);
+void declare_import(Resolver *r, const Module *m, Ast *import); /* m: the module, NULL when it is missing */
 #endif

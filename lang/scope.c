@@ -136,3 +136,36 @@ void report_unknown(Resolver *r, const Ast *name, const char *what) {
         diag_help(d, "did you mean '%s'%s?", near, e && e->decl ? declared_type_text(r, e->decl) : "");
     }
 }
+
+void declare(Resolver *r, const char *name, const Ast *decl, Range at) {
+    if (!name) return;
+    Entry *old = scope_find(r->scope, name);
+    if (old) {
+        diag_note(diag_report(r->diags, DIAG_E0202, at, "'%s' is declared twice", name), old->at,
+                  "first declared here");
+        return;
+    }
+    if ((old = find_local(r, name)))
+        diag_note(diag_report(r->diags, DIAG_E0203, at, "'%s' hides the '%s' around it", name, name), old->at,
+                  "declared here");
+    bool report = (decl->kind == AST_NAME || decl->kind == AST_PARAM || decl->kind == AST_USE) && name[0] != '_' &&
+                  !(r->context & CTX_PIPELINE);
+    scope_add(r->arena, r->scope, (Entry){name, decl, at, false, report, NULL});
+}
+
+void scope_push(Resolver *r, const Ast *later) {
+    Scope *s = arena_alloc(r->arena, sizeof *s);
+    s->up = r->scope, s->later = later;
+    r->scope = s;
+}
+
+static const char *declared_word(const Ast *decl) { return decl->kind == AST_NAME ? "let" : ast_kind_name(decl->kind); }
+
+void scope_pop(Resolver *r) {
+    for (uint32_t i = 0; i < r->scope->n; i++) {
+        const Entry *e = &r->scope->entries[i];
+        if (!e->used && e->report_unused)
+            diag_report(r->diags, DIAG_W0211, e->at, "%s '%s' is never used", declared_word(e->decl), e->name);
+    }
+    r->scope = r->scope->up;
+}

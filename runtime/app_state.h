@@ -68,6 +68,15 @@ const char *deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, c
 /* Everything that can be refused before work starts: data headers, slices, names of routines. */
 bool deq_app_check(deq_app *app, deq_error *e);
 
+/* --- app_keys.c --- */
+/* Adds the hash of the linked files to a key, when the net has a gradient in C. */
+void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what);
+json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *spec);
+/* Everything that decides the parameters and the log of a training run with this many examples an epoch.  The settings
+ * are those in force in the engine. */
+bool deq_app_train_key(deq_app *app, const deq_train_spec *t, deq_engine *engine, int64_t examples, deq_key key,
+                       deq_error *e);
+
 /* --- train.c --- */
 /* Finds the trained net in the cache, resumes it or trains it; writes its log and checkpoint beside the results.
  * The model is kept by the app. */
@@ -87,9 +96,6 @@ double deq_app_tolerance(deq_app *app, const deq_model *model);
 bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
 /* The attack as the engine takes it; scalars points to room for spec->nscalars. */
 deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);
-/* Adds the hash of the linked files to a key, when the net has a gradient in C. */
-void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what);
-json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *spec);
 
 /* --- diagnose.c --- */
 /* Writes how the solves of the trained net end and its Jacobian's spectrum to STEM-solves.json, for `deq report`. */

@@ -18,29 +18,8 @@
 #define MOST_EXAMPLES 64
 #define TOY_EXAMPLES 8
 #define MOST_STATES 40
-#define REFERENCE_STEPS 400
-#define CHECK_DIRECTIONS 2
 #define REPEATS 9
 #define SECONDS_EACH 0.5
-
-typedef struct Subject {         /* what is compared */
-    const deq_check_spec *check; /* NULL: every mode */
-    const deq_train_spec *train; /* NULL: random parameters and examples */
-    const deq_net_spec *net;
-    const char *loss;
-} Subject;
-
-typedef struct Work {
-    deq_app *app, *trainer; /* trainer: the app whose module trains; may be app itself */
-    const char *checkpoint;
-    Subject subject;
-    deq_comparison *c;
-    deq_probe probe;     /* of the reference: holds parameters and examples */
-    double *reference;   /* gradient; or NULL: */
-    double *differences; /* by group, then direction */
-    int directions;
-    double *gradient, *direction;
-} Work;
 
 static const struct {
     const char *spelling, *forward;
@@ -63,8 +42,8 @@ static const char *setting_now(const json_t *settings, const char *path, const c
 }
 
 /* The script's settings for the subject; a solve that fails is counted, never the end. */
-static bool script_settings(const Work *w, deq_probe *p, deq_error *e) {
-    const Subject *s = &w->subject;
+bool compare_script_settings(const CompareWork *w, deq_probe *p, deq_error *e) {
+    const CompareSubject *s = &w->subject;
     if (s->train && (!deq_app_override(p->engine, s->train->overrides, s->train->noverrides, e) ||
                      !deq_app_override(p->engine, s->train->set, s->train->nset, e)))
         return false;
@@ -94,184 +73,16 @@ static bool needed_forward(deq_probe *p, const char *needed, char *note, size_t 
 }
 
 /* The same for the mode's text; a gradient written by hand, which only its fixed point knows, takes any solver. */
-static bool fitting_forward(deq_probe *p, const char *text, char *note, size_t size, deq_error *e) {
+bool compare_fitting_forward(deq_probe *p, const char *text, char *note, size_t size, deq_error *e) {
     deq_mode mode;
     deq_error unknown = {0};
     if (!deq_mode_parse(text, &mode, &unknown) || !strcmp(modes[mode.kind].forward, "any")) return true;
     return needed_forward(p, modes[mode.kind].forward, note, size, e);
 }
 
-/* ---- agreement ---- */
-
-static deq_agreement agree(const double *mine, const double *theirs, int64_t n) {
-    double a = 0, b = 0, apart = 0, between = 0;
-    for (int64_t i = 0; i < n; i++) {
-        a += mine[i] * mine[i];
-        b += theirs[i] * theirs[i];
-        apart += (mine[i] - theirs[i]) * (mine[i] - theirs[i]);
-    }
-    deq_agreement g = {.norm = sqrt(a), .reference = sqrt(b)};
-    g.error = b > 0 ? sqrt(apart / b) : a > 0 ? INFINITY : 0;
-    if (a > 0 && b > 0) {
-        for (int64_t i = 0; i < n; i++) {
-            double d = mine[i] / g.norm - theirs[i] / g.reference;
-            between += d * d;
-        }
-        g.angle = between / 2;
-    } else
-        g.angle = a == b ? 0 : NAN;
-    g.cosine = 1 - g.angle;
-    return g;
-}
-
-static uint64_t direction_key(const deq_group *g, int d) { return deq_key_mix(deq_key_text(31, g->name), (uint64_t)d); }
-
-static deq_agreement agreement(Work *w, int group, const double *gradient) {
-    const deq_group *g = &w->c->groups[group];
-    if (w->reference) return agree(gradient + g->first, w->reference + g->first, g->count);
-    double *slopes = w->direction + w->probe.length; /* there is room behind it */
-    double norm = 0;
-    for (int d = 0; d < w->directions; d++) {
-        deq_probe_direction(direction_key(g, d), g->count, w->direction);
-        slopes[d] = 0;
-        for (int64_t i = 0; i < g->count; i++) slopes[d] += w->direction[i] * gradient[g->first + i];
-    }
-    for (int64_t i = g->first; i < g->first + g->count; i++) norm += gradient[i] * gradient[i];
-    deq_agreement a = agree(slopes, w->differences + group * w->directions, w->directions);
-    a.norm = sqrt(norm);
-    return a;
-}
-
-/* ---- reference ---- */
-
-/* d(h) with its own error: of h = 1e-3 / 4^k the one that the next changes least. */
-static bool difference(Work *w, const deq_group *g, uint64_t key, double *out, double *error, deq_error *e) {
-    double before = NAN;
-    deq_probe_direction(key, g->count, w->direction);
-    *error = INFINITY;
-    for (int k = 0; k < 5; k++) {
-        double h = 1e-3 / pow(4, k), above, below;
-        if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped during a comparison");
-        if (!deq_probe_shifted(&w->probe, g, w->direction, h, &above, &below, e)) return false;
-        double d = (above - below) / (2 * h);
-        if (k && fabs(d - before) < *error) {
-            *error = fabs(d - before);
-            *out = d;
-        }
-        before = d;
-    }
-    return true;
-}
-
-static bool finite_differences(Work *w, deq_error *e) {
-    deq_comparison *c = w->c;
-    double apart = 0, whole = 0;
-    w->differences = calloc((size_t)(c->ngroups * w->directions), sizeof(double));
-    if (!w->differences) return deq_fail(e, DEQ_MEMORY, "out of memory for finite differences");
-    for (int g = 0; g < c->ngroups; g++)
-        for (int d = 0; d < w->directions; d++) {
-            double error, *out = &w->differences[g * w->directions + d];
-            if (!difference(w, &c->groups[g], direction_key(&c->groups[g], d), out, &error, e)) return false;
-            apart += error * error;
-            whole += *out * *out;
-        }
-    c->reference_adjoint = NAN;
-    c->reference_error = whole > 0 ? sqrt(apart / whole) : 0;
-    return true;
-}
-
-/* The reference beside differences, in a few directions of all parameters and of the inputs. */
-static bool check_reference(Work *w, deq_error *e) {
-    double apart = 0, whole = 0;
-    w->c->reference_error = NAN;
-    for (int g = 0; w->probe.real_bits == 64 && g < w->c->ngroups; g++) {
-        const deq_group *group = &w->c->groups[g];
-        if (!group->input && group->count != w->probe.parameters) continue;
-        for (int d = 0; d < CHECK_DIRECTIONS; d++) {
-            double slope = 0, value, error;
-            if (!difference(w, group, direction_key(group, d), &value, &error, e)) return false;
-            for (int64_t i = 0; i < group->count; i++) slope += w->direction[i] * w->reference[group->first + i];
-            apart += (value - slope) * (value - slope);
-            whole += value * value;
-        }
-        w->c->reference_error = whole > 0 ? sqrt(apart / whole) : 0;
-    }
-    return true;
-}
-
-/* States solved as far as they go: by the script's solver, or by the best of others where that one gives up. */
-static bool tight_states(Work *w, deq_error *e) {
-    static const char *const solvers[] = {NULL, "anderson(memory: 10)", "broyden()"};
-    const deq_net_spec *net = w->subject.net;
-    double wanted = w->probe.real_bits == 64 ? 1e-10 : 1e-5, best = INFINITY, loss;
-    char tol[32], most[32];
-    int chosen = 0;
-    snprintf(tol, sizeof tol, "%g", w->probe.real_bits == 64 ? 1e-13 : 1e-7);
-    snprintf(most, sizeof most, "%d", deq_probe_most_steps(&w->probe, w->app->module, REFERENCE_STEPS));
-    for (int round = 0; net->nfixed && round < 4; round++) { /* the fourth goes back to the best */
-        const char *solver = solvers[round < 3 ? round : chosen];
-        if (round == 3 && chosen == 2) break;
-        if (round == 3 && !script_settings(w, &w->probe, e)) return false;
-        if (!deq_engine_set(w->probe.engine, "gradient", "jfb()", e)) return false; /* it fits every solver */
-        if ((solver && !deq_engine_set(w->probe.engine, "forward", solver, e)) ||
-            !deq_engine_set(w->probe.engine, "forward.tol", tol, e) ||
-            !deq_engine_set(w->probe.engine, "forward.max", most, e) || !deq_probe_loss(&w->probe, &loss, e))
-            return false;
-        w->c->reference_residual = w->probe.last.forward.solves ? w->probe.last.forward.worst_residual : 0;
-        if (w->c->reference_residual < best) best = w->c->reference_residual, chosen = round;
-        if (best <= wanted) break;
-    }
-    return true;
-}
-
-/* "finite_difference(directions: 16)" */
-static bool differences_wanted(const char *text, int *directions, deq_error *e) {
-    deq_call call;
-    double n = 16;
-    if (!text || strncmp(text, "finite_difference", 17)) return false;
-    if (!deq_call_parse(deq_part_of(text), &call, e)) return false;
-    if (call.count && !deq_part_number(call.arguments[0].value, &n)) n = 16;
-    *directions = (int)n;
-    return true;
-}
-
-static bool take_reference(Work *w, deq_error *e) {
-    deq_comparison *c = w->c;
-    const char *text = w->subject.check ? w->subject.check->reference : NULL;
-    deq_error own = {0};
-    if (!script_settings(w, &w->probe, e)) return false;
-    if (differences_wanted(text, &w->directions, &own) && w->probe.real_bits == 64) {
-        if (!tight_states(w, e)) return false;
-        snprintf(c->reference, sizeof c->reference, "finite differences in %d directions for each group",
-                 w->directions);
-        w->direction = calloc((size_t)(w->probe.length + w->directions), sizeof(double));
-        return w->direction ? finite_differences(w, e) : deq_fail(e, DEQ_MEMORY, "out of memory for a reference");
-    }
-    w->direction = calloc((size_t)w->probe.length, sizeof(double));
-    w->reference = calloc((size_t)w->probe.length, sizeof(double));
-    if (!w->direction || !w->reference) return deq_fail(e, DEQ_MEMORY, "out of memory for a reference");
-    char tight[100];
-    if (text && strncmp(text, "finite_difference", 17)) {
-        snprintf(c->reference, sizeof c->reference, "%s", text);
-        char note[300];
-        if (!fitting_forward(&w->probe, text, note, sizeof note, e)) return false;
-    } else {
-        snprintf(tight, sizeof tight, "implicit(gmres(tol: %g, max: %d))", w->probe.real_bits == 64 ? 1e-13 : 1e-7,
-                 deq_probe_most_steps(&w->probe, w->app->module, REFERENCE_STEPS));
-        snprintf(c->reference, sizeof c->reference, "%s", tight);
-        if (!tight_states(w, e)) return false;
-    }
-    if (w->subject.net->nfixed && !deq_engine_set(w->probe.engine, "gradient", c->reference, e)) return false;
-    if (!deq_probe_gradient(&w->probe, w->reference, e)) return false;
-    const deq_results *last = &w->probe.last;
-    c->reference_residual = last->forward.solves ? last->forward.worst_residual : 0;
-    c->reference_adjoint = last->adjoint.solves ? last->adjoint.worst_residual : NAN;
-    return check_reference(w, e);
-}
-
 /* ---- one mode ---- */
 
-static bool copy_point(const Work *w, deq_probe *p) {
+static bool copy_point(const CompareWork *w, deq_probe *p) {
     int64_t real = p->real_bits / 8;
     memcpy(deq_engine_parameters(p->engine), deq_engine_parameters(w->probe.engine),
            (size_t)deq_net_vector_bytes(p->net, p->real_bits));
@@ -282,10 +93,11 @@ static bool copy_point(const Work *w, deq_probe *p) {
 }
 
 /* Sets mode and solver.  False with a DEQ_SETTING error: this net cannot have the mode. */
-static bool set_mode(const Work *w, deq_probe *p, const char *text, deq_compared *row, deq_error *e) {
-    if (!script_settings(w, p, e)) return false;
+static bool set_mode(const CompareWork *w, deq_probe *p, const char *text, deq_compared *row, deq_error *e) {
+    if (!compare_script_settings(w, p, e)) return false;
     if (!text) return true;
-    return fitting_forward(p, text, row->note, sizeof row->note, e) && deq_engine_set(p->engine, "gradient", text, e);
+    return compare_fitting_forward(p, text, row->note, sizeof row->note, e) &&
+           deq_engine_set(p->engine, "gradient", text, e);
 }
 
 /* The mode as every fixed point has it now; false when they differ. */
@@ -341,7 +153,7 @@ static bool ask_for_state(deq_probe *p, int n, deq_error *e) {
 
 /* 1 - cosine at every state of the forward solve: the solver stops after n steps, wherever it is, so that z_n is the
  * same for every mode, and so is what reads it. */
-static bool sweep_states(Work *w, deq_probe *p, deq_compared *row, deq_error *e) {
+static bool sweep_states(CompareWork *w, deq_probe *p, deq_compared *row, deq_error *e) {
     deq_comparison *c = w->c;
     for (int k = 0; k < 2; k++) {
         row->by_state[k] = calloc((size_t)c->states + 1, sizeof(double));
@@ -357,13 +169,13 @@ static bool sweep_states(Work *w, deq_probe *p, deq_compared *row, deq_error *e)
                   deq_engine_set(p->engine, "forward.return", "last", &own) && ask_for_state(p, n, &own) &&
                   deq_probe_gradient(p, w->gradient, &own);
         if (!ok && own.failure != DEQ_SETTING) return deq_fail(e, own.failure, "%s", own.text);
-        row->by_state[0][n - 1] = ok ? agreement(w, c->ngroups - 1, w->gradient).angle : NAN;
-        row->by_state[1][n - 1] = ok ? agreement(w, c->ngroups - 2, w->gradient).angle : NAN;
+        row->by_state[0][n - 1] = ok ? compare_agreement(w, c->ngroups - 1, w->gradient).angle : NAN;
+        row->by_state[1][n - 1] = ok ? compare_agreement(w, c->ngroups - 2, w->gradient).angle : NAN;
     }
     return true;
 }
 
-static bool measure(Work *w, deq_probe *p, const char *text, deq_compared *row, deq_error *e) {
+static bool measure(CompareWork *w, deq_probe *p, const char *text, deq_compared *row, deq_error *e) {
     deq_comparison *c = w->c;
     if (!copy_point(w, p) || !set_mode(w, p, text, row, e)) return false;
     mode_text(p, row->mode, sizeof row->mode);
@@ -375,14 +187,14 @@ static bool measure(Work *w, deq_probe *p, const char *text, deq_compared *row, 
     row->adjoint_steps = a->solves ? a->steps / (double)a->solves : NAN;
     row->adjoint_residual = a->solves ? a->worst_residual : NAN;
     row->unconverged = f->solves ? (double)(f->unconverged + a->unconverged) / (double)(f->solves + a->solves) : 0;
-    for (int g = 0; g < c->ngroups; g++) row->groups[g] = agreement(w, g, w->gradient);
+    for (int g = 0; g < c->ngroups; g++) row->groups[g] = compare_agreement(w, g, w->gradient);
     if (!time_gradient(p, row, e)) return false;
     row->bytes = deq_engine_memory(p->engine);
     return !c->states || sweep_states(w, p, row, e);
 }
 
 /* A mode that does not fit the net is a row that says so; other errors end the comparison. */
-static bool add_mode(Work *w, const char *text, deq_error *e) {
+static bool add_mode(CompareWork *w, const char *text, deq_error *e) {
     deq_comparison *c = w->c;
     deq_compared *grown = realloc(c->modes, (size_t)(c->nmodes + 1) * sizeof *grown);
     if (!grown) return deq_fail(e, DEQ_MEMORY, "out of memory for a comparison");
@@ -408,7 +220,7 @@ static bool add_mode(Work *w, const char *text, deq_error *e) {
 }
 
 /* Every gradient written by hand of the net's fixed points, once. */
-static bool add_hands(Work *w, deq_error *e) {
+static bool add_hands(CompareWork *w, deq_error *e) {
     const json_t *fixed, *gradient;
     size_t i, k;
     json_array_foreach(json_object_get(w->subject.net->json, "fixed"), i, fixed)
@@ -423,7 +235,7 @@ static bool add_hands(Work *w, deq_error *e) {
     return true;
 }
 
-static bool add_modes(Work *w, deq_error *e) {
+static bool add_modes(CompareWork *w, deq_error *e) {
     const deq_check_spec *check = w->subject.check;
     for (int i = 0; check && i < check->nmodes; i++)
         if (!add_mode(w, check->modes[i], e)) return false;
@@ -465,7 +277,7 @@ static void convert(const deq_net_spec *from, int from_bits, const void *values,
         }
 }
 
-static bool from_checkpoint(Work *w, const deq_net_spec *net, int bits, const char *what, deq_error *e) {
+static bool from_checkpoint(CompareWork *w, const deq_net_spec *net, int bits, const char *what, deq_error *e) {
     deq_checkpoint c = {.parameters = calloc(1, (size_t)deq_net_vector_bytes(net, bits))};
     bool ok = c.parameters && deq_checkpoint_read(w->checkpoint, net, bits, false, &c, e);
     if (ok) {
@@ -488,7 +300,7 @@ static deq_train_spec *same_train(deq_manifest *m, const deq_train_spec *t) {
     return NULL;
 }
 
-static bool trained_parameters(Work *w, deq_error *e) {
+static bool trained_parameters(CompareWork *w, deq_error *e) {
     deq_train_spec *t = same_train(w->trainer->manifest, w->subject.train);
     int bits = (int)w->trainer->module->real_bits;
     if (!t) return deq_fail(e, DEQ_MODULE, "the module that trains has no training run '%s'", w->subject.train->name);
@@ -509,7 +321,7 @@ static bool trained_parameters(Work *w, deq_error *e) {
     return true;
 }
 
-static bool take_point(Work *w, deq_error *e) {
+static bool take_point(CompareWork *w, deq_error *e) {
     const deq_train_spec *t = w->subject.train;
     deq_comparison *c = w->c;
     int64_t from, to;
@@ -542,7 +354,7 @@ static bool take_point(Work *w, deq_error *e) {
     return ok;
 }
 
-static void plan_states(Work *w) {
+static void plan_states(CompareWork *w) {
     json_t *settings = deq_app_resolved(w->probe.engine);
     for (int i = 0; i < w->subject.net->nfixed; i++) {
         deq_solver solver;
@@ -554,7 +366,7 @@ static void plan_states(Work *w) {
     json_decref(settings);
 }
 
-static bool compare(Work *w, deq_error *e) {
+static bool compare(CompareWork *w, deq_error *e) {
     deq_comparison *c = w->c;
     c->net = w->subject.net;
     c->loss = w->subject.loss;
@@ -565,10 +377,10 @@ static bool compare(Work *w, deq_error *e) {
     memcpy(c->groups, w->probe.groups, (size_t)w->probe.ngroups * sizeof *c->groups);
     c->ngroups = w->probe.ngroups;
     c->groups[c->ngroups++] = (deq_group){"all parameters", 0, w->probe.parameters, false};
-    if (!script_settings(w, &w->probe, e)) return false;
+    if (!compare_script_settings(w, &w->probe, e)) return false;
     plan_states(w);
     deq_report(&w->app->reporter, "%s: %s, %s", c->label, c->batch, c->parameters);
-    return take_reference(w, e) && add_modes(w, e);
+    return compare_take_reference(w, e) && add_modes(w, e);
 }
 
 static void comparison_free(deq_comparison *c) {
@@ -588,28 +400,28 @@ static deq_train_spec *train_named(deq_manifest *m, const char *name) {
 }
 
 /* One for each check; without checks one for each training run, of an experiment those of its first cell. */
-static Subject *subjects(deq_manifest *m, int *n, deq_error *e) {
+static CompareSubject *subjects(deq_manifest *m, int *n, deq_error *e) {
     int most = m->nchecks + m->ntrains + 1;
     for (int x = 0; x < m->nexperiments; x++) most += m->experiments[x].ncells ? m->experiments[x].cells[0].ntrains : 0;
-    Subject *list = calloc((size_t)most, sizeof *list);
+    CompareSubject *list = calloc((size_t)most, sizeof *list);
     *n = 0;
     if (!list) deq_fail(e, DEQ_MEMORY, "out of memory for a comparison");
     for (int i = 0; list && i < m->nchecks; i++) {
         const deq_check_spec *c = &m->checks[i];
-        list[(*n)++] = (Subject){c, c->train ? train_named(m, c->train) : NULL, c->net, c->loss};
+        list[(*n)++] = (CompareSubject){c, c->train ? train_named(m, c->train) : NULL, c->net, c->loss};
     }
     if (!list || *n) return list;
     for (int i = 0; i < m->ntrains; i++)
-        list[(*n)++] = (Subject){NULL, &m->trains[i], m->trains[i].net, m->trains[i].loss};
+        list[(*n)++] = (CompareSubject){NULL, &m->trains[i], m->trains[i].net, m->trains[i].loss};
     for (int x = 0; x < m->nexperiments; x++)
         for (int i = 0; m->experiments[x].ncells && i < m->experiments[x].cells[0].ntrains; i++) {
             const deq_train_spec *t = &m->experiments[x].cells[0].trains[i];
-            list[(*n)++] = (Subject){NULL, t, t->net, t->loss};
+            list[(*n)++] = (CompareSubject){NULL, t, t->net, t->loss};
         }
     return list;
 }
 
-static void name_comparison(deq_comparison *c, const Subject *s, int i, int n) {
+static void name_comparison(deq_comparison *c, const CompareSubject *s, int i, int n) {
     const char *own = s->check && *s->check->name ? s->check->name : s->train ? s->train->name : s->net->name;
     snprintf(c->label, sizeof c->label, "%s", own);
     char *part = deq_path_component(own);
@@ -619,12 +431,12 @@ static void name_comparison(deq_comparison *c, const Subject *s, int i, int n) {
 
 static bool compare_all(deq_app *app, deq_app *trainer, const char *checkpoint, deq_error *e) {
     int n;
-    Subject *list = subjects(app->manifest, &n, e);
+    CompareSubject *list = subjects(app->manifest, &n, e);
     deq_comparison *all = list ? calloc((size_t)n + 1, sizeof *all) : NULL;
     bool ok = all != NULL;
     if (ok && !n) deq_report(&app->reporter, "%s: nothing to compare (no check, no train)", app->manifest->name);
     for (int i = 0; ok && i < n; i++) {
-        Work w = {.app = app, .trainer = trainer, .checkpoint = checkpoint, .subject = list[i], .c = &all[i]};
+        CompareWork w = {.app = app, .trainer = trainer, .checkpoint = checkpoint, .subject = list[i], .c = &all[i]};
         name_comparison(&all[i], &list[i], i, n);
         ok = compare(&w, e);
         deq_probe_close(&w.probe);

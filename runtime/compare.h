@@ -41,6 +41,36 @@ typedef struct deq_comparison {
     int states; /* of the sweep over states, 0: none */
 } deq_comparison;
 
+typedef struct CompareSubject {  /* what is compared */
+    const deq_check_spec *check; /* NULL: every mode */
+    const deq_train_spec *train; /* NULL: random parameters and examples */
+    const deq_net_spec *net;
+    const char *loss;
+} CompareSubject;
+
+typedef struct CompareWork {
+    deq_app *app, *trainer; /* trainer: the app whose module trains; may be app itself */
+    const char *checkpoint;
+    CompareSubject subject;
+    deq_comparison *c;
+    deq_probe probe;     /* of the reference: holds parameters and examples */
+    double *reference;   /* gradient; or NULL: */
+    double *differences; /* by group, then direction */
+    int directions;
+    double *gradient, *direction;
+} CompareWork;
+
+/* ---- compare.c ---- */
+/* The script's settings for the subject; a solve that fails is counted, never the end. */
+bool compare_script_settings(const CompareWork *w, deq_probe *p, deq_error *e);
+/* The forward solver that the mode of this text needs, where the script has another; says so in `note`. */
+bool compare_fitting_forward(deq_probe *p, const char *text, char *note, size_t size, deq_error *e);
+
+/* ---- compare_reference.c ---- */
+/* Fills the reference of `w` and what the comparison says of it; the probe holds the point. */
+bool compare_take_reference(CompareWork *w, deq_error *e);
+deq_agreement compare_agreement(CompareWork *w, int group, const double *gradient);
+
 /* ---- compare_write.c: results/NAME/compare.md, .csv and a picture a comparison; the Markdown goes to the terminal too
  */
 bool deq_compare_write(deq_app *app, const deq_comparison *list, int n, deq_error *e);

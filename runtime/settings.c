@@ -2,13 +2,11 @@
 #include "settings.h"
 #include "call.h"
 #include "hand.h"
-#include "resolvent.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define DENSE_MOST 1024 /* elements of a state whose Jacobian is factored */
-#define NO_KIND (-1)    /* an argument of every solver */
+#define NO_KIND (-1) /* an argument of every solver */
 
 typedef struct option {
     int kind; /* solver or mode it belongs to */
@@ -375,7 +373,7 @@ bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e) {
     return deq_fail(e, DEQ_SETTING, "there is no gradient mode `%.*s`", (int)call.name.length, call.name.text);
 }
 
-static const char *mode_name(const deq_mode *m) { return m->kind == DEQ_MODE_hand ? m->hand->name : modes[m->kind]; }
+const char *deq_mode_name(const deq_mode *m) { return m->kind == DEQ_MODE_hand ? m->hand->name : modes[m->kind]; }
 
 bool deq_mode_has_adjoint(const deq_mode *m) {
     return m->kind == DEQ_MODE_implicit || (m->kind == DEQ_MODE_hand && m->hand->nsolves > 0);
@@ -410,124 +408,6 @@ static bool gradient_set(deq_fixed_settings *s, const char *value, deq_error *e)
     return h ? hand_parse(h, deq_part_of(value), &s->gradient, e) : deq_mode_parse(value, &s->gradient, e);
 }
 
-/* A splitting solver, of the state or the adjoint, fits the fixed point. */
-static bool split_check(const deq_solver *s, const deq_fixed *fixed, deq_error *e) {
-    int uses = solvers[s->kind].uses;
-    const char *name = solvers[s->kind].name;
-    if (!(uses & SOLVER_SPLIT)) return true;
-    if (!fixed->linear)
-        return deq_fail(e, DEQ_SETTING, "fixed point %s: %s needs z = prox(L z + c): %s", fixed->name, name,
-                        fixed->unsplit ? fixed->unsplit : "it has no such parts");
-    if (!(uses & SOLVER_DENSE)) return true;
-    if (!fixed->shared_linear)
-        return deq_fail(e, DEQ_SETTING,
-                        "fixed point %s: %s inverts I + step (I - L), but L differs from example to example here: take "
-                        "forward_backward",
-                        fixed->name, name);
-    if (fixed->dimension > DEQ_RESOLVENT_MOST)
-        return deq_fail(e, DEQ_SETTING,
-                        "fixed point %s: %s is for states of at most %d elements, this one has %lld: take "
-                        "forward_backward",
-                        fixed->name, name, DEQ_RESOLVENT_MOST, (long long)fixed->dimension);
-    return true;
-}
-
-bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_error *e) {
-    static const char *const needs[] = {
-#define MODE(id, spelling, exact, forward, doc) forward,
-#include "modes.def"
-    };
-    const deq_mode *m = &s->gradient;
-    if (s->start == DEQ_START_GIVEN && fixed->start_offset < 0)
-        return deq_fail(e, DEQ_SETTING, "fixed point %s: `start: given` needs an expression where it is declared",
-                        fixed->name);
-    for (int i = 0; i <= s->forward.links; i++) {
-        const deq_solver one = deq_solver_link(&s->forward, i);
-        if (!split_check(&one, fixed, e)) return false;
-    }
-    for (int i = 0; m->kind == DEQ_MODE_implicit && i <= m->adjoint.links; i++) {
-        const deq_solver one = deq_solver_link(&m->adjoint, i);
-        if (!split_check(&one, fixed, e)) return false;
-    }
-    for (int i = 0; m->kind == DEQ_MODE_hand && i < m->hand->nsolves; i++) {
-        const deq_solver *solver = deq_hand_solver(m, m->hand->solves[i].map);
-        for (int k = 0; k <= solver->links; k++)
-            if (solvers[deq_solver_link(solver, k).kind].uses & SOLVER_SPLIT)
-                return deq_fail(e, DEQ_SETTING,
-                                "fixed point %s: the solves of gradient %s are of any linear map, not of z = prox(L z "
-                                "+ c): take gmres",
-                                fixed->name, m->hand->name);
-    }
-    if (m->kind == DEQ_MODE_hand) return true;
-    const char *name = fixed->name, *downstream = fixed->downstream;
-    const char *forward = solvers[s->forward.kind].name, *mode = modes[m->kind];
-    bool states = m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled;
-    if (strcmp(needs[m->kind], "any") && s->forward.links)
-        return deq_fail(
-            e, DEQ_SETTING,
-            "fixed point %s: gradient %s needs the forward solver %s alone, and this is a chain that may end "
-            "in %s",
-            name, mode, needs[m->kind], solvers[deq_solver_link(&s->forward, s->forward.links).kind].name);
-    if (!deq_mode_takes(needs[m->kind], &s->forward))
-        return deq_fail(e, DEQ_SETTING, "fixed point %s: gradient %s needs the forward solver %s, which is %s here",
-                        name, mode, needs[m->kind], forward);
-    for (int i = 0; m->kind == DEQ_MODE_implicit && i <= m->adjoint.links; i++)
-        if (deq_solver_link(&m->adjoint, i).kind == DEQ_SOLVER_lu && fixed->dimension > DENSE_MOST)
-            return deq_fail(
-                e, DEQ_SETTING,
-                "fixed point %s: implicit(lu()) is for states of at most %d elements, this one has %lld: take gmres",
-                name, DENSE_MOST, (long long)fixed->dimension);
-    if (states && deq_mode_least(m) > s->forward.max)
-        return deq_fail(
-            e, DEQ_SETTING,
-            "fixed point %s: gradient %s asks for state %d, but `forward: %s` makes at most %d steps: raise "
-            "its `max` or ask for fewer states",
-            name, mode, deq_mode_least(m), forward, s->forward.max);
-    if ((states || m->kind == DEQ_MODE_augmented) && downstream)
-        return deq_fail(
-            e, DEQ_SETTING,
-            "fixed point %s: gradient %s needs the gradient of the loss at states on the way, but the fixed "
-            "point %s reads its state: take implicit, phantom, jfb or shine here",
-            name, mode, downstream);
-    return true;
-}
-
-bool deq_fixed_check_penalties(const deq_fixed_settings *s, const deq_fixed *fixed, deq_error *e) {
-    const deq_mode *m = &s->gradient;
-    bool rides = m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled || m->kind == DEQ_MODE_augmented;
-    if (!deq_penalties_given(&s->penalties)) return true;
-    const int last = deq_penalties_least(&s->penalties);
-    if (last > s->forward.max)
-        return deq_fail(
-            e, DEQ_SETTING,
-            "fixed point %s: the correction reads state %d, but `forward: %s` makes at most %d steps: raise its "
-            "`max` or name fewer states",
-            fixed->name, last, solvers[s->forward.kind].name, s->forward.max);
-    if (last && fixed->downstream)
-        return deq_fail(
-            e, DEQ_SETTING,
-            "fixed point %s: a correction needs the loss at states on the way, but the fixed point %s reads its "
-            "state: give the correction to that one",
-            fixed->name, fixed->downstream);
-    if (last && m->kind == DEQ_MODE_augmented)
-        return deq_fail(e, DEQ_SETTING,
-                        "fixed point %s: gradient augmented makes no states that a correction could read: take another "
-                        "mode",
-                        fixed->name);
-    if (deq_penalties_of_jacobian(&s->penalties) && (!fixed->vjp_jvp || !fixed->jvp))
-        return deq_fail(
-            e, DEQ_SETTING,
-            "fixed point %s was compiled without the second derivative that its penalty needs: let the script "
-            "say `penalty: jacobian(..)`, for this run or another of the same net",
-            fixed->name);
-    if (rides && deq_penalties_reach_state(&s->penalties))
-        return deq_fail(e, DEQ_SETTING,
-                        "fixed point %s: gradient %s carries the cotangent of the loss only, so the state of a penalty "
-                        "has to be held constant: `detach: true` among its arguments",
-                        fixed->name, modes[m->kind]);
-    return true;
-}
-
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e) {
     static const char forward[] = "forward.", adjoint[] = "gradient.adjoint.", gradient[] = "gradient.";
     deq_part text = deq_part_of(value);
@@ -537,7 +417,8 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
     if (!strcmp(key, "gradient")) return gradient_set(s, value, e);
     if (!strncmp(key, adjoint, sizeof adjoint - 1) || !strcmp(key, "gradient.adjoint")) {
         if (!deq_mode_has_adjoint(&s->gradient))
-            return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no adjoint solver", mode_name(&s->gradient));
+            return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no adjoint solver",
+                            deq_mode_name(&s->gradient));
         s->gradient.replaced = true;
         if (!strcmp(key, "gradient.adjoint")) return deq_solver_parse(value, true, &s->gradient.adjoint, e);
         return chain_set(&s->gradient.adjoint, true, deq_part_of(key + sizeof adjoint - 1), text, e);
@@ -545,7 +426,7 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
     if (!strncmp(key, gradient, sizeof gradient - 1)) {
         deq_part name = deq_part_of(key + sizeof gradient - 1);
         if (s->gradient.kind == DEQ_MODE_hand)
-            return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no argument `%s`", mode_name(&s->gradient),
+            return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no argument `%s`", deq_mode_name(&s->gradient),
                             name.text);
         return mode_set(&s->gradient, name, text, e);
     }
@@ -636,7 +517,7 @@ static void solver_print(const deq_solver *chain, bool adjoint, char *out, size_
 void deq_solver_print(const deq_solver *s, char *out, size_t size) { solver_print(s, false, out, size); }
 
 void deq_mode_print(const deq_mode *m, char *out, size_t size) {
-    size_t at = (size_t)snprintf(out, size, "%s", mode_name(m));
+    size_t at = (size_t)snprintf(out, size, "%s", deq_mode_name(m));
     const char *separator = "(";
     if (at >= size) return;
     if (m->kind == DEQ_MODE_implicit || m->replaced) {

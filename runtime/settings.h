@@ -100,6 +100,7 @@ static inline int deq_mode_least(const deq_mode *m) {
 bool deq_solver_parse(const char *text, bool adjoint, deq_solver *out, deq_error *e);
 bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e);
 /* True when the mode solves for an adjoint: `gradient.adjoint.tol` and its like are settings of it. */
+const char *deq_mode_name(const deq_mode *m); /* as a script spells it; a gradient written by hand: its own */
 bool deq_mode_has_adjoint(const deq_mode *m);
 /* The gradient is meant to be the derivative of what is computed: modes.def says so, and gradients by hand claim it. */
 bool deq_mode_is_exact(const deq_mode *m);

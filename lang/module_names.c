@@ -1,0 +1,55 @@
+/* module_names.c - the names at the top level of a module: its own declarations and what it imports. */
+#include "resolver.h"
+#include <string.h>
+
+const Ast *module_names_find(const Module *m, const char *name) {
+    for (uint32_t i = 0; m && i < m->unit->nkids; i++)
+        if (ast_declares(m->unit->kids[i]) && strcmp(m->unit->kids[i]->name, name) == 0) return m->unit->kids[i];
+    return NULL;
+}
+
+const char *module_names_nearest(Arena *a, const Module *m, const char *name) {
+    const char **names = NULL;
+    uint32_t n = 0, cap = 0;
+    for (uint32_t i = 0; i < m->unit->nkids; i++)
+        if (ast_declares(m->unit->kids[i])) *ARENA_PUSH(a, names, n, cap) = m->unit->kids[i]->name;
+    return diag_nearest(name, names, n);
+}
+
+void declare_top(Resolver *r, const char *name, const Ast *decl, Range at, const Ast *import) {
+    Entry *old = scope_find(r->top, name);
+    if (old) {
+        diag_note(diag_report(r->diags, DIAG_E0202, at, "'%s' is %s twice", name, import ? "imported" : "declared"),
+                  old->at, "first declared here");
+        return;
+    }
+    scope_add(r->arena, r->top, (Entry){name, decl, at, false, import != NULL, import});
+}
+
+static const char *last_component(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+void declare_import(Resolver *r, const Module *m, Ast *import) {
+    Ast *names = AST_SLOT(import, IMPORT, names), *alias = AST_SLOT(import, IMPORT, alias);
+    if (!names) {
+        const char *name = alias ? alias->name : last_component(import->name);
+        declare_top(r, name, import, alias ? alias->range : name_place(import), import);
+        return;
+    }
+    for (uint32_t i = 0; i < names->nkids; i++) {
+        Ast *n = names->kids[i];
+        if (n->kind != AST_NAME) continue;
+        const Ast *decl = module_names_find(m, n->name);
+        bool reader = !decl && strcmp(import->name, "std.data") == 0 && data_provides(n->name);
+        if (!decl && !reader && m) {
+            Diagnostic *d = diag_report(r->diags, DIAG_E0204, n->range, "'%s' declares no '%s'", import->name, n->name);
+            const char *near = module_names_nearest(r->arena, m, n->name);
+            if (near) diag_help(d, "did you mean '%s'?", near);
+        }
+        n->ref = decl;
+        /* a name whose module is missing stays known, so that one mistake is reported once */
+        declare_top(r, n->name, decl ? decl : reader ? NULL : n, n->range, import);
+    }
+}
