@@ -63,7 +63,7 @@ Value lower_slot(Lower *l, Slot slot, Value row) {
     if (slot.stride == 0) return base;
     bool tile = slot.base == SLOT_BUFFER && l->step->buffers[slot.index].scope == SCOPE_TILE;
     Value i = tile ? row : emit_index_add(e, l->tile_start, row);
-    if (slot.base == SLOT_REST || slot.base == SLOT_DREST) i = record_of(l, i);
+    if (slot.base == SLOT_REST || slot.base == SLOT_DREST) i = l->record ? l->record : record_of(l, i);
     return emit_offset(e, base, emit_index_mul(e, i, slot.stride));
 }
 
@@ -154,7 +154,10 @@ static void enter(Lower *l) {
     l->record_slot = emit_alloca(e, e->i32, emit_i32(e, 1), 4);
 }
 
-#define PART_GROUPS 12 /* groups of a function of their own: LLVM takes time that grows faster than the function */
+/* Groups of a function of their own: LLVM takes time that grows faster than the function, and with a loop around them
+ * faster still. */
+#define PART_GROUPS 12
+#define LOOP_GROUPS 4
 
 /* The groups in a function of their own, called here. */
 static void lower_apart(Lower *l, Group **groups, uint32_t n) {
@@ -180,6 +183,7 @@ static void lower_apart(Lower *l, Group **groups, uint32_t n) {
     inner.iteration = LLVMGetParam(f, 4);
     if (l->pieces) inner.pieces = LLVMGetParam(f, 5), inner.piece = LLVMGetParam(f, 6);
     enter(&inner);
+    if (l->record) inner.record = record_of(&inner, inner.tile_start);
     for (uint32_t k = 0; k < n; k++) lower_group(&inner, groups[k]);
     LLVMBuildRetVoid(e->builder);
     e->function = outer;
@@ -187,15 +191,16 @@ static void lower_apart(Lower *l, Group **groups, uint32_t n) {
     emit_call(e, f, args, 7);
 }
 
-static void lower_part(Lower *l, Group **groups, uint32_t n) {
+static void lower_part(Lower *l, const LevelPlan *level, Group **groups, uint32_t n) {
     Group **order = arena_alloc(l->e->arena, (n + 1) * sizeof *order);
     uint32_t count = 0;
     for (int final = 0; final < 2; final++)
         for (uint32_t k = 0; k < n; k++)
             if (groups[k]->final == final && (groups[k]->nmembers || groups[k]->nstores)) order[count++] = groups[k];
+    uint32_t most = l->tile_rows && level->wide ? LOOP_GROUPS : 3 * PART_GROUPS;
     for (uint32_t k = 0; k < count; k += PART_GROUPS) {
         uint32_t some = count - k < PART_GROUPS ? count - k : PART_GROUPS;
-        if (count > 3 * PART_GROUPS)
+        if (count > most)
             lower_apart(l, order + k, some);
         else
             for (uint32_t j = 0; j < some; j++) lower_group(l, order[k + j]);
@@ -224,18 +229,19 @@ static void lower_tiles(Lower *l, const LevelPlan *level) {
         loop_begin(&loop, e, zero, l->n, one, false);
         l->tile_start = loop.index;
         l->tile_rows = one;
+        l->record = record_of(l, loop.index); /* once for all groups */
     } else {
         loop_begin(&loop, e, zero, l->n, one, false);
         l->tile_start = loop.index;
         l->tile_rows = loop.step = product_rows(e, LLVMBuildNSWSub(e->builder, l->n, loop.index, ""));
     }
-    lower_part(l, level->tile, level->ntile);
+    lower_part(l, level, level->tile, level->ntile);
     loop_end(&loop);
-    l->tile_start = l->tile_rows = NULL;
+    l->tile_start = l->tile_rows = l->record = NULL;
 }
 
 static void lower_level(Lower *l, const LevelPlan *level) {
-    lower_part(l, level->once, level->nonce);
+    lower_part(l, level, level->once, level->nonce);
     for (uint32_t k = 0; k < level->ntile; k++) {
         const Group *g = level->tile[k];
         if (!g->cluster && g->nmembers && l->step->nodes[g->members[0]].treatment == TREAT_SUM)
@@ -333,4 +339,7 @@ static void define_routine(Emit *e, const PlanUnit *unit, RoutinePlan *p) {
 void lower_unit(Emit *e, const PlanUnit *unit, uint32_t module) {
     for (uint32_t k = 0; k < unit->unit->nroutines; k++)
         if (unit->routines[k].module == module) define_routine(e, unit, &unit->routines[k]);
+    for (uint32_t k = 0; k < unit->nforms; k++)
+        if (unit->forms[k].module == module && plan_form_is_function(&unit->forms[k]))
+            lower_form_function(e, unit, &unit->forms[k]);
 }

@@ -28,6 +28,7 @@ typedef struct Lower {
     const Value *operands; /* addresses, as form->operands */
     /* of the loop under construction */
     Value tile_start, tile_rows; /* first row and number of rows; NULL outside tiles */
+    Value record;                /* of that row, where rows come one by one; else NULL */
 } Lower;
 
 /* What lower_<op> gets.  Elementwise operations return their vector; others write the node's slot and return NULL.
@@ -75,8 +76,9 @@ void lower_group_body(Lower *l, const Group *g);
 
 /* ---- lower_form.c ---- */
 bool lower_has_form(const Lower *l, const Group *g); /* whether a group is a call of its form's function */
-void lower_form(Lower *l, const Group *g);           /* the call; makes the function for the first one */
-Value lower_operand(const Lower *l, Slot slot);      /* within that function: the address of a value */
+void lower_form(Lower *l, const Group *g);           /* the call */
+void lower_form_function(Emit *e, const PlanUnit *unit, const Form *f);
+Value lower_operand(const Lower *l, Slot slot); /* within that function: the address of a value */
 
 /* ---- lower_profile.c: a timed piece of code begins; NULL, and nothing emitted, unless the code is to be profiled ----
  */

@@ -19,38 +19,39 @@ static uint32_t count_of_arguments(const Form *f) {
     return f->group->noperands + (f->routine->routine->pieces ? 2 : 0);
 }
 
-static Value make_function(Lower *l, const Form *f, const char *name) {
-    Emit *e = l->e;
+static Value declare(Emit *e, const PlanUnit *unit, const Form *f) {
     const Group *g = f->group;
+    const char *what = g->cluster ? "cluster" : lower_op_name(graph_node(f->step->step->graph, g->members[0])->op);
     uint32_t n = count_of_arguments(f);
-    Value outer = e->function;
-    LLVMBasicBlockRef here = emit_here(e);
     LLVMTypeRef *params = arena_alloc(e->arena, (n + 1) * sizeof *params);
     for (uint32_t k = 0; k < n; k++) params[k] = k < g->noperands ? e->ptr : e->i64;
-    Value function = emit_function(e, name, e->none, params, n);
-    LLVMAddAttributeAtIndex(function, LLVMAttributeFunctionIndex, e->noinline);
-    Lower inner = {.e = e, .unit = l->unit, .routine = f->routine, .step = f->step, .form = g};
+    const char *name = arena_printf(e->arena, "form_%s_%u", what, (uint32_t)(f - unit->forms));
+    return emit_declare(e, name, e->none, params, n);
+}
+
+void lower_form_function(Emit *e, const PlanUnit *unit, const Form *f) {
+    const Group *g = f->group;
+    e->function = declare(e, unit, f);
+    LLVMSetLinkage(e->function, LLVMInternalLinkage);
+    LLVMAddAttributeAtIndex(e->function, LLVMAttributeFunctionIndex, e->noinline);
+    emit_at(e, LLVMAppendBasicBlockInContext(e->context, e->function, "entry"));
+    Lower l = {.e = e, .unit = unit, .routine = f->routine, .step = f->step, .form = g};
     Value *operands = arena_alloc(e->arena, (g->noperands + 1) * sizeof *operands);
-    for (uint32_t k = 0; k < g->noperands; k++) operands[k] = LLVMGetParam(function, k);
-    inner.operands = operands;
+    for (uint32_t k = 0; k < g->noperands; k++) operands[k] = LLVMGetParam(e->function, k);
+    l.operands = operands;
     if (f->routine->routine->pieces) {
-        inner.pieces = LLVMGetParam(function, g->noperands);
-        inner.piece = LLVMGetParam(function, g->noperands + 1);
+        l.pieces = LLVMGetParam(e->function, g->noperands);
+        l.piece = LLVMGetParam(e->function, g->noperands + 1);
     }
-    inner.tile_start = emit_i64(e, 0);
-    inner.tile_rows = emit_i64(e, 1);
-    lower_group_body(&inner, g);
+    l.tile_start = emit_i64(e, 0);
+    l.tile_rows = emit_i64(e, 1);
+    lower_group_body(&l, g);
     LLVMBuildRetVoid(e->builder);
-    e->function = outer;
-    emit_at(e, here);
-    return function;
 }
 
 void lower_form(Lower *l, const Group *g) {
     Emit *e = l->e;
     const Form *f = &l->unit->forms[g->form];
-    const char *what = g->cluster ? "cluster" : lower_op_name(lower_node_of(l, g->members[0])->op);
-    const char *name = arena_printf(e->arena, "form_%s_%u", what, g->form);
     uint32_t n = count_of_arguments(f);
     Value *args = arena_alloc(e->arena, (n + 1) * sizeof *args), row = emit_i64(e, 0);
     for (uint32_t k = 0; k < g->noperands; k++) args[k] = lower_slot(l, g->operands[k], row);
@@ -58,7 +59,5 @@ void lower_form(Lower *l, const Group *g) {
         args[g->noperands] = l->pieces;
         args[g->noperands + 1] = l->piece;
     }
-    Value function = LLVMGetNamedFunction(e->module, name);
-    if (!function) function = make_function(l, f, name);
-    emit_call(e, function, args, n);
+    emit_call(e, declare(e, l->unit, f), args, n);
 }

@@ -134,7 +134,8 @@ typedef struct RoutinePlan {
 typedef struct Form {
     const uint64_t *words;
     uint32_t nwords, uses;
-    bool wide; /* of images: a call costs nothing beside it */
+    bool wide;       /* of images: a call costs nothing beside it */
+    uint32_t module; /* the LLVM module that has its function */
     RoutinePlan *routine;
     StepPlan *step;
     const Group *group; /* the first one */
@@ -155,7 +156,7 @@ typedef struct PlanUnit {
 
 /* Plans every routine of the unit.  needs: verified graphs. */
 PlanUnit *plan_unit(Arena *a, const Unit *unit, uint32_t real_bytes, uint32_t tile_rows, uint32_t panel);
-/* Divides the routines among at most so many modules of LLVM: as many as their code is worth. */
+/* Divides the routines and forms among at most so many modules of LLVM: as many as their code is worth. */
 void plan_modules(PlanUnit *u, uint32_t most);
 uint64_t plan_row_bytes(const RoutinePlan *p); /* scratch with what its queries need */
 uint64_t plan_base_bytes(const RoutinePlan *p);

@@ -235,4 +235,11 @@ void plan_modules(PlanUnit *u, uint32_t most) {
         largest->module = least;
         load[least] += work[largest - u->routines];
     }
+    for (uint32_t k = 0; k < u->nforms; k++) {
+        uint32_t least = 0;
+        for (uint32_t j = 1; j < u->nmodules; j++)
+            if (load[j] < load[least]) least = j;
+        u->forms[k].module = least;
+        load[least] += plan_form_is_function(&u->forms[k]) ? 4 : 0;
+    }
 }
