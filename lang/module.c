@@ -41,12 +41,12 @@ static const char *last_component(const char *dotted) {
     return dot ? dot + 1 : dotted;
 }
 
+/* Other declarations can use its name: an experiment's is only for what it writes. */
+static bool is_usable(const Ast *d) { return ast_declares(d) && d->kind != AST_EXPERIMENT; }
+
 static const Ast *own_declaration(const Module *m, const char *name) {
-    for (uint32_t i = 0; i < m->unit->nkids; i++) {
-        const Ast *d = m->unit->kids[i];
-        if (d->kind != AST_IMPORT && d->kind != AST_ERROR && d->kind != AST_TEST && d->name && !strcmp(d->name, name))
-            return d;
-    }
+    for (uint32_t i = 0; i < m->unit->nkids; i++)
+        if (is_usable(m->unit->kids[i]) && !strcmp(m->unit->kids[i]->name, name)) return m->unit->kids[i];
     return NULL;
 }
 
@@ -162,7 +162,7 @@ static void check_imported_names(Loader *l, const Ast *import, const Module *imp
                                     import->name, name->name);
         for (uint32_t k = 0; !n && k < imported->unit->nkids; k++) {
             const Ast *own = imported->unit->kids[k];
-            if (own->kind == AST_IMPORT || own->kind == AST_TEST || !own->name) continue;
+            if (!is_usable(own)) continue;
             *ARENA_PUSH(l->program->arena, candidates, n, cap) = own->name;
         }
         const char *near = diag_nearest(name->name, candidates, n);

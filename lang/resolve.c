@@ -29,6 +29,7 @@ static bool lookup(Resolver *r, const char *name, const Ast **decl) {
         }
     }
     if (!e) e = scope_find(r->top, name);
+    if (e && b && e->decl && e->decl->kind == AST_EXPERIMENT) e = NULL; /* nothing uses an experiment's name */
     if (e) {
         e->used = true;
         *decl = e->decl;

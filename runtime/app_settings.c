@@ -151,13 +151,31 @@ static bool set_scalar(deq_named *scalars, int n, const char *name, const char *
     return true;
 }
 
-static bool add_set(deq_app *app, deq_train_spec *t, const char *path, const char *value, deq_error *e) {
-    deq_override *grown = deq_manifest_alloc(app->manifest, (size_t)(t->nset + 1) * sizeof *grown);
+static bool add_override(deq_app *app, deq_override **list, int *n, const char *path, const char *value, deq_error *e) {
+    deq_override *grown = deq_manifest_alloc(app->manifest, (size_t)(*n + 1) * sizeof *grown);
     if (!grown) return deq_fail(e, DEQ_MEMORY, "out of memory for --set");
-    if (t->nset) memcpy(grown, t->set, (size_t)t->nset * sizeof *grown);
-    grown[t->nset++] = (deq_override){path, value};
-    t->set = grown;
+    if (*n) memcpy(grown, *list, (size_t)*n * sizeof *grown);
+    grown[(*n)++] = (deq_override){path, value};
+    *list = grown;
     return true;
+}
+
+static bool add_set(deq_app *app, deq_train_spec *t, const char *path, const char *value, deq_error *e) {
+    return add_override(app, &t->set, &t->nset, path, value, e);
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t length = strlen(text), most = strlen(end);
+    return length >= most && !strcmp(text + length - most, end);
+}
+
+/* An argument of a gradient mode, where the run has a mode of its own, which evaluations do not take: the argument is
+ * the run's too. */
+static bool is_of_own_gradient(const deq_train_spec *t, const char *key) {
+    bool own = false, whole = false; /* whole: --set replaced the mode, for evaluations as well */
+    for (int i = 0; i < t->noverrides; i++) own = own || ends_with(t->overrides[i].path, "gradient");
+    for (int i = 0; i < t->nset; i++) whole = whole || ends_with(t->set[i].path, "gradient");
+    return own && !whole && (!strncmp(key, "gradient.", 9) || strstr(key, ".gradient."));
 }
 
 /* A setting of the net's fixed points: tried on the engine at once, so that a bad one is refused before work starts. */
@@ -177,8 +195,9 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
     deq_error own = {0};
     uint32_t token = deq_engine_save_settings(engine);
     const char *penalty = strstr(key, "penalty"); /* the run's own, which may come from its settings */
-    bool ok = !penalty || (deq_app_override(engine, t->overrides, t->noverrides, &own) &&
-                           deq_app_override(engine, t->set, t->nset, &own));
+    bool own_mode = is_of_own_gradient(t, key);
+    bool ok = (!penalty && !own_mode) || (deq_app_override(engine, t->overrides, t->noverrides, &own) &&
+                                          deq_app_override(engine, t->set, t->nset, &own));
     ok = ok && deq_engine_set(engine, key, value, &own);
     json_t *resolved = ok && penalty ? deq_app_resolved(engine) : NULL;
     deq_engine_restore_settings(engine, token);
@@ -195,6 +214,7 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
         return deq_fail(e, own.failure, "--set %s=%s: %s", path, value, own.text);
     }
     *found = true;
+    if (own_mode) return add_override(app, &t->overrides, &t->noverrides, key, value, e);
     if (!resolved) return add_set(app, t, key, value, e);
     for (int f = 0; ok && f < t->net->nfixed; f++) { /* whole penalties: an evaluation knows nothing of the run's own */
         const char *fixed = t->net->fixed[f].path;

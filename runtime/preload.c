@@ -10,6 +10,7 @@ struct deq_preload {
     deq_manifest *manifest;
     deq_store store;
     deq_dataset **data; /* by position in the manifest; NULL: not read */
+    const deq_app_options *options;
     pthread_t thread;
     bool running;
 };
@@ -24,12 +25,22 @@ static void read_slice(deq_preload *p, const deq_slice *slice) {
     *slot = NULL;
 }
 
+/* Epochs of the run that --set or the script says; a value that is no number is refused later. */
+static int64_t epochs_of(const deq_train_spec *t, const deq_app_options *o) {
+    int64_t epochs = t->epochs;
+    size_t length = strlen(t->name);
+    for (int i = 0; i < o->nset; i++)
+        if (!strncmp(o->set[i], t->name, length) && !strncmp(o->set[i] + length, ".epochs=", 8))
+            epochs = strtoll(o->set[i] + length + 8, NULL, 10);
+    return epochs;
+}
+
 static void *read_all(void *argument) {
     deq_preload *p = argument;
     const deq_manifest *m = p->manifest;
     for (int i = 0; i < m->nrun; i++) {
         const deq_train_spec *t = m->run[i].train;
-        if (!t) continue;
+        if (!t || !epochs_of(t, p->options)) continue; /* a run without epochs only loads weights */
         read_slice(p, &t->data);
         if (t->validate) read_slice(p, t->validate);
     }
@@ -61,6 +72,7 @@ deq_preload *deq_preload_start(const char *manifest, const deq_app_options *opti
     deq_preload *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     p->text = strdup(manifest);
+    p->options = options;
     p->module = (deq_module){.abi_version = DEQ_ABI_VERSION,
                              .real_bits = 32,
                              .manifest = p->text,

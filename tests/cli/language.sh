@@ -49,6 +49,29 @@ expect 0 'E0802' "$DEQ" explain E0802
 expect 0 'E0101' "$DEQ" explain
 expect 64 'E9999' "$DEQ" explain E9999
 
+# Nothing uses an experiment, so its name hides nothing that is built in.
+cat >named.deq <<'D'
+import std.layers (Dense)
+import std.losses (cross_entropy)
+import std.optimisers (adam)
+
+layer Net(image: f32[1, 8, 8]) -> f32[4] {
+  use head = Dense[8, 4]
+  return mean(image, axes: [0, 1]) |> head
+}
+
+data quadrants: (f32[1, 8, 8], label[4]) = idx("train-images", "train-labels", "test-images", "test-labels")
+
+experiment mean {
+  train m = Net on quadrants.train { loss: cross_entropy; optimise: adam(rate: 1e-3); epochs: 1 }
+  let clean = accuracy(m, quadrants.test)
+
+  table "mean" { columns: [clean] }
+}
+D
+expect 0 '' "$DEQ" check named.deq
+[[ ! -s out ]] || fail "an experiment named like a built-in function: $(cat out)"
+
 # ---- fmt and doc ----
 printf 'const   a=1\n' >ugly.deq && chmod 640 ugly.deq
 expect 1 'layout differs' "$DEQ" fmt --check ugly.deq

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include <unistd.h>
+#include "runtime/manifest.h"
 #include "runtime/output.h"
+#include "runtime/preload.h"
 #include "unit/line_module.h"
 
 static char folder[] = "/tmp/deq-test-app-XXXXXX";
@@ -132,6 +134,28 @@ static void test_train(void **state) {
     assert_int_equal(sscanf(strrchr(log, '\n'), "\n3,21,%lf,%lf,%lf,%lf", &loss, &accuracy, &validation, &clean), 4);
     assert_true(clean > 0.9 && loss < 0.6);
     free(log);
+}
+
+/* Data are read ahead for a run that trains; one without epochs only loads weights. */
+static void test_preload(void **state) {
+    (void)state;
+    char *cache = deq_path_join(folder, "preload", "cache", NULL);
+    const char *sets[] = {"net.epochs=0", "other.epochs=0", "net.epochs=2"};
+    for (int i = 0; i < 4; i++) {
+        deq_module module = module_of(train_only);
+        deq_error e = {0};
+        deq_app_options options = {.cache = cache, .set = &sets[i % 3], .nset = i < 3};
+        deq_manifest *m = deq_manifest_read(&module, &e);
+        assert_non_null(m);
+        deq_preload *p = deq_preload_start(manifest, &options);
+        assert_non_null(p);
+        deq_dataset *d = deq_preload_take(p, &m->data[0], NULL);
+        assert_int_equal(d != NULL, i != 0);
+        if (d) deq_dataset_free(d);
+        deq_preload_free(p);
+        deq_manifest_free(m);
+    }
+    free(cache);
 }
 
 static void test_resume(void **state) {
@@ -309,9 +333,9 @@ static int remove_data(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_train),      cmocka_unit_test(test_resume),
-                                       cmocka_unit_test(test_divergence), cmocka_unit_test(test_settings),
-                                       cmocka_unit_test(test_experiment), cmocka_unit_test(test_output),
-                                       cmocka_unit_test(test_manifest)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_train),    cmocka_unit_test(test_preload),
+                                       cmocka_unit_test(test_resume),   cmocka_unit_test(test_divergence),
+                                       cmocka_unit_test(test_settings), cmocka_unit_test(test_experiment),
+                                       cmocka_unit_test(test_output),   cmocka_unit_test(test_manifest)};
     return cmocka_run_group_tests(tests, make_data, remove_data);
 }
