@@ -16,6 +16,7 @@
  * Directions: one in each part of the net (stem, blocks, ..., input), every parameter of it with the same weight. */
 #define _GNU_SOURCE
 #include "compiler/compile.h"
+#include "contraction.h"
 #include "runtime/dataset.h"
 #include "runtime/manifest.h"
 #include "runtime/probe.h"
@@ -352,35 +353,12 @@ static int steps(Subject *s) {
 
 /* ---- equilibrium ---- */
 
-static bool ends(const char *text, const char *tail) {
-    size_t n = strlen(text), m = strlen(tail);
-    return n >= m && !strcmp(text + n - m, tail);
-}
-
-/* What blocks and branches add to the sums before the last normalisation: mostly offsets of the channels, and little
- * that depends on the state.  (Scaling weights would do nothing: the normalisations undo it.) */
-static void contract(Subject *s) {
-    double *values = deq_engine_parameters(s->probe.engine);
-    for (int i = 0; i < s->probe.ngroups; i++) {
-        const deq_group *g = &s->probe.groups[i];
-        bool gain = ends(g->name, ".norm.gain") || ends(g->name, ".norm3.gain");
-        bool bias = ends(g->name, ".norm.bias") || ends(g->name, ".norm3.bias");
-        bool shift = ends(g->name, ".norm2.bias"); /* channels that relu leaves without variation would be blown up */
-        if (g->input || strncmp(g->name, "body.", 5) || !(gain || bias || shift)) continue;
-        for (int64_t k = 0; k < g->count; k++) {
-            double *v = &values[g->first + k];
-            *v = gain ? SHARE * *v : bias ? deq_normal(deq_key_text(29, g->name), (uint64_t)k) : 1 + *v;
-        }
-    }
-    deq_engine_prepare(s->probe.engine);
-}
-
 static int equilibrium(Subject *s) {
     static Differences differences[PARTS][DIRECTIONS];
     deq_error e = {0};
     double losses[PARTS];
     bool good = true;
-    contract(s);
+    contract(&s->probe, "body.", SHARE);
     for (int m = -1; m < MODES; m++) { /* -1: states by Newton's method, whose steps need products J v */
         const char *mode = m < 0 ? FULL_implicit : modes[m].full;
         double errors[PARTS], start = now();
