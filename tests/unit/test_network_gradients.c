@@ -122,8 +122,8 @@ static void check(const deq_module *module, const deq_net_spec *net) {
     deq_error e = {0};
     deq_probe p;
     must(deq_probe_open(&p, module, net, "projection", 2, 1, 0, &e) && deq_probe_random(&p, 3, &e), net->name, &e);
-    contract(&p, "body.", SHARE);
-    contract(&p, "cell.", SHARE);
+    static const char *const cells[] = {"body.", "cell.", "block", "up", "down", "post"};
+    for (size_t k = 0; k < sizeof cells / sizeof *cells; k++) contract(&p, cells[k], SHARE);
     double *slopes = calloc((size_t)p.ngroups, sizeof *slopes), *steps = calloc((size_t)p.ngroups, sizeof *steps);
     double *gradient = calloc((size_t)p.length, sizeof *gradient);
     double *direction = calloc((size_t)p.length, sizeof *gradient);
