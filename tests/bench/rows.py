@@ -5,8 +5,8 @@ from collections import namedtuple
 Row = namedtuple("Row", "title deq peer work group")
 
 ROWS = [
-    Row("f", ".f (one block)", "f", 1, "routine"),
-    Row("vjp_z", ".vjp_z (one block)", "vjp", 1, "routine"),
+    Row("f", "f (one block)", "f", 1, "routine"),
+    Row("vjp_z", "vjp_z (one block)", "vjp", 1, "routine"),
     *[Row(f"{s} {n}", f"predict, {s} {n}", f"fwd_{s}_{n}", n + 1, "picard" if s == "picard" else "solve") for s in ("broyden", "anderson", "picard") for n in (8, 18, 50)],
     Row("training step, exact 18/20", ": step, exact 18/20", "train_exact_18_20", 42, "gradient"),
     Row("training step, phantom 8+5", ": step, phantom 8+5", "train_phantom_8_k5", 23, "gradient"),
