@@ -99,7 +99,7 @@ static int larger_first(const void *a, const void *b) {
     return x->order < y->order ? -1 : 1;
 }
 
-/* The body goes; calls find the function in the module that keeps it. */
+/* The body goes: calls find the function in the module that keeps it. */
 static void declare_only(const Module *m, const char *name) {
     Value f = LLVMGetNamedFunction(m->e->module, name);
     Value declared = LLVMAddFunction(m->e->module, "", LLVMGlobalGetValueType(f));

@@ -1,6 +1,6 @@
 /* module.h - a unit as LLVM modules, each in its own context, compiled side by side.
  *
- * Routines are divided among the modules by size.  Functions that several modules made alike (kernels, forms) stay in
+ * Routines are divided among the modules by size.  Functions that several modules made alike (kernels) stay in
  * one of them.  The division depends on the unit only, not on the machine. */
 #ifndef DEQ_BACKEND_MODULE_H
 #define DEQ_BACKEND_MODULE_H
