@@ -12,8 +12,7 @@ static const Ast *value_of(const Ast *list, const char *key, const Ast **block) 
     return NULL;
 }
 
-/* The training run that `e` names, already elaborated; NULL: it names none. */
-static const TrainUse *named_train(Pipe *p, Scope *s, const Ast *e) {
+const TrainUse *pipe_named_train(Pipe *p, Scope *s, const Ast *e) {
     char path[512];
     const Ast *d = e->kind == AST_NAME && ast_path(e, path, sizeof path) ? module_find(s->module, path, NULL) : NULL;
     for (uint32_t k = 0; d && k < p->nuses; k++)
@@ -35,7 +34,7 @@ json_t *pipe_check(Pipe *p, Scope *s, const Ast *check) {
     Scope from;
     const Ast *model = resolve_ast(s, given, &from);
     if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
-    const TrainUse *train = named_train(p, &from, model);
+    const TrainUse *train = pipe_named_train(p, &from, model);
     Net *net = train ? train->net : NULL;
     const char *loss = train ? train->loss : NULL;
     if (!train) {

@@ -38,6 +38,8 @@ typedef struct Pipe {
 bool pipe_slice(Pipe *p, Scope *s, const Ast *e, Slice *out);
 /* A training run as JSON; it becomes known under its name.  NULL after an error. */
 json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell);
+/* The training run of the file that `e` names, already elaborated; NULL: it names none.  (checks.c) */
+const TrainUse *pipe_named_train(Pipe *p, Scope *s, const Ast *e);
 json_t *pipe_attack(const AttackUse *use);
 /* The attack of an evaluation, or sequence(..), worst_of(..), restarts(..) of attacks, as a chain; NULL after an error.
  */

@@ -346,10 +346,25 @@ static bool whole_setting(Scope *s, const Ast *list, const char *key, double fal
     return true;
 }
 
+/* A net trained above, by name: the run begins with its parameters. */
+static json_t *pipe_trained(Pipe *p, Scope *s, const Ast *name, const Net *net) {
+    const TrainUse *use = pipe_named_train(p, s, name);
+    if (!use)
+        return elab_error(s, DIAG_E0504, name->range,
+                          "'%s' is not trained yet: 'start' names a train of the file that stands above", name->name),
+               NULL;
+    if (use->net != net)
+        return elab_error(s, DIAG_E0504, name->range, "'%s' has the parameters of %s, this net is %s", name->name,
+                          use->net->model->name, net->model->name),
+               NULL;
+    return json_pack("{s:s}", "train", use->name);
+}
+
 /* weights("file", map: "names.map") */
-static json_t *pipe_weights(Scope *s, const Ast *given) {
+static json_t *pipe_weights(Pipe *p, Scope *s, const Ast *given, const Net *net) {
     Scope from;
     const Ast *e = resolve_ast(s, given, &from);
+    if (e->kind == AST_NAME) return pipe_trained(p, s, e, net);
     if (e->kind != AST_CALL) return elab_error(s, DIAG_E0504, given->range, "'start' is weights(\"file\")"), NULL;
     static const char *const names[] = {"file", "map"};
     const Ast *list = AST_SLOT(e, CALL, inputs);
@@ -389,7 +404,7 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     if (!loss || (optimiser_ast && !optimiser_use(s, optimiser_ast, &optimiser))) return NULL;
     net_accuracy(e, net);
     json_t *start = json_null();
-    if (start_ast && !(start = pipe_weights(s, start_ast))) return NULL;
+    if (start_ast && !(start = pipe_weights(p, s, start_ast, net))) return NULL;
     double batch, epochs, seed, examples;
     if (!whole_setting(s, settings, "batch", 128, 1, &batch) ||
         !whole_setting(s, settings, "epochs", optimiser_ast ? 1 : 0, 1, &epochs) ||

@@ -15,6 +15,12 @@ static void check_kind(Checker *c, Ast *value, const char *key, TypeKind kind, c
     if (check_expr(c, value)->kind != kind) wrong_kind(c, value, key, what);
 }
 
+/* The name of a training run: its parameters are what another begins with. */
+static bool names_train(Checker *c, Ast *value) {
+    return value->kind == AST_NAME && value->ref && value->ref->kind == AST_TRAIN &&
+           check_expr(c, value)->kind == TYPE_NET;
+}
+
 /* monotone(margin), contraction(bound) */
 static void check_certificate(Checker *c, Ast *value) {
     const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : value;
@@ -62,7 +68,9 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
     case KIND_DEFENCE: check_kind(c, value, row->key, TYPE_DEFENCE, "a defence"); break;
     case KIND_EXAMPLES: check_kind(c, value, row->key, TYPE_EXAMPLES, "a set of examples, d.test[0..500]"); break;
     case KIND_WEIGHTS:
-        check_kind(c, value, row->key, TYPE_WEIGHTS, "weights of a file, weights(\"net.safetensors\")");
+        if (!names_train(c, value))
+            check_kind(c, value, row->key, TYPE_WEIGHTS,
+                       "weights of a file, weights(\"net.safetensors\"), or a net trained above");
         break;
     case KIND_CHECK: check_kind(c, value, row->key, TYPE_CHECK, "gradcheck(..)"); break;
     case KIND_COMPARE:

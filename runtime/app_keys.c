@@ -43,8 +43,8 @@ json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {
     return key;
 }
 
-bool deq_app_train_key(deq_app *app, const deq_train_spec *t, deq_engine *engine, int64_t examples, deq_key key,
-                       deq_error *e) {
+bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *first, deq_engine *engine,
+                       int64_t examples, deq_key key, deq_error *e) {
     deq_key start;
     if (t->start.file && !deq_weights_sum(t->start.file, t->start.map, start, e)) return false;
     json_t *data = slice_key(app, &t->data, e), *validate = NULL;
@@ -65,6 +65,7 @@ bool deq_app_train_key(deq_app *app, const deq_train_spec *t, deq_engine *engine
     if (!what) return deq_fail(e, DEQ_MEMORY, "out of memory");
     deq_app_link_key(app, t->net, what);
     if (t->start.file) json_object_set_new(what, "start", json_string(start));
+    if (first) json_object_set_new(what, "first", json_string(first->key));
     if (t->spectrum) json_object_set_new(what, "spectrum", json_integer(t->spectrum)); /* the log has more columns */
     deq_store_key(what, key);
     json_decref(what);

@@ -234,7 +234,8 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
 static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
                       bool *found, deq_error *e) {
     int64_t seed = 0;
-    if (!strcmp(key, "epochs")) return *found = true, to_integer(path, value, t->start.file ? 0 : 1, &t->epochs, e);
+    if (!strcmp(key, "epochs"))
+        return *found = true, to_integer(path, value, t->start.file || t->start.train ? 0 : 1, &t->epochs, e);
     if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);
     if (!strcmp(key, "examples")) return *found = true, to_integer(path, value, 1, &t->examples, e);
     if (!strcmp(key, "spectrum")) return *found = true, to_integer(path, value, 0, &t->spectrum, e);

@@ -73,9 +73,9 @@ bool deq_app_check(deq_app *app, deq_error *e);
 void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what);
 json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *spec);
 /* Everything that decides the parameters and the log of a training run with this many examples an epoch.  The settings
- * are those in force in the engine. */
-bool deq_app_train_key(deq_app *app, const deq_train_spec *t, deq_engine *engine, int64_t examples, deq_key key,
-                       deq_error *e);
+ * are those in force in the engine; `first` is the net whose parameters it begins with, NULL: none. */
+bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *first, deq_engine *engine,
+                       int64_t examples, deq_key key, deq_error *e);
 
 /* --- train.c --- */
 /* Finds the trained net in the cache, resumes it or trains it; writes its log and checkpoint beside the results.

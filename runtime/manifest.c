@@ -262,11 +262,12 @@ static void read_train(Reader *r, const json_t *o, deq_train_spec *t) {
     const json_t *opt = json_object_get(o, "optimiser");
     const json_t *start = json_object_get(o, "start");
     if (json_is_object(start)) {
-        t->start.file = text(r, start, "file");
+        t->start.train = text_or_null(start, "train");
+        if (!t->start.train) t->start.file = text(r, start, "file");
         t->start.map = text_or_null(start, "map");
     }
     t->optimiser.name = "none";
-    if (t->epochs || !t->start.file || json_is_object(opt)) {
+    if (t->epochs || (!t->start.file && !t->start.train) || json_is_object(opt)) {
         t->optimiser.name = text(r, opt, "name");
         t->optimiser.routine = text(r, opt, "routine");
         t->optimiser.hash = text_or_null(opt, "hash");

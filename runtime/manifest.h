@@ -117,8 +117,9 @@ typedef struct deq_train_spec {
     deq_slice *validate; /* NULL: none */
     struct {
         const char *file, *map;
-    } start;          /* weights the run begins with; file NULL: initialised as declared */
-    int64_t spectrum; /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
+        const char *train; /* the name of an earlier training run of the file, in place of file */
+    } start;               /* weights the run begins with; neither: initialised as declared */
+    int64_t spectrum;      /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
     int line;
     int sweeps; /* of a cell's run: the leading sweeps of its experiment that stand before it */
 } deq_train_spec;

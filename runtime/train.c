@@ -35,6 +35,7 @@ typedef struct Sums {
 typedef struct Run {
     deq_app *app;
     const deq_train_spec *t;
+    const deq_model *first; /* whose parameters the run begins with; NULL: none */
     deq_model *model;
     deq_engine *engine;
     deq_dataset *data, *validate;
@@ -501,6 +502,7 @@ static bool prepare_loop(Run *r, deq_error *e) {
                                             deq_engine_parameters(r->engine), e)) ||
         !deq_engine_optimiser(r->engine, t->optimiser.states, e))
         return false;
+    if (r->first) memcpy(deq_engine_parameters(r->engine), r->first->parameters, (size_t)r->vector_bytes);
     deq_engine_prepare(r->engine);
     (void)deq_engine_optimiser_states(r->engine, &r->state_bytes);
     if (!t->optimiser.states) r->state_bytes = 0;
@@ -528,6 +530,9 @@ static void announce(const Run *r) {
     if (t->start.file)
         deq_report(&r->app->reporter, "%s: %s begins with the weights of %s%s%s", r->model->label, t->net->name,
                    t->start.file, t->start.map ? ", mapped by " : "", t->start.map ? t->start.map : "");
+    if (r->first)
+        deq_report(&r->app->reporter, "%s: %s begins with the weights of %s", r->model->label, t->net->name,
+                   r->first->label);
     if (!t->epochs) return;
     int64_t parameters = 0;
     for (int i = 0; i < t->net->nparameters; i++)
@@ -570,8 +575,29 @@ static bool train(Run *r, deq_error *e) {
     return ok;
 }
 
+/* The net that the run begins with: in memory, found in the cache or trained now.  It stands above in the file. */
+static const deq_model *first_model(deq_app *app, const deq_train_spec *t, deq_error *e) {
+    const deq_manifest *m = app->manifest;
+    const deq_train_spec *of = NULL;
+    for (int i = 0; i < m->ntrains && &m->trains[i] != t && !of; i++)
+        if (!strcmp(m->trains[i].name, t->start.train)) of = &m->trains[i];
+    if (!of || of->net != t->net) {
+        deq_fail(e, DEQ_MODULE, "'%s' cannot begin with the weights of '%s'", t->name, t->start.train);
+        return NULL;
+    }
+    for (int i = 0; i < app->nmodels; i++)
+        if (app->models[i]->spec == of) return app->models[i];
+    char *stem = deq_path_component(of->name);
+    const deq_model *model = stem ? deq_app_train(app, of, of->name, stem, e) : NULL;
+    if (!stem) deq_fail(e, DEQ_MEMORY, "out of memory");
+    free(stem);
+    return model;
+}
+
 deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *label, const char *stem, deq_error *e) {
-    Run r = {.app = app, .t = t, .model = calloc(1, sizeof *r.model)};
+    const deq_model *first = t->start.train ? first_model(app, t, e) : NULL;
+    if (t->start.train && !first) return NULL;
+    Run r = {.app = app, .t = t, .first = first, .model = calloc(1, sizeof *r.model)};
     bool ok = r.model && (r.model->label = strdup(label)) && (r.model->stem = strdup(stem));
     if (!ok)
         deq_fail(e, DEQ_MEMORY, "out of memory");
@@ -583,7 +609,7 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     uint32_t token = r.engine ? deq_engine_save_settings(r.engine) : 0;
     ok = r.engine && prepare_run(&r, e) && deq_app_override(r.engine, t->overrides, t->noverrides, e) &&
          deq_app_override(r.engine, t->set, t->nset, e) &&
-         deq_app_train_key(app, t, r.engine, r.epoch_examples, r.model->key, e);
+         deq_app_train_key(app, t, first, r.engine, r.epoch_examples, r.model->key, e);
     deq_model *known = NULL;
     for (int i = 0; ok && i < app->nmodels && !known; i++)
         if (!strcmp(app->models[i]->key, r.model->key)) known = app->models[i]; /* another cell trained the very same */

@@ -44,6 +44,20 @@ echo 'head.b = _' >>partial.map
 expect 0 '4 arrays' "$DEQ" export "$trained" -o partial.npz --map partial.map
 expect 0 'mapped by partial.map' "$DEQ" run taken.deq --set net.start=partial.npz --set net.start.map=partial.map
 
+# ---- from a net trained above: as it is, and further; its settings decide what the other is ----
+sed 's|^experiment tiny.*|train taken = Net on quadrants.train { loss: cross_entropy; start: net }\n\ntrain further = Net on quadrants.train {\n  start: net; loss: cross_entropy; optimise: adam(rate: 1e-2); batch: 32; epochs: 3 }\n\n&|
+  s|^  let clean.*|&\n  let same = accuracy(taken, quadrants.test)\n  let more = accuracy(further, quadrants.test)|; s|columns: \[clean|columns: [clean, same, more|' "$tiny" >chain.deq
+expect 0 'taken: Net begins with the weights of net' "$DEQ" run chain.deq --set net.epochs=1
+grep -q 'further: Net begins with the weights of net' out || fail "further does not begin with net"
+[[ $(cell results/chain/tiny.csv 1 same) == "$clean" ]] || fail "taken is right on $(cell results/chain/tiny.csv 1 same), net on $clean"
+above results/chain/tiny.csv more "$clean"
+grep -q '"train": "net"' results/chain/*.json || fail "the record does not name the net that further begins with"
+expect 0 'further.*found in the cache' "$DEQ" run chain.deq --set net.epochs=1
+expect 0 'further: Net begins with the weights of net' "$DEQ" run chain.deq --set net.epochs=2
+expect 2 ":45:68: error.E0504.*'further' is not trained yet" "$DEQ" run <(sed 's|start: net }|start: further }|' chain.deq)
+expect 2 "E0504.*'net' has the parameters of Net, this net is Body" \
+  "$DEQ" run <(sed 's|^train taken|train other = Body[64, 4] on flat.train { loss: cross_entropy; start: net }\n\n&|; s|^attack weak|data flat: (f32[64], label[4]) = idx("train-images", "train-labels", "test-images", "test-labels")\n\n&|' chain.deq)
+
 # ---- everything that does not fit is told at once, with the line; nothing runs ----
 rm -rf results/taken
 refused() { # CODE FILE MAP TEXT...
