@@ -4,8 +4,9 @@
  * channels of a pixel and the filters of a tap side by side.  Every value of rank 3 has up to
  * two forms here, made when asked for: convolutions and windows are built channels last, what is elementwise follows
  * its arguments, a broadcast is made in the form that its reader wants, and a permutation stands only where the forms
- * meet (the net's input, flatten, parameters of rank 3).  States and captured values of a fixed point with images are
- * channels last from end to end.  Runs before differentiation, so that derivatives, tapes and records follow. */
+ * meet (the net's input, flatten, parameters of rank 3).  States, first states and captured values of a fixed point
+ * with images are channels last from end to end.  Runs before differentiation, so that derivatives, tapes and records
+ * follow. */
 #include "passes.h"
 #include "conv.h"
 #include "fold.h"
@@ -188,8 +189,9 @@ static bool has_images(const Graph *g) {
     return false;
 }
 
-/* inputs_last: its inputs and outputs of rank 3 are channels last too. */
-static Graph *converted(Arena *a, const Graph *g, bool inputs_last, const bool *images, NodeId *map) {
+/* inputs_last: its inputs and outputs of rank 3 are channels last too; starts: as for channels_last, or NULL. */
+static Graph *converted(Arena *a, const Graph *g, bool inputs_last, const bool *images, const uint32_t *starts,
+                        NodeId *map) {
     Forms f = {g, graph_new(a, g->name), graph_map(a, g), graph_map(a, g), arena_alloc(a, g->nnodes + 1), images};
     for (uint32_t k = 0; k < g->ninputs; k++) {
         NodeId id = g->inputs[k];
@@ -206,19 +208,20 @@ static Graph *converted(Arena *a, const Graph *g, bool inputs_last, const bool *
     }
     for (uint32_t k = 0; k < g->noutputs; k++) {
         NodeId id = g->outputs[k];
-        graph_output(f.out, form_of(&f, id, inputs_last && is_image(g, id)));
+        bool last = inputs_last || (starts && starts[k] && images[starts[k] - 1]);
+        graph_output(f.out, form_of(&f, id, last && is_image(g, id)));
     }
     for (NodeId id = 0; map && id < g->nnodes; id++) map[id] = f.first[id];
     graph_verify(f.out);
     return f.out;
 }
 
-Graph *channels_last(Arena *a, const Graph *g, Graph **bodies, uint32_t nfixed, NodeId *map) {
+Graph *channels_last(Arena *a, const Graph *g, Graph **bodies, uint32_t nfixed, const uint32_t *starts, NodeId *map) {
     bool *images = arena_alloc(a, nfixed + 1), any = has_images(g);
     for (uint32_t k = 0; k < nfixed; k++) any = (images[k] = has_images(bodies[k])) || any;
     for (NodeId id = 0; id < g->nnodes; id++) map[id] = id;
     if (!any) return (Graph *)g;
     for (uint32_t k = 0; k < nfixed; k++)
-        if (images[k]) bodies[k] = converted(a, bodies[k], true, images, NULL);
-    return converted(a, g, false, images, map);
+        if (images[k]) bodies[k] = converted(a, bodies[k], true, images, NULL, NULL);
+    return converted(a, g, false, images, starts, map);
 }

@@ -28,8 +28,10 @@ Graph *simplify(Arena *a, const Graph *g, const NodeId *roots, uint32_t nroots, 
 /* ---- channels_last.c ---- */
 /* Images become [H, W, C] where there are convolutions or windows: in g, and in the bodies with their states and
  * captured values.  needs: nothing is differentiated yet; no gradients by hand.  ensures: the result has g's inputs and
- * outputs as they were; map[id of g] is the node as written in the result (NODE_NONE: it exists channels last only). */
-Graph *channels_last(Arena *a, const Graph *g, Graph **bodies, uint32_t nfixed, NodeId *map);
+ * outputs as they were, except first states, which are laid out as the states; map[id of g] is the node as written in
+ * the result (NODE_NONE: it exists channels last only).  starts: by output, 1 + the fixed point whose first state it
+ * is, 0 for the others. */
+Graph *channels_last(Arena *a, const Graph *g, Graph **bodies, uint32_t nfixed, const uint32_t *starts, NodeId *map);
 
 /* ---- hoist.c ---- */
 /* Moves what does not depend on the state out of fixed bodies.

@@ -30,6 +30,8 @@ static void prepare_graphs(Maker *m) {
     for (uint32_t k = 0; k < model->nhands; k++) n += 2 * model->hands[k].nitems;
     for (uint32_t k = 0; k < model->nfixed; k++) n += model->fixed[k].starts ? model->fixed[k].nstate : 0;
     NodeId *roots = arena_alloc(a, n * sizeof *roots);
+    uint32_t *start_of =
+        arena_alloc(a, n * sizeof *start_of); /* by root: 1 + the fixed point whose first state it is */
     n = 0;
     uint32_t first_hand, *nstate = arena_alloc(a, (model->nfixed + 1) * sizeof *nstate);
     roots[n++] = model->output;
@@ -42,7 +44,8 @@ static void prepare_graphs(Maker *m) {
     }
     const uint32_t first_start = n;
     for (uint32_t k = 0; k < model->nfixed; k++)
-        for (uint32_t i = 0; model->fixed[k].starts && i < nstate[k]; i++) roots[n++] = model->fixed[k].starts[i];
+        for (uint32_t i = 0; model->fixed[k].starts && i < nstate[k]; i++)
+            start_of[n] = k + 1, roots[n++] = model->fixed[k].starts[i];
     const bool given = n > first_start;
     first_hand = n;
     for (uint32_t k = 0; k < model->nhands; k++)
@@ -53,10 +56,9 @@ static void prepare_graphs(Maker *m) {
         }
     NodeId *map = graph_map(a, model->graph);
     Graph *g = simplify(a, model->graph, roots, n, true, map);
-    /* What is written by hand names states as [C, H, W], and so do first states. */
-    if (!model->nhands && !model->nmaps && !given) {
+    if (!model->nhands && !model->nmaps) { /* what is written by hand names states as [C, H, W] */
         NodeId *moved = graph_map(a, g);
-        g = channels_last(a, g, m->bodies, model->nfixed, moved);
+        g = channels_last(a, g, m->bodies, model->nfixed, start_of, moved);
         for (NodeId id = 0; id < model->graph->nnodes; id++)
             if (map[id] != NODE_NONE) map[id] = moved[map[id]];
     }
