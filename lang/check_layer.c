@@ -204,6 +204,12 @@ static void check_use(Checker *c, Ast *use) {
     Ast *value = SLOT(use, USE, value);
     use->type = &type_error;
     if (!value) return;
+    if (value->kind == AST_WITH) {
+        diag_help(
+            diag_report(c->diags, DIAG_E0504, value->range, "'with' overrides settings of a net, not of a part of one"),
+            "train m = Net with { %s.forward.tol: 1e-6 } on d.train", use->name);
+        return;
+    }
     const Type *t = check_instance(c, value);
     if (t->kind != TYPE_ERROR && t->kind != TYPE_LAYER) {
         diag_help(
