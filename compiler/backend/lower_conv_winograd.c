@@ -106,6 +106,24 @@ Value winograd_workspace(const Site *s) {
     return lower_slot(s->l, (Slot){SLOT_BUFFER, buffer, 0, 0}, s->row);
 }
 
+Value winograd_function(Emit *e, const WinogradPlan *p, const char *what, void (*body)(Slice *s)) {
+    char name[128];
+    snprintf(name, sizeof name, "%s_%ux%ux%u_%ux%ux%u_%d", what, p->height, p->width, p->channels, p->out_height,
+             p->out_width, p->filters, (int)p->before);
+    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
+    if (f) return f;
+    LLVMBasicBlockRef here = emit_here(e);
+    f = emit_function(e, name, e->none, (LLVMTypeRef[]){e->ptr, e->ptr, e->ptr, e->ptr}, W_COUNT);
+    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    Slice s = {.e = e, .p = p};
+    for (uint32_t k = 0; k < W_COUNT; k++) s.args[k] = LLVMGetParam(f, k);
+    body(&s);
+    LLVMBuildRetVoid(e->builder);
+    e->function = outer;
+    emit_at(e, here);
+    return f;
+}
+
 /* ---- conv and conv_input ---- */
 static void multiply_pixels(const Slice *s, Value tap, uint64_t first, uint64_t tiles) {
     const WinogradPlan *p = s->p;
@@ -132,25 +150,11 @@ static void convolve_slice(const Slice *s) {
     winograd_transform_slice(s, WINOGRAD_PRODUCTS);
 }
 
-/* The whole of one shape and direction: image, weights, result, workspace. */
-static Value convolution(Emit *e, const WinogradPlan *p) {
-    char name[128];
-    snprintf(name, sizeof name, "winograd_%ux%ux%u_%ux%ux%u_%d", p->height, p->width, p->channels, p->out_height,
-             p->out_width, p->filters, (int)p->before);
-    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
-    if (f) return f;
-    LLVMBasicBlockRef here = emit_here(e);
-    f = emit_function(e, name, e->none, (LLVMTypeRef[]){e->ptr, e->ptr, e->ptr, e->ptr}, W_COUNT);
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
-    Slice s = {.e = e, .p = p};
-    for (uint32_t k = 0; k < W_COUNT; k++) s.args[k] = LLVMGetParam(f, k);
-    emit_zero_padding(e, s.args[W_RESULT], (uint64_t)p->out_height * p->out_width * p->filters);
-    lower_zero(e, s.args[W_WORK], p->discard);
-    winograd_slices(&s, convolve_slice);
-    LLVMBuildRetVoid(e->builder);
-    e->function = outer;
-    emit_at(e, here);
-    return f;
+static void convolve(Slice *s) {
+    const WinogradPlan *p = s->p;
+    emit_zero_padding(s->e, s->args[W_RESULT], (uint64_t)p->out_height * p->out_width * p->filters);
+    lower_zero(s->e, s->args[W_WORK], p->discard);
+    winograd_slices(s, convolve_slice);
 }
 
 void lower_conv_winograd(const Site *s) {
@@ -163,7 +167,7 @@ void lower_conv_winograd(const Site *s) {
     WinogradPlan p = winograd_plan(s->node->op, &c, e->real_bytes, e->panel);
     Value args[W_COUNT] = {lower_argument_row(s, 0), lower_argument_row(s, 1), lower_result_row(s),
                            winograd_workspace(s)};
-    emit_call(e, convolution(e, &p), args, W_COUNT);
+    emit_call(e, winograd_function(e, &p, "winograd", convolve), args, W_COUNT);
 }
 
 /* ---- pack_conv: G g G' of every channel and filter, rounded once ---- */

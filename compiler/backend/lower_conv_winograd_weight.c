@@ -2,7 +2,6 @@
  * dw += G' [(A u A') .* (B' x B) summed over the tiles] G, where the sum is a product for each tap, of the tiles'
  * transformed pixels by channel with their transformed cotangents by filter.  Examples are added one after another. */
 #include "lower_winograd.h"
-#include <stdio.h>
 
 /* Whether no tap is without tiles, and none has them from several slices: then sums start from nothing. */
 static bool once(const WinogradPlan *p) { return p->rows && p->columns && p->slice == p->rows; }
@@ -33,32 +32,21 @@ static void sum_slice(const Slice *s) {
     winograd_taps(s, multiply_tiles);
 }
 
-/* The whole of one shape: image, weights, cotangent, workspace. */
-static Value adjoint(Emit *e, const WinogradPlan *p) {
-    char name[128];
-    snprintf(name, sizeof name, "winograd_weights_%ux%ux%u_%ux%ux%u_%d", p->height, p->width, p->channels,
-             p->out_height, p->out_width, p->filters, (int)p->before);
-    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
-    if (f) return f;
-    LLVMBasicBlockRef here = emit_here(e);
-    f = emit_function(e, name, e->none, (LLVMTypeRef[]){e->ptr, e->ptr, e->ptr, e->ptr}, W_COUNT);
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
-    Slice s = {.e = e, .p = p};
-    for (uint32_t k = 0; k < W_COUNT; k++) s.args[k] = LLVMGetParam(f, k);
-    Value sums = emit_offset_constant(e, s.args[W_WORK], p->weights);
-    lower_zero(e, s.args[W_WORK], p->discard);
+static void add_weights(Slice *s) {
+    const WinogradPlan *p = s->p;
+    Emit *e = s->e;
+    Value sums = emit_offset_constant(e, s->args[W_WORK], p->weights);
+    lower_zero(e, s->args[W_WORK], p->discard);
     if (!once(p)) lower_zero(e, sums, SIDE * SIDE * p->channels * p->m_tile);
-    winograd_slices(&s, sum_slice);
+    winograd_slices(s, sum_slice);
     emit_call(e, winograd_transform_weights(e),
-              (Value[]){sums, s.args[W_WEIGHTS], emit_i64(e, p->channels), emit_i64(e, p->filters),
+              (Value[]){sums, s->args[W_WEIGHTS], emit_i64(e, p->channels), emit_i64(e, p->filters),
                         emit_i64(e, p->m_tile), emit_i64(e, p->channels * p->m_tile)},
               U_COUNT);
-    LLVMBuildRetVoid(e->builder);
-    e->function = outer;
-    emit_at(e, here);
-    return f;
 }
 
 void lower_conv_winograd_weights(const Site *s, const WinogradPlan *p, Value x, Value u, Value w) {
-    emit_call(s->l->e, adjoint(s->l->e, p), (Value[]){x, w, u, winograd_workspace(s)}, W_COUNT);
+    Emit *e = s->l->e;
+    emit_call(e, winograd_function(e, p, "winograd_weights", add_weights), (Value[]){x, w, u, winograd_workspace(s)},
+              W_COUNT);
 }

@@ -48,6 +48,9 @@ typedef struct Slice {
     bool last;                  /* with the row of short tiles, if there is one */
 } Slice;
 
+/* The function `what` of the module for this shape, made when it is first asked for; `body` emits it.  Its arguments
+ * are W_IMAGE to W_WORK; the cotangent of a weight adjoint stands where the result of a convolution does. */
+Value winograd_function(Emit *e, const WinogradPlan *p, const char *what, void (*body)(Slice *s));
 /* All slices, in turn; `run` emits one. */
 void winograd_slices(Slice *s, void (*run)(const Slice *s));
 /* All tiles of a slice. */
