@@ -113,3 +113,20 @@ Range range_join(Range a, Range b) {
     if (!b.source || b.source != a.source) return a;
     return (Range){a.source, a.start < b.start ? a.start : b.start, a.end > b.end ? a.end : b.end};
 }
+
+const char *range_text(Arena *a, Range r) {
+    if (!r.source) return "";
+    char *text = arena_strndup(a, r.source->text + r.start, r.end - r.start), *to = text;
+    bool gap = false;
+    for (const char *c = text; *c; c++) {
+        if (strchr(" \t\r\n", *c)) {
+            gap = to > text;
+            continue;
+        }
+        if (gap) *to++ = ' ';
+        gap = false;
+        *to++ = *c;
+    }
+    *to = 0;
+    return text;
+}

@@ -96,23 +96,23 @@ static const Solver solvers[] = {
 #define SOLVER(name, uses, doc)                                                                                        \
     {#name, ((uses)&SOLVER_STATE) != 0, ((uses)&SOLVER_ADJOINT) != 0, ((uses)&SOLVER_SPLIT) != 0,                      \
      ((uses)&SOLVER_DENSE) != 0},
-#include "runtime/include/solvers.def"
+#include "solvers.def"
 };
 static const Option solver_options[] = {
 #define OPTION(solver, name, fallback, low, high, doc)                                                                 \
     {#solver, #name, fallback, low, high, WHOLE(fallback, low, high)},
 #define COMMON(name, fallback, low, high, doc) {NULL, #name, fallback, low, high, WHOLE(fallback, low, high)},
-#include "runtime/include/solvers.def"
+#include "solvers.def"
 };
 static const Choice choices[] = {
 #define WORD(solver, name, uses, fallback, words, doc)                                                                 \
     {#name, words, #solver, ((uses)&SOLVER_STATE) != 0, ((uses)&SOLVER_ADJOINT) != 0},
 #define CHOICE(name, fallback, alternatives, doc) {#name, alternatives, NULL, true, true},
-#include "runtime/include/solvers.def"
+#include "solvers.def"
 };
 static const Mode modes[] = {
 #define MODE(id, spelling, exact, forward, doc) {#id, spelling, exact, forward},
-#include "runtime/include/modes.def"
+#include "modes.def"
 };
 static const ModeArgument mode_arguments[] = {
 #define MODE_OPTION(id, name, fallback, low, high, doc)                                                                \
@@ -120,7 +120,7 @@ static const ModeArgument mode_arguments[] = {
 #define MODE_FLAG(id, name, fallback, doc) {ARGUMENT_FLAG, {#id, #name, fallback, 0, 1, false}, NULL, 0, 0},
 #define MODE_WORD(id, name, fallback, words, doc) {ARGUMENT_WORD, {#id, #name, fallback, 0, 0, false}, words, 0, 0},
 #define MODE_STATES(id, name, first, limit, doc) {ARGUMENT_STATES, {#id, #name, first, 0, 0, true}, NULL, first, limit},
-#include "runtime/include/modes.def"
+#include "modes.def"
 };
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
@@ -183,7 +183,7 @@ const ModeArgument *mode_argument(const Mode *mode, const char *name) {
 
 static const char *const penalties[] = {
 #define PENALTY(id, doc) #id,
-#include "runtime/include/penalties.def"
+#include "penalties.def"
 };
 static const ModeArgument penalty_arguments[] = {
 /* owner NULL: of every penalty */
@@ -195,7 +195,7 @@ static const ModeArgument penalty_arguments[] = {
 #define PENALTY_WORD(id, name, fallback, words, doc) {ARGUMENT_WORD, {#id, #name, fallback, 0, 0, false}, words, 0, 0},
 #define PENALTY_STATES(id, name, first, limit, doc)                                                                    \
     {ARGUMENT_STATES, {#id, #name, first, 0, 0, true}, NULL, first, limit},
-#include "runtime/include/penalties.def"
+#include "penalties.def"
 };
 
 const char *penalty_at(uint32_t i) { return i < COUNT(penalties) ? penalties[i] : NULL; }
@@ -231,7 +231,7 @@ bool words_contain(const char *alternatives, const char *word) {
 static const Reader readers[] = {
 #define READER(name, doc) {#name, doc},
 #define READER_ARGUMENT(reader, name, kind, required, doc)
-#include "runtime/include/readers.def"
+#include "readers.def"
 #undef READER
 #undef READER_ARGUMENT
 };
@@ -241,7 +241,7 @@ static const struct {
 } reader_arguments[] = {
 #define READER(name, doc)
 #define READER_ARGUMENT(reader, name, kind, required, doc) {#reader, #name, required},
-#include "runtime/include/readers.def"
+#include "readers.def"
 #undef READER
 #undef READER_ARGUMENT
 };
@@ -279,14 +279,14 @@ const char *reader_argument(const Reader *reader, uint32_t n, bool *required) {
 static const Transform transforms[] = {
 #define TRANSFORM(name, doc) {#name, doc},
 #define TRANSFORM_ARGUMENT(transform, name, fallback, low, high, doc)
-#include "runtime/include/transforms.def"
+#include "transforms.def"
 #undef TRANSFORM
 #undef TRANSFORM_ARGUMENT
 };
 static const Option transform_options[] = {
 #define TRANSFORM(name, doc)
 #define TRANSFORM_ARGUMENT(transform, name, fallback, low, high, doc) {#transform, #name, fallback, low, high, true},
-#include "runtime/include/transforms.def"
+#include "transforms.def"
 #undef TRANSFORM
 #undef TRANSFORM_ARGUMENT
 };

@@ -1,6 +1,6 @@
 /* interpreter.c - interpret_<op> for every row of ops.def, and the places of routines. */
 #include "interpreter.h"
-#include "compiler/conv.h"
+#include "conv.h"
 #include <math.h>
 #include <string.h>
 
@@ -319,7 +319,7 @@ static void interpret_in_training(At *at) { memcpy(at->y, at->x[1], at->count * 
 static void evaluate(Eval *e, NodeId id) {
     static void (*const rules[])(At *) = {
 #define OP(name, arity, class, shape, linear, cost, doc) interpret_##name,
-#include "compiler/ops.def"
+#include "ops.def"
 #undef OP
     };
     const Node *n = &e->g->nodes[id];

@@ -3,8 +3,8 @@
  * Slow and plain on purpose: one loop per op, nothing fused, nothing reordered. */
 #ifndef DEQ_TESTS_INTERPRETER_H
 #define DEQ_TESTS_INTERPRETER_H
-#include "compiler/routine.h"
-#include "runtime/include/deq_runtime.h"
+#include "routine.h"
+#include "deq_runtime.h"
 
 typedef struct InterpretCalls { /* what is not in the graph; members may be NULL when no node needs them */
     void *user;

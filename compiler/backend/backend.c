@@ -1,6 +1,6 @@
 /* backend.c - entry of the module: compiles units, loads objects. */
 #include "jit.h"
-#include "module.h"
+#include "objects.h"
 #include <stdlib.h>
 #include <string.h>
 

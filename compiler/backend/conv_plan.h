@@ -7,7 +7,7 @@
  */
 #ifndef DEQ_BACKEND_CONV_PLAN_H
 #define DEQ_BACKEND_CONV_PLAN_H
-#include "compiler/conv.h"
+#include "conv.h"
 
 typedef struct ConvBorder { /* the image with zeros around it */
     bool needed;            /* else it is read where it stands */

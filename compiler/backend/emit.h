@@ -5,7 +5,7 @@
  * divergence tests). */
 #ifndef DEQ_BACKEND_EMIT_H
 #define DEQ_BACKEND_EMIT_H
-#include "compiler/routine.h"
+#include "routine.h"
 #include "target.h"
 #include <llvm-c/Core.h>
 

@@ -5,7 +5,7 @@
 Value lower_node(const Site *s) {
     static LowerFn *const rules[] = {
 #define OP(name, arity, class, shape, linear, cost, doc) lower_##name,
-#include "compiler/ops.def"
+#include "ops.def"
 #undef OP
     };
     return rules[s->node->op](s);
@@ -14,7 +14,7 @@ Value lower_node(const Site *s) {
 const char *lower_op_name(Op op) {
     static const char *const names[] = {
 #define OP(name, arity, class, shape, linear, cost, doc) #name,
-#include "compiler/ops.def"
+#include "ops.def"
 #undef OP
     };
     return names[op];

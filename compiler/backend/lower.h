@@ -1,7 +1,7 @@
 /* lower.h - planned routines to LLVM functions. */
 #ifndef DEQ_BACKEND_LOWER_H
 #define DEQ_BACKEND_LOWER_H
-#include "compiler/conv.h"
+#include "conv.h"
 #include "plan.h"
 
 enum FrameField {
@@ -43,7 +43,7 @@ typedef struct Site {
 } Site;
 typedef Value LowerFn(const Site *s);
 #define OP(name, arity, class, shape, linear, cost, doc) LowerFn lower_##name;
-#include "compiler/ops.def"
+#include "ops.def"
 #undef OP
 Value lower_node(const Site *s); /* by its op */
 const char *lower_op_name(Op op);

@@ -2,7 +2,7 @@
  * kernel (weights of the example's own, tangents of weights).  The terms of a sum are added in the order of the loops.
  */
 #include "lower.h"
-#include "compiler/conv.h"
+#include "conv.h"
 
 typedef struct Terms {
     Emit *e;

@@ -5,7 +5,7 @@
 
 static const int costs[] = {
 #define OP(name, arity, class, shape, linear, cost, doc) cost,
-#include "compiler/ops.def"
+#include "ops.def"
 #undef OP
 };
 

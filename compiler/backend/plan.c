@@ -1,6 +1,6 @@
 /* plan.c - treatments, levels, groups: when every node is computed.  Where it stands: plan_memory.c. */
 #include "planner.h"
-#include "compiler/conv.h"
+#include "conv.h"
 #include <string.h>
 
 uint64_t plan_stored_count(const PlanUnit *u, const Node *n) {

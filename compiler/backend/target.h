@@ -1,7 +1,7 @@
 /* target.h - what is known about the processor: vector width, register tile, LLVM target machine. */
 #ifndef DEQ_BACKEND_TARGET_H
 #define DEQ_BACKEND_TARGET_H
-#include "compiler/backend.h"
+#include "backend.h"
 #include <llvm-c/TargetMachine.h>
 
 typedef struct TargetShape {

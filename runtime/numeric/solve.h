@@ -5,7 +5,8 @@
 #ifndef DEQ_NUMERIC_SOLVE_H
 #define DEQ_NUMERIC_SOLVE_H
 #include "vector.h"
-#include "worker.h"
+#include "memory.h"
+#include "numeric.h"
 
 typedef struct progress { /* of one example */
     double first;         /* norm(h(z) - z) at the start; negative: not known */

@@ -2,7 +2,7 @@
  * replay.c everywhere. */
 #ifndef DEQ_TESTS_FUZZ_H
 #define DEQ_TESTS_FUZZ_H
-#include "lang/module.h"
+#include "module.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

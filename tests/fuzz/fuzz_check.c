@@ -1,6 +1,6 @@
 /* fuzz_check.c - any program: the checker neither crashes nor hangs, and says no without a reason never. */
 #include "fuzz.h"
-#include "lang/check.h"
+#include "check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *text = fuzz_text(data, size);

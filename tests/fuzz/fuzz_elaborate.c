@@ -1,8 +1,8 @@
 /* fuzz_elaborate.c - any program that the checker accepts: elaboration, differentiation and layout end in a unit or in
  * a diagnostic, never in an internal error. */
 #include "fuzz.h"
-#include "compiler/pipeline.h"
-#include "lang/check.h"
+#include "pipeline.h"
+#include "check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *text = fuzz_text(data, size);

@@ -2,8 +2,8 @@
  * an error is reported exactly when the tree has an ERROR; every range lies in the text; a program without errors can
  * be formatted, keeps its hash by it, and formatting again changes nothing. */
 #include "fuzz.h"
-#include "lang/fmt.h"
-#include "lang/doc.h"
+#include "fmt.h"
+#include "doc.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* fuzz_tensors.c - any bytes as a file of arrays and as a mapping file: no crash, no hang, no memory beyond what the
  * bytes can hold; what can be read has as many elements as its header says, all of them readable. */
 #include "fuzz.h"
-#include "runtime/tensors.h"
-#include "runtime/weights.h"
+#include "tensors.h"
+#include "weights.h"
 
 enum { DEFLATE_LIMIT = 1032 };
 

@@ -3,8 +3,8 @@
  * would do nothing: the normalisations undo it.) */
 #ifndef DEQ_TESTS_CONTRACTION_H
 #define DEQ_TESTS_CONTRACTION_H
-#include "runtime/probe.h"
-#include "runtime/random.h"
+#include "probe.h"
+#include "random.h"
 #include <string.h>
 
 static inline bool contraction_ends(const char *text, const char *tail) {

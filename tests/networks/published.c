@@ -15,12 +15,12 @@
  *
  * Directions: one in each part of the net (stem, blocks, ..., input), every parameter of it with the same weight. */
 #define _GNU_SOURCE
-#include "compiler/compile.h"
+#include "compile.h"
 #include "contraction.h"
-#include "runtime/dataset.h"
-#include "runtime/manifest.h"
-#include "runtime/probe.h"
-#include "runtime/random.h"
+#include "dataset.h"
+#include "manifest.h"
+#include "probe.h"
+#include "random.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -17,7 +17,7 @@ void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *d
 }
 #define MODE(mode, spelling, exact, forward, doc)                                                                      \
     void deq_gradient_##mode(void *frame, void *fixed, int64_t n) { (void)frame, (void)fixed, (void)n; }
-#include "runtime/include/modes.def"
+#include "modes.def"
 
 #define RANDOM(bits, real)                                                                                             \
     void deq_random_f##bits(void *frame, void *out, int64_t stride, int64_t count, int64_t n, int64_t kind,            \

@@ -3,9 +3,9 @@
  * Every buffer ends at an unreadable page and has exactly the size the contract promises; padding of inputs is NaN. */
 #ifndef DEQ_TESTS_BACKEND_SUPPORT_H
 #define DEQ_TESTS_BACKEND_SUPPORT_H
-#include "compiler/conv.h"
-#include "numeric.h"
-#include "compiler/backend.h"
+#include "conv.h"
+#include "graph_numbers.h"
+#include "backend.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -2,9 +2,13 @@
  * speaks double; rows are dense. */
 #ifndef DEQ_TEST_CELL_BENCH_H
 #define DEQ_TEST_CELL_BENCH_H
+#include "memory.h"
+#include "numeric.h"
+#include "worker_plan.h"
+#include <stdio.h>
 #include "cells_both.h"
 #include "dense_solve.h"
-#include "runtime/random.h"
+#include "random.h"
 #include <stdlib.h>
 #include <setjmp.h>
 #include <stdarg.h>

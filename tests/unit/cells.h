@@ -136,7 +136,7 @@ static void T(cell_vjp_all)(const deq_frame *f, int64_t n) { T(cell_vjp)(f, n, t
 static deq_fixed T(cell_fixed);
 #define MODE(mode, spelling, exact, forward, doc)                                                                      \
     static void T(cell_##mode)(const deq_frame *f, int64_t n) { deq_gradient_##mode((void *)f, &T(cell_fixed), n); }
-#include "runtime/include/modes.def"
+#include "modes.def"
 
 static const deq_fixed *T(cell_describe)(int d) {
     T(cell_fixed) = (deq_fixed){.name = "Test_cell",

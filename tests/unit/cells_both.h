@@ -1,7 +1,7 @@
 /* cells_both.h - the cells of cells.h in both precisions. */
 #ifndef DEQ_TEST_CELLS_BOTH_H
 #define DEQ_TEST_CELLS_BOTH_H
-#include "runtime/worker.h"
+#include "worker.h"
 #include <math.h>
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* compiled_net.h - one net of a program, compiled, in an engine, with random parameters, inputs and targets. */
 #ifndef DEQ_TESTS_COMPILED_NET_H
 #define DEQ_TESTS_COMPILED_NET_H
-#include "compiler/compile.h"
-#include "runtime/dense.h"
-#include "runtime/engine.h"
+#include "compile.h"
+#include "dense.h"
+#include "engine.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
 #ifndef DEQ_TESTS_ELABORATE_SUPPORT_H
 #define DEQ_TESTS_ELABORATE_SUPPORT_H
 #include "lang_support.h"
-#include "compiler/elaborate.h"
-#include "compiler/pipeline.h"
+#include "elaborate.h"
+#include "pipeline.h"
 #include "interpreter.h"
-#include "lang/check.h"
+#include "check.h"
 #include <math.h>
 
 static inline Parsed parse_checked(const char *text) {

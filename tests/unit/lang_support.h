@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include "lang/module.h"
+#include "module.h"
 
 typedef struct Parsed {
     Arena *arena;

@@ -1,7 +1,7 @@
 /* models.h - small nets built by hand, and a plain evaluation of their losses to compare routines with. */
 #ifndef DEQ_TESTS_MODELS_H
 #define DEQ_TESTS_MODELS_H
-#include "numeric.h"
+#include "graph_numbers.h"
 
 #define ROWS 3
 static const Range nowhere = {0};

@@ -1,6 +1,6 @@
 /* Reverse mode on whole graphs: gradients of a small network, its Hessian, shared values, effects of fixed points. */
-#include "numeric.h"
-#include "compiler/passes.h"
+#include "graph_numbers.h"
+#include "passes.h"
 
 static const Range nowhere = {0};
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include <unistd.h>
-#include "runtime/manifest.h"
-#include "runtime/output.h"
-#include "runtime/preload.h"
+#include "manifest.h"
+#include "output.h"
+#include "preload.h"
 #include "unit/line_module.h"
 
 static char folder[] = "/tmp/deq-test-app-XXXXXX";

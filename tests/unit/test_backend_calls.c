@@ -55,7 +55,7 @@ static const char *last_mode;
         last_mode = #mode;                                                                                             \
         last_fixed = fixed;                                                                                            \
     }
-#include "runtime/include/modes.def"
+#include "modes.def"
 void deq_random_f32(void *frame, void *out, int64_t stride, int64_t count, int64_t n, int64_t kind, int64_t site,
                     int64_t iteration) {
     (void)frame;

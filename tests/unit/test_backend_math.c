@@ -10,7 +10,7 @@ typedef struct Function {
 } Function;
 static const Function functions[] = {
 #define MATH(name, ulp, low, high, doc) {#name, ulp, low, high},
-#include "compiler/backend/math.def"
+#include "math.def"
 };
 #define NFUNCTIONS (sizeof functions / sizeof *functions)
 

@@ -1,7 +1,7 @@
 /* Code for processors that this machine need not be: the cells of the benchmark run on full vectors of AVX2, AVX-512
  * and NEON, and their register tiles fit the registers. */
-#include "numeric.h"
-#include "compiler/compile.h"
+#include "graph_numbers.h"
+#include "compile.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

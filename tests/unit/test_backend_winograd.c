@@ -1,7 +1,7 @@
 /* Winograd's convolutions against the interpreter's direct ones, and how much more they round: shapes around the tiles,
  * slices and vectors, both directions, vectors of 64 and 32 bytes. */
 #include "backend_check.h"
-#include "compiler/winograd.h"
+#include "winograd.h"
 
 static const Range nowhere = {0};
 

@@ -1,7 +1,7 @@
 /* Programs that must be accepted, the types they get, and that one mistake gives one message. */
 #include "lang_support.h"
-#include "lang/check.h"
-#include "lang/type.h"
+#include "check.h"
+#include "type.h"
 
 static Parsed checked(const char *text) {
     Parsed p = parse_text(text);

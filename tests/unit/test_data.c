@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
-#include "runtime/data_idx.h"
-#include "runtime/dataset.h"
-#include "runtime/tensors.h"
+#include "data_idx.h"
+#include "dataset.h"
+#include "tensors.h"
 
 static char folder[] = "/tmp/deq-test-data-XXXXXX";
 

@@ -1,8 +1,10 @@
 /* test_defences.c - defences: weights from their bodies, their text in the runtime, and the sums made while solving. */
 #include "cells_both.h"
 #include "elaborate_support.h"
-#include "runtime/random.h"
-#include "runtime/worker.h"
+#include "random.h"
+#include "memory.h"
+#include "numeric.h"
+#include "worker_plan.h"
 
 /* ---- bodies to weights ---- */
 static void expect_weights(const char *body, const char *instance, const char *expected) {

@@ -1,6 +1,6 @@
 /* Diagnostics: wording and marks as printed, order, limits, JSON, suggestions. */
 #include "lang_support.h"
-#include "lang/doc.h"
+#include "doc.h"
 
 typedef struct Fixture {
     Arena *arena;

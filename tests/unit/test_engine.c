@@ -1,8 +1,8 @@
 /* test_engine.c - the engine on a net written by hand: z = tanh(W z + x), loss = norm(z - y)^2 / 2. */
 #include "cells_both.h"
-#include "runtime/engine_internal.h"
-#include "runtime/random.h"
-#include "runtime/spectral.h"
+#include "engine_internal.h"
+#include "random.h"
+#include "spectral.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

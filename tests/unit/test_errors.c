@@ -4,10 +4,10 @@
  * either, and every expected one must.  E01 files are only loaded, all others resolved and checked.  Every code of
  * errors.def needs a file that gives it. */
 #include "lang_support.h"
-#include "compiler/pipeline.h"
-#include "lang/check.h"
-#include "compiler/pipeline.h"
-#include "lang/check.h"
+#include "pipeline.h"
+#include "check.h"
+#include "pipeline.h"
+#include "check.h"
 #include <jansson.h>
 
 static int files;

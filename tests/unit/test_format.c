@@ -1,7 +1,7 @@
 /* The formatter: chosen layouts, and over every program of the repository: idempotent, same tokens, comments kept. */
 #include "lang_support.h"
-#include "lang/doc.h"
-#include "lang/fmt.h"
+#include "doc.h"
+#include "fmt.h"
 
 static char *formatted(Arena *a, const char *text) {
     Parsed p = parse_text(text);

@@ -1,7 +1,7 @@
 /* The builder: sharing, folding, broadcasts, copying, text; the verifier's refusals; simplify and hoist on small
  * graphs. */
-#include "numeric.h"
-#include "compiler/passes.h"
+#include "graph_numbers.h"
+#include "passes.h"
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* Pooling and resizing (compiler/image.c) against direct loops, on sizes that do not divide, with padding and ties. */
-#include "compiler/elaborate.h"
-#include "numeric.h"
+#include "elaborate.h"
+#include "graph_numbers.h"
 
 typedef struct Image {
     uint32_t channels, height, width;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "compiled_net.h"
-#include "compiler/conv.h"
+#include "conv.h"
 
 /* Three plain steps from a given start, by the solver and written out; mix is called before low in both, which is the
  * order of the parameters. */

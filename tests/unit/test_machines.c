@@ -1,6 +1,6 @@
 /* Attacks, optimisers and scalar functions: their routines, run by the interpreter, against the same method in C. */
 #include "elaborate_support.h"
-#include "compiler/machine.h"
+#include "machine.h"
 
 enum { N = 3, D = 4, K = 3 }; /* examples, input, classes */
 

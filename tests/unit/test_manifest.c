@@ -1,6 +1,6 @@
 /* The manifest: what pipeline_build writes, read back by the runtime's own reader. */
 #include "elaborate_support.h"
-#include "runtime/manifest.h"
+#include "manifest.h"
 
 static const char *const program =
     "import std.layers (Dense)\n"

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include "compiled_net.h"
 #include "networks/contraction.h"
-#include "runtime/manifest.h"
+#include "manifest.h"
 
 #define SHARE 0.05
 #define STEP 5e-6

@@ -1,7 +1,7 @@
 /* Every row of ops.def on random shapes: shape rule, JVP against central differences, dot-product test of the
  * transpose, and the derivative of the derivative. */
-#include "numeric.h"
-#include "compiler/conv.h"
+#include "graph_numbers.h"
+#include "conv.h"
 
 typedef struct Case {
     Arena *arena;
@@ -294,13 +294,13 @@ static void check_case(Op op, uint64_t seed) {
         (void)state;                                                                                                   \
         for (uint64_t seed = 1; seed <= 40; seed++) check_case(OP_##name, seed * 7919);                                \
     }
-#include "compiler/ops.def"
+#include "ops.def"
 #undef OP
 
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define OP(name, arity, class, shape, linear, cost, doc) cmocka_unit_test(test_##name),
-#include "compiler/ops.def"
+#include "ops.def"
 #undef OP
     };
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* test_parallel.c - every task runs once, whatever the threads; the pool is reused and freed. */
-#include "runtime/parallel.h"
+#include "parallel.h"
 #include <stdatomic.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "compiler/compile.h"
-#include "runtime/dense.h"
-#include "runtime/engine.h"
-#include "runtime/spectral.h"
+#include "compile.h"
+#include "dense.h"
+#include "engine.h"
+#include "spectral.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

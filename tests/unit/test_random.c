@@ -1,6 +1,6 @@
 /* test_random.c - Philox against its published answers; draws of generated code; products. */
-#include "runtime/include/deq_runtime.h"
-#include "runtime/random.h"
+#include "deq_runtime.h"
+#include "random.h"
 #include <math.h>
 #include <string.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* test_report.c - what `deq report` says of runs that went wrong: every pathology, word for word, and silence
  * otherwise. */
-#include "runtime/app.h"
-#include "runtime/diagnose.h"
-#include "runtime/output.h"
+#include "app.h"
+#include "diagnose.h"
+#include "output.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -8,12 +8,12 @@
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
-#include "runtime/checkpoint.h"
-#include "runtime/journal.h"
-#include "runtime/output.h"
-#include "runtime/random.h"
-#include "runtime/store.h"
-#include "runtime/table.h"
+#include "checkpoint.h"
+#include "journal.h"
+#include "output.h"
+#include "random.h"
+#include "store.h"
+#include "table.h"
 
 static char folder[] = "/tmp/deq-test-results-XXXXXX";
 

@@ -1,6 +1,6 @@
 /* test_settings.c - solver and mode texts: defaults, ranges, canonical print, refusals; initialisers. */
-#include "runtime/init.h"
-#include "runtime/settings.h"
+#include "init.h"
+#include "settings.h"
 #include <math.h>
 #include <string.h>
 #include <setjmp.h>

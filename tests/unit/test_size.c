@@ -1,6 +1,6 @@
 /* Sizes: normal form, equality for all values, division with its obligation, substitution, solving. */
 #include "lang_support.h"
-#include "lang/size.h"
+#include "size.h"
 
 static Arena *a;
 static Ast H = {.kind = AST_SIZE_PARAM, .name = "H"}, W = {.kind = AST_SIZE_PARAM, .name = "W"},

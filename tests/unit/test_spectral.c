@@ -1,8 +1,8 @@
 /* test_spectral.c - spectra of known Jacobians in both precisions, at the level of a block and of a net. */
 #include "cells_both.h"
-#include "runtime/engine_internal.h"
-#include "runtime/random.h"
-#include "runtime/spectral.h"
+#include "engine_internal.h"
+#include "random.h"
+#include "spectral.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "compiled_net.h"
-#include "runtime/resolvent.h"
+#include "resolvent.h"
 
 #define MONOTONE(activation)                                                                                           \
     "import std.activations (leaky_relu, elu, hard_sigmoid)\n"                                                         \

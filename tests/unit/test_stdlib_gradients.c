@@ -9,11 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "compiler/compile.h"
-#include "lang/check.h"
-#include "lang/type.h"
-#include "runtime/manifest.h"
-#include "runtime/probe.h"
+#include "compile.h"
+#include "check.h"
+#include "type.h"
+#include "manifest.h"
+#include "probe.h"
 #include <glob.h>
 #include <math.h>
 #include <stdio.h>

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 #include <zip.h>
-#include "runtime/tensors.h"
-#include "runtime/weights.h"
+#include "tensors.h"
+#include "weights.h"
 
 static char folder[] = "/tmp/deq-test-tensors-XXXXXX";
 

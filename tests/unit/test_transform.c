@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include "runtime/transform.h"
+#include "transform.h"
 
 enum { PLANES = 2, ROWS = 5, COLUMNS = 4, COUNT = PLANES * ROWS * COLUMNS, ROW = 48 };
 static const deq_shape shape = {3, {PLANES, ROWS, COLUMNS}, COUNT};

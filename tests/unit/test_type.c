@@ -1,6 +1,6 @@
 /* Types: printing, equality, the error type, substitution. */
 #include "lang_support.h"
-#include "lang/type.h"
+#include "type.h"
 
 static Arena *a;
 static Ast H = {.kind = AST_SIZE_PARAM, .name = "H"}, K = {.kind = AST_SIZE_PARAM, .name = "K"};

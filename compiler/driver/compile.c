@@ -1,0 +1,125 @@
+/* compile.c - see compile.h.  This file is the map of the compiler: every pass is one call here. */
+#define _GNU_SOURCE
+#include "compile.h"
+#include "cli.h"
+#include "check.h"
+#include "pipeline.h"
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Everything besides the text of the modules that decides the bytes of the object. */
+static char *option_text(Arena *a, const CompileOptions *o) {
+    const char *cpu = o->target_cpu ? o->target_cpu : "native";
+    return arena_printf(a, "%s abi=%d cpu=%s%s O%d %s math=%s%s%s%s%s%s%s%s%s%s", DEQ_VERSION, DEQ_ABI_VERSION, cpu,
+                        strcmp(cpu, "native") == 0 ? cache_processor() : "", o->optimise, o->f64 ? "f64" : "f32",
+                        o->math ? o->math : "inline", o->tests ? " tests" : "", o->only ? " only=" : "",
+                        o->only ? o->only : "", o->nets ? " nets" : "", o->checks ? " checks" : "",
+                        o->only_test ? " only-test" : "", o->profile ? " profile" : "",
+                        o->penalties ? " penalties" : "", o->corrections ? " corrections" : "");
+}
+
+static int backend_failed(char *error) {
+    fprintf(stderr, "deq: %s\n", error ? error : "the code generator failed");
+    free(error);
+    return EXIT_INTERNAL;
+}
+
+/* "examples/quickstart.deq" -> "quickstart" */
+static const char *stem(Arena *a, const char *path) {
+    char *name = arena_strdup(a, basename(arena_strdup(a, path)));
+    char *dot = strrchr(name, '.');
+    if (dot && dot != name) *dot = 0;
+    return name;
+}
+
+/* Lines of the main file's declarations: the manifest names them in messages, so moving text is another object. */
+static const char *line_text(Arena *a, const Module *m) {
+    char *text = arena_strdup(a, "");
+    for (uint32_t i = 0; i < m->unit->nkids; i++) {
+        Range at = m->unit->kids[i]->range;
+        text = arena_printf(a, "%s %u", text, at.source ? source_position(at.source, at.start).line : 0);
+    }
+    return text;
+}
+
+int compile(const CompileOptions *o, Compilation *c) {
+    memset(c, 0, sizeof *c);
+    c->arena = arena_new();
+    c->diags = diags_new(c->arena);
+
+    Program *p = c->program = program_load_with(c->arena, c->diags, o->path, o->include, o->ninclude, o->added);
+    if (diags_errors(c->diags) || o->last == PASS_PARSE) return diags_exit_code(c->diags);
+    bool resolved = program_resolve(p); /* unknown names and wrong types in one run */
+    if (o->last == PASS_RESOLVE) return diags_exit_code(c->diags);
+    if (!program_check(p) || !resolved || o->last == PASS_CHECK) return diags_exit_code(c->diags);
+
+    if (o->last == PASS_ELABORATE) return pipeline_check(p), diags_exit_code(c->diags);
+
+    const char *options = option_text(c->arena, o);
+    if (o->last == PASS_COMPILE && o->use_cache) {
+        const char *parts[] = {
+            program_hash(p), options, backend_identity(), p->main->path, line_text(c->arena, p->main), NULL};
+        cache_open(&c->cache, parts);
+        if (!o->emit_ll && !o->emit_asm && (c->module = cache_load(&c->cache))) {
+            c->warm = true;
+            return 0;
+        }
+    }
+
+    /* Errors of instantiation are found with any layout; only code generation needs the processor's own. */
+    PipelineOptions pipeline = {.layout = {.real_bytes = o->f64 ? 8 : 4, .panel = o->f64 ? 16 : 32},
+                                .name = stem(c->arena, o->path),
+                                .target = o->target_cpu ? o->target_cpu : "native",
+                                .options = options,
+                                .tests = o->tests,
+                                .nets = o->nets,
+                                .checks = o->checks,
+                                .only_test = o->only_test,
+                                .only = o->only,
+                                .penalties = o->penalties,
+                                .corrections = o->corrections};
+    const Backend *backend = NULL;
+    char *error = NULL;
+    if (o->last == PASS_COMPILE) {
+        backend = backend_get(&error);
+        if (!backend || !backend->layout(pipeline.target, pipeline.layout.real_bytes, &pipeline.layout, &error))
+            return backend_failed(error);
+        pipeline.target = arena_strdup(c->arena, backend->target(pipeline.target));
+    }
+    c->unit = pipeline_build(p, &pipeline);
+    if (!c->unit || o->last == PASS_ROUTINES) return diags_exit_code(c->diags);
+
+    if (o->elaborated) o->elaborated(o->context, c->unit->manifest);
+
+    BackendOptions back = {.cpu = o->target_cpu ? o->target_cpu : "native",
+                           .optimise = o->optimise,
+                           .math = o->math ? o->math : "inline",
+                           .profile = o->profile,
+                           .single = o->single,
+                           .foreign = o->foreign,
+                           .emit_ll = o->emit_ll,
+                           .emit_asm = o->emit_asm};
+    if (!backend->compile(c->unit, &back, &c->result)) return backend_failed(c->result.error);
+    if (o->use_cache) cache_store(&c->cache, c->result.objects, c->result.nobjects);
+    return 0;
+}
+
+int compile_load(Compilation *c) {
+    if (c->module) return 0;
+    char *error = NULL;
+    const Backend *backend = backend_get(&error);
+    if (backend) c->module = backend->load(c->result.objects, c->result.nobjects, &error);
+    return c->module ? 0 : backend_failed(error);
+}
+
+void compile_free(Compilation *c) {
+    cache_close(&c->cache);
+    for (uint32_t k = 0; k < c->result.nobjects; k++) free(c->result.objects[k].bytes);
+    free(c->result.ll);
+    free(c->result.assembly);
+    free(c->result.row_bytes);
+    free(c->result.base_bytes);
+    arena_free(c->arena);
+    memset(c, 0, sizeof *c);
+}

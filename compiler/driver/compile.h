@@ -1,0 +1,47 @@
+/* compile.h - the pipeline as a list of calls: text to a loaded module, stage by stage. */
+#ifndef DEQ_COMPILER_COMPILE_H
+#define DEQ_COMPILER_COMPILE_H
+#include "backend.h"
+#include "cache.h"
+#include "module.h"
+
+typedef enum Pass { PASS_PARSE, PASS_RESOLVE, PASS_CHECK, PASS_ELABORATE, PASS_ROUTINES, PASS_COMPILE } Pass;
+
+typedef struct CompileOptions {
+    const char *path;
+    const char *const *include;
+    uint32_t ninclude;
+    const char *target_cpu; /* NULL: native */
+    const char *math;       /* NULL: inline */
+    int optimise;
+    bool profile;                             /* timers around operations */
+    bool f64, tests, nets, checks, use_cache; /* tests, nets, checks, only, only_test: see PipelineOptions */
+    const char *only, *only_test;
+    const char *added; /* declarations after the file's own; NULL: none */
+    bool emit_ll, emit_asm;
+    bool single, foreign; /* see BackendOptions */
+    Pass last;            /* stop after this pass */
+    /* Called with the manifest when it is known and code generation is still to come; NULL: nobody. */
+    void (*elaborated)(void *context, const char *manifest);
+    void *context;
+    bool penalties, corrections; /* what --set asks for: see PipelineOptions */
+} CompileOptions;
+
+typedef struct Compilation {
+    Arena *arena;
+    Diags *diags;
+    Program *program;
+    Unit *unit;               /* from PASS_ROUTINES on, unless the module came from the cache */
+    BackendResult result;     /* from PASS_COMPILE on, unless the module came from the cache */
+    const deq_module *module; /* compile_load */
+    bool warm;                /* the module came from the cache */
+    Cache cache;
+} Compilation;
+
+/* Runs the passes up to options->last.  0, or the exit code of the stage that failed (diagnostics in c->diags; a back
+ * end failure is printed).  With use_cache and last == PASS_COMPILE a cached module ends the work after PASS_CHECK. */
+int compile(const CompileOptions *options, Compilation *c);
+/* Loads the compiled object into this process.  Needs compile() to have returned 0 with last == PASS_COMPILE. */
+int compile_load(Compilation *c);
+void compile_free(Compilation *c);
+#endif

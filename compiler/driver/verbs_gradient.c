@@ -1,0 +1,126 @@
+/* verbs_gradient.c - verbs about gradients: gradcheck, compare, report. */
+#define _GNU_SOURCE
+#include "compile.h"
+#include "linked.h"
+#include "app.h"
+#include "verbs.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static CompileOptions compile_options(const Cli *cli, bool f64) {
+    return (CompileOptions){.path = cli->files[0],
+                            .include = cli->include,
+                            .ninclude = (uint32_t)cli->ninclude,
+                            .target_cpu = cli->target_cpu,
+                            .math = cli->math,
+                            .optimise = cli->optimise,
+                            .f64 = f64,
+                            .use_cache = !cli->no_cache,
+                            .last = PASS_COMPILE};
+}
+
+static deq_app_options app_options(const Cli *cli, const Compilation *c) {
+    return (deq_app_options){.threads = cli->threads,
+                             .has_seed = cli->has_seed,
+                             .seed = cli->seed,
+                             .set = cli->set,
+                             .nset = cli->nset,
+                             .results = cli->results,
+                             .fresh = cli->fresh,
+                             .json = cli->json,
+                             .quiet = cli->quiet,
+                             .source_text = c->program->main->source->text};
+}
+
+/* Loads the object into this process, with the gradients in C that it needs. */
+int load_linked(const Cli *cli, Compilation *c) {
+    Linked linked;
+    char *error = NULL;
+    if (!linked_open(c->program, cli->link, cli->nlink, &linked, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        free(error);
+        linked_close(&linked);
+        return 3;
+    }
+    int code = compile_load(c);
+    if (code == 0) code = linked_offer(&linked, c->module);
+    linked_close(&linked);
+    return code;
+}
+
+/* A test of the layer, appended to the script: what the checker says about it, it says about the command line. */
+static char *test_of(const char *layer, const char *name) {
+    char *text;
+    if (asprintf(&text, "test \"%s\" {\n  check: gradcheck(%s, directions: 8, tol: 1e-4)\n}", name, layer) < 0) abort();
+    return text;
+}
+
+/* The layer as the name of a test: no quotes, no backslashes, no line ends. */
+static char *name_of(const char *layer) {
+    char *name = strdup(layer);
+    if (!name) abort();
+    for (char *c = name; *c; c++)
+        if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ') *c = ' ';
+    return name;
+}
+
+int verb_gradcheck(const Cli *cli) {
+    Compilation c;
+    CompileOptions options = compile_options(cli, true);
+    const char *layer = cli->nfiles > 1 ? cli->files[1] : NULL;
+    char *name = layer ? name_of(layer) : NULL, *added = layer ? test_of(layer, name) : NULL;
+    options.tests = true;
+    options.nets = !layer;
+    options.only_test = name;
+    options.added = added;
+    int code = compile(&options, &c);
+    diags_print(c.diags, stderr, isatty(2));
+    if (code == 0) code = load_linked(cli, &c);
+    if (code == 0) {
+        deq_app_options run = app_options(cli, &c);
+        code = deq_app_test(c.module, &run);
+    }
+    compile_free(&c);
+    free(added);
+    free(name);
+    return code;
+}
+
+static int load(const Cli *cli, const CompileOptions *options, Compilation *c, bool report) {
+    int code = compile(options, c);
+    if (report) diags_print(c->diags, stderr, isatty(2));
+    return code ? code : load_linked(cli, c);
+}
+
+/* Two modules of one script: the one that `deq run` trains with, whose nets are in the cache, and one for comparing, in
+ * double precision unless told otherwise. */
+int verb_compare(const Cli *cli) {
+    bool single = cli->precision && strcmp(cli->precision, "f32") == 0;
+    Compilation training, comparing;
+    CompileOptions options = compile_options(cli, cli->precision && !single);
+    int code = load(cli, &options, &training, true);
+    if (code == 0) {
+        options.f64 = !single;
+        options.checks = true;
+        code = load(cli, &options, &comparing, false);
+        if (code == 0) {
+            deq_app_options run = app_options(cli, &training);
+            code = deq_app_compare(training.module, comparing.module, cli->checkpoint, &run);
+        } else
+            diags_print(comparing.diags, stderr, isatty(2));
+        compile_free(&comparing);
+    }
+    compile_free(&training);
+    return code;
+}
+
+int verb_export(const Cli *cli) {
+    if (!cli->output) {
+        fputs("deq export: -o FILE.npz or -o FILE.safetensors says where the parameters go\n", stderr);
+        return EXIT_USAGE;
+    }
+    return deq_app_export(cli->files[0], cli->map, cli->output);
+}
+
+int verb_report(const Cli *cli) { return deq_app_report(cli->files[0], &(deq_app_options){.json = cli->json}); }

@@ -1,0 +1,384 @@
+/* verbs_program.c - verbs that compile: check, run, test, bench, build; and version. */
+#define _GNU_SOURCE
+#include "compile.h"
+#include "header.h"
+#include "extern.h"
+#include "linked.h"
+#include "app.h"
+#include "engine.h"
+#include "preload.h"
+#include "verbs.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static Pass last_pass(const Cli *cli, Pass fallback) {
+    static const char *const names[] = {"parse", "resolve", "check", "elaborate", "routines", "compile"};
+    for (int i = 0; cli->stop_after && i < 6; i++)
+        if (strcmp(cli->stop_after, names[i]) == 0) return (Pass)i;
+    return fallback;
+}
+
+static CompileOptions compile_options(const Cli *cli, Pass last) {
+    return (CompileOptions){.path = cli->files[0],
+                            .include = cli->include,
+                            .ninclude = (uint32_t)cli->ninclude,
+                            .target_cpu = cli->target_cpu,
+                            .math = cli->math,
+                            .optimise = cli->optimise,
+                            .f64 = cli->precision && strcmp(cli->precision, "f64") == 0,
+                            .use_cache = !cli->no_cache && !cli->emit,
+                            .only = cli->net,
+                            .emit_ll = cli->emit && strcmp(cli->emit, "ll") == 0,
+                            .emit_asm = cli->emit && strcmp(cli->emit, "asm") == 0,
+                            .last = last};
+}
+
+/* Diagnostics to standard error, or as JSON to standard output. */
+static void print_diagnostics(const Cli *cli, const Compilation *c) {
+    if (cli->json)
+        diags_print_json(c->diags, stdout);
+    else
+        diags_print(c->diags, stderr, isatty(2));
+}
+
+/* ---- --emit ---- */
+static bool emit_text(const Cli *cli, const Compilation *c, FILE *out) {
+    if (strcmp(cli->emit, "ast") == 0)
+        ast_print(c->program->main->unit, out);
+    else if (strcmp(cli->emit, "ir") == 0)
+        for (uint32_t i = 0; i < c->unit->nroutines; i++) routine_print(c->unit->routines[i], out);
+    else if (strcmp(cli->emit, "ll") == 0)
+        fputs(c->result.ll, out);
+    else if (strcmp(cli->emit, "asm") == 0)
+        fputs(c->result.assembly, out);
+    else
+        return fwrite(c->result.objects->bytes, 1, c->result.objects->size, out) == c->result.objects->size;
+    return !ferror(out);
+}
+
+static Pass emit_pass(const char *what) {
+    return strcmp(what, "ast") == 0 ? PASS_PARSE : strcmp(what, "ir") == 0 ? PASS_ROUTINES : PASS_COMPILE;
+}
+
+static int emit(const Cli *cli) {
+    Compilation c;
+    CompileOptions options = compile_options(cli, emit_pass(cli->emit));
+    options.use_cache = false;
+    options.single = options.foreign = true;
+    int code = compile(&options, &c);
+    print_diagnostics(cli, &c);
+    if (code == 0) {
+        FILE *out = cli->output ? fopen(cli->output, "wb") : stdout;
+        bool ok = out && emit_text(cli, &c, out);
+        if (out && out != stdout && fclose(out) != 0) ok = false;
+        if (!ok) {
+            fprintf(stderr, "deq: cannot write '%s': %s\n", cli->output ? cli->output : "standard output",
+                    strerror(errno));
+            code = 3;
+        }
+    }
+    compile_free(&c);
+    return code;
+}
+
+/* ---- check ---- */
+const char *bytes_text(char *buffer, size_t size, double n) {
+    static const char *const units[] = {"B", "kB", "MB", "GB"};
+    int u = 0;
+    while (n >= 10000 && u < 3) n /= 1024, u++;
+    snprintf(buffer, size, "%.0f %s", n, units[u]);
+    return buffer;
+}
+
+/* What the runtime will hold, planned from the same numbers it allocates from. */
+static int print_engines(const deq_module *module) {
+    char buffer[64];
+    json_t *manifest = json_loads(module->manifest, 0, NULL), *net;
+    size_t i;
+    json_array_foreach(json_object_get(manifest, "nets"), i, net) {
+        deq_error error = {0};
+        deq_engine *engine = deq_engine_new(module, net, &(deq_engine_options){0}, &error);
+        if (!engine) {
+            fprintf(stderr, "deq: %s\n", error.text);
+            json_decref(manifest);
+            return deq_failure_exit(error.failure);
+        }
+        printf("\nnet %s: peak %s (parameters, gradients, workspaces), blocks of %lld examples\n",
+               json_string_value(json_object_get(net, "name")),
+               bytes_text(buffer, sizeof buffer, (double)deq_engine_memory(engine)),
+               (long long)deq_engine_block(engine));
+        deq_engine_free(engine);
+    }
+    json_decref(manifest);
+    return 0;
+}
+
+static void print_routines(const Compilation *c) {
+    char buffer[64];
+    printf("routine                                    fixed    per example\n");
+    for (uint32_t i = 0; i < c->unit->nroutines; i++) {
+        printf("%-36s %11s", c->unit->routines[i]->name,
+               bytes_text(buffer, sizeof buffer, (double)c->result.base_bytes[i]));
+        printf("    %11s\n", bytes_text(buffer, sizeof buffer, (double)c->result.row_bytes[i]));
+    }
+    for (uint32_t i = 0; i < c->unit->nfixed; i++) {
+        const FixedLayout *f = c->unit->fixed[i];
+        printf("\nfixed point %s: state %s", f->name, bytes_text(buffer, sizeof buffer, (double)f->state_bytes));
+        printf(", inputs %s", bytes_text(buffer, sizeof buffer, (double)f->rest_bytes));
+        printf(", tape %s per example\n", bytes_text(buffer, sizeof buffer, (double)f->tape_bytes));
+    }
+}
+
+int verb_check(const Cli *cli) {
+    if (cli->emit) return emit(cli);
+    Compilation c;
+    CompileOptions options = compile_options(cli, last_pass(cli, cli->memory ? PASS_COMPILE : PASS_ELABORATE));
+    options.use_cache = false;
+    if (cli->summary && !cli->memory) options.last = PASS_ROUTINES;
+    if (cli->summary) options.tests = options.nets = true;
+    int code = compile(&options, &c);
+    print_diagnostics(cli, &c);
+    if (code == 0 && cli->summary) print_summary(&c);
+    if (code == 0 && cli->memory && options.last == PASS_COMPILE) {
+        print_routines(&c);
+        code = load_linked(cli, &c);
+        if (code == 0) code = print_engines(c.module);
+    }
+    compile_free(&c);
+    return code;
+}
+
+/* ---- run, test, bench ---- */
+/* The data are read while the code is generated. */
+static void on_manifest(void *context, const char *manifest) {
+    deq_app_options *run = context;
+    run->preload = deq_preload_start(manifest, run);
+}
+
+typedef enum Execution { RUN, PROFILE, TEST, BENCH } Execution;
+
+static int execute(const Cli *cli, Execution what) {
+    static int (*const apps[])(const deq_module *, const deq_app_options *) = {deq_app_run, deq_app_run, deq_app_test,
+                                                                               deq_app_bench};
+    if (cli->emit) return emit(cli);
+    Compilation c;
+    CompileOptions options = compile_options(cli, last_pass(cli, PASS_COMPILE));
+    deq_app_options run = {.threads = cli->threads,
+                           .has_seed = cli->has_seed,
+                           .seed = cli->seed,
+                           .set = cli->set,
+                           .nset = cli->nset,
+                           .results = cli->results,
+                           .fresh = cli->fresh || what == PROFILE,
+                           .json = cli->json,
+                           .quiet = cli->quiet,
+                           .batch = cli->batch,
+                           .rows = cli->rows,
+                           .budget = cli->budget,
+                           .profile = what == PROFILE};
+    for (int k = 0; k < cli->nset; k++) { /* the script need not have named what is set */
+        const char *value = strchr(cli->set[k], '=');
+        options.penalties = options.penalties || strstr(value, "jacobian(") || strstr(value, "spectral(");
+        options.corrections = options.corrections || strstr(value, "correction(");
+    }
+    options.tests = what == TEST;
+    options.profile = what == PROFILE;
+    if (what == TEST && !cli->precision) options.f64 = true;
+    if (what <= PROFILE && !cli->stop_after) options.elaborated = on_manifest, options.context = &run;
+    int code = compile(&options, &c);
+    print_diagnostics(cli, &c);
+    if (code == 0 && !cli->stop_after) code = load_linked(cli, &c);
+    if (code == 0 && !cli->stop_after) {
+        run.source_text = c.program->main->source->text;
+        code = apps[what](c.module, &run);
+    }
+    deq_preload_free(run.preload);
+    compile_free(&c);
+    return code;
+}
+
+int verb_run(const Cli *cli) { return execute(cli, RUN); }
+int verb_profile(const Cli *cli) { return execute(cli, PROFILE); }
+int verb_test(const Cli *cli) { return execute(cli, TEST); }
+int verb_bench(const Cli *cli) {
+    if (!cli->compare) return execute(cli, BENCH);
+    return deq_app_bench_compare(cli->compare, cli->files[0], &(deq_app_options){.json = cli->json});
+}
+
+/* ---- build ---- */
+static bool write_file(const char *path, const void *data, size_t size) {
+    FILE *f = fopen(path, "wb");
+    bool ok = f && fwrite(data, 1, size, f) == size;
+    if (f && fclose(f) != 0) ok = false;
+    if (!ok) {
+        fprintf(stderr, "deq: cannot write '%s': %s\n", path, strerror(errno));
+        unlink(path);
+    }
+    return ok;
+}
+
+/* The gradients in C, opened here so that what does not fit is said now and not when the program runs. */
+static int open_linked(const Cli *cli, const Compilation *c, Linked *linked, LinkExtras *extras) {
+    char *error = NULL;
+    int bits = cli->precision && strcmp(cli->precision, "f64") == 0 ? 64 : 32;
+    if (!linked_open(c->program, cli->link, cli->nlink, linked, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        free(error);
+        return 3;
+    }
+    *extras = (LinkExtras){linked->objects, linked->nobjects, linked_source(linked, bits)};
+    static deq_module module; /* what checking reads of one; offered to, so it stays */
+    module.real_bits = bits;
+    module.manifest = c->unit->manifest;
+    module.manifest_length = (int64_t)strlen(c->unit->manifest);
+    return linked_offer(linked, &module);
+}
+
+static void close_linked(Linked *linked, LinkExtras *extras) {
+    free((char *)extras->source);
+    linked_close(linked);
+}
+
+/* NET_gradients.h, where the script takes gradients from C: written even when they are still to be compiled. */
+static int write_gradients_header(const Cli *cli, const Program *p, const char *net) {
+    char *path, *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    const char *folder = cli->output ? cli->output : ".";
+    bool any = out && extern_header(p, out);
+    if (!out || fclose(out) != 0 || asprintf(&path, "%s/%s_gradients.h", folder, net) < 0) abort();
+    int code = any && !write_file(path, text, size) ? 3 : 0;
+    if (any && code == 0) printf("%s\n", path);
+    free(path);
+    free(text);
+    return code;
+}
+
+static int build_library(const Cli *cli, const Compilation *c, const char *object) {
+    const char *manifest = c->unit->manifest, *folder = cli->output ? cli->output : ".";
+    char *net = header_net(manifest, cli->net), *error = NULL;
+    if (!net) {
+        fprintf(stderr, "deq: the script has no net%s%s to build; name a layer with --net\n", cli->net ? " named " : "",
+                cli->net ? cli->net : "");
+        return 2;
+    }
+    char *shared, *archive, *header, *json, *text = NULL;
+    size_t size = 0;
+    if (asprintf(&shared, "%s/lib%s.so", folder, net) < 0 || asprintf(&archive, "%s/%s.a", folder, net) < 0 ||
+        asprintf(&header, "%s/%s.h", folder, net) < 0 || asprintf(&json, "%s/%s.json", folder, net) < 0)
+        abort();
+    FILE *out = open_memstream(&text, &size);
+    if (!out || !header_write(manifest, net, net, out) || fclose(out) != 0) abort();
+    int code = 0;
+    Linked linked = {0};
+    LinkExtras extras = {0};
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+        fprintf(stderr, "deq: cannot make the folder '%s': %s\n", folder, strerror(errno));
+        code = 3;
+    } else if ((code = write_gradients_header(cli, c->program, net)) != 0 ||
+               (code = open_linked(cli, c, &linked, &extras)) != 0) {
+        /* said */
+    } else if (!link_library(object, &extras, net, shared, archive, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        code = 3;
+    } else if (!write_file(header, text, size) || !write_file(json, manifest, strlen(manifest)))
+        code = 3;
+    else
+        printf("%s\n%s\n%s\n%s\n", shared, archive, header, json);
+    close_linked(&linked, &extras);
+    free(error);
+    free(text);
+    free(shared);
+    free(archive);
+    free(header);
+    free(json);
+    free(net);
+    return code;
+}
+
+int verb_build(const Cli *cli) {
+    if (cli->emit) return emit(cli);
+    Compilation c;
+    CompileOptions options = compile_options(cli, last_pass(cli, PASS_COMPILE));
+    options.use_cache = false; /* the object itself is wanted */
+    options.single = true;
+    int code = compile(&options, &c);
+    print_diagnostics(cli, &c);
+    if (code == 0 && options.last == PASS_COMPILE) {
+        char path[] = "/tmp/deq-XXXXXX.o";
+        const Object *object = c.result.objects;
+        int fd = mkstemps(path, 2);
+        FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
+        bool ok = f && fwrite(object->bytes, 1, object->size, f) == object->size;
+        if (f && fclose(f) != 0) ok = false;
+        if (!ok) {
+            fprintf(stderr, "deq: cannot write '%s': %s\n", path, strerror(errno));
+            code = 3;
+        } else if (cli->lib)
+            code = build_library(cli, &c, path);
+        else {
+            char *error = NULL, *out = NULL;
+            if (cli->output)
+                out = strdup(cli->output);
+            else if (asprintf(&out, "./%s",
+                              strrchr(cli->files[0], '/') ? strrchr(cli->files[0], '/') + 1 : cli->files[0]) < 0)
+                abort();
+            char *dot = cli->output ? NULL : strrchr(out, '.');
+            if (dot && dot > out + 2) *dot = 0;
+            Linked linked = {0};
+            LinkExtras extras = {0};
+            if ((code = open_linked(cli, &c, &linked, &extras)) == 0 && !link_program(path, &extras, out, &error)) {
+                fprintf(stderr, "deq: %s\n", error);
+                code = 3;
+            }
+            close_linked(&linked, &extras);
+            free(error);
+            free(out);
+        }
+        unlink(path);
+    }
+    compile_free(&c);
+    return code;
+}
+
+int verb_header(const Cli *cli) {
+    Compilation c;
+    CompileOptions options = compile_options(cli, PASS_CHECK);
+    int code = compile(&options, &c);
+    print_diagnostics(cli, &c);
+    if (code == 0) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        bool any = out && extern_header(c.program, out);
+        if (!out || fclose(out) != 0) abort();
+        if (!any) {
+            fprintf(stderr, "deq: '%s' takes no gradient from C: gradient NAME of LAYER = extern \"symbol\"\n",
+                    cli->files[0]);
+            code = 2;
+        } else if (cli->output) {
+            code = write_file(cli->output, text, size) ? 0 : 3;
+        } else {
+            fputs(text, stdout);
+        }
+        free(text);
+    }
+    compile_free(&c);
+    return code;
+}
+
+int verb_version(const Cli *cli) {
+    (void)cli;
+    char *error = NULL;
+    const Backend *backend = backend_get(&error);
+    printf("%s\nbinary interface %d\n", DEQ_VERSION, DEQ_ABI_VERSION);
+    if (backend)
+        printf("target %.*s\n", (int)strcspn(backend->target("native"), " "), backend->target("native"));
+    else
+        printf("%s\n", error);
+    free(error);
+    return backend ? 0 : EXIT_INTERNAL;
+}

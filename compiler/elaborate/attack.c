@@ -1,0 +1,358 @@
+/* attack.c - an attack definition for one net and loss becomes a routine; its instances give the scalars.
+ *
+ * Queries: gradient(loss, at: a), loss(a), logits(a) run the net's routines; asked at the same point they share one. */
+#include "machine.h"
+#include <math.h>
+#include <string.h>
+#include <xxhash.h>
+
+typedef struct Query {
+    Build *build;
+    NodeId at, query;
+    bool gradient;
+} Query;
+
+typedef struct Attack { /* one definition for one net and loss */
+    const Ast *definition;
+    const Net *net;
+    const char *loss;
+    Routine *routine;
+    const char *hash;
+    const Ast *
+        *counts; /* trip counts that are no parameter: computed for each instance, scalars after the parameters */
+    uint32_t ncounts, counts_cap, nparams;
+    uint64_t direct; /* parameters that are trip counts themselves */
+    const Module *module;
+    Query *queries;
+    uint32_t nqueries, queries_cap;
+    Machine *machine;
+    bool failed;
+} Attack;
+
+/* ---- queries and draws ---- */
+static Value query(Scope *s, Attack *k, const Ast *point, int what, Range at) {
+    Machine *m = k->machine;
+    Arena *a = m->elab->arena;
+    Value v = eval(s, point);
+    v = value_fit(s, v, k->net->input, point->range, "the point");
+    NodeId n = node_of(s, v, point->range);
+    if (n == NODE_NONE) return (Value){0};
+    Graph *g = s->build->graph;
+    if (!graph_node(g, n)->batched) n = graph_op_shaped(g, OP_broadcast, &n, 1, NULL, k->net->input, true, at);
+    Query *q = NULL;
+    for (uint32_t i = 0; i < k->nqueries && !q; i++)
+        if (k->queries[i].build == s->build && k->queries[i].at == n) q = &k->queries[i];
+    const char *prefix = arena_printf(a, "%s_%s", k->net->model->name, k->loss);
+    if (!q) {
+        Attr attr = {.name = arena_printf(a, "%s_loss", prefix)};
+        NodeId node = graph_op_shaped(g, OP_query, &n, 1, &attr, shape_scalar(), true, at);
+        q = ARENA_PUSH(a, k->queries, k->nqueries, k->queries_cap);
+        *q = (Query){s->build, n, node, false};
+    }
+    if (what == 4 && !q->gradient) { /* the routine with the gradient gives output and loss as well */
+        q->gradient = true;
+        g->nodes[q->query].attr.name = arena_printf(a, "%s_input", prefix);
+    }
+    Shape shape = what == 4 ? k->net->input : what == 3 ? shape_scalar() : value_shape(k->net->output);
+    return value_node(s->build,
+                      graph_op_shaped(g, OP_query_result, &q->query, 1, &(Attr){.i = {what}}, shape, true, at));
+}
+
+static Value draw(Scope *s, Attack *k, const Ast *call, const char *name) {
+    if (!s->flex) return value_flex(s, call);
+    Args args = call_args(s, call, NULL, call->range);
+    bool uniform = strcmp(name, "uniform") == 0;
+    Arg *first = args_take(&args, uniform ? "low" : "std", true),
+        *second = uniform ? args_take(&args, "high", true) : NULL;
+    if (!args_all_used(s, &args, name)) return (Value){0};
+    if (uniform && (!first || !second))
+        return elab_error(s, DIAG_E0303, call->range, "uniform takes its low and high end");
+    const char *key = arena_printf(s->elab->arena, "%s %u", k->definition->name, k->machine->draws++);
+    int64_t site = (int64_t)(XXH3_64bits(key, strlen(key)) >> 1);
+    Value r = value_node(s->build, graph_op_shaped(s->build->graph, OP_random, NULL, 0,
+                                                   &(Attr){.i = {uniform ? 0 : 1, site}}, *s->flex, true, call->range));
+    if (!uniform) return first ? elementwise(s, OP_mul, (Value[]){first->value, r}, 2, call->range, NULL) : r;
+    Value low = first->value, high = second->value, width;
+    if (low.kind == VALUE_NUMBER && high.kind == VALUE_NUMBER)
+        width = value_number(high.number - low.number);
+    else
+        width = elementwise(s, OP_sub, (Value[]){high, low}, 2, call->range, NULL);
+    r = elementwise(s, OP_mul, (Value[]){width, r}, 2, call->range, NULL);
+    return elementwise(s, OP_add, (Value[]){low, r}, 2, call->range, NULL);
+}
+
+static bool attack_host(Scope *s, const Ast *call, const char *name, Value *out) {
+    Attack *k = s->host_data;
+    if (call->kind != AST_CALL) return false;
+    const Ast *inputs = AST_SLOT(call, CALL, inputs);
+    if (strcmp(name, "uniform") == 0 || strcmp(name, "normal") == 0) return *out = draw(s, k, call, name), true;
+    bool loss = strcmp(name, "loss") == 0, logits = strcmp(name, "logits") == 0;
+    if (loss || logits) {
+        if (inputs->nkids != 1) return *out = elab_error(s, DIAG_E0303, call->range, "'%s' takes a point", name), true;
+        return *out = query(s, k, AST_SLOT(inputs->kids[0], ARG, value), loss ? 3 : 2, call->range), true;
+    }
+    if (strcmp(name, "gradient") != 0) return false;
+    const Ast *f = NULL, *at = NULL;
+    for (uint32_t i = 0; i < inputs->nkids; i++) {
+        const Ast *arg = inputs->kids[i];
+        if ((arg->name && strcmp(arg->name, "at") == 0) || (!arg->name && i == 1))
+            at = AST_SLOT(arg, ARG, value);
+        else
+            f = AST_SLOT(arg, ARG, value);
+    }
+    if (!f || !at || inputs->nkids != 2)
+        return *out = elab_error(s, DIAG_E0303, call->range,
+                                 "gradient takes a function and the point: gradient(loss, at: a)"),
+               true;
+    if (f->kind != AST_NAME || strcmp(f->name, "loss") != 0 || env_find(s->env, "loss"))
+        return *out = elab_error(s, DIAG_E0490, f->range,
+                                 "gradients of functions other than `loss` are not available in this version"),
+               true;
+    return *out = query(s, k, at, 4, call->range), true;
+}
+
+/* ---- the body ---- */
+static bool mentions(const Ast *e, const char *name) {
+    if (!e) return false;
+    if (e->kind == AST_NAME && strcmp(e->name, name) == 0) return true;
+    for (uint32_t k = 0; k < e->nkids; k++)
+        if (mentions(e->kids[k], name)) return true;
+    return false;
+}
+
+static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned);
+
+static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
+    Machine *m = k->machine;
+    const Ast *count = AST_SLOT(repeat, REPEAT, count), *body = AST_SLOT(repeat, REPEAT, body);
+    const Value *v = count->kind == AST_NAME ? env_find(s->env, count->name) : NULL;
+    uint32_t trip;
+    if (v && v->kind == VALUE_NODE && v->build == m->leaf && m->slots[v->node].place == PLACE_SCALAR)
+        k->direct |= (uint64_t)1 << (trip = m->slots[v->node].index);
+    else {
+        trip = k->nparams + k->ncounts;
+        *ARENA_PUSH(m->elab->arena, k->counts, k->ncounts, k->counts_cap) = count;
+    }
+    bool counted = mentions(body, "t");
+    Env *before = s->env;
+    const char *counter = arena_printf(m->elab->arena, "round %u", m->ncells); /* no name a script can spell */
+    uint32_t cells = m->ncells;
+    if (counted && !machine_declare(m, s, counter, value_number(0), repeat->range)) return false;
+    LoopMark mark = machine_loop_begin(m, s, trip);
+    if (counted) scope_bind(s, "t", *env_find(s->env, counter));
+    bool returned = false, ok = run_block(s, k, body, &returned);
+    if (ok && counted) {
+        Value next = elementwise(s, OP_add, (Value[]){value_node(m->leaf, m->cells[cells].leaf), value_number(1)}, 2,
+                                 repeat->range, NULL);
+        m->cells[cells].pending = next;
+        machine_settle(m, s);
+    }
+    machine_loop_end(m, s, mark);
+    if (counted) m->ncells = cells;
+    (void)before;
+    return ok;
+}
+
+static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
+    Machine *m = k->machine;
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        const Ast *item = list->kids[i];
+        bool ok = true;
+        if (statement(s, item)) {
+            if (item->kind == AST_LET) machine_hold(m, s, item);
+            continue;
+        }
+        switch (item->kind) {
+        case AST_STATE:
+            ok = machine_declare(m, s, item->name, eval(s, AST_SLOT(item, STATE, value)), item->range);
+            break;
+        case AST_EQUATION: ok = machine_assign(m, s, item); break;
+        case AST_REPEAT:
+            machine_settle(m, s);
+            ok = run_repeat(s, k, item);
+            break;
+        case AST_RETURN: {
+            machine_settle(m, s);
+            Value v = value_fit(s, eval(s, AST_SLOT(item, RETURN, value)), k->net->input, item->range, "the result");
+            ok = machine_store(m, s, v, PLACE_ARG, 2, item->range);
+            *returned = true;
+            if (ok) return true;
+            break;
+        }
+        default:
+            elab_error(s, DIAG_E0318, item->range, "a %s does not belong into an attack", ast_kind_name(item->kind));
+            ok = false;
+        }
+        if (!ok) return false;
+    }
+    machine_settle(m, s);
+    return true;
+}
+
+static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, const char *loss) {
+    Elab *e = s->elab;
+    Arena *a = e->arena;
+    for (uint32_t i = 0; i < e->nattacks; i++) {
+        Attack *k = e->attacks[i];
+        if (k->definition == d && k->net == net && strcmp(k->loss, loss) == 0) return k->failed ? NULL : k;
+    }
+    Attack *k = arena_alloc(a, sizeof *k);
+    *k = (Attack){.definition = d, .net = net, .loss = loss, .module = owner, .failed = true};
+    *ARENA_PUSH(a, e->attacks, e->nattacks, e->attacks_cap) = k;
+    const char *symbol = elab_name(e, arena_printf(a, "%s_%s_%s", net->model->name, loss, d->name));
+    Machine *m = k->machine = machine_new(e, symbol, net->input);
+    Scope inner = scope_of_module(e, owner);
+    inner.build = machine_build(m);
+    inner.host = attack_host;
+    inner.host_data = k;
+    scope_bind(&inner, "x", machine_leaf(m, PLACE_ARG, 0, net->input, true, "x"));
+    Shape y_shape = net->target.classes ? shape_scalar() : net->target.shape;
+    Value y = machine_leaf(m, PLACE_ARG, 1, y_shape, true, "y");
+    y.classes = net->target.classes;
+    scope_bind(&inner, "y", y);
+    const Ast *params = AST_SLOT(d, ATTACK_DEF, inputs), *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
+    for (uint32_t i = 0; list && i < list->nkids; i++)
+        scope_bind(&inner, list->kids[i]->name,
+                   machine_leaf(m, PLACE_SCALAR, k->nparams++, shape_scalar(), false, list->kids[i]->name));
+    bool returned = false;
+    if (!run_block(&inner, k, AST_SLOT(d, ATTACK_DEF, body), &returned)) return NULL;
+    if (!returned) return elab_error(&inner, DIAG_E0511, d->name_range, "attack '%s' does not return", d->name), NULL;
+    Routine *r = k->routine = machine_finish(m, symbol, true);
+    r->arg_bytes[0] = r->arg_bytes[2] = machine_row_bytes(m, net->input);
+    r->arg_bytes[1] = machine_row_bytes(m, y_shape);
+    k->hash = routine_hash(e, r);
+    k->failed = false;
+    return k;
+}
+
+/* ---- instances ---- */
+bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
+                      Env **numbers, Scalars *out) {
+    Elab *e = from->elab;
+    Args args = {.at = call->range};
+    Scope plain = *from;
+    if (call->kind == AST_CALL) args = call_args(&plain, call, NULL, call->range);
+    Scope inner = scope_of_module(e, owner);
+    const Ast *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
+    for (uint32_t k = 0; list && k < list->nkids; k++) {
+        const Ast *b = list->kids[k], *fallback = AST_SLOT(b, BINDING, fallback);
+        Arg *arg = args_take(&args, b->name, true);
+        double x;
+        if (arg) {
+            if (arg->value.kind == VALUE_NONE) return false;
+            if (arg->value.kind != VALUE_NUMBER)
+                return elab_error(from, DIAG_E0321, arg->at, "'%s' must be a number", b->name), false;
+            x = arg->value.number;
+        } else if (fallback) {
+            if (!eval_number(&inner, fallback, &x)) return false;
+        } else
+            return elab_error(from, DIAG_E0303, call->range, "'%s' needs its argument '%s'", callee, b->name), false;
+        const Ast *type = AST_SLOT(b, BINDING, type);
+        bool whole = type && type->kind == AST_TYPE && strcmp(type->name, "int") == 0;
+        if (whole && x != floor(x))
+            return elab_error(from, DIAG_E0301, arg ? arg->at : call->range, "'%s' is a whole number", b->name), false;
+        if (isnan(x))
+            return elab_error(from, DIAG_E0412, arg ? arg->at : call->range,
+                              "'%s' of '%s' is not a number: this is NaN", b->name, callee),
+                   false;
+        scope_bind(&inner, b->name, value_number(x));
+        *ARENA_PUSH(e->arena, out->items, out->n, out->cap) =
+            (struct Scalar){.name = b->name, .value = x, .whole = whole};
+    }
+    *numbers = inner.env;
+    return args_all_used(from, &args, callee);
+}
+
+const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstKind definition, Scope *from,
+                               const Module **owner, const char **name, const Ast **call) {
+    *from = *s;
+    for (int k = 0; k < 64; k++) {
+        e = resolve_ast(from, e, from);
+        const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;
+        callee = resolve_ast(from, callee, from);
+        char path[512];
+        const Ast *d = ast_path(callee, path, sizeof path) ? module_find(from->module, path, owner) : NULL;
+        if (!d) return NULL;
+        if (d->kind == definition) {
+            *call = e;
+            return d;
+        }
+        if (d->kind != declaration) return NULL;
+        if (!*name) *name = d->name;
+        Scope next = scope_of_module(s->elab, *owner);
+        next.frame = s->frame;
+        *from = next;
+        e = d->kids[0];
+        if (e->kind == AST_WITH) {
+            *call = e;
+            return d;
+        }
+    }
+    return NULL;
+}
+
+static bool valid_rounds(Scope *s, const char *attack, Range at, const char *what, double x) {
+    if (x >= 0 && x <= 1e9 && x == floor(x)) return true;
+    elab_error(s, DIAG_E0412, at,
+               "'%s' counts the rounds of a 'repeat' in '%s': it lies between 0 and 1e+09, not at %g", what, attack, x);
+    return false;
+}
+
+bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out) {
+    *out = (AttackUse){0};
+    Scope from = *s;
+    const Ast *e = given, *d = NULL, *call = NULL;
+    const Module *owner = NULL;
+    for (int k = 0; k < 64; k++) {
+        e = resolve_ast(&from, e, &from);
+        if (e->kind == AST_WITH) {
+            const Ast *settings = AST_SLOT(e, WITH, settings);
+            for (uint32_t i = 0; i < settings->nkids; i++) {
+                const Ast *item = settings->kids[i], *key = AST_SLOT(item, SETTING, key);
+                if (key->kind != AST_NAME || strcmp(key->name, "gradient") != 0 || !AST_SLOT(item, SETTING, value))
+                    return elab_error(&from, DIAG_E0501, item->range, "an attack takes the setting 'gradient'"), false;
+                if (out->gradient) continue; /* the outermost `with` wins */
+                out->gradient = setting_text(&from, AST_SLOT(item, SETTING, value));
+                if (!out->gradient) return false;
+            }
+            e = AST_SLOT(e, WITH, base);
+            continue;
+        }
+        d = instance_definition(&from, e, AST_ATTACK, AST_ATTACK_DEF, &from, &owner, &out->name, &call);
+        if (!d || d->kind == AST_ATTACK_DEF) break;
+        e = call;
+    }
+    if (!d || d->kind != AST_ATTACK_DEF)
+        return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), false;
+    Attack *k = attack_compile(s, d, owner, net, loss);
+    if (!k) return false;
+    for (uint32_t i = 0; out->gradient && i < net->model->nfixed; i++)
+        if (!splits_as_asked(s, &net->model->fixed[i], out->gradient, given->range)) return false;
+    if (!out->name) out->name = d->name;
+    out->definition = d->name;
+    out->routine = k->routine->name;
+    out->hash = k->hash;
+    Env *numbers;
+    if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars))
+        return false;
+    for (uint32_t i = 0; i < k->nparams; i++) {
+        bool direct = (k->direct >> i & 1) != 0;
+        out->scalars.items[i].count = direct;
+        for (uint32_t c = 0; c < k->ncounts; c++)
+            out->scalars.items[i].computed |= mentions(k->counts[c], out->scalars.items[i].name);
+        if (direct &&
+            !valid_rounds(&from, d->name, call->range, out->scalars.items[i].name, out->scalars.items[i].value))
+            return false;
+    }
+    for (uint32_t i = 0; i < k->ncounts; i++) {
+        Scope inner = scope_of_module(s->elab, owner);
+        inner.env = numbers;
+        double x;
+        if (!eval_number(&inner, k->counts[i], &x) ||
+            !valid_rounds(&from, d->name, call->range, range_text(s->elab->arena, k->counts[i]->range), x))
+            return false;
+        *ARENA_PUSH(s->elab->arena, out->scalars.items, out->scalars.n, out->scalars.cap) =
+            (struct Scalar){.name = arena_printf(s->elab->arena, "rounds %u", i + 1), .value = x, .computed = true};
+    }
+    return true;
+}

@@ -1,0 +1,258 @@
+/* elaborate.h - from the checked tree to graphs: a partial evaluator with concrete sizes.  The header of this room.
+ *
+ * needs: a resolved and checked program without errors (mistakes that depend on sizes are found here).
+ * ensures: for every net of the program a Model with its losses, for attacks, optimisers and scalar arithmetic a
+ * Routine.  After it no sizes, names or sugar remain.
+ * Files: elaborate.c (reporting, scopes), net.c (models), expression.c, call.c, builtin.c, image.c, training.c,
+ * fixed_point.c, fixed_settings.c, certify.c, hand.c, attack.c, defence.c, optimiser.c, scalar.c, setting_text.c,
+ * summary.c. */
+#ifndef DEQ_COMPILER_ELABORATE_H
+#define DEQ_COMPILER_ELABORATE_H
+#include "routine.h"
+#include "value.h"
+#include <jansson.h>
+
+/* A graph being built.  Values of another build are imported: captured as inputs of this one. */
+struct Build {
+    Graph *graph;
+    Build *outer;             /* where captured values come from; NULL: `import` decides */
+    NodeId *outside, *inside; /* captured node of `outer` and the input that stands for it */
+    uint32_t ncaptured, outside_cap, inside_cap;
+    NodeId (*import)(Build *b, Value v);
+    void *host;          /* of `import` */
+    struct Piece *piece; /* machine.c */
+};
+
+typedef struct Target { /* what y is */
+    uint32_t classes;   /* label[classes], or 0: a tensor */
+    Shape shape;
+} Target;
+
+typedef struct LayerUse { /* one call of a layer, for `deq check --summary` */
+    const char *path, *layer;
+    bool in_fixed;
+    uint32_t first; /* node of the graph that was being built */
+    double parameters, multiply_adds;
+    const Shape *shapes; /* of its results */
+    uint32_t nshapes;
+} LayerUse;
+
+typedef struct Net {
+    Model *model;
+    Build *root;
+    const Instance *instance;
+    Target target;
+    Shape input;
+    const char *hash; /* of everything that decides its routines; set when all losses are known */
+    ModelRoutines *routines;
+    const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
+    Value output;
+    uint32_t nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap, loss_keys_cap,
+        metric_keys_cap;
+    LayerUse *layers; /* in the order their calls begin: the net itself first */
+    uint32_t nlayers, layers_cap;
+} Net;
+
+typedef struct Elab {
+    Arena *arena;
+    Diags *diags;
+    Program *program;
+    uint32_t real_bytes;
+    uint32_t depth; /* of calls, to refuse recursion */
+    Net **nets;
+    uint32_t nnets, nets_cap;
+    Routine **routines; /* attacks, optimisers, scalar functions */
+    uint32_t nroutines, routines_cap;
+    struct Attack **attacks; /* attack.c */
+    uint32_t nattacks, attacks_cap;
+    struct Optimiser **optimisers; /* optimiser.c */
+    uint32_t noptimisers, optimisers_cap;
+    const char **names; /* identifiers in use */
+    uint32_t nnames, names_cap;
+    struct {
+        DiagCode code;
+        Range at;
+    } * reported;
+    uint32_t nreported, reported_cap;
+} Elab;
+
+typedef struct Frame { /* where the code being elaborated is used, for notes */
+    const char *what;
+    Range at;
+    const struct Frame *up;
+} Frame;
+
+struct Scope {
+    Elab *elab;
+    const Module *module;
+    Env *env;
+    Build *build;
+    Net *net;              /* whose parameters and fixed points are made; NULL outside nets */
+    const char *path;      /* of the layer instance */
+    uint32_t fixed_points; /* in the layer's body: with several, the state's name tells them apart */
+    bool in_fixed;         /* inside the body of a fixed point */
+    const Shape *flex;     /* the shape that flex values take, or NULL */
+    /* Calls that only this place knows: loss(a), gradient(loss, at: a), d(w), draws.  True when it was one. */
+    bool (*host)(Scope *s, const Ast *call, const char *name, Value *out);
+    void *host_data;
+    const Frame *frame;
+};
+
+/* ---- reporting: always VALUE_NONE; the same mistake of another instantiation is reported once ---- */
+Value elab_error(const Scope *s, DiagCode code, Range at, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+Value elab_error_help(const Scope *s, DiagCode code, Range at, const char *help, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+/* With a note at another place (a Range without source: none). */
+Value elab_error_note(const Scope *s, DiagCode code, Range at, Range note_at, const char *note, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
+Scope scope_of_module(Elab *e, const Module *m);
+void scope_bind(Scope *s, const char *name, Value v);
+/* `wanted`, made unique in the unit: "Net", "Net_2". */
+const char *elab_name(Elab *e, const char *wanted);
+/* Takes `prefix` with each of the endings (a NULL-terminated list) out of use: symbols that routines will have. */
+void elab_reserve(Elab *e, const char *prefix, const char *const *endings);
+
+/* ---- expressions (expression.c) ---- */
+Value eval(Scope *s, const Ast *e);
+/* The same with a shape for flex values; NUMBERs and FLEX become nodes of that shape. */
+Value eval_shaped(Scope *s, const Ast *e, Shape shape);
+bool eval_number(Scope *s, const Ast *e, double *out); /* reports when it is none */
+bool eval_size(Scope *s, const Ast *e, uint32_t *out); /* a positive whole number */
+/* The value as a node of s->build; numbers become constants.  NODE_NONE after an error. */
+NodeId node_of(Scope *s, Value v, Range at);
+/* Shape of a NODE; scalar for numbers. */
+Shape value_shape(Value v);
+const Node *value_get(Value v);
+/* Gives a flex value (or a number) the shape; other values must have it. */
+Value value_fit(Scope *s, Value v, Shape shape, Range at, const char *what);
+Value value_flex(Scope *s, const Ast *e); /* the expression, to be evaluated when its shape is known */
+Value elementwise(Scope *s, Op op, const Value *args, uint32_t n, Range at, const Ast *whole);
+const char *shape_text(Arena *a, Shape s); /* "f32[128, 10]" */
+NodeId build_import(Build *b, Value v);
+Build *build_new(Arena *a, const char *name, Build *outer);
+/* Unrolls a FOR; true when its body returned a value or failed. */
+bool run_for(Scope *s, const Ast *loop, Value *result);
+/* Runs a statement that any body may hold: LET and FN.  False when it is another kind. */
+bool statement(Scope *s, const Ast *stmt);
+/* What a name stands for after following sweep variables: the tree and the scope to evaluate it in. */
+const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out);
+
+/* ---- calls (call.c) ---- */
+typedef struct Arg {
+    const char *name; /* NULL: by position */
+    const Ast *ast;
+    Range at;
+    Value value;
+    bool state, used;
+} Arg;
+typedef struct Args {
+    Arg *items;
+    uint32_t n, cap;
+    Range at;
+} Args;
+Args call_args(Scope *s, const Ast *call, const Value *piped, Range piped_at);
+Value call_fn(Scope *s, const Ast *fn, const Module *m, const Scope *closure, const Ast *explicit_sizes, Args args);
+Value call_layer(Scope *s, const Instance *instance, Args args);
+Value call(Scope *s, const Ast *call, const Value *piped, Range piped_at);
+/* Dense[128, 10](settings), under the path given; NULL after an error. */
+const Instance *layer_instance(Scope *s, const Ast *e, const char *path);
+/* Matches the argument by position or name of `binding`; marks it used.  NULL: not given. */
+Arg *args_take(Args *args, const char *name, bool state);
+bool args_all_used(Scope *s, const Args *args, const char *callee);
+/* The type with its sizes evaluated: shape, or classes for label[K].  False after an error. */
+bool eval_type(Scope *s, const Ast *type, Shape *shape, uint32_t *classes);
+
+/* ---- image.c: of images [C, H, W]; shapes must fit ---- */
+typedef struct Pool {
+    uint32_t kernel, stride, padding;
+    bool largest; /* else the mean, padding counting as zeros */
+} Pool;
+NodeId image_pool(Graph *g, NodeId x, const Pool *p, Range at);
+NodeId image_upsample(Graph *g, NodeId x, uint32_t factor, Range at); /* every element repeated factor x factor */
+NodeId image_bilinear(Graph *g, NodeId x, uint32_t height, uint32_t width, Range at);
+/* ---- summary.c: rows of the table of layers; begin gives the number that end takes ---- */
+uint32_t summary_begin(Scope *s, const Instance *i);
+void summary_end(Scope *s, uint32_t use, Value result);
+json_t *summary_json(const Net *net);
+/* ---- training.c: what differs in training ---- */
+Value training_statistic(Scope *s, Value x, Value buffer, double momentum, Range at);
+Value training_dropout(Scope *s, Shape dims, double rate, Range at); /* the mask */
+
+/* ---- built-in functions (builtin.c) ---- */
+bool builtin_value(Scope *s, const char *name, const Ast *e, Value *out);
+bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *piped, Range piped_at, Value *out);
+
+/* ---- nets (net.c, fixed_point.c) ---- */
+Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Range at);
+/* Adds the loss (a fn, possibly with its other arguments given) to the net and returns its name, NULL after an error.
+ */
+const char *net_loss(Scope *s, Net *net, const Ast *loss, bool metric);
+const char *net_projection_loss(Net *net, Elab *e);
+Value net_parameter(Scope *s, const Ast *param, bool trained);
+bool fixed_point(Scope *s, const Ast *fixed);
+void net_finish(Elab *e, Net *net); /* hash */
+/* ---- what settings ask of a fixed point's equation (fixed_settings.c) ---- */
+/* A value of `forward` or `gradient` names no splitting solver, or the fixed point is z = prox(L z + c); else reports.
+ */
+bool splits_as_asked(Scope *s, const FixedPoint *f, const char *setting, Range at);
+/* Compares f->certificate with what the form of the equation proves (certify.c); false when that is less. */
+bool certify(Scope *s, FixedPoint *f, Range at);
+/* ---- gradients by hand (hand.c) ---- */
+/* Elaborates every `gradient .. of LAYER by hand` of the program for the call of a layer that has just been elaborated:
+ * `s` is the scope at the end of its body, `inputs` what its inputs were bound to, `first` the number of fixed points
+ * the net had before.  False after an error. */
+bool hand_gradients(Scope *s, const Ast *layer, const Env *inputs, uint32_t first);
+/* transpose(fn)(y) */
+Value hand_transposed(Scope *s, const Value *fn, const Ast *call);
+
+/* ---- settings as canonical text (setting_text.c) ---- */
+/* "anderson(memory: 5, tol: 0.0001)", "implicit(gmres(tol: 0.0001, max: 30))", "zeros", "0.5"; NULL after an error. */
+const char *setting_text(Scope *s, const Ast *value);
+void model_penalty(Model *m, const char *text); /* what a `penalty` setting asks of the net's routines */
+const char *initialiser_text(Scope *s, const Ast *value);
+
+/* ---- state machines and scalar functions ---- */
+typedef struct Scalars { /* values of frame->scalars of a routine, in order */
+    struct Scalar {
+        const char *name;
+        double value;
+        bool whole;    /* an int of the definition */
+        bool count;    /* the rounds of a `repeat`: whole and not negative */
+        bool computed; /* no argument (the rounds of a `repeat` that are an expression), or an argument such rounds use:
+                          changing it alone, when the program runs, would leave the two in disagreement */
+    } * items;
+    uint32_t n, cap;
+} Scalars;
+typedef struct AttackUse {
+    const char *name, *definition, *routine, *gradient, *hash;
+    Scalars scalars;
+} AttackUse;
+bool attack_use(Scope *s, const Ast *attack, Net *net, const char *loss, AttackUse *out);
+typedef struct OptimiserUse {
+    const char *name, *routine, *hash;
+    uint32_t states;
+    Scalars scalars;
+} OptimiserUse;
+bool optimiser_use(Scope *s, const Ast *optimiser, OptimiserUse *out);
+/* The weights that a defence gives to the solver's states: "0.5 * mean(states) + 0.5 * states[3]"; NULL after an error.
+ */
+const char *defence_text(Scope *s, const Ast *defence);
+/* The same for a declaration, before anything uses it; one that needs arguments passes. */
+bool defence_check(Scope *s, const Ast *declaration);
+/* states[..] and mean(states[..]) in its body. */
+Value defence_index(Scope *s, Value states, const Ast *index);
+Value defence_mean(Scope *s, Value states, Range at);
+/* What an instance is made from: follows names, `attack a = pgd(..)` and the like to the definition.  Stops at a
+ * declaration whose value is a `with` (then *call is it).  NULL when `e` is something else. */
+const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstKind definition, Scope *from,
+                               const Module **owner, const char **name, const Ast **call);
+/* The numeric arguments of a definition, in order, defaults filled in. */
+bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
+                      Env **numbers, Scalars *out);
+/* A routine computing `e` from the named inputs, which become its scalars; NULL after an error. */
+const char *scalar_function(Scope *s, const char *name, const Ast *e, const char *const *inputs, uint32_t n);
+/* Hash of a routine's text: 32 hex digits. */
+const char *routine_hash(Elab *e, const Routine *r);
+const char *text_hash(Arena *a, const char *text, size_t n);
+#endif

@@ -1,0 +1,481 @@
+/* declarations.c - data, training runs and tests: declarations to members of the manifest (runtime/MANIFEST.md). */
+#include "declarations.h"
+#include "tables.h"
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+int json_line(const Ast *node) {
+    return node->range.source ? (int)source_position(node->range.source, node->range.start).line : 0;
+}
+
+json_t *json_number(double x) {
+    if (x == floor(x) && fabs(x) < 1e15) return json_integer((json_int_t)x);
+    return json_real(isinf(x) ? copysign(DBL_MAX, x) : x);
+}
+
+static json_t *json_shape(Shape s) {
+    json_t *list = json_array();
+    for (uint32_t k = 0; k < s.rank; k++) json_array_append_new(list, json_integer(s.dims[k]));
+    return list;
+}
+
+/* ---- data ---- */
+static const struct {
+    const char *reader, *name;
+} reader_arguments[] = {
+#define READER(...)
+#define READER_ARGUMENT(reader, name, kind, required, doc) {#reader, #name},
+#include "readers.def"
+#undef READER
+#undef READER_ARGUMENT
+};
+
+static const char *argument_name(const char *reader, uint32_t position) {
+    for (size_t k = 0; k < sizeof reader_arguments / sizeof *reader_arguments; k++)
+        if (strcmp(reader_arguments[k].reader, reader) == 0 && position-- == 0) return reader_arguments[k].name;
+    return NULL;
+}
+
+static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner) {
+    Elab *e = p->elab;
+    for (uint32_t k = 0; k < p->ndatasets; k++)
+        if (p->datasets[k]->decl == decl) return p->datasets[k];
+    const Ast *type = AST_SLOT(decl, DATA, type), *value = AST_SLOT(decl, DATA, value);
+    Scope inner = scope_of_module(e, owner);
+    inner.frame = s->frame;
+    if (type->kind != AST_TUPLE_TYPE || type->nkids != 2)
+        return elab_error(s, DIAG_E0509, type->range, "the type of a dataset is (type of an input, type of a target)"),
+               NULL;
+    DataUse *d = arena_alloc(e->arena, sizeof *d);
+    d->decl = decl;
+    d->name = decl->name;
+    uint32_t classes;
+    if (!eval_type(&inner, type->kids[0], &d->input, &classes)) return NULL;
+    if (!eval_type(&inner, type->kids[1], &d->target.shape, &d->target.classes)) return NULL;
+    char path[512];
+    if (value->kind != AST_CALL || !ast_path(AST_SLOT(value, CALL, callee), path, sizeof path))
+        return elab_error(s, DIAG_E0508, value->range, "a reader is needed here, such as fashion_mnist()"), NULL;
+    const char *reader = strrchr(path, '.') ? strrchr(path, '.') + 1 : path;
+    json_t *arguments = json_object();
+    const Ast *list = AST_SLOT(value, CALL, inputs);
+    for (uint32_t k = 0; k < list->nkids; k++) {
+        const Ast *arg = list->kids[k];
+        Scope from;
+        const Ast *v = resolve_ast(&inner, AST_SLOT(arg, ARG, value), &from);
+        const char *name = arg->name ? arg->name : argument_name(reader, k);
+        if (!name) return elab_error(s, DIAG_E0303, arg->range, "'%s' takes fewer arguments", reader), NULL;
+        double x;
+        if (v->kind == AST_STRING)
+            json_object_set_new(arguments, name, json_string(v->name));
+        else if (eval_number(&from, v, &x))
+            json_object_set_new(arguments, name, json_number(x));
+        else
+            return NULL;
+    }
+    json_t *target = d->target.classes ? json_pack("{s:i}", "label", (int)d->target.classes)
+                                       : json_pack("{s:o}", "shape", json_shape(d->target.shape));
+    json_array_append_new(p->data, json_pack("{s:s, s:s*, s:o, s:o, s:o, s:i}", "name", d->name, "reader",
+                                             arena_strdup(e->arena, reader), "arguments", arguments, "input",
+                                             json_shape(d->input), "target", target, "line", json_line(decl)));
+    *ARENA_PUSH(e->arena, p->datasets, p->ndatasets, p->datasets_cap) = d;
+    return d;
+}
+
+/* examples |> crop(pad: 4): appended to the list as ["crop", {"pad": 4}]. */
+static bool add_transform(Scope *s, const Ast *right, json_t *list) {
+    const Ast *callee = right->kind == AST_CALL ? AST_SLOT(right, CALL, callee) : right;
+    const Transform *t = callee->kind == AST_NAME ? transform_find(callee->name) : NULL;
+    if (!t) return elab_error(s, DIAG_E0530, right->range, "this is no transformation of examples"), false;
+    json_t *arguments = json_object();
+    const Ast *given = right->kind == AST_CALL ? AST_SLOT(right, CALL, inputs) : NULL;
+    for (uint32_t k = 0; given && k < given->nkids; k++) {
+        const Ast *arg = given->kids[k];
+        const Option *option = transform_option_at(t->name, k);
+        for (uint32_t i = 0; arg->name && (option = transform_option_at(t->name, i)); i++)
+            if (strcmp(option->name, arg->name) == 0) break;
+        double x;
+        if (!option || !eval_number(s, AST_SLOT(arg, ARG, value), &x)) return false;
+        if (!(x >= option->low && x <= option->high) || x != floor(x))
+            return elab_error(s, DIAG_E0412, arg->range, "'%s' of '%s' is a whole number from %g to %g", option->name,
+                              t->name, option->low, option->high),
+                   false;
+        json_object_set_new(arguments, option->name, json_number(x));
+    }
+    json_array_insert_new(list, 0, json_pack("[s, o]", t->name, arguments));
+    return true;
+}
+
+bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
+    *out = (Slice){0};
+    Scope from;
+    const Ast *e = resolve_ast(s, given, &from);
+    if (e->kind == AST_UNDER) {
+        out->attack = AST_SLOT(e, UNDER, attack);
+        out->attack_scope = from;
+        e = resolve_ast(&from, AST_SLOT(e, UNDER, base), &from);
+    }
+    double low = 0, high = -1;
+    json_t *transforms = NULL; /* the last one is met first */
+    while (e->kind == AST_BINARY && strcmp(e->name, "|>") == 0) {
+        if (!transforms) transforms = json_array();
+        if (!add_transform(&from, AST_SLOT(e, BINARY, right), transforms)) return false;
+        e = resolve_ast(&from, AST_SLOT(e, BINARY, left), &from);
+    }
+    if (e->kind == AST_INDEX) {
+        const Ast *indices = AST_SLOT(e, INDEX, indices);
+        Value r = indices->nkids == 1 ? eval(&from, indices->kids[0]) : (Value){0};
+        if (r.kind != VALUE_RANGE || r.number < 0 || r.limit <= r.number)
+            return elab_error(s, DIAG_E0507, indices->range, "a slice of examples is a range such as [0..1000]"), false;
+        low = r.number, high = r.limit;
+        e = resolve_ast(&from, AST_SLOT(e, INDEX, base), &from);
+    }
+    const Module *owner = NULL;
+    char path[512];
+    bool split = e->kind == AST_MEMBER && (strcmp(e->name, "train") == 0 || strcmp(e->name, "test") == 0);
+    const Ast *base = split ? resolve_ast(&from, AST_SLOT(e, MEMBER, base), &from) : NULL;
+    const Ast *decl = base && ast_path(base, path, sizeof path) ? module_find(from.module, path, &owner) : NULL;
+    if (!decl || decl->kind != AST_DATA)
+        return elab_error(s, DIAG_E0507, given->range, "examples are needed here, such as d.train or d.test[0..1000]"),
+               false;
+    out->data = use_data(p, s, decl, owner);
+    if (!out->data) return false;
+    out->json = json_pack("{s:s, s:s, s:o, s:o, s:i}", "data", out->data->name, "split", e->name, "from",
+                          json_integer((json_int_t)low), "to", high < 0 ? json_null() : json_integer((json_int_t)high),
+                          "line", json_line(given));
+    if (transforms) json_object_set_new(out->json, "transforms", transforms);
+    return true;
+}
+
+/* ---- overrides ---- */
+static bool is_fixed_setting(const char *key) {
+    size_t n = strcspn(key, ".");
+    static const char *const words[] = {"forward", "gradient", "on_fail", "start", "penalty"};
+    for (size_t k = 0; k < 5; k++)
+        if (strlen(words[k]) == n && strncmp(words[k], key, n) == 0) return true;
+    return false;
+}
+
+bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out) {
+    Arena *a = s->elab->arena;
+    const Model *m = net->model;
+    const char *key = path; /* where the setting's own name begins */
+    while (key && !is_fixed_setting(key)) key = strchr(key, '.') ? strchr(key, '.') + 1 : NULL;
+    size_t prefix = key && key > path ? (size_t)(key - path - 1) : 0;
+    bool any = false;
+    for (uint32_t k = 0; key && k < m->nfixed; k++) {
+        const char *fixed = m->fixed[k].path;
+        bool below = prefix == 0 || (strncmp(fixed, path, prefix) == 0 && (fixed[prefix] == 0 || fixed[prefix] == '.'));
+        bool seen = false;
+        for (uint32_t i = 0; i < k; i++) seen |= strcmp(m->fixed[i].path, fixed) == 0;
+        if (!below) continue;
+        any = true;
+        if (!splits_as_asked(s, &m->fixed[k], value, at->range)) return false;
+        if (strcmp(key, "penalty") == 0) model_penalty(net->model, value);
+        if (seen) continue;
+        json_array_append_new(out,
+                              json_pack("[s, s]", arena_printf(a, "%s%s%s", fixed, *fixed ? "." : "", key), value));
+    }
+    if (!any) elab_error(s, DIAG_E0513, at->range, "'%s' leads to no fixed point of '%s'", path, m->name);
+    return any;
+}
+
+bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out) {
+    for (uint32_t k = 0; k < settings->nkids; k++) {
+        const Ast *item = settings->kids[k];
+        if (item->kind != AST_SETTING) continue;
+        const Ast *key = AST_SLOT(item, SETTING, key), *value = AST_SLOT(item, SETTING, value);
+        char path[512];
+        if (!ast_path(key, path, sizeof path) || !value)
+            return elab_error(s, DIAG_E0513, item->range, "an override is a path and a value"), false;
+        bool defence = strcmp(path, "defence") == 0;
+        const char *text = defence ? defence_text(s, value) : setting_text(s, value);
+        if (defence && text) {
+            json_array_append_new(out, json_pack("[s, s]", path, text));
+            continue;
+        }
+        if (!text || !pipe_override(s, key, path, text, net, out)) return false;
+    }
+    return true;
+}
+
+/* ---- training runs ---- */
+static json_t *json_scalars(const Scalars *s) {
+    json_t *list = json_array();
+    for (uint32_t k = 0; k < s->n; k++) {
+        json_t *j = json_pack("{s:s, s:o}", "name", s->items[k].name, "value", json_number(s->items[k].value));
+        if (s->items[k].whole) json_object_set_new(j, "whole", json_true());
+        if (s->items[k].count) json_object_set_new(j, "count", json_true());
+        if (s->items[k].computed) json_object_set_new(j, "computed", json_true());
+        json_array_append_new(list, j);
+    }
+    return list;
+}
+
+json_t *pipe_attack(const AttackUse *use) {
+    json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:s}", "name", use->name, "definition", use->definition, "routine",
+                          use->routine, "scalars", json_scalars(&use->scalars), "hash", use->hash);
+    json_object_set_new(j, "gradient", use->gradient ? json_string(use->gradient) : json_null());
+    return j;
+}
+
+/* ---- attacks one after the other ---- */
+typedef struct Chain {
+    json_t **items;
+    uint32_t n, cap;
+} Chain;
+
+/* The call of sequence, worst_of or restarts that `e` is or names, and what it was declared as; NULL: a single attack.
+ */
+static const Ast *combination(Scope *s, const Ast *e, Scope *from, const char **word, const char **name) {
+    *from = *s;
+    for (int k = 0; k < 64; k++) {
+        e = resolve_ast(from, e, from);
+        const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL;
+        const Module *owner = NULL;
+        char path[512];
+        if (callee && callee->kind == AST_NAME && !module_find(from->module, callee->name, NULL)) {
+            static const char *const words[] = {"sequence", "worst_of", "restarts"};
+            for (int w = 0; w < 3; w++)
+                if (strcmp(words[w], callee->name) == 0) return *word = words[w], e;
+        }
+        const Ast *d = ast_path(e, path, sizeof path) ? module_find(from->module, path, &owner) : NULL;
+        if (!d || d->kind != AST_ATTACK) return NULL;
+        if (!*name) *name = d->name;
+        Scope next = scope_of_module(s->elab, owner);
+        next.frame = s->frame;
+        *from = next;
+        e = d->kids[0];
+    }
+    return NULL;
+}
+
+static bool add_attacks(Scope *s, const Ast *given, Net *net, const char *loss, bool all, uint32_t depth, Chain *out) {
+    Arena *a = s->elab->arena;
+    Scope from;
+    const char *word = NULL, *name = NULL;
+    const Ast *call = depth < 32 ? combination(s, given, &from, &word, &name) : NULL;
+    if (!call) {
+        AttackUse use;
+        if (!attack_use(s, given, net, loss, &use)) return false;
+        json_t *j = pipe_attack(&use);
+        if (all) json_object_set_new(j, "all", json_true());
+        *ARENA_PUSH(a, out->items, out->n, out->cap) = j;
+        return true;
+    }
+    const Ast *parts = AST_SLOT(call, CALL, inputs);
+    bool again = strcmp(word, "restarts") == 0;
+    double count = 1;
+    for (uint32_t k = 0; again && k < parts->nkids; k++)
+        if ((parts->kids[k]->name ? strcmp(parts->kids[k]->name, "count") == 0 : k == 1) &&
+            !eval_number(&from, AST_SLOT(parts->kids[k], ARG, value), &count))
+            return false;
+    if (!(count >= 1 && count <= 1000) || count != floor(count))
+        return elab_error(s, DIAG_E0412, call->range, "'count' of 'restarts' is a whole number from 1 to 1000"), false;
+    uint32_t first = out->n;
+    for (uint32_t k = 0; k < parts->nkids; k++) {
+        const Ast *part = parts->kids[k];
+        if (again && (part->name ? strcmp(part->name, "attack") != 0 : k != 0)) continue;
+        if (!add_attacks(&from, AST_SLOT(part, ARG, value), net, loss, strcmp(word, "worst_of") == 0, depth + 1, out))
+            return false;
+    }
+    for (uint32_t r = 1, n = out->n - first; r < (uint32_t)count; r++)
+        for (uint32_t k = 0; k < n; k++) {
+            json_t *copy = json_deep_copy(out->items[first + k]);
+            json_object_set_new(copy, "restart", json_integer(r));
+            *ARENA_PUSH(a, out->items, out->n, out->cap) = copy;
+        }
+    return true;
+}
+
+json_t *pipe_attacks(Scope *s, const Ast *given, Net *net, const char *loss) {
+    Chain chain = {0};
+    Scope from;
+    const char *word = NULL, *name = NULL;
+    bool joined = combination(s, given, &from, &word, &name) != NULL;
+    if (!add_attacks(s, given, net, loss, false, 0, &chain)) return NULL;
+    if (chain.n == 0) return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), NULL;
+    for (uint32_t k = chain.n - 1; k > 0; k--) json_object_set_new(chain.items[k - 1], "next", chain.items[k]);
+    if (joined)
+        json_object_set_new(chain.items[0], "joined",
+                            json_string(name ? name : range_text(s->elab->arena, given->range)));
+    return chain.items[0];
+}
+
+void net_accuracy(Elab *e, Net *net) {
+    if (!net->target.classes || value_shape(net->output).rank != 1) return;
+    Ast name = {.kind = AST_NAME, .name = "accuracy"};
+    Scope s = scope_of_module(e, e->program->main);
+    net_loss(&s, net, arena_copy(e->arena, &name, sizeof name), true);
+}
+
+static const Ast *setting(const Ast *list, const char *key) {
+    for (uint32_t k = 0; k < list->nkids; k++) {
+        const Ast *item = list->kids[k], *name = item->kind == AST_SETTING ? AST_SLOT(item, SETTING, key) : NULL;
+        if (name && name->kind == AST_NAME && strcmp(name->name, key) == 0) return AST_SLOT(item, SETTING, value);
+    }
+    return NULL;
+}
+
+static bool whole_setting(Scope *s, const Ast *list, const char *key, double fallback, double low, double *out) {
+    const Ast *value = setting(list, key);
+    *out = fallback;
+    if (!value) return true;
+    if (!eval_number(s, value, out)) return false;
+    if (*out < low || *out != floor(*out) || *out > 1e15)
+        return elab_error(s, DIAG_E0412, value->range, "'%s' is a whole number from %s", key,
+                          number_text(s->elab->arena, low)),
+               false;
+    return true;
+}
+
+/* A net trained above, by name: the run begins with its parameters. */
+static json_t *pipe_trained(Pipe *p, Scope *s, const Ast *name, const Net *net) {
+    const TrainUse *use = pipe_named_train(p, s, name);
+    if (!use)
+        return elab_error(s, DIAG_E0504, name->range,
+                          "'%s' is not trained yet: 'start' names a train of the file that stands above", name->name),
+               NULL;
+    if (use->net != net)
+        return elab_error(s, DIAG_E0504, name->range, "'%s' has the parameters of %s, this net is %s", name->name,
+                          use->net->model->name, net->model->name),
+               NULL;
+    return json_pack("{s:s}", "train", use->name);
+}
+
+/* weights("file", map: "names.map") */
+static json_t *pipe_weights(Pipe *p, Scope *s, const Ast *given, const Net *net) {
+    Scope from;
+    const Ast *e = resolve_ast(s, given, &from);
+    if (e->kind == AST_NAME) return pipe_trained(p, s, e, net);
+    if (e->kind != AST_CALL) return elab_error(s, DIAG_E0504, given->range, "'start' is weights(\"file\")"), NULL;
+    static const char *const names[] = {"file", "map"};
+    const Ast *list = AST_SLOT(e, CALL, inputs);
+    json_t *j = json_object();
+    for (uint32_t k = 0; k < list->nkids; k++) {
+        const Ast *arg = list->kids[k];
+        Scope inner;
+        const Ast *v = resolve_ast(&from, AST_SLOT(arg, ARG, value), &inner);
+        if (v->kind != AST_STRING || (!arg->name && k > 1))
+            return elab_error(s, DIAG_E0504, arg->range, "a file's name is needed here"), NULL;
+        json_object_set_new(j, arg->name ? arg->name : names[k], json_string(v->name));
+    }
+    return j;
+}
+
+json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
+    Elab *e = p->elab;
+    const Ast *settings = AST_SLOT(train, TRAIN, settings);
+    Slice data, validate = {0};
+    if (!pipe_slice(p, s, AST_SLOT(train, TRAIN, data), &data)) return NULL;
+    if (data.attack)
+        return elab_error(s, DIAG_E0507, train->range, "adversarial training is spelled `attack:` among the settings"),
+               NULL;
+    Scope from;
+    const Ast *model = resolve_ast(s, AST_SLOT(train, TRAIN, model), &from), *with = NULL;
+    if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
+    const Instance *instance = layer_instance(&from, model, "");
+    if (!instance) return NULL;
+    Net *net = net_find(s, instance, data.data->input, data.data->target, AST_SLOT(train, TRAIN, model)->range);
+    if (!net) return NULL;
+    const Ast *loss_ast = setting(settings, "loss"), *optimiser_ast = setting(settings, "optimise"),
+              *start_ast = setting(settings, "start");
+    if (!loss_ast || (!optimiser_ast && !start_ast))
+        return elab_error(s, DIAG_E0502, train->range, "training needs `loss` and `optimise`"), NULL;
+    const char *loss = net_loss(s, net, loss_ast, false);
+    OptimiserUse optimiser;
+    if (!loss || (optimiser_ast && !optimiser_use(s, optimiser_ast, &optimiser))) return NULL;
+    net_accuracy(e, net);
+    json_t *start = json_null();
+    if (start_ast && !(start = pipe_weights(p, s, start_ast, net))) return NULL;
+    double batch, epochs, seed, examples;
+    if (!whole_setting(s, settings, "batch", 128, 1, &batch) ||
+        !whole_setting(s, settings, "epochs", optimiser_ast ? 1 : 0, 1, &epochs) ||
+        !whole_setting(s, settings, "seed", 0, 0, &seed) || !whole_setting(s, settings, "examples", 0, 1, &examples))
+        return NULL;
+
+    double spectrum;
+    if (!whole_setting(s, settings, "spectrum", 0, 0, &spectrum)) return NULL;
+    json_t *overrides = json_array(), *attack = json_null();
+    if (with && !pipe_overrides(&from, with, net, overrides)) return NULL;
+    for (uint32_t k = 0; k < settings->nkids; k++) {
+        const Ast *item = settings->kids[k], *key = item->kind == AST_SETTING ? AST_SLOT(item, SETTING, key) : NULL;
+        char path[512];
+        if (!key || !ast_path(key, path, sizeof path)) continue;
+        const Ast *value = AST_SLOT(item, SETTING, value);
+        if (strcmp(path, "attack") == 0) {
+            AttackUse use;
+            Scope inner;
+            const char *word = NULL, *name = NULL;
+            if (combination(s, value, &inner, &word, &name))
+                return elab_error(s, DIAG_E0504, value->range,
+                                  "a net trains against one attack; '%s' is for evaluations", word),
+                       NULL;
+            if (!attack_use(s, value, net, loss, &use)) return NULL;
+            attack = pipe_attack(&use);
+        } else if (strcmp(path, "validate") == 0) {
+            if (!pipe_slice(p, s, value, &validate)) return NULL;
+        } else if (key->kind == AST_MEMBER || (is_fixed_setting(path) && value != start_ast)) {
+            const char *text = setting_text(s, value);
+            if (!text || !pipe_override(s, key, path, text, net, overrides)) return NULL;
+        }
+    }
+    TrainUse *use = arena_alloc(e->arena, sizeof *use);
+    *use = (TrainUse){train, train->name, net, loss, in_cell};
+    *ARENA_PUSH(e->arena, p->uses, p->nuses, p->uses_cap) = use;
+    json_t *j = json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "name", train->name, "net",
+                          net->model->name, "data", data.json, "loss", loss, "batch", json_number(batch), "epochs",
+                          json_number(epochs), "seed", json_number(seed), "examples",
+                          examples > 0 ? json_number(examples) : json_null(), "attack", attack, "overrides", overrides,
+                          "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
+    if (spectrum > 0) json_object_set_new(j, "spectrum", json_number(spectrum));
+    if (start_ast) json_object_set_new(j, "start", start);
+    if (optimiser_ast)
+        json_object_set_new(j, "optimiser",
+                            json_pack("{s:s, s:s, s:i, s:o, s:s}", "name", optimiser.name, "routine", optimiser.routine,
+                                      "states", (int)optimiser.states, "scalars", json_scalars(&optimiser.scalars),
+                                      "hash", optimiser.hash));
+    return j;
+}
+
+/* ---- tests ---- */
+json_t *pipe_test(Pipe *p, Scope *s, const Ast *test) {
+    Elab *e = p->elab;
+    const Ast *items = AST_SLOT(test, TEST, items), *check = NULL;
+    for (uint32_t k = 0; k < items->nkids; k++) {
+        if (statement(s, items->kids[k])) continue;
+        if (items->kids[k]->kind == AST_SETTING) check = setting(items, "check");
+    }
+    if (!check || check->kind != AST_CALL || AST_SLOT(check, CALL, callee)->kind != AST_NAME ||
+        strcmp(AST_SLOT(check, CALL, callee)->name, "gradcheck") != 0)
+        return elab_error(s, DIAG_E0504, test->range, "a test has `check: gradcheck(Layer[..])`"), NULL;
+    const Ast *list = AST_SLOT(check, CALL, inputs), *layer = NULL;
+    double directions = 8, tol = 1e-3;
+    static const char *const names[] = {"layer", "directions", "tol"};
+    for (uint32_t k = 0; k < list->nkids; k++) {
+        const Ast *arg = list->kids[k], *value = AST_SLOT(arg, ARG, value);
+        const char *name = arg->name ? arg->name : k < 3 ? names[k] : "";
+        if (strcmp(name, "layer") == 0)
+            layer = value;
+        else if (strcmp(name, "directions") == 0) {
+            if (!eval_number(s, value, &directions)) return NULL;
+        } else if (strcmp(name, "tol") == 0) {
+            if (!eval_number(s, value, &tol)) return NULL;
+        } else
+            return elab_error(s, DIAG_E0304, arg->range, "gradcheck has no argument '%s'", name), NULL;
+    }
+    if (!layer) return elab_error(s, DIAG_E0303, check->range, "gradcheck needs a layer"), NULL;
+    Scope from;
+    const Ast *model = resolve_ast(s, layer, &from), *with = NULL;
+    if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
+    const Instance *instance = layer_instance(&from, model, "");
+    if (!instance) return NULL;
+    Net *net =
+        net_find(s, instance, (Shape){.rank = UINT32_MAX}, (Target){.shape = {.rank = UINT32_MAX}}, layer->range);
+    if (!net) return NULL;
+    json_t *overrides = json_array();
+    if (with && !pipe_overrides(&from, with, net, overrides)) return NULL;
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:i}", "name", test->name, "check", "gradcheck", "net",
+                     net->model->name, "loss", net_projection_loss(net, e), "directions", json_number(directions),
+                     "tol", json_number(tol), "overrides", overrides, "line", json_line(test));
+}

@@ -1,0 +1,73 @@
+/* app_keys.c - what decides a result, as keys of the cache: data, attacks, linked gradients, whole training runs. */
+#include "app_state.h"
+#include "extern_gradient.h"
+#include "weights.h"
+
+static json_t *scalars_key(const deq_named *scalars, int n) {
+    json_t *out = json_object();
+    for (int i = 0; i < n; i++) json_object_set_new(out, scalars[i].name, json_real(scalars[i].value));
+    return out;
+}
+
+static json_t *slice_key(deq_app *app, const deq_slice *s, deq_error *e) {
+    char fingerprint[33];
+    int64_t from, to;
+    deq_dataset *d = deq_app_data(app, s->data, e);
+    if (!d || !deq_dataset_slice(d, s, &from, &to, e) || !deq_dataset_fingerprint(d, s->test, fingerprint, e))
+        return NULL;
+    json_t *key = json_pack("{s:s, s:I, s:I}", "files", fingerprint, "from", (json_int_t)from, "to", (json_int_t)to);
+    if (s->ntransforms) json_object_set(key, "transforms", (json_t *)(uintptr_t)s->transforms_json);
+    return key;
+}
+
+/* A definition's own hash where the compiler gives one; else the whole script's. */
+static const char *hash_of(const deq_app *app, const char *own) { return own ? own : app->manifest->hash; }
+
+/* Linked gradients in C decide what a net that has some computes. */
+void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what) {
+    const json_t *fixed, *gradient;
+    size_t i, k;
+    json_array_foreach(json_object_get(net->json, "fixed"), i, fixed)
+        json_array_foreach(json_object_get(fixed, "gradients"), k, gradient) if (json_object_get(gradient, "symbol"))
+            json_object_set_new(what, "linked", json_string(deq_extern_content(app->module)));
+}
+
+json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {
+    if (!a) return json_null();
+    json_t *key = json_pack("{s:s, s:s, s:s, s:o}", "routine", a->routine, "hash", hash_of(app, a->hash), "gradient",
+                            a->gradient ? a->gradient : "", "scalars", scalars_key(a->scalars, a->nscalars));
+    if (a->joined) json_object_set_new(key, "joined", json_true());
+    if (a->all) json_object_set_new(key, "all", json_true());
+    if (a->restart) json_object_set_new(key, "restart", json_integer(a->restart));
+    if (a->next) json_object_set_new(key, "next", deq_app_attack_key(app, a->next));
+    return key;
+}
+
+bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *first, deq_engine *engine,
+                       int64_t examples, deq_key key, deq_error *e) {
+    deq_key start;
+    if (t->start.file && !deq_weights_sum(t->start.file, t->start.map, start, e)) return false;
+    json_t *data = slice_key(app, &t->data, e), *validate = NULL;
+    if (!data) return false;
+    if (t->validate && !(validate = slice_key(app, t->validate, e))) {
+        json_decref(data);
+        return false;
+    }
+    json_t *what = json_pack(
+        "{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "abi", DEQ_ABI_VERSION,
+        "kind", "train", "compiler", app->manifest->compiler ? app->manifest->compiler : "", "target",
+        app->manifest->target ? app->manifest->target : "", "net", t->net->hash, "loss", t->loss, "batch",
+        (json_int_t)t->batch, "epochs", (json_int_t)t->epochs, "examples", (json_int_t)examples, "seed",
+        (json_int_t)t->seed, "optimiser", t->optimiser.routine ? t->optimiser.routine : "", "optimiser_hash",
+        hash_of(app, t->optimiser.hash), "scalars", scalars_key(t->optimiser.scalars, t->optimiser.nscalars), "attack",
+        deq_app_attack_key(app, t->attack), "settings", deq_app_resolved(engine), "data", data, "validate",
+        validate ? validate : json_null());
+    if (!what) return deq_fail(e, DEQ_MEMORY, "out of memory");
+    deq_app_link_key(app, t->net, what);
+    if (t->start.file) json_object_set_new(what, "start", json_string(start));
+    if (first) json_object_set_new(what, "first", json_string(first->key));
+    if (t->spectrum) json_object_set_new(what, "spectrum", json_integer(t->spectrum)); /* the log has more columns */
+    deq_store_key(what, key);
+    json_decref(what);
+    return true;
+}

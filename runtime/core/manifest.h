@@ -1,0 +1,240 @@
+/* manifest.h - the manifest as C structures (schema: MANIFEST.md).
+ *
+ * Texts point into the parsed JSON; everything lives until deq_manifest_free.  Numbers that --set may change are plain
+ * members of the structures and are meant to be written before a run starts. */
+#ifndef DEQ_RUNTIME_MANIFEST_H
+#define DEQ_RUNTIME_MANIFEST_H
+#include "deq_runtime.h"
+#include "error.h"
+#include <jansson.h>
+
+#define DEQ_RANK 8
+
+typedef struct deq_shape {
+    int rank;
+    int64_t dim[DEQ_RANK], elements;
+} deq_shape;
+typedef struct deq_target {
+    int64_t labels;
+    deq_shape shape;
+} deq_target; /* labels: number of classes, 0: a shape */
+typedef struct deq_named {
+    const char *name;
+    double value;
+    bool whole, count, computed; /* an int; an int >= 0; computed when compiled, so that it cannot be set alone */
+} deq_named;
+typedef struct deq_override {
+    const char *path, *value;
+} deq_override;
+
+typedef struct deq_data_spec {
+    const char *name, *reader;
+    const json_t *arguments;
+    deq_shape input;
+    deq_target target;
+    int line;
+} deq_data_spec;
+
+typedef struct deq_parameter {
+    const char *path;
+    deq_shape shape;
+    int64_t offset;
+    bool trained;
+} deq_parameter;
+typedef struct deq_fixed_spec {
+    const char *name, *path, *forward, *gradient;
+    const char *certificate; /* "monotone", "contraction"; NULL: none */
+    double claimed, proved;  /* its number; what the compiler proved, NaN: nothing */
+} deq_fixed_spec;
+typedef struct deq_loss_spec {
+    const char *name, *loss, *input, *parameters;
+} deq_loss_spec;
+typedef struct deq_metric_spec {
+    const char *name, *routine;
+} deq_metric_spec;
+
+typedef struct deq_net_spec {
+    const char *name, *hash, *predict;
+    deq_shape input, output;
+    deq_target target;
+    deq_parameter *parameters;
+    int nparameters;
+    int64_t parameter_bytes, shared_bytes, accum_bytes;
+    deq_fixed_spec *fixed;
+    int nfixed;
+    deq_loss_spec *losses;
+    int nlosses;
+    deq_metric_spec *metrics;
+    int nmetrics;
+    const json_t *json; /* for deq_engine_new */
+} deq_net_spec;
+
+#define DEQ_TRANSFORM_ARGUMENTS 4
+typedef struct deq_transform { /* transforms.def */
+    const char *name;
+    int kind; /* row of the table */
+    double argument[DEQ_TRANSFORM_ARGUMENTS];
+} deq_transform;
+/* From a row of transforms.def by name; DEQ_MODULE when this runtime has none. */
+bool deq_transform_find(const char *name, const json_t *arguments, deq_transform *out, deq_error *e);
+
+typedef struct deq_slice {
+    const deq_data_spec *data;
+    bool test;
+    int64_t from, to;
+    int line;
+    deq_transform *transforms; /* of examples while a net trains */
+    int ntransforms;
+    const json_t *transforms_json;
+} deq_slice; /* to: -1 the end */
+
+typedef struct deq_attack_spec {
+    const char *name, *definition, *routine, *hash, *gradient; /* gradient NULL: the net's own */
+    deq_named *scalars;
+    int nscalars;
+    const char *joined;           /* of the first of several: what they are called together; else NULL */
+    struct deq_attack_spec *next; /* the next of several; NULL: none */
+    bool all;                     /* on every example, not only on those that the ones before left right */
+    int restart;                  /* other draws for each */
+} deq_attack_spec;
+
+typedef struct deq_train_spec {
+    const char *name;
+    const deq_net_spec *net;
+    deq_slice data;
+    const char *loss;
+    int64_t batch, epochs, examples; /* examples: -1 all */
+    uint64_t seed;
+    struct {
+        const char *name, *routine, *hash; /* routine NULL: no epochs, the net is taken as it is in the file */
+        int states;
+        deq_named *scalars;
+        int nscalars;
+    } optimiser;
+    deq_attack_spec *attack; /* NULL: none */
+    deq_override *overrides; /* hold while training */
+    int noverrides;
+    deq_override *set; /* from --set: hold in training and evaluation, after the others */
+    int nset;
+    deq_slice *validate; /* NULL: none */
+    struct {
+        const char *file, *map;
+        const char *train; /* the name of an earlier training run of the file, in place of file */
+    } start;               /* weights the run begins with; neither: initialised as declared */
+    int64_t spectrum;      /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
+    int line;
+    int sweeps; /* of a cell's run: the leading sweeps of its experiment that stand before it */
+} deq_train_spec;
+
+typedef enum deq_value_kind { DEQ_EVALUATE, DEQ_STATISTIC, DEQ_EXPRESSION } deq_value_kind;
+
+typedef struct deq_value_spec {
+    const char *name;
+    deq_value_kind kind;
+    const char *metric, *model, *loss; /* evaluate */
+    deq_slice data;
+    deq_attack_spec *attack;
+    deq_override *overrides;
+    int noverrides;
+    const char *of, *what; /* statistic */
+    const char *routine;   /* expression */
+    const char **inputs;
+    int ninputs;
+} deq_value_spec;
+
+typedef struct deq_cell_spec {
+    const char **coordinates; /* one per sweep */
+    deq_train_spec *trains;
+    int ntrains;
+    deq_value_spec *values;
+    int nvalues;
+} deq_cell_spec;
+
+typedef struct deq_sweep_spec {
+    const char *name;
+    const char **values;
+    int nvalues;
+} deq_sweep_spec;
+typedef struct deq_column_spec {
+    const char *title, *value;
+    bool percent;
+} deq_column_spec;
+
+typedef struct deq_table_spec {
+    const char *name;
+    const char **rows;
+    int nrows;
+    deq_column_spec *columns;
+    int ncolumns;
+    bool mean_std;
+} deq_table_spec;
+
+typedef struct deq_experiment_spec {
+    const char *name;
+    int line;
+    deq_sweep_spec *sweeps;
+    int nsweeps;
+    deq_cell_spec *cells;
+    int ncells;
+    deq_table_spec *table; /* NULL: none */
+} deq_experiment_spec;
+
+typedef struct deq_run_item {
+    deq_train_spec *train;
+    deq_experiment_spec *experiment;
+} deq_run_item; /* one of them */
+
+typedef struct deq_test_spec {
+    const char *name, *check, *loss;
+    const deq_net_spec *net;
+    int directions;
+    double tol;
+    deq_override *overrides;
+    int noverrides;
+    int line;
+} deq_test_spec;
+
+typedef struct deq_check_spec {          /* what `deq compare` compares */
+    const char *name, *loss, *reference; /* name "": none was given; reference: finite_difference(..) or a mode */
+    const char *train;                   /* of the file, whose net and data are meant; NULL: random ones */
+    const deq_net_spec *net;
+    const char **modes;
+    int nmodes;
+    deq_override *overrides;
+    int noverrides;
+    int line;
+} deq_check_spec;
+
+typedef struct deq_manifest {
+    const char *name, *source, *compiler, *target, *real, *hash;
+    deq_data_spec *data;
+    int ndata;
+    deq_net_spec *nets;
+    int nnets;
+    deq_train_spec *trains;
+    int ntrains;
+    deq_experiment_spec *experiments;
+    int nexperiments;
+    deq_run_item *run;
+    int nrun;
+    deq_test_spec *tests;
+    int ntests;
+    deq_check_spec *checks;
+    int nchecks;
+    json_t *json;
+    void **blocks; /* what the arrays live in */
+    int nblocks, blocks_cap;
+} deq_manifest;
+
+/* DEQ_MODULE naming the member when the text is not a manifest of this version. */
+deq_manifest *deq_manifest_read(const deq_module *module, deq_error *e);
+void deq_manifest_free(deq_manifest *m);
+/* Zeroed memory with the manifest's lifetime; NULL when there is none left. */
+void *deq_manifest_alloc(deq_manifest *m, size_t bytes);
+
+const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
+const deq_routine *deq_module_routine(const deq_module *module, const char *name);
+const char *deq_net_metric(const deq_net_spec *net, const char *wanted); /* wanted, else the first, else NULL */
+bool deq_shape_equal(const deq_shape *a, const deq_shape *b);
+void deq_shape_print(const deq_shape *s, char *out, size_t size); /* "[1, 28, 28]" */
+#endif

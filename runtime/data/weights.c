@@ -1,0 +1,270 @@
+#include "weights.h"
+#include "checkpoint.h"
+#include "output.h"
+#include "tensors.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+static bool is_checkpoint(const deq_tensors *file) {
+    const char *format = json_string_value(json_object_get(file->metadata, "format"));
+    return format && !strncmp(format, "deq-checkpoint", 14);
+}
+
+/* Opens a file of arrays; a checkpoint of our own is verified, and its optimiser's vectors are no weights. */
+static bool open_weights(const char *path, deq_tensors *file, deq_error *e) {
+    deq_error own = {0};
+    if (!deq_tensors_open(path, file, &own)) return deq_fail(e, DEQ_WEIGHTS, "weights: %s", own.text);
+    if (!is_checkpoint(file)) return true;
+    if (!deq_checkpoint_intact(path, e)) {
+        deq_tensors_close(file);
+        return false;
+    }
+    int kept = 0;
+    for (int i = 0; i < file->count; i++)
+        if (!strncmp(file->list[i].name, "optimiser.", 10))
+            free(file->list[i].name), free(file->list[i].problem);
+        else
+            file->list[kept++] = file->list[i];
+    file->count = kept;
+    return true;
+}
+
+/* --- loading --- */
+
+typedef struct Load {
+    deq_tensors file;
+    deq_map map;
+    const deq_net_spec *net;
+    int *source; /* of each parameter: its array in the file; -1: it keeps its value */
+    bool *used;  /* of each array */
+    deq_error_list wrong;
+} Load;
+
+/* "'U' (names.map:3)" */
+static void print_rule(const Load *l, const deq_map_rule *rule, const char *name, char *out, size_t size) {
+    if (rule)
+        snprintf(out, size, "'%s'%s (%s:%d)", name, rule->transposed ? " transposed" : "", l->map.path, rule->line);
+    else
+        snprintf(out, size, "'%s'", name);
+}
+
+static void match_parameter(Load *l, int i) {
+    const deq_parameter *p = &l->net->parameters[i];
+    char theirs[1024], what[1400], have[128], want[128];
+    int axes[DEQ_RANK];
+    deq_map_rule *rule = deq_map_find(&l->map, p->path, theirs, sizeof theirs);
+    l->source[i] = -1;
+    if (rule && !rule->theirs) return;
+    print_rule(l, rule, theirs, what, sizeof what);
+    deq_tensor *t = deq_tensors_find(&l->file, theirs);
+    if (!t) {
+        deq_error_add(&l->wrong, "parameter '%s': the file has no %s", p->path, what);
+        return;
+    }
+    l->used[t - l->file.list] = true;
+    l->source[i] = (int)(t - l->file.list);
+    deq_shape_print(&p->shape, want, sizeof want);
+    deq_dims_print(t->array.dim, t->array.rank, have, sizeof have);
+    if (t->problem) {
+        deq_error_add(&l->wrong, "%s %s", what, t->problem);
+    } else if (deq_element_whole(t->array.type)) {
+        deq_error_add(&l->wrong, "%s holds %s: parameters are floating-point numbers", what,
+                      deq_element_name(t->array.type));
+    } else if (t->array.rank != p->shape.rank || !deq_map_axes(rule, p->shape.rank, axes)) {
+        deq_error_add(&l->wrong, "parameter '%s' is %s, %s is %s in the file", p->path, want, what, have);
+    } else {
+        bool same = true, turned = p->shape.rank == 2 && !(rule && (rule->transposed || rule->naxes));
+        for (int k = 0; k < p->shape.rank; k++) {
+            same &= t->array.dim[axes[k]] == p->shape.dim[k];
+            turned &= t->array.dim[1 - k] == p->shape.dim[k];
+        }
+        if (!same)
+            deq_error_add(&l->wrong, "parameter '%s' is %s, %s is %s in the file%s", p->path, want, what, have,
+                          turned ? " (transposed? then write its name with ' in the map)" : "");
+    }
+}
+
+static void find_leftovers(Load *l) {
+    for (int i = 0; i < l->file.count; i++)
+        if (!l->used[i] && !deq_map_ignores(&l->map, l->file.list[i].name)) {
+            char have[128];
+            deq_dims_print(l->file.list[i].array.dim, l->file.list[i].array.rank, have, sizeof have);
+            deq_error_add(&l->wrong, "the file's '%s' %s is no parameter of '%s'", l->file.list[i].name, have,
+                          l->net->name);
+        }
+    for (int i = 0; i < l->map.count; i++)
+        if (l->map.rules[i].ours && !l->map.rules[i].used)
+            deq_error_add(&l->wrong, "%s:%d: '%s' is no parameter of '%s'", l->map.path, l->map.rules[i].line,
+                          l->map.rules[i].ours, l->net->name);
+}
+
+static void put(void *to, int real_bits, int64_t i, double v) {
+    if (real_bits == 64)
+        ((double *)to)[i] = v;
+    else
+        ((float *)to)[i] = (float)v;
+}
+
+/* Copies a into the layout of ours: its axis k is axis axes[k] of a.  The element (of a) that is not finite, or -1. */
+static int64_t convert(const deq_array *a, const int *axes, const int64_t *dim, int rank, int real_bits, void *to) {
+    int64_t stride[DEQ_RANK], index[DEQ_RANK] = {0};
+    for (int k = 0; k < rank; k++) {
+        stride[k] = 1;
+        for (int j = axes[k] + 1; j < rank; j++) stride[k] *= a->dim[j];
+    }
+    for (int64_t i = 0, at = 0; i < a->elements; i++) {
+        double v = deq_array_plain(a, at);
+        if (real_bits == 64 ? !isfinite(v) : !isfinite((float)v)) return at;
+        put(to, real_bits, i, v);
+        for (int k = rank; k-- > 0;) {
+            at += stride[k];
+            if (++index[k] < dim[k]) break;
+            at -= dim[k] * stride[k];
+            index[k] = 0;
+        }
+    }
+    return -1;
+}
+
+static bool read_parameter(Load *l, int i, int real_bits, char *vector, deq_error *e) {
+    const deq_parameter *p = &l->net->parameters[i];
+    const deq_tensor *t = &l->file.list[l->source[i]];
+    char theirs[1024];
+    int axes[DEQ_RANK];
+    deq_array a;
+    deq_error own = {0};
+    if (!deq_tensors_read(&l->file, t, &a, &own)) return deq_fail(e, DEQ_WEIGHTS, "weights: %s", own.text);
+    deq_map_axes(deq_map_find(&l->map, p->path, theirs, sizeof theirs), p->shape.rank, axes);
+    int64_t bad = convert(&a, axes, p->shape.dim, p->shape.rank, real_bits, vector + p->offset);
+    if (bad >= 0)
+        deq_error_add(&l->wrong, "element %" PRId64 " of '%s' is %g: no number of %d bits", bad, t->name,
+                      deq_array_plain(&a, bad), real_bits);
+    deq_array_free(&a);
+    return true;
+}
+
+bool deq_weights_load(const char *path, const char *map, const deq_net_spec *net, int real_bits, void *parameters,
+                      deq_error *e) {
+    Load l = {.net = net};
+    if (!deq_map_read(map, &l.map, e)) return false;
+    bool ok = open_weights(path, &l.file, e);
+    size_t bytes = (size_t)deq_net_vector_bytes(net, real_bits);
+    char *vector = NULL;
+    if (ok) {
+        l.source = calloc((size_t)net->nparameters + 1, sizeof *l.source);
+        l.used = calloc((size_t)l.file.count + 1, sizeof *l.used);
+        vector = malloc(bytes ? bytes : 1);
+        ok = (l.source && l.used && vector) || deq_fail(e, DEQ_MEMORY, "out of memory loading '%s'", path);
+    }
+    if (ok) {
+        memcpy(vector, parameters, bytes);
+        for (int i = 0; i < net->nparameters; i++) match_parameter(&l, i);
+        find_leftovers(&l);
+    }
+    for (int i = 0; ok && !l.wrong.count && i < net->nparameters; i++)
+        if (l.source[i] >= 0) ok = read_parameter(&l, i, real_bits, vector, e);
+    if (ok && l.wrong.count)
+        ok = deq_fail(e, DEQ_WEIGHTS, "weights '%s' do not fit '%s': %s", path, net->name, deq_error_text(&l.wrong));
+    if (ok) memcpy(parameters, vector, bytes);
+    free(vector);
+    free(l.source);
+    free(l.used);
+    deq_tensors_close(&l.file);
+    deq_map_free(&l.map);
+    return ok;
+}
+
+bool deq_weights_sum(const char *path, const char *map, char out[33], deq_error *e) {
+    XXH3_state_t *state = XXH3_createState();
+    bool ok = state != NULL || deq_fail(e, DEQ_MEMORY, "out of memory");
+    if (ok) XXH3_128bits_reset(state);
+    for (int i = 0; ok && i < 2; i++) {
+        const char *file = i ? map : path;
+        size_t size = 0;
+        char *bytes = file ? deq_read_whole(file, SIZE_MAX / 2, &size) : NULL;
+        ok = bytes || !file ||
+             deq_fail(e, DEQ_WEIGHTS, "%s '%s' cannot be read: %s", i ? "the mapping file" : "weights", file,
+                      strerror(errno));
+        uint64_t length = size;
+        if (ok) XXH3_128bits_update(state, &length, sizeof length);
+        if (bytes) XXH3_128bits_update(state, bytes, size);
+        free(bytes);
+    }
+    if (ok) {
+        XXH128_hash_t h = XXH3_128bits_digest(state);
+        snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, (uint64_t)h.high64, (uint64_t)h.low64);
+    }
+    XXH3_freeState(state);
+    return ok;
+}
+
+/* --- export --- */
+
+/* The array as the other side of the rule has it: its axis axes[k] is axis k of ours. */
+static bool export_array(const deq_array *a, const deq_map_rule *rule, const char *name, deq_array *out, deq_error *e) {
+    int axes[DEQ_RANK], back[DEQ_RANK];
+    if (!deq_map_axes(rule, a->rank, axes))
+        return deq_fail(e, DEQ_WEIGHTS, "the map's line %d rearranges axes that '%s' does not have", rule->line, name);
+    *out = (deq_array){.type = a->type == DEQ_F64 ? DEQ_F64 : DEQ_F32, .rank = a->rank, .elements = a->elements};
+    for (int k = 0; k < a->rank; k++) {
+        out->dim[axes[k]] = a->dim[k];
+        back[axes[k]] = k;
+    }
+    if (!deq_array_allocate(out, name, e)) return false;
+    int64_t bad = convert(a, back, out->dim, a->rank, out->type == DEQ_F64 ? 64 : 32, out->values);
+    if (bad < 0) return true;
+    deq_array_free(out);
+    return deq_fail(e, DEQ_WEIGHTS, "element %" PRId64 " of '%s' is %g: not exported", bad, name,
+                    deq_array_plain(a, bad));
+}
+
+bool deq_weights_export(const char *from, const char *map_path, const char *to, int64_t *arrays, deq_error *e) {
+    deq_map map;
+    deq_tensors file = {0};
+    if (!deq_map_read(map_path, &map, e)) return false;
+    bool ok = open_weights(from, &file, e);
+    deq_tensor_out *list = ok ? calloc((size_t)file.count + 1, sizeof *list) : NULL;
+    int n = 0;
+    if (ok && !list) ok = deq_fail(e, DEQ_MEMORY, "out of memory exporting '%s'", from);
+    for (int i = 0; ok && i < file.count; i++) {
+        char theirs[1024];
+        const deq_tensor *t = &file.list[i];
+        deq_map_rule *rule = deq_map_find(&map, t->name, theirs, sizeof theirs);
+        if (rule && !rule->theirs) continue; /* not on the other side */
+        deq_array a;
+        deq_error own = {0};
+        if (!deq_tensors_read(&file, t, &a, &own)) {
+            ok = deq_fail(e, DEQ_WEIGHTS, "weights: %s", own.text);
+            break;
+        }
+        if (deq_element_whole(a.type))
+            ok = deq_fail(e, DEQ_WEIGHTS, "'%s' holds %s: only floating-point arrays are exported", t->name,
+                          deq_element_name(a.type));
+        for (int k = 0; ok && k < n; k++)
+            if (!strcmp(list[k].name, theirs))
+                ok = deq_fail(e, DEQ_WEIGHTS, "two arrays would be called '%s'; the second is '%s'", theirs, t->name);
+        ok = ok && export_array(&a, rule, t->name, &list[n].array, e);
+        deq_array_free(&a);
+        if (!ok) break;
+        list[n].name = strdup(theirs);
+        if (!list[n++].name) ok = deq_fail(e, DEQ_MEMORY, "out of memory exporting '%s'", from);
+    }
+    for (int i = 0; ok && i < map.count; i++)
+        if (map.rules[i].ours && !map.rules[i].used)
+            ok = deq_fail(e, DEQ_WEIGHTS, "%s:%d: '%s' has no array '%s'", map.path, map.rules[i].line, from,
+                          map.rules[i].ours);
+    ok = ok && deq_tensors_write(to, list, n, e);
+    *arrays = n;
+    for (int i = 0; i < n; i++) {
+        free((char *)(uintptr_t)list[i].name);
+        deq_array_free(&list[i].array);
+    }
+    free(list);
+    deq_tensors_close(&file);
+    deq_map_free(&map);
+    return ok;
+}

@@ -1,0 +1,139 @@
+/* engine.h - one net, ready to run: parameters, settings, workspaces and worker threads.
+ *
+ * The batch is cut into blocks of deq_engine_block() examples; a worker takes a block, gathers it, and runs whole
+ * routines (attack, forward, gradient) on it before the next.  Sums over examples are made per shard: shard s of
+ * DEQ_SHARDS takes blocks s, s + DEQ_SHARDS, ... in order and shards are added in order, so results do not depend on
+ * the thread count. A net with statistics of the batch computes its training gradient on the whole batch as one block,
+ * so that no result depends on blocks there either; attacks on it run block by block before. Everything works in the
+ * module's precision (real_bits); the interface speaks double where single values cross it. */
+#ifndef DEQ_RUNTIME_ENGINE_H
+#define DEQ_RUNTIME_ENGINE_H
+#include "deq_runtime.h"
+#include "error.h"
+#include "settings.h"
+#include "statistics.h"
+#include <jansson.h>
+
+#define DEQ_SHARDS 8
+
+typedef struct deq_engine deq_engine;
+
+/* Where examples come from.  `gather` is called from worker threads: writes n rows of inputs (input_bytes apart) and,
+ * unless y is NULL, targets (target_bytes apart; a label is its index as a real), padding zero, in the module's
+ * precision. */
+typedef struct deq_source {
+    void *context;
+    void (*gather)(void *context, const int64_t *index, int64_t n, int real_bits, void *x, int64_t input_bytes, void *y,
+                   int64_t target_bytes);
+} deq_source;
+
+typedef struct deq_engine_options {
+    int threads;
+    int block; /* 0: chosen */
+} deq_engine_options;
+
+/* `net` is an element of the manifest's "nets".  Parameters are zero until initialised or loaded. */
+deq_engine *deq_engine_new(const deq_module *module, const json_t *net, const deq_engine_options *options,
+                           deq_error *e);
+void deq_engine_free(deq_engine *engine);
+
+/* Draws every parameter from its initialiser, keyed by (seed, path). */
+bool deq_engine_init(deq_engine *engine, uint64_t seed, deq_error *e);
+/* The parameter vector (parameter_bytes of reals, offsets as in the manifest) and, after it, the buffers.  Call
+ * deq_engine_prepare after writing to it. */
+void *deq_engine_parameters(deq_engine *engine);
+void deq_engine_prepare(deq_engine *engine);
+int64_t deq_engine_block(const deq_engine *engine);             /* most examples of a block */
+int64_t deq_engine_blocks(const deq_engine *engine, int64_t n); /* into which a call on n examples is cut */
+int64_t deq_engine_memory(const deq_engine *engine);            /* bytes held: parameters, shards, workspaces */
+
+/* Settings by path: "body.forward.tol"; "gradient" alone sets the mode of every fixed point; "defence" (defence.h) what
+ * the predictions of deq_engine_evaluate and deq_engine_forward are read off: gradients, attacks and traces are those
+ * of the undefended net. */
+bool deq_engine_set(deq_engine *engine, const char *path, const char *value, deq_error *e);
+/* Whether the forward solvers serve the gradient modes, and the mode of an attack (NULL: none of its own). */
+bool deq_engine_check_settings(const deq_engine *engine, const char *attack_gradient, deq_error *e);
+void deq_engine_settings(const deq_engine *engine, json_t *out); /* resolved settings as an object path -> text */
+const deq_mode *deq_engine_mode(const deq_engine *engine,
+                                int fixed);            /* of fixed point `fixed`; until the next setting */
+bool deq_engine_penalised(const deq_engine *engine);   /* a fixed point has a penalty */
+bool deq_engine_corrected(const deq_engine *engine);   /* a correction among them */
+uint32_t deq_engine_save_settings(deq_engine *engine); /* push the current settings... */
+void deq_engine_restore_settings(deq_engine *engine, uint32_t token); /* ...and return to them */
+
+typedef struct deq_attack { /* an attack instance on this net */
+    const char *routine;
+    const double *scalars;
+    const char *gradient; /* mode used while attacking, NULL: the net's own */
+} deq_attack;
+
+/* Per-example results; any array may be NULL. */
+typedef struct deq_results {
+    double *loss, *metric;   /* at the attacked input when there is an attack */
+    int32_t *prediction;     /* argmax of the output */
+    double *penalty;         /* deq_engine_gradient: the penalties of the settings, summed over fixed points, which then
+                                are part of what is differentiated; NULL: the gradient is the loss's alone */
+    double *correction;      /* the same of `penalty: correction(..)`; needs `penalty` */
+    float *steps, *residual; /* of the final prediction's forward solve (sum / worst over fixed points) */
+    deq_solve_statistics forward, adjoint; /* filled always */
+} deq_results;
+
+typedef bool deq_progress(void *context, int64_t done, int64_t total); /* false: stop early */
+
+/* Evaluates examples index[0..n): output, loss and metric by name (NULL: not wanted), after `attack` unless NULL. */
+bool deq_engine_evaluate(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n,
+                         const char *loss, const char *metric, const deq_attack *attack, uint64_t seed,
+                         deq_progress *progress, void *context, deq_results *results, deq_error *e);
+
+/* Mean gradient of the loss over the batch (at the attacked input when there is an attack), left in the gradient
+ * vector, ready for deq_engine_update.  `step` keys the attack's random draws. */
+bool deq_engine_gradient(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n,
+                         const char *loss, const char *metric, const deq_attack *attack, uint64_t seed, uint64_t step,
+                         deq_results *results, deq_error *e);
+/* start: previous.  From now on the solves of deq_engine_gradient start where the last such call left the same example,
+ * first <= index < first + count; at first, and everywhere else, from zero.  count 0: forgets.  Every other call starts
+ * from zero, and an attack's solves where the one before them ended. */
+bool deq_engine_remember(deq_engine *engine, int64_t first, int64_t count, deq_error *e);
+void *deq_engine_previous(deq_engine *engine, int64_t *bytes); /* for checkpoints: all of it; NULL when there is none */
+/* From now on the gradient modes that differentiate steps after a state (phantom.unroll, jfb) start from states held
+ * constant: of each example below `count`, the one where the next call for a gradient solves to.  Later calls for
+ * gradients make the steps from there and do not solve, so that their losses are, as functions of parameters and
+ * inputs, just what these modes differentiate.  Called again it lets go of the states; count 0: and holds none. */
+bool deq_engine_hold(deq_engine *engine, int64_t count, deq_error *e);
+void *deq_engine_gradients(deq_engine *engine); /* same layout as the parameter vector */
+/* Does the net compute something else in deq_engine_gradient (statistics of the batch, dropout) than elsewhere? */
+bool deq_engine_training(const deq_engine *engine);
+
+/* Makes `states` optimiser vectors, all zero: once before the first update of a training run (a checkpoint is loaded
+ * after it). */
+bool deq_engine_optimiser(deq_engine *engine, int states, deq_error *e);
+/* One optimiser step: w, dw and `states` vectors through routine; scalars are t, steps and the optimiser's own.  Then
+ * prepares. */
+bool deq_engine_update(deq_engine *engine, const char *routine, int states, const double *scalars, deq_error *e);
+void *deq_engine_optimiser_states(deq_engine *engine, int64_t *bytes); /* for checkpoints: states one after the other */
+
+/* Residual of every forward iteration for examples index[0..n): out[example * max + k], NaN where the solve had ended.
+ */
+bool deq_engine_residual_trace(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n, int max,
+                               float *out, deq_error *e);
+
+/* Solves of examples index[0..n) and, for the gradient of `loss` in the inputs, of their adjoints: out[fixed * n +
+ * example].  A fixed point that the net uses twice leaves its last solve. */
+bool deq_engine_solves(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
+                       deq_solve_record *forward, deq_solve_record *adjoint, deq_error *e);
+
+/* The spectrum of J at the equilibria of examples index[0..n): out[fixed * n + example] (spectral.h). */
+struct deq_spectrum;
+bool deq_engine_spectrum(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n,
+                         struct deq_spectrum *out, deq_error *e);
+
+/* Least eigenvalue of the symmetric part of I - L of fixed point `fixed`, whose equation is z = prox(L z + c): its
+ * margin as a monotone operator.  NaN when it has no such form, or more than DEQ_RESOLVENT_MOST elements. */
+bool deq_engine_margin(deq_engine *engine, int fixed, double *margin, deq_error *e);
+
+/* Single calls for the C library and gradcheck: rows are dense (no padding), in the module's precision. */
+bool deq_engine_forward(deq_engine *engine, int64_t n, const void *x, void *output, deq_results *results, deq_error *e);
+/* y NULL and loss NULL: `doutput` is the cotangent of the output... not supported; use a loss.  dx may be NULL. */
+bool deq_engine_input_gradient(deq_engine *engine, int64_t n, const void *x, const void *y, const char *loss, void *dx,
+                               deq_results *results, deq_error *e);
+#endif

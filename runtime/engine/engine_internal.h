@@ -1,0 +1,106 @@
+/* engine_internal.h - the engine's parts, for engine.c (the net), engine_settings.c, engine_run.c (blocks),
+ * engine_update.c. */
+#ifndef DEQ_RUNTIME_ENGINE_INTERNAL_H
+#define DEQ_RUNTIME_ENGINE_INTERNAL_H
+#include "engine.h"
+#include "hand.h"
+#include "memory.h"
+#include "numeric.h"
+#include "parallel.h"
+#include "resolvents.h"
+#include "worker_plan.h"
+
+#define DEQ_MOST_RANK 8
+
+typedef struct engine_parameter {
+    const char *path, *init;
+    int rank;
+    int64_t shape[DEQ_MOST_RANK], offset;
+} engine_parameter;
+
+typedef struct engine_loss {
+    const char *name;
+    const deq_routine *loss, *input, *parameters;
+    int64_t target_count, target_bytes; /* of its y rows */
+} engine_loss;
+
+typedef struct engine_metric {
+    const char *name;
+    const deq_routine *routine;
+} engine_metric;
+
+typedef struct engine_fixed {
+    const char *path;
+    const deq_fixed *descriptor;
+    deq_hands hands;
+} engine_fixed;
+
+/* One thread's buffers: `block` rows of every argument. */
+typedef struct engine_worker {
+    deq_worker *solver;
+    char *x, *y, *adversarial, *output, *loss, *metric, *dx, *scratch;
+    int64_t *example;
+    double *penalty, *corrected;
+    char *memory;
+    size_t memory_bytes;
+} engine_worker;
+
+/* Settings put aside. */
+typedef struct engine_saved {
+    deq_defence defence;
+    deq_fixed_settings fixed[];
+} engine_saved;
+
+struct deq_engine {
+    const deq_module *module;
+    json_t *net; /* held: texts point into it */
+    const char *name;
+    int real_bits;
+    int64_t real_bytes;
+    int64_t input_count, output_count;
+    int64_t input_bytes, output_bytes, target_bytes; /* row strides */
+    int64_t widest_target_bytes;                     /* of the net's target and its losses' */
+    int64_t parameter_bytes, shared_bytes, accum_bytes;
+    const deq_routine *prepare, *finish, *predict;
+    const deq_routine *statistics; /* there are statistics of the batch: a training batch is one block; else NULL */
+    bool training;                 /* the net computes something else in training */
+    engine_parameter *parameters;
+    engine_loss *losses;
+    engine_metric *metrics;
+    engine_fixed *fixed;
+    const deq_fixed **descriptors;
+    int nparameters, nlosses, nmetrics, nfixed;
+
+    deq_routine_fn **corrections;             /* by fixed point, of the running call */
+    deq_fixed_settings *settings, *attacking; /* by fixed point; `attacking`: with the attack's gradient mode */
+    deq_defence defence;                      /* of predictions */
+    struct engine_saved **saved;
+    uint32_t saves;
+
+    deq_pool *pool;
+    int threads;
+    engine_worker *workers;
+    int64_t block, capacity; /* examples of a block; rows that workers have room for */
+    int64_t scratch_bytes;   /* of one worker */
+
+    char *previous; /* start: previous.  For each such fixed point one state row for each of the `visited` examples from
+                       `first_visited` on, as training left them; NaN: never.  NULL: nobody remembers */
+    int64_t first_visited, visited, previous_bytes;
+    char *shared, *gradients, *shards[DEQ_SHARDS], *states;
+    int state_count;
+    deq_resolvents resolvents; /* of the parameters as last prepared */
+    deq_held *held;            /* deq_engine_hold: by fixed point; NULL: no states are held */
+};
+
+/* NULL when the module has no such routine. */
+const deq_routine *engine_routine(const deq_engine *engine, const char *name);
+/* Row stride of a value of `count` elements. */
+int64_t engine_stride(const deq_engine *engine, int64_t count);
+/* A setting of all fixed points (a gradient by hand: of those it is written for); none is changed after a failure. */
+bool engine_set_all(const deq_engine *engine, deq_fixed_settings *settings, const char *key, const char *value,
+                    deq_error *e);
+/* Room for blocks of `rows` examples. */
+bool engine_capacity(deq_engine *engine, int64_t rows, deq_error *e);
+/* Gives every worker at least this much scratch. */
+bool engine_scratch(deq_engine *engine, int64_t bytes, deq_error *e);
+#endif

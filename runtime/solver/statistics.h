@@ -1,0 +1,38 @@
+/* statistics.h - how solves ended: of one example, and summed over many. */
+#ifndef DEQ_RUNTIME_STATISTICS_H
+#define DEQ_RUNTIME_STATISTICS_H
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum deq_reason {
+    DEQ_RUNNING,
+#define REASON(id, failed, doc) DEQ_REASON_##id,
+#include "reasons.def"
+#undef REASON
+} deq_reason;
+
+const char *deq_reason_name(deq_reason reason); /* "max_steps" */
+
+/* Statistics of the solves of one call, forward and adjoint apart, over all fixed points. */
+typedef struct deq_solve_statistics {
+    int64_t solves, unconverged; /* per example; unconverged: stopped by max, or diverged */
+    int64_t diverged;            /* NaN, infinity or a residual 1e6 times the first */
+    double steps, residual;      /* sums over examples: mean = / solves */
+    double worst_residual;
+    int64_t worst_example; /* identity; -1 none */
+    int worst_fixed;       /* index of the fixed point */
+    int64_t later;         /* answered by a later solver of a chain */
+} deq_solve_statistics;
+
+void deq_statistics_clear(deq_solve_statistics *s);
+void deq_statistics_add(deq_solve_statistics *sum, const deq_solve_statistics *s);
+
+/* How one example's solve of one fixed point ended. */
+typedef struct deq_solve_record {
+    float steps, residual;
+    uint8_t reason; /* deq_reason */
+    bool solved;    /* false: there was no such solve */
+    bool failed;    /* stopped short of its tolerance */
+    uint8_t solver; /* of a chain: the one whose state was returned, 0 the first */
+} deq_solve_record;
+#endif
