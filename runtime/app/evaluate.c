@@ -69,8 +69,7 @@ static bool on_progress(void *context, int64_t done, int64_t total) {
     return !deq_interrupted();
 }
 
-/* Per-example results to means.  Whether the final solve of an example converged is known from its residual; under an
- * attack the engine's own count covers the attack's solves as well. */
+/* Per-example results to means.  The shares of solves are of all that were made: under an attack its own too. */
 static void summarise(deq_evaluation *out, const deq_results *r, int64_t n, bool attacked) {
     double metric = 0, loss = 0, steps = 0, residual = 0;
     for (int64_t i = 0; i < n; i++) {

@@ -209,7 +209,9 @@ static void run_block(run *r, int worker, int64_t b, char *accum) {
     frame.arg2 = w->output;
     frame.arg3 = w->loss;
     frame.arg4 = w->dx;
+    solver->measures = !accum && ((r->results && r->results->residual) || r->records[0]);
     r->main->function(&frame, n);
+    solver->measures = false;
     exchange_visits(r, solver, n, w->example, true);
     solver->stream = NULL;
     solver->solved = NULL;

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIVERGED_GROWTH 1e6
+#define SURE (1 - 64 * (double)REAL_EPSILON) /* lower by more than rounding */
+#define GROWN 2                              /* times the first image: what a state near its start does not reach */
 #define STAGNATED_STEPS 10
 
 static solver_run *const runs[] = {
@@ -53,6 +54,15 @@ void problem_apply(problem *p, const real *in, real *out, int evaluation) {
     }
 }
 
+/* Whether the state has grown while norm(h(z) - z) has not fallen.  Then a small relative residual says only that the
+ * state is large (z = z + c, z = 3z + c). */
+static bool has_grown(progress *q, double difference, double image) {
+    if (q->first < 0) q->first = difference;
+    if (q->first_image < 0) q->first_image = image;
+    if (!(difference <= q->highest)) q->highest = difference;
+    return image > GROWN * q->first_image && difference > q->highest / 2;
+}
+
 bool problem_judge(problem *p, int64_t i, int step, bool state, double difference, double image) {
     const deq_solver *o = p->options;
     progress *q = &p->progress[p->rows[i]];
@@ -60,10 +70,12 @@ bool problem_judge(problem *p, int64_t i, int step, bool state, double differenc
     const double tol = p->tolerance ? p->tolerance[p->rows[i]] : o->tol;
     double error = o->absolute ? difference * scale : difference / (image + 1e-9);
     bool finite = isfinite(error);
-    if (q->first < 0) q->first = difference;
-    bool lowest = state && finite && (q->lowest_step < 0 || error < q->lowest);
+    const bool grown = has_grown(q, difference, image) && !o->absolute;
+    bool lowest = state && finite &&
+                  (q->lowest_step < 0 || (error < q->lowest && (!grown || difference < q->lowest_difference * SURE)));
     if (lowest) {
         q->lowest = error;
+        q->lowest_difference = difference;
         q->lowest_step = step;
         q->saved = false;
     }
@@ -72,9 +84,9 @@ bool problem_judge(problem *p, int64_t i, int step, bool state, double differenc
     p->error[i] = error;
     deq_reason reason = DEQ_RUNNING;
     bool may_stop = step >= p->least;
-    if (!finite || difference > DIVERGED_GROWTH * fmax(q->first, 1e-3))
+    if (!finite || (tol > 0 && difference > o->growth * fmax(q->first, 1e-3)))
         reason = DEQ_REASON_diverged;
-    else if (tol > 0 && error <= tol && may_stop)
+    else if (tol > 0 && error <= tol && may_stop && !grown)
         reason = DEQ_REASON_converged;
     else if (step >= o->max)
         reason = DEQ_REASON_max_steps;
@@ -169,7 +181,7 @@ void NAME(problem_open)(problem *p, deq_space *space, int64_t n, const int32_t *
         p->previous[i] = (int32_t)i;
         if (p->ident) p->example[i] = p->ident[p->rows[i]];
         p->ended[i] = DEQ_RUNNING;
-        p->progress[i] = (progress){.first = -1, .lowest = INFINITY, .lowest_step = -1};
+        p->progress[i] = (progress){.first = -1, .first_image = -1, .lowest = INFINITY, .lowest_step = -1};
     }
 }
 
@@ -201,7 +213,7 @@ static int64_t go_on(problem *p, int64_t count, progress *earlier, real *kept) {
         memcpy(row_of(p, kept, row), row_of(p, p->result, row), (size_t)p->vectors * sizeof(vec));
         earlier[row] = *q;
         if (!returns_last(p, q, q->steps) && q->lowest_step >= 0) earlier[row].residual = q->lowest;
-        *q = (progress){.first = -1, .lowest = INFINITY, .lowest_step = -1};
+        *q = (progress){.first = -1, .first_image = -1, .lowest = INFINITY, .lowest_step = -1};
         p->previous[front] = (int32_t)front;
         p->ended[front] = DEQ_RUNNING;
         if (p->ident) p->example[front] = p->ident[row];
@@ -279,7 +291,10 @@ size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings 
         p.correct = &c;
         NAME(correct_open)(&c, fixed, &space, n);
     }
+    deq_space after = space;
     run_chain(&p, &space);
+    problem_measure(&p, &after);
+    if (after.used > space.used) space.used = after.used;
     size_t augmented = s->gradient.kind == DEQ_MODE_augmented ? NAME(augmented_bytes)(fixed, n) : 0;
     return space.used > augmented ? space.used : augmented;
 }
@@ -363,7 +378,9 @@ static void solve_forward(problem *p, int64_t n, deq_solver *options, bool *fail
     if (p->ride) NAME(ride_open)(p->ride, p->fixed, &space, n);
     if (p->correct) NAME(correct_open)(p->correct, p->fixed, &space, n);
     ride *r = p->ride;
+    deq_space after = space; /* what the solver took is free again */
     run_chain(p, &space);
+    if (p->worker->measures && !p->quiet) problem_measure(p, &after);
     problem_report(p, failed);
     p->ride = r;
     if (r) NAME(ride_report)(p);

@@ -8,11 +8,14 @@
 #include "memory.h"
 #include "numeric.h"
 
-typedef struct progress { /* of one example */
-    double first;         /* norm(h(z) - z) at the start; negative: not known */
-    double lowest;        /* lowest residual of a state */
-    double residual;      /* of the last state */
-    int lowest_step;      /* its step; -1: no finite state yet */
+typedef struct progress {     /* of one example */
+    double first;             /* norm(h(z) - z) at the start; negative: not known */
+    double first_image;       /* norm(h(z)) at the start; negative: not known */
+    double highest;           /* norm(h(z) - z) so far */
+    double lowest;            /* residual of the best state */
+    double lowest_difference; /* its norm(h(z) - z) */
+    double residual;          /* of the last state */
+    int lowest_step;          /* its step; -1: no finite state yet */
     int steps;
     bool saved; /* the state of lowest_step stands in `best` */
     deq_reason reason;
@@ -115,6 +118,7 @@ void NAME(line_search_run)(line_search *s, problem *p, real *z, real *f, const r
 #define problem_stream NAME(problem_stream)
 #define problem_compact NAME(problem_compact)
 #define problem_defend NAME(problem_defend)
+#define problem_measure NAME(problem_measure)
 
 INLINE vec *row_of(const problem *p, const real *buffer, int64_t row) { return (vec *)buffer + row * p->vectors; }
 INLINE const vec *rhs_of(const problem *p, int64_t i) {
@@ -145,6 +149,9 @@ void NAME(problem_return_best)(problem *p, int64_t row);
 INLINE bool problem_streams(const problem *p) { return p->worker->stream || p->defence || p->ride || p->correct; }
 /* Adds the states of this step to what the defence reads; an example that ends gets its result. */
 void problem_defend(problem *p, int step, const real *z);
+
+/* When the solve is over: the residual of each example becomes that of its row of `result`. */
+void problem_measure(problem *p, deq_space *space);
 
 /* Hands the states of this step to the worker's listener and the defence. */
 void problem_stream(problem *p, int step, const real *z);

@@ -506,7 +506,7 @@ static void solver_print(const deq_solver *chain, bool adjoint, char *out, size_
     for (int which = 0; which <= chain->links && size > 0; which++) {
         deq_solver one = deq_solver_link(chain, which);
         if (which) snprintf(out, size, " else ");
-        size_t between = strlen(out) * (which > 0);
+        size_t between = which ? strlen(out) : 0;
         out += between, size -= between;
         link_print(&one, adjoint, out, size);
         size_t length = strlen(out);

@@ -26,7 +26,7 @@ typedef enum deq_mode_kind {
 /* The arguments of one solver; members not used by a kind hold their defaults. */
 #define DEQ_SOLVER_ARGUMENTS                                                                                           \
     deq_solver_kind kind;                                                                                              \
-    double tol, damping, ridge, step;                                                                                  \
+    double tol, growth, damping, ridge, step;                                                                          \
     int max, memory;                                                                                                   \
     bool absolute, last;                      /* stop: absolute; return: last */                                       \
     int least_squares, delay, restart, every; /* anderson; deq_least_squares */                                        \

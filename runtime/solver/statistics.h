@@ -16,7 +16,7 @@ const char *deq_reason_name(deq_reason reason); /* "max_steps" */
 /* Statistics of the solves of one call, forward and adjoint apart, over all fixed points. */
 typedef struct deq_solve_statistics {
     int64_t solves, unconverged; /* per example; unconverged: stopped by max, or diverged */
-    int64_t diverged;            /* NaN, infinity or a residual 1e6 times the first */
+    int64_t diverged;            /* NaN, infinity or a residual above `growth` times the first */
     double steps, residual;      /* sums over examples: mean = / solves */
     double worst_residual;
     int64_t worst_example; /* identity; -1 none */

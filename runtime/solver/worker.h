@@ -87,6 +87,8 @@ typedef struct deq_worker {
      * switched off and on between calls. */
     const deq_defence *defence;
 
+    bool measures; /* the residual of a forward solve is that of the state it hands on, if need be for an evaluation
+                      more */
     float *steps, *residual; /* by row of the block: forward solves since the engine cleared them (sum, worst) */
     deq_solve_statistics forward, adjoint;
     deq_error error; /* on_fail: stop */

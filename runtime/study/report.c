@@ -173,7 +173,7 @@ static void of_forward(Sentences *s, const Facts *f) {
     of_chain(s, f->forward, "forward", o);
     if (diverged > 0)
         say(s,
-            "%.3g%% of forward solves diverged (a residual of 1e6 times the first, NaN or infinity). Try %s, smaller "
+            "%.3g%% of forward solves diverged (their residual grew beyond `growth`, NaN or infinity). Try %s, smaller "
             "initial weights, or a bounded cell (tanh, LayerNorm).",
             diverged, o->kind == DEQ_SOLVER_picard ? "picard(damping: 0.5) or anderson()" : "damping: 0.5");
     if (stopped > 0 && o->tol > 0) {

@@ -30,6 +30,7 @@ for solver in "anderson(memory: 4, " "broyden(" "picard("; do
   differ final third
   differ final all
   differ all mean3
+  close third.residual stopped.residual # of the state that is read
   [[ $(cell $table 1 third.steps) == 3 && $(cell $table 1 third.converged) == 1 ]] || fail "an early state took other steps"
   above $table robust 0.4
   grep -q '^3,' results/defences/exits.csv && [[ $(cell results/defences/exits.csv 3 exit.steps) == 3 ]] ||

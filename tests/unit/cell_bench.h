@@ -143,13 +143,15 @@ static inline void cell_apply(const bench *b, int64_t row, const double *z, doub
 }
 
 /* Relative residual of the returned state. */
-static inline double residual_of(const bench *b, int64_t row) {
+static inline double residual_by(const bench *b, int64_t row, bool absolute) {
     double z[CELL_MOST] = {0}, f[CELL_MOST], up = 0, down = 0;
     for (int k = 0; k < b->d; k++) z[k] = get(b, b->z, row, k);
     cell_apply(b, row, z, f);
     for (int k = 0; k < b->d; k++) up += (f[k] - z[k]) * (f[k] - z[k]), down += f[k] * f[k];
-    return sqrt(up) / (sqrt(down) + 1e-9);
+    return absolute ? sqrt(up) : sqrt(up) / (sqrt(down) + 1e-9);
 }
+
+static inline double residual_of(const bench *b, int64_t row) { return residual_by(b, row, false); }
 
 /* Records states and residuals of row `row`. */
 typedef struct recording {

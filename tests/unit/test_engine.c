@@ -246,9 +246,9 @@ static void test_settings(void **state) {
     assert_string_equal(json_string_value(json_object_get(out, "body.gradient")),
                         "phantom.unroll(steps: 3, damping: 0.25, undamped_first: false)");
     assert_string_equal(json_string_value(json_object_get(out, "body.on_fail")), "keep_best");
-    assert_string_equal(
-        json_string_value(json_object_get(out, "body.forward")),
-        "broyden(step: 1, memory: 0, tol: 0.01, max: 40, line_search: none, stop: relative, return: best)");
+    assert_string_equal(json_string_value(json_object_get(out, "body.forward")),
+                        "broyden(step: 1, memory: 0, tol: 0.01, max: 40, growth: 1e+12, line_search: none, stop: "
+                        "relative, return: best)");
     json_decref(out);
     deq_engine_restore_settings(g, inner);
     assert_true(g->settings[0].gradient.damping == 0.5);

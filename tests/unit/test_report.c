@@ -83,7 +83,7 @@ static void test_forward(void **state) {
                "'diverged': 0.1}}",
                FINE, "[0.6, 0.7]", "[0.8, 0.9]"),
         NULL,
-        "- body: 10% of forward solves diverged (a residual of 1e6 times the first, NaN or infinity). Try "
+        "- body: 10% of forward solves diverged (their residual grew beyond `growth`, NaN or infinity). Try "
         "picard(damping: 0.5) or anderson(), smaller initial weights, or a bounded cell (tanh, LayerNorm).\n");
     says(
         solves("anderson(tol: 1e-9, max: 40)", GMRES,

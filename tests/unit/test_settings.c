@@ -27,21 +27,25 @@ static void test_defaults(void **state) {
 static void test_texts_round_trip(void **state) {
     (void)state;
     static const char *const texts[][2] = {
-        {"picard( damping : 0.5 )", "picard(damping: 0.5, tol: 0.0001, max: 40, stop: relative, return: best)"},
-        {"broyden(step: 0.9, tol: 0, max: 8, return: last, stop: absolute)",
-         "broyden(step: 0.9, memory: 0, tol: 0, max: 8, line_search: none, stop: absolute, return: last)"},
-        {"anderson(ridge:1e-5,keep: last)",
-         "anderson(memory: 5, damping: 1, ridge: 1e-05, delay: 0, restart: 0, every: 1, tol: 0.0001, max: 40, "
-         "least_squares: gram, stop: relative, return: last)"},
+        {"picard( damping : 0.5 )",
+         "picard(damping: 0.5, tol: 0.0001, max: 40, growth: 1e+12, stop: relative, return: best)"},
+        {"broyden(step: 0.9, tol: 0, max: 8, growth: 1e3, return: last, stop: absolute)",
+         "broyden(step: 0.9, memory: 0, tol: 0, max: 8, growth: 1000, line_search: none, stop: absolute, return: "
+         "last)"},
+        {"anderson(ridge:1e-5,keep: last)", "anderson(memory: 5, damping: 1, ridge: 1e-05, delay: 0, restart: 0, "
+                                            "every: 1, tol: 0.0001, max: 40, growth: 1e+12, "
+                                            "least_squares: gram, stop: relative, return: last)"},
         {"anderson(least_squares: qr, memory: 9, delay: 2, restart: 12, every: 3)",
          "anderson(memory: 9, damping: 1, ridge: 0.0001, delay: 2, restart: 12, every: 3, tol: 0.0001, max: 40, "
+         "growth: 1e+12, "
          "least_squares: qr, stop: relative, return: best)"},
-        {"broyden(line_search: armijo)",
-         "broyden(step: 1, memory: 0, tol: 0.0001, max: 40, line_search: armijo, stop: relative, return: best)"},
-        {"adjoint_broyden(opa: 2)",
-         "adjoint_broyden(step: 1, memory: 0, opa: 2, tol: 0.0001, max: 40, stop: relative, return: best)"},
-        {"newton_krylov(krylov: 12)", "newton_krylov(krylov: 12, forcing: 0, tol: 0.0001, max: 40, line_search: "
-                                      "armijo, stop: relative, return: best)"}};
+        {"broyden(line_search: armijo)", "broyden(step: 1, memory: 0, tol: 0.0001, max: 40, growth: 1e+12, "
+                                         "line_search: armijo, stop: relative, return: best)"},
+        {"adjoint_broyden(opa: 2)", "adjoint_broyden(step: 1, memory: 0, opa: 2, tol: 0.0001, max: 40, growth: 1e+12, "
+                                    "stop: relative, return: best)"},
+        {"newton_krylov(krylov: 12)",
+         "newton_krylov(krylov: 12, forcing: 0, tol: 0.0001, max: 40, growth: 1e+12, line_search: "
+         "armijo, stop: relative, return: best)"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         deq_error e = {0};
         deq_solver s, again;
@@ -54,7 +58,7 @@ static void test_texts_round_trip(void **state) {
         assert_string_equal(out, twice);
     }
     static const char *const modes[] = {
-        "implicit(gmres(tol: 1e-06, max: 30, stop: relative, return: best))",
+        "implicit(gmres(tol: 1e-06, max: 30, growth: 1e+12, stop: relative, return: best))",
         "jfb()",
         "backprop(checkpoint: 0)",
         "phantom.unroll(steps: 9, damping: 0.3333333333333333, undamped_first: true)",

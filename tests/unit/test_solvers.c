@@ -265,6 +265,105 @@ static void test_divergence_is_a_reason(void **state) {
         }
 }
 
+/* z = gain z + c, whose relative residual falls while the state runs away. */
+static bench growing_bench(int bits, double gain) {
+    bench b = bench_new(bits, CELL_LINEAR, 2, 3, 0);
+    for (int i = 0; i < 2; i++) set_weight(&b, i, i, gain);
+    for (int i = 0; i < 6; i++) put(&b, b.rest, i / 2, i % 2, 1 + 0.1 * i);
+    return b;
+}
+
+static double length_of(const bench *b, const void *base, int64_t row) {
+    double sum = 0;
+    for (int k = 0; k < b->d; k++) sum += get(b, base, row, k) * get(b, base, row, k);
+    return sqrt(sum);
+}
+
+static void test_a_growing_state_is_no_convergence(void **state) {
+    (void)state;
+    static const char *const forward[] = {"picard(%s)", "anderson(memory: 1, %s)", "picard(damping: 0.5, %s)",
+                                          "broyden(%s)"};
+    for (int bits = 32; bits <= 64; bits += 32)
+        for (int s = 0; s < 4; s++)
+            for (double gain = 1; gain <= 3; gain += 2) {
+                if (s == 3 && gain > 1) continue; /* Broyden finds the root of z = 3z + c */
+                char text[96];
+                bench b = growing_bench(bits, gain);
+                snprintf(text, sizeof text, forward[s], "tol: 0.05, max: 60");
+                bench_solve(&b, text, "jfb", false);
+                assert_int_equal(b.worker->forward.unconverged, 3);
+                for (int row = 0; row < 3; row++) /* the best state is one near the start */
+                    assert_true(length_of(&b, b.z, row) <= 3 * length_of(&b, b.rest, row));
+                bench_free(&b);
+            }
+    bench b = growing_bench(64, 1);
+    bench_solve(&b, "picard(tol: 0.05, max: 60, return: last)", "jfb", false);
+    assert_true(length_of(&b, b.z, 0) > 59 * length_of(&b, b.rest, 0));
+    bench_free(&b);
+    b = growing_bench(64, 0.99); /* grows to 100 times its first image, and converges */
+    bench_solve(&b, "picard(tol: 1e-5, max: 2000)", "jfb", false);
+    assert_int_equal(b.worker->forward.unconverged, 0);
+    bench_free(&b);
+}
+
+/* norm(f(z_n) - z_n) is 3^n times the first. */
+static void test_growth_is_a_setting(void **state) {
+    (void)state;
+    for (int bits = 32; bits <= 64; bits += 32) {
+        bench b = growing_bench(bits, 3);
+        static const struct {
+            const char *forward;
+            int steps;
+            bool diverged;
+        } cases[] = {{"picard(max: 35, growth: 1e3)", 8, true},
+                     {"picard(max: 35)", 27, true},
+                     {"picard(max: 35, growth: 1e100)", 35, false},
+                     {"picard(max: 35, tol: 0, growth: 1)", 35, false}}; /* tol 0 asks for all steps */
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            bench_solve(&b, cases[i].forward, "jfb", false);
+            assert_int_equal(b.worker->forward.diverged, cases[i].diverged ? 3 : 0);
+            for (int row = 0; row < 3; row++) assert_int_equal((int)b.worker->steps[row], cases[i].steps);
+        }
+        bench_free(&b);
+    }
+}
+
+/* Where predictions are judged by it, the residual is that of the state handed on, for every solver. */
+static void test_the_residual_is_that_of_the_state(void **state) {
+    (void)state;
+    static const char *const forward[] = {"picard(%s)",
+                                          "picard(damping: 0.7, %s)",
+                                          "anderson(%s)",
+                                          "anderson(damping: 0.7, %s)",
+                                          "broyden(%s)",
+                                          "broyden(line_search: armijo, %s)",
+                                          "newton_krylov(%s)",
+                                          "adjoint_broyden(%s)",
+                                          "picard(max: 2, tol: 1e-9) else broyden(%s)",
+                                          "broyden(max: 2, tol: 1e-9) else anderson(%s)"};
+    static const char *const ends[] = {"tol: 0, max: 4, return: last", "tol: 0, max: 5", "tol: 1e-2, max: 30"};
+    for (int bits = 32; bits <= 64; bits += 32)
+        for (size_t s = 0; s < sizeof forward / sizeof *forward; s++)
+            for (size_t e = 0; e < sizeof ends / sizeof *ends; e++) {
+                char text[128];
+                snprintf(text, sizeof text, forward[s], ends[e]);
+                for (int absolute = 0; absolute < 2; absolute++) {
+                    bench b = bench_new(bits, CELL_TANH, 20, 7, 1.1);
+                    bench_set(&b, text, "jfb");
+                    b.settings.forward.absolute = b.settings.forward.then[0].absolute = absolute;
+                    bench_plan(&b);
+                    b.worker->measures = true;
+                    bench_solve_rows(&b, 0, b.n, false);
+                    for (int64_t row = 0; row < b.n; row++) {
+                        const double found = (double)b.worker->residual[row], right = residual_by(&b, row, absolute);
+                        if (fabs(found - right) > (bits == 32 ? 3e-6 : 1e-7) + 1e-6 * right)
+                            fail_msg("%s, row %d: %.9g, not %.9g", text, (int)row, found, right);
+                    }
+                    bench_free(&b);
+                }
+            }
+}
+
 static void test_nan_stays_with_its_example(void **state) {
     (void)state;
     static const char *const forward[] = {"picard", "anderson", "broyden"};
@@ -518,6 +617,9 @@ int main(void) {
         cmocka_unit_test(test_best_state_is_returned),
         cmocka_unit_test(test_listening_changes_nothing),
         cmocka_unit_test(test_divergence_is_a_reason),
+        cmocka_unit_test(test_a_growing_state_is_no_convergence),
+        cmocka_unit_test(test_growth_is_a_setting),
+        cmocka_unit_test(test_the_residual_is_that_of_the_state),
         cmocka_unit_test(test_nan_stays_with_its_example),
         cmocka_unit_test(test_on_fail),
         cmocka_unit_test(test_stagnation_at_the_rounding_floor),
