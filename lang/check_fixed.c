@@ -251,10 +251,8 @@ static bool unknown_mode(Checker *c, Ast *e, const char *path) {
 
 static bool mode_needs(Checker *c, const Ast *e, const char *path, const char *needs, const char *forward) {
     if (!forward || !needs || !*needs || same(needs, "any") || words_contain(needs, forward)) return true;
-    const char *why = same(path, "shine")          ? "reuses the inverse estimate of a quasi-Newton forward solver"
-                      : same(path, "simultaneous") ? "rides along the iterations of a quasi-Newton forward solver"
-                      : same(path, "backprop")     ? "differentiates plain iterations"
-                                                   : "needs another forward solver";
+    const Mode *m = mode_find(path);
+    const char *why = m && mode_why(m) ? mode_why(m) : "needs another forward solver"; /* a planned mode */
     diag_help(diag_report(c->diags, DIAG_E0431, e->range,
                           strchr(forward, ' ') ? "'%s()' %s; this fixed point uses %s"
                                                : "'%s()' %s; this fixed point uses '%s'",
@@ -263,13 +261,14 @@ static bool mode_needs(Checker *c, const Ast *e, const char *path, const char *n
     return false;
 }
 
-static bool check_implicit(Checker *c, Ast *args) {
+/* A mode whose one argument is the solver of its adjoint. */
+static bool check_adjoint(Checker *c, const Mode *m, Ast *args) {
     for (uint32_t i = 0; i < args->nkids; i++) {
         Ast *arg = args->kids[i];
         static const char *const names[] = {"solver"};
         if (arg->kind != AST_ARG) return false;
         if (i > 0 || (arg->name && !same(arg->name, "solver"))) {
-            unknown_argument(c, arg, "implicit", names, 1);
+            unknown_argument(c, arg, m->name, names, 1);
             return false;
         }
         if (!check_chain(c, SLOT(arg, ARG, value), FOR_ADJOINT)) return false;
@@ -315,7 +314,7 @@ static bool check_mode_arguments(Checker *c, const Mode *m, Ast *e) {
     uint32_t n = 0;
     bool good = true;
     Ast *args = SLOT(e, CALL, inputs);
-    if (same(m->id, "implicit")) return check_implicit(c, args);
+    if (m->adjoint) return check_adjoint(c, m, args);
     for (uint32_t i = 0; mode_argument_at(m, i) && n < 32; i++) names[n++] = mode_argument_at(m, i)->number.name;
     for (uint32_t i = 0; i < args->nkids; i++) {
         Ast *arg = args->kids[i];

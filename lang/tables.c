@@ -111,7 +111,14 @@ static const Choice choices[] = {
 #include "solvers.def"
 };
 static const Mode modes[] = {
-#define MODE(id, spelling, exact, forward, doc) {#id, spelling, exact, forward},
+#define MODE(id, spelling, traits, forward, doc)                                                                       \
+    {#id, spelling, ((traits)&TRAIT_EXACT) != 0, ((traits)&TRAIT_ADJOINT) != 0, forward},
+#include "modes.def"
+};
+static const struct {
+    const char *id, *why;
+} mode_whys[] = {
+#define MODE_WHY(id, why) {#id, why},
 #include "modes.def"
 };
 static const ModeArgument mode_arguments[] = {
@@ -165,6 +172,12 @@ const Mode *mode_at(uint32_t i) { return i < COUNT(modes) ? &modes[i] : NULL; }
 const Mode *mode_find(const char *name) {
     for (size_t i = 0; i < COUNT(modes); i++)
         if (strcmp(modes[i].name, name) == 0) return &modes[i];
+    return NULL;
+}
+
+const char *mode_why(const Mode *mode) {
+    for (size_t i = 0; i < COUNT(mode_whys); i++)
+        if (strcmp(mode_whys[i].id, mode->id) == 0) return mode_whys[i].why;
     return NULL;
 }
 

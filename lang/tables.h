@@ -148,8 +148,8 @@ typedef struct Solver {
 } Solver;
 typedef struct Mode {
     const char *id, *name; /* "phantom", "phantom.unroll" */
-    bool exact;
-    const char *forward; /* the solver it needs, or "any" */
+    bool exact, adjoint;   /* the derivative of what is computed; its argument is an adjoint solver */
+    const char *forward;   /* the solver it needs, or "any" */
 } Mode;
 
 const Solver *solver_find(const char *name);
@@ -161,6 +161,7 @@ const Choice *solver_choice(const char *solver, const char *name);
 const Choice *solver_choice_at(const char *solver, uint32_t i);
 const Mode *mode_find(const char *name);
 const Mode *mode_at(uint32_t i);
+const char *mode_why(const Mode *mode); /* it needs its forward solver; NULL: it takes any */
 const ModeArgument *mode_argument(const Mode *mode, const char *name);
 const ModeArgument *mode_argument_at(const Mode *mode, uint32_t i);
 /* Penalties and their arguments, by name; rows of penalties.def. */

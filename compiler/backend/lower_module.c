@@ -65,16 +65,6 @@ Value lower_fixed_descriptor(Emit *e, const char *name) {
     return g;
 }
 
-/* NAME_implicit and its likes: void (frame, n), calling the runtime with the descriptor. */
-static Value gradient_stub(Emit *e, const char *name, const char *mode) {
-    LLVMTypeRef params[2] = {e->ptr, e->i64};
-    Value f = emit_function(e, joined(e, name, mode), e->none, params, 2);
-    Value args[3] = {LLVMGetParam(f, 0), lower_fixed_descriptor(e, name), LLVMGetParam(f, 1)};
-    emit_call(e, lower_runtime(e, joined(e, "deq_gradient", mode)), args, 3);
-    LLVMBuildRetVoid(e->builder);
-    return f;
-}
-
 static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout *f) {
     Value words[FIXED_COUNT];
     uint64_t row_bytes = 0, base_bytes = 0;
@@ -119,8 +109,6 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
     words[FIXED_dimension] = emit_i64(e, f->dimension);
     words[FIXED_rest_bytes] = emit_i64(e, f->rest_bytes);
     words[FIXED_tape_bytes] = emit_i64(e, f->tape_bytes);
-#define MODE(id, spelling, exact, forward, doc) words[FIXED_##id] = gradient_stub(e, f->name, #id);
-#include "modes.def"
     if (f->downstream) words[FIXED_downstream] = text(e, f->downstream, strlen(f->downstream));
     if (f->unsplit) words[FIXED_unsplit] = text(e, f->unsplit, strlen(f->unsplit));
     words[FIXED_shared_linear] = emit_i64(e, f->shared_linear);

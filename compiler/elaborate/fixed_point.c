@@ -96,10 +96,8 @@ bool fixed_point(Scope *s, const Ast *fixed) {
                     .on_fail = "warn"};
     f.name = elab_name(e, arena_printf(a, "%s_%s", m->name, *path ? path : state));
     elab_reserve(e, f.name,
-                 (const char *const[]){"f",        "lin",     "jvp",        "vjp_z",    "vjp_x",   "vjp_rest",
-                                       "vjp_zx",   "vjp_all", "vjp_jvp",    "implicit", "phantom", "jfb",
-                                       "backprop", "linear",  "transposed", "constant", "prox",    "slope",
-                                       "diagonal", "fixed",   NULL});
+                 (const char *const[]){"f", "lin", "jvp", "vjp_z", "vjp_x", "vjp_rest", "vjp_zx", "vjp_all", "vjp_jvp",
+                                       "linear", "transposed", "constant", "prox", "slope", "diagonal", "fixed", NULL});
     f.state_names = arena_alloc(a, f.nstate * sizeof *f.state_names);
     Shape *shapes = arena_alloc(a, f.nstate * sizeof *shapes);
     NodeId *next = arena_alloc(a, f.nstate * sizeof *next);

@@ -418,9 +418,7 @@ const char *deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, c
     int found = -1;
     for (int i = 0; i < net->nfixed; i++) {
         const deq_mode *m = attacked ? &own : deq_engine_mode(engine, i);
-        int sort = m->kind == DEQ_MODE_implicit || m->kind == DEQ_MODE_hand ? SOLVES
-                   : m->kind == DEQ_MODE_shine                              ? FALLBACKS
-                                                                            : LOST;
+        int sort = deq_mode_has(m, TRAIT_ADJOINT) ? SOLVES : deq_mode_has(m, TRAIT_FALLBACK) ? FALLBACKS : LOST;
         found = found < 0 || found == sort ? sort : SORTS;
     }
     return words[found < 0 ? SOLVES : found];

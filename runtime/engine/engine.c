@@ -161,7 +161,7 @@ static int64_t choose_block(const deq_engine *g) {
         const deq_fixed *f = g->descriptors[i];
         const deq_fixed_settings *s = &g->settings[i];
         int64_t history = s->forward.kind == DEQ_SOLVER_anderson ? 2 * s->forward.memory : s->forward.max;
-        int64_t tapes = s->gradient.kind == DEQ_MODE_augmented ? 1 : s->gradient.steps;
+        int64_t tapes = deq_mode_has(&s->gradient, TRAIT_JOINT) ? 1 : s->gradient.steps;
         states += f->state_bytes;
         each += f->state_bytes * (4 + (history < 20 ? history : 20)) + f->tape_bytes * tapes + f->rest_bytes +
                 f->f_row_bytes;

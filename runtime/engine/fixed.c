@@ -1,5 +1,4 @@
 /* fixed.c - the ABI's solving functions: finds the worker in the frame and goes to the working precision. */
-#include "hand_gradient.h"
 #include "numeric.h"
 #include <string.h>
 
@@ -31,42 +30,11 @@ void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *d
     inner.arg0 = kept->z;
     inner.arg1 = u;
     if (!want_parameters) inner.accum = NULL;
-    switch (kept->mode.kind) {
-#define MODE(id, spelling, exact, forward, doc)                                                                        \
-    case DEQ_MODE_##id:                                                                                                \
-        f->id(&inner, n);                                                                                              \
-        break;
-#include "modes.def"
-    case DEQ_MODE_hand: deq_gradient_hand(&inner, f, n); break;
-    }
+    (single ? deq_gradient_f32 : deq_gradient_f64)(&inner, f, n);
     if (kept->added) (single ? deq_penalty_rest_f32 : deq_penalty_rest_f64)(f, kept, n, drest);
 }
 
-typedef void gradient_fn(const deq_frame *frame, const deq_fixed *fixed, int64_t n);
-
-static void go(void *frame, void *fixed, int64_t n, gradient_fn *f32, gradient_fn *f64) {
-    const deq_worker *worker = ((deq_frame *)frame)->host;
-    (worker->real_bits == 32 ? f32 : f64)(frame, fixed, n);
+void deq_linear_solve(void *frame, void *fixed, int64_t n, void *rest, void *u) {
+    deq_worker *worker = ((deq_frame *)frame)->host;
+    (worker->real_bits == 32 ? deq_solve_linear_f32 : deq_solve_linear_f64)(worker, frame, fixed, n, rest, u);
 }
-
-#define GRADIENT(mode, function)                                                                                       \
-    void deq_gradient_##mode(void *frame, void *fixed, int64_t n) {                                                    \
-        go(frame, fixed, n, deq_gradient_##function##_f32, deq_gradient_##function##_f64);                             \
-    }
-GRADIENT(implicit, implicit)
-GRADIENT(neumann, neumann)
-GRADIENT(shine, shine)
-GRADIENT(phantom, steps)
-GRADIENT(jfb, steps)
-GRADIENT(backprop, backprop)
-GRADIENT(augmented, augmented)
-#undef GRADIENT
-
-/* What was gathered while the state was solved for. */
-static void gathered(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
-    const deq_kept *kept = &((deq_worker *)frame->host)->kept[fixed->index];
-    memcpy(frame->drest, kept->drest, (size_t)(n * fixed->rest_bytes));
-}
-
-void deq_gradient_simultaneous(void *frame, void *fixed, int64_t n) { gathered(frame, fixed, n); }
-void deq_gradient_unrolled(void *frame, void *fixed, int64_t n) { gathered(frame, fixed, n); }

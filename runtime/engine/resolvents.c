@@ -143,14 +143,14 @@ bool deq_resolvents_update(deq_resolvents *r, const deq_worker *worker, const de
             const deq_fixed *f = worker->fixed[i];
             const deq_fixed_settings *s = &settings[v][i];
             int64_t bytes = f->state_bytes / (worker->real_bits / 8) * f->state_bytes;
-            bool implicit = s->gradient.kind == DEQ_MODE_implicit;
+            const bool solves = deq_mode_has_adjoint(&s->gradient);
             for (int k = 0; good && k < DEQ_CHAIN_MOST; k++) {
                 const deq_solver forward = deq_solver_link(&s->forward, k < s->forward.links ? k : s->forward.links),
                                  adjoint =
                                      deq_solver_link(&s->gradient.adjoint,
                                                      k < s->gradient.adjoint.links ? k : s->gradient.adjoint.links);
                 good = want(&wanted, f, &forward, false, bytes, e) &&
-                       (!implicit || want(&wanted, f, &adjoint, true, bytes, e));
+                       (!solves || want(&wanted, f, &adjoint, true, bytes, e));
             }
         }
     for (int i = 0; good && i < wanted.count; i++) {

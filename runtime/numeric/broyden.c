@@ -148,7 +148,7 @@ static void shorten(problem *p, line_search *search, real *z, real *f, const rea
 void NAME(solve_broyden)(problem *p, deq_space *space) {
     const deq_solver *o = p->options;
     const ride *r = p->ride;
-    bool rides = r && r->kind == DEQ_MODE_simultaneous, keeps = p->history != NULL;
+    bool rides = r && r->along, keeps = p->history != NULL;
     int last = rides ? r->last : 0;
     int capacity = deq_history_capacity(o, rides || keeps); /* with memory, one more: the direction in the making */
     real *z = take_rows(p, space, p->n), *next = take_rows(p, space, p->n), *f = take_rows(p, space, p->n);
@@ -229,7 +229,7 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
         if (waiting) make_steps(pending, targets, 1, slot, capacity, (real)o->step, p->vectors);
         if (rides && step <= last) {
             deq_history h = {directions, inverse, capacity, NULL, NULL, steps, searches, false};
-            NAME(ride_along)(p, step, z, &h, slot, count);
+            r->along(p, step, z, &h, slot, count);
         }
         problem_stream(p, step, z);
         problem_compact(p, next);

@@ -2,9 +2,8 @@
  *
  * Its cotangents go to buffers that hold a NaN of their own before each call, so that what the function leaves
  * unwritten is seen; then they are added to drest and accum, in the order of the examples. */
-#include "extern_gradient.h"
+#include "extern_call.h"
 #include "hand.h"
-#include "solve.h"
 #include <math.h>
 #include <string.h>
 
@@ -50,7 +49,7 @@ static Room take_room(const deq_fixed *fixed, const deq_extern *x, deq_space *sp
     return r;
 }
 
-size_t NAME(deq_extern_bytes)(const deq_fixed *fixed, const deq_extern *x) {
+size_t NAME(extern_bytes)(const deq_fixed *fixed, const deq_extern *x) {
     deq_space space = {NULL, 0};
     take_room(fixed, x, &space);
     return space.used;
@@ -183,7 +182,7 @@ static bool deliver(const Room *r, const deq_extern *x, const deq_frame *frame, 
     return true;
 }
 
-void NAME(deq_gradient_extern)(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
+void NAME(extern_gradient)(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
     deq_worker *worker = frame->host;
     const deq_kept *kept = &worker->kept[fixed->index];
     const deq_extern *x = &kept->mode.hand->in_c;

@@ -17,7 +17,7 @@ static buffers take_buffers(const deq_fixed *map, deq_space *space, int64_t n) {
     return b;
 }
 
-size_t NAME(deq_linear_bytes)(const deq_fixed *map, const deq_solver *solver, int64_t n) {
+size_t NAME(linear_bytes)(const deq_fixed *map, const deq_solver *solver, int64_t n) {
     deq_space space = {NULL, 0};
     take_buffers(map, &space, n);
     return space.used + NAME(solver_bytes)(map, solver, true, n);

@@ -6,27 +6,26 @@
 #include "spectral.h"
 #include "worker.h"
 
-struct deq_extern;
+typedef struct deq_needs {        /* of one gradient mode, for a block; of several, the largest member by member */
+    int steps, tapes;             /* steps whose rows are kept; linearisations of them */
+    int states;                   /* blocks of state rows */
+    int directions;               /* of a quasi-Newton solve, kept with its estimate */
+    bool drest, joint;            /* deq_kept.drest; deq_visits.joint */
+    size_t solver, scratch, hand; /* bytes of these parts of the worker */
+} deq_needs;
 
-/* deq_spectrum: of J at n states z (rows) with their rest records, out[0 .. n); frame as in deq_fixed_solve.
+/* deq_gradient: with the mode that was kept, from the cotangent in arg1; frame as in deq_fixed_gradient.
+ * deq_spectrum: of J at n states z (rows) with their rest records, out[0 .. n); frame as in deq_fixed_solve.
  * deq_linear_matrix: out[j * n + k] = element k of L e_j, the n elements of a state standing at place[0 .. n) of its
  * row.  Both are false when memory is short. */
 #define DEQ_NUMERIC(suffix)                                                                                            \
     size_t deq_forward_bytes##suffix(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n);                  \
-    size_t deq_gradient_bytes##suffix(const deq_fixed *fixed, const deq_mode *mode, int64_t n);                        \
+    deq_needs deq_mode_needs##suffix(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n);                  \
     void deq_solve##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest,  \
                            void *z, bool want_gradient, deq_routine_fn *cotangent);                                    \
-    void deq_gradient_implicit##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                     \
-    size_t deq_linear_bytes##suffix(const deq_fixed *map, const deq_solver *solver, int64_t n);                        \
+    void deq_gradient##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                              \
     void deq_solve_linear##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *map, int64_t n,         \
                                   void *rest, void *u);                                                                \
-    size_t deq_extern_bytes##suffix(const deq_fixed *fixed, const struct deq_extern *x);                               \
-    void deq_gradient_extern##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                       \
-    void deq_gradient_neumann##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                      \
-    void deq_gradient_shine##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                        \
-    void deq_gradient_steps##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                        \
-    void deq_gradient_backprop##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                     \
-    void deq_gradient_augmented##suffix(const deq_frame *frame, const deq_fixed *fixed, int64_t n);                    \
     size_t deq_penalty_bytes##suffix(const deq_fixed *fixed, const deq_penalties *p, int64_t n);                       \
     void deq_added_open##suffix(const deq_fixed *fixed, deq_kept *kept, int64_t n);                                    \
     void deq_penalise##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n,           \

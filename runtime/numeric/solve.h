@@ -113,6 +113,11 @@ void NAME(line_search_open)(line_search *s, problem *p, deq_space *space);
 #define LINE_SEARCH_TRIALS 10
 void NAME(line_search_run)(line_search *s, problem *p, real *z, real *f, const real *directions, int stride, int slot);
 
+/* Every solver of the chain in turn, each on the examples that those before it left short of their tolerance. */
+void NAME(problem_run)(problem *p, deq_space *space);
+/* Reports every example, in the order of the rows; `failed` (by row) may be NULL. */
+void NAME(problem_report)(problem *p, bool *failed);
+
 #define problem_apply NAME(problem_apply)
 #define problem_judge NAME(problem_judge)
 #define problem_stream NAME(problem_stream)
@@ -185,15 +190,13 @@ void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t
  * space for n rows. */
 void NAME(steps_back)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, int count, double damping,
                       bool undamped_first, char *tapes, int64_t stride, real *u, real *v, real *out, const bool *bad);
-/* Eq. 12 without its input block: joint iteration of state and adjoint; z is the last state, kept->z the adjoint. */
-void NAME(solve_augmented)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, real *z,
-                           deq_routine_fn *cotangent);
-size_t NAME(augmented_bytes)(const deq_fixed *fixed, int64_t n);
 /* Records that the gradient of an example is not finite, hence left out. */
 void NAME(record_lost)(deq_worker *worker, const deq_fixed *fixed, int64_t row, const int64_t *example, int steps);
 /* The same for a linear map without linearisation: u = map->vjp_z(u) + rhs, reported as an adjoint solve. */
 void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed *map, const deq_solver *options,
                      int64_t n, const real *rhs, const double *scale, real *result, deq_space space);
+/* Of deq_solve_linear with this solver. */
+size_t NAME(linear_bytes)(const deq_fixed *map, const deq_solver *solver, int64_t n);
 /* out = g / c with c a power of two that brings it near norm 1, where tolerances and f32 squares are at home; returns
  * c, and 1 for a zero row. */
 double NAME(scale_right)(vec *out, const vec *g, int64_t vectors);

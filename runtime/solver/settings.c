@@ -85,7 +85,7 @@ static const struct {
 };
 
 static const char *const modes[] = {
-#define MODE(id, spelling, exact, forward, doc) spelling,
+#define MODE(id, spelling, traits, forward, doc) spelling,
 #include "modes.def"
 };
 
@@ -363,7 +363,7 @@ bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e) {
         mode_defaults(&m, (deq_mode_kind)kind);
         for (int i = 0; i < call.count; i++) {
             deq_part name = call.arguments[i].name, value = call.arguments[i].value;
-            bool solver = kind == DEQ_MODE_implicit &&
+            bool solver = deq_mode_has_adjoint(&m) &&
                           (name.length == 0 || deq_part_is(name, "adjoint") || deq_part_is(name, "solver"));
             if (solver ? !solver_parse(value, true, &m.adjoint, e) : !mode_set(&m, name, value, e)) return false;
         }
@@ -371,20 +371,6 @@ bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e) {
         return true;
     }
     return deq_fail(e, DEQ_SETTING, "there is no gradient mode `%.*s`", (int)call.name.length, call.name.text);
-}
-
-const char *deq_mode_name(const deq_mode *m) { return m->kind == DEQ_MODE_hand ? m->hand->name : modes[m->kind]; }
-
-bool deq_mode_has_adjoint(const deq_mode *m) {
-    return m->kind == DEQ_MODE_implicit || (m->kind == DEQ_MODE_hand && m->hand->nsolves > 0);
-}
-
-bool deq_mode_is_exact(const deq_mode *m) {
-    static const bool exact[] = {
-#define MODE(id, spelling, exact_, forward, doc) exact_,
-#include "modes.def"
-    };
-    return m->kind == DEQ_MODE_hand || exact[m->kind];
 }
 
 /* "paper", or "paper(SOLVER)" with a solver for all its solves. */
@@ -425,7 +411,7 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
     }
     if (!strncmp(key, gradient, sizeof gradient - 1)) {
         deq_part name = deq_part_of(key + sizeof gradient - 1);
-        if (s->gradient.kind == DEQ_MODE_hand)
+        if (s->gradient.hand)
             return deq_fail(e, DEQ_SETTING, "the gradient mode `%s` has no argument `%s`", deq_mode_name(&s->gradient),
                             name.text);
         return mode_set(&s->gradient, name, text, e);
@@ -520,7 +506,7 @@ void deq_mode_print(const deq_mode *m, char *out, size_t size) {
     size_t at = (size_t)snprintf(out, size, "%s", deq_mode_name(m));
     const char *separator = "(";
     if (at >= size) return;
-    if (m->kind == DEQ_MODE_implicit || m->replaced) {
+    if (m->hand ? m->replaced : deq_mode_has_adjoint(m)) {
         char solver[DEQ_SETTING_TEXT];
         solver_print(&m->adjoint, true, solver, sizeof solver);
         snprintf(out + at, size - at, "(%s)", solver);

@@ -17,9 +17,9 @@ typedef enum deq_solver_kind {
 } deq_solver_kind;
 
 typedef enum deq_mode_kind {
-#define MODE(id, spelling, exact, forward, doc) DEQ_MODE_##id,
+#define MODE(id, spelling, traits, forward, doc) DEQ_MODE_##id,
+#define MODE_NAMED(id, traits, forward, doc) DEQ_MODE_##id,
 #include "modes.def"
-    DEQ_MODE_hand /* a gradient written by hand, known to its fixed point only */
 } deq_mode_kind;
 
 #define DEQ_CHAIN_MOST 4
@@ -47,7 +47,7 @@ _Static_assert(offsetof(deq_link, forcing) == offsetof(deq_solver, forcing), "li
 /* Solver `which` of the chain, 0 the first, as a solver of its own. */
 deq_solver deq_solver_link(const deq_solver *chain, int which);
 const char *deq_solver_name(deq_solver_kind kind);
-/* Whether a mode whose row in modes.def says `forward` takes this solver. */
+/* Whether a mode whose row in modes.def says `forward` takes this solver (deq_mode_forward). */
 bool deq_mode_takes(const char *forward, const deq_solver *solver);
 
 typedef enum deq_least_squares { DEQ_GRAM, DEQ_QR } deq_least_squares;
@@ -62,7 +62,7 @@ typedef struct deq_mode { /* arguments as in modes.def; those not used by a kind
     deq_solver adjoint; /* implicit */
     int steps;          /* phantom, neumann, unrolled, augmented; else 1 */
     double damping;
-    const struct deq_hand *hand; /* hand: which */
+    const struct deq_hand *hand; /* of a gradient that a script declares: which; else NULL */
     bool replaced;               /* hand: `adjoint` is the solver of all its solves */
     bool undamped_first;         /* phantom, unrolled */
     deq_range states;            /* simultaneous, unrolled (its argument `from`); else first == limit */
@@ -99,11 +99,16 @@ static inline int deq_mode_least(const deq_mode *m) {
 /* "anderson(memory: 5)", "anderson() else broyden()". */
 bool deq_solver_parse(const char *text, bool adjoint, deq_solver *out, deq_error *e);
 bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e);
-/* True when the mode solves for an adjoint: `gradient.adjoint.tol` and its like are settings of it. */
-const char *deq_mode_name(const deq_mode *m); /* as a script spells it; a gradient written by hand: its own */
+/* ---- modes.c: what modes.def says of a mode ---- */
+const char *deq_mode_name(const deq_mode *m); /* as a script spells it; a gradient that it declares: its own */
+/* Whether it has one of the traits (TRAIT_..). */
+bool deq_mode_has(const deq_mode *m, int traits);
+/* It solves for an adjoint: `gradient.adjoint.tol` and its like are settings of it. */
 bool deq_mode_has_adjoint(const deq_mode *m);
-/* The gradient is meant to be the derivative of what is computed: modes.def says so, and gradients by hand claim it. */
-bool deq_mode_is_exact(const deq_mode *m);
+const char *deq_mode_forward(const deq_mode *m); /* "any", "broyden|adjoint_broyden" */
+/* The argument that says at which state, counted from 1, the mode takes its gradient; NULL: that is the forward
+ * solver's matter. */
+const char *deq_mode_state_argument(const deq_mode *m);
 /* `key` relative to the fixed point: "forward", "forward.tol", "gradient", "gradient.steps", "gradient.adjoint.tol",
  * "on_fail", "penalty", "penalty.weight", "penalty.jacobian.weight". */
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e);

@@ -37,11 +37,8 @@ static bool split_check(const deq_solver *s, const deq_fixed *fixed, deq_error *
 }
 
 bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_error *e) {
-    static const char *const needs[] = {
-#define MODE(id, spelling, exact, forward, doc) forward,
-#include "modes.def"
-    };
     const deq_mode *m = &s->gradient;
+    const bool adjoint = deq_mode_has_adjoint(m) && !m->hand;
     if (s->start == DEQ_START_GIVEN && fixed->start_offset < 0)
         return deq_fail(e, DEQ_SETTING, "fixed point %s: `start: given` needs an expression where it is declared",
                         fixed->name);
@@ -49,11 +46,11 @@ bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_er
         const deq_solver one = deq_solver_link(&s->forward, i);
         if (!split_check(&one, fixed, e)) return false;
     }
-    for (int i = 0; m->kind == DEQ_MODE_implicit && i <= m->adjoint.links; i++) {
+    for (int i = 0; adjoint && i <= m->adjoint.links; i++) {
         const deq_solver one = deq_solver_link(&m->adjoint, i);
         if (!split_check(&one, fixed, e)) return false;
     }
-    for (int i = 0; m->kind == DEQ_MODE_hand && i < m->hand->nsolves; i++) {
+    for (int i = 0; m->hand && i < m->hand->nsolves; i++) {
         const deq_solver *solver = deq_hand_solver(m, m->hand->solves[i].map);
         for (int k = 0; k <= solver->links; k++)
             if (uses_of(deq_solver_link(solver, k).kind) & SOLVER_SPLIT)
@@ -62,32 +59,31 @@ bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_er
                                 "+ c): take gmres",
                                 fixed->name, m->hand->name);
     }
-    if (m->kind == DEQ_MODE_hand) return true;
+    if (m->hand) return true;
     const char *name = fixed->name, *downstream = fixed->downstream;
-    const char *forward = deq_solver_name(s->forward.kind), *mode = deq_mode_name(m);
-    bool states = m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled;
-    if (strcmp(needs[m->kind], "any") && s->forward.links)
+    const char *forward = deq_solver_name(s->forward.kind), *mode = deq_mode_name(m), *needs = deq_mode_forward(m);
+    if (strcmp(needs, "any") && s->forward.links)
         return deq_fail(
             e, DEQ_SETTING,
             "fixed point %s: gradient %s needs the forward solver %s alone, and this is a chain that may end "
             "in %s",
-            name, mode, needs[m->kind], deq_solver_name(deq_solver_link(&s->forward, s->forward.links).kind));
-    if (!deq_mode_takes(needs[m->kind], &s->forward))
+            name, mode, needs, deq_solver_name(deq_solver_link(&s->forward, s->forward.links).kind));
+    if (!deq_mode_takes(needs, &s->forward))
         return deq_fail(e, DEQ_SETTING, "fixed point %s: gradient %s needs the forward solver %s, which is %s here",
-                        name, mode, needs[m->kind], forward);
-    for (int i = 0; m->kind == DEQ_MODE_implicit && i <= m->adjoint.links; i++)
+                        name, mode, needs, forward);
+    for (int i = 0; adjoint && i <= m->adjoint.links; i++)
         if (deq_solver_link(&m->adjoint, i).kind == DEQ_SOLVER_lu && fixed->dimension > DENSE_MOST)
             return deq_fail(
                 e, DEQ_SETTING,
-                "fixed point %s: implicit(lu()) is for states of at most %d elements, this one has %lld: take gmres",
-                name, DENSE_MOST, (long long)fixed->dimension);
-    if (states && deq_mode_least(m) > s->forward.max)
+                "fixed point %s: %s(lu()) is for states of at most %d elements, this one has %lld: take gmres", name,
+                mode, DENSE_MOST, (long long)fixed->dimension);
+    if (deq_mode_least(m) > s->forward.max)
         return deq_fail(
             e, DEQ_SETTING,
             "fixed point %s: gradient %s asks for state %d, but `forward: %s` makes at most %d steps: raise "
             "its `max` or ask for fewer states",
             name, mode, deq_mode_least(m), forward, s->forward.max);
-    if ((states || m->kind == DEQ_MODE_augmented) && downstream)
+    if (deq_mode_has(m, TRAIT_LOSS) && downstream)
         return deq_fail(
             e, DEQ_SETTING,
             "fixed point %s: gradient %s needs the gradient of the loss at states on the way, but the fixed "
@@ -98,7 +94,6 @@ bool deq_fixed_check(const deq_fixed_settings *s, const deq_fixed *fixed, deq_er
 
 bool deq_fixed_check_penalties(const deq_fixed_settings *s, const deq_fixed *fixed, deq_error *e) {
     const deq_mode *m = &s->gradient;
-    bool rides = m->kind == DEQ_MODE_simultaneous || m->kind == DEQ_MODE_unrolled || m->kind == DEQ_MODE_augmented;
     if (!deq_penalties_given(&s->penalties)) return true;
     const int last = deq_penalties_least(&s->penalties);
     if (last > s->forward.max)
@@ -113,18 +108,17 @@ bool deq_fixed_check_penalties(const deq_fixed_settings *s, const deq_fixed *fix
             "fixed point %s: a correction needs the loss at states on the way, but the fixed point %s reads its "
             "state: give the correction to that one",
             fixed->name, fixed->downstream);
-    if (last && m->kind == DEQ_MODE_augmented)
+    if (last && deq_mode_has(m, TRAIT_JOINT))
         return deq_fail(e, DEQ_SETTING,
-                        "fixed point %s: gradient augmented makes no states that a correction could read: take another "
-                        "mode",
-                        fixed->name);
+                        "fixed point %s: gradient %s makes no states that a correction could read: take another mode",
+                        fixed->name, deq_mode_name(m));
     if (deq_penalties_of_jacobian(&s->penalties) && (!fixed->vjp_jvp || !fixed->jvp))
         return deq_fail(
             e, DEQ_SETTING,
             "fixed point %s was compiled without the second derivative that its penalty needs: let the script "
             "say `penalty: jacobian(..)`, for this run or another of the same net",
             fixed->name);
-    if (rides && deq_penalties_reach_state(&s->penalties))
+    if (deq_mode_has(m, TRAIT_LOSS) && deq_penalties_reach_state(&s->penalties))
         return deq_fail(e, DEQ_SETTING,
                         "fixed point %s: gradient %s carries the cotangent of the loss only, so the state of a penalty "
                         "has to be held constant: `detach: true` among its arguments",

@@ -21,14 +21,9 @@
 #define REPEATS 9
 #define SECONDS_EACH 0.5
 
-static const struct {
-    const char *spelling, *forward;
-} modes[] = {
-#define MODE(id, spelling, exact, forward, doc) {spelling, forward},
-#define MODE_OPTION(id, name, fallback, low, high, doc)
+static const char *const modes[] = {
+#define MODE(id, spelling, traits, forward, doc) spelling,
 #include "modes.def"
-#undef MODE
-#undef MODE_OPTION
 };
 #define NMODES ((int)(sizeof modes / sizeof *modes))
 
@@ -76,8 +71,8 @@ static bool needed_forward(deq_probe *p, const char *needed, char *note, size_t 
 bool compare_fitting_forward(deq_probe *p, const char *text, char *note, size_t size, deq_error *e) {
     deq_mode mode;
     deq_error unknown = {0};
-    if (!deq_mode_parse(text, &mode, &unknown) || !strcmp(modes[mode.kind].forward, "any")) return true;
-    return needed_forward(p, modes[mode.kind].forward, note, size, e);
+    if (!deq_mode_parse(text, &mode, &unknown) || !strcmp(deq_mode_forward(&mode), "any")) return true;
+    return needed_forward(p, deq_mode_forward(&mode), note, size, e);
 }
 
 /* ---- one mode ---- */
@@ -141,12 +136,10 @@ static bool ask_for_state(deq_probe *p, int n, deq_error *e) {
     char state[16];
     snprintf(state, sizeof state, "%d", n);
     for (int i = 0; i < p->net->nfixed; i++) {
-        deq_mode_kind kind = deq_engine_mode(p->engine, i)->kind;
-        const char *key = kind == DEQ_MODE_simultaneous ? "gradient.states"
-                          : kind == DEQ_MODE_unrolled   ? "gradient.from"
-                          : kind == DEQ_MODE_augmented  ? "gradient.steps"
-                                                        : NULL;
-        if (key && !deq_probe_set(p, p->net->fixed[i].path, key, state, e)) return false;
+        const char *argument = deq_mode_state_argument(deq_engine_mode(p->engine, i));
+        char key[64];
+        snprintf(key, sizeof key, "gradient.%s", argument ? argument : "");
+        if (argument && !deq_probe_set(p, p->net->fixed[i].path, key, state, e)) return false;
     }
     return true;
 }
@@ -247,7 +240,7 @@ static bool add_modes(CompareWork *w, deq_error *e) {
     for (int i = 0; w->subject.net->nfixed && i < NMODES; i++) {
         deq_mode mode;
         char text[400], of_script[400];
-        if (!deq_mode_parse(modes[i].spelling, &mode, e)) return false;
+        if (!deq_mode_parse(modes[i], &mode, e)) return false;
         deq_mode_print(&mode, text, sizeof text);
         if (known) deq_mode_print(&own, of_script, sizeof of_script);
         if (known && !strcmp(text, of_script)) continue;

@@ -70,9 +70,8 @@ static bool only_steps(Check *c, bool *inexact) {
     *inexact = false;
     for (int i = 0; i < net->nfixed; i++) {
         const deq_mode *mode = deq_engine_mode(c->probe.engine, i);
-        const bool backprop = mode->kind == DEQ_MODE_backprop;
-        steps = steps && (backprop || mode->kind == DEQ_MODE_phantom || mode->kind == DEQ_MODE_jfb);
-        *inexact = *inexact || !backprop;
+        steps = steps && deq_mode_has(mode, TRAIT_UNROLLS | TRAIT_AFTER);
+        *inexact = *inexact || !deq_mode_has(mode, TRAIT_EXACT);
     }
     return steps;
 }
@@ -92,7 +91,7 @@ static bool set_tolerance(Check *c, double tol, deq_error *e) {
         const char *path = net->fixed[i].path;
         const deq_mode *mode = deq_engine_mode(c->probe.engine, i);
         bool adjoint = deq_mode_has_adjoint(mode);
-        c->exact = c->exact && deq_mode_is_exact(mode);
+        c->exact = c->exact && deq_mode_has(mode, TRAIT_EXACT);
         if (!deq_probe_set(&c->probe, path, "forward.tol", tolerance, e) ||
             !deq_probe_set(&c->probe, path, "forward.max", most, e) ||
             !deq_probe_set(&c->probe, path, "on_fail", "keep_best", e))
@@ -261,9 +260,9 @@ static void describe_steps(const Check *c, char *text, size_t size) {
     }
     if (!same)
         snprintf(text, size, "the steps that each fixed point's mode differentiates");
-    else if (first->kind == DEQ_MODE_backprop)
+    else if (deq_mode_has(first, TRAIT_UNROLLS))
         snprintf(text, size, "the solver's steps, all of them made, from its first state");
-    else if (first->kind == DEQ_MODE_jfb)
+    else if (first->steps == 1 && first->damping == 1 && !first->undamped_first)
         snprintf(text, size, "one step from the solver's state, held constant");
     else
         snprintf(text, size, "%s%d steps of damping %g from the solver's state, held constant",
@@ -276,7 +275,7 @@ static bool check_steps(Check *c, bool *failed, deq_error *e) {
     char steps[160];
     describe_steps(c, steps, sizeof steps);
     for (int i = 0; i < net->nfixed; i++) /* as many steps at both ends of a difference */
-        if (deq_engine_mode(c->probe.engine, i)->kind == DEQ_MODE_backprop &&
+        if (deq_mode_has(deq_engine_mode(c->probe.engine, i), TRAIT_UNROLLS) &&
             !deq_probe_set(&c->probe, net->fixed[i].path, "forward.tol", "0", e))
             return false;
     c->probe.steps = c->exact = true;

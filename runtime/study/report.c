@@ -236,18 +236,14 @@ static void of_adjoint(Sentences *s, const Facts *f) {
 
 /* What the mode leaves out of sum J'^k g, as a share of its slowest part. */
 static void of_mode(Sentences *s, const Facts *f) {
-    double left = NAN, damping = f->mode.damping;
-    int steps = f->mode.steps;
-    if (isnan(f->radius)) return;
-    if (f->mode.kind == DEQ_MODE_jfb) left = f->radius;
-    if (!strncmp(f->mode_text, "phantom", 7)) left = pow(1 - damping + damping * f->radius, steps);
+    if (isnan(f->radius) || !deq_mode_has(&f->mode, TRAIT_SERIES)) return;
+    const double damping = f->mode.damping, each = 1 - damping + damping * f->radius, left = pow(each, f->mode.steps);
     if (!(left > 0.3)) return;
-    double each = f->mode.kind == DEQ_MODE_jfb ? f->radius : 1 - damping + damping * f->radius;
     if (each < 1)
         say(s,
             "%s leaves %.0f%% of the slowest part of the adjoint out at spectral radius %.2f. For a tenth use "
             "phantom.unroll(steps: %.0f, damping: %g), or implicit(gmres()).",
-            f->mode_text, 100 * left, f->radius, steps_for(0.1, each), f->mode.kind == DEQ_MODE_jfb ? 1.0 : damping);
+            f->mode_text, 100 * left, f->radius, steps_for(0.1, each), damping);
     else
         say(s,
             "%s: at spectral radius %.2f the series it cuts off diverges, more steps make it worse. Use "

@@ -19,6 +19,7 @@
 #include "contraction.h"
 #include "dataset.h"
 #include "manifest.h"
+#include "../mode_texts.h"
 #include "probe.h"
 #include "random.h"
 #include <math.h>
@@ -39,30 +40,11 @@
 #define DIRECTIONS 3 /* the most that are tried for one without a kink in the way */
 
 /* ---- modes: as used, and with enough steps to be exact at a contraction ---- */
-#define RUN_implicit "implicit(broyden(tol: 1e-3, max: 7))"
-#define RUN_phantom "phantom.unroll(steps: 5, damping: 0.5)"
-#define RUN_neumann "phantom.neumann(steps: 5, damping: 0.5)"
-#define RUN_jfb "jfb()"
-#define RUN_simultaneous "simultaneous(states: 1..9, beta: 0.5)"
-#define RUN_unrolled "unrolled(from: 1..9, steps: 5, damping: 0.5)"
-#define RUN_shine "shine()"
-#define RUN_augmented "augmented(steps: 8)"
-#define RUN_backprop "backprop()"
-#define FULL_implicit "implicit(gmres(tol: 1e-12, max: 60))"
-#define FULL_phantom "phantom.unroll(steps: 14, damping: 1.0)"
-#define FULL_neumann "phantom.neumann(steps: 14, damping: 1.0)"
-#define FULL_jfb NULL /* one step is never enough; `steps` compares it */
-#define FULL_simultaneous "simultaneous(states: 24, beta: 1.0)"
-#define FULL_unrolled "unrolled(from: 3..5, steps: 14, damping: 1.0)"
-#define FULL_shine "shine(refine: 14, fallback: none)"
-#define FULL_augmented "augmented(steps: 24, damping: 1.0, adjoint_damping: 1.0)"
-#define FULL_backprop "backprop(checkpoint: 4)"
-
 typedef struct ModeRow {
     const char *spelling, *run, *full, *forward;
 } ModeRow;
 static const ModeRow modes[] = {
-#define MODE(id, spelling, exact, forward, doc) {spelling, RUN_##id, FULL_##id, forward},
+#define MODE(id, spelling, traits, forward, doc) {spelling, PUBLISHED_##id, PUBLISHED_EXACT_##id, forward},
 #include "modes.def"
 };
 #define MODES ((int)(sizeof modes / sizeof *modes))
@@ -374,7 +356,7 @@ static int equilibrium(Subject *s, uint64_t seed) {
     contract(&s->probe, "body.", SHARE);
     memset(differences, 0, sizeof differences);
     for (int m = -1; m < MODES; m++) { /* -1: states by Newton's method, whose steps need products J v */
-        const char *mode = m < 0 ? FULL_implicit : modes[m].full;
+        const char *mode = m < 0 ? PUBLISHED_EXACT_implicit : modes[m].full;
         double errors[PARTS], start = now();
         bool agree = true;
         if (!mode) continue;
@@ -385,7 +367,7 @@ static int equilibrium(Subject *s, uint64_t seed) {
                m < 0 ? "newton_krylov:" : "  gradient:", now() - start,
                last.forward.steps / fmax(1, (double)last.forward.solves), last.forward.worst_residual,
                last.adjoint.worst_residual);
-        if (strcmp(mode, FULL_augmented) && last.forward.worst_residual > 1e-11) {
+        if (strcmp(mode, PUBLISHED_EXACT_augmented) && last.forward.worst_residual > 1e-11) {
             printf("FAILED: there is no equilibrium to compare with\n");
             return 4;
         }

@@ -47,6 +47,18 @@ while read -r mode argument; do
 done < <(awk -F'[(,]' '/^MODE\(/ { gsub(/[ "]/, "", $3); spelling[$2] = $3 }
   /^MODE_(OPTION|FLAG|WORD|STATES)\(/ { gsub(/ /, "", $3); print spelling[$2], $3 }' "$SOURCE/runtime/include/modes.def")
 
+# Every mode has a row there, which says whether it is exact as its traits do, and one in the table of the runtime.
+while IFS=$'\t' read -r id mode exact; do
+  grep -q -e "^| \`$mode(.* | $exact |\$" gradients.txt || fail "lang/README.md has no row of $mode that says '$exact'"
+  grep -q -e "^| \`$mode\` | \`mode_$id.c\` |" "$SOURCE/runtime/README.md" || fail "runtime/README.md has no row of $mode"
+  checks=$((checks + 1))
+done < <(awk -F', ' '/^MODE\(/ { gsub(/MODE\(/, "", $1); gsub(/"/, "", $2); print $1 "\t" $2 "\t" ($3 ~ /TRAIT_EXACT/ ? "yes" : "no") }' \
+  "$SOURCE/runtime/include/modes.def")
+
+# Modes differ by their traits and their own files: nothing else asks which one it is.
+grep -rnE '(case |[=!]= *)DEQ_MODE_[a-z]' "$SOURCE/lang" "$SOURCE/compiler" "$SOURCE/runtime" >asked && fail "a mode is asked for by name: $(cat asked)"
+checks=$((checks + 1))
+
 # The README shows lines of the quickstart as they are, in their order: at most 40, and a whole module.
 awk '/^```deq/ && !seen { seen = inside = 1; next } /^```/ { inside = 0 } inside' "$SOURCE/README.md" >shown.deq
 awk 'NR == FNR { line[++n] = $0; next } { while (++at <= n && line[at] != $0); if (at > n) { print; exit } }' \

@@ -132,11 +132,7 @@ static void T(cell_vjp_x)(const deq_frame *f, int64_t n) { T(cell_vjp)(f, n, fal
 static void T(cell_vjp_rest)(const deq_frame *f, int64_t n) { T(cell_vjp)(f, n, false, true, true); }
 static void T(cell_vjp_zx)(const deq_frame *f, int64_t n) { T(cell_vjp)(f, n, true, true, false); }
 static void T(cell_vjp_all)(const deq_frame *f, int64_t n) { T(cell_vjp)(f, n, true, true, true); }
-/* What the generated gradient routines do, with the one descriptor of these tests. */
-static deq_fixed T(cell_fixed);
-#define MODE(mode, spelling, exact, forward, doc)                                                                      \
-    static void T(cell_##mode)(const deq_frame *f, int64_t n) { deq_gradient_##mode((void *)f, &T(cell_fixed), n); }
-#include "modes.def"
+static deq_fixed T(cell_fixed); /* the one descriptor of these tests */
 
 static const deq_fixed *T(cell_describe)(int d) {
     T(cell_fixed) = (deq_fixed){.name = "Test_cell",
@@ -151,16 +147,7 @@ static const deq_fixed *T(cell_describe)(int d) {
                                 .vjp_x = T(cell_vjp_x),
                                 .vjp_rest = T(cell_vjp_rest),
                                 .vjp_zx = T(cell_vjp_zx),
-                                .vjp_all = T(cell_vjp_all),
-                                .implicit = T(cell_implicit),
-                                .phantom = T(cell_phantom),
-                                .jfb = T(cell_jfb),
-                                .backprop = T(cell_backprop),
-                                .neumann = T(cell_neumann),
-                                .simultaneous = T(cell_simultaneous),
-                                .unrolled = T(cell_unrolled),
-                                .shine = T(cell_shine),
-                                .augmented = T(cell_augmented)};
+                                .vjp_all = T(cell_vjp_all)};
     return &T(cell_fixed);
 }
 #undef BYTES

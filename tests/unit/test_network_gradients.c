@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include "compiled_net.h"
 #include "networks/contraction.h"
+#include "mode_texts.h"
 #include "manifest.h"
 
 #define SHARE 0.05
@@ -52,21 +53,11 @@ static const char program[] =
     "test \"6\" { check: gradcheck(ConvDeq[1, 16, 2, 3], directions: 1, tol: 1) }\n";
 
 /* ---- modes: enough of each to be exact ---- */
-#define TEXT_implicit "implicit(gmres(tol: 1e-13, max: 100))"
-#define TEXT_phantom "phantom.unroll(steps: 100, damping: 1.0, undamped_first: true)"
-#define TEXT_neumann "phantom.neumann(steps: 100, damping: 1.0)"
-#define TEXT_jfb "jfb()"
-#define TEXT_simultaneous "simultaneous(states: 80, beta: 1.0)"
-#define TEXT_unrolled "unrolled(from: 3..6, steps: 100, damping: 1.0)"
-#define TEXT_shine "shine(refine: 60, fallback: none)"
-#define TEXT_augmented "augmented(steps: 150, damping: 1.0, adjoint_damping: 1.0)"
-#define TEXT_backprop "backprop(checkpoint: 9)"
-
 typedef struct ModeRow {
     const char *spelling, *text, *forward;
 } ModeRow;
 static const ModeRow modes[] = {
-#define MODE(id, spelling, exact, forward, doc) {spelling, TEXT_##id, forward},
+#define MODE(id, spelling, traits, forward, doc) {spelling, NETWORK_##id, forward},
 #include "modes.def"
 };
 #define MODES ((int)(sizeof modes / sizeof *modes))

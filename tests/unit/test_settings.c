@@ -1,6 +1,7 @@
 /* test_settings.c - solver and mode texts: defaults, ranges, canonical print, refusals; initialisers. */
 #include "init.h"
 #include "settings.h"
+#include "tables.h"
 #include <math.h>
 #include <string.h>
 #include <setjmp.h>
@@ -22,6 +23,32 @@ static void test_defaults(void **state) {
     assert_true(deq_mode_parse("phantom.unroll", &m, &e));
     assert_true(m.kind == DEQ_MODE_phantom && m.steps == 5 && m.damping == 0.5);
     assert_int_equal(e.failure, DEQ_OK);
+}
+
+/* What modes.def says of modes, as the runtime and the checker read it. */
+static void test_traits_of_modes(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *argument;
+        int traits;
+    } modes[] = {{"implicit", NULL, TRAIT_EXACT | TRAIT_ADJOINT},
+                 {"simultaneous", "states", TRAIT_LOSS},
+                 {"unrolled", "from", TRAIT_LOSS},
+                 {"augmented", "steps", TRAIT_LOSS | TRAIT_JOINT},
+                 {"phantom.unroll", NULL, TRAIT_AFTER | TRAIT_SERIES},
+                 {"backprop", NULL, TRAIT_EXACT | TRAIT_UNROLLS}};
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        deq_error e = {0};
+        deq_mode m;
+        if (!deq_mode_parse(modes[i].text, &m, &e)) fail_msg("%s", e.text);
+        const char *argument = deq_mode_state_argument(&m);
+        assert_true(argument == modes[i].argument || (argument && !strcmp(argument, modes[i].argument)));
+        for (int trait = 1; trait <= TRAIT_FALLBACK; trait *= 2)
+            assert_int_equal(deq_mode_has(&m, trait), (modes[i].traits & trait) != 0);
+    }
+    for (uint32_t i = 0; mode_at(i); i++) /* a message says why the mode needs that solver */
+        if ((strcmp(mode_at(i)->forward, "any") == 0) != (mode_why(mode_at(i)) == NULL))
+            fail_msg("%s: modes.def needs MODE_WHY where `forward` is not \"any\", and only there", mode_at(i)->name);
 }
 
 static void test_texts_round_trip(void **state) {
@@ -218,6 +245,7 @@ static void test_initialisers(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_traits_of_modes),
         cmocka_unit_test(test_texts_round_trip),
         cmocka_unit_test(test_bad_texts_are_refused),
         cmocka_unit_test(test_paths),

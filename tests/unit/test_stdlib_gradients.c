@@ -13,6 +13,7 @@
 #include "check.h"
 #include "type.h"
 #include "manifest.h"
+#include "mode_texts.h"
 #include "probe.h"
 #include <glob.h>
 #include <math.h>
@@ -27,26 +28,16 @@
 #define STEP 1e-6
 
 /* ---- modes: enough of each to be exact ---- */
-#define TEXT_implicit "implicit(gmres(tol: 1e-13, max: 300))"
-#define TEXT_phantom "phantom.unroll(steps: 80, damping: 0.9, undamped_first: true)"
-#define TEXT_neumann "phantom.neumann(steps: 80, damping: 0.9)"
-#define TEXT_jfb "jfb()"
-#define TEXT_simultaneous "simultaneous(states: 80, beta: 0.9)"
-#define TEXT_unrolled "unrolled(from: 3..6, steps: 80, damping: 0.9)"
-#define TEXT_shine "shine(refine: 80, fallback: none)"
-#define TEXT_augmented "augmented(steps: 200)"
-#define TEXT_backprop "backprop(checkpoint: 9)"
-
 typedef struct ModeRow {
     const char *spelling, *text, *forward;
 } ModeRow;
 static const ModeRow mode_rows[] = {
-#define MODE(id, spelling, exact, forward, doc) {spelling, TEXT_##id, forward},
+#define MODE(id, spelling, traits, forward, doc) {spelling, LIBRARY_##id, forward},
 #include "modes.def"
 };
 #define MODES ((int)(sizeof mode_rows / sizeof *mode_rows))
 
-static bool is_weak(int mode) { return strcmp(mode_rows[mode].text, TEXT_jfb) == 0; }
+static bool is_weak(int mode) { return strcmp(mode_rows[mode].text, LIBRARY_jfb) == 0; }
 
 /* ---- what stands in the standard library ---- */
 typedef struct Item {

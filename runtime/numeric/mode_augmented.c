@@ -1,11 +1,12 @@
-/* augmented.c - Eq. 12 of Yang et al. 2022 (JIIO) for state and adjoint:
+/* mode_augmented.c - Eq. 12 of Yang et al. 2022 (JIIO) for state and adjoint:
  *     z <- (1 - a) z + a f(z),   u <- (1 - b) u + b (J(z)'u + dL/dz),   from z = u = 0, J and dL/dz at the old z.
  *
  * Its third block, the input, is an attack's own loop: x <- project(x + alpha (df/dx)'u).  With carry and one step the
  * state and the adjoint go on from where they were at the input before, so that the attack's iterations are those of
  * the joint map on (z, u, x), each block damped on its own (Remark 4.2).  All steps are made, so that a result depends
  * on its example alone; an example whose iterates stop being finite keeps its last finite ones. */
-#include "solve.h"
+#include "cotangents.h"
+#include "mode.h"
 #include <math.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ static buffers take_buffers(const deq_fixed *fixed, deq_space *space, int64_t n)
     return b;
 }
 
-size_t NAME(augmented_bytes)(const deq_fixed *fixed, int64_t n) {
+static size_t joint_bytes(const deq_fixed *fixed, int64_t n) {
     deq_space space = {NULL, 0};
     take_buffers(fixed, &space, n);
     return space.used;
@@ -97,15 +98,23 @@ static void exchange(deq_worker *worker, const deq_frame *frame, const deq_fixed
     }
 }
 
-void NAME(solve_augmented)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, real *z,
-                           deq_routine_fn *cotangent) {
-    deq_kept *kept = &worker->kept[fixed->index];
+static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n) {
+    const size_t joint = joint_bytes(fixed, n), back = NAME(cotangents_bytes)(fixed, n);
+    return (deq_needs){.solver = joint > back ? joint : back, .joint = s->gradient.carry};
+}
+
+static void solve(forward *c) {
+    deq_worker *worker = c->worker;
+    const deq_frame *frame = &c->frame;
+    const deq_fixed *fixed = c->fixed;
+    const int64_t n = c->n;
+    deq_kept *kept = c->kept;
     const deq_mode *m = &kept->mode;
     deq_space space = {worker->solver, 0};
     buffers b = take_buffers(fixed, &space, n);
     int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec);
     size_t bytes = (size_t)(n * fixed->state_bytes);
-    real *u = kept->z;
+    real *z = c->z, *u = kept->z;
     deq_frame f = *frame;
     memset(z, 0, bytes);
     memset(u, 0, bytes);
@@ -123,7 +132,7 @@ void NAME(solve_augmented)(deq_worker *worker, const deq_frame *frame, const deq
         NAME(call_good)(fixed->vjp_z, &f, fixed, n, kept->bad);
         f.arg0 = z;
         f.arg1 = b.g;
-        NAME(call_good)(cotangent, &f, fixed, n, kept->bad);
+        NAME(call_good)(c->cotangent, &f, fixed, n, kept->bad);
         for (int64_t row = 0; row < n; row++) {
             vec *state = (vec *)z + row * vectors, *adjoint = (vec *)u + row * vectors;
             if (kept->bad[row]) continue;
@@ -141,3 +150,16 @@ void NAME(solve_augmented)(deq_worker *worker, const deq_frame *frame, const deq
     if (m->carry) exchange(worker, frame, fixed, n, z, u, true);
     for (int64_t row = 0; row < n; row++) record(worker, frame, fixed, row, &b);
 }
+
+static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
+    deq_worker *worker = frame->host;
+    deq_kept *kept = &worker->kept[fixed->index];
+    deq_space space = {worker->solver, 0};
+    cotangents b = NAME(cotangents_take)(fixed, &space, n);
+    memset(frame->drest, 0, (size_t)n * (size_t)fixed->rest_bytes);
+    for (int64_t row = 0; row < n; row++) b.bad[row] = NAME(cotangents_cut)(worker, fixed, row);
+    deq_frame inner = NAME(cotangents_frame)(frame, fixed, kept->z, b.out);
+    NAME(call_good)(frame->accum ? fixed->vjp_rest : fixed->vjp_x, &inner, fixed, n, b.bad);
+}
+
+const mode_routines NAME(mode_augmented) = {.needs = needs, .solve = solve, .gradient = gradient};
