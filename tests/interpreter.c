@@ -53,7 +53,7 @@ EACH(cos, cos(a))
 EACH(tanh, tanh(a))
 EACH(sigmoid, 1 / (1 + exp(-a)))
 EACH(softplus, a > 0 ? a + log1p(exp(-a)) : log1p(exp(a)))
-EACH(relu, a > 0 ? a : 0)
+EACH(relu, a < 0 ? 0 : a)
 EACH(stop_gradient, a)
 EACH(add, a + b)
 EACH(sub, a - b)
@@ -76,8 +76,8 @@ static void interpret_iota(At *at) {
     for (uint64_t k = 0; k < at->count; k++) at->y[k] = (double)k;
 }
 static void interpret_random(At *at) {
-    const int64_t *i = at->node->attr.i;
-    at->e->calls->random(at->e->calls->user, i[0], i[1], at->row, at->e->iteration, at->count, at->y);
+    struct random_attributes r = at->node->attr.random;
+    at->e->calls->random(at->e->calls->user, r.normal, r.site, at->row, at->e->iteration, at->count, at->y);
 }
 
 /* ---- layout ---- */
@@ -109,7 +109,7 @@ static void interpret_transpose(At *at) {
     for (uint64_t k = 0; k < at->count; k++) {
         int64_t to[MAX_RANK], index[MAX_RANK];
         unravel(k, at->node->shape, to);
-        for (uint32_t d = 0; d < from.rank; d++) index[at->node->attr.i[d]] = to[d];
+        for (uint32_t d = 0; d < from.rank; d++) index[at->node->attr.transpose.axes[d]] = to[d];
         at->y[k] = at->x[0][ravel(index, from)];
     }
 }
@@ -118,7 +118,7 @@ static void interpret_slice(At *at) {
     for (uint64_t k = 0; k < at->count; k++) {
         int64_t index[MAX_RANK];
         unravel(k, at->node->shape, index);
-        for (uint32_t d = 0; d < at->node->shape.rank; d++) index[d] += at->node->attr.i[2 * d];
+        for (uint32_t d = 0; d < at->node->shape.rank; d++) index[d] += at->node->attr.slice.start[d];
         at->y[k] = at->x[0][ravel(index, arg_shape(at, 0))];
     }
 }
@@ -130,7 +130,7 @@ static void interpret_pad(At *at) {
         bool inside = true;
         unravel(k, at->node->shape, index);
         for (uint32_t d = 0; d < from.rank; d++) {
-            index[d] -= at->node->attr.i[2 * d];
+            index[d] -= at->node->attr.pad.before[d];
             inside = inside && index[d] >= 0 && index[d] < from.dims[d];
         }
         at->y[k] = inside ? at->x[0][ravel(index, from)] : 0;
@@ -138,7 +138,7 @@ static void interpret_pad(At *at) {
 }
 
 static void interpret_concat(At *at) {
-    int64_t axis = at->node->attr.i[0];
+    int64_t axis = at->node->attr.concat.axis;
     for (uint64_t k = 0; k < at->count; k++) {
         int64_t index[MAX_RANK];
         unravel(k, at->node->shape, index);
@@ -155,15 +155,15 @@ static void interpret_concat(At *at) {
 
 /* Every pair of an element of the small image and an element of its window in the large one. */
 static void window(At *at, bool spread) {
-    const int64_t *i = at->node->attr.i;
+    struct window_attributes w = at->node->attr.window;
     Shape from = arg_shape(at, 0), small = spread ? from : at->node->shape, large = spread ? at->node->shape : from;
     for (uint64_t k = 0; k < at->count; k++) at->y[k] = 0;
     for (uint64_t k = 0; k < shape_count(small); k++)
-        for (int64_t p = 0; p < i[0] * i[1]; p++) {
+        for (int64_t p = 0; p < w.size[0] * w.size[1]; p++) {
             int64_t index[MAX_RANK];
             unravel(k, small, index);
-            index[i[4]] = index[i[4]] * i[2] + p / i[1];
-            index[i[4] + 1] = index[i[4] + 1] * i[3] + p % i[1];
+            index[w.axis] = index[w.axis] * w.apart[0] + p / w.size[1];
+            index[w.axis + 1] = index[w.axis + 1] * w.apart[1] + p % w.size[1];
             uint64_t in_large = ravel(index, large);
             at->y[spread ? in_large : k] += at->x[0][spread ? k : in_large];
         }
@@ -179,7 +179,7 @@ static uint64_t reduced_place(const At *at, uint64_t k) {
     uint32_t rank = 0;
     unravel(k, from, index);
     for (uint32_t d = 0; d < from.rank; d++)
-        if (!(at->node->attr.i[0] >> d & 1)) kept[rank++] = index[d];
+        if (!(at->node->attr.reduce.axes >> d & 1)) kept[rank++] = index[d];
     return ravel(kept, at->node->shape);
 }
 
@@ -206,7 +206,7 @@ static void interpret_argmax(At *at) {
 /* ---- products ---- */
 static void interpret_matmul(At *at) {
     Shape a = arg_shape(at, 0), b = arg_shape(at, 1);
-    bool ta = at->node->attr.i[0], tb = at->node->attr.i[1];
+    bool ta = at->node->attr.matmul.transpose_a, tb = at->node->attr.matmul.transpose_b;
     uint32_t inner = a.rank == 1 ? a.dims[0] : a.dims[!ta];
     uint32_t rows = a.rank == 1 ? 1 : a.dims[ta], columns = b.rank == 1 ? 1 : b.dims[!tb];
     for (uint32_t i = 0; i < rows; i++)
@@ -228,7 +228,7 @@ static void interpret_pack(At *at) { /* the [k, n] matrix it stands for; panels 
     Shape s = at->node->shape;
     for (uint32_t i = 0; i < s.dims[0]; i++)
         for (uint32_t j = 0; j < s.dims[1]; j++)
-            at->y[i * s.dims[1] + j] = at->x[0][at->node->attr.i[0] ? j * s.dims[0] + i : i * s.dims[1] + j];
+            at->y[i * s.dims[1] + j] = at->x[0][at->node->attr.pack.transposed ? j * s.dims[0] + i : i * s.dims[1] + j];
 }
 
 /* Convolution from its definition; `visit` is called for each term with the places of x, y and w. */
@@ -238,7 +238,7 @@ static void each_term(At *at, Visit *visit) {
     ConvShape c;
     const Attr *attr = &at->node->attr;
     if (conv_shape(at->node->op, attr, arg_shape(at, 0), arg_shape(at, 1), &c)) return;
-    bool last = attr->i[CONV_LAST];
+    bool last = attr->conv.last;
     uint32_t channels = c.channels / c.groups, filters = c.filters / c.groups;
     for (uint32_t o = 0; o < c.filters; o++)
         for (uint32_t k = 0; k < channels; k++)
@@ -318,7 +318,7 @@ static void interpret_in_training(At *at) { memcpy(at->y, at->x[1], at->count * 
 
 static void evaluate(Eval *e, NodeId id) {
     static void (*const rules[])(At *) = {
-#define OP(name, arity, class, shape, linear, cost, doc) interpret_##name,
+#define OP(name, arity, class, shape, linear, cost, view, doc) interpret_##name,
 #include "ops.def"
 #undef OP
     };
@@ -404,7 +404,7 @@ static uint64_t panel_place(const Run *run, Shape s, uint64_t k) {
 static uint64_t packed_place(const Run *run, const Node *n, uint64_t k) {
     ConvPacking packing;
     if (conv_packing(n, &packing)) return conv_packed_place(&packing, run->layout->panel, k);
-    bool packed = n->op == OP_pack || (n->op == OP_input && n->attr.i[2]);
+    bool packed = n->op == OP_pack || (n->op == OP_input && n->attr.input.packed);
     return packed ? panel_place(run, n->shape, k) : k;
 }
 
@@ -502,13 +502,13 @@ static void routine_call(void *user, const Graph *g, NodeId id, int64_t n, doubl
     if (node->op == OP_query_result) {
         const Node *q = &g->nodes[a0];
         double *out[5] = {NULL};
-        out[node->attr.i[0]] = values[id];
+        out[node->attr.result.argument] = values[id];
         run->calls->query(run->calls->user, q->attr.name, n, values[g->args[q->args]], out);
         return;
     }
     const Node *owner = node;
     while (owner->op != OP_fixed) owner = &g->nodes[g->args[owner->args]];
-    int64_t index = owner->attr.i[0];
+    int64_t index = owner->attr.fixed.index;
     const FixedLayout *f = &run->r->fixed[index];
     for (int64_t row = 0; row < n; row++) {
         char *rest = run->rest[index] + (uint64_t)row * f->rest_bytes,
@@ -516,16 +516,16 @@ static void routine_call(void *user, const Graph *g, NodeId id, int64_t n, doubl
         uint64_t count = shape_count(node->shape);
         for (uint32_t k = 0; node->op == OP_fixed && k < node->nargs; k++) {
             const Node *a = &g->nodes[g->args[node->args + k]];
-            uint32_t captured = node->nargs - (uint32_t)node->attr.i[2];
+            uint32_t captured = node->nargs - (uint32_t)node->attr.fixed.extra;
             uint64_t offset =
-                k < captured ? f->rest_offsets[k] : f->cotangents[node->attr.i[1] - 1].offsets[k - captured];
+                k < captured ? f->rest_offsets[k] : f->cotangents[node->attr.fixed.loss - 1].offsets[k - captured];
             if (offset == UINT64_MAX) continue;
             for (uint64_t e = 0; e < shape_count(a->shape); e++)
                 store(run, rest + offset, e,
                       values[g->args[node->args + k]][(a->batched ? (uint64_t)row * shape_count(a->shape) : 0) + e]);
         }
         for (uint64_t e = 0; node->op == OP_fixed_state && e < count; e++)
-            values[id][(uint64_t)row * count + e] = load(run, z + f->state_offsets[node->attr.i[0]], e);
+            values[id][(uint64_t)row * count + e] = load(run, z + f->state_offsets[node->attr.state.component], e);
         for (uint32_t k = 1; node->op == OP_fixed_gradient && k < node->nargs; k++) {
             NodeId u = g->args[node->args + k];
             uint64_t size = shape_count(g->nodes[u].shape);
@@ -533,20 +533,21 @@ static void routine_call(void *user, const Graph *g, NodeId id, int64_t n, doubl
                 store(run, run->u[index] + (uint64_t)row * f->state_bytes + f->state_offsets[k - 1], e,
                       values[u][(g->nodes[u].batched ? (uint64_t)row * size : 0) + e]);
         }
-        uint32_t before = owner->nargs - (uint32_t)owner->attr.i[2], which = (uint32_t)node->attr.i[0];
+        uint32_t before = owner->nargs - (uint32_t)owner->attr.fixed.extra,
+                 which = (uint32_t)node->attr.cotangent.captured;
         for (uint64_t e = 0; node->op == OP_fixed_cotangent && e < count; e++)
             values[id][(uint64_t)row * count + e] =
                 load(run,
                      run->drest[index] + (uint64_t)row * f->rest_bytes +
                          (which < before ? f->rest_offsets[which]
-                                         : f->cotangents[owner->attr.i[1] - 1].offsets[which - before]),
+                                         : f->cotangents[owner->attr.fixed.loss - 1].offsets[which - before]),
                      e);
     }
     if (node->op == OP_fixed)
         run->calls->solve(run->calls->user, f, n, run->rest[index], run->z[index], run->differentiated[index]);
     if (node->op == OP_fixed_gradient)
         run->calls->gradient(run->calls->user, f, n, run->rest[index], run->drest[index], run->u[index],
-                             node->attr.i[1]);
+                             node->attr.gradient.shared);
 }
 
 static void run_steps(Run *run, const Step *steps, uint32_t nsteps, int64_t iteration);
@@ -564,7 +565,8 @@ static void run_graph(Run *run, const Step *s, int64_t iteration) {
         run->differentiated[k] = false;
     }
     for (NodeId id = 0; id < s->graph->nnodes; id++)
-        if (s->graph->nodes[id].op == OP_fixed_gradient) run->differentiated[s->graph->nodes[id].attr.i[0]] = true;
+        if (s->graph->nodes[id].op == OP_fixed_gradient)
+            run->differentiated[s->graph->nodes[id].attr.gradient.index] = true;
     for (uint32_t k = 0; k < s->nin; k++) read_binding(run, s->graph, &s->in[k], e.values[s->in[k].node]);
     for (NodeId id = 0; id < s->graph->nnodes; id++) {
         e.calls = s->graph->nodes[id].op == OP_random ? &random : &calls;

@@ -4,7 +4,7 @@
 
 Value lower_node(const Site *s) {
     static LowerFn *const rules[] = {
-#define OP(name, arity, class, shape, linear, cost, doc) lower_##name,
+#define OP(name, arity, class, shape, linear, cost, view, doc) lower_##name,
 #include "ops.def"
 #undef OP
     };
@@ -13,7 +13,7 @@ Value lower_node(const Site *s) {
 
 const char *lower_op_name(Op op) {
     static const char *const names[] = {
-#define OP(name, arity, class, shape, linear, cost, doc) #name,
+#define OP(name, arity, class, shape, linear, cost, view, doc) #name,
 #include "ops.def"
 #undef OP
     };

@@ -42,7 +42,7 @@ typedef struct Site {
     Value row;
 } Site;
 typedef Value LowerFn(const Site *s);
-#define OP(name, arity, class, shape, linear, cost, doc) LowerFn lower_##name;
+#define OP(name, arity, class, shape, linear, cost, view, doc) LowerFn lower_##name;
 #include "ops.def"
 #undef OP
 Value lower_node(const Site *s); /* by its op */

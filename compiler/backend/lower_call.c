@@ -14,8 +14,8 @@ Value lower_random(const Site *s) {
                      emit_i64(e, slot.stride),
                      emit_i64(e, lower_count(s->node->shape)),
                      l->n,
-                     emit_i64(e, (uint64_t)s->node->attr.i[0]),
-                     emit_i64(e, (uint64_t)s->node->attr.i[1]),
+                     emit_i64(e, (uint64_t)s->node->attr.random.normal),
+                     emit_i64(e, (uint64_t)s->node->attr.random.site),
                      l->iteration};
     emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_random_f32" : "deq_random_f64"), args, 8);
     return NULL;
@@ -25,11 +25,11 @@ Value lower_fixed(const Site *s) {
     Lower *l = s->l;
     Emit *e = l->e;
     const CallPlan *c = &l->step->calls[s->id];
-    const FixedLayout *f = &l->routine->routine->fixed[s->node->attr.i[0]];
-    int64_t loss = s->node->attr.i[1] - 1;
-    const char *cotangent = !c->want_gradient || loss < 0 ? NULL
-                            : s->node->attr.i[3]          ? f->cotangents[loss].training
-                                                          : f->cotangents[loss].routine;
+    const FixedLayout *f = &l->routine->routine->fixed[s->node->attr.fixed.index];
+    int64_t loss = s->node->attr.fixed.loss - 1;
+    const char *cotangent = !c->want_gradient || loss < 0  ? NULL
+                            : s->node->attr.fixed.training ? f->cotangents[loss].training
+                                                           : f->cotangents[loss].routine;
     Value args[7] = {l->frame,
                      lower_fixed_descriptor(e, f->name),
                      l->n,
@@ -46,10 +46,14 @@ Value lower_fixed_gradient(const Site *s) {
     Emit *e = l->e;
     const CallPlan *c = &l->step->calls[s->id];
     const Node *fixed = lower_node_of(l, lower_argument(l, s->id, 0));
-    const FixedLayout *f = &l->routine->routine->fixed[fixed->attr.i[0]];
-    Value args[7] = {
-        l->frame,        lower_fixed_descriptor(e, f->name),  l->n, record(l, c->rest), record(l, c->drest),
-        record(l, c->u), emit_i64(e, s->node->attr.i[1] != 0)};
+    const FixedLayout *f = &l->routine->routine->fixed[fixed->attr.fixed.index];
+    Value args[7] = {l->frame,
+                     lower_fixed_descriptor(e, f->name),
+                     l->n,
+                     record(l, c->rest),
+                     record(l, c->drest),
+                     record(l, c->u),
+                     emit_i64(e, s->node->attr.gradient.shared != 0)};
     emit_call(e, lower_runtime(e, "deq_fixed_gradient"), args, 7);
     return NULL;
 }
@@ -58,7 +62,7 @@ Value lower_solve(const Site *s) {
     Lower *l = s->l;
     Emit *e = l->e;
     const CallPlan *c = &l->step->calls[s->id];
-    const FixedLayout *f = &l->routine->routine->fixed[s->node->attr.i[0]];
+    const FixedLayout *f = &l->routine->routine->fixed[s->node->attr.solve.map];
     Value args[5] = {l->frame, lower_fixed_descriptor(e, f->name), l->n, record(l, c->rest), record(l, c->u)};
     emit_call(e, lower_runtime(e, "deq_linear_solve"), args, 5);
     return NULL;

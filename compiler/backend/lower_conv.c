@@ -89,8 +89,8 @@ static void sum_begin(Sum *s, Emit *e, const uint32_t *dims, uint32_t n) {
 
 static Terms terms_of(const Site *s) {
     Terms t = {.e = s->l->e,
-               .last = s->node->attr.i[CONV_LAST],
-               .packed = s->node->attr.i[CONV_PACKED],
+               .last = s->node->attr.conv.last,
+               .packed = s->node->attr.conv.packed,
                .adjoint = s->node->op == OP_conv_input};
     const char *why = conv_shape(s->node->op, &s->node->attr, lower_argument_shape(s->l, s->id, 0),
                                  lower_argument_shape(s->l, s->id, 1), &t.c);
@@ -140,8 +140,8 @@ static Value lower_image(const Site *s) {
 }
 
 Value lower_conv(const Site *s) {
-    if (!s->node->attr.i[CONV_PACKED]) return lower_image(s);
-    if (s->node->attr.i[CONV_PACKED] == 2)
+    if (!s->node->attr.conv.packed) return lower_image(s);
+    if (s->node->attr.conv.packed == CONV_WINOGRAD)
         lower_conv_winograd(s);
     else
         lower_conv_packed(s);
@@ -176,7 +176,7 @@ static void weight_row(const Site *s, Value x, Value u, Value y) {
 Value lower_conv_weight(const Site *s) {
     Value x = lower_argument_row(s, 0), u = lower_argument_row(s, 1), y = lower_result_row(s);
     lower_zero(s->l->e, y, padded(lower_count(s->node->shape) * s->l->e->real_bytes));
-    if (s->node->attr.i[CONV_LAST])
+    if (s->node->attr.conv.last)
         lower_conv_weights(s, x, u, y);
     else
         weight_row(s, x, u, y);
@@ -192,7 +192,7 @@ Value lower_batch_conv_weight(const Site *s) {
     Site at = *s;
     at.row = rows.index;
     Value x = lower_argument_row(&at, 0), u = lower_argument_row(&at, 1);
-    if (s->node->attr.i[CONV_LAST])
+    if (s->node->attr.conv.last)
         lower_conv_weights(&at, x, u, y);
     else
         weight_row(&at, x, u, y);

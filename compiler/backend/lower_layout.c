@@ -50,8 +50,7 @@ static Value result(const Site *s) {
 Value lower_slice(const Site *s) {
     Emit *e = s->l->e;
     Value x = lower_argument_row(s, 0), y = result(s);
-    int64_t start[MAX_RANK];
-    for (uint32_t k = 0; k < s->node->shape.rank; k++) start[k] = s->node->attr.i[2 * k];
+    const int64_t *start = s->node->attr.slice.start;
     Nest n;
     nest_begin(&n, e, s->node->shape.rank, s->node->shape.dims);
     store_at(e, load_at(e, x, position(e, lower_argument_shape(s->l, s->id, 0), n.index, start)), y,
@@ -73,16 +72,14 @@ static void copy_into(const Site *s, uint32_t k, Value y, const int64_t *start) 
 
 Value lower_pad(const Site *s) {
     Value y = lower_result_row(s);
-    int64_t start[MAX_RANK];
-    for (uint32_t k = 0; k < s->node->shape.rank; k++) start[k] = s->node->attr.i[2 * k];
     lower_zero(s->l->e, y, padded(lower_count(s->node->shape) * s->l->e->real_bytes));
-    copy_into(s, 0, y, start);
+    copy_into(s, 0, y, s->node->attr.pad.before);
     return NULL;
 }
 
 Value lower_concat(const Site *s) {
     Value y = result(s);
-    int64_t start[MAX_RANK] = {0}, axis = s->node->attr.i[0];
+    int64_t start[MAX_RANK] = {0}, axis = s->node->attr.concat.axis;
     for (uint32_t k = 0; k < s->node->nargs; k++) {
         copy_into(s, k, y, start);
         start[axis] += lower_argument_shape(s->l, s->id, k).dims[axis];
@@ -95,7 +92,7 @@ Value lower_transpose(const Site *s) {
     Value x = lower_argument_row(s, 0), y = result(s), from[MAX_RANK];
     Nest n;
     nest_begin(&n, e, s->node->shape.rank, s->node->shape.dims);
-    for (uint32_t k = 0; k < s->node->shape.rank; k++) from[s->node->attr.i[k]] = n.index[k];
+    for (uint32_t k = 0; k < s->node->shape.rank; k++) from[s->node->attr.transpose.axes[k]] = n.index[k];
     store_at(e, load_at(e, x, position(e, lower_argument_shape(s->l, s->id, 0), from, NULL)), y,
              position(e, s->node->shape, n.index, NULL));
     nest_end(&n);
@@ -116,13 +113,13 @@ Value lower_broadcast(const Site *s) {
 /* ---- windows ---- */
 /* Index in the larger image of element `at` of window `window`. */
 static void window_index(const Site *s, Value *large, Value *window, const Value *element) {
-    const int64_t *i = s->node->attr.i;
+    const struct window_attributes *w = &s->node->attr.window;
     Emit *e = s->l->e;
     for (int64_t k = 0; k < 3; k++) {
-        int64_t j = k - i[4];
+        int64_t j = k - w->axis;
         large[k] = window[k];
         if (j == 0 || j == 1)
-            large[k] = emit_index_add(e, emit_index_mul(e, window[k], (uint64_t)i[2 + j]), element[j]);
+            large[k] = emit_index_add(e, emit_index_mul(e, window[k], (uint64_t)w->apart[j]), element[j]);
     }
 }
 
@@ -130,13 +127,13 @@ static void window_index(const Site *s, Value *large, Value *window, const Value
  * images or channels and vectorises. */
 static Value window(const Site *s, bool spread) {
     Emit *e = s->l->e;
-    const int64_t *i = s->node->attr.i;
+    const int64_t *size = s->node->attr.window.size;
     Shape from = lower_argument_shape(s->l, s->id, 0), small = spread ? from : s->node->shape;
     Shape large = spread ? s->node->shape : from;
     Value x = lower_argument_row(s, 0), y = lower_result_row(s), at[MAX_RANK];
     lower_zero(e, y, padded(lower_count(s->node->shape) * e->real_bytes));
     Nest n, elements;
-    nest_begin(&elements, e, 2, (uint32_t[]){(uint32_t)i[0], (uint32_t)i[1]});
+    nest_begin(&elements, e, 2, (uint32_t[]){(uint32_t)size[0], (uint32_t)size[1]});
     nest_begin(&n, e, 3, small.dims);
     window_index(s, at, n.index, elements.index);
     Value in_small = position(e, small, n.index, NULL);
@@ -165,7 +162,7 @@ static Value reduce(const Site *s) {
     Value x = lower_argument_row(s, 0), y = result(s), index[MAX_RANK];
     uint32_t kept[MAX_RANK], reduced[MAX_RANK], nkept = 0, nreduced = 0;
     for (uint32_t k = 0; k < from.rank; k++) {
-        if (s->node->attr.i[0] >> k & 1)
+        if (s->node->attr.reduce.axes >> k & 1)
             reduced[nreduced++] = k;
         else
             kept[nkept++] = k;

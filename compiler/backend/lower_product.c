@@ -249,7 +249,7 @@ static void lower_product(const Site *s) {
     uint64_t k = lower_count(lower_argument_shape(l, s->id, 0)), columns = s->node->shape.dims[s->node->shape.rank - 1];
     const Group *g = l->step->groups[y->group];
     Slot from = l->step->nodes[a].slot;
-    bool packed = s->node->attr.i[2];
+    bool packed = s->node->attr.matmul.packed;
     Product p = {.m = s->node->batched ? l->tile_rows : emit_i64(e, 1),
                  .a_step = emit_i64(e, e->real_bytes),
                  .b = lower_argument_row(s, 1),
@@ -284,7 +284,7 @@ typedef struct Dims { /* of op(a) op(b) */
 
 static Dims matmul_dims(const Site *s) {
     Shape a = lower_argument_shape(s->l, s->id, 0), b = lower_argument_shape(s->l, s->id, 1);
-    bool ta = s->node->attr.i[0], tb = s->node->attr.i[1];
+    bool ta = s->node->attr.matmul.transpose_a, tb = s->node->attr.matmul.transpose_b;
     return (Dims){a.rank == 2 ? a.dims[ta] : 1, b.rank == 2 ? b.dims[!tb] : 1, a.rank == 2 ? a.dims[!ta] : a.dims[0]};
 }
 
@@ -292,7 +292,7 @@ static Dims matmul_dims(const Site *s) {
 static void lower_small_product(const Site *s) {
     Emit *e = s->l->e;
     Dims d = matmul_dims(s);
-    bool ta = s->node->attr.i[0], tb = s->node->attr.i[1];
+    bool ta = s->node->attr.matmul.transpose_a, tb = s->node->attr.matmul.transpose_b;
     Value a = lower_argument_row(s, 0), b = lower_argument_row(s, 1), y = lower_result_row(s);
     emit_zero_padding(e, y, d.m * d.n);
     uint64_t wide = tb && d.n > 1 ? 0 : d.n / e->lanes, rest = d.n - wide * e->lanes;
@@ -343,8 +343,8 @@ Value lower_matmul(const Site *s) {
                          emit_i64(e, d.m),
                          emit_i64(e, d.n),
                          emit_i64(e, d.k),
-                         emit_i64(e, s->node->attr.i[0] != 0),
-                         emit_i64(e, s->node->attr.i[1] != 0)};
+                         emit_i64(e, s->node->attr.matmul.transpose_a != 0),
+                         emit_i64(e, s->node->attr.matmul.transpose_b != 0)};
         emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_product_f32" : "deq_product_f64"), args, 8);
     }
     return NULL;
@@ -434,7 +434,7 @@ Value lower_pack(const Site *s) {
     Lower *l = s->l;
     Emit *e = l->e;
     uint64_t k = s->node->shape.dims[0], n = s->node->shape.dims[1], full = n / e->panel, rest = n % e->panel;
-    Pack p = {lower_argument_row(s, 0), lower_result_row(s), k, n, s->node->attr.i[0]};
+    Pack p = {lower_argument_row(s, 0), lower_result_row(s), k, n, s->node->attr.pack.transposed};
     Value from = emit_i64(e, 0), to = emit_i64(e, full);
     if (lower_in_pieces(l, s->id)) { /* panels from .. to are this piece's; the last one has the end too */
         Value next = emit_index_add(e, l->piece, emit_i64(e, 1));

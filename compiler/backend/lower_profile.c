@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const int costs[] = {
-#define OP(name, arity, class, shape, linear, cost, doc) cost,
+#define OP(name, arity, class, shape, linear, cost, view, doc) cost,
 #include "ops.def"
 #undef OP
 };
@@ -42,10 +42,10 @@ static const char *block_name(const Lower *l, NodeId id) {
     const FixedLayout *fixed = l->routine->routine->fixed;
     Arena *a = l->e->arena;
     switch (n->op) {
-    case OP_fixed: return arena_printf(a, "solve %s", fixed[n->attr.i[0]].name);
-    case OP_solve: return arena_printf(a, "linear solve %s", fixed[n->attr.i[0]].name);
+    case OP_fixed: return arena_printf(a, "solve %s", fixed[n->attr.fixed.index].name);
+    case OP_solve: return arena_printf(a, "linear solve %s", fixed[n->attr.solve.map].name);
     case OP_fixed_gradient:
-        return arena_printf(a, "gradient %s", fixed[lower_node_of(l, lower_argument(l, id, 0))->attr.i[0]].name);
+        return arena_printf(a, "gradient %s", fixed[lower_node_of(l, lower_argument(l, id, 0))->attr.fixed.index].name);
     default: return lower_op_name(n->op);
     }
 }

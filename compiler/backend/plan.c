@@ -6,7 +6,7 @@
 uint64_t plan_stored_count(const PlanUnit *u, const Node *n) {
     ConvPacking packing;
     if (conv_packing(n, &packing)) return conv_packed_count(&packing, u->panel);
-    if (n->op == OP_pack || (n->op == OP_input && n->attr.i[2]))
+    if (n->op == OP_pack || (n->op == OP_input && n->attr.input.packed))
         return (n->shape.dims[1] + u->panel - 1) / u->panel * u->panel * n->shape.dims[0];
     return count_of(n);
 }
@@ -32,7 +32,7 @@ uint64_t plan_reduced(const Graph *g, NodeId id) {
     uint64_t period = 1;
     for (uint32_t k = 0; k < x->shape.rank; k++) {
         if (x->shape.dims[k] == 1) continue;
-        if (!(n->attr.i[0] >> k & 1))
+        if (!(n->attr.reduce.axes >> k & 1))
             period *= x->shape.dims[k];
         else if (period > 1)
             return 0;
@@ -64,11 +64,12 @@ static Treatment treatment(const Planner *p, NodeId id) {
     case OP_matmul: {
         const Node *a = node(p, argument(p, id, 0)), *b = node(p, argument(p, id, 1));
         uint64_t columns = n->shape.rank ? n->shape.dims[n->shape.rank - 1] : 1;
-        if (n->attr.i[2]) return TREAT_PRODUCT;
+        if (n->attr.matmul.packed) return TREAT_PRODUCT;
         /* a row-major matrix serves the kernel as it stands when its rows are made of whole panels */
         if (n->batched && a->batched && !b->batched && n->shape.rank == 1 &&
             graph_node(p->g, graph_arg(p->g, id, 0))->shape.rank == 1 &&
-            graph_node(p->g, graph_arg(p->g, id, 1))->shape.rank == 2 && !n->attr.i[1] && columns % p->unit->panel == 0)
+            graph_node(p->g, graph_arg(p->g, id, 1))->shape.rank == 2 && !n->attr.matmul.transpose_b &&
+            columns % p->unit->panel == 0)
             return TREAT_PRODUCT;
         return TREAT_ROW;
     }
@@ -317,7 +318,7 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
     }
     for (uint32_t k = 0; k < step->nout; k++) mark_live(p, step->out[k].node);
     for (NodeId id = 0; id < n; id++) /* adds to the parameters' cotangents on its own */
-        if (p->g->nodes[id].op == OP_fixed_gradient && p->g->nodes[id].attr.i[1]) mark_live(p, id);
+        if (p->g->nodes[id].op == OP_fixed_gradient && p->g->nodes[id].attr.gradient.shared) mark_live(p, id);
     for (NodeId id = 0; id < n; id++) {
         if (info(p, id)->treatment == TREAT_DEAD) {
             if (canonical(p, id) != id) info(p, id)->treatment = TREAT_ALIAS;

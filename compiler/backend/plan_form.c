@@ -38,7 +38,7 @@ static void operation(Words *w, NodeId id) {
     memcpy(&bits, &n->attr.value, sizeof bits);
     word(w, n->op);
     word(w, bits);
-    for (uint32_t k = 0; k < 2 * MAX_RANK; k++) word(w, (uint64_t)n->attr.i[k]);
+    for (uint32_t k = 0; k < 2 * MAX_RANK; k++) word(w, (uint64_t)n->attr.numbers[k]);
     shape(w, n->shape);
     word(w, n->nargs);
     for (uint32_t k = 0; k < n->nargs; k++) shape(w, node_of(w, graph_arg(w->s->step->graph, id, k))->shape);

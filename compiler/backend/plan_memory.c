@@ -181,17 +181,18 @@ void plan_call(Planner *p, NodeId id) {
         }
         break;
     case OP_fixed: {
-        if ((uint64_t)n->attr.i[0] >= p->r->nfixed)
-            ICE("%s: there is no fixed point %d", p->r->name, (int)n->attr.i[0]);
-        const FixedLayout *f = &p->r->fixed[n->attr.i[0]];
+        if ((uint64_t)n->attr.fixed.index >= p->r->nfixed)
+            ICE("%s: there is no fixed point %d", p->r->name, (int)n->attr.fixed.index);
+        const FixedLayout *f = &p->r->fixed[n->attr.fixed.index];
         c->rest = plan_new_record(p, f->rest_bytes);
         c->z = plan_new_record(p, f->state_bytes);
         touch(p, c->rest, x->level);
         touch(p, c->z, x->level);
         for (uint32_t k = 0; k < n->nargs; k++) {
-            uint32_t captured = n->nargs - (uint32_t)n->attr.i[2];
+            uint32_t captured = n->nargs - (uint32_t)n->attr.fixed.extra;
             if (captured > f->nrest) ICE("%s: %s captures more than its layout says", p->r->name, f->name);
-            uint64_t offset = k < captured ? f->rest_offsets[k] : f->cotangents[n->attr.i[1] - 1].offsets[k - captured];
+            uint64_t offset =
+                k < captured ? f->rest_offsets[k] : f->cotangents[n->attr.fixed.loss - 1].offsets[k - captured];
             if (offset == UINT64_MAX) continue;
             NodeId a = argument(p, id, k);
             place_store(p, a, buffer_slot(p, c->rest, offset), false, true, 0);
@@ -204,7 +205,7 @@ void plan_call(Planner *p, NodeId id) {
     }
     case OP_fixed_gradient: {
         NodeId fixed = argument(p, id, 0);
-        const FixedLayout *f = &p->r->fixed[node(p, fixed)->attr.i[0]];
+        const FixedLayout *f = &p->r->fixed[node(p, fixed)->attr.fixed.index];
         c->rest = p->s->calls[fixed].rest;
         c->u = plan_new_record(p, f->state_bytes);
         c->drest = plan_new_record(p, f->rest_bytes);
@@ -220,8 +221,9 @@ void plan_call(Planner *p, NodeId id) {
         break;
     }
     case OP_solve: { /* the right side's record becomes the solution's */
-        if ((uint64_t)n->attr.i[0] >= p->r->nfixed) ICE("%s: there is no linear map %d", p->r->name, (int)n->attr.i[0]);
-        const FixedLayout *f = &p->r->fixed[n->attr.i[0]];
+        uint64_t map = (uint64_t)n->attr.solve.map;
+        if (map >= p->r->nfixed) ICE("%s: there is no linear map %d", p->r->name, (int)map);
+        const FixedLayout *f = &p->r->fixed[map];
         c->rest = plan_new_record(p, f->rest_bytes);
         c->u = plan_new_record(p, f->state_bytes);
         touch(p, c->rest, x->level);
@@ -260,21 +262,23 @@ void plan_view(Planner *p, NodeId id) {
     const Node *n = node(p, id);
     NodeId owner = argument(p, id, 0);
     const CallPlan *c = &p->s->calls[owner];
-    uint64_t k = (uint64_t)n->attr.i[0];
     switch (n->op) {
-    case OP_fixed_state:
-        info(p, id)->slot = buffer_slot(p, c->z, p->r->fixed[node(p, owner)->attr.i[0]].state_offsets[k]);
+    case OP_fixed_state: {
+        const FixedLayout *f = &p->r->fixed[node(p, owner)->attr.fixed.index];
+        info(p, id)->slot = buffer_slot(p, c->z, f->state_offsets[n->attr.state.component]);
         break;
+    }
     case OP_fixed_cotangent: {
-        const FixedLayout *f = &p->r->fixed[node(p, owner)->attr.i[0]];
+        const FixedLayout *f = &p->r->fixed[node(p, owner)->attr.gradient.index];
         const Node *fixed = node(p, argument(p, owner, 0));
-        uint32_t captured = fixed->nargs - (uint32_t)fixed->attr.i[2];
-        uint64_t offset = k < captured ? f->rest_offsets[k] : f->cotangents[fixed->attr.i[1] - 1].offsets[k - captured];
+        uint32_t captured = fixed->nargs - (uint32_t)fixed->attr.fixed.extra, k = (uint32_t)n->attr.cotangent.captured;
+        uint64_t offset =
+            k < captured ? f->rest_offsets[k] : f->cotangents[fixed->attr.fixed.loss - 1].offsets[k - captured];
         if (offset == UINT64_MAX) ICE("%s: captured value %d of %s is shared", p->r->name, (int)k, f->name);
         info(p, id)->slot = buffer_slot(p, c->drest, offset);
         break;
     }
-    default: info(p, id)->slot = buffer_slot(p, c->results[k], 0); break;
+    default: info(p, id)->slot = buffer_slot(p, c->results[n->attr.result.argument], 0); break;
     }
 }
 
@@ -365,11 +369,12 @@ uint64_t plan_conv_workspace(const Planner *p, NodeId id) {
     ConvShape c;
     bool image = n->op == OP_conv || n->op == OP_conv_input,
          weight = n->op == OP_conv_weight || n->op == OP_batch_conv_weight;
-    if ((!image && !weight) || !n->attr.i[CONV_LAST] || (image && !n->attr.i[CONV_PACKED])) return 0;
+    if ((!image && !weight) || !n->attr.conv.last || (image && !n->attr.conv.packed)) return 0;
     if (conv_shape(n->op, &n->attr, node(p, graph_arg(p->g, id, 0))->shape, node(p, graph_arg(p->g, id, 1))->shape, &c))
         return 0; /* the verifier has refused it */
     Op op = weight ? OP_conv : n->op;
-    if (image && n->attr.i[CONV_PACKED] == 2) return winograd_plan(op, &c, p->unit->real_bytes, p->unit->panel).bytes;
+    if (image && n->attr.conv.packed == CONV_WINOGRAD)
+        return winograd_plan(op, &c, p->unit->real_bytes, p->unit->panel).bytes;
     WinogradPlan plan;
     if (weight && winograd_weight_plan(&c, p->unit->real_bytes, p->unit->panel, &plan)) return plan.bytes;
     return conv_border(op, &c).needed ? conv_border_count(op, &c) * p->unit->real_bytes : 0;

@@ -6,7 +6,7 @@
 #define DEQ_COMPILER_ADJOINT_H
 #include "graph.h"
 
-/* A fixed point as AD sees it: by index (attr.i[0] of `fixed`). */
+/* A fixed point as AD sees it: by index (attr.fixed.index). */
 typedef struct FixedSignature {
     uint32_t nstate;
     const Shape *states;

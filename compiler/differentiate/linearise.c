@@ -150,14 +150,14 @@ static NodeId jvp_concat(const Primal *p) {
 static NodeId unreduced(const Primal *p, NodeId y) {
     Shape full = graph_node(p->g, p->a[0])->shape, kept = full;
     for (uint32_t k = 0; k < kept.rank; k++)
-        if (p->attr.i[0] >> k & 1) kept.dims[k] = 1;
+        if (p->attr.reduce.axes >> k & 1) kept.dims[k] = 1;
     return graph_broadcast(p->g, graph_reshape(p->g, y, kept, p->loc), full, p->loc);
 }
 
 /* y = max(a): the mean of ta over the elements equal to y */
 static NodeId jvp_reduce_max(const Primal *p) {
     NodeId hit = op2(p, OP_eq, p->a[0], unreduced(p, p->y));
-    uint32_t mask = (uint32_t)p->attr.i[0];
+    uint32_t mask = (uint32_t)p->attr.reduce.axes;
     NodeId count = graph_reduce(p->g, OP_reduce_sum, hit, mask, p->loc);
     return op2(p, OP_div, graph_reduce(p->g, OP_reduce_sum, op2(p, OP_mul, p->t[0], hit), mask, p->loc), count);
 }
@@ -174,13 +174,13 @@ static NodeId bilinear(const Primal *p) {
 }
 
 static NodeId jvp_matmul(const Primal *p) {
-    if (p->attr.i[2]) ICE("%s: linearised after packing", p->g->name);
+    if (p->attr.matmul.packed) ICE("%s: linearised after packing", p->g->name);
     return bilinear(p);
 }
 static NodeId jvp_outer(const Primal *p) { return bilinear(p); }
 static NodeId jvp_batch_outer(const Primal *p) { return bilinear(p); }
 static NodeId jvp_conv(const Primal *p) {
-    if (p->attr.i[CONV_PACKED]) ICE("%s: linearised after packing", p->g->name);
+    if (p->attr.conv.packed) ICE("%s: linearised after packing", p->g->name);
     return bilinear(p);
 }
 static NodeId jvp_conv_input(const Primal *p) { return jvp_conv(p); }
@@ -198,7 +198,7 @@ static NodeId jvp_query(const Primal *p) { return not_here(p); }
 static NodeId jvp_query_result(const Primal *p) { return not_here(p); }
 
 static NodeId (*const rules[])(const Primal *) = {
-#define OP(name, arity, class, shape, linear, cost, doc) jvp_##name,
+#define OP(name, arity, class, shape, linear, cost, view, doc) jvp_##name,
 #include "ops.def"
 #undef OP
 };
@@ -207,11 +207,11 @@ static NodeId (*const rules[])(const Primal *) = {
 static void linearise_fixed(Graph *g, NodeId id, NodeId *tangent, Calls *calls) {
     Node n = g->nodes[id];
     if (!calls || !calls->fixed) ICE("%s: a fixed point where none is expected", g->name);
-    uint32_t index = (uint32_t)n.attr.i[0];
+    uint32_t index = (uint32_t)n.attr.fixed.index;
     const FixedSignature *f = &calls->fixed[index];
     bool active = f->shared;
     /* The others only tell NAME_LOSS_cotangent where it stands, unless a correction has cotangents for them. */
-    uint32_t captured = n.nargs - (f->after ? 0 : (uint32_t)n.attr.i[2]);
+    uint32_t captured = n.nargs - (f->after ? 0 : (uint32_t)n.attr.fixed.extra);
     for (uint32_t k = 0; k < captured; k++) active = active || tangent[g->args[n.args + k]] != NODE_NONE;
     if (!active) return;
     LinearCall c = {id, index, f->nstate, arena_alloc(g->arena, f->nstate * sizeof(NodeId)),
@@ -227,7 +227,7 @@ static void linearise_fixed(Graph *g, NodeId id, NodeId *tangent, Calls *calls) 
 static NodeId state_tangent(const Graph *g, NodeId id, const Calls *calls) {
     const Node *n = graph_node(g, id);
     for (uint32_t k = 0; calls && k < calls->n; k++)
-        if (calls->calls[k].node == g->args[n->args]) return calls->calls[k].states[n->attr.i[0]];
+        if (calls->calls[k].node == g->args[n->args]) return calls->calls[k].states[n->attr.state.component];
     return NODE_NONE;
 }
 

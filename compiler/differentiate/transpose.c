@@ -42,15 +42,16 @@ static NodeId transpose_broadcast(const Linear *l) {
 
 static NodeId transpose_transpose(const Linear *l) {
     Attr inverse = {0};
-    for (uint32_t k = 0; k < l->shape.rank; k++) inverse.i[l->attr.i[k]] = k;
+    for (uint32_t k = 0; k < l->shape.rank; k++) inverse.transpose.axes[l->attr.transpose.axes[k]] = k;
     return graph_op(l->g, OP_transpose, &l->ct, 1, &inverse, l->loc);
 }
 
 static NodeId transpose_slice(const Linear *l) {
     Attr pad = {0};
     for (uint32_t k = 0; k < l->shape.rank; k++) {
-        pad.i[2 * k] = l->attr.i[2 * k];
-        pad.i[2 * k + 1] = l->ashape.dims[k] - l->attr.i[2 * k] - l->attr.i[2 * k + 1];
+        int64_t start = l->attr.slice.start[k];
+        pad.pad.before[k] = start;
+        pad.pad.after[k] = l->ashape.dims[k] - start - l->attr.slice.size[k];
     }
     return graph_op(l->g, OP_pad, &l->ct, 1, &pad, l->loc);
 }
@@ -58,8 +59,8 @@ static NodeId transpose_slice(const Linear *l) {
 static NodeId transpose_pad(const Linear *l) {
     Attr slice = {0};
     for (uint32_t k = 0; k < l->shape.rank; k++) {
-        slice.i[2 * k] = l->attr.i[2 * k];
-        slice.i[2 * k + 1] = l->ashape.dims[k];
+        slice.slice.start[k] = l->attr.pad.before[k];
+        slice.slice.size[k] = l->ashape.dims[k];
     }
     return graph_op(l->g, OP_slice, &l->ct, 1, &slice, l->loc);
 }
@@ -74,24 +75,24 @@ static NodeId transpose_window_spread(const Linear *l) {
 
 static NodeId transpose_concat(const Linear *l) {
     Attr slice = {0};
-    for (uint32_t k = 0; k < l->shape.rank; k++) slice.i[2 * k + 1] = l->ashape.dims[k];
-    int64_t axis = l->attr.i[0];
-    for (uint32_t k = 0; k < l->k; k++) slice.i[2 * axis] += l->g->nodes[l->a[k]].shape.dims[axis];
+    for (uint32_t k = 0; k < l->shape.rank; k++) slice.slice.size[k] = l->ashape.dims[k];
+    int64_t axis = l->attr.concat.axis;
+    for (uint32_t k = 0; k < l->k; k++) slice.slice.start[axis] += l->g->nodes[l->a[k]].shape.dims[axis];
     return graph_op(l->g, OP_slice, &l->ct, 1, &slice, l->loc);
 }
 
 static NodeId transpose_reduce_sum(const Linear *l) {
     Shape kept = l->ashape;
     for (uint32_t k = 0; k < kept.rank; k++)
-        if (l->attr.i[0] >> k & 1) kept.dims[k] = 1;
+        if (l->attr.reduce.axes >> k & 1) kept.dims[k] = 1;
     return graph_broadcast(l->g, graph_reshape(l->g, l->ct, kept, l->loc), l->ashape, l->loc);
 }
 
 static NodeId transpose_matmul(const Linear *l) {
     Graph *g = l->g;
     NodeId a = l->a[0], b = l->a[1], ct = l->ct;
-    bool ta = l->attr.i[0], tb = l->attr.i[1];
-    if (l->attr.i[2]) ICE("%s: transposed after packing", g->name);
+    bool ta = l->attr.matmul.transpose_a, tb = l->attr.matmul.transpose_b;
+    if (l->attr.matmul.packed) ICE("%s: transposed after packing", g->name);
     uint32_t ra = g->nodes[a].shape.rank, rb = g->nodes[b].shape.rank;
     if (ra == 1 && rb == 1) return op2(l, OP_mul, other(l), ct); /* dot product: ct is a scalar */
     if (ra == 1) {
@@ -111,8 +112,8 @@ static NodeId transpose_batch_outer(const Linear *l) { return transpose_outer(l)
  * x> = <conv_weight(x, y), w>. */
 static NodeId conv_adjoint(const Linear *l, Op op, NodeId a, NodeId b, uint32_t height, uint32_t width) {
     Attr attr = l->attr;
-    if (attr.i[CONV_PACKED]) ICE("%s: transposed after packing", l->g->name);
-    attr.i[CONV_SIZE] = height, attr.i[CONV_SIZE2] = width;
+    if (attr.conv.packed) ICE("%s: transposed after packing", l->g->name);
+    attr.conv.height = height, attr.conv.width = width;
     return graph_op(l->g, op, (NodeId[]){a, b}, 2, &attr, l->loc);
 }
 
@@ -144,8 +145,8 @@ static NodeId transpose_batch_conv_weight(const Linear *l) { return transpose_co
 static NodeId transpose_pack_conv(const Linear *l) { return l->ct; }
 
 static NodeId transpose_pack(const Linear *l) {
-    if (!l->attr.i[0]) return l->ct;
-    return graph_op(l->g, OP_transpose, &l->ct, 1, &(Attr){.i = {1, 0}}, l->loc);
+    if (!l->attr.pack.transposed) return l->ct;
+    return graph_op(l->g, OP_transpose, &l->ct, 1, &(Attr){.transpose.axes = {1, 0}}, l->loc);
 }
 
 static NodeId transpose_batch_sum(const Linear *l) { return graph_batch(l->g, l->ct, l->loc); }
@@ -159,7 +160,7 @@ static NodeId transpose_batch_sum(const Linear *l) { return graph_batch(l->g, l-
 #define RULE_6(name) transpose_##name
 #define RULE_255(name) transpose_##name
 static NodeId (*const rules[])(const Linear *) = {
-#define OP(name, arity, class, shape, linear, cost, doc) [OP_##name] = RULE(name, linear),
+#define OP(name, arity, class, shape, linear, cost, view, doc) [OP_##name] = RULE(name, linear),
 #include "ops.def"
 #undef OP
 };
@@ -194,12 +195,14 @@ static void transpose_call(Sweep *s, const LinearCall *c, Calls *calls) {
             ct != NODE_NONE ? ct : graph_op_shaped(g, OP_broadcast, &zero, 1, NULL, f->states[k], true, n.loc);
     }
     if (!any) return;
-    NodeId call = graph_op(g, OP_fixed_gradient, args, 1 + c->nstate, &(Attr){.i = {c->index, f->shared}}, n.loc);
+    NodeId call =
+        graph_op(g, OP_fixed_gradient, args, 1 + c->nstate, &(Attr){.gradient = {c->index, f->shared}}, n.loc);
     if (f->shared) *ARENA_PUSH(g->arena, calls->effects, calls->neffects, calls->effects_cap) = call;
     for (uint32_t k = 0; k < n.nargs; k++) {
         if (c->arguments[k] == NODE_NONE) continue;
         Shape shape = g->nodes[g->args[n.args + k]].shape;
-        NodeId ct = graph_op_shaped(g, OP_fixed_cotangent, &call, 1, &(Attr){.i = {k}}, shape, true, n.loc);
+        NodeId ct =
+            graph_op_shaped(g, OP_fixed_cotangent, &call, 1, &(Attr){.cotangent.captured = k}, shape, true, n.loc);
         contribute(s, c->arguments[k], ct, n.loc);
     }
 }

@@ -54,8 +54,8 @@ static Value query(Scope *s, Attack *k, const Ast *point, int what, Range at) {
         g->nodes[q->query].attr.name = arena_printf(a, "%s_input", prefix);
     }
     Shape shape = what == 4 ? k->net->input : what == 3 ? shape_scalar() : value_shape(k->net->output);
-    return value_node(s->build,
-                      graph_op_shaped(g, OP_query_result, &q->query, 1, &(Attr){.i = {what}}, shape, true, at));
+    return value_node(
+        s->build, graph_op_shaped(g, OP_query_result, &q->query, 1, &(Attr){.result.argument = what}, shape, true, at));
 }
 
 static Value draw(Scope *s, Attack *k, const Ast *call, const char *name) {
@@ -70,7 +70,7 @@ static Value draw(Scope *s, Attack *k, const Ast *call, const char *name) {
     const char *key = arena_printf(s->elab->arena, "%s %u", k->definition->name, k->machine->draws++);
     int64_t site = (int64_t)(XXH3_64bits(key, strlen(key)) >> 1);
     Value r = value_node(s->build, graph_op_shaped(s->build->graph, OP_random, NULL, 0,
-                                                   &(Attr){.i = {uniform ? 0 : 1, site}}, *s->flex, true, call->range));
+                                                   &(Attr){.random = {!uniform, site}}, *s->flex, true, call->range));
     if (!uniform) return first ? elementwise(s, OP_mul, (Value[]){first->value, r}, 2, call->range, NULL) : r;
     Value low = first->value, high = second->value, width;
     if (low.kind == VALUE_NUMBER && high.kind == VALUE_NUMBER)

@@ -1,6 +1,7 @@
 /* builtin.c - the built-in functions of lang/builtin.def, as graph nodes. */
 #include "elaborate.h"
 #include "conv.h"
+#include "tables.h"
 #include <math.h>
 #include <string.h>
 
@@ -95,36 +96,15 @@ static Value reduce(const In *in, const char *name) {
 }
 
 /* ---- the functions ---- */
-static const struct {
-    const char *name;
-    Op op;
-} unary_ops[] = {
-    {"tanh", OP_tanh},       {"relu", OP_relu},
-    {"sigmoid", OP_sigmoid}, {"softplus", OP_softplus},
-    {"exp", OP_exp},         {"log", OP_log},
-    {"log1p", OP_log1p},     {"sqrt", OP_sqrt},
-    {"sin", OP_sin},         {"cos", OP_cos},
-    {"abs", OP_abs},         {"sign", OP_sign},
-    {"floor", OP_floor},     {"stop_gradient", OP_stop_gradient},
-};
-
-static double number_of(Op op, double x) {
-    switch (op) {
-    case OP_tanh: return tanh(x);
-    case OP_relu: return x > 0 ? x : 0;
-    case OP_sigmoid: return 1 / (1 + exp(-x));
-    case OP_softplus: return x > 30 ? x : log1p(exp(x));
-    case OP_exp: return exp(x);
-    case OP_log: return log(x);
-    case OP_log1p: return log1p(x);
-    case OP_sqrt: return sqrt(x);
-    case OP_sin: return sin(x);
-    case OP_cos: return cos(x);
-    case OP_abs: return fabs(x);
-    case OP_sign: return (x > 0) - (x < 0);
-    case OP_floor: return floor(x);
-    default: return x;
+/* Builtins that are an operation of the same name on every element; OP_COUNT for any other. */
+static Op unary_op(const char *name) {
+    for (const Builtin *b = builtin_table; b->name; b++) {
+        if (strcmp(b->name, name) != 0 || b->rule != RULE_ELEMENTWISE || b->nargs != 1) continue;
+        Op op = op_named(name);
+        if (op == OP_COUNT) ICE("the builtin '%s' is no operation", name);
+        return op;
     }
+    return OP_COUNT;
 }
 
 /* [a, b, c] or one number as dims. */
@@ -172,7 +152,7 @@ static Value concat(const In *in) {
             return elab_error(in->s, DIAG_E0312, in->at, "%s cannot be joined with %s along axis %d",
                               shape_text(in->s->elab->arena, o), shape_text(in->s->elab->arena, s), (int)axis);
     }
-    return node(in, graph_op(graph(in), OP_concat, parts, n, &(Attr){.i = {(int64_t)axis}}, in->at));
+    return node(in, graph_op(graph(in), OP_concat, parts, n, &(Attr){.concat.axis = (int64_t)axis}, in->at));
 }
 
 static Value pad(const In *in) {
@@ -186,22 +166,30 @@ static Value pad(const In *in) {
         double x = in->v[1].items[k].number;
         if (in->v[1].items[k].kind != VALUE_NUMBER || x < 0 || x != floor(x) || x > 1e6)
             return elab_error(in->s, DIAG_E0309, in->at, "widths are whole numbers from 0");
-        attr.i[k] = (int64_t)x;
+        (k % 2 ? attr.pad.after : attr.pad.before)[k / 2] = (int64_t)x;
     }
     return node(in, graph_op(graph(in), OP_pad, &a, 1, &attr, in->at));
 }
 
 static Value conv(const In *in) {
-    static const char *const names[] = {"stride", "padding", "groups", "dilation"};
     NodeId a[2] = {one(in, 0), one(in, 1)};
     if (a[0] == NODE_NONE || a[1] == NODE_NONE) return (Value){0};
     Attr attr = {0};
-    for (uint32_t k = 0; k < 4; k++) { /* in the order of attr.i, see conv.h */
-        double least = k == CONV_PADDING ? 0 : 1, x = in->given[2 + k] ? in->v[2 + k].number : least;
+    struct conv_attributes *how = &attr.conv;
+    const struct {
+        const char *name;
+        int64_t *number;
+        double least;
+    } numbers[] = {{"stride", &how->stride, 1},
+                   {"padding", &how->padding, 0},
+                   {"groups", &how->groups, 1},
+                   {"dilation", &how->dilation, 1}};
+    for (uint32_t k = 0; k < 4; k++) {
+        double least = numbers[k].least, x = in->given[2 + k] ? in->v[2 + k].number : least;
         if ((in->given[2 + k] && in->v[2 + k].kind != VALUE_NUMBER) || x < least || x != floor(x) || x > 1e6)
-            return elab_error(in->s, DIAG_E0326, in->at, "'%s' of a convolution is a whole number from %d", names[k],
-                              (int)least);
-        attr.i[k] = (int64_t)x;
+            return elab_error(in->s, DIAG_E0326, in->at, "'%s' of a convolution is a whole number from %d",
+                              numbers[k].name, (int)least);
+        *numbers[k].number = (int64_t)x;
     }
     ConvShape c;
     Arena *ar = in->s->elab->arena;
@@ -210,8 +198,8 @@ static Value conv(const In *in) {
     if (why)
         return elab_error(in->s, DIAG_E0326, in->at,
                           "%s: image %s, weights %s, stride %d, padding %d, groups %d, dilation %d", why,
-                          shape_text(ar, x), shape_text(ar, w), (int)attr.i[CONV_STRIDE], (int)attr.i[CONV_PADDING],
-                          (int)attr.i[CONV_GROUPS], (int)attr.i[CONV_DILATION]);
+                          shape_text(ar, x), shape_text(ar, w), (int)how->stride, (int)how->padding, (int)how->groups,
+                          (int)how->dilation);
     return node(in, graph_op(graph(in), OP_conv, a, 2, &attr, in->at));
 }
 
@@ -358,16 +346,12 @@ static Value apply(const In *in, const char *name) {
     if (strcmp(name, "concat") == 0) return concat(in);
     if (strcmp(name, "zeros") == 0 || strcmp(name, "ones") == 0) return fill(in, *name == 'o');
     if (strcmp(name, "clamp") == 0) {
-        if (in->v[0].kind == VALUE_NUMBER && in->v[1].kind == VALUE_NUMBER && in->v[2].kind == VALUE_NUMBER)
-            return value_number(fmin(fmax(in->v[0].number, in->v[1].number), in->v[2].number));
         Value low = elementwise(in->s, OP_max, in->v, 2, in->at, NULL);
         return elementwise(in->s, OP_min, (Value[]){low, in->v[2]}, 2, in->at, NULL);
     }
     bool max = strcmp(name, "max") == 0;
     if (max || strcmp(name, "min") == 0) {
         if (!in->given[1]) return in->v[0].kind == VALUE_NUMBER ? in->v[0] : reduce(in, name);
-        if (in->v[0].kind == VALUE_NUMBER && in->v[1].kind == VALUE_NUMBER)
-            return value_number(max ? fmax(in->v[0].number, in->v[1].number) : fmin(in->v[0].number, in->v[1].number));
         return elementwise(in->s, max ? OP_max : OP_min, in->v, 2, in->at, in->call);
     }
     if (in->v[0].kind == VALUE_STATES && strcmp(name, "mean") == 0) return defence_mean(in->s, in->v[0], in->at);
@@ -388,7 +372,7 @@ static Value apply(const In *in, const char *name) {
         if (s.rank != 1)
             return elab_error(in->s, DIAG_E0312, in->at, "argmax takes a vector, not %s",
                               shape_text(in->s->elab->arena, s));
-        Value v = node(in, graph_op(g, OP_argmax, &a, 1, &(Attr){.i = {1}}, in->at));
+        Value v = node(in, graph_op(g, OP_argmax, &a, 1, &(Attr){.reduce.axes = 1}, in->at));
         v.classes = s.dims[0];
         return v;
     }
@@ -404,15 +388,11 @@ static Value apply(const In *in, const char *name) {
 
 bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *piped, Range piped_at, Value *out) {
     In in = {.s = s, .call = call, .at = call->range};
-    for (size_t k = 0; k < sizeof unary_ops / sizeof *unary_ops; k++) {
-        if (strcmp(unary_ops[k].name, name) != 0) continue;
+    Op op = unary_op(name);
+    if (op != OP_COUNT) {
         in.args = call_args(s, call, piped, piped_at);
         if (in.args.n != 1) return *out = elab_error(s, DIAG_E0303, call->range, "'%s' takes one argument", name), true;
-        Value v = in.args.items[0].value;
-        if (v.kind == VALUE_NUMBER)
-            *out = value_number(number_of(unary_ops[k].op, v.number));
-        else
-            *out = elementwise(s, unary_ops[k].op, &v, 1, call->range, piped ? NULL : call);
+        *out = elementwise(s, op, &in.args.items[0].value, 1, call->range, piped ? NULL : call);
         return true;
     }
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {

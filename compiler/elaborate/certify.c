@@ -105,8 +105,8 @@ static Sum matrix(Form *f, const Graph *g, NodeId id, bool transposed) {
         add(f, &s, &y, n->op == OP_sub ? -1 : 1);
     } else if (n->op == OP_matmul && graph_node(g, graph_arg(g, id, 0))->shape.rank == 2 &&
                graph_node(g, graph_arg(g, id, 1))->shape.rank == 2) {
-        Sum x = matrix(f, g, graph_arg(g, id, 0), (n->attr.i[0] != 0) != transposed),
-            y = matrix(f, g, graph_arg(g, id, 1), (n->attr.i[1] != 0) != transposed);
+        Sum x = matrix(f, g, graph_arg(g, id, 0), (n->attr.matmul.transpose_a != 0) != transposed),
+            y = matrix(f, g, graph_arg(g, id, 1), (n->attr.matmul.transpose_b != 0) != transposed);
         s = transposed ? product(f, &y, &x) : product(f, &x, &y);
     } else {
         Term t = {.number = 1, .n = 1, .factors = {{g, id, transposed}}};
@@ -137,7 +137,7 @@ static Sum vector(Form *f, NodeId id) {
         add(f, &s, &y, n->op == OP_sub ? -1 : 1);
     } else if (n->op == OP_matmul && f->touched[graph_arg(g, id, 0)] && !f->touched[graph_arg(g, id, 1)] &&
                graph_node(g, graph_arg(g, id, 0))->shape.rank == 1) {
-        Sum x = vector(f, graph_arg(g, id, 0)), m = matrix(f, g, graph_arg(g, id, 1), n->attr.i[1] != 0);
+        Sum x = vector(f, graph_arg(g, id, 0)), m = matrix(f, g, graph_arg(g, id, 1), n->attr.matmul.transpose_b != 0);
         s = product(f, &x, &m);
     } else {
         s = unknown(f);

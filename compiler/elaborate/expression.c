@@ -1,5 +1,6 @@
 /* expression.c - evaluating an expression: numbers stay numbers, everything else becomes nodes of the scope's graph. */
 #include "elaborate.h"
+#include "op_value.h"
 #include <math.h>
 #include <string.h>
 
@@ -146,43 +147,21 @@ static Value eval_name(Scope *s, const Ast *e) {
 }
 
 /* ---- arithmetic ---- */
-static bool number_op(const char *op, double a, double b, double *out) {
-    if (strcmp(op, "+") == 0)
-        *out = a + b;
-    else if (strcmp(op, "-") == 0)
-        *out = a - b;
-    else if (strcmp(op, "*") == 0)
-        *out = a * b;
-    else if (strcmp(op, "/") == 0)
-        *out = a / b;
-    else if (strcmp(op, "**") == 0)
-        *out = pow(a, b);
-    else if (strcmp(op, "<") == 0)
-        *out = a < b;
-    else if (strcmp(op, ">") == 0)
-        *out = a > b;
-    else if (strcmp(op, "<=") == 0)
-        *out = a <= b;
-    else if (strcmp(op, ">=") == 0)
-        *out = a >= b;
-    else if (strcmp(op, "==") == 0)
-        *out = a == b;
-    else if (strcmp(op, "!=") == 0)
-        *out = a != b;
-    else if (strcmp(op, "and") == 0)
-        *out = a != 0 && b != 0;
-    else if (strcmp(op, "or") == 0)
-        *out = a != 0 || b != 0;
-    else
-        return false;
+static bool all_numbers(const Value *args, uint32_t n, double *x) {
+    for (uint32_t k = 0; k < n; k++) {
+        if (args[k].kind != VALUE_NUMBER) return false;
+        x[k] = args[k].number;
+    }
     return true;
 }
 
-/* Elementwise op on values: folds numbers in the builder, keeps flex values flex, checks shapes. */
+/* Elementwise op on values: keeps numbers numbers and flex values flex, checks shapes. */
 Value elementwise(Scope *s, Op op, const Value *args, uint32_t n, Range at, const Ast *whole) {
     Shape shape = shape_scalar();
     bool flex = false;
     NodeId ids[3];
+    double x[3];
+    if (all_numbers(args, n, x)) return value_number(op_value(op, x));
     for (uint32_t k = 0; k < n; k++) {
         if (args[k].kind == VALUE_NONE) return args[k];
         flex |= args[k].kind == VALUE_FLEX;
@@ -262,8 +241,6 @@ static Value eval_binary(Scope *s, const Ast *e) {
     if (a.kind == VALUE_NONE || b.kind == VALUE_NONE) return (Value){0};
     if (a.kind == VALUE_NUMBER && b.kind == VALUE_NUMBER) {
         if (strcmp(op, "..") == 0) return (Value){.kind = VALUE_RANGE, .number = a.number, .limit = b.number};
-        double x;
-        if (number_op(op, a.number, b.number, &x)) return value_number(x);
     }
     static const struct {
         const char *spelling;
@@ -286,7 +263,6 @@ static Value eval_binary(Scope *s, const Ast *e) {
 static Value eval_unary(Scope *s, const Ast *e) {
     Value v = eval(s, AST_SLOT(e, UNARY, operand));
     bool negate = strcmp(e->name, "-") == 0;
-    if (v.kind == VALUE_NUMBER) return value_number(negate ? -v.number : v.number == 0);
     return elementwise(s, negate ? OP_neg : OP_not, &v, 1, e->range, e);
 }
 
@@ -315,7 +291,8 @@ static Value eval_transpose(Scope *s, const Ast *e) {
     if (value_shape(v).rank != 2)
         return elab_error(s, DIAG_E0307, e->range, "only a matrix is transposed by ', not %s",
                           shape_text(s->elab->arena, value_shape(v)));
-    return value_node(s->build, graph_op(s->build->graph, OP_transpose, &n, 1, &(Attr){.i = {1, 0}}, e->range));
+    return value_node(s->build,
+                      graph_op(s->build->graph, OP_transpose, &n, 1, &(Attr){.transpose.axes = {1, 0}}, e->range));
 }
 
 static Value eval_index(Scope *s, const Ast *e) {
@@ -338,7 +315,7 @@ static Value eval_index(Scope *s, const Ast *e) {
         return elab_error(s, DIAG_E0314, e->range, "%u indices for %s", indices->nkids, shape_text(a, from));
     Attr attr = {0};
     for (uint32_t k = 0; k < from.rank; k++) {
-        attr.i[2 * k + 1] = from.dims[k];
+        attr.slice.size[k] = from.dims[k];
         bool drop = false;
         if (k < indices->nkids) {
             Value i = eval(s, indices->kids[k]);
@@ -350,10 +327,10 @@ static Value eval_index(Scope *s, const Ast *e) {
             if (low < 0 || high > from.dims[k] || low >= high || low != floor(low) || high != floor(high))
                 return elab_error(s, DIAG_E0314, indices->kids[k]->range, "outside axis %u, which has %u elements", k,
                                   from.dims[k]);
-            attr.i[2 * k] = (int64_t)low;
-            attr.i[2 * k + 1] = (int64_t)(high - low);
+            attr.slice.start[k] = (int64_t)low;
+            attr.slice.size[k] = (int64_t)(high - low);
         }
-        if (!drop) kept.dims[kept.rank++] = (uint32_t)attr.i[2 * k + 1];
+        if (!drop) kept.dims[kept.rank++] = (uint32_t)attr.slice.size[k];
     }
     Graph *g = s->build->graph;
     NodeId part = graph_op(g, OP_slice, &n, 1, &attr, e->range);

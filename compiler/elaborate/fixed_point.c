@@ -142,13 +142,13 @@ bool fixed_point(Scope *s, const Ast *fixed) {
 
     Graph *g = s->build->graph;
     Build *b = inner.build;
-    Attr attr = {.i = {m->nfixed}};
+    Attr attr = {.fixed.index = m->nfixed};
     f.fixed_node = graph_op_shaped(g, OP_fixed, b->outside, b->ncaptured, &attr, shape_scalar(), true, fixed->range);
     if (f.certificate.kind && !certify(s, &f, places.certify)) return false;
     for (uint32_t k = 0; k < f.nstate; k++)
         scope_bind(s, f.state_names[k],
-                   value_node(s->build, graph_op_shaped(g, OP_fixed_state, &f.fixed_node, 1, &(Attr){.i = {k}},
-                                                        shapes[k], true, fixed->range)));
+                   value_node(s->build, graph_op_shaped(g, OP_fixed_state, &f.fixed_node, 1,
+                                                        &(Attr){.state.component = k}, shapes[k], true, fixed->range)));
     *ARENA_PUSH(a, m->fixed, m->nfixed, net->nfixed_cap) = f;
     return true;
 }

@@ -222,7 +222,7 @@ static Value solve(Scope *s, const Ast *call) {
     map.name = elab_name(e, arena_printf(e->arena, "%s_solve", b->hand.routine));
     Model *model = net->model;
     NodeId u =
-        graph_op(s->build->graph, OP_solve, args, 1 + body->ncaptured, &(Attr){.i = {model->nmaps}}, call->range);
+        graph_op(s->build->graph, OP_solve, args, 1 + body->ncaptured, &(Attr){.solve.map = model->nmaps}, call->range);
     *ARENA_PUSH(e->arena, model->maps, model->nmaps, net->nmaps_cap) = map;
     return value_node(s->build, u);
 }

@@ -5,7 +5,7 @@
 static NodeId op2(Graph *g, Op op, NodeId a, NodeId b, Range at) { return graph_binary(g, op, a, b, at); }
 
 static NodeId padded_image(Graph *g, NodeId x, uint32_t padding, Range at) {
-    Attr pad = {.i = {0, 0, padding, padding, padding, padding}};
+    Attr pad = {.pad = {.before = {0, padding, padding}, .after = {0, padding, padding}}};
     return graph_op(g, OP_pad, &x, 1, &pad, at);
 }
 
@@ -14,8 +14,10 @@ static NodeId window_element(Graph *g, NodeId x, uint32_t row, uint32_t column, 
                              uint32_t stride, Range at) {
     Shape s = graph_node(g, x)->shape;
     uint32_t height = (rows - 1) * stride + 1, width = (columns - 1) * stride + 1;
-    NodeId part = graph_op(g, OP_slice, &x, 1, &(Attr){.i = {0, s.dims[0], row, height, column, width}}, at);
-    return graph_op(g, OP_window_sum, &part, 1, &(Attr){.i = {1, 1, stride, stride, 1}}, at);
+    Attr slice = {.slice = {.start = {0, row, column}, .size = {s.dims[0], height, width}}};
+    Attr window = {.window = {.size = {1, 1}, .apart = {stride, stride}, .axis = 1}};
+    NodeId part = graph_op(g, OP_slice, &x, 1, &slice, at);
+    return graph_op(g, OP_window_sum, &part, 1, &window, at);
 }
 
 /* Padding never wins: it counts as -inf.  On ties the derivative goes to the first element in row-major order, as the
@@ -40,7 +42,7 @@ NodeId image_pool(Graph *g, NodeId x, const Pool *p, Range at) {
     uint32_t columns = (s.dims[2] + 2 * p->padding - p->kernel) / p->stride + 1;
     if (p->largest) return largest(g, x, p, rows, columns, at);
     if (p->padding) x = padded_image(g, x, p->padding, at);
-    Attr window = {.i = {p->kernel, p->kernel, p->stride, p->stride, 1}};
+    Attr window = {.window = {.size = {p->kernel, p->kernel}, .apart = {p->stride, p->stride}, .axis = 1}};
     NodeId sum = graph_op(g, OP_window_sum, &x, 1, &window, at);
     return op2(g, OP_mul, sum, graph_constant(g, 1.0 / ((double)p->kernel * p->kernel)), at);
 }
@@ -48,7 +50,8 @@ NodeId image_pool(Graph *g, NodeId x, const Pool *p, Range at) {
 NodeId image_upsample(Graph *g, NodeId x, uint32_t factor, Range at) {
     Shape s = graph_node(g, x)->shape;
     s.dims[1] *= factor, s.dims[2] *= factor;
-    return graph_op_shaped(g, OP_window_spread, &x, 1, &(Attr){.i = {factor, factor, factor, factor, 1}}, s, false, at);
+    Attr window = {.window = {.size = {factor, factor}, .apart = {factor, factor}, .axis = 1}};
+    return graph_op_shaped(g, OP_window_spread, &x, 1, &window, s, false, at);
 }
 
 /* [to, from]: row i weighs the two elements around (i + 0.5) from / to - 0.5, clamped to the image. */
@@ -78,7 +81,7 @@ static NodeId along_last(Graph *g, NodeId x, uint32_t to, Range at) {
 }
 
 NodeId image_bilinear(Graph *g, NodeId x, uint32_t height, uint32_t width, Range at) {
-    Attr exchanged = {.i = {0, 2, 1}};
+    Attr exchanged = {.transpose.axes = {0, 2, 1}};
     x = along_last(g, x, width, at);
     if (graph_node(g, x)->shape.dims[1] == height) return x;
     x = graph_op(g, OP_transpose, &x, 1, &exchanged, at);

@@ -164,7 +164,7 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
             elab_error(s, DIAG_E0506, given->range, "accuracy needs a vector of outputs and a label");
             return NULL;
         }
-        NodeId best = graph_op(m->graph, OP_argmax, &m->output, 1, &(Attr){.i = {1}}, given->range);
+        NodeId best = graph_op(m->graph, OP_argmax, &m->output, 1, &(Attr){.reduce.axes = 1}, given->range);
         v = value_node(net->root, graph_binary(m->graph, OP_eq, best, m->y, given->range));
     } else
         v = call_fn(&inner, fn, owner, NULL, NULL, all);

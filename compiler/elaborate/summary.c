@@ -16,8 +16,8 @@ static double multiply_adds(const Model *m, const Graph *g, uint32_t from, uint3
     for (NodeId id = from; id < to; id++) {
         const Node *n = graph_node(g, id);
         double count = (double)shape_count(n->shape);
-        if (n->op == OP_fixed && n->attr.i[0] < m->nfixed) {
-            const Graph *body = m->fixed[n->attr.i[0]].body;
+        if (n->op == OP_fixed && n->attr.fixed.index < m->nfixed) {
+            const Graph *body = m->fixed[n->attr.fixed.index].body;
             sum += multiply_adds(m, body, 0, body->nnodes);
         }
         if (!n->batched) continue; /* once per parameter update */
@@ -26,7 +26,7 @@ static double multiply_adds(const Model *m, const Graph *g, uint32_t from, uint3
             sum += count * w.dims[1] * w.dims[2] * w.dims[3];
         } else if (n->op == OP_matmul) {
             Shape a = graph_node(g, graph_arg(g, id, 0))->shape;
-            sum += count * a.dims[a.rank == 1 ? 0 : n->attr.i[0] ? 0 : 1];
+            sum += count * a.dims[a.rank == 1 ? 0 : n->attr.matmul.transpose_a ? 0 : 1];
         } else if (n->op == OP_outer)
             sum += count;
     }

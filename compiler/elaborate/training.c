@@ -33,7 +33,8 @@ Value training_statistic(Scope *s, Value x, Value buffer, double momentum, Range
     if (!(momentum > 0 && momentum <= 1))
         return elab_error(s, DIAG_E0309, at, "momentum is a number above 0, at most 1");
     m->coupled = true;
-    return in_training(s, batch_mean(g, value, at), old, &(Attr){.value = momentum, .i = {1 + (int64_t)k}}, at);
+    return in_training(s, batch_mean(g, value, at), old,
+                       &(Attr){.value = momentum, .training.statistic = 1 + (int64_t)k}, at);
 }
 
 Value training_dropout(Scope *s, Shape dims, double rate, Range at) {
@@ -42,7 +43,7 @@ Value training_dropout(Scope *s, Shape dims, double rate, Range at) {
     NodeId one = graph_broadcast(g, graph_constant(g, 1), dims, at);
     if (rate == 0) return value_node(s->build, one);
     const char *key = arena_printf(s->elab->arena, "dropout %s %u", s->path, at.start);
-    Attr draw = {.i = {0, (int64_t)(XXH3_64bits(key, strlen(key)) >> 1)}};
+    Attr draw = {.random.site = (int64_t)(XXH3_64bits(key, strlen(key)) >> 1)};
     NodeId u = graph_op_shaped(g, OP_random, NULL, 0, &draw, dims, true, at);
     NodeId dropped = graph_binary(g, OP_lt, u, graph_constant(g, rate), at);
     NodeId mask = graph_op(g, OP_select, (NodeId[]){dropped, graph_constant(g, 0), graph_constant(g, 1 / (1 - rate))},

@@ -2,16 +2,15 @@
  *
  * y[o, i, j] = sum over c, a, b of w[o, c, a, b] x[g + c, i * stride - padding + a * dilation, and j likewise with b],
  * where g is the first channel of o's group.  Images are [C, H, W] and weights [O, C / groups, rows, columns], or with
- * CONV_LAST [H, W, C] and [rows, columns, C / groups, O]. */
+ * attr.conv.last [H, W, C] and [rows, columns, C / groups, O]. */
 #ifndef DEQ_COMPILER_CONV_H
 #define DEQ_COMPILER_CONV_H
 #include "graph.h"
 #include "winograd.h"
 
-/* Places in attr.i.  SIZE and SIZE2: for conv_input height and width of x, for conv_weight rows and columns of w; LAST
- * 1: channels are the last axes; PACKED: w is packed (pack_conv) in the direction of this op, 1 as it is, 2
- * transformed for Winograd's algorithm. */
-enum { CONV_STRIDE, CONV_PADDING, CONV_GROUPS, CONV_DILATION, CONV_SIZE, CONV_SIZE2, CONV_LAST, CONV_PACKED };
+/* Other values of `packed` than 0: of an input that holds packed weights, and of a convolution that reads them. */
+enum { INPUT_MATRIX = 1, INPUT_WEIGHTS };
+enum { CONV_DIRECT = 1, CONV_WINOGRAD };
 
 typedef struct ConvShape {
     uint32_t channels, height, width;        /* of x */
@@ -21,13 +20,13 @@ typedef struct ConvShape {
 } ConvShape;
 
 static inline Shape conv_image(const Attr *attr, uint32_t channels, uint32_t height, uint32_t width) {
-    return attr->i[CONV_LAST] ? (Shape){3, {height, width, channels}} : (Shape){3, {channels, height, width}};
+    return attr->conv.last ? (Shape){3, {height, width, channels}} : (Shape){3, {channels, height, width}};
 }
 
 static inline Shape conv_weights(const Attr *attr, const ConvShape *c) {
     uint32_t channels = c->channels / c->groups;
-    return attr->i[CONV_LAST] ? (Shape){4, {c->rows, c->columns, channels, c->filters}}
-                              : (Shape){4, {c->filters, channels, c->rows, c->columns}};
+    return attr->conv.last ? (Shape){4, {c->rows, c->columns, channels, c->filters}}
+                           : (Shape){4, {c->filters, channels, c->rows, c->columns}};
 }
 
 static inline bool conv_same(Shape a, Shape b) {
@@ -36,31 +35,31 @@ static inline bool conv_same(Shape a, Shape b) {
 
 /* NULL and *c, or why a (x; for conv_input y) and b (w; for conv_weight y) do not go together. */
 static inline const char *conv_shape(Op op, const Attr *attr, Shape a, Shape b, ConvShape *c) {
-    const int64_t *i = attr->i;
-    uint32_t c0 = i[CONV_LAST] ? 2 : 0, h0 = i[CONV_LAST] ? 0 : 1; /* axes of channel and height */
-    if (i[CONV_STRIDE] < 1 || i[CONV_GROUPS] < 1 || i[CONV_DILATION] < 1 || i[CONV_PADDING] < 0)
+    const struct conv_attributes *how = &attr->conv;
+    uint32_t c0 = how->last ? 2 : 0, h0 = how->last ? 0 : 1; /* axes of channel and height */
+    if (how->stride < 1 || how->groups < 1 || how->dilation < 1 || how->padding < 0)
         return "stride, groups and dilation are at least 1, padding at least 0";
-    *c = (ConvShape){.stride = (uint32_t)i[CONV_STRIDE],
-                     .padding = (uint32_t)i[CONV_PADDING],
-                     .groups = (uint32_t)i[CONV_GROUPS],
-                     .dilation = (uint32_t)i[CONV_DILATION]};
+    *c = (ConvShape){.stride = (uint32_t)how->stride,
+                     .padding = (uint32_t)how->padding,
+                     .groups = (uint32_t)how->groups,
+                     .dilation = (uint32_t)how->dilation};
     if (a.rank != 3) return "an image has three axes";
     if (op == OP_conv || op == OP_conv_input) {
         if (b.rank != 4) return "weights have four axes";
-        bool last = i[CONV_LAST];
+        bool last = how->last;
         c->filters = b.dims[last ? 3 : 0];
         c->channels = b.dims[last ? 2 : 1] * c->groups;
         c->rows = b.dims[last ? 0 : 2], c->columns = b.dims[last ? 1 : 3];
     } else {
         if (b.rank != 3) return "an image has three axes";
-        if (i[CONV_SIZE] < 1 || i[CONV_SIZE2] < 1) return "a kernel has no size";
+        if (how->height < 1 || how->width < 1) return "a kernel has no size";
         c->filters = b.dims[c0];
         c->channels = a.dims[c0];
-        c->rows = (uint32_t)i[CONV_SIZE], c->columns = (uint32_t)i[CONV_SIZE2];
+        c->rows = (uint32_t)how->height, c->columns = (uint32_t)how->width;
     }
     if (op == OP_conv_input) {
-        if (i[CONV_SIZE] < 1 || i[CONV_SIZE2] < 1) return "the image has no size";
-        c->height = (uint32_t)i[CONV_SIZE], c->width = (uint32_t)i[CONV_SIZE2];
+        if (how->height < 1 || how->width < 1) return "the image has no size";
+        c->height = (uint32_t)how->height, c->width = (uint32_t)how->width;
     } else {
         c->height = a.dims[h0], c->width = a.dims[h0 + 1];
     }
@@ -96,15 +95,17 @@ typedef struct ConvPacking {
 
 /* Of a pack_conv node, or of an input that holds what such a node made; false for any other. */
 static inline bool conv_packing(const Node *n, ConvPacking *p) {
-    if (n->op != OP_pack_conv && !(n->op == OP_input && n->attr.i[2] == 2)) return false;
-    const int64_t *i = n->attr.i + (n->op == OP_input ? 4 : 0);
-    uint32_t groups = (uint32_t)i[1], filters = n->shape.dims[3] / groups, channels = n->shape.dims[2];
+    struct pack_conv_attributes how = n->attr.pack_conv;
+    if (n->op == OP_input)
+        how = (struct pack_conv_attributes){n->attr.input.adjoint, n->attr.input.groups, n->attr.input.winograd};
+    if (n->op != OP_pack_conv && !(n->op == OP_input && n->attr.input.packed == INPUT_WEIGHTS)) return false;
+    uint32_t groups = (uint32_t)how.groups, filters = n->shape.dims[3] / groups, channels = n->shape.dims[2];
     *p = (ConvPacking){.groups = groups,
-                       .columns = i[0] ? channels : filters,
-                       .inner = i[0] ? filters : channels,
-                       .taps = i[2] ? WINOGRAD_TAPS * WINOGRAD_TAPS : n->shape.dims[0] * n->shape.dims[1],
-                       .adjoint = i[0] != 0,
-                       .winograd = i[2] != 0};
+                       .columns = how.adjoint ? channels : filters,
+                       .inner = how.adjoint ? filters : channels,
+                       .taps = how.winograd ? WINOGRAD_TAPS * WINOGRAD_TAPS : n->shape.dims[0] * n->shape.dims[1],
+                       .adjoint = how.adjoint,
+                       .winograd = how.winograd};
     return true;
 }
 

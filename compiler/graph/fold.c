@@ -1,5 +1,6 @@
 /* fold.c - constant folding and algebraic identities of the builder. */
 #include "fold.h"
+#include "op_value.h"
 #include <math.h>
 #include <string.h>
 
@@ -24,6 +25,16 @@ static void swap_args(NodeId *args) {
     args[1] = a;
 }
 
+/* An operand of matmul: a transpose becomes its flag, which vectors do not have. */
+static void canonical_operand(const Graph *g, NodeId *arg, int64_t *transposed, bool packed) {
+    const Node *n = &g->nodes[*arg];
+    if (n->op == OP_transpose && n->shape.rank == 2 && n->attr.transpose.axes[0] == 1 && !packed) {
+        *arg = graph_arg(g, *arg, 0);
+        *transposed = !*transposed;
+    }
+    *transposed = g->nodes[*arg].shape.rank != 1 && *transposed;
+}
+
 void fold_canonical(Graph *g, Op op, NodeId *args, uint32_t nargs, Attr *attr) {
     double v;
     switch (op) {
@@ -36,64 +47,19 @@ void fold_canonical(Graph *g, Op op, NodeId *args, uint32_t nargs, Attr *attr) {
         if (c0 != c1 ? c0 : args[0] > args[1]) swap_args(args);
         break;
     }
-    case OP_argmax: attr->i[0] = 1; break;
+    case OP_argmax: attr->reduce.axes = 1; break;
     case OP_matmul:
         if (nargs != 2) break;
-        for (int k = 0; k < 2; k++) {
-            if (is_op(g, args[k], OP_transpose) && g->nodes[args[k]].shape.rank == 2 &&
-                g->nodes[args[k]].attr.i[0] == 1 && !attr->i[2]) {
-                args[k] = graph_arg(g, args[k], 0);
-                attr->i[k] = !attr->i[k];
-            }
-            if (g->nodes[args[k]].shape.rank == 1) attr->i[k] = 0;
-        }
+        canonical_operand(g, &args[0], &attr->matmul.transpose_a, attr->matmul.packed);
+        canonical_operand(g, &args[1], &attr->matmul.transpose_b, attr->matmul.packed);
         if (g->nodes[args[0]].shape.rank == 2 && g->nodes[args[1]].shape.rank == 1) {
             swap_args(args); /* M v = v M' */
-            attr->i[1] = !attr->i[0];
-            attr->i[0] = 0;
+            attr->matmul.transpose_b = !attr->matmul.transpose_a;
+            attr->matmul.transpose_a = 0;
         }
-        attr->i[0] = !!attr->i[0], attr->i[1] = !!attr->i[1];
         break;
     default: break;
     }
-}
-
-/* Value of an elementwise op on numbers. */
-static bool evaluate(Op op, const double *x, double *y) {
-    switch (op) {
-    case OP_neg: *y = -x[0]; break;
-    case OP_abs: *y = fabs(x[0]); break;
-    case OP_sign: *y = (x[0] > 0) - (x[0] < 0); break;
-    case OP_step: *y = x[0] > 0; break;
-    case OP_floor: *y = floor(x[0]); break;
-    case OP_not: *y = 1 - x[0]; break;
-    case OP_exp: *y = exp(x[0]); break;
-    case OP_log: *y = log(x[0]); break;
-    case OP_log1p: *y = log1p(x[0]); break;
-    case OP_sqrt: *y = sqrt(x[0]); break;
-    case OP_sin: *y = sin(x[0]); break;
-    case OP_cos: *y = cos(x[0]); break;
-    case OP_tanh: *y = tanh(x[0]); break;
-    case OP_sigmoid: *y = 1 / (1 + exp(-x[0])); break;
-    case OP_softplus: *y = fmax(x[0], 0) + log1p(exp(-fabs(x[0]))); break;
-    case OP_relu: *y = x[0] > 0 ? x[0] : 0; break;
-    case OP_stop_gradient: *y = x[0]; break;
-    case OP_add: *y = x[0] + x[1]; break;
-    case OP_sub: *y = x[0] - x[1]; break;
-    case OP_mul: *y = x[0] * x[1]; break;
-    case OP_div: *y = x[0] / x[1]; break;
-    case OP_pow: *y = pow(x[0], x[1]); break;
-    case OP_max: *y = x[0] >= x[1] ? x[0] : x[1]; break;
-    case OP_min: *y = x[0] <= x[1] ? x[0] : x[1]; break;
-    case OP_lt: *y = x[0] < x[1]; break;
-    case OP_le: *y = x[0] <= x[1]; break;
-    case OP_eq: *y = x[0] == x[1]; break;
-    case OP_and: *y = x[0] != 0 && x[1] != 0; break;
-    case OP_or: *y = x[0] != 0 || x[1] != 0; break;
-    case OP_select: *y = x[0] != 0 ? x[1] : x[2]; break;
-    default: return false;
-    }
-    return isfinite(*y); /* log(0) and the like are left to run: the program shows where they arise */
 }
 
 static NodeId fold_layout(Graph *g, Op op, const NodeId *args, const Attr *attr, Shape shape, bool batched, Range loc) {
@@ -126,12 +92,13 @@ static NodeId fold_layout(Graph *g, Op op, const NodeId *args, const Attr *attr,
     case OP_transpose: {
         bool identity = true;
         double v;
-        for (uint32_t k = 0; k < as.rank; k++) identity = identity && attr->i[k] == k;
+        for (uint32_t k = 0; k < as.rank; k++) identity = identity && attr->transpose.axes[k] == k;
         if (identity) return a;
         if (fold_value(g, a, &v)) return graph_constant(g, v);
         if (n->op == OP_transpose) {
             Attr both = {0};
-            for (uint32_t k = 0; k < as.rank; k++) both.i[k] = n->attr.i[attr->i[k]];
+            for (uint32_t k = 0; k < as.rank; k++)
+                both.transpose.axes[k] = n->attr.transpose.axes[attr->transpose.axes[k]];
             return graph_op(g, OP_transpose, (NodeId[]){graph_arg(g, a, 0)}, 1, &both, loc);
         }
         return NODE_NONE;
@@ -146,13 +113,14 @@ static NodeId fold_layout(Graph *g, Op op, const NodeId *args, const Attr *attr,
     case OP_window_sum:
     case OP_window_spread: {
         double v;
-        bool unit = attr->i[0] == 1 && attr->i[1] == 1 && attr->i[2] == 1 && attr->i[3] == 1;
+        const int64_t *size = attr->window.size, *apart = attr->window.apart;
+        bool unit = size[0] == 1 && size[1] == 1 && apart[0] == 1 && apart[1] == 1;
         if (unit) return a;
         if (!fold_value(g, a, &v)) return NODE_NONE;
-        if (op == OP_window_sum) return graph_constant(g, v * (double)(attr->i[0] * attr->i[1]));
+        if (op == OP_window_sum) return graph_constant(g, v * (double)(size[0] * size[1]));
         bool tiled = v == 0; /* every element lies in exactly one window */
         for (int k = 0; !tiled && k < 2; k++)
-            if (attr->i[k] != attr->i[2 + k] || shape.dims[attr->i[4] + k] % attr->i[k]) return NODE_NONE;
+            if (size[k] != apart[k] || shape.dims[attr->window.axis + k] % size[k]) return NODE_NONE;
         return graph_constant(g, v);
     }
     default: return NODE_NONE;
@@ -163,7 +131,7 @@ static NodeId fold_reduce(Graph *g, Op op, NodeId a, const Attr *attr, Shape sha
     Shape as = g->nodes[a].shape;
     double v;
     if (op == OP_argmax) return NODE_NONE;
-    if (attr->i[0] == 0) return a;
+    if (attr->reduce.axes == 0) return a;
     uint64_t reduced = shape_count(as) / shape_count(shape);
     if (fold_value(g, a, &v)) return graph_constant(g, op == OP_reduce_sum ? v * (double)reduced : v);
     if (reduced == 1) return graph_op_shaped(g, OP_reshape, &a, 1, NULL, shape, batched, loc);
@@ -178,7 +146,8 @@ static NodeId fold_elementwise(Graph *g, Op op, const NodeId *args, uint32_t nar
         known[k] = fold_value(g, args[k], &x[k]);
         all = all && known[k];
     }
-    if (all && evaluate(op, x, &y)) return graph_constant(g, y);
+    if (all && isfinite(y = op_value(op, x))) /* log(0) and the like are left to run: there the program shows them */
+        return graph_constant(g, y);
     NodeId a = args[0], b = nargs > 1 ? args[1] : NODE_NONE;
     switch (op) {
     case OP_neg:

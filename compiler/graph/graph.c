@@ -4,23 +4,39 @@
 #include "fold.h"
 #include <string.h>
 
+/* How many numbers an op with that view carries. */
+static const size_t view_sizes[] = {
+    [VIEW_none] = 0,
+#define VIEW(view) [VIEW_##view] = sizeof(struct view##_attributes),
+#include "attributes.def"
+};
+
 static const struct OpInfo {
     const char *name;
     int arity;
     OpClass class;
     int linear;
     unsigned cost;
+    View view;
 } op_infos[] = {
-#define OP(name, arity, class, shape, linear, cost, doc) {#name, arity, CLASS_##class, linear, cost},
+#define OP(name, arity, class, shape, linear, cost, view, doc) {#name, arity, CLASS_##class, linear, cost, VIEW_##view},
 #include "ops.def"
 #undef OP
 };
 
 const char *op_name(Op op) { return op_infos[op].name; }
+
+Op op_named(const char *name) {
+    Op op = 0;
+    while (op < OP_COUNT && strcmp(op_infos[op].name, name) != 0) op++;
+    return op;
+}
+
 OpClass op_class(Op op) { return op_infos[op].class; }
 int op_arity(Op op) { return op_infos[op].arity; }
 int op_linear_mask(Op op) { return op_infos[op].linear == 255 ? -1 : op_infos[op].linear; }
 unsigned op_cost(Op op) { return op_infos[op].cost; }
+View op_view(Op op) { return op_infos[op].view; }
 
 /* ---- shapes ---- */
 Shape shape_scalar(void) { return (Shape){0}; }
@@ -91,8 +107,8 @@ static const char *shape_PERMUTE(const Site *s, Shape *out) {
     unsigned seen = 0;
     out->rank = a.rank;
     for (uint32_t k = 0; k < a.rank; k++) {
-        int64_t from = s->attr->i[k];
-        if (from < 0 || from >= a.rank || (seen >> from & 1)) return "attr is not a permutation of the axes";
+        int64_t from = s->attr->transpose.axes[k];
+        if (from < 0 || from >= a.rank || (seen >> from & 1)) return "its axes are not a permutation";
         seen |= 1u << from;
         out->dims[k] = a.dims[from];
     }
@@ -102,7 +118,7 @@ static const char *shape_PERMUTE(const Site *s, Shape *out) {
 static const char *shape_SLICE(const Site *s, Shape *out) {
     *out = arg_shape(s, 0);
     for (uint32_t k = 0; k < out->rank; k++) {
-        int64_t start = s->attr->i[2 * k], size = s->attr->i[2 * k + 1];
+        int64_t start = s->attr->slice.start[k], size = s->attr->slice.size[k];
         if (start < 0 || size < 1 || start + size > out->dims[k]) return "the slice lies outside the value";
         out->dims[k] = (uint32_t)size;
     }
@@ -112,18 +128,19 @@ static const char *shape_SLICE(const Site *s, Shape *out) {
 static const char *shape_PAD(const Site *s, Shape *out) {
     *out = arg_shape(s, 0);
     for (uint32_t k = 0; k < out->rank; k++) {
-        if (s->attr->i[2 * k] < 0 || s->attr->i[2 * k + 1] < 0) return "padding is negative";
-        out->dims[k] += (uint32_t)(s->attr->i[2 * k] + s->attr->i[2 * k + 1]);
+        int64_t before = s->attr->pad.before[k], after = s->attr->pad.after[k];
+        if (before < 0 || after < 0) return "padding is negative";
+        out->dims[k] += (uint32_t)(before + after);
     }
     return NULL;
 }
 
 static const char *shape_WINDOW(const Site *s, Shape *out) {
     *out = arg_shape(s, 0);
-    int64_t axis = s->attr->i[4];
+    int64_t axis = s->attr->window.axis;
     if (out->rank != 3 || axis < 0 || axis > 1) return "windows are of images";
     for (int k = 0; k < 2; k++) {
-        int64_t size = s->attr->i[k], apart = s->attr->i[2 + k];
+        int64_t size = s->attr->window.size[k], apart = s->attr->window.apart[k];
         if (size < 1 || apart < 1) return "windows have a size and a distance";
         if (size > out->dims[axis + k]) return "the window is larger than the image";
         out->dims[axis + k] = (uint32_t)((out->dims[axis + k] - size) / apart + 1);
@@ -134,7 +151,7 @@ static const char *shape_WINDOW(const Site *s, Shape *out) {
 static const char *shape_SPREAD(const Site *s, Shape *out) {
     if (!s->given) return "its shape must be given (graph_op_shaped)";
     Shape a = arg_shape(s, 0);
-    int64_t axis = s->attr->i[4];
+    int64_t axis = s->attr->window.axis;
     if (a.rank != 3 || s->given->rank != 3 || axis < 0 || axis > 1) return "windows are of images";
     for (uint32_t k = 0; k < 3; k++) {
         int64_t j = k - axis, dim = s->given->dims[k];
@@ -142,7 +159,7 @@ static const char *shape_SPREAD(const Site *s, Shape *out) {
             if (dim != a.dims[k]) return "channels are kept";
             continue;
         }
-        int64_t size = s->attr->i[j], apart = s->attr->i[2 + j];
+        int64_t size = s->attr->window.size[j], apart = s->attr->window.apart[j];
         if (size < 1 || apart < 1 || size > dim || (dim - size) / apart + 1 != a.dims[k])
             return "its dims have other windows";
     }
@@ -153,7 +170,7 @@ static const char *shape_SPREAD(const Site *s, Shape *out) {
 static const char *shape_CONCAT(const Site *s, Shape *out) {
     if (s->nargs == 0) return "nothing to concatenate";
     *out = arg_shape(s, 0);
-    int64_t axis = s->attr->i[0];
+    int64_t axis = s->attr->concat.axis;
     if (axis < 0 || axis >= out->rank) return "there is no such axis";
     for (uint32_t k = 1; k < s->nargs; k++) {
         Shape a = arg_shape(s, k);
@@ -167,7 +184,7 @@ static const char *shape_CONCAT(const Site *s, Shape *out) {
 
 static const char *shape_REDUCE(const Site *s, Shape *out) {
     Shape a = arg_shape(s, 0);
-    uint64_t mask = (uint64_t)s->attr->i[0];
+    uint64_t mask = (uint64_t)s->attr->reduce.axes;
     if (mask >> a.rank) return "the mask names an axis that is not there";
     if (s->op == OP_argmax && (a.rank != 1 || mask != 1)) return "argmax takes a vector";
     out->rank = 0;
@@ -178,15 +195,15 @@ static const char *shape_REDUCE(const Site *s, Shape *out) {
 
 static const char *shape_MATMUL(const Site *s, Shape *out) {
     Shape a = arg_shape(s, 0), b = arg_shape(s, 1);
-    const int64_t *flag = s->attr->i;
+    bool ta = s->attr->matmul.transpose_a, tb = s->attr->matmul.transpose_b;
     if (a.rank < 1 || a.rank > 2 || b.rank < 1 || b.rank > 2) return "matmul takes vectors and matrices";
-    if ((a.rank == 1 && flag[0]) || (b.rank == 1 && flag[1])) return "a vector has no transpose";
+    if ((a.rank == 1 && ta) || (b.rank == 1 && tb)) return "a vector has no transpose";
     if (a.rank == 2 && b.rank == 1) return "matrix times vector is written vector times transposed matrix";
-    if (flag[2] && (flag[0] || flag[1] || a.rank != 1 || b.rank != 2)) return "only vector times packed matrix";
-    uint32_t ka = a.rank == 1 ? a.dims[0] : a.dims[!flag[0]], kb = b.dims[b.rank == 2 && flag[1]];
+    if (s->attr->matmul.packed && (ta || tb || a.rank != 1 || b.rank != 2)) return "only vector times packed matrix";
+    uint32_t ka = a.rank == 1 ? a.dims[0] : a.dims[!ta], kb = b.dims[b.rank == 2 && tb];
     if (ka != kb) return "inner dims differ";
-    if (a.rank == 2) out->dims[out->rank++] = a.dims[!!flag[0]];
-    if (b.rank == 2) out->dims[out->rank++] = b.dims[!flag[1]];
+    if (a.rank == 2) out->dims[out->rank++] = a.dims[ta];
+    if (b.rank == 2) out->dims[out->rank++] = b.dims[!tb];
     return NULL;
 }
 
@@ -199,7 +216,8 @@ static const char *shape_OUTER(const Site *s, Shape *out) {
 static const char *shape_PACK(const Site *s, Shape *out) {
     Shape a = arg_shape(s, 0);
     if (a.rank != 2) return "pack takes a matrix";
-    *out = (Shape){2, {a.dims[!!s->attr->i[0]], a.dims[!s->attr->i[0]]}};
+    bool transposed = s->attr->pack.transposed;
+    *out = (Shape){2, {a.dims[transposed], a.dims[!transposed]}};
     return NULL;
 }
 
@@ -238,7 +256,7 @@ static const char *shape_FIRST(const Site *s, Shape *out) {
 const char *graph_shape(const Graph *g, Op op, const NodeId *args, uint32_t nargs, const Attr *attr, const Shape *given,
                         Shape *out) {
     static const char *(*const rules[])(const Site *, Shape *) = {
-#define OP(name, arity, class, shape, linear, cost, doc) shape_##shape,
+#define OP(name, arity, class, shape, linear, cost, view, doc) shape_##shape,
 #include "ops.def"
 #undef OP
     };
@@ -277,13 +295,14 @@ static uint64_t node_hash(const Graph *g, const Node *n) {
     for (uint32_t k = 0; k < n->shape.rank; k++) h = mix(h, n->shape.dims[k]);
     memcpy(&bits, &n->attr.value, sizeof bits);
     h = mix(h, bits);
-    for (int k = 0; k < 2 * MAX_RANK; k++) h = mix(h, (uint64_t)n->attr.i[k]);
+    for (int k = 0; k < 2 * MAX_RANK; k++) h = mix(h, (uint64_t)n->attr.numbers[k]);
     for (const char *c = n->attr.name; c && *c; c++) h = mix(h, (unsigned char)*c);
     return h;
 }
 
 bool attr_equal(const Attr *a, const Attr *b) {
-    return memcmp(&a->value, &b->value, sizeof a->value) == 0 && memcmp(a->i, b->i, sizeof a->i) == 0 &&
+    return memcmp(&a->value, &b->value, sizeof a->value) == 0 &&
+           memcmp(a->numbers, b->numbers, sizeof a->numbers) == 0 &&
            (a->name == b->name || (a->name && b->name && strcmp(a->name, b->name) == 0));
 }
 
@@ -372,9 +391,18 @@ static Shape joined_shape(const Graph *g, Op op, const NodeId *args, uint32_t na
     return s;
 }
 
+Attr attr_of(Op op, const Attr *given) {
+    Attr attr;
+    memset(&attr, 0, sizeof attr);
+    if (!given) return attr;
+    attr.value = given->value, attr.name = given->name;
+    memcpy(attr.numbers, given->numbers, view_sizes[op_view(op)]);
+    return attr;
+}
+
 static NodeId add_op(Graph *g, Op op, const NodeId *given_args, uint32_t nargs, const Attr *given_attr,
                      const Shape *given, bool batched, Range loc) {
-    Attr attr = given_attr ? *given_attr : (Attr){0};
+    Attr attr = attr_of(op, given_attr);
     NodeId small[64], *args = nargs <= 64 ? small : arena_alloc(g->arena, nargs * sizeof *args);
     if (nargs) memcpy(args, given_args, nargs * sizeof *args);
     for (uint32_t k = 0; k < nargs; k++)
@@ -419,11 +447,11 @@ NodeId graph_binary(Graph *g, Op op, NodeId a, NodeId b, Range loc) {
 }
 
 NodeId graph_matmul(Graph *g, NodeId a, NodeId b, bool transpose_a, bool transpose_b, Range loc) {
-    return graph_op(g, OP_matmul, (NodeId[]){a, b}, 2, &(Attr){.i = {transpose_a, transpose_b}}, loc);
+    return graph_op(g, OP_matmul, (NodeId[]){a, b}, 2, &(Attr){.matmul = {transpose_a, transpose_b, 0}}, loc);
 }
 
 NodeId graph_reduce(Graph *g, Op op, NodeId a, uint32_t axes_mask, Range loc) {
-    return graph_op(g, op, &a, 1, &(Attr){.i = {axes_mask}}, loc);
+    return graph_op(g, op, &a, 1, &(Attr){.reduce.axes = axes_mask}, loc);
 }
 
 NodeId graph_reshape(Graph *g, NodeId a, Shape shape, Range loc) {

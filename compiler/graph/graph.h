@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 typedef enum Op {
-#define OP(name, arity, class, shape, linear, cost, doc) OP_##name,
+#define OP(name, arity, class, shape, linear, cost, view, doc) OP_##name,
 #include "ops.def"
 #undef OP
     OP_COUNT
@@ -32,11 +32,33 @@ typedef struct Shape {
     uint32_t rank, dims[MAX_RANK];
 } Shape;
 
-typedef struct Attr { /* meaning by op: ops.def; unused fields are zero so that attrs compare bytewise */
+/* The numbers an op carries, by name: attr.slice.start[k].  Which op has which, and what they mean: attributes.def.
+ * `numbers` is for what treats them all alike; the builder zeroes those that the op does not have. */
+typedef struct Attr {
     double value;
-    int64_t i[2 * MAX_RANK];
+    union {
+        int64_t numbers[2 * MAX_RANK];
+#define VIEW(view) struct view##_attributes {
+#define NUMBER(name, usual, doc) int64_t name;
+#define FLAG(name, doc) int64_t name;
+#define PAIR(name, doc) int64_t name[2];
+#define AXES(name, doc) int64_t name[MAX_RANK];
+#define MASK(name, doc) int64_t name;
+#define NOTE(name, doc) int64_t name;
+#define END(view)                                                                                                      \
+    }                                                                                                                  \
+    view;
+#include "attributes.def"
+    };
     const char *name; /* interned by the graph's arena: compared by text */
 } Attr;
+
+/* Which of the numbers an op has. */
+typedef enum View {
+    VIEW_none,
+#define VIEW(view) VIEW_##view,
+#include "attributes.def"
+} View;
 
 typedef struct Node {
     Op op;
@@ -91,10 +113,13 @@ NodeId graph_batch(Graph *g, NodeId a, Range loc); /* a itself when batched, els
 static inline const Node *graph_node(const Graph *g, NodeId id) { return &g->nodes[id]; }
 static inline NodeId graph_arg(const Graph *g, NodeId id, uint32_t k) { return g->args[g->nodes[id].args + k]; }
 const char *op_name(Op op);
+Op op_named(const char *name); /* OP_COUNT: there is none */
 OpClass op_class(Op op);
 int op_arity(Op op);       /* -1: variadic */
 int op_linear_mask(Op op); /* -1: every argument */
 unsigned op_cost(Op op);
+View op_view(Op op);
+Attr attr_of(Op op, const Attr *given); /* `given` (NULL: none), with zeros for numbers that the op does not have */
 bool attr_equal(const Attr *a, const Attr *b);
 /* The rules the builder and the verifier share: NULL and *out, or why the arguments do not fit.  `given` is for ops
  * whose shape comes from outside, NULL when there is none. */

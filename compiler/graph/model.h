@@ -69,7 +69,7 @@ typedef struct HandGradient {
     uint32_t nfields;
 } HandGradient;
 
-typedef struct LinearMap { /* K of solve(K, b, SOLVER): attr.i[0] of `solve` nodes */
+typedef struct LinearMap { /* K of solve(K, b, SOLVER): attr.solve.map */
     const char *name;      /* prefix of its routine, unique in the unit */
     Graph *body;           /* inputs: v, then the captured values (the node's arguments after b); output: K v */
     const char *solver;    /* canonical text */

@@ -1,21 +1,27 @@
 /* routine.h - what the back end compiles: routines, each a few graphs with their inputs and outputs bound to storage.
  *
  * Row buffers by routine (frame->argK; a buffer's row stride is the value's padded size, routine->arg_bytes[K]):
- *   NET_prepare            no rows: computes derived shared values (weight norm, packed weights) from the parameters.
- * Called for pieces step = 0 .. seed - 1, in any order and at once, which share the packing of parameters; seed 0:
- * everything in one call NET_predict            0 x, 2 output NET_LOSS_loss          0 x, 1 y, 2 output, 3 loss
- *   NET_LOSS_input         0 x, 1 y, 2 output, 3 loss, 4 dloss/dx of each example's own loss
- *   NET_LOSS_parameters    0 x, 1 y, 2 output, 3 loss; adds the sum over examples of dloss/dshared to accum
- *   NET_finish             no rows: pushes accumulated cotangents of derived shared values back to the parameters
- *   NET_statistics         no rows: moves buffers towards the statistics that NET_LOSS_parameters has left in accum
- * (times the number of examples, as accum is divided by it); of nets with `in_training` nodes that have them
- *   NET_metric_METRIC      0 output, 1 y, 2 metric
+ *   NET_prepare             no rows: computes derived shared values (weight norm, packed weights) from the parameters.
+ *                           Called for pieces step = 0 .. seed - 1, in any order and at once, which share the packing
+ *                           of parameters; seed 0: everything in one call
+ *   NET_predict             0 x, 2 output
+ *   NET_LOSS_loss           0 x, 1 y, 2 output, 3 loss
+ *   NET_LOSS_input          0 x, 1 y, 2 output, 3 loss, 4 dloss/dx of each example's own loss
+ *   NET_LOSS_parameters     0 x, 1 y, 2 output, 3 loss; adds the sum over examples of dloss/dshared to accum
+ *   NET_finish              no rows: pushes accumulated cotangents of derived shared values back to the parameters
+ *   NET_statistics          no rows: moves buffers towards the statistics that NET_LOSS_parameters has left in accum
+ *                           (times the number of examples, as accum is divided by it); of nets with `in_training` nodes
+ *                           that have them
+ *   NET_metric_METRIC       0 output, 1 y, 2 metric
  *   FIXED_f, _lin, _jvp, _vjp_z, _vjp_x, _vjp_rest, _vjp_zx, _vjp_all, _vjp_jvp: see runtime/include/fixed.def
- *   FIXED_LOSS_cotangent   0 state, 1 dloss/dstate through what follows the fixed point (rest: captured values, then
- * what the loss reads) FIXED_LOSS_correction  0 state, 1 w dloss/dstate, 2 w loss, w = scalars[0]; adds w dloss to
- * drest and accum likewise ATTACK (NET_LOSS_NAME) 0 x, 1 y, 2 adversarial; scalars: its numeric arguments OPTIMISER
- * (NAME_update) rows of DEQ_CHUNK elements: 0 w, 1 dw, 2.. its states; scalars: t, steps, then its arguments FUNCTION
- * (scalar)      no rows: scalars in, scalar out (arg0, one element) */
+ *   FIXED_LOSS_cotangent    0 state, 1 dloss/dstate through what follows the fixed point (rest: captured values, then
+ *                           what the loss reads)
+ *   FIXED_LOSS_correction   0 state, 1 w dloss/dstate, 2 w loss, w = scalars[0]; adds w dloss to drest and accum
+ *                           likewise
+ *   ATTACK (NET_LOSS_NAME)  0 x, 1 y, 2 adversarial; scalars: its numeric arguments
+ *   OPTIMISER (NAME_update) rows of DEQ_CHUNK elements: 0 w, 1 dw, 2.. its states; scalars: t, steps, then its
+ *                           arguments
+ *   FUNCTION (scalar)       no rows: scalars in, scalar out (arg0, one element) */
 #ifndef DEQ_COMPILER_ROUTINE_H
 #define DEQ_COMPILER_ROUTINE_H
 #include "model.h"
@@ -44,11 +50,11 @@ typedef struct Step {
     StepKind kind;
     /* STEP_GRAPH: evaluates the graph for all rows; every output is computed from the inputs' old values.
      * What model_routines() makes keeps these rules: graph->outputs may hold more than `out` binds, and those
-     * (fixed_gradient with attr.i[1]) are run for what they add to ACCUM; in routines of rows an ACCUM output is a
-     * batch_sum or batch_outer of batched values, several may add to one slot, and nothing in the graph reads such a
-     * node; `fixed` nodes have batched arguments only (bodies read shared values by themselves); an input that holds
-     * packed weights has attr.i[2] == 1. Unbatched nodes other than these are inputs, constants, iota, and their
-     * reshapes and broadcasts. */
+     * (fixed_gradient nodes that are `shared`) are run for what they add to ACCUM; in routines of rows an ACCUM output
+     * is a batch_sum or batch_outer of batched values, several may add to one slot, and nothing in the graph reads such
+     * a node; `fixed` nodes have batched arguments only (bodies read shared values by themselves); an input that holds
+     * packed weights says so (attr.input.packed). Unbatched nodes other than these are inputs, constants, iota, and
+     * their reshapes and broadcasts. */
     Graph *graph;
     Binding *in, *out;
     uint32_t nin, nout;
@@ -84,8 +90,7 @@ typedef struct FixedLayout { /* becomes a deq_fixed constant named NAME_fixed */
     uint64_t *rest_offsets;
     uint32_t nrest;
     /* NAME_LOSS_cotangent, by loss of the net (ncotangents of them).  What it reads of the net beside the state follows
-     * the captured values in the rest record: a `fixed` node with attr.i[1] == loss + 1 has attr.i[2] more arguments
-     * for it. */
+     * the captured values in the rest record: a `fixed` node for that loss has `extra` more arguments for it. */
     struct FixedCotangent *cotangents;
     uint32_t ncotangents;
     uint64_t extra_bytes;   /* of the rest record: the most that a loss needs; they end it */

@@ -13,6 +13,30 @@ static _Noreturn void broken(const Graph *g, NodeId id, const char *why) {
     ICE("graph %s: %s: %s", g->name, why, text ? text : "");
 }
 
+static bool flags_are_flags(const Node *n) {
+    bool ok = true;
+    switch (op_view(n->op)) {
+    case VIEW_none: break;
+#define VIEW(view)                                                                                                     \
+    case VIEW_##view: {                                                                                                \
+        const struct view##_attributes *v = &n->attr.view;                                                             \
+        (void)v;
+#define FLAG(name, doc) ok = ok && (v->name == 0 || v->name == 1);
+#define END(view)                                                                                                      \
+    break;                                                                                                             \
+    }
+#include "attributes.def"
+    }
+    return ok;
+}
+
+static void verify_numbers(const Graph *g, NodeId id) {
+    const Node *n = &g->nodes[id];
+    Attr own = attr_of(n->op, &n->attr);
+    if (!attr_equal(&own, &n->attr)) broken(g, id, "it carries a number of another operation");
+    if (!flags_are_flags(n)) broken(g, id, "a flag is neither 0 nor 1");
+}
+
 static void verify_call(const Graph *g, NodeId id) {
     const Node *n = &g->nodes[id];
     Op first = n->nargs ? g->nodes[g->args[n->args]].op : OP_COUNT;
@@ -45,6 +69,7 @@ void graph_verify(const Graph *g) {
         const NodeId *args = g->args + n->args;
         for (uint32_t k = 0; k < n->nargs; k++)
             if (args[k] >= id) broken(g, id, "an argument comes later");
+        verify_numbers(g, id);
         Shape shape;
         const char *why = graph_shape(g, n->op, args, n->nargs, &n->attr, &n->shape, &shape);
         if (why) broken(g, id, why);
@@ -54,19 +79,19 @@ void graph_verify(const Graph *g) {
         if (n->batched != batched && !(may_raise && n->batched))
             broken(g, id, "batched where it should not be, or not");
         if (n->op == OP_pack && n->batched) broken(g, id, "a batched value is packed");
-        if (n->op == OP_matmul && n->attr.i[2]) {
+        if (n->op == OP_matmul && n->attr.matmul.packed) {
             const Node *b = &g->nodes[args[1]];
-            if (b->batched || !(b->op == OP_pack || (b->op == OP_input && b->attr.i[2])))
+            if (b->batched || !(b->op == OP_pack || (b->op == OP_input && b->attr.input.packed)))
                 broken(g, id, "the second argument is not packed");
         }
-        if (n->op == OP_pack_conv &&
-            (n->batched || n->attr.i[1] < 1 || n->shape.rank != 4 || n->shape.dims[3] % n->attr.i[1]))
+        if (n->op == OP_pack_conv && (n->batched || n->attr.pack_conv.groups < 1 || n->shape.rank != 4 ||
+                                      n->shape.dims[3] % n->attr.pack_conv.groups))
             broken(g, id, "these are no weights to pack");
-        if ((n->op == OP_conv || n->op == OP_conv_input) && n->attr.i[CONV_PACKED]) {
+        if ((n->op == OP_conv || n->op == OP_conv_input) && n->attr.conv.packed) {
             ConvPacking p;
             const Node *w = &g->nodes[args[1]];
-            if (!conv_packing(w, &p) || p.adjoint != (n->op == OP_conv_input) || p.groups != n->attr.i[CONV_GROUPS] ||
-                p.winograd != (n->attr.i[CONV_PACKED] == 2))
+            if (!conv_packing(w, &p) || p.adjoint != (n->op == OP_conv_input) || p.groups != n->attr.conv.groups ||
+                p.winograd != (n->attr.conv.packed == CONV_WINOGRAD))
                 broken(g, id, "the weights are not packed for it");
         }
         verify_call(g, id);

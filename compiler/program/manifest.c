@@ -87,7 +87,7 @@ static double body_flops(const Unit *unit, const char *name) {
             }
             if (node->op != OP_matmul) continue;
             Shape a = graph_node(g, graph_arg(g, id, 0))->shape;
-            uint32_t inner = a.rank == 1 ? a.dims[0] : a.dims[graph_node(g, id)->attr.i[0] ? 0 : 1];
+            uint32_t inner = a.rank == 1 ? a.dims[0] : a.dims[graph_node(g, id)->attr.matmul.transpose_a ? 0 : 1];
             flops += 2.0 * inner * (double)shape_count(graph_node(g, id)->shape);
         }
     }

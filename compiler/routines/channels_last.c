@@ -31,7 +31,7 @@ static NodeId exchanged(Graph *g, NodeId id, bool to_last, Range loc) {
     Shape to = to_last ? last_shape(s) : (Shape){3, {s.dims[2], s.dims[0], s.dims[1]}};
     uint32_t channels = to_last ? s.dims[0] : s.dims[2];
     if (channels == 1 || shape_count(s) == channels) return graph_reshape(g, id, to, loc);
-    Attr axes = {.i = {to_last ? 1 : 2, to_last ? 2 : 0, to_last ? 0 : 1}};
+    Attr axes = {.transpose.axes = {to_last ? 1 : 2, to_last ? 2 : 0, to_last ? 0 : 1}};
     return graph_op(g, OP_transpose, &id, 1, &axes, loc);
 }
 
@@ -96,19 +96,18 @@ static NodeId moved(Graph *g, NodeId w, Attr axes, Range loc) { return graph_op(
 static NodeId reduced(Forms *f, NodeId id) {
     Node n = f->g->nodes[id];
     NodeId x = form_of(f, graph_arg(f->g, id, 0), true);
-    int64_t mask = n.attr.i[0];
-    Attr attr = {.i = {(mask & 1) << 2 | (mask >> 1 & 1) | (mask >> 1 & 2)}};
+    int64_t mask = n.attr.reduce.axes;
+    Attr attr = {.reduce.axes = (mask & 1) << 2 | (mask >> 1 & 1) | (mask >> 1 & 2)};
     NodeId y = graph_op(f->out, n.op, &x, 1, &attr, n.loc);
     if (n.shape.rank == 2 && !(mask & 1)) /* a spatial axis and the channels are left, in the other order */
-        return graph_op(f->out, OP_transpose, &y, 1, &(Attr){.i = {1, 0}}, n.loc);
+        return graph_op(f->out, OP_transpose, &y, 1, &(Attr){.transpose.axes = {1, 0}}, n.loc);
     return graph_reshape(f->out, y, n.shape, n.loc);
 }
 
-/* Attributes that come by axis: a pair for each (slice, pad). */
-static Attr moved_pairs(Attr a) {
-    Attr b = a;
-    for (uint32_t k = 0; k < 2; k++) b.i[k] = a.i[2 + k], b.i[2 + k] = a.i[4 + k], b.i[4 + k] = a.i[k];
-    return b;
+/* Numbers that come by axis. */
+static void move_axes(int64_t *by_axis) {
+    int64_t first = by_axis[0];
+    by_axis[0] = by_axis[1], by_axis[1] = by_axis[2], by_axis[2] = first;
 }
 
 static void convert(Forms *f, NodeId id) {
@@ -121,29 +120,30 @@ static void convert(Forms *f, NodeId id) {
     case OP_conv_weight:
     case OP_batch_conv_weight:
         for (uint32_t k = 0; k < 2; k++) mapped[k] = form_of(f, args[k], is_image(f->g, args[k]));
-        if (!is_image(f->g, args[1])) mapped[1] = moved(f->out, mapped[1], (Attr){.i = {2, 3, 1, 0}}, n.loc);
-        n.attr.i[CONV_LAST] = 1;
+        if (!is_image(f->g, args[1]))
+            mapped[1] = moved(f->out, mapped[1], (Attr){.transpose.axes = {2, 3, 1, 0}}, n.loc);
+        n.attr.conv.last = 1;
         x = graph_op(f->out, n.op, mapped, 2, &n.attr, n.loc);
         if (n.shape.rank == 3)
             f->last[id] = x;
         else
-            f->first[id] = moved(f->out, x, (Attr){.i = {3, 2, 0, 1}}, n.loc);
+            f->first[id] = moved(f->out, x, (Attr){.transpose.axes = {3, 2, 0, 1}}, n.loc);
         return;
     case OP_window_sum:
     case OP_window_spread:
         x = form_of(f, args[0], true);
-        n.attr.i[4] = 0;
+        n.attr.window.axis = 0;
         f->last[id] = graph_op_shaped(f->out, n.op, &x, 1, &n.attr, last_shape(n.shape), false, n.loc);
         return;
     case OP_fixed: {
         NodeId *all = arena_alloc(f->out->arena, (n.nargs + 1) * sizeof *all);
         for (uint32_t k = 0; k < n.nargs; k++)
-            all[k] = form_of(f, args[k], f->images[n.attr.i[0]] && is_image(f->g, args[k]));
+            all[k] = form_of(f, args[k], f->images[n.attr.fixed.index] && is_image(f->g, args[k]));
         f->first[id] = graph_op(f->out, n.op, all, n.nargs, &n.attr, n.loc);
         return;
     }
     case OP_fixed_state: {
-        bool last = is_image(f->g, id) && f->images[f->g->nodes[args[0]].attr.i[0]];
+        bool last = is_image(f->g, id) && f->images[f->g->nodes[args[0]].attr.fixed.index];
         x = form_of(f, args[0], false);
         (last ? f->last : f->first)[id] =
             graph_op_shaped(f->out, n.op, &x, 1, &n.attr, last ? last_shape(n.shape) : n.shape, true, n.loc);
@@ -157,13 +157,14 @@ static void convert(Forms *f, NodeId id) {
         case OP_slice:
         case OP_pad:
             x = form_of(f, args[0], true);
-            n.attr = moved_pairs(n.attr);
+            move_axes(n.op == OP_slice ? n.attr.slice.start : n.attr.pad.before);
+            move_axes(n.op == OP_slice ? n.attr.slice.size : n.attr.pad.after);
             f->last[id] = graph_op(f->out, n.op, &x, 1, &n.attr, n.loc);
             return;
         case OP_concat: {
             NodeId *all = arena_alloc(f->out->arena, n.nargs * sizeof *all);
             for (uint32_t k = 0; k < n.nargs; k++) all[k] = form_of(f, args[k], true);
-            n.attr.i[0] = (n.attr.i[0] + 2) % 3;
+            n.attr.concat.axis = (n.attr.concat.axis + 2) % 3;
             f->last[id] = graph_op(f->out, n.op, all, n.nargs, &n.attr, n.loc);
             return;
         }

@@ -20,7 +20,7 @@ static Reach reach(Arena *a, const Graph *rows, uint32_t index, NodeId loss) {
     Reach r = {arena_alloc(a, rows->nnodes + 1), arena_alloc(a, rows->nnodes + 1), arena_alloc(a, rows->nnodes + 1)};
     for (NodeId id = 0; id < rows->nnodes; id++) {
         const Node *n = graph_node(rows, id);
-        r.varying[id] = n->op == OP_fixed_state && graph_node(rows, graph_arg(rows, id, 0))->attr.i[0] == index;
+        r.varying[id] = n->op == OP_fixed_state && graph_node(rows, graph_arg(rows, id, 0))->attr.fixed.index == index;
         r.coupled[id] = n->op == OP_batch_sum;
         for (uint32_t k = 0; k < n->nargs; k++) {
             r.varying[id] = r.varying[id] || r.varying[graph_arg(rows, id, k)];
@@ -66,7 +66,7 @@ void cotangent_plan(Arena *a, const Graph *rows, const Model *model, uint32_t in
         bool coupled = false;
         for (NodeId id = 0; id < rows->nnodes; id++)
             if (r.varying[id] && r.needed[id] && rows->nodes[id].op == OP_fixed)
-                l->downstream = model->fixed[rows->nodes[id].attr.i[0]].name;
+                l->downstream = model->fixed[rows->nodes[id].attr.fixed.index].name;
         if (l->downstream || !r.varying[loss]) continue;
         for (NodeId id = 0; id < rows->nnodes; id++) {
             const Node *n = graph_node(rows, id);
@@ -113,8 +113,8 @@ static void make_routine(Unit *unit, Stage *s, const Graph *rows, NodeId loss, u
     for (uint32_t k = 0; k < l->nstate; k++) states[k] = NODE_NONE;
     for (NodeId id = 0; id < rows->nnodes; id++) {
         const Node *n = graph_node(rows, id);
-        if (n->op != OP_fixed_state || graph_node(rows, graph_arg(rows, id, 0))->attr.i[0] != index) continue;
-        uint32_t k = (uint32_t)n->attr.i[0];
+        if (n->op != OP_fixed_state || graph_node(rows, graph_arg(rows, id, 0))->attr.fixed.index != index) continue;
+        uint32_t k = (uint32_t)n->attr.state.component;
         map[id] = states[k] = origin_input(g, (Origin){PLACE_ARG, 0, k}, n->shape, true, "z", n->loc);
     }
     for (uint32_t k = 0; k < c->n; k++) {
@@ -172,16 +172,16 @@ void cotangent_attach(Graph *dst, const Graph *rows, uint32_t loss, const FixedL
     for (NodeId id = 0; id < rows->nnodes; id++) {
         Node n = *graph_node(rows, id);
         if (n.op != OP_fixed) continue;
-        const FixedCotangent *c = &layouts[n.attr.i[0]].cotangents[loss];
+        const FixedCotangent *c = &layouts[n.attr.fixed.index].cotangents[loss];
         if (!c->routine) continue;
         NodeId *args = arena_alloc(dst->arena, (n.nargs + c->n + 1) * sizeof *args);
         for (uint32_t k = 0; k < n.nargs; k++) args[k] = graph_copy(dst, rows, graph_arg(rows, id, k), map);
         for (uint32_t k = 0; k < c->n; k++)
             args[n.nargs + k] = graph_batch(dst, graph_copy(dst, rows, c->values[k], map), n.loc);
         Attr attr = n.attr;
-        attr.i[1] = loss + 1;
-        attr.i[2] = c->n;
-        attr.i[3] = dst->form == FORM_TRAINING && c->training;
+        attr.fixed.loss = loss + 1;
+        attr.fixed.extra = c->n;
+        attr.fixed.training = dst->form == FORM_TRAINING && c->training;
         map[id] = graph_op_shaped(dst, OP_fixed, args, n.nargs + c->n, &attr, n.shape, true, n.loc);
     }
 }

@@ -8,7 +8,7 @@ NodeId extend_copy(Arena *a, const Graph *g, const Extras *extras, Graph *dst, N
     while (n) {
         NodeId id = stack[n - 1];
         const Node *node = graph_node(g, id);
-        const Extras *e = node->op == OP_fixed ? &extras[node->attr.i[0]] : NULL;
+        const Extras *e = node->op == OP_fixed ? &extras[node->attr.fixed.index] : NULL;
         uint32_t nargs = node->nargs + (e ? e->n : 0);
         bool ready = true;
         NodeId *args = arena_alloc(a, (nargs + 1) * sizeof *args);

@@ -73,7 +73,7 @@ static void split_hand(Split *p, HandGraph *h, NodeId fixed, uint32_t first) {
     for (NodeId id = 0; id < g->nnodes; id++) {
         const Node *node = graph_node(g, id);
         if (node->op == OP_fixed_state && graph_arg(g, id, 0) == fixed) {
-            uint32_t k = (uint32_t)node->attr.i[0];
+            uint32_t k = (uint32_t)node->attr.state.component;
             inside[id] = true;
             map[id] =
                 origin_input(h->graph, (Origin){PLACE_ARG, 0, k}, node->shape, true, f->state_names[k], node->loc);
@@ -229,10 +229,10 @@ void hand_routines(Unit *unit, Stage *s, const Model *model, const HandGraph *h,
     for (NodeId id = 0; id < h->graph->nnodes; id++) {
         const Node *n = graph_node(h->graph, id);
         if (n->op != OP_solve) continue;
-        FixedLayout *l = &maps[n->attr.i[0]];
+        FixedLayout *l = &maps[n->attr.solve.map];
         if (l->name) continue; /* made */
         l->index = hand->fixed;
-        make_map(unit, s, &model->maps[n->attr.i[0]], h->graph, id, l);
+        make_map(unit, s, &model->maps[n->attr.solve.map], h->graph, id, l);
     }
     for (int parameters = 0; parameters < 2; parameters++)
         make_hand(unit, s, hand, h, kept, maps, model->nmaps, parameters);

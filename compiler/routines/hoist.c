@@ -172,7 +172,7 @@ Graph *hoist(Arena *a, const Graph *g, Graph **bodies, const uint32_t *nstate, u
             graph_copy(out, g, id, map);
             continue;
         }
-        uint32_t index = (uint32_t)n.attr.i[0], ncaptured;
+        uint32_t index = (uint32_t)n.attr.fixed.index, ncaptured;
         if (index >= nfixed) ICE("%s: there is no fixed point %u", g->name, index);
         NodeId *args = arena_alloc(a, (n.nargs + 1) * sizeof *args), *captured;
         for (uint32_t k = 0; k < n.nargs; k++) args[k] = map[graph_arg(g, id, k)];

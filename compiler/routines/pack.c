@@ -9,8 +9,8 @@ uint64_t pack_bytes(Layout layout, Shape matrix) {
 }
 
 NodeId pack_matmul(Stage *s, Graph *rows, NodeId a, NodeId b, bool transpose, Range loc) {
-    NodeId packed = graph_op(s->graph, OP_pack, &b, 1, &(Attr){.i = {transpose}}, loc);
-    return graph_op(rows, OP_matmul, (NodeId[]){a, stage_read(s, rows, packed)}, 2, &(Attr){.i = {0, 0, 1}}, loc);
+    NodeId packed = graph_op(s->graph, OP_pack, &b, 1, &(Attr){.pack.transposed = transpose}, loc);
+    return graph_op(rows, OP_matmul, (NodeId[]){a, stage_read(s, rows, packed)}, 2, &(Attr){.matmul.packed = 1}, loc);
 }
 
 /* Cycles, roughly, of a convolution without groups whose vectors have half a panel's lanes. */
@@ -44,8 +44,8 @@ NodeId pack_conv(Stage *s, Graph *rows, const Node *n, NodeId a, NodeId w) {
     const char *why = conv_shape(n->op, &n->attr, graph_node(rows, a)->shape, graph_node(s->graph, w)->shape, &c);
     if (why) ICE("%s: %s", rows->name, why);
     bool adjoint = n->op == OP_conv_input, winograd = wins_winograd(s, &c, adjoint);
-    Attr how = {.i = {adjoint, n->attr.i[CONV_GROUPS], winograd}}, attr = n->attr;
+    Attr how = {.pack_conv = {adjoint, n->attr.conv.groups, winograd}}, attr = n->attr;
     NodeId packed = graph_op(s->graph, OP_pack_conv, &w, 1, &how, n->loc);
-    attr.i[CONV_PACKED] = 1 + winograd;
+    attr.conv.packed = winograd ? CONV_WINOGRAD : CONV_DIRECT;
     return graph_op(rows, n->op, (NodeId[]){a, stage_read(s, rows, packed)}, 2, &attr, n->loc);
 }

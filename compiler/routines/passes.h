@@ -6,7 +6,7 @@
 #define DEQ_COMPILER_PASSES_H
 #include "routine.h"
 
-/* ---- origins: where an input comes from; kept in attr.i[0..1] and attr.i[3] of `input` nodes ---- */
+/* ---- origins: where an input comes from; kept in the numbers of `input` nodes ---- */
 typedef struct Origin {
     Place place;
     uint32_t index;     /* SHARED, ACCUM: shared value; REST: captured value; TAPE: tape value; ARG: argument */
@@ -35,7 +35,7 @@ Graph *channels_last(Arena *a, const Graph *g, Graph **bodies, uint32_t nfixed, 
 
 /* ---- hoist.c ---- */
 /* Moves what does not depend on the state out of fixed bodies.
- * needs: bodies[k] belongs to the `fixed` nodes with attr.i[0] == k; its inputs are nstate[k] states, then the captured
+ * needs: bodies[k] belongs to the `fixed` nodes of index k; its inputs are nstate[k] states, then the captured
  * values.  ensures: the result has g's outputs; bodies[k] is replaced, its captured values are just the cut: no
  * constants, no reshapes or broadcasts of something smaller, nothing unused. */
 Graph *hoist(Arena *a, const Graph *g, Graph **bodies, const uint32_t *nstate, uint32_t nfixed);

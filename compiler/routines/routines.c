@@ -77,7 +77,7 @@ static void prepare_graphs(Maker *m) {
     for (NodeId id = 0; id < g->nnodes; id++) {
         const Node *node = graph_node(g, id);
         if (node->op != OP_fixed) continue;
-        uint32_t index = (uint32_t)node->attr.i[0], rest = 0;
+        uint32_t index = (uint32_t)node->attr.fixed.index, rest = 0;
         Graph *body = m->bodies[index];
         for (uint32_t k = 0; k < nstate[index]; k++) origin_set(body, body->inputs[k], (Origin){PLACE_ARG, 0, k});
         m->given[index] = model->fixed[index].starts != NULL;
@@ -119,7 +119,8 @@ static void prepare_graphs(Maker *m) {
     m->rows = stage_split(m->stage, g, false);
     for (NodeId id = 0; id < m->rows->nnodes; id++) {
         const Node *n = graph_node(m->rows, id);
-        if (n->op == OP_in_training && n->attr.i[0]) m->stage->values[n->attr.i[0] - 1].statistic = true;
+        if (n->op == OP_in_training && n->attr.training.statistic)
+            m->stage->values[n->attr.training.statistic - 1].statistic = true;
     }
 }
 
@@ -182,7 +183,7 @@ static void add_gradient(const Maker *m, Draft *d, NodeId loss, LossRoutine whic
 static uint32_t statistic_uses(const Maker *m, int64_t parameter) {
     uint32_t n = 0;
     for (NodeId id = 0; id < m->rows->nnodes; id++)
-        n += m->rows->nodes[id].op == OP_in_training && m->rows->nodes[id].attr.i[0] == parameter + 1;
+        n += m->rows->nodes[id].op == OP_in_training && m->rows->nodes[id].attr.training.statistic == parameter + 1;
     return n;
 }
 
@@ -191,8 +192,8 @@ static void add_statistics(const Maker *m, Draft *d, NodeId *map) {
     Graph *g = d->graph;
     for (NodeId id = 0; id < m->rows->nnodes; id++) {
         Node n = *graph_node(m->rows, id);
-        if (n.op != OP_in_training || n.attr.i[0] == 0) continue;
-        uint32_t buffer = (uint32_t)n.attr.i[0] - 1;
+        if (n.op != OP_in_training || n.attr.training.statistic == 0) continue;
+        uint32_t buffer = (uint32_t)n.attr.training.statistic - 1;
         NodeId one = graph_batch(g, graph_constant(g, 1.0 / statistic_uses(m, buffer)), n.loc);
         NodeId count = graph_unary(g, OP_batch_sum, one, n.loc);
         NodeId value = graph_copy(g, m->rows, graph_arg(m->rows, id, 0), map);
@@ -290,8 +291,8 @@ static bool make_statistics(const Maker *m) {
     bool *done = arena_alloc(a, m->model->nparameters + 1);
     for (NodeId id = 0; id < m->rows->nnodes; id++) {
         Node n = *graph_node(m->rows, id);
-        if (n.op != OP_in_training || n.attr.i[0] == 0 || done[n.attr.i[0] - 1]) continue;
-        uint32_t k = (uint32_t)n.attr.i[0] - 1;
+        if (n.op != OP_in_training || n.attr.training.statistic == 0 || done[n.attr.training.statistic - 1]) continue;
+        uint32_t k = (uint32_t)n.attr.training.statistic - 1;
         const Parameter *p = &m->model->parameters[k];
         NodeId old = origin_input(g, (Origin){PLACE_SHARED, k, 0}, p->shape, false, p->path, n.loc);
         NodeId now = origin_input(g, (Origin){PLACE_ACCUM, k, 0}, p->shape, false, "statistic", n.loc);

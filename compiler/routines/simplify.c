@@ -102,12 +102,12 @@ static NodeId rewrite_sum_of_scaled(const New *w) {
         Shape from = graph_node(w->g, source)->shape;
         bool repeated = true;
         for (uint32_t d = 0; d < n->shape.rank; d++)
-            if ((w->attr.i[0] >> d & 1) && from.rank != 0 && from.dims[d] == n->shape.dims[d]) repeated = false;
+            if ((w->attr.reduce.axes >> d & 1) && from.rank != 0 && from.dims[d] == n->shape.dims[d]) repeated = false;
         if (!repeated) continue;
         if (from.rank != 0) { /* drop the reduced axes, all of size 1 */
             Shape kept = {0};
             for (uint32_t d = 0; d < from.rank; d++)
-                if (!(w->attr.i[0] >> d & 1)) kept.dims[kept.rank++] = from.dims[d];
+                if (!(w->attr.reduce.axes >> d & 1)) kept.dims[kept.rank++] = from.dims[d];
             source = graph_reshape(w->g, source, kept, w->loc);
             source = graph_broadcast(w->g, source, w->shape, w->loc);
         }
@@ -123,7 +123,7 @@ static bool is_sum_of_centred(const New *w) {
     Shape kept = graph_node(w->g, x)->shape;
     uint64_t n = shape_count(kept) / shape_count(w->shape);
     for (uint32_t d = 0; d < kept.rank; d++)
-        if (w->attr.i[0] >> d & 1) kept.dims[d] = 1;
+        if (w->attr.reduce.axes >> d & 1) kept.dims[d] = 1;
     if (w->shape.rank != 0 && !shape_equal(graph_node(w->g, from)->shape, kept)) return false;
     while (is_op_at(w, mean, OP_reshape)) mean = graph_arg(w->g, mean, 0);
     double scale;
@@ -131,7 +131,7 @@ static bool is_sum_of_centred(const New *w) {
     NodeId total = graph_arg(w->g, mean, 0);
     while (is_op_at(w, total, OP_reshape)) total = graph_arg(w->g, total, 0);
     return is_op_at(w, total, OP_reduce_sum) && graph_arg(w->g, total, 0) == x &&
-           graph_node(w->g, total)->attr.i[0] == w->attr.i[0] && fabs(scale * (double)n - 1) < 1e-12;
+           graph_node(w->g, total)->attr.reduce.axes == w->attr.reduce.axes && fabs(scale * (double)n - 1) < 1e-12;
 }
 
 /* sum(a x + b y) = a sum(x) + b sum(y) for repeated a and b: the sums no longer wait for a and b */
@@ -145,6 +145,12 @@ static NodeId rewrite_sum_of_sums(const New *w) {
         if (parts[k] == NODE_NONE) return NODE_NONE;
     }
     return make2(w, graph_node(w->g, w->a[0])->op, parts[0], parts[1]);
+}
+
+/* What a slice or pad of a matrix does along one of its axes. */
+static Attr along_axis(const New *w, uint32_t k) {
+    if (w->op == OP_slice) return (Attr){.slice = {.start = {w->attr.slice.start[k]}, .size = {w->attr.slice.size[k]}}};
+    return (Attr){.pad = {.before = {w->attr.pad.before[k]}, .after = {w->attr.pad.after[k]}}};
 }
 
 /* Linear ops of outer products and of their sums over examples act on the two vectors. */
@@ -162,13 +168,13 @@ static NodeId rewrite_outer(const New *w) {
     }
     case OP_slice:
     case OP_pad: {
-        Attr ia = {.i = {w->attr.i[0], w->attr.i[1]}}, ib = {.i = {w->attr.i[2], w->attr.i[3]}};
+        Attr ia = along_axis(w, 0), ib = along_axis(w, 1);
         return make2(w, op, make1(w, w->op, a, &ia), make1(w, w->op, b, &ib));
     }
     case OP_reduce_sum: {
-        Attr all = {.i = {1}};
-        NodeId sa = w->attr.i[0] & 1 ? make1(w, OP_reduce_sum, a, &all) : a;
-        NodeId sb = w->attr.i[0] & 2 ? make1(w, OP_reduce_sum, b, &all) : b;
+        Attr all = {.reduce.axes = 1};
+        NodeId sa = w->attr.reduce.axes & 1 ? make1(w, OP_reduce_sum, a, &all) : a;
+        NodeId sb = w->attr.reduce.axes & 2 ? make1(w, OP_reduce_sum, b, &all) : b;
         NodeId product = make2(w, OP_mul, sa, sb);
         return op == OP_outer ? product : make1(w, OP_batch_sum, product, NULL);
     }

@@ -5,6 +5,7 @@
 #include "split.h"
 #include "adjoint.h"
 #include "fold.h"
+#include "op_value.h"
 #include <math.h>
 
 typedef enum Kind { KIND_FREE, KIND_AFFINE, KIND_OTHER } Kind;
@@ -78,8 +79,6 @@ static Curve either(Curve a, Curve b) {
     return (Curve){fmin(a.low, b.low), fmax(a.high, b.high), fmin(a.least, b.least), fmax(a.most, b.most), true, false};
 }
 
-static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
-
 /* The value of an elementwise function of the inner value at t; NaN where it is not known. */
 static double value_at(Finder *f, NodeId id, double t) {
     const Node *n = graph_node(f->g, id);
@@ -89,23 +88,8 @@ static double value_at(Finder *f, NodeId id, double t) {
     if (id == f->leaf) return t;
     if (f->kind[id] == KIND_FREE) return fold_value(f->g, id, &a[0]) ? a[0] : NAN;
     for (uint32_t k = 0; k < n->nargs && k < 3; k++) a[k] = value_at(f, graph_arg(f->g, id, k), t);
-    switch (n->op) {
-    case OP_neg: return -a[0];
-    case OP_reshape: return a[0];
-    case OP_add: return a[0] + a[1];
-    case OP_sub: return a[0] - a[1];
-    case OP_mul: return a[0] * a[1];
-    case OP_div: return a[0] / a[1];
-    case OP_max: return a[0] > a[1] ? a[0] : a[1];
-    case OP_min: return a[0] < a[1] ? a[0] : a[1];
-    case OP_relu: return a[0] > 0 ? a[0] : 0;
-    case OP_abs: return fabs(a[0]);
-    case OP_tanh: return tanh(a[0]);
-    case OP_exp: return exp(a[0]);
-    case OP_sigmoid: return sigmoid(a[0]);
-    case OP_softplus: return log1p(exp(a[0]));
-    default: return NAN;
-    }
+    if (n->op == OP_reshape) return a[0];
+    return op_class(n->op) == CLASS_ELEMENTWISE ? op_value(n->op, a) : NAN;
 }
 
 static Curve curve_of(Finder *f, NodeId id);
@@ -170,12 +154,14 @@ static Curve elementwise(Finder *f, NodeId id, Curve a, Curve b) {
         if (a.low >= 0) return a;
         if (a.high <= 0) return scaled(a, -1);
         return through(a, 0, fmax(-a.low, a.high), -1, 1);
-    case OP_tanh: return through(a, tanh(a.low), tanh(a.high), 0, 1);
-    case OP_sigmoid: return through(a, sigmoid(a.low), sigmoid(a.high), 0, 0.25);
+    case OP_tanh: return through(a, op_value(OP_tanh, &a.low), op_value(OP_tanh, &a.high), 0, 1);
+    case OP_sigmoid: return through(a, op_value(OP_sigmoid, &a.low), op_value(OP_sigmoid, &a.high), 0, 0.25);
     case OP_softplus: return through(a, 0, INFINITY, 0, 1);
-    case OP_exp:
-        if (isfinite(exp(a.high))) return through(a, exp(a.low), exp(a.high), exp(a.low), exp(a.high));
+    case OP_exp: {
+        double low = op_value(OP_exp, &a.low), high = op_value(OP_exp, &a.high);
+        if (isfinite(high)) return through(a, low, high, low, high);
         break;
+    }
     default: break;
     }
     refuse(f, id,

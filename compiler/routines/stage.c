@@ -6,16 +6,17 @@
 
 /* ---- origins ---- */
 void origin_set(Graph *g, NodeId input, Origin o) {
-    int64_t *i = g->nodes[input].attr.i;
-    i[0] = 1 + (int64_t)o.place;
-    i[1] = o.index;
-    i[3] = o.component;
+    struct input_attributes *in = &g->nodes[input].attr.input;
+    in->place = 1 + (int64_t)o.place;
+    in->index = o.index;
+    in->component = o.component;
 }
 
 bool origin_get(const Graph *g, NodeId node, Origin *o) {
     const Node *n = graph_node(g, node);
-    if (n->op != OP_input || n->attr.i[0] == 0) return false;
-    *o = (Origin){(Place)(n->attr.i[0] - 1), (uint32_t)n->attr.i[1], (uint32_t)n->attr.i[3]};
+    const struct input_attributes *in = &n->attr.input;
+    if (n->op != OP_input || in->place == 0) return false;
+    *o = (Origin){(Place)(in->place - 1), (uint32_t)in->index, (uint32_t)in->component};
     return true;
 }
 
@@ -83,13 +84,14 @@ uint32_t stage_value(Stage *s, NodeId node) {
         if (s->values[k].node == node) return k;
     const Node *n = graph_node(s->graph, node);
     bool packed = n->op == OP_pack || n->op == OP_pack_conv;
-    const char *what = packed ? arena_printf(s->arena, "packed%s %%%u", n->attr.i[0] ? " transposed" : "",
-                                             graph_arg(s->graph, node, 0))
-                              : arena_printf(s->arena, "derived %%%u", node);
+    bool other = n->op == OP_pack ? n->attr.pack.transposed : packed && n->attr.pack_conv.adjoint;
+    const char *what =
+        packed ? arena_printf(s->arena, "packed%s %%%u", other ? " transposed" : "", graph_arg(s->graph, node, 0))
+               : arena_printf(s->arena, "derived %%%u", node);
     if (packed) {
         NodeId from = graph_arg(s->graph, node, 0);
         if (graph_node(s->graph, from)->op == OP_input)
-            what = arena_printf(s->arena, "packed%s %s", n->attr.i[0] ? " transposed" : "",
+            what = arena_printf(s->arena, "packed%s %s", other ? " transposed" : "",
                                 graph_node(s->graph, from)->attr.name);
     }
     *ARENA_PUSH(s->arena, s->values, s->nvalues, s->cap) =
@@ -131,8 +133,13 @@ NodeId stage_read(Stage *s, Graph *rows, NodeId node) {
     uint32_t value = stage_value(s, node);
     const char *name = n.op == OP_input ? n.attr.name : s->values[value].what;
     NodeId in = origin_input(rows, (Origin){PLACE_SHARED, value, 0}, n.shape, false, name, n.loc);
-    rows->nodes[in].attr.i[2] = n.op == OP_pack ? 1 : n.op == OP_pack_conv ? 2 : 0;
-    for (int k = 0; k < 3 && n.op == OP_pack_conv; k++) rows->nodes[in].attr.i[4 + k] = n.attr.i[k];
+    struct input_attributes *how = &rows->nodes[in].attr.input;
+    how->packed = n.op == OP_pack ? INPUT_MATRIX : n.op == OP_pack_conv ? INPUT_WEIGHTS : 0;
+    if (n.op == OP_pack_conv) {
+        how->adjoint = n.attr.pack_conv.adjoint;
+        how->groups = n.attr.pack_conv.groups;
+        how->winograd = n.attr.pack_conv.winograd;
+    }
     return in;
 }
 
@@ -164,14 +171,14 @@ static NodeId split_node(Split *p, NodeId id, bool pack) {
     Node n = *graph_node(p->g, id);
     const NodeId *args = p->g->args + n.args;
     if (n.op == OP_input) return graph_copy(p->out, p->g, id, p->map);
-    if (pack && n.op == OP_matmul && !n.attr.i[2]) {
+    if (pack && n.op == OP_matmul && !n.attr.matmul.packed) {
         const Node *a = graph_node(p->g, args[0]), *b = graph_node(p->g, args[1]);
         if (a->batched && a->shape.rank == 1 && b->shape.rank == 2 && p->shared[args[1]])
             return pack_matmul(p->s, p->out, split_read(p, args[0]), stage_copy(p->s, p->g, args[1], p->smap),
-                               n.attr.i[1], n.loc);
+                               n.attr.matmul.transpose_b, n.loc);
     }
-    if (pack && (n.op == OP_conv || n.op == OP_conv_input) && n.attr.i[CONV_LAST] &&
-        graph_node(p->g, args[0])->batched && p->shared[args[1]])
+    if (pack && (n.op == OP_conv || n.op == OP_conv_input) && n.attr.conv.last && graph_node(p->g, args[0])->batched &&
+        p->shared[args[1]])
         return pack_conv(p->s, p->out, &n, split_read(p, args[0]), stage_copy(p->s, p->g, args[1], p->smap));
     NodeId *mapped = arena_alloc(p->s->arena, (n.nargs + 1) * sizeof *mapped);
     uint32_t nargs = 0;
@@ -190,7 +197,7 @@ Graph *stage_split(Stage *s, const Graph *g, bool pack) {
     for (NodeId id = 0; id < g->nnodes; id++) {
         const Node *n = graph_node(g, id);
         p.shared[id] = !n->batched && op_class(n->op) != CLASS_BATCH;
-        if (n->op == OP_input) p.shared[id] = origin_get(g, id, &o) && o.place == PLACE_SHARED && !n->attr.i[2];
+        if (n->op == OP_input) p.shared[id] = origin_get(g, id, &o) && o.place == PLACE_SHARED && !n->attr.input.packed;
         for (uint32_t k = 0; k < n->nargs; k++) p.shared[id] = p.shared[id] && p.shared[graph_arg(g, id, k)];
     }
     for (uint32_t k = 0; k < g->noutputs; k++) needed[g->outputs[k]] = true;

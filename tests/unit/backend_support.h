@@ -69,7 +69,7 @@ typedef struct Placement { /* where automatic bindings go */
 static inline uint64_t stored_count(const Layout *l, const Node *n) {
     ConvPacking packing;
     if (conv_packing(n, &packing)) return conv_packed_count(&packing, l->panel);
-    if (!(n->op == OP_pack || (n->op == OP_input && n->attr.i[2]))) return shape_count(n->shape);
+    if (!(n->op == OP_pack || (n->op == OP_input && n->attr.input.packed))) return shape_count(n->shape);
     return (uint64_t)((n->shape.dims[1] + l->panel - 1) / l->panel * l->panel) * n->shape.dims[0];
 }
 
@@ -241,7 +241,7 @@ static inline Memory memory_new(const Routine *r, const Layout *l, int64_t n, do
                 if (add)
                     for (uint64_t e = count; e < padded64(count * l->real_bytes) / l->real_bytes; e++)
                         put_real(l, at + b->offset, e, 0);
-                if (side && node->attr.i[2]) { /* panels are filled up with zeros */
+                if (side && node->attr.input.packed) { /* panels are filled up with zeros */
                     uint64_t p = l->panel, rows = node->shape.dims[0];
                     for (uint64_t e = 0; e < count; e++)
                         if (e / p / rows * p + e % p >= node->shape.dims[1]) put_real(l, at + b->offset, e, 0);

@@ -59,14 +59,14 @@ static inline NodeId capture_input(Net *net, Graph *body, NodeId node) {
 static inline NodeId add_fixed(Net *net, const char *name, Graph *body, uint32_t nstate, const NodeId *captured,
                                uint32_t n) {
     Model *m = &net->model;
-    NodeId node = graph_op(net->g, OP_fixed, captured, n, &(Attr){.i = {m->nfixed}}, nowhere);
+    NodeId node = graph_op(net->g, OP_fixed, captured, n, &(Attr){.fixed.index = m->nfixed}, nowhere);
     m->fixed[m->nfixed++] =
         (FixedPoint){.name = name, .path = name, .body = body, .nstate = nstate, .fixed_node = node};
     return node;
 }
 
 static inline NodeId fixed_state(Net *net, NodeId fixed, uint32_t k, Shape shape) {
-    return graph_op_shaped(net->g, OP_fixed_state, &fixed, 1, &(Attr){.i = {k}}, shape, true, nowhere);
+    return graph_op_shaped(net->g, OP_fixed_state, &fixed, 1, &(Attr){.state.component = k}, shape, true, nowhere);
 }
 
 /* Cross-entropy of `output` and the label, and the accuracy metric. */
@@ -180,7 +180,7 @@ static inline Net *matrix_net(void) {
     graph_output(f, tanh_of(f, graph_binary(f, OP_sub, inner, row, nowhere)));
     NodeId s = fixed_state(net, add_fixed(net, "Matrix_fixed", f, 1, captured, 4), 0, dims2(2, 3));
     NodeId square = graph_matmul(g, s, s, true, false, nowhere); /* [3, 3], batched with batched */
-    NodeId left = graph_op(g, OP_slice, &square, 1, &(Attr){.i = {0, 2, 0, 3}}, nowhere);
+    NodeId left = graph_op(g, OP_slice, &square, 1, &(Attr){.slice.size = {2, 3}}, nowhere);
     NodeId kept = graph_op(g, OP_select, (NodeId[]){graph_unary(g, OP_step, left, nowhere), left, s}, 3, NULL, nowhere);
     NodeId both =
         graph_op(g, OP_concat, (NodeId[]){kept, graph_broadcast(g, r, dims2(2, 3), nowhere)}, 2, &(Attr){0}, nowhere);
@@ -205,11 +205,11 @@ static inline NodeId random_value(Graph *g, const NodeId *pool, uint32_t n) {
         return graph_reduce(g, OP_reduce_sum, a, rng_int(1, (1u << s.rank) - 1), nowhere);
     case 4:
         if (s.rank != 2) return graph_reshape(g, a, dims2(1, (uint32_t)shape_count(s)), nowhere);
-        return graph_op(g, OP_transpose, &a, 1, &(Attr){.i = {1, 0}}, nowhere);
+        return graph_op(g, OP_transpose, &a, 1, &(Attr){.transpose.axes = {1, 0}}, nowhere);
     case 5: return graph_reshape(g, a, dims1((uint32_t)shape_count(s)), nowhere);
     case 6:
         if (s.rank != 1 || s.dims[0] < 3) return a;
-        return graph_op(g, OP_slice, &a, 1, &(Attr){.i = {rng_int(0, s.dims[0] - 3), 3}}, nowhere);
+        return graph_op(g, OP_slice, &a, 1, &(Attr){.slice = {{rng_int(0, s.dims[0] - 3)}, {3}}}, nowhere);
     case 7:
         if (s.rank != 1 || t.rank != 1 || s.dims[0] + t.dims[0] > 8) return a;
         return graph_op(g, OP_concat, (NodeId[]){a, b}, 2, &(Attr){0}, nowhere);
@@ -270,7 +270,7 @@ static inline void oracle_call(void *user, const Graph *g, NodeId id, int64_t n,
     const Node *node = graph_node(g, id);
     if (node->op != OP_fixed_state) return;
     const Node *fixed = graph_node(g, graph_arg(g, id, 0));
-    const FixedPoint *f = &net->model.fixed[fixed->attr.i[0]];
+    const FixedPoint *f = &net->model.fixed[fixed->attr.fixed.index];
     const double **in = arena_alloc(net->arena, f->body->ninputs * sizeof *in);
     double *state[4];
     for (uint32_t k = 0; k < f->nstate; k++)
@@ -281,7 +281,7 @@ static inline void oracle_call(void *user, const Graph *g, NodeId id, int64_t n,
         for (uint32_t k = 0; k < f->nstate; k++)
             memcpy(state[k], v[f->body->outputs[k]], value_count(f->body, f->body->inputs[k], n) * sizeof(double));
     }
-    memcpy(values[id], state[node->attr.i[0]], value_count(g, id, n) * sizeof(double));
+    memcpy(values[id], state[node->attr.state.component], value_count(g, id, n) * sizeof(double));
 }
 
 /* Values of every node of the model's graph at the net's parameters, x and y. */

@@ -130,9 +130,9 @@ static void test_fixed_calls(void **state) {
                 cotangents += n->op == OP_fixed_cotangent;
                 if (n->op == OP_fixed_gradient) {
                     assert_int_equal(n->nargs, 3); /* both states, though only the first is read */
-                    assert_int_equal(n->attr.i[1], shared);
+                    assert_int_equal(n->attr.gradient.shared, shared);
                 }
-                if (n->op == OP_fixed_cotangent) assert_int_equal(n->attr.i[0], 0); /* not of y */
+                if (n->op == OP_fixed_cotangent) assert_int_equal(n->attr.cotangent.captured, 0); /* not of y */
             }
             assert_int_equal(calls, shared || active);
             assert_int_equal(cotangents, active);

@@ -84,16 +84,16 @@ static void layout_ops(void **state) {
                 uint32_t p = rng_int(1, 6), q = rng_int(1, 9), r = rng_int(1, 5);
                 Graph *g = graph_new(a, "layout");
                 NodeId x = input(g, dims3(p, q, r), batched), y = input(g, dims3(p, 2, r), batched), v[2] = {x, y};
-                graph_output(g, graph_op(g, OP_transpose, &x, 1, &(Attr){.i = {2, 0, 1}}, nowhere));
-                graph_output(g, graph_op(g, OP_slice, &x, 1, &(Attr){.i = {p / 2, p - p / 2, q / 3, (q + 1) / 2, 0, r}},
-                                         nowhere));
-                graph_output(g, graph_op(g, OP_concat, v, 2, &(Attr){.i = {1}}, nowhere));
-                graph_output(g, graph_op(g, OP_pad, &y, 1, &(Attr){.i = {1, 0, 0, 2, 3, 1}}, nowhere));
+                graph_output(g, graph_op(g, OP_transpose, &x, 1, &(Attr){.transpose.axes = {2, 0, 1}}, nowhere));
+                graph_output(g, graph_op(g, OP_slice, &x, 1,
+                                         &(Attr){.slice = {{p / 2, q / 3, 0}, {p - p / 2, (q + 1) / 2, r}}}, nowhere));
+                graph_output(g, graph_op(g, OP_concat, v, 2, &(Attr){.concat.axis = 1}, nowhere));
+                graph_output(g, graph_op(g, OP_pad, &y, 1, &(Attr){.pad = {{1, 0, 3}, {0, 2, 1}}}, nowhere));
                 unit_add(u, g, where);
                 g = graph_new(a, "windows");
                 x = input(g, dims3(p, q, r), batched);
                 for (int64_t first = 0; first < 2; first++) {
-                    Attr w = {.i = {first ? (q + 1) / 2 : 1, first ? (r + 1) / 2 : q, 2, 1 + round, first}};
+                    Attr w = {.window = {{first ? (q + 1) / 2 : 1, first ? (r + 1) / 2 : q}, {2, 1 + round}, first}};
                     NodeId sum = graph_op(g, OP_window_sum, &x, 1, &w, nowhere);
                     graph_output(g, sum);
                     graph_output(g, graph_op_shaped(g, OP_window_spread, &sum, 1, &w, dims3(p, q, r), false, nowhere));
@@ -166,12 +166,12 @@ static void images(void **state) {
 /* ---- products ---- */
 static NodeId packed_input(Graph *g, uint32_t k, uint32_t n) {
     NodeId id = input(g, dims2(k, n), false);
-    g->nodes[id].attr.i[2] = 1;
+    g->nodes[id].attr.input.packed = INPUT_MATRIX;
     return id;
 }
 
 static NodeId packed_product(Graph *g, NodeId x, NodeId w) {
-    return graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.i = {0, 0, 1}}, nowhere);
+    return graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.matmul.packed = 1}, nowhere);
 }
 
 static void products_on(const char *cpu) {
@@ -209,7 +209,7 @@ static void products_on(const char *cpu) {
             Graph *g = graph_new(a, "pack");
             NodeId x = input(g, dims2(rng_int(30, 100), rng_int(30, 100)), false);
             for (int transposed = 0; transposed < 2; transposed++)
-                graph_output(g, graph_op(g, OP_pack, &x, 1, &(Attr){.i = {transposed}}, nowhere));
+                graph_output(g, graph_op(g, OP_pack, &x, 1, &(Attr){.pack.transposed = transposed}, nowhere));
             unit_add(u, g, (Placement){.no_rows = true});
         }
         for (int round = 0; round < 12; round++) { /* matrices, all orientations, one or both sides batched */
@@ -227,8 +227,8 @@ static void products_on(const char *cpu) {
             g = graph_new(a, "shared");
             x = input(g, ta ? dims2(k, m) : dims2(m, k), false), y = input(g, tb ? dims2(n, k) : dims2(k, n), false);
             graph_output(g, graph_matmul(g, x, y, ta, tb, nowhere));
-            graph_output(g, graph_op(g, OP_pack, &x, 1, &(Attr){.i = {round & 1}}, nowhere));
-            graph_output(g, graph_op(g, OP_pack, &y, 1, &(Attr){.i = {round & 1}}, nowhere));
+            graph_output(g, graph_op(g, OP_pack, &x, 1, &(Attr){.pack.transposed = round & 1}, nowhere));
+            graph_output(g, graph_op(g, OP_pack, &y, 1, &(Attr){.pack.transposed = round & 1}, nowhere));
             unit_add(u, g, (Placement){.no_rows = true});
         }
         check_unit(u, cpu, -1, 1, tolerance_of(u) * 20);

@@ -103,17 +103,19 @@ static Graph *solve_graph(Arena *a, bool gradient, bool parameters) {
     NodeId x = graph_input(g, dims1(10), true, "x", nowhere), w = graph_input(g, dims1(17), false, "w", nowhere);
     NodeId second = graph_binary(g, OP_mul, w, graph_reduce(g, OP_reduce_sum, x, 1, nowhere), nowhere);
     NodeId captured[3] = {second, w, graph_unary(g, OP_tanh, x, nowhere)};
-    NodeId fixed = graph_op(g, OP_fixed, captured, 3, &(Attr){.i = {0}}, nowhere);
-    NodeId z0 = graph_op_shaped(g, OP_fixed_state, &fixed, 1, &(Attr){.i = {0}}, dims1(10), true, nowhere);
-    NodeId z1 = graph_op_shaped(g, OP_fixed_state, &fixed, 1, &(Attr){.i = {1}}, dims1(17), true, nowhere);
+    NodeId fixed = graph_op(g, OP_fixed, captured, 3, &(Attr){.fixed.index = 0}, nowhere);
+    NodeId z0 = graph_op_shaped(g, OP_fixed_state, &fixed, 1, &(Attr){.state.component = 0}, dims1(10), true, nowhere);
+    NodeId z1 = graph_op_shaped(g, OP_fixed_state, &fixed, 1, &(Attr){.state.component = 1}, dims1(17), true, nowhere);
     graph_output(g, z0);
     graph_output(g, graph_binary(g, OP_add, z1, second, nowhere));
     if (gradient) {
         NodeId zero = graph_broadcast(g, graph_constant(g, 0.125), dims1(17), nowhere);
         NodeId args[3] = {fixed, graph_binary(g, OP_mul, z0, x, nowhere), zero};
-        NodeId d = graph_op(g, OP_fixed_gradient, args, 3, &(Attr){.i = {0, parameters}}, nowhere);
-        NodeId d2 = graph_op_shaped(g, OP_fixed_cotangent, &d, 1, &(Attr){.i = {2}}, dims1(10), true, nowhere);
-        NodeId d0 = graph_op_shaped(g, OP_fixed_cotangent, &d, 1, &(Attr){.i = {0}}, dims1(17), true, nowhere);
+        NodeId d = graph_op(g, OP_fixed_gradient, args, 3, &(Attr){.gradient = {0, parameters}}, nowhere);
+        NodeId d2 =
+            graph_op_shaped(g, OP_fixed_cotangent, &d, 1, &(Attr){.cotangent.captured = 2}, dims1(10), true, nowhere);
+        NodeId d0 =
+            graph_op_shaped(g, OP_fixed_cotangent, &d, 1, &(Attr){.cotangent.captured = 0}, dims1(17), true, nowhere);
         graph_output(g, graph_binary(g, OP_add, d2, x, nowhere));
         graph_output(g, graph_op(g, OP_batch_sum, &d0, 1, NULL, nowhere));
     }
@@ -173,10 +175,10 @@ static Routine *model_routine(Unit *u, Arena *a) {
     Graph *g = graph_new(a, "Net_xent");
     NodeId x = graph_input(g, dims1(WIDTH), true, "x", nowhere), y = graph_input(g, shape_scalar(), true, "y", nowhere);
     NodeId w = graph_input(g, (Shape){2, {WIDTH, WIDTH}}, false, "w", nowhere);
-    g->nodes[w].attr.i[2] = 1;
-    NodeId p = graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.i = {0, 0, 1}}, nowhere);
-    NodeId q =
-        graph_op(g, OP_matmul, (NodeId[]){graph_unary(g, OP_tanh, p, nowhere), w}, 2, &(Attr){.i = {0, 0, 1}}, nowhere);
+    g->nodes[w].attr.input.packed = INPUT_MATRIX;
+    NodeId p = graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.matmul.packed = 1}, nowhere);
+    NodeId q = graph_op(g, OP_matmul, (NodeId[]){graph_unary(g, OP_tanh, p, nowhere), w}, 2,
+                        &(Attr){.matmul.packed = 1}, nowhere);
     graph_output(g, graph_binary(g, OP_add, x, x, nowhere));
     graph_output(g, graph_binary(g, OP_mul, graph_reduce(g, OP_reduce_sum, x, 1, nowhere), y, nowhere));
     graph_output(g, graph_binary(g, OP_add, graph_binary(g, OP_mul, x, y, nowhere), q, nowhere));
@@ -234,7 +236,7 @@ static void attacks(void **state) {
     Graph *g = graph_new(a, "start");
     NodeId x = graph_input(g, dims1(WIDTH), true, "x", nowhere),
            eps = graph_input(g, shape_scalar(), false, "eps", nowhere);
-    NodeId draw = graph_op_shaped(g, OP_random, NULL, 0, &(Attr){.i = {0, 5}}, dims1(WIDTH), true, nowhere);
+    NodeId draw = graph_op_shaped(g, OP_random, NULL, 0, &(Attr){.random.site = 5}, dims1(WIDTH), true, nowhere);
     NodeId start = graph_binary(g, OP_add, x, graph_binary(g, OP_mul, draw, eps, nowhere), nowhere);
     NodeId zero = graph_batch(g, graph_constant(g, 0), nowhere);
     r->steps[0] = graph_step(a, g, (Binding[]){{x, PLACE_ARG, 0, 0}, {eps, PLACE_SCALAR, 2, 0}}, 2,
@@ -245,9 +247,11 @@ static void attacks(void **state) {
            best = graph_input(b, shape_scalar(), true, "best", nowhere);
     NodeId step = graph_input(b, shape_scalar(), false, "eps", nowhere);
     NodeId query = graph_op(b, OP_query, &c, 1, &(Attr){.name = "Net_xent_input"}, nowhere);
-    NodeId loss = graph_op_shaped(b, OP_query_result, &query, 1, &(Attr){.i = {3}}, shape_scalar(), true, nowhere);
-    NodeId gradient = graph_op_shaped(b, OP_query_result, &query, 1, &(Attr){.i = {4}}, dims1(WIDTH), true, nowhere);
-    NodeId noise = graph_op_shaped(b, OP_random, NULL, 0, &(Attr){.i = {1, 6}}, dims1(WIDTH), true, nowhere);
+    NodeId loss =
+        graph_op_shaped(b, OP_query_result, &query, 1, &(Attr){.result.argument = 3}, shape_scalar(), true, nowhere);
+    NodeId gradient =
+        graph_op_shaped(b, OP_query_result, &query, 1, &(Attr){.result.argument = 4}, dims1(WIDTH), true, nowhere);
+    NodeId noise = graph_op_shaped(b, OP_random, NULL, 0, &(Attr){.random = {1, 6}}, dims1(WIDTH), true, nowhere);
     NodeId move = graph_binary(b, OP_mul, graph_unary(b, OP_sign, gradient, nowhere),
                                graph_binary(b, OP_mul, noise, step, nowhere), nowhere);
     NodeId next = graph_binary(b, OP_add, c, move, nowhere);
@@ -309,8 +313,8 @@ static void overwriting(void **state) {
     g = graph_new(a, "fold");
     x = graph_input(g, dims1(32), true, "x", nowhere);
     NodeId w = graph_input(g, (Shape){2, {32, 32}}, false, "w", nowhere);
-    g->nodes[w].attr.i[2] = 1;
-    NodeId p = graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.i = {0, 0, 1}}, nowhere);
+    g->nodes[w].attr.input.packed = INPUT_MATRIX;
+    NodeId p = graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.matmul.packed = 1}, nowhere);
     NodeId moved = graph_binary(g, OP_add, x, graph_reduce(g, OP_reduce_sum, p, 1, nowhere), nowhere);
     graph_output(g, moved);
     graph_output(g, graph_op(g, OP_batch_sum, &x, 1, NULL, nowhere));
@@ -346,8 +350,8 @@ static void independent_rows(void **state) {
         Graph *g = graph_new(a, "cell");
         NodeId x = graph_input(g, dims1(100), true, "x", nowhere),
                w = graph_input(g, (Shape){2, {100, 100}}, false, "w", nowhere);
-        g->nodes[w].attr.i[2] = 1;
-        NodeId p = graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.i = {0, 0, 1}}, nowhere);
+        g->nodes[w].attr.input.packed = INPUT_MATRIX;
+        NodeId p = graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.matmul.packed = 1}, nowhere);
         NodeId y = graph_unary(g, OP_tanh, graph_binary(g, OP_add, p, x, nowhere), nowhere);
         graph_output(g, y);
         graph_output(g, graph_reduce(g, OP_reduce_sum, graph_binary(g, OP_mul, y, y, nowhere), 1, nowhere));

@@ -22,24 +22,23 @@ static const Case cases[] = {
 
 static NodeId packed_weights(Graph *g, Shape w, bool adjoint, uint32_t groups) {
     NodeId id = input(g, w, false);
-    g->nodes[id].attr.i[2] = 2, g->nodes[id].attr.i[4] = adjoint, g->nodes[id].attr.i[5] = groups;
+    g->nodes[id].attr.input = (struct input_attributes){.packed = INPUT_WEIGHTS, .adjoint = adjoint, .groups = groups};
     return id;
 }
 
 static NodeId convolution(Graph *g, Op op, const Case *c, bool last, bool packed, NodeId a, NodeId b) {
     Attr attr = {0};
-    attr.i[CONV_STRIDE] = c->stride, attr.i[CONV_PADDING] = c->padding, attr.i[CONV_GROUPS] = c->groups;
-    attr.i[CONV_DILATION] = c->dilation, attr.i[CONV_LAST] = last, attr.i[CONV_PACKED] = packed;
-    if (op == OP_conv_input) attr.i[CONV_SIZE] = c->height, attr.i[CONV_SIZE2] = c->width;
-    if (op == OP_conv_weight || op == OP_batch_conv_weight)
-        attr.i[CONV_SIZE] = c->rows, attr.i[CONV_SIZE2] = c->columns;
+    attr.conv.stride = c->stride, attr.conv.padding = c->padding, attr.conv.groups = c->groups;
+    attr.conv.dilation = c->dilation, attr.conv.last = last, attr.conv.packed = packed;
+    if (op == OP_conv_input) attr.conv.height = c->height, attr.conv.width = c->width;
+    if (op == OP_conv_weight || op == OP_batch_conv_weight) attr.conv.height = c->rows, attr.conv.width = c->columns;
     return graph_op(g, op, (NodeId[]){a, b}, 2, &attr, nowhere);
 }
 
 static void add_case(Unit *u, const Case *c, bool last, bool packed, bool rest) {
     Arena *a = u->arena;
     Attr layout = {0};
-    layout.i[CONV_LAST] = last;
+    layout.conv.last = last;
     ConvShape s = {
         .filters = c->filters, .channels = c->channels, .rows = c->rows, .columns = c->columns, .groups = c->groups};
     Shape x = conv_image(&layout, c->channels, c->height, c->width), w = conv_weights(&layout, &s);
@@ -87,10 +86,10 @@ static void convolutions_on(const char *cpu) {
                                .rows = cases[k].rows,
                                .columns = cases[k].columns,
                                .groups = cases[k].groups};
-                NodeId w = input(g, conv_weights(&(Attr){.i[CONV_LAST] = 1}, &s), false);
+                NodeId w = input(g, conv_weights(&(Attr){.conv.last = 1}, &s), false);
                 for (int adjoint = 0; adjoint < 2; adjoint++)
-                    graph_output(g,
-                                 graph_op(g, OP_pack_conv, &w, 1, &(Attr){.i = {adjoint, cases[k].groups}}, nowhere));
+                    graph_output(g, graph_op(g, OP_pack_conv, &w, 1,
+                                             &(Attr){.pack_conv = {adjoint, cases[k].groups, 0}}, nowhere));
                 unit_add(u, g, (Placement){.no_rows = true});
             }
             check_batches(u, cpu, -1, 1, tolerance_of(u) * 40, (const int64_t[]){1, 3}, 2);

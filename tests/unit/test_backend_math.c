@@ -14,11 +14,10 @@ static const Function functions[] = {
 };
 #define NFUNCTIONS (sizeof functions / sizeof *functions)
 
-static Op op_named(const char *name) {
-    for (int op = 0; op < OP_COUNT; op++)
-        if (strcmp(op_name(op), name) == 0) return op;
-    fail_msg("no op %s", name);
-    return 0;
+static Op math_op(const char *name) {
+    Op op = op_named(name);
+    if (op == OP_COUNT) fail_msg("no op %s", name);
+    return op;
 }
 
 static double truth(Op op, double x) {
@@ -39,7 +38,7 @@ static Loaded load_functions(Arena *a, const char *cpu, uint32_t real, const cha
     for (size_t k = 0; k < NFUNCTIONS; k++) {
         Graph *g = graph_new(a, functions[k].name);
         NodeId x = graph_input(g, (Shape){1, {COUNT}}, true, "x", nowhere);
-        graph_output(g, graph_unary(g, op_named(functions[k].name), x, nowhere));
+        graph_output(g, graph_unary(g, math_op(functions[k].name), x, nowhere));
         unit_add(u, g, (Placement){0});
     }
     return unit_load(u, cpu, math);
@@ -67,7 +66,7 @@ static void accuracy_on(const char *cpu) {
     Loaded l = load_functions(a, cpu, 4, "inline");
     for (size_t k = 0; k < NFUNCTIONS; k++) {
         const Function *f = &functions[k];
-        Op op = op_named(f->name);
+        Op op = math_op(f->name);
         double worst = 0, at = 0;
         for (int round = 0; round < 500; round++) {
             float x[COUNT], y[COUNT];
@@ -106,7 +105,7 @@ static void special_values(void **state) {
         Arena *a = arena_new();
         Loaded l = load_functions(a, cpus[c], 4, "inline");
         for (size_t k = 0; k < NFUNCTIONS; k++) {
-            Op op = op_named(functions[k].name);
+            Op op = math_op(functions[k].name);
             float in[COUNT], out[COUNT];
             for (int i = 0; i < COUNT; i++) in[i] = x[i % 16];
             evaluate(&l, k, in, out);
@@ -133,7 +132,7 @@ static void library(void **state) {
     float x[COUNT], y[COUNT];
     for (int i = 0; i < COUNT; i++) x[i] = (float)rng_uniform(0.1, 3);
     for (size_t k = 0; k < NFUNCTIONS; k++) {
-        Op op = op_named(functions[k].name);
+        Op op = math_op(functions[k].name);
         if (op == OP_sigmoid || op == OP_softplus) continue;
         evaluate(&l, k, x, y);
         for (int i = 0; i < COUNT; i++) {

@@ -51,8 +51,8 @@ static NodeId random_node(Graph *g) {
     case 7: { /* product with a packed matrix */
         if (s.rank != 1) return NODE_NONE;
         NodeId w = graph_input(g, (Shape){2, {s.dims[0], rng_int(1, 40)}}, false, "w", nowhere);
-        g->nodes[w].attr.i[2] = 1;
-        return tamed(g, graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.i = {0, 0, 1}}, nowhere));
+        g->nodes[w].attr.input.packed = INPUT_MATRIX;
+        return tamed(g, graph_op(g, OP_matmul, (NodeId[]){x, w}, 2, &(Attr){.matmul.packed = 1}, nowhere));
     }
     case 8: {
         NodeId m = any_of_rank(g, 2), v = any_of_rank(g, 1);
@@ -67,13 +67,13 @@ static NodeId random_node(Graph *g) {
     }
     case 10:
         if (s.rank != 2) return NODE_NONE;
-        if (rng_int(0, 1)) return graph_op(g, OP_transpose, &x, 1, &(Attr){.i = {1, 0}}, nowhere);
+        if (rng_int(0, 1)) return graph_op(g, OP_transpose, &x, 1, &(Attr){.transpose.axes = {1, 0}}, nowhere);
         return graph_reshape(g, x, vector_of((uint32_t)shape_count(s)), nowhere);
     case 11: {
         if (s.rank != 1) return NODE_NONE;
         uint32_t start = rng_int(0, s.dims[0] - 1), size = rng_int(1, s.dims[0] - start);
-        if (rng_int(0, 1)) return graph_op(g, OP_slice, &x, 1, &(Attr){.i = {start, size}}, nowhere);
-        return graph_op(g, OP_pad, &x, 1, &(Attr){.i = {rng_int(0, 3), rng_int(0, 9)}}, nowhere);
+        if (rng_int(0, 1)) return graph_op(g, OP_slice, &x, 1, &(Attr){.slice = {{start}, {size}}}, nowhere);
+        return graph_op(g, OP_pad, &x, 1, &(Attr){.pad = {{rng_int(0, 3)}, {rng_int(0, 9)}}}, nowhere);
     }
     case 12: { /* rows or columns repeated, iota, a constant */
         if (s.rank != 1) return graph_constant(g, rng_uniform(-1, 1));
@@ -84,7 +84,7 @@ static NodeId random_node(Graph *g) {
     }
     default:
         if (rng_int(0, 2) == 0)
-            return graph_op_shaped(g, OP_random, NULL, 0, &(Attr){.i = {rng_int(0, 1), rng_int(0, 99)}},
+            return graph_op_shaped(g, OP_random, NULL, 0, &(Attr){.random = {rng_int(0, 1), rng_int(0, 99)}},
                                    vector_of(rng_int(1, 20)), true, nowhere);
         if (rng_int(0, 1)) return tamed(g, graph_op(g, OP_batch_sum, &x, 1, NULL, nowhere));
         NodeId a = any_of_rank(g, 1), b = any_of_rank(g, 1);

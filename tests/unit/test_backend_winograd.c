@@ -16,11 +16,11 @@ static const Case cases[] = {
 };
 
 static NodeId convolution(Graph *g, Op op, const Case *c, bool winograd, NodeId image, NodeId w) {
-    NodeId packed = graph_op(g, OP_pack_conv, &w, 1, &(Attr){.i = {op == OP_conv_input, 1, winograd}}, nowhere);
+    NodeId packed = graph_op(g, OP_pack_conv, &w, 1, &(Attr){.pack_conv = {op == OP_conv_input, 1, winograd}}, nowhere);
     Attr attr = {0};
-    attr.i[CONV_STRIDE] = attr.i[CONV_GROUPS] = attr.i[CONV_DILATION] = attr.i[CONV_LAST] = 1;
-    attr.i[CONV_PADDING] = c->padding, attr.i[CONV_PACKED] = 1 + winograd;
-    if (op == OP_conv_input) attr.i[CONV_SIZE] = c->height, attr.i[CONV_SIZE2] = c->width;
+    attr.conv.stride = attr.conv.groups = attr.conv.dilation = attr.conv.last = 1;
+    attr.conv.padding = c->padding, attr.conv.packed = winograd ? CONV_WINOGRAD : CONV_DIRECT;
+    if (op == OP_conv_input) attr.conv.height = c->height, attr.conv.width = c->width;
     return graph_op(g, op, (NodeId[]){image, packed}, 2, &attr, nowhere);
 }
 
@@ -45,8 +45,8 @@ static void add_weight_cases(Unit *u) {
             Graph *g = graph_new(u->arena, "winograd_weight");
             NodeId x = graph_input(g, image_of(&all[k], false), true, "x", nowhere);
             NodeId ct = graph_input(g, image_of(&all[k], true), true, "u", nowhere);
-            Attr attr = {.i[CONV_STRIDE] = 1, .i[CONV_PADDING] = all[k].padding, .i[CONV_GROUPS] = 1};
-            attr.i[CONV_DILATION] = attr.i[CONV_LAST] = 1, attr.i[CONV_SIZE] = attr.i[CONV_SIZE2] = 3;
+            Attr attr = {.conv = {.stride = 1, .padding = all[k].padding, .groups = 1, .dilation = 1, .last = 1}};
+            attr.conv.height = attr.conv.width = 3;
             Op op = batch ? OP_batch_conv_weight : OP_conv_weight;
             graph_output(g, graph_op(g, op, (NodeId[]){x, ct}, 2, &attr, nowhere));
             unit_add(u, g, (Placement){.rest = k & 1});
@@ -62,7 +62,7 @@ static void equal_on(const char *cpu) {
         for (int adjoint = 0; adjoint < 2; adjoint++) {
             Graph *g = graph_new(a, "pack_conv");
             NodeId w = graph_input(g, (Shape){4, {3, 3, cases[k].channels, cases[k].filters}}, false, "w", nowhere);
-            graph_output(g, graph_op(g, OP_pack_conv, &w, 1, &(Attr){.i = {adjoint, 1, 1}}, nowhere));
+            graph_output(g, graph_op(g, OP_pack_conv, &w, 1, &(Attr){.pack_conv = {adjoint, 1, 1}}, nowhere));
             unit_add(u, g, (Placement){.no_rows = true});
         }
     }

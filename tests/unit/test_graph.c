@@ -51,7 +51,7 @@ static void test_sharing(void **state) {
     assert_int_not_equal(two(OP_sub, x, y), two(OP_sub, y, x));
     assert_int_equal(number(0.5), number(0.5));
     assert_int_not_equal(number(0.0), number(-0.0));
-    Attr site[2] = {{.i = {0, 1}}, {.i = {0, 2}}};
+    Attr site[2] = {{.random.site = 1}, {.random.site = 2}};
     Shape s = {1, {4}};
     NodeId r1 = graph_op_shaped(g, OP_random, NULL, 0, &site[0], s, true, nowhere);
     assert_int_not_equal(r1, graph_op_shaped(g, OP_random, NULL, 0, &site[1], s, true, nowhere));
@@ -89,7 +89,7 @@ static void test_identities(void **state) {
     assert_int_equal(graph_reshape(g, graph_reshape(g, x, flat, nowhere), graph_node(g, x)->shape, nowhere), x);
     assert_int_equal(graph_reshape(g, graph_reshape(g, x, flat, nowhere), tall, nowhere),
                      graph_reshape(g, x, tall, nowhere));
-    Attr swap = {.i = {1, 0}};
+    Attr swap = {.transpose.axes = {1, 0}};
     NodeId t = graph_op(g, OP_transpose, &w, 1, &swap, nowhere);
     assert_int_equal(graph_op(g, OP_transpose, &t, 1, &swap, nowhere), w);
     NodeId v = input(1, 3, 0, true);
@@ -151,6 +151,30 @@ static void test_text(void **state) {
                                     "}\n");
 }
 
+/* The numbers of operations are printed by name; those that an operation does not have make no difference. */
+static void test_numbers(void **state) {
+    (void)state;
+    NodeId x = input(2, 3, 4, true);
+    NodeId y = graph_op(g, OP_slice, &x, 1, &(Attr){.slice = {.start = {0, 1}, .size = {3, 2}}}, nowhere);
+    y = graph_op(g, OP_transpose, &y, 1, &(Attr){.transpose.axes = {1, 0}}, nowhere);
+    y = graph_reduce(g, OP_reduce_sum, y, 1u << 1, nowhere);
+    y = graph_op(g, OP_concat, (NodeId[]){y, y}, 2, &(Attr){.concat.axis = 0}, nowhere);
+    graph_output(g, y);
+    assert_string_equal(text_of(g), "graph test {\n"
+                                    "  %0 = input \"v\" : batched [3,4]\n"
+                                    "  %1 = slice %0 start=0,1 size=3,2 : batched [3,2]\n"
+                                    "  %2 = transpose %1 axes=1,0 : batched [2,3]\n"
+                                    "  %3 = reduce_sum %2 axes=1 : batched [2]\n"
+                                    "  %4 = concat %3, %3 axis=0 : batched [4]\n"
+                                    "  output %4\n"
+                                    "}\n");
+    assert_int_equal(graph_op(g, OP_tanh, &y, 1, &(Attr){.conv.stride = 2}, nowhere), one(OP_tanh, y));
+    assert_int_equal(graph_op(g, OP_concat, (NodeId[]){graph_arg(g, y, 0), graph_arg(g, y, 1)}, 2,
+                              &(Attr){.slice.start = {0, 7}}, nowhere),
+                     y);
+    graph_verify(g);
+}
+
 /* What the text says when printed after simplification. */
 static void assert_simplified(NodeId root, const char *expected) {
     graph_output(g, root);
@@ -179,7 +203,7 @@ static void test_simplify_sums(void **state) {
     (void)state;
     NodeId a = input(1, 3, 0, true), b = input(1, 2, 0, true);
     NodeId total = one(OP_batch_sum, two(OP_outer, a, b));
-    NodeId y = one(OP_neg, graph_op(g, OP_transpose, &total, 1, &(Attr){.i = {1, 0}}, nowhere));
+    NodeId y = one(OP_neg, graph_op(g, OP_transpose, &total, 1, &(Attr){.transpose.axes = {1, 0}}, nowhere));
     assert_simplified(y, "graph test {\n"
                          "  %0 = input \"v\" : batched [3]\n"
                          "  %1 = input \"v\" : batched [2]\n"
@@ -289,14 +313,25 @@ static void token_as_value(void) {
 }
 static void unpacked(void) {
     NodeId args[2] = {input(1, 3, 0, true), input(2, 3, 3, false)};
-    graph_op(g, OP_matmul, args, 2, &(Attr){.i = {0, 0, 1}}, nowhere);
+    graph_op(g, OP_matmul, args, 2, &(Attr){.matmul.packed = 1}, nowhere);
+    graph_verify(g);
+}
+
+static void number_of_another_op(void) {
+    NodeId y = one(OP_tanh, input(1, 3, 0, true));
+    g->nodes[y].attr.concat.axis = 1;
+    graph_verify(g);
+}
+static void flag_of_two(void) {
+    NodeId y = graph_matmul(g, input(1, 3, 0, true), input(2, 3, 3, false), false, false, nowhere);
+    g->nodes[y].attr.matmul.transpose_b = 2;
     graph_verify(g);
 }
 
 static void test_refusals(void **state) {
     (void)state;
-    void (*const broken[])(void) = {wrong_dims,     wrong_product,  later_argument, wrong_shape,
-                                    wrong_batching, token_as_value, unpacked};
+    void (*const broken[])(void) = {wrong_dims,     wrong_product, later_argument,       wrong_shape, wrong_batching,
+                                    token_as_value, unpacked,      number_of_another_op, flag_of_two};
     for (size_t k = 0; k < sizeof broken / sizeof *broken; k++) assert_ice(broken[k]);
 }
 
@@ -334,6 +369,7 @@ int main(void) {
         TEST(test_broadcasts),
         TEST(test_copy),
         TEST(test_text),
+        TEST(test_numbers),
         TEST(test_simplify_powers),
         TEST(test_simplify_sums),
         TEST(test_simplify_centred),

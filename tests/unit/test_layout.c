@@ -48,7 +48,7 @@ static int64_t convolutions(const Unit *unit, int64_t *last) {
                 const Node *node = graph_node(g, id);
                 if (node->op != OP_conv && node->op != OP_conv_input && node->op != OP_batch_conv_weight) continue;
                 n++;
-                *last += node->attr.i[CONV_LAST] != 0;
+                *last += node->attr.conv.last != 0;
             }
         }
     return n;

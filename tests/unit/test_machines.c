@@ -333,8 +333,8 @@ static void draws_differ_by_place(void **state) {
     for (uint32_t k = 0; k < g->nnodes; k++) {
         if (g->nodes[k].op != OP_random) continue;
         assert_true(n < 2);
-        sites[n++] = g->nodes[k].attr.i[1];
-        assert_true(g->nodes[k].attr.i[1] > 0);
+        sites[n++] = g->nodes[k].attr.random.site;
+        assert_true(g->nodes[k].attr.random.site > 0);
     }
     assert_int_equal(n, 2); /* one direction, one share of the radius */
     assert_int_not_equal(sites[0], sites[1]);

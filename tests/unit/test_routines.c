@@ -435,7 +435,7 @@ static void test_random_in_body(void **state) {
     NodeId W = parameter(net, "W", dims2(3, 3), 0.3, true), captured[] = {net->model.x, W};
     NodeId z = graph_input(f, dims1(3), true, "z", nowhere);
     NodeId x = capture_input(net, f, captured[0]), w = capture_input(net, f, captured[1]);
-    NodeId noise = graph_op_shaped(f, OP_random, NULL, 0, &(Attr){.i = {1, 9}}, dims1(3), true, nowhere);
+    NodeId noise = graph_op_shaped(f, OP_random, NULL, 0, &(Attr){.random = {1, 9}}, dims1(3), true, nowhere);
     graph_output(f, tanh_of(f, add(f, product(f, z, w), mul(f, x, noise))));
     add_loss(net, fixed_state(net, add_fixed(net, "Noisy_fixed", f, 1, captured, 2), 0, dims1(3)));
     (void)g;
