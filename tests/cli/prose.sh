@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The pages that people read: no line of prose above 120 characters, every relative link leads somewhere, and every file
-# and folder named in `backticks` exists.
+# and folder named in `backticks` exists.  The library's documentation: no line above 120 characters.
 # Tables and blocks of code may be wider; the target of a link does not count, since it cannot be broken.
 source "$(dirname "$0")/../programs/lib.sh"
 
@@ -22,6 +22,7 @@ words_of() {
         print NR, "link", substr(text, RSTART + 2, RLENGTH - 3)
         text = substr(text, 1, RSTART) substr(text, RSTART + RLENGTH)
       }
+      if (match(text, /src="[^"]*"/)) print NR, "link", substr(text, RSTART + 5, RLENGTH - 6)
       visible = text
       gsub(/[\200-\277]/, "", visible) # a character of several bytes counts once
       if (visible !~ /^ *\|/ && length(visible) > 120) print NR, "long", length(visible)
@@ -82,5 +83,9 @@ while read -r document; do
   done < <(words_of "$SOURCE/$document")
   pages=$((${pages:-0} + 1))
 done < <(grep '\.md$' present | grep -v '^\(compiler\|runtime\)/') # not these yet
+while IFS=: read -r file line text; do
+  ((${#text} <= 120)) || fail "$file:$line: a line of ${#text} characters"
+  checks=$((checks + 1))
+done < <(cd "$SOURCE" && grep -n '///' stdlib/*.deq)
 ((pages >= 6)) || fail "only ${pages:-0} pages found"
 done_testing
