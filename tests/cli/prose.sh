@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The pages that people read: no line of prose above 120 characters, every relative link leads somewhere, and every file
-# and folder named in `backticks` exists.  The library's documentation: no line above 120 characters.
+# and folder named in `backticks` exists.  The documentation of the library and of the examples: no line above 120
+# characters.
 # Tables and blocks of code may be wider; the target of a link does not count, since it cannot be broken.
 source "$(dirname "$0")/../programs/lib.sh"
 
@@ -86,6 +87,6 @@ done < <(grep '\.md$' present)
 while IFS=: read -r file line text; do
   ((${#text} <= 120)) || fail "$file:$line: a line of ${#text} characters"
   checks=$((checks + 1))
-done < <(cd "$SOURCE" && grep -n '///' stdlib/*.deq)
+done < <(cd "$SOURCE" && grep -n '///' stdlib/*.deq examples/*.deq)
 ((pages >= 6)) || fail "only ${pages:-0} pages found"
 done_testing
