@@ -380,7 +380,7 @@ int64_t deq_engine_memory(const deq_engine *g) {
     for (int i = 0; i < g->threads; i++) {
         const deq_worker *w = g->workers[i].solver;
         const deq_fixed_settings *settings[1] = {g->settings};
-        int64_t planned = (int64_t)deq_worker_bytes(w, settings, 1), held = (int64_t)w->memory_bytes;
+        int64_t planned = (int64_t)deq_worker_bytes(w, settings, 1, g->defence.given), held = (int64_t)w->memory_bytes;
         bytes += (int64_t)g->workers[i].memory_bytes + (held > planned ? held : planned);
     }
     return bytes;

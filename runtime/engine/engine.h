@@ -133,7 +133,7 @@ bool deq_engine_margin(deq_engine *engine, int fixed, double *margin, deq_error 
 
 /* Single calls for the C library and gradcheck: rows are dense (no padding), in the module's precision. */
 bool deq_engine_forward(deq_engine *engine, int64_t n, const void *x, void *output, deq_results *results, deq_error *e);
-/* y NULL and loss NULL: `doutput` is the cotangent of the output... not supported; use a loss.  dx may be NULL. */
+/* The loss's gradient in the inputs, example by example.  dx NULL: the loss alone. */
 bool deq_engine_input_gradient(deq_engine *engine, int64_t n, const void *x, const void *y, const char *loss, void *dx,
                                deq_results *results, deq_error *e);
 #endif

@@ -1,5 +1,4 @@
-/* engine_internal.h - the engine's parts, for engine.c (the net), engine_settings.c, engine_run.c (blocks),
- * engine_update.c. */
+/* engine_internal.h - the engine's parts, for the files engine*.c. */
 #ifndef DEQ_RUNTIME_ENGINE_INTERNAL_H
 #define DEQ_RUNTIME_ENGINE_INTERNAL_H
 #include "engine.h"

@@ -9,9 +9,10 @@ void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, i
     if (want_gradient) worker->kept[((deq_fixed *)fixed)->index].added = false;
     (worker->real_bits == 32 ? deq_solve_f32 : deq_solve_f64)(worker, frame, fixed, n, rest, z, want_gradient != 0,
                                                               routine);
-    if (want_gradient && worker->penalty && ((deq_frame *)frame)->accum)
+    if (want_gradient && worker->request.penalty && ((deq_frame *)frame)->accum)
         (worker->real_bits == 32 ? deq_penalise_f32 : deq_penalise_f64)(worker, frame, fixed, n, rest, z);
-    if (worker->solved && !want_gradient) worker->solved(worker->solved_context, frame, fixed, n, rest, z);
+    const deq_request *asked = &worker->request;
+    if (asked->solved && !want_gradient) asked->solved(asked->solved_context, frame, fixed, n, rest, z);
 }
 
 void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *drest, void *u,

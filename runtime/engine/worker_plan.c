@@ -51,7 +51,8 @@ static void lay_out_kept(deq_kept *kept, deq_space *space, const deq_fixed *f, i
     kept->history.factors = deq_space_take(space, block * sizeof *kept->history.factors);
 }
 
-static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *const *settings, int count) {
+static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *const *settings, int count,
+                    bool is_defended) {
     size_t scratch = 0, solver = 0, hand = 0, defended = 0, started = 0, block = (size_t)w->block;
     w->identity = deq_space_take(space, block * sizeof *w->identity);
     w->steps = deq_space_take(space, block * sizeof *w->steps);
@@ -73,7 +74,7 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
         hand = larger(hand, needs.hand);
         scratch = larger(scratch, needs.scratch);
         scratch = larger(scratch, (size_t)(f->f_base_bytes + w->block * f->f_row_bytes));
-        if (w->defence) defended = larger(defended, 2 * block * (size_t)f->state_bytes);
+        if (is_defended) defended = larger(defended, 2 * block * (size_t)f->state_bytes);
         w->visits[i] = (deq_visits){0};
         if (visited) {
             w->visits[i].states = deq_space_take(space, block * (size_t)f->state_bytes);
@@ -92,23 +93,23 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
     w->started = deq_space_take(space, started);
 }
 
-size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *const *settings, int count) {
+size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *const *settings, int count, bool defended) {
     deq_space space = {NULL, 0};
     deq_worker copy = *worker;
     copy.kept = calloc((size_t)worker->fixed_count + 1, sizeof *copy.kept);
     copy.visits = calloc((size_t)worker->fixed_count + 1, sizeof *copy.visits);
-    if (copy.kept && copy.visits) lay_out(&copy, &space, settings, count);
+    if (copy.kept && copy.visits) lay_out(&copy, &space, settings, count, defended);
     free(copy.kept);
     free(copy.visits);
     return space.used;
 }
 
-bool deq_worker_plan(deq_worker *w, const deq_fixed_settings *const *settings, int count, deq_error *e) {
+bool deq_worker_plan(deq_worker *w, const deq_fixed_settings *const *settings, int count, bool defended, deq_error *e) {
     for (int i = 0; i < w->fixed_count; i++)
         for (int v = 0; v < count; v++)
             if (!deq_fixed_check(&settings[v][i], w->fixed[i], e)) return false;
     deq_space space = {NULL, 0};
-    lay_out(w, &space, settings, count);
+    lay_out(w, &space, settings, count, defended);
     if (space.used > w->memory_bytes) {
         free(w->memory);
         w->memory_bytes = 0;
@@ -120,12 +121,12 @@ bool deq_worker_plan(deq_worker *w, const deq_fixed_settings *const *settings, i
         w->memory_bytes = space.used;
     }
     space = (deq_space){w->memory, 0};
-    lay_out(w, &space, settings, count);
+    lay_out(w, &space, settings, count, defended);
     for (int64_t i = 0; i < w->block; i++) {
         w->identity[i] = (int32_t)i;
         w->steps[i] = w->residual[i] = 0;
     }
-    w->settings = settings[0];
+    w->request = (deq_request){.settings = settings[0]};
     deq_worker_forget(w);
     return true;
 }

@@ -7,9 +7,11 @@
 #include "error.h"
 #include "worker.h"
 
-/* Makes room for solves under any of `count` arrays of settings (each by index) and points `settings` to the first.
+/* Makes room for solves under any of `count` arrays of settings (each by index), `defended`: with a defence as well.
+ * The request becomes the first of them and nothing else.
  * Fails with DEQ_SETTING when a mode does not fit its solver, with DEQ_MEMORY. */
-bool deq_worker_plan(deq_worker *worker, const deq_fixed_settings *const *settings, int count, deq_error *e);
+bool deq_worker_plan(deq_worker *worker, const deq_fixed_settings *const *settings, int count, bool defended,
+                     deq_error *e);
 /* Bytes that planning for these settings takes. */
-size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *const *settings, int count);
+size_t deq_worker_bytes(const deq_worker *worker, const deq_fixed_settings *const *settings, int count, bool defended);
 #endif

@@ -1,4 +1,4 @@
-/* correct.c - see correct.h.  Values go to worker->corrected, gradients to kept->added_drest and to accum. */
+/* correct.c - see correct.h.  Values go where the request says, gradients to kept->added_drest and to accum. */
 #include "correct.h"
 #include <math.h>
 #include <string.h>
@@ -53,7 +53,7 @@ void NAME(correct_state)(problem *p, int step, const real *z) {
         if (c->bad[i])
             NAME(record_lost)(p->worker, p->fixed, row, p->ident, step);
         else
-            p->worker->corrected[row] += value;
+            p->worker->request.corrected[row] += value;
     }
     NAME(steps_back)
     (&f, p->fixed, p->active, o->steps, o->damping, false, c->tapes, c->stride, c->c, c->v, c->a, c->bad);

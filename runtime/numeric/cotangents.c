@@ -27,7 +27,7 @@ size_t NAME(cotangents_bytes)(const deq_fixed *fixed, int64_t n) {
 
 bool NAME(cotangents_cut)(const deq_worker *worker, const deq_fixed *fixed, int64_t row) {
     const deq_kept *kept = &worker->kept[fixed->index];
-    return kept->bad[row] || (worker->settings[fixed->index].on_fail == DEQ_ZERO_GRADIENT && kept->failed[row]);
+    return kept->bad[row] || (worker->request.settings[fixed->index].on_fail == DEQ_ZERO_GRADIENT && kept->failed[row]);
 }
 
 void NAME(cotangents_load)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, cotangents *b) {

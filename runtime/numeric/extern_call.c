@@ -186,7 +186,7 @@ void NAME(extern_gradient)(const deq_frame *frame, const deq_fixed *fixed, int64
     deq_worker *worker = frame->host;
     const deq_kept *kept = &worker->kept[fixed->index];
     const deq_extern *x = &kept->mode.hand->in_c;
-    bool zeroed = worker->settings[fixed->index].on_fail == DEQ_ZERO_GRADIENT;
+    bool zeroed = worker->request.settings[fixed->index].on_fail == DEQ_ZERO_GRADIENT;
     deq_space space = {worker->hand, 0};
     Room r = take_room(fixed, x, &space);
     for (int64_t row = 0; row < n && worker->error.failure == DEQ_OK; row++) {

@@ -78,7 +78,7 @@ static void leave(const problem *p) {
 /* The first states by `start`; NULL: zero. */
 static const real *first_states(const deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
                                 const void *rest) {
-    const deq_start start = worker->settings[fixed->index].start;
+    const deq_start start = worker->request.settings[fixed->index].start;
     const deq_visits *v = &worker->visits[fixed->index];
     const size_t bytes = (size_t)fixed->state_bytes;
     if (start == DEQ_START_ZEROS) return NULL;
@@ -105,7 +105,7 @@ static void run(problem *p, int64_t n, deq_solver *options, bool *failed) {
     ride *r = p->ride;
     deq_space after = space; /* what the solver took is free again */
     NAME(problem_run)(p, &space);
-    if (p->worker->measures && !p->quiet) problem_measure(p, &after);
+    if (p->worker->request.measures && !p->quiet) problem_measure(p, &after);
     NAME(problem_report)(p, failed);
     p->ride = r;
     if (r) NAME(ride_report)(p);
@@ -135,7 +135,7 @@ void NAME(forward_linearise)(forward *c, int count, double damping, bool undampe
 /* ensures: a problem whose states go to z, with nothing beside it. */
 static void ready(forward *c, deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest,
                   void *z) {
-    const deq_fixed_settings *s = &worker->settings[fixed->index];
+    const deq_fixed_settings *s = &worker->request.settings[fixed->index];
     *c = (forward){.worker = worker,
                    .fixed = fixed,
                    .settings = s,
@@ -158,7 +158,7 @@ static void ready(forward *c, deq_worker *worker, const deq_frame *frame, const 
 }
 
 static void predict(forward *c) {
-    c->problem.defence = c->worker->defence;
+    c->problem.defence = c->worker->request.defence;
     run(&c->problem, c->n, &c->options, NULL);
 }
 
@@ -188,13 +188,13 @@ static bool has_loss(forward *c, deq_routine_fn *cotangent) {
 /* ensures: problem.correct where the settings have a correction and this is a training step; problem.least. */
 static void add_correction(forward *c, const deq_frame *frame) {
     const deq_fixed_settings *s = c->settings;
-    if (!c->worker->corrections || !frame->accum) return;
+    if (!c->worker->request.corrections || !frame->accum) return;
     const double weight =
         deq_penalty_weight(&s->penalties, DEQ_PENALTY_correction, frame->seed, frame->step, c->fixed->name);
     if (!(weight > 0)) return;
     c->correct = (correct){.penalty = &s->penalties.kinds[DEQ_PENALTY_correction],
                            .weight = weight,
-                           .routine = c->worker->corrections[c->fixed->index],
+                           .routine = c->worker->request.corrections[c->fixed->index],
                            .frame = c->frame,
                            .kept = c->kept,
                            .cut = s->on_fail == DEQ_ZERO_GRADIENT ? c->kept->failed : NULL};

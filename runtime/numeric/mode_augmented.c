@@ -64,7 +64,7 @@ static bool look(const buffers *b, const vec *z, const vec *u, int64_t row, int6
 
 static void record(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t row, const buffers *b) {
     deq_kept *kept = &worker->kept[fixed->index];
-    double tol = worker->settings[fixed->index].forward.tol;
+    double tol = worker->request.settings[fixed->index].forward.tol;
     int64_t example = frame->example ? frame->example[row] : row;
     for (int adjoint = 0; adjoint < 2; adjoint++) {
         double residual = adjoint ? b->adjoint_error[row] : b->state_error[row];

@@ -46,7 +46,8 @@ static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) 
         NAME(extern_gradient)(&inner, fixed, n);
         return;
     }
-    if (worker->settings[fixed->index].on_fail == DEQ_ZERO_GRADIENT) /* nothing flows through what did not converge */
+    if (worker->request.settings[fixed->index].on_fail ==
+        DEQ_ZERO_GRADIENT) /* nothing flows through what did not converge */
         for (int64_t row = 0; row < n; row++)
             if (kept->failed[row]) memset((char *)inner.arg1 + row * fixed->state_bytes, 0, (size_t)fixed->state_bytes);
     inner.rows = worker->identity;

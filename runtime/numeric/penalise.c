@@ -126,7 +126,7 @@ void NAME(deq_penalise)(deq_worker *worker, const deq_frame *frame, const deq_fi
                         const void *z) {
     static void (*const terms[DEQ_PENALTIES])(term *, double) = {
         [DEQ_PENALTY_jacobian] = jacobian, [DEQ_PENALTY_spectral] = spectral};
-    const deq_fixed_settings *s = &worker->settings[fixed->index];
+    const deq_fixed_settings *s = &worker->request.settings[fixed->index];
     deq_kept *kept = &worker->kept[fixed->index];
     deq_space space = {worker->solver, 0};
     bool linearised = false;
@@ -161,7 +161,7 @@ void NAME(deq_penalise)(deq_worker *worker, const deq_frame *frame, const deq_fi
             t.b.bad[i] = kept->bad[i] || (s->on_fail == DEQ_ZERO_GRADIENT && kept->failed[i]);
         }
         terms[kind](&t, weight);
-        for (int64_t i = 0; i < n; i++) worker->penalty[i] += t.b.value[i];
+        for (int64_t i = 0; i < n; i++) worker->request.penalty[i] += t.b.value[i];
     }
 }
 

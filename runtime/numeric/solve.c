@@ -113,17 +113,17 @@ void problem_stream(problem *p, int step, const real *z) {
     if (p->defence) problem_defend(p, step, z);
     if (p->ride && p->ride->at_state) p->ride->at_state(p, step, z);
     if (p->correct) NAME(correct_state)(p, step, z);
-    if (!p->worker->stream || p->quiet) return;
+    if (!p->worker->request.stream || p->quiet) return;
     deq_states states = {p->fixed, step, p->active, p->rows, p->ident ? p->example : NULL, p->error, z};
     if (!p->earlier) {
-        p->worker->stream(p->worker->stream_context, &states);
+        p->worker->request.stream(p->worker->request.stream_context, &states);
         return;
     }
     for (int64_t i = 0; i < p->active; i++) { /* each counts on from where it was left */
         deq_states one = {p->fixed,       p->earlier[p->rows[i]].steps + step, 1,
                           p->rows + i,    p->ident ? p->example + i : NULL,    p->error + i,
                           row_of(p, z, i)};
-        p->worker->stream(p->worker->stream_context, &one);
+        p->worker->request.stream(p->worker->request.stream_context, &one);
     }
 }
 

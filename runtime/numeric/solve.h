@@ -151,7 +151,9 @@ INLINE bool returns_last(const problem *p, const progress *q, int step) {
 void NAME(problem_return_best)(problem *p, int64_t row);
 
 /* Whether somebody wants to see the states. */
-INLINE bool problem_streams(const problem *p) { return p->worker->stream || p->defence || p->ride || p->correct; }
+INLINE bool problem_streams(const problem *p) {
+    return p->worker->request.stream || p->defence || p->ride || p->correct;
+}
 /* Adds the states of this step to what the defence reads; an example that ends gets its result. */
 void problem_defend(problem *p, int step, const real *z);
 

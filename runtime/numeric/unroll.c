@@ -24,7 +24,7 @@ size_t NAME(unroll_bytes)(const deq_fixed *fixed, int64_t n) {
 void NAME(unroll_load)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, unrolled_steps *b) {
     deq_worker *worker = frame->host;
     const deq_kept *kept = &worker->kept[fixed->index];
-    bool cut = worker->settings[fixed->index].on_fail == DEQ_ZERO_GRADIENT;
+    bool cut = worker->request.settings[fixed->index].on_fail == DEQ_ZERO_GRADIENT;
     int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec);
     memcpy(b->u, frame->arg1, (size_t)(n * fixed->state_bytes));
     for (int64_t row = 0; row < n; row++) {
@@ -37,7 +37,7 @@ void NAME(unroll_load)(const deq_frame *frame, const deq_fixed *fixed, int64_t n
 
 /* deq_engine_hold: the states of all n examples, if each was left somewhere before. */
 static bool take_held(const deq_worker *worker, const deq_fixed *fixed, const int64_t *example, int64_t n, char *z) {
-    const deq_held *h = worker->held ? &worker->held[fixed->index] : NULL;
+    const deq_held *h = worker->request.held ? &worker->request.held[fixed->index] : NULL;
     const size_t bytes = (size_t)fixed->state_bytes;
     for (int64_t row = 0; row < n; row++) {
         const int64_t at = example ? example[row] : row;
@@ -48,7 +48,7 @@ static bool take_held(const deq_worker *worker, const deq_fixed *fixed, const in
 }
 
 static void hold(const deq_worker *worker, const deq_fixed *fixed, const int64_t *example, int64_t n, const char *z) {
-    deq_held *h = worker->held ? &worker->held[fixed->index] : NULL;
+    deq_held *h = worker->request.held ? &worker->request.held[fixed->index] : NULL;
     const size_t bytes = (size_t)fixed->state_bytes;
     for (int64_t row = 0; h && row < n; row++) {
         const int64_t at = example ? example[row] : row;

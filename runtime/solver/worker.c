@@ -39,6 +39,12 @@ void deq_worker_forget(deq_worker *w) {
         }
 }
 
+void deq_worker_begin(deq_worker *w, const deq_request *request) {
+    w->request = *request;
+    deq_statistics_clear(&w->forward);
+    for (int64_t row = 0; row < w->block; row++) w->steps[row] = w->residual[row] = 0;
+}
+
 void deq_worker_record(deq_worker *w, const deq_fixed *fixed, bool adjoint, int64_t row, int64_t example, int steps,
                        double residual, deq_reason reason, bool failed) {
     deq_solve_statistics *s = adjoint ? &w->adjoint : &w->forward;
@@ -54,8 +60,8 @@ void deq_worker_record(deq_worker *w, const deq_fixed *fixed, bool adjoint, int6
         s->worst_example = example;
         s->worst_fixed = (int)fixed->index;
     }
-    if (w->records[adjoint])
-        w->records[adjoint][fixed->index * w->records_stride + row] =
+    if (w->request.records[adjoint])
+        w->request.records[adjoint][fixed->index * w->request.records_stride + row] =
             (deq_solve_record){(float)steps, (float)residual, (uint8_t)reason, true, failed, 0};
     if (!adjoint) {
         w->steps[row] += (float)steps;
@@ -65,12 +71,13 @@ void deq_worker_record(deq_worker *w, const deq_fixed *fixed, bool adjoint, int6
 
 void deq_worker_answered(deq_worker *w, const deq_fixed *fixed, bool adjoint, int64_t row, int solver) {
     (adjoint ? &w->adjoint : &w->forward)->later += solver > 0;
-    if (w->records[adjoint]) w->records[adjoint][fixed->index * w->records_stride + row].solver = (uint8_t)solver;
+    if (w->request.records[adjoint])
+        w->request.records[adjoint][fixed->index * w->request.records_stride + row].solver = (uint8_t)solver;
 }
 
 void deq_worker_stop(deq_worker *w, const deq_fixed *fixed, bool adjoint, int64_t example, int steps, double residual,
                      deq_reason reason) {
-    if (w->settings[fixed->index].on_fail != DEQ_STOP) return;
+    if (w->request.settings[fixed->index].on_fail != DEQ_STOP) return;
     deq_fail(&w->error, DEQ_NOT_CONVERGED,
              "%s of fixed point %s did not converge (%s): example %lld, residual %.3g after %d steps",
              fixed != w->fixed[fixed->index] ? "a solve of the gradient by hand"

@@ -68,36 +68,40 @@ typedef struct deq_held {
     int64_t count;
 } deq_held;
 
-typedef struct deq_worker {
-    int real_bits;
-    int64_t block; /* most rows of a call */
-    int fixed_count;
-    const deq_fixed *const *fixed;      /* of the net, by index */
-    const deq_fixed_settings *settings; /* by index; may be switched between calls within what was planned */
-
-    void (*stream)(void *context, const deq_states *states); /* every state of forward solves; NULL: none */
+/* What a call of routines asks of the solves inside it.  It is handed over whole (deq_worker_begin), so that nothing
+ * stays from the call before; what it points to lives as long as the call. */
+typedef struct deq_request {
+    const deq_fixed_settings *settings; /* by index: one of those that were planned */
+    /* Every state of forward solves; NULL: nobody listens. */
+    void (*stream)(void *context, const deq_states *states);
     void *stream_context;
     /* After each forward solve: its n states z (of the module's reals; where want_gradient was 0).  NULL: nobody. */
     void (*solved)(void *context, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest, const void *z);
     void *solved_context;
     deq_solve_record *records[2]; /* how each forward [0] and adjoint [1] solve ended: by fixed index, then row; NULL */
     int64_t records_stride;       /* between fixed points */
-
-    /* What predictions (solves without gradient) are read off; NULL: the state returned.  Set before planning; may be
-     * switched off and on between calls. */
+    /* What predictions (solves without gradient) are read off; NULL: the state returned.  Needs a plan for defences. */
     const deq_defence *defence;
-
-    bool measures; /* the residual of a forward solve is that of the state it hands on, if need be for an evaluation
-                      more */
-    float *steps, *residual; /* by row of the block: forward solves since the engine cleared them (sum, worst) */
-    deq_solve_statistics forward, adjoint;
-    deq_error error; /* on_fail: stop */
-
-    /* By row of the block: penalties so far, since the engine cleared them; NULL: none are wanted.  They are taken at
-     * the states that the net goes on with, in solves that keep a gradient in the parameters. */
+    /* The residual of a forward solve is that of the state it hands on, if need be for an evaluation more. */
+    bool measures;
+    /* By row of the block: penalties are added here; NULL: none are wanted.  They are taken at the states that the net
+     * goes on with, in solves that keep a gradient in the parameters. */
     double *penalty;
-    double *corrected; /* the same for corrections; and NAME_LOSS_correction by fixed index: */
+    double *corrected; /* the same for corrections; and NAME_LOSS_correction by fixed index, NULL: none: */
     deq_routine_fn *const *corrections;
+    deq_held *held; /* by index; NULL: every solve is made */
+} deq_request;
+
+typedef struct deq_worker {
+    int real_bits;
+    int64_t block; /* most rows of a call */
+    int fixed_count;
+    const deq_fixed *const *fixed; /* of the net, by index */
+    deq_request request;
+
+    float *steps, *residual;               /* by row of the block: forward solves since the request (sum, worst) */
+    deq_solve_statistics forward, adjoint; /* forward: since the request; adjoint: since the engine cleared it */
+    deq_error error;                       /* on_fail: stop */
 
     deq_kept *kept;     /* by index */
     deq_visits *visits; /* by index */
@@ -110,12 +114,13 @@ typedef struct deq_worker {
     char *memory;
     size_t memory_bytes;
     const struct deq_resolvents *resolvents; /* what splitting solvers multiply with (resolvent.h); NULL: none */
-    deq_held *held;                          /* by index; NULL: every solve is made */
 } deq_worker;
 
 /* A worker for the fixed points of a net; nothing is planned yet.  NULL when memory is short. */
 deq_worker *deq_worker_new(int real_bits, int64_t block, const deq_fixed *const *fixed, int fixed_count);
 void deq_worker_free(deq_worker *worker);
+/* The solves from now on are of this request. */
+void deq_worker_begin(deq_worker *worker, const deq_request *request);
 /* No row has been visited. */
 void deq_worker_forget(deq_worker *worker);
 

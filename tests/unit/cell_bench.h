@@ -91,7 +91,7 @@ static inline bool bench_ready(bench *b, deq_error *e) {
     const deq_fixed_settings *settings[1] = {&b->settings};
     deq_worker_free(b->worker);
     b->worker = deq_worker_new(b->bits, BLOCK, &b->fixed, 1);
-    if (!deq_worker_plan(b->worker, settings, 1, e)) return false;
+    if (!deq_worker_plan(b->worker, settings, 1, false, e)) return false;
     b->frame = (deq_frame){.shared = b->shared, .example = b->example, .host = b->worker, .accum = b->accum};
     return true;
 }

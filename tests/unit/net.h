@@ -44,9 +44,11 @@ static void T(net_parameters)(const deq_frame *f, int64_t n) {
 static void T(net_push)(const deq_frame *f, int64_t n) {
     deq_frame inner = *f;
     const deq_worker *worker = f->host;
-    attack_mode = worker->settings[0].gradient.kind;
+    attack_mode = worker->request.settings[0].gradient.kind;
     attack_step = f->step;
-    attack_defended = worker->defence != NULL;
+    const deq_request *asked = &worker->request;
+    attack_defended = asked->defence != NULL;
+    attack_heard = asked->stream || asked->solved || asked->records[0] || asked->penalty || asked->held;
     char *more = (char *)f->scratch + 128 * T(net_row)();
     inner.arg2 = more;
     inner.arg3 = more + 64 * T(net_row)();

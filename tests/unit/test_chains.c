@@ -7,8 +7,8 @@ static void solve_recorded(bench *b, const char *forward, const char *gradient, 
     bench_set(b, forward, gradient);
     bench_plan(b);
     memset(records, 0, sizeof records);
-    b->worker->records[0] = records[0];
-    b->worker->records[1] = records[1];
+    b->worker->request.records[0] = records[0];
+    b->worker->request.records[1] = records[1];
     bench_solve_rows(b, 0, b->n, want);
 }
 
@@ -63,13 +63,13 @@ static void test_states_count_on(void **state) {
         first = (recording){.b = &c, .row = row};
         bench_set(&b, "picard(tol: 1e-4, max: 9) else anderson(tol: 1e-9, max: 40)", "jfb");
         bench_plan(&b);
-        b.worker->stream = listen_to; /* which asserts that no number is left out */
-        b.worker->stream_context = &r;
+        b.worker->request.stream = listen_to; /* which asserts that no number is left out */
+        b.worker->request.stream_context = &r;
         bench_solve_rows(&b, 0, b.n, false);
         bench_set(&c, "picard(tol: 1e-4, max: 9)", "jfb");
         bench_plan(&c);
-        c.worker->stream = listen_to;
-        c.worker->stream_context = &first;
+        c.worker->request.stream = listen_to;
+        c.worker->request.stream_context = &first;
         bench_solve_rows(&c, 0, c.n, false);
         assert_true(r.count == (int)b.worker->steps[row]);
         assert_true(r.count >= first.count);

@@ -168,10 +168,10 @@ static void solve(Bench *b, const char *forward, const char *defence, int64_t fr
         fail_msg("%s", e.text);
     deq_worker_free(b->worker);
     b->worker = deq_worker_new(b->bits, ROWS, &b->fixed, 1);
-    b->worker->defence = defence ? &b->defence : NULL;
-    if (!deq_worker_plan(b->worker, settings, 1, &e)) fail_msg("%s", e.text);
-    b->worker->stream = listen;
-    b->worker->stream_context = b;
+    if (!deq_worker_plan(b->worker, settings, 1, defence != NULL, &e)) fail_msg("%s", e.text);
+    b->worker->request.defence = defence ? &b->defence : NULL;
+    b->worker->request.stream = listen;
+    b->worker->request.stream_context = b;
     memset(b->made, 0, sizeof b->made);
     b->frame = (deq_frame){.shared = b->shared, .host = b->worker};
     deq_fixed_solve(&b->frame, (void *)b->fixed, n, b->rest + from * b->stride, b->z + from * b->stride, gradient,

@@ -14,7 +14,7 @@
 #define NET_SIZE 10
 static _Atomic int attack_mode; /* gradient mode seen by the attack */
 static _Atomic uint64_t attack_step;
-static _Atomic bool attack_defended;
+static _Atomic bool attack_defended, attack_heard;
 
 #define REAL float
 #define T(name) name##_f32
@@ -321,6 +321,35 @@ static void test_defence_is_of_predictions(void **state) {
     deq_engine_free(g);
 }
 
+/* Listeners, records, penalties and held states are of one call's main part: neither its attack nor the next call has
+ * them. */
+static void test_a_request_is_of_one_call(void **state) {
+    (void)state;
+    static float trace[2][N * 12];
+    static deq_solve_record records[4][N];
+    static double penalty[N];
+    int64_t index[N];
+    deq_error e = {0};
+    deq_engine *g = engine_new(32, 1, 16);
+    deq_results results = {.penalty = penalty};
+    for (int i = 0; i < N; i++) index[i] = i;
+    assert_true(deq_engine_set(g, "gradient", "jfb", &e) && deq_engine_hold(g, N, &e));
+    assert_true(deq_engine_residual_trace(g, &source, index, N, 12, trace[0], &e));
+    assert_true(deq_engine_solves(g, &source, index, N, "square", records[0], records[1], &e));
+    assert_true(deq_engine_gradient(g, &source, index, N, "square", NULL, NULL, 1, 0, &results, &e));
+    memcpy(trace[1], trace[0], sizeof trace[0]);
+    memcpy(records[2], records[0], 2 * sizeof records[0]);
+    attack_heard = true;
+    assert_true(deq_engine_gradient(g, &source, index, N, "square", NULL, &attack, 1, 0, &results, &e));
+    assert_false(attack_heard);
+    attack_heard = true;
+    assert_true(deq_engine_evaluate(g, &source, index, N, "square", NULL, &attack, 1, NULL, NULL, NULL, &e));
+    assert_false(attack_heard);
+    assert_memory_equal(trace[1], trace[0], sizeof trace[0]);
+    assert_memory_equal(records[2], records[0], 2 * sizeof records[0]);
+    deq_engine_free(g);
+}
+
 static void test_stop_names_the_same_example_for_any_threads(void **state) {
     (void)state;
     char texts[6][1024];
@@ -482,6 +511,7 @@ int main(void) {
         cmocka_unit_test(test_stop_names_the_same_example_for_any_threads),
         cmocka_unit_test(test_progress_may_stop),
         cmocka_unit_test(test_residual_trace),
+        cmocka_unit_test(test_a_request_is_of_one_call),
         cmocka_unit_test(test_single_calls),
         cmocka_unit_test(test_bad_modules_are_refused),
         cmocka_unit_test(test_solves_and_spectrum),

@@ -6,8 +6,8 @@ static void record(bench *b, recording *r, const char *forward) {
     r->count = 0;
     bench_set(b, forward, "jfb");
     bench_plan(b);
-    b->worker->stream = listen_to;
-    b->worker->stream_context = r;
+    b->worker->request.stream = listen_to;
+    b->worker->request.stream_context = r;
     bench_solve_rows(b, 0, b->n, false);
 }
 
@@ -286,7 +286,7 @@ static void test_newton_without_a_solution(void **state) {
         deq_solve_record records[BLOCK] = {{0}};
         bench_set(&b, "newton_krylov(max: 200)", "jfb");
         bench_plan(&b);
-        b.worker->records[0] = records;
+        b.worker->request.records[0] = records;
         bench_solve_rows(&b, 0, b.n, false);
         assert_int_equal(b.worker->forward.unconverged, 1);
         assert_true(records[2].reason == DEQ_REASON_line_search);

@@ -86,8 +86,8 @@ static void test_broyden_is_equation_8(void **state) {
         snprintf(text, sizeof text, "broyden(tol: 0, max: 10, step: %g)", alpha);
         bench_set(&b, text, "jfb");
         bench_plan(&b);
-        b.worker->stream = listen_to;
-        b.worker->stream_context = &r;
+        b.worker->request.stream = listen_to;
+        b.worker->request.stream_context = &r;
         bench_solve_rows(&b, 0, b.n, false);
         assert_int_equal(r.count, 10);
         int d = b.d;
@@ -213,8 +213,8 @@ static void test_best_state_is_returned(void **state) {
             snprintf(text, sizeof text, forward[s], "best");
             bench_set(&b, text, "jfb");
             bench_plan(&b);
-            b.worker->stream = listen_to;
-            b.worker->stream_context = &r;
+            b.worker->request.stream = listen_to;
+            b.worker->request.stream_context = &r;
             bench_solve_rows(&b, 0, b.n, false);
             int best = 0;
             for (int n = 1; n < r.count; n++)
@@ -237,8 +237,8 @@ static void test_listening_changes_nothing(void **state) {
         bench_solve(&b, forward[s], "jfb", false);
         bench_set(&c, forward[s], "jfb");
         bench_plan(&c);
-        c.worker->stream = listen_to;
-        c.worker->stream_context = &r;
+        c.worker->request.stream = listen_to;
+        c.worker->request.stream_context = &r;
         bench_solve_rows(&c, 0, 13, false);
         assert_memory_equal(b.z, c.z, (size_t)(13 * b.stride));
         assert_true(r.count == (int)b.worker->steps[12]);
@@ -352,7 +352,7 @@ static void test_the_residual_is_that_of_the_state(void **state) {
                     bench_set(&b, text, "jfb");
                     b.settings.forward.absolute = b.settings.forward.then[0].absolute = absolute;
                     bench_plan(&b);
-                    b.worker->measures = true;
+                    b.worker->request.measures = true;
                     bench_solve_rows(&b, 0, b.n, false);
                     for (int64_t row = 0; row < b.n; row++) {
                         const double found = (double)b.worker->residual[row], right = residual_by(&b, row, absolute);
@@ -600,7 +600,7 @@ static void test_backprop_needs_picard(void **state) {
     const deq_fixed_settings *settings[1] = {&b.settings};
     deq_error e = {0};
     b.worker = deq_worker_new(32, BLOCK, &b.fixed, 1);
-    assert_false(deq_worker_plan(b.worker, settings, 1, &e));
+    assert_false(deq_worker_plan(b.worker, settings, 1, false, &e));
     assert_int_equal(e.failure, DEQ_SETTING);
     bench_free(&b);
 }

@@ -27,7 +27,7 @@ static void spectra(int bits, int d, const double *W, bool with_jvp, const deq_s
                                    .gradient = {.kind = DEQ_MODE_jfb}};
     const deq_fixed_settings *all[1] = {&settings};
     deq_error e = {0};
-    if (!deq_worker_plan(worker, all, 1, &e)) fail_msg("%s", e.text);
+    if (!deq_worker_plan(worker, all, 1, false, &e)) fail_msg("%s", e.text);
     size_t bytes = (size_t)(ROWS * fixed.state_bytes);
     char *rest = deq_memory_new(bytes), *z = deq_memory_new(bytes);
     memset(rest, 0, bytes);

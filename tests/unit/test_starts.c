@@ -98,8 +98,8 @@ static void test_given(void **state) {
         b.settings.start = DEQ_START_GIVEN;
         bench_set(&b, "picard(tol: 1e-6)", "jfb");
         bench_plan(&b);
-        b.worker->stream = listen_to;
-        b.worker->stream_context = &r;
+        b.worker->request.stream = listen_to;
+        b.worker->request.stream_context = &r;
         bench_solve_rows(&b, 0, 7, false);
         double c[CELL_MOST] = {0}, f[CELL_MOST];
         for (int k = 0; k < 20; k++) c[k] = get(&b, b.rest, 4, k);

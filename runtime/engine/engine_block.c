@@ -1,0 +1,172 @@
+/* engine_block.c - one block of a call, run to its end by one worker: gathered, attacked, solved, differentiated. */
+#include "engine_run.h"
+#include <math.h>
+#include <string.h>
+
+/* Rows from .. to of block b.  All blocks have nearly the same size, whatever n is. */
+static int64_t block_start(const run *r, int64_t b) { return r->n * b / r->blocks; }
+
+static double value(const deq_engine *g, const char *base, int64_t row, int64_t stride, int64_t k) {
+    const char *at = base + row * stride;
+    return g->real_bits == 32 ? (double)((const float *)at)[k] : ((const double *)at)[k];
+}
+
+static int32_t argmax(const deq_engine *g, const char *output, int64_t row) {
+    int32_t best = 0;
+    for (int64_t k = 1; k < g->output_count; k++)
+        if (value(g, output, row, g->output_bytes, k) > value(g, output, row, g->output_bytes, best)) best = (int32_t)k;
+    return best;
+}
+
+static void store_results(run *r, const engine_worker *w, int64_t from, int64_t n) {
+    const deq_engine *g = r->engine;
+    deq_results *out = r->results;
+    for (int64_t i = 0; out && i < n; i++) {
+        if (out->loss && r->loss) out->loss[from + i] = value(g, w->loss, i, DEQ_ALIGN, 0);
+        if (out->metric && r->metric) out->metric[from + i] = value(g, w->metric, i, DEQ_ALIGN, 0);
+        if (out->penalty && w->solver->request.penalty) out->penalty[from + i] = w->penalty[i];
+        if (out->correction && w->solver->request.corrections) out->correction[from + i] = w->corrected[i];
+        if (out->prediction) out->prediction[from + i] = argmax(g, w->output, i);
+        if (out->steps) out->steps[from + i] = w->solver->steps[i];
+        if (out->residual) out->residual[from + i] = w->solver->residual[i];
+    }
+    size_t output = (size_t)(g->output_count * g->real_bytes), input = (size_t)(g->input_count * g->real_bytes);
+    for (int64_t i = 0; r->dense_output && i < n; i++)
+        memcpy((char *)r->dense_output + (size_t)(from + i) * output, w->output + i * g->output_bytes, output);
+    for (int64_t i = 0; r->dense_dx && i < n; i++)
+        memcpy((char *)r->dense_dx + (size_t)(from + i) * input, w->dx + i * g->input_bytes, input);
+}
+
+static void end_block(run *r, int worker, int64_t b, int64_t n) {
+    struct outcome *outcome = &r->outcomes[b];
+    const deq_worker *solver = r->engine->workers[worker].solver;
+    outcome->forward = solver->forward;
+    outcome->adjoint = solver->adjoint;
+    outcome->error = solver->error;
+    outcome->ran = true;
+    long long lowest = atomic_load(&r->failed);
+    while (solver->error.failure != DEQ_OK && b < lowest && !atomic_compare_exchange_weak(&r->failed, &lowest, b)) {}
+    int64_t done = atomic_fetch_add(&r->done, r->crafting ? 0 : n) + n;
+    if (worker == 0 && r->progress && !r->progress(r->context, done, r->n)) atomic_store(&r->stop, true);
+}
+
+/* Takes the rows' states of `start: previous` from where training remembers them, or puts them back. */
+static void exchange_visits(const run *r, deq_worker *solver, int64_t n, const int64_t *example, bool back) {
+    const deq_engine *g = r->engine;
+    char *at = g->previous;
+    if (r->purpose != PARAMETER_GRADIENT || !at) return;
+    for (int i = 0; i < g->nfixed; i++) {
+        const int64_t bytes = g->descriptors[i]->state_bytes;
+        deq_visits *v = &solver->visits[i];
+        if (g->settings[i].start != DEQ_START_PREVIOUS) continue;
+        for (int64_t row = 0; row < n; row++) {
+            const int64_t place = example[row] - g->first_visited;
+            if (place < 0 || place >= g->visited) continue;
+            char *kept = at + place * bytes, *own = v->states + row * bytes;
+            if (back && v->visitor[row] == example[row])
+                memcpy(kept, own, (size_t)bytes);
+            else if (back)
+                memset(kept, 0xff, (size_t)bytes); /* NaN */
+            else if (!isnan(value(g, kept, 0, 0, 0))) {
+                memcpy(own, kept, (size_t)bytes);
+                v->visitor[row] = example[row];
+            }
+        }
+        at += g->visited * bytes;
+    }
+}
+
+/* The block's examples, and the frame of routines on them. */
+static deq_frame gather(const run *r, const engine_worker *w, int64_t from, int64_t n) {
+    const deq_engine *g = r->engine;
+    const int64_t target_bytes = r->loss ? r->loss->target_bytes : g->target_bytes;
+    const bool want_y = r->loss || r->metric;
+    for (int64_t i = 0; i < n; i++) w->example[i] = r->index ? r->index[from + i] : from + i;
+    r->source->gather(r->source->context, w->example, n, g->real_bits, w->x, g->input_bytes, want_y ? w->y : NULL,
+                      target_bytes);
+    return (deq_frame){.shared = g->shared,
+                       .scratch = w->scratch,
+                       .example = w->example,
+                       .host = w->solver,
+                       .seed = r->seed,
+                       .step = r->step,
+                       .arg0 = w->x,
+                       .arg1 = w->y};
+}
+
+/* The attack differentiates, and judges its steps by, the undefended net. */
+static void attack(const run *r, const engine_worker *w, int64_t n, deq_frame *frame) {
+    deq_frame inner = *frame;
+    deq_worker_begin(w->solver, &(deq_request){.settings = r->attacking ? r->engine->attacking : r->engine->settings});
+    inner.arg2 = w->adversarial;
+    inner.scalars = r->scalars;
+    r->attack->function(&inner, n);
+    frame->arg0 = w->adversarial;
+}
+
+/* What the main part asks of its solves. */
+static deq_request request_of(const run *r, const engine_worker *w, int64_t from, int64_t n, bool gradient,
+                              run_place *place) {
+    const deq_engine *g = r->engine;
+    const bool penalised = r->purpose == PARAMETER_GRADIENT && r->results && r->results->penalty;
+    deq_request request = {.settings = g->settings,
+                           .stream = r->stream,
+                           .stream_context = place,
+                           .solved = r->solved,
+                           .solved_context = place,
+                           .records_stride = r->n,
+                           .defence = r->defended && g->defence.given ? &g->defence : NULL,
+                           .measures = !gradient && ((r->results && r->results->residual) || r->records[0]),
+                           .penalty = penalised ? w->penalty : NULL,
+                           .corrected = w->corrected,
+                           .corrections = penalised ? r->corrections : NULL,
+                           .held = g->held};
+    for (int k = 0; k < 2; k++) request.records[k] = r->records[k] ? r->records[k] + from : NULL;
+    if (request.penalty) memset(w->penalty, 0, (size_t)n * sizeof *w->penalty);
+    if (request.corrections) memset(w->corrected, 0, (size_t)n * sizeof *w->corrected);
+    return request;
+}
+
+static void compute(const run *r, const engine_worker *w, int64_t from, int64_t n, deq_frame *frame, char *accum) {
+    run_place place = {r, from};
+    const deq_request request = request_of(r, w, from, n, accum != NULL, &place);
+    deq_worker_begin(w->solver, &request);
+    frame->accum = accum;
+    frame->arg2 = w->output;
+    frame->arg3 = w->loss;
+    frame->arg4 = w->dx;
+    r->main->function(frame, n);
+}
+
+static void measure(const run *r, const engine_worker *w, int64_t n, deq_frame *frame) {
+    frame->accum = NULL;
+    frame->arg0 = w->output;
+    frame->arg1 = w->y;
+    frame->arg2 = w->metric;
+    r->metric->function(frame, n);
+}
+
+void engine_block(run *r, int worker, int64_t b, char *accum) {
+    const engine_worker *w = &r->engine->workers[worker];
+    deq_worker *solver = w->solver;
+    const int64_t from = block_start(r, b), n = block_start(r, b + 1) - from, bytes = r->engine->input_bytes;
+    solver->error = (deq_error){0};
+    deq_statistics_clear(&solver->forward);
+    deq_statistics_clear(&solver->adjoint);
+    deq_worker_forget(solver);
+    deq_frame frame = gather(r, w, from, n);
+    exchange_visits(r, solver, n, w->example, false);
+    const bool crafted = r->crafted && !r->crafting;
+    if (r->attack && crafted)
+        memcpy(w->x, r->crafted + from * bytes, (size_t)(n * bytes));
+    else if (r->attack)
+        attack(r, w, n, &frame);
+    if (r->crafting)
+        memcpy(r->crafted + from * bytes, w->adversarial, (size_t)(n * bytes));
+    else
+        compute(r, w, from, n, &frame, accum);
+    exchange_visits(r, solver, n, w->example, true);
+    if (!r->crafting && r->metric) measure(r, w, n, &frame);
+    if (!r->crafting) store_results(r, w, from, n);
+    end_block(r, worker, b, n);
+}

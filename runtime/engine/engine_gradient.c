@@ -1,0 +1,95 @@
+/* engine_gradient.c - gradients in the parameters: of what, and their sums over blocks in fixed shards, which are added
+ * in a fixed order, so that no thread count changes a bit. */
+#include "engine_run.h"
+#include <stdio.h>
+#include <string.h>
+
+bool engine_find_corrections(run *r, deq_error *e) {
+    deq_engine *g = r->engine;
+    bool any = false;
+    for (int i = 0; i < g->nfixed; i++) {
+        char name[512];
+        if (!deq_fixed_check_penalties(&g->settings[i], g->descriptors[i], e)) return false;
+        g->corrections[i] = NULL;
+        if (!deq_penalties_least(&g->settings[i].penalties)) continue;
+        snprintf(name, sizeof name, "%s_%s_correction", g->descriptors[i]->name, r->loss ? r->loss->name : "");
+        const deq_routine *routine = engine_routine(g, name);
+        if (!routine)
+            return deq_fail(
+                e, DEQ_SETTING,
+                "fixed point %s was compiled without the routine of a correction: let the script say `penalty: "
+                "correction(..)`, for this run or another of the same net",
+                g->descriptors[i]->name);
+        g->corrections[i] = routine->function;
+        any = true;
+    }
+    r->corrections = any ? g->corrections : NULL;
+    return true;
+}
+
+static int shards_of(const run *r) { return r->blocks < DEQ_SHARDS ? (int)r->blocks : DEQ_SHARDS; }
+
+bool engine_shards_ready(run *r, deq_error *e) {
+    deq_engine *g = r->engine;
+    for (int s = 0; s < shards_of(r); s++) {
+        if (!g->shards[s]) g->shards[s] = deq_memory_new((size_t)g->accum_bytes);
+        if (!g->shards[s])
+            return deq_fail(e, DEQ_MEMORY, "%lld bytes for a gradient of net %s", (long long)g->accum_bytes, g->name);
+    }
+    return true;
+}
+
+/* Blocks of shard s, in order.  A block that fails ends its shard; the others go on, so that the failure reported is
+ * the same whatever the number of threads. */
+static void shard_task(void *context, int worker, int64_t s) {
+    run *r = context;
+    memset(r->engine->shards[s], 0, (size_t)r->engine->accum_bytes);
+    for (int64_t b = s; b < r->blocks; b += DEQ_SHARDS) {
+        engine_block(r, worker, b, r->engine->shards[s]);
+        if (r->outcomes[b].error.failure != DEQ_OK) return;
+    }
+}
+
+typedef struct reduction {
+    deq_engine *engine;
+    int shards;
+    double scale;
+} reduction;
+
+#define REDUCE_PIECE 16384 /* elements */
+
+static void reduce_task(void *context, int worker, int64_t piece) {
+    (void)worker;
+    const reduction *d = context;
+    int64_t from = piece * REDUCE_PIECE, count = d->engine->accum_bytes / d->engine->real_bytes;
+    int64_t to = from + REDUCE_PIECE < count ? from + REDUCE_PIECE : count;
+    (d->engine->real_bits == 32 ? deq_sum_f32 : deq_sum_f64)(d->engine->gradients, (void *const *)d->engine->shards,
+                                                             d->shards, from, to, d->scale);
+}
+
+void engine_shards_run(run *r) { deq_pool_run(r->engine->pool, shards_of(r), shard_task, r); }
+
+void engine_shards_add(run *r) {
+    deq_engine *g = r->engine;
+    reduction d = {g, shards_of(r), 1.0 / (double)r->n};
+    const int64_t count = g->accum_bytes / g->real_bytes;
+    deq_pool_run(g->pool, (count + REDUCE_PIECE - 1) / REDUCE_PIECE, reduce_task, &d);
+    if (!g->finish) return;
+    deq_frame frame = {
+        .shared = g->shared, .accum = g->gradients, .scratch = g->workers[0].scratch, .host = g->workers[0].solver};
+    g->finish->function(&frame, 1);
+}
+
+bool deq_engine_gradient(deq_engine *g, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
+                         const char *metric, const deq_attack *attack, uint64_t seed, uint64_t step,
+                         deq_results *results, deq_error *e) {
+    run r = {.engine = g,
+             .purpose = PARAMETER_GRADIENT,
+             .source = source,
+             .index = index,
+             .n = n,
+             .seed = seed,
+             .step = step,
+             .results = results};
+    return engine_execute(&r, loss, metric, attack, e);
+}

@@ -1,0 +1,69 @@
+/* engine_run.h - one call on a net, for the files that cut it into blocks, run these and add up what they give. */
+#ifndef DEQ_RUNTIME_ENGINE_RUN_H
+#define DEQ_RUNTIME_ENGINE_RUN_H
+#include "engine_internal.h"
+#include <stdatomic.h>
+
+typedef enum purpose { PREDICT, LOSS, INPUT_GRADIENT, PARAMETER_GRADIENT } purpose;
+
+typedef struct run {
+    deq_engine *engine;
+    purpose purpose;
+    const deq_source *source;
+    const int64_t *index; /* NULL: 0 .. n-1 */
+    int64_t n, blocks;
+    const engine_loss *loss;
+    const deq_routine *main, *metric, *attack;
+    const double *scalars;
+    bool attacking; /* the attack has its own settings */
+    char *crafted;  /* rows that the attack makes before anything else runs, or NULL: each block makes its own */
+    bool crafting;  /* this is that part */
+    bool defended;  /* the outputs are predictions: read off the net's defence, if it has one */
+    uint64_t seed, step;
+    deq_results *results;
+    void *dense_output, *dense_dx;
+    /* Listeners of the solves of the main part (deq_request); their context is a run_place. */
+    void (*stream)(void *context, const deq_states *states);
+    void (*solved)(void *context, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest, const void *z);
+    void *listener;                     /* what they fill */
+    deq_solve_record *records[2];       /* forward, adjoint: by fixed point, then example */
+    deq_routine_fn *const *corrections; /* by fixed point; NULL: none */
+
+    deq_progress *progress;
+    void *context;
+    atomic_llong done;
+    atomic_llong
+        failed;       /* lowest block that failed: those below it still run, so that it is the same for any threads */
+    atomic_bool stop; /* the progress listener's wish */
+    struct outcome {  /* of one block: summed in order afterwards */
+        deq_solve_statistics forward, adjoint;
+        deq_error error;
+        bool ran;
+    } * outcomes;
+} run;
+
+typedef struct run_place { /* the block that a listener hears of */
+    const run *run;
+    int64_t from; /* its first example */
+} run_place;
+
+/* ---- engine_run.c ---- */
+/* The whole call.  `loss` and `metric` by name, NULL: not wanted; `attack` NULL: none. */
+bool engine_execute(run *r, const char *loss, const char *metric, const deq_attack *attack, deq_error *e);
+const engine_loss *engine_find_loss(const deq_engine *engine, const char *name, deq_error *e);
+
+/* ---- engine_block.c ---- */
+/* Block b on this worker, to its end; gradients in the parameters are added to accum, NULL: there are none.
+ * ensures: r->outcomes[b]. */
+void engine_block(run *r, int worker, int64_t b, char *accum);
+
+/* ---- engine_gradient.c ---- */
+/* ensures: penalties fit their fixed points; r->corrections, the routines of those that are corrections. */
+bool engine_find_corrections(run *r, deq_error *e);
+/* Runs all blocks, for their mean gradient in the parameters, through shards.  needs: engine_shards_ready. */
+void engine_shards_run(run *r);
+/* Memory for the shards of r->blocks blocks. */
+bool engine_shards_ready(run *r, deq_error *e);
+/* The gradient vector becomes the mean over the shards' sums. */
+void engine_shards_add(run *r);
+#endif
