@@ -126,7 +126,7 @@ bool extern_header(const Program *program, FILE *out) {
             if (!any)
                 fprintf(
                     out,
-                    "/* Gradients in C that %s declares; written by `deq header`.  Compile with -DDEQ_REAL_BITS=32\n"
+                    "/* Gradients in C that %s declares; made by deq header.  Compile with -DDEQ_REAL_BITS=32\n"
                     " * for deq run, with 64 for deq test, gradcheck and compare, and link both: see deq_gradient.h. "
                     "*/\n"
                     "#ifdef __cplusplus\n#error \"this header is for C\"\n#endif\n"

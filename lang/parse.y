@@ -26,6 +26,7 @@
   static void deq_error(Loc *at, Parser *ps, const char *message);
   static void by_hand(Parser *ps, const Ast *word);
   static void from_extern(Parser *ps, const Ast *word);
+  static void is_approximate(Parser *ps, const Ast *word);
 }
 
 %token END 0 "end of file"
@@ -76,14 +77,17 @@ decl:
   | SCHEDULE name '=' expr                 { $$ = BUILD_NAMED(SCHEDULE, @$, $name, $expr); }
   | SCHEDULE name params_opt block         { $$ = BUILD_NAMED(SCHEDULE_DEF, @$, $name, $params_opt, $block); }
   | train
-  | GRADIENT name OF path BY name[hand] block
-                                           { by_hand(ps, $hand); $$ = BUILD_NAMED(GRADIENT, @$, $2, $path, $block, NULL); }
-  | GRADIENT name OF path '=' name[how] string
-                                           { from_extern(ps, $how); $$ = BUILD_NAMED(GRADIENT, @$, $2, $path, NULL, $string); }
+  | GRADIENT name OF path worth BY name[hand] block
+                                           { by_hand(ps, $hand); $$ = BUILD_NAMED(GRADIENT, @$, $2, $path, $block, NULL, $worth); }
+  | GRADIENT name OF path worth '=' name[how] string
+                                           { from_extern(ps, $how); $$ = BUILD_NAMED(GRADIENT, @$, $2, $path, NULL, $string, $worth); }
   | CHECK block                            { $$ = BUILD(CHECK, @$, @1, NULL, $block); }
   | CHECK name block                       { $$ = BUILD_NAMED(CHECK, @$, $name, $block); }
   | TEST string block                      { $$ = BUILD_NAMED(TEST, @$, $string, $block); }
   | EXPERIMENT name block                  { $$ = BUILD_NAMED(EXPERIMENT, @$, $name, $block); }
+  ;
+worth: %empty { $$ = NULL; } /* of a gradient: it is meant to be the derivative */
+  | IDENT     { $$ = build_leaf(ps, AST_NAME, @1); is_approximate(ps, $$); }
   ;
 import_tail: %empty { $$ = NULL; }
   | AS name         { $$ = $name; }
@@ -262,6 +266,7 @@ static void expect_word(Parser *ps, const Ast *word, const char *wanted)
         syntax_error(ps, DIAG_E0101, (Loc){word->range.start, word->range.end}, "expected '%s', found name '%s'", wanted, word->name);
 }
 static void by_hand(Parser *ps, const Ast *word) { expect_word(ps, word, "hand"); }
+static void is_approximate(Parser *ps, const Ast *word) { expect_word(ps, word, "approximate"); }
 static void from_extern(Parser *ps, const Ast *word) { expect_word(ps, word, "extern"); }
 
 /* Bison's own messages: only "memory exhausted" is left when errors are custom. */

@@ -1,7 +1,8 @@
 /* cache.h - compiled objects, found again by content.
  *
  * A folder of shared libraries made from objects (link_start), loaded with dlopen: a warm start never touches LLVM.
- * Every entry has a checksum beside it; an entry that does not match is ignored and replaced. */
+ * Every entry ends with its key, the program's version and a checksum.  One that is not what was stored under its name,
+ * is a link or another user's is refused, said (W0822) and replaced; what is loaded is what was checked. */
 #ifndef DEQ_COMPILER_CACHE_H
 #define DEQ_COMPILER_CACHE_H
 #include "backend.h"
@@ -10,9 +11,11 @@
 #include <stdint.h>
 
 typedef struct Cache {
-    char *folder; /* $XDG_CACHE_HOME/deq/objects or ~/.cache/deq/objects; NULL when it cannot be written */
+    char *folder; /* $XDG_CACHE_HOME/deq/objects or ~/.cache/deq/objects; NULL when it cannot be written or others can
+                     write to it */
     char key[33]; /* of this compilation */
     LinkJob job;
+    char *linked; /* where the linker writes */
     uint32_t nobjects;
 } Cache;
 

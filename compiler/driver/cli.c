@@ -82,6 +82,14 @@ static void one_of(struct argp_state *state, const char *flag, const char *text,
     argp_error(state, "--%s takes %s, not '%s'", flag, list, text);
 }
 
+/* "./-name": no program that deq starts takes it for an option. */
+static const char *beside(const char *name) {
+    char *path = malloc(strlen(name) + 3);
+    if (path) return strcat(strcpy(path, "./"), name);
+    fprintf(stderr, "deq: out of memory\n");
+    exit(EXIT_INTERNAL);
+}
+
 static error_t parse_option(int key, char *text, struct argp_state *state) {
     Cli *cli = state->input;
     switch (key) {
@@ -118,7 +126,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     }
     case 'k': cli->checkpoint = text; return 0;
     case 'w': cli->map = text; return 0;
-    case 'o': cli->output = text; return 0;
+    case 'o': cli->output = *text == '-' ? beside(text) : text; return 0;
     case 'N': cli->net = text; return 0;
     case 'm': cli->target_cpu = text; return 0;
     case 'e':

@@ -53,7 +53,7 @@ bool header_write(const char *manifest, const char *wanted, const char *id, FILE
     json_t *input = json_object_get(net, "input"), *output = json_object_get(net, "output");
     json_t *target = json_object_get(net, "target"), *label = json_object_get(target, "label");
     fprintf(out,
-            "/* %s.h - the net %s of %s, compiled by %s.  Link with lib%s.so, or with %s.a and libdeqrt.\n"
+            "/* %s.h - the net %s of %s, made by %s.  Link with lib%s.so, or with %s.a and libdeqrt.\n"
             " *\n"
             " * Arrays are dense and row-major, one example after another.  Functions return 0, or a negative number "
             "after\n"

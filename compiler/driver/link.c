@@ -1,6 +1,7 @@
 /* link.c - see link.h. */
 #define _GNU_SOURCE
 #include "link.h"
+#include "output.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -71,17 +72,38 @@ static bool run(char *const *argv, char **error) {
     return ok;
 }
 
-/* A C source for the few lines that must be in C; the caller unlinks and frees it. */
-static char *write_source(const char *beside, const char *body, char **error) {
-    char *path = text("%s.%d.c", beside, (int)getpid());
-    FILE *f = fopen(path, "w");
-    bool ok = f && fputs(body, f) >= 0;
+/* A folder for what is made on the way, beside the target; removed with all that is in it. */
+typedef struct Room {
+    char *folder;
+    char *names[8];
+    int n;
+} Room;
+
+static bool room_open(Room *room, const char *beside, char **error) {
+    deq_error e = {0};
+    *room = (Room){.folder = deq_temporary_folder(beside, &e)};
+    if (!room->folder) *error = text("%s", e.text);
+    return room->folder;
+}
+
+static char *room_path(Room *room, const char *name) {
+    char *path = text("%s/%s", room->folder, name);
+    if (room->n == (int)(sizeof room->names / sizeof *room->names)) abort();
+    return room->names[room->n++] = path;
+}
+
+static void room_close(Room *room) {
+    if (room->folder) deq_temporary_folder_remove(room->folder);
+    for (int i = 0; i < room->n; i++) free(room->names[i]);
+    free(room->folder);
+}
+
+static bool write_part(const char *path, const void *bytes, size_t size, char **error) {
+    FILE *f = fopen(path, "wb");
+    bool ok = f && fwrite(bytes, 1, size, f) == size;
     if (f && fclose(f) != 0) ok = false;
-    if (ok) return path;
-    *error = text("cannot write '%s': %s", path, strerror(errno));
-    unlink(path);
-    free(path);
-    return NULL;
+    if (!ok) *error = text("cannot write '%s': %s", path, strerror(errno));
+    return ok;
 }
 
 static char *runtime_library(char **error) {
@@ -100,15 +122,14 @@ static char *runtime_library(char **error) {
     return found;
 }
 
-static bool commit(char *temporary, const char *out, bool ok, char **error) {
-    if (ok && rename(temporary, out) != 0) {
-        *error = text("cannot write '%s': %s", out, strerror(errno));
-        ok = false;
-    }
-    if (!ok) unlink(temporary);
-    free(temporary);
-    return ok;
+static bool commit(const char *made, const char *out, char **error) {
+    if (rename(made, out) == 0) return true;
+    *error = text("cannot write '%s': %s", out, strerror(errno));
+    return false;
 }
+
+/* By this deq knows its own programs and libraries again (deq_output_replaceable). */
+#define MARK "__attribute__((used)) static const char made_by[] = \"" DEQ_MADE_BY "\";\n"
 
 #ifdef __SANITIZE_ADDRESS__ /* the runtime beside this program is instrumented as well */
 #define SANITIZERS "-fsanitize=address,undefined",
@@ -174,97 +195,93 @@ bool link_shared(char *const *objects, int n, const char *out, char **error) {
     return ok;
 }
 
-bool link_program(const char *object, const LinkExtras *extras, const char *out, char **error) {
-    char *runtime = runtime_library(error);
-    if (!runtime) return false;
-    char *body = text("%sextern const char deq_module[];\nint deq_main(const void *, int, char **);\n"
+/* As in main.c: a linked gradient in C does not end the program without a word. */
+#define GUARD                                                                                                          \
+    "void deq_guard_exit(int);\n"                                                                                      \
+    "void _exit(int status) { deq_guard_exit(status); for (;;); }\n"                                                   \
+    "void _Exit(int status) { deq_guard_exit(status); for (;;); }\n"
+
+static bool link_program_in(Room *room, const Object *object, const LinkExtras *extras, char *runtime, char **error) {
+    char *source = room_path(room, "main.c"), *part = room_path(room, "net.o"), *made = room_path(room, "program");
+    char *body = text("%s" MARK GUARD "extern const char deq_module[];\nint deq_main(const void *, int, char **);\n"
                       "int main(int argc, char **argv) {\n    offer(deq_module);\n"
                       "    return deq_main(deq_module, argc, argv);\n}\n",
                       extras->source);
-    char *source = write_source(out, body, error);
-    bool ok = source != NULL;
-    if (ok) {
-        char *temporary = text("%s.%d.tmp", out, (int)getpid());
-        Words w = {0};
-        add_all(&w, (char *[]){"cc", "-o", temporary, source, (char *)object, NULL});
-        add_linked(&w, extras, true, true);
-        add_all(&w, (char *[]){runtime, LIBRARIES, NULL});
-        ok = commit(temporary, out, run(w.items, error), error);
-        words_free(&w);
-        unlink(source);
-        free(source);
-    }
+    bool ok = write_part(source, body, strlen(body), error) && write_part(part, object->bytes, object->size, error);
     free(body);
+    if (!ok) return false;
+    Words w = {0};
+    add_all(&w, (char *[]){"cc", "-o", made, source, part, NULL});
+    add_linked(&w, extras, true, true);
+    add_all(&w, (char *[]){runtime, LIBRARIES, NULL});
+    ok = run(w.items, error);
+    words_free(&w);
+    return ok;
+}
+
+bool link_program(const Object *object, const LinkExtras *extras, const char *out, char **error) {
+    char *runtime = runtime_library(error);
+    Room room = {0};
+    bool ok = runtime && room_open(&room, out, error) && link_program_in(&room, object, extras, runtime, error) &&
+              commit(room.names[2], out, error);
+    room_close(&room);
     free(runtime);
     return ok;
 }
 
-bool link_library(const char *object, const LinkExtras *extras, const char *name, const char *shared_out,
+/* NAME.o, in the room: the object with its linked files and NAME_module.  Two libraries may live in one program, so
+ * only NAME_module leaves the object and deq_module becomes local. */
+static bool link_merged(Room *room, const Object *object, const LinkExtras *extras, const char *name, char *merged,
+                        char **error) {
+    char *source = room_path(room, "main.c"), *part = room_path(room, "net.o");
+    char *body =
+        text("%s" MARK "extern const char deq_module[];\nconst void *%s_module(void) {\n    offer(deq_module);\n"
+             "    return deq_module;\n}\n",
+             extras->source, name);
+    bool ok = write_part(source, body, strlen(body), error) && write_part(part, object->bytes, object->size, error);
+    free(body);
+    if (!ok) return false;
+    Words w = {0};
+    add_all(&w, (char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, part, NULL});
+    add_linked(&w, extras, false, true);
+    ok = run(w.items, error);
+    words_free(&w);
+    return ok && run((char *[]){"objcopy", "--localize-symbol=deq_module", merged, NULL}, error);
+}
+
+bool link_library(const Object *object, const LinkExtras *extras, const char *name, const char *shared_out,
                   const char *archive_out, char **error) {
-    char *runtime = runtime_library(error);
-    if (!runtime) return false;
-    /* Two libraries may live in one program: only NAME_module leaves the object, deq_module becomes local. */
-    char *body = text("%sextern const char deq_module[];\nconst void *%s_module(void) {\n    offer(deq_module);\n"
-                      "    return deq_module;\n}\n",
-                      extras->source, name);
-    char *source = write_source(shared_out, body, error);
-    char *merged = text("%s.%d.o", shared_out, (int)getpid());
-    bool ok = source != NULL;
-    if (ok) {
+    char *runtime = runtime_library(error), *member = text("%s.o", name);
+    Room room = {0};
+    bool ok = runtime && room_open(&room, shared_out, error);
+    if (ok) { /* ar names the member after the file */
+        char *merged = room_path(&room, member), *shared = room_path(&room, "made.so"),
+             *archive = room_path(&room, "made.a");
         Words w = {0};
-        add_all(&w, (char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, (char *)object, NULL});
-        add_linked(&w, extras, false, true);
-        ok = run(w.items, error);
-        words_free(&w);
-    }
-    if (ok) ok = run((char *[]){"objcopy", "--localize-symbol=deq_module", merged, NULL}, error);
-    if (ok) {
-        char *temporary = text("%s.%d.tmp", shared_out, (int)getpid());
-        Words w = {0};
-        add_all(&w, (char *[]){"cc", "-shared", "-o", temporary, merged, "-Wl,--whole-archive", runtime,
+        add_all(&w, (char *[]){"cc", "-shared", "-o", shared, merged, "-Wl,--whole-archive", runtime,
                                "-Wl,--no-whole-archive", NULL});
         add_linked(&w, extras, true, false);
         add_all(&w, (char *[]){LIBRARIES, NULL});
-        ok = commit(temporary, shared_out, run(w.items, error), error);
+        ok = link_merged(&room, object, extras, name, merged, error) && run(w.items, error) &&
+             run((char *[]){"ar", "rcsD", archive, merged, NULL}, error) && commit(shared, shared_out, error) &&
+             commit(archive, archive_out, error);
         words_free(&w);
     }
-    if (ok) {
-        /* ar names the member after the file: give it the library's name */
-        char *folder = text("%s.%d.d", archive_out, (int)getpid()), *member = text("%s/%s.o", folder, name);
-        char *temporary = text("%s.%d.tmp", archive_out, (int)getpid());
-        ok = run((char *[]){"mkdir", "-p", folder, NULL}, error) &&
-             run((char *[]){"cp", merged, member, NULL}, error) &&
-             run((char *[]){"ar", "rcsD", temporary, member, NULL}, error);
-        ok = commit(temporary, archive_out, ok, error);
-        unlink(member);
-        rmdir(folder);
-        free(folder);
-        free(member);
-    }
-    unlink(merged);
-    if (source) unlink(source);
-    free(source);
-    free(merged);
-    free(body);
+    room_close(&room);
+    free(member);
     free(runtime);
     return ok;
 }
 
 bool link_start(char *const *objects, const char *out, LinkJob *job) {
-    job->out = strdup(out);
-    job->temporary = text("%s.%d.tmp", out, (int)getpid());
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     Words w = {0};
-    add_all(&w, (char *[]){"cc", "-shared", "-nostdlib", "-o", job->temporary, NULL});
+    add_all(&w, (char *[]){"cc", "-shared", "-nostdlib", "-o", (char *)out, NULL});
     add_all(&w, objects);
     bool ok = null >= 0 && start(w.items, null, &job->pid);
     words_free(&w);
     if (null >= 0) close(null);
-    if (!ok) {
-        free(job->out);
-        free(job->temporary);
-        job->pid = 0;
-    }
+    if (!ok) job->pid = 0;
     return ok;
 }
 
@@ -272,10 +289,6 @@ bool link_finish(LinkJob *job) {
     if (job->pid <= 0) return false;
     int status = 0;
     while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR) continue;
-    char *error = NULL;
-    bool ok = commit(job->temporary, job->out, WIFEXITED(status) && WEXITSTATUS(status) == 0, &error);
-    free(error);
-    free(job->out);
     job->pid = 0;
-    return ok;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

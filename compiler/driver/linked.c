@@ -4,6 +4,7 @@
 #include "extern.h"
 #include "link.h"
 #include "extern_gradient.h"
+#include "output.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
@@ -49,12 +50,15 @@ static bool open_library(Linked *l, const char *path, const char *name, char **e
 
 /* Objects and archives become one shared library, which is loaded and removed again. */
 static bool open_objects(Linked *l, char **objects, int n, char **error) {
-    char out[] = "/tmp/deq-link-XXXXXX.so";
-    int fd = mkstemps(out, 3);
-    if (fd < 0) return fail(error, "cannot make a temporary file%s: %s", "", strerror(errno));
-    close(fd);
+    deq_error e = {0};
+    deq_temporaries_sweep("/tmp");
+    char *folder = deq_temporary_folder("/tmp/deq-link", &e), *out = NULL;
+    if (!folder) return fail(error, "%s%s", e.text, "");
+    if (asprintf(&out, "%s/linked.so", folder) < 0) abort();
     bool ok = link_shared(objects, n, out, error) && open_library(l, out, objects[0], error);
-    unlink(out);
+    deq_temporary_folder_remove(folder);
+    free(folder);
+    free(out);
     return ok;
 }
 

@@ -4,28 +4,26 @@
 #include "fmt.h"
 #include "error.h"
 #include "verbs.h"
-#include <errno.h>
+#include "output.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Replaces the file by the text, under a temporary name first; keeps the file's mode. */
+/* Replaces the file by the text, whole or not at all; keeps the file's mode, and the link that leads to it. */
 static bool replace_file(const char *path, const char *text, size_t size) {
-    char *temporary = NULL;
-    if (asprintf(&temporary, "%s.%d.tmp", path, (int)getpid()) < 0) abort();
+    deq_error e = {0};
+    deq_output out;
     struct stat st;
-    FILE *f = fopen(temporary, "wb");
-    bool ok = f && fwrite(text, 1, size, f) == size;
-    if (f && fflush(f) != 0) ok = false;
-    if (ok && stat(path, &st) == 0) ok = fchmod(fileno(f), st.st_mode & 07777) == 0;
-    if (f && fclose(f) != 0) ok = false;
-    if (ok) ok = rename(temporary, path) == 0;
-    if (!ok) {
-        fprintf(stderr, "deq: cannot write '%s': %s\n", path, strerror(errno));
-        unlink(temporary);
+    char *target = realpath(path, NULL);
+    bool ok = deq_output_open(&out, target ? target : path, &e);
+    if (ok) {
+        (void)!fwrite(text, 1, size, out.file);
+        if (stat(out.path, &st) == 0) (void)!fchmod(fileno(out.file), st.st_mode & 07777);
+        ok = deq_output_commit(&out, &e);
     }
-    free(temporary);
+    if (!ok) fprintf(stderr, "deq: error[%s]: %s\n", deq_failure_code(e.failure), e.text);
+    free(target);
     return ok;
 }
 
@@ -87,6 +85,9 @@ static const struct {
 #define FAILURE(id, code, exit, title, explanation) {#code, title, explanation},
 #include "failures.def"
 #undef FAILURE
+#define WARNING(code, title, explanation) {#code, title, explanation},
+#include "warnings.def"
+#undef WARNING
 };
 
 int verb_explain(const Cli *cli) {

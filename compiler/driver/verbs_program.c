@@ -7,8 +7,10 @@
 #include "app.h"
 #include "engine.h"
 #include "preload.h"
+#include "output.h"
 #include "verbs.h"
 #include <errno.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -44,6 +46,20 @@ static void print_diagnostics(const Cli *cli, const Compilation *c) {
         diags_print(c->diags, stderr, isatty(2));
 }
 
+/* ---- files that the user names ---- */
+static int refused(const deq_error *e) {
+    fprintf(stderr, "deq: error[%s]: %s\n", deq_failure_code(e->failure), e->text);
+    return deq_failure_exit(e->failure);
+}
+
+/* An emitted text has no place for a mark: it replaces one that begins as it does. */
+#define BEGINNING 4
+static int write_file(const char *path, const char *text, size_t size) {
+    deq_error e = {0};
+    size_t n = size < BEGINNING ? size : BEGINNING;
+    return deq_output_replaceable(path, text, n, &e) && deq_output_write(path, text, size, &e) ? 0 : refused(&e);
+}
+
 /* ---- --emit ---- */
 static bool emit_text(const Cli *cli, const Compilation *c, FILE *out) {
     if (strcmp(cli->emit, "ast") == 0)
@@ -70,16 +86,15 @@ static int emit(const Cli *cli) {
     options.single = options.foreign = true;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
-    if (code == 0) {
-        FILE *out = cli->output ? fopen(cli->output, "wb") : stdout;
-        bool ok = out && emit_text(cli, &c, out);
-        if (out && out != stdout && fclose(out) != 0) ok = false;
-        if (!ok) {
-            fprintf(stderr, "deq: cannot write '%s': %s\n", cli->output ? cli->output : "standard output",
-                    strerror(errno));
-            code = 3;
-        }
-    }
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = code == 0 ? open_memstream(&text, &size) : NULL;
+    if (code == 0 && (!out || !emit_text(cli, &c, out) || fclose(out) != 0)) abort();
+    if (code == 0 && cli->output)
+        code = write_file(cli->output, text, size);
+    else if (code == 0 && fwrite(text, 1, size, stdout) != size)
+        code = 3;
+    free(text);
     compile_free(&c);
     return code;
 }
@@ -209,17 +224,6 @@ int verb_bench(const Cli *cli) {
 }
 
 /* ---- build ---- */
-static bool write_file(const char *path, const void *data, size_t size) {
-    FILE *f = fopen(path, "wb");
-    bool ok = f && fwrite(data, 1, size, f) == size;
-    if (f && fclose(f) != 0) ok = false;
-    if (!ok) {
-        fprintf(stderr, "deq: cannot write '%s': %s\n", path, strerror(errno));
-        unlink(path);
-    }
-    return ok;
-}
-
 /* The gradients in C, opened here so that what does not fit is said now and not when the program runs. */
 static int open_linked(const Cli *cli, const Compilation *c, Linked *linked, LinkExtras *extras) {
     char *error = NULL;
@@ -250,14 +254,14 @@ static int write_gradients_header(const Cli *cli, const Program *p, const char *
     const char *folder = cli->output ? cli->output : ".";
     bool any = out && extern_header(p, out);
     if (!out || fclose(out) != 0 || asprintf(&path, "%s/%s_gradients.h", folder, net) < 0) abort();
-    int code = any && !write_file(path, text, size) ? 3 : 0;
+    int code = any ? write_file(path, text, size) : 0;
     if (any && code == 0) printf("%s\n", path);
     free(path);
     free(text);
     return code;
 }
 
-static int build_library(const Cli *cli, const Compilation *c, const char *object) {
+static int build_library(const Cli *cli, const Compilation *c, const Object *object) {
     const char *manifest = c->unit->manifest, *folder = cli->output ? cli->output : ".";
     char *net = header_net(manifest, cli->net), *error = NULL;
     if (!net) {
@@ -275,18 +279,21 @@ static int build_library(const Cli *cli, const Compilation *c, const char *objec
     int code = 0;
     Linked linked = {0};
     LinkExtras extras = {0};
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
-        fprintf(stderr, "deq: cannot make the folder '%s': %s\n", folder, strerror(errno));
-        code = 3;
+    deq_error e = {0};
+    deq_temporaries_sweep(folder);
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) /* not those above it: that would be a slip of the pen */
+        deq_fail(&e, DEQ_OUTPUT, "cannot make the folder '%s': %s", folder, strerror(errno));
+    if (e.failure || !deq_output_replaceable(shared, NULL, 0, &e) || !deq_output_replaceable(archive, NULL, 0, &e) ||
+        !deq_output_replaceable(header, NULL, 0, &e) || !deq_output_replaceable(json, NULL, 0, &e)) {
+        code = refused(&e);
     } else if ((code = write_gradients_header(cli, c->program, net)) != 0 ||
                (code = open_linked(cli, c, &linked, &extras)) != 0) {
         /* said */
     } else if (!link_library(object, &extras, net, shared, archive, &error)) {
         fprintf(stderr, "deq: %s\n", error);
         code = 3;
-    } else if (!write_file(header, text, size) || !write_file(json, manifest, strlen(manifest)))
-        code = 3;
-    else
+    } else if ((code = write_file(header, text, size)) == 0 &&
+               (code = write_file(json, manifest, strlen(manifest))) == 0)
         printf("%s\n%s\n%s\n%s\n", shared, archive, header, json);
     close_linked(&linked, &extras);
     free(error);
@@ -299,6 +306,35 @@ static int build_library(const Cli *cli, const Compilation *c, const char *objec
     return code;
 }
 
+/* "examples/quickstart.deq" -> "./quickstart" */
+static char *program_path(const Cli *cli) {
+    const char *slash = strrchr(cli->files[0], '/');
+    char *out = NULL;
+    if (cli->output) return strdup(cli->output);
+    if (asprintf(&out, "./%s", slash ? slash + 1 : cli->files[0]) < 0) abort();
+    char *dot = strrchr(out, '.');
+    if (dot && dot > out + 2) *dot = 0;
+    return out;
+}
+
+static int build_program(const Cli *cli, const Compilation *c, const Object *object) {
+    char *out = program_path(cli), *error = NULL, *folder = strdup(out);
+    deq_error e = {0};
+    Linked linked = {0};
+    LinkExtras extras = {0};
+    deq_temporaries_sweep(dirname(folder));
+    int code = deq_output_replaceable(out, NULL, 0, &e) ? open_linked(cli, c, &linked, &extras) : refused(&e);
+    if (code == 0 && !link_program(object, &extras, out, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        code = 3;
+    }
+    close_linked(&linked, &extras);
+    free(error);
+    free(folder);
+    free(out);
+    return code;
+}
+
 int verb_build(const Cli *cli) {
     if (cli->emit) return emit(cli);
     Compilation c;
@@ -307,39 +343,8 @@ int verb_build(const Cli *cli) {
     options.single = true;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
-    if (code == 0 && options.last == PASS_COMPILE) {
-        char path[] = "/tmp/deq-XXXXXX.o";
-        const Object *object = c.result.objects;
-        int fd = mkstemps(path, 2);
-        FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
-        bool ok = f && fwrite(object->bytes, 1, object->size, f) == object->size;
-        if (f && fclose(f) != 0) ok = false;
-        if (!ok) {
-            fprintf(stderr, "deq: cannot write '%s': %s\n", path, strerror(errno));
-            code = 3;
-        } else if (cli->lib)
-            code = build_library(cli, &c, path);
-        else {
-            char *error = NULL, *out = NULL;
-            if (cli->output)
-                out = strdup(cli->output);
-            else if (asprintf(&out, "./%s",
-                              strrchr(cli->files[0], '/') ? strrchr(cli->files[0], '/') + 1 : cli->files[0]) < 0)
-                abort();
-            char *dot = cli->output ? NULL : strrchr(out, '.');
-            if (dot && dot > out + 2) *dot = 0;
-            Linked linked = {0};
-            LinkExtras extras = {0};
-            if ((code = open_linked(cli, &c, &linked, &extras)) == 0 && !link_program(path, &extras, out, &error)) {
-                fprintf(stderr, "deq: %s\n", error);
-                code = 3;
-            }
-            close_linked(&linked, &extras);
-            free(error);
-            free(out);
-        }
-        unlink(path);
-    }
+    if (code == 0 && options.last == PASS_COMPILE)
+        code = (cli->lib ? build_library : build_program)(cli, &c, c.result.objects);
     compile_free(&c);
     return code;
 }
@@ -360,7 +365,7 @@ int verb_header(const Cli *cli) {
                     cli->files[0]);
             code = 2;
         } else if (cli->output) {
-            code = write_file(cli->output, text, size) ? 0 : 3;
+            code = write_file(cli->output, text, size);
         } else {
             fputs(text, stdout);
         }

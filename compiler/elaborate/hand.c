@@ -470,7 +470,10 @@ bool hand_gradients(Scope *s, const Ast *layer, const Env *inputs, uint32_t firs
                                   s->fixed_points),
                        false;
             Block b = {.gradient = g, .states = AST_SLOT(fixed, FIXED, state), .path = s->path, .inputs = inputs};
-            b.hand = (HandGradient){.name = g->name, .fixed = index, .loc = g->range};
+            b.hand = (HandGradient){.name = g->name,
+                                    .fixed = index,
+                                    .loc = g->range,
+                                    .approximate = AST_SLOT(g, GRADIENT, approximate) != NULL};
             b.hand.routine = elab_name(s->elab, arena_printf(s->elab->arena, "%s_%s", m->fixed[index].name, g->name));
             Frame frame = {arena_printf(s->elab->arena, "in gradient '%s', of a layer used here", g->name),
                            s->frame ? s->frame->at : g->range, s->frame ? s->frame->up : NULL};

@@ -64,6 +64,7 @@ typedef struct HandGradient {
     uint32_t nitems;
     uint32_t first_map, nmaps; /* its solves */
     Range loc;
+    bool approximate;               /* not meant to be the derivative: gradcheck reports it and does not judge */
     const char *symbol, *signature; /* written in C (lang/extern.h): its values are zeros and no routine is made */
     HandField *fields;              /* the arguments of the C function */
     uint32_t nfields;

@@ -44,6 +44,11 @@ static json_t *extern_json(const HandGradient *h, const FieldPlace *places, cons
                      "place", place, "line", line_of(h->loc), "fields", fields);
 }
 
+static json_t *with_worth(json_t *entry, const HandGradient *h) {
+    if (h->approximate) json_object_set_new(entry, "approximate", json_true());
+    return entry;
+}
+
 static json_t *hands_json(Arena *a, const Model *m, const ModelRoutines *r, uint32_t fixed) {
     json_t *list = json_array();
     for (uint32_t k = 0; k < m->nhands; k++) {
@@ -52,17 +57,17 @@ static json_t *hands_json(Arena *a, const Model *m, const ModelRoutines *r, uint
         if (h->symbol) {
             const char *place =
                 arena_printf(a, "%s:%d", h->loc.source ? path_text(a, h->loc.source->path) : "", line_of(h->loc));
-            json_array_append_new(list, extern_json(h, r->hands[k], place));
+            json_array_append_new(list, with_worth(extern_json(h, r->hands[k], place), h));
             continue;
         }
         json_t *solves = json_array();
         for (uint32_t i = h->first_map; i < h->first_map + h->nmaps; i++)
             json_array_append_new(solves, json_pack("{s:s, s:s, s:i}", "name", m->maps[i].name, "solver",
                                                     m->maps[i].solver, "line", line_of(m->maps[i].loc)));
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:i}", "name", h->name, "input",
-                                              arena_printf(a, "%s_input", h->routine), "parameters",
-                                              arena_printf(a, "%s_parameters", h->routine), "solves", solves, "line",
-                                              line_of(h->loc)));
+        json_t *entry = json_pack(
+            "{s:s, s:s, s:s, s:o, s:i}", "name", h->name, "input", arena_printf(a, "%s_input", h->routine),
+            "parameters", arena_printf(a, "%s_parameters", h->routine), "solves", solves, "line", line_of(h->loc));
+        json_array_append_new(list, with_worth(entry, h));
     }
     return list;
 }

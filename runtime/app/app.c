@@ -2,9 +2,15 @@
 #include "output.h"
 #include "preload.h"
 #include "profile.h"
+#include "results.h"
 #include "signals.h"
 #include <stdlib.h>
 #include <string.h>
+
+static void say_refused(void *context, const char *text) {
+    deq_app *app = context;
+    deq_report_warning(&app->reporter, "W0822", "entry of the cache refused: %s", text);
+}
 
 bool deq_app_open(deq_app *app, const deq_module *module, const deq_app_options *options, deq_error *e) {
     *app = (deq_app){.module = module, .options = options};
@@ -18,6 +24,8 @@ bool deq_app_open(deq_app *app, const deq_module *module, const deq_app_options 
     app->engines = calloc((size_t)app->manifest->nnets + 1, sizeof *app->engines);
     if (!app->results || !app->data || !app->engines) return deq_fail(e, DEQ_MEMORY, "out of memory");
     deq_store_open(&app->store, options->cache, options->fresh);
+    app->store.refused = say_refused;
+    app->store.context = app;
     return true;
 }
 
@@ -96,6 +104,8 @@ static bool run_all(deq_app *app, deq_error *e) {
         return true;
     }
     deq_app_check_store(app);
+    if (!deq_results_claim(app, e)) return false;
+    deq_temporaries_sweep(app->results);
     if (!deq_app_record(app, e)) return false;
     for (int i = 0; i < m->nrun; i++) {
         if (m->run[i].train) {

@@ -264,21 +264,15 @@ static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_ta
                         const int64_t *examples, deq_error *e) {
     char *name = file_name(app, x, x->table->name, true), *stem = name ? deq_path_component(name) : NULL;
     char *markdown = stem ? deq_app_file(app, stem, ".md") : NULL, *csv = stem ? deq_app_file(app, stem, ".csv") : NULL,
-         *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-    bool ok = markdown && csv && f;
-    if (f) {
-        deq_table_markdown(f, x, cells, examples);
-        fclose(f);
-    }
+         *text = NULL, *values = NULL;
+    size_t size = 0, values_size = 0;
+    FILE *f = open_memstream(&text, &size), *g = open_memstream(&values, &values_size);
+    bool ok = markdown && csv && f && g;
+    if (f) deq_table_markdown(f, x, cells, examples), fclose(f);
+    if (g) deq_table_csv(g, x, cells, examples), fclose(g);
     if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the table");
-    deq_output out;
-    ok = ok && deq_output_write(markdown, text, size, e) && deq_output_open(&out, csv, e);
-    if (ok) {
-        deq_table_csv(out.file, x, cells, examples);
-        ok = deq_output_commit(&out, e);
-    }
+    const deq_output_text both[] = {{markdown, text, size}, {csv, values, values_size}};
+    ok = ok && deq_output_write_all(both, 2, e);
     if (ok) {
         deq_report(&app->reporter, "\n%s", text);
         deq_report_event(
@@ -290,6 +284,7 @@ static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_ta
     free(markdown);
     free(csv);
     free(text);
+    free(values);
     return ok;
 }
 

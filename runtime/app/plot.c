@@ -69,22 +69,31 @@ static bool unchanged(const char *path, const char *text, size_t size) {
     return same;
 }
 
+/* On a full disk gnuplot leaves a part of a picture and reports success. */
+static bool whole_picture(const char *path) {
+    static const char end[8] = {'I', 'E', 'N', 'D', '\xae', 'B', '`', '\x82'};
+    size_t size = 0;
+    char *bytes = deq_read_whole(path, 256 << 20, &size);
+    bool whole = bytes && size > sizeof end && !memcmp(bytes + size - sizeof end, end, sizeof end);
+    free(bytes);
+    return whole;
+}
+
 /* Writes STEM + SUFFIX + ".gp" and draws it.  The script names the net by its key; with `same_data` (the data file
  * cannot have changed either) a picture that is there stays. */
 bool deq_plot_draw(deq_app *app, const char *stem, const char *suffix, const char *text, size_t size, bool same_data,
                    deq_error *e) {
-    char name[300], picture[300], temporary[330];
+    char name[300], picture[300];
     snprintf(name, sizeof name, "%s%s.gp", stem, suffix);
     snprintf(picture, sizeof picture, "%s%s.png", stem, suffix);
-    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", picture, (long)getpid());
-    char *script = deq_app_file(app, name, ""), *from = deq_app_file(app, temporary, ""),
-         *to = deq_app_file(app, picture, "");
+    char *script = deq_app_file(app, name, ""), *to = deq_app_file(app, picture, ""),
+         *from = to ? deq_temporary_name(to) : NULL;
     bool ok = script && from && to ? true : deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
     bool current = ok && same_data && unchanged(script, text, size) && !access(to, R_OK);
     ok = ok && deq_output_write(script, text, size, e);
     if (ok && !current) {
-        int drawn = run_gnuplot(app->results, name, temporary);
-        if (drawn == 1 && !rename(from, to)) {
+        int drawn = run_gnuplot(app->results, name, strrchr(from, '/') + 1);
+        if (drawn == 1 && whole_picture(from) && !rename(from, to)) {
         } else {
             unlink(from);
             static bool noted;

@@ -1,6 +1,7 @@
 #include "preload.h"
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,13 @@ struct deq_preload {
     const deq_app_options *options;
     pthread_t thread;
     bool running;
+    char refused[700]; /* the first entry of the cache that was; told by who takes the data */
 };
+
+static void note_refused(void *context, const char *text) {
+    deq_preload *p = context;
+    if (!*p->refused) snprintf(p->refused, sizeof p->refused, "%s", text);
+}
 
 /* Failures are kept quiet: who needs the data reads them again, and says what is wrong. */
 static void read_slice(deq_preload *p, const deq_slice *slice) {
@@ -78,6 +85,8 @@ deq_preload *deq_preload_start(const char *manifest, const deq_app_options *opti
                              .manifest = p->text,
                              .manifest_length = p->text ? (int64_t)strlen(p->text) : 0};
     deq_store_open(&p->store, options->cache, options->fresh);
+    p->store.refused = note_refused;
+    p->store.context = p;
     p->manifest = p->text ? deq_manifest_read(&p->module, &e) : NULL;
     p->data = p->manifest ? calloc((size_t)p->manifest->ndata + 1, sizeof *p->data) : NULL;
     if (p->data && p->manifest->nrun && !redirected(p->manifest, options) && start_thread(p)) return p;
@@ -93,6 +102,8 @@ static void wait_for(deq_preload *p) {
 deq_dataset *deq_preload_take(deq_preload *p, const deq_data_spec *spec, deq_store *store) {
     if (!p) return NULL;
     wait_for(p);
+    if (*p->refused && store->refused) store->refused(store->context, p->refused);
+    *p->refused = 0;
     for (int i = 0; i < p->manifest->ndata; i++) {
         deq_dataset *d = p->data[i];
         const deq_data_spec *mine = &p->manifest->data[i];

@@ -6,6 +6,7 @@
 #include "app_state.h"
 #include "checkpoint.h"
 #include "output.h"
+#include "own.h"
 #include "random.h"
 #include "signals.h"
 #include "spectral.h"
@@ -99,6 +100,7 @@ static bool write_partial(Run *r, const void *parameters, const void *states, co
                         .nstates = r->t->optimiser.states,
                         .previous = (void *)previous,
                         .previous_bytes = r->previous_bytes,
+                        .key = r->model->key,
                         .state = state_json(r, elapsed(r))};
     int bits = (int)r->app->module->real_bits;
     deq_error own = {0};
@@ -140,7 +142,8 @@ static void try_resume(Run *r) {
                         .state_bytes = r->state_bytes,
                         .nstates = r->t->optimiser.states,
                         .previous = r->previous_bytes ? malloc((size_t)r->previous_bytes) : NULL,
-                        .previous_bytes = r->previous_bytes};
+                        .previous_bytes = r->previous_bytes,
+                        .key = r->model->key};
     if (c.parameters && (c.states || !r->state_bytes) && (c.previous || !r->previous_bytes)) {
         memcpy(c.parameters, deq_engine_parameters(r->engine), (size_t)r->vector_bytes);
         bool ok = deq_checkpoint_read(r->partial, r->t->net, (int)r->app->module->real_bits, true, &c, &e);
@@ -426,7 +429,7 @@ static void warn_unconverged(Run *r) {
 static bool find_finished(Run *r, const char *path) {
     if (!path || r->app->options->fresh || access(path, R_OK)) return false;
     deq_error e = {0};
-    deq_checkpoint c = {.parameters = r->model->parameters};
+    deq_checkpoint c = {.parameters = r->model->parameters, .key = r->model->key};
     if (!deq_checkpoint_read(path, r->t->net, (int)r->app->module->real_bits, true, &c, &e)) {
         deq_report_warning(&r->app->reporter, "W0811", "%s; training starts anew", e.text);
         return false;
@@ -452,7 +455,8 @@ static void finish(Run *r, const char *finished) {
     m->seconds = elapsed(r);
     if (finished) {
         deq_error own = {0};
-        deq_checkpoint c = {.epoch = r->t->epochs, .parameters = m->parameters, .state = state_json(r, m->seconds)};
+        deq_checkpoint c = {
+            .epoch = r->t->epochs, .parameters = m->parameters, .key = m->key, .state = state_json(r, m->seconds)};
         if (!deq_checkpoint_write(finished, r->t->net, (int)r->app->module->real_bits, &c, &own)) {
             r->app->store.usable = false;
             snprintf(r->app->store.problem, sizeof r->app->store.problem, "%.290s", own.text);
@@ -555,10 +559,12 @@ static bool train(Run *r, deq_error *e) {
     r->began = deq_now();
     bool ok = r->partial != NULL;
     if (!find_finished(r, finished)) {
+        if (finished) deq_own_clear(finished);
         ok = ok && prepare_loop(r, e);
         if (ok) {
             announce(r);
             try_resume(r);
+            if (r->in_cache) deq_own_clear(r->partial);
             keep_good(r);
         }
         while (ok && r->epoch < r->t->epochs) ok = train_epoch(r, e);
@@ -567,7 +573,7 @@ static bool train(Run *r, deq_error *e) {
     ok = ok && write_journal(r, e);
     if (ok) {
         char *path = deq_app_file(app, r->model->stem, ".safetensors");
-        deq_checkpoint c = {.epoch = r->t->epochs, .parameters = r->model->parameters};
+        deq_checkpoint c = {.epoch = r->t->epochs, .parameters = r->model->parameters, .key = r->model->key};
         ok = path && deq_checkpoint_write(path, r->t->net, (int)app->module->real_bits, &c, e);
         free(path);
     }

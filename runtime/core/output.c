@@ -80,27 +80,48 @@ static void forget(deq_output *out) {
     *out = (deq_output){0};
 }
 
+static const char *kind_of(mode_t mode) {
+    return S_ISDIR(mode) ? "a folder" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+static bool is_place_for_file(const char *path, deq_error *e) {
+    struct stat st;
+    if (stat(path, &st) || S_ISREG(st.st_mode)) return true;
+    return deq_fail(e, DEQ_OUTPUT, "cannot write '%s': it is %s, and only files are replaced", path,
+                    kind_of(st.st_mode));
+}
+
+static bool holds(const char *text, size_t size, const char *part) { return memmem(text, size, part, strlen(part)); }
+
+bool deq_output_replaceable(const char *path, const char *begins, size_t n, deq_error *e) {
+    struct stat st;
+    if (!is_place_for_file(path, e)) return false;
+    if (stat(path, &st) || !st.st_size) return true;
+    size_t size = 0;
+    char *text = deq_read_whole(path, SIZE_MAX / 2, &size);
+    if (!text) return deq_fail(e, DEQ_OUTPUT, "cannot read '%s', which would be replaced: %s", path, strerror(errno));
+    bool ours = holds(text, size, DEQ_MADE_BY) || holds(text, size, "\"compiler\":\"deq ") ||
+                (n && size >= n && !memcmp(text, begins, n));
+    free(text);
+    if (ours) return true;
+    return deq_fail(e, DEQ_OUTPUT,
+                    "'%s' exists and was not made by deq, so it is not replaced; choose another name, or remove it",
+                    path);
+}
+
 bool deq_output_open(deq_output *out, const char *path, deq_error *e) {
     *out = (deq_output){.path = strdup(path)};
     if (!out->path) return deq_fail(e, DEQ_MEMORY, "out of memory for a path");
-    struct stat st;
-    if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
-        if (!S_ISDIR(st.st_mode))
-            out->file = fopen(path, "w");
-        else
-            errno = EISDIR;
-    } else {
-        char *folder = folder_of(path);
-        bool there = folder && deq_make_folders(folder, e);
-        free(folder);
-        if (!there) {
-            forget(out);
-            return false;
-        }
-        if (asprintf(&out->temporary, "%s.%ld.tmp", path, (long)getpid()) < 0) out->temporary = NULL;
-        int fd = out->temporary ? open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
-        if (fd >= 0 && !(out->file = fdopen(fd, "w"))) close(fd);
+    char *folder = folder_of(path);
+    bool there = folder && is_place_for_file(path, e) && deq_make_folders(folder, e);
+    free(folder);
+    if (!there) {
+        forget(out);
+        return false;
     }
+    out->temporary = deq_temporary_name(path);
+    int fd = out->temporary ? open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666) : -1;
+    if (fd >= 0 && !(out->file = fdopen(fd, "w"))) close(fd);
     if (out->file) return true;
     deq_fail(e, DEQ_OUTPUT, "cannot write '%s': %s", path, strerror(errno));
     forget(out);
@@ -129,32 +150,52 @@ static int why_not(int fd) {
     return write(fd, "", 1) < 0 ? errno : EIO;
 }
 
-bool deq_output_commit(deq_output *out, deq_error *e) {
+/* All bytes to the disk, under the temporary name. */
+static bool settle(deq_output *out, deq_error *e) {
     int reason = 0;
     errno = 0;
     if (fflush(out->file))
         reason = errno;
     else if (ferror(out->file))
         reason = why_not(fileno(out->file)); /* an earlier write failed, its errno is gone */
-    if (!reason && out->temporary && fsync(fileno(out->file)) && errno != EINVAL && errno != EROFS) reason = errno;
+    if (!reason && fsync(fileno(out->file)) && errno != EINVAL && errno != EROFS) reason = errno;
     if (fclose(out->file) && !reason) reason = errno;
     out->file = NULL;
-    if (!reason && out->temporary && rename(out->temporary, out->path)) reason = errno;
-    if (reason) {
-        deq_fail(e, DEQ_OUTPUT, "cannot write '%s': %s", out->path, strerror(reason));
-        deq_output_abandon(out);
-        return false;
+    return reason ? deq_fail(e, DEQ_OUTPUT, "cannot write '%s': %s", out->path, strerror(reason)) : true;
+}
+
+bool deq_output_commit_all(deq_output *outs, int n, deq_error *e) {
+    bool ok = true;
+    for (int i = 0; ok && i < n; i++) ok = settle(&outs[i], e);
+    for (int i = 0; i < n; i++) {
+        if (ok && rename(outs[i].temporary, outs[i].path))
+            ok = deq_fail(e, DEQ_OUTPUT, "cannot write '%s': %s", outs[i].path, strerror(errno));
+        if (ok) {
+            sync_folder(outs[i].path);
+            forget(&outs[i]);
+        } else {
+            deq_output_abandon(&outs[i]);
+        }
     }
-    if (out->temporary) sync_folder(out->path);
-    forget(out);
-    return true;
+    return ok;
+}
+
+bool deq_output_commit(deq_output *out, deq_error *e) { return deq_output_commit_all(out, 1, e); }
+
+bool deq_output_write_all(const deq_output_text *list, int n, deq_error *e) {
+    deq_output outs[4];
+    int opened = 0;
+    for (; opened < n && opened < 4; opened++) {
+        if (!deq_output_open(&outs[opened], list[opened].path, e)) break;
+        (void)!fwrite(list[opened].bytes, 1, list[opened].size, outs[opened].file);
+    }
+    if (opened == n) return deq_output_commit_all(outs, n, e);
+    for (int i = 0; i < opened; i++) deq_output_abandon(&outs[i]);
+    return false;
 }
 
 bool deq_output_write(const char *path, const void *bytes, size_t size, deq_error *e) {
-    deq_output out;
-    if (!deq_output_open(&out, path, e)) return false;
-    (void)!fwrite(bytes, 1, size, out.file);
-    return deq_output_commit(&out, e);
+    return deq_output_write_all(&(deq_output_text){path, bytes, size}, 1, e);
 }
 
 char *deq_read_whole(const char *path, size_t limit, size_t *size) {

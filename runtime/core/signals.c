@@ -1,4 +1,5 @@
 #include "signals.h"
+#include "guard.h"
 #include <signal.h>
 #include <string.h>
 
@@ -27,3 +28,8 @@ void deq_signals_restore(void) {
 }
 
 bool deq_interrupted(void) { return interrupted != 0; }
+
+void deq_signals_program(void) {
+    signal(SIGXFSZ, SIG_IGN);
+    deq_guard_program();
+}

@@ -1,5 +1,6 @@
 #include "checkpoint.h"
 #include "output.h"
+#include "own.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -87,8 +88,9 @@ bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bi
         char sum[17], epoch[24], step[24];
         snprintf(epoch, sizeof epoch, "%" PRId64, c->epoch);
         snprintf(step, sizeof step, "%" PRId64, c->step);
-        json_t *meta = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "format", FORMAT, "net", net->name, "net_hash",
-                                 net->hash, "epoch", epoch, "step", step, "state", state ? state : "null");
+        json_t *meta = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "format", FORMAT, "net", net->name,
+                                 "net_hash", net->hash, "epoch", epoch, "step", step, "state", state ? state : "null",
+                                 "version", DEQ_VERSION, "key", c->key);
         json_object_set_new(header, "__metadata__", meta);
         if (checksum(header, data, size, sum) && !json_object_set_new(meta, "checksum", json_string(sum)))
             text = json_dumps(header, JSON_COMPACT);
@@ -192,6 +194,9 @@ static bool verify(const char *path, const json_t *header, const uint8_t *data, 
     if (!checksum(header, data, size, sum)) return deq_fail(e, DEQ_MEMORY, "out of memory reading '%s'", path);
     if (strcmp(sum, meta(header, "checksum")))
         return refuse(e, path, "its checksum does not match: truncated or corrupt");
+    if (c->key && strcmp(meta(header, "version"), DEQ_VERSION)) return refuse(e, path, "another version wrote it");
+    if (c->key && strcmp(meta(header, "key"), c->key))
+        return refuse(e, path, "it is the entry of another training run under this name");
     deq_error_list r = {0};
     if (resume && strcmp(meta(header, "net_hash"), net->hash))
         deq_error_add(&r, "it belongs to another net ('%s', hash %.16s; this is '%s', hash %.16s)", meta(header, "net"),
@@ -222,8 +227,10 @@ bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bit
                          deq_error *e) {
     size_t size = 0;
     int64_t start = 0;
-    uint8_t *file = (uint8_t *)deq_read_whole(path, SIZE_MAX / 2, &size);
-    if (!file) return refuse(e, path, strerror(errno));
+    deq_error own = {0};
+    uint8_t *file =
+        (uint8_t *)(c->key ? deq_own_read(path, SIZE_MAX / 2, &size, &own) : deq_read_whole(path, SIZE_MAX / 2, &size));
+    if (!file) return refuse(e, path, own.failure ? own.text : strerror(errno));
     json_t *header = read_header(path, file, size, &start, e);
     int64_t *offsets = header ? calloc((size_t)(net->nparameters + c->nstates + 2), sizeof *offsets) : NULL;
     bool ok =

@@ -5,13 +5,15 @@
  * The header names each tensor: "body.W": {"dtype": "F32", "shape": [128, 128], "data_offsets": [0, 65536]}; "previous"
  * are the examples' last states; the optimiser's vectors are "optimiser.0", "optimiser.1", ...  Its "__metadata__"
  * (texts only, as the format asks) holds "format", "net", "net_hash", "epoch", "step", "state" (what the training loop
- * wants back, JSON) and "checksum" (XXH3-64 of the data). */
+ * wants back, JSON), "version" (the program's), "key" (what decides the training) and "checksum" (XXH3-64 of the data
+ * and of the header without it). */
 #ifndef DEQ_RUNTIME_CHECKPOINT_H
 #define DEQ_RUNTIME_CHECKPOINT_H
 #include "manifest.h"
 
 typedef struct deq_checkpoint {
     int64_t epoch, step; /* finished epochs, and finished batches of the next one */
+    const char *key;     /* of the entry of the cache that it is; NULL: none is written, any file may be read */
     json_t *state;       /* the training loop's own, or NULL; owned by whoever holds the struct */
     void *parameters;    /* laid out as the engine's vector; deq_net_vector_bytes of it */
     void *states;        /* optimiser vectors one after the other, or NULL when there are none */
@@ -30,7 +32,8 @@ bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bi
 /* Reads and verifies everything before it writes anything: c->parameters (and c->states, when not NULL: then nstates
  * vectors of state_bytes together must be there), epoch, step, state.  `resume`: also asks that the net's hash is the
  * same, which matters for going on with a run, not for using its parameters.  All tensors that do not fit are named at
- * once. */
+ * once.  With c->key the file is an entry of the cache: it must be this user's own, carry that key, and be this
+ * version's. */
 bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bits, bool resume, deq_checkpoint *c,
                          deq_error *e);
 /* Whether the bytes of a checkpoint are those that were written. */

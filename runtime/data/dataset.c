@@ -2,11 +2,13 @@
 #include "dataset.h"
 #include "data_idx.h"
 #include "output.h"
+#include "own.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 typedef struct Split {
@@ -248,15 +250,26 @@ static char *unpacked_path(deq_dataset *d, const char *path, deq_key sum, deq_er
     return deq_store_path(d->store, "data", sum, "idx");
 }
 
-/* The copy is used when it still is the file that was written (its size and time are on record). */
+static void elements_sum(const deq_array *a, deq_key sum) {
+    XXH128_hash_t h = XXH3_128bits(a->values, (size_t)a->elements);
+    snprintf(sum, sizeof(deq_key), "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
+}
+
+/* The copy is used when its bytes are those that were written (their checksum is on record). */
 static bool map_unpacked(deq_dataset *d, const char *path, deq_array *out) {
-    deq_key sum;
+    deq_key sum, have;
     deq_error e = {0};
     struct stat st;
     char *copy = unpacked_path(d, path, sum, &e);
     json_t *record = copy ? deq_store_get(d->store, "data", sum) : NULL;
-    bool ok = record && !stat(copy, &st) && json_integer_value(json_object_get(record, "changed")) == changed_at(&st) &&
-              json_integer_value(json_object_get(record, "size")) == st.st_size && deq_idx_map(copy, out, &e);
+    const char *want = json_string_value(json_object_get(record, "sum"));
+    bool ok = want && deq_own_file(copy, &st) && deq_idx_map(copy, out, &e);
+    if (ok) elements_sum(out, have);
+    if (ok && strcmp(have, want)) {
+        deq_array_free(out);
+        ok = false;
+    }
+    if (want && !ok && !access(copy, F_OK)) deq_store_refuse(d->store, copy, "it is damaged or another user's");
     json_decref(record);
     free(copy);
     return ok;
@@ -267,7 +280,6 @@ static void keep_unpacked(deq_dataset *d, const deq_data_part *part, const deq_a
     const char *path = part->paths[0];
     deq_key sum;
     deq_error e = {0};
-    struct stat st;
     if (part->format != DEQ_FORMAT_IDX || !idx->values || idx->map || deq_element_bytes(idx->type) != 1 ||
         idx->elements < UNPACKED_LEAST)
         return;
@@ -279,9 +291,10 @@ static void keep_unpacked(deq_dataset *d, const deq_data_part *part, const deq_a
             for (int b = 0; b < 4; b++) header[4 + 4 * i + b] = (uint8_t)(idx->dim[i] >> (24 - 8 * b));
         (void)!fwrite(header, 1, (size_t)(4 + 4 * idx->rank), out.file);
         (void)!fwrite(idx->values, 1, (size_t)idx->elements, out.file);
-        if (deq_output_commit(&out, &e) && !stat(copy, &st)) {
-            json_t *record =
-                json_pack("{s:I, s:I}", "size", (json_int_t)st.st_size, "changed", (json_int_t)changed_at(&st));
+        if (deq_output_commit(&out, &e)) {
+            deq_key values;
+            elements_sum(idx, values);
+            json_t *record = json_pack("{s:s}", "sum", values);
             deq_store_put(d->store, "data", sum, record);
             json_decref(record);
         }

@@ -232,7 +232,7 @@ bool deq_npz_write(const char *path, const deq_tensor_out *list, int n, deq_erro
     zipFile zip = zipOpen2_64(path, APPEND_STATUS_CREATE, NULL, &functions);
     bool ok = zip != NULL;
     for (int i = 0; ok && i < n; i++) ok = write_entry(zip, &list[i]);
-    if (zip && zipClose(zip, NULL) != ZIP_OK) ok = false;
+    if (zip && zipClose(zip, DEQ_MADE_BY) != ZIP_OK) ok = false;
     if (ok || ferror(out.file)) return deq_output_commit(&out, e); /* which says why a write failed */
     deq_output_abandon(&out);
     return deq_fail(e, DEQ_OUTPUT, "cannot write '%s' as a zip archive", path);

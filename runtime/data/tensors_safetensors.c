@@ -144,6 +144,7 @@ bool deq_safetensors_write(const char *path, const deq_tensor_out *list, int n, 
                                       "data_offsets", (json_int_t)at, (json_int_t)end));
         at = end;
     }
+    json_object_set_new(header, "__metadata__", json_pack("{s:s}", "writer", DEQ_MADE_BY));
     char *text = json_dumps(header, JSON_COMPACT);
     json_decref(header);
     if (!text) return deq_fail(e, DEQ_MEMORY, "out of memory writing '%s'", path);

@@ -225,7 +225,7 @@ static bool export_array(const deq_array *a, const deq_map_rule *rule, const cha
 bool deq_weights_export(const char *from, const char *map_path, const char *to, int64_t *arrays, deq_error *e) {
     deq_map map;
     deq_tensors file = {0};
-    if (!deq_map_read(map_path, &map, e)) return false;
+    if (!deq_output_replaceable(to, NULL, 0, e) || !deq_map_read(map_path, &map, e)) return false;
     bool ok = open_weights(from, &file, e);
     deq_tensor_out *list = ok ? calloc((size_t)file.count + 1, sizeof *list) : NULL;
     int n = 0;

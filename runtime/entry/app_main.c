@@ -1,5 +1,6 @@
 /* app_main.c - main() of a program made by `deq build`. */
 #include "app.h"
+#include "signals.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,7 @@ static int parse(int argc, char **argv, deq_app_options *o, const char **set, in
 int deq_main(const deq_module *module, int argc, char **argv) {
     deq_app_options options = {0};
     int verb = 0;
+    deq_signals_program();
     const char **set = calloc((size_t)argc + 1, sizeof *set);
     if (!set) return 3;
     options.set = set;

@@ -3,6 +3,7 @@
  * Its cotangents go to buffers that hold a NaN of their own before each call, so that what the function leaves
  * unwritten is seen; then they are added to drest and accum, in the order of the examples. */
 #include "extern_call.h"
+#include "guard.h"
 #include "hand.h"
 #include <math.h>
 #include <string.h>
@@ -210,7 +211,9 @@ void NAME(extern_gradient)(const deq_frame *frame, const deq_fixed *fixed, int64
                                   .steps = &steps};
         memcpy(r.call, &call, sizeof call);
         fill(&r, x, frame, fixed, row, (void **)(void *)(r.call + sizeof call));
+        deq_guard_enter(x->name, x->symbol);
         bool failed = x->definition->function(r.call) != 0, finite;
+        deq_guard_leave();
         if (!deliver(&r, x, frame, fixed, row, &finite)) return;
         if (!finite) {
             NAME(record_lost)(worker, fixed, row, frame->example, (int)steps);

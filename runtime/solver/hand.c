@@ -38,6 +38,7 @@ bool deq_hands_read(const deq_module *m, const json_t *list, const char *net, de
     json_array_foreach(list, i, item) {
         deq_hand *h = &out->items[out->count++];
         h->name = json_string_value(json_object_get(item, "name"));
+        h->approximate = json_is_true(json_object_get(item, "approximate"));
         if (json_object_get(item, "symbol")) {
             if (!deq_extern_read(m, item, &h->in_c, e)) return false;
             continue;

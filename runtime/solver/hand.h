@@ -16,6 +16,7 @@ typedef struct deq_hand_solve { /* one solve(K, b, SOLVER) of the block */
 
 typedef struct deq_hand {
     const char *name; /* "paper" */
+    bool approximate; /* as the script says: not the derivative, on purpose */
     const deq_routine *input, *parameters;
     deq_hand_solve *solves;
     int nsolves;

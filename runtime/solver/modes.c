@@ -13,7 +13,11 @@ static const struct {
 
 const char *deq_mode_name(const deq_mode *m) { return m->hand ? m->hand->name : modes[m->kind].spelling; }
 
-bool deq_mode_has(const deq_mode *m, int traits) { return (modes[m->kind].traits & traits) != 0; }
+bool deq_mode_has(const deq_mode *m, int traits) {
+    int own = modes[m->kind].traits;
+    if (m->hand && m->hand->approximate) own &= ~TRAIT_EXACT; /* it does not claim to be */
+    return (own & traits) != 0;
+}
 
 bool deq_mode_has_adjoint(const deq_mode *m) {
     return deq_mode_has(m, TRAIT_ADJOINT) && (!m->hand || m->hand->nsolves > 0);

@@ -9,6 +9,7 @@
 #include "checkpoint.h"
 #include "output.h"
 #include "random.h"
+#include "results.h"
 #include "settings.h"
 #include "signals.h"
 #include <math.h>
@@ -445,6 +446,14 @@ static bool compare_all(deq_app *app, deq_app *trainer, const char *checkpoint, 
     return ok;
 }
 
+/* Both write where `deq run` of the same settings does. */
+static bool share_results(deq_app *app, deq_app *trainer, deq_error *e) {
+    if (!deq_results_claim(trainer, e)) return false;
+    free(app->results);
+    app->results = strdup(trainer->results);
+    return app->results ? true : deq_fail(e, DEQ_MEMORY, "out of memory for a path");
+}
+
 int deq_app_compare(const deq_module *trains, const deq_module *module, const char *checkpoint,
                     const deq_app_options *options) {
     deq_app app = {0}, trainer = {0};
@@ -452,7 +461,7 @@ int deq_app_compare(const deq_module *trains, const deq_module *module, const ch
     deq_signals_install();
     bool ok = deq_app_open(&app, module, options, &e) && deq_app_open(&trainer, trains, options, &e) &&
               deq_app_apply_settings(&app, &e) && deq_app_apply_settings(&trainer, &e) && deq_app_check(&app, &e) &&
-              compare_all(&app, &trainer, checkpoint, &e);
+              share_results(&app, &trainer, &e) && compare_all(&app, &trainer, checkpoint, &e);
     if (!ok) deq_report_error(&app.reporter, &e);
     deq_app_close(&trainer);
     deq_app_close(&app);

@@ -282,7 +282,8 @@ bool deq_compare_write(deq_app *app, const deq_comparison *list, int n, deq_erro
     char *md = deq_app_file(app, "compare", ".md"), *table = deq_app_file(app, "compare", ".csv");
     deq_report(&app->reporter, "\n%s", text);
     for (int i = 0; i < n; i++) report_events(app, &list[i]);
-    bool ok = md && table && deq_output_write(md, text, size, e) && deq_output_write(table, csv, csv_size, e);
+    const deq_output_text both[] = {{md, text, size}, {table, csv, csv_size}};
+    bool ok = md && table && deq_output_write_all(both, 2, e);
     for (int i = 0; ok && i < n; i++) ok = plot(app, &list[i], e);
     if (ok) deq_report(&app->reporter, "written: %s, %s", md, table);
     free(md);

@@ -48,6 +48,18 @@ expect 4 'largest error: the truncation of the difference' "$DEQ" gradcheck wron
 expect 4 'W .*FAILED in direction' "$DEQ" gradcheck wrong.deq 'Cut[4] with { gradient: jfb() }'
 grep -q 'one step from the solver.s state, held constant' out || fail "not said what was compared"
 grep -q 'largest error: the derivative itself' out || fail "the error of jfb's step is not named"
+# A block that is inexact on purpose says so: its cosine is reported, in the language and by name elsewhere; without the
+# word it fails.
+expect 0 'tests passed' timeout 200 "$DEQ" gradcheck "$SOURCE/examples/gradients.deq"
+expect 0 'cosine 0\.[0-9]*.*inexact mode' "$DEQ" gradcheck "$SOURCE/examples/gradients.deq" 'Tanh[6, 4] with { gradient: neumann }'
+sed 's/ approximate by hand/ by hand/' "$SOURCE/examples/gradients.deq" >claims.deq
+expect 4 'FAILED' "$DEQ" gradcheck claims.deq 'Tanh[6, 4] with { gradient: neumann }'
+sed 's/ approximate by hand/ rough by hand/' "$SOURCE/examples/gradients.deq" >rough.deq
+expect 1 "expected 'approximate', found name 'rough'" "$DEQ" check rough.deq
+printf 'layer approximate(approximates: f32[3]) -> f32[3] {\n  let approximate = approximates\n  return approximate\n}\n' >name.deq
+expect 0 '' "$DEQ" check name.deq
+expect 0 '' "$DEQ" fmt --check "$SOURCE/examples/gradients.deq"
+
 cat >wild.deq <<'D'
 /// Far from a contraction: its iteration never settles.
 layer Wild[N](x: f32[N]) -> f32[N] {

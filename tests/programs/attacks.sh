@@ -19,6 +19,7 @@ same one.csv "$table"
 expect 0 'all of net.*found in the cache' "$DEQ" run joined.deq
 # a part's setting from outside reaches it wherever it is used
 expect 0 '' "$DEQ" run joined.deq --set auto.radius=0.5
+table=$(made)/tiny.csv
 [[ $(c all) < $(cell one.csv 1 all) && $(c worst) == $(c all) ]] || fail "--set auto.radius does not reach the sequences"
 expect 64 'E0901.*number' "$DEQ" run joined.deq --set mild.radius=nan
 expect 2 'E0504.*trains against one attack' "$DEQ" check <(sed 's|attack:   weak|attack:   both|' joined.deq)

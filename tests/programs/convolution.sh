@@ -14,7 +14,7 @@ same first.csv $table
 cmp -s net.safetensors results/convolution/net.safetensors || fail "two threads give other parameters"
 # An argument of the run's own mode is the run's; the net's own mode, which evaluations take, has no such argument.
 expect 0 '' "$DEQ" run "$PROGRAMS/convolution.deq" --set net.gradient.steps=2 --set net.epochs=1
-grep -q 'phantom.unroll(steps: 2' results/convolution/settings.json || fail "--set did not reach the run's own gradient mode"
+grep -q 'phantom.unroll(steps: 2' "$(made)/settings.json" || fail "--set did not reach the run's own gradient mode"
 # Narrower vectors of other processors compile, too.
 for cpu in x86-64 x86-64-v3 x86-64-v4; do
   expect 0 '' "$DEQ" build "$PROGRAMS/convolution.deq" --target-cpu $cpu --emit=asm -o net.s

@@ -133,10 +133,30 @@ compile forget.o 32 -DFORGET
 expect 3 "gradient .pair.: the C function of .pair_gradient. did not write d_B for example [0-9]*" "$DEQ" run in_c.deq --link forget.o "${pair[@]}"
 compile nan.o 32 -DNOT_A_NUMBER
 expect 0 'W0912' "$DEQ" run in_c.deq --link nan.o "${pair[@]}"
-grep -qi 'nan' results/in_c/modes.csv && fail "NaN reached the table"
+grep -qi 'nan' "$(made)/modes.csv" && fail "NaN reached the table"
 compile give_up.o 32 -DGIVE_UP
 expect 0 'W0912' "$DEQ" run in_c.deq --link give_up.o "${pair[@]}"
 expect 3 'E0912.*adjoint' "$DEQ" run in_c.deq --link give_up.o "${pair[@]}" --set net.body.on_fail=stop
+
+# A function that ends the program is named, whichever way it does; the code of the end is not 0, and there is no table.
+ends() { # CODE TEXT STATEMENT
+  rm -rf ended
+  compile ends.o 32 -DENDS="$3" -Wno-error
+  expect "$1" "E0942.*gradient 'pair': its C function (pair_gradient) $2" "$DEQ" run in_c.deq --link ends.o "${pair[@]}" --results ended --threads 2
+  [[ -z $(find ended -name '*.csv') ]] || fail "a table in spite of $3"
+}
+ends 3 'ended the program' 'exit(0)'
+ends 3 'ended the program' '_exit(0)'
+ends 3 'ended the program' '_Exit(0)'
+ends 3 'ended the program' 'quick_exit(0)'
+ends 134 'called abort' 'abort()'
+ends 136 'crashed.*SIGFPE' 'raise(SIGFPE)'
+ends 139 'crashed.*SIGSEGV' '*(volatile int *)8 = 1'
+ends 139 'crashed.*SIGSEGV' 'deeper(NULL)'
+compile ends.o 32 -DENDS='_exit(0)' -Wno-error
+expect 0 '' "$DEQ" build in_c.deq --link ends.o -o ending
+expect 3 "E0942.*gradient 'pair'" ./ending "${pair[@]}" --results ended
+[[ -z $(find ended -name '*.csv') ]] || fail "a table of a built program that was ended"
 
 # ---- the example ----
 mkdir example && cd example && cp "$SOURCE"/examples/gradients_c/* .

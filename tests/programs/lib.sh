@@ -31,6 +31,9 @@ expect() {
   checks=$((checks + 1))
 }
 
+# made: the folder that the run whose output is in `out` left its results in
+made() { sed -n 's|^results in \(.*\)/$|\1|p' out; }
+
 # cell FILE ROW COLUMN: a field of a CSV table by the column's title; rows from 1
 cell() {
   awk -F, -v row="$2" -v column="$3" '

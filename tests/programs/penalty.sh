@@ -50,12 +50,12 @@ fi
 expect 0 'both: found in the cache' "$DEQ" run "$PROGRAMS/penalty.deq"
 first=$(last $results/both-log.csv penalty)
 expect 0 'both: trained' "$DEQ" run "$PROGRAMS/penalty.deq" --set both.body.penalty.jacobian.weight=3
-second=$(last $results/both-log.csv penalty)
+second=$(last "$(made)/both-log.csv" penalty)
 awk -v a="$first" -v b="$second" 'BEGIN { exit !(b > 1.5 * a) }' || fail "penalty $first became $second under six times the weight"
 expect 0 'both: trained' "$DEQ" run "$PROGRAMS/penalty.deq" --set 'both.body.penalty=jacobian(weight: 1, detach: true)'
-grep -q 'detach: true' $results/settings.json || fail "the resolved settings do not say the penalty"
+grep -q 'detach: true' "$(made)/settings.json" || fail "the resolved settings do not say the penalty"
 expect 0 'both: trained' "$DEQ" run "$PROGRAMS/penalty.deq" --set both.penalty=none
-[[ -z $(last $results/both-log.csv penalty) ]] || fail "penalty=none still logs one"
+[[ -z $(last "$(made)/both-log.csv" penalty) ]] || fail "penalty=none still logs one"
 
 # Two threads: the same bits.
 cp "$jacobian" one.csv

@@ -5,7 +5,7 @@ data 400
 program=$PROGRAMS/solvers.deq
 
 last_steps() { # of a solve, in the last epoch
-  awk -F, '/^#/ { next } !t { for (i = 1; i <= NF; i++) if ($i == "steps") c = i; t = 1; next } { s = $c } END { print s }' results/solvers/net-log.csv
+  awk -F, '/^#/ { next } !t { for (i = 1; i <= NF; i++) if ($i == "steps") c = i; t = 1; next } { s = $c } END { print s }' "$(made)/net-log.csv"
 }
 
 expect 0 'passed' "$DEQ" test "$program"

@@ -5,8 +5,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <math.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "checkpoint.h"
 #include "journal.h"
@@ -112,6 +116,8 @@ static void test_checkpoint(void **state) {
     free(bad);
 }
 
+static void keep_text(void *context, const char *text) { snprintf(context, 700, "%s", text); }
+
 static void test_store(void **state) {
     (void)state;
     deq_store s;
@@ -140,14 +146,91 @@ static void test_store(void **state) {
     assert_non_null(digit);
     digit[5] = '7';
     deq_error e = {0};
+    char said[700] = "";
+    s.refused = keep_text;
+    s.context = said;
     assert_true(deq_output_write(path, text, size, &e));
-    assert_null(deq_store_get(&s, "values", a)); /* damaged: as if it were not there */
+    assert_null(deq_store_get(&s, "values", a)); /* damaged: as if it were not there, and said */
+    assert_non_null(strstr(said, "damaged"));
+    digit[5] = '1';
+    char *other = deq_store_path(&s, "values", b, "json");
+    assert_true(deq_output_write(other, text, size, &e));
+    assert_null(deq_store_get(&s, "values", b)); /* whole, but another's */
+    assert_non_null(strstr(said, "another entry under this name"));
+    free(other);
     free(text);
     free(path);
     deq_store_close(&s);
     free(where);
     json_decref(one);
     json_decref(two);
+}
+
+static int count_files(const char *path) {
+    int n = 0;
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    for (struct dirent *entry; (entry = readdir(d));) n += *entry->d_name != '.';
+    closedir(d);
+    return n;
+}
+
+/* Temporaries of processes that are gone are removed; those of living ones and other files stay. */
+static void test_sweep(void **state) {
+    (void)state;
+    char *where = deq_path_join(folder, "sweep", NULL), *path = deq_path_join(where, "net.json", NULL);
+    char *mine = deq_temporary_name(path);
+    deq_error e = {0};
+    deq_output out;
+    pid_t child = fork();
+    if (child == 0) {
+        char *inner = deq_temporary_name(path), *file = deq_path_join(inner, "part.o", NULL);
+        bool ok = deq_output_open(&out, path, &e) && fputs("half", out.file) > 0 && !fflush(out.file);
+        char *beside = deq_path_join(where, "linked", NULL);
+        free(inner);
+        inner = deq_temporary_name(beside);
+        free(file);
+        file = deq_path_join(inner, "part.o", NULL);
+        _exit(ok && deq_output_write(file, "x", 1, &e) ? 0 : 1); /* killed before the commit */
+    }
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(deq_output_write(mine, "mine", 4, &e));
+    char *foreign = deq_path_join(where, "net.json.00000000.999999999.tmp", NULL);
+    char *users = deq_path_join(where, "notes.tmp", NULL);
+    assert_true(deq_output_write(foreign, "x", 1, &e) && deq_output_write(users, "x", 1, &e));
+    assert_int_equal(count_files(where), 5);
+    deq_temporaries_sweep(where);
+    assert_int_equal(count_files(where), 3);
+    assert_int_equal(access(mine, F_OK) | access(foreign, F_OK) | access(users, F_OK), 0);
+    free(where), free(path), free(mine), free(foreign), free(users);
+}
+
+/* Two files that belong together, the second beyond the limit: neither is there, and no temporary is left. */
+static void test_together(void **state) {
+    (void)state;
+    char *where = deq_path_join(folder, "together", NULL), *first = deq_path_join(where, "a.md", NULL);
+    char *second = deq_path_join(where, "a.csv", NULL), *large = calloc(1, 1 << 16);
+    const deq_output_text old[] = {{first, "old", 3}, {second, "old", 3}};
+    const deq_output_text new[] = {{first, "new", 3}, {second, large, 1 << 16}};
+    deq_error e = {0};
+    assert_true(deq_output_write_all(old, 2, &e));
+    struct rlimit before, limit;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before);
+    limit = before;
+    limit.rlim_cur = 4096;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    assert_false(deq_output_write_all(new, 2, &e));
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(e.failure, DEQ_OUTPUT);
+    assert_non_null(strstr(e.text, "a.csv"));
+    size_t size;
+    char *text = deq_read_whole(first, 100, &size);
+    assert_string_equal(text, "old");
+    assert_int_equal(count_files(where), 2);
+    free(text), free(where), free(first), free(second), free(large);
 }
 
 static const char *row_names[] = {"mode"};
@@ -254,6 +337,7 @@ static void test_journal(void **state) {
 int main(void) {
     if (!mkdtemp(folder)) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_checkpoint),  cmocka_unit_test(test_store),
+                                       cmocka_unit_test(test_sweep),       cmocka_unit_test(test_together),
                                        cmocka_unit_test(test_table),       cmocka_unit_test(test_names),
                                        cmocka_unit_test(test_permutation), cmocka_unit_test(test_journal)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
