@@ -335,12 +335,26 @@ static int build_program(const Cli *cli, const Compilation *c, const Object *obj
     return code;
 }
 
+/* Whether the script trains --net: its library then has the script's losses.  Otherwise the layer is built alone. */
+static bool trains_net(const Cli *cli) {
+    Compilation c;
+    CompileOptions options = compile_options(cli, PASS_ROUTINES);
+    options.only = NULL;
+    options.use_cache = false;
+    char *net = compile(&options, &c) == 0 ? header_net(c.unit->manifest, cli->net) : NULL;
+    bool found = net != NULL;
+    free(net);
+    compile_free(&c);
+    return found;
+}
+
 int verb_build(const Cli *cli) {
     if (cli->emit) return emit(cli);
     Compilation c;
     CompileOptions options = compile_options(cli, last_pass(cli, PASS_COMPILE));
     options.use_cache = false; /* the object itself is wanted */
     options.single = true;
+    if (cli->lib && cli->net && trains_net(cli)) options.only = NULL;
     int code = compile(&options, &c);
     print_diagnostics(cli, &c);
     if (code == 0 && options.last == PASS_COMPILE)

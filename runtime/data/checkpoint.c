@@ -124,9 +124,12 @@ static bool shape_is(const json_t *dims, const deq_shape *shape) {
     return true;
 }
 
-/* Where the tensor's bytes are, or -1 with a reason. */
-static int64_t locate(const json_t *header, const char *name, const deq_shape *shape, int real_bits, int64_t size,
-                      deq_error_list *r) {
+static bool is_dtype(const char *type, int real_bits) { return type && !strcmp(type, dtype(real_bits)); }
+
+/* Where the tensor's bytes are and how wide its numbers are, or -1 with a reason.  Parameters of the other precision are
+ * converted; what a run goes on with is not, since its bits would change. */
+static int64_t locate(const json_t *header, const char *name, const deq_shape *shape, int real_bits, bool convert,
+                      int64_t size, int *bits, deq_error_list *r) {
     const json_t *t = json_object_get(header, name), *dims = json_object_get(t, "shape");
     if (!t) {
         deq_error_add(r, "'%s' is missing", name);
@@ -141,17 +144,33 @@ static int64_t locate(const json_t *header, const char *name, const deq_shape *s
         free(have);
         return -1;
     }
-    if (!type || strcmp(type, dtype(real_bits))) {
+    *bits = convert && is_dtype(type, 96 - real_bits) ? 96 - real_bits : real_bits; /* 32 and 64 */
+    if (!is_dtype(type, *bits)) {
         deq_error_add(r, "'%s' is %s, the net works in %s", name, type ? type : "?", dtype(real_bits));
         return -1;
     }
     const json_t *offsets = json_object_get(t, "data_offsets");
     int64_t from = json_integer_value(json_array_get(offsets, 0)), to = json_integer_value(json_array_get(offsets, 1));
-    if (from < 0 || to > size || to - from != shape->elements * (real_bits / 8)) {
+    if (from < 0 || to > size || to - from != shape->elements * (*bits / 8)) {
         deq_error_add(r, "'%s' has impossible offsets %" PRId64 " to %" PRId64, name, from, to);
         return -1;
     }
     return from;
+}
+
+static void copy_reals(void *to, int to_bits, const uint8_t *from, int from_bits, int64_t n) {
+    if (to_bits == from_bits) memcpy(to, from, (size_t)n * (size_t)(to_bits / 8));
+    for (int64_t i = 0; to_bits != from_bits && i < n; i++) {
+        float single;
+        double wide;
+        if (from_bits == 32) {
+            memcpy(&single, from + 4 * i, sizeof single);
+            ((double *)to)[i] = (double)single;
+        } else {
+            memcpy(&wide, from + 8 * i, sizeof wide);
+            ((float *)to)[i] = (float)wide;
+        }
+    }
 }
 
 static bool refuse(deq_error *e, const char *path, const char *why) {
@@ -189,7 +208,7 @@ static json_t *read_header(const char *path, const uint8_t *file, size_t size, i
 }
 
 static bool verify(const char *path, const json_t *header, const uint8_t *data, int64_t size, const deq_net_spec *net,
-                   int real_bits, bool resume, const deq_checkpoint *c, int64_t *offsets, deq_error *e) {
+                   int real_bits, bool resume, const deq_checkpoint *c, int64_t *offsets, int *bits, deq_error *e) {
     char sum[17];
     if (!checksum(header, data, size, sum)) return deq_fail(e, DEQ_MEMORY, "out of memory reading '%s'", path);
     if (strcmp(sum, meta(header, "checksum")))
@@ -202,16 +221,19 @@ static bool verify(const char *path, const json_t *header, const uint8_t *data, 
         deq_error_add(&r, "it belongs to another net ('%s', hash %.16s; this is '%s', hash %.16s)", meta(header, "net"),
                       meta(header, "net_hash"), net->name, net->hash);
     for (int i = 0; i < net->nparameters; i++)
-        offsets[i] = locate(header, net->parameters[i].path, &net->parameters[i].shape, real_bits, size, &r);
+        offsets[i] = locate(header, net->parameters[i].path, &net->parameters[i].shape, real_bits, !resume && !c->key,
+                            size, &bits[i], &r);
     for (int i = 0; c->states && i < c->nstates; i++) {
         char name[32];
         deq_shape shape = state_shape(c->state_bytes, c->nstates, real_bits);
         snprintf(name, sizeof name, "optimiser.%d", i);
-        offsets[net->nparameters + i] = locate(header, name, &shape, real_bits, size, &r);
+        offsets[net->nparameters + i] =
+            locate(header, name, &shape, real_bits, false, size, &bits[net->nparameters + i], &r);
     }
     if (c->previous) {
         deq_shape shape = state_shape(c->previous_bytes, 1, real_bits);
-        offsets[net->nparameters + c->nstates] = locate(header, "previous", &shape, real_bits, size, &r);
+        int at = net->nparameters + c->nstates;
+        offsets[at] = locate(header, "previous", &shape, real_bits, false, size, &bits[at], &r);
     }
     const char *name;
     json_t *value;
@@ -232,14 +254,16 @@ bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bit
         (uint8_t *)(c->key ? deq_own_read(path, SIZE_MAX / 2, &size, &own) : deq_read_whole(path, SIZE_MAX / 2, &size));
     if (!file) return refuse(e, path, own.failure ? own.text : strerror(errno));
     json_t *header = read_header(path, file, size, &start, e);
-    int64_t *offsets = header ? calloc((size_t)(net->nparameters + c->nstates + 2), sizeof *offsets) : NULL;
-    bool ok =
-        offsets && verify(path, header, file + start, (int64_t)size - start, net, real_bits, resume, c, offsets, e);
+    size_t count = (size_t)(net->nparameters + c->nstates + 2);
+    int64_t *offsets = header ? calloc(count, sizeof *offsets) : NULL;
+    int *bits = header ? calloc(count, sizeof *bits) : NULL;
+    bool ok = offsets && bits &&
+              verify(path, header, file + start, (int64_t)size - start, net, real_bits, resume, c, offsets, bits, e);
     if (ok) {
         for (int i = 0; i < net->nparameters; i++) {
             const deq_parameter *p = &net->parameters[i];
-            memcpy((char *)c->parameters + p->offset, file + start + offsets[i],
-                   (size_t)(p->shape.elements * (real_bits / 8)));
+            copy_reals((char *)c->parameters + p->offset, real_bits, file + start + offsets[i], bits[i],
+                       p->shape.elements);
         }
         for (int i = 0; c->states && i < c->nstates; i++)
             memcpy((char *)c->states + i * (c->state_bytes / c->nstates), file + start + offsets[net->nparameters + i],
@@ -251,6 +275,7 @@ bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bit
         c->state = json_loads(meta(header, "state"), JSON_DECODE_ANY, NULL);
     }
     free(offsets);
+    free(bits);
     json_decref(header);
     free(file);
     return ok;

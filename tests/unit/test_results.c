@@ -104,8 +104,27 @@ static void test_checkpoint(void **state) {
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (!strstr(e.text, parts[i])) fail_msg("'%s' is not in: %s", parts[i], e.text);
     e = (deq_error){0};
-    assert_false(deq_checkpoint_read(path, &net, 64, false, &r, &e));
+    assert_false(deq_checkpoint_read(path, &net, 64, true, &r, &e)); /* a run does not go on in other bits */
     assert_non_null(strstr(e.text, "is F32, the net works in F64"));
+    deq_parameter wide[] = {
+        {"body.W", {2, {3, 2}, 6}, 0, true}, {"body.b", {1, {2}, 2}, 64, true}, {"mean", {0, {0}, 1}, 128, false}};
+    deq_net_spec doubles = net;
+    doubles.parameters = wide;
+    double widened[24] = {0};
+    deq_checkpoint w = {.parameters = widened};
+    e = (deq_error){0};
+    assert_true(deq_checkpoint_read(path, &doubles, 64, false, &w, &e)); /* parameters are converted */
+    for (int i = 0; i < 6; i++) assert_true(widened[i] == (double)values[i]);
+    assert_true(widened[8] == -1 && widened[9] == -2 && widened[16] == 42);
+    json_decref(w.state);
+    w.state = NULL;
+    char *doubled = deq_path_join(folder, "doubled.safetensors", NULL);
+    assert_true(deq_checkpoint_write(doubled, &doubles, 64, &w, &e));
+    memset(back, 0, sizeof back);
+    assert_true(deq_checkpoint_read(doubled, &net, 32, false, &r, &e));
+    assert_memory_equal(values, back, 24);
+    json_decref(r.state);
+    free(doubled);
     other = net;
     other.hash = "1";
     e = (deq_error){0};
