@@ -1,6 +1,7 @@
 /* backend.c - entry of the module: compiles units, loads objects. */
 #include "jit.h"
 #include "objects.h"
+#include "out_of_memory.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,5 +69,6 @@ static bool compile(const Unit *unit, const BackendOptions *options, BackendResu
 const Backend *backend_entry(const BackendSymbol *symbols, uint32_t nsymbols) {
     static const Backend backend = {target_layout, target_name, compile, jit_load};
     jit_set_symbols(symbols, nsymbols);
+    out_of_memory_is_said();
     return &backend;
 }

@@ -37,6 +37,9 @@ const char *backend_identity(void) {
     return text;
 }
 
+static bool out_of_memory;
+bool backend_lacked_memory(void) { return out_of_memory; }
+
 const Backend *backend_get(char **error) {
     static const Backend *loaded;
     if (loaded) return loaded;
@@ -48,7 +51,10 @@ const Backend *backend_get(char **error) {
     if (entry) return loaded = entry(symbols, sizeof symbols / sizeof *symbols);
     const char *why = dlerror();
     char text[5000];
-    snprintf(text, sizeof text, "cannot load the code generator: %s", why ? why : "unknown reason");
+    out_of_memory = why && (strstr(why, "failed to map segment") || strstr(why, "cannot allocate memory"));
+    snprintf(text, sizeof text, "%scannot load the code generator: %s",
+             out_of_memory ? "error[E0931]: out of memory (is it limited by ulimit -v?): " : "",
+             why ? why : "unknown reason");
     *error = strdup(text);
     return NULL;
 }

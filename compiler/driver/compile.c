@@ -3,6 +3,7 @@
 #include "compile.h"
 #include "cli.h"
 #include "check.h"
+#include "error.h"
 #include "pipeline.h"
 #include <libgen.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static char *option_text(Arena *a, const CompileOptions *o) {
 static int backend_failed(char *error) {
     fprintf(stderr, "deq: %s\n", error ? error : "the code generator failed");
     free(error);
-    return EXIT_INTERNAL;
+    return backend_lacked_memory() ? deq_failure_exit(DEQ_MEMORY) : EXIT_INTERNAL;
 }
 
 /* "examples/quickstart.deq" -> "quickstart" */

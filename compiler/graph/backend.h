@@ -51,6 +51,7 @@ __attribute__((visibility("default"))) const Backend *backend_entry(const Backen
 /* Size and time of the files of this program and of the module, which need not be loaded: another build makes other
  * objects, also under the same version. */
 const char *backend_identity(void);
-const Backend *
-backend_get(char **error); /* loads libdeq_backend.so beside the program, in ../lib/deq, or $DEQ_BACKEND */
+/* Loads libdeq_backend.so beside the program, in ../lib/deq, or $DEQ_BACKEND. */
+const Backend *backend_get(char **error);
+bool backend_lacked_memory(void); /* why backend_get returned NULL */
 #endif

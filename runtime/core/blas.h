@@ -1,6 +1,6 @@
 /* blas.h - OpenBLAS and its LAPACK, loaded when first needed.
  *
- * Loading it with the program costs 10 ms (40 MB, and it starts threads), half of what `deq check` may take, and most
+ * Loading it with the program costs 10 ms (40 MB), half of what `deq check` may take, and most
  * programs need it never or once.  Prototypes come from <cblas.h> as usual; only the call is spelled differently:
  *   DEQ_BLAS(cblas_sgemm)(CblasRowMajor, ...)
  * Needs: deq_blas_ready() returned true.  BLAS runs on one thread: the callers are worker threads. */
