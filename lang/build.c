@@ -171,7 +171,7 @@ static const struct {
 } bodies[] = {
     {AST_LAYER, "a layer", IN(PARAM) | IN(BUFFER) | IN(USE) | IN(FN) | IN(EQUATION) | IN(RETURN) | IN(FOR) | IN(FIXED),
      true},
-    {AST_FN, "a function", IN(FN) | IN(RETURN) | IN(FOR), true},
+    {AST_FN, "a function", IN(FN) | IN(EQUATION) | IN(RETURN) | IN(FOR), true},
     {AST_FOR, "a 'for'", IN(FN) | IN(EQUATION) | IN(FOR) | IN(FIXED) | IN(USE) | IN(PARAM), false},
     {AST_FIXED, "a fixed point", IN(FN) | IN(EQUATION) | IN(FOR) | IN(SETTING), false},
     {AST_ATTACK_DEF, "an attack", IN(FN) | IN(STATE) | IN(REPEAT) | IN(EQUATION) | IN(RETURN) | IN(FOR), true},
@@ -227,7 +227,7 @@ static void check_body(Parser *ps, AstKind owner, Ast *list) {
             const char *help = setting ? "a setting is written 'name: value'" : where_allowed(item->kind);
             if (d && help) diag_help(d, "%s", help);
             list->kids[i] = ast_new(ps->arena, AST_ERROR, item->range, 0);
-        } else if (returned) {
+        } else if (returned && !broken) {
             Diagnostic *d = syntax_error(ps, DIAG_E0107, at, "this comes after 'return' and is never reached");
             if (d) diag_note(d, returned->range, "the value is returned here");
             break;

@@ -144,7 +144,13 @@ static const Type *check_concat(Checker *c, Ast *e, const Builtin *b, Ast *axis,
                   b->signature);
     const Size *s = axis ? size_of(c, axis, true) : size_constant(c->arena, 0);
     good = s && good;
-    for (uint32_t i = 0; i < n; i++) good = needs_tensor(c, parts[i], b) && good;
+    for (uint32_t i = 0; i < n && good; i++)
+        if (parts[i]->kind == AST_ARRAY) {
+            diag_help(diag_report(c->diags, DIAG_E0307, parts[i]->range, "the parts of 'concat' stand in no list"),
+                      "write concat(a, b, axis: 0)");
+            good = false;
+        }
+    for (uint32_t i = 0; i < n && good; i++) good = needs_tensor(c, parts[i], b);
     if (!good) return &type_error;
     const Type *first = parts[0]->type;
     if (first->opaque) return wrong(c, parts[0], b, "tensors whose axes are known", first);

@@ -1,5 +1,7 @@
 /* check_call.c - calls: matching of arguments, layers made with sizes, application of functions and layers. */
 #include "checker.h"
+#include "foreign.h"
+#include <ctype.h>
 #include <string.h>
 
 /* ---- arguments ---- */
@@ -34,11 +36,7 @@ static bool place_named(Checker *c, const char *callee, const char *takes, const
     }
     Diagnostic *d = report_arguments(c, DIAG_E0304, place(arg), NULL,
                                      arena_printf(c->arena, "'%s' has no argument '%s'", callee, arg->name));
-    const char *near = diag_nearest(arg->name, names, count);
-    if (near)
-        diag_help(d, "did you mean '%s'?", near);
-    else if (takes)
-        diag_help(d, "it is %s", takes);
+    if (!foreign_help_key(d, arg->name, names, count) && takes) diag_help(d, "it is %s", takes);
     return false;
 }
 
@@ -166,12 +164,9 @@ static bool bind_settings(Checker *c, const Ast *call, const Signature *s, SizeB
                                         arg->name)
                           : diag_report(c->diags, DIAG_E0302, arg->range,
                                         "'%s' is a layer: its inputs are given where it is called", s->decl->name);
-            const char *near = arg->name ? diag_nearest(arg->name, names, count) : NULL;
-            if (near)
-                diag_help(d, "did you mean '%s'?", near);
-            else if (!arg->name)
-                diag_help(d, "make it first: use name = %s, then name(...)", s->decl->name);
-            else
+            if (!arg->name)
+                diag_help(d, "use name = %s[..] makes it, name(x) calls it", s->decl->name);
+            else if (!foreign_help_key(d, arg->name, names, count))
                 diag_help(d, "it is %s", signature_text(c, s));
             good = false;
             continue;
@@ -186,6 +181,48 @@ static bool bind_settings(Checker *c, const Ast *call, const Signature *s, SizeB
     return good;
 }
 
+/* "I, O" */
+static const char *size_names(Checker *c, const Signature *s) {
+    const char *text = "";
+    for (uint32_t i = 0; i < s->ngiven; i++)
+        text = arena_printf(c->arena, "%s%s%s", text, i ? ", " : "", s->sizes[i]->name);
+    return text;
+}
+
+/* A layer called where it stands, Dense[4, 2](x): it has no parameters until `use` makes them. */
+static const Type *fail_without_use(Checker *c, Ast *e, const Ast *layer, const Ast *callee) {
+    const Signature *s = checker_signature(c, layer);
+    char *name = arena_strdup(c->arena, layer->name);
+    *name = (char)tolower((unsigned char)*name);
+    Range r = callee->range;
+    const char *sizes = s->ngiven ? arena_printf(c->arena, "%s[%s]", layer->name, size_names(c, s)) : layer->name;
+    if (callee->kind == AST_INDEX) sizes = arena_strndup(c->arena, r.source->text + r.start, r.end - r.start);
+    Diagnostic *d = diag_report(c->diags, DIAG_E0302, callee->range,
+                                "layer '%s' is called without 'use', which makes its parameters", layer->name);
+    diag_help(d, "write 'use %s = %s' as a statement of its own, then %s(x)", name, sizes, name);
+    return fail(e);
+}
+
+/* Dense(4, 2): numbers in ( ) where the sizes stand in [ ]. */
+static bool sizes_in_parentheses(Checker *c, const Ast *call, const Signature *s) {
+    const Ast *args = SLOT(call, CALL, inputs);
+    const char *text = "";
+    if (SLOT(call, CALL, callee)->kind == AST_INDEX || args->nkids == 0 || args->nkids > s->ngiven) return false;
+    for (uint32_t i = 0; i < args->nkids; i++) {
+        const Ast *value = args->kids[i]->kind == AST_ARG ? SLOT(args->kids[i], ARG, value) : NULL;
+        bool whole =
+            value && !args->kids[i]->name &&
+            (value->kind == AST_NUMBER || (value->kind == AST_NAME && value->ref &&
+                                           (value->ref->kind == AST_SIZE_PARAM || value->ref->kind == AST_CONST)));
+        if (!whole) return false;
+        text = arena_printf(c->arena, "%s%s%s", text, i ? ", " : "", value->name);
+    }
+    diag_help(diag_report(c->diags, DIAG_E0306, args->range.source ? args->range : call->range,
+                          "the sizes of '%s' stand in [ ], not in ( )", s->decl->name),
+              "%s[%s]", s->decl->name, text);
+    return true;
+}
+
 const Type *check_instance(Checker *c, Ast *e) {
     Ast *call = e->kind == AST_CALL ? e : NULL;
     Ast *base = call ? SLOT(call, CALL, callee) : e;
@@ -194,7 +231,7 @@ const Type *check_instance(Checker *c, Ast *e) {
     if (!base->ref || base->ref->kind != AST_LAYER) return check_expr(c, e);
     checker_ensure(c, base->ref);
     const Signature *s = checker_signature(c, base->ref);
-    if (s->broken) return fail(e);
+    if (s->broken || (call && sizes_in_parentheses(c, call, s))) return fail(e);
     SizeBinding *b = arena_alloc(c->arena, sizeof *b * (s->nsizes + s->nparams + 1));
     uint32_t n = signature_bindings(c, s, b);
     if (!bind_given_sizes(c, e, s, index ? SLOT(index, INDEX, indices) : NULL, b)) return fail(e);
@@ -371,9 +408,7 @@ static bool is_evaluation(Checker *c, const Ast *fn, const Ast *call) {
 
 static const Type *not_callable(Checker *c, Ast *e, const Ast *callee, const Type *t) {
     if (t->kind == TYPE_ERROR) return t;
-    Diagnostic *d = diag_report(c->diags, DIAG_E0302, callee->range, "%s cannot be called", type_text(c->arena, t));
-    if (t->kind == TYPE_LAYER)
-        diag_help(d, "a layer gets its parameters from use: use name = %s, then name(...)", t->decl->name);
+    diag_report(c->diags, DIAG_E0302, callee->range, "%s cannot be called", type_text(c->arena, t));
     (void)e;
     return &type_error;
 }
@@ -399,7 +434,10 @@ const Type *check_call(Checker *c, Ast *e, Ast *callee, Ast *call, Ast *piped) {
         for (uint32_t i = 0; only_names && i < SLOT(call, CALL, inputs)->nkids; i++)
             only_names = SLOT(call, CALL, inputs)->kids[i]->name != NULL;
         if (only_names) return check_instance(c, call);
-        return not_callable(c, e, callee, check_instance(c, callee));
+        checker_ensure(c, r);
+        const Signature *s = checker_signature(c, r);
+        if (call && !s->broken && sizes_in_parentheses(c, call, s)) return fail(e);
+        return fail_without_use(c, e, r, callee);
     }
     if (callee->kind == AST_NAME && !r) {
         const Builtin *b = builtin_find(callee->name, c->context);

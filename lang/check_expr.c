@@ -35,7 +35,7 @@ static const Type *check_matmul(Checker *c, Ast *e) {
                                 type_text(c->arena, x), type_text(c->arena, y), reason);
     diag_mark(d, e->range, NULL);
     note_sizes(c, d, x, y);
-    help_param(c, d, l, r, true);
+    if (!help_param(c, d, l, r, true)) help_product(c, d, l, r);
     return &type_error;
 }
 
@@ -236,8 +236,9 @@ static bool check_index_item(Checker *c, Ast *index, const Size *dim, const Size
     const Size *s = size_of(c, index, true);
     if (!s) return false;
     if (size_number(s, &i) && (i < 0 || (size_number(dim, &n) && i >= n))) {
-        diag_report(c->diags, DIAG_E0314, index->range, "index %lld does not fit an axis of size %s", (long long)i,
-                    size_text(c->arena, dim));
+        Diagnostic *d = diag_report(c->diags, DIAG_E0314, index->range, "index %lld does not fit an axis of size %s",
+                                    (long long)i, size_text(c->arena, dim));
+        if (i < 0) diag_help(d, "indices count from 0; the last one of an axis of size N is N - 1");
         return false;
     }
     return true;

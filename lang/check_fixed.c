@@ -1,6 +1,7 @@
 /* check_fixed.c - fixed points: equations map the state into itself; solvers and gradient modes against their tables.
  */
 #include "checker.h"
+#include "foreign.h"
 #include <math.h>
 #include <string.h>
 
@@ -103,10 +104,8 @@ void unknown_argument(Checker *c, const Ast *arg, const char *owner, const char 
     Diagnostic *d = arg->name
                         ? diag_report(c->diags, DIAG_E0411, place(arg), "'%s' has no argument '%s'", owner, arg->name)
                         : diag_report(c->diags, DIAG_E0411, arg->range, "arguments of '%s' are named", owner);
-    const char *near = arg->name ? diag_nearest(arg->name, names, n) : NULL;
-    if (near)
-        diag_help(d, "did you mean '%s'?", near);
-    else if (n)
+    if (arg->name && foreign_help_key(d, arg->name, names, n)) return;
+    if (n)
         diag_help(d, "its arguments: %s", list);
     else
         diag_help(d, "it has none");
@@ -450,11 +449,13 @@ static void check_equation(Checker *c, Ast *e) {
     if (!target || !value || target->kind == AST_ERROR) return;
     int i = state_index(c->fixed, target);
     if (i < 0) {
-        check_expr(c, value);
-        if (target->kind == AST_NAME && !target->ref) return;
+        target->type = check_expr(c, value);
         const Ast *state = SLOT(c->fixed, FIXED, state);
-        diag_help(diag_report(c->diags, DIAG_E0403, target->range, "this is not a state of the fixed point"),
-                  "its state is '%s'; other values are 'let'", state->nkids ? state->kids[0]->name : "?");
+        Diagnostic *d = diag_report(c->diags, DIAG_E0403, target->range, "this is not a state of the fixed point");
+        if (target->kind == AST_NAME && !target->ref)
+            help_let(c, d, e);
+        else
+            diag_help(d, "its state is '%s'; other values are 'let'", state->nkids ? state->kids[0]->name : "?");
         return;
     }
     const Type *want = target->ref->type ? target->ref->type : &type_error;
@@ -510,12 +511,60 @@ static void count_equations(Checker *c, const Ast *fixed) {
     }
 }
 
+/* The item of the fixed point that gives the name its value: let h = .., let (a, b) = ... */
+static const Ast *let_of(const Ast *fixed, const Ast *name) {
+    const Ast *items = SLOT(fixed, FIXED, items);
+    for (uint32_t i = 0; items && i < items->nkids; i++) {
+        const Ast *pattern = items->kids[i]->kind == AST_LET ? SLOT(items->kids[i], LET, pattern) : NULL;
+        if (pattern == name && pattern) return items->kids[i];
+        for (uint32_t k = 0; pattern && pattern->kind == AST_LIST && k < pattern->nkids; k++)
+            if (pattern->kids[k] == name) return items->kids[i];
+    }
+    return NULL;
+}
+
+static bool is_inside(const Ast *node, const Ast *fixed) {
+    return node->range.source == fixed->range.source && node->range.start >= fixed->range.start &&
+           node->range.end <= fixed->range.end;
+}
+
+/* Does the expression read a state, itself or through lets and local functions?  Gives up with true after `left`. */
+static bool reads_state(const Ast *e, const Ast *fixed, uint32_t *left) {
+    if (!e) return false;
+    if (*left == 0 || e->kind == AST_ERROR) return true;
+    --*left;
+    const Ast *r = e->kind == AST_NAME ? e->ref : NULL;
+    if (r && state_index(fixed, e) >= 0) return true;
+    if (r && r->kind == AST_FN && reads_state(SLOT(r, FN, body), fixed, left)) return true;
+    const Ast *let = r && r->kind == AST_NAME ? let_of(fixed, r) : NULL;
+    if (let ? reads_state(SLOT(let, LET, value), fixed, left) : r && r->kind == AST_NAME && is_inside(r, fixed))
+        return true;
+    for (uint32_t i = 0; i < e->nkids; i++)
+        if (reads_state(e->kids[i], fixed, left)) return true;
+    return false;
+}
+
+/* z = tanh(x): there is nothing to solve.  What a `for` carries is not followed. */
+static void warn_without_state(Checker *c, const Ast *fixed) {
+    const Ast *items = SLOT(fixed, FIXED, items);
+    for (uint32_t i = 0; i < items->nkids; i++)
+        if (items->kids[i]->kind == AST_FOR || items->kids[i]->kind == AST_ERROR) return;
+    for (uint32_t i = 0; i < items->nkids; i++) {
+        const Ast *e = items->kids[i];
+        uint32_t left = 100000;
+        if (e->kind != AST_EQUATION || state_index(fixed, SLOT(e, EQUATION, target)) < 0) continue;
+        if (reads_state(SLOT(e, EQUATION, value), fixed, &left)) continue;
+        Diagnostic *d = diag_report(c->diags, DIAG_W0423, SLOT(e, EQUATION, target)->range,
+                                    "the equation of '%s' reads no state: there is nothing to solve for",
+                                    SLOT(e, EQUATION, target)->name);
+        diag_help(d, "a 'let' outside of the fixed point gives the same value without a solver");
+    }
+}
+
 /* A name in the expression that is declared inside the fixed point, or NULL. */
 static const Ast *reads_inside(const Ast *e, const Ast *fixed) {
     if (!e) return NULL;
-    if (e->kind == AST_NAME && e->ref && e->ref->range.source == fixed->range.source &&
-        e->ref->range.start >= fixed->range.start && e->ref->range.end <= fixed->range.end)
-        return e;
+    if (e->kind == AST_NAME && e->ref && is_inside(e->ref, fixed)) return e;
     for (uint32_t i = 0; i < e->nkids; i++) {
         const Ast *found = reads_inside(e->kids[i], fixed);
         if (found) return found;
@@ -584,6 +633,7 @@ void check_fixed(Checker *c, Ast *fixed) {
     check_settings(c, items, "fixed", "a fixed point", fixed->range, DIAG_E0405, check_item);
     c->fixed = outer;
     count_equations(c, fixed);
+    warn_without_state(c, fixed);
     Ast *start = (Ast *)setting_value(fixed, "start"), *mode = (Ast *)setting_value(fixed, "gradient");
     c->fixed = outer;
     if (start) check_start(c, fixed, start);

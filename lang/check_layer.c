@@ -2,6 +2,42 @@
 #include "checker.h"
 #include <string.h>
 
+/* "u = x + 1" from the source, or "u = .." where that is long. */
+static const char *let_text(Checker *c, const Ast *name, const Ast *value) {
+    Range r = value->range;
+    uint32_t n = r.end - r.start;
+    bool short_enough = r.source && n <= 60 && !memchr(r.source->text + r.start, '\n', n);
+    return short_enough ? arena_printf(c->arena, "%s = %.*s", name->name, (int)n, r.source->text + r.start)
+                        : arena_printf(c->arena, "%s = ..", name->name);
+}
+
+void help_let(Checker *c, Diagnostic *d, const Ast *equation) {
+    diag_help(d, "a new name begins with 'let': let %s",
+              let_text(c, SLOT(equation, EQUATION, target), SLOT(equation, EQUATION, value)));
+}
+
+/* u = u + 1 where nothing changes: in a layer or a function. */
+static void check_assignment(Checker *c, Ast *e, const char *where) {
+    Ast *target = SLOT(e, EQUATION, target), *value = SLOT(e, EQUATION, value);
+    if (!target || !value || target->kind == AST_ERROR) return;
+    if (target->kind != AST_NAME) {
+        diag_help(diag_report(c->diags, DIAG_E0403, target->range, "%s has no equation like this", where),
+                  "'let' gives a value a name; d(..) = .. stands in a gradient by hand");
+        return;
+    }
+    target->type = check_expr(c, value);
+    if (!target->ref && !builtin_find(target->name, c->context)) {
+        help_let(c, diag_report(c->diags, DIAG_E0403, target->range, "'%s' is not declared", target->name), e);
+        return;
+    }
+    Ast renamed = {.name = arena_printf(c->arena, "%s2", target->name)};
+    Diagnostic *d =
+        diag_report(c->diags, DIAG_E0403, target->range, "'%s' has its value: names are not reassigned", target->name);
+    if (target->ref && place(target->ref).source == target->range.source)
+        diag_note(d, place(target->ref), "'%s' gets its value here", target->name);
+    diag_help(d, "give the new value a name of its own: let %s", let_text(c, &renamed, value));
+}
+
 static void report_statement(Checker *c, const Ast *s, const char *where) {
     diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in %s", ast_kind_name(s->kind), where);
 }
@@ -14,7 +50,7 @@ static void set_pattern(Ast *pattern, const Type *t) {
 }
 
 /* What a name bound to `value` has as its type: nothing that still waits for a shape. */
-static const Type *bound_type(Checker *c, Ast *value) {
+static const Type *bound_type(Checker *c, const Ast *pattern, Ast *value) {
     if (value->type->kind == TYPE_FLEX) {
         if (!c->shape_of) {
             diag_help(diag_report(c->diags, DIAG_E0324, value->range, "the shape of this value is not determined"),
@@ -25,9 +61,10 @@ static const Type *bound_type(Checker *c, Ast *value) {
     }
     if (value->type->kind == TYPE_FN || value->type->kind == TYPE_MODULE ||
         (value->type->kind == TYPE_LAYER && !(c->context & CTX_PIPELINE))) {
-        Diagnostic *d = diag_report(c->diags, DIAG_E0301, value->range, "%s is not a value to bind",
+        Diagnostic *d = diag_report(c->diags, DIAG_E0301, value->range, "%s cannot be bound with 'let'",
                                     type_text(c->arena, value->type));
-        if (value->type->kind == TYPE_LAYER) diag_help(d, "use name = ... makes a layer");
+        if (value->type->kind == TYPE_LAYER)
+            diag_help(d, "a layer is made with 'use': use %s", let_text(c, pattern, value));
         return &type_error;
     }
     return value->type;
@@ -45,7 +82,7 @@ void check_let(Checker *c, Ast *let) {
     }
     check_expr(c, value);
     if (pattern->kind == AST_NAME) {
-        pattern->type = bound_type(c, value);
+        pattern->type = bound_type(c, pattern, value);
         return;
     }
     const Type *t = value->type;
@@ -92,10 +129,12 @@ void check_carried(Checker *c, Ast *e) {
     Ast *target = SLOT(e, EQUATION, target), *value = SLOT(e, EQUATION, value);
     const Ast *r = target->kind == AST_NAME ? target->ref : NULL;
     if (!r || r->kind != AST_NAME) {
-        check_expr(c, value);
-        if (target->kind != AST_NAME || target->ref)
-            diag_report(c->diags, DIAG_E0403, target->range,
-                        "the left side of an equation in 'for' is a 'let' outside of it");
+        target->type = check_expr(c, value);
+        Diagnostic *d = target->kind == AST_ERROR
+                            ? NULL
+                            : diag_report(c->diags, DIAG_E0403, target->range,
+                                          "the left side of an equation in 'for' is a 'let' outside of it");
+        if (d && target->kind == AST_NAME && !r) help_let(c, d, e);
         return;
     }
     const Type *want = r->type ? r->type : &type_error;
@@ -150,6 +189,7 @@ static void check_fn_item(Checker *c, Ast *s) {
     case AST_LET: check_let(c, s); break;
     case AST_FN: checker_ensure(c, s); break;
     case AST_FOR: check_for(c, s, check_loop_item); break;
+    case AST_EQUATION: check_assignment(c, s, "a function"); break;
     case AST_ERROR: break;
     default: report_statement(c, s, "a function");
     }
@@ -229,6 +269,7 @@ static void check_layer_item(Checker *c, Ast *s) {
     case AST_FN: checker_ensure(c, s); break;
     case AST_FOR: check_for(c, s, check_loop_item); break;
     case AST_FIXED: check_fixed(c, s); break;
+    case AST_EQUATION: check_assignment(c, s, "a layer"); break;
     case AST_ERROR: break;
     default: report_statement(c, s, "a layer");
     }

@@ -55,11 +55,12 @@ static void check_update(Checker *c, Ast *e) {
     const Ast *r = target->kind == AST_NAME ? target->ref : NULL;
     bool parameters = c->context == CTX_OPTIMISER && target->kind == AST_NAME && !r && same(target->name, "w");
     if (!parameters && (!r || r->kind != AST_STATE)) {
-        check_expr(c, value);
-        if (target->kind == AST_NAME && !r && !builtin_find(target->name, c->context)) return;
-        diag_help(diag_report(c->diags, DIAG_E0510, target->range, "this is not a state"),
-                  c->context == CTX_OPTIMISER ? "state name = zeros declares one; an optimiser also updates w"
-                                              : "state name = value declares one");
+        target->type = check_expr(c, value);
+        Diagnostic *d = diag_report(c->diags, DIAG_E0510, target->range, "this is not a state");
+        if (target->kind == AST_NAME && !r && !builtin_find(target->name, c->context)) help_let(c, d, e);
+        diag_help(d, c->context == CTX_OPTIMISER
+                         ? "a state is declared with state name = zeros; an optimiser also updates w"
+                         : "a state is declared before 'repeat': state name = value");
         return;
     }
     const Type *want = parameters ? type_opaque(c->arena, "w") : r->type ? r->type : &type_error;

@@ -1,5 +1,6 @@
 /* check_pipeline.c - settings, data, nets and training: the declarations that say what is run. */
 #include "checker.h"
+#include "foreign.h"
 #include <string.h>
 
 /* ---- settings ---- */
@@ -112,11 +113,7 @@ static void unknown_setting(Checker *c, const Ast *key, const char *name, const 
             names[n++] = s->key;
         }
     Diagnostic *d = diag_report(c->diags, code, key->range, "%s has no setting '%s'", what, name ? name : "?");
-    const char *near = name ? diag_nearest(name, names, n) : NULL;
-    if (near)
-        diag_help(d, "did you mean '%s'?", near);
-    else
-        diag_help(d, "its settings: %s", list);
+    if (!name || !foreign_help_key(d, name, names, n)) diag_help(d, "its settings: %s", list);
 }
 
 void check_settings(Checker *c, Ast *list, const char *block, const char *what, Range at, DiagCode unknown,
@@ -149,7 +146,7 @@ void check_settings(Checker *c, Ast *list, const char *block, const char *what, 
         else if (row)
             check_setting(c, s, row);
         else
-            unknown_setting(c, key, name, block, what, unknown);
+            unknown_setting(c, key, name, block, what, unknown), broken = true; /* perhaps the one that is missing */
     }
     const char *missing = "";
     bool loaded = same(block, "train") && value_of(list, "start");
@@ -400,6 +397,29 @@ static bool check_unchanged(Checker *c, const Ast *examples, const char *what) {
     return false;
 }
 
+/* x.reshape(..), W.T: in other languages functions belong to their values, here they take them. */
+static const Type *no_method(Checker *c, const Ast *e, const Ast *base, const Type *t) {
+    Range r = base->range;
+    const char *value = arena_strndup(c->arena, r.source->text + r.start, r.end - r.start);
+    const Foreign *row = foreign_find(FOREIGN_MEMBER, e->name);
+    size_t n = strlen(e->name);
+    const char *plain = arena_strndup(c->arena, e->name, n && e->name[n - 1] == '_' ? n - 1 : n); /* relu_ */
+    const Builtin *b = row ? NULL : builtin_find(plain, c->context);
+    if (base->kind != AST_NAME && base->kind != AST_CALL && base->kind != AST_INDEX)
+        value = arena_printf(c->arena, "(%s)", value);
+    Diagnostic *d =
+        diag_report(c->diags, DIAG_E0313, place(e), "%s has no member '%s'", type_text(c->arena, t), e->name);
+    if (row)
+        foreign_help(d, c->arena, row, value);
+    else if (b && b->nargs > 1 && b->args[1].need == NEED_REQUIRED)
+        diag_help(d, "a function takes its value: %s", b->signature);
+    else if (b && b->nargs)
+        diag_help(d, "write %s(%s): a function takes its value", b->name, value);
+    else
+        diag_help(d, "a tensor has no members; functions take it as an argument, such as relu(%s)", value);
+    return &type_error;
+}
+
 static const Type *no_member(Checker *c, const Ast *e, const Type *base, const char *members) {
     diag_help(diag_report(c->diags, DIAG_E0313, place(e), "%s has no member '%s'", type_text(c->arena, base), e->name),
               "%s", members);
@@ -433,6 +453,7 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
     if (base == &type_evaluation && (from->kind == AST_NAME || from->kind == AST_CALL))
         return statistic ? &type_real
                          : no_member(c, e, base, "members of an evaluation are steps, residual, converged");
+    if (base->kind == TYPE_TENSOR || base->kind == TYPE_LAYER) return no_method(c, e, from, base);
     return no_member(c, e, base, arena_printf(c->arena, "%s has none", type_kind_text(base)));
 }
 

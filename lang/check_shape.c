@@ -201,13 +201,46 @@ static const Ast *fitting_param(Checker *c, const Ast *wrong, const Type *other,
     return NULL;
 }
 
-void help_param(Checker *c, Diagnostic *d, const Ast *left, const Ast *right, bool matmul) {
+bool help_param(Checker *c, Diagnostic *d, const Ast *left, const Ast *right, bool matmul) {
     const Ast *p = NULL;
     if (right->kind == AST_NAME && right->ref && right->ref->kind == AST_PARAM)
         p = fitting_param(c, right, left->type, matmul, true);
     if (!p && left->kind == AST_NAME && left->ref && left->ref->kind == AST_PARAM)
         p = fitting_param(c, left, right->type, matmul, false);
     if (p) diag_help(d, "did you mean '%s' (%s)?", p->name, type_text(c->arena, p->type));
+    return p != NULL;
+}
+
+/* The source of an operand, or its type where that is long. */
+static const char *operand_text(Checker *c, const Ast *e) {
+    Range r = e->range;
+    uint32_t n = r.end - r.start;
+    bool plain = e->kind == AST_NAME || e->kind == AST_CALL || e->kind == AST_INDEX || e->kind == AST_TRANSPOSE;
+    if (!r.source || n > 40 || memchr(r.source->text + r.start, '\n', n)) return type_text(c->arena, e->type);
+    return arena_printf(c->arena, plain ? "%.*s" : "(%.*s)", (int)n, r.source->text + r.start);
+}
+
+static const Type *transposed(Checker *c, const Type *t) {
+    return t->rank == 2 && !t->opaque ? type_tensor(c->arena, t->elem, 2, (const Size *[]){t->dims[1], t->dims[0]}) : t;
+}
+
+bool help_product(Checker *c, Diagnostic *d, const Ast *x, const Ast *y) {
+    const Ast *sides[2][2] = {{x, y}, {y, x}};
+    const Type *t;
+    if (x->type->kind != TYPE_TENSOR || y->type->kind != TYPE_TENSOR) return false;
+    for (int i = 0; i < 2; i++) {
+        const Ast *l = sides[i][0], *r = sides[i][1];
+        if (!(t = binary_matmul(c->arena, l->type, r->type))) continue;
+        diag_help(d, "did you mean the matrix product %s @ %s (%s)?", operand_text(c, l), operand_text(c, r),
+                  type_text(c->arena, t));
+        return true;
+    }
+    if (y->type->rank == 2 && (t = binary_matmul(c->arena, x->type, transposed(c, y->type)))) {
+        diag_help(d, "did you mean the matrix product %s @ %s' (%s)?", operand_text(c, x), operand_text(c, y),
+                  type_text(c->arena, t));
+        return true;
+    }
+    return false;
 }
 
 const Type *report_shapes(Checker *c, Ast *at, const char *op, const Ast *x, const Ast *y) {
@@ -219,7 +252,7 @@ const Type *report_shapes(Checker *c, Ast *at, const char *op, const Ast *x, con
                                 shape_reason(c, x->type, y->type));
     diag_mark(d, at->range, NULL);
     note_sizes(c, d, x->type, y->type);
-    help_param(c, d, x, y, false);
+    if (!same(op, "*") || !help_product(c, d, x, y)) help_param(c, d, x, y, false);
     return &type_error;
 }
 

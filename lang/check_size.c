@@ -1,5 +1,6 @@
 /* check_size.c - expressions as sizes and constants, types as written, matching of sizes. */
 #include "checker.h"
+#include "foreign.h"
 #include <math.h>
 #include <string.h>
 
@@ -164,7 +165,10 @@ static const Type *unknown_type(Checker *c, Ast *type) {
     static const char *const names[] = {"f32", "f64", "int", "bool", "label", "schedule"};
     Diagnostic *d = diag_report(c->diags, DIAG_E0207, place(type), "unknown type '%s'", type->name ? type->name : "?");
     const char *near = type->name ? diag_nearest(type->name, names, 6) : NULL;
-    if (near)
+    const Foreign *row = type->name ? foreign_find(FOREIGN_TYPE, type->name) : NULL;
+    if (row)
+        foreign_help(d, c->arena, row, NULL);
+    else if (near)
         diag_help(d, "did you mean '%s'?", near);
     else
         diag_help(d, "types are f32, f64, int, bool, label[K], schedule");

@@ -72,10 +72,12 @@ const Type *join(Checker *c, Ast *at, const char *op, Ast **operands, uint32_t n
 bool shapes_join(const Type *a, const Type *b, Arena *arena, const Type **joined); /* broadcasting rule */
 void note_sizes(Checker *c, Diagnostic *d, const Type *a, const Type *b);
 const Type *binary_matmul(Arena *a, const Type *x, const Type *y); /* type of x @ y, or NULL */
+/* "did you mean the matrix product x @ W?" where it exists: of the operands, exchanged, or the right one transposed. */
+bool help_product(Checker *c, Diagnostic *d, const Ast *x, const Ast *y);
 /* Reports E0312 for two operands; `op` is an operator or the name of a function. */
 const Type *report_shapes(Checker *c, Ast *at, const char *op, const Ast *x, const Ast *y);
 /* "did you mean 'W' (f32[H, H])?": a param that fits where one of the operands does not. */
-void help_param(Checker *c, Diagnostic *d, const Ast *left, const Ast *right, bool matmul);
+bool help_param(Checker *c, Diagnostic *d, const Ast *left, const Ast *right, bool matmul);
 
 /* ---- check_call.c ---- */
 typedef struct CallParameter {
@@ -99,6 +101,7 @@ const Type *check_builtin(Checker *c, Ast *e, const Builtin *b, Ast *call, Ast *
 void check_fn(Checker *c, Ast *fn);
 void check_layer(Checker *c, Ast *layer);
 void check_let(Checker *c, Ast *let);
+void help_let(Checker *c, Diagnostic *d, const Ast *equation); /* "let h = tanh(z)" for an equation of a new name */
 void check_for(Checker *c, Ast *loop, void (*item)(Checker *, Ast *));
 void check_carried(Checker *c, Ast *equation); /* h = ... in a for: h is an outer let */
 

@@ -115,7 +115,7 @@ static uint32_t edit_distance(const char *a, const char *b, uint32_t limit) {
 
 const char *diag_nearest(const char *name, const char *const *candidates, uint32_t n) {
     size_t length = strlen(name);
-    uint32_t limit = length <= 1 ? 0 : length <= 3 ? 1 : 2;
+    uint32_t limit = length <= 1 ? 0 : length <= 4 ? 1 : 2;
     const char *nearest = NULL;
     for (uint32_t i = 0; i < n && limit; i++) {
         uint32_t distance = candidates[i] ? edit_distance(name, candidates[i], limit) : limit + 1;
@@ -241,16 +241,21 @@ static void print_one(const Diagnostic *d, FILE *out, bool colour, bool more) {
     if (more) fprintf(out, "   %smore:%s deq explain %s\n", bold, off, codes[d->code].name);
 }
 
+/* What an error leaves out is often why a name is not used: said once the errors are gone. */
+static bool follows_from_errors(DiagCode code) { return code == DIAG_W0210 || code == DIAG_W0211; }
+
 void diags_print(const Diags *ds, FILE *out, bool colour) {
-    uint32_t n;
+    uint32_t n, printed = 0;
     Diagnostic **items = sorted(ds, &n);
     bool explained = false;
-    for (uint32_t i = 0; i < n && i < MAX_PRINTED; i++) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (ds->errors && follows_from_errors(items[i]->code)) continue;
+        if (printed++ >= MAX_PRINTED) continue;
         bool more = !explained && !is_warning(items[i]->code);
         print_one(items[i], out, colour, more);
         explained |= more;
     }
-    if (n > MAX_PRINTED) fprintf(out, "and %u more\n", n - MAX_PRINTED);
+    if (printed > MAX_PRINTED) fprintf(out, "and %u more\n", printed - MAX_PRINTED);
     free(items);
 }
 

@@ -1,5 +1,6 @@
 /* module.c - loading a program: the main module, what it imports, and where imports are found. */
 #include "module.h"
+#include "foreign.h"
 #include "syntax.h"
 #include "tables.h"
 #include <limits.h>
@@ -102,6 +103,12 @@ static void not_found(Loader *l, const Ast *import, const char *tried) {
     Diagnostic *d =
         diag_report(l->program->diags, DIAG_E0112, import->name_range, "there is no module '%s'", import->name);
     if (tried) diag_note(d, (Range){0}, "looked for %s", tried);
+    const char *root = arena_strndup(l->program->arena, import->name, strcspn(import->name, "."));
+    if (foreign_find(FOREIGN_MODULE, root)) {
+        diag_help(
+            d, "modules of Python cannot be imported; functions such as relu are built in, layers stand in std.layers");
+        return;
+    }
     suggest_module(l, d, import->name);
 }
 

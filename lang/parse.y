@@ -21,6 +21,8 @@
       (C).end   = (N) ? YYRHSLOC(R, N).end   : YYRHSLOC(R, 0).end; } while (0)
 }
 %code {
+  #include "foreign.h"
+  #include <ctype.h>
   #include <string.h>
   static int deq_lex(Ast **value, Loc *at, Parser *ps) { *value = NULL; return scan_next(ps, at); }
   static void deq_error(Loc *at, Parser *ps, const char *message);
@@ -55,11 +57,11 @@
 %precedence NEG
 %right POW
 %%
-unit: seps_opt decls;
+unit: decls;                    /* layout.c gives no SEP at the start of a file or block: the first token may be refused too */
 decls: %empty
   | decls decl seps  { build_append(ps, ps->unit, build_document(ps, $decl), @decl); }
-  | decls error seps { yyerrok; build_append(ps, ps->unit, build_leaf(ps, AST_ERROR, @error), @error); }
-  ;                             /* yyerrok only after a SEP was consumed: before it, recovery loops for ever */
+  | decls error recovered { build_append(ps, ps->unit, build_leaf(ps, AST_ERROR, @error), @error); }
+  ;
 decl:
     IMPORT path import_tail                { bool alias = $3 && $3->kind == AST_NAME;
                                              $$ = BUILD(IMPORT, @$, @path, build_path(ps, $path), alias ? NULL : $3, alias ? $3 : NULL); }
@@ -151,10 +153,10 @@ binding: name ':' type           { $$ = BUILD_NAMED(BINDING, @$, $name, $type, N
   ;
 
 /* ---- statements and settings ---- */
-block: '{' seps_opt items '}'  { $$ = $items; $$->range = $$->name_range = syntax_range(ps, @$); };
+block: '{' items '}'  { $$ = $items; $$->range = $$->name_range = syntax_range(ps, @$); };
 items: %empty          { $$ = build_list(ps, @$, NULL); }
   | items item seps    { $$ = build_append(ps, $1, build_document(ps, $item), @item); }
-  | items error seps   { yyerrok; $$ = build_append(ps, $1, build_leaf(ps, AST_ERROR, @error), @error); }
+  | items error recovered { $$ = build_append(ps, $1, build_leaf(ps, AST_ERROR, @error), @error); }
   ;
 item:
     PARAM name ':' type '=' expr     { $$ = BUILD_NAMED(PARAM, @$, $name, $type, $expr); }
@@ -257,8 +259,10 @@ path: name                   { $$ = $1; }
 name: word                   { $$ = build_leaf(ps, AST_NAME, @1); };
 word: IDENT | POINT | DATA | TRAIN | ATTACK | DEFENCE | OPTIMISER | SCHEDULE | EXPERIMENT | GRADIENT | SWEEP | TABLE
   | CHECK | TEST | OF | BY | AS | BUFFER | CONST | STATE;
+/* Reduced before the next token is read, so that an error there is reported too; only after a SEP was consumed: before
+ * it, recovery loops for ever. */
+recovered: SEP { yyerrok; };
 seps: SEP | seps SEP;
-seps_opt: %empty | seps;
 %%
 static void expect_word(Parser *ps, const Ast *word, const char *wanted)
 {
@@ -369,42 +373,163 @@ static const char *describe(Parser *ps, yysymbol_kind_t found, Loc at)
     return arena_printf(ps->arena, "'%.*s'", n, text);
 }
 
+/* What surrounds a refused token, and what is said about it. */
+typedef struct Refused {
+    yysymbol_kind_t found;
+    int token, after;   /* the token, and the one before it */
+    Loc at;
+    const char *what;   /* found, in words */
+    bool operand;       /* an expression was expected */
+    bool complete;      /* one was complete */
+    bool begins;        /* a statement or declaration could begin here */
+    bool target;        /* the left side of an equation or setting stands before it */
+    bool in_call, bare_else, name_wanted;
+} Refused;
+
+/* The word that the text from `start` begins with, in the arena. */
+static const char *word_from(Parser *ps, uint32_t start)
+{
+    const char *text = ps->source->text;
+    uint32_t end = start;
+    while (end < ps->source->length && (isalnum((unsigned char)text[end]) || text[end] == '_')) end++;
+    return arena_strndup(ps->arena, text + start, end - start);
+}
+
+/* Where the statement that holds `at` begins: behind the line's start, a '{' or a ';'. */
+static uint32_t statement_start(const Parser *ps, uint32_t at)
+{
+    const char *text = ps->source->text;
+    while (at > 0 && !strchr("\n{;", text[at - 1])) at--;
+    while (text[at] == ' ' || text[at] == '\t') at++;
+    return at;
+}
+
+static bool is_operator(int token)
+{
+    return strchr("+-*/@<>", token < 128 ? token : 0) != NULL || token == T_POW || token == T_EQ || token == T_NE || token == T_LE ||
+           token == T_GE || token == T_PIPE || token == T_AND || token == T_OR || token == T_NOT || token == T_RANGE;
+}
+
+/* def f(x), print(x): a statement whose first word is another language's. */
+static Diagnostic *refuse_foreign(Parser *ps, const Refused *r)
+{
+    uint32_t start = r->begins ? r->at.start : statement_start(ps, r->at.start);
+    const char *word = word_from(ps, start);
+    const Foreign *row = (r->begins && r->found == YYSYMBOL_IDENT) || r->target ? foreign_find(FOREIGN_STATEMENT, word) : NULL;
+    if (!row) return NULL;
+    Loc at = {start, start + (uint32_t)strlen(word)};
+    Diagnostic *d = syntax_error(ps, DIAG_E0101, at, "'%s' begins no statement here", word);
+    if (d) foreign_help(d, ps->arena, row, NULL);
+    return d;
+}
+
+/* let a = x + : the operator is pointed at, not the end of its line. */
+static Diagnostic *refuse_dangling(Parser *ps, const Refused *r)
+{
+    bool line_ends = r->found == YYSYMBOL_SEP || r->found == YYSYMBOL_YYEOF || ps->raw_first;
+    if (!r->operand || !line_ends || !is_operator(r->after)) return NULL;
+    uint32_t end = ps->before_last_end, start = end - 1;
+    const char *text = ps->source->text;
+    while (start > 0 && !isspace((unsigned char)text[start - 1]) && !isalnum((unsigned char)text[start - 1]) == !isalnum((unsigned char)text[start]) &&
+           !strchr(")]'", text[start - 1]))
+        start--;
+    Diagnostic *d = syntax_error(ps, DIAG_E0101, (Loc){start, end}, "nothing follows '%.*s': expected an expression, found %s",
+                                 (int)(end - start), text + start, r->what);
+    if (d) diag_help(d, "write its right side, or remove the '%.*s'", (int)(end - start), text + start);
+    return d;
+}
+
+/* u += 1 */
+static Diagnostic *refuse_update(Parser *ps, const Refused *r)
+{
+    const char *text = ps->source->text + r->at.start;
+    if (!r->target || !strchr("+-*/@", *text) || text[1] != '=') return NULL;
+    const char *name = word_from(ps, statement_start(ps, r->at.start));
+    Diagnostic *d = syntax_error(ps, DIAG_E0101, (Loc){r->at.start, r->at.start + 2}, "names are not reassigned: there is no '%.2s'", text);
+    if (d) diag_help(d, "give the new value a name of its own: let %s2 = %s %c ..", name, name, *text);
+    return d;
+}
+
+static bool in_square(const Parser *ps) { return ps->nbrackets && ps->brackets[ps->nbrackets - 1].kind == '['; }
+
+static bool word_before(const Parser *ps, const char *word)
+{
+    size_t n = strlen(word);
+    return ps->before_last_end >= n && memcmp(ps->source->text + ps->before_last_end - n, word, n) == 0;
+}
+
+/* A help line for a slip that has a name of its own, or NULL. */
+static const char *slip(Parser *ps, const Refused *r)
+{
+    const char *first = word_from(ps, statement_start(ps, r->at.start)), *line = ps->source->text + r->at.start;
+    bool param = !strcmp(first, "param") || !strcmp(first, "buffer");
+    if (r->bare_else) return "'if' is an expression: it always has an 'else'";
+    if (r->token == '=' && r->in_call) return "a named argument is written 'name: value'";
+    if (r->begins && r->token == T_IF) return "'if' is an expression: let y = if x > 0 then a else b";
+    if (r->begins && r->token == T_ELSE) return "'if' is an expression: let y = if x > 0 then a else b";
+    if (r->complete && r->token == T_IF) return "write 'if c then a else b'";
+    if (r->operand && r->token == '\'') return "a string stands between '\"'";
+    if (r->operand && r->token == T_PARAM) return "a param is a statement of its own: param W: f32[N, N] = glorot()";
+    if (r->operand && r->token == T_USE) return "'use' is a statement of its own: use head = Dense[N, K]";
+    if (r->operand && r->token == T_FN) return "a function has a name: fn f(v: f32[N]) -> f32[N] = tanh(v)";
+    if ((r->token == ':' && in_square(ps)) || (r->operand && r->token == T_RANGE && in_square(ps)))
+        return "a slice is written with both ends: x[0..3] holds x[0], x[1] and x[2]";
+    if (param && r->token == '=' && !r->complete) return "its type stands before '=': param W: f32[N, N] = glorot()";
+    if (param && (r->found == YYSYMBOL_SEP || r->found == YYSYMBOL_YYEOF)) return "it starts from an initialiser: param W: f32[N, N] = glorot()";
+    if (r->token == '(' && (word_before(ps, "f32") || word_before(ps, "f64") || word_before(ps, "label")))
+        return "sizes of a type stand in [ ]: f32[N]";
+    if ((!strcmp(first, "fn") || !strcmp(first, "layer")) && r->token == ':' && r->after == ')')
+        return "the type of the result follows '->'";
+    if ((!strcmp(first, "fn") || !strcmp(first, "layer")) && (r->token == ')' || r->token == ',') && r->after != ',' && r->after != '(')
+        return "every input has a type: x: f32[N]";
+    if ((!strcmp(first, "fn") || !strcmp(first, "layer")) && (r->token == '{' || r->token == '=') && r->after == ')')
+        return "the type of the result follows '->': fn f(x: f32[N]) -> f32[N]";
+    if (r->begins && !strncmp(line, "..", 2)) return "'..' stands between two numbers: 0..4";
+    if (r->target) return "a line is an equation 'name = value', a setting 'name: value' or begins with a word such as 'let'";
+    return NULL;
+}
+
 static int yyreport_syntax_error(const yypcontext_t *context, Parser *ps)
 {
-    yysymbol_kind_t found = yypcontext_token(context), list[YYNTOKENS];
-    Loc at = *yypcontext_location(context);
-    int token = ps->last, after = ps->before_last;
-    bool silent = ps->stop || ps->synthetic || (ps->muted_until && at.start <= ps->muted_until);
+    yysymbol_kind_t list[YYNTOKENS];
+    Refused r = {.found = yypcontext_token(context), .token = ps->last, .after = ps->before_last, .at = *yypcontext_location(context)};
+    bool silent = ps->stop || ps->synthetic || (ps->muted_until && r.at.start <= ps->muted_until);
     int n = silent ? 0 : yypcontext_expected_tokens(context, list, YYNTOKENS);
     Expected e = {0};
     for (int i = 0; i < n; i++) e.has[list[i]] = true;
-    bool name_wanted = HAS(&e, T_IDENT) && !HAS(&e, T_NOT) && !HAS(&e, T_LET), in_call = HAS(&e, ',') && HAS(&e, ')');
-    bool bare_else = HAS(&e, T_ELSE) && !HAS(&e, T_SEP) && !HAS(&e, ')'), statement = HAS(&e, '=') && HAS(&e, ':') && HAS(&e, '\'') && !HAS(&e, T_PIPE);
-    bool reserved = scan_is_reserved(token) && found != YYSYMBOL_SEP && found != YYSYMBOL_YYEOF;
-    if (!bare_else) HAS(&e, T_ELSE) = false; /* another solver could follow, which is no news */
-    summarise(ps, &e, after);
+    r.operand = HAS(&e, T_NOT);
+    r.complete = HAS(&e, T_PIPE);
+    r.begins = HAS(&e, T_LET) || HAS(&e, T_LAYER);
+    r.name_wanted = HAS(&e, T_IDENT) && !r.operand && !HAS(&e, T_LET);
+    r.in_call = HAS(&e, ',') && HAS(&e, ')');
+    r.bare_else = HAS(&e, T_ELSE) && !HAS(&e, T_SEP) && !HAS(&e, ')');
+    r.target = HAS(&e, '=') && HAS(&e, ':') && HAS(&e, '\'') && !r.complete;
+    bool reserved = scan_is_reserved(r.token) && r.found != YYSYMBOL_SEP && r.found != YYSYMBOL_YYEOF;
+    if (!r.bare_else) HAS(&e, T_ELSE) = false; /* another solver could follow, which is no news */
+    summarise(ps, &e, r.after);
 
-    const char *what = describe(ps, found, at);
-    if (ps->raw_first && found != YYSYMBOL_SEP && found != YYSYMBOL_YYEOF && after && after != T_SEP && after != '{') {
+    r.what = describe(ps, r.found, r.at);
+    Loc at = r.at;
+    if (ps->raw_first && r.found != YYSYMBOL_SEP && r.found != YYSYMBOL_YYEOF && r.after && r.after != T_SEP && r.after != '{') {
         at = (Loc){ps->before_last_end, ps->before_last_end}; /* the slip is at the end of the line before */
-        what = arena_printf(ps->arena, "%s on the next line", what);
+        r.what = arena_printf(ps->arena, "%s on the next line", r.what);
     }
-    Diagnostic *d = NULL;
-    if (silent) {
-        /* a consequence of an error that was reported */
-    } else if (reserved && name_wanted) {
-        d = syntax_error(ps, DIAG_E0116, at, "%s is a reserved word and cannot be a name", what);
-    } else if (e.n == 0 || e.n > 4) {
-        d = syntax_error(ps, DIAG_E0101, at, "unexpected %s", what);
-    } else {
-        const char *text = e.texts[0];
-        for (uint32_t i = 1; i < e.n; i++) text = arena_printf(ps->arena, "%s%s%s", text, i + 1 == e.n ? " or " : ", ", e.texts[i]);
-        d = syntax_error(ps, DIAG_E0101, at, "expected %s, found %s", text, what);
+    uint32_t before = ps->errors;
+    if (!silent && !refuse_foreign(ps, &r) && !refuse_dangling(ps, &r) && !refuse_update(ps, &r) && ps->errors == before) {
+        Diagnostic *d = NULL;
+        if (reserved && r.name_wanted) {
+            d = syntax_error(ps, DIAG_E0116, at, "%s is a reserved word and cannot be a name", r.what);
+        } else if (e.n == 0 || e.n > 4) {
+            d = syntax_error(ps, DIAG_E0101, at, "unexpected %s", r.what);
+        } else {
+            const char *text = e.texts[0];
+            for (uint32_t i = 1; i < e.n; i++) text = arena_printf(ps->arena, "%s%s%s", text, i + 1 == e.n ? " or " : ", ", e.texts[i]);
+            d = syntax_error(ps, DIAG_E0101, at, "expected %s, found %s", text, r.what);
+        }
+        const char *help = d ? slip(ps, &r) : NULL;
+        if (help) diag_help(d, "%s", help);
     }
-    if (d && bare_else) diag_help(d, "'if' is an expression: it always has an 'else'");
-    else if (d && token == '=' && in_call) diag_help(d, "a named argument is written 'name: value'");
-    else if (d && statement) diag_help(d, "a line is an equation 'name = value', a setting 'name: value' or begins with a word such as 'let'");
-    scan_syntax_error(ps, token);
+    scan_syntax_error(ps, r.token);
     return 0;
 }
 

@@ -16,9 +16,8 @@ static void resolve_fn(Resolver *r, Ast *fn);
 
 /* ---- expressions ---- */
 
-/* Finds `name`; true with *decl (NULL: built in) when it is known. */
-static bool lookup(Resolver *r, const char *name, const Ast **decl) {
-    Entry *e = find_local(r, name);
+/* Finds `name` given its local entry `e`; true with *decl (NULL: built in) when it is known. */
+static bool lookup_beyond(Resolver *r, Entry *e, const char *name, const Ast **decl) {
     const Builtin *b = builtin_find(name, r->context);
     if (!e && b && b->contexts != CTX_ANY) {
         /* x, loss, states ... of this kind of declaration come before the module's names; elsewhere a module may
@@ -39,8 +38,16 @@ static bool lookup(Resolver *r, const char *name, const Ast **decl) {
     return b != NULL;
 }
 
+static bool lookup(Resolver *r, const char *name, const Ast **decl) {
+    return lookup_beyond(r, find_local(r, name), name, decl);
+}
+
+/* As the callee of a call; a value of that name where there is nothing to call. */
+static bool lookup_called(Resolver *r, const char *name, const Ast **decl) {
+    return lookup_beyond(r, find_called(r, name), name, decl) || lookup(r, name, decl);
+}
+
 static void resolve_args(Resolver *r, Ast *list, bool words);
-static void resolve_expr(Resolver *r, Ast *e);
 
 /* The dotted name of a mode or solver an expression spells, or NULL. */
 static const char *spelled(const Ast *e, char *buffer, size_t size) {
@@ -90,11 +97,11 @@ static void resolve_call(Resolver *r, Ast *e) {
     char buffer[256];
     const char *path = spelled(callee, buffer, sizeof buffer);
     bool table =
-        path && ((is_mode(path) && (strchr(path, '.') || !find_local(r, path))) ||
-                 ((is_solver(path) || penalty_find(path)) && !find_local(r, path) && !scope_find(r->top, path)));
+        path && ((is_mode(path) && (strchr(path, '.') || !find_called(r, path))) ||
+                 ((is_solver(path) || penalty_find(path)) && !find_called(r, path) && !scope_find(r->top, path)));
     if (!table && callee->kind == AST_NAME) {
         const Ast *decl;
-        if (lookup(r, callee->name, &decl))
+        if (lookup_called(r, callee->name, &decl))
             callee->ref = decl;
         else if (!data_provides(callee->name))
             report_unknown(r, callee, "function");
@@ -105,11 +112,24 @@ static void resolve_call(Resolver *r, Ast *e) {
     resolve_args(r, AST_SLOT(e, CALL, inputs), table);
 }
 
+/* The row of `torch` for torch, torch.nn and so on, unless the program declares the name. */
+static const Foreign *foreign_module(Resolver *r, const Ast *base) {
+    const Ast *decl;
+    while (base->kind == AST_MEMBER) base = AST_SLOT(base, MEMBER, base);
+    const Foreign *row = base->kind == AST_NAME ? foreign_find(FOREIGN_MODULE, base->name) : NULL;
+    return row && !lookup(r, base->name, &decl) ? row : NULL;
+}
+
 static void resolve_member(Resolver *r, Ast *e) {
     char buffer[256];
     const char *path = spelled(e, buffer, sizeof buffer);
     if (path && is_mode(path)) return;
     Ast *base = AST_SLOT(e, MEMBER, base);
+    const Foreign *foreign = foreign_module(r, base);
+    if (foreign) {
+        report_foreign(r, e, foreign);
+        return;
+    }
     resolve_expr(r, base);
     if (base->kind != AST_NAME || !base->ref || base->ref->kind != AST_IMPORT) return;
     for (uint32_t i = 0, k = 0; i < r->module->unit->nkids; i++) {
@@ -206,7 +226,7 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
                !scope_find(r->top, value->name)) {
         /* an unknown mode: the checker lists the modes */
     } else if (value && value->kind == AST_CALL && row && (row->kind == KIND_MODE || row->kind == KIND_FORWARD) &&
-               spelled(AST_SLOT(value, CALL, callee), buffer, sizeof buffer) && !find_local(r, buffer)) {
+               spelled(AST_SLOT(value, CALL, callee), buffer, sizeof buffer) && !find_called(r, buffer)) {
         resolve_args(r, AST_SLOT(value, CALL, state), true);
         resolve_args(r, AST_SLOT(value, CALL, inputs), true);
     } else {
@@ -259,13 +279,22 @@ static void resolve_initialised(Resolver *r, Ast *type, Ast *value) {
     r->context = outer;
 }
 
+/* A left side that nobody declares is the checker's to report, with what the place needs; what follows knows it. */
+static void resolve_equation(Resolver *r, Ast *e) {
+    Ast *target = AST_SLOT(e, EQUATION, target);
+    const Ast *decl;
+    Range later;
+    bool fresh = target && target->kind == AST_NAME && !lookup(r, target->name, &decl) &&
+                 !declares_later(r->scope, target->name, &later);
+    if (!fresh) resolve_expr(r, target);
+    resolve_expr(r, AST_SLOT(e, EQUATION, value));
+    if (fresh) declare_equation(r, target);
+}
+
 static void resolve_item(Resolver *r, Ast *s, const char *block) {
     switch (s->kind) {
     case AST_LET: resolve_let(r, s); break;
-    case AST_EQUATION:
-        resolve_expr(r, AST_SLOT(s, EQUATION, target));
-        resolve_expr(r, AST_SLOT(s, EQUATION, value));
-        break;
+    case AST_EQUATION: resolve_equation(r, s); break;
     case AST_RETURN: resolve_expr(r, AST_SLOT(s, RETURN, value)); break;
     case AST_PARAM:
         resolve_initialised(r, AST_SLOT(s, PARAM, type), AST_SLOT(s, PARAM, value));
@@ -353,7 +382,8 @@ static void implicit_sizes(Resolver *r, Ast *type, Ast ***found, uint32_t *n, ui
     Ast *dims = type->kind == AST_TYPE ? AST_SLOT(type, TYPE, dims) : NULL;
     for (uint32_t i = 0; dims && i < dims->nkids; i++) {
         const Ast *dim = dims->kids[i];
-        bool known = dim->kind != AST_NAME || find_local(r, dim->name) || scope_find(r->top, dim->name);
+        bool known = dim->kind != AST_NAME || find_local(r, dim->name) || scope_find(r->top, dim->name) ||
+                     builtin_find(dim->name, r->context);
         for (uint32_t k = 0; !known && k < *n; k++) known = strcmp((*found)[k]->name, dim->name) == 0;
         if (known) continue;
         Ast *size = ast_new(r->arena, AST_SIZE_PARAM, dim->range, 1);
@@ -397,9 +427,22 @@ static void resolve_fn(Resolver *r, Ast *fn) {
     scope_pop(r);
 }
 
+/* layer F(x: f32[N]): unlike those of a fn, the sizes of a layer are declared.  One error for all that are not. */
+static void check_sizes_declared(Resolver *r, Ast *layer) {
+    Ast *params = AST_SLOT(layer, LAYER, inputs), **found = NULL;
+    uint32_t n = 0, cap = 0;
+    for (uint32_t part = 0; params && part < 2; part++)
+        for (uint32_t i = 0; params->kids[part] && i < params->kids[part]->nkids; i++)
+            if (params->kids[part]->kids[i]->kind == AST_BINDING)
+                implicit_sizes(r, AST_SLOT(params->kids[part]->kids[i], BINDING, type), &found, &n, &cap);
+    implicit_sizes(r, AST_SLOT(layer, LAYER, result), &found, &n, &cap);
+    if (n) report_sizes(r, layer, found, n);
+}
+
 static void resolve_layer(Resolver *r, Ast *layer) {
     scope_push(r, AST_SLOT(layer, LAYER, body));
     resolve_sizes(r, AST_SLOT(layer, LAYER, sizes));
+    check_sizes_declared(r, layer);
     resolve_params(r, AST_SLOT(layer, LAYER, inputs));
     resolve_type(r, AST_SLOT(layer, LAYER, result));
     resolve_body(r, AST_SLOT(layer, LAYER, body));

@@ -2,6 +2,7 @@
 #ifndef DEQ_LANG_RESOLVER_H
 #define DEQ_LANG_RESOLVER_H
 #include "check.h"
+#include "foreign.h"
 #include "tables.h"
 
 typedef struct Entry {
@@ -34,14 +35,24 @@ typedef struct Resolver {
 Entry *scope_find(Scope *s, const char *name);
 void scope_add(Arena *a, Scope *s, Entry entry);
 Entry *find_local(Resolver *r, const char *name); /* in the local scopes, innermost first */
-Range name_place(const Ast *node);                /* the name's range, else the whole */
+/* What a call of the name means: a value of that name is passed over, so that `let d = ..` leaves d(z) what it is. */
+Entry *find_called(Resolver *r, const char *name);
+Range name_place(const Ast *node); /* the name's range, else the whole */
 /* A local name; reports one that is there already or hides another. */
 void declare(Resolver *r, const char *name, const Ast *decl, Range at);
+/* The left side of an equation, which is no declaration: known from there on so that one slip is one error. */
+void declare_equation(Resolver *r, const Ast *target);
+/* Whether the rest of a body around declares the name; *at is where. */
+bool declares_later(const Scope *s, const char *name, Range *at);
 void scope_push(Resolver *r, const Ast *later);
 void scope_pop(Resolver *r); /* reports what was never used */
 /* Reports a name nobody declares, with the help that comes nearest: declared later, known elsewhere, in the standard
  * library under this name, or spelled almost so. */
 void report_unknown(Resolver *r, const Ast *name, const char *what);
+/* Sizes in the types of a layer's inputs and result that it does not declare: SIZE_PARAMs made for them. */
+void report_sizes(Resolver *r, const Ast *layer, Ast *const *sizes, uint32_t n);
+void report_foreign(Resolver *r, Ast *member, const Foreign *module); /* torch.relu: `module` is the row of torch */
+void declare_unknown(Resolver *r, const Ast *name); /* reported: no more about it in this declaration */
 
 /* ---- module_names.c ---- */
 const Ast *module_names_find(const Module *m, const char *name); /* the declaration; NULL: none, or no module */

@@ -1,5 +1,7 @@
 /* scope.c - tables of names, and what is said about a name that is in none of them. */
+#include "foreign.h"
 #include "resolver.h"
+#include "type.h"
 #include <string.h>
 
 /* ---- scopes ---- */
@@ -40,23 +42,58 @@ Entry *find_local(Resolver *r, const char *name) {
     return NULL;
 }
 
+/* A number or a tensor: nothing that a call could mean. */
+static bool is_value(const Ast *decl) {
+    switch (decl ? decl->kind : AST_ERROR) {
+    case AST_NAME:
+    case AST_PARAM:
+    case AST_BUFFER:
+    case AST_STATE:
+    case AST_SIZE_PARAM:
+    case AST_FOR: return true;
+    case AST_BINDING: {
+        const Ast *type = AST_SLOT(decl, BINDING, type);
+        return type && type->kind == AST_TYPE && strcmp(type->name, "schedule") != 0;
+    }
+    default: return false;
+    }
+}
+
+Entry *find_called(Resolver *r, const char *name) {
+    for (Scope *s = r->scope; s; s = s->up) {
+        Entry *e = scope_find(s, name);
+        if (e && !is_value(e->decl)) return e;
+    }
+    return NULL;
+}
+
 Range name_place(const Ast *node) { return node->name_range.source ? node->name_range : node->range; }
 
 /* ---- unknown names ---- */
 
-/* A module of the standard library whose text declares `name` at the start of a line, or NULL. */
-static const char *std_module_of(Resolver *r, const char *name) {
+/* What a line of a module's text declares, its name in the arena, or NULL. */
+static const char *declared_on(Resolver *r, const char *line) {
+    static const char *const words[] = {"fn ", "layer ", "attack ", "optimiser ", "schedule ", "defence ", "const "};
+    for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
+        size_t n = strlen(words[w]);
+        if (strncmp(line, words[w], n) != 0) continue;
+        size_t length = strcspn(line + n, "[( =\n");
+        return arena_strndup(r->arena, line + n, length);
+    }
+    return NULL;
+}
+
+/* A module of the standard library that declares the name, or with `loosely` one that differs from it in capitals and
+ * underscores only; *found is that name. */
+static const char *std_module_of(Resolver *r, const char *name, bool loosely, const char **found) {
     static const char *const modules[] = {"layers",     "activations", "losses",   "metrics",  "attacks",
                                           "optimisers", "schedules",   "defences", "trainers", "data"};
-    static const char *const words[] = {"fn ", "layer ", "attack ", "optimiser ", "schedule ", "defence ", "const "};
     for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
-        const char *path = arena_printf(r->arena, "std.%s", modules[i]), *text = stdlib_text(path);
-        for (size_t w = 0; text && w < sizeof words / sizeof *words; w++) {
-            const char *wanted = arena_printf(r->arena, "\n%s%s", words[w], name), *p = text - 1;
-            size_t n = strlen(wanted);
-            if (strncmp(text, wanted + 1, n - 1) == 0 && strchr("[( =", text[n - 1])) return path;
-            while ((p = strstr(p + 1, wanted)))
-                if (p[n] && strchr("[( =", p[n])) return path;
+        const char *path = arena_printf(r->arena, "std.%s", modules[i]);
+        for (const char *line = stdlib_text(path); line; line = strchr(line, '\n')) {
+            line += *line == '\n';
+            *found = declared_on(r, line);
+            if (*found && (loosely ? foreign_same(*found, name) : strcmp(*found, name) == 0)) return path;
         }
     }
     return NULL;
@@ -73,7 +110,7 @@ static const char *declared_type_text(Resolver *r, const Ast *decl) {
                         type->range.source->text + type->range.start);
 }
 
-static bool declares_later(const Scope *s, const char *name, Range *at) {
+bool declares_later(const Scope *s, const char *name, Range *at) {
     for (; s; s = s->up)
         for (uint32_t i = 0; s->later && i < s->later->nkids; i++) {
             const Ast *k = s->later->kids[i];
@@ -94,6 +131,63 @@ static bool declares_later(const Scope *s, const char *name, Range *at) {
             }
         }
     return false;
+}
+
+/* What stands for an unknown name once that has been reported: it has no type, and nothing more is said about it. */
+static const Ast *unknown_node(Resolver *r, Range at) {
+    Ast *node = ast_new(r->arena, AST_ERROR, at, 0);
+    node->type = &type_error;
+    return node;
+}
+
+void declare_unknown(Resolver *r, const Ast *name) {
+    Scope *s = r->scope;
+    while (s && s->up) s = s->up;
+    if (!s || scope_find(s, name->name)) return;
+    scope_add(r->arena, s, (Entry){name->name, unknown_node(r, name->range), name->range, true, false, NULL});
+}
+
+/* A row of foreign.def; where its code begins with a name of the standard library, the import too. */
+static void help_foreign(Resolver *r, Diagnostic *d, const Foreign *row) {
+    const char *found, *name = arena_strndup(r->arena, row->ours, strcspn(row->ours, "[(. "));
+    const char *module = *name && !builtin_find(name, r->context) ? std_module_of(r, name, false, &found) : NULL;
+    foreign_help(d, r->arena, row, NULL);
+    if (module && !scope_find(r->top, name)) diag_help(d, "import %s (%s)", module, name);
+}
+
+/* A name of the standard library, of another language, or the same in other capitals. */
+static bool help_unknown(Resolver *r, Diagnostic *d, const char *name) {
+    const char *found, *module = std_module_of(r, name, false, &found);
+    const Foreign *row = module ? NULL : foreign_find(FOREIGN_NAME, name);
+    if (row) {
+        help_foreign(r, d, row);
+        return true;
+    }
+    for (const Builtin *b = builtin_table; b->name && !module; b++)
+        if (b->contexts & r->context && foreign_same(b->name, name)) {
+            diag_help(d, "did you mean '%s'?", b->name);
+            return true;
+        }
+    if (!module && (module = std_module_of(r, name, true, &found))) diag_help(d, "did you mean '%s'?", found);
+    if (module && !scope_find(r->top, found)) diag_help(d, "import %s (%s)", module, found);
+    return module != NULL;
+}
+
+/* The name in scope that is spelled most like it. */
+static void help_near(Resolver *r, Diagnostic *d, const char *name) {
+    const char **names = NULL;
+    uint32_t n = 0, cap = 0;
+    for (Scope *s = r->scope; s; s = s->up)
+        for (uint32_t i = 0; i < s->n; i++) *ARENA_PUSH(r->arena, names, n, cap) = s->entries[i].name;
+    for (uint32_t i = 0; i < r->top->n; i++) *ARENA_PUSH(r->arena, names, n, cap) = r->top->entries[i].name;
+    const char *near = diag_nearest(name, names, n);
+    if (!near) {
+        for (const Builtin *b = builtin_table; b->name; b++)
+            if (b->contexts & r->context) *ARENA_PUSH(r->arena, names, n, cap) = b->name;
+        near = diag_nearest(name, names, n);
+    }
+    const Entry *e = near ? find_local(r, near) : NULL;
+    if (near) diag_help(d, "did you mean '%s'%s?", near, e && e->decl ? declared_type_text(r, e->decl) : "");
 }
 
 void report_unknown(Resolver *r, const Ast *name, const char *what) {
@@ -117,40 +211,64 @@ void report_unknown(Resolver *r, const Ast *name, const char *what) {
     }
     Diagnostic *d = diag_report(r->diags, DIAG_E0201, name->range, "unknown %s '%s'", what, name->name);
     if (diags_errors(r->diags) > 50) return; /* more than is ever printed: no search for what was meant */
-    const char **names = NULL;
-    uint32_t n = 0, cap = 0;
-    for (Scope *s = r->scope; s; s = s->up)
-        for (uint32_t i = 0; i < s->n; i++) *ARENA_PUSH(r->arena, names, n, cap) = s->entries[i].name;
-    for (uint32_t i = 0; i < r->top->n; i++) *ARENA_PUSH(r->arena, names, n, cap) = r->top->entries[i].name;
-    const char *module = std_module_of(r, name->name);
-    const char *near = module ? NULL : diag_nearest(name->name, names, n);
-    if (!near && !module) {
-        for (const Builtin *b = builtin_table; b->name; b++)
-            if (b->contexts & r->context) *ARENA_PUSH(r->arena, names, n, cap) = b->name;
-        near = diag_nearest(name->name, names, n);
-    }
-    if (module) {
-        diag_help(d, "import %s (%s)", module, name->name);
-    } else if (near) {
-        const Entry *e = find_local(r, near);
-        diag_help(d, "did you mean '%s'%s?", near, e && e->decl ? declared_type_text(r, e->decl) : "");
-    }
+    if (!help_unknown(r, d, name->name)) help_near(r, d, name->name);
+    declare_unknown(r, name);
 }
+
+void report_sizes(Resolver *r, const Ast *layer, Ast *const *sizes, uint32_t n) {
+    const Ast *list = AST_SLOT(layer, LAYER, sizes), *given = list ? AST_SLOT(list, SIZES, given) : NULL;
+    const char *names = "", *declared = "";
+    for (uint32_t i = 0; given && i < given->nkids; i++)
+        declared = arena_printf(r->arena, "%s%s%s", declared, *declared ? ", " : "", given->kids[i]->name);
+    for (uint32_t i = 0; i < n; i++) {
+        const char *between = i == 0 ? "" : i + 1 == n ? " and " : ", ";
+        names = arena_printf(r->arena, "%s%s'%s'", names, between, sizes[i]->name);
+        declared = arena_printf(r->arena, "%s%s%s", declared, *declared ? ", " : "", sizes[i]->name);
+        declare_unknown(r, sizes[i]);
+    }
+    Diagnostic *d = diag_report(r->diags, DIAG_E0201, sizes[0]->range, "size%s %s of '%s' %s not declared",
+                                n > 1 ? "s" : "", names, layer->name, n > 1 ? "are" : "is");
+    diag_help(d, "declare %s behind the layer's name: layer %s[%s](..)", n > 1 ? "them" : "it", layer->name, declared);
+}
+
+void report_foreign(Resolver *r, Ast *member, const Foreign *module) {
+    Range at = member->range;
+    Diagnostic *d = diag_report(r->diags, DIAG_E0201, at, "unknown name '%.*s'", (int)(at.end - at.start),
+                                at.source->text + at.start);
+    const Foreign *row = foreign_find(FOREIGN_NAME, member->name);
+    if (*module->note)
+        diag_help(d, "%s", module->note);
+    else if (row)
+        help_foreign(r, d, row);
+    else if (!help_unknown(r, d, member->name))
+        diag_help(d, "functions are called by their names alone, such as relu(x); `deq doc builtins` lists them");
+    member->ref = unknown_node(r, at);
+}
+
+static bool is_unknown(const Entry *e) { return e->decl && e->decl->kind == AST_ERROR; }
 
 void declare(Resolver *r, const char *name, const Ast *decl, Range at) {
     if (!name) return;
     Entry *old = scope_find(r->scope, name);
+    bool report = (decl->kind == AST_NAME || decl->kind == AST_PARAM || decl->kind == AST_USE) && name[0] != '_' &&
+                  !(r->context & CTX_PIPELINE);
+    if (old && is_unknown(old)) {
+        *old = (Entry){name, decl, at, false, report, NULL};
+        return;
+    }
     if (old) {
         diag_note(diag_report(r->diags, DIAG_E0202, at, "'%s' is declared twice", name), old->at,
                   "first declared here");
         return;
     }
-    if ((old = find_local(r, name)))
+    if ((old = find_local(r, name)) && !is_unknown(old))
         diag_note(diag_report(r->diags, DIAG_E0203, at, "'%s' hides the '%s' around it", name, name), old->at,
                   "declared here");
-    bool report = (decl->kind == AST_NAME || decl->kind == AST_PARAM || decl->kind == AST_USE) && name[0] != '_' &&
-                  !(r->context & CTX_PIPELINE);
     scope_add(r->arena, r->scope, (Entry){name, decl, at, false, report, NULL});
+}
+
+void declare_equation(Resolver *r, const Ast *target) {
+    if (r->scope) scope_add(r->arena, r->scope, (Entry){target->name, target, target->range, true, false, NULL});
 }
 
 void scope_push(Resolver *r, const Ast *later) {

@@ -192,7 +192,7 @@ static void errors_say_what_was_expected(void **state) {
     EXPECT_ERRORS("layer in(x: f32) -> f32 { return x }\n",
                   "1:7: error[E0116]: 'in' is a reserved word and cannot be a name");
     EXPECT_ERRORS("fn f(x: f32) -> f32 {\n  let a = 1 +\n  return a\n}\n",
-                  "2:14: error[E0101]: expected an expression, found end of line");
+                  "2:13: error[E0101]: nothing follows '+': expected an expression, found end of line");
     EXPECT_ERRORS("fn f(x: f32) -> f32 {\n  tanh(x)\n  return x\n}\n",
                   "2:10: error[E0101]: expected '=' or ':', found end of line");
     EXPECT_ERRORS("const a = 1\n  $ 2\n", "2:3: error[E0102]: unknown character '$'");
