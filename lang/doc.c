@@ -1,5 +1,6 @@
 /* doc.c - `deq doc` and `deq explain`. */
 #include "doc.h"
+#include "tables.h"
 #include <string.h>
 
 /* Where the signature ends and the body begins. */
@@ -72,6 +73,32 @@ void document_module(const Module *m, FILE *out) {
         fputs("\n```\n", out);
         if (d->doc) fprintf(out, "\n%s\n", d->doc);
         print_items(d, out);
+    }
+}
+
+/* Where a row of builtin.def is known, in words. */
+static const struct {
+    unsigned contexts;
+    const char *title;
+} places[] = {
+    {CTX_ATTACK, "In an attack"},
+    {CTX_OPTIMISER | CTX_SCHEDULE, "In an optimiser or schedule"},
+    {CTX_DEFENCE, "In a defence"},
+    {CTX_INIT, "Initialisers of a param or buffer"},
+    {CTX_GRADIENT, "In a gradient by hand"},
+    {CTX_LAYER, "In a layer"},
+    {CTX_PIPELINE, "In experiments, tests and checks"},
+};
+
+void document_builtins(FILE *out) {
+    fputs("# builtins\n\nNames that no module declares.\n\n## Everywhere\n\n", out);
+    for (const Builtin *b = builtin_table; b->name; b++)
+        if (b->contexts == CTX_ANY) fprintf(out, "- `%s`: %s\n", b->signature, b->doc);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        fprintf(out, "\n## %s\n\n", places[i].title);
+        for (const Builtin *b = builtin_table; b->name; b++)
+            if (b->contexts != CTX_ANY && b->contexts & places[i].contexts)
+                fprintf(out, "- `%s`: %s\n", b->signature, b->doc);
     }
 }
 

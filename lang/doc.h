@@ -5,6 +5,8 @@
 
 /* Markdown: the module's text, then every declaration with its signature as written and its text. */
 void document_module(const Module *m, FILE *out);
+/* `deq doc builtins`: the names of builtin.def with their arguments, by where they are known. */
+void document_builtins(FILE *out);
 /* `deq explain E0101`: title and explanation; false if there is no such code (nothing is written). */
 bool explain_code(const char *name, FILE *out);
 /* Every code with its title, one a line. */

@@ -68,6 +68,11 @@ int verb_doc(const Cli *cli) {
     Arena *a = arena_new();
     Diags *ds = diags_new(a);
     const char *name = cli->files[0], *text = stdlib_text(name);
+    if (strcmp(name, "builtins") == 0) {
+        document_builtins(stdout);
+        arena_free(a);
+        return 0;
+    }
     Program *p =
         text ? program_load_text(a, ds, name, text) : program_load(a, ds, name, cli->include, (uint32_t)cli->ninclude);
     int code = diags_exit_code(ds);
@@ -79,6 +84,7 @@ int verb_doc(const Cli *cli) {
     return code;
 }
 
+/* What the runtime reports; the compiler's diagnostics are lang's to explain. */
 static const struct {
     const char *code, *title, *explanation;
 } failures[] = {

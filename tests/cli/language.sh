@@ -83,5 +83,7 @@ cp wrong.deq before.deq && printf 'layer (' >>wrong.deq && cp wrong.deq before.d
 expect 1 '' "$DEQ" fmt wrong.deq
 cmp -s wrong.deq before.deq || fail "fmt changed a file it could not parse"
 expect 0 'Dense' "$DEQ" doc std.layers
+expect 0 '`softplus(x)`: log(1 + exp(x))' "$DEQ" doc builtins
+grep -q '^## Initialisers' out || fail "deq doc builtins does not say where its names are known"
 no_partial_files
 done_testing
