@@ -264,8 +264,7 @@ static const Type *check_attack_query(Checker *c, Ast *e, const Builtin *b, Ast 
             return &type_error;
         }
     }
-    diag_help(diag_report(c->diags, DIAG_E0518, f->range,
-                          "the first argument of 'gradient' is 'loss', or a local fn with a scalar result"),
+    diag_help(diag_report(c->diags, DIAG_E0518, f->range, "the first argument of 'gradient' is 'loss'"),
               "gradient(loss, at: a)");
     (void)e;
     return &type_error;

@@ -174,7 +174,7 @@ static bool bind_settings(Checker *c, const Ast *call, const Signature *s, SizeB
         Ast *value = SLOT(arg, ARG, value);
         good = check_against(c, value, type_substitute(c->arena, p->type, b, n), DIAG_E0301,
                              arena_printf(c->arena, "'%s' of '%s'", p->name, s->decl->name)) &&
-               good;
+               check_bounds(c, p, value, s->decl->name) && good;
         SizeBinding *slot = (SizeBinding *)binding_of(b, n, p);
         if (slot) slot->value = size_of(c, value, false);
     }
@@ -285,10 +285,10 @@ static bool check_argument(Checker *c, const Signature *s, uint32_t i, Ast *valu
             return false;
         }
     }
-    if (fits(c, value, want)) return true;
+    if (fits(c, value, want)) return check_bounds(c, s->params[i], value, s->decl->name);
     bool shapes = want->kind == TYPE_TENSOR && value->type->kind == TYPE_TENSOR && want->elem == value->type->elem;
     Diagnostic *d = diag_report(c->diags, shapes ? DIAG_E0312 : DIAG_E0301, value->range, "%s is %s, not %s",
-                                argument_text(c, s, i), type_text(c->arena, want), type_text(c->arena, value->type));
+                                argument_text(c, s, i), type_text(c->arena, want), value_text(c, value));
     if (shapes && want->rank == 1 && value->type->rank > 1)
         diag_help(d, "flatten(x) puts all elements in one axis");
     else if (shapes)
@@ -334,6 +334,10 @@ const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBinding *
     }
     checker_record_call(c, e, s->decl, b, nb);
     if (lift) { /* a function of scalars maps over tensors */
+        for (uint32_t i = 0; i < n; i++)
+            if (values[i] && values[i]->type->kind == TYPE_NUMBER)
+                good = check_argument(c, s, index[i], values[i], b, nb) && good;
+        if (!good) return &type_error;
         const Type *t = join(c, e, s->decl->name, operands, noperands);
         return t->kind == TYPE_NUMBER   ? &type_real
                : t->kind == TYPE_TENSOR ? type_with_elem(c->arena, t, ELEM_REAL)

@@ -179,6 +179,7 @@ const Type *check_gradcheck(Checker *c, Ast *e, const Builtin *b, Ast **args) {
                     t->decl->name);
         return &type_error;
     }
+    if (!input_of_numbers(c, layer->range, s)) return &type_error;
     check_concrete(c, t, layer->range);
     if (b->rule == RULE_GRADCHECK && layer->kind != AST_WITH) each_fixed(c, t->decl, "", inexact_mode, e);
     return good ? &type_check : &type_error;

@@ -88,8 +88,8 @@ static const Type *check_range_expr(Checker *c, Ast *e) {
         if (t->kind == TYPE_ERROR) {
             good = false;
         } else if (!fits(c, e->kids[i], &type_int)) {
-            diag_report(c->diags, DIAG_E0301, e->kids[i]->range, "a bound of '..' is a whole number, not %s",
-                        type_text(c->arena, t));
+            diag_report(c->diags, DIAG_E0301, e->kids[i]->range, "a bound of '..' is a whole number up to 2^53, not %s",
+                        value_text(c, e->kids[i]));
             good = false;
         }
     }
@@ -263,6 +263,8 @@ static const Type *index_tensor(Checker *c, Ast *e, const Type *base) {
     return good ? type_tensor(c->arena, base->elem, n, dims) : &type_error;
 }
 
+#define LAST_EXAMPLE 1e12 /* as `examples:` in settings.def */
+
 static const Type *check_index(Checker *c, Ast *e) {
     Ast *base = SLOT(e, INDEX, base), *list = SLOT(e, INDEX, indices);
     if (base->ref && base->ref->kind == AST_LAYER) return check_instance(c, e);
@@ -281,6 +283,11 @@ static const Type *check_index(Checker *c, Ast *e) {
         if (known && t->kind == TYPE_STATES && from < 1) {
             diag_help(diag_report(c->diags, DIAG_E0314, item->range, "states count from 1"),
                       "states[1] is the state after the first step; the start, z_0, is none");
+            return &type_error;
+        }
+        if (known && ((t->kind == TYPE_EXAMPLES && from > LAST_EXAMPLE) || (range && to > LAST_EXAMPLE))) {
+            diag_report(c->diags, DIAG_E0314, item->range, "there are no sets of so many examples: at most %.0f",
+                        LAST_EXAMPLE);
             return &type_error;
         }
         if (known && (from < 0 || (range && to <= from))) {

@@ -626,6 +626,8 @@ void check_fixed(Checker *c, Ast *fixed) {
         if (SLOT(b, BINDING, fallback))
             diag_help(diag_report(c->diags, DIAG_E0318, SLOT(b, BINDING, fallback)->range, "a state has no default"),
                       "start: says where the solver starts");
+        if (SLOT(b, BINDING, bounds))
+            diag_report(c->diags, DIAG_E0318, SLOT(b, BINDING, bounds)->range, "a state has no bounds");
     }
     if (!state || !items) return;
     const Ast *outer = c->fixed;

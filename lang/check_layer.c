@@ -178,9 +178,9 @@ static void check_statements(Checker *c, Ast *body, const Type *result, const As
 static void check_defaults(Checker *c, const Signature *s) {
     for (uint32_t i = 0; i < s->nparams; i++) {
         Ast *fallback = SLOT(s->params[i], BINDING, fallback);
-        if (fallback)
-            check_against(c, fallback, s->params[i]->type, DIAG_E0301,
-                          arena_printf(c->arena, "'%s'", s->params[i]->name));
+        if (fallback && check_against(c, fallback, s->params[i]->type, DIAG_E0301,
+                                      arena_printf(c->arena, "'%s'", s->params[i]->name)))
+            check_bounds(c, s->params[i], fallback, s->decl->name);
     }
 }
 

@@ -162,8 +162,9 @@ void check_machine(Checker *c, Ast *def) {
             diag_report(c->diags, DIAG_E0301, place(s->params[i]), "a parameter of %s is f32, int%s, not %s",
                         machine_word(def), c->context == CTX_OPTIMISER ? ", bool or schedule" : " or bool",
                         type_text(c->arena, t));
-        else if (fallback)
-            check_against(c, fallback, t, DIAG_E0301, arena_printf(c->arena, "'%s'", s->params[i]->name));
+        else if (fallback &&
+                 check_against(c, fallback, t, DIAG_E0301, arena_printf(c->arena, "'%s'", s->params[i]->name)))
+            check_bounds(c, s->params[i], fallback, def->name);
     }
     if (!body) return;
     check_items(c, def, body, false);
@@ -196,7 +197,7 @@ const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call) {
         if (values[i])
             good = check_against(c, values[i], s->params[i]->type, DIAG_E0301,
                                  arena_printf(c->arena, "'%s' of '%s'", s->params[i]->name, def->name)) &&
-                   good;
+                   check_bounds(c, s->params[i], values[i], def->name) && good;
     if (call) SLOT(call, CALL, callee)->type = made;
     return good ? made : &type_error;
 }

@@ -249,6 +249,19 @@ static void check_data(Checker *c, Ast *d) {
 
 /* ---- nets ---- */
 
+bool input_of_numbers(Checker *c, Range at, const Signature *s) {
+    for (uint32_t i = 0; i < s->nparams; i++) {
+        const Type *t = s->params[i]->type;
+        if (SLOT(s->params[i], BINDING, fallback) || t->kind != TYPE_TENSOR || t->elem != ELEM_LABEL) continue;
+        Diagnostic *d = diag_report(c->diags, DIAG_E0517, at, "the input of a net is numbers, '%s' of '%s' is %s",
+                                    s->params[i]->name, s->decl->name, type_text(c->arena, t));
+        diag_help(d, "declare '%s: f32[%s]', which holds 1 at the label and 0 elsewhere", s->params[i]->name,
+                  size_text(c->arena, t->classes));
+        return false;
+    }
+    return true;
+}
+
 bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const Type **input, const Type **output) {
     const Signature *s = checker_signature(c, layer->decl);
     const Ast *x = NULL;
@@ -260,6 +273,7 @@ bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const
         diag_report(c->diags, DIAG_E0517, at, "a net has one input without default, '%s' has %u", layer->decl->name, n);
         return false;
     }
+    if (!input_of_numbers(c, at, s)) return false;
     SizeBinding *b = arena_copy(c->arena, layer->bound ? layer->bound : (const SizeBinding *)&(SizeBinding){NULL, NULL},
                                 sizeof *b * (layer->nbound ? layer->nbound : 1));
     if (given) unify(c->arena, x->type, given, b, layer->nbound);

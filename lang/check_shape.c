@@ -1,5 +1,6 @@
 /* check_shape.c - values adapt to their place, operands broadcast, and what is said when they do not. */
 #include "checker.h"
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -30,6 +31,11 @@ void settle(Ast *e, const Type *t) {
     }
 }
 
+#define LARGEST_INT 9007199254740992.0 /* 2^53: every whole number up to here is a double */
+
+/* A finite number that an element of this type cannot hold. */
+static bool too_large(double v, Elem elem) { return elem != ELEM_F64 && isfinite(v) && fabs(v) > (double)FLT_MAX; }
+
 bool fits(Checker *c, Ast *e, const Type *want) {
     const Type *have = e->type;
     if (have->kind == TYPE_ERROR || want->kind == TYPE_ERROR) return true;
@@ -43,7 +49,9 @@ bool fits(Checker *c, Ast *e, const Type *want) {
     }
     if (want->kind == TYPE_TENSOR && type_is_scalar(want) && have->kind == TYPE_NUMBER) {
         double v;
-        return want->elem != ELEM_BOOL && (want->elem != ELEM_INT || !constant_of(c, e, &v) || v == floor(v));
+        bool known = constant_of(c, e, &v);
+        if (want->elem == ELEM_INT) return !known || (v == floor(v) && fabs(v) <= LARGEST_INT);
+        return want->elem != ELEM_BOOL && !(known && too_large(v, want->elem));
     }
     if (want->kind == TYPE_TENSOR && type_is_scalar(want) && want->elem == ELEM_REAL && type_is_scalar(have) &&
         have->kind == TYPE_TENSOR && have->elem == ELEM_INT)
@@ -56,11 +64,26 @@ bool fits(Checker *c, Ast *e, const Type *want) {
     return type_equal(have, want);
 }
 
+static void help_large(Checker *c, Diagnostic *d, const Ast *e, const Type *want) {
+    double v;
+    if (e->type->kind != TYPE_NUMBER || !constant_of(c, e, &v) || want->kind != TYPE_TENSOR) return;
+    if (want->elem == ELEM_INT && v == floor(v)) diag_help(d, "a whole number is at most 2^53");
+    if (want->elem == ELEM_REAL && too_large(v, ELEM_REAL)) diag_help(d, "the largest f32 is 3.4e38");
+}
+
+/* What is said of a value of the wrong type: a number is named itself. */
+const char *value_text(Checker *c, const Ast *e) {
+    double v;
+    if (e->type->kind != TYPE_NUMBER || !constant_of(c, e, &v)) return type_text(c->arena, e->type);
+    return arena_printf(c->arena, "%.10g", v);
+}
+
 bool check_against(Checker *c, Ast *e, const Type *want, DiagCode code, const char *what) {
     check_expr(c, e);
     if (fits(c, e, want)) return e->type->kind != TYPE_ERROR;
-    Diagnostic *d = diag_report(c->diags, code, e->range, "%s is %s, not %s", what, type_text(c->arena, want),
-                                type_text(c->arena, e->type));
+    Diagnostic *d =
+        diag_report(c->diags, code, e->range, "%s is %s, not %s", what, type_text(c->arena, want), value_text(c, e));
+    help_large(c, d, e, want);
     if (e->type->kind == TYPE_TENSOR && want->kind == TYPE_TENSOR) note_sizes(c, d, want, e->type);
     fail(e);
     return false;
@@ -174,6 +197,14 @@ static bool join_elems(Checker *c, Ast *at, const char *op, Ast **operands, uint
             f64 = f64 || t->elem == ELEM_F64;
             whole = whole || t->elem == ELEM_INT;
         }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        double v;
+        if (f64 || operands[i]->type->kind != TYPE_NUMBER || !constant_of(c, operands[i], &v)) continue;
+        if (!too_large(v, ELEM_REAL)) continue;
+        diag_help(diag_report(c->diags, DIAG_E0301, operands[i]->range, "%g does not fit into f32", v),
+                  "the largest f32 is 3.4e38");
+        return false;
     }
     bool fixed_real = false;
     for (uint32_t i = 0; i < n; i++)

@@ -60,14 +60,20 @@ bool check_positive(Checker *c, Ast *at, const Size *s);   /* a number: must be 
 void unify(Arena *a, const Type *pattern, const Type *actual, SizeBinding *b, uint32_t n);
 const SizeBinding *binding_of(const SizeBinding *b, uint32_t n, const Ast *var);
 
+/* ---- check_bounds.c: radius: f32 in 0..1 ---- */
+void check_bounds_declared(Checker *c, const Ast *param); /* a BINDING whose type is set */
+/* Whether `value`, where it is known, lies in the bounds of the BINDING of `owner`; reports E0412. */
+bool check_bounds(Checker *c, const Ast *param, const Ast *value, const char *owner);
+
 /* ---- check_expr.c ---- */
 const Type *check_expr(Checker *c, Ast *e); /* sets and returns e->type */
 
 /* ---- check_shape.c ---- */
 /* Checks e against `want`: numbers adapt, zeros and draws take its shape.  Reports `code` ("what is A, not B"). */
 bool check_against(Checker *c, Ast *e, const Type *want, DiagCode code, const char *what);
-bool fits(Checker *c, Ast *e, const Type *want); /* e->type is set; settles e; no report */
-void settle(Ast *e, const Type *t);              /* gives a shapeless expression its type */
+const char *value_text(Checker *c, const Ast *e); /* its type, or the number it is, for "is int, not 2.5" */
+bool fits(Checker *c, Ast *e, const Type *want);  /* e->type is set; settles e; no report */
+void settle(Ast *e, const Type *t);               /* gives a shapeless expression its type */
 const Type *join(Checker *c, Ast *at, const char *op, Ast **operands, uint32_t n); /* elementwise result */
 bool shapes_join(const Type *a, const Type *b, Arena *arena, const Type **joined); /* broadcasting rule */
 void note_sizes(Checker *c, Diagnostic *d, const Type *a, const Type *b);
@@ -168,6 +174,7 @@ void check_settings(Checker *c, Ast *list, const char *block, const char *what, 
 /* Input and output of a net on examples whose input is `given` (NULL: the layer's own type); false if it cannot stand
  * alone. */
 bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const Type **input, const Type **output);
+bool input_of_numbers(Checker *c, Range at, const Signature *s); /* no label among the inputs; reports E0517 */
 bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target);
 void check_experiment(Checker *c, Ast *experiment);
 void check_test(Checker *c, Ast *decl);

@@ -148,8 +148,11 @@ bindings: binding_list | binding_list ',';
 binding_list: binding          { $$ = build_list(ps, @$, $1); }
   | binding_list ',' binding   { $$ = build_append(ps, $1, $3, @3); }
   ;
-binding: name ':' type           { $$ = BUILD_NAMED(BINDING, @$, $name, $type, NULL); }
-  | name ':' type '=' expr       { $$ = BUILD_NAMED(BINDING, @$, $name, $type, $expr); }
+binding: name ':' type bounds_opt           { $$ = BUILD_NAMED(BINDING, @$, $name, $type, NULL, $bounds_opt); }
+  | name ':' type bounds_opt '=' expr       { $$ = BUILD_NAMED(BINDING, @$, $name, $type, $expr, $bounds_opt); }
+  ;
+bounds_opt: %empty               { $$ = NULL; }
+  | IN expr                      { $$ = $expr; }
   ;
 
 /* ---- statements and settings ---- */

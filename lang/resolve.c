@@ -258,6 +258,7 @@ static void resolve_fixed(Resolver *r, Ast *f) {
         if (state->kids[i]->kind != AST_BINDING) continue;
         resolve_type(r, AST_SLOT(state->kids[i], BINDING, type));
         resolve_expr(r, AST_SLOT(state->kids[i], BINDING, fallback));
+        resolve_expr(r, AST_SLOT(state->kids[i], BINDING, bounds));
         declare(r, state->kids[i]->name, state->kids[i], name_place(state->kids[i]));
     }
     scope_push(r, AST_SLOT(f, FIXED, items));
@@ -369,6 +370,7 @@ static void resolve_params(Resolver *r, Ast *params) {
             Ast *b = list->kids[i];
             if (b->kind != AST_BINDING) continue;
             resolve_type(r, AST_SLOT(b, BINDING, type));
+            resolve_expr(r, AST_SLOT(b, BINDING, bounds));
             resolve_expr(r, AST_SLOT(b, BINDING, fallback));
             declare(r, b->name, b, name_place(b));
         }

@@ -303,7 +303,8 @@ json_t *pipe_attacks(Scope *s, const Ast *given, Net *net, const char *loss) {
 }
 
 void net_accuracy(Elab *e, Net *net) {
-    if (!net->target.classes || value_shape(net->output).rank != 1) return;
+    const Shape out = value_shape(net->output);
+    if (!net->target.classes || out.rank != 1 || out.dims[0] != net->target.classes) return; /* several heads, say */
     Ast name = {.kind = AST_NAME, .name = "accuracy"};
     Scope s = scope_of_module(e, e->program->main);
     net_loss(&s, net, arena_copy(e->arena, &name, sizeof name), true);

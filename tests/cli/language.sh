@@ -83,6 +83,25 @@ cp wrong.deq before.deq && printf 'layer (' >>wrong.deq && cp wrong.deq before.d
 expect 1 '' "$DEQ" fmt wrong.deq
 cmp -s wrong.deq before.deq || fail "fmt changed a file it could not parse"
 expect 0 'Dense' "$DEQ" doc std.layers
+# Accuracy is measured where the outputs are the classes' and not looked at where they are more.
+cat >heads.deq <<'D'
+import std.losses (cross_entropy)
+import std.metrics (accuracy)
+import std.optimisers (adam)
+import std.data (idx)
+
+layer Net(image: f32[1, 8, 8]) -> f32[4 + 64] {
+  param W: f32[64, 4] = glorot()
+  return concat(flatten(image) @ W, flatten(image))
+}
+data d: (f32[1, 8, 8], label[4]) = idx("images", "labels", "images", "labels")
+fn classes(o: f32[68], y: label[4]) -> f32 = cross_entropy(o[0..4], y)
+fn right(o: f32[68], y: label[4]) -> f32 = accuracy(o[0..4], y)
+train net = Net on d.train { loss: classes; optimise: adam(rate: 1e-3); epochs: 1 }
+experiment e { table "e" { columns: [right(net, d.test)] } }
+D
+expect 0 '' "$DEQ" check heads.deq
+
 expect 0 '`softplus(x)`: log(1 + exp(x))' "$DEQ" doc builtins
 grep -q '^## Initialisers' out || fail "deq doc builtins does not say where its names are known"
 no_partial_files

@@ -1,0 +1,64 @@
+/* check_bounds.c - the values that a parameter says have a meaning: radius: f32 in 0..1, iterations: int in 1..inf.
+ *
+ * Both ends belong to the bounds of a number; those of an int are half open, as ranges are everywhere. */
+#include "checker.h"
+#include <math.h>
+#include <string.h>
+
+static bool is_whole(const Ast *param) { return param->type && type_equal(param->type, &type_int); }
+
+static bool bounds_of(Checker *c, const Ast *param, double *low, double *high) {
+    const Ast *range = SLOT(param, BINDING, bounds);
+    return range && range->kind == AST_BINARY && same(range->name, "..") &&
+           constant_of(c, SLOT(range, BINARY, left), low) && constant_of(c, SLOT(range, BINARY, right), high);
+}
+
+void check_bounds_declared(Checker *c, const Ast *param) {
+    Ast *range = SLOT(param, BINDING, bounds);
+    double low, high;
+    if (!range || range->kind == AST_ERROR || param->type->kind == TYPE_ERROR) return;
+    bool number = param->type->kind == TYPE_SCHEDULE ||
+                  (type_is_scalar(param->type) && param->type->elem != ELEM_BOOL && param->type->elem != ELEM_LABEL);
+    if (!number)
+        diag_report(c->diags, DIAG_E0301, range->range, "only a number has bounds, '%s' is %s", param->name,
+                    type_text(c->arena, param->type));
+    else if (!bounds_of(c, param, &low, &high))
+        diag_help(diag_report(c->diags, DIAG_E0321, range->range,
+                              "the bounds of '%s' are two numbers that are known here", param->name),
+                  "%s: f32 in 0..1, or 0..inf", param->name);
+    else if (!(low < high))
+        diag_report(c->diags, DIAG_E0314, range->range, "no value lies in the bounds of '%s'", param->name);
+    else
+        range->type = &type_range;
+}
+
+static bool check_number(Checker *c, const Ast *param, const Ast *at, double v, const char *owner) {
+    double low, high;
+    if (!bounds_of(c, param, &low, &high)) return true;
+    double last = is_whole(param) ? high - 1 : high;
+    if (v >= low && v <= last) return true;
+    const char *what = arena_printf(c->arena, "'%s' of '%s'", param->name, owner);
+    Diagnostic *d =
+        isinf(high) ? diag_report(c->diags, DIAG_E0412, at->range, "%s is at least %g, not %g", what, low, v)
+        : isinf(low)
+            ? diag_report(c->diags, DIAG_E0412, at->range, "%s is at most %g, not %g", what, last, v)
+            : diag_report(c->diags, DIAG_E0412, at->range, "%s lies between %g and %g, not at %g", what, low, last, v);
+    diag_note(d, place(param), "'%s' is declared here", param->name);
+    return false;
+}
+
+/* The value may be a sweep's variable: then each of its values counts. */
+bool check_bounds(Checker *c, const Ast *param, const Ast *value, const char *owner) {
+    const Ast *sweep = value->kind == AST_NAME && value->ref && value->ref->kind == AST_SWEEP ? value->ref : NULL;
+    const Ast *list = sweep ? SLOT(sweep, SWEEP, values) : NULL;
+    double v;
+    bool good = true;
+    if (!SLOT(param, BINDING, bounds)) return true;
+    if (list && list->kind == AST_ARRAY)
+        for (uint32_t i = 0; i < list->nkids; i++) good = check_bounds(c, param, list->kids[i], owner) && good;
+    else if (list && list->kind == AST_BINARY && same(list->name, ".."))
+        good = check_bounds(c, param, SLOT(list, BINARY, left), owner); /* the rest rises from there */
+    else if (constant_of(c, value, &v))
+        good = check_number(c, param, value, v, owner);
+    return good;
+}
