@@ -37,12 +37,15 @@ static bool check_number(Checker *c, const Ast *param, const Ast *at, double v, 
     if (!bounds_of(c, param, &low, &high)) return true;
     double last = is_whole(param) ? high - 1 : high;
     if (v >= low && v <= last) return true;
-    const char *what = arena_printf(c->arena, "'%s' of '%s'", param->name, owner);
-    Diagnostic *d =
-        isinf(high) ? diag_report(c->diags, DIAG_E0412, at->range, "%s is at least %g, not %g", what, low, v)
-        : isinf(low)
-            ? diag_report(c->diags, DIAG_E0412, at->range, "%s is at most %g, not %g", what, last, v)
-            : diag_report(c->diags, DIAG_E0412, at->range, "%s lies between %g and %g, not at %g", what, low, last, v);
+    const char *what = arena_printf(c->arena, "'%s' of '%s'", param->name, owner), *wanted;
+    if (isinf(high))
+        wanted = arena_printf(c->arena, "is at least %g", low);
+    else if (isinf(low))
+        wanted = arena_printf(c->arena, "is at most %g", last);
+    else
+        wanted = arena_printf(c->arena, "lies between %g and %g", low, last);
+    const char *found = isnan(v) ? "not a number" : arena_printf(c->arena, "%g", v);
+    Diagnostic *d = diag_report(c->diags, DIAG_E0412, at->range, "%s %s, this is %s", what, wanted, found);
     diag_note(d, place(param), "'%s' is declared here", param->name);
     return false;
 }

@@ -2,8 +2,8 @@
 # Attacks one after the other: what sequence, worst_of and restarts give follows from what their parts give.
 source "$(dirname "$0")/lib.sh"
 data 400
-sed 's|^import std.attacks.*|import std.attacks (apgd, momentum_pgd, pgd)|
-s|^experiment tiny {|attack auto = apgd(radius: 0.06, iterations: 10)\n\nattack mild = momentum_pgd(radius: 0.04, step: 0.01, iterations: 5)\n\nattack random = pgd(radius: 0.06, step: 0.06, iterations: 0)\n\nattack both = sequence(auto, mild, exact)\n\n&|
+sed 's|^import std.attacks.*|import std.attacks (apgd, momentum_pgd, noise, pgd)|
+s|^experiment tiny {|attack auto = apgd(radius: 0.06, iterations: 10)\n\nattack mild = momentum_pgd(radius: 0.04, step: 0.01, iterations: 5)\n\nattack random = noise(radius: 0.06)\n\nattack both = sequence(auto, mild, exact)\n\n&|
 s|^  let robust = .*|  let first = accuracy(net, quadrants.test under auto)\n  let second = accuracy(net, quadrants.test under mild)\n  let third = accuracy(net, quadrants.test under exact)\n  let all = accuracy(net, quadrants.test under both)\n  let worst = accuracy(net, quadrants.test under worst_of(auto, mild, exact))\n  let nested = accuracy(net, quadrants.test under sequence(worst_of(mild), sequence(exact, auto)))\n  let once = accuracy(net, quadrants.test under restarts(random, 1))\n  let often = accuracy(net, quadrants.test under restarts(random, count: 30))|
 s|columns: \[.*|columns: [clean, first, second, third, all, worst, nested, once, often]|' "$PROGRAMS/tiny.deq" >joined.deq
 expect 0 'all of net.*under both' "$DEQ" run joined.deq --threads 1

@@ -12,8 +12,8 @@ refused() { # SED TEXT: the changed script is refused with TEXT, and only with e
 }
 
 # ---- in the script ----
-refused 's|radius: 0.02, step: 0.01, iterations: 3|radius: 0 / 0, step: 0.01, iterations: 3|' 'deq:31:19: error.E0412.*radius'
-refused 's|iterations: 3)|iterations: -3)|' 'deq:31:15: error.E0412.*iterations'
+refused 's|radius: 0.02, step: 0.01, iterations: 3|radius: 0 / 0, step: 0.01, iterations: 3|' 'deq:31:27: error.E0412.*radius'
+refused 's|iterations: 3)|iterations: -3)|' 'deq:31:57: error.E0412.*iterations'
 refused 's|iterations: 3)|iterations: 2000000000)|' 'E0412.*iterations'
 refused 's|adam(rate: 1e-2)|adam(rate: 0 / 0)|' 'E0412.*rate'
 refused 's|adam(rate: 1e-2)|adam(rate: 1e-2, beta1: 0 / 0)|' 'E0412.*beta1'
