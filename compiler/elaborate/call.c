@@ -287,11 +287,12 @@ bool run_for(Scope *s, const Ast *loop, Value *result) {
         return true;
     }
     const Ast *body = AST_SLOT(loop, FOR, body);
+    Env *outside = s->env, *inside;
     for (uint32_t k = 0; k < n; k++) {
-        Env *before = s->env, *inside;
+        if (!eval_allowed(s, loop->range)) return true;
         scope_bind(s, loop->name, counts ? value_number(range.number + k) : range.items[k]);
         bool returned = run_body(s, body, result);
-        inside = s->env, s->env = before;
+        inside = s->env, s->env = outside; /* what earlier turns bound is not searched again */
         if (returned) return true;
         carry(s, body, inside);
     }
@@ -462,18 +463,26 @@ const Instance *layer_instance(Scope *s, const Ast *given, const char *path) {
     return i;
 }
 
+/* A number or a tensor is nothing that a call could mean: let d = .. leaves d(z) what it is, as in the checker. */
+static bool is_called(const Value *v) {
+    return v->kind == VALUE_FN || v->kind == VALUE_LAYER || v->kind == VALUE_RATE || v->kind == VALUE_AST;
+}
+
 /* `e` is a CALL, or (after a pipe) the bare name of what is called. */
 Value call(Scope *s, const Ast *e, const Value *piped, Range piped_at) {
     const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;
     const Ast *sizes = callee->kind == AST_INDEX ? AST_SLOT(callee, INDEX, indices) : NULL;
     if (sizes) callee = AST_SLOT(callee, INDEX, base);
-    if (callee->kind == AST_NAME && !env_find(s->env, callee->name)) {
+    const Value *local = callee->kind == AST_NAME ? env_find(s->env, callee->name) : NULL;
+    Scope named = *s; /* where the callee's name is looked up */
+    if (local && !is_called(local)) named.env = NULL, local = NULL;
+    if (callee->kind == AST_NAME && !local) {
         Value out;
         if (s->host && s->host(s, e, callee->name, &out)) return out;
         if (!module_find(s->module, callee->name, NULL) && builtin_call(s, callee->name, e, piped, piped_at, &out))
             return out;
     }
-    Value f = eval(s, callee);
+    Value f = eval(&named, callee);
     if (f.kind == VALUE_NONE) return f;
     if (f.kind == VALUE_FN && f.transposed) return hand_transposed(s, &f, e);
     if (f.kind == VALUE_FN) return call_fn(s, f.ast, f.module, f.scope, sizes, call_args(s, e, piped, piped_at));

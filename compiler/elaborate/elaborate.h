@@ -58,7 +58,8 @@ typedef struct Elab {
     Diags *diags;
     Program *program;
     uint32_t real_bytes;
-    uint32_t depth; /* of calls, to refuse recursion */
+    uint32_t depth;       /* of calls, to refuse recursion */
+    uint32_t evaluations; /* of the net being written out, to refuse what grows without end */
     Net **nets;
     uint32_t nnets, nets_cap;
     Routine **routines; /* attacks, optimisers, scalar functions */
@@ -115,6 +116,8 @@ void elab_reserve(Elab *e, const char *prefix, const char *const *endings);
 
 /* ---- expressions (expression.c) ---- */
 Value eval(Scope *s, const Ast *e);
+/* Counts one evaluation or round of a `for`; false, and an error the first time, when the net becomes too large. */
+bool eval_allowed(Scope *s, Range at);
 /* The same with a shape for flex values; NUMBERs and FLEX become nodes of that shape. */
 Value eval_shaped(Scope *s, const Ast *e, Shape shape);
 bool eval_number(Scope *s, const Ast *e, double *out); /* reports when it is none */

@@ -4,7 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 3000 }; /* of nested evaluations: bounds the stack; the checker has refused recursion */
+enum {
+    MAX_DEPTH = 3000,        /* of nested evaluations: bounds the stack; the checker has refused recursion */
+    MAX_EVALUATIONS = 500000 /* of a net: the largest of the library's takes 5,000 */
+};
 static const double MAX_ELEMENTS = 4294967296.0;
 
 /* ---- builds and nodes ---- */
@@ -353,8 +356,16 @@ static Value eval_items(Scope *s, const Ast *e) {
     return value_tuple(s->elab->arena, items, e->nkids);
 }
 
+bool eval_allowed(Scope *s, Range at) {
+    if (s->elab->evaluations <= MAX_EVALUATIONS && ++s->elab->evaluations > MAX_EVALUATIONS)
+        elab_error(s, DIAG_E0601, at,
+                   "too large: with every call and every 'for' written out there are more than %d operations",
+                   MAX_EVALUATIONS);
+    return s->elab->evaluations <= MAX_EVALUATIONS;
+}
+
 Value eval(Scope *s, const Ast *e) {
-    if (!e) return (Value){0};
+    if (!e || !eval_allowed(s, e->range)) return (Value){0};
     if (++s->elab->depth > MAX_DEPTH) {
         s->elab->depth--;
         return elab_error(s, DIAG_E0601, e->range, "functions and layers are nested too deep here");

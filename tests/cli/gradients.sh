@@ -180,5 +180,30 @@ expect 0 '100% of forward solves hit max: 2 ' "$DEQ" report short/tiny
 grep -q '100% of backward solves hit max: 2 (.* Raise max, use gmres, or use phantom.unroll' out || fail "the adjoint solves are not named"
 expect 3 'E0822' "$DEQ" report .
 expect 64 'FOLDER' "$DEQ" report
+
+# ---- names that are values beside names that are called: d and d(z), picard and picard(..) ----
+cat >shadow.deq <<'D'
+layer Res[I, H](x: f32[I]) -> f32[H] {
+  param W: f32[H, H] = normal(std: 0.5 / sqrt(H))
+  param U: f32[I, H] = glorot()
+  let picard = x @ U
+  fixed point z: f32[H] {
+    z = tanh(z @ W + picard)
+
+    forward: picard(tol: 1e-10, max: 200, stop: absolute)
+  }
+  return z
+}
+gradient right of Res by hand {
+  let d = 1 - z * z
+  fn K(v: f32[H]) -> f32[H] = v - (d * v) @ W'
+  let u = d * solve(K, d(z), gmres(tol: 1e-10, max: 60))
+  d(W) = outer(z, u)
+  d(U) = outer(x, u)
+  d(x) = u @ U'
+}
+test "right" { check: gradcheck(Res[6, 5] with { gradient: right }, directions: 4, tol: 1e-5) }
+D
+expect 0 '' "$DEQ" test shadow.deq
 no_partial_files
 done_testing
