@@ -1,7 +1,7 @@
 /* The rows of foreign.def name what exists in this language, and their help lines read well. */
 #include "lang_support.h"
-#include "lang/foreign.h"
-#include "lang/tables.h"
+#include "foreign.h"
+#include "tables.h"
 #include <ctype.h>
 
 static const char *const modules[] = {"std.layers",     "std.activations", "std.losses",   "std.metrics", "std.attacks",

@@ -2,7 +2,7 @@
  * newcomer/, what somebody writes who comes from Python, are resolved and checked too.
  * DEQ_BLESS=1 rewrites the expected files; the difference is then reviewed like code. */
 #include "lang_support.h"
-#include "lang/check.h"
+#include "check.h"
 
 static int compared;
 
