@@ -236,7 +236,7 @@ static void check_body(Parser *ps, AstKind owner, Ast *list) {
     }
     if (bodies[b].returns && !returned && !broken && ps->errors == errors) {
         uint32_t end = list->range.end;
-        syntax_error(ps, DIAG_E0107, (Loc){end - 1, end}, "%s ends with 'return'", bodies[b].name);
+        syntax_error(ps, DIAG_E0107, (Loc){end - 1, end}, "%s must end with 'return'", bodies[b].name);
     }
 }
 

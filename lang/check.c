@@ -70,6 +70,11 @@ const Type *fail(Ast *e) { return e->type = &type_error; }
 
 Range place(const Ast *node) { return node->name_range.source ? node->name_range : node->range; }
 
+const char *a_statement(Checker *c, AstKind kind) {
+    const char *name = ast_kind_name(kind);
+    return arena_printf(c->arena, "%s %s", strchr("aeio", *name) ? "an" : "a", name);
+}
+
 bool same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
 
 /* ---- signatures ---- */
@@ -252,7 +257,8 @@ void checker_ensure(Checker *c, const Ast *decl) {
     if (f->progress == DONE) return;
     if (f->progress == BUSY) {
         if (!f->cyclic)
-            diag_report(c->diags, DIAG_E0206, place(decl), "'%s' is defined in terms of itself", decl->name);
+            diag_report(c->diags, DIAG_E0206, place(decl), "the definition of '%s' uses '%s' itself", decl->name,
+                        decl->name);
         f->cyclic = true;
         ((Ast *)decl)->type = &type_error;
         if (f->signature) f->signature->broken = true;

@@ -96,8 +96,9 @@ static const Type *check_reduction(Checker *c, Ast *e, const Builtin *b, Ast *x,
         int64_t axis;
         if (!s) return &type_error;
         if (!size_number(s, &axis) || axis < 0 || axis >= t->rank || gone[axis]) {
-            diag_report(c->diags, DIAG_E0319, items[i]->range, "axis %s of %s: axes are 0 to %u, each once",
-                        size_text(c->arena, s), type_text(c->arena, t), t->rank - 1);
+            diag_report(c->diags, DIAG_E0319, items[i]->range,
+                        "axis %s is not there, or stands twice: %s has the axes 0 to %u", size_text(c->arena, s),
+                        type_text(c->arena, t), t->rank - 1);
             return &type_error;
         }
         gone[axis] = true;
@@ -155,8 +156,9 @@ static const Type *check_concat(Checker *c, Ast *e, const Builtin *b, Ast *axis,
     const Type *first = parts[0]->type;
     if (first->opaque) return wrong(c, parts[0], b, "tensors whose axes are known", first);
     if (!size_number(s, &along) || along < 0 || along >= first->rank) {
-        diag_report(c->diags, DIAG_E0319, axis ? axis->range : e->range, "axis %s of %s: axes are 0 to %u",
-                    size_text(c->arena, s), type_text(c->arena, first), first->rank - 1);
+        diag_report(c->diags, DIAG_E0319, axis ? axis->range : e->range,
+                    "axis %s is not there: %s has the axes 0 to %u", size_text(c->arena, s), type_text(c->arena, first),
+                    first->rank - 1);
         return &type_error;
     }
     const Size *dims[8];
@@ -167,7 +169,8 @@ static const Type *check_concat(Checker *c, Ast *e, const Builtin *b, Ast *axis,
         for (uint32_t d = 0; same_others && d < t->rank; d++)
             same_others = d == along || size_equal(t->dims[d], first->dims[d]);
         if (!same_others) {
-            diag_report(c->diags, DIAG_E0312, parts[i]->range, "'concat' along axis %lld: %s does not continue %s",
+            diag_report(c->diags, DIAG_E0312, parts[i]->range,
+                        "'concat' along axis %lld joins tensors that agree in all other axes: %s and %s do not",
                         (long long)along, type_text(c->arena, t), type_text(c->arena, first));
             return &type_error;
         }
@@ -182,8 +185,9 @@ static const Type *check_pad(Checker *c, const Builtin *b, Ast *x, Ast *widths) 
     const Size **w = size_list(c, widths, b, &n, false), *dims[8];
     if (!w) return &type_error;
     if (x->type->opaque || n != 2 * x->type->rank) {
-        diag_report(c->diags, DIAG_E0314, widths->range, "'pad' of %s needs %u widths, two an axis",
-                    type_text(c->arena, x->type), 2 * x->type->rank);
+        diag_report(c->diags, DIAG_E0314, widths->range,
+                    "'pad' of %s needs %u widths: one before and one after every axis", type_text(c->arena, x->type),
+                    2 * x->type->rank);
         return &type_error;
     }
     for (uint32_t i = 0; i < x->type->rank; i++)
@@ -229,8 +233,9 @@ static const Type *check_conv(Checker *c, Ast *e, const Builtin *b, Ast **args) 
         const Size *left = size_subtract(a, size_subtract(a, padded, reach), one);
         int64_t n;
         if (size_number(left, &n) && n < 0) {
-            diag_report(c->diags, DIAG_E0326, e->range, "the kernel %s reaches over %s places, the padded image has %s",
-                        type_text(a, w), size_text(a, size_add(a, reach, one)), size_text(a, padded));
+            diag_report(c->diags, DIAG_E0326, e->range,
+                        "the kernel %s needs %s rows or columns, the image with its padding has %s", type_text(a, w),
+                        size_text(a, size_add(a, reach, one)), size_text(a, padded));
             return &type_error;
         }
         dims[k] = size_add(a, size_floor(a, size_divide(a, left, how[0])), one);
@@ -366,7 +371,7 @@ static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, 
     case RULE_ELEMENTWISE: return check_elementwise(c, e, b, args, b->nargs);
     case RULE_EXTREMUM:
         if (args[1] && args[2]) {
-            diag_report(c->diags, DIAG_E0303, e->range, "'%s' of two values has no axes", b->name);
+            diag_report(c->diags, DIAG_E0303, e->range, "'%s' of two values takes no 'axes'", b->name);
             return &type_error;
         }
         return args[1] ? check_elementwise(c, e, b, args, 2) : check_reduction(c, e, b, args[0], args[2]);

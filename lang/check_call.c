@@ -140,7 +140,8 @@ static bool bind_settings(Checker *c, const Ast *call, const Signature *s, SizeB
     bool good = true;
     Ast *args = SLOT(call, CALL, inputs);
     if (SLOT(call, CALL, state)) {
-        diag_report(c->diags, DIAG_E0323, call->range, "there is no state where a layer is made");
+        diag_report(c->diags, DIAG_E0323, call->range,
+                    "a layer is made without a state: its state is given where it is called");
         return false;
     }
     for (uint32_t i = 0; i < args->nkids; i++) {

@@ -17,7 +17,7 @@ static void check_sweep(Checker *c, Ast *s) {
         if (!known || to <= from || to - from > 10000)
             diag_report(c->diags, DIAG_E0515, values->range,
                         known ? "this range is empty or has more than 10000 values"
-                              : "a sweep's range has constant bounds");
+                              : "the bounds of a sweep's range are numbers known at compile time");
         else
             s->type = &type_int;
         return;
@@ -56,7 +56,7 @@ static void check_item(Checker *c, Ast *s) {
     case AST_LET: check_experiment_let(c, s); break;
     case AST_TABLE: check_table(c, s); break;
     case AST_ERROR: break;
-    default: diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in an experiment", ast_kind_name(s->kind));
+    default: diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in an experiment", a_statement(c, s->kind));
     }
 }
 
@@ -81,7 +81,7 @@ static void check_sweep_name(Checker *c, Ast *e, const char *key) {
         return;
     }
     if (e->kind == AST_ERROR || (e->kind == AST_NAME && !e->ref)) return;
-    diag_report(c->diags, DIAG_E0516, e->range, "'%s' names a variable of a sweep", key);
+    diag_report(c->diags, DIAG_E0516, e->range, "'%s' takes the variable of a sweep", key);
 }
 
 static void check_rows(Checker *c, Ast *value) {
@@ -101,7 +101,7 @@ static void check_columns(Checker *c, Ast *value) {
         const Type *t = check_expr(c, value->kids[i]);
         if (t->kind == TYPE_ERROR || is_scalar_result(t)) continue;
         Diagnostic *d = diag_report(c->diags, DIAG_E0516, value->kids[i]->range,
-                                    "a column is a number a cell, this is %s", type_text(c->arena, t));
+                                    "a column shows one number for each cell, this is %s", type_text(c->arena, t));
         if (t->kind == TYPE_STATISTICS) diag_help(d, "its members are steps, residual, converged");
     }
 }
@@ -109,7 +109,8 @@ static void check_columns(Checker *c, Ast *value) {
 static void check_cells(Checker *c, Ast *value) {
     const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : NULL;
     if (!callee || callee->kind != AST_NAME || !(same(callee->name, "mean_std") || same(callee->name, "mean"))) {
-        diag_report(c->diags, DIAG_E0516, value->range, "'cells' is mean_std(v) or mean(v) of a sweep variable v");
+        diag_report(c->diags, DIAG_E0516, value->range,
+                    "'cells' is mean_std(v) or mean(v), where v is the variable of a sweep");
         return;
     }
     Ast *args = SLOT(value, CALL, inputs);
@@ -149,8 +150,8 @@ static void inexact_mode(Checker *c, const Ast *fixed, const char *path, void *d
         const Mode *m = callee && ast_path(callee, buffer, sizeof buffer) ? mode_find(buffer) : NULL;
         if (m && !m->exact)
             diag_note(diag_report(c->diags, DIAG_W0421, ((const Ast *)data)->range,
-                                  "'gradient: %s(..)' is inexact: gradcheck reports its cosine to the equilibrium's, "
-                                  "not pass or fail",
+                                  "'gradient: %s(..)' is not the exact gradient: gradcheck reports the cosine "
+                                  "between them, and does not pass or fail",
                                   m->name),
                       s->range, "set here");
     }
@@ -175,7 +176,7 @@ const Type *check_gradcheck(Checker *c, Ast *e, const Builtin *b, Ast **args) {
     const Signature *s = checker_signature(c, t->decl);
     for (uint32_t i = s->ngiven; i < s->nsizes; i++) {
         diag_report(c->diags, DIAG_E0517, layer->range,
-                    "size '%s' of '%s' is inferred from its inputs: here there are none", s->sizes[i]->name,
+                    "size '%s' of '%s' is inferred from its inputs, and here it has none", s->sizes[i]->name,
                     t->decl->name);
         return &type_error;
     }
@@ -189,7 +190,7 @@ static void check_test_item(Checker *c, Ast *s) {
     if (s->kind == AST_LET)
         check_let(c, s);
     else if (s->kind != AST_ERROR)
-        diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in %s", ast_kind_name(s->kind),
+        diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in %s", a_statement(c, s->kind),
                     c->decl->kind == AST_TEST ? "a test" : "a check");
 }
 

@@ -299,7 +299,8 @@ static const Type *check_index(Checker *c, Ast *e) {
         if (t->kind == TYPE_STATES && fits(c, item, &type_int)) return t->items[0];
     }
     if (t->kind == TYPE_DATASET)
-        diag_help(diag_report(c->diags, DIAG_E0314, e->range, "a dataset is sliced by its splits"), "d.train[0..1000]");
+        diag_help(diag_report(c->diags, DIAG_E0314, e->range, "a dataset cannot be sliced, its splits can"),
+                  "d.train[0..1000]");
     else
         diag_report(c->diags, DIAG_E0314, e->range, "%s cannot be indexed like this", type_text(c->arena, t));
     return &type_error;

@@ -41,9 +41,9 @@ bool check_range(Checker *c, Ast *value, const char *what, double low, double hi
     if (!constant_of(c, value, &v)) return true;
     if (v >= low && v <= high && (!whole || v == floor(v))) return true;
     if (whole && v != floor(v))
-        diag_report(c->diags, DIAG_E0412, value->range, "'%s' is a whole number, not %g", what, v);
+        diag_report(c->diags, DIAG_E0412, value->range, "'%s' is a whole number, this is %g", what, v);
     else
-        diag_report(c->diags, DIAG_E0412, value->range, "'%s' lies between %g and %g, not at %g", what, low, high, v);
+        diag_report(c->diags, DIAG_E0412, value->range, "'%s' lies between %g and %g, this is %g", what, low, high, v);
     fail(value);
     return false;
 }
@@ -214,7 +214,8 @@ bool check_chain(Checker *c, Ast *e, SolverUse use) {
     for (uint32_t i = 0; i < n; i++) {
         Ast *one = (Ast *)chain_link(e, i);
         if (one->kind == AST_NAME && one->ref) { /* a sweep's value may be a chain itself */
-            diag_help(diag_report(c->diags, DIAG_E0417, one->range, "a solver of a chain is written out"),
+            diag_help(diag_report(c->diags, DIAG_E0417, one->range,
+                                  "a solver of a chain is written out, not given by a name"),
                       "sweep over whole chains: [(anderson() else broyden()), picard()]");
             good = false;
         } else {
@@ -286,7 +287,7 @@ static bool check_states(Checker *c, Ast *value, const char *what) {
         diag_help(diag_report(c->diags, DIAG_E0412, value->range, "'%s' counts from 1, not from %g", what, first),
                   "state 0 is the start, not one that the solver made");
     else if (limit <= first || limit > 1e6)
-        diag_help(diag_report(c->diags, DIAG_E0412, value->range, "'%s' holds no states", what),
+        diag_help(diag_report(c->diags, DIAG_E0412, value->range, "'%s' is an empty range of states", what),
                   "ranges are half open: 1..9 is 1 to 8");
     else
         return true;
@@ -475,7 +476,7 @@ static void check_loop_item(Checker *c, Ast *s) {
     else if (s->kind == AST_FOR)
         check_for(c, s, check_loop_item);
     else if (s->kind != AST_ERROR)
-        diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in a 'for'", ast_kind_name(s->kind));
+        diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in a 'for'", a_statement(c, s->kind));
 }
 
 static void check_item(Checker *c, Ast *s) {
@@ -485,7 +486,7 @@ static void check_item(Checker *c, Ast *s) {
     case AST_FOR: check_for(c, s, check_loop_item); break;
     case AST_EQUATION: check_equation(c, s); break;
     case AST_ERROR: break;
-    default: diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in a fixed point", ast_kind_name(s->kind));
+    default: diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in a fixed point", a_statement(c, s->kind));
     }
 }
 
@@ -601,9 +602,9 @@ static void check_start(Checker *c, const Ast *fixed, Ast *value) {
         return;
     }
     if (value->kind != AST_TUPLE || value->nkids != state->nkids) {
-        diag_help(
-            diag_report(c->diags, DIAG_E0404, value->range, "the start of %u states is that many values", state->nkids),
-            "start: (%s, ..)", state->kids[0]->name);
+        diag_help(diag_report(c->diags, DIAG_E0404, value->range,
+                              "there are %u states: 'start' gives one value for each", state->nkids),
+                  "start: (%s, ..)", state->kids[0]->name);
         return;
     }
     for (uint32_t i = 0; i < value->nkids; i++)

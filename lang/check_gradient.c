@@ -163,7 +163,7 @@ static const Ast *cotangent_target(Checker *c, Ast *target, const Wanted *w) {
             return p->ref;
         }
     }
-    diag_help(diag_report(c->diags, DIAG_E0453, target->range, "there is no cotangent like this to define"),
+    diag_help(diag_report(c->diags, DIAG_E0453, target->range, "this is no cotangent that a gradient defines"),
               "d(p) for every param and differentiable input p");
     return NULL;
 }
@@ -205,7 +205,8 @@ static void check_definition(Checker *c, Ast *e, const Wanted *w, const Ast **de
         return;
     }
     if (n > 1 && (value->type->kind != TYPE_TUPLE || value->type->nitems != n)) {
-        diag_report(c->diags, DIAG_E0315, target->range, "%u cotangents for %s", n, type_text(c->arena, value->type));
+        diag_report(c->diags, DIAG_E0315, target->range, "%u cotangents stand on the left side, the right side is %s",
+                    n, type_text(c->arena, value->type));
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -249,7 +250,7 @@ void check_gradient(Checker *c, Ast *g) {
     g->type = &type_mode;
     if (!target || (!body && !symbol) || (!target->ref && target->kind == AST_NAME)) return;
     if (!layer) {
-        diag_report(c->diags, DIAG_E0454, target->range, "'gradient .. %s' is of a layer",
+        diag_report(c->diags, DIAG_E0454, target->range, "'gradient .. %s' belongs to a layer",
                     symbol ? "= extern" : "by hand");
         return;
     }
@@ -278,7 +279,7 @@ void check_gradient(Checker *c, Ast *g) {
         case AST_ERROR: broken = true; break;
         default:
             diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in a gradient by hand",
-                        ast_kind_name(s->kind));
+                        a_statement(c, s->kind));
         }
     }
     for (uint32_t i = 0; i < w.n && !broken; i++)

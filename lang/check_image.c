@@ -42,7 +42,7 @@ static const Size *windows(Checker *c, Ast *x, const Size *size, const Size *ker
     if (stride) return size_add(a, size_floor(a, size_divide(a, rest, stride)), size_constant(a, 1));
     const Size *tiles = size_divide(a, size, kernel);
     if (size_rational(tiles, &whole, &den) && den != 1) {
-        diag_help(diag_report(c->diags, DIAG_E0330, x->range, "windows of %s do not tile an axis of %s",
+        diag_help(diag_report(c->diags, DIAG_E0330, x->range, "windows of %s do not fill an axis of %s without a rest",
                               size_text(a, kernel), size_text(a, size)),
                   "pad the image, or give a stride of its own: then what is left over is dropped");
         return NULL;

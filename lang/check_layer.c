@@ -39,7 +39,7 @@ static void check_assignment(Checker *c, Ast *e, const char *where) {
 }
 
 static void report_statement(Checker *c, const Ast *s, const char *where) {
-    diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in %s", ast_kind_name(s->kind), where);
+    diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed in %s", a_statement(c, s->kind), where);
 }
 
 /* ---- let ---- */
@@ -89,8 +89,8 @@ void check_let(Checker *c, Ast *let) {
     set_pattern(pattern, &type_error);
     if (t->kind == TYPE_ERROR) return;
     if (t->kind != TYPE_TUPLE || t->nitems != pattern->nkids) {
-        diag_report(c->diags, DIAG_E0315, pattern->range.source ? pattern->range : let->range, "%u names for %s",
-                    pattern->nkids,
+        diag_report(c->diags, DIAG_E0315, pattern->range.source ? pattern->range : let->range,
+                    "%u names stand on the left side, the right side is %s", pattern->nkids,
                     t->kind == TYPE_TUPLE ? arena_printf(c->arena, "a tuple of %u", t->nitems)
                                           : type_text(c->arena, t));
         return;
@@ -225,7 +225,8 @@ static void check_param(Checker *c, Ast *p, Ast *type, Ast *value) {
         check_expr(c, value);
         settle(value, t);
     } else if (check_expr(c, value)->kind != TYPE_ERROR) {
-        Diagnostic *d = diag_report(c->diags, DIAG_E0320, value->range, "'%s' starts from an initialiser", p->name);
+        Diagnostic *d =
+            diag_report(c->diags, DIAG_E0320, value->range, "'%s' starts from an initialiser, this is none", p->name);
         if (type_is_scalar(value->type))
             diag_help(d, "constant(value)");
         else

@@ -116,8 +116,8 @@ static void check_items(Checker *c, const Ast *def, Ast *list, bool inside) {
         }
         if (!allowed) {
             Diagnostic *d =
-                diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed %s %s", ast_kind_name(s->kind),
-                            inside ? "in a 'repeat' of" : "here in", machine_word(def));
+                diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed %s %s", a_statement(c, s->kind),
+                            inside ? "in a 'repeat' of" : "in this place of", machine_word(def));
             if (s->kind == AST_EQUATION && attack) diag_help(d, "states change in 'repeat'; other values are 'let'");
         }
     }

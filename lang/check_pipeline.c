@@ -127,7 +127,7 @@ void check_settings(Checker *c, Ast *list, const char *block, const char *what, 
             if (other)
                 other(c, s);
             else
-                diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in %s", ast_kind_name(s->kind), what);
+                diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in %s", a_statement(c, s->kind), what);
             continue;
         }
         char buffer[256];
@@ -238,8 +238,9 @@ static void check_data(Checker *c, Ast *d) {
         const char *list = "";
         for (uint32_t i = 0; reader_at(i); i++)
             list = arena_printf(c->arena, "%s%s%s()", list, i ? ", " : "", reader_at(i)->name);
-        diag_help(diag_report(c->diags, DIAG_E0508, value->range, "'data' gets its examples from a reader"),
-                  "readers: %s", list);
+        diag_help(
+            diag_report(c->diags, DIAG_E0508, value->range, "'data' gets its examples from a reader, this is none"),
+            "readers: %s", list);
         return;
     }
     if (!pair) return;
@@ -523,8 +524,8 @@ void check_train(Checker *c, Ast *t) {
         d = &type_error;
     }
     if (data->kind == AST_UNDER)
-        diag_help(diag_report(c->diags, DIAG_E0504, data->range, "training examples are not attacked beforehand"),
-                  "attack: in the settings");
+        diag_help(diag_report(c->diags, DIAG_E0504, data->range, "'under' cannot stand in the data of a train"),
+                  "write 'attack: ..' among the settings of the train");
     bool known = m->kind == TYPE_LAYER &&
                  net_types(c, model->range, m, d->kind == TYPE_EXAMPLES ? d->items[0] : NULL, &input, &output);
     if (known && d->kind == TYPE_EXAMPLES && !type_equal(input, d->items[0]))

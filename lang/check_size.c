@@ -203,7 +203,7 @@ const Type *check_type(Checker *c, Ast *type) {
     }
     if (scalar->kind != TYPE_TENSOR || dims->nkids > 6) {
         diag_report(c->diags, DIAG_E0207, type->range,
-                    scalar->kind != TYPE_TENSOR ? "'%s' has no dims" : "'%s' has more than 6 axes", type->name);
+                    scalar->kind != TYPE_TENSOR ? "'%s' takes no sizes" : "'%s' has more than 6 axes", type->name);
         return type->type = &type_error;
     }
     return type->type = type_tensor(c->arena, scalar->elem, dims->nkids, sizes);

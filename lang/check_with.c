@@ -244,7 +244,7 @@ const Type *check_with(Checker *c, Ast *e) {
         char mine[512], other[512];
         if (s->kind != AST_SETTING) {
             if (s->kind != AST_ERROR)
-                diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in 'with'", ast_kind_name(s->kind));
+                diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in 'with'", a_statement(c, s->kind));
             continue;
         }
         bool twice = false;

@@ -47,9 +47,10 @@ bool layer_couples(Checker *c, const Ast *layer);   /* itself or a layer it uses
 /* Remembers with which sizes the call or pipe `at` instantiates `callee`. */
 void checker_record_call(Checker *c, const Ast *at, const Ast *callee, const SizeBinding *b, uint32_t n);
 bool checker_recorded_call(Checker *c, const Ast *at, const Ast **callee, const SizeBinding **b, uint32_t *n);
-const Type *fail(Ast *e);                /* e->type = error */
-Range place(const Ast *node);            /* the name's range, else the whole */
-bool same(const char *a, const char *b); /* equal strings, NULL allowed */
+const Type *fail(Ast *e);                          /* e->type = error */
+Range place(const Ast *node);                      /* the name's range, else the whole */
+const char *a_statement(Checker *c, AstKind kind); /* "an equation" */
+bool same(const char *a, const char *b);           /* equal strings, NULL allowed */
 
 /* ---- check_size.c ---- */
 const Size *size_of(Checker *c, Ast *e, bool report);      /* NULL if e is no size */

@@ -262,8 +262,8 @@ void declare(Resolver *r, const char *name, const Ast *decl, Range at) {
         return;
     }
     if ((old = find_local(r, name)) && !is_unknown(old))
-        diag_note(diag_report(r->diags, DIAG_E0203, at, "'%s' hides the '%s' around it", name, name), old->at,
-                  "declared here");
+        diag_note(diag_report(r->diags, DIAG_E0203, at, "'%s' hides another '%s' that is known here", name, name),
+                  old->at, "declared here");
     scope_add(r->arena, r->scope, (Entry){name, decl, at, false, report, NULL});
 }
 

@@ -180,7 +180,7 @@ static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
             break;
         }
         default:
-            elab_error(s, DIAG_E0318, item->range, "a %s does not belong into an attack", ast_kind_name(item->kind));
+            elab_error(s, DIAG_E0318, item->range, "a %s cannot stand in an attack", ast_kind_name(item->kind));
             ok = false;
         }
         if (!ok) return false;

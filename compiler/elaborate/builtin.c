@@ -224,7 +224,8 @@ static Value vectors(const In *in, bool outer) {
                           shape_text(ar, sb));
     }
     if (!shape_equal(sa, sb))
-        return elab_error(in->s, DIAG_E0312, in->at, "dot of %s and %s", shape_text(ar, sa), shape_text(ar, sb));
+        return elab_error(in->s, DIAG_E0312, in->at, "dot takes two tensors of one shape, not %s and %s",
+                          shape_text(ar, sa), shape_text(ar, sb));
     if (sa.rank == 0) return node(in, op2(in, OP_mul, a, b));
     return node(in, graph_reduce(graph(in), OP_reduce_sum, op2(in, OP_mul, a, b), (1u << sa.rank) - 1, in->at));
 }
@@ -300,7 +301,7 @@ static Value image(const In *in, const char *name) {
 /* ---- what differs in training ---- */
 static Value training(const In *in, const char *name) {
     uint32_t k = *name == 's' ? 2 : 1;
-    if (!in->s->net) return elab_error(in->s, DIAG_E0302, in->at, "'%s' belongs into a layer", name);
+    if (!in->s->net) return elab_error(in->s, DIAG_E0302, in->at, "'%s' stands in a layer", name);
     if (in->given[k] && in->v[k].kind != VALUE_NUMBER)
         return elab_error(in->s, DIAG_E0321, in->at, "a number known at compile time is needed here");
     double number = in->given[k] ? in->v[k].number : 0.1;

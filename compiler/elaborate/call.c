@@ -130,7 +130,7 @@ static int match_size(Scope *s, const Ast *dim, uint32_t actual, Range at) {
     uint32_t declared;
     if (!eval_size(s, dim, &declared)) return -1;
     if (declared == actual) return 1;
-    elab_error(s, DIAG_E0312, at, "size %u given where the declaration says %u", actual, declared);
+    elab_error(s, DIAG_E0312, at, "this size is %u, the declaration says %u", actual, declared);
     return -1;
 }
 

@@ -163,7 +163,7 @@ const char *defence_text(Scope *s, const Ast *given) {
         const Ast *item = body->kids[k];
         if (statement(&inner, item)) continue;
         if (item->kind != AST_RETURN)
-            return elab_error(&inner, DIAG_E0318, item->range, "a %s does not belong into a defence",
+            return elab_error(&inner, DIAG_E0318, item->range, "a %s cannot stand in a defence",
                               ast_kind_name(item->kind)),
                    NULL;
         const Ast *result = AST_SLOT(item, RETURN, value);

@@ -328,8 +328,8 @@ static Value eval_index(Scope *s, const Ast *e) {
             drop = i.kind == VALUE_NUMBER;
             double low = i.number, high = drop ? low + 1 : i.limit;
             if (low < 0 || high > from.dims[k] || low >= high || low != floor(low) || high != floor(high))
-                return elab_error(s, DIAG_E0314, indices->kids[k]->range, "outside axis %u, which has %u elements", k,
-                                  from.dims[k]);
+                return elab_error(s, DIAG_E0314, indices->kids[k]->range,
+                                  "this lies outside of axis %u, which has %u elements", k, from.dims[k]);
             attr.slice.start[k] = (int64_t)low;
             attr.slice.size[k] = (int64_t)(high - low);
         }

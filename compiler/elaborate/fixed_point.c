@@ -78,7 +78,7 @@ bool fixed_point(Scope *s, const Ast *fixed) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     Net *net = s->net;
-    if (!net) return elab_error(s, DIAG_E0318, fixed->range, "a fixed point belongs into a layer"), false;
+    if (!net) return elab_error(s, DIAG_E0318, fixed->range, "a fixed point stands in a layer"), false;
     if (s->in_fixed)
         return elab_error(s, DIAG_E0441, fixed->range,
                           "a fixed point inside the body of another is not available in this version"),

@@ -209,7 +209,7 @@ const char *net_projection_loss(Net *net, Elab *e) {
 
 Value net_parameter(Scope *s, const Ast *p, bool trained) {
     Net *net = s->net;
-    if (!net) return elab_error(s, DIAG_E0318, p->range, "parameters belong into a layer");
+    if (!net) return elab_error(s, DIAG_E0318, p->range, "parameters belong to a layer");
     Arena *a = s->elab->arena;
     Model *m = net->model;
     const char *path = *s->path ? arena_printf(a, "%s.%s", s->path, p->name) : p->name;

@@ -81,7 +81,7 @@ static bool run_body(Scope *s, Machine *m, const Ast *body, uint32_t *states) {
         } else if (item->kind == AST_EQUATION) {
             if (!machine_assign(m, s, item)) return false;
         } else
-            return elab_error(s, DIAG_E0318, item->range, "a %s does not belong into an optimiser",
+            return elab_error(s, DIAG_E0318, item->range, "a %s cannot stand in an optimiser",
                               ast_kind_name(item->kind)),
                    false;
     }

@@ -332,8 +332,7 @@ static json_t *make_cell(Experiment *x, Scope s, const uint32_t *at, json_t **ta
         case AST_FN: statement(&s, item); break;
         case AST_ERROR: break;
         default:
-            elab_error(&s, DIAG_E0514, item->range, "a %s does not belong into an experiment",
-                       ast_kind_name(item->kind));
+            elab_error(&s, DIAG_E0514, item->range, "a %s cannot stand in an experiment", ast_kind_name(item->kind));
             ok = false;
         }
     }

@@ -244,9 +244,9 @@ static void statements_have_their_places(void **state) {
                   "2:3: error[E0106]: an equation cannot stand in a block of settings");
     EXPECT_ERRORS("layer L(x: f32) -> f32 {\n  fixed point z: f32 {\n    z = z\n    return z\n  }\n  return z\n}\n",
                   "4:5: error[E0106]");
-    EXPECT_ERRORS("fn f(x: f32) -> f32 {\n  let y = x\n}\n", "3:1: error[E0107]: a function ends with 'return'");
+    EXPECT_ERRORS("fn f(x: f32) -> f32 {\n  let y = x\n}\n", "3:1: error[E0107]: a function must end with 'return'");
     EXPECT_ERRORS("fn f(x: f32) -> f32 {\n  return x\n  let y = x\n}\n", "3:7: error[E0107]");
-    EXPECT_ERRORS("schedule s(a: f32) { let b = a }\n", "1:32: error[E0107]: a schedule ends with 'return'");
+    EXPECT_ERRORS("schedule s(a: f32) { let b = a }\n", "1:32: error[E0107]: a schedule must end with 'return'");
 }
 
 static char *repeated(const char *head, const char *part, int n, const char *tail) {
