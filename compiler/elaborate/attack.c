@@ -226,6 +226,22 @@ static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *
 }
 
 /* ---- instances ---- */
+bool scalar_bound(Scope *s, Scalars *list, const Ast *binding, const Module *owner, Range at, const char *callee) {
+    const Ast *bounds = AST_SLOT(binding, BINDING, bounds);
+    struct Scalar *x = &list->items[list->n - 1];
+    Scope plain = scope_of_module(s->elab, owner);
+    if (!bounds) return true;
+    if (!eval_number(&plain, AST_SLOT(bounds, BINARY, left), &x->low) ||
+        !eval_number(&plain, AST_SLOT(bounds, BINARY, right), &x->high))
+        return false;
+    if (x->whole) x->high -= 1; /* ranges of whole numbers are half open */
+    x->bounded = true;
+    if (x->value >= x->low && x->value <= x->high) return true;
+    return elab_error(s, DIAG_E0412, at, "'%s' of '%s' lies between %g and %g, this is %g", x->name, callee, x->low,
+                      x->high, x->value),
+           false;
+}
+
 bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
                       Env **numbers, Scalars *out) {
     Elab *e = from->elab;
@@ -258,6 +274,7 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
         scope_bind(&inner, b->name, value_number(x));
         *ARENA_PUSH(e->arena, out->items, out->n, out->cap) =
             (struct Scalar){.name = b->name, .value = x, .whole = whole};
+        if (!scalar_bound(from, out, b, owner, arg ? arg->at : call->range, callee)) return false;
     }
     *numbers = inner.env;
     return args_all_used(from, &args, callee);

@@ -224,9 +224,13 @@ typedef struct Scalars { /* values of frame->scalars of a routine, in order */
         bool count;    /* the rounds of a `repeat`: whole and not negative */
         bool computed; /* no argument (the rounds of a `repeat` that are an expression), or an argument such rounds use:
                           changing it alone, when the program runs, would leave the two in disagreement */
+        bool bounded;  /* radius: f32 in 0..1: what has a meaning, both ends included, infinite where there is none */
+        double low, high;
     } * items;
     uint32_t n, cap;
 } Scalars;
+/* Gives the last scalar the bounds of its BINDING, of a definition of `owner`; false, and an error at `at`, when its value lies outside. */
+bool scalar_bound(Scope *s, Scalars *list, const Ast *binding, const Module *owner, Range at, const char *callee);
 typedef struct AttackUse {
     const char *name, *definition, *routine, *gradient, *hash;
     Scalars scalars;

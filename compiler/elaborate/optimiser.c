@@ -125,6 +125,8 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
         chosen[k] = (Chosen){.first = out->scalars.n, .n = 1};
         if (has_type(b, "schedule")) {
             if (!choose_schedule(where, value, (Value){0}, b->name, &chosen[k], &out->scalars)) return false;
+            bool number = !chosen[k].definition && out->scalars.n > chosen[k].first;
+            if (number && !scalar_bound(where, &out->scalars, b, owner, value->range, d->name)) return false;
         } else {
             double x;
             if (!eval_number(where, value, &x)) return false;
@@ -137,6 +139,7 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
                        false;
             scope_bind(&defaults, b->name, value_number(x));
             add_scalar(e, &out->scalars, b->name, x, whole);
+            if (!scalar_bound(where, &out->scalars, b, owner, value->range, d->name)) return false;
         }
         if (chosen[k].definition) {
             key = arena_printf(a, "%s %s:%s.%s", key, b->name, chosen[k].module->path, chosen[k].definition->name);

@@ -207,6 +207,10 @@ static json_t *json_scalars(const Scalars *s) {
         if (s->items[k].whole) json_object_set_new(j, "whole", json_true());
         if (s->items[k].count) json_object_set_new(j, "count", json_true());
         if (s->items[k].computed) json_object_set_new(j, "computed", json_true());
+        if (s->items[k].bounded && isfinite(s->items[k].low))
+            json_object_set_new(j, "low", json_number(s->items[k].low));
+        if (s->items[k].bounded && isfinite(s->items[k].high))
+            json_object_set_new(j, "high", json_number(s->items[k].high));
         json_array_append_new(list, j);
     }
     return list;

@@ -1,6 +1,7 @@
 /* app_settings.c - --set and --seed, applied to the manifest before anything runs. */
 #define _GNU_SOURCE
 #include "app_state.h"
+#include "nearest.h"
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -62,7 +63,7 @@ static void add_train_paths(Paths *p, const deq_train_spec *t) {
     if (t->start.file) add_path(p, "%s.start", t->name);
     if (t->start.file) add_path(p, "%s.start.map", t->name);
     for (int i = 0; i < t->optimiser.nscalars; i++)
-        add_path(p, "%s.optimiser.%s", t->name, t->optimiser.scalars[i].name);
+        add_path(p, "%s.optimise.%s", t->name, t->optimiser.scalars[i].name);
     for (int i = 0; t->attack && i < t->attack->nscalars; i++)
         if (!t->attack->scalars[i].computed) add_path(p, "%s.attack.%s", t->name, t->attack->scalars[i].name);
     if (t->attack) add_path(p, "%s.attack.gradient", t->name);
@@ -82,31 +83,13 @@ static void add_train_paths(Paths *p, const deq_train_spec *t) {
     }
 }
 
-static size_t distance(const char *a, const char *b) {
-    size_t m = strlen(a), n = strlen(b), row[256];
-    if (n >= 255 || m >= 255) return 255;
-    for (size_t k = 0; k <= n; k++) row[k] = k;
-    for (size_t i = 1; i <= m; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t k = 1; k <= n; k++) {
-            size_t above = row[k], best = diagonal + (a[i - 1] != b[k - 1]);
-            if (above + 1 < best) best = above + 1;
-            if (row[k - 1] + 1 < best) best = row[k - 1] + 1;
-            diagonal = above;
-            row[k] = best;
-        }
-    }
-    return row[n];
-}
-
 /* " (did you mean a, b?)": the nearest paths, or those that begin alike. */
 static void suggest(const Paths *p, const char *path, char *out, size_t size) {
     size_t at = 0, limit = strlen(path) / 3 + 1, shown = 0;
     out[0] = 0;
     for (size_t d = 1; d <= limit && !shown; d++)
         for (size_t i = 0; i < p->count && shown < 4; i++)
-            if (distance(p->path[i], path) == d && at < size)
+            if (deq_edit_distance(p->path[i], path) == d && at < size)
                 at += (size_t)snprintf(out + at, size - at, "%s%s", shown++ ? ", " : "; did you mean ", p->path[i]);
     if (shown && at + 1 < size) snprintf(out + at, size - at, "?");
     if (shown) return;
@@ -139,6 +122,11 @@ static bool set_scalar(deq_named *scalars, int n, const char *name, const char *
             return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected an integer", path, value);
         if (scalars[i].count && !(v >= 0 && v <= 1e9))
             return deq_fail(e, DEQ_SETTING, "--set %s=%s: counts the rounds of a 'repeat', from 0 to 1e9", path, value);
+        if (v < scalars[i].low && isinf(scalars[i].high))
+            return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' is at least %g", path, value, name, scalars[i].low);
+        if (v < scalars[i].low || v > scalars[i].high)
+            return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' lies between %g and %g", path, value, name,
+                            scalars[i].low, scalars[i].high);
         if (scalars[i].computed)
             return deq_fail(
                 e, DEQ_SETTING,
@@ -253,8 +241,8 @@ static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const ch
             if (!strcmp(t->net->losses[i].name, value)) return t->loss = value, true;
         return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' was not compiled with that loss", path, value, t->net->name);
     }
-    if (!strncmp(key, "optimiser.", 10))
-        return set_scalar(t->optimiser.scalars, t->optimiser.nscalars, key + 10, path, value, found, e);
+    if (!strncmp(key, "optimise.", 9))
+        return set_scalar(t->optimiser.scalars, t->optimiser.nscalars, key + 9, path, value, found, e);
     if (t->attack && !strcmp(key, "attack.gradient")) return *found = true, t->attack->gradient = value, true;
     if (t->attack && !strncmp(key, "attack.", 7))
         return set_scalar(t->attack->scalars, t->attack->nscalars, key + 7, path, value, found, e);

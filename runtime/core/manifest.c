@@ -111,7 +111,12 @@ static deq_named *scalars(Reader *r, const json_t *o, int *count) {
                              .value = json_number_value(value),
                              .whole = json_is_true(json_object_get(s, "whole")),
                              .count = json_is_true(json_object_get(s, "count")),
-                             .computed = json_is_true(json_object_get(s, "computed"))};
+                             .computed = json_is_true(json_object_get(s, "computed")),
+                             .low = -INFINITY,
+                             .high = INFINITY};
+        const json_t *low = json_object_get(s, "low"), *high = json_object_get(s, "high");
+        if (json_is_number(low)) out[i].low = json_number_value(low);
+        if (json_is_number(high)) out[i].high = json_number_value(high);
         if (!json_is_number(value)) missing(r, "value", "number");
     }
     return out;

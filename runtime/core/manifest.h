@@ -22,6 +22,7 @@ typedef struct deq_named {
     const char *name;
     double value;
     bool whole, count, computed; /* an int; an int >= 0; computed when compiled, so that it cannot be set alone */
+    double low, high;            /* the values that have a meaning; infinite where the script gives none */
 } deq_named;
 typedef struct deq_override {
     const char *path, *value;

@@ -1,5 +1,6 @@
 /* settings.c - solver and gradient-mode settings from text, with names, defaults and ranges from the tables. */
 #include "settings.h"
+#include "nearest.h"
 #include "call.h"
 #include "hand.h"
 #include <math.h>
@@ -188,6 +189,20 @@ static bool solver_set(deq_solver *s, bool adjoint, deq_part name, deq_part valu
                     name.text);
 }
 
+/* The suggestions of the language's checker, for what --set gives. */
+static bool no_such(deq_error *e, const char *what, deq_part name, const char *const *names, int n) {
+    const char *near = deq_nearest(name.text, name.length, names, n);
+    char list[600] = "";
+    for (int i = 0; i < n && !near; i++) {
+        size_t at = strlen(list);
+        snprintf(list + at, sizeof list - at, "%s%s()", i ? ", " : "", names[i]);
+    }
+    return near ? deq_fail(e, DEQ_SETTING, "there is no %s `%.*s`; did you mean %s()?", what, (int)name.length,
+                           name.text, near)
+                : deq_fail(e, DEQ_SETTING, "there is no %s `%.*s`; there are %s", what, (int)name.length, name.text,
+                           list);
+}
+
 static void solver_defaults(deq_solver *s, deq_solver_kind kind) {
     *s = (deq_solver){.kind = kind, .damping = 1, .step = 1};
     for (int i = 0; i < COUNT(solver_options); i++)
@@ -224,8 +239,10 @@ static void link_store(deq_solver *chain, int which, const deq_solver *one) {
 static bool link_parse(deq_part text, bool adjoint, deq_solver *out, deq_error *e) {
     deq_call call;
     if (!deq_call_parse(text, &call, e)) return false;
-    int use = adjoint ? SOLVER_ADJOINT : SOLVER_STATE;
+    int use = adjoint ? SOLVER_ADJOINT : SOLVER_STATE, n = 0;
+    const char *names[COUNT(solvers)];
     for (int kind = 0; kind < COUNT(solvers); kind++) {
+        if (solvers[kind].uses & use) names[n++] = solvers[kind].name;
         if (!deq_part_is(call.name, solvers[kind].name)) continue;
         if (!(solvers[kind].uses & use))
             return deq_fail(e, DEQ_SETTING, "the solver `%s` does not solve for %s", solvers[kind].name,
@@ -240,7 +257,7 @@ static bool link_parse(deq_part text, bool adjoint, deq_solver *out, deq_error *
         *out = s;
         return true;
     }
-    return deq_fail(e, DEQ_SETTING, "there is no solver `%.*s`", (int)call.name.length, call.name.text);
+    return no_such(e, "solver", call.name, names, n);
 }
 
 /* The text before the first `else` that stands outside brackets; *rest is what comes after it, empty when there is
@@ -370,7 +387,7 @@ bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e) {
         *out = m;
         return true;
     }
-    return deq_fail(e, DEQ_SETTING, "there is no gradient mode `%.*s`", (int)call.name.length, call.name.text);
+    return no_such(e, "gradient mode", call.name, modes, COUNT(modes));
 }
 
 /* "paper", or "paper(SOLVER)" with a solver for all its solves. */

@@ -32,7 +32,12 @@ set net.attack.iterations=-1 'E0901.*rounds'
 set net.attack.gradient=nonsense 'E0901.*nonsense'
 set 'net.attack.gradient=backprop()' 'E0901.*picard'
 set 'net.body.gradient=backprop()' 'E0901.*picard'
-set net.optimiser.rate=nan 'E0901.*number'
+set net.optimise.rate=nan 'E0901.*number'
+set net.optimise.rate=-1 "E0901.*'rate' is at least 0"
+set net.optimiser.rate=1e-3 'E0901.*did you mean net.optimise.rate?'
+set net.body.gradient=implict 'E0901.*there is no gradient mode `implict`; did you mean implicit()?'
+set 'net.body.gradient=implicit(gmress())' 'E0901.*there is no solver `gmress`; did you mean gmres()?'
+set 'net.body.forward=newton()' 'E0901.*there is no solver `newton`; there are '
 set net.epochs=0 'E0901.*at least 1'
 # rounds computed from an argument cannot follow it without compiling again: refused, not ignored
 sed 's|^attack weak.*|attack twice(n: int) {\n  state a = x\n  repeat 2 * n {\n    a = a + 0.01 * sign(gradient(loss, at: a))\n  }\n  return a\n}\n\nattack weak = twice(n: 2)|' "$tiny" >twice.deq
@@ -41,6 +46,8 @@ expect 0 '' "$DEQ" check twice.deq
 
 # ---- an attack's settings by its name, wherever it is used ----
 set exact.radius=nan 'E0901.*number'
+set exact.radius=-0.1 "E0901.*'radius' lies between 0 and 1"
+set exact.iterations=0 "E0901.*'iterations' is at least 1"
 set exact.raduis=0.1 'did you mean exact.radius'
 set 'exact.gradient=backprop()' 'E0901.*picard'
 expect 0 '' "$DEQ" run "$tiny" --set net.epochs=1

@@ -179,7 +179,7 @@ static void test_resume(void **state) {
 
 static void test_divergence(void **state) {
     (void)state;
-    assert_int_equal(run(train_only, "d", false, "net.optimiser.rate=1e39"), 3);
+    assert_int_equal(run(train_only, "d", false, "net.optimise.rate=1e39"), 3);
     assert_false(exists("d/line/net.safetensors"));
     char command[300];
     snprintf(command, sizeof command, "test \"$(ls %s/d/cache/nets/*.partial.safetensors | wc -l)\" = 1", folder);
