@@ -59,6 +59,7 @@ static const Cpu cpus[] = {
     {"znver2", "x86_64", "+avx2,+fma"},
     {"znver3", "x86_64", "+avx2,+fma"},
     {"znver4", "x86_64", "+avx512f,+avx2,+fma"},
+    {"znver5", "x86_64", "+avx512f,+avx2,+fma"},
     {"apple-m1", "aarch64", ""},
     {"neoverse-n1", "aarch64", ""},
     {"neoverse-v1", "aarch64", ""},
@@ -95,6 +96,13 @@ static bool unknown_cpu(const char *cpu, char **error) {
     return false;
 }
 
+static bool is_host(const char *cpu) {
+    char *name = LLVMGetHostCPUName();
+    bool same = strcmp(name, cpu) == 0;
+    LLVMDisposeMessage(name);
+    return same;
+}
+
 /* Triple, name and features. */
 static bool resolve(const char *cpu, TargetShape *out, char **error) {
     char *host = LLVMGetDefaultTargetTriple();
@@ -109,6 +117,10 @@ static bool resolve(const char *cpu, TargetShape *out, char **error) {
         return true;
     }
     const Cpu *known = find_cpu(cpu);
+    if (!known && is_host(cpu)) { /* what `deq version` prints is understood */
+        free(out->triple);
+        return resolve("native", out, error);
+    }
     if (!known && strcmp(cpu, "generic") != 0) return unknown_cpu(cpu, error);
     out->cpu = copy(cpu);
     out->features = copy(known ? known->features : "");

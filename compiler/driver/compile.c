@@ -44,12 +44,19 @@ static const char *line_text(Arena *a, const Module *m) {
     return text;
 }
 
+/* -N 'L[3]': the layer in a check behind the script, so that the checker sees it (pipeline.h). */
+static const char *net_declared(Arena *a, const char *only) {
+    if (!only) return NULL;
+    return arena_printf(a, "check {\n  compare: gradients(%s) { modes: [implicit()] }\n}", only);
+}
+
 int compile(const CompileOptions *o, Compilation *c) {
     memset(c, 0, sizeof *c);
     c->arena = arena_new();
     c->diags = diags_new(c->arena);
 
-    Program *p = c->program = program_load_with(c->arena, c->diags, o->path, o->include, o->ninclude, o->added);
+    const char *added = o->added ? o->added : net_declared(c->arena, o->only);
+    Program *p = c->program = program_load_with(c->arena, c->diags, o->path, o->include, o->ninclude, added);
     if (diags_errors(c->diags) || o->last == PASS_PARSE) return diags_exit_code(c->diags);
     bool resolved = program_resolve(p); /* unknown names and wrong types in one run */
     if (o->last == PASS_RESOLVE) return diags_exit_code(c->diags);

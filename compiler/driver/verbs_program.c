@@ -263,10 +263,10 @@ static int write_gradients_header(const Cli *cli, const Program *p, const char *
 
 static int build_library(const Cli *cli, const Compilation *c, const Object *object) {
     const char *manifest = c->unit->manifest, *folder = cli->output ? cli->output : ".";
-    char *net = header_net(manifest, cli->net), *error = NULL;
+    bool sizes = cli->net && strpbrk(cli->net, "[("); /* L[3]: built alone, under the name L_3 */
+    char *net = header_net(manifest, sizes ? NULL : cli->net), *error = NULL;
     if (!net) {
-        fprintf(stderr, "deq: the script has no net%s%s to build; name a layer with --net\n", cli->net ? " named " : "",
-                cli->net ? cli->net : "");
+        fputs("deq: the script has no net to build; name a layer with --net\n", stderr);
         return 2;
     }
     char *shared, *archive, *header, *json, *text = NULL;

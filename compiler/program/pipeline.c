@@ -4,9 +4,20 @@
 #include "deq_runtime.h"
 #include <string.h>
 
+/* The L[3] of the last declaration, check { compare: gradients(L[3]) .. }, which the driver has added for it. */
+static const Ast *declared_net(const Ast *unit) {
+    const Ast *last = unit->nkids ? unit->kids[unit->nkids - 1] : NULL;
+    const Ast *items = last && last->kind == AST_CHECK ? AST_SLOT(last, CHECK, items) : NULL;
+    const Ast *call = items && items->nkids ? AST_SLOT(items->kids[0], SETTING, value) : NULL;
+    const Ast *inputs = call && call->kind == AST_CALL ? AST_SLOT(call, CALL, inputs) : NULL;
+    return inputs && inputs->nkids ? AST_SLOT(inputs->kids[0], ARG, value) : NULL;
+}
+
 static bool library_net(Pipe *p, Scope *s, const char *only) {
     Ast name = {.kind = AST_NAME, .name = only, .range = {p->elab->program->main->source, 0, 0}};
-    const Ast *layer = arena_copy(p->elab->arena, &name, sizeof name);
+    const Ast *layer = strpbrk(only, "[(") ? declared_net(p->elab->program->main->unit)
+                                           : arena_copy(p->elab->arena, &name, sizeof name);
+    if (!layer) return false;
     const Instance *instance = layer_instance(s, layer, "");
     Net *net = instance ? net_find(s, instance, (Shape){.rank = UINT32_MAX}, (Target){.shape = {.rank = UINT32_MAX}},
                                    instance->layer->name_range)

@@ -12,7 +12,9 @@ typedef struct PipelineOptions {
     bool nets;             /* with tests: also a gradcheck of every net that is trained (deq gradcheck) */
     const char *only_test; /* with tests: the one of this name; NULL: all */
     bool checks;           /* without tests: also what `check` blocks need (deq compare) */
-    const char *only; /* deq build --lib NET, bench: elaborate this layer alone as a net; NULL: what the script runs */
+    /* deq build -N, bench -N: only this layer, alone as a net; with sizes, L[3], it is that of the check which stands last
+     * in the program.  NULL: what the script runs. */
+    const char *only;
     bool penalties, corrections; /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
 } PipelineOptions;
 

@@ -16,6 +16,7 @@ expect 0 '' "$DEQ" build --emit obj -o tiny.o tiny.deq
 [[ $(head -c 4 tiny.o | tail -c 3) == ELF ]] || fail "no object"
 for pass in parse resolve check elaborate routines compile; do expect 0 '' "$DEQ" check --stop-after $pass tiny.deq; done
 expect 0 'peak' "$DEQ" check --memory tiny.deq
+expect 0 '' "$DEQ" build --target-cpu "$("$DEQ" version | sed -n 's/^target //p')" --emit obj -o host.o tiny.deq
 expect 70 'no-such-cpu' "$DEQ" run --target-cpu no-such-cpu tiny.deq
 expect 0 '' "$DEQ" build --target-cpu x86-64-v3 --emit obj -o tiny-v3.o tiny.deq
 cmp -s tiny.o tiny-v3.o && fail "the target CPU makes no difference"
@@ -71,6 +72,10 @@ expect 3 'E0822.*broken.json' "$DEQ" bench --compare old.json broken.json
 expect 3 'E0822.*absent.json' "$DEQ" bench --compare absent.json old.json
 
 # ---- a C program links the library ----
+printf 'layer L[H](x: f32[H]) -> f32[H] { return tanh(x) }\n' >sized.deq
+expect 0 'libL_3.so' "$DEQ" build sized.deq --lib -N 'L[3]' -o "$WORK"
+expect 2 "'L' needs its size 'H'" "$DEQ" build sized.deq --lib -N L -o "$WORK"
+expect 2 "unknown name 'M'" "$DEQ" build sized.deq --lib -N 'M[3]' -o "$WORK"
 mkdir lib && expect 0 'libNet.so' "$DEQ" build --lib tiny.deq -o lib
 checkpoint=$(find results -name '*.safetensors' | head -1)
 [[ -n $checkpoint ]] || fail "training left no checkpoint"
