@@ -1,5 +1,6 @@
 /* check.h - resolve and check: after both succeed every name has a declaration, every expression a type, and the
- * elaborator may assume a well-formed program (sizes that depend on instantiation aside). */
+ * elaborator may assume a well-formed program (sizes that depend on instantiation aside).
+ * Files: resolve.c, check.c. */
 #ifndef DEQ_LANG_CHECK_H
 #define DEQ_LANG_CHECK_H
 #include "module.h"

@@ -2,7 +2,8 @@
  *
  * module_load parses the file and, transitively, what it imports.  `std.x` is embedded (DEQ_STDLIB=dir overrides it
  * for development); other modules are looked up beside the importing file, then in the -I folders.  Cycles and
- * missing modules are diagnosed at the import. */
+ * missing modules are diagnosed at the import.
+ * Files: module.c, hash.c (program_hash). */
 #ifndef DEQ_LANG_MODULE_H
 #define DEQ_LANG_MODULE_H
 #include "ast.h"

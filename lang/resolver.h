@@ -1,4 +1,4 @@
-/* resolver.h - what the files of the resolver share; private to them. */
+/* resolver.h - what the files of the resolver share; private to them: resolve.c, scope.c, module_names.c. */
 #ifndef DEQ_LANG_RESOLVER_H
 #define DEQ_LANG_RESOLVER_H
 #include "check.h"

@@ -1,7 +1,7 @@
 /* syntax.h - private to lang/: scanner, layout and parser, and what the formatter and the hash need of them.
  *
  * Three layers: lex.l cuts raw tokens; layout.c drops comments, ends statements at line ends, matches brackets and
- * closes forgotten ones; parse.y builds the tree.  Locations are byte offsets into the source. */
+ * closes forgotten ones; parse.y builds the tree with build.c.  Locations are byte offsets into the source. */
 #ifndef DEQ_LANG_SYNTAX_H
 #define DEQ_LANG_SYNTAX_H
 #include "ast.h"

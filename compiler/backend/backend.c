@@ -66,7 +66,7 @@ static bool compile(const Unit *unit, const BackendOptions *options, BackendResu
     return ok;
 }
 
-const Backend *backend_entry(const BackendSymbol *symbols, uint32_t nsymbols) {
+__attribute__((visibility("default"))) const Backend *backend_entry(const BackendSymbol *symbols, uint32_t nsymbols) {
     static const Backend backend = {target_layout, target_name, compile, jit_load};
     jit_set_symbols(symbols, nsymbols);
     out_of_memory_is_said();

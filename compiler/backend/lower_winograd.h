@@ -1,5 +1,5 @@
-/* lower_winograd.h - private to the lowering of convolutions in Winograd's form (compiler/winograd.h): tiles, their
- * transforms, and the products between. */
+/* lower_winograd.h - private to the lowering of convolutions in Winograd's form (winograd.h): tiles, their
+ * transforms, and the products between.  Files: lower_conv_winograd.c, winograd_transform.c. */
 #ifndef DEQ_BACKEND_LOWER_WINOGRAD_H
 #define DEQ_BACKEND_LOWER_WINOGRAD_H
 #include "conv_plan.h"

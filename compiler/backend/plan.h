@@ -8,7 +8,9 @@
  *
  * Within a part of a level, nodes are collected in GROUPS, run in order: a CLUSTER is one loop over the elements of a
  * row holding elementwise operations of equal count, kept in registers, with full reductions and stores at their end;
- * any other group is one operation. */
+ * any other group is one operation.
+ *
+ * Files: plan.c (this), plan_form.c (groups of equal form). */
 #ifndef DEQ_BACKEND_PLAN_H
 #define DEQ_BACKEND_PLAN_H
 #include "emit.h"

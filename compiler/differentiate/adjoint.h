@@ -1,7 +1,8 @@
 /* adjoint.h - differentiation of graphs: linearise, transpose, and reverse mode as the one after the other.
  *
  * Rules use graph operations only, so results can be differentiated again.  All three append to the graph they are
- * given; a zero tangent or cotangent is NODE_NONE.  Differentiate before weights are packed. */
+ * given; a zero tangent or cotangent is NODE_NONE.  Differentiate before weights are packed.
+ * Files: linearise.c, transpose.c. */
 #ifndef DEQ_COMPILER_ADJOINT_H
 #define DEQ_COMPILER_ADJOINT_H
 #include "graph.h"

@@ -1,5 +1,5 @@
 /* backend_load.c - finds and loads libdeq_backend.so, once; hands it the functions that generated code calls. */
-#include "backend.h"
+#include "backend_load.h"
 #include "link.h"
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ const Backend *backend_get(char **error) {
     char path[4200];
     module_path(path, sizeof path);
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    const Backend *(*entry)(const BackendSymbol *, uint32_t) = NULL;
+    BackendEntry *entry = NULL;
     if (handle) *(void **)&entry = dlsym(handle, "backend_entry");
     if (entry) return loaded = entry(symbols, sizeof symbols / sizeof *symbols);
     const char *why = dlerror();

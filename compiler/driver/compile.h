@@ -1,7 +1,7 @@
 /* compile.h - the pipeline as a list of calls: text to a loaded module, stage by stage. */
 #ifndef DEQ_COMPILER_COMPILE_H
 #define DEQ_COMPILER_COMPILE_H
-#include "backend.h"
+#include "backend_load.h"
 #include "cache.h"
 #include "module.h"
 

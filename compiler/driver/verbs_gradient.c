@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "compile.h"
 #include "linked.h"
-#include "app.h"
+#include "study.h"
 #include "verbs.h"
 #include <stdlib.h>
 #include <string.h>

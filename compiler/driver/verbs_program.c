@@ -4,7 +4,7 @@
 #include "header.h"
 #include "extern.h"
 #include "linked.h"
-#include "app.h"
+#include "study.h"
 #include "engine.h"
 #include "preload.h"
 #include "output.h"

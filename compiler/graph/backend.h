@@ -1,6 +1,7 @@
 /* backend.h - routines to native code: the only door to LLVM.
  *
- * The back end is a module (libdeq_backend.so) loaded on first use; it exports backend_entry. */
+ * The back end is a module (libdeq_backend.so) that the driver loads on first use.  It links to nothing of the program:
+ * the runtime's functions are handed in.  This header is what both sides know of each other; it declares no function. */
 #ifndef DEQ_COMPILER_BACKEND_H
 #define DEQ_COMPILER_BACKEND_H
 #include "routine.h"
@@ -46,12 +47,6 @@ typedef struct BackendSymbol {
     void *address;
 } BackendSymbol;
 
-/* The one symbol the module exports.  It links to nothing of the program: the runtime's functions are handed in. */
-__attribute__((visibility("default"))) const Backend *backend_entry(const BackendSymbol *symbols, uint32_t nsymbols);
-/* Size and time of the files of this program and of the module, which need not be loaded: another build makes other
- * objects, also under the same version. */
-const char *backend_identity(void);
-/* Loads libdeq_backend.so beside the program, in ../lib/deq, or $DEQ_BACKEND. */
-const Backend *backend_get(char **error);
-bool backend_lacked_memory(void); /* why backend_get returned NULL */
+/* The one symbol that the module exports: a function of this type called backend_entry. */
+typedef const Backend *BackendEntry(const BackendSymbol *symbols, uint32_t nsymbols);
 #endif

@@ -1,7 +1,8 @@
 /* graph.h - the intermediate form: an SSA graph for ONE example, every dim an integer, no names, no control flow.
  *
  * A pass reads one graph and builds another through the builder, which folds constants, shares common subexpressions,
- * infers shapes and inserts broadcasts.  An argument's id is always smaller than its user's: order is topological. */
+ * infers shapes and inserts broadcasts.  An argument's id is always smaller than its user's: order is topological.
+ * Files: graph.c (the builder), print.c (text), verify.c (invariants). */
 #ifndef DEQ_COMPILER_GRAPH_H
 #define DEQ_COMPILER_GRAPH_H
 #include "source.h"

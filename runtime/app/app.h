@@ -1,4 +1,5 @@
-/* app.h - executes a manifest: training runs, experiments, tests; what `deq run` and built programs share.
+/* app.h - executes a manifest: training runs and experiments; what `deq run` and built programs share.
+ * Files: app.c, export.c.  Tests, comparisons and benchmarks: study.h.
  *
  * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 64 usage, 70 internal, 130 interrupted.
  */
@@ -29,20 +30,7 @@ typedef struct deq_app_options {
     deq_preload *preload;    /* data that were read while the script was compiled; NULL */
 } deq_app_options;
 
-int deq_app_run(const deq_module *module, const deq_app_options *options);  /* everything under "run" */
-int deq_app_test(const deq_module *module, const deq_app_options *options); /* "tests" */
-/* Gradients by every mode beside a reference, on the nets that `trains` trains (or on the parameters of `checkpoint`)
- * and on "checks", in the precision of `module`: both are compiled from one script. */
-int deq_app_compare(const deq_module *trains, const deq_module *module, const char *checkpoint,
-                    const deq_app_options *options);
-/* What a run left in `folder`, and what is wrong with it; needs no module. */
-int deq_app_report(const char *folder, const deq_app_options *options);
+int deq_app_run(const deq_module *module, const deq_app_options *options); /* everything under "run" */
 /* Parameters of a checkpoint (or any file of arrays) to `to`, .npz or .safetensors; `map`: a mapping file or NULL. */
 int deq_app_export(const char *from, const char *map, const char *to);
-int deq_app_bench(const deq_module *module,
-                  const deq_app_options *options); /* times f, vjp_z, solves, gradients, attacks of each net */
-/* Two reports of `deq bench --json`, row by row; needs no module. */
-int deq_app_bench_compare(const char *before, const char *after, const deq_app_options *options);
-/* main() of a program made by `deq build`: parses --set, --seed, --threads, --results, --fresh, --json, --help. */
-int deq_main(const deq_module *module, int argc, char **argv);
 #endif

@@ -1,4 +1,6 @@
-/* app_state.h - what the parts of the application share while a manifest is executed. */
+/* app_state.h - what the parts of the application share while a manifest is executed.
+ * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, train.c, evaluate.c, experiment.c, diagnose.c,
+ * plot.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
 #include "app.h"

@@ -1,7 +1,8 @@
 /* dataset.h - one `data` declaration: finds its files, checks them against the declared types, serves examples.
  *
  * Bytes stay as they are in the file (u8) and become reals when a block is gathered.  Reading a split is put off until
- * examples are needed: a run that finds everything in the cache reads headers and checksums only. */
+ * examples are needed: a run that finds everything in the cache reads headers and checksums only.
+ * Files: dataset.c, data_readers.c. */
 #ifndef DEQ_RUNTIME_DATASET_H
 #define DEQ_RUNTIME_DATASET_H
 #include "data_part.h"

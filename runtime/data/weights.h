@@ -8,7 +8,9 @@
  *     block.*.b   = blocks.*.bias           // one * on each side stands for the same text; whole names go first
  *     head.gain   = _                       // not in the file: keeps its initial value
  *     _           = *.num_batches_tracked   // in the file, of no use here
- *     body.W      = "name with 'signs'"     // between quotes: taken as it is */
+ *     body.W      = "name with 'signs'"     // between quotes: taken as it is
+ *
+ * Files: weights.c, weight_map.c (the mapping file). */
 #ifndef DEQ_RUNTIME_WEIGHTS_H
 #define DEQ_RUNTIME_WEIGHTS_H
 #include "manifest.h"

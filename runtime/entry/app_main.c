@@ -1,5 +1,6 @@
 /* app_main.c - main() of a program made by `deq build`. */
-#include "app.h"
+#include "app_main.h"
+#include "study.h"
 #include "signals.h"
 #include <errno.h>
 #include <stdio.h>

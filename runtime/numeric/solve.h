@@ -1,7 +1,8 @@
 /* solve.h - what the solvers share: a block of examples of z = h(z), frozen one by one as they end.
  *
  * h is the cell f (the state), or J' u + g (the adjoint).  Examples that run stand at positions 0 .. active-1 of the
- * contiguous rows handed to routines; rows[i] is the row of the block, under which everything lasting is kept. */
+ * contiguous rows handed to routines; rows[i] is the row of the block, under which everything lasting is kept.
+ * Files: solve.c, defended.c (problem_defend). */
 #ifndef DEQ_NUMERIC_SOLVE_H
 #define DEQ_NUMERIC_SOLVE_H
 #include "vector.h"

@@ -6,6 +6,7 @@
  * can leave out at those times, so that what is left is the solver's and the engine's own. */
 #define _GNU_SOURCE
 #include "bench.h"
+#include "study.h"
 #include "peak.h"
 #include "parallel.h"
 #include "random.h"

@@ -1,4 +1,5 @@
-/* bench.h - what the parts of `deq bench` share: one net, a batch for it, and rows that time calls on them. */
+/* bench.h - what the parts of `deq bench` share: one net, a batch for it, and rows that time calls on them.
+ * Files: bench.c, bench_works.c. */
 #ifndef DEQ_RUNTIME_BENCH_H
 #define DEQ_RUNTIME_BENCH_H
 #include "app_state.h"

@@ -1,6 +1,6 @@
 /* bench_compare.c - two reports of `deq bench --json`, row by row: what became faster, what slower, and which
  * differences are larger than the times scatter by themselves. */
-#include "app.h"
+#include "study.h"
 #include "output.h"
 #include "progress.h"
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* compare.h - the gradient of one net on one batch, by every mode, beside a reference. */
+/* compare.h - the gradient of one net on one batch, by every mode, beside a reference.
+ * Files: compare.c, compare_reference.c, compare_write.c. */
 #ifndef DEQ_RUNTIME_COMPARE_H
 #define DEQ_RUNTIME_COMPARE_H
 #include "app_state.h"

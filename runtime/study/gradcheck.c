@@ -16,6 +16,7 @@
  * Four errors make up |d - s|, and a failure names the largest: the truncation of d (what the next h changes), the
  * solver's floor (what the next tolerance changes in L, over h), the adjoint solver's residual, and what is left: the
  * gradient itself. */
+#include "study.h"
 #include "app_state.h"
 #include "probe.h"
 #include "random.h"

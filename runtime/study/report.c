@@ -1,8 +1,8 @@
 /* report.c - `deq report FOLDER`: what a run left, one row for each fixed point, then a sentence for each pathology
  * with its number and what to try. */
-#include "app.h"
+#include "study.h"
 #include "call.h"
-#include "diagnose.h"
+#include "diagnosis.h"
 #include "journal.h"
 #include "output.h"
 #include "progress.h"

@@ -5,7 +5,7 @@
 #define DEQ_TESTS_BACKEND_SUPPORT_H
 #include "conv.h"
 #include "graph_numbers.h"
-#include "backend.h"
+#include "backend_load.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

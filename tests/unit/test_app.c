@@ -10,7 +10,7 @@
 #include "manifest.h"
 #include "output.h"
 #include "preload.h"
-#include "unit/line_module.h"
+#include "line_module.h"
 
 static char folder[] = "/tmp/deq-test-app-XXXXXX";
 static char manifest[16384];

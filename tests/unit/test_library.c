@@ -7,8 +7,9 @@
 #include <cmocka.h>
 #define LINE_REAL double
 #define LINE_REAL_NAME "f64"
-#include "unit/line_module.h"
+#include "line_module.h"
 #include "deq_library.h"
+#include "study.h"
 
 static char manifest[8192];
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "compiled_net.h"
-#include "networks/contraction.h"
+#include "contraction.h"
 #include "mode_texts.h"
 #include "manifest.h"
 

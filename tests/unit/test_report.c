@@ -1,7 +1,7 @@
 /* test_report.c - what `deq report` says of runs that went wrong: every pathology, word for word, and silence
  * otherwise. */
-#include "app.h"
-#include "diagnose.h"
+#include "study.h"
+#include "diagnosis.h"
 #include "output.h"
 #include <stdlib.h>
 #include <string.h>

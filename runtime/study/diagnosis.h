@@ -1,7 +1,7 @@
-/* diagnose.h - how the fixed points of a trained net behave: what `deq run` leaves as NAME-solves.json, and what
- * `deq report` says about it. */
-#ifndef DEQ_RUNTIME_DIAGNOSE_H
-#define DEQ_RUNTIME_DIAGNOSE_H
+/* diagnosis.h - how the fixed points of a trained net behave: what `deq report` says about the NAME-solves.json that
+ * `deq run` leaves.  Implemented in report.c. */
+#ifndef DEQ_RUNTIME_DIAGNOSIS_H
+#define DEQ_RUNTIME_DIAGNOSIS_H
 #include <jansson.h>
 #include <stdio.h>
 
