@@ -54,6 +54,12 @@ static bool is_alias(const Planner *p, NodeId id) {
     return n->op == OP_broadcast && count_of(n) == count_of(node(p, argument(p, id, 0)));
 }
 
+static const OpClass classes[] = {
+#define OP(name, arity, class, shape, linear, cost, view, doc) CLASS_##class,
+#include "ops.def"
+#undef OP
+};
+
 static Treatment treatment(const Planner *p, NodeId id) {
     const Node *n = node(p, id);
     if (plan_inline(p->g, p->s, id)) return TREAT_INLINE;
@@ -99,7 +105,10 @@ static Treatment treatment(const Planner *p, NodeId id) {
     case OP_conv_input:
     case OP_conv_weight:
     case OP_pack_conv: return TREAT_ROW;
-    default: return TREAT_ELEMENT;
+    default:
+        if (classes[n->op] != CLASS_ELEMENTWISE && !is_alias(p, id))
+            ICE("%s: operation %d has no treatment", p->r->name, n->op);
+        return TREAT_ELEMENT;
     }
 }
 

@@ -1,4 +1,6 @@
-/* verbs.h - one function a verb: does the work, returns the exit code. */
+/* verbs.h - one function a verb: does the work, returns the exit code.
+ * Files: verbs_gradient.c, verbs_language.c, verbs_program.c,
+ * verbs_summary.c. */
 #ifndef DEQ_COMPILER_VERBS_H
 #define DEQ_COMPILER_VERBS_H
 #include "cli.h"

@@ -8,7 +8,7 @@
  * summary.c. */
 #ifndef DEQ_COMPILER_ELABORATE_H
 #define DEQ_COMPILER_ELABORATE_H
-#include "routine.h"
+#include "routines.h"
 #include "value.h"
 #include <jansson.h>
 

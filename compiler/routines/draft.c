@@ -1,4 +1,4 @@
-/* draft.c - from a graph with destinations to a bound routine; the text form of routines. */
+/* draft.c - from a graph with destinations to a bound routine. */
 #include "draft.h"
 #include "fold.h"
 
@@ -112,39 +112,4 @@ void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t n
     for (NodeId id = 0; id < g->nnodes; id++)
         if (g->nodes[id].op == OP_fixed || g->nodes[id].op == OP_solve) r->fixed = fixed, r->nfixed = nfixed;
     *ARENA_PUSH(a, unit->routines, unit->nroutines, unit->routines_cap) = r;
-}
-
-/* ---- text form ---- */
-static void print_binding(const Binding *b, const char *what, FILE *out) {
-    static const char *const places[] = {"shared", "accum", "rest", "drest", "tape", "arg", "scalar", "block"};
-    fprintf(out, "  %s %%%u %s", what, b->node, places[b->place]);
-    if (b->place == PLACE_ARG || b->place == PLACE_SCALAR || b->place == PLACE_BLOCK) fprintf(out, "%u", b->index);
-    if (b->place != PLACE_SCALAR && b->place != PLACE_BLOCK) fprintf(out, "+%llu", (unsigned long long)b->offset);
-    fputc('\n', out);
-}
-
-static void print_steps(const Step *steps, uint32_t n, FILE *out) {
-    for (uint32_t k = 0; k < n; k++) {
-        const Step *s = &steps[k];
-        if (s->kind == STEP_LOOP) {
-            fprintf(out, "  loop scalar%u {\n", s->trip_scalar);
-            print_steps(s->body, s->nbody, out);
-            fputs("  }\n", out);
-            continue;
-        }
-        for (uint32_t b = 0; b < s->nin; b++) print_binding(&s->in[b], "in", out);
-        graph_print(s->graph, out);
-        for (uint32_t b = 0; b < s->nout; b++) print_binding(&s->out[b], "out", out);
-    }
-}
-
-void routine_print(const Routine *r, FILE *out) {
-    fprintf(out, "routine %s %s {\n", r->name, r->rows ? "rows" : "once");
-    for (int k = 0; k < 8; k++)
-        if (r->arg_bytes[k]) fprintf(out, "  arg%d %llu bytes\n", k, (unsigned long long)r->arg_bytes[k]);
-    if (r->rest_bytes) fprintf(out, "  rest %llu bytes\n", (unsigned long long)r->rest_bytes);
-    if (r->tape_bytes) fprintf(out, "  tape %llu bytes\n", (unsigned long long)r->tape_bytes);
-    for (uint32_t k = 0; k < r->nblocks; k++) fprintf(out, "  block%u %u elements\n", k, r->block_counts[k]);
-    print_steps(r->steps, r->nsteps, out);
-    fputs("}\n", out);
 }

@@ -1,7 +1,9 @@
-/* draft.h - a routine being made: one graph whose outputs know where they go. */
+/* draft.h - a routine being made: one graph whose outputs know where they go.
+ * Files: draft.c; fixed_routines.c, cotangent.c and hand_routines.c, which draft routines of their own. */
 #ifndef DEQ_COMPILER_DRAFT_H
 #define DEQ_COMPILER_DRAFT_H
 #include "passes.h"
+#include "routines.h"
 
 typedef struct Destination {
     NodeId node;

@@ -1,7 +1,8 @@
 /* passes.h - from graphs to the graphs of routines: simplify, hoist, split off the shared stage, cut the tape.
  *
  * A pass reads one graph and builds another; inputs carry an origin (below) that every copy keeps, so that bindings are
- * read off the final graph. */
+ * read off the final graph.
+ * Files: simplify.c, channels_last.c, hoist.c, stage.c, pack.c, tape.c. */
 #ifndef DEQ_COMPILER_PASSES_H
 #define DEQ_COMPILER_PASSES_H
 #include "routine.h"

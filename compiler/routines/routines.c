@@ -1,4 +1,5 @@
 /* routines.c - Model to routines: the order of the passes, and the routines that see the whole net. */
+#include "routines.h"
 #include "adjoint.h"
 #include "draft.h"
 #include "extend.h"

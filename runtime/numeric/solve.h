@@ -2,7 +2,7 @@
  *
  * h is the cell f (the state), or J' u + g (the adjoint).  Examples that run stand at positions 0 .. active-1 of the
  * contiguous rows handed to routines; rows[i] is the row of the block, under which everything lasting is kept.
- * Files: solve.c, defended.c (problem_defend). */
+ * Files: solve.c, defended.c (problem_defend), measure.c (problem_measure). */
 #ifndef DEQ_NUMERIC_SOLVE_H
 #define DEQ_NUMERIC_SOLVE_H
 #include "vector.h"

@@ -1,7 +1,7 @@
 /* settings.h - solver and gradient-mode settings, from text such as "implicit(gmres(tol: 1e-4, max: 30))".
  *
  * Text comes from the manifest and from --set; names, defaults and ranges from solvers.def and modes.def.
- * Files: settings.c, settings_check.c. */
+ * Files: settings.c, settings_check.c, modes.c (their names). */
 #ifndef DEQ_RUNTIME_SETTINGS_H
 #define DEQ_RUNTIME_SETTINGS_H
 #include "call.h"

@@ -72,7 +72,7 @@ while read -r problem; do complain "$problem"; done < <(
     }
     NR == FNR { found[$1] = found[$1] " " $2; next }
     {
-      n = split(found[$1] found[$1 "_f32"], files, " ") # real.h names what is compiled for two precisions
+      n = split($1 in found ? found[$1] : found[$1 "_f32"], files, " ") # real.h names what has two precisions
       if (n == 0) print "nothing implements " $1 ", which " $2 " declares"
       for (k = 1; k <= n; k++)
         if (room(files[k]) != room($2)) print $1 " is declared in " $2 " and implemented in " files[k]

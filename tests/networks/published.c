@@ -19,7 +19,7 @@
 #include "contraction.h"
 #include "dataset.h"
 #include "manifest.h"
-#include "../mode_texts.h"
+#include "mode_texts.h"
 #include "probe.h"
 #include "random.h"
 #include <math.h>

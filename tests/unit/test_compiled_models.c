@@ -1,6 +1,7 @@
 /* The routines of whole models as native code against the interpreter: every routine that solves nothing itself, in
  * both precisions, on records and tapes of their own layouts. */
 #include "backend_support.h"
+#include "routines.h"
 #include "models.h"
 
 /* In pieces, last one first, `prepare` writes what it writes in one call. */

@@ -1,5 +1,6 @@
 /* Whole models through model_routines(), run by the interpreter: values and gradients against the plain evaluation. */
 #include "models.h"
+#include "routines.h"
 
 typedef struct Machine { /* the runtime's part: buffers, solving by plain iteration */
     Net *net;
