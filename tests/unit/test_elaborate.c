@@ -1,5 +1,6 @@
 /* The elaborator: values of expressions against numbers, parameters and sharing, fixed points, sizes, graph text. */
 #include "elaborate_support.h"
+#include "tables.h"
 
 /* ---- values: a layer of one expression in x: f32[4] = [1, -2, 0.5, 3] and w: f32[2, 4], run by the interpreter ----
  */
@@ -86,6 +87,35 @@ static void values_of_expressions(void **state) {
 }
 
 /* ---- parameters ---- */
+/* What is known before any input, on numbers, against the same on elements of x. */
+static void numbers_as_elements(void **state) {
+    (void)state;
+    static const char *const spellings[] = {"+", "-", "*", "/", "**"}, *const compared[] = {"<",  ">",  "<=",
+                                                                                            ">=", "==", "!="},
+                             *const functions[] = {"max(%s, %s)", "min(%s, %s)", "clamp(%s, 1.0, %s)"};
+    char body[256], on_numbers[100], on_elements[100];
+    for (const Builtin *b = builtin_table; b->name; b++) {
+        if (b->rule != RULE_ELEMENTWISE || b->nargs != 1) continue;
+        snprintf(body, sizeof body, "return %s(0.5) - %s(x[2])", b->name, b->name);
+        EXPECT("f32", body, 0);
+    }
+    for (size_t k = 0; k < sizeof spellings / sizeof *spellings; k++) {
+        snprintf(body, sizeof body, "return (0.5 %s 3.0) - (x[2] %s x[3])", spellings[k], spellings[k]);
+        EXPECT("f32", body, 0);
+    }
+    for (size_t k = 0; k < sizeof compared / sizeof *compared; k++) {
+        snprintf(body, sizeof body, "return (if 0.5 %s 3.0 then 1.0 else 0.0) - (if x[2] %s x[3] then 1.0 else 0.0)",
+                 compared[k], compared[k]);
+        EXPECT("f32", body, 0);
+    }
+    for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
+        snprintf(on_numbers, sizeof on_numbers, functions[k], "0.5", "3.0");
+        snprintf(on_elements, sizeof on_elements, functions[k], "x[2]", "x[3]");
+        snprintf(body, sizeof body, "return %s - %s", on_numbers, on_elements);
+        EXPECT("f32", body, 0);
+    }
+}
+
 static void parameters_by_path(void **state) {
     (void)state;
     Parsed p = parse_checked("import std.layers (Dense)\n"
@@ -309,10 +339,11 @@ static void numbers_as_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_of_expressions), cmocka_unit_test(parameters_by_path),
-        cmocka_unit_test(fixed_point_captures),  cmocka_unit_test(fixed_point_names),
-        cmocka_unit_test(mistakes_of_sizes),     cmocka_unit_test(names_stay_unique),
-        cmocka_unit_test(graphs_as_text),        cmocka_unit_test(numbers_as_text),
+        cmocka_unit_test(values_of_expressions), cmocka_unit_test(numbers_as_elements),
+        cmocka_unit_test(parameters_by_path),    cmocka_unit_test(fixed_point_captures),
+        cmocka_unit_test(fixed_point_names),     cmocka_unit_test(mistakes_of_sizes),
+        cmocka_unit_test(names_stay_unique),     cmocka_unit_test(graphs_as_text),
+        cmocka_unit_test(numbers_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
