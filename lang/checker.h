@@ -2,10 +2,7 @@
  *
  * One Checker walks one program.  A declaration is checked when first needed (checker_ensure), so order within a module
  * does not matter and a cycle is found where it closes.  Every function reports what it finds and returns type_error,
- * NULL or false; nothing reports on an operand that is type_error already.
- * Files: check.c, check_builtin.c, check_call.c, check_experiment.c, check_expr.c, check_fixed.c, check_gradient.c,
- * check_image.c, check_instance.c, check_layer.c, check_machine.c, check_penalty.c, check_pipeline.c, check_shape.c,
- * check_size.c, check_with.c. */
+ * NULL or false; nothing reports on an operand that is type_error already. */
 #ifndef DEQ_LANG_CHECKER_H
 #define DEQ_LANG_CHECKER_H
 #include "check.h"

@@ -1,7 +1,7 @@
 /* output.h - files written whole or not at all: written under a temporary name beside the target, synced, renamed.
  *
  * A failed write leaves the old file as it was and no temporary behind.  What stands in the target's place and is no
- * regular file (a pipe, a device, a folder) is refused, never replaced. */
+ * regular file (a pipe, a device, a folder) is refused, never replaced.  Files: output.c, temporary.c. */
 #ifndef DEQ_RUNTIME_OUTPUT_H
 #define DEQ_RUNTIME_OUTPUT_H
 #include "error.h"

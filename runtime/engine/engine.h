@@ -6,7 +6,7 @@
  * the thread count. A net with statistics of the batch computes its training gradient on the whole batch as one block,
  * so that no result depends on blocks there either; attacks on it run block by block before. Everything works in the
  * module's precision (real_bits); the interface speaks double where single values cross it.
- * Files: engine.c, engine_run.c, engine_settings.c, engine_update.c. */
+ * Files: engine*.c. */
 #ifndef DEQ_RUNTIME_ENGINE_H
 #define DEQ_RUNTIME_ENGINE_H
 #include "deq_runtime.h"

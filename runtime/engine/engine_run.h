@@ -1,4 +1,5 @@
-/* engine_run.h - one call on a net, for the files that cut it into blocks, run these and add up what they give. */
+/* engine_run.h - one call on a net, for the files that cut it into blocks, run these and add up what they give:
+ * engine_run.c, engine_block.c, engine_gradient.c. */
 #ifndef DEQ_RUNTIME_ENGINE_RUN_H
 #define DEQ_RUNTIME_ENGINE_RUN_H
 #include "engine_internal.h"

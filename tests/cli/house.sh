@@ -66,6 +66,13 @@ while read -r problem; do complain "$problem"; done < <(
   awk '
     function room(file) { sub(/\/[^\/]*$/, "", file); return file }
     function base(file) { sub(/.*\//, "", file); sub(/\.[ch]$/, "", file); return file }
+    function named(file, text) { # by its name, or as PREFIX*.c
+      if (text ~ "(^|[^a-z_])" file "\\.[cly]") return 1
+      while (match(text, /[a-z_]+\*\.c/)) {
+        if (index(file, substr(text, RSTART, RLENGTH - 3)) == 1) return 1
+        text = substr(text, RSTART + RLENGTH)
+      }
+    }
     function head(file,   line, text) {
       while ((getline line < file) > 0) { text = text line; if (line ~ /\*\//) break }
       close(file); return text
@@ -76,7 +83,7 @@ while read -r problem; do complain "$problem"; done < <(
       if (n == 0) print "nothing implements " $1 ", which " $2 " declares"
       for (k = 1; k <= n; k++)
         if (room(files[k]) != room($2)) print $1 " is declared in " $2 " and implemented in " files[k]
-        else if (!seen[$2, files[k]]++ && base(files[k]) != base($2) && head($2) !~ base(files[k]) "\\.[cly]")
+        else if (!seen[$2, files[k]]++ && base(files[k]) != base($2) && !named(base(files[k]), head($2)))
           print $2 " does not say in its head that " base(files[k]) ".c implements " $1
     }' "${TMPDIR:-/tmp}/house.$$.symbols" "${TMPDIR:-/tmp}/house.$$.declared"
 )
