@@ -123,6 +123,7 @@ void lower_conv_winograd_weights(const Site *s, const struct WinogradPlan *p, Va
 Value math_exp(Emit *e, Value x);
 Value math_log(Emit *e, Value x);
 Value math_log1p(Emit *e, Value x);
+Value math_expm1(Emit *e, Value x);
 Value math_sin(Emit *e, Value x);
 Value math_cos(Emit *e, Value x);
 Value math_tanh(Emit *e, Value x);

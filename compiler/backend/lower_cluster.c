@@ -12,6 +12,7 @@
 #define MOST_UNROLLED 8 /* vectors a round */
 #define MOST_SUMS 24    /* of them in registers */
 #define MOST_PERIODS 8
+#define LONG_SUM 256 /* additions to one lane, from which a sum is made in blocks */
 
 typedef struct Cluster {
     Lower *l;
@@ -263,18 +264,129 @@ static void plan_loop(Cluster *c, uint64_t rounds) {
 
 typedef struct Sums { /* of one reduction */
     uint64_t period, length;
-    uint32_t first; /* value carried around the loop; one a vector of `length` when unrolled */
-    Value memory;   /* else */
+    uint32_t first;   /* value carried around the loop; one a vector of `length` when unrolled */
+    Value memory;     /* else */
+    Value block, all; /* of a long sum, in memory: of the blocks of this block of blocks, and of all of those before */
 } Sums;
 
-static Sums sums_begin(Cluster *c, NodeId id, Loop *columns, Value memory) {
+static uint32_t carried_vectors(const Cluster *c, const Sums *s) { return (uint32_t)(s->length / c->l->e->lanes); }
+
+/* `count` vectors of zeros, or of -inf. */
+static Value start_in_memory(Cluster *c, Op op, uint64_t count) {
+    Emit *e = c->l->e;
+    Value at = emit_alloca(e, e->real, emit_i32(e, (uint32_t)count * e->lanes), DEQ_ALIGN);
+    Value start = emit_splat_constant(e, op == OP_reduce_sum ? 0 : -INFINITY);
+    Loop clear;
+    loop_count(&clear, e, count);
+    emit_store_vector(e, start, emit_element(e, at, emit_index_mul(e, clear.index, e->lanes)),
+                      e->lanes * e->real_bytes);
+    loop_end(&clear);
+    return at;
+}
+
+/* What stands before the loop. */
+static Sums sums_plan(Cluster *c, NodeId id, uint64_t rounds) {
     Lower *l = c->l;
     Emit *e = l->e;
-    Sums s = {.period = plan_reduced(l->step->step->graph, id), .first = columns->nvalues, .memory = memory};
-    Value start = emit_splat_constant(e, lower_node_of(l, id)->op == OP_reduce_sum ? 0 : -INFINITY);
+    Op op = lower_node_of(l, id)->op;
+    Sums s = {.period = plan_reduced(l->step->step->graph, id)};
     s.length = s.period > 1 ? sums_length(c, s.period) : e->lanes;
-    for (uint64_t k = 0; !memory && k < s.length / e->lanes; k++) loop_carry(columns, start);
+    const uint32_t vectors = carried_vectors(c, &s);
+    if (s.period > 1 && c->unrolled == 1) s.memory = start_in_memory(c, op, vectors);
+    if (op == OP_reduce_sum && rounds / vectors >= LONG_SUM) {
+        s.block = start_in_memory(c, op, vectors);
+        s.all = start_in_memory(c, op, vectors);
+    }
     return s;
+}
+
+static void sums_begin(Cluster *c, NodeId id, Sums *s, Loop *columns) {
+    Emit *e = c->l->e;
+    Value start = emit_splat_constant(e, lower_node_of(c->l, id)->op == OP_reduce_sum ? 0 : -INFINITY);
+    s->first = columns->nvalues;
+    for (uint32_t k = 0; !s->memory && k < carried_vectors(c, s); k++) loop_carry(columns, start);
+}
+
+/* ---- long sums: sums of blocks, and sums of those ----
+ * One sum of n elements a lane errs by n roundings, and always to the same side where the elements are equal.  These
+ * err by about 2 BLOCK + n / BLOCK / BLOCK. */
+#define BLOCK 64 /* additions to a lane; a power of two */
+
+/* to += from, from = 0: `count` vectors. */
+static void lift(Emit *e, Value from, Value to, uint32_t count) {
+    const uint32_t align = e->lanes * e->real_bytes;
+    Loop all;
+    loop_count(&all, e, count);
+    Value offset = emit_index_mul(e, all.index, align), low = emit_offset(e, from, offset),
+          high = emit_offset(e, to, offset);
+    emit_store_vector(e, emit_add(e, emit_load_vector(e, high, align), emit_load_vector(e, low, align)), high, align);
+    emit_store_vector(e, emit_splat_constant(e, 0), low, align);
+    loop_end(&all);
+}
+
+static Value *carried_sum(const Sums *s, Loop *columns, uint32_t v) { return &columns->next[s->first + v]; }
+
+/* The sums of a block that is complete join those of the blocks before it. */
+static void lift_block(Cluster *c, const Sums *s, Loop *columns) {
+    Emit *e = c->l->e;
+    const uint32_t align = e->lanes * e->real_bytes;
+    if (s->memory) {
+        lift(e, s->memory, s->block, carried_vectors(c, s));
+        return;
+    }
+    for (uint32_t v = 0; v < carried_vectors(c, s); v++) {
+        Value at = emit_offset_constant(e, s->block, (uint64_t)v * align);
+        emit_store_vector(e, emit_add(e, emit_load_vector(e, at, align), *carried_sum(s, columns, v)), at, align);
+    }
+}
+
+/* Whether the round is the last of `length`, a power of two. */
+static Value is_last_of(Emit *e, Value round, uint64_t length) {
+    Value low = LLVMBuildAnd(e->builder, round, emit_i64(e, length - 1), "");
+    return LLVMBuildICmp(e->builder, LLVMIntEQ, low, emit_i64(e, length - 1), "");
+}
+
+/* At the end of a round. */
+static void lift_sums(Cluster *c, const Sums *sums, uint32_t count, Loop *columns) {
+    Emit *e = c->l->e;
+    uint64_t length = BLOCK;
+    bool any = false;
+    for (uint32_t k = 0; k < count; k++) {
+        any = any || sums[k].block;
+        while (sums[k].block && sums[k].memory && length < (uint64_t)BLOCK * carried_vectors(c, &sums[k])) length *= 2;
+    }
+    if (!any) return;
+    LLVMBasicBlockRef before = emit_here(e), block = emit_block(e, "block"), blocks = emit_block(e, "blocks"),
+                      lifted = emit_block(e, "lifted"), after = emit_block(e, "after");
+    LLVMBuildCondBr(e->builder, is_last_of(e, columns->index, length), block, after);
+    emit_at(e, block);
+    for (uint32_t k = 0; k < count; k++)
+        if (sums[k].block) lift_block(c, &sums[k], columns);
+    LLVMBuildCondBr(e->builder, is_last_of(e, columns->index, length * BLOCK), blocks, lifted);
+    emit_at(e, blocks);
+    for (uint32_t k = 0; k < count; k++)
+        if (sums[k].block) lift(e, sums[k].block, sums[k].all, carried_vectors(c, &sums[k]));
+    LLVMBuildBr(e->builder, lifted);
+    emit_at(e, lifted);
+    LLVMBuildBr(e->builder, after);
+    emit_at(e, after);
+    for (uint32_t k = 0; k < count; k++)
+        for (uint32_t v = 0; sums[k].block && !sums[k].memory && v < carried_vectors(c, &sums[k]); v++) {
+            Value *sum = carried_sum(&sums[k], columns, v), rest = LLVMBuildPhi(e->builder, e->vector, "");
+            Value zero = emit_splat_constant(e, 0);
+            LLVMAddIncoming(rest, (Value[]){*sum, zero}, (LLVMBasicBlockRef[]){before, lifted}, 2);
+            *sum = rest;
+        }
+}
+
+/* After the loop: vector v of a sum in registers. */
+static Value sum_of(Cluster *c, const Sums *s, const Loop *columns, uint32_t v) {
+    Emit *e = c->l->e;
+    const uint32_t align = e->lanes * e->real_bytes;
+    Value sum = loop_result(columns, s->first + v);
+    if (!s->block) return sum;
+    sum = emit_add(e, emit_load_vector(e, emit_offset_constant(e, s->block, (uint64_t)v * align), align), sum);
+    return emit_add(e, emit_load_vector(e, emit_offset_constant(e, s->all, (uint64_t)v * align), align), sum);
 }
 
 static void lower_members(Cluster *c, Loop *columns, Sums *sums) {
@@ -293,7 +405,7 @@ static void lower_members(Cluster *c, Loop *columns, Sums *sums) {
                 emit_store_vector(e, combine(e, n->op, emit_load_vector(e, at, align), v), at, align);
                 continue;
             }
-            uint32_t carried = s->first + (uint32_t)(c->part % (s->length / e->lanes));
+            uint32_t carried = s->first + c->part % carried_vectors(c, s);
             Value before = columns->next[carried] ? columns->next[carried] : columns->phi[carried];
             loop_next(columns, carried, combine(e, n->op, before, v));
         } else if (is_inline(c, id)) {
@@ -328,28 +440,13 @@ static void lower_row(Cluster *c) {
         if (g->stores[k].has_source) from[k] = lower_slot(l, g->stores[k].source, c->row);
     }
     plan_loop(c, rounds);
-    for (uint32_t k = 0, r = 0; k < g->nmembers; k++) { /* sums that do not stay in registers */
-        NodeId id = g->members[k];
-        if (l->step->nodes[id].treatment != TREAT_REDUCE) continue;
-        Sums *s = &sums[r++];
-        uint64_t period = plan_reduced(l->step->step->graph, id);
-        if (period <= 1 || c->unrolled > 1) continue;
-        Value start = emit_splat_constant(e, lower_node_of(l, id)->op == OP_reduce_sum ? 0 : -INFINITY);
-        uint64_t length = sums_length(c, period);
-        s->memory = emit_alloca(e, e->real, emit_i32(e, (uint32_t)length), DEQ_ALIGN);
-        Loop clear;
-        loop_count(&clear, e, length / e->lanes);
-        emit_store_vector(e, start, emit_element(e, s->memory, emit_index_mul(e, clear.index, e->lanes)), vector);
-        loop_end(&clear);
-    }
+    for (uint32_t k = 0; k < g->nmembers; k++)
+        if (l->step->nodes[g->members[k]].treatment == TREAT_REDUCE)
+            sums[reductions++] = sums_plan(c, g->members[k], rounds);
     Loop columns;
     loop_count(&columns, e, rounds / c->unrolled);
-    for (uint32_t k = 0; k < g->nmembers; k++) {
-        if (l->step->nodes[g->members[k]].treatment != TREAT_REDUCE) continue;
-        Value memory = sums[reductions].memory;
-        sums[reductions] = sums_begin(c, g->members[k], &columns, memory);
-        reductions++;
-    }
+    for (uint32_t k = 0, r = 0; k < g->nmembers; k++)
+        if (l->step->nodes[g->members[k]].treatment == TREAT_REDUCE) sums_begin(c, g->members[k], &sums[r++], &columns);
     c->first_place = columns.nvalues;
     if (c->unrolled == 1)
         for (uint32_t k = 0; k < c->nperiods; k++) c->places[k] = loop_carry(&columns, emit_i64(e, 0));
@@ -375,6 +472,7 @@ static void lower_row(Cluster *c) {
         }
         for (uint32_t k = 0; k < nodes; k++) c->value[k] = NULL;
     }
+    lift_sums(c, sums, reductions, &columns);
     if (c->unrolled == 1)
         for (uint32_t k = 0; k < c->nperiods; k++) { /* the next place: one vector on, less the period */
             Value next = emit_index_add(e, c->places[k], emit_i64(e, e->lanes % c->periods[k]));
@@ -389,15 +487,19 @@ static void lower_row(Cluster *c) {
         if (l->step->nodes[id].treatment != TREAT_REDUCE) continue;
         const Sums *s = &sums[r++];
         if (s->period <= 1) {
-            finish_reduction(c, id, loop_result(&columns, s->first));
+            finish_reduction(c, id, sum_of(c, s, &columns, 0));
             continue;
         }
         Value memory = s->memory;
-        if (!memory) {
+        if (memory && s->block) {
+            lift(e, memory, s->block, carried_vectors(c, s));
+            lift(e, s->block, s->all, carried_vectors(c, s));
+            memory = s->all;
+        } else if (!memory) {
             memory = emit_alloca(e, e->real, emit_i32(e, (uint32_t)s->length), DEQ_ALIGN);
-            for (uint32_t v = 0; v < s->length / e->lanes; v++)
-                emit_store_vector(e, loop_result(&columns, s->first + v),
-                                  emit_offset_constant(e, memory, (uint64_t)v * vector), vector);
+            for (uint32_t v = 0; v < carried_vectors(c, s); v++)
+                emit_store_vector(e, sum_of(c, s, &columns, v), emit_offset_constant(e, memory, (uint64_t)v * vector),
+                                  vector);
         }
         finish_columns(c, id, memory, s->length);
     }

@@ -156,8 +156,52 @@ static Value combine(Emit *e, Op op, Value acc, Value x) {
     return emit_select(e, LLVMBuildOr(e->builder, larger, nan, ""), x, acc);
 }
 
+#define LONG_SUM 256 /* elements, from which a sum is made in blocks, and these in blocks (lower_cluster.c) */
+#define BLOCK 32
+#define LEVELS 4
+
+/* Sums of this block, of this block of blocks, and so on; elements so far. */
+typedef struct Accumulator {
+    Value sum[LEVELS], count;
+    uint32_t levels;
+} Accumulator;
+
+static void accumulator_clear(Emit *e, const Accumulator *a, Op op) {
+    for (uint32_t k = 0; k < a->levels; k++)
+        emit_store(e, emit_real(e, op == OP_reduce_sum ? 0 : -INFINITY), a->sum[k]);
+    if (a->levels > 1) LLVMBuildStore(e->builder, emit_i64(e, 0), a->count);
+}
+
+static Accumulator accumulator_new(Emit *e, Op op, uint64_t count) { /* all becomes registers */
+    Accumulator a = {.levels = op == OP_reduce_sum && count >= LONG_SUM ? LEVELS : 1};
+    for (uint32_t k = 0; k < a.levels; k++) a.sum[k] = emit_alloca(e, e->real, emit_i32(e, 1), e->real_bytes);
+    if (a.levels > 1) a.count = emit_alloca(e, e->i64, emit_i32(e, 1), 8);
+    return a;
+}
+
+static void accumulate(Emit *e, const Accumulator *a, Op op, Value x) {
+    emit_store(e, combine(e, op, emit_load(e, a->sum[0]), x), a->sum[0]);
+    if (a->levels == 1) return;
+    Value count = emit_index_add(e, LLVMBuildLoad2(e->builder, e->i64, a->count, ""), emit_i64(e, 1));
+    LLVMBuildStore(e->builder, count, a->count);
+    for (uint64_t k = 1, block = BLOCK; k < LEVELS; k++, block *= BLOCK) {
+        Value low = LLVMBuildAnd(e->builder, count, emit_i64(e, block - 1), "");
+        Value full = LLVMBuildICmp(e->builder, LLVMIntEQ, low, emit_i64(e, 0), "");
+        Value below = emit_load(e, a->sum[k - 1]), here = emit_load(e, a->sum[k]);
+        emit_store(e, emit_select(e, full, emit_add(e, here, below), here), a->sum[k]);
+        emit_store(e, emit_select(e, full, emit_real(e, 0), below), a->sum[k - 1]);
+    }
+}
+
+static Value accumulated(Emit *e, const Accumulator *a) {
+    Value sum = emit_load(e, a->sum[0]);
+    for (uint32_t k = 1; k < a->levels; k++) sum = emit_add(e, emit_load(e, a->sum[k]), sum);
+    return sum;
+}
+
 static Value reduce(const Site *s) {
     Emit *e = s->l->e;
+    const Op op = s->node->op;
     Shape from = lower_argument_shape(s->l, s->id, 0);
     Value x = lower_argument_row(s, 0), y = result(s), index[MAX_RANK];
     uint32_t kept[MAX_RANK], reduced[MAX_RANK], nkept = 0, nreduced = 0;
@@ -170,16 +214,16 @@ static Value reduce(const Site *s) {
     uint32_t outer_dims[MAX_RANK], inner_dims[MAX_RANK];
     for (uint32_t k = 0; k < nkept; k++) outer_dims[k] = from.dims[kept[k]];
     for (uint32_t k = 0; k < nreduced; k++) inner_dims[k] = from.dims[reduced[k]];
-    Value acc = emit_alloca(e, e->real, emit_i32(e, 1), e->real_bytes); /* becomes a register */
+    Accumulator acc = accumulator_new(e, op, lower_count(from) / lower_count(s->node->shape));
     Nest outer, inner;
     nest_begin(&outer, e, nkept, outer_dims);
-    emit_store(e, emit_real(e, s->node->op == OP_reduce_sum ? 0 : -INFINITY), acc);
+    accumulator_clear(e, &acc, op);
     nest_begin(&inner, e, nreduced, inner_dims);
     for (uint32_t k = 0; k < nkept; k++) index[kept[k]] = outer.index[k];
     for (uint32_t k = 0; k < nreduced; k++) index[reduced[k]] = inner.index[k];
-    emit_store(e, combine(e, s->node->op, emit_load(e, acc), load_at(e, x, position(e, from, index, NULL))), acc);
+    accumulate(e, &acc, op, load_at(e, x, position(e, from, index, NULL)));
     nest_end(&inner);
-    store_at(e, emit_load(e, acc), y, position(e, s->node->shape, outer.index, NULL));
+    store_at(e, accumulated(e, &acc), y, position(e, s->node->shape, outer.index, NULL));
     nest_end(&outer);
     return NULL;
 }

@@ -87,21 +87,32 @@ static Value each_lane(Emit *e, const char *name, Value a, Value b) {
 #define LN2_HIGH 0.693359375 /* 10 bits: products with exponents are exact */
 #define LN2_LOW -2.12194440e-4
 
-Value math_exp(Emit *e, Value x) {
-    if (!inlined(e)) return each_lane(e, "exp", x, NULL);
+/* e^r - 1 for the r nearest to 0 that is x less a multiple k of ln 2. */
+static Value reduced_exp(Emit *e, Value x, Value *k) {
     const double shift = 12582912; /* 1.5 * 2^23: adding it rounds to an integer, which its low bits hold */
-    x = clamped(e, x, -104, 89);
     Value t = emit_fma(e, x, number(e, 1.44269504088896341), number(e, shift));
     Value n = emit_sub(e, t, number(e, shift));
     Value r = emit_fma(e, n, number(e, -LN2_HIGH), x);
     r = emit_fma(e, n, number(e, -LN2_LOW), r);
-    Value y = emit_fma(e, polynomial(e, POLY_exp, r), emit_mul(e, r, r), r);
+    *k = LLVMBuildSub(e->builder, bits_of(e, t), integers(e, 0x4B400000), "");
+    return emit_fma(e, polynomial(e, POLY_exp, r), emit_mul(e, r, r), r);
+}
+
+Value math_exp(Emit *e, Value x) {
+    if (!inlined(e)) return each_lane(e, "exp", x, NULL);
+    Value k, y = reduced_exp(e, clamped(e, x, -104, 89), &k);
     y = emit_add(e, y, number(e, 1));
     /* in two factors, so that 2^128 and subnormal results come out right */
-    Value k = LLVMBuildSub(e->builder, bits_of(e, t), integers(e, 0x4B400000), "");
     Value half = LLVMBuildAShr(e->builder, k, integers(e, 1), "");
     y = emit_mul(e, y, power_of_two(e, half));
     return emit_mul(e, y, power_of_two(e, LLVMBuildSub(e->builder, k, half, "")));
+}
+
+Value math_expm1(Emit *e, Value x) {
+    if (!inlined(e)) return each_lane(e, "expm1", x, NULL);
+    Value k, y = reduced_exp(e, clamped(e, x, -87, 89), &k), scale = power_of_two(e, k);
+    y = emit_fma(e, y, scale, emit_sub(e, scale, number(e, 1)));
+    return emit_select(e, less(e, number(e, 17), x), math_exp(e, x), y);
 }
 
 Value math_log(Emit *e, Value x) {

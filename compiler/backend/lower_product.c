@@ -27,6 +27,24 @@ static void kernel_rows(Emit *e, Value c, Value c_row, uint32_t m, uint32_t vect
     }
 }
 
+/* Adds c to the sums where `initial` says so: not before, since a sum of many blocks of examples then errs by the
+ * roundings of its longest block and of as many additions as there are blocks. */
+static void kernel_add(Emit *e, Value initial, Value c, Value c_row, uint32_t m, uint32_t vectors, Value *sums) {
+    LLVMBasicBlockRef before = emit_here(e), add = emit_block(e, "add"), end = emit_block(e, "end");
+    Value old[LOOP_VALUES];
+    LLVMBuildCondBr(e->builder, initial, add, end);
+    emit_at(e, add);
+    kernel_rows(e, c, c_row, m, vectors, old, NULL);
+    for (uint32_t i = 0; i < m * vectors; i++) old[i] = emit_add(e, old[i], sums[i]);
+    LLVMBuildBr(e->builder, end);
+    emit_at(e, end);
+    for (uint32_t i = 0; i < m * vectors; i++) {
+        Value phi = LLVMBuildPhi(e->builder, e->vector, "");
+        LLVMAddIncoming(phi, (Value[]){sums[i], old[i]}, (LLVMBasicBlockRef[]){before, add}, 2);
+        sums[i] = phi;
+    }
+}
+
 static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
     Value p[K_COUNT];
     for (uint32_t k = 0; k < K_COUNT; k++) p[k] = LLVMGetParam(e->function, k);
@@ -34,23 +52,10 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
     Loop panels;
     loop_begin(&panels, e, emit_i64(e, 0), p[K_PANELS], emit_i64(e, 1), false);
     Value b = loop_carry(&panels, p[K_B]), c = loop_carry(&panels, p[K_C]);
-    /* sums start from zero or from c */
-    LLVMBasicBlockRef before = emit_here(e), load = emit_block(e, "initial"), start = emit_block(e, "start");
-    LLVMBuildCondBr(e->builder, p[K_INITIAL], load, start);
-    emit_at(e, load);
-    Value initial[LOOP_VALUES], zero = LLVMConstNull(e->vector);
-    kernel_rows(e, c, p[K_C_ROW], m, vectors, initial, NULL);
-    LLVMBuildBr(e->builder, start);
-    emit_at(e, start);
-    for (uint32_t i = 0; i < n; i++) {
-        Value phi = LLVMBuildPhi(e->builder, e->vector, "");
-        LLVMAddIncoming(phi, (Value[]){zero, initial[i]}, (LLVMBasicBlockRef[]){before, load}, 2);
-        initial[i] = phi;
-    }
     Loop inner;
     loop_begin(&inner, e, emit_i64(e, 0), p[K_K], emit_i64(e, 1), false);
     Value sum[LOOP_VALUES], bv[2];
-    for (uint32_t i = 0; i < n; i++) sum[i] = loop_carry(&inner, initial[i]);
+    for (uint32_t i = 0; i < n; i++) sum[i] = loop_carry(&inner, LLVMConstNull(e->vector));
     Value ap = loop_carry(&inner, p[K_A]), bp = loop_carry(&inner, b), at = ap;
     for (uint32_t v = 0; v < vectors; v++) bv[v] = emit_load_vector(e, emit_offset_constant(e, bp, v * vector), vector);
     for (uint32_t i = 0; i < m; i++) {
@@ -62,7 +67,9 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
     loop_next(&inner, n, emit_offset(e, ap, p[K_A_STEP]));
     loop_next(&inner, n + 1, emit_offset(e, bp, p[K_B_STEP]));
     loop_end(&inner);
-    kernel_rows(e, c, p[K_C_ROW], m, vectors, NULL, inner.next);
+    for (uint32_t i = 0; i < n; i++) sum[i] = loop_result(&inner, i);
+    kernel_add(e, p[K_INITIAL], c, p[K_C_ROW], m, vectors, sum);
+    kernel_rows(e, c, p[K_C_ROW], m, vectors, NULL, sum);
     loop_next(&panels, 0, emit_offset(e, b, p[K_B_PANEL]));
     loop_next(&panels, 1, emit_offset_constant(e, c, (uint64_t)vectors * vector));
     loop_end(&panels);
@@ -460,7 +467,7 @@ Value lower_pack(const Site *s) {
     return NULL;
 }
 
-/* ---- sums over examples: rows are added in order ---- */
+/* ---- sums over examples: the rows of a block are added in order, then to what there is ---- */
 Value lower_batch_sum(const Site *s) {
     Lower *l = s->l;
     Emit *e = l->e;
@@ -476,14 +483,13 @@ Value lower_batch_sum(const Site *s) {
         Value lanes = LLVMBuildAdd(e->builder, emit_splat(e, first), emit_lane_indices(e), "");
         mask = LLVMBuildICmp(e->builder, LLVMIntULT, lanes, emit_splat(e, emit_i32(e, (uint32_t)count)), "");
     }
-    Value initial = emit_load_vector(e, at, vector);
     loop_begin(&rows, e, emit_i64(e, 0), l->tile_rows, emit_i64(e, 1), false);
-    Value sum = loop_carry(&rows, initial);
+    Value sum = loop_carry(&rows, emit_splat_constant(e, 0));
     Value v = emit_load_vector(e, emit_offset(e, lower_slot(l, from, rows.index), offset), vector);
     if (mask) v = emit_select(e, mask, v, emit_splat_constant(e, 0));
     loop_next(&rows, 0, emit_add(e, sum, v));
     loop_end(&rows);
-    emit_store_vector(e, loop_result(&rows, 0), at, vector);
+    emit_store_vector(e, emit_add(e, emit_load_vector(e, at, vector), loop_result(&rows, 0)), at, vector);
     loop_end(&columns);
     return NULL;
 }

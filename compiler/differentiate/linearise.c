@@ -89,15 +89,25 @@ SAME_OP(window_spread)
     }
 FACTOR(abs, op1(p, OP_sign, a))
 FACTOR(exp, y)
+FACTOR(expm1, op1(p, OP_exp, a))
 FACTOR(log, op2(p, OP_div, number(p, 1), a))
 FACTOR(log1p, op2(p, OP_div, number(p, 1), op2(p, OP_add, a, number(p, 1))))
-FACTOR(sqrt, op2(p, OP_div, number(p, 0.5), y))
 FACTOR(sin, op1(p, OP_cos, a))
 FACTOR(cos, op1(p, OP_neg, op1(p, OP_sin, a)))
 FACTOR(tanh, op2(p, OP_sub, number(p, 1), op2(p, OP_mul, y, y)))
 FACTOR(sigmoid, op2(p, OP_mul, y, op2(p, OP_sub, number(p, 1), y)))
 FACTOR(softplus, op1(p, OP_sigmoid, a))
 FACTOR(relu, op1(p, OP_step, a))
+
+static NodeId if_true(const Primal *p, NodeId truth, NodeId a, NodeId b) {
+    return graph_op(p->g, OP_select, (NodeId[]){truth, a, b}, 3, NULL, p->loc);
+}
+
+static NodeId jvp_sqrt(const Primal *p) {
+    NodeId slope = op2(p, OP_div, number(p, 0.5), p->y);
+    if (p->attr.edge.even) slope = if_true(p, op1(p, OP_step, p->y), slope, number(p, 0));
+    return scaled(p, slope, p->t[0]);
+}
 
 static NodeId jvp_add(const Primal *p) { return summed(p, p->t[0], p->t[1]); }
 
@@ -118,23 +128,41 @@ static NodeId jvp_div(const Primal *p) {
     return op2(p, OP_div, summed(p, p->t[0], n), p->a[1]);
 }
 
-/* y = a ** b: b a**(b-1) ta + y log(a) tb, the logarithm only where a > 0 */
+/* y = a ** b: b a**(b-1) ta + y log(a) tb; the first is 0 where b is, the second where a is 0 and b is not negative */
 static NodeId jvp_pow(const Primal *p) {
     NodeId a = p->a[0], b = p->a[1], da = NODE_NONE, db = NODE_NONE;
-    if (p->t[0] != NODE_NONE) da = op2(p, OP_mul, b, op2(p, OP_pow, a, op2(p, OP_sub, b, number(p, 1))));
+    NodeId zero = number(p, 0);
+    if (p->t[0] != NODE_NONE) {
+        da = op2(p, OP_mul, b, op2(p, OP_pow, a, op2(p, OP_sub, b, number(p, 1))));
+        double known;
+        if (!fold_value(p->g, b, &known)) da = if_true(p, op2(p, OP_eq, b, zero), zero, da);
+    }
     if (p->t[1] != NODE_NONE) {
-        NodeId safe = graph_op(p->g, OP_select, (NodeId[]){op1(p, OP_step, a), a, number(p, 1)}, 3, NULL, p->loc);
-        db = op2(p, OP_mul, p->y, op1(p, OP_log, safe));
+        NodeId edge = op2(p, OP_and, op2(p, OP_eq, a, zero), op2(p, OP_le, zero, b));
+        db = if_true(p, edge, zero, op2(p, OP_mul, p->y, op1(p, OP_log, a)));
     }
     return summed(p, scaled(p, da, p->t[0]), scaled(p, db, p->t[1]));
 }
 
 static NodeId chosen(const Primal *p, NodeId truth, uint32_t a, uint32_t b) {
-    return graph_op(p->g, OP_select, (NodeId[]){truth, or_zeros(p, a), or_zeros(p, b)}, 3, NULL, p->loc);
+    return if_true(p, truth, or_zeros(p, a), or_zeros(p, b));
 }
 
-static NodeId jvp_max(const Primal *p) { return chosen(p, op2(p, OP_le, p->a[1], p->a[0]), 0, 1); }
-static NodeId jvp_min(const Primal *p) { return chosen(p, op2(p, OP_le, p->a[0], p->a[1]), 0, 1); }
+/* max or min: whether the result is the first argument, the second, or both.  Each contributes under one mask. */
+static NodeId extreme(const Primal *p, NodeId first, NodeId second) {
+    if (!p->attr.edge.even) return chosen(p, first, 0, 1);
+    NodeId share = if_true(p, op2(p, OP_eq, p->a[0], p->a[1]), number(p, 0.5), number(p, 1));
+    NodeId ta = scaled(p, share, p->t[0]), tb = scaled(p, share, p->t[1]), zero = number(p, 0);
+    return summed(p, ta == NODE_NONE ? ta : if_true(p, first, ta, zero),
+                  tb == NODE_NONE ? tb : if_true(p, second, tb, zero));
+}
+
+static NodeId jvp_max(const Primal *p) {
+    return extreme(p, op2(p, OP_le, p->a[1], p->a[0]), op2(p, OP_le, p->a[0], p->a[1]));
+}
+static NodeId jvp_min(const Primal *p) {
+    return extreme(p, op2(p, OP_le, p->a[0], p->a[1]), op2(p, OP_le, p->a[1], p->a[0]));
+}
 
 static NodeId jvp_select(const Primal *p) {
     return p->t[1] == NODE_NONE && p->t[2] == NODE_NONE ? NODE_NONE : chosen(p, p->a[0], 1, 2);

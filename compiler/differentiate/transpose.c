@@ -3,6 +3,7 @@
  * A rule gives the contribution to argument k of a node whose cotangent is ct. */
 #include "adjoint.h"
 #include "conv.h"
+#include "fold.h"
 
 typedef struct Linear {
     Graph *g;
@@ -18,11 +19,57 @@ static NodeId op1(const Linear *l, Op op, NodeId a) { return graph_unary(l->g, o
 static NodeId op2(const Linear *l, Op op, NodeId a, NodeId b) { return graph_binary(l->g, op, a, b, l->loc); }
 static NodeId other(const Linear *l) { return l->a[1 - l->k]; }
 
-static NodeId transpose_neg(const Linear *l) { return op1(l, OP_neg, l->ct); }
+/* ---- cotangents that an `if` masks ----
+ * The side that is not taken has the cotangent 0, and its slopes may be infinite or NaN: 0 times them must be 0.  So
+ * the mask stays outside of what follows: f(select(c, v, 0)) becomes select(c, f(v), 0). */
+#define MASKS 4 /* nested, that are looked through */
+
+typedef struct Mask {
+    NodeId condition, value;
+    uint32_t side; /* 1: where the condition holds; 2: where it does not; 0: no mask */
+} Mask;
+
+static Mask mask_of(const Graph *g, NodeId ct) {
+    const Node *n = graph_node(g, ct);
+    double v;
+    for (uint32_t side = 1; n->op == OP_select && side <= 2; side++)
+        if (fold_value(g, graph_arg(g, ct, 3 - side), &v) && v == 0)
+            return (Mask){graph_arg(g, ct, 0), graph_arg(g, ct, side), side};
+    return (Mask){NODE_NONE, ct, 0};
+}
+
+static NodeId masked(Graph *g, Mask m, NodeId value, Range loc) {
+    NodeId args[3] = {m.condition, graph_constant(g, 0), graph_constant(g, 0)};
+    args[m.side] = value;
+    return graph_op(g, OP_select, args, 3, NULL, loc);
+}
+
+/* op(ct), or op(ct, by), elementwise. */
+static NodeId mapped(const Linear *l, Op op, NodeId ct, NodeId by, int depth) {
+    Mask m = mask_of(l->g, ct);
+    if (m.side && depth < MASKS) return masked(l->g, m, mapped(l, op, m.value, by, depth + 1), l->loc);
+    return by == NODE_NONE ? op1(l, op, ct) : op2(l, op, ct, by);
+}
+
+/* The sum over what a broadcast repeats; a condition that is repeated with it stays outside as well. */
+static NodeId summed_over(const Linear *l, NodeId ct, uint32_t mask, int depth) {
+    Mask m = mask_of(l->g, ct);
+    NodeId c = m.side ? m.condition : ct;
+    const Node *n = graph_node(l->g, c);
+    if (m.side && depth < MASKS && n->op == OP_broadcast &&
+        shape_equal(graph_node(l->g, graph_arg(l->g, c, 0))->shape, l->ashape)) {
+        m.condition = graph_arg(l->g, c, 0);
+        return masked(l->g, m, summed_over(l, m.value, mask, depth + 1), l->loc);
+    }
+    NodeId s = graph_reduce(l->g, OP_reduce_sum, ct, mask, l->loc);
+    return graph_reshape(l->g, s, l->ashape, l->loc);
+}
+
+static NodeId transpose_neg(const Linear *l) { return mapped(l, OP_neg, l->ct, NODE_NONE, 0); }
 static NodeId transpose_add(const Linear *l) { return l->ct; }
-static NodeId transpose_sub(const Linear *l) { return l->k == 0 ? l->ct : op1(l, OP_neg, l->ct); }
-static NodeId transpose_mul(const Linear *l) { return op2(l, OP_mul, l->ct, other(l)); }
-static NodeId transpose_div(const Linear *l) { return op2(l, OP_div, l->ct, l->a[1]); }
+static NodeId transpose_sub(const Linear *l) { return l->k == 0 ? l->ct : transpose_neg(l); }
+static NodeId transpose_mul(const Linear *l) { return mapped(l, OP_mul, l->ct, other(l), 0); }
+static NodeId transpose_div(const Linear *l) { return mapped(l, OP_div, l->ct, l->a[1], 0); }
 
 static NodeId transpose_select(const Linear *l) {
     NodeId zero = graph_constant(l->g, 0);
@@ -36,8 +83,7 @@ static NodeId transpose_broadcast(const Linear *l) {
     uint32_t mask = 0;
     for (uint32_t k = 0; k < l->shape.rank; k++)
         if (l->ashape.rank == 0 || l->ashape.dims[k] != l->shape.dims[k]) mask |= 1u << k;
-    NodeId s = graph_reduce(l->g, OP_reduce_sum, l->ct, mask, l->loc);
-    return graph_reshape(l->g, s, l->ashape, l->loc);
+    return summed_over(l, l->ct, mask, 0);
 }
 
 static NodeId transpose_transpose(const Linear *l) {
@@ -171,13 +217,20 @@ typedef struct Sweep {
     NodeId *ct; /* cotangent so far, by linear node */
 } Sweep;
 
+/* Two cotangents under one mask stay under it. */
+static NodeId sum_of(Graph *g, NodeId a, NodeId b, Range loc) {
+    Mask m = mask_of(g, a), n = mask_of(g, b);
+    if (!m.side || m.side != n.side || m.condition != n.condition) return graph_binary(g, OP_add, a, b, loc);
+    return masked(g, m, sum_of(g, m.value, n.value, loc), loc);
+}
+
 static void contribute(Sweep *s, NodeId to, NodeId ct, Range loc) {
     if (to == NODE_NONE) return;
     if (s->g->nodes[to].batched)
         ct = graph_batch(s->g, ct, loc);
     else if (s->g->nodes[ct].batched)
         ct = graph_unary(s->g, OP_batch_sum, ct, loc);
-    s->ct[to] = s->ct[to] == NODE_NONE ? ct : graph_binary(s->g, OP_add, s->ct[to], ct, loc);
+    s->ct[to] = s->ct[to] == NODE_NONE ? ct : sum_of(s->g, s->ct[to], ct, loc);
 }
 
 /* All cotangents of the states are known: call the gradient, hand its results to the captured values. */

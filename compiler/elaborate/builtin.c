@@ -58,9 +58,14 @@ static NodeId reduce_keep(const In *in, Op op, NodeId a, uint32_t mask) {
     return graph_reshape(graph(in), r, s, in->at);
 }
 
-/* log(sum(exp(a))) over the mask, kept axes at size 1; shifted by the maximum, which carries no derivative. */
+/* The maximum over the mask, kept axes at size 1; it carries no derivative where the result does not depend on it. */
+static NodeId shift_of(const In *in, NodeId a, uint32_t mask) {
+    return op1(in, OP_stop_gradient, reduce_keep(in, OP_reduce_max, a, mask));
+}
+
+/* log(sum(exp(a))) over the mask, kept axes at size 1. */
 static NodeId logsumexp_keep(const In *in, NodeId a, uint32_t mask) {
-    NodeId m = op1(in, OP_stop_gradient, reduce_keep(in, OP_reduce_max, a, mask));
+    NodeId m = shift_of(in, a, mask);
     NodeId sum = reduce_keep(in, OP_reduce_sum, op1(in, OP_exp, op2(in, OP_sub, a, m)), mask);
     return op2(in, OP_add, m, op1(in, OP_log, sum));
 }
@@ -70,6 +75,12 @@ static NodeId drop_axes(const In *in, NodeId kept, uint32_t mask) {
     for (uint32_t k = 0; k < s.rank; k++)
         if (!(mask >> k & 1)) out.dims[out.rank++] = s.dims[k];
     return graph_reshape(graph(in), kept, out, in->at);
+}
+
+/* The square root whose derivative at 0 is 0. */
+static NodeId euclidean(const In *in, NodeId a, uint32_t mask) {
+    NodeId squares = graph_reduce(graph(in), OP_reduce_sum, op2(in, OP_mul, a, a), mask, in->at);
+    return graph_op(graph(in), OP_sqrt, &squares, 1, &(Attr){.edge.even = 1}, in->at);
 }
 
 static Value reduce(const In *in, const char *name) {
@@ -89,8 +100,7 @@ static Value reduce(const In *in, const char *name) {
     if (strcmp(name, "min") == 0)
         return node(in, op1(in, OP_neg, graph_reduce(g, OP_reduce_max, op1(in, OP_neg, a), mask, in->at)));
     if (strcmp(name, "logsumexp") == 0) return node(in, drop_axes(in, logsumexp_keep(in, a, mask), mask));
-    if (strcmp(name, "norm") == 0)
-        return node(in, op1(in, OP_sqrt, graph_reduce(g, OP_reduce_sum, op2(in, OP_mul, a, a), mask, in->at)));
+    if (strcmp(name, "norm") == 0) return node(in, euclidean(in, a, mask));
     NodeId sum = graph_reduce(g, OP_reduce_sum, a, mask, in->at);
     return node(in, op2(in, OP_mul, sum, graph_constant(g, 1 / axes_count(s, mask))));
 }
@@ -235,8 +245,11 @@ static Value softmax(const In *in, bool logarithm) {
     if (a == NODE_NONE) return (Value){0};
     Shape s = shape(in, a);
     if (s.rank == 0) return elab_error(in->s, DIAG_E0319, in->at, "softmax needs an axis");
-    NodeId l = op2(in, OP_sub, a, logsumexp_keep(in, a, 1u << (s.rank - 1)));
-    return node(in, logarithm ? l : op1(in, OP_exp, l));
+    const uint32_t last = 1u << (s.rank - 1);
+    NodeId shifted = op2(in, OP_sub, a, shift_of(in, a, last)),
+           e = op1(in, OP_exp, shifted); /* an offset is gone here */
+    NodeId sum = reduce_keep(in, OP_reduce_sum, e, last);
+    return node(in, logarithm ? op2(in, OP_sub, shifted, op1(in, OP_log, sum)) : op2(in, OP_div, e, sum));
 }
 
 static Value fill(const In *in, double x) {
@@ -353,7 +366,7 @@ static Value apply(const In *in, const char *name) {
     bool max = strcmp(name, "max") == 0;
     if (max || strcmp(name, "min") == 0) {
         if (!in->given[1]) return in->v[0].kind == VALUE_NUMBER ? in->v[0] : reduce(in, name);
-        return elementwise(in->s, max ? OP_max : OP_min, in->v, 2, in->at, in->call);
+        return elementwise_with(in->s, max ? OP_max : OP_min, in->v, 2, &(Attr){.edge.even = 1}, in->at, in->call);
     }
     if (in->v[0].kind == VALUE_STATES && strcmp(name, "mean") == 0) return defence_mean(in->s, in->v[0], in->at);
     if (strcmp(name, "sum") == 0 || strcmp(name, "mean") == 0 || strcmp(name, "norm") == 0 ||

@@ -131,6 +131,7 @@ const Node *value_get(Value v);
 Value value_fit(Scope *s, Value v, Shape shape, Range at, const char *what);
 Value value_flex(Scope *s, const Ast *e); /* the expression, to be evaluated when its shape is known */
 Value elementwise(Scope *s, Op op, const Value *args, uint32_t n, Range at, const Ast *whole);
+Value elementwise_with(Scope *s, Op op, const Value *args, uint32_t n, const Attr *attr, Range at, const Ast *whole);
 const char *shape_text(Arena *a, Shape s); /* "f32[128, 10]" */
 NodeId build_import(Build *b, Value v);
 Build *build_new(Arena *a, const char *name, Build *outer);

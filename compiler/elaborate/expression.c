@@ -160,6 +160,10 @@ static bool all_numbers(const Value *args, uint32_t n, double *x) {
 
 /* Elementwise op on values: keeps numbers numbers and flex values flex, checks shapes. */
 Value elementwise(Scope *s, Op op, const Value *args, uint32_t n, Range at, const Ast *whole) {
+    return elementwise_with(s, op, args, n, NULL, at, whole);
+}
+
+Value elementwise_with(Scope *s, Op op, const Value *args, uint32_t n, const Attr *attr, Range at, const Ast *whole) {
     Shape shape = shape_scalar();
     bool flex = false;
     NodeId ids[3];
@@ -192,7 +196,7 @@ Value elementwise(Scope *s, Op op, const Value *args, uint32_t n, Range at, cons
         ids[k] = node_of(s, v, at);
         if (ids[k] == NODE_NONE) return (Value){0};
     }
-    return value_node(s->build, graph_op(s->build->graph, op, ids, n, NULL, at));
+    return value_node(s->build, graph_op(s->build->graph, op, ids, n, attr, at));
 }
 
 static Value matmul(Scope *s, const Ast *e, Value a, bool ta, Value b, bool tb) {

@@ -8,6 +8,7 @@
         (void)a, (void)b, (void)c;                                                                                     \
         return value;                                                                                                  \
     }
+#define ELEMENTWISE_WITH(name, arity, linear, cost, view, value, doc) ELEMENTWISE(name, arity, linear, cost, value, doc)
 #include "ops.def"
 #undef OP
 

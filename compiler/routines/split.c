@@ -162,6 +162,12 @@ static Curve elementwise(Finder *f, NodeId id, Curve a, Curve b) {
         if (isfinite(high)) return through(a, low, high, low, high);
         break;
     }
+    case OP_expm1: {
+        double slopes[2] = {op_value(OP_exp, &a.low), op_value(OP_exp, &a.high)};
+        if (isfinite(slopes[1]))
+            return through(a, op_value(OP_expm1, &a.low), op_value(OP_expm1, &a.high), slopes[0], slopes[1]);
+        break;
+    }
     default: break;
     }
     refuse(f, id,

@@ -306,7 +306,7 @@ void deq_engine_free(deq_engine *g) {
         deq_worker_free(g->workers[i].solver);
         free(g->workers[i].memory);
     }
-    for (int s = 0; s < DEQ_SHARDS; s++) free(g->shards[s]);
+    for (int s = 0; s < DEQ_SHARDS; s++) free(g->shards[s]), free(g->parts[s]);
     deq_resolvents_clear(&g->resolvents);
     for (uint32_t i = 0; i < g->saves; i++) free(g->saved[i]);
     free(g->saved);
@@ -372,7 +372,7 @@ void deq_engine_prepare(deq_engine *g) {
 
 int64_t deq_engine_memory(const deq_engine *g) {
     int64_t bytes = g->shared_bytes + g->accum_bytes + g->state_count * g->parameter_bytes;
-    for (int s = 0; s < DEQ_SHARDS; s++) bytes += g->shards[s] ? g->accum_bytes : 0;
+    for (int s = 0; s < DEQ_SHARDS; s++) bytes += ((g->shards[s] != NULL) + (g->parts[s] != NULL)) * g->accum_bytes;
     for (int i = 0; i < g->resolvents.count; i++) {
         int64_t row = g->resolvents.items[i].fixed->state_bytes;
         bytes += row / g->real_bytes * row;

@@ -29,24 +29,40 @@ bool engine_find_corrections(run *r, deq_error *e) {
 
 static int shards_of(const run *r) { return r->blocks < DEQ_SHARDS ? (int)r->blocks : DEQ_SHARDS; }
 
+#define PART_BLOCKS 16 /* of a shard */
+static bool in_parts(const run *r) { return r->blocks > DEQ_SHARDS * 2 * PART_BLOCKS; }
+
 bool engine_shards_ready(run *r, deq_error *e) {
     deq_engine *g = r->engine;
     for (int s = 0; s < shards_of(r); s++) {
         if (!g->shards[s]) g->shards[s] = deq_memory_new((size_t)g->accum_bytes);
-        if (!g->shards[s])
+        if (in_parts(r) && !g->parts[s]) g->parts[s] = deq_memory_new((size_t)g->accum_bytes);
+        if (!g->shards[s] || (in_parts(r) && !g->parts[s]))
             return deq_fail(e, DEQ_MEMORY, "%lld bytes for a gradient of net %s", (long long)g->accum_bytes, g->name);
     }
     return true;
 }
 
-/* Blocks of shard s, in order.  A block that fails ends its shard; the others go on, so that the failure reported is
+static void lift_part(deq_engine *g, int64_t s) {
+    (g->real_bits == 32 ? deq_sum_f32 : deq_sum_f64)(g->shards[s], (void *[]){g->shards[s], g->parts[s]}, 2, 0,
+                                                     g->accum_bytes / g->real_bytes, 1);
+    memset(g->parts[s], 0, (size_t)g->accum_bytes);
+}
+
+/* Blocks of shard s, in order; of very many every PART_BLOCKS make a sum of their own, so that its rounding errors do
+ * not grow with the number of examples.  A block that fails ends its shard; the others go on, so that the failure reported is
  * the same whatever the number of threads. */
 static void shard_task(void *context, int worker, int64_t s) {
     run *r = context;
-    memset(r->engine->shards[s], 0, (size_t)r->engine->accum_bytes);
+    deq_engine *g = r->engine;
+    const bool parts = in_parts(r);
+    memset(g->shards[s], 0, (size_t)g->accum_bytes);
+    if (parts) memset(g->parts[s], 0, (size_t)g->accum_bytes);
+    int64_t done = 0;
     for (int64_t b = s; b < r->blocks; b += DEQ_SHARDS) {
-        engine_block(r, worker, b, r->engine->shards[s]);
+        engine_block(r, worker, b, parts ? g->parts[s] : g->shards[s]);
         if (r->outcomes[b].error.failure != DEQ_OK) return;
+        if (parts && (++done % PART_BLOCKS == 0 || b + DEQ_SHARDS >= r->blocks)) lift_part(g, s);
     }
 }
 

@@ -86,6 +86,7 @@ struct deq_engine {
                        `first_visited` on, as training left them; NaN: never.  NULL: nobody remembers */
     int64_t first_visited, visited, previous_bytes;
     char *shared, *gradients, *shards[DEQ_SHARDS], *states;
+    char *parts[DEQ_SHARDS]; /* of shards of very many blocks; NULL */
     int state_count;
     deq_resolvents resolvents; /* of the parameters as last prepared */
     deq_held *held;            /* deq_engine_hold: by fixed point; NULL: no states are held */

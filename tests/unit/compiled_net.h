@@ -41,11 +41,12 @@ static inline double net_get(const CompiledNet *f, const void *at, int64_t k) {
     return f->real == 4 ? (double)((const float *)at)[k] : ((const double *)at)[k];
 }
 
-static inline void net_open(CompiledNet *f, const char *path, const char *net, bool f64, int threads, int block,
-                            double size) {
+static inline void net_open_with(CompiledNet *f, const CompileOptions *o, const char *net, int threads, int block,
+                                 double size) {
+    const char *path = o->path;
+    const bool f64 = o->f64;
     memset(f, 0, sizeof *f);
-    CompileOptions o = {.path = path, .f64 = f64, .tests = true, .optimise = 2, .last = PASS_COMPILE};
-    int code = compile(&o, &f->c);
+    int code = compile(o, &f->c);
     if (code) diags_print(f->c.diags, stderr, false);
     assert_int_equal(code, 0);
     assert_int_equal(compile_load(&f->c), 0);
@@ -70,6 +71,13 @@ static inline void net_open(CompiledNet *f, const char *path, const char *net, b
             net_put(f, deq_engine_parameters(f->engine), at + k, size * random_real(&state));
     }
     deq_engine_prepare(f->engine);
+}
+
+/* A net that a test names. */
+static inline void net_open(CompiledNet *f, const char *path, const char *net, bool f64, int threads, int block,
+                            double size) {
+    CompileOptions o = {.path = path, .f64 = f64, .tests = true, .optimise = 2, .last = PASS_COMPILE};
+    net_open_with(f, &o, net, threads, block, size);
 }
 
 static inline void net_close(CompiledNet *f) {

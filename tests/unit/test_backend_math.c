@@ -24,6 +24,7 @@ static double truth(Op op, double x) {
     switch (op) {
     case OP_exp: return exp(x);
     case OP_log: return log(x);
+    case OP_expm1: return expm1(x);
     case OP_log1p: return log1p(x);
     case OP_tanh: return tanh(x);
     case OP_sigmoid: return 1 / (1 + exp(-x));
@@ -139,6 +140,7 @@ static void library(void **state) {
             float t = op == OP_exp     ? expf(x[i])
                       : op == OP_log   ? logf(x[i])
                       : op == OP_log1p ? log1pf(x[i])
+                      : op == OP_expm1 ? expm1f(x[i])
                       : op == OP_tanh  ? tanhf(x[i])
                       : op == OP_sin   ? sinf(x[i])
                                        : cosf(x[i]);

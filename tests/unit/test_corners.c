@@ -1,0 +1,228 @@
+/* test_corners.c - values and derivatives where functions have edges, as compiled code gives them, in both precisions:
+ * PyTorch's conventions, with the side of an `if` that is not taken left out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "compiled_net.h"
+
+#define MOST 4
+typedef struct Corner {
+    const char *of; /* an expression of the vector v */
+    int inputs, outputs;
+    double v[MOST], y[MOST], slope[MOST]; /* slope: of the sum of the results */
+} Corner;
+
+#define P 0.26894142136999512 /* softmax of (0, 1) */
+#define LN2 0.69314718055994531
+
+static const Corner corners[] = {
+    {"softmax(v)", 2, 2, {1e6, 1e6 + 1}, {P, 1 - P}, {0, 0}},
+    {"softmax(v)[0] * ones([1])", 2, 1, {1e6, 1e6 + 1}, {P}, {P * (1 - P), -P *(1 - P)}},
+    {"log_softmax(v)", 2, 2, {-1e6, -1e6 + 1}, {-1.3132616875182228, -0.3132616875182228}, {1 - 2 * P, 2 * P - 1}},
+    {"logsumexp(v) * ones([1])", 2, 1, {0, -INFINITY}, {0}, {1, 0}},
+    {"norm(v) * ones([1])", 2, 1, {0, 0}, {0}, {0, 0}},
+    {"norm(v) * ones([1])", 2, 1, {3, -4}, {5}, {0.6, -0.8}},
+    {"v / (norm(v) + 0.25)", 2, 2, {0, 0}, {0, 0}, {4, 4}},
+    {"if v > 0 then log(v) else 0", 3, 3, {0, -1, 2}, {0, 0, LN2}, {0, 0, 0.5}},
+    {"if v > 0 then 3 * log(v) * log(v) else v", 2, 2, {0, 2}, {0, 3 * LN2 *LN2}, {1, 3 * LN2}},
+    {"if v > 0 then sqrt(v) / v else 0", 2, 2, {0, 4}, {0, 0.5}, {0, -0.0625}},
+    {"if v <= 0 then 0 else 1 / v ** 1.5", 2, 2, {0, 4}, {0, 0.125}, {0, -0.046875}},
+    {"if v < 50 then exp(v) else v", 2, 2, {1000, 0}, {1000, 1}, {1, 1}},
+    {"if norm(v) > 0 then v / norm(v) else v", 2, 2, {0, 0}, {0, 0}, {1, 1}},
+    {"if sum(v * v) > 0 then v / sqrt(sum(v * v)) else 0 * v", 2, 2, {0, 0}, {0, 0}, {0, 0}},
+    {"if v > 1 then (if v > 2 then v else log(v - 1)) else -v", 3, 3, {1, 2, 3}, {-1, 0, 3}, {-1, 1, 1}},
+    {"max(log(v), -5)", 2, 2, {0, 1}, {-5, 0}, {0, 1}},
+    {"sqrt(v)", 2, 2, {0, 4}, {0, 2}, {INFINITY, 0.25}},
+    {"log(v)", 2, 2, {0, 2}, {-INFINITY, LN2}, {INFINITY, 0.5}},
+    {"log1p(v)", 2, 2, {-1, 1e-12}, {-INFINITY, 9.99999999999500e-13}, {INFINITY, 0.999999999999}},
+    {"abs(v)", 3, 3, {0, -2, 2}, {0, 2, 2}, {0, -1, 1}},
+    {"relu(v)", 3, 3, {0, -2, 2}, {0, 0, 2}, {0, 0, 1}},
+    {"max(v, 0)", 3, 3, {0, -2, 2}, {0, 0, 2}, {0.5, 0, 1}},
+    {"min(v, 1)", 3, 3, {1, -2, 2}, {1, -2, 1}, {0.5, 1, 0}},
+    {"max(v[0..2], v[2..4])", 4, 2, {1, 2, 1, 5}, {1, 5}, {0.5, 0, 0.5, 1}},
+    {"max(v) * ones([1])", 3, 1, {3, 3, 1}, {3}, {0.5, 0.5, 0}},
+    {"clamp(v, -1, 1)", 4, 4, {-1, 1, 0.5, 2}, {-1, 1, 0.5, 1}, {1, 1, 1, 0}},
+    {"v ** 0.5", 2, 2, {0, 4}, {0, 2}, {INFINITY, 0.25}},
+    {"v ** 2", 2, 2, {0, -3}, {0, 9}, {0, -6}},
+    {"v ** 1.5", 2, 2, {0, 4}, {0, 8}, {0, 3}},
+    {"v[0..2] ** v[2..4]", 4, 2, {0, 0, 0, 2}, {1, 0}, {0, 0, 0, 0}},
+    {"v[0..2] ** v[2..4]", 4, 2, {2, -2, 3, 2}, {8, 4}, {12, -4, 8 * LN2, NAN}},
+    {"expm1(v)", 3, 3, {1e-14, -1e-14, -800}, {1e-14, -1e-14, -1}, {1, 1, 0}},
+    {"elu(v)", 3, 3, {-1e-14, 2, -LN2}, {-1e-14, 2, -0.5}, {1, 1, 0.5}},
+};
+#define CORNERS (sizeof corners / sizeof *corners)
+
+/* One net of them all: each takes its part of the input. */
+static const char *program(void) {
+    static char text[1 << 14];
+    char results[1024] = "";
+    size_t at = (size_t)snprintf(text, sizeof text, "import std.activations (elu)\n\n");
+    int inputs = 0, outputs = 0;
+    for (size_t k = 0; k < CORNERS; k++) {
+        const Corner *c = &corners[k];
+        at += (size_t)snprintf(text + at, sizeof text - at, "fn f%d(v: f32[%d]) -> f32[%d] = %s\n", (int)k, c->inputs,
+                               c->outputs, c->of);
+        size_t length = strlen(results);
+        snprintf(results + length, sizeof results - length, "%sf%d(x[%d..%d])", k ? ", " : "", (int)k, inputs,
+                 inputs + c->inputs);
+        inputs += c->inputs;
+        outputs += c->outputs;
+    }
+    snprintf(text + at, sizeof text - at,
+             "layer Edges(x: f32[%d]) -> f32[%d] {\n  return concat(%s)\n}\n"
+             "test \"edges\" { check: gradcheck(Edges, directions: 1, tol: 1) }\n",
+             inputs, outputs, results);
+    return net_program(text);
+}
+
+/* A value below 1 keeps its digits as well. */
+static bool agree(double found, double right, double tolerance) {
+    if (isnan(right)) return isnan(found);
+    return found == right || fabs(found - right) <= tolerance * (right == 0 ? 1 : fabs(right));
+}
+
+static void test_edges(void **state) {
+    (void)state;
+    const char *path = program();
+    for (int bits = 32; bits <= 64; bits += 32) {
+        CompiledNet f;
+        deq_error e = {0};
+        net_open(&f, path, "Edges", bits == 64, 1, 0, 0);
+        void *x = calloc((size_t)f.inputs, 8), *y = calloc((size_t)f.outputs, 8), *ones = calloc((size_t)f.outputs, 8),
+             *dx = calloc((size_t)f.inputs, 8);
+        for (size_t k = 0, at = 0; k < CORNERS; at += (size_t)corners[k++].inputs)
+            for (int i = 0; i < corners[k].inputs; i++) net_put(&f, x, (int64_t)at + i, corners[k].v[i]);
+        for (int64_t k = 0; k < f.outputs; k++) net_put(&f, ones, k, 1);
+        if (!deq_engine_forward(f.engine, 1, x, y, NULL, &e) ||
+            !deq_engine_input_gradient(f.engine, 1, x, ones, "projection", dx, NULL, &e))
+            fail_msg("%s", e.text);
+        const double tolerance = bits == 32 ? 2e-6 : 1e-13;
+        int64_t in = 0, out = 0;
+        for (size_t k = 0; k < CORNERS; k++) {
+            const Corner *c = &corners[k];
+            for (int i = 0; i < c->outputs; i++, out++)
+                if (!agree(net_get(&f, y, out), c->y[i], tolerance))
+                    fail_msg("f%d: %s [%d] is %.17g, not %.17g", bits, c->of, i, net_get(&f, y, out), c->y[i]);
+            for (int i = 0; i < c->inputs; i++, in++)
+                if (!agree(net_get(&f, dx, in), c->slope[i], tolerance))
+                    fail_msg("f%d: the derivative of %s by v[%d] is %.17g, not %.17g", bits, c->of, i,
+                             net_get(&f, dx, in), c->slope[i]);
+        }
+        free(x), free(y), free(ones), free(dx);
+        net_close(&f);
+    }
+    unlink(path);
+}
+
+/* What all logits have in common loses nothing; a logit of -inf is a class that cannot be. */
+static void test_losses(void **state) {
+    (void)state;
+    static const char text[] =
+        "import std.losses (cross_entropy, smoothed_cross_entropy)\n"
+        "import std.optimisers (sgd)\n"
+        "import std.data (idx)\n"
+        "layer Same(x: f32[1, 1, 3]) -> f32[3] { return flatten(x) }\n"
+        "data d: (f32[1, 1, 3], label[3]) = idx(\"a\", \"b\")\n"
+        "train one = Same on d.train { loss: cross_entropy; optimise: sgd(rate: 0); epochs: 1 }\n"
+        "train two = Same on d.train { loss: smoothed_cross_entropy; optimise: sgd(rate: 0); "
+        "epochs: 1 }\n";
+    static const struct {
+        const char *loss;
+        double x[3], value, slope[3];
+    } cases[] = {
+        {"cross_entropy", {1e6, 1e6, 1e6}, 1.0986122886681098, {-2.0 / 3, 1.0 / 3, 1.0 / 3}},
+        {"cross_entropy", {-1e6, -1e6 + 1, -INFINITY}, 1.3132616875182228, {P - 1, 1 - P, 0}},
+        {"cross_entropy", {0, 2e5, 0}, 2e5, {-1, 1, 0}},
+        {"smoothed_cross_entropy", {1e6, 1e6, 1e6}, 1.0986122886681098, {-0.6, 0.3, 0.3}},
+    };
+    const char *path = net_program(text);
+    for (int bits = 32; bits <= 64; bits += 32) {
+        CompiledNet f;
+        CompileOptions o = {.path = path, .f64 = bits == 64, .optimise = 2, .last = PASS_COMPILE};
+        net_open_with(&f, &o, "Same", 1, 0, 0);
+        for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+            double x[3], y[1], dx[3], loss;
+            deq_error e = {0};
+            deq_results results = {.loss = &loss};
+            for (int i = 0; i < 3; i++) net_put(&f, x, i, cases[k].x[i]);
+            net_put(&f, y, 0, 0);
+            if (!deq_engine_input_gradient(f.engine, 1, x, y, cases[k].loss, dx, &results, &e)) fail_msg("%s", e.text);
+            const double tolerance = bits == 32 ? 2e-6 : 1e-13;
+            if (!agree(loss, cases[k].value, tolerance))
+                fail_msg("f%d, case %d: %.17g, not %.17g", bits, (int)k, loss, cases[k].value);
+            for (int i = 0; i < 3; i++)
+                if (!agree(net_get(&f, dx, i), cases[k].slope[i], tolerance))
+                    fail_msg("f%d, case %d: slope %d is %.17g, not %.17g", bits, (int)k, i, net_get(&f, dx, i),
+                             cases[k].slope[i]);
+        }
+        net_close(&f);
+    }
+    unlink(path);
+}
+
+/* Rounding errors of long sums do not add up: the mean of a million 0.1 is 0.1, along any axes. */
+static void test_long_sums(void **state) {
+    (void)state;
+    static const char text[] =
+        "layer Long(x: f32[1000000]) -> f32[12] {\n"
+        "  return concat(mean(x) * ones([1]), norm(x) * ones([1]), max(x) * ones([1]),\n"
+        "    mean(reshape(x, [250000, 4]), axes: [0]), mean(reshape(x, [1000, 1000])[0..500]) * ones([1]),\n"
+        "    mean(reshape(x, [4, 250000]), axes: [1]))\n}\n"
+        "test \"long\" { check: gradcheck(Long, directions: 1, tol: 1) }\n";
+    const char *path = net_program(text);
+    for (int bits = 32; bits <= 64; bits += 32) {
+        CompiledNet f;
+        deq_error e = {0};
+        double y[12];
+        net_open(&f, path, "Long", bits == 64, 1, 1, 0);
+        void *x = malloc((size_t)f.inputs * 8);
+        for (int64_t k = 0; k < f.inputs; k++) net_put(&f, x, k, 0.1);
+        if (!deq_engine_forward(f.engine, 1, x, y, NULL, &e)) fail_msg("%s", e.text);
+        for (int64_t k = 0; k < f.outputs; k++)
+            if (!agree(net_get(&f, y, k), k == 1 ? 100 : 0.1, bits == 32 ? 1e-6 : 1e-13))
+                fail_msg("f%d, result %d: %.9g", bits, (int)k, net_get(&f, y, k));
+        free(x);
+        net_close(&f);
+    }
+    unlink(path);
+}
+
+/* The gradient of a parameter is a mean over examples, however many. */
+static void test_long_batches(void **state) {
+    (void)state;
+    enum { EXAMPLES = 300000 };
+    static const char text[] =
+        "layer Scale(x: f32[3]) -> f32[3] {\n  param s: f32[3] = ones()\n  param W: f32[3, 3] = ones()\n"
+        "  return s * x + x @ W\n}\n"
+        "test \"scale\" { check: gradcheck(Scale, directions: 1, tol: 1) }\n";
+    const char *path = net_program(text);
+    for (int bits = 32; bits <= 64; bits += 32) {
+        CompiledNet f;
+        deq_error e = {0};
+        net_open(&f, path, "Scale", bits == 64, 2, 0, 0);
+        int64_t *index = malloc(EXAMPLES * sizeof *index);
+        void *x = malloc((size_t)EXAMPLES * 3 * 8), *y = malloc((size_t)EXAMPLES * 3 * 8);
+        for (int64_t k = 0; k < EXAMPLES * 3; k++) net_put(&f, x, k, 0.1), net_put(&f, y, k, 1);
+        for (int64_t k = 0; k < EXAMPLES; k++) index[k] = k;
+        deq_dense dense = {x, y, 3, 3};
+        deq_source source = deq_dense_source(&dense);
+        deq_results results = {0};
+        if (!deq_engine_gradient(f.engine, &source, index, EXAMPLES, "projection", NULL, NULL, 0, 0, &results, &e))
+            fail_msg("%s", e.text);
+        for (int k = 0; k < 12; k++) { /* s, and W after it at the next 64 bytes */
+            const double found = net_get(&f, deq_engine_gradients(f.engine), k < 3 ? k : 64 / f.real + k - 3);
+            if (!agree(found, 0.1, bits == 32 ? 2e-6 : 1e-13)) fail_msg("f%d, element %d: %.9g", bits, k, found);
+        }
+        free(index), free(x), free(y);
+        net_close(&f);
+    }
+    unlink(path);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_edges), cmocka_unit_test(test_losses),
+                                       cmocka_unit_test(test_long_sums), cmocka_unit_test(test_long_batches)};
+    return cmocka_run_group_tests_name("corners", tests, NULL, NULL);
+}
