@@ -315,6 +315,7 @@ CALLED(solve)
 CALLED(query)
 CALLED(query_result)
 
+static void interpret_fence(At *at) { memcpy(at->y, at->x[0], at->count * sizeof(double)); }
 static void interpret_in_training(At *at) { memcpy(at->y, at->x[1], at->count * sizeof(double)); } /* evaluation */
 
 static void evaluate(Eval *e, NodeId id) {

@@ -68,6 +68,7 @@ Value lower_solve(const Site *s) {
     return NULL;
 }
 
+Value lower_fence(const Site *s) { ICE("%s: a fence was not taken away", s->l->routine->routine->name); }
 Value lower_in_training(const Site *s) { ICE("%s: in_training was not resolved", s->l->routine->routine->name); }
 
 static void set_field(Emit *e, Value frame, uint32_t field, Value v) {

@@ -79,6 +79,7 @@ static Treatment treatment(const Planner *p, NodeId id) {
             return TREAT_PRODUCT;
         return TREAT_ROW;
     }
+    case OP_fence:
     case OP_in_training: ICE("%s: in_training was not resolved", p->r->name);
     case OP_batch_sum:
     case OP_batch_conv_weight: return TREAT_SUM;

@@ -221,6 +221,7 @@ static NodeId jvp_fixed_state(const Primal *p) { return not_here(p); }
 static NodeId jvp_fixed_gradient(const Primal *p) { return not_here(p); }
 static NodeId jvp_fixed_cotangent(const Primal *p) { return not_here(p); }
 static NodeId jvp_in_training(const Primal *p) { return not_here(p); }
+static NodeId jvp_fence(const Primal *p) { return not_here(p); }
 static NodeId jvp_solve(const Primal *p) { return not_here(p); }
 static NodeId jvp_query(const Primal *p) { return not_here(p); }
 static NodeId jvp_query_result(const Primal *p) { return not_here(p); }

@@ -78,6 +78,7 @@ Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Ra
     Value out = call_layer(&inner, own, args);
     m->output = node_of(&inner, out, at);
     if (m->output == NODE_NONE) return NULL;
+    m->output = graph_unary(m->graph, OP_fence, m->output, at);
     net->output = value_node(net->root, m->output);
     net->target = target;
     if (target.shape.rank == UINT32_MAX) net->target = (Target){.shape = graph_node(m->graph, m->output)->shape};

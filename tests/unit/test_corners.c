@@ -221,8 +221,78 @@ static void test_long_batches(void **state) {
     unlink(path);
 }
 
+/* Losses and metrics read the output as it is handed on, however it was made and whatever they make of it. */
+static void test_cut_at_the_output(void **state) {
+    (void)state;
+    static const char text[] =
+        "import std.optimisers (sgd)\n"
+        "import std.data (npz)\n"
+        "layer Image(x: f32[1, 4, 4]) -> f32[2, 4, 4] {\n"
+        "  param w: f32[2, 1, 3, 3] = normal()\n"
+        "  param v: f32[2, 2, 3, 3] = normal(std: 0.1)\n"
+        "  let u = conv(x, w, padding: 1)\n"
+        "  fixed point z: f32[2, 4, 4] { z = tanh(conv(z, v, padding: 1) + u) }\n"
+        "  return z\n}\n"
+        "layer Flat(x: f32[1, 4, 4]) -> f32[16] {\n"
+        "  param w: f32[4, 4] = normal(std: 0.1)\n"
+        "  fixed point z: f32[4, 4] { z = tanh(w @ z + reshape(x, [4, 4])) }\n"
+        "  return flatten(z)\n}\n"
+        "layer Negated(x: f32[1, 4, 4]) -> f32[4] {\n"
+        "  param w: f32[4, 16] = normal()\n"
+        "  let gap = w - reshape(x, [1, 16])\n"
+        "  return -sum(gap * gap, axes: [1])\n}\n"
+        "layer Spread(x: f32[1, 4, 4]) -> f32[6] {\n"
+        "  param b: f32 = ones()\n"
+        "  return mean(x) * b * ones([6])\n}\n"
+        "fn image(o: f32[C, H, W], y: label[2]) -> f32 = mean(reshape(o, [C, H * W])[0] * 3 + max(-o))\n"
+        "fn flat(o: f32[N], y: label[2]) -> f32 = sum(reshape(o, [N / 2, 2])[0]) - mean(-o)\n"
+        "data d: (f32[1, 4, 4], label[2]) = npz(\"d.npz\", images: \"x\", labels: \"y\")\n"
+        "train a = Image on d.train { loss: image; optimise: sgd(rate: 0); epochs: 1 }\n"
+        "train b = Flat on d.train { loss: flat; optimise: sgd(rate: 0); epochs: 1 }\n"
+        "train c = Negated on d.train { loss: flat; optimise: sgd(rate: 0); epochs: 1 }\n"
+        "train e = Spread on d.train { loss: flat; optimise: sgd(rate: 0); epochs: 1 }\n"
+        "experiment one {\n"
+        "  let p = image(a, d.train)\n  let q = flat(b, d.train)\n  let r = flat(c, d.train)\n"
+        "  let s = flat(e, d.train)\n"
+        "  table \"one\" { columns: [p, q, r, s] }\n}\n";
+    static const char *const nets[] = {"Image", "Flat", "Negated", "Spread"};
+    enum { N = 3 };
+    const char *path = net_program(text);
+    for (int k = 0; k < 4; k++) {
+        CompiledNet f;
+        CompileOptions o = {.path = path, .f64 = true, .optimise = 2, .last = PASS_COMPILE};
+        net_open_with(&f, &o, nets[k], 1, 0, 0.3);
+        double *x = net_rows(&f, N, f.inputs, 3), *out = net_rows(&f, N, f.outputs, 0), y[N] = {0}, loss[N], metric[N];
+        int64_t index[N] = {0, 1, 2};
+        deq_dense dense = {x, y, f.inputs, 1};
+        deq_source source = deq_dense_source(&dense);
+        deq_results results = {.loss = loss, .metric = metric};
+        deq_error e = {0};
+        const char *name = k ? "flat" : "image";
+        if (!deq_engine_forward(f.engine, N, x, out, NULL, &e) ||
+            !deq_engine_evaluate(f.engine, &source, index, N, name, name, NULL, 0, NULL, NULL, &results, &e))
+            fail_msg("%s: %s", nets[k], e.text);
+        for (int i = 0; i < N; i++) {
+            const double *row = out + i * f.outputs;
+            double right = 0, least = row[0];
+            for (int64_t j = 0; j < f.outputs; j++) least = fmin(least, row[j]);
+            if (k == 0)
+                for (int j = 0; j < 16; j++) right += row[j] * 3 / 16 - least / 16;
+            else
+                right = row[0] + row[1];
+            for (int64_t j = 0; k > 0 && j < f.outputs; j++) right += row[j] / (double)f.outputs;
+            if (!agree(metric[i], right, 1e-12) || !agree(loss[i], right, 1e-12))
+                fail_msg("%s, row %d: metric %.17g and loss %.17g, not %.17g", nets[k], i, metric[i], loss[i], right);
+        }
+        free(x), free(out);
+        net_close(&f);
+    }
+    unlink(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_edges), cmocka_unit_test(test_losses),
-                                       cmocka_unit_test(test_long_sums), cmocka_unit_test(test_long_batches)};
+                                       cmocka_unit_test(test_long_sums), cmocka_unit_test(test_long_batches),
+                                       cmocka_unit_test(test_cut_at_the_output)};
     return cmocka_run_group_tests_name("corners", tests, NULL, NULL);
 }
