@@ -199,9 +199,12 @@ static void interpret_reduce_max(At *at) {
 
 static void interpret_argmax(At *at) {
     uint64_t best = 0;
-    for (uint64_t k = 1; k < shape_count(arg_shape(at, 0)); k++)
+    bool number = !isnan(at->x[0][0]);
+    for (uint64_t k = 1; k < shape_count(arg_shape(at, 0)); k++) {
         if (at->x[0][k] > at->x[0][best]) best = k;
-    at->y[0] = (double)best;
+        number = number && !isnan(at->x[0][k]);
+    }
+    at->y[0] = number ? (double)best : NAN;
 }
 
 /* ---- products ---- */

@@ -234,18 +234,20 @@ Value lower_reduce_max(const Site *s) { return reduce(s); }
 Value lower_argmax(const Site *s) {
     Emit *e = s->l->e;
     uint64_t count = lower_count(lower_argument_shape(s->l, s->id, 0));
-    Value x = lower_argument_row(s, 0), best = emit_real(e, 0);
+    Value x = lower_argument_row(s, 0), best = emit_real(e, 0), first = emit_load(e, x), last = first;
     if (count > 1) {
-        Value first = emit_load(e, x);
         Loop l;
         loop_begin(&l, e, emit_i64(e, 1), emit_i64(e, count), emit_i64(e, 1), false);
-        Value place = loop_carry(&l, emit_i64(e, 0)), largest = loop_carry(&l, first);
+        Value place = loop_carry(&l, emit_i64(e, 0)), largest = loop_carry(&l, first), none = loop_carry(&l, first);
         Value v = load_at(e, x, l.index), larger = emit_compare(e, LLVMRealOGT, v, largest);
         loop_next(&l, 0, emit_select(e, larger, l.index, place));
         loop_next(&l, 1, emit_select(e, larger, v, largest));
+        loop_next(&l, 2, emit_select(e, emit_compare(e, LLVMRealUNO, v, v), v, none));
         loop_end(&l);
         best = LLVMBuildSIToFP(e->builder, loop_result(&l, 0), e->real, "");
+        last = loop_result(&l, 2); /* NaN when an element is */
     }
+    best = emit_select(e, emit_compare(e, LLVMRealUNO, last, last), last, best);
     emit_store_single(e, best, lower_result_row(s), false);
     return NULL;
 }

@@ -21,9 +21,9 @@ typedef struct deq_model { /* a trained net */
     bool cached;
 } deq_model;
 
-typedef struct deq_evaluation { /* of one model on one slice */
-    double metric, loss;        /* means; NaN when not wanted */
-    int64_t examples;
+typedef struct deq_evaluation {                     /* of one model on one slice */
+    double metric, loss;                            /* means; NaN when not wanted */
+    int64_t examples, undefined;                    /* undefined: predictions with a NaN, which are wrong */
     double steps, residual, converged;              /* means over examples, of the solve that gave the prediction */
     double attack_unconverged, adjoint_unconverged; /* shares of all solves */
     double seconds;

@@ -34,6 +34,7 @@ static json_t *evaluation_json(const deq_evaluation *v) {
     json_object_set_new(o, "converged", deq_json_number(v->converged));
     json_object_set_new(o, "attack_unconverged", deq_json_number(v->attack_unconverged));
     json_object_set_new(o, "adjoint_unconverged", deq_json_number(v->adjoint_unconverged));
+    json_object_set_new(o, "undefined", json_integer(v->undefined));
     json_object_set_new(o, "seconds", deq_json_number(v->seconds));
     return o;
 }
@@ -47,6 +48,7 @@ static deq_evaluation evaluation_of(const json_t *o) {
                             .converged = deq_json_double(json_object_get(o, "converged")),
                             .attack_unconverged = deq_json_double(json_object_get(o, "attack_unconverged")),
                             .adjoint_unconverged = deq_json_double(json_object_get(o, "adjoint_unconverged")),
+                            .undefined = json_integer_value(json_object_get(o, "undefined")),
                             .seconds = deq_json_double(json_object_get(o, "seconds")),
                             .cached = true};
 }
@@ -72,7 +74,9 @@ static bool on_progress(void *context, int64_t done, int64_t total) {
 /* Per-example results to means.  The shares of solves are of all that were made: under an attack its own too. */
 static void summarise(deq_evaluation *out, const deq_results *r, int64_t n, bool attacked) {
     double metric = 0, loss = 0, steps = 0, residual = 0;
+    int64_t undefined = 0;
     for (int64_t i = 0; i < n; i++) {
+        undefined += r->prediction[i] < 0;
         metric += r->metric ? r->metric[i] : NAN;
         loss += r->loss ? r->loss[i] : NAN;
         steps += (double)r->steps[i];
@@ -83,6 +87,7 @@ static void summarise(deq_evaluation *out, const deq_results *r, int64_t n, bool
     *out = (deq_evaluation){.metric = metric / (double)n,
                             .loss = loss / (double)n,
                             .examples = n,
+                            .undefined = undefined,
                             .steps = solves ? steps / (double)n : NAN,
                             .residual = solves ? residual / (double)n : NAN,
                             .converged = 1 - share,
@@ -95,14 +100,19 @@ static void summarise(deq_evaluation *out, const deq_results *r, int64_t n, bool
 typedef struct Outcome {
     double *loss, *metric;
     float *steps, *residual;
+    int32_t *prediction;
+    bool *right; /* NULL: the target is no label */
 } Outcome;
 
-static bool make_outcome(const deq_value_spec *v, int64_t n, Outcome *o) {
+static bool make_outcome(const deq_value_spec *v, bool label, int64_t n, Outcome *o) {
     o->loss = v->loss ? malloc((size_t)n * sizeof *o->loss) : NULL;
     o->metric = v->metric ? malloc((size_t)n * sizeof *o->metric) : NULL;
     o->steps = calloc((size_t)n, sizeof *o->steps);
     o->residual = calloc((size_t)n, sizeof *o->residual);
-    return o->steps && o->residual && (o->loss || !v->loss) && (o->metric || !v->metric);
+    o->prediction = calloc((size_t)n, sizeof *o->prediction);
+    o->right = label ? calloc((size_t)n, sizeof *o->right) : NULL;
+    return o->steps && o->residual && o->prediction && (o->right || !label) && (o->loss || !v->loss) &&
+           (o->metric || !v->metric);
 }
 
 static void free_outcome(Outcome *o) {
@@ -110,14 +120,23 @@ static void free_outcome(Outcome *o) {
     free(o->metric);
     free(o->steps);
     free(o->residual);
+    free(o->prediction);
+    free(o->right);
 }
 
-/* Outcome j of `from` takes the place of outcome i when it is worse for the net: wrong, or else of a larger loss. */
+/* Whether outcome j of `b` is worse for the net than outcome i of `a`: wrong where that is right, or else of a larger
+ * loss.  The metric has no say: whatever it is, it is read at the input so chosen. */
+static bool is_worse(const Outcome *a, int64_t i, const Outcome *b, int64_t j) {
+    if (a->right && a->right[i] != b->right[j]) return a->right[i];
+    return a->loss && b->loss[j] > a->loss[i];
+}
+
 static void keep_worse(Outcome *to, int64_t i, const Outcome *from, int64_t j) {
-    double better = to->metric ? to->metric[i] - from->metric[j] : 0;
-    if (better < 0 || (better == 0 && !(to->loss && from->loss[j] > to->loss[i]))) return;
+    if (!is_worse(to, i, from, j)) return;
     if (to->metric) to->metric[i] = from->metric[j];
     if (to->loss) to->loss[i] = from->loss[j];
+    if (to->right) to->right[i] = from->right[j];
+    to->prediction[i] = from->prediction[j];
     to->steps[i] = from->steps[j];
     to->residual[i] = from->residual[j];
 }
@@ -147,7 +166,12 @@ static bool measure_once(Measuring *m, const deq_attack_spec *spec, const int64_
         return deq_fail(e, DEQ_MODULE, "attack '%s' has more than 64 settings", spec->name);
     deq_attack attack = spec ? deq_app_attack(spec, scalars) : (deq_attack){0};
     uint64_t seed = spec && spec->restart ? deq_key_mix(m->seed, (uint64_t)spec->restart) : m->seed;
-    deq_results results = {.loss = out->loss, .metric = out->metric, .steps = out->steps, .residual = out->residual};
+    deq_results results = {.loss = out->loss,
+                           .metric = out->metric,
+                           .steps = out->steps,
+                           .residual = out->residual,
+                           .prediction = out->prediction,
+                           .right = out->right};
     bool ok = deq_engine_evaluate(m->engine, &m->source, index, n, m->value->loss, m->value->metric,
                                   spec ? &attack : NULL, seed, on_progress, &m->watch, &results, e);
     add_statistics(&m->sums.forward, &results.forward);
@@ -160,13 +184,13 @@ static bool measure_once(Measuring *m, const deq_attack_spec *spec, const int64_
 static bool measure_joined(Measuring *m, const int64_t *index, int64_t n, Outcome *worst, deq_error *e) {
     Outcome one = {0};
     int64_t *left = malloc((size_t)n * sizeof *left), *rows = malloc((size_t)n * sizeof *rows);
-    bool ok = (make_outcome(m->value, n, &one) && left && rows) ||
+    bool ok = (make_outcome(m->value, worst->right != NULL, n, &one) && left && rows) ||
               deq_fail(e, DEQ_MEMORY, "out of memory for the results of %lld examples", (long long)n);
     ok = ok && measure_once(m, NULL, index, n, worst, e);
     for (const deq_attack_spec *a = m->value->attack; ok && a && !deq_interrupted(); a = a->next) {
         int64_t count = 0;
         for (int64_t i = 0; i < n; i++)
-            if (a->all || !worst->metric || worst->metric[i] != 0) {
+            if (a->all || !worst->right || worst->right[i]) {
                 rows[count] = i;
                 left[count++] = index[i];
             }
@@ -188,7 +212,7 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
                    {0}};
     Outcome worst = {0};
     int64_t *index = malloc((size_t)n * sizeof *index);
-    bool ok = make_outcome(v, n, &worst) && index;
+    bool ok = make_outcome(v, model->spec->net->target.labels > 0, n, &worst) && index;
     if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the results of %lld examples", (long long)n);
     for (int64_t i = 0; ok && i < n; i++) index[i] = from + i;
     deq_error own = {0};
@@ -205,6 +229,7 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
     m.sums.metric = worst.metric;
     m.sums.steps = worst.steps;
     m.sums.residual = worst.residual;
+    m.sums.prediction = worst.prediction;
     if (ok) summarise(out, &m.sums, n, v->attack != NULL);
     if (ok) out->seconds = deq_now() - m.watch.began;
     free(index);
@@ -215,6 +240,10 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
 static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
                  const deq_evaluation *x) {
     const char *under = v->attack ? " (the attack's solves counted)" : "";
+    if (x->undefined)
+        deq_report_warning(&app->reporter, "W0914",
+                           "%s of %s: %lld of %lld predictions are not a number (NaN); they count as wrong", v->name,
+                           model->label, (long long)x->undefined, (long long)x->examples);
     if (x->converged < 1)
         deq_report_warning(&app->reporter, "W0912",
                            "%s of %s: %.3g%% of the forward solves stopped short of their tolerance%s; mean residual "

@@ -176,6 +176,7 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         json_object_set_new(members, "steps", deq_json_number(w->steps));
         json_object_set_new(members, "residual", deq_json_number(w->residual));
         json_object_set_new(members, "converged", deq_json_number(w->converged));
+        json_object_set_new(members, "undefined", json_integer(w->undefined));
         json_object_set_new(members, "seconds", deq_json_number(w->seconds));
         json_object_set_new(members, "cached", json_boolean(w->cached));
         const char *defence = deq_value_defence(v);
@@ -240,6 +241,7 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
     FILE *f = open_memstream(&seeds, &size), *g = open_memstream(&nets, &size);
     if (!values || !f || !g) return deq_fail(e, DEQ_MEMORY, "out of memory for the table");
     out->train_seconds = out->seconds = 0;
+    out->undefined = 0;
     for (int i = 0; i < c->nused; i++) {
         fprintf(f, "%s%llu", i ? ";" : "", (unsigned long long)c->used[i]->spec->seed);
         fprintf(g, "%s%s", i ? ";" : "", c->used[i]->key);
@@ -248,7 +250,10 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
     fclose(f);
     fclose(g);
     for (int k = 0; k < c->spec->nvalues; k++)
-        if (c->spec->values[k].kind == DEQ_EVALUATE) out->seconds += c->measured[k].evaluation.seconds;
+        if (c->spec->values[k].kind == DEQ_EVALUATE) {
+            out->seconds += c->measured[k].evaluation.seconds;
+            out->undefined += c->measured[k].evaluation.undefined;
+        }
     for (int k = 0; k < t->ncolumns; k++) {
         const Measured *m = measured_named(c, t->columns[k].value);
         values[k] = m->value;

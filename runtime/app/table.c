@@ -106,6 +106,11 @@ static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *
     else if (fewest)
         fprintf(out, "\nPercentages are over %lld examples: a binomial standard error of at most %.1f points.\n",
                 (long long)fewest, 100 * worst);
+    int64_t undefined = 0;
+    for (int i = 0; i < x->ncells; i++) undefined += cells[i].undefined;
+    if (undefined)
+        fprintf(out, "\n%lld predictions in this table are not a number (NaN); they count as wrong.\n",
+                (long long)undefined);
     if (runs > 1)
         fprintf(out, "\nEach row is the mean over %d runs%s.\n", runs,
                 x->table->mean_std ? ", ± their standard deviation" : "");
@@ -182,7 +187,7 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
         fputc(',', out);
         if (has_error(t, c, examples)) csv_text(out, t->columns[c].title), fputs(" standard error,", out);
     }
-    fputs("seeds,nets,train seconds,evaluation seconds\n", out);
+    fputs("seeds,nets,train seconds,evaluation seconds,undefined predictions\n", out);
     for (int i = 0; i < x->ncells; i++) {
         for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->cells[i].coordinates[s]), fputc(',', out);
         for (int c = 0; c < t->ncolumns; c++) {
@@ -196,6 +201,6 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
         csv_text(out, cells[i].seeds);
         fputc(',', out);
         csv_text(out, cells[i].nets);
-        fprintf(out, ",%.3f,%.3f\n", cells[i].train_seconds, cells[i].seconds);
+        fprintf(out, ",%.3f,%.3f,%lld\n", cells[i].train_seconds, cells[i].seconds, (long long)cells[i].undefined);
     }
 }

@@ -8,6 +8,7 @@ typedef struct deq_table_cell {    /* of one cell of the experiment */
     const double *values;          /* one per column of the table, in its order */
     const char *seeds, *nets;      /* "0" or "0;1": of the models it used; their keys, likewise */
     double train_seconds, seconds; /* training of its models; evaluations */
+    int64_t undefined;             /* predictions of its evaluations with a NaN */
 } deq_table_cell;
 
 /* Cells with equal row coordinates are averaged; with `mean_std` the deviation over them is given.  `examples`: how

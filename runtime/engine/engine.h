@@ -71,7 +71,8 @@ typedef struct deq_attack { /* an attack instance on this net */
 /* Per-example results; any array may be NULL. */
 typedef struct deq_results {
     double *loss, *metric;   /* at the attacked input when there is an attack */
-    int32_t *prediction;     /* argmax of the output */
+    int32_t *prediction;     /* argmax of the output; -1: an element is NaN */
+    bool *right;             /* the prediction is the label; of nets with a label as target only */
     double *penalty;         /* deq_engine_gradient: the penalties of the settings, summed over fixed points, which then
                                 are part of what is differentiated; NULL: the gradient is the loss's alone */
     double *correction;      /* the same of `penalty: correction(..)`; needs `penalty` */

@@ -11,9 +11,16 @@ static double value(const deq_engine *g, const char *base, int64_t row, int64_t 
     return g->real_bits == 32 ? (double)((const float *)at)[k] : ((const double *)at)[k];
 }
 
+static bool is_number(const deq_engine *g, const char *output, int64_t row) {
+    for (int64_t k = 0; k < g->output_count; k++)
+        if (isnan(value(g, output, row, g->output_bytes, k))) return false;
+    return true;
+}
+
+/* -1 where an output is NaN. */
 static int32_t argmax(const deq_engine *g, const char *output, int64_t row) {
-    int32_t best = 0;
-    for (int64_t k = 1; k < g->output_count; k++)
+    int32_t best = is_number(g, output, row) ? 0 : -1;
+    for (int64_t k = 1; best >= 0 && k < g->output_count; k++)
         if (value(g, output, row, g->output_bytes, k) > value(g, output, row, g->output_bytes, best)) best = (int32_t)k;
     return best;
 }
@@ -21,12 +28,14 @@ static int32_t argmax(const deq_engine *g, const char *output, int64_t row) {
 static void store_results(run *r, const engine_worker *w, int64_t from, int64_t n) {
     const deq_engine *g = r->engine;
     deq_results *out = r->results;
+    const int64_t target = r->loss ? r->loss->target_bytes : g->target_bytes;
     for (int64_t i = 0; out && i < n; i++) {
         if (out->loss && r->loss) out->loss[from + i] = value(g, w->loss, i, DEQ_ALIGN, 0);
         if (out->metric && r->metric) out->metric[from + i] = value(g, w->metric, i, DEQ_ALIGN, 0);
         if (out->penalty && w->solver->request.penalty) out->penalty[from + i] = w->penalty[i];
         if (out->correction && w->solver->request.corrections) out->correction[from + i] = w->corrected[i];
         if (out->prediction) out->prediction[from + i] = argmax(g, w->output, i);
+        if (out->right) out->right[from + i] = argmax(g, w->output, i) == (int32_t)value(g, w->y, i, target, 0);
         if (out->steps) out->steps[from + i] = w->solver->steps[i];
         if (out->residual) out->residual[from + i] = w->solver->residual[i];
     }
@@ -80,7 +89,7 @@ static void exchange_visits(const run *r, deq_worker *solver, int64_t n, const i
 static deq_frame gather(const run *r, const engine_worker *w, int64_t from, int64_t n) {
     const deq_engine *g = r->engine;
     const int64_t target_bytes = r->loss ? r->loss->target_bytes : g->target_bytes;
-    const bool want_y = r->loss || r->metric;
+    const bool want_y = r->loss || r->metric || (r->results && r->results->right);
     for (int64_t i = 0; i < n; i++) w->example[i] = r->index ? r->index[from + i] : from + i;
     r->source->gather(r->source->context, w->example, n, g->real_bits, w->x, g->input_bytes, want_y ? w->y : NULL,
                       target_bytes);

@@ -7,7 +7,8 @@
 
 typedef struct deq_agreement { /* of a mode's gradient with the reference, in one group */
     double norm;               /* of the mode's gradient */
-    double reference;          /* norm of the reference (of its projections, where the reference is differences) */
+    double reference;          /* norm of the reference */
+    bool estimated;            /* it was estimated from slopes in random directions */
     double error;              /* norm of the difference over the reference's */
     double cosine, angle;      /* angle: 1 - cosine, without its cancellation */
 } deq_agreement;
@@ -57,6 +58,7 @@ typedef struct CompareWork {
     deq_probe probe;     /* of the reference: holds parameters and examples */
     double *reference;   /* gradient; or NULL: */
     double *differences; /* by group, then direction */
+    double *norms;       /* with them: of the whole gradient, by group; negative: of that estimated */
     int directions;
     double *gradient, *direction;
 } CompareWork;

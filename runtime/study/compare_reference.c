@@ -10,6 +10,7 @@
 
 #define REFERENCE_STEPS 400
 #define CHECK_DIRECTIONS 2
+#define MOST_MEASURED 1024 /* elements of a group whose slopes are all taken */
 
 /* ---- agreement ---- */
 
@@ -49,15 +50,16 @@ deq_agreement compare_agreement(CompareWork *w, int group, const double *gradien
     for (int64_t i = g->first; i < g->first + g->count; i++) norm += gradient[i] * gradient[i];
     deq_agreement a = agree(slopes, w->differences + group * w->directions, w->directions);
     a.norm = sqrt(norm);
+    a.estimated = w->norms[group] < 0;
+    a.reference = fabs(w->norms[group]);
     return a;
 }
 
 /* ---- reference ---- */
 
-/* d(h) with its own error: of h = 1e-3 / 4^k the one that the next changes least. */
-static bool difference(CompareWork *w, const deq_group *g, uint64_t key, double *out, double *error, deq_error *e) {
+/* d(h) along w->direction with its own error: of h = 1e-3 / 4^k the one that the next changes least. */
+static bool slope(CompareWork *w, const deq_group *g, double *out, double *error, deq_error *e) {
     double before = NAN;
-    deq_probe_direction(key, g->count, w->direction);
     *error = INFINITY;
     for (int k = 0; k < 5; k++) {
         double h = 1e-3 / pow(4, k), above, below;
@@ -69,6 +71,51 @@ static bool difference(CompareWork *w, const deq_group *g, uint64_t key, double 
             *out = d;
         }
         before = d;
+    }
+    return true;
+}
+
+static bool difference(CompareWork *w, const deq_group *g, uint64_t key, double *out, double *error, deq_error *e) {
+    deq_probe_direction(key, g->count, w->direction);
+    return slope(w, g, out, error, e);
+}
+
+/* Norm of a group's gradient from the slope along each element; where these are too many, from the random directions,
+ * each of whose slopes squared is norm^2 / count in the mean. */
+static bool measure_norm(CompareWork *w, int group, deq_error *e) {
+    const deq_group *g = &w->c->groups[group];
+    const double *slopes = w->differences + group * w->directions;
+    double sum = 0, value, error;
+    if (g->count > MOST_MEASURED) {
+        for (int d = 0; d < w->directions; d++) sum += slopes[d] * slopes[d];
+        w->norms[group] = -sqrt(sum / w->directions * (double)g->count);
+        return true;
+    }
+    for (int64_t i = 0; i < g->count; i++) {
+        for (int64_t k = 0; k < g->count; k++) w->direction[k] = k == i;
+        if (!slope(w, g, &value, &error, e)) return false;
+        sum += value * value;
+    }
+    w->norms[group] = sqrt(sum);
+    return true;
+}
+
+/* Of all parameters: from those of their parts, where all of these are known. */
+static bool measure_norms(CompareWork *w, deq_error *e) {
+    deq_comparison *c = w->c;
+    double sum = 0;
+    bool known = true;
+    w->norms = calloc((size_t)(c->ngroups < 1 ? 1 : c->ngroups), sizeof *w->norms);
+    if (!w->norms) return deq_fail(e, DEQ_MEMORY, "out of memory for finite differences");
+    for (int g = 0; g < c->ngroups; g++) {
+        const bool all = g == c->ngroups - 1;
+        if (all && known)
+            w->norms[g] = sqrt(sum);
+        else if (!measure_norm(w, g, e))
+            return false;
+        if (c->groups[g].input || all) continue;
+        known = known && w->norms[g] >= 0;
+        sum += w->norms[g] * w->norms[g];
     }
     return true;
 }
@@ -87,7 +134,7 @@ static bool finite_differences(CompareWork *w, deq_error *e) {
         }
     c->reference_adjoint = NAN;
     c->reference_error = whole > 0 ? sqrt(apart / whole) : 0;
-    return true;
+    return measure_norms(w, e);
 }
 
 /* The reference beside differences, in a few directions of all parameters and of the inputs. */
@@ -98,10 +145,10 @@ static bool check_reference(CompareWork *w, deq_error *e) {
         const deq_group *group = &w->c->groups[g];
         if (!group->input && group->count != w->probe.parameters) continue;
         for (int d = 0; d < CHECK_DIRECTIONS; d++) {
-            double slope = 0, value, error;
+            double product = 0, value, error;
             if (!difference(w, group, direction_key(group, d), &value, &error, e)) return false;
-            for (int64_t i = 0; i < group->count; i++) slope += w->direction[i] * w->reference[group->first + i];
-            apart += (value - slope) * (value - slope);
+            for (int64_t i = 0; i < group->count; i++) product += w->direction[i] * w->reference[group->first + i];
+            apart += (value - product) * (value - product);
             whole += value * value;
         }
         w->c->reference_error = whole > 0 ? sqrt(apart / whole) : 0;
@@ -152,7 +199,8 @@ bool compare_take_reference(CompareWork *w, deq_error *e) {
     if (!compare_script_settings(w, &w->probe, e)) return false;
     if (differences_wanted(text, &w->directions, &own) && w->probe.real_bits == 64) {
         if (!tight_states(w, e)) return false;
-        snprintf(c->reference, sizeof c->reference, "finite differences in %d directions for each group",
+        snprintf(c->reference, sizeof c->reference,
+                 "finite differences in %d directions for each group, from which cosines and errors are estimated",
                  w->directions);
         w->direction = calloc((size_t)(w->probe.length + w->directions), sizeof(double));
         return w->direction ? finite_differences(w, e) : deq_fail(e, DEQ_MEMORY, "out of memory for a reference");

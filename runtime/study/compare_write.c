@@ -95,8 +95,8 @@ static void write_groups(FILE *f, const deq_comparison *c) {
             const deq_compared *m = &c->modes[i];
             if (m->failed) continue;
             if (first)
-                fprintf(f, "| %s | %lld | %.3g |", c->groups[g].name, (long long)elements(c, g),
-                        m->groups[g].reference);
+                fprintf(f, "| %s | %lld | %s%.3g |", c->groups[g].name, (long long)elements(c, g),
+                        m->groups[g].estimated ? "about " : "", m->groups[g].reference);
             first = false;
             fprintf(f, " %s, %s |", cosine_text(t[0], 40, &m->groups[g]),
                     number_text(t[1], 40, "%.1e", m->groups[g].error));
@@ -159,7 +159,7 @@ static void csv_number(FILE *f, double v) {
 
 static void write_csv(FILE *f, const deq_comparison *list, int n) {
     fputs("comparison,mode,part,elements,norm,reference_norm,relative_error,cosine,one_minus_cosine,forward_steps,"
-          "forward_residual,adjoint_steps,adjoint_residual,unconverged,bytes,seconds\n",
+          "forward_residual,adjoint_steps,adjoint_residual,unconverged,bytes,seconds,reference_norm_estimated\n",
           f);
     for (int i = 0; i < n; i++)
         for (int k = 0; k < list[i].nmodes; k++)
@@ -173,7 +173,7 @@ static void write_csv(FILE *f, const deq_comparison *list, int n) {
                     m->forward_steps, m->forward_residual, m->adjoint_steps, m->adjoint_residual, m->unconverged,
                     (double)m->bytes, m->seconds};
                 for (size_t j = 0; j < sizeof columns / sizeof *columns; j++) csv_number(f, columns[j]);
-                fputc('\n', f);
+                fprintf(f, ",%d\n", a->estimated);
             }
 }
 

@@ -68,10 +68,10 @@ void deq_diagnosis_table(FILE *out, const json_t *solves) {
         const json_t *spectrum = json_object_get(f, "spectrum");
         fprintf(out, "| %s | %s | %s | %s%% | %s | %s | %s | %s | %s | %s%s |\n", path_of(f),
                 pair(t[0], 80, "%.0f", forward, "steps"), pair(t[1], 80, "%.1e", forward, "residual"),
-                put(t[2], 80, "%.2g", 100 * number(forward, "failed")), pair(t[3], 80, "%.3f", spectrum, "radius"),
+                put(t[2], 80, "%.3g", 100 * number(forward, "failed")), pair(t[3], 80, "%.3f", spectrum, "radius"),
                 pair(t[4], 80, "%.2f", spectrum, "norm2"), pair(t[5], 80, "%.2f", spectrum, "frobenius"),
                 pair(t[6], 80, "%.0f", adjoint, "steps"), pair(t[7], 80, "%.1e", adjoint, "residual"),
-                put(t[8], 80, "%.2g", 100 * number(adjoint, "failed")), json_is_object(adjoint) ? "%" : "");
+                put(t[8], 80, "%.3g", 100 * number(adjoint, "failed")), json_is_object(adjoint) ? "%" : "");
     }
     fputs("\nSteps, residuals, radii and norms of J: median / worst of the examples.\n", out);
     json_array_foreach(json_object_get(solves, "fixed"), i, f) {
@@ -91,21 +91,25 @@ void deq_diagnosis_table(FILE *out, const json_t *solves) {
 
 void deq_diagnosis_epochs(FILE *out, const json_t *log) {
     size_t n = json_array_size(log), shown = n < EPOCHS_SHOWN ? n : EPOCHS_SHOWN;
-    bool spectra = false, penalties = false;
+    bool spectra = false, penalties = false, corrections = false;
     for (size_t i = 0; i < n; i++) {
         deq_journal_row row = deq_journal_row_of(json_array_get(log, i));
         spectra = spectra || isfinite(row.radius);
         penalties = penalties || isfinite(row.penalty);
+        corrections = corrections || isfinite(row.correction);
     }
     if (!n) return;
-    fprintf(out, "\n| epoch | loss |%s steps | residual |%s\n|--:|--:|%s--:|--:|%s\n", penalties ? " penalty |" : "",
-            spectra ? " radius of J | norm 2 | norm F |" : "", penalties ? "--:|" : "", spectra ? "--:|--:|--:|" : "");
+    fprintf(out, "\n| epoch | loss |%s%s steps | residual |%s\n|--:|--:|%s%s--:|--:|%s\n",
+            penalties ? " penalty |" : "", corrections ? " correction |" : "",
+            spectra ? " radius of J | norm 2 | norm F |" : "", penalties ? "--:|" : "", corrections ? "--:|" : "",
+            spectra ? "--:|--:|--:|" : "");
     for (size_t i = 0; i < shown; i++) {
-        char t[8][32];
+        char t[9][32];
         deq_journal_row r =
             deq_journal_row_of(json_array_get(log, shown > 1 ? (i * (n - 1) + (shown - 1) / 2) / (shown - 1) : 0));
         fprintf(out, "| %.0f | %s |", r.epoch, put(t[0], 32, "%.4g", r.loss));
         if (penalties) fprintf(out, " %s |", put(t[1], 32, "%.3g", r.penalty));
+        if (corrections) fprintf(out, " %s |", put(t[8], 32, "%.3g", r.correction));
         fprintf(out, " %s | %s |", put(t[2], 32, "%.1f", r.steps), put(t[3], 32, "%.1e", r.residual));
         if (spectra)
             fprintf(out, " %s | %s | %s |", put(t[4], 32, "%.3f", r.radius), put(t[5], 32, "%.2f", r.norm2),

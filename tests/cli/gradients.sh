@@ -160,6 +160,8 @@ D
 expect 0 'small: 8 random examples' "$DEQ" compare tiny.deq
 grep -q 'finite differences in 6 directions' out || fail "the reference of the block is not used"
 grep -q 'found in the cache' out || fail "the check of a layer changed the net's key"
+# norms are those of whole gradients, not of the slopes in six directions
+between "norm of the reference" "$(awk -v a="$(column 'implicit(gmres' W norm)" -v b="$(column 'implicit(gmres' W reference_norm)" 'BEGIN { print a / b }')" 0.99999 1.00001
 grep -q '^trained: examples 0 to 31 of quadrants.train' out || fail "the trained net is not compared on its data"
 between "long phantom beside short" "$(awk -v a="$(column 'phantom.unroll(steps: 2' input one_minus_cosine)" -v b="$(column 'phantom.unroll(steps: 9' input one_minus_cosine)" 'BEGIN { print (a > 4 * b) }')" 1 1
 [[ -f results/tiny/compare-1-small-states.csv && -f results/tiny/compare-2-trained-states.csv ]] || fail "not a sweep each"

@@ -3,9 +3,9 @@
 source "$(dirname "$0")/lib.sh"
 data 400
 sed 's|^import std.attacks.*|import std.attacks (apgd, momentum_pgd, noise, pgd)|
-s|^experiment tiny {|attack auto = apgd(radius: 0.06, iterations: 10)\n\nattack mild = momentum_pgd(radius: 0.04, step: 0.01, iterations: 5)\n\nattack random = noise(radius: 0.06)\n\nattack both = sequence(auto, mild, exact)\n\n&|
-s|^  let robust = .*|  let first = accuracy(net, quadrants.test under auto)\n  let second = accuracy(net, quadrants.test under mild)\n  let third = accuracy(net, quadrants.test under exact)\n  let all = accuracy(net, quadrants.test under both)\n  let worst = accuracy(net, quadrants.test under worst_of(auto, mild, exact))\n  let nested = accuracy(net, quadrants.test under sequence(worst_of(mild), sequence(exact, auto)))\n  let once = accuracy(net, quadrants.test under restarts(random, 1))\n  let often = accuracy(net, quadrants.test under restarts(random, count: 30))|
-s|columns: \[.*|columns: [clean, first, second, third, all, worst, nested, once, often]|' "$PROGRAMS/tiny.deq" >joined.deq
+s|^experiment tiny {|attack auto = apgd(radius: 0.06, iterations: 10)\n\nattack mild = momentum_pgd(radius: 0.04, step: 0.01, iterations: 5)\n\nattack random = noise(radius: 0.06)\n\nattack both = sequence(auto, mild, exact)\n\nfn missed(o: f32[K], y: label[K]) -> f32 = if argmax(o) == y then 0 else 1\n\n&|
+s|^  let robust = .*|  let first = accuracy(net, quadrants.test under auto)\n  let second = accuracy(net, quadrants.test under mild)\n  let third = accuracy(net, quadrants.test under exact)\n  let all = accuracy(net, quadrants.test under both)\n  let worst = accuracy(net, quadrants.test under worst_of(auto, mild, exact))\n  let nested = accuracy(net, quadrants.test under sequence(worst_of(mild), sequence(exact, auto)))\n  let once = accuracy(net, quadrants.test under restarts(random, 1))\n  let often = accuracy(net, quadrants.test under restarts(random, count: 30))\n  let ce = cross_entropy(net, quadrants.test)\n  let ce_all = cross_entropy(net, quadrants.test under both)\n  let ce_worst = cross_entropy(net, quadrants.test under worst_of(auto, mild, exact))\n  let gone = missed(net, quadrants.test under both)|
+s|columns: \[.*|columns: [clean, first, second, third, all, worst, nested, once, often, ce, ce_all, ce_worst, gone]|' "$PROGRAMS/tiny.deq" >joined.deq
 expect 0 'all of net.*under both' "$DEQ" run joined.deq --threads 1
 table=results/joined/tiny.csv
 c() { cell "$table" 1 "$1"; }
@@ -13,6 +13,11 @@ awk -v clean="$(c clean)" -v a="$(c first)" -v b="$(c second)" -v d="$(c third)"
   low = a < b ? a : b; low = low < d ? low : d
   exit !(all <= low && all == w && all == n && once <= clean && often < once && all < clean && often > 0) }' ||
   fail "accuracies do not follow from each other: $(tail -1 "$table")"
+# whatever the metric, the outcome is chosen by prediction and loss
+awk -v all="$(c all)" -v gone="$(c gone)" -v ce="$(c ce)" -v seq="$(c ce_all)" -v worst="$(c ce_worst)" 'BEGIN {
+  d = all + gone - 1; exit !(d < 1e-6 && d > -1e-6 && ce < seq && seq <= worst) }' ||
+  fail "metrics are not read at the chosen input: $(tail -1 "$table")"
+checks=$((checks + 1))
 cp "$table" one.csv
 expect 0 '' "$DEQ" run joined.deq --threads 2 --fresh
 same one.csv "$table"

@@ -290,9 +290,105 @@ static void test_cut_at_the_output(void **state) {
     unlink(path);
 }
 
+/* The spectral norm of n rows. */
+static double norm2(const double *a, int n) {
+    double v[96], u[96], size = 0;
+    for (int k = 0; k < n; k++) v[k] = 1 + k % 3;
+    for (int round = 0; round < 3000; round++) {
+        double sum = 0;
+        for (int i = 0; i < n; i++) {
+            u[i] = 0;
+            for (int k = 0; k < n; k++) u[i] += a[i * n + k] * v[k];
+        }
+        for (int k = 0; k < n; k++) {
+            v[k] = 0;
+            for (int i = 0; i < n; i++) v[k] += u[i] * a[i * n + k];
+            sum += v[k] * v[k];
+        }
+        size = sqrt(sqrt(sum)); /* norm(A'A v), v of norm 1, is the norm squared */
+        for (int k = 0; k < n; k++) v[k] /= sqrt(sum);
+    }
+    return size;
+}
+
+/* A bound is a bound, and close. */
+static void test_spectral_bound(void **state) {
+    (void)state;
+    enum { N = 96 };
+    static const char text[] = "import std.layers (SpectralLinear)\n"
+                               "layer Clipped(x: f32[96]) -> f32[96] {\n"
+                               "  use s = SpectralLinear[96, 96](most: 0.95)\n  return s(x)\n}\n"
+                               "test \"clipped\" { check: gradcheck(Clipped, directions: 1, tol: 1) }\n";
+    const char *path = net_program(text);
+    for (int bits = 32; bits <= 64; bits += 32)
+        for (int spread = 0; spread < 2; spread++) { /* near singular values, and one far above the others */
+            CompiledNet f;
+            deq_error e = {0};
+            net_open(&f, path, "Clipped", bits == 64, 1, 0, 0.7);
+            for (int k = 0; spread && k < N * N; k++)
+                net_put(&f, deq_engine_parameters(f.engine), k,
+                        0.01 * net_get(&f, deq_engine_parameters(f.engine), k) + 0.05 * (1 + k / N % 2) * (1 + k % 3));
+            deq_engine_prepare(f.engine);
+            void *x = calloc(N * N, 8), *y = calloc(N * N, 8);
+            double rows[N * N];
+            for (int k = 0; k < N; k++) net_put(&f, x, k * (N + 1), 1);
+            if (!deq_engine_forward(f.engine, N, x, y, NULL, &e)) fail_msg("%s", e.text);
+            for (int k = 0; k < N * N; k++) rows[k] = net_get(&f, y, k);
+            const double norm = norm2(rows, N);
+            if (!(norm <= 0.95 && norm >= 0.93)) fail_msg("f%d: norm %.9g", bits, norm);
+            free(x), free(y);
+            net_close(&f);
+        }
+    unlink(path);
+}
+
+/* A prediction with a NaN is no label: wrong, and known as what it is. */
+static void test_no_prediction(void **state) {
+    (void)state;
+    static const char text[] =
+        "import std.losses (cross_entropy)\n"
+        "import std.metrics (accuracy)\n"
+        "import std.data (npz)\n"
+        "import std.optimisers (sgd)\n"
+        "layer Poles(x: f32[3]) -> f32[3] { return x + 1e-9 * log(x[2]) }\n"
+        "fn share(o: f32[K], y: label[K]) -> f32 = accuracy(o, y)\n"
+        "data d: (f32[3], label[3]) = npz(\"d.npz\", images: \"x\", labels: \"y\")\n"
+        "train net = Poles on d.train { loss: cross_entropy; optimise: sgd(rate: 0); epochs: 1 }\n"
+        "experiment e {\n  let a = share(net, d.train)\n  table \"e\" { columns: [a] }\n}\n";
+    static const double rows[4][3] = {{2, 1, 1}, {2, 1, -1}, {1, 2, 1}, {-1, -2, -1}};
+    static const int32_t predictions[4] = {0, -1, 1, -1};
+    const char *path = net_program(text);
+    for (int bits = 32; bits <= 64; bits += 32) {
+        CompiledNet f;
+        CompileOptions o = {.path = path, .f64 = bits == 64, .optimise = 2, .last = PASS_COMPILE};
+        net_open_with(&f, &o, "Poles", 1, 0, 0);
+        double x[12], y[4] = {0}, metric[4];
+        int32_t prediction[4];
+        bool right[4];
+        int64_t index[4] = {0, 1, 2, 3};
+        for (int k = 0; k < 12; k++) net_put(&f, x, k, rows[k / 3][k % 3]);
+        deq_dense dense = {x, y, 3, 1};
+        deq_source source = deq_dense_source(&dense);
+        deq_results results = {.metric = metric, .prediction = prediction, .right = right};
+        deq_error e = {0};
+        if (!deq_engine_evaluate(f.engine, &source, index, 4, NULL, "share", NULL, 0, NULL, NULL, &results, &e))
+            fail_msg("%s", e.text);
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(prediction[i], predictions[i]);
+            assert_true(metric[i] == (i == 0) && right[i] == (i == 0));
+        }
+        net_close(&f);
+    }
+    unlink(path);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_edges), cmocka_unit_test(test_losses),
-                                       cmocka_unit_test(test_long_sums), cmocka_unit_test(test_long_batches),
-                                       cmocka_unit_test(test_cut_at_the_output)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_edges),
+                                       cmocka_unit_test(test_losses),
+                                       cmocka_unit_test(test_long_sums),
+                                       cmocka_unit_test(test_long_batches),
+                                       cmocka_unit_test(test_cut_at_the_output),
+                                       cmocka_unit_test(test_no_prediction),
+                                       cmocka_unit_test(test_spectral_bound)};
     return cmocka_run_group_tests_name("corners", tests, NULL, NULL);
 }

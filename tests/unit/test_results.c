@@ -268,10 +268,10 @@ static void test_table(void **state) {
         {.coordinates = at[0]}, {.coordinates = at[1]}, {.coordinates = at[2]}, {.coordinates = at[3]}};
     deq_experiment_spec x = {.name = "e", .sweeps = sweeps, .nsweeps = 2, .cells = cells, .ncells = 4, .table = &table};
     const double values[4][2] = {{0.80, 10.25}, {0.82, 11.75}, {0.5, NAN}, {0.5, NAN}};
-    deq_table_cell measured[4] = {{values[0], "0", "k0", 1.5, 0.25},
-                                  {values[1], "1", "k1", 1.5, 0.25},
-                                  {values[2], "0", "k2", 1.5, 0.25},
-                                  {values[3], "1", "k3", 2, 0.5}};
+    deq_table_cell measured[4] = {{values[0], "0", "k0", 1.5, 0.25, 0},
+                                  {values[1], "1", "k1", 1.5, 0.25, 0},
+                                  {values[2], "0", "k2", 1.5, 0.25, 0},
+                                  {values[3], "1", "k3", 2, 0.5, 3}};
     const int64_t examples[2] = {1000, 0};
     char *text = NULL;
     size_t size;
@@ -283,17 +283,19 @@ static void test_table(void **state) {
                               "| jfb()                               | 81.0 ± 1.4% |  11.0 ± 1.1 |\n"
                               "| implicit(gmres(tol: 1e-4, max: 30)) | 50.0 ± 0.0% |           - |\n"
                               "\nPercentages are over 1000 examples: a binomial standard error of at most 1.6 points.\n"
+                              "\n3 predictions in this table are not a number (NaN); they count as wrong.\n"
                               "\nEach row is the mean over 2 runs, ± their standard deviation.\n");
     free(text);
     f = open_memstream(&text, &size);
     deq_table_csv(f, &x, measured, examples);
     fclose(f);
-    assert_string_equal(
-        text, "mode,seed,clean,clean standard error,\"steps, mean\",seeds,nets,train seconds,evaluation seconds\n"
-              "jfb(),0,0.8,0.0126,10.25,0,k0,1.500,0.250\n"
-              "jfb(),1,0.82,0.0121,11.75,1,k1,1.500,0.250\n"
-              "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.0158,,0,k2,1.500,0.250\n"
-              "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.0158,,1,k3,2.000,0.500\n");
+    assert_string_equal(text,
+                        "mode,seed,clean,clean standard error,\"steps, mean\",seeds,nets,train seconds,evaluation "
+                        "seconds,undefined predictions\n"
+                        "jfb(),0,0.8,0.0126,10.25,0,k0,1.500,0.250,0\n"
+                        "jfb(),1,0.82,0.0121,11.75,1,k1,1.500,0.250,0\n"
+                        "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.0158,,0,k2,1.500,0.250,0\n"
+                        "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.0158,,1,k3,2.000,0.500,3\n");
     free(text);
 }
 

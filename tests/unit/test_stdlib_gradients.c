@@ -205,15 +205,6 @@ static void differences(deq_probe *p, const char *what, double *slopes, double *
         }
 }
 
-/* What is documented to have an approximate derivative: the spectral norm's is taken at the singular vectors that a
- * fixed number of power iterations finds. */
-static const char *const approximate[] = {"std.layers.spectral_clipped ", "std.layers.SpectralLinear "};
-static double tolerance_of(const char *what) {
-    for (size_t k = 0; k < sizeof approximate / sizeof *approximate; k++)
-        if (!strncmp(what, approximate[k], strlen(approximate[k]))) return 2e-2;
-    return 1e-6;
-}
-
 static void check_mode(deq_probe *p, const char *what, int mode, const double *slopes, double *gradient,
                        double *direction) {
     deq_error e = {0};
@@ -228,7 +219,7 @@ static void check_mode(deq_probe *p, const char *what, int mode, const double *s
             apart = fmax(apart, fabs(slope - slopes[g * DIRECTIONS + d]));
             size = fmax(size, fabs(slopes[g * DIRECTIONS + d]));
         }
-        if (!(apart <= tolerance_of(what) * size + 1e-8))
+        if (!(apart <= 1e-6 * size + 1e-8))
             fail_msg("%s, %s: the gradient of %s is off by %g of %g", what, mode_rows[mode].text, p->groups[g].name,
                      apart, size);
     }
