@@ -101,7 +101,7 @@ static const Type *check_binary(Checker *c, Ast *e) {
     Ast *operands[2] = {SLOT(e, BINARY, left), SLOT(e, BINARY, right)};
     if (same(op, "|>")) {
         Ast *right = operands[1];
-        const Transform *transform = transform_of(right);
+        const deq_row *transform = transform_of(right);
         if (transform) return check_transform(c, e, transform);
         if (right->kind == AST_CALL) {
             right->type = check_call(c, e, SLOT(right, CALL, callee), right, operands[0]);

@@ -1,52 +1,8 @@
 /* check_fixed.c - fixed points: equations map the state into itself; solvers and gradient modes against their tables.
  */
 #include "checker.h"
-#include "foreign.h"
 #include <math.h>
 #include <string.h>
-
-/* ---- words and numbers ---- */
-
-void check_words(Checker *c, Ast *value, const char *alternatives, const char *what) {
-    const char *words[16];
-    uint32_t n = 0;
-    if (value->kind == AST_NAME && words_contain(alternatives, value->name)) {
-        value->type = &type_word;
-        return;
-    }
-    for (const char *p = alternatives; *p && n < 16;) {
-        size_t length = strcspn(p, "|");
-        words[n++] = arena_strndup(c->arena, p, length);
-        p += length + (p[length] == '|');
-    }
-    const char *list = words[0];
-    for (uint32_t i = 1; i < n; i++)
-        list = arena_printf(c->arena, "%s%s%s", list, i + 1 == n ? " or " : ", ", words[i]);
-    Diagnostic *d = diag_report(c->diags, DIAG_E0416, value->range, "'%s' is %s", what, list);
-    const char *near = value->kind == AST_NAME ? diag_nearest(value->name, words, n) : NULL;
-    if (near) diag_help(d, "did you mean '%s'?", near);
-    fail(value);
-}
-
-bool check_range(Checker *c, Ast *value, const char *what, double low, double high, bool whole) {
-    double v;
-    const Type *t = check_expr(c, value);
-    if (t->kind == TYPE_ERROR) return false;
-    if (!type_is_scalar(t) || t->elem == ELEM_BOOL || (whole && t->kind == TYPE_TENSOR && t->elem != ELEM_INT)) {
-        diag_report(c->diags, DIAG_E0504, value->range, "'%s' is a %s, not %s", what, whole ? "whole number" : "number",
-                    type_text(c->arena, t));
-        fail(value);
-        return false;
-    }
-    if (!constant_of(c, value, &v)) return true;
-    if (v >= low && v <= high && (!whole || v == floor(v))) return true;
-    if (whole && v != floor(v))
-        diag_report(c->diags, DIAG_E0412, value->range, "'%s' is a whole number, this is %g", what, v);
-    else
-        diag_report(c->diags, DIAG_E0412, value->range, "'%s' lies between %g and %g, this is %g", what, low, high, v);
-    fail(value);
-    return false;
-}
 
 /* ---- solvers ---- */
 
@@ -70,118 +26,34 @@ bool spells_mode(const Ast *e) {
     return mode_find(path) || planned_find("MODE", path);
 }
 
-static bool serves(bool for_state, bool for_adjoint, SolverUse use) {
-    return use == ANY_USE || (use == FOR_STATE ? for_state : for_adjoint);
-}
-
-static Diagnostic *unknown_solver(Checker *c, Ast *e, const char *path, SolverUse use) {
-    const char *names[32], *list = "";
-    uint32_t n = 0;
-    for (uint32_t i = 0; solver_at(i) && n < 32; i++)
-        if (serves(solver_at(i)->for_state, solver_at(i)->for_adjoint, use)) {
-            names[n++] = solver_at(i)->name;
-            list = arena_printf(c->arena, "%s%s%s()", list, *list ? ", " : "", solver_at(i)->name);
-        }
-    Diagnostic *d =
-        diag_report(c->diags, DIAG_E0410, e->range, path ? "'%s' is not a solver" : "this is not a solver", path);
-    const char *near = path ? diag_nearest(path, names, n) : NULL;
-    if (near)
-        diag_help(d, "did you mean '%s()'?", near);
-    else
-        diag_help(d, "solvers: %s", list);
-    fail(e);
-    return d;
-}
-
-static bool check_option(Checker *c, Ast *arg, const char *owner, const Option *o) {
-    Ast *value = SLOT(arg, ARG, value);
-    return check_range(c, value, arena_printf(c->arena, "%s' of '%s", o->name, owner), o->low, o->high, o->whole);
-}
-
-void unknown_argument(Checker *c, const Ast *arg, const char *owner, const char *const *names, uint32_t n) {
-    const char *list = "";
-    for (uint32_t i = 0; i < n; i++) list = arena_printf(c->arena, "%s%s%s", list, i ? ", " : "", names[i]);
-    Diagnostic *d = arg->name
-                        ? diag_report(c->diags, DIAG_E0411, place(arg), "'%s' has no argument '%s'", owner, arg->name)
-                        : diag_report(c->diags, DIAG_E0411, arg->range, "arguments of '%s' are named", owner);
-    if (arg->name && foreign_help_key(d, arg->name, names, n)) return;
-    if (n)
-        diag_help(d, "its arguments: %s", list);
-    else
-        diag_help(d, "it has none");
-}
-
-bool repeated_argument(Checker *c, const Ast *list, uint32_t i, const char *owner) {
-    for (uint32_t k = 0; k < i; k++)
-        if (same(list->kids[k]->name, list->kids[i]->name)) {
-            diag_report(c->diags, DIAG_E0305, list->kids[i]->range, "'%s' gets '%s' twice", owner, list->kids[i]->name);
-            return true;
-        }
-    return false;
-}
+static int uses_of(SolverUse use) { return use == ANY_USE ? 0 : use == FOR_STATE ? SOLVER_STATE : SOLVER_ADJOINT; }
 
 bool check_solver(Checker *c, Ast *e, SolverUse use) {
     char buffer[256];
     if (e->kind == AST_ERROR) return false;
     if (e->kind == AST_NAME && e->ref) {
         if (check_expr(c, e)->kind == TYPE_SOLVER) return true;
-        if (e->type->kind != TYPE_ERROR) unknown_solver(c, e, e->name, use);
+        if (e->type->kind != TYPE_ERROR) unknown_row(c, e, &deq_solver_family, uses_of(use), e->name, DIAG_E0410);
         return false;
     }
     const char *path = called_path(e, buffer, sizeof buffer);
-    const Solver *s = path ? solver_find(path) : NULL;
+    const deq_row *s = solver_find(path);
+    deq_complaint why;
     e->type = &type_solver;
     if (!s && path && planned_find("SOLVER", path)) {
         diag_report(c->diags, DIAG_E0490, e->range, "solver '%s' is not available in this version", path);
         return false;
     }
     if (!s || e->kind != AST_CALL) {
-        Diagnostic *d = unknown_solver(c, e, path, use);
-        if (s) diag_help(d, "write its arguments, or none: %s()", path);
+        unknown_row(c, e, &deq_solver_family, uses_of(use), path, DIAG_E0410);
         return false;
     }
-    const bool for_state = use == FOR_STATE;
-    if (!serves(s->for_state, s->for_adjoint, use)) {
-        Diagnostic *d = diag_report(c->diags, DIAG_E0413, e->range, "'%s' solves %s", path,
-                                    for_state ? "the linear equation of the adjoint, not z = f(z)"
-                                              : "z = f(z), not the linear equation of the adjoint");
-        diag_help(d, for_state ? "forward: anderson(), broyden() or picard()" : "implicit(gmres())");
+    if (use != ANY_USE && !deq_solver_serves(s, uses_of(use), &why)) {
+        diag_help(diag_report(c->diags, DIAG_E0413, e->range, "%s", why.text), "%s", why.help);
         return false;
     }
-    bool good = true;
-    const char *names[32];
-    uint32_t n = 0;
-    for (uint32_t i = 0; solver_option_at(path, i) && n < 28; i++) names[n++] = solver_option_at(path, i)->name;
-    for (uint32_t i = 0; solver_choice_at(path, i) && n < 32; i++)
-        if (serves(solver_choice_at(path, i)->for_state, solver_choice_at(path, i)->for_adjoint, use))
-            names[n++] = same(solver_choice_at(path, i)->name, "keep") ? "return" : solver_choice_at(path, i)->name;
-    Ast *args = SLOT(e, CALL, inputs);
-    for (uint32_t i = 0; i < args->nkids; i++) {
-        Ast *arg = args->kids[i];
-        if (arg->kind != AST_ARG) return false;
-        const Option *o = arg->name ? solver_option(path, arg->name) : NULL;
-        const Choice *choice = arg->name ? solver_choice(path, arg->name) : NULL;
-        if (arg->name && repeated_argument(c, args, i, path)) {
-            good = false;
-        } else if (o) {
-            good = check_option(c, arg, path, o) && good;
-        } else if (choice && !serves(choice->for_state, choice->for_adjoint, use)) {
-            diag_report(c->diags, DIAG_E0413, place(arg), "'%s' of '%s' is for the state, not for the adjoint",
-                        arg->name, path);
-            good = false;
-        } else if (choice) {
-            check_words(c, SLOT(arg, ARG, value), choice->alternatives,
-                        arena_printf(c->arena, "%s' of '%s", arg->name, path));
-            good = SLOT(arg, ARG, value)->type->kind != TYPE_ERROR && good;
-        } else {
-            unknown_argument(c, arg, path, names, n);
-            good = false;
-        }
-    }
-    return good;
+    return check_arguments(c, e, &deq_solver_family, s, uses_of(use));
 }
-
-#define CHAIN_MOST 4 /* runtime/settings.h */
 
 static bool is_else(const Ast *e) { return e && e->kind == AST_BINARY && same(e->name, "else"); }
 
@@ -222,8 +94,8 @@ bool check_chain(Checker *c, Ast *e, SolverUse use) {
             good = check_solver(c, one, use) && good;
         }
     }
-    if (n > CHAIN_MOST) {
-        diag_report(c->diags, DIAG_E0417, e->range, "a chain has at most %d solvers, this one %u", CHAIN_MOST, n);
+    if (n > DEQ_CHAIN_MOST) {
+        diag_report(c->diags, DIAG_E0417, e->range, "a chain has at most %d solvers, this one %u", DEQ_CHAIN_MOST, n);
         good = false;
     }
     return good;
@@ -232,20 +104,7 @@ bool check_chain(Checker *c, Ast *e, SolverUse use) {
 /* ---- gradient modes ---- */
 
 static bool unknown_mode(Checker *c, Ast *e, const char *path) {
-    const char *names[32], *list = "";
-    uint32_t n = 0;
-    for (uint32_t i = 0; mode_at(i) && n < 32; i++) {
-        names[n++] = mode_at(i)->name;
-        list = arena_printf(c->arena, "%s%s%s(..)", list, i ? ", " : "", mode_at(i)->name);
-    }
-    Diagnostic *d = diag_report(c->diags, DIAG_E0415, e->range,
-                                path ? "'%s' is not a gradient mode" : "this is not a gradient mode", path);
-    const char *near = path ? diag_nearest(path, names, n) : NULL;
-    if (near)
-        diag_help(d, "did you mean '%s(..)'?", near);
-    else
-        diag_help(d, "modes: %s, or the name of a 'gradient .. by hand'", list);
-    fail(e);
+    unknown_row(c, e, &deq_mode_family, 0, path, DIAG_E0415);
     return false;
 }
 
@@ -261,78 +120,6 @@ static bool mode_needs(Checker *c, const Ast *e, const char *path, const char *n
     return false;
 }
 
-/* A mode whose one argument is the solver of its adjoint. */
-static bool check_adjoint(Checker *c, const Mode *m, Ast *args) {
-    for (uint32_t i = 0; i < args->nkids; i++) {
-        Ast *arg = args->kids[i];
-        static const char *const names[] = {"solver"};
-        if (arg->kind != AST_ARG) return false;
-        if (i > 0 || (arg->name && !same(arg->name, "solver"))) {
-            unknown_argument(c, arg, m->name, names, 1);
-            return false;
-        }
-        if (!check_chain(c, SLOT(arg, ARG, value), FOR_ADJOINT)) return false;
-    }
-    return true;
-}
-
-/* States of the solver: 3, or 1..9, which is 1 to 8. */
-static bool check_states(Checker *c, Ast *value, const char *what) {
-    if (value->kind != AST_BINARY || !same(value->name, "..")) return check_range(c, value, what, 1, 1e6, true);
-    double first, limit;
-    if (check_expr(c, value)->kind == TYPE_ERROR) return false;
-    if (!constant_of(c, SLOT(value, BINARY, left), &first) || !constant_of(c, SLOT(value, BINARY, right), &limit))
-        return true;
-    if (first < 1)
-        diag_help(diag_report(c->diags, DIAG_E0412, value->range, "'%s' counts from 1, not from %g", what, first),
-                  "state 0 is the start, not one that the solver made");
-    else if (limit <= first || limit > 1e6)
-        diag_help(diag_report(c->diags, DIAG_E0412, value->range, "'%s' is an empty range of states", what),
-                  "ranges are half open: 1..9 is 1 to 8");
-    else
-        return true;
-    fail(value);
-    return false;
-}
-
-bool check_mode_argument(Checker *c, Ast *value, const ModeArgument *a, const char *what) {
-    switch (a->kind) {
-    case ARGUMENT_NUMBER: return check_range(c, value, what, a->number.low, a->number.high, a->number.whole);
-    case ARGUMENT_STATES: return check_states(c, value, what);
-    case ARGUMENT_WORD: check_words(c, value, a->words, what); return value->type->kind != TYPE_ERROR;
-    case ARGUMENT_FLAG:
-        if (value->kind == AST_BOOL) return check_expr(c, value)->kind != TYPE_ERROR;
-        if (value->kind != AST_ERROR) diag_report(c->diags, DIAG_E0504, value->range, "'%s' is true or false", what);
-        fail(value);
-        return false;
-    }
-    return false;
-}
-
-static bool check_mode_arguments(Checker *c, const Mode *m, Ast *e) {
-    const char *names[32];
-    uint32_t n = 0;
-    bool good = true;
-    Ast *args = SLOT(e, CALL, inputs);
-    if (m->adjoint) return check_adjoint(c, m, args);
-    for (uint32_t i = 0; mode_argument_at(m, i) && n < 32; i++) names[n++] = mode_argument_at(m, i)->number.name;
-    for (uint32_t i = 0; i < args->nkids; i++) {
-        Ast *arg = args->kids[i];
-        if (arg->kind != AST_ARG) return false;
-        const ModeArgument *a = arg->name ? mode_argument(m, arg->name) : NULL;
-        if (arg->name && repeated_argument(c, args, i, m->name)) {
-            good = false;
-        } else if (!a) {
-            unknown_argument(c, arg, m->name, names, n);
-            good = false;
-        } else {
-            const char *what = arena_printf(c->arena, "%s' of '%s", arg->name, m->name);
-            good = check_mode_argument(c, SLOT(arg, ARG, value), a, what) && good;
-        }
-    }
-    return good;
-}
-
 static const Ast *argument_of(const Ast *call, const char *name) {
     const Ast *args = call && call->kind == AST_CALL ? SLOT(call, CALL, inputs) : NULL;
     for (uint32_t i = 0; args && i < args->nkids; i++)
@@ -344,12 +131,12 @@ bool check_states_reached(Checker *c, const Ast *mode, const Ast *forward) {
     char buffer[256];
     const char *path = mode->kind == AST_CALL ? called_path(mode, buffer, sizeof buffer) : NULL;
     const Mode *m = path ? mode_find(path) : NULL;
-    const ModeArgument *a;
+    const deq_argument *a;
     if (forward) forward = chain_link(forward, 0); /* states are those of the first */
-    for (uint32_t i = 0; m && (a = mode_argument_at(m, i)); i++) {
-        if (a->kind != ARGUMENT_STATES) continue;
-        const Ast *value = argument_of(mode, a->number.name), *most = argument_of(forward, "max");
-        double last = a->limit - 1, max = solver_option("broyden", "max")->fallback;
+    for (int i = 0; m && (a = mode_argument_at(m, i)); i++) {
+        if (a->type != DEQ_STATES) continue;
+        const Ast *value = argument_of(mode, a->name), *most = argument_of(forward, "max");
+        double last = a->limit - 1, max = solver_argument("broyden", "max")->fallback;
         if (value && value->kind == AST_BINARY && same(value->name, "..")) {
             if (!constant_of(c, SLOT(value, BINARY, right), &last)) return true;
             last--;
@@ -389,7 +176,7 @@ bool check_mode(Checker *c, Ast *e, const char *forward) {
                   "%s()", path);
         return false;
     }
-    bool good = check_mode_arguments(c, m, e);
+    bool good = check_arguments(c, e, &deq_mode_family, deq_row_find(&deq_mode_family, deq_part_of(path)), 0);
     return mode_needs(c, e, path, m->forward, forward) && good;
 }
 

@@ -122,8 +122,8 @@ const Type *check_hand(Checker *c, Ast *e, const Builtin *b, Ast **args) {
         bool solver = check_chain(c, args[2], FOR_ADJOINT);
         for (uint32_t i = 0; chain_link(args[2], i) && solver; i++) {
             const Ast *one = chain_link(args[2], i), *callee = one->kind == AST_CALL ? SLOT(one, CALL, callee) : NULL;
-            const Solver *given = callee && callee->kind == AST_NAME ? solver_find(callee->name) : NULL;
-            if (!given || !given->splits) continue;
+            const deq_row *given = callee && callee->kind == AST_NAME ? solver_find(callee->name) : NULL;
+            if (!given || !(given->uses & SOLVER_SPLIT)) continue;
             diag_help(diag_report(c->diags, DIAG_E0413, one->range,
                                   "'%s' solves fixed points z = prox(L z + c), not linear equations of any map",
                                   given->name),

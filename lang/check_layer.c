@@ -207,6 +207,13 @@ void check_fn(Checker *c, Ast *fn) {
 
 /* ---- layers ---- */
 
+static const char *initialiser_list(Checker *c) {
+    const char *list = "";
+    for (const Builtin *b = builtin_table; b->name; b++)
+        if (b->contexts == CTX_INIT) list = arena_printf(c->arena, "%s%s%s", list, *list ? ", " : "", b->signature);
+    return list;
+}
+
 static void check_param(Checker *c, Ast *p, Ast *type, Ast *value) {
     const Type *t = p->type = check_type(c, type);
     if (t->kind != TYPE_ERROR && (t->kind != TYPE_TENSOR || t->elem != ELEM_REAL)) {
@@ -230,8 +237,7 @@ static void check_param(Checker *c, Ast *p, Ast *type, Ast *value) {
         if (type_is_scalar(value->type))
             diag_help(d, "constant(value)");
         else
-            diag_help(
-                d, "normal(std:), uniform(bound:), glorot(), he(scale:), zeros(), ones(), constant(value), identity()");
+            diag_help(d, "%s", initialiser_list(c));
     }
     c->context = outer;
     if (!init || t->kind == TYPE_ERROR) return;

@@ -16,48 +16,16 @@ bool spells_penalty(const Ast *e) {
 }
 
 static bool unknown_penalty(Checker *c, Ast *e, const char *path) {
-    const char *names[16], *list = "";
-    uint32_t n = 0;
-    for (; penalty_at(n) && n < 15; n++) {
-        names[n] = penalty_at(n);
-        list = arena_printf(c->arena, "%s%s(..), ", list, names[n]);
-    }
-    Diagnostic *d =
-        diag_report(c->diags, DIAG_E0418, e->range, path ? "'%s' is not a penalty" : "this is not a penalty", path);
-    const char *near = path ? diag_nearest(path, names, n) : NULL;
-    if (path && penalty_find(path))
-        diag_help(d, "write its arguments, or none: %s()", path);
-    else if (near)
-        diag_help(d, "did you mean '%s(..)'?", near);
-    else
-        diag_help(d, "penalties: %snone, or a list of different ones", list);
-    fail(e);
+    unknown_row(c, e, &deq_penalty_family, 0, path, DIAG_E0418);
     return false;
 }
 
 static bool check_one(Checker *c, Ast *e) {
     char buffer[256];
-    const char *names[32], *path = penalty_path(e, buffer, sizeof buffer);
-    uint32_t n = 0;
-    bool good = true;
-    if (!path || !penalty_find(path) || e->kind != AST_CALL) return unknown_penalty(c, e, path);
-    path = arena_strdup(c->arena, path);
-    for (; penalty_argument_at(path, n) && n < 32; n++) names[n] = penalty_argument_at(path, n)->number.name;
-    Ast *args = SLOT(e, CALL, inputs);
-    for (uint32_t i = 0; i < args->nkids; i++) {
-        Ast *arg = args->kids[i];
-        if (arg->kind != AST_ARG) return false;
-        const ModeArgument *a = arg->name ? penalty_argument(path, arg->name) : NULL;
-        if (arg->name && repeated_argument(c, args, i, path)) {
-            good = false;
-        } else if (!a) {
-            unknown_argument(c, arg, path, names, n);
-            good = false;
-        } else {
-            const char *what = arena_printf(c->arena, "%s' of '%s", arg->name, path);
-            good = check_mode_argument(c, SLOT(arg, ARG, value), a, what) && good;
-        }
-    }
+    const char *path = penalty_path(e, buffer, sizeof buffer);
+    const deq_row *row = penalty_find(path);
+    if (!row || e->kind != AST_CALL) return unknown_penalty(c, e, path);
+    bool good = check_arguments(c, e, &deq_penalty_family, row, 0);
     e->type = good ? &type_penalty : &type_error;
     return good;
 }
@@ -93,8 +61,8 @@ bool check_penalty(Checker *c, Ast *e) {
 bool check_penalty_option(Checker *c, Ast *value, const char *option) {
     const char *dot = strchr(option, '.');
     const char *kind = dot ? arena_strndup(c->arena, option, (size_t)(dot - option)) : NULL;
-    const ModeArgument *a = NULL;
-    for (uint32_t i = 0; !a && penalty_at(i); i++)
-        if (!kind || same(kind, penalty_at(i))) a = penalty_argument(penalty_at(i), dot ? dot + 1 : option);
-    return a && (check_mode_argument(c, value, a, option), true);
+    const deq_row *row = penalty_find(kind);
+    const deq_argument *a = NULL;
+    if (!kind || row) a = deq_argument_find(&deq_penalty_family, row, deq_part_of(dot ? dot + 1 : option));
+    return a && (check_argument_value(c, value, a, option), true);
 }

@@ -174,15 +174,16 @@ Ast *value_of(const Ast *list, const char *key) {
 
 /* ---- data ---- */
 
-const Type *check_reader(Checker *c, Ast *e, const Reader *r, Ast *call) {
+const Type *check_reader(Checker *c, Ast *e, const deq_row *r, Ast *call) {
     CallParameter params[8];
     Ast *values[8], **more = NULL;
     uint32_t n = 0;
-    bool required, good = true;
-    const char *takes = r->name, *name;
+    bool good = true;
+    const deq_argument *a;
+    const char *takes = r->name;
     (void)more;
-    for (; n < 8 && (name = reader_argument(r, n, &required)); n++)
-        params[n] = (CallParameter){name, required ? NEED_REQUIRED : NEED_OPTIONAL, false};
+    for (; n < 8 && (a = deq_argument_at(&deq_reader_family, r, 0, (int)n)); n++)
+        params[n] = (CallParameter){a->name, a->required ? NEED_REQUIRED : NEED_OPTIONAL, false};
     for (uint32_t i = 0; i < n; i++)
         takes = arena_printf(c->arena, "%s%s%s:%s", takes, i ? ", " : "(", params[i].name,
                              params[i].need == NEED_REQUIRED ? "" : " ..");
@@ -198,13 +199,13 @@ const Type *check_reader(Checker *c, Ast *e, const Reader *r, Ast *call) {
     return good ? t : &type_error;
 }
 
-static const Reader *reader_of(const Ast *value) {
+static const deq_row *reader_of(const Ast *value) {
     const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : NULL;
     return callee && callee->kind == AST_NAME && !callee->ref ? reader_find(callee->name) : NULL;
 }
 
-static void check_delivery(Checker *c, const Ast *d, const Reader *r, const Type *input, const Type *target) {
-    const Delivery *delivery = reader_delivery(r);
+static void check_delivery(Checker *c, const Ast *d, const deq_row *r, const Type *input, const Type *target) {
+    const deq_delivery *delivery = reader_delivery(r);
     int64_t elements = 1, n;
     if (!delivery) return;
     for (uint32_t i = 0; i < input->rank; i++)
@@ -233,11 +234,11 @@ static void check_data(Checker *c, Ast *d) {
     if (pair) d->type = type_of_items(c->arena, TYPE_DATASET, 2, t->items); /* usable whatever its reader gets */
     const Type *v = check_expr(c, value);
     if (v->kind == TYPE_ERROR) return;
-    const Reader *r = reader_of(value);
+    const deq_row *r = reader_of(value);
     if (!r || v->kind != TYPE_DATASET) {
         const char *list = "";
-        for (uint32_t i = 0; reader_at(i); i++)
-            list = arena_printf(c->arena, "%s%s%s()", list, i ? ", " : "", reader_at(i)->name);
+        for (int i = 0; i < deq_reader_family.nrows; i++)
+            list = arena_printf(c->arena, "%s%s%s()", list, i ? ", " : "", deq_reader_family.rows[i].name);
         diag_help(
             diag_report(c->diags, DIAG_E0508, value->range, "'data' gets its examples from a reader, this is none"),
             "readers: %s", list);
@@ -358,21 +359,21 @@ const Type *check_under(Checker *c, Ast *e) {
     return t->kind == TYPE_EXAMPLES && a->kind == TYPE_ATTACK ? t : &type_error;
 }
 
-const Transform *transform_of(const Ast *right) {
+const deq_row *transform_of(const Ast *right) {
     const Ast *name = right->kind == AST_CALL ? SLOT(right, CALL, callee) : right;
     return name->kind == AST_NAME && !name->ref ? transform_find(name->name) : NULL;
 }
 
-const Type *check_transform(Checker *c, Ast *e, const Transform *t) {
+const Type *check_transform(Checker *c, Ast *e, const deq_row *t) {
     Ast *base = SLOT(e, BINARY, left), *right = SLOT(e, BINARY, right), *values[4];
     const Type *examples = check_expr(c, base);
     CallParameter params[4];
     uint32_t n = 0;
-    const Option *option;
+    const deq_argument *a;
     const char *takes = t->name;
-    for (; n < 4 && (option = transform_option_at(t->name, n)); n++) {
-        params[n] = (CallParameter){option->name, NEED_OPTIONAL, false};
-        takes = arena_printf(c->arena, "%s%s%s: %g", takes, n ? ", " : "(", option->name, option->fallback);
+    for (; n < 4 && (a = deq_argument_at(&deq_transform_family, t, 0, (int)n)); n++) {
+        params[n] = (CallParameter){a->name, NEED_OPTIONAL, false};
+        takes = arena_printf(c->arena, "%s%s%s: %g", takes, n ? ", " : "(", a->name, a->fallback);
     }
     if (n) takes = arena_printf(c->arena, "%s)", takes);
     right->type = &type_word;
@@ -380,9 +381,8 @@ const Type *check_transform(Checker *c, Ast *e, const Transform *t) {
         if (!match_arguments(c, t->name, takes, right, NULL, right->range, params, n, values, NULL, NULL))
             return &type_error;
         for (uint32_t i = 0; i < n; i++)
-            if (values[i] && (option = transform_option_at(t->name, i)) &&
-                !check_range(c, values[i], arena_printf(c->arena, "%s of '%s'", option->name, t->name), option->low,
-                             option->high, true))
+            if (values[i] && (a = deq_argument_at(&deq_transform_family, t, 0, (int)i)) &&
+                !check_argument_value(c, values[i], a, arena_printf(c->arena, "%s' of '%s", a->name, t->name)))
                 return &type_error;
     }
     if (examples->kind == TYPE_ERROR) return examples;

@@ -119,18 +119,15 @@ static const char *solver_name(const Ast *value) {
 static void check_override_option(Checker *c, const Ast *key, Ast *value, const char *setting, const char *option,
                                   const char *solver, const Ast *chain) {
     if (same(setting, "forward")) {
-        const Option *o = solver ? solver_option(solver, option) : NULL;
-        const Choice *choice = solver_choice(solver, option);
+        const deq_argument *a = solver ? solver_argument(solver, option) : solver_argument(NULL, option);
         const Ast *link;
-        for (uint32_t i = 0; chain && !o && !choice && (link = chain_link(chain, i)); i++) {
+        for (uint32_t i = 0; chain && !a && (link = chain_link(chain, i)); i++) {
             const char *name = solver_name(link); /* an argument of any of them */
-            if (name && (o = solver_option(name, option))) solver = name;
-            if (name) choice = solver_choice(name, option);
+            if (name && (a = solver_argument(name, option))) solver = name;
         }
-        if (o)
-            check_range(c, value, arena_printf(c->arena, "%s' of '%s", option, solver), o->low, o->high, o->whole);
-        else if (choice)
-            check_words(c, value, choice->alternatives, option);
+        if (a)
+            check_argument_value(c, value, a,
+                                 arena_printf(c->arena, "%s' of '%s", option, solver ? solver : "the solver"));
         else
             bad_path(c, key,
                      arena_printf(c->arena, "'%s' has no argument '%s'", solver ? solver : "the solver", option), NULL);
@@ -142,21 +139,10 @@ static void check_override_option(Checker *c, const Ast *key, Ast *value, const 
         return;
     }
     const char *adjoint = strncmp(option, "adjoint.", 8) == 0 ? option + 8 : NULL;
-    Option widest = {0}; /* of the solvers that have it: which one the mode has is known when it runs */
-    const ModeArgument *a = NULL;
-    for (uint32_t i = 0; !a && mode_at(i); i++) a = adjoint ? NULL : mode_argument(mode_at(i), option);
-    for (uint32_t i = 0; adjoint && solver_at(i); i++) {
-        const Option *o = solver_option(solver_at(i)->name, adjoint);
-        if (o && !widest.name) widest = *o;
-        if (!o) continue;
-        widest.low = o->low < widest.low ? o->low : widest.low;
-        widest.high = o->high > widest.high ? o->high : widest.high;
-        widest.whole = widest.whole && o->whole;
-    }
-    if (widest.name)
-        check_range(c, value, option, widest.low, widest.high, widest.whole);
-    else if (a)
-        check_mode_argument(c, value, a, option);
+    deq_argument widest; /* which solver or mode it is of is known when it runs */
+    if (deq_argument_widest(adjoint ? &deq_solver_family : &deq_mode_family, adjoint ? SOLVER_ADJOINT : 0,
+                            deq_part_of(adjoint ? adjoint : option), &widest))
+        check_argument_value(c, value, &widest, option);
     else
         bad_path(c, key, arena_printf(c->arena, "no gradient mode has an argument '%s'", option), NULL);
 }

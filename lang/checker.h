@@ -116,7 +116,6 @@ void check_carried(Checker *c, Ast *equation); /* h = ... in a for: h is an oute
 void check_fixed(Checker *c, Ast *fixed);
 /* A gradient mode; `forward`: the forward solver of the fixed point it is for, or NULL when that is not known here. */
 bool check_mode(Checker *c, Ast *e, const char *forward);
-bool check_mode_argument(Checker *c, Ast *value, const ModeArgument *a, const char *what);
 /* Whether the solver, `forward:` of a fixed point or NULL, makes the states that a checked mode asks for. */
 bool check_states_reached(Checker *c, const Ast *mode, const Ast *forward);
 const Ast *forward_value(const Ast *fixed);
@@ -128,14 +127,20 @@ bool is_chain(const Ast *e);                             /* a else b, of solvers
 const Ast *chain_link(const Ast *chain, uint32_t which); /* a solver's own link 0 is itself; NULL past the end */
 bool spells_mode(const Ast *e);                          /* phantom.unroll(..), implicit: by its spelling */
 bool spells_solver(const Ast *e);
-void unknown_argument(Checker *c, const Ast *arg, const char *owner, const char *const *names, uint32_t n);
-bool repeated_argument(Checker *c, const Ast *list, uint32_t i, const char *owner); /* argument i of a call: reported */
-void check_words(Checker *c, Ast *value, const char *alternatives, const char *what);
-bool check_range(Checker *c, Ast *value, const char *what, double low, double high, bool whole);
 /* Calls `visit` for every fixed point of the layer and those it uses; path is "" or "body.". */
 void each_fixed(Checker *c, const Ast *layer, const char *path,
                 void (*visit)(Checker *, const Ast *, const char *, void *), void *data);
 const char *forward_of(const Ast *fixed, const char *unset); /* name of its forward solver */
+
+/* ---- check_argument.c: by type; `what` names the value in messages: "tol' of 'anderson" ---- */
+bool check_argument_value(Checker *c, Ast *value, const deq_argument *a, const char *what);
+/* All of a call's against those of the row. */
+bool check_arguments(Checker *c, Ast *call, const deq_family *f, const deq_row *row, int uses);
+bool repeated_argument(Checker *c, const Ast *list, uint32_t i, const char *owner); /* argument i of a call: reported */
+void check_words(Checker *c, Ast *value, const char *alternatives, const char *what);
+bool check_range(Checker *c, Ast *value, const char *what, double low, double high, bool whole);
+/* Reports that `path` (NULL: no name at all) is no row of the family, or stands without its brackets. */
+Diagnostic *unknown_row(Checker *c, Ast *e, const deq_family *f, int uses, const char *path, DiagCode code);
 
 /* ---- check_penalty.c ---- */
 bool check_penalty(Checker *c, Ast *e); /* one, a list, none, or a sweep's variable */
@@ -159,10 +164,10 @@ const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call); 
 /* ---- check_pipeline.c, check_experiment.c ---- */
 void check_pipeline(Checker *c, Ast *decl);
 const Type *check_under(Checker *c, Ast *e);
-const Type *check_reader(Checker *c, Ast *e, const Reader *r, Ast *call);
+const Type *check_reader(Checker *c, Ast *e, const deq_row *r, Ast *call);
 /* examples |> flip, examples |> crop(pad: 4): the transformation that the right side names, or NULL. */
-const Transform *transform_of(const Ast *right);
-const Type *check_transform(Checker *c, Ast *e, const Transform *t);
+const deq_row *transform_of(const Ast *right);
+const Type *check_transform(Checker *c, Ast *e, const deq_row *t);
 const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net,
                              Ast *examples); /* metric NULL: accuracy */
 const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base);

@@ -1,11 +1,12 @@
 /* diag.c - collecting, sorting and printing diagnostics. */
 #include "diag.h"
+#include "nearest.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_PRINTED = 20, MAX_COLUMNS = 160, MAX_NAME = 64 };
+enum { MAX_PRINTED = 20, MAX_COLUMNS = 160 };
 
 static const struct {
     const char *name, *title, *explanation;
@@ -91,40 +92,8 @@ void diag_mark(Diagnostic *d, Range around, const char *text) {
     d->label = text ? arena_strdup(d->owner->arena, text) : NULL;
 }
 
-/* Optimal string alignment distance, given up above `limit`; names are short. */
-static uint32_t edit_distance(const char *a, const char *b, uint32_t limit) {
-    size_t na = strlen(a), nb = strlen(b);
-    if (na > MAX_NAME || nb > MAX_NAME || (na > nb ? na - nb : nb - na) > limit) return limit + 1;
-    uint32_t before[MAX_NAME + 1], previous[MAX_NAME + 1], row[MAX_NAME + 1];
-    for (size_t j = 0; j <= nb; j++) previous[j] = (uint32_t)j;
-    for (size_t i = 1; i <= na; i++) {
-        row[0] = (uint32_t)i;
-        for (size_t j = 1; j <= nb; j++) {
-            uint32_t best = previous[j - 1] + (a[i - 1] != b[j - 1]);
-            if (previous[j] + 1 < best) best = previous[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
-                best = before[j - 2] + 1;
-            row[j] = best;
-        }
-        memcpy(before, previous, sizeof before);
-        memcpy(previous, row, sizeof previous);
-    }
-    return previous[nb];
-}
-
 const char *diag_nearest(const char *name, const char *const *candidates, uint32_t n) {
-    size_t length = strlen(name);
-    uint32_t limit = length <= 1 ? 0 : length <= 4 ? 1 : 2;
-    const char *nearest = NULL;
-    for (uint32_t i = 0; i < n && limit; i++) {
-        uint32_t distance = candidates[i] ? edit_distance(name, candidates[i], limit) : limit + 1;
-        if (distance == 0 || distance > limit) continue; /* the name itself is no suggestion */
-        nearest = candidates[i];
-        if (distance == 1) break;
-        limit = distance - 1;
-    }
-    return nearest;
+    return deq_nearest(name, candidates, (int)n);
 }
 
 uint32_t diags_errors(const Diags *ds) { return ds->errors; }

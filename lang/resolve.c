@@ -205,6 +205,16 @@ static void resolve_penalty(Resolver *r, Ast *value) {
     }
 }
 
+/* The argument of a solver, mode or penalty that a path ends in: body.gradient.combine. */
+static bool takes_word(const char *key) {
+    const deq_family *const families[] = {&deq_solver_family, &deq_mode_family, &deq_penalty_family};
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        const deq_argument *a = deq_argument_find(families[i], NULL, deq_part_of(key));
+        if (a && a->type == DEQ_WORD) return true;
+    }
+    return false;
+}
+
 static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     Ast *value = AST_SLOT(s, SETTING, value);
     const char *key = last_key(AST_SLOT(s, SETTING, key));
@@ -214,7 +224,7 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     bool paths = strcmp(block, "net_with") == 0; /* body.forward.tol: any key may lead somewhere */
     if (!key || (!row && !paths && *block) || (row && row->kind == KIND_WORD && is_name) ||
         (row && row->kind == KIND_START && is_name && strcmp(value->name, "previous") == 0) ||
-        (is_name && solver_choice(NULL, key)) || resolve_chain(r, value)) {
+        (is_name && takes_word(key)) || resolve_chain(r, value)) {
         /* a word */
     } else if (row && value && row->kind == KIND_PENALTY) {
         resolve_penalty(r, value);

@@ -1,8 +1,9 @@
-/* tables.h - the language's tables as data: builtin.def, settings.def, solvers.def, modes.def, readers.def.
+/* tables.h - the language's tables as data: builtin.def, settings.def, and those shared with the runtime.
  *
  * Needs nothing.  Ensures: lookups return rows of static tables, NULL where there is none. */
 #ifndef DEQ_LANG_TABLES_H
 #define DEQ_LANG_TABLES_H
+#include "families.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -123,74 +124,27 @@ typedef struct Setting {
 extern const Setting *const setting_table; /* as in settings.def; the last row has no key */
 const Setting *setting_find(const char *block, const char *key);
 
-/* A numeric argument of a solver or mode. */
-typedef struct Option {
-    const char *owner, *name;
-    double fallback, low, high;
-    bool whole; /* a count */
-} Option;
-/* An argument of a mode. */
-typedef struct ModeArgument {
-    enum { ARGUMENT_NUMBER, ARGUMENT_FLAG, ARGUMENT_WORD, ARGUMENT_STATES } kind;
-    Option number;     /* NUMBER; the others use its owner and name */
-    const char *words; /* WORD: "a|b" */
-    int first, limit;  /* STATES: the default, half open */
-} ModeArgument;
-typedef struct Choice { /* an argument whose value is a word */
-    const char *name, *alternatives;
-    const char *owner; /* NULL: of every solver */
-    bool for_state, for_adjoint;
-} Choice;
-typedef struct Solver {
-    const char *name;
-    bool for_state, for_adjoint;
-    bool splits, dense; /* needs z = prox(L z + c); and the inverse of I + step (I - L) */
-} Solver;
 typedef struct Mode {
     const char *id, *name; /* "phantom", "phantom.unroll" */
     bool exact, adjoint;   /* the derivative of what is computed; its argument is an adjoint solver */
     const char *forward;   /* the solver it needs, or "any" */
 } Mode;
 
-const Solver *solver_find(const char *name);
-const Solver *solver_at(uint32_t i);
-const Option *solver_option(const char *solver, const char *name); /* own or common */
-const Option *solver_option_at(const char *solver, uint32_t i);
-/* As spelled in a script: stop, return, line_search; own or common.  Without a solver: of any. */
-const Choice *solver_choice(const char *solver, const char *name);
-const Choice *solver_choice_at(const char *solver, uint32_t i);
+/* Rows and arguments of families.h by name; NULL: there is none. */
+const deq_row *solver_find(const char *name);
+const deq_argument *solver_argument(const char *solver, const char *name); /* without a solver: of any */
 const Mode *mode_find(const char *name);
 const Mode *mode_at(uint32_t i);
 const char *mode_why(const Mode *mode); /* it needs its forward solver; NULL: it takes any */
-const ModeArgument *mode_argument(const Mode *mode, const char *name);
-const ModeArgument *mode_argument_at(const Mode *mode, uint32_t i);
-/* Penalties and their arguments, by name; rows of penalties.def. */
-const char *penalty_find(const char *name);
-const char *penalty_at(uint32_t i);
-const ModeArgument *penalty_argument(const char *penalty, const char *name);
-const ModeArgument *penalty_argument_at(const char *penalty, uint32_t i);
+const deq_argument *mode_argument(const Mode *mode, const char *name); /* without a mode: of any */
+const deq_argument *mode_argument_at(const Mode *mode, int i);
+const deq_row *penalty_find(const char *name);
+const deq_row *reader_find(const char *name);
+const deq_row *transform_find(const char *name);
 /* "MODE", "SOLVER", "CERTIFY": the row's note if the design names it and this version lacks it, else NULL.
  */
 const char *planned_find(const char *what, const char *name);
 bool words_contain(const char *alternatives, const char *word); /* "a|b" */
-
-typedef struct Reader {
-    const char *name, *doc;
-} Reader;
-typedef struct Delivery {
-    const char *reader;
-    int64_t elements, classes; /* of one example */
-} Delivery;
-/* A change of examples while a net trains, d.train |> crop(pad: 4). */
-typedef struct Transform {
-    const char *name, *doc;
-} Transform;
-const Transform *transform_find(const char *name);
-const Transform *transform_at(uint32_t i);
-const Option *transform_option_at(const char *transform, uint32_t i); /* its i-th argument, or NULL */
-bool data_provides(const char *name);                                 /* std.data has it without declaring it */
-const Reader *reader_find(const char *name);
-const Reader *reader_at(uint32_t i);
-const Delivery *reader_delivery(const Reader *reader);                         /* NULL: the files decide */
-const char *reader_argument(const Reader *reader, uint32_t i, bool *required); /* its i-th argument, or NULL */
+const deq_delivery *reader_delivery(const deq_row *reader);     /* NULL: the files decide */
+bool data_provides(const char *name);                           /* std.data has it without declaring it */
 #endif

@@ -6,6 +6,7 @@
 #include "linked.h"
 #include "study.h"
 #include "engine.h"
+#include "penalty.h"
 #include "preload.h"
 #include "output.h"
 #include "verbs.h"
@@ -175,6 +176,17 @@ static void on_manifest(void *context, const char *manifest) {
 
 typedef enum Execution { RUN, PROFILE, TEST, BENCH } Execution;
 
+/* `--set` may ask for a penalty that the script does not name: its routines are compiled too. */
+static void penalty_asked(const char *assignment, CompileOptions *options) {
+    const char *value = strchr(assignment, '=');
+    deq_penalties penalties;
+    deq_error e = {0};
+    if (!value || !deq_penalties_parse(value + 1, &penalties, &e))
+        return; /* other settings; the run reports bad ones */
+    options->penalties = options->penalties || deq_penalties_of_jacobian(&penalties);
+    options->corrections = options->corrections || deq_penalties_least(&penalties);
+}
+
 static int execute(const Cli *cli, Execution what) {
     static int (*const apps[])(const deq_module *, const deq_app_options *) = {deq_app_run, deq_app_run, deq_app_test,
                                                                                deq_app_bench};
@@ -194,11 +206,7 @@ static int execute(const Cli *cli, Execution what) {
                            .rows = cli->rows,
                            .budget = cli->budget,
                            .profile = what == PROFILE};
-    for (int k = 0; k < cli->nset; k++) { /* the script need not have named what is set */
-        const char *value = strchr(cli->set[k], '=');
-        options.penalties = options.penalties || strstr(value, "jacobian(") || strstr(value, "spectral(");
-        options.corrections = options.corrections || strstr(value, "correction(");
-    }
+    for (int k = 0; k < cli->nset; k++) penalty_asked(cli->set[k], &options);
     options.tests = what == TEST;
     options.profile = what == PROFILE;
     if (what == TEST && !cli->precision) options.f64 = true;

@@ -329,7 +329,7 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
                 if (key->kind != AST_NAME || strcmp(key->name, "gradient") != 0 || !AST_SLOT(item, SETTING, value))
                     return elab_error(&from, DIAG_E0501, item->range, "an attack takes the setting 'gradient'"), false;
                 if (out->gradient) continue; /* the outermost `with` wins */
-                out->gradient = setting_text(&from, AST_SLOT(item, SETTING, value));
+                out->gradient = setting_text(&from, "gradient", AST_SLOT(item, SETTING, value));
                 if (!out->gradient) return false;
             }
             e = AST_SLOT(e, WITH, base);
@@ -344,7 +344,7 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     Attack *k = attack_compile(s, d, owner, net, loss);
     if (!k) return false;
     for (uint32_t i = 0; out->gradient && i < net->model->nfixed; i++)
-        if (!splits_as_asked(s, &net->model->fixed[i], out->gradient, given->range)) return false;
+        if (!setting_fits(s, &net->model->fixed[i], "gradient", out->gradient, given->range)) return false;
     if (!out->name) out->name = d->name;
     out->definition = d->name;
     out->routine = k->routine->name;

@@ -12,6 +12,8 @@
 #include "value.h"
 #include <jansson.h>
 
+struct deq_fixed_settings; /* settings.h */
+
 /* A graph being built.  Values of another build are imported: captured as inputs of this one. */
 struct Build {
     Graph *graph;
@@ -197,9 +199,10 @@ Value net_parameter(Scope *s, const Ast *param, bool trained);
 bool fixed_point(Scope *s, const Ast *fixed);
 void net_finish(Elab *e, Net *net); /* hash */
 /* ---- what settings ask of a fixed point's equation (fixed_settings.c) ---- */
-/* A value of `forward` or `gradient` names no splitting solver, or the fixed point is z = prox(L z + c); else reports.
- */
-bool splits_as_asked(Scope *s, const FixedPoint *f, const char *setting, Range at);
+/* The text of a setting can be read, and where it names a splitting solver the fixed point is z = prox(L z + c); else
+ * reports. */
+bool setting_fits(Scope *s, const FixedPoint *f, const char *key, const char *text, Range at);
+bool model_penalty(Scope *s, Model *m, const char *text, Range at); /* what a `penalty` asks of the net's routines */
 /* Compares f->certificate with what the form of the equation proves (certify.c); false when that is less. */
 bool certify(Scope *s, FixedPoint *f, Range at);
 /* ---- gradients by hand (hand.c) ---- */
@@ -210,10 +213,14 @@ bool hand_gradients(Scope *s, const Ast *layer, const Env *inputs, uint32_t firs
 /* transpose(fn)(y) */
 Value hand_transposed(Scope *s, const Value *fn, const Ast *call);
 
-/* ---- settings as canonical text (setting_text.c) ---- */
-/* "anderson(memory: 5, tol: 0.0001)", "implicit(gmres(tol: 0.0001, max: 30))", "zeros", "0.5"; NULL after an error. */
-const char *setting_text(Scope *s, const Ast *value);
-void model_penalty(Model *m, const char *text); /* what a `penalty` setting asks of the net's routines */
+/* ---- settings as texts (setting_text.c); NULL after an error ---- */
+/* `key` as in fixed_settings.def, or a path of it: "forward", "forward.tol", "gradient.adjoint", "penalty.weight".
+ * "anderson(memory: 5, tol: 0.0001)", "implicit(gmres(tol: 0.0001, max: 30))", "zeros", "0.5". */
+const char *setting_text(Scope *s, const char *key, const Ast *value);
+/* A solver or a chain of them, for SOLVER_STATE or SOLVER_ADJOINT. */
+const char *chain_text(Scope *s, const Ast *value, int uses);
+/* The text as a value, by the runtime's reader; what that refuses is reported. */
+bool setting_read(Scope *s, const char *key, const char *text, Range at, struct deq_fixed_settings *out);
 const char *initialiser_text(Scope *s, const Ast *value);
 
 /* ---- state machines and scalar functions ---- */

@@ -1,10 +1,8 @@
 /* fixed_point.c - a fixed point: its body becomes a graph of its own, closed over what it captures. */
 #include "elaborate.h"
+#include "families.h"
 #include <math.h>
 #include <string.h>
-
-static const char *const default_forward = "anderson(memory: 5, tol: 0.0001, max: 40)";
-static const char *const default_gradient = "implicit(gmres(tol: 0.0001, max: 30))";
 
 typedef struct Places { /* of the settings' values */
     Range forward, gradient, certify;
@@ -29,6 +27,14 @@ static bool is_word(const Ast *value, const char *word) {
     return value->kind == AST_NAME && strcmp(value->name, word) == 0;
 }
 
+static const char **setting_slot(FixedPoint *f, deq_fixed_key key) {
+    const char **slots[DEQ_FIXED_KEYS] = {
+#define FIXED_SETTING(key, kind, words, fallback, doc) &f->key,
+#include "fixed_settings.def"
+    };
+    return slots[key];
+}
+
 static bool read_setting(Scope *s, const Ast *item, FixedPoint *f, const Shape *shapes, Places *places) {
     const Ast *key = AST_SLOT(item, SETTING, key), *value = AST_SLOT(item, SETTING, value);
     if (key->kind != AST_NAME || !value)
@@ -42,24 +48,20 @@ static bool read_setting(Scope *s, const Ast *item, FixedPoint *f, const Shape *
         places->certify = value->range;
         return eval_number(s, AST_SLOT(args->kids[0], ARG, value), &f->certificate.claimed);
     }
-    const char **slot = strcmp(key->name, "forward") == 0    ? &f->forward
-                        : strcmp(key->name, "gradient") == 0 ? &f->gradient
-                        : strcmp(key->name, "start") == 0    ? &f->start
-                        : strcmp(key->name, "on_fail") == 0  ? &f->on_fail
-                        : strcmp(key->name, "penalty") == 0  ? &f->penalty
-                                                             : NULL;
-    if (!slot)
+    const char *rest;
+    int which = deq_fixed_key_find(key->name, &rest);
+    if (which == DEQ_FIXED_KEY_start && !is_word(value, "zeros") && !is_word(value, "previous"))
+        return read_start(s, value, f, shapes);
+    if (which < 0)
         return elab_error(s, DIAG_E0490, item->range, "'%s' of a fixed point is not available in this version",
                           key->name),
                false;
-    if (slot == &f->start && !is_word(value, "zeros") && !is_word(value, "previous"))
-        return read_start(s, value, f, shapes);
-    *slot = setting_text(s, value);
+    const char **slot = setting_slot(f, (deq_fixed_key)which);
+    *slot = setting_text(s, key->name, value);
     if (!*slot) return false;
-    if (slot == &f->forward) places->forward = value->range;
-    if (slot == &f->gradient) places->gradient = value->range;
-    if (slot == &f->penalty) model_penalty(s->net->model, *slot);
-    return true;
+    if (which == DEQ_FIXED_KEY_forward) places->forward = value->range;
+    if (which == DEQ_FIXED_KEY_gradient) places->gradient = value->range;
+    return which != DEQ_FIXED_KEY_penalty || model_penalty(s, s->net->model, *slot, value->range);
 }
 
 static bool add_state(Scope *s, Scope *inner, const Ast *list, FixedPoint *f, Shape *shapes) {
@@ -87,13 +89,8 @@ bool fixed_point(Scope *s, const Ast *fixed) {
     Model *m = net->model;
     const char *state = states->kids[0]->name, *path = s->path;
     if (s->fixed_points > 1) path = *path ? arena_printf(a, "%s.%s", path, state) : state;
-    FixedPoint f = {.path = path,
-                    .loc = fixed->range,
-                    .nstate = states->nkids,
-                    .forward = default_forward,
-                    .gradient = default_gradient,
-                    .start = "zeros",
-                    .on_fail = "warn"};
+    FixedPoint f = {.path = path, .loc = fixed->range, .nstate = states->nkids};
+    for (int k = 0; k < DEQ_FIXED_KEYS; k++) *setting_slot(&f, (deq_fixed_key)k) = deq_fixed_table[k].fallback;
     f.name = elab_name(e, arena_printf(a, "%s_%s", m->name, *path ? path : state));
     elab_reserve(e, f.name,
                  (const char *const[]){"f", "lin", "jvp", "vjp_z", "vjp_x", "vjp_rest", "vjp_zx", "vjp_all", "vjp_jvp",
@@ -137,7 +134,8 @@ bool fixed_point(Scope *s, const Ast *fixed) {
         graph_output(f.body, next[k]);
     }
     graph_verify(f.body);
-    if (!splits_as_asked(s, &f, f.forward, places.forward) || !splits_as_asked(s, &f, f.gradient, places.gradient))
+    if (!setting_fits(s, &f, "forward", f.forward, places.forward) ||
+        !setting_fits(s, &f, "gradient", f.gradient, places.gradient))
         return false;
 
     Graph *g = s->build->graph;

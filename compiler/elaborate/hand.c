@@ -5,6 +5,7 @@
  * captures, differentiated there and put back. */
 #include "adjoint.h"
 #include "elaborate.h"
+#include "families.h"
 #include "fold.h"
 #include "extern.h"
 #include <string.h>
@@ -198,7 +199,7 @@ static Value solve(Scope *s, const Ast *call) {
         return elab_error(s, DIAG_E0456, call->range,
                           "'solve' inside a fn that is itself transposed, solved or differentiated");
     NodeId right = node_of(s, eval(s, rhs), rhs->range);
-    map.solver = setting_text(s, solver);
+    map.solver = chain_text(s, solver, SOLVER_ADJOINT);
     if (right == NODE_NONE || !map.solver) return (Value){0};
     right = graph_batch(s->build->graph, right, rhs->range);
     Shape shape = graph_node(s->build->graph, right)->shape, wanted;

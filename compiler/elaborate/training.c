@@ -37,12 +37,32 @@ Value training_statistic(Scope *s, Value x, Value buffer, double momentum, Range
                        &(Attr){.value = momentum, .training.statistic = 1 + (int64_t)k}, at);
 }
 
+static uint32_t calls_before(const Ast *e, const char *name, Range at) {
+    if (!e) return 0;
+    bool is = e->kind == AST_CALL && AST_SLOT(e, CALL, callee)->kind == AST_NAME &&
+              strcmp(AST_SLOT(e, CALL, callee)->name, name) == 0 && e->range.start < at.start;
+    uint32_t n = is;
+    for (uint32_t k = 0; k < e->nkids; k++) n += calls_before(e->kids[k], name, at);
+    return n;
+}
+
+/* A mask is told from the others of its layer instance by the number of its `dropout(..)` in the layer's declaration:
+ * text elsewhere changes nothing, and a layer that is called twice has one mask. */
+static const char *mask_key(const Scope *s, Range at) {
+    const Ast *unit = s->module->unit, *layer = NULL;
+    for (uint32_t k = 0; k < unit->nkids; k++) {
+        const Ast *d = unit->kids[k];
+        if (d->range.source == at.source && d->range.start <= at.start && at.end <= d->range.end) layer = d;
+    }
+    return arena_printf(s->elab->arena, "dropout %s %u", s->path, calls_before(layer, "dropout", at));
+}
+
 Value training_dropout(Scope *s, Shape dims, double rate, Range at) {
     if (!(rate >= 0 && rate < 1)) return elab_error(s, DIAG_E0309, at, "a dropout rate is a number from 0, below 1");
     Graph *g = s->build->graph;
     NodeId one = graph_broadcast(g, graph_constant(g, 1), dims, at);
     if (rate == 0) return value_node(s->build, one);
-    const char *key = arena_printf(s->elab->arena, "dropout %s %u", s->path, at.start);
+    const char *key = mask_key(s, at);
     Attr draw = {.random.site = (int64_t)(XXH3_64bits(key, strlen(key)) >> 1)};
     NodeId u = graph_op_shaped(g, OP_random, NULL, 0, &draw, dims, true, at);
     NodeId dropped = graph_binary(g, OP_lt, u, graph_constant(g, rate), at);

@@ -33,7 +33,7 @@ typedef struct FixedPoint {
     NodeId fixed_node; /* in model->graph */
     /* Settings as canonical text with every argument evaluated: "anderson(memory: 5, tol: 0.0001, max: 40)". */
     const char *forward, *gradient, *start, *on_fail;
-    const char *penalty; /* "[jacobian(weight: 0.4), spectral()]"; NULL: none */
+    const char *penalty; /* "[jacobian(weight: 0.4), spectral()]", "none" */
     Certificate certificate;
     NodeId *starts; /* start: "given": the first state, a batched node of model->graph for each component; else NULL */
 } FixedPoint;

@@ -1,5 +1,6 @@
 /* checks.c - `check` blocks and the gradchecks of trained nets, as members of the manifest. */
 #include "declarations.h"
+#include "tables.h"
 #include <string.h>
 
 static const Ast *value_of(const Ast *list, const char *key, const Ast **block) {
@@ -18,6 +19,21 @@ const TrainUse *pipe_named_train(Pipe *p, Scope *s, const Ast *e) {
     for (uint32_t k = 0; d && k < p->nuses; k++)
         if (p->uses[k]->ast == d && !p->uses[k]->in_cell) return p->uses[k];
     return NULL;
+}
+
+/* finite_difference(directions: n), or a gradient mode. */
+static const char *reference_text(Scope *s, const Ast *given) {
+    Arena *a = s->elab->arena;
+    Scope from;
+    if (!given) return setting_find("compare", "reference")->fallback;
+    const Ast *e = resolve_ast(s, given, &from), *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;
+    if (callee->kind != AST_NAME || strcmp(callee->name, "finite_difference") != 0)
+        return setting_text(s, "gradient", given);
+    const Ast *list = e->kind == AST_CALL ? AST_SLOT(e, CALL, inputs) : NULL;
+    double directions;
+    if (!list || list->nkids == 0) return arena_printf(a, "%s()", callee->name);
+    if (!eval_number(&from, AST_SLOT(list->kids[0], ARG, value), &directions)) return NULL;
+    return arena_printf(a, "%s(directions: %s)", callee->name, number_text(a, directions));
 }
 
 json_t *pipe_check(Pipe *p, Scope *s, const Ast *check) {
@@ -47,13 +63,13 @@ json_t *pipe_check(Pipe *p, Scope *s, const Ast *check) {
     json_t *overrides = json_array(), *texts = json_array();
     if (with && !pipe_overrides(&from, with, net, overrides)) return NULL;
     for (uint32_t k = 0; k < modes->nkids; k++) {
-        const char *text = setting_text(s, modes->kids[k]);
+        const char *text = setting_text(s, "gradient", modes->kids[k]);
         if (!text) return NULL;
         for (uint32_t i = 0; i < net->model->nfixed; i++)
-            if (!splits_as_asked(s, &net->model->fixed[i], text, modes->kids[k]->range)) return NULL;
+            if (!setting_fits(s, &net->model->fixed[i], "gradient", text, modes->kids[k]->range)) return NULL;
         json_array_append_new(texts, json_string(text));
     }
-    const char *text = reference ? setting_text(s, reference) : "finite_difference(directions: 16)";
+    const char *text = reference_text(s, reference);
     if (!text) return NULL;
     return json_pack("{s:s, s:s, s:o, s:s, s:o, s:s, s:o, s:i}", "name", check->name ? check->name : "", "net",
                      net->model->name, "train", train ? json_string(train->name) : json_null(), "loss", loss, "modes",

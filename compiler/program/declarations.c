@@ -3,6 +3,7 @@
 #include "tables.h"
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 int json_line(const Ast *node) {
@@ -21,22 +22,6 @@ static json_t *json_shape(Shape s) {
 }
 
 /* ---- data ---- */
-static const struct {
-    const char *reader, *name;
-} reader_arguments[] = {
-#define READER(...)
-#define READER_ARGUMENT(reader, name, kind, required, doc) {#reader, #name},
-#include "readers.def"
-#undef READER
-#undef READER_ARGUMENT
-};
-
-static const char *argument_name(const char *reader, uint32_t position) {
-    for (size_t k = 0; k < sizeof reader_arguments / sizeof *reader_arguments; k++)
-        if (strcmp(reader_arguments[k].reader, reader) == 0 && position-- == 0) return reader_arguments[k].name;
-    return NULL;
-}
-
 static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner) {
     Elab *e = p->elab;
     for (uint32_t k = 0; k < p->ndatasets; k++)
@@ -57,13 +42,15 @@ static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner
     if (value->kind != AST_CALL || !ast_path(AST_SLOT(value, CALL, callee), path, sizeof path))
         return elab_error(s, DIAG_E0508, value->range, "a reader is needed here, such as fashion_mnist()"), NULL;
     const char *reader = strrchr(path, '.') ? strrchr(path, '.') + 1 : path;
+    const deq_row *row = reader_find(reader);
     json_t *arguments = json_object();
     const Ast *list = AST_SLOT(value, CALL, inputs);
     for (uint32_t k = 0; k < list->nkids; k++) {
         const Ast *arg = list->kids[k];
         Scope from;
         const Ast *v = resolve_ast(&inner, AST_SLOT(arg, ARG, value), &from);
-        const char *name = arg->name ? arg->name : argument_name(reader, k);
+        const deq_argument *nth = row ? deq_argument_at(&deq_reader_family, row, 0, (int)k) : NULL;
+        const char *name = arg->name ? arg->name : nth ? nth->name : NULL;
         if (!name) return elab_error(s, DIAG_E0303, arg->range, "'%s' takes fewer arguments", reader), NULL;
         double x;
         if (v->kind == AST_STRING)
@@ -85,22 +72,20 @@ static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner
 /* examples |> crop(pad: 4): appended to the list as ["crop", {"pad": 4}]. */
 static bool add_transform(Scope *s, const Ast *right, json_t *list) {
     const Ast *callee = right->kind == AST_CALL ? AST_SLOT(right, CALL, callee) : right;
-    const Transform *t = callee->kind == AST_NAME ? transform_find(callee->name) : NULL;
+    const deq_row *t = callee->kind == AST_NAME ? transform_find(callee->name) : NULL;
     if (!t) return elab_error(s, DIAG_E0530, right->range, "this is no transformation of examples"), false;
     json_t *arguments = json_object();
     const Ast *given = right->kind == AST_CALL ? AST_SLOT(right, CALL, inputs) : NULL;
     for (uint32_t k = 0; given && k < given->nkids; k++) {
         const Ast *arg = given->kids[k];
-        const Option *option = transform_option_at(t->name, k);
-        for (uint32_t i = 0; arg->name && (option = transform_option_at(t->name, i)); i++)
-            if (strcmp(option->name, arg->name) == 0) break;
+        const deq_argument *a = arg->name ? deq_argument_find(&deq_transform_family, t, deq_part_of(arg->name))
+                                          : deq_argument_at(&deq_transform_family, t, 0, (int)k);
         double x;
-        if (!option || !eval_number(s, AST_SLOT(arg, ARG, value), &x)) return false;
-        if (!(x >= option->low && x <= option->high) || x != floor(x))
-            return elab_error(s, DIAG_E0412, arg->range, "'%s' of '%s' is a whole number from %g to %g", option->name,
-                              t->name, option->low, option->high),
-                   false;
-        json_object_set_new(arguments, option->name, json_number(x));
+        deq_complaint why;
+        if (!a || !eval_number(s, AST_SLOT(arg, ARG, value), &x)) return false;
+        if (!deq_number_fits(a, arena_printf(s->elab->arena, "%s' of '%s", a->name, t->name), x, &why))
+            return elab_error(s, DIAG_E0412, arg->range, "%s", why.text), false;
+        json_object_set_new(arguments, a->name, json_number(x));
     }
     json_array_insert_new(list, 0, json_pack("[s, o]", t->name, arguments));
     return true;
@@ -149,18 +134,27 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
 
 /* ---- overrides ---- */
 static bool is_fixed_setting(const char *key) {
-    size_t n = strcspn(key, ".");
-    static const char *const words[] = {"forward", "gradient", "on_fail", "start", "penalty"};
-    for (size_t k = 0; k < 5; k++)
-        if (strlen(words[k]) == n && strncmp(words[k], key, n) == 0) return true;
-    return false;
+    const char *rest;
+    return deq_fixed_key_find(key, &rest) >= 0;
+}
+
+/* Where the setting's own name begins: "forward.tol" of "body.forward.tol"; NULL: there is none. */
+static const char *setting_key(const char *path) {
+    while (path && !is_fixed_setting(path)) path = strchr(path, '.') ? strchr(path, '.') + 1 : NULL;
+    return path;
+}
+
+/* Its value as text; NULL after an error. */
+static const char *override_text(Scope *s, const Ast *at, const char *path, const Ast *value) {
+    const char *key = setting_key(path);
+    if (key) return setting_text(s, key, value);
+    return elab_error(s, DIAG_E0513, at->range, "'%s' leads to no setting of a fixed point", path), NULL;
 }
 
 bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out) {
     Arena *a = s->elab->arena;
     const Model *m = net->model;
-    const char *key = path; /* where the setting's own name begins */
-    while (key && !is_fixed_setting(key)) key = strchr(key, '.') ? strchr(key, '.') + 1 : NULL;
+    const char *key = setting_key(path);
     size_t prefix = key && key > path ? (size_t)(key - path - 1) : 0;
     bool any = false;
     for (uint32_t k = 0; key && k < m->nfixed; k++) {
@@ -170,8 +164,8 @@ bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value,
         for (uint32_t i = 0; i < k; i++) seen |= strcmp(m->fixed[i].path, fixed) == 0;
         if (!below) continue;
         any = true;
-        if (!splits_as_asked(s, &m->fixed[k], value, at->range)) return false;
-        if (strcmp(key, "penalty") == 0) model_penalty(net->model, value);
+        if (!setting_fits(s, &m->fixed[k], key, value, at->range)) return false;
+        if (strcmp(key, "penalty") == 0 && !model_penalty(s, net->model, value, at->range)) return false;
         if (seen) continue;
         json_array_append_new(out,
                               json_pack("[s, s]", arena_printf(a, "%s%s%s", fixed, *fixed ? "." : "", key), value));
@@ -189,7 +183,7 @@ bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out) 
         if (!ast_path(key, path, sizeof path) || !value)
             return elab_error(s, DIAG_E0513, item->range, "an override is a path and a value"), false;
         bool defence = strcmp(path, "defence") == 0;
-        const char *text = defence ? defence_text(s, value) : setting_text(s, value);
+        const char *text = defence ? defence_text(s, value) : override_text(s, key, path, value);
         if (defence && text) {
             json_array_append_new(out, json_pack("[s, s]", path, text));
             continue;
@@ -322,15 +316,17 @@ static const Ast *setting(const Ast *list, const char *key) {
     return NULL;
 }
 
-static bool whole_setting(Scope *s, const Ast *list, const char *key, double fallback, double low, double *out) {
+/* A whole number among the settings of a train, by its row of settings.def; without it the row's default, and 0 where
+ * that is a word or none. */
+static bool whole_setting(Scope *s, const Ast *list, const char *key, double *out) {
+    const Setting *row = setting_find("train", key);
+    const deq_argument a = {.name = key, .type = DEQ_WHOLE, .low = row->low, .high = row->high};
     const Ast *value = setting(list, key);
-    *out = fallback;
+    deq_complaint why;
+    *out = strtod(row->fallback, NULL);
     if (!value) return true;
     if (!eval_number(s, value, out)) return false;
-    if (*out < low || *out != floor(*out) || *out > 1e15)
-        return elab_error(s, DIAG_E0412, value->range, "'%s' is a whole number from %s", key,
-                          number_text(s->elab->arena, low)),
-               false;
+    if (!deq_number_fits(&a, key, *out, &why)) return elab_error(s, DIAG_E0412, value->range, "%s", why.text), false;
     return true;
 }
 
@@ -393,14 +389,12 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     net_accuracy(e, net);
     json_t *start = json_null();
     if (start_ast && !(start = pipe_weights(p, s, start_ast, net))) return NULL;
-    double batch, epochs, seed, examples;
-    if (!whole_setting(s, settings, "batch", 128, 1, &batch) ||
-        !whole_setting(s, settings, "epochs", optimiser_ast ? 1 : 0, 1, &epochs) ||
-        !whole_setting(s, settings, "seed", 0, 0, &seed) || !whole_setting(s, settings, "examples", 0, 1, &examples))
+    double batch, epochs, seed, examples, spectrum;
+    if (!whole_setting(s, settings, "batch", &batch) || !whole_setting(s, settings, "epochs", &epochs) ||
+        !whole_setting(s, settings, "seed", &seed) || !whole_setting(s, settings, "examples", &examples) ||
+        !whole_setting(s, settings, "spectrum", &spectrum))
         return NULL;
-
-    double spectrum;
-    if (!whole_setting(s, settings, "spectrum", 0, 0, &spectrum)) return NULL;
+    if (optimiser_ast && !setting(settings, "epochs")) epochs = 1;
     json_t *overrides = json_array(), *attack = json_null();
     if (with && !pipe_overrides(&from, with, net, overrides)) return NULL;
     for (uint32_t k = 0; k < settings->nkids; k++) {
@@ -421,7 +415,7 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
         } else if (strcmp(path, "validate") == 0) {
             if (!pipe_slice(p, s, value, &validate)) return NULL;
         } else if (key->kind == AST_MEMBER || (is_fixed_setting(path) && value != start_ast)) {
-            const char *text = setting_text(s, value);
+            const char *text = override_text(s, key, path, value);
             if (!text || !pipe_override(s, key, path, text, net, overrides)) return NULL;
         }
     }

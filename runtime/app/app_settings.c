@@ -36,29 +36,30 @@ static void __attribute__((format(printf, 2, 3))) add_path(Paths *p, const char 
     va_end(ap);
 }
 
+/* prefix + setting + each argument of the family. */
+static void add_argument_paths(Paths *p, const char *prefix, const char *setting, const deq_family *family, int uses) {
+    const deq_argument *a;
+    for (int i = 0; (a = deq_argument_at(family, NULL, uses, i)); i++)
+        if (a->type != DEQ_NESTED) add_path(p, "%s%s.%s", prefix, setting, a->name);
+}
+
+static void add_fixed_paths(Paths *p, const char *prefix) {
+    for (int i = 0; i < DEQ_FIXED_KEYS; i++) add_path(p, "%s%s", prefix, deq_fixed_table[i].key);
+    add_path(p, "%sgradient.adjoint", prefix);
+    add_argument_paths(p, prefix, "forward", &deq_solver_family, SOLVER_STATE);
+    add_argument_paths(p, prefix, "gradient", &deq_mode_family, 0);
+    add_argument_paths(p, prefix, "gradient.adjoint", &deq_solver_family, SOLVER_ADJOINT);
+    add_argument_paths(p, prefix, "penalty", &deq_penalty_family, 0);
+    for (int i = 0; i < deq_penalty_family.nrows; i++) {
+        const deq_row *row = &deq_penalty_family.rows[i];
+        const deq_argument *a;
+        for (int k = 0; (a = deq_argument_at(&deq_penalty_family, row, 0, k)); k++)
+            add_path(p, "%spenalty.%s.%s", prefix, row->name, a->name);
+    }
+}
+
 static void add_train_paths(Paths *p, const deq_train_spec *t) {
     static const char *const own[] = {"epochs", "batch", "seed", "examples", "spectrum", "loss", "gradient"};
-    static const char *const keys[] = {"forward",        "gradient",         "on_fail",          "start",
-                                       "gradient.steps", "gradient.damping", "gradient.adjoint", "penalty"};
-    static const char *const penalty[] = {
-#define PENALTY_OPTION(id, name, fallback, low, high, doc) #name,
-#define PENALTY_COMMON(name, fallback, low, high, doc) #name,
-#define PENALTY_FLAG(id, name, fallback, doc) #name,
-#define PENALTY_WORD(id, name, fallback, words, doc) #name,
-#define PENALTY_STATES(id, name, first, limit, doc) #name,
-#include "penalties.def"
-    };
-    static const char *const kinds[] = {
-#define PENALTY(id, doc) #id,
-#include "penalties.def"
-    };
-    static const char *const solver[] = {
-#define OPTION(solver, name, fallback, low, high, doc) #name,
-#define WORD(solver, name, uses, fallback, words, doc) #name,
-#define COMMON(name, fallback, low, high, doc) #name,
-#define CHOICE(name, fallback, alternatives, doc) #name,
-#include "solvers.def"
-    };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) add_path(p, "%s.%s", t->name, own[i]);
     if (t->start.file) add_path(p, "%s.start", t->name);
     if (t->start.file) add_path(p, "%s.start.map", t->name);
@@ -68,28 +69,22 @@ static void add_train_paths(Paths *p, const deq_train_spec *t) {
         if (!t->attack->scalars[i].computed) add_path(p, "%s.attack.%s", t->name, t->attack->scalars[i].name);
     if (t->attack) add_path(p, "%s.attack.gradient", t->name);
     for (int f = 0; f < t->net->nfixed; f++) {
-        const char *path = t->net->fixed[f].path, *dot = *path ? "." : "";
-        for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) add_path(p, "%s.%s%s%s", t->name, path, dot, keys[i]);
-        for (size_t i = 0; i < sizeof penalty / sizeof penalty[0]; i++) {
-            add_path(p, "%s.%s%spenalty.%s", t->name, path, dot, penalty[i]);
-            for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
-                add_path(p, "%s.%s%spenalty.%s.%s", t->name, path, dot, kinds[k], penalty[i]);
-        }
-        for (size_t i = 0; i < sizeof solver / sizeof solver[0]; i++) {
-            const char *name = strcmp(solver[i], "keep") ? solver[i] : "return";
-            add_path(p, "%s.%s%sforward.%s", t->name, path, dot, name);
-            add_path(p, "%s.%s%sgradient.adjoint.%s", t->name, path, dot, name);
-        }
+        const char *path = t->net->fixed[f].path;
+        char *prefix = NULL;
+        if (asprintf(&prefix, "%s.%s%s", t->name, path, *path ? "." : "") < 0) return;
+        add_fixed_paths(p, prefix);
+        free(prefix);
     }
 }
 
 /* " (did you mean a, b?)": the nearest paths, or those that begin alike. */
 static void suggest(const Paths *p, const char *path, char *out, size_t size) {
-    size_t at = 0, limit = strlen(path) / 3 + 1, shown = 0;
+    size_t at = 0, shown = 0;
+    const int limit = (int)strlen(path) / 3 + 1;
     out[0] = 0;
-    for (size_t d = 1; d <= limit && !shown; d++)
+    for (int d = 1; d <= limit && !shown; d++)
         for (size_t i = 0; i < p->count && shown < 4; i++)
-            if (deq_edit_distance(p->path[i], path) == d && at < size)
+            if (deq_edit_distance(p->path[i], path, d) == d && at < size)
                 at += (size_t)snprintf(out + at, size - at, "%s%s", shown++ ? ", " : "; did you mean ", p->path[i]);
     if (shown && at + 1 < size) snprintf(out + at, size - at, "?");
     if (shown) return;
@@ -170,8 +165,8 @@ static bool is_of_own_gradient(const deq_train_spec *t, const char *key) {
 static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
                       bool *found, deq_error *e) {
     if (!strcmp(key, "defence")) return true; /* of an evaluation, not of a training run */
-    bool near = !strncmp(key, "forward", 7) || !strncmp(key, "gradient", 8) || !strcmp(key, "on_fail") ||
-                !strncmp(key, "penalty", 7);
+    const char *rest;
+    bool near = deq_fixed_key_find(key, &rest) >= 0;
     for (int f = 0; f < t->net->nfixed && !near; f++) {
         const char *prefix = t->net->fixed[f].path;
         size_t length = strlen(prefix);
@@ -250,21 +245,18 @@ static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const ch
 }
 
 static bool set_data(deq_data_spec *d, const char *key, const char *value, bool *found) {
-    static const struct {
-        const char *reader, *name;
-    } arguments[] = {
-#define READER(name, doc)
-#define READER_ARGUMENT(reader, name, kind, required, doc) {#reader, #name},
-#include "readers.def"
-#undef READER
-#undef READER_ARGUMENT
-    };
-    for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; i++)
-        if (!strcmp(arguments[i].reader, d->reader) && !strcmp(arguments[i].name, key)) {
-            json_object_set_new((json_t *)d->arguments, key, json_string(value));
-            *found = true;
-        }
+    const deq_row *reader = deq_row_find(&deq_reader_family, deq_part_of(d->reader));
+    if (!reader || !deq_argument_find(&deq_reader_family, reader, deq_part_of(key))) return true;
+    json_object_set_new((json_t *)d->arguments, key, json_string(value));
+    *found = true;
     return true;
+}
+
+static void add_data_paths(Paths *p, const deq_data_spec *d) {
+    const deq_row *reader = deq_row_find(&deq_reader_family, deq_part_of(d->reader));
+    const deq_argument *a;
+    for (int i = 0; reader && (a = deq_argument_at(&deq_reader_family, reader, 0, i)); i++)
+        add_path(p, "%s.%s", d->name, a->name);
 }
 
 /* Calls `visit` for every training run, the cells' too. */
@@ -365,14 +357,7 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
         for (int c = 0; c < app->manifest->experiments[x].ncells; c++)
             for (int k = 0; k < app->manifest->experiments[x].cells[c].nvalues; k++)
                 add_attack_paths(&p, app->manifest->experiments[x].cells[c].values[k].attack);
-    for (int i = 0; i < app->manifest->ndata; i++) {
-#define READER(name, doc)
-#define READER_ARGUMENT(reader_, name_, kind, required, doc)                                                           \
-    if (!strcmp(app->manifest->data[i].reader, #reader_)) add_path(&p, "%s." #name_, app->manifest->data[i].name);
-#include "readers.def"
-#undef READER
-#undef READER_ARGUMENT
-    }
+    for (int i = 0; i < app->manifest->ndata; i++) add_data_paths(&p, &app->manifest->data[i]);
     suggest(&p, path, near, sizeof near);
     deq_fail(e, DEQ_SETTING, "--set %s: there is no such setting%s", path, near);
     for (size_t i = 0; i < p.count; i++) free(p.path[i]);

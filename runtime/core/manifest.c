@@ -153,38 +153,20 @@ static deq_attack_spec *attack(Reader *r, const json_t *o, const char *key) {
     return a;
 }
 
-static const char *const transforms[] = {
-#define TRANSFORM(name, doc) #name,
-#define TRANSFORM_ARGUMENT(transform, name, fallback, low, high, doc)
-#include "transforms.def"
-#undef TRANSFORM
-#undef TRANSFORM_ARGUMENT
-};
-
-static const struct {
-    const char *transform, *name;
-    double fallback;
-} arguments[] = {
-#define TRANSFORM(name, doc)
-#define TRANSFORM_ARGUMENT(transform, name, fallback, low, high, doc) {#transform, #name, fallback},
-#include "transforms.def"
-#undef TRANSFORM
-#undef TRANSFORM_ARGUMENT
-};
-
 bool deq_transform_find(const char *name, const json_t *given, deq_transform *out, deq_error *e) {
-    for (size_t i = 0; i < sizeof transforms / sizeof *transforms; i++) {
-        if (strcmp(transforms[i], name)) continue;
-        *out = (deq_transform){.name = transforms[i], .kind = (int)i};
-        int n = 0;
-        for (size_t k = 0; k < sizeof arguments / sizeof *arguments; k++) {
-            if (strcmp(arguments[k].transform, name)) continue;
-            const json_t *value = json_object_get(given, arguments[k].name);
-            out->argument[n++] = json_is_number(value) ? json_number_value(value) : arguments[k].fallback;
-        }
-        return true;
+    const deq_row *row = deq_row_find(&deq_transform_family, deq_part_of(name));
+    if (!row) return deq_fail(e, DEQ_MODULE, "this runtime has no transformation '%s' of examples", name);
+    *out = (deq_transform){.name = row->name, .kind = (int)(row - deq_transform_family.rows)};
+    deq_arguments_default(&deq_transform_family, row, out);
+    const char *argument;
+    json_t *value;
+    json_object_foreach((json_t *)given, argument, value) {
+        char text[40];
+        deq_number_print(json_number_value(value), text, sizeof text);
+        if (!deq_arguments_set(&deq_transform_family, row, 0, deq_part_of(argument), deq_part_of(text), out, e))
+            return false;
     }
-    return deq_fail(e, DEQ_MODULE, "this runtime has no transformation '%s' of examples", name);
+    return true;
 }
 
 static deq_slice slice(Reader *r, const json_t *v, const char *key) {

@@ -6,6 +6,7 @@
 #define DEQ_RUNTIME_MANIFEST_H
 #include "deq_runtime.h"
 #include "error.h"
+#include "families.h"
 #include <jansson.h>
 
 #define DEQ_RANK 8
@@ -70,13 +71,7 @@ typedef struct deq_net_spec {
     const json_t *json; /* for deq_engine_new */
 } deq_net_spec;
 
-#define DEQ_TRANSFORM_ARGUMENTS 4
-typedef struct deq_transform { /* transforms.def */
-    const char *name;
-    int kind; /* row of the table */
-    double argument[DEQ_TRANSFORM_ARGUMENTS];
-} deq_transform;
-/* From a row of transforms.def by name; DEQ_MODULE when this runtime has none. */
+/* From a row of transforms.def by name, its other arguments by their defaults; DEQ_MODULE when this runtime has none. */
 bool deq_transform_find(const char *name, const json_t *arguments, deq_transform *out, deq_error *e);
 
 typedef struct deq_slice {

@@ -184,11 +184,8 @@ bool deq_data_find(const deq_data_spec *spec, deq_data_files *out, deq_error *e)
         const char *name;
         bool (*read)(const deq_data_spec *, deq_data_files *, deq_error *);
     } readers[] = {
-#define READER(name, doc) {#name, read_##name},
-#define READER_ARGUMENT(reader, name, kind, required, doc)
+#define READER(name, elements, classes, doc) {#name, read_##name},
 #include "readers.def"
-#undef READER
-#undef READER_ARGUMENT
     };
     *out = (deq_data_files){0};
     for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++)

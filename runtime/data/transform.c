@@ -15,8 +15,8 @@ static int64_t draw(uint64_t key, uint64_t index, int64_t n) {
     return k < n ? k : n - 1;
 }
 
-static void apply_flip(const Planes *p, const double *argument, uint64_t key) {
-    (void)argument;
+static void apply_flip(const Planes *p, const deq_transform *t, uint64_t key) {
+    (void)t;
     if (draw(key, 0, 2)) return;
     for (int64_t r = 0; r < p->count * p->rows; r++) {
         char *row = p->at + r * p->columns * p->real, swap[8];
@@ -30,8 +30,8 @@ static void apply_flip(const Planes *p, const double *argument, uint64_t key) {
 
 /* new[r][c] = old[r + down][c + right], zero outside.  In place: rows are visited so that none is overwritten before
  * it is read. */
-static void apply_crop(const Planes *p, const double *argument, uint64_t key) {
-    int64_t pad = (int64_t)argument[0], down = draw(key, 0, 2 * pad + 1) - pad, right = draw(key, 1, 2 * pad + 1) - pad;
+static void apply_crop(const Planes *p, const deq_transform *t, uint64_t key) {
+    int64_t pad = t->pad, down = draw(key, 0, 2 * pad + 1) - pad, right = draw(key, 1, 2 * pad + 1) - pad;
     int64_t stride = p->columns * p->real, left = right < 0 ? -right : 0;
     int64_t kept = p->columns - (right < 0 ? -right : right);
     for (int64_t plane = 0; plane < p->count; plane++) {
@@ -51,8 +51,8 @@ static void apply_crop(const Planes *p, const double *argument, uint64_t key) {
     }
 }
 
-static void apply_erase(const Planes *p, const double *argument, uint64_t key) {
-    int64_t size = (int64_t)argument[0];
+static void apply_erase(const Planes *p, const deq_transform *t, uint64_t key) {
+    int64_t size = t->size;
     int64_t top = draw(key, 0, p->rows) - size / 2, left = draw(key, 1, p->columns) - size / 2;
     int64_t bottom = top + size, right = left + size;
     if (top < 0) top = 0;
@@ -65,12 +65,9 @@ static void apply_erase(const Planes *p, const double *argument, uint64_t key) {
                    (size_t)((right - left) * p->real));
 }
 
-static void (*const transforms[])(const Planes *, const double *, uint64_t) = {
+static void (*const transforms[])(const Planes *, const deq_transform *, uint64_t) = {
 #define TRANSFORM(name, doc) apply_##name,
-#define TRANSFORM_ARGUMENT(transform, name, fallback, low, high, doc)
 #include "transforms.def"
-#undef TRANSFORM
-#undef TRANSFORM_ARGUMENT
 };
 
 void deq_transform_row(const deq_transform *t, uint64_t key, const deq_shape *shape, int64_t real_bytes, void *row) {
@@ -78,7 +75,7 @@ void deq_transform_row(const deq_transform *t, uint64_t key, const deq_shape *sh
     if (shape->rank > 1) p.rows = shape->dim[shape->rank - 2];
     for (int i = 0; i < shape->rank - 2; i++) p.count *= shape->dim[i];
     p.real = real_bytes;
-    transforms[t->kind](&p, t->argument, key);
+    transforms[t->kind](&p, t, key);
 }
 
 static void gather(void *context, const int64_t *index, int64_t n, int real_bits, void *x, int64_t input_bytes, void *y,

@@ -105,11 +105,11 @@ static bool read_fixed(deq_engine *g, deq_error *e) {
         if (!deq_hands_read(g->module, json_object_get(item, "gradients"), g->name, &g->fixed[i].hands, e))
             return false;
         g->settings[i].hands = &g->fixed[i].hands;
-        static const char *const keys[] = {"forward", "gradient", "on_fail", "start", "penalty"};
-        for (int k = 0; k < 5; k++) {
-            const char *text = json_string_value(json_object_get(item, keys[k]));
-            if (!text && k < 2) return missing(g, keys[k], e);
-            if (text && !deq_fixed_set(&g->settings[i], keys[k], text, e)) return false;
+        if (!deq_fixed_defaults(&g->settings[i], e)) return false;
+        for (int k = 0; k < DEQ_FIXED_KEYS; k++) {
+            const char *key = deq_fixed_table[k].key, *text = json_string_value(json_object_get(item, key));
+            if (!text && (k == DEQ_FIXED_KEY_forward || k == DEQ_FIXED_KEY_gradient)) return missing(g, key, e);
+            if (text && !deq_fixed_set(&g->settings[i], key, text, e)) return false;
         }
     }
     return true;

@@ -11,12 +11,8 @@ static const char *key_under(const char *fixed_path, const char *path) {
 }
 
 static bool is_key(const char *path) {
-    static const char *const keys[] = {"forward", "gradient", "on_fail", "start", "penalty"};
-    for (int i = 0; i < 5; i++) {
-        size_t length = strlen(keys[i]);
-        if (!strncmp(path, keys[i], length) && (path[length] == 0 || path[length] == '.')) return true;
-    }
-    return false;
+    const char *rest;
+    return deq_fixed_key_find(path, &rest) >= 0;
 }
 
 bool engine_set_all(const deq_engine *g, deq_fixed_settings *settings, const char *key, const char *value,
@@ -93,21 +89,12 @@ static void put(json_t *out, const char *path, const char *key, const char *text
 
 void deq_engine_settings(const deq_engine *g, json_t *out) {
     char text[DEQ_SETTING_TEXT];
-    for (int i = 0; i < g->nfixed; i++) {
-        const deq_fixed_settings *s = &g->settings[i];
-        deq_solver_print(&s->forward, text, sizeof text);
-        put(out, g->fixed[i].path, "forward", text);
-        deq_mode_print(&s->gradient, text, sizeof text);
-        put(out, g->fixed[i].path, "gradient", text);
-        put(out, g->fixed[i].path, "on_fail", deq_on_fail_name(s->on_fail));
-        put(out, g->fixed[i].path, "start", deq_start_name(s->start));
-    }
-    for (int i = 0; i < g->nfixed; i++) {
-        char penalties[DEQ_PENALTIES_TEXT];
-        if (!deq_penalties_given(&g->settings[i].penalties)) continue;
-        deq_penalties_print(&g->settings[i].penalties, penalties, sizeof penalties);
-        put(out, g->fixed[i].path, "penalty", penalties);
-    }
+    for (int i = 0; i < g->nfixed; i++)
+        for (int k = 0; k < DEQ_FIXED_KEYS; k++) {
+            if (k == DEQ_FIXED_KEY_penalty && !deq_penalties_given(&g->settings[i].penalties)) continue;
+            deq_fixed_print(&g->settings[i], (deq_fixed_key)k, text, sizeof text);
+            put(out, g->fixed[i].path, deq_fixed_table[k].key, text);
+        }
     char defence[DEQ_DEFENCE_TEXT];
     if (!g->defence.given) return;
     deq_defence_print(&g->defence, defence, sizeof defence);

@@ -1,104 +1,122 @@
 /* init.c - initialisers of parameters. */
 #include "init.h"
-#include "call.h"
+#include "families.h"
 #include "random.h"
 #include <math.h>
+#include <stdio.h>
 
-enum {
-#define INIT(name, doc) INIT_##name,
-#define INIT_ARGUMENT(name, argument, fallback)
-#include "initialisers.def"
-#undef INIT
-#undef INIT_ARGUMENT
-};
+typedef struct Fan {
+    double in, out;
+    int64_t columns, matrix; /* elements of the last axis and of the last two */
+} Fan;
 
-static const char *const names[] = {
-#define INIT(name, doc) #name,
-#define INIT_ARGUMENT(name, argument, fallback)
-#include "initialisers.def"
-#undef INIT
-#undef INIT_ARGUMENT
-};
-
-static const struct {
-    int init;
-    const char *name;
-    double fallback;
-} arguments[] = {
-#define INIT(name, doc)
-#define INIT_ARGUMENT(name, argument, fallback) {INIT_##name, #argument, fallback},
-#include "initialisers.def"
-#undef INIT
-#undef INIT_ARGUMENT
-};
-
-#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
-#define MOST_ARGUMENTS 2
-
-/* Fills values[] with the arguments of `init` in the order of the table. */
-static bool read_arguments(int init, const deq_call *call, double *values, deq_error *e) {
-    int count = 0;
-    bool used[DEQ_CALL_ARGUMENTS] = {false};
-    for (int i = 0; i < COUNT(arguments); i++) {
-        if (arguments[i].init != init) continue;
-        double value = arguments[i].fallback;
-        for (int k = 0; k < call->count; k++) {
-            deq_part name = call->arguments[k].name;
-            if (name.length ? !deq_part_is(name, arguments[i].name) : k != count) continue;
-            used[k] = true;
-            if (!deq_part_number(call->arguments[k].value, &value))
-                return deq_fail(e, DEQ_SETTING, "`%s` of the initialiser `%s` needs a number", arguments[i].name,
-                                names[init]);
-        }
-        if (isnan(value))
-            return deq_fail(e, DEQ_SETTING, "the initialiser `%s` needs `%s`", names[init], arguments[i].name);
-        values[count++] = value;
+static Fan fan_of(const int64_t *shape, int rank) {
+    int64_t field = 1;
+    for (int i = 0; i < rank - 2; i++) field *= shape[i];
+    Fan f = {.in = rank < 2 ? 1 : (double)(field * shape[rank - 2]),
+             .out = rank < 1 ? 1 : (double)(field * shape[rank - 1]),
+             .columns = rank < 2 ? 1 : shape[rank - 1]};
+    f.matrix = rank < 2 ? 1 : shape[rank - 2] * f.columns;
+    if (rank == 4) { /* weights of a convolution: [out, in, rows, columns] */
+        f.in = (double)(shape[1] * shape[2] * shape[3]);
+        f.out = (double)(shape[0] * shape[2] * shape[3]);
     }
-    for (int k = 0; k < call->count; k++)
-        if (!used[k])
-            return deq_fail(e, DEQ_SETTING, "the initialiser `%s` has no argument `%.*s`", names[init],
-                            (int)call->arguments[k].name.length, call->arguments[k].name.text);
+    return f;
+}
+
+/* ---- element i of each initialiser: a function a row of initialisers.def ---- */
+typedef double element(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i);
+
+static double draw_normal(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
+    (void)f;
+    return a->std * deq_normal(key, (uint64_t)i);
+}
+static double draw_uniform(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
+    (void)f;
+    return a->low + (a->high - a->low) * deq_uniform(key, (uint64_t)i);
+}
+static double draw_glorot(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
+    (void)a;
+    double bound = sqrt(6 / (f->in + f->out));
+    return bound * (2 * deq_uniform(key, (uint64_t)i) - 1);
+}
+static double draw_he(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
+    double deviation = sqrt(2 / f->in);
+    return a->scale * deviation * deq_normal(key, (uint64_t)i);
+}
+static double draw_zeros(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
+    (void)a, (void)f, (void)key, (void)i;
+    return 0;
+}
+static double draw_ones(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
+    (void)a, (void)f, (void)key, (void)i;
+    return 1;
+}
+static double draw_constant(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
+    (void)f, (void)key, (void)i;
+    return a->value;
+}
+static double draw_identity(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
+    (void)key;
+    return i % f->matrix / f->columns == i % f->columns ? a->scale : 0;
+}
+
+static element *const elements[] = {
+#define INIT(name, rule, signature, doc) draw_##name,
+#include "initialisers.def"
+};
+
+static bool needs_matrix(deq_initialiser_kind kind) {
+    enum { INIT, INIT_UNIFORM, INIT_MATRIX, INIT_SQUARE };
+    static const int rules[] = {
+#define INIT(name, rule, signature, doc) rule,
+#include "initialisers.def"
+    };
+    return rules[kind] == INIT_SQUARE;
+}
+
+bool deq_initialiser_parse(const char *text, deq_initialiser *out, deq_error *e) {
+    deq_call call;
+    deq_complaint why;
+    const deq_argument *a;
+    if (!deq_call_parse(deq_part_of(text), &call, e)) return false;
+    if (!deq_row_known(&deq_initialiser_family, call.name, 0, &why)) return deq_complain(e, &why);
+    const deq_row *row = deq_row_find(&deq_initialiser_family, call.name);
+    deq_initialiser made = {.kind = (deq_initialiser_kind)(row - deq_initialiser_family.rows)};
+    deq_arguments_default(&deq_initialiser_family, row, &made);
+    for (int i = 0; i < call.count; i++) {
+        a = deq_argument_at(&deq_initialiser_family, row, INIT_IN_TEXT, i);
+        deq_part name = call.arguments[i].name.length || !a ? call.arguments[i].name : deq_part_of(a->name);
+        if (!deq_arguments_set(&deq_initialiser_family, row, INIT_IN_TEXT, name, call.arguments[i].value, &made, e))
+            return false;
+    }
+    for (int i = 0; (a = deq_argument_at(&deq_initialiser_family, row, INIT_IN_TEXT, i)); i++)
+        if (isnan(*(const double *)((const char *)&made + a->offset)))
+            return deq_fail(e, DEQ_SETTING, "'%s' needs '%s'", row->name, a->name);
+    *out = made;
     return true;
+}
+
+void deq_initialiser_print(const deq_initialiser *a, char *out, size_t size) {
+    const deq_row *row = &deq_initialiser_family.rows[a->kind];
+    size_t at = (size_t)snprintf(out, size, "%s", row->name);
+    if (at < size) deq_arguments_print(&deq_initialiser_family, row, INIT_IN_TEXT, a, out + at, size - at);
 }
 
 bool deq_initialise(const char *text, const int64_t *shape, int rank, uint64_t seed, const char *path, int real_bits,
                     void *out, deq_error *e) {
-    deq_call call;
-    int init = 0;
-    if (!deq_call_parse(deq_part_of(text), &call, e)) return false;
-    while (init < COUNT(names) && !deq_part_is(call.name, names[init])) init++;
-    if (init == COUNT(names))
-        return deq_fail(e, DEQ_SETTING, "there is no initialiser `%.*s` (parameter %s)", (int)call.name.length,
-                        call.name.text, path);
-    double a[MOST_ARGUMENTS] = {0, 0};
-    if (!read_arguments(init, &call, a, e)) return false;
-    if (init == INIT_identity && rank < 2)
-        return deq_fail(e, DEQ_SETTING, "the initialiser `identity` needs a matrix (parameter %s)", path);
-
-    int64_t count = 1, field = 1;
+    deq_initialiser a;
+    deq_error own = {0};
+    if (!deq_initialiser_parse(text, &a, &own)) return deq_fail(e, own.failure, "parameter %s: %s", path, own.text);
+    if (needs_matrix(a.kind) && rank < 2)
+        return deq_fail(e, DEQ_SETTING, "the initialiser `%s` needs a matrix (parameter %s)",
+                        deq_initialiser_family.rows[a.kind].name, path);
+    const Fan f = fan_of(shape, rank);
+    const uint64_t key = deq_key_text(seed, path);
+    int64_t count = 1;
     for (int i = 0; i < rank; i++) count *= shape[i];
-    for (int i = 0; i < rank - 2; i++) field *= shape[i];
-    double fan_in = rank < 2 ? 1 : (double)(field * shape[rank - 2]);
-    double fan_out = rank < 1 ? 1 : (double)(field * shape[rank - 1]);
-    if (rank == 4) { /* weights of a convolution: [out, in, rows, columns] */
-        fan_in = (double)(shape[1] * shape[2] * shape[3]);
-        fan_out = (double)(shape[0] * shape[2] * shape[3]);
-    }
-    int64_t columns = rank < 2 ? 1 : shape[rank - 1], matrix = rank < 2 ? 1 : shape[rank - 2] * columns;
-    uint64_t key = deq_key_text(seed, path);
-    double bound = sqrt(6 / (fan_in + fan_out)), deviation = sqrt(2 / fan_in);
     for (int64_t i = 0; i < count; i++) {
-        double value = 0;
-        switch (init) {
-        case INIT_normal: value = a[0] * deq_normal(key, (uint64_t)i); break;
-        case INIT_uniform: value = a[0] + (a[1] - a[0]) * deq_uniform(key, (uint64_t)i); break;
-        case INIT_glorot: value = bound * (2 * deq_uniform(key, (uint64_t)i) - 1); break;
-        case INIT_he: value = a[0] * deviation * deq_normal(key, (uint64_t)i); break;
-        case INIT_ones: value = 1; break;
-        case INIT_constant: value = a[0]; break;
-        case INIT_identity: value = i % matrix / columns == i % columns ? a[0] : 0; break;
-        default: break;
-        }
+        double value = elements[a.kind](&a, &f, key, i);
         if (real_bits == 32)
             ((float *)out)[i] = (float)value;
         else

@@ -28,7 +28,8 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
 
 /* The derivative of the last state is what it computes. */
 static void solve(forward *c) {
-    c->problem.keep_last = c->options.last = true;
+    c->problem.keep_last = true;
+    c->options.last = 1;
     c->problem.tapes = c->kept;
     NAME(forward_run)(c, c->z);
     for (int64_t row = 0; row < c->n; row++) c->kept->bad[row] = c->problem.progress[row].reason == DEQ_REASON_diverged;

@@ -2,30 +2,10 @@
  * "[jacobian(weight: 0.4), spectral(weight: 0.1)]" or "none": names, defaults and ranges from penalties.def. */
 #ifndef DEQ_RUNTIME_PENALTY_H
 #define DEQ_RUNTIME_PENALTY_H
-#include "call.h"
 #include "error.h"
+#include "records.h"
 #include <stddef.h>
 #include <stdint.h>
-
-typedef enum deq_penalty_kind {
-#define PENALTY(id, doc) DEQ_PENALTY_##id,
-#include "penalties.def"
-    DEQ_PENALTIES
-} deq_penalty_kind;
-
-typedef struct deq_penalty { /* arguments as in penalties.def; those of other kinds hold 0 */
-    bool given, detach;
-    double weight, frequency, increment, gamma, damping;
-    int samples, iterations, every, until, steps;
-    int weights; /* deq_correction_weights */
-    deq_range states;
-} deq_penalty;
-
-typedef enum deq_correction_weights { DEQ_EXPONENTIAL, DEQ_LINEAR, DEQ_CONSTANT } deq_correction_weights;
-
-typedef struct deq_penalties {
-    deq_penalty kinds[DEQ_PENALTIES]; /* at most one of each */
-} deq_penalties;
 
 #define DEQ_PENALTIES_TEXT 512
 

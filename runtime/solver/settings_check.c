@@ -6,13 +6,7 @@
 
 #define DENSE_MOST 1024 /* elements of a state whose Jacobian is factored */
 
-static int uses_of(deq_solver_kind kind) {
-    static const int uses[] = {
-#define SOLVER(name, uses, doc) uses,
-#include "solvers.def"
-    };
-    return uses[kind];
-}
+static int uses_of(deq_solver_kind kind) { return deq_solver_family.rows[kind].uses; }
 
 /* A splitting solver, of the state or the adjoint, fits the fixed point. */
 static bool split_check(const deq_solver *s, const deq_fixed *fixed, deq_error *e) {

@@ -62,9 +62,9 @@ cp "$jacobian" one.csv
 expect 0 '' "$DEQ" run "$PROGRAMS/penalty.deq" --threads 2 --fresh
 same one.csv "$jacobian"
 
-expect 64 'there is no penalty `trace`' "$DEQ" run "$PROGRAMS/penalty.deq" --set 'both.body.penalty=trace()'
+expect 64 "'trace' is not a penalty" "$DEQ" run "$PROGRAMS/penalty.deq" --set 'both.body.penalty=trace()'
 expect 64 'of which penalty' "$DEQ" run "$PROGRAMS/penalty.deq" --set both.body.penalty.weight=1
-expect 64 'must lie between' "$DEQ" run "$PROGRAMS/penalty.deq" --set both.body.penalty.jacobian.weight=-1
+expect 64 "'weight' of 'jacobian' lies between 0 and 1e+09, this is -1" "$DEQ" run "$PROGRAMS/penalty.deq" --set both.body.penalty.jacobian.weight=-1
 expect 64 'detach: true' "$DEQ" run "$PROGRAMS/penalty.deq" --set 'both.gradient=unrolled(from: 1..3)'
 no_partial_files
 done_testing

@@ -35,9 +35,9 @@ set 'net.body.gradient=backprop()' 'E0901.*picard'
 set net.optimise.rate=nan 'E0901.*number'
 set net.optimise.rate=-1 "E0901.*'rate' is at least 0"
 set net.optimiser.rate=1e-3 'E0901.*did you mean net.optimise.rate?'
-set net.body.gradient=implict 'E0901.*there is no gradient mode `implict`; did you mean implicit()?'
-set 'net.body.gradient=implicit(gmress())' 'E0901.*there is no solver `gmress`; did you mean gmres()?'
-set 'net.body.forward=newton()' 'E0901.*there is no solver `newton`; there are '
+set net.body.gradient=implict "E0901.*'implict' is not a gradient mode; did you mean 'implicit(..)'?"
+set 'net.body.gradient=implicit(gmress())' "E0901.*'gmress' is not a solver; did you mean 'gmres()'?"
+set 'net.body.forward=newton()' "E0901.*'newton' is not a solver; solvers: "
 set net.epochs=0 'E0901.*at least 1'
 # rounds computed from an argument cannot follow it without compiling again: refused, not ignored
 sed 's|^attack weak.*|attack twice(n: int) {\n  state a = x\n  repeat 2 * n {\n    a = a + 0.01 * sign(gradient(loss, at: a))\n  }\n  return a\n}\n\nattack weak = twice(n: 2)|' "$tiny" >twice.deq

@@ -46,10 +46,7 @@ static bool is_key(const char *key) {
     for (const Builtin *b = builtin_table; b->name; b++)
         for (uint32_t i = 0; i < b->nargs; i++)
             if (!strcmp(b->args[i].name, key)) return true;
-    for (uint32_t i = 0; solver_at(i); i++)
-        if (solver_option(solver_at(i)->name, key)) return true;
-    for (uint32_t i = 0; mode_at(i); i++)
-        if (mode_argument(mode_at(i), key)) return true;
+    if (solver_argument(NULL, key) || mode_argument(NULL, key)) return true;
     return in_library("", key, ":");
 }
 

@@ -190,9 +190,9 @@ static void test_settings(void **state) {
     static const struct {
         const char *path, *value, *why;
     } wrong[] = {
-        {"gradient", "papers", "there is no gradient mode `papers`"},
+        {"gradient", "papers", "'papers' is not a gradient mode"},
         {"gradient", "paper(gmres(), 3)", "takes one argument, the solver of its solves"},
-        {"gradient", "paper(cholesky())", "there is no solver `cholesky`"},
+        {"gradient", "paper(cholesky())", "'cholesky' is not a solver; solvers: picard()"},
         {"gradient", "neumann(gmres())", "takes no arguments"},
     };
     for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {

@@ -59,9 +59,9 @@ static void test_texts_round_trip(void **state) {
         {"broyden(step: 0.9, tol: 0, max: 8, growth: 1e3, return: last, stop: absolute)",
          "broyden(step: 0.9, memory: 0, tol: 0, max: 8, growth: 1000, line_search: none, stop: absolute, return: "
          "last)"},
-        {"anderson(ridge:1e-5,keep: last)", "anderson(memory: 5, damping: 1, ridge: 1e-05, delay: 0, restart: 0, "
-                                            "every: 1, tol: 0.0001, max: 40, growth: 1e+12, "
-                                            "least_squares: gram, stop: relative, return: last)"},
+        {"anderson(ridge:1e-5,return: last)", "anderson(memory: 5, damping: 1, ridge: 1e-05, delay: 0, restart: 0, "
+                                              "every: 1, tol: 0.0001, max: 40, growth: 1e+12, "
+                                              "least_squares: gram, stop: relative, return: last)"},
         {"anderson(least_squares: qr, memory: 9, delay: 2, restart: 12, every: 3)",
          "anderson(memory: 9, damping: 1, ridge: 0.0001, delay: 2, restart: 12, every: 3, tol: 0.0001, max: 40, "
          "growth: 1e+12, "
@@ -132,6 +132,7 @@ static void test_bad_texts_are_refused(void **state) {
                                           "broyden(line_search: true)",
                                           "picard(line_search: armijo)",
                                           "newton_krylov(forcing: 1)",
+                                          "anderson(keep: last)", /* a script says return */
                                           "picard(tol: 1e-4)(max: 3)"};
     for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++) {
         deq_error e = {0};

@@ -26,8 +26,8 @@ typedef struct deq_range { /* of solver states: z_first .. z_(limit - 1) */
     int first, limit;
 } deq_range;
 
-/* "3" or "1..9", half open, from 1 on; `name` is for the message.  And back. */
-bool deq_range_parse(const char *name, deq_part value, deq_range *out, deq_error *e);
+/* "3", which is 3..4, or "1..9", half open: two numbers.  And back. */
+bool deq_range_read(deq_part value, double *first, double *limit);
 void deq_range_print(const deq_range *r, char *out, size_t size);
 /* Reads the whole text; parentheses may be absent when there are no arguments.  Fails with DEQ_SETTING. */
 bool deq_call_parse(deq_part text, deq_call *out, deq_error *e);

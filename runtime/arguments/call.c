@@ -76,28 +76,17 @@ bool deq_call_parse(deq_part text, deq_call *out, deq_error *e) {
     return true;
 }
 
-bool deq_range_parse(const char *name, deq_part value, deq_range *out, deq_error *e) {
-    double first, limit;
+bool deq_range_read(deq_part value, double *first, double *limit) {
     deq_part from = value, to = {0};
     for (size_t k = 0; k + 1 < value.length; k++)
         if (value.text[k] == '.' && value.text[k + 1] == '.') {
-            from.length = k;
-            to = (deq_part){value.text + k + 2, value.length - k - 2};
+            from = trim(value.text, value.text + k);
+            to = trim(value.text + k + 2, value.text + value.length);
             break;
         }
-    bool good = deq_part_number(from, &first) && first == floor(first);
-    if (to.text) good = good && deq_part_number(to, &limit) && limit == floor(limit);
-    if (!good)
-        return deq_fail(e, DEQ_SETTING, "`%s` is a state or a range of states, such as 3 or 1..9, not `%.*s`", name,
-                        (int)value.length, value.text);
-    if (!to.text) limit = first + 1;
-    if (first < 1)
-        return deq_fail(e, DEQ_SETTING, "`%s`: states count from 1 (the start is none), not from %g", name, first);
-    if (limit <= first || limit > 1e6)
-        return deq_fail(e, DEQ_SETTING, "`%s`: there are no states %.*s (ranges are half open: 1..9 is 1 to 8)", name,
-                        (int)value.length, value.text);
-    *out = (deq_range){(int)first, (int)limit};
-    return true;
+    if (!deq_part_number(from, first)) return false;
+    *limit = *first + 1;
+    return !to.text || deq_part_number(to, limit);
 }
 
 void deq_range_print(const deq_range *r, char *out, size_t size) {

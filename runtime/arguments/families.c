@@ -1,0 +1,190 @@
+/* families.c - the .def tables as families of rows and typed arguments. */
+#include "families.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+#define NUMBER_OF(record, member) _Generic(((record *)0)->member, int : DEQ_WHOLE, double : DEQ_NUMBER)
+#define NUMBER(record, member, owner_, name_, fallback_, low_, high_, uses_, doc_)                                     \
+    {.owner = owner_,                                                                                                  \
+     .name = name_,                                                                                                    \
+     .type = NUMBER_OF(record, member),                                                                                \
+     .offset = offsetof(record, member),                                                                               \
+     .fallback = fallback_,                                                                                            \
+     .low = low_,                                                                                                      \
+     .high = high_,                                                                                                    \
+     .uses = uses_,                                                                                                    \
+     .doc = doc_},
+#define FLAG(record, owner_, member, fallback_, doc_)                                                                  \
+    {.owner = owner_,                                                                                                  \
+     .name = #member,                                                                                                  \
+     .type = DEQ_FLAG,                                                                                                 \
+     .offset = offsetof(record, member),                                                                               \
+     .fallback = fallback_,                                                                                            \
+     .doc = doc_},
+#define WORDS(record, member, owner_, name_, fallback_, words_, uses_, doc_)                                           \
+    {.owner = owner_,                                                                                                  \
+     .name = name_,                                                                                                    \
+     .type = DEQ_WORD,                                                                                                 \
+     .offset = offsetof(record, member),                                                                               \
+     .fallback = fallback_,                                                                                            \
+     .words = words_,                                                                                                  \
+     .uses = uses_,                                                                                                    \
+     .doc = doc_},
+#define STATES(record, member, owner_, name_, first_, limit_, doc_)                                                    \
+    {.owner = owner_,                                                                                                  \
+     .name = name_,                                                                                                    \
+     .type = DEQ_STATES,                                                                                               \
+     .offset = offsetof(record, member),                                                                               \
+     .first = first_,                                                                                                  \
+     .limit = limit_,                                                                                                  \
+     .doc = doc_},
+
+/* ---- solvers ---- */
+
+static const deq_row solver_rows[] = {
+#define SOLVER(name, uses, doc) {#name, #name, uses},
+#include "solvers.def"
+};
+
+/* Numbers, then words, then what all have: the order of canonical texts. */
+#define MEMBER_stop absolute
+#define MEMBER_return last
+#define CHOICE_OF(member, name, fallback, alternatives, doc)                                                           \
+    WORDS(deq_solver, member, NULL, name, fallback, alternatives, 0, doc)
+static const deq_argument solver_arguments[] = {
+#define OPTION(solver, name, fallback, low, high, doc)                                                                 \
+    NUMBER(deq_solver, name, #solver, #name, fallback, low, high, 0, doc)
+#define COMMON(name, fallback, low, high, doc) NUMBER(deq_solver, name, NULL, #name, fallback, low, high, 0, doc)
+#include "solvers.def"
+#define WORD(solver, name, uses, fallback, words, doc)                                                                 \
+    WORDS(deq_solver, name, #solver, #name, fallback, words, uses, doc)
+#include "solvers.def"
+#define CHOICE(name, fallback, alternatives, doc) CHOICE_OF(MEMBER_##name, #name, fallback, alternatives, doc)
+#include "solvers.def"
+};
+const deq_family deq_solver_family = {
+    "a solver", "()", "solvers: ", "", solver_rows, COUNT(solver_rows), solver_arguments, COUNT(solver_arguments)};
+
+bool deq_solver_serves(const deq_row *solver, int use, deq_complaint *why) {
+    *why = (deq_complaint){0};
+    if (solver->uses & use) return true;
+    snprintf(why->text, sizeof why->text, "'%s' solves %s", solver->name,
+             use == SOLVER_STATE ? "the linear equation of the adjoint, not z = f(z)"
+                                 : "z = f(z), not the linear equation of the adjoint");
+    snprintf(why->help, sizeof why->help, "%s",
+             use == SOLVER_STATE ? "forward: anderson(), broyden() or picard()" : "implicit(gmres())");
+    return false;
+}
+
+/* ---- gradient modes ---- */
+
+static const deq_row mode_rows[] = {
+#define MODE(id, spelling, ...) [DEQ_MODE_##id] = {#id, spelling, 0},
+#include "modes.def"
+};
+
+#define MEMBER_states states
+#define MEMBER_from states
+#define MEMBER_solver adjoint
+#define STATES_OF(member, ...) STATES(deq_mode, member, __VA_ARGS__)
+#define SOLVER_OF(member, owner_, name_, doc_)                                                                         \
+    {.owner = owner_, .name = name_, .type = DEQ_NESTED, .offset = offsetof(deq_mode, member), .doc = doc_},
+static const deq_argument mode_arguments[] = {
+#define MODE_OPTION(id, name, fallback, low, high, doc) NUMBER(deq_mode, name, #id, #name, fallback, low, high, 0, doc)
+#define MODE_FLAG(id, name, fallback, doc) FLAG(deq_mode, #id, name, fallback, doc)
+#define MODE_WORD(id, name, fallback, words, doc) WORDS(deq_mode, name, #id, #name, fallback, words, 0, doc)
+#define MODE_STATES(id, name, first, limit, doc) STATES_OF(MEMBER_##name, #id, #name, first, limit, doc)
+#define MODE_SOLVER(id, name, doc) SOLVER_OF(MEMBER_##name, #id, #name, doc)
+#include "modes.def"
+};
+const deq_family deq_mode_family = {
+    "a gradient mode", "(..)",           "modes: ",      ", or the name of a 'gradient .. by hand'",
+    mode_rows,         COUNT(mode_rows), mode_arguments, COUNT(mode_arguments)};
+
+/* ---- penalties ---- */
+
+static const deq_row penalty_rows[] = {
+#define PENALTY(id, doc) {#id, #id, 0},
+#include "penalties.def"
+};
+
+static const deq_argument penalty_arguments[] = {
+#define PENALTY_OPTION(id, name, fallback, low, high, doc)                                                             \
+    NUMBER(deq_penalty, name, #id, #name, fallback, low, high, 0, doc)
+#define PENALTY_COMMON(name, fallback, low, high, doc)                                                                 \
+    NUMBER(deq_penalty, name, NULL, #name, fallback, low, high, 0, doc)
+#include "penalties.def"
+#define PENALTY_FLAG(id, name, fallback, doc) FLAG(deq_penalty, #id, name, fallback, doc)
+#define PENALTY_WORD(id, name, fallback, words, doc) WORDS(deq_penalty, name, #id, #name, fallback, words, 0, doc)
+#define PENALTY_STATES(id, name, first, limit, doc) STATES(deq_penalty, name, #id, #name, first, limit, doc)
+#include "penalties.def"
+};
+const deq_family deq_penalty_family = {"a penalty",       "(..)",
+                                       "penalties: ",     ", none, or a list of different ones",
+                                       penalty_rows,      COUNT(penalty_rows),
+                                       penalty_arguments, COUNT(penalty_arguments)};
+
+/* ---- initialisers ---- */
+
+static const deq_row initialiser_rows[] = {
+#define INIT(name, rule, signature, doc) {#name, #name, 0},
+#include "initialisers.def"
+};
+static const deq_argument initialiser_arguments[] = {
+#define INIT_ARGUMENT(init, name, need, uses, fallback, low, high, doc)                                                \
+    NUMBER(deq_initialiser, name, #init, #name, fallback, low, high, uses, doc)
+#include "initialisers.def"
+};
+const deq_family deq_initialiser_family = {"an initialiser",      "(..)",
+                                           "initialisers: ",      "",
+                                           initialiser_rows,      COUNT(initialiser_rows),
+                                           initialiser_arguments, COUNT(initialiser_arguments)};
+
+/* ---- readers and transformations ---- */
+
+static const deq_row reader_rows[] = {
+#define READER(name, elements, classes, doc) {#name, #name, 0},
+#include "readers.def"
+};
+const deq_delivery deq_deliveries[] = {
+#define READER(name, elements, classes, doc) {elements, classes},
+#include "readers.def"
+};
+static const deq_argument reader_arguments[] = {
+#define READER_ARGUMENT(reader, name_, kind, required_, doc_)                                                          \
+    {.owner = #reader, .name = #name_, .type = DEQ_TEXT, .required = required_, .doc = doc_},
+#include "readers.def"
+};
+const deq_family deq_reader_family = {
+    "a data reader", "()", "readers: ", "", reader_rows, COUNT(reader_rows), reader_arguments, COUNT(reader_arguments)};
+
+static const deq_row transform_rows[] = {
+#define TRANSFORM(name, doc) {#name, #name, 0},
+#include "transforms.def"
+};
+static const deq_argument transform_arguments[] = {
+#define TRANSFORM_ARGUMENT(transform, name, fallback, low, high, doc)                                                  \
+    NUMBER(deq_transform, name, #transform, #name, fallback, low, high, 0, doc)
+#include "transforms.def"
+};
+const deq_family deq_transform_family = {"a transformation",  "()",
+                                         "transformations: ", "",
+                                         transform_rows,      COUNT(transform_rows),
+                                         transform_arguments, COUNT(transform_arguments)};
+
+/* ---- the settings of a fixed point ---- */
+
+const deq_fixed_setting deq_fixed_table[DEQ_FIXED_KEYS] = {
+#define FIXED_SETTING(key, kind, words, fallback, doc) {#key, DEQ_FIXED_##kind, words, fallback, doc},
+#include "fixed_settings.def"
+};
+
+int deq_fixed_key_find(const char *key, const char **rest) {
+    size_t length = strcspn(key, ".");
+    *rest = key[length] ? key + length + 1 : NULL;
+    for (int i = 0; i < DEQ_FIXED_KEYS; i++)
+        if (strlen(deq_fixed_table[i].key) == length && !strncmp(deq_fixed_table[i].key, key, length)) return i;
+    return -1;
+}
