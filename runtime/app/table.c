@@ -187,7 +187,7 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
         fputc(',', out);
         if (has_error(t, c, examples)) csv_text(out, t->columns[c].title), fputs(" standard error,", out);
     }
-    fputs("seeds,nets,train seconds,evaluation seconds,undefined predictions\n", out);
+    fputs("seeds,nets,undefined predictions,train seconds,evaluation seconds\n", out);
     for (int i = 0; i < x->ncells; i++) {
         for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->cells[i].coordinates[s]), fputc(',', out);
         for (int c = 0; c < t->ncolumns; c++) {
@@ -201,6 +201,6 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
         csv_text(out, cells[i].seeds);
         fputc(',', out);
         csv_text(out, cells[i].nets);
-        fprintf(out, ",%.3f,%.3f,%lld\n", cells[i].train_seconds, cells[i].seconds, (long long)cells[i].undefined);
+        fprintf(out, ",%lld,%.3f,%.3f\n", (long long)cells[i].undefined, cells[i].train_seconds, cells[i].seconds);
     }
 }
