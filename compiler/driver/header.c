@@ -1,24 +1,51 @@
 /* header.c - see header.h.  The functions are inline wrappers of deq_library.h, typed and named for the net. */
+#define _GNU_SOURCE
 #include "header.h"
 #include <ctype.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *find_net(json_t *manifest, const char *wanted) {
-    json_t *nets = json_object_get(manifest, "nets");
-    for (size_t i = json_array_size(nets); i-- > 0;) {
-        json_t *net = json_array_get(nets, i);
-        if (!wanted || strcmp(json_string_value(json_object_get(net, "name")), wanted) == 0) return net;
+static const char *member(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+
+/* The last of that name in "nets" or "trains"; the last of all for NULL. */
+static json_t *find_named(json_t *manifest, const char *list, const char *name) {
+    json_t *all = json_object_get(manifest, list);
+    for (size_t i = json_array_size(all); i-- > 0;) {
+        json_t *one = json_array_get(all, i);
+        if (!name || strcmp(member(one, "name"), name) == 0) return one;
     }
     return NULL;
 }
 
+/* The net of that name, or of the training run of that name. */
+static json_t *find_net(json_t *manifest, const char *wanted) {
+    json_t *net = find_named(manifest, "nets", wanted);
+    json_t *train = net ? NULL : find_named(manifest, "trains", wanted);
+    return train ? find_named(manifest, "nets", member(train, "net")) : net;
+}
+
 char *header_net(const char *manifest, const char *wanted) {
     json_t *root = json_loads(manifest, 0, NULL), *net = root ? find_net(root, wanted) : NULL;
-    char *name = net ? strdup(json_string_value(json_object_get(net, "name"))) : NULL;
+    char *name = net ? strdup(wanted ? wanted : member(net, "name")) : NULL;
     json_decref(root);
     return name;
+}
+
+char *header_trains_apart(const char *manifest, const char *name) {
+    json_t *root = json_loads(manifest, 0, NULL), *train, *first = NULL;
+    char *text = NULL;
+    size_t i;
+    json_array_foreach(json_object_get(root, "trains"), i, train) {
+        if (strcmp(member(train, "net"), name) != 0) continue;
+        if (!first) first = train;
+        if (json_equal(json_object_get(train, "settings"), json_object_get(first, "settings"))) continue;
+        if (asprintf(&text, "%s and %s", member(first, "name"), member(train, "name")) < 0) abort();
+        break;
+    }
+    json_decref(root);
+    return text;
 }
 
 static void print_dims(FILE *out, const json_t *dims) {
@@ -73,7 +100,7 @@ bool header_write(const char *manifest, const char *wanted, const char *id, FILE
     fprintf(out,
             "static inline %s_ctx *%s_new(const %s_options *options) { return deq_library_new(%s_module(), \"%s\", "
             "options); }\n",
-            id, id, id, id, name);
+            id, id, id, id, wanted ? wanted : name);
     fprintf(out, "static inline void %s_free(%s_ctx *c) { deq_library_free(c); }\n", id, id);
     fprintf(out, "static inline const char *%s_error(const %s_ctx *c) { return deq_library_error(c); }\n", id, id);
     fprintf(

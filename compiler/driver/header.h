@@ -7,6 +7,9 @@
 /* Writes NET.h for the net of that name in the manifest; false when there is none.  `identifier` prefixes its
  * functions. */
 bool header_write(const char *manifest, const char *net, const char *identifier, FILE *out);
-/* The net a library is made of: `wanted`, or the manifest's last.  malloc'ed; NULL when there is none. */
+/* What a library is made of: `wanted`, which is a net or a training run, or the manifest's last net.  malloc'ed; NULL
+ * when there is none. */
 char *header_net(const char *manifest, const char *wanted);
+/* Two training runs, "a and b", that give the net of that name different settings.  malloc'ed; NULL: there are none. */
+char *header_trains_apart(const char *manifest, const char *name);
 #endif

@@ -277,6 +277,13 @@ static int build_library(const Cli *cli, const Compilation *c, const Object *obj
         fputs("deq: the script has no net to build; name a layer with --net\n", stderr);
         return 2;
     }
+    char *apart = header_trains_apart(manifest, net);
+    if (apart) {
+        fprintf(stderr, "deq: %s is trained with different settings by %s; name one of them with --net\n", net, apart);
+        free(apart);
+        free(net);
+        return 2;
+    }
     char *shared, *archive, *header, *json, *text = NULL;
     size_t size = 0;
     if (asprintf(&shared, "%s/lib%s.so", folder, net) < 0 || asprintf(&archive, "%s/%s.a", folder, net) < 0 ||

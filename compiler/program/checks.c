@@ -79,6 +79,8 @@ json_t *pipe_check(Pipe *p, Scope *s, const Ast *check) {
 /* The training run `train` (JSON) as a gradcheck of its net with its loss and settings, once for each net. */
 static void net_test(Pipe *p, json_t *train) {
     Arena *a = p->elab->arena;
+    json_t *settings = json_copy(json_object_get(train, "settings")); /* of the net, then those of its training */
+    json_array_extend(settings, json_object_get(train, "overrides"));
     const char *net = json_string_value(json_object_get(train, "net")),
                *loss = json_string_value(json_object_get(train, "loss"));
     size_t i;
@@ -86,18 +88,20 @@ static void net_test(Pipe *p, json_t *train) {
     json_array_foreach(p->tests, i, other) {
         bool same = strcmp(json_string_value(json_object_get(other, "net")), net) == 0 &&
                     strcmp(json_string_value(json_object_get(other, "loss")), loss) == 0 &&
-                    json_equal(json_object_get(other, "overrides"), json_object_get(train, "overrides"));
-        if (same) return;
+                    json_equal(json_object_get(other, "overrides"), settings);
+        if (same) {
+            json_decref(settings);
+            return;
+        }
     }
     const char *name =
         arena_printf(a, "net %s: %s under %s", json_string_value(json_object_get(train, "name")), net, loss);
-    json_array_foreach(json_object_get(train, "overrides"), i, other) name =
+    json_array_foreach(settings, i, other) name =
         arena_printf(a, "%s%s%s: %s", name, i ? ", " : " with ", json_string_value(json_array_get(other, 0)),
                      json_string_value(json_array_get(other, 1)));
-    json_array_append_new(p->tests,
-                          json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:O, s:O}", "name", name, "check", "gradcheck",
-                                    "net", net, "loss", loss, "directions", 4, "tol", 1e-3, "overrides",
-                                    json_object_get(train, "overrides"), "line", json_object_get(train, "line")));
+    json_array_append_new(p->tests, json_pack("{s:s, s:s, s:s, s:s, s:i, s:f, s:o, s:O}", "name", name, "check",
+                                              "gradcheck", "net", net, "loss", loss, "directions", 4, "tol", 1e-3,
+                                              "overrides", settings, "line", json_object_get(train, "line")));
 }
 
 bool pipe_net_tests(Pipe *p, const Module *main) {

@@ -395,8 +395,8 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
         !whole_setting(s, settings, "spectrum", &spectrum))
         return NULL;
     if (optimiser_ast && !setting(settings, "epochs")) epochs = 1;
-    json_t *overrides = json_array(), *attack = json_null();
-    if (with && !pipe_overrides(&from, with, net, overrides)) return NULL;
+    json_t *kept = json_array(), *overrides = json_array(), *attack = json_null();
+    if (with && !pipe_overrides(&from, with, net, kept)) return NULL;
     for (uint32_t k = 0; k < settings->nkids; k++) {
         const Ast *item = settings->kids[k], *key = item->kind == AST_SETTING ? AST_SLOT(item, SETTING, key) : NULL;
         char path[512];
@@ -422,11 +422,12 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     TrainUse *use = arena_alloc(e->arena, sizeof *use);
     *use = (TrainUse){train, train->name, net, loss, in_cell};
     *ARENA_PUSH(e->arena, p->uses, p->nuses, p->uses_cap) = use;
-    json_t *j = json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "name", train->name, "net",
-                          net->model->name, "data", data.json, "loss", loss, "batch", json_number(batch), "epochs",
-                          json_number(epochs), "seed", json_number(seed), "examples",
-                          examples > 0 ? json_number(examples) : json_null(), "attack", attack, "overrides", overrides,
-                          "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
+    json_t *j =
+        json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "name", train->name, "net",
+                  net->model->name, "data", data.json, "loss", loss, "batch", json_number(batch), "epochs",
+                  json_number(epochs), "seed", json_number(seed), "examples",
+                  examples > 0 ? json_number(examples) : json_null(), "attack", attack, "settings", kept, "overrides",
+                  overrides, "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
     if (spectrum > 0) json_object_set_new(j, "spectrum", json_number(spectrum));
     if (start_ast) json_object_set_new(j, "start", start);
     if (optimiser_ast)

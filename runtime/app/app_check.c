@@ -41,7 +41,7 @@ static bool check_settings(deq_app *app, const deq_train_spec *t, const deq_over
     deq_engine *engine = deq_app_engine(app, t->net, e);
     if (!engine) return false;
     uint32_t token = deq_engine_save_settings(engine);
-    bool ok = deq_app_override(engine, overrides, n, e) && deq_app_override(engine, t->set, t->nset, e) &&
+    bool ok = deq_app_as_trained(engine, t, overrides, n, e) &&
               deq_engine_check_settings(engine, attack ? attack->gradient : NULL, e);
     deq_engine_restore_settings(engine, token);
     return ok;

@@ -50,7 +50,7 @@ static json_t *train(deq_app *app, const deq_train_spec *t, deq_error *e) {
     deq_engine *engine = deq_app_engine(app, t->net, e);
     if (!engine) return NULL;
     uint32_t token = deq_engine_save_settings(engine);
-    bool ok = deq_app_override(engine, t->overrides, t->noverrides, e) && deq_app_override(engine, t->set, t->nset, e);
+    bool ok = deq_app_in_training(engine, t, e);
     json_t *settings = ok ? deq_app_resolved(engine) : NULL;
     deq_engine_restore_settings(engine, token);
     if (!ok) return NULL;

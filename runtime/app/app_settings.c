@@ -179,8 +179,7 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
     uint32_t token = deq_engine_save_settings(engine);
     const char *penalty = strstr(key, "penalty"); /* the run's own, which may come from its settings */
     bool own_mode = is_of_own_gradient(t, key);
-    bool ok = (!penalty && !own_mode) || (deq_app_override(engine, t->overrides, t->noverrides, &own) &&
-                                          deq_app_override(engine, t->set, t->nset, &own));
+    bool ok = penalty || own_mode ? deq_app_in_training(engine, t, &own) : deq_app_as_trained(engine, t, NULL, 0, &own);
     ok = ok && deq_engine_set(engine, key, value, &own);
     json_t *resolved = ok && penalty ? deq_app_resolved(engine) : NULL;
     deq_engine_restore_settings(engine, token);
@@ -377,6 +376,16 @@ bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, 
     for (int i = 0; i < n; i++)
         if (!deq_engine_set(engine, overrides[i].path, overrides[i].value, e)) return false;
     return true;
+}
+
+bool deq_app_as_trained(deq_engine *engine, const deq_train_spec *t, const deq_override *overrides, int n,
+                        deq_error *e) {
+    return deq_app_override(engine, t->settings, t->nsettings, e) && deq_app_override(engine, overrides, n, e) &&
+           deq_app_override(engine, t->set, t->nset, e);
+}
+
+bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error *e) {
+    return deq_app_as_trained(engine, t, t->overrides, t->noverrides, e);
 }
 
 const char *deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient) {

@@ -61,6 +61,12 @@ char *deq_app_file(const deq_app *app, const char *stem, const char *ending); /*
  * reaches nothing is DEQ_SETTING with the paths that exist and are near. */
 bool deq_app_apply_settings(deq_app *app, deq_error *e);
 bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, deq_error *e);
+/* Makes the engine's net the one of the training run: its settings, then `overrides` (an evaluation's; NULL: none), then
+ * those of --set.  Whatever reads a trained net calls this, or the next while the net trains. */
+bool deq_app_as_trained(deq_engine *engine, const deq_train_spec *t, const deq_override *overrides, int n,
+                        deq_error *e);
+/* The same as it is while it trains, with the run's own settings. */
+bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error *e);
 json_t *deq_app_resolved(deq_engine *engine); /* settings of every fixed point, as text */
 /* What the count of adjoint solves that failed is of, under the modes in force or the attack's own (NULL: none): words
  * for "1% of ...". */

@@ -189,8 +189,7 @@ bool deq_app_diagnose(deq_app *app, const deq_model *model, deq_error *e) {
     if (!engine || !deq_dataset_slice(data, slice, &from, &to, e)) return false;
     int64_t n = to - from < SOLVE_EXAMPLES ? to - from : SOLVE_EXAMPLES;
     uint32_t token = deq_engine_save_settings(engine);
-    bool ok = deq_app_override(engine, t->overrides, t->noverrides, e) &&
-              deq_app_override(engine, t->set, t->nset, e) && deq_engine_set(engine, "on_fail", "warn", e);
+    bool ok = deq_app_in_training(engine, t, e) && deq_engine_set(engine, "on_fail", "warn", e);
     json_t *fixed = ok ? find_or_measure(app, engine, model, slice, from, n, e) : NULL;
     deq_engine_restore_settings(engine, token);
     ok = fixed && write_solves(app, model, slice, from, n, fixed, e);

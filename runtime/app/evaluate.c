@@ -328,8 +328,7 @@ bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec
     deq_engine *engine = deq_app_engine(app, model->spec->net, e);
     if (!engine) return false;
     uint32_t token = deq_engine_save_settings(engine);
-    bool ok = deq_app_override(engine, v->overrides, v->noverrides, e) &&
-              deq_app_override(engine, model->spec->set, model->spec->nset, e) &&
+    bool ok = deq_app_as_trained(engine, model->spec, v->overrides, v->noverrides, e) &&
               evaluate(app, engine, model, v, out, e);
     deq_engine_restore_settings(engine, token);
     return ok;
@@ -386,7 +385,7 @@ double deq_app_tolerance(deq_app *app, const deq_model *model) {
     deq_engine *engine = t->net->nfixed == 1 ? deq_app_engine(app, t->net, &e) : NULL;
     if (!engine) return 0;
     uint32_t token = deq_engine_save_settings(engine);
-    double tol = deq_app_override(engine, t->set, t->nset, &e) ? forward_solver(engine, t->net, 0).tol : 0;
+    double tol = deq_app_as_trained(engine, t, NULL, 0, &e) ? forward_solver(engine, t->net, 0).tol : 0;
     deq_engine_restore_settings(engine, token);
     return tol;
 }
@@ -423,7 +422,7 @@ json_t *deq_app_residuals(deq_app *app, const deq_model *model, deq_error *e) {
     int64_t n = to - from < TRACE_EXAMPLES ? to - from : TRACE_EXAMPLES;
     uint32_t token = deq_engine_save_settings(engine);
     json_t *rows = NULL;
-    if (deq_app_override(engine, t->set, t->nset, e)) {
+    if (deq_app_as_trained(engine, t, NULL, 0, e)) {
         json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "kind", "residuals",
                                  "model", model->key, "files", fingerprint, "from", (json_int_t)from, "n",
                                  (json_int_t)n, "settings", deq_app_resolved(engine));

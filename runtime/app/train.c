@@ -613,8 +613,7 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
         ok = deq_fail(e, DEQ_SETTING, "train '%s' has no optimiser: it cannot be given epochs", t->name);
     r.engine = ok ? deq_app_engine(app, t->net, e) : NULL;
     uint32_t token = r.engine ? deq_engine_save_settings(r.engine) : 0;
-    ok = r.engine && prepare_run(&r, e) && deq_app_override(r.engine, t->overrides, t->noverrides, e) &&
-         deq_app_override(r.engine, t->set, t->nset, e) &&
+    ok = r.engine && prepare_run(&r, e) && deq_app_in_training(r.engine, t, e) &&
          deq_app_train_key(app, t, first, r.engine, r.epoch_examples, r.model->key, e);
     deq_model *known = NULL;
     for (int i = 0; ok && i < app->nmodels && !known; i++)

@@ -122,14 +122,14 @@ static deq_named *scalars(Reader *r, const json_t *o, int *count) {
     return out;
 }
 
-static deq_override *overrides(Reader *r, const json_t *o, int *count) {
-    const json_t *v = optional_list(o, "overrides", count);
+static deq_override *overrides(Reader *r, const json_t *o, const char *key, int *count) {
+    const json_t *v = optional_list(o, key, count);
     deq_override *out = make(r, (size_t)*count, sizeof *out);
     for (int i = 0; out && i < *count; i++) {
         const json_t *pair = json_array_get(v, (size_t)i);
         out[i].path = json_string_value(json_array_get(pair, 0));
         out[i].value = json_string_value(json_array_get(pair, 1));
-        if (!out[i].path || !out[i].value) missing(r, "overrides", "list of pairs");
+        if (!out[i].path || !out[i].value) missing(r, key, "list of pairs");
     }
     return out;
 }
@@ -295,7 +295,8 @@ static void read_train(Reader *r, const json_t *o, deq_train_spec *t) {
         t->optimiser.scalars = scalars(r, opt, &t->optimiser.nscalars);
     }
     t->attack = attack(r, o, "attack");
-    t->overrides = overrides(r, o, &t->noverrides);
+    t->settings = overrides(r, o, "settings", &t->nsettings);
+    t->overrides = overrides(r, o, "overrides", &t->noverrides);
     const json_t *validate = json_object_get(o, "validate");
     if (json_is_object(validate) && (t->validate = make(r, 1, sizeof *t->validate)))
         *t->validate = slice(r, validate, "validate");
@@ -324,7 +325,7 @@ static void read_value(Reader *r, const json_t *o, deq_value_spec *v) {
         v->model = text(r, o, "model");
         v->data = slice(r, json_object_get(o, "data"), "data");
         v->attack = attack(r, o, "attack");
-        v->overrides = overrides(r, o, &v->noverrides);
+        v->overrides = overrides(r, o, "overrides", &v->noverrides);
     } else if (!strcmp(kind, "statistic")) {
         v->kind = DEQ_STATISTIC;
         v->of = text(r, o, "of");
@@ -414,7 +415,7 @@ static void read_tests(Reader *r, const json_t *o) {
         test->net = net_named(r, t);
         test->directions = (int)integer_or(t, "directions", 8);
         test->tol = json_is_number(tol) ? json_number_value(tol) : 1e-3;
-        test->overrides = overrides(r, t, &test->noverrides);
+        test->overrides = overrides(r, t, "overrides", &test->noverrides);
         test->line = (int)integer_or(t, "line", 0);
     }
 }
@@ -433,7 +434,7 @@ static void read_checks(Reader *r, const json_t *o) {
         check->train = text_or_null(c, "train");
         check->net = net_named(r, c);
         check->modes = texts(r, c, "modes", &check->nmodes);
-        check->overrides = overrides(r, c, &check->noverrides);
+        check->overrides = overrides(r, c, "overrides", &check->noverrides);
         check->line = (int)integer_or(c, "line", 0);
     }
 }

@@ -108,6 +108,8 @@ typedef struct deq_train_spec {
         int nscalars;
     } optimiser;
     deq_attack_spec *attack; /* NULL: none */
+    deq_override *settings;  /* of the net that is trained, then and from then on */
+    int nsettings;
     deq_override *overrides; /* hold while training */
     int noverrides;
     deq_override *set; /* from --set: hold in training and evaluation, after the others */

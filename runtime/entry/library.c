@@ -1,4 +1,5 @@
 #include "deq_library.h"
+#include "app_state.h"
 #include "checkpoint.h"
 #include "dense.h"
 #include <math.h>
@@ -25,6 +26,33 @@ void deq_library_free(deq_library *l) {
     free(l);
 }
 
+static bool same_settings(const deq_train_spec *a, const deq_train_spec *b) {
+    bool same = a->nsettings == b->nsettings;
+    for (int i = 0; same && i < a->nsettings; i++)
+        same = !strcmp(a->settings[i].path, b->settings[i].path) && !strcmp(a->settings[i].value, b->settings[i].value);
+    return same;
+}
+
+/* The net called `name`, and the training run whose settings it has (NULL: none trains it). */
+static bool find_net(deq_library *l, const char *name, const deq_train_spec **train, deq_error *e) {
+    const deq_manifest *m = l->manifest;
+    *train = NULL;
+    for (int i = 0; name && i < m->ntrains; i++)
+        if (!strcmp(m->trains[i].name, name)) return *train = &m->trains[i], l->net = (*train)->net, true;
+    l->net = name ? deq_manifest_net(m, name) : m->nnets ? &m->nets[m->nnets - 1] : NULL;
+    if (!l->net) return deq_fail(e, DEQ_MODULE, "there is no net '%s' in '%s'", name ? name : "", m->name);
+    for (int i = 0; i < m->ntrains; i++) {
+        const deq_train_spec *t = &m->trains[i];
+        if (t->net != l->net) continue;
+        if (*train && !same_settings(*train, t))
+            return deq_fail(e, DEQ_SETTING,
+                            "'%s' is trained with different settings by '%s' and '%s': name one of them", l->net->name,
+                            (*train)->name, t->name);
+        *train = t;
+    }
+    return true;
+}
+
 deq_library *deq_library_new(const deq_module *module, const char *name, const deq_library_options *options) {
     static const deq_library_options defaults = {0};
     deq_error *e = &creation_error;
@@ -37,12 +65,11 @@ deq_library *deq_library_new(const deq_module *module, const char *name, const d
     }
     l->module = module;
     l->manifest = deq_manifest_read(module, e);
-    if (l->manifest && l->manifest->nnets)
-        l->net = name ? deq_manifest_net(l->manifest, name) : &l->manifest->nets[l->manifest->nnets - 1];
-    if (l->manifest && !l->net)
-        deq_fail(e, DEQ_MODULE, "there is no net '%s' in '%s'", name ? name : "", l->manifest->name);
-    if (l->net) l->engine = deq_engine_new(module, l->net->json, &(deq_engine_options){.threads = options->threads}, e);
-    if (l->engine && deq_engine_init(l->engine, options->seed, e)) {
+    const deq_train_spec *train = NULL;
+    if (l->manifest && find_net(l, name, &train, e))
+        l->engine = deq_engine_new(module, l->net->json, &(deq_engine_options){.threads = options->threads}, e);
+    if (l->engine && deq_engine_init(l->engine, options->seed, e) &&
+        (!train || deq_app_as_trained(l->engine, train, NULL, 0, e))) {
         deq_engine_prepare(l->engine);
         return l;
     }

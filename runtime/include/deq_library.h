@@ -22,7 +22,8 @@ typedef struct deq_status { /* of the fixed-point solves of one call */
     double adjoint_mean_steps, adjoint_worst_residual;
 } deq_status;
 
-/* `net`: its name, NULL: the only one, or the last.  Parameters are drawn from their initialisers.  NULL on failure:
+/* `net`: its name or that of a training run, NULL: the only net, or the last.  It has the settings that it is trained
+ * with; runs that differ in them have to be named.  Parameters are drawn from their initialisers.  NULL on failure:
  * deq_library_error(NULL).  options NULL: all cores, seed 0. */
 deq_library *deq_library_new(const deq_module *module, const char *net, const deq_library_options *options);
 void deq_library_free(deq_library *library);

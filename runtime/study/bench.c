@@ -305,9 +305,7 @@ static bool bench_train(Bench *b, const deq_train_spec *t) {
     deq_attack attack = t->attack ? deq_app_attack(t->attack, attack_scalars) : (deq_attack){0};
     uint32_t token = deq_engine_save_settings(b->engine);
     char name[200];
-    bool ok = deq_app_override(b->engine, t->overrides, t->noverrides, b->e) &&
-              deq_app_override(b->engine, t->set, t->nset, b->e) &&
-              deq_engine_optimiser(b->engine, t->optimiser.states, b->e);
+    bool ok = deq_app_in_training(b->engine, t, b->e) && deq_engine_optimiser(b->engine, t->optimiser.states, b->e);
     if (ok && t->attack) {
         snprintf(name, sizeof name, "train %s: attack %s, loss", t->name, t->attack->name);
         ok = bench_measure(b, name, 0, bench_call_attack, t);

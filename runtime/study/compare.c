@@ -41,9 +41,7 @@ static const char *setting_now(const json_t *settings, const char *path, const c
 /* The script's settings for the subject; a solve that fails is counted, never the end. */
 bool compare_script_settings(const CompareWork *w, deq_probe *p, deq_error *e) {
     const CompareSubject *s = &w->subject;
-    if (s->train && (!deq_app_override(p->engine, s->train->overrides, s->train->noverrides, e) ||
-                     !deq_app_override(p->engine, s->train->set, s->train->nset, e)))
-        return false;
+    if (s->train && !deq_app_in_training(p->engine, s->train, e)) return false;
     if (s->check && !deq_app_override(p->engine, s->check->overrides, s->check->noverrides, e)) return false;
     return !s->net->nfixed || deq_engine_set(p->engine, "on_fail", "warn", e);
 }
