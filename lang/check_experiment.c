@@ -102,7 +102,8 @@ static void check_columns(Checker *c, Ast *value) {
         if (t->kind == TYPE_ERROR || is_scalar_result(t)) continue;
         Diagnostic *d = diag_report(c->diags, DIAG_E0516, value->kids[i]->range,
                                     "a column shows one number for each cell, this is %s", type_text(c->arena, t));
-        if (t->kind == TYPE_STATISTICS) diag_help(d, "its members are steps, residual, converged");
+        if (t->kind == TYPE_STATISTICS)
+            diag_help(d, "its members are %s", statistic_names(c->arena, t == &type_attack_statistics));
     }
 }
 

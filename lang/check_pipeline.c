@@ -441,15 +441,20 @@ static const Type *no_member(Checker *c, const Ast *e, const Type *base, const c
     return &type_error;
 }
 
+/* A row of statistics.def; a name that is none is reported with those that there are. */
+static const Type *statistic_member(Checker *c, const Ast *e, const Type *base, bool attack, const char *also) {
+    if (statistic_find(attack, e->name)) return &type_real;
+    return no_member(c, e, base,
+                     arena_printf(c->arena, "its members are %s%s", statistic_names(c->arena, attack), also));
+}
+
 const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
     const Ast *from = SLOT(e, MEMBER, base);
-    bool statistic = same(e->name, "steps") || same(e->name, "residual") || same(e->name, "converged");
     if (base->kind == TYPE_DATASET)
         return same(e->name, "train") || same(e->name, "test")
                    ? type_of_items(c->arena, TYPE_EXAMPLES, base->nitems, base->items)
                    : no_member(c, e, base, "its members are train and test");
-    if (base->kind == TYPE_STATISTICS)
-        return statistic ? &type_real : no_member(c, e, base, "its members are steps, residual, converged");
+    if (base->kind == TYPE_STATISTICS) return statistic_member(c, e, base, base == &type_attack_statistics, "");
     if (base->kind == TYPE_NET) {
         if (same(e->name, "fixed"))
             return layer_has_fixed(c, base->items[0]->decl) ? &type_statistics
@@ -462,12 +467,13 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
                 t->items = arena_copy(c->arena, &body->kids[i]->type, sizeof *t->items);
                 return t;
             }
-        return no_member(c, e, base, "its members are fixed (steps, residual, converged) and the names of its layers");
+        return no_member(c, e, base,
+                         arena_printf(c->arena, "its members are fixed (%s) and the names of its layers",
+                                      statistic_names(c->arena, false)));
     }
-    /* statistics of the solves of an evaluation: let clean = accuracy(..), then clean.steps */
+    /* statistics of an evaluation: let robust = accuracy(..), then robust.steps, robust.attack.converged */
     if (base == &type_evaluation && (from->kind == AST_NAME || from->kind == AST_CALL))
-        return statistic ? &type_real
-                         : no_member(c, e, base, "members of an evaluation are steps, residual, converged");
+        return same(e->name, "attack") ? &type_attack_statistics : statistic_member(c, e, base, false, " and attack");
     if (base->kind == TYPE_TENSOR || base->kind == TYPE_LAYER) return no_method(c, e, from, base);
     return no_member(c, e, base, arena_printf(c->arena, "%s has none", type_kind_text(base)));
 }

@@ -161,3 +161,36 @@ bool words_contain(const char *alternatives, const char *word) {
         if (strncmp(p, word, n) == 0 && (p[n] == '|' || p[n] == '\0')) return n > 0;
     return false;
 }
+
+/* ---- statistics of evaluations ---- */
+enum { SOLVE, ATTACK };
+static const struct {
+    int group;
+    const char *name;
+    bool share;
+} statistics[] = {
+#define STATISTIC(group, name, share, doc) {group, #name, share},
+#include "statistics.def"
+#undef STATISTIC
+};
+#define STATISTICS (sizeof statistics / sizeof *statistics)
+
+bool statistic_find(bool attack, const char *name) {
+    for (size_t i = 0; i < STATISTICS; i++)
+        if (statistics[i].group == attack && !strcmp(statistics[i].name, name)) return true;
+    return false;
+}
+
+bool statistic_is_share(bool attack, const char *name) {
+    for (size_t i = 0; i < STATISTICS; i++)
+        if (statistics[i].group == attack && !strcmp(statistics[i].name, name)) return statistics[i].share;
+    return false;
+}
+
+const char *statistic_names(Arena *a, bool attack) {
+    const char *text = "";
+    for (size_t i = 0; i < STATISTICS; i++)
+        if (statistics[i].group == attack)
+            text = arena_printf(a, "%s%s%s", text, *text ? ", " : "", statistics[i].name);
+    return text;
+}

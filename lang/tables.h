@@ -3,6 +3,7 @@
  * Needs nothing.  Ensures: lookups return rows of static tables, NULL where there is none. */
 #ifndef DEQ_LANG_TABLES_H
 #define DEQ_LANG_TABLES_H
+#include "arena.h"
 #include "families.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -147,4 +148,9 @@ const char *planned_find(const char *what, const char *name);
 bool words_contain(const char *alternatives, const char *word); /* "a|b" */
 const deq_delivery *reader_delivery(const deq_row *reader);     /* NULL: the files decide */
 bool data_provides(const char *name);                           /* std.data has it without declaring it */
+
+/* Whether statistics.def has this row: of an evaluation's attack, or of the solves of its predictions. */
+bool statistic_find(bool attack, const char *name);
+bool statistic_is_share(bool attack, const char *name); /* printed as a percentage */
+const char *statistic_names(Arena *a, bool attack);     /* "steps, residual, converged" */
 #endif

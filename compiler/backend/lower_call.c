@@ -87,5 +87,9 @@ Value lower_query(const Site *s) {
     set_field(e, inner, FRAME_accum, LLVMConstNull(e->ptr));
     set_field(e, inner, FRAME_scratch, emit_offset(e, l->row_region, emit_index_mul(e, l->n, l->routine->row_bytes)));
     emit_call(e, lower_routine(e, c->callee), (Value[]){inner, l->n}, 2);
+    const bool gradient = c->callee->routine->arg_bytes[4] != 0;
+    Value counted[4] = {l->frame, l->n, gradient ? record(l, c->results[4]) : LLVMConstNull(e->ptr),
+                        emit_i64(e, c->callee->routine->arg_bytes[4])};
+    emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_query_f32" : "deq_query_f64"), counted, 4);
     return NULL;
 }

@@ -1,5 +1,6 @@
 /* experiment.c - experiments: the cartesian product of the sweeps, what each cell computes, and the table. */
 #include "declarations.h"
+#include "tables.h"
 #include <math.h>
 #include <string.h>
 
@@ -113,18 +114,20 @@ static const char *add_evaluation(Experiment *x, Scope *s, const Ast *e, const c
                      j);
 }
 
-/* ---- statistics: m.fixed.steps, clean.steps ---- */
-static const char *statistic_of(const Ast *e) {
+/* ---- statistics: m.fixed.steps, clean.steps, robust.attack.converged ---- */
+/* `attack`: of what the attack of the evaluation asked.  NULL: e is no statistic. */
+static const char *statistic_of(const Ast *e, bool *attack) {
     if (e->kind != AST_MEMBER) return NULL;
-    static const char *const words[] = {"steps", "residual", "converged"};
-    for (int k = 0; k < 3; k++)
-        if (strcmp(e->name, words[k]) == 0) return words[k];
-    return NULL;
+    const Ast *base = AST_SLOT(e, MEMBER, base);
+    *attack = base->kind == AST_MEMBER && strcmp(base->name, "attack") == 0;
+    return statistic_find(*attack, e->name) ? e->name : NULL;
 }
 
 static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const char *name) {
-    const char *what = statistic_of(e), *of = NULL;
+    bool attack = false;
+    const char *what = statistic_of(e, &attack), *of = NULL;
     const Ast *base = AST_SLOT(e, MEMBER, base);
+    if (attack) base = AST_SLOT(base, MEMBER, base);
     if (base->kind == AST_MEMBER && strcmp(base->name, "fixed") == 0) base = AST_SLOT(base, MEMBER, base);
     if (base->kind == AST_NAME && cell_value(x, base->name)) of = base->name;
     const TrainUse *train = of ? NULL : find_train(x, s, base);
@@ -135,8 +138,9 @@ static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const ch
         return elab_error(s, DIAG_E0516, e->range, "'%s' belongs to an evaluation: there is none here", what), NULL;
     name = name ? name : range_text(s->elab->arena, e->range);
     if (cell_value(x, name)) return name;
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s}", "name", name, "kind", "statistic", "of", of, "what", what);
-    return add_value(x, (CellValue){name, "statistic", NULL, false, strcmp(what, "converged") == 0}, j);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s}", "name", name, "kind", "statistic", "of", of, "what",
+                          attack ? arena_printf(s->elab->arena, "attack.%s", what) : what);
+    return add_value(x, (CellValue){name, "statistic", NULL, false, statistic_is_share(attack, what)}, j);
 }
 
 /* ---- expressions ---- */
@@ -154,7 +158,7 @@ static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
     const char *value = NULL;
     if (e->kind == AST_NAME && cell_value(x, e->name))
         value = e->name;
-    else if (is_metric_call(s, e) || statistic_of(e)) {
+    else if (is_metric_call(s, e) || statistic_of(e, &(bool){0})) {
         value = add_any(x, s, e, NULL);
         if (!value) names->failed = true;
     }
@@ -214,7 +218,7 @@ static const char *add_expression(Experiment *x, Scope *s, const Ast *e, const c
 
 static const char *add_any(Experiment *x, Scope *s, const Ast *e, const char *name) {
     if (is_metric_call(s, e)) return add_evaluation(x, s, e, name);
-    if (statistic_of(e)) return add_statistic(x, s, e, name);
+    if (statistic_of(e, &(bool){0})) return add_statistic(x, s, e, name);
     return add_expression(x, s, e, name);
 }
 
@@ -224,7 +228,7 @@ static bool run_let(Experiment *x, Scope *s, const Ast *let) {
     if (pattern->kind != AST_NAME)
         return elab_error(s, DIAG_E0315, pattern->range, "an experiment's let has one name"), false;
     Names names = {.percent = true};
-    bool number = !is_metric_call(s, value) && !statistic_of(value);
+    bool number = !is_metric_call(s, value) && !statistic_of(value, &(bool){0});
     if (number) {
         uint32_t before = x->ncell;
         name_values(x, s, value, &names);

@@ -34,7 +34,7 @@ void deq_model_free(deq_model *model) {
     free(model->label);
     free(model->stem);
     free(model->parameters);
-    json_decref(model->journal);
+    json_decref(model->log);
     free(model);
 }
 

@@ -1,13 +1,15 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
- * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, train.c, evaluate.c, experiment.c, diagnose.c,
+ * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, train.c, evaluate.c, trace.c, experiment.c, diagnose.c,
  * plot.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
 #include "app.h"
 #include "dataset.h"
 #include "engine.h"
+#include "interval.h"
 #include "manifest.h"
 #include "progress.h"
+#include "record.h"
 #include "store.h"
 
 typedef struct deq_model { /* a trained net */
@@ -16,16 +18,26 @@ typedef struct deq_model { /* a trained net */
     const deq_train_spec *spec;
     deq_key key;      /* of everything that decides its parameters */
     void *parameters; /* deq_net_vector_bytes of the module's reals */
-    json_t *journal;  /* rows, journal.h */
+    json_t *log;      /* rows, training_log.h */
     double seconds;   /* training took, also when it was found in the cache */
     bool cached;
 } deq_model;
 
-typedef struct deq_evaluation {                     /* of one model on one slice */
-    double metric, loss;                            /* means; NaN when not wanted */
-    int64_t examples, undefined;                    /* undefined: predictions with a NaN, which are wrong */
-    double steps, residual, converged;              /* means over examples, of the solve that gave the prediction */
-    double attack_unconverged, adjoint_unconverged; /* shares of all solves */
+typedef struct deq_attack_totals { /* sums over the examples of an evaluation */
+    int64_t queries, gradients, zero, lost;
+    int64_t solves, unconverged, diverged, adjoints, adjoints_unconverged;
+} deq_attack_totals;
+
+typedef struct deq_evaluation {  /* of one model on one slice */
+    double metric, loss;         /* means; NaN when not wanted */
+    int64_t examples, undefined; /* undefined: predictions with a NaN, which are wrong */
+    double steps, residual;      /* means over examples, of the solves that gave the prediction */
+    double converged;            /* share of these solves that reached their tolerance */
+    deq_attack_totals attack;
+    bool share, by_loss;   /* share: the metric is 0 or 1; by_loss: the value is the mean loss */
+    deq_interval interval; /* of the value: Wilson's for a share, else a bootstrap */
+    deq_record *records;   /* by example; freed by deq_evaluation_free */
+    deq_key key;           /* of its journal */
     double seconds;
     bool cached;
 } deq_evaluation;
@@ -93,8 +105,16 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *spec, const char *l
 /* --- evaluate.c --- */
 bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *value, deq_evaluation *out,
                       deq_error *e);
+void deq_evaluation_free(deq_evaluation *v);
+/* A row of statistics.def, spelled as in a script: "steps", "attack.converged"; NaN when there is nothing to count. */
+double deq_evaluation_statistic(const deq_evaluation *v, const char *what);
+/* A bootstrap of its value over the examples. */
+deq_interval deq_evaluation_interval(const deq_evaluation *v, uint64_t key);
+/* The forward solver of fixed point i as the engine is set now. */
+deq_solver deq_app_forward_solver(deq_engine *engine, const deq_net_spec *net, int i);
 /* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
 const char *deq_value_defence(const deq_value_spec *value);
+/* --- trace.c --- */
 /* Median and 10-90 % band of the residual at each forward iteration, on the model's validation examples (or its first
  * training examples): rows [iteration, p10, median, p90, share still running].  NULL without fixed points or on
  * failure. */

@@ -10,7 +10,7 @@
  * A fixed point with `certify` also has "certificate": { "kind", "claimed", "proved", "measured" }: measured is the
  * margin of I - L at the trained parameters, or the largest norm2; null: not known. */
 #include "app_state.h"
-#include "journal.h"
+#include "training_log.h"
 #include "output.h"
 #include "signals.h"
 #include "spectral.h"

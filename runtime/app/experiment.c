@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Measured {
+typedef struct Measured { /* one value of a cell */
     double value;
+    deq_interval interval;
     deq_evaluation evaluation;
-} Measured; /* one value of a cell */
+} Measured;
 
 typedef struct Cell {
     deq_app *app;
@@ -124,13 +125,6 @@ static const Measured *measured_named(const Cell *c, const char *name) {
     return NULL;
 }
 
-static double statistic(const deq_evaluation *v, const char *what) {
-    if (!strcmp(what, "steps")) return v->steps;
-    if (!strcmp(what, "residual")) return v->residual;
-    if (!strcmp(what, "converged")) return v->converged;
-    return NAN;
-}
-
 /* Calls a compiled function of scalars. */
 static bool call_scalar(deq_app *app, const char *name, const double *inputs, double *out, deq_error *e) {
     const deq_routine *routine = deq_module_routine(app->module, name);
@@ -149,11 +143,54 @@ static bool call_scalar(deq_app *app, const char *name, const double *inputs, do
     return ok;
 }
 
-static bool expression(Cell *c, const deq_value_spec *v, double *out, deq_error *e) {
-    double inputs[64];
-    if (v->ninputs > 64) return deq_fail(e, DEQ_MODULE, "value '%s' has more than 64 inputs", v->name);
-    for (int i = 0; i < v->ninputs; i++) inputs[i] = measured_named(c, v->inputs[i])->value;
-    return call_scalar(c->app, v->routine, inputs, out, e);
+#define MOST_INPUTS 64
+
+/* An expression of evaluations, as a statistic of their examples. */
+typedef struct Paired {
+    Cell *cell;
+    const deq_value_spec *value;
+    const Measured *inputs[MOST_INPUTS];
+} Paired;
+
+static double paired(void *context, const int64_t *drawn, int64_t n) {
+    const Paired *p = context;
+    double means[MOST_INPUTS], out = NAN;
+    deq_error e = {0};
+    for (int k = 0; k < p->value->ninputs; k++) {
+        const deq_evaluation *v = &p->inputs[k]->evaluation;
+        means[k] = 0;
+        for (int64_t i = 0; i < n; i++)
+            means[k] += v->by_loss ? v->records[drawn[i]].loss : v->records[drawn[i]].metric;
+        means[k] /= (double)n;
+    }
+    return call_scalar(p->cell->app, p->value->routine, means, &out, &e) ? out : NAN;
+}
+
+/* All inputs are evaluations of the same examples: their differences are paired by example. */
+static bool pairs(const Paired *p) {
+    const deq_record *first = p->value->ninputs ? p->inputs[0]->evaluation.records : NULL;
+    for (int k = 0; k < p->value->ninputs; k++) {
+        const deq_evaluation *v = &p->inputs[k]->evaluation;
+        if (!v->records || v->examples != p->inputs[0]->evaluation.examples || v->records[0].id != first[0].id ||
+            v->records[0].label != first[0].label)
+            return false;
+    }
+    return first != NULL;
+}
+
+static bool expression(Cell *c, const deq_value_spec *v, Measured *out, deq_error *e) {
+    double inputs[MOST_INPUTS];
+    Paired p = {.cell = c, .value = v};
+    if (v->ninputs > MOST_INPUTS)
+        return deq_fail(e, DEQ_MODULE, "value '%s' has more than %d inputs", v->name, MOST_INPUTS);
+    for (int i = 0; i < v->ninputs; i++) {
+        p.inputs[i] = measured_named(c, v->inputs[i]);
+        inputs[i] = p.inputs[i]->value;
+    }
+    out->interval = (deq_interval){NAN, NAN, NAN};
+    if (!call_scalar(c->app, v->routine, inputs, &out->value, e)) return false;
+    if (pairs(&p)) out->interval = deq_bootstrap(paired, &p, p.inputs[0]->evaluation.examples, 0);
+    return true;
 }
 
 static void note_used(Cell *c, deq_model *model) {
@@ -168,6 +205,10 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         json_object_set_new(coordinates, c->x->sweeps[s].name, json_string(c->spec->coordinates[s]));
     json_object_set_new(members, "coordinates", coordinates);
     json_object_set_new(members, "value", deq_json_number(m->value));
+    if (!isnan(m->interval.low)) {
+        json_object_set_new(members, "low", deq_json_number(m->interval.low));
+        json_object_set_new(members, "high", deq_json_number(m->interval.high));
+    }
     if (model) {
         const deq_evaluation *w = &m->evaluation;
         json_object_set_new(members, "model", json_string(model->label));
@@ -181,11 +222,11 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         json_object_set_new(members, "cached", json_boolean(w->cached));
         const char *defence = deq_value_defence(v);
         if (defence) json_object_set_new(members, "defence", json_string(defence));
-        deq_report(&c->app->reporter, "%s of %s: %.4g on %lld examples%s%s%s%s (%.1f s%s)", v->name, model->label,
-                   m->value, (long long)w->examples, v->attack ? " under " : "",
-                   v->attack ? (v->attack->joined ? v->attack->joined : v->attack->name) : "",
-                   defence ? ", read off " : "", defence ? defence : "", w->seconds,
-                   w->cached ? ", found in the cache" : "");
+        deq_report(
+            &c->app->reporter, "%s of %s: %.4g [%.4g, %.4g] on %lld examples%s%s%s%s (%.1f s%s)", v->name, model->label,
+            m->value, m->interval.low, m->interval.high, (long long)w->examples, v->attack ? " under " : "",
+            v->attack ? (v->attack->joined ? v->attack->joined : v->attack->name) : "", defence ? ", read off " : "",
+            defence ? defence : "", w->seconds, w->cached ? ", found in the cache" : "");
     }
     deq_report_event(&c->app->reporter, "value", members);
 }
@@ -200,15 +241,17 @@ static bool measure(Cell *c, int k, deq_error *e) {
         if (!model || !deq_app_evaluate(c->app, model, v, &m->evaluation, e)) return false;
         note_used(c, model);
         m->value = v->metric ? m->evaluation.metric : m->evaluation.loss;
+        m->interval = m->evaluation.interval;
         break;
     case DEQ_STATISTIC: {
         const Measured *of = measured_named(c, v->of);
         m->evaluation.examples = of->evaluation.examples;
-        m->value = statistic(&of->evaluation, v->what);
+        m->value = deq_evaluation_statistic(&of->evaluation, v->what);
+        m->interval = (deq_interval){NAN, NAN, NAN};
         break;
     }
     case DEQ_EXPRESSION:
-        if (!expression(c, v, &m->value, e)) return false;
+        if (!expression(c, v, m, e)) return false;
         break;
     }
     report_value(c, v, m, model);
@@ -236,10 +279,11 @@ static bool run_cell(Cell *c, deq_error *e) {
 static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_error *e) {
     const deq_table_spec *t = c->x->table;
     double *values = malloc(((size_t)t->ncolumns + 1) * sizeof *values);
+    deq_interval *intervals = malloc(((size_t)t->ncolumns + 1) * sizeof *intervals);
     char *seeds = NULL, *nets = NULL;
     size_t size;
     FILE *f = open_memstream(&seeds, &size), *g = open_memstream(&nets, &size);
-    if (!values || !f || !g) return deq_fail(e, DEQ_MEMORY, "out of memory for the table");
+    if (!values || !intervals || !f || !g) return deq_fail(e, DEQ_MEMORY, "out of memory for the table");
     out->train_seconds = out->seconds = 0;
     out->undefined = 0;
     for (int i = 0; i < c->nused; i++) {
@@ -257,9 +301,11 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
     for (int k = 0; k < t->ncolumns; k++) {
         const Measured *m = measured_named(c, t->columns[k].value);
         values[k] = m->value;
+        intervals[k] = m->interval;
         examples[k] = m->evaluation.examples;
     }
     out->values = values;
+    out->intervals = intervals;
     out->seeds = seeds;
     out->nets = nets;
     return true;
@@ -274,7 +320,7 @@ static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_ta
     FILE *f = open_memstream(&text, &size), *g = open_memstream(&values, &values_size);
     bool ok = markdown && csv && f && g;
     if (f) deq_table_markdown(f, x, cells, examples), fclose(f);
-    if (g) deq_table_csv(g, x, cells, examples), fclose(g);
+    if (g) deq_table_csv(g, x, cells), fclose(g);
     if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the table");
     const deq_output_text both[] = {{markdown, text, size}, {csv, values, values_size}};
     ok = ok && deq_output_write_all(both, 2, e);
@@ -308,11 +354,13 @@ bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e
         ok = run_cell(&c, e) && (!x->table || tabulate(&c, &cells[i], examples, e));
         free(c.models);
         free(c.used);
+        for (int k = 0; c.measured && k < c.spec->nvalues; k++) deq_evaluation_free(&c.measured[k].evaluation);
         free(c.measured);
     }
     if (ok && x->table && x->ncells) ok = write_table(app, x, cells, examples, e);
     for (int i = 0; cells && i < x->ncells; i++) {
         free((void *)cells[i].values);
+        free((void *)cells[i].intervals);
         free((void *)cells[i].seeds);
         free((void *)cells[i].nets);
     }

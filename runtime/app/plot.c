@@ -147,7 +147,7 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
                                {"robust", "validation, attacked", "100*", 3}};
     static const Series radius[] = {{"radius", "median example", "", 1}, {"radius_most", "worst example", "", 2}};
     static const Series steps[] = {{"steps", "forward", "", 1}, {"adjoint_steps", "adjoint", "", 2}};
-    const json_t *rows = model->journal;
+    const json_t *rows = model->log;
     if (!json_array_size(rows)) return true;
     char *text = NULL, data[300];
     size_t size = 0;

@@ -100,7 +100,7 @@ static void print_duration(char *out, size_t size, double seconds) {
 }
 
 static void compose(char *out, size_t size, const deq_progress_state *s) {
-    const deq_journal_row *w = &s->row;
+    const deq_log_row *w = &s->row;
     size_t at = (size_t)snprintf(out, size, "%s", s->what);
     if (s->epochs && at < size)
         at += (size_t)snprintf(out + at, size - at, "  epoch %lld/%lld", (long long)s->epoch, (long long)s->epochs);
@@ -128,7 +128,7 @@ static void compose(char *out, size_t size, const deq_progress_state *s) {
 static void emit(deq_reporter *r, const char *event, const deq_progress_state *s) {
     json_t *members = json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", s->what, "epoch", (json_int_t)s->epoch, "epochs",
                                 (json_int_t)s->epochs, "done", (json_int_t)s->step, "of", (json_int_t)s->steps);
-    json_t *row = deq_journal_json(&s->row);
+    json_t *row = deq_log_json(&s->row);
     json_object_del(row, "epoch");
     const char *name;
     json_t *value;

@@ -5,7 +5,7 @@
  * mode. */
 #ifndef DEQ_RUNTIME_PROGRESS_H
 #define DEQ_RUNTIME_PROGRESS_H
-#include "journal.h"
+#include "training_log.h"
 
 typedef struct deq_reporter {
     bool json, quiet, terminal;
@@ -17,7 +17,7 @@ typedef struct deq_reporter {
 typedef struct deq_progress_state {
     const char *what;                   /* name of the training run or evaluation */
     int64_t epoch, epochs, step, steps; /* epoch from 1; steps of the epoch (or examples of an evaluation) */
-    deq_journal_row row;
+    deq_log_row row;
     double left; /* seconds, NaN unknown */
 } deq_progress_state;
 

@@ -29,10 +29,11 @@ static bool first_of_row(const deq_experiment_spec *x, int cell) {
 typedef struct Mean {
     double mean, deviation;
     int n;
+    deq_interval interval; /* of a single cell */
 } Mean;
 
 static Mean mean_of(const deq_experiment_spec *x, const deq_table_cell *cells, int cell, int column) {
-    Mean m = {0, 0, 0};
+    Mean m = {0, 0, 0, cells[cell].intervals[column]};
     for (int i = cell; i < x->ncells; i++)
         if (same_row(x, i, cell)) m.mean += cells[i].values[column], m.n++;
     m.mean /= m.n;
@@ -56,14 +57,20 @@ static void print_spread(Text out, Mean m) {
 }
 
 static void print_value(Text out, Mean m, bool percent, bool deviation) {
+    const deq_interval *i = &m.interval;
+    bool interval = m.n == 1 && !isnan(i->low);
     if (isnan(m.mean))
         snprintf(out, sizeof(Text), "-");
     else if (percent && deviation && m.n > 1)
         snprintf(out, sizeof(Text), "%.1f ± %.1f%%", 100 * m.mean, 100 * m.deviation);
+    else if (percent && interval)
+        snprintf(out, sizeof(Text), "%.1f%% [%.1f, %.1f]", 100 * m.mean, 100 * i->low, 100 * i->high);
     else if (percent)
         snprintf(out, sizeof(Text), "%.1f%%", 100 * m.mean);
     else if (deviation && m.n > 1)
         print_spread(out, m);
+    else if (interval)
+        snprintf(out, sizeof(Text), "%.3g [%.3g, %.3g]", m.mean, i->low, i->high);
     else
         snprintf(out, sizeof(Text), "%.3g", m.mean);
 }
@@ -85,7 +92,6 @@ static void put(FILE *out, const char *text, int columns, bool right) {
 }
 
 static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
-    double worst = 0;
     int64_t fewest = 0, most = 0;
     int runs = 1;
     for (int i = 0; i < x->ncells; i++)
@@ -93,24 +99,20 @@ static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *
             if (!first_of_row(x, i)) continue;
             Mean m = mean_of(x, cells, i, c);
             if (m.n > runs) runs = m.n;
-            if (!x->table->columns[c].percent || examples[c] <= 0 || !(m.mean >= 0 && m.mean <= 1)) continue;
-            double error = sqrt(m.mean * (1 - m.mean) / (double)examples[c]);
-            if (error > worst) worst = error;
+            if (isnan(m.interval.low) || examples[c] <= 0) continue;
             if (!fewest || examples[c] < fewest) fewest = examples[c];
             if (examples[c] > most) most = examples[c];
         }
-    if (fewest && fewest < most)
-        fprintf(out,
-                "\nPercentages are over %lld to %lld examples: a binomial standard error of at most %.1f points.\n",
-                (long long)fewest, (long long)most, 100 * worst);
-    else if (fewest)
-        fprintf(out, "\nPercentages are over %lld examples: a binomial standard error of at most %.1f points.\n",
-                (long long)fewest, 100 * worst);
     int64_t undefined = 0;
     for (int i = 0; i < x->ncells; i++) undefined += cells[i].undefined;
     if (undefined)
         fprintf(out, "\n%lld predictions in this table are not a number (NaN); they count as wrong.\n",
                 (long long)undefined);
+    if (fewest && runs == 1) {
+        fprintf(out, "\nIn brackets: intervals of 95%% over %lld", (long long)fewest);
+        if (fewest < most) fprintf(out, " to %lld", (long long)most);
+        fputs(" examples (Wilson's for shares, else by bootstrap; differences are paired by example).\n", out);
+    }
     if (runs > 1)
         fprintf(out, "\nEach row is the mean over %d runs%s.\n", runs,
                 x->table->mean_std ? ", ± their standard deviation" : "");
@@ -174,29 +176,36 @@ static void csv_text(FILE *out, const char *text) {
     fputc('"', out);
 }
 
-/* Shares of examples have a binomial standard error; differences of shares do not. */
-static bool has_error(const deq_table_spec *t, int column, const int64_t *examples) {
-    return t->columns[column].percent && examples[column] > 0;
+/* Whether some cell has an interval in this column. */
+static bool has_interval(const deq_experiment_spec *x, const deq_table_cell *cells, int column) {
+    for (int i = 0; i < x->ncells; i++)
+        if (!isnan(cells[i].intervals[column].low)) return true;
+    return false;
 }
 
-void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
+static void csv_number(FILE *out, double v) {
+    if (!isnan(v)) fprintf(out, "%.9g", v);
+    fputc(',', out);
+}
+
+void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells) {
     const deq_table_spec *t = x->table;
     for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->sweeps[s].name), fputc(',', out);
     for (int c = 0; c < t->ncolumns; c++) {
         csv_text(out, t->columns[c].title);
         fputc(',', out);
-        if (has_error(t, c, examples)) csv_text(out, t->columns[c].title), fputs(" standard error,", out);
+        if (!has_interval(x, cells, c)) continue;
+        csv_text(out, t->columns[c].title), fputs(" low,", out);
+        csv_text(out, t->columns[c].title), fputs(" high,", out);
     }
     fputs("seeds,nets,undefined predictions,train seconds,evaluation seconds\n", out);
     for (int i = 0; i < x->ncells; i++) {
         for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->cells[i].coordinates[s]), fputc(',', out);
         for (int c = 0; c < t->ncolumns; c++) {
-            double v = cells[i].values[c];
-            if (!isnan(v)) fprintf(out, "%.9g", v);
-            fputc(',', out);
-            if (!has_error(t, c, examples)) continue;
-            if (v >= 0 && v <= 1) fprintf(out, "%.3g", sqrt(v * (1 - v) / (double)examples[c]));
-            fputc(',', out);
+            csv_number(out, cells[i].values[c]);
+            if (!has_interval(x, cells, c)) continue;
+            csv_number(out, cells[i].intervals[c].low);
+            csv_number(out, cells[i].intervals[c].high);
         }
         csv_text(out, cells[i].seeds);
         fputc(',', out);

@@ -1,19 +1,21 @@
 /* table.h - an experiment's results as Markdown (for reading) and CSV (raw, one line a cell). */
 #ifndef DEQ_RUNTIME_TABLE_H
 #define DEQ_RUNTIME_TABLE_H
+#include "interval.h"
 #include "manifest.h"
 #include <stdio.h>
 
 typedef struct deq_table_cell {    /* of one cell of the experiment */
     const double *values;          /* one per column of the table, in its order */
+    const deq_interval *intervals; /* of them; NaN: none */
     const char *seeds, *nets;      /* "0" or "0;1": of the models it used; their keys, likewise */
     double train_seconds, seconds; /* training of its models; evaluations */
     int64_t undefined;             /* predictions of its evaluations with a NaN */
 } deq_table_cell;
 
 /* Cells with equal row coordinates are averaged; with `mean_std` the deviation over them is given.  `examples`: how
- * many each column was measured on (0: not a mean over examples); percentages get a note with their binomial standard
- * error. */
+ * many each column was measured on (0: not a mean over examples).  A row of a single cell has the interval of each value
+ * behind it. */
 void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples);
-void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples);
+void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells);
 #endif

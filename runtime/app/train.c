@@ -68,20 +68,20 @@ static json_t *state_json(const Run *r, double seconds) {
     SUMS(X)
 #undef X
     json_object_set_new(sums, "working", json_real(r->sums.working));
-    return json_pack("{s:s, s:o, s:O, s:f}", "key", r->model->key, "sums", sums, "journal", r->model->journal,
-                     "seconds", seconds);
+    return json_pack("{s:s, s:o, s:O, s:f}", "key", r->model->key, "sums", sums, "log", r->model->log, "seconds",
+                     seconds);
 }
 
 static void restore_state(Run *r, const json_t *state) {
-    const json_t *sums = json_object_get(state, "sums"), *journal = json_object_get(state, "journal");
+    const json_t *sums = json_object_get(state, "sums"), *log = json_object_get(state, "log");
 #define X(name) r->sums.name = deq_json_double(json_object_get(sums, #name));
     SUMS(X)
 #undef X
     r->sums.working = deq_json_double(json_object_get(sums, "working"));
     r->before = json_number_value(json_object_get(state, "seconds"));
-    if (json_is_array(journal)) {
-        json_decref(r->model->journal);
-        r->model->journal = json_deep_copy(journal);
+    if (json_is_array(log)) {
+        json_decref(r->model->log);
+        r->model->log = json_deep_copy(log);
     }
 }
 
@@ -218,12 +218,12 @@ static void add_results(Sums *s, const deq_results *results, int64_t n) {
 }
 
 /* Means of the epoch so far; validation columns are those of the last epoch. */
-static deq_journal_row row_of(const Run *r) {
-    deq_journal_row row = deq_journal_empty();
+static deq_log_row row_of(const Run *r) {
+    deq_log_row row = deq_log_empty();
     const Sums *s = &r->sums;
-    size_t rows = json_array_size(r->model->journal);
+    size_t rows = json_array_size(r->model->log);
     if (rows) {
-        deq_journal_row last = deq_journal_row_of(json_array_get(r->model->journal, rows - 1));
+        deq_log_row last = deq_log_row_of(json_array_get(r->model->log, rows - 1));
         row.clean = last.clean;
         row.robust = last.robust;
     }
@@ -250,7 +250,7 @@ static deq_journal_row row_of(const Run *r) {
     return row;
 }
 
-static deq_progress_state progress_of(const Run *r, const deq_journal_row *row) {
+static deq_progress_state progress_of(const Run *r, const deq_log_row *row) {
     int64_t total = r->t->epochs * r->epoch_steps, done = r->epoch * r->epoch_steps + r->batch;
     double per_step = done ? row->seconds / (double)done : NAN;
     return (deq_progress_state){.what = r->model->label,
@@ -299,7 +299,7 @@ static bool not_interrupted(void *context, int64_t done, int64_t total) {
     return !deq_interrupted();
 }
 
-static bool validate(Run *r, deq_journal_row *row, deq_error *e) {
+static bool validate(Run *r, deq_log_row *row, deq_error *e) {
     const deq_train_spec *t = r->t;
     row->clean = row->robust = NAN;
     if (!t->validate) return true;
@@ -330,7 +330,7 @@ static bool validate(Run *r, deq_journal_row *row, deq_error *e) {
 }
 
 /* On the validation examples, else on the first training examples. */
-static bool measure_spectrum(Run *r, deq_journal_row *row, deq_error *e) {
+static bool measure_spectrum(Run *r, deq_log_row *row, deq_error *e) {
     const deq_train_spec *t = r->t;
     int64_t from = t->validate ? r->validate_from : r->from, to = t->validate ? r->validate_to : r->to;
     int64_t n = to - from < t->spectrum ? to - from : t->spectrum, nfixed = t->net->nfixed;
@@ -361,9 +361,9 @@ static bool measure_spectrum(Run *r, deq_journal_row *row, deq_error *e) {
     return ok;
 }
 
-static bool write_journal(Run *r, deq_error *e) {
+static bool write_log(Run *r, deq_error *e) {
     char *path = deq_app_file(r->app, r->model->stem, "-log.csv");
-    bool ok = path ? deq_journal_write(path, r->model->journal, e) : deq_fail(e, DEQ_MEMORY, "out of memory");
+    bool ok = path ? deq_log_write(path, r->model->log, e) : deq_fail(e, DEQ_MEMORY, "out of memory");
     free(path);
     return ok;
 }
@@ -387,12 +387,12 @@ static bool train_epoch(Run *r, deq_error *e) {
         if (deq_interrupted()) return interrupted(r, e);
         if (!train_batch(r, e)) return false;
         if (r->batch < r->epoch_steps) {
-            deq_journal_row row = row_of(r);
+            deq_log_row row = row_of(r);
             deq_progress_state state = progress_of(r, &row);
             deq_report_step(&r->app->reporter, &state);
         }
     }
-    deq_journal_row row = row_of(r);
+    deq_log_row row = row_of(r);
     deq_error own = {0};
     bool valid = validate(r, &row, &own) && measure_spectrum(r, &row, &own);
     if (deq_interrupted()) return interrupted(r, e);
@@ -402,17 +402,17 @@ static bool train_epoch(Run *r, deq_error *e) {
     deq_progress_state state = progress_of(r, &row);
     state.epoch = r->epoch + 1;
     deq_report_epoch(&r->app->reporter, &state);
-    json_array_append_new(r->model->journal, deq_journal_json(&row));
+    json_array_append_new(r->model->log, deq_log_json(&row));
     r->epoch++;
     r->batch = 0;
     r->sums = (Sums){0};
     keep_good(r);
-    return write_journal(r, e) && (r->epoch == r->t->epochs || write_position(r, e));
+    return write_log(r, e) && (r->epoch == r->t->epochs || write_position(r, e));
 }
 
 static void warn_unconverged(Run *r) {
-    size_t rows = json_array_size(r->model->journal);
-    deq_journal_row row = rows ? deq_journal_row_of(json_array_get(r->model->journal, rows - 1)) : deq_journal_empty();
+    size_t rows = json_array_size(r->model->log);
+    deq_log_row row = rows ? deq_log_row_of(json_array_get(r->model->log, rows - 1)) : deq_log_empty();
     if (row.unconverged > 0)
         deq_report_warning(&r->app->reporter, "W0912",
                            "%s: %.3g%% of the forward solves of the last epoch stopped short of their tolerance (mean "
@@ -489,7 +489,7 @@ static bool prepare_run(Run *r, deq_error *e) {
     r->epoch_examples = t->examples > 0 && t->examples < r->to - r->from ? t->examples : r->to - r->from;
     r->epoch_steps = (r->epoch_examples + t->batch - 1) / t->batch;
     r->model->parameters = calloc(1, (size_t)r->vector_bytes);
-    r->model->journal = json_array();
+    r->model->log = json_array();
     return r->model->parameters
                ? true
                : deq_fail(e, DEQ_MEMORY, "out of memory for %lld bytes of parameters", (long long)r->vector_bytes);
@@ -570,7 +570,7 @@ static bool train(Run *r, deq_error *e) {
         while (ok && r->epoch < r->t->epochs) ok = train_epoch(r, e);
         if (ok) finish(r, finished);
     }
-    ok = ok && write_journal(r, e);
+    ok = ok && write_log(r, e);
     if (ok) {
         char *path = deq_app_file(app, r->model->stem, ".safetensors");
         deq_checkpoint c = {.epoch = r->t->epochs, .parameters = r->model->parameters, .key = r->model->key};

@@ -121,6 +121,7 @@ static bool read_losses(deq_engine *g, deq_error *e) {
     size_t i;
     if (!json_object_get(target, "label") && !read_count(json_object_get(target, "shape"), &target_count))
         return missing(g, "target", e);
+    g->labels = json_integer_value(json_object_get(target, "label")) > 0;
     g->target_bytes = g->widest_target_bytes = engine_stride(g, target_count);
     g->nlosses = (int)json_array_size(list);
     g->losses = calloc((size_t)g->nlosses + 1, sizeof *g->losses);

@@ -72,11 +72,15 @@ typedef struct deq_attack { /* an attack instance on this net */
 typedef struct deq_results {
     double *loss, *metric;   /* at the attacked input when there is an attack */
     int32_t *prediction;     /* argmax of the output; -1: an element is NaN */
-    bool *right;             /* the prediction is the label; of nets with a label as target only */
     double *penalty;         /* deq_engine_gradient: the penalties of the settings, summed over fixed points, which then
                                 are part of what is differentiated; NULL: the gradient is the loss's alone */
     double *correction;      /* the same of `penalty: correction(..)`; needs `penalty` */
     float *steps, *residual; /* of the final prediction's forward solve (sum / worst over fixed points) */
+    double *margin;          /* output of the label minus the largest other one; NaN where the target is no label */
+    int32_t *label;          /* -1: the target is none */
+    deq_row_counts *attack, *counts; /* what the attack's queries cost and met; the same of what came after it */
+    double *distance[2];             /* largest and Euclidean size of what the attack changed */
+    void *input; /* rows of input, without padding, in the module's precision: where the net was read */
     deq_solve_statistics forward, adjoint; /* filled always */
 } deq_results;
 

@@ -25,19 +25,57 @@ static int32_t argmax(const deq_engine *g, const char *output, int64_t row) {
     return best;
 }
 
+static bool want_y(const run *r) { return r->loss || r->metric; }
+static int64_t target_bytes(const run *r) { return r->loss ? r->loss->target_bytes : r->engine->target_bytes; }
+
+/* The loss of gradient checks has a target of its own, the shape of the output. */
+static int32_t label_of(const run *r, const engine_worker *w, int64_t row) {
+    const bool given = r->engine->labels && want_y(r) && target_bytes(r) == r->engine->target_bytes;
+    return given ? (int32_t)value(r->engine, w->y, row, target_bytes(r), 0) : -1;
+}
+
+static double margin_of(const deq_engine *g, const char *output, int64_t row, int32_t label) {
+    double other = -INFINITY;
+    if (label < 0 || label >= g->output_count || !is_number(g, output, row)) return NAN;
+    for (int64_t k = 0; k < g->output_count; k++)
+        if (k != label) other = fmax(other, value(g, output, row, g->output_bytes, k));
+    return value(g, output, row, g->output_bytes, label) - other;
+}
+
+/* What became of the input on the way: row i of `used` beside that of the data. */
+static void store_input(const run *r, const engine_worker *w, const char *used, int64_t from, int64_t i) {
+    const deq_engine *g = r->engine;
+    const deq_results *out = r->results;
+    double largest = 0, square = 0;
+    if (out->input)
+        memcpy((char *)out->input + (from + i) * g->input_count * g->real_bytes, used + i * g->input_bytes,
+               (size_t)(g->input_count * g->real_bytes));
+    if (!out->distance[0]) return;
+    for (int64_t k = 0; k < g->input_count; k++) {
+        double d = fabs(value(g, used, i, g->input_bytes, k) - value(g, w->x, i, g->input_bytes, k));
+        if (!(d <= largest)) largest = d;
+        square += d * d;
+    }
+    out->distance[0][from + i] = largest;
+    out->distance[1][from + i] = sqrt(square);
+}
+
 static void store_results(run *r, const engine_worker *w, int64_t from, int64_t n) {
     const deq_engine *g = r->engine;
     deq_results *out = r->results;
-    const int64_t target = r->loss ? r->loss->target_bytes : g->target_bytes;
     for (int64_t i = 0; out && i < n; i++) {
         if (out->loss && r->loss) out->loss[from + i] = value(g, w->loss, i, DEQ_ALIGN, 0);
         if (out->metric && r->metric) out->metric[from + i] = value(g, w->metric, i, DEQ_ALIGN, 0);
         if (out->penalty && w->solver->request.penalty) out->penalty[from + i] = w->penalty[i];
         if (out->correction && w->solver->request.corrections) out->correction[from + i] = w->corrected[i];
         if (out->prediction) out->prediction[from + i] = argmax(g, w->output, i);
-        if (out->right) out->right[from + i] = argmax(g, w->output, i) == (int32_t)value(g, w->y, i, target, 0);
         if (out->steps) out->steps[from + i] = w->solver->steps[i];
         if (out->residual) out->residual[from + i] = w->solver->residual[i];
+        if (out->counts) out->counts[from + i] = w->solver->counts[i];
+        const int32_t label = label_of(r, w, i);
+        if (out->label) out->label[from + i] = label;
+        if (out->margin) out->margin[from + i] = margin_of(g, w->output, i, label);
+        if (!r->crafted) store_input(r, w, r->attack ? w->adversarial : w->x, from, i);
     }
     size_t output = (size_t)(g->output_count * g->real_bytes), input = (size_t)(g->input_count * g->real_bytes);
     for (int64_t i = 0; r->dense_output && i < n; i++)
@@ -88,11 +126,9 @@ static void exchange_visits(const run *r, deq_worker *solver, int64_t n, const i
 /* The block's examples, and the frame of routines on them. */
 static deq_frame gather(const run *r, const engine_worker *w, int64_t from, int64_t n) {
     const deq_engine *g = r->engine;
-    const int64_t target_bytes = r->loss ? r->loss->target_bytes : g->target_bytes;
-    const bool want_y = r->loss || r->metric || (r->results && r->results->right);
     for (int64_t i = 0; i < n; i++) w->example[i] = r->index ? r->index[from + i] : from + i;
-    r->source->gather(r->source->context, w->example, n, g->real_bits, w->x, g->input_bytes, want_y ? w->y : NULL,
-                      target_bytes);
+    r->source->gather(r->source->context, w->example, n, g->real_bits, w->x, g->input_bytes, want_y(r) ? w->y : NULL,
+                      target_bytes(r));
     return (deq_frame){.shared = g->shared,
                        .scratch = w->scratch,
                        .example = w->example,
@@ -104,12 +140,14 @@ static deq_frame gather(const run *r, const engine_worker *w, int64_t from, int6
 }
 
 /* The attack differentiates, and judges its steps by, the undefended net. */
-static void attack(const run *r, const engine_worker *w, int64_t n, deq_frame *frame) {
+static void attack(const run *r, const engine_worker *w, int64_t from, int64_t n, deq_frame *frame) {
     deq_frame inner = *frame;
     deq_worker_begin(w->solver, &(deq_request){.settings = r->attacking ? r->engine->attacking : r->engine->settings});
     inner.arg2 = w->adversarial;
     inner.scalars = r->scalars;
     r->attack->function(&inner, n);
+    if (r->results && r->results->attack)
+        memcpy(r->results->attack + from, w->solver->counts, (size_t)n * sizeof *w->solver->counts);
     frame->arg0 = w->adversarial;
 }
 
@@ -169,7 +207,7 @@ void engine_block(run *r, int worker, int64_t b, char *accum) {
     if (r->attack && crafted)
         memcpy(w->x, r->crafted + from * bytes, (size_t)(n * bytes));
     else if (r->attack)
-        attack(r, w, n, &frame);
+        attack(r, w, from, n, &frame);
     if (r->crafting)
         memcpy(r->crafted + from * bytes, w->adversarial, (size_t)(n * bytes));
     else

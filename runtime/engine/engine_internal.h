@@ -62,6 +62,7 @@ struct deq_engine {
     int64_t parameter_bytes, shared_bytes, accum_bytes;
     const deq_routine *prepare, *finish, *predict;
     const deq_routine *statistics; /* there are statistics of the batch: a training batch is one block; else NULL */
+    bool labels;                   /* the target is a label */
     bool training;                 /* the net computes something else in training */
     engine_parameter *parameters;
     engine_loss *losses;

@@ -57,6 +57,7 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
     w->identity = deq_space_take(space, block * sizeof *w->identity);
     w->steps = deq_space_take(space, block * sizeof *w->steps);
     w->residual = deq_space_take(space, block * sizeof *w->residual);
+    w->counts = deq_space_take(space, block * sizeof *w->counts);
     for (int i = 0; i < w->fixed_count; i++) {
         const deq_fixed *f = w->fixed[i];
         const deq_needs needs = needs_of(w, f, settings, count);
@@ -125,6 +126,7 @@ bool deq_worker_plan(deq_worker *w, const deq_fixed_settings *const *settings, i
     for (int64_t i = 0; i < w->block; i++) {
         w->identity[i] = (int32_t)i;
         w->steps[i] = w->residual[i] = 0;
+        w->counts[i] = (deq_row_counts){0};
     }
     w->request = (deq_request){.settings = settings[0]};
     deq_worker_forget(w);

@@ -35,4 +35,14 @@ typedef struct deq_solve_record {
     bool failed;    /* stopped short of its tolerance */
     uint8_t solver; /* of a chain: the one whose state was returned, 0 the first */
 } deq_solve_record;
+
+/* What one example has cost and what became of it, since the engine cleared it. */
+typedef struct deq_row_counts {
+    int32_t solves, unconverged, diverged; /* forward */
+    int32_t adjoints, adjoints_unconverged;
+    int32_t queries, gradients; /* of an attack: evaluations of the net, gradients */
+    int32_t zero, lost;         /* gradients exactly zero; not finite, or cut to zero because a solve fell short */
+    int32_t reason;             /* deq_reason of the worst forward solve: one that failed, else the last */
+    bool failed;
+} deq_row_counts;
 #endif

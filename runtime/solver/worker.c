@@ -42,7 +42,10 @@ void deq_worker_forget(deq_worker *w) {
 void deq_worker_begin(deq_worker *w, const deq_request *request) {
     w->request = *request;
     deq_statistics_clear(&w->forward);
-    for (int64_t row = 0; row < w->block; row++) w->steps[row] = w->residual[row] = 0;
+    for (int64_t row = 0; row < w->block; row++) {
+        w->steps[row] = w->residual[row] = 0;
+        w->counts[row] = (deq_row_counts){0};
+    }
 }
 
 void deq_worker_record(deq_worker *w, const deq_fixed *fixed, bool adjoint, int64_t row, int64_t example, int steps,
@@ -63,7 +66,16 @@ void deq_worker_record(deq_worker *w, const deq_fixed *fixed, bool adjoint, int6
     if (w->request.records[adjoint])
         w->request.records[adjoint][fixed->index * w->request.records_stride + row] =
             (deq_solve_record){(float)steps, (float)residual, (uint8_t)reason, true, failed, 0};
-    if (!adjoint) {
+    deq_row_counts *c = &w->counts[row];
+    if (adjoint) {
+        c->adjoints++;
+        c->adjoints_unconverged += failed;
+    } else {
+        c->solves++;
+        c->unconverged += failed;
+        c->diverged += reason == DEQ_REASON_diverged;
+        if (failed || !c->failed) c->reason = (int32_t)reason;
+        c->failed = c->failed || failed;
         w->steps[row] += (float)steps;
         if (rank > w->residual[row]) w->residual[row] = (float)rank;
     }

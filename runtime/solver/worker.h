@@ -100,6 +100,7 @@ typedef struct deq_worker {
     deq_request request;
 
     float *steps, *residual;               /* by row of the block: forward solves since the request (sum, worst) */
+    deq_row_counts *counts;                /* by row of the block, since the request */
     deq_solve_statistics forward, adjoint; /* forward: since the request; adjoint: since the engine cleared it */
     deq_error error;                       /* on_fail: stop */
 

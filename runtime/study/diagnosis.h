@@ -11,7 +11,7 @@ void deq_diagnosis_table(FILE *out, const json_t *solves);
 void deq_diagnosis_epochs(FILE *out, const json_t *log);
 /* The residual of the forward iteration in one line: `curve` as in NAME-residual.csv, row k after k iterations. */
 void deq_diagnosis_curve(FILE *out, const json_t *curve);
-/* A line for each pathology: "- body: 12% of ...".  `log`: rows of the training log (journal.h) or NULL.  Returns how
+/* A line for each pathology: "- body: 12% of ...".  `log`: rows of the training log (training_log.h) or NULL.  Returns how
  * many there were. */
 int deq_diagnosis_sentences(FILE *out, const json_t *solves, const json_t *log);
 #endif

@@ -3,7 +3,7 @@
 #include "study.h"
 #include "call.h"
 #include "diagnosis.h"
-#include "journal.h"
+#include "training_log.h"
 #include "output.h"
 #include "progress.h"
 #include "settings.h"
@@ -93,7 +93,7 @@ void deq_diagnosis_epochs(FILE *out, const json_t *log) {
     size_t n = json_array_size(log), shown = n < EPOCHS_SHOWN ? n : EPOCHS_SHOWN;
     bool spectra = false, penalties = false, corrections = false;
     for (size_t i = 0; i < n; i++) {
-        deq_journal_row row = deq_journal_row_of(json_array_get(log, i));
+        deq_log_row row = deq_log_row_of(json_array_get(log, i));
         spectra = spectra || isfinite(row.radius);
         penalties = penalties || isfinite(row.penalty);
         corrections = corrections || isfinite(row.correction);
@@ -105,8 +105,8 @@ void deq_diagnosis_epochs(FILE *out, const json_t *log) {
             spectra ? "--:|--:|--:|" : "");
     for (size_t i = 0; i < shown; i++) {
         char t[9][32];
-        deq_journal_row r =
-            deq_journal_row_of(json_array_get(log, shown > 1 ? (i * (n - 1) + (shown - 1) / 2) / (shown - 1) : 0));
+        deq_log_row r =
+            deq_log_row_of(json_array_get(log, shown > 1 ? (i * (n - 1) + (shown - 1) / 2) / (shown - 1) : 0));
         fprintf(out, "| %.0f | %s |", r.epoch, put(t[0], 32, "%.4g", r.loss));
         if (penalties) fprintf(out, " %s |", put(t[1], 32, "%.3g", r.penalty));
         if (corrections) fprintf(out, " %s |", put(t[8], 32, "%.3g", r.correction));
@@ -308,8 +308,7 @@ static void of_certificate(Sentences *s, const json_t *c) {
 static void of_log(Sentences *s, const json_t *log) {
     size_t n = json_array_size(log);
     if (n < 2) return;
-    deq_journal_row first = deq_journal_row_of(json_array_get(log, 0)),
-                    last = deq_journal_row_of(json_array_get(log, n - 1));
+    deq_log_row first = deq_log_row_of(json_array_get(log, 0)), last = deq_log_row_of(json_array_get(log, n - 1));
     s->fixed = "training";
     if (last.steps > 1.5 * first.steps)
         say(s,
@@ -370,7 +369,7 @@ int deq_diagnosis_sentences(FILE *out, const json_t *solves, const json_t *log) 
 
 /* ---- a folder ---- */
 
-/* The rows of a log as the journal has them. */
+/* The rows of a log as the log has them. */
 static json_t *read_log(const char *path) {
     size_t size;
     char *csv = deq_read_whole(path, 64 << 20, &size), *line_end = NULL;

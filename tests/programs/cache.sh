@@ -21,25 +21,30 @@ umask 022
 expect 0 'clean' "${tiny[@]}"
 cp "$table" first.csv
 [[ -z $(find "$XDG_CACHE_HOME" -type d ! -perm 0700) ]] || fail "folders of the cache are open: $(find "$XDG_CACHE_HOME" -type d ! -perm 0700 | head -3)"
-mapfile -t values < <(grep -l '"metric"' "$cache"/values/*.json)
-((${#values[@]} >= 2)) || fail "less than two evaluations in the cache"
-grep -q '"version"' "${values[0]}" || fail "an entry without the program's version"
+journals=("$cache"/journal/*.journal)
+((${#journals[@]} >= 2)) || fail "less than two evaluations in the cache"
+head -n 1 "${journals[0]}" | grep -q '"version"' || fail "a journal without the program's version"
 
-# ---- values ----
-exchange "${values[0]}" "${values[1]}"
-again 'W0822.*another entry under this name' "values exchanged"
-sed -i 's/"metric": 0/"metric": 1/; s/"loss": /"loss": 1/' "${values[0]}"
-again 'W0822.*damaged' "a value changed"
-truncate -s 100 "${values[1]}"
+# ---- records of evaluations ----
+exchange "${journals[0]}" "${journals[1]}"
+again 'W0822.*another entry under this name' "journals exchanged"
+printf 'x' | dd of="${journals[0]}" bs=1 seek=$(($(stat -c %s "${journals[0]}") - 99)) conv=notrunc status=none
+again 'W0822.*damaged' "a record changed"
+truncate -s 100 "${journals[1]}"
+again 'W0822.*damaged' "a journal truncated"
+: >"${journals[1]}"
+again 'W0822.*damaged' "an empty journal"
+mv "${journals[0]}" elsewhere.journal && ln -s "$PWD/elsewhere.journal" "${journals[0]}"
+again 'W0822.*link' "a journal that is a link"
+rm "${journals[0]}" && mkfifo "${journals[0]}"
+again 'W0822.*no regular file' "a journal that is a pipe"
+
+# ---- other values: the residuals of a trained net ----
+values=("$cache"/values/*.json)
+[[ -f ${values[0]} ]] || fail "no values in the cache"
+grep -q '"version"' "${values[0]}" || fail "an entry without the program's version"
+truncate -s 100 "${values[0]}"
 again 'W0822.*damaged' "a value truncated"
-: >"${values[1]}"
-again 'W0822.*damaged' "an empty value"
-mv "${values[0]}" elsewhere.json && ln -s "$PWD/elsewhere.json" "${values[0]}"
-again 'W0822.*link' "a value that is a link"
-rm "${values[0]}" && mkfifo "${values[0]}"
-expect 0 'W0822.*no regular file' "${tiny[@]}"
-same first.csv "$table"
-rm -f "${values[0]}"
 
 # ---- trained parameters ----
 expect 0 'clean' "${tiny[@]}" --seed 5 --results other
@@ -64,7 +69,7 @@ again 'W0822.*link' "an object that links to a device"
 
 # ---- whose it is ----
 if ((EUID == 0)); then
-  chown 65534 "$cache"/values/*.json "$cache"/nets/*.safetensors "$cache"/objects/*.so
+  chown 65534 "$cache"/values/*.json "$cache"/journal/*.journal "$cache"/nets/*.safetensors "$cache"/objects/*.so
   expect 0 'W0822.*another user' "${tiny[@]}"
   grep -q 'W0811.*another user' out || fail "a net of another user's was loaded"
   same first.csv "$table"

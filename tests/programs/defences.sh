@@ -36,7 +36,7 @@ for solver in "anderson(memory: 4, " "broyden(" "picard("; do
   grep -q '^3,' results/defences/exits.csv && [[ $(cell results/defences/exits.csv 3 exit.steps) == 3 ]] ||
     fail "a sweep over states is not in its table"
   # the early state, as a column of the first table and as a row of the sweep over defences
-  [[ $(cut -d, -f2 results/defences/kinds.csv | sed -n 2p) == "$(awk -F, 'END { print $(NF - 6) }' $table)" ]] ||
+  [[ $(cut -d, -f2 results/defences/kinds.csv | sed -n 2p) == "$(awk -F, 'END { print $(NF - 7) }' $table)" ]] ||
     fail "a defence under attack differs between two tables"
 done
 

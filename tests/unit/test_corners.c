@@ -363,19 +363,18 @@ static void test_no_prediction(void **state) {
         CompileOptions o = {.path = path, .f64 = bits == 64, .optimise = 2, .last = PASS_COMPILE};
         net_open_with(&f, &o, "Poles", 1, 0, 0);
         double x[12], y[4] = {0}, metric[4];
-        int32_t prediction[4];
-        bool right[4];
+        int32_t prediction[4], label[4];
         int64_t index[4] = {0, 1, 2, 3};
         for (int k = 0; k < 12; k++) net_put(&f, x, k, rows[k / 3][k % 3]);
         deq_dense dense = {x, y, 3, 1};
         deq_source source = deq_dense_source(&dense);
-        deq_results results = {.metric = metric, .prediction = prediction, .right = right};
+        deq_results results = {.metric = metric, .prediction = prediction, .label = label};
         deq_error e = {0};
         if (!deq_engine_evaluate(f.engine, &source, index, 4, NULL, "share", NULL, 0, NULL, NULL, &results, &e))
             fail_msg("%s", e.text);
         for (int i = 0; i < 4; i++) {
             assert_int_equal(prediction[i], predictions[i]);
-            assert_true(metric[i] == (i == 0) && right[i] == (i == 0));
+            assert_true(metric[i] == (i == 0) && (prediction[i] == label[i]) == (i == 0));
         }
         net_close(&f);
     }

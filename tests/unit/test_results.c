@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "checkpoint.h"
-#include "journal.h"
+#include "training_log.h"
 #include "output.h"
 #include "random.h"
 #include "store.h"
@@ -268,10 +268,15 @@ static void test_table(void **state) {
         {.coordinates = at[0]}, {.coordinates = at[1]}, {.coordinates = at[2]}, {.coordinates = at[3]}};
     deq_experiment_spec x = {.name = "e", .sweeps = sweeps, .nsweeps = 2, .cells = cells, .ncells = 4, .table = &table};
     const double values[4][2] = {{0.80, 10.25}, {0.82, 11.75}, {0.5, NAN}, {0.5, NAN}};
-    deq_table_cell measured[4] = {{values[0], "0", "k0", 1.5, 0.25, 0},
-                                  {values[1], "1", "k1", 1.5, 0.25, 0},
-                                  {values[2], "0", "k2", 1.5, 0.25, 0},
-                                  {values[3], "1", "k3", 2, 0.5, 3}};
+    deq_interval intervals[4][2];
+    for (int i = 0; i < 4; i++) {
+        intervals[i][0] = deq_wilson((int64_t)round(1000 * values[i][0]), 1000);
+        intervals[i][1] = (deq_interval){NAN, NAN, NAN};
+    }
+    deq_table_cell measured[4] = {{values[0], intervals[0], "0", "k0", 1.5, 0.25, 0},
+                                  {values[1], intervals[1], "1", "k1", 1.5, 0.25, 0},
+                                  {values[2], intervals[2], "0", "k2", 1.5, 0.25, 0},
+                                  {values[3], intervals[3], "1", "k3", 2, 0.5, 3}};
     const int64_t examples[2] = {1000, 0};
     char *text = NULL;
     size_t size;
@@ -282,19 +287,29 @@ static void test_table(void **state) {
                               "|:------------------------------------|------------:|------------:|\n"
                               "| jfb()                               | 81.0 ± 1.4% |  11.0 ± 1.1 |\n"
                               "| implicit(gmres(tol: 1e-4, max: 30)) | 50.0 ± 0.0% |           - |\n"
-                              "\nPercentages are over 1000 examples: a binomial standard error of at most 1.6 points.\n"
                               "\n3 predictions in this table are not a number (NaN); they count as wrong.\n"
                               "\nEach row is the mean over 2 runs, ± their standard deviation.\n");
     free(text);
     f = open_memstream(&text, &size);
-    deq_table_csv(f, &x, measured, examples);
+    deq_table_csv(f, &x, measured);
     fclose(f);
-    assert_string_equal(text, "mode,seed,clean,clean standard error,\"steps, mean\",seeds,nets,undefined "
-                              "predictions,train seconds,evaluation seconds\n"
-                              "jfb(),0,0.8,0.0126,10.25,0,k0,0,1.500,0.250\n"
-                              "jfb(),1,0.82,0.0121,11.75,1,k1,0,1.500,0.250\n"
-                              "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.0158,,0,k2,0,1.500,0.250\n"
-                              "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.0158,,1,k3,3,2.000,0.500\n");
+    assert_string_equal(text,
+                        "mode,seed,clean,clean low,clean high,\"steps, mean\",seeds,nets,undefined predictions,train "
+                        "seconds,evaluation seconds\n"
+                        "jfb(),0,0.8,0.774081035,0.82362291,10.25,0,k0,0,1.500,0.250\n"
+                        "jfb(),1,0.82,0.794977767,0.842573107,11.75,1,k1,0,1.500,0.250\n"
+                        "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.4690696,0.5309304,,0,k2,0,1.500,0.250\n"
+                        "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,,1,k3,3,2.000,0.500\n");
+    free(text);
+    x.ncells = 1; /* a row of one run has its intervals */
+    f = open_memstream(&text, &size);
+    deq_table_markdown(f, &x, measured, examples);
+    fclose(f);
+    assert_string_equal(text, "| mode  |              clean | steps, mean |\n"
+                              "|:------|-------------------:|------------:|\n"
+                              "| jfb() | 80.0% [77.4, 82.4] |        10.2 |\n"
+                              "\nIn brackets: intervals of 95% over 1000 examples (Wilson's for shares, else by "
+                              "bootstrap; differences are paired by example).\n");
     free(text);
 }
 
@@ -330,19 +345,19 @@ static void test_permutation(void **state) {
     assert_true(same < 10 && ordered < 10); /* one is expected, by chance */
 }
 
-static void test_journal(void **state) {
+static void test_training_log(void **state) {
     (void)state;
-    deq_journal_row row = deq_journal_empty();
+    deq_log_row row = deq_log_empty();
     row.epoch = 1;
     row.loss = 0.1;
     json_t *rows = json_array();
-    json_array_append_new(rows, deq_journal_json(&row));
-    deq_journal_row back = deq_journal_row_of(json_array_get(rows, 0));
+    json_array_append_new(rows, deq_log_json(&row));
+    deq_log_row back = deq_log_row_of(json_array_get(rows, 0));
     assert_true(back.loss == 0.1 && isnan(back.robust));
     char *path = deq_path_join(folder, "log.csv", NULL);
     deq_error e = {0};
     size_t size;
-    assert_true(deq_journal_write(path, rows, &e));
+    assert_true(deq_log_write(path, rows, &e));
     char *text = deq_read_whole(path, 1 << 16, &size);
     assert_string_equal(
         text, "epoch,step,loss,accuracy,validation_loss,clean,robust,steps,residual,adjoint_steps,"
@@ -359,7 +374,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_checkpoint),  cmocka_unit_test(test_store),
                                        cmocka_unit_test(test_sweep),       cmocka_unit_test(test_together),
                                        cmocka_unit_test(test_table),       cmocka_unit_test(test_names),
-                                       cmocka_unit_test(test_permutation), cmocka_unit_test(test_journal)};
+                                       cmocka_unit_test(test_permutation), cmocka_unit_test(test_training_log)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);

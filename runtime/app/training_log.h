@@ -1,12 +1,12 @@
-/* journal.h - the training log: one row an epoch, as CSV beside the results and as JSON inside checkpoints. */
-#ifndef DEQ_RUNTIME_JOURNAL_H
-#define DEQ_RUNTIME_JOURNAL_H
+/* training_log.h - the training log: one row an epoch, as CSV beside the results and as JSON inside checkpoints. */
+#ifndef DEQ_RUNTIME_TRAINING_LOG_H
+#define DEQ_RUNTIME_TRAINING_LOG_H
 #include "error.h"
 #include <jansson.h>
 #include <stdint.h>
 
 /* X(column, doc): every column is a number; NaN (empty in CSV, null in JSON) when it was not measured. */
-#define DEQ_JOURNAL(X)                                                                                                 \
+#define DEQ_LOG(X)                                                                                                     \
     X(epoch, "finished epochs")                                                                                        \
     X(step, "optimiser steps so far")                                                                                  \
     X(loss, "mean training loss of the epoch, at the attacked inputs when training is adversarial")                    \
@@ -31,17 +31,17 @@
     X(examples_per_second, "training examples a second, validation left out")                                          \
     X(seconds, "wall time since the run began, validation included; a resumed run counts on")
 
-typedef struct deq_journal_row {
+typedef struct deq_log_row {
 #define X(name, doc) double name;
-    DEQ_JOURNAL(X)
+    DEQ_LOG(X)
 #undef X
-} deq_journal_row;
+} deq_log_row;
 
-deq_journal_row deq_journal_empty(void);              /* every column NaN */
-json_t *deq_journal_json(const deq_journal_row *row); /* an object */
-deq_journal_row deq_journal_row_of(const json_t *object);
+deq_log_row deq_log_empty(void);              /* every column NaN */
+json_t *deq_log_json(const deq_log_row *row); /* an object */
+deq_log_row deq_log_row_of(const json_t *object);
 /* All rows (a JSON array of objects) as CSV. */
-bool deq_journal_write(const char *path, const json_t *rows, deq_error *e);
+bool deq_log_write(const char *path, const json_t *rows, deq_error *e);
 json_t *deq_json_number(double value);       /* null when not finite */
 double deq_json_double(const json_t *value); /* NaN when not a number */
 #endif

@@ -1,0 +1,72 @@
+/* interval.c - Wilson's interval, the paired difference of shares, the bootstrap of a mean. */
+#include "interval.h"
+#include "random.h"
+#include <math.h>
+#include <stdlib.h>
+
+#define Z 1.959963984540054 /* of 95 %, two sides */
+#define RESAMPLES 1000
+
+static const deq_interval nothing = {NAN, NAN, NAN};
+
+deq_interval deq_wilson(int64_t successes, int64_t n) {
+    if (n <= 0 || successes < 0 || successes > n) return nothing;
+    double count = (double)n, p = (double)successes / count, z2 = Z * Z;
+    double centre = (p + z2 / (2 * count)) / (1 + z2 / count);
+    double half = Z * sqrt(p * (1 - p) / count + z2 / (4 * count * count)) / (1 + z2 / count);
+    /* At the ends the bound is exact, and rounding must not move the share out of its interval. */
+    return (deq_interval){p, successes == 0 ? 0 : fmin(centre - half, p), successes == n ? 1 : fmax(centre + half, p)};
+}
+
+deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n) {
+    if (n <= 0 || gained < 0 || lost < 0 || gained + lost > n) return nothing;
+    double total = (double)n + 2, sum = (double)(gained + lost) + 1, difference = (double)(gained - lost);
+    double centre = difference / total, half = Z * sqrt(sum - difference * difference / total) / total;
+    double value = difference / (double)n;
+    return (deq_interval){value, fmax(-1, fmin(centre - half, value)), fmin(1, fmax(centre + half, value))};
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+deq_interval deq_bootstrap(deq_statistic *statistic, void *context, int64_t n, uint64_t key) {
+    if (n <= 0) return nothing;
+    deq_interval out = nothing;
+    double *values = malloc(RESAMPLES * sizeof *values);
+    int64_t *drawn = malloc((size_t)n * sizeof *drawn);
+    for (int64_t i = 0; drawn && i < n; i++) drawn[i] = i;
+    if (values && drawn) out.value = statistic(context, drawn, n);
+    bool finite = isfinite(out.value);
+    for (int r = 0; finite && r < RESAMPLES; r++) {
+        uint64_t stream = deq_key_mix(key, (uint64_t)r);
+        for (int64_t i = 0; i < n; i++) {
+            int64_t k = (int64_t)(deq_uniform(stream, (uint64_t)i) * (double)n);
+            drawn[i] = k < n ? k : n - 1;
+        }
+        values[r] = statistic(context, drawn, n);
+        finite = isfinite(values[r]);
+    }
+    if (finite) {
+        qsort(values, RESAMPLES, sizeof *values, by_value);
+        out.low = fmin(values[RESAMPLES / 40], out.value); /* 2.5 % on each side */
+        out.high = fmax(values[RESAMPLES - 1 - RESAMPLES / 40], out.value);
+    }
+    free(values);
+    free(drawn);
+    return out;
+}
+
+static double mean_of(void *context, const int64_t *drawn, int64_t n) {
+    const double *values = context;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += values[drawn[i]];
+    return sum / (double)n;
+}
+
+deq_interval deq_bootstrap_mean(const double *values, int64_t n, uint64_t key) {
+    return deq_bootstrap(mean_of, (void *)(uintptr_t)values, n, key);
+}
+
+bool deq_intervals_meet(deq_interval a, deq_interval b) { return a.low <= b.high && b.low <= a.high; }

@@ -1,0 +1,26 @@
+/* interval.h - what a share, a mean or a difference of examples can be trusted to: intervals of 95 %.
+ *
+ * Shares get Wilson's interval (1927), which has a width also where every example agrees.  Differences of two shares
+ * of the same examples are paired: only examples that differ count (Agresti and Min 2005).  Everything else gets a
+ * percentile bootstrap over examples, whose draws depend on the key and the number of examples only. */
+#ifndef DEQ_RUNTIME_INTERVAL_H
+#define DEQ_RUNTIME_INTERVAL_H
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct deq_interval { /* low <= value <= high; all NaN when there are no examples */
+    double value, low, high;
+} deq_interval;
+
+deq_interval deq_wilson(int64_t successes, int64_t n);
+/* Share of b minus share of a over n examples, of which `gained` are right in b only and `lost` in a only. */
+deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n);
+/* Of any statistic of n examples: it is given the numbers of the examples drawn, or 0 .. n-1 for the value itself.  A
+ * statistic of several evaluations of the same examples is thereby paired. */
+typedef double deq_statistic(void *context, const int64_t *drawn, int64_t n);
+deq_interval deq_bootstrap(deq_statistic *statistic, void *context, int64_t n, uint64_t key);
+/* Of the mean of values[0 .. n); examples whose value is not finite make it NaN. */
+deq_interval deq_bootstrap_mean(const double *values, int64_t n, uint64_t key);
+/* Neither can be called larger: the intervals meet. */
+bool deq_intervals_meet(deq_interval a, deq_interval b);
+#endif

@@ -1,0 +1,35 @@
+/* record.h - one example of one evaluation, as it is kept in the journal (record.def). */
+#ifndef DEQ_RUNTIME_RECORD_H
+#define DEQ_RUNTIME_RECORD_H
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef int64_t deq_record_I64;
+typedef int32_t deq_record_I32;
+typedef double deq_record_F64;
+typedef float deq_record_F32;
+typedef enum deq_record_type { DEQ_RECORD_I64, DEQ_RECORD_I32, DEQ_RECORD_F64, DEQ_RECORD_F32 } deq_record_type;
+
+typedef struct deq_record {
+#define FIELD(name, type, empty, doc) deq_record_##type name;
+#include "record.def"
+#undef FIELD
+} deq_record;
+
+typedef struct deq_record_field {
+    const char *name, *doc;
+    deq_record_type type;
+    size_t offset;
+} deq_record_field;
+
+/* Every field in the table's order, `count` of them. */
+const deq_record_field *deq_record_fields(int *count);
+/* Index of a field by name; -1: there is none. */
+int deq_record_field_named(const char *name);
+/* The field's value as a number. */
+double deq_record_value(const deq_record *r, const deq_record_field *field);
+/* Nothing measured yet of example `id`. */
+deq_record deq_record_empty(int64_t id);
+json_t *deq_record_json(const deq_record *r); /* an object; NaN is null */
+#endif
