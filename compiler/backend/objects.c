@@ -159,8 +159,8 @@ static void keep_one_of_each(Module *modules, uint32_t count) {
 static const char *const pipelines[] = {
     "function(sroa)",
     "function(sroa,early-cse,simplifycfg,loop-mssa(licm),instcombine<no-verify-fixpoint>)",
-    "function(sroa,early-cse,simplifycfg,instcombine<no-verify-fixpoint>,loop-mssa(licm),gvn,loop-vectorize,"
-    "instcombine<no-verify-fixpoint>,simplifycfg),globaldce",
+    ("function(sroa,early-cse,simplifycfg,instcombine<no-verify-fixpoint>,loop-mssa(licm),gvn,loop-vectorize,"
+     "instcombine<no-verify-fixpoint>,simplifycfg),globaldce"),
     "default<O3>",
 };
 

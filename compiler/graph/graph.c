@@ -301,6 +301,7 @@ static uint64_t node_hash(const Graph *g, const Node *n) {
 }
 
 bool attr_equal(const Attr *a, const Attr *b) {
+    /* By bits: -0 and 0 are different constants.  NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
     return memcmp(&a->value, &b->value, sizeof a->value) == 0 &&
            memcmp(a->numbers, b->numbers, sizeof a->numbers) == 0 &&
            (a->name == b->name || (a->name && b->name && strcmp(a->name, b->name) == 0));

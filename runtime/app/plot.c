@@ -14,8 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static const char preamble[] = "# %s; drawn by: gnuplot %s%s.gp   (in this folder)\n"
                                "if (!exists('output')) output = '%s%s.png'\n"
                                "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) {\n"
