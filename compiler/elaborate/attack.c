@@ -26,7 +26,7 @@ typedef struct Attack { /* one definition for one net and loss */
     Query *queries;
     uint32_t nqueries, queries_cap;
     Machine *machine;
-    bool failed;
+    bool differentiates, failed;
 } Attack;
 
 /* ---- queries and draws ---- */
@@ -50,7 +50,7 @@ static Value query(Scope *s, Attack *k, const Ast *point, int what, Range at) {
         *q = (Query){s->build, n, node, false};
     }
     if (what == 4 && !q->gradient) { /* the routine with the gradient gives output and loss as well */
-        q->gradient = true;
+        q->gradient = k->differentiates = true;
         g->nodes[q->query].attr.name = arena_printf(a, "%s_input", prefix);
     }
     Shape shape = what == 4 ? k->net->input : what == 3 ? shape_scalar() : value_shape(k->net->output);
@@ -349,6 +349,7 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     out->definition = d->name;
     out->routine = k->routine->name;
     out->hash = k->hash;
+    out->differentiates = k->differentiates;
     Env *numbers;
     if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars))
         return false;

@@ -241,6 +241,7 @@ typedef struct Scalars { /* values of frame->scalars of a routine, in order */
 bool scalar_bound(Scope *s, Scalars *list, const Ast *binding, const Module *owner, Range at, const char *callee);
 typedef struct AttackUse {
     const char *name, *definition, *routine, *gradient, *hash;
+    bool differentiates; /* it asks for gradient(loss, ..) */
     Scalars scalars;
 } AttackUse;
 bool attack_use(Scope *s, const Ast *attack, Net *net, const char *loss, AttackUse *out);

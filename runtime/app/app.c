@@ -32,6 +32,7 @@ bool deq_app_open(deq_app *app, const deq_module *module, const deq_app_options 
 void deq_model_free(deq_model *model) {
     if (!model) return;
     free(model->label);
+    free(model->attack);
     free(model->stem);
     free(model->parameters);
     json_decref(model->log);

@@ -37,11 +37,12 @@ static json_t *slice(const deq_slice *s) {
     return o;
 }
 
-static json_t *attack(const deq_attack_spec *a) {
+static json_t *attack(const deq_attack_spec *a, const char *name) {
     if (!a) return json_null();
     json_t *o = json_pack("{s:s, s:s, s:o}", "name", a->name, "definition", a->definition, "settings",
                           scalars(a->scalars, a->nscalars));
     json_object_set_new(o, "gradient", a->gradient ? json_string(a->gradient) : json_null());
+    if (name) json_object_set_new(o, "in_force", json_string(name));
     return o;
 }
 
@@ -52,6 +53,7 @@ static json_t *train(deq_app *app, const deq_train_spec *t, deq_error *e) {
     uint32_t token = deq_engine_save_settings(engine);
     bool ok = deq_app_in_training(engine, t, e);
     json_t *settings = ok ? deq_app_resolved(engine) : NULL;
+    char *name = ok ? deq_app_attack_name(engine, t->net, t->attack) : NULL;
     deq_engine_restore_settings(engine, token);
     if (!ok) return NULL;
     json_t *o =
@@ -60,7 +62,8 @@ static json_t *train(deq_app *app, const deq_train_spec *t, deq_error *e) {
                   "epochs", (json_int_t)t->epochs, "seed", (json_int_t)t->seed, "optimiser",
                   json_pack("{s:s, s:o}", "name", t->optimiser.name, "settings",
                             scalars(t->optimiser.scalars, t->optimiser.nscalars)),
-                  "attack", attack(t->attack), "settings", settings);
+                  "attack", attack(t->attack, name), "settings", settings);
+    free(name);
     json_object_set_new(o, "examples", t->examples < 0 ? json_null() : json_integer(t->examples));
     if (t->start.file)
         json_object_set_new(o, "start", json_pack("{s:s, s:s*}", "file", t->start.file, "map", t->start.map));

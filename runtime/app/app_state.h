@@ -1,6 +1,6 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
  * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, train.c, evaluate.c, trace.c, experiment.c, diagnose.c,
- * plot.c. */
+ * plot.c, attack_name.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
 #include "app.h"
@@ -16,6 +16,7 @@ typedef struct deq_model { /* a trained net */
     char *label;           /* "net", "m (mode = jfb, seed = 0)" */
     char *stem;            /* its files in the results folder: "net", "m-jfb-0" */
     const deq_train_spec *spec;
+    char *attack;     /* as its training named it (deq_app_attack_name); NULL: none */
     deq_key key;      /* of everything that decides its parameters */
     void *parameters; /* deq_net_vector_bytes of the module's reals */
     json_t *log;      /* rows, training_log.h */
@@ -38,6 +39,8 @@ typedef struct deq_evaluation {  /* of one model on one slice */
     deq_interval interval; /* of the value: Wilson's for a share, else a bootstrap */
     deq_record *records;   /* by example; freed by deq_evaluation_free */
     deq_key key;           /* of its journal */
+    char *attacked;        /* the attack by name; NULL: none */
+    char *trained;         /* the name under which the training used the same attack, where it differs; else NULL */
     double seconds;
     bool cached;
 } deq_evaluation;
@@ -83,6 +86,13 @@ json_t *deq_app_resolved(deq_engine *engine); /* settings of every fixed point, 
 /* What the count of adjoint solves that failed is of, under the modes in force or the attack's own (NULL: none): words
  * for "1% of ...". */
 const char *deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient);
+
+/* --- attack_name.c --- */
+/* "pgd7 through jfb()": the attack, each part of a joined one, with the gradient that it goes through as the engine is
+ * set now.  malloc'ed; NULL: no attack, or out of memory. */
+char *deq_app_attack_name(deq_engine *engine, const deq_net_spec *net, const deq_attack_spec *a);
+/* How the model's training named a part of this attack, where it went through another gradient; malloc'ed, or NULL. */
+char *deq_app_attack_differs(const deq_model *model, deq_engine *engine, const deq_attack_spec *a);
 
 /* --- app_check.c --- */
 /* Everything that can be refused before work starts: data headers, slices, names of routines. */

@@ -130,7 +130,10 @@ deq_interval deq_evaluation_interval(const deq_evaluation *v, uint64_t key) {
 
 void deq_evaluation_free(deq_evaluation *v) {
     free(v->records);
+    free(v->attacked);
+    free(v->trained);
     v->records = NULL;
+    v->attacked = v->trained = NULL;
 }
 
 /* ---- the journal ---- */
@@ -302,6 +305,11 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
     json_decref(what);
     if (!ok) return false;
     summarise(out, (uint64_t)model->spec->seed);
+    out->attacked = deq_app_attack_name(engine, model->spec->net, v->attack);
+    out->trained = deq_app_attack_differs(model, engine, v->attack);
+    if (out->trained)
+        deq_report(&app->reporter, "note: %s of %s is under %s; the net was trained against %s", v->name, model->label,
+                   out->attacked, out->trained);
     warn(app, engine, model, v, out);
     warn_unmade(app, engine, model, v);
     return true;

@@ -221,12 +221,13 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         json_object_set_new(members, "seconds", deq_json_number(w->seconds));
         json_object_set_new(members, "cached", json_boolean(w->cached));
         const char *defence = deq_value_defence(v);
+        if (w->attacked) json_object_set_new(members, "attack", json_string(w->attacked));
+        if (w->trained) json_object_set_new(members, "trained_against", json_string(w->trained));
         if (defence) json_object_set_new(members, "defence", json_string(defence));
-        deq_report(
-            &c->app->reporter, "%s of %s: %.4g [%.4g, %.4g] on %lld examples%s%s%s%s (%.1f s%s)", v->name, model->label,
-            m->value, m->interval.low, m->interval.high, (long long)w->examples, v->attack ? " under " : "",
-            v->attack ? (v->attack->joined ? v->attack->joined : v->attack->name) : "", defence ? ", read off " : "",
-            defence ? defence : "", w->seconds, w->cached ? ", found in the cache" : "");
+        deq_report(&c->app->reporter, "%s of %s: %.4g [%.4g, %.4g] on %lld examples%s%s%s%s (%.1f s%s)", v->name,
+                   model->label, m->value, m->interval.low, m->interval.high, (long long)w->examples,
+                   w->attacked ? " under " : "", w->attacked ? w->attacked : "", defence ? ", read off " : "",
+                   defence ? defence : "", w->seconds, w->cached ? ", found in the cache" : "");
     }
     deq_report_event(&c->app->reporter, "value", members);
 }
@@ -275,15 +276,25 @@ static bool run_cell(Cell *c, deq_error *e) {
     return true;
 }
 
+/* What the table says of the attack; NULL: none. */
+static char *attack_text(const deq_evaluation *v) {
+    char *text = NULL;
+    if (!v->attacked) return NULL;
+    if (asprintf(&text, "%s%s%s", v->attacked, v->trained ? "; trained against " : "", v->trained ? v->trained : "") <
+        0)
+        return NULL;
+    return text;
+}
+
 /* The finished cell as a line of the table; its texts and values are the table's to free. */
 static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_error *e) {
     const deq_table_spec *t = c->x->table;
     double *values = malloc(((size_t)t->ncolumns + 1) * sizeof *values);
     deq_interval *intervals = malloc(((size_t)t->ncolumns + 1) * sizeof *intervals);
-    char *seeds = NULL, *nets = NULL;
+    char *seeds = NULL, *nets = NULL, **attacks = calloc((size_t)t->ncolumns + 1, sizeof *attacks);
     size_t size;
     FILE *f = open_memstream(&seeds, &size), *g = open_memstream(&nets, &size);
-    if (!values || !intervals || !f || !g) return deq_fail(e, DEQ_MEMORY, "out of memory for the table");
+    if (!values || !intervals || !attacks || !f || !g) return deq_fail(e, DEQ_MEMORY, "out of memory for the table");
     out->train_seconds = out->seconds = 0;
     out->undefined = 0;
     for (int i = 0; i < c->nused; i++) {
@@ -303,7 +314,9 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
         values[k] = m->value;
         intervals[k] = m->interval;
         examples[k] = m->evaluation.examples;
+        attacks[k] = attack_text(&m->evaluation);
     }
+    out->attacks = attacks;
     out->values = values;
     out->intervals = intervals;
     out->seeds = seeds;
@@ -360,6 +373,8 @@ bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e
     if (ok && x->table && x->ncells) ok = write_table(app, x, cells, examples, e);
     for (int i = 0; cells && i < x->ncells; i++) {
         free((void *)cells[i].values);
+        for (int k = 0; cells[i].attacks && k < x->table->ncolumns; k++) free(cells[i].attacks[k]);
+        free((void *)cells[i].attacks);
         free((void *)cells[i].intervals);
         free((void *)cells[i].seeds);
         free((void *)cells[i].nets);

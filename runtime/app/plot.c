@@ -139,7 +139,9 @@ static bool put_panel(FILE *f, const char *data, const json_t *rows, const char 
 
 static bool plot_training(deq_app *app, const deq_model *model, bool same_log, deq_error *e) {
     const char *own = model->spec->attack ? "training, attacked" : "training";
-    const Series loss[] = {{"loss", own, "", 1}, {"validation_loss", "validation, clean", "", 2}};
+    const Series loss[] = {{"loss", own, "", 1},
+                           {"validation_loss", "validation, clean", "", 2},
+                           {"robust_loss", "validation, attacked", "", 3}};
     const Series accuracy[] = {{"accuracy", own, "100*", 1},
                                {"clean", "validation, clean", "100*", 2},
                                {"robust", "validation, attacked", "100*", 3}};
@@ -162,10 +164,12 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
                 sizes[panels]);
         fprintf(f,
                 "set xlabel 'epoch'\nset xrange [%g:%zu%s]\nset offsets 0, 0, graph 0.06, graph 0.02\n"
-                "set multiplot layout 1,%d margins char 9, char 2, char 4, char 3 spacing char 10, char 0\n",
-                epochs > 30 ? 0.0 : 0.5, epochs, epochs > 30 ? "" : ".5", panels);
+                "set multiplot layout 1,%d margins char 9, char 2, char 4, char %d spacing char 10, char 0%s%s%s\n",
+                epochs > 30 ? 0.0 : 0.5, epochs, epochs > 30 ? "" : ".5", panels, model->attack ? 5 : 3,
+                model->attack ? " title 'attacked by " : "", model->attack ? model->attack : "",
+                model->attack ? "' noenhanced" : "");
         fputs("set key top right\n", f);
-        put_panel(f, data, rows, "loss", "mean loss", loss, 2);
+        put_panel(f, data, rows, "loss", "mean loss", loss, 3);
         fputs("set key bottom right\n", f);
         put_panel(f, data, rows, "accuracy", "accuracy (%)", accuracy, 3);
         fputs("set key top right\nset offsets 0, 0, graph 0.12, graph 0.02\n", f);

@@ -113,6 +113,8 @@ static void compose(char *out, size_t size, const deq_progress_state *s) {
     at = piece(out, size, at, "  train %.1f%%", 100 * w->accuracy);
     at = piece(out, size, at, "  clean %.1f%%", 100 * w->clean);
     at = piece(out, size, at, "  robust %.1f%%", 100 * w->robust);
+    if (isnan(w->clean)) at = piece(out, size, at, "  clean loss %.4g", w->validation_loss);
+    if (isnan(w->robust)) at = piece(out, size, at, "  robust loss %.4g", w->robust_loss);
     at = piece(out, size, at, "  steps %.1f", w->steps);
     at = piece(out, size, at, "  residual %.1e", w->residual);
     at = piece(out, size, at, "  adjoint %.1f", w->adjoint_steps);

@@ -118,6 +118,31 @@ static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *
                 x->table->mean_std ? ", ± their standard deviation" : "");
 }
 
+/* Whether the column has that attack in some cell. */
+static bool under(const deq_experiment_spec *x, const deq_table_cell *cells, int column, const char *text) {
+    for (int i = 0; i < x->ncells; i++)
+        if (cells[i].attacks[column] && !strcmp(cells[i].attacks[column], text)) return true;
+    return false;
+}
+
+/* Every attack once, with the columns that are under it. */
+static void note_attacks(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells) {
+    const int columns = x->table->ncolumns;
+    for (int at = 0; at < x->ncells * columns; at++) {
+        const int first = at / x->ncells, cell = at % x->ncells;
+        const char *text = cells[cell].attacks[first];
+        bool seen = !text;
+        for (int c = 0; c < first && !seen; c++) seen = under(x, cells, c, text);
+        for (int i = 0; i < cell && !seen; i++)
+            seen = cells[i].attacks[first] && !strcmp(cells[i].attacks[first], text);
+        if (seen) continue;
+        fprintf(out, "\nUnder %s:", text);
+        for (int c = first, n = 0; c < columns; c++)
+            if (under(x, cells, c, text)) fprintf(out, "%s %s", n++ ? "," : "", x->table->columns[c].title);
+        fputs(".\n", out);
+    }
+}
+
 void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
     const deq_table_spec *t = x->table;
     int columns = t->nrows + t->ncolumns;
@@ -161,6 +186,7 @@ void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table
     }
     free(widths);
     note(out, x, cells, examples);
+    note_attacks(out, x, cells);
 }
 
 static void csv_text(FILE *out, const char *text) {
@@ -183,6 +209,12 @@ static bool has_interval(const deq_experiment_spec *x, const deq_table_cell *cel
     return false;
 }
 
+static bool is_attacked(const deq_experiment_spec *x, const deq_table_cell *cells, int column) {
+    for (int i = 0; i < x->ncells; i++)
+        if (cells[i].attacks[column]) return true;
+    return false;
+}
+
 static void csv_number(FILE *out, double v) {
     if (!isnan(v)) fprintf(out, "%.9g", v);
     fputc(',', out);
@@ -198,7 +230,10 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
         csv_text(out, t->columns[c].title), fputs(" low,", out);
         csv_text(out, t->columns[c].title), fputs(" high,", out);
     }
-    fputs("seeds,nets,undefined predictions,train seconds,evaluation seconds\n", out);
+    fputs("seeds,nets,undefined predictions,train seconds,evaluation seconds", out);
+    for (int c = 0; c < t->ncolumns; c++)
+        if (is_attacked(x, cells, c)) fputc(',', out), csv_text(out, t->columns[c].title), fputs(" attack", out);
+    fputc('\n', out);
     for (int i = 0; i < x->ncells; i++) {
         for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->cells[i].coordinates[s]), fputc(',', out);
         for (int c = 0; c < t->ncolumns; c++) {
@@ -210,6 +245,10 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
         csv_text(out, cells[i].seeds);
         fputc(',', out);
         csv_text(out, cells[i].nets);
-        fprintf(out, ",%lld,%.3f,%.3f\n", (long long)cells[i].undefined, cells[i].train_seconds, cells[i].seconds);
+        fprintf(out, ",%lld,%.3f,%.3f", (long long)cells[i].undefined, cells[i].train_seconds, cells[i].seconds);
+        for (int c = 0; c < t->ncolumns; c++)
+            if (is_attacked(x, cells, c))
+                fputc(',', out), csv_text(out, cells[i].attacks[c] ? cells[i].attacks[c] : "");
+        fputc('\n', out);
     }
 }

@@ -11,6 +11,7 @@ typedef struct deq_table_cell {    /* of one cell of the experiment */
     const char *seeds, *nets;      /* "0" or "0;1": of the models it used; their keys, likewise */
     double train_seconds, seconds; /* training of its models; evaluations */
     int64_t undefined;             /* predictions of its evaluations with a NaN */
+    char *const *attacks;          /* one per column: what it is under, by name; NULL: no attack */
 } deq_table_cell;
 
 /* Cells with equal row coordinates are averaged; with `mean_std` the deviation over them is given.  `examples`: how

@@ -226,6 +226,8 @@ static deq_log_row row_of(const Run *r) {
         deq_log_row last = deq_log_row_of(json_array_get(r->model->log, rows - 1));
         row.clean = last.clean;
         row.robust = last.robust;
+        row.validation_loss = last.validation_loss;
+        row.robust_loss = last.robust_loss;
     }
     row.epoch = (double)r->epoch;
     row.step = (double)(r->epoch * r->epoch_steps + r->batch);
@@ -301,7 +303,7 @@ static bool not_interrupted(void *context, int64_t done, int64_t total) {
 
 static bool validate(Run *r, deq_log_row *row, deq_error *e) {
     const deq_train_spec *t = r->t;
-    row->clean = row->robust = NAN;
+    row->clean = row->robust = row->validation_loss = row->robust_loss = NAN;
     if (!t->validate) return true;
     int64_t n = r->validate_to - r->validate_from;
     int64_t *index = malloc((size_t)n * sizeof *index);
@@ -320,7 +322,7 @@ static bool validate(Run *r, deq_log_row *row, deq_error *e) {
             sums[0] += loss[i];
             sums[1] += r->metric ? metric[i] : NAN;
         }
-        if (!attacked) row->validation_loss = sums[0] / (double)n;
+        *(attacked ? &row->robust_loss : &row->validation_loss) = sums[0] / (double)n;
         *(attacked ? &row->robust : &row->clean) = sums[1] / (double)n;
     }
     free(index);
@@ -472,7 +474,7 @@ static bool prepare_run(Run *r, deq_error *e) {
     deq_app *app = r->app;
     const deq_train_spec *t = r->t;
     r->vector_bytes = deq_net_vector_bytes(t->net, (int)app->module->real_bits);
-    r->metric = deq_net_metric(t->net, "accuracy");
+    r->metric = deq_net_has_metric(t->net, "accuracy") ? "accuracy" : NULL;
     if (t->attack && t->attack->nscalars > 64)
         return deq_fail(e, DEQ_MODULE, "attack '%s' has more than 64 settings", t->attack->name);
     if (t->optimiser.nscalars > 64)
@@ -546,7 +548,7 @@ static void announce(const Run *r) {
                "seed %llu",
                r->model->label, t->net->name, (long long)parameters, (long long)r->epoch_examples,
                (long long)(r->to - r->from), (long long)t->epochs, (long long)r->epoch_steps, (long long)t->batch,
-               t->optimiser.name, t->attack ? ", against " : "", t->attack ? t->attack->name : "",
+               t->optimiser.name, r->model->attack ? ", against " : "", r->model->attack ? r->model->attack : "",
                (unsigned long long)t->seed);
 }
 
@@ -613,8 +615,9 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
         ok = deq_fail(e, DEQ_SETTING, "train '%s' has no optimiser: it cannot be given epochs", t->name);
     r.engine = ok ? deq_app_engine(app, t->net, e) : NULL;
     uint32_t token = r.engine ? deq_engine_save_settings(r.engine) : 0;
-    ok = r.engine && prepare_run(&r, e) && deq_app_in_training(r.engine, t, e) &&
-         deq_app_train_key(app, t, first, r.engine, r.epoch_examples, r.model->key, e);
+    ok = r.engine && prepare_run(&r, e) && deq_app_in_training(r.engine, t, e);
+    if (ok) r.model->attack = deq_app_attack_name(r.engine, t->net, t->attack);
+    ok = ok && deq_app_train_key(app, t, first, r.engine, r.epoch_examples, r.model->key, e);
     deq_model *known = NULL;
     for (int i = 0; ok && i < app->nmodels && !known; i++)
         if (!strcmp(app->models[i]->key, r.model->key)) known = app->models[i]; /* another cell trained the very same */

@@ -14,6 +14,7 @@
     X(validation_loss, "mean loss on the validation examples, clean")                                                  \
     X(clean, "metric on the validation examples")                                                                      \
     X(robust, "metric on the validation examples under the training attack")                                           \
+    X(robust_loss, "mean loss on the validation examples under the training attack")                                   \
     X(steps, "mean solver steps of a forward solve")                                                                   \
     X(residual, "mean residual of a forward solve")                                                                    \
     X(adjoint_steps, "mean solver steps of an adjoint solve")                                                          \

@@ -148,6 +148,7 @@ static deq_attack_spec *attack(Reader *r, const json_t *o, const char *key) {
     if (!a->definition) a->definition = a->name;
     a->routine = text(r, v, "routine");
     a->gradient = text_or_null(v, "gradient");
+    a->differentiates = !json_is_false(json_object_get(v, "differentiates"));
     a->hash = text_or_null(v, "hash");
     a->scalars = scalars(r, v, &a->nscalars);
     return a;
@@ -511,10 +512,10 @@ const deq_routine *deq_module_routine(const deq_module *module, const char *name
     return NULL;
 }
 
-const char *deq_net_metric(const deq_net_spec *net, const char *wanted) {
-    for (int i = 0; wanted && i < net->nmetrics; i++)
-        if (!strcmp(net->metrics[i].name, wanted)) return net->metrics[i].name;
-    return net->nmetrics ? net->metrics[0].name : NULL;
+bool deq_net_has_metric(const deq_net_spec *net, const char *name) {
+    for (int i = 0; i < net->nmetrics; i++)
+        if (!strcmp(net->metrics[i].name, name)) return true;
+    return false;
 }
 
 bool deq_shape_equal(const deq_shape *a, const deq_shape *b) {

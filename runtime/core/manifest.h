@@ -90,6 +90,7 @@ typedef struct deq_attack_spec {
     int nscalars;
     const char *joined;           /* of the first of several: what they are called together; else NULL */
     struct deq_attack_spec *next; /* the next of several; NULL: none */
+    bool differentiates;          /* asks for gradients of the loss */
     bool all;                     /* on every example, not only on those that the ones before left right */
     int restart;                  /* other draws for each */
 } deq_attack_spec;
@@ -232,7 +233,7 @@ void *deq_manifest_alloc(deq_manifest *m, size_t bytes);
 
 const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
 const deq_routine *deq_module_routine(const deq_module *module, const char *name);
-const char *deq_net_metric(const deq_net_spec *net, const char *wanted); /* wanted, else the first, else NULL */
+bool deq_net_has_metric(const deq_net_spec *net, const char *name);
 bool deq_shape_equal(const deq_shape *a, const deq_shape *b);
 void deq_shape_print(const deq_shape *s, char *out, size_t size); /* "[1, 28, 28]" */
 #endif

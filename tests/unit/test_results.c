@@ -273,10 +273,12 @@ static void test_table(void **state) {
         intervals[i][0] = deq_wilson((int64_t)round(1000 * values[i][0]), 1000);
         intervals[i][1] = (deq_interval){NAN, NAN, NAN};
     }
-    deq_table_cell measured[4] = {{values[0], intervals[0], "0", "k0", 1.5, 0.25, 0},
-                                  {values[1], intervals[1], "1", "k1", 1.5, 0.25, 0},
-                                  {values[2], intervals[2], "0", "k2", 1.5, 0.25, 0},
-                                  {values[3], intervals[3], "1", "k3", 2, 0.5, 3}};
+    char jfb[] = "pgd7 through jfb()", exact[] = "pgd7 through implicit(gmres(tol: 1e-4, max: 30))";
+    char *none[2] = {NULL, NULL}, *attacks[2][2] = {{jfb, NULL}, {exact, NULL}};
+    deq_table_cell measured[4] = {{values[0], intervals[0], "0", "k0", 1.5, 0.25, 0, attacks[0]},
+                                  {values[1], intervals[1], "1", "k1", 1.5, 0.25, 0, attacks[0]},
+                                  {values[2], intervals[2], "0", "k2", 1.5, 0.25, 0, attacks[1]},
+                                  {values[3], intervals[3], "1", "k3", 2, 0.5, 3, none}};
     const int64_t examples[2] = {1000, 0};
     char *text = NULL;
     size_t size;
@@ -288,18 +290,22 @@ static void test_table(void **state) {
                               "| jfb()                               | 81.0 ± 1.4% |  11.0 ± 1.1 |\n"
                               "| implicit(gmres(tol: 1e-4, max: 30)) | 50.0 ± 0.0% |           - |\n"
                               "\n3 predictions in this table are not a number (NaN); they count as wrong.\n"
-                              "\nEach row is the mean over 2 runs, ± their standard deviation.\n");
+                              "\nEach row is the mean over 2 runs, ± their standard deviation.\n"
+                              "\nUnder pgd7 through jfb(): clean.\n"
+                              "\nUnder pgd7 through implicit(gmres(tol: 1e-4, max: 30)): clean.\n");
     free(text);
     f = open_memstream(&text, &size);
     deq_table_csv(f, &x, measured);
     fclose(f);
     assert_string_equal(text,
                         "mode,seed,clean,clean low,clean high,\"steps, mean\",seeds,nets,undefined predictions,train "
-                        "seconds,evaluation seconds\n"
-                        "jfb(),0,0.8,0.774081035,0.82362291,10.25,0,k0,0,1.500,0.250\n"
-                        "jfb(),1,0.82,0.794977767,0.842573107,11.75,1,k1,0,1.500,0.250\n"
-                        "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.4690696,0.5309304,,0,k2,0,1.500,0.250\n"
-                        "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,,1,k3,3,2.000,0.500\n");
+                        "seconds,evaluation "
+                        "seconds,clean attack\n"
+                        "jfb(),0,0.8,0.774081035,0.82362291,10.25,0,k0,0,1.500,0.250,pgd7 through jfb()\n"
+                        "jfb(),1,0.82,0.794977767,0.842573107,11.75,1,k1,0,1.500,0.250,pgd7 through jfb()\n"
+                        "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.4690696,0.5309304,,0,k2,0,1.500,0.250,\"pgd7 "
+                        "through implicit(gmres(tol: 1e-4, max: 30))\"\n"
+                        "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,,1,k3,3,2.000,0.500,\n");
     free(text);
     x.ncells = 1; /* a row of one run has its intervals */
     f = open_memstream(&text, &size);
@@ -309,7 +315,8 @@ static void test_table(void **state) {
                               "|:------|-------------------:|------------:|\n"
                               "| jfb() | 80.0% [77.4, 82.4] |        10.2 |\n"
                               "\nIn brackets: intervals of 95% over 1000 examples (Wilson's for shares, else by "
-                              "bootstrap; differences are paired by example).\n");
+                              "bootstrap; differences are paired by example).\n"
+                              "\nUnder pgd7 through jfb(): clean.\n");
     free(text);
 }
 
@@ -360,10 +367,10 @@ static void test_training_log(void **state) {
     assert_true(deq_log_write(path, rows, &e));
     char *text = deq_read_whole(path, 1 << 16, &size);
     assert_string_equal(
-        text, "epoch,step,loss,accuracy,validation_loss,clean,robust,steps,residual,adjoint_steps,"
+        text, "epoch,step,loss,accuracy,validation_loss,clean,robust,robust_loss,steps,residual,adjoint_steps,"
               "adjoint_residual,unconverged,"
               "adjoint_unconverged,radius,radius_most,norm2,frobenius,penalty,correction,examples_per_second,seconds\n"
-              "1,,0.1,,,,,,,,,,,,,,,,,,\n");
+              "1,,0.1,,,,,,,,,,,,,,,,,,,\n");
     free(text);
     free(path);
     json_decref(rows);
