@@ -100,7 +100,7 @@ sanitize=()
 grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a" && sanitize=(-fsanitize=address,undefined)
 cc "${sanitize[@]}" -std=c11 -I lib "${include[@]}" client.c -o shared lib/libNet.so -Wl,-rpath,"$PWD/lib" -lm || fail "does not link with libNet.so"
 expect 0 '^agree' ./shared
-cc "${sanitize[@]}" -std=c11 -I lib "${include[@]}" client.c -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lz -lpthread -lm || fail "does not link with Net.a"
+cc "${sanitize[@]}" -std=c11 -I lib "${include[@]}" client.c -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lminizip -lz -lpthread -lm || fail "does not link with Net.a"
 expect 0 '^agree' ./static
 
 # ---- what does not fit, before anything runs ----

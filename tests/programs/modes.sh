@@ -60,7 +60,7 @@ expect 0 'W0912.*in the last epoch [0-9.]*% of the gradients by shine fell back'
 # What does not fit is refused before anything runs, by name.
 expect 64 'asks for state 20' "$DEQ" run "$PROGRAMS/modes.deq" --set 'net.gradient=simultaneous(states: 1..21)'
 expect 64 'needs the forward solver picard' "$DEQ" run "$PROGRAMS/modes.deq" --set 'net.gradient=backprop()'
-expect 64 'no argument `stats`' "$DEQ" run "$PROGRAMS/modes.deq" --set 'net.gradient=simultaneous(stats: 3)'
+expect 64 "no argument 'stats'" "$DEQ" run "$PROGRAMS/modes.deq" --set 'net.gradient=simultaneous(stats: 3)'
 expect 0 '' "$DEQ" run "$PROGRAMS/modes_chain.deq"
 expect 64 'Net_first: gradient unrolled .* Net_second reads its state' "$DEQ" run "$PROGRAMS/modes_chain.deq" --set 'net.gradient=unrolled(from: 2)'
 expect 0 '' "$DEQ" run "$PROGRAMS/modes_chain.deq" --set 'net.second.gradient=simultaneous(states: 1..5)'

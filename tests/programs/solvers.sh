@@ -35,7 +35,7 @@ checks=$((checks + 1))
 
 # What does not fit is refused by name.
 expect 64 'start: given' "$DEQ" run "$program" --set net.body.start=given
-expect 64 'one of zeros' "$DEQ" run "$program" --set net.body.start=ones
+expect 64 "'start' is zeros" "$DEQ" run "$program" --set net.body.start=ones
 expect 64 'this is a chain' "$DEQ" run "$program" --set 'net.gradient=shine()'
 no_partial_files
 done_testing

@@ -52,6 +52,19 @@ void deq_linear_solve(void *frame, void *fixed, int64_t n, void *rest, void *u) 
     (void)frame, (void)fixed, (void)n, (void)rest, (void)u;
     fail_msg("no gradients by hand here");
 }
+static int64_t queries, query_gradients;
+/* Every query says what it has asked, with its gradient where there is one: 64-byte rows. */
+void deq_query_f32(void *frame, int64_t n, void *gradient, int64_t stride) {
+    (void)frame;
+    queries += n;
+    if (!gradient) return;
+    query_gradients += n;
+    assert_true((uintptr_t)gradient % 64 == 0 && stride > 0 && stride % 64 == 0);
+}
+void deq_query_f64(void *frame, int64_t n, void *gradient, int64_t stride) {
+    (void)frame, (void)n, (void)gradient, (void)stride;
+    fail_msg("single precision only");
+}
 void deq_random_f32(void *frame, void *out, int64_t stride, int64_t count, int64_t n, int64_t kind, int64_t site,
                     int64_t iteration) {
     (void)frame;
@@ -283,12 +296,14 @@ static void attacks(void **state) {
         Memory m = inputs, expected;
         m.frame.arg2 = guarded(r->arg_bytes[2] * (uint64_t)n);
         m.frame.scalars = scalars;
+        queries = query_gradients = 0;
         expected = m;
         expected.frame.arg2 = guarded(r->arg_bytes[2] * (uint64_t)n);
         Arena *scratch = arena_new();
         interpret_routine(scratch, r, &u->layout, &expected.frame, n, &calls);
         arena_free(scratch);
         memory_run(&l, 1, &m, n);
+        assert_true(queries == 2 * 3 * n && query_gradients == queries); /* round(2.4) times 3 rounds */
         for (int64_t i = 0; i < n; i++)
             for (uint64_t e = 0; e < WIDTH; e++) {
                 uint64_t at = (uint64_t)i * r->arg_bytes[2];
