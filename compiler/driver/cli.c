@@ -126,6 +126,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     }
     case 'k': cli->checkpoint = text; return 0;
     case 'w': cli->map = text; return 0;
+    case 'F': cli->filter = text; return 0;
+    case 'v': cli->csv = true; return 0;
+    case 'z': cli->npz = *text == '-' ? beside(text) : text; return 0;
+    case 'g': cli->merge = true; return 0;
     case 'o': cli->output = *text == '-' ? beside(text) : text; return 0;
     case 'N': cli->net = text; return 0;
     case 'm': cli->target_cpu = text; return 0;

@@ -27,6 +27,8 @@ typedef struct Cli {
     int nset, ninclude, nlink;
     const char *results, *checkpoint, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math, *map;
     const char *rows, *compare; /* bench */
+    const char *filter, *npz;   /* journal */
+    bool csv, merge;
     double budget;
 } Cli;
 

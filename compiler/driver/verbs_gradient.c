@@ -123,4 +123,24 @@ int verb_export(const Cli *cli) {
     return deq_app_export(cli->files[0], cli->map, cli->output);
 }
 
+int verb_journal(const Cli *cli) {
+    deq_journals_form form = cli->csv     ? DEQ_JOURNALS_CSV
+                             : cli->json  ? DEQ_JOURNALS_JSON
+                             : cli->npz   ? DEQ_JOURNALS_NPZ
+                             : cli->merge ? DEQ_JOURNALS_MERGED
+                                          : DEQ_JOURNALS_SUMMARY;
+    const char *problem = cli->csv + cli->json + (cli->npz != NULL) + cli->merge > 1
+                              ? "only one of --csv, --json, --npz and --merge at a time"
+                          : cli->merge && !cli->output ? "--merge writes a journal: -o OUT.journal says where"
+                          : cli->npz && cli->output    ? "--npz OUT says where the arrays go; -o is of no use there"
+                          : cli->output && form == DEQ_JOURNALS_SUMMARY ? "-o goes with --csv, --json or --merge"
+                                                                        : NULL;
+    if (problem) {
+        fprintf(stderr, "deq journal: %s\n", problem);
+        return EXIT_USAGE;
+    }
+    return deq_app_journals(cli->files, cli->nfiles,
+                            &(deq_journals_options){form, cli->filter, cli->npz ? cli->npz : cli->output});
+}
+
 int verb_report(const Cli *cli) { return deq_app_report(cli->files[0], &(deq_app_options){.json = cli->json}); }

@@ -1,5 +1,5 @@
 /* app.h - executes a manifest: training runs and experiments; what `deq run` and built programs share.
- * Files: app.c, export.c.  Tests, comparisons and benchmarks: study.h.
+ * Files: app.c, export.c, read_journals.c.  Tests, comparisons and benchmarks: study.h.
  *
  * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 64 usage, 70 internal, 130 interrupted.
  */
@@ -33,4 +33,19 @@ typedef struct deq_app_options {
 int deq_app_run(const deq_module *module, const deq_app_options *options); /* everything under "run" */
 /* Parameters of a checkpoint (or any file of arrays) to `to`, .npz or .safetensors; `map`: a mapping file or NULL. */
 int deq_app_export(const char *from, const char *map, const char *to);
+
+typedef enum deq_journals_form {
+    DEQ_JOURNALS_SUMMARY,
+    DEQ_JOURNALS_CSV,
+    DEQ_JOURNALS_JSON,
+    DEQ_JOURNALS_NPZ,
+    DEQ_JOURNALS_MERGED
+} deq_journals_form;
+typedef struct deq_journals_options {
+    deq_journals_form form;
+    const char *filter; /* selection.h; NULL: every example */
+    const char *output; /* NULL: standard output, which NPZ and merged journals do not take */
+} deq_journals_options;
+/* `deq journal`: what journals hold, each named by its path or by its key in the cache. */
+int deq_app_journals(const char *const *names, int n, const deq_journals_options *options);
 #endif

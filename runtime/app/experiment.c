@@ -220,6 +220,10 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         json_object_set_new(members, "undefined", json_integer(w->undefined));
         json_object_set_new(members, "seconds", deq_json_number(w->seconds));
         json_object_set_new(members, "cached", json_boolean(w->cached));
+        json_object_set_new(members, "key", json_string(w->key));
+        char *journal = deq_store_path(&c->app->store, "journal", w->key, "journal");
+        if (journal) json_object_set_new(members, "journal", json_string(journal));
+        free(journal);
         const char *defence = deq_value_defence(v);
         if (w->attacked) json_object_set_new(members, "attack", json_string(w->attacked));
         if (w->trained) json_object_set_new(members, "trained_against", json_string(w->trained));
@@ -291,10 +295,11 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
     const deq_table_spec *t = c->x->table;
     double *values = malloc(((size_t)t->ncolumns + 1) * sizeof *values);
     deq_interval *intervals = malloc(((size_t)t->ncolumns + 1) * sizeof *intervals);
-    char *seeds = NULL, *nets = NULL, **attacks = calloc((size_t)t->ncolumns + 1, sizeof *attacks);
+    char *seeds = NULL, *nets = NULL, *journals = NULL, **attacks = calloc((size_t)t->ncolumns + 1, sizeof *attacks);
     size_t size;
-    FILE *f = open_memstream(&seeds, &size), *g = open_memstream(&nets, &size);
-    if (!values || !intervals || !attacks || !f || !g) return deq_fail(e, DEQ_MEMORY, "out of memory for the table");
+    FILE *f = open_memstream(&seeds, &size), *g = open_memstream(&nets, &size), *h = open_memstream(&journals, &size);
+    if (!values || !intervals || !attacks || !f || !g || !h)
+        return deq_fail(e, DEQ_MEMORY, "out of memory for the table");
     out->train_seconds = out->seconds = 0;
     out->undefined = 0;
     for (int i = 0; i < c->nused; i++) {
@@ -306,9 +311,11 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
     fclose(g);
     for (int k = 0; k < c->spec->nvalues; k++)
         if (c->spec->values[k].kind == DEQ_EVALUATE) {
+            fprintf(h, "%s%s", ftell(h) ? ";" : "", c->measured[k].evaluation.key);
             out->seconds += c->measured[k].evaluation.seconds;
             out->undefined += c->measured[k].evaluation.undefined;
         }
+    fclose(h);
     for (int k = 0; k < t->ncolumns; k++) {
         const Measured *m = measured_named(c, t->columns[k].value);
         values[k] = m->value;
@@ -321,6 +328,7 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
     out->intervals = intervals;
     out->seeds = seeds;
     out->nets = nets;
+    out->journals = journals;
     return true;
 }
 
@@ -378,6 +386,7 @@ bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e
         free((void *)cells[i].intervals);
         free((void *)cells[i].seeds);
         free((void *)cells[i].nets);
+        free((void *)cells[i].journals);
     }
     free(cells);
     free(examples);

@@ -230,7 +230,7 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
         csv_text(out, t->columns[c].title), fputs(" low,", out);
         csv_text(out, t->columns[c].title), fputs(" high,", out);
     }
-    fputs("seeds,nets,undefined predictions,train seconds,evaluation seconds", out);
+    fputs("seeds,nets,journals,undefined predictions,train seconds,evaluation seconds", out);
     for (int c = 0; c < t->ncolumns; c++)
         if (is_attacked(x, cells, c)) fputc(',', out), csv_text(out, t->columns[c].title), fputs(" attack", out);
     fputc('\n', out);
@@ -245,6 +245,8 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
         csv_text(out, cells[i].seeds);
         fputc(',', out);
         csv_text(out, cells[i].nets);
+        fputc(',', out);
+        csv_text(out, cells[i].journals);
         fprintf(out, ",%lld,%.3f,%.3f", (long long)cells[i].undefined, cells[i].train_seconds, cells[i].seconds);
         for (int c = 0; c < t->ncolumns; c++)
             if (is_attacked(x, cells, c))

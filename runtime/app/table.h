@@ -9,6 +9,7 @@ typedef struct deq_table_cell {    /* of one cell of the experiment */
     const double *values;          /* one per column of the table, in its order */
     const deq_interval *intervals; /* of them; NaN: none */
     const char *seeds, *nets;      /* "0" or "0;1": of the models it used; their keys, likewise */
+    const char *journals;          /* keys of its evaluations, in the order of the script */
     double train_seconds, seconds; /* training of its models; evaluations */
     int64_t undefined;             /* predictions of its evaluations with a NaN */
     char *const *attacks;          /* one per column: what it is under, by name; NULL: no attack */

@@ -44,7 +44,7 @@ bool deq_tensors_read(deq_tensors *file, const deq_tensor *t, deq_array *out, de
 /* "'file.npz' (array 'x')", "'x.npy'": for messages. */
 void deq_tensors_place(const deq_tensors *file, const deq_tensor *t, char *out, size_t size);
 
-/* One array to write: f32 or f64, row by row. */
+/* One array to write, row by row: f32 or f64; into NPZ also whole numbers. */
 typedef struct deq_tensor_out {
     const char *name;
     deq_array array;

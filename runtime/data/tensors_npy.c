@@ -72,14 +72,15 @@ static bool take_shape(Text *t, deq_array *a) {
     return true;
 }
 
-static deq_element element_of(const char *kind) {
-    static const char *const names[] = {
+static const char *const kinds[] = {
 #define ELEMENT(id, bytes, whole, safetensors, numpy, idx) numpy,
 #include "elements.def"
 #undef ELEMENT
-    };
+};
+
+static deq_element element_of(const char *kind) {
     for (int i = 0; i < DEQ_ELEMENTS; i++)
-        if (*names[i] && !strcmp(names[i], kind)) return (deq_element)i;
+        if (*kinds[i] && !strcmp(kinds[i], kind)) return (deq_element)i;
     return DEQ_ELEMENTS;
 }
 
@@ -156,8 +157,8 @@ char *deq_npy_header_text(const deq_array *a, size_t *size) {
         at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%lld", i ? ", " : "", (long long)a->dim[i]);
     shape[at] = 0;
     char *text = NULL;
-    int n = asprintf(&text, "{'descr': '<%s', 'fortran_order': False, 'shape': (%s%s), }",
-                     a->type == DEQ_F64 ? "f8" : "f4", shape, a->rank == 1 ? "," : "");
+    int n = asprintf(&text, "{'descr': '<%s', 'fortran_order': False, 'shape': (%s%s), }", kinds[a->type], shape,
+                     a->rank == 1 ? "," : "");
     if (n < 0) return NULL;
     size_t total = (10 + (size_t)n + 1 + 63) / 64 * 64;
     char *out = malloc(total);

@@ -191,7 +191,7 @@ static bool begin(deq_journal *j, const char *key, const json_t *about, deq_erro
     return ok;
 }
 
-static deq_journal *made(const char *path, int flags, deq_error *e) {
+static deq_journal *unopened(const char *path, deq_error *e) {
     deq_journal *j = calloc(1, sizeof *j);
     char *copy = strdup(path);
     if (!j || !copy) {
@@ -201,6 +201,13 @@ static deq_journal *made(const char *path, int flags, deq_error *e) {
         return NULL;
     }
     j->path = copy;
+    j->file = -1;
+    return j;
+}
+
+static deq_journal *made(const char *path, int flags, deq_error *e) {
+    deq_journal *j = unopened(path, e);
+    if (!j) return NULL;
     j->read_only = (flags & O_ACCMODE) == O_RDONLY;
     const int how = flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     j->file = open(path, how & ~O_CREAT);
@@ -214,11 +221,9 @@ static deq_journal *made(const char *path, int flags, deq_error *e) {
     return j;
 }
 
-/* What is in the file; false when it holds no journal of this format. */
-static bool load(deq_journal *j, bool *readable, deq_error *e) {
-    size_t size = 0, chunks = 0;
-    char *bytes = read_file(j->file, &size);
-    if (!bytes) return deq_fail(e, DEQ_MEMORY, "out of memory reading %s", j->path);
+/* What is in the bytes of a file; not `readable`: no journal of this format. */
+static bool load_bytes(deq_journal *j, const char *bytes, size_t size, bool *readable, deq_error *e) {
+    size_t chunks = 0;
     bool foreign = false;
     j->header = read_header(bytes, size, &chunks, &foreign);
     j->damaged = foreign && j->existed;
@@ -229,6 +234,14 @@ static bool load(deq_journal *j, bool *readable, deq_error *e) {
         ok = read_chunks(j, bytes, size, chunks) ||
              deq_fail(e, DEQ_MEMORY, "out of memory for the records of %s", j->path);
     }
+    return ok;
+}
+
+static bool load(deq_journal *j, bool *readable, deq_error *e) {
+    size_t size = 0;
+    char *bytes = read_file(j->file, &size);
+    bool ok =
+        bytes ? load_bytes(j, bytes, size, readable, e) : deq_fail(e, DEQ_MEMORY, "out of memory reading %s", j->path);
     free(bytes);
     return ok;
 }
@@ -257,6 +270,17 @@ deq_journal *deq_journal_read(const char *path, deq_error *e) {
     bool readable = false, ok = ours(j->file, e) && load(j, &readable, e);
     if (ok && readable) return j;
     if (ok) deq_fail(e, DEQ_JOURNAL, "%s is no journal that this version of deq reads", path);
+    deq_journal_close(j);
+    return NULL;
+}
+
+deq_journal *deq_journal_read_memory(const char *name, const void *bytes, size_t size, deq_error *e) {
+    deq_journal *j = unopened(name, e);
+    if (!j) return NULL;
+    j->read_only = true;
+    bool readable = false, ok = load_bytes(j, bytes, size, &readable, e);
+    if (ok && readable) return j;
+    if (ok) deq_fail(e, DEQ_JOURNAL, "%s is no journal that this version of deq reads", name);
     deq_journal_close(j);
     return NULL;
 }

@@ -18,6 +18,8 @@ typedef struct deq_journal deq_journal;
 deq_journal *deq_journal_open(const char *path, const char *key, const json_t *about, deq_error *e);
 /* The same for reading only, whatever its key. */
 deq_journal *deq_journal_read(const char *path, deq_error *e);
+/* The same of bytes in memory; `name` is for messages. */
+deq_journal *deq_journal_read_memory(const char *name, const void *bytes, size_t size, deq_error *e);
 void deq_journal_close(deq_journal *j);
 
 const json_t *deq_journal_about(const deq_journal *j);

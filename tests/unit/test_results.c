@@ -275,10 +275,10 @@ static void test_table(void **state) {
     }
     char jfb[] = "pgd7 through jfb()", exact[] = "pgd7 through implicit(gmres(tol: 1e-4, max: 30))";
     char *none[2] = {NULL, NULL}, *attacks[2][2] = {{jfb, NULL}, {exact, NULL}};
-    deq_table_cell measured[4] = {{values[0], intervals[0], "0", "k0", 1.5, 0.25, 0, attacks[0]},
-                                  {values[1], intervals[1], "1", "k1", 1.5, 0.25, 0, attacks[0]},
-                                  {values[2], intervals[2], "0", "k2", 1.5, 0.25, 0, attacks[1]},
-                                  {values[3], intervals[3], "1", "k3", 2, 0.5, 3, none}};
+    deq_table_cell measured[4] = {{values[0], intervals[0], "0", "k0", "r0", 1.5, 0.25, 0, attacks[0]},
+                                  {values[1], intervals[1], "1", "k1", "r1", 1.5, 0.25, 0, attacks[0]},
+                                  {values[2], intervals[2], "0", "k2", "r2", 1.5, 0.25, 0, attacks[1]},
+                                  {values[3], intervals[3], "1", "k3", "r3", 2, 0.5, 3, none}};
     const int64_t examples[2] = {1000, 0};
     char *text = NULL;
     size_t size;
@@ -297,15 +297,15 @@ static void test_table(void **state) {
     f = open_memstream(&text, &size);
     deq_table_csv(f, &x, measured);
     fclose(f);
-    assert_string_equal(text,
-                        "mode,seed,clean,clean low,clean high,\"steps, mean\",seeds,nets,undefined predictions,train "
-                        "seconds,evaluation "
-                        "seconds,clean attack\n"
-                        "jfb(),0,0.8,0.774081035,0.82362291,10.25,0,k0,0,1.500,0.250,pgd7 through jfb()\n"
-                        "jfb(),1,0.82,0.794977767,0.842573107,11.75,1,k1,0,1.500,0.250,pgd7 through jfb()\n"
-                        "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.4690696,0.5309304,,0,k2,0,1.500,0.250,\"pgd7 "
-                        "through implicit(gmres(tol: 1e-4, max: 30))\"\n"
-                        "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,,1,k3,3,2.000,0.500,\n");
+    assert_string_equal(
+        text, "mode,seed,clean,clean low,clean high,\"steps, mean\",seeds,nets,journals,undefined "
+              "predictions,train seconds,evaluation "
+              "seconds,clean attack\n"
+              "jfb(),0,0.8,0.774081035,0.82362291,10.25,0,k0,r0,0,1.500,0.250,pgd7 through jfb()\n"
+              "jfb(),1,0.82,0.794977767,0.842573107,11.75,1,k1,r1,0,1.500,0.250,pgd7 through jfb()\n"
+              "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.4690696,0.5309304,,0,k2,r2,0,1.500,0.250,\"pgd7 "
+              "through implicit(gmres(tol: 1e-4, max: 30))\"\n"
+              "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,,1,k3,r3,3,2.000,0.500,\n");
     free(text);
     x.ncells = 1; /* a row of one run has its intervals */
     f = open_memstream(&text, &size);
