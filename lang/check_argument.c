@@ -77,7 +77,7 @@ bool check_argument_value(Checker *c, Ast *value, const deq_argument *a, const c
     return false;
 }
 
-bool repeated_argument(Checker *c, const Ast *list, uint32_t i, const char *owner) {
+static bool repeated_argument(Checker *c, const Ast *list, uint32_t i, const char *owner) {
     for (uint32_t k = 0; k < i; k++)
         if (same(list->kids[k]->name, list->kids[i]->name)) {
             diag_report(c->diags, DIAG_E0305, list->kids[i]->range, "'%s' gets '%s' twice", owner, list->kids[i]->name);

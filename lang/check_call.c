@@ -261,7 +261,7 @@ static bool only_scalars(const Ast *e) {
     return true;
 }
 
-bool fn_is_elementwise(Checker *c, const Ast *fn) {
+static bool fn_is_elementwise(Checker *c, const Ast *fn) {
     const Signature *s = checker_signature(c, fn);
     if (s->broken || s->nstate || s->nsizes || !type_equal(s->result, &type_real)) return false;
     for (uint32_t i = 0; i < s->nparams; i++)
@@ -297,8 +297,8 @@ static bool check_argument(Checker *c, const Signature *s, uint32_t i, Ast *valu
     return false;
 }
 
-const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBinding *b, uint32_t nb, Ast *call, Ast *piped,
-                           const char *name, bool required_only) {
+static const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBinding *b, uint32_t nb, Ast *call,
+                                  Ast *piped, const char *name, bool required_only) {
     CallParameter params[64];
     uint32_t index[64], n = 0;
     Ast *values[64];

@@ -49,6 +49,8 @@ static void check_experiment_let(Checker *c, Ast *let) {
     }
 }
 
+static void check_table(Checker *c, Ast *table);
+
 static void check_item(Checker *c, Ast *s) {
     switch (s->kind) {
     case AST_SWEEP: check_sweep(c, s); break;
@@ -119,7 +121,7 @@ static void check_cells(Checker *c, Ast *value) {
         if (args->kids[i]->kind == AST_ARG) check_sweep_name(c, SLOT(args->kids[i], ARG, value), "cells");
 }
 
-void check_table(Checker *c, Ast *table) {
+static void check_table(Checker *c, Ast *table) {
     Ast *list = SLOT(table, TABLE, settings);
     if (!list) return;
     check_settings(c, list, "table", "a table", table->range, DIAG_E0501, NULL);

@@ -15,7 +15,7 @@ bool spells_solver(const Ast *e) {
     char buffer[256];
     const Ast *callee = e->kind == AST_CALL ? SLOT(e, CALL, callee) : e;
     const char *path = called_path(e, buffer, sizeof buffer);
-    return path && callee->kind == AST_NAME && !callee->ref && (solver_find(path) || planned_find("SOLVER", path));
+    return path && callee->kind == AST_NAME && !callee->ref && solver_find(path);
 }
 
 bool spells_mode(const Ast *e) {
@@ -23,7 +23,7 @@ bool spells_mode(const Ast *e) {
     const Ast *callee = e->kind == AST_CALL ? SLOT(e, CALL, callee) : e;
     const char *path = called_path(e, buffer, sizeof buffer);
     if (!path || (callee->kind == AST_NAME && callee->ref)) return false;
-    return mode_find(path) || planned_find("MODE", path);
+    return mode_find(path);
 }
 
 static int uses_of(SolverUse use) { return use == ANY_USE ? 0 : use == FOR_STATE ? SOLVER_STATE : SOLVER_ADJOINT; }
@@ -40,10 +40,6 @@ bool check_solver(Checker *c, Ast *e, SolverUse use) {
     const deq_row *s = solver_find(path);
     deq_complaint why;
     e->type = &type_solver;
-    if (!s && path && planned_find("SOLVER", path)) {
-        diag_report(c->diags, DIAG_E0490, e->range, "solver '%s' is not available in this version", path);
-        return false;
-    }
     if (!s || e->kind != AST_CALL) {
         unknown_row(c, e, &deq_solver_family, uses_of(use), path, DIAG_E0410);
         return false;
@@ -163,14 +159,9 @@ bool check_mode(Checker *c, Ast *e, const char *forward) {
         return true;
     }
     const char *path = called_path(e, buffer, sizeof buffer);
-    const Mode *m = spelled ? mode_find(path) : NULL;
     if (!spelled) return unknown_mode(c, e, path);
+    const Mode *m = mode_find(path);
     e->type = &type_mode;
-    if (!m) {
-        if (mode_needs(c, e, path, planned_find("MODE", path), forward))
-            diag_report(c->diags, DIAG_E0490, e->range, "gradient mode '%s' is not available in this version", path);
-        return false;
-    }
     if (e->kind != AST_CALL) {
         diag_help(diag_report(c->diags, DIAG_E0415, e->range, "'%s' is written with its arguments, or none", path),
                   "%s()", path);

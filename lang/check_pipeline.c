@@ -264,7 +264,10 @@ bool input_of_numbers(Checker *c, Range at, const Signature *s) {
     return true;
 }
 
-bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const Type **input, const Type **output) {
+/* Input and output of a net on examples whose input is `given` (NULL: the layer's own type); false if it cannot stand
+ * alone. */
+static bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const Type **input,
+                      const Type **output) {
     const Signature *s = checker_signature(c, layer->decl);
     const Ast *x = NULL;
     uint32_t n = 0;
@@ -294,7 +297,7 @@ static const Type *plain_fn(Checker *c, Ast *e, const Signature **s) {
 }
 
 /* The value of `loss:`: a fn of output and target, or one with further arguments given by name, f(amount: 0.2). */
-bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target) {
+static bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target) {
     const Signature *s = NULL;
     const Type *fn = plain_fn(c, e, &s);
     if (!fn) {
@@ -513,7 +516,7 @@ const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net, As
 
 /* ---- train ---- */
 
-void check_train(Checker *c, Ast *t) {
+static void check_train(Checker *c, Ast *t) {
     Ast *model = SLOT(t, TRAIN, model), *data = SLOT(t, TRAIN, data), *list = SLOT(t, TRAIN, settings);
     t->type = &type_error;
     if (!model || !data || !list) return;

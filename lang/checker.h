@@ -97,9 +97,6 @@ bool match_arguments(Checker *c, const char *callee, const char *takes, const As
                      const CallParameter *params, uint32_t n, Ast **out, Ast ***more, uint32_t *nmore);
 const Type *check_call(Checker *c, Ast *e, Ast *callee, Ast *call, Ast *piped); /* e: CALL or pipe; call may be NULL */
 const Type *check_instance(Checker *c, Ast *e); /* Dense[4, 2], Net, Conv[1, 2](kernel: 3) */
-const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBinding *b, uint32_t nb, Ast *call, Ast *piped,
-                           const char *name, bool required_only);
-bool fn_is_elementwise(Checker *c, const Ast *fn);
 
 /* ---- check_builtin.c ---- */
 const Type *check_builtin(Checker *c, Ast *e, const Builtin *b, Ast *call, Ast *piped);
@@ -136,7 +133,6 @@ const char *forward_of(const Ast *fixed, const char *unset); /* name of its forw
 bool check_argument_value(Checker *c, Ast *value, const deq_argument *a, const char *what);
 /* All of a call's against those of the row. */
 bool check_arguments(Checker *c, Ast *call, const deq_family *f, const deq_row *row, int uses);
-bool repeated_argument(Checker *c, const Ast *list, uint32_t i, const char *owner); /* argument i of a call: reported */
 void check_words(Checker *c, Ast *value, const char *alternatives, const char *what);
 bool check_range(Checker *c, Ast *value, const char *what, double low, double high, bool whole);
 /* Reports that `path` (NULL: no name at all) is no row of the family, or stands without its brackets. */
@@ -171,20 +167,14 @@ const Type *check_transform(Checker *c, Ast *e, const deq_row *t);
 const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net,
                              Ast *examples); /* metric NULL: accuracy */
 const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base);
-void check_train(Checker *c, Ast *train);
 void check_setting(Checker *c, Ast *s, const Setting *row);
 /* Reports unknown, repeated and missing settings of a block and checks each; items other than settings go to `other`.
  */
 void check_settings(Checker *c, Ast *list, const char *block, const char *what, Range at, DiagCode unknown,
                     void (*other)(Checker *, Ast *));
-/* Input and output of a net on examples whose input is `given` (NULL: the layer's own type); false if it cannot stand
- * alone. */
-bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const Type **input, const Type **output);
 bool input_of_numbers(Checker *c, Range at, const Signature *s); /* no label among the inputs; reports E0517 */
-bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target);
 void check_experiment(Checker *c, Ast *experiment);
 void check_test(Checker *c, Ast *decl);
-void check_table(Checker *c, Ast *table);
 const Type *check_gradcheck(Checker *c, Ast *e, const Builtin *b, Ast **args);
 
 /* ---- check_with.c ---- */

@@ -54,9 +54,9 @@ static const char *spelled(const Ast *e, char *buffer, size_t size) {
     return ast_path(e, buffer, size) ? buffer : NULL;
 }
 
-static bool is_mode(const char *path) { return mode_find(path) || planned_find("MODE", path); }
+static bool is_mode(const char *path) { return mode_find(path); }
 
-static bool is_solver(const char *path) { return solver_find(path) || planned_find("SOLVER", path); }
+static bool is_solver(const char *path) { return solver_find(path); }
 
 /* a() else b(): as settings' values, whose words and callees are the checker's. */
 static bool resolve_chain(Resolver *r, Ast *value) {

@@ -52,7 +52,6 @@ void report_unknown(Resolver *r, const Ast *name, const char *what);
 /* Sizes in the types of a layer's inputs and result that it does not declare: SIZE_PARAMs made for them. */
 void report_sizes(Resolver *r, const Ast *layer, Ast *const *sizes, uint32_t n);
 void report_foreign(Resolver *r, Ast *member, const Foreign *module); /* torch.relu: `module` is the row of torch */
-void declare_unknown(Resolver *r, const Ast *name); /* reported: no more about it in this declaration */
 
 /* ---- module_names.c ---- */
 const Ast *module_names_find(const Module *m, const char *name); /* the declaration; NULL: none, or no module */

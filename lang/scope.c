@@ -140,7 +140,8 @@ static const Ast *unknown_node(Resolver *r, Range at) {
     return node;
 }
 
-void declare_unknown(Resolver *r, const Ast *name) {
+/* Reported: no more about it in this declaration. */
+static void declare_unknown(Resolver *r, const Ast *name) {
     Scope *s = r->scope;
     while (s && s->up) s = s->up;
     if (!s || scope_find(s, name->name)) return;

@@ -108,12 +108,6 @@ Position source_position(const Source *s, uint32_t offset) {
 
 bool source_embedded(const Source *s) { return s && s->path[0] == '<' && strncmp(s->path, "<std.", 5) == 0; }
 
-Range range_join(Range a, Range b) {
-    if (!a.source) return b;
-    if (!b.source || b.source != a.source) return a;
-    return (Range){a.source, a.start < b.start ? a.start : b.start, a.end > b.end ? a.end : b.end};
-}
-
 const char *range_text(Arena *a, Range r) {
     if (!r.source) return "";
     char *text = arena_strndup(a, r.source->text + r.start, r.end - r.start), *to = text;

@@ -34,7 +34,6 @@ Source *source_from_text(Arena *a, const char *path, const char *text);
 Position source_position(const Source *s, uint32_t offset);
 /* Is it a module of the library that is part of the program?  Its users are told of their own line. */
 bool source_embedded(const Source *s);
-Range range_join(Range a, Range b);
 /* The text of a range as written, on one line. */
 const char *range_text(Arena *a, Range r);
 #endif

@@ -64,13 +64,11 @@ bool builtin_is_value(const Builtin *b) { return b->rule <= RULE_VALUE_STATES; }
 static const Setting settings[] = {
 #define SETTING(block, key, kind, required, fallback, low, high, doc)                                                  \
     {#block, #key, KIND_##kind, required, fallback, low, high, doc},
-#define PLANNED(what, name, note)
 #define FIXED_SETTING(key, kind, words, fallback, doc)                                                                 \
     {"fixed", #key, KIND_##kind, 0, sizeof(words) > 1 ? words : fallback, 0, 0, doc},
 #include "fixed_settings.def"
 #include "settings.def"
 #undef SETTING
-#undef PLANNED
     {NULL, NULL, 0, false, NULL, 0, 0, NULL},
 };
 const Setting *const setting_table = settings;
@@ -78,22 +76,6 @@ const Setting *const setting_table = settings;
 const Setting *setting_find(const char *block, const char *key) {
     for (const Setting *s = settings; s->key; s++)
         if (strcmp(s->block, block) == 0 && strcmp(s->key, key) == 0) return s;
-    return NULL;
-}
-
-static const struct {
-    const char *what, *name, *note;
-} planned[] = {
-#define SETTING(block, key, kind, required, fallback, low, high, doc)
-#define PLANNED(what, name, note) {#what, name, note},
-#include "settings.def"
-#undef SETTING
-#undef PLANNED
-    {NULL, NULL, NULL}};
-
-const char *planned_find(const char *what, const char *name) {
-    for (size_t i = 0; planned[i].what; i++)
-        if (strcmp(planned[i].what, what) == 0 && strcmp(planned[i].name, name) == 0) return planned[i].note;
     return NULL;
 }
 

@@ -142,9 +142,6 @@ const deq_argument *mode_argument_at(const Mode *mode, int i);
 const deq_row *penalty_find(const char *name);
 const deq_row *reader_find(const char *name);
 const deq_row *transform_find(const char *name);
-/* "MODE", "SOLVER", "CERTIFY": the row's note if the design names it and this version lacks it, else NULL.
- */
-const char *planned_find(const char *what, const char *name);
 bool words_contain(const char *alternatives, const char *word); /* "a|b" */
 const deq_delivery *reader_delivery(const deq_row *reader);     /* NULL: the files decide */
 bool data_provides(const char *name);                           /* std.data has it without declaring it */

@@ -65,7 +65,8 @@ Value emit_lane_mask(Emit *e, uint32_t live) {
 }
 
 /* ---- arithmetic ---- */
-Value emit_contract(Value v) {
+/* Allows fusing into multiply-add; returns v. */
+static Value emit_contract(Value v) {
     /* a folded constant is no instruction: setting its flags is undefined behaviour inside LLVM */
     if (LLVMIsAInstruction(v) && LLVMCanValueUseFastMathFlags(v)) LLVMSetFastMathFlags(v, LLVMFastMathAllowContract);
     return v;

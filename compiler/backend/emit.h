@@ -37,7 +37,6 @@ Value emit_lane_indices(Emit *e);                 /* <0, 1, .., lanes-1> of i32 
 Value emit_lane_mask(Emit *e, uint32_t live);     /* constant mask of the first `live` lanes */
 
 /* ---- arithmetic; operands are scalars or vectors of reals, or i64 ---- */
-Value emit_contract(Value v); /* allows fusing into multiply-add; returns v */
 Value emit_add(Emit *e, Value a, Value b);
 Value emit_sub(Emit *e, Value a, Value b);
 Value emit_mul(Emit *e, Value a, Value b);

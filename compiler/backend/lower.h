@@ -102,8 +102,7 @@ typedef struct Product {
     uint64_t columns;
     bool initial;
 } Product;
-void product_tile(Emit *e, const Product *p);
-void product_tiles(Emit *e, Product p, uint64_t rows); /* the same for any number of rows */
+void product_tiles(Emit *e, Product p, uint64_t rows); /* any number of rows, tile by tile */
 Value product_rows(Emit *e, Value left);               /* rows of the next tile when `left` (at least 1) are left */
 
 /* ---- lower_conv_kernel.c: of what is channels last ---- */

@@ -204,7 +204,7 @@ static void call_kernel(Emit *e, const Product *p, uint32_t vectors, Value panel
     }
 }
 
-void product_tile(Emit *e, const Product *p) {
+static void product_tile(Emit *e, const Product *p) {
     uint64_t full = p->columns / e->panel, rest = p->columns % e->panel;
     if (full) call_kernel(e, p, 2, emit_i64(e, full), p->b, p->c);
     if (!rest) return;

@@ -299,8 +299,7 @@ static void find_memory(Planner *p) {
             if (y->treatment == TREAT_INLINE && y->group == NONE) continue; /* a store into a record makes it */
             bool held = treatment_in_cluster(x->treatment) && !through_splat && y->treatment == TREAT_ELEMENT &&
                         y->group == x->group;
-            bool recomputed = y->treatment == TREAT_INLINE && y->group == NONE; /* by the cluster that fills a record */
-            if (!held && !recomputed) y->memory = true;
+            if (!held) y->memory = true;
         }
     }
     for (uint32_t k = 0; k < p->s->ngroups; k++) { /* a store of a member of another cluster reads memory */

@@ -48,6 +48,4 @@ typedef struct Calls {
 
 void linearise_with(Graph *g, const NodeId *outputs, uint32_t noutputs, const NodeId *wrt, const NodeId *tangents,
                     uint32_t nwrt, Calls *calls, NodeId *out);
-void transpose_with(Graph *g, const NodeId *tangent_outputs, const NodeId *cotangents, uint32_t noutputs,
-                    const NodeId *tangent_inputs, uint32_t ninputs, Calls *calls, NodeId *out);
 #endif

@@ -260,8 +260,8 @@ static void transpose_call(Sweep *s, const LinearCall *c, Calls *calls) {
     }
 }
 
-void transpose_with(Graph *g, const NodeId *tangent_outputs, const NodeId *cotangents, uint32_t noutputs,
-                    const NodeId *tangent_inputs, uint32_t ninputs, Calls *calls, NodeId *out) {
+static void transpose_with(Graph *g, const NodeId *tangent_outputs, const NodeId *cotangents, uint32_t noutputs,
+                           const NodeId *tangent_inputs, uint32_t ninputs, Calls *calls, NodeId *out) {
     uint32_t limit = g->nnodes;
     Sweep s = {g, arena_alloc(g->arena, (limit + 1) * sizeof(NodeId))};
     bool *linear = arena_alloc(g->arena, limit + 1);

@@ -1,6 +1,7 @@
 /* cli.h - the command line as a struct.  Tables in cli.def; parsing by glibc's argp. */
 #ifndef DEQ_COMPILER_CLI_H
 #define DEQ_COMPILER_CLI_H
+#include "stages.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,11 +26,15 @@ typedef struct Cli {
     int threads, optimise, batch;
     const char **set, **include, **link;
     int nset, ninclude, nlink;
-    const char *results, *checkpoint, *output, *net, *emit, *stop_after, *target_cpu, *precision, *math, *map;
+    const char *results, *checkpoint, *output, *net, *target_cpu, *precision, *math, *map;
     const char *rows, *compare; /* bench */
     const char *filter, *npz;   /* journal */
     bool csv, merge;
     double budget;
+    bool stops;
+    Stage stop_after; /* when it stops */
+    Emit emit;
+    int emit_after; /* --emit=ir:PASS: the pass (pass_list.h); GRAPH_PASSES: after the last */
 } Cli;
 
 /* Fills *cli; exits with 0 after --help and with 64 after a usage error (the message names what to write instead). */

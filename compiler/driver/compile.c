@@ -1,4 +1,4 @@
-/* compile.c - see compile.h.  This file is the map of the compiler: every pass is one call here. */
+/* compile.c - see compile.h.  This file is the map of the compiler: every stage is one call here. */
 #define _GNU_SOURCE
 #include "compile.h"
 #include "cli.h"
@@ -57,15 +57,15 @@ int compile(const CompileOptions *o, Compilation *c) {
 
     const char *added = o->added ? o->added : net_declared(c->arena, o->only);
     Program *p = c->program = program_load_with(c->arena, c->diags, o->path, o->include, o->ninclude, added);
-    if (diags_errors(c->diags) || o->last == PASS_PARSE) return diags_exit_code(c->diags);
+    if (diags_errors(c->diags) || o->last == STAGE_parse) return diags_exit_code(c->diags);
     bool resolved = program_resolve(p); /* unknown names and wrong types in one run */
-    if (o->last == PASS_RESOLVE) return diags_exit_code(c->diags);
-    if (!program_check(p) || !resolved || o->last == PASS_CHECK) return diags_exit_code(c->diags);
+    if (o->last == STAGE_resolve) return diags_exit_code(c->diags);
+    if (!program_check(p) || !resolved || o->last == STAGE_check) return diags_exit_code(c->diags);
 
-    if (o->last == PASS_ELABORATE) return pipeline_check(p), diags_exit_code(c->diags);
+    if (o->last == STAGE_elaborate) return pipeline_check(p), diags_exit_code(c->diags);
 
     const char *options = option_text(c->arena, o);
-    if (o->last == PASS_COMPILE && o->use_cache) {
+    if (o->last == STAGE_compile && o->use_cache) {
         const char *parts[] = {
             program_hash(p), options, backend_identity(), p->main->path, line_text(c->arena, p->main), NULL};
         cache_open(&c->cache, parts);
@@ -85,18 +85,19 @@ int compile(const CompileOptions *o, Compilation *c) {
                                 .checks = o->checks,
                                 .only_test = o->only_test,
                                 .only = o->only,
+                                .watch = o->watch,
                                 .penalties = o->penalties,
                                 .corrections = o->corrections};
     const Backend *backend = NULL;
     char *error = NULL;
-    if (o->last == PASS_COMPILE) {
+    if (o->last == STAGE_compile) {
         backend = backend_get(&error);
         if (!backend || !backend->layout(pipeline.target, pipeline.layout.real_bytes, &pipeline.layout, &error))
             return backend_failed(error);
         pipeline.target = arena_strdup(c->arena, backend->target(pipeline.target));
     }
     c->unit = pipeline_build(p, &pipeline);
-    if (!c->unit || o->last == PASS_ROUTINES) return diags_exit_code(c->diags);
+    if (!c->unit || o->last == STAGE_routines) return diags_exit_code(c->diags);
 
     if (o->elaborated) o->elaborated(o->context, c->unit->manifest);
 

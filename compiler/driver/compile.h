@@ -4,8 +4,7 @@
 #include "backend_load.h"
 #include "cache.h"
 #include "module.h"
-
-typedef enum Pass { PASS_PARSE, PASS_RESOLVE, PASS_CHECK, PASS_ELABORATE, PASS_ROUTINES, PASS_COMPILE } Pass;
+#include "stages.h"
 
 typedef struct CompileOptions {
     const char *path;
@@ -20,28 +19,29 @@ typedef struct CompileOptions {
     const char *added; /* declarations after the file's own; NULL: none */
     bool emit_ll, emit_asm;
     bool single, foreign; /* see BackendOptions */
-    Pass last;            /* stop after this pass */
+    Stage last;           /* stop after this stage */
     /* Called with the manifest when it is known and code generation is still to come; NULL: nobody. */
     void (*elaborated)(void *context, const char *manifest);
     void *context;
-    bool penalties, corrections; /* what --set asks for: see PipelineOptions */
+    const struct PassWatch *watch; /* graphs after a pass are shown (pass_list.h); NULL: none */
+    bool penalties, corrections;   /* what --set asks for: see PipelineOptions */
 } CompileOptions;
 
 typedef struct Compilation {
     Arena *arena;
     Diags *diags;
     Program *program;
-    Unit *unit;               /* from PASS_ROUTINES on, unless the module came from the cache */
-    BackendResult result;     /* from PASS_COMPILE on, unless the module came from the cache */
+    Unit *unit;               /* from STAGE_routines on, unless the module came from the cache */
+    BackendResult result;     /* from STAGE_compile on, unless the module came from the cache */
     const deq_module *module; /* compile_load */
     bool warm;                /* the module came from the cache */
     Cache cache;
 } Compilation;
 
-/* Runs the passes up to options->last.  0, or the exit code of the stage that failed (diagnostics in c->diags; a back
- * end failure is printed).  With use_cache and last == PASS_COMPILE a cached module ends the work after PASS_CHECK. */
+/* Runs the stages up to options->last.  0, or the exit code of the stage that failed (diagnostics in c->diags; a back
+ * end failure is printed).  With use_cache and last == STAGE_compile a cached module ends the work after STAGE_check. */
 int compile(const CompileOptions *options, Compilation *c);
-/* Loads the compiled object into this process.  Needs compile() to have returned 0 with last == PASS_COMPILE. */
+/* Loads the compiled object into this process.  Needs compile() to have returned 0 with last == STAGE_compile. */
 int compile_load(Compilation *c);
 void compile_free(Compilation *c);
 #endif

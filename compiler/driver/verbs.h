@@ -1,9 +1,10 @@
 /* verbs.h - one function a verb: does the work, returns the exit code.
- * Files: verbs_gradient.c, verbs_language.c, verbs_program.c,
- * verbs_summary.c. */
+ * Files: verbs.c, verbs_build.c, verbs_emit.c, verbs_gradient.c, verbs_language.c, verbs_program.c, verbs_summary.c. */
 #ifndef DEQ_COMPILER_VERBS_H
 #define DEQ_COMPILER_VERBS_H
 #include "cli.h"
+#include "compile.h"
+#include "error.h"
 #include <stddef.h>
 
 #define VERB(id, name, arguments, summary, help) int verb_##id(const Cli *cli);
@@ -12,9 +13,22 @@
 #undef VERB
 #undef FLAG
 
-struct Compilation;
-/* compile_load, with the files of --link: 0, or an exit code after a message. */
-int load_linked(const Cli *cli, struct Compilation *c);
+/* ---- verbs.c ---- */
+/* What the command line says about compiling the first file, up to stage `last`. */
+CompileOptions verb_options(const Cli *cli, Stage last);
+Stage verb_last_stage(const Cli *cli, Stage fallback); /* of --stop-after */
+/* Diagnostics to standard error, or as JSON to standard output. */
+void verb_diagnostics(const Cli *cli, const Compilation *c);
+/* Loads the object into this process, with the gradients in C that it needs: compile_load, with the files of --link.
+ * 0, or an exit code after a message. */
+int load_linked(const Cli *cli, Compilation *c);
+int output_refused(const deq_error *e);                          /* says what is wrong; the exit code */
+int write_file(const char *path, const char *text, size_t size); /* 0, or an exit code after a message */
+
+/* ---- verbs_emit.c ---- */
+int verb_emit(const Cli *cli); /* in the place of a verb that --emit stops */
+
+/* ---- verbs_summary.c ---- */
 const char *bytes_text(char *buffer, size_t size, double n); /* "240 kB" */
-void print_summary(const struct Compilation *c);             /* of a compilation up to its routines */
+void print_summary(const Compilation *c);                    /* of a compilation up to its routines */
 #endif

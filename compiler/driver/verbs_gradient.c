@@ -1,24 +1,11 @@
 /* verbs_gradient.c - verbs about gradients: gradcheck, compare, report. */
 #define _GNU_SOURCE
 #include "compile.h"
-#include "linked.h"
 #include "study.h"
 #include "verbs.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static CompileOptions compile_options(const Cli *cli, bool f64) {
-    return (CompileOptions){.path = cli->files[0],
-                            .include = cli->include,
-                            .ninclude = (uint32_t)cli->ninclude,
-                            .target_cpu = cli->target_cpu,
-                            .math = cli->math,
-                            .optimise = cli->optimise,
-                            .f64 = f64,
-                            .use_cache = !cli->no_cache,
-                            .last = PASS_COMPILE};
-}
 
 static deq_app_options app_options(const Cli *cli, const Compilation *c) {
     return (deq_app_options){.threads = cli->threads,
@@ -31,22 +18,6 @@ static deq_app_options app_options(const Cli *cli, const Compilation *c) {
                              .json = cli->json,
                              .quiet = cli->quiet,
                              .source_text = c->program->main->source->text};
-}
-
-/* Loads the object into this process, with the gradients in C that it needs. */
-int load_linked(const Cli *cli, Compilation *c) {
-    Linked linked;
-    char *error = NULL;
-    if (!linked_open(c->program, cli->link, cli->nlink, &linked, &error)) {
-        fprintf(stderr, "deq: %s\n", error);
-        free(error);
-        linked_close(&linked);
-        return 3;
-    }
-    int code = compile_load(c);
-    if (code == 0) code = linked_offer(&linked, c->module);
-    linked_close(&linked);
-    return code;
 }
 
 /* A test of the layer, appended to the script: what the checker says about it, it says about the command line. */
@@ -67,7 +38,8 @@ static char *name_of(const char *layer) {
 
 int verb_gradcheck(const Cli *cli) {
     Compilation c;
-    CompileOptions options = compile_options(cli, true);
+    CompileOptions options = verb_options(cli, STAGE_compile);
+    options.f64 = true;
     const char *layer = cli->nfiles > 1 ? cli->files[1] : NULL;
     char *name = layer ? name_of(layer) : NULL, *added = layer ? test_of(layer, name) : NULL;
     options.tests = true;
@@ -98,7 +70,7 @@ static int load(const Cli *cli, const CompileOptions *options, Compilation *c, b
 int verb_compare(const Cli *cli) {
     bool single = cli->precision && strcmp(cli->precision, "f32") == 0;
     Compilation training, comparing;
-    CompileOptions options = compile_options(cli, cli->precision && !single);
+    CompileOptions options = verb_options(cli, STAGE_compile);
     int code = load(cli, &options, &training, true);
     if (code == 0) {
         options.f64 = !single;

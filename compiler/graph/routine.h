@@ -130,6 +130,7 @@ typedef struct Unit { /* one compilation */
     FixedLayout **fixed;
     uint32_t nfixed, fixed_cap;
     const char *manifest;
+    const struct PassWatch *watch; /* --emit=ir:PASS (pass_list.h); NULL: nobody looks */
 } Unit;
 
 void routine_print(const Routine *r, FILE *out); /* --emit=ir */

@@ -10,7 +10,7 @@ int json_line(const Ast *node) {
     return node->range.source ? (int)source_position(node->range.source, node->range.start).line : 0;
 }
 
-json_t *json_number(double x) {
+static json_t *json_number(double x) {
     if (x == floor(x) && fabs(x) < 1e15) return json_integer((json_int_t)x);
     return json_real(isinf(x) ? copysign(DBL_MAX, x) : x);
 }
@@ -151,7 +151,7 @@ static const char *override_text(Scope *s, const Ast *at, const char *path, cons
     return elab_error(s, DIAG_E0513, at->range, "'%s' leads to no setting of a fixed point", path), NULL;
 }
 
-bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out) {
+static bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out) {
     Arena *a = s->elab->arena;
     const Model *m = net->model;
     const char *key = setting_key(path);
@@ -210,7 +210,7 @@ static json_t *json_scalars(const Scalars *s) {
     return list;
 }
 
-json_t *pipe_attack(const AttackUse *use) {
+static json_t *pipe_attack(const AttackUse *use) {
     json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:s}", "name", use->name, "definition", use->definition, "routine",
                           use->routine, "scalars", json_scalars(&use->scalars), "hash", use->hash);
     json_object_set_new(j, "gradient", use->gradient ? json_string(use->gradient) : json_null());
@@ -301,7 +301,8 @@ json_t *pipe_attacks(Scope *s, const Ast *given, Net *net, const char *loss) {
     return chain.items[0];
 }
 
-void net_accuracy(Elab *e, Net *net) {
+/* The metric `accuracy`, where the net has a vector of outputs and a label. */
+static void net_accuracy(Elab *e, Net *net) {
     const Shape out = value_shape(net->output);
     if (!net->target.classes || out.rank != 1 || out.dims[0] != net->target.classes) return; /* several heads, say */
     Ast name = {.kind = AST_NAME, .name = "accuracy"};

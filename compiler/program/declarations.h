@@ -42,14 +42,12 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *e, Slice *out);
 json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell);
 /* The training run of the file that `e` names, already elaborated; NULL: it names none.  (checks.c) */
 const TrainUse *pipe_named_train(Pipe *p, Scope *s, const Ast *e);
-json_t *pipe_attack(const AttackUse *use);
 /* The attack of an evaluation, or sequence(..), worst_of(..), restarts(..) of attacks, as a chain; NULL after an error.
  */
 json_t *pipe_attacks(Scope *s, const Ast *given, Net *net, const char *loss);
 /* `with { body.forward.tol: 1e-6 }` as [[path, value], ..], appended to `out`; settings of every fixed point are
  * spelled out for each.  False after an error. */
 bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out);
-bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out);
 json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment);
 json_t *pipe_check(Pipe *p, Scope *s, const Ast *check); /* checks.c */
 /* Adds to `tests` a gradcheck of every net that is trained, with its loss and settings. */
@@ -60,7 +58,4 @@ json_t *net_json(Elab *e, const Unit *unit, const Net *net);
 /* A path as JSON can hold it: bytes that are not UTF-8 become '?'. */
 const char *path_text(Arena *a, const char *path);
 int json_line(const Ast *node);
-json_t *json_number(double x);
-/* The metric `accuracy`, where the net has a vector of outputs and a label. */
-void net_accuracy(Elab *e, Net *net);
 #endif

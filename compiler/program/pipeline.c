@@ -120,6 +120,7 @@ static Unit *make_unit(Program *p, const PipelineOptions *o) {
     Unit *unit = arena_alloc(a, sizeof *unit);
     unit->arena = a;
     unit->layout = o->layout;
+    unit->watch = o->watch;
     json_t *nets = json_array();
     for (uint32_t k = 0; k < e->nnets; k++) {
         e->nets[k]->model->penalised = e->nets[k]->model->penalised || o->penalties;

@@ -15,7 +15,8 @@ typedef struct PipelineOptions {
     /* deq build -N, bench -N: only this layer, alone as a net; with sizes, L[3], it is that of the check which stands last
      * in the program.  NULL: what the script runs. */
     const char *only;
-    bool penalties, corrections; /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
+    const struct PassWatch *watch; /* graphs after a pass are shown (pass_list.h); NULL: none */
+    bool penalties, corrections;   /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
 } PipelineOptions;
 
 /* Elaborates every net, attack, optimiser, training run, experiment and test that will run, and writes the manifest.

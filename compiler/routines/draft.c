@@ -1,5 +1,5 @@
-/* draft.c - from a graph with destinations to a bound routine. */
-#include "draft.h"
+/* draft.c - from a graph with destinations to a bound routine: the passes of level DRAFT. */
+#include "maker.h"
 #include "fold.h"
 
 Draft *draft_new(Arena *a, const char *name, bool rows) {
@@ -70,28 +70,53 @@ static Binding bind_input(const Draft *d, Stage *s, const Graph *g, NodeId in) {
     return b;
 }
 
-void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t nfixed) {
-    Arena *a = unit->arena;
-    NodeId *roots = arena_alloc(a, (d->nouts + 1) * sizeof *roots);
-    for (uint32_t k = 0; k < d->nouts; k++) roots[k] = d->outs[k].node;
-    Graph *g = simplify(a, d->graph, roots, d->nouts, false, NULL);
-    if (d->rows) {
-        Destination *old = d->outs;
-        uint32_t nold = d->nouts;
-        d->outs = NULL;
-        d->nouts = d->cap = 0;
-        for (uint32_t k = 0; k < nold; k++) {
-            old[k].node = g->outputs[k];
-            if (!old[k].effect && old[k].place == PLACE_ACCUM)
-                split_sum(d, g, old[k], false);
-            else
-                *ARENA_PUSH(a, d->outs, d->nouts, d->cap) = old[k];
-        }
-        roots = arena_alloc(a, (d->nouts + 1) * sizeof *roots);
-        for (uint32_t k = 0; k < d->nouts; k++) roots[k] = d->outs[k].node;
-        g = stage_split(s, simplify(a, g, roots, d->nouts, false, NULL), true);
-        g = simplify(a, g, NULL, 0, false, NULL);
+/* ---- the passes ---- */
+
+/* ensures: the graph's outputs are the draft's destinations, in their order; effects count as outputs.  changes:
+ * nothing else. */
+void pass_draft(Finish *f) {
+    f->graph = f->draft->graph;
+    for (uint32_t k = 0; k < f->draft->nouts; k++) graph_output(f->graph, f->draft->outs[k].node);
+}
+
+/* needs: nothing of it packed.  ensures: outputs as before.  changes: the graph. */
+void pass_tidy(Finish *f) { f->graph = simplify(f->unit->arena, f->graph, NULL, 0, false, NULL); }
+
+/* ensures, in routines of rows: an output to ACCUM is one sum over examples.  changes: destinations, and the graph's
+ * outputs with them. */
+void pass_sums(Finish *f) {
+    Draft *d = f->draft;
+    if (!d->rows) return;
+    const Destination *old = d->outs;
+    uint32_t nold = d->nouts;
+    d->outs = NULL;
+    d->nouts = d->cap = 0;
+    for (uint32_t k = 0; k < nold; k++) {
+        Destination out = old[k];
+        out.node = f->graph->outputs[k];
+        if (!out.effect && out.place == PLACE_ACCUM)
+            split_sum(d, f->graph, out, false);
+        else
+            *ARENA_PUSH(f->unit->arena, d->outs, d->nouts, d->cap) = out;
     }
+    NodeId *roots = arena_alloc(f->unit->arena, (d->nouts + 1) * sizeof *roots);
+    for (uint32_t k = 0; k < d->nouts; k++) roots[k] = d->outs[k].node;
+    f->graph = simplify(f->unit->arena, f->graph, roots, d->nouts, false, NULL);
+}
+
+/* needs: inputs with their origins.  ensures: weights of vector products and of convolutions are read packed.  changes:
+ * the graph, and the stage by what is read of it. */
+void pass_pack(Finish *f) {
+    if (f->draft->rows) f->graph = stage_split(f->stage, f->graph, true);
+}
+
+/* changes: the graph: what packing has left behind. */
+void pass_clean(Finish *f) {
+    if (f->draft->rows) f->graph = simplify(f->unit->arena, f->graph, NULL, 0, false, NULL);
+}
+
+static Step *bound_step(const Draft *d, Stage *s, Graph *g) {
+    Arena *a = g->arena;
     Step *step = arena_alloc(a, sizeof *step);
     step->kind = STEP_GRAPH;
     step->graph = g;
@@ -105,8 +130,16 @@ void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t n
         if (o.place == PLACE_ACCUM) o.offset = stage_accum(s, o.index);
         step->out[step->nout++] = (Binding){g->outputs[k], o.place, o.place == PLACE_ARG ? o.index : 0, o.offset};
     }
+    return step;
+}
+
+void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t nfixed) {
+    Arena *a = unit->arena;
+    Finish f = {d, unit, s, NULL};
+    passes_finish(&f);
+    const Graph *g = f.graph;
     Routine *r = arena_alloc(a, sizeof *r);
-    *r = (Routine){.name = d->name, .rows = d->rows, .steps = step, .nsteps = 1};
+    *r = (Routine){.name = d->name, .rows = d->rows, .steps = bound_step(d, s, f.graph), .nsteps = 1};
     for (int k = 0; k < 8; k++) r->arg_bytes[k] = d->arg_bytes[k];
     if (d->plan) r->rest_bytes = d->plan->layout->rest_bytes, r->tape_bytes = d->plan->layout->tape_bytes;
     for (NodeId id = 0; id < g->nnodes; id++)

@@ -36,14 +36,6 @@ void draft_effect(Draft *d, NodeId node);
  */
 void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t nfixed);
 
-/* ---- fixed_routines.c ---- */
-/* The routines of one fixed point.  needs: body with origins: states ARG 0, captured values REST k or SHARED v,
- * in input order states first; the layout's cotangents planned.  Fills the rest of the layout. */
-/* `penalised`: NAME_vjp_jvp too.  `extra`: shapes of what the `fixed` node captures beyond the body's values, in the
- * rest record after those. */
-void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, const Shape *extra,
-                    uint32_t nextra, uint32_t index, bool penalised, FixedLayout *layout);
-
 /* ---- cotangent.c: gradients of losses at states that the solver passes on its way ---- */
 /* What each loss reads of the net beside the state of fixed point `index`: layout->cotangents (offsets count from 0),
  * extra_bytes, downstream.  needs: rows with outputs as in routines.c. */

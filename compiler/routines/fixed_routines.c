@@ -2,19 +2,7 @@
  *
  * One graph holds z' = f(z, rest, shared), its tangent J dz, and the cotangents of z, rest and shared for a cotangent
  * u. What depends on neither u nor dz is computed by lin; the cut between the two (tape.c) is the tape, one for all. */
-#include "adjoint.h"
-#include "draft.h"
-#include "split.h"
-
-typedef struct Whole {
-    Graph *graph; /* outputs: f, jvp, cotangents of states, of captured values, of shared values (those that exist) */
-    uint32_t nstate, nrest, nshared;
-    uint32_t f, jvp, vjp_z, vjp_rest, vjp_shared; /* first output of each */
-    uint32_t diagonal;                            /* of z = prox(L z + c): the derivative of prox, times u */
-    uint32_t *rest, *shared;                      /* captured value, shared value of each such output */
-    NodeId *stored;
-    uint32_t nstored;
-} Whole;
+#include "maker.h"
 
 static NodeId zeros(Graph *g, Shape shape) {
     NodeId zero = graph_constant(g, 0);
@@ -259,8 +247,52 @@ static void split_routines(Unit *unit, Stage *s, const Graph *body, const FixedP
     }
 }
 
-void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *body, const Shape *extra,
-                    uint32_t nextra, uint32_t index, bool penalised, FixedLayout *l) {
+/* ---- the passes ---- */
+
+/* needs: graph and bodies with their places.
+ * ensures: every layout's cotangents, extra_bytes and downstream.  changes: no graph. */
+void pass_cotangents(Maker *m) {
+    for (uint32_t k = 0; k < m->model->nfixed; k++)
+        cotangent_plan(m->unit->arena, m->graph, m->model, k, m->unit->layout.real_bytes, &m->fixed[k]);
+}
+
+/* needs: cotangents planned, as they end the rest record.
+ * ensures: the layouts are complete but for the tape; work[k].split.  changes: no graph. */
+void pass_records(Maker *m) {
+    for (uint32_t k = 0; k < m->model->nfixed; k++) {
+        const FixedPoint *fixed = &m->model->fixed[k];
+        FixedLayout *l = &m->fixed[k];
+        FixedWork *w = &m->work[k];
+        l->name = fixed->name;
+        l->index = k;
+        layout_records(m->unit->arena, m->bodies[k], fixed->nstate, w->extra, w->nextra, m->unit->layout.real_bytes, l);
+        l->given = w->given;
+        if (w->given) l->start_offset = l->rest_offsets[w->start];
+        w->split = split_recognise(m->unit->arena, m->bodies[k], fixed->nstate);
+        l->splits = !w->split.why;
+        l->shared_linear = w->split.shared;
+        l->projection = w->split.projection;
+        l->unsplit = w->split.why;
+    }
+}
+
+/* needs: origins on all inputs of the bodies; their splits.  ensures: work[k].whole.  changes: no other graph. */
+void pass_differentiate(Maker *m) {
+    for (uint32_t k = 0; k < m->model->nfixed; k++)
+        m->work[k].whole = whole_graph(m->unit->arena, m->stage, m->bodies[k], m->nstate[k], &m->work[k].split);
+}
+
+/* ensures: the whole graphs' `stored`, with their place in the tape record.  changes: no graph. */
+void pass_tape(Maker *m) {
+    uint32_t real = m->unit->layout.real_bytes;
+    for (uint32_t k = 0; k < m->model->nfixed; k++) {
+        FixedLayout *l = &m->fixed[k];
+        choose_tape(m->unit->arena, m->work[k].whole, real);
+        m->work[k].plan = (FixedPlan){l, layout_tape(m->unit->arena, m->work[k].whole, real, &l->tape_bytes)};
+    }
+}
+
+static void fixed_routines(Maker *m, uint32_t index) {
     static const struct {
         const char *suffix;
         unsigned wanted;
@@ -275,25 +307,25 @@ void fixed_routines(Unit *unit, Stage *s, const FixedPoint *fixed, const Graph *
         {"vjp_all", WANT_Z | WANT_REST | WANT_SHARED},
         {"diagonal", WANT_DIAGONAL},
     };
-    uint32_t real = unit->layout.real_bytes;
-    l->name = fixed->name;
-    l->index = index;
-    layout_records(unit->arena, body, fixed->nstate, extra, nextra, real, l);
-    Split split = split_recognise(unit->arena, body, fixed->nstate);
-    l->splits = !split.why;
-    l->shared_linear = split.shared;
-    l->projection = split.projection;
-    l->unsplit = split.why;
-    Whole *w = whole_graph(unit->arena, s, body, fixed->nstate, &split);
-    choose_tape(unit->arena, w, real);
-    FixedPlan *plan = arena_alloc(unit->arena, sizeof *plan);
-    *plan = (FixedPlan){l, layout_tape(unit->arena, w, real, &l->tape_bytes)};
+    Unit *unit = m->unit;
+    const FixedWork *w = &m->work[index];
+    const char *name = m->model->fixed[index].name;
     for (size_t k = 0; k < sizeof routines / sizeof *routines; k++)
-        if (routines[k].wanted != WANT_DIAGONAL || !split.why)
-            make_routine(unit, s, w, plan, arena_printf(unit->arena, "%s_%s", fixed->name, routines[k].suffix),
-                         routines[k].wanted);
-    if (penalised)
-        make_vjp_jvp(unit, s, body, fixed->nstate, plan, arena_printf(unit->arena, "%s_vjp_jvp", fixed->name));
-    if (!split.why) split_routines(unit, s, body, plan, &split);
-    *ARENA_PUSH(unit->arena, unit->fixed, unit->nfixed, unit->fixed_cap) = l;
+        if (routines[k].wanted != WANT_DIAGONAL || !w->split.why)
+            make_routine(unit, m->stage, w->whole, &w->plan,
+                         arena_printf(unit->arena, "%s_%s", name, routines[k].suffix), routines[k].wanted);
+    if (m->model->penalised)
+        make_vjp_jvp(unit, m->stage, m->bodies[index], m->nstate[index], &w->plan,
+                     arena_printf(unit->arena, "%s_vjp_jvp", name));
+    if (!w->split.why) split_routines(unit, m->stage, m->bodies[index], &w->plan, &w->split);
+    *ARENA_PUSH(unit->arena, unit->fixed, unit->nfixed, unit->fixed_cap) = &m->fixed[index];
+}
+
+/* needs: the tape.  ensures: the routines of fixed.def, and NAME_LOSS_cotangent and its kin, of every fixed point.
+ * changes: the stage, by what these routines read of it. */
+void pass_fixed(Maker *m) {
+    for (uint32_t k = 0; k < m->model->nfixed; k++) {
+        fixed_routines(m, k);
+        cotangent_routines(m->unit, m->stage, m->graph, m->model, k, &m->fixed[k]);
+    }
 }

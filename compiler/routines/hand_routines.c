@@ -122,7 +122,6 @@ Graph *hand_split(Arena *a, const Model *model, const Graph *g, uint32_t first, 
         for (uint32_t i = 0; i < model->hands[k].nitems; i++)
             if (hands[k].targets[i].shared != NODE_NONE)
                 hands[k].targets[i].shared = extend_copy(a, g, p.extras, dst, hands[k].targets[i].shared, map);
-    graph_verify(dst);
     return dst;
 }
 

@@ -158,7 +158,6 @@ static Graph *prune(Arena *a, const Graph *body, uint32_t nstate, NodeId *captur
     }
     for (uint32_t k = 0; k < used->noutputs; k++) graph_output(out, graph_copy(out, used, used->outputs[k], again));
     *ncaptured = kept;
-    graph_verify(out);
     return out;
 }
 
@@ -181,6 +180,5 @@ Graph *hoist(Arena *a, const Graph *g, Graph **bodies, const uint32_t *nstate, u
         map[id] = graph_op(out, OP_fixed, captured, ncaptured, &n.attr, n.loc);
     }
     for (uint32_t k = 0; k < g->noutputs; k++) graph_output(out, map[g->outputs[k]]);
-    graph_verify(out);
     return out;
 }

@@ -207,6 +207,5 @@ Graph *stage_split(Stage *s, const Graph *g, bool pack) {
     for (NodeId id = 0; id < g->nnodes; id++)
         if (needed[id] && !p.shared[id] && p.map[id] == NODE_NONE) p.map[id] = split_node(&p, id, pack);
     for (uint32_t k = 0; k < g->noutputs; k++) graph_output(p.out, split_read(&p, g->outputs[k]));
-    graph_verify(p.out);
     return p.out;
 }

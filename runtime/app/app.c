@@ -63,8 +63,7 @@ deq_dataset *deq_app_data(deq_app *app, const deq_data_spec *spec, deq_error *e)
 
 deq_engine *deq_app_engine(deq_app *app, const deq_net_spec *net, deq_error *e) {
     deq_engine **slot = &app->engines[net - app->manifest->nets];
-    if (!*slot)
-        *slot = deq_engine_new(app->module, net->json, &(deq_engine_options){.threads = app->options->threads}, e);
+    if (!*slot) *slot = deq_engine_new(app->module, net, &(deq_engine_options){.threads = app->options->threads}, e);
     return *slot;
 }
 
@@ -83,7 +82,8 @@ bool deq_app_keep(deq_app *app, deq_model *model, deq_error *e) {
     return true;
 }
 
-void deq_app_check_store(deq_app *app) {
+/* Says once that the cache cannot be used, if that is so. */
+static void deq_app_check_store(deq_app *app) {
     if (app->store.usable || app->store_warned) return;
     app->store_warned = true;
     deq_report_warning(&app->reporter, "W0821", "the cache is not used: %s; nothing will be found again next time",

@@ -25,11 +25,10 @@ static const char *hash_of(const deq_app *app, const char *own) { return own ? o
 
 /* Linked gradients in C decide what a net that has some computes. */
 void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what) {
-    const json_t *fixed, *gradient;
-    size_t i, k;
-    json_array_foreach(json_object_get(net->json, "fixed"), i, fixed)
-        json_array_foreach(json_object_get(fixed, "gradients"), k, gradient) if (json_object_get(gradient, "symbol"))
-            json_object_set_new(what, "linked", json_string(deq_extern_content(app->module)));
+    for (int i = 0; i < net->nfixed; i++)
+        for (int k = 0; k < net->fixed[i].nhands; k++)
+            if (net->fixed[i].hands[k].symbol)
+                json_object_set_new(what, "linked", json_string(deq_extern_content(app->module)));
 }
 
 json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {

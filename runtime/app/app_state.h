@@ -67,8 +67,6 @@ deq_engine *deq_app_engine(deq_app *app, const deq_net_spec *net, deq_error *e);
 /* Remembers a model; the app owns it from then on. */
 bool deq_app_keep(deq_app *app, deq_model *model, deq_error *e);
 void deq_model_free(deq_model *model);
-/* Says once that the cache cannot be used, if that is so. */
-void deq_app_check_store(deq_app *app);
 char *deq_app_file(const deq_app *app, const char *stem, const char *ending); /* RESULTS/STEM + ENDING; free() it */
 
 /* --- app_settings.c --- */
@@ -118,8 +116,6 @@ bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec
 void deq_evaluation_free(deq_evaluation *v);
 /* A row of statistics.def, spelled as in a script: "steps", "attack.converged"; NaN when there is nothing to count. */
 double deq_evaluation_statistic(const deq_evaluation *v, const char *what);
-/* A bootstrap of its value over the examples. */
-deq_interval deq_evaluation_interval(const deq_evaluation *v, uint64_t key);
 /* The forward solver of fixed point i as the engine is set now. */
 deq_solver deq_app_forward_solver(deq_engine *engine, const deq_net_spec *net, int i);
 /* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */

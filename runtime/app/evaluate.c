@@ -66,6 +66,17 @@ static bool is_share(const deq_record *records, int64_t n) {
     return n > 0;
 }
 
+/* A bootstrap of its value over the examples. */
+static deq_interval deq_evaluation_interval(const deq_evaluation *v, uint64_t key) {
+    double *values = malloc((size_t)(v->examples + 1) * sizeof *values);
+    deq_interval out = {NAN, NAN, NAN};
+    for (int64_t i = 0; values && i < v->examples; i++)
+        values[i] = v->by_loss ? v->records[i].loss : v->records[i].metric;
+    if (values) out = deq_bootstrap_mean(values, v->examples, key);
+    free(values);
+    return out;
+}
+
 static void summarise(deq_evaluation *v, uint64_t key) {
     const int64_t n = v->examples;
     double metric = 0, loss = 0, steps = 0, residual = 0;
@@ -116,16 +127,6 @@ double deq_evaluation_statistic(const deq_evaluation *v, const char *what) {
 #include "statistics.def"
 #undef STATISTIC
     return NAN;
-}
-
-deq_interval deq_evaluation_interval(const deq_evaluation *v, uint64_t key) {
-    double *values = malloc((size_t)(v->examples + 1) * sizeof *values);
-    deq_interval out = {NAN, NAN, NAN};
-    for (int64_t i = 0; values && i < v->examples; i++)
-        values[i] = v->by_loss ? v->records[i].loss : v->records[i].metric;
-    if (values) out = deq_bootstrap_mean(values, v->examples, key);
-    free(values);
-    return out;
 }
 
 void deq_evaluation_free(deq_evaluation *v) {

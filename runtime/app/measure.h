@@ -17,6 +17,4 @@ typedef struct deq_measuring {
  * example counts: wrong beats right, then the larger loss; every field but the counts, which are sums over all of them,
  * is then of that one. */
 bool deq_measure(const deq_measuring *m, const int64_t *index, int64_t n, deq_record *out, deq_error *e);
-/* The net has no prediction there, or another one than the label.  False where the target is no label. */
-bool deq_record_wrong(const deq_record *r);
 #endif

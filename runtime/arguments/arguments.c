@@ -264,7 +264,8 @@ void deq_number_print(double value, char *out, size_t size) {
     }
 }
 
-size_t deq_argument_print(const deq_argument *a, const void *record, char *out, size_t size) {
+/* "tol: 0.0001": the text reads back as the same value.  Returns the length. */
+static size_t deq_argument_print(const deq_argument *a, const void *record, char *out, size_t size) {
     const char *member = (const char *)record + a->offset;
     char value[64] = "";
     switch (a->type) {

@@ -83,8 +83,6 @@ bool deq_argument_set(const deq_argument *a, const deq_row *row, deq_part value,
 /* The same by name, which must be one of the row's. */
 bool deq_arguments_set(const deq_family *f, const deq_row *row, int uses, deq_part name, deq_part value, void *record,
                        deq_error *e);
-/* "tol: 0.0001": the text reads back as the same value.  Returns the length. */
-size_t deq_argument_print(const deq_argument *a, const void *record, char *out, size_t size);
 /* "(tol: 0.0001, max: 40)", every argument that serves `uses`; "()" when there are none. */
 size_t deq_arguments_print(const deq_family *f, const deq_row *row, int uses, const void *record, char *out,
                            size_t size);

@@ -1,3 +1,4 @@
+/* manifest.c - the only reader of the manifest: JSON to the structures of manifest.h. */
 #include "manifest.h"
 #include <stdio.h>
 #include <math.h>
@@ -218,44 +219,78 @@ static void read_data(Reader *r, const json_t *o, deq_data_spec *d) {
     d->line = (int)integer_or(o, "line", 0);
 }
 
-static void read_net(Reader *r, const json_t *o, deq_net_spec *n) {
-    r->where = "net";
-    n->json = o;
-    n->name = text(r, o, "name");
-    n->hash = text(r, o, "hash");
-    n->predict = text(r, o, "predict");
-    n->input = shape(r, json_object_get(o, "input"), "input");
-    n->output = shape(r, json_object_get(o, "output"), "output");
-    n->target = target(r, o);
-    n->parameter_bytes = integer(r, o, "parameter_bytes");
-    n->shared_bytes = integer(r, o, "shared_bytes");
-    n->accum_bytes = integer(r, o, "accum_bytes");
-    const json_t *v = list(r, o, "parameters", &n->nparameters);
-    n->parameters = make(r, (size_t)n->nparameters, sizeof *n->parameters);
-    for (int i = 0; n->parameters && i < n->nparameters; i++) {
-        const json_t *p = json_array_get(v, (size_t)i), *trained = json_object_get(p, "trained");
-        n->parameters[i] = (deq_parameter){text(r, p, "path"), shape(r, json_object_get(p, "shape"), "shape"),
-                                           integer(r, p, "offset"), !trained || json_is_true(trained)};
-        int64_t bytes = n->parameters[i].shape.elements * (strcmp(r->m->real, "f64") ? 4 : 8);
-        if (n->parameters[i].offset < 0 || bytes > n->shared_bytes - n->parameters[i].offset)
-            deq_fail(r->e, DEQ_MODULE, "manifest: parameter '%s' of '%s' does not fit in shared_bytes",
-                     n->parameters[i].path, n->name);
+static bool flag(const json_t *o, const char *key) { return json_is_true(json_object_get(o, key)); }
+
+static void read_field(Reader *r, const json_t *o, deq_extern_field *f) {
+    const json_t *size = json_object_get(o, "size"), *number = json_object_get(o, "number");
+    f->name = text(r, o, "name");
+    if (size)
+        f->value.size = integer(r, o, "size");
+    else if (number)
+        f->value.number = json_number_value(number);
+    if (size || number) return;
+    const char *in = text(r, o, "in");
+    f->place = !strcmp(in, "shared") ? DEQ_AT_SHARED : !strcmp(in, "rest") ? DEQ_AT_REST : DEQ_AT_STATE;
+    f->offset = integer(r, o, "offset");
+    f->elements = integer(r, o, "elements");
+    f->accum = integer(r, o, "accum");
+    f->cotangent = flag(o, "cotangent");
+    f->parameter = flag(o, "parameter");
+    if (f->elements < 1) missing(r, "elements", "positive");
+}
+
+static void read_hand(Reader *r, const json_t *o, deq_hand_spec *h) {
+    h->name = text(r, o, "name");
+    h->approximate = flag(o, "approximate");
+    h->symbol = text_or_null(o, "symbol");
+    if (!h->symbol) {
+        h->input = text(r, o, "input");
+        h->parameters = text(r, o, "parameters");
+        const json_t *v = list(r, o, "solves", &h->nsolves);
+        h->solves = make(r, (size_t)h->nsolves, sizeof *h->solves);
+        for (int i = 0; h->solves && i < h->nsolves; i++) {
+            const json_t *s = json_array_get(v, (size_t)i);
+            h->solves[i] = (deq_solve_spec){text(r, s, "name"), text(r, s, "solver")};
+        }
+        return;
     }
-    v = optional_list(o, "fixed", &n->nfixed);
-    n->fixed = make(r, (size_t)n->nfixed, sizeof *n->fixed);
-    for (int i = 0; n->fixed && i < n->nfixed; i++) {
-        const json_t *f = json_array_get(v, (size_t)i);
-        n->fixed[i] = (deq_fixed_spec){.name = text(r, f, "name"),
-                                       .path = text(r, f, "path"),
-                                       .forward = text(r, f, "forward"),
-                                       .gradient = text(r, f, "gradient")};
-        const json_t *c = json_object_get(f, "certificate");
-        n->fixed[i].certificate = json_string_value(json_object_get(c, "kind"));
-        n->fixed[i].claimed = json_number_value(json_object_get(c, "claimed"));
-        const json_t *proved = json_object_get(c, "proved");
-        n->fixed[i].proved = json_is_number(proved) ? json_number_value(proved) : NAN;
-    }
-    v = optional_list(o, "losses", &n->nlosses);
+    h->signature = text(r, o, "signature");
+    h->where = text(r, o, "place");
+    const json_t *v = list(r, o, "fields", &h->nfields);
+    h->fields = make(r, (size_t)h->nfields, sizeof *h->fields);
+    for (int i = 0; h->fields && i < h->nfields; i++) read_field(r, json_array_get(v, (size_t)i), &h->fields[i]);
+}
+
+static void read_fixed(Reader *r, const json_t *o, deq_fixed_spec *f) {
+    *f = (deq_fixed_spec){.name = text(r, o, "name"),
+                          .path = text(r, o, "path"),
+                          .forward = text(r, o, "forward"),
+                          .gradient = text(r, o, "gradient"),
+                          .on_fail = text_or_null(o, "on_fail"),
+                          .start = text_or_null(o, "start"),
+                          .penalty = text_or_null(o, "penalty"),
+                          .flops = json_number_value(json_object_get(o, "flops")),
+                          .proved = NAN};
+    const json_t *c = json_object_get(o, "certificate"), *proved = json_object_get(c, "proved");
+    f->certificate = json_string_value(json_object_get(c, "kind"));
+    f->claimed = json_number_value(json_object_get(c, "claimed"));
+    if (json_is_number(proved)) f->proved = json_number_value(proved);
+    const json_t *v = optional_list(o, "gradients", &f->nhands);
+    f->hands = make(r, (size_t)f->nhands, sizeof *f->hands);
+    for (int i = 0; f->hands && i < f->nhands; i++) read_hand(r, json_array_get(v, (size_t)i), &f->hands[i]);
+}
+
+static void read_parameter(Reader *r, const json_t *o, const deq_net_spec *n, deq_parameter *p) {
+    const json_t *trained = json_object_get(o, "trained");
+    *p = (deq_parameter){text(r, o, "path"), text(r, o, "init"), shape(r, json_object_get(o, "shape"), "shape"),
+                         integer(r, o, "offset"), !trained || json_is_true(trained)};
+    int64_t real = strcmp(r->m->real, "f64") ? 4 : 8;
+    if (p->offset < 0 || p->offset % real || p->shape.elements * real > n->shared_bytes - p->offset)
+        deq_fail(r->e, DEQ_MODULE, "manifest: parameter '%s' of '%s' does not fit in shared_bytes", p->path, n->name);
+}
+
+static void read_losses(Reader *r, const json_t *o, deq_net_spec *n) {
+    const json_t *v = optional_list(o, "losses", &n->nlosses);
     n->losses = make(r, (size_t)n->nlosses, sizeof *n->losses);
     for (int i = 0; n->losses && i < n->nlosses; i++) {
         const json_t *l = json_array_get(v, (size_t)i);
@@ -268,6 +303,39 @@ static void read_net(Reader *r, const json_t *o, deq_net_spec *n) {
         const json_t *l = json_array_get(v, (size_t)i);
         n->metrics[i] = (deq_metric_spec){text(r, l, "name"), text(r, l, "routine")};
     }
+}
+
+static int64_t bytes(Reader *r, const json_t *o, const char *key) {
+    int64_t n = integer(r, o, key);
+    if (n < 0 || n % (strcmp(r->m->real, "f64") ? 4 : 8)) missing(r, key, "whole number of reals");
+    return n;
+}
+
+static void read_net(Reader *r, const json_t *o, deq_net_spec *n) {
+    r->where = "net";
+    n->name = text(r, o, "name");
+    n->hash = text(r, o, "hash");
+    n->predict = text(r, o, "predict");
+    n->prepare = text_or_null(o, "prepare");
+    n->finish = text_or_null(o, "finish");
+    n->statistics = text_or_null(o, "statistics");
+    n->training = flag(o, "training");
+    n->input = shape(r, json_object_get(o, "input"), "input");
+    n->output = shape(r, json_object_get(o, "output"), "output");
+    n->target = target(r, o);
+    n->parameter_bytes = bytes(r, o, "parameter_bytes");
+    n->shared_bytes = bytes(r, o, "shared_bytes");
+    n->accum_bytes = bytes(r, o, "accum_bytes");
+    if (n->parameter_bytes > n->shared_bytes || n->parameter_bytes > n->accum_bytes)
+        missing(r, "parameter_bytes", "small enough");
+    const json_t *v = list(r, o, "parameters", &n->nparameters);
+    n->parameters = make(r, (size_t)n->nparameters, sizeof *n->parameters);
+    for (int i = 0; n->parameters && i < n->nparameters; i++)
+        read_parameter(r, json_array_get(v, (size_t)i), n, &n->parameters[i]);
+    v = optional_list(o, "fixed", &n->nfixed);
+    n->fixed = make(r, (size_t)n->nfixed, sizeof *n->fixed);
+    for (int i = 0; n->fixed && i < n->nfixed; i++) read_fixed(r, json_array_get(v, (size_t)i), &n->fixed[i]);
+    read_losses(r, o, n);
 }
 
 static void read_train(Reader *r, const json_t *o, deq_train_spec *t) {
@@ -516,10 +584,6 @@ bool deq_net_has_metric(const deq_net_spec *net, const char *name) {
     for (int i = 0; i < net->nmetrics; i++)
         if (!strcmp(net->metrics[i].name, name)) return true;
     return false;
-}
-
-bool deq_shape_equal(const deq_shape *a, const deq_shape *b) {
-    return a->rank == b->rank && !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof a->dim[0]);
 }
 
 void deq_shape_print(const deq_shape *s, char *out, size_t size) {

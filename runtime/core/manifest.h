@@ -38,15 +38,48 @@ typedef struct deq_data_spec {
 } deq_data_spec;
 
 typedef struct deq_parameter {
-    const char *path;
+    const char *path, *init; /* initialisers.def */
     deq_shape shape;
     int64_t offset;
     bool trained;
 } deq_parameter;
+
+typedef struct deq_solve_spec { /* one solve(K, b, SOLVER) of a gradient by hand */
+    const char *name, *solver;  /* of K's routines */
+} deq_solve_spec;
+
+typedef enum deq_extern_place { DEQ_AT_NUMBER, DEQ_AT_SHARED, DEQ_AT_REST, DEQ_AT_STATE } deq_extern_place;
+
+typedef struct deq_extern_field { /* an argument of a gradient in C */
+    const char *name;
+    deq_extern_place place;
+    union {
+        int64_t size;
+        double number;
+    } value;                         /* AT_NUMBER */
+    int64_t offset, elements, accum; /* accum: -1 when nobody wants its cotangent summed */
+    bool cotangent, parameter;
+} deq_extern_field;
+
+typedef struct deq_hand_spec { /* a gradient by hand */
+    const char *name;
+    bool approximate;               /* the script says so */
+    const char *input, *parameters; /* its routines, */
+    deq_solve_spec *solves;
+    int nsolves;
+    const char *symbol, *signature, *where; /* or, in C: the symbol and "net.deq:33" (symbol NULL: not in C) */
+    deq_extern_field *fields;
+    int nfields;
+} deq_hand_spec;
+
 typedef struct deq_fixed_spec {
     const char *name, *path, *forward, *gradient;
-    const char *certificate; /* "monotone", "contraction"; NULL: none */
-    double claimed, proved;  /* its number; what the compiler proved, NaN: nothing */
+    const char *on_fail, *start, *penalty; /* NULL: the default */
+    const char *certificate;               /* "monotone", "contraction"; NULL: none */
+    double claimed, proved;                /* its number; what the compiler proved, NaN: nothing */
+    double flops;                          /* of the products of one application to one example */
+    deq_hand_spec *hands;
+    int nhands;
 } deq_fixed_spec;
 typedef struct deq_loss_spec {
     const char *name, *loss, *input, *parameters;
@@ -56,7 +89,9 @@ typedef struct deq_metric_spec {
 } deq_metric_spec;
 
 typedef struct deq_net_spec {
-    const char *name, *hash, *predict;
+    const char *name, *hash, *predict, *prepare;
+    const char *finish, *statistics; /* routines; NULL: none */
+    bool training;                   /* computes something else in training */
     deq_shape input, output;
     deq_target target;
     deq_parameter *parameters;
@@ -68,7 +103,6 @@ typedef struct deq_net_spec {
     int nlosses;
     deq_metric_spec *metrics;
     int nmetrics;
-    const json_t *json; /* for deq_engine_new */
 } deq_net_spec;
 
 /* From a row of transforms.def by name, its other arguments by their defaults; DEQ_MODULE when this runtime has none. */
@@ -234,6 +268,5 @@ void *deq_manifest_alloc(deq_manifest *m, size_t bytes);
 const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
 const deq_routine *deq_module_routine(const deq_module *module, const char *name);
 bool deq_net_has_metric(const deq_net_spec *net, const char *name);
-bool deq_shape_equal(const deq_shape *a, const deq_shape *b);
 void deq_shape_print(const deq_shape *s, char *out, size_t size); /* "[1, 28, 28]" */
 #endif

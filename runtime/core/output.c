@@ -47,7 +47,8 @@ char *deq_path_component(const char *text) {
     return name;
 }
 
-bool deq_make_folders(const char *path, deq_error *e) {
+/* mkdir -p. */
+static bool deq_make_folders(const char *path, deq_error *e) {
     char *copy = strdup(path);
     if (!copy) return deq_fail(e, DEQ_MEMORY, "out of memory for a path");
     for (char *c = copy + 1;; c++) {
@@ -164,7 +165,8 @@ static bool settle(deq_output *out, deq_error *e) {
     return reason ? deq_fail(e, DEQ_OUTPUT, "cannot write '%s': %s", out->path, strerror(reason)) : true;
 }
 
-bool deq_output_commit_all(deq_output *outs, int n, deq_error *e) {
+/* deq_output_commit for files that belong together: none is renamed before all are on the disk. */
+static bool deq_output_commit_all(deq_output *outs, int n, deq_error *e) {
     bool ok = true;
     for (int i = 0; ok && i < n; i++) ok = settle(&outs[i], e);
     for (int i = 0; i < n; i++) {

@@ -17,8 +17,6 @@ typedef struct deq_output {
 bool deq_output_open(deq_output *out, const char *path, deq_error *e);
 /* Flushes, syncs and renames.  On failure (full disk) the temporary is removed and the error names the file. */
 bool deq_output_commit(deq_output *out, deq_error *e);
-/* The same for files that belong together: none is renamed before all are on the disk. */
-bool deq_output_commit_all(deq_output *outs, int n, deq_error *e);
 void deq_output_abandon(deq_output *out);
 /* The three in one. */
 bool deq_output_write(const char *path, const void *bytes, size_t size, deq_error *e);
@@ -45,8 +43,6 @@ typedef struct deq_output_text {
 } deq_output_text;
 bool deq_output_write_all(const deq_output_text *list, int n, deq_error *e);
 
-/* mkdir -p. */
-bool deq_make_folders(const char *path, deq_error *e);
 /* "a/b" from parts; free() it.  NULL parts end the list. */
 char *deq_path_join(const char *first, ...) __attribute__((sentinel));
 /* A file name from any text: [A-Za-z0-9._-], runs of other bytes become one '-'; free() it. */

@@ -61,7 +61,6 @@ void deq_dataset_rebind(deq_dataset *d, const deq_data_spec *spec, deq_store *st
     d->store = store;
 }
 
-const deq_data_spec *deq_dataset_spec(const deq_dataset *d) { return d->spec; }
 int64_t deq_dataset_count(const deq_dataset *d, bool test) { return d->split[test].count; }
 
 /* One example's shape in the file against the declared one; axes of size 1 are not compared (28 x 28 is [1, 28, 28]).

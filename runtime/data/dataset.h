@@ -26,7 +26,6 @@ deq_dataset *deq_dataset_new(const deq_data_spec *spec, deq_store *store, deq_er
 void deq_dataset_free(deq_dataset *d);
 /* Goes on with an equal declaration and another store. */
 void deq_dataset_rebind(deq_dataset *d, const deq_data_spec *spec, deq_store *store);
-const deq_data_spec *deq_dataset_spec(const deq_dataset *d);
 
 /* Headers of a split against the declaration: DEQ_DATA_SHAPE, DEQ_DATA_FORMAT, DEQ_DATA_EMPTY. */
 bool deq_dataset_check(deq_dataset *d, bool test, deq_error *e);

@@ -109,7 +109,8 @@ deq_tensor *deq_tensors_find(const deq_tensors *file, const char *name) {
     return NULL;
 }
 
-void deq_tensors_place(const deq_tensors *file, const deq_tensor *t, char *out, size_t size) {
+/* "'file.npz' (array 'x')", "'x.npy'": for messages. */
+static void deq_tensors_place(const deq_tensors *file, const deq_tensor *t, char *out, size_t size) {
     if (file->format == DEQ_NPY)
         snprintf(out, size, "'%s'", file->path);
     else

@@ -41,8 +41,6 @@ void deq_tensors_close(deq_tensors *file);
 deq_tensor *deq_tensors_find(const deq_tensors *file, const char *name);
 /* Allocates and reads the values; DEQ_DATA_FORMAT when they cannot be used. */
 bool deq_tensors_read(deq_tensors *file, const deq_tensor *t, deq_array *out, deq_error *e);
-/* "'file.npz' (array 'x')", "'x.npy'": for messages. */
-void deq_tensors_place(const deq_tensors *file, const deq_tensor *t, char *out, size_t size);
 
 /* One array to write, row by row: f32 or f64; into NPZ also whole numbers. */
 typedef struct deq_tensor_out {

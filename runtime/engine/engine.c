@@ -17,75 +17,22 @@ const deq_routine *engine_routine(const deq_engine *engine, const char *name) {
     return NULL;
 }
 
-int64_t engine_stride(const deq_engine *engine, int64_t count) {
+/* Row stride of a value of `count` elements. */
+static int64_t engine_stride(const deq_engine *engine, int64_t count) {
     return (count * engine->real_bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN;
 }
 
-/* ---- reading the manifest: a missing member is the compiler's fault, hence DEQ_MODULE ---- */
+/* ---- from the manifest: what does not fit is the compiler's fault, hence DEQ_MODULE ---- */
 
-static bool missing(const deq_engine *g, const char *what, deq_error *e) {
-    return deq_fail(e, DEQ_MODULE, "the manifest of net %s has no usable `%s`", g->name ? g->name : "?", what);
-}
-
-static bool read_shape(const json_t *json, int64_t *shape, int *rank) {
-    if (!json_is_array(json) || json_array_size(json) > DEQ_MOST_RANK) return false;
-    *rank = (int)json_array_size(json);
-    for (int i = 0; i < *rank; i++) {
-        shape[i] = json_integer_value(json_array_get(json, (size_t)i));
-        if (shape[i] < 1) return false;
-    }
-    return true;
-}
-
-static bool read_count(const json_t *json, int64_t *count) {
-    int64_t shape[DEQ_MOST_RANK];
-    int rank;
-    if (!read_shape(json, shape, &rank)) return false;
-    *count = 1;
-    for (int i = 0; i < rank; i++) *count *= shape[i];
-    return true;
-}
-
-/* A routine named by a member; an absent or null member gives NULL. */
-static bool read_routine(const deq_engine *g, const json_t *in, const char *member, const deq_routine **out,
-                         deq_error *e) {
-    const char *name = json_string_value(json_object_get(in, member));
+/* A routine by name; NULL: there is none. */
+static bool find_routine(const deq_engine *g, const char *name, const deq_routine **out, deq_error *e) {
     *out = engine_routine(g, name);
     if (name && !*out) return deq_fail(e, DEQ_MODULE, "the compiled object has no routine %s", name);
     return true;
 }
 
-static bool read_bytes(const deq_engine *g, const char *member, int64_t *out, deq_error *e) {
-    const json_t *json = json_object_get(g->net, member);
-    *out = json_integer_value(json);
-    return (json_is_integer(json) && *out >= 0 && *out % g->real_bytes == 0) || missing(g, member, e);
-}
-
-static bool read_parameters(deq_engine *g, deq_error *e) {
-    const json_t *list = json_object_get(g->net, "parameters"), *item;
-    size_t i;
-    g->nparameters = (int)json_array_size(list);
-    g->parameters = calloc((size_t)g->nparameters + 1, sizeof *g->parameters);
-    if (!g->parameters) return deq_fail(e, DEQ_MEMORY, "the parameter table of net %s", g->name);
-    json_array_foreach(list, i, item) {
-        engine_parameter *p = &g->parameters[i];
-        p->path = json_string_value(json_object_get(item, "path"));
-        p->init = json_string_value(json_object_get(item, "init"));
-        p->offset = json_integer_value(json_object_get(item, "offset"));
-        if (!p->path || !p->init || !read_shape(json_object_get(item, "shape"), p->shape, &p->rank))
-            return missing(g, "parameters", e);
-        int64_t count = 1;
-        for (int k = 0; k < p->rank; k++) count *= p->shape[k];
-        if (p->offset < 0 || p->offset % g->real_bytes || p->offset + count * g->real_bytes > g->shared_bytes)
-            return missing(g, "parameters", e);
-    }
-    return true;
-}
-
-static bool read_fixed(deq_engine *g, deq_error *e) {
-    const json_t *list = json_object_get(g->net, "fixed"), *item;
-    size_t i;
-    g->nfixed = (int)json_array_size(list);
+static bool open_fixed(deq_engine *g, deq_error *e) {
+    g->nfixed = g->net->nfixed;
     size_t count = (size_t)g->nfixed + 1;
     g->fixed = calloc(count, sizeof *g->fixed);
     g->descriptors = calloc(count, sizeof *g->descriptors);
@@ -94,59 +41,52 @@ static bool read_fixed(deq_engine *g, deq_error *e) {
     g->corrections = calloc(count, sizeof *g->corrections);
     if (!g->fixed || !g->descriptors || !g->settings || !g->attacking || !g->corrections)
         return deq_fail(e, DEQ_MEMORY, "the fixed points of net %s", g->name);
-    json_array_foreach(list, i, item) {
-        const char *name = json_string_value(json_object_get(item, "name"));
-        g->fixed[i].path = json_string_value(json_object_get(item, "path"));
-        for (int64_t k = 0; name && k < g->module->fixed_count; k++)
-            if (!strcmp(g->module->fixed[k]->name, name)) g->descriptors[i] = g->module->fixed[k];
+    for (int i = 0; i < g->nfixed; i++) {
+        const deq_fixed_spec *f = &g->net->fixed[i];
+        g->fixed[i].path = f->path;
+        for (int64_t k = 0; k < g->module->fixed_count; k++)
+            if (!strcmp(g->module->fixed[k]->name, f->name)) g->descriptors[i] = g->module->fixed[k];
         g->fixed[i].descriptor = g->descriptors[i];
-        if (!g->descriptors[i] || !g->fixed[i].path || g->descriptors[i]->index != (int64_t)i)
-            return missing(g, "fixed", e);
-        if (!deq_hands_read(g->module, json_object_get(item, "gradients"), g->name, &g->fixed[i].hands, e))
-            return false;
+        if (!g->descriptors[i] || g->descriptors[i]->index != i)
+            return deq_fail(e, DEQ_MODULE, "the compiled object has no fixed point %s of net %s", f->name, g->name);
+        if (!deq_hands_new(g->module, f, &g->fixed[i].hands, e)) return false;
         g->settings[i].hands = &g->fixed[i].hands;
         if (!deq_fixed_defaults(&g->settings[i], e)) return false;
-        for (int k = 0; k < DEQ_FIXED_KEYS; k++) {
-            const char *key = deq_fixed_table[k].key, *text = json_string_value(json_object_get(item, key));
-            if (!text && (k == DEQ_FIXED_KEY_forward || k == DEQ_FIXED_KEY_gradient)) return missing(g, key, e);
-            if (text && !deq_fixed_set(&g->settings[i], key, text, e)) return false;
-        }
+        const char *const given[DEQ_FIXED_KEYS] = {
+#define FIXED_SETTING(key, kind, words, fallback, doc) [DEQ_FIXED_KEY_##key] = f->key,
+#include "fixed_settings.def"
+        };
+        for (int k = 0; k < DEQ_FIXED_KEYS; k++)
+            if (given[k] && !deq_fixed_set(&g->settings[i], deq_fixed_table[k].key, given[k], e)) return false;
     }
     return true;
 }
 
-static bool read_losses(deq_engine *g, deq_error *e) {
-    const json_t *target = json_object_get(g->net, "target"), *list = json_object_get(g->net, "losses"), *item;
-    int64_t target_count = 1;
-    size_t i;
-    if (!json_object_get(target, "label") && !read_count(json_object_get(target, "shape"), &target_count))
-        return missing(g, "target", e);
-    g->labels = json_integer_value(json_object_get(target, "label")) > 0;
+static bool open_losses(deq_engine *g, deq_error *e) {
+    const deq_target *target = &g->net->target;
+    int64_t target_count = target->labels ? 1 : target->shape.elements;
+    g->labels = target->labels > 0;
     g->target_bytes = g->widest_target_bytes = engine_stride(g, target_count);
-    g->nlosses = (int)json_array_size(list);
+    g->nlosses = g->net->nlosses;
+    g->nmetrics = g->net->nmetrics;
     g->losses = calloc((size_t)g->nlosses + 1, sizeof *g->losses);
-    if (!g->losses) return deq_fail(e, DEQ_MEMORY, "the losses of net %s", g->name);
-    json_array_foreach(list, i, item) {
+    g->metrics = calloc((size_t)g->nmetrics + 1, sizeof *g->metrics);
+    if (!g->losses || !g->metrics) return deq_fail(e, DEQ_MEMORY, "the losses of net %s", g->name);
+    for (int i = 0; i < g->nlosses; i++) {
+        const deq_loss_spec *spec = &g->net->losses[i];
         engine_loss *l = &g->losses[i];
-        l->name = json_string_value(json_object_get(item, "name"));
-        if (!l->name) return missing(g, "losses", e);
-        if (!read_routine(g, item, "loss", &l->loss, e) || !read_routine(g, item, "input", &l->input, e) ||
-            !read_routine(g, item, "parameters", &l->parameters, e))
+        l->name = spec->name;
+        if (!find_routine(g, spec->loss, &l->loss, e) || !find_routine(g, spec->input, &l->input, e) ||
+            !find_routine(g, spec->parameters, &l->parameters, e))
             return false;
         /* `projection` (gradcheck's loss) projects the output on a y of the same shape. */
         l->target_count = strcmp(l->name, "projection") ? target_count : g->output_count;
         l->target_bytes = engine_stride(g, l->target_count);
         if (l->target_bytes > g->widest_target_bytes) g->widest_target_bytes = l->target_bytes;
     }
-    list = json_object_get(g->net, "metrics");
-    g->nmetrics = (int)json_array_size(list);
-    g->metrics = calloc((size_t)g->nmetrics + 1, sizeof *g->metrics);
-    if (!g->metrics) return deq_fail(e, DEQ_MEMORY, "the metrics of net %s", g->name);
-    json_array_foreach(list, i, item) {
-        g->metrics[i].name = json_string_value(json_object_get(item, "name"));
-        if (!g->metrics[i].name || !read_routine(g, item, "routine", &g->metrics[i].routine, e) ||
-            !g->metrics[i].routine)
-            return missing(g, "metrics", e);
+    for (int i = 0; i < g->nmetrics; i++) {
+        g->metrics[i].name = g->net->metrics[i].name;
+        if (!find_routine(g, g->net->metrics[i].routine, &g->metrics[i].routine, e)) return false;
     }
     return true;
 }
@@ -257,36 +197,33 @@ static char *zeroed(int64_t bytes, deq_error *e, const char *what, const char *n
 
 static bool open_net(deq_engine *g, const deq_engine_options *options, deq_error *e) {
     const deq_module *m = g->module;
-    g->name = json_string_value(json_object_get(g->net, "name"));
+    const deq_net_spec *net = g->net;
+    g->name = net->name;
     if (m->abi_version != DEQ_ABI_VERSION || (m->real_bits != 32 && m->real_bits != 64))
         return deq_fail(e, DEQ_MODULE,
                         "compiled for interface version %lld with %lld-bit reals, this runtime has version %d",
                         (long long)m->abi_version, (long long)m->real_bits, DEQ_ABI_VERSION);
     g->real_bits = (int)m->real_bits;
     g->real_bytes = g->real_bits / 8;
-    if (!g->name) return missing(g, "name", e);
-    if (!read_count(json_object_get(g->net, "input"), &g->input_count)) return missing(g, "input", e);
-    if (!read_count(json_object_get(g->net, "output"), &g->output_count)) return missing(g, "output", e);
+    g->input_count = net->input.elements;
+    g->output_count = net->output.elements;
     g->input_bytes = engine_stride(g, g->input_count);
     g->output_bytes = engine_stride(g, g->output_count);
-    if (!read_bytes(g, "parameter_bytes", &g->parameter_bytes, e) ||
-        !read_bytes(g, "shared_bytes", &g->shared_bytes, e) || !read_bytes(g, "accum_bytes", &g->accum_bytes, e))
+    g->parameter_bytes = net->parameter_bytes;
+    g->shared_bytes = net->shared_bytes;
+    g->accum_bytes = net->accum_bytes;
+    if (g->parameter_bytes % (DEQ_CHUNK * g->real_bytes))
+        return deq_fail(e, DEQ_MODULE, "the parameters of net %s are no whole chunks", g->name);
+    if (!find_routine(g, net->prepare, &g->prepare, e) || !find_routine(g, net->finish, &g->finish, e) ||
+        !find_routine(g, net->predict, &g->predict, e) || !find_routine(g, net->statistics, &g->statistics, e))
         return false;
-    if (g->parameter_bytes > g->shared_bytes || g->parameter_bytes > g->accum_bytes ||
-        g->parameter_bytes % (DEQ_CHUNK * g->real_bytes))
-        return missing(g, "parameter_bytes", e);
-    if (!read_routine(g, g->net, "prepare", &g->prepare, e) || !read_routine(g, g->net, "finish", &g->finish, e) ||
-        !read_routine(g, g->net, "predict", &g->predict, e) ||
-        !read_routine(g, g->net, "statistics", &g->statistics, e))
-        return false;
-    g->training = json_is_true(json_object_get(g->net, "training"));
-    if (!read_parameters(g, e) || !read_fixed(g, e) || !read_losses(g, e) || !make_workers(g, options, e)) return false;
+    if (!open_fixed(g, e) || !open_losses(g, e) || !make_workers(g, options, e)) return false;
     g->shared = zeroed(g->shared_bytes, e, "the parameters", g->name);
     g->gradients = zeroed(g->accum_bytes, e, "the gradient", g->name);
     return g->shared && g->gradients;
 }
 
-deq_engine *deq_engine_new(const deq_module *module, const json_t *net, const deq_engine_options *options,
+deq_engine *deq_engine_new(const deq_module *module, const deq_net_spec *net, const deq_engine_options *options,
                            deq_error *e) {
     deq_engine *g = calloc(1, sizeof *g);
     if (!g) {
@@ -294,7 +231,7 @@ deq_engine *deq_engine_new(const deq_module *module, const json_t *net, const de
         return NULL;
     }
     g->module = module;
-    g->net = json_incref((json_t *)net);
+    g->net = net;
     if (open_net(g, options, e)) return g;
     deq_engine_free(g);
     return NULL;
@@ -317,7 +254,6 @@ void deq_engine_free(deq_engine *g) {
     free(g->states);
     free(g->previous);
     deq_engine_hold(g, 0, NULL);
-    free(g->parameters);
     free(g->losses);
     free(g->metrics);
     for (int i = 0; g->fixed && i < g->nfixed; i++) deq_hands_free(&g->fixed[i].hands);
@@ -326,14 +262,14 @@ void deq_engine_free(deq_engine *g) {
     free(g->settings);
     free(g->attacking);
     free(g->corrections);
-    json_decref(g->net);
     free(g);
 }
 
 bool deq_engine_init(deq_engine *g, uint64_t seed, deq_error *e) {
-    for (int i = 0; i < g->nparameters; i++) {
-        const engine_parameter *p = &g->parameters[i];
-        if (!deq_initialise(p->init, p->shape, p->rank, seed, p->path, g->real_bits, g->shared + p->offset, e))
+    for (int i = 0; i < g->net->nparameters; i++) {
+        const deq_parameter *p = &g->net->parameters[i];
+        if (!deq_initialise(p->init, p->shape.dim, p->shape.rank, seed, p->path, g->real_bits, g->shared + p->offset,
+                            e))
             return false;
     }
     deq_engine_prepare(g);
@@ -342,7 +278,7 @@ bool deq_engine_init(deq_engine *g, uint64_t seed, deq_error *e) {
 
 void *deq_engine_parameters(deq_engine *g) { return g->shared; }
 void *deq_engine_gradients(deq_engine *g) { return g->gradients; }
-bool deq_engine_training(const deq_engine *g) { return g->training; }
+bool deq_engine_training(const deq_engine *g) { return g->net->training; }
 int64_t deq_engine_block(const deq_engine *g) { return g->block; }
 
 #define PIECE_BYTES (128 << 10) /* of shared values, for each piece of preparing them: less is not worth a thread */

@@ -11,6 +11,7 @@
 #define DEQ_RUNTIME_ENGINE_H
 #include "deq_runtime.h"
 #include "error.h"
+#include "manifest.h"
 #include "settings.h"
 #include "statistics.h"
 #include <jansson.h>
@@ -33,8 +34,8 @@ typedef struct deq_engine_options {
     int block; /* 0: chosen */
 } deq_engine_options;
 
-/* `net` is an element of the manifest's "nets".  Parameters are zero until initialised or loaded. */
-deq_engine *deq_engine_new(const deq_module *module, const json_t *net, const deq_engine_options *options,
+/* `net` is one of the manifest's, and lives as long as the engine.  Parameters are zero until initialised or loaded. */
+deq_engine *deq_engine_new(const deq_module *module, const deq_net_spec *net, const deq_engine_options *options,
                            deq_error *e);
 void deq_engine_free(deq_engine *engine);
 

@@ -9,14 +9,6 @@
 #include "resolvents.h"
 #include "worker_plan.h"
 
-#define DEQ_MOST_RANK 8
-
-typedef struct engine_parameter {
-    const char *path, *init;
-    int rank;
-    int64_t shape[DEQ_MOST_RANK], offset;
-} engine_parameter;
-
 typedef struct engine_loss {
     const char *name;
     const deq_routine *loss, *input, *parameters;
@@ -52,7 +44,7 @@ typedef struct engine_saved {
 
 struct deq_engine {
     const deq_module *module;
-    json_t *net; /* held: texts point into it */
+    const deq_net_spec *net;
     const char *name;
     int real_bits;
     int64_t real_bytes;
@@ -63,13 +55,11 @@ struct deq_engine {
     const deq_routine *prepare, *finish, *predict;
     const deq_routine *statistics; /* there are statistics of the batch: a training batch is one block; else NULL */
     bool labels;                   /* the target is a label */
-    bool training;                 /* the net computes something else in training */
-    engine_parameter *parameters;
     engine_loss *losses;
     engine_metric *metrics;
     engine_fixed *fixed;
     const deq_fixed **descriptors;
-    int nparameters, nlosses, nmetrics, nfixed;
+    int nlosses, nmetrics, nfixed;
 
     deq_routine_fn **corrections;             /* by fixed point, of the running call */
     deq_fixed_settings *settings, *attacking; /* by fixed point; `attacking`: with the attack's gradient mode */
@@ -95,8 +85,6 @@ struct deq_engine {
 
 /* NULL when the module has no such routine. */
 const deq_routine *engine_routine(const deq_engine *engine, const char *name);
-/* Row stride of a value of `count` elements. */
-int64_t engine_stride(const deq_engine *engine, int64_t count);
 /* A setting of all fixed points (a gradient by hand: of those it is written for); none is changed after a failure. */
 bool engine_set_all(const deq_engine *engine, deq_fixed_settings *settings, const char *key, const char *value,
                     deq_error *e);

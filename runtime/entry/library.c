@@ -67,7 +67,7 @@ deq_library *deq_library_new(const deq_module *module, const char *name, const d
     l->manifest = deq_manifest_read(module, e);
     const deq_train_spec *train = NULL;
     if (l->manifest && find_net(l, name, &train, e))
-        l->engine = deq_engine_new(module, l->net->json, &(deq_engine_options){.threads = options->threads}, e);
+        l->engine = deq_engine_new(module, l->net, &(deq_engine_options){.threads = options->threads}, e);
     if (l->engine && deq_engine_init(l->engine, options->seed, e) &&
         (!train || deq_app_as_trained(l->engine, train, NULL, 0, e))) {
         deq_engine_prepare(l->engine);

@@ -73,9 +73,8 @@ static const char *missing_item(const char *list, const char *other, int *length
     return "";
 }
 
-static bool check(const deq_module *module, const json_t *entry, const deq_extern *x, deq_error *e) {
-    const char *place = json_string_value(json_object_get(entry, "place")),
-               *signature = json_string_value(json_object_get(entry, "signature"));
+static bool check(const deq_module *module, const deq_hand_spec *spec, const deq_extern *x, deq_error *e) {
+    const char *place = spec->where, *signature = spec->signature;
     const deq_gradient_definition *d = x->definition;
     int bits = (int)module->real_bits, length;
     if (!d)
@@ -108,59 +107,27 @@ static bool check(const deq_module *module, const json_t *entry, const deq_exter
                     place, x->name, x->symbol, bits, ours ? "it does not know the" : "the layer has no", length, lacks);
 }
 
-static bool read_field(const json_t *item, deq_extern_field *f) {
-    const char *in = json_string_value(json_object_get(item, "in"));
-    json_t *size = json_object_get(item, "size"), *number = json_object_get(item, "number");
-    f->name = json_string_value(json_object_get(item, "name"));
-    if (size) return f->value.size = json_integer_value(size), true;
-    if (number) return f->value.number = json_number_value(number), true;
-    if (!in || !f->name) return false;
-    f->place = !strcmp(in, "shared") ? DEQ_AT_SHARED : !strcmp(in, "rest") ? DEQ_AT_REST : DEQ_AT_STATE;
-    f->offset = json_integer_value(json_object_get(item, "offset"));
-    f->elements = json_integer_value(json_object_get(item, "elements"));
-    f->accum = json_integer_value(json_object_get(item, "accum"));
-    f->cotangent = json_is_true(json_object_get(item, "cotangent"));
-    f->parameter = json_is_true(json_object_get(item, "parameter"));
-    return f->elements > 0;
-}
-
-bool deq_extern_read(const deq_module *module, const json_t *entry, deq_extern *x, deq_error *e) {
-    const json_t *list = json_object_get(entry, "fields"), *item;
+bool deq_extern_find(const deq_module *module, const deq_hand_spec *spec, deq_extern *x, deq_error *e) {
     char name[512];
-    size_t i;
-    *x = (deq_extern){.name = json_string_value(json_object_get(entry, "name")),
-                      .symbol = json_string_value(json_object_get(entry, "symbol"))};
-    if (!x->name || !x->symbol || strlen(x->symbol) > 500)
-        return deq_fail(e, DEQ_MODULE, "the manifest has no usable gradient in C");
-    x->fields = calloc(json_array_size(list) + 1, sizeof *x->fields);
-    if (!x->fields) return deq_fail(e, DEQ_MEMORY, "the arguments of gradient %s", x->name);
-    json_array_foreach(list, i, item) {
-        deq_extern_field *f = &x->fields[x->nfields++];
-        if (!read_field(item, f)) return deq_fail(e, DEQ_MODULE, "gradient %s has no usable `fields`", x->name);
-        x->nwords += 1 + (f->place == DEQ_AT_STATE || f->cotangent);
-    }
+    *x = (deq_extern){.name = spec->name, .symbol = spec->symbol, .fields = spec->fields, .nfields = spec->nfields};
+    if (strlen(x->symbol) > 500) return deq_fail(e, DEQ_MODULE, "the manifest has no usable gradient in C");
+    for (int k = 0; k < x->nfields; k++)
+        x->nwords += 1 + (x->fields[k].place == DEQ_AT_STATE || x->fields[k].cotangent);
     snprintf(name, sizeof name, "%s_f%d", x->symbol, (int)module->real_bits);
     x->definition = find(module, name);
-    return check(module, entry, x, e);
-}
-
-void deq_extern_free(deq_extern *x) {
-    free(x->fields);
-    *x = (deq_extern){0};
+    return check(module, spec, x, e);
 }
 
 bool deq_extern_check(const deq_module *module, deq_error *e) {
-    json_t *manifest = json_loadb(module->manifest, (size_t)module->manifest_length, 0, NULL), *net, *fixed, *entry;
-    size_t i, k, g;
-    bool good = true;
-    json_array_foreach(json_object_get(manifest, "nets"), i, net)
-        json_array_foreach(json_object_get(net, "fixed"), k, fixed)
-            json_array_foreach(json_object_get(fixed, "gradients"), g, entry) {
-        deq_extern x;
-        if (!good || !json_object_get(entry, "symbol")) continue;
-        good = deq_extern_read(module, entry, &x, e);
-        deq_extern_free(&x);
-    }
-    json_decref(manifest);
+    deq_manifest *m = deq_manifest_read(module, e);
+    bool good = m != NULL;
+    for (int i = 0; good && i < m->nnets; i++)
+        for (int k = 0; k < m->nets[i].nfixed; k++)
+            for (int h = 0; good && h < m->nets[i].fixed[k].nhands; h++) {
+                const deq_hand_spec *spec = &m->nets[i].fixed[k].hands[h];
+                deq_extern x;
+                good = !spec->symbol || deq_extern_find(module, spec, &x, e);
+            }
+    deq_manifest_free(m);
     return good;
 }

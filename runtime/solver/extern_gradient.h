@@ -7,7 +7,7 @@
 #include "deq_gradient.h"
 #include "deq_runtime.h"
 #include "error.h"
-#include <jansson.h>
+#include "manifest.h"
 #include <stddef.h>
 
 typedef struct deq_symbol {
@@ -15,23 +15,10 @@ typedef struct deq_symbol {
     const deq_gradient_definition *definition;
 } deq_symbol;
 
-typedef enum deq_extern_place { DEQ_AT_NUMBER, DEQ_AT_SHARED, DEQ_AT_REST, DEQ_AT_STATE } deq_extern_place;
-
-typedef struct deq_extern_field {
-    const char *name;
-    deq_extern_place place;
-    union {
-        int64_t size;
-        double number;
-    } value;
-    int64_t offset, elements, accum; /* accum: -1 when nobody wants its cotangent summed */
-    bool cotangent, parameter;
-} deq_extern_field;
-
 typedef struct deq_extern { /* empty: not in C */
     const char *name, *symbol;
     const deq_gradient_definition *definition;
-    deq_extern_field *fields;
+    const deq_extern_field *fields;
     int nfields, nwords; /* nwords: of the struct after `call` */
 } deq_extern;
 
@@ -39,10 +26,9 @@ typedef struct deq_extern { /* empty: not in C */
 void deq_extern_offer(const deq_module *module, const deq_symbol *symbols, const char *content);
 /* That hash; "" when nothing is linked. */
 const char *deq_extern_content(const deq_module *module);
-/* An entry of "gradients" that has a symbol: finds it and compares version, precision and signature.  DEQ_EXTERN names
- * the line and the remedy.  Freed by deq_extern_free, also after a failure. */
-bool deq_extern_read(const deq_module *module, const json_t *entry, deq_extern *out, deq_error *e);
-void deq_extern_free(deq_extern *x);
+/* A gradient by hand that has a symbol: finds it and compares version, precision and signature.  DEQ_EXTERN names the
+ * line and the remedy.  Texts and fields are those of `spec`. */
+bool deq_extern_find(const deq_module *module, const deq_hand_spec *spec, deq_extern *out, deq_error *e);
 /* Every gradient in C of the module's nets is there and fits: asked when a module is loaded, before anything runs. */
 bool deq_extern_check(const deq_module *module, deq_error *e);
 #endif

@@ -1,62 +1,53 @@
-/* hand.c - gradients written by hand: read from the manifest. */
+/* hand.c - gradients written by hand: from the manifest to what a fixed point calls. */
 #include "hand.h"
 #include "call.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const deq_routine *routine_of(const deq_module *m, const json_t *in, const char *member) {
-    const char *name = json_string_value(json_object_get(in, member));
-    for (int64_t k = 0; name && k < m->routine_count; k++)
+static const deq_routine *routine_of(const deq_module *m, const char *name) {
+    for (int64_t k = 0; k < m->routine_count; k++)
         if (!strcmp(m->routines[k].name, name)) return &m->routines[k];
     return NULL;
 }
 
-static bool read_solves(const deq_module *m, const json_t *list, deq_hand *h, deq_error *e) {
-    h->solves = calloc(json_array_size(list) + 1, sizeof *h->solves);
+static bool make_solves(const deq_module *m, const deq_hand_spec *spec, deq_hand *h, deq_error *e) {
+    h->solves = calloc((size_t)spec->nsolves + 1, sizeof *h->solves);
     if (!h->solves) return deq_fail(e, DEQ_MEMORY, "the solves of gradient %s", h->name);
-    const json_t *item;
-    size_t i;
-    json_array_foreach(list, i, item) {
+    for (int i = 0; i < spec->nsolves; i++) {
         deq_hand_solve *s = &h->solves[h->nsolves++];
-        const char *name = json_string_value(json_object_get(item, "name")),
-                   *solver = json_string_value(json_object_get(item, "solver"));
-        for (int64_t k = 0; name && k < m->fixed_count; k++)
-            if (!strcmp(m->fixed[k]->name, name)) s->map = m->fixed[k];
-        if (!s->map || !solver) return deq_fail(e, DEQ_MODULE, "gradient %s has no usable `solves`", h->name);
-        if (!deq_solver_parse(solver, true, &s->solver, e)) return false;
+        for (int64_t k = 0; k < m->fixed_count; k++)
+            if (!strcmp(m->fixed[k]->name, spec->solves[i].name)) s->map = m->fixed[k];
+        if (!s->map) return deq_fail(e, DEQ_MODULE, "gradient %s has no usable `solves`", h->name);
+        if (!deq_solver_parse(spec->solves[i].solver, true, &s->solver, e)) return false;
     }
     return true;
 }
 
-bool deq_hands_read(const deq_module *m, const json_t *list, const char *net, deq_hands *out, deq_error *e) {
+bool deq_hands_new(const deq_module *m, const deq_fixed_spec *fixed, deq_hands *out, deq_error *e) {
     *out = (deq_hands){NULL, 0};
-    if (json_array_size(list) == 0) return true;
-    out->items = calloc(json_array_size(list), sizeof *out->items);
-    if (!out->items) return deq_fail(e, DEQ_MEMORY, "the gradients of net %s", net);
-    const json_t *item;
-    size_t i;
-    json_array_foreach(list, i, item) {
+    if (fixed->nhands == 0) return true;
+    out->items = calloc((size_t)fixed->nhands, sizeof *out->items);
+    if (!out->items) return deq_fail(e, DEQ_MEMORY, "the gradients of %s", fixed->name);
+    for (int i = 0; i < fixed->nhands; i++) {
+        const deq_hand_spec *spec = &fixed->hands[i];
         deq_hand *h = &out->items[out->count++];
-        h->name = json_string_value(json_object_get(item, "name"));
-        h->approximate = json_is_true(json_object_get(item, "approximate"));
-        if (json_object_get(item, "symbol")) {
-            if (!deq_extern_read(m, item, &h->in_c, e)) return false;
+        h->name = spec->name;
+        h->approximate = spec->approximate;
+        if (spec->symbol) {
+            if (!deq_extern_find(m, spec, &h->in_c, e)) return false;
             continue;
         }
-        h->input = routine_of(m, item, "input");
-        h->parameters = routine_of(m, item, "parameters");
-        if (!h->name || !h->input || !h->parameters)
-            return deq_fail(e, DEQ_MODULE, "the manifest of net %s has no usable `gradients`", net);
-        if (!read_solves(m, json_object_get(item, "solves"), h, e)) return false;
+        h->input = routine_of(m, spec->input);
+        h->parameters = routine_of(m, spec->parameters);
+        if (!h->input || !h->parameters)
+            return deq_fail(e, DEQ_MODULE, "the compiled object has no routines of gradient %s", h->name);
+        if (!make_solves(m, spec, h, e)) return false;
     }
     return true;
 }
 
 void deq_hands_free(deq_hands *hands) {
-    for (int i = 0; i < hands->count; i++) {
-        free(hands->items[i].solves);
-        deq_extern_free(&hands->items[i].in_c);
-    }
+    for (int i = 0; i < hands->count; i++) free(hands->items[i].solves);
     free(hands->items);
     *hands = (deq_hands){NULL, 0};
 }

@@ -7,7 +7,6 @@
 #include "deq_runtime.h"
 #include "extern_gradient.h"
 #include "settings.h"
-#include <jansson.h>
 
 typedef struct deq_hand_solve { /* one solve(K, b, SOLVER) of the block */
     const deq_fixed *map;       /* vjp_z: u - K u */
@@ -28,9 +27,9 @@ typedef struct deq_hands {
     int count;
 } deq_hands;
 
-/* Reads "gradients" of a fixed point's entry in the manifest (NULL: none).  Texts point into the JSON.  Freed by
- * deq_hands_free, also after a failure. */
-bool deq_hands_read(const deq_module *module, const json_t *list, const char *net, deq_hands *out, deq_error *e);
+/* The gradients by hand of a fixed point.  Texts and fields are those of `fixed`.  Freed by deq_hands_free, also after a
+ * failure. */
+bool deq_hands_new(const deq_module *module, const deq_fixed_spec *fixed, deq_hands *out, deq_error *e);
 void deq_hands_free(deq_hands *hands);
 /* The gradient that a setting's text calls: "paper", "paper()", "paper(gmres(tol: 1e-12))".  NULL when it is none. */
 const deq_hand *deq_hands_find(const deq_hands *hands, const char *text);

@@ -356,7 +356,7 @@ bool bench_data(Bench *b, int64_t rows) {
     return true;
 }
 
-void bench_data_free(Bench *b) {
+static void bench_data_free(Bench *b) {
     free(b->x);
     free(b->y);
     free(b->dx);
@@ -383,13 +383,10 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2
             net->name, app->manifest->real, (long long)batch, (long long)deq_engine_blocks(b.engine, batch), threads,
             threads > 1 ? "s" : "", "", "rows", "median ms", "least ms", "spread", "GFLOP/s, peak", "bound ms, over");
     }
-    for (int i = 0; ok && i < net->nfixed; i++) {
-        double flops =
-            json_number_value(json_object_get(json_array_get(json_object_get(net->json, "fixed"), (size_t)i), "flops"));
+    for (int i = 0; ok && i < net->nfixed; i++)
         for (int64_t k = 0; k < app->module->fixed_count && ok; k++)
             if (!strcmp(app->module->fixed[k]->name, net->fixed[i].name))
-                ok = bench_fixed(&b, app->module->fixed[k], net->fixed[i].path, flops);
-    }
+                ok = bench_fixed(&b, app->module->fixed[k], net->fixed[i].path, net->fixed[i].flops);
     ok = ok && bench_calls(&b);
     bench_data_free(&b);
     return ok;

@@ -30,9 +30,8 @@ typedef struct BenchStep {
 
 /* --- bench.c --- */
 bool bench_selected(const deq_app_options *options, const char *row); /* the options want this row */
-/* Inputs, targets and room for `rows` examples; bench_data_free frees them. */
+/* Inputs, targets and room for `rows` examples; */
 bool bench_data(Bench *b, int64_t rows);
-void bench_data_free(Bench *b);
 /* A row of a whole batch on all threads; bound: as in bench.c's rows, 0 not known. */
 bool bench_measure(Bench *b, const char *name, double bound, BenchWork *work, const void *what);
 /* Median seconds of a call, without a row for it. */

@@ -217,17 +217,16 @@ static bool add_mode(CompareWork *w, const char *text, deq_error *e) {
 
 /* Every gradient written by hand of the net's fixed points, once. */
 static bool add_hands(CompareWork *w, deq_error *e) {
-    const json_t *fixed, *gradient;
-    size_t i, k;
-    json_array_foreach(json_object_get(w->subject.net->json, "fixed"), i, fixed)
-        json_array_foreach(json_object_get(fixed, "gradients"), k, gradient) {
-        const char *name = json_string_value(json_object_get(gradient, "name"));
-        bool done = !name;
-        for (int m = 0; !done && m < w->c->nmodes; m++)
-            done = !strcmp(w->c->modes[m].mode, name) ||
-                   (!strncmp(w->c->modes[m].mode, name, strlen(name)) && w->c->modes[m].mode[strlen(name)] == '(');
-        if (!done && !add_mode(w, name, e)) return false;
-    }
+    const deq_net_spec *net = w->subject.net;
+    for (int i = 0; i < net->nfixed; i++)
+        for (int k = 0; k < net->fixed[i].nhands; k++) {
+            const char *name = net->fixed[i].hands[k].name;
+            bool done = false;
+            for (int m = 0; !done && m < w->c->nmodes; m++)
+                done = !strcmp(w->c->modes[m].mode, name) ||
+                       (!strncmp(w->c->modes[m].mode, name, strlen(name)) && w->c->modes[m].mode[strlen(name)] == '(');
+            if (!done && !add_mode(w, name, e)) return false;
+        }
     return true;
 }
 

@@ -14,6 +14,17 @@ grep -qE '(nnan|ninf|fast) ' out && fail "arithmetic flags that lose NaN"
 expect 0 'Net_body_f' "$DEQ" build --emit asm tiny.deq
 expect 0 '' "$DEQ" build --emit obj -o tiny.o tiny.deq
 [[ $(head -c 4 tiny.o | tail -c 3) == ELF ]] || fail "no object"
+# The graphs after each pass of the list; each has a line that says what it does.
+expect 0 '^hoist  *[a-z]' "$DEQ" check --emit=passes
+cut -d' ' -f1 out >passes
+(($(wc -l <passes) > 20)) || fail "a list of passes: $(cat passes)"
+while read -r pass; do
+  expect 0 "^# .* after $pass\$" "$DEQ" check --emit=ir:"$pass" tiny.deq
+done <passes
+expect 0 '' "$DEQ" run --emit=ir:hoist tiny.deq -o hoist.ir
+diff hoist.ir "$SOURCE/tests/golden/tiny-hoist.ir" >difference || fail "the graphs after hoist are others: $(cat difference)"
+expect 64 "no pass 'hoits' (did you mean 'hoist'?)" "$DEQ" check --emit=ir:hoits tiny.deq
+expect 64 "'irr'" "$DEQ" check --emit=irr tiny.deq
 for pass in parse resolve check elaborate routines compile; do expect 0 '' "$DEQ" check --stop-after $pass tiny.deq; done
 expect 0 'peak' "$DEQ" check --memory tiny.deq
 expect 0 '' "$DEQ" build --target-cpu "$("$DEQ" version | sed -n 's/^target //p')" --emit obj -o host.o tiny.deq

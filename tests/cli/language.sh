@@ -11,7 +11,30 @@ expect 64 'FILE is missing' "$DEQ" run
 expect 64 'whole number' "$DEQ" run --threads many x.deq
 expect 64 'PATH=VALUE' "$DEQ" run --set epochs x.deq
 expect 64 'one argument too many' "$DEQ" check a.deq b.deq
-for verb in check fmt run test gradcheck compare report build bench doc explain version; do expect 0 "deq $verb" "$DEQ" "$verb" --help; done
+# The table of the command line: every verb is listed, aligned, and every flag of a verb stands in its help.
+"$DEQ" --help >usage
+table=$SOURCE/compiler/driver/cli.def
+sed -n 's/^VERB(\([a-z]*\), .*/\1/p' "$table" >verbs
+(($(wc -l <verbs) > 10)) || fail "the verbs of cli.def: $(cat verbs)"
+[[ $(grep -cE '^  [a-z]+ +[a-z]' usage) == "$(($(wc -l <verbs) + 2))" ]] || fail "verbs and first steps: $(cat usage)"
+column=$(sed -n 's/^\(  gradcheck  *\).*/\1/p' usage | wc -c)
+while read -r verb; do
+  line=$(grep -E "^  $verb +[^ ]" usage) || fail "deq --help does not list $verb"
+  [[ $(sed -n 's/^\(  [a-z]*  *\).*/\1/p' <<<"$line" | wc -c) == "$column" ]] || fail "not aligned: $line"
+  expect 0 "deq $verb" "$DEQ" "$verb" --help
+  awk 'length > 120 { exit 1 }' out || fail "deq $verb --help has lines above 120 characters"
+  sed -n "s/^FLAG([a-z_]*, \"\([a-z-]*\)\".*V($verb).*/\1/p" "$table" >flags
+  while read -r flag; do
+    grep -qE "^  -., --$flag(=[^ ]+)?( |\$)" out || fail "deq $verb --help does not show --$flag: $(cat out)"
+  done <flags
+  [[ $(grep -cE '^  -., --' out) == "$(($(wc -l <flags) + 1))" ]] || fail "deq $verb --help shows other flags than cli.def: $(cat out)"
+done <verbs
+"$DEQ" check --help >out
+for word in $(sed -n 's/^EMIT(\([a-z]*\),.*/\1/p; s/^STAGE(\([a-z]*\)).*/\1/p' "$SOURCE/compiler/driver/stages.def"); do
+  grep -qw "$word" out || fail "deq check --help does not name $word"
+done
+expect 64 'takes parse, resolve, .* or compile, not' "$DEQ" check --stop-after never x.deq
+expect 64 'takes f32 or f64, not' "$DEQ" check --precision f16 x.deq
 expect 0 'target' "$DEQ" version
 
 # ---- files that are no programs ----

@@ -93,7 +93,8 @@ static void compile_net(Subject *s, const char *folder, bool f64) {
             "epochs: 1\n}\n",
             s->name, folder, s->name);
     fclose(file);
-    CompileOptions o = {.path = path, .f64 = f64, .nets = true, .optimise = 2, .use_cache = true, .last = PASS_COMPILE};
+    CompileOptions o = {
+        .path = path, .f64 = f64, .nets = true, .optimise = 2, .use_cache = true, .last = STAGE_compile};
     double start = now();
     int code = compile(&o, &s->c);
     diags_print(s->c.diags, stderr, false);

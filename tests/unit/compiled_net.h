@@ -2,6 +2,7 @@
 #ifndef DEQ_TESTS_COMPILED_NET_H
 #define DEQ_TESTS_COMPILED_NET_H
 #include "compile.h"
+#include "net_spec.h"
 #include "dense.h"
 #include "engine.h"
 #include <math.h>
@@ -57,7 +58,10 @@ static inline void net_open_with(CompiledNet *f, const CompileOptions *o, const 
                        item) if (!strcmp(json_string_value(json_object_get(item, "name")), net)) f->net = item;
     if (!f->net) fail_msg("%s has no net %s", path, net);
     deq_error e = {0};
-    f->engine = deq_engine_new(f->c.module, f->net, &(deq_engine_options){.threads = threads, .block = block}, &e);
+    const deq_manifest *read = net_manifest(f->c.module, &e);
+    if (!read) fail_msg("%s", e.text);
+    f->engine = deq_engine_new(f->c.module, deq_manifest_net(read, net),
+                               &(deq_engine_options){.threads = threads, .block = block}, &e);
     if (!f->engine) fail_msg("%s", e.text);
     f->real = f64 ? 8 : 4;
     f->inputs = json_count(json_object_get(f->net, "input"));
@@ -76,7 +80,7 @@ static inline void net_open_with(CompiledNet *f, const CompileOptions *o, const 
 /* A net that a test names. */
 static inline void net_open(CompiledNet *f, const char *path, const char *net, bool f64, int threads, int block,
                             double size) {
-    CompileOptions o = {.path = path, .f64 = f64, .tests = true, .optimise = 2, .last = PASS_COMPILE};
+    CompileOptions o = {.path = path, .f64 = f64, .tests = true, .optimise = 2, .last = STAGE_compile};
     net_open_with(f, &o, net, threads, block, size);
 }
 

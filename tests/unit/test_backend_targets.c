@@ -50,7 +50,7 @@ static void check_cell(const char *cell, const char *kind) {
                             .emit_asm = true,
                             .single = true,
                             .foreign = true,
-                            .last = PASS_COMPILE};
+                            .last = STAGE_compile};
         int code = compile(&o, &c);
         if (code) diags_print(c.diags, stderr, false);
         assert_int_equal(code, 0);
@@ -84,7 +84,7 @@ static void test_foreign(void **state) {
     foreign = targets[0].cpu;
 #endif
     CompileOptions o = {
-        .path = DEQ_SOURCE_DIR "/tests/bench/mlp128.deq", .target_cpu = foreign, .optimise = 2, .last = PASS_COMPILE};
+        .path = DEQ_SOURCE_DIR "/tests/bench/mlp128.deq", .target_cpu = foreign, .optimise = 2, .last = STAGE_compile};
     Compilation c;
     assert_int_equal(compile(&o, &c), 70);
     compile_free(&c);

@@ -140,7 +140,7 @@ static void test_losses(void **state) {
     const char *path = net_program(text);
     for (int bits = 32; bits <= 64; bits += 32) {
         CompiledNet f;
-        CompileOptions o = {.path = path, .f64 = bits == 64, .optimise = 2, .last = PASS_COMPILE};
+        CompileOptions o = {.path = path, .f64 = bits == 64, .optimise = 2, .last = STAGE_compile};
         net_open_with(&f, &o, "Same", 1, 0, 0);
         for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
             double x[3], y[1], dx[3], loss;
@@ -260,7 +260,7 @@ static void test_cut_at_the_output(void **state) {
     const char *path = net_program(text);
     for (int k = 0; k < 4; k++) {
         CompiledNet f;
-        CompileOptions o = {.path = path, .f64 = true, .optimise = 2, .last = PASS_COMPILE};
+        CompileOptions o = {.path = path, .f64 = true, .optimise = 2, .last = STAGE_compile};
         net_open_with(&f, &o, nets[k], 1, 0, 0.3);
         double *x = net_rows(&f, N, f.inputs, 3), *out = net_rows(&f, N, f.outputs, 0), y[N] = {0}, loss[N], metric[N];
         int64_t index[N] = {0, 1, 2};
@@ -360,7 +360,7 @@ static void test_no_prediction(void **state) {
     const char *path = net_program(text);
     for (int bits = 32; bits <= 64; bits += 32) {
         CompiledNet f;
-        CompileOptions o = {.path = path, .f64 = bits == 64, .optimise = 2, .last = PASS_COMPILE};
+        CompileOptions o = {.path = path, .f64 = bits == 64, .optimise = 2, .last = STAGE_compile};
         net_open_with(&f, &o, "Poles", 1, 0, 0);
         double x[12], y[4] = {0}, metric[4];
         int32_t prediction[4], label[4];

@@ -28,6 +28,8 @@ static _Atomic bool attack_defended, attack_heard;
 #define BITS 64
 #include "net.h"
 
+#include "net_spec.h"
+
 static const char *const manifest =
     "{ 'name': 'Net', 'input': [2, 5], 'output': [10], 'target': { 'shape': [10] },"
     "  'parameters': [ { 'path': 'body.W', 'shape': [10, 10], 'offset': 0, 'trained': true, 'init': 'normal(std: "
@@ -40,9 +42,9 @@ static const char *const manifest =
     "                'parameters': 'Net_square_parameters' } ],"
     "  'metrics': [ { 'name': 'near', 'routine': 'Net_metric_near' } ] }";
 
-static deq_engine *engine_open(int bits, int threads, int block, const char *forward, deq_error *e) {
+static deq_engine *engine_open_in(const deq_module *module, int bits, int threads, int block, const char *forward,
+                                  deq_error *e) {
     int chunk = DEQ_CHUNK * bits / 8;
-    const deq_module *module = bits == 32 ? net_module_f32() : net_module_f64();
     int shared = (int)(bits == 32 ? sizeof(record_f32) : sizeof(record_f64)) / 8 * 8;
     char text[2048];
     snprintf(text, sizeof text, manifest, chunk, shared + 64, chunk, forward);
@@ -52,9 +54,14 @@ static deq_engine *engine_open(int bits, int threads, int block, const char *for
     json_t *net = json_loads(text, 0, &error);
     if (!net) fail_msg("%s", error.text);
     deq_engine_options options = {threads, block};
-    deq_engine *g = deq_engine_new(module, net, &options, e);
+    const deq_net_spec *spec = net_spec(module, net, e);
+    deq_engine *g = spec ? deq_engine_new(module, spec, &options, e) : NULL;
     json_decref(net);
     return g;
+}
+
+static deq_engine *engine_open(int bits, int threads, int block, const char *forward, deq_error *e) {
+    return engine_open_in(bits == 32 ? net_module_f32() : net_module_f64(), bits, threads, block, forward, e);
 }
 
 static deq_engine *engine_new(int bits, int threads, int block) {
@@ -447,12 +454,13 @@ static void test_bad_modules_are_refused(void **state) {
     deq_module module = *net_module_f32();
     module.abi_version++;
     json_t *net = json_pack("{s:s}", "name", "Net");
-    assert_null(deq_engine_new(&module, net, NULL, &e));
-    assert_int_equal(e.failure, DEQ_MODULE);
-    e = (deq_error){0};
-    assert_null(deq_engine_new(net_module_f32(), net, NULL, &e));
+    assert_null(net_spec(net_module_f32(), net, &e));
     assert_int_equal(e.failure, DEQ_MODULE);
     json_decref(net);
+    e = (deq_error){0};
+    assert_null(engine_open_in(&module, 32, 1, 0, "broyden(tol: 1e-5)", &e));
+    assert_int_equal(e.failure, DEQ_MODULE);
+    assert_non_null(strstr(e.text, "interface version"));
 }
 
 static void test_memory_and_block(void **state) {

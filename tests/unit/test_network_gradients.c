@@ -138,7 +138,7 @@ static void test_networks(void **state) {
     deq_error e = {0};
     Compilation c;
     const char *path = net_program(program);
-    CompileOptions o = {.path = path, .f64 = true, .tests = true, .optimise = 1, .last = PASS_COMPILE};
+    CompileOptions o = {.path = path, .f64 = true, .tests = true, .optimise = 1, .last = STAGE_compile};
     int code = compile(&o, &c);
     if (code) diags_print(c.diags, stderr, false);
     assert_int_equal(code, 0);

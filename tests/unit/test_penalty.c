@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "compile.h"
+#include "net_spec.h"
 #include "dense.h"
 #include "engine.h"
 #include "spectral.h"
@@ -73,7 +74,7 @@ static void open_net(Fixture *f, const char *net, bool f64, int threads, int blo
                         .tests = true,
                         .penalties = true,
                         .optimise = 1,
-                        .last = PASS_COMPILE};
+                        .last = STAGE_compile};
     Compilation *c = &compiled[f64];
     if (!c->module) {
         int code = compile(&o, c);
@@ -88,7 +89,10 @@ static void open_net(Fixture *f, const char *net, bool f64, int threads, int blo
                        item) if (!strcmp(json_string_value(json_object_get(item, "name")), net)) f->net = item;
     if (!f->net) fail_msg("there is no net %s", net);
     deq_error e = {0};
-    f->engine = deq_engine_new(c->module, f->net, &(deq_engine_options){.threads = threads, .block = block}, &e);
+    const deq_manifest *read = net_manifest(c->module, &e);
+    if (!read) fail_msg("%s", e.text);
+    f->engine = deq_engine_new(c->module, deq_manifest_net(read, net),
+                               &(deq_engine_options){.threads = threads, .block = block}, &e);
     if (!f->engine) fail_msg("%s", e.text);
     f->real = f64 ? 8 : 4;
     f->inputs = count(json_object_get(f->net, "input"));

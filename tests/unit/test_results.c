@@ -21,8 +21,9 @@
 
 static char folder[] = "/tmp/deq-test-results-XXXXXX";
 
-static deq_parameter parameters[] = {
-    {"body.W", {2, {3, 2}, 6}, 0, true}, {"body.b", {1, {2}, 2}, 64, true}, {"mean", {0, {0}, 1}, 128, false}};
+static deq_parameter parameters[] = {{"body.W", NULL, {2, {3, 2}, 6}, 0, true},
+                                     {"body.b", NULL, {1, {2}, 2}, 64, true},
+                                     {"mean", NULL, {0, {0}, 1}, 128, false}};
 static deq_net_spec net = {.name = "Net",
                            .hash = "abcdef0123456789",
                            .parameters = parameters,
@@ -92,7 +93,7 @@ static void test_checkpoint(void **state) {
     assert_non_null(strstr(e.text, "not written by deq"));
 
     /* another net: all that does not fit is named at once */
-    deq_parameter others[] = {{"body.W", {2, {2, 3}, 6}, 0, true}, {"body.c", {1, {2}, 2}, 64, true}};
+    deq_parameter others[] = {{"body.W", NULL, {2, {2, 3}, 6}, 0, true}, {"body.c", NULL, {1, {2}, 2}, 64, true}};
     deq_net_spec other = net;
     other.hash = "1";
     other.parameters = others;
@@ -106,8 +107,9 @@ static void test_checkpoint(void **state) {
     e = (deq_error){0};
     assert_false(deq_checkpoint_read(path, &net, 64, true, &r, &e)); /* a run does not go on in other bits */
     assert_non_null(strstr(e.text, "is F32, the net works in F64"));
-    deq_parameter wide[] = {
-        {"body.W", {2, {3, 2}, 6}, 0, true}, {"body.b", {1, {2}, 2}, 64, true}, {"mean", {0, {0}, 1}, 128, false}};
+    deq_parameter wide[] = {{"body.W", NULL, {2, {3, 2}, 6}, 0, true},
+                            {"body.b", NULL, {1, {2}, 2}, 64, true},
+                            {"mean", NULL, {0, {0}, 1}, 128, false}};
     deq_net_spec doubles = net;
     doubles.parameters = wide;
     double widened[24] = {0};

@@ -1,5 +1,6 @@
 /* Whole models through model_routines(), run by the interpreter: values and gradients against the plain evaluation. */
 #include "models.h"
+#include "pass_list.h"
 #include "routines.h"
 
 typedef struct Machine { /* the runtime's part: buffers, solving by plain iteration */
@@ -498,11 +499,27 @@ static void test_random_nets(void **state) {
     assert_true(compared > 100);
 }
 
+/* What a pass needs stands above it, at its own level or before; names are the ones that --emit=ir:PASS takes. */
+static void test_pass_list(void **state) {
+    (void)state;
+    for (int p = 0; p < GRAPH_PASSES; p++) {
+        const PassInfo *pass = &graph_passes[p];
+        assert_true(strlen(pass->name) > 2 && strlen(pass->doc) > 10);
+        if (pass->needs >> p) fail_msg("%s needs a pass that runs after it", pass->name);
+        for (int q = 0; q < p; q++) {
+            assert_string_not_equal(pass->name, graph_passes[q].name);
+            assert_true(graph_passes[q].level <= pass->level);
+            if (pass->needs >> q & 1) assert_true((graph_passes[q].level == PASS_DRAFT) == (pass->level == PASS_DRAFT));
+        }
+        assert_int_equal(pass->needs == 0, p == 0 || (pass->level == PASS_DRAFT && pass[-1].level != PASS_DRAFT));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tanh),           cmocka_unit_test(test_norm),        cmocka_unit_test(test_chain),
         cmocka_unit_test(test_matrix),         cmocka_unit_test(test_hoisting),    cmocka_unit_test(test_shared_stage),
-        cmocka_unit_test(test_random_in_body), cmocka_unit_test(test_random_nets),
+        cmocka_unit_test(test_random_in_body), cmocka_unit_test(test_random_nets), cmocka_unit_test(test_pass_list),
     };
     return cmocka_run_group_tests_name("routines", tests, NULL, NULL);
 }

@@ -93,10 +93,6 @@ static void positions_count_from_one(void **state) {
         assert_int_equal(p.column, expected[i][2]);
     }
     assert_int_equal(source_position(source_from_text(a, "y", ""), 0).line, 1);
-    Range joined = range_join((Range){s, 4, 6}, (Range){s, 1, 2});
-    assert_int_equal(joined.start, 1);
-    assert_int_equal(joined.end, 6);
-    assert_ptr_equal(range_join((Range){0}, joined).source, s);
     arena_free(a);
 }
 

@@ -167,7 +167,7 @@ static int compile_text(const char *text, bool f64, Compilation *c, char **said)
     assert_non_null(f);
     fputs(text, f);
     fclose(f);
-    CompileOptions o = {.path = path, .f64 = f64, .tests = true, .optimise = 1, .last = PASS_COMPILE};
+    CompileOptions o = {.path = path, .f64 = f64, .tests = true, .optimise = 1, .last = STAGE_compile};
     int code = compile(&o, c);
     FILE *out = open_memstream(said, &size);
     assert_non_null(out);

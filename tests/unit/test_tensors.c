@@ -299,7 +299,7 @@ static void test_write(void **state) {
 
 /* ---- weights ---- */
 
-static deq_parameter parameters[] = {{"a.W", {2, {2, 3}, 6}, 0, true}, {"a.b", {1, {3}, 3}, 64, true}};
+static deq_parameter parameters[] = {{"a.W", NULL, {2, {2, 3}, 6}, 0, true}, {"a.b", NULL, {1, {3}, 3}, 64, true}};
 static const deq_net_spec net = {.name = "Net", .parameters = parameters, .nparameters = 2, .parameter_bytes = 128};
 
 static void test_weights(void **state) {

@@ -1,0 +1,61 @@
+/* verbs.c - what several verbs need: the command line as options of a compilation, diagnostics, files. */
+#define _GNU_SOURCE
+#include "compile.h"
+#include "linked.h"
+#include "output.h"
+#include "verbs.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+Stage verb_last_stage(const Cli *cli, Stage fallback) { return cli->stops ? cli->stop_after : fallback; }
+
+CompileOptions verb_options(const Cli *cli, Stage last) {
+    return (CompileOptions){.path = cli->files[0],
+                            .include = cli->include,
+                            .ninclude = (uint32_t)cli->ninclude,
+                            .target_cpu = cli->target_cpu,
+                            .math = cli->math,
+                            .optimise = cli->optimise,
+                            .f64 = cli->precision && strcmp(cli->precision, "f64") == 0,
+                            .use_cache = !cli->no_cache && !cli->emit,
+                            .only = cli->net,
+                            .emit_ll = cli->emit == EMIT_ll,
+                            .emit_asm = cli->emit == EMIT_asm,
+                            .last = last};
+}
+
+void verb_diagnostics(const Cli *cli, const Compilation *c) {
+    if (cli->json)
+        diags_print_json(c->diags, stdout);
+    else
+        diags_print(c->diags, stderr, isatty(2));
+}
+
+int load_linked(const Cli *cli, Compilation *c) {
+    Linked linked;
+    char *error = NULL;
+    if (!linked_open(c->program, cli->link, cli->nlink, &linked, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        free(error);
+        linked_close(&linked);
+        return 3;
+    }
+    int code = compile_load(c);
+    if (code == 0) code = linked_offer(&linked, c->module);
+    linked_close(&linked);
+    return code;
+}
+
+int output_refused(const deq_error *e) {
+    fprintf(stderr, "deq: error[%s]: %s\n", deq_failure_code(e->failure), e->text);
+    return deq_failure_exit(e->failure);
+}
+
+/* An emitted text has no place for a mark: it replaces one that begins as it does. */
+#define BEGINNING 4
+int write_file(const char *path, const char *text, size_t size) {
+    deq_error e = {0};
+    size_t n = size < BEGINNING ? size : BEGINNING;
+    return deq_output_replaceable(path, text, n, &e) && deq_output_write(path, text, size, &e) ? 0 : output_refused(&e);
+}

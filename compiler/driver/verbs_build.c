@@ -1,0 +1,187 @@
+/* verbs_build.c - verbs that leave files: build and header. */
+#define _GNU_SOURCE
+#include "compile.h"
+#include "extern.h"
+#include "header.h"
+#include "linked.h"
+#include "output.h"
+#include "verbs.h"
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The gradients in C, opened here so that what does not fit is said now and not when the program runs. */
+static int open_linked(const Cli *cli, const Compilation *c, Linked *linked, LinkExtras *extras) {
+    char *error = NULL;
+    int bits = cli->precision && strcmp(cli->precision, "f64") == 0 ? 64 : 32;
+    if (!linked_open(c->program, cli->link, cli->nlink, linked, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        free(error);
+        return 3;
+    }
+    *extras = (LinkExtras){linked->objects, linked->nobjects, linked_source(linked, bits)};
+    static deq_module module; /* what checking reads of one; offered to, so it stays */
+    module.abi_version = DEQ_ABI_VERSION;
+    module.real_bits = bits;
+    module.manifest = c->unit->manifest;
+    module.manifest_length = (int64_t)strlen(c->unit->manifest);
+    return linked_offer(linked, &module);
+}
+
+static void close_linked(Linked *linked, LinkExtras *extras) {
+    free((char *)extras->source);
+    linked_close(linked);
+}
+
+/* NET_gradients.h, where the script takes gradients from C: written even when they are still to be compiled. */
+static int write_gradients_header(const Cli *cli, const Program *p, const char *net) {
+    char *path, *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    const char *folder = cli->output ? cli->output : ".";
+    bool any = out && extern_header(p, out);
+    if (!out || fclose(out) != 0 || asprintf(&path, "%s/%s_gradients.h", folder, net) < 0) abort();
+    int code = any ? write_file(path, text, size) : 0;
+    if (any && code == 0) printf("%s\n", path);
+    free(path);
+    free(text);
+    return code;
+}
+
+static int build_library(const Cli *cli, const Compilation *c, const Object *object) {
+    const char *manifest = c->unit->manifest, *folder = cli->output ? cli->output : ".";
+    bool sizes = cli->net && strpbrk(cli->net, "[("); /* L[3]: built alone, under the name L_3 */
+    char *net = header_net(manifest, sizes ? NULL : cli->net), *error = NULL;
+    if (!net) {
+        fputs("deq: the script has no net to build; name a layer with --net\n", stderr);
+        return 2;
+    }
+    char *apart = header_trains_apart(manifest, net);
+    if (apart) {
+        fprintf(stderr, "deq: %s is trained with different settings by %s; name one of them with --net\n", net, apart);
+        free(apart);
+        free(net);
+        return 2;
+    }
+    char *shared, *archive, *header, *json, *text = NULL;
+    size_t size = 0;
+    if (asprintf(&shared, "%s/lib%s.so", folder, net) < 0 || asprintf(&archive, "%s/%s.a", folder, net) < 0 ||
+        asprintf(&header, "%s/%s.h", folder, net) < 0 || asprintf(&json, "%s/%s.json", folder, net) < 0)
+        abort();
+    FILE *out = open_memstream(&text, &size);
+    if (!out || !header_write(manifest, net, net, out) || fclose(out) != 0) abort();
+    int code = 0;
+    Linked linked = {0};
+    LinkExtras extras = {0};
+    deq_error e = {0};
+    deq_temporaries_sweep(folder);
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) /* not those above it: that would be a slip of the pen */
+        deq_fail(&e, DEQ_OUTPUT, "cannot make the folder '%s': %s", folder, strerror(errno));
+    if (e.failure || !deq_output_replaceable(shared, NULL, 0, &e) || !deq_output_replaceable(archive, NULL, 0, &e) ||
+        !deq_output_replaceable(header, NULL, 0, &e) || !deq_output_replaceable(json, NULL, 0, &e)) {
+        code = output_refused(&e);
+    } else if ((code = write_gradients_header(cli, c->program, net)) != 0 ||
+               (code = open_linked(cli, c, &linked, &extras)) != 0) {
+        /* said */
+    } else if (!link_library(object, &extras, net, shared, archive, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        code = 3;
+    } else if ((code = write_file(header, text, size)) == 0 &&
+               (code = write_file(json, manifest, strlen(manifest))) == 0)
+        printf("%s\n%s\n%s\n%s\n", shared, archive, header, json);
+    close_linked(&linked, &extras);
+    free(error);
+    free(text);
+    free(shared);
+    free(archive);
+    free(header);
+    free(json);
+    free(net);
+    return code;
+}
+
+/* "examples/quickstart.deq" -> "./quickstart" */
+static char *program_path(const Cli *cli) {
+    const char *slash = strrchr(cli->files[0], '/');
+    char *out = NULL;
+    if (cli->output) return strdup(cli->output);
+    if (asprintf(&out, "./%s", slash ? slash + 1 : cli->files[0]) < 0) abort();
+    char *dot = strrchr(out, '.');
+    if (dot && dot > out + 2) *dot = 0;
+    return out;
+}
+
+static int build_program(const Cli *cli, const Compilation *c, const Object *object) {
+    char *out = program_path(cli), *error = NULL, *folder = strdup(out);
+    deq_error e = {0};
+    Linked linked = {0};
+    LinkExtras extras = {0};
+    deq_temporaries_sweep(dirname(folder));
+    int code = deq_output_replaceable(out, NULL, 0, &e) ? open_linked(cli, c, &linked, &extras) : output_refused(&e);
+    if (code == 0 && !link_program(object, &extras, out, &error)) {
+        fprintf(stderr, "deq: %s\n", error);
+        code = 3;
+    }
+    close_linked(&linked, &extras);
+    free(error);
+    free(folder);
+    free(out);
+    return code;
+}
+
+/* Whether the script trains --net: its library then has the script's losses.  Otherwise the layer is built alone. */
+static bool trains_net(const Cli *cli) {
+    Compilation c;
+    CompileOptions options = verb_options(cli, STAGE_routines);
+    options.only = NULL;
+    options.use_cache = false;
+    char *net = compile(&options, &c) == 0 ? header_net(c.unit->manifest, cli->net) : NULL;
+    bool found = net != NULL;
+    free(net);
+    compile_free(&c);
+    return found;
+}
+
+int verb_build(const Cli *cli) {
+    if (cli->emit) return verb_emit(cli);
+    Compilation c;
+    CompileOptions options = verb_options(cli, verb_last_stage(cli, STAGE_compile));
+    options.use_cache = false; /* the object itself is wanted */
+    options.single = true;
+    if (cli->lib && cli->net && trains_net(cli)) options.only = NULL;
+    int code = compile(&options, &c);
+    verb_diagnostics(cli, &c);
+    if (code == 0 && options.last == STAGE_compile)
+        code = (cli->lib ? build_library : build_program)(cli, &c, c.result.objects);
+    compile_free(&c);
+    return code;
+}
+
+int verb_header(const Cli *cli) {
+    Compilation c;
+    CompileOptions options = verb_options(cli, STAGE_check);
+    int code = compile(&options, &c);
+    verb_diagnostics(cli, &c);
+    if (code == 0) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        bool any = out && extern_header(c.program, out);
+        if (!out || fclose(out) != 0) abort();
+        if (!any) {
+            fprintf(stderr, "deq: '%s' takes no gradient from C: gradient NAME of LAYER = extern \"symbol\"\n",
+                    cli->files[0]);
+            code = 2;
+        } else if (cli->output) {
+            code = write_file(cli->output, text, size);
+        } else {
+            fputs(text, stdout);
+        }
+        free(text);
+    }
+    compile_free(&c);
+    return code;
+}
