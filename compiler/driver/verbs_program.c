@@ -107,6 +107,7 @@ static int execute(const Cli *cli, Execution what) {
                            .fresh = cli->fresh || what == PROFILE,
                            .json = cli->json,
                            .quiet = cli->quiet,
+                           .strict = cli->strict,
                            .batch = cli->batch,
                            .rows = cli->rows,
                            .budget = cli->budget,

@@ -119,6 +119,9 @@ static bool run_all(deq_app *app, deq_error *e) {
     }
     deq_app_check_store(app);
     deq_report(&app->reporter, "results in %s/", app->results);
+    if (app->options->strict && app->masked)
+        return deq_fail(e, DEQ_STRICT, "%d of the accuracies under attack %s masked (--strict); the results are in %s/",
+                        app->masked, app->masked == 1 ? "is" : "are", app->results);
     return true;
 }
 

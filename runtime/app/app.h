@@ -1,7 +1,8 @@
 /* app.h - executes a manifest: training runs and experiments; what `deq run` and built programs share.
  * Files: app.c, export.c, read_journals.c.  Tests, comparisons and benchmarks: study.h.
  *
- * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 64 usage, 70 internal, 130 interrupted.
+ * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 5 masked (strict), 64 usage, 70 internal,
+ * 130 interrupted.
  */
 #ifndef DEQ_RUNTIME_APP_H
 #define DEQ_RUNTIME_APP_H
@@ -22,6 +23,7 @@ typedef struct deq_app_options {
     bool fresh;          /* ignore what the cache holds */
     bool json;           /* one JSON object a line on standard output instead of text */
     bool quiet;
+    bool strict;             /* an accuracy under attack that is masked is a failure, after everything was written */
     int batch;               /* deq bench: examples of a call; 0: 256 */
     const char *source_text; /* the script, copied beside the results; NULL: not known */
     double budget;           /* deq bench: seconds for a row; 0: 0.4 */

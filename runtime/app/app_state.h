@@ -11,6 +11,7 @@
 #include "progress.h"
 #include "record.h"
 #include "store.h"
+#include "verdict.h"
 
 typedef struct deq_model { /* a trained net */
     char *label;           /* "net", "m (mode = jfb, seed = 0)" */
@@ -37,6 +38,7 @@ typedef struct deq_evaluation {  /* of one model on one slice */
     deq_attack_totals attack;
     bool share, by_loss;   /* share: the metric is 0 or 1; by_loss: the value is the mean loss */
     deq_interval interval; /* of the value: Wilson's for a share, else a bootstrap */
+    deq_verdict verdict;   /* of an evaluation under an attack */
     deq_record *records;   /* by example; freed by deq_evaluation_free */
     deq_key key;           /* of its journal */
     char *attacked;        /* the attack by name; NULL: none */
@@ -57,6 +59,7 @@ typedef struct deq_app {
     deq_engine **engines; /* by position of the net; made when first used */
     deq_model **models;
     int nmodels, models_cap;
+    int masked; /* accuracies under attack with this verdict */
 } deq_app;
 
 /* --- app.c --- */

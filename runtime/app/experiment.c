@@ -199,6 +199,34 @@ static void note_used(Cell *c, deq_model *model) {
     c->used[c->nused++] = model;
 }
 
+static bool same_settings(const deq_value_spec *a, const deq_value_spec *b) {
+    if (a->noverrides != b->noverrides) return false;
+    for (int i = 0; i < a->noverrides; i++)
+        if (strcmp(a->overrides[i].path, b->overrides[i].path) || strcmp(a->overrides[i].value, b->overrides[i].value))
+            return false;
+    return true;
+}
+
+/* Records of the same net, settings and examples without an attack; NULL: the cell has not measured them before. */
+static const deq_record *clean_of(const Cell *c, int k) {
+    const deq_value_spec *v = &c->spec->values[k];
+    for (int i = 0; i < k; i++) {
+        const deq_value_spec *w = &c->spec->values[i];
+        if (w->kind == DEQ_EVALUATE && !w->attack && !strcmp(w->model, v->model) && w->data.data == v->data.data &&
+            w->data.test == v->data.test && w->data.from == v->data.from && w->data.to == v->data.to &&
+            same_settings(v, w))
+            return c->measured[i].evaluation.records;
+    }
+    return NULL;
+}
+
+static void judge(Cell *c, int k) {
+    deq_evaluation *v = &c->measured[k].evaluation;
+    if (!c->spec->values[k].attack) return;
+    v->verdict = deq_judge(&(deq_judged){v->records, clean_of(c, k), v->examples, (int)c->app->module->real_bits});
+    c->app->masked += v->verdict.level == DEQ_MASKED;
+}
+
 static void report_value(const Cell *c, const deq_value_spec *v, const Measured *m, const deq_model *model) {
     json_t *members = json_pack("{s:s, s:s}", "experiment", c->x->name, "name", v->name), *coordinates = json_object();
     for (int s = 0; s < c->x->nsweeps; s++)
@@ -224,14 +252,21 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         char *journal = deq_store_path(&c->app->store, "journal", w->key, "journal");
         if (journal) json_object_set_new(members, "journal", json_string(journal));
         free(journal);
+        if (w->verdict.level) {
+            json_object_set_new(members, "verdict", json_string(deq_verdict_name(w->verdict.level)));
+            json_object_set_new(members, "reasons", deq_verdict_json(&w->verdict));
+        }
+        char *verdict = w->verdict.level ? deq_verdict_text(&w->verdict) : NULL;
         const char *defence = deq_value_defence(v);
         if (w->attacked) json_object_set_new(members, "attack", json_string(w->attacked));
         if (w->trained) json_object_set_new(members, "trained_against", json_string(w->trained));
         if (defence) json_object_set_new(members, "defence", json_string(defence));
-        deq_report(&c->app->reporter, "%s of %s: %.4g [%.4g, %.4g] on %lld examples%s%s%s%s (%.1f s%s)", v->name,
+        deq_report(&c->app->reporter, "%s of %s: %.4g [%.4g, %.4g] on %lld examples%s%s%s%s (%.1f s%s)%s%s", v->name,
                    model->label, m->value, m->interval.low, m->interval.high, (long long)w->examples,
                    w->attacked ? " under " : "", w->attacked ? w->attacked : "", defence ? ", read off " : "",
-                   defence ? defence : "", w->seconds, w->cached ? ", found in the cache" : "");
+                   defence ? defence : "", w->seconds, w->cached ? ", found in the cache" : "", verdict ? "; " : "",
+                   verdict ? verdict : "");
+        free(verdict);
     }
     deq_report_event(&c->app->reporter, "value", members);
 }
@@ -245,6 +280,7 @@ static bool measure(Cell *c, int k, deq_error *e) {
         model = model_named(c, v->model, e);
         if (!model || !deq_app_evaluate(c->app, model, v, &m->evaluation, e)) return false;
         note_used(c, model);
+        judge(c, k);
         m->value = v->metric ? m->evaluation.metric : m->evaluation.loss;
         m->interval = m->evaluation.interval;
         break;
@@ -295,10 +331,11 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
     const deq_table_spec *t = c->x->table;
     double *values = malloc(((size_t)t->ncolumns + 1) * sizeof *values);
     deq_interval *intervals = malloc(((size_t)t->ncolumns + 1) * sizeof *intervals);
+    deq_verdict *verdicts = malloc(((size_t)t->ncolumns + 1) * sizeof *verdicts);
     char *seeds = NULL, *nets = NULL, *journals = NULL, **attacks = calloc((size_t)t->ncolumns + 1, sizeof *attacks);
     size_t size;
     FILE *f = open_memstream(&seeds, &size), *g = open_memstream(&nets, &size), *h = open_memstream(&journals, &size);
-    if (!values || !intervals || !attacks || !f || !g || !h)
+    if (!values || !intervals || !attacks || !verdicts || !f || !g || !h)
         return deq_fail(e, DEQ_MEMORY, "out of memory for the table");
     out->train_seconds = out->seconds = 0;
     out->undefined = 0;
@@ -320,12 +357,14 @@ static bool tabulate(const Cell *c, deq_table_cell *out, int64_t *examples, deq_
         const Measured *m = measured_named(c, t->columns[k].value);
         values[k] = m->value;
         intervals[k] = m->interval;
+        verdicts[k] = m->evaluation.verdict;
         examples[k] = m->evaluation.examples;
         attacks[k] = attack_text(&m->evaluation);
     }
     out->attacks = attacks;
     out->values = values;
     out->intervals = intervals;
+    out->verdicts = verdicts;
     out->seeds = seeds;
     out->nets = nets;
     out->journals = journals;
@@ -384,6 +423,7 @@ bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e
         for (int k = 0; cells[i].attacks && k < x->table->ncolumns; k++) free(cells[i].attacks[k]);
         free((void *)cells[i].attacks);
         free((void *)cells[i].intervals);
+        free((void *)cells[i].verdicts);
         free((void *)cells[i].seeds);
         free((void *)cells[i].nets);
         free((void *)cells[i].journals);

@@ -42,9 +42,6 @@ static bool make_rows(Rows *r, int64_t n) {
     return true;
 }
 
-/* The net has no prediction there, or another one than the label.  False where the target is no label. */
-static bool deq_record_wrong(const deq_record *r) { return r->label >= 0 && r->prediction != r->label; }
-
 static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool solves, bool attacked) {
     deq_record r = deq_record_empty(id);
     const deq_row_counts *a = &rows->attack[i], *c = &rows->counts[i];

@@ -143,6 +143,45 @@ static void note_attacks(FILE *out, const deq_experiment_spec *x, const deq_tabl
     }
 }
 
+/* The cell with the worst verdict in this column, the first of several; -1: none was judged. */
+static int worst_cell(const deq_experiment_spec *x, const deq_table_cell *cells, int column) {
+    int worst = -1;
+    deq_verdict_level most = DEQ_UNJUDGED;
+    for (int i = 0; i < x->ncells; i++)
+        if (cells[i].verdicts[column].level > most) worst = i, most = cells[i].verdicts[column].level;
+    return worst;
+}
+
+/* "**robust** is masked in 2 of 4 runs; in that of mode = jfb(): ..", of the column's worst cell. */
+static void doubt(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, int column, int cell) {
+    const deq_verdict *v = &cells[cell].verdicts[column];
+    int count = 0;
+    for (int i = 0; i < x->ncells; i++) count += cells[i].verdicts[column].level == v->level;
+    fprintf(out, "\n**%s** is %s", x->table->columns[column].title, deq_verdict_name(v->level));
+    if (x->ncells > 1) fprintf(out, " in %d of %d runs; in that of", count, x->ncells);
+    for (int s = 0; s < x->nsweeps; s++)
+        fprintf(out, "%s %s = %s", s ? "," : "", x->sweeps[s].name, x->cells[cell].coordinates[s]);
+    fputs(": ", out);
+    deq_verdict_reasons(out, v);
+    fputs(".\n", out);
+}
+
+static void verdicts(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells) {
+    bool judged = false, reliable = true;
+    for (int c = 0; c < x->table->ncolumns; c++) {
+        int cell = worst_cell(x, cells, c);
+        if (cell < 0) continue;
+        judged = true;
+        if (cells[cell].verdicts[c].level == DEQ_RELIABLE) continue;
+        reliable = false;
+        doubt(out, x, cells, c, cell);
+    }
+    if (judged && reliable)
+        fputs("\nThe accuracies under attack are reliable by what their own solves and gradients say. No sample was "
+              "attacked again in other ways.\n",
+              out);
+}
+
 void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
     const deq_table_spec *t = x->table;
     int columns = t->nrows + t->ncolumns;
@@ -187,6 +226,7 @@ void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table
     free(widths);
     note(out, x, cells, examples);
     note_attacks(out, x, cells);
+    verdicts(out, x, cells);
 }
 
 static void csv_text(FILE *out, const char *text) {
@@ -226,9 +266,11 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
     for (int c = 0; c < t->ncolumns; c++) {
         csv_text(out, t->columns[c].title);
         fputc(',', out);
-        if (!has_interval(x, cells, c)) continue;
-        csv_text(out, t->columns[c].title), fputs(" low,", out);
-        csv_text(out, t->columns[c].title), fputs(" high,", out);
+        if (has_interval(x, cells, c)) {
+            csv_text(out, t->columns[c].title), fputs(" low,", out);
+            csv_text(out, t->columns[c].title), fputs(" high,", out);
+        }
+        if (worst_cell(x, cells, c) >= 0) csv_text(out, t->columns[c].title), fputs(" verdict,", out);
     }
     fputs("seeds,nets,journals,undefined predictions,train seconds,evaluation seconds", out);
     for (int c = 0; c < t->ncolumns; c++)
@@ -238,9 +280,11 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
         for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->cells[i].coordinates[s]), fputc(',', out);
         for (int c = 0; c < t->ncolumns; c++) {
             csv_number(out, cells[i].values[c]);
-            if (!has_interval(x, cells, c)) continue;
-            csv_number(out, cells[i].intervals[c].low);
-            csv_number(out, cells[i].intervals[c].high);
+            if (has_interval(x, cells, c)) {
+                csv_number(out, cells[i].intervals[c].low);
+                csv_number(out, cells[i].intervals[c].high);
+            }
+            if (worst_cell(x, cells, c) >= 0) fprintf(out, "%s,", deq_verdict_name(cells[i].verdicts[c].level));
         }
         csv_text(out, cells[i].seeds);
         fputc(',', out);

@@ -3,6 +3,7 @@
 #define DEQ_RUNTIME_TABLE_H
 #include "interval.h"
 #include "manifest.h"
+#include "verdict.h"
 #include <stdio.h>
 
 typedef struct deq_table_cell {    /* of one cell of the experiment */
@@ -13,11 +14,12 @@ typedef struct deq_table_cell {    /* of one cell of the experiment */
     double train_seconds, seconds; /* training of its models; evaluations */
     int64_t undefined;             /* predictions of its evaluations with a NaN */
     char *const *attacks;          /* one per column: what it is under, by name; NULL: no attack */
+    const deq_verdict *verdicts;   /* one per column; DEQ_UNJUDGED where it is no evaluation under an attack */
 } deq_table_cell;
 
 /* Cells with equal row coordinates are averaged; with `mean_std` the deviation over them is given.  `examples`: how
  * many each column was measured on (0: not a mean over examples).  A row of a single cell has the interval of each value
- * behind it. */
+ * behind it.  Under the table: the verdicts on its accuracies under attack (verdict.h). */
 void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples);
 void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells);
 #endif

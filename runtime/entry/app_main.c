@@ -21,11 +21,12 @@ static const char help[] =
     "  -f, --fresh        ignore what the cache holds\n"
     "  -j, --json         one JSON object a line on standard output\n"
     "  -q, --quiet        errors and warnings only\n"
+    "  --strict           exit code 5 when an accuracy under attack is masked\n"
     "  --test             run the script's tests instead\n"
     "  --bench            time the nets instead\n"
     "  --help             this text\n\n"
-    "exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 64 usage, 70 internal, 130 "
-    "interrupted\n";
+    "exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 5 masked (--strict), 64 usage, 70 "
+    "internal, 130 interrupted\n";
 
 /* The value of an option given as "--name value" or "--name=value"; NULL: another option, or no value (*bad). */
 static const char *value_of(const char *name, int argc, char **argv, int *i, bool *bad) {
@@ -74,6 +75,8 @@ static int parse(int argc, char **argv, deq_app_options *o, const char **set, in
             o->json = true;
         else if (!strcmp(option, "--quiet"))
             o->quiet = true;
+        else if (!strcmp(argv[i], "--strict"))
+            o->strict = true;
         else if (!strcmp(argv[i], "--test"))
             *verb = 1;
         else if (!strcmp(argv[i], "--bench"))

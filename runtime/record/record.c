@@ -1,7 +1,6 @@
 /* record.c - the fields of a record by name, and records as JSON. */
 #include "record.h"
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 static const deq_record_field fields[] = {
@@ -43,6 +42,8 @@ deq_record deq_record_empty(int64_t id) {
     r.id = number;
     return r;
 }
+
+bool deq_record_wrong(const deq_record *r) { return r->label >= 0 && r->prediction != r->label; }
 
 json_t *deq_record_json(const deq_record *r) {
     json_t *o = json_object();

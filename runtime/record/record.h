@@ -2,6 +2,7 @@
 #ifndef DEQ_RUNTIME_RECORD_H
 #define DEQ_RUNTIME_RECORD_H
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,5 +32,7 @@ int deq_record_field_named(const char *name);
 double deq_record_value(const deq_record *r, const deq_record_field *field);
 /* Nothing measured yet of example `id`. */
 deq_record deq_record_empty(int64_t id);
+/* The net has no prediction there, or another one than the label.  False where the target is no label. */
+bool deq_record_wrong(const deq_record *r);
 json_t *deq_record_json(const deq_record *r); /* an object; NaN is null */
 #endif

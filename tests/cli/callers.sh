@@ -13,7 +13,8 @@ deq_tensors_open_memory      fuzzed without a file
 deq_initialiser_parse        tests read the texts of every row
 deq_initialiser_print        tests write the texts of every row
 deq_intervals_meet           awaited: verdicts
-deq_paired_difference        tests pair values of their own
+deq_check_level              tests ask for the level of one check
+deq_check_name               tests name the check that they expect
 mode_argument                tests go through all modes
 mode_at                      tests go through all modes
 deq_journal_read_memory      fuzzed without a file

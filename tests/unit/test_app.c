@@ -217,9 +217,12 @@ static void test_experiment(void **state) {
     assert_non_null(strstr(table, "\n| 5    |"));
     assert_non_null(strstr(table, "intervals of 95% over 40 examples"));
     double seed, clean, clean_low, clean_high, robust, robust_low, robust_high, gap;
-    assert_int_equal(sscanf(strchr(csv, '\n'), "\n%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf", &seed, &clean, &clean_low,
-                            &clean_high, &robust, &robust_low, &robust_high, &gap),
-                     8);
+    char verdict[16];
+    assert_non_null(strstr(csv, "robust high,robust verdict,"));
+    assert_int_equal(sscanf(strchr(csv, '\n'), "\n%lf,%lf,%lf,%lf,%lf,%lf,%lf,%15[a-z],%lf", &seed, &clean, &clean_low,
+                            &clean_high, &robust, &robust_low, &robust_high, verdict, &gap),
+                     9);
+    assert_string_equal(verdict, "reliable");
     assert_true(clean_low < clean && clean <= clean_high && robust_low <= robust && robust < robust_high);
     assert_true(seed == 4 && clean >= robust && fabs(gap - (clean - robust)) < 1e-6);
     assert_int_equal(run(experiment, "e", false, NULL), 0);

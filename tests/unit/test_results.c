@@ -275,12 +275,14 @@ static void test_table(void **state) {
         intervals[i][0] = deq_wilson((int64_t)round(1000 * values[i][0]), 1000);
         intervals[i][1] = (deq_interval){NAN, NAN, NAN};
     }
+    deq_verdict verdicts[4][2] = {0};
+    for (int i = 0; i < 4; i++) verdicts[i][0].level = DEQ_RELIABLE;
     char jfb[] = "pgd7 through jfb()", exact[] = "pgd7 through implicit(gmres(tol: 1e-4, max: 30))";
     char *none[2] = {NULL, NULL}, *attacks[2][2] = {{jfb, NULL}, {exact, NULL}};
-    deq_table_cell measured[4] = {{values[0], intervals[0], "0", "k0", "r0", 1.5, 0.25, 0, attacks[0]},
-                                  {values[1], intervals[1], "1", "k1", "r1", 1.5, 0.25, 0, attacks[0]},
-                                  {values[2], intervals[2], "0", "k2", "r2", 1.5, 0.25, 0, attacks[1]},
-                                  {values[3], intervals[3], "1", "k3", "r3", 2, 0.5, 3, none}};
+    deq_table_cell measured[4] = {{values[0], intervals[0], "0", "k0", "r0", 1.5, 0.25, 0, attacks[0], verdicts[0]},
+                                  {values[1], intervals[1], "1", "k1", "r1", 1.5, 0.25, 0, attacks[0], verdicts[1]},
+                                  {values[2], intervals[2], "0", "k2", "r2", 1.5, 0.25, 0, attacks[1], verdicts[2]},
+                                  {values[3], intervals[3], "1", "k3", "r3", 2, 0.5, 3, none, verdicts[3]}};
     const int64_t examples[2] = {1000, 0};
     char *text = NULL;
     size_t size;
@@ -294,20 +296,31 @@ static void test_table(void **state) {
                               "\n3 predictions in this table are not a number (NaN); they count as wrong.\n"
                               "\nEach row is the mean over 2 runs, ± their standard deviation.\n"
                               "\nUnder pgd7 through jfb(): clean.\n"
-                              "\nUnder pgd7 through implicit(gmres(tol: 1e-4, max: 30)): clean.\n");
+                              "\nUnder pgd7 through implicit(gmres(tol: 1e-4, max: 30)): clean.\n"
+                              "\nThe accuracies under attack are reliable by what their own solves and gradients say. "
+                              "No sample was attacked again in other ways.\n");
     free(text);
     f = open_memstream(&text, &size);
+    verdicts[1][0] = (deq_verdict){.level = DEQ_MASKED, .numbers = {[DEQ_CHECK_lost_gradients] = 0.41}};
+    verdicts[2][0] = (deq_verdict){.level = DEQ_SUSPECT, .numbers = {[DEQ_CHECK_unconverged] = 0.25}};
     deq_table_csv(f, &x, measured);
     fclose(f);
     assert_string_equal(
-        text, "mode,seed,clean,clean low,clean high,\"steps, mean\",seeds,nets,journals,undefined "
-              "predictions,train seconds,evaluation "
-              "seconds,clean attack\n"
-              "jfb(),0,0.8,0.774081035,0.82362291,10.25,0,k0,r0,0,1.500,0.250,pgd7 through jfb()\n"
-              "jfb(),1,0.82,0.794977767,0.842573107,11.75,1,k1,r1,0,1.500,0.250,pgd7 through jfb()\n"
-              "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.4690696,0.5309304,,0,k2,r2,0,1.500,0.250,\"pgd7 "
-              "through implicit(gmres(tol: 1e-4, max: 30))\"\n"
-              "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,,1,k3,r3,3,2.000,0.500,\n");
+        text, "mode,seed,clean,clean low,clean high,clean verdict,\"steps, mean\",seeds,nets,journals,undefined "
+              "predictions,train seconds,evaluation seconds,clean attack\n"
+              "jfb(),0,0.8,0.774081035,0.82362291,reliable,10.25,0,k0,r0,0,1.500,0.250,pgd7 through jfb()\n"
+              "jfb(),1,0.82,0.794977767,0.842573107,masked,11.75,1,k1,r1,0,1.500,0.250,pgd7 through jfb()\n"
+              "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.4690696,0.5309304,suspect,,0,k2,r2,0,1.500,0.250,"
+              "\"pgd7 through implicit(gmres(tol: 1e-4, max: 30))\"\n"
+              "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,reliable,,1,k3,r3,3,2.000,0.500,\n");
+    free(text);
+    f = open_memstream(&text, &size);
+    deq_table_markdown(f, &x, measured, examples);
+    fclose(f);
+    assert_non_null(strstr(text, "\n**clean** is masked in 1 of 4 runs; in that of mode = jfb(), seed = 1: 41% of the "
+                                 "examples are right, but at least half of their gradients were not finite, or cut to "
+                                 "zero by on_fail.\n"));
+    assert_null(strstr(text, "are reliable"));
     free(text);
     x.ncells = 1; /* a row of one run has its intervals */
     f = open_memstream(&text, &size);
@@ -318,7 +331,9 @@ static void test_table(void **state) {
                               "| jfb() | 80.0% [77.4, 82.4] |        10.2 |\n"
                               "\nIn brackets: intervals of 95% over 1000 examples (Wilson's for shares, else by "
                               "bootstrap; differences are paired by example).\n"
-                              "\nUnder pgd7 through jfb(): clean.\n");
+                              "\nUnder pgd7 through jfb(): clean.\n"
+                              "\nThe accuracies under attack are reliable by what their own solves and gradients say. "
+                              "No sample was attacked again in other ways.\n");
     free(text);
 }
 

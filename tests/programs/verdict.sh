@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The verdict on accuracies under attack: a healthy one is reliable; attacks without gradients, on purpose and through a
+# loss that saturates, are masked, in every file that holds the accuracy; --strict makes that exit code 5.
+source "$(dirname "$0")/lib.sh"
+data 400
+expect 0 'robust of net.*; reliable$' "$DEQ" run "$PROGRAMS/tiny.deq" --strict
+[[ $(cell results/tiny/tiny.csv 1 'robust verdict') == reliable ]] || fail "no verdict in the table"
+grep -q '^The accuracies under attack are reliable' results/tiny/tiny.md || fail "no verdict in the Markdown"
+if head -1 results/tiny/tiny.csv | grep -q 'clean verdict'; then fail "a verdict on an accuracy without an attack"; fi
+checks=$((checks + 3))
+
+evaluation='  let blind = accuracy(net with { body.forward: anderson(memory: 4, tol: 1e-7, max: 2); body.on_fail: zero_gradient }, quadrants.test under exact)'
+sed "s|^  let robust = .*|&\n$evaluation|; s|columns: \[.*|columns: [clean, robust, blind]|" "$PROGRAMS/tiny.deq" >blind.deq
+expect 0 'blind of net.*; masked: .*% of the examples are right, but at least half of their gradients were not finite, or cut to zero' \
+  "$DEQ" run blind.deq
+grep -q '^\*\*blind\*\* is masked: ' results/blind/tiny.md || fail "no reasons in the Markdown"
+[[ $(cell results/blind/tiny.csv 1 'blind verdict') == masked ]] || fail "not masked in the table"
+[[ $(cell results/blind/tiny.csv 1 'robust verdict') == reliable ]] || fail "the healthy evaluation beside it"
+cp results/blind/tiny.csv first.csv
+rm -r results/blind
+expect 5 'E0961.*1 of the accuracies under attack is masked' "$DEQ" run blind.deq --strict
+same first.csv results/blind/tiny.csv
+"$DEQ" run blind.deq --json >events || fail "the run with --json"
+grep '"name": *"blind"' events | grep -q '"verdict": *"masked"' || fail "no verdict in the events"
+grep '"name": *"blind"' events | grep -q '"check": *"lost_gradients"' || fail "no reasons in the events"
+checks=$((checks + 5))
+
+# logits times a large number: the same predictions, a loss at its floor, gradients that are exactly zero
+sed 's/body |> head$/body |> head |> loud/; s/^layer Net(/fn loud(o: f32[4]) -> f32[4] = 1000000 * o\n\n&/' "$PROGRAMS/tiny.deq" >loud.deq
+expect 5 'robust of net.*; masked: .*at its rounding floor' "$DEQ" run loud.deq --strict
+no_partial_files
+done_testing
