@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@ static _Thread_local const char *inside, *inside_symbol; /* NULL: in no gradient
 static _Thread_local bool prepared;
 static bool program;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t stacks; /* of threads that end */
 static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
 static void say(const char *text) { (void)!write(STDERR_FILENO, text, strlen(text)); }
@@ -58,8 +60,14 @@ static void end_if_inside(void) {
     syscall(SYS_exit_group, deq_failure_exit(DEQ_EXTERN));
 }
 
+static void give_back(void *at) {
+    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+    munmap(at, STACK_BYTES);
+}
+
 static void install(void) {
     struct sigaction action;
+    pthread_key_create(&stacks, give_back);
     memset(&action, 0, sizeof action);
     action.sa_handler = on_crash;
     action.sa_flags = SA_ONSTACK | SA_NODEFER;
@@ -73,9 +81,14 @@ void deq_guard_program(void) { program = true; }
 
 /* A stack of its own, for the crash of a function that has used up the thread's. */
 static void prepare(void) {
-    stack_t stack = {.ss_sp = malloc(STACK_BYTES), .ss_size = STACK_BYTES};
-    if (stack.ss_sp && sigaltstack(&stack, NULL)) free(stack.ss_sp);
+    void *at = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack_t stack = {.ss_sp = at, .ss_size = STACK_BYTES};
     prepared = true;
+    if (at == MAP_FAILED) return;
+    if (sigaltstack(&stack, NULL))
+        munmap(at, STACK_BYTES);
+    else
+        pthread_setspecific(stacks, at);
 }
 
 void deq_guard_enter(const char *gradient, const char *symbol) {
