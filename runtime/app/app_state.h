@@ -119,8 +119,6 @@ bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec
 void deq_evaluation_free(deq_evaluation *v);
 /* A row of statistics.def, spelled as in a script: "steps", "attack.converged"; NaN when there is nothing to count. */
 double deq_evaluation_statistic(const deq_evaluation *v, const char *what);
-/* The forward solver of fixed point i as the engine is set now. */
-deq_solver deq_app_forward_solver(deq_engine *engine, const deq_net_spec *net, int i);
 /* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
 const char *deq_value_defence(const deq_value_spec *value);
 /* --- trace.c --- */

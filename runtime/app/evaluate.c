@@ -140,9 +140,10 @@ void deq_evaluation_free(deq_evaluation *v) {
 /* ---- the journal ---- */
 #define PIECE 512 /* examples between two chunks of a journal */
 
-/* The examples of the slice that the journal does not have, a piece at a time. */
-static bool measure_missing(const deq_measuring *m, int64_t *before, deq_journal *journal, deq_record *records,
-                            int64_t from, int64_t n, deq_error *e) {
+/* The examples of the slice that the journal does not have, a piece at a time.  A journal that cannot be written is done
+ * without: `unwritten` says why. */
+static bool measure_missing(const deq_measuring *m, int64_t *before, deq_journal *journal, deq_error *unwritten,
+                            deq_record *records, int64_t from, int64_t n, deq_error *e) {
     int64_t index[PIECE];
     deq_record made[PIECE];
     bool ok = true;
@@ -157,8 +158,7 @@ static bool measure_missing(const deq_measuring *m, int64_t *before, deq_journal
             records[index[k] - from] = made[k];
         }
         *before += count;
-        deq_error lost = {0}; /* a journal that cannot be written is done without */
-        if (journal && !deq_journal_append(journal, made, count, &lost)) journal = NULL;
+        if (journal && !deq_journal_append(journal, made, count, unwritten)) journal = NULL;
     }
     return ok;
 }
@@ -170,8 +170,9 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
     Watch watch = {app, v->name, deq_now(), 0, out->examples};
     for (int64_t i = 0; i < out->examples; i++) watch.before += out->records[i].id >= 0;
     deq_measuring m = {engine, v, deq_dataset_source(data, v->data.test), model->spec->seed, on_progress, &watch};
-    deq_error own = {0};
-    bool ok = measure_missing(&m, &watch.before, journal, out->records, from, out->examples, &own);
+    deq_error own = {0}, unwritten = {0};
+    bool ok = measure_missing(&m, &watch.before, journal, &unwritten, out->records, from, out->examples, &own);
+    if (unwritten.failure != DEQ_OK) deq_store_give_up(&app->store, unwritten.text);
     if (deq_interrupted())
         return deq_fail(e, DEQ_INTERRUPTED,
                         "stopped during the evaluation '%s' of '%s'; the examples that were finished are kept in the "
@@ -211,19 +212,6 @@ static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const
                            model->label, (long long)x->undefined, (long long)x->examples);
 }
 
-/* The forward solver of fixed point i as it is set now. */
-deq_solver deq_app_forward_solver(deq_engine *engine, const deq_net_spec *net, int i) {
-    char path[300];
-    snprintf(path, sizeof path, "%s%sforward", net->fixed[i].path, *net->fixed[i].path ? "." : "");
-    json_t *settings = deq_app_resolved(engine);
-    const char *text = json_string_value(json_object_get(settings, path));
-    deq_solver solver = {0};
-    deq_error e = {0};
-    if (!deq_solver_parse(text ? text : net->fixed[i].forward, false, &solver, &e)) solver = (deq_solver){.max = 1};
-    json_decref(settings);
-    return solver;
-}
-
 /* A defence may name a state that the solver never makes. */
 static void warn_unmade(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v) {
     const char *text = deq_value_defence(v);
@@ -231,7 +219,7 @@ static void warn_unmade(deq_app *app, deq_engine *engine, const deq_model *model
     deq_error own = {0};
     if (!text || !deq_defence_parse(text, &defence, &own)) return;
     for (int i = 0; i < model->spec->net->nfixed; i++) {
-        int max = deq_app_forward_solver(engine, model->spec->net, i).max, last = deq_defence_last(&defence);
+        int max = deq_engine_solver(engine, i)->max, last = deq_defence_last(&defence);
         if (last > max)
             deq_report_warning(&app->reporter, "W0913",
                                "%s of %s is read off state %d, but %s makes at most %d steps (`max`): its last state "

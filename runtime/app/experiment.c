@@ -166,14 +166,18 @@ static double paired(void *context, const int64_t *drawn, int64_t n) {
     return call_scalar(p->cell->app, p->value->routine, means, &out, &e) ? out : NAN;
 }
 
+static bool same_examples(const deq_value_spec *a, const deq_value_spec *b) {
+    return a->data.data == b->data.data && a->data.test == b->data.test && a->data.from == b->data.from &&
+           a->data.to == b->data.to;
+}
+
 /* All inputs are evaluations of the same examples: their differences are paired by example. */
 static bool pairs(const Paired *p) {
-    const deq_record *first = p->value->ninputs ? p->inputs[0]->evaluation.records : NULL;
+    const deq_value_spec *specs = p->cell->spec->values, *first = NULL;
     for (int k = 0; k < p->value->ninputs; k++) {
-        const deq_evaluation *v = &p->inputs[k]->evaluation;
-        if (!v->records || v->examples != p->inputs[0]->evaluation.examples || v->records[0].id != first[0].id ||
-            v->records[0].label != first[0].label)
-            return false;
+        const deq_value_spec *v = &specs[p->inputs[k] - p->cell->measured];
+        if (v->kind != DEQ_EVALUATE || (first && !same_examples(v, first))) return false;
+        first = v;
     }
     return first != NULL;
 }
@@ -212,8 +216,7 @@ static const deq_record *clean_of(const Cell *c, int k) {
     const deq_value_spec *v = &c->spec->values[k];
     for (int i = 0; i < k; i++) {
         const deq_value_spec *w = &c->spec->values[i];
-        if (w->kind == DEQ_EVALUATE && !w->attack && !strcmp(w->model, v->model) && w->data.data == v->data.data &&
-            w->data.test == v->data.test && w->data.from == v->data.from && w->data.to == v->data.to &&
+        if (w->kind == DEQ_EVALUATE && !w->attack && !strcmp(w->model, v->model) && same_examples(v, w) &&
             same_settings(v, w))
             return c->measured[i].evaluation.records;
     }
@@ -261,11 +264,13 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         if (w->attacked) json_object_set_new(members, "attack", json_string(w->attacked));
         if (w->trained) json_object_set_new(members, "trained_against", json_string(w->trained));
         if (defence) json_object_set_new(members, "defence", json_string(defence));
-        deq_report(&c->app->reporter, "%s of %s: %.4g [%.4g, %.4g] on %lld examples%s%s%s%s (%.1f s%s)%s%s", v->name,
-                   model->label, m->value, m->interval.low, m->interval.high, (long long)w->examples,
-                   w->attacked ? " under " : "", w->attacked ? w->attacked : "", defence ? ", read off " : "",
-                   defence ? defence : "", w->seconds, w->cached ? ", found in the cache" : "", verdict ? "; " : "",
-                   verdict ? verdict : "");
+        char interval[64] = "";
+        if (!isnan(m->interval.low))
+            snprintf(interval, sizeof interval, " [%.4g, %.4g]", m->interval.low, m->interval.high);
+        deq_report(&c->app->reporter, "%s of %s: %.4g%s on %lld examples%s%s%s%s (%.1f s%s)%s%s", v->name, model->label,
+                   m->value, interval, (long long)w->examples, w->attacked ? " under " : "",
+                   w->attacked ? w->attacked : "", defence ? ", read off " : "", defence ? defence : "", w->seconds,
+                   w->cached ? ", found in the cache" : "", verdict ? "; " : "", verdict ? verdict : "");
         free(verdict);
     }
     deq_report_event(&c->app->reporter, "value", members);

@@ -45,7 +45,7 @@ static json_t *bands(float *trace, int64_t n, int max) {
 static int most_steps(deq_engine *engine, const deq_net_spec *net) {
     int most = 1;
     for (int i = 0; i < net->nfixed; i++) {
-        int max = deq_app_forward_solver(engine, net, i).max;
+        int max = deq_engine_solver(engine, i)->max;
         if (max > most) most = max;
     }
     return most;
@@ -57,7 +57,7 @@ double deq_app_tolerance(deq_app *app, const deq_model *model) {
     deq_engine *engine = t->net->nfixed == 1 ? deq_app_engine(app, t->net, &e) : NULL;
     if (!engine) return 0;
     uint32_t token = deq_engine_save_settings(engine);
-    double tol = deq_app_as_trained(engine, t, NULL, 0, &e) ? deq_app_forward_solver(engine, t->net, 0).tol : 0;
+    double tol = deq_app_as_trained(engine, t, NULL, 0, &e) ? deq_engine_solver(engine, 0)->tol : 0;
     deq_engine_restore_settings(engine, token);
     return tol;
 }

@@ -52,12 +52,14 @@ char *deq_store_path(deq_store *s, const char *kind, const deq_key key, const ch
     char *folder = deq_path_join(s->folder, kind, NULL), *path = NULL, name[64];
     snprintf(name, sizeof name, "%s.%s", key, extension);
     if (folder && deq_own_folder(folder, &e)) path = deq_path_join(folder, name, NULL);
-    if (!path) {
-        s->usable = false;
-        snprintf(s->problem, sizeof s->problem, "%.290s", e.text);
-    }
+    if (!path) deq_store_give_up(s, e.text);
     free(folder);
     return path;
+}
+
+void deq_store_give_up(deq_store *s, const char *why) {
+    s->usable = false;
+    snprintf(s->problem, sizeof s->problem, "%.290s", why);
 }
 
 void deq_store_refuse(const deq_store *s, const char *path, const char *why) {
@@ -119,10 +121,7 @@ void deq_store_put(deq_store *s, const char *kind, const deq_key key, const json
     char *text = json_dumps(entry, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     deq_error e = {0};
     deq_own_clear(path);
-    if (!text || !deq_output_write(path, text, strlen(text), &e)) {
-        s->usable = false;
-        snprintf(s->problem, sizeof s->problem, "%.290s", text ? e.text : "out of memory");
-    }
+    if (!text || !deq_output_write(path, text, strlen(text), &e)) deq_store_give_up(s, text ? e.text : "out of memory");
     free(text);
     json_decref(entry);
     free(path);

@@ -31,6 +31,8 @@ char *deq_store_path(deq_store *s, const char *kind, const deq_key key, const ch
 json_t *deq_store_get(deq_store *s, const char *kind, const deq_key key);
 /* Says that the file of an entry is not what it should be. */
 void deq_store_refuse(const deq_store *s, const char *path, const char *why);
+/* Something of it cannot be written: it is no longer used, and s->problem says why. */
+void deq_store_give_up(deq_store *s, const char *why);
 /* Failures are kept in s->problem and make the store unusable: results stand without it. */
 void deq_store_put(deq_store *s, const char *kind, const deq_key key, const json_t *value);
 #endif

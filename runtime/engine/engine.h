@@ -57,11 +57,12 @@ bool deq_engine_set(deq_engine *engine, const char *path, const char *value, deq
 bool deq_engine_check_settings(const deq_engine *engine, const char *attack_gradient, deq_error *e);
 void deq_engine_settings(const deq_engine *engine, json_t *out); /* resolved settings as an object path -> text */
 const deq_mode *deq_engine_mode(const deq_engine *engine,
-                                int fixed);            /* of fixed point `fixed`; until the next setting */
-bool deq_engine_penalised(const deq_engine *engine);   /* a fixed point has a penalty */
-bool deq_engine_corrected(const deq_engine *engine);   /* a correction among them */
-uint32_t deq_engine_save_settings(deq_engine *engine); /* push the current settings... */
-void deq_engine_restore_settings(deq_engine *engine, uint32_t token); /* ...and return to them */
+                                int fixed); /* of fixed point `fixed`; until the next setting */
+const deq_solver *deq_engine_solver(const deq_engine *engine, int fixed); /* its forward solver, likewise */
+bool deq_engine_penalised(const deq_engine *engine);                      /* a fixed point has a penalty */
+bool deq_engine_corrected(const deq_engine *engine);                      /* a correction among them */
+uint32_t deq_engine_save_settings(deq_engine *engine);                    /* push the current settings... */
+void deq_engine_restore_settings(deq_engine *engine, uint32_t token);     /* ...and return to them */
 
 typedef struct deq_attack { /* an attack instance on this net */
     const char *routine;
@@ -79,9 +80,8 @@ typedef struct deq_results {
     float *steps, *residual; /* of the final prediction's forward solve (sum / worst over fixed points) */
     double *margin;          /* output of the label minus the largest other one; NaN where the target is no label */
     int32_t *label;          /* -1: the target is none */
-    deq_row_counts *attack, *counts; /* what the attack's queries cost and met; the same of what came after it */
-    double *distance[2];             /* largest and Euclidean size of what the attack changed */
-    void *input; /* rows of input, without padding, in the module's precision: where the net was read */
+    deq_row_counts *attack, *counts;       /* what the attack's queries cost and met; the same of what came after it */
+    double *distance[2];                   /* largest and Euclidean size of what the attack changed */
     deq_solve_statistics forward, adjoint; /* filled always */
 } deq_results;
 

@@ -42,14 +42,11 @@ static double margin_of(const deq_engine *g, const char *output, int64_t row, in
     return value(g, output, row, g->output_bytes, label) - other;
 }
 
-/* What became of the input on the way: row i of `used` beside that of the data. */
-static void store_input(const run *r, const engine_worker *w, const char *used, int64_t from, int64_t i) {
+/* How far the input was moved: row i of `used` beside that of the data. */
+static void store_distance(const run *r, const engine_worker *w, const char *used, int64_t from, int64_t i) {
     const deq_engine *g = r->engine;
     const deq_results *out = r->results;
     double largest = 0, square = 0;
-    if (out->input)
-        memcpy((char *)out->input + (from + i) * g->input_count * g->real_bytes, used + i * g->input_bytes,
-               (size_t)(g->input_count * g->real_bytes));
     if (!out->distance[0]) return;
     for (int64_t k = 0; k < g->input_count; k++) {
         double d = fabs(value(g, used, i, g->input_bytes, k) - value(g, w->x, i, g->input_bytes, k));
@@ -75,7 +72,7 @@ static void store_results(run *r, const engine_worker *w, int64_t from, int64_t 
         const int32_t label = label_of(r, w, i);
         if (out->label) out->label[from + i] = label;
         if (out->margin) out->margin[from + i] = margin_of(g, w->output, i, label);
-        if (!r->crafted) store_input(r, w, r->attack ? w->adversarial : w->x, from, i);
+        if (!r->crafted) store_distance(r, w, r->attack ? w->adversarial : w->x, from, i);
     }
     size_t output = (size_t)(g->output_count * g->real_bytes), input = (size_t)(g->input_count * g->real_bytes);
     for (int64_t i = 0; r->dense_output && i < n; i++)

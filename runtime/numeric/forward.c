@@ -130,6 +130,11 @@ void NAME(forward_linearise)(forward *c, int count, double damping, bool undampe
     (&f, c->fixed, c->n, count, damping, undamped_first, kept->tape, kept->tape_stride, kept->z, c->z, kept->bad, NULL);
 }
 
+void NAME(forward_attach)(forward *c) {
+    NAME(forward_run)(c, c->kept->z);
+    NAME(forward_linearise)(c, 1, 1, false);
+}
+
 /* ---- the passes of a solve ---- */
 
 /* ensures: a problem whose states go to z, with nothing beside it. */

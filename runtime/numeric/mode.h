@@ -43,4 +43,6 @@ void NAME(forward_run)(forward *c, real *result);
 /* `count` damped steps from the states kept->z, which are overwritten: linearised one by one; z becomes the state after
  * the last. */
 void NAME(forward_linearise)(forward *c, int count, double damping, bool undamped_first);
+/* Both, with one plain step: the mode attaches to f(z) at the returned state. */
+void NAME(forward_attach)(forward *c);
 #endif

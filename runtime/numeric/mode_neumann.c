@@ -14,11 +14,6 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
     return (deq_needs){.solver = NAME(cotangents_bytes)(fixed, n)};
 }
 
-static void solve(forward *c) {
-    NAME(forward_run)(c, c->kept->z);
-    NAME(forward_linearise)(c, 1, 1, false);
-}
-
 static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
     deq_worker *worker = frame->host;
     deq_kept *kept = &worker->kept[fixed->index];
@@ -42,4 +37,4 @@ static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) 
     NAME(call_good)(frame->accum ? fixed->vjp_rest : fixed->vjp_x, &inner, fixed, n, b.bad);
 }
 
-const mode_routines NAME(mode_neumann) = {.needs = needs, .solve = solve, .gradient = gradient};
+const mode_routines NAME(mode_neumann) = {.needs = needs, .solve = NAME(forward_attach), .gradient = gradient};

@@ -38,8 +38,7 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
 static void solve(forward *c) {
     c->problem.history = &c->kept->history;
     c->problem.cotangent = c->cotangent;
-    NAME(forward_run)(c, c->kept->z);
-    NAME(forward_linearise)(c, 1, 1, false);
+    NAME(forward_attach)(c);
 }
 
 /* result = -B'g, or g where that is implausible. */

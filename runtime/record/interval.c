@@ -2,6 +2,7 @@
 #include "interval.h"
 #include "random.h"
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define Z 1.959963984540054 /* of 95 %, two sides */
@@ -68,5 +69,3 @@ static double mean_of(void *context, const int64_t *drawn, int64_t n) {
 deq_interval deq_bootstrap_mean(const double *values, int64_t n, uint64_t key) {
     return deq_bootstrap(mean_of, (void *)(uintptr_t)values, n, key);
 }
-
-bool deq_intervals_meet(deq_interval a, deq_interval b) { return a.low <= b.high && b.low <= a.high; }

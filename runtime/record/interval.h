@@ -5,7 +5,6 @@
  * percentile bootstrap over examples, whose draws depend on the key and the number of examples only. */
 #ifndef DEQ_RUNTIME_INTERVAL_H
 #define DEQ_RUNTIME_INTERVAL_H
-#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct deq_interval { /* low <= value <= high; all NaN when there are no examples */
@@ -21,6 +20,4 @@ typedef double deq_statistic(void *context, const int64_t *drawn, int64_t n);
 deq_interval deq_bootstrap(deq_statistic *statistic, void *context, int64_t n, uint64_t key);
 /* Of the mean of values[0 .. n); examples whose value is not finite make it NaN. */
 deq_interval deq_bootstrap_mean(const double *values, int64_t n, uint64_t key);
-/* Neither can be called larger: the intervals meet. */
-bool deq_intervals_meet(deq_interval a, deq_interval b);
 #endif

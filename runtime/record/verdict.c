@@ -54,23 +54,19 @@ static double number_saturated(const deq_judged *of) { return share(of, at_floor
 static double number_undefined(const deq_judged *of) { return share(of, no_prediction); }
 static double number_unmoved(const deq_judged *of) { return share(of, as_given); }
 
-static double number_unconverged(const deq_judged *of) {
+/* Of all solves of one kind, not of examples: one that asks for more counts for more. */
+static double short_of_tolerance(const deq_judged *of, bool adjoint) {
     int64_t solves = 0, failed = 0;
     for (int64_t i = 0; i < of->n; i++) {
-        solves += of->records[i].attack_solves;
-        failed += of->records[i].attack_unconverged;
+        const deq_record *r = &of->records[i];
+        solves += adjoint ? r->adjoint_solves : r->attack_solves;
+        failed += adjoint ? r->adjoint_unconverged : r->attack_unconverged;
     }
     return solves ? (double)failed / (double)solves : NAN;
 }
 
-static double number_adjoints_unconverged(const deq_judged *of) {
-    int64_t solves = 0, failed = 0;
-    for (int64_t i = 0; i < of->n; i++) {
-        solves += of->records[i].adjoint_solves;
-        failed += of->records[i].adjoint_unconverged;
-    }
-    return solves ? (double)failed / (double)solves : NAN;
-}
+static double number_unconverged(const deq_judged *of) { return short_of_tolerance(of, false); }
+static double number_adjoints_unconverged(const deq_judged *of) { return short_of_tolerance(of, true); }
 
 static double number_above_clean(const deq_judged *of) {
     int64_t gained = 0, lost = 0;

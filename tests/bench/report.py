@@ -223,7 +223,8 @@ def report(data, missing):
     peaks = [c.side["deq"]["machine"] for c in configs if c.side["deq"]]
     one, two = (max((p[k] for p in peaks if n is None or p["threads"] == n), default=float("nan")) for k, n in (("peak_gflops", None), ("peak_gflops_threads", 2)))
     text = ["# deq against PyTorch", "", "Made by `tests/bench/run.py`; [README.md](README.md) says how, what the columns mean and what may be compared.", "",
-            data["machine"] + ("; TorchDEQ " + data["torchdeq"] if data.get("torchdeq") else "; TorchDEQ was not there") + ". " + when(data), "",
+            (data["machine"] + ("; TorchDEQ " + data["torchdeq"] if data.get("torchdeq") else "; TorchDEQ was not there")).replace("; ", ";\n") + ".",
+            when(data), "",
             *([f"Peak of multiply-adds in registers: {one:.0f} GFLOP/s on one thread" + (f", {two:.0f} on two." if two == two else "."), ""] if one == one else [])]
     if missing: text += ["Not measured: " + "; ".join(p.key for p in missing) + ".", ""]
     text += ["## Against the targets", ""] + targets(data, configs) + ["## Ratios (geometric means)", ""] + summary(configs)
