@@ -36,8 +36,8 @@ typedef struct deq_evaluation {  /* of one model on one slice */
     double steps, residual;      /* means over examples, of the solves that gave the prediction */
     double converged;            /* share of these solves that reached their tolerance */
     deq_attack_totals attack;
-    bool share, by_loss;   /* share: the metric is 0 or 1; by_loss: the value is the mean loss */
-    deq_interval interval; /* of the value: Wilson's for a share, else a bootstrap */
+    bool by_loss;          /* its value is the mean loss */
+    deq_interval interval; /* of its value */
     deq_verdict verdict;   /* of an evaluation under an attack */
     deq_record *records;   /* by example; freed by deq_evaluation_free */
     deq_key key;           /* of its journal */

@@ -4,44 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Without the arguments that nearly every mode and solver has, and that say nothing new. */
-static void put_mode(FILE *out, const char *text) {
-    static const char *const usual[] = {", stop: relative", ", return: best", ", growth: 1e+12",
-                                        ", undamped_first: false"};
-    while (*text) {
-        size_t skip = 0;
-        for (size_t k = 0; k < sizeof usual / sizeof *usual && !skip; k++)
-            if (!strncmp(text, usual[k], strlen(usual[k]))) skip = strlen(usual[k]);
-        if (!skip) fputc(*text, out);
-        text += skip ? skip : 1;
-    }
-}
-
-/* The mode's text in the order and with the arguments of the runtime; a gradient written by hand has its name. */
+/* A gradient written by hand, which is no mode of every net, has its own text. */
 static void put_own(FILE *out, const char *text) {
-    char printed[512];
+    char printed[DEQ_SETTING_TEXT];
     deq_mode mode;
     deq_error unknown = {0};
-    if (deq_mode_parse(text, &mode, &unknown)) {
-        deq_mode_print(&mode, printed, sizeof printed);
-        text = printed;
-    }
-    put_mode(out, text);
+    const bool known = deq_mode_parse(text, &mode, &unknown);
+    if (known) deq_mode_print_brief(&mode, printed, sizeof printed);
+    fputs(known ? printed : text, out);
 }
 
 /* Each mode of the net's fixed points once. */
-static void put_modes(FILE *out, deq_engine *engine, const deq_net_spec *net) {
-    json_t *settings = deq_app_resolved(engine), *seen = json_object();
+static void put_modes(FILE *out, const deq_engine *engine, const deq_net_spec *net) {
+    json_t *seen = json_object();
     for (int i = 0; i < net->nfixed; i++) {
-        char path[300];
-        snprintf(path, sizeof path, "%s%sgradient", net->fixed[i].path, *net->fixed[i].path ? "." : "");
-        const char *text = json_string_value(json_object_get(settings, path));
-        if (!text || json_object_get(seen, text)) continue;
-        if (json_object_size(seen)) fputs(" and ", out);
-        put_mode(out, text);
+        char text[DEQ_SETTING_TEXT];
+        deq_mode_print_brief(deq_engine_mode(engine, i), text, sizeof text);
+        if (json_object_get(seen, text)) continue;
+        fprintf(out, "%s%s", json_object_size(seen) ? " and " : "", text);
         json_object_set_new(seen, text, json_true());
     }
-    json_decref(settings);
     json_decref(seen);
 }
 

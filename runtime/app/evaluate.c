@@ -59,20 +59,12 @@ static void add_attack(deq_attack_totals *t, const deq_record *r) {
     t->adjoints_unconverged += r->adjoint_unconverged;
 }
 
-/* Whether every metric is 0 or 1, so that their mean is a share. */
-static bool is_share(const deq_record *records, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        if (records[i].metric != 0 && records[i].metric != 1) return false;
-    return n > 0;
-}
-
-/* A bootstrap of its value over the examples. */
-static deq_interval deq_evaluation_interval(const deq_evaluation *v, uint64_t key) {
+static deq_interval interval_of(const deq_evaluation *v, uint64_t key) {
     double *values = malloc((size_t)(v->examples + 1) * sizeof *values);
     deq_interval out = {NAN, NAN, NAN};
     for (int64_t i = 0; values && i < v->examples; i++)
         values[i] = v->by_loss ? v->records[i].loss : v->records[i].metric;
-    if (values) out = deq_bootstrap_mean(values, v->examples, key);
+    if (values) out = deq_mean_interval(values, v->examples, key);
     free(values);
     return out;
 }
@@ -99,8 +91,7 @@ static void summarise(deq_evaluation *v, uint64_t key) {
     v->steps = solved ? steps / (double)n : NAN;
     v->residual = solved ? residual / (double)n : NAN;
     v->converged = solved ? 1 - ratio(failed, solved) : NAN;
-    v->share = is_share(v->records, n);
-    v->interval = v->share ? deq_wilson((int64_t)round(metric), n) : deq_evaluation_interval(v, key);
+    v->interval = interval_of(v, key);
 }
 
 /* One function a row of statistics.def. */

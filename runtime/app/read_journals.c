@@ -96,31 +96,25 @@ static void print_mean(const char *name, deq_interval v, double scale, const cha
     print_fact(name, text);
 }
 
-/* Of a field's mean: Wilson's interval for a share, else a bootstrap with the evaluation's own key. */
+/* Of a field's mean, with the evaluation's own key. */
 static deq_interval mean_of(const Part *p, const char *field) {
     int count;
     const deq_record_field *f = &deq_record_fields(&count)[deq_record_field_named(field)];
-    double *values = malloc((size_t)(p->n + 1) * sizeof *values), sum = 0;
-    bool share = true;
+    double *values = malloc((size_t)(p->n + 1) * sizeof *values);
     deq_interval out = {NAN, NAN, NAN};
-    for (int64_t i = 0; values && i < p->n; i++) {
-        values[i] = deq_record_value(&p->records[i], f);
-        share &= values[i] == 0 || values[i] == 1;
-        sum += values[i];
-    }
+    for (int64_t i = 0; values && i < p->n; i++) values[i] = deq_record_value(&p->records[i], f);
     const uint64_t key = (uint64_t)json_integer_value(json_object_get(deq_journal_about(p->journal), "seed"));
-    if (values) out = share ? deq_wilson((int64_t)sum, p->n) : deq_bootstrap_mean(values, p->n, key);
+    if (values) out = deq_mean_interval(values, p->n, key);
     free(values);
     return out;
 }
 
 static deq_interval share_wrong(const Part *p) {
     int64_t wrong = 0, labelled = 0;
-    for (int64_t i = 0; i < p->n; i++)
-        if (p->records[i].label >= 0) {
-            labelled++;
-            wrong += p->records[i].prediction != p->records[i].label;
-        }
+    for (int64_t i = 0; i < p->n; i++) {
+        labelled += p->records[i].label >= 0;
+        wrong += deq_record_wrong(&p->records[i]);
+    }
     return deq_wilson(wrong, labelled);
 }
 

@@ -281,13 +281,26 @@ static size_t deq_argument_print(const deq_argument *a, const void *record, char
     return n > 0 ? (size_t)n : 0;
 }
 
-size_t deq_arguments_print(const deq_family *f, const deq_row *row, int uses, const void *record, char *out,
+/* A default that says nothing new to a reader. */
+static bool goes_without_saying(const deq_argument *a, const void *record) {
+    const char *member = (const char *)record + a->offset;
+    switch (a->type) {
+    case DEQ_NUMBER: return a->rare && *(const double *)member == a->fallback;
+    case DEQ_WHOLE: return a->rare && *(const int *)member == (int)a->fallback;
+    case DEQ_FLAG: return *(const bool *)member == (a->fallback != 0);
+    case DEQ_WORD: return *(const int *)member == (int)a->fallback;
+    default: return false;
+    }
+}
+
+size_t deq_arguments_print(const deq_family *f, const deq_row *row, int uses, bool brief, const void *record, char *out,
                            size_t size) {
     const deq_argument *a;
     size_t at = 0;
     if (size) *out = 0;
     for (int i = 0; at < size && (a = deq_argument_at(f, row, uses, i)); i++) {
-        at += (size_t)snprintf(out + at, size - at, "%s", i ? ", " : "(");
+        if (brief && goes_without_saying(a, record)) continue;
+        at += (size_t)snprintf(out + at, size - at, "%s", at ? ", " : "(");
         if (at < size) at += deq_argument_print(a, record, out + at, size - at);
     }
     if (at < size) at += (size_t)snprintf(out + at, size - at, at ? ")" : "()");

@@ -30,6 +30,7 @@ typedef struct deq_argument {
     int first, limit;           /* STATES: the default, half open */
     bool required;              /* TEXT */
     int uses;                   /* 0, or those of its row's uses that it serves */
+    bool rare;                  /* NUMBER, WHOLE: names for people leave it out at its default */
     const char *doc;
 } deq_argument;
 
@@ -83,8 +84,9 @@ bool deq_argument_set(const deq_argument *a, const deq_row *row, deq_part value,
 /* The same by name, which must be one of the row's. */
 bool deq_arguments_set(const deq_family *f, const deq_row *row, int uses, deq_part name, deq_part value, void *record,
                        deq_error *e);
-/* "(tol: 0.0001, max: 40)", every argument that serves `uses`; "()" when there are none. */
-size_t deq_arguments_print(const deq_family *f, const deq_row *row, int uses, const void *record, char *out,
+/* "(tol: 0.0001, max: 40)", every argument that serves `uses`; "()" when there are none.  `brief`, for names that people
+ * read: without the words, flags and rare numbers that are at their defaults. */
+size_t deq_arguments_print(const deq_family *f, const deq_row *row, int uses, bool brief, const void *record, char *out,
                            size_t size);
 /* The shortest text from six digits on that reads back as the same number. */
 void deq_number_print(double value, char *out, size_t size);

@@ -6,16 +6,11 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 #define NUMBER_OF(record, member) _Generic(((record *)0)->member, int : DEQ_WHOLE, double : DEQ_NUMBER)
-#define NUMBER(record, member, owner_, name_, fallback_, low_, high_, uses_, doc_)                                     \
-    {.owner = owner_,                                                                                                  \
-     .name = name_,                                                                                                    \
-     .type = NUMBER_OF(record, member),                                                                                \
-     .offset = offsetof(record, member),                                                                               \
-     .fallback = fallback_,                                                                                            \
-     .low = low_,                                                                                                      \
-     .high = high_,                                                                                                    \
-     .uses = uses_,                                                                                                    \
-     .doc = doc_},
+#define NUMBER_FIELDS(record, member, owner_, name_, fallback_, low_, high_, uses_, doc_)                              \
+    .owner = owner_, .name = name_, .type = NUMBER_OF(record, member), .offset = offsetof(record, member),             \
+    .fallback = fallback_, .low = low_, .high = high_, .uses = uses_, .doc = doc_
+#define NUMBER(...) {NUMBER_FIELDS(__VA_ARGS__)},
+#define RARE_NUMBER(...) {NUMBER_FIELDS(__VA_ARGS__), .rare = true},
 #define FLAG(record, owner_, member, fallback_, doc_)                                                                  \
     {.owner = owner_,                                                                                                  \
      .name = #member,                                                                                                  \
@@ -57,6 +52,8 @@ static const deq_argument solver_arguments[] = {
 #define OPTION(solver, name, fallback, low, high, doc)                                                                 \
     NUMBER(deq_solver, name, #solver, #name, fallback, low, high, 0, doc)
 #define COMMON(name, fallback, low, high, doc) NUMBER(deq_solver, name, NULL, #name, fallback, low, high, 0, doc)
+#define COMMON_RARE(name, fallback, low, high, doc)                                                                    \
+    RARE_NUMBER(deq_solver, name, NULL, #name, fallback, low, high, 0, doc)
 #include "solvers.def"
 #define WORD(solver, name, uses, fallback, words, doc)                                                                 \
     WORDS(deq_solver, name, #solver, #name, fallback, words, uses, doc)

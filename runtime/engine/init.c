@@ -100,7 +100,7 @@ bool deq_initialiser_parse(const char *text, deq_initialiser *out, deq_error *e)
 void deq_initialiser_print(const deq_initialiser *a, char *out, size_t size) {
     const deq_row *row = &deq_initialiser_family.rows[a->kind];
     size_t at = (size_t)snprintf(out, size, "%s", row->name);
-    if (at < size) deq_arguments_print(&deq_initialiser_family, row, INIT_IN_TEXT, a, out + at, size - at);
+    if (at < size) deq_arguments_print(&deq_initialiser_family, row, INIT_IN_TEXT, false, a, out + at, size - at);
 }
 
 bool deq_initialise(const char *text, const int64_t *shape, int rank, uint64_t seed, const char *path, int real_bits,

@@ -18,6 +18,7 @@ deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n);
  * statistic of several evaluations of the same examples is thereby paired. */
 typedef double deq_statistic(void *context, const int64_t *drawn, int64_t n);
 deq_interval deq_bootstrap(deq_statistic *statistic, void *context, int64_t n, uint64_t key);
-/* Of the mean of values[0 .. n); examples whose value is not finite make it NaN. */
-deq_interval deq_bootstrap_mean(const double *values, int64_t n, uint64_t key);
+/* Of the mean of values[0 .. n): Wilson's where each is 0 or 1, so that it is a share, else a bootstrap.  A value that is
+ * not finite makes it NaN. */
+deq_interval deq_mean_interval(const double *values, int64_t n, uint64_t key);
 #endif

@@ -75,17 +75,20 @@ bool deq_gradient_parse(const char *text, const struct deq_hands *hands, deq_mod
     return h ? hand_parse(h, deq_part_of(text), out, e) : deq_mode_parse(text, out, e);
 }
 
-void deq_mode_print(const deq_mode *m, char *out, size_t size) {
+static void mode_print(const deq_mode *m, bool brief, char *out, size_t size) {
     size_t at = (size_t)snprintf(out, size, "%s", deq_mode_name(m));
     if (at >= size) return;
     if (m->hand ? m->replaced : deq_mode_has_adjoint(m)) {
         char solver[DEQ_SETTING_TEXT];
-        deq_chain_print(&m->adjoint, true, solver, sizeof solver);
+        deq_chain_print(&m->adjoint, true, brief, solver, sizeof solver);
         snprintf(out + at, size - at, "(%s)", solver);
         return;
     }
     if (m->hand)
         snprintf(out + at, size - at, "()");
     else
-        deq_arguments_print(&deq_mode_family, row_of(m->kind), 0, m, out + at, size - at);
+        deq_arguments_print(&deq_mode_family, row_of(m->kind), 0, brief, m, out + at, size - at);
 }
+
+void deq_mode_print(const deq_mode *m, char *out, size_t size) { mode_print(m, false, out, size); }
+void deq_mode_print_brief(const deq_mode *m, char *out, size_t size) { mode_print(m, true, out, size); }

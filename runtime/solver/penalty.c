@@ -84,7 +84,8 @@ void deq_penalties_print(const deq_penalties *p, char *out, size_t size) {
         if (!p->kinds[kind].given) continue;
         at += (size_t)snprintf(out + at, size - at, "%s%s", before, row_of(kind)->name);
         if (at < size)
-            at += deq_arguments_print(&deq_penalty_family, row_of(kind), 0, &p->kinds[kind], out + at, size - at);
+            at +=
+                deq_arguments_print(&deq_penalty_family, row_of(kind), 0, false, &p->kinds[kind], out + at, size - at);
         before = ", ";
     }
     if (given > 1 && at < size) snprintf(out + at, size - at, "]");

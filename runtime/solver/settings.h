@@ -42,7 +42,7 @@ static inline int deq_mode_least(const deq_mode *m) {
 bool deq_chain_parse(deq_part text, bool adjoint, deq_solver *out, deq_error *e);
 /* An argument of every solver of the chain that has it. */
 bool deq_chain_set(deq_solver *chain, bool adjoint, deq_part name, deq_part value, deq_error *e);
-size_t deq_chain_print(const deq_solver *chain, bool adjoint, char *out, size_t size);
+size_t deq_chain_print(const deq_solver *chain, bool adjoint, bool brief, char *out, size_t size);
 void deq_solver_defaults(deq_solver *s, deq_solver_kind kind);
 bool deq_solver_parse(const char *text, bool adjoint, deq_solver *out, deq_error *e);
 bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e);
@@ -68,4 +68,6 @@ bool deq_fixed_defaults(deq_fixed_settings *s, deq_error *e);
 void deq_fixed_print(const deq_fixed_settings *s, deq_fixed_key key, char *out, size_t size);
 void deq_solver_print(const deq_solver *s, char *out, size_t size); /* canonical text, every argument */
 void deq_mode_print(const deq_mode *m, char *out, size_t size);
+/* For tables and logs: without what goes without saying (deq_arguments_print). */
+void deq_mode_print_brief(const deq_mode *m, char *out, size_t size);
 #endif

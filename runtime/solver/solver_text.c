@@ -105,15 +105,16 @@ bool deq_solver_parse(const char *text, bool adjoint, deq_solver *out, deq_error
     return deq_chain_parse(deq_part_of(text), adjoint, out, e);
 }
 
-size_t deq_chain_print(const deq_solver *chain, bool adjoint, char *out, size_t size) {
+size_t deq_chain_print(const deq_solver *chain, bool adjoint, bool brief, char *out, size_t size) {
     size_t at = 0;
     for (int which = 0; which <= chain->links && at < size; which++) {
         deq_solver one = deq_solver_link(chain, which);
         const deq_row *row = row_of(one.kind);
         at += (size_t)snprintf(out + at, size - at, "%s%s", which ? " else " : "", row->name);
-        if (at < size) at += deq_arguments_print(&deq_solver_family, row, use_of(adjoint), &one, out + at, size - at);
+        if (at < size)
+            at += deq_arguments_print(&deq_solver_family, row, use_of(adjoint), brief, &one, out + at, size - at);
     }
     return at;
 }
 
-void deq_solver_print(const deq_solver *s, char *out, size_t size) { deq_chain_print(s, false, out, size); }
+void deq_solver_print(const deq_solver *s, char *out, size_t size) { deq_chain_print(s, false, false, out, size); }

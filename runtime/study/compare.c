@@ -96,19 +96,13 @@ static bool set_mode(const CompareWork *w, deq_probe *p, const char *text, deq_c
 }
 
 /* The mode as every fixed point has it now; false when they differ. */
-static bool mode_text(deq_probe *p, char *out, size_t size) {
-    json_t *settings = deq_app_resolved(p->engine);
+static bool mode_text(const deq_probe *p, char *out, size_t size) {
     bool same = true;
-    for (int i = 0; i < p->net->nfixed; i++) {
-        const char *text = setting_now(settings, p->net->fixed[i].path, "gradient");
-        if (i == 0) snprintf(out, size, "%s", text);
+    if (p->net->nfixed) deq_mode_print_brief(deq_engine_mode(p->engine, 0), out, size);
+    for (int i = 1; i < p->net->nfixed; i++) {
+        char text[DEQ_SETTING_TEXT];
+        deq_mode_print_brief(deq_engine_mode(p->engine, i), text, size < sizeof text ? size : sizeof text);
         same = same && !strcmp(out, text);
-    }
-    json_decref(settings);
-    static const char *const plain[] = {", growth: 1e+12", ", stop: relative, return: best"};
-    for (int k = 0; k < 2; k++) { /* what everybody has needs no room in a table */
-        char *defaults = strstr(out, plain[k]);
-        if (defaults) memmove(defaults, defaults + strlen(plain[k]), strlen(defaults + strlen(plain[k])) + 1);
     }
     if (!same) snprintf(out, size, "as in the script");
     return same;

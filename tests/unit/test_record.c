@@ -53,12 +53,12 @@ static void test_bootstrap(void **state) {
         mean += values[i] / 400;
     }
     for (int i = 0; i < 400; i++) square += (values[i] - mean) * (values[i] - mean) / 400;
-    deq_interval b = deq_bootstrap_mean(values, 400, 7), again = deq_bootstrap_mean(values, 400, 7);
+    deq_interval b = deq_mean_interval(values, 400, 7), again = deq_mean_interval(values, 400, 7);
     double half = 1.96 * sqrt(square / 400);
     assert_true(fabs(b.value - mean) < 1e-12 && !memcmp(&b, &again, sizeof b));
     assert_true(fabs(b.low - (mean - half)) < 0.15 * half && fabs(b.high - (mean + half)) < 0.15 * half);
     values[3] = NAN;
-    assert_true(isnan(deq_bootstrap_mean(values, 400, 7).value));
+    assert_true(isnan(deq_mean_interval(values, 400, 7).value));
 }
 
 /* ---- journals ---- */
