@@ -10,8 +10,8 @@ void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, i
     (worker->real_bits == 32 ? deq_solve_f32 : deq_solve_f64)(worker, frame, fixed, n, rest, z, want_gradient != 0,
                                                               routine);
     if (want_gradient && worker->request.settings[((deq_fixed *)fixed)->index].on_fail == DEQ_ZERO_GRADIENT)
-        for (int64_t row = 0; row < n; row++) /* nothing will flow through these */
-            worker->counts[row].lost += worker->kept[((deq_fixed *)fixed)->index].failed[row];
+        for (int64_t row = 0; row < n; row++)
+            worker->counts[row].cut |= worker->kept[((deq_fixed *)fixed)->index].failed[row];
     if (want_gradient && worker->request.penalty && ((deq_frame *)frame)->accum)
         (worker->real_bits == 32 ? deq_penalise_f32 : deq_penalise_f64)(worker, frame, fixed, n, rest, z);
     const deq_request *asked = &worker->request;

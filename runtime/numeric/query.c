@@ -17,6 +17,7 @@ void NAME(deq_query)(void *frame, int64_t n, void *gradient, int64_t stride) {
         const char *row = (const char *)gradient + i * stride;
         c->gradients++;
         c->zero += row_zero((const real *)row, stride / (int64_t)sizeof(real));
-        c->lost += !NAME(row_finite)((const vec *)row, stride / (int64_t)sizeof(vec));
+        c->lost += c->cut || !NAME(row_finite)((const vec *)row, stride / (int64_t)sizeof(vec));
+        c->cut = false;
     }
 }

@@ -44,5 +44,7 @@ typedef struct deq_row_counts {
     int32_t zero, lost;         /* gradients exactly zero; not finite, or cut to zero because a solve fell short */
     int32_t reason;             /* deq_reason of the worst forward solve: one that failed, else the last */
     bool failed;
+    bool
+        cut; /* nothing flows through a solve of the gradient that is being made; the query that ends it counts it once */
 } deq_row_counts;
 #endif

@@ -28,5 +28,21 @@ checks=$((checks + 5))
 # logits times a large number: the same predictions, a loss at its floor, gradients that are exactly zero
 sed 's/body |> head$/body |> head |> loud/; s/^layer Net(/fn loud(o: f32[4]) -> f32[4] = 1000000 * o\n\n&/' "$PROGRAMS/tiny.deq" >loud.deq
 expect 5 'robust of net.*; masked: .*at its rounding floor' "$DEQ" run loud.deq --strict
+
+# two fixed points that both fall short: each gradient is lost once
+{ sed 's/^import std.data/import std.attacks (pgd)\nimport std.metrics (accuracy)\n&/' "$PROGRAMS/modes_chain.deq"
+  cat <<'DEQ'
+
+experiment two {
+  let cut = accuracy(net with { forward: broyden(tol: 1e-9, max: 1); on_fail: zero_gradient },
+    quadrants.test under pgd(radius: 0.1, step: 0.05, iterations: 3))
+  table "two" { columns: [cut.attack.lost_gradients, cut.attack.gradients] }
+}
+DEQ
+} >two.deq
+expect 0 'masked' "$DEQ" run two.deq
+[[ $(cell results/two/two.csv 1 'cut.attack.lost_gradients') == 1 ]] || fail "gradients lost more than once, or not"
+[[ $(cell results/two/two.csv 1 'cut.attack.gradients') == 3 ]] || fail "not a gradient a step"
+checks=$((checks + 2))
 no_partial_files
 done_testing
