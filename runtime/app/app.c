@@ -48,6 +48,7 @@ void deq_app_close(deq_app *app) {
     free(app->engines);
     free(app->data);
     free(app->results);
+    json_decref(app->begun);
     deq_store_close(&app->store);
     deq_manifest_free(app->manifest);
     deq_report_clear(&app->reporter);

@@ -43,6 +43,7 @@ typedef struct deq_evaluation {  /* of one model on one slice */
     deq_key key;           /* of its journal */
     char *attacked;        /* the attack by name; NULL: none */
     char *trained;         /* the name under which the training used the same attack, where it differs; else NULL */
+    int64_t attacks_run, attacks_found; /* of each example and joined attack: run, or found from another evaluation */
     double seconds;
     bool cached;
 } deq_evaluation;
@@ -59,7 +60,8 @@ typedef struct deq_app {
     deq_engine **engines; /* by position of the net; made when first used */
     deq_model **models;
     int nmodels, models_cap;
-    int masked; /* accuracies under attack with this verdict */
+    int masked;    /* accuracies under attack with this verdict */
+    json_t *begun; /* keys of the attacked inputs that this run has opened (attacked.h); NULL: none */
 } deq_app;
 
 /* --- app.c --- */

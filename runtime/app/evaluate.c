@@ -6,6 +6,7 @@
 #include "journal.h"
 #include "signals.h"
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@ deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars) {
     return (deq_attack){.routine = spec->routine, .scalars = scalars, .gradient = spec->gradient};
 }
 
+#define AT_ONCE 64 /* records copied at a time */
+
 bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e) {
     (void)e;
     memcpy(deq_engine_parameters(engine), model->parameters,
@@ -23,25 +26,49 @@ bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model
     return true;
 }
 
+/* What an evaluation is told while it goes on. */
 typedef struct Watch {
     deq_app *app;
-    const char *name;
-    double began;
-    int64_t before, total; /* examples of pieces that are finished, of all */
+    const deq_value_spec *value;
+    double began, last; /* seconds; when records came last */
+    atomic_llong done;  /* examples with a record */
+    int64_t from, total;
+    deq_record *records; /* of examples from `from` on */
+    deq_journal *journal;
+    deq_error unwritten; /* why it is done without: it could not be written */
 } Watch;
 
-static bool on_progress(void *context, int64_t piece_done, int64_t piece) {
+static bool on_progress(void *context, int64_t pass_done, int64_t pass) {
     Watch *w = context;
-    const int64_t done = w->before + piece_done, total = w->total;
-    (void)piece;
+    const bool joined = w->value->attack && w->value->attack->joined; /* records come at the end of a piece */
+    const int64_t done = w->done + (joined ? pass_done : 0), total = w->total;
+    (void)pass;
     double elapsed = deq_now() - w->began;
-    deq_progress_state s = {.what = w->name, .step = done, .steps = total, .row = deq_log_empty(), .left = NAN};
-    if (piece_done && elapsed > 0) {
+    deq_progress_state s = {.what = w->value->name, .step = done, .steps = total, .row = deq_log_empty(), .left = NAN};
+    if (pass_done && done && elapsed > 0) {
         s.row.examples_per_second = (double)done / elapsed;
         s.left = elapsed / (double)done * (double)(total - done);
     }
     if (done < total) deq_report_step(&w->app->reporter, &s);
     return !deq_interrupted();
+}
+
+/* Records of n examples, which came since the last ones. */
+static void on_records(void *context, const deq_record *made, int64_t n) {
+    Watch *w = context;
+    const double now = deq_now();
+    deq_record own[AT_ONCE];
+    for (int64_t at = 0; at < n; at += AT_ONCE) {
+        const int64_t count = n - at < AT_ONCE ? n - at : AT_ONCE;
+        for (int64_t k = 0; k < count; k++) {
+            own[k] = made[at + k];
+            own[k].seconds = (float)((now - w->last) / (double)n);
+            w->records[own[k].id - w->from] = own[k];
+        }
+        if (w->journal && !deq_journal_append(w->journal, own, count, &w->unwritten)) w->journal = NULL;
+    }
+    w->last = now;
+    w->done += n;
 }
 
 /* ---- what the records say ---- */
@@ -128,42 +155,79 @@ void deq_evaluation_free(deq_evaluation *v) {
     v->attacked = v->trained = NULL;
 }
 
-/* ---- the journal ---- */
-#define PIECE 512 /* examples between two chunks of a journal */
+/* ---- what is not known yet ---- */
+/* Examples of one call of deq_measure: joined attacks have their records at its end only; buffers of attacked inputs
+ * stay below MOST_INPUTS bytes. */
+#define PIECE 4096
+#define PIECE_JOINED 512
+#define PIECE_LEAST 64
+#define MOST_INPUTS ((size_t)64 << 20)
 
-/* The examples of the slice that the journal does not have, a piece at a time.  A journal that cannot be written is done
- * without: `unwritten` says why. */
-static bool measure_missing(const deq_measuring *m, int64_t *before, deq_journal *journal, deq_error *unwritten,
-                            deq_record *records, int64_t from, int64_t n, deq_error *e) {
+static int64_t piece_of(const deq_engine *engine, const deq_value_spec *v) {
+    const int64_t most = v->attack && v->attack->joined ? PIECE_JOINED : PIECE;
+    const int64_t fits = (int64_t)(MOST_INPUTS / deq_engine_input_bytes(engine));
+    return fits > most ? most : fits < PIECE_LEAST ? PIECE_LEAST : fits;
+}
+
+/* The examples of the slice that have no record, a piece at a time. */
+static bool measure_missing(const deq_measuring *m, const Watch *w, deq_error *e) {
     int64_t index[PIECE];
     deq_record made[PIECE];
+    const int64_t piece = piece_of(m->engine, m->value);
     bool ok = true;
-    for (int64_t at = 0; ok && at < n && !deq_interrupted();) {
+    for (int64_t at = 0; ok && at < w->total && !deq_interrupted();) {
         int64_t count = 0;
-        for (; at < n && count < PIECE; at++)
-            if (records[at].id < 0) index[count++] = from + at;
-        double began = deq_now();
-        if (!count || !(ok = deq_measure(m, index, count, made, e)) || deq_interrupted()) continue;
-        for (int64_t k = 0; k < count; k++) {
-            made[k].seconds = (float)((deq_now() - began) / (double)count);
-            records[index[k] - from] = made[k];
-        }
-        *before += count;
-        if (journal && !deq_journal_append(journal, made, count, unwritten)) journal = NULL;
+        for (; at < w->total && count < piece; at++)
+            if (w->records[at].id < 0) index[count++] = w->from + at;
+        ok = !count || deq_measure(m, index, count, made, e);
     }
     return ok;
 }
 
+/* Where each of the joined attacks has led, as far as the cache knows; free() it after closing them.  NULL: out of
+ * memory, and the attacks are run. */
+static deq_attacked **attacked_of(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
+                                  const char *fingerprint, int *n) {
+    *n = 0;
+    for (const deq_attack_spec *a = v->attack; a; a = a->next) ++*n;
+    deq_attacked **list = *n ? calloc((size_t)*n, sizeof(deq_attacked *)) : NULL;
+    int k = 0;
+    for (const deq_attack_spec *a = v->attack; list && a; a = a->next)
+        list[k++] = deq_attacked_open(app, engine, model, v, a, fingerprint);
+    return list;
+}
+
 static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
-                    deq_journal *journal, deq_evaluation *out, int64_t from, deq_error *e) {
+                    deq_journal *journal, deq_evaluation *out, int64_t from, const char *fingerprint, deq_error *e) {
     deq_dataset *data = deq_app_data(app, v->data.data, e);
     if (!data || !deq_dataset_load(data, v->data.test, e) || !deq_app_load_model(app, engine, model, e)) return false;
-    Watch watch = {app, v->name, deq_now(), 0, out->examples};
-    for (int64_t i = 0; i < out->examples; i++) watch.before += out->records[i].id >= 0;
-    deq_measuring m = {engine, v, deq_dataset_source(data, v->data.test), model->spec->seed, on_progress, &watch};
-    deq_error own = {0}, unwritten = {0};
-    bool ok = measure_missing(&m, &watch.before, journal, &unwritten, out->records, from, out->examples, &own);
-    if (unwritten.failure != DEQ_OK) deq_store_give_up(&app->store, unwritten.text);
+    const double now = deq_now();
+    int attacks;
+    deq_attacked **attacked = attacked_of(app, engine, model, v, fingerprint, &attacks);
+    Watch watch = {.app = app,
+                   .value = v,
+                   .began = now,
+                   .last = now,
+                   .from = from,
+                   .total = out->examples,
+                   .records = out->records,
+                   .journal = journal};
+    for (int64_t i = 0; i < out->examples; i++) watch.done += out->records[i].id >= 0;
+    deq_measuring m = {.engine = engine,
+                       .value = v,
+                       .source = deq_dataset_source(data, v->data.test),
+                       .seed = model->spec->seed,
+                       .progress = on_progress,
+                       .context = &watch,
+                       .attacked = attacked,
+                       .finished = on_records,
+                       .run = &out->attacks_run,
+                       .found = &out->attacks_found};
+    deq_error own = {0};
+    bool ok = measure_missing(&m, &watch, &own);
+    for (int k = 0; attacked && k < attacks; k++) deq_attacked_close(attacked[k]);
+    free(attacked);
+    if (watch.unwritten.failure != DEQ_OK) deq_store_give_up(&app->store, watch.unwritten.text);
     if (deq_interrupted())
         return deq_fail(e, DEQ_INTERRUPTED,
                         "stopped during the evaluation '%s' of '%s'; the examples that were finished are kept in the "
@@ -280,7 +344,7 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
         found += r != NULL;
     }
     out->cached = found == out->examples;
-    bool ok = out->cached || measure(app, engine, model, v, journal, out, from, e);
+    bool ok = out->cached || measure(app, engine, model, v, journal, out, from, fingerprint, e);
     deq_journal_close(journal);
     json_decref(what);
     if (!ok) return false;

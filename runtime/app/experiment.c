@@ -261,7 +261,11 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         }
         char *verdict = w->verdict.level ? deq_verdict_text(&w->verdict) : NULL;
         const char *defence = deq_value_defence(v);
-        if (w->attacked) json_object_set_new(members, "attack", json_string(w->attacked));
+        if (w->attacked) {
+            json_object_set_new(members, "attack", json_string(w->attacked));
+            json_object_set_new(members, "attacks_run", json_integer(w->attacks_run));
+            json_object_set_new(members, "attacks_found", json_integer(w->attacks_found));
+        }
         if (w->trained) json_object_set_new(members, "trained_against", json_string(w->trained));
         if (defence) json_object_set_new(members, "defence", json_string(defence));
         char interval[64] = "";
@@ -270,7 +274,10 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         deq_report(&c->app->reporter, "%s of %s: %.4g%s on %lld examples%s%s%s%s (%.1f s%s)%s%s", v->name, model->label,
                    m->value, interval, (long long)w->examples, w->attacked ? " under " : "",
                    w->attacked ? w->attacked : "", defence ? ", read off " : "", defence ? defence : "", w->seconds,
-                   w->cached ? ", found in the cache" : "", verdict ? "; " : "", verdict ? verdict : "");
+                   w->cached                             ? ", found in the cache"
+                   : w->attacks_found && !w->attacks_run ? ", under inputs that are known"
+                                                         : "",
+                   verdict ? "; " : "", verdict ? verdict : "");
         free(verdict);
     }
     deq_report_event(&c->app->reporter, "value", members);

@@ -1,9 +1,11 @@
-/* measure.c - examples through the engine, and the outcome of joined attacks. */
+/* measure.c - examples through the engine, attacks that are known left out, and the outcome of joined attacks. */
 #include "measure.h"
 #include "random.h"
 #include "signals.h"
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MOST_SCALARS 64
 
@@ -13,6 +15,7 @@ typedef struct Rows {
     float *steps, *residual;
     int32_t *prediction, *label;
     deq_row_counts *attack, *counts;
+    char *inputs; /* where the attack has led; NULL: nobody asks */
 } Rows;
 
 static void free_rows(Rows *r) {
@@ -20,16 +23,18 @@ static void free_rows(Rows *r) {
     free(r->steps);
     free(r->prediction);
     free(r->attack);
+    free(r->inputs);
 }
 
 /* A buffer for each type; losses and metrics that nobody asks for stay NaN. */
-static bool make_rows(Rows *r, int64_t n) {
+static bool make_rows(Rows *r, int64_t n, size_t input) {
     const size_t count = (size_t)n;
     *r = (Rows){.loss = malloc(5 * count * sizeof *r->loss),
                 .steps = calloc(2 * count, sizeof *r->steps),
                 .prediction = malloc(2 * count * sizeof *r->prediction),
-                .attack = calloc(2 * count, sizeof *r->attack)};
-    if (!r->loss || !r->steps || !r->prediction || !r->attack) {
+                .attack = calloc(2 * count, sizeof *r->attack),
+                .inputs = input ? malloc(count * input) : NULL};
+    if (!r->loss || !r->steps || !r->prediction || !r->attack || (input && !r->inputs)) {
         free_rows(r);
         return false;
     }
@@ -42,7 +47,7 @@ static bool make_rows(Rows *r, int64_t n) {
     return true;
 }
 
-static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool solves, bool attacked) {
+static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool attacked) {
     deq_record r = deq_record_empty(id);
     const deq_row_counts *a = &rows->attack[i], *c = &rows->counts[i];
     r.label = rows->label[i];
@@ -50,7 +55,7 @@ static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool solves
     r.metric = rows->metric[i];
     r.loss = rows->loss[i];
     r.margin = rows->margin[i];
-    if (solves) {
+    if (c->solves) {
         r.steps = rows->steps[i];
         r.residual = rows->residual[i];
         r.reason = c->reason;
@@ -72,32 +77,134 @@ static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool solves
     return r;
 }
 
-/* One attack, or none, on every example. */
-static bool measure_once(const deq_measuring *m, const deq_attack_spec *spec, const int64_t *index, int64_t n,
-                         deq_record *out, deq_error *e) {
-    double scalars[MOST_SCALARS];
+/* One call of the engine: one attack, run or known, or none, on some examples. */
+typedef struct Pass {
+    const deq_measuring *m;
+    const deq_attack_spec *spec;
+    deq_attacked *kept; /* takes the inputs that this pass makes; NULL: nothing does */
+    const int64_t *index;
+    deq_record *out;
+    bool complete; /* its records are the evaluation's: nothing is joined to them */
+    size_t input;  /* bytes of a dense input */
     Rows rows;
+    pthread_mutex_t lock;
+} Pass;
+
+/* A block of examples is ready. */
+static void on_finished(void *context, int64_t from, int64_t n) {
+    Pass *p = context;
+    for (int64_t i = from; i < from + n; i++) p->out[i] = record_of(&p->rows, i, p->index[i], p->spec != NULL);
+    pthread_mutex_lock(&p->lock);
+    if (p->kept)
+        deq_attacked_keep(p->kept, p->index + from, p->rows.inputs + (size_t)from * p->input, p->rows.attack + from, n);
+    if (p->complete && p->m->finished) p->m->finished(p->m->context, p->out + from, n);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* `known`: where the attack leads, with its counts in the rows; NULL: it is run. */
+static bool run_pass(Pass *p, int64_t n, const void *known, deq_error *e) {
+    double scalars[MOST_SCALARS];
+    const deq_measuring *m = p->m;
+    const deq_attack_spec *spec = p->spec;
+    Rows *rows = &p->rows;
+    deq_attack attack = spec ? deq_app_attack(spec, scalars) : (deq_attack){0};
+    attack.known = known;
+    uint64_t seed = spec && spec->restart ? deq_key_mix(m->seed, (uint64_t)spec->restart) : m->seed;
+    deq_results results = {.loss = m->value->loss ? rows->loss : NULL,
+                           .metric = m->value->metric ? rows->metric : NULL,
+                           .margin = rows->margin,
+                           .prediction = rows->prediction,
+                           .label = rows->label,
+                           .steps = rows->steps,
+                           .residual = rows->residual,
+                           .attack = known ? NULL : rows->attack,
+                           .counts = rows->counts,
+                           .distance = {spec ? rows->distance[0] : NULL, spec ? rows->distance[1] : NULL},
+                           .inputs = rows->inputs,
+                           .finished = on_finished,
+                           .finished_context = p};
+    pthread_mutex_init(&p->lock, NULL);
+    bool ok = deq_engine_evaluate(m->engine, &m->source, p->index, n, m->value->loss, m->value->metric,
+                                  spec ? &attack : NULL, seed, m->progress, m->context, &results, e);
+    pthread_mutex_destroy(&p->lock);
+    int64_t *count = known ? m->found : m->run;
+    if (ok && spec && count) *count += n;
+    return ok;
+}
+
+static bool no_memory(int64_t n, deq_error *e) {
+    return deq_fail(e, DEQ_MEMORY, "out of memory for the results of %lld examples", (long long)n);
+}
+
+/* What stands in the cache of these examples, with the counts in `counts`; first those that do not. */
+typedef struct Split {
+    int64_t *index, *place; /* the examples: first those whose attack is to be run; where each stood */
+    char *inputs;           /* of the known ones, in their order */
+    deq_row_counts *counts; /* likewise */
+    int64_t unknown;
+} Split;
+
+static void free_split(Split *s) {
+    free(s->index);
+    free(s->place);
+    free(s->inputs);
+    free(s->counts);
+}
+
+static bool split(Split *s, const deq_attacked *kept, size_t input, const int64_t *index, int64_t n, deq_error *e) {
+    const size_t count = (size_t)n;
+    *s = (Split){.index = malloc(count * sizeof *s->index), .place = malloc(count * sizeof *s->place)};
+    if (kept) s->inputs = malloc(count * input), s->counts = malloc(count * sizeof *s->counts);
+    if (!s->index || !s->place || (kept && (!s->inputs || !s->counts))) return no_memory(n, e);
+    int64_t known = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const bool there =
+            kept && deq_attacked_get(kept, index[i], s->inputs + (size_t)known * input, &s->counts[known]);
+        const int64_t at = there ? n - 1 - known++ : s->unknown++;
+        s->index[at] = index[i], s->place[at] = i;
+    }
+    for (int64_t a = s->unknown, b = n - 1; a < b; a++, b--) { /* the known ones in the order of their inputs */
+        const int64_t i = s->index[a], p = s->place[a];
+        s->index[a] = s->index[b], s->place[a] = s->place[b];
+        s->index[b] = i, s->place[b] = p;
+    }
+    return true;
+}
+
+static bool pass(const deq_measuring *m, const deq_attack_spec *spec, deq_attacked *kept, const Split *s, bool known,
+                 int64_t n, bool complete, deq_record *made, deq_error *e) {
+    const int64_t from = known ? s->unknown : 0, count = known ? n - s->unknown : s->unknown;
+    if (!count) return true;
+    if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped before %lld examples", (long long)count);
+    const size_t input = deq_engine_input_bytes(m->engine);
+    Pass p = {.m = m,
+              .spec = spec,
+              .kept = known ? NULL : kept,
+              .index = s->index + from,
+              .out = made + from,
+              .complete = complete,
+              .input = input};
+    if (!make_rows(&p.rows, count, p.kept ? input : 0)) return no_memory(count, e);
+    if (known) memcpy(p.rows.attack, s->counts, (size_t)count * sizeof *s->counts);
+    const bool ok = run_pass(&p, count, known ? s->inputs : NULL, e);
+    free_rows(&p.rows);
+    return ok;
+}
+
+/* One attack, or none, on every example; `part`: its number among those that are joined. */
+static bool measure_once(const deq_measuring *m, const deq_attack_spec *spec, int part, const int64_t *index, int64_t n,
+                         bool complete, deq_record *out, deq_error *e) {
     if (spec && spec->nscalars > MOST_SCALARS)
         return deq_fail(e, DEQ_MODULE, "attack '%s' has more than %d settings", spec->name, MOST_SCALARS);
-    if (!make_rows(&rows, n))
-        return deq_fail(e, DEQ_MEMORY, "out of memory for the results of %lld examples", (long long)n);
-    deq_attack attack = spec ? deq_app_attack(spec, scalars) : (deq_attack){0};
-    uint64_t seed = spec && spec->restart ? deq_key_mix(m->seed, (uint64_t)spec->restart) : m->seed;
-    deq_results results = {.loss = m->value->loss ? rows.loss : NULL,
-                           .metric = m->value->metric ? rows.metric : NULL,
-                           .margin = rows.margin,
-                           .prediction = rows.prediction,
-                           .label = rows.label,
-                           .steps = rows.steps,
-                           .residual = rows.residual,
-                           .attack = rows.attack,
-                           .counts = rows.counts,
-                           .distance = {spec ? rows.distance[0] : NULL, spec ? rows.distance[1] : NULL}};
-    bool ok = deq_engine_evaluate(m->engine, &m->source, index, n, m->value->loss, m->value->metric,
-                                  spec ? &attack : NULL, seed, m->progress, m->context, &results, e);
-    for (int64_t i = 0; ok && i < n; i++)
-        out[i] = record_of(&rows, i, index[i], results.forward.solves > 0, spec != NULL);
-    free_rows(&rows);
+    deq_attacked *kept = spec && m->attacked ? m->attacked[part] : NULL;
+    Split s;
+    deq_record *made = malloc((size_t)n * sizeof *made);
+    bool ok = split(&s, kept, deq_engine_input_bytes(m->engine), index, n, e) && (made || no_memory(n, e)) &&
+              pass(m, spec, kept, &s, false, n, complete, made, e) &&
+              pass(m, spec, kept, &s, true, n, complete, made, e);
+    for (int64_t i = 0; ok && i < n; i++) out[s.place[i]] = made[i];
+    free_split(&s);
+    free(made);
     return ok;
 }
 
@@ -130,7 +237,7 @@ static bool measure_joined(const deq_measuring *m, const int64_t *index, int64_t
     deq_record *one = malloc((size_t)n * sizeof *one);
     bool ok = (left && rows && one) ||
               deq_fail(e, DEQ_MEMORY, "out of memory for the results of %lld examples", (long long)n);
-    ok = ok && measure_once(m, NULL, index, n, out, e);
+    ok = ok && measure_once(m, NULL, 0, index, n, false, out, e);
     for (int64_t i = 0; ok && i < n; i++) {
         out[i].clean_metric = out[i].metric;
         out[i].clean_loss = out[i].loss;
@@ -144,9 +251,10 @@ static bool measure_joined(const deq_measuring *m, const int64_t *index, int64_t
                 rows[count] = i;
                 left[count++] = index[i];
             }
-        ok = !count || measure_once(m, a, left, count, one, e);
+        ok = !count || measure_once(m, a, number, left, count, false, one, e);
         for (int64_t k = 0; ok && k < count; k++) join(&out[rows[k]], &one[k], number);
     }
+    if (ok && !deq_interrupted() && m->finished) m->finished(m->context, out, n);
     free(one);
     free(left);
     free(rows);
@@ -155,5 +263,5 @@ static bool measure_joined(const deq_measuring *m, const int64_t *index, int64_t
 
 bool deq_measure(const deq_measuring *m, const int64_t *index, int64_t n, deq_record *out, deq_error *e) {
     const deq_attack_spec *a = m->value->attack;
-    return a && a->joined ? measure_joined(m, index, n, out, e) : measure_once(m, a, index, n, out, e);
+    return a && a->joined ? measure_joined(m, index, n, out, e) : measure_once(m, a, 0, index, n, true, out, e);
 }

@@ -2,6 +2,7 @@
 #ifndef DEQ_RUNTIME_MEASURE_H
 #define DEQ_RUNTIME_MEASURE_H
 #include "app_state.h"
+#include "attacked.h"
 #include "record.h"
 
 typedef struct deq_measuring {
@@ -11,6 +12,11 @@ typedef struct deq_measuring {
     uint64_t seed; /* of the attack's draws */
     deq_progress *progress;
     void *context;
+    /* Of each joined attack: where its inputs are found and kept, NULL: nowhere.  NULL: nothing is. */
+    deq_attacked *const *attacked;
+    /* Told of records as soon as they are complete, one call at a time; NULL: nobody. */
+    void (*finished)(void *context, const deq_record *records, int64_t n);
+    int64_t *run, *found; /* attacks on an example that were run, and that were known, are added here; NULL: nowhere */
 } deq_measuring;
 
 /* Records of examples index[0 .. n).  Of several joined attacks, each from the input as given, the worst outcome of an

@@ -280,6 +280,7 @@ void *deq_engine_parameters(deq_engine *g) { return g->shared; }
 void *deq_engine_gradients(deq_engine *g) { return g->gradients; }
 bool deq_engine_training(const deq_engine *g) { return g->net->training; }
 int64_t deq_engine_block(const deq_engine *g) { return g->block; }
+size_t deq_engine_input_bytes(const deq_engine *g) { return (size_t)(g->input_count * g->real_bytes); }
 
 #define PIECE_BYTES (128 << 10) /* of shared values, for each piece of preparing them: less is not worth a thread */
 

@@ -47,6 +47,7 @@ void *deq_engine_parameters(deq_engine *engine);
 void deq_engine_prepare(deq_engine *engine);
 int64_t deq_engine_block(const deq_engine *engine);             /* most examples of a block */
 int64_t deq_engine_blocks(const deq_engine *engine, int64_t n); /* into which a call on n examples is cut */
+size_t deq_engine_input_bytes(const deq_engine *engine);        /* of a dense input, in the module's precision */
 int64_t deq_engine_memory(const deq_engine *engine);            /* bytes held: parameters, shards, workspaces */
 
 /* Settings by path: "body.forward.tol"; "gradient" alone sets the mode of every fixed point; "defence" (defence.h) what
@@ -68,6 +69,7 @@ typedef struct deq_attack { /* an attack instance on this net */
     const char *routine;
     const double *scalars;
     const char *gradient; /* mode used while attacking, NULL: the net's own */
+    const void *known;    /* where it has led these examples before, as deq_results.inputs: it is not run again; NULL */
 } deq_attack;
 
 /* Per-example results; any array may be NULL. */
@@ -80,8 +82,13 @@ typedef struct deq_results {
     float *steps, *residual; /* of the final prediction's forward solve (sum / worst over fixed points) */
     double *margin;          /* output of the label minus the largest other one; NaN where the target is no label */
     int32_t *label;          /* -1: the target is none */
-    deq_row_counts *attack, *counts;       /* what the attack's queries cost and met; the same of what came after it */
-    double *distance[2];                   /* largest and Euclidean size of what the attack changed */
+    deq_row_counts *attack, *counts; /* what the attack's queries cost and met; the same of what came after it */
+    double *distance[2];             /* largest and Euclidean size of what the attack changed */
+    void *inputs;                    /* dense rows of the module's reals: the inputs that the results are of */
+    /* Told of examples from .. from + n - 1 of the call as soon as their results are there, by the thread that made them:
+     * several may tell at once.  NULL: nobody. */
+    void (*finished)(void *context, int64_t from, int64_t n);
+    void *finished_context;
     deq_solve_statistics forward, adjoint; /* filled always */
 } deq_results;
 

@@ -57,7 +57,8 @@ static void store_distance(const run *r, const engine_worker *w, const char *use
     out->distance[1][from + i] = sqrt(square);
 }
 
-static void store_results(run *r, const engine_worker *w, int64_t from, int64_t n) {
+/* `used`: the inputs that the results are of. */
+static void store_results(run *r, const engine_worker *w, const char *used, int64_t from, int64_t n) {
     const deq_engine *g = r->engine;
     deq_results *out = r->results;
     for (int64_t i = 0; out && i < n; i++) {
@@ -72,11 +73,13 @@ static void store_results(run *r, const engine_worker *w, int64_t from, int64_t 
         const int32_t label = label_of(r, w, i);
         if (out->label) out->label[from + i] = label;
         if (out->margin) out->margin[from + i] = margin_of(g, w->output, i, label);
-        if (!r->crafted) store_distance(r, w, r->attack ? w->adversarial : w->x, from, i);
+        if (!r->crafted) store_distance(r, w, used, from, i);
     }
     size_t output = (size_t)(g->output_count * g->real_bytes), input = (size_t)(g->input_count * g->real_bytes);
     for (int64_t i = 0; r->dense_output && i < n; i++)
         memcpy((char *)r->dense_output + (size_t)(from + i) * output, w->output + i * g->output_bytes, output);
+    for (int64_t i = 0; out && out->inputs && i < n; i++)
+        memcpy((char *)out->inputs + (size_t)(from + i) * input, used + i * g->input_bytes, input);
     for (int64_t i = 0; r->dense_dx && i < n; i++)
         memcpy((char *)r->dense_dx + (size_t)(from + i) * input, w->dx + i * g->input_bytes, input);
 }
@@ -90,6 +93,8 @@ static void end_block(run *r, int worker, int64_t b, int64_t n) {
     outcome->ran = true;
     long long lowest = atomic_load(&r->failed);
     while (solver->error.failure != DEQ_OK && b < lowest && !atomic_compare_exchange_weak(&r->failed, &lowest, b)) {}
+    if (r->results && r->results->finished && solver->error.failure == DEQ_OK)
+        r->results->finished(r->results->finished_context, block_start(r, b), n);
     int64_t done = atomic_fetch_add(&r->done, r->crafting ? 0 : n) + n;
     if (worker == 0 && r->progress && !r->progress(r->context, done, r->n)) atomic_store(&r->stop, true);
 }
@@ -145,6 +150,16 @@ static void attack(const run *r, const engine_worker *w, int64_t from, int64_t n
     r->attack->function(&inner, n);
     if (r->results && r->results->attack)
         memcpy(r->results->attack + from, w->solver->counts, (size_t)n * sizeof *w->solver->counts);
+    frame->arg0 = w->adversarial;
+}
+
+/* What the attack led to when it was run before. */
+static void take_known(const run *r, const engine_worker *w, int64_t from, int64_t n, deq_frame *frame) {
+    const deq_engine *g = r->engine;
+    const size_t input = (size_t)(g->input_count * g->real_bytes);
+    memset(w->adversarial, 0, (size_t)(n * g->input_bytes));
+    for (int64_t i = 0; i < n; i++)
+        memcpy(w->adversarial + i * g->input_bytes, r->known + (size_t)(from + i) * input, input);
     frame->arg0 = w->adversarial;
 }
 
@@ -205,12 +220,17 @@ void engine_block(run *r, int worker, int64_t b, char *accum) {
         memcpy(w->x, r->crafted + from * bytes, (size_t)(n * bytes));
     else if (r->attack)
         attack(r, w, from, n, &frame);
+    else if (r->known)
+        take_known(r, w, from, n, &frame);
+    /* A prediction is of its input alone, whatever the attack has solved before (start: previous). */
+    if (r->attack && r->purpose != PARAMETER_GRADIENT) deq_worker_forget(solver);
+    const char *used = frame.arg0;
     if (r->crafting)
         memcpy(r->crafted + from * bytes, w->adversarial, (size_t)(n * bytes));
     else
         compute(r, w, from, n, &frame, accum);
     exchange_visits(r, solver, n, w->example, true);
     if (!r->crafting && r->metric) measure(r, w, n, &frame);
-    if (!r->crafting) store_results(r, w, from, n);
+    if (!r->crafting) store_results(r, w, used, from, n);
     end_block(r, worker, b, n);
 }

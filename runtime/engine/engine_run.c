@@ -36,6 +36,7 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
     if (metric && !r->metric)
         return deq_fail(e, DEQ_MODULE, "net %s was not compiled with the metric %s", g->name, metric);
     if (!attack) return true;
+    if ((r->known = attack->known)) return true;
     r->attack = engine_routine(g, attack->routine);
     if (!r->attack) return deq_fail(e, DEQ_MODULE, "the compiled object has no attack %s", attack->routine);
     r->scalars = attack->scalars;

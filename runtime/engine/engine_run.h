@@ -16,10 +16,11 @@ typedef struct run {
     const engine_loss *loss;
     const deq_routine *main, *metric, *attack;
     const double *scalars;
-    bool attacking; /* the attack has its own settings */
-    char *crafted;  /* rows that the attack makes before anything else runs, or NULL: each block makes its own */
-    bool crafting;  /* this is that part */
-    bool defended;  /* the outputs are predictions: read off the net's defence, if it has one */
+    const char *known; /* dense rows in the place of the attack's run; NULL */
+    bool attacking;    /* the attack has its own settings */
+    char *crafted;     /* rows that the attack makes before anything else runs, or NULL: each block makes its own */
+    bool crafting;     /* this is that part */
+    bool defended;     /* the outputs are predictions: read off the net's defence, if it has one */
     uint64_t seed, step;
     deq_results *results;
     void *dense_output, *dense_dx;

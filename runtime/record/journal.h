@@ -1,16 +1,11 @@
-/* journal.h - the records of one evaluation in a file: appended as blocks of examples are finished, found again by id.
- *
- * The file begins with a line of JSON that says what the records are of: the format, the program's version, the key and
- * what the key is made from, the fields.  Chunks of records follow, each with a checksum that the key is part of, so
- * that a chunk of another file is no chunk of this one.  A process that is killed loses at most the chunk it was
- * writing.  A chunk that is damaged is noticed, counted and passed over: its examples are missing, and the caller makes
- * them again.  A later record of an example replaces an earlier one. */
+/* journal.h - the records of one evaluation in a file (rows.h): appended as blocks of examples are finished, found again
+ * by id.  A journal holds its file while it is open: another process waits for it. */
 #ifndef DEQ_RUNTIME_JOURNAL_H
 #define DEQ_RUNTIME_JOURNAL_H
 #include "error.h"
 #include "record.h"
 
-typedef struct deq_journal deq_journal;
+typedef struct deq_rows deq_journal;
 
 /* Opens the journal of `key` (32 hex digits) at `path`, made when it is not there or is one of another format.  `about`:
  * what the key is made from, kept in the file for readers.  Waits for another process that holds it.  DEQ_JOURNAL names a
@@ -30,7 +25,7 @@ int64_t deq_journal_damaged(const deq_journal *j);     /* chunks passed over whe
 /* The record of example `id`; NULL: there is none.  Until the next append. */
 const deq_record *deq_journal_find(const deq_journal *j, int64_t id);
 /* Record number i of deq_journal_count, in the order of their ids. */
-const deq_record *deq_journal_at(const deq_journal *j, int64_t i);
+const deq_record *deq_journal_at(deq_journal *j, int64_t i);
 /* One chunk more.  On failure nothing of it stays in the file. */
 bool deq_journal_append(deq_journal *j, const deq_record *records, int64_t n, deq_error *e);
 #endif

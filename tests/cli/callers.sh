@@ -16,6 +16,7 @@ deq_check_level              tests ask for the level of one check
 deq_check_name               tests name the check that they expect
 mode_argument                tests go through all modes
 mode_at                      tests go through all modes
+deq_attacked_trim            tests bound a folder of their own
 deq_journal_read_memory      fuzzed without a file
 foreign_table                tests go through all of its words
 deq_transform_find           tests transform rows of their own

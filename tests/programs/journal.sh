@@ -2,7 +2,7 @@
 # The journal of an evaluation: kept when the run is killed in its middle, read by deq journal, filtered, exported, merged.
 source "$(dirname "$0")/lib.sh"
 "$MAKE_IDX" train-images train-labels 200 1
-"$MAKE_IDX" test-images test-labels 2200 2 # several pieces of 512 examples
+"$MAKE_IDX" test-images test-labels 2200 2
 sed 's/iterations: 5/iterations: 120/' "$PROGRAMS/tiny.deq" >tiny.deq
 tiny=(timeout 200 "$DEQ" run tiny.deq --set net.epochs=1 --set net.body.forward.max=30)
 table=results/tiny/tiny.csv
@@ -27,7 +27,7 @@ whole=$XDG_CACHE_HOME/deq/journal/$robust.journal
 chunk() { stat -c %s "$1" 2>/dev/null || echo 0; }
 header=$(head -n 1 "$whole" | wc -c)
 
-cp -r "$XDG_CACHE_HOME" killed && rm killed/deq/journal/*
+cp -r "$XDG_CACHE_HOME" killed && rm -r killed/deq/journal killed/deq/attacked
 export XDG_CACHE_HOME=$WORK/killed
 "$DEQ" run tiny.deq --set net.epochs=1 --set net.body.forward.max=30 --threads 1 >out 2>&1 &
 pid=$!
@@ -41,7 +41,7 @@ kill -KILL $pid
 wait $pid 2>/dev/null || true
 "$DEQ" journal "$half" --csv >half.csv
 count=$(lines half.csv)
-((count >= 512 && count < 2200)) || fail "$count examples in the journal of a run that was killed"
+((count >= 1 && count < 2200)) || fail "$count examples in the journal of a run that was killed"
 [[ $(fields half.csv id | sed -n '2p;$p' | tr -d '\n') == "0 $((count - 1)) " ]] || fail "not the first examples"
 
 expect 0 'robust' "${tiny[@]}"
@@ -104,7 +104,7 @@ truncate -s -$((100 * (($(stat -c %s "$half") - header) / 2200))) part.journal
 printf x | dd of=part.journal bs=1 seek=$((header + 99)) conv=notrunc status=none
 expect 0 'damaged chunks were passed over' "$DEQ" journal part.journal
 expect 0 'W0822' "$DEQ" journal part.journal --csv -o part.csv
-(($(lines part.csv) > 0 && $(lines part.csv) < 1700)) || fail "$(lines part.csv) examples in a damaged part"
+(($(lines part.csv) > 0 && $(lines part.csv) < 2100)) || fail "$(lines part.csv) examples in a damaged part"
 "$DEQ" journal "$half" --filter 'id<1000' --merge -o first.journal >out || fail "a part could not be made"
 expect 0 '1000 examples' "$DEQ" journal first.journal
 expect 0 "2200 examples of 3 journals" "$DEQ" journal --merge -o all.journal part.journal first.journal "$whole"

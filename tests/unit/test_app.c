@@ -6,7 +6,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <unistd.h>
+#include <sys/stat.h>
+#include "attacked.h"
 #include "manifest.h"
 #include "output.h"
 #include "preload.h"
@@ -336,10 +339,31 @@ static int remove_data(void **state) {
     return system(command);
 }
 
+/* Files not used for longest go first, and no more of them than must. */
+static void test_trim(void **state) {
+    (void)state;
+    char *in = in_folder("attacked"), *path[4];
+    static const char bytes[1000];
+    deq_error e = {0};
+    for (int i = 0; i < 4; i++) {
+        char name[] = {(char)('a' + i), 0};
+        path[i] = deq_path_join(in, name, NULL);
+        assert_true(deq_output_write(path[i], bytes, sizeof bytes, &e));
+        const struct timespec used[2] = {{.tv_sec = 100 * (i * 3 % 4)}, {.tv_sec = 100 * (i * 3 % 4)}}; /* 0, 3, 2, 1 */
+        assert_int_equal(utimensat(AT_FDCWD, path[i], used, 0), 0);
+    }
+    deq_attacked_trim(in, 4000);
+    for (int i = 0; i < 4; i++) assert_int_equal(access(path[i], F_OK), 0);
+    deq_attacked_trim(in, 2500);
+    for (int i = 0; i < 4; i++) assert_true((access(path[i], F_OK) == 0) == (i == 1 || i == 2));
+    for (int i = 0; i < 4; i++) free(path[i]);
+    free(in);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_train),    cmocka_unit_test(test_preload),
-                                       cmocka_unit_test(test_resume),   cmocka_unit_test(test_divergence),
-                                       cmocka_unit_test(test_settings), cmocka_unit_test(test_experiment),
-                                       cmocka_unit_test(test_output),   cmocka_unit_test(test_manifest)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_train),      cmocka_unit_test(test_preload),  cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_divergence), cmocka_unit_test(test_settings), cmocka_unit_test(test_experiment),
+        cmocka_unit_test(test_output),     cmocka_unit_test(test_manifest), cmocka_unit_test(test_trim)};
     return cmocka_run_group_tests(tests, make_data, remove_data);
 }

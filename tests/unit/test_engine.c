@@ -108,7 +108,7 @@ static void outcome_init(outcome *o) {
 }
 
 static const double scalars[] = {0.05};
-static const deq_attack attack = {"Net_square_push", scalars, "jfb"};
+static const deq_attack attack = {.routine = "Net_square_push", .scalars = scalars, .gradient = "jfb"};
 
 static void run_all(deq_engine *g, bool attacked, outcome *o) {
     deq_error e = {0};
@@ -229,12 +229,47 @@ static void test_attack_has_its_own_mode(void **state) {
     assert_true(higher > N * 9 / 10);
     assert_int_equal(attacked.results.forward.solves, N); /* of the result, not of the search */
     assert_int_equal(attacked.results.adjoint.solves, N); /* jfb makes no adjoint solve */
-    deq_attack own = {"Net_square_push", scalars, NULL};
+    deq_attack own = {.routine = "Net_square_push", .scalars = scalars};
     deq_error e = {0};
     int64_t index[1] = {0};
     assert_true(deq_engine_evaluate(g, &source, index, 1, "square", NULL, &own, 1, NULL, NULL, NULL, &e));
     assert_int_equal(attack_mode, DEQ_MODE_implicit);
     assert_int_equal(attack_step, 0);
+    deq_engine_free(g);
+}
+
+static void on_finished(void *context, int64_t from, int64_t n) {
+    for (int64_t i = from; i < from + n; i++) ((int *)context)[i]++;
+}
+
+/* An attack whose inputs are known is not run, and what comes after it is the same, bit for bit. */
+static void test_known_attack(void **state) {
+    (void)state;
+    static double loss[2][N], distance[2][2][N];
+    static int told[2][N];
+    deq_engine *g = engine_new(64, 1, 16);
+    int64_t index[N];
+    for (int i = 0; i < N; i++) index[i] = (i * 7 + 3) % N;
+    char *inputs[2] = {calloc(N, deq_engine_input_bytes(g)), calloc(N, deq_engine_input_bytes(g))};
+    deq_attack a = attack;
+    for (int k = 0; k < 2; k++) {
+        deq_error e = {0};
+        deq_results r = {.loss = loss[k],
+                         .distance = {distance[k][0], distance[k][1]},
+                         .inputs = inputs[k],
+                         .finished = on_finished,
+                         .finished_context = told[k]};
+        attack_mode = -1;
+        assert_true(deq_engine_evaluate(g, &source, index, N, "square", NULL, &a, 1, NULL, NULL, &r, &e));
+        assert_true((attack_mode < 0) == (k == 1)); /* whether it was run */
+        a.known = inputs[0];
+    }
+    assert_memory_equal(loss[0], loss[1], sizeof loss[0]);
+    assert_memory_equal(distance[0], distance[1], sizeof distance[0]);
+    assert_memory_equal(inputs[0], inputs[1], N * deq_engine_input_bytes(g));
+    for (int i = 0; i < N; i++) assert_true(told[0][i] == 1 && told[1][i] == 1 && distance[0][0][i] > 0);
+    free(inputs[0]);
+    free(inputs[1]);
     deq_engine_free(g);
 }
 
@@ -514,6 +549,7 @@ int main(void) {
         cmocka_unit_test(test_gradient_is_the_derivative_of_the_mean_loss),
         cmocka_unit_test(test_update_descends),
         cmocka_unit_test(test_attack_has_its_own_mode),
+        cmocka_unit_test(test_known_attack),
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_defence_is_of_predictions),
         cmocka_unit_test(test_stop_names_the_same_example_for_any_threads),

@@ -202,6 +202,28 @@ static void test_other_key(void **state) {
     deq_journal_close(j);
 }
 
+/* The memory of an index depends on how many ids there are; they come back in order. */
+static void test_large_ids(void **state) {
+    (void)state;
+    enum { MANY = 3000 };
+    deq_error e = {0};
+    unlink(path);
+    deq_journal *j = opened(key, &e);
+    for (int64_t i = 0; i < MANY; i++) {
+        deq_record r = example((INT64_MAX - i * 7919 * 1000003) & INT64_MAX, (double)i);
+        assert_true(deq_journal_append(j, &r, 1, &e));
+    }
+    deq_journal_close(j);
+    j = deq_journal_read(path, &e);
+    assert_non_null(j);
+    assert_int_equal(deq_journal_count(j), MANY);
+    for (int64_t i = 1; i < MANY; i++) assert_true(deq_journal_at(j, i)->id > deq_journal_at(j, i - 1)->id);
+    for (int64_t i = 0; i < MANY; i++)
+        assert_true(deq_journal_find(j, (INT64_MAX - i * 7919 * 1000003) & INT64_MAX)->loss == (double)i);
+    assert_null(deq_journal_find(j, 1));
+    deq_journal_close(j);
+}
+
 static void test_fields(void **state) {
     (void)state;
     int count;
@@ -230,9 +252,9 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wilson),    cmocka_unit_test(test_paired),
-                                       cmocka_unit_test(test_bootstrap), cmocka_unit_test(test_read_back),
-                                       cmocka_unit_test(test_torn),      cmocka_unit_test(test_damage),
-                                       cmocka_unit_test(test_other_key), cmocka_unit_test(test_fields)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wilson),    cmocka_unit_test(test_paired),    cmocka_unit_test(test_bootstrap),
+        cmocka_unit_test(test_read_back), cmocka_unit_test(test_torn),      cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_other_key), cmocka_unit_test(test_large_ids), cmocka_unit_test(test_fields)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
