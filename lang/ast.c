@@ -133,3 +133,15 @@ bool ast_declares(const Ast *d) {
     default: return false;
     }
 }
+
+Ast *ast_params(const Ast *d) {
+    switch (d->kind) {
+    case AST_FN: return AST_SLOT(d, FN, inputs);
+    case AST_LAYER: return AST_SLOT(d, LAYER, inputs);
+    case AST_ATTACK_DEF: return AST_SLOT(d, ATTACK_DEF, inputs);
+    case AST_DEFENCE_DEF: return AST_SLOT(d, DEFENCE_DEF, inputs);
+    case AST_OPTIMISER_DEF: return AST_SLOT(d, OPTIMISER_DEF, inputs);
+    case AST_SCHEDULE_DEF: return AST_SLOT(d, SCHEDULE_DEF, inputs);
+    default: return NULL;
+    }
+}

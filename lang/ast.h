@@ -46,7 +46,8 @@ struct Ast {
 
 const char *ast_kind_name(AstKind kind); /* "fixed point" */
 Ast *ast_new(Arena *a, AstKind kind, Range range, uint32_t nkids);
-void ast_print(const Ast *unit, FILE *out);                /* --emit=ast: one node a line, indented, slots named */
-bool ast_declares(const Ast *d);                           /* it gives a name to the top level of a module */
+void ast_print(const Ast *unit, FILE *out); /* --emit=ast: one node a line, indented, slots named */
+bool ast_declares(const Ast *d);            /* it gives a name to the top level of a module */
+Ast *ast_params(const Ast *d);              /* PARAMS of what can be called or instantiated; NULL: it takes none */
 bool ast_path(const Ast *node, char *buffer, size_t size); /* NAME or MEMBER chain as "a.b.c"; false if it is none */
 #endif

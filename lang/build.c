@@ -171,8 +171,9 @@ static const struct {
 } bodies[] = {
     {AST_LAYER, "a layer", IN(PARAM) | IN(BUFFER) | IN(USE) | IN(FN) | IN(EQUATION) | IN(RETURN) | IN(FOR) | IN(FIXED),
      true},
-    {AST_FN, "a function", IN(FN) | IN(EQUATION) | IN(RETURN) | IN(FOR), true},
-    {AST_FOR, "a 'for'", IN(FN) | IN(EQUATION) | IN(FOR) | IN(FIXED) | IN(USE) | IN(PARAM), false},
+    {AST_FN, "a function", IN(FN) | IN(EQUATION) | IN(RETURN) | IN(FOR) | IN(STATE) | IN(REPEAT), true},
+    {AST_FOR, "a 'for'", IN(FN) | IN(EQUATION) | IN(FOR) | IN(FIXED) | IN(USE) | IN(PARAM) | IN(STATE) | IN(REPEAT),
+     false},
     {AST_FIXED, "a fixed point", IN(FN) | IN(EQUATION) | IN(FOR) | IN(SETTING), false},
     {AST_ATTACK_DEF, "an attack", IN(FN) | IN(STATE) | IN(REPEAT) | IN(EQUATION) | IN(RETURN) | IN(FOR), true},
     {AST_DEFENCE_DEF, "a defence", IN(FN) | IN(STATE) | IN(REPEAT) | IN(EQUATION) | IN(RETURN) | IN(FOR), true},
@@ -197,8 +198,8 @@ static const char *where_allowed(AstKind statement) {
     case AST_USE: return "layers are instantiated in a layer";
     case AST_EQUATION: return "an equation stands in a fixed point, a gradient or an attack; elsewhere write 'let'";
     case AST_RETURN: return "a layer, a function, an attack, a defence and a schedule return a value";
-    case AST_STATE: return "'state' belongs to an attack, a defence or an optimiser";
-    case AST_REPEAT: return "'repeat' belongs to an attack or a defence";
+    case AST_STATE: return "'state' belongs to an attack, a function that attacks call, or an optimiser";
+    case AST_REPEAT: return "'repeat' belongs to an attack or a function that attacks call";
     case AST_SETTING: return "settings ('name: value') stand in fixed points, train, with, table and checks";
     case AST_FIXED: return "a fixed point stands in a layer";
     case AST_TRAIN: return "'train' stands at the top level or in an experiment";

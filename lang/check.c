@@ -68,6 +68,11 @@ bool checker_recorded_call(Checker *c, const Ast *at, const Ast **callee, const 
 
 const Type *fail(Ast *e) { return e->type = &type_error; }
 
+const Type *unavailable(Checker *c, Range at, const char *what) {
+    diag_report(c->diags, DIAG_E0490, at, "%s is not available in this version", what);
+    return &type_error;
+}
+
 Range place(const Ast *node) { return node->name_range.source ? node->name_range : node->range; }
 
 const char *a_statement(Checker *c, AstKind kind) {
@@ -136,7 +141,7 @@ const Signature *checker_signature(Checker *c, const Ast *decl) {
     bool layer = decl->kind == AST_LAYER, fn = decl->kind == AST_FN;
     if (module_of(c, decl)) c->decl = decl;
     if (fn || layer) collect_sizes(c, s, layer ? SLOT(decl, LAYER, sizes) : SLOT(decl, FN, sizes));
-    collect_params(c, s, layer ? SLOT(decl, LAYER, inputs) : fn ? SLOT(decl, FN, inputs) : decl->kids[0]);
+    collect_params(c, s, ast_params(decl));
     /* int arguments may stand in the types of others: theirs come first */
     for (uint32_t i = 0; i < s->nparams; i++) {
         Ast *type = SLOT(s->params[i], BINDING, type);

@@ -103,6 +103,9 @@ void check_let(Checker *c, Ast *let) {
 void check_for(Checker *c, Ast *loop, void (*item)(Checker *, Ast *)) {
     Ast *range = SLOT(loop, FOR, range), *body = SLOT(loop, FOR, body);
     loop->type = &type_error;
+    if (SLOT(loop, FOR, until))
+        diag_help(diag_report(c->diags, DIAG_E0318, SLOT(loop, FOR, until)->range, "'until' is not allowed here"),
+                  "a 'for' is unrolled, so that it cannot end early; in an attack it runs");
     if (range && range->kind == AST_BINARY && same(range->name, "..")) {
         const Size *from = size_of(c, SLOT(range, BINARY, left), true),
                    *to = size_of(c, SLOT(range, BINARY, right), true);

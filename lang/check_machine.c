@@ -37,8 +37,10 @@ static void check_state(Checker *c, Ast *s) {
     Ast *value = SLOT(s, STATE, value);
     s->type = &type_error;
     if (!value) return;
-    const Type *t = check_expr(c, value);
+    const Type *t = SLOT(s, STATE, type) ? check_type(c, SLOT(s, STATE, type)) : check_expr(c, value);
     if (t->kind == TYPE_ERROR) return;
+    if (SLOT(s, STATE, type) && !check_against(c, value, t, DIAG_E0519, arena_printf(c->arena, "state '%s'", s->name)))
+        return;
     if (t->kind == TYPE_FLEX) settle(value, t = type_opaque(c->arena, c->shape_of));
     if (t->kind == TYPE_NUMBER) t = &type_real;
     if (t->kind != TYPE_TENSOR || t->elem == ELEM_LABEL) {
@@ -90,6 +92,8 @@ static void check_repeat(Checker *c, const Ast *def, Ast *s) {
     if (count && check_expr(c, count)->kind != TYPE_ERROR && !fits(c, count, &type_int))
         diag_report(c->diags, DIAG_E0301, count->range, "'repeat' counts in whole numbers, this is %s",
                     type_text(c->arena, count->type));
+    if (SLOT(s, REPEAT, until) && check_expr(c, SLOT(s, REPEAT, until))->kind != TYPE_ERROR)
+        unavailable(c, SLOT(s, REPEAT, until)->range, "'until'");
     if (body) check_items(c, def, body, true);
 }
 
@@ -147,8 +151,13 @@ static void check_updates_w(Checker *c, const Ast *def, const Ast *body) {
 }
 
 void check_machine(Checker *c, Ast *def) {
-    Ast *body = def->kids[1];
+    Ast *body = def->kids[def->nkids - 1];
     const Signature *s = checker_signature(c, def);
+    if (def->kind == AST_ATTACK_DEF && (s->nstate || (body && body->kind != AST_LIST))) {
+        unavailable(c, s->nstate ? place(s->params[0]) : body->range,
+                    s->nstate ? "an attack that declares its example" : "an attack of others with settings");
+        return;
+    }
     c->context = def->kind == AST_ATTACK_DEF      ? CTX_ATTACK
                  : def->kind == AST_OPTIMISER_DEF ? CTX_OPTIMISER
                  : def->kind == AST_SCHEDULE_DEF  ? CTX_SCHEDULE

@@ -184,6 +184,7 @@ const Type *check_type(Checker *c, Ast *type) {
             if ((items[i] = check_type(c, type->kids[i]))->kind == TYPE_ERROR) type->type = &type_error;
         return type->type ? type->type : (type->type = type_of_items(c->arena, TYPE_TUPLE, type->nkids, items));
     }
+    if (type->kind == AST_FN_TYPE) return type->type = unavailable(c, type->range, "a function type");
     const Ast *dims = SLOT(type, TYPE, dims);
     bool label = same(type->name, "label");
     const Type *scalar = scalar_type(type->name);
@@ -191,6 +192,9 @@ const Type *check_type(Checker *c, Ast *type) {
     if (!dims && !label) return type->type = scalar;
     const Size **sizes = arena_alloc(c->arena, sizeof *sizes * ((dims ? dims->nkids : 0) + 1));
     bool good = true;
+    for (uint32_t i = 0; dims && i < dims->nkids; i++)
+        if (dims->kids[i]->kind == AST_SPREAD)
+            return type->type = unavailable(c, dims->kids[i]->range, "a pack of axes");
     for (uint32_t i = 0; dims && i < dims->nkids; i++)
         good = (sizes[i] = size_of(c, dims->kids[i], true)) && check_positive(c, dims->kids[i], sizes[i]) && good;
     if (!good) return type->type = &type_error;

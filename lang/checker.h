@@ -47,7 +47,9 @@ bool layer_couples(Checker *c, const Ast *layer);   /* itself or a layer it uses
 /* Remembers with which sizes the call or pipe `at` instantiates `callee`. */
 void checker_record_call(Checker *c, const Ast *at, const Ast *callee, const SizeBinding *b, uint32_t n);
 bool checker_recorded_call(Checker *c, const Ast *at, const Ast **callee, const SizeBinding **b, uint32_t *n);
-const Type *fail(Ast *e);                          /* e->type = error */
+const Type *fail(Ast *e); /* e->type = error */
+/* Reports E0490 for what parses and cannot run. */
+const Type *unavailable(Checker *c, Range at, const char *what);
 Range place(const Ast *node);                      /* the name's range, else the whole */
 const char *a_statement(Checker *c, AstKind kind); /* "an equation" */
 bool same(const char *a, const char *b);           /* equal strings, NULL allowed */

@@ -9,10 +9,10 @@ static uint32_t signature_end(const Ast *d) {
     switch (d->kind) {
     case AST_FN: last = AST_SLOT(d, FN, result); break;
     case AST_LAYER: last = AST_SLOT(d, LAYER, result); break;
-    case AST_ATTACK_DEF: last = AST_SLOT(d, ATTACK_DEF, inputs); break;
-    case AST_DEFENCE_DEF: last = AST_SLOT(d, DEFENCE_DEF, inputs); break;
-    case AST_OPTIMISER_DEF: last = AST_SLOT(d, OPTIMISER_DEF, inputs); break;
-    case AST_SCHEDULE_DEF: last = AST_SLOT(d, SCHEDULE_DEF, inputs); break;
+    case AST_ATTACK_DEF:
+    case AST_DEFENCE_DEF:
+    case AST_OPTIMISER_DEF:
+    case AST_SCHEDULE_DEF: last = ast_params(d); break;
     case AST_GRADIENT:
         last = AST_SLOT(d, GRADIENT, symbol) ? AST_SLOT(d, GRADIENT, symbol) : AST_SLOT(d, GRADIENT, target);
         break;

@@ -113,11 +113,13 @@ static bool spaced(const Formatter *f, uint32_t i, int first_of_statement) {
     if (b == '}') return a != '{';
     if (a == '{' || b == '{') return true;
     if (is_open(a) || is_close(b) || b == ',' || b == ';' || b == ':') return false;
-    if (a == '.' || b == '.' || a == T_RANGE || b == T_RANGE || b == '\'') return false;
+    if (b == T_RANGE) return a == ','; /* f32[C, ..S], and 0..4 */
+    if (a == '.' || b == '.' || a == T_RANGE || b == '\'') return false;
     if (a == '-' && !ends_operand(before)) return false; /* a sign */
     if (b == '(' || b == '[') {
         if (first_of_statement == T_IMPORT && b == '(') return true;
         if (a == T_POINT && before == T_FIXED) return true;
+        if (a == T_FN) return false; /* a type: fn(T) -> T */
         return !ends_operand(a);
     }
     return true;

@@ -40,13 +40,14 @@
 /* Words that are names too; layout.c takes them as the range POINT .. STATE. */
 %token POINT "point" DATA "data" TRAIN "train" ATTACK "attack" DEFENCE "defence" OPTIMISER "optimiser"
 %token SCHEDULE "schedule" EXPERIMENT "experiment" GRADIENT "gradient" SWEEP "sweep" TABLE "table" CHECK "check"
-%token TEST "test" OF "of" BY "by" AS "as" BUFFER "buffer" CONST "const" STATE "state"
+%token TEST "test" OF "of" BY "by" AS "as" BUFFER "buffer" CONST "const" UNTIL "until" STATE "state"
 %token REPEAT "repeat"              /* layout.c decides where it is a keyword */
 %token ARROW "->" RANGE ".." EQ "==" NE "!=" LE "<=" GE ">=" PIPE "|>" POW "**"
 
 %left PIPE
 %precedence COND             /* if a then b else c takes everything to its right */
-%left WITH UNDER             /* net with { .. }, test_set under pgd */
+%left UNDER                  /* test_set under pgd with { .. }: the attack takes the settings */
+%left WITH                   /* net with { .. } */
 %left OR
 %left AND
 %precedence NOT
@@ -71,7 +72,8 @@ decl:
                                            { $$ = BUILD_NAMED(LAYER, @$, $name, $sizes_opt, $params, $type, $block); }
   | DATA name ':' type '=' expr            { $$ = BUILD_NAMED(DATA, @$, $name, $type, $expr); }
   | ATTACK name '=' expr                   { $$ = BUILD_NAMED(ATTACK, @$, $name, $expr); }
-  | ATTACK name params_opt block           { $$ = BUILD_NAMED(ATTACK_DEF, @$, $name, $params_opt, $block); }
+  | ATTACK name params '=' expr            { $$ = BUILD_NAMED(ATTACK_DEF, @$, $name, NULL, $params, $expr); }
+  | ATTACK name params_opt block           { $$ = BUILD_NAMED(ATTACK_DEF, @$, $name, NULL, $params_opt, $block); }
   | DEFENCE name '=' expr                  { $$ = BUILD_NAMED(DEFENCE, @$, $name, $expr); }
   | DEFENCE name params_opt block          { $$ = BUILD_NAMED(DEFENCE_DEF, @$, $name, $params_opt, $block); }
   | OPTIMISER name '=' expr                { $$ = BUILD_NAMED(OPTIMISER, @$, $name, $expr); }
@@ -100,15 +102,19 @@ name_list: name         { $$ = build_list(ps, @$, $1); }
   | name_list ',' name  { $$ = build_append(ps, $1, $3, @3); }
   ;
 
-/* ---- types: f32, f32[C, H / 2], label[10], (T, T) ---- */
+/* ---- types: f32, f32[C, H / 2], f32[C, ..S], label[10], (T, T), fn(T) -> T ---- */
 type: path dims_opt  { $$ = BUILD(TYPE, @$, @path, build_path(ps, $path), $dims_opt); }
   | '(' types ')'    { $$ = $types; $$->range = $$->name_range = syntax_range(ps, @$); }
+  | FN '(' type_list ')' ARROW type[result] { $$ = BUILD(FN_TYPE, @$, @1, NULL, $type_list, $result); }
+  ;
+type_list: type      { $$ = build_list(ps, @$, $1); }
+  | type_list ',' type { $$ = build_append(ps, $1, $3, @3); }
   ;
 types: type ',' type { $$ = build_append(ps, build_append(ps, build_leaf(ps, AST_TUPLE_TYPE, @$), $1, @1), $3, @3); }
   | types ',' type   { $$ = build_append(ps, $1, $3, @3); }
   ;
 dims_opt: %empty       { $$ = NULL; }
-  | '[' exprs ']'      { $$ = $exprs; }
+  | '[' items_of ']'   { $$ = $items_of; }
   ;
 type_opt: %empty       { $$ = NULL; }
   | ':' type           { $$ = $type; }
@@ -172,13 +178,16 @@ item:
   | postfix ':' value                { $$ = $value; $$->range = syntax_range(ps, @$); $$->name_range = syntax_range(ps, @postfix);
                                        build_set(ps, $$, AST_SETTING_key, build_key(ps, $postfix)); }
   | RETURN expr                      { $$ = BUILD(RETURN, @$, @1, NULL, $expr); }
-  | FOR name IN expr block           { $$ = BUILD_NAMED(FOR, @$, $name, $expr, $block); }
+  | FOR name IN expr until_opt block { $$ = BUILD_NAMED(FOR, @$, $name, $expr, $until_opt, $block); }
   | FIXED POINT fixed_state block    { $$ = BUILD(FIXED, @$, @fixed_state, NULL, $fixed_state, $block); }
-  | STATE name '=' expr              { $$ = BUILD_NAMED(STATE, @$, $name, $expr); }
-  | REPEAT expr block                { $$ = BUILD(REPEAT, @$, @1, NULL, $expr, $block); }
+  | STATE name type_opt '=' expr     { $$ = BUILD_NAMED(STATE, @$, $name, $type_opt, $expr); }
+  | REPEAT expr until_opt block      { $$ = BUILD(REPEAT, @$, @1, NULL, $expr, $until_opt, $block); }
   | train
   | SWEEP name IN expr               { $$ = BUILD_NAMED(SWEEP, @$, $name, $expr); }
   | TABLE string block               { $$ = BUILD_NAMED(TABLE, @$, $string, $block); }
+  ;
+until_opt: %empty      { $$ = NULL; }
+  | UNTIL expr         { $$ = $expr; }
   ;
 fixed_state: binding   { $$ = build_list(ps, @$, $1); }
   | '(' bindings ')'   { $$ = $bindings; }
@@ -197,6 +206,13 @@ chain: expr                  /* anderson() else broyden(); not an operator of ex
 exprs: expr_list | expr_list ',';
 expr_list: expr          { $$ = build_list(ps, @$, $1); }
   | expr_list ',' expr   { $$ = build_append(ps, $1, $3, @3); }
+  ;
+items_of: item_list | item_list ','; /* of a list, or dims: what stands behind '..' counts for all it holds */
+item_list: list_item          { $$ = build_list(ps, @$, $1); }
+  | item_list ',' list_item   { $$ = build_append(ps, $1, $3, @3); }
+  ;
+list_item: expr
+  | RANGE postfix        { $$ = BUILD(SPREAD, @$, @1, NULL, $postfix); }
   ;
 expr:
     expr PIPE expr   { $$ = build_operator(ps, $1, @2, $3, @$); }
@@ -252,7 +268,7 @@ primary: name
                                for (uint32_t i = 0; i < $exprs->nkids; i++) build_append(ps, $$, $exprs->kids[i], @exprs);
                                $$->range = $$->name_range = syntax_range(ps, @$); }
   | '[' ']'                  { $$ = build_leaf(ps, AST_ARRAY, @$); }
-  | '[' exprs ']'            { $$ = $exprs; $$->kind = AST_ARRAY; $$->range = $$->name_range = syntax_range(ps, @$); }
+  | '[' items_of ']'         { $$ = $items_of; $$->kind = AST_ARRAY; $$->range = $$->name_range = syntax_range(ps, @$); }
   ;
 string: STRING               { $$ = build_leaf(ps, AST_STRING, @1); };
 
@@ -261,7 +277,7 @@ path: name                   { $$ = $1; }
   ;
 name: word                   { $$ = build_leaf(ps, AST_NAME, @1); };
 word: IDENT | POINT | DATA | TRAIN | ATTACK | DEFENCE | OPTIMISER | SCHEDULE | EXPERIMENT | GRADIENT | SWEEP | TABLE
-  | CHECK | TEST | OF | BY | AS | BUFFER | CONST | STATE;
+  | CHECK | TEST | OF | BY | AS | BUFFER | CONST | UNTIL | STATE;
 /* Reduced before the next token is read, so that an error there is reported too; only after a SEP was consumed: before
  * it, recovery loops for ever. */
 recovered: SEP { yyerrok; };
@@ -296,7 +312,7 @@ typedef struct Expected {
 static const yysymbol_kind_t names[] = {
     YYSYMBOL_IDENT, YYSYMBOL_POINT, YYSYMBOL_DATA, YYSYMBOL_TRAIN, YYSYMBOL_ATTACK, YYSYMBOL_DEFENCE, YYSYMBOL_OPTIMISER,
     YYSYMBOL_SCHEDULE, YYSYMBOL_EXPERIMENT, YYSYMBOL_GRADIENT, YYSYMBOL_SWEEP, YYSYMBOL_TABLE, YYSYMBOL_CHECK, YYSYMBOL_TEST,
-    YYSYMBOL_OF, YYSYMBOL_BY, YYSYMBOL_AS, YYSYMBOL_BUFFER, YYSYMBOL_CONST, YYSYMBOL_STATE, YYSYMBOL_YYEMPTY};
+    YYSYMBOL_OF, YYSYMBOL_BY, YYSYMBOL_AS, YYSYMBOL_BUFFER, YYSYMBOL_CONST, YYSYMBOL_UNTIL, YYSYMBOL_STATE, YYSYMBOL_YYEMPTY};
 /* In Bison's numbering a one-character token is named after its place in the grammar, so go through the token numbers. */
 static const char operators[] = "<>+-*/@.'([";
 static const int operator_words[] = {T_PIPE, T_WITH, T_UNDER, T_OR, T_AND, T_EQ, T_NE, T_LE, T_GE, T_RANGE, T_POW};
@@ -342,7 +358,7 @@ static void summarise(Parser *ps, Expected *e, int after)
     } else if (HAS(e, T_IDENT) && HAS(e, '(') && (after == ':' || after == T_ARROW)) {
         add(e, "a type");
         drop_names(e);
-        HAS(e, '(') = false;
+        HAS(e, '(') = HAS(e, T_FN) = false;
     } else if (HAS(e, T_IDENT)) {
         add(e, "a name");
         drop_names(e);

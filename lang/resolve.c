@@ -181,11 +181,11 @@ static void resolve_expr(Resolver *r, Ast *e) {
 
 /* Dims of types are expressions; the name of a type is the checker's. */
 static void resolve_type(Resolver *r, Ast *type) {
-    if (type && type->kind == AST_TYPE) {
+    if (!type) return;
+    if (type->kind == AST_TYPE)
         resolve_expr(r, AST_SLOT(type, TYPE, dims));
-    } else if (type && type->kind == AST_TUPLE_TYPE) {
+    else
         for (uint32_t i = 0; i < type->nkids; i++) resolve_type(r, type->kids[i]);
-    }
 }
 
 /* ---- settings: their words and callees are the checker's, their arguments are names ---- */
@@ -325,17 +325,20 @@ static void resolve_item(Resolver *r, Ast *s, const char *block) {
         break;
     case AST_FOR:
         resolve_expr(r, AST_SLOT(s, FOR, range));
+        resolve_expr(r, AST_SLOT(s, FOR, until));
         scope_push(r, AST_SLOT(s, FOR, body));
         declare(r, s->name, s, name_place(s));
         resolve_items(r, AST_SLOT(s, FOR, body), block);
         scope_pop(r);
         break;
     case AST_STATE:
+        resolve_type(r, AST_SLOT(s, STATE, type));
         resolve_expr(r, AST_SLOT(s, STATE, value));
         declare(r, s->name, s, name_place(s));
         break;
     case AST_REPEAT:
         resolve_expr(r, AST_SLOT(s, REPEAT, count));
+        resolve_expr(r, AST_SLOT(s, REPEAT, until));
         scope_push(r, AST_SLOT(s, REPEAT, body));
         resolve_items(r, AST_SLOT(s, REPEAT, body), block);
         scope_pop(r);
@@ -389,36 +392,37 @@ static void resolve_params(Resolver *r, Ast *params) {
 
 static void implicit_sizes(Resolver *r, Ast *type, Ast ***found, uint32_t *n, uint32_t *cap) {
     if (!type) return;
-    for (uint32_t i = 0; type->kind == AST_TUPLE_TYPE && i < type->nkids; i++)
+    for (uint32_t i = 0; type->kind != AST_TYPE && i < type->nkids; i++)
         implicit_sizes(r, type->kids[i], found, n, cap);
     Ast *dims = type->kind == AST_TYPE ? AST_SLOT(type, TYPE, dims) : NULL;
     for (uint32_t i = 0; dims && i < dims->nkids; i++) {
-        const Ast *dim = dims->kids[i];
+        bool pack = dims->kids[i]->kind == AST_SPREAD;
+        const Ast *dim = pack ? AST_SLOT(dims->kids[i], SPREAD, value) : dims->kids[i];
         bool known = dim->kind != AST_NAME || find_local(r, dim->name) || scope_find(r->top, dim->name) ||
                      builtin_find(dim->name, r->context);
         for (uint32_t k = 0; !known && k < *n; k++) known = strcmp((*found)[k]->name, dim->name) == 0;
         if (known) continue;
         Ast *size = ast_new(r->arena, AST_SIZE_PARAM, dim->range, 1);
-        size->name = dim->name, size->name_range = dim->range;
+        size->name = dim->name, size->name_range = dim->range, size->number = pack;
         *ARENA_PUSH(r->arena, *found, *n, *cap) = size;
     }
 }
 
 /* `fn silu(x: f32[N])` is short for `fn silu[; N](x: f32[N])`: N is declared by its bare use as a dim of a parameter.
  */
-static void add_implicit_sizes(Resolver *r, Ast *fn) {
-    Ast *params = AST_SLOT(fn, FN, inputs), **found = NULL;
+static Ast *implied_sizes(Resolver *r, const Ast *fn) {
+    Ast *params = ast_params(fn), **found = NULL;
     uint32_t n = 0, cap = 0;
     for (uint32_t part = 0; params && part < 2; part++)
         for (uint32_t i = 0; params->kids[part] && i < params->kids[part]->nkids; i++)
             if (params->kids[part]->kids[i]->kind == AST_BINDING)
                 implicit_sizes(r, AST_SLOT(params->kids[part]->kids[i], BINDING, type), &found, &n, &cap);
-    if (n == 0) return;
+    if (n == 0) return NULL;
     Ast *sizes = ast_new(r->arena, AST_SIZES, fn->name_range, 2);
     AST_SLOT(sizes, SIZES, given) = ast_new(r->arena, AST_LIST, fn->name_range, 0);
     AST_SLOT(sizes, SIZES, inferred) = ast_new(r->arena, AST_LIST, fn->name_range, n);
     memcpy(AST_SLOT(sizes, SIZES, inferred)->kids, found, sizeof *found * n);
-    AST_SLOT(fn, FN, sizes) = sizes;
+    return sizes;
 }
 
 static void resolve_body(Resolver *r, Ast *body) {
@@ -429,7 +433,7 @@ static void resolve_body(Resolver *r, Ast *body) {
 }
 
 static void resolve_fn(Resolver *r, Ast *fn) {
-    if (!AST_SLOT(fn, FN, sizes)) add_implicit_sizes(r, fn);
+    if (!AST_SLOT(fn, FN, sizes)) AST_SLOT(fn, FN, sizes) = implied_sizes(r, fn);
     Ast *body = AST_SLOT(fn, FN, body);
     scope_push(r, body && body->kind == AST_LIST ? body : NULL);
     resolve_sizes(r, AST_SLOT(fn, FN, sizes));
@@ -492,11 +496,15 @@ static void resolve_gradient(Resolver *r, Ast *g) {
     scope_pop(r);
 }
 
-static void resolve_machine(Resolver *r, unsigned context, Ast *params, Ast *body) {
-    scope_push(r, body);
-    resolve_params(r, params);
-    r->context = context;
-    resolve_items(r, body, "");
+static void resolve_machine(Resolver *r, unsigned context, Ast *def) {
+    Ast *body = def->kids[def->nkids - 1];
+    bool attack = def->kind == AST_ATTACK_DEF;
+    if (attack) AST_SLOT(def, ATTACK_DEF, sizes) = implied_sizes(r, def);
+    scope_push(r, body && body->kind == AST_LIST ? body : NULL);
+    if (attack) resolve_sizes(r, AST_SLOT(def, ATTACK_DEF, sizes));
+    resolve_params(r, ast_params(def));
+    r->context = body && body->kind == AST_LIST ? context : r->context;
+    resolve_body(r, body);
     scope_pop(r);
 }
 
@@ -521,10 +529,10 @@ static void resolve_declaration(Resolver *r, Ast *d) {
         resolve_type(r, AST_SLOT(d, DATA, type));
         resolve_expr(r, AST_SLOT(d, DATA, value));
         break;
-    case AST_ATTACK_DEF: resolve_machine(r, CTX_ATTACK, d->kids[0], d->kids[1]); break;
-    case AST_DEFENCE_DEF: resolve_machine(r, CTX_DEFENCE, d->kids[0], d->kids[1]); break;
-    case AST_OPTIMISER_DEF: resolve_machine(r, CTX_OPTIMISER, d->kids[0], d->kids[1]); break;
-    case AST_SCHEDULE_DEF: resolve_machine(r, CTX_SCHEDULE, d->kids[0], d->kids[1]); break;
+    case AST_ATTACK_DEF: resolve_machine(r, CTX_ATTACK, d); break;
+    case AST_DEFENCE_DEF: resolve_machine(r, CTX_DEFENCE, d); break;
+    case AST_OPTIMISER_DEF: resolve_machine(r, CTX_OPTIMISER, d); break;
+    case AST_SCHEDULE_DEF: resolve_machine(r, CTX_SCHEDULE, d); break;
     case AST_ATTACK:
     case AST_DEFENCE:
     case AST_OPTIMISER:

@@ -153,6 +153,16 @@ static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
     return ok;
 }
 
+static bool declare_state(Scope *s, Machine *m, const Ast *state) {
+    const Ast *type = AST_SLOT(state, STATE, type), *value = AST_SLOT(state, STATE, value);
+    Value v = eval(s, value);
+    Shape shape;
+    uint32_t classes;
+    if (type && !eval_type(s, type, &shape, &classes)) return false;
+    if (type) v = value_fit(s, v, shape, value->range, "the state");
+    return machine_declare(m, s, state->name, v, state->range);
+}
+
 static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
     Machine *m = k->machine;
     for (uint32_t i = 0; i < list->nkids; i++) {
@@ -163,9 +173,7 @@ static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
             continue;
         }
         switch (item->kind) {
-        case AST_STATE:
-            ok = machine_declare(m, s, item->name, eval(s, AST_SLOT(item, STATE, value)), item->range);
-            break;
+        case AST_STATE: ok = declare_state(s, m, item); break;
         case AST_EQUATION: ok = machine_assign(m, s, item); break;
         case AST_REPEAT:
             machine_settle(m, s);

@@ -87,6 +87,7 @@ static void precedence(void **state) {
     expect_expression("x |> if c then f else g |> h", "((x |> (if c, f, g)) |> h)");
     expect_expression("if a then b else if c then d else e + 1", "(if a, b, (if c, d, (e + 1)))");
     expect_expression("m with { a: 1; b: 2 } under q", "((m with 2) under q)");
+    expect_expression("d under pgd with { a: 1 }", "(d under (pgd with 1))");
     expect_expression("d.test[0..9] under pgd(a, b: 1)", "(d.test[1] under pgd(2))");
     expect_expression("f(z1, z2; x)(y)", "f(2; 1)(1)");
     expect_expression("b1(z;)", "b1(1; 0)");
