@@ -65,9 +65,9 @@ static void check_item(Checker *c, Ast *s) {
 void check_experiment(Checker *c, Ast *d) {
     Ast *items = SLOT(d, EXPERIMENT, items);
     const Ast *table = NULL;
+    if (items) check_settings(c, items, "experiment", "an experiment", d->range, DIAG_E0501, check_item);
     for (uint32_t i = 0; items && i < items->nkids; i++) {
         Ast *s = items->kids[i];
-        check_item(c, s);
         if (s->kind == AST_TABLE && table)
             diag_note(diag_report(c->diags, DIAG_E0516, s->range, "an experiment has one table"), table->range,
                       "the first is here");

@@ -61,6 +61,12 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
     case KIND_PENALTY: check_penalty(c, value); break;
     case KIND_CERTIFY: check_certificate(c, value); break;
     case KIND_WORD: check_words(c, value, row->fallback, row->key); break;
+    case KIND_BOOL:
+        if (value->kind == AST_BOOL)
+            check_expr(c, value);
+        else if (check_expr(c, value))
+            wrong_kind(c, value, row->key, "true or false");
+        break;
     case KIND_INT: check_range(c, value, row->key, row->low, row->high, true); break;
     case KIND_OPTIMISER:
         check_kind(c, value, row->key, TYPE_OPTIMISER, "an optimiser with its rate, adam(rate: 1e-3)");

@@ -261,6 +261,33 @@ Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *te
     return load_main(&l, path, path, source_from_text(a, path, refused ? "" : text));
 }
 
+void program_require(Program *p, const char *path) {
+    for (uint32_t i = 0; i < p->nmodules; i++)
+        if (!strcmp(p->modules[i]->path, path)) return;
+    Loader l = loader_new(p->arena, p->diags);
+    Program *fresh = l.program;
+    const Ast import = {.kind = AST_IMPORT, .name = path};
+    load_import(&l, p->main, false, &import);
+    Module **all = arena_alloc(p->arena, (p->nmodules + fresh->nmodules) * sizeof *all);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < fresh->nmodules; i++) all[n++] = fresh->modules[i];
+    for (uint32_t i = 0; i < p->nmodules; i++) all[n++] = p->modules[i]; /* the main module stays the last */
+    p->modules = all;
+    p->nmodules = n;
+}
+
+bool program_audits(const Program *p) {
+    for (uint32_t i = 0; i < p->main->unit->nkids; i++) {
+        const Ast *d = p->main->unit->kids[i],
+                  *items = d->kind == AST_EXPERIMENT ? AST_SLOT(d, EXPERIMENT, items) : NULL;
+        for (uint32_t k = 0; items && k < items->nkids; k++) {
+            const Ast *key = items->kids[k]->kind == AST_SETTING ? AST_SLOT(items->kids[k], SETTING, key) : NULL;
+            if (key && key->kind == AST_NAME && !strcmp(key->name, "audit")) return true;
+        }
+    }
+    return false;
+}
+
 const Ast *module_find(const Module *m, const char *name, const Module **owner) {
     const Module *ignored;
     if (!owner) owner = &ignored;

@@ -35,6 +35,10 @@ Program *program_load_with(Arena *a, Diags *ds, const char *path, const char *co
 Module *module_parse(Arena *a, Diags *ds, const char *path);
 /* A text in memory (an embedded module, tests, fuzzing), refused like a file when it is not UTF-8. */
 Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *text);
+/* Loads a module of the standard library that the program needs and does not import.  Before program_resolve. */
+void program_require(Program *p, const char *path);
+/* Does an experiment of the main module have the setting `audit`? */
+bool program_audits(const Program *p);
 /* The declaration visible under `name` at the top level of `m`: its own or one imported by name; *owner (may be NULL)
  * receives the module that declares it.  NULL if there is none.  "blocks.Res" follows an alias; "blocks" alone is the
  * IMPORT itself.  A module imported without names is known by `as`, or by the last word of its path. */

@@ -97,6 +97,7 @@ typedef enum Kind {
     KIND_PENALTY,
     KIND_CERTIFY,
     KIND_WORD,
+    KIND_BOOL,
     KIND_LOSS,
     KIND_OPTIMISER,
     KIND_INT,

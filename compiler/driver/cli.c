@@ -169,6 +169,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_fresh: cli->fresh = true; break;
     case FLAG_no_cache: cli->no_cache = true; break;
     case FLAG_quiet: cli->quiet = true; break;
+    case FLAG_audit: cli->audit = true; break;
     case FLAG_strict: cli->strict = true; break;
     case FLAG_lib: cli->lib = true; break;
     case FLAG_set:

@@ -21,7 +21,7 @@ typedef struct Cli {
     Verb verb;
     const char **files;
     int nfiles;
-    bool json, memory, summary, check, fresh, no_cache, quiet, strict, lib, has_seed;
+    bool json, memory, summary, check, fresh, no_cache, quiet, strict, audit, lib, has_seed;
     uint64_t seed;
     int threads, optimise, batch;
     const char **set, **include, **link;

@@ -12,12 +12,13 @@
 /* Everything besides the text of the modules that decides the bytes of the object. */
 static char *option_text(Arena *a, const CompileOptions *o) {
     const char *cpu = o->target_cpu ? o->target_cpu : "native";
-    return arena_printf(a, "%s abi=%d cpu=%s%s O%d %s math=%s%s%s%s%s%s%s%s%s%s", DEQ_VERSION, DEQ_ABI_VERSION, cpu,
+    return arena_printf(a, "%s abi=%d cpu=%s%s O%d %s math=%s%s%s%s%s%s%s%s%s%s%s", DEQ_VERSION, DEQ_ABI_VERSION, cpu,
                         strcmp(cpu, "native") == 0 ? cache_processor() : "", o->optimise, o->f64 ? "f64" : "f32",
                         o->math ? o->math : "inline", o->tests ? " tests" : "", o->only ? " only=" : "",
                         o->only ? o->only : "", o->nets ? " nets" : "", o->checks ? " checks" : "",
                         o->only_test ? " only-test" : "", o->profile ? " profile" : "",
-                        o->penalties ? " penalties" : "", o->corrections ? " corrections" : "");
+                        o->penalties ? " penalties" : "", o->corrections ? " corrections" : "",
+                        o->audit ? " audit" : "");
 }
 
 static int backend_failed(char *error) {
@@ -57,6 +58,7 @@ int compile(const CompileOptions *o, Compilation *c) {
 
     const char *added = o->added ? o->added : net_declared(c->arena, o->only);
     Program *p = c->program = program_load_with(c->arena, c->diags, o->path, o->include, o->ninclude, added);
+    if (o->audit || program_audits(p)) program_require(p, "std.losses"), program_require(p, "std.attacks");
     if (diags_errors(c->diags) || o->last == STAGE_parse) return diags_exit_code(c->diags);
     bool resolved = program_resolve(p); /* unknown names and wrong types in one run */
     if (o->last == STAGE_resolve) return diags_exit_code(c->diags);
@@ -87,7 +89,8 @@ int compile(const CompileOptions *o, Compilation *c) {
                                 .only = o->only,
                                 .watch = o->watch,
                                 .penalties = o->penalties,
-                                .corrections = o->corrections};
+                                .corrections = o->corrections,
+                                .audit = o->audit};
     const Backend *backend = NULL;
     char *error = NULL;
     if (o->last == STAGE_compile) {

@@ -23,8 +23,8 @@ typedef struct CompileOptions {
     /* Called with the manifest when it is known and code generation is still to come; NULL: nobody. */
     void (*elaborated)(void *context, const char *manifest);
     void *context;
-    const struct PassWatch *watch; /* graphs after a pass are shown (pass_list.h); NULL: none */
-    bool penalties, corrections;   /* what --set asks for: see PipelineOptions */
+    const struct PassWatch *watch;      /* graphs after a pass are shown (pass_list.h); NULL: none */
+    bool penalties, corrections, audit; /* what --set and --audit ask for: see PipelineOptions */
 } CompileOptions;
 
 typedef struct Compilation {

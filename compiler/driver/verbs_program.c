@@ -92,6 +92,13 @@ static void penalty_asked(const char *assignment, CompileOptions *options) {
     options->corrections = options->corrections || deq_penalties_least(&penalties);
 }
 
+/* --set EXPERIMENT.audit=true: what audits attack with is compiled too. */
+static bool audit_asked(const char *assignment) {
+    const char *end = ".audit=true";
+    size_t length = strlen(assignment), own = strlen(end);
+    return length > own && !strcmp(assignment + length - own, end);
+}
+
 static int execute(const Cli *cli, Execution what) {
     static int (*const apps[])(const deq_module *, const deq_app_options *) = {deq_app_run, deq_app_run, deq_app_test,
                                                                                deq_app_bench};
@@ -108,11 +115,16 @@ static int execute(const Cli *cli, Execution what) {
                            .json = cli->json,
                            .quiet = cli->quiet,
                            .strict = cli->strict,
+                           .audit = cli->audit,
                            .batch = cli->batch,
                            .rows = cli->rows,
                            .budget = cli->budget,
                            .profile = what == PROFILE};
-    for (int k = 0; k < cli->nset; k++) penalty_asked(cli->set[k], &options);
+    options.audit = cli->audit;
+    for (int k = 0; k < cli->nset; k++) {
+        penalty_asked(cli->set[k], &options);
+        options.audit = options.audit || audit_asked(cli->set[k]);
+    }
     options.tests = what == TEST;
     options.profile = what == PROFILE;
     if (what == TEST && !cli->precision) options.f64 = true;

@@ -334,6 +334,10 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
             const Ast *settings = AST_SLOT(e, WITH, settings);
             for (uint32_t i = 0; i < settings->nkids; i++) {
                 const Ast *item = settings->kids[i], *key = AST_SLOT(item, SETTING, key);
+                if (key->kind == AST_NAME && strcmp(key->name, "allow_masking") == 0) {
+                    out->allow_masking = out->allow_masking || AST_SLOT(item, SETTING, value)->number != 0;
+                    continue;
+                }
                 if (key->kind != AST_NAME || strcmp(key->name, "gradient") != 0 || !AST_SLOT(item, SETTING, value))
                     return elab_error(&from, DIAG_E0501, item->range, "an attack takes the setting 'gradient'"), false;
                 if (out->gradient) continue; /* the outermost `with` wins */

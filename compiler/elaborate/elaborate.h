@@ -242,6 +242,7 @@ bool scalar_bound(Scope *s, Scalars *list, const Ast *binding, const Module *own
 typedef struct AttackUse {
     const char *name, *definition, *routine, *gradient, *hash;
     bool differentiates; /* it asks for gradient(loss, ..) */
+    bool allow_masking;
     Scalars scalars;
 } AttackUse;
 bool attack_use(Scope *s, const Ast *attack, Net *net, const char *loss, AttackUse *out);

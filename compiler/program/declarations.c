@@ -215,6 +215,7 @@ static json_t *pipe_attack(const AttackUse *use) {
                           use->routine, "scalars", json_scalars(&use->scalars), "hash", use->hash);
     json_object_set_new(j, "gradient", use->gradient ? json_string(use->gradient) : json_null());
     if (!use->differentiates) json_object_set_new(j, "differentiates", json_false());
+    if (use->allow_masking) json_object_set_new(j, "allow_masking", json_true());
     return j;
 }
 
@@ -422,7 +423,7 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
         }
     }
     TrainUse *use = arena_alloc(e->arena, sizeof *use);
-    *use = (TrainUse){train, train->name, net, loss, in_cell};
+    *use = (TrainUse){train, train->name, net, loss, in_cell, kept};
     *ARENA_PUSH(e->arena, p->uses, p->nuses, p->uses_cap) = use;
     json_t *j =
         json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "name", train->name, "net",

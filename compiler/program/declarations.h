@@ -1,7 +1,7 @@
 /* declarations.h - the parts of the manifest, as JSON: what the files of this room share.
  *
- * declarations.c: data, training runs, attacks, overrides, tests; experiment.c: experiments; checks.c: `check` blocks;
- * manifest.c: nets. */
+ * declarations.c: data, training runs, attacks, overrides, tests; experiment.c: experiments; audit.c: audits of their
+ * evaluations; checks.c: `check` blocks; manifest.c: nets. */
 #ifndef DEQ_COMPILER_DECLARATIONS_H
 #define DEQ_COMPILER_DECLARATIONS_H
 #include "elaborate.h"
@@ -18,7 +18,8 @@ typedef struct TrainUse {
     const char *name;
     Net *net;
     const char *loss;
-    bool in_cell; /* of the cell being made; else of the file */
+    bool in_cell;           /* of the cell being made; else of the file */
+    const json_t *settings; /* of the net from then on: [[path, value], ..] */
 } TrainUse;
 
 typedef struct Slice {
@@ -28,8 +29,19 @@ typedef struct Slice {
     Scope attack_scope;
 } Slice;
 
+typedef struct AuditUse { /* an evaluation that may be attacked again */
+    json_t *value;        /* gets the member "audit" */
+    Net *net;
+    const char *loss;
+    const Ast *attack;
+    Scope scope; /* of the attack */
+} AuditUse;
+
 typedef struct Pipe {
     Elab *elab;
+    bool audit; /* every evaluation under an attack, whatever its experiment says */
+    AuditUse *audits;
+    uint32_t naudits, audits_cap;
     json_t *data, *trains, *experiments, *run, *tests, *checks;
     DataUse **datasets;
     uint32_t ndatasets, datasets_cap;
@@ -48,6 +60,15 @@ json_t *pipe_attacks(Scope *s, const Ast *given, Net *net, const char *loss);
 /* `with { body.forward.tol: 1e-6 }` as [[path, value], ..], appended to `out`; settings of every fixed point are
  * spelled out for each.  False after an error. */
 bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out);
+/* ---- audit.c ---- */
+/* False after an error at `at`: the attack goes through gradients that `on_fail` cuts to zero, and neither it nor the
+ * experiment (`allowed`) says that this is meant. */
+bool pipe_unmasked(Scope *s, const TrainUse *train, const json_t *overrides, json_t *attack, bool allowed,
+                   const Ast *at);
+/* The evaluation `value` under the slice's attack gets what an audit attacks its sample with, by pipe_audits. */
+void pipe_audit_later(Pipe *p, json_t *value, const TrainUse *train, const Slice *slice);
+/* needs: every net has its hash, which the losses of audits do not enter.  False after an error. */
+bool pipe_audits(Pipe *p);
 json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment);
 json_t *pipe_check(Pipe *p, Scope *s, const Ast *check); /* checks.c */
 /* Adds to `tests` a gradcheck of every net that is trained, with its loss and settings. */

@@ -24,6 +24,7 @@ typedef struct Experiment {
     const char **sweeps;
     const Ast ***values; /* of each sweep */
     uint32_t *nvalues, nsweeps;
+    bool audit, allow_masking;
     Formula *formulas;
     uint32_t nformulas, formulas_cap;
     /* the cell being made */
@@ -104,12 +105,13 @@ static const char *add_evaluation(Experiment *x, Scope *s, const Ast *e, const c
     if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return NULL;
     if (slice.attack) {
         attack = pipe_attacks(&slice.attack_scope, slice.attack, train->net, train->loss);
-        if (!attack) return NULL;
+        if (!attack || !pipe_unmasked(s, train, overrides, attack, x->allow_masking, slice.attack)) return NULL;
     }
     name = hidden_name(x, name);
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", name, "kind", "evaluate", "metric",
                           metric, "model", train->name, "loss", train->loss, "data", slice.json, "attack", attack,
                           "overrides", overrides);
+    if (slice.attack && (x->audit || x->pipe->audit)) pipe_audit_later(x->pipe, j, train, &slice);
     return add_value(x, (CellValue){name, "evaluate", train, !slice.attack && !with, strcmp(metric, "accuracy") == 0},
                      j);
 }
@@ -250,8 +252,7 @@ static bool run_let(Experiment *x, Scope *s, const Ast *let) {
     return true;
 }
 
-static const Ast *table_setting(const Ast *table, const char *key) {
-    const Ast *list = AST_SLOT(table, TABLE, settings);
+static const Ast *setting_of(const Ast *list, const char *key) {
     for (uint32_t k = 0; k < list->nkids; k++) {
         const Ast *item = list->kids[k], *name = item->kind == AST_SETTING ? AST_SLOT(item, SETTING, key) : NULL;
         if (name && name->kind == AST_NAME && strcmp(name->name, key) == 0) return AST_SLOT(item, SETTING, value);
@@ -261,8 +262,8 @@ static const Ast *table_setting(const Ast *table, const char *key) {
 
 static json_t *make_table(Experiment *x, Scope *s, const Ast *table) {
     Arena *a = s->elab->arena;
-    const Ast *columns = table_setting(table, "columns"), *rows = table_setting(table, "rows"),
-              *cells = table_setting(table, "cells");
+    const Ast *settings = AST_SLOT(table, TABLE, settings), *columns = setting_of(settings, "columns"),
+              *rows = setting_of(settings, "rows"), *cells = setting_of(settings, "cells");
     if (!columns) return elab_error(s, DIAG_E0502, table->range, "a table needs `columns`"), NULL;
     json_t *list = json_array(), *names = json_array();
     uint32_t n = columns->kind == AST_ARRAY ? columns->nkids : 1;
@@ -334,6 +335,7 @@ static json_t *make_cell(Experiment *x, Scope s, const uint32_t *at, json_t **ta
             break;
         }
         case AST_FN: statement(&s, item); break;
+        case AST_SETTING: /* read before the cells */
         case AST_ERROR: break;
         default:
             elab_error(&s, DIAG_E0514, item->range, "a %s cannot stand in an experiment", ast_kind_name(item->kind));
@@ -369,12 +371,19 @@ static bool sweep_values(Experiment *x, Scope *s, const Ast *sweep, const Ast **
            (elab_error(s, DIAG_E0515, list->range, "a sweep goes over a list or a range that is not empty"), false);
 }
 
+static bool flag(const Ast *list, const char *key) {
+    const Ast *value = setting_of(list, key);
+    return value && value->number != 0;
+}
+
 json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment) {
     Elab *e = p->elab;
     const Ast *items = AST_SLOT(experiment, EXPERIMENT, items);
     Experiment *x = arena_alloc(e->arena, sizeof *x);
     x->pipe = p;
     x->ast = experiment;
+    x->audit = flag(items, "audit");
+    x->allow_masking = flag(items, "allow_masking");
     x->sweeps = arena_alloc(e->arena, (items->nkids + 1) * sizeof *x->sweeps);
     x->values = arena_alloc(e->arena, (items->nkids + 1) * sizeof *x->values);
     x->nvalues = arena_alloc(e->arena, (items->nkids + 1) * sizeof *x->nvalues);
@@ -410,6 +419,8 @@ json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment) {
             if (!more) at[k] = 0;
         }
     }
-    return json_pack("{s:s, s:i, s:o, s:o, s:o}", "name", experiment->name, "line", json_line(experiment), "sweeps",
-                     sweeps, "cells", cells, "table", table ? table : json_null());
+    json_t *j = json_pack("{s:s, s:i, s:o, s:o, s:o}", "name", experiment->name, "line", json_line(experiment),
+                          "sweeps", sweeps, "cells", cells, "table", table ? table : json_null());
+    if (x->audit) json_object_set_new(j, "audit", json_true());
+    return j;
 }

@@ -26,9 +26,8 @@ static bool library_net(Pipe *p, Scope *s, const char *only) {
 }
 
 /* Data, train, experiment, test, check -> members of the manifest. */
-static bool declarations(Elab *e, json_t *manifest, Parts parts) {
-    Pipe *p = arena_alloc(e->arena, sizeof *p);
-    *p = (Pipe){.elab = e};
+static bool declarations(Pipe *p, json_t *manifest, Parts parts) {
+    Elab *e = p->elab;
     p->data = json_array();
     p->trains = json_array();
     p->experiments = json_array();
@@ -90,8 +89,11 @@ bool elaborate(Arena *a, Program *program, uint32_t real_bytes, Parts parts, Ela
     e->real_bytes = real_bytes;
     *out = (Elaborated){e, json_object()};
     uint32_t before = diags_errors(e->diags);
-    bool ok = declarations(e, out->manifest, parts);
+    Pipe *p = arena_alloc(a, sizeof *p);
+    *p = (Pipe){.elab = e, .audit = parts.audit};
+    bool ok = declarations(p, out->manifest, parts);
     for (uint32_t k = 0; k < e->nnets; k++) net_finish(e, e->nets[k]);
+    ok = ok && pipe_audits(p);
     return ok && diags_errors(e->diags) == before;
 }
 
@@ -115,7 +117,7 @@ static Unit *make_unit(Program *p, const PipelineOptions *o) {
     Arena *a = p->arena;
     Elaborated el;
     unsigned kinds = o->tests ? ELAB_TESTS | (o->nets ? ELAB_NETS : 0) : ELAB_RUN | (o->checks ? ELAB_CHECKS : 0);
-    if (!elaborate(a, p, o->layout.real_bytes, (Parts){kinds, o->only, o->only_test}, &el)) return NULL;
+    if (!elaborate(a, p, o->layout.real_bytes, (Parts){kinds, o->only, o->only_test, o->audit}, &el)) return NULL;
     Elab *e = el.elab;
     Unit *unit = arena_alloc(a, sizeof *unit);
     unit->arena = a;

@@ -16,7 +16,8 @@ typedef struct PipelineOptions {
      * in the program.  NULL: what the script runs. */
     const char *only;
     const struct PassWatch *watch; /* graphs after a pass are shown (pass_list.h); NULL: none */
-    bool penalties, corrections;   /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
+    bool audit; /* what audits attack with, for every evaluation under an attack, not only where `audit: true` stands */
+    bool penalties, corrections; /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
 } PipelineOptions;
 
 /* Elaborates every net, attack, optimiser, training run, experiment and test that will run, and writes the manifest.
@@ -36,6 +37,7 @@ typedef struct Parts {     /* of the main module: what is elaborated */
     unsigned kinds;        /* ELAB_ */
     const char *only;      /* a layer, alone as a net; NULL */
     const char *only_test; /* of the tests the one of this name; NULL: all */
+    bool audit;            /* of PipelineOptions */
 } Parts;
 /* Elaborates what the chosen parts of the main module need.  False when an error was reported. */
 bool elaborate(Arena *a, Program *program, uint32_t real_bytes, Parts parts, Elaborated *out);

@@ -24,6 +24,7 @@ typedef struct deq_app_options {
     bool json;           /* one JSON object a line on standard output instead of text */
     bool quiet;
     bool strict;             /* an accuracy under attack that is masked is a failure, after everything was written */
+    bool audit;              /* every accuracy under attack is audited, whatever its experiment says */
     int batch;               /* deq bench: examples of a call; 0: 256 */
     const char *source_text; /* the script, copied beside the results; NULL: not known */
     double budget;           /* deq bench: seconds for a row; 0: 0.4 */

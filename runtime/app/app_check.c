@@ -35,14 +35,23 @@ static bool has_loss(const deq_net_spec *net, const char *name) {
     return false;
 }
 
-/* The settings as they will hold: those of the declaration or evaluation, then --set. */
+/* The settings as they will hold: those of the declaration or evaluation, then --set.  Only those can cut the gradients of
+ * an attack unsaid: the compiler has seen the others. */
 static bool check_settings(deq_app *app, const deq_train_spec *t, const deq_override *overrides, int n,
-                           const deq_attack_spec *attack, deq_error *e) {
+                           const deq_attack_spec *attack, bool evaluated, deq_error *e) {
     deq_engine *engine = deq_app_engine(app, t->net, e);
     if (!engine) return false;
     uint32_t token = deq_engine_save_settings(engine);
     bool ok = deq_app_as_trained(engine, t, overrides, n, e) &&
               deq_engine_check_settings(engine, attack ? attack->gradient : NULL, e);
+    if (ok && evaluated && attack && attack->differentiates && !attack->allow_masking &&
+        deq_app_cuts_gradients(engine, t->net))
+        ok = deq_fail(
+            e, DEQ_SETTING,
+            "'%s' is attacked by '%s' with `on_fail: zero_gradient`, which hides from the attack where a solve "
+            "falls short; if that is meant, say `allow_masking: true` in the experiment, or --set "
+            "EXPERIMENT.allow_masking=true",
+            t->name, attack->name);
     deq_engine_restore_settings(engine, token);
     return ok;
 }
@@ -57,7 +66,7 @@ static bool check_train(deq_app *app, const deq_train_spec *t, deq_error *e) {
     return (!t->optimiser.routine || need_routine(app, t->optimiser.routine, t->name, e)) &&
            (!t->attack || need_routine(app, t->attack->routine, t->name, e)) && check_slice(app, &t->data, e) &&
            (!t->validate || check_slice(app, t->validate, e)) && check_weights(app, t, e) &&
-           check_settings(app, t, t->overrides, t->noverrides, t->attack, e);
+           check_settings(app, t, t->overrides, t->noverrides, t->attack, false, e);
 }
 
 static const deq_train_spec *model_of(const deq_manifest *m, const deq_cell_spec *cell, const char *name) {
@@ -87,9 +96,9 @@ static bool check_value(deq_app *app, const deq_cell_spec *cell, int k, deq_erro
             return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no loss '%s'", v->name, t->net->name, v->loss);
         for (const deq_attack_spec *a = v->attack; a; a = a->next)
             if (!need_routine(app, a->routine, v->name, e) ||
-                !check_settings(app, t, v->overrides, v->noverrides, a, e))
+                !check_settings(app, t, v->overrides, v->noverrides, a, true, e))
                 return false;
-        return check_slice(app, &v->data, e) && check_settings(app, t, v->overrides, v->noverrides, NULL, e);
+        return check_slice(app, &v->data, e) && check_settings(app, t, v->overrides, v->noverrides, NULL, true, e);
     case DEQ_STATISTIC:
         of = value_of(cell, k, v->of);
         if (!of || of->kind != DEQ_EVALUATE)

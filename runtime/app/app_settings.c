@@ -307,6 +307,20 @@ static void add_attack_paths(Paths *p, const deq_attack_spec *a) {
     }
 }
 
+/* Settings of an experiment: whether it audits, whether its attacks may be masked. */
+static bool set_experiment(deq_experiment_spec *x, const char *key, const char *path, const char *value, bool *found,
+                           deq_error *e) {
+    const bool yes = !strcmp(value, "true"), audit = !strcmp(key, "audit");
+    if (!audit && strcmp(key, "allow_masking")) return true;
+    *found = true;
+    if (!yes && strcmp(value, "false")) return deq_fail(e, DEQ_SETTING, "--set %s=%s: true or false", path, value);
+    if (audit) x->audit = yes;
+    for (int c = 0; !audit && c < x->ncells; c++)
+        for (int k = 0; k < x->cells[c].nvalues; k++)
+            for (deq_attack_spec *a = x->cells[c].values[k].attack; a; a = a->next) a->allow_masking = yes;
+    return true;
+}
+
 typedef struct Assignment {
     deq_app *app;
     const char *target, *key, *path, *value;
@@ -347,11 +361,19 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
     if (!each_train(app->manifest, visit_assign, &a)) return false;
     for (int i = 0; i < app->manifest->ndata; i++)
         if (!strcmp(app->manifest->data[i].name, target)) set_data(&app->manifest->data[i], a.key, a.value, &a.found);
+    for (int x = 0; x < app->manifest->nexperiments; x++)
+        if (!strcmp(app->manifest->experiments[x].name, target) &&
+            !set_experiment(&app->manifest->experiments[x], a.key, path, a.value, &a.found, e))
+            return false;
     if (!set_attacks(app->manifest, target, a.key, path, a.value, &a.found, e)) return false;
     if (a.found) return true;
     Paths p = {0};
     char near[600];
     each_train(app->manifest, visit_paths, &p);
+    for (int x = 0; x < app->manifest->nexperiments; x++) {
+        add_path(&p, "%s.audit", app->manifest->experiments[x].name);
+        add_path(&p, "%s.allow_masking", app->manifest->experiments[x].name);
+    }
     for (int x = 0; x < app->manifest->nexperiments; x++)
         for (int c = 0; c < app->manifest->experiments[x].ncells; c++)
             for (int k = 0; k < app->manifest->experiments[x].cells[c].nvalues; k++)

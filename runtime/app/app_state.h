@@ -1,5 +1,5 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
- * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, train.c, evaluate.c, trace.c, experiment.c, diagnose.c,
+ * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, train.c, evaluate.c, audit.c, trace.c, experiment.c, diagnose.c,
  * plot.c, attack_name.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
@@ -61,7 +61,7 @@ typedef struct deq_app {
     deq_model **models;
     int nmodels, models_cap;
     int masked;    /* accuracies under attack with this verdict */
-    json_t *begun; /* keys of the attacked inputs that this run has opened (attacked.h); NULL: none */
+    json_t *begun; /* keys of the journals and attacked inputs that this run has opened: --fresh begins them once */
 } deq_app;
 
 /* --- app.c --- */
@@ -118,11 +118,23 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *spec, const char *l
 /* --- evaluate.c --- */
 bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *value, deq_evaluation *out,
                       deq_error *e);
+/* The records of examples ids[0 .. n) alone, with `changes` to the settings that the evaluation has; found in the journal
+ * or made now. */
+bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec *value, const deq_override *changes,
+                     int nchanges, const int64_t *ids, int64_t n, deq_record *records, deq_error *e);
 void deq_evaluation_free(deq_evaluation *v);
 /* A row of statistics.def, spelled as in a script: "steps", "attack.converged"; NaN when there is nothing to count. */
 double deq_evaluation_statistic(const deq_evaluation *v, const char *what);
 /* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
 const char *deq_value_defence(const deq_value_spec *value);
+
+/* --- audit.c --- */
+/* Whether a fixed point has `on_fail: zero_gradient` as the engine is set now. */
+bool deq_app_cuts_gradients(deq_engine *engine, const deq_net_spec *net);
+/* Attacks a sample of the evaluation's examples again (reattacks.def); *out is deq_audit_free's, NULL where there is
+ * nothing to audit. */
+bool deq_app_audit(deq_app *app, const deq_model *model, const deq_value_spec *value, const deq_evaluation *evaluation,
+                   deq_audit **out, deq_error *e);
 /* --- trace.c --- */
 /* Median and 10-90 % band of the residual at each forward iteration, on the model's validation examples (or its first
  * training examples): rows [iteration, p10, median, p90, share still running].  NULL without fixed points or on

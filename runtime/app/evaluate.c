@@ -1,12 +1,15 @@
 /* evaluate.c - a trained net on a slice of data, clean or attacked: the records of its examples, found in the journal of
  * everything that decides them or made now, and what they say together. */
+#define _GNU_SOURCE
 #include "measure.h"
 #include "checkpoint.h"
 #include "defence.h"
 #include "journal.h"
 #include "signals.h"
 #include <math.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,8 +35,9 @@ typedef struct Watch {
     const deq_value_spec *value;
     double began, last; /* seconds; when records came last */
     atomic_llong done;  /* examples with a record */
-    int64_t from, total;
-    deq_record *records; /* of examples from `from` on */
+    const int64_t *ids; /* of the examples, ascending */
+    int64_t total;
+    deq_record *records; /* of them */
     deq_journal *journal;
     deq_error unwritten; /* why it is done without: it could not be written */
 } Watch;
@@ -53,6 +57,18 @@ static bool on_progress(void *context, int64_t pass_done, int64_t pass) {
     return !deq_interrupted();
 }
 
+static int64_t row_of(const Watch *w, int64_t id) {
+    int64_t low = 0, high = w->total - 1;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (w->ids[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* Records of n examples, which came since the last ones. */
 static void on_records(void *context, const deq_record *made, int64_t n) {
     Watch *w = context;
@@ -63,7 +79,7 @@ static void on_records(void *context, const deq_record *made, int64_t n) {
         for (int64_t k = 0; k < count; k++) {
             own[k] = made[at + k];
             own[k].seconds = (float)((now - w->last) / (double)n);
-            w->records[own[k].id - w->from] = own[k];
+            w->records[row_of(w, own[k].id)] = own[k];
         }
         if (w->journal && !deq_journal_append(w->journal, own, count, &w->unwritten)) w->journal = NULL;
     }
@@ -169,7 +185,7 @@ static int64_t piece_of(const deq_engine *engine, const deq_value_spec *v) {
     return fits > most ? most : fits < PIECE_LEAST ? PIECE_LEAST : fits;
 }
 
-/* The examples of the slice that have no record, a piece at a time. */
+/* The examples that have no record, a piece at a time. */
 static bool measure_missing(const deq_measuring *m, const Watch *w, deq_error *e) {
     int64_t index[PIECE];
     deq_record made[PIECE];
@@ -178,7 +194,7 @@ static bool measure_missing(const deq_measuring *m, const Watch *w, deq_error *e
     for (int64_t at = 0; ok && at < w->total && !deq_interrupted();) {
         int64_t count = 0;
         for (; at < w->total && count < piece; at++)
-            if (w->records[at].id < 0) index[count++] = w->from + at;
+            if (w->records[at].id < 0) index[count++] = w->ids[at];
         ok = !count || deq_measure(m, index, count, made, e);
     }
     return ok;
@@ -197,22 +213,32 @@ static deq_attacked **attacked_of(deq_app *app, deq_engine *engine, const deq_mo
     return list;
 }
 
+/* Examples ids[0 .. n) of an evaluation, and what is known of them. */
+typedef struct Wanted {
+    const int64_t *ids; /* ascending */
+    int64_t n;
+    deq_record *records;
+    bool keep;                          /* where the attacks lead is kept, and found, for other evaluations */
+    int64_t attacks_run, attacks_found; /* as of deq_evaluation */
+    bool cached;
+} Wanted;
+
 static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
-                    deq_journal *journal, deq_evaluation *out, int64_t from, const char *fingerprint, deq_error *e) {
+                    deq_journal *journal, Wanted *of, const char *fingerprint, deq_error *e) {
     deq_dataset *data = deq_app_data(app, v->data.data, e);
     if (!data || !deq_dataset_load(data, v->data.test, e) || !deq_app_load_model(app, engine, model, e)) return false;
     const double now = deq_now();
-    int attacks;
-    deq_attacked **attacked = attacked_of(app, engine, model, v, fingerprint, &attacks);
+    int attacks = 0;
+    deq_attacked **attacked = of->keep ? attacked_of(app, engine, model, v, fingerprint, &attacks) : NULL;
     Watch watch = {.app = app,
                    .value = v,
                    .began = now,
                    .last = now,
-                   .from = from,
-                   .total = out->examples,
-                   .records = out->records,
+                   .ids = of->ids,
+                   .total = of->n,
+                   .records = of->records,
                    .journal = journal};
-    for (int64_t i = 0; i < out->examples; i++) watch.done += out->records[i].id >= 0;
+    for (int64_t i = 0; i < of->n; i++) watch.done += of->records[i].id >= 0;
     deq_measuring m = {.engine = engine,
                        .value = v,
                        .source = deq_dataset_source(data, v->data.test),
@@ -221,8 +247,8 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
                        .context = &watch,
                        .attacked = attacked,
                        .finished = on_records,
-                       .run = &out->attacks_run,
-                       .found = &out->attacks_found};
+                       .run = &of->attacks_run,
+                       .found = &of->attacks_found};
     deq_error own = {0};
     bool ok = measure_missing(&m, &watch, &own);
     for (int k = 0; attacked && k < attacks; k++) deq_attacked_close(attacked[k]);
@@ -236,31 +262,71 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
     return ok || deq_fail(e, own.failure, "%s", own.text);
 }
 
+/* ---- what is said ---- */
+#define MOST_TOLD 8
+#define FEW 0.01 /* shares below it are told together: they must not drown the others */
+
+typedef struct Told {
+    double share[MOST_TOLD];
+    char *text[MOST_TOLD]; /* the largest share first; freed by tell */
+    int n;
+} Told;
+
+static void __attribute__((format(printf, 3, 4))) add(Told *t, double share, const char *format, ...) {
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, format);
+    int length = vasprintf(&text, format, ap), at = t->n;
+    va_end(ap);
+    if (length < 0 || t->n == MOST_TOLD) return;
+    for (; at > 0 && t->share[at - 1] < share; at--) t->share[at] = t->share[at - 1], t->text[at] = t->text[at - 1];
+    t->share[at] = share;
+    t->text[at] = text;
+    t->n++;
+}
+
+/* A warning for each that concerns many, then one for all that concern few. */
+static void tell(deq_app *app, const char *of, const char *model, Told *t) {
+    char *few = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&few, &size);
+    for (int i = 0; i < t->n; i++) {
+        if (t->share[i] >= FEW || !f)
+            deq_report_warning(&app->reporter, "W0912", "%s of %s: %.3g%% of %s", of, model, 100 * t->share[i],
+                               t->text[i]);
+        else
+            fprintf(f, "%s%.2g%% of %s", ftell(f) ? "; " : "", 100 * t->share[i], t->text[i]);
+        free(t->text[i]);
+    }
+    if (f) fclose(f);
+    if (size) deq_report_warning(&app->reporter, "W0912", "%s of %s: a few: %s", of, model, few);
+    free(few);
+}
+
 /* Silence about a failed solve would be the worst: what fell short is said, with what was done about it. */
 static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
                  const deq_evaluation *x) {
     const deq_attack_totals *a = &x->attack;
+    const bool cuts = deq_app_cuts_gradients(engine, model->spec->net);
+    Told t = {0};
     if (x->converged < 1)
-        deq_report_warning(&app->reporter, "W0912",
-                           "%s of %s: %.3g%% of the predictions' solves stopped short of their tolerance; mean "
-                           "residual %.1e after %.1f steps",
-                           v->name, model->label, 100 * (1 - x->converged), x->residual, x->steps);
+        add(&t, 1 - x->converged,
+            "the predictions' solves stopped short of their tolerance; mean residual %.1e after %.1f steps. The states "
+            "were used as they were",
+            x->residual, x->steps);
     if (a->unconverged)
-        deq_report_warning(&app->reporter, "W0912",
-                           "%s of %s: %.3g%% of the attack's forward solves stopped short of their tolerance", v->name,
-                           model->label, 100 * ratio(a->unconverged, a->solves));
+        add(&t, ratio(a->unconverged, a->solves), "the attack's forward solves stopped short of their tolerance; %s",
+            cuts ? "their gradients were cut to zero" : "their states were used as they were");
     if (a->adjoints_unconverged)
-        deq_report_warning(&app->reporter, "W0912", "%s of %s: under the attack %.3g%% of the %s", v->name,
-                           model->label, 100 * ratio(a->adjoints_unconverged, a->adjoints),
-                           deq_app_adjoint_words(engine, model->spec->net, v->attack ? v->attack->gradient : NULL));
+        add(&t, ratio(a->adjoints_unconverged, a->adjoints), "the attack's %s%s",
+            deq_app_adjoint_words(engine, model->spec->net, v->attack ? v->attack->gradient : NULL),
+            cuts ? "; on_fail cut them to zero" : "");
     if (a->lost)
-        deq_report_warning(&app->reporter, "W0912",
-                           "%s of %s: %.3g%% of the attack's gradients were not finite, or cut to zero by on_fail",
-                           v->name, model->label, 100 * ratio(a->lost, a->gradients));
-    if (a->zero)
-        deq_report_warning(&app->reporter, "W0912",
-                           "%s of %s: %.3g%% of the attack's gradients were exactly zero, and say nothing", v->name,
-                           model->label, 100 * ratio(a->zero, a->gradients));
+        add(&t, ratio(a->lost, a->gradients), "the attack's gradients were %snot finite and left out",
+            cuts ? "cut to zero by on_fail, or " : "");
+    if (a->zero > a->lost) /* those that were cut are told already */
+        add(&t, ratio(a->zero - a->lost, a->gradients), "the attack's gradients were exactly zero, and say nothing");
+    tell(app, v->name, model->label, &t);
     if (x->undefined)
         deq_report_warning(&app->reporter, "W0914",
                            "%s of %s: %lld of %lld predictions are not a number (NaN); they count as wrong", v->name,
@@ -307,7 +373,9 @@ static json_t *about(deq_app *app, deq_engine *engine, const deq_model *model, c
 static deq_journal *journal_of(deq_app *app, const json_t *what, const deq_key key) {
     char *path = deq_store_path(&app->store, "journal", key, "journal");
     deq_error e = {0}, again = {0};
-    if (path && app->store.fresh) unlink(path);
+    if (!app->begun) app->begun = json_object();
+    if (path && app->store.fresh && !json_object_get(app->begun, key)) unlink(path);
+    json_object_set_new(app->begun, key, json_true());
     deq_journal *j = path ? deq_journal_open(path, key, what, &e) : NULL;
     if (path && !j) {
         deq_store_refuse(&app->store, path, e.text);
@@ -320,34 +388,47 @@ static deq_journal *journal_of(deq_app *app, const json_t *what, const deq_key k
     return j;
 }
 
+/* Their records, from the journal or measured now, with the settings in force. */
+static bool find_or_measure(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
+                            Wanted *of, deq_key key, deq_error *e) {
+    char fingerprint[33];
+    int64_t found = 0;
+    deq_dataset *data = deq_app_data(app, v->data.data, e);
+    if (!data || !deq_dataset_fingerprint(data, v->data.test, fingerprint, e)) return false;
+    json_t *what = about(app, engine, model, v, fingerprint);
+    deq_store_key(what, key);
+    deq_journal *journal = journal_of(app, what, key);
+    for (int64_t i = 0; i < of->n; i++) {
+        const deq_record *r = journal ? deq_journal_find(journal, of->ids[i]) : NULL;
+        of->records[i] = r ? *r : deq_record_empty(-1);
+        found += r != NULL;
+    }
+    of->cached = found == of->n;
+    bool ok = of->cached || measure(app, engine, model, v, journal, of, fingerprint, e);
+    deq_journal_close(journal);
+    json_decref(what);
+    return ok;
+}
+
 static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
                      deq_evaluation *out, deq_error *e) {
-    char fingerprint[33];
-    int64_t from, to, found = 0;
+    int64_t from, to;
     deq_dataset *data = deq_app_data(app, v->data.data, e);
-    if (!data || !deq_dataset_slice(data, &v->data, &from, &to, e) ||
-        !deq_dataset_fingerprint(data, v->data.test, fingerprint, e))
-        return false;
-    json_t *what = about(app, engine, model, v, fingerprint);
-    deq_store_key(what, out->key);
+    if (!data || !deq_dataset_slice(data, &v->data, &from, &to, e)) return false;
     out->examples = to - from;
     out->by_loss = !v->metric;
     out->records = malloc((size_t)out->examples * sizeof *out->records);
-    if (!out->records) {
-        json_decref(what);
-        return deq_fail(e, DEQ_MEMORY, "out of memory for the records of %lld examples", (long long)out->examples);
-    }
-    deq_journal *journal = journal_of(app, what, out->key);
-    for (int64_t i = 0; i < out->examples; i++) {
-        const deq_record *r = journal ? deq_journal_find(journal, from + i) : NULL;
-        out->records[i] = r ? *r : deq_record_empty(-1);
-        found += r != NULL;
-    }
-    out->cached = found == out->examples;
-    bool ok = out->cached || measure(app, engine, model, v, journal, out, from, fingerprint, e);
-    deq_journal_close(journal);
-    json_decref(what);
+    int64_t *ids = malloc((size_t)out->examples * sizeof *ids);
+    for (int64_t i = 0; ids && i < out->examples; i++) ids[i] = from + i;
+    Wanted all = {.ids = ids, .n = out->examples, .records = out->records, .keep = true};
+    bool ok = (out->records && ids) ||
+              deq_fail(e, DEQ_MEMORY, "out of memory for the records of %lld examples", (long long)out->examples);
+    ok = ok && find_or_measure(app, engine, model, v, &all, out->key, e);
+    free(ids);
     if (!ok) return false;
+    out->cached = all.cached;
+    out->attacks_run = all.attacks_run;
+    out->attacks_found = all.attacks_found;
     summarise(out, (uint64_t)model->spec->seed);
     out->attacked = deq_app_attack_name(engine, model->spec->net, v->attack);
     out->trained = deq_app_attack_differs(model, engine, v->attack);
@@ -357,6 +438,19 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
     warn(app, engine, model, v, out);
     warn_unmade(app, engine, model, v);
     return true;
+}
+
+bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec *v, const deq_override *changes,
+                     int nchanges, const int64_t *ids, int64_t n, deq_record *records, deq_error *e) {
+    deq_engine *engine = deq_app_engine(app, model->spec->net, e);
+    deq_key key;
+    Wanted some = {.ids = ids, .n = n, .records = records};
+    if (!engine) return false;
+    uint32_t token = deq_engine_save_settings(engine);
+    bool ok = deq_app_as_trained(engine, model->spec, v->overrides, v->noverrides, e) &&
+              deq_app_override(engine, changes, nchanges, e) && find_or_measure(app, engine, model, v, &some, key, e);
+    deq_engine_restore_settings(engine, token);
+    return ok;
 }
 
 bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *v, deq_evaluation *out,

@@ -223,11 +223,17 @@ static const deq_record *clean_of(const Cell *c, int k) {
     return NULL;
 }
 
-static void judge(Cell *c, int k) {
+static bool judge(Cell *c, int k, const deq_model *model, deq_error *e) {
+    const deq_value_spec *spec = &c->spec->values[k];
     deq_evaluation *v = &c->measured[k].evaluation;
-    if (!c->spec->values[k].attack) return;
-    v->verdict = deq_judge(&(deq_judged){v->records, clean_of(c, k), v->examples, (int)c->app->module->real_bits});
+    deq_audit *audit = NULL;
+    if (!spec->attack) return true;
+    if ((c->x->audit || c->app->options->audit) && !deq_app_audit(c->app, model, spec, v, &audit, e)) return false;
+    v->verdict =
+        deq_judge(&(deq_judged){v->records, clean_of(c, k), v->examples, (int)c->app->module->real_bits, audit});
     c->app->masked += v->verdict.level == DEQ_MASKED;
+    deq_audit_free(audit);
+    return true;
 }
 
 static void report_value(const Cell *c, const deq_value_spec *v, const Measured *m, const deq_model *model) {
@@ -255,10 +261,7 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         char *journal = deq_store_path(&c->app->store, "journal", w->key, "journal");
         if (journal) json_object_set_new(members, "journal", json_string(journal));
         free(journal);
-        if (w->verdict.level) {
-            json_object_set_new(members, "verdict", json_string(deq_verdict_name(w->verdict.level)));
-            json_object_set_new(members, "reasons", deq_verdict_json(&w->verdict));
-        }
+        if (w->verdict.level) deq_verdict_members(&w->verdict, members);
         char *verdict = w->verdict.level ? deq_verdict_text(&w->verdict) : NULL;
         const char *defence = deq_value_defence(v);
         if (w->attacked) {
@@ -292,7 +295,7 @@ static bool measure(Cell *c, int k, deq_error *e) {
         model = model_named(c, v->model, e);
         if (!model || !deq_app_evaluate(c->app, model, v, &m->evaluation, e)) return false;
         note_used(c, model);
-        judge(c, k);
+        if (!judge(c, k, model, e)) return false;
         m->value = v->metric ? m->evaluation.metric : m->evaluation.loss;
         m->interval = m->evaluation.interval;
         break;
@@ -387,24 +390,28 @@ static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_ta
                         const int64_t *examples, deq_error *e) {
     char *name = file_name(app, x, x->table->name, true), *stem = name ? deq_path_component(name) : NULL;
     char *markdown = stem ? deq_app_file(app, stem, ".md") : NULL, *csv = stem ? deq_app_file(app, stem, ".csv") : NULL,
-         *text = NULL, *values = NULL;
+         *json = stem ? deq_app_file(app, stem, "-table.json") : NULL, *checks = deq_table_json(x, cells), *text = NULL,
+         *values = NULL;
     size_t size = 0, values_size = 0;
     FILE *f = open_memstream(&text, &size), *g = open_memstream(&values, &values_size);
-    bool ok = markdown && csv && f && g;
+    bool ok = markdown && csv && json && checks && f && g;
     if (f) deq_table_markdown(f, x, cells, examples), fclose(f);
     if (g) deq_table_csv(g, x, cells), fclose(g);
     if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the table");
-    const deq_output_text both[] = {{markdown, text, size}, {csv, values, values_size}};
-    ok = ok && deq_output_write_all(both, 2, e);
+    const deq_output_text all[] = {
+        {markdown, text, size}, {csv, values, values_size}, {json, checks, checks ? strlen(checks) : 0}};
+    ok = ok && deq_output_write_all(all, 3, e);
     if (ok) {
         deq_report(&app->reporter, "\n%s", text);
-        deq_report_event(
-            &app->reporter, "table",
-            json_pack("{s:s, s:s, s:s, s:s}", "name", x->table->name, "markdown", markdown, "csv", csv, "text", text));
+        deq_report_event(&app->reporter, "table",
+                         json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", x->table->name, "markdown", markdown, "csv",
+                                   csv, "json", json, "text", text));
     }
     free(name);
     free(stem);
     free(markdown);
+    free(json);
+    free(checks);
     free(csv);
     free(text);
     free(values);

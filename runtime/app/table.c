@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "table.h"
 #include <math.h>
 #include <stdlib.h>
@@ -166,20 +167,37 @@ static void doubt(FILE *out, const deq_experiment_spec *x, const deq_table_cell 
     fputs(".\n", out);
 }
 
+/* What the checks of the column's worst cell have counted. */
+static void numbers(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, int column, int cell) {
+    const deq_verdict *v = &cells[cell].verdicts[column];
+    bool any = false;
+    for (deq_check k = 0; k < DEQ_CHECKS; k++) any = any || !isnan(v->numbers[k]);
+    if (!any) return;
+    fprintf(out, "\nChecks of %s", x->table->columns[column].title);
+    if (v->audited) fprintf(out, ", %lld examples attacked again", (long long)v->audited);
+    if (x->ncells > 1) fputs(" (worst run)", out);
+    fputs(": ", out);
+    deq_verdict_numbers(out, v, ", ");
+    fputs(".\n", out);
+}
+
 static void verdicts(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells) {
-    bool judged = false, reliable = true;
+    bool judged = false, reliable = true, audited = false;
     for (int c = 0; c < x->table->ncolumns; c++) {
         int cell = worst_cell(x, cells, c);
         if (cell < 0) continue;
         judged = true;
+        for (int i = 0; i < x->ncells; i++) audited = audited || cells[i].verdicts[c].audited;
         if (cells[cell].verdicts[c].level == DEQ_RELIABLE) continue;
         reliable = false;
         doubt(out, x, cells, c, cell);
     }
     if (judged && reliable)
-        fputs("\nThe accuracies under attack are reliable by what their own solves and gradients say. No sample was "
-              "attacked again in other ways.\n",
-              out);
+        fprintf(out, "\nThe accuracies under attack are reliable by what their own solves and gradients say%s\n",
+                audited ? ", and by other attacks on a sample of their examples."
+                        : ". No sample was attacked again in other ways.");
+    for (int c = 0; c < x->table->ncolumns; c++)
+        if (worst_cell(x, cells, c) >= 0) numbers(out, x, cells, c, worst_cell(x, cells, c));
 }
 
 void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
@@ -260,6 +278,19 @@ static void csv_number(FILE *out, double v) {
     fputc(',', out);
 }
 
+/* The reasons, in quotes where there are several words with commas, and every check with its number. */
+static void csv_verdict(FILE *out, const deq_verdict *v) {
+    char *reasons = NULL;
+    size_t size = 0;
+    FILE *f = v->level ? open_memstream(&reasons, &size) : NULL;
+    if (f) deq_verdict_reasons(f, v), fclose(f);
+    fputc(',', out);
+    if (reasons) csv_text(out, reasons);
+    fputc(',', out);
+    if (v->level) deq_verdict_numbers(out, v, "; ");
+    free(reasons);
+}
+
 void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells) {
     const deq_table_spec *t = x->table;
     for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->sweeps[s].name), fputc(',', out);
@@ -275,6 +306,11 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
     fputs("seeds,nets,journals,undefined predictions,train seconds,evaluation seconds", out);
     for (int c = 0; c < t->ncolumns; c++)
         if (is_attacked(x, cells, c)) fputc(',', out), csv_text(out, t->columns[c].title), fputs(" attack", out);
+    for (int c = 0; c < t->ncolumns; c++)
+        if (worst_cell(x, cells, c) >= 0) {
+            fputc(',', out), csv_text(out, t->columns[c].title), fputs(" reasons", out);
+            fputc(',', out), csv_text(out, t->columns[c].title), fputs(" checks", out);
+        }
     fputc('\n', out);
     for (int i = 0; i < x->ncells; i++) {
         for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->cells[i].coordinates[s]), fputc(',', out);
@@ -295,6 +331,8 @@ void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell
         for (int c = 0; c < t->ncolumns; c++)
             if (is_attacked(x, cells, c))
                 fputc(',', out), csv_text(out, cells[i].attacks[c] ? cells[i].attacks[c] : "");
+        for (int c = 0; c < t->ncolumns; c++)
+            if (worst_cell(x, cells, c) >= 0) csv_verdict(out, &cells[i].verdicts[c]);
         fputc('\n', out);
     }
 }

@@ -1,4 +1,5 @@
-/* table.h - an experiment's results as Markdown (for reading) and CSV (raw, one line a cell). */
+/* table.h - an experiment's results as Markdown (for reading), CSV (raw, one line a cell) and JSON (with
+ * every check of every verdict).  Files: table.c, table_json.c. */
 #ifndef DEQ_RUNTIME_TABLE_H
 #define DEQ_RUNTIME_TABLE_H
 #include "interval.h"
@@ -22,4 +23,7 @@ typedef struct deq_table_cell {    /* of one cell of the experiment */
  * behind it.  Under the table: the verdicts on its accuracies under attack (verdict.h). */
 void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples);
 void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells);
+/* {table, experiment, cells: [{coordinates, values: [{title, value, low, high, attack, verdict, reasons, checks,
+ * audited}]}]}; free() it.  NULL: out of memory. */
+char *deq_table_json(const deq_experiment_spec *x, const deq_table_cell *cells);
 #endif

@@ -150,6 +150,7 @@ static deq_attack_spec *attack(Reader *r, const json_t *o, const char *key) {
     a->routine = text(r, v, "routine");
     a->gradient = text_or_null(v, "gradient");
     a->differentiates = !json_is_false(json_object_get(v, "differentiates"));
+    a->allow_masking = json_is_true(json_object_get(v, "allow_masking"));
     a->hash = text_or_null(v, "hash");
     a->scalars = scalars(r, v, &a->nscalars);
     return a;
@@ -394,6 +395,9 @@ static void read_value(Reader *r, const json_t *o, deq_value_spec *v) {
         v->model = text(r, o, "model");
         v->data = slice(r, json_object_get(o, "data"), "data");
         v->attack = attack(r, o, "attack");
+        const json_t *audit = json_object_get(o, "audit");
+        v->audit.margin = attack(r, audit, "margin");
+        v->audit.search = attack(r, audit, "search");
         v->overrides = overrides(r, o, "overrides", &v->noverrides);
     } else if (!strcmp(kind, "statistic")) {
         v->kind = DEQ_STATISTIC;
@@ -428,6 +432,7 @@ static void read_experiment(Reader *r, const json_t *o, deq_experiment_spec *x) 
     r->where = "experiment";
     x->name = text(r, o, "name");
     x->line = (int)integer_or(o, "line", 0);
+    x->audit = json_is_true(json_object_get(o, "audit"));
     const json_t *v = optional_list(o, "sweeps", &x->nsweeps);
     x->sweeps = make(r, (size_t)x->nsweeps, sizeof *x->sweeps);
     for (int i = 0; x->sweeps && i < x->nsweeps; i++) {

@@ -125,6 +125,7 @@ typedef struct deq_attack_spec {
     const char *joined;           /* of the first of several: what they are called together; else NULL */
     struct deq_attack_spec *next; /* the next of several; NULL: none */
     bool differentiates;          /* asks for gradients of the loss */
+    bool allow_masking;           /* also through gradients that on_fail cuts to zero */
     bool all;                     /* on every example, not only on those that the ones before left right */
     int restart;                  /* other draws for each */
 } deq_attack_spec;
@@ -167,6 +168,9 @@ typedef struct deq_value_spec {
     const char *metric, *model, *loss; /* evaluate */
     deq_slice data;
     deq_attack_spec *attack;
+    struct {
+        deq_attack_spec *margin, *search; /* the attack on the margin; a random search.  NULL: not compiled */
+    } audit;
     deq_override *overrides;
     int noverrides;
     const char *of, *what; /* statistic */
@@ -210,6 +214,7 @@ typedef struct deq_experiment_spec {
     deq_cell_spec *cells;
     int ncells;
     deq_table_spec *table; /* NULL: none */
+    bool audit;
 } deq_experiment_spec;
 
 typedef struct deq_run_item {

@@ -21,6 +21,7 @@ static const char help[] =
     "  -f, --fresh        ignore what the cache holds\n"
     "  -j, --json         one JSON object a line on standard output\n"
     "  -q, --quiet        errors and warnings only\n"
+    "  --audit            attack a sample of every accuracy under attack again, in other ways\n"
     "  --strict           exit code 5 when an accuracy under attack is masked\n"
     "  --test             run the script's tests instead\n"
     "  --bench            time the nets instead\n"
@@ -75,6 +76,8 @@ static int parse(int argc, char **argv, deq_app_options *o, const char **set, in
             o->json = true;
         else if (!strcmp(option, "--quiet"))
             o->quiet = true;
+        else if (!strcmp(argv[i], "--audit"))
+            o->audit = true;
         else if (!strcmp(argv[i], "--strict"))
             o->strict = true;
         else if (!strcmp(argv[i], "--test"))

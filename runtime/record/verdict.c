@@ -78,6 +78,64 @@ static double number_above_clean(const deq_judged *of) {
     return of->clean ? deq_paired_difference(gained, lost, of->n).low : NAN;
 }
 
+/* ---- what an audit found ---- */
+void deq_audit_free(deq_audit *a) {
+    if (!a) return;
+    for (deq_reattack k = 0; k < DEQ_REATTACKS; k++) free(a->again[k]);
+    free(a->clean);
+    free(a->rows);
+    free(a);
+}
+
+/* By how much the other way lowers the share of right examples, at the least. */
+static double drop(const deq_judged *of, deq_reattack way) {
+    const deq_audit *a = of->audit;
+    int64_t gained = 0, lost = 0;
+    if (a && a->same[way]) return 0;
+    if (!a || !a->again[way]) return NAN;
+    for (int64_t i = 0; i < a->n; i++) {
+        bool before = !deq_record_wrong(&of->records[a->rows[i]]), after = !deq_record_wrong(&a->again[way][i]);
+        gained += after && !before;
+        lost += before && !after;
+    }
+    return deq_paired_difference(lost, gained, a->n).low;
+}
+
+static double number_uncut(const deq_judged *of) { return drop(of, DEQ_REATTACK_uncut); }
+static double number_converged(const deq_judged *of) { return drop(of, DEQ_REATTACK_converged); }
+static double number_implicit(const deq_judged *of) { return drop(of, DEQ_REATTACK_implicit); }
+static double number_phantom(const deq_judged *of) { return drop(of, DEQ_REATTACK_phantom); }
+static double number_jfb(const deq_judged *of) { return drop(of, DEQ_REATTACK_jfb); }
+static double number_margin(const deq_judged *of) { return drop(of, DEQ_REATTACK_margin); }
+static double number_longer(const deq_judged *of) { return drop(of, DEQ_REATTACK_longer); }
+static double number_noise(const deq_judged *of) { return drop(of, DEQ_REATTACK_noise); }
+
+static double number_unbounded(const deq_judged *of) {
+    const deq_audit *a = of->audit;
+    int64_t right = 0;
+    if (!a || !a->again[DEQ_REATTACK_unbounded] || a->classes < 2) return NAN;
+    for (int64_t i = 0; i < a->n; i++) right += !deq_record_wrong(&a->again[DEQ_REATTACK_unbounded][i]);
+    return deq_wilson(right, a->n).low - 1.0 / (double)a->classes;
+}
+
+/* Only examples that the attack left right are searched: it has lost those that are wrong now. */
+static double number_search(const deq_judged *of) {
+    const deq_audit *a = of->audit;
+    int64_t found = 0;
+    if (!a || !a->again[DEQ_REATTACK_search]) return NAN;
+    for (int64_t i = 0; i < a->n; i++)
+        found += !deq_record_wrong(&of->records[a->rows[i]]) && deq_record_wrong(&a->again[DEQ_REATTACK_search][i]);
+    return deq_wilson(found, a->n).low;
+}
+
+static double number_tighter(const deq_judged *of) {
+    const deq_audit *a = of->audit;
+    int64_t moved = 0;
+    if (!a || !a->again[DEQ_REATTACK_tighter] || !a->clean) return NAN;
+    for (int64_t i = 0; i < a->n; i++) moved += a->again[DEQ_REATTACK_tighter][i].prediction != a->clean[i].prediction;
+    return deq_wilson(moved, a->n).low;
+}
+
 /* ---- the verdict ---- */
 static const struct {
     const char *name;
@@ -96,17 +154,27 @@ const char *deq_verdict_name(deq_verdict_level level) {
     return names[level];
 }
 
-deq_verdict_level deq_check_level(const deq_verdict *v, deq_check check) {
-    const double number = v->numbers[check]; /* NaN is above nothing */
+static deq_verdict_level level_of(deq_check check, double number) { /* NaN is above nothing */
     return number > checks[check].masked ? DEQ_MASKED : number > checks[check].suspect ? DEQ_SUSPECT : DEQ_RELIABLE;
 }
 
+/* What falls short or saturates is weighed by what it changes, where an audit has measured that. */
+static bool is_measured(const deq_judged *of, deq_check check) {
+    const deq_audit *a = of->audit;
+    switch (check) {
+    case DEQ_CHECK_unconverged:
+    case DEQ_CHECK_adjoints_unconverged: return a && a->again[DEQ_REATTACK_converged];
+    case DEQ_CHECK_saturated: return a && a->again[DEQ_REATTACK_margin];
+    default: return false;
+    }
+}
+
 deq_verdict deq_judge(const deq_judged *of) {
-    deq_verdict v = {.level = DEQ_RELIABLE};
+    deq_verdict v = {.level = DEQ_RELIABLE, .audited = of->audit ? of->audit->n : 0};
     for (deq_check k = 0; k < DEQ_CHECKS; k++) {
         v.numbers[k] = checks[k].number(of);
-        deq_verdict_level level = deq_check_level(&v, k);
-        if (level > v.level) v.level = level;
+        v.levels[k] = is_measured(of, k) ? DEQ_RELIABLE : level_of(k, v.numbers[k]);
+        if (v.levels[k] > v.level) v.level = v.levels[k];
     }
     return v;
 }
@@ -126,7 +194,7 @@ static void print_check(FILE *out, const deq_verdict *v, deq_check check) {
 void deq_verdict_reasons(FILE *out, const deq_verdict *v) {
     const char *between = "";
     for (deq_check k = 0; k < DEQ_CHECKS; k++) {
-        if (deq_check_level(v, k) == DEQ_RELIABLE) continue;
+        if (v->levels[k] <= DEQ_RELIABLE) continue;
         fputs(between, out);
         print_check(out, v, k);
         between = "; ";
@@ -145,13 +213,31 @@ char *deq_verdict_text(const deq_verdict *v) {
     return text;
 }
 
-json_t *deq_verdict_json(const deq_verdict *v) {
+void deq_verdict_numbers(FILE *out, const deq_verdict *v, const char *separator) {
+    const char *between = "";
+    for (deq_check k = 0; k < DEQ_CHECKS; k++) {
+        if (isnan(v->numbers[k])) continue;
+        fprintf(out, "%s%s %.3g", between, checks[k].name, v->numbers[k]);
+        between = separator;
+    }
+}
+
+static json_t *every_check(const deq_verdict *v) {
+    json_t *all = json_array();
+    for (deq_check k = 0; k < DEQ_CHECKS; k++)
+        if (!isnan(v->numbers[k]))
+            json_array_append_new(all, json_pack("{s:s, s:s, s:f}", "check", checks[k].name, "level",
+                                                 deq_verdict_name(v->levels[k]), "number", v->numbers[k]));
+    return all;
+}
+
+static json_t *every_reason(const deq_verdict *v) {
     json_t *reasons = json_array();
     for (deq_check k = 0; k < DEQ_CHECKS; k++) {
-        deq_verdict_level level = deq_check_level(v, k);
+        deq_verdict_level level = v->levels[k];
         char *text = NULL;
         size_t size = 0;
-        FILE *f = level == DEQ_RELIABLE ? NULL : open_memstream(&text, &size);
+        FILE *f = level <= DEQ_RELIABLE ? NULL : open_memstream(&text, &size);
         if (!f) continue;
         print_check(f, v, k);
         fclose(f);
@@ -160,4 +246,11 @@ json_t *deq_verdict_json(const deq_verdict *v) {
         free(text);
     }
     return reasons;
+}
+
+void deq_verdict_members(const deq_verdict *v, json_t *out) {
+    json_object_set_new(out, "verdict", json_string(deq_verdict_name(v->level)));
+    json_object_set_new(out, "reasons", every_reason(v));
+    json_object_set_new(out, "checks", every_check(v));
+    json_object_set_new(out, "audited", json_integer(v->audited));
 }

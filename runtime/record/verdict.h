@@ -1,7 +1,7 @@
-/* verdict.h - whether an accuracy under attack can be believed, from its records alone (verdict.def).
+/* verdict.h - whether an accuracy under attack can be believed (verdict.def): from its records, and from those of an audit,
+ * which attacks a sample of its examples again in other ways (reattacks.def).
  *
- * Reliable means that no check speaks against it.  It does not mean that no stronger attack exists: checks that attack a
- * sample again are not made here. */
+ * Reliable means that no check speaks against it.  It does not mean that no stronger attack exists. */
 #ifndef DEQ_RUNTIME_VERDICT_H
 #define DEQ_RUNTIME_VERDICT_H
 #include "record.h"
@@ -16,25 +16,50 @@ typedef enum deq_check {
     DEQ_CHECKS
 } deq_check;
 
+typedef enum deq_reattack {
+#define REATTACK(id, doc) DEQ_REATTACK_##id,
+#include "reattacks.def"
+#undef REATTACK
+    DEQ_REATTACKS
+} deq_reattack;
+
+#define DEQ_AUDIT_EXAMPLES 200 /* at most */
+
+typedef struct deq_audit { /* of a sample of the examples of an evaluation, in one order */
+    int64_t n;
+    int64_t *rows;                    /* where they stand among the evaluation's records */
+    deq_record *again[DEQ_REATTACKS]; /* NULL: not made, since it does not apply */
+    deq_record *clean;                /* not attacked, for `tighter`; NULL as well */
+    bool same[DEQ_REATTACKS];         /* not made, since it would be the attack itself */
+    int64_t classes;
+} deq_audit;
+void deq_audit_free(deq_audit *audit); /* NULL: none */
+
 typedef struct deq_judged { /* an evaluation under an attack */
     const deq_record *records;
     const deq_record *clean; /* of the same examples in the same order, not attacked; NULL: not measured */
     int64_t n;
-    int real_bits; /* 32 or 64: where the loss is at its rounding floor */
+    int real_bits;          /* 32 or 64: where the loss is at its rounding floor */
+    const deq_audit *audit; /* NULL: none was made */
 } deq_judged;
 
 typedef struct deq_verdict {
     deq_verdict_level level;    /* the worst of its checks; DEQ_UNJUDGED: it is of no attack */
     double numbers[DEQ_CHECKS]; /* NaN: there was nothing to count */
+    deq_verdict_level levels[DEQ_CHECKS];
+    int64_t audited; /* examples of the audit's sample; 0: none was made */
 } deq_verdict;
 
 deq_verdict deq_judge(const deq_judged *of);
 const char *deq_verdict_name(deq_verdict_level level); /* "masked" */
 const char *deq_check_name(deq_check check);
-deq_verdict_level deq_check_level(const deq_verdict *v, deq_check check);
 /* Its reasons: every check that is not reliable, "a; b". */
 void deq_verdict_reasons(FILE *out, const deq_verdict *v);
 /* "masked: a; b", "reliable"; free() it.  NULL: out of memory. */
 char *deq_verdict_text(const deq_verdict *v);
-json_t *deq_verdict_json(const deq_verdict *v); /* its reasons: an array of {check, level, number, text} */
+/* Adds to the object: verdict, its name; reasons, of {check, level, number, text}; checks, all that had something to
+ * count, of {check, level, number}; audited, the examples that were attacked again. */
+void deq_verdict_members(const deq_verdict *v, json_t *out);
+/* "zero_gradients 0, margin -0.012": every check that had something to count. */
+void deq_verdict_numbers(FILE *out, const deq_verdict *v, const char *separator);
 #endif

@@ -3,9 +3,8 @@
 #include "study.h"
 #include "call.h"
 #include "diagnosis.h"
+#include "report.h"
 #include "training_log.h"
-#include "output.h"
-#include "progress.h"
 #include "settings.h"
 #include <dirent.h>
 #include <errno.h>
@@ -395,8 +394,7 @@ static json_t *read_log(const char *path) {
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* Names of the files in `folder` that end in `ending`, sorted; free each and the list. */
-static char **list_files(const char *folder, const char *ending, int *n) {
+char **deq_report_files(const char *folder, const char *ending, int *n) {
     DIR *d = opendir(folder);
     char **list = NULL;
     *n = 0;
@@ -444,7 +442,7 @@ static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
     int n;
     char *settings = deq_path_join(folder, "settings.json", NULL);
     json_t *record = settings ? json_load_file(settings, 0, NULL) : NULL;
-    char **names = list_files(folder, "-solves.json", &n);
+    char **names = deq_report_files(folder, "-solves.json", &n);
     if (!record && !n)
         deq_fail(e, DEQ_REPORT, "'%s' holds no results of a run (no settings.json); a run leaves them in results/NAME",
                  folder);
@@ -473,6 +471,7 @@ static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
         free(curve);
         free(names[i]);
     }
+    deq_report_tables(r, folder);
     free(names);
     free(settings);
     json_decref(record);

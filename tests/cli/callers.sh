@@ -12,7 +12,6 @@ deq_philox                   compared with the published constants
 deq_tensors_open_memory      fuzzed without a file
 deq_initialiser_parse        tests read the texts of every row
 deq_initialiser_print        tests write the texts of every row
-deq_check_level              tests ask for the level of one check
 deq_check_name               tests name the check that they expect
 mode_argument                tests go through all modes
 mode_at                      tests go through all modes

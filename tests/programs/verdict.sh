@@ -10,7 +10,13 @@ if head -1 results/tiny/tiny.csv | grep -q 'clean verdict'; then fail "a verdict
 checks=$((checks + 3))
 
 evaluation='  let blind = accuracy(net with { body.forward: anderson(memory: 4, tol: 1e-7, max: 2); body.on_fail: zero_gradient }, quadrants.test under exact)'
-sed "s|^  let robust = .*|&\n$evaluation|; s|columns: \[.*|columns: [clean, robust, blind]|" "$PROGRAMS/tiny.deq" >blind.deq
+sed "s|^  let robust = .*|&\n$evaluation|; s|columns: \[.*|columns: [clean, robust, blind]|" "$PROGRAMS/tiny.deq" >unsaid.deq
+expect 2 'unsaid.deq:.*error.E0521.*zero_gradient' "$DEQ" run unsaid.deq
+[[ ! -e results/unsaid ]] || fail "results of a script that was refused"
+expect 64 'on_fail: zero_gradient.*allow_masking' "$DEQ" run "$PROGRAMS/tiny.deq" --set net.body.on_fail=zero_gradient
+expect 0 'robust of net.*; reliable$' "$DEQ" run "$PROGRAMS/tiny.deq" --set net.body.on_fail=zero_gradient --set tiny.allow_masking=true
+expect 64 'true or false' "$DEQ" run "$PROGRAMS/tiny.deq" --set tiny.allow_masking=perhaps
+sed 's/^experiment tiny {/&\n  allow_masking: true/' unsaid.deq >blind.deq
 expect 0 'blind of net.*; masked: .*% of the examples are right, but at least half of their gradients were not finite, or cut to zero' \
   "$DEQ" run blind.deq
 grep -q '^\*\*blind\*\* is masked: ' results/blind/tiny.md || fail "no reasons in the Markdown"
@@ -29,11 +35,29 @@ checks=$((checks + 5))
 sed 's/body |> head$/body |> head |> loud/; s/^layer Net(/fn loud(o: f32[4]) -> f32[4] = 1000000 * o\n\n&/' "$PROGRAMS/tiny.deq" >loud.deq
 expect 5 'robust of net.*; masked: .*at its rounding floor' "$DEQ" run loud.deq --strict
 
+# an audit attacks again: the honest net is reliable, also cut to two steps; what masks is named with its number
+expect 0 'robust of net.*; reliable$' "$DEQ" run "$PROGRAMS/tiny.deq" --audit --strict
+grep -q '^Checks of robust, 200 examples attacked again: zero_gradients 0, .*, converged 0, implicit 0, phantom -0.*, jfb -0.*, margin .*, longer .*, unbounded -0.*, noise -0.*, search .*, tighter 0' \
+  results/tiny/tiny.md || fail "not every check with its number"
+cp results/tiny/tiny.md once.md
+expect 0 '' "$DEQ" run "$PROGRAMS/tiny.deq" --set tiny.audit=true --threads 1 --fresh
+diff once.md results/tiny/tiny.md || fail "an audit depends on the threads, or on the way it is asked for"
+two='  let two = accuracy(net with { body.forward: anderson(memory: 4, tol: 1e-7, max: 2) }, quadrants.test under exact)'
+sed "s|^  let robust = .*|&\n$evaluation\n$two|; s|columns: \[.*|columns: [robust, blind, two]|; s/^experiment tiny {/&\n  allow_masking: true\n  audit: true/" "$PROGRAMS/tiny.deq" >audited.deq
+expect 5 'blind of net.*; masked: .*gradients that on_fail does not cut, the attack lowers it by' "$DEQ" run audited.deq --strict
+[[ $(cell results/audited/tiny.csv 1 'two verdict') != masked ]] || fail "a net of two steps is masked"
+[[ $(cell results/audited/tiny.csv 1 'robust verdict') == reliable ]] || fail "an honest net is not reliable"
+expect 0 '^- blind: .* is masked: .*200 examples attacked again; checks: .*lost_gradients 0[.].*, uncut 0[.]' "$DEQ" report results/audited
+grep -q ',zero_gradients 0; .*; converged 0' results/audited/tiny.csv || fail "no checks in the table"
+expect 5 'robust of net.*; masked: .*on the margin in place of the loss, the attack lowers it by' "$DEQ" run loud.deq --audit --strict
+checks=$((checks + 4))
+
 # two fixed points that both fall short: each gradient is lost once
 { sed 's/^import std.data/import std.attacks (pgd)\nimport std.metrics (accuracy)\n&/' "$PROGRAMS/modes_chain.deq"
   cat <<'DEQ'
 
 experiment two {
+  allow_masking: true
   let cut = accuracy(net with { forward: broyden(tol: 1e-9, max: 1); on_fail: zero_gradient },
     quadrants.test under pgd(radius: 0.1, step: 0.05, iterations: 3))
   table "two" { columns: [cut.attack.lost_gradients, cut.attack.gradients] }

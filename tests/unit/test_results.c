@@ -276,7 +276,13 @@ static void test_table(void **state) {
         intervals[i][1] = (deq_interval){NAN, NAN, NAN};
     }
     deq_verdict verdicts[4][2] = {0};
-    for (int i = 0; i < 4; i++) verdicts[i][0].level = DEQ_RELIABLE;
+    for (int i = 0; i < 4; i++) {
+        verdicts[i][0].level = DEQ_RELIABLE;
+        for (deq_check k = 0; k < DEQ_CHECKS; k++) verdicts[i][0].numbers[k] = NAN;
+    }
+    verdicts[0][0].numbers[DEQ_CHECK_unmoved] = 0.001;
+    verdicts[0][0].audited = 200;
+    verdicts[0][0].numbers[DEQ_CHECK_margin] = -0.02;
     char jfb[] = "pgd7 through jfb()", exact[] = "pgd7 through implicit(gmres(tol: 1e-4, max: 30))";
     char *none[2] = {NULL, NULL}, *attacks[2][2] = {{jfb, NULL}, {exact, NULL}};
     deq_table_cell measured[4] = {{values[0], intervals[0], "0", "k0", "r0", 1.5, 0.25, 0, attacks[0], verdicts[0]},
@@ -297,22 +303,40 @@ static void test_table(void **state) {
                               "\nEach row is the mean over 2 runs, ± their standard deviation.\n"
                               "\nUnder pgd7 through jfb(): clean.\n"
                               "\nUnder pgd7 through implicit(gmres(tol: 1e-4, max: 30)): clean.\n"
-                              "\nThe accuracies under attack are reliable by what their own solves and gradients say. "
-                              "No sample was attacked again in other ways.\n");
+                              "\nThe accuracies under attack are reliable by what their own solves and gradients say, "
+                              "and by other attacks on a sample of their examples.\n"
+                              "\nChecks of clean, 200 examples attacked again (worst run): unmoved 0.001, margin "
+                              "-0.02.\n");
     free(text);
     f = open_memstream(&text, &size);
-    verdicts[1][0] = (deq_verdict){.level = DEQ_MASKED, .numbers = {[DEQ_CHECK_lost_gradients] = 0.41}};
-    verdicts[2][0] = (deq_verdict){.level = DEQ_SUSPECT, .numbers = {[DEQ_CHECK_unconverged] = 0.25}};
+    verdicts[1][0].level = verdicts[1][0].levels[DEQ_CHECK_lost_gradients] = DEQ_MASKED;
+    verdicts[1][0].numbers[DEQ_CHECK_lost_gradients] = 0.41;
+    verdicts[2][0].level = verdicts[2][0].levels[DEQ_CHECK_unconverged] = DEQ_SUSPECT;
+    verdicts[2][0].numbers[DEQ_CHECK_unconverged] = 0.25;
     deq_table_csv(f, &x, measured);
     fclose(f);
     assert_string_equal(
-        text, "mode,seed,clean,clean low,clean high,clean verdict,\"steps, mean\",seeds,nets,journals,undefined "
-              "predictions,train seconds,evaluation seconds,clean attack\n"
-              "jfb(),0,0.8,0.774081035,0.82362291,reliable,10.25,0,k0,r0,0,1.500,0.250,pgd7 through jfb()\n"
-              "jfb(),1,0.82,0.794977767,0.842573107,masked,11.75,1,k1,r1,0,1.500,0.250,pgd7 through jfb()\n"
-              "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.4690696,0.5309304,suspect,,0,k2,r2,0,1.500,0.250,"
-              "\"pgd7 through implicit(gmres(tol: 1e-4, max: 30))\"\n"
-              "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,reliable,,1,k3,r3,3,2.000,0.500,\n");
+        text,
+        "mode,seed,clean,clean low,clean high,clean verdict,\"steps, mean\",seeds,nets,journals,undefined "
+        "predictions,train seconds,evaluation seconds,clean attack,clean reasons,clean checks\n"
+        "jfb(),0,0.8,0.774081035,0.82362291,reliable,10.25,0,k0,r0,0,1.500,0.250,pgd7 through jfb(),,unmoved 0.001; "
+        "margin -0.02\n"
+        "jfb(),1,0.82,0.794977767,0.842573107,masked,11.75,1,k1,r1,0,1.500,0.250,pgd7 through jfb(),\"41% of the "
+        "examples are right, but at least half of their gradients were not finite, or cut to zero by "
+        "on_fail\",lost_gradients 0.41\n"
+        "\"implicit(gmres(tol: 1e-4, max: 30))\",0,0.5,0.4690696,0.5309304,suspect,,0,k2,r2,0,1.500,0.250,"
+        "\"pgd7 through implicit(gmres(tol: 1e-4, max: 30))\",25% of the attack's forward solves stopped short of "
+        "their tolerance,unconverged 0.25\n"
+        "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,reliable,,1,k3,r3,3,2.000,0.500,,,\n");
+    free(text);
+    text = deq_table_json(&x, measured);
+    json_t *json = json_loads(text, 0, NULL), *cell = json_array_get(json_object_get(json, "cells"), 1);
+    json_t *masked = json_array_get(json_object_get(cell, "values"), 0);
+    assert_string_equal(json_string_value(json_object_get(masked, "verdict")), "masked");
+    assert_int_equal(json_array_size(json_object_get(masked, "checks")), 1);
+    assert_true(json_is_null(json_object_get(json_array_get(json_object_get(cell, "values"), 1), "low")));
+    assert_null(json_object_get(json_array_get(json_object_get(cell, "values"), 1), "verdict"));
+    json_decref(json);
     free(text);
     f = open_memstream(&text, &size);
     deq_table_markdown(f, &x, measured, examples);
@@ -332,8 +356,9 @@ static void test_table(void **state) {
                               "\nIn brackets: intervals of 95% over 1000 examples (Wilson's for shares, else by "
                               "bootstrap; differences are paired by example).\n"
                               "\nUnder pgd7 through jfb(): clean.\n"
-                              "\nThe accuracies under attack are reliable by what their own solves and gradients say. "
-                              "No sample was attacked again in other ways.\n");
+                              "\nThe accuracies under attack are reliable by what their own solves and gradients say, "
+                              "and by other attacks on a sample of their examples.\n"
+                              "\nChecks of clean, 200 examples attacked again: unmoved 0.001, margin -0.02.\n");
     free(text);
 }
 

@@ -29,14 +29,13 @@ static void healthy(void) {
     }
 }
 
-static deq_verdict judged(void) { return deq_judge(&(deq_judged){records, clean, N, 32}); }
+static deq_verdict judged(void) { return deq_judge(&(deq_judged){records, clean, N, 32, NULL}); }
 
 /* The verdict is the one of this check, and no other check says anything. */
 static void only(deq_check check, deq_verdict_level level, double number) {
     deq_verdict v = judged();
     assert_int_equal(v.level, level);
-    for (deq_check k = 0; k < DEQ_CHECKS; k++)
-        assert_int_equal(deq_check_level(&v, k), k == check ? level : DEQ_RELIABLE);
+    for (deq_check k = 0; k < DEQ_CHECKS; k++) assert_int_equal(v.levels[k], k == check ? level : DEQ_RELIABLE);
     assert_true(fabs(v.numbers[check] - number) < 1e-12);
 }
 
@@ -46,10 +45,11 @@ static void test_healthy(void **state) {
     deq_verdict v = judged();
     assert_int_equal(v.level, DEQ_RELIABLE);
     char *text = deq_verdict_text(&v);
-    json_t *reasons = deq_verdict_json(&v);
+    json_t *members = json_object();
+    deq_verdict_members(&v, members);
     assert_string_equal(text, "reliable");
-    assert_int_equal(json_array_size(reasons), 0);
-    json_decref(reasons);
+    assert_int_equal(json_array_size(json_object_get(members, "reasons")), 0);
+    json_decref(members);
     free(text);
 }
 
@@ -88,7 +88,7 @@ static void test_solves(void **state) {
     records[10].attack_unconverged = 1;
     only(DEQ_CHECK_unconverged, DEQ_SUSPECT, 0.0101);
     for (int i = 0; i < N; i++) records[i].attack_unconverged = 6;
-    only(DEQ_CHECK_unconverged, DEQ_MASKED, 0.6);
+    only(DEQ_CHECK_unconverged, DEQ_SUSPECT, 0.6); /* the gradients of few steps can be right */
     healthy();
     for (int i = 0; i < N; i++) records[i].adjoint_unconverged = 5;
     only(DEQ_CHECK_adjoints_unconverged, DEQ_SUSPECT, 0.5);
@@ -109,7 +109,7 @@ static void test_saturated(void **state) {
     healthy();
     for (int i = 0; i < 20; i++) records[i].loss = 1e-9, records[i].margin = 20.7;
     only(DEQ_CHECK_saturated, DEQ_SUSPECT, 0.02);
-    deq_verdict f64 = deq_judge(&(deq_judged){records, clean, N, 64}); /* 1e-9 is no floor there */
+    deq_verdict f64 = deq_judge(&(deq_judged){records, clean, N, 64, NULL}); /* 1e-9 is no floor there */
     assert_int_equal(f64.level, DEQ_RELIABLE);
 }
 
@@ -131,7 +131,7 @@ static void test_above_clean(void **state) {
     deq_verdict v = judged();
     assert_int_equal(v.level, DEQ_MASKED);
     assert_true(v.numbers[DEQ_CHECK_above_clean] > 0.07 && v.numbers[DEQ_CHECK_above_clean] < 0.1);
-    v = deq_judge(&(deq_judged){records, NULL, N, 32});
+    v = deq_judge(&(deq_judged){records, NULL, N, 32, NULL});
     assert_true(v.level == DEQ_RELIABLE && isnan(v.numbers[DEQ_CHECK_above_clean]));
 }
 
@@ -140,6 +140,128 @@ static void test_unmoved(void **state) {
     healthy();
     for (int i = 0; i < 400; i++) records[i].distance_inf = 0;
     only(DEQ_CHECK_unmoved, DEQ_SUSPECT, 0.4);
+}
+
+/* ---- an audit: a sample of every fifth example, attacked again ---- */
+#define SAMPLE 200
+static deq_audit *audit;
+
+static deq_record *sampled(const deq_record *from) {
+    deq_record *out = malloc(SAMPLE * sizeof *out);
+    assert_non_null(out);
+    for (int i = 0; i < SAMPLE; i++) out[i] = from[audit->rows[i]];
+    return out;
+}
+
+static void audited(void) {
+    healthy();
+    deq_audit_free(audit);
+    audit = calloc(1, sizeof *audit);
+    assert_non_null(audit);
+    *audit = (deq_audit){.n = SAMPLE, .rows = malloc(SAMPLE * sizeof *audit->rows), .classes = 10};
+    for (int i = 0; i < SAMPLE; i++) audit->rows[i] = 5 * i;
+}
+
+static deq_verdict judged_audit(void) { return deq_judge(&(deq_judged){records, clean, N, 32, audit}); }
+
+/* The way finds `lost` examples more, which were right, and misses `gained` that the attack has. */
+static deq_verdict_level found(deq_reattack way, deq_check check, int lost, int gained) {
+    audited();
+    deq_record *r = audit->again[way] = sampled(records);
+    for (int i = 0; i < lost; i++) r[i].prediction = 0; /* 80 of the sample are right */
+    for (int i = 0; i < gained; i++) r[SAMPLE - 1 - i].prediction = 1;
+    deq_verdict v = judged_audit();
+    assert_int_equal(v.audited, SAMPLE);
+    assert_false(isnan(v.numbers[check]));
+    for (deq_check k = 0; k < DEQ_CHECKS; k++)
+        if (k != check) assert_int_equal(v.levels[k], DEQ_RELIABLE);
+    assert_int_equal(v.level, v.levels[check]);
+    return v.level;
+}
+
+/* Every check that compares in pairs: within the interval, beyond it, far beyond it. */
+static void test_reattacks(void **state) {
+    (void)state;
+    static const struct {
+        deq_reattack way;
+        deq_check check;
+        deq_verdict_level five, sixteen, fifty;
+    } rows[] = {{DEQ_REATTACK_uncut, DEQ_CHECK_uncut, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
+                {DEQ_REATTACK_converged, DEQ_CHECK_converged, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_SUSPECT},
+                {DEQ_REATTACK_implicit, DEQ_CHECK_implicit, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
+                {DEQ_REATTACK_phantom, DEQ_CHECK_phantom, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
+                {DEQ_REATTACK_jfb, DEQ_CHECK_jfb, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
+                {DEQ_REATTACK_margin, DEQ_CHECK_margin, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
+                {DEQ_REATTACK_longer, DEQ_CHECK_longer, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_SUSPECT}};
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        assert_int_equal(found(rows[k].way, rows[k].check, 5, 0), rows[k].five);
+        assert_int_equal(found(rows[k].way, rows[k].check, 16, 2), rows[k].sixteen);
+        assert_int_equal(found(rows[k].way, rows[k].check, 16, 16), DEQ_RELIABLE); /* another one, not a better one */
+        assert_int_equal(found(rows[k].way, rows[k].check, 50, 2), rows[k].fifty);
+    }
+    assert_int_equal(found(DEQ_REATTACK_converged, DEQ_CHECK_converged, 70, 0), DEQ_MASKED);
+    assert_int_equal(found(DEQ_REATTACK_noise, DEQ_CHECK_noise, 20, 25), DEQ_RELIABLE);
+    assert_int_equal(found(DEQ_REATTACK_noise, DEQ_CHECK_noise, 40, 2), DEQ_MASKED);
+    assert_int_equal(found(DEQ_REATTACK_search, DEQ_CHECK_search, 3, 0), DEQ_RELIABLE);
+    assert_int_equal(found(DEQ_REATTACK_search, DEQ_CHECK_search, 8, 100),
+                     DEQ_SUSPECT); /* what it misses says nothing */
+    assert_int_equal(found(DEQ_REATTACK_search, DEQ_CHECK_search, 30, 0), DEQ_MASKED);
+}
+
+/* 10 classes: chance is 20 of 200. */
+static void test_unbounded(void **state) {
+    (void)state;
+    assert_int_equal(found(DEQ_REATTACK_unbounded, DEQ_CHECK_unbounded, 80, 25), DEQ_RELIABLE);
+    assert_int_equal(found(DEQ_REATTACK_unbounded, DEQ_CHECK_unbounded, 80, 60), DEQ_SUSPECT);
+    assert_int_equal(found(DEQ_REATTACK_unbounded, DEQ_CHECK_unbounded, 0, 0), DEQ_MASKED);
+}
+
+static void test_tighter(void **state) {
+    (void)state;
+    audited();
+    audit->clean = sampled(clean);
+    audit->again[DEQ_REATTACK_tighter] = sampled(clean);
+    assert_int_equal(judged_audit().level, DEQ_RELIABLE);
+    for (int i = 0; i < 12; i++) audit->again[DEQ_REATTACK_tighter][10 * i].prediction ^= 1; /* right or wrong */
+    deq_verdict v = judged_audit();
+    assert_int_equal(v.levels[DEQ_CHECK_tighter], DEQ_SUSPECT);
+    assert_int_equal(v.level, DEQ_SUSPECT);
+    assert_true(v.numbers[DEQ_CHECK_tighter] > 0.02 && v.numbers[DEQ_CHECK_tighter] < 0.06);
+}
+
+/* Solves that fall short and losses that saturate are weighed by what they change. */
+static void test_weighed(void **state) {
+    (void)state;
+    audited();
+    for (int i = 0; i < N; i++) records[i].attack_unconverged = records[i].adjoint_unconverged = 10;
+    assert_int_equal(judged_audit().level, DEQ_SUSPECT); /* nothing was measured */
+    audit->again[DEQ_REATTACK_converged] = sampled(records);
+    deq_verdict v = judged_audit();
+    assert_int_equal(v.level, DEQ_RELIABLE);
+    assert_true(v.numbers[DEQ_CHECK_unconverged] == 1); /* and is still told */
+    audited();
+    for (int i = 0; i < 300; i++) records[i].loss = 0, records[i].margin = 5000;
+    assert_int_equal(judged_audit().level, DEQ_MASKED);
+    audit->again[DEQ_REATTACK_margin] = sampled(records);
+    assert_int_equal(judged_audit().level, DEQ_RELIABLE);
+}
+
+/* What was not made has no number; what would be the same attack has found nothing. */
+static void test_not_made(void **state) {
+    (void)state;
+    audited();
+    audit->same[DEQ_REATTACK_implicit] = true;
+    deq_verdict v = judged_audit();
+    assert_true(v.numbers[DEQ_CHECK_implicit] == 0 && isnan(v.numbers[DEQ_CHECK_phantom]));
+    json_t *members = json_object();
+    deq_verdict_members(&v, members);
+    json_t *checks = json_object_get(members, "checks");
+    size_t counted = 0;
+    for (deq_check k = 0; k < DEQ_CHECKS; k++) counted += !isnan(v.numbers[k]);
+    assert_int_equal(json_array_size(checks), counted);
+    json_decref(members);
+    deq_audit_free(audit);
+    audit = NULL;
 }
 
 /* Several reasons: the worst decides, all are told, with their numbers. */
@@ -153,12 +275,14 @@ static void test_reasons(void **state) {
     assert_string_equal(text, "masked: 6% of the examples are right, but at least half of their gradients were exactly "
                               "zero; 6% of the examples are right at an input that the attack did not change");
     free(text);
-    json_t *reasons = deq_verdict_json(&v), *last = json_array_get(reasons, 1);
+    json_t *members = json_object();
+    deq_verdict_members(&v, members);
+    json_t *reasons = json_object_get(members, "reasons"), *last = json_array_get(reasons, 1);
     assert_int_equal(json_array_size(reasons), 2);
     assert_string_equal(json_string_value(json_object_get(last, "check")), "unmoved");
     assert_string_equal(json_string_value(json_object_get(last, "level")), "suspect");
     assert_true(fabs(json_real_value(json_object_get(last, "number")) - 0.06) < 1e-12);
-    json_decref(reasons);
+    json_decref(members);
 }
 
 /* No row says masked before it says suspect, and every name is its own. */
@@ -177,6 +301,9 @@ int main(void) {
                                        cmocka_unit_test(test_lost_gradients), cmocka_unit_test(test_solves),
                                        cmocka_unit_test(test_saturated),      cmocka_unit_test(test_undefined),
                                        cmocka_unit_test(test_above_clean),    cmocka_unit_test(test_unmoved),
-                                       cmocka_unit_test(test_reasons),        cmocka_unit_test(test_rows)};
+                                       cmocka_unit_test(test_reasons),        cmocka_unit_test(test_rows),
+                                       cmocka_unit_test(test_reattacks),      cmocka_unit_test(test_unbounded),
+                                       cmocka_unit_test(test_tighter),        cmocka_unit_test(test_weighed),
+                                       cmocka_unit_test(test_not_made)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

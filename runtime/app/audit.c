@@ -1,0 +1,387 @@
+/* audit.c - attacks a sample of an evaluation's examples again in other ways (reattacks.def): what the verdict weighs it by.
+ *
+ * Every way is an evaluation of the sample like any other, with its own journal: an audit that is interrupted goes on
+ * where it stopped, and one that is repeated costs nothing.  The sample depends on the seed and the examples only. */
+#define _GNU_SOURCE
+#include "app_state.h"
+#include "random.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LONGER 4           /* times the steps of a solver */
+#define MORE 3             /* times the iterations of an attack */
+#define TIGHTER 0.01       /* of the tolerance */
+#define OTHER_DRAWS 100000 /* restarts of a script are fewer */
+#define FEWEST_QUERIES 50
+#define MOST_QUERIES 300
+#define SEARCH_SHARE 0.5 /* of what the evaluation has asked of the net, at most, unless that is too few */
+
+typedef struct Audit {
+    deq_app *app;
+    const deq_model *model;
+    const deq_value_spec *value;
+    const deq_evaluation *whole;
+    deq_engine *engine; /* with the settings of the evaluation */
+    deq_audit *out;
+    int64_t *ids;
+    double reach_inf, reach_2; /* of what the attack has changed: the ball that is searched */
+    deq_error *e;
+} Audit;
+
+/* ---- the sample ---- */
+typedef struct Drawn {
+    double draw;
+    int64_t row;
+} Drawn;
+
+static int by_draw(const void *a, const void *b) {
+    const Drawn *x = a, *y = b;
+    return x->draw != y->draw ? (x->draw > y->draw) - (x->draw < y->draw) : (x->row > y->row) - (x->row < y->row);
+}
+
+static int by_row(const void *a, const void *b) {
+    const Drawn *x = a, *y = b;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+/* The examples with the smallest draws, in their order. */
+static bool draw_sample(Audit *u) {
+    const int64_t all = u->whole->examples;
+    deq_audit *a = u->out;
+    a->n = all < DEQ_AUDIT_EXAMPLES ? all : DEQ_AUDIT_EXAMPLES;
+    const uint64_t key = deq_key_text(u->model->spec->seed, "audit");
+    Drawn *drawn = malloc((size_t)(all + 1) * sizeof *drawn);
+    a->rows = malloc((size_t)(a->n + 1) * sizeof *a->rows);
+    u->ids = malloc((size_t)(a->n + 1) * sizeof *u->ids);
+    bool ok = drawn && a->rows && u->ids;
+    for (int64_t i = 0; ok && i < all; i++) drawn[i] = (Drawn){deq_uniform(key, (uint64_t)u->whole->records[i].id), i};
+    if (ok) qsort(drawn, (size_t)all, sizeof *drawn, by_draw);
+    if (ok) qsort(drawn, (size_t)a->n, sizeof *drawn, by_row);
+    for (int64_t i = 0; ok && i < a->n; i++) {
+        a->rows[i] = drawn[i].row;
+        u->ids[i] = u->whole->records[drawn[i].row].id;
+    }
+    free(drawn);
+    return ok || deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
+}
+
+/* ---- copies with changes ---- */
+static const char *keep(Audit *u, const char *text) {
+    size_t size = strlen(text) + 1;
+    char *copy = deq_manifest_alloc(u->app->manifest, size);
+    if (copy)
+        memcpy(copy, text, size);
+    else
+        deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
+    return copy;
+}
+
+/* Every part of the attack with scalars of its own; NULL: out of memory. */
+static deq_attack_spec *copied(Audit *u, const deq_attack_spec *a) {
+    const size_t bytes = (size_t)a->nscalars * sizeof *a->scalars;
+    deq_attack_spec *copy = deq_manifest_alloc(u->app->manifest, sizeof *copy);
+    deq_named *scalars = deq_manifest_alloc(u->app->manifest, bytes + 1);
+    if (!copy || !scalars) {
+        deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
+        return NULL;
+    }
+    *copy = *a;
+    if (bytes) memcpy(scalars, a->scalars, bytes);
+    copy->scalars = scalars;
+    if (a->next && !(copy->next = copied(u, a->next))) return NULL;
+    return copy;
+}
+
+static deq_named *scalar_named(deq_attack_spec *a, const char *name) {
+    for (int i = 0; i < a->nscalars; i++)
+        if (!strcmp(a->scalars[i].name, name)) return &a->scalars[i];
+    return NULL;
+}
+
+/* Settings that hold beyond those of the evaluation. */
+typedef struct Changes {
+    deq_override *items;
+    int n;
+} Changes;
+
+static bool change(Audit *u, Changes *c, const char *fixed, const char *key, const char *value) {
+    char path[512];
+    snprintf(path, sizeof path, "%s%s%s", fixed, *fixed ? "." : "", key);
+    const char *kept = keep(u, path), *text = kept ? keep(u, value) : NULL;
+    if (text) c->items[c->n++] = (deq_override){kept, text};
+    return text != NULL;
+}
+
+static bool make_changes(Audit *u, Changes *c) {
+    const size_t most = 3 * (size_t)u->model->spec->net->nfixed + 1;
+    *c = (Changes){deq_manifest_alloc(u->app->manifest, most * sizeof *c->items), 0};
+    return c->items || deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
+}
+
+/* A solver that makes exactly `max` steps is what the net is: it stays. */
+static void lengthen(deq_solver *s, double tighter) {
+    if (s->tol > 0) s->max *= LONGER, s->tol *= tighter;
+    for (int i = 0; i < s->links; i++)
+        if (s->then[i].tol > 0) s->then[i].max *= LONGER, s->then[i].tol *= tighter;
+}
+
+static bool longer_solves(Audit *u, Changes *c, double tighter) {
+    char text[DEQ_SETTING_TEXT];
+    for (int i = 0; i < u->model->spec->net->nfixed; i++) {
+        const char *path = u->model->spec->net->fixed[i].path;
+        deq_solver s = *deq_engine_solver(u->engine, i);
+        deq_mode m = *deq_engine_mode(u->engine, i);
+        lengthen(&s, tighter);
+        deq_chain_print(&s, false, false, text, sizeof text);
+        if (!change(u, c, path, "forward", text) || !change(u, c, path, "on_fail", "warn")) return false;
+        if (!deq_mode_has_adjoint(&m) || m.hand) continue;
+        lengthen(&m.adjoint, 1);
+        deq_mode_print(&m, text, sizeof text);
+        if (!change(u, c, path, "gradient", text)) return false;
+    }
+    return true;
+}
+
+/* ---- the ways ---- */
+static deq_record *measure_rows(Audit *u, const deq_attack_spec *attack, const Changes *c, const char *way,
+                                const int64_t *ids, int64_t n) {
+    deq_value_spec v = *u->value;
+    deq_record *records = malloc((size_t)(n + 1) * sizeof *records);
+    char *name = NULL;
+    v.attack = (deq_attack_spec *)(uintptr_t)attack;
+    if (asprintf(&name, "%s (audit: %s)", v.name, way) < 0) name = NULL;
+    v.name = name;
+    bool ok = records && name
+                  ? deq_app_measure(u->app, u->model, &v, c ? c->items : NULL, c ? c->n : 0, ids, n, records, u->e)
+                  : deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
+    free(name);
+    if (ok) return records;
+    free(records);
+    return NULL;
+}
+
+static bool again(Audit *u, deq_reattack way, const deq_attack_spec *attack, const Changes *c) {
+    static const char *const names[] = {
+#define REATTACK(id, doc) #id,
+#include "reattacks.def"
+#undef REATTACK
+    };
+    u->out->again[way] = measure_rows(u, attack, c, names[way], u->ids, u->out->n);
+    return u->out->again[way] != NULL;
+}
+
+bool deq_app_cuts_gradients(deq_engine *engine, const deq_net_spec *net) {
+    json_t *settings = deq_app_resolved(engine);
+    bool cut = false;
+    for (int i = 0; i < net->nfixed; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s%son_fail", net->fixed[i].path, *net->fixed[i].path ? "." : "");
+        const char *text = json_string_value(json_object_get(settings, path));
+        cut = cut || (text && !strcmp(text, "zero_gradient"));
+    }
+    json_decref(settings);
+    return cut;
+}
+
+static bool uncut(Audit *u) {
+    Changes c;
+    if (!deq_app_cuts_gradients(u->engine, u->model->spec->net)) return true;
+    if (!make_changes(u, &c)) return false;
+    for (int i = 0; i < u->model->spec->net->nfixed; i++)
+        if (!change(u, &c, u->model->spec->net->fixed[i].path, "on_fail", "warn")) return false;
+    return again(u, DEQ_REATTACK_uncut, u->value->attack, &c);
+}
+
+static bool converged(Audit *u) {
+    const deq_attack_totals *t = &u->whole->attack;
+    Changes c;
+    if (!t->solves) return true;
+    if (!t->unconverged && !t->adjoints_unconverged) return u->out->same[DEQ_REATTACK_converged] = true;
+    deq_attack_spec *attack = copied(u, u->value->attack);
+    if (!attack || !make_changes(u, &c) || !longer_solves(u, &c, 1)) return false;
+    for (deq_attack_spec *a = attack; a; a = a->next) { /* one with a gradient of its own */
+        char text[DEQ_SETTING_TEXT];
+        deq_mode m;
+        deq_error unknown = {0};
+        if (!a->gradient || !deq_mode_parse(a->gradient, &m, &unknown) || !deq_mode_has_adjoint(&m)) continue;
+        lengthen(&m.adjoint, 1);
+        deq_mode_print(&m, text, sizeof text);
+        if (!(a->gradient = keep(u, text))) return false;
+    }
+    return again(u, DEQ_REATTACK_converged, attack, &c);
+}
+
+/* Whether every part that follows gradients has them by this mode already. */
+static bool goes_through(const Audit *u, deq_mode_kind kind) {
+    for (const deq_attack_spec *a = u->value->attack; a; a = a->next) {
+        deq_mode own;
+        deq_error unknown = {0};
+        if (!a->differentiates) continue;
+        if (a->gradient && (!deq_mode_parse(a->gradient, &own, &unknown) || own.kind != kind)) return false;
+        for (int i = 0; !a->gradient && i < u->model->spec->net->nfixed; i++)
+            if (deq_engine_mode(u->engine, i)->kind != kind) return false;
+    }
+    return true;
+}
+
+static bool through(Audit *u, deq_reattack way, deq_mode_kind kind, const char *mode) {
+    deq_error refused = {0};
+    if (!u->model->spec->net->nfixed || !u->whole->attack.gradients) return true;
+    if (goes_through(u, kind)) return u->out->same[way] = true;
+    if (!deq_engine_check_settings(u->engine, mode, &refused)) return true; /* not for this solver */
+    deq_attack_spec *attack = copied(u, u->value->attack);
+    for (deq_attack_spec *a = attack; a; a = a->next) a->gradient = mode;
+    return attack && again(u, way, attack, NULL);
+}
+
+/* The parts are those of the evaluation's attack, but for what they ask for. */
+static bool margin(Audit *u) {
+    const deq_attack_spec *own = u->value->attack;
+    deq_attack_spec *attack = u->value->audit.margin ? copied(u, u->value->audit.margin) : NULL;
+    if (!u->value->audit.margin) return true;
+    if (!attack) return false;
+    if (!strcmp(attack->routine, own->routine)) return u->out->same[DEQ_REATTACK_margin] = true;
+    for (deq_attack_spec *a = attack; a && own; a = a->next, own = own->next) {
+        a->gradient = own->gradient;
+        for (int i = 0; i < a->nscalars && i < own->nscalars; i++) a->scalars[i].value = own->scalars[i].value;
+    }
+    return again(u, DEQ_REATTACK_margin, attack, NULL);
+}
+
+/* The scalar that says how many rounds there are; NULL: none. */
+static deq_named *rounds(deq_attack_spec *a) {
+    deq_named *s = scalar_named(a, "iterations");
+    for (int i = 0; !s && i < a->nscalars; i++)
+        if (a->scalars[i].count && !a->scalars[i].computed) s = &a->scalars[i];
+    return s && !s->computed ? s : NULL;
+}
+
+static bool longer(Audit *u) {
+    deq_attack_spec *attack = copied(u, u->value->attack);
+    for (deq_attack_spec *a = attack; a; a = a->next) {
+        deq_named *s = rounds(a);
+        if (s) s->value = fmin(fmin(MORE * s->value, s->high), 1e9);
+        a->restart += OTHER_DRAWS;
+    }
+    return attack && again(u, DEQ_REATTACK_longer, attack, NULL);
+}
+
+/* Whether all inputs of the sample lie in [0, 1]. */
+static bool in_unit(Audit *u, bool *yes) {
+    deq_dataset *data = deq_app_data(u->app, u->value->data.data, u->e);
+    const int64_t elements = u->model->spec->net->input.elements;
+    const int bits = (int)u->app->module->real_bits;
+    const int64_t bytes = (elements * bits / 8 + DEQ_ALIGN - 1) & ~(int64_t)(DEQ_ALIGN - 1);
+    if (!data || !deq_dataset_load(data, u->value->data.test, u->e)) return false;
+    void *x = aligned_alloc(DEQ_ALIGN, (size_t)bytes + DEQ_ALIGN);
+    if (!x) return deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
+    deq_source source = deq_dataset_source(data, u->value->data.test);
+    *yes = true;
+    for (int64_t i = 0; *yes && i < u->out->n; i++) {
+        source.gather(source.context, &u->ids[i], 1, bits, x, bytes, NULL, 0);
+        for (int64_t k = 0; *yes && k < elements; k++) {
+            double v = bits == 64 ? ((const double *)x)[k] : (double)((const float *)x)[k];
+            *yes = v >= -1e-6 && v <= 1 + 1e-6;
+        }
+    }
+    free(x);
+    return true;
+}
+
+static bool unbounded(Audit *u) {
+    const double length = sqrt((double)u->model->spec->net->input.elements);
+    deq_attack_spec *attack = copied(u, u->value->attack);
+    bool unit = false;
+    if (!attack) return false;
+    for (deq_attack_spec *a = attack; a; a = a->next) {
+        deq_named *radius = scalar_named(a, "radius"), *step = scalar_named(a, "step");
+        if (!radius || radius->computed || !(radius->value > 0) || (step && step->computed))
+            return true; /* no radius to set */
+        double most = u->reach_2 <= 1.001 * radius->value ? length : 1, wanted = fmin(most, radius->high);
+        if (step) step->value = fmin(step->value * wanted / radius->value, step->high);
+        radius->value = wanted;
+    }
+    return in_unit(u, &unit) && (!unit || again(u, DEQ_REATTACK_unbounded, attack, NULL));
+}
+
+/* ---- without gradients ---- */
+static deq_attack_spec *search_of(Audit *u, double queries) {
+    deq_attack_spec *a = copied(u, u->value->audit.search);
+    deq_named *radius = a ? scalar_named(a, "radius") : NULL, *euclidean = a ? scalar_named(a, "euclidean") : NULL,
+              *count = a ? scalar_named(a, "queries") : NULL;
+    if (!radius || !euclidean || !count) return NULL;
+    radius->value = u->reach_inf;
+    euclidean->value = u->reach_2;
+    count->value = queries;
+    return a;
+}
+
+static bool search(Audit *u) {
+    deq_audit *a = u->out;
+    const deq_attack_totals *t = &u->whole->attack;
+    if (!u->value->audit.search || !(u->reach_inf > 0)) return true;
+    deq_attack_spec *noise = search_of(u, 0);
+    if (!noise || !again(u, DEQ_REATTACK_noise, noise, NULL)) return false;
+    int64_t *ids = malloc((size_t)(a->n + 1) * sizeof *ids), n = 0;
+    deq_record *all = malloc((size_t)(a->n + 1) * sizeof *all), *found = NULL;
+    for (int64_t i = 0; ids && all && i < a->n; i++) {
+        all[i] = u->whole->records[a->rows[i]];
+        if (!deq_record_wrong(&all[i])) ids[n++] = u->ids[i];
+    }
+    double asked = SEARCH_SHARE * (double)(t->queries + t->gradients) / (double)(n ? n : 1);
+    deq_attack_spec *attack = search_of(u, fmin(fmax(floor(asked), FEWEST_QUERIES), MOST_QUERIES));
+    bool ok = (ids && all && attack) || deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
+    if (ok && n) ok = (found = measure_rows(u, attack, NULL, "search", ids, n)) != NULL;
+    for (int64_t i = 0, k = 0; ok && i < a->n; i++)
+        if (!deq_record_wrong(&all[i])) all[i] = found[k++];
+    if (ok) a->again[DEQ_REATTACK_search] = all, all = NULL;
+    free(found);
+    free(all);
+    free(ids);
+    return ok;
+}
+
+static bool tighter(Audit *u) {
+    Changes c;
+    if (!u->model->spec->net->nfixed || deq_value_defence(u->value)) return true;
+    u->out->clean = measure_rows(u, NULL, NULL, "clean", u->ids, u->out->n);
+    return u->out->clean && make_changes(u, &c) && longer_solves(u, &c, TIGHTER) &&
+           again(u, DEQ_REATTACK_tighter, NULL, &c);
+}
+
+static bool all_ways(Audit *u) {
+    return uncut(u) && converged(u) &&
+           through(u, DEQ_REATTACK_implicit, DEQ_MODE_implicit, "implicit(gmres(max: 100))") &&
+           through(u, DEQ_REATTACK_phantom, DEQ_MODE_phantom, "phantom.unroll(steps: 5, damping: 0.5)") &&
+           through(u, DEQ_REATTACK_jfb, DEQ_MODE_jfb, "jfb()") && margin(u) && longer(u) && unbounded(u) && search(u) &&
+           tighter(u);
+}
+
+bool deq_app_audit(deq_app *app, const deq_model *model, const deq_value_spec *v, const deq_evaluation *x,
+                   deq_audit **out, deq_error *e) {
+    *out = NULL;
+    /* An attack that asks nothing of the net is a baseline, and without labels nothing is right or wrong. */
+    if (!v->attack || !x->examples || !(x->attack.queries + x->attack.gradients) || !model->spec->net->target.labels)
+        return true;
+    Audit u = {app, model, v, x, deq_app_engine(app, model->spec->net, e), calloc(1, sizeof(deq_audit)), NULL, 0, 0, e};
+    if (!u.engine || !u.out) {
+        free(u.out);
+        return u.engine ? deq_fail(e, DEQ_MEMORY, "out of memory for an audit") : false;
+    }
+    u.out->classes = model->spec->net->target.labels;
+    for (int64_t i = 0; i < x->examples; i++) {
+        u.reach_inf = fmax(u.reach_inf, (double)x->records[i].distance_inf);
+        u.reach_2 = fmax(u.reach_2, (double)x->records[i].distance_2);
+    }
+    uint32_t token = deq_engine_save_settings(u.engine);
+    bool ok =
+        deq_app_as_trained(u.engine, model->spec, v->overrides, v->noverrides, e) && draw_sample(&u) && all_ways(&u);
+    deq_engine_restore_settings(u.engine, token);
+    free(u.ids);
+    if (ok)
+        *out = u.out;
+    else
+        deq_audit_free(u.out);
+    return ok;
+}

@@ -1,0 +1,28 @@
+/* table_json.c - an experiment's table as JSON: what the CSV has, and every check of every verdict with its number. */
+#include "table.h"
+#include "progress.h"
+#include <stdlib.h>
+
+static json_t *json_cell(const deq_experiment_spec *x, const deq_table_cell *cell, const char *const *coordinates) {
+    json_t *where = json_object(), *values = json_array();
+    for (int s = 0; s < x->nsweeps; s++) json_object_set_new(where, x->sweeps[s].name, json_string(coordinates[s]));
+    for (int c = 0; c < x->table->ncolumns; c++) {
+        const deq_verdict *v = &cell->verdicts[c];
+        json_t *o = json_pack("{s:s, s:o, s:o, s:o}", "title", x->table->columns[c].title, "value",
+                              deq_json_number(cell->values[c]), "low", deq_json_number(cell->intervals[c].low), "high",
+                              deq_json_number(cell->intervals[c].high));
+        if (cell->attacks[c]) json_object_set_new(o, "attack", json_string(cell->attacks[c]));
+        if (v->level) deq_verdict_members(v, o);
+        json_array_append_new(values, o);
+    }
+    return json_pack("{s:o, s:o}", "coordinates", where, "values", values);
+}
+
+char *deq_table_json(const deq_experiment_spec *x, const deq_table_cell *cells) {
+    json_t *list = json_array();
+    for (int i = 0; i < x->ncells; i++) json_array_append_new(list, json_cell(x, &cells[i], x->cells[i].coordinates));
+    json_t *o = json_pack("{s:s, s:s, s:o}", "table", x->table->name, "experiment", x->name, "cells", list);
+    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(o);
+    return text;
+}

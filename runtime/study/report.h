@@ -1,0 +1,14 @@
+/* report.h - the parts of `deq report`.  Files: report.c, report_verdicts.c. */
+#ifndef DEQ_RUNTIME_REPORT_H
+#define DEQ_RUNTIME_REPORT_H
+#include "output.h"
+#include "progress.h"
+#include <jansson.h>
+#include <stdio.h>
+
+/* Names of the files in `folder` that end in `ending`, sorted; free each and the list. */
+char **deq_report_files(const char *folder, const char *ending, int *n);
+/* Of every table of a run's folder (NAME-table.json): a line for each accuracy under attack, with its verdict, the
+ * reasons, and every check's number. */
+void deq_report_tables(deq_reporter *r, const char *folder);
+#endif

@@ -1,0 +1,88 @@
+/* report_verdicts.c - what `deq report` says of the accuracies under attack in a folder's tables. */
+#include "report.h"
+#include <stdlib.h>
+#include <string.h>
+
+static const char *text(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+static void put_coordinates(FILE *out, const json_t *cell) {
+    const char *name, *between = " (";
+    json_t *value;
+    json_object_foreach(json_object_get(cell, "coordinates"), name, value) {
+        fprintf(out, "%s%s = %s", between, name, json_string_value(value) ? json_string_value(value) : "?");
+        between = ", ";
+    }
+    if (*between == ',') fputc(')', out);
+}
+
+static void put_checks(FILE *out, const json_t *value) {
+    size_t i;
+    json_t *check;
+    const char *between = "";
+    json_array_foreach(json_object_get(value, "checks"), i, check) {
+        fprintf(out, "%s%s %.3g", between, text(check, "check"), json_number_value(json_object_get(check, "number")));
+        between = ", ";
+    }
+}
+
+/* "- robust (mode = jfb()): masked, 41% of ..": verdict, reasons, numbers. */
+static void put_value(FILE *out, const json_t *cell, const json_t *value) {
+    const json_int_t audited = json_integer_value(json_object_get(value, "audited"));
+    const char *between = ": ";
+    size_t i;
+    json_t *reason;
+    fprintf(out, "- %s", text(value, "title"));
+    put_coordinates(out, cell);
+    fprintf(out, ": %.4g under %s is %s", json_number_value(json_object_get(value, "value")), text(value, "attack"),
+            text(value, "verdict"));
+    json_array_foreach(json_object_get(value, "reasons"), i, reason) {
+        fprintf(out, "%s%s", between, text(reason, "text"));
+        between = "; ";
+    }
+    if (audited)
+        fprintf(out, ". %lld examples attacked again; checks: ", (long long)audited);
+    else
+        fputs(". Not audited; checks: ", out);
+    put_checks(out, value);
+    fputs(".\n", out);
+}
+
+/* A line for each accuracy under attack of a table; how many there were. */
+static int put_table(FILE *out, const json_t *table) {
+    size_t i, k;
+    json_t *cell, *value;
+    int count = 0;
+    json_array_foreach(json_object_get(table, "cells"), i, cell) {
+        json_array_foreach(json_object_get(cell, "values"), k, value) {
+            if (!json_object_get(value, "verdict")) continue;
+            put_value(out, cell, value);
+            count++;
+        }
+    }
+    return count;
+}
+
+void deq_report_tables(deq_reporter *r, const char *folder) {
+    int n;
+    char **names = deq_report_files(folder, "-table.json", &n);
+    for (int i = 0; i < n; i++) {
+        char *path = deq_path_join(folder, names[i], NULL), *lines = NULL;
+        json_t *table = path ? json_load_file(path, 0, NULL) : NULL;
+        size_t size;
+        FILE *f = open_memstream(&lines, &size);
+        int count = f ? put_table(f, table) : 0;
+        if (f) fclose(f);
+        if (count) {
+            deq_report(r, "## Accuracies under attack in table %s\n\n%s", text(table, "table"), lines);
+            deq_report_event(r, "verdicts", json_pack("{s:O}", "table", table));
+        }
+        json_decref(table);
+        free(lines);
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+}
