@@ -48,10 +48,10 @@ void deq_app_close(deq_app *app) {
     free(app->engines);
     free(app->data);
     free(app->results);
-    json_decref(app->begun);
     deq_store_close(&app->store);
     deq_manifest_free(app->manifest);
     deq_report_clear(&app->reporter);
+    json_decref(app->begun);
     *app = (deq_app){0};
 }
 

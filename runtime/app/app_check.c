@@ -98,6 +98,9 @@ static bool check_value(deq_app *app, const deq_cell_spec *cell, int k, deq_erro
             if (!need_routine(app, a->routine, v->name, e) ||
                 !check_settings(app, t, v->overrides, v->noverrides, a, true, e))
                 return false;
+        for (int way = 0; way < 2; way++)
+            for (const deq_attack_spec *a = way ? v->audit.search : v->audit.margin; a; a = a->next)
+                if (!need_routine(app, a->routine, v->name, e)) return false;
         return check_slice(app, &v->data, e) && check_settings(app, t, v->overrides, v->noverrides, NULL, true, e);
     case DEQ_STATISTIC:
         of = value_of(cell, k, v->of);

@@ -125,6 +125,7 @@ bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec 
 void deq_evaluation_free(deq_evaluation *v);
 /* A row of statistics.def, spelled as in a script: "steps", "attack.converged"; NaN when there is nothing to count. */
 double deq_evaluation_statistic(const deq_evaluation *v, const char *what);
+json_t *deq_evaluation_attack_json(const deq_evaluation *v); /* all rows of the attack, as an object */
 /* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
 const char *deq_value_defence(const deq_value_spec *value);
 

@@ -374,11 +374,15 @@ bool deq_app_audit(deq_app *app, const deq_model *model, const deq_value_spec *v
         u.reach_inf = fmax(u.reach_inf, (double)x->records[i].distance_inf);
         u.reach_2 = fmax(u.reach_2, (double)x->records[i].distance_2);
     }
+    const double began = deq_now();
     uint32_t token = deq_engine_save_settings(u.engine);
     bool ok =
         deq_app_as_trained(u.engine, model->spec, v->overrides, v->noverrides, e) && draw_sample(&u) && all_ways(&u);
     deq_engine_restore_settings(u.engine, token);
     free(u.ids);
+    if (ok)
+        deq_report(&app->reporter, "%s of %s: attacked again on a sample of %lld examples (%.1f s)", v->name,
+                   model->label, (long long)u.out->n, deq_now() - began);
     if (ok)
         *out = u.out;
     else

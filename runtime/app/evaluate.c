@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "measure.h"
 #include "checkpoint.h"
+#include "training_log.h"
 #include "defence.h"
 #include "journal.h"
 #include "signals.h"
@@ -161,6 +162,17 @@ double deq_evaluation_statistic(const deq_evaluation *v, const char *what) {
 #include "statistics.def"
 #undef STATISTIC
     return NAN;
+}
+
+#define MEMBER_SOLVE(name)
+#define MEMBER_ATTACK(name) json_object_set_new(out, #name, deq_json_number(attack_##name(v)));
+
+json_t *deq_evaluation_attack_json(const deq_evaluation *v) {
+    json_t *out = json_object();
+#define STATISTIC(group, name, share, doc) MEMBER_##group(name)
+#include "statistics.def"
+#undef STATISTIC
+    return out;
 }
 
 void deq_evaluation_free(deq_evaluation *v) {

@@ -268,6 +268,7 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
             json_object_set_new(members, "attack", json_string(w->attacked));
             json_object_set_new(members, "attacks_run", json_integer(w->attacks_run));
             json_object_set_new(members, "attacks_found", json_integer(w->attacks_found));
+            json_object_set_new(members, "asked", deq_evaluation_attack_json(w));
         }
         if (w->trained) json_object_set_new(members, "trained_against", json_string(w->trained));
         if (defence) json_object_set_new(members, "defence", json_string(defence));

@@ -28,6 +28,7 @@ expect 5 'E0961.*1 of the accuracies under attack is masked' "$DEQ" run blind.de
 same first.csv results/blind/tiny.csv
 "$DEQ" run blind.deq --json >events || fail "the run with --json"
 grep '"name": *"blind"' events | grep -q '"verdict": *"masked"' || fail "no verdict in the events"
+grep '"name": *"blind"' events | grep -q '"asked": *{.*"lost_gradients": *1[.0]*[,}]' || fail "no statistics of the attack in the events"
 grep '"name": *"blind"' events | grep -q '"check": *"lost_gradients"' || fail "no reasons in the events"
 checks=$((checks + 5))
 
