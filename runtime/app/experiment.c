@@ -192,6 +192,9 @@ static bool expression(Cell *c, const deq_value_spec *v, Measured *out, deq_erro
         inputs[i] = p.inputs[i]->value;
     }
     out->interval = (deq_interval){NAN, NAN, NAN};
+    for (int i = 0; i < v->ninputs; i++) /* it can be believed as far as the least of them */
+        if (p.inputs[i]->evaluation.verdict.level > out->evaluation.verdict.level)
+            out->evaluation.verdict = p.inputs[i]->evaluation.verdict;
     if (!call_scalar(c->app, v->routine, inputs, &out->value, e)) return false;
     if (pairs(&p)) out->interval = deq_bootstrap(paired, &p, p.inputs[0]->evaluation.examples, 0);
     return true;
@@ -246,6 +249,7 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         json_object_set_new(members, "low", deq_json_number(m->interval.low));
         json_object_set_new(members, "high", deq_json_number(m->interval.high));
     }
+    if (m->evaluation.verdict.level) deq_verdict_members(&m->evaluation.verdict, members);
     if (model) {
         const deq_evaluation *w = &m->evaluation;
         json_object_set_new(members, "model", json_string(model->label));
@@ -261,7 +265,6 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
         char *journal = deq_store_path(&c->app->store, "journal", w->key, "journal");
         if (journal) json_object_set_new(members, "journal", json_string(journal));
         free(journal);
-        if (w->verdict.level) deq_verdict_members(&w->verdict, members);
         char *verdict = w->verdict.level ? deq_verdict_text(&w->verdict) : NULL;
         const char *defence = deq_value_defence(v);
         if (w->attacked) {

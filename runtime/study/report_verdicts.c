@@ -36,8 +36,8 @@ static void put_value(FILE *out, const json_t *cell, const json_t *value) {
     json_t *reason;
     fprintf(out, "- %s", text(value, "title"));
     put_coordinates(out, cell);
-    fprintf(out, ": %.4g under %s is %s", json_number_value(json_object_get(value, "value")), text(value, "attack"),
-            text(value, "verdict"));
+    fprintf(out, ": %.4g%s%s is %s", json_number_value(json_object_get(value, "value")),
+            *text(value, "attack") ? " under " : "", text(value, "attack"), text(value, "verdict"));
     json_array_foreach(json_object_get(value, "reasons"), i, reason) {
         fprintf(out, "%s%s", between, text(reason, "text"));
         between = "; ";

@@ -32,5 +32,20 @@ expect 2 'E0412.*count' "$DEQ" check <(sed 's|restarts(random, 1)|restarts(rando
 expect 2 'E0303.*sequence' "$DEQ" check <(sed 's|^attack both = .*|attack both = sequence()|' joined.deq)
 expect 2 'E0307.*an attack' "$DEQ" check <(sed 's|^attack both = .*|attack both = sequence(auto, 3)|' joined.deq)
 expect 2 'E0431' "$DEQ" check <(sed 's|^attack both = .*|attack both = sequence(auto, mild with { gradient: backprop() })|' joined.deq)
+# a random search: no gradients, better than the noise it begins with, inside of both balls
+sed 's|^import std.attacks.*|import std.attacks (pgd, random_search)|
+s|^  let robust = .*|  let start = accuracy(net, quadrants.test under random_search(radius: 0.04, queries: 0))\n  let found = accuracy(net, quadrants.test under random_search(radius: 0.04, queries: 60))\n  let short = accuracy(net, quadrants.test under random_search(radius: 0.04, euclidean: 0.1, queries: 60))|
+s|columns: \[.*|columns: [start, found, short, found.attack.gradients, found.attack.queries]|' "$PROGRAMS/tiny.deq" >search.deq
+expect 0 '' "$DEQ" run search.deq --json
+table=results/search/tiny.csv
+awk -v s="$(c start)" -v f="$(c found)" -v r="$(c short)" -v g="$(c found.attack.gradients)" -v q="$(c found.attack.queries)" 'BEGIN {
+  exit !(f < s && f <= r && g == 0 && q == 61) }' || fail "the search does not search: $(tail -1 "$table")"
+for field in distance_inf=0.040001 distance_2=0.100001; do
+  which=found; [[ $field == distance_2* ]] && which=short
+  key=$(grep "\"name\": *\"$which\"" out | grep -o '"key": *"[0-9a-f]*"' | head -1 | grep -o '[0-9a-f]\{32\}')
+  [[ -n $key ]] || fail "no journal of $which"
+  [[ $("$DEQ" journal "$key" --filter "${field%=*}>${field#*=}" --csv | wc -l) == 1 ]] || fail "$which leaves the ball"
+done
+checks=$((checks + 3))
 no_partial_files
 done_testing

@@ -10,7 +10,7 @@ if head -1 results/tiny/tiny.csv | grep -q 'clean verdict'; then fail "a verdict
 checks=$((checks + 3))
 
 evaluation='  let blind = accuracy(net with { body.forward: anderson(memory: 4, tol: 1e-7, max: 2); body.on_fail: zero_gradient }, quadrants.test under exact)'
-sed "s|^  let robust = .*|&\n$evaluation|; s|columns: \[.*|columns: [clean, robust, blind]|" "$PROGRAMS/tiny.deq" >unsaid.deq
+sed "s|^  let robust = .*|&\n$evaluation|; s|columns: \[.*|columns: [clean, robust, blind, clean - blind]|" "$PROGRAMS/tiny.deq" >unsaid.deq
 expect 2 'unsaid.deq:.*error.E0521.*zero_gradient' "$DEQ" run unsaid.deq
 [[ ! -e results/unsaid ]] || fail "results of a script that was refused"
 expect 64 'on_fail: zero_gradient.*allow_masking' "$DEQ" run "$PROGRAMS/tiny.deq" --set net.body.on_fail=zero_gradient
@@ -19,6 +19,7 @@ expect 64 'true or false' "$DEQ" run "$PROGRAMS/tiny.deq" --set tiny.allow_maski
 sed 's/^experiment tiny {/&\n  allow_masking: true/' unsaid.deq >blind.deq
 expect 0 'blind of net.*; masked: .*% of the examples are right, but at least half of their gradients were not finite, or cut to zero' \
   "$DEQ" run blind.deq
+grep -q '^\*\*clean - blind\*\* is masked: ' results/blind/tiny.md || fail "a difference hides that one side is masked"
 grep -q '^\*\*blind\*\* is masked: ' results/blind/tiny.md || fail "no reasons in the Markdown"
 [[ $(cell results/blind/tiny.csv 1 'blind verdict') == masked ]] || fail "not masked in the table"
 [[ $(cell results/blind/tiny.csv 1 'robust verdict') == reliable ]] || fail "the healthy evaluation beside it"
@@ -38,6 +39,7 @@ expect 5 'robust of net.*; masked: .*at its rounding floor' "$DEQ" run loud.deq 
 
 # an audit attacks again: the honest net is reliable, also cut to two steps; what masks is named with its number
 expect 0 'robust of net.*; reliable$' "$DEQ" run "$PROGRAMS/tiny.deq" --audit --strict
+grep -q '^net: found in the cache' out || fail "an audited net is trained again"
 grep -q '^Checks of robust, 200 examples attacked again: zero_gradients 0, .*, converged 0, implicit 0, phantom -0.*, jfb -0.*, margin .*, longer .*, unbounded -0.*, noise -0.*, search .*, tighter 0' \
   results/tiny/tiny.md || fail "not every check with its number"
 cp results/tiny/tiny.md once.md
@@ -52,6 +54,14 @@ expect 0 '^- blind: .* is masked: .*200 examples attacked again; checks: .*lost_
 grep -q ',zero_gradients 0; .*; converged 0' results/audited/tiny.csv || fail "no checks in the table"
 expect 5 'robust of net.*; masked: .*on the margin in place of the loss, the attack lowers it by' "$DEQ" run loud.deq --audit --strict
 checks=$((checks + 4))
+
+# warnings: the largest share first, what was done about it, and what concerns few at the end
+expect 0 '' "$DEQ" run "$PROGRAMS/tiny.deq" -q --set net.body.forward.max=7 --set 'exact.gradient=implicit(gmres(tol: 1.8e-4, max: 9))'
+grep W0912 out | grep 'robust of net' >warnings
+grep -q '^[^:]*: [^:]*: robust of net: [0-9.]*% of the .*tolerance.*used as they were$' <(head -1 warnings) || fail "not what was done"
+grep -q 'robust of net: a few: 0[.][0-9]*% of the attack.s adjoint solves' <(tail -1 warnings) || fail "few are not told at the end"
+expect 0 'blind of net: 100% of the attack.s forward solves .*; their gradients were cut to zero' "$DEQ" run blind.deq -q --fresh
+checks=$((checks + 2))
 
 # two fixed points that both fall short: each gradient is lost once
 { sed 's/^import std.data/import std.attacks (pgd)\nimport std.metrics (accuracy)\n&/' "$PROGRAMS/modes_chain.deq"
