@@ -317,6 +317,8 @@ CALLED(fixed_cotangent)
 CALLED(solve)
 CALLED(query)
 CALLED(query_result)
+CALLED(objective)
+CALLED(objective_result)
 
 static void interpret_fence(At *at) { memcpy(at->y, at->x[0], at->count * sizeof(double)); }
 static void interpret_in_training(At *at) { memcpy(at->y, at->x[1], at->count * sizeof(double)); } /* evaluation */

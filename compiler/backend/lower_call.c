@@ -75,17 +75,43 @@ static void set_field(Emit *e, Value frame, uint32_t field, Value v) {
     LLVMBuildStore(e->builder, v, emit_offset_constant(e, frame, 8 * field));
 }
 
+/* A copy of the frame for a routine that this one calls; its scratch stands behind what is in use. */
+static Value inner_frame(Lower *l) {
+    Emit *e = l->e;
+    Value inner = emit_alloca(e, e->i64, emit_i32(e, FRAME_COUNT), 16);
+    LLVMBuildMemCpy(e->builder, inner, 16, l->frame, 8, emit_i64(e, 8 * FRAME_COUNT));
+    set_field(e, inner, FRAME_accum, LLVMConstNull(e->ptr));
+    set_field(e, inner, FRAME_scratch, emit_offset(e, l->row_region, emit_index_mul(e, l->n, l->routine->row_bytes)));
+    return inner;
+}
+
+/* The function is the caller's: frame->objective, on its record, row by row as this routine's records are. */
+Value lower_objective(const Site *s) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    const CallPlan *c = &l->step->calls[s->id];
+    Value inner = inner_frame(l);
+    set_field(e, inner, FRAME_arg0 + OBJECTIVE_OUTPUT, record(l, c->z));
+    for (uint32_t k = OBJECTIVE_VALUE; k <= OBJECTIVE_DERIVATIVE; k++)
+        set_field(e, inner, FRAME_arg0 + k, record(l, c->results[k]));
+    set_field(e, inner, FRAME_rest, l->fields[FRAME_record]);
+    LLVMTypeRef type = LLVMFunctionType(e->none, (LLVMTypeRef[]){e->ptr, e->i64}, 2, false);
+    LLVMBuildCall2(e->builder, type, l->fields[FRAME_objective], (Value[]){inner, l->n}, 2, "");
+    return NULL;
+}
+
 Value lower_query(const Site *s) {
     Lower *l = s->l;
     Emit *e = l->e;
     const CallPlan *c = &l->step->calls[s->id];
-    Value inner = emit_alloca(e, e->i64, emit_i32(e, FRAME_COUNT), 16);
-    LLVMBuildMemCpy(e->builder, inner, 16, l->frame, 8, emit_i64(e, 8 * FRAME_COUNT));
+    Value inner = inner_frame(l);
     set_field(e, inner, FRAME_arg0, record(l, c->z));
     for (uint32_t k = 2; k <= 4; k++)
         if (c->callee->routine->arg_bytes[k]) set_field(e, inner, FRAME_arg0 + k, record(l, c->results[k]));
-    set_field(e, inner, FRAME_accum, LLVMConstNull(e->ptr));
-    set_field(e, inner, FRAME_scratch, emit_offset(e, l->row_region, emit_index_mul(e, l->n, l->routine->row_bytes)));
+    if (c->objective) {
+        set_field(e, inner, FRAME_objective, lower_routine(e, c->objective));
+        set_field(e, inner, FRAME_record, s->node->nargs > 1 ? record(l, c->rest) : LLVMConstNull(e->ptr));
+    }
     emit_call(e, lower_routine(e, c->callee), (Value[]){inner, l->n}, 2);
     const bool gradient = c->callee->routine->arg_bytes[4] != 0;
     Value counted[4] = {l->frame, l->n, gradient ? record(l, c->results[4]) : LLVMConstNull(e->ptr),

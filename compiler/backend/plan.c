@@ -88,9 +88,11 @@ static Treatment treatment(const Planner *p, NodeId id) {
     case OP_fixed:
     case OP_fixed_gradient:
     case OP_solve:
+    case OP_objective:
     case OP_query: return TREAT_BLOCK;
     case OP_fixed_state:
     case OP_fixed_cotangent:
+    case OP_objective_result:
     case OP_query_result: return TREAT_VIEW;
     case OP_slice:
     case OP_pad:
@@ -306,6 +308,12 @@ static void number_groups(Planner *p) {
     }
 }
 
+static void add_callee(RoutinePlan *routine, const RoutinePlan *callee) {
+    if (!callee) return;
+    if (plan_row_bytes(callee) > routine->callee_row_bytes) routine->callee_row_bytes = plan_row_bytes(callee);
+    if (plan_base_bytes(callee) > routine->callee_base_bytes) routine->callee_base_bytes = plan_base_bytes(callee);
+}
+
 static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, StepPlan *s) {
     Planner planner = {
         .unit = unit, .arena = unit->arena, .r = routine->routine, .routine = routine, .s = s, .g = step->graph};
@@ -369,10 +377,10 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
     number_groups(p);
     plan_storage(p);
     for (NodeId id = 0; id < n; id++) {
-        const RoutinePlan *callee = s->calls[id].callee;
-        if (!callee) continue;
-        if (plan_row_bytes(callee) > routine->callee_row_bytes) routine->callee_row_bytes = plan_row_bytes(callee);
-        if (plan_base_bytes(callee) > routine->callee_base_bytes) routine->callee_base_bytes = plan_base_bytes(callee);
+        add_callee(routine, s->calls[id].callee);
+        for (uint32_t k = 0; node(p, id)->op == OP_objective && k < unit->unit->nroutines;
+             k++) /* which, the caller knows */
+            if (unit->unit->routines[k]->objective) add_callee(routine, plan_find(unit, unit->unit->routines[k]->name));
     }
 }
 

@@ -164,6 +164,29 @@ void plan_output(Planner *p, const Binding *b) {
 }
 
 /* ---- calls ---- */
+
+/* The objective of a query and the record of what it captures, laid out as objective_offset says. */
+static void plan_objective_of(Planner *p, NodeId id) {
+    const Node *n = node(p, id);
+    CallPlan *c = &p->s->calls[id];
+    if (!n->attr.query.objective) return;
+    if ((uint64_t)n->attr.query.objective > p->r->nobjectives)
+        ICE("%s: there is no objective %d", p->r->name, (int)n->attr.query.objective);
+    const char *name = p->r->objectives[n->attr.query.objective - 1];
+    c->objective = plan_find(p->unit, name);
+    if (!c->objective || !c->objective->routine->objective) ICE("%s: '%s' is no objective", p->r->name, name);
+    if (n->nargs == 1) return;
+    c->rest = plan_new_record(p, c->objective->routine->rest_bytes);
+    touch(p, c->rest, info(p, id)->level);
+    uint64_t offset = 0;
+    for (uint32_t k = 1; k < n->nargs; k++) {
+        NodeId a = argument(p, id, k);
+        place_store(p, a, buffer_slot(p, c->rest, offset), false, true, 0);
+        touch(p, c->rest, info(p, a)->available);
+        offset += padded(count_of(node(p, a)) * p->unit->real_bytes);
+    }
+}
+
 void plan_call(Planner *p, NodeId id) {
     const Node *n = node(p, id);
     NodePlan *x = info(p, id);
@@ -252,6 +275,19 @@ void plan_call(Planner *p, NodeId id) {
         place_store(p, a, buffer_slot(p, c->z, 0), false, true, 0);
         touch(p, c->z, info(p, a)->available);
         touch(p, c->z, x->level);
+        plan_objective_of(p, id);
+        break;
+    }
+    case OP_objective: {
+        NodeId a = argument(p, id, 0);
+        uint64_t output = padded(count_of(node(p, a)) * p->unit->real_bytes);
+        c->z = plan_new_record(p, output);
+        c->results[OBJECTIVE_VALUE] = plan_new_record(p, padded(p->unit->real_bytes));
+        c->results[OBJECTIVE_DERIVATIVE] = plan_new_record(p, output);
+        place_store(p, a, buffer_slot(p, c->z, 0), false, true, 0);
+        touch(p, c->z, info(p, a)->available);
+        touch(p, c->z, x->level);
+        for (uint32_t k = OBJECTIVE_VALUE; k <= OBJECTIVE_DERIVATIVE; k++) touch(p, c->results[k], x->level);
         break;
     }
     default: ICE("%s is no block operation", "node");

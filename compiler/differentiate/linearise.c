@@ -225,6 +225,16 @@ static NodeId jvp_fence(const Primal *p) { return not_here(p); }
 static NodeId jvp_solve(const Primal *p) { return not_here(p); }
 static NodeId jvp_query(const Primal *p) { return not_here(p); }
 static NodeId jvp_query_result(const Primal *p) { return not_here(p); }
+/* A token has no tangent: it hands on that of the output to its results. */
+static NodeId jvp_objective(const Primal *p) { return p->t[0]; }
+static NodeId jvp_objective_result(const Primal *p) {
+    if (p->attr.result.argument != OBJECTIVE_VALUE) return not_here(p);
+    Shape s = p->g->nodes[p->t[0]].shape;
+    NodeId d = graph_op_shaped(p->g, OP_objective_result, p->a, 1, &(Attr){.result.argument = OBJECTIVE_DERIVATIVE}, s,
+                               true, p->loc);
+    NodeId product = op2(p, OP_mul, d, p->t[0]);
+    return s.rank ? graph_reduce(p->g, OP_reduce_sum, product, (1u << s.rank) - 1, p->loc) : product;
+}
 
 static NodeId (*const rules[])(const Primal *) = {
 #define OP(name, arity, class, shape, linear, cost, view, doc) jvp_##name,

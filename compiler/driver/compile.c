@@ -12,13 +12,13 @@
 /* Everything besides the text of the modules that decides the bytes of the object. */
 static char *option_text(Arena *a, const CompileOptions *o) {
     const char *cpu = o->target_cpu ? o->target_cpu : "native";
-    return arena_printf(a, "%s abi=%d cpu=%s%s O%d %s math=%s%s%s%s%s%s%s%s%s%s%s", DEQ_VERSION, DEQ_ABI_VERSION, cpu,
+    return arena_printf(a, "%s abi=%d cpu=%s%s O%d %s math=%s%s%s%s%s%s%s%s%s%s%s%s", DEQ_VERSION, DEQ_ABI_VERSION, cpu,
                         strcmp(cpu, "native") == 0 ? cache_processor() : "", o->optimise, o->f64 ? "f64" : "f32",
                         o->math ? o->math : "inline", o->tests ? " tests" : "", o->only ? " only=" : "",
                         o->only ? o->only : "", o->nets ? " nets" : "", o->checks ? " checks" : "",
                         o->only_test ? " only-test" : "", o->profile ? " profile" : "",
                         o->penalties ? " penalties" : "", o->corrections ? " corrections" : "",
-                        o->audit ? " audit" : "");
+                        o->audit ? " audit" : "", o->cotangents ? " cotangents" : "");
 }
 
 static int backend_failed(char *error) {
@@ -90,7 +90,8 @@ int compile(const CompileOptions *o, Compilation *c) {
                                 .watch = o->watch,
                                 .penalties = o->penalties,
                                 .corrections = o->corrections,
-                                .audit = o->audit};
+                                .audit = o->audit,
+                                .cotangents = o->cotangents};
     const Backend *backend = NULL;
     char *error = NULL;
     if (o->last == STAGE_compile) {

@@ -25,6 +25,7 @@ typedef struct CompileOptions {
     void *context;
     const struct PassWatch *watch;      /* graphs after a pass are shown (pass_list.h); NULL: none */
     bool penalties, corrections, audit; /* what --set and --audit ask for: see PipelineOptions */
+    bool cotangents;                    /* see PipelineOptions */
 } CompileOptions;
 
 typedef struct Compilation {

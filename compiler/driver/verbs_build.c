@@ -152,6 +152,7 @@ int verb_build(const Cli *cli) {
     options.use_cache = false; /* the object itself is wanted */
     options.single = true;
     if (cli->lib && cli->net && trains_net(cli)) options.only = NULL;
+    options.cotangents = cli->lib;
     int code = compile(&options, &c);
     verb_diagnostics(cli, &c);
     if (code == 0 && options.last == STAGE_compile)

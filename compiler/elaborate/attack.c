@@ -1,16 +1,10 @@
 /* attack.c - an attack definition for one net and loss becomes a routine; its instances give the scalars.
  *
- * Queries: gradient(loss, at: a), loss(a), logits(a) run the net's routines; asked at the same point they share one. */
-#include "machine.h"
+ * What it asks of the net: queries.c. */
+#include "queries.h"
 #include <math.h>
 #include <string.h>
 #include <xxhash.h>
-
-typedef struct Query {
-    Build *build;
-    NodeId at, query;
-    bool gradient;
-} Query;
 
 typedef struct Attack { /* one definition for one net and loss */
     const Ast *definition;
@@ -23,41 +17,12 @@ typedef struct Attack { /* one definition for one net and loss */
     uint32_t ncounts, counts_cap, nparams;
     uint64_t direct; /* parameters that are trip counts themselves */
     const Module *module;
-    Query *queries;
-    uint32_t nqueries, queries_cap;
+    Queries queries;
     Machine *machine;
-    bool differentiates, failed;
+    bool failed;
 } Attack;
 
-/* ---- queries and draws ---- */
-static Value query(Scope *s, Attack *k, const Ast *point, int what, Range at) {
-    Machine *m = k->machine;
-    Arena *a = m->elab->arena;
-    Value v = eval(s, point);
-    v = value_fit(s, v, k->net->input, point->range, "the point");
-    NodeId n = node_of(s, v, point->range);
-    if (n == NODE_NONE) return (Value){0};
-    Graph *g = s->build->graph;
-    if (!graph_node(g, n)->batched) n = graph_op_shaped(g, OP_broadcast, &n, 1, NULL, k->net->input, true, at);
-    Query *q = NULL;
-    for (uint32_t i = 0; i < k->nqueries && !q; i++)
-        if (k->queries[i].build == s->build && k->queries[i].at == n) q = &k->queries[i];
-    const char *prefix = arena_printf(a, "%s_%s", k->net->model->name, k->loss);
-    if (!q) {
-        Attr attr = {.name = arena_printf(a, "%s_loss", prefix)};
-        NodeId node = graph_op_shaped(g, OP_query, &n, 1, &attr, shape_scalar(), true, at);
-        q = ARENA_PUSH(a, k->queries, k->nqueries, k->queries_cap);
-        *q = (Query){s->build, n, node, false};
-    }
-    if (what == 4 && !q->gradient) { /* the routine with the gradient gives output and loss as well */
-        q->gradient = k->differentiates = true;
-        g->nodes[q->query].attr.name = arena_printf(a, "%s_input", prefix);
-    }
-    Shape shape = what == 4 ? k->net->input : what == 3 ? shape_scalar() : value_shape(k->net->output);
-    return value_node(
-        s->build, graph_op_shaped(g, OP_query_result, &q->query, 1, &(Attr){.result.argument = what}, shape, true, at));
-}
-
+/* ---- draws and queries ---- */
 static Value draw(Scope *s, Attack *k, const Ast *call, const char *name) {
     if (!s->flex) return value_flex(s, call);
     Args args = call_args(s, call, NULL, call->range);
@@ -89,7 +54,9 @@ static bool attack_host(Scope *s, const Ast *call, const char *name, Value *out)
     bool loss = strcmp(name, "loss") == 0, logits = strcmp(name, "logits") == 0;
     if (loss || logits) {
         if (inputs->nkids != 1) return *out = elab_error(s, DIAG_E0303, call->range, "'%s' takes a point", name), true;
-        return *out = query(s, k, AST_SLOT(inputs->kids[0], ARG, value), loss ? 3 : 2, call->range), true;
+        const Ast *point = AST_SLOT(inputs->kids[0], ARG, value);
+        *out = (loss ? query_loss : query_logits)(s, &k->queries, point, call->range);
+        return true;
     }
     if (strcmp(name, "gradient") != 0) return false;
     const Ast *f = NULL, *at = NULL;
@@ -104,11 +71,7 @@ static bool attack_host(Scope *s, const Ast *call, const char *name, Value *out)
         return *out = elab_error(s, DIAG_E0303, call->range,
                                  "gradient takes a function and the point: gradient(loss, at: a)"),
                true;
-    if (f->kind != AST_NAME || strcmp(f->name, "loss") != 0 || env_find(s->env, "loss"))
-        return *out = elab_error(s, DIAG_E0490, f->range,
-                                 "gradients of functions other than `loss` are not available in this version"),
-               true;
-    return *out = query(s, k, at, 4, call->range), true;
+    return *out = query_gradient(s, &k->queries, f, at, call->range), true;
 }
 
 /* ---- the body ---- */
@@ -209,14 +172,17 @@ static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *
     *ARENA_PUSH(a, e->attacks, e->nattacks, e->attacks_cap) = k;
     const char *symbol = elab_name(e, arena_printf(a, "%s_%s_%s", net->model->name, loss, d->name));
     Machine *m = k->machine = machine_new(e, symbol, net->input);
+    k->queries = (Queries){.machine = m, .net = net, .loss = loss, .use = net_loss_use(net, loss)};
     Scope inner = scope_of_module(e, owner);
     inner.build = machine_build(m);
     inner.host = attack_host;
     inner.host_data = k;
+    inner.live = &inner;
     scope_bind(&inner, "x", machine_leaf(m, PLACE_ARG, 0, net->input, true, "x"));
     Shape y_shape = net->target.classes ? shape_scalar() : net->target.shape;
     Value y = machine_leaf(m, PLACE_ARG, 1, y_shape, true, "y");
     y.classes = net->target.classes;
+    k->queries.y = y;
     scope_bind(&inner, "y", y);
     const Ast *params = AST_SLOT(d, ATTACK_DEF, inputs), *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
     for (uint32_t i = 0; list && i < list->nkids; i++)
@@ -228,7 +194,13 @@ static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *
     Routine *r = k->routine = machine_finish(m, symbol, true);
     r->arg_bytes[0] = r->arg_bytes[2] = machine_row_bytes(m, net->input);
     r->arg_bytes[1] = machine_row_bytes(m, y_shape);
+    r->objectives = k->queries.objectives;
+    r->nobjectives = k->queries.nobjectives;
     k->hash = routine_hash(e, r);
+    if (k->queries.hash) {
+        const char *text = arena_printf(a, "%s %s", k->hash, k->queries.hash);
+        k->hash = text_hash(a, text, strlen(text));
+    }
     k->failed = false;
     return k;
 }
@@ -361,7 +333,7 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     out->definition = d->name;
     out->routine = k->routine->name;
     out->hash = k->hash;
-    out->differentiates = k->differentiates;
+    out->differentiates = k->queries.differentiates;
     Env *numbers;
     if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars))
         return false;

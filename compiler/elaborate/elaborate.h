@@ -48,9 +48,10 @@ typedef struct Net {
     const char *hash; /* of everything that decides its routines; set when all losses are known */
     ModelRoutines *routines;
     const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
+    struct LossUse *loss_uses;             /* likewise; without fn where it is no function of the script */
     Value output;
     uint32_t nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap, loss_keys_cap,
-        metric_keys_cap;
+        metric_keys_cap, loss_uses_cap;
     LayerUse *layers; /* in the order their calls begin: the net itself first */
     uint32_t nlayers, layers_cap;
 } Net;
@@ -70,6 +71,10 @@ typedef struct Elab {
     uint32_t nattacks, attacks_cap;
     struct Optimiser **optimisers; /* optimiser.c */
     uint32_t noptimisers, optimisers_cap;
+    struct Objective {
+        const char *name, *hash;
+    } * objectives; /* queries.c */
+    uint32_t nobjectives, objectives_cap;
     const char **names; /* identifiers in use */
     uint32_t nnames, names_cap;
     struct {
@@ -99,6 +104,9 @@ struct Scope {
     bool (*host)(Scope *s, const Ast *call, const char *name, Value *out);
     void *host_data;
     const Frame *frame;
+    /* Local functions see names as they are where they are called, if this is the scope itself: in attacks, whose states
+     * change.  Else as they are where the function stands. */
+    const Scope *live;
 };
 
 /* ---- reporting: always VALUE_NONE; the same mistake of another instantiation is reported once ---- */
@@ -195,6 +203,20 @@ Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Ra
  */
 const char *net_loss(Scope *s, Net *net, const Ast *loss, bool metric);
 const char *net_projection_loss(Net *net, Elab *e);
+/* A loss as a function of the script: fn with its settings. */
+typedef struct LossUse {
+    const Ast *fn;
+    const Module *owner;
+    Args settings; /* by name */
+    Range at;
+} LossUse;
+/* The function that the loss called `name` is; fn NULL: none. */
+const LossUse *net_loss_use(const Net *net, const char *name);
+/* Its value for an output and a target, in the graph being built. */
+Value loss_value(Scope *s, const LossUse *l, Value output, Value target);
+/* The name of the net's loss that is whatever function the caller asks for, made on first use; trains: for gradients in
+ * parameters, too. */
+const char *net_objective(Net *net, Elab *e, bool trains);
 Value net_parameter(Scope *s, const Ast *param, bool trained);
 bool fixed_point(Scope *s, const Ast *fixed);
 void net_finish(Elab *e, Net *net); /* hash */

@@ -418,7 +418,7 @@ bool eval_size(Scope *s, const Ast *e, uint32_t *out) {
 
 bool statement(Scope *s, const Ast *stmt) {
     if (stmt->kind == AST_FN) {
-        Scope *closure = arena_copy(s->elab->arena, s, sizeof *s);
+        const Scope *closure = s->live == s ? s : arena_copy(s->elab->arena, s, sizeof *s);
         scope_bind(s, stmt->name, (Value){.kind = VALUE_FN, .ast = stmt, .module = s->module, .scope = closure});
         return true;
     }

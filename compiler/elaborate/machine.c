@@ -1,5 +1,5 @@
 /* machine.c - pieces, loops and storage of a routine. */
-#include "machine.h"
+#include "queries.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,6 +215,25 @@ bool machine_store(Machine *m, Scope *s, Value v, Place place, uint32_t index, R
 }
 
 /* ---- the routine ---- */
+/* The piece's graph as it is compiled. */
+static Graph *finished(Machine *m, Piece *p) {
+    Graph *g = p->build->graph;
+    Arena *a = m->elab->arena;
+    bool objectives = false;
+    for (NodeId id = 0; id < g->nnodes; id++)
+        objectives = objectives || (g->nodes[id].op == OP_query && g->nodes[id].attr.query.objective);
+    if (!objectives) {
+        for (uint32_t k = 0; k < p->nstores; k++) graph_output(g, p->stores[k].node);
+        return g;
+    }
+    NodeId *roots = arena_alloc(a, (p->nstores + 1) * sizeof *roots), *map = graph_map(a, g);
+    for (uint32_t k = 0; k < p->nstores; k++) roots[k] = p->stores[k].node;
+    g = queries_shared(a, g, roots, p->nstores, map);
+    for (uint32_t k = 0; k < p->nin; k++) p->in[k].node = map[p->in[k].node];
+    for (uint32_t k = 0; k < p->nstores; k++) p->stores[k].node = map[p->stores[k].node];
+    return g;
+}
+
 static Step *make_steps(Machine *m, Part *list, uint32_t *n) {
     Step *steps = NULL;
     uint32_t cap = 0;
@@ -229,13 +248,12 @@ static Step *make_steps(Machine *m, Part *list, uint32_t *n) {
         } else {
             Piece *piece = p->piece;
             if (!piece->nstores) continue;
-            for (uint32_t k = 0; k < piece->nstores; k++) {
-                graph_output(piece->build->graph, piece->stores[k].node);
+            Graph *g = finished(m, piece);
+            for (uint32_t k = 0; k < piece->nstores; k++)
                 *ARENA_PUSH(m->elab->arena, piece->out, piece->nout, piece->out_cap) =
                     (Binding){piece->stores[k].node, piece->stores[k].place, piece->stores[k].index, 0};
-            }
             step = (Step){.kind = STEP_GRAPH,
-                          .graph = piece->build->graph,
+                          .graph = g,
                           .in = piece->in,
                           .out = piece->out,
                           .nin = piece->nin,

@@ -107,6 +107,36 @@ static bool has_gradient(Elab *e, const Model *m, NodeId loss) {
     return out != NODE_NONE;
 }
 
+static void add_loss(Elab *e, Net *net, Loss loss, const char *key, const LossUse *use) {
+    uint32_t k = net->model->nlosses, j = k;
+    *ARENA_PUSH(e->arena, net->model->losses, net->model->nlosses, net->nlosses_cap) = loss;
+    *ARENA_PUSH(e->arena, net->loss_keys, k, net->loss_keys_cap) = key;
+    *ARENA_PUSH(e->arena, net->loss_uses, j, net->loss_uses_cap) = *use;
+}
+
+/* The name, with a number where a loss of the list has it. */
+static const char *free_loss_name(const Loss *list, uint32_t n, Arena *a, const char *name) {
+    size_t length = strlen(name);
+    int same = 0;
+    for (uint32_t k = 0; k < n; k++)
+        same += strcmp(list[k].name, name) == 0 ||
+                (strncmp(list[k].name, name, length) == 0 && list[k].name[length] == '_');
+    return same ? arena_printf(a, "%s_%d", name, same + 1) : name;
+}
+
+Value loss_value(Scope *s, const LossUse *l, Value output, Value target) {
+    Arena *a = s->elab->arena;
+    Args all = {.at = l->at};
+    *ARENA_PUSH(a, all.items, all.n, all.cap) = (Arg){.at = l->at, .value = output};
+    *ARENA_PUSH(a, all.items, all.n, all.cap) = (Arg){.at = l->at, .value = target};
+    for (uint32_t k = 0; k < l->settings.n; k++) {
+        Arg arg = l->settings.items[k];
+        arg.used = false;
+        *ARENA_PUSH(a, all.items, all.n, all.cap) = arg;
+    }
+    return call_fn(s, l->fn, l->owner, NULL, NULL, all);
+}
+
 const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
     Elab *e = s->elab;
     Arena *a = e->arena;
@@ -141,25 +171,16 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
     Loss *list = metric ? m->metrics : m->losses;
     uint32_t n = metric ? m->nmetrics : m->nlosses;
     const char **keys = metric ? net->metric_keys : net->loss_keys;
-    const char *name = identifier(a, base);
-    size_t length = strlen(name);
-    int same = 0;
-    for (uint32_t k = 0; k < n; k++) {
+    for (uint32_t k = 0; k < n; k++)
         if (strcmp(keys[k], key) == 0) return list[k].name;
-        same += strcmp(list[k].name, name) == 0 ||
-                (strncmp(list[k].name, name, length) == 0 && list[k].name[length] == '_');
-    }
-    if (same) name = arena_printf(a, "%s_%d", name, same + 1);
+    const char *name = free_loss_name(list, n, a, identifier(a, base));
     if (!metric)
         elab_reserve(e, arena_printf(a, "%s_%s", m->name, name),
                      (const char *const[]){"loss", "input", "parameters", NULL});
 
     Scope inner = from;
     inner.net = NULL;
-    Args all = {.at = given->range};
-    *ARENA_PUSH(a, all.items, all.n, all.cap) = (Arg){.at = given->range, .value = net->output};
-    *ARENA_PUSH(a, all.items, all.n, all.cap) = (Arg){.at = given->range, .value = net_y(net)};
-    for (uint32_t k = 0; k < args.n; k++) *ARENA_PUSH(a, all.items, all.n, all.cap) = args.items[k];
+    const LossUse use = {fn, owner, args, given->range};
     Value v;
     if (builtin_accuracy) {
         if (!net->target.classes || value_shape(net->output).rank != 1) {
@@ -169,7 +190,7 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
         NodeId best = graph_op(m->graph, OP_argmax, &m->output, 1, &(Attr){.reduce.axes = 1}, given->range);
         v = value_node(net->root, graph_binary(m->graph, OP_eq, best, m->y, given->range));
     } else
-        v = call_fn(&inner, fn, owner, NULL, NULL, all);
+        v = loss_value(&inner, &use, net->output, net_y(net));
     NodeId node = node_of(&inner, v, given->range);
     if (node == NODE_NONE) return NULL;
     if (graph_node(m->graph, node)->shape.rank != 0 || !graph_node(m->graph, node)->batched) {
@@ -183,15 +204,18 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
         return NULL;
     }
     if (metric)
-        *ARENA_PUSH(a, m->metrics, m->nmetrics, net->nmetrics_cap) = (Loss){name, node};
+        *ARENA_PUSH(a, m->metrics, m->nmetrics, net->nmetrics_cap) = (Loss){.name = name, .node = node};
     else
-        *ARENA_PUSH(a, m->losses, m->nlosses, net->nlosses_cap) = (Loss){name, node};
+        add_loss(e, net, (Loss){.name = name, .node = node}, key, &use);
     uint32_t k = n;
-    if (metric)
-        *ARENA_PUSH(a, net->metric_keys, k, net->metric_keys_cap) = key;
-    else
-        *ARENA_PUSH(a, net->loss_keys, k, net->loss_keys_cap) = key;
+    if (metric) *ARENA_PUSH(a, net->metric_keys, k, net->metric_keys_cap) = key;
     return name;
+}
+
+const LossUse *net_loss_use(const Net *net, const char *name) {
+    for (uint32_t k = 0; k < net->model->nlosses; k++)
+        if (strcmp(net->model->losses[k].name, name) == 0) return &net->loss_uses[k];
+    ICE("net %s has no loss %s", net->model->name, name);
 }
 
 const char *net_projection_loss(Net *net, Elab *e) {
@@ -202,10 +226,22 @@ const char *net_projection_loss(Net *net, Elab *e) {
     NodeId product = graph_binary(m->graph, OP_mul, m->output, m->y, (Range){0});
     uint32_t mask = (1u << graph_node(m->graph, product)->shape.rank) - 1;
     NodeId node = mask ? graph_reduce(m->graph, OP_reduce_sum, product, mask, (Range){0}) : product;
-    uint32_t k = m->nlosses;
-    *ARENA_PUSH(e->arena, m->losses, m->nlosses, net->nlosses_cap) = (Loss){"projection", node};
-    *ARENA_PUSH(e->arena, net->loss_keys, k, net->loss_keys_cap) = "projection";
+    add_loss(e, net, (Loss){.name = "projection", .node = node}, "projection", &(LossUse){0});
     return "projection";
+}
+
+const char *net_objective(Net *net, Elab *e, bool trains) {
+    Model *m = net->model;
+    for (uint32_t k = 0; k < m->nlosses; k++)
+        if (m->losses[k].objective) return m->losses[k].trains |= trains, m->losses[k].name;
+    const char *name = free_loss_name(m->losses, m->nlosses, e->arena, "objective");
+    elab_reserve(e, arena_printf(e->arena, "%s_%s", m->name, name), (const char *const[]){"input", "parameters", NULL});
+    NodeId objective = graph_unary(m->graph, OP_objective, m->output, (Range){0});
+    NodeId value = graph_op_shaped(m->graph, OP_objective_result, &objective, 1,
+                                   &(Attr){.result.argument = OBJECTIVE_VALUE}, shape_scalar(), true, (Range){0});
+    add_loss(e, net, (Loss){.name = name, .node = value, .objective = true, .trains = trains},
+             "objective of the caller", &(LossUse){0});
+    return name;
 }
 
 Value net_parameter(Scope *s, const Ast *p, bool trained) {

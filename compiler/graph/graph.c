@@ -236,7 +236,7 @@ static const char *shape_CONV(const Site *s, Shape *out) {
 
 static const char *shape_FIXED(const Site *s, Shape *out) {
     (void)s;
-    *out = shape_scalar(); /* a token: only fixed_state, fixed_cotangent and query_result read it */
+    *out = shape_scalar(); /* a token: only its results read it */
     return NULL;
 }
 
@@ -272,7 +272,9 @@ const char *graph_shape(const Graph *g, Op op, const NodeId *args, uint32_t narg
 
 bool graph_batched(const Graph *g, Op op, const NodeId *args, uint32_t nargs) {
     if (op_class(op) == CLASS_BATCH) return false;
-    if (op == OP_random || op == OP_fixed || op == OP_fixed_gradient || op == OP_query || op == OP_solve) return true;
+    if (op == OP_random || op == OP_fixed || op == OP_fixed_gradient || op == OP_query || op == OP_objective ||
+        op == OP_solve)
+        return true;
     for (uint32_t k = 0; k < nargs; k++)
         if (g->nodes[args[k]].batched) return true;
     return false;

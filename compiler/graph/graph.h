@@ -25,6 +25,9 @@ typedef enum OpClass {
     CLASS_CALL
 } OpClass;
 
+/* The results of an `objective` node, and the ARG numbers of its routine. */
+enum { OBJECTIVE_OUTPUT, OBJECTIVE_VALUE, OBJECTIVE_DERIVATIVE };
+
 typedef uint32_t NodeId;
 #define NODE_NONE UINT32_MAX
 #define MAX_RANK 6

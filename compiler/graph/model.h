@@ -80,6 +80,8 @@ typedef struct LinearMap { /* K of solve(K, b, SOLVER): attr.solve.map */
 typedef struct Loss {
     const char *name; /* "cross_entropy": C identifier */
     NodeId node;      /* batched scalar of model->graph */
+    bool objective; /* it is the function that frame->objective names: of its routines only those that are asked for */
+    bool trains;    /* of an objective: NAME_parameters is asked for too */
 } Loss;
 
 typedef struct Model {

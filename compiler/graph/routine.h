@@ -20,6 +20,11 @@
  *                           what the loss reads)
  *   FIXED_LOSS_correction   0 state, 1 w dloss/dstate, 2 w loss, w = scalars[0]; adds w dloss to drest and accum
  *                           likewise
+ *   NET_objective_input     0 x, 2 output, 3 value, 4 gradient of each example's own objective in x
+ *   NET_objective_parameters  0 x, 2 output, 3 value; adds the sum over examples of the gradient in shared values to
+ *                           accum
+ *   OBJECTIVE               0 output, 1 value, 2 its derivative in the output; rest: what it captures.  The function
+ *                           that frame->objective names while routines with `objective` in their name run
  *   ATTACK (NET_LOSS_NAME)  0 x, 1 y, 2 adversarial; scalars: its numeric arguments
  *   OPTIMISER (NAME_update) rows of DEQ_CHUNK elements: 0 w, 1 dw, 2.. its states; scalars: t, steps, then its
  *                           arguments
@@ -78,7 +83,10 @@ typedef struct Routine {
     uint32_t nblocks;
     const struct FixedLayout *fixed; /* what its `fixed` (or `solve`) nodes refer to, by index; NULL if none */
     uint32_t nfixed;
-    bool pieces; /* prepare: may be called in pieces */
+    bool pieces;             /* prepare: may be called in pieces */
+    bool objective;          /* it is an OBJECTIVE */
+    const char **objectives; /* of its queries: attr.query.objective - 1 is the number of one */
+    uint32_t nobjectives;
 } Routine;
 
 typedef struct FixedLayout { /* becomes a deq_fixed constant named NAME_fixed */

@@ -46,15 +46,16 @@ static void verify_call(const Graph *g, NodeId id) {
     case OP_fixed_gradient: ok = first == OP_fixed; break;
     case OP_fixed_cotangent: ok = first == OP_fixed_gradient; break;
     case OP_query_result: ok = first == OP_query; break;
-    case OP_query: ok = n->attr.name != NULL; break;
+    case OP_objective_result: ok = first == OP_objective; break;
+    case OP_query: ok = n->attr.name != NULL && n->nargs > 0; break;
     default: break;
     }
     if (!ok) broken(g, id, "a call's result is read from something else");
     for (uint32_t k = 0; k < n->nargs; k++) {
         Op a = g->nodes[g->args[n->args + k]].op;
-        bool token = a == OP_fixed || a == OP_fixed_gradient || a == OP_query;
+        bool token = a == OP_fixed || a == OP_fixed_gradient || a == OP_query || a == OP_objective;
         bool reader = k == 0 && (n->op == OP_fixed_state || n->op == OP_fixed_gradient || n->op == OP_fixed_cotangent ||
-                                 n->op == OP_query_result);
+                                 n->op == OP_query_result || n->op == OP_objective_result);
         if (token && !reader) broken(g, id, "a call is used as a value");
     }
 }

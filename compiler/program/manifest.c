@@ -104,6 +104,7 @@ json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
     const Model *m = net->model;
     const ModelRoutines *r = net->routines;
     json_t *parameters = json_array(), *fixed = json_array(), *losses = json_array(), *metrics = json_array();
+    json_t *objective = json_null();
     for (uint32_t k = 0; k < m->nparameters; k++) {
         const Parameter *q = &m->parameters[k];
         json_array_append_new(parameters, json_pack("{s:s, s:o, s:I, s:b, s:s, s:i}", "path", q->path, "shape",
@@ -131,6 +132,10 @@ json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
     }
     for (uint32_t k = 0; k < m->nlosses; k++) {
         const char *prefix = arena_printf(a, "%s_%s", m->name, m->losses[k].name);
+        if (m->losses[k].objective) {
+            objective = json_string(prefix);
+            continue;
+        }
         json_array_append_new(losses, json_pack("{s:s, s:s, s:s, s:s}", "name", m->losses[k].name, "loss",
                                                 arena_printf(a, "%s_loss", prefix), "input",
                                                 arena_printf(a, "%s_input", prefix), "parameters",
@@ -150,6 +155,7 @@ json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
     json_object_set_new(j, "finish", r->has_finish ? json_string(arena_printf(a, "%s_finish", m->name)) : json_null());
     json_object_set_new(j, "statistics",
                         r->has_statistics ? json_string(arena_printf(a, "%s_statistics", m->name)) : json_null());
+    json_object_set_new(j, "objective", objective);
     json_object_set_new(j, "training", json_boolean(m->training));
     json_object_set_new(j, "predict", json_string(arena_printf(a, "%s_predict", m->name)));
     json_object_set_new(j, "layers", summary_json(net));

@@ -92,7 +92,10 @@ bool elaborate(Arena *a, Program *program, uint32_t real_bytes, Parts parts, Ela
     Pipe *p = arena_alloc(a, sizeof *p);
     *p = (Pipe){.elab = e, .audit = parts.audit};
     bool ok = declarations(p, out->manifest, parts);
-    for (uint32_t k = 0; k < e->nnets; k++) net_finish(e, e->nets[k]);
+    for (uint32_t k = 0; k < e->nnets; k++) {
+        if (parts.cotangents && e->nets[k]->output.kind != VALUE_NONE) net_objective(e->nets[k], e, true);
+        net_finish(e, e->nets[k]);
+    }
     ok = ok && pipe_audits(p);
     return ok && diags_errors(e->diags) == before;
 }
@@ -117,7 +120,7 @@ static Unit *make_unit(Program *p, const PipelineOptions *o) {
     Arena *a = p->arena;
     Elaborated el;
     unsigned kinds = o->tests ? ELAB_TESTS | (o->nets ? ELAB_NETS : 0) : ELAB_RUN | (o->checks ? ELAB_CHECKS : 0);
-    if (!elaborate(a, p, o->layout.real_bytes, (Parts){kinds, o->only, o->only_test, o->audit}, &el)) return NULL;
+    if (!elaborate(a, p, o->layout.real_bytes, (Parts){kinds, o->only, o->only_test, o->audit, o->cotangents}, &el)) return NULL;
     Elab *e = el.elab;
     Unit *unit = arena_alloc(a, sizeof *unit);
     unit->arena = a;

@@ -18,6 +18,7 @@ typedef struct PipelineOptions {
     const struct PassWatch *watch; /* graphs after a pass are shown (pass_list.h); NULL: none */
     bool audit; /* what audits attack with, for every evaluation under an attack, not only where `audit: true` stands */
     bool penalties, corrections; /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
+    bool cotangents; /* those that carry any cotangent of its output back, in every net: NET_objective_* */
 } PipelineOptions;
 
 /* Elaborates every net, attack, optimiser, training run, experiment and test that will run, and writes the manifest.
@@ -38,6 +39,7 @@ typedef struct Parts {     /* of the main module: what is elaborated */
     const char *only;      /* a layer, alone as a net; NULL */
     const char *only_test; /* of the tests the one of this name; NULL: all */
     bool audit;            /* of PipelineOptions */
+    bool cotangents;       /* every net is differentiated in any function of its output */
 } Parts;
 /* Elaborates what the chosen parts of the main module need.  False when an error was reported. */
 bool elaborate(Arena *a, Program *program, uint32_t real_bytes, Parts parts, Elaborated *out);

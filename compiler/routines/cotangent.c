@@ -53,6 +53,8 @@ static void take(Arena *a, const Graph *rows, const Reach *r, NodeId id, FixedCo
     *ARENA_PUSH(a, c->values, c->n, *cap) = id;
 }
 
+static bool trains(const Loss *l) { return !l->objective || l->trains; }
+
 void cotangent_plan(Arena *a, const Graph *rows, const Model *model, uint32_t index, uint32_t real_bytes,
                     FixedLayout *l) {
     l->ncotangents = model->nlosses;
@@ -76,8 +78,9 @@ void cotangent_plan(Arena *a, const Graph *rows, const Model *model, uint32_t in
                 if (!r.varying[graph_arg(rows, id, j)]) take(a, rows, &r, graph_arg(rows, id, j), c, &cap);
         }
         c->routine = arena_printf(a, "%s_%s_cotangent", model->fixed[index].name, model->losses[k].name);
-        if (coupled) c->training = arena_printf(a, "%s_%s_training", model->fixed[index].name, model->losses[k].name);
-        if (model->corrections)
+        if (coupled && trains(&model->losses[k]))
+            c->training = arena_printf(a, "%s_%s_training", model->fixed[index].name, model->losses[k].name);
+        if (model->corrections && trains(&model->losses[k]))
             c->correction = arena_printf(a, "%s_%s_correction", model->fixed[index].name, model->losses[k].name);
         c->offsets = arena_alloc(a, (c->n + 1) * sizeof *c->offsets);
         for (uint32_t v = 0; v < c->n; v++) {

@@ -104,9 +104,14 @@ static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
     finish(m, d);
 }
 
+static bool is_asked_for(const Loss *l, LossRoutine which) {
+    return !l->objective || which == LOSS_INPUT || (which == LOSS_PARAMETERS && l->trains);
+}
+
 void pass_losses(Maker *m) {
     for (uint32_t k = 0; k < m->model->nlosses; k++)
-        for (int which = LOSS_VALUE; which <= LOSS_PARAMETERS; which++) make_loss(m, k, (LossRoutine)which);
+        for (int which = LOSS_VALUE; which <= LOSS_PARAMETERS; which++)
+            if (is_asked_for(&m->model->losses[k], (LossRoutine)which)) make_loss(m, k, (LossRoutine)which);
 }
 
 static void make_metric(const Maker *m, uint32_t index) {

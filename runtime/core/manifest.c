@@ -320,6 +320,7 @@ static void read_net(Reader *r, const json_t *o, deq_net_spec *n) {
     n->prepare = text_or_null(o, "prepare");
     n->finish = text_or_null(o, "finish");
     n->statistics = text_or_null(o, "statistics");
+    n->objective = text_or_null(o, "objective");
     n->training = flag(o, "training");
     n->input = shape(r, json_object_get(o, "input"), "input");
     n->output = shape(r, json_object_get(o, "output"), "output");

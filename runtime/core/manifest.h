@@ -91,7 +91,8 @@ typedef struct deq_metric_spec {
 typedef struct deq_net_spec {
     const char *name, *hash, *predict, *prepare;
     const char *finish, *statistics; /* routines; NULL: none */
-    bool training;                   /* computes something else in training */
+    const char *objective; /* prefix of _input and _parameters, gradients of any function of the output; NULL: none */
+    bool training;         /* computes something else in training */
     deq_shape input, output;
     deq_target target;
     deq_parameter *parameters;

@@ -1,6 +1,7 @@
 /* engine.c - a net's routines, parameters and workers from its manifest. */
 #include "engine_internal.h"
 #include "init.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -217,6 +218,13 @@ static bool open_net(deq_engine *g, const deq_engine_options *options, deq_error
     if (!find_routine(g, net->prepare, &g->prepare, e) || !find_routine(g, net->finish, &g->finish, e) ||
         !find_routine(g, net->predict, &g->predict, e) || !find_routine(g, net->statistics, &g->statistics, e))
         return false;
+    if (net->objective) {
+        char name[512];
+        snprintf(name, sizeof name, "%s_input", net->objective);
+        g->objective_input = engine_routine(g, name);
+        snprintf(name, sizeof name, "%s_parameters", net->objective);
+        g->objective_parameters = engine_routine(g, name);
+    }
     if (!open_fixed(g, e) || !open_losses(g, e) || !make_workers(g, options, e)) return false;
     g->shared = zeroed(g->shared_bytes, e, "the parameters", g->name);
     g->gradients = zeroed(g->accum_bytes, e, "the gradient", g->name);

@@ -150,4 +150,10 @@ bool deq_engine_forward(deq_engine *engine, int64_t n, const void *x, void *outp
 /* The loss's gradient in the inputs, example by example.  dx NULL: the loss alone. */
 bool deq_engine_input_gradient(deq_engine *engine, int64_t n, const void *x, const void *y, const char *loss, void *dx,
                                deq_results *results, deq_error *e);
+/* The net's vector-Jacobian product, in its gradient mode: `cotangent` of the outputs (rows of output elements) goes to
+ * dx (rows of input elements; NULL: not wanted) and, with `parameters`, summed over the examples to
+ * deq_engine_gradients().  Modes that differentiate at several states take the same cotangent of the output at each.
+ * With `parameters` the net is as in training.  Needs a module with NET_objective_* (PipelineOptions.cotangents). */
+bool deq_engine_vjp(deq_engine *engine, int64_t n, const void *x, const void *cotangent, void *dx, bool parameters,
+                    deq_results *results, deq_error *e);
 #endif

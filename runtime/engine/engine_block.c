@@ -194,6 +194,11 @@ static void compute(const run *r, const engine_worker *w, int64_t from, int64_t 
     frame->arg2 = w->output;
     frame->arg3 = w->loss;
     frame->arg4 = w->dx;
+    engine_given given;
+    if (r->objective) {
+        given = engine_objective_ask(r->objective, r->engine, from, frame);
+        if (!r->objective->function) frame->record = &given;
+    }
     r->main->function(frame, n);
 }
 

@@ -87,7 +87,7 @@ void engine_shards_run(run *r) { deq_pool_run(r->engine->pool, shards_of(r), sha
 
 void engine_shards_add(run *r) {
     deq_engine *g = r->engine;
-    reduction d = {g, shards_of(r), 1.0 / (double)r->n};
+    reduction d = {g, shards_of(r), r->summed ? 1.0 : 1.0 / (double)r->n};
     const int64_t count = g->accum_bytes / g->real_bytes;
     deq_pool_run(g->pool, (count + REDUCE_PIECE - 1) / REDUCE_PIECE, reduce_task, &d);
     if (!g->finish) return;

@@ -54,7 +54,8 @@ struct deq_engine {
     int64_t parameter_bytes, shared_bytes, accum_bytes;
     const deq_routine *prepare, *finish, *predict;
     const deq_routine *statistics; /* there are statistics of the batch: a training batch is one block; else NULL */
-    bool labels;                   /* the target is a label */
+    const deq_routine *objective_input, *objective_parameters; /* of any function of the output; NULL: not compiled */
+    bool labels;                                               /* the target is a label */
     engine_loss *losses;
     engine_metric *metrics;
     engine_fixed *fixed;

@@ -75,31 +75,11 @@ bool deq_engine_margin(deq_engine *g, int fixed, double *margin, deq_error *e) {
     return deq_worker_plan(worker, settings, 1, false, e) && deq_resolvent_margin(worker, &frame, f, margin, e);
 }
 
-/* ---- dense rows as a source ---- */
-
-typedef struct dense {
-    const char *x, *y;
-    int64_t input, target; /* bytes of a row */
-} dense;
-
-static void copy_rows(char *to, int64_t stride, const char *from, int64_t bytes, const int64_t *index, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        memcpy(to + i * stride, from + index[i] * bytes, (size_t)bytes);
-        memset(to + i * stride + bytes, 0, (size_t)((bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN - bytes));
-    }
-}
-
-static void gather_dense(void *context, const int64_t *index, int64_t n, int real_bits, void *x, int64_t input_bytes,
-                         void *y, int64_t target_bytes) {
-    (void)real_bits;
-    const dense *d = context;
-    copy_rows(x, input_bytes, d->x, d->input, index, n);
-    if (y && d->y) copy_rows(y, target_bytes, d->y, d->target, index, n);
-}
+/* ---- dense rows ---- */
 
 bool deq_engine_forward(deq_engine *g, int64_t n, const void *x, void *output, deq_results *results, deq_error *e) {
-    dense rows = {x, NULL, g->input_count * g->real_bytes, 0};
-    deq_source source = {&rows, gather_dense};
+    engine_dense rows = {x, NULL, g->input_count * g->real_bytes, 0};
+    deq_source source = {&rows, engine_gather_dense};
     run r = {.engine = g,
              .purpose = PREDICT,
              .source = &source,
@@ -115,8 +95,8 @@ bool deq_engine_input_gradient(deq_engine *g, int64_t n, const void *x, const vo
     if (!loss || !y) return deq_fail(e, DEQ_MODULE, "an input gradient needs a loss and its targets");
     const engine_loss *l = engine_find_loss(g, loss, e);
     if (!l) return false;
-    dense rows = {x, y, g->input_count * g->real_bytes, l->target_count * g->real_bytes};
-    deq_source source = {&rows, gather_dense};
+    engine_dense rows = {x, y, g->input_count * g->real_bytes, l->target_count * g->real_bytes};
+    deq_source source = {&rows, engine_gather_dense};
     run r = {.engine = g,
              .purpose = dx ? INPUT_GRADIENT : LOSS,
              .source = &source,

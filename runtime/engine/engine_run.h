@@ -1,11 +1,18 @@
 /* engine_run.h - one call on a net, for the files that cut it into blocks, run these and add up what they give:
- * engine_run.c, engine_block.c, engine_gradient.c. */
+ * engine_run.c, engine_block.c, engine_objective.c, engine_gradient.c. */
 #ifndef DEQ_RUNTIME_ENGINE_RUN_H
 #define DEQ_RUNTIME_ENGINE_RUN_H
 #include "engine_internal.h"
 #include <stdatomic.h>
 
 typedef enum purpose { PREDICT, LOSS, INPUT_GRADIENT, PARAMETER_GRADIENT } purpose;
+
+/* A function of the output, by the derivative that it has at each example. */
+typedef struct engine_objective {
+    deq_routine_fn *function; /* as frame->objective; NULL: dot(record, output), whose derivative is the record */
+    char *records;            /* of the call's examples, in order */
+    int64_t stride;           /* bytes of one */
+} engine_objective;
 
 typedef struct run {
     deq_engine *engine;
@@ -20,6 +27,8 @@ typedef struct run {
     bool attacking;    /* the attack has its own settings */
     char *crafted;     /* rows that the attack makes before anything else runs, or NULL: each block makes its own */
     bool crafting;     /* this is that part */
+    const engine_objective *objective; /* `main` differentiates this function of the output; NULL: the loss */
+    bool summed;                       /* gradients in the parameters are the sum over the examples, not the mean */
     bool defended;     /* the outputs are predictions: read off the net's defence, if it has one */
     uint64_t seed, step;
     deq_results *results;
@@ -58,6 +67,21 @@ const engine_loss *engine_find_loss(const deq_engine *engine, const char *name, 
 /* Block b on this worker, to its end; gradients in the parameters are added to accum, NULL: there are none.
  * ensures: r->outcomes[b]. */
 void engine_block(run *r, int worker, int64_t b, char *accum);
+
+/* ---- engine_objective.c ---- */
+typedef struct engine_dense { /* rows without padding as a source, of which engine_gather_dense gathers */
+    const char *x, *y;
+    int64_t input, target; /* bytes of a row */
+} engine_dense;
+typedef struct engine_given { /* what the function without a routine reads */
+    const char *records;
+    int64_t stride, real_bytes;
+} engine_given;
+/* Asks, in the frame of the block that begins at example `from`, for the objective.  Without a function of its own
+ * frame->record is to be the result, which lives as long as the call. */
+engine_given engine_objective_ask(const engine_objective *o, const deq_engine *engine, int64_t from, deq_frame *frame);
+void engine_gather_dense(void *context, const int64_t *index, int64_t n, int real_bits, void *x, int64_t input_bytes,
+                         void *y, int64_t target_bytes);
 
 /* ---- engine_gradient.c ---- */
 /* ensures: penalties fit their fixed points; r->corrections, the routines of those that are corrections. */

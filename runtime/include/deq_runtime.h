@@ -6,21 +6,23 @@
 #define DEQ_RUNTIME_H
 #include <stdint.h>
 
-#define DEQ_ABI_VERSION 7
+#define DEQ_ABI_VERSION 8
 #define DEQ_ALIGN 64            /* bytes: alignment of bases, strides and offsets */
 #define DEQ_RESOLVENT_MOST 2048 /* elements of a state for which splitting solvers invert I + step (I - L) */
 #define DEQ_CHUNK 1024          /* elements of one row of an optimiser routine; the parameter vector is padded to it */
 
-typedef struct deq_frame {
-#define FRAME(field, type, doc) type field;
-#include "frame.def"
-#undef FRAME
-} deq_frame;
+typedef struct deq_frame deq_frame;
 
 /* Every generated routine: processes rows (examples) 0..n-1.  Rows are independent: the result of a row does not depend
  * on n or on the other rows, bit for bit; sums over examples add rows in order.
  * Padding: elements past a value's count in its last 64 bytes are written as zero and ignored when read. */
 typedef void deq_routine_fn(const deq_frame *frame, int64_t n);
+
+struct deq_frame {
+#define FRAME(field, type, doc) type field;
+#include "frame.def"
+#undef FRAME
+};
 
 typedef struct deq_fixed {
 #define FIXED(field, type, doc) type field;

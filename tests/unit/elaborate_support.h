@@ -18,7 +18,7 @@ static inline Parsed parse_checked(const char *text) {
 /* Elaborates `only` (a layer), or what runs and is tested when it is NULL. */
 static inline Elab *elaborate_text(Parsed *p, const char *only) {
     Elaborated e;
-    if (!elaborate(p->arena, p->program, 8, (Parts){ELAB_RUN | ELAB_TESTS | ELAB_CHECKS, only, NULL, false}, &e))
+    if (!elaborate(p->arena, p->program, 8, (Parts){.kinds = ELAB_RUN | ELAB_TESTS | ELAB_CHECKS, .only = only}, &e))
         fail_msg("elaboration failed:\n%s", messages(p));
     json_decref(e.manifest);
     return e.elab;

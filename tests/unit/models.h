@@ -81,11 +81,11 @@ static inline void add_loss(Net *net, NodeId output) {
     NodeId hit = graph_binary(g, OP_eq, index, m->y, nowhere);
     NodeId own = graph_reduce(g, OP_reduce_sum, mul(g, shifted, hit), 1, nowhere);
     m->output = output;
-    m->losses[0] =
-        (Loss){"cross_entropy", graph_binary(g, OP_sub, graph_unary(g, OP_log, total, nowhere), own, nowhere)};
+    m->losses[0] = (Loss){.name = "cross_entropy",
+                          .node = graph_binary(g, OP_sub, graph_unary(g, OP_log, total, nowhere), own, nowhere)};
     m->nlosses = 1;
-    m->metrics[0] =
-        (Loss){"accuracy", graph_binary(g, OP_eq, graph_unary(g, OP_argmax, output, nowhere), m->y, nowhere)};
+    m->metrics[0] = (Loss){.name = "accuracy",
+                           .node = graph_binary(g, OP_eq, graph_unary(g, OP_argmax, output, nowhere), m->y, nowhere)};
     m->nmetrics = 1;
 }
 
