@@ -243,6 +243,59 @@ static const Type *check_conv(Checker *c, Ast *e, const Builtin *b, Ast **args) 
     return type_tensor(a, x->elem, 3, dims);
 }
 
+/* The call f(at), or f(a, b) of at: (a, b); not part of the tree. */
+static Ast *call_at(Checker *c, Ast *f, Ast *at) {
+    const bool tuple = at->kind == AST_TUPLE;
+    const uint32_t n = tuple ? at->nkids : 1;
+    Ast *call = ast_new(c->arena, AST_CALL, at->range, 3), *list = ast_new(c->arena, AST_LIST, at->range, n);
+    SLOT(call, CALL, callee) = f;
+    SLOT(call, CALL, inputs) = list;
+    for (uint32_t k = 0; k < n; k++) {
+        list->kids[k] = ast_new(c->arena, AST_ARG, at->range, 1);
+        SLOT(list->kids[k], ARG, value) = tuple ? at->kids[k] : at;
+    }
+    return call;
+}
+
+/* Objectives are differentiated in real tensors. */
+static bool check_places(Checker *c, const Ast *at) {
+    const bool tuple = at->kind == AST_TUPLE;
+    for (uint32_t k = 0; k < (tuple ? at->nkids : 1); k++) {
+        const Ast *place = tuple ? at->kids[k] : at;
+        const Type *t = place->type;
+        const bool number = t->kind == TYPE_NUMBER, tensor = t->kind == TYPE_TENSOR && type_is_real(t);
+        if (t->kind == TYPE_ERROR || number || tensor) continue;
+        diag_report(c->diags, DIAG_E0518, place->range, "a gradient is taken in real tensors, this is %s",
+                    type_text(c->arena, t));
+        return false;
+    }
+    return true;
+}
+
+/* gradient(f, at: e): f is `loss`, or a fn to one number whose arguments fit e.  Of the type of e. */
+static const Type *check_objective(Checker *c, Ast *e, Ast *f, Ast *at, const Type *x) {
+    if (f->kind == AST_NAME && !f->ref && same(f->name, "loss")) {
+        f->type = &type_real;
+        return check_against(c, at, x, DIAG_E0518, "the place 'at:' of a gradient") ? x : &type_error;
+    }
+    if (f->kind != AST_NAME || !f->ref || f->ref->kind != AST_FN) {
+        check_expr(c, at);
+        Diagnostic *d =
+            diag_report(c->diags, DIAG_E0518, f->range, "the first argument of 'gradient' is 'loss' or a fn to f32");
+        diag_help(d, "gradient(loss, at: a)");
+        return &type_error;
+    }
+    const Type *result = check_call(c, e, f, call_at(c, f, at), NULL);
+    if (result->kind == TYPE_ERROR) return &type_error;
+    if (!type_equal(result, &type_real)) {
+        diag_report(c->diags, DIAG_E0518, f->range, "an objective gives one number, f32; '%s' gives %s", f->name,
+                    type_text(c->arena, result));
+        return &type_error;
+    }
+    if (!check_places(c, at)) return &type_error;
+    return check_expr(c, at);
+}
+
 static const Type *check_attack_query(Checker *c, Ast *e, const Builtin *b, Ast **args) {
     const Type *x = type_opaque(c->arena, "x");
     const Ast *classes = machine_value(c, RULE_VALUE_Y)->decl;
@@ -252,27 +305,7 @@ static const Type *check_attack_query(Checker *c, Ast *e, const Builtin *b, Ast 
         const Size *k = size_variable(c->arena, classes);
         return b->rule == RULE_LOSS ? &type_real : type_tensor(c->arena, ELEM_REAL, 1, &k);
     }
-    bool good = check_against(c, args[1], x, DIAG_E0518, "the place 'at:' of a gradient");
-    Ast *f = args[0];
-    if (f->kind == AST_NAME && !f->ref && same(f->name, "loss")) {
-        f->type = &type_real;
-        return good ? x : &type_error;
-    }
-    if (f->kind == AST_NAME && f->ref && f->ref->kind == AST_FN) {
-        checker_ensure(c, f->ref);
-        const Signature *s = checker_signature(c, f->ref);
-        f->type = &type_real;
-        if (s->broken) return &type_error;
-        if (s->nparams == 1 && type_equal(s->result, &type_real)) {
-            diag_report(c->diags, DIAG_E0490, f->range,
-                        "gradients of functions other than 'loss' are not available in this version");
-            return &type_error;
-        }
-    }
-    diag_help(diag_report(c->diags, DIAG_E0518, f->range, "the first argument of 'gradient' is 'loss'"),
-              "gradient(loss, at: a)");
-    (void)e;
-    return &type_error;
+    return check_objective(c, e, args[0], args[1], x);
 }
 
 static const Type *check_initialiser(Checker *c, Ast *e, const Builtin *b, Ast **args) {

@@ -216,7 +216,8 @@ const Type *check_with(Checker *c, Ast *e) {
     if (t->kind == TYPE_ERROR) return t;
     if (t->kind == TYPE_ATTACK) {
         check_settings(c, list, "attack_with", "an attack", e->range, DIAG_E0501, NULL);
-        return t;
+        Ast *loss = value_of(list, "loss");
+        return !loss || loss->kind == AST_ERROR || check_loss(c, loss, NULL, NULL, false, false) ? t : &type_error;
     }
     if (!layer) {
         Diagnostic *d =

@@ -161,6 +161,9 @@ const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call); 
 
 /* ---- check_pipeline.c, check_experiment.c ---- */
 void check_pipeline(Checker *c, Ast *decl);
+/* The value of `loss:`: a fn of output and target, or one with further arguments given by name, f(amount: 0.2); of the
+ * types given, which may be NULL.  pairs: it may be of clean output, attacked output and target, if there is an attack. */
+bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool pairs, bool attacked);
 const Type *check_under(Checker *c, Ast *e);
 const Type *check_reader(Checker *c, Ast *e, const deq_row *r, Ast *call);
 /* examples |> flip, examples |> crop(pad: 4): the transformation that the right side names, or NULL. */

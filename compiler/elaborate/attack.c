@@ -9,7 +9,8 @@
 typedef struct Attack { /* one definition for one net and loss */
     const Ast *definition;
     const Net *net;
-    const char *loss;
+    const char *loss;   /* of the net; NULL: another function, */
+    const LossUse *use; /* whose settings are scalars after the parameters */
     Routine *routine;
     const char *hash;
     const Ast *
@@ -160,19 +161,70 @@ static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
     return true;
 }
 
-static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, const char *loss) {
+/* The same function, with settings of the same names. */
+static bool same_loss(const LossUse *a, const LossUse *b) {
+    if (!a || !b || a->fn != b->fn || a->owner != b->owner || a->settings.n != b->settings.n) return a == b;
+    for (uint32_t k = 0; k < a->settings.n; k++)
+        if (strcmp(a->settings.items[k].name, b->settings.items[k].name) != 0) return false;
+    return true;
+}
+
+/* A loss of the net that is this function, without settings; NULL. */
+static const char *own_loss(const Net *net, const LossUse *use) {
+    for (uint32_t k = 0; k < net->model->nlosses && use->settings.n == 0; k++) {
+        const LossUse *own = &net->loss_uses[k];
+        if (own->fn == use->fn && own->owner == use->owner && own->settings.n == 0) return net->model->losses[k].name;
+    }
+    return NULL;
+}
+
+/* Labels among the settings know how many classes there are. */
+static bool is_label(const LossUse *use, const char *setting) {
+    const Ast *params = AST_SLOT(use->fn, FN, inputs);
+    for (int part = 0; params && part < 2; part++) {
+        const Ast *list = part ? AST_SLOT(params, PARAMS, inputs) : AST_SLOT(params, PARAMS, state);
+        for (uint32_t k = 0; list && k < list->nkids; k++) {
+            const Ast *type = AST_SLOT(list->kids[k], BINDING, type);
+            if (strcmp(list->kids[k]->name, setting) == 0)
+                return type && type->kind == AST_TYPE && strcmp(type->name, "label") == 0;
+        }
+    }
+    return false;
+}
+
+/* The function with its settings as scalars of the routine. */
+static const LossUse *loss_of_scalars(Attack *k, const LossUse *given) {
+    Arena *a = k->machine->elab->arena;
+    LossUse *own = arena_copy(a, given, sizeof *own);
+    own->settings.items = NULL;
+    own->settings.n = own->settings.cap = 0;
+    for (uint32_t i = 0; i < given->settings.n; i++) {
+        Arg arg = given->settings.items[i];
+        arg.value = machine_leaf(k->machine, PLACE_SCALAR, k->nparams++, shape_scalar(), false, arg.name);
+        if (is_label(given, arg.name)) arg.value.classes = k->net->target.classes;
+        *ARENA_PUSH(a, own->settings.items, own->settings.n, own->settings.cap) = arg;
+    }
+    return own;
+}
+
+/* loss NULL: `use` is what the attack's loss is. */
+static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, const char *loss,
+                              const LossUse *use) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     for (uint32_t i = 0; i < e->nattacks; i++) {
         Attack *k = e->attacks[i];
-        if (k->definition == d && k->net == net && strcmp(k->loss, loss) == 0) return k->failed ? NULL : k;
+        const bool same = loss && k->loss ? strcmp(k->loss, loss) == 0 : !loss && !k->loss && same_loss(k->use, use);
+        if (k->definition == d && k->net == net && same) return k->failed ? NULL : k;
     }
     Attack *k = arena_alloc(a, sizeof *k);
-    *k = (Attack){.definition = d, .net = net, .loss = loss, .module = owner, .failed = true};
+    *k = (Attack){.definition = d, .net = net, .loss = loss, .use = use, .module = owner, .failed = true};
     *ARENA_PUSH(a, e->attacks, e->nattacks, e->attacks_cap) = k;
-    const char *symbol = elab_name(e, arena_printf(a, "%s_%s_%s", net->model->name, loss, d->name));
+    const char *symbol =
+        elab_name(e, arena_printf(a, "%s_%s_%s", net->model->name, loss ? loss : use->fn->name, d->name));
     Machine *m = k->machine = machine_new(e, symbol, net->input);
-    k->queries = (Queries){.machine = m, .net = net, .loss = loss, .use = net_loss_use(net, loss)};
+    k->queries = (Queries){.machine = m, .net = net, .use = loss ? net_loss_use(net, loss) : use};
+    if (loss && k->queries.use) k->queries.loss = loss;
     Scope inner = scope_of_module(e, owner);
     inner.build = machine_build(m);
     inner.host = attack_host;
@@ -188,6 +240,7 @@ static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *
     for (uint32_t i = 0; list && i < list->nkids; i++)
         scope_bind(&inner, list->kids[i]->name,
                    machine_leaf(m, PLACE_SCALAR, k->nparams++, shape_scalar(), false, list->kids[i]->name));
+    if (!loss) k->queries.use = loss_of_scalars(k, use);
     bool returned = false;
     if (!run_block(&inner, k, AST_SLOT(d, ATTACK_DEF, body), &returned)) return NULL;
     if (!returned) return elab_error(&inner, DIAG_E0511, d->name_range, "attack '%s' does not return", d->name), NULL;
@@ -295,11 +348,31 @@ static bool valid_rounds(Scope *s, const char *attack, Range at, const char *wha
     return false;
 }
 
+/* The settings of the attack's loss, as the routine's scalars. */
+static bool loss_numbers(Scope *s, const Net *net, const LossUse *use, Scalars *out) {
+    Arena *a = s->elab->arena;
+    for (uint32_t k = 0; k < use->settings.n; k++) {
+        const Arg *arg = &use->settings.items[k];
+        const double x = arg->value.number;
+        const bool label = is_label(use, arg->name);
+        if (arg->value.kind != VALUE_NUMBER)
+            return elab_error(s, DIAG_E0321, arg->at, "'%s' must be a number", arg->name), false;
+        if (label && !(x >= 0 && x < net->target.classes && x == floor(x)))
+            return elab_error(s, DIAG_E0412, arg->at, "'%s' of '%s' is a label below %u, this is %g", arg->name,
+                              use->fn->name, net->target.classes, x),
+                   false;
+        *ARENA_PUSH(a, out->items, out->n, out->cap) =
+            (struct Scalar){.name = arena_printf(a, "loss.%s", arg->name), .value = x, .whole = label};
+    }
+    return true;
+}
+
 bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out) {
     *out = (AttackUse){0};
     Scope from = *s;
     const Ast *e = given, *d = NULL, *call = NULL;
     const Module *owner = NULL;
+    LossUse *use = NULL;
     for (int k = 0; k < 64; k++) {
         e = resolve_ast(&from, e, &from);
         if (e->kind == AST_WITH) {
@@ -310,9 +383,18 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
                     out->allow_masking = out->allow_masking || AST_SLOT(item, SETTING, value)->number != 0;
                     continue;
                 }
+                const bool asked = key->kind == AST_NAME && strcmp(key->name, "loss") == 0;
+                if (asked && use) continue; /* the outermost `with` wins */
+                if (asked) {
+                    use = arena_alloc(s->elab->arena, sizeof *use);
+                    if (!loss_read(&from, AST_SLOT(item, SETTING, value), use)) return false;
+                    continue;
+                }
                 if (key->kind != AST_NAME || strcmp(key->name, "gradient") != 0 || !AST_SLOT(item, SETTING, value))
-                    return elab_error(&from, DIAG_E0501, item->range, "an attack takes the setting 'gradient'"), false;
-                if (out->gradient) continue; /* the outermost `with` wins */
+                    return elab_error(&from, DIAG_E0501, item->range,
+                                      "an attack takes the settings 'gradient' and 'loss'"),
+                           false;
+                if (out->gradient) continue;
                 out->gradient = setting_text(&from, "gradient", AST_SLOT(item, SETTING, value));
                 if (!out->gradient) return false;
             }
@@ -325,7 +407,11 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     }
     if (!d || d->kind != AST_ATTACK_DEF)
         return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), false;
-    Attack *k = attack_compile(s, d, owner, net, loss);
+    if (use && own_loss(net, use)) {
+        loss = own_loss(net, use);
+        use = NULL;
+    }
+    Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use);
     if (!k) return false;
     for (uint32_t i = 0; out->gradient && i < net->model->nfixed; i++)
         if (!setting_fits(s, &net->model->fixed[i], "gradient", out->gradient, given->range)) return false;
@@ -335,7 +421,8 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     out->hash = k->hash;
     out->differentiates = k->queries.differentiates;
     Env *numbers;
-    if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars))
+    if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars) ||
+        (use && !loss_numbers(&from, net, use, &out->scalars)))
         return false;
     for (uint32_t i = 0; i < k->nparams; i++) {
         bool direct = (k->direct >> i & 1) != 0;

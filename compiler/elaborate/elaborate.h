@@ -49,12 +49,17 @@ typedef struct Net {
     ModelRoutines *routines;
     const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
     struct LossUse *loss_uses;             /* likewise; without fn where it is no function of the script */
+    struct PairLoss { /* of clean and attacked outputs: an objective of each, on a record of the other and the target */
+        const char *name, *key, *clean, *attacked, *hash;
+    } * pairs;
     Value output;
-    uint32_t nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap, loss_keys_cap,
-        metric_keys_cap, loss_uses_cap;
+    uint32_t npairs, pairs_cap, nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap,
+        loss_keys_cap, metric_keys_cap, loss_uses_cap;
     LayerUse *layers; /* in the order their calls begin: the net itself first */
     uint32_t nlayers, layers_cap;
 } Net;
+
+typedef struct PairLoss PairLoss;
 
 typedef struct Elab {
     Arena *arena;
@@ -210,7 +215,9 @@ typedef struct LossUse {
     Args settings; /* by name */
     Range at;
 } LossUse;
-/* The function that the loss called `name` is; fn NULL: none. */
+/* Reads a function of outputs and target, with its settings (NUMBERs, or nodes where the scope has such). */
+bool loss_read(Scope *s, const Ast *given, LossUse *out);
+/* The function that the loss called `name` is; fn NULL: none of the script.  NULL: it is of two outputs. */
 const LossUse *net_loss_use(const Net *net, const char *name);
 /* Its value for an output and a target, in the graph being built. */
 Value loss_value(Scope *s, const LossUse *l, Value output, Value target);

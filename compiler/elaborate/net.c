@@ -1,7 +1,7 @@
 /* net.c - a layer with all its sizes becomes a Model: its parameters, its output, a scalar for every loss and metric.
  */
 #include "adjoint.h"
-#include "elaborate.h"
+#include "queries.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,11 +124,10 @@ static const char *free_loss_name(const Loss *list, uint32_t n, Arena *a, const 
     return same ? arena_printf(a, "%s_%d", name, same + 1) : name;
 }
 
-Value loss_value(Scope *s, const LossUse *l, Value output, Value target) {
+static Value loss_call(Scope *s, const LossUse *l, const Value *given, uint32_t n) {
     Arena *a = s->elab->arena;
     Args all = {.at = l->at};
-    *ARENA_PUSH(a, all.items, all.n, all.cap) = (Arg){.at = l->at, .value = output};
-    *ARENA_PUSH(a, all.items, all.n, all.cap) = (Arg){.at = l->at, .value = target};
+    for (uint32_t k = 0; k < n; k++) *ARENA_PUSH(a, all.items, all.n, all.cap) = (Arg){.at = l->at, .value = given[k]};
     for (uint32_t k = 0; k < l->settings.n; k++) {
         Arg arg = l->settings.items[k];
         arg.used = false;
@@ -137,40 +136,111 @@ Value loss_value(Scope *s, const LossUse *l, Value output, Value target) {
     return call_fn(s, l->fn, l->owner, NULL, NULL, all);
 }
 
+Value loss_value(Scope *s, const LossUse *l, Value output, Value target) {
+    return loss_call(s, l, (const Value[]){output, target}, 2);
+}
+
+/* A loss of clean and attacked outputs becomes two objectives: of each output, on the other one and the target. */
+static const char *pair_loss(Scope *s, Net *net, const LossUse *use, const char *key, const char *base) {
+    Elab *e = s->elab;
+    Arena *a = e->arena;
+    for (uint32_t k = 0; k < net->npairs; k++)
+        if (strcmp(net->pairs[k].key, key) == 0) return net->pairs[k].name;
+    Build *b = build_new(a, base, NULL);
+    Scope inner = *s;
+    inner.build = b;
+    inner.net = NULL;
+    NodeId in[3];
+    Value values[3];
+    for (uint32_t k = 0; k < 3; k++) {
+        Shape shape = k < 2 ? value_shape(net->output) : net->target.classes ? shape_scalar() : net->target.shape;
+        in[k] = graph_input(b->graph, shape, true, k == 0 ? "clean" : k == 1 ? "attacked" : "y", use->at);
+        values[k] = value_node(b, in[k]);
+    }
+    values[2].classes = net->target.classes;
+    NodeId loss = node_of(&inner, loss_call(&inner, use, values, 3), use->at);
+    if (loss == NODE_NONE) return NULL;
+    if (graph_node(b->graph, loss)->shape.rank != 0)
+        return elab_error(s, DIAG_E0506, use->at, "'%s' must give one number for each example", base), NULL;
+    loss = graph_batch(b->graph, loss, use->at);
+    const char *name = free_loss_name(net->model->losses, net->model->nlosses, a, identifier(a, base));
+    Record clean = {(NodeId[]){in[1], in[2]}, 2, 2}, attacked = {(NodeId[]){in[0], in[2]}, 2, 2};
+    const char *prefix = arena_printf(a, "%s_%s", net->model->name, name), *hash[2];
+    PairLoss pair = {.name = name, .key = key};
+    pair.clean = objective_routine(e, arena_printf(a, "%s_clean", prefix), b->graph, loss, in[0], &clean, &hash[0]);
+    pair.attacked =
+        objective_routine(e, arena_printf(a, "%s_attacked", prefix), b->graph, loss, in[1], &attacked, &hash[1]);
+    pair.hash = arena_printf(a, "%s %s", hash[0], hash[1]);
+    net_objective(net, e, true);
+    *ARENA_PUSH(a, net->pairs, net->npairs, net->pairs_cap) = pair;
+    return name;
+}
+
+/* How many of its parameters the machine supplies; the checker has the same rule. */
+static uint32_t supplied(const Ast *fn, const Args *settings) {
+    const Ast *params = fn ? AST_SLOT(fn, FN, inputs) : NULL;
+    const Ast *state = params ? AST_SLOT(params, PARAMS, state) : NULL,
+              *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
+    if (state) return state->nkids;
+    uint32_t n = 0;
+    for (; list && n < list->nkids && !AST_SLOT(list->kids[n], BINDING, fallback); n++)
+        for (uint32_t k = 0; k < settings->n; k++)
+            if (settings->items[k].name && strcmp(settings->items[k].name, list->kids[n]->name) == 0) return n;
+    return n;
+}
+
+/* The function and its settings: numbers, by name.  `from`: where they are evaluated; fn NULL: the built-in accuracy. */
+static bool read_loss(Scope *s, const Ast *given, bool metric, Build *build, Scope *from, LossUse *out) {
+    const Ast *expr = resolve_ast(s, given, from);
+    const Ast *callee = expr->kind == AST_CALL ? AST_SLOT(expr, CALL, callee) : expr;
+    callee = resolve_ast(from, callee, from);
+    char path[512];
+    *out = (LossUse){.at = given->range, .settings.at = given->range};
+    out->fn = ast_path(callee, path, sizeof path) ? module_find(from->module, path, &out->owner) : NULL;
+    const bool accuracy = !out->fn && callee->kind == AST_NAME && strcmp(callee->name, "accuracy") == 0 && metric;
+    if (!accuracy && (!out->fn || out->fn->kind != AST_FN))
+        return elab_error(s, DIAG_E0506, given->range, "a function of output and target is needed here"), false;
+    from->build = build;
+    if (expr->kind == AST_CALL) out->settings = call_args(from, expr, NULL, expr->range);
+    for (uint32_t k = 0; k < out->settings.n; k++) {
+        const Arg *arg = &out->settings.items[k];
+        if (arg->value.kind == VALUE_NONE) return false;
+        if (!arg->name || (arg->value.kind != VALUE_NUMBER && arg->value.kind != VALUE_NODE))
+            return elab_error(s, DIAG_E0506, arg->at, "the other arguments of a loss are numbers, given by name"),
+                   false;
+    }
+    return true;
+}
+
+bool loss_read(Scope *s, const Ast *given, LossUse *out) {
+    Scope from;
+    return read_loss(s, given, false, s->build, &from, out);
+}
+
 const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     Model *m = net->model;
     Scope from;
-    const Ast *expr = resolve_ast(s, given, &from);
-    const Ast *callee = expr->kind == AST_CALL ? AST_SLOT(expr, CALL, callee) : expr;
-    callee = resolve_ast(&from, callee, &from);
-    char path[512];
-    const Module *owner = NULL;
-    const Ast *fn = ast_path(callee, path, sizeof path) ? module_find(from.module, path, &owner) : NULL;
-    bool builtin_accuracy = !fn && callee->kind == AST_NAME && strcmp(callee->name, "accuracy") == 0 && metric;
-    if (!builtin_accuracy && (!fn || fn->kind != AST_FN)) {
-        elab_error(s, DIAG_E0506, given->range, "a function of output and target is needed here");
-        return NULL;
-    }
+    LossUse use;
+    if (!read_loss(s, given, metric, net->root, &from, &use)) return NULL;
+    const Ast *fn = use.fn;
+    const Module *owner = use.owner;
+    const Args args = use.settings;
+    const bool builtin_accuracy = !fn;
     const char *base = builtin_accuracy ? "accuracy" : fn->name, *key = base;
-    Args args = {.at = given->range};
-    from.build = net->root;
-    if (expr->kind == AST_CALL) {
-        args = call_args(&from, expr, NULL, expr->range);
-        for (uint32_t k = 0; k < args.n; k++) {
-            if (args.items[k].value.kind == VALUE_NONE) return NULL;
-            if (args.items[k].value.kind != VALUE_NUMBER || !args.items[k].name) {
-                elab_error(s, DIAG_E0506, args.items[k].at, "the other arguments of a loss are numbers, given by name");
-                return NULL;
-            }
-            key = arena_printf(a, "%s %s=%s", key, args.items[k].name, number_text(a, args.items[k].value.number));
+    for (uint32_t k = 0; k < args.n; k++) {
+        if (args.items[k].value.kind != VALUE_NUMBER) {
+            elab_error(s, DIAG_E0506, args.items[k].at, "the other arguments of a loss are numbers, given by name");
+            return NULL;
         }
+        key = arena_printf(a, "%s %s=%s", key, args.items[k].name, number_text(a, args.items[k].value.number));
     }
     key = arena_printf(a, "%s %s", key, owner ? owner->path : "");
     Loss *list = metric ? m->metrics : m->losses;
     uint32_t n = metric ? m->nmetrics : m->nlosses;
     const char **keys = metric ? net->metric_keys : net->loss_keys;
+    if (!metric && supplied(fn, &args) == 3) return pair_loss(&from, net, &use, key, base);
     for (uint32_t k = 0; k < n; k++)
         if (strcmp(keys[k], key) == 0) return list[k].name;
     const char *name = free_loss_name(list, n, a, identifier(a, base));
@@ -180,7 +250,6 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
 
     Scope inner = from;
     inner.net = NULL;
-    const LossUse use = {fn, owner, args, given->range};
     Value v;
     if (builtin_accuracy) {
         if (!net->target.classes || value_shape(net->output).rank != 1) {
@@ -188,7 +257,7 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
             return NULL;
         }
         NodeId best = graph_op(m->graph, OP_argmax, &m->output, 1, &(Attr){.reduce.axes = 1}, given->range);
-        v = value_node(net->root, graph_binary(m->graph, OP_eq, best, m->y, given->range));
+        v = value_node(net->root, graph_binary(m->graph, OP_eq, best, net_y(net).node, given->range));
     } else
         v = loss_value(&inner, &use, net->output, net_y(net));
     NodeId node = node_of(&inner, v, given->range);
@@ -215,7 +284,7 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
 const LossUse *net_loss_use(const Net *net, const char *name) {
     for (uint32_t k = 0; k < net->model->nlosses; k++)
         if (strcmp(net->model->losses[k].name, name) == 0) return &net->loss_uses[k];
-    ICE("net %s has no loss %s", net->model->name, name);
+    return NULL; /* of two outputs */
 }
 
 const char *net_projection_loss(Net *net, Elab *e) {
@@ -292,6 +361,7 @@ void net_finish(Elab *e, Net *net) {
             fprintf(f, "%d %u %u\n", (int)h->items[i].parameter, h->items[i].input, h->items[i].value);
     }
     for (uint32_t k = 0; k < m->nlosses; k++) fprintf(f, "loss %s %u\n", m->losses[k].name, m->losses[k].node);
+    for (uint32_t k = 0; k < net->npairs; k++) fprintf(f, "pair %s %s\n", net->pairs[k].name, net->pairs[k].hash);
     for (uint32_t k = 0; k < m->nmetrics; k++) fprintf(f, "metric %s %u\n", m->metrics[k].name, m->metrics[k].node);
     fclose(f);
     net->hash = text_hash(e->arena, text, size);

@@ -75,7 +75,16 @@ static Value logits_at(Scope *s, Queries *q, Value point, Range at) {
 
 Value query_logits(Scope *s, Queries *q, const Ast *point, Range at) { return logits_at(s, q, eval(s, point), at); }
 
+/* The attack's loss is a function of one output. */
+static bool has_loss(Scope *s, const Queries *q, Range at) {
+    if (q->loss || q->use) return true;
+    elab_error_help(s, DIAG_E0506, at, "say which loss the attack asks for: pgd(..) with { loss: cross_entropy }",
+                    "the loss of this training compares clean and attacked outputs, and is none of one output");
+    return false;
+}
+
 Value query_loss(Scope *s, Queries *q, const Ast *point, Range at) {
+    if (!has_loss(s, q, at)) return (Value){0};
     NodeId n = point_node(s, q, eval(s, point), point->range);
     if (n == NODE_NONE) return (Value){0};
     const bool own = q->loss && !q->collecting;
@@ -114,18 +123,26 @@ static bool *dependent(const Graph *g, const Collector *c, const NodeId *from, u
 typedef struct Cut { /* from the collector's graph to an objective's */
     const Graph *from;
     Graph *to;
-    const bool *varies; /* depends on the output */
+    const bool *varies;  /* depends on the output */
+    const Record *given; /* just these are captured; NULL: what does not vary */
     NodeId *map;
     NodeId *captured, *inputs; /* nodes of `from`, and the inputs that stand for them */
     uint32_t n, captured_cap, inputs_cap;
 } Cut;
 
+/* Not repeated in the objective. */
+static bool is_captured(const Cut *c, NodeId id) {
+    Op op = graph_node(c->from, id)->op;
+    for (uint32_t k = 0; c->given && k < c->given->n; k++)
+        if (c->given->values[k] == id) return true;
+    return !c->given && !c->varies[id] && op != OP_broadcast && op != OP_reshape && op != OP_constant && op != OP_iota;
+}
+
 /* Copies what varies; the rest is captured, as something small where it is a view of it. */
 static NodeId cut_copy(Cut *c, NodeId id) {
     if (c->map[id] != NODE_NONE) return c->map[id];
     Node n = *graph_node(c->from, id);
-    bool view = n.op == OP_broadcast || n.op == OP_reshape;
-    if (!c->varies[id] && !view && n.op != OP_constant && n.op != OP_iota) {
+    if (is_captured(c, id)) {
         NodeId in = graph_input(c->to, n.shape, true, n.attr.name ? n.attr.name : "captured", n.loc);
         uint32_t k = c->n;
         *ARENA_PUSH(c->to->arena, c->captured, k, c->captured_cap) = id;
@@ -138,32 +155,41 @@ static NodeId cut_copy(Cut *c, NodeId id) {
     return c->map[id] = graph_op_shaped(c->to, n.op, args, n.nargs, &n.attr, n.shape, raised, n.loc);
 }
 
+static NodeId zeros(Graph *g, Shape shape, Range at) {
+    NodeId zero = graph_constant(g, 0);
+    return graph_op_shaped(g, OP_broadcast, &zero, 1, NULL, shape, true, at);
+}
+
+static uint64_t row_bytes(const Elab *e, Shape s) {
+    return (shape_count(s) * e->real_bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN;
+}
+
 /* The same text under another name is the same routine. */
-static const char *objective_name(Scope *s, Queries *q, Routine *r, const char **hash) {
-    Elab *e = s->elab;
+static const char *objective_name(Elab *e, const char *prefix, Routine *r, const char **hash) {
     r->name = "objective";
     *hash = routine_hash(e, r);
     for (uint32_t k = 0; k < e->nobjectives; k++)
         if (strcmp(e->objectives[k].hash, *hash) == 0) return e->objectives[k].name;
-    r->name = elab_name(e, arena_printf(e->arena, "%s_objective", q->machine->name));
+    r->name = elab_name(e, arena_printf(e->arena, "%s_objective", prefix));
     *ARENA_PUSH(e->arena, e->objectives, e->nobjectives, e->objectives_cap) = (struct Objective){r->name, *hash};
     *ARENA_PUSH(e->arena, e->routines, e->nroutines, e->routines_cap) = r;
     return r->name;
 }
 
-/* The OBJECTIVE of a site: its number + 1, and the nodes of g that it captures; 0: the value changes with the output in
- * jumps only. */
-static uint32_t objective_of(Scope *s, Queries *q, const Graph *g, NodeId value, NodeId output, NodeId **captured,
-                             uint32_t *ncaptured) {
-    Arena *a = s->elab->arena;
+const char *objective_routine(Elab *e, const char *prefix, const Graph *g, NodeId value, NodeId output, Record *record,
+                              const char **hash) {
+    Arena *a = e->arena;
     Shape shape = graph_node(g, output)->shape;
     Cut cut = {.from = g, .to = graph_new(a, "objective"), .varies = dependent(g, NULL, &output, 1)};
+    if (record->n) cut.given = record;
     Graph *o = cut.to;
     cut.map = graph_map(a, g);
     NodeId in = cut.map[output] = graph_input(o, shape, true, "output", graph_node(g, output)->loc), ct;
     NodeId roots[2] = {cut_copy(&cut, value)}, one = graph_batch(o, graph_constant(o, 1), (Range){0});
     reverse(o, roots, &one, 1, &in, 1, NULL, &ct, NULL, NULL);
-    if (ct == NODE_NONE) return 0;
+    if (ct == NODE_NONE && !record->n) return NULL;
+    if (ct == NODE_NONE)
+        ct = zeros(o, shape, (Range){0}); /* of a loss of two outputs, in the one that it holds constant */
     roots[1] = graph_batch(o, ct, (Range){0});
     NodeId *map = graph_map(a, o);
     Graph *t = simplify(a, o, roots, 2, false, map);
@@ -174,20 +200,33 @@ static uint32_t objective_of(Scope *s, Queries *q, const Graph *g, NodeId value,
     step->in = arena_alloc(a, (cut.n + 1) * sizeof *step->in);
     step->out = arena_alloc(a, 2 * sizeof *step->out);
     if (map[in] != NODE_NONE) step->in[step->nin++] = (Binding){map[in], PLACE_ARG, OBJECTIVE_OUTPUT, 0};
-    *captured = arena_alloc(a, (cut.n + 1) * sizeof **captured);
-    *ncaptured = 0;
+    const bool given = record->n > 0; /* its layout */
+    for (uint32_t k = 0; k < record->n; k++) r->rest_bytes += row_bytes(e, graph_node(g, record->values[k])->shape);
     for (uint32_t k = 0; k < cut.n; k++) {
         if (map[cut.inputs[k]] == NODE_NONE) continue;
-        step->in[step->nin++] = (Binding){map[cut.inputs[k]], PLACE_REST, 0, r->rest_bytes};
-        r->rest_bytes += machine_row_bytes(q->machine, graph_node(g, cut.captured[k])->shape);
-        (*captured)[(*ncaptured)++] = cut.captured[k];
+        uint64_t offset = 0;
+        uint32_t at = 0;
+        for (; at < record->n && record->values[at] != cut.captured[k]; at++)
+            offset += row_bytes(e, graph_node(g, record->values[at])->shape);
+        if (given && at == record->n) ICE("%s: an objective reads what its record has not", prefix);
+        step->in[step->nin++] = (Binding){map[cut.inputs[k]], PLACE_REST, 0, offset};
+        if (given) continue;
+        r->rest_bytes += row_bytes(e, graph_node(g, cut.captured[k])->shape);
+        *ARENA_PUSH(a, record->values, record->n, record->cap) = cut.captured[k];
     }
     step->out[step->nout++] = (Binding){t->outputs[0], PLACE_ARG, OBJECTIVE_VALUE, 0};
     step->out[step->nout++] = (Binding){t->outputs[1], PLACE_ARG, OBJECTIVE_DERIVATIVE, 0};
-    r->arg_bytes[OBJECTIVE_OUTPUT] = r->arg_bytes[OBJECTIVE_DERIVATIVE] = machine_row_bytes(q->machine, shape);
-    r->arg_bytes[OBJECTIVE_VALUE] = machine_row_bytes(q->machine, shape_scalar());
+    r->arg_bytes[OBJECTIVE_OUTPUT] = r->arg_bytes[OBJECTIVE_DERIVATIVE] = row_bytes(e, shape);
+    r->arg_bytes[OBJECTIVE_VALUE] = row_bytes(e, shape_scalar());
     graph_verify(t);
-    const char *hash, *name = objective_name(s, q, r, &hash);
+    return objective_name(e, prefix, r, hash);
+}
+
+/* The OBJECTIVE of a site: its number + 1; 0: the value changes with the output in jumps only. */
+static uint32_t objective_of(Scope *s, Queries *q, const Graph *g, NodeId value, NodeId output, Record *record) {
+    Arena *a = s->elab->arena;
+    const char *hash, *name = objective_routine(s->elab, q->machine->name, g, value, output, record, &hash);
+    if (!name) return 0;
     q->hash = q->hash ? arena_printf(a, "%s %s", q->hash, hash) : hash;
     for (uint32_t k = 0; k < q->nobjectives; k++)
         if (strcmp(q->objectives[k], name) == 0) return k + 1;
@@ -221,26 +260,21 @@ static NodeId emit_node(Emission *m, NodeId id) {
 }
 
 /* Asks for a site's output and gradient. */
-static void emit_site(Emission *m, const Site *site, uint32_t objective, const NodeId *captured, uint32_t ncaptured) {
+static void emit_site(Emission *m, const Site *site, uint32_t objective, const Record *record) {
     Graph *g = m->s->build->graph;
     Arena *a = m->s->elab->arena;
     Queries *q = m->q;
-    NodeId *args = arena_alloc(a, (ncaptured + 1) * sizeof *args);
+    NodeId *args = arena_alloc(a, (record->n + 1) * sizeof *args);
     args[0] = graph_batch(g, emit_node(m, site->point), m->at);
-    for (uint32_t k = 0; k < ncaptured; k++) args[k + 1] = graph_batch(g, emit_node(m, captured[k]), m->at);
+    for (uint32_t k = 0; k < record->n; k++) args[k + 1] = graph_batch(g, emit_node(m, record->values[k]), m->at);
     Attr attr = {.name = arena_printf(a, "%s_%s_input", q->net->model->name, net_objective(q->net, m->s->elab, false)),
                  .query.objective = objective};
-    NodeId query = graph_op(g, OP_query, args, ncaptured + 1, &attr, m->at);
+    NodeId query = graph_op(g, OP_query, args, record->n + 1, &attr, m->at);
     *ARENA_PUSH(a, q->points, q->n, q->cap) = (Point){m->s->build, args[0], query, POINT_OBJECTIVE};
     Shape output = graph_node(m->g, site->output)->shape;
     if (m->map[site->output] == NODE_NONE) m->map[site->output] = result_of(m->s, query, 2, output, m->at).node;
     m->map[site->gradient] = result_of(m->s, query, 4, q->net->input, m->at).node;
     q->differentiates = true;
-}
-
-static NodeId zeros(Graph *g, Shape shape, Range at) {
-    NodeId zero = graph_constant(g, 0);
-    return graph_op_shaped(g, OP_broadcast, &zero, 1, NULL, shape, true, at);
 }
 
 /* The gradient of `value`, a node of the collector's graph, in its inputs v, whose values in the attack are e. */
@@ -251,15 +285,16 @@ static bool differentiate(Scope *s, Queries *q, Collector *c, NodeId value, cons
     const bool *moves = dependent(g, c, v, n);
     if (!moves[value]) return elab_error(s, DIAG_E0518, at, "this objective does not depend on the point"), false;
     NodeId *ends = arena_alloc(a, (c->n + 1) * sizeof *ends), *seeds = arena_alloc(a, (c->n + 1) * sizeof *seeds);
-    NodeId **captured = arena_alloc(a, (c->n + 1) * sizeof *captured), *ct = arena_alloc(a, (n + 1) * sizeof *ct);
-    uint32_t *ncaptured = arena_alloc(a, (c->n + 1) * sizeof *ncaptured), nends = 0;
+    NodeId *ct = arena_alloc(a, (n + 1) * sizeof *ct);
+    Record *records = arena_alloc(a, (c->n + 1) * sizeof *records);
+    uint32_t nends = 0;
     uint32_t *objective = arena_alloc(a, (c->n + 1) * sizeof *objective);
     ends[nends] = value;
     seeds[nends++] = graph_batch(g, graph_constant(g, 1), at);
     for (uint32_t k = 0; k < c->n; k++) {
         Site *site = &c->sites[k];
         site->moves = moves[site->point];
-        if (site->moves) objective[k] = objective_of(s, q, g, value, site->output, &captured[k], &ncaptured[k]);
+        if (site->moves) objective[k] = objective_of(s, q, g, value, site->output, &records[k]);
     }
     for (uint32_t k = 0; k < c->n; k++) {
         if (!objective[k]) continue;
@@ -274,7 +309,7 @@ static bool differentiate(Scope *s, Queries *q, Collector *c, NodeId value, cons
     for (uint32_t k = 0; k < n; k++) m.map[v[k]] = e[k];
     for (uint32_t k = 0; k < c->build->ncaptured; k++) m.map[c->build->inside[k]] = c->build->outside[k];
     for (uint32_t k = 0; k < c->n; k++)
-        if (objective[k]) emit_site(&m, &c->sites[k], objective[k], captured[k], ncaptured[k]);
+        if (objective[k]) emit_site(&m, &c->sites[k], objective[k], &records[k]);
     for (uint32_t k = 0; k < n; k++) {
         Shape shape = graph_node(g, v[k])->shape;
         out[k] = ct[k] == NODE_NONE ? zeros(s->build->graph, shape, at) : emit_node(&m, ct[k]);
@@ -335,6 +370,7 @@ static Value objective_gradient(Scope *s, Queries *q, const Value *f, const Ast 
 Value query_gradient(Scope *s, Queries *q, const Ast *f, const Ast *point, Range at) {
     if (q->collecting) return elab_error(s, DIAG_E0518, at, "an objective cannot ask for a gradient itself");
     const bool loss = f->kind == AST_NAME && strcmp(f->name, "loss") == 0 && !env_find(s->env, "loss");
+    if (loss && !has_loss(s, q, at)) return (Value){0};
     if (loss) return q->loss ? own_gradient(s, q, point, at) : objective_gradient(s, q, NULL, point, at);
     Value v = eval(s, f);
     if (v.kind == VALUE_NONE) return v;

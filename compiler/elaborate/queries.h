@@ -38,6 +38,15 @@ typedef struct Queries { /* of one attack on one net */
     bool differentiates;
 } Queries;
 
+typedef struct Record { /* what an objective reads beside the output: nodes of its graph, one after the other */
+    NodeId *values;
+    uint32_t n, cap;
+} Record;
+
+/* The OBJECTIVE of `value`, a number, in the input `output` of g; equal ones are made once.  An empty record becomes
+ * what it reads, and the result is NULL if the value changes with the output in jumps only.  A record that is given holds it all. */
+const char *objective_routine(Elab *e, const char *prefix, const Graph *g, NodeId value, NodeId output, Record *record,
+                              const char **hash);
 /* The net's output, or the loss, at a point: an expression of the input's shape. */
 Value query_logits(Scope *s, Queries *q, const Ast *point, Range at);
 Value query_loss(Scope *s, Queries *q, const Ast *point, Range at);

@@ -141,6 +141,9 @@ json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
                                                 arena_printf(a, "%s_input", prefix), "parameters",
                                                 arena_printf(a, "%s_parameters", prefix)));
     }
+    for (uint32_t k = 0; k < net->npairs; k++)
+        json_array_append_new(losses, json_pack("{s:s, s:s, s:s}", "name", net->pairs[k].name, "clean",
+                                                net->pairs[k].clean, "attacked", net->pairs[k].attacked));
     for (uint32_t k = 0; k < m->nmetrics; k++)
         json_array_append_new(metrics, json_pack("{s:s, s:s}", "name", m->metrics[k].name, "routine",
                                                  arena_printf(a, "%s_metric_%s", m->name, m->metrics[k].name)));

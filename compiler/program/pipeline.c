@@ -120,7 +120,8 @@ static Unit *make_unit(Program *p, const PipelineOptions *o) {
     Arena *a = p->arena;
     Elaborated el;
     unsigned kinds = o->tests ? ELAB_TESTS | (o->nets ? ELAB_NETS : 0) : ELAB_RUN | (o->checks ? ELAB_CHECKS : 0);
-    if (!elaborate(a, p, o->layout.real_bytes, (Parts){kinds, o->only, o->only_test, o->audit, o->cotangents}, &el)) return NULL;
+    if (!elaborate(a, p, o->layout.real_bytes, (Parts){kinds, o->only, o->only_test, o->audit, o->cotangents}, &el))
+        return NULL;
     Elab *e = el.elab;
     Unit *unit = arena_alloc(a, sizeof *unit);
     unit->arena = a;

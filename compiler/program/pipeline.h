@@ -18,7 +18,7 @@ typedef struct PipelineOptions {
     const struct PassWatch *watch; /* graphs after a pass are shown (pass_list.h); NULL: none */
     bool audit; /* what audits attack with, for every evaluation under an attack, not only where `audit: true` stands */
     bool penalties, corrections; /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
-    bool cotangents; /* those that carry any cotangent of its output back, in every net: NET_objective_* */
+    bool cotangents;             /* those that carry any cotangent of its output back, in every net: NET_objective_* */
 } PipelineOptions;
 
 /* Elaborates every net, attack, optimiser, training run, experiment and test that will run, and writes the manifest.

@@ -71,13 +71,13 @@ static uint32_t statistic_uses(const Maker *m, int64_t parameter) {
 }
 
 /* The batch's statistics go to ACCUM: times the number of examples, by which the engine divides. */
-static void add_statistics(const Maker *m, Draft *d, NodeId *map) {
+static void add_statistics(const Maker *m, Draft *d, NodeId *map, double share) {
     Graph *g = d->graph;
     for (NodeId id = 0; id < m->graph->nnodes; id++) {
         Node n = *graph_node(m->graph, id);
         if (n.op != OP_in_training || n.attr.training.statistic == 0) continue;
         uint32_t buffer = (uint32_t)n.attr.training.statistic - 1;
-        NodeId one = graph_batch(g, graph_constant(g, 1.0 / statistic_uses(m, buffer)), n.loc);
+        NodeId one = graph_batch(g, graph_constant(g, share / statistic_uses(m, buffer)), n.loc);
         NodeId count = graph_unary(g, OP_batch_sum, one, n.loc);
         NodeId value = graph_copy(g, m->graph, graph_arg(m->graph, id, 0), map);
         draft_output(d, graph_binary(g, OP_mul, value, count, n.loc), PLACE_ACCUM, buffer, 0);
@@ -99,7 +99,8 @@ static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
     d->arg_bytes[3] = value_bytes(m, shape_scalar());
     draft_output(d, output, PLACE_ARG, 2, 0);
     draft_output(d, loss, PLACE_ARG, 3, 0);
-    if (which == LOSS_PARAMETERS && model->coupled) add_statistics(m, d, map);
+    /* Functions of two outputs take two passes, whose mean the buffers follow. */
+    if (which == LOSS_PARAMETERS && model->coupled) add_statistics(m, d, map, model->losses[index].objective ? 0.5 : 1);
     if (which != LOSS_VALUE) add_gradient(m, d, loss, which);
     finish(m, d);
 }

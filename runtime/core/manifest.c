@@ -295,8 +295,13 @@ static void read_losses(Reader *r, const json_t *o, deq_net_spec *n) {
     n->losses = make(r, (size_t)n->nlosses, sizeof *n->losses);
     for (int i = 0; n->losses && i < n->nlosses; i++) {
         const json_t *l = json_array_get(v, (size_t)i);
-        n->losses[i] =
-            (deq_loss_spec){text(r, l, "name"), text(r, l, "loss"), text(r, l, "input"), text(r, l, "parameters")};
+        const bool pair = text_or_null(l, "attacked") != NULL;
+        n->losses[i] = (deq_loss_spec){.name = text(r, l, "name"),
+                                       .clean = pair ? text(r, l, "clean") : NULL,
+                                       .attacked = pair ? text(r, l, "attacked") : NULL,
+                                       .loss = pair ? NULL : text(r, l, "loss"),
+                                       .input = pair ? NULL : text(r, l, "input"),
+                                       .parameters = pair ? NULL : text(r, l, "parameters")};
     }
     v = optional_list(o, "metrics", &n->nmetrics);
     n->metrics = make(r, (size_t)n->nmetrics, sizeof *n->metrics);

@@ -83,6 +83,7 @@ typedef struct deq_fixed_spec {
 } deq_fixed_spec;
 typedef struct deq_loss_spec {
     const char *name, *loss, *input, *parameters;
+    const char *clean, *attacked; /* of a loss of two outputs, which has no others: its derivatives in them */
 } deq_loss_spec;
 typedef struct deq_metric_spec {
     const char *name, *routine;

@@ -78,8 +78,10 @@ static bool open_losses(deq_engine *g, deq_error *e) {
         engine_loss *l = &g->losses[i];
         l->name = spec->name;
         if (!find_routine(g, spec->loss, &l->loss, e) || !find_routine(g, spec->input, &l->input, e) ||
-            !find_routine(g, spec->parameters, &l->parameters, e))
+            !find_routine(g, spec->parameters, &l->parameters, e) || !find_routine(g, spec->clean, &l->clean, e) ||
+            !find_routine(g, spec->attacked, &l->attacked, e))
             return false;
+        g->pairs = g->pairs || l->attacked;
         /* `projection` (gradcheck's loss) projects the output on a y of the same shape. */
         l->target_count = strcmp(l->name, "projection") ? target_count : g->output_count;
         l->target_bytes = engine_stride(g, l->target_count);
@@ -134,6 +136,12 @@ static void lay_out(const deq_engine *g, engine_worker *w, deq_space *space) {
     w->penalty = deq_space_take(space, block * sizeof *w->penalty);
     w->corrected = deq_space_take(space, block * sizeof *w->corrected);
     w->example = deq_space_take(space, block * sizeof *w->example);
+    if (g->pairs) {
+        w->clean = deq_space_take(space, block * (size_t)g->output_bytes);
+        w->clean_dx = deq_space_take(space, block * (size_t)g->input_bytes);
+        w->record = deq_space_take(space, block * (size_t)(g->output_bytes + g->widest_target_bytes));
+    }
+    if (g->pairs && g->net->training) w->spare = deq_space_take(space, (size_t)g->accum_bytes);
     w->scratch = deq_space_take(space, (size_t)g->scratch_bytes);
 }
 

@@ -202,6 +202,96 @@ static void compute(const run *r, const engine_worker *w, int64_t from, int64_t 
     r->main->function(frame, n);
 }
 
+/* ---- losses of clean and attacked outputs ---- */
+
+typedef struct pass { /* of one of the two inputs */
+    const deq_routine *routine, *objective;
+    char *x, *output, *dx, *accum;
+    bool last; /* its solves are those of the results */
+} pass;
+
+/* The record of the function of the one output: the other output, and the target. */
+static void write_records(const run *r, const engine_worker *w, const char *other, int64_t n) {
+    const int64_t output = r->engine->output_bytes, target = target_bytes(r);
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(w->record + i * (output + target), other + i * output, (size_t)output);
+        memcpy(w->record + i * (output + target) + output, w->y + i * target, (size_t)target);
+    }
+}
+
+static void make_pass(const run *r, const engine_worker *w, int64_t from, int64_t n, deq_frame frame, const pass *p) {
+    run_place place = {r, from};
+    deq_request request = request_of(r, w, from, n, p->accum != NULL, &place);
+    if (!p->last) { /* penalties and listeners are of the attacked input */
+        request.penalty = NULL;
+        request.corrections = NULL;
+        request.stream = NULL;
+        request.solved = NULL;
+        request.records[0] = request.records[1] = NULL;
+    }
+    deq_worker_begin(w->solver, &request);
+    frame.accum = p->accum;
+    frame.arg0 = p->x;
+    frame.arg2 = p->output;
+    frame.arg3 = w->loss;
+    frame.arg4 = p->dx;
+    if (p->objective) {
+        frame.objective = p->objective->function;
+        frame.record = w->record;
+    }
+    p->routine->function(&frame, n);
+}
+
+/* The attacked outputs before anything is differentiated: as in training, if the net is another there. */
+static void foresee(const run *r, const engine_worker *w, int64_t from, int64_t n, const deq_frame *frame, char *x) {
+    const deq_engine *g = r->engine;
+    if (r->purpose != PARAMETER_GRADIENT || !g->net->training) {
+        make_pass(r, w, from, n, *frame, &(pass){.routine = g->predict, .x = x, .output = w->output});
+        return;
+    }
+    const engine_objective nothing = {NULL, w->record, g->output_bytes};
+    deq_frame inner = *frame;
+    memset(w->record, 0, (size_t)(n * g->output_bytes));
+    engine_given given = engine_objective_ask(&nothing, g, 0, &inner);
+    inner.record = &given;
+    make_pass(r, w, from, n, inner, &(pass){.routine = r->main, .x = x, .output = w->output, .accum = w->spare});
+}
+
+static void add_rows(const deq_engine *g, char *to, const char *from, int64_t n) {
+    for (int64_t k = 0; k < n * g->input_bytes / g->real_bytes; k++)
+        if (g->real_bits == 32)
+            ((float *)to)[k] += ((const float *)from)[k];
+        else
+            ((double *)to)[k] += ((const double *)from)[k];
+}
+
+/* The loss's derivative in the attacked output needs the clean one, and the other way round.  So the attacked output is
+ * computed once more than it is differentiated; the gradients of the two passes add up. */
+static void compute_pair(const run *r, const engine_worker *w, int64_t from, int64_t n, deq_frame *frame, char *accum) {
+    const deq_engine *g = r->engine;
+    const engine_loss *l = r->loss;
+    char *attacked = frame->arg0;
+    if (r->purpose == LOSS) {
+        make_pass(r, w, from, n, *frame, &(pass){.routine = g->predict, .x = w->x, .output = w->clean});
+        make_pass(r, w, from, n, *frame,
+                  &(pass){.routine = g->predict, .x = attacked, .output = w->output, .last = true});
+        write_records(r, w, w->clean, n);
+        deq_frame inner = *frame;
+        inner.arg0 = w->output;
+        inner.arg1 = w->loss;
+        inner.arg2 = w->clean; /* the derivative, which nobody wants */
+        inner.rest = w->record;
+        l->attacked->function(&inner, n);
+        return;
+    }
+    foresee(r, w, from, n, frame, attacked);
+    write_records(r, w, w->output, n);
+    make_pass(r, w, from, n, *frame, &(pass){r->main, l->clean, w->x, w->clean, w->clean_dx, accum, false});
+    write_records(r, w, w->clean, n);
+    make_pass(r, w, from, n, *frame, &(pass){r->main, l->attacked, attacked, w->output, w->dx, accum, true});
+    if (r->purpose == INPUT_GRADIENT) add_rows(g, w->dx, w->clean_dx, n); /* there is no attack: both are the input */
+}
+
 static void measure(const run *r, const engine_worker *w, int64_t n, deq_frame *frame) {
     frame->accum = NULL;
     frame->arg0 = w->output;
@@ -221,7 +311,11 @@ void engine_block(run *r, int worker, int64_t b, char *accum) {
     deq_frame frame = gather(r, w, from, n);
     exchange_visits(r, solver, n, w->example, false);
     const bool crafted = r->crafted && !r->crafting;
-    if (r->attack && crafted)
+    const bool pair = r->loss && r->loss->attacked;
+    if (r->attack && crafted && pair) {
+        memcpy(w->adversarial, r->crafted + from * bytes, (size_t)(n * bytes));
+        frame.arg0 = w->adversarial;
+    } else if (r->attack && crafted)
         memcpy(w->x, r->crafted + from * bytes, (size_t)(n * bytes));
     else if (r->attack)
         attack(r, w, from, n, &frame);
@@ -233,7 +327,7 @@ void engine_block(run *r, int worker, int64_t b, char *accum) {
     if (r->crafting)
         memcpy(r->crafted + from * bytes, w->adversarial, (size_t)(n * bytes));
     else
-        compute(r, w, from, n, &frame, accum);
+        (pair ? compute_pair : compute)(r, w, from, n, &frame, accum);
     exchange_visits(r, solver, n, w->example, true);
     if (!r->crafting && r->metric) measure(r, w, n, &frame);
     if (!r->crafting) store_results(r, w, used, from, n);

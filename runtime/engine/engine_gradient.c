@@ -4,6 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The loss in the name of NAME_LOSS_correction. */
+static const char *correction_of(const run *r) {
+    if (!r->loss) return "";
+    return r->loss->attacked ? r->engine->net->objective + strlen(r->engine->name) + 1 : r->loss->name;
+}
+
 bool engine_find_corrections(run *r, deq_error *e) {
     deq_engine *g = r->engine;
     bool any = false;
@@ -12,7 +18,7 @@ bool engine_find_corrections(run *r, deq_error *e) {
         if (!deq_fixed_check_penalties(&g->settings[i], g->descriptors[i], e)) return false;
         g->corrections[i] = NULL;
         if (!deq_penalties_least(&g->settings[i].penalties)) continue;
-        snprintf(name, sizeof name, "%s_%s_correction", g->descriptors[i]->name, r->loss ? r->loss->name : "");
+        snprintf(name, sizeof name, "%s_%s_correction", g->descriptors[i]->name, correction_of(r));
         const deq_routine *routine = engine_routine(g, name);
         if (!routine)
             return deq_fail(

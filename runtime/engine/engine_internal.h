@@ -12,6 +12,9 @@
 typedef struct engine_loss {
     const char *name;
     const deq_routine *loss, *input, *parameters;
+    /* Of a loss of clean and attacked outputs, which has none of those: functions of the one output, on records of the
+     * other and the target. */
+    const deq_routine *clean, *attacked;
     int64_t target_count, target_bytes; /* of its y rows */
 } engine_loss;
 
@@ -30,6 +33,7 @@ typedef struct engine_fixed {
 typedef struct engine_worker {
     deq_worker *solver;
     char *x, *y, *adversarial, *output, *loss, *metric, *dx, *scratch;
+    char *clean, *clean_dx, *record, *spare; /* of losses of two outputs; spare: a gradient nobody wants */
     int64_t *example;
     double *penalty, *corrected;
     char *memory;
@@ -55,6 +59,7 @@ struct deq_engine {
     const deq_routine *prepare, *finish, *predict;
     const deq_routine *statistics; /* there are statistics of the batch: a training batch is one block; else NULL */
     const deq_routine *objective_input, *objective_parameters; /* of any function of the output; NULL: not compiled */
+    bool pairs;                                                /* some loss is of clean and attacked outputs */
     bool labels;                                               /* the target is a label */
     engine_loss *losses;
     engine_metric *metrics;

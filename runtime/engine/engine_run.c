@@ -26,9 +26,11 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
     if (loss && !(r->loss = engine_find_loss(g, loss, e))) return false;
     switch (r->purpose) {
     case PREDICT: r->main = g->predict; break;
-    case LOSS: r->main = r->loss->loss; break;
-    case INPUT_GRADIENT: r->main = r->objective ? g->objective_input : r->loss->input; break;
-    case PARAMETER_GRADIENT: r->main = r->objective ? g->objective_parameters : r->loss->parameters; break;
+    case LOSS: r->main = r->loss->attacked ? g->predict : r->loss->loss; break;
+    case INPUT_GRADIENT: r->main = r->objective || r->loss->attacked ? g->objective_input : r->loss->input; break;
+    case PARAMETER_GRADIENT:
+        r->main = r->objective || r->loss->attacked ? g->objective_parameters : r->loss->parameters;
+        break;
     }
     if (!r->main) return deq_fail(e, DEQ_MODULE, "net %s was not compiled with what this call needs", g->name);
     for (int i = 0; metric && i < g->nmetrics; i++)

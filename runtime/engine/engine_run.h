@@ -29,7 +29,7 @@ typedef struct run {
     bool crafting;     /* this is that part */
     const engine_objective *objective; /* `main` differentiates this function of the output; NULL: the loss */
     bool summed;                       /* gradients in the parameters are the sum over the examples, not the mean */
-    bool defended;     /* the outputs are predictions: read off the net's defence, if it has one */
+    bool defended;                     /* the outputs are predictions: read off the net's defence, if it has one */
     uint64_t seed, step;
     deq_results *results;
     void *dense_output, *dense_dx;

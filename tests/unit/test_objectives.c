@@ -1,5 +1,5 @@
 /* test_objectives.c - the routines that carry any cotangent of a net's output back, in every gradient mode, against a
- * loss that is this very product. */
+ * loss that is this very product; losses of clean and attacked outputs against the published formulas and differences. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -85,7 +85,142 @@ static void test_cotangents(void **state) {
     net_close(&f);
 }
 
+/* ---- losses of clean and attacked outputs ---- */
+
+static const char pairs[] =
+    "import std.data (fashion_mnist)\n"
+    "import std.losses (mart, trades)\n"
+    "import std.attacks (noise)\n"
+    "import std.optimisers (adam)\n\n"
+    "layer Net(image: f32[1, 28, 28]) -> f32[10] {\n"
+    "  param W: f32[5, 5] = normal()\n"
+    "  param U: f32[784, 5] = normal()\n"
+    "  param V: f32[5, 10] = normal()\n"
+    "  let x = flatten(image)\n"
+    "  fixed point z: f32[5] { z = tanh(z @ W + 0.1 * (x @ U)) }\n"
+    "  return 3 * (z @ V)\n}\n\n"
+    "data d: (f32[1, 28, 28], label[10]) = fashion_mnist()\n"
+    "train a = Net on d.train {\n"
+    "  loss: trades(beta: 3); optimise: adam(rate: 1e-3); attack: noise(radius: 0.3); epochs: 1\n}\n"
+    "train b = Net on d.train {\n"
+    "  loss: mart; optimise: adam(rate: 1e-3); attack: noise(radius: 0.3); epochs: 1\n}\n";
+
+static double log_softmax(const double *z, int k) {
+    double most = -INFINITY, sum = 0;
+    for (int i = 0; i < 10; i++) most = fmax(most, z[i]);
+    for (int i = 0; i < 10; i++) sum += exp(z[i] - most);
+    return z[k] - most - log(sum);
+}
+
+/* As published (method section of ../shared/paper/attacks.md, 1.4 and 1.5). */
+static double published(bool mart, const double *clean, const double *attacked, int y) {
+    double divergence = 0, wrong = 0;
+    for (int k = 0; k < 10; k++) {
+        divergence += exp(log_softmax(clean, k)) * (log_softmax(clean, k) - log_softmax(attacked, k));
+        if (k != y) wrong = fmax(wrong, exp(log_softmax(attacked, k)));
+    }
+    if (!mart) return -log_softmax(clean, y) + 3 * divergence;
+    return -log_softmax(attacked, y) - log(1.0001 - wrong + 1e-12) +
+           6 * divergence * (1.0000001 - exp(log_softmax(clean, y)));
+}
+
+/* The generated derivatives in either output, and the value, at random outputs. */
+static void check_objective(const deq_module *m, const char *name, bool mart, bool clean) {
+    const deq_routine *routine = NULL;
+    for (int64_t k = 0; k < m->routine_count; k++)
+        if (!strcmp(m->routines[k].name, name)) routine = &m->routines[k];
+    if (!routine) fail_msg("there is no routine %s", name);
+    _Alignas(64) double own[16] = {0}, record[16 + 8] = {0}, value[8], slope[16];
+    char *scratch = aligned_alloc(64, (size_t)(routine->base_bytes + routine->row_bytes + 64) / 64 * 64);
+    assert_non_null(scratch);
+    uint64_t random = 11;
+    for (int trial = 0; trial < 20; trial++) {
+        for (int k = 0; k < 10; k++) own[k] = 4 * random_real(&random), record[k] = 4 * random_real(&random);
+        record[16] = trial % 10;
+        deq_frame frame = {.scratch = scratch, .rest = record, .arg0 = own, .arg1 = value, .arg2 = slope};
+        routine->function(&frame, 1);
+        const double *z = clean ? own : record, *other = clean ? record : own;
+        const double expected = published(mart, z, other, trial % 10);
+        if (!(fabs(value[0] - expected) <= 1e-12 * (1 + fabs(expected))))
+            fail_msg("%s is %.17g, not %.17g", name, value[0], expected);
+        for (int k = 0; k < 10; k++) {
+            const double at = own[k], step = 1e-5;
+            own[k] = at + step;
+            double above = published(mart, z, other, trial % 10);
+            own[k] = at - step;
+            double below = published(mart, z, other, trial % 10);
+            own[k] = at;
+            if (!(fabs(slope[k] - (above - below) / (2 * step)) <= 1e-9 * (1 + fabs(expected))))
+                fail_msg("%s: the derivative in output %d is %.12g, by differences %.12g", name, k, slope[k],
+                         (above - below) / (2 * step));
+        }
+    }
+    free(scratch);
+}
+
+/* The gradient in the parameters goes through both outputs: against differences of the loss, in every mode. */
+static void check_training(CompiledNet *f, const deq_train_spec *t) {
+    deq_error e = {0};
+    uint64_t random = 5;
+    double x[3 * 784], y[3] = {2, 7, 0}, losses[3];
+    for (int k = 0; k < 3 * 784; k++) x[k] = 0.5 + 0.5 * random_real(&random);
+    deq_dense rows = {x, y, 784, 1};
+    deq_source source = deq_dense_source(&rows);
+    deq_attack attack = {.routine = t->attack->routine, .scalars = (const double[]){0.3}};
+    double *direction = calloc((size_t)f->elements, sizeof *direction),
+           *kept = calloc((size_t)f->elements, sizeof *kept);
+    double *parameters = deq_engine_parameters(f->engine), slope = 0;
+    assert_true(direction && kept);
+    memcpy(kept, parameters, (size_t)f->elements * sizeof *kept);
+    for (int64_t k = 0; k < f->elements; k++) direction[k] = random_real(&random);
+    set_mode(f, &modes[0]);
+    for (int side = 1; side >= -1; side -= 2) {
+        for (int64_t k = 0; k < f->elements; k++) parameters[k] = kept[k] + side * 1e-5 * direction[k];
+        deq_engine_prepare(f->engine);
+        deq_results r = {.loss = losses};
+        must(deq_engine_evaluate(f->engine, &source, NULL, 3, t->loss, NULL, &attack, 9, NULL, NULL, &r, &e), t->loss,
+             &e);
+        for (int k = 0; k < 3; k++) slope += side * losses[k] / 3 / 2e-5;
+    }
+    memcpy(parameters, kept, (size_t)f->elements * sizeof *kept);
+    deq_engine_prepare(f->engine);
+    for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
+        if (m == DEQ_MODE_jfb) continue; /* one step, and so another gradient */
+        set_mode(f, &modes[m]);
+        must(deq_engine_gradient(f->engine, &source, NULL, 3, t->loss, NULL, &attack, 9, 0, NULL, &e), modes[m].text,
+             &e);
+        const double *gradient = deq_engine_gradients(f->engine);
+        double own = 0, size = 0;
+        for (int64_t k = 0; k < f->elements; k++) own += gradient[k] * direction[k], size += fabs(gradient[k]);
+        if (!(fabs(own - slope) <= 1e-9 * (1 + size)))
+            fail_msg("%s, %s: the slope is %.12g, by differences %.12g", t->loss, modes[m].text, own, slope);
+    }
+    free(direction), free(kept);
+}
+
+static void test_pairs(void **state) {
+    (void)state;
+    CompiledNet f;
+    const char *path = net_program(pairs);
+    CompileOptions o = {.path = path, .f64 = true, .optimise = 1, .last = STAGE_compile};
+    net_open_with(&f, &o, "Net", 1, 2, 0.3);
+    unlink(path);
+    deq_error e = {0};
+    const deq_manifest *m = net_manifest(f.c.module, &e);
+    must(m && m->ntrains == 2, "manifest", &e);
+    for (int k = 0; k < 2; k++) {
+        const deq_loss_spec *l = NULL;
+        for (int i = 0; i < m->nets[0].nlosses; i++)
+            if (!strcmp(m->nets[0].losses[i].name, m->trains[k].loss)) l = &m->nets[0].losses[i];
+        assert_non_null(l);
+        check_objective(f.c.module, l->clean, k == 1, true);
+        check_objective(f.c.module, l->attacked, k == 1, false);
+        check_training(&f, &m->trains[k]);
+    }
+    net_close(&f);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cotangents)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cotangents), cmocka_unit_test(test_pairs)};
     return cmocka_run_group_tests_name("objectives", tests, NULL, NULL);
 }
