@@ -7,6 +7,7 @@
 
 typedef struct Linear {
     Graph *g;
+    Op op;
     const NodeId *a;
     uint32_t k; /* the argument asked for */
     NodeId ct;
@@ -38,14 +39,51 @@ static Mask mask_of(const Graph *g, NodeId ct) {
     return (Mask){NODE_NONE, ct, 0};
 }
 
+/* The same where the condition is one number for all elements: m.condition becomes that scalar. */
+static Mask whole_mask(const Graph *g, NodeId ct) {
+    Mask m = mask_of(g, ct);
+    while (m.side && graph_node(g, m.condition)->shape.rank &&
+           (graph_node(g, m.condition)->op == OP_broadcast || graph_node(g, m.condition)->op == OP_reshape))
+        m.condition = graph_arg(g, m.condition, 0);
+    return m.side && graph_node(g, m.condition)->shape.rank == 0 ? m : (Mask){NODE_NONE, ct, 0};
+}
+
 static NodeId masked(Graph *g, Mask m, NodeId value, Range loc) {
     NodeId args[3] = {m.condition, graph_constant(g, 0), graph_constant(g, 0)};
     args[m.side] = value;
     return graph_op(g, OP_select, args, 3, NULL, loc);
 }
 
+/* A sum of cotangents under masks of their own: each part is taken on its own, so that no mask is lost. */
+static bool masked_sum(const Graph *g, NodeId ct, int depth) {
+    if (graph_node(g, ct)->op != OP_add || depth == MASKS) return false;
+    for (uint32_t k = 0; k < 2; k++)
+        if (!mask_of(g, graph_arg(g, ct, k)).side && !masked_sum(g, graph_arg(g, ct, k), depth + 1)) return false;
+    return true;
+}
+
+/* Values that an op repeats or moves about without computing with them: the mask is moved in the same way. */
+static NodeId moved(const Linear *l, NodeId (*rule)(const Linear *), int depth) {
+    if (masked_sum(l->g, l->ct, depth)) {
+        Linear a = *l, b = *l;
+        a.ct = graph_arg(l->g, l->ct, 0), b.ct = graph_arg(l->g, l->ct, 1);
+        return op2(l, OP_add, moved(&a, rule, depth + 1), moved(&b, rule, depth + 1));
+    }
+    Mask m = mask_of(l->g, l->ct), whole = whole_mask(l->g, l->ct);
+    if (!m.side || depth == MASKS) return rule(l);
+    Linear inner = *l;
+    inner.ct = m.condition;
+    m.condition = whole.side ? whole.condition : rule(&inner);
+    inner.ct = m.value;
+    return masked(l->g, m, moved(&inner, rule, depth + 1), l->loc);
+}
+
 /* op(ct), or op(ct, by), elementwise. */
 static NodeId mapped(const Linear *l, Op op, NodeId ct, NodeId by, int depth) {
+    if (masked_sum(l->g, ct, depth)) {
+        NodeId a = graph_arg(l->g, ct, 0), b = graph_arg(l->g, ct, 1);
+        return op2(l, OP_add, mapped(l, op, a, by, depth + 1), mapped(l, op, b, by, depth + 1));
+    }
     Mask m = mask_of(l->g, ct);
     if (m.side && depth < MASKS) return masked(l->g, m, mapped(l, op, m.value, by, depth + 1), l->loc);
     return by == NODE_NONE ? op1(l, op, ct) : op2(l, op, ct, by);
@@ -53,7 +91,12 @@ static NodeId mapped(const Linear *l, Op op, NodeId ct, NodeId by, int depth) {
 
 /* The sum over what a broadcast repeats; a condition that is repeated with it stays outside as well. */
 static NodeId summed_over(const Linear *l, NodeId ct, uint32_t mask, int depth) {
-    Mask m = mask_of(l->g, ct);
+    if (masked_sum(l->g, ct, depth)) {
+        NodeId a = graph_arg(l->g, ct, 0), b = graph_arg(l->g, ct, 1);
+        return op2(l, OP_add, summed_over(l, a, mask, depth + 1), summed_over(l, b, mask, depth + 1));
+    }
+    Mask m = mask_of(l->g, ct), whole = whole_mask(l->g, ct);
+    if (whole.side && depth < MASKS) return masked(l->g, whole, summed_over(l, whole.value, mask, depth + 1), l->loc);
     NodeId c = m.side ? m.condition : ct;
     const Node *n = graph_node(l->g, c);
     if (m.side && depth < MASKS && n->op == OP_broadcast &&
@@ -66,9 +109,13 @@ static NodeId summed_over(const Linear *l, NodeId ct, uint32_t mask, int depth) 
 }
 
 static NodeId transpose_neg(const Linear *l) { return mapped(l, OP_neg, l->ct, NODE_NONE, 0); }
+
 static NodeId transpose_add(const Linear *l) { return l->ct; }
+
 static NodeId transpose_sub(const Linear *l) { return l->k == 0 ? l->ct : transpose_neg(l); }
+
 static NodeId transpose_mul(const Linear *l) { return mapped(l, OP_mul, l->ct, other(l), 0); }
+
 static NodeId transpose_div(const Linear *l) { return mapped(l, OP_div, l->ct, l->a[1], 0); }
 
 static NodeId transpose_select(const Linear *l) {
@@ -77,7 +124,8 @@ static NodeId transpose_select(const Linear *l) {
     return graph_op(l->g, OP_select, args, 3, NULL, l->loc);
 }
 
-static NodeId transpose_reshape(const Linear *l) { return graph_reshape(l->g, l->ct, l->ashape, l->loc); }
+static NodeId move_reshape(const Linear *l) { return graph_reshape(l->g, l->ct, l->ashape, l->loc); }
+static NodeId transpose_reshape(const Linear *l) { return moved(l, move_reshape, 0); }
 
 static NodeId transpose_broadcast(const Linear *l) {
     uint32_t mask = 0;
@@ -86,13 +134,15 @@ static NodeId transpose_broadcast(const Linear *l) {
     return summed_over(l, l->ct, mask, 0);
 }
 
-static NodeId transpose_transpose(const Linear *l) {
+static NodeId move_transpose(const Linear *l) {
     Attr inverse = {0};
     for (uint32_t k = 0; k < l->shape.rank; k++) inverse.transpose.axes[l->attr.transpose.axes[k]] = k;
     return graph_op(l->g, OP_transpose, &l->ct, 1, &inverse, l->loc);
 }
 
-static NodeId transpose_slice(const Linear *l) {
+static NodeId transpose_transpose(const Linear *l) { return moved(l, move_transpose, 0); }
+
+static NodeId move_slice(const Linear *l) {
     Attr pad = {0};
     for (uint32_t k = 0; k < l->shape.rank; k++) {
         int64_t start = l->attr.slice.start[k];
@@ -102,7 +152,9 @@ static NodeId transpose_slice(const Linear *l) {
     return graph_op(l->g, OP_pad, &l->ct, 1, &pad, l->loc);
 }
 
-static NodeId transpose_pad(const Linear *l) {
+static NodeId transpose_slice(const Linear *l) { return moved(l, move_slice, 0); }
+
+static NodeId move_pad(const Linear *l) {
     Attr slice = {0};
     for (uint32_t k = 0; k < l->shape.rank; k++) {
         slice.slice.start[k] = l->attr.pad.before[k];
@@ -110,6 +162,8 @@ static NodeId transpose_pad(const Linear *l) {
     }
     return graph_op(l->g, OP_slice, &l->ct, 1, &slice, l->loc);
 }
+
+static NodeId transpose_pad(const Linear *l) { return moved(l, move_pad, 0); }
 
 static NodeId transpose_window_sum(const Linear *l) {
     return graph_op_shaped(l->g, OP_window_spread, &l->ct, 1, &l->attr, l->ashape, false, l->loc);
@@ -119,7 +173,7 @@ static NodeId transpose_window_spread(const Linear *l) {
     return graph_op(l->g, OP_window_sum, &l->ct, 1, &l->attr, l->loc);
 }
 
-static NodeId transpose_concat(const Linear *l) {
+static NodeId move_concat(const Linear *l) {
     Attr slice = {0};
     for (uint32_t k = 0; k < l->shape.rank; k++) slice.slice.size[k] = l->ashape.dims[k];
     int64_t axis = l->attr.concat.axis;
@@ -127,12 +181,16 @@ static NodeId transpose_concat(const Linear *l) {
     return graph_op(l->g, OP_slice, &l->ct, 1, &slice, l->loc);
 }
 
-static NodeId transpose_reduce_sum(const Linear *l) {
+static NodeId transpose_concat(const Linear *l) { return moved(l, move_concat, 0); }
+
+static NodeId move_reduce_sum(const Linear *l) {
     Shape kept = l->ashape;
     for (uint32_t k = 0; k < kept.rank; k++)
         if (l->attr.reduce.axes >> k & 1) kept.dims[k] = 1;
     return graph_broadcast(l->g, graph_reshape(l->g, l->ct, kept, l->loc), l->ashape, l->loc);
 }
+
+static NodeId transpose_reduce_sum(const Linear *l) { return moved(l, move_reduce_sum, 0); }
 
 static NodeId transpose_matmul(const Linear *l) {
     Graph *g = l->g;
@@ -188,6 +246,7 @@ static NodeId transpose_conv_weight(const Linear *l) {
 }
 
 static NodeId transpose_batch_conv_weight(const Linear *l) { return transpose_conv_weight(l); }
+
 static NodeId transpose_pack_conv(const Linear *l) { return l->ct; }
 
 static NodeId transpose_pack(const Linear *l) {
@@ -210,6 +269,31 @@ static NodeId (*const rules[])(const Linear *) = {
 #include "ops.def"
 #undef OP
 };
+
+/* A product or a window, whose factors may be infinite where its cotangent is masked for the whole example.  The mask
+ * stays outside; where a product is summed over the batch it goes into the other factor instead, so that sum and product
+ * can still be made together. */
+static NodeId masked_whole(const Linear *l, int depth) {
+    Graph *g = l->g;
+    Mask m = whole_mask(g, l->ct);
+    if (!m.side || depth == MASKS) return rules[l->op](l);
+    Linear inner = *l;
+    if (graph_node(g, l->ct)->batched && !graph_node(g, l->a[l->k])->batched) {
+        NodeId a[2] = {l->a[0], l->a[1]};
+        a[1 - l->k] = masked(g, m, other(l), l->loc);
+        inner.a = a;
+        return rules[l->op](&inner);
+    }
+    inner.ct = m.value;
+    return masked(g, m, masked_whole(&inner, depth + 1), l->loc);
+}
+
+static NodeId contribution(const Linear *l) {
+    bool window = l->op == OP_window_sum || l->op == OP_window_spread;
+    return window || (op_class(l->op) == CLASS_PRODUCT && l->op != OP_pack && l->op != OP_pack_conv)
+               ? masked_whole(l, 0)
+               : rules[l->op](l);
+}
 
 /* ---- the sweep ---- */
 typedef struct Sweep {
@@ -292,8 +376,8 @@ static void transpose_with(Graph *g, const NodeId *tangent_outputs, const NodeId
         for (uint32_t k = 0; k < n.nargs; k++) {
             if (!linear[a[k]]) continue;
             if (mask >= 0 && !(mask >> k & 1)) ICE("%s: %s of a tangent is not linear", g->name, op_name(n.op));
-            Linear l = {g, a, k, s.ct[id], n.shape, g->nodes[a[k]].shape, n.attr, n.loc};
-            contribute(&s, a[k], rules[n.op](&l), n.loc);
+            Linear l = {g, n.op, a, k, s.ct[id], n.shape, g->nodes[a[k]].shape, n.attr, n.loc};
+            contribute(&s, a[k], contribution(&l), n.loc);
         }
     }
     for (uint32_t k = 0; k < ninputs; k++) out[k] = s.ct[tangent_inputs[k]];

@@ -411,18 +411,18 @@ bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error 
 }
 
 const char *deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient) {
-    enum { SOLVES, FALLBACKS, LOST, SORTS };
+    enum { SOLVES, FALLBACKS, SORTS };
     static const char *const words[SORTS + 1] = {
         "adjoint solves stopped short of their tolerance",
-        "gradients by shine fell back: their estimate was not plausible", "gradients were not finite and were left out",
-        "gradients are not to be relied on: adjoint solves stopped short, or gradients fell back or were left out"};
+        "gradients by shine fell back: their estimate was not plausible",
+        "gradients are not to be relied on: adjoint solves stopped short, or gradients fell back"};
     deq_error ignored = {0};
     deq_mode own;
     bool attacked = attack_gradient && deq_mode_parse(attack_gradient, &own, &ignored);
     int found = -1;
     for (int i = 0; i < net->nfixed; i++) {
         const deq_mode *m = attacked ? &own : deq_engine_mode(engine, i);
-        int sort = deq_mode_has(m, TRAIT_ADJOINT) ? SOLVES : deq_mode_has(m, TRAIT_FALLBACK) ? FALLBACKS : LOST;
+        int sort = deq_mode_has(m, TRAIT_FALLBACK) ? FALLBACKS : SOLVES;
         found = found < 0 || found == sort ? sort : SORTS;
     }
     return words[found < 0 ? SOLVES : found];

@@ -3,7 +3,8 @@
  * Measured on validation examples (or the first training examples) under the settings of the training run, and cached
  * like any evaluation.  RESULTS/STEM-solves.json:
  *   { "model", "net", "real", "loss", "examples", "data", "fixed": [ { "path", "dimension", "forward", "gradient",
- * "penalty" (if any), "forward_solves": SOLVES, "adjoint_solves": SOLVES | null, "spectrum": { "examples", "radius":
+ * "penalty" (if any), "forward_solves": SOLVES, "adjoint_solves": SOLVES | null, "lost_gradients": share of the examples
+ * whose gradient was not finite and was left out, "spectrum": { "examples", "radius":
  * [median, most], "radius_change", "norm2": [..], "frobenius": [..], "residual" } } ] } SOLVES = { "count", "steps":
  * [median, most], "residual": [median, most], "failed": share, "later": share answered by a later solver of a chain,
  * "reasons": { name: share } }
@@ -26,6 +27,12 @@ static json_t *pair(deq_quantiles q) {
     json_array_append_new(list, deq_json_number(q.median));
     json_array_append_new(list, deq_json_number(q.most));
     return list;
+}
+
+static double left_out(const deq_solve_record *records, int64_t n) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) count += records[i].left_out;
+    return (double)count / (double)n;
 }
 
 /* NULL: no such solve. */
@@ -122,12 +129,12 @@ static json_t *measure(deq_app *app, deq_engine *engine, const deq_model *model,
         list = json_array();
         for (size_t i = 0; i < nfixed; i++) {
             const deq_fixed_spec *f = &t->net->fixed[i];
-            json_t *o = json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:o}", "path", f->path, "dimension",
-                                  (json_int_t)dimension(app, f->name), "forward", setting(settings, f->path, "forward"),
-                                  "gradient", setting(settings, f->path, "gradient"), "forward_solves",
-                                  describe_solves(forward + i * (size_t)n, n), "adjoint_solves",
-                                  describe_solves(adjoint + i * (size_t)n, n), "spectrum",
-                                  describe_spectrum(spectra + i * (size_t)few, few));
+            json_t *o = json_pack(
+                "{s:s, s:I, s:s, s:s, s:o, s:o, s:f, s:o}", "path", f->path, "dimension",
+                (json_int_t)dimension(app, f->name), "forward", setting(settings, f->path, "forward"), "gradient",
+                setting(settings, f->path, "gradient"), "forward_solves", describe_solves(forward + i * (size_t)n, n),
+                "adjoint_solves", describe_solves(adjoint + i * (size_t)n, n), "lost_gradients",
+                left_out(adjoint + i * (size_t)n, n), "spectrum", describe_spectrum(spectra + i * (size_t)few, few));
             const char *penalty = setting(settings, f->path, "penalty");
             if (*penalty) json_object_set_new(o, "penalty", json_string(penalty));
             json_array_append_new(list, o);

@@ -10,28 +10,13 @@
 #include "random.h"
 #include "signals.h"
 #include "spectral.h"
+#include "training_sums.h"
 #include "transform.h"
 #include "weights.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Sums over the epoch so far; all doubles, so that they go through JSON unchanged. */
-#define SUMS(X)                                                                                                        \
-    X(loss)                                                                                                            \
-    X(penalty)                                                                                                         \
-    X(correction)                                                                                                      \
-    X(metric)                                                                                                          \
-    X(examples)                                                                                                        \
-    X(solves)                                                                                                          \
-    X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps) X(adjoint_residual) X(adjoint_unconverged)
-typedef struct Sums {
-#define X(name) double name;
-    SUMS(X)
-#undef X
-    double working; /* seconds in this epoch, validation left out */
-} Sums;
 
 typedef struct Run {
     deq_app *app;
@@ -49,7 +34,8 @@ typedef struct Run {
     int64_t *order, *index;
     double *loss, *value;
     double *penalty, *correction; /* NULL: the net has none */
-    Sums sums;
+    deq_training_sums sums;
+    deq_row_counts *counts;   /* of the attack's queries, a row an example; NULL: no attack */
     double began, before;     /* this session's start; seconds of earlier sessions */
     char *partial;            /* path of the checkpoint while training goes on */
     bool in_cache;            /* it is in the cache, not among the results */
@@ -63,21 +49,13 @@ typedef struct Run {
 static double elapsed(const Run *r) { return r->before + deq_now() - r->began; }
 
 static json_t *state_json(const Run *r, double seconds) {
-    json_t *sums = json_object();
-#define X(name) json_object_set_new(sums, #name, deq_json_number(r->sums.name));
-    SUMS(X)
-#undef X
-    json_object_set_new(sums, "working", json_real(r->sums.working));
-    return json_pack("{s:s, s:o, s:O, s:f}", "key", r->model->key, "sums", sums, "log", r->model->log, "seconds",
-                     seconds);
+    return json_pack("{s:s, s:o, s:O, s:f}", "key", r->model->key, "sums", deq_training_sums_json(&r->sums), "log",
+                     r->model->log, "seconds", seconds);
 }
 
 static void restore_state(Run *r, const json_t *state) {
-    const json_t *sums = json_object_get(state, "sums"), *log = json_object_get(state, "log");
-#define X(name) r->sums.name = deq_json_double(json_object_get(sums, #name));
-    SUMS(X)
-#undef X
-    r->sums.working = deq_json_double(json_object_get(sums, "working"));
+    const json_t *log = json_object_get(state, "log");
+    r->sums = deq_training_sums_of(json_object_get(state, "sums"));
     r->before = json_number_value(json_object_get(state, "seconds"));
     if (json_is_array(log)) {
         json_decref(r->model->log);
@@ -188,7 +166,7 @@ static bool finite_vector(const void *values, int64_t bytes, int real_bits) {
 
 static bool diverged(Run *r, const char *what, deq_error *e) {
     deq_error own = {0};
-    r->sums = (Sums){0}; /* the state written is that of the last good epoch */
+    r->sums = (deq_training_sums){0}; /* the state written is that of the last good epoch */
     bool kept = write_partial(r, r->good, r->good_states, r->good_previous, r->good_epoch, 0, &own);
     return deq_fail(e, DEQ_DIVERGED, "training of '%s' diverged: %s at step %lld (epoch %lld, batch %lld); %s %s",
                     r->model->label, what, (long long)(r->epoch * r->epoch_steps + r->batch + 1),
@@ -199,28 +177,9 @@ static bool diverged(Run *r, const char *what, deq_error *e) {
                     kept ? r->partial : own.text);
 }
 
-static void add_results(Sums *s, const deq_results *results, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        s->loss += results->loss[i];
-        s->metric += results->metric ? results->metric[i] : NAN;
-        s->penalty += results->penalty ? results->penalty[i] : NAN;
-        s->correction += results->correction ? results->correction[i] : NAN;
-    }
-    s->examples += (double)n;
-    s->solves += (double)results->forward.solves;
-    s->steps += results->forward.steps;
-    s->residual += results->forward.residual;
-    s->unconverged += (double)results->forward.unconverged;
-    s->adjoint_solves += (double)results->adjoint.solves;
-    s->adjoint_steps += results->adjoint.steps;
-    s->adjoint_residual += results->adjoint.residual;
-    s->adjoint_unconverged += (double)results->adjoint.unconverged;
-}
-
 /* Means of the epoch so far; validation columns are those of the last epoch. */
 static deq_log_row row_of(const Run *r) {
     deq_log_row row = deq_log_empty();
-    const Sums *s = &r->sums;
     size_t rows = json_array_size(r->model->log);
     if (rows) {
         deq_log_row last = deq_log_row_of(json_array_get(r->model->log, rows - 1));
@@ -231,23 +190,7 @@ static deq_log_row row_of(const Run *r) {
     }
     row.epoch = (double)r->epoch;
     row.step = (double)(r->epoch * r->epoch_steps + r->batch);
-    if (s->examples > 0) {
-        row.loss = s->loss / s->examples;
-        row.accuracy = s->metric / s->examples;
-        row.penalty = s->penalty / s->examples;
-        row.correction = s->correction / s->examples;
-        if (s->working > 0) row.examples_per_second = s->examples / s->working;
-    }
-    if (s->solves > 0) {
-        row.steps = s->steps / s->solves;
-        row.residual = s->residual / s->solves;
-        row.unconverged = s->unconverged / s->solves;
-    }
-    if (s->adjoint_solves > 0) {
-        row.adjoint_steps = s->adjoint_steps / s->adjoint_solves;
-        row.adjoint_residual = s->adjoint_residual / s->adjoint_solves;
-        row.adjoint_unconverged = s->adjoint_unconverged / s->adjoint_solves;
-    }
+    deq_training_sums_row(&r->sums, &row);
     row.seconds = elapsed(r);
     return row;
 }
@@ -273,8 +216,11 @@ static bool train_batch(Run *r, deq_error *e) {
     int64_t step = r->epoch * r->epoch_steps + r->batch + 1;
     deq_augmented changed = {deq_dataset_source(r->data, t->data.test), &t->data, t->seed, r->epoch};
     deq_source source = deq_augmented_source(&changed);
-    deq_results results = {
-        .loss = r->loss, .metric = r->metric ? r->value : NULL, .penalty = r->penalty, .correction = r->correction};
+    deq_results results = {.loss = r->loss,
+                           .metric = r->metric ? r->value : NULL,
+                           .penalty = r->penalty,
+                           .correction = r->correction,
+                           .attack = r->counts};
     if (!deq_engine_gradient(r->engine, &source, r->index, n, t->loss, r->metric, t->attack ? &r->attack : NULL,
                              t->seed, (uint64_t)step, &results, e))
         return false;
@@ -286,7 +232,7 @@ static bool train_batch(Run *r, deq_error *e) {
     if (!deq_engine_update(r->engine, t->optimiser.routine, t->optimiser.states, r->update_scalars, e)) return false;
     if (!finite_vector(deq_engine_parameters(r->engine), t->net->parameter_bytes, (int)r->app->module->real_bits))
         return diverged(r, "a parameter became NaN or infinite", e);
-    add_results(&r->sums, &results, n);
+    deq_training_sums_add(&r->sums, &results, n);
     r->batch++;
     r->sums.working += deq_now() - start;
     if (!r->stepped) /* how long it took to get to work: compiling, reading data and making room included */
@@ -407,24 +353,38 @@ static bool train_epoch(Run *r, deq_error *e) {
     json_array_append_new(r->model->log, deq_log_json(&row));
     r->epoch++;
     r->batch = 0;
-    r->sums = (Sums){0};
+    r->sums = (deq_training_sums){0};
     keep_good(r);
     return write_log(r, e) && (r->epoch == r->t->epochs || write_position(r, e));
 }
 
+/* `share` of the last epoch's `what`, followed by what was done about it. */
+static void warn_share(const Run *r, double share, const char *what) {
+    if (share > 0)
+        deq_report_warning(&r->app->reporter, "W0912", "%s: in the last epoch %.3g%% of the %s", r->model->label,
+                           100 * share, what);
+}
+
 static void warn_unconverged(Run *r) {
+    const deq_net_spec *net = r->t->net;
     size_t rows = json_array_size(r->model->log);
     deq_log_row row = rows ? deq_log_row_of(json_array_get(r->model->log, rows - 1)) : deq_log_empty();
-    if (row.unconverged > 0)
-        deq_report_warning(&r->app->reporter, "W0912",
-                           "%s: %.3g%% of the forward solves of the last epoch stopped short of their tolerance (mean "
-                           "residual %.1e, %.1f steps); the states found were used",
-                           r->model->label, 100 * row.unconverged, row.residual, row.steps);
-    if (row.adjoint_unconverged > 0)
-        deq_report_warning(&r->app->reporter, "W0912",
-                           "%s: in the last epoch %.3g%% of the %s (mean residual %.1e, %.1f steps)", r->model->label,
-                           100 * row.adjoint_unconverged, deq_app_adjoint_words(r->engine, r->t->net, NULL),
-                           row.adjoint_residual, row.adjoint_steps);
+    char what[256];
+    snprintf(what, sizeof what,
+             "forward solves stopped short of their tolerance (mean residual %.1e, %.1f steps); the states found were "
+             "used",
+             row.residual, row.steps);
+    warn_share(r, row.unconverged, what);
+    snprintf(what, sizeof what, "%s (mean residual %.1e, %.1f steps)", deq_app_adjoint_words(r->engine, net, NULL),
+             row.adjoint_residual, row.adjoint_steps);
+    warn_share(r, row.adjoint_unconverged, what);
+    warn_share(r, row.lost_gradients, "gradients were not finite, and were left out");
+    if (!r->t->attack) return;
+    warn_share(r, row.attack_unconverged, "attack's forward solves stopped short of their tolerance");
+    snprintf(what, sizeof what, "attack's %s", deq_app_adjoint_words(r->engine, net, r->t->attack->gradient));
+    warn_share(r, row.attack_adjoint_unconverged, what);
+    warn_share(r, row.attack_lost_gradients, "attack's gradients were not finite, or cut to zero by on_fail");
+    warn_share(r, row.attack_zero_gradients, "attack's gradients were exactly zero, and say nothing");
 }
 
 /* A finished run of the same key, from the cache: parameters and log. */
@@ -516,6 +476,7 @@ static bool prepare_loop(Run *r, deq_error *e) {
     r->index = malloc((size_t)t->batch * sizeof *r->index);
     r->loss = malloc((size_t)t->batch * sizeof *r->loss);
     r->value = malloc((size_t)t->batch * sizeof *r->value);
+    if (t->attack) r->counts = malloc((size_t)t->batch * sizeof *r->counts);
     if (deq_engine_penalised(r->engine)) r->penalty = malloc((size_t)t->batch * sizeof *r->penalty);
     if (deq_engine_corrected(r->engine)) r->correction = malloc((size_t)t->batch * sizeof *r->correction);
     r->good = malloc((size_t)r->vector_bytes);
@@ -525,8 +486,9 @@ static bool prepare_loop(Run *r, deq_error *e) {
     r->good_previous = r->previous_bytes ? malloc((size_t)r->previous_bytes) : NULL;
     if (r->previous_bytes && !r->good_previous)
         return deq_fail(e, DEQ_MEMORY, "out of memory for the last states of the examples of '%s'", t->name);
-    if (!r->order || !r->index || !r->loss || !r->value || (deq_engine_penalised(r->engine) && !r->penalty) ||
-        (deq_engine_corrected(r->engine) && !r->correction) || !r->good || (r->state_bytes && !r->good_states))
+    if (!r->order || !r->index || !r->loss || !r->value || (t->attack && !r->counts) ||
+        (deq_engine_penalised(r->engine) && !r->penalty) || (deq_engine_corrected(r->engine) && !r->correction) ||
+        !r->good || (r->state_bytes && !r->good_states))
         return deq_fail(e, DEQ_MEMORY, "out of memory for the training of '%s'", t->name);
     return true;
 }
@@ -629,6 +591,7 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     free(r.index);
     free(r.loss);
     free(r.value);
+    free(r.counts);
     free(r.penalty);
     free(r.correction);
     free(r.good);

@@ -15,9 +15,9 @@
     X(clean, "metric on the validation examples")                                                                      \
     X(robust, "metric on the validation examples under the training attack")                                           \
     X(robust_loss, "mean loss on the validation examples under the training attack")                                   \
-    X(steps, "mean solver steps of a forward solve")                                                                   \
+    X(steps, "mean solver steps of a forward solve of a training step")                                                \
     X(residual, "mean residual of a forward solve")                                                                    \
-    X(adjoint_steps, "mean solver steps of an adjoint solve")                                                          \
+    X(adjoint_steps, "mean solver steps of an adjoint solve of a training step")                                       \
     X(adjoint_residual, "mean residual of an adjoint solve")                                                           \
     X(unconverged, "share of forward solves that missed their tolerance")                                              \
     X(adjoint_unconverged, "share of adjoint solves that missed their tolerance")                                      \
@@ -29,6 +29,11 @@
     X(penalty, "mean over the epoch's examples of the penalties on J, which come on top of the loss in what is "       \
                "minimised; empty without")                                                                             \
     X(correction, "the same of the losses at states on the way (penalty: correction)")                                 \
+    X(lost_gradients, "share of the examples whose gradient was not finite, and left out")                             \
+    X(attack_unconverged, "share of the forward solves of the training's attack that missed their tolerance")          \
+    X(attack_adjoint_unconverged, "the same of its adjoint solves")                                                    \
+    X(attack_zero_gradients, "share of its gradients that were exactly zero")                                          \
+    X(attack_lost_gradients, "share of its gradients that were not finite, or cut to zero by on_fail")                 \
     X(examples_per_second, "training examples a second, validation left out")                                          \
     X(seconds, "wall time since the run began, validation included; a resumed run counts on")
 

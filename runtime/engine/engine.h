@@ -89,7 +89,7 @@ typedef struct deq_results {
      * several may tell at once.  NULL: nobody. */
     void (*finished)(void *context, int64_t from, int64_t n);
     void *finished_context;
-    deq_solve_statistics forward, adjoint; /* filled always */
+    deq_solve_statistics forward, adjoint; /* filled always; without the solves of the attack's queries */
 } deq_results;
 
 typedef bool deq_progress(void *context, int64_t done, int64_t total); /* false: stop early */

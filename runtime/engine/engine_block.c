@@ -305,8 +305,6 @@ void engine_block(run *r, int worker, int64_t b, char *accum) {
     deq_worker *solver = w->solver;
     const int64_t from = block_start(r, b), n = block_start(r, b + 1) - from, bytes = r->engine->input_bytes;
     solver->error = (deq_error){0};
-    deq_statistics_clear(&solver->forward);
-    deq_statistics_clear(&solver->adjoint);
     deq_worker_forget(solver);
     deq_frame frame = gather(r, w, from, n);
     exchange_visits(r, solver, n, w->example, false);

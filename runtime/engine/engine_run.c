@@ -75,9 +75,9 @@ static bool collect(run *r, deq_error *e) {
 }
 
 /* The attack's part of a run whose main part takes the whole batch at once. */
-static bool craft(run *r, deq_solve_statistics *adjoint, deq_error *e) {
+static bool craft(run *r, deq_error *e) {
     deq_engine *g = r->engine;
-    deq_results *results = r->results, only = {0};
+    deq_results *results = r->results, only = {.attack = results ? results->attack : NULL};
     r->crafted = deq_memory_new((size_t)(r->n * g->input_bytes));
     if (!r->crafted) return deq_fail(e, DEQ_MEMORY, "the adversarial inputs of a batch of net %s", g->name);
     r->crafting = true;
@@ -91,7 +91,6 @@ static bool craft(run *r, deq_solve_statistics *adjoint, deq_error *e) {
     free(r->outcomes);
     r->results = results;
     r->crafting = false;
-    *adjoint = only.adjoint;
     return good;
 }
 
@@ -130,8 +129,6 @@ static bool run_blocks(run *r, deq_error *e) {
 
 bool engine_execute(run *r, const char *loss, const char *metric, const deq_attack *attack, deq_error *e) {
     deq_engine *g = r->engine;
-    deq_solve_statistics crafted;
-    deq_statistics_clear(&crafted);
     if (r->results) {
         deq_statistics_clear(&r->results->forward);
         deq_statistics_clear(&r->results->adjoint);
@@ -141,8 +138,7 @@ bool engine_execute(run *r, const char *loss, const char *metric, const deq_atta
     if (!find_routines(r, loss, metric, attack, e)) return false;
     if (r->results && r->results->penalty && !engine_find_corrections(r, e)) return false;
     if (!plan(r, e)) return false;
-    const bool good = (!whole_batch(r) || !r->attack || craft(r, &crafted, e)) && run_blocks(r, e);
-    if (r->crafted && r->results) deq_statistics_add(&r->results->adjoint, &crafted);
+    const bool good = (!whole_batch(r) || !r->attack || craft(r, e)) && run_blocks(r, e);
     free(r->crafted);
     return good;
 }

@@ -123,7 +123,7 @@ static void fill_status(deq_status *status, const deq_results *r) {
                            .worst_residual = f->worst_residual,
                            .worst_example = f->worst_example,
                            .adjoint_solves = a->solves,
-                           .adjoint_unconverged = a->unconverged,
+                           .adjoint_unconverged = a->unconverged > a->left_out ? a->unconverged : a->left_out,
                            .adjoint_mean_steps = a->solves ? a->steps / (double)a->solves : 0,
                            .adjoint_worst_residual = a->worst_residual};
 }

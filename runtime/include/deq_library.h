@@ -18,7 +18,8 @@ typedef struct deq_status { /* of the fixed-point solves of one call */
     int64_t solves, unconverged, diverged;
     double mean_steps, mean_residual, worst_residual;
     int64_t worst_example; /* position in the call; -1 none */
-    int64_t adjoint_solves, adjoint_unconverged;
+    int64_t adjoint_solves;
+    int64_t adjoint_unconverged; /* or gradients that were not finite, and left out: whichever are more */
     double adjoint_mean_steps, adjoint_worst_residual;
 } deq_status;
 

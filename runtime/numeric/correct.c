@@ -51,7 +51,7 @@ void NAME(correct_state)(problem *p, int step, const real *z) {
         if (c->bad[i]) continue;
         c->bad[i] = !isfinite(value) || !NAME(row_finite)(row_of(p, c->c, i), p->vectors);
         if (c->bad[i])
-            NAME(record_lost)(p->worker, p->fixed, row, p->ident, step);
+            deq_worker_left_out(p->worker, p->fixed, row, p->ident ? p->ident[row] : row);
         else
             p->worker->request.corrected[row] += value;
     }

@@ -47,8 +47,8 @@ void NAME(cotangents_load)(const deq_frame *frame, const deq_fixed *fixed, int64
     memset(frame->drest, 0, (size_t)n * (size_t)fixed->rest_bytes);
 }
 
-void NAME(cotangents_unload)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, cotangents *b, const real *from,
-                             bool record) {
+void NAME(cotangents_unload)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, cotangents *b,
+                             const real *from) {
     deq_worker *worker = frame->host;
     deq_kept *kept = &worker->kept[fixed->index];
     int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec);
@@ -57,7 +57,7 @@ void NAME(cotangents_unload)(const deq_frame *frame, const deq_fixed *fixed, int
         vec *v = (vec *)b->v + i * vectors;
         scaled(v, (const vec *)from + row * vectors, (real)b->scale[row], vectors);
         b->bad[i] = kept->bad[row] || !NAME(row_finite)(v, vectors);
-        if (b->bad[i] && (record || kept->bad[row])) NAME(record_lost)(worker, fixed, row, frame->example, 0);
+        if (b->bad[i]) deq_worker_left_out(worker, fixed, row, frame->example ? frame->example[row] : row);
     }
 }
 

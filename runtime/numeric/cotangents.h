@@ -19,8 +19,8 @@ bool NAME(cotangents_cut)(const deq_worker *worker, const deq_fixed *fixed, int6
 /* u = g / scale, zero where nothing is to flow; drest = 0. */
 void NAME(cotangents_load)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, cotangents *b);
 /* v = scale * from, in the order of the tape records; marks as bad, and records, what is not finite. */
-void NAME(cotangents_unload)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, cotangents *b, const real *from,
-                             bool record);
+void NAME(cotangents_unload)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, cotangents *b,
+                             const real *from);
 /* The frame of a routine on the kept linearisation. */
 deq_frame NAME(cotangents_frame)(const deq_frame *frame, const deq_fixed *fixed, void *in, void *out);
 #endif

@@ -216,7 +216,7 @@ void NAME(extern_gradient)(const deq_frame *frame, const deq_fixed *fixed, int64
         deq_guard_leave();
         if (!deliver(&r, x, frame, fixed, row, &finite)) return;
         if (!finite) {
-            NAME(record_lost)(worker, fixed, row, frame->example, (int)steps);
+            deq_worker_left_out(worker, fixed, row, call.example);
         } else if (failed || steps > 0) {
             deq_reason reason = failed ? DEQ_REASON_max_steps : DEQ_REASON_converged;
             deq_worker_record(worker, fixed, true, row, call.example, (int)steps, residual, reason, failed);

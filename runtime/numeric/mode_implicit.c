@@ -16,7 +16,7 @@ static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) 
     NAME(solve_adjoint)
     (worker, frame, fixed, &kept->mode.adjoint, kept, n, b.u, b.scale, NULL, NULL, b.result, space);
     /* Tape records moved while examples were frozen; their cotangents follow. */
-    NAME(cotangents_unload)(frame, fixed, n, &b, b.result, false);
+    NAME(cotangents_unload)(frame, fixed, n, &b, b.result);
     deq_frame inner = NAME(cotangents_frame)(frame, fixed, b.v, b.out);
     NAME(call_good)(frame->accum ? fixed->vjp_rest : fixed->vjp_x, &inner, fixed, n, b.bad);
 }

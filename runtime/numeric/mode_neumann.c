@@ -32,7 +32,7 @@ static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) 
                           (real)kept->mode.damping, vectors);
     }
     for (int64_t row = 0; row < n; row++) b.scale[row] *= kept->mode.damping;
-    NAME(cotangents_unload)(frame, fixed, n, &b, b.result, true);
+    NAME(cotangents_unload)(frame, fixed, n, &b, b.result);
     inner.arg0 = b.v;
     NAME(call_good)(frame->accum ? fixed->vjp_rest : fixed->vjp_x, &inner, fixed, n, b.bad);
 }

@@ -71,11 +71,11 @@ static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) 
         memcpy(b.v, b.result, (size_t)(n * fixed->state_bytes));
         NAME(solve_adjoint)
         (worker, frame, fixed, &options, kept, n, b.u, b.scale, b.v, &kept->history, b.result, space);
-        NAME(cotangents_unload)(frame, fixed, n, &b, b.result, false);
+        NAME(cotangents_unload)(frame, fixed, n, &b, b.result);
         NAME(call_good)(frame->accum ? fixed->vjp_rest : fixed->vjp_x, &inner, fixed, n, b.bad);
         return;
     }
-    NAME(cotangents_unload)(frame, fixed, n, &b, b.result, true);
+    NAME(cotangents_unload)(frame, fixed, n, &b, b.result);
     NAME(call_good)(frame->accum ? fixed->vjp_all : fixed->vjp_zx, &inner, fixed, n, b.bad);
     for (int64_t row = 0; row < n; row++) { /* records stand in the order of the rows */
         if (b.bad[row]) continue;

@@ -80,7 +80,7 @@ static void square(term *t, double factor) {
         double value = factor * row_square(at(t, t->b.w, i), t->vectors);
         if (!t->b.bad[i] && !isfinite(value)) {
             t->b.bad[i] = true;
-            NAME(record_lost)(t->worker, t->fixed, i, t->frame.example, 0);
+            deq_worker_left_out(t->worker, t->fixed, i, t->frame.example ? t->frame.example[i] : i);
         }
         if (t->b.bad[i]) continue;
         t->b.value[i] += value;

@@ -47,11 +47,12 @@ void NAME(ride_gathered)(const deq_frame *frame, const deq_fixed *fixed, int64_t
 void NAME(ride_report)(const problem *p) {
     const ride *r = p->ride;
     for (int64_t row = 0; row < p->n; row++) {
+        const int64_t example = p->ident ? p->ident[row] : row;
         if (r->lost[row] || r->steps[row] < r->last) {
-            if (!(r->cut && r->cut[row])) NAME(record_lost)(p->worker, p->fixed, row, p->ident, r->steps[row]);
+            if (!(r->cut && r->cut[row])) deq_worker_left_out(p->worker, p->fixed, row, example);
         } else if (r->along) { /* an adjoint with a residual of its own */
-            deq_worker_record(p->worker, p->fixed, true, row, p->ident ? p->ident[row] : row, r->steps[row],
-                              r->residual[row], DEQ_REASON_max_steps, false);
+            deq_worker_record(p->worker, p->fixed, true, row, example, r->steps[row], r->residual[row],
+                              DEQ_REASON_max_steps, false);
         }
     }
 }

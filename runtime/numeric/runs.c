@@ -97,9 +97,3 @@ void NAME(steps_back)(const deq_frame *frame, const deq_fixed *fixed, int64_t n,
     f.tape = tapes;
     NAME(call_good)(f.accum ? fixed->vjp_rest : fixed->vjp_x, &f, fixed, n, bad);
 }
-
-void NAME(record_lost)(deq_worker *worker, const deq_fixed *fixed, int64_t row, const int64_t *example, int steps) {
-    int64_t identity = example ? example[row] : row;
-    deq_worker_record(worker, fixed, true, row, identity, steps, NAN, DEQ_REASON_diverged, true);
-    deq_worker_stop(worker, fixed, true, identity, steps, NAN, DEQ_REASON_diverged);
-}

@@ -193,8 +193,6 @@ void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t
  * space for n rows. */
 void NAME(steps_back)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, int count, double damping,
                       bool undamped_first, char *tapes, int64_t stride, real *u, real *v, real *out, const bool *bad);
-/* Records that the gradient of an example is not finite, hence left out. */
-void NAME(record_lost)(deq_worker *worker, const deq_fixed *fixed, int64_t row, const int64_t *example, int steps);
 /* The same for a linear map without linearisation: u = map->vjp_z(u) + rhs, reported as an adjoint solve. */
 void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed *map, const deq_solver *options,
                      int64_t n, const real *rhs, const double *scale, real *result, deq_space space);

@@ -30,7 +30,7 @@ void NAME(unroll_load)(const deq_frame *frame, const deq_fixed *fixed, int64_t n
     for (int64_t row = 0; row < n; row++) {
         bool skip = cut && kept->failed[row];
         b->bad[row] = skip || kept->bad[row] || !NAME(row_finite)((vec *)b->u + row * vectors, vectors);
-        if (b->bad[row] && !skip) NAME(record_lost)(worker, fixed, row, frame->example, kept->steps);
+        if (b->bad[row] && !skip) deq_worker_left_out(worker, fixed, row, frame->example ? frame->example[row] : row);
     }
     memset(frame->drest, 0, (size_t)n * (size_t)fixed->rest_bytes);
 }

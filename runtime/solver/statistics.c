@@ -20,6 +20,7 @@ void deq_statistics_add(deq_solve_statistics *sum, const deq_solve_statistics *s
     sum->unconverged += s->unconverged;
     sum->diverged += s->diverged;
     sum->later += s->later;
+    sum->left_out += s->left_out;
     sum->steps += s->steps;
     sum->residual += s->residual;
     if (s->worst_example >= 0 && s->worst_residual > sum->worst_residual) {

@@ -22,6 +22,7 @@ typedef struct deq_solve_statistics {
     int64_t worst_example; /* identity; -1 none */
     int worst_fixed;       /* index of the fixed point */
     int64_t later;         /* answered by a later solver of a chain */
+    int64_t left_out;      /* adjoint: examples whose gradient was not finite somewhere, and which it left out there */
 } deq_solve_statistics;
 
 void deq_statistics_clear(deq_solve_statistics *s);
@@ -34,6 +35,7 @@ typedef struct deq_solve_record {
     bool solved;    /* false: there was no such solve */
     bool failed;    /* stopped short of its tolerance */
     uint8_t solver; /* of a chain: the one whose state was returned, 0 the first */
+    bool left_out;  /* adjoint, also without a solve: the gradient was not finite, and nothing flows through */
 } deq_solve_record;
 
 /* What one example has cost and what became of it, since the engine cleared it. */
@@ -44,7 +46,8 @@ typedef struct deq_row_counts {
     int32_t zero, lost;         /* gradients exactly zero; not finite, or cut to zero because a solve fell short */
     int32_t reason;             /* deq_reason of the worst forward solve: one that failed, else the last */
     bool failed;
-    bool
-        cut; /* nothing flows through a solve of the gradient that is being made; the query that ends it counts it once */
+    bool left_out; /* a gradient was not finite at a fixed point, and nothing went through it */
+    /* Nothing flows through a solve of the gradient that is being made; the query that ends it counts it once. */
+    bool cut;
 } deq_row_counts;
 #endif

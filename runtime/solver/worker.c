@@ -42,6 +42,7 @@ void deq_worker_forget(deq_worker *w) {
 void deq_worker_begin(deq_worker *w, const deq_request *request) {
     w->request = *request;
     deq_statistics_clear(&w->forward);
+    deq_statistics_clear(&w->adjoint);
     for (int64_t row = 0; row < w->block; row++) {
         w->steps[row] = w->residual[row] = 0;
         w->counts[row] = (deq_row_counts){0};
@@ -57,7 +58,7 @@ void deq_worker_record(deq_worker *w, const deq_fixed *fixed, bool adjoint, int6
     s->unconverged += failed;
     s->diverged += reason == DEQ_REASON_diverged;
     s->steps += steps;
-    if (isfinite(residual)) s->residual += residual;
+    s->residual += rank;
     if (rank > s->worst_residual) {
         s->worst_residual = rank;
         s->worst_example = example;
@@ -65,7 +66,13 @@ void deq_worker_record(deq_worker *w, const deq_fixed *fixed, bool adjoint, int6
     }
     if (w->request.records[adjoint])
         w->request.records[adjoint][fixed->index * w->request.records_stride + row] =
-            (deq_solve_record){(float)steps, (float)residual, (uint8_t)reason, true, failed, 0};
+            (deq_solve_record){(float)steps,
+                               (float)residual,
+                               (uint8_t)reason,
+                               true,
+                               failed,
+                               0,
+                               w->request.records[adjoint][fixed->index * w->request.records_stride + row].left_out};
     deq_row_counts *c = &w->counts[row];
     if (adjoint) {
         c->adjoints++;
@@ -85,6 +92,14 @@ void deq_worker_answered(deq_worker *w, const deq_fixed *fixed, bool adjoint, in
     (adjoint ? &w->adjoint : &w->forward)->later += solver > 0;
     if (w->request.records[adjoint])
         w->request.records[adjoint][fixed->index * w->request.records_stride + row].solver = (uint8_t)solver;
+}
+
+void deq_worker_left_out(deq_worker *w, const deq_fixed *fixed, int64_t row, int64_t example) {
+    deq_row_counts *c = &w->counts[row];
+    w->adjoint.left_out += !c->left_out;
+    c->left_out = c->cut = true;
+    if (w->request.records[1]) w->request.records[1][fixed->index * w->request.records_stride + row].left_out = true;
+    deq_worker_stop(w, fixed, true, example, 0, NAN, DEQ_REASON_diverged);
 }
 
 void deq_worker_stop(deq_worker *w, const deq_fixed *fixed, bool adjoint, int64_t example, int steps, double residual,

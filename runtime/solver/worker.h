@@ -101,7 +101,7 @@ typedef struct deq_worker {
 
     float *steps, *residual;               /* by row of the block: forward solves since the request (sum, worst) */
     deq_row_counts *counts;                /* by row of the block, since the request */
-    deq_solve_statistics forward, adjoint; /* forward: since the request; adjoint: since the engine cleared it */
+    deq_solve_statistics forward, adjoint; /* since the request */
     deq_error error;                       /* on_fail: stop */
 
     deq_kept *kept;     /* by index */
@@ -139,6 +139,8 @@ void deq_worker_record(deq_worker *worker, const deq_fixed *fixed, bool adjoint,
                        int steps, double residual, deq_reason reason, bool failed);
 /* Which solver of a chain made the state or adjoint that was recorded last for this row. */
 void deq_worker_answered(deq_worker *worker, const deq_fixed *fixed, bool adjoint, int64_t row, int solver);
+/* The gradient of an example is not finite at this fixed point, hence left out: nothing flows through it. */
+void deq_worker_left_out(deq_worker *worker, const deq_fixed *fixed, int64_t row, int64_t example);
 /* The worst example that did not converge: an error under on_fail: stop. */
 void deq_worker_stop(deq_worker *worker, const deq_fixed *fixed, bool adjoint, int64_t example, int steps,
                      double residual, deq_reason reason);

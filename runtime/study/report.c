@@ -154,8 +154,8 @@ typedef struct Facts { /* of one fixed point */
     deq_solver solver;
     deq_mode mode;
     const char *solver_name, *mode_text, *real, *penalty;
-    double radius, worst_radius;
-    bool known; /* solver and mode could be read */
+    double radius, worst_radius, lost; /* lost: share of gradients that were not finite */
+    bool known;                        /* solver and mode could be read */
 } Facts;
 
 /* Steps of a plain iteration that shrinks errors by `radius` each. */
@@ -214,6 +214,11 @@ static void of_forward(Sentences *s, const Facts *f) {
 }
 
 static void of_adjoint(Sentences *s, const Facts *f) {
+    if (f->lost > 0)
+        say(s,
+            "%.3g%% of the gradients were not finite, and were left out. Look for a square root or logarithm of 0, or "
+            "numbers beyond what %s holds, behind the fixed point or in it.",
+            100 * f->lost, f->real);
     if (!json_is_object(f->adjoint)) return;
     const deq_solver *o = &f->mode.adjoint;
     bool series = o->kind == DEQ_SOLVER_neumann || o->kind == DEQ_SOLVER_picard;
@@ -348,6 +353,7 @@ int deq_diagnosis_sentences(FILE *out, const json_t *solves, const json_t *log) 
                    .real = text(solves, "real")};
         f.radius = median(f.spectrum, "radius");
         f.worst_radius = most(f.spectrum, "radius");
+        f.lost = number(fixed, "lost_gradients");
         char name[40];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(text(fixed, "forward"), "("), text(fixed, "forward"));
         f.solver_name = name;

@@ -33,6 +33,26 @@ static const Corner corners[] = {
     {"if norm(v) > 0 then v / norm(v) else v", 2, 2, {0, 0}, {0, 0}, {1, 1}},
     {"if sum(v * v) > 0 then v / sqrt(sum(v * v)) else 0 * v", 2, 2, {0, 0}, {0, 0}, {0, 0}},
     {"if v > 1 then (if v > 2 then v else log(v - 1)) else -v", 3, 3, {1, 2, 3}, {-1, 0, 3}, {-1, 1, 1}},
+    {"(if sum(v) < 0 then sum(v / (v - v)) else norm(v)) * ones([1])", 2, 1, {3, 4}, {5}, {0.6, 0.8}},
+    {"(if v > 0 then log(v) else 0) + (if v > 0.5 then log(v) else v)", 3, 3, {0, 1, 4}, {0, 0, 4 * LN2}, {1, 2, 0.5}},
+    {"twice(v)", 3, 3, {0, 1, 4}, {0, 0, 4 * LN2}, {1, 2, 0.5}},
+    {"if sum(v) > 0 then v / sum(v) else v", 2, 2, {0, 0}, {0, 0}, {1, 1}},
+    {"if sum(v) > 0 then (v / sum(v)) @ ones([2, 2]) else v", 2, 2, {0, 0}, {0, 0}, {1, 1}},
+    {"if v[0] > 0 then concat(log(v[0..1]), v[1..2] / v[0..1]) else v", 2, 2, {0, 3}, {0, 3}, {1, 1}},
+    {"if v[0] > 0 then flatten(reshape(1 / v, [2, 1])') else v", 2, 2, {0, 3}, {0, 3}, {1, 1}},
+    {"if norm(reshape(v, [2, 2]), axes: [1]) > 0 then sum(reshape(v, [2, 2]) / reshape(norm(reshape(v, [2, 2]), axes: "
+     "[1]), [2, 1]), axes: [1]) else sum(reshape(v, [2, 2]), axes: [1])",
+     4,
+     2,
+     {0, 0, 3, 4},
+     {0, 1.4},
+     {1, 1, 0.032, -0.024}},
+    {"if v[0] > 0 then flatten(average_pool(reshape(log(v), [1, 2, 2]), 2)) else v[1..2]",
+     4,
+     1,
+     {0, 3, 1, 1},
+     {3},
+     {0, 1, 0, 0}},
     {"max(log(v), -5)", 2, 2, {0, 1}, {-5, 0}, {0, 1}},
     {"sqrt(v)", 2, 2, {0, 4}, {0, 2}, {INFINITY, 0.25}},
     {"log(v)", 2, 2, {0, 2}, {-INFINITY, LN2}, {INFINITY, 0.5}},
@@ -57,8 +77,11 @@ static const Corner corners[] = {
 /* One net of them all: each takes its part of the input. */
 static const char *program(void) {
     static char text[1 << 14];
-    char results[1024] = "";
-    size_t at = (size_t)snprintf(text, sizeof text, "import std.activations (elu)\n\n");
+    char results[2048] = "";
+    size_t at = (size_t)snprintf(text, sizeof text,
+                                 "import std.activations (elu)\n\n"
+                                 "fn twice(v: f32[N]) -> f32[N] {\n  let r = log(v)\n"
+                                 "  return (if v > 0 then r else 0) + (if v > 0.5 then r else v)\n}\n");
     int inputs = 0, outputs = 0;
     for (size_t k = 0; k < CORNERS; k++) {
         const Corner *c = &corners[k];

@@ -51,6 +51,15 @@ static void says(json_t *o, const char *log, const char *want) {
 #define ANDERSON "anderson(tol: 1e-4, max: 40)"
 #define GMRES "implicit(gmres(tol: 1e-4, max: 30))"
 
+static void test_lost(void **state) {
+    (void)state;
+    json_t *o = solves(ANDERSON, "jfb()", FINE, "null", "[0.2, 0.25]", "[0.3, 0.4]");
+    json_object_set_new(json_array_get(json_object_get(o, "fixed"), 0), "lost_gradients", json_real(0.01));
+    says(o, NULL,
+         "- body: 1% of the gradients were not finite, and were left out. Look for a square root or logarithm of 0, or "
+         "numbers beyond what f32 holds, behind the fixed point or in it.\n");
+}
+
 static void test_nothing(void **state) {
     (void)state;
     says(solves(ANDERSON, GMRES, FINE, FINE, "[0.6, 0.7]", "[0.8, 0.9]"), NULL, "");
@@ -274,15 +283,11 @@ static void test_chain(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_forward),
-        cmocka_unit_test(test_adjoint),
-        cmocka_unit_test(test_modes_and_spectrum),
-        cmocka_unit_test(test_log),
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_penalised),
-        cmocka_unit_test(test_epochs_and_curve),
+        cmocka_unit_test(test_lost),      cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_chain),     cmocka_unit_test(test_forward),
+        cmocka_unit_test(test_adjoint),   cmocka_unit_test(test_modes_and_spectrum),
+        cmocka_unit_test(test_log),       cmocka_unit_test(test_table),
+        cmocka_unit_test(test_penalised), cmocka_unit_test(test_epochs_and_curve),
         cmocka_unit_test(test_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -409,10 +409,12 @@ static void test_training_log(void **state) {
     assert_true(deq_log_write(path, rows, &e));
     char *text = deq_read_whole(path, 1 << 16, &size);
     assert_string_equal(
-        text, "epoch,step,loss,accuracy,validation_loss,clean,robust,robust_loss,steps,residual,adjoint_steps,"
-              "adjoint_residual,unconverged,"
-              "adjoint_unconverged,radius,radius_most,norm2,frobenius,penalty,correction,examples_per_second,seconds\n"
-              "1,,0.1,,,,,,,,,,,,,,,,,,,\n");
+        text,
+        "epoch,step,loss,accuracy,validation_loss,clean,robust,robust_loss,steps,residual,adjoint_steps,"
+        "adjoint_residual,unconverged,"
+        "adjoint_unconverged,radius,radius_most,norm2,frobenius,penalty,correction,lost_gradients,attack_unconverged,"
+        "attack_adjoint_unconverged,attack_zero_gradients,attack_lost_gradients,examples_per_second,seconds\n"
+        "1,,0.1,,,,,,,,,,,,,,,,,,,,,,,,\n");
     free(text);
     free(path);
     json_decref(rows);
