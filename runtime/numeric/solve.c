@@ -76,6 +76,7 @@ bool problem_judge(problem *p, int64_t i, int step, bool state, double differenc
     if (lowest) {
         q->lowest = error;
         q->lowest_difference = difference;
+        q->lowest_grown = grown;
         q->lowest_step = step;
         q->saved = false;
     }
@@ -213,7 +214,9 @@ static int64_t go_on(problem *p, int64_t count, progress *earlier, real *kept) {
         memcpy(row_of(p, kept, row), row_of(p, p->result, row), (size_t)p->vectors * sizeof(vec));
         earlier[row] = *q;
         if (!returns_last(p, q, q->steps) && q->lowest_step >= 0) earlier[row].residual = q->lowest;
-        *q = (progress){.first = -1, .first_image = -1, .lowest = INFINITY, .lowest_step = -1};
+        /* another solver's start is no new measure of growth */
+        const double image = p->adjoint ? -1 : q->first_image, highest = p->adjoint ? 0 : q->highest;
+        *q = (progress){.first = -1, .first_image = image, .highest = highest, .lowest = INFINITY, .lowest_step = -1};
         p->previous[front] = (int32_t)front;
         p->ended[front] = DEQ_RUNNING;
         if (p->ident) p->example[front] = p->ident[row];
@@ -225,7 +228,9 @@ static int64_t go_on(problem *p, int64_t count, progress *earlier, real *kept) {
 /* The state that an example returns after solver `which` has gone on with it, and what is reported of it. */
 static void settle(problem *p, int32_t row, int which, const progress *before, const real *kept) {
     progress *q = &p->progress[row];
-    const bool better = before->lowest_step >= 0 && !(q->lowest_step >= 0 && q->lowest < before->residual);
+    const bool lower = q->lowest_step >= 0 && q->lowest < before->residual &&
+                       (!q->lowest_grown || q->lowest_difference < before->lowest_difference * SURE);
+    const bool better = before->lowest_step >= 0 && !lower;
     q->steps += before->steps;
     q->solver = which;
     if (q->lowest_step >= 0) q->lowest_step += before->steps;

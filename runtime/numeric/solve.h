@@ -18,7 +18,8 @@ typedef struct progress {     /* of one example */
     double residual;          /* of the last state */
     int lowest_step;          /* its step; -1: no finite state yet */
     int steps;
-    bool saved; /* the state of lowest_step stands in `best` */
+    bool lowest_grown; /* the best state had grown: a lower relative residual alone does not make it better */
+    bool saved;        /* the state of lowest_step stands in `best` */
     deq_reason reason;
     bool failed; /* it ended short of what was asked for */
     int solver;  /* of the chain, the one whose state is returned */
