@@ -10,9 +10,20 @@
     X(loss)                                                                                                            \
     X(penalty)                                                                                                         \
     X(correction)                                                                                                      \
-    X(metric) X(examples) X(solves) X(steps) X(residual) X(unconverged) X(adjoint_solves) X(adjoint_steps)             \
-        X(adjoint_residual) X(adjoint_unconverged) X(left_out) X(attack_solves) X(attack_unconverged)                  \
-            X(attack_adjoints) X(attack_adjoints_unconverged) X(attack_gradients) X(attack_zero) X(attack_lost)
+    X(metric)                                                                                                          \
+    X(examples)                                                                                                        \
+    X(solves)                                                                                                          \
+    X(steps)                                                                                                           \
+    X(residual)                                                                                                        \
+    X(unconverged)                                                                                                     \
+    X(adjoint_solves)                                                                                                  \
+    X(adjoint_steps)                                                                                                   \
+    X(adjoint_residual)                                                                                                \
+    X(adjoint_unconverged)                                                                                             \
+    X(left_out)                                                                                                        \
+    X(attack_solves)                                                                                                   \
+    X(attack_unconverged)                                                                                              \
+    X(attack_adjoints) X(attack_adjoints_unconverged) X(attack_gradients) X(attack_zero) X(attack_lost)
 
 typedef struct deq_training_sums {
 #define X(name) double name;
