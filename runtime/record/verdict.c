@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define NEVER INFINITY
+#define MUCH 0.05       /* by which no accuracy may be too high */
 #define LEAST_MARGIN 10 /* a loss at its floor is no rounding where the outputs are close */
 
 typedef bool Has(const deq_record *r, int real_bits);
@@ -159,21 +160,21 @@ static deq_verdict_level level_of(deq_check check, double number) { /* NaN is ab
 }
 
 /* What falls short or saturates is weighed by what it changes, where an audit has measured that. */
-static bool is_measured(const deq_judged *of, deq_check check) {
+static deq_verdict_level weighed(const deq_judged *of, deq_check check, double number) {
+    const deq_verdict_level own = level_of(check, number);
     const deq_audit *a = of->audit;
-    switch (check) {
-    case DEQ_CHECK_unconverged:
-    case DEQ_CHECK_adjoints_unconverged: return a && a->again[DEQ_REATTACK_converged];
-    case DEQ_CHECK_saturated: return a && a->again[DEQ_REATTACK_margin];
-    default: return false;
-    }
+    if (check == DEQ_CHECK_unconverged || check == DEQ_CHECK_adjoints_unconverged)
+        return a && a->again[DEQ_REATTACK_converged] ? DEQ_RELIABLE : own; /* the row `converged` says it */
+    if (check != DEQ_CHECK_saturated || !a || !a->again[DEQ_REATTACK_margin] || own <= DEQ_RELIABLE) return own;
+    const double changes = number_margin(of);
+    return changes > MUCH ? DEQ_MASKED : changes > checks[DEQ_CHECK_margin].suspect ? own : DEQ_RELIABLE;
 }
 
 deq_verdict deq_judge(const deq_judged *of) {
     deq_verdict v = {.level = DEQ_RELIABLE, .audited = of->audit ? of->audit->n : 0};
     for (deq_check k = 0; k < DEQ_CHECKS; k++) {
         v.numbers[k] = checks[k].number(of);
-        v.levels[k] = is_measured(of, k) ? DEQ_RELIABLE : level_of(k, v.numbers[k]);
+        v.levels[k] = weighed(of, k, v.numbers[k]);
         if (v.levels[k] > v.level) v.level = v.levels[k];
     }
     return v;

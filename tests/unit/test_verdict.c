@@ -191,7 +191,7 @@ static void test_reattacks(void **state) {
                 {DEQ_REATTACK_implicit, DEQ_CHECK_implicit, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
                 {DEQ_REATTACK_phantom, DEQ_CHECK_phantom, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
                 {DEQ_REATTACK_jfb, DEQ_CHECK_jfb, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
-                {DEQ_REATTACK_margin, DEQ_CHECK_margin, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
+                {DEQ_REATTACK_margin, DEQ_CHECK_margin, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_SUSPECT},
                 {DEQ_REATTACK_longer, DEQ_CHECK_longer, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_SUSPECT}};
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         assert_int_equal(found(rows[k].way, rows[k].check, 5, 0), rows[k].five);
@@ -244,6 +244,12 @@ static void test_weighed(void **state) {
     assert_int_equal(judged_audit().level, DEQ_MASKED);
     audit->again[DEQ_REATTACK_margin] = sampled(records);
     assert_int_equal(judged_audit().level, DEQ_RELIABLE);
+    for (int i = 0; i < 40; i++) audit->again[DEQ_REATTACK_margin][i].prediction = 0;
+    assert_int_equal(judged_audit().levels[DEQ_CHECK_saturated], DEQ_MASKED);
+    for (int i = 20; i < 300; i++) records[i].loss = 0.3; /* few saturate, but the margin changes much */
+    assert_int_equal(judged_audit().levels[DEQ_CHECK_saturated], DEQ_MASKED);
+    for (int i = 0; i < 20; i++) records[i].loss = 0.3; /* none: the attack is another one, nothing is hidden */
+    assert_int_equal(judged_audit().level, DEQ_SUSPECT);
 }
 
 /* What was not made has no number; what would be the same attack has found nothing. */
