@@ -4,9 +4,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Writes NET.h for the net of that name in the manifest; false when there is none.  `identifier` prefixes its
+/* Writes NET.h, which needs no other header, for the net of that name in the manifest; false when there is none.  `identifier` prefixes its
  * functions. */
 bool header_write(const char *manifest, const char *net, const char *identifier, FILE *out);
+/* C text that defines the functions of that header by those of deq_library.h; `deq_module` and `offer` come before it.
+ * malloc'ed. */
+char *header_definitions(const char *manifest, const char *net, const char *identifier);
 /* What a library is made of: `wanted`, which is a net or a training run, or the manifest's last net.  malloc'ed; NULL
  * when there is none. */
 char *header_net(const char *manifest, const char *wanted);

@@ -1,6 +1,7 @@
 /* link.c - see link.h. */
 #define _GNU_SOURCE
 #include "link.h"
+#include "deq_types.h"
 #include "output.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -227,15 +228,12 @@ bool link_program(const Object *object, const LinkExtras *extras, const char *ou
     return ok;
 }
 
-/* NAME.o, in the room: the object with its linked files and NAME_module.  Two libraries may live in one program, so
- * only NAME_module leaves the object and deq_module becomes local. */
-static bool link_merged(Room *room, const Object *object, const LinkExtras *extras, const char *name, char *merged,
-                        char **error) {
+/* NAME.o, in the room: the object with its linked files and its functions.  Two libraries may live in one program, so
+ * deq_module becomes local.  No path of this machine stays in it: the same script gives the same bytes. */
+static bool link_merged(Room *room, const Object *object, const LinkExtras *extras, const char *definitions,
+                        char *merged, char **error) {
     char *source = room_path(room, "main.c"), *part = room_path(room, "net.o");
-    char *body =
-        text("%s" MARK "extern const char deq_module[];\nconst void *%s_module(void) {\n    offer(deq_module);\n"
-             "    return deq_module;\n}\n",
-             extras->source, name);
+    char *body = text("%s" MARK "extern const char deq_module[];\n%s", extras->source, definitions);
     bool ok = write_part(source, body, strlen(body), error) && write_part(part, object->bytes, object->size, error);
     free(body);
     if (!ok) return false;
@@ -244,26 +242,37 @@ static bool link_merged(Room *room, const Object *object, const LinkExtras *extr
     add_linked(&w, extras, false, true);
     ok = run(w.items, error);
     words_free(&w);
-    return ok && run((char *[]){"objcopy", "--localize-symbol=deq_module", merged, NULL}, error);
+    return ok && run((char *[]){"objcopy", "--localize-symbol=deq_module", "--discard-all", merged, NULL}, error);
 }
 
-bool link_library(const Object *object, const LinkExtras *extras, const char *name, const char *shared_out,
-                  const char *archive_out, char **error) {
+/* Nothing is exported but the functions of the net, and these under a version of their interface: a program linked with
+ * another one does not start. */
+static bool write_version(const char *path, const char *name, char **error) {
+    char *script = text("DEQ_LIBRARY_%d { global: %s_*; local: *; };\n", DEQ_LIBRARY_ABI, name);
+    bool ok = write_part(path, script, strlen(script), error);
+    free(script);
+    return ok;
+}
+
+bool link_library(const Object *object, const LinkExtras *extras, const char *name, const char *definitions,
+                  const char *shared_out, const char *archive_out, char **error) {
     char *runtime = runtime_library(error), *member = text("%s.o", name);
     Room room = {0};
     bool ok = runtime && room_open(&room, shared_out, error);
     if (ok) { /* ar names the member after the file */
         char *merged = room_path(&room, member), *shared = room_path(&room, "made.so"),
-             *archive = room_path(&room, "made.a");
+             *archive = room_path(&room, "made.a"), *version = room_path(&room, "version");
+        char *script = text("-Wl,--version-script=%s", version), *soname = text("-Wl,-soname,lib%s.so", name);
         Words w = {0};
-        add_all(&w, (char *[]){"cc", "-shared", "-o", shared, merged, "-Wl,--whole-archive", runtime,
-                               "-Wl,--no-whole-archive", NULL});
+        add_all(&w, (char *[]){"cc", "-shared", "-Wl,-s", script, soname, "-o", shared, merged, runtime, NULL});
         add_linked(&w, extras, true, false);
         add_all(&w, (char *[]){LIBRARIES, NULL});
-        ok = link_merged(&room, object, extras, name, merged, error) && run(w.items, error) &&
-             run((char *[]){"ar", "rcsD", archive, merged, NULL}, error) && commit(shared, shared_out, error) &&
-             commit(archive, archive_out, error);
+        ok = write_version(version, name, error) && link_merged(&room, object, extras, definitions, merged, error) &&
+             run(w.items, error) && run((char *[]){"ar", "rcsD", archive, merged, NULL}, error) &&
+             commit(shared, shared_out, error) && commit(archive, archive_out, error);
         words_free(&w);
+        free(script);
+        free(soname);
     }
     room_close(&room);
     free(member);

@@ -18,9 +18,9 @@ typedef struct LinkExtras { /* gradients in C (linked.h) */
 /* A program: the object, a main() that calls deq_main, the linked files, and the runtime library. */
 bool link_program(const Object *object, const LinkExtras *extras, const char *out, char **error);
 /* libNAME.so holding the runtime, and NAME.a holding the object and linked objects (to be linked with libdeqrt, and
- * with linked shared libraries); both export NAME_module(). */
-bool link_library(const Object *object, const LinkExtras *extras, const char *name, const char *shared_out,
-                  const char *archive_out, char **error);
+ * with linked shared libraries); both export what `definitions`, C text, defines under names that begin with NAME_. */
+bool link_library(const Object *object, const LinkExtras *extras, const char *name, const char *definitions,
+                  const char *shared_out, const char *archive_out, char **error);
 /* Objects and archives, whole, as one shared library. */
 bool link_shared(char *const *objects, int n, const char *out, char **error);
 /* Starts turning objects (a NULL-terminated list) into a shared library for this program's own use (runtime symbols

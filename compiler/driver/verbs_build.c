@@ -66,7 +66,7 @@ static int build_library(const Cli *cli, const Compilation *c, const Object *obj
         free(net);
         return 2;
     }
-    char *shared, *archive, *header, *json, *text = NULL;
+    char *shared, *archive, *header, *json, *text = NULL, *definitions = header_definitions(manifest, net, net);
     size_t size = 0;
     if (asprintf(&shared, "%s/lib%s.so", folder, net) < 0 || asprintf(&archive, "%s/%s.a", folder, net) < 0 ||
         asprintf(&header, "%s/%s.h", folder, net) < 0 || asprintf(&json, "%s/%s.json", folder, net) < 0)
@@ -86,7 +86,7 @@ static int build_library(const Cli *cli, const Compilation *c, const Object *obj
     } else if ((code = write_gradients_header(cli, c->program, net)) != 0 ||
                (code = open_linked(cli, c, &linked, &extras)) != 0) {
         /* said */
-    } else if (!link_library(object, &extras, net, shared, archive, &error)) {
+    } else if (!link_library(object, &extras, net, definitions, shared, archive, &error)) {
         fprintf(stderr, "deq: %s\n", error);
         code = 3;
     } else if ((code = write_file(header, text, size)) == 0 &&
@@ -95,6 +95,7 @@ static int build_library(const Cli *cli, const Compilation *c, const Object *obj
     close_linked(&linked, &extras);
     free(error);
     free(text);
+    free(definitions);
     free(shared);
     free(archive);
     free(header);
@@ -145,10 +146,28 @@ static bool trains_net(const Cli *cli) {
     return found;
 }
 
+/* A library travels: it is made for a processor that others have, unless the command says which. */
+static const char *library_cpu(const Cli *cli) {
+#ifdef __x86_64__
+    static const char *const usual = "x86-64-v3";
+#else
+    static const char *const usual = NULL;
+#endif
+    if (!cli->target_cpu) return usual;
+    if (strcmp(cli->target_cpu, "native") == 0)
+        fprintf(
+            stderr,
+            "deq: warning[%s]: the library is made for the processor of this machine; on another one it may end with "
+            "an illegal instruction\n",
+            "W0831");
+    return cli->target_cpu;
+}
+
 int verb_build(const Cli *cli) {
     if (cli->emit) return verb_emit(cli);
     Compilation c;
     CompileOptions options = verb_options(cli, verb_last_stage(cli, STAGE_compile));
+    if (cli->lib) options.target_cpu = library_cpu(cli);
     options.use_cache = false; /* the object itself is wanted */
     options.single = true;
     if (cli->lib && cli->net && trains_net(cli)) options.only = NULL;

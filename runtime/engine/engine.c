@@ -234,7 +234,8 @@ static bool open_net(deq_engine *g, const deq_engine_options *options, deq_error
         g->objective_parameters = engine_routine(g, name);
     }
     if (!open_fixed(g, e) || !open_losses(g, e) || !make_workers(g, options, e)) return false;
-    g->shared = zeroed(g->shared_bytes, e, "the parameters", g->name);
+    g->owner = options && options->share ? options->share->owner : g;
+    g->shared = g->owner == g ? zeroed(g->shared_bytes, e, "the parameters", g->name) : g->owner->shared;
     g->gradients = zeroed(g->accum_bytes, e, "the gradient", g->name);
     return g->shared && g->gradients;
 }
@@ -265,7 +266,7 @@ void deq_engine_free(deq_engine *g) {
     for (uint32_t i = 0; i < g->saves; i++) free(g->saved[i]);
     free(g->saved);
     free(g->workers);
-    free(g->shared);
+    if (g->owner == g) free(g->shared);
     free(g->gradients);
     free(g->states);
     free(g->previous);
@@ -297,6 +298,7 @@ void *deq_engine_gradients(deq_engine *g) { return g->gradients; }
 bool deq_engine_training(const deq_engine *g) { return g->net->training; }
 int64_t deq_engine_block(const deq_engine *g) { return g->block; }
 size_t deq_engine_input_bytes(const deq_engine *g) { return (size_t)(g->input_count * g->real_bytes); }
+int deq_engine_threads(const deq_engine *g) { return g->threads; }
 
 #define PIECE_BYTES (128 << 10) /* of shared values, for each piece of preparing them: less is not worth a thread */
 
@@ -317,7 +319,7 @@ static void prepare_task(void *context, int worker, int64_t piece) {
 }
 
 void deq_engine_prepare(deq_engine *g) {
-    deq_resolvents_clear(&g->resolvents);
+    g->owner->prepared++;
     if (!g->prepare) return;
     int64_t pieces = g->threads == 1 ? 1 : g->shared_bytes / PIECE_BYTES;
     preparation p = {g, pieces < 1 ? 1 : pieces > 64 ? 64 : pieces};

@@ -31,7 +31,8 @@ typedef struct deq_source {
 
 typedef struct deq_engine_options {
     int threads;
-    int block; /* 0: chosen */
+    int block;         /* 0: chosen */
+    deq_engine *share; /* another engine of the same net, whose parameters are this one's too; it lives longer.  NULL */
 } deq_engine_options;
 
 /* `net` is one of the manifest's, and lives as long as the engine.  Parameters are zero until initialised or loaded. */
@@ -48,6 +49,7 @@ void deq_engine_prepare(deq_engine *engine);
 int64_t deq_engine_block(const deq_engine *engine);             /* most examples of a block */
 int64_t deq_engine_blocks(const deq_engine *engine, int64_t n); /* into which a call on n examples is cut */
 size_t deq_engine_input_bytes(const deq_engine *engine);        /* of a dense input, in the module's precision */
+int deq_engine_threads(const deq_engine *engine);               /* of its pool, the caller's among them */
 int64_t deq_engine_memory(const deq_engine *engine);            /* bytes held: parameters, shards, workspaces */
 
 /* Settings by path: "body.forward.tol"; "gradient" alone sets the mode of every fixed point; "defence" (defence.h) what
@@ -58,7 +60,8 @@ bool deq_engine_set(deq_engine *engine, const char *path, const char *value, deq
 bool deq_engine_check_settings(const deq_engine *engine, const char *attack_gradient, deq_error *e);
 void deq_engine_settings(const deq_engine *engine, json_t *out); /* resolved settings as an object path -> text */
 const deq_mode *deq_engine_mode(const deq_engine *engine,
-                                int fixed); /* of fixed point `fixed`; until the next setting */
+                                int fixed);                        /* of fixed point `fixed`; until the next setting */
+int64_t deq_engine_dimension(const deq_engine *engine, int fixed); /* elements of its state */
 const deq_solver *deq_engine_solver(const deq_engine *engine, int fixed); /* its forward solver, likewise */
 bool deq_engine_penalised(const deq_engine *engine);                      /* a fixed point has a penalty */
 bool deq_engine_corrected(const deq_engine *engine);                      /* a correction among them */
@@ -135,6 +138,17 @@ bool deq_engine_residual_trace(deq_engine *engine, const deq_source *source, con
  * example].  A fixed point that the net uses twice leaves its last solve. */
 bool deq_engine_solves(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
                        deq_solve_record *forward, deq_solve_record *adjoint, deq_error *e);
+
+/* What deq_engine_states is asked for of fixed point `fixed`; any array may be NULL.  Rows are dense. */
+typedef struct deq_state_rows {
+    int fixed, first, last;    /* states z_first .. z_last, first >= 1 */
+    void *states;              /* [n, last - first + 1, dimension]; after its end an example's last state stands on */
+    float *residuals;          /* [n, last - first + 1]; NaN after the end */
+    void *equilibrium;         /* [n, dimension]: the state that the net goes on with */
+    deq_solve_record *records; /* [fixed points of the net, n] */
+} deq_state_rows;
+bool deq_engine_states(deq_engine *engine, const deq_source *source, int64_t n, const deq_state_rows *out,
+                       deq_results *results, deq_error *e);
 
 /* The spectrum of J at the equilibria of examples index[0..n): out[fixed * n + example] (spectral.h). */
 struct deq_spectrum;

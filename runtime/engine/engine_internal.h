@@ -82,6 +82,9 @@ struct deq_engine {
     char *previous; /* start: previous.  For each such fixed point one state row for each of the `visited` examples from
                        `first_visited` on, as training left them; NaN: never.  NULL: nobody remembers */
     int64_t first_visited, visited, previous_bytes;
+    deq_engine *owner;          /* whose `shared` it is; itself */
+    _Atomic(uint64_t) prepared; /* of the owner: how often */
+    uint64_t resolved;          /* the owner's `prepared` that the resolvents are of */
     char *shared, *gradients, *shards[DEQ_SHARDS], *states;
     char *parts[DEQ_SHARDS]; /* of shards of very many blocks; NULL */
     int state_count;

@@ -104,6 +104,8 @@ static bool plan(const run *r, deq_error *e) {
     const int count = r->attacking ? 2 : 1;
     for (int i = 0; i < g->threads; i++)
         if (!deq_worker_plan(g->workers[i].solver, settings, count, r->defended && g->defence.given, e)) return false;
+    if (g->resolved != g->owner->prepared) deq_resolvents_clear(&g->resolvents);
+    g->resolved = g->owner->prepared;
     deq_frame prepared = {.shared = g->shared, .host = g->workers[0].solver};
     return deq_resolvents_update(&g->resolvents, g->workers[0].solver, &prepared, settings, count, e);
 }

@@ -102,6 +102,7 @@ void deq_engine_settings(const deq_engine *g, json_t *out) {
 }
 
 const deq_mode *deq_engine_mode(const deq_engine *g, int fixed) { return &g->settings[fixed].gradient; }
+int64_t deq_engine_dimension(const deq_engine *g, int fixed) { return g->descriptors[fixed]->dimension; }
 const deq_solver *deq_engine_solver(const deq_engine *g, int fixed) { return &g->settings[fixed].forward; }
 
 bool deq_engine_penalised(const deq_engine *g) {

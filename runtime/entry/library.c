@@ -1,28 +1,138 @@
-#include "deq_library.h"
-#include "app_state.h"
+/* library.c - contexts: made, shared, their failures, parameters and sizes; what all functions check of their arguments. */
+#include "library_internal.h"
 #include "checkpoint.h"
 #include "dense.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-struct deq_library {
-    const deq_module *module;
-    deq_manifest *manifest;
-    const deq_net_spec *net;
-    deq_engine *engine;
-    deq_error error;
-};
+static _Thread_local deq_error own_error; /* of calls without a context */
+static _Thread_local char own_text[4200];
 
-static _Thread_local deq_error creation_error;
+/* ---- failures ---- */
+static const char *coded(const deq_error *e, char *text, size_t size) {
+    if (e->failure == DEQ_OK) return "";
+    snprintf(text, size, "%s: %s", deq_failure_code(e->failure), e->text);
+    return text;
+}
 
-static int status_code(deq_library *l, bool ok) { return ok ? 0 : -(int)l->error.failure; }
-static void begin(deq_library *l) { l->error = (deq_error){0}; }
+const char *deq_library_error(const deq_library *l) {
+    return l ? l->text : coded(&own_error, own_text, sizeof own_text);
+}
 
+/* -804 for E0804. */
+static int code_of(const deq_error *e) { return -atoi(deq_failure_code(e->failure) + 1); }
+
+int library_refused(const deq_library *l) {
+    own_error = (deq_error){0};
+    deq_fail(&own_error, DEQ_ARGUMENT, "%s",
+             l ? "the context was made before a fork: its threads are not in this process; make it in the child"
+               : "the context is NULL");
+    return code_of(&own_error);
+}
+
+bool library_enter(deq_library *l) {
+    if (!l || l->process != getpid()) return false;
+    pthread_mutex_lock(&l->lock);
+    l->error = (deq_error){0};
+    l->text[0] = 0;
+    return true;
+}
+
+int library_leave(deq_library *l, bool ok) {
+    coded(&l->error, l->text, sizeof l->text);
+    const int code = ok ? 0 : code_of(&l->error);
+    pthread_mutex_unlock(&l->lock);
+    return code;
+}
+
+/* ---- arguments ---- */
+bool library_given(deq_library *l, const void *pointer, const char *argument, int64_t n) {
+    return pointer || n == 0 || deq_fail(&l->error, DEQ_ARGUMENT, "'%s' is NULL", argument);
+}
+
+bool library_count(deq_library *l, int64_t n) {
+    if (n < 0) return deq_fail(&l->error, DEQ_ARGUMENT, "n is %lld, which is no number of examples", (long long)n);
+    if (n > INT64_C(1) << 31)
+        return deq_fail(&l->error, DEQ_ARGUMENT, "n is %lld: at most 2^31 examples in a call", (long long)n);
+    return true;
+}
+
+bool library_ready(deq_library *l) {
+    /* Solvers and modes are set one after the other, so that only now they have to go together. */
+    if (!l->checked) l->checked = deq_engine_check_settings(l->engine, NULL, &l->error);
+    return l->checked;
+}
+
+static double real_at(const deq_library *l, const void *rows, int64_t k) {
+    return l->module->real_bits == 64 ? ((const double *)rows)[k] : (double)((const float *)rows)[k];
+}
+
+bool library_finite(deq_library *l, int64_t n, const void *rows, int64_t elements, const char *argument) {
+    if (!library_given(l, rows, argument, n)) return false;
+    for (int64_t k = 0; k < n * elements; k++)
+        if (!isfinite(real_at(l, rows, k)))
+            return deq_fail(&l->error, DEQ_DATA_VALUE, "element %lld of '%s' of example %lld is %g",
+                            (long long)(k % elements), argument, (long long)(k / elements), real_at(l, rows, k));
+    return true;
+}
+
+/* A class index goes into generated code as an offset: it must be checked here. */
+bool library_labels(deq_library *l, int64_t n, const void *target) {
+    if (!library_given(l, target, "target", n)) return false;
+    for (int64_t i = 0; l->net->target.labels && i < n; i++) {
+        const double v = real_at(l, target, i);
+        if (!(v >= 0 && v < (double)l->net->target.labels) || v != floor(v))
+            return deq_fail(&l->error, DEQ_DATA_VALUE, "target %lld is %g, not a label below %lld", (long long)i, v,
+                            (long long)l->net->target.labels);
+    }
+    return l->net->target.labels || library_finite(l, n, target, l->net->target.shape.elements, "target");
+}
+
+void *library_reals_of(deq_library *l, int64_t n, const int64_t *labels) {
+    if (!l->net->target.labels) deq_fail(&l->error, DEQ_ARGUMENT, "the target of %s is no label", l->net->name);
+    if (!l->net->target.labels || !library_count(l, n) || !library_given(l, labels, "labels", n)) return NULL;
+    void *reals = malloc((size_t)(n ? n : 1) * 8);
+    if (!reals) deq_fail(&l->error, DEQ_MEMORY, "out of memory for %lld labels", (long long)n);
+    for (int64_t i = 0; reals && i < n; i++) {
+        /* A label that no float can hold is out of range, and stays so. */
+        const int64_t label = labels[i] < 0 || labels[i] >= l->net->target.labels ? -1 : labels[i];
+        if (label < 0)
+            deq_fail(&l->error, DEQ_DATA_VALUE, "target %lld is %lld, not a label below %lld", (long long)i,
+                     (long long)labels[i], (long long)l->net->target.labels);
+        if (l->module->real_bits == 64)
+            ((double *)reals)[i] = (double)label;
+        else
+            ((float *)reals)[i] = (float)label;
+    }
+    if (l->error.failure == DEQ_OK) return reals;
+    free(reals);
+    return NULL;
+}
+
+void library_status(deq_status *status, const deq_results *r) {
+    if (!status) return;
+    const deq_solve_statistics *f = &r->forward, *a = &r->adjoint;
+    *status = (deq_status){.solves = f->solves,
+                           .unconverged = f->unconverged,
+                           .diverged = f->diverged,
+                           .mean_steps = f->solves ? f->steps / (double)f->solves : 0,
+                           .mean_residual = f->solves ? f->residual / (double)f->solves : 0,
+                           .worst_residual = f->worst_residual,
+                           .worst_example = f->solves ? f->worst_example : -1,
+                           .adjoint_solves = a->solves,
+                           .adjoint_unconverged = a->unconverged > a->left_out ? a->unconverged : a->left_out,
+                           .adjoint_mean_steps = a->solves ? a->steps / (double)a->solves : 0,
+                           .adjoint_worst_residual = a->worst_residual};
+}
+
+/* ---- contexts ---- */
 void deq_library_free(deq_library *l) {
     if (!l) return;
-    if (l->engine) deq_engine_free(l->engine);
-    deq_manifest_free(l->manifest);
+    if (l->engine && l->process == getpid()) deq_engine_free(l->engine); /* after a fork there are no threads to join */
+    if (l->owner == l) deq_manifest_free(l->manifest);
+    pthread_mutex_destroy(&l->lock);
     free(l);
 }
 
@@ -33,154 +143,124 @@ static bool same_settings(const deq_train_spec *a, const deq_train_spec *b) {
     return same;
 }
 
-/* The net called `name`, and the training run whose settings it has (NULL: none trains it). */
-static bool find_net(deq_library *l, const char *name, const deq_train_spec **train, deq_error *e) {
+/* The net called `name`, and the training run whose settings it has. */
+static bool find_net(deq_library *l, const char *name, deq_error *e) {
     const deq_manifest *m = l->manifest;
-    *train = NULL;
     for (int i = 0; name && i < m->ntrains; i++)
-        if (!strcmp(m->trains[i].name, name)) return *train = &m->trains[i], l->net = (*train)->net, true;
+        if (!strcmp(m->trains[i].name, name)) return l->train = &m->trains[i], l->net = l->train->net, true;
     l->net = name ? deq_manifest_net(m, name) : m->nnets ? &m->nets[m->nnets - 1] : NULL;
     if (!l->net) return deq_fail(e, DEQ_MODULE, "there is no net '%s' in '%s'", name ? name : "", m->name);
     for (int i = 0; i < m->ntrains; i++) {
         const deq_train_spec *t = &m->trains[i];
         if (t->net != l->net) continue;
-        if (*train && !same_settings(*train, t))
+        if (l->train && !same_settings(l->train, t))
             return deq_fail(e, DEQ_SETTING,
                             "'%s' is trained with different settings by '%s' and '%s': name one of them", l->net->name,
-                            (*train)->name, t->name);
-        *train = t;
+                            l->train->name, t->name);
+        l->train = t;
     }
     return true;
 }
 
+static deq_library *blank(const deq_module *module, deq_error *e) {
+    deq_library *l = calloc(1, sizeof *l);
+    if (!l) return deq_fail(e, DEQ_MEMORY, "out of memory"), NULL;
+    *l = (deq_library){.module = module, .owner = l, .process = getpid()};
+    pthread_mutex_init(&l->lock, NULL);
+    return l;
+}
+
 deq_library *deq_library_new(const deq_module *module, const char *name, const deq_library_options *options) {
     static const deq_library_options defaults = {0};
-    deq_error *e = &creation_error;
-    if (!options) options = &defaults;
+    deq_error *e = &own_error;
     *e = (deq_error){0};
-    deq_library *l = calloc(1, sizeof *l);
-    if (!l) {
-        deq_fail(e, DEQ_MEMORY, "out of memory");
-        return NULL;
-    }
-    l->module = module;
+    if (!options) options = &defaults;
+    deq_library *l = blank(module, e);
+    if (!l) return NULL;
     l->manifest = deq_manifest_read(module, e);
-    const deq_train_spec *train = NULL;
-    if (l->manifest && find_net(l, name, &train, e))
+    if (l->manifest && find_net(l, name, e))
         l->engine = deq_engine_new(module, l->net, &(deq_engine_options){.threads = options->threads}, e);
     if (l->engine && deq_engine_init(l->engine, options->seed, e) &&
-        (!train || deq_app_as_trained(l->engine, train, NULL, 0, e))) {
-        deq_engine_prepare(l->engine);
+        (!l->train || deq_app_as_trained(l->engine, l->train, NULL, 0, e)))
         return l;
-    }
     deq_library_free(l);
     return NULL;
 }
 
-const char *deq_library_error(const deq_library *l) { return l ? l->error.text : creation_error.text; }
+/* Gives `l` the settings that the other context has now. */
+static bool settings_of(deq_library *l, const deq_library *other, deq_error *e) {
+    json_t *settings = json_object();
+    const char *path;
+    json_t *value;
+    bool ok = settings != NULL;
+    deq_engine_settings(other->engine, settings);
+    json_object_foreach(settings, path, value) ok = ok && deq_engine_set(l->engine, path, json_string_value(value), e);
+    json_decref(settings);
+    return ok;
+}
 
+deq_library *deq_library_share(deq_library *other, const deq_library_options *options) {
+    if (!library_enter(other)) return library_refused(other), NULL;
+    deq_library *l = blank(other->module, &other->error);
+    if (l) {
+        l->manifest = other->manifest;
+        l->net = other->net;
+        l->train = other->train;
+        l->owner = other->owner;
+        l->engine = deq_engine_new(
+            l->module, l->net, &(deq_engine_options){.threads = options ? options->threads : 0, .share = other->engine},
+            &other->error);
+    }
+    const bool ok = l && l->engine && settings_of(l, other, &other->error);
+    if (!ok) deq_library_free(l);
+    library_leave(other, ok);
+    return ok ? l : NULL;
+}
+
+/* ---- parameters, settings, sizes ---- */
 int deq_library_load(deq_library *l, const char *path) {
-    begin(l);
-    deq_checkpoint c = {.parameters = deq_engine_parameters(l->engine)};
-    bool ok = deq_checkpoint_read(path, l->net, (int)l->module->real_bits, false, &c, &l->error);
-    if (ok) deq_engine_prepare(l->engine);
-    json_decref(c.state);
-    return status_code(l, ok);
+    if (!library_enter(l)) return library_refused(l);
+    bool ok = library_given(l, path, "checkpoint", 1);
+    if (ok) {
+        deq_checkpoint c = {.parameters = deq_engine_parameters(l->engine)};
+        ok = deq_checkpoint_read(path, l->net, (int)l->module->real_bits, false, &c, &l->error);
+        if (ok) deq_engine_prepare(l->engine);
+        json_decref(c.state);
+    }
+    return library_leave(l, ok);
 }
 
 int deq_library_set(deq_library *l, const char *path, const char *value) {
-    begin(l);
-    return status_code(l, deq_engine_set(l->engine, path, value, &l->error));
+    if (!library_enter(l)) return library_refused(l);
+    bool ok = library_given(l, path, "path", 1) && library_given(l, value, "value", 1);
+    ok = ok && deq_engine_set(l->engine, path, value, &l->error);
+    l->checked = l->checked && !ok;
+    return library_leave(l, ok);
 }
 
-int64_t deq_library_input_size(const deq_library *l) { return l->net->input.elements; }
-int64_t deq_library_target_size(const deq_library *l) { return deq_target_elements(&l->net->target); }
-int64_t deq_library_output_size(const deq_library *l) { return l->net->output.elements; }
-int64_t deq_library_parameter_size(const deq_library *l) {
-    return l->net->parameter_bytes / (l->module->real_bits / 8);
+int deq_library_prepare(deq_library *l) {
+    if (!library_enter(l)) return library_refused(l);
+    deq_engine_prepare(l->engine);
+    return library_leave(l, true);
 }
-void *deq_library_parameters(deq_library *l) { return deq_engine_parameters(l->engine); }
-void deq_library_prepare(deq_library *l) { deq_engine_prepare(l->engine); }
+
+void *deq_library_parameters(deq_library *l) { return l ? deq_engine_parameters(l->engine) : NULL; }
+int deq_library_threads(const deq_library *l) { return l ? deq_engine_threads(l->engine) : 0; }
+int64_t deq_library_input_size(const deq_library *l) { return l ? l->net->input.elements : -1; }
+int64_t deq_library_target_size(const deq_library *l) { return l ? deq_target_elements(&l->net->target) : -1; }
+int64_t deq_library_output_size(const deq_library *l) { return l ? l->net->output.elements : -1; }
+
+int64_t deq_library_parameter_size(const deq_library *l) {
+    const int bits = l ? (int)l->module->real_bits : 8;
+    return l ? deq_net_vector_bytes(l->net, bits) / (bits / 8) : -1;
+}
 
 int64_t deq_library_parameter(const deq_library *l, const char *path, int64_t *elements) {
-    for (int i = 0; i < l->net->nparameters; i++) {
+    for (int i = 0; l && path && i < l->net->nparameters; i++) {
         const deq_parameter *p = &l->net->parameters[i];
         if (strcmp(p->path, path)) continue;
         if (elements) *elements = p->shape.elements;
         return p->offset / (l->module->real_bits / 8);
     }
     return -1;
-}
-
-static void fill_status(deq_status *status, const deq_results *r) {
-    if (!status) return;
-    const deq_solve_statistics *f = &r->forward, *a = &r->adjoint;
-    *status = (deq_status){.solves = f->solves,
-                           .unconverged = f->unconverged,
-                           .diverged = f->diverged,
-                           .mean_steps = f->solves ? f->steps / (double)f->solves : 0,
-                           .mean_residual = f->solves ? f->residual / (double)f->solves : 0,
-                           .worst_residual = f->worst_residual,
-                           .worst_example = f->worst_example,
-                           .adjoint_solves = a->solves,
-                           .adjoint_unconverged = a->unconverged > a->left_out ? a->unconverged : a->left_out,
-                           .adjoint_mean_steps = a->solves ? a->steps / (double)a->solves : 0,
-                           .adjoint_worst_residual = a->worst_residual};
-}
-
-int deq_library_forward(deq_library *l, int64_t n, const void *input, void *output, deq_status *status) {
-    begin(l);
-    deq_results r = {0};
-    bool ok = n <= 0 ? deq_fail(&l->error, DEQ_DATA_EMPTY, "forward was called for %lld examples", (long long)n)
-                     : deq_engine_forward(l->engine, n, input, output, &r, &l->error);
-    if (ok) fill_status(status, &r);
-    return status_code(l, ok);
-}
-
-/* A class index goes into generated code as an offset: it must be checked here. */
-static bool check_labels(deq_library *l, int64_t n, const void *target) {
-    for (int64_t i = 0; l->net->target.labels && i < n; i++) {
-        double v = l->module->real_bits == 64 ? ((const double *)target)[i] : (double)((const float *)target)[i];
-        if (!(v >= 0 && v < (double)l->net->target.labels) || v != floor(v))
-            return deq_fail(&l->error, DEQ_DATA_VALUE, "target %lld is %g, not a label below %lld", (long long)i, v,
-                            (long long)l->net->target.labels);
-    }
-    return true;
-}
-
-static bool parameter_gradient(deq_library *l, int64_t n, const void *input, const void *target, const char *loss,
-                               void *out, double *losses, deq_results *r) {
-    deq_dense dense = {input, target, l->net->input.elements, deq_target_elements(&l->net->target)};
-    deq_source source = deq_dense_source(&dense);
-    int64_t *index = deq_index_range(n);
-    if (!index) return deq_fail(&l->error, DEQ_MEMORY, "out of memory for %lld examples", (long long)n);
-    r->loss = losses;
-    bool ok = deq_engine_gradient(l->engine, &source, index, n, loss, NULL, NULL, 0, 0, r, &l->error);
-    if (ok) memcpy(out, deq_engine_gradients(l->engine), (size_t)l->net->parameter_bytes);
-    free(index);
-    return ok;
-}
-
-int deq_library_gradient(deq_library *l, int64_t n, const void *input, const void *target, const char *loss,
-                         double *losses, void *dinput, void *dparameters, deq_status *status) {
-    begin(l);
-    bool known = false;
-    if (!loss && l->net->nlosses) loss = l->net->losses[0].name;
-    for (int i = 0; loss && i < l->net->nlosses; i++) known |= !strcmp(l->net->losses[i].name, loss);
-    if (!known)
-        return status_code(l, deq_fail(&l->error, DEQ_SETTING, "'%s' was not compiled with the loss '%s'", l->net->name,
-                                       loss ? loss : ""));
-    if (n <= 0)
-        return status_code(l,
-                           deq_fail(&l->error, DEQ_DATA_EMPTY, "gradient was called for %lld examples", (long long)n));
-    if (!check_labels(l, n, target)) return status_code(l, false);
-    deq_results r = {0};
-    bool ok = true;
-    if (dinput || !dparameters) {
-        r.loss = losses;
-        ok = deq_engine_input_gradient(l->engine, n, input, target, loss, dinput, &r, &l->error);
-    }
-    if (ok && dparameters) ok = parameter_gradient(l, n, input, target, loss, dparameters, losses, &r);
-    if (ok) fill_status(status, &r);
-    return status_code(l, ok);
 }

@@ -19,7 +19,7 @@ bool deq_probe_open(deq_probe *p, const deq_module *module, const deq_net_spec *
     p->targets = loss_targets(net, loss);
     p->parameters = net->parameter_bytes / real;
     p->length = p->parameters + n * p->inputs;
-    p->engine = deq_engine_new(module, net, &(deq_engine_options){threads, block}, e);
+    p->engine = deq_engine_new(module, net, &(deq_engine_options){.threads = threads, .block = block}, e);
     p->x = calloc((size_t)(n * p->inputs), (size_t)real);
     p->y = calloc((size_t)(n * p->targets), (size_t)real);
     p->index = deq_index_range(n);

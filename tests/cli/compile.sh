@@ -92,7 +92,7 @@ checkpoint=$(find results -name '*.safetensors' | head -1)
 [[ -n $checkpoint ]] || fail "training left no checkpoint"
 sanitize=() # a sanitized runtime needs sanitized programs
 grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a" && sanitize=(-fsanitize=address,undefined)
-include=(-I lib -I "$SOURCE/runtime/include")
+include=(-I lib)
 cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o shared lib/libNet.so -Wl,-rpath,"$PWD/lib" -lm || fail "does not link with libNet.so"
 expect 0 'agree' ./shared "$checkpoint"
 cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror "${include[@]}" "$SOURCE/tests/library/client.c" -o static lib/Net.a "$(dirname "$DEQ")/libdeqrt.a" -ljansson -lxxhash -lminizip -lz -lpthread -lm || fail "does not link with Net.a"
@@ -100,13 +100,12 @@ expect 0 'agree' ./static "$checkpoint"
 # ---- the library of a named net that the script trains has the script's losses, and takes parameters of either precision
 mkdir named && expect 0 'libNet.so' "$DEQ" build --lib -N Net tiny.deq -o named
 grep -q cross_entropy named/Net.json || fail "the library of a named net has lost the script's losses"
-cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror -I named -I "$SOURCE/runtime/include" "$SOURCE/tests/library/client.c" -o named/client named/libNet.so -Wl,-rpath,"$PWD/named" -lm || fail "does not link with the library of a named net"
+cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror -I named "$SOURCE/tests/library/client.c" -o named/client named/libNet.so -Wl,-rpath,"$PWD/named" -lm || fail "does not link with the library of a named net"
 expect 0 'agree' named/client "$checkpoint"
 printf '\nlayer Flat(x: f32[3]) -> f32[3] {\n  return x\n}\n' | cat tiny.deq - >two.deq
 expect 0 'libFlat.so' "$DEQ" build --lib -N Flat two.deq -o named
 mkdir wide && expect 0 'libNet.so' "$DEQ" build --lib --precision f64 tiny.deq -o wide
-sed 's/float/double/g' "$SOURCE/tests/library/client.c" >wide/client.c
-cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror -I wide -I "$SOURCE/runtime/include" wide/client.c -o wide/client wide/libNet.so -Wl,-rpath,"$PWD/wide" -lm || fail "does not link with the library in double precision"
+cc "${sanitize[@]}" -std=c11 -Wall -Wextra -Werror -DREAL=double -I wide "$SOURCE/tests/library/client.c" -o wide/client wide/libNet.so -Wl,-rpath,"$PWD/wide" -lm || fail "does not link with the library in double precision"
 expect 0 'agree' wide/client "$checkpoint"
 # ---- a cold run reads its data beside the compiler; other data where --set says so ----
 rm -rf cache

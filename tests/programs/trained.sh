@@ -64,11 +64,12 @@ cat >client.c <<'C'
 int main(void) {
     static float x[2 * NET(INPUT)], y[2 * NET(OUTPUT)];
     deq_status status;
+    CONTEXT *l;
     for (int i = 0; i < 2 * NET(INPUT); i++) x[i] = (float)(i % 7) / 7;
-    deq_library *l = NET_NEW(&(deq_library_options){.threads = 1});
-    if (!l || deq_library_forward(l, 2, x, y, &status)) return printf("%s\n", deq_library_error(l)), 1;
+    l = CALL(new)(&(deq_library_options){.threads = 1});
+    if (!l || CALL(forward)(l, 2, x, y, &status)) return printf("%s\n", CALL(error)(l)), 1;
     printf("%g steps\n", status.mean_steps);
-    deq_library_free(l);
+    CALL(free)(l);
     return 0;
 }
 C
@@ -77,8 +78,8 @@ grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a" && sanitize=(-fsanitize=addre
 for net in short:4 long:9; do
   name=${net%:*} upper=$(tr a-z A-Z <<<"${net%:*}")
   expect 0 "lib$name.so" "${deq[@]}" build trained.deq --lib --net "$name" -o lib
-  cc "${sanitize[@]}" -std=c11 -I lib -I "$SOURCE/runtime/include" "-DNET_HEADER=\"$name.h\"" "-DNET(what)=${upper}_##what" \
-    -DNET_NEW="${name}_new" client.c -o client "lib/lib$name.so" -Wl,-rpath,"$PWD/lib" -lm || fail "does not link with lib$name.so"
+  cc "${sanitize[@]}" -std=c11 -I lib "-DNET_HEADER=\"$name.h\"" "-DNET(what)=${upper}_##what" \
+    "-DCALL(what)=${name}_##what" -DCONTEXT="${name}_ctx" client.c -o client "lib/lib$name.so" -Wl,-rpath,"$PWD/lib" -lm || fail "does not link with lib$name.so"
   expect 0 "^${net#*:} steps" ./client
 done
 done_testing

@@ -53,7 +53,7 @@ static deq_engine *engine_open_in(const deq_module *module, int bits, int thread
     json_error_t error;
     json_t *net = json_loads(text, 0, &error);
     if (!net) fail_msg("%s", error.text);
-    deq_engine_options options = {threads, block};
+    deq_engine_options options = {.threads = threads, .block = block};
     const deq_net_spec *spec = net_spec(module, net, e);
     deq_engine *g = spec ? deq_engine_new(module, spec, &options, e) : NULL;
     json_decref(net);

@@ -79,7 +79,8 @@ static void test_calls(void **state) {
     assert_non_null(strstr(deq_library_error(l), "target 7 is 2"));
     assert_int_not_equal(deq_library_gradient(l, N, x, y, "mse", loss, dx, dp, NULL), 0);
     assert_non_null(strstr(deq_library_error(l), "'mse'"));
-    assert_int_not_equal(deq_library_forward(l, 0, x, out, NULL), 0);
+    assert_int_equal(deq_library_forward(l, 0, x, out, NULL), 0);
+    assert_int_not_equal(deq_library_forward(l, -1, x, out, NULL), 0);
     assert_int_not_equal(deq_library_load(l, "/nowhere/net.safetensors"), 0);
     assert_non_null(strstr(deq_library_error(l), "/nowhere/net.safetensors"));
     assert_int_not_equal(deq_library_set(l, "body.forward.tol", "1"), 0);

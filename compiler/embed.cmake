@@ -1,0 +1,11 @@
+# Writes OUT: each NAME=FILE of FILES (separated by commas) as `const char NAME[]`.
+set(text "")
+string(REPLACE "," ";" FILES "${FILES}")
+foreach(pair ${FILES})
+  string(REGEX REPLACE "=.*" "" name ${pair})
+  string(REGEX REPLACE "^[^=]*=" "" file ${pair})
+  file(READ ${file} bytes HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+  string(APPEND text "extern const char ${name}[];\nconst char ${name}[] = {${bytes}0};\n")
+endforeach()
+file(WRITE ${OUT} "${text}")

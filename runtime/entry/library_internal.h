@@ -1,0 +1,39 @@
+/* library_internal.h - a compiled net as a C library, for the files that hold its functions: library.c, library_call.c,
+ * library_attack.c. */
+#ifndef DEQ_RUNTIME_LIBRARY_INTERNAL_H
+#define DEQ_RUNTIME_LIBRARY_INTERNAL_H
+#include "app_state.h"
+#include "deq_library.h"
+#include <pthread.h>
+#include <sys/types.h>
+
+struct deq_library {
+    const deq_module *module;
+    deq_manifest *manifest;
+    const deq_net_spec *net;
+    const deq_train_spec *train; /* whose settings it has; NULL: none trains it */
+    deq_engine *engine;
+    deq_library *owner;   /* whose manifest and parameters it uses; itself */
+    pthread_mutex_t lock; /* one call at a time */
+    bool checked;         /* the settings go together */
+    pid_t process;        /* that made it: threads do not follow a fork */
+    deq_error error;      /* of the last call */
+    char text[4200];      /* it, with its code */
+};
+
+/* Begins a call: from here to library_leave no other thread is in this context.  False where it cannot be used: it is
+ * NULL, or another process made it; then library_refused() is the call's result. */
+bool library_enter(deq_library *library);
+int library_leave(deq_library *library, bool ok);
+int library_refused(const deq_library *library);
+/* The failure of an argument, or of a value among n rows of the module's reals; what is NULL may be so when n is 0. */
+bool library_given(deq_library *library, const void *pointer, const char *argument, int64_t n);
+/* The settings go together. */
+bool library_ready(deq_library *library);
+bool library_count(deq_library *library, int64_t n);
+bool library_finite(deq_library *library, int64_t n, const void *rows, int64_t elements, const char *argument);
+bool library_labels(deq_library *library, int64_t n, const void *target);
+/* Labels as the module's reals; NULL after a failure.  free() it. */
+void *library_reals_of(deq_library *library, int64_t n, const int64_t *labels);
+void library_status(deq_status *status, const deq_results *r);
+#endif

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Libraries made by `deq build --lib`: what they export, programs in C and C++ and with threads, what they refuse.
+source "$(dirname "$0")/lib.sh"
+data 64
+cp "$PROGRAMS/tiny.deq" .
+expect 0 '' "$DEQ" run tiny.deq --set net.epochs=1
+checkpoint=$(made)/net.safetensors
+[[ -s $checkpoint ]] || fail "training left no checkpoint: $(ls results)"
+sanitize=() # a sanitized runtime needs sanitized programs
+grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a" && sanitize=(-fsanitize=address,undefined)
+strict=("${sanitize[@]}" -std=gnu11 -O1 -Wall -Wextra -Werror -Wstrict-prototypes -Wconversion -Wno-float-conversion)
+
+# ---- one header, one library, only its own names ----
+mkdir lib other
+expect 0 'libNet.so' "$DEQ" build --lib tiny.deq -o lib
+grep -q '#include "' lib/Net.h && fail "the header needs another one"
+nm -D --defined-only lib/libNet.so | awk '{ print $3 }' | grep -v -e '^Net_[a-z_]*@@DEQ_LIBRARY_1$' -e '^DEQ_LIBRARY_1' -e __asan -e __odr >names || true
+[[ ! -s names ]] || fail "the library exports $(head -3 names)"
+readelf -d lib/libNet.so | grep -q 'soname: \[libNet.so\]' || fail "the library has no SONAME"
+grep -q '"target":"x86-64-v3' lib/Net.json || [[ $(uname -m) != x86_64 ]] || fail "the library is made for this machine: $(grep -o '"target":"[^"]*"' lib/Net.json)"
+expect 0 'W0831' "$DEQ" build --lib tiny.deq --target-cpu native -o other
+# the same bytes wherever and whenever it is built
+mkdir -p away/deep && (cd away && cp ../tiny.deq . && "$DEQ" build --lib tiny.deq -o deep >/dev/null)
+for file in libNet.so Net.a Net.h Net.json; do cmp lib/$file away/deep/$file || fail "$file differs from one build to the next"; done
+
+# ---- programs ----
+build() { # NAME FILE FLAGS: a program in C
+  cc "${strict[@]}" -I lib "$SOURCE/tests/library/$2" -o "$1" "${@:3}" -lm || fail "$2 does not compile"
+}
+build client client.c lib/libNet.so -Wl,-rpath,"$PWD/lib"
+expect 0 '^agree' ./client "$checkpoint"
+build refused refused.c lib/libNet.so -Wl,-rpath,"$PWD/lib"
+expect 0 '^refused' ./refused
+build threads threads.c lib/libNet.so -Wl,-rpath,"$PWD/lib" -lpthread
+OMP_WAIT_POLICY=PASSIVE expect 0 'the same bits' ./threads
+if command -v g++ >/dev/null; then
+  sed 's/layer Net/layer Other/; s/= Net /= Other /' tiny.deq >other.deq
+  expect 0 'libOther.so' "$DEQ" build --lib other.deq -o lib
+  g++ "${sanitize[@]}" -std=c++14 -Wall -Wextra -Werror -I lib "$SOURCE/tests/library/client.cpp" -o plus lib/libNet.so lib/libOther.so \
+    -Wl,-rpath,"$PWD/lib" || fail "client.cpp does not compile"
+  expect 0 'caught E0943' ./plus
+else
+  echo "skipped: no g++ for the C++ client"
+fi
+
+# ---- the program of the page ----
+sed -n '/^```c$/,/^```$/p' "$SOURCE/runtime/include/README.md" | sed '1d;$d' >page.c
+expect 0 '' "$DEQ" run tiny.deq
+cc "${strict[@]}" -I lib page.c lib/libNet.so -Wl,-rpath,lib -o page || fail "the program of the page does not compile"
+expect 0 '^2 solves, [1-9]' ./page
+
+# ---- a library of another interface: a linked program does not start ----
+echo 'DEQ_LIBRARY_2 { global: *; };' >version
+echo 'int Net_abi(void); int Net_abi(void) { return 2; }' >another.c
+mkdir newer
+cc -shared -fPIC another.c -o newer/libNet.so -Wl,--version-script=version -Wl,-soname,libNet.so
+cc "${strict[@]}" -I lib "$SOURCE/tests/library/threads.c" -o elsewhere lib/libNet.so -Wl,-rpath,"$PWD/newer" -lpthread || fail "threads.c does not compile"
+expect 1 "version .DEQ_LIBRARY_1' not found" ./elsewhere
+done_testing
