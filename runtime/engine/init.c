@@ -24,45 +24,55 @@ static Fan fan_of(const int64_t *shape, int rank) {
     return f;
 }
 
-/* ---- element i of each initialiser: a function a row of initialisers.def ---- */
-typedef double element(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i);
+/* ---- each initialiser: what it draws, and element i of it, whose draw is `drawn`: one for each row of
+ * initialisers.def ---- */
+typedef struct drawing {
+    enum { NOTHING, UNIFORM, NORMAL } draws;
+    double (*element)(const deq_initialiser *a, const Fan *f, double drawn, int64_t i);
+} drawing;
 
-static double draw_normal(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
-    (void)f;
-    return a->std * deq_normal(key, (uint64_t)i);
+static double scaled_normal(const deq_initialiser *a, const Fan *f, double drawn, int64_t i) {
+    (void)f, (void)i;
+    return a->std * drawn;
 }
-static double draw_uniform(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
-    (void)f;
-    return a->low + (a->high - a->low) * deq_uniform(key, (uint64_t)i);
+static double between(const deq_initialiser *a, const Fan *f, double drawn, int64_t i) {
+    (void)f, (void)i;
+    return a->low + (a->high - a->low) * drawn;
 }
-static double draw_glorot(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
-    (void)a;
+static double within_glorot(const deq_initialiser *a, const Fan *f, double drawn, int64_t i) {
+    (void)a, (void)i;
     double bound = sqrt(6 / (f->in + f->out));
-    return bound * (2 * deq_uniform(key, (uint64_t)i) - 1);
+    return bound * (2 * drawn - 1);
 }
-static double draw_he(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
+static double he_normal(const deq_initialiser *a, const Fan *f, double drawn, int64_t i) {
+    (void)i;
     double deviation = sqrt(2 / f->in);
-    return a->scale * deviation * deq_normal(key, (uint64_t)i);
+    return a->scale * deviation * drawn;
 }
-static double draw_zeros(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
-    (void)a, (void)f, (void)key, (void)i;
+static double zero(const deq_initialiser *a, const Fan *f, double drawn, int64_t i) {
+    (void)a, (void)f, (void)drawn, (void)i;
     return 0;
 }
-static double draw_ones(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
-    (void)a, (void)f, (void)key, (void)i;
+static double one(const deq_initialiser *a, const Fan *f, double drawn, int64_t i) {
+    (void)a, (void)f, (void)drawn, (void)i;
     return 1;
 }
-static double draw_constant(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
-    (void)f, (void)key, (void)i;
+static double given_value(const deq_initialiser *a, const Fan *f, double drawn, int64_t i) {
+    (void)f, (void)drawn, (void)i;
     return a->value;
 }
-static double draw_identity(const deq_initialiser *a, const Fan *f, uint64_t key, int64_t i) {
-    (void)key;
+static double on_diagonal(const deq_initialiser *a, const Fan *f, double drawn, int64_t i) {
+    (void)drawn;
     return i % f->matrix / f->columns == i % f->columns ? a->scale : 0;
 }
 
-static element *const elements[] = {
-#define INIT(name, rule, signature, doc) draw_##name,
+static const drawing draw_normal = {NORMAL, scaled_normal}, draw_uniform = {UNIFORM, between},
+                     draw_glorot = {UNIFORM, within_glorot}, draw_he = {NORMAL, he_normal},
+                     draw_zeros = {NOTHING, zero}, draw_ones = {NOTHING, one}, draw_constant = {NOTHING, given_value},
+                     draw_identity = {NOTHING, on_diagonal};
+
+static const drawing *const drawings[] = {
+#define INIT(name, rule, signature, doc) &draw_##name,
 #include "initialisers.def"
 };
 
@@ -103,6 +113,8 @@ void deq_initialiser_print(const deq_initialiser *a, char *out, size_t size) {
     if (at < size) deq_arguments_print(&deq_initialiser_family, row, INIT_IN_TEXT, false, a, out + at, size - at);
 }
 
+#define DRAWN 512 /* numbers at a time */
+
 bool deq_initialise(const char *text, const int64_t *shape, int rank, uint64_t seed, const char *path, int real_bits,
                     void *out, deq_error *e) {
     deq_initialiser a;
@@ -115,8 +127,13 @@ bool deq_initialise(const char *text, const int64_t *shape, int rank, uint64_t s
     const uint64_t key = deq_key_text(seed, path);
     int64_t count = 1;
     for (int i = 0; i < rank; i++) count *= shape[i];
+    const drawing *d = drawings[a.kind];
+    double drawn[DRAWN] = {0};
     for (int64_t i = 0; i < count; i++) {
-        double value = elements[a.kind](&a, &f, key, i);
+        const int64_t left = count - i;
+        if (d->draws != NOTHING && i % DRAWN == 0)
+            deq_stream(key, (uint64_t)i, left < DRAWN ? left : DRAWN, d->draws == NORMAL, drawn);
+        const double value = d->element(&a, &f, drawn[i % DRAWN], i);
         if (real_bits == 32)
             ((float *)out)[i] = (float)value;
         else

@@ -2,6 +2,7 @@
  * f_f64. */
 #ifndef DEQ_NUMERIC_REAL_H
 #define DEQ_NUMERIC_REAL_H
+#include "hot.h"
 #include <float.h>
 #include <stdint.h>
 
@@ -21,13 +22,5 @@ typedef double real;
 typedef real vec __attribute__((vector_size(64), may_alias));
 #define LANES ((int)(sizeof(vec) / sizeof(real)))
 
-/* One body, compiled for the vector width of the machine it runs on.  Sums keep a fixed order of fixed accumulators, so
- * AVX2 and AVX-512 give the same bits.  Sanitizers start after the resolvers of such functions run, hence not there. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&               \
-    !defined(__SANITIZE_THREAD__)
-#define HOT __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), noinline))
-#else
-#define HOT
-#endif
-#define INLINE static inline __attribute__((always_inline))
+/* Sums keep a fixed order of fixed accumulators, so the HOT bodies of AVX2 and AVX-512 give the same bits. */
 #endif

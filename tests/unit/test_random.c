@@ -82,6 +82,81 @@ static void test_draws_have_their_moments(void **state) {
     }
 }
 
+/* The words of block `block` of a row, from the published algorithm. */
+static void words_of(uint64_t seed, uint64_t site, uint64_t step, uint32_t block, uint32_t iteration, uint64_t example,
+                     uint32_t words[4]) {
+    const uint64_t key = deq_key_mix(deq_key_mix(seed, site), step);
+    const uint32_t counter[4] = {block, iteration, (uint32_t)example, (uint32_t)(example >> 32)};
+    deq_philox(counter, (const uint32_t[]){(uint32_t)key, (uint32_t)(key >> 32)}, words);
+}
+
+static double unit53(const uint32_t *w) { return (double)(((uint64_t)w[0] << 21) ^ (w[1] >> 11)) * 0x1p-53; }
+
+/* Uniform numbers are the words; normal ones Box and Muller's of the C library in long double, to rounding.  Rows of
+ * other lengths give the same numbers: their blocks share lanes otherwise. */
+static void test_draws_are_those_of_the_words(void **state) {
+    (void)state;
+    static draws uniform, normal;
+    static _Alignas(64) float few[ROWS][16];
+    int64_t example[ROWS];
+    const uint64_t far = (uint64_t)5 << 33;
+    draw(&uniform, 7, 8, (int64_t)far, ROWS, 0, 9, 3);
+    draw(&normal, 7, 8, (int64_t)far, ROWS, 1, 9, 3);
+    for (int i = 0; i < ROWS; i++) example[i] = (int64_t)far + i;
+    deq_random_f32(&(deq_frame){.example = example, .seed = 7, .step = 8}, few, sizeof few[0], 5, ROWS, 1, 9, 3);
+    for (int row = 0; row < ROWS; row++) {
+        for (int k = 0; k < COUNT; k += 2) {
+            uint32_t w[4];
+            words_of(7, 9, 8, (uint32_t)k / 4, 3, far + (uint64_t)row, w);
+            const double u = (double)(w[k % 4] >> 8) * 0x1p-24, t = (double)(w[k % 4 + 1] >> 8) * 0x1p-24;
+            assert_true((double)uniform.f[row][k] == u && (double)uniform.f[row][k + 1] == t);
+            const long double radius = sqrtl(-2 * logl(1 - (long double)u)), angle = 2 * acosl(-1) * (long double)t;
+            const double pair[2] = {(double)(radius * cosl(angle)), (double)(radius * sinl(angle))};
+            for (int j = 0; j < 2; j++)
+                assert_true(fabs((double)normal.f[row][k + j] - pair[j]) <= fabs(pair[j]) * 0x1.001p-24);
+        }
+        for (int k = 0; k < COUNT; k += 2) {
+            uint32_t w[4];
+            words_of(7, 9, 8, (uint32_t)k / 2, 3, far + (uint64_t)row, w);
+            const double u = unit53(w), t = unit53(w + 2);
+            assert_true(uniform.d[row][k] == u && uniform.d[row][k + 1] == t);
+            const long double radius = sqrtl(-2 * logl(1 - (long double)u)), angle = 2 * acosl(-1) * (long double)t;
+            const long double pair[2] = {radius * cosl(angle), radius * sinl(angle)};
+            for (int j = 0; j < 2; j++)
+                assert_true(fabsl((long double)normal.d[row][k + j] - pair[j]) <= fabsl(pair[j]) * 0x1p-50L);
+        }
+        assert_memory_equal(few[row], normal.f[row], 5 * sizeof(float));
+        for (int k = 5; k < 16; k++) assert_true(few[row][k] == 0);
+    }
+}
+
+/* The bits of every processor: a hash of what AVX-512, AVX2 and the base machine have drawn. */
+static void test_draws_have_the_bits_of_every_processor(void **state) {
+    (void)state;
+    static draws a;
+    uint64_t hash = 0;
+    draw(&a, 11, 1, 0, ROWS, 1, 2, 3);
+    for (int row = 0; row < ROWS; row++)
+        for (int k = 0; k < COUNT; k++) {
+            uint64_t bits;
+            memcpy(&bits, &a.d[row][k], sizeof bits);
+            hash = deq_key_mix(hash, bits);
+        }
+    assert_int_equal(hash, 0x2d7d127ea074c722);
+}
+
+static void test_streams_are_their_elements(void **state) {
+    (void)state;
+    double many[150];
+    for (int normal = 0; normal < 2; normal++) {
+        deq_stream(3, UINT32_MAX - 70, 150, normal, many);
+        for (int i = 0; i < 150; i++) {
+            const uint64_t index = (uint64_t)UINT32_MAX - 70 + (uint64_t)i;
+            assert_true(many[i] == (normal ? deq_normal : deq_uniform)(3, index));
+        }
+    }
+}
+
 static void test_permutation(void **state) {
     (void)state;
     int64_t a[100], b[100], seen[100] = {0}, moved = 0;
@@ -122,6 +197,9 @@ int main(void) {
         cmocka_unit_test(test_philox_known_answers),
         cmocka_unit_test(test_draws_are_keyed),
         cmocka_unit_test(test_draws_have_their_moments),
+        cmocka_unit_test(test_draws_are_those_of_the_words),
+        cmocka_unit_test(test_draws_have_the_bits_of_every_processor),
+        cmocka_unit_test(test_streams_are_their_elements),
         cmocka_unit_test(test_permutation),
         cmocka_unit_test(test_products),
     };
