@@ -36,41 +36,46 @@ typedef struct example { /* whose step is to be made */
     bool skip;    /* leave the last factor out */
 } example;
 
-/* One pass over the directions for `lanes` examples side by side: each waits for its own dot products, so two of them
- * nearly double the speed of short states.  Their counts and oldest slots agree. */
+#define MOST_LANES 4
+
+/* One pass over the directions for `lanes` examples side by side: each waits for its own dot products, so four of them
+ * are three times as fast where states are short.  Their counts and oldest slots agree. */
 INLINE void advance_body(example *e, const int lanes, real alpha, const int64_t n) {
-    real rest[2] = {1 - alpha, 1 - alpha};
+    real rest[MOST_LANES], t[MOST_LANES], scale[MOST_LANES], back[MOST_LANES];
     const int count = e[0].old.count, capacity = e[0].old.capacity;
     int at = e[0].old.oldest;
-    real t[2], scale[2] = {1, 1}, back[2] = {0, 0};
-    const vec *d[2] = {e[0].w, e[lanes - 1].w};
-    for (int x = 0; x < lanes; x++) e[x].skip = false;
+    const vec *d[MOST_LANES];
+    for (int x = 0; x < lanes; x++) {
+        e[x].skip = false;
+        rest[x] = 1 - alpha, scale[x] = 1, back[x] = 0;
+        d[x] = e[x].w;
+    }
     if (count > 0) {
         for (int x = 0; x < lanes; x++) {
             d[x] = e[x].old.rows + at * n;
             t[x] = row_dot(d[x], e[x].w, n);
         }
         for (int i = 1; i < count; i++) {
-            real c[2];
+            real c[MOST_LANES];
+            vec *w[MOST_LANES], sums[MOST_LANES][4];
             for (int x = 0; x < lanes; x++) {
                 c[x] = t[x] * e[x].old.inverse[at];
                 if (e[x].old.steps) rest[x] = 1 - e[x].old.steps[at];
                 if (rest[x] != 0) row_axpy(e[x].w, -rest[x] * c[x], d[x], n);
             }
             at = at + 1 == capacity ? 0 : at + 1;
-            for (int x = 0; x < lanes; x++) d[x] = e[x].old.rows + at * n;
-            ACCUMULATORS(a);
-            ACCUMULATORS(b);
-            vec *w0 = e[0].w, *w1 = e[lanes - 1].w;
-            const vec *d0 = d[0], *d1 = d[lanes - 1];
-            const real c0 = c[0], c1 = c[lanes - 1];
-            if (lanes == 1)
-                ROW_LOOP(n, const vec v = d0[k]; const vec s = w0[k] + c0 * v; w0[k] = s; a[lane] += s * v;);
-            else
-                ROW_LOOP(n, const vec v = d0[k]; const vec s = w0[k] + c0 * v; w0[k] = s; a[lane] += s * v;
-                         const vec y = d1[k]; const vec r = w1[k] + c1 * y; w1[k] = r; b[lane] += r * y;);
-            t[0] = total4(a);
-            if (lanes == 2) t[1] = total4(b);
+            for (int x = 0; x < lanes; x++) {
+                d[x] = e[x].old.rows + at * n, w[x] = e[x].w;
+                for (int k = 0; k < 4; k++) sums[x][k] = (vec){0};
+            }
+            ROW_LOOP(
+                n, for (int x = 0; x < lanes; x++) {
+                    const vec v = d[x][k];
+                    const vec s = w[x][k] + c[x] * v;
+                    w[x][k] = s;
+                    sums[x][lane] += s * v;
+                });
+            for (int x = 0; x < lanes; x++) t[x] = total4(sums[x]);
         }
         for (int x = 0; x < lanes; x++) {
             const real c = t[x] * e[x].old.inverse[at], left = 1 - c;
@@ -97,16 +102,18 @@ INLINE void advance_body(example *e, const int lanes, real alpha, const int64_t 
 
 HOT static void advance_one(example *e, real alpha, int64_t n) { advance_body(e, 1, alpha, n); }
 HOT static void advance_two(example *e, real alpha, int64_t n) { advance_body(e, 2, alpha, n); }
+HOT static void advance_four(example *e, real alpha, int64_t n) { advance_body(e, 4, alpha, n); }
 #define SIDE_BY_SIDE 64 /* vectors: longer rows hide the waiting by themselves and want the cache for one history */
 
 static void advance(example *e, int lanes, real alpha, int64_t n) {
-    if (lanes == 2 && n <= SIDE_BY_SIDE)
-        advance_two(e, alpha, n);
-    else
-        for (int x = 0; x < lanes; x++) advance_one(e + x, alpha, n);
+    for (int x = 0; x < lanes;) {
+        const int left = n <= SIDE_BY_SIDE ? lanes - x : 1, some = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        (some == 4 ? advance_four : some == 2 ? advance_two : advance_one)(e + x, alpha, n);
+        x += some;
+    }
 }
 
-/* Makes the steps of one or two examples and notes the factors they leave. */
+/* Makes the steps of one to four examples and notes the factors they leave. */
 static void make_steps(example *e, real *const *inverses, int lanes, int slot, int capacity, real alpha, int64_t n) {
     advance(e, lanes, alpha, n);
     for (int x = 0; x < lanes; x++) {
@@ -177,8 +184,8 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
         problem_apply(p, z, f, step);
         if (searches && step > 0) shorten(p, &search, z, f, directions, steps, capacity, step);
         bool end = step >= o->max && !rides && !keeps;
-        example pending[2];
-        real *targets[2];
+        example pending[MOST_LANES];
+        real *targets[MOST_LANES];
         int waiting = 0;
         for (int64_t i = 0; i < p->active; i++) {
             double sums[2];
@@ -221,12 +228,12 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
                                          .z = state,
                                          .next = row_of(p, next, i)};
             targets[waiting++] = inverses;
-            if (waiting == 2) {
-                make_steps(pending, targets, 2, slot, capacity, (real)o->step, p->vectors);
+            if (waiting == MOST_LANES) {
+                make_steps(pending, targets, waiting, slot, capacity, (real)o->step, p->vectors);
                 waiting = 0;
             }
         }
-        if (waiting) make_steps(pending, targets, 1, slot, capacity, (real)o->step, p->vectors);
+        if (waiting) make_steps(pending, targets, waiting, slot, capacity, (real)o->step, p->vectors);
         if (rides && step <= last) {
             deq_history h = {directions, inverse, capacity, NULL, NULL, steps, searches, false};
             r->along(p, step, z, &h, slot, count);
