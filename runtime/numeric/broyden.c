@@ -39,7 +39,7 @@ typedef struct example { /* whose step is to be made */
 #define MOST_LANES 4
 
 /* One pass over the directions for `lanes` examples side by side: each waits for its own dot products, so four of them
- * are three times as fast where states are short.  Their counts and oldest slots agree. */
+ * hide the waiting of short states.  Their counts and oldest slots agree. */
 INLINE void advance_body(example *e, const int lanes, real alpha, const int64_t n) {
     real rest[MOST_LANES], t[MOST_LANES], scale[MOST_LANES], back[MOST_LANES];
     const int count = e[0].old.count, capacity = e[0].old.capacity;
