@@ -380,6 +380,7 @@ static const Type *check_call_expr(Checker *c, Ast *e) {
         return &type_solver;
     }
     if (spells_penalty(e)) return check_penalty(c, e) ? &type_penalty : &type_error;
+    if (spells_finish(e)) return check_finish(c, e) ? &type_finish : &type_error;
     return check_call(c, e, SLOT(e, CALL, callee), e, NULL);
 }
 

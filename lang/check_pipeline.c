@@ -59,6 +59,7 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
             check_mode(c, value, NULL);
         break;
     case KIND_PENALTY: check_penalty(c, value); break;
+    case KIND_FINISH: check_finish(c, value); break;
     case KIND_CERTIFY: check_certificate(c, value); break;
     case KIND_WORD: check_words(c, value, row->fallback, row->key); break;
     case KIND_BOOL:

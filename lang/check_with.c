@@ -105,9 +105,9 @@ static void bad_path(Checker *c, const Ast *key, const char *message, const Ast 
             list = arena_printf(c->arena, "%s%s'%s'", list, *list ? ", " : "", body->kids[i]->name);
     Diagnostic *d = diag_report(c->diags, DIAG_E0513, key->range, "%s", message);
     if (*list)
-        diag_help(d, "'%s' uses %s; settings are forward, gradient, penalty, on_fail", layer->name, list);
+        diag_help(d, "'%s' uses %s; settings are forward, gradient, finish, penalty, on_fail", layer->name, list);
     else
-        diag_help(d, "settings are forward, gradient, penalty, on_fail: body.forward.tol: 1e-6");
+        diag_help(d, "settings are forward, gradient, finish, penalty, on_fail: body.forward.tol: 1e-6");
 }
 
 static const char *solver_name(const Ast *value) {
@@ -136,6 +136,14 @@ static void check_override_option(Checker *c, const Ast *key, Ast *value, const 
     if (same(setting, "penalty")) {
         if (!check_penalty_option(c, value, option))
             bad_path(c, key, arena_printf(c->arena, "no penalty has an argument '%s'", option), NULL);
+        return;
+    }
+    if (same(setting, "finish")) {
+        const deq_argument *a = deq_argument_find(&deq_finish_family, NULL, deq_part_of(option));
+        if (a)
+            check_argument_value(c, value, a, option);
+        else
+            bad_path(c, key, arena_printf(c->arena, "'finish' has no argument '%s'", option), NULL);
         return;
     }
     const char *adjoint = strncmp(option, "adjoint.", 8) == 0 ? option + 8 : NULL;

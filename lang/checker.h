@@ -146,6 +146,10 @@ bool spells_penalty(const Ast *e);      /* jacobian(..), none: by its spelling *
 /* penalty.weight, penalty.jacobian.weight of an override: false when there is no such argument. */
 bool check_penalty_option(Checker *c, Ast *value, const char *option);
 
+/* ---- check_finish.c ---- */
+bool check_finish(Checker *c, Ast *e); /* none, apply(..), trained, or a sweep's variable */
+bool spells_finish(const Ast *e);      /* apply(..): by its spelling */
+
 /* ---- check_gradient.c ---- */
 void check_gradient(Checker *c, Ast *gradient);
 const Type *check_image(Checker *c, const Builtin *b, Ast **args);        /* pooling, resizing */

@@ -96,9 +96,9 @@ static void resolve_call(Resolver *r, Ast *e) {
     Ast *callee = AST_SLOT(e, CALL, callee);
     char buffer[256];
     const char *path = spelled(callee, buffer, sizeof buffer);
-    bool table =
-        path && ((is_mode(path) && (strchr(path, '.') || !find_called(r, path))) ||
-                 ((is_solver(path) || penalty_find(path)) && !find_called(r, path) && !scope_find(r->top, path)));
+    bool table = path && ((is_mode(path) && (strchr(path, '.') || !find_called(r, path))) ||
+                          ((is_solver(path) || penalty_find(path) || finish_find(path)) && !find_called(r, path) &&
+                           !scope_find(r->top, path)));
     if (!table && callee->kind == AST_NAME) {
         const Ast *decl;
         if (lookup_called(r, callee->name, &decl))
@@ -205,6 +205,15 @@ static void resolve_penalty(Resolver *r, Ast *value) {
     }
 }
 
+/* The same of finishes. */
+static void resolve_finish(Resolver *r, Ast *value) {
+    const Ast *callee = value->kind == AST_CALL ? AST_SLOT(value, CALL, callee) : value, *decl;
+    if (value->kind == AST_CALL && callee->kind == AST_NAME)
+        resolve_args(r, AST_SLOT(value, CALL, inputs), true);
+    else if (callee->kind != AST_NAME || (!finish_find(callee->name) && lookup(r, callee->name, &decl)))
+        resolve_expr(r, value); /* of another name the checker lists the finishes */
+}
+
 /* The argument of a solver, mode or penalty that a path ends in: body.gradient.combine. */
 static bool takes_word(const char *key) {
     const deq_family *const families[] = {&deq_solver_family, &deq_mode_family, &deq_penalty_family};
@@ -221,13 +230,16 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     const Setting *row = key ? setting_find(block, key) : NULL;
     bool is_name = value && value->kind == AST_NAME;
     char buffer[256];
-    bool paths = strcmp(block, "net_with") == 0; /* body.forward.tol: any key may lead somewhere */
+    bool paths = strcmp(block, "net_with") == 0;                      /* body.forward.tol: any key may lead somewhere */
+    if (paths && key && !row) row = setting_find("attack_with", key); /* whose settings these are, is known later */
     if (!key || (!row && !paths && *block) || (row && row->kind == KIND_WORD && is_name) ||
         (row && row->kind == KIND_START && is_name && strcmp(value->name, "previous") == 0) ||
         (is_name && takes_word(key)) || resolve_chain(r, value)) {
         /* a word */
     } else if (row && value && row->kind == KIND_PENALTY) {
         resolve_penalty(r, value);
+    } else if (row && value && row->kind == KIND_FINISH) {
+        resolve_finish(r, value);
     } else if (row && value && value->kind == AST_CALL && (row->kind == KIND_CERTIFY || row->kind == KIND_CELLS)) {
         resolve_args(r, AST_SLOT(value, CALL, inputs), false);
     } else if (is_name && row && row->kind == KIND_FORWARD) {

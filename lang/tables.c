@@ -98,6 +98,7 @@ static const deq_row *row_named(const deq_family *f, const char *name) {
 
 const deq_row *solver_find(const char *name) { return row_named(&deq_solver_family, name); }
 const deq_row *penalty_find(const char *name) { return row_named(&deq_penalty_family, name); }
+const deq_row *finish_find(const char *name) { return row_named(&deq_finish_family, name); }
 const deq_row *reader_find(const char *name) { return row_named(&deq_reader_family, name); }
 const deq_row *transform_find(const char *name) { return row_named(&deq_transform_family, name); }
 

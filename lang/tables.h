@@ -94,6 +94,7 @@ typedef enum Kind {
     KIND_START,
     KIND_FORWARD,
     KIND_MODE,
+    KIND_FINISH,
     KIND_PENALTY,
     KIND_CERTIFY,
     KIND_WORD,
@@ -141,6 +142,7 @@ const char *mode_why(const Mode *mode); /* it needs its forward solver; NULL: it
 const deq_argument *mode_argument(const Mode *mode, const char *name); /* without a mode: of any */
 const deq_argument *mode_argument_at(const Mode *mode, int i);
 const deq_row *penalty_find(const char *name);
+const deq_row *finish_find(const char *name);
 const deq_row *reader_find(const char *name);
 const deq_row *transform_find(const char *name);
 bool words_contain(const char *alternatives, const char *word); /* "a|b" */

@@ -33,6 +33,7 @@ typedef enum TypeKind {
     TYPE_MODE, /* a gradient mode */
     TYPE_SOLVER,
     TYPE_PENALTY,
+    TYPE_FINISH,
     TYPE_STATES,     /* the solver's states, in a defence; items[0]: type of one state */
     TYPE_STATISTICS, /* m.fixed, v.attack: members as in statistics.def */
     TYPE_WEIGHTS,    /* weights(..): parameters in a file */
@@ -58,7 +59,7 @@ struct Type {
 
 extern const Type type_error, type_number, type_flex, type_real, type_f64, type_int, type_bool, type_string, type_word,
     type_range, type_schedule, type_attack, type_defence, type_optimiser, type_mode, type_solver, type_penalty,
-    type_statistics, type_attack_statistics, type_check, type_weights,
+    type_finish, type_statistics, type_attack_statistics, type_check, type_weights,
     type_evaluation; /* the real scalar an evaluation gives: equal to
                                     type_real, with members steps, residual, converged */
 

@@ -390,11 +390,17 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
                     if (!loss_read(&from, AST_SLOT(item, SETTING, value), use)) return false;
                     continue;
                 }
-                if (key->kind != AST_NAME || strcmp(key->name, "gradient") != 0 || !AST_SLOT(item, SETTING, value))
+                const char *const name = key->kind == AST_NAME ? key->name : "";
+                const bool judge = strcmp(name, "judge") == 0;
+                if ((!judge && strcmp(name, "gradient") != 0) || !AST_SLOT(item, SETTING, value))
                     return elab_error(&from, DIAG_E0501, item->range,
-                                      "an attack takes the settings 'gradient' and 'loss'"),
+                                      "an attack takes the settings 'gradient', 'loss', 'judge' and 'allow_masking'"),
                            false;
-                if (out->gradient) continue;
+                if (judge ? out->judge : out->gradient) continue; /* the outermost `with` wins */
+                if (judge) {
+                    out->judge = AST_SLOT(item, SETTING, value)->name; /* one of its words: the checker's matter */
+                    continue;
+                }
                 out->gradient = setting_text(&from, "gradient", AST_SLOT(item, SETTING, value));
                 if (!out->gradient) return false;
             }

@@ -270,6 +270,7 @@ typedef struct Scalars { /* values of frame->scalars of a routine, in order */
 bool scalar_bound(Scope *s, Scalars *list, const Ast *binding, const Module *owner, Range at, const char *callee);
 typedef struct AttackUse {
     const char *name, *definition, *routine, *gradient, *hash;
+    const char *judge;   /* its word; NULL: prediction */
     bool differentiates; /* it asks for gradient(loss, ..) */
     bool allow_masking;
     Scalars scalars;

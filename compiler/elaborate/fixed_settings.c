@@ -68,6 +68,7 @@ bool setting_fits(Scope *s, const FixedPoint *f, const char *key, const char *te
         if (is_by_hand(text)) return true;
         if (!setting_read(s, key, text, at, &read)) return false;
         return !deq_mode_has_adjoint(&read.gradient) || chain_splits(s, f, &read.gradient.adjoint, at);
+    case DEQ_FIXED_KEY_finish: return rest || setting_read(s, key, text, at, &read);
     default: return true;
     }
 }

@@ -164,6 +164,15 @@ static const char *penalty_text(Scope *s, const Ast *value) {
                : unknown(s, value, &deq_penalty_family, 0, name, DIAG_E0418);
 }
 
+static const char *finish_text(Scope *s, const Ast *value) {
+    Scope from;
+    const Ast *e = resolve_ast(s, value, &from);
+    const deq_row *row;
+    const char *name = called(&from, e, &deq_finish_family, &row);
+    if (!row) return unknown(s, value, &deq_finish_family, 0, name, DIAG_E0416);
+    return e->kind == AST_CALL ? call_text(&from, e, &deq_finish_family, row, 0) : row->name;
+}
+
 /* ---- settings ---- */
 
 /* An argument of a setting, by its path: "tol" of forward, "adjoint.tol" of gradient, "jacobian.weight" of penalty.
@@ -171,6 +180,7 @@ static const char *penalty_text(Scope *s, const Ast *value) {
 static const char *override_text(Scope *s, deq_fixed_kind kind, const char *path, const Ast *value) {
     const bool adjoint = kind == DEQ_FIXED_MODE && strncmp(path, "adjoint.", 8) == 0;
     const deq_family *f = kind == DEQ_FIXED_PENALTY            ? &deq_penalty_family
+                          : kind == DEQ_FIXED_FINISH           ? &deq_finish_family
                           : kind == DEQ_FIXED_MODE && !adjoint ? &deq_mode_family
                                                                : &deq_solver_family;
     const char *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
@@ -190,6 +200,7 @@ const char *setting_text(Scope *s, const char *key, const Ast *value) {
     switch (setting->kind) {
     case DEQ_FIXED_FORWARD: return chain_text(s, value, SOLVER_STATE);
     case DEQ_FIXED_MODE: return mode_text(s, value);
+    case DEQ_FIXED_FINISH: return finish_text(s, value);
     case DEQ_FIXED_PENALTY: return penalty_text(s, value);
     case DEQ_FIXED_START:
     case DEQ_FIXED_WORD: return word_value(s, setting->words, setting->key, value);

@@ -32,7 +32,7 @@ typedef struct FixedPoint {
     const char **state_names;
     NodeId fixed_node; /* in model->graph */
     /* Settings as canonical text with every argument evaluated: "anderson(memory: 5, tol: 0.0001, max: 40)". */
-    const char *forward, *gradient, *start, *on_fail;
+    const char *forward, *gradient, *finish, *start, *on_fail;
     const char *penalty; /* "[jacobian(weight: 0.4), spectral()]", "none" */
     Certificate certificate;
     NodeId *starts; /* start: "given": the first state, a batched node of model->graph for each component; else NULL */

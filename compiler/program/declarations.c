@@ -214,6 +214,7 @@ static json_t *pipe_attack(const AttackUse *use) {
     json_t *j = json_pack("{s:s, s:s, s:s, s:o, s:s}", "name", use->name, "definition", use->definition, "routine",
                           use->routine, "scalars", json_scalars(&use->scalars), "hash", use->hash);
     json_object_set_new(j, "gradient", use->gradient ? json_string(use->gradient) : json_null());
+    if (use->judge && strcmp(use->judge, "surrogate") == 0) json_object_set_new(j, "surrogate", json_true());
     if (!use->differentiates) json_object_set_new(j, "differentiates", json_false());
     if (use->allow_masking) json_object_set_new(j, "allow_masking", json_true());
     return j;

@@ -127,6 +127,8 @@ json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
                                                "forward", f->forward, "gradient", f->gradient, "start", f->start,
                                                "on_fail", f->on_fail, "flops", body_flops(unit, f->name), "gradients",
                                                hands_json(a, m, r, k), "certificate", certificate));
+        if (strcmp(f->finish, "trained") != 0)
+            json_object_set_new(json_array_get(fixed, json_array_size(fixed) - 1), "finish", json_string(f->finish));
         if (strcmp(f->penalty, "none") != 0)
             json_object_set_new(json_array_get(fixed, json_array_size(fixed) - 1), "penalty", json_string(f->penalty));
     }

@@ -46,6 +46,7 @@ static void add_argument_paths(Paths *p, const char *prefix, const char *setting
 static void add_fixed_paths(Paths *p, const char *prefix) {
     for (int i = 0; i < DEQ_FIXED_KEYS; i++) add_path(p, "%s%s", prefix, deq_fixed_table[i].key);
     add_path(p, "%sgradient.adjoint", prefix);
+    add_argument_paths(p, prefix, "finish", &deq_finish_family, 0);
     add_argument_paths(p, prefix, "forward", &deq_solver_family, SOLVER_STATE);
     add_argument_paths(p, prefix, "gradient", &deq_mode_family, 0);
     add_argument_paths(p, prefix, "gradient.adjoint", &deq_solver_family, SOLVER_ADJOINT);
@@ -400,10 +401,27 @@ bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, 
     return true;
 }
 
+/* Which states are values is settled by the run's own gradient modes, whatever an evaluation changes. */
+static deq_finish *finishes_of(deq_engine *engine, const deq_train_spec *t, deq_error *e) {
+    uint32_t token = deq_engine_save_settings(engine);
+    const bool good = deq_app_override(engine, t->settings, t->nsettings, e) &&
+                      deq_app_override(engine, t->overrides, t->noverrides, e) &&
+                      deq_app_override(engine, t->set, t->nset, e);
+    deq_finish *finishes = good ? deq_engine_finishes(engine) : NULL;
+    deq_engine_restore_settings(engine, token);
+    if (good && !finishes) deq_fail(e, DEQ_MEMORY, "settings");
+    return finishes;
+}
+
 bool deq_app_as_trained(deq_engine *engine, const deq_train_spec *t, const deq_override *overrides, int n,
                         deq_error *e) {
-    return deq_app_override(engine, t->settings, t->nsettings, e) && deq_app_override(engine, overrides, n, e) &&
-           deq_app_override(engine, t->set, t->nset, e);
+    deq_finish *finishes = finishes_of(engine, t, e);
+    bool good = finishes && deq_app_override(engine, t->settings, t->nsettings, e);
+    if (good) deq_engine_settle_finishes(engine, finishes);
+    good = good && deq_app_override(engine, overrides, n, e) && deq_app_override(engine, t->set, t->nset, e);
+    if (good) deq_engine_settle_finishes(engine, finishes);
+    free(finishes);
+    return good;
 }
 
 bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error *e) {

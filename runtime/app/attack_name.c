@@ -35,6 +35,7 @@ static void put_attack(FILE *out, deq_engine *engine, const deq_net_spec *net, c
         put_own(out, a->gradient);
     else
         put_modes(out, engine, net);
+    if (a->surrogate) fputs(", judged there", out);
 }
 
 char *deq_app_attack_name(deq_engine *engine, const deq_net_spec *net, const deq_attack_spec *a) {

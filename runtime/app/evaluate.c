@@ -17,7 +17,8 @@
 
 deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars) {
     for (int i = 0; i < spec->nscalars; i++) scalars[i] = spec->scalars[i].value;
-    return (deq_attack){.routine = spec->routine, .scalars = scalars, .gradient = spec->gradient};
+    return (deq_attack){
+        .routine = spec->routine, .scalars = scalars, .gradient = spec->gradient, .surrogate = spec->surrogate};
 }
 
 #define AT_ONCE 64 /* records copied at a time */

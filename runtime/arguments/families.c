@@ -123,6 +123,23 @@ const deq_family deq_penalty_family = {"a penalty",       "(..)",
                                        penalty_rows,      COUNT(penalty_rows),
                                        penalty_arguments, COUNT(penalty_arguments)};
 
+/* ---- finishes ---- */
+
+static const deq_row finish_rows[] = {
+#define FINISH(id, doc) {#id, #id, 0},
+#include "finishes.def"
+};
+static const deq_argument finish_arguments[] = {
+#define FINISH_OPTION(id, name, fallback, low, high, doc)                                                              \
+    NUMBER(deq_finish, name, #id, #name, fallback, low, high, 0, doc)
+#define FINISH_FLAG(id, name, fallback, doc) FLAG(deq_finish, #id, name, fallback, doc)
+#include "finishes.def"
+};
+const deq_family deq_finish_family = {"a finish",       "",
+                                      "finishes: ",     ", of which apply has arguments: apply(steps: 2)",
+                                      finish_rows,      COUNT(finish_rows),
+                                      finish_arguments, COUNT(finish_arguments)};
+
 /* ---- initialisers ---- */
 
 static const deq_row initialiser_rows[] = {

@@ -1,16 +1,17 @@
-/* families.h - the tables of solvers, gradient modes, penalties, initialisers, readers and transformations, each as its
- * rows and one list of typed arguments; and the settings of a fixed point. */
+/* families.h - the tables of solvers, gradient modes, finishes, penalties, initialisers, readers and transformations,
+ * each as its rows and one list of typed arguments; and the settings of a fixed point. */
 #ifndef DEQ_RUNTIME_FAMILIES_H
 #define DEQ_RUNTIME_FAMILIES_H
 #include "arguments.h"
 #include "records.h"
 #include <stdint.h>
 
-/* Rows stand in the order of their tables: row i is of kind i.  Records: deq_solver, deq_mode, deq_penalty,
+/* Rows stand in the order of their tables: row i is of kind i.  Records: deq_solver, deq_mode, deq_finish, deq_penalty,
  * deq_initialiser, none, deq_transform. */
-extern const deq_family deq_solver_family;      /* uses: SOLVER_STATE, SOLVER_ADJOINT .. */
-extern const deq_family deq_mode_family;        /* without gradients by hand */
-extern const deq_family deq_penalty_family;     /* without `none` */
+extern const deq_family deq_solver_family;  /* uses: SOLVER_STATE, SOLVER_ADJOINT .. */
+extern const deq_family deq_mode_family;    /* without gradients by hand */
+extern const deq_family deq_penalty_family; /* without `none` */
+extern const deq_family deq_finish_family;
 extern const deq_family deq_initialiser_family; /* uses of arguments: INIT_IN_SCRIPT, INIT_IN_TEXT */
 extern const deq_family deq_reader_family;
 extern const deq_family deq_transform_family;
@@ -27,6 +28,7 @@ extern const deq_delivery deq_deliveries[];
 typedef enum deq_fixed_kind {
     DEQ_FIXED_FORWARD,
     DEQ_FIXED_MODE,
+    DEQ_FIXED_FINISH,
     DEQ_FIXED_PENALTY,
     DEQ_FIXED_START,
     DEQ_FIXED_WORD

@@ -1,4 +1,4 @@
-/* records.h - settings as values: a solver or a chain of them, a gradient mode, penalties, an initialiser, a
+/* records.h - settings as values: a solver or a chain of them, a gradient mode, a finish, penalties, an initialiser, a
  * transformation.  A member that an argument sets has the argument's name, or the one that families.c gives. */
 #ifndef DEQ_RUNTIME_RECORDS_H
 #define DEQ_RUNTIME_RECORDS_H
@@ -86,6 +86,18 @@ typedef enum deq_correction_weights { DEQ_EXPONENTIAL, DEQ_LINEAR, DEQ_CONSTANT 
 typedef struct deq_penalties {
     deq_penalty kinds[DEQ_PENALTIES]; /* at most one of each */
 } deq_penalties;
+
+typedef enum deq_finish_kind {
+#define FINISH(id, doc) DEQ_FINISH_##id,
+#include "finishes.def"
+} deq_finish_kind;
+
+typedef struct deq_finish { /* arguments as in finishes.def; those of other kinds hold 0 */
+    deq_finish_kind kind;
+    int steps;
+    double damping;
+    bool undamped_first, always;
+} deq_finish;
 
 typedef enum deq_initialiser_kind {
 #define INIT(name, rule, signature, doc) DEQ_INIT_##name,

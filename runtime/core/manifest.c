@@ -151,6 +151,7 @@ static deq_attack_spec *attack(Reader *r, const json_t *o, const char *key) {
     a->gradient = text_or_null(v, "gradient");
     a->differentiates = !json_is_false(json_object_get(v, "differentiates"));
     a->allow_masking = json_is_true(json_object_get(v, "allow_masking"));
+    a->surrogate = json_is_true(json_object_get(v, "surrogate"));
     a->hash = text_or_null(v, "hash");
     a->scalars = scalars(r, v, &a->nscalars);
     return a;
@@ -267,6 +268,7 @@ static void read_fixed(Reader *r, const json_t *o, deq_fixed_spec *f) {
                           .path = text(r, o, "path"),
                           .forward = text(r, o, "forward"),
                           .gradient = text(r, o, "gradient"),
+                          .finish = text_or_null(o, "finish"),
                           .on_fail = text_or_null(o, "on_fail"),
                           .start = text_or_null(o, "start"),
                           .penalty = text_or_null(o, "penalty"),

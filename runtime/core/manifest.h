@@ -74,10 +74,10 @@ typedef struct deq_hand_spec { /* a gradient by hand */
 
 typedef struct deq_fixed_spec {
     const char *name, *path, *forward, *gradient;
-    const char *on_fail, *start, *penalty; /* NULL: the default */
-    const char *certificate;               /* "monotone", "contraction"; NULL: none */
-    double claimed, proved;                /* its number; what the compiler proved, NaN: nothing */
-    double flops;                          /* of the products of one application to one example */
+    const char *on_fail, *start, *finish, *penalty; /* NULL: the default */
+    const char *certificate;                        /* "monotone", "contraction"; NULL: none */
+    double claimed, proved;                         /* its number; what the compiler proved, NaN: nothing */
+    double flops;                                   /* of the products of one application to one example */
     deq_hand_spec *hands;
     int nhands;
 } deq_fixed_spec;
@@ -128,6 +128,7 @@ typedef struct deq_attack_spec {
     struct deq_attack_spec *next; /* the next of several; NULL: none */
     bool differentiates;          /* asks for gradients of the loss */
     bool allow_masking;           /* also through gradients that on_fail cuts to zero */
+    bool surrogate;               /* judges its steps by the states at which its gradients are taken */
     bool all;                     /* on every example, not only on those that the ones before left right */
     int restart;                  /* other draws for each */
 } deq_attack_spec;

@@ -63,16 +63,20 @@ const deq_mode *deq_engine_mode(const deq_engine *engine,
                                 int fixed);                        /* of fixed point `fixed`; until the next setting */
 int64_t deq_engine_dimension(const deq_engine *engine, int fixed); /* elements of its state */
 const deq_solver *deq_engine_solver(const deq_engine *engine, int fixed); /* its forward solver, likewise */
-bool deq_engine_penalised(const deq_engine *engine);                      /* a fixed point has a penalty */
-bool deq_engine_corrected(const deq_engine *engine);                      /* a correction among them */
-uint32_t deq_engine_save_settings(deq_engine *engine);                    /* push the current settings... */
-void deq_engine_restore_settings(deq_engine *engine, uint32_t token);     /* ...and return to them */
+/* Which state is the value of each fixed point (allocated; NULL: no memory), and the same given to those that do not say. */
+deq_finish *deq_engine_finishes(const deq_engine *engine);
+void deq_engine_settle_finishes(deq_engine *engine, const deq_finish *finishes);
+bool deq_engine_penalised(const deq_engine *engine);                  /* a fixed point has a penalty */
+bool deq_engine_corrected(const deq_engine *engine);                  /* a correction among them */
+uint32_t deq_engine_save_settings(deq_engine *engine);                /* push the current settings... */
+void deq_engine_restore_settings(deq_engine *engine, uint32_t token); /* ...and return to them */
 
 typedef struct deq_attack { /* an attack instance on this net */
     const char *routine;
     const double *scalars;
     const char *gradient; /* mode used while attacking, NULL: the net's own */
     const void *known;    /* where it has led these examples before, as deq_results.inputs: it is not run again; NULL */
+    bool surrogate;       /* its losses and logits are those of the states at which its gradients are taken */
 } deq_attack;
 
 /* Per-example results; any array may be NULL. */

@@ -144,7 +144,8 @@ static deq_frame gather(const run *r, const engine_worker *w, int64_t from, int6
 /* The attack differentiates, and judges its steps by, the undefended net. */
 static void attack(const run *r, const engine_worker *w, int64_t from, int64_t n, deq_frame *frame) {
     deq_frame inner = *frame;
-    deq_worker_begin(w->solver, &(deq_request){.settings = r->attacking ? r->engine->attacking : r->engine->settings});
+    deq_worker_begin(w->solver, &(deq_request){.settings = r->attacking ? r->engine->attacking : r->engine->settings,
+                                               .surrogate = r->surrogate});
     inner.arg2 = w->adversarial;
     inner.scalars = r->scalars;
     r->attack->function(&inner, n);

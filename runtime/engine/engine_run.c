@@ -42,8 +42,10 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
     r->attack = engine_routine(g, attack->routine);
     if (!r->attack) return deq_fail(e, DEQ_MODULE, "the compiled object has no attack %s", attack->routine);
     r->scalars = attack->scalars;
+    r->surrogate = attack->surrogate;
     r->attacking = attack->gradient != NULL;
     memcpy(g->attacking, g->settings, (size_t)g->nfixed * sizeof *g->attacking);
+    for (int i = 0; i < g->nfixed; i++) g->attacking[i].finish = deq_finish_of(&g->settings[i]);
     if (attack->gradient && !engine_set_all(g, g->attacking, "gradient", attack->gradient, e)) return false;
     /* An attack's routine may stand outside the net's prefix. */
     return engine_scratch(g, r->attack->base_bytes + g->capacity * r->attack->row_bytes, e);

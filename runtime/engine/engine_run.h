@@ -24,6 +24,7 @@ typedef struct run {
     const deq_routine *main, *metric, *attack;
     const double *scalars;
     const char *known; /* dense rows in the place of the attack's run; NULL */
+    bool surrogate;    /* deq_attack */
     bool attacking;    /* the attack has its own settings */
     char *crafted;     /* rows that the attack makes before anything else runs, or NULL: each block makes its own */
     bool crafting;     /* this is that part */

@@ -75,6 +75,7 @@ bool deq_engine_check_settings(const deq_engine *g, const char *attack_gradient,
     deq_fixed_settings *attacking = malloc(((size_t)g->nfixed + 1) * sizeof *attacking);
     if (!attacking) return deq_fail(e, DEQ_MEMORY, "settings");
     memcpy(attacking, g->settings, (size_t)g->nfixed * sizeof *attacking);
+    for (int i = 0; i < g->nfixed; i++) attacking[i].finish = deq_finish_of(&g->settings[i]);
     bool good = engine_set_all(g, attacking, "gradient", attack_gradient, e);
     for (int i = 0; good && i < g->nfixed; i++) good = deq_fixed_check(&attacking[i], g->fixed[i].descriptor, e);
     free(attacking);
@@ -92,13 +93,26 @@ void deq_engine_settings(const deq_engine *g, json_t *out) {
     for (int i = 0; i < g->nfixed; i++)
         for (int k = 0; k < DEQ_FIXED_KEYS; k++) {
             if (k == DEQ_FIXED_KEY_penalty && !deq_penalties_given(&g->settings[i].penalties)) continue;
-            deq_fixed_print(&g->settings[i], (deq_fixed_key)k, text, sizeof text);
+            deq_fixed_settings resolved = g->settings[i];
+            resolved.finish = deq_finish_of(&resolved);
+            deq_fixed_print(&resolved, (deq_fixed_key)k, text, sizeof text);
             put(out, g->fixed[i].path, deq_fixed_table[k].key, text);
         }
     char defence[DEQ_DEFENCE_TEXT];
     if (!g->defence.given) return;
     deq_defence_print(&g->defence, defence, sizeof defence);
     put(out, "", "defence", defence);
+}
+
+deq_finish *deq_engine_finishes(const deq_engine *g) {
+    deq_finish *out = malloc(((size_t)g->nfixed + 1) * sizeof *out);
+    for (int i = 0; out && i < g->nfixed; i++) out[i] = deq_finish_of(&g->settings[i]);
+    return out;
+}
+
+void deq_engine_settle_finishes(deq_engine *g, const deq_finish *finishes) {
+    for (int i = 0; i < g->nfixed; i++)
+        if (g->settings[i].finish.kind == DEQ_FINISH_trained) g->settings[i].finish = finishes[i];
 }
 
 const deq_mode *deq_engine_mode(const deq_engine *g, int fixed) { return &g->settings[fixed].gradient; }

@@ -36,6 +36,8 @@ static void lay_out_kept(deq_kept *kept, deq_space *space, const deq_fixed *f, i
     kept->rows = deq_space_take(space, (size_t)needs->steps * block * sizeof *kept->rows);
     kept->active = deq_space_take(space, (size_t)needs->steps * sizeof *kept->active);
     kept->failed = deq_space_take(space, block * sizeof *kept->failed);
+    kept->due = deq_space_take(space, block * sizeof *kept->due);
+    kept->made = deq_space_take(space, block * sizeof *kept->made);
     kept->bad = deq_space_take(space, block * sizeof *kept->bad);
     if (needs->drest) kept->drest = deq_space_take(space, block * (size_t)f->rest_bytes);
     if (penalised) {

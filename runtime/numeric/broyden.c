@@ -152,6 +152,12 @@ static void shorten(problem *p, line_search *search, real *z, real *f, const rea
     if (shortened && p->ride) problem_apply(p, z, f, step);
 }
 
+/* f at what this row returns: at the last state, or at the best one, if there is any. */
+static void leave_image(problem *p, int32_t row, const vec *image, bool last) {
+    p->images->known[row] = last || p->progress[row].lowest_step > 0;
+    if (p->images->known[row]) row_copy(row_of(p, p->images->of_result, row), image, p->vectors);
+}
+
 void NAME(solve_broyden)(problem *p, deq_space *space) {
     const deq_solver *o = p->options;
     const ride *r = p->ride;
@@ -159,6 +165,8 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
     int last = rides ? r->last : 0;
     int capacity = deq_history_capacity(o, rides || keeps); /* with memory, one more: the direction in the making */
     real *z = take_rows(p, space, p->n), *next = take_rows(p, space, p->n), *f = take_rows(p, space, p->n);
+    images *m = p->images;
+    real *before = take_rows(p, space, m ? p->n : 0); /* f at the states of the step before */
     real *directions, *inverse, *steps = NULL;
     line_search search;
     const bool searches = o->line_search == DEQ_ARMIJO;
@@ -178,8 +186,8 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
     if (!space->base) return;
     size_t row_bytes = (size_t)p->vectors * sizeof(vec);
     NAME(problem_start)(p, z);
-    if (p->ride && !rides && !searches) p->ride->image = f; /* each state is evaluated as it is handed on */
     for (int step = 0; p->active > 0; step++) {
+        if (p->ride && !rides && !searches) p->ride->image = f; /* each state is evaluated as it is handed on */
         int slot = step % capacity, count = step < capacity ? step : capacity - 1;
         problem_apply(p, z, f, step);
         if (searches && step > 0) shorten(p, &search, z, f, directions, steps, capacity, step);
@@ -199,13 +207,16 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
             if (!problem_judge(p, i, step, step > 0, sqrt(sums[0]), sqrt(sums[1])) && step > 1 &&
                 q->lowest_step == step - 1 && !q->saved) {
                 memcpy(row_of(p, p->best, row), row_of(p, next, p->previous[i]), row_bytes);
+                if (m) memcpy(row_of(p, m->of_best, row), row_of(p, before, p->previous[i]), row_bytes);
                 q->saved = true;
             }
             if (p->ended[i] != DEQ_RUNNING) {
-                if (returns_last(p, q, step) || (step == 0 && q->reason == DEQ_REASON_converged))
+                const bool last = returns_last(p, q, step) || (step == 0 && q->reason == DEQ_REASON_converged);
+                if (last)
                     memcpy(row_of(p, p->result, row), state, row_bytes);
                 else
                     NAME(problem_return_best)(p, row);
+                if (m) leave_image(p, row, last ? row_of(p, f, i) : row_of(p, m->of_best, row), last);
                 /* Some want B at the last state as well: it takes one more direction. */
                 bool more = q->reason != DEQ_REASON_diverged && (keeps || (rides && step == last));
                 if (keeps) {
@@ -243,5 +254,9 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
         real *swap = z;
         z = next;
         next = swap;
+        if (!m) continue;
+        swap = f;
+        f = before;
+        before = swap;
     }
 }

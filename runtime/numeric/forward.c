@@ -21,28 +21,47 @@ static bool rides(const deq_mode *m, ride *r) {
     r->mode = m;
     r->first = m->states.first;
     r->last = deq_mode_least(m);
+    r->along = NULL;
+    r->at_state = NULL;
     modes[m->kind]->ride(r);
     return true;
+}
+
+/* A finish can use f at the last state. */
+static bool leaves_images(const deq_fixed_settings *s) {
+    const deq_finish finish = deq_finish_of(s);
+    return s->forward.kind == DEQ_SOLVER_broyden && deq_finish_steps(&finish) > 0;
+}
+
+/* What a problem takes beside its solver's own memory. */
+static void take_parts(problem *p, deq_space *space) {
+    if (p->images) NAME(images_open)(p->images, p->fixed, space, p->n);
+    if (p->ride) NAME(ride_open)(p->ride, p->fixed, space, p->n);
+    if (p->correct) NAME(correct_open)(p->correct, p->fixed, space, p->n);
+    if (p->early) NAME(early_open)(p->early, p->fixed, space, p->n);
 }
 
 size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n) {
     deq_space space = {NULL, 0};
     ride r = {0};
+    images m;
+    early e;
+    correct c = {.penalty = &s->penalties.kinds[DEQ_PENALTY_correction]};
     problem p = {.fixed = fixed, .options = &s->forward};
     NAME(problem_open)(&p, &space, n, NULL);
-    if (rides(&s->gradient, &r)) {
-        p.ride = &r;
-        NAME(ride_open)(&r, fixed, &space, n);
-    }
-    correct c = {.penalty = &s->penalties.kinds[DEQ_PENALTY_correction]};
-    if (c.penalty->given) {
-        p.correct = &c;
-        NAME(correct_open)(&c, fixed, &space, n);
-    }
-    deq_space after = space;
+    if (leaves_images(s)) p.images = &m;
+    if (rides(&s->gradient, &r)) p.ride = &r;
+    if (c.penalty->given) p.correct = &c;
+    if (p.ride || p.correct) p.early = &e;
+    take_parts(&p, &space);
+    deq_space steps = space;
+    take_rows(&p, &steps, n); /* phantom: the value */
+    deq_space after = steps;
     NAME(problem_run)(&p, &space);
-    problem_measure(&p, &after);
-    return space.used > after.used ? space.used : after.used;
+    problem_measure(&p, &after, NULL, NULL);
+    const size_t finish = steps.used + NAME(finish_bytes)(fixed, n);
+    const size_t most = space.used > after.used ? space.used : after.used;
+    return finish > most ? finish : most;
 }
 
 /* ---- one solve ---- */
@@ -94,45 +113,95 @@ static const real *first_states(const deq_worker *worker, const deq_frame *frame
     return (const real *)worker->started;
 }
 
-/* `failed` (by row) may be NULL. */
-static void run(problem *p, int64_t n, deq_solver *options, bool *failed) {
-    deq_space space = {p->worker->solver, 0};
+/* ensures: every example of the problem has ended; space: behind what is needed to report that. */
+static void solve(problem *p, int64_t n, deq_solver *options, deq_space *space) {
     p->options = options;
-    NAME(problem_open)(p, &space, n, NULL);
+    NAME(problem_open)(p, space, n, NULL);
     if (p->defence) defend(p, options);
-    if (p->ride) NAME(ride_open)(p->ride, p->fixed, &space, n);
-    if (p->correct) NAME(correct_open)(p->correct, p->fixed, &space, n);
+    take_parts(p, space);
     ride *r = p->ride;
-    deq_space after = space; /* what the solver took is free again */
-    NAME(problem_run)(p, &space);
-    if (p->worker->request.measures && !p->quiet) problem_measure(p, &after);
-    NAME(problem_report)(p, failed);
+    early *e = p->early;
+    deq_space own = *space;
+    NAME(problem_run)(p, &own);
     p->ride = r;
-    if (r) NAME(ride_report)(p);
-    if (p->visits && !p->quiet && !p->defence) leave(p);
+    p->early = e;
+}
+
+static void note_failed(const problem *p, bool *failed) {
+    for (int64_t row = 0; row < p->n; row++) failed[row] = p->progress[row].failed;
 }
 
 void NAME(forward_run)(forward *c, real *result) {
-    c->problem.result = result;
-    run(&c->problem, c->n, &c->options, c->kept->failed);
+    problem *p = &c->problem;
+    early kept;
+    p->result = result;
+    if ((p->ride || p->correct) && p->least > 1) p->early = &kept;
+    c->space = (deq_space){c->worker->solver, 0};
+    solve(p, c->n, &c->options, &c->space);
+    p->early = NULL;
+    if (p->visits && !p->defence) leave(p);
+    note_failed(p, c->kept->failed);
+    NAME(finish_begin)(&c->finish, p, false);
+    c->open = true;
 }
 
-void NAME(forward_linearise)(forward *c, int count, double damping, bool undamped_first) {
+void NAME(forward_finish)(forward *c, real *z) {
+    NAME(finish_run)
+    (&c->finish, &c->frame, c->fixed, c->n, 0, deq_finish_steps(&c->finish.settings), z, c->problem.images, c->space);
+}
+
+void NAME(forward_settle)(forward *c) {
+    problem *p = &c->problem;
+    deq_space space = c->space;
+    if (c->worker->request.measures) problem_measure(p, &space, c->z, c->finish.due);
+    NAME(problem_report)(p);
+    if (p->ride) NAME(ride_report)(p);
+    c->open = false;
+}
+
+void NAME(forward_value)(forward *c) {
+    NAME(forward_run)(c, c->z);
+    NAME(forward_finish)(c, c->z);
+    NAME(forward_settle)(c);
+}
+
+void NAME(forward_linearise)(forward *c, int first, int count, double damping, bool undamped_first) {
     deq_kept *kept = c->kept;
     deq_frame f = c->frame;
     f.rows = c->worker->identity;
-    kept->steps = count;
-    for (int t = 0; t < count; t++) {
+    kept->steps = first + count;
+    for (int t = first; t < first + count; t++) {
         kept->active[t] = c->n;
         memcpy(kept->rows + t * c->worker->block, c->worker->identity, (size_t)c->n * sizeof *kept->rows);
     }
     NAME(steps_forward)
-    (&f, c->fixed, c->n, count, damping, undamped_first, kept->tape, kept->tape_stride, kept->z, c->z, kept->bad, NULL);
+    (&f, c->fixed, c->n, count, damping, undamped_first && first == 0, kept->tape + first * kept->tape_stride,
+     kept->tape_stride, kept->z, c->z, kept->bad, NULL);
 }
 
 void NAME(forward_attach)(forward *c) {
-    NAME(forward_run)(c, c->kept->z);
-    NAME(forward_linearise)(c, 1, 1, false);
+    deq_kept *kept = c->kept;
+    const int last = deq_finish_steps(&c->finish.settings) - 1;
+    const int64_t vectors = c->fixed->state_bytes / (int64_t)sizeof(vec);
+    NAME(forward_start)(c, kept->z);
+    if (last > 0) NAME(finish_run)
+    (&c->finish, &c->frame, c->fixed, c->n, 0, last, kept->z, c->problem.images, c->space);
+    deq_frame f = c->frame;
+    f.rows = c->worker->identity;
+    f.tape = kept->tape;
+    f.arg0 = kept->z;
+    f.arg1 = c->z;
+    kept->steps = 1;
+    kept->active[0] = c->n;
+    memcpy(kept->rows, c->worker->identity, (size_t)c->n * sizeof *kept->rows);
+    c->fixed->lin(&f, c->n);
+    for (int64_t row = 0; row < c->n; row++) {
+        const vec *at = (const vec *)kept->z + row * vectors;
+        vec *value = (vec *)c->z + row * vectors;
+        const real share = c->finish.due[row] ? (real)deq_finish_share(&c->finish.settings, last) : 1;
+        kept->bad[row] = !NAME(damped_step)(value, at, value, share, vectors);
+        if (kept->bad[row] || !c->finish.due[row]) memcpy(value, at, (size_t)c->fixed->state_bytes);
+    }
 }
 
 /* ---- the passes of a solve ---- */
@@ -147,6 +216,7 @@ static void ready(forward *c, deq_worker *worker, const deq_frame *frame, const 
                    .kept = &worker->kept[fixed->index],
                    .n = n,
                    .z = z,
+                   .surrogate = worker->request.surrogate,
                    .frame = *frame,
                    .options = s->forward};
     c->frame.rest = rest;
@@ -160,11 +230,15 @@ static void ready(forward *c, deq_worker *worker, const deq_frame *frame, const 
                            .start = first_states(worker, frame, fixed, n, rest),
                            .visits = s->start == DEQ_START_PREVIOUS ? &worker->visits[fixed->index] : NULL,
                            .result = z};
+    c->finish = (finish){deq_finish_of(s), c->kept->due};
+    if (leaves_images(s)) c->problem.images = &c->images;
 }
 
 static void predict(forward *c) {
     c->problem.defence = c->worker->request.defence;
-    run(&c->problem, c->n, &c->options, NULL);
+    if (c->problem.defence)
+        c->finish.settings = (deq_finish){.kind = DEQ_FINISH_none}; /* it reads the solver's states */
+    NAME(forward_value)(c);
 }
 
 /* ensures: what is kept belongs to this solve, and nothing of it is bad. */
@@ -213,6 +287,7 @@ static void add_correction(forward *c, const deq_frame *frame) {
 /* ensures: problem.ride where the mode has one; problem.least. */
 static void add_ride(forward *c, const deq_frame *frame) {
     ride *r = &c->ride;
+    r->judges = c->surrogate;
     if (!rides(&c->kept->mode, r)) return;
     r->cotangent = c->cotangent;
     r->frame = c->frame;
@@ -229,26 +304,49 @@ static void add_ride(forward *c, const deq_frame *frame) {
 static void find_failed(forward *c) {
     if (c->settings->on_fail != DEQ_ZERO_GRADIENT || !(c->problem.ride || c->problem.correct)) return;
     problem first = c->problem;
+    deq_space space = {c->worker->solver, 0};
     first.ride = NULL;
     first.correct = NULL;
+    first.images = NULL;
+    first.least = 0;
     first.quiet = true;
-    run(&first, c->n, &c->options, c->kept->failed);
+    solve(&first, c->n, &c->options, &space);
+    note_failed(&first, c->kept->failed);
+}
+
+/* The state at which the mode takes its gradient, without one. */
+static void look(forward *c) {
+    ride *r = &c->ride;
+    r->looks = r->judges = true;
+    if (rides(&c->kept->mode, r)) {
+        r->frame = c->frame;
+        r->kept = c->kept;
+        c->problem.ride = r;
+        c->problem.least = r->last;
+    }
+    modes[c->kept->mode.kind]->look(c);
+    if (c->open) NAME(forward_settle)(c);
 }
 
 void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest, void *z,
                      bool want_gradient, deq_routine_fn *cotangent) {
     forward c;
     ready(&c, worker, frame, fixed, n, rest, z);
-    if (!want_gradient) {
+    if (!want_gradient && !(c.surrogate && modes[c.settings->gradient.kind]->look)) {
         predict(&c);
         return;
     }
     keep(&c);
+    if (!want_gradient) {
+        look(&c);
+        return;
+    }
     if (!has_loss(&c, cotangent)) return;
     add_correction(&c, frame);
     add_ride(&c, frame);
     find_failed(&c);
     modes[c.kept->mode.kind]->solve(&c);
+    if (c.open) NAME(forward_settle)(&c);
 }
 
 void NAME(deq_gradient)(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {

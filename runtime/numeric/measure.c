@@ -17,18 +17,18 @@ static bool lags(deq_solver_kind kind) {
     return uses[kind] & SOLVER_LAGS;
 }
 
-static bool is_unknown(const problem *p, int64_t row) {
-    return p->defence || lags(deq_solver_link(p->options, p->progress[row].solver).kind);
+static bool is_unknown(const problem *p, int64_t row, const bool *moved) {
+    return p->defence || moved[row] || lags(deq_solver_link(p->options, p->progress[row].solver).kind);
 }
 
-void problem_measure(problem *p, deq_space *space) {
+void problem_measure(problem *p, deq_space *space, const real *value, const bool *moved) {
     real *images = take_rows(p, space, p->n);
     if (!space->base) return;
     bool wanted = false;
-    for (int64_t row = 0; row < p->n; row++) wanted = wanted || is_unknown(p, row);
+    for (int64_t row = 0; row < p->n; row++) wanted = wanted || is_unknown(p, row, moved);
     if (!wanted) return;
     deq_frame frame = p->frame;
-    frame.arg0 = p->result;
+    frame.arg0 = (void *)value;
     frame.arg1 = images;
     frame.rows = p->worker->identity;
     frame.example = p->ident;
@@ -36,8 +36,8 @@ void problem_measure(problem *p, deq_space *space) {
     for (int64_t row = 0; row < p->n; row++) {
         double sums[2];
         progress *q = &p->progress[row];
-        if (!is_unknown(p, row)) continue;
-        residual(row_of(p, images, row), row_of(p, p->result, row), p->vectors, sums);
+        if (!is_unknown(p, row, moved)) continue;
+        residual(row_of(p, images, row), row_of(p, value, row), p->vectors, sums);
         const bool absolute = deq_solver_link(p->options, q->solver).absolute;
         q->residual = q->lowest = absolute ? sqrt(sums[0]) : sqrt(sums[0]) / (sqrt(sums[1]) + 1e-9);
     }

@@ -4,6 +4,7 @@
 #ifndef DEQ_NUMERIC_MODE_H
 #define DEQ_NUMERIC_MODE_H
 #include "correct.h"
+#include "finish.h"
 #include "ride.h"
 
 typedef struct forward {
@@ -12,10 +13,15 @@ typedef struct forward {
     const deq_fixed_settings *settings;
     deq_kept *kept; /* kept->mode: the mode */
     int64_t n;
-    real *z;                   /* where the state goes with which the net goes on */
+    real *z;                   /* where the value goes with which the net goes on */
+    bool surrogate;            /* that is the state at which the mode takes its gradient (judge: surrogate) */
     deq_frame frame;           /* of the cell's routines: without cotangents */
     deq_solver options;        /* of the forward solver */
     problem problem;           /* readied for it, but for the result */
+    finish finish;             /* from its state to the value */
+    images images;             /* problem.images, where the finish can use them */
+    deq_space space;           /* behind what the problem needs until it is settled */
+    bool open;                 /* the problem is solved, and not settled */
     deq_routine_fn *cotangent; /* the loss gradient at a state; not NULL where modes.def says TRAIT_LOSS */
     ride ride;                 /* problem.ride, where the mode has one */
     correct correct;           /* problem.correct, where there is a correction */
@@ -28,6 +34,8 @@ typedef struct mode_routines {
     void (*ride)(ride *r);
     /* Makes c->z, and keeps what `gradient` needs: c->kept->failed, bad and the rest. */
     void (*solve)(forward *c);
+    /* Makes c->z the state at which the mode takes its gradient, without one.  NULL: that is the value. */
+    void (*look)(forward *c);
     /* From the cotangent of z in arg1: fills drest, adds to accum unless NULL.  The frame is that of the linearisation
      * kept first; arg0 = kept->z. */
     void (*gradient)(const deq_frame *frame, const deq_fixed *fixed, int64_t n);
@@ -38,11 +46,19 @@ typedef struct mode_routines {
 #include "modes.def"
 
 /* ---- forward.c ---- */
-/* Solves c->problem with c->options; states go to `result`, by row.  ensures: kept->failed. */
+/* Solves c->problem with c->options; states go to `result`, by row.  ensures: kept->failed, finish.due, known images. */
 void NAME(forward_run)(forward *c, real *result);
-/* `count` damped steps from the states kept->z, which are overwritten: linearised one by one; z becomes the state after
- * the last. */
-void NAME(forward_linearise)(forward *c, int count, double damping, bool undamped_first);
-/* Both, with one plain step: the mode attaches to f(z) at the returned state. */
+/* Makes the solver's states z the value, in place. */
+void NAME(forward_finish)(forward *c, real *z);
+/* Reports how the solves ended; c->z is the value. */
+void NAME(forward_settle)(forward *c);
+/* All three, into c->z: the value of modes that take their gradient elsewhere. */
+void NAME(forward_value)(forward *c);
+/* forward_run, unless the states are held (deq_engine_hold). */
+void NAME(forward_start)(forward *c, real *result);
+/* Steps first .. first+count-1 of a mode, from the states kept->z, which are overwritten: linearised one by one, in its
+ * tapes; z becomes the state after the last. */
+void NAME(forward_linearise)(forward *c, int first, int count, double damping, bool undamped_first);
+/* The solver's states and the value; linearised where f was applied last. */
 void NAME(forward_attach)(forward *c);
 #endif

@@ -4,14 +4,17 @@
  * Its third block, the input, is an attack's own loop: x <- project(x + alpha (df/dx)'u).  With carry and one step the
  * state and the adjoint go on from where they were at the input before, so that the attack's iterations are those of
  * the joint map on (z, u, x), each block damped on its own (Remark 4.2).  All steps are made, so that a result depends
- * on its example alone; an example whose iterates stop being finite keeps its last finite ones. */
+ * on its example alone; an example whose iterates stop being finite keeps its last finite ones.
+ *
+ * The joint state is no prediction: the net goes on with the value, for which the forward solver runs as for every other
+ * mode.  Under `judge: surrogate` it goes on with the joint state, and the forward solver does nothing. */
 #include "cotangents.h"
 #include "mode.h"
 #include <math.h>
 #include <string.h>
 
 typedef struct buffers {
-    real *f, *h, *g;
+    real *z, *f, *h, *g;
     double *state_error, *adjoint_error;
     int *steps;
 } buffers;
@@ -19,6 +22,7 @@ typedef struct buffers {
 static buffers take_buffers(const deq_fixed *fixed, deq_space *space, int64_t n) {
     size_t bytes = (size_t)n * (size_t)fixed->state_bytes;
     buffers b;
+    b.z = deq_space_take(space, bytes);
     b.f = deq_space_take(space, bytes);
     b.h = deq_space_take(space, bytes);
     b.g = deq_space_take(space, bytes);
@@ -53,29 +57,36 @@ HOT static void move(vec *z, const vec *f, const vec *g, real share, int64_t n) 
         ROW_LOOP(n, z[k] = keep * z[k] + share * f[k];);
 }
 
-/* Residuals at the iterates; false when something is not finite. */
-static bool look(const buffers *b, const vec *z, const vec *u, int64_t row, int64_t vectors) {
+/* Residuals at the iterates (u NULL: of the state only); false when something is not finite. */
+static bool look_at(const buffers *b, const vec *z, const vec *u, int64_t row, int64_t vectors) {
     const vec *f = (const vec *)b->f + row * vectors, *h = (const vec *)b->h + row * vectors,
               *g = (const vec *)b->g + row * vectors;
     b->state_error[row] = relative(z, f, NULL, vectors);
-    b->adjoint_error[row] = relative(u, h, g, vectors);
+    b->adjoint_error[row] = u ? relative(u, h, g, vectors) : 0;
     return isfinite(b->state_error[row]) && isfinite(b->adjoint_error[row]);
 }
 
-static void record(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t row, const buffers *b) {
+static void record_one(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t row, bool adjoint,
+                       int steps, double residual) {
     deq_kept *kept = &worker->kept[fixed->index];
-    double tol = worker->request.settings[fixed->index].forward.tol;
-    int64_t example = frame->example ? frame->example[row] : row;
-    for (int adjoint = 0; adjoint < 2; adjoint++) {
-        double residual = adjoint ? b->adjoint_error[row] : b->state_error[row];
-        deq_reason reason = kept->bad[row]              ? DEQ_REASON_diverged
-                            : tol > 0 && residual > tol ? DEQ_REASON_max_steps
-                                                        : DEQ_REASON_converged;
-        bool failed = reason != DEQ_REASON_converged;
-        if (!adjoint) kept->failed[row] = failed;
-        deq_worker_record(worker, fixed, adjoint, row, example, b->steps[row], residual, reason, failed);
-        if (failed) deq_worker_stop(worker, fixed, adjoint, example, b->steps[row], residual, reason);
-    }
+    const double tol = worker->request.settings[fixed->index].forward.tol;
+    const int64_t example = frame->example ? frame->example[row] : row;
+    const deq_reason reason = kept->bad[row]              ? DEQ_REASON_diverged
+                              : tol > 0 && residual > tol ? DEQ_REASON_max_steps
+                                                          : DEQ_REASON_converged;
+    const bool failed = reason != DEQ_REASON_converged;
+    deq_worker_record(worker, fixed, adjoint, row, example, steps, residual, reason, failed);
+    if (failed) deq_worker_stop(worker, fixed, adjoint, example, steps, residual, reason);
+}
+
+/* Without a forward solve the joint state is the state that is reported; beside one, a part of the adjoint's solve. */
+static void record(const forward *c, int64_t row, const buffers *b) {
+    deq_kept *kept = c->kept;
+    const double state = b->state_error[row], adjoint = b->adjoint_error[row], tol = c->settings->forward.tol;
+    kept->failed[row] = (!c->surrogate && kept->failed[row]) || kept->bad[row] || (tol > 0 && state > tol);
+    if (c->surrogate) record_one(c->worker, &c->frame, c->fixed, row, false, b->steps[row], state);
+    record_one(c->worker, &c->frame, c->fixed, row, true, b->steps[row],
+               c->surrogate || adjoint > state ? adjoint : state);
 }
 
 /* Takes the iterates that the same examples' last solves left, or leaves them for the next. */
@@ -103,7 +114,17 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
     return (deq_needs){.solver = joint > back ? joint : back, .joint = s->gradient.carry};
 }
 
-static void solve(forward *c) {
+/* h = J'u and g = dL/dz, at the linearisation of z. */
+static void product_and_gradient(const forward *c, deq_frame *f, const buffers *b, real *z, real *u) {
+    f->arg0 = u;
+    f->arg1 = b->h;
+    NAME(call_good)(c->fixed->vjp_z, f, c->fixed, c->n, c->kept->bad);
+    f->arg0 = z;
+    f->arg1 = b->g;
+    NAME(call_good)(c->cotangent, f, c->fixed, c->n, c->kept->bad);
+}
+
+static void iterate(forward *c, bool looks) {
     deq_worker *worker = c->worker;
     const deq_frame *frame = &c->frame;
     const deq_fixed *fixed = c->fixed;
@@ -114,7 +135,7 @@ static void solve(forward *c) {
     buffers b = take_buffers(fixed, &space, n);
     int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec);
     size_t bytes = (size_t)(n * fixed->state_bytes);
-    real *z = c->z, *u = kept->z;
+    real *z = c->surrogate ? c->z : b.z, *u = kept->z;
     deq_frame f = *frame;
     memset(z, 0, bytes);
     memset(u, 0, bytes);
@@ -124,32 +145,38 @@ static void solve(forward *c) {
     f.rows = worker->identity;
     f.tape = kept->tape;
     for (int step = 0;; step++) { /* the last round looks only, and leaves the tape of the last state */
+        if (looks && step == m->steps) break;
         f.arg0 = z;
         f.arg1 = b.f;
         fixed->lin(&f, n);
-        f.arg0 = u;
-        f.arg1 = b.h;
-        NAME(call_good)(fixed->vjp_z, &f, fixed, n, kept->bad);
-        f.arg0 = z;
-        f.arg1 = b.g;
-        NAME(call_good)(c->cotangent, &f, fixed, n, kept->bad);
+        if (!looks) product_and_gradient(c, &f, &b, z, u);
         for (int64_t row = 0; row < n; row++) {
             vec *state = (vec *)z + row * vectors, *adjoint = (vec *)u + row * vectors;
             if (kept->bad[row]) continue;
-            if (!look(&b, state, adjoint, row, vectors)) {
+            if (!look_at(&b, state, looks ? NULL : adjoint, row, vectors)) {
                 kept->bad[row] = true;
                 continue;
             }
             if (step == m->steps) continue;
             b.steps[row] = step + 1;
             move(state, (vec *)b.f + row * vectors, NULL, (real)m->damping, vectors);
-            move(adjoint, (vec *)b.h + row * vectors, (vec *)b.g + row * vectors, (real)m->adjoint_damping, vectors);
+            if (!looks)
+                move(adjoint, (vec *)b.h + row * vectors, (vec *)b.g + row * vectors, (real)m->adjoint_damping,
+                     vectors);
         }
         if (step == m->steps) break;
     }
+    if (looks) return;
     if (m->carry) exchange(worker, frame, fixed, n, z, u, true);
-    for (int64_t row = 0; row < n; row++) record(worker, frame, fixed, row, &b);
+    for (int64_t row = 0; row < n; row++) record(c, row, &b);
 }
+
+static void solve(forward *c) {
+    if (!c->surrogate) NAME(forward_value)(c);
+    iterate(c, false);
+}
+
+static void look(forward *c) { iterate(c, true); }
 
 static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
     deq_worker *worker = frame->host;
@@ -162,4 +189,4 @@ static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) 
     NAME(call_good)(frame->accum ? fixed->vjp_rest : fixed->vjp_x, &inner, fixed, n, b.bad);
 }
 
-const mode_routines NAME(mode_augmented) = {.needs = needs, .solve = solve, .gradient = gradient};
+const mode_routines NAME(mode_augmented) = {.needs = needs, .solve = solve, .look = look, .gradient = gradient};

@@ -1,4 +1,5 @@
-/* mode_backprop.c - plain backpropagation through the solver's own steps, with or without checkpoints. */
+/* mode_backprop.c - plain backpropagation through all that makes the value: the solver's own steps up to the state that
+ * it returns, with or without checkpoints, and the steps of `finish` after it. */
 #include "unroll.h"
 #include <string.h>
 
@@ -20,19 +21,70 @@ HOT static void damp(vec *z, const vec *f, real damping, int64_t n) {
 
 static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n) {
     const int steps = s->forward.max, every = s->gradient.checkpoint;
-    return (deq_needs){.steps = steps,
-                       .tapes = every > 0 && every < steps ? every : steps,
+    const deq_finish finish = deq_finish_of(s);
+    const int after = deq_finish_steps(&finish);
+    return (deq_needs){.steps = steps + after,
+                       .tapes = (every > 0 && every < steps ? every : steps) + after,
                        .states = every > 0 ? (steps - 1) / every + 1 : 0,
                        .solver = NAME(unroll_bytes)(fixed, n)};
 }
 
-/* The derivative of the last state is what it computes. */
+/* The tape of a step of the finish: behind those of the solver. */
+static char *tape_after(const deq_kept *kept, int most, int t) {
+    const int every = kept->mode.checkpoint;
+    return kept->tape + ((every > 0 && every < most ? every : most) + t) * kept->tape_stride;
+}
+
+/* The steps of `finish`, linearised, each with the rows that make it; in the places behind those of the solver. */
+static void finish_steps(forward *c) {
+    deq_kept *kept = c->kept;
+    const int64_t vectors = c->fixed->state_bytes / (int64_t)sizeof(vec), block = c->worker->block;
+    const int most = c->settings->forward.max;
+    deq_space space = c->space;
+    real *in = deq_space_take(&space, (size_t)(c->n * c->fixed->state_bytes));
+    real *out = deq_space_take(&space, (size_t)(c->n * c->fixed->state_bytes));
+    int64_t *example = deq_space_take(&space, (size_t)c->n * sizeof *example);
+    for (int t = 0; t < deq_finish_steps(&c->finish.settings); t++) {
+        int32_t *rows = kept->rows + (most + t) * block;
+        int64_t count = 0;
+        for (int64_t row = 0; row < c->n; row++) {
+            if (!c->finish.due[row]) continue;
+            row_copy((vec *)in + count * vectors, (const vec *)c->z + row * vectors, vectors);
+            if (c->frame.example) example[count] = c->frame.example[row];
+            rows[count++] = (int32_t)row;
+        }
+        kept->active[most + t] = count;
+        if (count == 0) continue;
+        deq_frame f = c->frame;
+        f.rows = rows;
+        f.example = c->frame.example ? example : NULL;
+        f.tape = tape_after(kept, most, t);
+        f.arg0 = in;
+        f.arg1 = out;
+        c->fixed->lin(&f, count);
+        const real share = (real)deq_finish_share(&c->finish.settings, t);
+        for (int64_t i = 0; i < count; i++) {
+            vec *z = (vec *)c->z + rows[i] * vectors, *next = (vec *)out + i * vectors;
+            if (NAME(damped_step)(next, z, next, share, vectors))
+                row_copy(z, next, vectors);
+            else
+                kept->bad[rows[i]] = true;
+        }
+    }
+}
+
+/* kept->made: the steps behind each state that the solver returns. */
 static void solve(forward *c) {
-    c->problem.keep_last = true;
-    c->options.last = 1;
     c->problem.tapes = c->kept;
     NAME(forward_run)(c, c->z);
-    for (int64_t row = 0; row < c->n; row++) c->kept->bad[row] = c->problem.progress[row].reason == DEQ_REASON_diverged;
+    for (int64_t row = 0; row < c->n; row++) {
+        const progress *q = &c->problem.progress[row];
+        c->kept->bad[row] = q->reason == DEQ_REASON_diverged;
+        c->kept->made[row] = returns_last(&c->problem, q, q->steps) ? q->steps
+                             : q->lowest_step > 0                   ? q->lowest_step
+                                                                    : 0;
+    }
+    finish_steps(c);
 }
 
 /* Linearises steps from .. to again, whose first state was kept. */
@@ -61,6 +113,34 @@ static void linearise_again(const deq_frame *frame, const deq_fixed *fixed, deq_
     }
 }
 
+/* Back through the steps of the finish: u becomes the cotangent of the solver's states. */
+static void gradient_after(const deq_frame *frame, const deq_fixed *fixed, const deq_fixed_settings *s,
+                           const unrolled_steps *b) {
+    deq_worker *worker = frame->host;
+    deq_kept *kept = &worker->kept[fixed->index];
+    const int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec), block = worker->block;
+    const deq_finish finish = deq_finish_of(s);
+    const int most = s->forward.max;
+    deq_frame inner = *frame;
+    inner.example = NULL;
+    inner.arg0 = b->v;
+    inner.arg1 = b->out;
+    for (int t = deq_finish_steps(&finish) - 1; t >= 0; t--) {
+        const real share = (real)deq_finish_share(&finish, t);
+        const int32_t *rows = kept->rows + (most + t) * block;
+        const int64_t count = kept->active[most + t];
+        for (int64_t i = 0; i < count; i++) {
+            b->skip[i] = b->bad[rows[i]];
+            scaled((vec *)b->v + i * vectors, (vec *)b->u + rows[i] * vectors, share, vectors);
+        }
+        inner.rows = rows;
+        inner.tape = tape_after(kept, most, t);
+        NAME(call_good)(frame->accum ? fixed->vjp_all : fixed->vjp_zx, &inner, fixed, count, b->skip);
+        for (int64_t i = 0; i < count; i++)
+            if (!b->skip[i]) step_back((vec *)b->u + rows[i] * vectors, (vec *)b->out + i * vectors, share, vectors);
+    }
+}
+
 /* Examples ended at different steps: each step has its own rows. */
 static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
     deq_worker *worker = frame->host;
@@ -70,6 +150,7 @@ static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) 
     int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec), block = worker->block;
     int every = kept->mode.checkpoint > 0 ? kept->mode.checkpoint : kept->steps;
     NAME(unroll_load)(frame, fixed, n, &b);
+    gradient_after(frame, fixed, &worker->request.settings[fixed->index], &b);
     deq_frame inner = *frame;
     inner.example = NULL;
     real damping = (real)kept->damping;
@@ -80,7 +161,7 @@ static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) 
             const int32_t *rows = kept->rows + t * block;
             int64_t active = kept->active[t];
             for (int64_t i = 0; i < active; i++) {
-                b.skip[i] = b.bad[rows[i]];
+                b.skip[i] = b.bad[rows[i]] || t >= kept->made[rows[i]];
                 scaled((vec *)b.v + i * vectors, (vec *)b.u + rows[i] * vectors, damping, vectors);
             }
             inner.tape = kept->tape + (t - from) * kept->tape_stride;

@@ -27,12 +27,7 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
 
 /* What the block calls z is the value that went on through the net. */
 static void solve(forward *c) {
-    NAME(forward_run)(c, c->kept->z);
-    deq_frame f = c->frame;
-    f.rows = c->worker->identity;
-    f.arg0 = c->kept->z;
-    f.arg1 = c->z;
-    c->fixed->f(&f, c->n);
+    NAME(forward_value)(c);
     memcpy(c->kept->z, c->z, (size_t)(c->n * c->fixed->state_bytes));
 }
 

@@ -1,4 +1,4 @@
-/* mode_jfb.c - Jacobian-free: u = g, which is one plain step after the state, differentiated. */
+/* mode_jfb.c - Jacobian-free: u = g, which is one plain step, differentiated, from where f was applied last. */
 #include "unroll.h"
 
 static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n) {
@@ -6,10 +6,8 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
     return (deq_needs){.solver = NAME(unroll_bytes)(fixed, n)};
 }
 
-static void solve(forward *c) { NAME(solve_after)(c, 1, 1, false); }
-
 static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
     NAME(gradient_after)(frame, fixed, n, 1, false);
 }
 
-const mode_routines NAME(mode_jfb) = {.needs = needs, .solve = solve, .gradient = gradient};
+const mode_routines NAME(mode_jfb) = {.needs = needs, .solve = NAME(forward_attach), .gradient = gradient};

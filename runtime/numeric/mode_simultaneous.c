@@ -91,12 +91,22 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
     return (deq_needs){.drest = true};
 }
 
+/* The states whose gradients are joined, in the same shares; of a sum their mean. */
+static void judge(problem *p, int step, const real *z) {
+    const ride *r = p->ride;
+    NAME(ride_judge)(p, step, z, 1.0 / (r->last - r->first + 1));
+}
+
 static void join(ride *r) {
-    r->along = along;
+    if (!r->looks) r->along = along;
+    if (r->judges) r->at_state = judge;
     if (r->mode->combine == DEQ_LAST) r->first = r->last;
 }
 
-static void solve(forward *c) { NAME(forward_run)(c, c->z); }
+static void solve(forward *c) {
+    NAME(forward_value)(c);
+    if (c->surrogate) NAME(ride_value)(&c->ride, c->fixed, c->n, c->z);
+}
 
 const mode_routines NAME(mode_simultaneous) = {
-    .needs = needs, .ride = join, .solve = solve, .gradient = NAME(ride_gathered)};
+    .needs = needs, .ride = join, .solve = solve, .look = solve, .gradient = NAME(ride_gathered)};

@@ -22,6 +22,8 @@ static void at_state(problem *p, int step, const real *z) {
     NAME(steps_forward)
     (&f, p->fixed, p->active, steps, m->damping, m->undamped_first, r->kept->tape, r->kept->tape_stride, r->a, r->b,
      r->bad, r->image);
+    if (r->judges) NAME(ride_judge)(p, step, r->b, weight(r, step));
+    if (r->looks) return;
     f.arg0 = r->b;
     f.arg1 = r->c;
     NAME(call_good)(r->cotangent, &f, p->fixed, p->active, r->bad);
@@ -48,7 +50,10 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
 
 static void join(ride *r) { r->at_state = at_state; }
 
-static void solve(forward *c) { NAME(forward_run)(c, c->z); }
+static void solve(forward *c) {
+    NAME(forward_value)(c);
+    if (c->surrogate) NAME(ride_value)(&c->ride, c->fixed, c->n, c->z);
+}
 
 const mode_routines NAME(mode_unrolled) = {
-    .needs = needs, .ride = join, .solve = solve, .gradient = NAME(ride_gathered)};
+    .needs = needs, .ride = join, .solve = solve, .look = solve, .gradient = NAME(ride_gathered)};

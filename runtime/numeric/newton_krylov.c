@@ -126,9 +126,14 @@ void NAME(solve_newton_krylov)(problem *p, deq_space *space) {
                     NAME(problem_return_best)(p, row);
                 continue;
             }
-            if (step > 0 && s.search.stuck[row] && o->tol > 0 && step >= p->least) {
-                end_with(p, i, q->residual < 64 * (double)REAL_EPSILON ? DEQ_REASON_stagnated : DEQ_REASON_line_search);
-                continue;
+            if (step > 0 && s.search.stuck[row] && o->tol > 0) {
+                const deq_reason reason =
+                    q->residual < 64 * (double)REAL_EPSILON ? DEQ_REASON_stagnated : DEQ_REASON_line_search;
+                if (step >= p->least) {
+                    end_with(p, i, reason);
+                    continue;
+                }
+                if (p->early) NAME(early_note)(p, i, reason);
             }
             s.forcing[row] = forcing_of(p, &s, row, now, q->residual, step);
             s.search.before[row] = s.last[row] = now;

@@ -17,9 +17,13 @@ typedef struct ride {
     real *u;         /* the adjoint that goes along, by row */
     real *a, *b, *c; /* by position */
     double *residual;
-    bool *lost; /* by row: its gradient is not finite from some state on */
-    bool *bad;  /* by position */
-    int *steps; /* by row: states passed */
+    bool *lost;   /* by row: its gradient is not finite from some state on */
+    bool *bad;    /* by position */
+    bool judges;  /* the state at which the gradient is taken is wanted, */
+    bool looks;   /* and no gradient */
+    real *judged; /* by row: that state, the weighted mean of several */
+    int *seen;    /* by row: the last state in it */
+    int *steps;   /* by row: states passed */
     /* f at the state, by position, linearised in the first tape; NULL: the solver does not evaluate there */
     const real *image;
 } ride;
@@ -29,6 +33,10 @@ void NAME(ride_open)(ride *r, const deq_fixed *fixed, deq_space *space, int64_t 
 /* Readies examples for the routines at the linearisation of this state. */
 deq_frame NAME(ride_frame)(const problem *p, const ride *r);
 void NAME(ride_mark)(const problem *p, ride *r);
+/* The states z of this step, by position, have this share in `judged`. */
+void NAME(ride_judge)(const problem *p, int step, const real *z, double share);
+/* What was judged becomes the value z, where all its states are there. */
+void NAME(ride_value)(const ride *r, const deq_fixed *fixed, int64_t n, real *z);
 /* Records how the examples' gradients ended. */
 void NAME(ride_report)(const problem *p);
 /* The gradient of a mode that rides: drest is what was gathered while the state was solved for. */

@@ -27,8 +27,7 @@ void NAME(call_good)(deq_routine_fn *routine, const deq_frame *frame, const deq_
     }
 }
 
-/* out = (1 - damping) z + damping f; where that is not finite, z. */
-HOT static bool damp(vec *out, const vec *z, const vec *f, real damping, int64_t n) {
+HOT bool NAME(damped_step)(vec *out, const vec *z, const vec *f, real damping, int64_t n) {
     ACCUMULATORS(a);
     const real keep = 1 - damping;
     if (damping == 1)
@@ -56,7 +55,7 @@ void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t
         for (int64_t i = 0; i < n; i++) {
             vec *next = (vec *)to + i * vectors;
             const vec *state = (const vec *)from + i * vectors;
-            if (!bad[i] && damp(next, state, next, share, vectors)) continue;
+            if (!bad[i] && NAME(damped_step)(next, state, next, share, vectors)) continue;
             bad[i] = true;
             memcpy(next, state, (size_t)fixed->state_bytes);
         }

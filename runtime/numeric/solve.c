@@ -83,16 +83,22 @@ bool problem_judge(problem *p, int64_t i, int step, bool state, double differenc
     q->residual = error;
     q->steps = step;
     p->error[i] = error;
-    deq_reason reason = DEQ_RUNNING;
+    deq_reason reason = DEQ_RUNNING, early = DEQ_RUNNING;
     bool may_stop = step >= p->least;
+    if (tol > 0 && error <= tol && !grown)
+        early = DEQ_REASON_converged;
+    else if (tol > 0 && step - q->lowest_step >= STAGNATED_STEPS && q->lowest < 64 * REAL_EPSILON)
+        early = DEQ_REASON_stagnated;
     if (!finite || (tol > 0 && difference > o->growth * fmax(q->first, 1e-3)))
         reason = DEQ_REASON_diverged;
-    else if (tol > 0 && error <= tol && may_stop && !grown)
-        reason = DEQ_REASON_converged;
+    else if (may_stop && early == DEQ_REASON_converged)
+        reason = early;
     else if (step >= o->max)
         reason = DEQ_REASON_max_steps;
-    else if (tol > 0 && may_stop && step - q->lowest_step >= STAGNATED_STEPS && q->lowest < 64 * REAL_EPSILON)
-        reason = DEQ_REASON_stagnated;
+    else if (may_stop)
+        reason = early;
+    else if (early != DEQ_RUNNING && p->early)
+        NAME(early_note)(p, i, early);
     q->reason = p->ended[i] = reason;
     return lowest;
 }
@@ -110,7 +116,9 @@ void NAME(problem_return_best)(problem *p, int64_t row) {
 }
 
 void problem_stream(problem *p, int step, const real *z) {
-    if (p->adjoint || step < 1) return;
+    if (p->adjoint) return;
+    if (p->early) NAME(early_keep)(p, step, z);
+    if (step < 1) return;
     if (p->defence) problem_defend(p, step, z);
     if (p->ride && p->ride->at_state) p->ride->at_state(p, step, z);
     if (p->correct) NAME(correct_state)(p, step, z);
@@ -236,6 +244,7 @@ static void settle(problem *p, int32_t row, int which, const progress *before, c
     if (q->lowest_step >= 0) q->lowest_step += before->steps;
     if (!q->failed || !better || (p->keep_last && q->reason != DEQ_REASON_diverged)) return;
     memcpy(row_of(p, p->result, row), row_of(p, kept, row), (size_t)p->vectors * sizeof(vec));
+    if (p->images) p->images->known[row] = false;
     q->solver = before->solver;
     q->lowest_step = before->lowest_step;
     q->residual = q->lowest = before->residual;
@@ -257,6 +266,7 @@ void NAME(problem_run)(problem *p, deq_space *space) {
         if (own.used > space->used) space->used = own.used;
         p->options = chain;
         if (!space->base) continue;
+        if (p->early) NAME(early_restore)(p, count);
         for (int64_t i = 0; i < count; i++) {
             const int32_t row = p->rows[i];
             p->progress[row].failed = ended_short(&one, p->progress[row].reason);
@@ -269,6 +279,7 @@ void NAME(problem_run)(problem *p, deq_space *space) {
         p->least = 0;
         p->ride = NULL;
         p->correct = NULL;
+        p->early = NULL;
     }
 }
 
@@ -280,14 +291,13 @@ size_t NAME(solver_bytes)(const deq_fixed *fixed, const deq_solver *options, boo
     return space.used;
 }
 
-void NAME(problem_report)(problem *p, bool *failed) {
+void NAME(problem_report)(problem *p) {
     int64_t worst = -1;
     double largest = -1;
     for (int64_t row = 0; row < p->n; row++) {
         progress *q = &p->progress[row];
         const bool bad = q->failed;
         if (!returns_last(p, q, q->steps) && q->lowest_step >= 0) q->residual = q->lowest;
-        if (failed) failed[row] = bad;
         if (p->quiet) continue;
         deq_worker_record(p->worker, p->fixed, p->adjoint, row, p->ident ? p->ident[row] : row, q->steps, q->residual,
                           q->reason, bad);
@@ -324,7 +334,7 @@ void NAME(solve_adjoint)(deq_worker *worker, const deq_frame *frame, const deq_f
     NAME(problem_open)(&p, &space, n, kept->rows);
     NAME(problem_run)(&p, &space);
     memcpy(kept->rows, p.rows, (size_t)n * sizeof *p.rows); /* tape records moved with their examples */
-    NAME(problem_report)(&p, NULL);
+    NAME(problem_report)(&p);
 }
 
 void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed *map, const deq_solver *options,
@@ -341,5 +351,5 @@ void NAME(solve_map)(deq_worker *worker, const deq_frame *frame, const deq_fixed
                  .result = result};
     NAME(problem_open)(&p, &space, n, NULL);
     NAME(problem_run)(&p, &space);
-    NAME(problem_report)(&p, NULL);
+    NAME(problem_report)(&p);
 }

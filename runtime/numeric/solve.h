@@ -2,7 +2,7 @@
  *
  * h is the cell f (the state), or J' u + g (the adjoint).  Examples that run stand at positions 0 .. active-1 of the
  * contiguous rows handed to routines; rows[i] is the row of the block, under which everything lasting is kept.
- * Files: solve.c, defended.c (problem_defend), measure.c (problem_measure). */
+ * Files: solve.c, early.c, defended.c (problem_defend), measure.c (problem_measure). */
 #ifndef DEQ_NUMERIC_SOLVE_H
 #define DEQ_NUMERIC_SOLVE_H
 #include "vector.h"
@@ -28,6 +28,19 @@ typedef struct progress {     /* of one example */
 struct correct;
 struct ride;
 
+/* f at the states that a forward solve returns, as far as the solver knows it. */
+typedef struct images {
+    real *of_result, *of_best; /* by row */
+    bool *known;               /* by row: of_result holds it */
+} images;
+
+/* Where examples ended that go on for the sake of a gradient at later states: their value is independent of it. */
+typedef struct early {
+    real *result;       /* by row */
+    progress *progress; /* by row */
+    enum { EARLY_NOT, EARLY_NOW, EARLY_KEPT } * when;
+} early;
+
 typedef struct problem {
     deq_worker *worker;
     const deq_fixed *fixed;
@@ -44,7 +57,9 @@ typedef struct problem {
     const double *scale;       /* adjoint: what g was divided by */
     real *result;              /* by row */
     const real *start;         /* the first state, by row; NULL: zero */
-    bool quiet;                /* reports nothing but `failed` */
+    bool quiet;                /* reports nothing */
+    images *images;            /* where a solver that evaluates its last state leaves f there; NULL: not wanted */
+    early *early;              /* with `least`: where examples ended before; NULL: not wanted */
     struct correct *correct;   /* the loss at states on the way (correct.h); NULL */
     struct ride *ride;         /* what else happens at the states (ride.h); NULL */
     deq_history *history;      /* Broyden: where the directions are to stay; NULL */
@@ -117,8 +132,18 @@ void NAME(line_search_run)(line_search *s, problem *p, real *z, real *f, const r
 
 /* Every solver of the chain in turn, each on the examples that those before it left short of their tolerance. */
 void NAME(problem_run)(problem *p, deq_space *space);
-/* Reports every example, in the order of the rows; `failed` (by row) may be NULL. */
-void NAME(problem_report)(problem *p, bool *failed);
+/* Reports every example, in the order of the rows. */
+void NAME(problem_report)(problem *p);
+
+/* ---- early.c ---- */
+/* Takes its buffers from the space. */
+void NAME(early_open)(early *e, const deq_fixed *fixed, deq_space *space, int64_t n);
+/* Position i would end for `reason` if nobody asked for more steps. */
+void NAME(early_note)(problem *p, int64_t i, deq_reason reason);
+/* Keeps what the examples noted in this step return; z: their states. */
+void NAME(early_keep)(problem *p, int step, const real *z);
+/* The solve is over: result and progress of the first `count` positions become what was kept. */
+void NAME(early_restore)(problem *p, int64_t count);
 
 #define problem_apply NAME(problem_apply)
 #define problem_judge NAME(problem_judge)
@@ -154,13 +179,14 @@ void NAME(problem_return_best)(problem *p, int64_t row);
 
 /* Whether somebody wants to see the states. */
 INLINE bool problem_streams(const problem *p) {
-    return p->worker->request.stream || p->defence || p->ride || p->correct;
+    return p->worker->request.stream || p->defence || p->ride || p->correct || p->early;
 }
 /* Adds the states of this step to what the defence reads; an example that ends gets its result. */
 void problem_defend(problem *p, int step, const real *z);
 
-/* When the solve is over: the residual of each example becomes that of its row of `result`. */
-void problem_measure(problem *p, deq_space *space);
+/* When the solve is over: the residual of each example becomes that of its row of `value`, which is the result, or where
+ * `moved` (by row) comes from it.  With a measuring space it only takes memory. */
+void problem_measure(problem *p, deq_space *space, const real *value, const bool *moved);
 
 /* Hands the states of this step to the worker's listener and the defence. */
 void problem_stream(problem *p, int step, const real *z);
@@ -181,6 +207,8 @@ size_t NAME(solver_bytes)(const deq_fixed *fixed, const deq_solver *options, boo
 /* ---- runs.c: routines on the rows that may be used ---- */
 /* Whether every element is finite. */
 bool NAME(row_finite)(const vec *x, int64_t n);
+/* out = (1 - damping) z + damping f; out may be z or f.  False where f is not finite: out is of no use then. */
+bool NAME(damped_step)(vec *out, const vec *z, const vec *f, real damping, int64_t n);
 /* The routine on records 0 .. n-1 (position i of arg0, arg1, tape, rows, example), without those that are bad. */
 void NAME(call_good)(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
                      const bool *bad);

@@ -58,15 +58,52 @@ static void hold(const deq_worker *worker, const deq_fixed *fixed, const int64_t
     }
 }
 
-void NAME(solve_after)(forward *c, int count, double damping, bool undamped_first) {
+void NAME(forward_start)(forward *c, real *result) {
     const int64_t *example = c->problem.ident;
-    if (take_held(c->worker, c->fixed, example, c->n, c->kept->z)) {
+    if (take_held(c->worker, c->fixed, example, c->n, (char *)result)) {
         memset(c->kept->failed, 0, (size_t)c->n * sizeof *c->kept->failed);
+        c->problem.n = c->n;
+        c->problem.images = NULL;
+        c->space = (deq_space){c->worker->solver, 0};
+        NAME(finish_begin)(&c->finish, &c->problem, true);
     } else {
-        NAME(forward_run)(c, c->kept->z);
-        hold(c->worker, c->fixed, example, c->n, c->kept->z);
+        NAME(forward_run)(c, result);
+        hold(c->worker, c->fixed, example, c->n, (const char *)result);
     }
-    NAME(forward_linearise)(c, count, damping, undamped_first);
+}
+
+/* How many of the mode's first steps are all those of the finish; -1: it makes others. */
+static int shared_steps(const deq_finish *f, int count, double damping, bool undamped_first) {
+    const int steps = deq_finish_steps(f);
+    if (steps > count) return -1;
+    for (int t = 0; t < steps; t++)
+        if (deq_finish_share(f, t) != (t == 0 && undamped_first ? 1 : damping)) return -1;
+    return steps;
+}
+
+/* value = c->z of the rows that make the finish's steps. */
+static void take_value(const forward *c, real *value) {
+    const size_t bytes = (size_t)c->fixed->state_bytes;
+    for (int64_t row = 0; row < c->n; row++)
+        if (c->finish.due[row])
+            memcpy((char *)value + (size_t)row * bytes, (const char *)c->z + (size_t)row * bytes, bytes);
+}
+
+void NAME(solve_after)(forward *c, int count, double damping, bool undamped_first) {
+    const size_t bytes = (size_t)(c->n * c->fixed->state_bytes);
+    const int shared = shared_steps(&c->finish.settings, count, damping, undamped_first);
+    NAME(forward_start)(c, c->kept->z);
+    real *value = deq_space_take(&c->space, bytes);
+    memcpy(value, c->kept->z, bytes);
+    if (shared < 0) NAME(forward_finish)(c, value);
+    if (shared > 0) {
+        NAME(forward_linearise)(c, 0, shared, damping, undamped_first);
+        take_value(c, value);
+        if (shared < count) memcpy(c->kept->z, c->z, bytes);
+    }
+    if (shared < count)
+        NAME(forward_linearise)(c, shared > 0 ? shared : 0, count - (shared > 0 ? shared : 0), damping, undamped_first);
+    if (!c->surrogate) memcpy(c->z, value, bytes);
 }
 
 void NAME(gradient_after)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, double damping,

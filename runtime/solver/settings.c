@@ -48,6 +48,7 @@ bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, de
                     : deq_solver_parse(value, false, &s->forward, e);
     case DEQ_FIXED_KEY_gradient:
         return rest ? argument_set(&s->gradient, rest, value, e) : deq_gradient_parse(value, s->hands, &s->gradient, e);
+    case DEQ_FIXED_KEY_finish: return rest ? deq_finish_set(s, rest, value, e) : deq_finish_parse(value, &s->finish, e);
     case DEQ_FIXED_KEY_penalty:
         return rest ? deq_penalties_set(&s->penalties, rest, value, e) : deq_penalties_parse(value, &s->penalties, e);
     case DEQ_FIXED_KEY_start:
@@ -76,6 +77,7 @@ void deq_fixed_print(const deq_fixed_settings *s, deq_fixed_key key, char *out, 
     switch (key) {
     case DEQ_FIXED_KEY_forward: deq_solver_print(&s->forward, out, size); return;
     case DEQ_FIXED_KEY_gradient: deq_mode_print(&s->gradient, out, size); return;
+    case DEQ_FIXED_KEY_finish: deq_finish_print(&s->finish, out, size); return;
     case DEQ_FIXED_KEY_penalty: deq_penalties_print(&s->penalties, out, size); return;
     case DEQ_FIXED_KEY_start: word = deq_word_at(words_of(key), s->start); break;
     case DEQ_FIXED_KEY_on_fail: word = deq_word_at(words_of(key), s->on_fail); break;

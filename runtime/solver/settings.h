@@ -1,7 +1,8 @@
 /* settings.h - the settings of a fixed point from texts such as "implicit(gmres(tol: 1e-4, max: 30))", and back.
  *
  * Texts come from the manifest and from --set; solver_text.c and mode_text.c are their only readers.
- * Files: settings.c, solver_text.c, mode_text.c, settings_check.c, modes.c (their names). */
+ * Files: settings.c, solver_text.c, mode_text.c, finish_text.c,
+ * settings_check.c, modes.c (their names). */
 #ifndef DEQ_RUNTIME_SETTINGS_H
 #define DEQ_RUNTIME_SETTINGS_H
 #include "deq_runtime.h"
@@ -24,6 +25,7 @@ typedef enum deq_start { DEQ_START_ZEROS, DEQ_START_PREVIOUS, DEQ_START_GIVEN } 
 typedef struct deq_fixed_settings {
     deq_solver forward;
     deq_mode gradient;
+    deq_finish finish;
     deq_on_fail on_fail;
     deq_start start;
     const struct deq_hands *hands; /* gradients by hand that `gradient` may name; NULL: none */
@@ -49,6 +51,15 @@ bool deq_mode_parse(const char *text, deq_mode *out, deq_error *e);
 /* The same, or the name of one of `hands`, alone or with a solver: "paper(gmres())". */
 bool deq_gradient_parse(const char *text, const struct deq_hands *hands, deq_mode *out, deq_error *e);
 bool deq_mode_set(deq_mode *m, deq_part name, deq_part value, deq_error *e); /* one of its arguments */
+/* ---- finish_text.c: which state is the value ---- */
+bool deq_finish_parse(const char *text, deq_finish *out, deq_error *e);
+/* An argument of the finish in force. */
+bool deq_finish_set(deq_fixed_settings *s, const char *argument, const char *value, deq_error *e);
+void deq_finish_print(const deq_finish *f, char *out, size_t size);
+/* The finish in force; `trained` is that of the settings' own gradient mode.  Never `trained`. */
+deq_finish deq_finish_of(const deq_fixed_settings *s);
+int deq_finish_steps(const deq_finish *f);              /* applications of f */
+double deq_finish_share(const deq_finish *f, int step); /* of f in step 0, 1, .. */
 /* ---- modes.c: what modes.def says of a mode ---- */
 const char *deq_mode_name(const deq_mode *m); /* as a script spells it; a gradient that it declares: its own */
 /* Whether it has one of the traits (TRAIT_..). */
@@ -60,7 +71,7 @@ const char *deq_mode_forward(const deq_mode *m); /* "any", "broyden|adjoint_broy
  * solver's matter. */
 const char *deq_mode_state_argument(const deq_mode *m);
 /* `key` relative to the fixed point: "forward", "forward.tol", "gradient", "gradient.steps", "gradient.adjoint.tol",
- * "on_fail", "penalty", "penalty.weight", "penalty.jacobian.weight". */
+ * "finish", "finish.steps", "on_fail", "penalty", "penalty.weight", "penalty.jacobian.weight". */
 bool deq_fixed_set(deq_fixed_settings *s, const char *key, const char *value, deq_error *e);
 /* As fixed_settings.def says. */
 bool deq_fixed_defaults(deq_fixed_settings *s, deq_error *e);

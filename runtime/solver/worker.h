@@ -44,6 +44,8 @@ typedef struct deq_kept {
     int64_t *active;     /* records of each step */
     int steps;           /* steps kept */
     bool *failed;        /* by row: the solve did not converge */
+    bool *due;           /* by row: the steps of `finish` were made */
+    int32_t *made;       /* backprop: by row, the steps that made the solver's state */
     bool *bad;           /* by row: the linearisation is not finite; nothing flows through this example */
     char *drest;         /* simultaneous, unrolled: cotangents of the rest records, gathered while solving; else NULL */
     char *states;        /* backprop with checkpoints: `block` state rows for each; else NULL */
@@ -82,6 +84,8 @@ typedef struct deq_request {
     int64_t records_stride;       /* between fixed points */
     /* What predictions (solves without gradient) are read off; NULL: the state returned.  Needs a plan for defences. */
     const deq_defence *defence;
+    /* The net goes on with the states at which gradients are taken, where those are not the value (judge: surrogate). */
+    bool surrogate;
     /* The residual of a forward solve is that of the state it hands on, if need be for an evaluation more. */
     bool measures;
     /* By row of the block: penalties are added here; NULL: none are wanted.  They are taken at the states that the net

@@ -43,6 +43,10 @@ bool compare_script_settings(const CompareWork *w, deq_probe *p, deq_error *e) {
     const CompareSubject *s = &w->subject;
     if (s->train && !deq_app_in_training(p->engine, s->train, e)) return false;
     if (s->check && !deq_app_override(p->engine, s->check->overrides, s->check->noverrides, e)) return false;
+    deq_finish *finishes = deq_engine_finishes(p->engine); /* of the script, whatever mode is compared */
+    if (!finishes) return deq_fail(e, DEQ_MEMORY, "settings");
+    deq_engine_settle_finishes(p->engine, finishes);
+    free(finishes);
     return !s->net->nfixed || deq_engine_set(p->engine, "on_fail", "warn", e);
 }
 

@@ -270,6 +270,16 @@ static void describe_steps(const Check *c, char *text, size_t size) {
                  first->undamped_first ? "an undamped step and " : "", first->steps, first->damping);
 }
 
+/* The value is the state after the very steps that the mode differentiates. */
+static bool finish_by_mode(Check *c, int fixed, deq_error *e) {
+    const deq_mode *m = deq_engine_mode(c->probe.engine, fixed);
+    char text[160];
+    snprintf(text, sizeof text, "apply(steps: %d, damping: %.17g, undamped_first: %s, always: true)", m->steps,
+             m->damping, m->undamped_first ? "true" : "false");
+    return !deq_mode_has(m, TRAIT_AFTER) ||
+           deq_probe_set(&c->probe, c->test->net->fixed[fixed].path, "finish", text, e);
+}
+
 /* What phantom.unroll, jfb and backprop compute, whether or not the solver converges. */
 static bool check_steps(Check *c, bool *failed, deq_error *e) {
     const deq_net_spec *net = c->test->net;
@@ -279,6 +289,8 @@ static bool check_steps(Check *c, bool *failed, deq_error *e) {
         if (deq_mode_has(deq_engine_mode(c->probe.engine, i), TRAIT_UNROLLS) &&
             !deq_probe_set(&c->probe, net->fixed[i].path, "forward.tol", "0", e))
             return false;
+    for (int i = 0; i < net->nfixed; i++)
+        if (!finish_by_mode(c, i, e)) return false;
     c->probe.steps = c->exact = true;
     c->compared = "steps";
     c->residual = c->adjoint = 0;
