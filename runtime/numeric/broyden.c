@@ -211,12 +211,12 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
                 q->saved = true;
             }
             if (p->ended[i] != DEQ_RUNNING) {
-                const bool last = returns_last(p, q, step) || (step == 0 && q->reason == DEQ_REASON_converged);
-                if (last)
+                const bool newest = returns_last(p, q, step) || (step == 0 && q->reason == DEQ_REASON_converged);
+                if (newest)
                     memcpy(row_of(p, p->result, row), state, row_bytes);
                 else
                     NAME(problem_return_best)(p, row);
-                if (m) leave_image(p, row, last ? row_of(p, f, i) : row_of(p, m->of_best, row), last);
+                if (m) leave_image(p, row, newest ? row_of(p, f, i) : row_of(p, m->of_best, row), newest);
                 /* Some want B at the last state as well: it takes one more direction. */
                 bool more = q->reason != DEQ_REASON_diverged && (keeps || (rides && step == last));
                 if (keeps) {

@@ -39,7 +39,9 @@ void NAME(early_restore)(problem *p, int64_t count) {
         const int32_t row = p->rows[i];
         if (e->when[row] != EARLY_KEPT) continue;
         row_copy(row_of(p, p->result, row), row_of(p, e->result, row), p->vectors);
+        const int steps = p->progress[row].steps; /* what was made is what is counted */
         p->progress[row] = e->progress[row];
+        p->progress[row].steps = steps;
         if (p->images) p->images->known[row] = false;
     }
 }

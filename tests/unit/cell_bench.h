@@ -63,6 +63,7 @@ static inline void *clear(size_t bytes) {
 /* W random with norm about `gain`, c normal. */
 static inline bench bench_new(int bits, cell_kind kind, int d, int64_t n, double gain) {
     bench b = {.bits = bits, .d = d, .n = n, .stride = bits == 32 ? cell_bytes_f32(d) : cell_bytes_f64(d)};
+    b.settings.finish.kind = DEQ_FINISH_none; /* the state that the solver returns */
     b.fixed = bits == 32 ? cell_describe_f32(d) : cell_describe_f64(d);
     b.shared = clear(bits == 32 ? sizeof(record_f32) : sizeof(record_f64));
     if (bits == 32)

@@ -36,6 +36,7 @@ COTANGENT(F64, double)
 /* As bench_new, with inputs of one size. */
 static inline bench mode_bench_new(int bits, cell_kind kind, int d, int64_t n, double gain) {
     bench b = bench_new(bits, kind, d, n, gain);
+    b.settings.finish.kind = DEQ_FINISH_trained;
     for (int i = 0; i < n * d; i++) put(&b, b.rest, i / d, i % d, deq_normal(8, (uint64_t)i) * 0.7);
     return b;
 }

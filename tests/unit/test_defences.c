@@ -163,7 +163,7 @@ static void solve(Bench *b, const char *forward, const char *defence, int64_t fr
     deq_error e = {0};
     const deq_fixed_settings *settings[1] = {&b->settings};
     if (!deq_solver_parse(forward, false, &b->settings.forward, &e) ||
-        !deq_mode_parse("jfb", &b->settings.gradient, &e) ||
+        !deq_mode_parse("jfb", &b->settings.gradient, &e) || !deq_finish_parse("none", &b->settings.finish, &e) ||
         !deq_defence_parse(defence ? defence : "none", &b->defence, &e))
         fail_msg("%s", e.text);
     deq_worker_free(b->worker);

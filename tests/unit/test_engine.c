@@ -343,6 +343,7 @@ static void test_defence_is_of_predictions(void **state) {
     assert_null(json_object_get(out, "defence"));
     json_decref(out);
     assert_true(deq_engine_set(g, "body.forward", "broyden(tol: 0, max: 2, return: last)", &e));
+    assert_true(deq_engine_set(g, "body.finish", "none", &e));
     outcome_init(&stopped);
     assert_true(deq_engine_evaluate(g, &source, index, N, "square", "near", NULL, 1, NULL, NULL, &stopped.results, &e));
     int differ = 0;
