@@ -150,7 +150,8 @@ void NAME(forward_finish)(forward *c, real *z) {
     (&c->finish, &c->frame, c->fixed, c->n, 0, deq_finish_steps(&c->finish.settings), z, c->problem.images, c->space);
 }
 
-void NAME(forward_settle)(forward *c) {
+/* Reports how the solves ended; c->z is the value. */
+static void settle(forward *c) {
     problem *p = &c->problem;
     deq_space space = c->space;
     if (c->worker->request.measures) problem_measure(p, &space, c->z, c->finish.due);
@@ -162,7 +163,7 @@ void NAME(forward_settle)(forward *c) {
 void NAME(forward_value)(forward *c) {
     NAME(forward_run)(c, c->z);
     NAME(forward_finish)(c, c->z);
-    NAME(forward_settle)(c);
+    settle(c);
 }
 
 void NAME(forward_linearise)(forward *c, int first, int count, double damping, bool undamped_first) {
@@ -325,7 +326,7 @@ static void look(forward *c) {
         c->problem.least = r->last;
     }
     modes[c->kept->mode.kind]->look(c);
-    if (c->open) NAME(forward_settle)(c);
+    if (c->open) settle(c);
 }
 
 void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest, void *z,
@@ -346,7 +347,7 @@ void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed
     add_ride(&c, frame);
     find_failed(&c);
     modes[c.kept->mode.kind]->solve(&c);
-    if (c.open) NAME(forward_settle)(&c);
+    if (c.open) settle(&c);
 }
 
 void NAME(deq_gradient)(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {

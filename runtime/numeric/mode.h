@@ -50,9 +50,7 @@ typedef struct mode_routines {
 void NAME(forward_run)(forward *c, real *result);
 /* Makes the solver's states z the value, in place. */
 void NAME(forward_finish)(forward *c, real *z);
-/* Reports how the solves ended; c->z is the value. */
-void NAME(forward_settle)(forward *c);
-/* All three, into c->z: the value of modes that take their gradient elsewhere. */
+/* Both, into c->z, and reported: the value of modes that take their gradient elsewhere. */
 void NAME(forward_value)(forward *c);
 /* forward_run, unless the states are held (deq_engine_hold). */
 void NAME(forward_start)(forward *c, real *result);

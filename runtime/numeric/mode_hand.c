@@ -25,10 +25,29 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
     return needs;
 }
 
-/* What the block calls z is the value that went on through the net. */
+/* What the block calls z is f where it was applied last, as for every mode that attaches to the value: of a cell that
+ * ends in relu its zeros are exact. */
 static void solve(forward *c) {
-    NAME(forward_value)(c);
-    memcpy(c->kept->z, c->z, (size_t)(c->n * c->fixed->state_bytes));
+    const int last = deq_finish_steps(&c->finish.settings) - 1;
+    const int64_t vectors = c->fixed->state_bytes / (int64_t)sizeof(vec);
+    NAME(forward_start)(c, c->kept->z);
+    if (last > 0) NAME(finish_run)
+    (&c->finish, &c->frame, c->fixed, c->n, 0, last, c->kept->z, c->problem.images, c->space);
+    deq_space space = c->space;
+    vec *image = deq_space_take(&space, (size_t)c->fixed->state_bytes);
+    deq_frame f = c->frame;
+    f.rows = c->worker->identity;
+    f.arg0 = c->kept->z;
+    f.arg1 = c->z;
+    c->fixed->f(&f, c->n);
+    for (int64_t row = 0; row < c->n; row++) {
+        vec *at = (vec *)c->kept->z + row * vectors, *value = (vec *)c->z + row * vectors;
+        const real share = c->finish.due[row] ? (real)deq_finish_share(&c->finish.settings, last) : 1;
+        memcpy(image, value, (size_t)c->fixed->state_bytes);
+        if (!NAME(damped_step)(value, at, image, share, vectors) || !c->finish.due[row])
+            memcpy(value, at, (size_t)c->fixed->state_bytes);
+        memcpy(at, image, (size_t)c->fixed->state_bytes);
+    }
 }
 
 static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {

@@ -539,6 +539,7 @@ static void test_unrolled_modes_are_derivatives_of_what_they_compute(void **stat
         double start[6][CELL_MOST] = {{0}};
         for (int row = 0; row < 6; row++)
             for (int k = 0; k < b.d && !cases[s].from_zero; k++) start[row][k] = get(&b, b.z, row, k);
+        b.settings.finish.kind = DEQ_FINISH_trained; /* the mode's own steps make the value */
         bench_solve(&b, cases[s].forward, cases[s].gradient, true);
         bench_gradient_rows(&b, 0, 6);
         for (int row = 0; row < 6; row++) {
