@@ -233,7 +233,9 @@ static void lower_tiles(Lower *l, const LevelPlan *level) {
     } else {
         loop_begin(&loop, e, zero, l->n, one, false);
         l->tile_start = loop.index;
-        l->tile_rows = loop.step = product_rows(e, LLVMBuildNSWSub(e->builder, l->n, loop.index, ""));
+        Value left = LLVMBuildNSWSub(e->builder, l->n, loop.index, "");
+        l->tile_rows = loop.step =
+            level->tall ? emit_index_min(e, left, emit_i64(e, TALL_ROWS)) : product_rows(e, left);
     }
     lower_part(l, level, level->tile, level->ntile);
     loop_end(&loop);

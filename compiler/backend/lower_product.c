@@ -189,7 +189,7 @@ static uint32_t vectors_for(const Emit *e, uint64_t columns) {
 }
 
 static void call_kernel(Emit *e, const Product *p, uint32_t vectors, Value panels, Value b, Value c) {
-    Value initial = LLVMConstInt(e->i1, p->initial, false);
+    Value initial = p->more ? p->more : LLVMConstInt(e->i1, p->initial, false);
     Value args[K_COUNT + 1] = {p->a, p->a_row, p->a_step, b,      p->b_panel, p->b_step,
                                c,    p->c_row, p->k,      panels, initial,    p->m};
     if (vectors == 1) {
@@ -211,6 +211,32 @@ static void product_tile(Emit *e, const Product *p) {
     Value b = emit_offset(e, p->b, emit_index_mul(e, p->b_panel, full));
     call_kernel(e, p, vectors_for(e, rest), emit_i64(e, 1), b,
                 emit_offset_constant(e, p->c, full * e->panel * e->real_bytes));
+}
+
+#define STRETCH 512 /* of k: its elements of a tall tile stay in the second-level cache, and so does a panel of b */
+
+/* The rows of a tall tile against weights that outweigh them: every stretch of every panel of b is read once for all
+ * rows.  Each stretch adds to the sums before it, whatever the number of rows. */
+static void product_tall(Emit *e, Product p, uint64_t k) {
+    const uint64_t rest = p.columns % e->panel, panels = p.columns / e->panel + (rest > 0);
+    const Value rows = p.m, a = p.a, b = p.b, c = p.c;
+    Loop stretches, across, down;
+    loop_begin(&stretches, e, emit_i64(e, 0), emit_i64(e, k), emit_i64(e, STRETCH), false);
+    p.k = emit_index_min(e, emit_i64(e, STRETCH), LLVMBuildNSWSub(e->builder, emit_i64(e, k), stretches.index, ""));
+    p.more = LLVMBuildICmp(e->builder, LLVMIntNE, stretches.index, emit_i64(e, 0), "");
+    loop_count(&across, e, panels);
+    p.b = emit_offset(e, b, emit_index_mul_value(e, stretches.index, p.b_step));
+    p.b = emit_offset(e, p.b, emit_index_mul_value(e, across.index, p.b_panel));
+    loop_begin(&down, e, emit_i64(e, 0), rows, emit_i64(e, 1), false);
+    p.m = down.step = product_rows(e, LLVMBuildNSWSub(e->builder, rows, down.index, ""));
+    p.a = emit_offset(e, a, emit_index_mul_value(e, down.index, p.a_row));
+    p.a = emit_offset(e, p.a, emit_index_mul_value(e, stretches.index, p.a_step));
+    p.c = emit_offset(e, c, emit_index_mul_value(e, down.index, p.c_row));
+    p.c = emit_offset(e, p.c, emit_index_mul(e, across.index, e->panel * e->real_bytes));
+    call_kernel(e, &p, 2, emit_i64(e, 1), p.b, p.c);
+    loop_end(&down);
+    loop_end(&across);
+    loop_end(&stretches);
 }
 
 void product_tiles(Emit *e, Product p, uint64_t rows) {
@@ -282,7 +308,10 @@ static void lower_product(const Site *s) {
         emit_zero_padding(e, emit_offset(e, p.c, emit_index_mul(e, rows.index, y->slot.stride)), columns);
         loop_end(&rows);
     }
-    product_tile(e, &p);
+    if (s->node->batched && l->step->levels[g->level].tall)
+        product_tall(e, p, k);
+    else
+        product_tile(e, &p);
 }
 
 typedef struct Dims { /* of op(a) op(b) */
@@ -354,116 +383,6 @@ Value lower_matmul(const Site *s) {
                          emit_i64(e, s->node->attr.matmul.transpose_b != 0)};
         emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_product_f32" : "deq_product_f64"), args, 8);
     }
-    return NULL;
-}
-
-/* ---- pack: [k, n] to [panel][k][columns of the panel] ---- */
-/* Swaps rows and columns of a square block of vectors: exchanges halves, then quarters, and so on. */
-static void transpose_block(Emit *e, Value *rows) {
-    Value keep[64], take[64];
-    for (uint32_t w = e->lanes / 2; w > 0; w /= 2) {
-        for (uint32_t lane = 0; lane < e->lanes; lane++) {
-            keep[lane] = emit_i32(e, lane & w ? e->lanes + (lane ^ w) : lane);
-            take[lane] = emit_i32(e, lane & w ? e->lanes + lane : lane | w);
-        }
-        Value low = LLVMConstVector(keep, e->lanes), high = LLVMConstVector(take, e->lanes);
-        for (uint32_t i = 0; i < e->lanes; i++) {
-            if (i & w) continue;
-            Value a = rows[i], b = rows[i | w];
-            rows[i] = LLVMBuildShuffleVector(e->builder, a, b, low, "");
-            rows[i | w] = LLVMBuildShuffleVector(e->builder, a, b, high, "");
-        }
-    }
-}
-
-typedef struct Pack {
-    Value x, y;
-    uint64_t k, n; /* of the product */
-    bool transposed;
-} Pack;
-
-/* Element (row, column) of the product's right operand. */
-static void pack_element(Emit *e, const Pack *p, Value row, Value panel, Value column) {
-    Value j = emit_index_add(e, emit_index_mul(e, panel, e->panel), column);
-    Value from = p->transposed ? emit_index_add(e, emit_index_mul(e, j, p->k), row)
-                               : emit_index_add(e, emit_index_mul(e, row, p->n), j);
-    Value to = emit_index_add(e, emit_index_mul(e, panel, p->k), row);
-    to = emit_index_add(e, emit_index_mul(e, to, e->panel), column);
-    emit_store(e, emit_load(e, emit_element(e, p->x, from)), emit_element(e, p->y, to));
-}
-
-/* Rows start .. k-1 of a panel, `columns` of its columns. */
-static void pack_rows(Emit *e, const Pack *p, Value panel, uint64_t start, uint64_t columns) {
-    Loop rows, inner;
-    if (start >= p->k) return;
-    loop_begin(&rows, e, emit_i64(e, start), emit_i64(e, p->k), emit_i64(e, 1), false);
-    loop_count(&inner, e, columns);
-    pack_element(e, p, rows.index, panel, inner.index);
-    loop_end(&inner);
-    loop_end(&rows);
-}
-
-/* A full panel of a transposed matrix, whose columns are rows of x: square blocks, then the rows that are left. */
-static void pack_blocks(Emit *e, const Pack *p, Value panel) {
-    uint64_t blocks = p->k / e->lanes;
-    uint32_t vector = e->lanes * e->real_bytes;
-    if (blocks) {
-        Loop down, across;
-        loop_count(&down, e, blocks);
-        loop_count(&across, e, e->panel / e->lanes);
-        Value row = emit_index_mul(e, down.index, e->lanes), column = emit_index_mul(e, across.index, e->lanes), v[64];
-        Value j = emit_index_add(e, emit_index_mul(e, panel, e->panel), column);
-        Value from = emit_element(e, p->x, emit_index_add(e, emit_index_mul(e, j, p->k), row));
-        for (uint32_t i = 0; i < e->lanes; i++)
-            v[i] = emit_load_vector(e, emit_offset_constant(e, from, i * p->k * e->real_bytes), e->real_bytes);
-        transpose_block(e, v);
-        Value to = emit_index_mul(e, emit_index_add(e, emit_index_mul(e, panel, p->k), row), e->panel);
-        to = emit_element(e, p->y, emit_index_add(e, to, column));
-        for (uint32_t i = 0; i < e->lanes; i++)
-            emit_store_vector(e, v[i], emit_offset_constant(e, to, (uint64_t)i * e->panel * e->real_bytes), vector);
-        loop_end(&across);
-        loop_end(&down);
-    }
-    pack_rows(e, p, panel, blocks * e->lanes, e->panel);
-}
-
-/* What is read past the end, and the columns after the last full panel.  Comes before the panels: the padding is zeroed
- * with a vector that may hold the last elements too. */
-static void pack_end(Emit *e, const Pack *p, uint64_t full, uint64_t rest) {
-    emit_zero_padding(e, p->y, (full + (rest > 0)) * p->k * e->panel);
-    if (!rest) return;
-    LLVMBuildMemSet(e->builder, emit_offset_constant(e, p->y, full * p->k * e->panel * e->real_bytes),
-                    LLVMConstNull(e->i8), emit_i64(e, p->k * e->panel * e->real_bytes), e->real_bytes);
-    pack_rows(e, p, emit_i64(e, full), 0, rest);
-}
-
-Value lower_pack(const Site *s) {
-    Lower *l = s->l;
-    Emit *e = l->e;
-    uint64_t k = s->node->shape.dims[0], n = s->node->shape.dims[1], full = n / e->panel, rest = n % e->panel;
-    Pack p = {lower_argument_row(s, 0), lower_result_row(s), k, n, s->node->attr.pack.transposed};
-    Value from = emit_i64(e, 0), to = emit_i64(e, full);
-    if (lower_in_pieces(l, s->id)) { /* panels from .. to are this piece's; the last one has the end too */
-        Value next = emit_index_add(e, l->piece, emit_i64(e, 1));
-        from = LLVMBuildUDiv(e->builder, emit_index_mul(e, l->piece, full), l->pieces, "from");
-        to = LLVMBuildUDiv(e->builder, emit_index_mul(e, next, full), l->pieces, "to");
-        LLVMBasicBlockRef last = emit_block(e, "last"), after = emit_block(e, "after");
-        LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntEQ, next, l->pieces, ""), last, after);
-        emit_at(e, last);
-        pack_end(e, &p, full, rest);
-        LLVMBuildBr(e->builder, after);
-        emit_at(e, after);
-    } else {
-        pack_end(e, &p, full, rest);
-    }
-    if (!full) return NULL;
-    Loop panels;
-    loop_begin(&panels, e, from, to, emit_i64(e, 1), true);
-    if (p.transposed)
-        pack_blocks(e, &p, panels.index);
-    else
-        pack_rows(e, &p, panels.index, 0, e->panel);
-    loop_end(&panels);
     return NULL;
 }
 

@@ -156,15 +156,29 @@ static void find_levels(Planner *p) {
 
 #define WIDE_ROW (8u << 10) /* bytes: a few rows of more than this leave the first-level cache */
 
-/* Images: one row at a time, products or not. */
+/* Wide rows: images, one at a time; but where products have weights that outweigh a tall tile (dense layers), as many as
+ * there are, since reading the weights is what costs. */
 static void find_wide_levels(Planner *p) {
+    typedef struct Size {
+        uint64_t row, weights; /* bytes: of the widest value, of the largest product's weights */
+    } Size;
+    Size *sizes = arena_alloc(p->arena, p->s->nlevels * sizeof *sizes);
     for (NodeId id = 0; id < p->g->nnodes; id++) {
         const NodePlan *x = info(p, id);
-        if (x->treatment == TREAT_DEAD || x->treatment == TREAT_ALIAS || x->treatment == TREAT_INPUT ||
-            !node(p, id)->batched)
+        const Node *n = node(p, id);
+        if (x->treatment == TREAT_DEAD || x->treatment == TREAT_ALIAS || x->treatment == TREAT_INPUT || !n->batched)
             continue;
-        if (count_of(node(p, id)) * p->unit->real_bytes > WIDE_ROW || plan_conv_workspace(p, id) > WIDE_ROW)
-            p->s->levels[x->level].wide = true;
+        Size *size = &sizes[x->level];
+        uint64_t row = count_of(n) * p->unit->real_bytes, work = plan_conv_workspace(p, id);
+        if (work > row) row = work;
+        if (row > size->row) size->row = row;
+        if (x->treatment != TREAT_PRODUCT) continue;
+        uint64_t weights = count_of(node(p, argument(p, id, 0))) * count_of(n) * p->unit->real_bytes;
+        if (weights > size->weights) size->weights = weights;
+    }
+    for (uint32_t k = 0; k < p->s->nlevels; k++) {
+        p->s->levels[k].wide = sizes[k].row > WIDE_ROW;
+        p->s->levels[k].tall = p->s->levels[k].wide && sizes[k].weights >= TALL_ROWS * sizes[k].row;
     }
 }
 
@@ -239,8 +253,8 @@ static void place_node(Planner *p, NodeId id) {
     }
     default: break;
     }
-    if (x->treatment == TREAT_PRODUCT && batched && !p->s->levels[x->level].wide)
-        p->s->levels[x->level].products = true;
+    LevelPlan *level = &p->s->levels[x->level];
+    if (x->treatment == TREAT_PRODUCT && batched && (level->tall || !level->wide)) level->products = true;
 }
 
 /* Moves members towards their only readers: what is used by one later cluster stays in its registers. */

@@ -98,6 +98,8 @@ typedef struct CallPlan { /* buffers of a CLASS_CALL or random node, by node id 
     const struct RoutinePlan *callee, *objective; /* of a query */
 } CallPlan;
 
+#define TALL_ROWS 64 /* as many as a block of examples has */
+
 typedef struct LevelPlan {
     Group **once, **tile;
     uint32_t nonce, ntile, once_cap, tile_cap;
@@ -105,6 +107,7 @@ typedef struct LevelPlan {
     uint32_t nblock, block_cap;
     bool products; /* tiles of several rows */
     bool wide;     /* rows too large for tiles of several */
+    bool tall;     /* tiles of up to TALL_ROWS rows: weights that outweigh these are read once a tile */
 } LevelPlan;
 
 typedef struct StepPlan {

@@ -495,8 +495,9 @@ void plan_storage(Planner *p) {
     assign_slots(p);
     uint64_t tile = 0;
     for (uint32_t k = 0; k < s->nlevels; k++) {
-        uint64_t high =
-            allocate(s->buffers, s->nbuffers, SCOPE_TILE, k, s->levels[k].products ? p->unit->tile_rows : 1, 0);
+        const LevelPlan *level = &s->levels[k];
+        uint64_t rows = level->tall ? TALL_ROWS : level->products ? p->unit->tile_rows : 1;
+        uint64_t high = allocate(s->buffers, s->nbuffers, SCOPE_TILE, k, rows, 0);
         if (high > tile) tile = high;
     }
     if (tile > routine->tile_bytes) routine->tile_bytes = tile;
