@@ -45,7 +45,16 @@ static void kernel_add(Emit *e, Value initial, Value c, Value c_row, uint32_t m,
     }
 }
 
-static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
+/* Weights of the next panel come to the second-level cache while this one is multiplied. */
+static void fetch_ahead(Emit *e, Value b, uint32_t vectors) {
+    for (uint32_t v = 0; v < vectors; v++) {
+        Value args[4] = {emit_offset_constant(e, b, (uint64_t)v * e->lanes * e->real_bytes), emit_i32(e, 0),
+                         emit_i32(e, 2), emit_i32(e, 1)};
+        emit_intrinsic(e, "llvm.prefetch", e->ptr, args, 4);
+    }
+}
+
+static void kernel_body(Emit *e, uint32_t m, uint32_t vectors, bool ahead) {
     Value p[K_COUNT];
     for (uint32_t k = 0; k < K_COUNT; k++) p[k] = LLVMGetParam(e->function, k);
     uint32_t vector = e->lanes * e->real_bytes, n = m * vectors;
@@ -57,6 +66,7 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
     Value sum[LOOP_VALUES], bv[2];
     for (uint32_t i = 0; i < n; i++) sum[i] = loop_carry(&inner, LLVMConstNull(e->vector));
     Value ap = loop_carry(&inner, p[K_A]), bp = loop_carry(&inner, b), at = ap;
+    if (ahead) fetch_ahead(e, emit_offset(e, bp, p[K_B_PANEL]), vectors);
     for (uint32_t v = 0; v < vectors; v++) bv[v] = emit_load_vector(e, emit_offset_constant(e, bp, v * vector), vector);
     for (uint32_t i = 0; i < m; i++) {
         Value a = emit_splat(e, emit_load(e, at));
@@ -76,9 +86,10 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors) {
     LLVMBuildRetVoid(e->builder);
 }
 
-static Value kernel(Emit *e, uint32_t m, uint32_t vectors) {
+/* `ahead`: for weights that leave the caches. */
+static Value kernel(Emit *e, uint32_t m, uint32_t vectors, bool ahead) {
     char name[64];
-    snprintf(name, sizeof name, "product_%ux%u", m, vectors);
+    snprintf(name, sizeof name, "product_%ux%u%s", m, vectors, ahead ? "_ahead" : "");
     Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
     if (f) return f;
     LLVMBasicBlockRef here = emit_here(e);
@@ -86,7 +97,7 @@ static Value kernel(Emit *e, uint32_t m, uint32_t vectors) {
     LLVMGetParamTypes(kernel_type(e), params);
     f = emit_function(e, name, e->none, params, K_COUNT);
     LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
-    kernel_body(e, m, vectors);
+    kernel_body(e, m, vectors, ahead);
     e->function = outer;
     emit_at(e, here);
     return f;
@@ -135,12 +146,13 @@ Value product_rows(Emit *e, Value left) {
 }
 
 /* Kernels of two vectors by number of rows, 1 first. */
-static Value kernel_table(Emit *e) {
-    Value table = LLVMGetNamedGlobal(e->module, "products"), all[64];
+static Value kernel_table(Emit *e, bool ahead) {
+    const char *name = ahead ? "products_ahead" : "products";
+    Value table = LLVMGetNamedGlobal(e->module, name), all[64];
     if (table) return table;
     for (uint32_t m = 1; m <= e->tile_rows; m++)
-        all[m - 1] = has_kernel(e, m) ? kernel(e, m, 2) : LLVMConstNull(e->ptr);
-    table = LLVMAddGlobal(e->module, LLVMArrayType2(e->ptr, e->tile_rows), "products");
+        all[m - 1] = has_kernel(e, m) ? kernel(e, m, 2, ahead) : LLVMConstNull(e->ptr);
+    table = LLVMAddGlobal(e->module, LLVMArrayType2(e->ptr, e->tile_rows), name);
     LLVMSetInitializer(table, LLVMConstArray2(e->ptr, all, e->tile_rows));
     LLVMSetLinkage(table, LLVMPrivateLinkage);
     LLVMSetGlobalConstant(table, true);
@@ -152,7 +164,7 @@ static Value kernel_table(Emit *e) {
 static Value narrow_kernel(Emit *e) {
     Value f = LLVMGetNamedFunction(e->module, "product_narrow"), outer = e->function, p[K_COUNT];
     if (f) return f;
-    Value kernels[4] = {kernel(e, 8, 1), kernel(e, 4, 1), kernel(e, 2, 1), kernel(e, 1, 1)};
+    Value kernels[4] = {kernel(e, 8, 1, false), kernel(e, 4, 1, false), kernel(e, 2, 1, false), kernel(e, 1, 1, false)};
     LLVMBasicBlockRef here = emit_here(e);
     LLVMTypeRef params[K_COUNT + 1];
     LLVMGetParamTypes(kernel_type(e), params);
@@ -195,9 +207,10 @@ static void call_kernel(Emit *e, const Product *p, uint32_t vectors, Value panel
     if (vectors == 1) {
         emit_call(e, narrow_kernel(e), args, K_COUNT + 1);
     } else if (LLVMIsConstant(p->m)) {
-        emit_call(e, kernel(e, (uint32_t)LLVMConstIntGetZExtValue(p->m), 2), args, K_COUNT);
+        emit_call(e, kernel(e, (uint32_t)LLVMConstIntGetZExtValue(p->m), 2, false), args, K_COUNT);
     } else {
-        Value at[2] = {emit_i64(e, 0), LLVMBuildNSWSub(e->builder, p->m, emit_i64(e, 1), "")}, table = kernel_table(e);
+        Value at[2] = {emit_i64(e, 0), LLVMBuildNSWSub(e->builder, p->m, emit_i64(e, 1), "")},
+              table = kernel_table(e, p->more != NULL);
         Value entry = LLVMBuildInBoundsGEP2(e->builder, LLVMGlobalGetValueType(table), table, at, 2, "");
         Value f = LLVMBuildLoad2(e->builder, e->ptr, entry, "kernel");
         LLVMBuildCall2(e->builder, kernel_type(e), f, args, K_COUNT, "");
