@@ -236,26 +236,6 @@ static void products_on(const char *cpu) {
     }
 }
 
-/* Rows of more than 8 kB against weights that outweigh them: tall tiles, weights in stretches; the last panel is whole, a
- * vector or less. */
-static void tall_products_on(const char *cpu) {
-    static const uint32_t shapes[][2] = {{2049, 2176}, {700, 2085}, {100, 2065}};
-    static const int64_t rows[] = {1, 15, 64, 67};
-    Arena *a = arena_new();
-    Unit *u = unit_new(a, 4, cpu);
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        const uint32_t k = shapes[s][0], n = shapes[s][1];
-        Graph *g = graph_new(a, "tall");
-        NodeId x = input(g, dims1(k), true), b = input(g, dims1(n), false);
-        NodeId y = packed_product(g, x, packed_input(g, k, n));
-        graph_output(g, graph_unary(g, OP_relu, graph_binary(g, OP_add, y, b, nowhere), nowhere));
-        graph_output(g, graph_op(g, OP_batch_sum, &y, 1, NULL, nowhere));
-        unit_add(u, g, (Placement){.rest = s == 1});
-    }
-    check_batches(u, cpu, -1, 1, tolerance_of(u) * 40, rows, sizeof rows / sizeof *rows);
-    arena_free(a);
-}
-
 static void outer_sums_on(const char *cpu) {
     static const uint32_t shapes[][2] = {{1, 1},     {5, 10},   {784, 17}, {17, 64},
                                          {128, 128}, {33, 100}, {100, 20}, {7, 48}};
@@ -289,12 +269,6 @@ static void products(void **state) {
     products_on("x86-64");
 }
 
-static void tall_products(void **state) {
-    (void)state;
-    tall_products_on("native");
-    tall_products_on("x86-64-v3");
-}
-
 static void outer_sums(void **state) {
     (void)state;
     outer_sums_on("native");
@@ -304,9 +278,8 @@ static void outer_sums(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise),   cmocka_unit_test(chains),   cmocka_unit_test(layout_ops),
-        cmocka_unit_test(images),        cmocka_unit_test(products), cmocka_unit_test(outer_sums),
-        cmocka_unit_test(tall_products),
+        cmocka_unit_test(elementwise), cmocka_unit_test(chains),   cmocka_unit_test(layout_ops),
+        cmocka_unit_test(images),      cmocka_unit_test(products), cmocka_unit_test(outer_sums),
     };
     return cmocka_run_group_tests_name("backend", tests, NULL, NULL);
 }
