@@ -230,25 +230,38 @@ static void product_tile(Emit *e, const Product *p) {
 
 /* The rows of a tall tile against weights that outweigh them: every stretch of every panel of b is read once for all
  * rows.  Each stretch adds to the sums before it, whatever the number of rows. */
-static void product_tall(Emit *e, Product p, uint64_t k) {
-    const uint64_t rest = p.columns % e->panel, panels = p.columns / e->panel + (rest > 0);
-    const Value rows = p.m, a = p.a, b = p.b, c = p.c;
-    Loop stretches, across, down;
-    loop_begin(&stretches, e, emit_i64(e, 0), emit_i64(e, k), emit_i64(e, STRETCH), false);
-    p.k = emit_index_min(e, emit_i64(e, STRETCH), LLVMBuildNSWSub(e->builder, emit_i64(e, k), stretches.index, ""));
-    p.more = LLVMBuildICmp(e->builder, LLVMIntNE, stretches.index, emit_i64(e, 0), "");
-    loop_count(&across, e, panels);
-    p.b = emit_offset(e, b, emit_index_mul_value(e, stretches.index, p.b_step));
-    p.b = emit_offset(e, p.b, emit_index_mul_value(e, across.index, p.b_panel));
+static void tall_panel(Emit *e, Product p, uint32_t vectors) {
+    const Value rows = p.m, a = p.a, c = p.c;
+    Loop down;
     loop_begin(&down, e, emit_i64(e, 0), rows, emit_i64(e, 1), false);
     p.m = down.step = product_rows(e, LLVMBuildNSWSub(e->builder, rows, down.index, ""));
     p.a = emit_offset(e, a, emit_index_mul_value(e, down.index, p.a_row));
-    p.a = emit_offset(e, p.a, emit_index_mul_value(e, stretches.index, p.a_step));
     p.c = emit_offset(e, c, emit_index_mul_value(e, down.index, p.c_row));
-    p.c = emit_offset(e, p.c, emit_index_mul(e, across.index, e->panel * e->real_bytes));
-    call_kernel(e, &p, 2, emit_i64(e, 1), p.b, p.c);
+    call_kernel(e, &p, vectors, emit_i64(e, 1), p.b, p.c);
     loop_end(&down);
-    loop_end(&across);
+}
+
+static void product_tall(Emit *e, Product p, uint64_t k) {
+    const uint64_t full = p.columns / e->panel, rest = p.columns % e->panel;
+    const Value a = p.a, c = p.c;
+    Loop stretches, across;
+    loop_begin(&stretches, e, emit_i64(e, 0), emit_i64(e, k), emit_i64(e, STRETCH), false);
+    p.k = emit_index_min(e, emit_i64(e, STRETCH), LLVMBuildNSWSub(e->builder, emit_i64(e, k), stretches.index, ""));
+    p.more = LLVMBuildICmp(e->builder, LLVMIntNE, stretches.index, emit_i64(e, 0), "");
+    p.a = emit_offset(e, a, emit_index_mul_value(e, stretches.index, p.a_step));
+    const Value b = emit_offset(e, p.b, emit_index_mul_value(e, stretches.index, p.b_step));
+    if (full) {
+        loop_count(&across, e, full);
+        p.b = emit_offset(e, b, emit_index_mul_value(e, across.index, p.b_panel));
+        p.c = emit_offset(e, c, emit_index_mul(e, across.index, e->panel * e->real_bytes));
+        tall_panel(e, p, 2);
+        loop_end(&across);
+    }
+    if (rest) {
+        p.b = emit_offset(e, b, emit_index_mul(e, p.b_panel, full));
+        p.c = emit_offset_constant(e, c, full * e->panel * e->real_bytes);
+        tall_panel(e, p, vectors_for(e, rest));
+    }
     loop_end(&stretches);
 }
 
