@@ -29,7 +29,7 @@ static void put_modes(FILE *out, const deq_engine *engine, const deq_net_spec *n
 
 static void put_attack(FILE *out, deq_engine *engine, const deq_net_spec *net, const deq_attack_spec *a) {
     fputs(a->name, out);
-    if (!net->nfixed || !a->differentiates) return;
+    if (!net->nfixed || (!a->differentiates && !a->surrogate)) return;
     fputs(" through ", out);
     if (a->gradient)
         put_own(out, a->gradient);

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# One value: a trained net is evaluated at the state that it was trained at, whatever gradient is asked beside it.
+source "$(dirname "$0")/lib.sh"
+data 64
+cp "$PROGRAMS/value.deq" .
+deq=(timeout 200 "$DEQ")
+
+# equal FILE ROW COLUMN COLUMN, differ FILE ROW COLUMN COLUMN
+equal() { [[ -n $(cell "$1" "$2" "$3") && $(cell "$1" "$2" "$3") == "$(cell "$1" "$2" "$4")" ]] || fail "$3 and $4 differ in row $2 of $1"; checks=$((checks + 1)); }
+differ() { [[ $(cell "$1" "$2" "$3") != "$(cell "$1" "$2" "$4")" ]] || fail "$3 and $4 are equal in row $2 of $1"; checks=$((checks + 1)); }
+
+expect 0 '' "${deq[@]}" run value.deq
+table=results/value/values.csv
+equal $table 1 exact_own exact_said
+equal $table 1 exact_own exact_mode
+differ $table 1 exact_own exact_raw
+equal $table 1 steps_own steps_said
+differ $table 1 steps_own steps_more
+grep -q '"body.finish": "apply(steps: 3, damping: 0.5, undamped_first: true' results/value/settings.json || fail "settings.json does not say the finish"
+
+modes=results/value/modes.csv
+for row in 1 2 3 4 5 6 7 8; do
+  equal $modes $row alone beside
+  equal $modes $row judged judged_beside
+done
+for row in 1 3 4 7; do equal $modes $row alone judged; done  # modes that differentiate at the value
+for row in 2 5 6 8; do differ $modes $row alone judged; done # steps and states of their own
+
+# --set changes the value like every setting; threads do not
+cp $table first.csv && cp $modes second.csv
+expect 0 '' "${deq[@]}" run value.deq --threads 2 --fresh
+same first.csv $table
+same second.csv $modes
+expect 0 '' "${deq[@]}" run value.deq --set exact.body.finish=none --results raw
+[[ $(cell raw/*/values.csv 1 exact_own) == "$(cell raw/*/values.csv 1 exact_raw)" ]] || fail "--set finish=none is not in force"
+expect 64 "'appl' is not a finish; did you mean 'apply'" "${deq[@]}" run value.deq --set exact.body.finish=appl
+expect 64 "lies between 1 and 1000" "${deq[@]}" run value.deq --set exact.body.finish.steps=0
+done_testing
