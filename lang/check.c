@@ -140,7 +140,11 @@ const Signature *checker_signature(Checker *c, const Ast *decl) {
     s->decl = decl;
     bool layer = decl->kind == AST_LAYER, fn = decl->kind == AST_FN;
     if (module_of(c, decl)) c->decl = decl;
-    if (fn || layer) collect_sizes(c, s, layer ? SLOT(decl, LAYER, sizes) : SLOT(decl, FN, sizes));
+    Ast *sizes = layer                          ? SLOT(decl, LAYER, sizes)
+                 : fn                           ? SLOT(decl, FN, sizes)
+                 : decl->kind == AST_ATTACK_DEF ? SLOT(decl, ATTACK_DEF, sizes)
+                                                : NULL;
+    collect_sizes(c, s, sizes);
     collect_params(c, s, ast_params(decl));
     /* int arguments may stand in the types of others: theirs come first */
     for (uint32_t i = 0; i < s->nparams; i++) {
@@ -166,7 +170,7 @@ const Signature *checker_signature(Checker *c, const Ast *decl) {
 const char *signature_text(Checker *c, const Signature *s) {
     Arena *a = c->arena;
     const char *t = s->decl->name ? s->decl->name : "?";
-    for (uint32_t i = 0; i < s->nsizes; i++)
+    for (uint32_t i = 0; s->decl->kind != AST_ATTACK_DEF && i < s->nsizes; i++)
         t = arena_printf(a, "%s%s%s%s", t,
                          i == s->ngiven ? (i ? "; " : "[; ")
                          : i            ? ", "
@@ -273,7 +277,7 @@ void checker_ensure(Checker *c, const Ast *decl) {
     Checker outer = *c;
     const Module *m = module_of(c, decl);
     if (m) { /* local functions keep the place they stand in */
-        c->module = m, c->decl = decl, c->fixed = NULL, c->shape_of = NULL;
+        c->module = m, c->decl = decl, c->fixed = NULL, c->shape_of = NULL, c->attack = NULL;
         c->context = CTX_FN;
     }
     check_declaration(c, (Ast *)decl);

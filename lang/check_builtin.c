@@ -26,7 +26,7 @@ static bool needs_tensor(Checker *c, Ast *e, const Builtin *b) {
 
 static bool needs_vector(Checker *c, Ast *e, const Builtin *b) {
     if (!needs_tensor(c, e, b)) return false;
-    if (e->type->rank == 1) return true;
+    if (type_has_rank(e->type, 1)) return true;
     wrong(c, e, b, "a vector", e->type);
     return false;
 }
@@ -39,8 +39,8 @@ static bool needs_scalar(Checker *c, Ast *e, const Builtin *b) {
     return false;
 }
 
-/* A list of sizes, [C, H / 2] or one size; NULL on error. */
-static const Size **size_list(Checker *c, Ast *e, const Builtin *b, uint32_t *n, bool positive) {
+/* A list of sizes, [C, H / 2] or one size; NULL on error.  `pack` not NULL: it may hold a pack, as in check_dim. */
+static const Size **size_list(Checker *c, Ast *e, const Builtin *b, uint32_t *n, bool positive, uint32_t *pack) {
     Ast *one[1] = {e}, **items = one;
     *n = 1;
     if (e->kind == AST_ARRAY || e->kind == AST_TUPLE) items = e->kids, *n = e->nkids;
@@ -51,7 +51,11 @@ static const Size **size_list(Checker *c, Ast *e, const Builtin *b, uint32_t *n,
     const Size **sizes = arena_alloc(c->arena, sizeof *sizes * *n);
     bool good = true;
     for (uint32_t i = 0; i < *n; i++)
-        good = (sizes[i] = size_of(c, items[i], true)) && (!positive || check_positive(c, items[i], sizes[i])) && good;
+        if (items[i]->kind == AST_SPREAD && pack)
+            good = (sizes[i] = check_dim(c, items[i], i, pack)) && good;
+        else
+            good =
+                (sizes[i] = size_of(c, items[i], true)) && (!positive || check_positive(c, items[i], sizes[i])) && good;
     if (good) e->type = type_of_items(c->arena, TYPE_LIST, 1, (const Type *[]){&type_int});
     return good ? sizes : NULL;
 }
@@ -73,7 +77,7 @@ static const Type *check_reduction(Checker *c, Ast *e, const Builtin *b, Ast *x,
     if (t->kind == TYPE_ERROR) return t;
     if (t->kind == TYPE_STATES && same(b->name, "mean") && !axes) return t->items[0];
     if (t->kind == TYPE_FLEX && c->shape_of) {
-        settle(x, type_opaque(c->arena, c->shape_of));
+        settle(x, c->shape_of);
         t = x->type;
     }
     if (is_tensor(t) && type_is_scalar(t) && type_is_real(t)) {
@@ -87,7 +91,8 @@ static const Type *check_reduction(Checker *c, Ast *e, const Builtin *b, Ast *x,
     Ast *one[1] = {axes}, **items = axes->kind == AST_ARRAY ? axes->kids : one;
     uint32_t n = axes->kind == AST_ARRAY ? axes->nkids : 1;
     bool gone[8] = {false};
-    if (t->opaque) {
+    uint32_t known = t->pack ? t->pack - 1 : t->rank; /* what stands before a pack can be counted */
+    if (known == 0) {
         diag_report(c->diags, DIAG_E0319, axes->range, "the axes of %s are not known here", type_text(c->arena, t));
         return &type_error;
     }
@@ -95,20 +100,25 @@ static const Type *check_reduction(Checker *c, Ast *e, const Builtin *b, Ast *x,
         const Size *s = size_of(c, items[i], true);
         int64_t axis;
         if (!s) return &type_error;
-        if (!size_number(s, &axis) || axis < 0 || axis >= t->rank || gone[axis]) {
+        if (!size_number(s, &axis) || axis < 0 || axis >= known || gone[axis]) {
             diag_report(c->diags, DIAG_E0319, items[i]->range,
                         "axis %s is not there, or stands twice: %s has the axes 0 to %u", size_text(c->arena, s),
-                        type_text(c->arena, t), t->rank - 1);
+                        type_text(c->arena, t), known - 1);
             return &type_error;
         }
         gone[axis] = true;
     }
     axes->type = type_of_items(c->arena, TYPE_LIST, 1, (const Type *[]){&type_int});
     const Size *dims[8];
-    uint32_t rank = 0;
-    for (uint32_t i = 0; i < t->rank; i++)
-        if (!gone[i]) dims[rank++] = t->dims[i];
-    return rank ? type_tensor(c->arena, t->elem, rank, dims) : scalar;
+    uint32_t rank = 0, pack = 0;
+    for (uint32_t i = 0; i < t->rank; i++) {
+        if (i < 8 && gone[i]) continue;
+        dims[rank++] = t->dims[i];
+        if (i + 1 == t->pack) pack = rank;
+    }
+    Type *left = rank ? (Type *)type_tensor(c->arena, t->elem, rank, dims) : NULL;
+    if (left) left->pack = pack;
+    return left ? left : scalar;
 }
 
 static const Size *elements_of(Checker *c, const Type *t) {
@@ -120,9 +130,9 @@ static const Size *elements_of(Checker *c, const Type *t) {
 static const Type *check_reshape(Checker *c, Ast *e, const Builtin *b, Ast *x, Ast *dims) {
     uint32_t n = 1;
     if (!needs_tensor(c, x, b)) return &type_error;
-    if (x->type->opaque) return wrong(c, x, b, "a tensor whose axes are known", x->type);
+    if (x->type->pack) return wrong(c, x, b, "a tensor whose axes are known", x->type);
     const Size *count = elements_of(c, x->type), **sizes = &count;
-    if (dims && !(sizes = size_list(c, dims, b, &n, true))) return &type_error;
+    if (dims && !(sizes = size_list(c, dims, b, &n, true, NULL))) return &type_error;
     if (n > 6) {
         diag_report(c->diags, DIAG_E0314, e->range, "a tensor has at most 6 axes");
         return &type_error;
@@ -154,7 +164,7 @@ static const Type *check_concat(Checker *c, Ast *e, const Builtin *b, Ast *axis,
     for (uint32_t i = 0; i < n && good; i++) good = needs_tensor(c, parts[i], b);
     if (!good) return &type_error;
     const Type *first = parts[0]->type;
-    if (first->opaque) return wrong(c, parts[0], b, "tensors whose axes are known", first);
+    if (first->pack) return wrong(c, parts[0], b, "tensors whose axes are known", first);
     if (!size_number(s, &along) || along < 0 || along >= first->rank) {
         diag_report(c->diags, DIAG_E0319, axis ? axis->range : e->range,
                     "axis %s is not there: %s has the axes 0 to %u", size_text(c->arena, s), type_text(c->arena, first),
@@ -165,7 +175,7 @@ static const Type *check_concat(Checker *c, Ast *e, const Builtin *b, Ast *axis,
     for (uint32_t d = 0; d < first->rank; d++) dims[d] = first->dims[d];
     for (uint32_t i = 1; i < n; i++) {
         const Type *t = parts[i]->type;
-        bool same_others = t->rank == first->rank && !t->opaque && t->elem == first->elem;
+        bool same_others = t->rank == first->rank && !t->pack && t->elem == first->elem;
         for (uint32_t d = 0; same_others && d < t->rank; d++)
             same_others = d == along || size_equal(t->dims[d], first->dims[d]);
         if (!same_others) {
@@ -182,9 +192,9 @@ static const Type *check_concat(Checker *c, Ast *e, const Builtin *b, Ast *axis,
 static const Type *check_pad(Checker *c, const Builtin *b, Ast *x, Ast *widths) {
     uint32_t n;
     if (!needs_tensor(c, x, b)) return &type_error;
-    const Size **w = size_list(c, widths, b, &n, false), *dims[8];
+    const Size **w = size_list(c, widths, b, &n, false, NULL), *dims[8];
     if (!w) return &type_error;
-    if (x->type->opaque || n != 2 * x->type->rank) {
+    if (x->type->pack || n != 2 * x->type->rank) {
         diag_report(c->diags, DIAG_E0314, widths->range,
                     "'pad' of %s needs %u widths: one before and one after every axis", type_text(c->arena, x->type),
                     2 * x->type->rank);
@@ -200,8 +210,8 @@ static const Type *check_conv(Checker *c, Ast *e, const Builtin *b, Ast **args) 
     bool good = needs_tensor(c, args[0], b);
     if (!needs_tensor(c, args[1], b) || !good) return &type_error;
     const Type *x = args[0]->type, *w = args[1]->type;
-    if (x->opaque || x->rank != 3) return wrong(c, args[0], b, "an image f32[C, H, W]", x);
-    if (w->opaque || w->rank != 4) return wrong(c, args[1], b, "weights f32[O, C / groups, KH, KW]", w);
+    if (!type_has_rank(x, 3)) return wrong(c, args[0], b, "an image f32[C, H, W]", x);
+    if (!type_has_rank(w, 4)) return wrong(c, args[1], b, "weights f32[O, C / groups, KH, KW]", w);
     Arena *a = c->arena;
     const Size *one = size_constant(a, 1),
                *how[4] = {one, size_constant(a, 0), one, one}; /* stride, padding, groups, dilation */
@@ -297,13 +307,14 @@ static const Type *check_objective(Checker *c, Ast *e, Ast *f, Ast *at, const Ty
 }
 
 static const Type *check_attack_query(Checker *c, Ast *e, const Builtin *b, Ast **args) {
-    const Type *x = type_opaque(c->arena, "x");
-    const Ast *classes = machine_value(c, RULE_VALUE_Y)->decl;
-    if (b->rule == RULE_LOSS || b->rule == RULE_LOGITS) {
+    const Type *x = attack_input(c);
+    if (b->rule == RULE_LOSS || b->rule == RULE_LOGITS || b->rule == RULE_WRONG) {
         if (!check_against(c, args[0], x, DIAG_E0519, arena_printf(c->arena, "the argument of '%s'", b->name)))
             return &type_error;
-        const Size *k = size_variable(c->arena, classes);
-        return b->rule == RULE_LOSS ? &type_real : type_tensor(c->arena, ELEM_REAL, 1, &k);
+        const Size *k = attack_classes(c);
+        return b->rule == RULE_LOSS    ? &type_real
+               : b->rule == RULE_WRONG ? &type_bool
+                                       : type_tensor(c->arena, ELEM_REAL, 1, &k);
     }
     return check_objective(c, e, args[0], args[1], x);
 }
@@ -321,11 +332,14 @@ static const Type *check_initialiser(Checker *c, Ast *e, const Builtin *b, Ast *
 }
 
 static const Type *check_fill(Checker *c, Ast *e, const Builtin *b, Ast *dims) {
-    uint32_t n;
+    uint32_t n, pack = 0;
     (void)e;
     if (!dims) return &type_flex;
-    const Size **sizes = size_list(c, dims, b, &n, true);
-    return sizes ? type_tensor(c->arena, ELEM_REAL, n, sizes) : &type_error;
+    const Size **sizes = size_list(c, dims, b, &n, true, &pack);
+    if (!sizes) return &type_error;
+    Type *t = (Type *)type_tensor(c->arena, ELEM_REAL, n, sizes);
+    t->pack = pack;
+    return t;
 }
 
 static const Type *coupled(Checker *c, Ast *e, const char *what) {
@@ -382,6 +396,7 @@ static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, 
     switch (b->rule) {
     case RULE_LOSS:
     case RULE_LOGITS:
+    case RULE_WRONG:
     case RULE_GRADIENT: return check_attack_query(c, e, b, args);
     case RULE_D_PARAMETER:
         if (args[0]->kind == AST_NAME && !args[0]->ref && same(args[0]->name, "w")) return check_expr(c, args[0]);

@@ -99,11 +99,11 @@ bool match_arguments(Checker *c, const char *callee, const char *takes, const As
 
 static uint32_t signature_bindings(Checker *c, const Signature *s, SizeBinding *b) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < s->nsizes; i++) b[n++] = (SizeBinding){s->sizes[i], NULL};
+    for (uint32_t i = 0; i < s->nsizes; i++) b[n++] = (SizeBinding){.var = s->sizes[i]};
     for (uint32_t i = 0; i < s->nparams; i++)
         if (s->params[i]->type && s->params[i]->type->kind == TYPE_TENSOR && s->params[i]->type->elem == ELEM_INT &&
             type_is_scalar(s->params[i]->type))
-            b[n++] = (SizeBinding){s->params[i], NULL};
+            b[n++] = (SizeBinding){.var = s->params[i]};
     (void)c;
     return n;
 }
@@ -279,6 +279,11 @@ static bool check_argument(Checker *c, const Signature *s, uint32_t i, Ast *valu
         bool open = false;
         for (uint32_t d = 0; !b[k].value && want->kind == TYPE_TENSOR && d < want->rank; d++)
             open = open || size_mentions(want->dims[d], b[k].var);
+        if (open && value->type->kind == TYPE_FLEX) {
+            diag_report(c->diags, DIAG_E0324, value->range, "the shape of %s is not determined: nothing gives '%s'",
+                        argument_text(c, s, i), b[k].var->name);
+            return false;
+        }
         if (open && want->kind == TYPE_TENSOR && value->type->kind == TYPE_TENSOR && value->type->rank == want->rank &&
             value->type->elem == want->elem) {
             diag_report(c->diags, DIAG_E0311, value->range, "size '%s' of '%s' cannot be inferred from %s",
@@ -321,10 +326,13 @@ static const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBi
         const Type *p = s->params[index[i]]->type;
         if (!values[i]) continue;
         operands[noperands++] = values[i];
-        unify(c->arena, p, values[i]->type, b, nb);
+        if (values[i]->type->kind != TYPE_NUMBER) unify(c->arena, p, values[i]->type, b, nb);
         SizeBinding *slot = (SizeBinding *)binding_of(b, nb, s->params[index[i]]);
         if (slot) slot->value = size_of(c, values[i], false);
     }
+    for (uint32_t i = 0; i < n; i++) /* a number is as many axes as nothing else says: none */
+        if (values[i] && values[i]->type->kind == TYPE_NUMBER)
+            unify(c->arena, s->params[index[i]]->type, values[i]->type, b, nb);
     for (uint32_t i = 0; i < n; i++) { /* int arguments left out */
         SizeBinding *slot = (SizeBinding *)binding_of(b, nb, s->params[index[i]]);
         Ast *fallback = SLOT(s->params[index[i]], BINDING, fallback);
@@ -348,6 +356,11 @@ static const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBi
         if (values[i]) good = check_argument(c, s, index[i], values[i], b, nb) && good;
     if (!good) return &type_error;
     const Type *result = type_substitute(c->arena, s->result, b, nb);
+    if (result->kind == TYPE_TENSOR && result->rank > 6) {
+        diag_report(c->diags, DIAG_E0312, e->range, "the result of '%s' has %u axes, at most 6 can be", s->decl->name,
+                    result->rank);
+        return &type_error;
+    }
     for (uint32_t k = 0; k < nb; k++)
         for (uint32_t d = 0; !b[k].value && result->kind == TYPE_TENSOR && d < result->rank; d++)
             if (size_mentions(result->dims[d], b[k].var)) {

@@ -26,7 +26,7 @@ static const Type *check_matmul(Checker *c, Ast *e) {
     }
     const Type *t = binary_matmul(c->arena, x, y);
     if (t) return t;
-    const char *reason = x->opaque || y->opaque ? "the axes of one side are not known here"
+    const char *reason = x->pack || y->pack ? "the axes of one side are not known here"
                          : x->rank > 2 || y->rank > 2
                              ? "'@' takes vectors and matrices"
                              : arena_printf(c->arena, "%s and %s must be equal",
@@ -246,21 +246,26 @@ static bool check_index_item(Checker *c, Ast *index, const Size *dim, const Size
 
 static const Type *index_tensor(Checker *c, Ast *e, const Type *base) {
     Ast *list = SLOT(e, INDEX, indices);
-    if (type_is_scalar(base) || base->elem == ELEM_LABEL || base->opaque || list->nkids > base->rank) {
+    uint32_t known = base->pack ? base->pack - 1 : base->rank;
+    if (type_is_scalar(base) || base->elem == ELEM_LABEL || list->nkids > known) {
         diag_report(c->diags, DIAG_E0314, list->range.source ? list->range : e->range, "%s has %s to index",
                     type_text(c->arena, base),
-                    base->opaque ? "no axes known here" : arena_printf(c->arena, "only %u axes", base->rank));
+                    base->pack && !known ? "no axes known here" : arena_printf(c->arena, "only %u axes", known));
         return &type_error;
     }
     const Size *dims[8];
-    uint32_t n = 0;
+    uint32_t n = 0, pack = 0;
     bool good = true;
     for (uint32_t i = 0; i < base->rank; i++) {
         const Size *length = base->dims[i];
         if (i < list->nkids) good = check_index_item(c, list->kids[i], base->dims[i], &length) && good;
         if (length) dims[n++] = length;
+        if (i + 1 == base->pack) pack = n;
     }
-    return good ? type_tensor(c->arena, base->elem, n, dims) : &type_error;
+    if (!good) return &type_error;
+    Type *t = (Type *)type_tensor(c->arena, base->elem, n, dims);
+    t->pack = pack;
+    return t;
 }
 
 #define LAST_EXAMPLE 1e12 /* as `examples:` in settings.def */
@@ -309,7 +314,7 @@ static const Type *check_index(Checker *c, Ast *e) {
 static const Type *check_transpose(Checker *c, Ast *e) {
     const Type *t = check_expr(c, SLOT(e, TRANSPOSE, base));
     if (t->kind == TYPE_ERROR) return t;
-    if (!is_tensor(t) || t->rank != 2) {
+    if (!type_has_rank(t, 2)) {
         diag_report(c->diags, DIAG_E0307, e->range, "' transposes a matrix, this is %s", type_text(c->arena, t));
         return &type_error;
     }

@@ -6,7 +6,7 @@
 static bool needs_image(Checker *c, Ast *x, const Builtin *b) {
     const Type *t = check_expr(c, x);
     if (t->kind == TYPE_ERROR) return false;
-    if (t->kind == TYPE_TENSOR && type_is_real(t) && !t->opaque && t->rank == 3) return true;
+    if (t->kind == TYPE_TENSOR && type_is_real(t) && type_has_rank(t, 3)) return true;
     diag_help(diag_report(c->diags, DIAG_E0307, x->range, "'%s' needs an image f32[C, H, W], this is %s", b->name,
                           type_text(c->arena, t)),
               "it is %s", b->signature);

@@ -73,8 +73,8 @@ static void walk(Walk *w, const Ast *e) {
     if ((e->kind == AST_CALL || e->kind == AST_BINARY) && checker_recorded_call(w->c, e, &callee, &b, &n)) {
         SizeBinding *inner = arena_alloc(w->c->arena, sizeof *inner * (n + w->n + 1));
         for (uint32_t i = 0; i < n; i++)
-            inner[i] =
-                (SizeBinding){b[i].var, b[i].value ? size_substitute(w->c->arena, b[i].value, w->b, w->n) : NULL};
+            inner[i] = (SizeBinding){b[i].var, b[i].value ? size_substitute(w->c->arena, b[i].value, w->b, w->n) : NULL,
+                                     type_substitute(w->c->arena, b[i].axes, w->b, w->n)};
         uint32_t total = n;
         for (uint32_t i = 0; i < w->n; i++) /* a local function sees the sizes around it */
             if (!binding_of(inner, n, w->b[i].var)) inner[total++] = w->b[i];
@@ -87,7 +87,8 @@ static bool same_values(const Visit *v, const Ast *decl, const SizeBinding *b, u
     if (v->decl != decl || v->n != n) return false;
     for (uint32_t i = 0; i < n; i++)
         if (v->b[i].var != b[i].var || (v->b[i].value != NULL) != (b[i].value != NULL) ||
-            (b[i].value && !size_equal(v->b[i].value, b[i].value)))
+            (b[i].value && !size_equal(v->b[i].value, b[i].value)) ||
+            (b[i].axes && !type_equal(v->b[i].axes, b[i].axes)))
             return false;
     return true;
 }

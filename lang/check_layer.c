@@ -57,7 +57,7 @@ static const Type *bound_type(Checker *c, const Ast *pattern, Ast *value) {
                       "declare it: let name: f32[4] = zeros");
             return &type_error;
         }
-        settle(value, type_opaque(c->arena, c->shape_of));
+        settle(value, c->shape_of);
     }
     if (value->type->kind == TYPE_FN || value->type->kind == TYPE_MODULE ||
         (value->type->kind == TYPE_LAYER && !(c->context & CTX_PIPELINE))) {

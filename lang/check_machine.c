@@ -1,24 +1,30 @@
 /* check_machine.c - attacks, optimisers, schedules and defences: definitions as state machines, and their instances.
  *
- * An attack sees one example x of a shape it does not know (type_opaque), so everything it does is elementwise, a
- * reduction over all elements, or a query to the net.  An optimiser sees the parameters w in the same way. */
+ * An attack sees one example: its input, of any shape that it declares, and its target.  An optimiser sees the
+ * parameters w, and a defence the solver's states, as tensors whose axes it does not know. */
 #include "checker.h"
 #include <string.h>
 
-/* The number of classes an attack does not know: a size of its own. */
-static const Ast classes = {.kind = AST_SIZE_PARAM, .name = "K"};
+/* What is known of shapes that nothing declares: that they are their own. */
+static const Ast shape_of_w = {.kind = AST_SIZE_PARAM, .name = "w", .number = 1},
+                 shape_of_z = {.kind = AST_SIZE_PARAM, .name = "z", .number = 1},
+                 outputs = {.kind = AST_SIZE_PARAM, .name = "K"};
+
+const Type *attack_input(Checker *c) {
+    return c->attack && c->attack->nstate ? c->attack->params[0]->type : &type_error;
+}
+
+/* The classes of the target, or else a size of its own. */
+const Size *attack_classes(Checker *c) {
+    const Type *y = c->attack && c->attack->nstate > 1 ? c->attack->params[1]->type : NULL;
+    return y && y->classes ? y->classes : size_variable(c->arena, &outputs);
+}
 
 const Type *machine_value(Checker *c, BuiltinRule rule) {
     switch (rule) {
-    case RULE_VALUE_X: return type_opaque(c->arena, "x");
-    case RULE_VALUE_W: return type_opaque(c->arena, "w");
-    case RULE_VALUE_Y: {
-        Type *t = arena_copy(c->arena, type_label(c->arena, size_variable(c->arena, &classes)), sizeof *t);
-        t->decl = &classes;
-        return t;
-    }
+    case RULE_VALUE_W: return type_pack(c->arena, &shape_of_w);
     case RULE_VALUE_STATES: {
-        const Type *z = type_opaque(c->arena, "z");
+        const Type *z = type_pack(c->arena, &shape_of_z);
         return type_of_items(c->arena, TYPE_STATES, 1, &z);
     }
     case RULE_VALUE_NUMBER: return &type_number;
@@ -41,7 +47,7 @@ static void check_state(Checker *c, Ast *s) {
     if (t->kind == TYPE_ERROR) return;
     if (SLOT(s, STATE, type) && !check_against(c, value, t, DIAG_E0519, arena_printf(c->arena, "state '%s'", s->name)))
         return;
-    if (t->kind == TYPE_FLEX) settle(value, t = type_opaque(c->arena, c->shape_of));
+    if (t->kind == TYPE_FLEX) settle(value, t = c->shape_of);
     if (t->kind == TYPE_NUMBER) t = &type_real;
     if (t->kind != TYPE_TENSOR || t->elem == ELEM_LABEL) {
         diag_report(c->diags, DIAG_E0519, value->range, "state '%s' is a tensor or scalar, not %s", s->name,
@@ -62,10 +68,10 @@ static void check_update(Checker *c, Ast *e) {
         if (target->kind == AST_NAME && !r && !builtin_find(target->name, c->context)) help_let(c, d, e);
         diag_help(d, c->context == CTX_OPTIMISER
                          ? "a state is declared with state name = zeros; an optimiser also updates w"
-                         : "a state is declared before 'repeat': state name = value");
+                         : "a state is declared before the loop that changes it: state name = value");
         return;
     }
-    const Type *want = parameters ? type_opaque(c->arena, "w") : r->type ? r->type : &type_error;
+    const Type *want = parameters ? type_pack(c->arena, &shape_of_w) : r->type ? r->type : &type_error;
     target->type = want;
     check_against(c, value, want, DIAG_E0519, arena_printf(c->arena, "'%s'", target->name));
 }
@@ -97,6 +103,20 @@ static void check_repeat(Checker *c, const Ast *def, Ast *s) {
     if (body) check_items(c, def, body, true);
 }
 
+/* for i in a..b of an attack: it runs, so that i is a number but no size. */
+static void check_turns(Checker *c, const Ast *def, Ast *loop) {
+    Ast *range = SLOT(loop, FOR, range), *body = SLOT(loop, FOR, body);
+    const Type *t = range ? check_expr(c, range) : &type_error;
+    loop->type = t->kind == TYPE_RANGE ? &type_counter : &type_error;
+    if (t->kind != TYPE_RANGE && t->kind != TYPE_ERROR)
+        diag_help(diag_report(c->diags, DIAG_E0321, range->range, "'for' of an attack runs over a range, this is %s",
+                              type_text(c->arena, t)),
+                  "for i in 0..iterations");
+    if (SLOT(loop, FOR, until) && check_expr(c, SLOT(loop, FOR, until))->kind != TYPE_ERROR)
+        unavailable(c, SLOT(loop, FOR, until)->range, "'until'");
+    if (body) check_items(c, def, body, true);
+}
+
 static void check_items(Checker *c, const Ast *def, Ast *list, bool inside) {
     bool attack = def->kind == AST_ATTACK_DEF, optimiser = def->kind == AST_OPTIMISER_DEF;
     for (uint32_t i = 0; i < list->nkids; i++) {
@@ -107,10 +127,13 @@ static void check_items(Checker *c, const Ast *def, Ast *list, bool inside) {
         case AST_FN: checker_ensure(c, s); break;
         case AST_ERROR: break;
         case AST_STATE:
-            if ((allowed = (attack || optimiser) && !inside)) check_state(c, s);
+            if ((allowed = attack || optimiser)) check_state(c, s);
             break;
         case AST_REPEAT:
             if ((allowed = attack)) check_repeat(c, def, s);
+            break;
+        case AST_FOR:
+            if ((allowed = attack)) check_turns(c, def, s);
             break;
         case AST_EQUATION:
             if ((allowed = (attack && inside) || optimiser)) check_update(c, s);
@@ -133,8 +156,9 @@ static void check_return(Checker *c, const Ast *def, Ast *body) {
     for (uint32_t i = 0; i < body->nkids; i++) {
         Ast *s = body->kids[i];
         if (s->kind != AST_RETURN || !SLOT(s, RETURN, value)) continue;
-        const Type *want =
-            def->kind == AST_SCHEDULE_DEF ? &type_real : type_opaque(c->arena, def->kind == AST_ATTACK_DEF ? "x" : "z");
+        const Type *want = def->kind == AST_SCHEDULE_DEF ? &type_real
+                           : def->kind == AST_ATTACK_DEF ? attack_input(c)
+                                                         : type_pack(c->arena, &shape_of_z);
         check_against(c, SLOT(s, RETURN, value), want, DIAG_E0519,
                       arena_printf(c->arena, "the result of '%s'", def->name));
     }
@@ -150,20 +174,40 @@ static void check_updates_w(Checker *c, const Ast *def, const Ast *body) {
               "w = w - rate(t) * d(w)");
 }
 
+/* What stands before ';': the input that moves, and the target. */
+static bool check_example(Checker *c, const Signature *s) {
+    if (s->broken || !s->nstate) return false; /* the resolver has reported an example that is not declared */
+    const Type *x = s->params[0]->type, *y = s->nstate > 1 ? s->params[1]->type : NULL;
+    if (x->kind != TYPE_TENSOR || x->elem != ELEM_REAL)
+        diag_report(c->diags, DIAG_E0519, place(s->params[0]), "the input '%s' of an attack is f32, not %s",
+                    s->params[0]->name, type_text(c->arena, x));
+    else if (y && (y->kind != TYPE_TENSOR || (y->elem != ELEM_LABEL && y->elem != ELEM_REAL)))
+        diag_report(c->diags, DIAG_E0519, place(s->params[1]), "the target '%s' of an attack is a label or f32, not %s",
+                    s->params[1]->name, type_text(c->arena, y));
+    else if (s->nstate > 2)
+        unavailable(c, place(s->params[2]), "an example of more than an input and a target");
+    else
+        return true;
+    return false;
+}
+
 void check_machine(Checker *c, Ast *def) {
     Ast *body = def->kids[def->nkids - 1];
     const Signature *s = checker_signature(c, def);
-    if (def->kind == AST_ATTACK_DEF && (s->nstate || (body && body->kind != AST_LIST))) {
-        unavailable(c, s->nstate ? place(s->params[0]) : body->range,
-                    s->nstate ? "an attack that declares its example" : "an attack of others with settings");
+    if (def->kind == AST_ATTACK_DEF && body && body->kind != AST_LIST) {
+        unavailable(c, body->range, "an attack of others with settings");
         return;
     }
+    if (def->kind == AST_ATTACK_DEF && !check_example(c, s)) return;
     c->context = def->kind == AST_ATTACK_DEF      ? CTX_ATTACK
                  : def->kind == AST_OPTIMISER_DEF ? CTX_OPTIMISER
                  : def->kind == AST_SCHEDULE_DEF  ? CTX_SCHEDULE
                                                   : CTX_DEFENCE;
-    c->shape_of = c->context == CTX_ATTACK ? "x" : c->context == CTX_OPTIMISER ? "w" : NULL;
-    for (uint32_t i = 0; i < s->nparams; i++) {
+    c->attack = c->context == CTX_ATTACK ? s : NULL;
+    c->shape_of = c->context == CTX_ATTACK      ? attack_input(c)
+                  : c->context == CTX_OPTIMISER ? type_pack(c->arena, &shape_of_w)
+                                                : NULL;
+    for (uint32_t i = s->nstate; i < s->nparams; i++) {
         const Type *t = s->params[i]->type;
         Ast *fallback = SLOT(s->params[i], BINDING, fallback);
         bool schedule = t->kind == TYPE_SCHEDULE && c->context == CTX_OPTIMISER;
@@ -195,18 +239,20 @@ const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call) {
     if (s->broken) return &type_error;
     CallParameter params[64];
     Ast *values[64];
-    for (uint32_t i = 0; i < s->nparams; i++)
-        params[i] = (CallParameter){s->params[i]->name,
-                                    SLOT(s->params[i], BINDING, fallback) ? NEED_OPTIONAL : NEED_REQUIRED, false};
+    Ast **settings = s->params + s->nstate; /* the example is the evaluation's to give */
+    uint32_t n = s->nparams - s->nstate;
+    for (uint32_t i = 0; i < n; i++)
+        params[i] = (CallParameter){settings[i]->name,
+                                    SLOT(settings[i], BINDING, fallback) ? NEED_OPTIONAL : NEED_REQUIRED, false};
     if (!match_arguments(c, def->name, signature_text(c, s), call, NULL,
-                         call ? place(SLOT(call, CALL, callee)) : e->range, params, s->nparams, values, NULL, NULL))
+                         call ? place(SLOT(call, CALL, callee)) : e->range, params, n, values, NULL, NULL))
         return &type_error;
     bool good = true;
-    for (uint32_t i = 0; i < s->nparams; i++)
+    for (uint32_t i = 0; i < n; i++)
         if (values[i])
-            good = check_against(c, values[i], s->params[i]->type, DIAG_E0301,
-                                 arena_printf(c->arena, "'%s' of '%s'", s->params[i]->name, def->name)) &&
-                   check_bounds(c, s->params[i], values[i], def->name) && good;
+            good = check_against(c, values[i], settings[i]->type, DIAG_E0301,
+                                 arena_printf(c->arena, "'%s' of '%s'", settings[i]->name, def->name)) &&
+                   check_bounds(c, settings[i], values[i], def->name) && good;
     if (call) SLOT(call, CALL, callee)->type = made;
     return good ? made : &type_error;
 }

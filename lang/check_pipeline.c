@@ -286,7 +286,7 @@ static bool net_types(Checker *c, Range at, const Type *layer, const Type *given
         return false;
     }
     if (!input_of_numbers(c, at, s)) return false;
-    SizeBinding *b = arena_copy(c->arena, layer->bound ? layer->bound : (const SizeBinding *)&(SizeBinding){NULL, NULL},
+    SizeBinding *b = arena_copy(c->arena, layer->bound ? layer->bound : &(const SizeBinding){.var = NULL},
                                 sizeof *b * (layer->nbound ? layer->nbound : 1));
     if (given) unify(c->arena, x->type, given, b, layer->nbound);
     *input = type_substitute(c->arena, x->type, b, layer->nbound);
@@ -367,7 +367,7 @@ bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool
     if (!output || !target) return good;
     SizeBinding b[64];
     uint32_t nb = 0;
-    for (uint32_t i = 0; i < s->nsizes && nb < 64; i++) b[nb++] = (SizeBinding){s->sizes[i], NULL};
+    for (uint32_t i = 0; i < s->nsizes && nb < 64; i++) b[nb++] = (SizeBinding){.var = s->sizes[i]};
     const Type *have[3] = {output, pair ? output : target, target};
     for (uint32_t i = 0; i < first; i++) unify(c->arena, s->params[i]->type, have[i], b, nb);
     for (uint32_t i = 0; i < first; i++) {

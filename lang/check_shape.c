@@ -97,7 +97,7 @@ bool shapes_join(const Type *a, const Type *b, Arena *arena, const Type **joined
     *joined = b;
     if (type_is_scalar(a)) return true;
     if (type_same_shape(a, b)) return true;
-    if (a->opaque || b->opaque || a->rank != b->rank) return false;
+    if (a->pack != b->pack || a->rank != b->rank) return false;
     const Size **dims = arena_alloc(arena, sizeof *dims * (a->rank + 1));
     for (uint32_t i = 0; i < a->rank; i++) {
         int64_t x, y;
@@ -108,7 +108,9 @@ bool shapes_join(const Type *a, const Type *b, Arena *arena, const Type **joined
         else
             return false;
     }
-    *joined = type_tensor(arena, ELEM_REAL, a->rank, dims);
+    Type *t = (Type *)type_tensor(arena, ELEM_REAL, a->rank, dims);
+    t->pack = a->pack;
+    *joined = t;
     return true;
 }
 
@@ -151,6 +153,7 @@ void note_sizes(Checker *c, Diagnostic *d, const Type *a, const Type *b) {
         for (uint32_t k = 0; k < b->rank; k++) {
             const Ast *p = size_as_variable(a->dims[i]), *q = size_as_variable(b->dims[k]);
             if (!p || !q || p == q || p->kind != AST_SIZE_PARAM || q->kind != AST_SIZE_PARAM || !c->decl) continue;
+            if (p->number != q->number) continue; /* a size and a pack */
             diag_note(d, (Range){NULL, 0, 0}, "%s and %s are independent sizes of %s%s", p->name, q->name,
                       c->decl->name ? c->decl->name : "this declaration", known_values(c, p, q));
             return;
@@ -159,7 +162,8 @@ void note_sizes(Checker *c, Diagnostic *d, const Type *a, const Type *b) {
 
 /* Why two shapes do not join: "H and I must be equal". */
 static const char *shape_reason(Checker *c, const Type *a, const Type *b) {
-    if (a->opaque || b->opaque) return "one has the shape of the example, whose axes are not known here";
+    if (a->pack != b->pack || (a->pack && a->rank != b->rank))
+        return "how many axes a pack stands for is not known here";
     if (a->rank != b->rank) return arena_printf(c->arena, "%u and %u axes", a->rank, b->rank);
     for (uint32_t i = 0; i < a->rank; i++)
         if (!size_equal(a->dims[i], b->dims[i]))
@@ -252,7 +256,7 @@ static const char *operand_text(Checker *c, const Ast *e) {
 }
 
 static const Type *transposed(Checker *c, const Type *t) {
-    return t->rank == 2 && !t->opaque ? type_tensor(c->arena, t->elem, 2, (const Size *[]){t->dims[1], t->dims[0]}) : t;
+    return type_has_rank(t, 2) ? type_tensor(c->arena, t->elem, 2, (const Size *[]){t->dims[1], t->dims[0]}) : t;
 }
 
 bool help_product(Checker *c, Diagnostic *d, const Ast *x, const Ast *y) {
@@ -315,7 +319,7 @@ const Type *join(Checker *c, Ast *at, const char *op, Ast **operands, uint32_t n
 /* ---- products ---- */
 
 const Type *binary_matmul(Arena *a, const Type *x, const Type *y) {
-    if (x->opaque || y->opaque || x->rank < 1 || x->rank > 2 || y->rank < 1 || y->rank > 2 ||
+    if (x->pack || y->pack || x->rank < 1 || x->rank > 2 || y->rank < 1 || y->rank > 2 ||
         !size_equal(x->dims[x->rank - 1], y->dims[0]))
         return NULL;
     const Size *dims[2];

@@ -19,6 +19,13 @@ static const Size *size_of_name(Checker *c, Ast *e, bool report) {
         if (builtin_find(e->name, c->context)) return not_a_size(c, e, report);
         return NULL; /* resolve has reported it */
     }
+    if (r->kind == AST_SIZE_PARAM && r->number != 0) {
+        if (report)
+            diag_help(diag_report(c->diags, DIAG_E0327, e->range, "'%s' is a pack of axes, not one size", e->name),
+                      "all of them are written ..%s", e->name);
+        e->type = &type_error;
+        return NULL;
+    }
     if (r->kind == AST_SIZE_PARAM || (r->kind == AST_FOR && r->type == &type_int)) return size_variable(c->arena, r);
     if (r->kind == AST_BINDING && r->type && type_equal(r->type, &type_int) && r->type->kind != TYPE_ERROR)
         return size_variable(c->arena, r);
@@ -175,6 +182,31 @@ static const Type *unknown_type(Checker *c, Ast *type) {
     return type->type = &type_error;
 }
 
+/* One dim, or a pack of them: then *pack is 1 + its place. */
+const Size *check_dim(Checker *c, Ast *dim, uint32_t place, uint32_t *pack) {
+    if (dim->kind != AST_SPREAD) {
+        const Size *s = size_of(c, dim, true);
+        return s && check_positive(c, dim, s) ? s : NULL;
+    }
+    Ast *name = SLOT(dim, SPREAD, value);
+    const Ast *r = name->kind == AST_NAME ? name->ref : NULL;
+    if (name->kind == AST_NAME && !r && !builtin_find(name->name, c->context))
+        return NULL; /* resolve has reported it */
+    if (!r || r->kind != AST_SIZE_PARAM || r->number == 0) {
+        diag_help(diag_report(c->diags, DIAG_E0327, dim->range, "'..' stands before a pack of axes here"),
+                  "a pack is declared in the type of an input: x: f32[..S]");
+        return NULL;
+    }
+    if (*pack) {
+        diag_help(diag_report(c->diags, DIAG_E0327, dim->range, "a shape has one pack of axes, this is a second one"),
+                  "where one ends and the other begins could not be told");
+        return NULL;
+    }
+    *pack = place + 1;
+    dim->type = name->type = &type_int;
+    return size_variable(c->arena, r);
+}
+
 const Type *check_type(Checker *c, Ast *type) {
     if (!type || type->kind == AST_ERROR) return &type_error;
     if (type->type) return type->type;
@@ -192,14 +224,12 @@ const Type *check_type(Checker *c, Ast *type) {
     if (!dims && !label) return type->type = scalar;
     const Size **sizes = arena_alloc(c->arena, sizeof *sizes * ((dims ? dims->nkids : 0) + 1));
     bool good = true;
+    uint32_t pack = 0;
     for (uint32_t i = 0; dims && i < dims->nkids; i++)
-        if (dims->kids[i]->kind == AST_SPREAD)
-            return type->type = unavailable(c, dims->kids[i]->range, "a pack of axes");
-    for (uint32_t i = 0; dims && i < dims->nkids; i++)
-        good = (sizes[i] = size_of(c, dims->kids[i], true)) && check_positive(c, dims->kids[i], sizes[i]) && good;
+        good = (sizes[i] = check_dim(c, dims->kids[i], i, &pack)) && good;
     if (!good) return type->type = &type_error;
     if (label) {
-        if (!dims || dims->nkids != 1) {
+        if (!dims || dims->nkids != 1 || pack) {
             diag_report(c->diags, DIAG_E0207, type->range, "label needs its number of classes: label[10]");
             return type->type = &type_error;
         }
@@ -210,7 +240,9 @@ const Type *check_type(Checker *c, Ast *type) {
                     scalar->kind != TYPE_TENSOR ? "'%s' takes no sizes" : "'%s' has more than 6 axes", type->name);
         return type->type = &type_error;
     }
-    return type->type = type_tensor(c->arena, scalar->elem, dims->nkids, sizes);
+    Type *t = (Type *)type_tensor(c->arena, scalar->elem, dims->nkids, sizes);
+    t->pack = pack;
+    return type->type = t;
 }
 
 const SizeBinding *binding_of(const SizeBinding *b, uint32_t n, const Ast *var) {
@@ -237,11 +269,38 @@ static bool unify_size(Arena *a, const Size *pattern, const Size *actual, SizeBi
     return unknown->value != NULL;
 }
 
+/* Whether the axes of `actual` can be those of `pattern`: as many, or its pack takes the others. */
+static bool aligned(const Type *pattern, const Type *actual) {
+    if (pattern->kind != TYPE_TENSOR) return true;
+    if (!pattern->pack) return pattern->rank == actual->rank && !actual->pack;
+    if (actual->rank + 1 < pattern->rank) return false;
+    return !actual->pack ||
+           (actual->pack >= pattern->pack && actual->rank - actual->pack >= pattern->rank - pattern->pack);
+}
+
+static bool unify_pack(Arena *a, const Type *pattern, const Type *actual, SizeBinding *b, uint32_t n) {
+    uint32_t first = pattern->pack - 1, taken = actual->rank + 1 - pattern->rank;
+    const Ast *var = size_as_variable(pattern->dims[first]);
+    for (uint32_t i = 0; i < n; i++) {
+        if (b[i].var != var || b[i].value) continue;
+        Type *axes = (Type *)type_tensor(a, ELEM_REAL, taken, taken ? actual->dims + first : NULL);
+        axes->pack = actual->pack ? actual->pack - first : 0;
+        b[i].value = pattern->dims[first], b[i].axes = axes;
+        return true;
+    }
+    return false;
+}
+
 static bool unify_pass(Arena *a, const Type *pattern, const Type *actual, SizeBinding *b, uint32_t n, bool solve) {
     bool progress = false;
-    if (pattern->kind != actual->kind) return false;
-    for (uint32_t i = 0; pattern->kind == TYPE_TENSOR && i < pattern->rank && i < actual->rank; i++)
-        progress = unify_size(a, pattern->dims[i], actual->dims[i], b, n, solve) || progress;
+    if (pattern->kind != actual->kind || !aligned(pattern, actual)) return false;
+    uint32_t pack = pattern->pack ? pattern->pack - 1 : UINT32_MAX;
+    for (uint32_t i = 0; pattern->kind == TYPE_TENSOR && i < pattern->rank; i++)
+        progress =
+            (i == pack ? unify_pack(a, pattern, actual, b, n)
+                       : unify_size(a, pattern->dims[i],
+                                    actual->dims[i > pack ? actual->rank - (pattern->rank - i) : i], b, n, solve)) ||
+            progress;
     if (pattern->classes && actual->classes)
         progress = unify_size(a, pattern->classes, actual->classes, b, n, solve) || progress;
     for (uint32_t i = 0; pattern->kind == TYPE_TUPLE && i < pattern->nitems && i < actual->nitems; i++)
@@ -250,7 +309,7 @@ static bool unify_pass(Arena *a, const Type *pattern, const Type *actual, SizeBi
 }
 
 void unify(Arena *a, const Type *pattern, const Type *actual, SizeBinding *b, uint32_t n) {
-    if (pattern->kind == TYPE_TENSOR && actual->kind == TYPE_TENSOR && pattern->rank != actual->rank) return;
+    if (pattern->pack && actual->kind == TYPE_NUMBER) actual = &type_real;
     unify_pass(a, pattern, actual, b, n, false);
     while (unify_pass(a, pattern, actual, b, n, true))
         ;

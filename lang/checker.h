@@ -26,11 +26,12 @@ struct Checker {
     Diags *diags;
     struct CheckerMap *map; /* what is known about declarations and calls */
     const Module *module;
-    const Ast *decl;       /* module-level declaration being checked */
-    unsigned context;      /* CTX_ */
-    const Ast *fixed;      /* fixed point around the expression, or NULL */
-    const char *shape_of;  /* whose shape zeros and draws take when nothing else says: "x" in attacks, "w", or NULL */
-    struct Visit **visits; /* instantiations looked at: check_instance.c */
+    const Ast *decl;         /* module-level declaration being checked */
+    unsigned context;        /* CTX_ */
+    const Ast *fixed;        /* fixed point around the expression, or NULL */
+    const Signature *attack; /* the attack being checked, or NULL */
+    const Type *shape_of;    /* what zeros and draws are when nothing else says: x of an attack, w, or NULL */
+    struct Visit **visits;   /* instantiations looked at: check_instance.c */
 };
 
 #define SLOT AST_SLOT
@@ -58,7 +59,9 @@ bool same(const char *a, const char *b);           /* equal strings, NULL allowe
 const Size *size_of(Checker *c, Ast *e, bool report);      /* NULL if e is no size */
 bool constant_of(Checker *c, const Ast *e, double *value); /* compile-time number */
 const Type *check_type(Checker *c, Ast *type);             /* a TYPE or TUPLE_TYPE; sets its `type` */
-bool check_positive(Checker *c, Ast *at, const Size *s);   /* a number: must be whole and at least 1 */
+/* The size that a dim is, or that stands for its pack (then *pack is 1 + its place); NULL: reported. */
+const Size *check_dim(Checker *c, Ast *dim, uint32_t place, uint32_t *pack);
+bool check_positive(Checker *c, Ast *at, const Size *s); /* a number: must be whole and at least 1 */
 /* Binds the size variables of `pattern` listed in `b` by matching it with `actual`. */
 void unify(Arena *a, const Type *pattern, const Type *actual, SizeBinding *b, uint32_t n);
 const SizeBinding *binding_of(const SizeBinding *b, uint32_t n, const Ast *var);
@@ -160,7 +163,9 @@ bool gradient_is_of(const Ast *gradient, const Ast *fixed);
 
 /* ---- check_machine.c ---- */
 void check_machine(Checker *c, Ast *def);
-const Type *machine_value(Checker *c, BuiltinRule rule);                        /* x, y, w, t, states */
+const Type *attack_input(Checker *c);   /* of the attack being checked: the type of the example's input */
+const Size *attack_classes(Checker *c); /* the length of the net's output there */
+const Type *machine_value(Checker *c, BuiltinRule rule);                        /* w, t, states */
 const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call); /* pgd(radius: 0.1) */
 
 /* ---- check_pipeline.c, check_experiment.c ---- */

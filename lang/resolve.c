@@ -402,41 +402,6 @@ static void resolve_params(Resolver *r, Ast *params) {
     }
 }
 
-static void implicit_sizes(Resolver *r, Ast *type, Ast ***found, uint32_t *n, uint32_t *cap) {
-    if (!type) return;
-    for (uint32_t i = 0; type->kind != AST_TYPE && i < type->nkids; i++)
-        implicit_sizes(r, type->kids[i], found, n, cap);
-    Ast *dims = type->kind == AST_TYPE ? AST_SLOT(type, TYPE, dims) : NULL;
-    for (uint32_t i = 0; dims && i < dims->nkids; i++) {
-        bool pack = dims->kids[i]->kind == AST_SPREAD;
-        const Ast *dim = pack ? AST_SLOT(dims->kids[i], SPREAD, value) : dims->kids[i];
-        bool known = dim->kind != AST_NAME || find_local(r, dim->name) || scope_find(r->top, dim->name) ||
-                     builtin_find(dim->name, r->context);
-        for (uint32_t k = 0; !known && k < *n; k++) known = strcmp((*found)[k]->name, dim->name) == 0;
-        if (known) continue;
-        Ast *size = ast_new(r->arena, AST_SIZE_PARAM, dim->range, 1);
-        size->name = dim->name, size->name_range = dim->range, size->number = pack;
-        *ARENA_PUSH(r->arena, *found, *n, *cap) = size;
-    }
-}
-
-/* `fn silu(x: f32[N])` is short for `fn silu[; N](x: f32[N])`: N is declared by its bare use as a dim of a parameter.
- */
-static Ast *implied_sizes(Resolver *r, const Ast *fn) {
-    Ast *params = ast_params(fn), **found = NULL;
-    uint32_t n = 0, cap = 0;
-    for (uint32_t part = 0; params && part < 2; part++)
-        for (uint32_t i = 0; params->kids[part] && i < params->kids[part]->nkids; i++)
-            if (params->kids[part]->kids[i]->kind == AST_BINDING)
-                implicit_sizes(r, AST_SLOT(params->kids[part]->kids[i], BINDING, type), &found, &n, &cap);
-    if (n == 0) return NULL;
-    Ast *sizes = ast_new(r->arena, AST_SIZES, fn->name_range, 2);
-    AST_SLOT(sizes, SIZES, given) = ast_new(r->arena, AST_LIST, fn->name_range, 0);
-    AST_SLOT(sizes, SIZES, inferred) = ast_new(r->arena, AST_LIST, fn->name_range, n);
-    memcpy(AST_SLOT(sizes, SIZES, inferred)->kids, found, sizeof *found * n);
-    return sizes;
-}
-
 static void resolve_body(Resolver *r, Ast *body) {
     if (body && body->kind == AST_LIST)
         resolve_items(r, body, "");
@@ -445,7 +410,7 @@ static void resolve_body(Resolver *r, Ast *body) {
 }
 
 static void resolve_fn(Resolver *r, Ast *fn) {
-    if (!AST_SLOT(fn, FN, sizes)) AST_SLOT(fn, FN, sizes) = implied_sizes(r, fn);
+    AST_SLOT(fn, FN, sizes) = resolve_implied_sizes(r, fn, AST_SLOT(fn, FN, sizes));
     Ast *body = AST_SLOT(fn, FN, body);
     scope_push(r, body && body->kind == AST_LIST ? body : NULL);
     resolve_sizes(r, AST_SLOT(fn, FN, sizes));
@@ -455,22 +420,10 @@ static void resolve_fn(Resolver *r, Ast *fn) {
     scope_pop(r);
 }
 
-/* layer F(x: f32[N]): unlike those of a fn, the sizes of a layer are declared.  One error for all that are not. */
-static void check_sizes_declared(Resolver *r, Ast *layer) {
-    Ast *params = AST_SLOT(layer, LAYER, inputs), **found = NULL;
-    uint32_t n = 0, cap = 0;
-    for (uint32_t part = 0; params && part < 2; part++)
-        for (uint32_t i = 0; params->kids[part] && i < params->kids[part]->nkids; i++)
-            if (params->kids[part]->kids[i]->kind == AST_BINDING)
-                implicit_sizes(r, AST_SLOT(params->kids[part]->kids[i], BINDING, type), &found, &n, &cap);
-    implicit_sizes(r, AST_SLOT(layer, LAYER, result), &found, &n, &cap);
-    if (n) report_sizes(r, layer, found, n);
-}
-
 static void resolve_layer(Resolver *r, Ast *layer) {
     scope_push(r, AST_SLOT(layer, LAYER, body));
     resolve_sizes(r, AST_SLOT(layer, LAYER, sizes));
-    check_sizes_declared(r, layer);
+    resolve_layer_sizes(r, layer);
     resolve_params(r, AST_SLOT(layer, LAYER, inputs));
     resolve_type(r, AST_SLOT(layer, LAYER, result));
     resolve_body(r, AST_SLOT(layer, LAYER, body));
@@ -511,10 +464,11 @@ static void resolve_gradient(Resolver *r, Ast *g) {
 static void resolve_machine(Resolver *r, unsigned context, Ast *def) {
     Ast *body = def->kids[def->nkids - 1];
     bool attack = def->kind == AST_ATTACK_DEF;
-    if (attack) AST_SLOT(def, ATTACK_DEF, sizes) = implied_sizes(r, def);
+    if (attack) AST_SLOT(def, ATTACK_DEF, sizes) = resolve_implied_sizes(r, def, NULL);
     scope_push(r, body && body->kind == AST_LIST ? body : NULL);
     if (attack) resolve_sizes(r, AST_SLOT(def, ATTACK_DEF, sizes));
     resolve_params(r, ast_params(def));
+    if (attack && body && body->kind == AST_LIST) resolve_example(r, def);
     r->context = body && body->kind == AST_LIST ? context : r->context;
     resolve_body(r, body);
     scope_pop(r);

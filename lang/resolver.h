@@ -1,4 +1,5 @@
-/* resolver.h - what the files of the resolver share; private to them: resolve.c, scope.c, module_names.c. */
+/* resolver.h - what the files of the resolver share; private to them: resolve.c, resolve_sizes.c, scope.c,
+ * module_names.c. */
 #ifndef DEQ_LANG_RESOLVER_H
 #define DEQ_LANG_RESOLVER_H
 #include "check.h"
@@ -51,6 +52,14 @@ void scope_pop(Resolver *r); /* reports what was never used */
 void report_unknown(Resolver *r, const Ast *name, const char *what);
 /* Sizes in the types of a layer's inputs and result that it does not declare: SIZE_PARAMs made for them. */
 void report_sizes(Resolver *r, const Ast *layer, Ast *const *sizes, uint32_t n);
+/* ---- resolve_sizes.c ---- */
+/* `fn silu(x: f32[N])` is short for `fn silu[; N](x: f32[N])`: N is declared by its bare use as a dim of an input, and
+ * a pack by ..S.  `declared`: the SIZES that the declaration writes, to which packs are added; NULL: none. */
+Ast *resolve_implied_sizes(Resolver *r, const Ast *fn, Ast *declared);
+/* layer F(x: f32[N]): unlike those of a fn, the sizes of a layer are declared.  One error for all that are not. */
+void resolve_layer_sizes(Resolver *r, Ast *layer);
+/* An attack in its old form, where x and y were built in: the line that declares them, and no other error. */
+void resolve_example(Resolver *r, const Ast *attack);
 void report_foreign(Resolver *r, Ast *member, const Foreign *module); /* torch.relu: `module` is the row of torch */
 
 /* ---- module_names.c ---- */

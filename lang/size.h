@@ -13,6 +13,7 @@ typedef struct Size Size;
 typedef struct SizeBinding { /* var = value; var is the declaring node */
     const Ast *var;
     const Size *value; /* NULL: not known yet */
+    const Type *axes;  /* of a pack of axes: a tensor with those that it stands for */
 } SizeBinding;
 
 const Size *size_constant(Arena *a, int64_t value);

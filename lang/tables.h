@@ -24,14 +24,13 @@ enum {
 };
 
 typedef enum BuiltinRule {
-    RULE_VALUE_X,
-    RULE_VALUE_Y,
     RULE_VALUE_W,
     RULE_VALUE_SCALAR,
     RULE_VALUE_NUMBER,
     RULE_VALUE_STATES,
     RULE_LOSS,
     RULE_LOGITS,
+    RULE_WRONG,
     RULE_GRADIENT,
     RULE_D_PARAMETER,
     RULE_D_HAND,

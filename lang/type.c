@@ -4,11 +4,12 @@
 
 const Type type_error = {.kind = TYPE_ERROR}, type_number = {.kind = TYPE_NUMBER}, type_flex = {.kind = TYPE_FLEX},
            type_real = {.kind = TYPE_TENSOR, .elem = ELEM_REAL}, type_f64 = {.kind = TYPE_TENSOR, .elem = ELEM_F64},
-           type_int = {.kind = TYPE_TENSOR, .elem = ELEM_INT}, type_bool = {.kind = TYPE_TENSOR, .elem = ELEM_BOOL},
-           type_string = {.kind = TYPE_STRING}, type_word = {.kind = TYPE_WORD}, type_range = {.kind = TYPE_RANGE},
-           type_schedule = {.kind = TYPE_SCHEDULE}, type_attack = {.kind = TYPE_ATTACK},
-           type_defence = {.kind = TYPE_DEFENCE}, type_optimiser = {.kind = TYPE_OPTIMISER},
-           type_mode = {.kind = TYPE_MODE}, type_solver = {.kind = TYPE_SOLVER}, type_penalty = {.kind = TYPE_PENALTY},
+           type_counter = {.kind = TYPE_TENSOR, .elem = ELEM_INT}, type_int = {.kind = TYPE_TENSOR, .elem = ELEM_INT},
+           type_bool = {.kind = TYPE_TENSOR, .elem = ELEM_BOOL}, type_string = {.kind = TYPE_STRING},
+           type_word = {.kind = TYPE_WORD}, type_range = {.kind = TYPE_RANGE}, type_schedule = {.kind = TYPE_SCHEDULE},
+           type_attack = {.kind = TYPE_ATTACK}, type_defence = {.kind = TYPE_DEFENCE},
+           type_optimiser = {.kind = TYPE_OPTIMISER}, type_mode = {.kind = TYPE_MODE},
+           type_solver = {.kind = TYPE_SOLVER}, type_penalty = {.kind = TYPE_PENALTY},
            type_finish = {.kind = TYPE_FINISH}, type_statistics = {.kind = TYPE_STATISTICS},
            type_attack_statistics = {.kind = TYPE_STATISTICS}, type_check = {.kind = TYPE_CHECK},
            type_weights = {.kind = TYPE_WEIGHTS}, type_evaluation = {.kind = TYPE_TENSOR, .elem = ELEM_REAL};
@@ -26,10 +27,15 @@ const Type *type_label(Arena *a, const Size *classes) {
     return t;
 }
 
-const Type *type_opaque(Arena *a, const char *name) {
-    Type *t = arena_alloc(a, sizeof *t);
-    t->kind = TYPE_TENSOR, t->elem = ELEM_REAL, t->opaque = name;
+const Type *type_pack(Arena *a, const Ast *pack) {
+    const Size *dim = size_variable(a, pack);
+    Type *t = (Type *)type_tensor(a, ELEM_REAL, 1, &dim);
+    t->pack = 1;
     return t;
+}
+
+bool type_has_rank(const Type *t, uint32_t rank) {
+    return t->kind == TYPE_TENSOR && !t->pack && t->rank == rank && t->elem != ELEM_LABEL;
 }
 
 const Type *type_of_items(Arena *a, TypeKind kind, uint32_t n, const Type *const *items) {
@@ -46,13 +52,26 @@ const Type *type_with_elem(Arena *a, const Type *t, Elem elem) {
     return u;
 }
 
+/* The dims with a pack that is known taken apart. */
+static void substitute_dims(Arena *a, Type *t, const Type *from, const SizeBinding *b, uint32_t n) {
+    const Type *axes = NULL;
+    for (uint32_t i = 0; from->pack && i < n; i++)
+        if (b[i].var == size_as_variable(from->dims[from->pack - 1])) axes = b[i].axes;
+    uint32_t rank = from->rank + (axes ? axes->rank - 1 : 0), k = 0;
+    t->dims = arena_alloc(a, sizeof *t->dims * (rank + 1));
+    for (uint32_t i = 0; i < from->rank; i++)
+        if (axes && i == from->pack - 1)
+            for (uint32_t j = 0; j < axes->rank; j++) t->dims[k++] = axes->dims[j];
+        else
+            t->dims[k++] = size_substitute(a, from->dims[i], b, n);
+    t->rank = rank;
+    if (axes) t->pack = axes->pack ? from->pack - 1 + axes->pack : 0;
+}
+
 const Type *type_substitute(Arena *a, const Type *t, const SizeBinding *b, uint32_t n) {
     if (!t || n == 0 || (t->kind != TYPE_TENSOR && t->kind != TYPE_TUPLE && t->kind != TYPE_LAYER)) return t;
     Type *u = arena_copy(a, t, sizeof *t);
-    if (t->rank) {
-        u->dims = arena_alloc(a, sizeof *u->dims * t->rank);
-        for (uint32_t i = 0; i < t->rank; i++) u->dims[i] = size_substitute(a, t->dims[i], b, n);
-    }
+    if (t->rank) substitute_dims(a, u, t, b, n);
     if (t->classes) u->classes = size_substitute(a, t->classes, b, n);
     if (t->nitems) {
         u->items = arena_alloc(a, sizeof *u->items * t->nitems);
@@ -60,16 +79,17 @@ const Type *type_substitute(Arena *a, const Type *t, const SizeBinding *b, uint3
     }
     if (t->nbound) {
         SizeBinding *bound = arena_copy(a, t->bound, sizeof *bound * t->nbound);
-        for (uint32_t i = 0; i < t->nbound; i++)
+        for (uint32_t i = 0; i < t->nbound; i++) {
             bound[i].value = bound[i].value ? size_substitute(a, bound[i].value, b, n) : NULL;
+            bound[i].axes = type_substitute(a, bound[i].axes, b, n);
+        }
         u->bound = bound;
     }
     return u;
 }
 
 bool type_same_shape(const Type *a, const Type *b) {
-    if (a->rank != b->rank || (a->opaque != NULL) != (b->opaque != NULL)) return false;
-    if (a->opaque && strcmp(a->opaque, b->opaque) != 0) return false;
+    if (a->rank != b->rank || a->pack != b->pack) return false;
     for (uint32_t i = 0; i < a->rank; i++)
         if (!size_equal(a->dims[i], b->dims[i])) return false;
     return true;
@@ -88,7 +108,7 @@ bool type_equal(const Type *a, const Type *b) {
 }
 
 bool type_is_scalar(const Type *t) {
-    return t->kind == TYPE_NUMBER || (t->kind == TYPE_TENSOR && t->rank == 0 && !t->opaque && t->elem != ELEM_LABEL);
+    return t->kind == TYPE_NUMBER || (t->kind == TYPE_TENSOR && t->rank == 0 && t->elem != ELEM_LABEL);
 }
 
 bool type_is_real(const Type *t) {
@@ -106,11 +126,12 @@ const char *type_text(Arena *a, const Type *t) {
     static const char *const elems[] = {"f32", "f64", "int", "bool", "label"};
     if (t->kind == TYPE_TENSOR) {
         if (t->elem == ELEM_LABEL) return arena_printf(a, "label[%s]", size_text(a, t->classes));
-        if (t->opaque) return arena_printf(a, "%s[shape of %s]", elems[t->elem], t->opaque);
+        const Ast *pack = t->pack ? size_as_variable(t->dims[t->pack - 1]) : NULL;
+        if (pack && !pack->range.source) return arena_printf(a, "%s[shape of %s]", elems[t->elem], pack->name);
         if (t->rank == 0) return elems[t->elem];
         const char *s = arena_printf(a, "%s[", elems[t->elem]);
         for (uint32_t i = 0; i < t->rank; i++)
-            s = arena_printf(a, "%s%s%s", s, i ? ", " : "", size_text(a, t->dims[i]));
+            s = arena_printf(a, "%s%s%s%s", s, i ? ", " : "", i + 1 == t->pack ? ".." : "", size_text(a, t->dims[i]));
         return arena_printf(a, "%s]", s);
     }
     if (t->kind == TYPE_TUPLE) return arena_printf(a, "(%s)", items_text(a, t));

@@ -14,7 +14,7 @@ typedef enum TypeKind {
     TYPE_ERROR,    /* a mistake was reported; absorbs */
     TYPE_NUMBER,   /* a number of no fixed type yet: literals and arithmetic on them; adapts to f32, f64, int */
     TYPE_FLEX,     /* a real tensor whose shape comes from where it is used: zeros, uniform(lo, hi) */
-    TYPE_TENSOR,   /* elem, rank, dims; a scalar has rank 0; opaque shapes see `opaque`; labels see `classes` */
+    TYPE_TENSOR,   /* elem, rank, dims; a scalar has rank 0; open shapes see `pack`; labels see `classes` */
     TYPE_TUPLE,    /* items */
     TYPE_LIST,     /* items[0] is the type of every element */
     TYPE_RANGE,    /* a..b, half open */
@@ -46,7 +46,7 @@ struct Type {
     bool transposed;     /* FN */
     uint32_t rank;       /* TENSOR */
     const Size **dims;   /* TENSOR: rank sizes */
-    const char *opaque;  /* TENSOR: the shape of this name ("x" of an attack), whose rank is not known; rank is 0 */
+    uint32_t pack;       /* TENSOR: 1 + the place in dims of a pack, ..S, which is any number of axes; 0: no pack */
     const Size *classes; /* label[classes] */
     uint32_t nitems;
     const Type **items;
@@ -57,6 +57,7 @@ struct Type {
     const Ast *call;          /* LAYER: the CALL at `use` that gives settings, or NULL */
 };
 
+extern const Type type_counter; /* an int that is known only when it runs: equal to type_int, and no size */
 extern const Type type_error, type_number, type_flex, type_real, type_f64, type_int, type_bool, type_string, type_word,
     type_range, type_schedule, type_attack, type_defence, type_optimiser, type_mode, type_solver, type_penalty,
     type_finish, type_statistics, type_attack_statistics, type_check, type_weights,
@@ -65,7 +66,8 @@ extern const Type type_error, type_number, type_flex, type_real, type_f64, type_
 
 const Type *type_tensor(Arena *a, Elem elem, uint32_t rank, const Size *const *dims); /* copies dims */
 const Type *type_label(Arena *a, const Size *classes);
-const Type *type_opaque(Arena *a, const char *name); /* a real tensor shaped like `name` */
+const Type *type_pack(Arena *a, const Ast *pack); /* a real tensor of the axes that the SIZE_PARAM stands for */
+bool type_has_rank(const Type *t, uint32_t rank); /* a TENSOR of so many axes, all of them known; labels have none */
 const Type *type_of_items(Arena *a, TypeKind kind, uint32_t n, const Type *const *items);
 const Type *type_with_elem(Arena *a, const Type *t, Elem elem); /* same shape, other elements */
 const Type *type_substitute(Arena *a, const Type *t, const SizeBinding *b, uint32_t n);
@@ -74,6 +76,6 @@ bool type_equal(const Type *a, const Type *b);      /* ERROR equals everything *
 bool type_same_shape(const Type *a, const Type *b); /* both TENSOR */
 bool type_is_scalar(const Type *t);                 /* NUMBER, or a tensor of rank 0 that is no label */
 bool type_is_real(const Type *t);                   /* NUMBER, FLEX, f32 and f64 tensors */
-const char *type_text(Arena *a, const Type *t);     /* "f32[C, H / 2]", "label[10]", "(f32, f32[H])" */
+const char *type_text(Arena *a, const Type *t);     /* "f32[C, H / 2, ..S]", "label[10]", "(f32, f32[H])" */
 const char *type_kind_text(const Type *t);          /* "a layer", "a dataset", "a tensor" */
 #endif

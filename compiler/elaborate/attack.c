@@ -13,9 +13,11 @@ typedef struct Attack { /* one definition for one net and loss */
     const LossUse *use; /* whose settings are scalars after the parameters */
     Routine *routine;
     const char *hash;
-    const Ast *
-        *counts; /* trip counts that are no parameter: computed for each instance, scalars after the parameters */
+    struct Count { /* a trip count that is no parameter: computed for each instance, a scalar after the parameters */
+        const Ast *from, *to; /* from NULL: 0 */
+    } * counts;
     uint32_t ncounts, counts_cap, nparams;
+    Env *sizes;      /* of the example's types */
     uint64_t direct; /* parameters that are trip counts themselves */
     const Module *module;
     Queries queries;
@@ -53,10 +55,10 @@ static bool attack_host(Scope *s, const Ast *call, const char *name, Value *out)
     const Ast *inputs = AST_SLOT(call, CALL, inputs);
     if (strcmp(name, "uniform") == 0 || strcmp(name, "normal") == 0) return *out = draw(s, k, call, name), true;
     bool loss = strcmp(name, "loss") == 0, logits = strcmp(name, "logits") == 0;
-    if (loss || logits) {
+    if (loss || logits || strcmp(name, "wrong") == 0) {
         if (inputs->nkids != 1) return *out = elab_error(s, DIAG_E0303, call->range, "'%s' takes a point", name), true;
         const Ast *point = AST_SLOT(inputs->kids[0], ARG, value);
-        *out = (loss ? query_loss : query_logits)(s, &k->queries, point, call->range);
+        *out = (loss ? query_loss : logits ? query_logits : query_wrong)(s, &k->queries, point, call->range);
         return true;
     }
     if (strcmp(name, "gradient") != 0) return false;
@@ -86,34 +88,46 @@ static bool mentions(const Ast *e, const char *name) {
 
 static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned);
 
-static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
+/* The scalar that holds the turns of a loop from `from` (NULL: 0) to `to`. */
+static uint32_t trip_scalar(Scope *s, Attack *k, const Ast *from, const Ast *to) {
     Machine *m = k->machine;
-    const Ast *count = AST_SLOT(repeat, REPEAT, count), *body = AST_SLOT(repeat, REPEAT, body);
-    const Value *v = count->kind == AST_NAME ? env_find(s->env, count->name) : NULL;
-    uint32_t trip;
-    if (v && v->kind == VALUE_NODE && v->build == m->leaf && m->slots[v->node].place == PLACE_SCALAR)
-        k->direct |= (uint64_t)1 << (trip = m->slots[v->node].index);
-    else {
-        trip = k->nparams + k->ncounts;
-        *ARENA_PUSH(m->elab->arena, k->counts, k->ncounts, k->counts_cap) = count;
+    const Value *v = to->kind == AST_NAME ? env_find(s->env, to->name) : NULL;
+    if (from && from->kind == AST_NUMBER && from->number == 0) from = NULL;
+    if (!from && v && v->kind == VALUE_NODE && v->build == m->leaf && m->slots[v->node].place == PLACE_SCALAR) {
+        k->direct |= (uint64_t)1 << m->slots[v->node].index;
+        return m->slots[v->node].index;
     }
-    bool counted = mentions(body, "t");
-    Env *before = s->env;
-    const char *counter = arena_printf(m->elab->arena, "round %u", m->ncells); /* no name a script can spell */
+    *ARENA_PUSH(m->elab->arena, k->counts, k->ncounts, k->counts_cap) = (struct Count){from, to};
+    return k->nparams + k->ncounts - 1;
+}
+
+static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
+    LoopMark mark = machine_loop_begin(k->machine, s, trip_scalar(s, k, NULL, AST_SLOT(repeat, REPEAT, count)));
+    bool returned = false, ok = run_block(s, k, AST_SLOT(repeat, REPEAT, body), &returned);
+    machine_loop_end(k->machine, s, mark);
+    return ok;
+}
+
+/* for i in a..b: the turns are counted in a variable that no script can spell, and i is what it holds. */
+static bool run_turns(Scope *s, Attack *k, const Ast *loop) {
+    Machine *m = k->machine;
+    const Ast *range = AST_SLOT(loop, FOR, range), *body = AST_SLOT(loop, FOR, body);
+    if (range->kind != AST_BINARY || strcmp(range->name, "..") != 0)
+        return elab_error(s, DIAG_E0321, range->range, "'for' of an attack runs over a range a..b"), false;
+    const Ast *from = AST_SLOT(range, BINARY, left);
+    const char *counter = arena_printf(m->elab->arena, "turn %u", m->ncells);
     uint32_t cells = m->ncells;
-    if (counted && !machine_declare(m, s, counter, value_number(0), repeat->range)) return false;
-    LoopMark mark = machine_loop_begin(m, s, trip);
-    if (counted) scope_bind(s, "t", *env_find(s->env, counter));
+    if (!machine_declare(m, s, counter, eval(s, from), loop->range)) return false;
+    LoopMark mark = machine_loop_begin(m, s, trip_scalar(s, k, from, AST_SLOT(range, BINARY, right)));
+    scope_bind(s, loop->name, *env_find(s->env, counter));
     bool returned = false, ok = run_block(s, k, body, &returned);
-    if (ok && counted) {
-        Value next = elementwise(s, OP_add, (Value[]){value_node(m->leaf, m->cells[cells].leaf), value_number(1)}, 2,
-                                 repeat->range, NULL);
-        m->cells[cells].pending = next;
+    if (ok) {
+        Value turn = value_node(m->leaf, m->cells[cells].leaf);
+        m->cells[cells].pending = elementwise(s, OP_add, (Value[]){turn, value_number(1)}, 2, loop->range, NULL);
         machine_settle(m, s);
     }
     machine_loop_end(m, s, mark);
-    if (counted) m->ncells = cells;
-    (void)before;
+    m->ncells = cells;
     return ok;
 }
 
@@ -142,6 +156,10 @@ static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
         case AST_REPEAT:
             machine_settle(m, s);
             ok = run_repeat(s, k, item);
+            break;
+        case AST_FOR:
+            machine_settle(m, s);
+            ok = run_turns(s, k, item);
             break;
         case AST_RETURN: {
             machine_settle(m, s);
@@ -207,9 +225,41 @@ static const LossUse *loss_of_scalars(Attack *k, const LossUse *given) {
     return own;
 }
 
+/* The example that the attack declares against the net's: its input, and its target where the attack reads it. */
+static bool bind_example(Scope *s, Attack *k, Range at) {
+    const Ast *d = k->definition, *example = AST_SLOT(AST_SLOT(d, ATTACK_DEF, inputs), PARAMS, state);
+    Arena *a = s->elab->arena;
+    Value have[2] = {machine_leaf(k->machine, PLACE_ARG, 0, k->net->input, true, "x"), k->queries.y};
+    for (uint32_t turn = 0; turn < 2; turn++) /* sizes of one may be known by the other */
+        for (uint32_t i = 0; example && i < example->nkids && i < 2; i++) {
+            const Ast *b = example->kids[i], *type = AST_SLOT(b, BINDING, type), *dims = AST_SLOT(type, TYPE, dims);
+            bool label = strcmp(type->name, "label") == 0, open = false;
+            for (uint32_t j = 0; dims && j < dims->nkids; j++) open |= dims->kids[j]->kind == AST_SPREAD;
+            uint32_t rank = value_shape(have[i]).rank, axes = label || !dims ? 0 : dims->nkids;
+            scope_bind(s, b->name, have[i]);
+            if (label != (have[i].classes > 0) || (open ? rank + 1 < axes : rank != axes)) {
+                if (i == 1 && !mentions(AST_SLOT(d, ATTACK_DEF, body), b->name)) continue;
+                const char *what = have[i].classes ? arena_printf(a, "label[%u]", have[i].classes)
+                                                   : shape_text(a, value_shape(have[i]));
+                Range written = type->range;
+                return elab_error(s, DIAG_E0505, at, "'%s' takes %s: %.*s, the %s of '%s' is %s", d->name, b->name,
+                                  (int)(written.end - written.start), written.source->text + written.start,
+                                  i ? "target" : "input", k->net->model->name, what),
+                       false;
+            }
+            int matched = match_type(s, type, &have[i], at);
+            if (matched < 0) return false;
+            if (matched == 0 && turn == 1)
+                return elab_error(s, DIAG_E0311, at, "the sizes of '%s' cannot be inferred from '%s'", d->name,
+                                  k->net->model->name),
+                       false;
+        }
+    return true;
+}
+
 /* loss NULL: `use` is what the attack's loss is. */
 static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, const char *loss,
-                              const LossUse *use) {
+                              const LossUse *use, Range at) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     for (uint32_t i = 0; i < e->nattacks; i++) {
@@ -230,13 +280,12 @@ static Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *
     inner.host = attack_host;
     inner.host_data = k;
     inner.live = &inner;
-    scope_bind(&inner, "x", machine_leaf(m, PLACE_ARG, 0, net->input, true, "x"));
     Shape y_shape = net->target.classes ? shape_scalar() : net->target.shape;
-    Value y = machine_leaf(m, PLACE_ARG, 1, y_shape, true, "y");
-    y.classes = net->target.classes;
-    k->queries.y = y;
-    scope_bind(&inner, "y", y);
-    const Ast *params = AST_SLOT(d, ATTACK_DEF, inputs), *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
+    k->queries.y = machine_leaf(m, PLACE_ARG, 1, y_shape, true, "y");
+    k->queries.y.classes = net->target.classes;
+    const Ast *params = AST_SLOT(d, ATTACK_DEF, inputs), *list = AST_SLOT(params, PARAMS, inputs);
+    if (!bind_example(&inner, k, at)) return NULL;
+    k->sizes = inner.env;
     for (uint32_t i = 0; list && i < list->nkids; i++)
         scope_bind(&inner, list->kids[i]->name,
                    machine_leaf(m, PLACE_SCALAR, k->nparams++, shape_scalar(), false, list->kids[i]->name));
@@ -282,6 +331,7 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
     Scope plain = *from;
     if (call->kind == AST_CALL) args = call_args(&plain, call, NULL, call->range);
     Scope inner = scope_of_module(e, owner);
+    inner.env = *numbers;
     const Ast *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
     for (uint32_t k = 0; list && k < list->nkids; k++) {
         const Ast *b = list->kids[k], *fallback = AST_SLOT(b, BINDING, fallback);
@@ -417,7 +467,7 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
         loss = own_loss(net, use);
         use = NULL;
     }
-    Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use);
+    Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use, given->range);
     if (!k) return false;
     for (uint32_t i = 0; out->gradient && i < net->model->nfixed; i++)
         if (!setting_fits(s, &net->model->fixed[i], "gradient", out->gradient, given->range)) return false;
@@ -426,7 +476,7 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     out->routine = k->routine->name;
     out->hash = k->hash;
     out->differentiates = k->queries.differentiates;
-    Env *numbers;
+    Env *numbers = k->sizes;
     if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars) ||
         (use && !loss_numbers(&from, net, use, &out->scalars)))
         return false;
@@ -434,7 +484,8 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
         bool direct = (k->direct >> i & 1) != 0;
         out->scalars.items[i].count = direct;
         for (uint32_t c = 0; c < k->ncounts; c++)
-            out->scalars.items[i].computed |= mentions(k->counts[c], out->scalars.items[i].name);
+            out->scalars.items[i].computed |= mentions(k->counts[c].to, out->scalars.items[i].name) ||
+                                              mentions(k->counts[c].from, out->scalars.items[i].name);
         if (direct &&
             !valid_rounds(&from, d->name, call->range, out->scalars.items[i].name, out->scalars.items[i].value))
             return false;
@@ -442,10 +493,12 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     for (uint32_t i = 0; i < k->ncounts; i++) {
         Scope inner = scope_of_module(s->elab, owner);
         inner.env = numbers;
-        double x;
-        if (!eval_number(&inner, k->counts[i], &x) ||
-            !valid_rounds(&from, d->name, call->range, range_text(s->elab->arena, k->counts[i]->range), x))
+        double x, low = 0;
+        if (!eval_number(&inner, k->counts[i].to, &x) ||
+            (k->counts[i].from && !eval_number(&inner, k->counts[i].from, &low)) ||
+            !valid_rounds(&from, d->name, call->range, range_text(s->elab->arena, k->counts[i].to->range), x - low))
             return false;
+        x -= low;
         *ARENA_PUSH(s->elab->arena, out->scalars.items, out->scalars.n, out->scalars.cap) =
             (struct Scalar){.name = arena_printf(s->elab->arena, "rounds %u", i + 1), .value = x, .computed = true};
     }

@@ -72,8 +72,19 @@ bool eval_type(Scope *s, const Ast *type, Shape *shape, uint32_t *classes) {
         elab_error(s, DIAG_E0601, type->range, "tensors have at most %d axes", MAX_RANK);
         return false;
     }
-    for (uint32_t k = 0; dims && k < dims->nkids; k++)
-        if (!eval_size(s, dims->kids[k], &shape->dims[shape->rank++])) return false;
+    for (uint32_t k = 0; dims && k < dims->nkids; k++) {
+        if (dims->kids[k]->kind != AST_SPREAD) {
+            if (!eval_size(s, dims->kids[k], &shape->dims[shape->rank++])) return false;
+            continue;
+        }
+        Value axes = eval(s, AST_SLOT(dims->kids[k], SPREAD, value));
+        if (axes.kind != VALUE_TUPLE || shape->rank + axes.nitems + dims->nkids - k - 1 > MAX_RANK) {
+            if (axes.kind != VALUE_NONE)
+                elab_error(s, DIAG_E0601, type->range, "tensors have at most %d axes", MAX_RANK);
+            return false;
+        }
+        for (uint32_t i = 0; i < axes.nitems; i++) shape->dims[shape->rank++] = (uint32_t)axes.items[i].number;
+    }
     double count = 1;
     for (uint32_t k = 0; k < shape->rank; k++) count *= shape->dims[k];
     if (count > 2147483647.0) {
@@ -134,8 +145,19 @@ static int match_size(Scope *s, const Ast *dim, uint32_t actual, Range at) {
     return -1;
 }
 
-/* Matches a value with a declared type, binding sizes: 1 done, 0 more sizes must be known first, -1 error. */
-static int match_type(Scope *s, const Ast *type, Value *v, Range at) {
+/* The axes that a pack stands for. */
+static int match_pack(Scope *s, const char *name, const uint32_t *axes, uint32_t n, Range at) {
+    const Value *known = env_find(s->env, name);
+    bool fits = !known || (known->kind == VALUE_TUPLE && known->nitems == n);
+    for (uint32_t i = 0; known && fits && i < n; i++) fits = known->items[i].number == axes[i];
+    if (!fits) return elab_error(s, DIAG_E0312, at, "this has not the shape that '..%s' has elsewhere", name), -1;
+    Value items[MAX_RANK];
+    for (uint32_t i = 0; i < n; i++) items[i] = value_number(axes[i]);
+    if (!known) scope_bind(s, name, value_tuple(s->elab->arena, items, n));
+    return 1;
+}
+
+int match_type(Scope *s, const Ast *type, Value *v, Range at) {
     if (!type || v->kind == VALUE_NONE) return v->kind == VALUE_NONE ? -1 : 1;
     if (type->kind == AST_TUPLE_TYPE) {
         if (v->kind != VALUE_TUPLE || v->nitems != type->nkids)
@@ -169,13 +191,17 @@ static int match_type(Scope *s, const Ast *type, Value *v, Range at) {
     if (v->kind != VALUE_NODE && v->kind != VALUE_NUMBER) return 1;
     Shape have = value_shape(*v);
     if (rank == 0) return 1; /* a function of scalars maps over tensors: the checker lets no other tensor through */
-    if (have.rank != rank) {
+    uint32_t pack = 0;
+    while (pack < rank && dims->kids[pack]->kind != AST_SPREAD) pack++;
+    if (pack < rank ? have.rank + 1 < rank : have.rank != rank) {
         elab_error(s, DIAG_E0312, at, "%s given where %u axes are declared", shape_text(s->elab->arena, have), rank);
         return -1;
     }
     int all = 1;
     for (uint32_t k = 0; k < rank; k++) {
-        int r = match_size(s, dims->kids[k], have.dims[k], at);
+        int r = k == pack ? match_pack(s, AST_SLOT(dims->kids[k], SPREAD, value)->name, have.dims + k,
+                                       have.rank + 1 - rank, at)
+                          : match_size(s, dims->kids[k], have.dims[k < pack ? k : have.rank - (rank - k)], at);
         if (r < all) all = r;
     }
     return all;

@@ -148,7 +148,7 @@ const char *defence_text(Scope *s, const Ast *given) {
     const Ast *d = instance_definition(s, given, AST_DEFENCE, AST_DEFENCE_DEF, &from, &owner, &name, &call);
     if (!d || d->kind != AST_DEFENCE_DEF)
         return elab_error(s, DIAG_E0504, given->range, "a defence is needed here"), NULL;
-    Env *numbers;
+    Env *numbers = NULL;
     Scalars unused = {0};
     if (!instance_numbers(&from, call, AST_SLOT(d, DEFENCE_DEF, inputs), owner, d->name, &numbers, &unused))
         return NULL;

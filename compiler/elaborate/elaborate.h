@@ -181,6 +181,8 @@ Arg *args_take(Args *args, const char *name, bool state);
 bool args_all_used(Scope *s, const Args *args, const char *callee);
 /* The type with its sizes evaluated: shape, or classes for label[K].  False after an error. */
 bool eval_type(Scope *s, const Ast *type, Shape *shape, uint32_t *classes);
+/* Matches a value with a declared type, binding sizes: 1 done, 0 more sizes must be known first, -1 after an error. */
+int match_type(Scope *s, const Ast *type, Value *v, Range at);
 
 /* ---- image.c: of images [C, H, W]; shapes must fit ---- */
 typedef struct Pool {
@@ -294,7 +296,8 @@ Value defence_mean(Scope *s, Value states, Range at);
  * declaration whose value is a `with` (then *call is it).  NULL when `e` is something else. */
 const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstKind definition, Scope *from,
                                const Module **owner, const char **name, const Ast **call);
-/* The numeric arguments of a definition, in order, defaults filled in. */
+/* The numeric arguments of a definition, in order, defaults filled in; *numbers holds the sizes that defaults may
+ * mention, and then the arguments too. */
 bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
                       Env **numbers, Scalars *out);
 /* A routine computing `e` from the named inputs, which become its scalars; NULL after an error. */

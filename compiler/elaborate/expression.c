@@ -352,12 +352,18 @@ static Value eval_member(Scope *s, const Ast *e) {
 }
 
 static Value eval_items(Scope *s, const Ast *e) {
-    Value *items = arena_alloc(s->elab->arena, (e->nkids + 1) * sizeof *items);
+    Value *items = NULL;
+    uint32_t n = 0, cap = 0;
     for (uint32_t k = 0; k < e->nkids; k++) {
-        items[k] = eval(s, e->kids[k]);
-        if (items[k].kind == VALUE_NONE) return items[k];
+        bool spread = e->kids[k]->kind == AST_SPREAD;
+        Value v = eval(s, spread ? AST_SLOT(e->kids[k], SPREAD, value) : e->kids[k]);
+        if (v.kind == VALUE_NONE) return v;
+        if (spread && v.kind != VALUE_TUPLE)
+            return elab_error(s, DIAG_E0301, e->kids[k]->range, "'..' stands before a list or a pack of axes");
+        for (uint32_t i = 0; i < (spread ? v.nitems : 1); i++)
+            *ARENA_PUSH(s->elab->arena, items, n, cap) = spread ? v.items[i] : v;
     }
-    return value_tuple(s->elab->arena, items, e->nkids);
+    return value_tuple(s->elab->arena, items, n);
 }
 
 bool eval_allowed(Scope *s, Range at) {

@@ -45,7 +45,7 @@ static bool choose_schedule(Scope *from, const Ast *given, Value evaluated, cons
         add_scalar(e, out, param, x, false);
         return true;
     }
-    Env *numbers;
+    Env *numbers = NULL;
     Scalars own = {0};
     if (!instance_numbers(&inner, call, AST_SLOT(d, SCHEDULE_DEF, inputs), c->module, d->name, &numbers, &own))
         return false;

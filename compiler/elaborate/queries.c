@@ -75,6 +75,19 @@ static Value logits_at(Scope *s, Queries *q, Value point, Range at) {
 
 Value query_logits(Scope *s, Queries *q, const Ast *point, Range at) { return logits_at(s, q, eval(s, point), at); }
 
+Value query_wrong(Scope *s, Queries *q, const Ast *point, Range at) {
+    Value z = query_logits(s, q, point, at);
+    if (z.kind == VALUE_NONE) return z;
+    if (!q->net->target.classes || value_shape(z).rank != 1)
+        return elab_error(s, DIAG_E0505, at, "'wrong' compares labels: the target of '%s' is none",
+                          q->net->model->name);
+    Graph *g = s->build->graph;
+    NodeId y = build_import(s->build, q->y),
+           best = graph_op(g, OP_argmax, &z.node, 1, &(Attr){.reduce.axes = 1}, at),
+           same = graph_binary(g, OP_eq, best, y, at);
+    return value_node(s->build, graph_unary(g, OP_not, same, at));
+}
+
 /* The attack's loss is a function of one output. */
 static bool has_loss(Scope *s, const Queries *q, Range at) {
     if (q->loss || q->use) return true;

@@ -50,6 +50,8 @@ const char *objective_routine(Elab *e, const char *prefix, const Graph *g, NodeI
 /* The net's output, or the loss, at a point: an expression of the input's shape. */
 Value query_logits(Scope *s, Queries *q, const Ast *point, Range at);
 Value query_loss(Scope *s, Queries *q, const Ast *point, Range at);
+/* Whether the largest output there is another than the target. */
+Value query_wrong(Scope *s, Queries *q, const Ast *point, Range at);
 /* gradient(f, at: point): of the shape of the point; of a tuple of points a tuple. */
 Value query_gradient(Scope *s, Queries *q, const Ast *f, const Ast *point, Range at);
 /* A piece is finished: queries of an output at a point where an objective is asked for too become one with it.  The

@@ -206,15 +206,15 @@ static void functions(void **state) {
 
 static void machines(void **state) {
     (void)state;
-    accept("attack spsa(radius: f32, n: int, flip: bool = false) {\n"
+    accept("attack spsa(x: f32[..S], y: label[K]; radius: f32, n: int, flip: bool = false) {\n"
            "  state a = clamp(x + uniform(-radius, radius), 0, 1)\n"
            "  state best = -inf\n"
-           "  repeat n {\n"
+           "  for i in 0..n {\n"
            "    let g = gradient(loss, at: a)\n"
            "    let u: f32 = uniform(0, 1)\n"
            "    let better = loss(a) > best\n"
            "    best = if better then loss(a) else best\n"
-           "    a = if flip and argmax(logits(a)) == y then a + u * sign(g) / (t + 1) else a + normal(0.1) / norm(g)\n"
+           "    a = if flip and argmax(logits(a)) == y then a + u * sign(g) / (i + 1) else a + normal(0.1) / norm(g)\n"
            "  }\n"
            "  return a + 0 * dot(logits(a), one_hot(y))\n"
            "}\n"
@@ -277,7 +277,7 @@ static void tree_is_typed(void **state) {
                             "  use body = Tanh[8, 4]\n"
                             "  return 2 * body(x)\n"
                             "}\n"
-                            "attack a(r: f32) { return x + uniform(-r, r) }\n");
+                            "attack a(x: f32[..S], y: label[K]; r: f32) { return x + uniform(-r, r) }\n");
     assert_int_equal(diags_errors(p.diags), 0);
     const Ast *w = find(p.unit, AST_PARAM, "W"), *use = find(p.unit, AST_USE, "body"),
               *mul = find(p.unit, AST_BINARY, "*");
@@ -289,7 +289,7 @@ static void tree_is_typed(void **state) {
     assert_ptr_equal(AST_SLOT(at, BINARY, right)->ref, w);
     /* a draw has the shape of what it is added to */
     const Ast *add = find(p.unit->kids[2], AST_BINARY, "+");
-    assert_string_equal(type_text(p.arena, AST_SLOT(add, BINARY, right)->type), "f32[shape of x]");
+    assert_string_equal(type_text(p.arena, AST_SLOT(add, BINARY, right)->type), "f32[..S]");
     parsed_free(&p);
 }
 

@@ -62,7 +62,7 @@ static void substitution(void **state) {
     (void)state;
     int64_t num, den, v;
     const Size *half = over(h, n(2));
-    SizeBinding seven = {&H, n(7)}, eight = {&H, n(8)};
+    SizeBinding seven = {.var = &H, .value = n(7)}, eight = {.var = &H, .value = n(8)};
     assert_true(size_number(size_substitute(a, half, &eight, 1), &v) && v == 4);
     const Size *odd = size_substitute(a, half, &seven, 1);
     assert_false(size_number(odd, &v));
@@ -71,9 +71,9 @@ static void substitution(void **state) {
     assert_true(size_number(size_floor(a, over(n(-7), n(2))), &v) && v == -4);
     assert_true(size_equal(size_floor(a, add(h, n(1))), add(h, n(1)))); /* whole whatever H is */
     /* all variables at once: H and W exchanged */
-    SizeBinding exchange[2] = {{&H, w}, {&W, h}};
+    SizeBinding exchange[2] = {{.var = &H, .value = w}, {.var = &W, .value = h}};
     assert_true(size_equal(size_substitute(a, sub(h, w), exchange, 2), sub(w, h)));
-    SizeBinding both[2] = {{&H, n(6)}, {&W, n(3)}};
+    SizeBinding both[2] = {{.var = &H, .value = n(6)}, {.var = &W, .value = n(3)}};
     assert_true(size_number(size_substitute(a, over(h, w), both, 2), &v) && v == 2);
     assert_false(size_rational(half, &num, &den));
 }
@@ -126,7 +126,7 @@ static void values_agree(void **state) {
     for (int round = 0; round < 300; round++) {
         const Size *s = n(1);
         int64_t value = 1, x = 1 + round % 7, y = 1 + round % 5;
-        SizeBinding b[2] = {{&H, n(x)}, {&W, n(y)}};
+        SizeBinding b[2] = {{.var = &H, .value = n(x)}, {.var = &W, .value = n(y)}};
         for (int i = 0; i < 8; i++) {
             seed = seed * 1664525u + 1013904223u;
             uint32_t op = seed >> 29;
