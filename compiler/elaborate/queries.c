@@ -82,8 +82,7 @@ Value query_wrong(Scope *s, Queries *q, const Ast *point, Range at) {
         return elab_error(s, DIAG_E0505, at, "'wrong' compares labels: the target of '%s' is none",
                           q->net->model->name);
     Graph *g = s->build->graph;
-    NodeId y = build_import(s->build, q->y),
-           best = graph_op(g, OP_argmax, &z.node, 1, &(Attr){.reduce.axes = 1}, at),
+    NodeId y = build_import(s->build, q->y), best = graph_op(g, OP_argmax, &z.node, 1, &(Attr){.reduce.axes = 1}, at),
            same = graph_binary(g, OP_eq, best, y, at);
     return value_node(s->build, graph_unary(g, OP_not, same, at));
 }
