@@ -431,6 +431,19 @@ static const Type *not_callable(Checker *c, Ast *e, const Ast *callee, const Typ
     return &type_error;
 }
 
+/* An attack as a step of another: a value of the type of its example. */
+static const Type *check_step(Checker *c, Ast *e, const Ast *def, Ast *call) {
+    checker_ensure(c, def);
+    const Signature *s = checker_signature(c, def);
+    if (s->broken || !s->nstate || !s->params[0]->type) return &type_error;
+    Signature own = *s;
+    own.result = s->params[0]->type;
+    SizeBinding *b = arena_alloc(c->arena, sizeof *b * (s->nsizes + 1));
+    for (uint32_t i = 0; i < s->nsizes; i++) b[i] = (SizeBinding){.var = s->sizes[i]};
+    SLOT(call, CALL, callee)->type = &type_attack;
+    return call_signature(c, e, &own, b, s->nsizes, call, NULL, def->name, false);
+}
+
 const Type *check_call(Checker *c, Ast *e, Ast *callee, Ast *call, Ast *piped) {
     Ast *index = callee->kind == AST_INDEX ? callee : NULL;
     Ast *base = index ? SLOT(index, INDEX, base) : callee;
@@ -443,6 +456,9 @@ const Type *check_call(Checker *c, Ast *e, Ast *callee, Ast *call, Ast *piped) {
         callee->type = base->type = check_expr(c, base);
         return call_fn(c, e, r, index, call, piped);
     }
+    if (named && r && r->kind == AST_ATTACK_DEF && !index && call && !piped && c->context == CTX_ATTACK &&
+        SLOT(call, CALL, state))
+        return check_step(c, e, r, call);
     if (named && r && !index && call && !piped &&
         (r->kind == AST_ATTACK_DEF || r->kind == AST_DEFENCE_DEF || r->kind == AST_OPTIMISER_DEF ||
          r->kind == AST_SCHEDULE_DEF))

@@ -222,7 +222,9 @@ const Type *check_with(Checker *c, Ast *e) {
     const Type *t = check_expr(c, base);
     const Type *layer = t->kind == TYPE_LAYER ? t : t->kind == TYPE_NET ? t->items[0] : NULL;
     if (t->kind == TYPE_ERROR) return t;
-    if (t->kind == TYPE_ATTACK) {
+    const Ast *made = base->kind == AST_CALL ? SLOT(base, CALL, callee) : NULL;
+    const bool step = c->context == CTX_ATTACK && made && made->type && made->type->kind == TYPE_ATTACK;
+    if (t->kind == TYPE_ATTACK || step) {
         check_settings(c, list, "attack_with", "an attack", e->range, DIAG_E0501, NULL);
         Ast *loss = value_of(list, "loss");
         return !loss || loss->kind == AST_ERROR || check_loss(c, loss, NULL, NULL, false, false) ? t : &type_error;

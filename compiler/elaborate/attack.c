@@ -15,6 +15,8 @@ typedef struct Attack { /* one definition for one net and loss */
     const char *hash;
     struct Count { /* a trip count that is no parameter: computed for each instance, a scalar after the parameters */
         const Ast *from, *to; /* from NULL: 0 */
+        bool known;           /* in an attack that is a step of another: `number` turns */
+        double number;
     } * counts;
     uint32_t ncounts, counts_cap, nparams;
     Env *sizes;      /* of the example's types */
@@ -22,6 +24,7 @@ typedef struct Attack { /* one definition for one net and loss */
     const Module *module;
     Queries queries;
     Machine *machine;
+    Value *result; /* takes what the attack that is a step of this one returns; NULL: this one returns */
     bool failed;
 } Attack;
 
@@ -97,12 +100,21 @@ static uint32_t trip_scalar(Scope *s, Attack *k, const Ast *from, const Ast *to)
         k->direct |= (uint64_t)1 << m->slots[v->node].index;
         return m->slots[v->node].index;
     }
-    *ARENA_PUSH(m->elab->arena, k->counts, k->ncounts, k->counts_cap) = (struct Count){from, to};
+    struct Count count = {.from = from, .to = to};
+    if (k->result) { /* its names are not those of the instance */
+        double low = 0;
+        count.known = true;
+        if ((from && !eval_number(s, from, &low)) || !eval_number(s, to, &count.number)) return UINT32_MAX;
+        count.number -= low;
+    }
+    *ARENA_PUSH(m->elab->arena, k->counts, k->ncounts, k->counts_cap) = count;
     return k->nparams + k->ncounts - 1;
 }
 
 static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
-    LoopMark mark = machine_loop_begin(k->machine, s, trip_scalar(s, k, NULL, AST_SLOT(repeat, REPEAT, count)));
+    const uint32_t trip = trip_scalar(s, k, NULL, AST_SLOT(repeat, REPEAT, count));
+    if (trip == UINT32_MAX) return false;
+    LoopMark mark = machine_loop_begin(k->machine, s, trip);
     bool returned = false, ok = run_block(s, k, AST_SLOT(repeat, REPEAT, body), &returned);
     machine_loop_end(k->machine, s, mark);
     return ok;
@@ -118,7 +130,9 @@ static bool run_turns(Scope *s, Attack *k, const Ast *loop) {
     const char *counter = arena_printf(m->elab->arena, "turn %u", m->ncells);
     uint32_t cells = m->ncells;
     if (!machine_declare(m, s, counter, eval(s, from), loop->range)) return false;
-    LoopMark mark = machine_loop_begin(m, s, trip_scalar(s, k, from, AST_SLOT(range, BINARY, right)));
+    const uint32_t trip = trip_scalar(s, k, from, AST_SLOT(range, BINARY, right));
+    if (trip == UINT32_MAX) return false;
+    LoopMark mark = machine_loop_begin(m, s, trip);
     scope_bind(s, loop->name, *env_find(s->env, counter));
     bool returned = false, ok = run_block(s, k, body, &returned);
     if (ok) {
@@ -141,11 +155,123 @@ static bool declare_state(Scope *s, Machine *m, const Ast *state) {
     return machine_declare(m, s, state->name, v, state->range);
 }
 
+/* ---- an attack as a step of another ---- */
+typedef struct AttackStep {                      /* a(x, y; ..) with { loss: .. } */
+    const Ast *definition, *call, *loss, *extra; /* extra: a setting that a step does not take */
+    const Module *owner;
+} AttackStep;
+
+static const Ast *value_of_item(const Ast *item) {
+    switch (item->kind) {
+    case AST_LET: return AST_SLOT(item, LET, value);
+    case AST_STATE: return AST_SLOT(item, STATE, value);
+    case AST_EQUATION: return AST_SLOT(item, EQUATION, value);
+    case AST_RETURN: return AST_SLOT(item, RETURN, value);
+    default: return NULL;
+    }
+}
+
+static bool step_of(const Scope *s, const Ast *item, AttackStep *out) {
+    const Ast *e = value_of_item(item);
+    *out = (AttackStep){0};
+    for (; e && e->kind == AST_WITH; e = AST_SLOT(e, WITH, base)) {
+        const Ast *settings = AST_SLOT(e, WITH, settings);
+        for (uint32_t k = 0; k < settings->nkids; k++) {
+            const Ast *set = settings->kids[k], *key = set->kind == AST_SETTING ? AST_SLOT(set, SETTING, key) : NULL;
+            if (key && key->kind == AST_NAME && strcmp(key->name, "loss") == 0)
+                out->loss = out->loss ? out->loss : AST_SLOT(set, SETTING, value); /* the outermost `with` wins */
+            else
+                out->extra = set;
+        }
+    }
+    char path[512];
+    if (!e || e->kind != AST_CALL || !AST_SLOT(e, CALL, state)) return false;
+    out->call = e;
+    out->definition =
+        ast_path(AST_SLOT(e, CALL, callee), path, sizeof path) ? module_find(s->module, path, &out->owner) : NULL;
+    return out->definition && out->definition->kind == AST_ATTACK_DEF;
+}
+
+/* The example and the settings of the step, bound in its scope. */
+static bool bind_step(Scope *s, Scope *inner, Attack *k, const AttackStep *step) {
+    const Ast *params = AST_SLOT(step->definition, ATTACK_DEF, inputs);
+    const Ast *lists[2] = {AST_SLOT(params, PARAMS, state), AST_SLOT(params, PARAMS, inputs)};
+    Args args = call_args(s, step->call, NULL, step->call->range);
+    for (int part = 0; part < 2; part++)
+        for (uint32_t i = 0; lists[part] && i < lists[part]->nkids; i++) {
+            const Ast *b = lists[part]->kids[i], *fallback = AST_SLOT(b, BINDING, fallback);
+            Arg *arg = args_take(&args, b->name, part == 0);
+            Value v = arg ? arg->value : fallback ? eval(inner, fallback) : (Value){0};
+            if (!arg && !fallback)
+                return elab_error(s, DIAG_E0303, step->call->range, "'%s' needs its argument '%s'",
+                                  step->definition->name, b->name),
+                       false;
+            if (v.kind == VALUE_NONE || match_type(inner, AST_SLOT(b, BINDING, type), &v, arg ? arg->at : b->range) < 0)
+                return false;
+            if (part == 0 && i == 1) k->queries.y = v;
+            scope_bind(inner, b->name, v);
+        }
+    return args_all_used(s, &args, step->definition->name);
+}
+
+/* Writes the step out where it stands, and gives its result to the item. */
+static bool run_step(Scope *s, Attack *k, const Ast *item, const AttackStep *step) {
+    Machine *m = k->machine;
+    if (step->extra)
+        return elab_error(s, DIAG_E0501, step->extra->range, "an attack that is a step takes the setting 'loss'"),
+               false;
+    const Attack outer = *k;
+    const uint32_t base = m->base;
+    LossUse use;
+    Value result = {0};
+    Frame frame = {arena_printf(s->elab->arena, "in attack '%s', used here", step->definition->name), step->call->range,
+                   s->frame};
+    Scope inner = scope_of_module(s->elab, step->owner);
+    inner.build = s->build;
+    inner.host = attack_host;
+    inner.host_data = k;
+    inner.live = &inner;
+    inner.frame = &frame;
+    if (!bind_step(s, &inner, k, step)) return false;
+    if (step->loss) {
+        if (!loss_read(s, step->loss, &use)) return false;
+        k->queries.loss = NULL;
+        k->queries.use = &use;
+    }
+    k->result = &result;
+    m->base = m->ncells;
+    bool returned = false, ok = run_block(&inner, k, AST_SLOT(step->definition, ATTACK_DEF, body), &returned);
+    m->ncells = m->base;
+    m->base = base;
+    s->build = inner.build;
+    k->result = outer.result;
+    k->queries.y = outer.queries.y;
+    k->queries.loss = outer.queries.loss;
+    k->queries.use = outer.queries.use;
+    if (!ok || !returned || result.kind == VALUE_NONE) return false;
+    switch (item->kind) {
+    case AST_LET: scope_bind(s, AST_SLOT(item, LET, pattern)->name, result); return true;
+    case AST_STATE: return machine_declare(m, s, item->name, result, item->range);
+    case AST_EQUATION: return machine_assign_value(m, s, AST_SLOT(item, EQUATION, target), result, item->range);
+    default:
+        machine_settle(m, s);
+        if (k->result) return *k->result = result, true;
+        return machine_store(m, s, result, PLACE_ARG, 2, item->range);
+    }
+}
+
 static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
     Machine *m = k->machine;
     for (uint32_t i = 0; i < list->nkids; i++) {
         const Ast *item = list->kids[i];
         bool ok = true;
+        AttackStep step;
+        if (step_of(s, item, &step)) {
+            ok = run_step(s, k, item, &step);
+            if (item->kind == AST_RETURN) *returned = ok;
+            if (!ok || *returned) return ok;
+            continue;
+        }
         if (statement(s, item)) {
             if (item->kind == AST_LET) machine_hold(m, s, item);
             continue;
@@ -164,7 +290,8 @@ static bool run_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
         case AST_RETURN: {
             machine_settle(m, s);
             Value v = value_fit(s, eval(s, AST_SLOT(item, RETURN, value)), k->net->input, item->range, "the result");
-            ok = machine_store(m, s, v, PLACE_ARG, 2, item->range);
+            ok = v.kind != VALUE_NONE && (!k->result || (*k->result = v, true)) &&
+                 (k->result || machine_store(m, s, v, PLACE_ARG, 2, item->range));
             *returned = true;
             if (ok) return true;
             break;
@@ -484,8 +611,9 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
         bool direct = (k->direct >> i & 1) != 0;
         out->scalars.items[i].count = direct;
         for (uint32_t c = 0; c < k->ncounts; c++)
-            out->scalars.items[i].computed |= mentions(k->counts[c].to, out->scalars.items[i].name) ||
-                                              mentions(k->counts[c].from, out->scalars.items[i].name);
+            out->scalars.items[i].computed |=
+                !k->counts[c].known && (mentions(k->counts[c].to, out->scalars.items[i].name) ||
+                                        mentions(k->counts[c].from, out->scalars.items[i].name));
         if (direct &&
             !valid_rounds(&from, d->name, call->range, out->scalars.items[i].name, out->scalars.items[i].value))
             return false;
@@ -493,9 +621,9 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     for (uint32_t i = 0; i < k->ncounts; i++) {
         Scope inner = scope_of_module(s->elab, owner);
         inner.env = numbers;
-        double x, low = 0;
-        if (!eval_number(&inner, k->counts[i].to, &x) ||
-            (k->counts[i].from && !eval_number(&inner, k->counts[i].from, &low)) ||
+        double x = k->counts[i].number, low = 0;
+        if ((!k->counts[i].known && !eval_number(&inner, k->counts[i].to, &x)) ||
+            (!k->counts[i].known && k->counts[i].from && !eval_number(&inner, k->counts[i].from, &low)) ||
             !valid_rounds(&from, d->name, call->range, range_text(s->elab->arena, k->counts[i].to->range), x - low))
             return false;
         x -= low;

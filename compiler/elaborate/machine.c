@@ -134,20 +134,26 @@ bool machine_declare(Machine *m, Scope *s, const char *name, Value first, Range 
     return true;
 }
 
+static Cell *cell_of(Machine *m, Scope *s, const Ast *target) {
+    for (uint32_t k = m->ncells; target->kind == AST_NAME && k-- > m->base;)
+        if (strcmp(m->cells[k].name, target->name) == 0) return &m->cells[k];
+    elab_error(s, DIAG_E0510, target->range, "this is not a state");
+    return NULL;
+}
+
+bool machine_assign_value(Machine *m, Scope *s, const Ast *target, Value v, Range at) {
+    const Cell *c = cell_of(m, s, target);
+    if (!c) return false;
+    const uint32_t k = (uint32_t)(c - m->cells);
+    NodeId n = node_of(s, value_fit(s, v, c->shape, at, "the new value"), at);
+    if (n == NODE_NONE) return false;
+    m->cells[k].pending = value_node(s->build, n);
+    return true;
+}
+
 bool machine_assign(Machine *m, Scope *s, const Ast *equation) {
     const Ast *target = AST_SLOT(equation, EQUATION, target), *value = AST_SLOT(equation, EQUATION, value);
-    for (uint32_t k = m->ncells; target->kind == AST_NAME && k-- > 0;) {
-        Cell *c = &m->cells[k];
-        if (strcmp(c->name, target->name) != 0) continue;
-        Value v = eval(s, value);
-        v = value_fit(s, v, c->shape, value->range, "the new value");
-        NodeId n = node_of(s, v, value->range);
-        if (n == NODE_NONE) return false;
-        m->cells[k].pending = value_node(s->build, n);
-        return true;
-    }
-    elab_error(s, DIAG_E0510, target->range, "this is not a state");
-    return false;
+    return cell_of(m, s, target) && machine_assign_value(m, s, target, eval(s, value), value->range);
 }
 
 static Value hold(Machine *m, Scope *s, Value v) {
@@ -175,13 +181,14 @@ void machine_hold(Machine *m, Scope *s, const Ast *let) {
 }
 
 void machine_settle(Machine *m, Scope *s) {
-    for (uint32_t k = 0; k < m->ncells; k++) {
+    for (uint32_t k = m->base; k < m->ncells; k++) {
         Cell *c = &m->cells[k];
         if (c->pending.kind == VALUE_NONE) continue;
         struct Slot slot = m->slots[c->leaf];
-        put(m, m->piece, slot.place, slot.index, c->pending.node);
-        scope_bind(s, c->name, c->pending);
-        c->pending = (Value){0};
+        Value now = value_node(s->build, build_import(s->build, c->pending)); /* an attack as a step ends pieces */
+        put(m, m->piece, slot.place, slot.index, now.node);
+        scope_bind(s, c->name, now);
+        m->cells[k].pending = (Value){0};
     }
 }
 
@@ -189,7 +196,12 @@ void machine_settle(Machine *m, Scope *s) {
 static void start_piece(Machine *m, Scope *s) {
     new_piece(m);
     s->build = m->piece->build;
-    for (uint32_t k = 0; k < m->ncells; k++) scope_bind(s, m->cells[k].name, value_node(m->leaf, m->cells[k].leaf));
+    for (uint32_t k = m->base; k < m->ncells; k++) {
+        Value v = value_node(m->leaf, m->cells[k].leaf);
+        const Value *now = env_find(s->env, m->cells[k].name);
+        if (now) v.classes = now->classes;
+        scope_bind(s, m->cells[k].name, v);
+    }
 }
 
 LoopMark machine_loop_begin(Machine *m, Scope *s, uint32_t trip) {

@@ -31,6 +31,7 @@ typedef struct Machine {
     Part *first, **next; /* list being filled */
     Cell *cells;         /* in scope */
     uint32_t ncells, cells_cap;
+    uint32_t base; /* the first cell of the attack being written out: those before it are an outer attack's */
     uint32_t *block_counts;
     uint32_t nblocks, blocks_cap, draws;
     struct Spill {
@@ -49,7 +50,9 @@ Build *machine_build(Machine *m); /* of the piece being built */
 /* A new variable in a buffer of its own, with its first value. */
 bool machine_declare(Machine *m, Scope *s, const char *name, Value first, Range at);
 void machine_add_cell(Machine *m, Scope *s, const char *name, Value leaf);
-bool machine_assign(Machine *m, Scope *s, const Ast *equation); /* takes effect at machine_settle */
+/* Both take effect at machine_settle. */
+bool machine_assign(Machine *m, Scope *s, const Ast *equation);
+bool machine_assign_value(Machine *m, Scope *s, const Ast *target, Value v, Range at);
 /* The names a `let` has just bound: what is read from storage is read now, not when the storage has changed. */
 void machine_hold(Machine *m, Scope *s, const Ast *let);
 void machine_settle(Machine *m, Scope *s);

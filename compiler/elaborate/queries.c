@@ -27,7 +27,7 @@ static NodeId point_node(Scope *s, const Queries *q, Value v, Range at) {
 static Point *find_point(const Queries *q, const Build *b, NodeId at, bool loss) {
     for (uint32_t k = 0; k < q->n; k++)
         if (q->points[k].build == b && q->points[k].at == at &&
-            (!loss || q->points[k].gives == POINT_LOSS || q->points[k].gives == POINT_GRADIENT))
+            (!loss || (q->points[k].loss && q->loss && strcmp(q->points[k].loss, q->loss) == 0)))
             return &q->points[k];
     return NULL;
 }
@@ -36,7 +36,7 @@ static Point *new_point(Scope *s, Queries *q, NodeId at, const char *routine, in
     Attr attr = {.name = routine};
     NodeId query = graph_op(s->build->graph, OP_query, &at, 1, &attr, range);
     Point *p = ARENA_PUSH(s->elab->arena, q->points, q->n, q->cap);
-    *p = (Point){s->build, at, query, gives};
+    *p = (Point){s->build, at, query, gives == POINT_OUTPUT ? NULL : q->loss, gives};
     return p;
 }
 
@@ -282,7 +282,7 @@ static void emit_site(Emission *m, const Site *site, uint32_t objective, const R
     Attr attr = {.name = arena_printf(a, "%s_%s_input", q->net->model->name, net_objective(q->net, m->s->elab, false)),
                  .query.objective = objective};
     NodeId query = graph_op(g, OP_query, args, record->n + 1, &attr, m->at);
-    *ARENA_PUSH(a, q->points, q->n, q->cap) = (Point){m->s->build, args[0], query, POINT_OBJECTIVE};
+    *ARENA_PUSH(a, q->points, q->n, q->cap) = (Point){m->s->build, args[0], query, NULL, POINT_OBJECTIVE};
     Shape output = graph_node(m->g, site->output)->shape;
     if (m->map[site->output] == NODE_NONE) m->map[site->output] = result_of(m->s, query, 2, output, m->at).node;
     m->map[site->gradient] = result_of(m->s, query, 4, q->net->input, m->at).node;

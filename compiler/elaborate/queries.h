@@ -18,6 +18,7 @@
 typedef struct Point { /* a query that has been made */
     const Build *build;
     NodeId at, query;
+    const char *loss;                                                         /* of POINT_LOSS and POINT_GRADIENT */
     enum { POINT_OUTPUT, POINT_LOSS, POINT_GRADIENT, POINT_OBJECTIVE } gives; /* beside the output */
 } Point;
 

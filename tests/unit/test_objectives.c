@@ -220,7 +220,99 @@ static void test_pairs(void **state) {
     net_close(&f);
 }
 
+/* ---- gradients of objectives in attacks ---- */
+
+static const char objectives[] =
+    "import std.data (idx)\n"
+    "import std.losses (cross_entropy, margin)\n"
+    "import std.attacks (bim)\n"
+    "import std.metrics (accuracy)\n"
+    "import std.optimisers (adam)\n\n"
+    "layer Net(x: f32[6]) -> f32[4] {\n"
+    "  param W: f32[5, 5] = normal()\n"
+    "  param U: f32[6, 5] = normal()\n"
+    "  param V: f32[5, 4] = normal()\n"
+    "  fixed point z: f32[5] { z = tanh(z @ W + x @ U) }\n"
+    "  return 3 * (z @ V)\n}\n\n"
+    "attack slope(x: f32[..S], y: label[K]; weight: f32) {\n"
+    "  let clean = logits(x)\n"
+    "  state far = 2.0\n"
+    "  fn near(v: f32[..S]) -> f32 =\n"
+    "    dot(tanh(logits(v)), clean) + weight * loss(far * v) * norm(v) + sum(v * x) * logits(v)[1]\n"
+    "  return gradient(near, at: 0.5 * x)\n}\n\n"
+    "attack height(x: f32[..S], y: label[K]; weight: f32, t: f32) {\n"
+    "  let clean = logits(x)\n"
+    "  fn near(v: f32[..S]) -> f32 =\n"
+    "    dot(tanh(logits(v)), clean) + weight * loss(2 * v) * norm(v) + sum(v * x) * logits(v)[1]\n"
+    "  return 0 * x + near((0.5 + t) * x)\n}\n\n"
+    "attack through(x: f32[..S], y: label[K]; radius: f32, rounds: int) {\n"
+    "  state a = x\n"
+    "  let first = bim(x, y; radius: radius, step: 0.1, iterations: rounds)\n"
+    "  repeat 2 {\n"
+    "    let kept = a\n"
+    "    a = bim(x, y; radius: radius, step: 0.1, iterations: 3) with { loss: margin }\n"
+    "    let unused = kept + first\n"
+    "  }\n"
+    "  return a + 0 * first\n}\n\n"
+    "data d: (f32[6], label[4]) = idx(\"a\", \"b\")\n"
+    "train net = Net on d.train { loss: cross_entropy; optimise: adam(rate: 1e-3); epochs: 1 }\n"
+    "experiment e {\n"
+    "  let a = accuracy(net, d.train under slope(weight: 0.7))\n"
+    "  let b = accuracy(net, d.train under height(weight: 0.7, t: 0.5))\n"
+    "  let c = accuracy(net, d.train under through(radius: 0.3, rounds: 2))\n"
+    "  let d1 = accuracy(net, d.train under (bim(radius: 0.3, step: 0.1, iterations: 3) with { loss: margin }))\n"
+    "  table \"t\" { columns: [a, b, c, d1] }\n}\n";
+
+/* Where the attack leads: EXAMPLES rows of 6. */
+static void lead(CompiledNet *f, const deq_source *source, const char *routine, const double *scalars, double *out) {
+    deq_error e = {0};
+    int64_t index[EXAMPLES];
+    for (int k = 0; k < EXAMPLES; k++) index[k] = k;
+    deq_attack attack = {.routine = routine, .scalars = scalars};
+    deq_results r = {.inputs = out};
+    must(deq_engine_evaluate(f->engine, source, index, EXAMPLES, "cross_entropy", NULL, &attack, 0, NULL, NULL, &r, &e),
+         routine, &e);
+}
+
+/* Two points, the outputs at one of them in the objective of the other, captured values, and v itself. */
+static void test_attacks(void **state) {
+    (void)state;
+    CompiledNet f;
+    const char *path = net_program(objectives);
+    CompileOptions o = {.path = path, .f64 = true, .optimise = 1, .last = STAGE_compile};
+    net_open_with(&f, &o, "Net", 2, 2, 0.3);
+    unlink(path);
+    uint64_t random = 3;
+    double x[EXAMPLES * 6], y[EXAMPLES] = {0, 1, 2, 3, 1}, slope[EXAMPLES * 6], above[EXAMPLES * 6],
+                            below[EXAMPLES * 6];
+    for (int k = 0; k < EXAMPLES * 6; k++) x[k] = random_real(&random);
+    deq_dense rows = {x, y, 6, 1};
+    deq_source source = deq_dense_source(&rows);
+    const double step = 1e-5;
+    set_mode(&f, &modes[0]);
+    lead(&f, &source, "Net_cross_entropy_height", (const double[]){0.7, step}, above);
+    lead(&f, &source, "Net_cross_entropy_height", (const double[]){0.7, -step}, below);
+    for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
+        if (m == DEQ_MODE_jfb) continue;
+        set_mode(&f, &modes[m]);
+        lead(&f, &source, "Net_cross_entropy_slope", (const double[]){0.7}, slope);
+        for (int k = 0; k < EXAMPLES; k++) {
+            double own = 0, difference = (above[6 * k] - below[6 * k]) / (2 * step);
+            for (int i = 0; i < 6; i++) own += slope[6 * k + i] * x[6 * k + i];
+            if (!(fabs(own - difference) <= 1e-8 * (1 + fabs(difference))))
+                fail_msg("%s, example %d: the slope is %.12g, by differences %.12g", modes[m].text, k, own, difference);
+        }
+    }
+    /* An attack as a step of another, with a loss of its own, is that attack. */
+    lead(&f, &source, "Net_cross_entropy_through", (const double[]){0.3, 2, 2, 3}, above);
+    lead(&f, &source, "Net_margin_bim", (const double[]){0.3, 0.1, 3}, below);
+    assert_memory_equal(above, below, sizeof above);
+    for (int k = 0; k < EXAMPLES * 6; k++) assert_true(fabs(above[k] - x[k]) <= 0.3 + 1e-12);
+    net_close(&f);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cotangents), cmocka_unit_test(test_pairs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cotangents), cmocka_unit_test(test_pairs),
+                                       cmocka_unit_test(test_attacks)};
     return cmocka_run_group_tests_name("objectives", tests, NULL, NULL);
 }
