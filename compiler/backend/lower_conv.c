@@ -150,7 +150,7 @@ Value lower_conv(const Site *s) {
 
 Value lower_conv_input(const Site *s) { return lower_conv(s); }
 
-/* y += the sum over the image of x times u. */
+/* y += the sum over the image of x times u, line by line: long sums of short ones round less. */
 static void weight_row(const Site *s, Value x, Value u, Value y) {
     Emit *e = s->l->e;
     Terms t = terms_of(s);
@@ -163,13 +163,15 @@ static void weight_row(const Site *s, Value x, Value u, Value y) {
     t.group = loops[0].index, t.filter = loops[1].index, t.channel = loops[2].index;
     t.row = loops[3].index, t.column = loops[4].index;
     Value to = emit_element(e, y, w_place(&t));
-    emit_store(e, emit_load(e, to), acc);
-    sum_begin(&sum, e, (uint32_t[]){c->out_height, c->out_width}, 2);
+    loop_count(&sum.inner[0], e, c->out_height);
+    emit_store(e, emit_real(e, 0), acc);
+    loop_count(&sum.inner[1], e, c->out_width);
     Value i = sum.inner[0].index, j = sum.inner[1].index;
     Value v = inside(&t, true, x, read_at(&t, i, t.row), read_at(&t, j, t.column), NULL);
     emit_store(e, emit_fma(e, v, emit_load(e, emit_element(e, u, y_place(&t, i, j))), emit_load(e, acc)), acc);
-    for (uint32_t k = 2; k-- > 0;) loop_end(&sum.inner[k]);
-    emit_store(e, emit_load(e, acc), to);
+    loop_end(&sum.inner[1]);
+    emit_store(e, emit_add(e, emit_load(e, to), emit_load(e, acc)), to);
+    loop_end(&sum.inner[0]);
     for (uint32_t k = 5; k-- > 0;) loop_end(&loops[k]);
 }
 

@@ -2,7 +2,8 @@
  *
  * The kernel keeps m pixels x 2 vectors of output columns in registers and runs over the taps and the inner axis with
  * one broadcast of the image for each pixel.  Every sum adds its terms in one order (tap after tap, channel after
- * channel; for weights pixel after pixel, example after example), so that no bits depend on the division into tiles. */
+ * channel; for weights pixel after pixel within a segment, segment after segment, example after example), so that no bits
+ * depend on the division into tiles. */
 #include "conv_plan.h"
 #include "lower.h"
 #include <stdio.h>
@@ -64,22 +65,31 @@ static void results_of(const Loop *l, Value *values, uint32_t n) {
     for (uint32_t k = 0; k < n; k++) values[k] = loop_result(l, k);
 }
 
+/* Adds c to the sums where C_INITIAL says so: not before, so that a sum of many segments and examples errs by the
+ * roundings of its longest segment and of as many additions as there are segments. */
+static void add_c(Emit *e, const Tile *t, Value *sum, Value mask) {
+    LLVMBasicBlockRef before = emit_here(e), add = emit_block(e, "add"), end = emit_block(e, "end");
+    const uint32_t n = t->m * t->vectors;
+    Value old[LOOP_VALUES];
+    LLVMBuildCondBr(e->builder, LLVMGetParam(e->function, C_INITIAL), add, end);
+    emit_at(e, add);
+    rows_of_c(e, t, old, mask, false);
+    for (uint32_t i = 0; i < n; i++) old[i] = emit_add(e, old[i], sum[i]);
+    LLVMBuildBr(e->builder, end);
+    emit_at(e, end);
+    for (uint32_t i = 0; i < n; i++) {
+        Value phi = LLVMBuildPhi(e->builder, e->vector, "");
+        LLVMAddIncoming(phi, (Value[]){sum[i], old[i]}, (LLVMBasicBlockRef[]){before, add}, 2);
+        sum[i] = phi;
+    }
+}
+
 static void kernel_body(Emit *e, const Tile *t) {
-    Value p[C_COUNT], mask = NULL, sum[LOOP_VALUES], zero = LLVMConstNull(e->vector);
+    Value p[C_COUNT], mask = NULL, sum[LOOP_VALUES];
     for (uint32_t k = 0; k < C_COUNT; k++) p[k] = LLVMGetParam(e->function, k);
     uint32_t n = t->m * t->vectors, vector = e->lanes * e->real_bytes;
     if (t->live) mask = emit_lane_mask(e, t->live);
-    LLVMBasicBlockRef before = emit_here(e), load = emit_block(e, "initial"), start = emit_block(e, "start");
-    LLVMBuildCondBr(e->builder, p[C_INITIAL], load, start);
-    emit_at(e, load);
-    rows_of_c(e, t, sum, mask, false);
-    LLVMBuildBr(e->builder, start);
-    emit_at(e, start);
-    for (uint32_t i = 0; i < n; i++) {
-        Value phi = LLVMBuildPhi(e->builder, e->vector, "");
-        LLVMAddIncoming(phi, (Value[]){zero, sum[i]}, (LLVMBasicBlockRef[]){before, load}, 2);
-        sum[i] = phi;
-    }
+    for (uint32_t i = 0; i < n; i++) sum[i] = LLVMConstNull(e->vector);
     Loop y, x, q;
     Value one = emit_i64(e, 1), none = emit_i64(e, 0);
     loop_begin(&y, e, none, p[C_NY], one, false);
@@ -114,6 +124,7 @@ static void kernel_body(Emit *e, const Tile *t) {
     loop_next(&y, n + 1, emit_offset(e, by, p[C_B_Y]));
     next_all(&y, sum, n);
     results_of(&y, sum, n);
+    add_c(e, t, sum, mask);
     rows_of_c(e, t, sum, mask, true);
     LLVMBuildRetVoid(e->builder);
 }
@@ -269,6 +280,33 @@ void lower_conv_packed(const Site *s) {
     loop_end(&groups);
 }
 
+/* Steps of a sum over pixels in segments: the kernel's innermost count, or the lines of `width` pixels around it. */
+#define SEGMENT 1024 /* pixels */
+typedef struct Segments {
+    uint64_t count, each; /* of steps: all, of one segment */
+    bool lines;
+    int64_t a_step, b_step; /* elements */
+} Segments;
+
+static void add_segment(Emit *e, Tile t, const Segments *s, uint64_t steps, Value first, uint64_t rows,
+                        uint64_t c_row) {
+    t.args[s->lines ? C_NX : C_NQ] = emit_i64(e, steps);
+    t.args[C_A] = emit_offset(e, t.args[C_A], emit_index_mul(e, first, (uint64_t)s->a_step * e->real_bytes));
+    t.args[C_B] = emit_offset(e, t.args[C_B], emit_index_mul(e, first, (uint64_t)s->b_step * e->real_bytes));
+    row_tiles(e, t, rows, 1, c_row);
+}
+
+static void add_segments(Emit *e, const Tile *t, const Segments *s, uint64_t rows, uint64_t c_row) {
+    uint64_t whole = s->count / s->each, rest = s->count % s->each;
+    if (whole) {
+        Loop loop;
+        loop_count(&loop, e, whole);
+        add_segment(e, *t, s, s->each, emit_index_mul(e, loop.index, s->each), rows, c_row);
+        loop_end(&loop);
+    }
+    if (rest) add_segment(e, *t, s, rest, emit_i64(e, whole * s->each), rows, c_row);
+}
+
 /* ---- conv_weight: w[y, x, channel, filter] += sum over pixels of a[pixel, y, x, channel] u[pixel, filter] ---- */
 void lower_conv_weights(const Site *s, Value x, Value u, Value w) {
     Emit *e = s->l->e;
@@ -316,7 +354,12 @@ void lower_conv_weights(const Site *s, Value x, Value u, Value w) {
         t.args[C_NX] = emit_i64(e, one_line ? 1 : c.out_height);
         t.args[C_NY] = emit_i64(e, 1);
         t.args[C_INITIAL] = LLVMConstInt(e->i1, 1, false);
-        row_tiles(e, t, joined ? c.columns * channels : channels, 1, c.filters);
+        Segments segments = {.lines = !one_line};
+        segments.count = one_line ? (uint64_t)c.out_width * c.out_height : c.out_height;
+        segments.each = one_line ? SEGMENT : SEGMENT / c.out_width ? SEGMENT / c.out_width : 1;
+        segments.a_step = (int64_t)c.stride * (one_line ? c.channels : a_line);
+        segments.b_step = (int64_t)(one_line ? c.filters : (uint64_t)c.out_width * c.filters);
+        add_segments(e, &t, &segments, joined ? c.columns * channels : channels, c.filters);
         if (!tail) loop_end(&panels);
     }
     loop_end(&kx);

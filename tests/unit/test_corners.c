@@ -212,6 +212,57 @@ static void test_long_sums(void **state) {
     unlink(path);
 }
 
+/* The gradient of a weight of a convolution is a sum over pixels, however many: in every form of the kernels. */
+static void test_long_images(void **state) {
+    (void)state;
+    /* segments and a rest; a pixel's term is rounded 1024 times within its segment, then once for each segment */
+    enum { SIDE_LENGTH = 515, ROUNDINGS = 1024 + SIDE_LENGTH * SIDE_LENGTH / 1024 + 1 };
+    static const char text[] =
+        "layer Image(x: f32[1, 515, 515]) -> f32[4] {\n  param a: f32[1, 1, 1, 1] = ones()\n"
+        "  param b: f32[3, 1, 3, 3] = ones()\n  param c: f32[2, 1, 3, 3] = ones()\n  param d: f32[8, 8, 3, 3] = "
+        "ones()\n"
+        "  let two = concat(x, x)\n  let four = concat(two, two)\n  let eight = concat(four, four)\n"
+        "  return concat(concat(sum(conv(x, a)) * ones([1]), sum(conv(x, b, padding: 1)) * ones([1])),\n"
+        "    concat(sum(conv(two, c, groups: 2, stride: 2, padding: 1)) * ones([1]),\n"
+        "      sum(conv(eight, d, padding: 1)) * ones([1])))\n}\n"
+        "test \"image\" { check: gradcheck(Image, directions: 1, tol: 1) }\n";
+    const char *path = net_program(text);
+    for (int bits = 32; bits <= 64; bits += 32) {
+        CompiledNet f;
+        deq_error e = {0};
+        net_open(&f, path, "Image", bits == 64, 1, 0, 0);
+        const int64_t count = SIDE_LENGTH * SIDE_LENGTH, index[1] = {0};
+        void *x = malloc((size_t)count * 8), *y = malloc(4 * 8);
+        for (int64_t k = 0; k < count; k++) net_put(&f, x, k, 0.1);
+        for (int k = 0; k < 4; k++) net_put(&f, y, k, 1);
+        deq_dense dense = {x, y, count, 4};
+        deq_source source = deq_dense_source(&dense);
+        deq_results results = {0};
+        if (!deq_engine_gradient(f.engine, &source, index, 1, "projection", NULL, NULL, 0, 0, &results, &e))
+            fail_msg("%s", e.text);
+        const void *gradients = deq_engine_gradients(f.engine);
+        for (int p = 0; p < 4; p++) {
+            const json_t *of = json_array_get(json_object_get(f.net, "parameters"), (size_t)p);
+            const int64_t at = json_integer_value(json_object_get(of, "offset")) / f.real,
+                          elements = json_count(json_object_get(of, "shape"));
+            const int side = p ? 3 : 1;
+            for (int64_t k = 0; k < elements; k++) {
+                const int64_t row = k / side % side, column = k % side,
+                              n = p == 2 ? (SIDE_LENGTH + 1) / 2 : SIDE_LENGTH;
+                const int64_t rows = n - (p && row != 1), columns = n - (p && column != 1);
+                const double found = net_get(&f, gradients, at + k);
+                if (!agree(found, 0.1 * (double)(rows * columns), bits == 32 ? ROUNDINGS * 0x1p-24 : 1e-12))
+                    fail_msg("f%d, %s[%d]: %.9g, not %.9g", bits, json_string_value(json_object_get(of, "path")),
+                             (int)k, found, 0.1 * (double)(rows * columns));
+            }
+        }
+        free(x);
+        free(y);
+        net_close(&f);
+    }
+    unlink(path);
+}
+
 /* The gradient of a parameter is a mean over examples, however many. */
 static void test_long_batches(void **state) {
     (void)state;
@@ -405,12 +456,9 @@ static void test_no_prediction(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_edges),
-                                       cmocka_unit_test(test_losses),
-                                       cmocka_unit_test(test_long_sums),
-                                       cmocka_unit_test(test_long_batches),
-                                       cmocka_unit_test(test_cut_at_the_output),
-                                       cmocka_unit_test(test_no_prediction),
-                                       cmocka_unit_test(test_spectral_bound)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_edges),         cmocka_unit_test(test_losses),
+                                       cmocka_unit_test(test_long_sums),     cmocka_unit_test(test_long_batches),
+                                       cmocka_unit_test(test_long_images),   cmocka_unit_test(test_cut_at_the_output),
+                                       cmocka_unit_test(test_no_prediction), cmocka_unit_test(test_spectral_bound)};
     return cmocka_run_group_tests_name("corners", tests, NULL, NULL);
 }
