@@ -108,6 +108,8 @@ static bool append_path(const Ast *node, char *buffer, size_t size, size_t *n) {
     return true;
 }
 
+bool ast_is_infinity(const Ast *node) { return node && node->kind == AST_NAME && strcmp(node->name, "inf") == 0; }
+
 bool ast_path(const Ast *node, char *buffer, size_t size) {
     size_t n = 0;
     return node && append_path(node, buffer, size, &n);

@@ -50,4 +50,5 @@ void ast_print(const Ast *unit, FILE *out); /* --emit=ast: one node a line, inde
 bool ast_declares(const Ast *d);            /* it gives a name to the top level of a module */
 Ast *ast_params(const Ast *d);              /* PARAMS of what can be called or instantiated; NULL: it takes none */
 bool ast_path(const Ast *node, char *buffer, size_t size); /* NAME or MEMBER chain as "a.b.c"; false if it is none */
+bool ast_is_infinity(const Ast *node);                     /* `inf`; false for NULL */
 #endif

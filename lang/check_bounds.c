@@ -1,6 +1,7 @@
 /* check_bounds.c - the values that a parameter says have a meaning: radius: f32 in 0..1, iterations: int in 1..inf.
  *
- * Both ends belong to the bounds of a number; those of an int are half open, as ranges are everywhere. */
+ * Both ends belong to the bounds of a number; those of an int are half open, as ranges are everywhere.  An infinite end
+ * says that every number is good, however large.  Infinity itself is none, unless it is the default (no limit at all). */
 #include "checker.h"
 #include <math.h>
 #include <string.h>
@@ -36,9 +37,11 @@ static bool check_number(Checker *c, const Ast *param, const Ast *at, double v, 
     double low, high;
     if (!bounds_of(c, param, &low, &high)) return true;
     double last = is_whole(param) ? high - 1 : high;
-    if (v >= low && v <= last) return true;
+    if (v >= low && v <= last && (isfinite(v) || ast_is_infinity(SLOT(param, BINDING, fallback)))) return true;
     const char *what = arena_printf(c->arena, "'%s' of '%s'", param->name, owner), *wanted;
-    if (isinf(high))
+    if (isinf(v) && (v < 0 ? isinf(low) : isinf(high)))
+        wanted = "is a finite number";
+    else if (isinf(high))
         wanted = arena_printf(c->arena, "is at least %g", low);
     else if (isinf(low))
         wanted = arena_printf(c->arena, "is at most %g", last);

@@ -2,6 +2,7 @@
  *
  * What it asks of the net: queries.c. */
 #include "queries.h"
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #include <xxhash.h>
@@ -445,7 +446,16 @@ bool scalar_bound(Scope *s, Scalars *list, const Ast *binding, const Module *own
         return false;
     if (x->whole) x->high -= 1; /* ranges of whole numbers are half open */
     x->bounded = true;
+    if (!ast_is_infinity(AST_SLOT(binding, BINDING, fallback)))
+        x->low = fmax(x->low, -DBL_MAX), x->high = fmin(x->high, DBL_MAX);
+    if (isinf(x->value) && fabs(x->value > 0 ? x->high : x->low) == DBL_MAX)
+        return elab_error(s, DIAG_E0412, at, "'%s' of '%s' is a finite number, this is %g", x->name, callee, x->value),
+               false;
     if (x->value >= x->low && x->value <= x->high) return true;
+    if (x->high >= DBL_MAX)
+        return elab_error(s, DIAG_E0412, at, "'%s' of '%s' is at least %g, this is %g", x->name, callee, x->low,
+                          x->value),
+               false;
     return elab_error(s, DIAG_E0412, at, "'%s' of '%s' lies between %g and %g, this is %g", x->name, callee, x->low,
                       x->high, x->value),
            false;

@@ -263,7 +263,7 @@ typedef struct Scalars { /* values of frame->scalars of a routine, in order */
         bool count;    /* the rounds of a `repeat`: whole and not negative */
         bool computed; /* no argument (the rounds of a `repeat` that are an expression), or an argument such rounds use:
                           changing it alone, when the program runs, would leave the two in disagreement */
-        bool bounded;  /* radius: f32 in 0..1: what has a meaning, both ends included, infinite where there is none */
+        bool bounded;  /* radius: f32 in 0..1: what has a meaning, both ends included.  DBL_MAX: every finite number */
         double low, high;
     } * items;
     uint32_t n, cap;

@@ -3,6 +3,7 @@
 #include "app_state.h"
 #include "nearest.h"
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -118,7 +119,9 @@ static bool set_scalar(deq_named *scalars, int n, const char *name, const char *
             return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected an integer", path, value);
         if (scalars[i].count && !(v >= 0 && v <= 1e9))
             return deq_fail(e, DEQ_SETTING, "--set %s=%s: counts the rounds of a 'repeat', from 0 to 1e9", path, value);
-        if (v < scalars[i].low && isinf(scalars[i].high))
+        if (isinf(v) && fabs(v > 0 ? scalars[i].high : scalars[i].low) == DBL_MAX)
+            return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' is a finite number", path, value, name);
+        if (v < scalars[i].low && scalars[i].high >= DBL_MAX)
             return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' is at least %g", path, value, name, scalars[i].low);
         if (v < scalars[i].low || v > scalars[i].high)
             return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' lies between %g and %g", path, value, name,

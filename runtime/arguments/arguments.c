@@ -141,6 +141,8 @@ bool deq_number_fits(const deq_argument *a, const char *what, double value, deq_
     *why = (deq_complaint){0};
     if (whole && value != floor(value))
         snprintf(why->text, sizeof why->text, "'%s' is a whole number, this is %g", what, value);
+    else if (isnan(value))
+        snprintf(why->text, sizeof why->text, "'%s' is not a number", what);
     else if (a->high == DBL_MAX && !isfinite(value))
         snprintf(why->text, sizeof why->text, "'%s' is a finite number, not %g", what, value);
     else if (a->high == DBL_MAX && value < a->low)
