@@ -265,9 +265,15 @@ void checker_ensure(Checker *c, const Ast *decl) {
     Fact *f = fact_of(c, decl);
     if (f->progress == DONE) return;
     if (f->progress == BUSY) {
-        if (!f->cyclic)
-            diag_report(c->diags, DIAG_E0206, place(decl), "the definition of '%s' uses '%s' itself", decl->name,
-                        decl->name);
+        Diagnostic *d = f->cyclic ? NULL
+                                  : diag_report(c->diags, DIAG_E0206, place(decl),
+                                                "the definition of '%s' uses '%s' itself", decl->name, decl->name);
+        if (d && c->decl && c->decl != decl)
+            diag_note(d, place(c->decl),
+                      builtin_find(c->decl->name, CTX_ANY)
+                          ? "by way of this '%s', which hides the function of the language"
+                          : "by way of '%s'",
+                      c->decl->name);
         f->cyclic = true;
         ((Ast *)decl)->type = &type_error;
         if (f->signature) f->signature->broken = true;

@@ -426,7 +426,9 @@ static bool is_evaluation(Checker *c, const Ast *fn, const Ast *call) {
 
 static const Type *not_callable(Checker *c, Ast *e, const Ast *callee, const Type *t) {
     if (t->kind == TYPE_ERROR) return t;
-    diag_report(c->diags, DIAG_E0302, callee->range, "%s cannot be called", type_text(c->arena, t));
+    Diagnostic *d = diag_report(c->diags, DIAG_E0302, callee->range, "%s cannot be called", type_text(c->arena, t));
+    if (callee->kind == AST_NAME && callee->ref && builtin_find(callee->name, c->context))
+        diag_note(d, place(callee->ref), "this '%s' hides the function of the language; rename it", callee->name);
     (void)e;
     return &type_error;
 }

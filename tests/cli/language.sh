@@ -72,6 +72,26 @@ expect 0 'E0802' "$DEQ" explain E0802
 expect 0 'E0101' "$DEQ" explain
 expect 64 'E9999' "$DEQ" explain E9999
 
+# A training run may have the name of a function of the language: a call of that is told who hides it.
+cat >hides.deq <<'D'
+import std.losses (mean_squared_error)
+import std.optimisers (sgd)
+
+layer Net(x: f32[4]) -> f32[4] {
+  param W: f32[4] = zeros()
+  return tanh(W * x)
+}
+
+data d: (f32[4], f32[4]) = npy("x.npy", "y.npy", "x.npy", "y.npy")
+
+train tanh = Net on d.train { loss: mean_squared_error; optimise: sgd(rate: 1e-3); epochs: 1 }
+D
+expect 2 'E0206' "$DEQ" check hides.deq
+grep -q "line 11: by way of this 'tanh', which hides the function of the language" out || fail "not told what hides tanh"
+{ sed 's/tanh(W/relu(W/' hides.deq; printf '\nfn f(x: f32) -> f32 = tanh(x)\n'; } >called.deq
+expect 2 'E0302' "$DEQ" check called.deq
+grep -q "line 11: this 'tanh' hides the function of the language" out || fail "not told what hides tanh in a call"
+
 # Nothing uses an experiment, so its name hides nothing that is built in.
 cat >named.deq <<'D'
 import std.layers (Dense)
