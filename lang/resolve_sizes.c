@@ -82,7 +82,7 @@ void resolve_example(Resolver *r, const Ast *attack) {
         text = arena_printf(r->arena, "%s%s%.*s", text, i ? ", " : "", (int)(at.end - at.start),
                             at.source->text + at.start);
     }
-    diag_help(d, "its first line is: attack %s(x: f32[..S], y: label[K]%s%s)", attack->name, *text ? "; " : "", text);
+    diag_help(d, "its first line is: attack %s(x: f32[..S], y: label[K];%s%s)", attack->name, *text ? " " : "", text);
     for (uint32_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
         if (!find_local(r, built_in[i]))
             scope_add(r->arena, r->scope,
