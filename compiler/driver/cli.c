@@ -168,6 +168,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_check: cli->check = true; break;
     case FLAG_fresh: cli->fresh = true; break;
     case FLAG_no_cache: cli->no_cache = true; break;
+    case FLAG_examples: cli->examples = true; break;
     case FLAG_quiet: cli->quiet = true; break;
     case FLAG_audit: cli->audit = true; break;
     case FLAG_strict: cli->strict = true; break;
@@ -191,6 +192,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_budget: cli->budget = seconds(state, text); break;
     case FLAG_checkpoint: cli->checkpoint = text; break;
     case FLAG_map: cli->map = text; break;
+    case FLAG_adversarial: cli->adversarial = text; break;
     case FLAG_filter: cli->filter = text; break;
     case FLAG_csv: cli->csv = true; break;
     case FLAG_npz: cli->npz = *text == '-' ? beside(text) : text; break;

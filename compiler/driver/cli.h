@@ -21,12 +21,13 @@ typedef struct Cli {
     Verb verb;
     const char **files;
     int nfiles;
-    bool json, memory, summary, check, fresh, no_cache, quiet, strict, audit, lib, has_seed;
+    bool json, memory, summary, check, fresh, no_cache, quiet, examples, strict, audit, lib, has_seed;
     uint64_t seed;
     int threads, optimise, batch;
     const char **set, **include, **link;
     int nset, ninclude, nlink;
     const char *results, *checkpoint, *output, *net, *target_cpu, *precision, *math, *map;
+    const char *adversarial;    /* export */
     const char *rows, *compare; /* bench */
     const char *filter, *npz;   /* journal */
     bool csv, merge;

@@ -87,14 +87,6 @@ int verb_compare(const Cli *cli) {
     return code;
 }
 
-int verb_export(const Cli *cli) {
-    if (!cli->output) {
-        fputs("deq export: -o FILE.npz or -o FILE.safetensors says where the parameters go\n", stderr);
-        return EXIT_USAGE;
-    }
-    return deq_app_export(cli->files[0], cli->map, cli->output);
-}
-
 int verb_journal(const Cli *cli) {
     deq_journals_form form = cli->csv     ? DEQ_JOURNALS_CSV
                              : cli->json  ? DEQ_JOURNALS_JSON

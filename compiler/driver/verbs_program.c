@@ -1,4 +1,4 @@
-/* verbs_program.c - verbs that compile and run: check, run, profile, test, bench; and version. */
+/* verbs_program.c - verbs that compile and run: check, run, profile, export, test, bench; and version. */
 #define _GNU_SOURCE
 #include "compile.h"
 #include "study.h"
@@ -79,7 +79,11 @@ static void on_manifest(void *context, const char *manifest) {
     run->preload = deq_preload_start(manifest, run);
 }
 
-typedef enum Execution { RUN, PROFILE, TEST, BENCH } Execution;
+typedef enum Execution { RUN, PROFILE, EXPORT, TEST, BENCH } Execution;
+
+static int adversarial(const Cli *cli, const deq_module *module, const deq_app_options *run) {
+    return deq_app_export_adversarial(module, run, cli->adversarial, cli->output);
+}
 
 /* `--set` may ask for a penalty that the script does not name: its routines are compiled too. */
 static void penalty_asked(const char *assignment, CompileOptions *options) {
@@ -100,8 +104,8 @@ static bool audit_asked(const char *assignment) {
 }
 
 static int execute(const Cli *cli, Execution what) {
-    static int (*const apps[])(const deq_module *, const deq_app_options *) = {deq_app_run, deq_app_run, deq_app_test,
-                                                                               deq_app_bench};
+    static int (*const apps[])(const deq_module *, const deq_app_options *) = {deq_app_run, deq_app_run, NULL,
+                                                                               deq_app_test, deq_app_bench};
     if (cli->emit) return verb_emit(cli);
     Compilation c;
     CompileOptions options = verb_options(cli, verb_last_stage(cli, STAGE_compile));
@@ -114,6 +118,7 @@ static int execute(const Cli *cli, Execution what) {
                            .fresh = cli->fresh || what == PROFILE,
                            .json = cli->json,
                            .quiet = cli->quiet,
+                           .examples = cli->examples,
                            .strict = cli->strict,
                            .audit = cli->audit,
                            .batch = cli->batch,
@@ -128,25 +133,45 @@ static int execute(const Cli *cli, Execution what) {
     options.tests = what == TEST;
     options.profile = what == PROFILE;
     if (what == TEST && !cli->precision) options.f64 = true;
-    if (what <= PROFILE && !cli->stops) options.elaborated = on_manifest, options.context = &run;
+    if (what <= EXPORT && !cli->stops) options.elaborated = on_manifest, options.context = &run;
     int code = compile(&options, &c);
     verb_diagnostics(cli, &c);
     if (code == 0 && !cli->stops) code = load_linked(cli, &c);
     if (code == 0 && !cli->stops) {
         run.source_text = c.program->main->source->text;
-        code = apps[what](c.module, &run);
+        code = apps[what] ? apps[what](c.module, &run) : adversarial(cli, c.module, &run);
     }
     deq_preload_free(run.preload);
     compile_free(&c);
     return code;
 }
 
-int verb_run(const Cli *cli) { return execute(cli, RUN); }
+int verb_run(const Cli *cli) {
+    if (!cli->examples || cli->json) return execute(cli, RUN);
+    fputs("deq run: --examples goes with --json\n", stderr);
+    return EXIT_USAGE;
+}
 int verb_profile(const Cli *cli) { return execute(cli, PROFILE); }
 int verb_test(const Cli *cli) { return execute(cli, TEST); }
 int verb_bench(const Cli *cli) {
     if (!cli->compare) return execute(cli, BENCH);
     return deq_app_bench_compare(cli->compare, cli->files[0], &(deq_app_options){.json = cli->json});
+}
+
+/* Of a checkpoint: its parameters; of a script: attacked inputs, and only then do options of a run mean something. */
+int verb_export(const Cli *cli) {
+    const bool runs = cli->nset || cli->has_seed || cli->threads || cli->results || cli->nlink || cli->precision ||
+                      cli->ninclude || cli->json;
+    const char *problem = !cli->output && cli->adversarial ? "-o FILE.npz says where the attacked inputs go"
+                          : !cli->output ? "-o FILE.npz or -o FILE.safetensors says where the parameters go"
+                          : cli->adversarial && cli->map ? "--map names parameters; it is of no use with --adversarial"
+                          : !cli->adversarial && runs    ? "options of a run go with --adversarial, which runs a script"
+                                                         : NULL;
+    if (problem) {
+        fprintf(stderr, "deq export: %s\n", problem);
+        return EXIT_USAGE;
+    }
+    return cli->adversarial ? execute(cli, EXPORT) : deq_app_export(cli->files[0], cli->map, cli->output);
 }
 
 int verb_version(const Cli *cli) {

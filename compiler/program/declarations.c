@@ -43,6 +43,7 @@ static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner
         return elab_error(s, DIAG_E0508, value->range, "a reader is needed here, such as fashion_mnist()"), NULL;
     const char *reader = strrchr(path, '.') ? strrchr(path, '.') + 1 : path;
     const deq_row *row = reader_find(reader);
+    d->delivery = row ? reader_delivery(row) : NULL;
     json_t *arguments = json_object();
     const Ast *list = AST_SLOT(value, CALL, inputs);
     for (uint32_t k = 0; k < list->nkids; k++) {
@@ -91,6 +92,18 @@ static bool add_transform(Scope *s, const Ast *right, json_t *list) {
     return true;
 }
 
+/* A slice beyond what its reader can have is refused here; where the files decide, when they are opened. */
+static bool within(Scope *s, const Ast *given, const DataUse *d, const char *split, double low, double high,
+                   double *most) {
+    const double count = d->delivery ? (double)d->delivery->most[strcmp(split, "test") == 0] : 0;
+    *most = high >= 0 ? high - low : count - low;
+    if (!count || high <= count) return true;
+    return elab_error(s, DIAG_E0507, given->range,
+                      "%s.%s[%.0f..%.0f] reaches past the end: the reader of %s has %.0f examples there", d->name,
+                      split, low, high, d->name, count),
+           false;
+}
+
 bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
     *out = (Slice){0};
     Scope from;
@@ -124,7 +137,7 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
         return elab_error(s, DIAG_E0507, given->range, "examples are needed here, such as d.train or d.test[0..1000]"),
                false;
     out->data = use_data(p, s, decl, owner);
-    if (!out->data) return false;
+    if (!out->data || !within(s, given, out->data, e->name, low, high, &out->most)) return false;
     out->json = json_pack("{s:s, s:s, s:o, s:o, s:i}", "data", out->data->name, "split", e->name, "from",
                           json_integer((json_int_t)low), "to", high < 0 ? json_null() : json_integer((json_int_t)high),
                           "line", json_line(given));
@@ -398,6 +411,10 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
         !whole_setting(s, settings, "seed", &seed) || !whole_setting(s, settings, "examples", &examples) ||
         !whole_setting(s, settings, "spectrum", &spectrum))
         return NULL;
+    if (data.most > 0 && examples > data.most)
+        return elab_error(s, DIAG_E0507, setting(settings, "examples")->range,
+                          "an epoch of %.0f examples, of %.0f that there are", examples, data.most),
+               NULL;
     if (optimiser_ast && !setting(settings, "epochs")) epochs = 1;
     json_t *kept = json_array(), *overrides = json_array(), *attack = json_null();
     if (with && !pipe_overrides(&from, with, net, kept)) return NULL;

@@ -4,6 +4,7 @@
  * evaluations; checks.c: `check` blocks; manifest.c: nets. */
 #ifndef DEQ_COMPILER_DECLARATIONS_H
 #define DEQ_COMPILER_DECLARATIONS_H
+#include "families.h"
 #include "elaborate.h"
 
 typedef struct DataUse {
@@ -11,6 +12,7 @@ typedef struct DataUse {
     const char *name;
     Shape input;
     Target target;
+    const deq_delivery *delivery; /* what its reader delivers whatever its files say; NULL: nothing */
 } DataUse;
 
 typedef struct TrainUse {
@@ -27,6 +29,7 @@ typedef struct Slice {
     json_t *json;      /* SLICE of the manifest */
     const Ast *attack; /* `under` it, or NULL */
     Scope attack_scope;
+    double most; /* examples, as far as it is known: 0 when the files decide */
 } Slice;
 
 typedef struct AuditUse { /* an evaluation that may be attacked again */

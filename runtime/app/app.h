@@ -1,5 +1,5 @@
 /* app.h - executes a manifest: training runs and experiments; what `deq run` and built programs share.
- * Files: app.c, export.c, read_journals.c.  Tests, comparisons and benchmarks: study.h.
+ * Files: app.c, export.c, export_adversarial.c, read_journals.c.  Tests, comparisons and benchmarks: study.h.
  *
  * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 5 masked (strict), 64 usage, 70 internal,
  * 130 interrupted.
@@ -22,6 +22,7 @@ typedef struct deq_app_options {
     const char *cache;   /* cache folder for trained nets; NULL: $XDG_CACHE_HOME/deq or ~/.cache/deq */
     bool fresh;          /* ignore what the cache holds */
     bool json;           /* one JSON object a line on standard output instead of text */
+    bool examples;       /* with json: an object for each example of each evaluation too */
     bool quiet;
     bool strict;             /* an accuracy under attack that is masked is a failure, after everything was written */
     bool audit;              /* every accuracy under attack is audited, whatever its experiment says */
@@ -36,6 +37,10 @@ typedef struct deq_app_options {
 int deq_app_run(const deq_module *module, const deq_app_options *options); /* everything under "run" */
 /* Parameters of a checkpoint (or any file of arrays) to `to`, .npz or .safetensors; `map`: a mapping file or NULL. */
 int deq_app_export(const char *from, const char *map, const char *to);
+/* Attacked inputs of the evaluation that is called `name`, which is made if it is not known, to `to`, .npz.  Images of
+ * 8 bits are rounded to them as well, and the net evaluated there. */
+int deq_app_export_adversarial(const deq_module *module, const deq_app_options *options, const char *name,
+                               const char *to);
 
 typedef enum deq_journals_form {
     DEQ_JOURNALS_SUMMARY,

@@ -56,6 +56,16 @@ static bool check_settings(deq_app *app, const deq_train_spec *t, const deq_over
     return ok;
 }
 
+static bool check_examples(deq_app *app, const deq_train_spec *t, deq_error *e) {
+    int64_t from, to;
+    deq_dataset *d = deq_app_data(app, t->data.data, e);
+    if (!d || !deq_dataset_slice(d, &t->data, &from, &to, e)) return false;
+    if (t->examples <= to - from) return true;
+    deq_fail(e, DEQ_DATA_EMPTY, "train '%s' asks for %lld examples an epoch, of %lld that there are", t->name,
+             (long long)t->examples, (long long)(to - from));
+    return deq_fail_at(e, app->manifest->source, t->line);
+}
+
 static bool check_train(deq_app *app, const deq_train_spec *t, deq_error *e) {
     if (!has_loss(t->net, t->loss))
         return deq_fail(e, DEQ_MODULE, "train '%s': net '%s' has no loss '%s'", t->name, t->net->name, t->loss);
@@ -65,8 +75,8 @@ static bool check_train(deq_app *app, const deq_train_spec *t, deq_error *e) {
                         t->name);
     return (!t->optimiser.routine || need_routine(app, t->optimiser.routine, t->name, e)) &&
            (!t->attack || need_routine(app, t->attack->routine, t->name, e)) && check_slice(app, &t->data, e) &&
-           (!t->validate || check_slice(app, t->validate, e)) && check_weights(app, t, e) &&
-           check_settings(app, t, t->overrides, t->noverrides, t->attack, false, e);
+           check_examples(app, t, e) && (!t->validate || check_slice(app, t->validate, e)) &&
+           check_weights(app, t, e) && check_settings(app, t, t->overrides, t->noverrides, t->attack, false, e);
 }
 
 static const deq_train_spec *model_of(const deq_manifest *m, const deq_cell_spec *cell, const char *name) {

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "app_state.h"
 #include "output.h"
+#include "seal.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -124,8 +125,7 @@ failed:
 
 bool deq_app_record(deq_app *app, deq_error *e) {
     json_t *o = describe(app, e);
-    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL,
-         *path = deq_app_file(app, "settings.json", "");
+    char *path = deq_app_file(app, "settings.json", ""), *text = o && path ? deq_seal_json(o, path) : NULL;
     bool ok = text && path && deq_output_write(path, text, strlen(text), e);
     free(path);
     free(text);

@@ -13,6 +13,7 @@
 #include "app_state.h"
 #include "training_log.h"
 #include "output.h"
+#include "seal.h"
 #include "signals.h"
 #include "spectral.h"
 #include <math.h>
@@ -160,8 +161,7 @@ static bool write_solves(deq_app *app, const deq_model *model, const deq_slice *
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:O}", "model", model->label, "net",
                           model->spec->net->name, "net_hash", model->spec->net->hash, "real", app->manifest->real,
                           "loss", model->spec->loss, "examples", (json_int_t)n, "data", data, "fixed", fixed);
-    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL,
-         *path = deq_app_file(app, model->stem, "-solves.json");
+    char *path = deq_app_file(app, model->stem, "-solves.json"), *text = o && path ? deq_seal_json(o, path) : NULL;
     bool ok = text && path ? deq_output_write(path, text, strlen(text), e)
                            : deq_fail(e, DEQ_MEMORY, "out of memory for the solves of '%s'", model->label);
     free(text);

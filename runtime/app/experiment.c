@@ -1,7 +1,8 @@
 /* experiment.c - the cells of an experiment in order, then its table. */
 #define _GNU_SOURCE
-#include "app_state.h"
+#include "adversarial.h"
 #include "output.h"
+#include "seal.h"
 #include "table.h"
 #include <math.h>
 #include <stdlib.h>
@@ -239,6 +240,19 @@ static bool judge(Cell *c, int k, const deq_model *model, deq_error *e) {
     return true;
 }
 
+/* --examples: the record of each example, and its outcome in a word. */
+static void report_examples(const Cell *c, const deq_value_spec *v, const deq_evaluation *of,
+                            const json_t *coordinates) {
+    for (int64_t i = 0; i < of->examples; i++) {
+        json_t *members = json_pack("{s:s, s:s, s:O, s:s}", "experiment", c->x->name, "name", v->name, "coordinates",
+                                    coordinates, "outcome", deq_record_outcome(&of->records[i]));
+        json_t *record = deq_record_json(&of->records[i]);
+        json_object_update(members, record);
+        json_decref(record);
+        deq_report_event(&c->app->reporter, "example", members);
+    }
+}
+
 static void report_value(const Cell *c, const deq_value_spec *v, const Measured *m, const deq_model *model) {
     json_t *members = json_pack("{s:s, s:s}", "experiment", c->x->name, "name", v->name), *coordinates = json_object();
     for (int s = 0; s < c->x->nsweeps; s++)
@@ -287,7 +301,23 @@ static void report_value(const Cell *c, const deq_value_spec *v, const Measured 
                    verdict ? "; " : "", verdict ? verdict : "");
         free(verdict);
     }
+    if (model && c->app->options->json && c->app->options->examples) report_examples(c, v, &m->evaluation, coordinates);
     deq_report_event(&c->app->reporter, "value", members);
+}
+
+/* Accuracies under attack that stand in the table have a picture of some attacked inputs. */
+static bool picture(const Cell *c, const deq_value_spec *v, const deq_model *model, const deq_evaluation *of,
+                    deq_error *e) {
+    bool column = false;
+    for (int i = 0; c->x->table && i < c->x->table->ncolumns; i++)
+        column = column || !strcmp(c->x->table->columns[i].value, v->name);
+    if (!column || !v->attack) return true;
+    char *name = file_name(c->app, c->x, v->name, false), *stem = name ? cell_stem_named(c, name, c->x->nsweeps) : NULL;
+    const bool ok =
+        stem ? deq_app_grid(c->app, model, v, of, stem, e) : deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
+    free(name);
+    free(stem);
+    return ok;
 }
 
 static bool measure(Cell *c, int k, deq_error *e) {
@@ -302,6 +332,7 @@ static bool measure(Cell *c, int k, deq_error *e) {
         if (!judge(c, k, model, e)) return false;
         m->value = v->metric ? m->evaluation.metric : m->evaluation.loss;
         m->interval = m->evaluation.interval;
+        if (!picture(c, v, model, &m->evaluation, e)) return false;
         break;
     case DEQ_STATISTIC: {
         const Measured *of = measured_named(c, v->of);
@@ -316,6 +347,20 @@ static bool measure(Cell *c, int k, deq_error *e) {
     }
     report_value(c, v, m, model);
     return true;
+}
+
+const deq_model *deq_app_cell_evaluate(deq_app *app, const deq_experiment_spec *x, const deq_cell_spec *cell,
+                                       const deq_value_spec *v, deq_evaluation *out, deq_error *e) {
+    Cell c = {.app = app, .x = x, .spec = cell, .models = calloc((size_t)cell->ntrains + 1, sizeof(deq_model *))};
+    bool ok = c.models || deq_fail(e, DEQ_MEMORY, "out of memory");
+    for (int i = 0; ok && i < cell->ntrains; i++) {
+        const deq_train_spec *t = &cell->trains[i];
+        c.models[i] = train_model(app, t, cell_label(&c, t->name, t->sweeps), cell_stem(&c, t), e);
+        ok = c.models[i] != NULL;
+    }
+    const deq_model *model = ok ? model_named(&c, v->model, e) : NULL;
+    free(c.models);
+    return model && deq_app_evaluate(app, model, v, out, e) ? model : NULL;
 }
 
 static bool run_cell(Cell *c, deq_error *e) {
@@ -394,16 +439,17 @@ static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_ta
                         const int64_t *examples, deq_error *e) {
     char *name = file_name(app, x, x->table->name, true), *stem = name ? deq_path_component(name) : NULL;
     char *markdown = stem ? deq_app_file(app, stem, ".md") : NULL, *csv = stem ? deq_app_file(app, stem, ".csv") : NULL,
-         *json = stem ? deq_app_file(app, stem, "-table.json") : NULL, *checks = deq_table_json(x, cells), *text = NULL,
-         *values = NULL;
+         *json = stem ? deq_app_file(app, stem, "-table.json") : NULL,
+         *checks = json ? deq_table_json(x, cells, json) : NULL, *text = NULL, *values = NULL, *sealed = NULL;
     size_t size = 0, values_size = 0;
     FILE *f = open_memstream(&text, &size), *g = open_memstream(&values, &values_size);
     bool ok = markdown && csv && json && checks && f && g;
     if (f) deq_table_markdown(f, x, cells, examples), fclose(f);
     if (g) deq_table_csv(g, x, cells), fclose(g);
-    if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the table");
+    if (ok) sealed = deq_seal_csv(values, csv, &values_size);
+    ok = sealed || deq_fail(e, DEQ_MEMORY, "out of memory for the table");
     const deq_output_text all[] = {
-        {markdown, text, size}, {csv, values, values_size}, {json, checks, checks ? strlen(checks) : 0}};
+        {markdown, text, size}, {csv, sealed, values_size}, {json, checks, checks ? strlen(checks) : 0}};
     ok = ok && deq_output_write_all(all, 3, e);
     if (ok) {
         deq_report(&app->reporter, "\n%s", text);
@@ -419,6 +465,7 @@ static bool write_table(deq_app *app, const deq_experiment_spec *x, const deq_ta
     free(csv);
     free(text);
     free(values);
+    free(sealed);
     return ok;
 }
 

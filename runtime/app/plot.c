@@ -5,6 +5,7 @@
 #include "app_state.h"
 #include "output.h"
 #include "plot.h"
+#include "seal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -215,11 +216,13 @@ static bool plot_residuals(deq_app *app, const deq_model *model, const json_t *r
     fputc('\n', g);
     fclose(g);
     free(label);
-    char *path = deq_app_file(app, name, "");
-    bool same = path && unchanged(path, data, data_size);
-    bool ok = path && deq_output_write(path, data, data_size, e) &&
+    char *path = deq_app_file(app, name, ""), *sealed = path && data ? deq_seal_csv(data, path, &data_size) : NULL;
+    bool same = sealed && unchanged(path, sealed, data_size);
+    bool ok = (sealed || deq_fail(e, DEQ_MEMORY, "out of memory for a picture")) &&
+              deq_output_write(path, sealed, data_size, e) &&
               deq_plot_draw(app, model->stem, "-residual", text, size, same, e);
     free(path);
+    free(sealed);
     free(data);
     free(text);
     return ok;

@@ -24,6 +24,6 @@ typedef struct deq_table_cell {    /* of one cell of the experiment */
 void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples);
 void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells);
 /* {table, experiment, cells: [{coordinates, values: [{title, value, low, high, attack, verdict, reasons, checks,
- * audited}]}]}; free() it.  NULL: out of memory. */
-char *deq_table_json(const deq_experiment_spec *x, const deq_table_cell *cells);
+ * audited}]}]}, sealed (seal.h) for the file `path`; free() it.  NULL: out of memory. */
+char *deq_table_json(const deq_experiment_spec *x, const deq_table_cell *cells, const char *path);
 #endif

@@ -1,6 +1,7 @@
 /* table_json.c - an experiment's table as JSON: what the CSV has, and every check of every verdict with its number. */
 #include "table.h"
 #include "progress.h"
+#include "seal.h"
 #include <stdlib.h>
 
 static json_t *json_cell(const deq_experiment_spec *x, const deq_table_cell *cell, const char *const *coordinates) {
@@ -18,11 +19,11 @@ static json_t *json_cell(const deq_experiment_spec *x, const deq_table_cell *cel
     return json_pack("{s:o, s:o}", "coordinates", where, "values", values);
 }
 
-char *deq_table_json(const deq_experiment_spec *x, const deq_table_cell *cells) {
+char *deq_table_json(const deq_experiment_spec *x, const deq_table_cell *cells, const char *path) {
     json_t *list = json_array();
     for (int i = 0; i < x->ncells; i++) json_array_append_new(list, json_cell(x, &cells[i], x->cells[i].coordinates));
     json_t *o = json_pack("{s:s, s:s, s:o}", "table", x->table->name, "experiment", x->name, "cells", list);
-    char *text = o ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = o ? deq_seal_json(o, path) : NULL;
     json_decref(o);
     return text;
 }

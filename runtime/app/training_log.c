@@ -1,6 +1,8 @@
 #include "training_log.h"
 #include "output.h"
+#include "seal.h"
 #include <math.h>
+#include <stdlib.h>
 
 json_t *deq_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 double deq_json_double(const json_t *value) { return json_is_number(value) ? json_number_value(value) : NAN; }
@@ -30,22 +32,30 @@ deq_log_row deq_log_row_of(const json_t *object) {
 }
 
 bool deq_log_write(const char *path, const json_t *rows, deq_error *e) {
-    deq_output out;
-    if (!deq_output_open(&out, path, e)) return false;
+    char *text = NULL, *sealed;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return deq_fail(e, DEQ_MEMORY, "out of memory for %s", path);
     const char *comma = "";
-#define X(name, doc) fprintf(out.file, "%s" #name, comma), comma = ",";
+#define X(name, doc) fprintf(out, "%s" #name, comma), comma = ",";
     DEQ_LOG(X)
 #undef X
-    fputc('\n', out.file);
+    fputc('\n', out);
     for (size_t i = 0; i < json_array_size(rows); i++) {
         deq_log_row row = deq_log_row_of(json_array_get(rows, i));
         comma = "";
 #define X(name, doc)                                                                                                   \
-    fputs(comma, out.file), comma = ",";                                                                               \
-    if (isfinite(row.name)) fprintf(out.file, "%.9g", row.name);
+    fputs(comma, out), comma = ",";                                                                                    \
+    if (isfinite(row.name)) fprintf(out, "%.9g", row.name);
         DEQ_LOG(X)
 #undef X
-        fputc('\n', out.file);
+        fputc('\n', out);
     }
-    return deq_output_commit(&out, e);
+    fclose(out);
+    sealed = deq_seal_csv(text, path, &size);
+    const bool ok =
+        sealed ? deq_output_write(path, sealed, size, e) : deq_fail(e, DEQ_MEMORY, "out of memory for %s", path);
+    free(sealed);
+    free(text);
+    return ok;
 }

@@ -159,11 +159,11 @@ const deq_family deq_initialiser_family = {"an initialiser",      "(..)",
 /* ---- readers and transformations ---- */
 
 static const deq_row reader_rows[] = {
-#define READER(name, elements, classes, doc) {#name, #name, 0},
+#define READER(name, elements, classes, train, test, doc) {#name, #name, 0},
 #include "readers.def"
 };
 const deq_delivery deq_deliveries[] = {
-#define READER(name, elements, classes, doc) {elements, classes},
+#define READER(name, elements, classes, train, test, doc) {elements, classes, {train, test}},
 #include "readers.def"
 };
 static const deq_argument reader_arguments[] = {

@@ -22,6 +22,7 @@ bool deq_solver_serves(const deq_row *solver, int use, deq_complaint *why);
 /* What a reader delivers whatever its files say; 0: they decide. */
 typedef struct deq_delivery {
     int64_t elements, classes;
+    int64_t most[2]; /* examples of the training and the test split */
 } deq_delivery;
 extern const deq_delivery deq_deliveries[];
 

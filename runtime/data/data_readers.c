@@ -184,7 +184,7 @@ bool deq_data_find(const deq_data_spec *spec, deq_data_files *out, deq_error *e)
         const char *name;
         bool (*read)(const deq_data_spec *, deq_data_files *, deq_error *);
     } readers[] = {
-#define READER(name, elements, classes, doc) {#name, read_##name},
+#define READER(name, elements, classes, train, test, doc) {#name, read_##name},
 #include "readers.def"
     };
     *out = (deq_data_files){0};

@@ -45,6 +45,11 @@ deq_record deq_record_empty(int64_t id) {
 
 bool deq_record_wrong(const deq_record *r) { return r->label >= 0 && r->prediction != r->label; }
 
+const char *deq_record_outcome(const deq_record *r) {
+    if (r->label < 0) return "unlabelled";
+    return r->prediction < 0 ? "undefined" : r->prediction == r->label ? "right" : "wrong";
+}
+
 json_t *deq_record_json(const deq_record *r) {
     json_t *o = json_object();
     for (int i = 0; i < FIELDS; i++) {

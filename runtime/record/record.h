@@ -34,5 +34,7 @@ double deq_record_value(const deq_record *r, const deq_record_field *field);
 deq_record deq_record_empty(int64_t id);
 /* The net has no prediction there, or another one than the label.  False where the target is no label. */
 bool deq_record_wrong(const deq_record *r);
+/* "right", "wrong", "undefined" (an output is NaN, which counts as wrong), "unlabelled". */
+const char *deq_record_outcome(const deq_record *r);
 json_t *deq_record_json(const deq_record *r); /* an object; NaN is null */
 #endif

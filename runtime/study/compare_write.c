@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "compare.h"
 #include "output.h"
+#include "seal.h"
 #include "plot.h"
 #include <math.h>
 #include <stdlib.h>
@@ -282,13 +283,15 @@ bool deq_compare_write(deq_app *app, const deq_comparison *list, int n, deq_erro
     char *md = deq_app_file(app, "compare", ".md"), *table = deq_app_file(app, "compare", ".csv");
     deq_report(&app->reporter, "\n%s", text);
     for (int i = 0; i < n; i++) report_events(app, &list[i]);
-    const deq_output_text both[] = {{md, text, size}, {table, csv, csv_size}};
-    bool ok = md && table && deq_output_write_all(both, 2, e);
+    char *sealed = table && csv ? deq_seal_csv(csv, table, &csv_size) : NULL;
+    const deq_output_text both[] = {{md, text, size}, {table, sealed, csv_size}};
+    bool ok = md && sealed ? deq_output_write_all(both, 2, e) : deq_fail(e, DEQ_MEMORY, "out of memory for a table");
     for (int i = 0; ok && i < n; i++) ok = plot(app, &list[i], e);
     if (ok) deq_report(&app->reporter, "written: %s, %s", md, table);
     free(md);
     free(table);
     free(text);
     free(csv);
+    free(sealed);
     return ok;
 }

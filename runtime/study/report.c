@@ -5,6 +5,7 @@
 #include "diagnosis.h"
 #include "report.h"
 #include "training_log.h"
+#include "seal.h"
 #include "settings.h"
 #include <dirent.h>
 #include <errno.h>
@@ -374,10 +375,9 @@ int deq_diagnosis_sentences(FILE *out, const json_t *solves, const json_t *log) 
 
 /* ---- a folder ---- */
 
-/* The rows of a log as the log has them. */
-static json_t *read_log(const char *path) {
-    size_t size;
-    char *csv = deq_read_whole(path, 64 << 20, &size), *line_end = NULL;
+/* The rows of a log as the log has them; none where there is no file, or one that is refused. */
+static json_t *read_log(const char *path, deq_error *e) {
+    char *csv = deq_sealed_csv(path, e), *line_end = NULL;
     json_t *rows = json_array();
     char *titles[64];
     int ntitles = 0;
@@ -444,12 +444,26 @@ static void report_model(deq_reporter *r, const json_t *solves, const json_t *lo
     free(lines);
 }
 
+/* Every table of the folder that deq wrote is as it was written. */
+static void check_tables(const char *folder, deq_error *e) {
+    int n;
+    char **names = deq_report_files(folder, ".csv", &n);
+    for (int i = 0; i < n; i++) {
+        char *path = deq_path_join(folder, names[i], NULL);
+        if (path && e->failure == DEQ_OK && deq_csv_is_sealed(path)) free(deq_sealed_csv(path, e));
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+}
+
 static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
     int n;
     char *settings = deq_path_join(folder, "settings.json", NULL);
-    json_t *record = settings ? json_load_file(settings, 0, NULL) : NULL;
+    json_t *record = settings ? deq_sealed_json(settings, e) : NULL;
     char **names = deq_report_files(folder, "-solves.json", &n);
-    if (!record && !n)
+    check_tables(folder, e);
+    if (!record && !n && e->failure == DEQ_OK)
         deq_fail(e, DEQ_REPORT, "'%s' holds no results of a run (no settings.json); a run leaves them in results/NAME",
                  folder);
     if (record)
@@ -463,11 +477,11 @@ static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
         log = deq_path_join(folder, name, NULL);
         snprintf(name, sizeof name, "%s-residual.csv", names[i]);
         curve = deq_path_join(folder, name, NULL);
-        json_t *solves = path ? json_load_file(path, 0, NULL) : NULL, *rows = log ? read_log(log) : NULL,
-               *residuals = curve ? read_log(curve) : NULL;
-        if (json_is_array(json_object_get(solves, "fixed")))
+        json_t *solves = path ? deq_sealed_json(path, e) : NULL, *rows = log ? read_log(log, e) : NULL,
+               *residuals = curve ? read_log(curve, e) : NULL;
+        if (e->failure == DEQ_OK && json_is_array(json_object_get(solves, "fixed")))
             report_model(r, solves, rows, residuals);
-        else
+        else if (e->failure == DEQ_OK)
             deq_fail(e, DEQ_REPORT, "'%s' is damaged; run the script again", path ? path : names[i]);
         json_decref(solves);
         json_decref(rows);
@@ -477,7 +491,7 @@ static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
         free(curve);
         free(names[i]);
     }
-    deq_report_tables(r, folder);
+    deq_report_tables(r, folder, e);
     free(names);
     free(settings);
     json_decref(record);

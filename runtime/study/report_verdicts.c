@@ -1,5 +1,6 @@
 /* report_verdicts.c - what `deq report` says of the accuracies under attack in a folder's tables. */
 #include "report.h"
+#include "seal.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,12 +66,12 @@ static int put_table(FILE *out, const json_t *table) {
     return count;
 }
 
-void deq_report_tables(deq_reporter *r, const char *folder) {
+void deq_report_tables(deq_reporter *r, const char *folder, deq_error *e) {
     int n;
     char **names = deq_report_files(folder, "-table.json", &n);
     for (int i = 0; i < n; i++) {
         char *path = deq_path_join(folder, names[i], NULL), *lines = NULL;
-        json_t *table = path ? json_load_file(path, 0, NULL) : NULL;
+        json_t *table = path ? deq_sealed_json(path, e) : NULL;
         size_t size;
         FILE *f = open_memstream(&lines, &size);
         int count = f ? put_table(f, table) : 0;

@@ -9,7 +9,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include <sys/stat.h>
+#include <arpa/inet.h>
+#include <zlib.h>
+#include "adversarial.h"
 #include "attacked.h"
+#include "png.h"
+#include "seal.h"
 #include "manifest.h"
 #include "output.h"
 #include "preload.h"
@@ -339,6 +344,99 @@ static int remove_data(void **state) {
     return system(command);
 }
 
+/* A picture's chunks by the specification: lengths, checksums, and the pixels after zlib. */
+static void test_png(void **state) {
+    (void)state;
+    uint8_t pixels[5 * 7 * 3], plain[5 * (7 * 3 + 1)];
+    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37);
+    deq_error e = {0};
+    char *file = in_folder("p.png"), *bytes;
+    assert_true(deq_png_write(file, &(deq_picture){7, 5, 3, pixels}, "a text", &e));
+    size_t size = 0, at = 8;
+    uLongf length = sizeof plain;
+    assert_non_null(bytes = deq_read_whole(file, 1 << 20, &size));
+    assert_memory_equal(bytes, "\x89PNG\r\n\x1a\n", 8);
+    static const char *const types[] = {"IHDR", "tEXt", "IDAT", "IEND"};
+    for (int k = 0; k < 4; k++) {
+        uint32_t n, sum;
+        memcpy(&n, bytes + at, 4);
+        n = ntohl(n);
+        assert_memory_equal(bytes + at + 4, types[k], 4);
+        memcpy(&sum, bytes + at + 8 + n, 4);
+        assert_int_equal(ntohl(sum), crc32(0, (const Bytef *)bytes + at + 4, n + 4));
+        if (k == 0) assert_memory_equal(bytes + at + 8, "\0\0\0\7\0\0\0\5\10\2\0\0\0", 13);
+        if (k == 2) assert_int_equal(uncompress(plain, &length, (const Bytef *)bytes + at + 8, n), Z_OK);
+        at += n + 12;
+    }
+    assert_true(at == size && length == sizeof plain);
+    for (int y = 0; y < 5; y++) assert_memory_equal(plain + y * 22 + 1, pixels + y * 21, 21);
+    assert_true(deq_png_is(file, "a text") && !deq_png_is(file, "a test") && !deq_png_is("/none", "a text"));
+    free(bytes);
+    free(file);
+}
+
+/* Which inputs are pictures, and which of them came from bytes. */
+static void test_planes(void **state) {
+    (void)state;
+    const deq_shape grey = {.rank = 3, .dim = {1, 2, 3}, .elements = 6}, colour = {.rank = 3, .dim = {3, 2, 2}},
+                    plane = {.rank = 2, .dim = {4, 5}}, flat = {.rank = 1, .dim = {64}},
+                    deep = {.rank = 3, .dim = {16, 8, 8}}, column = {.rank = 2, .dim = {7, 1}};
+    assert_int_equal(deq_planes_of(&grey).count, 1);
+    assert_true(deq_planes_of(&grey).height == 2 && deq_planes_of(&grey).width == 3);
+    assert_int_equal(deq_planes_of(&colour).count, 3);
+    assert_int_equal(deq_planes_of(&plane).count, 1);
+    assert_true(!deq_planes_of(&flat).count && !deq_planes_of(&deep).count && !deq_planes_of(&column).count);
+    float values[6] = {0, 1 / 255.0f, 100 / 255.0f, 254 / 255.0f, 1, 0.6f};
+    deq_adversarial a = {.n = 1, .elements = 6, .real_bits = 32, .clean = values};
+    assert_true(deq_adversarial_bytes(&a, &grey) && !deq_adversarial_bytes(&a, &flat)); /* 0.6 is 153 / 255 */
+    values[2] = 0.25f;
+    assert_false(deq_adversarial_bytes(&a, &grey));
+    values[2] = -1 / 255.0f;
+    assert_false(deq_adversarial_bytes(&a, &grey));
+}
+
+/* What is sealed comes back; a byte changed anywhere, or another name, is noticed. */
+static void test_seal(void **state) {
+    (void)state;
+    static const char csv[] = "a,b\n1,\"two\nlines, \"\"quoted\"\"\"\n3,4\n";
+    size_t size;
+    char *file = in_folder("s.csv"), *other = in_folder("t.csv"), *text = deq_seal_csv(csv, file, &size), *back;
+    deq_error e = {0};
+    assert_true(deq_output_write(file, text, size, &e));
+    assert_true(deq_csv_is_sealed(file));
+    assert_non_null(back = deq_sealed_csv(file, &e));
+    assert_string_equal(back, csv);
+    free(back);
+    for (size_t i = 0; i < size; i++) {
+        deq_error own = {0};
+        text[i] ^= 1;
+        assert_true(deq_output_write(other, text, size, &own) && !rename(other, file));
+        assert_null(deq_sealed_csv(file, &own));
+        assert_int_equal(own.failure, DEQ_REPORT);
+        text[i] ^= 1;
+    }
+    assert_true(deq_output_write(other, text, size, &e));
+    assert_null(deq_sealed_csv(other, &e)); /* under another name */
+    free(text);
+    json_t *o = json_pack("{s:f, s:i, s:[f]}", "x", 1.0 / 3, "n", 7, "list", 1e-300), *read;
+    e = (deq_error){0};
+    assert_non_null(text = deq_seal_json(o, file));
+    assert_true(deq_output_write(file, text, strlen(text), &e));
+    assert_non_null(read = deq_sealed_json(file, &e));
+    assert_true(json_integer_value(json_object_get(read, "n")) == 7);
+    json_decref(read);
+    *strchr(text, '7') = '8';
+    assert_true(deq_output_write(file, text, strlen(text), &e));
+    assert_null(deq_sealed_json(file, &e));
+    e = (deq_error){0};
+    assert_null(deq_sealed_json("/none", &e)); /* nothing there is no failure */
+    assert_int_equal(e.failure, DEQ_OK);
+    json_decref(o);
+    free(text);
+    free(file);
+    free(other);
+}
+
 /* Files not used for longest go first, and no more of them than must. */
 static void test_trim(void **state) {
     (void)state;
@@ -364,6 +462,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_train),      cmocka_unit_test(test_preload),  cmocka_unit_test(test_resume),
         cmocka_unit_test(test_divergence), cmocka_unit_test(test_settings), cmocka_unit_test(test_experiment),
-        cmocka_unit_test(test_output),     cmocka_unit_test(test_manifest), cmocka_unit_test(test_trim)};
+        cmocka_unit_test(test_output),     cmocka_unit_test(test_manifest), cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_png),        cmocka_unit_test(test_planes),   cmocka_unit_test(test_seal)};
     return cmocka_run_group_tests(tests, make_data, remove_data);
 }

@@ -329,7 +329,7 @@ static void test_table(void **state) {
         "their tolerance,unconverged 0.25\n"
         "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,reliable,,1,k3,r3,3,2.000,0.500,,,\n");
     free(text);
-    text = deq_table_json(&x, measured);
+    text = deq_table_json(&x, measured, "t-table.json");
     json_t *json = json_loads(text, 0, NULL), *cell = json_array_get(json_object_get(json, "cells"), 1);
     json_t *masked = json_array_get(json_object_get(cell, "values"), 0);
     assert_string_equal(json_string_value(json_object_get(masked, "verdict")), "masked");
