@@ -24,6 +24,41 @@ refused 's|= zeros()|= uniform(low: 1, high: 0)|' 'E0412.*low'
 { sed '/^train/,$d' "$tiny"; sed -n '/^experiment/,/^}/p' "$tiny"; sed -n '/^train/,/^}/p' "$tiny"; } >late.deq
 expect 2 'E0205' "$DEQ" check late.deq
 
+# examples beyond the data: where the reader says how many there are, without opening any file
+fashion() { # SLICE EXAMPLES TEST
+  cat >fashion.deq <<END
+import std.losses (cross_entropy)
+import std.metrics (accuracy)
+import std.optimisers (sgd)
+import std.data (fashion_mnist)
+
+layer Net(x: f32[1, 28, 28]) -> f32[10] {
+  param W: f32[784, 10] = glorot()
+  return flatten(x) @ W
+}
+
+data fashion: (f32[1, 28, 28], label[10]) = fashion_mnist("none")
+
+train net = Net on fashion.train$1 {
+  loss:     cross_entropy
+  optimise: sgd(rate: 0.1)
+  epochs:   1
+  examples: $2
+}
+
+experiment e { let a = accuracy(net, fashion.test$3) }
+END
+}
+fashion '[0..60000]' 60000 '[0..10000]' && expect 0 '' "$DEQ" check fashion.deq
+fashion '[59000..60001]' 10 '' && expect 2 'deq:13:20: error.E0507.*fashion.train.59000..60001. reaches past the end.*60000 examples' "$DEQ" check fashion.deq
+fashion '[0..100]' 101 '' && expect 2 'deq:17:[0-9]*: error.E0507.*an epoch of 101 examples, of 100 that' "$DEQ" check fashion.deq
+fashion '' 60001 '' && expect 2 'E0507.*an epoch of 60001 examples, of 60000' "$DEQ" check fashion.deq
+fashion '' 1 '[0..10001]' && expect 2 'deq:20:[0-9]*: error.E0507.*fashion.test.0..10001. reaches past' "$DEQ" check fashion.deq
+# and where the files say it, before anything runs, with the line
+changed 's|epochs:   3|epochs:   3; examples: 65|' && expect 3 'changed.deq:3[0-9]: .*E0805\|E0805.*65 examples an epoch, of 64' "$DEQ" run changed.deq
+changed 's|quadrants.test\[0..100\]|quadrants.test[0..201]|' && expect 3 'E0805.*reaches past the end: there are 200' "$DEQ" run changed.deq
+[[ ! -e results ]] || fail "results were written"
+
 # ---- with --set ----
 set() { expect 64 "$2" "$DEQ" run "$tiny" --set "$1"; [[ ! -e results ]] || fail "results were written: --set $1"; }
 set net.attack.radius=nan 'E0901.*number'

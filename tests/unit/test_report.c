@@ -3,6 +3,7 @@
 #include "study.h"
 #include "diagnosis.h"
 #include "output.h"
+#include "seal.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -255,16 +256,20 @@ static void test_folders(void **state) {
     assert_true(deq_output_write(path, "{\"fixed\": 3", 11, &e));
     assert_int_equal(deq_app_report(folder, &options), 3);
     json_t *o = solves(ANDERSON, GMRES, FINE, FINE, "[0.6, 0.7]", "[0.8, 0.9]");
-    char *text = json_dumps(o, 0);
+    size_t size;
+    char *text = deq_seal_json(o, path), *rows = deq_seal_csv("epoch,loss\n1,2\n,\n,,,,\nx", log, &size);
     assert_true(deq_output_write(path, text, strlen(text), &e));
-    assert_true(deq_output_write(log, "epoch,loss\n1,2\n,\n,,,,\nx", 23, &e));
+    assert_true(deq_output_write(log, rows, size, &e));
     assert_int_equal(deq_app_report(folder, &options), 0);
+    assert_true(deq_output_write(log, rows, size - 2, &e)); /* not as it was written */
+    assert_int_equal(deq_app_report(folder, &options), 3);
     unlink(path);
     unlink(log);
     rmdir(folder);
     free(path);
     free(log);
     free(text);
+    free(rows);
     json_decref(o);
 }
 
