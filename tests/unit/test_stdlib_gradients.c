@@ -53,6 +53,7 @@ static const Ast *list_of(const Ast *params, uint32_t part) { return params ? pa
 static bool eval_dim(const Item *t, const Ast *e, double *out) {
     double a, b;
     if (e->kind == AST_NUMBER) return *out = e->number, true;
+    if (e->kind == AST_SPREAD) e = e->kids[0]; /* a pack of axes stands for one */
     for (uint32_t k = 0; e->kind == AST_NAME && k < t->nsizes; k++)
         if (!strcmp(e->name, t->names[k])) return *out = t->sizes[k], true;
     if (e->kind != AST_BINARY || !eval_dim(t, e->kids[0], &a) || !eval_dim(t, e->kids[1], &b)) return false;
