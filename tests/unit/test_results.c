@@ -16,6 +16,7 @@
 #include "training_log.h"
 #include "output.h"
 #include "random.h"
+#include "seal.h"
 #include "store.h"
 #include "table.h"
 
@@ -405,9 +406,10 @@ static void test_training_log(void **state) {
     assert_true(back.loss == 0.1 && isnan(back.robust));
     char *path = deq_path_join(folder, "log.csv", NULL);
     deq_error e = {0};
-    size_t size;
     assert_true(deq_log_write(path, rows, &e));
-    char *text = deq_read_whole(path, 1 << 16, &size);
+    assert_true(deq_csv_is_sealed(path));
+    char *text = deq_sealed_csv(path, &e);
+    assert_non_null(text);
     assert_string_equal(
         text,
         "epoch,step,loss,accuracy,validation_loss,clean,robust,robust_loss,steps,residual,adjoint_steps,"
