@@ -3,12 +3,9 @@
 #include "attacked.h"
 #include "dense.h"
 #include "measure.h"
-#include "random.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MOST_SCALARS 64
 
 typedef struct Reading {
     deq_app *app;
@@ -23,15 +20,13 @@ typedef struct Reading {
 
 /* Runs one attack on the examples whose numbers among the records are rows[0 .. n). */
 static bool attack_again(const Reading *r, const deq_attack_spec *a, const int64_t *rows, int64_t n, deq_error *e) {
-    double scalars[MOST_SCALARS];
-    if (a->nscalars > MOST_SCALARS)
-        return deq_fail(e, DEQ_MODULE, "attack '%s' has more than %d settings", a->name, MOST_SCALARS);
+    double scalars[DEQ_MOST_SCALARS];
     int64_t *ids = malloc((size_t)n * sizeof *ids);
     char *inputs = malloc((size_t)n * r->bytes);
     bool ok = (ids && inputs) || deq_fail(e, DEQ_MEMORY, "out of memory for %lld attacked inputs", (long long)n);
     for (int64_t i = 0; ok && i < n; i++) ids[i] = r->out->records[rows[i]].id;
     const deq_attack attack = deq_app_attack(a, scalars);
-    const uint64_t own = r->model->spec->seed, seed = a->restart ? deq_key_mix(own, (uint64_t)a->restart) : own;
+    const uint64_t seed = deq_app_attack_seed(a, r->model->spec->seed);
     deq_results results = {.inputs = inputs};
     ok = ok && deq_engine_evaluate(r->engine, &r->source, ids, n, r->value->loss, NULL, &attack, seed, NULL, NULL,
                                    &results, e);
@@ -132,8 +127,9 @@ double deq_adversarial_value(const deq_adversarial *a, const void *rows, int64_t
 }
 
 deq_planes deq_planes_of(const deq_shape *s) {
+    if (s->rank < 2 || s->rank > 3) return (deq_planes){0};
     const int64_t *last = s->dim + s->rank - 2;
-    if (s->rank < 2 || s->rank > 3 || last[0] < 2 || last[1] < 2) return (deq_planes){0};
+    if (last[0] < 2 || last[1] < 2) return (deq_planes){0};
     const int64_t count = s->rank == 3 ? s->dim[0] : 1;
     return count == 1 || count == 3 ? (deq_planes){(int)count, last[0], last[1]} : (deq_planes){0};
 }

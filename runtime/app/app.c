@@ -6,6 +6,7 @@
 #include "signals.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void say_refused(void *context, const char *text) {
     deq_app *app = context;
@@ -37,6 +38,12 @@ void deq_model_free(deq_model *model) {
     free(model->parameters);
     json_decref(model->log);
     free(model);
+}
+
+void deq_app_begin(deq_app *app, const deq_key key, const char *path) {
+    if (!app->begun) app->begun = json_object();
+    if (app->store.fresh && !json_object_get(app->begun, key)) unlink(path);
+    json_object_set_new(app->begun, key, json_true());
 }
 
 void deq_app_close(deq_app *app) {

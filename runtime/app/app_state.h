@@ -67,6 +67,8 @@ typedef struct deq_app {
 /* --- app.c --- */
 bool deq_app_open(deq_app *app, const deq_module *module, const deq_app_options *options, deq_error *e);
 void deq_app_close(deq_app *app);
+/* --fresh: removes what stands in the cache under the key, the first time that this run asks for it. */
+void deq_app_begin(deq_app *app, const deq_key key, const char *path);
 deq_dataset *deq_app_data(deq_app *app, const deq_data_spec *spec, deq_error *e);
 deq_engine *deq_app_engine(deq_app *app, const deq_net_spec *net, deq_error *e);
 /* Remembers a model; the app owns it from then on. */
@@ -146,6 +148,8 @@ double deq_app_tolerance(deq_app *app, const deq_model *model);
 bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
 /* The attack as the engine takes it; scalars points to room for spec->nscalars. */
 deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);
+/* The seed of its draws, from that of the model: a restart has others.  spec NULL: no attack. */
+uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed);
 
 /* --- diagnose.c --- */
 /* Writes how the solves of the trained net end and its Jacobian's spectrum to STEM-solves.json, for `deq report`. */

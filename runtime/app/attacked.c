@@ -50,19 +50,11 @@ static json_t *fields_of(const deq_attacked *k) {
                      (json_int_t)k->input);
 }
 
-/* --fresh begins each file anew, once a run. */
-static bool begun_before(deq_app *app, const deq_key key) {
-    if (!app->begun) app->begun = json_object();
-    const bool before = json_object_get(app->begun, key) != NULL;
-    json_object_set_new(app->begun, key, json_true());
-    return before;
-}
-
 static deq_rows *open_rows(deq_app *app, const deq_attacked *k, const deq_key key, const json_t *what) {
     deq_error e = {0}, again = {0};
     json_t *fields = fields_of(k);
     const deq_rows_kind kind = {.what = "file of attacked inputs", .bytes = k->row, .fields = fields};
-    if (!begun_before(app, key) && app->store.fresh) unlink(k->path);
+    deq_app_begin(app, key, k->path);
     deq_rows *rows = deq_rows_open(k->path, &kind, key, what, &e);
     if (!rows && e.failure == DEQ_JOURNAL) {
         deq_store_refuse(&app->store, k->path, e.text);

@@ -6,6 +6,7 @@
 #include "training_log.h"
 #include "defence.h"
 #include "journal.h"
+#include "random.h"
 #include "signals.h"
 #include <math.h>
 #include <stdarg.h>
@@ -19,6 +20,10 @@ deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars) {
     for (int i = 0; i < spec->nscalars; i++) scalars[i] = spec->scalars[i].value;
     return (deq_attack){
         .routine = spec->routine, .scalars = scalars, .gradient = spec->gradient, .surrogate = spec->surrogate};
+}
+
+uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed) {
+    return spec && spec->restart ? deq_key_mix(seed, (uint64_t)spec->restart) : seed;
 }
 
 #define AT_ONCE 64 /* records copied at a time */
@@ -386,9 +391,7 @@ static json_t *about(deq_app *app, deq_engine *engine, const deq_model *model, c
 static deq_journal *journal_of(deq_app *app, const json_t *what, const deq_key key) {
     char *path = deq_store_path(&app->store, "journal", key, "journal");
     deq_error e = {0}, again = {0};
-    if (!app->begun) app->begun = json_object();
-    if (path && app->store.fresh && !json_object_get(app->begun, key)) unlink(path);
-    json_object_set_new(app->begun, key, json_true());
+    if (path) deq_app_begin(app, key, path);
     deq_journal *j = path ? deq_journal_open(path, key, what, &e) : NULL;
     if (path && !j) {
         deq_store_refuse(&app->store, path, e.text);

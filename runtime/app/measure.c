@@ -1,13 +1,10 @@
 /* measure.c - examples through the engine, attacks that are known left out, and the outcome of joined attacks. */
 #include "measure.h"
-#include "random.h"
 #include "signals.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MOST_SCALARS 64
 
 /* What the engine says of n examples. */
 typedef struct Rows {
@@ -103,13 +100,12 @@ static void on_finished(void *context, int64_t from, int64_t n) {
 
 /* `known`: where the attack leads, with its counts in the rows; NULL: it is run. */
 static bool run_pass(Pass *p, int64_t n, const void *known, deq_error *e) {
-    double scalars[MOST_SCALARS];
+    double scalars[DEQ_MOST_SCALARS];
     const deq_measuring *m = p->m;
     const deq_attack_spec *spec = p->spec;
     Rows *rows = &p->rows;
     deq_attack attack = spec ? deq_app_attack(spec, scalars) : (deq_attack){0};
     attack.known = known;
-    uint64_t seed = spec && spec->restart ? deq_key_mix(m->seed, (uint64_t)spec->restart) : m->seed;
     deq_results results = {.loss = m->value->loss ? rows->loss : NULL,
                            .metric = m->value->metric ? rows->metric : NULL,
                            .margin = rows->margin,
@@ -124,8 +120,9 @@ static bool run_pass(Pass *p, int64_t n, const void *known, deq_error *e) {
                            .finished = on_finished,
                            .finished_context = p};
     pthread_mutex_init(&p->lock, NULL);
-    bool ok = deq_engine_evaluate(m->engine, &m->source, p->index, n, m->value->loss, m->value->metric,
-                                  spec ? &attack : NULL, seed, m->progress, m->context, &results, e);
+    bool ok =
+        deq_engine_evaluate(m->engine, &m->source, p->index, n, m->value->loss, m->value->metric, spec ? &attack : NULL,
+                            deq_app_attack_seed(spec, m->seed), m->progress, m->context, &results, e);
     pthread_mutex_destroy(&p->lock);
     int64_t *count = known ? m->found : m->run;
     if (ok && spec && count) *count += n;
@@ -194,8 +191,6 @@ static bool pass(const deq_measuring *m, const deq_attack_spec *spec, deq_attack
 /* One attack, or none, on every example; `part`: its number among those that are joined. */
 static bool measure_once(const deq_measuring *m, const deq_attack_spec *spec, int part, const int64_t *index, int64_t n,
                          bool complete, deq_record *out, deq_error *e) {
-    if (spec && spec->nscalars > MOST_SCALARS)
-        return deq_fail(e, DEQ_MODULE, "attack '%s' has more than %d settings", spec->name, MOST_SCALARS);
     deq_attacked *kept = spec && m->attacked ? m->attacked[part] : NULL;
     Split s;
     deq_record *made = malloc((size_t)n * sizeof *made);

@@ -29,7 +29,7 @@ typedef struct Run {
     int64_t epoch_examples, epoch_steps; /* of one epoch */
     int64_t epoch, batch;                /* position: finished epochs, finished batches of the next */
     const char *metric;
-    double attack_scalars[64], update_scalars[66];
+    double attack_scalars[DEQ_MOST_SCALARS], update_scalars[2 + DEQ_MOST_SCALARS];
     deq_attack attack;
     int64_t *order, *index;
     double *loss, *value;
@@ -435,10 +435,6 @@ static bool prepare_run(Run *r, deq_error *e) {
     const deq_train_spec *t = r->t;
     r->vector_bytes = deq_net_vector_bytes(t->net, (int)app->module->real_bits);
     r->metric = deq_net_has_metric(t->net, "accuracy") ? "accuracy" : NULL;
-    if (t->attack && t->attack->nscalars > 64)
-        return deq_fail(e, DEQ_MODULE, "attack '%s' has more than 64 settings", t->attack->name);
-    if (t->optimiser.nscalars > 64)
-        return deq_fail(e, DEQ_MODULE, "optimiser '%s' has more than 64 settings", t->optimiser.name);
     if (t->attack) r->attack = deq_app_attack(t->attack, r->attack_scalars);
     for (int i = 0; i < t->optimiser.nscalars; i++) r->update_scalars[2 + i] = t->optimiser.scalars[i].value;
     r->data = deq_app_data(app, t->data.data, e);

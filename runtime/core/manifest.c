@@ -105,6 +105,10 @@ static deq_target target(Reader *r, const json_t *o) {
 
 static deq_named *scalars(Reader *r, const json_t *o, int *count) {
     const json_t *v = optional_list(o, "scalars", count);
+    if (*count > DEQ_MOST_SCALARS) {
+        deq_fail(r->e, DEQ_MODULE, "manifest: %s has more than %d settings", r->where, DEQ_MOST_SCALARS);
+        *count = 0;
+    }
     deq_named *out = make(r, (size_t)*count, sizeof *out);
     for (int i = 0; out && i < *count; i++) {
         const json_t *s = json_array_get(v, (size_t)i), *value = json_object_get(s, "value");

@@ -120,6 +120,9 @@ typedef struct deq_slice {
     const json_t *transforms_json;
 } deq_slice; /* to: -1 the end */
 
+/* Settings of an attack or of an optimiser: a manifest with more is refused, so that their values have room. */
+enum { DEQ_MOST_SCALARS = 64 };
+
 typedef struct deq_attack_spec {
     const char *name, *definition, *routine, *hash, *gradient; /* gradient NULL: the net's own */
     deq_named *scalars;

@@ -1,7 +1,6 @@
 /* library_attack.c - the script's attacks from C: those that it trains or evaluates this net with, by their names. */
 #include "dense.h"
 #include "library_internal.h"
-#include "random.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,13 +102,11 @@ static bool is_wrong(const outcome *o, int64_t i, const int32_t *label) {
 static bool run_once(deq_library *l, const found *f, const deq_attack_spec *a, const deq_source *source,
                      const int64_t *index, int64_t n, uint64_t seed, const outcome *out, int32_t *label,
                      deq_results *totals) {
-    double scalars[64];
-    if (a && a->nscalars > 64) return deq_fail(&l->error, DEQ_MODULE, "attack '%s' has more than 64 settings", a->name);
+    double scalars[DEQ_MOST_SCALARS];
     const deq_attack one = a ? deq_app_attack(a, scalars) : (deq_attack){0};
     deq_results r = {.loss = out->loss, .prediction = out->prediction, .label = label, .inputs = out->inputs};
     const bool ok = deq_engine_evaluate(l->engine, source, index, n, f->loss, NULL, a ? &one : NULL,
-                                        a && a->restart ? deq_key_mix(seed, (uint64_t)a->restart) : seed, NULL, NULL,
-                                        &r, &l->error);
+                                        deq_app_attack_seed(a, seed), NULL, NULL, &r, &l->error);
     deq_statistics_add(&totals->forward, &r.forward);
     deq_statistics_add(&totals->adjoint, &r.adjoint);
     return ok;

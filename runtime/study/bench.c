@@ -282,7 +282,7 @@ static bool call_parameters(Bench *b, const void *what) {
 
 bool bench_call_attack(Bench *b, const void *what) {
     const deq_train_spec *t = what;
-    double scalars[64];
+    double scalars[DEQ_MOST_SCALARS];
     deq_attack attack = deq_app_attack(t->attack, scalars);
     deq_results r = {0};
     deq_source source = deq_dense_source(&b->data);
@@ -299,8 +299,8 @@ bool bench_call_step(Bench *b, const void *what) {
 }
 
 static bool bench_train(Bench *b, const deq_train_spec *t) {
-    double scalars[66] = {1, 1000}, attack_scalars[64];
-    if (!t->optimiser.routine || t->optimiser.nscalars > 64 || (t->attack && t->attack->nscalars > 64)) return true;
+    double scalars[2 + DEQ_MOST_SCALARS] = {1, 1000}, attack_scalars[DEQ_MOST_SCALARS];
+    if (!t->optimiser.routine) return true;
     for (int i = 0; i < t->optimiser.nscalars; i++) scalars[2 + i] = t->optimiser.scalars[i].value;
     deq_attack attack = t->attack ? deq_app_attack(t->attack, attack_scalars) : (deq_attack){0};
     uint32_t token = deq_engine_save_settings(b->engine);

@@ -78,7 +78,7 @@ static bool bench_attacks(Bench *b, const char *work) {
         for (int c = 0; c < m->experiments[i].ncells && c < 1 && ok; c++)
             for (int k = 0; k < m->experiments[i].cells[c].nvalues && ok; k++) {
                 const deq_value_spec *v = &m->experiments[i].cells[c].values[k];
-                if (v->kind != DEQ_EVALUATE || !v->attack || v->attack->gradient || v->attack->nscalars > 64) continue;
+                if (v->kind != DEQ_EVALUATE || !v->attack || v->attack->gradient) continue;
                 deq_train_spec as = {.attack = v->attack, .loss = v->loss};
                 snprintf(name, sizeof name, "attack %s, %s", v->attack->name, work);
                 ok = bench_measure(b, name, 0, bench_call_attack, &as);
@@ -101,8 +101,8 @@ static bool bench_input_works(Bench *b, const char *loss) {
 
 static bool bench_step_works(Bench *b, const deq_train_spec *t) {
     char name[200];
-    double one, scalars[66] = {1, 1000};
-    if (t->net != b->net || !t->optimiser.routine || t->optimiser.nscalars > 64) return true;
+    double one, scalars[2 + DEQ_MOST_SCALARS] = {1, 1000};
+    if (t->net != b->net || !t->optimiser.routine) return true;
     for (int k = 0; k < t->optimiser.nscalars; k++) scalars[2 + k] = t->optimiser.scalars[k].value;
     BenchStep step = {t, scalars, NULL};
     if (!set_work(b, least[0], least[1]) || !deq_engine_optimiser(b->engine, t->optimiser.states, b->e) ||
@@ -157,7 +157,7 @@ static bool forget_peak(void) {
 
 /* Everything that training needs beside the data counts: parameters, gradients, the optimiser's state, workspaces. */
 static bool grow(Bench *b, const deq_train_spec *t, size_t work, Growth *out) {
-    double scalars[66] = {1, 1000};
+    double scalars[2 + DEQ_MOST_SCALARS] = {1, 1000};
     for (int k = 0; k < t->optimiser.nscalars; k++) scalars[2 + k] = t->optimiser.scalars[k].value;
     BenchStep step = {t, scalars, NULL};
     if (!bench_data(b, b->batch)) return false;
@@ -213,7 +213,7 @@ bool bench_memory(Bench *b) {
     char name[200];
     for (int i = 0; i < m->ntrains; i++) {
         const deq_train_spec *t = &m->trains[i];
-        if (t->net != b->net || !t->optimiser.routine || t->optimiser.nscalars > 64) continue;
+        if (t->net != b->net || !t->optimiser.routine) continue;
         for (size_t w = 0; w < sizeof works / sizeof works[0]; w++) {
             snprintf(name, sizeof name, "train %s: memory, %s", t->name, works[w].name);
             if (bench_selected(b->app->options, name) && !measure_growth(b, t, w, name)) return false;
