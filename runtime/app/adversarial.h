@@ -29,9 +29,9 @@ deq_planes deq_planes_of(const deq_shape *shape);
 /* They are pictures whose clean values are bytes divided by 255, to which attacked ones can be rounded. */
 bool deq_adversarial_bytes(const deq_adversarial *a, const deq_shape *shape);
 
-/* RESULTS/STEM-attacked.png: of up to eight examples the input, the attacked input, and ten times the difference on grey,
- * examples that the attack made wrong first.  Nothing is drawn where inputs are no images ([height, width], one or three
- * of them), and one that is there already stays. */
+/* RESULTS/STEM-attacked.png, by its script and colours beside it: of up to eight examples the input, the attacked input,
+ * and ten times the difference on grey, examples that the attack made wrong first.  Nothing is drawn where inputs are no
+ * images ([height, width], one or three of them), and one that is there already stays. */
 bool deq_app_grid(deq_app *app, const deq_model *model, const deq_value_spec *value, const deq_evaluation *v,
                   const char *stem, deq_error *e);
 #endif

@@ -68,6 +68,17 @@ static bool unchanged(const char *path, const char *text, size_t size) {
     return same;
 }
 
+bool deq_plot_current(const deq_app *app, const char *stem, const char *suffix, const char *text, size_t size) {
+    char script[300], picture[300];
+    snprintf(script, sizeof script, "%s.gp", suffix);
+    snprintf(picture, sizeof picture, "%s.png", suffix);
+    char *from = deq_app_file(app, stem, script), *to = deq_app_file(app, stem, picture);
+    const bool current = from && to && unchanged(from, text, size) && !access(to, R_OK);
+    free(from);
+    free(to);
+    return current;
+}
+
 /* On a full disk gnuplot leaves a part of a picture and reports success. */
 static bool whole_picture(const char *path) {
     static const char end[8] = {'I', 'E', 'N', 'D', '\xae', 'B', '`', '\x82'};
@@ -88,7 +99,7 @@ bool deq_plot_draw(deq_app *app, const char *stem, const char *suffix, const cha
     char *script = deq_app_file(app, name, ""), *to = deq_app_file(app, picture, ""),
          *from = to ? deq_temporary_name(to) : NULL;
     bool ok = script && from && to ? true : deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
-    bool current = ok && same_data && unchanged(script, text, size) && !access(to, R_OK);
+    bool current = ok && same_data && deq_plot_current(app, stem, suffix, text, size);
     ok = ok && deq_output_write(script, text, size, e);
     if (ok && !current) {
         int drawn = run_gnuplot(app->results, name, strrchr(from, '/') + 1);

@@ -7,6 +7,8 @@
 
 /* Terminal, output and common style; `what` for the comment in the first line, size "820,560". */
 void deq_plot_begin(FILE *out, const char *what, const char *stem, const char *suffix, const char *size, int font);
+/* Whether the picture is there already, drawn by this script. */
+bool deq_plot_current(const deq_app *app, const char *stem, const char *suffix, const char *text, size_t size);
 /* With `same_data` (its data file cannot have changed) a picture whose script is the same stays. */
 bool deq_plot_draw(deq_app *app, const char *stem, const char *suffix, const char *text, size_t size, bool same_data,
                    deq_error *e);

@@ -9,11 +9,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include <sys/stat.h>
-#include <arpa/inet.h>
-#include <zlib.h>
 #include "adversarial.h"
 #include "attacked.h"
-#include "png.h"
 #include "seal.h"
 #include "manifest.h"
 #include "output.h"
@@ -344,37 +341,6 @@ static int remove_data(void **state) {
     return system(command);
 }
 
-/* A picture's chunks by the specification: lengths, checksums, and the pixels after zlib. */
-static void test_png(void **state) {
-    (void)state;
-    uint8_t pixels[5 * 7 * 3], plain[5 * (7 * 3 + 1)];
-    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 37);
-    deq_error e = {0};
-    char *file = in_folder("p.png"), *bytes;
-    assert_true(deq_png_write(file, &(deq_picture){7, 5, 3, pixels}, "a text", &e));
-    size_t size = 0, at = 8;
-    uLongf length = sizeof plain;
-    assert_non_null(bytes = deq_read_whole(file, 1 << 20, &size));
-    assert_memory_equal(bytes, "\x89PNG\r\n\x1a\n", 8);
-    static const char *const types[] = {"IHDR", "tEXt", "IDAT", "IEND"};
-    for (int k = 0; k < 4; k++) {
-        uint32_t n, sum;
-        memcpy(&n, bytes + at, 4);
-        n = ntohl(n);
-        assert_memory_equal(bytes + at + 4, types[k], 4);
-        memcpy(&sum, bytes + at + 8 + n, 4);
-        assert_int_equal(ntohl(sum), crc32(0, (const Bytef *)bytes + at + 4, n + 4));
-        if (k == 0) assert_memory_equal(bytes + at + 8, "\0\0\0\7\0\0\0\5\10\2\0\0\0", 13);
-        if (k == 2) assert_int_equal(uncompress(plain, &length, (const Bytef *)bytes + at + 8, n), Z_OK);
-        at += n + 12;
-    }
-    assert_true(at == size && length == sizeof plain);
-    for (int y = 0; y < 5; y++) assert_memory_equal(plain + y * 22 + 1, pixels + y * 21, 21);
-    assert_true(deq_png_is(file, "a text") && !deq_png_is(file, "a test") && !deq_png_is("/none", "a text"));
-    free(bytes);
-    free(file);
-}
-
 /* Which inputs are pictures, and which of them came from bytes. */
 static void test_planes(void **state) {
     (void)state;
@@ -463,6 +429,6 @@ int main(void) {
         cmocka_unit_test(test_train),      cmocka_unit_test(test_preload),  cmocka_unit_test(test_resume),
         cmocka_unit_test(test_divergence), cmocka_unit_test(test_settings), cmocka_unit_test(test_experiment),
         cmocka_unit_test(test_output),     cmocka_unit_test(test_manifest), cmocka_unit_test(test_trim),
-        cmocka_unit_test(test_png),        cmocka_unit_test(test_planes),   cmocka_unit_test(test_seal)};
+        cmocka_unit_test(test_planes),     cmocka_unit_test(test_seal)};
     return cmocka_run_group_tests(tests, make_data, remove_data);
 }
