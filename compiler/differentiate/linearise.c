@@ -123,7 +123,7 @@ static NodeId jvp_mul(const Primal *p) { return summed(p, scaled(p, p->a[1], p->
 static NodeId jvp_div(const Primal *p) {
     double v;
     if (fold_value(p->g, p->a[0], &v) && v == 1)
-        return op1(p, OP_neg, op2(p, OP_mul, p->t[1], op2(p, OP_mul, p->y, p->y)));
+        return op1(p, OP_neg, op2(p, OP_mul, op2(p, OP_mul, p->t[1], p->y), p->y)); /* y y may be infinite */
     NodeId n = p->t[1] == NODE_NONE ? NODE_NONE : op1(p, OP_neg, op2(p, OP_mul, p->t[1], p->y));
     return op2(p, OP_div, summed(p, p->t[0], n), p->a[1]);
 }

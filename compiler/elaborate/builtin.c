@@ -77,10 +77,34 @@ static NodeId drop_axes(const In *in, NodeId kept, uint32_t mask) {
     return graph_reshape(graph(in), kept, out, in->at);
 }
 
-/* The square root whose derivative at 0 is 0. */
+/* The power of two by which the squares of a are scaled, from their plain sum: 1 unless that sum is near the ends of the
+ * range of f32 or, in f64, of its own.  The outer bounds are 0 and infinite in f32, so that nothing lies beyond them. */
+static NodeId norm_scale(const In *in, NodeId squares) {
+    static const struct {
+        bool above;
+        int bound, scale; /* exponents of two */
+    } ends[] = {{false, -90, -75}, {true, 120, 75}, {false, -900, -560}, {true, 900, 560}};
+    Graph *g = graph(in);
+    NodeId scale = graph_constant(g, 1);
+    for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) {
+        NodeId bound = graph_constant(g, ldexp(1, ends[k].bound)), other = graph_constant(g, ldexp(1, ends[k].scale));
+        NodeId beyond = ends[k].above ? op2(in, OP_lt, bound, squares) : op2(in, OP_lt, squares, bound);
+        scale = graph_op(g, OP_select, (NodeId[]){beyond, other, scale}, 3, NULL, in->at);
+    }
+    return scale;
+}
+
+/* sqrt(sum(a a)) as c sqrt(sum((a / c)(a / c))): no square is too large or too small.  c is a power of two, and 1 for the
+ * usual numbers, so nothing is rounded by it.  It carries no derivative: the result does not depend on it.  The square root
+ * is the one whose derivative at 0 is 0. */
 static NodeId euclidean(const In *in, NodeId a, uint32_t mask) {
-    NodeId squares = graph_reduce(graph(in), OP_reduce_sum, op2(in, OP_mul, a, a), mask, in->at);
-    return graph_op(graph(in), OP_sqrt, &squares, 1, &(Attr){.edge.even = 1}, in->at);
+    Graph *g = graph(in);
+    NodeId plain = reduce_keep(in, OP_reduce_sum, op2(in, OP_mul, a, a), mask);
+    NodeId scale = norm_scale(in, op1(in, OP_stop_gradient, plain));
+    NodeId scaled = op2(in, OP_mul, a, op2(in, OP_div, graph_constant(g, 1), scale));
+    NodeId squares = reduce_keep(in, OP_reduce_sum, op2(in, OP_mul, scaled, scaled), mask);
+    NodeId root = graph_op(g, OP_sqrt, &squares, 1, &(Attr){.edge.even = 1}, in->at);
+    return drop_axes(in, op2(in, OP_mul, scale, root), mask);
 }
 
 static Value reduce(const In *in, const char *name) {

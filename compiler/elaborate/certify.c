@@ -158,29 +158,46 @@ static bool word_equal(const Term *a, const Term *b, bool flip) {
     return true;
 }
 
-/* norm(X) = sqrt(sum(X X)), perhaps with a number added that is not negative, or raised to one. */
-static bool is_norm_of(const Graph *g, NodeId id, NodeId x) {
-    const Node *n = graph_node(g, id);
-    double number;
-    while (n->op == OP_broadcast || n->op == OP_reshape) id = graph_arg(g, id, 0), n = graph_node(g, id);
-    if (n->op == OP_add || n->op == OP_max)
-        for (uint32_t k = 0; k < 2; k++)
-            if (fold_value(g, graph_arg(g, id, k), &number))
-                return (number >= 0 || n->op == OP_max) && is_norm_of(g, graph_arg(g, id, 1 - k), x);
-    if (n->op != OP_sqrt) return false;
-    NodeId sum = graph_arg(g, id, 0);
-    const Node *square = graph_node(g, sum)->op == OP_reduce_sum ? graph_node(g, graph_arg(g, sum, 0)) : NULL;
-    return square && square->op == OP_mul && graph_node(g, sum)->shape.rank == 0 && g->args[square->args] == x &&
-           g->args[square->args + 1] == x;
+/* What the node repeats, or has in another shape. */
+static NodeId repeated(const Graph *g, NodeId id) {
+    while (graph_node(g, id)->op == OP_broadcast || graph_node(g, id)->op == OP_reshape) id = graph_arg(g, id, 0);
+    return id;
 }
 
 /* d where the node repeats 1 / d. */
 static bool reciprocal(const Graph *g, NodeId id, NodeId *d) {
-    const Node *n = graph_node(g, id);
+    const Node *n = graph_node(g, id = repeated(g, id));
     double one;
-    while (n->op == OP_broadcast || n->op == OP_reshape) id = graph_arg(g, id, 0), n = graph_node(g, id);
     if (n->op != OP_div || !fold_value(g, graph_arg(g, id, 0), &one) || one != 1) return false;
-    return *d = graph_arg(g, id, 1), true;
+    return *d = repeated(g, graph_arg(g, id, 1)), true;
+}
+
+/* X / c for the scale c that the builtin `norm` takes. */
+static bool is_scaled(const Graph *g, NodeId id, NodeId x, NodeId scale) {
+    const Node *n = graph_node(g, id);
+    NodeId divisor;
+    for (uint32_t k = 0; n->op == OP_mul && k < 2; k++)
+        if (graph_arg(g, id, k) == x && reciprocal(g, graph_arg(g, id, 1 - k), &divisor)) return divisor == scale;
+    return n->op == OP_div && graph_arg(g, id, 0) == x && repeated(g, graph_arg(g, id, 1)) == scale;
+}
+
+/* norm(X) = c sqrt(sum((X / c)(X / c))), perhaps with a number added that is not negative, or raised to one. */
+static bool is_norm_of(const Graph *g, NodeId id, NodeId x) {
+    const Node *n = graph_node(g, id = repeated(g, id));
+    double number;
+    if (n->op == OP_add || n->op == OP_max)
+        for (uint32_t k = 0; k < 2; k++)
+            if (fold_value(g, graph_arg(g, id, k), &number))
+                return (number >= 0 || n->op == OP_max) && is_norm_of(g, graph_arg(g, id, 1 - k), x);
+    for (uint32_t k = 0; n->op == OP_mul && k < 2; k++) {
+        NodeId scale = repeated(g, graph_arg(g, id, k)), root = repeated(g, graph_arg(g, id, 1 - k));
+        if (graph_node(g, root)->op != OP_sqrt) continue;
+        NodeId sum = repeated(g, graph_arg(g, root, 0));
+        if (graph_node(g, sum)->op != OP_reduce_sum || graph_node(g, sum)->shape.rank != 0) continue;
+        NodeId square = graph_arg(g, sum, 0), part = graph_arg(g, square, 0);
+        if (graph_node(g, square)->op == OP_mul && graph_arg(g, square, 1) == part) return is_scaled(g, part, x, scale);
+    }
+    return false;
 }
 
 /* A bound of the spectral norm: of c X / norm(X), which simplify writes as products too; infinite where none is known.

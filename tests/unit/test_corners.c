@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "compiled_net.h"
+#include <float.h>
 
 #define MOST 4
 typedef struct Corner {
@@ -24,6 +25,16 @@ static const Corner corners[] = {
     {"logsumexp(v) * ones([1])", 2, 1, {0, -INFINITY}, {0}, {1, 0}},
     {"norm(v) * ones([1])", 2, 1, {0, 0}, {0}, {0, 0}},
     {"norm(v) * ones([1])", 2, 1, {3, -4}, {5}, {0.6, -0.8}},
+    {"norm(v) * ones([1])", 2, 1, {3e-30, -4e-30}, {5e-30}, {0.6, -0.8}},
+    {"norm(v) * ones([1])", 2, 1, {3e30, -4e30}, {5e30}, {0.6, -0.8}},
+    {"norm(v) * ones([1])", 2, 1, {3e-14, 4e-14}, {5e-14}, {0.6, 0.8}},
+    {"norm(v) * ones([1])", 2, 1, {3e18, 4e18}, {5e18}, {0.6, 0.8}},
+    {"norm(v) * ones([1])", 2, 1, {3e-200, -4e-200}, {5e-200}, {0.6, -0.8}},
+    {"norm(v) * ones([1])", 2, 1, {3e200, -4e200}, {5e200}, {0.6, -0.8}},
+    {"norm(reshape(v, [2, 2]), axes: [1])", 4, 2, {3e-30, 4e-30, 3e30, 4e30}, {5e-30, 5e30}, {0.6, 0.8, 0.6, 0.8}},
+    {"norm(reshape(v, [2, 2]), axes: [0])", 4, 2, {3e-30, 3e30, 4e-30, 4e30}, {5e-30, 5e30}, {0.6, 0.6, 0.8, 0.8}},
+    {"v / norm(v)", 2, 2, {3e-30, 4e-30}, {0.6, 0.8}, {3.2e28, -2.4e28}},
+    {"v / norm(v)", 2, 2, {3e-200, 4e-200}, {0.6, 0.8}, {3.2e198, -2.4e198}},
     {"v / (norm(v) + 0.25)", 2, 2, {0, 0}, {0, 0}, {4, 4}},
     {"if v > 0 then log(v) else 0", 3, 3, {0, -1, 2}, {0, 0, LN2}, {0, 0, 0.5}},
     {"if v > 0 then 3 * log(v) * log(v) else v", 2, 2, {0, 2}, {0, 3 * LN2 *LN2}, {1, 3 * LN2}},
@@ -106,6 +117,13 @@ static bool agree(double found, double right, double tolerance) {
     return found == right || fabs(found - right) <= tolerance * (right == 0 ? 1 : fabs(right));
 }
 
+/* Whether the inputs are numbers of f32 too. */
+static bool has_f32(const Corner *c) {
+    for (int i = 0; i < c->inputs; i++)
+        if (isfinite(c->v[i]) && (fabs(c->v[i]) > FLT_MAX || (c->v[i] != 0 && fabs(c->v[i]) < FLT_MIN))) return false;
+    return true;
+}
+
 static void test_edges(void **state) {
     (void)state;
     const char *path = program();
@@ -125,6 +143,10 @@ static void test_edges(void **state) {
         int64_t in = 0, out = 0;
         for (size_t k = 0; k < CORNERS; k++) {
             const Corner *c = &corners[k];
+            if (bits == 32 && !has_f32(c)) {
+                in += c->inputs, out += c->outputs;
+                continue;
+            }
             for (int i = 0; i < c->outputs; i++, out++)
                 if (!agree(net_get(&f, y, out), c->y[i], tolerance))
                     fail_msg("f%d: %s [%d] is %.17g, not %.17g", bits, c->of, i, net_get(&f, y, out), c->y[i]);

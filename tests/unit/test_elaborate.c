@@ -56,6 +56,8 @@ static void values_of_expressions(void **state) {
     EXPECT("f32[4]", "return max(x, 0.75)", 1, 0.75, 0.75, 3);
     EXPECT("f32[4]", "return clamp(x, -1, 1)", 1, -1, 0.5, 1);
     EXPECT("f32", "return norm(x)", sqrt(1 + 4 + 0.25 + 9));
+    EXPECT("f32", "return norm(1e-37 * x) / 1e-37", sqrt(1 + 4 + 0.25 + 9));
+    EXPECT("f32", "return norm(1e37 * x) / 1e37", sqrt(1 + 4 + 0.25 + 9));
     EXPECT("f32", "return logsumexp(x)", lse);
     EXPECT("f32", "return logsumexp(1000 * x)", 3000);
     EXPECT("f32[4]", "return log_softmax(x)", 1 - lse, -2 - lse, 0.5 - lse, 3 - lse);
