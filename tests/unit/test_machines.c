@@ -4,7 +4,7 @@
 
 enum { N = 3, D = 4, K = 3 }; /* examples, input, classes */
 
-static const char *const program = "import std.attacks (apgd, apgd_l2, momentum_pgd, pgd, pgd_restarts, pgd_l2, fgsm)\n"
+static const char *const program = "import std.attacks (apgd, momentum_pgd, pgd, pgd_restarts, fgsm)\n"
                                    "import std.optimisers (adam, sgd)\n"
                                    "import std.schedules (cosine)\n"
                                    "import std.losses (cross_entropy)\n"
@@ -96,7 +96,7 @@ static void pgd_as_published(void **state) {
     Elab *e = elaborate_program(&p, rest);
     double found[N * D];
     queries = 0;
-    run_attack(e, "L_cross_entropy_pgd", (double[]){0.1, 0.03, 5}, points, found);
+    run_attack(e, "L_cross_entropy_pgd", (double[]){0.1, 0.03, 5, INFINITY}, points, found);
     assert_int_equal(queries, 5);
     for (int i = 0; i < N; i++) {
         double u[D], a[D];
@@ -122,7 +122,7 @@ static void restarts_keep_the_best(void **state) {
     Elab *e = elaborate_program(&p, rest);
     double found[N * D];
     queries = 0;
-    run_attack(e, "L_cross_entropy_pgd_restarts", (double[]){0.2, 0.01, 2, 4}, points, found);
+    run_attack(e, "L_cross_entropy_pgd_restarts", (double[]){0.2, 0.01, 2, 4, INFINITY}, points, found);
     assert_int_equal(queries, 4 * 3); /* two gradients and a loss each */
     for (int i = 0; i < N; i++) {
         double best[D], best_loss = -INFINITY;
@@ -220,13 +220,12 @@ static void apgd_as_published(void **state) {
         bool l2 = round > 1;
         Parsed p;
         char rest[512], what[64];
-        snprintf(what, sizeof what, "apgd%s(radius: 0.2, iterations: %d)", l2 ? "_l2" : "", iterations);
+        snprintf(what, sizeof what, "apgd(radius: 0.2, iterations: %d%s)", iterations, l2 ? ", p: 2" : "");
         snprintf(rest, sizeof rest, training, what);
         Elab *e = elaborate_program(&p, rest);
         double found[N * D], expected[D];
         queries = 0;
-        run_attack(e, l2 ? "L_cross_entropy_apgd_l2" : "L_cross_entropy_apgd", (double[]){0.2, iterations}, points,
-                   found);
+        run_attack(e, "L_cross_entropy_apgd", (double[]){0.2, iterations, l2 ? 2 : INFINITY}, points, found);
         assert_int_equal(queries, 3 * (iterations + 1)); /* the interpreter asks for loss, slope and logits apart */
         for (int i = 0; i < N; i++) {
             reference_apgd(l2, i, 0.2, iterations, expected);
@@ -243,7 +242,7 @@ static void momentum_as_published(void **state) {
     snprintf(rest, sizeof rest, training, "momentum_pgd(radius: 0.1, step: 0.03, iterations: 6, decay: 0.8)");
     Elab *e = elaborate_program(&p, rest);
     double found[N * D];
-    run_attack(e, "L_cross_entropy_momentum_pgd", (double[]){0.1, 0.03, 6, 0.8}, points, found);
+    run_attack(e, "L_cross_entropy_momentum_pgd", (double[]){0.1, 0.03, 6, 0.8, 0, INFINITY}, points, found);
     for (int i = 0; i < N; i++) {
         const double *x = points + D * i;
         double a[D], direction[D] = {0}, g[D];
@@ -267,10 +266,10 @@ static void pgd_l2_as_published(void **state) {
     (void)state;
     Parsed p;
     char rest[512];
-    snprintf(rest, sizeof rest, training, "pgd_l2(radius: 0.15, step: 0.04, iterations: 5)");
+    snprintf(rest, sizeof rest, training, "pgd(radius: 0.15, step: 0.04, iterations: 5, p: 2)");
     Elab *e = elaborate_program(&p, rest);
     double found[N * D];
-    run_attack(e, "L_cross_entropy_pgd_l2", (double[]){0.15, 0.04, 5}, points, found);
+    run_attack(e, "L_cross_entropy_pgd", (double[]){0.15, 0.04, 5, 2}, points, found);
     for (int i = 0; i < N; i++) {
         const double *x = points + D * i;
         double u[D], share, a[D], g[D];
@@ -324,20 +323,20 @@ static void draws_differ_by_place(void **state) {
     (void)state;
     Parsed p;
     char rest[512];
-    snprintf(rest, sizeof rest, training, "pgd_l2(radius: 0.1, step: 0.03, iterations: 5)");
+    snprintf(rest, sizeof rest, training, "pgd(radius: 0.1, step: 0.03, iterations: 5)");
     Elab *e = elaborate_program(&p, rest);
-    const Routine *r = routine_named(e, "L_cross_entropy_pgd_l2");
-    int64_t sites[2];
+    const Routine *r = routine_named(e, "L_cross_entropy_pgd");
+    int64_t sites[3];
     int n = 0;
     const Graph *g = r->steps[0].graph;
     for (uint32_t k = 0; k < g->nnodes; k++) {
         if (g->nodes[k].op != OP_random) continue;
-        assert_true(n < 2);
+        assert_true(n < 3);
         sites[n++] = g->nodes[k].attr.random.site;
         assert_true(g->nodes[k].attr.random.site > 0);
     }
-    assert_int_equal(n, 2); /* one direction, one share of the radius */
-    assert_int_not_equal(sites[0], sites[1]);
+    assert_int_equal(n, 3); /* a point of the cube, a direction, a share of the radius */
+    assert_true(sites[0] != sites[1] && sites[0] != sites[2] && sites[1] != sites[2]);
     parsed_free(&p);
 }
 

@@ -305,7 +305,7 @@ static void test_attacks(void **state) {
     }
     /* An attack as a step of another, with a loss of its own, is that attack. */
     lead(&f, &source, "Net_cross_entropy_through", (const double[]){0.3, 2, 2, 3}, above);
-    lead(&f, &source, "Net_margin_bim", (const double[]){0.3, 0.1, 3}, below);
+    lead(&f, &source, "Net_margin_bim", (const double[]){0.3, 0.1, 3, INFINITY}, below);
     assert_memory_equal(above, below, sizeof above);
     /* bim stays in [0, 1]: from an element outside it comes to the nearest end. */
     for (int k = 0; k < EXAMPLES * 6; k++)
