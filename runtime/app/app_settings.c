@@ -350,6 +350,16 @@ static bool visit_seed(deq_train_spec *t, void *context) {
     return true;
 }
 
+typedef struct Carrying {
+    deq_app *app;
+    deq_error *e;
+} Carrying;
+
+static bool visit_carry(deq_train_spec *t, void *context) {
+    const Carrying *c = context;
+    return deq_app_carry(c->app, t, c->e);
+}
+
 static bool assign(deq_app *app, const char *text, deq_error *e) {
     size_t length = strlen(text) + 1;
     char *path = deq_manifest_alloc(app->manifest, length), *target = deq_manifest_alloc(app->manifest, length);
@@ -392,10 +402,13 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
 
 bool deq_app_apply_settings(deq_app *app, deq_error *e) {
     uint64_t seed = app->options->seed;
+    Carrying carrying = {app, e};
     if (app->options->has_seed) each_train(app->manifest, visit_seed, &seed);
+    if (!each_train(app->manifest, visit_carry, &carrying)) return false;
     for (int i = 0; i < app->options->nset; i++)
         if (!assign(app, app->options->set[i], e)) return false;
-    return true;
+    /* --set has perhaps said another file, or epochs. */
+    return !app->options->nset || each_train(app->manifest, visit_carry, &carrying);
 }
 
 bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, deq_error *e) {
@@ -404,12 +417,14 @@ bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, 
     return true;
 }
 
-/* Which states are values is settled by the run's own gradient modes, whatever an evaluation changes. */
+/* Which states are values is settled by the run's own gradient modes, whatever an evaluation changes; of a net that is
+ * taken as it is elsewhere, by the training that it had there. */
 static deq_finish *finishes_of(deq_engine *engine, const deq_train_spec *t, deq_error *e) {
     uint32_t token = deq_engine_save_settings(engine);
     const bool good = deq_app_override(engine, t->settings, t->nsettings, e) &&
                       deq_app_override(engine, t->overrides, t->noverrides, e) &&
-                      deq_app_override(engine, t->set, t->nset, e);
+                      deq_app_override(engine, t->set, t->nset, e) &&
+                      deq_app_override(engine, t->carried, t->ncarried, e);
     deq_finish *finishes = good ? deq_engine_finishes(engine) : NULL;
     deq_engine_restore_settings(engine, token);
     if (good && !finishes) deq_fail(e, DEQ_MEMORY, "settings");
@@ -425,6 +440,13 @@ bool deq_app_as_trained(deq_engine *engine, const deq_train_spec *t, const deq_o
     if (good) deq_engine_settle_finishes(engine, finishes);
     free(finishes);
     return good;
+}
+
+json_t *deq_app_trained_settings(deq_engine *engine, const deq_train_spec *t, deq_error *e) {
+    uint32_t token = deq_engine_save_settings(engine);
+    json_t *settings = deq_app_as_trained(engine, t, NULL, 0, e) ? deq_app_resolved(engine) : NULL;
+    deq_engine_restore_settings(engine, token);
+    return settings;
 }
 
 bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error *e) {

@@ -1,5 +1,5 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
- * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, train.c, evaluate.c, audit.c, trace.c, experiment.c, diagnose.c,
+ * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, carried.c, train.c, training_warnings.c, evaluate.c, audit.c, trace.c, experiment.c, diagnose.c,
  * plot.c, attack_name.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
@@ -88,9 +88,21 @@ bool deq_app_as_trained(deq_engine *engine, const deq_train_spec *t, const deq_o
 /* The same as it is while it trains, with the run's own settings. */
 bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error *e);
 json_t *deq_app_resolved(deq_engine *engine); /* settings of every fixed point, as text */
+/* The same of the net as trained, whatever is in force now; NULL on failure.  Goes into its checkpoint. */
+json_t *deq_app_trained_settings(deq_engine *engine, const deq_train_spec *t, deq_error *e);
 /* What the count of adjoint solves that failed is of, under the modes in force or the attack's own (NULL: none): words
  * for "1% of ...". */
 const char *deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient);
+
+/* --- carried.c --- */
+/* Sets t->carried: of a net that is taken as it is (`start:` without epochs), the finishes it was trained with. */
+bool deq_app_carry(deq_app *app, deq_train_spec *t, deq_error *e);
+/* Says where the script has other settings than the file that the model was taken from. */
+void deq_app_note_carried(deq_app *app, deq_engine *engine, const deq_model *model);
+
+/* --- training_warnings.c --- */
+/* The engine has the settings of the training. */
+void deq_app_warn_training(deq_app *app, deq_engine *engine, const deq_model *model);
 
 /* --- attack_name.c --- */
 /* "pgd7 through jfb()": the attack, each part of a joined one, with the gradient that it goes through as the engine is

@@ -35,6 +35,7 @@ typedef struct Run {
     double *loss, *value;
     double *penalty, *correction; /* NULL: the net has none */
     deq_training_sums sums;
+    json_t *settings;         /* of the net as it is trained; goes with its parameters */
     deq_row_counts *counts;   /* of the attack's queries, a row an example; NULL: no attack */
     double began, before;     /* this session's start; seconds of earlier sessions */
     char *partial;            /* path of the checkpoint while training goes on */
@@ -79,6 +80,7 @@ static bool write_partial(Run *r, const void *parameters, const void *states, co
                         .previous = (void *)previous,
                         .previous_bytes = r->previous_bytes,
                         .key = r->model->key,
+                        .settings = r->settings,
                         .state = state_json(r, elapsed(r))};
     int bits = (int)r->app->module->real_bits;
     deq_error own = {0};
@@ -144,6 +146,7 @@ static void try_resume(Run *r) {
                                        (json_int_t)c.step));
         }
         json_decref(c.state);
+        json_decref(c.settings);
     }
     free(c.parameters);
     free(c.states);
@@ -358,35 +361,6 @@ static bool train_epoch(Run *r, deq_error *e) {
     return write_log(r, e) && (r->epoch == r->t->epochs || write_position(r, e));
 }
 
-/* `share` of the last epoch's `what`, followed by what was done about it. */
-static void warn_share(const Run *r, double share, const char *what) {
-    if (share > 0)
-        deq_report_warning(&r->app->reporter, "W0912", "%s: in the last epoch %.3g%% of the %s", r->model->label,
-                           100 * share, what);
-}
-
-static void warn_unconverged(Run *r) {
-    const deq_net_spec *net = r->t->net;
-    size_t rows = json_array_size(r->model->log);
-    deq_log_row row = rows ? deq_log_row_of(json_array_get(r->model->log, rows - 1)) : deq_log_empty();
-    char what[256];
-    snprintf(what, sizeof what,
-             "forward solves stopped short of their tolerance (mean residual %.1e, %.1f steps); the states found were "
-             "used",
-             row.residual, row.steps);
-    warn_share(r, row.unconverged, what);
-    snprintf(what, sizeof what, "%s (mean residual %.1e, %.1f steps)", deq_app_adjoint_words(r->engine, net, NULL),
-             row.adjoint_residual, row.adjoint_steps);
-    warn_share(r, row.adjoint_unconverged, what);
-    warn_share(r, row.lost_gradients, "gradients were not finite, and were left out");
-    if (!r->t->attack) return;
-    warn_share(r, row.attack_unconverged, "attack's forward solves stopped short of their tolerance");
-    snprintf(what, sizeof what, "attack's %s", deq_app_adjoint_words(r->engine, net, r->t->attack->gradient));
-    warn_share(r, row.attack_adjoint_unconverged, what);
-    warn_share(r, row.attack_lost_gradients, "attack's gradients were not finite, or cut to zero by on_fail");
-    warn_share(r, row.attack_zero_gradients, "attack's gradients were exactly zero, and say nothing");
-}
-
 /* A finished run of the same key, from the cache: parameters and log. */
 static bool find_finished(Run *r, const char *path) {
     if (!path || r->app->options->fresh || access(path, R_OK)) return false;
@@ -408,6 +382,7 @@ static bool find_finished(Run *r, const char *path) {
             json_pack("{s:s, s:s, s:f}", "name", r->model->label, "key", r->model->key, "seconds", r->before));
     }
     json_decref(c.state);
+    json_decref(c.settings);
     return ours;
 }
 
@@ -417,8 +392,11 @@ static void finish(Run *r, const char *finished) {
     m->seconds = elapsed(r);
     if (finished) {
         deq_error own = {0};
-        deq_checkpoint c = {
-            .epoch = r->t->epochs, .parameters = m->parameters, .key = m->key, .state = state_json(r, m->seconds)};
+        deq_checkpoint c = {.epoch = r->t->epochs,
+                            .parameters = m->parameters,
+                            .key = m->key,
+                            .settings = r->settings,
+                            .state = state_json(r, m->seconds)};
         if (!deq_checkpoint_write(finished, r->t->net, (int)r->app->module->real_bits, &c, &own)) {
             r->app->store.usable = false;
             snprintf(r->app->store.problem, sizeof r->app->store.problem, "%.290s", own.text);
@@ -427,7 +405,7 @@ static void finish(Run *r, const char *finished) {
     }
     if (r->partial) unlink(r->partial);
     if (r->t->epochs) deq_report(&r->app->reporter, "%s: trained in %.1f s", m->label, m->seconds);
-    warn_unconverged(r);
+    deq_app_warn_training(r->app, r->engine, m);
 }
 
 static bool prepare_run(Run *r, deq_error *e) {
@@ -533,7 +511,8 @@ static bool train(Run *r, deq_error *e) {
     ok = ok && write_log(r, e);
     if (ok) {
         char *path = deq_app_file(app, r->model->stem, ".safetensors");
-        deq_checkpoint c = {.epoch = r->t->epochs, .parameters = r->model->parameters, .key = r->model->key};
+        deq_checkpoint c = {
+            .epoch = r->t->epochs, .parameters = r->model->parameters, .key = r->model->key, .settings = r->settings};
         ok = path && deq_checkpoint_write(path, r->t->net, (int)app->module->real_bits, &c, e);
         free(path);
     }
@@ -572,8 +551,9 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     if (ok && t->epochs && !t->optimiser.routine)
         ok = deq_fail(e, DEQ_SETTING, "train '%s' has no optimiser: it cannot be given epochs", t->name);
     r.engine = ok ? deq_app_engine(app, t->net, e) : NULL;
+    r.settings = r.engine ? deq_app_trained_settings(r.engine, t, e) : NULL;
     uint32_t token = r.engine ? deq_engine_save_settings(r.engine) : 0;
-    ok = r.engine && prepare_run(&r, e) && deq_app_in_training(r.engine, t, e);
+    ok = r.settings && prepare_run(&r, e) && deq_app_in_training(r.engine, t, e);
     if (ok) r.model->attack = deq_app_attack_name(r.engine, t->net, t->attack);
     ok = ok && deq_app_train_key(app, t, first, r.engine, r.epoch_examples, r.model->key, e);
     deq_model *known = NULL;
@@ -582,6 +562,8 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     ok = ok && (known || train(&r, e));
     if (r.engine) (void)deq_engine_remember(r.engine, 0, 0, &(deq_error){0});
     if (r.engine) deq_engine_restore_settings(r.engine, token);
+    if (ok && !known) deq_app_note_carried(app, r.engine, r.model);
+    json_decref(r.settings);
     free(r.partial);
     free(r.order);
     free(r.index);

@@ -156,6 +156,9 @@ typedef struct deq_train_spec {
     int noverrides;
     deq_override *set; /* from --set: hold in training and evaluation, after the others */
     int nset;
+    deq_override
+        *carried; /* finishes that a net taken as it is was trained with elsewhere: where the script says none */
+    int ncarried;
     deq_slice *validate; /* NULL: none */
     struct {
         const char *file, *map;

@@ -83,14 +83,15 @@ bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bi
     int64_t size = 0;
     uint8_t *data = pack(net, real_bits, c, header, &size);
     char *state = c->state ? json_dumps(c->state, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL, *text = NULL;
+    char *settings = c->settings ? json_dumps(c->settings, JSON_COMPACT) : NULL;
     bool ok = false;
-    if (data && (state || !c->state)) {
+    if (data && (state || !c->state) && (settings || !c->settings)) {
         char sum[17], epoch[24], step[24];
         snprintf(epoch, sizeof epoch, "%" PRId64, c->epoch);
         snprintf(step, sizeof step, "%" PRId64, c->step);
-        json_t *meta = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "format", FORMAT, "net", net->name,
+        json_t *meta = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s*, s:s*}", "format", FORMAT, "net", net->name,
                                  "net_hash", net->hash, "epoch", epoch, "step", step, "state", state ? state : "null",
-                                 "version", DEQ_VERSION, "key", c->key);
+                                 "version", DEQ_VERSION, "key", c->key, "settings", settings);
         json_object_set_new(header, "__metadata__", meta);
         if (checksum(header, data, size, sum) && !json_object_set_new(meta, "checksum", json_string(sum)))
             text = json_dumps(header, JSON_COMPACT);
@@ -111,6 +112,7 @@ bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bi
         }
     }
     free(text);
+    free(settings);
     free(state);
     free(data);
     json_decref(header);
@@ -273,6 +275,7 @@ bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bit
         c->epoch = strtoll(meta(header, "epoch"), NULL, 10);
         c->step = strtoll(meta(header, "step"), NULL, 10);
         c->state = json_loads(meta(header, "state"), JSON_DECODE_ANY, NULL);
+        c->settings = json_loads(meta(header, "settings"), 0, NULL);
     }
     free(offsets);
     free(bits);

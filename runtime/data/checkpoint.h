@@ -5,8 +5,8 @@
  * The header names each tensor: "body.W": {"dtype": "F32", "shape": [128, 128], "data_offsets": [0, 65536]}; "previous"
  * are the examples' last states; the optimiser's vectors are "optimiser.0", "optimiser.1", ...  Its "__metadata__"
  * (texts only, as the format asks) holds "format", "net", "net_hash", "epoch", "step", "state" (what the training loop
- * wants back, JSON), "version" (the program's), "key" (what decides the training) and "checksum" (XXH3-64 of the data
- * and of the header without it). */
+ * wants back, JSON), "settings" (what the net was trained as, JSON: {"body.finish": "apply(steps: 1)", ..}), "version"
+ * (the program's), "key" (what decides the training) and "checksum" (XXH3-64 of the data and of the header without it). */
 #ifndef DEQ_RUNTIME_CHECKPOINT_H
 #define DEQ_RUNTIME_CHECKPOINT_H
 #include "manifest.h"
@@ -15,6 +15,7 @@ typedef struct deq_checkpoint {
     int64_t epoch, step; /* finished epochs, and finished batches of the next one */
     const char *key;     /* of the entry of the cache that it is; NULL: none is written, any file may be read */
     json_t *state;       /* the training loop's own, or NULL; owned by whoever holds the struct */
+    json_t *settings;    /* texts by path, of every fixed point; NULL: an older file; owned likewise */
     void *parameters;    /* laid out as the engine's vector; deq_net_vector_bytes of it */
     void *states;        /* optimiser vectors one after the other, or NULL when there are none */
     int64_t state_bytes;

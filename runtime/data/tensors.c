@@ -158,9 +158,9 @@ bool deq_tensors_read(deq_tensors *file, const deq_tensor *t, deq_array *out, de
     return ok;
 }
 
-bool deq_tensors_write(const char *path, const deq_tensor_out *list, int n, deq_error *e) {
+bool deq_tensors_write(const char *path, const deq_tensor_out *list, int n, const char *settings, deq_error *e) {
     const char *dot = strrchr(path, '.');
     if (dot && !strcmp(dot, ".npz")) return deq_npz_write(path, list, n, e);
-    if (dot && !strcmp(dot, ".safetensors")) return deq_safetensors_write(path, list, n, e);
+    if (dot && !strcmp(dot, ".safetensors")) return deq_safetensors_write(path, list, n, settings, e);
     return deq_fail(e, DEQ_OUTPUT, "'%s': the name ends neither in .npz nor in .safetensors", path);
 }

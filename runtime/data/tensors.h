@@ -47,8 +47,9 @@ typedef struct deq_tensor_out {
     const char *name;
     deq_array array;
 } deq_tensor_out;
-/* By the ending of the path: .npz or .safetensors.  Whole or not at all (output.h). */
-bool deq_tensors_write(const char *path, const deq_tensor_out *list, int n, deq_error *e);
+/* By the ending of the path: .npz or .safetensors.  Whole or not at all (output.h).  `settings`: what the net was trained
+ * as (checkpoint.h), for which NPZ has no place; NULL: not known. */
+bool deq_tensors_write(const char *path, const deq_tensor_out *list, int n, const char *settings, deq_error *e);
 
 /* --- between the files of this module --- */
 deq_tensor *deq_tensors_add(deq_tensors *file, const char *name);
@@ -63,5 +64,5 @@ bool deq_npz_read(deq_tensors *file, const deq_tensor *t, void *values, int64_t 
 void deq_npz_close(deq_tensors *file);
 bool deq_npz_write(const char *path, const deq_tensor_out *list, int n, deq_error *e);
 bool deq_safetensors_open(deq_tensors *file, deq_error *e);
-bool deq_safetensors_write(const char *path, const deq_tensor_out *list, int n, deq_error *e);
+bool deq_safetensors_write(const char *path, const deq_tensor_out *list, int n, const char *settings, deq_error *e);
 #endif

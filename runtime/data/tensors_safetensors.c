@@ -131,7 +131,7 @@ bool deq_safetensors_open(deq_tensors *file, deq_error *e) {
     return ok && check_layout(file, 8 + (int64_t)length, e);
 }
 
-bool deq_safetensors_write(const char *path, const deq_tensor_out *list, int n, deq_error *e) {
+bool deq_safetensors_write(const char *path, const deq_tensor_out *list, int n, const char *settings, deq_error *e) {
     json_t *header = json_object();
     int64_t at = 0;
     for (int i = 0; i < n; i++) {
@@ -144,7 +144,7 @@ bool deq_safetensors_write(const char *path, const deq_tensor_out *list, int n, 
                                       "data_offsets", (json_int_t)at, (json_int_t)end));
         at = end;
     }
-    json_object_set_new(header, "__metadata__", json_pack("{s:s}", "writer", DEQ_MADE_BY));
+    json_object_set_new(header, "__metadata__", json_pack("{s:s, s:s*}", "writer", DEQ_MADE_BY, "settings", settings));
     char *text = json_dumps(header, JSON_COMPACT);
     json_decref(header);
     if (!text) return deq_fail(e, DEQ_MEMORY, "out of memory writing '%s'", path);

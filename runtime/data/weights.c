@@ -178,6 +178,18 @@ bool deq_weights_load(const char *path, const char *map, const deq_net_spec *net
     return ok;
 }
 
+json_t *deq_weights_settings(const char *path) {
+    deq_tensors file;
+    deq_error unread = {0}; /* whoever loads the weights says why */
+    if (!deq_tensors_open(path, &file, &unread)) return NULL;
+    const char *text = json_string_value(json_object_get(file.metadata, "settings"));
+    json_t *settings = text ? json_loads(text, 0, NULL) : NULL;
+    deq_tensors_close(&file);
+    if (json_is_object(settings)) return settings;
+    json_decref(settings);
+    return NULL;
+}
+
 bool deq_weights_sum(const char *path, const char *map, char out[33], deq_error *e) {
     XXH3_state_t *state = XXH3_createState();
     bool ok = state != NULL || deq_fail(e, DEQ_MEMORY, "out of memory");
@@ -257,7 +269,7 @@ bool deq_weights_export(const char *from, const char *map_path, const char *to, 
         if (map.rules[i].ours && !map.rules[i].used)
             ok = deq_fail(e, DEQ_WEIGHTS, "%s:%d: '%s' has no array '%s'", map.path, map.rules[i].line, from,
                           map.rules[i].ours);
-    ok = ok && deq_tensors_write(to, list, n, e);
+    ok = ok && deq_tensors_write(to, list, n, json_string_value(json_object_get(file.metadata, "settings")), e);
     *arrays = n;
     for (int i = 0; i < n; i++) {
         free((char *)(uintptr_t)list[i].name);

@@ -46,7 +46,10 @@ bool deq_weights_load(const char *path, const char *map, const deq_net_spec *net
                       deq_error *e);
 /* XXH3-128 of the bytes of both files, in hex: part of the key of what is made from them. */
 bool deq_weights_sum(const char *path, const char *map, char out[33], deq_error *e);
+/* What the net of these weights was trained as (checkpoint.h): of a checkpoint, or of one that was exported as
+ * safetensors.  NULL: the file does not say, or cannot be read.  json_decref it. */
+json_t *deq_weights_settings(const char *path);
 /* Copies the arrays of a checkpoint (or of any file of arrays) to `to`, .npz or .safetensors, under the names and in
- * the layout of the other side of the map. */
+ * the layout of the other side of the map.  A safetensors file keeps the settings. */
 bool deq_weights_export(const char *from, const char *map, const char *to, int64_t *arrays, deq_error *e);
 #endif

@@ -132,6 +132,7 @@ void deq_library_free(deq_library *l) {
     if (!l) return;
     if (l->engine && l->process == getpid()) deq_engine_free(l->engine); /* after a fork there are no threads to join */
     if (l->owner == l) deq_manifest_free(l->manifest);
+    json_decref(l->own);
     pthread_mutex_destroy(&l->lock);
     free(l);
 }
@@ -165,7 +166,7 @@ static bool find_net(deq_library *l, const char *name, deq_error *e) {
 static deq_library *blank(const deq_module *module, deq_error *e) {
     deq_library *l = calloc(1, sizeof *l);
     if (!l) return deq_fail(e, DEQ_MEMORY, "out of memory"), NULL;
-    *l = (deq_library){.module = module, .owner = l, .process = getpid()};
+    *l = (deq_library){.module = module, .owner = l, .own = json_array(), .process = getpid()};
     pthread_mutex_init(&l->lock, NULL);
     return l;
 }
@@ -218,22 +219,63 @@ deq_library *deq_library_share(deq_library *other, const deq_library_options *op
 }
 
 /* ---- parameters, settings, sizes ---- */
+/* What decides the value: the rest of a checkpoint's settings is of its training. */
+static bool decides_value(const char *path) {
+    static const char *const keys[] = {"start", "forward", "finish"};
+    const char *dot = strrchr(path, '.'), *key = dot ? dot + 1 : path;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (!strcmp(key, keys[i])) return true;
+    return false;
+}
+
+/* The net is then the one that was trained, but for what NET_set has said. */
+static bool take_settings(deq_library *l, const json_t *settings) {
+    const char *path;
+    json_t *value;
+    size_t i;
+    bool ok = true;
+    json_object_foreach((json_t *)(uintptr_t)settings, path, value) {
+        const char *text = json_string_value(value);
+        if (ok && text && decides_value(path)) ok = deq_engine_set(l->engine, path, text, &l->error);
+    }
+    json_array_foreach(l->own, i, value) ok =
+        ok && deq_engine_set(l->engine, json_string_value(json_array_get(value, 0)),
+                             json_string_value(json_array_get(value, 1)), &l->error);
+    return ok;
+}
+
+static bool load(deq_library *l, const char *path) {
+    const size_t bytes = (size_t)deq_net_vector_bytes(l->net, (int)l->module->real_bits);
+    deq_checkpoint c = {.parameters = malloc(bytes + 1)};
+    if (!c.parameters) return deq_fail(&l->error, DEQ_MEMORY, "out of memory loading '%s'", path);
+    memcpy(c.parameters, deq_engine_parameters(l->engine), bytes);
+    const uint32_t token = deq_engine_save_settings(l->engine);
+    bool ok = deq_checkpoint_read(path, l->net, (int)l->module->real_bits, false, &c, &l->error);
+    ok = ok && take_settings(l, c.settings);
+    deq_engine_restore_settings(l->engine, token);
+    if (ok) {
+        (void)take_settings(l, c.settings); /* as just now */
+        l->checked = false;
+        memcpy(deq_engine_parameters(l->engine), c.parameters, bytes);
+        deq_engine_prepare(l->engine);
+    }
+    json_decref(c.state);
+    json_decref(c.settings);
+    free(c.parameters);
+    return ok;
+}
+
 int deq_library_load(deq_library *l, const char *path) {
     if (!library_enter(l)) return library_refused(l);
-    bool ok = library_given(l, path, "checkpoint", 1);
-    if (ok) {
-        deq_checkpoint c = {.parameters = deq_engine_parameters(l->engine)};
-        ok = deq_checkpoint_read(path, l->net, (int)l->module->real_bits, false, &c, &l->error);
-        if (ok) deq_engine_prepare(l->engine);
-        json_decref(c.state);
-    }
-    return library_leave(l, ok);
+    return library_leave(l, library_given(l, path, "checkpoint", 1) && load(l, path));
 }
 
 int deq_library_set(deq_library *l, const char *path, const char *value) {
     if (!library_enter(l)) return library_refused(l);
     bool ok = library_given(l, path, "path", 1) && library_given(l, value, "value", 1);
     ok = ok && deq_engine_set(l->engine, path, value, &l->error);
+    if (ok && json_array_append_new(l->own, json_pack("[s, s]", path, value)))
+        ok = deq_fail(&l->error, DEQ_MEMORY, "out of memory for the setting `%s`", path);
     l->checked = l->checked && !ok;
     return library_leave(l, ok);
 }

@@ -15,6 +15,7 @@ struct deq_library {
     deq_engine *engine;
     deq_library *owner;   /* whose manifest and parameters it uses; itself */
     pthread_mutex_t lock; /* one call at a time */
+    json_t *own;          /* what NET_set has said, in order: [path, value] */
     bool checked;         /* the settings go together */
     pid_t process;        /* that made it: threads do not follow a fork */
     deq_error error;      /* of the last call */

@@ -399,7 +399,7 @@ static void test_arrays(void **state) {
         char path[300];
         strcpy(path, path_of(files[f]));
         e = (deq_error){0};
-        assert_true(deq_tensors_write(path, (deq_tensor_out[]){{"x", a}, {"to", b}}, 2, &e));
+        assert_true(deq_tensors_write(path, (deq_tensor_out[]){{"x", a}, {"to", b}}, 2, NULL, &e));
         spec = (deq_data_spec){.name = "d", .reader = f ? "safetensors" : "npz", .input = {1, {3}, 3}, .line = 7};
         spec.target = (deq_target){.shape = {1, {3}, 3}};
         spec.arguments = json_pack("{ssssss}", "path", path, "images", "x", "labels", "to");

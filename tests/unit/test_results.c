@@ -43,6 +43,7 @@ static void test_checkpoint(void **state) {
     deq_checkpoint c = {.epoch = 3,
                         .step = 17,
                         .state = json_pack("{s:f}", "sum", 1.0 / 3),
+                        .settings = json_pack("{s:s}", "body.finish", "none"),
                         .parameters = values,
                         .states = states,
                         .state_bytes = 256,
@@ -53,6 +54,8 @@ static void test_checkpoint(void **state) {
     assert_int_equal(r.epoch, 3);
     assert_int_equal(r.step, 17);
     assert_true(json_number_value(json_object_get(r.state, "sum")) == 1.0 / 3);
+    assert_string_equal(json_string_value(json_object_get(r.settings, "body.finish")), "none");
+    json_decref(r.settings);
     assert_memory_equal(values, back, 24);
     assert_memory_equal(values + 16, back + 16, 8);
     assert_true(back[32] == 42);

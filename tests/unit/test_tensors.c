@@ -275,10 +275,10 @@ static void test_write(void **state) {
         deq_tensors file;
         deq_array a, b;
         size_t once, again;
-        assert_true(deq_tensors_write(path_of(names[i]), list, 2, &e));
+        assert_true(deq_tensors_write(path_of(names[i]), list, 2, NULL, &e));
         static uint8_t first[sizeof buffer];
         memcpy(first, read_back(path_of(names[i]), &once), sizeof first);
-        assert_true(deq_tensors_write(path_of(names[i]), list, 2, &e));
+        assert_true(deq_tensors_write(path_of(names[i]), list, 2, NULL, &e));
         read_back(path_of(names[i]), &again);
         assert_true(once == again && !memcmp(first, buffer, once)); /* the same bytes every time */
         if (!deq_tensors_open(path_of(names[i]), &file, &e)) fail_msg("%s", e.text);
@@ -292,9 +292,9 @@ static void test_write(void **state) {
         deq_tensors_close(&file);
     }
     deq_error e = {0};
-    assert_false(deq_tensors_write(path_of("w.txt"), list, 2, &e) || e.failure != DEQ_OUTPUT);
+    assert_false(deq_tensors_write(path_of("w.txt"), list, 2, NULL, &e) || e.failure != DEQ_OUTPUT);
     e = (deq_error){0};
-    assert_false(deq_tensors_write(path_of("w.npz/x.npz"), list, 2, &e) || e.failure != DEQ_OUTPUT);
+    assert_false(deq_tensors_write(path_of("w.npz/x.npz"), list, 2, NULL, &e) || e.failure != DEQ_OUTPUT);
 }
 
 /* ---- weights ---- */
@@ -312,7 +312,7 @@ static void test_weights(void **state) {
     strcpy(path, path_of("weights.npz"));
     strcpy(map, path_of("names.map"));
     deq_error e = {0};
-    assert_true(deq_tensors_write(path, good, 2, &e));
+    assert_true(deq_tensors_write(path, good, 2, NULL, &e));
     FILE *f = fopen(map, "w");
     fputs("a.W = W'\na.* = *\n", f);
     fclose(f);
@@ -328,7 +328,7 @@ static void test_weights(void **state) {
     /* all that is wrong at once, and nothing is written */
     deq_tensor_out bad[] = {{"a.W", {.type = DEQ_F32, .rank = 2, .dim = {3, 2}, .elements = 6, .values = w}},
                             {"more", {.type = DEQ_F32, .rank = 1, .dim = {3}, .elements = 3, .values = b}}};
-    assert_true(deq_tensors_write(path, bad, 2, &e));
+    assert_true(deq_tensors_write(path, bad, 2, NULL, &e));
     memset(vector, 0, sizeof vector);
     assert_false(deq_weights_load(path, NULL, &net, 32, vector, &e));
     assert_int_equal(e.failure, DEQ_WEIGHTS);
@@ -341,7 +341,7 @@ static void test_weights(void **state) {
     deq_tensor_out large[] = {{"a.W", {.type = DEQ_F64, .rank = 2, .dim = {2, 3}, .elements = 6, .values = wide}},
                               {"a.b", {.type = DEQ_F32, .rank = 1, .dim = {3}, .elements = 3, .values = b}}};
     e = (deq_error){0};
-    assert_true(deq_tensors_write(path, large, 2, &e));
+    assert_true(deq_tensors_write(path, large, 2, NULL, &e));
     assert_false(deq_weights_load(path, NULL, &net, 32, vector, &e));
     assert_non_null(strstr(e.text, "element 5 of 'a.W' is 1e+300: no number of 32 bits"));
     assert_true(vector[0] == 0);

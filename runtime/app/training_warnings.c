@@ -1,0 +1,36 @@
+/* training_warnings.c - what a training run has to say when it ends: solves and gradients that fell short in its last epoch. */
+#include "app_state.h"
+#include <math.h>
+
+/* `share` of the last epoch's `what`, followed by what was done about it. */
+static void warn_share(deq_app *app, const deq_model *model, double share, const char *what) {
+    if (share > 0)
+        deq_report_warning(&app->reporter, "W0912", "%s: in the last epoch %.3g%% of the %s", model->label, 100 * share,
+                           what);
+}
+
+static void warn_attack(deq_app *app, deq_engine *engine, const deq_model *model, const deq_log_row *row) {
+    const deq_train_spec *t = model->spec;
+    char what[256];
+    warn_share(app, model, row->attack_unconverged, "attack's forward solves stopped short of their tolerance");
+    snprintf(what, sizeof what, "attack's %s", deq_app_adjoint_words(engine, t->net, t->attack->gradient));
+    warn_share(app, model, row->attack_adjoint_unconverged, what);
+    warn_share(app, model, row->attack_lost_gradients, "attack's gradients were not finite, or cut to zero by on_fail");
+    warn_share(app, model, row->attack_zero_gradients, "attack's gradients were exactly zero, and say nothing");
+}
+
+void deq_app_warn_training(deq_app *app, deq_engine *engine, const deq_model *model) {
+    size_t rows = json_array_size(model->log);
+    deq_log_row row = rows ? deq_log_row_of(json_array_get(model->log, rows - 1)) : deq_log_empty();
+    char what[256];
+    snprintf(what, sizeof what,
+             "forward solves stopped short of their tolerance (mean residual %.1e, %.1f steps); the states found were "
+             "used",
+             row.residual, row.steps);
+    warn_share(app, model, row.unconverged, what);
+    snprintf(what, sizeof what, "%s (mean residual %.1e, %.1f steps)",
+             deq_app_adjoint_words(engine, model->spec->net, NULL), row.adjoint_residual, row.adjoint_steps);
+    warn_share(app, model, row.adjoint_unconverged, what);
+    warn_share(app, model, row.lost_gradients, "gradients were not finite, and were left out");
+    if (model->spec->attack) warn_attack(app, engine, model, &row);
+}
