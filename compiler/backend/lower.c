@@ -116,7 +116,7 @@ static void lower_whole_group(Lower *l, const Group *g) {
         lower_group_body(l, g);
 }
 
-/* What the pieces of a routine do not share belongs to the first. */
+/* What the pieces of a routine do not share belongs to one of them: to the first, or to the owner's. */
 static void lower_group(Lower *l, const Group *g) {
     if (g->nmembers == 0 && g->nstores == 0) return;
     Value site = lower_profile_group(l, g);
@@ -126,8 +126,9 @@ static void lower_group(Lower *l, const Group *g) {
         return;
     }
     Emit *e = l->e;
-    LLVMBasicBlockRef mine = emit_block(e, "first"), after = emit_block(e, "after");
-    LLVMBuildCondBr(e->builder, LLVMBuildIsNull(e->builder, l->piece, ""), mine, after);
+    LLVMBasicBlockRef mine = emit_block(e, "mine"), after = emit_block(e, "after");
+    Value owner = LLVMBuildURem(e->builder, emit_i64(e, g->owner), l->pieces, "owner");
+    LLVMBuildCondBr(e->builder, LLVMBuildICmp(e->builder, LLVMIntEQ, l->piece, owner, ""), mine, after);
     emit_at(e, mine);
     lower_whole_group(l, g);
     LLVMBuildBr(e->builder, after);
@@ -242,6 +243,14 @@ static void lower_tiles(Lower *l, const LevelPlan *level) {
     l->tile_start = l->tile_rows = l->record = NULL;
 }
 
+/* Sums over examples that the graph reads become those of the whole batch, where the rows are a part of it. */
+static void complete_sum(Lower *l, NodeId id) {
+    const NodePlan *x = &l->step->nodes[id];
+    if (!l->routine->routine->coupled || !x->sum_read) return;
+    Value count = emit_i64(l->e, lower_count(lower_node_of(l, id)->shape));
+    emit_call(l->e, lower_runtime(l->e, "deq_batch_sum"), (Value[]){l->frame, lower_slot(l, x->slot, NULL), count}, 3);
+}
+
 static void lower_level(Lower *l, const LevelPlan *level) {
     lower_part(l, level, level->once, level->nonce);
     for (uint32_t k = 0; k < level->ntile; k++) {
@@ -256,6 +265,12 @@ static void lower_level(Lower *l, const LevelPlan *level) {
         Value site = lower_profile_block(l, id);
         lower_node(&(Site){.l = l, .id = id, .node = lower_node_of(l, id), .row = emit_i64(l->e, 0)});
         lower_profile_end(l, site);
+        if (lower_node_of(l, id)->op == OP_batch_outer) complete_sum(l, id);
+    }
+    for (uint32_t k = 0; k < level->ntile; k++) {
+        const Group *g = level->tile[k];
+        if (!g->cluster && g->nmembers && l->step->nodes[g->members[0]].treatment == TREAT_SUM)
+            complete_sum(l, g->members[0]);
     }
 }
 

@@ -328,6 +328,28 @@ static void add_callee(RoutinePlan *routine, const RoutinePlan *callee) {
     if (plan_base_bytes(callee) > routine->callee_base_bytes) routine->callee_base_bytes = plan_base_bytes(callee);
 }
 
+/* Packed weights of convolutions are spread over the pieces of a routine: a parameter, what only reorders it, and what
+ * packs that belong to one piece. */
+static void find_owners(Planner *p) {
+    uint32_t *roots = arena_alloc(p->arena, (p->g->nnodes + 1) * sizeof *roots); /* 0: the first piece's */
+    bool *apart = arena_alloc(p->arena, (p->g->nnodes + 1) * sizeof *apart);
+    if (!p->r->pieces) return;
+    for (NodeId id = p->g->nnodes; id-- > 0;) {
+        Op op = node(p, id)->op;
+        uint32_t outputs = 0; /* a second one would be a copy, made by the first piece */
+        for (uint32_t k = 0; k < p->s->step->nout; k++) outputs += canonical(p, p->s->step->out[k].node) == id;
+        apart[id] = outputs < 2 && (op == OP_pack_conv || (op == OP_transpose && p->nusers[id] > 0));
+        for (uint32_t k = 0; k < p->nusers[id]; k++) apart[id] = apart[id] && apart[p->users[id][k]];
+    }
+    for (NodeId id = 0; id < p->g->nnodes; id++) {
+        const NodePlan *x = info(p, id);
+        if (x->treatment == TREAT_DEAD || x->treatment == TREAT_ALIAS || !apart[id]) continue;
+        NodeId from = argument(p, id, 0);
+        roots[id] = info(p, from)->treatment == TREAT_INPUT ? from + 1 : roots[from];
+        if (x->group != NONE) p->s->groups[x->group]->owner = roots[id];
+    }
+}
+
 static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, StepPlan *s) {
     Planner planner = {
         .unit = unit, .arena = unit->arena, .r = routine->routine, .routine = routine, .s = s, .g = step->graph};
@@ -361,6 +383,7 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
             *ARENA_PUSH(p->arena, p->users[a], p->nusers[a], p->users_cap[a]) = id;
         }
     }
+    for (NodeId id = 0; id < n; id++) info(p, id)->sum_read = p->nusers[id] > 0;
     for (uint32_t k = 0; k < step->nin; k++) {
         NodePlan *x = info(p, step->in[k].node);
         if (x->treatment == TREAT_INPUT)
@@ -389,6 +412,7 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
         if (info(p, id)->treatment == TREAT_VIEW) plan_view(p, id);
     for (uint32_t k = 0; k < step->nout; k++) plan_output(p, &step->out[k]);
     number_groups(p);
+    find_owners(p);
     plan_storage(p);
     for (NodeId id = 0; id < n; id++) {
         add_callee(routine, s->calls[id].callee);

@@ -69,6 +69,7 @@ typedef struct Store {
 struct Group {
     bool cluster, batched, final; /* final: overwrites an input, so it runs after all other groups of its part */
     uint32_t level, position;     /* position: order among all groups of the step */
+    uint32_t owner;               /* of a routine in pieces: modulo their number, the piece that it belongs to */
     uint64_t count;               /* elements of a cluster */
     NodeId *members;
     uint32_t nmembers, members_cap;
@@ -87,6 +88,7 @@ typedef struct NodePlan {
     uint32_t group;            /* UINT32_MAX none */
     bool memory;               /* somebody reads it from memory */
     bool sum_direct;           /* SUM, batch_outer: adds straight to its ACCUM place */
+    bool sum_read;             /* the same: the graph goes on with it */
     Slot slot;
 } NodePlan;
 

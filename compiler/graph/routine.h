@@ -59,9 +59,9 @@ typedef struct Step {
      * What model_routines() makes keeps these rules: graph->outputs may hold more than `out` binds, and those
      * (fixed_gradient nodes that are `shared`) are run for what they add to ACCUM; in routines of rows an ACCUM output
      * is a batch_sum or batch_outer of batched values, several may add to one slot, and nothing in the graph reads such
-     * a node; `fixed` nodes have batched arguments only (bodies read shared values by themselves); an input that holds
-     * packed weights says so (attr.input.packed). Unbatched nodes other than these are inputs, constants, iota, and
-     * their reshapes and broadcasts. */
+     * a node (other sums over examples are read in `coupled` routines only); `fixed` nodes have batched arguments only
+     * (bodies read shared values by themselves); an input that holds packed weights says so (attr.input.packed).
+     * Unbatched nodes other than these are inputs, constants, iota, and their reshapes and broadcasts. */
     Graph *graph;
     Binding *in, *out;
     uint32_t nin, nout;
@@ -87,6 +87,9 @@ typedef struct Routine {
     bool objective;          /* it is an OBJECTIVE */
     const char **objectives; /* of its queries: attr.query.objective - 1 is the number of one */
     uint32_t nobjectives;
+    /* Sums over examples that the graph reads are those of a whole batch, of which the rows may be a part: the runtime
+     * completes them (deq_batch_sum).  What goes to ACCUM is a sum over the rows of the part. */
+    bool coupled;
 } Routine;
 
 typedef struct FixedLayout { /* becomes a deq_fixed constant named NAME_fixed */

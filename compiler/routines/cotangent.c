@@ -103,7 +103,7 @@ static void make_routine(Unit *unit, Stage *s, const Graph *rows, NodeId loss, u
     Draft *d = draft_new(a, name_of(c, kind), true);
     Graph *g = d->graph;
     const bool correction = kind == CORRECTION;
-    if (kind != OUTSIDE && c->training) g->form = FORM_TRAINING, d->whole_batch = true;
+    if (kind != OUTSIDE && c->training) g->form = FORM_TRAINING, d->coupled = true;
     FixedLayout *records = arena_alloc(a, sizeof *records); /* REST k: the loss's own values */
     *records = *l;
     records->rest_offsets = c->offsets;

@@ -29,6 +29,21 @@ static NodeId negated(Graph *g, NodeId node) {
     return graph_op(g, n.op, (NodeId[]){a, graph_arg(g, node, 1)}, 2, &n.attr, n.loc);
 }
 
+static bool is_read(const Graph *g, NodeId id) {
+    for (NodeId user = id + 1; user < g->nnodes; user++)
+        for (uint32_t k = 0; k < g->nodes[user].nargs; k++)
+            if (graph_arg(g, user, k) == id) return true;
+    return false;
+}
+
+/* A value of the whole batch as a sum over the rows of its parts: each row adds its share. */
+static NodeId shared_out(Graph *g, NodeId value) {
+    const Range at = graph_node(g, value)->loc;
+    NodeId one = graph_batch(g, graph_constant(g, 1), at), count = graph_unary(g, OP_batch_sum, one, at);
+    NodeId share = graph_binary(g, OP_div, value, count, at);
+    return graph_unary(g, OP_batch_sum, graph_batch(g, share, at), at);
+}
+
 /* ACCUM adds: a sum becomes several outputs, so that each is one sum over examples; a reshape changes no storage. */
 static void split_sum(Draft *d, Graph *g, Destination out, bool minus) {
     const Node *n = graph_node(g, out.node);
@@ -45,8 +60,9 @@ static void split_sum(Draft *d, Graph *g, Destination out, bool minus) {
         return;
     }
     bool sum = op_class(n->op) == CLASS_BATCH;
-    if (!sum && !d->whole_batch) ICE("%s: %s reaches ACCUM, not a sum over examples", d->name, op_name(n->op));
-    if (minus) out.node = sum ? negated(g, out.node) : graph_unary(g, OP_neg, out.node, n->loc);
+    if (!sum && !d->coupled) ICE("%s: %s reaches ACCUM, not a sum over examples", d->name, op_name(n->op));
+    if (d->coupled && (!sum || is_read(g, out.node))) out.node = shared_out(g, out.node);
+    if (minus) out.node = negated(g, out.node);
     *ARENA_PUSH(g->arena, d->outs, d->nouts, d->cap) = out;
 }
 
@@ -139,7 +155,8 @@ void draft_finish(Draft *d, Unit *unit, Stage *s, FixedLayout *fixed, uint32_t n
     passes_finish(&f);
     const Graph *g = f.graph;
     Routine *r = arena_alloc(a, sizeof *r);
-    *r = (Routine){.name = d->name, .rows = d->rows, .steps = bound_step(d, s, f.graph), .nsteps = 1};
+    *r = (Routine){
+        .name = d->name, .rows = d->rows, .coupled = d->coupled, .steps = bound_step(d, s, f.graph), .nsteps = 1};
     for (int k = 0; k < 8; k++) r->arg_bytes[k] = d->arg_bytes[k];
     if (d->plan) r->rest_bytes = d->plan->layout->rest_bytes, r->tape_bytes = d->plan->layout->tape_bytes;
     for (NodeId id = 0; id < g->nnodes; id++)

@@ -25,7 +25,7 @@ typedef struct Draft {
     Destination *outs;
     uint32_t nouts, cap;
     uint64_t arg_bytes[8];
-    bool whole_batch; /* runs on the whole batch at once: unbatched values are what they say, and may reach ACCUM */
+    bool coupled;          /* reads sums over the whole batch */
     const FixedPlan *plan; /* of the fixed point the routine belongs to, NULL for the others */
 } Draft;
 

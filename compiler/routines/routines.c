@@ -70,17 +70,18 @@ static uint32_t statistic_uses(const Maker *m, int64_t parameter) {
     return n;
 }
 
-/* The batch's statistics go to ACCUM: times the number of examples, by which the engine divides. */
+/* The batch's statistics go to ACCUM: once for each example, by whose number the engine divides; of a net that is passed
+ * twice a share each time. */
 static void add_statistics(const Maker *m, Draft *d, NodeId *map, double share) {
     Graph *g = d->graph;
     for (NodeId id = 0; id < m->graph->nnodes; id++) {
         Node n = *graph_node(m->graph, id);
         if (n.op != OP_in_training || n.attr.training.statistic == 0) continue;
         uint32_t buffer = (uint32_t)n.attr.training.statistic - 1;
-        NodeId one = graph_batch(g, graph_constant(g, share / statistic_uses(m, buffer)), n.loc);
-        NodeId count = graph_unary(g, OP_batch_sum, one, n.loc);
         NodeId value = graph_copy(g, m->graph, graph_arg(m->graph, id, 0), map);
-        draft_output(d, graph_binary(g, OP_mul, value, count, n.loc), PLACE_ACCUM, buffer, 0);
+        value = graph_binary(g, OP_mul, value, graph_constant(g, share / statistic_uses(m, buffer)), n.loc);
+        NodeId sum = graph_unary(g, OP_batch_sum, graph_batch(g, value, n.loc), n.loc);
+        draft_output(d, sum, PLACE_ACCUM, buffer, 0);
     }
 }
 
@@ -90,7 +91,7 @@ static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
     Arena *a = m->unit->arena;
     Draft *d = model_draft(m, arena_printf(a, "%s_%s_%s", model->name, model->losses[index].name, suffix[which]));
     NodeId *map = graph_map(a, m->graph);
-    if (which == LOSS_PARAMETERS) d->graph->form = FORM_TRAINING, d->whole_batch = model->coupled;
+    if (which == LOSS_PARAMETERS) d->graph->form = FORM_TRAINING, d->coupled = model->coupled;
     if (which != LOSS_VALUE) cotangent_attach(d->graph, m->graph, index, m->fixed, map);
     NodeId output = graph_copy(d->graph, m->graph, m->graph->outputs[0], map);
     NodeId loss = graph_copy(d->graph, m->graph, m->graph->outputs[1 + index], map);

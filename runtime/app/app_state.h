@@ -1,6 +1,6 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
- * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, carried.c, train.c, training_warnings.c, evaluate.c, audit.c, trace.c, experiment.c, diagnose.c,
- * plot.c, attack_name.c. */
+ * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, carried.c, train.c, training_warnings.c,
+ * evaluate.c, audit.c, trace.c, experiment.c, diagnose.c, sample.c, plot.c, attack_name.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
 #include "app.h"
@@ -162,6 +162,11 @@ bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model
 deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);
 /* The seed of its draws, from that of the model: a restart has others.  spec NULL: no attack. */
 uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed);
+
+/* --- sample.c --- */
+/* How many examples a look at a trained net takes, least to most, when each costs so many applications of its fixed
+ * points: together the looks cost a twentieth of the training, or what a core does in two seconds. */
+int64_t deq_app_sample(deq_app *app, const deq_model *model, double applications, int64_t least, int64_t most);
 
 /* --- diagnose.c --- */
 /* Writes how the solves of the trained net end and its Jacobian's spectrum to STEM-solves.json, for `deq report`. */

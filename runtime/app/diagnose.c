@@ -21,7 +21,9 @@
 #include <string.h>
 
 #define SOLVE_EXAMPLES 256
+#define SOLVE_LEAST 8
 #define SPECTRUM_EXAMPLES 16
+#define SPECTRUM_PRODUCTS 280 /* of J and J', at most */
 
 static json_t *pair(deq_quantiles q) {
     json_t *list = json_array();
@@ -111,10 +113,10 @@ static int64_t dimension(const deq_app *app, const char *name) {
 }
 
 static json_t *measure(deq_app *app, deq_engine *engine, const deq_model *model, const deq_slice *slice, int64_t from,
-                       int64_t n, deq_error *e) {
+                       int64_t n, int64_t few, deq_error *e) {
     const deq_train_spec *t = model->spec;
     size_t nfixed = (size_t)t->net->nfixed;
-    int64_t few = n < SPECTRUM_EXAMPLES ? n : SPECTRUM_EXAMPLES, index[SOLVE_EXAMPLES];
+    int64_t index[SOLVE_EXAMPLES];
     deq_dataset *data = deq_app_data(app, slice->data, e);
     if (!data || !deq_dataset_load(data, slice->test, e) || !deq_app_load_model(app, engine, model, e)) return NULL;
     for (int64_t i = 0; i < n; i++) index[i] = from + i;
@@ -171,17 +173,18 @@ static bool write_solves(deq_app *app, const deq_model *model, const deq_slice *
 }
 
 static json_t *find_or_measure(deq_app *app, deq_engine *engine, const deq_model *model, const deq_slice *slice,
-                               int64_t from, int64_t n, deq_error *e) {
+                               int64_t from, int64_t n, int64_t few, deq_error *e) {
     char fingerprint[33];
     if (!deq_dataset_fingerprint(deq_app_data(app, slice->data, e), slice->test, fingerprint, e)) return NULL;
-    json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "kind", "solves",
-                             "net", model->spec->net->hash, "model", model->key, "files", fingerprint, "from",
-                             (json_int_t)from, "n", (json_int_t)n, "settings", deq_app_resolved(engine));
+    json_t *what =
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "kind", "solves", "net",
+                  model->spec->net->hash, "model", model->key, "files", fingerprint, "from", (json_int_t)from, "n",
+                  (json_int_t)n, "spectra", (json_int_t)few, "settings", deq_app_resolved(engine));
     deq_key key;
     deq_store_key(what, key);
     json_decref(what);
     json_t *fixed = deq_store_get(&app->store, "values", key);
-    if (!fixed && (fixed = measure(app, engine, model, slice, from, n, e)))
+    if (!fixed && (fixed = measure(app, engine, model, slice, from, n, few, e)))
         deq_store_put(&app->store, "values", key, fixed);
     return fixed;
 }
@@ -194,10 +197,19 @@ bool deq_app_diagnose(deq_app *app, const deq_model *model, deq_error *e) {
     deq_dataset *data = deq_app_data(app, slice->data, e);
     deq_engine *engine = data ? deq_app_engine(app, t->net, e) : NULL;
     if (!engine || !deq_dataset_slice(data, slice, &from, &to, e)) return false;
-    int64_t n = to - from < SOLVE_EXAMPLES ? to - from : SOLVE_EXAMPLES;
+    double steps = 0;
+    for (int i = 0; i < t->net->nfixed; i++) steps += 2 * deq_engine_solver(engine, i)->max; /* there and back */
+    int64_t n = deq_app_sample(app, model, steps / t->net->nfixed, SOLVE_LEAST, SOLVE_EXAMPLES);
+    if (to - from < n) n = to - from;
+    int64_t few = deq_app_sample(app, model, SPECTRUM_PRODUCTS, 1, SPECTRUM_EXAMPLES);
+    if (n < few) few = n;
+    if (n < SOLVE_EXAMPLES && n < to - from)
+        deq_report(&app->reporter,
+                   "%s: its solves are measured on %lld examples, a spectrum on %lld, since each is costly",
+                   model->label, (long long)n, (long long)few);
     uint32_t token = deq_engine_save_settings(engine);
     bool ok = deq_app_in_training(engine, t, e) && deq_engine_set(engine, "on_fail", "warn", e);
-    json_t *fixed = ok ? find_or_measure(app, engine, model, slice, from, n, e) : NULL;
+    json_t *fixed = ok ? find_or_measure(app, engine, model, slice, from, n, few, e) : NULL;
     deq_engine_restore_settings(engine, token);
     ok = fixed && write_solves(app, model, slice, from, n, fixed, e);
     json_decref(fixed);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define TRACE_EXAMPLES 256
+#define TRACE_LEAST 8
 
 static int by_value(const void *a, const void *b) {
     float x = *(const float *)a, y = *(const float *)b;
@@ -91,10 +92,11 @@ json_t *deq_app_residuals(deq_app *app, const deq_model *model, deq_error *e) {
     if (!engine || !deq_dataset_slice(data, slice, &from, &to, e) ||
         !deq_dataset_fingerprint(data, slice->test, fingerprint, e))
         return NULL;
-    int64_t n = to - from < TRACE_EXAMPLES ? to - from : TRACE_EXAMPLES;
     uint32_t token = deq_engine_save_settings(engine);
     json_t *rows = NULL;
     if (deq_app_as_trained(engine, t, NULL, 0, e)) {
+        int64_t n = deq_app_sample(app, model, most_steps(engine, t->net), TRACE_LEAST, TRACE_EXAMPLES);
+        if (to - from < n) n = to - from;
         json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "kind", "residuals",
                                  "model", model->key, "files", fingerprint, "from", (json_int_t)from, "n",
                                  (json_int_t)n, "settings", deq_app_resolved(engine));

@@ -7,7 +7,6 @@
 
 #define BLOCK_BYTES (512 << 10) /* what a block's solve may take of the second-level cache */
 #define BLOCK_LEAST 8
-#define LARGE_STATE ((int64_t)8 << 10) /* bytes; see WIDE_ROW in compiler/backend/plan.c */
 #define BLOCK_MOST 64
 #define SCRATCH_MOST ((int64_t)256 << 20) /* of a block in one routine */
 
@@ -96,6 +95,13 @@ static bool open_losses(deq_engine *g, deq_error *e) {
 
 /* ---- workers ---- */
 
+/* Generated code takes images one at a time; of other rows it takes tiles of several. */
+static int64_t least_block(const deq_engine *g) {
+    for (int i = 0; i < g->net->nparameters; i++)
+        if (g->net->parameters[i].shape.rank == 4) return 1; /* weights of a convolution */
+    return BLOCK_LEAST;
+}
+
 /* Examples of a block.  Where the states outweigh the parameters (convolutions), a block's solve should fit the cache;
  * where the parameters do (dense layers), reading them once for many examples matters more.  From the model alone, so
  * that results do not depend on where they are computed. */
@@ -118,9 +124,8 @@ static int64_t choose_block(const deq_engine *g) {
     }
     while (most > 1 && most * row > SCRATCH_MOST) most /= 2;
     if (g->parameter_bytes >= BLOCK_MOST * states) return most;
-    /* Generated code takes large rows one at a time; of others it takes tiles of several. */
-    int64_t least = states >= g->nfixed * LARGE_STATE ? 1 : BLOCK_LEAST, block = BLOCK_BYTES / each / least * least;
-    block = block < least ? least : block;
+    int64_t block = BLOCK_BYTES / each / g->least * g->least;
+    block = block < g->least ? g->least : block;
     return block > most ? most : block;
 }
 
@@ -147,7 +152,7 @@ static void lay_out(const deq_engine *g, engine_worker *w, deq_space *space) {
 
 bool engine_scratch(deq_engine *g, int64_t bytes, deq_error *e) {
     if (bytes > g->scratch_bytes) g->scratch_bytes = bytes;
-    for (int i = 0; i < g->threads; i++) {
+    for (int i = 0; i < g->nworkers; i++) {
         engine_worker *w = &g->workers[i];
         deq_space space = {NULL, 0};
         lay_out(g, w, &space);
@@ -165,15 +170,35 @@ bool engine_scratch(deq_engine *g, int64_t bytes, deq_error *e) {
     return true;
 }
 
+static bool make_solver(deq_engine *g, engine_worker *w, deq_error *e) {
+    deq_worker_free(w->solver);
+    w->solver = deq_worker_new(g->real_bits, g->capacity, g->descriptors, g->nfixed);
+    if (!w->solver) return deq_fail(e, DEQ_MEMORY, "the workers of net %s", g->name);
+    w->solver->resolvents = &g->resolvents;
+    return true;
+}
+
+bool engine_team(deq_engine *g, int members, deq_error *e) {
+    if (g->team && deq_team_members(g->team) == members) return true;
+    deq_team_free(g->team);
+    g->team = deq_team_new(members, g->threads);
+    if (!g->team) return deq_fail(e, DEQ_MEMORY, "the threads of a batch of net %s", g->name);
+    if (members <= g->nworkers) return true;
+    engine_worker *more = realloc(g->workers, (size_t)members * sizeof *more);
+    if (!more) return deq_fail(e, DEQ_MEMORY, "the workers of net %s", g->name);
+    g->workers = more;
+    for (; g->nworkers < members; g->nworkers++) {
+        g->workers[g->nworkers] = (engine_worker){0};
+        if (!make_solver(g, &g->workers[g->nworkers], e)) return false;
+    }
+    return engine_scratch(g, 0, e);
+}
+
 bool engine_capacity(deq_engine *g, int64_t rows, deq_error *e) {
     if (rows <= g->capacity) return true;
     g->capacity = rows;
-    for (int i = 0; i < g->threads; i++) {
-        deq_worker_free(g->workers[i].solver);
-        g->workers[i].solver = deq_worker_new(g->real_bits, rows, g->descriptors, g->nfixed);
-        if (!g->workers[i].solver) return deq_fail(e, DEQ_MEMORY, "the workers of net %s", g->name);
-        g->workers[i].solver->resolvents = &g->resolvents;
-    }
+    for (int i = 0; i < g->nworkers; i++)
+        if (!make_solver(g, &g->workers[i], e)) return false;
     /* The net's routines are named after it; those of its attacks too. */
     int64_t scratch = 0;
     size_t length = strlen(g->name);
@@ -186,10 +211,11 @@ bool engine_capacity(deq_engine *g, int64_t rows, deq_error *e) {
 }
 
 static bool make_workers(deq_engine *g, const deq_engine_options *options, deq_error *e) {
+    g->least = least_block(g);
     g->block = options && options->block > 0 ? options->block : choose_block(g);
     g->pool = deq_pool_new(options ? options->threads : 0);
     if (!g->pool) return deq_fail(e, DEQ_MEMORY, "the worker threads");
-    g->threads = deq_pool_threads(g->pool);
+    g->threads = g->nworkers = deq_pool_threads(g->pool);
     g->workers = calloc((size_t)g->threads, sizeof *g->workers);
     if (!g->workers) return deq_fail(e, DEQ_MEMORY, "the workers of net %s", g->name);
     return engine_capacity(g, g->block, e);
@@ -257,7 +283,8 @@ deq_engine *deq_engine_new(const deq_module *module, const deq_net_spec *net, co
 void deq_engine_free(deq_engine *g) {
     if (!g) return;
     deq_pool_free(g->pool);
-    for (int i = 0; g->workers && i < g->threads; i++) {
+    deq_team_free(g->team);
+    for (int i = 0; g->workers && i < g->nworkers; i++) {
         deq_worker_free(g->workers[i].solver);
         free(g->workers[i].memory);
     }
@@ -333,7 +360,7 @@ int64_t deq_engine_memory(const deq_engine *g) {
         int64_t row = g->resolvents.items[i].fixed->state_bytes;
         bytes += row / g->real_bytes * row;
     }
-    for (int i = 0; i < g->threads; i++) {
+    for (int i = 0; i < g->nworkers; i++) {
         const deq_worker *w = g->workers[i].solver;
         const deq_fixed_settings *settings[1] = {g->settings};
         int64_t planned = (int64_t)deq_worker_bytes(w, settings, 1, g->defence.given), held = (int64_t)w->memory_bytes;

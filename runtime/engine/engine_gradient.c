@@ -89,7 +89,20 @@ static void reduce_task(void *context, int worker, int64_t piece) {
                                                              d->shards, from, to, d->scale);
 }
 
-void engine_shards_run(run *r) { deq_pool_run(r->engine->pool, shards_of(r), shard_task, r); }
+/* Parts of a coupled batch run side by side, a shard each. */
+static void run_team(run *r) {
+    deq_engine *g = r->engine;
+    for (int s = 0; s < shards_of(r); s++) g->workers[s].solver->team = g->team, g->workers[s].solver->member = s;
+    deq_team_run(g->team, shard_task, r);
+    for (int s = 0; s < shards_of(r); s++) g->workers[s].solver->team = NULL;
+}
+
+void engine_shards_run(run *r) {
+    if (r->teamed)
+        run_team(r);
+    else
+        deq_pool_run(r->engine->pool, shards_of(r), shard_task, r);
+}
 
 void engine_shards_add(run *r) {
     deq_engine *g = r->engine;

@@ -7,6 +7,7 @@
 #include "numeric.h"
 #include "parallel.h"
 #include "resolvents.h"
+#include "team.h"
 #include "worker_plan.h"
 
 typedef struct engine_loss {
@@ -57,7 +58,7 @@ struct deq_engine {
     int64_t widest_target_bytes;                     /* of the net's target and its losses' */
     int64_t parameter_bytes, shared_bytes, accum_bytes;
     const deq_routine *prepare, *finish, *predict;
-    const deq_routine *statistics; /* there are statistics of the batch: a training batch is one block; else NULL */
+    const deq_routine *statistics; /* statistics of the batch couple the examples of a training batch; else NULL */
     const deq_routine *objective_input, *objective_parameters; /* of any function of the output; NULL: not compiled */
     bool pairs;                                                /* some loss is of clean and attacked outputs */
     bool labels;                                               /* the target is a label */
@@ -74,8 +75,10 @@ struct deq_engine {
     uint32_t saves;
 
     deq_pool *pool;
-    int threads;
+    int threads, nworkers; /* workers: one a thread, and of a coupled batch one a part */
     engine_worker *workers;
+    deq_team *team;          /* of the last coupled batch; NULL: none yet */
+    int64_t least;           /* examples that are worth a block of their own */
     int64_t block, capacity; /* examples of a block; rows that workers have room for */
     int64_t scratch_bytes;   /* of one worker */
 
@@ -99,6 +102,8 @@ bool engine_set_all(const deq_engine *engine, deq_fixed_settings *settings, cons
                     deq_error *e);
 /* Room for blocks of `rows` examples. */
 bool engine_capacity(deq_engine *engine, int64_t rows, deq_error *e);
+/* A team of `members`, which have a worker each.  ensures: g->team. */
+bool engine_team(deq_engine *engine, int members, deq_error *e);
 /* Gives every worker at least this much scratch. */
 bool engine_scratch(deq_engine *engine, int64_t bytes, deq_error *e);
 #endif

@@ -3,9 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Enough blocks that each fits, and at least four for larger batches, which four threads share. */
+#define HEAVY ((int64_t)16 << 20) /* bytes of weights that leave the caches: reading them must be worth while */
+
+/* Blocks that threads can share: of images eight, else four of at least `least` examples, fewer of heavy weights. */
+static int64_t shared_blocks(const deq_engine *g, int64_t n) {
+    const bool heavy = g->least > 1 && g->parameter_bytes > HEAVY;
+    const int64_t each = heavy ? 2 * g->least : g->least, most = g->least == 1 ? 8 : heavy && n < 16 * g->least ? 2 : 4;
+    return n / each < most ? n / each : most;
+}
+
+/* Enough blocks that each fits, and some for threads to share. */
 int64_t deq_engine_blocks(const deq_engine *g, int64_t n) {
-    int64_t blocks = (n + g->block - 1) / g->block, shared = n / 32 < 4 ? n / 32 : 4;
+    int64_t blocks = (n + g->block - 1) / g->block, shared = shared_blocks(g, n);
     return blocks > shared ? blocks : shared;
 }
 
@@ -76,7 +85,7 @@ static bool collect(run *r, deq_error *e) {
     return true;
 }
 
-/* The attack's part of a run whose main part takes the whole batch at once. */
+/* The attack's part of a run whose main part couples the batch. */
 static bool craft(run *r, deq_error *e) {
     deq_engine *g = r->engine;
     deq_results *results = r->results, only = {.attack = results ? results->attack : NULL};
@@ -96,15 +105,34 @@ static bool craft(run *r, deq_error *e) {
     return good;
 }
 
-/* One block of everything, on the first worker. */
-static bool whole_batch(const run *r) { return r->purpose == PARAMETER_GRADIENT && r->engine->statistics; }
+/* Statistics of the batch couple its examples: what comes before the main part is made for all of them first. */
+static bool coupled(const run *r) { return r->purpose == PARAMETER_GRADIENT && r->engine->statistics; }
+
+/* Parts of a coupled batch, which sum its statistics together; from the model and the batch alone.  Modes that ask for
+ * the loss gradient at states on the way couple the examples within a solve: there the batch is one part, one block on
+ * the first worker. */
+static int parts_of(const run *r) {
+    const deq_engine *g = r->engine;
+    for (int i = 0; i < g->nfixed; i++)
+        if (deq_mode_has(&g->settings[i].gradient, TRAIT_LOSS)) return 1;
+    const int64_t parts = r->n / g->least;
+    return parts < 1 ? 1 : parts > DEQ_SHARDS ? DEQ_SHARDS : (int)parts;
+}
+
+/* ensures: there is a worker for each part of a coupled batch, with room for its examples. */
+static bool ready_parts(run *r, deq_error *e) {
+    const int parts = parts_of(r);
+    r->teamed = parts > 1;
+    if (r->teamed && !engine_team(r->engine, parts, e)) return false;
+    return engine_capacity(r->engine, (r->n + parts - 1) / parts, e);
+}
 
 /* ensures: no solve of this call allocates anything, and dense solvers find their inverses. */
 static bool plan(const run *r, deq_error *e) {
     deq_engine *g = r->engine;
     const deq_fixed_settings *settings[2] = {g->settings, g->attacking};
     const int count = r->attacking ? 2 : 1;
-    for (int i = 0; i < g->threads; i++)
+    for (int i = 0; i < g->nworkers; i++)
         if (!deq_worker_plan(g->workers[i].solver, settings, count, r->defended && g->defence.given, e)) return false;
     if (g->resolved != g->owner->prepared) deq_resolvents_clear(&g->resolvents);
     g->resolved = g->owner->prepared;
@@ -116,7 +144,7 @@ static bool plan(const run *r, deq_error *e) {
 static bool run_blocks(run *r, deq_error *e) {
     deq_engine *g = r->engine;
     const bool sums = r->purpose == PARAMETER_GRADIENT;
-    r->blocks = whole_batch(r) ? 1 : deq_engine_blocks(g, r->n);
+    r->blocks = r->teamed ? deq_team_members(g->team) : coupled(r) ? 1 : deq_engine_blocks(g, r->n);
     atomic_store(&r->failed, r->blocks);
     if (sums && !engine_shards_ready(r, e)) return false;
     r->outcomes = calloc((size_t)r->blocks, sizeof *r->outcomes);
@@ -138,11 +166,11 @@ bool engine_execute(run *r, const char *loss, const char *metric, const deq_atta
         deq_statistics_clear(&r->results->adjoint);
     }
     if (r->n < 1) return deq_fail(e, DEQ_SETTING, "net %s was called with no examples", g->name);
-    if (whole_batch(r) && !engine_capacity(g, r->n, e)) return false;
+    if (coupled(r) && !ready_parts(r, e)) return false;
     if (!find_routines(r, loss, metric, attack, e)) return false;
     if (r->results && r->results->penalty && !engine_find_corrections(r, e)) return false;
     if (!plan(r, e)) return false;
-    const bool good = (!whole_batch(r) || !r->attack || craft(r, e)) && run_blocks(r, e);
+    const bool good = (!coupled(r) || !r->attack || craft(r, e)) && run_blocks(r, e);
     free(r->crafted);
     return good;
 }

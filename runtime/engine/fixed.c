@@ -1,5 +1,6 @@
 /* fixed.c - the ABI's solving functions: finds the worker in the frame and goes to the working precision. */
 #include "numeric.h"
+#include "team.h"
 #include <string.h>
 
 void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, int64_t want_gradient, void *cotangent) {
@@ -36,6 +37,11 @@ void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *d
     if (!want_parameters) inner.accum = NULL;
     (single ? deq_gradient_f32 : deq_gradient_f64)(&inner, f, n);
     if (kept->added) (single ? deq_penalty_rest_f32 : deq_penalty_rest_f64)(f, kept, n, drest);
+}
+
+void deq_batch_sum(void *frame, void *sum, int64_t count) {
+    const deq_worker *worker = ((deq_frame *)frame)->host;
+    if (worker && worker->team) deq_team_sum(worker->team, worker->member, sum, count, worker->real_bits);
 }
 
 void deq_linear_solve(void *frame, void *fixed, int64_t n, void *rest, void *u) {

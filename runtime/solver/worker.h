@@ -118,6 +118,8 @@ typedef struct deq_worker {
     int32_t *identity;  /* 0, 1, 2, ... */
     char *memory;
     size_t memory_bytes;
+    struct deq_team *team; /* of the parts of a coupled batch; NULL: the batch is one part, or not coupled */
+    int member;            /* which part is this worker's */
     const struct deq_resolvents *resolvents; /* what splitting solvers multiply with (resolvent.h); NULL: none */
 } deq_worker;
 
@@ -129,13 +131,18 @@ void deq_worker_begin(deq_worker *worker, const deq_request *request);
 /* No row has been visited. */
 void deq_worker_forget(deq_worker *worker);
 
+/* Steps of Broyden's method whose updates are all kept unless `memory` says otherwise: from there on a step costs the
+ * same.  Harder problems than most need more: runtime/README.md. */
+#define DEQ_HISTORY_MOST 128
+
 /* Directions a Broyden solve of these options keeps; `last`: also the one after the last step. */
 static inline int deq_history_capacity(const deq_solver *o, bool last) {
     if (o->kind == DEQ_SOLVER_adjoint_broyden) {
         const int most = o->max + (o->opa > 0 ? o->max / o->opa + 1 : 0);
         return 2 * (o->memory > 0 && o->memory < most ? o->memory : most);
     }
-    return o->memory > 0 && o->memory < o->max ? o->memory + 1 : o->max + last;
+    const int kept = o->memory > 0 ? o->memory : DEQ_HISTORY_MOST;
+    return kept < o->max ? kept + 1 : o->max + last;
 }
 
 /* Takes note of the end of one example's solve. */

@@ -11,10 +11,12 @@ cp $table first.csv
 cp results/batchnorm/net.safetensors results/batchnorm/net-log.csv .
 grep -q 'first.running_variance' net.safetensors || fail "the checkpoint has no running statistics"
 
-expect 0 '' "$DEQ" run "$PROGRAMS/batchnorm.deq" --threads 2 --fresh
-same first.csv $table
-same net-log.csv results/batchnorm/net-log.csv
-cmp -s net.safetensors results/batchnorm/net.safetensors || fail "two threads give other parameters"
+for threads in 2 4; do
+  expect 0 '' "$DEQ" run "$PROGRAMS/batchnorm.deq" --threads $threads --fresh
+  same first.csv $table
+  same net-log.csv results/batchnorm/net-log.csv
+  cmp -s net.safetensors results/batchnorm/net.safetensors || fail "$threads threads give other parameters"
+done
 
 # tensor FILE NAME: its values, one a line (safetensors: the header's length, the header, the data)
 tensor() {

@@ -19,6 +19,8 @@ void deq_linear_solve(void *frame, void *fixed, int64_t n, void *rest, void *u) 
     (void)frame, (void)fixed, (void)n, (void)rest, (void)u;
 }
 
+void deq_batch_sum(void *frame, void *sum, int64_t count) { (void)frame, (void)sum, (void)count; }
+
 #define RANDOM(bits, real)                                                                                             \
     void deq_random_f##bits(void *frame, void *out, int64_t stride, int64_t count, int64_t n, int64_t kind,            \
                             int64_t site, int64_t iteration) {                                                         \

@@ -1,5 +1,6 @@
-/* test_parallel.c - every task runs once, whatever the threads; the pool is reused and freed. */
+/* test_parallel.c - every task runs once, whatever the threads; the pool is reused and freed; teams meet. */
 #include "parallel.h"
+#include "team.h"
 #include <stdatomic.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,6 +40,59 @@ static void test_every_task_once(void **state) {
     }
 }
 
+#define MOST_MEMBERS 8
+#define VALUES 37
+
+typedef struct meeting {
+    deq_team *team;
+    float f[MOST_MEMBERS][VALUES];
+    double d[MOST_MEMBERS][VALUES];
+    atomic_int running, most, runs[MOST_MEMBERS];
+} meeting;
+
+static float value_of(int member, int k) {
+    return 1 / (1 + (float)member * 0.37f + (float)k * (float)(1 + member % 3));
+}
+
+/* Sums twice: what the first gave goes into the second. */
+static void meet(void *context, int worker, int64_t member) {
+    meeting *m = context;
+    const int now = atomic_fetch_add(&m->running, 1) + 1;
+    int most = atomic_load(&m->most);
+    while (now > most && !atomic_compare_exchange_weak(&m->most, &most, now)) {}
+    atomic_fetch_add(&m->runs[member], worker == member);
+    for (int k = 0; k < VALUES; k++) m->d[member][k] = (double)(m->f[member][k] = value_of((int)member, k));
+    atomic_fetch_sub(&m->running, 1);
+    deq_team_sum(m->team, (int)member, m->f[member], VALUES, 32);
+    for (int k = 0; k < VALUES; k++) m->d[member][k] += (double)m->f[member][k];
+    deq_team_sum(m->team, (int)member, m->d[member], VALUES, 64);
+}
+
+static void test_a_team_sums_in_the_order_of_its_members(void **state) {
+    (void)state;
+    for (int members = 1; members <= MOST_MEMBERS; members += members < 3 ? 1 : 5)
+        for (int threads = 1; threads <= 4; threads++) {
+            static meeting m;
+            deq_team *team = deq_team_new(members, threads);
+            assert_non_null(team);
+            assert_int_equal(deq_team_members(team), members);
+            m = (meeting){.team = team};
+            for (int round = 1; round <= 20; round++) {
+                deq_team_run(team, meet, &m);
+                for (int k = 0; k < VALUES; k++) {
+                    float f = value_of(0, k);
+                    for (int i = 1; i < members; i++) f += value_of(i, k);
+                    double d = (double)value_of(0, k) + (double)f;
+                    for (int i = 1; i < members; i++) d += (double)value_of(i, k) + (double)f;
+                    for (int i = 0; i < members; i++) assert_true(m.f[i][k] == f && m.d[i][k] == d);
+                }
+                for (int i = 0; i < members; i++) assert_int_equal(atomic_load(&m.runs[i]), round);
+            }
+            assert_true(atomic_load(&m.most) <= threads);
+            deq_team_free(team);
+        }
+}
+
 static void test_default_is_the_number_of_cores(void **state) {
     (void)state;
     deq_pool *pool = deq_pool_new(0);
@@ -49,6 +103,7 @@ static void test_default_is_the_number_of_cores(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_task_once),
+                                       cmocka_unit_test(test_a_team_sums_in_the_order_of_its_members),
                                        cmocka_unit_test(test_default_is_the_number_of_cores)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -298,6 +298,34 @@ static void test_newton_without_a_solution(void **state) {
 
 /* ---- all of them ---- */
 
+/* Without `memory` 128 updates are kept, and a solve's memory stops growing; whatever is kept, any number of examples
+ * side by side gives the same bits. */
+static void test_broyden_keeps_as_many_as_128(void **state) {
+    (void)state;
+    size_t memory[3];
+    static const char *const forward[] = {"broyden(tol: 0, max: 200, return: last)",
+                                          "broyden(tol: 0, max: 200, memory: 128, return: last)",
+                                          "broyden(tol: 0, max: 300, return: last)"};
+    bench b[3];
+    for (int s = 0; s < 3; s++) {
+        b[s] = bench_new(64, CELL_TANH, 30, 7, 12); /* far from a contraction: it moves on to the end */
+        bench_solve(&b[s], forward[s], "jfb", false);
+        memory[s] = b[s].worker->memory_bytes;
+    }
+    assert_memory_equal(b[0].z, b[1].z, (size_t)(7 * b[0].stride));
+    assert_memory_not_equal(b[0].z, b[2].z, (size_t)(7 * b[0].stride));
+    assert_true(memory[0] == memory[1] && memory[0] == memory[2]);
+    for (int64_t n = 1; n <= 5; n++) { /* rows 0 .. n-1 alone */
+        bench few = bench_new(64, CELL_TANH, 30, 7, 12);
+        bench_set(&few, forward[0], "jfb");
+        bench_plan(&few);
+        bench_solve_rows(&few, 0, n, false);
+        assert_memory_equal(few.z, b[0].z, (size_t)(n * few.stride));
+        bench_free(&few);
+    }
+    for (int s = 0; s < 3; s++) bench_free(&b[s]);
+}
+
 static const char *const every_solver[] = {"picard(%s)",
                                            "picard(damping: 0.7, %s)",
                                            "anderson(%s)",
@@ -405,6 +433,7 @@ int main(void) {
         cmocka_unit_test(test_newton_is_quadratic),
         cmocka_unit_test(test_newton_saves_products),
         cmocka_unit_test(test_newton_without_a_solution),
+        cmocka_unit_test(test_broyden_keeps_as_many_as_128),
         cmocka_unit_test(test_states_are_what_a_shorter_solve_returns),
         cmocka_unit_test(test_nan_stays_with_its_example),
         cmocka_unit_test(test_known_problems),

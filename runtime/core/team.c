@@ -1,0 +1,140 @@
+/* team.c - members on threads of their own; who waits for the others lets another run. */
+#include "team.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+typedef struct member {
+    deq_team *team;
+    int index;
+    pthread_t thread;
+    void *values; /* what it has brought to the meeting */
+} member;
+
+struct deq_team {
+    int members, limit, created;
+    member *all;
+    pthread_mutex_t lock; /* of everything below, and of the members' values */
+    pthread_cond_t start, room, met, end;
+    int running, arrived, ended;
+    uint64_t runs, meetings;
+    bool stop;
+    deq_task *task;
+    void *context;
+};
+
+/* With the lock: goes on when fewer than `limit` run. */
+static void enter(deq_team *t) {
+    while (t->running >= t->limit) pthread_cond_wait(&t->room, &t->lock);
+    t->running++;
+}
+
+static void leave(deq_team *t) {
+    t->running--;
+    pthread_cond_signal(&t->room);
+}
+
+static void run_as(deq_team *t, int index) {
+    enter(t);
+    pthread_mutex_unlock(&t->lock);
+    t->task(t->context, index, index);
+    pthread_mutex_lock(&t->lock);
+    leave(t);
+    if (++t->ended == t->members) pthread_cond_signal(&t->end);
+}
+
+static void *member_main(void *argument) {
+    const member *m = argument;
+    deq_team *t = m->team;
+    uint64_t seen = 0;
+    pthread_mutex_lock(&t->lock);
+    for (;;) {
+        while (t->runs == seen && !t->stop) pthread_cond_wait(&t->start, &t->lock);
+        seen = t->runs;
+        if (t->stop) break;
+        run_as(t, m->index);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return NULL;
+}
+
+deq_team *deq_team_new(int members, int threads) {
+    deq_team *t = calloc(1, sizeof *t);
+    if (!t) return NULL;
+    *t = (deq_team){.members = members, .limit = threads < members ? threads : members, .created = 1};
+    t->all = calloc((size_t)members, sizeof *t->all);
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_t *conditions[4] = {&t->start, &t->room, &t->met, &t->end};
+    for (int i = 0; i < 4; i++) pthread_cond_init(conditions[i], NULL);
+    /* Signals belong to the program's main thread, as in the pool. */
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    while (t->all && t->created < members) {
+        member *m = &t->all[t->created];
+        *m = (member){.team = t, .index = t->created};
+        if (pthread_create(&m->thread, NULL, member_main, m)) break;
+        t->created++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (t->all && t->created == members) return t;
+    deq_team_free(t);
+    return NULL;
+}
+
+void deq_team_free(deq_team *t) {
+    if (!t) return;
+    pthread_mutex_lock(&t->lock);
+    t->stop = true;
+    pthread_cond_broadcast(&t->start);
+    pthread_mutex_unlock(&t->lock);
+    for (int i = 1; i < t->created; i++) pthread_join(t->all[i].thread, NULL);
+    pthread_cond_t *conditions[4] = {&t->start, &t->room, &t->met, &t->end};
+    for (int i = 0; i < 4; i++) pthread_cond_destroy(conditions[i]);
+    pthread_mutex_destroy(&t->lock);
+    free(t->all);
+    free(t);
+}
+
+int deq_team_members(const deq_team *t) { return t->members; }
+
+void deq_team_run(deq_team *t, deq_task *task, void *context) {
+    pthread_mutex_lock(&t->lock);
+    t->task = task;
+    t->context = context;
+    t->ended = 0;
+    t->runs++;
+    pthread_cond_broadcast(&t->start);
+    run_as(t, 0);
+    while (t->ended < t->members) pthread_cond_wait(&t->end, &t->lock);
+    pthread_mutex_unlock(&t->lock);
+}
+
+#define SUM(type)                                                                                                      \
+    for (int64_t i = 0; i < count; i++) {                                                                              \
+        type sum = ((type *)t->all[0].values)[i];                                                                      \
+        for (int m = 1; m < t->members; m++) sum += ((type *)t->all[m].values)[i];                                     \
+        for (int m = 0; m < t->members; m++) ((type *)t->all[m].values)[i] = sum;                                      \
+    }
+
+/* The last to arrive adds. */
+void deq_team_sum(deq_team *t, int index, void *values, int64_t count, int real_bits) {
+    pthread_mutex_lock(&t->lock);
+    t->all[index].values = values;
+    if (++t->arrived < t->members) {
+        const uint64_t seen = t->meetings;
+        leave(t);
+        while (t->meetings == seen) pthread_cond_wait(&t->met, &t->lock);
+        enter(t);
+    } else {
+        if (real_bits == 32)
+            SUM(float)
+        else
+            SUM(double)
+        t->arrived = 0;
+        t->meetings++;
+        pthread_cond_broadcast(&t->met);
+    }
+    pthread_mutex_unlock(&t->lock);
+}

@@ -1,0 +1,21 @@
+/* team.h - members that run one task side by side and meet: each has its part of a batch, and where a value depends on
+ * all parts they wait for one another.
+ *
+ * A team has a thread for each member, of which so many run at once as the program has threads.  So what is computed
+ * depends on the number of members only. */
+#ifndef DEQ_RUNTIME_TEAM_H
+#define DEQ_RUNTIME_TEAM_H
+#include "parallel.h"
+
+typedef struct deq_team deq_team;
+
+/* At least one member; at most `threads` of them run at once.  NULL when memory or threads are short. */
+deq_team *deq_team_new(int members, int threads);
+void deq_team_free(deq_team *team);
+int deq_team_members(const deq_team *team);
+/* Runs task(context, member, member) as every member and returns when all have ended.  Not reentrant. */
+void deq_team_run(deq_team *team, deq_task *task, void *context);
+/* Within the task: `count` values of every member become their sum, added in the order of the members.  All members call
+ * it equally often, in the same order. */
+void deq_team_sum(deq_team *team, int member, void *values, int64_t count, int real_bits);
+#endif
