@@ -61,6 +61,14 @@ bool fits(Checker *c, Ast *e, const Type *want) {
             if (!fits(c, e->kids[i], want->items[i])) return false;
         return true;
     }
+    if (want->kind == TYPE_TENSOR && want->elem == ELEM_LABEL && want->rank == 0) { /* a label that a number names */
+        double v;
+        int64_t classes;
+        if (have->kind == TYPE_TENSOR && have->rank == 0 && have->elem == ELEM_INT) return true;
+        if (have->kind == TYPE_NUMBER)
+            return !constant_of(c, e, &v) ||
+                   (v >= 0 && v == floor(v) && (!size_number(want->classes, &classes) || v < (double)classes));
+    }
     return type_equal(have, want);
 }
 

@@ -3,12 +3,6 @@
 #include "extern_gradient.h"
 #include "weights.h"
 
-static json_t *scalars_key(const deq_named *scalars, int n) {
-    json_t *out = json_object();
-    for (int i = 0; i < n; i++) json_object_set_new(out, scalars[i].name, json_real(scalars[i].value));
-    return out;
-}
-
 static json_t *slice_key(deq_app *app, const deq_slice *s, deq_error *e) {
     char fingerprint[33];
     int64_t from, to;
@@ -34,7 +28,7 @@ void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what)
 json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {
     if (!a) return json_null();
     json_t *key = json_pack("{s:s, s:s, s:s, s:o}", "routine", a->routine, "hash", hash_of(app, a->hash), "gradient",
-                            a->gradient ? a->gradient : "", "scalars", scalars_key(a->scalars, a->nscalars));
+                            a->gradient ? a->gradient : "", "scalars", deq_scalars_json(a->scalars, a->nscalars));
     if (a->surrogate) json_object_set_new(key, "surrogate", json_true());
     if (a->joined) json_object_set_new(key, "joined", json_true());
     if (a->all) json_object_set_new(key, "all", json_true());
@@ -59,8 +53,8 @@ bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *f
         app->manifest->target ? app->manifest->target : "", "net", t->net->hash, "loss", t->loss, "batch",
         (json_int_t)t->batch, "epochs", (json_int_t)t->epochs, "examples", (json_int_t)examples, "seed",
         (json_int_t)t->seed, "optimiser", t->optimiser.routine ? t->optimiser.routine : "", "optimiser_hash",
-        hash_of(app, t->optimiser.hash), "scalars", scalars_key(t->optimiser.scalars, t->optimiser.nscalars), "attack",
-        deq_app_attack_key(app, t->attack), "settings", deq_app_resolved(engine), "data", data, "validate",
+        hash_of(app, t->optimiser.hash), "scalars", deq_scalars_json(t->optimiser.scalars, t->optimiser.nscalars),
+        "attack", deq_app_attack_key(app, t->attack), "settings", deq_app_resolved(engine), "data", data, "validate",
         validate ? validate : json_null());
     if (!what) return deq_fail(e, DEQ_MEMORY, "out of memory");
     deq_app_link_key(app, t->net, what);

@@ -24,12 +24,6 @@ void deq_cpu_name(char *out, size_t size) {
     if (f) fclose(f);
 }
 
-static json_t *scalars(const deq_named *s, int n) {
-    json_t *o = json_object();
-    for (int i = 0; i < n; i++) json_object_set_new(o, s[i].name, json_real(s[i].value));
-    return o;
-}
-
 static json_t *slice(const deq_slice *s) {
     json_t *o = json_pack("{s:s, s:s, s:I}", "data", s->data->name, "split", s->test ? "test" : "train", "from",
                           (json_int_t)s->from);
@@ -41,7 +35,7 @@ static json_t *slice(const deq_slice *s) {
 static json_t *attack(const deq_attack_spec *a, const char *name) {
     if (!a) return json_null();
     json_t *o = json_pack("{s:s, s:s, s:o}", "name", a->name, "definition", a->definition, "settings",
-                          scalars(a->scalars, a->nscalars));
+                          deq_scalars_json(a->scalars, a->nscalars));
     json_object_set_new(o, "gradient", a->gradient ? json_string(a->gradient) : json_null());
     if (name) json_object_set_new(o, "in_force", json_string(name));
     return o;
@@ -62,7 +56,7 @@ static json_t *train(deq_app *app, const deq_train_spec *t, deq_error *e) {
                   "net_hash", t->net->hash, "data", slice(&t->data), "loss", t->loss, "batch", (json_int_t)t->batch,
                   "epochs", (json_int_t)t->epochs, "seed", (json_int_t)t->seed, "optimiser",
                   json_pack("{s:s, s:o}", "name", t->optimiser.name, "settings",
-                            scalars(t->optimiser.scalars, t->optimiser.nscalars)),
+                            deq_scalars_json(t->optimiser.scalars, t->optimiser.nscalars)),
                   "attack", attack(t->attack, name), "settings", settings);
     free(name);
     json_object_set_new(o, "examples", t->examples < 0 ? json_null() : json_integer(t->examples));

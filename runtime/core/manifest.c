@@ -1,7 +1,8 @@
 /* manifest.c - the only reader of the manifest: JSON to the structures of manifest.h. */
 #include "manifest.h"
-#include <stdio.h>
+#include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,16 @@ static deq_named *scalars(Reader *r, const json_t *o, int *count) {
         if (json_is_number(low)) out[i].low = json_number_value(low);
         if (json_is_number(high)) out[i].high = json_number_value(high);
         if (!json_is_number(value)) missing(r, "value", "number");
+        if (fabs(out[i].value) == DBL_MAX) out[i].value *= 2; /* infinity, which JSON has not */
+    }
+    return out;
+}
+
+json_t *deq_scalars_json(const deq_named *scalars, int n) {
+    json_t *out = json_object();
+    for (int i = 0; i < n; i++) {
+        const double v = scalars[i].value;
+        json_object_set_new(out, scalars[i].name, isinf(v) ? json_string(v > 0 ? "inf" : "-inf") : json_real(v));
     }
     return out;
 }

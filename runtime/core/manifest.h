@@ -25,6 +25,8 @@ typedef struct deq_named {
     bool whole, count, computed; /* an int; an int >= 0; computed when compiled, so that it cannot be set alone */
     double low, high;            /* the values that have a meaning; infinite where the script gives none */
 } deq_named;
+/* An object name -> value, for records and keys; infinity is the text "inf". */
+json_t *deq_scalars_json(const deq_named *scalars, int n);
 typedef struct deq_override {
     const char *path, *value;
 } deq_override;
