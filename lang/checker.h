@@ -168,11 +168,13 @@ const Size *attack_classes(Checker *c); /* the length of the net's output there 
 const Type *machine_value(Checker *c, BuiltinRule rule);                        /* w, t, states */
 const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call); /* pgd(radius: 0.1) */
 
-/* ---- check_pipeline.c, check_experiment.c ---- */
-void check_pipeline(Checker *c, Ast *decl);
+/* ---- check_loss.c ---- */
 /* The value of `loss:`: a fn of output and target, or one with further arguments given by name, f(amount: 0.2); of the
  * types given, which may be NULL.  pairs: it may be of clean output, attacked output and target, if there is an attack. */
 bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool pairs, bool attacked);
+
+/* ---- check_pipeline.c, check_experiment.c ---- */
+void check_pipeline(Checker *c, Ast *decl);
 const Type *check_under(Checker *c, Ast *e);
 const Type *check_reader(Checker *c, Ast *e, const deq_row *r, Ast *call);
 /* examples |> flip, examples |> crop(pad: 4): the transformation that the right side names, or NULL. */

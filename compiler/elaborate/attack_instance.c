@@ -1,0 +1,221 @@
+/* attack_instance.c - what a script names: pgd(radius: 0.1) with { gradient: jfb() } as a routine and its scalars. */
+#include "attack.h"
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+bool scalar_bound(Scope *s, Scalars *list, const Ast *binding, const Module *owner, Range at, const char *callee) {
+    const Ast *bounds = AST_SLOT(binding, BINDING, bounds);
+    struct Scalar *x = &list->items[list->n - 1];
+    Scope plain = scope_of_module(s->elab, owner);
+    if (!bounds) return true;
+    if (!eval_number(&plain, AST_SLOT(bounds, BINARY, left), &x->low) ||
+        !eval_number(&plain, AST_SLOT(bounds, BINARY, right), &x->high))
+        return false;
+    if (x->whole) x->high -= 1; /* ranges of whole numbers are half open */
+    x->bounded = true;
+    if (!ast_is_infinity(AST_SLOT(binding, BINDING, fallback)))
+        x->low = fmax(x->low, -DBL_MAX), x->high = fmin(x->high, DBL_MAX);
+    if (isinf(x->value) && fabs(x->value > 0 ? x->high : x->low) == DBL_MAX)
+        return elab_error(s, DIAG_E0412, at, "'%s' of '%s' is a finite number, this is %g", x->name, callee, x->value),
+               false;
+    if (x->value >= x->low && x->value <= x->high) return true;
+    if (x->high >= DBL_MAX)
+        return elab_error(s, DIAG_E0412, at, "'%s' of '%s' is at least %g, this is %g", x->name, callee, x->low,
+                          x->value),
+               false;
+    return elab_error(s, DIAG_E0412, at, "'%s' of '%s' lies between %g and %g, this is %g", x->name, callee, x->low,
+                      x->high, x->value),
+           false;
+}
+
+bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
+                      Env **numbers, Scalars *out) {
+    Elab *e = from->elab;
+    Args args = {.at = call->range};
+    Scope plain = *from;
+    if (call->kind == AST_CALL) args = call_args(&plain, call, NULL, call->range);
+    Scope inner = scope_of_module(e, owner);
+    inner.env = *numbers;
+    const Ast *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
+    for (uint32_t k = 0; list && k < list->nkids; k++) {
+        const Ast *b = list->kids[k], *fallback = AST_SLOT(b, BINDING, fallback);
+        Arg *arg = args_take(&args, b->name, true);
+        double x;
+        if (arg) {
+            if (arg->value.kind == VALUE_NONE) return false;
+            if (arg->value.kind != VALUE_NUMBER)
+                return elab_error(from, DIAG_E0321, arg->at, "'%s' must be a number", b->name), false;
+            x = arg->value.number;
+        } else if (fallback) {
+            if (!eval_number(&inner, fallback, &x)) return false;
+        } else
+            return elab_error(from, DIAG_E0303, call->range, "'%s' needs its argument '%s'", callee, b->name), false;
+        const Ast *type = AST_SLOT(b, BINDING, type);
+        bool whole = type && type->kind == AST_TYPE && strcmp(type->name, "int") == 0;
+        if (whole && x != floor(x))
+            return elab_error(from, DIAG_E0301, arg ? arg->at : call->range, "'%s' is a whole number", b->name), false;
+        if (isnan(x))
+            return elab_error(from, DIAG_E0412, arg ? arg->at : call->range,
+                              "'%s' of '%s' is not a number: this is NaN", b->name, callee),
+                   false;
+        scope_bind(&inner, b->name, value_number(x));
+        *ARENA_PUSH(e->arena, out->items, out->n, out->cap) =
+            (struct Scalar){.name = b->name, .value = x, .whole = whole};
+        if (!scalar_bound(from, out, b, owner, arg ? arg->at : call->range, callee)) return false;
+    }
+    *numbers = inner.env;
+    return args_all_used(from, &args, callee);
+}
+
+const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstKind definition, Scope *from,
+                               const Module **owner, const char **name, const Ast **call) {
+    *from = *s;
+    for (int k = 0; k < 64; k++) {
+        e = resolve_ast(from, e, from);
+        const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;
+        callee = resolve_ast(from, callee, from);
+        char path[512];
+        const Ast *d = ast_path(callee, path, sizeof path) ? module_find(from->module, path, owner) : NULL;
+        if (!d) return NULL;
+        if (d->kind == definition) {
+            *call = e;
+            return d;
+        }
+        if (d->kind != declaration) return NULL;
+        if (!*name) *name = d->name;
+        Scope next = scope_of_module(s->elab, *owner);
+        next.frame = s->frame;
+        *from = next;
+        e = d->kids[0];
+        if (e->kind == AST_WITH) {
+            *call = e;
+            return d;
+        }
+    }
+    return NULL;
+}
+
+/* A loss of the net that is this function, without settings; NULL. */
+static const char *own_loss(const Net *net, const LossUse *use) {
+    for (uint32_t k = 0; k < net->model->nlosses && use->settings.n == 0; k++) {
+        const LossUse *own = &net->loss_uses[k];
+        if (own->fn == use->fn && own->owner == use->owner && own->settings.n == 0) return net->model->losses[k].name;
+    }
+    return NULL;
+}
+
+static bool valid_rounds(Scope *s, const char *attack, Range at, const char *what, double x) {
+    if (x >= 0 && x <= 1e9 && x == floor(x)) return true;
+    elab_error(s, DIAG_E0412, at,
+               "'%s' counts the rounds of a 'repeat' in '%s': it lies between 0 and 1e+09, not at %g", what, attack, x);
+    return false;
+}
+
+/* The settings of the attack's loss, as the routine's scalars. */
+static bool loss_numbers(Scope *s, const Net *net, const LossUse *use, Scalars *out) {
+    Arena *a = s->elab->arena;
+    for (uint32_t k = 0; k < use->settings.n; k++) {
+        const Arg *arg = &use->settings.items[k];
+        const double x = arg->value.number;
+        const bool label = loss_setting_is_label(use, arg->name);
+        if (arg->value.kind != VALUE_NUMBER)
+            return elab_error(s, DIAG_E0321, arg->at, "'%s' must be a number", arg->name), false;
+        if (label && !(x >= 0 && x < net->target.classes && x == floor(x)))
+            return elab_error(s, DIAG_E0412, arg->at, "'%s' of '%s' is a label below %u, this is %g", arg->name,
+                              use->fn->name, net->target.classes, x),
+                   false;
+        *ARENA_PUSH(a, out->items, out->n, out->cap) =
+            (struct Scalar){.name = arena_printf(a, "loss.%s", arg->name), .value = x, .whole = label};
+    }
+    return true;
+}
+
+bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out) {
+    *out = (AttackUse){0};
+    Scope from = *s;
+    const Ast *e = given, *d = NULL, *call = NULL;
+    const Module *owner = NULL;
+    LossUse *use = NULL;
+    for (int k = 0; k < 64; k++) {
+        e = resolve_ast(&from, e, &from);
+        if (e->kind == AST_WITH) {
+            const Ast *settings = AST_SLOT(e, WITH, settings);
+            for (uint32_t i = 0; i < settings->nkids; i++) {
+                const Ast *item = settings->kids[i], *key = AST_SLOT(item, SETTING, key);
+                if (key->kind == AST_NAME && strcmp(key->name, "allow_masking") == 0) {
+                    out->allow_masking = out->allow_masking || AST_SLOT(item, SETTING, value)->number != 0;
+                    continue;
+                }
+                const bool asked = key->kind == AST_NAME && strcmp(key->name, "loss") == 0;
+                if (asked && use) continue; /* the outermost `with` wins */
+                if (asked) {
+                    use = arena_alloc(s->elab->arena, sizeof *use);
+                    if (!loss_read(&from, AST_SLOT(item, SETTING, value), use)) return false;
+                    continue;
+                }
+                const char *const name = key->kind == AST_NAME ? key->name : "";
+                const bool judge = strcmp(name, "judge") == 0;
+                if ((!judge && strcmp(name, "gradient") != 0) || !AST_SLOT(item, SETTING, value))
+                    return elab_error(&from, DIAG_E0501, item->range,
+                                      "an attack takes the settings 'gradient', 'loss', 'judge' and 'allow_masking'"),
+                           false;
+                if (judge ? out->judge : out->gradient) continue; /* the outermost `with` wins */
+                if (judge) {
+                    out->judge = AST_SLOT(item, SETTING, value)->name; /* one of its words: the checker's matter */
+                    continue;
+                }
+                out->gradient = setting_text(&from, "gradient", AST_SLOT(item, SETTING, value));
+                if (!out->gradient) return false;
+            }
+            e = AST_SLOT(e, WITH, base);
+            continue;
+        }
+        d = instance_definition(&from, e, AST_ATTACK, AST_ATTACK_DEF, &from, &owner, &out->name, &call);
+        if (!d || d->kind == AST_ATTACK_DEF) break;
+        e = call;
+    }
+    if (!d || d->kind != AST_ATTACK_DEF)
+        return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), false;
+    if (use && own_loss(net, use)) {
+        loss = own_loss(net, use);
+        use = NULL;
+    }
+    Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use, given->range);
+    if (!k) return false;
+    for (uint32_t i = 0; out->gradient && i < net->model->nfixed; i++)
+        if (!setting_fits(s, &net->model->fixed[i], "gradient", out->gradient, given->range)) return false;
+    if (!out->name) out->name = d->name;
+    out->definition = d->name;
+    out->routine = k->routine->name;
+    out->hash = k->hash;
+    out->differentiates = k->queries.differentiates;
+    Env *numbers = k->sizes;
+    if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars) ||
+        (use && !loss_numbers(&from, net, use, &out->scalars)))
+        return false;
+    for (uint32_t i = 0; i < k->nparams; i++) {
+        bool direct = (k->direct >> i & 1) != 0;
+        out->scalars.items[i].count = direct;
+        for (uint32_t c = 0; c < k->ncounts; c++)
+            out->scalars.items[i].computed |=
+                !k->counts[c].known && (attack_mentions(k->counts[c].to, out->scalars.items[i].name) ||
+                                        attack_mentions(k->counts[c].from, out->scalars.items[i].name));
+        if (direct &&
+            !valid_rounds(&from, d->name, call->range, out->scalars.items[i].name, out->scalars.items[i].value))
+            return false;
+    }
+    for (uint32_t i = 0; i < k->ncounts; i++) {
+        Scope inner = scope_of_module(s->elab, owner);
+        inner.env = numbers;
+        double x = k->counts[i].number, low = 0;
+        if ((!k->counts[i].known && !eval_number(&inner, k->counts[i].to, &x)) ||
+            (!k->counts[i].known && k->counts[i].from && !eval_number(&inner, k->counts[i].from, &low)) ||
+            !valid_rounds(&from, d->name, call->range, range_text(s->elab->arena, k->counts[i].to->range), x - low))
+            return false;
+        x -= low;
+        *ARENA_PUSH(s->elab->arena, out->scalars.items, out->scalars.n, out->scalars.cap) =
+            (struct Scalar){.name = arena_printf(s->elab->arena, "rounds %u", i + 1), .value = x, .computed = true};
+    }
+    return true;
+}

@@ -1,0 +1,95 @@
+/* check_loss.c - the value of `loss:`, in trainings, attacks and metrics: a fn of outputs and target. */
+#include "checker.h"
+
+static const Type *plain_fn(Checker *c, Ast *e, const Signature **s) {
+    Ast *base = e->kind == AST_CALL ? SLOT(e, CALL, callee) : e;
+    const bool named = (base->kind == AST_NAME || base->kind == AST_MEMBER) && base->ref;
+    if (named && base == e && base->ref->kind == AST_SWEEP) { /* a loss that is swept over */
+        const Type *t = check_expr(c, e);
+        if (t->kind != TYPE_FN || t->transposed || t->decl->kind != AST_FN) return NULL;
+        checker_ensure(c, t->decl);
+        *s = checker_signature(c, t->decl);
+        return t;
+    }
+    if (!named || base->ref->kind != AST_FN) return NULL;
+    checker_ensure(c, base->ref);
+    *s = checker_signature(c, base->ref);
+    base->type = check_expr(c, base);
+    return base->type;
+}
+
+/* How many of a loss's parameters the machine supplies: those before ';', else those without default that the script
+ * does not give by name. */
+static uint32_t supplied(const Signature *s, const Ast *e) {
+    uint32_t n = 0;
+    for (; !s->nstate && n < s->nparams && !SLOT(s->params[n], BINDING, fallback); n++)
+        for (uint32_t k = 0; e->kind == AST_CALL && k < SLOT(e, CALL, inputs)->nkids; k++) {
+            const char *name = SLOT(e, CALL, inputs)->kids[k]->name;
+            if (name && same(name, s->params[n]->name)) return n;
+        }
+    return s->nstate ? s->nstate : n;
+}
+
+bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool pairs, bool attacked) {
+    const Signature *s = NULL;
+    const Type *fn = plain_fn(c, e, &s);
+    if (!fn) {
+        if (check_expr(c, e)->kind != TYPE_ERROR)
+            diag_report(c->diags, DIAG_E0504, e->range, "'loss' is a fn of output and target, not %s",
+                        type_text(c->arena, e->type));
+        fail(e);
+        return false;
+    }
+    e->type = fn;
+    if (s->broken) return false;
+    const uint32_t first = supplied(s, e);
+    const bool pair = first == 3 && pairs;
+    if ((first != 2 && !pair) || !type_equal(s->result, &type_real)) {
+        Diagnostic *d = diag_report(c->diags, DIAG_E0506, e->range,
+                                    pairs ? "a loss is a fn of output and target, or of clean output, attacked output "
+                                            "and target, with a scalar result"
+                                          : "a loss is a fn of output and target with a scalar result");
+        diag_help(d, "'%s' is %s", s->decl->name, signature_text(c, s));
+        return false;
+    }
+    if (pair && !attacked) {
+        diag_help(diag_report(c->diags, DIAG_E0506, e->range,
+                              "'%s' compares clean and attacked outputs, but nothing attacks this training",
+                              s->decl->name),
+                  "attack: pgd(..)");
+        return false;
+    }
+    CallParameter params[64];
+    Ast *values[64];
+    for (uint32_t i = first; i < s->nparams; i++)
+        params[i - first] = (CallParameter){
+            s->params[i]->name, SLOT(s->params[i], BINDING, fallback) ? NEED_OPTIONAL : NEED_REQUIRED, false};
+    if (!match_arguments(c, s->decl->name, signature_text(c, s), e->kind == AST_CALL ? e : NULL, NULL, e->range, params,
+                         s->nparams - first, values, NULL, NULL))
+        return false;
+    bool good = true;
+    for (uint32_t i = first; i < s->nparams; i++)
+        if (values[i - first])
+            good = check_against(c, values[i - first], s->params[i]->type, DIAG_E0301,
+                                 arena_printf(c->arena, "'%s' of '%s'", s->params[i]->name, s->decl->name)) &&
+                   good;
+    if (!output || !target) return good;
+    SizeBinding b[64];
+    uint32_t nb = 0;
+    for (uint32_t i = 0; i < s->nsizes && nb < 64; i++) b[nb++] = (SizeBinding){.var = s->sizes[i]};
+    const Type *have[3] = {output, pair ? output : target, target};
+    for (uint32_t i = 0; i < first; i++) unify(c->arena, s->params[i]->type, have[i], b, nb);
+    for (uint32_t i = 0; i < first; i++) {
+        const Type *want = type_substitute(c->arena, s->params[i]->type, b, nb);
+        if (type_equal(want, have[i])) continue;
+        Diagnostic *d =
+            diag_report(c->diags, DIAG_E0506, e->range, "'%s' of '%s' is %s, but %s is %s", s->params[i]->name,
+                        s->decl->name, type_text(c->arena, want),
+                        i + 1 == first ? "the data's target" : "the net's output", type_text(c->arena, have[i]));
+        if (output->kind == TYPE_TENSOR && output->rank == 1 && target->elem == ELEM_LABEL)
+            diag_note(d, (Range){NULL, 0, 0}, "the net gives %s, the data %s", type_text(c->arena, output),
+                      type_text(c->arena, target));
+        return false;
+    }
+    return good;
+}
