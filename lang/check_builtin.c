@@ -67,7 +67,7 @@ static const Type *check_elementwise(Checker *c, Ast *e, const Builtin *b, Ast *
     if (t->kind == TYPE_NUMBER && n == 1) /* sqrt(2) is real, whatever the literal */
         return &type_number;
     if (is_tensor(t) && t->elem == ELEM_INT && b->rule == RULE_ELEMENTWISE && !same(b->name, "abs") &&
-        !same(b->name, "clamp") && !same(b->name, "sign") && !same(b->name, "floor"))
+        !same(b->name, "clamp") && !same(b->name, "sign") && !same(b->name, "floor") && !same(b->name, "round"))
         return type_with_elem(c->arena, t, ELEM_REAL);
     return t;
 }
@@ -408,9 +408,10 @@ static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, 
     case RULE_SOLVE: return check_hand(c, e, b, args);
     case RULE_DRAW: {
         bool good = true;
-        for (uint32_t i = 0; i < b->nargs; i++)
+        for (uint32_t i = 0; i + 1 < b->nargs; i++)
             if (args[i]) good = needs_scalar(c, args[i], b) && good;
-        return good ? &type_flex : &type_error;
+        const Type *t = check_fill(c, e, b, args[b->nargs - 1]);
+        return good ? t : &type_error;
     }
     case RULE_INIT:
     case RULE_INIT_UNIFORM:
@@ -426,11 +427,29 @@ static const Type *apply_rule(Checker *c, Ast *e, const Builtin *b, Ast **args, 
     case RULE_REDUCE: return check_reduction(c, e, b, args[0], args[1]);
     case RULE_ALONG_LAST: return needs_tensor(c, args[0], b) ? args[0]->type : &type_error;
     case RULE_ARGMAX: return needs_vector(c, args[0], b) ? type_label(c->arena, args[0]->type->dims[0]) : &type_error;
+    case RULE_RANKED: {
+        if (!needs_vector(c, args[0], b)) return &type_error;
+        Type *t = arena_copy(c->arena, args[0]->type, sizeof *t);
+        t->elem = ELEM_LABEL, t->classes = t->dims[0];
+        return t;
+    }
+    case RULE_INDICES: {
+        const Size *axis = needs_tensor(c, args[0], b) ? size_of(c, args[1], true) : NULL;
+        int64_t n;
+        if (!axis) return &type_error;
+        uint32_t known = args[0]->type->pack ? args[0]->type->pack - 1 : args[0]->type->rank;
+        if (size_number(axis, &n) && n >= 0 && n < known) return args[0]->type;
+        diag_report(
+            c->diags, DIAG_E0319, args[1]->range, "axis %s is not there: %s", size_text(c->arena, axis),
+            known ? arena_printf(c->arena, "%s has the axes 0 to %u", type_text(c->arena, args[0]->type), known - 1)
+                  : arena_printf(c->arena, "the axes of %s are not known here", type_text(c->arena, args[0]->type)));
+        return &type_error;
+    }
     case RULE_ONE_HOT: {
         const Type *t = check_expr(c, args[0]);
         if (t->kind == TYPE_ERROR) return t;
-        return is_tensor(t) && t->elem == ELEM_LABEL ? type_tensor(c->arena, ELEM_REAL, 1, &t->classes)
-                                                     : wrong(c, args[0], b, "a label", t);
+        return is_tensor(t) && t->elem == ELEM_LABEL && t->rank == 0 ? type_tensor(c->arena, ELEM_REAL, 1, &t->classes)
+                                                                     : wrong(c, args[0], b, "a label", t);
     }
     case RULE_DOT: {
         bool good = needs_tensor(c, args[0], b);

@@ -39,12 +39,14 @@ static const Type *check_matmul(Checker *c, Ast *e) {
     return &type_error;
 }
 
+static bool is_label(const Type *t) { return is_tensor(t) && t->elem == ELEM_LABEL && t->rank == 0; }
+
 static const Type *check_comparison(Checker *c, Ast *e) {
     Ast *operands[2] = {SLOT(e, BINARY, left), SLOT(e, BINARY, right)};
     const Type *x = check_expr(c, operands[0]), *y = check_expr(c, operands[1]);
     bool equality = same(e->name, "==") || same(e->name, "!=");
     if (x->kind == TYPE_ERROR || y->kind == TYPE_ERROR) return &type_error;
-    if (equality && is_tensor(x) && is_tensor(y) && x->elem == ELEM_LABEL && y->elem == ELEM_LABEL) {
+    if (equality && is_label(x) && is_label(y)) {
         if (size_equal(x->classes, y->classes)) return &type_bool;
         diag_report(c->diags, DIAG_E0312, place(e), "'%s' compares %s with %s", e->name, type_text(c->arena, x),
                     type_text(c->arena, y));
@@ -140,6 +142,12 @@ static const Type *check_if(Checker *c, Ast *e) {
     bool good = needs_truth(c, condition, DIAG_E0308, "the condition of 'if'");
     const Type *x = check_expr(c, arms[0]), *y = check_expr(c, arms[1]), *t, *joined;
     if (x->kind == TYPE_ERROR || y->kind == TYPE_ERROR) return &type_error;
+    if (is_label(x) && is_label(y)) {
+        if (size_equal(x->classes, y->classes) && type_is_scalar(condition->type)) return good ? x : &type_error;
+        diag_report(c->diags, DIAG_E0312, place(e), "'if' chooses between %s and %s by %s", type_text(c->arena, x),
+                    type_text(c->arena, y), type_text(c->arena, condition->type));
+        return &type_error;
+    }
     bool truth = is_tensor(x) && x->elem == ELEM_BOOL && is_tensor(y) && y->elem == ELEM_BOOL;
     if (truth) {
         if (!shapes_join(x, y, c->arena, &t)) return report_shapes(c, e, "if", arms[0], arms[1]);
@@ -233,7 +241,15 @@ static bool check_index_item(Checker *c, Ast *index, const Size *dim, const Size
         }
         return true;
     }
-    const Size *s = size_of(c, index, true);
+    bool value = index->kind == AST_NAME || index->kind == AST_CALL || index->kind == AST_INDEX;
+    const Type *t = value ? check_expr(c, index) : NULL;
+    if (t && is_label(t)) {
+        if (size_equal(t->classes, dim)) return true;
+        diag_report(c->diags, DIAG_E0314, index->range, "%s does not index an axis of size %s", type_text(c->arena, t),
+                    size_text(c->arena, dim));
+        return false;
+    }
+    const Size *s = t && t->kind == TYPE_ERROR ? NULL : size_of(c, index, true);
     if (!s) return false;
     if (size_number(s, &i) && (i < 0 || (size_number(dim, &n) && i >= n))) {
         Diagnostic *d = diag_report(c->diags, DIAG_E0314, index->range, "index %lld does not fit an axis of size %s",
@@ -247,7 +263,7 @@ static bool check_index_item(Checker *c, Ast *index, const Size *dim, const Size
 static const Type *index_tensor(Checker *c, Ast *e, const Type *base) {
     Ast *list = SLOT(e, INDEX, indices);
     uint32_t known = base->pack ? base->pack - 1 : base->rank;
-    if (type_is_scalar(base) || base->elem == ELEM_LABEL || list->nkids > known) {
+    if (type_is_scalar(base) || is_label(base) || list->nkids > known) {
         diag_report(c->diags, DIAG_E0314, list->range.source ? list->range : e->range, "%s has %s to index",
                     type_text(c->arena, base),
                     base->pack && !known ? "no axes known here" : arena_printf(c->arena, "only %u axes", known));
@@ -264,7 +280,7 @@ static const Type *index_tensor(Checker *c, Ast *e, const Type *base) {
     }
     if (!good) return &type_error;
     Type *t = (Type *)type_tensor(c->arena, base->elem, n, dims);
-    t->pack = pack;
+    t->pack = pack, t->classes = base->classes;
     return t;
 }
 

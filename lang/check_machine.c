@@ -49,8 +49,8 @@ static void check_state(Checker *c, Ast *s) {
         return;
     if (t->kind == TYPE_FLEX) settle(value, t = c->shape_of);
     if (t->kind == TYPE_NUMBER) t = &type_real;
-    if (t->kind != TYPE_TENSOR || t->elem == ELEM_LABEL) {
-        diag_report(c->diags, DIAG_E0519, value->range, "state '%s' is a tensor or scalar, not %s", s->name,
+    if (t->kind != TYPE_TENSOR || (t->elem == ELEM_LABEL && t->rank)) {
+        diag_report(c->diags, DIAG_E0519, value->range, "state '%s' is a tensor, scalar or label, not %s", s->name,
                     type_text(c->arena, t));
         return;
     }
@@ -103,15 +103,38 @@ static void check_repeat(Checker *c, const Ast *def, Ast *s) {
     if (body) check_items(c, def, body, true);
 }
 
-/* for i in a..b of an attack: it runs, so that i is a number but no size. */
+static bool is_labels(const Type *t) { return t->kind == TYPE_TENSOR && t->elem == ELEM_LABEL && t->rank == 1; }
+
+/* What a `for` of an attack runs over.  The ends of a part of a list of labels are numbers, and need not be sizes. */
+static const Type *check_turns_of(Checker *c, Ast *e) {
+    Ast *list = e->kind == AST_INDEX ? SLOT(e, INDEX, indices) : NULL, *part = list ? list->kids[0] : NULL;
+    if (!list || list->nkids != 1 || part->kind != AST_BINARY || !same(part->name, "..")) return check_expr(c, e);
+    const Type *t = check_expr(c, SLOT(e, INDEX, base));
+    if (!is_labels(t)) return check_expr(c, e);
+    if (check_expr(c, part)->kind == TYPE_ERROR) return &type_error;
+    double from, to;
+    int64_t n;
+    const bool low = constant_of(c, SLOT(part, BINARY, left), &from),
+               high = constant_of(c, SLOT(part, BINARY, right), &to);
+    if ((low && from < 0) || (high && size_number(t->dims[0], &n) && to > (double)n) || (low && high && to < from)) {
+        diag_report(c->diags, DIAG_E0314, part->range, "this is no part of a list of %s labels",
+                    size_text(c->arena, t->dims[0]));
+        return &type_error;
+    }
+    return e->type = t;
+}
+
+/* for i in a..b of an attack runs, so that i is a number but no size; for y in ranked(z) binds labels. */
 static void check_turns(Checker *c, const Ast *def, Ast *loop) {
     Ast *range = SLOT(loop, FOR, range), *body = SLOT(loop, FOR, body);
-    const Type *t = range ? check_expr(c, range) : &type_error;
-    loop->type = t->kind == TYPE_RANGE ? &type_counter : &type_error;
-    if (t->kind != TYPE_RANGE && t->kind != TYPE_ERROR)
-        diag_help(diag_report(c->diags, DIAG_E0321, range->range, "'for' of an attack runs over a range, this is %s",
+    const Type *t = range ? check_turns_of(c, range) : &type_error;
+    const bool labels = is_labels(t);
+    loop->type = t->kind == TYPE_RANGE ? &type_counter : labels ? type_label(c->arena, t->classes) : &type_error;
+    if (t->kind != TYPE_RANGE && t->kind != TYPE_ERROR && !labels)
+        diag_help(diag_report(c->diags, DIAG_E0321, range->range,
+                              "'for' of an attack runs over a range or a list of labels, this is %s",
                               type_text(c->arena, t)),
-                  "for i in 0..iterations");
+                  "for i in 0..iterations, for target in ranked(logits(x))[1..10]");
     if (SLOT(loop, FOR, until) && check_expr(c, SLOT(loop, FOR, until))->kind != TYPE_ERROR)
         unavailable(c, SLOT(loop, FOR, until)->range, "'until'");
     if (body) check_items(c, def, body, true);

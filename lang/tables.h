@@ -47,6 +47,8 @@ typedef enum BuiltinRule {
     RULE_REDUCE,
     RULE_ALONG_LAST,
     RULE_ARGMAX,
+    RULE_RANKED,
+    RULE_INDICES,
     RULE_ONE_HOT,
     RULE_DOT,
     RULE_OUTER,

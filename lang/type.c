@@ -125,7 +125,8 @@ static const char *items_text(Arena *a, const Type *t) {
 const char *type_text(Arena *a, const Type *t) {
     static const char *const elems[] = {"f32", "f64", "int", "bool", "label"};
     if (t->kind == TYPE_TENSOR) {
-        if (t->elem == ELEM_LABEL) return arena_printf(a, "label[%s]", size_text(a, t->classes));
+        if (t->elem == ELEM_LABEL)
+            return arena_printf(a, "%slabel[%s]", t->rank ? "list of " : "", size_text(a, t->classes));
         const Ast *pack = t->pack ? size_as_variable(t->dims[t->pack - 1]) : NULL;
         if (pack && !pack->range.source) return arena_printf(a, "%s[shape of %s]", elems[t->elem], pack->name);
         if (t->rank == 0) return elems[t->elem];

@@ -7,18 +7,26 @@
 
 /* ---- draws and queries ---- */
 static Value draw(Scope *s, Attack *k, const Ast *call, const char *name) {
-    if (!s->flex) return value_flex(s, call);
     Args args = call_args(s, call, NULL, call->range);
     bool uniform = strcmp(name, "uniform") == 0;
     Arg *first = args_take(&args, uniform ? "low" : "std", true),
-        *second = uniform ? args_take(&args, "high", true) : NULL;
+        *second = uniform ? args_take(&args, "high", true) : NULL, *dims = args_take(&args, "dims", true);
+    Shape shape = shape_scalar();
+    if (!s->flex && !dims) return value_flex(s, call);
     if (!args_all_used(s, &args, name)) return (Value){0};
     if (uniform && (!first || !second))
         return elab_error(s, DIAG_E0303, call->range, "uniform takes its low and high end");
+    for (uint32_t i = 0; dims && i < dims->value.nitems; i++) {
+        double n = dims->value.items[i].number;
+        if (dims->value.kind != VALUE_TUPLE || dims->value.items[i].kind != VALUE_NUMBER || i == MAX_RANK || !(n >= 1))
+            return elab_error(s, DIAG_E0309, dims->at, "dims are a list of sizes such as [8, 4]");
+        shape.dims[shape.rank++] = (uint32_t)n;
+    }
+    if (!dims) shape = *s->flex;
     const char *key = arena_printf(s->elab->arena, "%s %u", k->definition->name, k->machine->draws++);
     int64_t site = (int64_t)(XXH3_64bits(key, strlen(key)) >> 1);
     Value r = value_node(s->build, graph_op_shaped(s->build->graph, OP_random, NULL, 0,
-                                                   &(Attr){.random = {!uniform, site}}, *s->flex, true, call->range));
+                                                   &(Attr){.random = {!uniform, site}}, shape, true, call->range));
     if (!uniform) return first ? elementwise(s, OP_mul, (Value[]){first->value, r}, 2, call->range, NULL) : r;
     Value low = first->value, high = second->value, width;
     if (low.kind == VALUE_NUMBER && high.kind == VALUE_NUMBER)
@@ -66,20 +74,29 @@ bool attack_mentions(const Ast *e, const char *name) {
     return false;
 }
 
-/* The scalar that holds the turns of a loop from `from` (NULL: 0) to `to`. */
-static uint32_t trip_scalar(Scope *s, Attack *k, const Ast *from, const Ast *to) {
+typedef struct Turns {
+    const Ast *from, *to; /* from NULL: 0; to NULL: as many as the list has labels */
+    uint32_t most;        /* labels of the list that it runs over; 0: a range */
+    Range at;
+} Turns;
+
+/* The scalar that holds the number of turns; UINT32_MAX after an error. */
+static uint32_t trip_scalar(Scope *s, Attack *k, const Turns *t) {
     Machine *m = k->machine;
-    const Value *v = to->kind == AST_NAME ? env_find(s->env, to->name) : NULL;
-    if (from && from->kind == AST_NUMBER && from->number == 0) from = NULL;
-    if (!from && v && v->kind == VALUE_NODE && v->build == m->leaf && m->slots[v->node].place == PLACE_SCALAR) {
+    const Value *v = t->to && t->to->kind == AST_NAME ? env_find(s->env, t->to->name) : NULL;
+    const Ast *from = t->from && t->from->kind == AST_NUMBER && t->from->number == 0 ? NULL : t->from;
+    if (!from && !t->most && v && v->kind == VALUE_NODE && v->build == m->leaf &&
+        m->slots[v->node].place == PLACE_SCALAR) {
         k->direct |= (uint64_t)1 << m->slots[v->node].index;
         return m->slots[v->node].index;
     }
-    struct Count count = {.from = from, .to = to};
-    if (k->result) { /* its names are not those of the instance */
+    struct Count count = {.from = from, .to = t->to, .most = t->most, .at = t->at, .number = t->most};
+    if (k->result || !t->to) { /* a step's names are not those of the instance */
         double low = 0;
         count.known = true;
-        if ((from && !eval_number(s, from, &low)) || !eval_number(s, to, &count.number)) return UINT32_MAX;
+        if ((from && !eval_number(s, from, &low)) || (t->to && !eval_number(s, t->to, &count.number)))
+            return UINT32_MAX;
+        if (!turns_fit(s, &count, low, t->at)) return UINT32_MAX;
         count.number -= low;
     }
     *ARENA_PUSH(m->elab->arena, k->counts, k->ncounts, k->counts_cap) = count;
@@ -87,7 +104,8 @@ static uint32_t trip_scalar(Scope *s, Attack *k, const Ast *from, const Ast *to)
 }
 
 static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
-    const uint32_t trip = trip_scalar(s, k, NULL, AST_SLOT(repeat, REPEAT, count));
+    const Ast *count = AST_SLOT(repeat, REPEAT, count);
+    const uint32_t trip = trip_scalar(s, k, &(Turns){.to = count, .at = count->range});
     if (trip == UINT32_MAX) return false;
     LoopMark mark = machine_loop_begin(k->machine, s, trip);
     bool returned = false, ok = attack_block(s, k, AST_SLOT(repeat, REPEAT, body), &returned);
@@ -95,20 +113,54 @@ static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
     return ok;
 }
 
-/* for i in a..b: the turns are counted in a variable that no script can spell, and i is what it holds. */
+/* The label of a list that stands at a place. */
+static Value label_at(Scope *s, Value list, Value place, Range at) {
+    const Shape line = value_shape(list);
+    NodeId iota = graph_op_shaped(s->build->graph, OP_iota, NULL, 0, NULL, line, false, at);
+    Value here = elementwise(s, OP_eq, (Value[]){value_node(s->build, iota), place}, 2, at, NULL);
+    Value only = elementwise(s, OP_select, (Value[]){here, list, value_number(0)}, 3, at, NULL);
+    NodeId node = node_of(s, only, at);
+    if (node == NODE_NONE) return (Value){0};
+    Value label = value_node(s->build, graph_reduce(s->build->graph, OP_reduce_sum, node, 1, at));
+    label.classes = list.classes;
+    return label;
+}
+
+static bool is_range(const Ast *e) { return e->kind == AST_BINARY && strcmp(e->name, "..") == 0; }
+
+/* What stands behind `in`: a..b, a list of labels, or list[a..b]. */
+static bool turns_of(Scope *s, const Ast *in, Turns *out, Value *list) {
+    const Ast *indices = in->kind == AST_INDEX ? AST_SLOT(in, INDEX, indices) : NULL, *range = in;
+    *out = (Turns){.at = in->range};
+    *list = (Value){0};
+    if (!is_range(in)) {
+        const bool part = indices && indices->nkids == 1 && is_range(indices->kids[0]);
+        *list = eval(s, part ? AST_SLOT(in, INDEX, base) : in);
+        if (list->kind != VALUE_NODE) return false;
+        out->most = value_shape(*list).dims[0];
+        range = part ? indices->kids[0] : NULL;
+    }
+    if (!range) return true;
+    out->from = AST_SLOT(range, BINARY, left);
+    out->to = AST_SLOT(range, BINARY, right);
+    return true;
+}
+
+/* The turns are counted in a variable that no script can spell: i is what it holds, a label what stands there. */
 static bool run_turns(Scope *s, Attack *k, const Ast *loop) {
     Machine *m = k->machine;
-    const Ast *range = AST_SLOT(loop, FOR, range), *body = AST_SLOT(loop, FOR, body);
-    if (range->kind != AST_BINARY || strcmp(range->name, "..") != 0)
-        return elab_error(s, DIAG_E0321, range->range, "'for' of an attack runs over a range a..b"), false;
-    const Ast *from = AST_SLOT(range, BINARY, left);
+    const Ast *body = AST_SLOT(loop, FOR, body);
     const char *counter = arena_printf(m->elab->arena, "turn %u", m->ncells);
-    uint32_t cells = m->ncells;
-    if (!machine_declare(m, s, counter, eval(s, from), loop->range)) return false;
-    const uint32_t trip = trip_scalar(s, k, from, AST_SLOT(range, BINARY, right));
+    const uint32_t cells = m->ncells;
+    Turns turns;
+    Value list;
+    if (!turns_of(s, AST_SLOT(loop, FOR, range), &turns, &list)) return false;
+    if (!machine_declare(m, s, counter, turns.from ? eval(s, turns.from) : value_number(0), loop->range)) return false;
+    const uint32_t trip = trip_scalar(s, k, &turns);
     if (trip == UINT32_MAX) return false;
     LoopMark mark = machine_loop_begin(m, s, trip);
-    scope_bind(s, loop->name, *env_find(s->env, counter));
+    const Value place = *env_find(s->env, counter);
+    scope_bind(s, loop->name, turns.most ? label_at(s, list, place, loop->range) : place);
     bool returned = false, ok = attack_block(s, k, body, &returned);
     if (ok) {
         Value turn = value_node(m->leaf, m->cells[cells].leaf);
@@ -127,6 +179,10 @@ static bool declare_state(Scope *s, Machine *m, const Ast *state) {
     uint32_t classes;
     if (type && !eval_type(s, type, &shape, &classes)) return false;
     if (type) v = value_fit(s, v, shape, value->range, "the state");
+    if (type && classes && v.kind != VALUE_NONE && v.classes != classes)
+        return elab_error(s, DIAG_E0519, value->range, "state '%s' is label[%u], not label[%u]", state->name, classes,
+                          v.classes),
+               false;
     return machine_declare(m, s, state->name, v, state->range);
 }
 

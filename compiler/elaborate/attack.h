@@ -18,6 +18,8 @@ typedef struct Attack { /* one definition for one net and loss */
         const Ast *from, *to; /* from NULL: 0 */
         bool known;           /* in an attack that is a step of another: `number` turns */
         double number;
+        uint32_t most; /* labels of the list whose part runs; 0: it is a range */
+        Range at;
     } * counts;
     uint32_t ncounts, counts_cap, nparams;
     Env *sizes;      /* of the example's types */
@@ -43,6 +45,10 @@ bool attack_return(Scope *s, Attack *k, Value result, Range at);
 bool attack_mentions(const Ast *e, const char *name);
 /* Labels among the settings of a loss know how many classes there are. */
 bool loss_setting_is_label(const LossUse *use, const char *setting);
+
+/* ---- attack_instance.c ---- */
+/* Whether the turns from `low` to count->number fit the list that they run over; reports E0314. */
+bool turns_fit(Scope *s, const struct Count *count, double low, Range at);
 
 /* ---- attack_step.c ---- */
 typedef struct AttackStep {                      /* a(x, y; ..) with { loss: .. } */

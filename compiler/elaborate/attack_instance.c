@@ -105,6 +105,13 @@ static const char *own_loss(const Net *net, const LossUse *use) {
     return NULL;
 }
 
+bool turns_fit(Scope *s, const struct Count *count, double low, Range at) {
+    if (!count->most || (low >= 0 && count->number <= count->most)) return true;
+    return elab_error(s, DIAG_E0314, at, "'%s' goes from %g to %g, and there are %u labels",
+                      range_text(s->elab->arena, count->at), low, count->number, count->most),
+           false;
+}
+
 static bool valid_rounds(Scope *s, const char *attack, Range at, const char *what, double x) {
     if (x >= 0 && x <= 1e9 && x == floor(x)) return true;
     elab_error(s, DIAG_E0412, at,
@@ -206,14 +213,16 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
             return false;
     }
     for (uint32_t i = 0; i < k->ncounts; i++) {
+        struct Count count = k->counts[i];
         Scope inner = scope_of_module(s->elab, owner);
         inner.env = numbers;
-        double x = k->counts[i].number, low = 0;
-        if ((!k->counts[i].known && !eval_number(&inner, k->counts[i].to, &x)) ||
-            (!k->counts[i].known && k->counts[i].from && !eval_number(&inner, k->counts[i].from, &low)) ||
-            !valid_rounds(&from, d->name, call->range, range_text(s->elab->arena, k->counts[i].to->range), x - low))
+        double low = 0;
+        if (!count.known &&
+            (!eval_number(&inner, count.to, &count.number) || (count.from && !eval_number(&inner, count.from, &low)) ||
+             !turns_fit(&from, &count, low, call->range)))
             return false;
-        x -= low;
+        const double x = count.number - low;
+        if (!valid_rounds(&from, d->name, call->range, range_text(s->elab->arena, count.at), x)) return false;
         *ARENA_PUSH(s->elab->arena, out->scalars.items, out->scalars.n, out->scalars.cap) =
             (struct Scalar){.name = arena_printf(s->elab->arena, "rounds %u", i + 1), .value = x, .computed = true};
     }

@@ -134,6 +134,7 @@ static Value reduce(const In *in, const char *name) {
 static Op unary_op(const char *name) {
     for (const Builtin *b = builtin_table; b->name; b++) {
         if (strcmp(b->name, name) != 0 || b->rule != RULE_ELEMENTWISE || b->nargs != 1) continue;
+        if (strcmp(name, "round") == 0) return OP_COUNT; /* two operations */
         Op op = op_named(name);
         if (op == OP_COUNT) ICE("the builtin '%s' is no operation", name);
         return op;
@@ -245,6 +246,42 @@ static Value one_hot(const In *in) {
     Shape s = shape_of(1, &k);
     NodeId index = graph_op_shaped(graph(in), OP_iota, NULL, 0, NULL, s, false, in->at);
     return node(in, op2(in, OP_eq, index, y));
+}
+
+/* The labels in the order of their elements.  Place i has as many before it as are larger, or equal and earlier.  Where
+ * an element is NaN, so are all labels: they are none, as that of argmax. */
+static Value ranked(const In *in) {
+    NodeId a = one(in, 0);
+    if (a == NODE_NONE) return (Value){0};
+    Graph *g = graph(in);
+    uint32_t k = shape(in, a).dims[0];
+    const Shape down = shape_of(2, (uint32_t[]){k, 1}), along = shape_of(2, (uint32_t[]){1, k});
+    NodeId iota = graph_op_shaped(g, OP_iota, NULL, 0, NULL, shape_of(1, &k), false, in->at);
+    NodeId i = graph_reshape(g, iota, down, in->at), j = graph_reshape(g, iota, along, in->at);
+    NodeId mine = graph_reshape(g, a, down, in->at), other = graph_reshape(g, a, along, in->at);
+    NodeId earlier = op2(in, OP_and, op2(in, OP_eq, mine, other), op2(in, OP_lt, j, i));
+    NodeId before = graph_reduce(g, OP_reduce_sum, op2(in, OP_or, op2(in, OP_lt, mine, other), earlier), 2, in->at);
+    NodeId here = op2(in, OP_eq, graph_reshape(g, before, along, in->at), i);
+    NodeId list = graph_reduce(g, OP_reduce_sum, op2(in, OP_mul, here, j), 2, in->at);
+    NodeId known = op2(in, OP_eq, a, a), doubt = graph_constant(g, NAN);
+    NodeId all = graph_op(g, OP_neg, (NodeId[]){graph_reduce(g, OP_reduce_max, op1(in, OP_neg, known), 1, in->at)}, 1,
+                          NULL, in->at);
+    Value v = node(in, graph_op(g, OP_select, (NodeId[]){all, list, doubt}, 3, NULL, in->at));
+    v.classes = k;
+    return v;
+}
+
+static Value places(const In *in) {
+    NodeId x = one(in, 0);
+    if (x == NODE_NONE) return (Value){0};
+    Shape s = shape(in, x), line = s;
+    double axis = in->v[1].number;
+    if (in->v[1].kind != VALUE_NUMBER || axis < 0 || axis >= s.rank || axis != floor(axis))
+        return elab_error(in->s, DIAG_E0319, in->at, "there is no such axis");
+    for (uint32_t k = 0; k < s.rank; k++) line.dims[k] = k == (uint32_t)axis ? s.dims[k] : 1;
+    NodeId iota =
+        graph_op_shaped(graph(in), OP_iota, NULL, 0, NULL, shape_of(1, &s.dims[(uint32_t)axis]), false, in->at);
+    return node(in, graph_broadcast(graph(in), graph_reshape(graph(in), iota, line, in->at), s, in->at));
 }
 
 static Value vectors(const In *in, bool outer) {
@@ -361,6 +398,9 @@ static const struct {
     {"softmax", {"x"}},
     {"log_softmax", {"x"}},
     {"argmax", {"x"}},
+    {"ranked", {"x"}},
+    {"indices", {"x", "axis"}},
+    {"round", {"x"}},
     {"one_hot", {"y"}},
     {"dot", {"a", "b"}},
     {"outer", {"a", "b"}},
@@ -398,6 +438,12 @@ static Value apply(const In *in, const char *name) {
         return reduce(in, name);
     if (strcmp(name, "softmax") == 0 || strcmp(name, "log_softmax") == 0) return softmax(in, *name == 'l');
     if (strcmp(name, "one_hot") == 0) return one_hot(in);
+    if (strcmp(name, "ranked") == 0) return ranked(in);
+    if (strcmp(name, "indices") == 0) return places(in);
+    if (strcmp(name, "round") == 0) {
+        Value half = elementwise(in->s, OP_add, (Value[]){in->v[0], value_number(0.5)}, 2, in->at, in->call);
+        return elementwise(in->s, OP_floor, &half, 1, in->at, in->call);
+    }
     if (strcmp(name, "dot") == 0 || strcmp(name, "outer") == 0) return vectors(in, *name == 'o');
     if (strcmp(name, "pad") == 0) return pad(in);
     if (strcmp(name, "statistic") == 0 || strcmp(name, "dropout") == 0) return training(in, name);

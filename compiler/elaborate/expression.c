@@ -302,6 +302,21 @@ static Value eval_transpose(Scope *s, const Ast *e) {
                       graph_op(s->build->graph, OP_transpose, &n, 1, &(Attr){.transpose.axes = {1, 0}}, e->range));
 }
 
+/* Along axis k only the element that a label names, the axis kept at size 1. */
+static NodeId pick(Scope *s, NodeId n, uint32_t k, Value label, Range at) {
+    Graph *g = s->build->graph;
+    Shape shape = graph_node(g, n)->shape, line = shape;
+    for (uint32_t d = 0; d < shape.rank; d++) line.dims[d] = d == k ? shape.dims[d] : 1;
+    NodeId iota = graph_op_shaped(g, OP_iota, NULL, 0, NULL, shape_of(1, &shape.dims[k]), false, at);
+    Value place = value_node(s->build, graph_reshape(g, iota, line, at));
+    Value here = elementwise(s, OP_eq, (Value[]){place, label}, 2, at, NULL);
+    Value only = elementwise(s, OP_select, (Value[]){here, value_node(s->build, n), value_number(0)}, 3, at, NULL);
+    NodeId left = node_of(s, only, at);
+    if (left == NODE_NONE) return left;
+    shape.dims[k] = 1;
+    return graph_reshape(g, graph_reduce(g, OP_reduce_sum, left, 1u << k, at), shape, at);
+}
+
 static Value eval_index(Scope *s, const Ast *e) {
     const Ast *indices = AST_SLOT(e, INDEX, indices);
     Value v = eval(s, AST_SLOT(e, INDEX, base));
@@ -327,6 +342,15 @@ static Value eval_index(Scope *s, const Ast *e) {
         if (k < indices->nkids) {
             Value i = eval(s, indices->kids[k]);
             if (i.kind == VALUE_NONE) return i;
+            if (i.kind == VALUE_NODE && i.classes) {
+                if (i.classes != from.dims[k])
+                    return elab_error(s, DIAG_E0314, indices->kids[k]->range,
+                                      "a label of %u classes does not index an axis of size %u", i.classes,
+                                      from.dims[k]);
+                n = pick(s, n, k, i, e->range);
+                if (n == NODE_NONE) return (Value){0};
+                i = value_number(0), from.dims[k] = 1;
+            }
             if (i.kind != VALUE_NUMBER && i.kind != VALUE_RANGE)
                 return elab_error(s, DIAG_E0314, indices->kids[k]->range, "an index must be known at compile time");
             drop = i.kind == VALUE_NUMBER;
@@ -341,7 +365,9 @@ static Value eval_index(Scope *s, const Ast *e) {
     }
     Graph *g = s->build->graph;
     NodeId part = graph_op(g, OP_slice, &n, 1, &attr, e->range);
-    return value_node(s->build, graph_reshape(g, part, kept, e->range));
+    Value found = value_node(s->build, graph_reshape(g, part, kept, e->range));
+    found.classes = v.classes;
+    return found;
 }
 
 static Value eval_member(Scope *s, const Ast *e) {

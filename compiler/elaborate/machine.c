@@ -114,7 +114,7 @@ Value machine_leaf(Machine *m, Place place, uint32_t index, Shape shape, bool ba
 
 /* ---- variables ---- */
 void machine_add_cell(Machine *m, Scope *s, const char *name, Value leaf) {
-    Cell c = {.name = name, .leaf = leaf.node, .shape = value_shape(leaf)};
+    Cell c = {.name = name, .leaf = leaf.node, .shape = value_shape(leaf), .classes = leaf.classes};
     *ARENA_PUSH(m->elab->arena, m->cells, m->ncells, m->cells_cap) = c;
     scope_bind(s, name, leaf);
 }
@@ -126,7 +126,9 @@ bool machine_declare(Machine *m, Scope *s, const char *name, Value first, Range 
     Shape shape = graph_node(s->build->graph, n)->shape;
     uint32_t block = m->nblocks;
     *ARENA_PUSH(m->elab->arena, m->block_counts, m->nblocks, m->blocks_cap) = (uint32_t)shape_count(shape);
-    machine_add_cell(m, s, name, machine_leaf(m, PLACE_BLOCK, block, shape, true, name));
+    Value leaf = machine_leaf(m, PLACE_BLOCK, block, shape, true, name);
+    leaf.classes = first.classes;
+    machine_add_cell(m, s, name, leaf);
     put(m, m->piece, PLACE_BLOCK, block, n);
     Value now = value_node(s->build, n);
     now.classes = first.classes;
@@ -148,6 +150,7 @@ bool machine_assign_value(Machine *m, Scope *s, const Ast *target, Value v, Rang
     NodeId n = node_of(s, value_fit(s, v, c->shape, at, "the new value"), at);
     if (n == NODE_NONE) return false;
     m->cells[k].pending = value_node(s->build, n);
+    m->cells[k].pending.classes = c->classes;
     return true;
 }
 
@@ -186,6 +189,7 @@ void machine_settle(Machine *m, Scope *s) {
         if (c->pending.kind == VALUE_NONE) continue;
         struct Slot slot = m->slots[c->leaf];
         Value now = value_node(s->build, build_import(s->build, c->pending)); /* an attack as a step ends pieces */
+        now.classes = c->classes;
         put(m, m->piece, slot.place, slot.index, now.node);
         scope_bind(s, c->name, now);
         m->cells[k].pending = (Value){0};
@@ -197,10 +201,9 @@ static void start_piece(Machine *m, Scope *s) {
     new_piece(m);
     s->build = m->piece->build;
     for (uint32_t k = m->base; k < m->ncells; k++) {
-        Value v = value_node(m->leaf, m->cells[k].leaf);
-        const Value *now = env_find(s->env, m->cells[k].name);
-        if (now) v.classes = now->classes;
-        scope_bind(s, m->cells[k].name, v);
+        Value now = value_node(m->leaf, m->cells[k].leaf);
+        now.classes = m->cells[k].classes;
+        scope_bind(s, m->cells[k].name, now);
     }
 }
 

@@ -15,7 +15,8 @@ typedef struct Cell { /* a variable: `state` of an attack or optimiser, w, a loo
     const char *name;
     NodeId leaf;
     Shape shape;
-    Value pending; /* assigned, not yet in force: updates are simultaneous */
+    uint32_t classes; /* of a label; 0: it is none */
+    Value pending;    /* assigned, not yet in force: updates are simultaneous */
 } Cell;
 
 typedef struct Machine {
