@@ -241,7 +241,8 @@ static bool check_index_item(Checker *c, Ast *index, const Size *dim, const Size
         }
         return true;
     }
-    bool value = index->kind == AST_NAME || index->kind == AST_CALL || index->kind == AST_INDEX;
+    bool value =
+        index->kind == AST_NAME || index->kind == AST_CALL || index->kind == AST_INDEX || index->kind == AST_IF;
     const Type *t = value ? check_expr(c, index) : NULL;
     if (t && is_label(t)) {
         if (size_equal(t->classes, dim)) return true;

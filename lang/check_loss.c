@@ -1,5 +1,6 @@
 /* check_loss.c - the value of `loss:`, in trainings, attacks and metrics: a fn of outputs and target. */
 #include "checker.h"
+#include <math.h>
 
 static const Type *plain_fn(Checker *c, Ast *e, const Signature **s) {
     Ast *base = e->kind == AST_CALL ? SLOT(e, CALL, callee) : e;
@@ -28,6 +29,34 @@ static uint32_t supplied(const Signature *s, const Ast *e) {
             if (name && same(name, s->params[n]->name)) return n;
         }
     return s->nstate ? s->nstate : n;
+}
+
+/* A setting of the loss.  A label is one of the attack's values, or the number of a class. */
+static bool check_loss_setting(Checker *c, const Signature *s, uint32_t i, Ast *value, SizeBinding *b, uint32_t nb) {
+    const Ast *param = s->params[i];
+    const Type *t = check_expr(c, value);
+    const char *what = arena_printf(c->arena, "'%s' of '%s'", param->name, s->decl->name);
+    if (t->kind == TYPE_ERROR) return false;
+    if (!param->type->classes) return check_against(c, value, param->type, DIAG_E0301, what);
+    const Ast *example = c->attack && c->attack->nstate > 1 ? c->attack->params[1] : NULL;
+    if (example && value->kind == AST_NAME && value->ref == example) {
+        diag_help(diag_report(c->diags, DIAG_E0518, value->range, "the target of '%s' is the example's own label",
+                              s->decl->name),
+                  "another label: ranked(logits(%s))[1]", c->attack->params[0]->name);
+        return false;
+    }
+    const Type *want = type_substitute(c->arena, param->type, b, nb);
+    double number;
+    int64_t classes;
+    if (t->kind != TYPE_NUMBER && !(type_is_scalar(t) && t->elem == ELEM_INT)) {
+        unify(c->arena, want, t, b, nb);
+        return check_against(c, value, type_substitute(c->arena, want, b, nb), DIAG_E0301, what);
+    }
+    if (!constant_of(c, value, &number)) return true; /* a sweep: the compiler knows its values */
+    if (number == floor(number) && number >= 0 && !(size_number(want->classes, &classes) && number >= (double)classes))
+        return true;
+    diag_report(c->diags, DIAG_E0412, value->range, "%s is a %s, not %g", what, type_text(c->arena, want), number);
+    return false;
 }
 
 bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool pairs, bool attacked) {
@@ -67,18 +96,16 @@ bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool
     if (!match_arguments(c, s->decl->name, signature_text(c, s), e->kind == AST_CALL ? e : NULL, NULL, e->range, params,
                          s->nparams - first, values, NULL, NULL))
         return false;
-    bool good = true;
-    for (uint32_t i = first; i < s->nparams; i++)
-        if (values[i - first])
-            good = check_against(c, values[i - first], s->params[i]->type, DIAG_E0301,
-                                 arena_printf(c->arena, "'%s' of '%s'", s->params[i]->name, s->decl->name)) &&
-                   good;
-    if (!output || !target) return good;
     SizeBinding b[64];
     uint32_t nb = 0;
     for (uint32_t i = 0; i < s->nsizes && nb < 64; i++) b[nb++] = (SizeBinding){.var = s->sizes[i]};
     const Type *have[3] = {output, pair ? output : target, target};
-    for (uint32_t i = 0; i < first; i++) unify(c->arena, s->params[i]->type, have[i], b, nb);
+    const bool known = output && target;
+    for (uint32_t i = 0; i < first && known; i++) unify(c->arena, s->params[i]->type, have[i], b, nb);
+    bool good = true;
+    for (uint32_t i = first; i < s->nparams; i++)
+        good = (!values[i - first] || check_loss_setting(c, s, i, values[i - first], b, nb)) && good;
+    if (!known) return good;
     for (uint32_t i = 0; i < first; i++) {
         const Type *want = type_substitute(c->arena, s->params[i]->type, b, nb);
         if (type_equal(want, have[i])) continue;
