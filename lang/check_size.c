@@ -106,6 +106,8 @@ static bool constant_call(Checker *c, const Ast *e, double *v) {
         *v = log(x[0]);
     else if (same(f, "floor"))
         *v = floor(x[0]);
+    else if (same(f, "round"))
+        *v = nearbyint(x[0]);
     else if (same(f, "abs"))
         *v = fabs(x[0]);
     else

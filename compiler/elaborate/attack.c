@@ -6,13 +6,20 @@
 #include <xxhash.h>
 
 /* ---- draws and queries ---- */
+static bool gives_dims(const Ast *call, uint32_t before) {
+    const Ast *list = AST_SLOT(call, CALL, inputs);
+    for (uint32_t i = 0; i < list->nkids; i++)
+        if (list->kids[i]->name ? strcmp(list->kids[i]->name, "dims") == 0 : i >= before) return true;
+    return false;
+}
+
 static Value draw(Scope *s, Attack *k, const Ast *call, const char *name) {
-    Args args = call_args(s, call, NULL, call->range);
     bool uniform = strcmp(name, "uniform") == 0;
+    if (!s->flex && !gives_dims(call, uniform ? 2 : 1)) return value_flex(s, call);
+    Args args = call_args(s, call, NULL, call->range);
     Arg *first = args_take(&args, uniform ? "low" : "std", true),
         *second = uniform ? args_take(&args, "high", true) : NULL, *dims = args_take(&args, "dims", true);
     Shape shape = shape_scalar();
-    if (!s->flex && !dims) return value_flex(s, call);
     if (!args_all_used(s, &args, name)) return (Value){0};
     if (uniform && (!first || !second))
         return elab_error(s, DIAG_E0303, call->range, "uniform takes its low and high end");

@@ -134,7 +134,6 @@ static Value reduce(const In *in, const char *name) {
 static Op unary_op(const char *name) {
     for (const Builtin *b = builtin_table; b->name; b++) {
         if (strcmp(b->name, name) != 0 || b->rule != RULE_ELEMENTWISE || b->nargs != 1) continue;
-        if (strcmp(name, "round") == 0) return OP_COUNT; /* two operations */
         Op op = op_named(name);
         if (op == OP_COUNT) ICE("the builtin '%s' is no operation", name);
         return op;
@@ -400,7 +399,6 @@ static const struct {
     {"argmax", {"x"}},
     {"ranked", {"x"}},
     {"indices", {"x", "axis"}},
-    {"round", {"x"}},
     {"one_hot", {"y"}},
     {"dot", {"a", "b"}},
     {"outer", {"a", "b"}},
@@ -440,10 +438,6 @@ static Value apply(const In *in, const char *name) {
     if (strcmp(name, "one_hot") == 0) return one_hot(in);
     if (strcmp(name, "ranked") == 0) return ranked(in);
     if (strcmp(name, "indices") == 0) return places(in);
-    if (strcmp(name, "round") == 0) {
-        Value half = elementwise(in->s, OP_add, (Value[]){in->v[0], value_number(0.5)}, 2, in->at, in->call);
-        return elementwise(in->s, OP_floor, &half, 1, in->at, in->call);
-    }
     if (strcmp(name, "dot") == 0 || strcmp(name, "outer") == 0) return vectors(in, *name == 'o');
     if (strcmp(name, "pad") == 0) return pad(in);
     if (strcmp(name, "statistic") == 0 || strcmp(name, "dropout") == 0) return training(in, name);
