@@ -207,7 +207,6 @@ static const Type *check_name(Checker *c, Ast *e) {
     case AST_DEFENCE:
     case AST_OPTIMISER:
     case AST_SCHEDULE:
-    case AST_GRADIENT:
     case AST_EXPERIMENT:
     case AST_FN: checker_ensure(c, r); break;
     default: break;

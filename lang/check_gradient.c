@@ -248,6 +248,9 @@ void check_gradient(Checker *c, Ast *g) {
     const Ast *layer = layer_of(c);
     Ast *symbol = SLOT(g, GRADIENT, symbol);
     g->type = &type_mode;
+    if (mode_find(g->name))
+        diag_report(c->diags, DIAG_E0203, place(g), "the gradient '%s' hides the gradient mode %s() of the language",
+                    g->name, g->name);
     if (!target || (!body && !symbol) || (!target->ref && target->kind == AST_NAME)) return;
     if (!layer) {
         diag_report(c->diags, DIAG_E0454, target->range, "'gradient .. %s' belongs to a layer",

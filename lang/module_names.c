@@ -23,7 +23,7 @@ void declare_top(Resolver *r, const char *name, const Ast *decl, Range at, const
                   old->at, "first declared here");
         return;
     }
-    scope_add(r->arena, r->top, (Entry){name, decl, at, false, import != NULL, import});
+    scope_add(r->arena, r->top, (Entry){name, decl, at, false, import != NULL, false, import});
 }
 
 static const char *last_component(const char *path) {

@@ -92,13 +92,27 @@ static void resolve_args(Resolver *r, Ast *list, bool words) {
     }
 }
 
+/* A setting names a row of the language's tables, whatever the module declares; where that could be meant, it is said. */
+static void say_which(Resolver *r, const Ast *value) {
+    const Ast *callee = value->kind == AST_CALL ? AST_SLOT(value, CALL, callee) : value;
+    Entry *e = callee->kind == AST_NAME ? scope_find(r->top, callee->name) : NULL;
+    bool row = e && (is_mode(e->name) || is_solver(e->name) || penalty_find(e->name) || finish_find(e->name));
+    if (!row || e->told || !e->decl || (e->decl->kind != AST_FN && e->decl->kind != AST_LAYER)) return;
+    e->told = true;
+    diag_note(diag_report(r->diags, DIAG_W0212, callee->range, "'%s' is the one of the language here, not this %s",
+                          e->name, ast_kind_name(e->decl->kind)),
+              e->at, "declared here");
+}
+
 static void resolve_call(Resolver *r, Ast *e) {
     Ast *callee = AST_SLOT(e, CALL, callee);
     char buffer[256];
     const char *path = spelled(callee, buffer, sizeof buffer);
-    bool table = path && ((is_mode(path) && (strchr(path, '.') || !find_called(r, path))) ||
-                          ((is_solver(path) || penalty_find(path) || finish_find(path)) && !find_called(r, path) &&
-                           !scope_find(r->top, path)));
+    bool called = path && find_called(r, path), top = path && scope_find(r->top, path);
+    bool pipeline = r->context & CTX_PIPELINE; /* where no function of the module is called but with a net */
+    bool table = path && ((is_mode(path) && (strchr(path, '.') || (!called && (pipeline || !top)))) ||
+                          ((is_solver(path) || penalty_find(path) || finish_find(path)) && !called && !top));
+    if (table) say_which(r, e);
     if (!table && callee->kind == AST_NAME) {
         const Ast *decl;
         if (lookup_called(r, callee->name, &decl))
@@ -197,6 +211,7 @@ static const char *last_key(const Ast *key) {
 /* Names of penalties come before those of the module: what stands here is a penalty or a mistake. */
 static void resolve_penalty(Resolver *r, Ast *value) {
     if (value->kind == AST_CALL) {
+        say_which(r, value);
         resolve_args(r, AST_SLOT(value, CALL, inputs), true);
     } else if (value->kind == AST_ARRAY) {
         for (uint32_t i = 0; i < value->nkids; i++) resolve_penalty(r, value->kids[i]);
@@ -208,10 +223,12 @@ static void resolve_penalty(Resolver *r, Ast *value) {
 /* The same of finishes. */
 static void resolve_finish(Resolver *r, Ast *value) {
     const Ast *callee = value->kind == AST_CALL ? AST_SLOT(value, CALL, callee) : value, *decl;
-    if (value->kind == AST_CALL && callee->kind == AST_NAME)
+    if (value->kind == AST_CALL && callee->kind == AST_NAME) {
+        say_which(r, value);
         resolve_args(r, AST_SLOT(value, CALL, inputs), true);
-    else if (callee->kind != AST_NAME || (!finish_find(callee->name) && lookup(r, callee->name, &decl)))
+    } else if (callee->kind != AST_NAME || (!finish_find(callee->name) && lookup(r, callee->name, &decl))) {
         resolve_expr(r, value); /* of another name the checker lists the finishes */
+    }
 }
 
 /* The argument of a solver, mode or penalty that a path ends in: body.gradient.combine. */
@@ -249,6 +266,7 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
         /* an unknown mode: the checker lists the modes */
     } else if (value && value->kind == AST_CALL && row && (row->kind == KIND_MODE || row->kind == KIND_FORWARD) &&
                spelled(AST_SLOT(value, CALL, callee), buffer, sizeof buffer) && !find_called(r, buffer)) {
+        say_which(r, value);
         resolve_args(r, AST_SLOT(value, CALL, state), true);
         resolve_args(r, AST_SLOT(value, CALL, inputs), true);
     } else {

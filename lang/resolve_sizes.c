@@ -87,5 +87,5 @@ void resolve_example(Resolver *r, const Ast *attack) {
         if (!find_local(r, built_in[i]))
             scope_add(r->arena, r->scope,
                       (Entry){built_in[i], ast_new(r->arena, AST_ERROR, name_place(attack), 0), name_place(attack),
-                              true, false, NULL});
+                              true, false, false, NULL});
 }

@@ -11,6 +11,7 @@ typedef struct Entry {
     const Ast *decl; /* NULL: a reader of std.data */
     Range at;
     bool used, report_unused;
+    bool told;         /* that the language uses the name too */
     const Ast *import; /* the IMPORT it came by, or NULL */
 } Entry;
 

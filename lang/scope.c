@@ -145,7 +145,7 @@ static void declare_unknown(Resolver *r, const Ast *name) {
     Scope *s = r->scope;
     while (s && s->up) s = s->up;
     if (!s || scope_find(s, name->name)) return;
-    scope_add(r->arena, s, (Entry){name->name, unknown_node(r, name->range), name->range, true, false, NULL});
+    scope_add(r->arena, s, (Entry){name->name, unknown_node(r, name->range), name->range, true, false, false, NULL});
 }
 
 /* A row of foreign.def; where its code begins with a name of the standard library, the import too. */
@@ -248,13 +248,17 @@ void report_foreign(Resolver *r, Ast *member, const Foreign *module) {
 
 static bool is_unknown(const Entry *e) { return e->decl && e->decl->kind == AST_ERROR; }
 
+static bool is_value_rule(BuiltinRule rule) {
+    return rule == RULE_VALUE_NUMBER || rule == RULE_VALUE_SCALAR || rule == RULE_VALUE_W || rule == RULE_VALUE_STATES;
+}
+
 void declare(Resolver *r, const char *name, const Ast *decl, Range at) {
     if (!name) return;
     Entry *old = scope_find(r->scope, name);
     bool report = (decl->kind == AST_NAME || decl->kind == AST_PARAM || decl->kind == AST_USE) && name[0] != '_' &&
                   !(r->context & CTX_PIPELINE);
     if (old && is_unknown(old)) {
-        *old = (Entry){name, decl, at, false, report, NULL};
+        *old = (Entry){name, decl, at, false, report, false, NULL};
         return;
     }
     if (old) {
@@ -265,11 +269,14 @@ void declare(Resolver *r, const char *name, const Ast *decl, Range at) {
     if ((old = find_local(r, name)) && !is_unknown(old))
         diag_note(diag_report(r->diags, DIAG_E0203, at, "'%s' hides another '%s' that is known here", name, name),
                   old->at, "declared here");
-    scope_add(r->arena, r->scope, (Entry){name, decl, at, false, report, NULL});
+    const Builtin *b = builtin_find(name, r->context);
+    if (b && is_value_rule(b->rule))
+        diag_report(r->diags, DIAG_E0203, at, "'%s' hides the '%s' of the language: %s", name, name, b->doc);
+    scope_add(r->arena, r->scope, (Entry){name, decl, at, false, report, false, NULL});
 }
 
 void declare_equation(Resolver *r, const Ast *target) {
-    if (r->scope) scope_add(r->arena, r->scope, (Entry){target->name, target, target->range, true, false, NULL});
+    if (r->scope) scope_add(r->arena, r->scope, (Entry){target->name, target, target->range, true, false, false, NULL});
 }
 
 void scope_push(Resolver *r, const Ast *later) {
