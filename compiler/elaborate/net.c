@@ -217,6 +217,31 @@ bool loss_read(Scope *s, const Ast *given, LossUse *out) {
     return read_loss(s, given, false, s->build, &from, out);
 }
 
+/* Whether the node is 0 or 1 by its form, whatever the numbers are. */
+static bool is_truth(const Graph *g, NodeId id, int depth) {
+    const Node *n = graph_node(g, id);
+    double v;
+    if (fold_value(g, id, &v)) return v == 0 || v == 1;
+    if (depth == 0) return false;
+    switch (n->op) {
+    case OP_lt:
+    case OP_le:
+    case OP_eq:
+    case OP_and:
+    case OP_or:
+    case OP_step: return true;
+    case OP_not:
+    case OP_reshape:
+    case OP_broadcast:
+    case OP_stop_gradient: return is_truth(g, graph_arg(g, id, 0), depth - 1);
+    case OP_mul:
+    case OP_max:
+    case OP_min: return is_truth(g, graph_arg(g, id, 0), depth - 1) && is_truth(g, graph_arg(g, id, 1), depth - 1);
+    case OP_select: return is_truth(g, graph_arg(g, id, 1), depth - 1) && is_truth(g, graph_arg(g, id, 2), depth - 1);
+    default: return false;
+    }
+}
+
 const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
     Elab *e = s->elab;
     Arena *a = e->arena;
@@ -273,7 +298,8 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
         return NULL;
     }
     if (metric)
-        *ARENA_PUSH(a, m->metrics, m->nmetrics, net->nmetrics_cap) = (Loss){.name = name, .node = node};
+        *ARENA_PUSH(a, m->metrics, m->nmetrics, net->nmetrics_cap) =
+            (Loss){.name = name, .node = node, .share = is_truth(m->graph, node, 32)};
     else
         add_loss(e, net, (Loss){.name = name, .node = node}, key, &use);
     uint32_t k = n;

@@ -81,6 +81,7 @@ typedef struct Loss {
     const char *name; /* "cross_entropy": C identifier */
     NodeId node;      /* batched scalar of model->graph */
     bool objective; /* it is the function that frame->objective names: of its routines only those that are asked for */
+    bool share;     /* of a metric: it is 0 or 1 by its form, so that its mean is a share of the examples */
     bool trains;    /* of an objective: NAME_parameters is asked for too */
 } Loss;
 

@@ -100,7 +100,7 @@ static bool check_value(deq_app *app, const deq_cell_spec *cell, int k, deq_erro
     case DEQ_EVALUATE:
         t = model_of(app->manifest, cell, v->model);
         if (!t) return deq_fail(e, DEQ_MODULE, "value '%s': there is no model '%s'", v->name, v->model);
-        if (v->metric && !deq_net_has_metric(t->net, v->metric))
+        if (v->metric && !deq_net_metric(t->net, v->metric))
             return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no metric '%s'", v->name, t->net->name, v->metric);
         if (v->loss && !has_loss(t->net, v->loss))
             return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no loss '%s'", v->name, t->net->name, v->loss);

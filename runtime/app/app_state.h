@@ -32,6 +32,7 @@ typedef struct deq_attack_totals { /* sums over the examples of an evaluation */
 
 typedef struct deq_evaluation {  /* of one model on one slice */
     double metric, loss;         /* means; NaN when not wanted */
+    bool share;                  /* the mean is a share of the examples */
     int64_t examples, undefined; /* undefined: predictions with a NaN, which are wrong */
     double steps, residual;      /* means over examples, of the solves that gave the prediction */
     double converged;            /* share of these solves that reached their tolerance */

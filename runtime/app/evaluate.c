@@ -114,7 +114,7 @@ static deq_interval interval_of(const deq_evaluation *v, uint64_t key) {
     deq_interval out = {NAN, NAN, NAN};
     for (int64_t i = 0; values && i < v->examples; i++)
         values[i] = v->by_loss ? v->records[i].loss : v->records[i].metric;
-    if (values) out = deq_mean_interval(values, v->examples, key);
+    if (values) out = deq_mean_interval(values, v->examples, key, v->share);
     free(values);
     return out;
 }
@@ -374,14 +374,19 @@ const char *deq_value_defence(const deq_value_spec *v) {
     return text;
 }
 
-/* Everything that decides the record of an example but the example. */
+static bool is_share(const deq_model *model, const deq_value_spec *v) {
+    const deq_metric_spec *metric = deq_net_metric(model->spec->net, v->metric);
+    return metric && metric->share;
+}
+
+/* Everything that decides the record of an example but the example, and whether metrics are shares. */
 static json_t *about(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
                      const char *fingerprint) {
-    json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION, "kind",
-                             "records", "net", model->spec->net->hash, "model", model->key, "metric",
-                             v->metric ? v->metric : "", "loss", v->loss ? v->loss : "", "files", fingerprint, "test",
-                             (int)v->data.test, "seed", (json_int_t)model->spec->seed, "attack",
-                             deq_app_attack_key(app, v->attack), "settings", deq_app_resolved(engine));
+    json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:b, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION,
+                             "kind", "records", "net", model->spec->net->hash, "model", model->key, "metric",
+                             v->metric ? v->metric : "", "share", is_share(model, v), "loss", v->loss ? v->loss : "",
+                             "files", fingerprint, "test", (int)v->data.test, "seed", (json_int_t)model->spec->seed,
+                             "attack", deq_app_attack_key(app, v->attack), "settings", deq_app_resolved(engine));
     deq_app_link_key(app, model->spec->net, what);
     return what;
 }
@@ -433,6 +438,7 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
     if (!data || !deq_dataset_slice(data, &v->data, &from, &to, e)) return false;
     out->examples = to - from;
     out->by_loss = !v->metric;
+    out->share = is_share(model, v);
     out->records = malloc((size_t)out->examples * sizeof *out->records);
     int64_t *ids = malloc((size_t)out->examples * sizeof *ids);
     for (int64_t i = 0; ids && i < out->examples; i++) ids[i] = from + i;

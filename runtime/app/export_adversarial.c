@@ -167,7 +167,8 @@ static bool evaluate_rounded(deq_app *app, const deq_model *model, const deq_val
          deq_app_load_model(app, engine, model, e) && deq_measure(&m, ids, n, r->records, e);
     deq_engine_restore_settings(engine, token);
     for (int64_t i = 0; ok && i < n; i++) values[i] = v->metric ? r->records[i].metric : r->records[i].loss;
-    if (ok) r->interval = deq_mean_interval(values, n, model->spec->seed);
+    const deq_metric_spec *metric = deq_net_metric(model->spec->net, v->metric);
+    if (ok) r->interval = deq_mean_interval(values, n, model->spec->seed, metric && metric->share);
     free(ids);
     free(values);
     return ok;

@@ -103,8 +103,10 @@ static deq_interval mean_of(const Part *p, const char *field) {
     double *values = malloc((size_t)(p->n + 1) * sizeof *values);
     deq_interval out = {NAN, NAN, NAN};
     for (int64_t i = 0; values && i < p->n; i++) values[i] = deq_record_value(&p->records[i], f);
-    const uint64_t key = (uint64_t)json_integer_value(json_object_get(deq_journal_about(p->journal), "seed"));
-    if (values) out = deq_mean_interval(values, p->n, key);
+    const json_t *about = deq_journal_about(p->journal);
+    const uint64_t key = (uint64_t)json_integer_value(json_object_get(about, "seed"));
+    const bool share = !strcmp(field, "metric") && json_is_true(json_object_get(about, "share"));
+    if (values) out = deq_mean_interval(values, p->n, key, share);
     free(values);
     return out;
 }

@@ -412,7 +412,7 @@ static bool prepare_run(Run *r, deq_error *e) {
     deq_app *app = r->app;
     const deq_train_spec *t = r->t;
     r->vector_bytes = deq_net_vector_bytes(t->net, (int)app->module->real_bits);
-    r->metric = deq_net_has_metric(t->net, "accuracy") ? "accuracy" : NULL;
+    r->metric = deq_net_metric(t->net, "accuracy") ? "accuracy" : NULL;
     if (t->attack) r->attack = deq_app_attack(t->attack, r->attack_scalars);
     for (int i = 0; i < t->optimiser.nscalars; i++) r->update_scalars[2 + i] = t->optimiser.scalars[i].value;
     r->data = deq_app_data(app, t->data.data, e);

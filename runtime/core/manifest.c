@@ -324,7 +324,8 @@ static void read_losses(Reader *r, const json_t *o, deq_net_spec *n) {
     n->metrics = make(r, (size_t)n->nmetrics, sizeof *n->metrics);
     for (int i = 0; n->metrics && i < n->nmetrics; i++) {
         const json_t *l = json_array_get(v, (size_t)i);
-        n->metrics[i] = (deq_metric_spec){text(r, l, "name"), text(r, l, "routine")};
+        n->metrics[i] =
+            (deq_metric_spec){text(r, l, "name"), text(r, l, "routine"), json_is_true(json_object_get(l, "share"))};
     }
 }
 
@@ -608,10 +609,10 @@ const deq_routine *deq_module_routine(const deq_module *module, const char *name
     return NULL;
 }
 
-bool deq_net_has_metric(const deq_net_spec *net, const char *name) {
-    for (int i = 0; i < net->nmetrics; i++)
-        if (!strcmp(net->metrics[i].name, name)) return true;
-    return false;
+const deq_metric_spec *deq_net_metric(const deq_net_spec *net, const char *name) {
+    for (int i = 0; name && i < net->nmetrics; i++)
+        if (!strcmp(net->metrics[i].name, name)) return &net->metrics[i];
+    return NULL;
 }
 
 void deq_shape_print(const deq_shape *s, char *out, size_t size) {

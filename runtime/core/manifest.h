@@ -89,6 +89,7 @@ typedef struct deq_loss_spec {
 } deq_loss_spec;
 typedef struct deq_metric_spec {
     const char *name, *routine;
+    bool share; /* 0 or 1 for every example */
 } deq_metric_spec;
 
 typedef struct deq_net_spec {
@@ -283,6 +284,6 @@ void *deq_manifest_alloc(deq_manifest *m, size_t bytes);
 
 const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
 const deq_routine *deq_module_routine(const deq_module *module, const char *name);
-bool deq_net_has_metric(const deq_net_spec *net, const char *name);
-void deq_shape_print(const deq_shape *s, char *out, size_t size); /* "[1, 28, 28]" */
+const deq_metric_spec *deq_net_metric(const deq_net_spec *net, const char *name); /* NULL: it has none so called */
+void deq_shape_print(const deq_shape *s, char *out, size_t size);                 /* "[1, 28, 28]" */
 #endif

@@ -66,9 +66,9 @@ static double mean_of(void *context, const int64_t *drawn, int64_t n) {
     return sum / (double)n;
 }
 
-deq_interval deq_mean_interval(const double *values, int64_t n, uint64_t key) {
+deq_interval deq_mean_interval(const double *values, int64_t n, uint64_t key, bool share) {
     int64_t ones = 0, zeros = 0;
     for (int64_t i = 0; i < n; i++) ones += values[i] == 1, zeros += values[i] == 0;
-    if (ones + zeros == n) return deq_wilson(ones, n);
+    if (share && ones + zeros == n) return deq_wilson(ones, n);
     return deq_bootstrap(mean_of, (void *)(uintptr_t)values, n, key);
 }

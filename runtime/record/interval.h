@@ -5,6 +5,7 @@
  * percentile bootstrap over examples, whose draws depend on the key and the number of examples only. */
 #ifndef DEQ_RUNTIME_INTERVAL_H
 #define DEQ_RUNTIME_INTERVAL_H
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct deq_interval { /* low <= value <= high; all NaN when there are no examples */
@@ -18,7 +19,7 @@ deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n);
  * statistic of several evaluations of the same examples is thereby paired. */
 typedef double deq_statistic(void *context, const int64_t *drawn, int64_t n);
 deq_interval deq_bootstrap(deq_statistic *statistic, void *context, int64_t n, uint64_t key);
-/* Of the mean of values[0 .. n): Wilson's where each is 0 or 1, so that it is a share, else a bootstrap.  A value that is
- * not finite makes it NaN. */
-deq_interval deq_mean_interval(const double *values, int64_t n, uint64_t key);
+/* Of the mean of values[0 .. n): Wilson's of a share, whose values are 0 and 1, else a bootstrap.  A value that is not
+ * finite makes it NaN. */
+deq_interval deq_mean_interval(const double *values, int64_t n, uint64_t key, bool share);
 #endif

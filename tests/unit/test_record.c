@@ -53,12 +53,18 @@ static void test_bootstrap(void **state) {
         mean += values[i] / 400;
     }
     for (int i = 0; i < 400; i++) square += (values[i] - mean) * (values[i] - mean) / 400;
-    deq_interval b = deq_mean_interval(values, 400, 7), again = deq_mean_interval(values, 400, 7);
+    deq_interval b = deq_mean_interval(values, 400, 7, false), again = deq_mean_interval(values, 400, 7, false);
     double half = 1.96 * sqrt(square / 400);
     assert_true(fabs(b.value - mean) < 1e-12 && !memcmp(&b, &again, sizeof b));
     assert_true(fabs(b.low - (mean - half)) < 0.15 * half && fabs(b.high - (mean + half)) < 0.15 * half);
+    /* zeros of a metric that could be anything are no share of none: their mean is 0 without doubt */
+    for (int i = 0; i < 400; i++) values[i] = 0;
+    b = deq_mean_interval(values, 400, 7, false);
+    assert_true(b.value == 0 && b.low == 0 && b.high == 0);
+    b = deq_mean_interval(values, 400, 7, true);
+    assert_true(b.value == 0 && b.low == 0 && b.high > 0.005 && b.high < 0.02);
     values[3] = NAN;
-    assert_true(isnan(deq_mean_interval(values, 400, 7).value));
+    assert_true(isnan(deq_mean_interval(values, 400, 7, false).value));
 }
 
 /* ---- journals ---- */
