@@ -1,6 +1,7 @@
 /* net.c - a layer with all its sizes becomes a Model: its parameters, its output, a scalar for every loss and metric.
  */
 #include "adjoint.h"
+#include "fold.h"
 #include "queries.h"
 #include <stdlib.h>
 #include <string.h>
