@@ -155,8 +155,8 @@ const Signature *checker_signature(Checker *c, const Ast *decl) {
     for (uint32_t i = 0; i < s->nparams; i++) {
         s->params[i]->type = check_type(c, SLOT(s->params[i], BINDING, type));
         s->broken = s->broken || s->params[i]->type->kind == TYPE_ERROR;
-        check_bounds_declared(c, s->params[i]);
     }
+    for (uint32_t i = 0; i < s->nparams; i++) check_bounds_declared(c, s->params[i]);
     Ast *result = layer ? SLOT(decl, LAYER, result) : fn ? SLOT(decl, FN, result) : NULL;
     s->result = result ? check_type(c, result) : &type_error;
     s->broken = s->broken || ((fn || layer) && s->result->kind == TYPE_ERROR);

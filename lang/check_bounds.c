@@ -1,7 +1,9 @@
 /* check_bounds.c - the values that a parameter says have a meaning: radius: f32 in 0..1, iterations: int in 1..inf.
  *
  * Both ends belong to the bounds of a number; those of an int are half open, as ranges are everywhere.  An infinite end
- * says that every number is good, however large.  Infinity itself is none, unless it is the default (no limit at all). */
+ * says that every number is good, however large.  Infinity itself is none, unless it is the default (no limit at all).
+ * Bounds of an attack's setting may depend on its other settings, radius: f32 in 0..(if p == inf then 1 else inf); where
+ * one of those is swept, the elaborator looks.  `unbounded: true` at an attack lifts the upper ends. */
 #include "checker.h"
 #include <math.h>
 #include <string.h>
@@ -14,6 +16,29 @@ static bool bounds_of(Checker *c, const Ast *param, double *low, double *high) {
            constant_of(c, SLOT(range, BINARY, left), low) && constant_of(c, SLOT(range, BINARY, right), high);
 }
 
+/* The input and the target are no settings: another example is another x. */
+static bool mentions_example(const Ast *e) {
+    const Ast *r = e && e->kind == AST_NAME ? e->ref : NULL;
+    if (r && r->kind == AST_BINDING && r->type && (!type_is_scalar(r->type) || r->type->elem == ELEM_LABEL))
+        return true;
+    for (uint32_t i = 0; e && i < e->nkids; i++)
+        if (mentions_example(e->kids[i])) return true;
+    return false;
+}
+
+/* Of an attack: each end a number that depends on its settings, known wherever the attack is named. */
+static bool depends_on_settings(Checker *c, Ast *range) {
+    if (!c->decl || c->decl->kind != AST_ATTACK_DEF || mentions_example(range) || range->kind != AST_BINARY ||
+        !same(range->name, ".."))
+        return false;
+    for (uint32_t i = 0; i < 2; i++) {
+        const Type *t = check_expr(c, range->kids[i]);
+        if (t->kind != TYPE_NUMBER && (!type_is_scalar(t) || t->elem == ELEM_BOOL || t->elem == ELEM_LABEL))
+            return false;
+    }
+    return true;
+}
+
 void check_bounds_declared(Checker *c, const Ast *param) {
     Ast *range = SLOT(param, BINDING, bounds);
     double low, high;
@@ -23,6 +48,8 @@ void check_bounds_declared(Checker *c, const Ast *param) {
     if (!number)
         diag_report(c->diags, DIAG_E0301, range->range, "only a number has bounds, '%s' is %s", param->name,
                     type_text(c->arena, param->type));
+    else if (!bounds_of(c, param, &low, &high) && depends_on_settings(c, range))
+        range->type = &type_range;
     else if (!bounds_of(c, param, &low, &high))
         diag_help(diag_report(c->diags, DIAG_E0321, range->range,
                               "the bounds of '%s' are two numbers that are known here", param->name),
@@ -36,6 +63,7 @@ void check_bounds_declared(Checker *c, const Ast *param) {
 static bool check_number(Checker *c, const Ast *param, const Ast *at, double v, const char *owner) {
     double low, high;
     if (!bounds_of(c, param, &low, &high)) return true;
+    if (c->unbounded) high = INFINITY;
     double last = is_whole(param) ? high - 1 : high;
     if (v >= low && v <= last && (isfinite(v) || ast_is_infinity(SLOT(param, BINDING, fallback)))) return true;
     const char *what = arena_printf(c->arena, "'%s' of '%s'", param->name, owner), *wanted;

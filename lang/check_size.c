@@ -115,6 +115,20 @@ static bool constant_call(Checker *c, const Ast *e, double *v) {
     return true;
 }
 
+/* A setting at the call whose bounds are looked at. */
+static bool constant_setting(Checker *c, const Ast *name, double *v) {
+    const Given *given = c->given;
+    for (uint32_t i = 0; given && i < given->n; i++) {
+        if (name->ref != given->settings[i]) continue;
+        const Ast *value = given->values[i] ? given->values[i] : SLOT(given->settings[i], BINDING, fallback);
+        c->given = NULL; /* values are the caller's */
+        const bool known = value && constant_of(c, value, v);
+        c->given = given;
+        return known;
+    }
+    return false;
+}
+
 bool constant_of(Checker *c, const Ast *e, double *v) {
     double x, y;
     switch (e->kind) {
@@ -128,7 +142,11 @@ bool constant_of(Checker *c, const Ast *e, double *v) {
             *v = same(e->name, "pi") ? 3.14159265358979323846 : (double)INFINITY;
             return true;
         }
-        return false;
+        return constant_setting(c, e, v);
+    case AST_BOOL: *v = e->number; return true;
+    case AST_IF:
+        return constant_of(c, SLOT(e, IF, condition), &x) &&
+               constant_of(c, x != 0 ? SLOT(e, IF, yes) : SLOT(e, IF, no), v);
     case AST_UNARY:
         if (!same(e->name, "-") || !constant_of(c, SLOT(e, UNARY, operand), &x)) return false;
         *v = -x;
@@ -145,6 +163,12 @@ bool constant_of(Checker *c, const Ast *e, double *v) {
             *v = x / y;
         else if (same(e->name, "**"))
             *v = pow(x, y);
+        else if (same(e->name, "=="))
+            *v = x == y;
+        else if (same(e->name, "<"))
+            *v = x < y;
+        else if (same(e->name, ">"))
+            *v = x > y;
         else
             return false;
         return true;

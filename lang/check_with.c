@@ -219,7 +219,11 @@ static void check_override(Checker *c, Ast *s, const Type *layer, bool trained, 
 
 const Type *check_with(Checker *c, Ast *e) {
     Ast *base = SLOT(e, WITH, base), *list = SLOT(e, WITH, settings);
+    const Ast *lifted = value_of(list, "unbounded");
+    const bool outer = c->unbounded;
+    c->unbounded = outer || (lifted && lifted->kind == AST_BOOL && lifted->number != 0);
     const Type *t = check_expr(c, base);
+    c->unbounded = outer;
     const Type *layer = t->kind == TYPE_LAYER ? t : t->kind == TYPE_NET ? t->items[0] : NULL;
     if (t->kind == TYPE_ERROR) return t;
     const Ast *made = base->kind == AST_CALL ? SLOT(base, CALL, callee) : NULL;

@@ -26,13 +26,20 @@ struct Checker {
     Diags *diags;
     struct CheckerMap *map; /* what is known about declarations and calls */
     const Module *module;
-    const Ast *decl;         /* module-level declaration being checked */
-    unsigned context;        /* CTX_ */
-    const Ast *fixed;        /* fixed point around the expression, or NULL */
-    const Signature *attack; /* the attack being checked, or NULL */
-    const Type *shape_of;    /* what zeros and draws are when nothing else says: x of an attack, w, or NULL */
-    struct Visit **visits;   /* instantiations looked at: check_instance.c */
+    const Ast *decl;           /* module-level declaration being checked */
+    unsigned context;          /* CTX_ */
+    const Ast *fixed;          /* fixed point around the expression, or NULL */
+    const Signature *attack;   /* the attack being checked, or NULL */
+    const struct Given *given; /* the settings at the call whose bounds are looked at, or NULL */
+    bool unbounded;            /* it is an attack `with { unbounded: true }` whose settings are looked at */
+    const Type *shape_of;      /* what zeros and draws are when nothing else says: x of an attack, w, or NULL */
+    struct Visit **visits;     /* instantiations looked at: check_instance.c */
 };
+
+typedef struct Given { /* settings of a definition and their values at a call; a NULL one has its default */
+    Ast *const *settings, *const *values;
+    uint32_t n;
+} Given;
 
 #define SLOT AST_SLOT
 

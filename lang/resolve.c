@@ -413,11 +413,14 @@ static void resolve_params(Resolver *r, Ast *params) {
             Ast *b = list->kids[i];
             if (b->kind != AST_BINDING) continue;
             resolve_type(r, AST_SLOT(b, BINDING, type));
-            resolve_expr(r, AST_SLOT(b, BINDING, bounds));
             resolve_expr(r, AST_SLOT(b, BINDING, fallback));
             declare(r, b->name, b, name_place(b));
         }
     }
+    for (uint32_t part = 0; params && part < 2; part++) /* bounds may mention all of them */
+        for (uint32_t i = 0; params->kids[part] && i < params->kids[part]->nkids; i++)
+            if (params->kids[part]->kids[i]->kind == AST_BINDING)
+                resolve_expr(r, AST_SLOT(params->kids[part]->kids[i], BINDING, bounds));
 }
 
 static void resolve_body(Resolver *r, Ast *body) {

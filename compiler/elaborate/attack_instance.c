@@ -4,14 +4,13 @@
 #include <math.h>
 #include <string.h>
 
-bool scalar_bound(Scope *s, Scalars *list, const Ast *binding, const Module *owner, Range at, const char *callee) {
+bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *settings, Range at, const char *callee) {
     const Ast *bounds = AST_SLOT(binding, BINDING, bounds);
-    struct Scalar *x = &list->items[list->n - 1];
-    Scope plain = scope_of_module(s->elab, owner);
     if (!bounds) return true;
-    if (!eval_number(&plain, AST_SLOT(bounds, BINARY, left), &x->low) ||
-        !eval_number(&plain, AST_SLOT(bounds, BINARY, right), &x->high))
+    if (!eval_number(settings, AST_SLOT(bounds, BINARY, left), &x->low) ||
+        !eval_number(settings, AST_SLOT(bounds, BINARY, right), &x->high))
         return false;
+    if (x->unbounded) x->high = INFINITY;
     if (x->whole) x->high -= 1; /* ranges of whole numbers are half open */
     x->bounded = true;
     if (!ast_is_infinity(AST_SLOT(binding, BINDING, fallback)))
@@ -30,7 +29,7 @@ bool scalar_bound(Scope *s, Scalars *list, const Ast *binding, const Module *own
 }
 
 bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
-                      Env **numbers, Scalars *out) {
+                      bool unbounded, Env **numbers, Scalars *out) {
     Elab *e = from->elab;
     Args args = {.at = call->range};
     Scope plain = *from;
@@ -38,6 +37,8 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
     Scope inner = scope_of_module(e, owner);
     inner.env = *numbers;
     const Ast *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
+    const uint32_t first = out->n;
+    Range *places = arena_alloc(e->arena, (list ? list->nkids + 1 : 1) * sizeof *places);
     for (uint32_t k = 0; list && k < list->nkids; k++) {
         const Ast *b = list->kids[k], *fallback = AST_SLOT(b, BINDING, fallback);
         Arg *arg = args_take(&args, b->name, true);
@@ -61,9 +62,11 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
                    false;
         scope_bind(&inner, b->name, value_number(x));
         *ARENA_PUSH(e->arena, out->items, out->n, out->cap) =
-            (struct Scalar){.name = b->name, .value = x, .whole = whole};
-        if (!scalar_bound(from, out, b, owner, arg ? arg->at : call->range, callee)) return false;
+            (struct Scalar){.name = b->name, .value = x, .whole = whole, .unbounded = unbounded};
+        places[k] = arg ? arg->at : call->range;
     }
+    for (uint32_t k = 0; list && k < list->nkids; k++) /* bounds may depend on all settings */
+        if (!scalar_bound(from, &out->items[first + k], list->kids[k], &inner, places[k], callee)) return false;
     *numbers = inner.env;
     return args_all_used(from, &args, callee);
 }
@@ -154,6 +157,10 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
                     out->allow_masking = out->allow_masking || AST_SLOT(item, SETTING, value)->number != 0;
                     continue;
                 }
+                if (key->kind == AST_NAME && strcmp(key->name, "unbounded") == 0) {
+                    out->unbounded = out->unbounded || AST_SLOT(item, SETTING, value)->number != 0;
+                    continue;
+                }
                 const bool asked = key->kind == AST_NAME && strcmp(key->name, "loss") == 0;
                 if (asked && use) continue; /* the outermost `with` wins */
                 if (asked) {
@@ -165,7 +172,7 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
                 const bool judge = strcmp(name, "judge") == 0;
                 if ((!judge && strcmp(name, "gradient") != 0) || !AST_SLOT(item, SETTING, value))
                     return elab_error(&from, DIAG_E0501, item->range,
-                                      "an attack takes the settings 'gradient', 'loss', 'judge' and 'allow_masking'"),
+                                      "an attack takes 'gradient', 'loss', 'judge', 'allow_masking' and 'unbounded'"),
                            false;
                 if (judge ? out->judge : out->gradient) continue; /* the outermost `with` wins */
                 if (judge) {
@@ -198,7 +205,8 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     out->hash = k->hash;
     out->differentiates = k->queries.differentiates;
     Env *numbers = k->sizes;
-    if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, &numbers, &out->scalars) ||
+    if (!instance_numbers(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, out->unbounded, &numbers,
+                          &out->scalars) ||
         (use && !loss_numbers(&from, net, use, &out->scalars)))
         return false;
     for (uint32_t i = 0; i < k->nparams; i++) {

@@ -150,7 +150,7 @@ const char *defence_text(Scope *s, const Ast *given) {
         return elab_error(s, DIAG_E0504, given->range, "a defence is needed here"), NULL;
     Env *numbers = NULL;
     Scalars unused = {0};
-    if (!instance_numbers(&from, call, AST_SLOT(d, DEFENCE_DEF, inputs), owner, d->name, &numbers, &unused))
+    if (!instance_numbers(&from, call, AST_SLOT(d, DEFENCE_DEF, inputs), owner, d->name, false, &numbers, &unused))
         return NULL;
     Scope inner = scope_of_module(s->elab, owner);
     Frame frame = {arena_printf(s->elab->arena, "'%s' is used here", name ? name : d->name), given->range, s->frame};

@@ -264,17 +264,19 @@ typedef struct Scalars { /* values of frame->scalars of a routine, in order */
         bool computed; /* no argument (the rounds of a `repeat` that are an expression), or an argument such rounds use:
                           changing it alone, when the program runs, would leave the two in disagreement */
         bool bounded;  /* radius: f32 in 0..1: what has a meaning, both ends included.  DBL_MAX: every finite number */
+        bool unbounded; /* the upper bound is lifted */
         double low, high;
     } * items;
     uint32_t n, cap;
 } Scalars;
-/* Gives the last scalar the bounds of its BINDING, of a definition of `owner`; false, and an error at `at`, when its value lies outside. */
-bool scalar_bound(Scope *s, Scalars *list, const Ast *binding, const Module *owner, Range at, const char *callee);
+/* Gives the scalar the bounds of its BINDING, read in the scope of its fellow settings; false, and an error at `at`, when
+ * its value lies outside. */
+bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *settings, Range at, const char *callee);
 typedef struct AttackUse {
     const char *name, *definition, *routine, *gradient, *hash;
     const char *judge;   /* its word; NULL: prediction */
     bool differentiates; /* it asks for gradient(loss, ..) */
-    bool allow_masking;
+    bool allow_masking, unbounded;
     Scalars scalars;
 } AttackUse;
 bool attack_use(Scope *s, const Ast *attack, Net *net, const char *loss, AttackUse *out);
@@ -299,7 +301,7 @@ const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstK
 /* The numeric arguments of a definition, in order, defaults filled in; *numbers holds the sizes that defaults may
  * mention, and then the arguments too. */
 bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
-                      Env **numbers, Scalars *out);
+                      bool unbounded, Env **numbers, Scalars *out);
 /* A routine computing `e` from the named inputs, which become its scalars; NULL after an error. */
 const char *scalar_function(Scope *s, const char *name, const Ast *e, const char *const *inputs, uint32_t n);
 /* Hash of a routine's text: 32 hex digits. */

@@ -47,7 +47,7 @@ static bool choose_schedule(Scope *from, const Ast *given, Value evaluated, cons
     }
     Env *numbers = NULL;
     Scalars own = {0};
-    if (!instance_numbers(&inner, call, AST_SLOT(d, SCHEDULE_DEF, inputs), c->module, d->name, &numbers, &own))
+    if (!instance_numbers(&inner, call, AST_SLOT(d, SCHEDULE_DEF, inputs), c->module, d->name, false, &numbers, &own))
         return false;
     c->definition = d;
     c->n = own.n;
@@ -126,7 +126,9 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
         if (has_type(b, "schedule")) {
             if (!choose_schedule(where, value, (Value){0}, b->name, &chosen[k], &out->scalars)) return false;
             bool number = !chosen[k].definition && out->scalars.n > chosen[k].first;
-            if (number && !scalar_bound(where, &out->scalars, b, owner, value->range, d->name)) return false;
+            if (number &&
+                !scalar_bound(where, &out->scalars.items[out->scalars.n - 1], b, &defaults, value->range, d->name))
+                return false;
         } else {
             double x;
             if (!eval_number(where, value, &x)) return false;
@@ -139,7 +141,8 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
                        false;
             scope_bind(&defaults, b->name, value_number(x));
             add_scalar(e, &out->scalars, b->name, x, whole);
-            if (!scalar_bound(where, &out->scalars, b, owner, value->range, d->name)) return false;
+            if (!scalar_bound(where, &out->scalars.items[out->scalars.n - 1], b, &defaults, value->range, d->name))
+                return false;
         }
         if (chosen[k].definition) {
             key = arena_printf(a, "%s %s:%s.%s", key, b->name, chosen[k].module->path, chosen[k].definition->name);

@@ -81,7 +81,7 @@ expect 0 '' "$DEQ" check twice.deq
 
 # ---- an attack's settings by its name, wherever it is used ----
 set exact.radius=nan 'E0901.*number'
-set exact.radius=-0.1 "E0901.*'radius' is at least 0"
+set exact.radius=-0.1 "E0901.*'radius' lies between 0 and 1"
 set exact.step=inf "E0901.*'step' is a finite number"
 set exact.iterations=0 "E0901.*'iterations' is at least 1"
 set exact.raduis=0.1 'did you mean exact.radius'
