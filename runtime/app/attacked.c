@@ -24,6 +24,8 @@ struct deq_attacked {
     deq_rows *rows;
     char *path;
     size_t row, input; /* bytes */
+    char *block;       /* rows on their way to the file */
+    int64_t capacity;
     bool added;
 };
 
@@ -95,11 +97,22 @@ void deq_attacked_close(deq_attacked *k) {
         *end = 0;
         deq_attacked_trim(k->path, MOST_BYTES);
     }
+    free(k->block);
     free(k->path);
     free(k);
 }
 
 /* ---- rows ---- */
+/* Room for n rows: one block's worth, used again for every block. */
+static bool room(deq_attacked *k, int64_t n) {
+    if (n <= k->capacity) return true;
+    char *grown = realloc(k->block, (size_t)n * k->row);
+    if (!grown) return false;
+    k->block = grown;
+    k->capacity = n;
+    return true;
+}
+
 bool deq_attacked_get(const deq_attacked *k, int64_t id, void *input, deq_row_counts *counts) {
     char *row = deq_rows_has(k->rows, id) ? malloc(k->row) : NULL;
     Head head;
@@ -117,18 +130,18 @@ void deq_attacked_keep(deq_attacked *k, const int64_t *ids, const void *inputs, 
                        int64_t n) {
     deq_error e = {0};
     if ((deq_rows_count(k->rows) + n) * (int64_t)k->row > MOST_OF_ONE) return;
-    char *rows = calloc((size_t)n, k->row);
-    for (int64_t i = 0; rows && i < n; i++) {
-        char *at = rows + (size_t)i * k->row;
+    if (!room(k, n)) return;
+    for (int64_t i = 0; i < n; i++) {
+        char *at = k->block + (size_t)i * k->row;
         Head head;
         memset(&head, 0, sizeof head); /* padding too: rows have checksums */
         head.id = ids[i];
         head.counts = counts[i];
         memcpy(at, &head, sizeof head);
         memcpy(at + sizeof head, (const char *)inputs + (size_t)i * k->input, k->input);
+        memset(at + sizeof head + k->input, 0, k->row - sizeof head - k->input);
     }
-    if (rows && deq_rows_append(k->rows, rows, n, &e)) k->added = true;
-    free(rows);
+    if (deq_rows_append(k->rows, k->block, n, &e)) k->added = true;
 }
 
 /* ---- the bound ---- */

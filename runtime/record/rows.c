@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -169,10 +170,15 @@ static bool load(deq_rows *r, bool *readable, deq_error *e) {
 }
 
 /* ---- writing ---- */
-static bool write_all(deq_rows *r, const void *bytes, size_t size, deq_error *e) {
+/* Two parts, one after the other; the first may be empty. */
+static bool write_parts(deq_rows *r, const void *first, size_t length, const void *bytes, size_t size, deq_error *e) {
     size_t done = 0;
-    while (done < size) {
-        ssize_t n = pwrite(r->file, (const char *)bytes + done, size - done, (off_t)((size_t)r->end + done));
+    while (done < length + size) {
+        const size_t past = done > length ? done - length : 0;
+        struct iovec parts[2] = {{(char *)(uintptr_t)first + done, length - done},
+                                 {(char *)(uintptr_t)bytes + past, size - past}};
+        const int skipped = done >= length;
+        ssize_t n = pwritev(r->file, parts + skipped, 2 - skipped, (off_t)((size_t)r->end + done));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
             int problem = n < 0 ? errno : ENOSPC;
@@ -182,7 +188,7 @@ static bool write_all(deq_rows *r, const void *bytes, size_t size, deq_error *e)
         }
         done += (size_t)n;
     }
-    r->end += (int64_t)size;
+    r->end += (int64_t)(length + size);
     return true;
 }
 
@@ -195,7 +201,7 @@ static bool begin(deq_rows *r, const char *key, const json_t *about, deq_error *
     bool ok = text || deq_fail(e, DEQ_MEMORY, "out of memory for the %s %s", r->kind.what, r->path);
     if (ok && ftruncate(r->file, 0)) ok = deq_fail(e, DEQ_OUTPUT, "%s: %s", r->path, strerror(errno));
     if (ok) text[length] = '\n'; /* in the place of the NUL */
-    ok = ok && write_all(r, text, length + 1, e);
+    ok = ok && write_parts(r, NULL, 0, text, length + 1, e);
     free(text);
     return ok;
 }
@@ -328,14 +334,9 @@ bool deq_rows_append(deq_rows *r, const void *rows, int64_t n, deq_error *e) {
         const int64_t count = n - from < MOST_CHUNK ? n - from : MOST_CHUNK;
         const size_t bytes = (size_t)count * r->kind.bytes;
         const char *of = (const char *)rows + (size_t)from * r->kind.bytes;
-        char *chunk = malloc(sizeof(Chunk) + bytes);
-        if (!chunk) return deq_fail(e, DEQ_MEMORY, "out of memory for the %s %s", r->kind.what, r->path);
-        Chunk head = {MAGIC, (uint32_t)count, checksum(r, of, bytes)};
-        memcpy(chunk, &head, sizeof head);
-        memcpy(chunk + sizeof head, of, bytes);
-        const bool ok = write_all(r, chunk, sizeof head + bytes, e);
-        free(chunk);
-        if (!ok || !take_all(r, of, count, r->end - (int64_t)bytes, e)) return false;
+        const Chunk head = {MAGIC, (uint32_t)count, checksum(r, of, bytes)};
+        if (!write_parts(r, &head, sizeof head, of, bytes, e) || !take_all(r, of, count, r->end - (int64_t)bytes, e))
+            return false;
     }
     return true;
 }
