@@ -174,7 +174,7 @@ static void numbers(FILE *out, const deq_experiment_spec *x, const deq_table_cel
     for (deq_check k = 0; k < DEQ_CHECKS; k++) any = any || !isnan(v->numbers[k]);
     if (!any) return;
     fprintf(out, "\nChecks of %s", x->table->columns[column].title);
-    if (v->audited) fprintf(out, ", %lld examples attacked again", (long long)v->audited);
+    if (v->audited) fprintf(out, ", up to %lld examples attacked again", (long long)v->audited);
     if (x->ncells > 1) fputs(" (worst run)", out);
     fputs(": ", out);
     deq_verdict_numbers(out, v, ", ");

@@ -88,18 +88,21 @@ void deq_audit_free(deq_audit *a) {
     free(a);
 }
 
+static int64_t made(const deq_audit *a, deq_reattack way) { return a->made[way] ? a->made[way] : a->n; }
+
 /* By how much the other way lowers the share of right examples, at the least. */
 static double drop(const deq_judged *of, deq_reattack way) {
     const deq_audit *a = of->audit;
     int64_t gained = 0, lost = 0;
     if (a && a->same[way]) return 0;
     if (!a || !a->again[way]) return NAN;
-    for (int64_t i = 0; i < a->n; i++) {
+    const int64_t n = made(a, way);
+    for (int64_t i = 0; i < n; i++) {
         bool before = !deq_record_wrong(&of->records[a->rows[i]]), after = !deq_record_wrong(&a->again[way][i]);
         gained += after && !before;
         lost += before && !after;
     }
-    return deq_paired_difference(lost, gained, a->n).low;
+    return deq_paired_difference(lost, gained, n).low;
 }
 
 static double number_uncut(const deq_judged *of) { return drop(of, DEQ_REATTACK_uncut); }
@@ -115,8 +118,9 @@ static double number_unbounded(const deq_judged *of) {
     const deq_audit *a = of->audit;
     int64_t right = 0;
     if (!a || !a->again[DEQ_REATTACK_unbounded] || a->classes < 2) return NAN;
-    for (int64_t i = 0; i < a->n; i++) right += !deq_record_wrong(&a->again[DEQ_REATTACK_unbounded][i]);
-    return deq_wilson(right, a->n).low - 1.0 / (double)a->classes;
+    const int64_t n = made(a, DEQ_REATTACK_unbounded);
+    for (int64_t i = 0; i < n; i++) right += !deq_record_wrong(&a->again[DEQ_REATTACK_unbounded][i]);
+    return deq_wilson(right, n).low - 1.0 / (double)a->classes;
 }
 
 /* Only examples that the attack left right are searched: it has lost those that are wrong now. */

@@ -29,6 +29,7 @@ typedef struct deq_audit { /* of a sample of the examples of an evaluation, in o
     int64_t n;
     int64_t *rows;                    /* where they stand among the evaluation's records */
     deq_record *again[DEQ_REATTACKS]; /* NULL: not made, since it does not apply */
+    int64_t made[DEQ_REATTACKS];      /* of the first so many only: on those it was not the stronger one; 0: of all */
     deq_record *clean;                /* not attacked, for `tighter`; NULL as well */
     bool same[DEQ_REATTACKS];         /* not made, since it would be the attack itself */
     int64_t classes;

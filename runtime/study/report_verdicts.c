@@ -44,7 +44,7 @@ static void put_value(FILE *out, const json_t *cell, const json_t *value) {
         between = "; ";
     }
     if (audited)
-        fprintf(out, ". %lld examples attacked again; checks: ", (long long)audited);
+        fprintf(out, ". Up to %lld examples attacked again; checks: ", (long long)audited);
     else
         fputs(". Not audited; checks: ", out);
     put_checks(out, value);

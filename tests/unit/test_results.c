@@ -309,7 +309,7 @@ static void test_table(void **state) {
                               "\nUnder pgd7 through implicit(gmres(tol: 1e-4, max: 30)): clean.\n"
                               "\nThe accuracies under attack are reliable by what their own solves and gradients say, "
                               "and by other attacks on a sample of their examples.\n"
-                              "\nChecks of clean, 200 examples attacked again (worst run): unmoved 0.001, margin "
+                              "\nChecks of clean, up to 200 examples attacked again (worst run): unmoved 0.001, margin "
                               "-0.02.\n");
     free(text);
     f = open_memstream(&text, &size);
@@ -362,7 +362,7 @@ static void test_table(void **state) {
                               "\nUnder pgd7 through jfb(): clean.\n"
                               "\nThe accuracies under attack are reliable by what their own solves and gradients say, "
                               "and by other attacks on a sample of their examples.\n"
-                              "\nChecks of clean, 200 examples attacked again: unmoved 0.001, margin -0.02.\n");
+                              "\nChecks of clean, up to 200 examples attacked again: unmoved 0.001, margin -0.02.\n");
     free(text);
 }
 

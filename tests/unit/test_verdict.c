@@ -252,6 +252,19 @@ static void test_weighed(void **state) {
     assert_int_equal(judged_audit().level, DEQ_SUSPECT);
 }
 
+/* What was left at the first half is judged by that half alone. */
+static void test_half(void **state) {
+    (void)state;
+    audited();
+    deq_record *r = audit->again[DEQ_REATTACK_jfb] = sampled(records);
+    for (int i = 40; i < 80; i++) r[i].prediction = 0; /* 80 of the sample are right */
+    assert_int_equal(judged_audit().levels[DEQ_CHECK_jfb], DEQ_MASKED);
+    audit->made[DEQ_REATTACK_jfb] = 40;
+    deq_verdict v = judged_audit();
+    assert_int_equal(v.levels[DEQ_CHECK_jfb], DEQ_RELIABLE);
+    assert_true(v.numbers[DEQ_CHECK_jfb] <= 0);
+}
+
 /* What was not made has no number; what would be the same attack has found nothing. */
 static void test_not_made(void **state) {
     (void)state;
@@ -308,8 +321,8 @@ int main(void) {
                                        cmocka_unit_test(test_saturated),      cmocka_unit_test(test_undefined),
                                        cmocka_unit_test(test_above_clean),    cmocka_unit_test(test_unmoved),
                                        cmocka_unit_test(test_reasons),        cmocka_unit_test(test_rows),
-                                       cmocka_unit_test(test_reattacks),      cmocka_unit_test(test_unbounded),
-                                       cmocka_unit_test(test_tighter),        cmocka_unit_test(test_weighed),
-                                       cmocka_unit_test(test_not_made)};
+                                       cmocka_unit_test(test_reattacks),      cmocka_unit_test(test_half),
+                                       cmocka_unit_test(test_unbounded),      cmocka_unit_test(test_tighter),
+                                       cmocka_unit_test(test_weighed),        cmocka_unit_test(test_not_made)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
