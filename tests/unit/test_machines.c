@@ -35,6 +35,16 @@ static Elab *elaborate_program(Parsed *p, const char *rest) {
 /* ---- the world outside: a loss whose gradient is known, draws from a table ---- */
 static const double weight[D] = {1, -2, 0.5, -0.25};
 static int queries;
+static bool peaked; /* the loss is -sum(|weight| (x - peak)^2) / 2 instead */
+static const double peak[D] = {0.1371, 0.2613, 0.9127, 0.4731};
+static double visited[4096]; /* the first element of the first example of every gradient that is asked for */
+static int nvisited;
+
+static double loss_of(int k, double v) {
+    return peaked ? -0.5 * fabs(weight[k]) * (v - peak[k]) * (v - peak[k]) : 0.5 * weight[k] * v * v;
+}
+
+static double slope_of(int k, double v) { return peaked ? -fabs(weight[k]) * (v - peak[k]) : weight[k] * v; }
 
 static void random_draws(void *user, int64_t kind, int64_t site, int64_t row, int64_t iteration, uint64_t count,
                          double *out) {
@@ -45,16 +55,17 @@ static void random_draws(void *user, int64_t kind, int64_t site, int64_t row, in
     }
 }
 
-/* loss = sum(weight * x * x) / 2; its gradient is weight * x. */
+/* loss = sum(weight * x * x) / 2; its gradient is weight * x; or the peaked one. */
 static void net_query(void *user, const char *routine, int64_t n, const double *x, double *const out[5]) {
     (void)user, (void)routine;
     queries++;
+    if (out[4] && nvisited < 4096) visited[nvisited++] = x[0];
     for (int64_t i = 0; i < n; i++) {
         double loss = 0;
         for (int k = 0; k < D; k++) {
             double v = x[i * D + k];
-            loss += 0.5 * weight[k] * v * v;
-            if (out[4]) out[4][i * D + k] = weight[k] * v;
+            loss += loss_of(k, v);
+            if (out[4]) out[4][i * D + k] = slope_of(k, v);
         }
         if (out[3]) out[3][i] = loss;
         for (int k = 0; out[2] && k < K; k++) out[2][i * K + k] = k;
@@ -149,8 +160,8 @@ static void restarts_keep_the_best(void **state) {
 static double value_and_slope(const double *a, double *g) {
     double loss = 0;
     for (int k = 0; k < D; k++) {
-        loss += 0.5 * weight[k] * a[k] * a[k];
-        g[k] = weight[k] * a[k];
+        loss += loss_of(k, a[k]);
+        g[k] = slope_of(k, a[k]);
     }
     return loss;
 }
@@ -173,9 +184,9 @@ static void project(bool l2, const double *x, double radius, double *v) {
 }
 
 /* Auto-PGD written down from the reference code's description: arrays of losses, a loop over the window. */
-static void reference_apgd(bool l2, int example, double radius, int iterations, double *out) {
+static void reference_apgd(bool l2, int example, double radius, int iterations, double *trail, double *out) {
     const double *x = points + D * example;
-    double u[D], most = 0, a[D], before[D], g[D], best[D], best_g[D], found[D], losses[64] = {0};
+    double u[D], most = 0, a[D], before[D], g[D], best[D], best_g[D], found[D], losses[128] = {0};
     random_draws(NULL, l2, 0, example, 0, D, u);
     for (int k = 0; k < D; k++) u[k] = l2 ? u[k] : 2 * u[k] - 1;
     for (int k = 0; k < D; k++) most = fmax(most, fabs(u[k]));
@@ -183,6 +194,7 @@ static void reference_apgd(bool l2, int example, double radius, int iterations, 
     for (int k = 0; k < D; k++) a[k] = clamp(x[k] + radius * u[k] / (most + 1e-12), 0, 1);
     double best_loss = value_and_slope(a, g), eta = 2 * radius, checked = best_loss;
     bool fooled = example != 2, reduced = true; /* the logits of net_query always say 2 */
+    if (trail) *trail++ = a[0];
     memcpy(before, a, sizeof a), memcpy(best, a, sizeof a), memcpy(best_g, g, sizeof g), memcpy(found, a, sizeof a);
     int window = (int)(0.22 * iterations), least = (int)(0.06 * iterations), less = (int)(0.03 * iterations), since = 0;
     if (window < 1) window = 1;
@@ -200,6 +212,7 @@ static void reference_apgd(bool l2, int example, double radius, int iterations, 
         project(l2, x, radius, next);
         memcpy(before, a, sizeof a), memcpy(a, next, sizeof a);
         losses[i] = value_and_slope(a, g);
+        if (trail) *trail++ = a[0];
         if (fooled) memcpy(found, a, sizeof a);
         if (losses[i] > best_loss) best_loss = losses[i], memcpy(best, a, sizeof a), memcpy(best_g, g, sizeof g);
         if (++since < window) continue;
@@ -228,11 +241,35 @@ static void apgd_as_published(void **state) {
         run_attack(e, "L_cross_entropy_apgd", (double[]){0.2, iterations, l2 ? 2 : INFINITY}, points, found);
         assert_int_equal(queries, 3 * (iterations + 1)); /* the interpreter asks for loss, slope and logits apart */
         for (int i = 0; i < N; i++) {
-            reference_apgd(l2, i, 0.2, iterations, expected);
+            reference_apgd(l2, i, 0.2, iterations, NULL, expected);
             for (int k = 0; k < D; k++) assert_close("apgd", found[i * D + k], expected[k]);
         }
         parsed_free(&p);
     }
+}
+
+/* At every checkpoint around a peak the step is halved: where the attack asks for gradients shows the schedule. */
+static void checkpoints_as_published(void **state) {
+    (void)state;
+    Parsed p;
+    char rest[512];
+    snprintf(rest, sizeof rest, training, "apgd(radius: 0.2, iterations: 9)");
+    Elab *e = elaborate_program(&p, rest);
+    double found[N * D], trail[128], expected[D], steps = 0;
+    peaked = true;
+    for (int iterations = 1; iterations <= 100; iterations++) {
+        nvisited = 0;
+        run_attack(e, "L_cross_entropy_apgd", (double[]){0.2, iterations, INFINITY}, points, found);
+        assert_int_equal(nvisited, iterations + 1);
+        reference_apgd(false, 0, 0.2, iterations, trail, expected);
+        for (int k = 0; k <= iterations; k++) {
+            assert_close("where a gradient is asked for", visited[k], trail[k]);
+            if (k) steps += fabs(trail[k] - trail[k - 1]) > 1e-3;
+        }
+    }
+    peaked = false;
+    assert_true(steps > 1000); /* it moves all the time */
+    parsed_free(&p);
 }
 
 static void momentum_as_published(void **state) {
@@ -433,11 +470,17 @@ static void arithmetic_of_an_experiment(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pgd_as_published),       cmocka_unit_test(apgd_as_published),
-        cmocka_unit_test(pgd_l2_as_published),    cmocka_unit_test(momentum_as_published),
-        cmocka_unit_test(restarts_keep_the_best), cmocka_unit_test(loops_and_old_values),
-        cmocka_unit_test(draws_differ_by_place),  cmocka_unit_test(adam_with_a_schedule),
-        cmocka_unit_test(sgd_with_a_number),      cmocka_unit_test(arithmetic_of_an_experiment),
+        cmocka_unit_test(pgd_as_published),
+        cmocka_unit_test(apgd_as_published),
+        cmocka_unit_test(checkpoints_as_published),
+        cmocka_unit_test(pgd_l2_as_published),
+        cmocka_unit_test(momentum_as_published),
+        cmocka_unit_test(restarts_keep_the_best),
+        cmocka_unit_test(loops_and_old_values),
+        cmocka_unit_test(draws_differ_by_place),
+        cmocka_unit_test(adam_with_a_schedule),
+        cmocka_unit_test(sgd_with_a_number),
+        cmocka_unit_test(arithmetic_of_an_experiment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
