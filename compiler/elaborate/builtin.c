@@ -465,6 +465,7 @@ static Value apply(const In *in, const char *name) {
 }
 
 bool builtin_call(Scope *s, const char *name, const Ast *call, const Value *piped, Range piped_at, Value *out) {
+    if (!s->build) s->build = build_new(s->elab->arena, "number", NULL); /* of a setting, a bound or a size */
     In in = {.s = s, .call = call, .at = call->range};
     Op op = unary_op(name);
     if (op != OP_COUNT) {
