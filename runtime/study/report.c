@@ -74,6 +74,15 @@ void deq_diagnosis_table(FILE *out, const json_t *solves) {
                 put(t[8], 80, "%.3g", 100 * number(adjoint, "failed")), json_is_object(adjoint) ? "%" : "");
     }
     fputs("\nSteps, residuals, radii and norms of J: median / worst of the examples.\n", out);
+    double change = NAN;
+    json_array_foreach(json_object_get(solves, "fixed"), i, f) change =
+        fmax(change, number(json_object_get(f, "spectrum"), "radius_change"));
+    if (isfinite(change)) /* there are spectra */
+        fprintf(
+            out,
+            "The radius is that of Arnoldi's method, whose last five steps moved it by %.0e of itself (median). Norm 2 "
+            "is a lower bound, by power iteration; norm F is an estimate, from random vectors.\n",
+            change);
     json_array_foreach(json_object_get(solves, "fixed"), i, f) {
         const json_t *c = json_object_get(f, "certificate");
         if (!json_is_object(c)) continue;

@@ -239,6 +239,15 @@ static void test_table(void **state) {
     fclose(f);
     assert_non_null(
         strstr(have, "| body | 9 / 12 | 5.0e-05 / 9.0e-05 | 0% | 0.600 / 0.710 | 0.80 / 0.90 | - | - | - | - |\n"));
+    assert_null(strstr(have, "estimate")); /* how far the radius was off is not known here */
+    free(have);
+    json_object_set_new(json_object_get(json_array_get(json_object_get(o, "fixed"), 0), "spectrum"), "radius_change",
+                        json_real(0.002));
+    f = open_memstream(&have, &size);
+    deq_diagnosis_table(f, o);
+    fclose(f);
+    assert_non_null(strstr(have, "moved it by 2e-03 of itself (median). Norm 2 is a lower bound, by power iteration; "
+                                 "norm F is an estimate, from random vectors.\n"));
     free(have);
     json_decref(o);
 }
