@@ -1,6 +1,7 @@
 /* plot.c - pictures of a training run, drawn by gnuplot from a script and CSV data left beside them.
  *
- * Without gnuplot, or when it fails, there is a note and the scripts stay for later: a picture is no reason to fail. */
+ * Without gnuplot, or when it fails, there is a note and the scripts stay for later: a picture is no reason to fail.  It
+ * hands the picture over by a pipe, so that files are written here, whole or not at all, and a full disk is an error. */
 #define _GNU_SOURCE
 #include "app_state.h"
 #include "output.h"
@@ -14,6 +15,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define MOST_PICTURE ((size_t)64 << 20)
 
 static const char preamble[] = "# %s; drawn by: gnuplot %s%s.gp   (in this folder)\n"
                                "if (!exists('output')) output = '%s%s.png'\n"
@@ -39,25 +42,46 @@ void deq_plot_begin(FILE *out, const char *what, const char *stem, const char *s
     fprintf(out, preamble, what, stem, suffix, stem, suffix, size, font, size);
 }
 
-/* 1: drawn; 0: gnuplot failed; -1: there is no gnuplot. */
-static int run_gnuplot(const char *folder, const char *script, const char *temporary) {
-    char assignment[400];
-    snprintf(assignment, sizeof assignment, "output='%s'", temporary);
-    char *arguments[] = {"gnuplot", "-e", assignment, (char *)script, NULL};
+/* All that comes out of the pipe; NULL: out of memory, or too much for a picture. */
+static char *read_pipe(int pipe, size_t *size) {
+    size_t capacity = 1 << 16;
+    char *bytes = malloc(capacity);
+    *size = 0;
+    while (bytes) {
+        const ssize_t got = read(pipe, bytes + *size, capacity - *size);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return bytes;
+        *size += (size_t)got;
+        if (*size < capacity) continue;
+        char *grown = capacity < MOST_PICTURE ? realloc(bytes, capacity *= 2) : NULL;
+        if (!grown) free(bytes);
+        bytes = grown;
+    }
+    return NULL;
+}
+
+/* 1: drawn, and *picture is it; 0: gnuplot failed; -1: there is no gnuplot. */
+static int run_gnuplot(const char *folder, const char *script, char **picture, size_t *size) {
+    char *arguments[] = {"gnuplot", "-e", "output='/dev/stdout'", (char *)script, NULL};
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC)) return 0;
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addchdir_np(&actions, folder);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
     posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
     pid_t child;
     int failed = posix_spawnp(&child, "gnuplot", &actions, NULL, arguments, environ), status = 0;
     posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    *picture = failed ? NULL : read_pipe(ends[0], size);
+    close(ends[0]); /* if it is too much, gnuplot ends by that */
     if (failed) return failed == ENOENT ? -1 : 0;
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR) return 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 127) return -1;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return *picture && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static bool unchanged(const char *path, const char *text, size_t size) {
@@ -79,14 +103,9 @@ bool deq_plot_current(const deq_app *app, const char *stem, const char *suffix, 
     return current;
 }
 
-/* On a full disk gnuplot leaves a part of a picture and reports success. */
-static bool whole_picture(const char *path) {
+static bool whole_picture(const char *bytes, size_t size) {
     static const char end[8] = {'I', 'E', 'N', 'D', '\xae', 'B', '`', '\x82'};
-    size_t size = 0;
-    char *bytes = deq_read_whole(path, 256 << 20, &size);
-    bool whole = bytes && size > sizeof end && !memcmp(bytes + size - sizeof end, end, sizeof end);
-    free(bytes);
-    return whole;
+    return size > sizeof end && !memcmp(bytes + size - sizeof end, end, sizeof end);
 }
 
 /* Writes STEM + SUFFIX + ".gp" and draws it.  The script names the net by its key; with `same_data` (the data file
@@ -96,16 +115,17 @@ bool deq_plot_draw(deq_app *app, const char *stem, const char *suffix, const cha
     char name[300], picture[300];
     snprintf(name, sizeof name, "%s%s.gp", stem, suffix);
     snprintf(picture, sizeof picture, "%s%s.png", stem, suffix);
-    char *script = deq_app_file(app, name, ""), *to = deq_app_file(app, picture, ""),
-         *from = to ? deq_temporary_name(to) : NULL;
-    bool ok = script && from && to ? true : deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
+    char *script = deq_app_file(app, name, ""), *to = deq_app_file(app, picture, "");
+    bool ok = script && to ? true : deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
     bool current = ok && same_data && deq_plot_current(app, stem, suffix, text, size);
     ok = ok && deq_output_write(script, text, size, e);
     if (ok && !current) {
-        int drawn = run_gnuplot(app->results, name, strrchr(from, '/') + 1);
-        if (drawn == 1 && whole_picture(from) && !rename(from, to)) {
+        char *bytes = NULL;
+        size_t length = 0;
+        const int drawn = run_gnuplot(app->results, name, &bytes, &length);
+        if (drawn == 1 && whole_picture(bytes, length)) {
+            ok = deq_output_write(to, bytes, length, e);
         } else {
-            unlink(from);
             static bool noted;
             if (drawn >= 0 || !noted)
                 deq_report(
@@ -116,9 +136,9 @@ bool deq_plot_draw(deq_app *app, const char *stem, const char *suffix, const cha
                     script);
             if (drawn < 0) noted = true;
         }
+        free(bytes);
     }
     free(script);
-    free(from);
     free(to);
     return ok;
 }

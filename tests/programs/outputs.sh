@@ -71,5 +71,13 @@ expect 3 'E0821.*File too large' limited 1 "${run[@]}" --results small --fresh
 expect 3 '' limited 1 "${deq[@]}" build tiny.deq -o limited
 [[ ! -e limited ]] || fail "a program beyond the limit"
 expect 3 'E0821.*File too large' limited 1 ./program --fresh --results small
+# what a file cannot hold is an error for pictures too, which gnuplot draws: with a limit above the other files
+if command -v gnuplot >/dev/null; then
+  expect 0 '' "${run[@]}" --results whole
+  limit=$(find whole -type f ! -name '*.png' ! -name '*.rgb' -printf '%s\n' | sort -n | tail -1)
+  expect 3 'E0821.*[.]png.*File too large' limited $((limit / 1024 + 1)) "${run[@]}" --results pictured
+else
+  echo "skipped: a picture beyond the limit (no gnuplot)"
+fi
 no_partial_files
 done_testing
