@@ -36,7 +36,7 @@ struct Ast {
     Range name_range; /* the declared or called name, operator or setting key: where a caret goes */
     const char *name; /* see ast.def; NULL where unused */
     const char *doc;  /* text of the /// lines before a declaration, without the slashes; or NULL */
-    double number;
+    double number;    /* a NUMBER's value; see ast.def */
     Ast **kids;
     const Ast *ref;   /* resolve: the declaration a NAME, MEMBER or TYPE refers to; NULL for builtins */
     const Type *type; /* check: the type of an expression */
@@ -50,5 +50,10 @@ void ast_print(const Ast *unit, FILE *out); /* --emit=ast: one node a line, inde
 bool ast_declares(const Ast *d);            /* it gives a name to the top level of a module */
 Ast *ast_params(const Ast *d);              /* PARAMS of what can be called or instantiated; NULL: it takes none */
 bool ast_path(const Ast *node, char *buffer, size_t size); /* NAME or MEMBER chain as "a.b.c"; false if it is none */
-bool ast_is_infinity(const Ast *node);                     /* `inf`; false for NULL */
+/* attack a(settings) = an expression of attacks */
+static inline bool ast_attack_of_others(const Ast *d) {
+    return d->kind == AST_ATTACK_DEF && AST_SLOT(d, ATTACK_DEF, body) &&
+           AST_SLOT(d, ATTACK_DEF, body)->kind != AST_LIST;
+}
+bool ast_is_infinity(const Ast *node); /* `inf`; false for NULL */
 #endif

@@ -283,7 +283,7 @@ void checker_ensure(Checker *c, const Ast *decl) {
     Checker outer = *c;
     const Module *m = module_of(c, decl);
     if (m) { /* local functions keep the place they stand in */
-        c->module = m, c->decl = decl, c->fixed = NULL, c->shape_of = NULL, c->attack = NULL;
+        c->module = m, c->decl = decl, c->fixed = NULL, c->shape_of = NULL, c->attack = NULL, c->fn = NULL;
         c->context = CTX_FN;
     }
     check_declaration(c, (Ast *)decl);

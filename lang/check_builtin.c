@@ -295,6 +295,13 @@ static const Type *check_objective(Checker *c, Ast *e, Ast *f, Ast *at, const Ty
         diag_help(d, "gradient(loss, at: a)");
         return &type_error;
     }
+    checker_ensure(c, f->ref);
+    if (fn_runs(f->ref)) {
+        check_expr(c, at);
+        diag_report(c->diags, DIAG_E0518, f->range, "'%s' has states or loops that run: it is not differentiated",
+                    f->name);
+        return &type_error;
+    }
     const Type *result = check_call(c, e, f, call_at(c, f, at), NULL);
     if (result->kind == TYPE_ERROR) return &type_error;
     if (!type_equal(result, &type_real)) {

@@ -263,7 +263,7 @@ static bool only_scalars(const Ast *e) {
 
 static bool fn_is_elementwise(Checker *c, const Ast *fn) {
     const Signature *s = checker_signature(c, fn);
-    if (s->broken || s->nstate || s->nsizes || !type_equal(s->result, &type_real)) return false;
+    if (s->broken || s->nstate || s->nsizes || fn_runs(fn) || !type_equal(s->result, &type_real)) return false;
     for (uint32_t i = 0; i < s->nparams; i++)
         if (!type_equal(s->params[i]->type, &type_real)) return false;
     return only_scalars(SLOT(fn, FN, body));
@@ -380,7 +380,7 @@ static const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBi
 static const Type *call_fn(Checker *c, Ast *e, const Ast *fn, Ast *index, Ast *call, Ast *piped) {
     checker_ensure(c, fn);
     const Signature *s = checker_signature(c, fn);
-    if (s->broken) return &type_error;
+    if (s->broken || (fn_runs(fn) && !check_runs_here(c, e->range, fn))) return &type_error;
     SizeBinding *b = arena_alloc(c->arena, sizeof *b * (s->nsizes + s->nparams + 1));
     uint32_t n = signature_bindings(c, s, b);
     Ast *list = index ? SLOT(index, INDEX, indices) : NULL;
@@ -437,6 +437,12 @@ static const Type *not_callable(Checker *c, Ast *e, const Ast *callee, const Typ
 static const Type *check_step(Checker *c, Ast *e, const Ast *def, Ast *call) {
     checker_ensure(c, def);
     const Signature *s = checker_signature(c, def);
+    if (ast_attack_of_others(def)) {
+        diag_help(
+            diag_report(c->diags, DIAG_E0504, e->range, "'%s' is made of other attacks: it is no step", def->name),
+            "its parts, one after the other");
+        return &type_error;
+    }
     if (s->broken || !s->nstate || !s->params[0]->type) return &type_error;
     Signature own = *s;
     own.result = s->params[0]->type;

@@ -202,7 +202,10 @@ void check_fn(Checker *c, Ast *fn) {
     const Signature *s = checker_signature(c, fn);
     Ast *body = SLOT(fn, FN, body);
     check_defaults(c, s);
-    if (body && body->kind == AST_LIST)
+    c->fn = fn;
+    if (fn_will_run(c, fn))
+        check_running_fn(c, fn);
+    else if (body && body->kind == AST_LIST)
         check_statements(c, body, s->result, fn, check_fn_item);
     else
         check_result(c, body, s->result, fn->name);

@@ -71,6 +71,11 @@ bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool
     }
     e->type = fn;
     if (s->broken) return false;
+    checker_ensure(c, s->decl);
+    if (fn_runs(s->decl)) {
+        diag_report(c->diags, DIAG_E0506, e->range, "'%s' has states or loops that run: it is no loss", s->decl->name);
+        return false;
+    }
     const uint32_t first = supplied(s, e);
     const bool pair = first == 3 && pairs;
     if ((first != 2 && !pair) || !type_equal(s->result, &type_real)) {

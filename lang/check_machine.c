@@ -36,6 +36,7 @@ static const char *machine_word(const Ast *def) {
     return def->kind == AST_ATTACK_DEF      ? "an attack"
            : def->kind == AST_OPTIMISER_DEF ? "an optimiser"
            : def->kind == AST_SCHEDULE_DEF  ? "a schedule"
+           : def->kind == AST_FN            ? "a function"
                                             : "a defence";
 }
 
@@ -47,6 +48,12 @@ static void check_state(Checker *c, Ast *s) {
     if (t->kind == TYPE_ERROR) return;
     if (SLOT(s, STATE, type) && !check_against(c, value, t, DIAG_E0519, arena_printf(c->arena, "state '%s'", s->name)))
         return;
+    if (t->kind == TYPE_FLEX && !c->shape_of) {
+        diag_help(
+            diag_report(c->diags, DIAG_E0324, value->range, "nothing here says which shape state '%s' has", s->name),
+            "state %s: f32[..S] = zeros", s->name);
+        return;
+    }
     if (t->kind == TYPE_FLEX) settle(value, t = c->shape_of);
     if (t->kind == TYPE_NUMBER) t = &type_real;
     if (t->kind != TYPE_TENSOR || (t->elem == ELEM_LABEL && t->rank)) {
@@ -93,13 +100,21 @@ static void check_once(Checker *c, const Ast *list) {
 
 static void check_items(Checker *c, const Ast *def, Ast *list, bool inside);
 
+/* One truth value an example. */
+static void check_until(Checker *c, Ast *until) {
+    const Type *t = until ? check_expr(c, until) : &type_error;
+    if (t->kind == TYPE_ERROR || (t->kind == TYPE_TENSOR && t->elem == ELEM_BOOL && t->rank == 0 && !t->pack)) return;
+    Diagnostic *d = diag_report(c->diags, DIAG_E0308, until->range,
+                                "the condition of 'until' is one truth value, not %s", type_text(c->arena, t));
+    diag_help(d, "until wrong(a)");
+}
+
 static void check_repeat(Checker *c, const Ast *def, Ast *s) {
     Ast *count = SLOT(s, REPEAT, count), *body = SLOT(s, REPEAT, body);
     if (count && check_expr(c, count)->kind != TYPE_ERROR && !fits(c, count, &type_int))
         diag_report(c->diags, DIAG_E0301, count->range, "'repeat' counts in whole numbers, this is %s",
                     type_text(c->arena, count->type));
-    if (SLOT(s, REPEAT, until) && check_expr(c, SLOT(s, REPEAT, until))->kind != TYPE_ERROR)
-        unavailable(c, SLOT(s, REPEAT, until)->range, "'until'");
+    check_until(c, SLOT(s, REPEAT, until));
     if (body) check_items(c, def, body, true);
 }
 
@@ -135,13 +150,12 @@ static void check_turns(Checker *c, const Ast *def, Ast *loop) {
                               "'for' of an attack runs over a range or a list of labels, this is %s",
                               type_text(c->arena, t)),
                   "for i in 0..iterations, for target in ranked(logits(x))[1..10]");
-    if (SLOT(loop, FOR, until) && check_expr(c, SLOT(loop, FOR, until))->kind != TYPE_ERROR)
-        unavailable(c, SLOT(loop, FOR, until)->range, "'until'");
+    check_until(c, SLOT(loop, FOR, until));
     if (body) check_items(c, def, body, true);
 }
 
 static void check_items(Checker *c, const Ast *def, Ast *list, bool inside) {
-    bool attack = def->kind == AST_ATTACK_DEF, optimiser = def->kind == AST_OPTIMISER_DEF;
+    bool attack = def->kind == AST_ATTACK_DEF || def->kind == AST_FN, optimiser = def->kind == AST_OPTIMISER_DEF;
     for (uint32_t i = 0; i < list->nkids; i++) {
         Ast *s = list->kids[i];
         bool allowed = true;
@@ -167,11 +181,64 @@ static void check_items(Checker *c, const Ast *def, Ast *list, bool inside) {
         if (!allowed) {
             Diagnostic *d =
                 diag_report(c->diags, DIAG_E0318, s->range, "%s is not allowed %s %s", a_statement(c, s->kind),
-                            inside ? "in a 'repeat' of" : "in this place of", machine_word(def));
+                            inside ? "in a loop of" : "in this place of", machine_word(def));
             if (s->kind == AST_EQUATION && attack) diag_help(d, "states change in 'repeat'; other values are 'let'");
         }
     }
     check_once(c, list);
+}
+
+/* ---- functions that run ---- */
+
+static bool has_states(const Ast *list) {
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        const Ast *s = list->kids[i];
+        if (s->kind == AST_STATE || s->kind == AST_REPEAT) return true;
+        if (s->kind == AST_FOR && SLOT(s, FOR, body) && has_states(SLOT(s, FOR, body))) return true;
+    }
+    return false;
+}
+
+static bool calls_running(Checker *c, const Ast *e) {
+    if (!e) return false;
+    const Ast *r = e->kind == AST_NAME || e->kind == AST_MEMBER ? e->ref : NULL;
+    if (r && r->kind == AST_FN && r != c->fn) {
+        if (r->number == 0) checker_ensure(c, r);
+        if (fn_runs(r)) return true;
+    }
+    for (uint32_t k = 0; k < e->nkids; k++)
+        if (calls_running(c, e->kids[k])) return true;
+    return false;
+}
+
+bool fn_will_run(Checker *c, const Ast *fn) {
+    const Ast *body = SLOT(fn, FN, body);
+    if (!body || c->decl != fn) return false; /* a local function is a function of values */
+    return (body->kind == AST_LIST && has_states(body)) || calls_running(c, body);
+}
+
+bool check_runs_here(Checker *c, Range at, const Ast *fn) {
+    if (!c->fn && c->context == CTX_ATTACK) return true;
+    if (c->fn && c->fn == c->decl && fn_runs(c->fn)) return true;
+    diag_help(
+        diag_report(c->diags, DIAG_E0318, at, "'%s' has states or loops that run: it cannot be called here", fn->name),
+        "such functions are called in attacks, and in functions of modules that attacks call");
+    return false;
+}
+
+void check_running_fn(Checker *c, Ast *fn) {
+    Ast *body = SLOT(fn, FN, body);
+    const Type *result = checker_signature(c, fn)->result;
+    const char *what = arena_printf(c->arena, "the result of '%s'", fn->name);
+    fn->number = 1;
+    if (body->kind != AST_LIST) {
+        check_against(c, body, result, DIAG_E0316, what);
+        return;
+    }
+    check_items(c, fn, body, false);
+    for (uint32_t i = 0; i < body->nkids; i++)
+        if (body->kids[i]->kind == AST_RETURN && SLOT(body->kids[i], RETURN, value))
+            check_against(c, SLOT(body->kids[i], RETURN, value), result, DIAG_E0316, what);
 }
 
 /* The parser has made sure of the `return` at the end. */
@@ -214,15 +281,24 @@ static bool check_example(Checker *c, const Signature *s) {
     return false;
 }
 
+/* attack auto(radius: f32) = sequence(apgd(radius: radius, ..), ..): the example is that of its parts. */
+static void check_others(Checker *c, const Signature *s, Ast *body) {
+    if (s->nstate)
+        diag_help(diag_report(c->diags, DIAG_E0323, place(s->params[0]),
+                              "an attack made of others declares no example: that is theirs"),
+                  "attack %s(radius: f32) = ..", s->decl->name);
+    if (check_expr(c, body)->kind != TYPE_ERROR && body->type->kind != TYPE_ATTACK)
+        diag_report(c->diags, DIAG_E0504, body->range, "'%s' is declared as an attack, this is %s", s->decl->name,
+                    type_text(c->arena, body->type));
+}
+
 void check_machine(Checker *c, Ast *def) {
     Ast *body = def->kids[def->nkids - 1];
     const Signature *s = checker_signature(c, def);
-    if (def->kind == AST_ATTACK_DEF && body && body->kind != AST_LIST) {
-        unavailable(c, body->range, "an attack of others with settings");
-        return;
-    }
-    if (def->kind == AST_ATTACK_DEF && !check_example(c, s)) return;
-    c->context = def->kind == AST_ATTACK_DEF      ? CTX_ATTACK
+    const bool others = ast_attack_of_others(def);
+    if (def->kind == AST_ATTACK_DEF && !others && !check_example(c, s)) return;
+    c->context = others                           ? CTX_PIPELINE
+                 : def->kind == AST_ATTACK_DEF    ? CTX_ATTACK
                  : def->kind == AST_OPTIMISER_DEF ? CTX_OPTIMISER
                  : def->kind == AST_SCHEDULE_DEF  ? CTX_SCHEDULE
                                                   : CTX_DEFENCE;
@@ -243,6 +319,10 @@ void check_machine(Checker *c, Ast *def) {
             check_bounds(c, s->params[i], fallback, def->name);
     }
     if (!body) return;
+    if (others) {
+        check_others(c, s, body);
+        return;
+    }
     check_items(c, def, body, false);
     if (c->context == CTX_OPTIMISER)
         check_updates_w(c, def, body);

@@ -55,6 +55,11 @@ void check_attack_mode(Checker *c, const Ast *attack, const Type *layer) {
             if (parts->kids[i]->kind == AST_ARG) check_attack_mode(c, SLOT(parts->kids[i], ARG, value), layer);
         return;
     }
+    const Ast *callee = attack && attack->kind == AST_CALL ? SLOT(attack, CALL, callee) : NULL;
+    if (callee && callee->ref && ast_attack_of_others(callee->ref)) {
+        check_attack_mode(c, SLOT(callee->ref, ATTACK_DEF, body), layer);
+        return;
+    }
     const Ast *list = attack && attack->kind == AST_WITH ? SLOT(attack, WITH, settings) : NULL;
     Ast *mode = value_of(list, "gradient");
     if (mode && mode->type && mode->type->kind == TYPE_MODE && layer_has_fixed(c, layer->decl))

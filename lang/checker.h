@@ -29,6 +29,7 @@ struct Checker {
     const Ast *decl;           /* module-level declaration being checked */
     unsigned context;          /* CTX_ */
     const Ast *fixed;          /* fixed point around the expression, or NULL */
+    const Ast *fn;             /* the function being checked, or NULL */
     const Signature *attack;   /* the attack being checked, or NULL */
     const struct Given *given; /* the settings at the call whose bounds are looked at, or NULL */
     bool unbounded;            /* it is an attack `with { unbounded: true }` whose settings are looked at */
@@ -170,6 +171,13 @@ bool gradient_is_of(const Ast *gradient, const Ast *fixed);
 
 /* ---- check_machine.c ---- */
 void check_machine(Checker *c, Ast *def);
+/* A function of a module runs, as attacks do, if it has a `state` or `repeat`, or calls one that has.  Such functions
+ * are called in attacks, and in one another; `fn_runs` says so of one that has been checked. */
+void check_running_fn(Checker *c, Ast *fn);
+bool fn_will_run(Checker *c, const Ast *fn);
+static inline bool fn_runs(const Ast *fn) { return fn->number != 0; }
+/* Whether the running function may be called here; reports E0318. */
+bool check_runs_here(Checker *c, Range at, const Ast *fn);
 const Type *attack_input(Checker *c);   /* of the attack being checked: the type of the example's input */
 const Size *attack_classes(Checker *c); /* the length of the net's output there */
 const Type *machine_value(Checker *c, BuiltinRule rule);                        /* w, t, states */

@@ -558,7 +558,7 @@ static void routine_call(void *user, const Graph *g, NodeId id, int64_t n, doubl
                              node->attr.gradient.shared);
 }
 
-static void run_steps(Run *run, const Step *steps, uint32_t nsteps, int64_t iteration);
+static bool run_steps(Run *run, const Step *steps, uint32_t nsteps, int64_t iteration);
 
 static void run_graph(Run *run, const Step *s, int64_t iteration) {
     InterpretCalls calls = {.user = run, .call = routine_call};
@@ -583,20 +583,68 @@ static void run_graph(Run *run, const Step *s, int64_t iteration) {
     for (uint32_t k = 0; k < s->nout; k++) write_binding(run, s->graph, &s->out[k], e.values[s->out[k].node]);
 }
 
-static void run_steps(Run *run, const Step *steps, uint32_t nsteps, int64_t iteration) {
+/* False: the one example of the run leaves the loop around. */
+static bool run_steps(Run *run, const Step *steps, uint32_t nsteps, int64_t iteration) {
     for (uint32_t k = 0; k < nsteps; k++) {
+        if (steps[k].kind == STEP_DROP) {
+            if (load(run, run->blocks[steps[k].flags], 0) != 0) return false;
+            continue;
+        }
         if (steps[k].kind == STEP_GRAPH) {
             run_graph(run, &steps[k], iteration);
             continue;
         }
         int64_t trips = llround(run->frame->scalars[steps[k].trip_scalar]);
-        for (int64_t t = 0; t < trips; t++) run_steps(run, steps[k].body, steps[k].nbody, iteration * 65536 + t + 1);
+        for (int64_t t = 0; t < trips; t++)
+            if (!run_steps(run, steps[k].body, steps[k].nbody, iteration * 65536 + t + 1)) break;
+    }
+    return true;
+}
+
+static bool drops(const Step *steps, uint32_t n) {
+    for (uint32_t k = 0; k < n; k++)
+        if (steps[k].kind == STEP_DROP || drops(steps[k].body, steps[k].kind == STEP_LOOP ? steps[k].nbody : 0))
+            return true;
+    return false;
+}
+
+typedef struct OneRow {
+    const InterpretCalls *calls;
+    int64_t row;
+} OneRow;
+
+static void random_of_row(void *user, int64_t kind, int64_t site, int64_t row, int64_t iteration, uint64_t count,
+                          double *out) {
+    const OneRow *one = user;
+    one->calls->random(one->calls->user, kind, site, one->row + row, iteration, count, out);
+}
+
+static void query_of_row(void *user, const char *routine, int64_t n, const double *x, double *const out[5]) {
+    const OneRow *one = user;
+    one->calls->query(one->calls->user, routine, n, x, out);
+}
+
+/* Examples leave loops each in its own turn: they run one after the other. */
+static void run_by_row(Arena *a, const Routine *r, const Layout *layout, const deq_frame *frame, int64_t n,
+                       const InterpretCalls *calls) {
+    for (int64_t row = 0; row < n; row++) {
+        OneRow one = {calls, row};
+        const InterpretCalls inner = {.user = &one, .random = random_of_row, .query = query_of_row};
+        deq_frame f = *frame;
+        void **args[] = {&f.arg0, &f.arg1, &f.arg2, &f.arg3, &f.arg4, &f.arg5, &f.arg6, &f.arg7};
+        for (int k = 0; k < 8; k++)
+            if (r->arg_bytes[k]) *args[k] = (char *)*args[k] + (uint64_t)row * r->arg_bytes[k];
+        interpret_routine(a, r, layout, &f, 1, &inner);
     }
 }
 
 void interpret_routine(Arena *a, const Routine *r, const Layout *layout, const deq_frame *frame, int64_t n,
                        const InterpretCalls *calls) {
     static const InterpretCalls none = {0};
+    if (n > 1 && drops(r->steps, r->nsteps)) {
+        run_by_row(a, r, layout, frame, n, calls);
+        return;
+    }
     Run run = {a, r, layout, frame, n, calls ? calls : &none, NULL, NULL, NULL, NULL, NULL, NULL};
     run.blocks = arena_alloc(a, (r->nblocks + 1) * sizeof(char *));
     for (uint32_t k = 0; k < r->nblocks; k++)

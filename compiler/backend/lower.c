@@ -25,7 +25,7 @@ static Value region_of(Lower *l, const Buffer *b) {
     switch (b->scope) {
     case SCOPE_ONCE: return emit_offset_constant(l->e, l->once_region, b->offset);
     case SCOPE_TILE: return emit_offset_constant(l->e, l->tile_region, b->offset);
-    case SCOPE_ROWS: return emit_offset(l->e, l->row_region, emit_index_mul(l->e, l->n, b->offset));
+    case SCOPE_ROWS: return emit_offset(l->e, l->row_region, emit_index_mul(l->e, l->rows, b->offset));
     }
     return NULL;
 }
@@ -163,22 +163,24 @@ static void enter(Lower *l) {
 /* The groups in a function of their own, called here. */
 static void lower_apart(Lower *l, Group **groups, uint32_t n) {
     Emit *e = l->e;
-    Value nothing = emit_i64(e, 0), args[7] = {l->frame,
+    Value nothing = emit_i64(e, 0), args[8] = {l->frame,
                                                l->n,
                                                l->tile_start ? l->tile_start : nothing,
                                                l->tile_rows ? l->tile_rows : nothing,
                                                l->iteration,
                                                l->pieces ? l->pieces : nothing,
-                                               l->piece ? l->piece : nothing};
-    LLVMTypeRef params[7] = {e->ptr, e->i64, e->i64, e->i64, e->i64, e->i64, e->i64};
+                                               l->piece ? l->piece : nothing,
+                                               l->rows};
+    LLVMTypeRef params[8] = {e->ptr, e->i64, e->i64, e->i64, e->i64, e->i64, e->i64, e->i64};
     Value outer = e->function;
     LLVMBasicBlockRef here = emit_here(e);
     Lower inner = *l;
     Value f = emit_function(e, arena_printf(e->arena, "%s_part%u", l->routine->routine->name, (*l->nparts)++), e->none,
-                            params, 7);
+                            params, 8);
     LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
     inner.frame = LLVMGetParam(f, 0);
     inner.n = LLVMGetParam(f, 1);
+    inner.rows = LLVMGetParam(f, 7);
     if (l->tile_start) inner.tile_start = LLVMGetParam(f, 2);
     if (l->tile_rows && !LLVMIsConstant(l->tile_rows)) inner.tile_rows = LLVMGetParam(f, 3);
     inner.iteration = LLVMGetParam(f, 4);
@@ -189,7 +191,7 @@ static void lower_apart(Lower *l, Group **groups, uint32_t n) {
     LLVMBuildRetVoid(e->builder);
     e->function = outer;
     emit_at(e, here);
-    emit_call(e, f, args, 7);
+    emit_call(e, f, args, 8);
 }
 
 static void lower_part(Lower *l, const LevelPlan *level, Group **groups, uint32_t n) {
@@ -290,29 +292,53 @@ static void lower_graph_step(Lower *l, StepPlan *s) {
     for (uint32_t k = 0; k < s->nlevels; k++) lower_level(l, &s->levels[k]);
 }
 
-static void lower_steps(Lower *l, StepPlan *steps, uint32_t n) {
+/* Whether examples leave this loop before its last round. */
+static bool drops(const Step *loop) {
+    for (uint32_t k = 0; k < loop->nbody; k++)
+        if (loop->body[k].kind == STEP_DROP) return true;
+    return false;
+}
+
+typedef struct Around { /* the loop around some steps */
+    Value kept;         /* where the number of its examples stands */
+    LLVMBasicBlockRef end;
+} Around;
+
+static void lower_steps(Lower *l, StepPlan *steps, uint32_t n, const Around *around);
+
+static void lower_loop(Lower *l, StepPlan *s) {
     Emit *e = l->e;
-    for (uint32_t k = 0; k < n; k++) {
-        if (steps[k].step->kind == STEP_GRAPH) {
-            lower_graph_step(l, &steps[k]);
-            continue;
-        }
-        LLVMTypeRef f64 = LLVMDoubleTypeInContext(e->context);
-        Value at = emit_offset_constant(e, l->fields[FRAME_scalars], 8 * (uint64_t)steps[k].step->trip_scalar);
-        Value trips = LLVMBuildLoad2(e->builder, f64, at, "");
-        trips = emit_intrinsic(e, "llvm.round", f64, &trips, 1);
-        unsigned id = LLVMLookupIntrinsicID("llvm.fptosi.sat", strlen("llvm.fptosi.sat")); /* NaN gives 0 */
-        Value convert = LLVMGetIntrinsicDeclaration(e->module, id, (LLVMTypeRef[]){e->i64, f64}, 2);
-        trips = emit_call(e, convert, &trips, 1);
-        Value outer = l->iteration;
-        Loop loop;
-        loop_begin(&loop, e, emit_i64(e, 0), trips, emit_i64(e, 1), true);
-        l->iteration =
-            emit_index_add(e, emit_index_mul(e, outer, 65536), emit_index_add(e, loop.index, emit_i64(e, 1)));
-        lower_steps(l, steps[k].body, steps[k].step->nbody);
-        loop_end(&loop);
-        l->iteration = outer;
+    LLVMTypeRef f64 = LLVMDoubleTypeInContext(e->context);
+    Value at = emit_offset_constant(e, l->fields[FRAME_scalars], 8 * (uint64_t)s->step->trip_scalar);
+    Value trips = LLVMBuildLoad2(e->builder, f64, at, "");
+    trips = emit_intrinsic(e, "llvm.round", f64, &trips, 1);
+    unsigned id = LLVMLookupIntrinsicID("llvm.fptosi.sat", strlen("llvm.fptosi.sat")); /* NaN gives 0 */
+    Value convert = LLVMGetIntrinsicDeclaration(e->module, id, (LLVMTypeRef[]){e->i64, f64}, 2);
+    trips = emit_call(e, convert, &trips, 1);
+    const Value iteration = l->iteration, all = l->n;
+    Around inside = {NULL, NULL};
+    if (drops(s->step)) {
+        inside.kept = emit_alloca(e, e->i64, emit_i32(e, 1), 8);
+        LLVMBuildStore(e->builder, all, inside.kept);
     }
+    Loop loop;
+    loop_begin(&loop, e, emit_i64(e, 0), trips, emit_i64(e, 1), true);
+    inside.end = loop.after;
+    if (inside.kept) l->n = LLVMBuildLoad2(e->builder, e->i64, inside.kept, "left");
+    l->iteration =
+        emit_index_add(e, emit_index_mul(e, iteration, 65536), emit_index_add(e, loop.index, emit_i64(e, 1)));
+    lower_steps(l, s->body, s->step->nbody, &inside);
+    loop_end(&loop);
+    l->iteration = iteration;
+    l->n = all;
+}
+
+static void lower_steps(Lower *l, StepPlan *steps, uint32_t n, const Around *around) {
+    for (uint32_t k = 0; k < n; k++) switch (steps[k].step->kind) {
+        case STEP_GRAPH: lower_graph_step(l, &steps[k]); break;
+        case STEP_LOOP: lower_loop(l, &steps[k]); break;
+        case STEP_DROP: lower_drop(l, steps[k].step, around->kept, around->end); break;
+        }
 }
 
 Value lower_routine(Emit *e, const RoutinePlan *p) {
@@ -329,7 +355,7 @@ static void define_routine(Emit *e, const PlanUnit *unit, RoutinePlan *p) {
     LLVMAddAttributeAtIndex(e->function, LLVMAttributeFunctionIndex, e->noinline);
     emit_at(e, LLVMAppendBasicBlockInContext(e->context, e->function, "entry"));
     l->frame = LLVMGetParam(e->function, 0);
-    l->n = LLVMGetParam(e->function, 1);
+    l->n = l->rows = LLVMGetParam(e->function, 1);
     LLVMSetValueName2(l->frame, "frame", 5);
     LLVMSetValueName2(l->n, "n", 1);
     if (p->routine->rows) {
@@ -345,7 +371,9 @@ static void define_routine(Emit *e, const PlanUnit *unit, RoutinePlan *p) {
         l->pieces = LLVMBuildSelect(e->builder, whole, emit_i64(e, 1), seed, "pieces");
         l->piece = LLVMBuildSelect(e->builder, whole, emit_i64(e, 0), l->fields[FRAME_step], "piece");
     }
-    lower_steps(l, p->steps, p->routine->nsteps);
+    if (p->drops) lower_drop_begin(l);
+    lower_steps(l, p->steps, p->routine->nsteps, NULL);
+    if (p->drops) lower_drop_end(l);
     if (out) {
         LLVMBuildBr(e->builder, out);
         emit_at(e, out);

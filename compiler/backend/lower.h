@@ -1,7 +1,7 @@
 /* lower.h - planned routines to LLVM functions.  The header of the lowering.
  * Files: lower.c (the skeleton of a routine), lower_cluster.c, lower_element.c, lower_form.c, lower_product.c,
  * lower_layout.c, lower_conv.c, lower_conv_kernel.c, lower_conv_winograd.c, lower_conv_winograd_weight.c, lower_math.c,
- * lower_call.c, lower_module.c, lower_profile.c. */
+ * lower_call.c, lower_drop.c, lower_module.c, lower_profile.c. */
 #ifndef DEQ_BACKEND_LOWER_H
 #define DEQ_BACKEND_LOWER_H
 #include "conv.h"
@@ -20,10 +20,13 @@ typedef struct Lower {
     RoutinePlan *routine;
     StepPlan *step;
     /* of the function under construction */
-    Value frame, n, fields[FRAME_COUNT];
+    Value frame, fields[FRAME_COUNT];
+    Value n, rows; /* examples that run here, and those that the routine was called with: addresses depend on them */
     Value tile_region, once_region, row_region;
-    Value record_slot;   /* stands in for frame->rows when that is NULL */
-    Value iteration;     /* mixed counters of the loops around */
+    Value record_slot; /* stands in for frame->rows when that is NULL */
+    Value iteration;   /* mixed counters of the loops around */
+    Value held;        /* addresses and strides of what the routine holds by row, where loops drop examples */
+    uint64_t nheld;
     Value piece, pieces; /* of a routine called in pieces; else NULL */
     uint32_t *nparts;    /* functions that the routine's groups were divided into */
     /* of the function of a form */
@@ -88,6 +91,11 @@ Value lower_operand(const Lower *l, Slot slot); /* within that function: the add
 Value lower_profile_group(Lower *l, const Group *g);
 Value lower_profile_block(Lower *l, NodeId id);
 void lower_profile_end(Lower *l, Value site);
+
+/* ---- lower_drop.c: examples that leave loops ---- */
+void lower_drop_begin(Lower *l);                                             /* of the routine */
+void lower_drop(Lower *l, const Step *s, Value kept, LLVMBasicBlockRef end); /* end: of the loop, when none is left */
+void lower_drop_end(Lower *l);
 
 /* ---- lower_cluster.c ---- */
 void lower_cluster(Lower *l, const Group *g);

@@ -81,7 +81,8 @@ static Value inner_frame(Lower *l) {
     Value inner = emit_alloca(e, e->i64, emit_i32(e, FRAME_COUNT), 16);
     LLVMBuildMemCpy(e->builder, inner, 16, l->frame, 8, emit_i64(e, 8 * FRAME_COUNT));
     set_field(e, inner, FRAME_accum, LLVMConstNull(e->ptr));
-    set_field(e, inner, FRAME_scratch, emit_offset(e, l->row_region, emit_index_mul(e, l->n, l->routine->row_bytes)));
+    set_field(e, inner, FRAME_scratch,
+              emit_offset(e, l->row_region, emit_index_mul(e, l->rows, l->routine->row_bytes)));
     return inner;
 }
 

@@ -429,6 +429,10 @@ static void plan_steps(PlanUnit *unit, RoutinePlan *routine, const Step *steps, 
             continue;
         }
         out[k].step = &steps[k];
+        if (steps[k].kind == STEP_DROP) {
+            routine->drops = true;
+            continue;
+        }
         out[k].body = arena_alloc(unit->arena, (steps[k].nbody + 1) * sizeof *out[k].body);
         plan_steps(unit, routine, steps[k].body, steps[k].nbody, out[k].body);
     }
@@ -447,6 +451,8 @@ static void plan_routine(PlanUnit *unit, RoutinePlan *p) {
     StepPlan *steps = arena_alloc(unit->arena, (r->nsteps + 1) * sizeof *steps);
     plan_steps(unit, p, r->steps, r->nsteps, steps);
     p->steps = steps;
+    p->order_offset = p->row_bytes;
+    if (p->drops) p->row_bytes += DEQ_ALIGN;
     p->planning = false;
 }
 

@@ -131,6 +131,8 @@ typedef struct RoutinePlan {
     uint64_t tile_bytes, once_bytes; /* the fixed part of scratch: tile region, then once region */
     uint64_t row_bytes;              /* per row: PLACE_BLOCK buffers, then row buffers */
     uint64_t *block_offsets;
+    bool drops;                                   /* a loop of it drops examples; then, per row: */
+    uint64_t order_offset;                        /* of the row that the example had at first */
     uint64_t callee_row_bytes, callee_base_bytes; /* the most that queried routines need */
     bool planning;
     uint32_t module; /* the LLVM module that has its code */

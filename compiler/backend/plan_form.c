@@ -177,7 +177,8 @@ static void find_form(Table *t, RoutinePlan *routine, StepPlan *s, const LevelPl
 static void find_in_steps(Table *t, RoutinePlan *routine, StepPlan *steps, uint32_t n) {
     for (uint32_t k = 0; k < n; k++) {
         StepPlan *s = &steps[k];
-        if (s->step->kind != STEP_GRAPH) {
+        if (s->step->kind == STEP_DROP) continue;
+        if (s->step->kind == STEP_LOOP) {
             find_in_steps(t, routine, s->body, s->step->nbody);
             continue;
         }
@@ -205,7 +206,7 @@ static bool is_call(const PlanUnit *u, const Group *g) {
 
 static void count_work(const PlanUnit *u, const StepPlan *steps, uint32_t n, uint32_t *groups, uint32_t *calls) {
     for (uint32_t k = 0; k < n; k++) {
-        if (steps[k].step->kind != STEP_GRAPH) count_work(u, steps[k].body, steps[k].step->nbody, groups, calls);
+        if (steps[k].step->kind == STEP_LOOP) count_work(u, steps[k].body, steps[k].step->nbody, groups, calls);
         for (uint32_t j = 0; j < steps[k].ngroups; j++) ++*(is_call(u, steps[k].groups[j]) ? calls : groups);
     }
 }

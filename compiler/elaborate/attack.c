@@ -110,12 +110,22 @@ static uint32_t trip_scalar(Scope *s, Attack *k, const Turns *t) {
     return k->nparams + k->ncounts - 1;
 }
 
+/* until c: examples for which c holds before a turn have had their turns. */
+static bool leave(Scope *s, Attack *k, const Ast *until) {
+    if (!until) return true;
+    s->ready = NULL;
+    if (!attack_functions(s, k, until)) return false;
+    const Value done = eval(s, until);
+    return done.kind != VALUE_NONE && machine_drop(k->machine, s, done, until->range);
+}
+
 static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
     const Ast *count = AST_SLOT(repeat, REPEAT, count);
     const uint32_t trip = trip_scalar(s, k, &(Turns){.to = count, .at = count->range});
     if (trip == UINT32_MAX) return false;
     LoopMark mark = machine_loop_begin(k->machine, s, trip);
-    bool returned = false, ok = attack_block(s, k, AST_SLOT(repeat, REPEAT, body), &returned);
+    bool returned = false, ok = leave(s, k, AST_SLOT(repeat, REPEAT, until)) &&
+                                attack_block(s, k, AST_SLOT(repeat, REPEAT, body), &returned);
     machine_loop_end(k->machine, s, mark);
     return ok;
 }
@@ -166,9 +176,10 @@ static bool run_turns(Scope *s, Attack *k, const Ast *loop) {
     const uint32_t trip = trip_scalar(s, k, &turns);
     if (trip == UINT32_MAX) return false;
     LoopMark mark = machine_loop_begin(m, s, trip);
+    bool returned = false, ok = leave(s, k, AST_SLOT(loop, FOR, until));
     const Value place = *env_find(s->env, counter);
     scope_bind(s, loop->name, turns.most ? label_at(s, list, place, loop->range) : place);
-    bool returned = false, ok = attack_block(s, k, body, &returned);
+    ok = ok && attack_block(s, k, body, &returned);
     if (ok) {
         Value turn = value_node(m->leaf, m->cells[cells].leaf);
         m->cells[cells].pending = elementwise(s, OP_add, (Value[]){turn, value_number(1)}, 2, loop->range, NULL);
@@ -193,6 +204,16 @@ static bool declare_state(Scope *s, Machine *m, const Ast *state) {
     return machine_declare(m, s, state->name, v, state->range);
 }
 
+const Ast *attack_value(const Ast *item) {
+    switch (item->kind) {
+    case AST_LET: return AST_SLOT(item, LET, value);
+    case AST_STATE: return AST_SLOT(item, STATE, value);
+    case AST_EQUATION: return AST_SLOT(item, EQUATION, value);
+    case AST_RETURN: return AST_SLOT(item, RETURN, value);
+    default: return NULL;
+    }
+}
+
 bool attack_return(Scope *s, Attack *k, Value result, Range at) {
     if (k->result) return *k->result = result, true;
     return machine_store(k->machine, s, result, PLACE_ARG, 2, at);
@@ -204,6 +225,8 @@ bool attack_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
         const Ast *item = list->kids[i];
         bool ok = true;
         AttackStep step;
+        s->ready = NULL;
+        if (!attack_functions(s, k, attack_value(item))) return false;
         if (attack_step_of(s, item, &step)) {
             ok = attack_step_run(s, k, item, &step);
             if (item->kind == AST_RETURN) *returned = ok;
@@ -227,7 +250,8 @@ bool attack_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
             break;
         case AST_RETURN: {
             machine_settle(m, s);
-            Value v = value_fit(s, eval(s, AST_SLOT(item, RETURN, value)), k->net->input, item->range, "the result");
+            Value v = eval(s, AST_SLOT(item, RETURN, value));
+            if (!k->fn) v = value_fit(s, v, k->net->input, item->range, "the result");
             ok = v.kind != VALUE_NONE && attack_return(s, k, v, item->range);
             *returned = true;
             if (ok) return true;

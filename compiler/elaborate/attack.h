@@ -2,6 +2,7 @@
  *
  *   attack.c           a definition for one net and loss becomes a routine: draws, questions, states, loops
  *   attack_step.c      an attack as a step of another, written out where it stands
+ *   attack_fn.c        functions with states and loops
  *   attack_instance.c  what a script names: its settings, loss and modes; the numbers of its routine's scalars */
 #ifndef DEQ_COMPILER_ATTACK_H
 #define DEQ_COMPILER_ATTACK_H
@@ -27,6 +28,7 @@ typedef struct Attack { /* one definition for one net and loss */
     const Module *module;
     Queries queries;
     Machine *machine;
+    const Ast *fn; /* the function that runs; NULL: the attack itself, or a step */
     Value *result; /* takes what the attack that is a step of this one returns; NULL: this one returns */
     bool failed;
 } Attack;
@@ -45,6 +47,13 @@ bool attack_return(Scope *s, Attack *k, Value result, Range at);
 bool attack_mentions(const Ast *e, const char *name);
 /* Labels among the settings of a loss know how many classes there are. */
 bool loss_setting_is_label(const LossUse *use, const char *setting);
+
+/* What an item of a block evaluates; NULL. */
+const Ast *attack_value(const Ast *item);
+
+/* ---- attack_fn.c ---- */
+/* Runs the functions with states or loops that e calls, before it is evaluated. */
+bool attack_functions(Scope *s, Attack *k, const Ast *e);
 
 /* ---- attack_instance.c ---- */
 /* Whether the turns from `low` to count->number fit the list that they run over; reports E0314. */

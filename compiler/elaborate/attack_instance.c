@@ -141,6 +141,28 @@ static bool loss_numbers(Scope *s, const Net *net, const LossUse *use, Scalars *
     return true;
 }
 
+const Ast *attack_others(Scope *from, const Ast *e, const char **name, bool *ok) {
+    Arena *a = from->elab->arena;
+    const Module *owner = NULL;
+    char path[512];
+    *ok = true;
+    const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;
+    const Ast *d = ast_path(callee, path, sizeof path) ? module_find(from->module, path, &owner) : NULL;
+    if (!d || !ast_attack_of_others(d)) return NULL;
+    Env *numbers = NULL;
+    Scalars scalars = {0};
+    *ok = instance_numbers(from, e, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, false, &numbers, &scalars);
+    if (!*ok) return NULL;
+    if (!*name) *name = d->name;
+    Scope next = scope_of_module(from->elab, owner);
+    Frame *frame = arena_alloc(a, sizeof *frame);
+    *frame = (Frame){arena_printf(a, "in attack '%s', used here", d->name), e->range, from->frame};
+    next.frame = frame;
+    next.env = numbers;
+    *from = next;
+    return AST_SLOT(d, ATTACK_DEF, body);
+}
+
 bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out) {
     *out = (AttackUse){0};
     Scope from = *s;
@@ -185,8 +207,15 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
             e = AST_SLOT(e, WITH, base);
             continue;
         }
+        bool ok;
+        const Ast *others = attack_others(&from, e, &out->name, &ok);
+        if (!ok) return false;
+        if (others) {
+            e = others;
+            continue;
+        }
         d = instance_definition(&from, e, AST_ATTACK, AST_ATTACK_DEF, &from, &owner, &out->name, &call);
-        if (!d || d->kind == AST_ATTACK_DEF) break;
+        if (!d || (d->kind == AST_ATTACK_DEF && !ast_attack_of_others(d))) break;
         e = call;
     }
     if (!d || d->kind != AST_ATTACK_DEF)

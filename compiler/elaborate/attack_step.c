@@ -2,18 +2,8 @@
 #include "attack.h"
 #include <string.h>
 
-static const Ast *value_of_item(const Ast *item) {
-    switch (item->kind) {
-    case AST_LET: return AST_SLOT(item, LET, value);
-    case AST_STATE: return AST_SLOT(item, STATE, value);
-    case AST_EQUATION: return AST_SLOT(item, EQUATION, value);
-    case AST_RETURN: return AST_SLOT(item, RETURN, value);
-    default: return NULL;
-    }
-}
-
 bool attack_step_of(const Scope *s, const Ast *item, AttackStep *out) {
-    const Ast *e = value_of_item(item);
+    const Ast *e = attack_value(item);
     *out = (AttackStep){0};
     for (; e && e->kind == AST_WITH; e = AST_SLOT(e, WITH, base)) {
         const Ast *settings = AST_SLOT(e, WITH, settings);
@@ -80,12 +70,14 @@ bool attack_step_run(Scope *s, Attack *k, const Ast *item, const AttackStep *ste
         k->queries.use = &use;
     }
     k->result = &result;
+    k->fn = NULL;
     m->base = m->ncells;
     bool returned = false, ok = attack_block(&inner, k, AST_SLOT(step->definition, ATTACK_DEF, body), &returned);
     m->ncells = m->base;
     m->base = base;
     s->build = inner.build;
     k->result = outer.result;
+    k->fn = outer.fn;
     k->queries.y = outer.queries.y;
     k->queries.loss = outer.queries.loss;
     k->queries.use = outer.queries.use;

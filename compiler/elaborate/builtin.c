@@ -247,26 +247,18 @@ static Value one_hot(const In *in) {
     return node(in, op2(in, OP_eq, index, y));
 }
 
-/* The labels in the order of their elements.  Place i has as many before it as are larger, or equal and earlier.  Where
- * an element is NaN, so are all labels: they are none, as that of argmax. */
-static Value ranked(const In *in) {
+/* ranked, sort */
+static Value ordered(const In *in, bool labels) {
     NodeId a = one(in, 0);
     if (a == NODE_NONE) return (Value){0};
-    Graph *g = graph(in);
-    uint32_t k = shape(in, a).dims[0];
-    const Shape down = shape_of(2, (uint32_t[]){k, 1}), along = shape_of(2, (uint32_t[]){1, k});
-    NodeId iota = graph_op_shaped(g, OP_iota, NULL, 0, NULL, shape_of(1, &k), false, in->at);
-    NodeId i = graph_reshape(g, iota, down, in->at), j = graph_reshape(g, iota, along, in->at);
-    NodeId mine = graph_reshape(g, a, down, in->at), other = graph_reshape(g, a, along, in->at);
-    NodeId earlier = op2(in, OP_and, op2(in, OP_eq, mine, other), op2(in, OP_lt, j, i));
-    NodeId before = graph_reduce(g, OP_reduce_sum, op2(in, OP_or, op2(in, OP_lt, mine, other), earlier), 2, in->at);
-    NodeId here = op2(in, OP_eq, graph_reshape(g, before, along, in->at), i);
-    NodeId list = graph_reduce(g, OP_reduce_sum, op2(in, OP_mul, here, j), 2, in->at);
-    NodeId known = op2(in, OP_eq, a, a), doubt = graph_constant(g, NAN);
-    NodeId all = graph_op(g, OP_neg, (NodeId[]){graph_reduce(g, OP_reduce_max, op1(in, OP_neg, known), 1, in->at)}, 1,
-                          NULL, in->at);
-    Value v = node(in, graph_op(g, OP_select, (NodeId[]){all, list, doubt}, 3, NULL, in->at));
-    v.classes = k;
+    const Shape s = shape(in, a);
+    if (s.rank == 0 || s.rank == MAX_RANK)
+        return elab_error(in->s, DIAG_E0319, in->at, "an order needs a last axis, and one less than %d", MAX_RANK);
+    if (s.dims[s.rank - 1] > MOST_ORDERED)
+        return elab_error(in->s, DIAG_E0601, in->at, "an order of %u elements: at most %d are put in order",
+                          s.dims[s.rank - 1], MOST_ORDERED);
+    Value v = node(in, (labels ? order_ranked : order_sorted)(graph(in), a, in->at));
+    v.classes = labels ? s.dims[0] : 0;
     return v;
 }
 
@@ -398,6 +390,7 @@ static const struct {
     {"log_softmax", {"x"}},
     {"argmax", {"x"}},
     {"ranked", {"x"}},
+    {"sort", {"x"}},
     {"indices", {"x", "axis"}},
     {"one_hot", {"y"}},
     {"dot", {"a", "b"}},
@@ -436,7 +429,7 @@ static Value apply(const In *in, const char *name) {
         return reduce(in, name);
     if (strcmp(name, "softmax") == 0 || strcmp(name, "log_softmax") == 0) return softmax(in, *name == 'l');
     if (strcmp(name, "one_hot") == 0) return one_hot(in);
-    if (strcmp(name, "ranked") == 0) return ranked(in);
+    if (strcmp(name, "ranked") == 0 || strcmp(name, "sort") == 0) return ordered(in, *name == 'r');
     if (strcmp(name, "indices") == 0) return places(in);
     if (strcmp(name, "dot") == 0 || strcmp(name, "outer") == 0) return vectors(in, *name == 'o');
     if (strcmp(name, "pad") == 0) return pad(in);

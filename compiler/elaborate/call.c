@@ -407,23 +407,37 @@ static Value check_result(Scope *s, const Ast *type, Value v, Range at) {
     return value_fit(s, v, shape, at, "the result");
 }
 
+bool fn_begin(Scope *s, const Ast *fn, const Module *m, const Scope *closure, const Ast *explicit_sizes, Args *args,
+              Frame *frame, Scope *inner) {
+    *frame = (Frame){arena_printf(s->elab->arena, "in '%s', used here", fn->name), args->at, s->frame};
+    *inner = closure ? *closure : scope_of_module(s->elab, m);
+    inner->build = s->build;
+    inner->net = s->net;
+    inner->flex = s->flex;
+    inner->in_fixed = s->in_fixed;
+    inner->frame = frame;
+    return bind_sizes(s, inner, AST_SLOT(fn, FN, sizes), explicit_sizes, false, fn->name) &&
+           bind_params(inner, AST_SLOT(fn, FN, inputs), args, NULL, fn->name);
+}
+
+Value fn_result(Scope *inner, const Ast *fn, Value v) {
+    return check_result(inner, AST_SLOT(fn, FN, result), v, AST_SLOT(fn, FN, body)->range);
+}
+
 Value call_fn(Scope *s, const Ast *fn, const Module *m, const Scope *closure, const Ast *explicit_sizes, Args args) {
-    Frame frame = {arena_printf(s->elab->arena, "in '%s', used here", fn->name), args.at, s->frame};
-    Scope inner = closure ? *closure : scope_of_module(s->elab, m);
-    inner.build = s->build;
-    inner.net = s->net;
-    inner.flex = s->flex;
-    inner.in_fixed = s->in_fixed;
-    inner.frame = &frame;
-    if (!bind_sizes(s, &inner, AST_SLOT(fn, FN, sizes), explicit_sizes, false, fn->name)) return (Value){0};
-    if (!bind_params(&inner, AST_SLOT(fn, FN, inputs), &args, NULL, fn->name)) return (Value){0};
+    Frame frame;
+    Scope inner;
     const Ast *body = AST_SLOT(fn, FN, body);
     Value v = {0};
+    if (fn->number != 0)
+        return elab_error(s, DIAG_E0318, args.at, "'%s' has states or loops that run: it cannot be called here",
+                          fn->name);
+    if (!fn_begin(s, fn, m, closure, explicit_sizes, &args, &frame, &inner)) return (Value){0};
     if (body->kind != AST_LIST)
         v = eval(&inner, body);
     else if (!run_body(&inner, body, &v))
         return elab_error(&inner, DIAG_E0511, fn->name_range, "'%s' does not return", fn->name);
-    return check_result(&inner, AST_SLOT(fn, FN, result), v, body->range);
+    return fn_result(&inner, fn, v);
 }
 
 Value call_layer(Scope *s, const Instance *instance, Args args) {
@@ -498,6 +512,8 @@ static bool is_called(const Value *v) {
 Value call(Scope *s, const Ast *e, const Value *piped, Range piped_at) {
     const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;
     const Ast *sizes = callee->kind == AST_INDEX ? AST_SLOT(callee, INDEX, indices) : NULL;
+    for (const struct Ready *r = s->ready; r; r = r->next)
+        if (r->call == e) return r->value;
     if (sizes) callee = AST_SLOT(callee, INDEX, base);
     const Value *local = callee->kind == AST_NAME ? env_find(s->env, callee->name) : NULL;
     Scope named = *s; /* where the callee's name is looked up */

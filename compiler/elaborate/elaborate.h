@@ -3,9 +3,9 @@
  * needs: a resolved and checked program without errors (mistakes that depend on sizes are found here).
  * ensures: for every net of the program a Model with its losses, for attacks, optimisers and scalar arithmetic a
  * Routine.  After it no sizes, names or sugar remain.
- * Files: elaborate.c (reporting, scopes), net.c (models), expression.c, call.c, builtin.c, image.c, training.c,
- * fixed_point.c, fixed_settings.c, certify.c, hand.c, attack.c, attack_instance.c, defence.c, optimiser.c, scalar.c,
- * setting_text.c, summary.c. */
+ * Files: elaborate.c (reporting, scopes), net.c (models), expression.c, call.c, builtin.c, image.c, order.c,
+ * training.c, fixed_point.c, fixed_settings.c, certify.c, hand.c, attack.c, attack_instance.c, defence.c,
+ * optimiser.c, scalar.c, setting_text.c, summary.c. */
 #ifndef DEQ_COMPILER_ELABORATE_H
 #define DEQ_COMPILER_ELABORATE_H
 #include "routines.h"
@@ -112,6 +112,12 @@ struct Scope {
     /* Local functions see names as they are where they are called, if this is the scope itself: in attacks, whose states
      * change.  Else as they are where the function stands. */
     const Scope *live;
+    /* Calls of functions that run, of the statement being evaluated: made before it (attack_fn.c). */
+    const struct Ready {
+        const struct Ready *next;
+        const Ast *call;
+        Value value;
+    } * ready;
 };
 
 /* ---- reporting: always VALUE_NONE; the same mistake of another instantiation is reported once ---- */
@@ -171,6 +177,12 @@ typedef struct Args {
     Range at;
 } Args;
 Args call_args(Scope *s, const Ast *call, const Value *piped, Range piped_at);
+/* A call of `fn` begins: the scope of its body, with sizes and arguments bound.  Frame: of the caller's, which lives as
+ * long.  False after an error. */
+bool fn_begin(Scope *s, const Ast *fn, const Module *m, const Scope *closure, const Ast *explicit_sizes, Args *args,
+              Frame *frame, Scope *inner);
+/* `v` as the declared result. */
+Value fn_result(Scope *inner, const Ast *fn, Value v);
 Value call_fn(Scope *s, const Ast *fn, const Module *m, const Scope *closure, const Ast *explicit_sizes, Args args);
 Value call_layer(Scope *s, const Instance *instance, Args args);
 Value call(Scope *s, const Ast *call, const Value *piped, Range piped_at);
@@ -192,6 +204,12 @@ typedef struct Pool {
 NodeId image_pool(Graph *g, NodeId x, const Pool *p, Range at);
 NodeId image_upsample(Graph *g, NodeId x, uint32_t factor, Range at); /* every element repeated factor x factor */
 NodeId image_bilinear(Graph *g, NodeId x, uint32_t height, uint32_t width, Range at);
+
+/* ---- order along the last axis (order.c): every pair of elements is compared, so of lines this long at most ---- */
+enum { MOST_ORDERED = 4096 };
+/* The places of the elements, from the largest to the smallest; of equal ones the lower place first. */
+NodeId order_ranked(Graph *g, NodeId x, Range at);
+NodeId order_sorted(Graph *g, NodeId x, Range at); /* the elements, from the smallest to the largest */
 /* ---- summary.c: rows of the table of layers; begin gives the number that end takes ---- */
 uint32_t summary_begin(Scope *s, const Instance *i);
 void summary_end(Scope *s, uint32_t use, Value result);
@@ -279,6 +297,9 @@ typedef struct AttackUse {
     bool allow_masking, unbounded;
     Scalars scalars;
 } AttackUse;
+/* The expression that `e`, a call of an attack made of others, stands for, and its scope; NULL: it is none (*ok), or
+ * there was an error. */
+const Ast *attack_others(Scope *from, const Ast *e, const char **name, bool *ok);
 bool attack_use(Scope *s, const Ast *attack, Net *net, const char *loss, AttackUse *out);
 typedef struct OptimiserUse {
     const char *name, *routine, *hash;

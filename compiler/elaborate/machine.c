@@ -21,9 +21,11 @@ struct Piece {
 
 struct Part {
     Part *next;
-    Piece *piece; /* NULL: a loop */
+    StepKind kind;
+    Piece *piece;
     uint32_t trip;
     Part *body;
+    uint32_t flags;
 };
 
 uint64_t machine_row_bytes(const Machine *m, Shape s) {
@@ -31,10 +33,9 @@ uint64_t machine_row_bytes(const Machine *m, Shape s) {
     return (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN;
 }
 
-static Part *add_part(Machine *m, Piece *piece, uint32_t trip) {
+static Part *add_part(Machine *m, StepKind kind) {
     Part *p = arena_alloc(m->elab->arena, sizeof *p);
-    p->piece = piece;
-    p->trip = trip;
+    p->kind = kind;
     *m->next = p;
     m->next = &p->next;
     return p;
@@ -89,7 +90,7 @@ static void new_piece(Machine *m) {
     p->build->host = m;
     p->build->piece = p;
     m->piece = p;
-    add_part(m, p, 0);
+    add_part(m, STEP_GRAPH)->piece = p;
 }
 
 Machine *machine_new(Elab *e, const char *name, Shape row) {
@@ -208,11 +209,23 @@ static void start_piece(Machine *m, Scope *s) {
 }
 
 LoopMark machine_loop_begin(Machine *m, Scope *s, uint32_t trip) {
-    Part *loop = add_part(m, NULL, trip);
+    Part *loop = add_part(m, STEP_LOOP);
+    loop->trip = trip;
     LoopMark mark = {loop, m->next, s->env, m->ncells};
     m->next = &loop->body;
     start_piece(m, s);
     return mark;
+}
+
+bool machine_drop(Machine *m, Scope *s, Value done, Range at) {
+    const uint32_t flags = m->nblocks;
+    NodeId n = node_of(s, done, at);
+    if (n == NODE_NONE) return false;
+    *ARENA_PUSH(m->elab->arena, m->block_counts, m->nblocks, m->blocks_cap) = 1;
+    put(m, m->piece, PLACE_BLOCK, flags, n);
+    add_part(m, STEP_DROP)->flags = flags;
+    start_piece(m, s);
+    return true;
 }
 
 void machine_loop_end(Machine *m, Scope *s, LoopMark mark) {
@@ -254,13 +267,11 @@ static Step *make_steps(Machine *m, Part *list, uint32_t *n) {
     uint32_t cap = 0;
     *n = 0;
     for (Part *p = list; p; p = p->next) {
-        Step step = {0};
-        if (!p->piece) {
-            step.kind = STEP_LOOP;
-            step.trip_scalar = p->trip;
+        Step step = {.kind = p->kind, .trip_scalar = p->trip, .flags = p->flags};
+        if (p->kind == STEP_LOOP) {
             step.body = make_steps(m, p->body, &step.nbody);
             if (!step.nbody) continue;
-        } else {
+        } else if (p->kind == STEP_GRAPH) {
             Piece *piece = p->piece;
             if (!piece->nstores) continue;
             Graph *g = finished(m, piece);

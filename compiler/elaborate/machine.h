@@ -66,6 +66,8 @@ typedef struct LoopMark {
 } LoopMark;
 LoopMark machine_loop_begin(Machine *m, Scope *s, uint32_t trip);
 void machine_loop_end(Machine *m, Scope *s, LoopMark mark);
+/* In a loop: examples for which `done` is 1 leave it here. */
+bool machine_drop(Machine *m, Scope *s, Value done, Range at);
 /* Writes `v` to a place at the end of the current piece. */
 bool machine_store(Machine *m, Scope *s, Value v, Place place, uint32_t index, Range at);
 Routine *machine_finish(Machine *m, const char *symbol, bool rows);

@@ -90,6 +90,10 @@ static void print_steps(const Step *steps, uint32_t n, FILE *out) {
             fputs("  }\n", out);
             continue;
         }
+        if (s->kind == STEP_DROP) {
+            fprintf(out, "  drop block%u\n", s->flags);
+            continue;
+        }
         for (uint32_t b = 0; b < s->nin; b++) print_binding(&s->in[b], "in", out);
         graph_print(s->graph, out);
         for (uint32_t b = 0; b < s->nout; b++) print_binding(&s->out[b], "out", out);

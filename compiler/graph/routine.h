@@ -51,7 +51,7 @@ typedef struct Binding {
     uint64_t offset; /* bytes, multiple of DEQ_ALIGN */
 } Binding;
 
-typedef enum StepKind { STEP_GRAPH, STEP_LOOP } StepKind;
+typedef enum StepKind { STEP_GRAPH, STEP_LOOP, STEP_DROP } StepKind;
 
 typedef struct Step {
     StepKind kind;
@@ -70,6 +70,9 @@ typedef struct Step {
     uint32_t trip_scalar;
     struct Step *body;
     uint32_t nbody;
+    /* STEP_DROP, in a loop of a routine of rows: examples for which the PLACE_BLOCK buffer `flags` holds 1 leave the
+     * loop; what the routine holds of them stays as it is.  The loop ends when none is left. */
+    uint32_t flags;
 } Step;
 
 typedef struct Routine {

@@ -253,7 +253,13 @@ static const Ast *combination(Scope *s, const Ast *e, Scope *from, const char **
             for (int w = 0; w < 3; w++)
                 if (strcmp(words[w], callee->name) == 0) return *word = words[w], e;
         }
-        const Ast *d = ast_path(e, path, sizeof path) ? module_find(from->module, path, &owner) : NULL;
+        bool ok;
+        const Ast *others = attack_others(from, e, name, &ok);
+        if (others) {
+            e = others;
+            continue;
+        }
+        const Ast *d = ok && ast_path(e, path, sizeof path) ? module_find(from->module, path, &owner) : NULL;
         if (!d || d->kind != AST_ATTACK) return NULL;
         if (!*name) *name = d->name;
         Scope next = scope_of_module(s->elab, owner);

@@ -126,6 +126,31 @@ static void ranks_and_picks(void **state) {
     }
 }
 
+/* Along the last axis, from the smallest; a cotangent goes back to the element that went there, the earlier of two. */
+static void sorted_lines(void **state) {
+    (void)state;
+    static const double x[10] = {3, -1, 3, 0.5, -1, 0, INFINITY, 2, -2, 2},
+                        y[10] = {-1, -1, 0.5, 3, 3, -2, 0, 2, 2, INFINITY}, to[10] = {3, 0, 4, 2, 1, 6, 9, 7, 5, 8};
+    const char *path = net_program("layer Sorted(z: f32[2, 5]) -> f32[10] { return flatten(sort(z)) }\n"
+                                   "test \"sort\" { check: gradcheck(Sorted, directions: 1, tol: 1) }\n");
+    for (int bits = 32; bits <= 64; bits += 32) {
+        CompiledNet f;
+        deq_error e = {0};
+        double in[10], out[10], u[10], dx[10];
+        net_open(&f, path, "Sorted", bits == 64, 1, 0, 0);
+        for (int i = 0; i < 10; i++) net_put(&f, in, i, x[i]), net_put(&f, u, i, i + 1);
+        if (!deq_engine_forward(f.engine, 1, in, out, NULL, &e) ||
+            !deq_engine_input_gradient(f.engine, 1, in, u, "projection", dx, NULL, &e))
+            fail_msg("%s", e.text);
+        for (int i = 0; i < 10; i++) {
+            assert_true(net_get(&f, out, i) == y[i]);
+            assert_true(net_get(&f, dx, i) == to[i] + 1);
+        }
+        net_close(&f);
+    }
+    unlink(path);
+}
+
 /* An order of what is no number is none. */
 static void nan_is_no_label(void **state) {
     (void)state;
@@ -144,6 +169,7 @@ static void nan_is_no_label(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_and_picks),
+        cmocka_unit_test(sorted_lines),
         cmocka_unit_test(nan_is_no_label),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

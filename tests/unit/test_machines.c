@@ -23,7 +23,31 @@ static const char *const program = "import std.attacks (apgd, momentum_pgd, pgd,
                                    "  }\n"
                                    "  return a + 0 * trail + picked(logits(a), y)\n"
                                    "}\n"
-                                   "fn picked(v: f32[K], k: label[K]) -> f32 = dot(v, one_hot(k))\n";
+                                   "fn picked(v: f32[K], k: label[K]) -> f32 = dot(v, one_hot(k))\n"
+                                   "fn moved(w: f32[..S], b: f32, room: f32[..S]) -> f32[..S] {\n"
+                                   "  state reach = 0.0\n"
+                                   "  repeat 30 until sum(abs(w) * min(reach, room)) >= b {\n"
+                                   "    let covered = sum(abs(w) * min(reach, room))\n"
+                                   "    let open = sum(if reach < room then abs(w) else 0)\n"
+                                   "    reach = reach + (b - covered) / (open + 1e-12)\n"
+                                   "  }\n"
+                                   "  return sign(w) * min(reach, room)\n"
+                                   "}\n"
+                                   "fn power(a: f32, n: int) -> f32 {\n"
+                                   "  state p = 1.0\n"
+                                   "  for i in 0..n { p = p * (a + 0 * i) }\n"
+                                   "  return p\n"
+                                   "}\n"
+                                   "fn fifth(a: f32) -> f32 = a * power(power(a, 2), 2)\n"
+                                   "attack onto(x: f32[..S], y: label[K]; b: f32, turns: int) {\n"
+                                   "  state a = x\n"
+                                   "  repeat turns {\n"
+                                   "    let g = gradient(loss, at: a)\n"
+                                   "    let old = a\n"
+                                   "    a = old + moved(g, b + 0.1 * fifth(0.5), 1 - old) + 0 * (b |> power(turns))\n"
+                                   "  }\n"
+                                   "  return a\n"
+                                   "}\n";
 
 static Elab *elaborate_program(Parsed *p, const char *rest) {
     Arena *a = arena_new();
@@ -356,6 +380,38 @@ static void loops_and_old_values(void **state) {
     parsed_free(&p);
 }
 
+/* Functions with loops, one of them left early, within expressions and within one another. */
+static void functions_that_run(void **state) {
+    (void)state;
+    Parsed p;
+    char rest[512];
+    snprintf(rest, sizeof rest, training, "onto(b: 0.2, turns: 3)");
+    Elab *e = elaborate_program(&p, rest);
+    double found[N * D];
+    run_attack(e, "L_cross_entropy_onto", (double[]){0.2, 3, 2, 2, 30}, points, found);
+    for (int i = 0; i < N; i++) {
+        double a[D], g[D];
+        memcpy(a, points + D * i, sizeof a);
+        for (int s = 0; s < 3; s++) {
+            const double b = 0.2 + 0.1 * pow(0.5, 5);
+            double reach = 0;
+            value_and_slope(a, g);
+            for (int turn = 0; turn < 30; turn++) {
+                double covered = 0, open = 0;
+                for (int k = 0; k < D; k++) {
+                    covered += fabs(g[k]) * fmin(reach, 1 - a[k]);
+                    open += reach < 1 - a[k] ? fabs(g[k]) : 0;
+                }
+                if (covered >= b) break;
+                reach += (b - covered) / (open + 1e-12);
+            }
+            for (int k = 0; k < D; k++) a[k] += (g[k] > 0 ? 1 : g[k] < 0 ? -1 : 0) * fmin(reach, 1 - a[k]);
+        }
+        for (int k = 0; k < D; k++) assert_close("onto", found[i * D + k], a[k]);
+    }
+    parsed_free(&p);
+}
+
 static void draws_differ_by_place(void **state) {
     (void)state;
     Parsed p;
@@ -470,17 +526,12 @@ static void arithmetic_of_an_experiment(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pgd_as_published),
-        cmocka_unit_test(apgd_as_published),
-        cmocka_unit_test(checkpoints_as_published),
-        cmocka_unit_test(pgd_l2_as_published),
-        cmocka_unit_test(momentum_as_published),
-        cmocka_unit_test(restarts_keep_the_best),
-        cmocka_unit_test(loops_and_old_values),
-        cmocka_unit_test(draws_differ_by_place),
-        cmocka_unit_test(adam_with_a_schedule),
-        cmocka_unit_test(sgd_with_a_number),
-        cmocka_unit_test(arithmetic_of_an_experiment),
+        cmocka_unit_test(pgd_as_published),         cmocka_unit_test(apgd_as_published),
+        cmocka_unit_test(checkpoints_as_published), cmocka_unit_test(pgd_l2_as_published),
+        cmocka_unit_test(momentum_as_published),    cmocka_unit_test(restarts_keep_the_best),
+        cmocka_unit_test(loops_and_old_values),     cmocka_unit_test(functions_that_run),
+        cmocka_unit_test(draws_differ_by_place),    cmocka_unit_test(adam_with_a_schedule),
+        cmocka_unit_test(sgd_with_a_number),        cmocka_unit_test(arithmetic_of_an_experiment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
