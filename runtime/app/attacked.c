@@ -126,8 +126,8 @@ bool deq_attacked_get(const deq_attacked *k, int64_t id, void *input, deq_row_co
     return ok;
 }
 
-void deq_attacked_keep(deq_attacked *k, const int64_t *ids, const void *inputs, const deq_row_counts *counts,
-                       int64_t n) {
+void deq_attacked_keep(deq_attacked *k, const int64_t *ids, const void *inputs, size_t apart,
+                       const deq_row_counts *counts, int64_t n) {
     deq_error e = {0};
     if ((deq_rows_count(k->rows) + n) * (int64_t)k->row > MOST_OF_ONE) return;
     if (!room(k, n)) return;
@@ -138,7 +138,7 @@ void deq_attacked_keep(deq_attacked *k, const int64_t *ids, const void *inputs, 
         head.id = ids[i];
         head.counts = counts[i];
         memcpy(at, &head, sizeof head);
-        memcpy(at + sizeof head, (const char *)inputs + (size_t)i * k->input, k->input);
+        memcpy(at + sizeof head, (const char *)inputs + (size_t)i * apart, k->input);
         memset(at + sizeof head + k->input, 0, k->row - sizeof head - k->input);
     }
     if (deq_rows_append(k->rows, k->block, n, &e)) k->added = true;

@@ -19,9 +19,9 @@ deq_attacked *deq_attacked_open(deq_app *app, deq_engine *engine, const deq_mode
 void deq_attacked_close(deq_attacked *k);
 /* The input (a dense row of the module's reals) and what the attack asked for it; false: it is not known. */
 bool deq_attacked_get(const deq_attacked *k, int64_t id, void *input, deq_row_counts *counts);
-/* Those of n examples.  One that cannot be written is not kept. */
-void deq_attacked_keep(deq_attacked *k, const int64_t *ids, const void *inputs, const deq_row_counts *counts,
-                       int64_t n);
+/* Those of n examples; inputs begin `apart` bytes after each other.  One that cannot be written is not kept. */
+void deq_attacked_keep(deq_attacked *k, const int64_t *ids, const void *inputs, size_t apart,
+                       const deq_row_counts *counts, int64_t n);
 /* Removes files of the folder, those not used for longest first, until they have at most so many bytes together. */
 void deq_attacked_trim(const char *folder, int64_t most);
 #endif

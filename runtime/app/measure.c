@@ -12,7 +12,6 @@ typedef struct Rows {
     float *steps, *residual;
     int32_t *prediction, *label;
     deq_row_counts *attack, *counts;
-    char *inputs; /* where the attack has led; NULL: nobody asks */
 } Rows;
 
 static void free_rows(Rows *r) {
@@ -20,18 +19,16 @@ static void free_rows(Rows *r) {
     free(r->steps);
     free(r->prediction);
     free(r->attack);
-    free(r->inputs);
 }
 
 /* A buffer for each type; losses and metrics that nobody asks for stay NaN. */
-static bool make_rows(Rows *r, int64_t n, size_t input) {
+static bool make_rows(Rows *r, int64_t n) {
     const size_t count = (size_t)n;
     *r = (Rows){.loss = malloc(5 * count * sizeof *r->loss),
                 .steps = calloc(2 * count, sizeof *r->steps),
                 .prediction = malloc(2 * count * sizeof *r->prediction),
-                .attack = calloc(2 * count, sizeof *r->attack),
-                .inputs = input ? malloc(count * input) : NULL};
-    if (!r->loss || !r->steps || !r->prediction || !r->attack || (input && !r->inputs)) {
+                .attack = calloc(2 * count, sizeof *r->attack)};
+    if (!r->loss || !r->steps || !r->prediction || !r->attack) {
         free_rows(r);
         return false;
     }
@@ -82,18 +79,16 @@ typedef struct Pass {
     const int64_t *index;
     deq_record *out;
     bool complete; /* its records are the evaluation's: nothing is joined to them */
-    size_t input;  /* bytes of a dense input */
     Rows rows;
     pthread_mutex_t lock;
 } Pass;
 
 /* A block of examples is ready. */
-static void on_finished(void *context, int64_t from, int64_t n) {
+static void on_finished(void *context, int64_t from, int64_t n, const void *inputs, size_t apart) {
     Pass *p = context;
     for (int64_t i = from; i < from + n; i++) p->out[i] = record_of(&p->rows, i, p->index[i], p->spec != NULL);
     pthread_mutex_lock(&p->lock);
-    if (p->kept)
-        deq_attacked_keep(p->kept, p->index + from, p->rows.inputs + (size_t)from * p->input, p->rows.attack + from, n);
+    if (p->kept) deq_attacked_keep(p->kept, p->index + from, inputs, apart, p->rows.attack + from, n);
     if (p->complete && p->m->finished) p->m->finished(p->m->context, p->out + from, n);
     pthread_mutex_unlock(&p->lock);
 }
@@ -116,7 +111,6 @@ static bool run_pass(Pass *p, int64_t n, const void *known, deq_error *e) {
                            .attack = known ? NULL : rows->attack,
                            .counts = rows->counts,
                            .distance = {spec ? rows->distance[0] : NULL, spec ? rows->distance[1] : NULL},
-                           .inputs = rows->inputs,
                            .finished = on_finished,
                            .finished_context = p};
     pthread_mutex_init(&p->lock, NULL);
@@ -173,15 +167,13 @@ static bool pass(const deq_measuring *m, const deq_attack_spec *spec, deq_attack
     const int64_t from = known ? s->unknown : 0, count = known ? n - s->unknown : s->unknown;
     if (!count) return true;
     if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped before %lld examples", (long long)count);
-    const size_t input = deq_engine_input_bytes(m->engine);
     Pass p = {.m = m,
               .spec = spec,
               .kept = known ? NULL : kept,
               .index = s->index + from,
               .out = made + from,
-              .complete = complete,
-              .input = input};
-    if (!make_rows(&p.rows, count, p.kept ? input : 0)) return no_memory(count, e);
+              .complete = complete};
+    if (!make_rows(&p.rows, count)) return no_memory(count, e);
     if (known) memcpy(p.rows.attack, s->counts, (size_t)count * sizeof *s->counts);
     const bool ok = run_pass(&p, count, known ? s->inputs : NULL, e);
     free_rows(&p.rows);

@@ -93,8 +93,9 @@ typedef struct deq_results {
     double *distance[2];             /* largest and Euclidean size of what the attack changed */
     void *inputs;                    /* dense rows of the module's reals: the inputs that the results are of */
     /* Told of examples from .. from + n - 1 of the call as soon as their results are there, by the thread that made them:
-     * several may tell at once.  NULL: nobody. */
-    void (*finished)(void *context, int64_t from, int64_t n);
+     * several may tell at once.  `inputs`: those that the results are of, rows of the module's reals that begin `apart`
+     * bytes after each other, until it returns.  NULL: nobody. */
+    void (*finished)(void *context, int64_t from, int64_t n, const void *inputs, size_t apart);
     void *finished_context;
     deq_solve_statistics forward, adjoint; /* filled always; without the solves of the attack's queries */
 } deq_results;

@@ -84,7 +84,7 @@ static void store_results(run *r, const engine_worker *w, const char *used, int6
         memcpy((char *)r->dense_dx + (size_t)(from + i) * input, w->dx + i * g->input_bytes, input);
 }
 
-static void end_block(run *r, int worker, int64_t b, int64_t n) {
+static void end_block(run *r, int worker, int64_t b, int64_t n, const char *used) {
     struct outcome *outcome = &r->outcomes[b];
     const deq_worker *solver = r->engine->workers[worker].solver;
     outcome->forward = solver->forward;
@@ -94,7 +94,7 @@ static void end_block(run *r, int worker, int64_t b, int64_t n) {
     long long lowest = atomic_load(&r->failed);
     while (solver->error.failure != DEQ_OK && b < lowest && !atomic_compare_exchange_weak(&r->failed, &lowest, b)) {}
     if (r->results && r->results->finished && solver->error.failure == DEQ_OK)
-        r->results->finished(r->results->finished_context, block_start(r, b), n);
+        r->results->finished(r->results->finished_context, block_start(r, b), n, used, (size_t)r->engine->input_bytes);
     int64_t done = atomic_fetch_add(&r->done, r->crafting ? 0 : n) + n;
     if (worker == 0 && r->progress && !r->progress(r->context, done, r->n)) atomic_store(&r->stop, true);
 }
@@ -330,5 +330,5 @@ void engine_block(run *r, int worker, int64_t b, char *accum) {
     exchange_visits(r, solver, n, w->example, true);
     if (!r->crafting && r->metric) measure(r, w, n, &frame);
     if (!r->crafting) store_results(r, w, used, from, n);
-    end_block(r, worker, b, n);
+    end_block(r, worker, b, n, used);
 }

@@ -238,15 +238,26 @@ static void test_attack_has_its_own_mode(void **state) {
     deq_engine_free(g);
 }
 
-static void on_finished(void *context, int64_t from, int64_t n) {
-    for (int64_t i = from; i < from + n; i++) ((int *)context)[i]++;
+typedef struct Told {
+    int times[N];
+    const char *dense; /* the results' inputs */
+    size_t input;
+} Told;
+
+static void on_finished(void *context, int64_t from, int64_t n, const void *inputs, size_t apart) {
+    Told *told = context;
+    for (int64_t i = from; i < from + n; i++) {
+        told->times[i]++;
+        assert_memory_equal((const char *)inputs + (size_t)(i - from) * apart, told->dense + (size_t)i * told->input,
+                            told->input);
+    }
 }
 
 /* An attack whose inputs are known is not run, and what comes after it is the same, bit for bit. */
 static void test_known_attack(void **state) {
     (void)state;
     static double loss[2][N], distance[2][2][N];
-    static int told[2][N];
+    static Told told[2];
     deq_engine *g = engine_new(64, 1, 16);
     int64_t index[N];
     for (int i = 0; i < N; i++) index[i] = (i * 7 + 3) % N;
@@ -258,7 +269,8 @@ static void test_known_attack(void **state) {
                          .distance = {distance[k][0], distance[k][1]},
                          .inputs = inputs[k],
                          .finished = on_finished,
-                         .finished_context = told[k]};
+                         .finished_context = &told[k]};
+        told[k] = (Told){.dense = inputs[k], .input = deq_engine_input_bytes(g)};
         attack_mode = -1;
         assert_true(deq_engine_evaluate(g, &source, index, N, "square", NULL, &a, 1, NULL, NULL, &r, &e));
         assert_true((attack_mode < 0) == (k == 1)); /* whether it was run */
@@ -267,7 +279,7 @@ static void test_known_attack(void **state) {
     assert_memory_equal(loss[0], loss[1], sizeof loss[0]);
     assert_memory_equal(distance[0], distance[1], sizeof distance[0]);
     assert_memory_equal(inputs[0], inputs[1], N * deq_engine_input_bytes(g));
-    for (int i = 0; i < N; i++) assert_true(told[0][i] == 1 && told[1][i] == 1 && distance[0][0][i] > 0);
+    for (int i = 0; i < N; i++) assert_true(told[0].times[i] == 1 && told[1].times[i] == 1 && distance[0][0][i] > 0);
     free(inputs[0]);
     free(inputs[1]);
     deq_engine_free(g);
