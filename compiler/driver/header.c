@@ -227,7 +227,8 @@ bool header_write(const char *manifest, const char *wanted, const char *id, FILE
             "#ifndef DEQ_NET_%s_H\n#define DEQ_NET_%s_H\n\n",
             id, member(net, "name"), member(root, "source"), member(root, "compiler"), id, id, id, id, id);
         fprintf(out, "%s\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n", library_types);
-        fprintf(out, "typedef struct %s %s;\ntypedef deq_library_options %s_options;\n", n.context, n.context, id);
+        fprintf(out, "typedef struct %s %s;\ntypedef struct %s %s;\ntypedef deq_library_options %s_options;\n",
+                n.context, n.context, n.kept, n.kept, id);
         fprintf(out, "typedef deq_status %s_status;\ntypedef deq_example %s_example;\n\n", id, id);
         print_shapes(out, net, n.real);
         fprintf(out, "enum {\n");

@@ -241,9 +241,10 @@ bool loss_read(Scope *s, const Ast *given, LossUse *out);
 const LossUse *net_loss_use(const Net *net, const char *name);
 /* Its value for an output and a target, in the graph being built. */
 Value loss_value(Scope *s, const LossUse *l, Value output, Value target);
-/* The name of the net's loss that is whatever function the caller asks for, made on first use; trains: for gradients in
- * parameters, too. */
-const char *net_objective(Net *net, Elab *e, bool trains);
+typedef enum ObjectiveUse { OBJECTIVE_ATTACKS, OBJECTIVE_TRAINS, OBJECTIVE_OUTSIDE } ObjectiveUse;
+/* The name of the net's loss that is whatever function the caller asks for, made on first use, with the gradients that
+ * this use of it needs: in inputs; in parameters, as in training; in both, as in predictions. */
+const char *net_objective(Net *net, Elab *e, ObjectiveUse use);
 Value net_parameter(Scope *s, const Ast *param, bool trained);
 bool fixed_point(Scope *s, const Ast *fixed);
 void net_finish(Elab *e, Net *net); /* hash */

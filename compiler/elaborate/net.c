@@ -172,7 +172,7 @@ static const char *pair_loss(Scope *s, Net *net, const LossUse *use, const char 
     pair.attacked =
         objective_routine(e, arena_printf(a, "%s_attacked", prefix), b->graph, loss, in[1], &attacked, &hash[1]);
     pair.hash = arena_printf(a, "%s %s", hash[0], hash[1]);
-    net_objective(net, e, true);
+    net_objective(net, e, OBJECTIVE_TRAINS);
     *ARENA_PUSH(a, net->pairs, net->npairs, net->pairs_cap) = pair;
     return name;
 }
@@ -326,16 +326,20 @@ const char *net_projection_loss(Net *net, Elab *e) {
     return "projection";
 }
 
-const char *net_objective(Net *net, Elab *e, bool trains) {
+const char *net_objective(Net *net, Elab *e, ObjectiveUse use) {
     Model *m = net->model;
-    for (uint32_t k = 0; k < m->nlosses; k++)
-        if (m->losses[k].objective) return m->losses[k].trains |= trains, m->losses[k].name;
+    const bool trains = use == OBJECTIVE_TRAINS, outside = use == OBJECTIVE_OUTSIDE;
+    for (uint32_t k = 0; k < m->nlosses; k++) {
+        Loss *l = &m->losses[k];
+        if (l->objective) return l->trains |= trains, l->outside |= outside, l->name;
+    }
     const char *name = free_loss_name(m->losses, m->nlosses, e->arena, "objective");
-    elab_reserve(e, arena_printf(e->arena, "%s_%s", m->name, name), (const char *const[]){"input", "parameters", NULL});
+    elab_reserve(e, arena_printf(e->arena, "%s_%s", m->name, name),
+                 (const char *const[]){"input", "parameters", "vjp", NULL});
     NodeId objective = graph_unary(m->graph, OP_objective, m->output, (Range){0});
     NodeId value = graph_op_shaped(m->graph, OP_objective_result, &objective, 1,
                                    &(Attr){.result.argument = OBJECTIVE_VALUE}, shape_scalar(), true, (Range){0});
-    add_loss(e, net, (Loss){.name = name, .node = value, .objective = true, .trains = trains},
+    add_loss(e, net, (Loss){.name = name, .node = value, .objective = true, .trains = trains, .outside = outside},
              "objective of the caller", &(LossUse){0});
     return name;
 }

@@ -279,7 +279,8 @@ static void emit_site(Emission *m, const Site *site, uint32_t objective, const R
     NodeId *args = arena_alloc(a, (record->n + 1) * sizeof *args);
     args[0] = graph_batch(g, emit_node(m, site->point), m->at);
     for (uint32_t k = 0; k < record->n; k++) args[k + 1] = graph_batch(g, emit_node(m, record->values[k]), m->at);
-    Attr attr = {.name = arena_printf(a, "%s_%s_input", q->net->model->name, net_objective(q->net, m->s->elab, false)),
+    Attr attr = {.name = arena_printf(a, "%s_%s_input", q->net->model->name,
+                                      net_objective(q->net, m->s->elab, OBJECTIVE_ATTACKS)),
                  .query.objective = objective};
     NodeId query = graph_op(g, OP_query, args, record->n + 1, &attr, m->at);
     *ARENA_PUSH(a, q->points, q->n, q->cap) = (Point){m->s->build, args[0], query, NULL, POINT_OBJECTIVE};

@@ -23,6 +23,7 @@
  *   NET_objective_input     0 x, 2 output, 3 value, 4 gradient of each example's own objective in x
  *   NET_objective_parameters  0 x, 2 output, 3 value; adds the sum over examples of the gradient in shared values to
  *                           accum
+ *   NET_objective_vjp       as NET_objective_input, and the sum to accum: both of the net as it predicts
  *   OBJECTIVE               0 output, 1 value, 2 its derivative in the output; rest: what it captures.  The function
  *                           that frame->objective names while routines with `objective` in their name run
  *   ATTACK (NET_LOSS_NAME)  0 x, 1 y, 2 adversarial; scalars: its numeric arguments

@@ -93,7 +93,7 @@ bool elaborate(Arena *a, Program *program, uint32_t real_bytes, Parts parts, Ela
     *p = (Pipe){.elab = e, .audit = parts.audit};
     bool ok = declarations(p, out->manifest, parts);
     for (uint32_t k = 0; k < e->nnets; k++) {
-        if (parts.cotangents && e->nets[k]->output.kind != VALUE_NONE) net_objective(e->nets[k], e, true);
+        if (parts.cotangents && e->nets[k]->output.kind != VALUE_NONE) net_objective(e->nets[k], e, OBJECTIVE_OUTSIDE);
         net_finish(e, e->nets[k]);
     }
     ok = ok && pipe_audits(p);

@@ -60,7 +60,8 @@ static void split_sum(Draft *d, Graph *g, Destination out, bool minus) {
         return;
     }
     bool sum = op_class(n->op) == CLASS_BATCH;
-    if (!sum && !d->coupled) ICE("%s: %s reaches ACCUM, not a sum over examples", d->name, op_name(n->op));
+    if (!sum && !d->coupled && !d->scaled)
+        ICE("%s: %s reaches ACCUM, not a sum over examples", d->name, op_name(n->op));
     if (d->coupled && (!sum || is_read(g, out.node))) out.node = shared_out(g, out.node);
     if (minus) out.node = negated(g, out.node);
     *ARENA_PUSH(g->arena, d->outs, d->nouts, d->cap) = out;

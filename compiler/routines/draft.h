@@ -26,6 +26,7 @@ typedef struct Draft {
     uint32_t nouts, cap;
     uint64_t arg_bytes[8];
     bool coupled;          /* reads sums over the whole batch */
+    bool scaled;           /* what reaches ACCUM may be a sum over the rows, times what is the same for all of them */
     const FixedPlan *plan; /* of the fixed point the routine belongs to, NULL for the others */
 } Draft;
 

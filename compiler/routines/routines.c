@@ -24,11 +24,12 @@ void pass_predict(Maker *m) {
     finish(m, d);
 }
 
-typedef enum LossRoutine { LOSS_VALUE, LOSS_INPUT, LOSS_PARAMETERS } LossRoutine;
+typedef enum LossRoutine { LOSS_VALUE, LOSS_INPUT, LOSS_PARAMETERS, LOSS_VJP } LossRoutine;
 
-/* Reverse mode from each example's own loss, to x or to the trained shared values. */
+/* Reverse mode from each example's own loss: to x, to the trained shared values, or to both. */
 static void add_gradient(const Maker *m, Draft *d, NodeId loss, LossRoutine which) {
     Arena *a = m->unit->arena;
+    const bool input = which == LOSS_INPUT || which == LOSS_VJP, shared = which >= LOSS_PARAMETERS;
     Graph *g = d->graph;
     uint32_t nwrt = 0, neffects = 0;
     NodeId *wrt = arena_alloc(a, (g->ninputs + 1) * sizeof *wrt), *effects = NULL;
@@ -37,28 +38,29 @@ static void add_gradient(const Maker *m, Draft *d, NodeId loss, LossRoutine whic
     Origin o;
     for (uint32_t k = 0; k < m->model->nfixed; k++) {
         signatures[k] = m->signatures[k];
-        signatures[k].shared = signatures[k].shared && which == LOSS_PARAMETERS;
+        signatures[k].shared = signatures[k].shared && shared;
         signatures[k].after = m->model->corrections && which == LOSS_PARAMETERS;
     }
     for (uint32_t k = 0; k < g->ninputs; k++) {
         if (!origin_get(g, g->inputs[k], &o)) continue;
-        bool wanted = which == LOSS_INPUT ? o.place == PLACE_ARG && o.index == 0
-                                          : o.place == PLACE_SHARED && m->stage->values[o.index].trained;
+        bool wanted = (input && o.place == PLACE_ARG && o.index == 0) ||
+                      (shared && o.place == PLACE_SHARED && m->stage->values[o.index].trained);
         if (wanted) wrt[nwrt++] = g->inputs[k];
     }
     NodeId *ct = arena_alloc(a, (nwrt + 1) * sizeof *ct), one = graph_batch(g, graph_constant(g, 1), (Range){0});
     reverse(g, &loss, &one, 1, wrt, nwrt, signatures, ct, &effects, &neffects);
     for (uint32_t k = 0; k < neffects; k++) draft_effect(d, effects[k]);
-    if (which == LOSS_INPUT) {
-        NodeId zero = graph_constant(g, 0), dx = nwrt ? ct[0] : NODE_NONE;
+    if (input) {
+        NodeId zero = graph_constant(g, 0), dx = NODE_NONE;
+        for (uint32_t k = 0; k < nwrt; k++)
+            if (origin_get(g, wrt[k], &o) && o.place == PLACE_ARG) dx = ct[k];
         if (dx == NODE_NONE) dx = graph_op_shaped(g, OP_broadcast, &zero, 1, NULL, x_shape, true, (Range){0});
         d->arg_bytes[4] = value_bytes(m, x_shape);
         draft_output(d, dx, PLACE_ARG, 4, 0);
-        return;
     }
     for (uint32_t k = 0; k < nwrt; k++) {
         origin_get(g, wrt[k], &o);
-        if (ct[k] != NODE_NONE) draft_output(d, ct[k], PLACE_ACCUM, o.index, 0);
+        if (ct[k] != NODE_NONE && o.place == PLACE_SHARED) draft_output(d, ct[k], PLACE_ACCUM, o.index, 0);
     }
 }
 
@@ -86,12 +88,13 @@ static void add_statistics(const Maker *m, Draft *d, NodeId *map, double share) 
 }
 
 static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
-    static const char *const suffix[] = {"loss", "input", "parameters"};
+    static const char *const suffix[] = {"loss", "input", "parameters", "vjp"};
     const Model *model = m->model;
     Arena *a = m->unit->arena;
     Draft *d = model_draft(m, arena_printf(a, "%s_%s_%s", model->name, model->losses[index].name, suffix[which]));
     NodeId *map = graph_map(a, m->graph);
     if (which == LOSS_PARAMETERS) d->graph->form = FORM_TRAINING, d->coupled = model->coupled;
+    d->scaled = which == LOSS_VJP && model->coupled; /* kept statistics are parameters, and no stage is in between */
     if (which != LOSS_VALUE) cotangent_attach(d->graph, m->graph, index, m->fixed, map);
     NodeId output = graph_copy(d->graph, m->graph, m->graph->outputs[0], map);
     NodeId loss = graph_copy(d->graph, m->graph, m->graph->outputs[1 + index], map);
@@ -107,12 +110,13 @@ static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
 }
 
 static bool is_asked_for(const Loss *l, LossRoutine which) {
-    return !l->objective || which == LOSS_INPUT || (which == LOSS_PARAMETERS && l->trains);
+    if (!l->objective) return which != LOSS_VJP;
+    return which == LOSS_INPUT || (which == LOSS_PARAMETERS && l->trains) || (which == LOSS_VJP && l->outside);
 }
 
 void pass_losses(Maker *m) {
     for (uint32_t k = 0; k < m->model->nlosses; k++)
-        for (int which = LOSS_VALUE; which <= LOSS_PARAMETERS; which++)
+        for (int which = LOSS_VALUE; which <= LOSS_VJP; which++)
             if (is_asked_for(&m->model->losses[k], (LossRoutine)which)) make_loss(m, k, (LossRoutine)which);
 }
 

@@ -258,6 +258,8 @@ static bool open_net(deq_engine *g, const deq_engine_options *options, deq_error
         g->objective_input = engine_routine(g, name);
         snprintf(name, sizeof name, "%s_parameters", net->objective);
         g->objective_parameters = engine_routine(g, name);
+        snprintf(name, sizeof name, "%s_vjp", net->objective);
+        g->objective_vjp = engine_routine(g, name);
     }
     if (!open_fixed(g, e) || !open_losses(g, e) || !make_workers(g, options, e)) return false;
     g->owner = options && options->share ? options->share->owner : g;
@@ -344,6 +346,8 @@ static void prepare_task(void *context, int worker, int64_t piece) {
                        .step = (uint64_t)piece};
     g->prepare->function(&frame, 1);
 }
+
+uint64_t deq_engine_prepared(const deq_engine *g) { return g->owner->prepared; }
 
 void deq_engine_prepare(deq_engine *g) {
     g->owner->prepared++;

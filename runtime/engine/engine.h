@@ -46,6 +46,7 @@ bool deq_engine_init(deq_engine *engine, uint64_t seed, deq_error *e);
  * deq_engine_prepare after writing to it. */
 void *deq_engine_parameters(deq_engine *engine);
 void deq_engine_prepare(deq_engine *engine);
+uint64_t deq_engine_prepared(const deq_engine *engine);         /* how often the parameters were prepared */
 int64_t deq_engine_block(const deq_engine *engine);             /* most examples of a block */
 int64_t deq_engine_blocks(const deq_engine *engine, int64_t n); /* into which a call on n examples is cut */
 size_t deq_engine_input_bytes(const deq_engine *engine);        /* of a dense input, in the module's precision */
@@ -166,13 +167,20 @@ bool deq_engine_margin(deq_engine *engine, int fixed, double *margin, deq_error 
 
 /* Single calls for the C library and gradcheck: rows are dense (no padding), in the module's precision. */
 bool deq_engine_forward(deq_engine *engine, int64_t n, const void *x, void *output, deq_results *results, deq_error *e);
+/* Where the solves of a call on n examples have ended, so that its gradients need no solves. */
+typedef struct deq_kept_states deq_kept_states;
+deq_kept_states *deq_engine_keep(deq_engine *engine, int64_t n, const void *x, void *output, deq_results *results,
+                                 deq_error *e); /* as deq_engine_forward */
+void deq_kept_states_free(deq_kept_states *kept);
 /* The loss's gradient in the inputs, example by example.  dx NULL: the loss alone. */
 bool deq_engine_input_gradient(deq_engine *engine, int64_t n, const void *x, const void *y, const char *loss, void *dx,
                                deq_results *results, deq_error *e);
 /* The net's vector-Jacobian product, in its gradient mode: `cotangent` of the outputs (rows of output elements) goes to
  * dx (rows of input elements; NULL: not wanted) and, with `parameters`, summed over the examples to
  * deq_engine_gradients().  Modes that differentiate at several states take the same cotangent of the output at each.
- * With `parameters` the net is as in training.  Needs a module with NET_objective_* (PipelineOptions.cotangents). */
-bool deq_engine_vjp(deq_engine *engine, int64_t n, const void *x, const void *cotangent, void *dx, bool parameters,
-                    deq_results *results, deq_error *e);
+ * Of the net as it predicts: with the statistics that it keeps, without dropout.  `kept`: by deq_engine_keep of the same
+ * examples and parameters; its solves are taken where the mode needs nothing but where they ended.  NULL: all are made.
+ * Needs a module with NET_objective_* (PipelineOptions.cotangents). */
+bool deq_engine_vjp(deq_engine *engine, int64_t n, const void *x, const deq_kept_states *kept, const void *cotangent,
+                    void *dx, bool parameters, deq_results *results, deq_error *e);
 #endif

@@ -180,7 +180,10 @@ static deq_request request_of(const run *r, const engine_worker *w, int64_t from
                            .penalty = penalised ? w->penalty : NULL,
                            .corrected = w->corrected,
                            .corrections = penalised ? r->corrections : NULL,
-                           .held = g->held};
+                           .held = g->held,
+                           .known = r->kept,
+                           .known_from = from,
+                           .keeps = r->purpose == PREDICT};
     for (int k = 0; k < 2; k++) request.records[k] = r->records[k] ? r->records[k] + from : NULL;
     if (request.penalty) memset(w->penalty, 0, (size_t)n * sizeof *w->penalty);
     if (request.corrections) memset(w->corrected, 0, (size_t)n * sizeof *w->corrected);

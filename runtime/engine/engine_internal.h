@@ -59,9 +59,10 @@ struct deq_engine {
     int64_t parameter_bytes, shared_bytes, accum_bytes;
     const deq_routine *prepare, *finish, *predict;
     const deq_routine *statistics; /* statistics of the batch couple the examples of a training batch; else NULL */
-    const deq_routine *objective_input, *objective_parameters; /* of any function of the output; NULL: not compiled */
-    bool pairs;                                                /* some loss is of clean and attacked outputs */
-    bool labels;                                               /* the target is a label */
+    /* Of any function of the output; NULL: not compiled. */
+    const deq_routine *objective_input, *objective_parameters, *objective_vjp;
+    bool pairs;  /* some loss is of clean and attacked outputs */
+    bool labels; /* the target is a label */
     engine_loss *losses;
     engine_metric *metrics;
     engine_fixed *fixed;

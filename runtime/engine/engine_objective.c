@@ -49,8 +49,8 @@ engine_given engine_objective_ask(const engine_objective *o, const deq_engine *g
     return (engine_given){o->records + from * o->stride, o->stride, g->real_bytes};
 }
 
-bool deq_engine_vjp(deq_engine *g, int64_t n, const void *x, const void *cotangent, void *dx, bool parameters,
-                    deq_results *results, deq_error *e) {
+bool deq_engine_vjp(deq_engine *g, int64_t n, const void *x, const deq_kept_states *kept, const void *cotangent,
+                    void *dx, bool parameters, deq_results *results, deq_error *e) {
     engine_dense rows = {x, NULL, g->input_count * g->real_bytes, 0};
     deq_source source = {&rows, engine_gather_dense};
     engine_objective objective = {NULL, NULL, g->output_bytes};
@@ -58,18 +58,16 @@ bool deq_engine_vjp(deq_engine *g, int64_t n, const void *x, const void *cotange
     objective.records = deq_memory_new((size_t)(n * g->output_bytes));
     if (!objective.records) return deq_fail(e, DEQ_MEMORY, "the cotangents of %lld examples", (long long)n);
     copy_rows(objective.records, g->output_bytes, cotangent, g->output_count * g->real_bytes, NULL, n);
-    run r = {.engine = g, .source = &source, .n = n, .results = results, .objective = &objective, .summed = true};
-    bool good = true;
-    if (parameters) {
-        r.purpose = PARAMETER_GRADIENT;
-        good = engine_execute(&r, NULL, NULL, NULL, e);
-    }
-    if (good && (dx || !parameters)) {
-        run again = {
-            .engine = g, .source = &source, .n = n, .results = results, .objective = &objective, .dense_dx = dx};
-        again.purpose = INPUT_GRADIENT;
-        good = engine_execute(&again, NULL, NULL, NULL, e);
-    }
+    run r = {.engine = g,
+             .purpose = parameters ? BOTH_GRADIENTS : INPUT_GRADIENT,
+             .source = &source,
+             .n = n,
+             .results = results,
+             .objective = &objective,
+             .summed = true,
+             .kept = kept ? kept->known : NULL,
+             .dense_dx = dx};
+    const bool good = engine_execute(&r, NULL, NULL, NULL, e);
     free(objective.records);
     return good;
 }

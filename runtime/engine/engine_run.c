@@ -40,6 +40,7 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
     case PARAMETER_GRADIENT:
         r->main = r->objective || r->loss->attacked ? g->objective_parameters : r->loss->parameters;
         break;
+    case BOTH_GRADIENTS: r->main = g->objective_vjp; break;
     }
     if (!r->main) return deq_fail(e, DEQ_MODULE, "net %s was not compiled with what this call needs", g->name);
     for (int i = 0; metric && i < g->nmetrics; i++)
@@ -143,7 +144,7 @@ static bool plan(const run *r, deq_error *e) {
 /* ensures: every block has run, or `e` says why not. */
 static bool run_blocks(run *r, deq_error *e) {
     deq_engine *g = r->engine;
-    const bool sums = r->purpose == PARAMETER_GRADIENT;
+    const bool sums = r->purpose == PARAMETER_GRADIENT || r->purpose == BOTH_GRADIENTS;
     r->blocks = r->teamed ? deq_team_members(g->team) : coupled(r) ? 1 : deq_engine_blocks(g, r->n);
     atomic_store(&r->failed, r->blocks);
     if (sums && !engine_shards_ready(r, e)) return false;

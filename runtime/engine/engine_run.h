@@ -5,7 +5,8 @@
 #include "engine_internal.h"
 #include <stdatomic.h>
 
-typedef enum purpose { PREDICT, LOSS, INPUT_GRADIENT, PARAMETER_GRADIENT } purpose;
+/* BOTH_GRADIENTS: in inputs and parameters, of the net as it predicts; PARAMETER_GRADIENT is of the net in training. */
+typedef enum purpose { PREDICT, LOSS, INPUT_GRADIENT, PARAMETER_GRADIENT, BOTH_GRADIENTS } purpose;
 
 /* A function of the output, by the derivative that it has at each example. */
 typedef struct engine_objective {
@@ -48,7 +49,8 @@ typedef struct run {
     atomic_llong
         failed;       /* lowest block that failed: those below it still run, so that it is the same for any threads */
     atomic_bool stop; /* the progress listener's wish */
-    struct outcome {  /* of one block: summed in order afterwards */
+    const deq_known *kept; /* where its solves are kept (a prediction), or taken from; NULL */
+    struct outcome {       /* of one block: summed in order afterwards */
         deq_solve_statistics forward, adjoint;
         deq_error error;
         bool ran;
@@ -59,6 +61,11 @@ typedef struct run_place { /* the block that a listener hears of */
     const run *run;
     int64_t from; /* its first example */
 } run_place;
+
+struct deq_kept_states {
+    int count; /* fixed points */
+    deq_known known[];
+};
 
 /* ---- engine_run.c ---- */
 /* The whole call.  `loss` and `metric` by name, NULL: not wanted; `attack` NULL: none. */

@@ -1,6 +1,7 @@
 /* engine_states.c - the states that a solver makes and the one that the net goes on with, as dense rows. */
 #include "engine_run.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Bytes of a state without padding. */
@@ -64,4 +65,47 @@ bool deq_engine_states(deq_engine *g, const deq_source *source, int64_t n, const
     for (int64_t i = 0; out->residuals && i < count; i++) out->residuals[i] = NAN;
     if (out->states) memset(out->states, 0, (size_t)(count * dense_bytes(&r, g->descriptors[out->fixed])));
     return engine_execute(&r, NULL, NULL, NULL, e);
+}
+
+/* ---- kept solves ---- */
+
+void deq_kept_states_free(deq_kept_states *k) {
+    for (int i = 0; k && i < k->count; i++) {
+        free(k->known[i].states);
+        free(k->known[i].ends);
+    }
+    free(k);
+}
+
+static deq_kept_states *kept_new(const deq_engine *g, int64_t n, deq_error *e) {
+    deq_kept_states *k = calloc(1, sizeof *k + (size_t)g->nfixed * sizeof *k->known);
+    bool good = k != NULL;
+    for (int i = 0; good && i < g->nfixed; i++) {
+        k->count = i + 1;
+        k->known[i].states = deq_memory_new((size_t)(n * g->descriptors[i]->state_bytes));
+        k->known[i].ends = calloc((size_t)n, sizeof *k->known[i].ends);
+        good = k->known[i].states && k->known[i].ends;
+    }
+    if (good) return k;
+    deq_kept_states_free(k);
+    return deq_fail(e, DEQ_MEMORY, "the states of %lld examples of net %s", (long long)n, g->name), NULL;
+}
+
+deq_kept_states *deq_engine_keep(deq_engine *g, int64_t n, const void *x, void *output, deq_results *results,
+                                 deq_error *e) {
+    deq_kept_states *k = kept_new(g, n, e);
+    if (!k) return NULL;
+    engine_dense rows = {x, NULL, g->input_count * g->real_bytes, 0};
+    deq_source source = {&rows, engine_gather_dense};
+    run r = {.engine = g,
+             .purpose = PREDICT,
+             .source = &source,
+             .n = n,
+             .defended = true,
+             .kept = k->known,
+             .results = results,
+             .dense_output = output};
+    if (engine_execute(&r, NULL, NULL, NULL, e)) return k;
+    deq_kept_states_free(k);
+    return NULL;
 }

@@ -1,4 +1,4 @@
-/* library_internal.h - a compiled net as a C library, for the files that hold its functions: library.c, library_call.c,
+/* library_internal.h - a compiled net as a C library, for the files that hold its functions: library.c, library_call.c, library_keep.c,
  * library_attack.c. */
 #ifndef DEQ_RUNTIME_LIBRARY_INTERNAL_H
 #define DEQ_RUNTIME_LIBRARY_INTERNAL_H

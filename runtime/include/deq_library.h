@@ -6,6 +6,7 @@
 #include "deq_types.h"
 
 typedef struct deq_library deq_library;
+typedef struct deq_kept_forward deq_kept_forward;
 
 /* `net`: its name or that of a training run, NULL: the only net, or the last.  It has the settings that it is trained
  * with; runs that differ in them have to be named.  Parameters are drawn from their initialisers.  NULL on failure:
@@ -14,9 +15,11 @@ deq_library *deq_library_new(const deq_module *module, const char *net, const de
 
 #define CTX deq_library
 #define REAL void
+#define KEPT deq_kept_forward
 #define LIBRARY(result, function, parameters, arguments, doc) result function parameters;
 #include "library.def"
 #undef LIBRARY
+#undef KEPT
 #undef REAL
 #undef CTX
 #endif

@@ -254,6 +254,7 @@ static void settle(problem *p, int32_t row, int which, const progress *before, c
  * states they returned (solvers of linear equations begin anew).  A defence and what rides along see the first one. */
 void NAME(problem_run)(problem *p, deq_space *space) {
     const deq_solver *chain = p->options;
+    if (space->base && NAME(known_take)(p)) return;
     progress *earlier = chain->links ? deq_space_take(space, (size_t)p->n * sizeof *earlier) : NULL;
     real *kept = chain->links ? take_rows(p, space, p->n) : NULL;
     const deq_space from = *space;
@@ -281,6 +282,7 @@ void NAME(problem_run)(problem *p, deq_space *space) {
         p->correct = NULL;
         p->early = NULL;
     }
+    if (space->base) NAME(known_keep)(p);
 }
 
 size_t NAME(solver_bytes)(const deq_fixed *fixed, const deq_solver *options, bool adjoint, int64_t n) {

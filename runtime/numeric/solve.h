@@ -2,7 +2,7 @@
  *
  * h is the cell f (the state), or J' u + g (the adjoint).  Examples that run stand at positions 0 .. active-1 of the
  * contiguous rows handed to routines; rows[i] is the row of the block, under which everything lasting is kept.
- * Files: solve.c, early.c, defended.c (problem_defend), measure.c (problem_measure). */
+ * Files: solve.c, early.c, known.c, defended.c (problem_defend), measure.c (problem_measure). */
 #ifndef DEQ_NUMERIC_SOLVE_H
 #define DEQ_NUMERIC_SOLVE_H
 #include "vector.h"
@@ -144,6 +144,11 @@ void NAME(early_note)(problem *p, int64_t i, deq_reason reason);
 void NAME(early_keep)(problem *p, int step, const real *z);
 /* The solve is over: result and progress of the first `count` positions become what was kept. */
 void NAME(early_restore)(problem *p, int64_t count);
+/* ---- known.c ---- */
+/* Puts away how the examples of a plain solve ended, where the request wants that. */
+void NAME(known_keep)(const problem *p);
+/* The ends that were put away become those of this problem; false: it has to be solved. */
+bool NAME(known_take)(problem *p);
 
 #define problem_apply NAME(problem_apply)
 #define problem_judge NAME(problem_judge)

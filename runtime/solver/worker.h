@@ -70,6 +70,18 @@ typedef struct deq_held {
     int64_t count;
 } deq_held;
 
+/* Where the forward solves of one fixed point have left the examples of a call, for a later call on the same examples. */
+typedef struct deq_known_end {
+    double residual;
+    int steps, solver, times; /* times: solves that left it; only after one is the state known */
+    deq_reason reason;
+    bool failed;
+} deq_known_end;
+typedef struct deq_known {
+    char *states;        /* a row an example */
+    deq_known_end *ends; /* by example */
+} deq_known;
+
 /* What a call of routines asks of the solves inside it.  It is handed over whole (deq_worker_begin), so that nothing
  * stays from the call before; what it points to lives as long as the call. */
 typedef struct deq_request {
@@ -94,6 +106,10 @@ typedef struct deq_request {
     double *corrected; /* the same for corrections; and NAME_LOSS_correction by fixed index, NULL: none: */
     deq_routine_fn *const *corrections;
     deq_held *held; /* by index; NULL: every solve is made */
+    /* By index; NULL: nothing is known.  Plain solves (nothing happens at their states) are kept there, or taken. */
+    const deq_known *known;
+    int64_t known_from; /* example of the block's first row */
+    bool keeps;         /* kept */
 } deq_request;
 
 typedef struct deq_worker {

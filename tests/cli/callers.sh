@@ -8,7 +8,6 @@ command -v nm >/dev/null || exit 77
 cat >known <<'K'
 deq_dataset_count            tests read how many examples a file holds
 deq_map_parse                fuzzed without a file
-deq_engine_vjp               compared with a loss that is this product; the C library is to offer it
 deq_philox                   compared with the published constants
 deq_tensors_open_memory      fuzzed without a file
 deq_initialiser_parse        tests read the texts of every row

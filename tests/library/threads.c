@@ -7,13 +7,19 @@
 #include <string.h>
 
 enum { N = 24, THREADS = 4, CALLS = 20 };
-static float x[N * NET_INPUT], expected[N * NET_OUTPUT];
+static float x[N * NET_INPUT], expected[N * NET_OUTPUT], dx[N * NET_INPUT];
 
 static void *work(void *context) {
-    float output[N * NET_OUTPUT];
-    for (int i = 0; i < CALLS; i++)
+    float output[N * NET_OUTPUT], own[N * NET_INPUT];
+    for (int i = 0; i < CALLS; i++) {
         if (Net_forward(context, N, x, output, NULL) != 0 || memcmp(output, expected, sizeof output) != 0)
             return context;
+        /* Kept forwards of a context that several threads use stay apart. */
+        Net_kept *kept = Net_forward_keep(context, N, x, output, NULL);
+        if (!kept || Net_vjp_kept(context, kept, output, own, NULL, NULL) != 0 || memcmp(own, dx, sizeof own) != 0)
+            return context;
+        Net_kept_free(kept);
+    }
     return NULL;
 }
 
@@ -33,7 +39,9 @@ int main(void) {
     const Net_options alone = {.threads = 1, .seed = 1};
     for (int i = 0; i < N * NET_INPUT; i++) x[i] = (float)(i * 37 % 101) / 101;
     Net_ctx *net = Net_new(&alone), *own[THREADS], *same[THREADS];
-    if (!net || Net_set(net, "body.forward.tol", "1e-6") || Net_forward(net, N, x, expected, NULL)) return 1;
+    if (!net || Net_set(net, "body.forward.tol", "1e-6") || Net_forward(net, N, x, expected, NULL) ||
+        Net_vjp(net, N, x, expected, dx, NULL, NULL))
+        return 1;
     for (int t = 0; t < THREADS; t++) {
         own[t] = Net_share(net, &alone);
         same[t] = net;
@@ -47,7 +55,7 @@ int main(void) {
     float before[N * NET_OUTPUT];
     memcpy(before, expected, sizeof before);
     if (Net_forward(net, N, x, expected, NULL) || memcmp(before, expected, sizeof before) == 0) return 6;
-    if (run(own)) return 7;
+    if (Net_vjp(net, N, x, expected, dx, NULL, NULL) || run(own)) return 7;
     for (int t = 0; t < THREADS; t++) Net_free(own[t]);
     Net_free(net);
     puts("the same bits");

@@ -31,6 +31,8 @@ build client client.c lib/libNet.so -Wl,-rpath,"$PWD/lib"
 expect 0 '^agree' ./client "$checkpoint"
 build refused refused.c lib/libNet.so -Wl,-rpath,"$PWD/lib"
 expect 0 '^refused' ./refused
+build vjp vjp.c lib/libNet.so -Wl,-rpath,"$PWD/lib"
+expect 0 '^one product' ./vjp
 build threads threads.c lib/libNet.so -Wl,-rpath,"$PWD/lib" -lpthread
 OMP_WAIT_POLICY=PASSIVE expect 0 'the same bits' ./threads
 if command -v g++ >/dev/null; then
@@ -44,7 +46,19 @@ else
 fi
 
 # ---- the program of the page ----
-sed -n '/^```c$/,/^```$/p' "$SOURCE/runtime/include/README.md" | sed '1d;$d' >page.c
+block() { awk -v which="$1" '/^```c$/ { n++; inside = n == which; next } /^```$/ { inside = 0 } inside' "$SOURCE/runtime/include/README.md"; }
+block 1 >page.c
+{
+  printf '#include "Net.h"\n#include <stddef.h>\n'
+  echo 'enum { N = 2 };'
+  echo 'static void part(Net_ctx *net, const float *images, const float *cotangent, float *logits, float *dimages, float *dparameters) {'
+  echo 'Net_status status;'
+  block 2
+  echo '}'
+  echo 'int main(void) { part(NULL, NULL, NULL, NULL, NULL, NULL); return 0; }'
+} >part.c
+cc "${strict[@]}" -fsyntax-only -I lib part.c || fail "the part of the page about products does not compile"
+grep -q Net_vjp_kept part.c || fail "the page has no part about products"
 expect 0 '' "$DEQ" run tiny.deq
 cc "${strict[@]}" -I lib page.c lib/libNet.so -Wl,-rpath,lib -o page || fail "the program of the page does not compile"
 expect 0 '^2 solves, [1-9]' ./page

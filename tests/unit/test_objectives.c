@@ -51,6 +51,24 @@ static void same(const char *mode, const char *what, const double *a, const doub
             fail_msg("%s, %s: element %d is %.17g, not %.17g", mode, what, (int)k, a[k], b[k]);
 }
 
+/* From kept solves, and without the parameters: the same bits. */
+static void check_kept(CompiledNet *f, const double *x, const double *u, const double *dx, const double *summed) {
+    deq_error e = {0};
+    double output[EXAMPLES * 4], *own = calloc((size_t)(EXAMPLES * f->inputs), sizeof *own);
+    const size_t input = (size_t)(EXAMPLES * f->inputs) * sizeof *own;
+    deq_kept_states *kept = deq_engine_keep(f->engine, EXAMPLES, x, output, NULL, &e);
+    must(kept && own, "keep", &e);
+    for (int parameters = 0; parameters < 2; parameters++) {
+        must(deq_engine_vjp(f->engine, EXAMPLES, x, kept, u, own, parameters, NULL, &e), "kept", &e);
+        assert_memory_equal(own, dx, input);
+    }
+    assert_memory_equal(deq_engine_gradients(f->engine), summed, (size_t)f->elements * sizeof *summed);
+    must(deq_engine_vjp(f->engine, EXAMPLES, x, NULL, u, own, false, NULL, &e), "alone", &e);
+    assert_memory_equal(own, dx, input);
+    deq_kept_states_free(kept);
+    free(own);
+}
+
 static void test_cotangents(void **state) {
     (void)state;
     CompiledNet f;
@@ -71,8 +89,9 @@ static void test_cotangents(void **state) {
     for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
         const char *mode = modes[m].text;
         set_mode(&f, &modes[m]);
-        must(deq_engine_vjp(f.engine, EXAMPLES, x, u, dx, true, NULL, &e), mode, &e);
+        must(deq_engine_vjp(f.engine, EXAMPLES, x, NULL, u, dx, true, NULL, &e), mode, &e);
         memcpy(summed, deq_engine_gradients(f.engine), (size_t)f.elements * sizeof *summed);
+        check_kept(&f, x, u, dx, summed);
         must(deq_engine_input_gradient(f.engine, EXAMPLES, x, u, "projection", expected, NULL, &e), mode, &e);
         same(mode, "inputs", dx, expected, EXAMPLES * 6);
         must(deq_engine_gradient(f.engine, &source, NULL, EXAMPLES, "projection", NULL, NULL, 0, 0, NULL, &e), mode,
@@ -82,6 +101,81 @@ static void test_cotangents(void **state) {
         same(mode, "parameters", summed, mean, f.elements);
     }
     free(summed);
+    net_close(&f);
+}
+
+/* ---- nets that compute something else in training ---- */
+
+static const char predicted[] = "import std.layers (BatchNorm, ChannelDropout)\n\n"
+                                "layer Body(v: f32[18]) -> f32[5] {\n"
+                                "  param W: f32[5, 5] = normal()\n"
+                                "  param U: f32[18, 5] = normal()\n"
+                                "  fixed point z: f32[5] { z = tanh(z @ W + v @ U) }\n"
+                                "  return z\n}\n\n"
+                                "layer Net(x: f32[2, 3, 3]) -> f32[4] {\n"
+                                "  param V: f32[5, 4] = normal()\n"
+                                "  use norm = BatchNorm[2]\n"
+                                "  use drop = ChannelDropout[2]\n"
+                                "  use body = Body\n"
+                                "  let v = flatten(drop(norm(x)))\n"
+                                "  return (body(v) + body(0.5 * v)) @ V\n}\n\n"
+                                "test \"1\" { check: gradcheck(Net, directions: 1, tol: 1) }\n";
+
+static double projected(CompiledNet *f, const double *x, const double *u) {
+    deq_error e = {0};
+    double output[EXAMPLES * 4], sum = 0;
+    must(deq_engine_forward(f->engine, EXAMPLES, x, output, NULL, &e), "forward", &e);
+    for (int k = 0; k < EXAMPLES * 4; k++) sum += output[k] * u[k];
+    return sum;
+}
+
+/* The product is that of the prediction: kept statistics, no dropout; a layer called twice has two solves. */
+static void test_predicted(void **state) {
+    (void)state;
+    enum { INPUTS = EXAMPLES * 18 };
+    CompiledNet f;
+    const char *path = net_program(predicted);
+    CompileOptions o = {
+        .path = path, .f64 = true, .tests = true, .cotangents = true, .optimise = 1, .last = STAGE_compile};
+    net_open_with(&f, &o, "Net", 2, 2, 0.3);
+    unlink(path);
+    deq_error e = {0};
+    uint64_t random = 3;
+    double x[INPUTS], u[EXAMPLES * 4], dx[INPUTS], to_x[INPUTS], *parameters = deq_engine_parameters(f.engine);
+    double *dp = calloc((size_t)f.elements, sizeof *dp), *to = calloc((size_t)f.elements, sizeof *to);
+    assert_true(dp && to);
+    size_t i;
+    json_t *p;
+    json_array_foreach(json_object_get(f.net, "parameters"), i, p) {
+        const int64_t at = json_integer_value(json_object_get(p, "offset")) / f.real;
+        for (int64_t k = 0; k < json_count(json_object_get(p, "shape")); k++)
+            if (json_is_true(json_object_get(p, "trained")))
+                to[at + k] = random_real(&random);
+            else
+                parameters[at + k] = 0.6 + 0.3 * random_real(&random); /* a variance */
+    }
+    deq_engine_prepare(f.engine);
+    for (int k = 0; k < INPUTS; k++) x[k] = random_real(&random), to_x[k] = random_real(&random);
+    for (int k = 0; k < EXAMPLES * 4; k++) u[k] = random_real(&random);
+    set_mode(&f, &modes[0]);
+    must(deq_engine_vjp(f.engine, EXAMPLES, x, NULL, u, dx, true, NULL, &e), "vjp", &e);
+    memcpy(dp, deq_engine_gradients(f.engine), (size_t)f.elements * sizeof *dp);
+    check_kept(&f, x, u, dx, dp);
+    double own = 0, slope = 0;
+    for (int k = 0; k < INPUTS; k++) own += dx[k] * to_x[k];
+    for (int64_t k = 0; k < f.elements; k++) own += dp[k] * to[k];
+    for (int side = 1; side >= -1; side -= 2) {
+        const double h = side * 1e-5;
+        for (int k = 0; k < INPUTS; k++) x[k] += h * to_x[k];
+        for (int64_t k = 0; k < f.elements; k++) parameters[k] += h * to[k];
+        deq_engine_prepare(f.engine);
+        slope += side * projected(&f, x, u) / 2e-5;
+        for (int k = 0; k < INPUTS; k++) x[k] -= h * to_x[k];
+        for (int64_t k = 0; k < f.elements; k++) parameters[k] -= h * to[k];
+    }
+    if (!(fabs(own - slope) <= 1e-8 * (1 + fabs(slope))))
+        fail_msg("the slope is %.12g, by differences %.12g", own, slope);
+    free(dp), free(to);
     net_close(&f);
 }
 
@@ -314,7 +408,7 @@ static void test_attacks(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cotangents), cmocka_unit_test(test_pairs),
-                                       cmocka_unit_test(test_attacks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cotangents), cmocka_unit_test(test_predicted),
+                                       cmocka_unit_test(test_pairs), cmocka_unit_test(test_attacks)};
     return cmocka_run_group_tests_name("objectives", tests, NULL, NULL);
 }
