@@ -198,6 +198,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_npz: cli->npz = *text == '-' ? beside(text) : text; break;
     case FLAG_merge: cli->merge = true; break;
     case FLAG_output: cli->output = *text == '-' ? beside(text) : text; break;
+    case FLAG_python: cli->python = text; break;
     case FLAG_net: cli->net = text; break;
     case FLAG_target_cpu: cli->target_cpu = text; break;
     case FLAG_emit: emitted(state, text, cli); break;

@@ -37,14 +37,14 @@ static json_t *find_named(json_t *manifest, const char *list, const char *name) 
 }
 
 /* The net of that name, or of the training run of that name. */
-static json_t *find_net(json_t *manifest, const char *wanted) {
+json_t *header_find(json_t *manifest, const char *wanted) {
     json_t *net = find_named(manifest, "nets", wanted);
     json_t *train = net ? NULL : find_named(manifest, "trains", wanted);
     return train ? find_named(manifest, "nets", member(train, "net")) : net;
 }
 
 char *header_net(const char *manifest, const char *wanted) {
-    json_t *root = json_loads(manifest, 0, NULL), *net = root ? find_net(root, wanted) : NULL;
+    json_t *root = json_loads(manifest, 0, NULL), *net = root ? header_find(root, wanted) : NULL;
     char *name = net ? strdup(wanted ? wanted : member(net, "name")) : NULL;
     json_decref(root);
     return name;
@@ -212,7 +212,7 @@ static Names names_of(const json_t *root, const char *id, char *context, char *k
 }
 
 bool header_write(const char *manifest, const char *wanted, const char *id, FILE *out) {
-    json_t *root = json_loads(manifest, 0, NULL), *net = root ? find_net(root, wanted) : NULL;
+    json_t *root = json_loads(manifest, 0, NULL), *net = root ? header_find(root, wanted) : NULL;
     char context[300], kept[300];
     if (net) {
         const Names n = names_of(root, id, context, kept, sizeof context);
@@ -264,7 +264,7 @@ bool header_write(const char *manifest, const char *wanted, const char *id, FILE
 char *header_definitions(const char *manifest, const char *wanted, const char *id) {
     char *text = NULL, context[300], kept[300];
     size_t size = 0;
-    json_t *root = json_loads(manifest, 0, NULL), *net = root ? find_net(root, wanted) : NULL;
+    json_t *root = json_loads(manifest, 0, NULL), *net = root ? header_find(root, wanted) : NULL;
     FILE *out = open_memstream(&text, &size);
     if (!net || !out) abort();
     const Names own = names_of(root, id, context, kept, sizeof context), under = {id, "void", "void", "void"};

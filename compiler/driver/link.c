@@ -268,8 +268,8 @@ bool link_library(const Object *object, const LinkExtras *extras, const char *na
         add_linked(&w, extras, true, false);
         add_all(&w, (char *[]){LIBRARIES, NULL});
         ok = write_version(version, name, error) && link_merged(&room, object, extras, definitions, merged, error) &&
-             run(w.items, error) && run((char *[]){"ar", "rcsD", archive, merged, NULL}, error) &&
-             commit(shared, shared_out, error) && commit(archive, archive_out, error);
+             run(w.items, error) && (!archive_out || run((char *[]){"ar", "rcsD", archive, merged, NULL}, error)) &&
+             commit(shared, shared_out, error) && (!archive_out || commit(archive, archive_out, error));
         words_free(&w);
         free(script);
         free(soname);

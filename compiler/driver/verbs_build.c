@@ -5,12 +5,11 @@
 #include "header.h"
 #include "linked.h"
 #include "output.h"
+#include "product.h"
 #include "verbs.h"
-#include <errno.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* The gradients in C, opened here so that what does not fit is said now and not when the program runs. */
@@ -52,7 +51,7 @@ static int write_gradients_header(const Cli *cli, const Program *p, const char *
 }
 
 static int build_library(const Cli *cli, const Compilation *c, const Object *object) {
-    const char *manifest = c->unit->manifest, *folder = cli->output ? cli->output : ".";
+    const char *manifest = c->unit->manifest, *folder = cli->python ? cli->python : cli->output ? cli->output : ".";
     bool sizes = cli->net && strpbrk(cli->net, "[("); /* L[3]: built alone, under the name L_3 */
     char *net = header_net(manifest, sizes ? NULL : cli->net), *error = NULL;
     if (!net) {
@@ -66,40 +65,32 @@ static int build_library(const Cli *cli, const Compilation *c, const Object *obj
         free(net);
         return 2;
     }
-    char *shared, *archive, *header, *json, *text = NULL, *definitions = header_definitions(manifest, net, net);
-    size_t size = 0;
-    if (asprintf(&shared, "%s/lib%s.so", folder, net) < 0 || asprintf(&archive, "%s/%s.a", folder, net) < 0 ||
-        asprintf(&header, "%s/%s.h", folder, net) < 0 || asprintf(&json, "%s/%s.json", folder, net) < 0)
-        abort();
-    FILE *out = open_memstream(&text, &size);
-    if (!out || !header_write(manifest, net, net, out) || fclose(out) != 0) abort();
+    Product p;
+    (cli->python ? product_python : product_library)(&p, manifest, net, folder);
+    char *definitions = header_definitions(manifest, net, net);
     int code = 0;
     Linked linked = {0};
     LinkExtras extras = {0};
     deq_error e = {0};
     deq_temporaries_sweep(folder);
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) /* not those above it: that would be a slip of the pen */
-        deq_fail(&e, DEQ_OUTPUT, "cannot make the folder '%s': %s", folder, strerror(errno));
-    if (e.failure || !deq_output_replaceable(shared, NULL, 0, &e) || !deq_output_replaceable(archive, NULL, 0, &e) ||
-        !deq_output_replaceable(header, NULL, 0, &e) || !deq_output_replaceable(json, NULL, 0, &e)) {
+    if (!product_ready(&p, &e)) {
         code = output_refused(&e);
-    } else if ((code = write_gradients_header(cli, c->program, net)) != 0 ||
+    } else if ((!cli->python && (code = write_gradients_header(cli, c->program, net)) != 0) ||
                (code = open_linked(cli, c, &linked, &extras)) != 0) {
         /* said */
-    } else if (!link_library(object, &extras, net, definitions, shared, archive, &error)) {
+    } else if (!link_library(object, &extras, net, definitions, p.shared, p.archive, &error)) {
         fprintf(stderr, "deq: %s\n", error);
         code = 3;
-    } else if ((code = write_file(header, text, size)) == 0 &&
-               (code = write_file(json, manifest, strlen(manifest))) == 0)
-        printf("%s\n%s\n%s\n%s\n", shared, archive, header, json);
+    }
+    for (int k = 0; code == 0 && k < p.nfiles; k++)
+        code = write_file(p.files[k].path, p.files[k].text, strlen(p.files[k].text));
+    if (code == 0) printf("%s\n", p.shared);
+    if (code == 0 && p.archive) printf("%s\n", p.archive);
+    for (int k = 0; code == 0 && k < p.nfiles; k++) printf("%s\n", p.files[k].path);
     close_linked(&linked, &extras);
-    free(error);
-    free(text);
+    product_free(&p);
     free(definitions);
-    free(shared);
-    free(archive);
-    free(header);
-    free(json);
+    free(error);
     free(net);
     return code;
 }
@@ -167,15 +158,16 @@ int verb_build(const Cli *cli) {
     if (cli->emit) return verb_emit(cli);
     Compilation c;
     CompileOptions options = verb_options(cli, verb_last_stage(cli, STAGE_compile));
-    if (cli->lib) options.target_cpu = library_cpu(cli);
+    const bool lib = cli->lib || cli->python;
+    if (lib) options.target_cpu = library_cpu(cli);
     options.use_cache = false; /* the object itself is wanted */
     options.single = true;
-    if (cli->lib && cli->net && trains_net(cli)) options.only = NULL;
-    options.cotangents = cli->lib;
+    if (lib && cli->net && trains_net(cli)) options.only = NULL;
+    options.cotangents = lib;
     int code = compile(&options, &c);
     verb_diagnostics(cli, &c);
     if (code == 0 && options.last == STAGE_compile)
-        code = (cli->lib ? build_library : build_program)(cli, &c, c.result.objects);
+        code = (lib ? build_library : build_program)(cli, &c, c.result.objects);
     compile_free(&c);
     return code;
 }

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The Python package that `deq build --python` makes, on numpy arrays and torch tensors, and installed by pip offline.
+# Skipped without Debian's python3-numpy; what needs python3-torch, or python3-pip, is left out without it.
+source "$(dirname "$0")/lib.sh"
+python=/usr/bin/python3
+has() { "$python" -c "import $1" 2>/dev/null; }
+has numpy || { echo "skipped: no numpy (Debian: python3-numpy)"; exit 77; }
+grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a" && { echo "skipped: python3 is not sanitized"; exit 77; }
+torch=
+if has torch; then torch=torch; else echo "left out: no torch (Debian: python3-torch)"; fi
+data 64
+cp "$PROGRAMS/tiny.deq" .
+expect 0 '' "$DEQ" run tiny.deq --set net.epochs=1
+checkpoint=$(made)/net.safetensors
+sed 's/Body\[64, 24\]/Body[64, 20]/; s/Dense\[24, 4\]/Dense[20, 4]/' tiny.deq >narrow.deq
+expect 0 '' "$DEQ" run narrow.deq --set net.epochs=1
+export ANOTHER=$(made)/net.safetensors
+expect 0 'package/net/__init__.py' "$DEQ" build tiny.deq --python package -N Net
+export PYTHONDONTWRITEBYTECODE=1
+PYTHONPATH=package expect 0 'check_threads' "$python" -W error::UserWarning "$SOURCE/tests/python/test_package.py" "$checkpoint" numpy $torch
+[[ -z $torch ]] || grep -q check_torch out || fail "the checks with torch did not run"
+
+# the examples
+if [[ -n $torch ]]; then
+  expect 0 '' "$DEQ" build "$SOURCE/examples/python/layer.deq" --python layer -N Equilibrium
+  PYTHONPATH=layer expect 0 'accuracy 9[0-9]\|accuracy 100' "$python" "$SOURCE/examples/python/around.py"
+fi
+"$python" -c 'import numpy as n; n.save("x.npy", n.random.default_rng(0).random((20, 1, 8, 8), n.float32)); n.save("y.npy", n.arange(20) % 4)'
+PYTHONPATH=package expect 0 '^signs *accuracy' "$python" "$SOURCE/examples/python/attack.py" "$checkpoint" weak 0.02 x.npy y.npy
+
+# installed without a network, by pip's own rules; made again over what is there, and never over what deq did not make
+if has pip; then
+  expect 0 'Successfully installed net' "$python" -m pip install --no-index --disable-pip-version-check --root-user-action ignore --target site ./package
+  (cd site && PYTHONPATH=. "$python" -c 'from net import Net; print(Net().threads)') >out 2>&1 || fail "the installed package"
+else
+  echo "left out: no pip (Debian: python3-pip)"
+fi
+expect 0 '' "$DEQ" build tiny.deq --python package -N Net
+echo 'mine = 1' >package/net/__init__.py
+expect 3 'E0821.*__init__.py' "$DEQ" build tiny.deq --python package -N Net
+done_testing
