@@ -77,7 +77,7 @@ static void usage(FILE *out) {
     fprintf(out, "\ndeq VERB --help tells a verb's flags, with examples.  First steps:\n\n"
                  "  deq run examples/quickstart.deq    train and attack a DEQ on Fashion-MNIST\n"
                  "  deq check examples/quickstart.deq  only report errors\n\n"
-                 "Exit codes: 0 ok, 1 syntax, 2 type or shape, 3 run time, 4 failed test, 64 usage, 70 internal.\n");
+                 "Exit codes: " EXIT_CODES ".\n");
 }
 
 _Noreturn static void unknown_verb(const char *name) {

@@ -1,6 +1,7 @@
 /* verbs_program.c - verbs that compile and run: check, run, profile, export, test, bench; and version. */
 #define _GNU_SOURCE
 #include "compile.h"
+#include "deq_types.h"
 #include "study.h"
 #include "engine.h"
 #include "penalty.h"
@@ -175,9 +176,15 @@ int verb_export(const Cli *cli) {
 }
 
 int verb_version(const Cli *cli) {
-    (void)cli;
     char *error = NULL;
     const Backend *backend = backend_get(&error);
+    if (cli->json) {
+        const char *target = backend ? backend->target("native") : "";
+        printf("{\"version\": \"%s\", \"abi\": %d, \"library_abi\": %d, \"target\": \"%.*s\"}\n",
+               strchr(DEQ_VERSION, ' ') + 1, DEQ_ABI_VERSION, DEQ_LIBRARY_ABI, (int)strcspn(target, " "), target);
+        free(error);
+        return backend ? 0 : EXIT_INTERNAL;
+    }
     printf("%s\nbinary interface %d\n", DEQ_VERSION, DEQ_ABI_VERSION);
     if (backend)
         printf("target %.*s\n", (int)strcspn(backend->target("native"), " "), backend->target("native"));
