@@ -102,8 +102,10 @@ bool deq_app_carry(deq_app *app, deq_train_spec *t, deq_error *e);
 void deq_app_note_carried(deq_app *app, deq_engine *engine, const deq_model *model);
 
 /* --- training_warnings.c --- */
-/* The engine has the settings of the training. */
+/* Solves and gradients of the last epoch.  The engine has the settings of the training, here and below. */
 void deq_app_warn_training(deq_app *app, deq_engine *engine, const deq_model *model);
+/* Accuracies under attack in the log of a net whose on_fail cuts gradients: said of a net from the cache as well. */
+void deq_app_warn_masked(deq_app *app, deq_engine *engine, const deq_model *model);
 
 /* --- attack_name.c --- */
 /* "pgd7 through jfb()": the attack, each part of a joined one, with the gradient that it goes through as the engine is
@@ -134,9 +136,9 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *spec, const char *l
 bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *value, deq_evaluation *out,
                       deq_error *e);
 /* The records of examples ids[0 .. n) alone, with `changes` to the settings that the evaluation has; found in the journal
- * or made now. */
+ * or made now.  `crafting`: the changes hold for the attack only, and what it made is judged without them. */
 bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec *value, const deq_override *changes,
-                     int nchanges, const int64_t *ids, int64_t n, deq_record *records, deq_error *e);
+                     int nchanges, bool crafting, const int64_t *ids, int64_t n, deq_record *records, deq_error *e);
 void deq_evaluation_free(deq_evaluation *v);
 /* A row of statistics.def, spelled as in a script: "steps", "attack.converged"; NaN when there is nothing to count. */
 double deq_evaluation_statistic(const deq_evaluation *v, const char *what);

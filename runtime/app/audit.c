@@ -106,6 +106,7 @@ static deq_named *scalar_named(deq_attack_spec *a, const char *name) {
 typedef struct Changes {
     deq_override *items;
     int n;
+    bool crafting; /* while the attack works; what it made is judged by the evaluation's own */
 } Changes;
 
 static bool change(Audit *u, Changes *c, const char *fixed, const char *key, const char *value) {
@@ -118,7 +119,7 @@ static bool change(Audit *u, Changes *c, const char *fixed, const char *key, con
 
 static bool make_changes(Audit *u, Changes *c) {
     const size_t most = 3 * (size_t)u->model->spec->net->nfixed + 1;
-    *c = (Changes){deq_manifest_alloc(u->app->manifest, most * sizeof *c->items), 0};
+    *c = (Changes){deq_manifest_alloc(u->app->manifest, most * sizeof *c->items), 0, false};
     return c->items || deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
 }
 
@@ -154,7 +155,8 @@ static bool measure_rows(Audit *u, const deq_attack_spec *attack, const Changes 
     v.attack = (deq_attack_spec *)(uintptr_t)attack;
     if (asprintf(&name, "%s (audit: %s)", v.name, way) < 0) name = NULL;
     v.name = name;
-    bool ok = name ? deq_app_measure(u->app, u->model, &v, c ? c->items : NULL, c ? c->n : 0, ids, n, records, u->e)
+    bool ok = name ? deq_app_measure(u->app, u->model, &v, c ? c->items : NULL, c ? c->n : 0, c && c->crafting, ids, n,
+                                     records, u->e)
                    : deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
     free(name);
     return ok;
@@ -232,6 +234,7 @@ static bool converged(Audit *u) {
         deq_mode_print(&m, text, sizeof text);
         if (!(a->gradient = keep(u, text))) return false;
     }
+    c.crafting = true; /* converged solves may predict otherwise: that would be another net */
     return again(u, DEQ_REATTACK_converged, attack, &c);
 }
 

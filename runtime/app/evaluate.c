@@ -236,6 +236,8 @@ typedef struct Wanted {
     const int64_t *ids; /* ascending */
     int64_t n;
     deq_record *records;
+    const deq_override *crafting; /* as of deq_measuring */
+    int ncrafting;
     bool keep;                          /* where the attacks lead is kept, and found, for other evaluations */
     int64_t attacks_run, attacks_found; /* as of deq_evaluation */
     bool cached;
@@ -263,6 +265,8 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
                        .seed = model->spec->seed,
                        .progress = on_progress,
                        .context = &watch,
+                       .crafting = of->crafting,
+                       .ncrafting = of->ncrafting,
                        .attacked = attacked,
                        .finished = on_records,
                        .run = &of->attacks_run,
@@ -371,7 +375,7 @@ const char *deq_value_defence(const deq_value_spec *v) {
     const char *text = NULL;
     for (int i = 0; i < v->noverrides; i++)
         if (!strcmp(v->overrides[i].path, "defence")) text = v->overrides[i].value;
-    return text;
+    return text && strcmp(text, "none") ? text : NULL;
 }
 
 static bool is_share(const deq_model *model, const deq_value_spec *v) {
@@ -381,12 +385,17 @@ static bool is_share(const deq_model *model, const deq_value_spec *v) {
 
 /* Everything that decides the record of an example but the example, and whether metrics are shares. */
 static json_t *about(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
-                     const char *fingerprint) {
+                     const Wanted *of, const char *fingerprint) {
+    json_t *crafting = json_object();
     json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:b, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION,
                              "kind", "records", "net", model->spec->net->hash, "model", model->key, "metric",
                              v->metric ? v->metric : "", "share", is_share(model, v), "loss", v->loss ? v->loss : "",
                              "files", fingerprint, "test", (int)v->data.test, "seed", (json_int_t)model->spec->seed,
                              "attack", deq_app_attack_key(app, v->attack), "settings", deq_app_resolved(engine));
+    for (int i = 0; i < of->ncrafting; i++)
+        json_object_set_new(crafting, of->crafting[i].path, json_string(of->crafting[i].value));
+    if (of->ncrafting) json_object_set(what, "crafting", crafting);
+    json_decref(crafting);
     deq_app_link_key(app, model->spec->net, what);
     return what;
 }
@@ -416,7 +425,7 @@ static bool find_or_measure(deq_app *app, deq_engine *engine, const deq_model *m
     int64_t found = 0;
     deq_dataset *data = deq_app_data(app, v->data.data, e);
     if (!data || !deq_dataset_fingerprint(data, v->data.test, fingerprint, e)) return false;
-    json_t *what = about(app, engine, model, v, fingerprint);
+    json_t *what = about(app, engine, model, v, of, fingerprint);
     deq_store_key(what, key);
     deq_journal *journal = journal_of(app, what, key);
     for (int64_t i = 0; i < of->n; i++) {
@@ -463,14 +472,15 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
 }
 
 bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec *v, const deq_override *changes,
-                     int nchanges, const int64_t *ids, int64_t n, deq_record *records, deq_error *e) {
+                     int nchanges, bool crafting, const int64_t *ids, int64_t n, deq_record *records, deq_error *e) {
     deq_engine *engine = deq_app_engine(app, model->spec->net, e);
     deq_key key;
-    Wanted some = {.ids = ids, .n = n, .records = records};
+    Wanted some = {.ids = ids, .n = n, .records = records, .crafting = changes, .ncrafting = crafting ? nchanges : 0};
     if (!engine) return false;
     uint32_t token = deq_engine_save_settings(engine);
     bool ok = deq_app_as_trained(engine, model->spec, v->overrides, v->noverrides, e) &&
-              deq_app_override(engine, changes, nchanges, e) && find_or_measure(app, engine, model, v, &some, key, e);
+              (crafting || deq_app_override(engine, changes, nchanges, e)) &&
+              find_or_measure(app, engine, model, v, &some, key, e);
     deq_engine_restore_settings(engine, token);
     return ok;
 }

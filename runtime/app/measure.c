@@ -180,6 +180,25 @@ static bool pass(const deq_measuring *m, const deq_attack_spec *spec, deq_attack
     return ok;
 }
 
+/* Runs the attack on every example with the settings of crafting: its inputs and counts are then known.  What these
+ * settings predict is nobody's concern. */
+static bool craft(const deq_measuring *m, const deq_attack_spec *spec, Split *s, int64_t n, deq_record *made,
+                  deq_error *e) {
+    const size_t input = deq_engine_input_bytes(m->engine), count = (size_t)n;
+    s->inputs = malloc(count * input);
+    s->counts = malloc(count * sizeof *s->counts);
+    Pass p = {.m = m, .spec = spec, .index = s->index, .out = made, .input = input};
+    if (!s->inputs || !s->counts || !make_rows(&p.rows, n, input)) return no_memory(n, e);
+    const uint32_t token = deq_engine_save_settings(m->engine);
+    const bool ok = deq_app_override(m->engine, m->crafting, m->ncrafting, e) && run_pass(&p, n, NULL, e);
+    deq_engine_restore_settings(m->engine, token);
+    memcpy(s->inputs, p.rows.inputs, count * input);
+    memcpy(s->counts, p.rows.attack, count * sizeof *s->counts);
+    s->unknown = 0;
+    free_rows(&p.rows);
+    return ok;
+}
+
 /* One attack, or none, on every example; `part`: its number among those that are joined. */
 static bool measure_once(const deq_measuring *m, const deq_attack_spec *spec, int part, const int64_t *index, int64_t n,
                          bool complete, deq_record *out, deq_error *e) {
@@ -187,6 +206,7 @@ static bool measure_once(const deq_measuring *m, const deq_attack_spec *spec, in
     Split s;
     deq_record *made = malloc((size_t)n * sizeof *made);
     bool ok = split(&s, kept, deq_engine_input_bytes(m->engine), index, n, e) && (made || no_memory(n, e)) &&
+              (!spec || !m->ncrafting || craft(m, spec, &s, n, made, e)) &&
               pass(m, spec, kept, &s, false, n, complete, made, e) &&
               pass(m, spec, kept, &s, true, n, complete, made, e);
     for (int64_t i = 0; ok && i < n; i++) out[s.place[i]] = made[i];

@@ -12,6 +12,9 @@ typedef struct deq_measuring {
     uint64_t seed; /* of the attack's draws */
     deq_progress *progress;
     void *context;
+    /* Settings that hold while an attack works, and not while what it made is judged; then `attacked` is NULL.  n 0: none. */
+    const deq_override *crafting;
+    int ncrafting;
     /* Of each joined attack: where its inputs are found and kept, NULL: nowhere.  NULL: nothing is. */
     deq_attacked *const *attacked;
     /* Told of records as soon as they are complete, one call at a time; NULL: nobody. */

@@ -508,6 +508,7 @@ static bool train(Run *r, deq_error *e) {
         while (ok && r->epoch < r->t->epochs) ok = train_epoch(r, e);
         if (ok) finish(r, finished);
     }
+    if (ok) deq_app_warn_masked(app, r->engine, r->model);
     ok = ok && write_log(r, e);
     if (ok) {
         char *path = deq_app_file(app, r->model->stem, ".safetensors");

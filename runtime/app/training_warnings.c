@@ -1,6 +1,10 @@
-/* training_warnings.c - what a training run has to say when it ends: solves and gradients that fell short in its last epoch. */
+/* training_warnings.c - what a training run has to say when it ends: solves and gradients that fell short in its last
+ * epoch, and accuracies that hide it. */
 #include "app_state.h"
 #include <math.h>
+#include <stdio.h>
+
+#define MASKED 0.005 /* share of the attack's gradients: as of examples in verdict.def */
 
 /* `share` of the last epoch's `what`, followed by what was done about it. */
 static void warn_share(deq_app *app, const deq_model *model, double share, const char *what) {
@@ -33,4 +37,25 @@ void deq_app_warn_training(deq_app *app, deq_engine *engine, const deq_model *mo
     warn_share(app, model, row.adjoint_unconverged, what);
     warn_share(app, model, row.lost_gradients, "gradients were not finite, and were left out");
     if (model->spec->attack) warn_attack(app, engine, model, &row);
+}
+
+/* " (train 40.2%, robust 41%)": the accuracies under attack of a row of the log. */
+static void put_accuracies(const deq_log_row *row, char *out, size_t size) {
+    int at = snprintf(out, size, " (train %.3g%%", 100 * row->accuracy);
+    if (isnan(row->accuracy) || at < 0) at = 0, *out = 0;
+    if (at && !isnan(row->robust)) at += snprintf(out + at, size - (size_t)at, ", robust %.3g%%", 100 * row->robust);
+    if (at) snprintf(out + at, size - (size_t)at, ")");
+}
+
+void deq_app_warn_masked(deq_app *app, deq_engine *engine, const deq_model *model) {
+    size_t rows = json_array_size(model->log);
+    if (!rows || !model->spec->attack || !deq_app_cuts_gradients(engine, model->spec->net)) return;
+    deq_log_row row = deq_log_row_of(json_array_get(model->log, rows - 1));
+    char accuracies[80];
+    if (!(row.attack_lost_gradients > MASKED)) return;
+    put_accuracies(&row, accuracies, sizeof accuracies);
+    deq_report_warning(&app->reporter, "W0915",
+                       "%s: what its log says of attacked examples%s is masked: on_fail cut %.3g%% of the attack's "
+                       "gradients to zero in the last epoch, and an attack without a gradient does not search",
+                       model->label, accuracies, 100 * row.attack_lost_gradients);
 }

@@ -33,6 +33,15 @@ grep '"name": *"blind"' events | grep -q '"asked": *{.*"lost_gradients": *1[.0]*
 grep '"name": *"blind"' events | grep -q '"check": *"lost_gradients"' || fail "no reasons in the events"
 checks=$((checks + 5))
 
+# a training whose attack is cut says that its log is masked, also when it is found in the cache; warn cuts nothing
+short=(--set net.epochs=1 --set net.body.forward.max=2 --set tiny.allow_masking=true)
+for time in 1 2; do
+  expect 0 'warning.W0915.*net: what its log says of attacked examples (train [0-9.]*%, robust [0-9.]*%) is masked: on_fail cut [0-9.]*% of' \
+    "$DEQ" run "$PROGRAMS/tiny.deq" "${short[@]}" --set net.body.on_fail=zero_gradient --results cut
+done
+"$DEQ" run "$PROGRAMS/tiny.deq" "${short[@]}" --results uncut >out 2>&1 || fail "the run with on_fail: warn"
+grep -q W0915 out && fail "a log is called masked where nothing was cut"
+
 # logits times a large number: the same predictions, a loss at its floor, gradients that are exactly zero
 sed 's/body |> head$/body |> head |> loud/; s/^layer Net(/fn loud(o: f32[4]) -> f32[4] = 1000000 * o\n\n&/' "$PROGRAMS/tiny.deq" >loud.deq
 expect 5 'robust of net.*; masked: .*at its rounding floor' "$DEQ" run loud.deq --strict

@@ -187,7 +187,7 @@ static void test_reattacks(void **state) {
         deq_check check;
         deq_verdict_level five, sixteen, fifty;
     } rows[] = {{DEQ_REATTACK_uncut, DEQ_CHECK_uncut, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
-                {DEQ_REATTACK_converged, DEQ_CHECK_converged, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_SUSPECT},
+                {DEQ_REATTACK_converged, DEQ_CHECK_converged, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
                 {DEQ_REATTACK_implicit, DEQ_CHECK_implicit, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
                 {DEQ_REATTACK_phantom, DEQ_CHECK_phantom, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
                 {DEQ_REATTACK_jfb, DEQ_CHECK_jfb, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
