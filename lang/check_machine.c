@@ -23,6 +23,7 @@ const Size *attack_classes(Checker *c) {
 const Type *machine_value(Checker *c, BuiltinRule rule) {
     switch (rule) {
     case RULE_VALUE_W: return type_pack(c->arena, &shape_of_w);
+    case RULE_VALUE_FINAL: return type_pack(c->arena, &shape_of_z);
     case RULE_VALUE_STATES: {
         const Type *z = type_pack(c->arena, &shape_of_z);
         return type_of_items(c->arena, TYPE_STATES, 1, &z);

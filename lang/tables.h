@@ -27,6 +27,7 @@ typedef enum BuiltinRule {
     RULE_VALUE_W,
     RULE_VALUE_SCALAR,
     RULE_VALUE_NUMBER,
+    RULE_VALUE_FINAL,
     RULE_VALUE_STATES,
     RULE_LOSS,
     RULE_LOGITS,

@@ -1,6 +1,6 @@
 /* defence.c - a defence's body as weights over the solver's states, in the runtime's words (runtime/defence.h).
  *
- * The body is elaborated like any other: each state it reads, and each mean of states, becomes an input of a small
+ * The body is elaborated like any other: each state it reads, each mean of states, and the value, becomes an input of a small
  * graph, named by its text.  The result is then followed back to these inputs, multiplying by the numbers on the way.
  */
 #include "elaborate.h"
@@ -79,7 +79,7 @@ static bool add_term(Terms *t, const char *states, double weight) {
 
 static bool refuse(const Scope *s, Range at, const char *what) {
     elab_error_help(s, DIAG_E0520, at,
-                    "a defence adds states and means of states, multiplied or divided by numbers: "
+                    "a defence adds states, means of states and final, multiplied or divided by numbers: "
                     "(states[4] + mean(states)) / 2",
                     "%s", what);
     return false;
@@ -158,6 +158,7 @@ const char *defence_text(Scope *s, const Ast *given) {
     inner.env = numbers;
     inner.build = build_new(s->elab->arena, d->name, NULL);
     scope_bind(&inner, "states", (Value){.kind = VALUE_STATES});
+    scope_bind(&inner, "final", read_states(&inner, "final", d->name_range));
     const Ast *body = AST_SLOT(d, DEFENCE_DEF, body);
     for (uint32_t k = 0; k < body->nkids; k++) {
         const Ast *item = body->kids[k];
@@ -172,7 +173,7 @@ const char *defence_text(Scope *s, const Ast *given) {
         if (v.kind != VALUE_NODE || !weigh(&inner, inner.build->graph, v.node, result->range, &terms)) return NULL;
         const char *text = terms_text(s->elab->arena, &terms);
         if (!*text) return refuse(&inner, result->range, "this reads no state"), NULL;
-        return text;
+        return strcmp(text, "final") ? text : "none"; /* the value alone: no defence */
     }
     return elab_error(&inner, DIAG_E0511, d->name_range, "defence '%s' does not return", d->name), NULL;
 }

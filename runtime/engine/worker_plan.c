@@ -66,7 +66,8 @@ static void lay_out(deq_worker *w, deq_space *space, const deq_fixed_settings *c
         bool single = w->real_bits == 32, visited = false, penalised = false;
         for (int v = 0; v < count; v++) {
             const deq_fixed_settings *s = &settings[v][i];
-            solver = larger(solver, (single ? deq_forward_bytes_f32 : deq_forward_bytes_f64)(f, s, w->block));
+            solver =
+                larger(solver, (single ? deq_forward_bytes_f32 : deq_forward_bytes_f64)(f, s, w->block, is_defended));
             solver =
                 larger(solver, (single ? deq_penalty_bytes_f32 : deq_penalty_bytes_f64)(f, &s->penalties, w->block));
             visited = visited || s->start == DEQ_START_PREVIOUS;

@@ -104,7 +104,7 @@ void NAME(solve_adjoint_broyden)(problem *p, deq_space *space) {
         frame.rows = p->rows;
         frame.example = p->ident ? p->example : NULL;
         frame.tape = tape;
-        p->fixed->lin(&frame, p->active);
+        deq_linearise(p->fixed, &frame, p->active);
         bool ends = false;
         for (int64_t i = 0; i < p->active; i++) {
             double sums[2];

@@ -152,10 +152,23 @@ static void shorten(problem *p, line_search *search, real *z, real *f, const rea
     if (shortened && p->ride) problem_apply(p, z, f, step);
 }
 
-/* f at what this row returns: at the last state, or at the best one, if there is any. */
-static void leave_image(problem *p, int32_t row, const vec *image, bool last) {
-    p->images->known[row] = last || p->progress[row].lowest_step > 0;
-    if (p->images->known[row]) row_copy(row_of(p, p->images->of_result, row), image, p->vectors);
+/* The result of a row that has ended: its last state, or the best one, if there is any; and f there, or f alone. */
+static void leave(problem *p, int32_t row, const vec *state, const vec *image, bool last) {
+    images *m = p->images;
+    const progress *q = &p->progress[row];
+    const bool known = m && (last || (q->lowest_step > 0 && !p->keep_last));
+    if (known && !last) image = row_of(p, m->of_best, row);
+    if (known && m->direct && (m->always || q->reason != DEQ_REASON_converged) &&
+        NAME(damped_step)(row_of(p, p->result, row), image, image, 1, p->vectors)) {
+        m->known[row] = IMAGE_RESULT;
+        return;
+    }
+    if (last)
+        row_copy(row_of(p, p->result, row), state, p->vectors);
+    else
+        NAME(problem_return_best)(p, row);
+    if (m) m->known[row] = known ? IMAGE_KEPT : IMAGE_UNKNOWN;
+    if (known) row_copy(row_of(p, m->of_result, row), image, p->vectors);
 }
 
 void NAME(solve_broyden)(problem *p, deq_space *space) {
@@ -165,7 +178,7 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
     int last = rides ? r->last : 0;
     int capacity = deq_history_capacity(o, rides || keeps); /* with memory, one more: the direction in the making */
     real *z = take_rows(p, space, p->n), *next = take_rows(p, space, p->n), *f = take_rows(p, space, p->n);
-    images *m = p->images;
+    images *m = p->keep_last ? NULL : p->images;      /* which needs them of the best states as well */
     real *before = take_rows(p, space, m ? p->n : 0); /* f at the states of the step before */
     real *directions, *inverse, *steps = NULL;
     line_search search;
@@ -212,11 +225,7 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
             }
             if (p->ended[i] != DEQ_RUNNING) {
                 const bool newest = returns_last(p, q, step) || (step == 0 && q->reason == DEQ_REASON_converged);
-                if (newest)
-                    memcpy(row_of(p, p->result, row), state, row_bytes);
-                else
-                    NAME(problem_return_best)(p, row);
-                if (m) leave_image(p, row, newest ? row_of(p, f, i) : row_of(p, m->of_best, row), newest);
+                leave(p, row, state, row_of(p, f, i), newest);
                 /* Some want B at the last state as well: it takes one more direction. */
                 bool more = q->reason != DEQ_REASON_diverged && (keeps || (rides && step == last));
                 if (keeps) {

@@ -1,5 +1,6 @@
 /* defended.c - the weighted sum of states that a defence reads predictions off, made while the solver makes them: one
- * row an example for the named states, one for the mean of all, however many there are. */
+ * row an example for the named states, one for the mean of all, however many there are.  The value, where it is read too,
+ * comes to them when the solve is over. */
 #include "solve.h"
 
 void problem_defend(problem *p, int step, const real *z) {
@@ -15,7 +16,15 @@ void problem_defend(problem *p, int step, const real *z) {
         if (w != 0) row_axpy(named, w, state, p->vectors);
         if (d->all != 0) row_axpy(sum, 1, state, p->vectors);
         if (!ended) continue;
-        row_copy(result, named, p->vectors);
-        if (d->all != 0) row_axpy(result, (real)(d->all / step), sum, p->vectors);
+        if (d->all != 0) row_axpy(named, (real)(d->all / step), sum, p->vectors);
+        if (d->value == 0) row_copy(result, named, p->vectors);
+    }
+}
+
+void problem_defend_value(const problem *p, const deq_defence *d, real *value) {
+    for (int64_t row = 0; row < p->n; row++) {
+        vec *named = row_of(p, p->named, row);
+        row_axpy(named, (real)d->value, row_of(p, value, row), p->vectors);
+        row_copy(row_of(p, value, row), named, p->vectors);
     }
 }

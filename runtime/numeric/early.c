@@ -42,6 +42,6 @@ void NAME(early_restore)(problem *p, int64_t count) {
         const int steps = p->progress[row].steps; /* what was made is what is counted */
         p->progress[row] = e->progress[row];
         p->progress[row].steps = steps;
-        if (p->images) p->images->known[row] = false;
+        if (p->images) p->images->known[row] = IMAGE_UNKNOWN;
     }
 }

@@ -84,7 +84,7 @@ static void run(const deq_gradient_call *call, deq_routine_fn *routine, bool lin
     deq_frame frame = h->frame;
     if (linear && !h->linearised) { /* once an example, when first asked for */
         frame.arg1 = h->out;
-        h->fixed->lin(&frame, 1);
+        deq_linearise(h->fixed, &frame, 1);
         h->linearised = true;
     }
     spread(h, h->in, in);

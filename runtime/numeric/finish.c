@@ -50,8 +50,8 @@ static int64_t gather(const finish *f, const deq_frame *frame, const deq_fixed *
     int64_t count = 0;
     for (int64_t row = 0; row < n; row++) {
         vec *state = (vec *)z + row * vectors;
-        if (!f->due[row]) continue;
-        if (known && known->known[row]) {
+        if (!f->due[row] || (known && known->known[row] == IMAGE_RESULT)) continue;
+        if (known && known->known[row] == IMAGE_KEPT) {
             move(state, (const vec *)known->of_result + row * vectors, (vec *)g->out, share, vectors);
             continue;
         }
@@ -75,7 +75,7 @@ void NAME(finish_run)(const finish *f, const deq_frame *frame, const deq_fixed *
         inner.example = frame->example ? g.example : NULL;
         inner.arg0 = g.in;
         inner.arg1 = g.out;
-        fixed->f(&inner, rows);
+        deq_evaluate(fixed, &inner, rows);
         for (int64_t i = 0; i < rows; i++)
             move((vec *)z + g.rows[i] * vectors, (const vec *)g.out + i * vectors, (vec *)g.out + i * vectors, share,
                  vectors);

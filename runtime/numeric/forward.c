@@ -41,7 +41,7 @@ static void take_parts(problem *p, deq_space *space) {
     if (p->early) NAME(early_open)(p->early, p->fixed, space, p->n);
 }
 
-size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n) {
+size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n, bool defended) {
     deq_space space = {NULL, 0};
     ride r = {0};
     images m;
@@ -52,7 +52,7 @@ size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings 
     if (leaves_images(s)) p.images = &m;
     if (rides(&s->gradient, &r)) p.ride = &r;
     if (c.penalty->given) p.correct = &c;
-    if (p.ride || p.correct) p.early = &e;
+    if (p.ride || p.correct || defended) p.early = &e;
     take_parts(&p, &space);
     deq_space steps = space;
     take_rows(&p, &steps, n); /* phantom: the value */
@@ -66,8 +66,8 @@ size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings 
 
 /* ---- one solve ---- */
 
-/* A defence reads its named states, so the solve makes them all, and none after them unless it reads the mean of all.
- */
+/* A defence reads its named states, so the solve makes them all, and none after them unless it reads the mean of all or
+ * the value.  The value is what it would be without the defence. */
 static void defend(problem *p, deq_solver *options) {
     const deq_defence *d = p->defence;
     int last = deq_defence_last(d) < options->max ? deq_defence_last(d) : options->max;
@@ -76,8 +76,9 @@ static void defend(problem *p, deq_solver *options) {
     p->sum = (real *)(p->worker->defended + bytes);
     memset(p->named, 0, bytes);
     if (d->all != 0) memset(p->sum, 0, bytes);
-    p->keep_last = true;
     p->least = last > 1 ? last : 1; /* at least one state */
+    if (d->value != 0) return;
+    p->keep_last = true;
     if (d->all != 0) return;
     options->max = p->least;
     options->tol = 0;
@@ -135,11 +136,11 @@ void NAME(forward_run)(forward *c, real *result) {
     problem *p = &c->problem;
     early kept;
     p->result = result;
-    if ((p->ride || p->correct) && p->least > 1) p->early = &kept;
+    if (((p->ride || p->correct) && p->least > 1) || (p->defence && p->defence->value != 0)) p->early = &kept;
     c->space = (deq_space){c->worker->solver, 0};
     solve(p, c->n, &c->options, &c->space);
     p->early = NULL;
-    if (p->visits && !p->defence) leave(p);
+    if (p->visits && !p->named) leave(p);
     note_failed(p, c->kept->failed);
     NAME(finish_begin)(&c->finish, p, false);
     c->open = true;
@@ -184,6 +185,7 @@ void NAME(forward_attach)(forward *c) {
     deq_kept *kept = c->kept;
     const int last = deq_finish_steps(&c->finish.settings) - 1;
     const int64_t vectors = c->fixed->state_bytes / (int64_t)sizeof(vec);
+    if (last < 1) c->problem.images = NULL; /* f is linearised there anyway */
     NAME(forward_start)(c, kept->z);
     if (last > 0) NAME(finish_run)
     (&c->finish, &c->frame, c->fixed, c->n, 0, last, kept->z, c->problem.images, c->space);
@@ -195,7 +197,7 @@ void NAME(forward_attach)(forward *c) {
     kept->steps = 1;
     kept->active[0] = c->n;
     memcpy(kept->rows, c->worker->identity, (size_t)c->n * sizeof *kept->rows);
-    c->fixed->lin(&f, c->n);
+    deq_linearise(c->fixed, &f, c->n);
     for (int64_t row = 0; row < c->n; row++) {
         const vec *at = (const vec *)kept->z + row * vectors;
         vec *value = (vec *)c->z + row * vectors;
@@ -236,10 +238,16 @@ static void ready(forward *c, deq_worker *worker, const deq_frame *frame, const 
 }
 
 static void predict(forward *c) {
-    c->problem.defence = c->worker->request.defence;
-    if (c->problem.defence)
-        c->finish.settings = (deq_finish){.kind = DEQ_FINISH_none}; /* it reads the solver's states */
-    NAME(forward_value)(c);
+    const deq_defence *d = c->problem.defence = c->worker->request.defence;
+    if (d && d->value == 0) c->finish.settings = (deq_finish){.kind = DEQ_FINISH_none}; /* nobody reads the value */
+    /* f goes straight into the result where nobody reads the solver's state after it. */
+    const problem *p = &c->problem;
+    c->images.direct = !d && !p->visits && !c->options.links && deq_finish_share(&c->finish.settings, 0) == 1;
+    c->images.always = c->finish.settings.always;
+    NAME(forward_run)(c, c->z);
+    NAME(forward_finish)(c, c->z);
+    if (d && d->value != 0) problem_defend_value(&c->problem, d, c->z);
+    settle(c);
 }
 
 /* ensures: what is kept belongs to this solve, and nothing of it is bad. */

@@ -44,7 +44,7 @@ static void evaluate(line_search *s, problem *p, const real *z, real *f, int64_t
     frame.arg1 = s->out;
     frame.rows = s->rows;
     frame.example = p->ident ? s->example : NULL;
-    p->fixed->f(&frame, count);
+    deq_evaluate(p->fixed, &frame, count);
     for (int64_t k = 0; k < count; k++) memcpy(row_of(p, f, s->position[k]), row_of(p, s->out, k), bytes);
 }
 

@@ -18,7 +18,7 @@ static bool lags(deq_solver_kind kind) {
 }
 
 static bool is_unknown(const problem *p, int64_t row, const bool *moved) {
-    return p->defence || moved[row] || lags(deq_solver_link(p->options, p->progress[row].solver).kind);
+    return p->named || moved[row] || lags(deq_solver_link(p->options, p->progress[row].solver).kind);
 }
 
 void problem_measure(problem *p, deq_space *space, const real *value, const bool *moved) {
@@ -32,7 +32,7 @@ void problem_measure(problem *p, deq_space *space, const real *value, const bool
     frame.arg1 = images;
     frame.rows = p->worker->identity;
     frame.example = p->ident;
-    p->fixed->f(&frame, p->n);
+    deq_evaluate(p->fixed, &frame, p->n);
     for (int64_t row = 0; row < p->n; row++) {
         double sums[2];
         progress *q = &p->progress[row];

@@ -148,7 +148,7 @@ static void iterate(forward *c, bool looks) {
         if (looks && step == m->steps) break;
         f.arg0 = z;
         f.arg1 = b.f;
-        fixed->lin(&f, n);
+        deq_linearise(fixed, &f, n);
         if (!looks) product_and_gradient(c, &f, &b, z, u);
         for (int64_t row = 0; row < n; row++) {
             vec *state = (vec *)z + row * vectors, *adjoint = (vec *)u + row * vectors;

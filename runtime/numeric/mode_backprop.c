@@ -61,7 +61,7 @@ static void finish_steps(forward *c) {
         f.tape = tape_after(kept, most, t);
         f.arg0 = in;
         f.arg1 = out;
-        c->fixed->lin(&f, count);
+        deq_linearise(c->fixed, &f, count);
         const real share = (real)deq_finish_share(&c->finish.settings, t);
         for (int64_t i = 0; i < count; i++) {
             vec *z = (vec *)c->z + rows[i] * vectors, *next = (vec *)out + i * vectors;
@@ -107,7 +107,7 @@ static void linearise_again(const deq_frame *frame, const deq_fixed *fixed, deq_
         f.example = frame->example ? b->example : NULL;
         f.tape = kept->tape + (t - from) * kept->tape_stride;
         f.rows = rows;
-        fixed->lin(&f, kept->active[t]);
+        deq_linearise(fixed, &f, kept->active[t]);
         for (int64_t i = 0; i < kept->active[t]; i++)
             damp((vec *)b->state + rows[i] * vectors, (vec *)b->out + i * vectors, (real)kept->damping, vectors);
     }

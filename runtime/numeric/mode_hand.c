@@ -30,6 +30,7 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
 static void solve(forward *c) {
     const int last = deq_finish_steps(&c->finish.settings) - 1;
     const int64_t vectors = c->fixed->state_bytes / (int64_t)sizeof(vec);
+    if (last < 1) c->problem.images = NULL; /* f is evaluated there anyway */
     NAME(forward_start)(c, c->kept->z);
     if (last > 0) NAME(finish_run)
     (&c->finish, &c->frame, c->fixed, c->n, 0, last, c->kept->z, c->problem.images, c->space);
@@ -39,7 +40,7 @@ static void solve(forward *c) {
     f.rows = c->worker->identity;
     f.arg0 = c->kept->z;
     f.arg1 = c->z;
-    c->fixed->f(&f, c->n);
+    deq_evaluate(c->fixed, &f, c->n);
     for (int64_t row = 0; row < c->n; row++) {
         vec *at = (vec *)c->kept->z + row * vectors, *value = (vec *)c->z + row * vectors;
         const real share = c->finish.due[row] ? (real)deq_finish_share(&c->finish.settings, last) : 1;

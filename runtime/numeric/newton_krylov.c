@@ -36,7 +36,7 @@ static void linearise(problem *p, newton *s) {
     f.rows = p->rows;
     f.example = p->ident ? p->example : NULL;
     f.tape = s->tape.tape;
-    p->fixed->lin(&f, p->active);
+    deq_linearise(p->fixed, &f, p->active);
 }
 
 /* How far to solve at position i, whose residual has the norm `now` and is `error` as `stop` measures it. */

@@ -19,7 +19,7 @@ typedef struct deq_needs {        /* of one gradient mode, for a block; of sever
  * deq_linear_matrix: out[j * n + k] = element k of L e_j, the n elements of a state standing at place[0 .. n) of its
  * row.  Both are false when memory is short. */
 #define DEQ_NUMERIC(suffix)                                                                                            \
-    size_t deq_forward_bytes##suffix(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n);                  \
+    size_t deq_forward_bytes##suffix(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n, bool defended);   \
     deq_needs deq_mode_needs##suffix(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n);                  \
     void deq_solve##suffix(deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed, int64_t n, void *rest,  \
                            void *z, bool want_gradient, deq_routine_fn *cotangent);                                    \

@@ -51,7 +51,7 @@ void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t
         if (t == 0 && image)
             memcpy(to, image, (size_t)(n * fixed->state_bytes));
         else
-            fixed->lin(&f, n);
+            deq_linearise(fixed, &f, n);
         for (int64_t i = 0; i < n; i++) {
             vec *next = (vec *)to + i * vectors;
             const vec *state = (const vec *)from + i * vectors;

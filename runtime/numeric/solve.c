@@ -41,16 +41,16 @@ void problem_apply(problem *p, const real *in, real *out, int evaluation) {
             if (evaluation % every == 0)
                 memcpy(kept->states + evaluation / every * p->worker->block * p->fixed->state_bytes, in,
                        (size_t)(p->active * p->fixed->state_bytes));
-            p->fixed->f(f, p->active);
+            deq_evaluate(p->fixed, f, p->active);
             return;
         }
         f->tape = kept->tape + evaluation * kept->tape_stride;
-        p->fixed->lin(f, p->active);
+        deq_linearise(p->fixed, f, p->active);
     } else if (state_is_linearised(p->ride, evaluation)) {
         f->tape = p->ride->kept->tape;
-        p->fixed->lin(f, p->active);
+        deq_linearise(p->fixed, f, p->active);
     } else {
-        p->fixed->f(f, p->active);
+        deq_evaluate(p->fixed, f, p->active);
     }
 }
 
@@ -244,7 +244,7 @@ static void settle(problem *p, int32_t row, int which, const progress *before, c
     if (q->lowest_step >= 0) q->lowest_step += before->steps;
     if (!q->failed || !better || (p->keep_last && q->reason != DEQ_REASON_diverged)) return;
     memcpy(row_of(p, p->result, row), row_of(p, kept, row), (size_t)p->vectors * sizeof(vec));
-    if (p->images) p->images->known[row] = false;
+    if (p->images) p->images->known[row] = IMAGE_UNKNOWN;
     q->solver = before->solver;
     q->lowest_step = before->lowest_step;
     q->residual = q->lowest = before->residual;
@@ -273,7 +273,7 @@ void NAME(problem_run)(problem *p, deq_space *space) {
             p->progress[row].failed = ended_short(&one, p->progress[row].reason);
             if (which > 0) settle(p, row, which, &earlier[row], kept);
         }
-        if (which == chain->links || p->defence) break;
+        if (which == chain->links || (p->defence && p->defence->value == 0)) break;
         count = p->active = go_on(p, count, earlier, kept);
         p->start = kept;
         p->earlier = earlier;
@@ -281,6 +281,7 @@ void NAME(problem_run)(problem *p, deq_space *space) {
         p->ride = NULL;
         p->correct = NULL;
         p->early = NULL;
+        p->defence = NULL;
     }
     if (space->base) NAME(known_keep)(p);
 }

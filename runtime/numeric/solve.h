@@ -31,7 +31,9 @@ struct ride;
 /* f at the states that a forward solve returns, as far as the solver knows it. */
 typedef struct images {
     real *of_result, *of_best; /* by row */
-    bool *known;               /* by row: of_result holds it */
+    /* By row: nobody knows it, of_result holds it, or it stands in the place of the result: its first step is made. */
+    enum { IMAGE_UNKNOWN, IMAGE_KEPT, IMAGE_RESULT } * known;
+    bool direct, always; /* the latter is wanted, of converged examples too: nobody reads the state itself */
 } images;
 
 /* Where examples ended that go on for the sake of a gradient at later states: their value is independent of it. */
@@ -155,6 +157,7 @@ bool NAME(known_take)(problem *p);
 #define problem_stream NAME(problem_stream)
 #define problem_compact NAME(problem_compact)
 #define problem_defend NAME(problem_defend)
+#define problem_defend_value NAME(problem_defend_value)
 #define problem_measure NAME(problem_measure)
 
 INLINE vec *row_of(const problem *p, const real *buffer, int64_t row) { return (vec *)buffer + row * p->vectors; }
@@ -188,6 +191,8 @@ INLINE bool problem_streams(const problem *p) {
 }
 /* Adds the states of this step to what the defence reads; an example that ends gets its result. */
 void problem_defend(problem *p, int step, const real *z);
+/* The same of the value, where the defence reads it: `value` becomes the sum. */
+void problem_defend_value(const problem *p, const deq_defence *d, real *value);
 
 /* When the solve is over: the residual of each example becomes that of its row of `value`, which is the result, or where
  * `moved` (by row) comes from it.  With a measuring space it only takes memory. */

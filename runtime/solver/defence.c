@@ -7,10 +7,11 @@
 #define LAST_STATE 100000 /* as many steps as a solver may be given */
 
 static bool refuse(const char *text, deq_error *e) {
-    return deq_fail(e, DEQ_SETTING,
-                    "`defence` is a sum of terms like 0.5 * states[5], mean(states), mean(states[1..9]), or none; not "
-                    "`%s`",
-                    text);
+    return deq_fail(
+        e, DEQ_SETTING,
+        "`defence` is a sum of terms like 0.5 * states[5], mean(states), mean(states[1..9]), final, or none; not "
+        "`%s`",
+        text);
 }
 
 /* A term without its weight. */
@@ -20,6 +21,10 @@ static bool parse_states(deq_defence *d, deq_part part, double weight) {
     if (part.length >= sizeof text) return false;
     memcpy(text, part.text, part.length);
     text[part.length] = 0;
+    if (!strcmp(text, "final")) {
+        d->value += weight;
+        return true;
+    }
     if (!strcmp(text, "mean(states)")) {
         d->all += weight;
         return true;
@@ -55,6 +60,7 @@ bool deq_defence_parse(const char *text, deq_defence *out, deq_error *e) {
         if (!plus) break;
         at = plus + 3;
     }
+    if (d.value == 1 && d.all == 0 && d.nterms == 0) d = (deq_defence){0}; /* the value alone: no defence */
     *out = d;
     return true;
 }
@@ -74,6 +80,7 @@ static size_t print_term(char *out, size_t size, size_t at, double weight, const
 void deq_defence_print(const deq_defence *d, char *out, size_t size) {
     char states[64];
     size_t at = 0;
+    if (d->value != 0) at = print_term(out, size, at, d->value, "final");
     if (d->all != 0) at = print_term(out, size, at, d->all, "mean(states)");
     for (int i = 0; i < d->nterms; i++) {
         const struct deq_defence_term *t = &d->terms[i];

@@ -1,8 +1,8 @@
 /* defence.h - which states of a solve predictions are read off: a weighted sum of z_1, z_2, .. (Yang et al. 2022, Sec.
  * 5).
  *
- * As text, a sum of terms WEIGHT * mean(states), WEIGHT * mean(states[FROM..TO]) (TO excluded) and WEIGHT * states[N],
- * each weight with its * left out when it is 1; "none" is the state that the solver returns. */
+ * As text, a sum of terms WEIGHT * final, WEIGHT * mean(states), WEIGHT * mean(states[FROM..TO]) (TO excluded) and WEIGHT *
+ * states[N], each weight with its * left out when it is 1; "none", or "final" alone, is the value. */
 #ifndef DEQ_RUNTIME_DEFENCE_H
 #define DEQ_RUNTIME_DEFENCE_H
 #include "error.h"
@@ -12,8 +12,9 @@
 #define DEQ_DEFENCE_TEXT 4096 /* bytes that hold any defence's text */
 
 typedef struct deq_defence {
-    bool given; /* false: none */
-    double all; /* weight of the mean over all states an example makes, however many */
+    bool given;   /* false: none */
+    double value; /* weight of the value: the state that predictions are read off without a defence */
+    double all;   /* weight of the mean over all states an example makes, however many */
     int nterms;
     struct deq_defence_term {
         int from, to;  /* states from .. to-1, counted from 1 */

@@ -23,6 +23,7 @@ void deq_statistics_add(deq_solve_statistics *sum, const deq_solve_statistics *s
     sum->left_out += s->left_out;
     sum->steps += s->steps;
     sum->residual += s->residual;
+    sum->evaluations += s->evaluations;
     if (s->worst_example >= 0 && s->worst_residual > sum->worst_residual) {
         sum->worst_residual = s->worst_residual;
         sum->worst_example = s->worst_example;

@@ -18,6 +18,7 @@ typedef struct deq_solve_statistics {
     int64_t solves, unconverged; /* per example; unconverged: stopped by max, or diverged */
     int64_t diverged;            /* NaN, infinity or a residual above `growth` times the first */
     double steps, residual;      /* sums over examples: mean = / solves */
+    int64_t evaluations;         /* forward: of f, those with a tape too, over examples */
     double worst_residual;
     int64_t worst_example; /* identity; -1 none */
     int worst_fixed;       /* index of the fixed point */

@@ -139,6 +139,16 @@ typedef struct deq_worker {
     const struct deq_resolvents *resolvents; /* what splitting solvers multiply with (resolvent.h); NULL: none */
 } deq_worker;
 
+/* f of n states, and f with its tape, as the frame says; counted. */
+static inline void deq_evaluate(const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
+    ((deq_worker *)frame->host)->forward.evaluations += n;
+    fixed->f(frame, n);
+}
+static inline void deq_linearise(const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
+    ((deq_worker *)frame->host)->forward.evaluations += n;
+    fixed->lin(frame, n);
+}
+
 /* A worker for the fixed points of a net; nothing is planned yet.  NULL when memory is short. */
 deq_worker *deq_worker_new(int real_bits, int64_t block, const deq_fixed *const *fixed, int fixed_count);
 void deq_worker_free(deq_worker *worker);

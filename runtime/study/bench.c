@@ -77,17 +77,20 @@ static bool measure(Bench *b, const Row *row, BenchWork *work, const void *what)
     double times[REPEATS];
     int count;
     if (!bench_selected(b->app->options, row->name)) return true;
+    b->evaluations = NAN;
     if (!repeat(b, row->name, work, what, times, &count)) return false;
     double median = times[count / 2], spread = (times[count * 3 / 4] - times[count / 4]) / median;
     double n = (double)row->examples, rate = row->flops * n / median;
     double share = rate / b->peak[row->threads > 1];
-    char work_text[48] = "", bound_text[48] = "";
+    char work_text[48] = "", bound_text[48] = "", evaluations_text[24] = "";
+    if (b->evaluations > 0) snprintf(evaluations_text, sizeof evaluations_text, "%.3g", b->evaluations);
     if (row->flops > 0) snprintf(work_text, sizeof work_text, "%8.1f %4.0f%%", rate * 1e-9, 100 * share);
     if (row->bound > 0)
         snprintf(bound_text, sizeof bound_text, "%10.3f %4.0f%%", 1e3 * row->bound,
                  100 * (median - row->bound) / median);
-    deq_report(&b->app->reporter, "  %-46s %5lld %10.3f %10.3f %5.1f%% %14s %16s", row->name, (long long)row->examples,
-               1e3 * median, 1e3 * times[0], 100 * spread, work_text, bound_text);
+    deq_report(&b->app->reporter, "  %-46s %5lld %6s %10.3f %10.3f %5.1f%% %14s %16s", row->name,
+               (long long)row->examples, evaluations_text, 1e3 * median, 1e3 * times[0], 100 * spread, work_text,
+               bound_text);
     json_t *members = json_pack("{s:s, s:s, s:I, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:I}", "net", b->net->name, "name",
                                 row->name, "examples", (json_int_t)row->examples, "threads", row->threads, "repeats",
                                 count, "median", median, "min", times[0], "max", times[count - 1], "spread", spread,
@@ -96,6 +99,7 @@ static bool measure(Bench *b, const Row *row, BenchWork *work, const void *what)
         json_object_set_new(members, "gflops", json_real(rate * 1e-9));
         json_object_set_new(members, "share", json_real(share));
     }
+    if (b->evaluations > 0) json_object_set_new(members, "evaluations", json_real(b->evaluations));
     if (row->bound > 0) {
         json_object_set_new(members, "bound", json_real(row->bound));
         json_object_set_new(members, "overhead", json_real((median - row->bound) / median));
@@ -257,27 +261,35 @@ static bool bench_fixed(Bench *b, const deq_fixed *fixed, const char *path, doub
 
 /* --- whole calls --- */
 
+/* Of a call without an attack, whose solves would count too. */
+static bool counted(Bench *b, const deq_results *r) {
+    b->evaluations = (double)r->forward.evaluations / (double)b->batch;
+    return true;
+}
+
 bool bench_call_forward(Bench *b, const void *what) {
     (void)what;
     deq_results r = {0};
-    return deq_engine_forward(b->engine, b->batch, b->x, b->output, &r, b->e);
+    return deq_engine_forward(b->engine, b->batch, b->x, b->output, &r, b->e) && counted(b, &r);
 }
 
 static bool call_loss(Bench *b, const void *what) {
     deq_results r = {0};
     deq_source source = deq_dense_source(&b->data);
-    return deq_engine_evaluate(b->engine, &source, b->index, b->batch, what, NULL, NULL, 0, NULL, NULL, &r, b->e);
+    return deq_engine_evaluate(b->engine, &source, b->index, b->batch, what, NULL, NULL, 0, NULL, NULL, &r, b->e) &&
+           counted(b, &r);
 }
 
 bool bench_call_input(Bench *b, const void *what) {
     deq_results r = {0};
-    return deq_engine_input_gradient(b->engine, b->batch, b->x, b->y, what, b->dx, &r, b->e);
+    return deq_engine_input_gradient(b->engine, b->batch, b->x, b->y, what, b->dx, &r, b->e) && counted(b, &r);
 }
 
 static bool call_parameters(Bench *b, const void *what) {
     deq_results r = {0};
     deq_source source = deq_dense_source(&b->data);
-    return deq_engine_gradient(b->engine, &source, b->index, b->batch, what, NULL, NULL, 0, 0, &r, b->e);
+    return deq_engine_gradient(b->engine, &source, b->index, b->batch, what, NULL, NULL, 0, 0, &r, b->e) &&
+           counted(b, &r);
 }
 
 bool bench_call_attack(Bench *b, const void *what) {
@@ -378,10 +390,11 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2
     bool ok = bench_data(&b, rows);
     if (ok) {
         report_machine(&b);
-        deq_report(
-            &app->reporter, "%s, %s, batch %lld in %lld blocks, %d thread%s\n  %-46s %5s %10s %10s %6s %14s %16s",
-            net->name, app->manifest->real, (long long)batch, (long long)deq_engine_blocks(b.engine, batch), threads,
-            threads > 1 ? "s" : "", "", "rows", "median ms", "least ms", "spread", "GFLOP/s, peak", "bound ms, over");
+        deq_report(&app->reporter,
+                   "%s, %s, batch %lld in %lld blocks, %d thread%s\n  %-46s %5s %6s %10s %10s %6s %14s %16s", net->name,
+                   app->manifest->real, (long long)batch, (long long)deq_engine_blocks(b.engine, batch), threads,
+                   threads > 1 ? "s" : "", "", "rows", "f each", "median ms", "least ms", "spread", "GFLOP/s, peak",
+                   "bound ms, over");
     }
     for (int i = 0; ok && i < net->nfixed; i++)
         for (int64_t k = 0; k < app->module->fixed_count && ok; k++)

@@ -16,6 +16,7 @@ typedef struct Bench {
     int threads;
     /* of a whole batch: seconds of one f, vjp_z, vjp_rest when every thread takes its blocks */
     double f, vjp_z, vjp_rest;
+    double evaluations; /* of f, with its tape or without, that the last call has made for an example; NaN not known */
     deq_error *e;
 } Bench;
 

@@ -9,11 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Evaluations of f that N steps take: broyden also evaluates at its last state. */
-static const struct {
-    const char *name;
-    int more;
-} solves[] = {{"broyden", 1}, {"anderson", 0}, {"picard", 0}};
+static const char *const solves[] = {"broyden", "anderson", "picard"};
 static const int solve_steps[] = {8, 18, 50};
 
 /* Forward solver and gradient mode of every fixed point; false when this version lacks the mode. */
@@ -27,21 +23,24 @@ static bool set_work(Bench *b, const char *forward, const char *gradient) {
     return !gradient || deq_engine_set(b->engine, "gradient", gradient, &ignored);
 }
 
-/* A solve of N evaluations takes at least what one of a single evaluation takes (which has the injection, the head and
- * all that stands around), and N - 1 times f. */
+/* A solve takes at least what one of a single step takes (which has the injection, the head and all that stands around),
+ * and f for every evaluation that it makes more: those of its steps, of Broyden's last state, of the finish. */
 bool bench_solves(Bench *b) {
     char name[200], forward[200];
-    double one = 0;
+    double one = 0, few = 0;
     bool bounded = b->net->nfixed == 1, ok = true;
     if (bounded)
         ok = set_work(b, "picard(tol: 0, max: 1, return: last)", NULL) && bench_time(b, bench_call_forward, NULL, &one);
+    few = b->evaluations;
     for (size_t s = 0; s < sizeof solves / sizeof solves[0]; s++)
         for (size_t k = 0; ok && k < sizeof solve_steps / sizeof solve_steps[0]; k++) {
             int steps = solve_steps[k];
-            snprintf(forward, sizeof forward, "%s(tol: 0, max: %d, return: last)", solves[s].name, steps);
-            snprintf(name, sizeof name, "predict, %s %d", solves[s].name, steps);
-            double bound = bounded ? one + (steps + solves[s].more - 1) * b->f : 0;
-            if (set_work(b, forward, NULL)) ok = bench_measure(b, name, bound, bench_call_forward, NULL);
+            snprintf(forward, sizeof forward, "%s(tol: 0, max: %d, return: last)", solves[s], steps);
+            snprintf(name, sizeof name, "predict, %s %d", solves[s], steps);
+            if (!set_work(b, forward, NULL) || !bench_selected(b->app->options, name)) continue;
+            ok = bench_call_forward(b, NULL);
+            double bound = bounded ? one + (b->evaluations - few) * b->f : 0;
+            ok = ok && bench_measure(b, name, bound, bench_call_forward, NULL);
         }
     return ok;
 }

@@ -69,6 +69,10 @@ grep -q '"event":"bench_machine".*"peak_gflops"' old.json || fail "bench names n
 grep -q '"name":"body.f (one block)".*"share"' old.json || fail "f without its share of the peak"
 "$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'predict, broyden 8' --budget 0.01 --json >bound.json || fail "bench of a solve"
 grep -q '"bound".*"overhead"' bound.json || fail "a solve without a bound"
+# evaluations of f for a prediction: the steps, Broyden's last state, and three of the finish, the first one free after Broyden
+"$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'predict, broyden 8|predict, picard 8' --budget 0.01 --json >costs.json || fail "bench of two solves"
+grep -q '"name":"predict, broyden 8".*"evaluations":11[.,}]' costs.json || fail "broyden 8: $(grep -o '"evaluations":[0-9.]*' costs.json)"
+grep -q '"name":"predict, picard 8".*"evaluations":11[.,}]' costs.json || fail "picard 8: $(grep -o '"evaluations":[0-9.]*' costs.json)"
 "$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'memory, phantom|predict, broyden 8|entropy: loss' --budget 0.01 --json >several.json || fail "bench of several rows"
 [[ $(grep -c '"event":"bench_memory".*"growth":[1-9]' several.json) == 1 ]] || fail "bench: the memory of one training step"
 [[ $(grep -c '"event":"bench",' several.json) == 2 ]] || fail "bench: the rows of two names: $(cat several.json)"

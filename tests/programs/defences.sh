@@ -27,8 +27,12 @@ for solver in "anderson(memory: 4, " "broyden(" "picard("; do
   [[ $(cell $table 1 third) == "$(cell $table 1 stopped)" ]] || fail "state 3 is not the state after 3 steps under $solver"
   [[ $(cell $table 1 beyond) == "$(cell $table 1 last)" ]] || fail "state 50 of 30 is not the last under $solver"
   close mean3 spelled
-  differ final third
-  differ final all
+  differ value third
+  differ value all
+  differ value halfway
+  [[ $(cell $table 1 value) == "$(cell $table 1 named)" ]] || fail "'final' is not the value under $solver"
+  [[ $(cell $table 1 value.steps) == "$(cell $table 1 halfway.steps)" ]] || fail "a value beside a state takes other steps under $solver"
+  grep -q 'halfway of net: .*, read off 0.5 \* final + 0.5 \* states\[1\]' out || fail "the log does not say what is read"
   differ all mean3
   close third.residual stopped.residual # of the state that is read
   [[ $(cell $table 1 third.steps) == 3 && $(cell $table 1 third.converged) == 1 ]] || fail "an early state took other steps"

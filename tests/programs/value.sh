@@ -22,6 +22,8 @@ modes=results/value/modes.csv
 for row in 1 2 3 4 5 6 7 8; do
   equal $modes $row alone beside
   equal $modes $row judged judged_beside
+  equal $modes $row logit logit_beside
+  equal $modes $row kept kept_own # of an iterate whose logits are asked for, beside its gradient or by themselves
 done
 for row in 1 3 4 7; do equal $modes $row alone judged; done  # modes that differentiate at the value
 for row in 2 5 6 8; do differ $modes $row alone judged; done # steps and states of their own

@@ -10,7 +10,7 @@
 static void expect_weights(const char *body, const char *instance, const char *expected) {
     char text[1024];
     snprintf(text, sizeof text,
-             "import std.defences (early_state, ensemble)\n"
+             "import std.defences (early_state, ensemble, ensemble_with_final)\n"
              "fn blend(a: f32, b: f32, t: f32) -> f32 = t * a + (1 - t) * b\n"
              "const LATE = 8\n"
              "defence d(a: int = 2, w: f32 = 0.25, flip: bool = false) { %s }\n"
@@ -49,6 +49,10 @@ static void weights_of_bodies(void **state) {
     expect_weights("return if flip then states[1] else states[a]", "d(flip: true)", "states[1]");
     expect_weights("return if flip then states[1] else states[a]", "d", "states[2]");
     expect_weights("return states[3] + 0 * states[9]", "d", "states[3]");
+    expect_weights("return w * final + (1 - w) * states[a]", "d", "0.25 * final + 0.75 * states[2]");
+    expect_weights("let kept = final\n return 2 * kept - final", "d", "none"); /* the value alone */
+    expect_weights("return final / 2", "d", "0.5 * final");
+    expect_weights("return final", "ensemble_with_final(steps: 3)", "0.25 * final + 0.75 * mean(states[1..4])");
 }
 
 static void texts(void **state) {
@@ -69,7 +73,14 @@ static void texts(void **state) {
     assert_true(deq_defence_parse("none", &d, &e) && !d.given);
     deq_defence_print(&d, text, sizeof text);
     assert_string_equal(text, "none");
+    assert_true(deq_defence_parse("final", &d, &e) && !d.given);
+    assert_true(deq_defence_parse("0.5 * final + 0.5 * states[2]", &d, &e) && d.given && d.value == 0.5 &&
+                d.nterms == 1);
+    deq_defence_print(&d, text, sizeof text);
+    assert_string_equal(text, "0.5 * final + 0.5 * states[2]");
     static const char *const bad[] = {"",
+                                      "final[2]",
+                                      "mean(final)",
                                       "states",
                                       "states[0]",
                                       "states[-1]",
@@ -158,12 +169,14 @@ static void bench_free(Bench *b) {
     free(b->shared), free(b->rest), free(b->z), free(b);
 }
 
+static const char *finish = "none"; /* of the solves to come */
+
 /* Solves rows from .. from + n; `defence` NULL: none. */
 static void solve(Bench *b, const char *forward, const char *defence, int64_t from, int64_t n, bool gradient) {
     deq_error e = {0};
     const deq_fixed_settings *settings[1] = {&b->settings};
     if (!deq_solver_parse(forward, false, &b->settings.forward, &e) ||
-        !deq_mode_parse("jfb", &b->settings.gradient, &e) || !deq_finish_parse("none", &b->settings.finish, &e) ||
+        !deq_mode_parse("jfb", &b->settings.gradient, &e) || !deq_finish_parse(finish, &b->settings.finish, &e) ||
         !deq_defence_parse(defence ? defence : "none", &b->defence, &e))
         fail_msg("%s", e.text);
     deq_worker_free(b->worker);
@@ -291,6 +304,63 @@ static void means_of_states(void **state) {
         }
 }
 
+/* `final` is what the solve gives without a defence, to the bit, also where named states make it go on. */
+static void final_is_the_value(void **state) {
+    (void)state;
+    static const char *const finishes[] = {"none", "apply()", "apply(steps: 2, damping: 0.5)",
+                                           "apply(steps: 2, damping: 0.5, always: true)"};
+    static const double tolerances[] = {0, 1e-2, 0.3};
+    for (int bits = 32; bits <= 64; bits += 32)
+        for (int s = 0; s < SOLVERS; s++)
+            for (int k = 0; k < 4 * 3; k++) {
+                Bench *plain = bench_new(bits, CELL_TANH), *states = bench_new(bits, CELL_TANH),
+                      *b = bench_new(bits, CELL_TANH);
+                char value[ROWS * 128] = {0};
+                const double tol = tolerances[k % 3], tiny = bits == 32 ? 4e-6 : 1e-14;
+                const size_t bytes = (size_t)(ROWS * b->stride);
+                solve(states, with(s, 0, STEPS), NULL, 0, ROWS, false);
+                finish = finishes[k / 3];
+                solve(plain, with(s, tol, 12), NULL, 0, ROWS, false);
+                assert_true(bytes <= sizeof value);
+                memcpy(value, plain->z, bytes);
+                const int64_t unconverged = plain->worker->forward.unconverged;
+                solve(b, with(s, tol, 12), "final + 0 * states[9]", 0, ROWS, false);
+                if (memcmp(b->z, value, bytes)) fail_msg("%s, tol %g, %s: another value", solvers[s], tol, finish);
+                assert_int_equal(b->worker->forward.unconverged, unconverged);
+                for (int row = 0; row < ROWS; row++) assert_true(b->made[row] >= 9);
+                solve(b, with(s, tol, 12), "0.25 * final + 0.5 * states[9] + 0.25 * mean(states)", 0, ROWS, false);
+                for (int row = 0; row < ROWS; row++)
+                    for (int i = 0; i < D; i++) {
+                        double sum = 0, scale = 1;
+                        for (int n = 1; n <= b->made[row]; n++) sum += states->states[n][row][i] / b->made[row];
+                        for (int n = 1; n <= b->made[row]; n++) scale = fmax(scale, fabs(states->states[n][row][i]));
+                        sum = 0.25 * sum + 0.5 * states->states[9][row][i] + 0.25 * get(b, value, row, i);
+                        if (!(fabs(get(b, b->z, row, i) - sum) <= tiny * scale))
+                            fail_msg("%s, tol %g, %s, row %d: %.17g, expected %.17g", solvers[s], tol, finish, row,
+                                     get(b, b->z, row, i), sum);
+                    }
+                finish = "none";
+                bench_free(plain), bench_free(states), bench_free(b);
+            }
+}
+
+/* Through a chain the value is the last solver's, while the states are the first one's. */
+static void final_of_a_chain(void **state) {
+    (void)state;
+    static const char *const chain = "picard(tol: 1e-6, max: 3) else anderson(tol: 1e-6, max: 30)";
+    Bench *plain = bench_new(64, CELL_TANH), *b = bench_new(64, CELL_TANH), *first = bench_new(64, CELL_TANH);
+    solve(plain, chain, NULL, 0, ROWS, false);
+    solve(first, "picard(tol: 0, max: 3)", NULL, 0, ROWS, false);
+    solve(b, chain, "final + 0 * states[2]", 0, ROWS, false);
+    assert_memory_equal(b->z, plain->z, (size_t)(ROWS * b->stride));
+    solve(b, chain, "0.5 * final + 0.5 * states[2]", 0, ROWS, false);
+    for (int row = 0; row < ROWS; row++)
+        for (int k = 0; k < D; k++)
+            assert_close("chain", get(b, b->z, row, k),
+                         0.5 * get(b, plain->z, row, k) + 0.5 * first->states[2][row][k]);
+    bench_free(plain), bench_free(b), bench_free(first);
+}
+
 /* States after the last one count as the last one. */
 static void ended_examples_clamp(void **state) {
     (void)state;
@@ -352,6 +422,8 @@ int main(void) {
         cmocka_unit_test(known_states),
         cmocka_unit_test(early_state_is_the_state),
         cmocka_unit_test(means_of_states),
+        cmocka_unit_test(final_is_the_value),
+        cmocka_unit_test(final_of_a_chain),
         cmocka_unit_test(ended_examples_clamp),
         cmocka_unit_test(divergence_stays_finite),
         cmocka_unit_test(alone_and_with_gradient),

@@ -193,6 +193,24 @@ static void test_apply_is_free_after_broyden(void **state) {
     }
 }
 
+/* f that goes straight into the result is the same value as the step made from the state. */
+static void test_results_written_directly(void **state) {
+    (void)state;
+    static const char *const finishes[] = {"apply()", "apply(always: true)",
+                                           "apply(steps: 3, damping: 0.5, undamped_first: true)"};
+    static const char *const forwards[] = {"broyden(tol: 1e-2, max: 9)", "broyden(tol: 0, max: 6, return: last)",
+                                           "broyden(tol: 1e-2, max: 30, growth: 2)"};
+    for (int k = 0; k < 9; k++)
+        for (int bits = 32; bits <= 64; bits += 32) {
+            bench b = mode_bench_new(bits, CELL_TANH, 12, 9, 2.4), c = mode_bench_new(bits, CELL_TANH, 12, 9, 2.4);
+            finish(&b, finishes[k / 3]), finish(&c, finishes[k / 3]);
+            bench_solve(&b, forwards[k % 3], "jfb()", false);
+            bench_run(&c, forwards[k % 3], "phantom.neumann(steps: 2)"); /* beside a gradient the state is kept */
+            assert_memory_equal(b.z, c.z, (size_t)(9 * b.stride));
+            bench_free(&b), bench_free(&c);
+        }
+}
+
 /* Where f is not finite after the solve the value is the state, with a gradient and without. */
 static void test_steps_that_are_not_finite(void **state) {
     (void)state;
@@ -239,21 +257,57 @@ static void test_implicit_at_the_value(void **state) {
     }
 }
 
+/* One mode written as another, to the bit. */
 static void test_identities_at_the_value(void **state) {
     (void)state;
     static const char *const finishes[] = {"none", "apply()", "apply(always: true)", "apply(steps: 3, damping: 0.5)"};
     static const char *const same[] = {"phantom.neumann(steps: 1, damping: 1)", "phantom.unroll(steps: 1, damping: 1)"};
-    for (size_t k = 0; k < 4; k++)
-        for (int m = 0; m < (k < 3 ? 2 : 1); m++) { /* phantom.unroll starts from the solver's state */
-            bench b = mode_bench_new(32, CELL_TANH, 20, 7, 2.2), c = mode_bench_new(32, CELL_TANH, 20, 7, 2.2);
-            finish(&b, finishes[k]), finish(&c, finishes[k]);
-            bench_run(&b, "broyden(tol: 1e-2, max: 6)", "jfb()");
-            bench_run(&c, "broyden(tol: 1e-2, max: 6)", same[m]);
-            assert_memory_equal(b.z, c.z, (size_t)(7 * b.stride));
-            assert_memory_equal(b.drest, c.drest, (size_t)(7 * b.stride));
-            assert_memory_equal(b.accum, c.accum, (size_t)(b.d * b.d) * 4);
-            bench_free(&b), bench_free(&c);
-        }
+    for (int bits = 32; bits <= 64; bits += 32)
+        for (size_t k = 0; k < 4; k++)
+            for (int m = 0; m < (k < 3 ? 2 : 1); m++) { /* phantom.unroll starts from the solver's state */
+                bench b = mode_bench_new(bits, CELL_TANH, 20, 7, 2.2), c = mode_bench_new(bits, CELL_TANH, 20, 7, 2.2);
+                finish(&b, finishes[k]), finish(&c, finishes[k]);
+                bench_run(&b, "broyden(tol: 1e-2, max: 6)", "jfb()");
+                bench_run(&c, "broyden(tol: 1e-2, max: 6)", same[m]);
+                assert_memory_equal(b.z, c.z, (size_t)(7 * b.stride));
+                assert_memory_equal(b.drest, c.drest, (size_t)(7 * b.stride));
+                assert_memory_equal(b.accum, c.accum, (size_t)(b.d * b.d * bits / 8));
+                bench_free(&b), bench_free(&c);
+            }
+}
+
+/* In the limit, or at the same states: a long Neumann sum is the exact adjoint at the base of the value, and damped steps
+ * from z_N are those of phantom.unroll, whose loss gradient is at the value they end in. */
+static void test_modes_meet_at_the_value(void **state) {
+    (void)state;
+    static const struct {
+        const char *finish, *one, *other;
+    } pairs[] = {
+        {"none", "implicit(lu())", "phantom.neumann(steps: 300, damping: 1)"},
+        {"apply()", "implicit(lu())", "phantom.neumann(steps: 300, damping: 1)"},
+        {"apply(steps: 3, damping: 0.5)", "implicit(lu())", "phantom.neumann(steps: 600, damping: 0.5)"},
+        {"apply()", "implicit(lu())", "implicit(gmres(tol: 1e-14, max: 40))"},
+        {"trained", "phantom.unroll(steps: 4, damping: 0.5)", "unrolled(from: 5, steps: 4, damping: 0.5)"},
+        {"apply(steps: 3, damping: 1)", "phantom.unroll(steps: 3, damping: 1)",
+         "unrolled(from: 5, steps: 3, damping: 1)"},
+    };
+    for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
+        bench b = mode_bench_new(64, CELL_TANH, 12, 5, 0.8), c = mode_bench_new(64, CELL_TANH, 12, 5, 0.8);
+        finish(&b, pairs[k].finish), finish(&c, pairs[k].finish);
+        bench_run(&b, "broyden(tol: 0, max: 5, return: last)", pairs[k].one);
+        bench_run(&c, "broyden(tol: 0, max: 5, return: last)", pairs[k].other);
+        double largest = 0;
+        for (int64_t row = 0; row < 5; row++)
+            for (int i = 0; i < 12; i++) {
+                const double g = get(&b, b.drest, row, i);
+                largest = fmax(largest, fabs(g));
+                if (!(fabs(g - get(&c, c.drest, row, i)) <= 1e-12))
+                    fail_msg("finish: %s, %s and %s: %.17g, %.17g", pairs[k].finish, pairs[k].one, pairs[k].other, g,
+                             get(&c, c.drest, row, i));
+            }
+        assert_true(largest > 1e-3);
+        bench_free(&b), bench_free(&c);
+    }
 }
 
 /* Through everything that makes the value: differences of the loss of whole solves. */
@@ -377,9 +431,11 @@ int main(void) {
         cmocka_unit_test(test_converged_rows_are_skipped),
         cmocka_unit_test(test_rows_do_not_depend_on_their_block),
         cmocka_unit_test(test_apply_is_free_after_broyden),
+        cmocka_unit_test(test_results_written_directly),
         cmocka_unit_test(test_steps_that_are_not_finite),
         cmocka_unit_test(test_implicit_at_the_value),
         cmocka_unit_test(test_identities_at_the_value),
+        cmocka_unit_test(test_modes_meet_at_the_value),
         cmocka_unit_test(test_backprop_goes_through_the_finish),
         cmocka_unit_test(test_surrogates),
         cmocka_unit_test(test_surrogate_of_unrolled),
