@@ -58,6 +58,12 @@ taken Net $steps --set m.body.finish.steps=9 --results set
 taken Net net.npz --set m.start=$steps --results from # a file that only --set names
 [[ $(cell from/*/e.csv 1 own) == "$(value steps_own)" ]] || fail "the file that --set names does not say the finish"
 
+# ---- comparisons of gradients solve as each net was trained ----
+expect 0 '' "${deq[@]}" compare carried.deq
+steps_of() { awk -F'"' -v name="$1" '$2 == name && $4 ~ /^implicit/ { split($NF, rest, ","); print rest[8] }' results/carried/compare.csv | sort -u; }
+[[ $(steps_of long) == 9 && $(steps_of steps) == 3 && $(steps_of again) == 3 ]] || fail "compare: $(steps_of long), $(steps_of steps) and $(steps_of again) steps"
+checks=$((checks + 1))
+
 # ---- exported: safetensors says it, NPZ cannot, and that is told ----
 expect 0 '' "${deq[@]}" export $steps -o out.safetensors
 taken Net out.safetensors
