@@ -79,6 +79,7 @@ typedef struct Pass {
     const int64_t *index;
     deq_record *out;
     bool complete; /* its records are the evaluation's: nothing is joined to them */
+    char *inputs;  /* takes where the attack leads, dense; NULL: nobody asks */
     Rows rows;
     pthread_mutex_t lock;
 } Pass;
@@ -111,6 +112,7 @@ static bool run_pass(Pass *p, int64_t n, const void *known, deq_error *e) {
                            .attack = known ? NULL : rows->attack,
                            .counts = rows->counts,
                            .distance = {spec ? rows->distance[0] : NULL, spec ? rows->distance[1] : NULL},
+                           .inputs = p->inputs,
                            .finished = on_finished,
                            .finished_context = p};
     pthread_mutex_init(&p->lock, NULL);
@@ -187,12 +189,11 @@ static bool craft(const deq_measuring *m, const deq_attack_spec *spec, Split *s,
     const size_t input = deq_engine_input_bytes(m->engine), count = (size_t)n;
     s->inputs = malloc(count * input);
     s->counts = malloc(count * sizeof *s->counts);
-    Pass p = {.m = m, .spec = spec, .index = s->index, .out = made, .input = input};
-    if (!s->inputs || !s->counts || !make_rows(&p.rows, n, input)) return no_memory(n, e);
+    Pass p = {.m = m, .spec = spec, .index = s->index, .out = made, .inputs = s->inputs};
+    if (!s->inputs || !s->counts || !make_rows(&p.rows, n)) return no_memory(n, e);
     const uint32_t token = deq_engine_save_settings(m->engine);
     const bool ok = deq_app_override(m->engine, m->crafting, m->ncrafting, e) && run_pass(&p, n, NULL, e);
     deq_engine_restore_settings(m->engine, token);
-    memcpy(s->inputs, p.rows.inputs, count * input);
     memcpy(s->counts, p.rows.attack, count * sizeof *s->counts);
     s->unknown = 0;
     free_rows(&p.rows);
