@@ -1,4 +1,5 @@
-/* check_bounds.c - the values that a parameter says have a meaning: radius: f32 in 0..1, iterations: int in 1..inf.
+/* check_bounds.c - the values that a parameter says have a meaning: radius: f32 in 0..1, iterations: int in 1..inf, or
+ * some alone: p: f32 in [2, inf].
  *
  * Both ends belong to the bounds of a number; those of an int are half open, as ranges are everywhere.  An infinite end
  * says that every number is good, however large.  Infinity itself is none, unless it is the default (no limit at all).
@@ -14,6 +15,15 @@ static bool bounds_of(Checker *c, const Ast *param, double *low, double *high) {
     const Ast *range = SLOT(param, BINDING, bounds);
     return range && range->kind == AST_BINARY && same(range->name, "..") &&
            constant_of(c, SLOT(range, BINARY, left), low) && constant_of(c, SLOT(range, BINARY, right), high);
+}
+
+/* The numbers of a list, all known here. */
+static bool choices_of(Checker *c, const Ast *param) {
+    const Ast *list = SLOT(param, BINDING, bounds);
+    double v;
+    for (uint32_t i = 0; i < list->nkids; i++)
+        if (!constant_of(c, list->kids[i], &v) || isnan(v)) return false;
+    return list->nkids > 0;
 }
 
 /* The input and the target are no settings: another example is another x. */
@@ -50,33 +60,50 @@ void check_bounds_declared(Checker *c, const Ast *param) {
                     type_text(c->arena, param->type));
     else if (!bounds_of(c, param, &low, &high) && depends_on_settings(c, range))
         range->type = &type_range;
+    else if (range->kind == AST_ARRAY && choices_of(c, param))
+        range->type = &type_range;
     else if (!bounds_of(c, param, &low, &high))
         diag_help(diag_report(c->diags, DIAG_E0321, range->range,
-                              "the bounds of '%s' are two numbers that are known here", param->name),
-                  "%s: f32 in 0..1, or 0..inf", param->name);
+                              "the bounds of '%s' are two numbers that are known here, or a list of them", param->name),
+                  "%s: f32 in 0..1, 0..inf or [2, inf]", param->name);
     else if (!(low < high))
         diag_report(c->diags, DIAG_E0314, range->range, "no value lies in the bounds of '%s'", param->name);
     else
         range->type = &type_range;
 }
 
-static bool check_number(Checker *c, const Ast *param, const Ast *at, double v, const char *owner) {
+/* What the value has to be, when it is none of the list's; NULL: it is one. */
+static const char *other_choices(Checker *c, const Ast *param, double v) {
+    const Ast *list = SLOT(param, BINDING, bounds);
+    const char *text = "is one of";
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        double one = NAN;
+        if (constant_of(c, list->kids[i], &one) && one == v) return NULL;
+        text = arena_printf(c->arena, "%s%s %g", text, i ? "," : "", one);
+    }
+    return text;
+}
+
+/* The same for two ends. */
+static const char *other_side(Checker *c, const Ast *param, double v) {
     double low, high;
-    if (!bounds_of(c, param, &low, &high)) return true;
+    if (!bounds_of(c, param, &low, &high)) return NULL;
     if (c->unbounded) high = INFINITY;
     double last = is_whole(param) ? high - 1 : high;
-    if (v >= low && v <= last && (isfinite(v) || ast_is_infinity(SLOT(param, BINDING, fallback)))) return true;
-    const char *what = arena_printf(c->arena, "'%s' of '%s'", param->name, owner), *wanted;
-    if (isinf(v) && (v < 0 ? isinf(low) : isinf(high)))
-        wanted = "is a finite number";
-    else if (isinf(high))
-        wanted = arena_printf(c->arena, "is at least %g", low);
-    else if (isinf(low))
-        wanted = arena_printf(c->arena, "is at most %g", last);
-    else
-        wanted = arena_printf(c->arena, "lies between %g and %g", low, last);
+    if (v >= low && v <= last && (isfinite(v) || ast_is_infinity(SLOT(param, BINDING, fallback)))) return NULL;
+    if (isinf(v) && (v < 0 ? isinf(low) : isinf(high))) return "is a finite number";
+    if (isinf(high)) return arena_printf(c->arena, "is at least %g", low);
+    if (isinf(low)) return arena_printf(c->arena, "is at most %g", last);
+    return arena_printf(c->arena, "lies between %g and %g", low, last);
+}
+
+static bool check_number(Checker *c, const Ast *param, const Ast *at, double v, const char *owner) {
+    const bool list = SLOT(param, BINDING, bounds)->kind == AST_ARRAY;
+    const char *wanted = (list ? other_choices : other_side)(c, param, v);
+    if (!wanted) return true;
     const char *found = isnan(v) ? "not a number" : arena_printf(c->arena, "%g", v);
-    Diagnostic *d = diag_report(c->diags, DIAG_E0412, at->range, "%s %s, this is %s", what, wanted, found);
+    Diagnostic *d =
+        diag_report(c->diags, DIAG_E0412, at->range, "'%s' of '%s' %s, this is %s", param->name, owner, wanted, found);
     diag_note(d, place(param), "'%s' is declared here", param->name);
     return false;
 }

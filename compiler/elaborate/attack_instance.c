@@ -4,9 +4,26 @@
 #include <math.h>
 #include <string.h>
 
+static bool scalar_choice(Scope *s, struct Scalar *x, const Ast *list, Scope *settings, Range at, const char *callee) {
+    double *choices = arena_alloc(s->elab->arena, list->nkids * sizeof *choices);
+    const char *text = "";
+    bool good = false;
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        if (!eval_number(settings, list->kids[i], &choices[i])) return false;
+        good = good || choices[i] == x->value;
+        text = arena_printf(s->elab->arena, "%s%s %g", text, i ? "," : "", choices[i]);
+    }
+    x->choices = choices;
+    x->nchoices = list->nkids;
+    if (good) return true;
+    return elab_error(s, DIAG_E0412, at, "'%s' of '%s' is one of%s, this is %g", x->name, callee, text, x->value),
+           false;
+}
+
 bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *settings, Range at, const char *callee) {
     const Ast *bounds = AST_SLOT(binding, BINDING, bounds);
     if (!bounds) return true;
+    if (bounds->kind == AST_ARRAY) return scalar_choice(s, x, bounds, settings, at, callee);
     if (!eval_number(settings, AST_SLOT(bounds, BINARY, left), &x->low) ||
         !eval_number(settings, AST_SLOT(bounds, BINARY, right), &x->high))
         return false;

@@ -285,6 +285,8 @@ typedef struct Scalars { /* values of frame->scalars of a routine, in order */
         bool bounded;  /* radius: f32 in 0..1: what has a meaning, both ends included.  DBL_MAX: every finite number */
         bool unbounded; /* the upper bound is lifted */
         double low, high;
+        const double *choices; /* p: f32 in [2, inf]: what has a meaning, instead */
+        uint32_t nchoices;
     } * items;
     uint32_t n, cap;
 } Scalars;

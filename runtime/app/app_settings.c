@@ -106,6 +106,16 @@ static bool to_integer(const char *path, const char *value, int64_t low, int64_t
     return true;
 }
 
+static bool is_choice(const deq_named *s, double v, const char *path, const char *value, deq_error *e) {
+    char text[200] = "";
+    size_t n = 0;
+    for (int i = 0; i < s->nchoices; i++) {
+        if (s->choices[i] == v) return true;
+        if (n < sizeof text) n += (size_t)snprintf(text + n, sizeof text - n, "%s %g", i ? "," : "", s->choices[i]);
+    }
+    return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' is one of%s", path, value, s->name, text);
+}
+
 static bool set_scalar(deq_named *scalars, int n, const char *name, const char *path, const char *value, bool *found,
                        deq_error *e) {
     for (int i = 0; i < n; i++) {
@@ -126,6 +136,7 @@ static bool set_scalar(deq_named *scalars, int n, const char *name, const char *
         if (v < scalars[i].low || v > scalars[i].high)
             return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' lies between %g and %g", path, value, name,
                             scalars[i].low, scalars[i].high);
+        if (scalars[i].nchoices && !is_choice(&scalars[i], v, path, value, e)) return false;
         if (scalars[i].computed)
             return deq_fail(
                 e, DEQ_SETTING,

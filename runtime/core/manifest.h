@@ -24,6 +24,8 @@ typedef struct deq_named {
     double value;
     bool whole, count, computed; /* an int; an int >= 0; computed when compiled, so that it cannot be set alone */
     double low, high;            /* the values that have a meaning; infinite where the script gives none */
+    const double *choices;       /* or these alone */
+    int nchoices;
 } deq_named;
 /* An object name -> value, for records and keys; infinity is the text "inf". */
 json_t *deq_scalars_json(const deq_named *scalars, int n);

@@ -84,6 +84,22 @@ deq_target manifest_target(manifest_reader *r, const json_t *o) {
     return (deq_target){.shape = manifest_shape(r, json_object_get(v, "shape"), "target")};
 }
 
+/* JSON has no infinity: the largest number stands for it. */
+static double number(const json_t *v) {
+    const double x = json_number_value(v);
+    return fabs(x) == DBL_MAX ? 2 * x : x;
+}
+
+static const double *choices(manifest_reader *r, const json_t *o, int *count) {
+    const json_t *v = manifest_optional_list(o, "choices", count);
+    double *out = manifest_make(r, (size_t)*count, sizeof *out);
+    for (int i = 0; out && i < *count; i++) {
+        if (!json_is_number(json_array_get(v, (size_t)i))) manifest_missing(r, "choices", "list of numbers");
+        out[i] = number(json_array_get(v, (size_t)i));
+    }
+    return out;
+}
+
 deq_named *manifest_scalars(manifest_reader *r, const json_t *o, int *count) {
     const json_t *v = manifest_optional_list(o, "scalars", count);
     if (*count > DEQ_MOST_SCALARS) {
@@ -94,7 +110,7 @@ deq_named *manifest_scalars(manifest_reader *r, const json_t *o, int *count) {
     for (int i = 0; out && i < *count; i++) {
         const json_t *s = json_array_get(v, (size_t)i), *value = json_object_get(s, "value");
         out[i] = (deq_named){.name = manifest_text(r, s, "name"),
-                             .value = json_number_value(value),
+                             .value = number(value),
                              .whole = json_is_true(json_object_get(s, "whole")),
                              .count = json_is_true(json_object_get(s, "count")),
                              .computed = json_is_true(json_object_get(s, "computed")),
@@ -104,7 +120,7 @@ deq_named *manifest_scalars(manifest_reader *r, const json_t *o, int *count) {
         if (json_is_number(low)) out[i].low = json_number_value(low);
         if (json_is_number(high)) out[i].high = json_number_value(high);
         if (!json_is_number(value)) manifest_missing(r, "value", "number");
-        if (fabs(out[i].value) == DBL_MAX) out[i].value *= 2; /* infinity, which JSON has not */
+        out[i].choices = choices(r, s, &out[i].nchoices);
     }
     return out;
 }

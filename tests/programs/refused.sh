@@ -84,6 +84,7 @@ set exact.radius=nan 'E0901.*number'
 set exact.radius=-0.1 "E0901.*'radius' lies between 0 and 1"
 set exact.step=inf "E0901.*'step' is a finite number"
 set exact.iterations=0 "E0901.*'iterations' is at least 1"
+set exact.p=3 "E0901.*'p' is one of 2, inf"
 set exact.raduis=0.1 'did you mean exact.radius'
 set 'exact.gradient=backprop()' 'E0901.*picard'
 expect 0 '' "$DEQ" run "$tiny" --set net.epochs=1
