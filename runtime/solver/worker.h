@@ -159,7 +159,7 @@ void deq_worker_forget(deq_worker *worker);
 
 /* Steps of Broyden's method whose updates are all kept unless `memory` says otherwise: from there on a step costs the
  * same.  Harder problems than most need more: runtime/README.md. */
-#define DEQ_HISTORY_MOST 128
+#define DEQ_HISTORY_MOST 512
 
 /* Directions a Broyden solve of these options keeps; `last`: also the one after the last step. */
 static inline int deq_history_capacity(const deq_solver *o, bool last) {
