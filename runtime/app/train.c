@@ -145,8 +145,7 @@ static void try_resume(Run *r) {
                              json_pack("{s:s, s:I, s:I}", "name", r->model->label, "epoch", (json_int_t)c.epoch, "step",
                                        (json_int_t)c.step));
         }
-        json_decref(c.state);
-        json_decref(c.settings);
+        deq_checkpoint_drop(&c);
     }
     free(c.parameters);
     free(c.states);
@@ -381,8 +380,7 @@ static bool find_finished(Run *r, const char *path) {
             &r->app->reporter, "cached",
             json_pack("{s:s, s:s, s:f}", "name", r->model->label, "key", r->model->key, "seconds", r->before));
     }
-    json_decref(c.state);
-    json_decref(c.settings);
+    deq_checkpoint_drop(&c);
     return ours;
 }
 

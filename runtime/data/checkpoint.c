@@ -247,6 +247,12 @@ static bool verify(const char *path, const json_t *header, const uint8_t *data, 
     return r.count ? refuse(e, path, deq_error_text(&r)) : true;
 }
 
+void deq_checkpoint_drop(deq_checkpoint *c) {
+    json_decref(c->state);
+    json_decref(c->settings);
+    c->state = c->settings = NULL;
+}
+
 bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bits, bool resume, deq_checkpoint *c,
                          deq_error *e) {
     size_t size = 0;

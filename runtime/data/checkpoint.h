@@ -33,11 +33,12 @@ bool deq_checkpoint_write(const char *path, const deq_net_spec *net, int real_bi
 /* Reads and verifies everything before it writes anything: c->parameters (and c->states, when not NULL: then nstates
  * vectors of state_bytes together must be there), epoch, step, state.  `resume`: also asks that the net's hash is the
  * same, which matters for going on with a run, not for using its parameters.  All tensors that do not fit are named at
- * once.  Parameters of the other precision are
- * converted, unless `resume` or c->key asks for the very bits.  With c->key the file is an entry of the cache: it must be this user's own, carry that key, and be this
- * version's. */
+ * once.  Parameters of the other precision are converted, unless `resume` or c->key asks for the very bits.  With
+ * c->key the file is an entry of the cache: it must be this user's own, carry that key, and be this version's. */
 bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bits, bool resume, deq_checkpoint *c,
                          deq_error *e);
+/* Lets go of what a read allocated, state and settings; the vectors are the caller's. */
+void deq_checkpoint_drop(deq_checkpoint *c);
 /* Whether the bytes of a checkpoint are those that were written. */
 bool deq_checkpoint_intact(const char *path, deq_error *e);
 #endif

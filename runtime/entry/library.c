@@ -259,8 +259,7 @@ static bool load(deq_library *l, const char *path) {
         memcpy(deq_engine_parameters(l->engine), c.parameters, bytes);
         deq_engine_prepare(l->engine);
     }
-    json_decref(c.state);
-    json_decref(c.settings);
+    deq_checkpoint_drop(&c);
     free(c.parameters);
     return ok;
 }

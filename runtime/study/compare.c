@@ -277,7 +277,7 @@ static bool from_checkpoint(CompareWork *w, const deq_net_spec *net, int bits, c
         convert(net, bits, c.parameters, w->subject.net, w->probe.real_bits, deq_engine_parameters(w->probe.engine));
         snprintf(w->c->parameters, sizeof w->c->parameters, "parameters of %s", what);
     }
-    json_decref(c.state);
+    deq_checkpoint_drop(&c);
     free(c.parameters);
     return ok;
 }

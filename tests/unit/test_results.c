@@ -55,13 +55,12 @@ static void test_checkpoint(void **state) {
     assert_int_equal(r.step, 17);
     assert_true(json_number_value(json_object_get(r.state, "sum")) == 1.0 / 3);
     assert_string_equal(json_string_value(json_object_get(r.settings, "body.finish")), "none");
-    json_decref(r.settings);
     assert_memory_equal(values, back, 24);
     assert_memory_equal(values + 16, back + 16, 8);
     assert_true(back[32] == 42);
     assert_memory_equal(states, states_back, 256);
-    json_decref(r.state);
-    json_decref(c.state);
+    deq_checkpoint_drop(&r);
+    deq_checkpoint_drop(&c);
 
     /* every byte counts, and so does every length */
     size_t size;
@@ -122,20 +121,19 @@ static void test_checkpoint(void **state) {
     assert_true(deq_checkpoint_read(path, &doubles, 64, false, &w, &e)); /* parameters are converted */
     for (int i = 0; i < 6; i++) assert_true(widened[i] == (double)values[i]);
     assert_true(widened[8] == -1 && widened[9] == -2 && widened[16] == 42);
-    json_decref(w.state);
-    w.state = NULL;
+    deq_checkpoint_drop(&w);
     char *doubled = deq_path_join(folder, "doubled.safetensors", NULL);
     assert_true(deq_checkpoint_write(doubled, &doubles, 64, &w, &e));
     memset(back, 0, sizeof back);
     assert_true(deq_checkpoint_read(doubled, &net, 32, false, &r, &e));
     assert_memory_equal(values, back, 24);
-    json_decref(r.state);
+    deq_checkpoint_drop(&r);
     free(doubled);
     other = net;
     other.hash = "1";
     e = (deq_error){0};
     assert_true(deq_checkpoint_read(path, &other, 32, false, &r, &e)); /* parameters may move to a recompiled net... */
-    json_decref(r.state);
+    deq_checkpoint_drop(&r);
     assert_false(deq_checkpoint_read(path, &other, 32, true, &r, &e)); /* ...but a run does not go on in one */
     free(path);
     free(bad);
