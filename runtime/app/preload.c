@@ -1,6 +1,6 @@
 #include "preload.h"
+#include "signals.h"
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,13 +64,11 @@ static bool redirected(const deq_manifest *m, const deq_app_options *o) {
     return false;
 }
 
-/* Signals belong to the program's main thread. */
 static bool start_thread(deq_preload *p) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    deq_signals_withhold(&before);
     p->running = pthread_create(&p->thread, NULL, read_all, p) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    deq_signals_give_back(&before);
     return p->running;
 }
 

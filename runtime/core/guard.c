@@ -4,6 +4,7 @@
 #include "error.h"
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,10 @@ static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
 static void say(const char *text) { (void)!write(STDERR_FILENO, text, strlen(text)); }
 
+/* Several threads may be in the function: the first one speaks and ends the program, which the others wait for. */
 static void say_what(const char *what) {
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    while (atomic_flag_test_and_set(&said)) pause();
     say("run: error[E0942]: gradient '");
     say(inside);
     say("': its C function (");

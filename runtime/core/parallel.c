@@ -3,8 +3,8 @@
  * A training step of a small net is four runs of the pool of some tens of microseconds, and waking a thread takes as
  * long as one of them.  So threads look for work, and for its end, for a moment before they sleep. */
 #include "parallel.h"
+#include "signals.h"
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -86,10 +86,8 @@ deq_pool *deq_pool_new(int threads) {
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->start, NULL);
     pthread_cond_init(&pool->end, NULL);
-    /* Signals belong to the program's main thread: a worker that took one would run its handler in mid-solve. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    deq_signals_withhold(&before);
     pool->threads = 1;
     pool->spins = threads <= sysconf(_SC_NPROCESSORS_ONLN);
     for (int i = 1; i < threads; i++) {
@@ -102,7 +100,7 @@ deq_pool *deq_pool_new(int threads) {
         }
         pool->threads++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    deq_signals_give_back(&before);
     return pool;
 }
 

@@ -33,3 +33,13 @@ void deq_signals_program(void) {
     signal(SIGXFSZ, SIG_IGN);
     deq_guard_program();
 }
+
+void deq_signals_withhold(sigset_t *before) {
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    sigset_t most;
+    sigfillset(&most);
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++) sigdelset(&most, crashes[i]);
+    pthread_sigmask(SIG_SETMASK, &most, before);
+}
+
+void deq_signals_give_back(const sigset_t *before) { pthread_sigmask(SIG_SETMASK, before, NULL); }

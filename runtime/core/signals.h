@@ -1,11 +1,17 @@
 /* signals.h - SIGINT and SIGTERM ask the run to stop at the next step; a second one ends the program at once. */
 #ifndef DEQ_RUNTIME_SIGNALS_H
 #define DEQ_RUNTIME_SIGNALS_H
+#include <signal.h>
 #include <stdbool.h>
 
 void deq_signals_install(void);
 void deq_signals_restore(void); /* what was there before */
 bool deq_interrupted(void);
+/* Signals belong to the program's main thread: a worker that took one would run its handler in mid-solve.  Threads made
+ * between these two calls take those of their own crashes only, which end a program without a word where they are
+ * blocked (guard.h). */
+void deq_signals_withhold(sigset_t *before);
+void deq_signals_give_back(const sigset_t *before);
 /* Called by main() of programs.  A write beyond the limit on the size of files (ulimit -f) fails and is reported as one
  * on a full disk is, in place of ending the program without a word; gradients in C are guarded (guard.h). */
 void deq_signals_program(void);

@@ -1,7 +1,7 @@
 /* team.c - members on threads of their own; who waits for the others lets another run. */
 #include "team.h"
+#include "signals.h"
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -67,17 +67,15 @@ deq_team *deq_team_new(int members, int threads) {
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_t *conditions[4] = {&t->start, &t->room, &t->met, &t->end};
     for (int i = 0; i < 4; i++) pthread_cond_init(conditions[i], NULL);
-    /* Signals belong to the program's main thread, as in the pool. */
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
+    sigset_t before;
+    deq_signals_withhold(&before);
     while (t->all && t->created < members) {
         member *m = &t->all[t->created];
         *m = (member){.team = t, .index = t->created};
         if (pthread_create(&m->thread, NULL, member_main, m)) break;
         t->created++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    deq_signals_give_back(&before);
     if (t->all && t->created == members) return t;
     deq_team_free(t);
     return NULL;
