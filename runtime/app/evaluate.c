@@ -205,16 +205,20 @@ static int64_t piece_of(const deq_engine *engine, const deq_value_spec *v) {
 
 /* The examples that have no record, a piece at a time. */
 static bool measure_missing(const deq_measuring *m, const Watch *w, deq_error *e) {
-    int64_t index[PIECE];
-    deq_record made[PIECE];
     const int64_t piece = piece_of(m->engine, m->value);
-    bool ok = true;
+    int64_t *index = malloc((size_t)piece * sizeof *index);
+    deq_record *made =
+        malloc((size_t)piece * sizeof *made); /* a megabyte: no stack can grow by it where memory is short */
+    bool ok = index && made;
+    if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory to evaluate %lld examples", (long long)w->total);
     for (int64_t at = 0; ok && at < w->total && !deq_interrupted();) {
         int64_t count = 0;
         for (; at < w->total && count < piece; at++)
             if (w->records[at].id < 0) index[count++] = w->ids[at];
         ok = !count || deq_measure(m, index, count, made, e);
     }
+    free(index);
+    free(made);
     return ok;
 }
 

@@ -77,14 +77,15 @@ static void install(void) {
     action.sa_flags = SA_ONSTACK | SA_NODEFER;
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++) sigaction(crashes[i], &action, NULL);
-    atexit(end_if_inside);
-    at_quick_exit(end_if_inside);
 }
 
 void deq_guard_program(void) { program = true; }
 
-/* A stack of its own, for the crash of a function that has used up the thread's. */
+/* A handler of its own for the end of the program, since threads that call exit() at the same time take one each and go
+ * on to the end when none is left.  A stack of its own, for the crash of a function that has used up the thread's. */
 static void prepare(void) {
+    atexit(end_if_inside);
+    at_quick_exit(end_if_inside);
     void *at = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     stack_t stack = {.ss_sp = at, .ss_size = STACK_BYTES};
     prepared = true;
