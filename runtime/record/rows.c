@@ -174,10 +174,10 @@ static bool load(deq_rows *r, bool *readable, deq_error *e) {
 static bool write_parts(deq_rows *r, const void *first, size_t length, const void *bytes, size_t size, deq_error *e) {
     size_t done = 0;
     while (done < length + size) {
-        const size_t past = done > length ? done - length : 0;
-        struct iovec parts[2] = {{(char *)(uintptr_t)first + done, length - done},
-                                 {(char *)(uintptr_t)bytes + past, size - past}};
-        const int skipped = done >= length;
+        const bool skipped = done >= length;
+        const size_t past = skipped ? done - length : 0;
+        struct iovec parts[2] = {{0}, {(char *)(uintptr_t)bytes + past, size - past}};
+        if (!skipped) parts[0] = (struct iovec){(char *)(uintptr_t)first + done, length - done};
         ssize_t n = pwritev(r->file, parts + skipped, 2 - skipped, (off_t)((size_t)r->end + done));
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
