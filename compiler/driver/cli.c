@@ -1,4 +1,4 @@
-/* cli.c - verbs and flags from cli.def, through argp. */
+/* cli.c - verbs and flags of cli_table.h, through argp. */
 #include "cli.h"
 #include "diag.h"
 #include "pass_list.h"
@@ -6,41 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const struct {
-    const char *name, *arguments, *summary, *help;
-} verbs[] = {
-#define VERB(id, name, arguments, summary, help) {name, arguments, summary, help},
-#define FLAG(id, name, key, argument, verbs, doc)
-#include "cli.def"
-#undef VERB
-#undef FLAG
-};
-
-#define V(id) (1u << VERB_##id)
-static const struct {
-    const char *name;
-    int key;
-    const char *argument;
-    unsigned verbs;
-    const char *doc;
-} flags[] = {
-#define VERB(id, name, arguments, summary, help)
-#define FLAG(id, name, key, argument, verbs, doc) {name, key, argument, verbs, doc},
-#include "cli.def"
-#undef VERB
-#undef FLAG
-};
-#undef V
-
-typedef enum Flag {
-#define VERB(id, name, arguments, summary, help)
-#define FLAG(id, name, key, argument, verbs, doc) FLAG_##id,
-#include "cli.def"
-#undef VERB
-#undef FLAG
-    FLAGS
-} Flag;
 
 static const char *const stage_names[STAGES] = {
 #define STAGE(name) #name,
@@ -72,8 +37,8 @@ static void usage(FILE *out) {
     fprintf(out, "deq: a language and compiler for deep equilibrium models\n\nusage: deq VERB [FLAG...] [FILE...]\n\n");
     int width = 0;
     for (int v = 0; v < VERB_COUNT; v++)
-        if ((int)strlen(verbs[v].name) > width) width = (int)strlen(verbs[v].name);
-    for (int v = 0; v < VERB_COUNT; v++) fprintf(out, "  %-*s  %s\n", width, verbs[v].name, verbs[v].summary);
+        if ((int)strlen(cli_verbs[v].name) > width) width = (int)strlen(cli_verbs[v].name);
+    for (int v = 0; v < VERB_COUNT; v++) fprintf(out, "  %-*s  %s\n", width, cli_verbs[v].name, cli_verbs[v].summary);
     fprintf(out, "\ndeq VERB --help tells a verb's flags, with examples.  First steps:\n\n"
                  "  deq run examples/quickstart.deq    train and attack a DEQ on Fashion-MNIST\n"
                  "  deq check examples/quickstart.deq  only report errors\n\n"
@@ -82,7 +47,7 @@ static void usage(FILE *out) {
 
 _Noreturn static void unknown_verb(const char *name) {
     const char *names[VERB_COUNT];
-    for (int v = 0; v < VERB_COUNT; v++) names[v] = verbs[v].name;
+    for (int v = 0; v < VERB_COUNT; v++) names[v] = cli_verbs[v].name;
     const char *near = diag_nearest(name, names, VERB_COUNT);
     fprintf(stderr, "deq: unknown verb '%s'", name);
     if (near) fprintf(stderr, "; did you mean '%s'?", near);
@@ -105,8 +70,8 @@ static uint64_t whole_number(struct argp_state *state, Flag flag, const char *te
     errno = 0;
     unsigned long long v = strtoull(text, &end, 10);
     if (errno || *text == '-' || end == text || *end || v > most)
-        argp_error(state, "--%s takes a whole number up to %llu, not '%s'", flags[flag].name, (unsigned long long)most,
-                   text);
+        argp_error(state, "--%s takes a whole number up to %llu, not '%s'", cli_flags[flag].name,
+                   (unsigned long long)most, text);
     return v;
 }
 
@@ -130,7 +95,7 @@ static int one_of(struct argp_state *state, Flag flag, const char *text, const c
                               : ", ",
                  words[w]);
     }
-    argp_error(state, "--%s takes %s, not '%s'", flags[flag].name, list, text);
+    argp_error(state, "--%s takes %s, not '%s'", cli_flags[flag].name, list, text);
     return 0;
 }
 
@@ -208,12 +173,12 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
         break;
     case FLAG_precision: cli->precision = precisions[one_of(state, flag, text, precisions, 2)]; break;
     case FLAG_math: cli->math = maths[one_of(state, flag, text, maths, 2)]; break;
-    case FLAGS: break;
+    case FLAG_COUNT: break;
     }
 }
 
 static void check_files(struct argp_state *state, const Cli *cli) {
-    const char *wanted = verbs[cli->verb].arguments;
+    const char *wanted = cli_verbs[cli->verb].arguments;
     bool listed = cli->emit == EMIT_passes; /* of the compiler, not of a file */
     bool optional = listed || !*wanted || *wanted == '[', many = strstr(wanted, "...") != NULL;
     if (!cli->nfiles && !optional) argp_error(state, "%s is missing", wanted);
@@ -226,8 +191,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     Cli *cli = state->input;
     if (key == ARGP_KEY_ARG) return cli->files = append(cli->files, &cli->nfiles, text), 0;
     if (key == ARGP_KEY_END) return check_files(state, cli), 0;
-    for (int f = 0; f < FLAGS; f++)
-        if (flags[f].key == key) return take_flag(state, (Flag)f, text), 0;
+    for (int f = 0; f < FLAG_COUNT; f++)
+        if (cli_flags[f].key == key) return take_flag(state, (Flag)f, text), 0;
     return ARGP_ERR_UNKNOWN;
 }
 
@@ -240,17 +205,17 @@ static void add(char *text, size_t size, const char *before, const char *word, c
 static const char *flag_doc(Flag flag) {
     static char emits[512], stages[256];
     if (flag == FLAG_emit && !*emits) {
-        add(emits, sizeof emits, flags[flag].doc, "", "", "");
+        add(emits, sizeof emits, cli_flags[flag].doc, "", "", "");
         for (int e = 0; e < EMITS; e++)
             if (emit_names[e]) add(emits, sizeof emits, e > 1 ? "), " : " ", emit_names[e], " (", emit_docs[e]);
         add(emits, sizeof emits, ")", "", "", "");
     }
     if (flag == FLAG_stop_after && !*stages) {
-        add(stages, sizeof stages, flags[flag].doc, "", "", "");
+        add(stages, sizeof stages, cli_flags[flag].doc, "", "", "");
         for (int s = 0; s < STAGES; s++)
             add(stages, sizeof stages, !s ? " " : s + 1 < STAGES ? ", " : " or ", stage_names[s], "", "");
     }
-    return flag == FLAG_emit ? emits : flag == FLAG_stop_after ? stages : flags[flag].doc;
+    return flag == FLAG_emit ? emits : flag == FLAG_stop_after ? stages : cli_flags[flag].doc;
 }
 
 void cli_parse(int argc, char **argv, Cli *cli) {
@@ -267,21 +232,23 @@ void cli_parse(int argc, char **argv, Cli *cli) {
     }
     if (!strcmp(word, "--version") || !strcmp(word, "-V")) word = "version";
     for (cli->verb = 0; cli->verb < VERB_COUNT; cli->verb++)
-        if (strcmp(word, verbs[cli->verb].name) == 0) break;
+        if (strcmp(word, cli_verbs[cli->verb].name) == 0) break;
     if (cli->verb == VERB_COUNT) unknown_verb(word);
 
-    struct argp_option options[FLAGS + 1];
+    struct argp_option options[FLAG_COUNT + 1];
     memset(options, 0, sizeof options);
     int n = 0;
-    for (int i = 0; i < FLAGS; i++)
-        if (flags[i].verbs & (1u << cli->verb))
-            options[n++] = (struct argp_option){
-                .name = flags[i].name, .key = flags[i].key, .arg = flags[i].argument, .doc = flag_doc((Flag)i)};
+    for (int i = 0; i < FLAG_COUNT; i++)
+        if (cli_flags[i].verbs & (1u << cli->verb))
+            options[n++] = (struct argp_option){.name = cli_flags[i].name,
+                                                .key = cli_flags[i].key,
+                                                .arg = cli_flags[i].argument,
+                                                .doc = flag_doc((Flag)i)};
     static char doc[2048], name[32];
-    snprintf(doc, sizeof doc, "%s\v%s", verbs[cli->verb].summary, verbs[cli->verb].help);
-    snprintf(name, sizeof name, "deq %s", verbs[cli->verb].name);
+    snprintf(doc, sizeof doc, "%s\v%s", cli_verbs[cli->verb].summary, cli_verbs[cli->verb].help);
+    snprintf(name, sizeof name, "deq %s", cli_verbs[cli->verb].name);
     const struct argp argp = {
-        .options = options, .parser = parse_option, .args_doc = verbs[cli->verb].arguments, .doc = doc};
+        .options = options, .parser = parse_option, .args_doc = cli_verbs[cli->verb].arguments, .doc = doc};
     setenv("ARGP_HELP_FMT", "rmargin=120,opt-doc-col=30,no-dup-args-note", 0); /* examples keep their lines */
     argp_err_exit_status = EXIT_USAGE;
     argv[1] = name; /* argp prints it as the program's name */

@@ -1,21 +1,13 @@
 /* cli.h - the command line as a struct.  Tables in cli.def; parsing by glibc's argp. */
 #ifndef DEQ_COMPILER_CLI_H
 #define DEQ_COMPILER_CLI_H
+#include "cli_table.h"
 #include "stages.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 enum { EXIT_USAGE = 64, EXIT_INTERNAL = 70 };
-
-typedef enum Verb {
-#define VERB(id, name, arguments, summary, help) VERB_##id,
-#define FLAG(id, name, key, argument, verbs, doc)
-#include "cli.def"
-#undef VERB
-#undef FLAG
-    VERB_COUNT
-} Verb;
 
 typedef struct Cli {
     Verb verb;

@@ -3,27 +3,17 @@
 #include "link.h"
 #include "deq_types.h"
 #include "output.h"
+#include "text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <spawn.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static char *text(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    char *s = NULL;
-    if (vasprintf(&s, format, args) < 0) abort();
-    va_end(args);
-    return s;
-}
 
 char *program_folder(void) {
     char path[PATH_MAX];
@@ -49,13 +39,13 @@ static bool start(char *const *argv, int log_fd, pid_t *pid) {
 static bool run(char *const *argv, char **error) {
     FILE *log = tmpfile();
     if (!log) {
-        *error = text("cannot make a temporary file: %s", strerror(errno));
+        *error = text_of("cannot make a temporary file: %s", strerror(errno));
         return false;
     }
     pid_t pid;
     int status = 0;
     bool ok = start(argv, fileno(log), &pid);
-    if (!ok) *error = text("cannot run '%s': %s (install gcc and binutils)", argv[0], strerror(errno));
+    if (!ok) *error = text_of("cannot run '%s': %s (install gcc and binutils)", argv[0], strerror(errno));
     if (ok) {
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
         ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -64,7 +54,7 @@ static bool run(char *const *argv, char **error) {
             rewind(log);
             size_t n = fread(said, 1, sizeof said - 1, log);
             said[n] = 0;
-            *error = text("%s failed: %s", argv[0], said);
+            *error = text_of("%s failed: %s", argv[0], said);
         }
     }
     fclose(log);
@@ -81,12 +71,12 @@ typedef struct Room {
 static bool room_open(Room *room, const char *beside, char **error) {
     deq_error e = {0};
     *room = (Room){.folder = deq_temporary_folder(beside, &e)};
-    if (!room->folder) *error = text("%s", e.text);
+    if (!room->folder) *error = text_of("%s", e.text);
     return room->folder;
 }
 
 static char *room_path(Room *room, const char *name) {
-    char *path = text("%s/%s", room->folder, name);
+    char *path = text_of("%s/%s", room->folder, name);
     if (room->n == (int)(sizeof room->names / sizeof *room->names)) abort();
     return room->names[room->n++] = path;
 }
@@ -101,29 +91,29 @@ static bool write_part(const char *path, const void *bytes, size_t size, char **
     FILE *f = fopen(path, "wb");
     bool ok = f && fwrite(bytes, 1, size, f) == size;
     if (f && fclose(f) != 0) ok = false;
-    if (!ok) *error = text("cannot write '%s': %s", path, strerror(errno));
+    if (!ok) *error = text_of("cannot write '%s': %s", path, strerror(errno));
     return ok;
 }
 
 static char *runtime_library(char **error) {
     char *folder = program_folder();
-    char *found = text("%s/libdeqrt.a", folder);
+    char *found = text_of("%s/libdeqrt.a", folder);
     if (access(found, R_OK) != 0) {
         free(found);
-        found = text("%s/../lib/libdeqrt.a", folder);
+        found = text_of("%s/../lib/libdeqrt.a", folder);
     }
     if (access(found, R_OK) != 0) {
         free(found);
         found = NULL;
     }
-    if (!found) *error = text("libdeqrt.a is neither in %s nor in %s/../lib", folder, folder);
+    if (!found) *error = text_of("libdeqrt.a is neither in %s nor in %s/../lib", folder, folder);
     free(folder);
     return found;
 }
 
 static bool commit(const char *made, const char *out, char **error) {
     if (rename(made, out) == 0) return true;
-    *error = text("cannot write '%s': %s", out, strerror(errno));
+    *error = text_of("cannot write '%s': %s", out, strerror(errno));
     return false;
 }
 
@@ -178,7 +168,7 @@ static void add_linked(Words *w, const LinkExtras *extras, bool shared, bool oth
         if (!library || w->nowned == sizeof w->owned / sizeof *w->owned) continue;
         char *copy = strdup(extras->objects[i]);
         if (!copy) abort();
-        w->owned[w->nowned] = text("-Wl,-rpath,%s", dirname(copy));
+        w->owned[w->nowned] = text_of("-Wl,-rpath,%s", dirname(copy));
         add(w, w->owned[w->nowned++]);
         free(copy);
     }
@@ -202,10 +192,10 @@ bool link_shared(char *const *objects, int n, const char *out, char **error) {
 
 static bool link_program_in(Room *room, const Object *object, const LinkExtras *extras, char *runtime, char **error) {
     char *source = room_path(room, "main.c"), *part = room_path(room, "net.o"), *made = room_path(room, "program");
-    char *body = text("%s" MARK GUARD "extern const char deq_module[];\nint deq_main(const void *, int, char **);\n"
-                      "int main(int argc, char **argv) {\n    offer(deq_module);\n"
-                      "    return deq_main(deq_module, argc, argv);\n}\n",
-                      extras->source);
+    char *body = text_of("%s" MARK GUARD "extern const char deq_module[];\nint deq_main(const void *, int, char **);\n"
+                         "int main(int argc, char **argv) {\n    offer(deq_module);\n"
+                         "    return deq_main(deq_module, argc, argv);\n}\n",
+                         extras->source);
     bool ok = write_part(source, body, strlen(body), error) && write_part(part, object->bytes, object->size, error);
     free(body);
     if (!ok) return false;
@@ -233,7 +223,7 @@ bool link_program(const Object *object, const LinkExtras *extras, const char *ou
 static bool link_merged(Room *room, const Object *object, const LinkExtras *extras, const char *definitions,
                         char *merged, char **error) {
     char *source = room_path(room, "main.c"), *part = room_path(room, "net.o");
-    char *body = text("%s" MARK "extern const char deq_module[];\n%s", extras->source, definitions);
+    char *body = text_of("%s" MARK "extern const char deq_module[];\n%s", extras->source, definitions);
     bool ok = write_part(source, body, strlen(body), error) && write_part(part, object->bytes, object->size, error);
     free(body);
     if (!ok) return false;
@@ -248,7 +238,7 @@ static bool link_merged(Room *room, const Object *object, const LinkExtras *extr
 /* Nothing is exported but the functions of the net, and these under a version of their interface: a program linked with
  * another one does not start. */
 static bool write_version(const char *path, const char *name, char **error) {
-    char *script = text("DEQ_LIBRARY_%d { global: %s_*; local: *; };\n", DEQ_LIBRARY_ABI, name);
+    char *script = text_of("DEQ_LIBRARY_%d { global: %s_*; local: *; };\n", DEQ_LIBRARY_ABI, name);
     bool ok = write_part(path, script, strlen(script), error);
     free(script);
     return ok;
@@ -256,13 +246,13 @@ static bool write_version(const char *path, const char *name, char **error) {
 
 bool link_library(const Object *object, const LinkExtras *extras, const char *name, const char *definitions,
                   const char *shared_out, const char *archive_out, char **error) {
-    char *runtime = runtime_library(error), *member = text("%s.o", name);
+    char *runtime = runtime_library(error), *member = text_of("%s.o", name);
     Room room = {0};
     bool ok = runtime && room_open(&room, shared_out, error);
     if (ok) { /* ar names the member after the file */
         char *merged = room_path(&room, member), *shared = room_path(&room, "made.so"),
              *archive = room_path(&room, "made.a"), *version = room_path(&room, "version");
-        char *script = text("-Wl,--version-script=%s", version), *soname = text("-Wl,-soname,lib%s.so", name);
+        char *script = text_of("-Wl,--version-script=%s", version), *soname = text_of("-Wl,-soname,lib%s.so", name);
         Words w = {0};
         add_all(&w, (char *[]){"cc", "-shared", "-Wl,-s", script, soname, "-o", shared, merged, runtime, NULL});
         add_linked(&w, extras, true, false);

@@ -5,26 +5,16 @@
 #include "deq_types.h"
 #include "header.h"
 #include "output.h"
+#include "text.h"
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
 extern const char python_module[], python_backend[]; /* runtime/python/net.py and build_backend.py */
-
-static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static char *text(const char *format, ...) {
-    va_list args;
-    char *s = NULL;
-    va_start(args, format);
-    if (vasprintf(&s, format, args) < 0) abort();
-    va_end(args);
-    return s;
-}
 
 /* Both are the product's from then on. */
 static void add(Product *p, char *path, char *content) {
@@ -38,12 +28,12 @@ void product_library(Product *p, const char *manifest, const char *net, const ch
     size_t size = 0;
     FILE *out = open_memstream(&header, &size);
     if (!out || !header_write(manifest, net, net, out) || fclose(out) != 0) abort();
-    *p = (Product){.folders = {text("%s", folder)},
+    *p = (Product){.folders = {text_of("%s", folder)},
                    .nfolders = 1,
-                   .shared = text("%s/lib%s.so", folder, net),
-                   .archive = text("%s/%s.a", folder, net)};
-    add(p, text("%s/%s.h", folder, net), header);
-    add(p, text("%s/%s.json", folder, net), text("%s", manifest));
+                   .shared = text_of("%s/lib%s.so", folder, net),
+                   .archive = text_of("%s/%s.a", folder, net)};
+    add(p, text_of("%s/%s.h", folder, net), header);
+    add(p, text_of("%s/%s.json", folder, net), text_of("%s", manifest));
 }
 
 /* ---- Python ---- */
@@ -66,23 +56,23 @@ static char *description(const char *manifest, const char *name) {
 
 void product_python(Product *p, const char *manifest, const char *net, const char *folder) {
     const char *version = strchr(DEQ_VERSION, ' ') + 1, *mark = "# " DEQ_MADE_BY "\n";
-    char *package = text("%s", net);
+    char *package = text_of("%s", net);
     struct utsname machine;
     if (uname(&machine) != 0) abort();
     for (char *c = package; *c; c++) *c = (char)tolower((unsigned char)*c);
-    *p = (Product){.folders = {text("%s", folder), text("%s/%s", folder, package)},
+    *p = (Product){.folders = {text_of("%s", folder), text_of("%s/%s", folder, package)},
                    .nfolders = 2,
-                   .shared = text("%s/%s/lib%s.so", folder, package, net)};
-    add(p, text("%s/%s/__init__.py", folder, package), text("%s%s", python_module, mark));
-    add(p, text("%s/%s/net.json", folder, package), description(manifest, net));
-    add(p, text("%s/build_backend.py", folder), text("%s%s", python_backend, mark));
-    add(p, text("%s/package_name.py", folder),
-        text("%sNAME, VERSION, TAG = \"%s\", \"%s\", \"py3-none-linux_%s\"\n", mark, package, version,
-             machine.machine));
-    add(p, text("%s/pyproject.toml", folder),
-        text("%s[build-system]\nrequires = []\nbuild-backend = \"build_backend\"\nbackend-path = [\".\"]\n\n"
-             "[project]\nname = \"%s\"\nversion = \"%s\"\n",
-             mark, package, version));
+                   .shared = text_of("%s/%s/lib%s.so", folder, package, net)};
+    add(p, text_of("%s/%s/__init__.py", folder, package), text_of("%s%s", python_module, mark));
+    add(p, text_of("%s/%s/net.json", folder, package), description(manifest, net));
+    add(p, text_of("%s/build_backend.py", folder), text_of("%s%s", python_backend, mark));
+    add(p, text_of("%s/package_name.py", folder),
+        text_of("%sNAME, VERSION, TAG = \"%s\", \"%s\", \"py3-none-linux_%s\"\n", mark, package, version,
+                machine.machine));
+    add(p, text_of("%s/pyproject.toml", folder),
+        text_of("%s[build-system]\nrequires = []\nbuild-backend = \"build_backend\"\nbackend-path = [\".\"]\n\n"
+                "[project]\nname = \"%s\"\nversion = \"%s\"\n",
+                mark, package, version));
     free(package);
 }
 

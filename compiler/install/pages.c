@@ -1,6 +1,7 @@
 /* pages.c - manual pages and completions from cli.def: `deq_pages FOLDER "deq 0.2.0"` writes deq.1, deq-VERB.1, deq.bash,
  * _deq (zsh) and deq.fish.  Runs while deq is built. */
 #define _GNU_SOURCE
+#include "cli_table.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -8,41 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-typedef enum Verb {
-#define VERB(id, name, arguments, summary, help) VERB_##id,
-#define FLAG(id, name, key, argument, verbs, doc)
-#include "cli.def"
-#undef VERB
-#undef FLAG
-    VERBS
-} Verb;
-
-static const struct {
-    const char *name, *arguments, *summary, *help;
-} verbs[] = {
-#define VERB(id, name, arguments, summary, help) {name, arguments, summary, help},
-#define FLAG(id, name, key, argument, verbs, doc)
-#include "cli.def"
-#undef VERB
-#undef FLAG
-};
-
-#define V(id) (1u << VERB_##id)
-static const struct {
-    const char *name;
-    char key;
-    const char *argument;
-    unsigned verbs;
-    const char *doc;
-} flags[] = {
-#define VERB(id, name, arguments, summary, help)
-#define FLAG(id, name, key, argument, verbs, doc) {name, key, argument, verbs, doc},
-#include "cli.def"
-#undef VERB
-#undef FLAG
-};
-enum { FLAGS = sizeof flags / sizeof *flags };
 
 static const struct {
     const char *flag, *words;
@@ -71,7 +37,7 @@ static const char *words_of(const char *flag) {
     return NULL;
 }
 
-static bool has(int flag, int verb) { return flags[flag].verbs & (1u << verb); }
+static bool has(int flag, int verb) { return cli_flags[flag].verbs & (1u << verb); }
 
 static FILE *open_page(const char *folder, const char *name) {
     char *path;
@@ -104,36 +70,36 @@ static void print_roff(FILE *f, const char *text) {
 }
 
 static void print_flag(FILE *f, int k) {
-    fprintf(f, ".TP\n\\fB\\-%c\\fR, \\fB\\-\\-", flags[k].key);
-    print_roff(f, flags[k].name);
+    fprintf(f, ".TP\n\\fB\\-%c\\fR, \\fB\\-\\-", cli_flags[k].key);
+    print_roff(f, cli_flags[k].name);
     fprintf(f, "\\fR");
-    if (flags[k].argument) {
+    if (cli_flags[k].argument) {
         fprintf(f, "=\\fI");
-        print_roff(f, flags[k].argument);
+        print_roff(f, cli_flags[k].argument);
         fprintf(f, "\\fR");
     }
     fputc('\n', f);
-    print_roff(f, flags[k].doc);
-    if (words_of(flags[k].name)) {
+    print_roff(f, cli_flags[k].doc);
+    if (words_of(cli_flags[k].name)) {
         fputc(' ', f);
-        print_roff(f, words_of(flags[k].name));
+        print_roff(f, words_of(cli_flags[k].name));
     }
     fputc('\n', f);
 }
 
 static void write_manual_of(const char *folder, const char *version, int verb) {
     char name[64];
-    snprintf(name, sizeof name, "deq-%s.1", verbs[verb].name);
+    snprintf(name, sizeof name, "deq-%s.1", cli_verbs[verb].name);
     FILE *f = open_page(folder, name);
-    fprintf(f, ".TH DEQ\\-%s 1 \"\" \"%s\" \"User Commands\"\n.SH NAME\ndeq\\-%s \\- ", verbs[verb].name, version,
-            verbs[verb].name);
-    print_roff(f, verbs[verb].summary);
-    fprintf(f, "\n.SH SYNOPSIS\n.B deq %s\n[\\fIFLAG\\fR...] ", verbs[verb].name);
-    print_roff(f, verbs[verb].arguments);
+    fprintf(f, ".TH DEQ\\-%s 1 \"\" \"%s\" \"User Commands\"\n.SH NAME\ndeq\\-%s \\- ", cli_verbs[verb].name, version,
+            cli_verbs[verb].name);
+    print_roff(f, cli_verbs[verb].summary);
+    fprintf(f, "\n.SH SYNOPSIS\n.B deq %s\n[\\fIFLAG\\fR...] ", cli_verbs[verb].name);
+    print_roff(f, cli_verbs[verb].arguments);
     fprintf(f, "\n.SH EXAMPLES\n.nf\n");
-    print_roff(f, verbs[verb].help);
+    print_roff(f, cli_verbs[verb].help);
     fprintf(f, "\n.fi\n.SH OPTIONS\n");
-    for (int k = 0; k < FLAGS; k++)
+    for (int k = 0; k < FLAG_COUNT; k++)
         if (has(k, verb)) print_flag(f, k);
     fprintf(f, ".SH SEE ALSO\n.BR deq (1)\n");
     close_page(f);
@@ -145,14 +111,15 @@ static void write_manual(const char *folder, const char *version) {
             ".TH DEQ 1 \"\" \"%s\" \"User Commands\"\n.SH NAME\ndeq \\- language and compiler for deep equilibrium "
             "models\n.SH SYNOPSIS\n.B deq\n\\fIVERB\\fR [\\fIFLAG\\fR...] [\\fIFILE\\fR...]\n.SH VERBS\n",
             version);
-    for (int v = 0; v < VERBS; v++) {
-        fprintf(f, ".TP\n\\fB%s\\fR\n", verbs[v].name);
-        print_roff(f, verbs[v].summary);
+    for (int v = 0; v < VERB_COUNT; v++) {
+        fprintf(f, ".TP\n\\fB%s\\fR\n", cli_verbs[v].name);
+        print_roff(f, cli_verbs[v].summary);
         fputc('\n', f);
     }
     fprintf(f, ".SH EXIT STATUS\n" EXIT_CODES ".\n"
                ".SH SEE ALSO\n");
-    for (int v = 0; v < VERBS; v++) fprintf(f, ".BR deq\\-%s (1)%s\n", verbs[v].name, v + 1 < VERBS ? "," : "");
+    for (int v = 0; v < VERB_COUNT; v++)
+        fprintf(f, ".BR deq\\-%s (1)%s\n", cli_verbs[v].name, v + 1 < VERB_COUNT ? "," : "");
     close_page(f);
 }
 
@@ -163,16 +130,16 @@ static void write_bash(const char *folder) {
         f,
         "# bash completion of deq\n_deq() {\n  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}"
         "\n  COMPREPLY=()\n  if ((COMP_CWORD == 1)); then\n    COMPREPLY=($(compgen -W \"");
-    for (int v = 0; v < VERBS; v++) fprintf(f, "%s ", verbs[v].name);
+    for (int v = 0; v < VERB_COUNT; v++) fprintf(f, "%s ", cli_verbs[v].name);
     fprintf(f, "--help --version\" -- \"$word\"))\n    return\n  fi\n  case $before in\n");
     for (size_t w = 0; w < sizeof words / sizeof *words; w++)
         fprintf(f, "    --%s) COMPREPLY=($(compgen -W \"%s\" -- \"$word\")); return ;;\n", words[w].flag,
                 words[w].words);
     fprintf(f, "  esac\n  if [[ $word == -* ]]; then\n    case ${COMP_WORDS[1]} in\n");
-    for (int v = 0; v < VERBS; v++) {
-        fprintf(f, "      %s) COMPREPLY=($(compgen -W \"", verbs[v].name);
-        for (int k = 0; k < FLAGS; k++)
-            if (has(k, v)) fprintf(f, "--%s ", flags[k].name);
+    for (int v = 0; v < VERB_COUNT; v++) {
+        fprintf(f, "      %s) COMPREPLY=($(compgen -W \"", cli_verbs[v].name);
+        for (int k = 0; k < FLAG_COUNT; k++)
+            if (has(k, v)) fprintf(f, "--%s ", cli_flags[k].name);
         fprintf(f, "--help\" -- \"$word\")) ;;\n");
     }
     fprintf(f, "    esac\n    return\n  fi\n  COMPREPLY=($(compgen -f -- \"$word\"))\n}\n"
@@ -195,24 +162,24 @@ static void print_zsh(FILE *f, const char *text) {
 static void write_zsh(const char *folder) {
     FILE *f = open_page(folder, "_deq");
     fprintf(f, "#compdef deq\n_deq() {\n  local -a verbs=(\n");
-    for (int v = 0; v < VERBS; v++) {
-        fprintf(f, "    '%s:", verbs[v].name);
-        print_zsh(f, verbs[v].summary);
+    for (int v = 0; v < VERB_COUNT; v++) {
+        fprintf(f, "    '%s:", cli_verbs[v].name);
+        print_zsh(f, cli_verbs[v].summary);
         fprintf(f, "'\n");
     }
     fprintf(f, "  )\n  if ((CURRENT == 2)); then\n    _describe verb verbs\n    return\n  fi\n  case $words[2] in\n");
-    for (int v = 0; v < VERBS; v++) {
-        fprintf(f, "    %s)\n      _arguments", verbs[v].name);
-        for (int k = 0; k < FLAGS; k++) {
+    for (int v = 0; v < VERB_COUNT; v++) {
+        fprintf(f, "    %s)\n      _arguments", cli_verbs[v].name);
+        for (int k = 0; k < FLAG_COUNT; k++) {
             if (!has(k, v)) continue;
-            fprintf(f, " \\\n        '--%s%s[", flags[k].name, flags[k].argument ? "=" : "");
-            print_zsh(f, flags[k].doc);
+            fprintf(f, " \\\n        '--%s%s[", cli_flags[k].name, cli_flags[k].argument ? "=" : "");
+            print_zsh(f, cli_flags[k].doc);
             fputc(']', f);
-            if (flags[k].argument) {
+            if (cli_flags[k].argument) {
                 fputc(':', f);
-                print_zsh(f, flags[k].argument);
-                if (words_of(flags[k].name))
-                    fprintf(f, ":(%s)", words_of(flags[k].name));
+                print_zsh(f, cli_flags[k].argument);
+                if (words_of(cli_flags[k].name))
+                    fprintf(f, ":(%s)", words_of(cli_flags[k].name));
                 else
                     fprintf(f, ":_files");
             }
@@ -234,17 +201,17 @@ static void print_fish(FILE *f, const char *text) {
 static void write_fish(const char *folder) {
     FILE *f = open_page(folder, "deq.fish");
     fprintf(f, "# fish completion of deq\n");
-    for (int v = 0; v < VERBS; v++) {
-        fprintf(f, "complete -c deq -n __fish_use_subcommand -f -a %s -d '", verbs[v].name);
-        print_fish(f, verbs[v].summary);
+    for (int v = 0; v < VERB_COUNT; v++) {
+        fprintf(f, "complete -c deq -n __fish_use_subcommand -f -a %s -d '", cli_verbs[v].name);
+        print_fish(f, cli_verbs[v].summary);
         fprintf(f, "'\n");
-        for (int k = 0; k < FLAGS; k++) {
+        for (int k = 0; k < FLAG_COUNT; k++) {
             if (!has(k, v)) continue;
-            fprintf(f, "complete -c deq -n '__fish_seen_subcommand_from %s' -l %s -s %c %s", verbs[v].name,
-                    flags[k].name, flags[k].key, flags[k].argument ? "-r " : "");
-            if (words_of(flags[k].name)) fprintf(f, "-f -a '%s' ", words_of(flags[k].name));
+            fprintf(f, "complete -c deq -n '__fish_seen_subcommand_from %s' -l %s -s %c %s", cli_verbs[v].name,
+                    cli_flags[k].name, cli_flags[k].key, cli_flags[k].argument ? "-r " : "");
+            if (words_of(cli_flags[k].name)) fprintf(f, "-f -a '%s' ", words_of(cli_flags[k].name));
             fprintf(f, "-d '");
-            print_fish(f, flags[k].doc);
+            print_fish(f, cli_flags[k].doc);
             fprintf(f, "'\n");
         }
     }
@@ -256,7 +223,7 @@ int main(int argc, char **argv) {
     const char *folder = argv[1], *version = argv[2];
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) return 3;
     write_manual(folder, version);
-    for (int v = 0; v < VERBS; v++) write_manual_of(folder, version, v);
+    for (int v = 0; v < VERB_COUNT; v++) write_manual_of(folder, version, v);
     write_bash(folder);
     write_zsh(folder);
     write_fish(folder);

@@ -79,6 +79,10 @@ static void install(void) {
     for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++) sigaction(crashes[i], &action, NULL);
 }
 
+void deq_guard_spare(sigset_t *signals) {
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++) sigdelset(signals, crashes[i]);
+}
+
 void deq_guard_program(void) { program = true; }
 
 /* A handler of its own for the end of the program, since threads that call exit() at the same time take one each and go

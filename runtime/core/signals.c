@@ -35,10 +35,9 @@ void deq_signals_program(void) {
 }
 
 void deq_signals_withhold(sigset_t *before) {
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     sigset_t most;
     sigfillset(&most);
-    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++) sigdelset(&most, crashes[i]);
+    deq_guard_spare(&most);
     pthread_sigmask(SIG_SETMASK, &most, before);
 }
 

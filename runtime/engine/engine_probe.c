@@ -78,16 +78,7 @@ bool deq_engine_margin(deq_engine *g, int fixed, double *margin, deq_error *e) {
 /* ---- dense rows ---- */
 
 bool deq_engine_forward(deq_engine *g, int64_t n, const void *x, void *output, deq_results *results, deq_error *e) {
-    engine_dense rows = {x, NULL, g->input_count * g->real_bytes, 0};
-    deq_source source = {&rows, engine_gather_dense};
-    run r = {.engine = g,
-             .purpose = PREDICT,
-             .source = &source,
-             .n = n,
-             .defended = true,
-             .results = results,
-             .dense_output = output};
-    return engine_execute(&r, NULL, NULL, NULL, e);
+    return engine_predict(g, n, x, output, NULL, results, e);
 }
 
 bool deq_engine_input_gradient(deq_engine *g, int64_t n, const void *x, const void *y, const char *loss, void *dx,

@@ -191,3 +191,18 @@ bool deq_engine_evaluate(deq_engine *g, const deq_source *source, const int64_t 
              .results = results};
     return engine_execute(&r, loss, metric, attack, e);
 }
+
+bool engine_predict(deq_engine *g, int64_t n, const void *x, void *output, const deq_known *kept, deq_results *results,
+                    deq_error *e) {
+    engine_dense rows = {x, NULL, g->input_count * g->real_bytes, 0};
+    deq_source source = {&rows, engine_gather_dense};
+    run r = {.engine = g,
+             .purpose = PREDICT,
+             .source = &source,
+             .n = n,
+             .defended = true,
+             .kept = kept,
+             .results = results,
+             .dense_output = output};
+    return engine_execute(&r, NULL, NULL, NULL, e);
+}

@@ -70,6 +70,9 @@ struct deq_kept_states {
 /* ---- engine_run.c ---- */
 /* The whole call.  `loss` and `metric` by name, NULL: not wanted; `attack` NULL: none. */
 bool engine_execute(run *r, const char *loss, const char *metric, const deq_attack *attack, deq_error *e);
+/* Predictions of dense rows; `kept`: where their solves are kept, or NULL. */
+bool engine_predict(deq_engine *engine, int64_t n, const void *x, void *output, const deq_known *kept,
+                    deq_results *results, deq_error *e);
 const engine_loss *engine_find_loss(const deq_engine *engine, const char *name, deq_error *e);
 
 /* ---- engine_block.c ---- */

@@ -95,17 +95,7 @@ deq_kept_states *deq_engine_keep(deq_engine *g, int64_t n, const void *x, void *
                                  deq_error *e) {
     deq_kept_states *k = kept_new(g, n, e);
     if (!k) return NULL;
-    engine_dense rows = {x, NULL, g->input_count * g->real_bytes, 0};
-    deq_source source = {&rows, engine_gather_dense};
-    run r = {.engine = g,
-             .purpose = PREDICT,
-             .source = &source,
-             .n = n,
-             .defended = true,
-             .kept = k->known,
-             .results = results,
-             .dense_output = output};
-    if (engine_execute(&r, NULL, NULL, NULL, e)) return k;
+    if (engine_predict(g, n, x, output, k->known, results, e)) return k;
     deq_kept_states_free(k);
     return NULL;
 }

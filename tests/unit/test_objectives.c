@@ -69,14 +69,18 @@ static void check_kept(CompiledNet *f, const double *x, const double *u, const d
     free(own);
 }
 
+static void open_with_cotangents(CompiledNet *f, const char *text) {
+    const char *path = net_program(text);
+    CompileOptions o = {
+        .path = path, .f64 = true, .tests = true, .cotangents = true, .optimise = 1, .last = STAGE_compile};
+    net_open_with(f, &o, "Net", 2, 2, 0.3);
+    unlink(path);
+}
+
 static void test_cotangents(void **state) {
     (void)state;
     CompiledNet f;
-    const char *path = net_program(program);
-    CompileOptions o = {
-        .path = path, .f64 = true, .tests = true, .cotangents = true, .optimise = 1, .last = STAGE_compile};
-    net_open_with(&f, &o, "Net", 2, 2, 0.3);
-    unlink(path);
+    open_with_cotangents(&f, program);
     deq_error e = {0};
     uint64_t random = 3;
     double x[EXAMPLES * 6], u[EXAMPLES * 4], dx[EXAMPLES * 6], expected[EXAMPLES * 6];
@@ -134,11 +138,7 @@ static void test_predicted(void **state) {
     (void)state;
     enum { INPUTS = EXAMPLES * 18 };
     CompiledNet f;
-    const char *path = net_program(predicted);
-    CompileOptions o = {
-        .path = path, .f64 = true, .tests = true, .cotangents = true, .optimise = 1, .last = STAGE_compile};
-    net_open_with(&f, &o, "Net", 2, 2, 0.3);
-    unlink(path);
+    open_with_cotangents(&f, predicted);
     deq_error e = {0};
     uint64_t random = 3;
     double x[INPUTS], u[EXAMPLES * 4], dx[INPUTS], to_x[INPUTS], *parameters = deq_engine_parameters(f.engine);
