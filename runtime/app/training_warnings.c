@@ -4,8 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#define MASKED 0.005 /* share of the attack's gradients: as of examples in verdict.def */
-
 /* `share` of the last epoch's `what`, followed by what was done about it. */
 static void warn_share(deq_app *app, const deq_model *model, double share, const char *what) {
     if (share > 0)
@@ -52,7 +50,7 @@ void deq_app_warn_masked(deq_app *app, deq_engine *engine, const deq_model *mode
     if (!rows || !model->spec->attack || !deq_app_cuts_gradients(engine, model->spec->net)) return;
     deq_log_row row = deq_log_row_of(json_array_get(model->log, rows - 1));
     char accuracies[80];
-    if (!(row.attack_lost_gradients > MASKED)) return;
+    if (!(row.attack_lost_gradients > deq_check_suspect(DEQ_CHECK_lost_gradients))) return;
     put_accuracies(&row, accuracies, sizeof accuracies);
     deq_report_warning(&app->reporter, "W0915",
                        "%s: what its log says of attacked examples%s is masked: on_fail cut %.3g%% of the attack's "

@@ -154,6 +154,8 @@ static const struct {
 
 const char *deq_check_name(deq_check check) { return checks[check].name; }
 
+double deq_check_suspect(deq_check check) { return checks[check].suspect; }
+
 const char *deq_verdict_name(deq_verdict_level level) {
     static const char *const names[] = {"", "reliable", "suspect", "masked"};
     return names[level];

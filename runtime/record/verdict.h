@@ -52,6 +52,8 @@ typedef struct deq_verdict {
 } deq_verdict;
 
 deq_verdict deq_judge(const deq_judged *of);
+/* The number above which the check makes an evaluation suspect. */
+double deq_check_suspect(deq_check check);
 const char *deq_verdict_name(deq_verdict_level level); /* "masked" */
 const char *deq_check_name(deq_check check);
 /* Its reasons: every check that is not reliable, "a; b". */
