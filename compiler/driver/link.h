@@ -18,7 +18,8 @@ typedef struct LinkExtras { /* gradients in C (linked.h) */
 /* A program: the object, a main() that calls deq_main, the linked files, and the runtime library. */
 bool link_program(const Object *object, const LinkExtras *extras, const char *out, char **error);
 /* libNAME.so holding the runtime, and NAME.a holding the object and linked objects (to be linked with libdeqrt, and
- * with linked shared libraries; archive_out NULL: none is wanted); both export what `definitions`, C text, defines under names that begin with NAME_. */
+ * with linked shared libraries; archive_out NULL: none is wanted); both export what `definitions`, C text, defines under
+ * names that begin with NAME_. */
 bool link_library(const Object *object, const LinkExtras *extras, const char *name, const char *definitions,
                   const char *shared_out, const char *archive_out, char **error);
 /* Objects and archives, whole, as one shared library. */
