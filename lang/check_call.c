@@ -457,6 +457,9 @@ const Type *check_call(Checker *c, Ast *e, Ast *callee, Ast *call, Ast *piped) {
     Ast *base = index ? SLOT(index, INDEX, base) : callee;
     const Ast *r = base->ref;
     bool named = base->kind == AST_NAME || base->kind == AST_MEMBER;
+    ReductionCall reduction;
+    if (!piped && !r && c->context == CTX_PIPELINE && reduction_of(call, &reduction))
+        return check_over(c, &reduction, e);
     if (named && r && r->kind == AST_FN) {
         const Ast *args = call ? SLOT(call, CALL, inputs) : NULL;
         if (!piped && !index && is_evaluation(c, r, call))

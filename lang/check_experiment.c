@@ -64,15 +64,20 @@ static void check_item(Checker *c, Ast *s) {
 
 void check_experiment(Checker *c, Ast *d) {
     Ast *items = SLOT(d, EXPERIMENT, items);
-    const Ast *table = NULL;
-    if (items) check_settings(c, items, "experiment", "an experiment", d->range, DIAG_E0501, check_item);
-    for (uint32_t i = 0; items && i < items->nkids; i++) {
-        Ast *s = items->kids[i];
-        if (s->kind == AST_TABLE && table)
-            diag_note(diag_report(c->diags, DIAG_E0516, s->range, "an experiment has one table"), table->range,
-                      "the first is here");
-        if (s->kind == AST_TABLE) table = s;
-    }
+    Axes axes;
+    if (!items) return;
+    axes_find(c->arena, d, &axes);
+    if (axes.full)
+        diag_report(c->diags, DIAG_E0515, place(d), "an experiment has at most %d sweeps and choices", MOST_AXES);
+    c->axes = &axes;
+    check_settings(c, items, "experiment", "an experiment", d->range, DIAG_E0501, check_item);
+    for (uint32_t i = 0; i < items->nkids; i++)
+        for (uint32_t k = 0; items->kids[i]->kind == AST_TABLE && k < i; k++)
+            if (items->kids[k]->kind == AST_TABLE && same(items->kids[k]->name, items->kids[i]->name))
+                diag_note(diag_report(c->diags, DIAG_E0202, place(items->kids[i]), "two tables are called '%s'",
+                                      items->kids[i]->name),
+                          place(items->kids[k]), "the first is here");
+    c->axes = NULL;
 }
 
 /* ---- tables ---- */
@@ -94,6 +99,14 @@ static void check_rows(Checker *c, Ast *value) {
     for (uint32_t i = 0; i < value->nkids; i++) check_sweep_name(c, value->kids[i], "rows");
 }
 
+/* argmax(v, over: s), or the name of one. */
+static bool is_choice(const Checker *c, const Ast *e) {
+    if (axis_chosen(c->axes, e) >= 0) return true;
+    for (uint32_t k = c->axes->nsweeps; e->kind == AST_NAME && k < c->axes->n; k++)
+        if (SLOT(c->axes->axis[k].choice, LET, pattern) == e->ref) return true;
+    return false;
+}
+
 static void check_columns(Checker *c, Ast *value) {
     if (value->kind != AST_ARRAY || value->nkids == 0) {
         diag_report(c->diags, DIAG_E0516, value->range, "'columns' is a list of values: [clean, robust]");
@@ -101,7 +114,7 @@ static void check_columns(Checker *c, Ast *value) {
     }
     for (uint32_t i = 0; i < value->nkids; i++) {
         const Type *t = check_expr(c, value->kids[i]);
-        if (t->kind == TYPE_ERROR || is_scalar_result(t)) continue;
+        if (t->kind == TYPE_ERROR || is_scalar_result(t) || is_choice(c, value->kids[i])) continue;
         Diagnostic *d = diag_report(c->diags, DIAG_E0516, value->kids[i]->range,
                                     "a column shows one number for each cell, this is %s", type_text(c->arena, t));
         if (t->kind == TYPE_STATISTICS)
@@ -137,6 +150,7 @@ static void check_table(Checker *c, Ast *table) {
         else if (same(key, "cells"))
             check_cells(c, value);
     }
+    check_table_axes(c, list);
 }
 
 /* ---- tests and checks ---- */

@@ -5,6 +5,7 @@
  * NULL or false; nothing reports on an operand that is type_error already. */
 #ifndef DEQ_LANG_CHECKER_H
 #define DEQ_LANG_CHECKER_H
+#include "axes.h"
 #include "check.h"
 #include "tables.h"
 #include "type.h"
@@ -35,6 +36,7 @@ struct Checker {
     bool unbounded;            /* it is an attack `with { unbounded: true }` whose settings are looked at */
     const Type *shape_of;      /* what zeros and draws are when nothing else says: x of an attack, w, or NULL */
     struct Visit **visits;     /* instantiations looked at: check_instance.c */
+    const Axes *axes;          /* of the experiment being checked, or NULL */
 };
 
 typedef struct Given { /* settings of a definition and their values at a call; a NULL one has its default */
@@ -207,6 +209,11 @@ bool input_of_numbers(Checker *c, Range at, const Signature *s); /* no label amo
 void check_experiment(Checker *c, Ast *experiment);
 void check_test(Checker *c, Ast *decl);
 const Type *check_gradcheck(Checker *c, Ast *e, const Builtin *b, Ast **args);
+
+/* ---- check_axes.c ---- */
+const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e); /* min(v, over: s) */
+/* Every axis of a table's columns is in its rows or its cells; reports E0531. */
+void check_table_axes(Checker *c, const Ast *settings);
 
 /* ---- check_with.c ---- */
 const Type *check_with(Checker *c, Ast *e);

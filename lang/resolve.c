@@ -8,6 +8,7 @@
  * SWEEP or TRAIN node, or for `let` to the NAME node of its pattern.  A name at the top level to its declaration.
  * Words (`relative`, `keep_best`), solvers, gradient modes and settings are no names: the checker reads them. */
 #include "resolver.h"
+#include "axes.h"
 #include <string.h>
 
 static void resolve_expr(Resolver *r, Ast *e);
@@ -112,8 +113,11 @@ static void resolve_call(Resolver *r, Ast *e) {
     bool pipeline = r->context & CTX_PIPELINE; /* where no function of the module is called but with a net */
     bool table = path && ((is_mode(path) && (strchr(path, '.') || (!called && (pipeline || !top)))) ||
                           ((is_solver(path) || penalty_find(path) || finish_find(path)) && !called && !top));
+    ReductionCall reduction;
     if (table) say_which(r, e);
-    if (!table && callee->kind == AST_NAME) {
+    if (pipeline && !called && reduction_of(e, &reduction)) {
+        /* a word of the language */
+    } else if (!table && callee->kind == AST_NAME) {
         const Ast *decl;
         if (lookup_called(r, callee->name, &decl))
             callee->ref = decl;

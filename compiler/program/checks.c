@@ -111,11 +111,11 @@ bool pipe_net_tests(Pipe *p, const Module *main) {
         Scope s = scope_of_module(p->elab, main);
         json_t *j = NULL;
         if (d->kind == AST_TRAIN && (j = pipe_train(p, &s, d, false))) net_test(p, j);
-        if (d->kind == AST_EXPERIMENT && (j = pipe_experiment(p, &s, d))) {
-            size_t cell, train;
-            json_t *c, *t;
-            json_array_foreach(json_object_get(j, "cells"), cell, c)
-                json_array_foreach(json_object_get(c, "trains"), train, t) net_test(p, t);
+        if (d->kind == AST_EXPERIMENT && (j = pipe_experiment(p, d))) {
+            size_t array, train;
+            json_t *a, *t;
+            json_array_foreach(json_object_get(j, "arrays"), array, a)
+                json_array_foreach(json_object_get(a, "trains"), train, t) net_test(p, t);
         }
         ok &= j || (d->kind != AST_TRAIN && d->kind != AST_EXPERIMENT);
     }

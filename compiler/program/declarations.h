@@ -72,7 +72,7 @@ bool pipe_unmasked(Scope *s, const TrainUse *train, const json_t *overrides, jso
 void pipe_audit_later(Pipe *p, json_t *value, const TrainUse *train, const Slice *slice);
 /* needs: every net has its hash, which the losses of audits do not enter.  False after an error. */
 bool pipe_audits(Pipe *p);
-json_t *pipe_experiment(Pipe *p, Scope *s, const Ast *experiment);
+json_t *pipe_experiment(Pipe *p, const Ast *experiment);
 json_t *pipe_check(Pipe *p, Scope *s, const Ast *check); /* checks.c */
 /* Adds to `tests` a gradcheck of every net that is trained, with its loss and settings. */
 bool pipe_net_tests(Pipe *p, const Module *main);

@@ -57,7 +57,7 @@ static bool declarations(Pipe *p, json_t *manifest, Parts parts) {
                 json_array_append_new(p->trains, j),
                     json_array_append_new(p->run, json_pack("{s:s}", "train", d->name));
         } else if (d->kind == AST_EXPERIMENT && parts.kinds & ELAB_RUN) {
-            j = pipe_experiment(p, &s, d);
+            j = pipe_experiment(p, d);
             if (j)
                 json_array_append_new(p->experiments, j),
                     json_array_append_new(p->run, json_pack("{s:s}", "experiment", d->name));

@@ -1,5 +1,5 @@
 /* app_check.c - what can be refused before work starts is refused before work starts. */
-#include "app_state.h"
+#include "arrays.h"
 #include "checkpoint.h"
 #include "weights.h"
 #include <stdlib.h>
@@ -79,66 +79,54 @@ static bool check_train(deq_app *app, const deq_train_spec *t, deq_error *e) {
            check_weights(app, t, e) && check_settings(app, t, t->overrides, t->noverrides, t->attack, false, e);
 }
 
-static const deq_train_spec *model_of(const deq_manifest *m, const deq_cell_spec *cell, const char *name) {
-    for (int i = 0; i < cell->ntrains; i++)
-        if (!strcmp(cell->trains[i].name, name)) return &cell->trains[i];
-    for (int i = 0; i < m->ntrains; i++)
-        if (!strcmp(m->trains[i].name, name)) return &m->trains[i];
-    return NULL;
-}
-
-static const deq_value_spec *value_of(const deq_cell_spec *cell, int before, const char *name) {
-    for (int i = 0; i < before; i++)
-        if (!strcmp(cell->values[i].name, name)) return &cell->values[i];
-    return NULL;
-}
-
-static bool check_value(deq_app *app, const deq_cell_spec *cell, int k, deq_error *e) {
-    const deq_value_spec *v = &cell->values[k], *of;
-    const deq_train_spec *t;
-    switch (v->kind) {
-    case DEQ_EVALUATE:
-        t = model_of(app->manifest, cell, v->model);
-        if (!t) return deq_fail(e, DEQ_MODULE, "value '%s': there is no model '%s'", v->name, v->model);
-        if (v->metric && !deq_net_metric(t->net, v->metric))
-            return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no metric '%s'", v->name, t->net->name, v->metric);
-        if (v->loss && !has_loss(t->net, v->loss))
-            return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no loss '%s'", v->name, t->net->name, v->loss);
-        for (const deq_attack_spec *a = v->attack; a; a = a->next)
-            if (!need_routine(app, a->routine, v->name, e) ||
-                !check_settings(app, t, v->overrides, v->noverrides, a, true, e))
-                return false;
-        for (int way = 0; way < 2; way++)
-            for (const deq_attack_spec *a = way ? v->audit.search : v->audit.margin; a; a = a->next)
-                if (!need_routine(app, a->routine, v->name, e)) return false;
-        return check_slice(app, &v->data, e) && check_settings(app, t, v->overrides, v->noverrides, NULL, true, e);
-    case DEQ_STATISTIC:
-        of = value_of(cell, k, v->of);
-        if (!of || of->kind != DEQ_EVALUATE)
-            return deq_fail(e, DEQ_MODULE, "value '%s': '%s' is no evaluation before it", v->name, v->of);
-        return true;
-    case DEQ_EXPRESSION:
-        for (int i = 0; i < v->ninputs; i++)
-            if (!value_of(cell, k, v->inputs[i]))
-                return deq_fail(e, DEQ_MODULE, "value '%s': there is no '%s' before it", v->name, v->inputs[i]);
-        return need_routine(app, v->routine, v->name, e);
+/* The training run of an evaluation, in the cell of its specification `spec`, or of the file. */
+static const deq_train_spec *model_of(const deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a,
+                                      int spec, int *at) {
+    const char *name = a->values[spec].model;
+    for (int i = 0; i < x->narrays; i++) {
+        const deq_array_spec *t = &x->arrays[i];
+        if (t->kind != DEQ_ARRAY_train || strcmp(t->name, name)) continue;
+        deq_axes_place(x, a->cells, a->ncells, spec, at);
+        return &t->trains[deq_axes_cell(x, t->cells, t->ncells, at)];
     }
-    return false;
+    for (int i = 0; i < app->manifest->ntrains; i++)
+        if (!strcmp(app->manifest->trains[i].name, name)) return &app->manifest->trains[i];
+    return NULL;
+}
+
+static bool check_value(deq_app *app, const deq_value_spec *v, const deq_train_spec *t, deq_error *e) {
+    if (!t) return deq_fail(e, DEQ_MODULE, "value '%s': there is no model '%s'", v->name, v->model);
+    if (v->metric && !deq_net_metric(t->net, v->metric))
+        return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no metric '%s'", v->name, t->net->name, v->metric);
+    if (v->loss && !has_loss(t->net, v->loss))
+        return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no loss '%s'", v->name, t->net->name, v->loss);
+    for (const deq_attack_spec *a = v->attack; a; a = a->next)
+        if (!need_routine(app, a->routine, v->name, e) ||
+            !check_settings(app, t, v->overrides, v->noverrides, a, true, e))
+            return false;
+    for (int way = 0; way < 2; way++)
+        for (const deq_attack_spec *a = way ? v->audit.search : v->audit.margin; a; a = a->next)
+            if (!need_routine(app, a->routine, v->name, e)) return false;
+    return check_slice(app, &v->data, e) && check_settings(app, t, v->overrides, v->noverrides, NULL, true, e);
+}
+
+static bool check_array(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a, int *at, deq_error *e) {
+    for (int c = 0; a->trains && c < a->nspecs; c++)
+        if (!check_train(app, &a->trains[c], e)) return false;
+    for (int c = 0; a->values && c < a->nspecs; c++)
+        if (!check_value(app, &a->values[c], model_of(app, x, a, c, at), e)) return false;
+    for (int i = 0; i < a->ninputs; i++)
+        if (a->kind == DEQ_ARRAY_statistic && x->arrays[a->inputs[i]].kind != DEQ_ARRAY_evaluate)
+            return deq_fail(e, DEQ_MODULE, "value '%s': '%s' is no evaluation", a->name, x->arrays[a->inputs[i]].name);
+    return !a->routine || need_routine(app, a->routine, a->name, e);
 }
 
 static bool check_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e) {
-    for (int c = 0; c < x->ncells; c++) {
-        const deq_cell_spec *cell = &x->cells[c];
-        for (int i = 0; i < cell->ntrains; i++)
-            if (!check_train(app, &cell->trains[i], e)) return false;
-        for (int k = 0; k < cell->nvalues; k++)
-            if (!check_value(app, cell, k, e)) return false;
-        for (int k = 0; x->table && k < x->table->ncolumns; k++)
-            if (!value_of(cell, cell->nvalues, x->table->columns[k].value))
-                return deq_fail(e, DEQ_MODULE, "table '%s': there is no value '%s'", x->table->name,
-                                x->table->columns[k].value);
-    }
-    return true;
+    int *at = calloc((size_t)x->naxes + 1, sizeof *at);
+    bool ok = at || deq_fail(e, DEQ_MEMORY, "out of memory");
+    for (int i = 0; ok && i < x->narrays; i++) ok = check_array(app, x, &x->arrays[i], at, e);
+    free(at);
+    return ok;
 }
 
 bool deq_app_check(deq_app *app, deq_error *e) {

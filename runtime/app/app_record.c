@@ -1,6 +1,6 @@
 /* app_record.c - what a run was made with: settings.json and a copy of the script, beside its results. */
 #define _GNU_SOURCE
-#include "app_state.h"
+#include "arrays.h"
 #include "output.h"
 #include "seal.h"
 #include <stdlib.h>
@@ -68,6 +68,17 @@ static json_t *train(deq_app *app, const deq_train_spec *t, deq_error *e) {
     return o;
 }
 
+/* The values of the sweeps that the array's specification is of. */
+static json_t *place_json(const deq_experiment_spec *x, const deq_array_spec *a, int spec) {
+    json_t *out = json_object();
+    int *at = calloc((size_t)x->naxes + 1, sizeof *at);
+    if (at) deq_axes_place(x, a->cells, a->ncells, spec, at);
+    for (int k = 0; at && k < a->ncells; k++)
+        json_object_set_new(out, x->axes[a->cells[k]].name, json_string(x->axes[a->cells[k]].values[at[a->cells[k]]]));
+    free(at);
+    return out;
+}
+
 static json_t *describe(deq_app *app, deq_error *e) {
     const deq_manifest *m = app->manifest;
     char cpu[256], date[64];
@@ -100,17 +111,15 @@ static json_t *describe(deq_app *app, deq_error *e) {
         json_array_append_new(trains, t);
     }
     for (int x = 0; x < m->nexperiments; x++)
-        for (int c = 0; c < m->experiments[x].ncells; c++)
-            for (int i = 0; i < m->experiments[x].cells[c].ntrains; i++) {
-                json_t *t = train(app, &m->experiments[x].cells[c].trains[i], e), *coordinates = json_object();
-                for (int s = 0; t && s < m->experiments[x].nsweeps; s++)
-                    json_object_set_new(coordinates, m->experiments[x].sweeps[s].name,
-                                        json_string(m->experiments[x].cells[c].coordinates[s]));
-                if (t) json_object_set(t, "cell", coordinates);
-                json_decref(coordinates);
+        for (int i = 0; i < m->experiments[x].narrays; i++) {
+            const deq_array_spec *a = &m->experiments[x].arrays[i];
+            for (int c = 0; a->trains && c < a->nspecs; c++) {
+                json_t *t = train(app, &a->trains[c], e);
                 if (!t) goto failed;
+                json_object_set_new(t, "cell", place_json(&m->experiments[x], a, c));
                 json_array_append_new(trains, t);
             }
+        }
     return o;
 failed:
     json_decref(o);

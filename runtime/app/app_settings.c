@@ -273,19 +273,6 @@ static void add_data_paths(Paths *p, const deq_data_spec *d) {
         add_path(p, "%s.%s", d->name, a->name);
 }
 
-/* Calls `visit` for every training run, the cells' too. */
-static bool each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *), void *context) {
-    for (int i = 0; i < m->ntrains; i++)
-        if (!visit(&m->trains[i], context)) return false;
-    for (int x = 0; x < m->nexperiments; x++)
-        for (int c = 0; c < m->experiments[x].ncells; c++) {
-            deq_cell_spec *cell = &m->experiments[x].cells[c];
-            for (int i = 0; i < cell->ntrains; i++)
-                if (!visit(&cell->trains[i], context)) return false;
-        }
-    return true;
-}
-
 static bool set_attack(deq_attack_spec *a, const char *target, const char *key, const char *path, const char *value,
                        bool *found, deq_error *e) {
     for (; a; a = a->next) { /* every part of a sequence */
@@ -299,19 +286,26 @@ static bool set_attack(deq_attack_spec *a, const char *target, const char *key, 
 }
 
 /* Every use of the attack declared under that name: in training runs and in evaluations. */
+typedef struct AttackSetting {
+    const char *target, *key, *path, *value;
+    bool *found;
+    deq_error *e;
+} AttackSetting;
+
+static bool visit_train_attack(deq_train_spec *t, void *context) {
+    const AttackSetting *s = context;
+    return set_attack(t->attack, s->target, s->key, s->path, s->value, s->found, s->e);
+}
+
+static bool visit_value_attack(deq_value_spec *v, void *context) {
+    const AttackSetting *s = context;
+    return set_attack(v->attack, s->target, s->key, s->path, s->value, s->found, s->e);
+}
+
 static bool set_attacks(deq_manifest *m, const char *target, const char *key, const char *path, const char *value,
                         bool *found, deq_error *e) {
-    bool ok = true;
-    for (int i = 0; ok && i < m->ntrains; i++) ok = set_attack(m->trains[i].attack, target, key, path, value, found, e);
-    for (int x = 0; x < m->nexperiments; x++)
-        for (int c = 0; c < m->experiments[x].ncells; c++) {
-            const deq_cell_spec *cell = &m->experiments[x].cells[c];
-            for (int i = 0; ok && i < cell->ntrains; i++)
-                ok = set_attack(cell->trains[i].attack, target, key, path, value, found, e);
-            for (int k = 0; ok && k < cell->nvalues; k++)
-                ok = set_attack(cell->values[k].attack, target, key, path, value, found, e);
-        }
-    return ok;
+    AttackSetting s = {target, key, path, value, found, e};
+    return deq_each_train(m, visit_train_attack, &s) && deq_each_value(m, visit_value_attack, &s);
 }
 
 static void add_attack_paths(Paths *p, const deq_attack_spec *a) {
@@ -330,9 +324,9 @@ static bool set_experiment(deq_experiment_spec *x, const char *key, const char *
     *found = true;
     if (!yes && strcmp(value, "false")) return deq_fail(e, DEQ_SETTING, "--set %s=%s: true or false", path, value);
     if (audit) x->audit = yes;
-    for (int c = 0; !audit && c < x->ncells; c++)
-        for (int k = 0; k < x->cells[c].nvalues; k++)
-            for (deq_attack_spec *a = x->cells[c].values[k].attack; a; a = a->next) a->allow_masking = yes;
+    for (int k = 0; !audit && k < x->narrays; k++)
+        for (int c = 0; x->arrays[k].values && c < x->arrays[k].nspecs; c++)
+            for (deq_attack_spec *a = x->arrays[k].values[c].attack; a; a = a->next) a->allow_masking = yes;
     return true;
 }
 
@@ -353,6 +347,11 @@ static bool visit_assign(deq_train_spec *t, void *context) {
 static bool visit_paths(deq_train_spec *t, void *context) {
     add_train_paths(context, t);
     add_attack_paths(context, t->attack);
+    return true;
+}
+
+static bool visit_value_paths(deq_value_spec *v, void *context) {
+    add_attack_paths(context, v->attack);
     return true;
 }
 
@@ -383,7 +382,7 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
     char *dot = strchr(target, '.');
     if (dot) *dot = 0;
     Assignment a = {app, target, dot ? dot + 1 : "", path, equals + 1, false, e, NULL};
-    if (!each_train(app->manifest, visit_assign, &a)) return false;
+    if (!deq_each_train(app->manifest, visit_assign, &a)) return false;
     for (int i = 0; i < app->manifest->ndata; i++)
         if (!strcmp(app->manifest->data[i].name, target)) set_data(&app->manifest->data[i], a.key, a.value, &a.found);
     for (int x = 0; x < app->manifest->nexperiments; x++)
@@ -394,15 +393,12 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
     if (a.found) return true;
     Paths p = {0};
     char near[600];
-    each_train(app->manifest, visit_paths, &p);
+    deq_each_train(app->manifest, visit_paths, &p);
     for (int x = 0; x < app->manifest->nexperiments; x++) {
         add_path(&p, "%s.audit", app->manifest->experiments[x].name);
         add_path(&p, "%s.allow_masking", app->manifest->experiments[x].name);
     }
-    for (int x = 0; x < app->manifest->nexperiments; x++)
-        for (int c = 0; c < app->manifest->experiments[x].ncells; c++)
-            for (int k = 0; k < app->manifest->experiments[x].cells[c].nvalues; k++)
-                add_attack_paths(&p, app->manifest->experiments[x].cells[c].values[k].attack);
+    deq_each_value(app->manifest, visit_value_paths, &p);
     for (int i = 0; i < app->manifest->ndata; i++) add_data_paths(&p, &app->manifest->data[i]);
     suggest(&p, path, near, sizeof near);
     deq_fail(e, DEQ_SETTING, "--set %s: there is no such setting%s", path, near);
@@ -414,12 +410,12 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
 bool deq_app_apply_settings(deq_app *app, deq_error *e) {
     uint64_t seed = app->options->seed;
     Carrying carrying = {app, e};
-    if (app->options->has_seed) each_train(app->manifest, visit_seed, &seed);
-    if (!each_train(app->manifest, visit_carry, &carrying)) return false;
+    if (app->options->has_seed) deq_each_train(app->manifest, visit_seed, &seed);
+    if (!deq_each_train(app->manifest, visit_carry, &carrying)) return false;
     for (int i = 0; i < app->options->nset; i++)
         if (!assign(app, app->options->set[i], e)) return false;
     /* --set has perhaps said another file, or epochs. */
-    return !app->options->nset || each_train(app->manifest, visit_carry, &carrying);
+    return !app->options->nset || deq_each_train(app->manifest, visit_carry, &carrying);
 }
 
 bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, deq_error *e) {

@@ -39,7 +39,6 @@ typedef struct deq_evaluation {  /* of one model on one slice */
     deq_attack_totals attack;
     bool by_loss;          /* its value is the mean loss */
     deq_interval interval; /* of its value */
-    deq_verdict verdict;   /* of an evaluation under an attack */
     deq_record *records;   /* by example; freed by deq_evaluation_free */
     deq_key key;           /* of its journal */
     char *attacked;        /* the attack by name; NULL: none */
@@ -177,9 +176,10 @@ bool deq_app_diagnose(deq_app *app, const deq_model *model, deq_error *e);
 
 /* --- experiment.c, plot.c, app_record.c --- */
 bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e);
-/* One evaluation of one cell, with what it needs; the net that it is of, NULL on failure. */
-const deq_model *deq_app_cell_evaluate(deq_app *app, const deq_experiment_spec *x, const deq_cell_spec *cell,
-                                       const deq_value_spec *value, deq_evaluation *out, deq_error *e);
+/* One evaluation of an array, by the number of its specification, with what it needs; the net that it is of, NULL on
+ * failure. */
+const deq_model *deq_app_evaluate_alone(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *array,
+                                        int spec, deq_evaluation *out, deq_error *e);
 bool deq_app_plot(deq_app *app, const deq_model *model, deq_error *e);
 bool deq_app_record(deq_app *app, deq_error *e); /* settings.json and the copy of the script */
 void deq_cpu_name(char *out, size_t size);       /* "unknown" where the system does not say */

@@ -2,6 +2,7 @@
  * them to 8 bits leaves of the attack. */
 #define _GNU_SOURCE
 #include "adversarial.h"
+#include "arrays.h"
 #include "measure.h"
 #include "output.h"
 #include "results.h"
@@ -11,10 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One evaluation under an attack, of one cell of an experiment. */
+/* One evaluation under an attack, in one cell of its axes. */
 typedef struct Chosen {
     const deq_experiment_spec *x;
-    const deq_cell_spec *cell;
+    const deq_array_spec *array;
+    int spec; /* which of the array's */
     const deq_value_spec *value;
 } Chosen;
 
@@ -22,10 +24,12 @@ typedef struct Chosen {
 /* "robust (mode = jfb, seed = 0)", after "experiment." where `full`. */
 static void print_chosen(FILE *out, const Chosen *c, bool full) {
     if (full) fprintf(out, "%s.", c->x->name);
-    fputs(c->value->name, out);
-    for (int s = 0; s < c->x->nsweeps; s++)
-        fprintf(out, "%s%s = %s", s ? ", " : " (", c->x->sweeps[s].name, c->cell->coordinates[s]);
-    if (c->x->nsweeps) fputc(')', out);
+    int *at = calloc((size_t)c->x->naxes + 1, sizeof *at);
+    if (at) deq_axes_place(c->x, c->array->cells, c->array->ncells, c->spec, at);
+    char *text = at ? deq_axes_label(c->x, c->array->cells, c->array->ncells, at, c->array->name) : NULL;
+    fputs(text ? text : c->array->name, out);
+    free(text);
+    free(at);
 }
 
 static bool is_called(const Chosen *c, const char *name) {
@@ -46,12 +50,11 @@ static bool is_called(const Chosen *c, const char *name) {
 /* Calls `each` with every evaluation under an attack. */
 static void go_through(const deq_manifest *m, void (*each)(void *context, const Chosen *c), void *context) {
     for (int i = 0; i < m->nexperiments; i++)
-        for (int k = 0; k < m->experiments[i].ncells; k++)
-            for (int v = 0; v < m->experiments[i].cells[k].nvalues; v++) {
-                const deq_cell_spec *cell = &m->experiments[i].cells[k];
-                const Chosen c = {&m->experiments[i], cell, &cell->values[v]};
-                if (c.value->kind == DEQ_EVALUATE && c.value->attack) each(context, &c);
-            }
+        for (int k = 0; k < m->experiments[i].narrays; k++) {
+            const deq_array_spec *a = &m->experiments[i].arrays[k];
+            for (int c = 0; a->values && c < a->nspecs; c++)
+                if (a->values[c].attack) each(context, &(Chosen){&m->experiments[i], a, c, &a->values[c]});
+        }
 }
 
 typedef struct Search {
@@ -251,7 +254,7 @@ static bool export_chosen(deq_app *app, const Chosen *c, const char *to, deq_err
     deq_evaluation v = {0};
     deq_adversarial a = {0};
     Rounded r = {.interval = {NAN, NAN, NAN}};
-    const deq_model *model = deq_app_cell_evaluate(app, c->x, c->cell, c->value, &v, e);
+    const deq_model *model = deq_app_evaluate_alone(app, c->x, c->array, c->spec, &v, e);
     bool ok = model && deq_adversarial_read(app, model, c->value, v.records, v.examples, &a, e);
     if (ok && deq_adversarial_bytes(&a, &model->spec->net->input))
         ok = make_rounded(&r, &a, e) && evaluate_rounded(app, model, c->value, &r, e);

@@ -6,24 +6,15 @@
 
 typedef char Text[96];
 
-/* Index of the sweep that makes row key k. */
-static int sweep_of(const deq_experiment_spec *x, int k) {
-    for (int i = 0; i < x->nsweeps; i++)
-        if (!strcmp(x->sweeps[i].name, x->table->rows[k])) return i;
-    return -1;
-}
-
-static bool same_row(const deq_experiment_spec *x, int a, int b) {
-    for (int k = 0; k < x->table->nrows; k++) {
-        int s = sweep_of(x, k);
-        if (s >= 0 && strcmp(x->cells[a].coordinates[s], x->cells[b].coordinates[s])) return false;
-    }
+static bool same_row(const deq_table *t, int a, int b) {
+    for (int k = 0; k < t->nrows; k++)
+        if (strcmp(t->cells[a].coordinates[t->rows[k]], t->cells[b].coordinates[t->rows[k]])) return false;
     return true;
 }
 
-static bool first_of_row(const deq_experiment_spec *x, int cell) {
+static bool first_of_row(const deq_table *t, int cell) {
     for (int i = 0; i < cell; i++)
-        if (same_row(x, i, cell)) return false;
+        if (same_row(t, i, cell)) return false;
     return true;
 }
 
@@ -33,14 +24,14 @@ typedef struct Mean {
     deq_interval interval; /* of a single cell */
 } Mean;
 
-static Mean mean_of(const deq_experiment_spec *x, const deq_table_cell *cells, int cell, int column) {
-    Mean m = {0, 0, 0, cells[cell].intervals[column]};
-    for (int i = cell; i < x->ncells; i++)
-        if (same_row(x, i, cell)) m.mean += cells[i].values[column], m.n++;
+static Mean mean_of(const deq_table *t, int cell, int column) {
+    Mean m = {0, 0, 0, t->cells[cell].intervals[column]};
+    for (int i = cell; i < t->ncells; i++)
+        if (same_row(t, i, cell)) m.mean += t->cells[i].values[column], m.n++;
     m.mean /= m.n;
-    for (int i = cell; i < x->ncells; i++)
-        if (same_row(x, i, cell))
-            m.deviation += (cells[i].values[column] - m.mean) * (cells[i].values[column] - m.mean);
+    for (int i = cell; i < t->ncells; i++)
+        if (same_row(t, i, cell))
+            m.deviation += (t->cells[i].values[column] - m.mean) * (t->cells[i].values[column] - m.mean);
     m.deviation = m.n > 1 ? sqrt(m.deviation / (m.n - 1)) : NAN;
     return m;
 }
@@ -57,11 +48,18 @@ static void print_spread(Text out, Mean m) {
     snprintf(out, sizeof(Text), "%.*f ± %.*f", decimals, m.mean, decimals, m.deviation);
 }
 
-static void print_value(Text out, Mean m, bool percent, bool deviation) {
+static const char *name_of(const deq_table_column *c, double place) {
+    return isnan(place) ? "-" : c->names[(int)place];
+}
+
+static void print_value(Text out, Mean m, const deq_table_column *c, bool deviation) {
     const deq_interval *i = &m.interval;
+    const bool percent = c->percent;
     bool interval = m.n == 1 && !isnan(i->low);
     if (isnan(m.mean))
         snprintf(out, sizeof(Text), "-");
+    else if (c->names)
+        snprintf(out, sizeof(Text), "%s", m.n == 1 ? name_of(c, m.mean) : "-");
     else if (percent && deviation && m.n > 1)
         snprintf(out, sizeof(Text), "%.1f ± %.1f%%", 100 * m.mean, 100 * m.deviation);
     else if (percent && interval)
@@ -92,20 +90,20 @@ static void put(FILE *out, const char *text, int columns, bool right) {
     fputc(' ', out);
 }
 
-static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
+static void note(FILE *out, const deq_table *t) {
     int64_t fewest = 0, most = 0;
     int runs = 1;
-    for (int i = 0; i < x->ncells; i++)
-        for (int c = 0; c < x->table->ncolumns; c++) {
-            if (!first_of_row(x, i)) continue;
-            Mean m = mean_of(x, cells, i, c);
+    for (int i = 0; i < t->ncells; i++)
+        for (int c = 0; c < t->ncolumns; c++) {
+            if (!first_of_row(t, i)) continue;
+            Mean m = mean_of(t, i, c);
             if (m.n > runs) runs = m.n;
-            if (isnan(m.interval.low) || examples[c] <= 0) continue;
-            if (!fewest || examples[c] < fewest) fewest = examples[c];
-            if (examples[c] > most) most = examples[c];
+            if (isnan(m.interval.low) || t->columns[c].examples <= 0) continue;
+            if (!fewest || t->columns[c].examples < fewest) fewest = t->columns[c].examples;
+            if (t->columns[c].examples > most) most = t->columns[c].examples;
         }
     int64_t undefined = 0;
-    for (int i = 0; i < x->ncells; i++) undefined += cells[i].undefined;
+    for (int i = 0; i < t->ncells; i++) undefined += t->cells[i].undefined;
     if (undefined)
         fprintf(out, "\n%lld predictions in this table are not a number (NaN); they count as wrong.\n",
                 (long long)undefined);
@@ -116,98 +114,97 @@ static void note(FILE *out, const deq_experiment_spec *x, const deq_table_cell *
     }
     if (runs > 1)
         fprintf(out, "\nEach row is the mean over %d runs%s.\n", runs,
-                x->table->mean_std ? ", ± their standard deviation" : "");
+                t->mean_std ? ", ± their standard deviation" : "");
 }
 
 /* Whether the column has that attack in some cell. */
-static bool under(const deq_experiment_spec *x, const deq_table_cell *cells, int column, const char *text) {
-    for (int i = 0; i < x->ncells; i++)
-        if (cells[i].attacks[column] && !strcmp(cells[i].attacks[column], text)) return true;
+static bool under(const deq_table *t, int column, const char *text) {
+    for (int i = 0; i < t->ncells; i++)
+        if (t->cells[i].attacks[column] && !strcmp(t->cells[i].attacks[column], text)) return true;
     return false;
 }
 
 /* Every attack once, with the columns that are under it. */
-static void note_attacks(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells) {
-    const int columns = x->table->ncolumns;
-    for (int at = 0; at < x->ncells * columns; at++) {
-        const int first = at / x->ncells, cell = at % x->ncells;
-        const char *text = cells[cell].attacks[first];
+static void note_attacks(FILE *out, const deq_table *t) {
+    const int columns = t->ncolumns;
+    for (int at = 0; at < t->ncells * columns; at++) {
+        const int first = at / t->ncells, cell = at % t->ncells;
+        const char *text = t->cells[cell].attacks[first];
         bool seen = !text;
-        for (int c = 0; c < first && !seen; c++) seen = under(x, cells, c, text);
+        for (int c = 0; c < first && !seen; c++) seen = under(t, c, text);
         for (int i = 0; i < cell && !seen; i++)
-            seen = cells[i].attacks[first] && !strcmp(cells[i].attacks[first], text);
+            seen = t->cells[i].attacks[first] && !strcmp(t->cells[i].attacks[first], text);
         if (seen) continue;
         fprintf(out, "\nUnder %s:", text);
         for (int c = first, n = 0; c < columns; c++)
-            if (under(x, cells, c, text)) fprintf(out, "%s %s", n++ ? "," : "", x->table->columns[c].title);
+            if (under(t, c, text)) fprintf(out, "%s %s", n++ ? "," : "", t->columns[c].title);
         fputs(".\n", out);
     }
 }
 
 /* The cell with the worst verdict in this column, the first of several; -1: none was judged. */
-static int worst_cell(const deq_experiment_spec *x, const deq_table_cell *cells, int column) {
+static int worst_cell(const deq_table *t, int column) {
     int worst = -1;
     deq_verdict_level most = DEQ_UNJUDGED;
-    for (int i = 0; i < x->ncells; i++)
-        if (cells[i].verdicts[column].level > most) worst = i, most = cells[i].verdicts[column].level;
+    for (int i = 0; i < t->ncells; i++)
+        if (t->cells[i].verdicts[column].level > most) worst = i, most = t->cells[i].verdicts[column].level;
     return worst;
 }
 
 /* "**robust** is masked in 2 of 4 runs; in that of mode = jfb(): ..", of the column's worst cell. */
-static void doubt(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, int column, int cell) {
-    const deq_verdict *v = &cells[cell].verdicts[column];
+static void doubt(FILE *out, const deq_table *t, int column, int cell) {
+    const deq_verdict *v = &t->cells[cell].verdicts[column];
     int count = 0;
-    for (int i = 0; i < x->ncells; i++) count += cells[i].verdicts[column].level == v->level;
-    fprintf(out, "\n**%s** is %s", x->table->columns[column].title, deq_verdict_name(v->level));
-    if (x->ncells > 1) fprintf(out, " in %d of %d runs; in that of", count, x->ncells);
-    for (int s = 0; s < x->nsweeps; s++)
-        fprintf(out, "%s %s = %s", s ? "," : "", x->sweeps[s].name, x->cells[cell].coordinates[s]);
+    for (int i = 0; i < t->ncells; i++) count += t->cells[i].verdicts[column].level == v->level;
+    fprintf(out, "\n**%s** is %s", t->columns[column].title, deq_verdict_name(v->level));
+    if (t->ncells > 1) fprintf(out, " in %d of %d runs; in that of", count, t->ncells);
+    for (int s = 0; s < t->naxes; s++)
+        fprintf(out, "%s %s = %s", s ? "," : "", t->axes[s], t->cells[cell].coordinates[s]);
     fputs(": ", out);
     deq_verdict_reasons(out, v);
     fputs(".\n", out);
 }
 
 /* What the checks of the column's worst cell have counted. */
-static void numbers(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, int column, int cell) {
-    const deq_verdict *v = &cells[cell].verdicts[column];
+static void numbers(FILE *out, const deq_table *t, int column, int cell) {
+    const deq_verdict *v = &t->cells[cell].verdicts[column];
     bool any = false;
     for (deq_check k = 0; k < DEQ_CHECKS; k++) any = any || !isnan(v->numbers[k]);
     if (!any) return;
-    fprintf(out, "\nChecks of %s", x->table->columns[column].title);
+    fprintf(out, "\nChecks of %s", t->columns[column].title);
     if (v->audited) fprintf(out, ", up to %lld examples attacked again", (long long)v->audited);
-    if (x->ncells > 1) fputs(" (worst run)", out);
+    if (t->ncells > 1) fputs(" (worst run)", out);
     fputs(": ", out);
     deq_verdict_numbers(out, v, ", ");
     fputs(".\n", out);
 }
 
-static void verdicts(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells) {
+static void verdicts(FILE *out, const deq_table *t) {
     bool judged = false, reliable = true, audited = false;
-    for (int c = 0; c < x->table->ncolumns; c++) {
-        int cell = worst_cell(x, cells, c);
+    for (int c = 0; c < t->ncolumns; c++) {
+        int cell = worst_cell(t, c);
         if (cell < 0) continue;
         judged = true;
-        for (int i = 0; i < x->ncells; i++) audited = audited || cells[i].verdicts[c].audited;
-        if (cells[cell].verdicts[c].level == DEQ_RELIABLE) continue;
+        for (int i = 0; i < t->ncells; i++) audited = audited || t->cells[i].verdicts[c].audited;
+        if (t->cells[cell].verdicts[c].level == DEQ_RELIABLE) continue;
         reliable = false;
-        doubt(out, x, cells, c, cell);
+        doubt(out, t, c, cell);
     }
     if (judged && reliable)
         fprintf(out, "\nThe accuracies under attack are reliable by what their own solves and gradients say%s\n",
                 audited ? ", and by other attacks on a sample of their examples."
                         : ". No sample was attacked again in other ways.");
-    for (int c = 0; c < x->table->ncolumns; c++)
-        if (worst_cell(x, cells, c) >= 0) numbers(out, x, cells, c, worst_cell(x, cells, c));
+    for (int c = 0; c < t->ncolumns; c++)
+        if (worst_cell(t, c) >= 0) numbers(out, t, c, worst_cell(t, c));
 }
 
-void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells, const int64_t *examples) {
-    const deq_table_spec *t = x->table;
+void deq_table_markdown(FILE *out, const deq_table *t) {
     int columns = t->nrows + t->ncolumns;
     int *widths = calloc((size_t)columns + 1, sizeof *widths);
     if (!widths) return;
     for (int pass = 0; pass < 2; pass++) { /* first the widths, then the text */
         for (int c = 0; c < columns; c++) {
-            const char *title = c < t->nrows ? t->rows[c] : t->columns[c - t->nrows].title;
+            const char *title = c < t->nrows ? t->axes[t->rows[c]] : t->columns[c - t->nrows].title;
             if (!pass)
                 widths[c] = width(title) > 3 ? width(title) : 3;
             else
@@ -222,16 +219,14 @@ void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table
             }
             fputs("|\n", out);
         }
-        for (int i = 0; i < x->ncells; i++) {
-            if (!first_of_row(x, i)) continue;
+        for (int i = 0; i < t->ncells; i++) {
+            if (!first_of_row(t, i)) continue;
             for (int c = 0; c < columns; c++) {
                 Text text;
                 if (c < t->nrows) {
-                    int s = sweep_of(x, c);
-                    snprintf(text, sizeof text, "%s", s < 0 ? "?" : x->cells[i].coordinates[s]);
+                    snprintf(text, sizeof text, "%s", t->cells[i].coordinates[t->rows[c]]);
                 } else {
-                    print_value(text, mean_of(x, cells, i, c - t->nrows), t->columns[c - t->nrows].percent,
-                                t->mean_std);
+                    print_value(text, mean_of(t, i, c - t->nrows), &t->columns[c - t->nrows], t->mean_std);
                 }
                 if (pass)
                     put(out, text, widths[c], c >= t->nrows);
@@ -242,9 +237,9 @@ void deq_table_markdown(FILE *out, const deq_experiment_spec *x, const deq_table
         }
     }
     free(widths);
-    note(out, x, cells, examples);
-    note_attacks(out, x, cells);
-    verdicts(out, x, cells);
+    note(out, t);
+    note_attacks(out, t);
+    verdicts(out, t);
 }
 
 static void csv_text(FILE *out, const char *text) {
@@ -261,15 +256,15 @@ static void csv_text(FILE *out, const char *text) {
 }
 
 /* Whether some cell has an interval in this column. */
-static bool has_interval(const deq_experiment_spec *x, const deq_table_cell *cells, int column) {
-    for (int i = 0; i < x->ncells; i++)
-        if (!isnan(cells[i].intervals[column].low)) return true;
+static bool has_interval(const deq_table *t, int column) {
+    for (int i = 0; i < t->ncells; i++)
+        if (!isnan(t->cells[i].intervals[column].low)) return true;
     return false;
 }
 
-static bool is_attacked(const deq_experiment_spec *x, const deq_table_cell *cells, int column) {
-    for (int i = 0; i < x->ncells; i++)
-        if (cells[i].attacks[column]) return true;
+static bool is_attacked(const deq_table *t, int column) {
+    for (int i = 0; i < t->ncells; i++)
+        if (t->cells[i].attacks[column]) return true;
     return false;
 }
 
@@ -291,48 +286,50 @@ static void csv_verdict(FILE *out, const deq_verdict *v) {
     free(reasons);
 }
 
-void deq_table_csv(FILE *out, const deq_experiment_spec *x, const deq_table_cell *cells) {
-    const deq_table_spec *t = x->table;
-    for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->sweeps[s].name), fputc(',', out);
+void deq_table_csv(FILE *out, const deq_table *t) {
+    for (int s = 0; s < t->naxes; s++) csv_text(out, t->axes[s]), fputc(',', out);
     for (int c = 0; c < t->ncolumns; c++) {
         csv_text(out, t->columns[c].title);
         fputc(',', out);
-        if (has_interval(x, cells, c)) {
+        if (has_interval(t, c)) {
             csv_text(out, t->columns[c].title), fputs(" low,", out);
             csv_text(out, t->columns[c].title), fputs(" high,", out);
         }
-        if (worst_cell(x, cells, c) >= 0) csv_text(out, t->columns[c].title), fputs(" verdict,", out);
+        if (worst_cell(t, c) >= 0) csv_text(out, t->columns[c].title), fputs(" verdict,", out);
     }
     fputs("seeds,nets,journals,undefined predictions,train seconds,evaluation seconds", out);
     for (int c = 0; c < t->ncolumns; c++)
-        if (is_attacked(x, cells, c)) fputc(',', out), csv_text(out, t->columns[c].title), fputs(" attack", out);
+        if (is_attacked(t, c)) fputc(',', out), csv_text(out, t->columns[c].title), fputs(" attack", out);
     for (int c = 0; c < t->ncolumns; c++)
-        if (worst_cell(x, cells, c) >= 0) {
+        if (worst_cell(t, c) >= 0) {
             fputc(',', out), csv_text(out, t->columns[c].title), fputs(" reasons", out);
             fputc(',', out), csv_text(out, t->columns[c].title), fputs(" checks", out);
         }
     fputc('\n', out);
-    for (int i = 0; i < x->ncells; i++) {
-        for (int s = 0; s < x->nsweeps; s++) csv_text(out, x->cells[i].coordinates[s]), fputc(',', out);
+    for (int i = 0; i < t->ncells; i++) {
+        for (int s = 0; s < t->naxes; s++) csv_text(out, t->cells[i].coordinates[s]), fputc(',', out);
         for (int c = 0; c < t->ncolumns; c++) {
-            csv_number(out, cells[i].values[c]);
-            if (has_interval(x, cells, c)) {
-                csv_number(out, cells[i].intervals[c].low);
-                csv_number(out, cells[i].intervals[c].high);
+            if (t->columns[c].names)
+                csv_text(out, name_of(&t->columns[c], t->cells[i].values[c])), fputc(',', out);
+            else
+                csv_number(out, t->cells[i].values[c]);
+            if (has_interval(t, c)) {
+                csv_number(out, t->cells[i].intervals[c].low);
+                csv_number(out, t->cells[i].intervals[c].high);
             }
-            if (worst_cell(x, cells, c) >= 0) fprintf(out, "%s,", deq_verdict_name(cells[i].verdicts[c].level));
+            if (worst_cell(t, c) >= 0) fprintf(out, "%s,", deq_verdict_name(t->cells[i].verdicts[c].level));
         }
-        csv_text(out, cells[i].seeds);
+        csv_text(out, t->cells[i].seeds);
         fputc(',', out);
-        csv_text(out, cells[i].nets);
+        csv_text(out, t->cells[i].nets);
         fputc(',', out);
-        csv_text(out, cells[i].journals);
-        fprintf(out, ",%lld,%.3f,%.3f", (long long)cells[i].undefined, cells[i].train_seconds, cells[i].seconds);
+        csv_text(out, t->cells[i].journals);
+        fprintf(out, ",%lld,%.3f,%.3f", (long long)t->cells[i].undefined, t->cells[i].train_seconds,
+                t->cells[i].seconds);
         for (int c = 0; c < t->ncolumns; c++)
-            if (is_attacked(x, cells, c))
-                fputc(',', out), csv_text(out, cells[i].attacks[c] ? cells[i].attacks[c] : "");
+            if (is_attacked(t, c)) fputc(',', out), csv_text(out, t->cells[i].attacks[c] ? t->cells[i].attacks[c] : "");
         for (int c = 0; c < t->ncolumns; c++)
-            if (worst_cell(x, cells, c) >= 0) csv_verdict(out, &cells[i].verdicts[c]);
+            if (worst_cell(t, c) >= 0) csv_verdict(out, &t->cells[i].verdicts[c]);
         fputc('\n', out);
     }
 }

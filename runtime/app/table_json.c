@@ -2,16 +2,19 @@
 #include "table.h"
 #include "progress.h"
 #include "seal.h"
+#include <math.h>
 #include <stdlib.h>
 
-static json_t *json_cell(const deq_experiment_spec *x, const deq_table_cell *cell, const char *const *coordinates) {
+static json_t *json_cell(const deq_table *t, const deq_table_cell *cell) {
     json_t *where = json_object(), *values = json_array();
-    for (int s = 0; s < x->nsweeps; s++) json_object_set_new(where, x->sweeps[s].name, json_string(coordinates[s]));
-    for (int c = 0; c < x->table->ncolumns; c++) {
+    for (int s = 0; s < t->naxes; s++) json_object_set_new(where, t->axes[s], json_string(cell->coordinates[s]));
+    for (int c = 0; c < t->ncolumns; c++) {
         const deq_verdict *v = &cell->verdicts[c];
-        json_t *o = json_pack("{s:s, s:o, s:o, s:o}", "title", x->table->columns[c].title, "value",
-                              deq_json_number(cell->values[c]), "low", deq_json_number(cell->intervals[c].low), "high",
-                              deq_json_number(cell->intervals[c].high));
+        json_t *o =
+            json_pack("{s:s, s:o, s:o, s:o}", "title", t->columns[c].title, "value", deq_json_number(cell->values[c]),
+                      "low", deq_json_number(cell->intervals[c].low), "high", deq_json_number(cell->intervals[c].high));
+        if (t->columns[c].names && !isnan(cell->values[c]))
+            json_object_set_new(o, "name", json_string(t->columns[c].names[(int)cell->values[c]]));
         if (cell->attacks[c]) json_object_set_new(o, "attack", json_string(cell->attacks[c]));
         if (v->level) deq_verdict_members(v, o);
         json_array_append_new(values, o);
@@ -19,10 +22,10 @@ static json_t *json_cell(const deq_experiment_spec *x, const deq_table_cell *cel
     return json_pack("{s:o, s:o}", "coordinates", where, "values", values);
 }
 
-char *deq_table_json(const deq_experiment_spec *x, const deq_table_cell *cells, const char *path) {
+char *deq_table_json(const deq_table *t, const char *path) {
     json_t *list = json_array();
-    for (int i = 0; i < x->ncells; i++) json_array_append_new(list, json_cell(x, &cells[i], x->cells[i].coordinates));
-    json_t *o = json_pack("{s:s, s:s, s:o}", "table", x->table->name, "experiment", x->name, "cells", list);
+    for (int i = 0; i < t->ncells; i++) json_array_append_new(list, json_cell(t, &t->cells[i]));
+    json_t *o = json_pack("{s:s, s:s, s:o}", "table", t->name, "experiment", t->experiment, "cells", list);
     char *text = o ? deq_seal_json(o, path) : NULL;
     json_decref(o);
     return text;

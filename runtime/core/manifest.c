@@ -147,91 +147,29 @@ static void read_train(manifest_reader *r, const json_t *o, deq_train_spec *t) {
         *t->validate = slice(r, validate, "validate");
     t->spectrum = manifest_integer_or(o, "spectrum", 0);
     t->line = (int)manifest_integer_or(o, "line", 0);
-    t->sweeps = (int)manifest_integer_or(o, "sweeps", INT32_MAX);
     if (t->batch < 1 || t->epochs < 0 || t->examples == 0 || t->examples < -1)
         deq_fail(r->e, DEQ_MODULE, "manifest: train '%s' has a batch, epochs or examples out of range", t->name);
 }
 
-static deq_train_spec *read_trains(manifest_reader *r, const json_t *o, int *count) {
+deq_train_spec *manifest_trains(manifest_reader *r, const json_t *o, int *count) {
     const json_t *v = manifest_optional_list(o, "trains", count);
     deq_train_spec *out = manifest_make(r, (size_t)*count, sizeof *out);
     for (int i = 0; out && i < *count; i++) read_train(r, json_array_get(v, (size_t)i), &out[i]);
     return out;
 }
 
-static void read_value(manifest_reader *r, const json_t *o, deq_value_spec *v) {
+void manifest_value(manifest_reader *r, const json_t *o, deq_value_spec *v) {
     r->where = "value";
     v->name = manifest_text(r, o, "name");
-    const char *kind = manifest_text(r, o, "kind");
-    if (!strcmp(kind, "evaluate")) {
-        v->kind = DEQ_EVALUATE;
-        v->metric = manifest_text_or_null(o, "metric");
-        v->loss = manifest_text_or_null(o, "loss");
-        v->model = manifest_text(r, o, "model");
-        v->data = slice(r, json_object_get(o, "data"), "data");
-        v->attack = attack(r, o, "attack");
-        const json_t *audit = json_object_get(o, "audit");
-        v->audit.margin = attack(r, audit, "margin");
-        v->audit.search = attack(r, audit, "search");
-        v->overrides = manifest_overrides(r, o, "overrides", &v->noverrides);
-    } else if (!strcmp(kind, "statistic")) {
-        v->kind = DEQ_STATISTIC;
-        v->of = manifest_text(r, o, "of");
-        v->what = manifest_text(r, o, "what");
-    } else if (!strcmp(kind, "expression")) {
-        v->kind = DEQ_EXPRESSION;
-        v->routine = manifest_text(r, o, "routine");
-        v->inputs = manifest_texts(r, o, "inputs", &v->ninputs);
-    } else {
-        deq_fail(r->e, DEQ_MODULE, "manifest: value '%s' is of the unknown kind '%s'", v->name, kind);
-    }
-}
-
-static void read_table(manifest_reader *r, const json_t *o, deq_table_spec *t) {
-    r->where = "table";
-    t->name = manifest_text(r, o, "name");
-    t->rows = manifest_texts(r, o, "rows", &t->nrows);
-    const json_t *v = manifest_list(r, o, "columns", &t->ncolumns);
-    t->columns = manifest_make(r, (size_t)t->ncolumns, sizeof *t->columns);
-    for (int i = 0; t->columns && i < t->ncolumns; i++) {
-        const json_t *c = json_array_get(v, (size_t)i);
-        const char *format = manifest_text_or_null(c, "format");
-        t->columns[i] = (deq_column_spec){manifest_text(r, c, "title"), manifest_text(r, c, "value"),
-                                          format && !strcmp(format, "percent")};
-    }
-    const char *cells = manifest_text_or_null(o, "cells");
-    t->mean_std = cells && !strcmp(cells, "mean_std");
-}
-
-static void read_experiment(manifest_reader *r, const json_t *o, deq_experiment_spec *x) {
-    r->where = "experiment";
-    x->name = manifest_text(r, o, "name");
-    x->line = (int)manifest_integer_or(o, "line", 0);
-    x->audit = json_is_true(json_object_get(o, "audit"));
-    const json_t *v = manifest_optional_list(o, "sweeps", &x->nsweeps);
-    x->sweeps = manifest_make(r, (size_t)x->nsweeps, sizeof *x->sweeps);
-    for (int i = 0; x->sweeps && i < x->nsweeps; i++) {
-        const json_t *s = json_array_get(v, (size_t)i);
-        x->sweeps[i].name = manifest_text(r, s, "name");
-        x->sweeps[i].values = manifest_texts(r, s, "values", &x->sweeps[i].nvalues);
-    }
-    v = manifest_list(r, o, "cells", &x->ncells);
-    x->cells = manifest_make(r, (size_t)x->ncells, sizeof *x->cells);
-    for (int i = 0; x->cells && i < x->ncells; i++) {
-        const json_t *c = json_array_get(v, (size_t)i), *values;
-        deq_cell_spec *cell = &x->cells[i];
-        int ncoordinates;
-        r->where = "cell";
-        cell->coordinates = manifest_texts(r, c, "coordinates", &ncoordinates);
-        if (ncoordinates != x->nsweeps) manifest_missing(r, "coordinates", "value for every sweep in");
-        cell->trains = read_trains(r, c, &cell->ntrains);
-        values = manifest_optional_list(c, "values", &cell->nvalues);
-        cell->values = manifest_make(r, (size_t)cell->nvalues, sizeof *cell->values);
-        for (int k = 0; cell->values && k < cell->nvalues; k++)
-            read_value(r, json_array_get(values, (size_t)k), &cell->values[k]);
-    }
-    const json_t *table = json_object_get(o, "table");
-    if (json_is_object(table) && (x->table = manifest_make(r, 1, sizeof *x->table))) read_table(r, table, x->table);
+    v->metric = manifest_text_or_null(o, "metric");
+    v->loss = manifest_text_or_null(o, "loss");
+    v->model = manifest_text(r, o, "model");
+    v->data = slice(r, json_object_get(o, "data"), "data");
+    v->attack = attack(r, o, "attack");
+    const json_t *audit = json_object_get(o, "audit");
+    v->audit.margin = attack(r, audit, "margin");
+    v->audit.search = attack(r, audit, "search");
+    v->overrides = manifest_overrides(r, o, "overrides", &v->noverrides);
 }
 
 static void read_run(manifest_reader *r, const json_t *o) {
@@ -318,11 +256,11 @@ static void read_all(manifest_reader *r, const deq_module *module) {
     v = manifest_optional_list(o, "nets", &m->nnets);
     m->nets = manifest_make(r, (size_t)m->nnets, sizeof *m->nets);
     for (int i = 0; m->nets && i < m->nnets; i++) manifest_net(r, json_array_get(v, (size_t)i), &m->nets[i]);
-    m->trains = read_trains(r, o, &m->ntrains);
+    m->trains = manifest_trains(r, o, &m->ntrains);
     v = manifest_optional_list(o, "experiments", &m->nexperiments);
     m->experiments = manifest_make(r, (size_t)m->nexperiments, sizeof *m->experiments);
     for (int i = 0; m->experiments && i < m->nexperiments; i++)
-        read_experiment(r, json_array_get(v, (size_t)i), &m->experiments[i]);
+        manifest_experiment(r, json_array_get(v, (size_t)i), &m->experiments[i]);
     read_run(r, o);
     read_tests(r, o);
     read_checks(r, o);

@@ -1,7 +1,8 @@
 /* manifest.h - the manifest as C structures (schema: MANIFEST.md).
  *
  * Texts point into the parsed JSON; everything lives until deq_manifest_free.  Numbers that --set may change are plain
- * members of the structures and are meant to be written before a run starts. */
+ * members of the structures and are meant to be written before a run starts.
+ * Files: manifest.c, and those of manifest_reader.h: manifest_net.c, manifest_experiment.c. */
 #ifndef DEQ_RUNTIME_MANIFEST_H
 #define DEQ_RUNTIME_MANIFEST_H
 #include "deq_runtime.h"
@@ -171,15 +172,11 @@ typedef struct deq_train_spec {
     } start;               /* weights the run begins with; neither: initialised as declared */
     int64_t spectrum;      /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
     int line;
-    int sweeps; /* of a cell's run: the leading sweeps of its experiment that stand before it */
 } deq_train_spec;
 
-typedef enum deq_value_kind { DEQ_EVALUATE, DEQ_STATISTIC, DEQ_EXPRESSION } deq_value_kind;
-
-typedef struct deq_value_spec {
+typedef struct deq_value_spec { /* an evaluation: a net, examples, a metric */
     const char *name;
-    deq_value_kind kind;
-    const char *metric, *model, *loss; /* evaluate */
+    const char *metric, *model, *loss;
     deq_slice data;
     deq_attack_spec *attack;
     struct {
@@ -187,47 +184,78 @@ typedef struct deq_value_spec {
     } audit;
     deq_override *overrides;
     int noverrides;
-    const char *of, *what; /* statistic */
-    const char *routine;   /* expression */
-    const char **inputs;
-    int ninputs;
 } deq_value_spec;
 
-typedef struct deq_cell_spec {
-    const char **coordinates; /* one per sweep */
-    deq_train_spec *trains;
-    int ntrains;
-    deq_value_spec *values;
-    int nvalues;
-} deq_cell_spec;
+/* What experiments do, and what they compute from it. */
+typedef enum deq_array_kind {
+#define ARRAY(kind, doc) DEQ_ARRAY_##kind,
+#include "arrays.def"
+#undef ARRAY
+    DEQ_ARRAY_KINDS
+} deq_array_kind;
 
-typedef struct deq_sweep_spec {
+typedef enum deq_reduction {
+#define REDUCTION(name, kind, doc) DEQ_REDUCE_##name,
+#include "reductions.def"
+#undef REDUCTION
+    DEQ_REDUCTIONS
+} deq_reduction;
+
+/* A value of an experiment, or its training run: one for each cell of its axes, the last axis fastest. */
+typedef struct deq_array_spec {
+    const char *name;
+    deq_array_kind kind;
+    int *axes, naxes;       /* positions among the experiment's, ascending */
+    int *cells, ncells;     /* these and the choices it waits for, in order: the axes of its specifications */
+    deq_train_spec *trains; /* train: by cell */
+    deq_value_spec *values; /* evaluate: by cell */
+    int nspecs;
+    double *numbers;      /* coordinate: by cell; chosen: by position */
+    const char *routine;  /* expression */
+    int *inputs, ninputs; /* positions of arrays: of an expression; of a statistic or reduction, the one it is of */
+    const char *what;     /* statistic */
+    deq_reduction reduction;
+    int *over, nover;
+    double share; /* of a quantile */
+} deq_array_spec;
+
+typedef struct deq_axis_spec {
     const char *name;
     const char **values;
     int nvalues;
-} deq_sweep_spec;
+    int choice; /* the array that chooses one of them; -1: it is a sweep */
+} deq_axis_spec;
+
 typedef struct deq_column_spec {
-    const char *title, *value;
+    const char *title;
+    int value; /* position of the array */
     bool percent;
+    int names; /* the axis whose values it shows, by their positions; -1: numbers */
 } deq_column_spec;
+
+typedef struct deq_row_spec { /* what one column of coordinates shows */
+    int *axes, naxes;
+} deq_row_spec;
 
 typedef struct deq_table_spec {
     const char *name;
-    const char **rows;
+    deq_row_spec *rows;
     int nrows;
     deq_column_spec *columns;
     int ncolumns;
+    int *join, njoin; /* axes whose values are joined */
     bool mean_std;
 } deq_table_spec;
 
 typedef struct deq_experiment_spec {
     const char *name;
     int line;
-    deq_sweep_spec *sweeps;
-    int nsweeps;
-    deq_cell_spec *cells;
-    int ncells;
-    deq_table_spec *table; /* NULL: none */
+    deq_axis_spec *axes;
+    int naxes;
+    deq_array_spec *arrays;
+    int narrays;
+    deq_table_spec *tables;
+    int ntables;
     bool audit;
 } deq_experiment_spec;
 
@@ -284,6 +312,10 @@ void deq_manifest_free(deq_manifest *m);
 /* Zeroed memory with the manifest's lifetime; NULL when there is none left. */
 void *deq_manifest_alloc(deq_manifest *m, size_t bytes);
 
+/* Calls `visit` for every training run, those of experiments too; false when one call was. */
+bool deq_each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *), void *context);
+/* The same for every evaluation. */
+bool deq_each_value(deq_manifest *m, bool (*visit)(deq_value_spec *, void *), void *context);
 const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
 const deq_routine *deq_module_routine(const deq_module *module, const char *name);
 const deq_metric_spec *deq_net_metric(const deq_net_spec *net, const char *name); /* NULL: it has none so called */

@@ -27,22 +27,20 @@ static bool visit(search *s, const deq_attack_spec *a, const char *loss) {
     return s->name ? !strcmp(s->name, name_of(a)) : s->left-- == 0;
 }
 
-/* The value is of a model that this cell, or the file, trains as this net. */
-static bool of_net(const deq_library *l, const deq_cell_spec *c, const char *model) {
-    for (int i = 0; model && i < c->ntrains; i++)
-        if (!strcmp(c->trains[i].name, model)) return c->trains[i].net == l->net;
+/* The value is of a model that the experiment, or the file, trains as this net. */
+static bool of_net(const deq_library *l, const deq_experiment_spec *x, const char *model) {
+    for (int i = 0; model && i < x->narrays; i++)
+        if (x->arrays[i].trains && !strcmp(x->arrays[i].name, model)) return x->arrays[i].trains[0].net == l->net;
     for (int i = 0; model && i < l->manifest->ntrains; i++)
         if (!strcmp(l->manifest->trains[i].name, model)) return l->manifest->trains[i].net == l->net;
     return false;
 }
 
-static bool search_cell(const deq_library *l, const deq_cell_spec *c, search *s) {
-    for (int i = 0; i < c->ntrains; i++)
-        if (c->trains[i].net == l->net && visit(s, c->trains[i].attack, c->trains[i].loss)) return true;
-    for (int i = 0; i < c->nvalues; i++) {
-        const deq_value_spec *v = &c->values[i];
-        if (v->kind == DEQ_EVALUATE && of_net(l, c, v->model) && visit(s, v->attack, v->loss)) return true;
-    }
+static bool search_array(const deq_library *l, const deq_experiment_spec *x, const deq_array_spec *a, search *s) {
+    for (int i = 0; a->trains && i < a->nspecs; i++)
+        if (a->trains[i].net == l->net && visit(s, a->trains[i].attack, a->trains[i].loss)) return true;
+    for (int i = 0; a->values && i < a->nspecs; i++)
+        if (of_net(l, x, a->values[i].model) && visit(s, a->values[i].attack, a->values[i].loss)) return true;
     return false;
 }
 
@@ -51,8 +49,8 @@ static bool run_search(const deq_library *l, search *s) {
     for (int i = 0; i < m->ntrains; i++)
         if (m->trains[i].net == l->net && visit(s, m->trains[i].attack, m->trains[i].loss)) return true;
     for (int i = 0; i < m->nexperiments; i++)
-        for (int k = 0; k < m->experiments[i].ncells; k++)
-            if (search_cell(l, &m->experiments[i].cells[k], s)) return true;
+        for (int k = 0; k < m->experiments[i].narrays; k++)
+            if (search_array(l, &m->experiments[i], &m->experiments[i].arrays[k], s)) return true;
     return false;
 }
 

@@ -32,13 +32,20 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-deq_interval deq_bootstrap(deq_statistic *statistic, void *context, int64_t n, uint64_t key) {
+static double mean_of(const double *values, const int64_t *drawn, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += values[drawn[i]];
+    return sum / (double)n;
+}
+
+/* Of the mean. */
+static deq_interval bootstrap(const double *of, int64_t n, uint64_t key) {
     if (n <= 0) return nothing;
     deq_interval out = nothing;
     double *values = malloc(RESAMPLES * sizeof *values);
     int64_t *drawn = malloc((size_t)n * sizeof *drawn);
     for (int64_t i = 0; drawn && i < n; i++) drawn[i] = i;
-    if (values && drawn) out.value = statistic(context, drawn, n);
+    if (values && drawn) out.value = mean_of(of, drawn, n);
     bool finite = isfinite(out.value);
     for (int r = 0; finite && r < RESAMPLES; r++) {
         uint64_t stream = deq_key_mix(key, (uint64_t)r);
@@ -46,7 +53,7 @@ deq_interval deq_bootstrap(deq_statistic *statistic, void *context, int64_t n, u
             int64_t k = (int64_t)(deq_uniform(stream, (uint64_t)i) * (double)n);
             drawn[i] = k < n ? k : n - 1;
         }
-        values[r] = statistic(context, drawn, n);
+        values[r] = mean_of(of, drawn, n);
         finite = isfinite(values[r]);
     }
     if (finite) {
@@ -59,16 +66,9 @@ deq_interval deq_bootstrap(deq_statistic *statistic, void *context, int64_t n, u
     return out;
 }
 
-static double mean_of(void *context, const int64_t *drawn, int64_t n) {
-    const double *values = context;
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += values[drawn[i]];
-    return sum / (double)n;
-}
-
 deq_interval deq_mean_interval(const double *values, int64_t n, uint64_t key, bool share) {
     int64_t ones = 0, zeros = 0;
     for (int64_t i = 0; i < n; i++) ones += values[i] == 1, zeros += values[i] == 0;
     if (share && ones + zeros == n) return deq_wilson(ones, n);
-    return deq_bootstrap(mean_of, (void *)(uintptr_t)values, n, key);
+    return bootstrap(values, n, key);
 }

@@ -15,10 +15,6 @@ typedef struct deq_interval { /* low <= value <= high; all NaN when there are no
 deq_interval deq_wilson(int64_t successes, int64_t n);
 /* Share of b minus share of a over n examples, of which `gained` are right in b only and `lost` in a only. */
 deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n);
-/* Of any statistic of n examples: it is given the numbers of the examples drawn, or 0 .. n-1 for the value itself.  A
- * statistic of several evaluations of the same examples is thereby paired. */
-typedef double deq_statistic(void *context, const int64_t *drawn, int64_t n);
-deq_interval deq_bootstrap(deq_statistic *statistic, void *context, int64_t n, uint64_t key);
 /* Of the mean of values[0 .. n): Wilson's of a share, whose values are 0 and 1, else a bootstrap.  A value that is not
  * finite makes it NaN. */
 deq_interval deq_mean_interval(const double *values, int64_t n, uint64_t key, bool share);

@@ -74,14 +74,13 @@ static bool bench_attacks(Bench *b, const char *work) {
     char name[200];
     bool ok = true;
     for (int i = 0; i < m->nexperiments && ok; i++)
-        for (int c = 0; c < m->experiments[i].ncells && c < 1 && ok; c++)
-            for (int k = 0; k < m->experiments[i].cells[c].nvalues && ok; k++) {
-                const deq_value_spec *v = &m->experiments[i].cells[c].values[k];
-                if (v->kind != DEQ_EVALUATE || !v->attack || v->attack->gradient) continue;
-                deq_train_spec as = {.attack = v->attack, .loss = v->loss};
-                snprintf(name, sizeof name, "attack %s, %s", v->attack->name, work);
-                ok = bench_measure(b, name, 0, bench_call_attack, &as);
-            }
+        for (int k = 0; k < m->experiments[i].narrays && ok; k++) {
+            const deq_value_spec *v = m->experiments[i].arrays[k].values;
+            if (!v || !v->attack || v->attack->gradient) continue;
+            deq_train_spec as = {.attack = v->attack, .loss = v->loss};
+            snprintf(name, sizeof name, "attack %s, %s", v->attack->name, work);
+            ok = bench_measure(b, name, 0, bench_call_attack, &as);
+        }
     return ok;
 }
 

@@ -287,9 +287,9 @@ static deq_train_spec *same_train(deq_manifest *m, const deq_train_spec *t) {
     for (int i = 0; i < m->ntrains; i++)
         if (!strcmp(m->trains[i].name, t->name)) return &m->trains[i];
     for (int x = 0; x < m->nexperiments; x++)
-        for (int i = 0; m->experiments[x].ncells && i < m->experiments[x].cells[0].ntrains; i++)
-            if (!strcmp(m->experiments[x].cells[0].trains[i].name, t->name))
-                return &m->experiments[x].cells[0].trains[i];
+        for (int i = 0; i < m->experiments[x].narrays; i++)
+            if (m->experiments[x].arrays[i].trains && !strcmp(m->experiments[x].arrays[i].name, t->name))
+                return m->experiments[x].arrays[i].trains;
     return NULL;
 }
 
@@ -395,7 +395,7 @@ static deq_train_spec *train_named(deq_manifest *m, const char *name) {
 /* One for each check; without checks one for each training run, of an experiment those of its first cell. */
 static CompareSubject *subjects(deq_manifest *m, int *n, deq_error *e) {
     int most = m->nchecks + m->ntrains + 1;
-    for (int x = 0; x < m->nexperiments; x++) most += m->experiments[x].ncells ? m->experiments[x].cells[0].ntrains : 0;
+    for (int x = 0; x < m->nexperiments; x++) most += m->experiments[x].narrays;
     CompareSubject *list = calloc((size_t)most, sizeof *list);
     *n = 0;
     if (!list) deq_fail(e, DEQ_MEMORY, "out of memory for a comparison");
@@ -407,9 +407,9 @@ static CompareSubject *subjects(deq_manifest *m, int *n, deq_error *e) {
     for (int i = 0; i < m->ntrains; i++)
         list[(*n)++] = (CompareSubject){NULL, &m->trains[i], m->trains[i].net, m->trains[i].loss};
     for (int x = 0; x < m->nexperiments; x++)
-        for (int i = 0; m->experiments[x].ncells && i < m->experiments[x].cells[0].ntrains; i++) {
-            const deq_train_spec *t = &m->experiments[x].cells[0].trains[i];
-            list[(*n)++] = (CompareSubject){NULL, t, t->net, t->loss};
+        for (int i = 0; i < m->experiments[x].narrays; i++) {
+            const deq_train_spec *t = m->experiments[x].arrays[i].trains;
+            if (t) list[(*n)++] = (CompareSubject){NULL, t, t->net, t->loss};
         }
     return list;
 }

@@ -21,40 +21,34 @@ static char folder[] = "/tmp/deq-test-app-XXXXXX";
 static char manifest[16384];
 
 static const char train_only[] = "\"trains\": [" LINE_TRAIN("net", "4") "], \"run\": [{\"train\": \"net\"}]}";
+/* Two nets, and for each its accuracies and their difference. */
+#define CLEAN                                                                                                          \
+    "{\"name\": \"clean\", \"metric\": \"accuracy\", \"model\": \"m\", \"loss\": \"cross_entropy\", "                  \
+    "\"data\": " LINE_SLICE("160", "200") ", \"attack\": null, \"overrides\": []}"
+#define ROBUST                                                                                                         \
+    "{\"name\": \"robust\", \"metric\": \"accuracy\", \"model\": \"m\", \"loss\": \"cross_entropy\", "                 \
+    "\"data\": " LINE_SLICE("160", "200") ", \"attack\": " LINE_ATTACK ", \"overrides\": []}"
+#define COLUMN(value, format) "{\"title\": \"" value "\", \"value\": \"" value "\", \"format\": \"" format "\"}"
 static const char experiment[] =
-    "\"trains\": [], \"experiments\": [{\"name\": \"robustness\", \"line\": 20, \"sweeps\": [{\"name\": \"seed\", "
+    "\"trains\": [], \"experiments\": [{\"name\": \"robustness\", \"line\": 20, \"axes\": [{\"name\": \"seed\", "
     "\"values\": [\"4\", \"5\"]}],\n"
-    "\"cells\": [{\"coordinates\": [\"4\"], \"trains\": [" LINE_TRAIN(
-        "m", "4") "], \"values\": [VALUES]},\n"
-                  "{\"coordinates\": [\"5\"], \"trains\": [" LINE_TRAIN(
-                      "m", "5") "], \"values\": [VALUES]}],\n"
-                                "\"table\": {\"name\": \"robustness\", \"rows\": [\"seed\"], \"columns\": [{\"title\": "
-                                "\"clean\", \"value\": \"clean\", \"format\": \"percent\"},"
-                                " {\"title\": \"robust\", \"value\": \"robust\", \"format\": \"percent\"}, {\"title\": "
-                                "\"gap\", \"value\": \"gap\", \"format\": \"number\"}],"
-                                " \"cells\": null}}], \"run\": [{\"experiment\": \"robustness\"}]}";
-static const char values[] =
-    "{\"name\": \"clean\", \"kind\": \"evaluate\", \"metric\": \"accuracy\", \"model\": \"m\", \"loss\": "
-    "\"cross_entropy\","
-    " \"data\": " LINE_SLICE("160", "200") ", \"attack\": null, \"overrides\": []},"
-                                           "{\"name\": \"robust\", \"kind\": \"evaluate\", \"metric\": \"accuracy\", "
-                                           "\"model\": \"m\", \"loss\": \"cross_entropy\","
-                                           " \"data\": " LINE_SLICE(
-                                               "160",
-                                               "200") ", \"attack\": " LINE_ATTACK ", \"overrides\": []},"
-                                                      "{\"name\": \"gap\", \"kind\": \"expression\", \"routine\": "
-                                                      "\"gap\", \"inputs\": [\"clean\", \"robust\"]}";
+    "\"arrays\": [{\"name\": \"m\", \"kind\": \"train\", \"axes\": [0], \"trains\": [" LINE_TRAIN(
+        "m", "4") ", " LINE_TRAIN("m", "5") "]},\n"
+                                            "{\"name\": \"clean\", \"kind\": \"evaluate\", \"axes\": [0], \"cells\": "
+                                            "[" CLEAN ", " CLEAN "]},\n"
+                                            "{\"name\": \"robust\", \"kind\": \"evaluate\", \"axes\": [0], \"cells\": "
+                                            "[" ROBUST ", " ROBUST "]},\n"
+                                            "{\"name\": \"gap\", \"kind\": \"expression\", \"axes\": [0], \"routine\": "
+                                            "\"gap\", \"inputs\": "
+                                            "[\"clean\", \"robust\"]}],\n"
+                                            "\"tables\": [{\"name\": \"robustness\", \"rows\": [[0]], \"columns\": "
+                                            "[" COLUMN("clean", "percent") ", " COLUMN("robust", "percent") ", " COLUMN(
+                                                "gap", "number") "], \"join\": [], \"cells\": null}]}], \"run\": "
+                                                                 "[{\"experiment\": \"robustness\"}]}";
 
-/* The module of a manifest whose text after "nets" is `tail`, VALUES filled in. */
+/* The module of a manifest whose text after "nets" is `tail`. */
 static deq_module module_of(const char *tail) {
-    char *to = line_begin(manifest, sizeof manifest, folder);
-    for (const char *p = tail; *p;) {
-        if (!strncmp(p, "VALUES", 6))
-            to = stpcpy(to, values), p += 6;
-        else
-            *to++ = *p++;
-    }
-    *to = 0;
+    char *to = stpcpy(line_begin(manifest, sizeof manifest, folder), tail);
     assert_true(to < manifest + sizeof manifest);
     return line_module(manifest);
 }

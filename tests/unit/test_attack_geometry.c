@@ -195,10 +195,10 @@ typedef struct Outcome {
 } Outcome;
 
 static void attack_some(Linear *l, const char *name, int cell, int count, Outcome *out) {
-    const deq_cell_spec *c = &l->manifest->experiments[0].cells[cell];
+    const deq_experiment_spec *x = &l->manifest->experiments[0];
     const deq_attack_spec *spec = NULL;
-    for (int k = 0; k < c->nvalues; k++)
-        if (!strcmp(c->values[k].name, name)) spec = c->values[k].attack;
+    for (int k = 0; k < x->narrays; k++) /* one that no sweep changes has one cell */
+        if (!strcmp(x->arrays[k].name, name)) spec = x->arrays[k].values[cell % x->arrays[k].nspecs].attack;
     if (!spec) fail_msg("there is no evaluation %s", name);
     double scalars[32];
     int64_t index[IMAGES];

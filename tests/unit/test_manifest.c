@@ -96,12 +96,12 @@ static deq_manifest *build(Parsed *p, bool tests) {
         if (m->trains[k].attack) assert_non_null(deq_module_routine(module, m->trains[k].attack->routine));
     }
     for (int k = 0; k < m->nexperiments; k++)
-        for (int c = 0; c < m->experiments[k].ncells; c++)
-            for (int v = 0; v < m->experiments[k].cells[c].nvalues; v++) {
-                const deq_value_spec *s = &m->experiments[k].cells[c].values[v];
-                if (s->routine) assert_non_null(deq_module_routine(module, s->routine));
-                if (s->attack) assert_non_null(deq_module_routine(module, s->attack->routine));
-            }
+        for (int i = 0; i < m->experiments[k].narrays; i++) {
+            const deq_array_spec *a = &m->experiments[k].arrays[i];
+            if (a->routine) assert_non_null(deq_module_routine(module, a->routine));
+            for (int c = 0; a->values && c < a->nspecs; c++)
+                if (a->values[c].attack) assert_non_null(deq_module_routine(module, a->values[c].attack->routine));
+        }
     return m;
 }
 
@@ -158,63 +158,79 @@ static void a_training_run(void **state) {
     parsed_free(&p);
 }
 
-static void cells_of_an_experiment(void **state) {
+static const deq_array_spec *array_named(const deq_experiment_spec *x, const char *name) {
+    for (int i = 0; i < x->narrays; i++)
+        if (!strcmp(x->arrays[i].name, name)) return &x->arrays[i];
+    fail_msg("there is no array '%s'", name);
+    return NULL;
+}
+
+/* A value has the axes that it mentions, and a specification for each of their cells: the last axis turns fastest. */
+static void arrays_of_an_experiment(void **state) {
     (void)state;
     Parsed p = parse_checked(program);
     deq_manifest *m = build(&p, false);
     const deq_experiment_spec *x = m->run[1].experiment;
     assert_string_equal(x->name, "sweep_them");
-    assert_int_equal(x->nsweeps, 3);
-    assert_int_equal(x->ncells, 3 * 2 * 2);
-    assert_string_equal(x->sweeps[0].values[1], "phantom.unroll(steps: 5, damping: 0.5)");
-    assert_string_equal(x->sweeps[1].values[1], "2");
-    assert_string_equal(x->sweeps[2].values[1], "fgsm(radius: 0.1)");
-    const deq_cell_spec *c = &x->cells[7]; /* mode 1, seed 2, hit 1: the last sweep turns fastest */
-    assert_string_equal(c->coordinates[0], "phantom.unroll(steps: 5, damping: 0.5)");
-    assert_string_equal(c->coordinates[1], "2");
-    assert_string_equal(c->coordinates[2], "fgsm(radius: 0.1)");
-    assert_int_equal(c->ntrains, 1);
-    assert_int_equal(c->trains[0].seed, 2);
-    assert_int_equal(c->trains[0].epochs, 4);
-    assert_int_equal(c->trains[0].batch, 128);
-    assert_string_equal(c->trains[0].net->name, "Net_16");
-    assert_string_equal(c->trains[0].loss, "smoothed_cross_entropy");
-    assert_close("rate", c->trains[0].optimiser.scalars[0].value, 0.2);
-    assert_string_equal(c->trains[0].overrides[0].value, "phantom.unroll(steps: 5, damping: 0.5)");
-    assert_string_equal(x->cells[0].trains[0].overrides[0].value, "implicit(gmres(tol: 0.0001, max: 30))");
-    assert_string_equal(x->cells[8].trains[0].overrides[0].value, "jfb()");
-    /* clean, robust, sure, gap, then what the columns add */
-    assert_int_equal(c->nvalues, 7);
-    assert_string_equal(c->values[0].name, "clean");
-    assert_int_equal(c->values[0].kind, DEQ_EVALUATE);
-    assert_string_equal(c->values[0].metric, "accuracy");
-    assert_string_equal(c->values[0].model, "m");
-    assert_int_equal(c->values[0].data.to, 100);
-    assert_null(c->values[0].attack);
-    const deq_value_spec *robust = &c->values[1];
-    assert_string_equal(robust->attack->definition, "fgsm");
-    assert_string_equal(x->cells[6].values[1].attack->definition, "pgd");
-    assert_int_equal(robust->noverrides, 2);
-    assert_string_equal(robust->overrides[0].path, "body.forward.tol");
-    assert_string_equal(robust->overrides[0].value, "1e-05");
-    assert_string_equal(robust->overrides[1].path, "body.forward.max");
-    assert_string_equal(c->values[2].metric, "confidence");
-    assert_string_equal(c->values[2].model, "base");
-    assert_int_equal(c->values[3].kind, DEQ_EXPRESSION);
-    assert_int_equal(c->values[3].ninputs, 2);
-    assert_string_equal(c->values[3].inputs[1], "robust");
-    assert_string_equal(c->values[3].routine, x->cells[0].values[3].routine);
-    assert_int_equal(c->values[4].kind, DEQ_STATISTIC);
-    assert_string_equal(c->values[4].of, "clean");
-    assert_string_equal(c->values[4].what, "steps");
-    assert_string_equal(c->values[5].what, "residual");
-    const deq_table_spec *t = x->table;
-    assert_int_equal(t->nrows, 2);
-    assert_int_equal(t->ncolumns, 7);
-    assert_true(t->mean_std);
+    assert_int_equal(x->naxes, 3);
+    assert_string_equal(x->axes[0].values[1], "phantom.unroll(steps: 5, damping: 0.5)");
+    assert_string_equal(x->axes[1].values[1], "2");
+    assert_string_equal(x->axes[2].values[1], "fgsm(radius: 0.1)");
+    assert_int_equal(x->axes[2].choice, -1);
+    const deq_array_spec *net = array_named(x, "m");
+    assert_int_equal(net->kind, DEQ_ARRAY_train);
+    assert_int_equal(net->naxes, 2);
+    assert_int_equal(net->nspecs, 3 * 2);
+    const deq_train_spec *t = &net->trains[3]; /* mode 1, seed 2 */
+    assert_int_equal(t->seed, 2);
+    assert_int_equal(t->epochs, 4);
+    assert_int_equal(t->batch, 128);
+    assert_string_equal(t->net->name, "Net_16");
+    assert_string_equal(t->loss, "smoothed_cross_entropy");
+    assert_close("rate", t->optimiser.scalars[0].value, 0.2);
+    assert_string_equal(t->overrides[0].value, "phantom.unroll(steps: 5, damping: 0.5)");
+    assert_string_equal(net->trains[0].overrides[0].value, "implicit(gmres(tol: 0.0001, max: 30))");
+    assert_string_equal(net->trains[4].overrides[0].value, "jfb()");
+    const deq_array_spec *clean = array_named(x, "clean"), *robust = array_named(x, "robust");
+    assert_int_equal(clean->kind, DEQ_ARRAY_evaluate);
+    assert_int_equal(clean->nspecs, 6);
+    assert_string_equal(clean->values[3].metric, "accuracy");
+    assert_string_equal(clean->values[3].model, "m");
+    assert_int_equal(clean->values[3].data.to, 100);
+    assert_null(clean->values[3].attack);
+    assert_int_equal(robust->naxes, 3);
+    assert_int_equal(robust->nspecs, 3 * 2 * 2);
+    assert_string_equal(robust->values[7].attack->definition, "fgsm");
+    assert_string_equal(robust->values[6].attack->definition, "pgd");
+    assert_int_equal(robust->values[7].noverrides, 2);
+    assert_string_equal(robust->values[7].overrides[0].path, "body.forward.tol");
+    assert_string_equal(robust->values[7].overrides[0].value, "1e-05");
+    assert_string_equal(robust->values[7].overrides[1].path, "body.forward.max");
+    const deq_array_spec *sure = array_named(x, "sure"), *gap = array_named(x, "gap");
+    assert_int_equal(sure->nspecs, 1); /* of a net of the file: no sweep changes it */
+    assert_string_equal(sure->values[0].metric, "confidence");
+    assert_string_equal(sure->values[0].model, "base");
+    assert_int_equal(gap->kind, DEQ_ARRAY_expression);
+    assert_int_equal(gap->naxes, 3);
+    assert_int_equal(gap->ninputs, 2);
+    assert_string_equal(x->arrays[gap->inputs[1]].name, "robust");
+    const deq_array_spec *steps = array_named(x, "m.fixed.steps");
+    assert_int_equal(steps->kind, DEQ_ARRAY_statistic);
+    assert_string_equal(x->arrays[steps->inputs[0]].name, "clean");
+    assert_string_equal(steps->what, "steps");
+    assert_string_equal(array_named(x, "clean.residual")->what, "residual");
+    assert_int_equal(x->narrays, 8);
+    assert_int_equal(x->ntables, 1);
+    const deq_table_spec *table = &x->tables[0];
+    assert_int_equal(table->nrows, 2);
+    assert_int_equal(table->rows[1].axes[0], 2);
+    assert_int_equal(table->njoin, 1);
+    assert_int_equal(table->join[0], 1);
+    assert_int_equal(table->ncolumns, 7);
+    assert_true(table->mean_std);
     static const bool percent[] = {true, true, true, false, false, false, false};
-    for (int k = 0; k < 7; k++) assert_int_equal(t->columns[k].percent, percent[k]);
-    assert_string_equal(t->columns[6].title, "1 - clean / robust");
+    for (int k = 0; k < 7; k++) assert_int_equal(table->columns[k].percent, percent[k]);
+    assert_string_equal(table->columns[6].title, "1 - clean / robust");
     deq_manifest_free(m);
     parsed_free(&p);
 }
@@ -263,7 +279,7 @@ static void hashes(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_training_run), cmocka_unit_test(cells_of_an_experiment),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_training_run), cmocka_unit_test(arrays_of_an_experiment),
                                        cmocka_unit_test(tests_alone), cmocka_unit_test(hashes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -256,21 +256,16 @@ static void test_together(void **state) {
     free(text), free(where), free(first), free(second), free(large);
 }
 
-static const char *row_names[] = {"mode"};
-static const char *modes[] = {"jfb()", "implicit(gmres(tol: 1e-4, max: 30))"}, *seeds[] = {"0", "1"};
-static deq_sweep_spec sweeps[] = {{"mode", modes, 2}, {"seed", seeds, 2}};
-static const char *at[4][2] = {{"jfb()", "0"},
-                               {"jfb()", "1"},
-                               {"implicit(gmres(tol: 1e-4, max: 30))", "0"},
-                               {"implicit(gmres(tol: 1e-4, max: 30))", "1"}};
-static deq_column_spec columns[] = {{"clean", "clean", true}, {"steps, mean", "steps", false}};
-static deq_table_spec table = {"robustness", row_names, 1, columns, 2, true};
+static const char *const axes[] = {"mode", "seed"};
+static const int rows[] = {0};
+static const char *const at[4][2] = {{"jfb()", "0"},
+                                     {"jfb()", "1"},
+                                     {"implicit(gmres(tol: 1e-4, max: 30))", "0"},
+                                     {"implicit(gmres(tol: 1e-4, max: 30))", "1"}};
+static const deq_table_column columns[] = {{"clean", true, 1000, NULL}, {"steps, mean", false, 0, NULL}};
 
 static void test_table(void **state) {
     (void)state;
-    deq_cell_spec cells[4] = {
-        {.coordinates = at[0]}, {.coordinates = at[1]}, {.coordinates = at[2]}, {.coordinates = at[3]}};
-    deq_experiment_spec x = {.name = "e", .sweeps = sweeps, .nsweeps = 2, .cells = cells, .ncells = 4, .table = &table};
     const double values[4][2] = {{0.80, 10.25}, {0.82, 11.75}, {0.5, NAN}, {0.5, NAN}};
     deq_interval intervals[4][2];
     for (int i = 0; i < 4; i++) {
@@ -287,15 +282,16 @@ static void test_table(void **state) {
     verdicts[0][0].numbers[DEQ_CHECK_margin] = -0.02;
     char jfb[] = "pgd7 through jfb()", exact[] = "pgd7 through implicit(gmres(tol: 1e-4, max: 30))";
     char *none[2] = {NULL, NULL}, *attacks[2][2] = {{jfb, NULL}, {exact, NULL}};
-    deq_table_cell measured[4] = {{values[0], intervals[0], "0", "k0", "r0", 1.5, 0.25, 0, attacks[0], verdicts[0]},
-                                  {values[1], intervals[1], "1", "k1", "r1", 1.5, 0.25, 0, attacks[0], verdicts[1]},
-                                  {values[2], intervals[2], "0", "k2", "r2", 1.5, 0.25, 0, attacks[1], verdicts[2]},
-                                  {values[3], intervals[3], "1", "k3", "r3", 2, 0.5, 3, none, verdicts[3]}};
-    const int64_t examples[2] = {1000, 0};
+    const deq_table_cell measured[4] = {
+        {at[0], values[0], intervals[0], "0", "k0", "r0", 1.5, 0.25, 0, attacks[0], verdicts[0]},
+        {at[1], values[1], intervals[1], "1", "k1", "r1", 1.5, 0.25, 0, attacks[0], verdicts[1]},
+        {at[2], values[2], intervals[2], "0", "k2", "r2", 1.5, 0.25, 0, attacks[1], verdicts[2]},
+        {at[3], values[3], intervals[3], "1", "k3", "r3", 2, 0.5, 3, none, verdicts[3]}};
+    deq_table t = {"robustness", "e", axes, 2, rows, 1, columns, 2, true, measured, 4};
     char *text = NULL;
     size_t size;
     FILE *f = open_memstream(&text, &size);
-    deq_table_markdown(f, &x, measured, examples);
+    deq_table_markdown(f, &t);
     fclose(f);
     assert_string_equal(text, "| mode                                |       clean | steps, mean |\n"
                               "|:------------------------------------|------------:|------------:|\n"
@@ -315,7 +311,7 @@ static void test_table(void **state) {
     verdicts[1][0].numbers[DEQ_CHECK_lost_gradients] = 0.41;
     verdicts[2][0].level = verdicts[2][0].levels[DEQ_CHECK_unconverged] = DEQ_SUSPECT;
     verdicts[2][0].numbers[DEQ_CHECK_unconverged] = 0.25;
-    deq_table_csv(f, &x, measured);
+    deq_table_csv(f, &t);
     fclose(f);
     assert_string_equal(
         text,
@@ -331,7 +327,7 @@ static void test_table(void **state) {
         "their tolerance,unconverged 0.25\n"
         "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,reliable,,1,k3,r3,3,2.000,0.500,,,\n");
     free(text);
-    text = deq_table_json(&x, measured, "t-table.json");
+    text = deq_table_json(&t, "t-table.json");
     json_t *json = json_loads(text, 0, NULL), *cell = json_array_get(json_object_get(json, "cells"), 1);
     json_t *masked = json_array_get(json_object_get(cell, "values"), 0);
     assert_string_equal(json_string_value(json_object_get(masked, "verdict")), "masked");
@@ -341,16 +337,16 @@ static void test_table(void **state) {
     json_decref(json);
     free(text);
     f = open_memstream(&text, &size);
-    deq_table_markdown(f, &x, measured, examples);
+    deq_table_markdown(f, &t);
     fclose(f);
     assert_non_null(strstr(text, "\n**clean** is masked in 1 of 4 runs; in that of mode = jfb(), seed = 1: 41% of the "
                                  "examples are right, but at least half of their gradients were not finite, or cut to "
                                  "zero by on_fail.\n"));
     assert_null(strstr(text, "are reliable"));
     free(text);
-    x.ncells = 1; /* a row of one run has its intervals */
+    t.ncells = 1; /* a row of one run has its intervals */
     f = open_memstream(&text, &size);
-    deq_table_markdown(f, &x, measured, examples);
+    deq_table_markdown(f, &t);
     fclose(f);
     assert_string_equal(text, "| mode  |              clean | steps, mean |\n"
                               "|:------|-------------------:|------------:|\n"

@@ -1,0 +1,346 @@
+/* experiment_value.c - the values of an experiment: evaluations, their statistics, reductions over sweeps, and what is
+ * computed from them. */
+#include "experiment_parts.h"
+#include "tables.h"
+#include "type.h"
+#include <string.h>
+
+static Arena *arena_of(const Experiment *x) { return x->pipe->elab->arena; }
+
+static const char *hidden_name(Experiment *x, const char *name) {
+    return name ? name : arena_printf(arena_of(x), "value %u", ++x->hidden);
+}
+
+static const Ast *train_declaration(Scope *s, const Ast *e) {
+    Scope from;
+    e = resolve_ast(s, e, &from);
+    char path[512];
+    const Ast *d = e->kind == AST_TRAIN             ? e
+                   : ast_path(e, path, sizeof path) ? module_find(from.module, path, NULL)
+                                                    : NULL;
+    return d && d->kind == AST_TRAIN ? d : NULL;
+}
+
+/* The training run in the cell that is read, or that of the file. */
+static const TrainUse *find_train(Experiment *x, Scope *s, const Ast *e) {
+    const Ast *d = train_declaration(s, e);
+    for (uint32_t k = 0; d && k < x->nnodes; k++)
+        if (x->nodes[k].uses && x->nodes[k].train == d) return x->nodes[k].uses[experiment_cell(x, x->nodes[k].cells)];
+    for (uint32_t k = x->pipe->nuses; d && k-- > 0;)
+        if (x->pipe->uses[k]->ast == d && !x->pipe->uses[k]->in_cell) return x->pipe->uses[k];
+    return NULL;
+}
+
+/* ---- evaluations: accuracy(m with { .. }, d.test[0..1000] under a) ---- */
+static bool is_metric_call(Scope *s, const Ast *e) {
+    if (e->kind != AST_CALL) return false;
+    const Ast *inputs = AST_SLOT(e, CALL, inputs), *callee = AST_SLOT(e, CALL, callee);
+    char path[512];
+    if (inputs->nkids == 0 || !ast_path(callee, path, sizeof path)) return false;
+    const Ast *d = module_find(s->module, path, NULL);
+    if (d ? d->kind != AST_FN : strcmp(path, "accuracy") != 0) return false;
+    const Ast *model = AST_SLOT(inputs->kids[0], ARG, value);
+    Scope from;
+    model = resolve_ast(s, model, &from);
+    if (model->kind == AST_WITH) model = AST_SLOT(model, WITH, base);
+    return train_declaration(&from, model) != NULL || !d;
+}
+
+typedef struct Evaluation {
+    const Ast *ast;
+    const char *name, *metric;
+    const Ast *train;
+    bool plain;
+    json_t *cells;
+} Evaluation;
+
+static bool evaluation_cell(Experiment *x, void *context) {
+    Evaluation *v = context;
+    Scope scope = experiment_scope(x), *s = &scope;
+    const Ast *e = v->ast, *inputs = AST_SLOT(e, CALL, inputs);
+    if (inputs->nkids != 2) {
+        elab_error(s, DIAG_E0303, e->range, "an evaluation takes a net and examples");
+        return false;
+    }
+    Scope from;
+    const Ast *model = resolve_ast(s, AST_SLOT(inputs->kids[0], ARG, value), &from), *with = NULL;
+    if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
+    const TrainUse *train = find_train(x, &from, model);
+    if (!train && train_declaration(&from, model)) {
+        if (!diags_errors(s->elab->diags)) /* else its own error is told */
+            elab_error(s, DIAG_E0205, inputs->kids[0]->range, "an experiment comes after the training runs it uses");
+        return false;
+    }
+    if (!train) return elab_error(s, DIAG_E0504, inputs->kids[0]->range, "a trained net is needed here"), false;
+    Slice slice;
+    if (!pipe_slice(x->pipe, s, AST_SLOT(inputs->kids[1], ARG, value), &slice)) return false;
+    if (!shape_equal(slice.data->input, train->net->input) || slice.data->target.classes != train->net->target.classes)
+        return elab_error(s, DIAG_E0505, inputs->kids[1]->range, "these examples do not fit the net '%s'",
+                          train->net->model->name),
+               false;
+    const char *metric = net_loss(s, train->net, AST_SLOT(e, CALL, callee), true);
+    json_t *overrides = json_array(), *attack = json_null();
+    if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return false;
+    if (slice.attack) {
+        attack = pipe_attacks(&slice.attack_scope, slice.attack, train->net, train->loss);
+        if (!attack || !pipe_unmasked(s, train, overrides, attack, x->allow_masking, slice.attack)) return false;
+    }
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", v->name, "metric", metric, "model", train->name,
+                  "loss", train->loss, "data", slice.json, "attack", attack, "overrides", overrides);
+    if (slice.attack && (x->audit || x->pipe->audit)) pipe_audit_later(x->pipe, j, train, &slice);
+    json_array_append_new(v->cells, j);
+    v->metric = metric;
+    v->train = train->ast;
+    v->plain = !slice.attack && !with;
+    return true;
+}
+
+static const char *add_evaluation(Experiment *x, const Ast *e, const char *name) {
+    const AxisSet shown = axes_shown(&x->axes, e), cells = shown | axes_hidden(&x->axes, e);
+    Evaluation v = {.ast = e, .name = hidden_name(x, name), .cells = json_array()};
+    if (!experiment_cells(x, cells, evaluation_cell, &v, e->range)) return NULL;
+    return experiment_add(x,
+                          (ArrayNode){.name = v.name,
+                                      .kind = "evaluate",
+                                      .shown = shown,
+                                      .cells = cells,
+                                      .train = v.train,
+                                      .plain = v.plain,
+                                      .percent = strcmp(v.metric, "accuracy") == 0},
+                          json_pack("{s:o}", "cells", v.cells));
+}
+
+/* ---- statistics: m.fixed.steps, clean.steps, robust.attack.converged ---- */
+/* `attack`: of what the attack of the evaluation asked.  NULL: e is no statistic. */
+static const char *statistic_of(const Ast *e, bool *attack) {
+    if (e->kind != AST_MEMBER) return NULL;
+    const Ast *base = AST_SLOT(e, MEMBER, base);
+    *attack = base->kind == AST_MEMBER && strcmp(base->name, "attack") == 0;
+    return statistic_find(*attack, e->name) ? e->name : NULL;
+}
+
+static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const char *name) {
+    bool attack = false;
+    const char *what = statistic_of(e, &attack);
+    const Ast *base = AST_SLOT(e, MEMBER, base);
+    const ArrayNode *of = NULL;
+    if (attack) base = AST_SLOT(base, MEMBER, base);
+    if (base->kind == AST_MEMBER && strcmp(base->name, "fixed") == 0) base = AST_SLOT(base, MEMBER, base);
+    if (base->kind == AST_NAME) of = experiment_array(x, base->name);
+    if (is_metric_call(s, base)) {
+        const char *made = add_evaluation(x, base, NULL);
+        if (!made) return NULL;
+        of = experiment_array(x, made);
+    }
+    const TrainUse *train = of && !of->uses ? NULL : find_train(x, s, base);
+    if (of && of->uses) of = NULL; /* of the first plain evaluation of the net, else of the first */
+    for (int pass = 0; pass < 2 && train && !of; pass++)
+        for (uint32_t k = 0; k < x->nnodes && !of; k++)
+            if (!x->nodes[k].uses && x->nodes[k].train == train->ast && (x->nodes[k].plain || pass)) of = &x->nodes[k];
+    if (!of || strcmp(of->kind, "evaluate") != 0)
+        return elab_error(s, DIAG_E0516, e->range, "'%s' belongs to an evaluation: there is none here", what), NULL;
+    name = name ? name : range_text(arena_of(x), e->range);
+    if (experiment_array(x, name)) return name;
+    json_t *members =
+        json_pack("{s:s, s:s}", "of", of->name, "what", attack ? arena_printf(arena_of(x), "attack.%s", what) : what);
+    return experiment_add(x,
+                          (ArrayNode){.name = name,
+                                      .kind = "statistic",
+                                      .shown = of->shown,
+                                      .cells = of->shown,
+                                      .percent = statistic_is_share(attack, what)},
+                          members);
+}
+
+/* ---- reductions: min(v, over: s) ---- */
+static const char *add_reduction(Experiment *x, const ReductionCall *call, const Ast *e, const char *name) {
+    const char *of = experiment_value(x, call->value, NULL);
+    const ArrayNode *node = of ? experiment_array(x, of) : NULL;
+    if (!node) return NULL;
+    const AxisSet over = axes_named(&x->axes, call->over);
+    Scope s = experiment_scope(x);
+    if (over & ~node->shown)
+        return elab_error(&s, DIAG_E0532, call->over->range, "%s is no axis of this value",
+                          axes_text(arena_of(x), &x->axes, over & ~node->shown)),
+               NULL;
+    if (call->row->kind == REDUCE_RECORDS && strcmp(node->kind, "evaluate") != 0)
+        return elab_error(&s, DIAG_E0536, call->value->range, "worst_of goes over an evaluation, example by example"),
+               NULL;
+    name = name ? name : range_text(arena_of(x), e->range);
+    if (experiment_array(x, name)) return name;
+    double share = 0;
+    if (call->number && !eval_number(&s, call->number, &share)) return NULL;
+    json_t *members = json_pack("{s:s, s:s, s:o}", "of", of, "what", call->row->name, "over", axes_json(over));
+    if (call->row->kind == REDUCE_SHARE) json_object_set_new(members, "share", json_real(share));
+    const bool percent = node->percent && (call->row->kind == REDUCE_NUMBER || call->row->kind == REDUCE_SHARE ||
+                                           call->row->kind == REDUCE_RECORDS);
+    const AxisSet shown = node->shown & ~over;
+    const int chosen = call->row->kind == REDUCE_CHOICE ? 1 + __builtin_ctz(over) : 0;
+    return experiment_add(
+        x,
+        (ArrayNode){
+            .name = name, .kind = "reduce", .shown = shown, .cells = shown, .percent = percent, .chosen = chosen},
+        members);
+}
+
+/* ---- expressions ---- */
+typedef struct Names {
+    const char **items;
+    uint32_t n, cap;
+    bool percent, failed;
+} Names;
+
+/* The number that a sweep takes in each cell. */
+typedef struct Coordinates {
+    const Ast *name;
+    json_t *numbers;
+} Coordinates;
+
+static bool coordinate_cell(Experiment *x, void *context) {
+    const Coordinates *c = context;
+    Scope s = experiment_scope(x);
+    double number;
+    if (!eval_number(&s, c->name, &number)) return false;
+    json_array_append_new(c->numbers, json_real(number));
+    return true;
+}
+
+static const char *add_coordinate(Experiment *x, const Ast *name, AxisSet axis) {
+    Coordinates c = {name, json_array()};
+    if (!experiment_cells(x, axis, coordinate_cell, &c, name->range)) return NULL;
+    return experiment_add(x, (ArrayNode){.name = name->name, .kind = "coordinate", .shown = axis, .cells = axis},
+                          json_pack("{s:o}", "numbers", c.numbers));
+}
+
+/* The number of the sweep that a choice is, where its values are numbers. */
+static const char *add_chosen(Experiment *x, const ArrayNode *of) {
+    const AxisValues *values = &x->values[of->chosen - 1];
+    const char *name = arena_printf(arena_of(x), "%s, a number", of->name);
+    const AxisSet shown = of->shown;
+    json_t *members = json_pack("{s:s}", "of", of->name), *numbers = json_array();
+    Scope s = experiment_scope(x);
+    if (experiment_array(x, name)) return name;
+    for (uint32_t k = 0; k < values->n; k++) {
+        double number;
+        if (!eval_number(&s, values->items[k], &number)) return NULL;
+        json_array_append_new(numbers, json_real(number));
+    }
+    json_object_set_new(members, "numbers", numbers);
+    return experiment_add(x, (ArrayNode){.name = name, .kind = "chosen", .shown = shown, .cells = shown}, members);
+}
+
+static const Ast *let_of(const Experiment *x, const Ast *name) {
+    for (uint32_t k = 0; name->ref && k < x->item; k++)
+        if (x->items->kids[k]->kind == AST_LET && AST_SLOT(x->items->kids[k], LET, pattern) == name->ref)
+            return AST_SLOT(x->items->kids[k], LET, value);
+    return NULL;
+}
+
+/* An expression for the value of which an array of its own is made: *value is its name, NULL after an error. */
+static bool is_array(Experiment *x, Scope *s, const Ast *e, const char **value) {
+    ReductionCall call;
+    if (e->kind == AST_NAME) {
+        const AxisSet axis = axes_named(&x->axes, e);
+        const ArrayNode *node = experiment_array(x, e->name);
+        if (node)
+            *value = node->name;
+        else if (axis)
+            *value = add_coordinate(x, e, axis);
+        return node || axis;
+    }
+    if (!is_metric_call(s, e) && !statistic_of(e, &(bool){false}) && !reduction_of(e, &call)) return false;
+    *value = experiment_value(x, e, NULL);
+    return true;
+}
+
+/* The same in a computation, where a choice stands for its number. */
+static bool is_operand(Experiment *x, Scope *s, const Ast *e, const char **value) {
+    if (!is_array(x, s, e, value)) return false;
+    const ArrayNode *node = *value ? experiment_array(x, *value) : NULL;
+    if (node && node->chosen) *value = add_chosen(x, node);
+    return true;
+}
+
+/* A copy of the expression in which arrays are names; those are collected. */
+static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
+    Arena *a = arena_of(x);
+    const char *value = NULL;
+    if (is_operand(x, s, e, &value)) {
+        bool known = !value;
+        names->failed |= !value;
+        for (uint32_t k = 0; k < names->n && !known; k++) known = strcmp(names->items[k], value) == 0;
+        if (!known) *ARENA_PUSH(a, names->items, names->n, names->cap) = value;
+        if (value) names->percent &= experiment_array(x, value)->percent;
+        Ast name = {.kind = AST_NAME, .name = value, .range = e->range, .name_range = e->name_range};
+        return arena_copy(a, &name, sizeof name);
+    }
+    const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;
+    if (let) return name_values(x, s, let, names);
+    Ast *copy = arena_copy(a, e, sizeof *e);
+    if (e->kind != AST_BINARY || (strcmp(e->name, "+") != 0 && strcmp(e->name, "-") != 0)) names->percent = false;
+    copy->kids = e->nkids ? arena_copy(a, e->kids, e->nkids * sizeof *e->kids) : NULL;
+    for (uint32_t k = e->kind == AST_CALL ? 1 : 0; k < e->nkids; k++)
+        if (e->kids[k]) copy->kids[k] = name_values(x, s, e->kids[k], names);
+    return copy;
+}
+
+/* A condition is 1 or 0. */
+static const Ast *as_number(Arena *a, const Ast *of, Ast *copy) {
+    if (!of->type || !type_is_scalar(of->type) || of->type->elem != ELEM_BOOL) return copy;
+    Ast yes = {.kind = AST_NUMBER, .number = 1, .name = "1", .range = of->range}, no = yes;
+    no.number = 0;
+    no.name = "0";
+    Ast choice = {.kind = AST_IF, .range = of->range, .name_range = of->range, .nkids = 3};
+    choice.kids = arena_alloc(a, 3 * sizeof *choice.kids);
+    AST_SLOT(&choice, IF, condition) = copy;
+    AST_SLOT(&choice, IF, yes) = arena_copy(a, &yes, sizeof yes);
+    AST_SLOT(&choice, IF, no) = arena_copy(a, &no, sizeof no);
+    return arena_copy(a, &choice, sizeof choice);
+}
+
+static const char *add_expression(Experiment *x, Scope *s, const Ast *e, const char *name) {
+    Arena *a = arena_of(x);
+    Names names = {.percent = true};
+    if (e->kind == AST_NAME && experiment_array(x, e->name) && !name) return experiment_array(x, e->name)->name;
+    Ast *copy = name_values(x, s, e, &names);
+    if (names.failed) return NULL;
+    if (names.n == 1 && copy->kind == AST_NAME && !name) return names.items[0];
+    name = name ? name : range_text(a, e->range);
+    if (experiment_array(x, name)) return name;
+    const char *routine =
+        scalar_function(s, arena_printf(a, "%s_%s", x->ast->name, name), as_number(a, e, copy), names.items, names.n);
+    if (!routine) return NULL;
+    json_t *inputs = json_array();
+    AxisSet axes = 0;
+    for (uint32_t k = 0; k < names.n; k++) {
+        json_array_append_new(inputs, json_string(names.items[k]));
+        axes |= experiment_array(x, names.items[k])->shown;
+    }
+    return experiment_add(
+        x,
+        (ArrayNode){
+            .name = name, .kind = "expression", .shown = axes, .cells = axes, .percent = names.percent && names.n > 0},
+        json_pack("{s:s, s:o}", "routine", routine, "inputs", inputs));
+}
+
+const char *experiment_value(Experiment *x, const Ast *e, const char *name) {
+    Scope s = experiment_scope(x);
+    ReductionCall call;
+    if (reduction_of(e, &call)) return add_reduction(x, &call, e, name);
+    if (is_metric_call(&s, e)) return add_evaluation(x, e, name);
+    if (statistic_of(e, &(bool){false})) return add_statistic(x, &s, e, name);
+    return add_expression(x, &s, e, name);
+}
+
+bool experiment_runs(Experiment *x, Scope *s, const Ast *e) {
+    ReductionCall call;
+    if (!e) return false;
+    if (e->kind == AST_NAME && experiment_array(x, e->name)) return true;
+    if (is_metric_call(s, e) || statistic_of(e, &(bool){false}) || reduction_of(e, &call)) return true;
+    const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;
+    if (let && experiment_runs(x, s, let)) return true;
+    for (uint32_t k = e->kind == AST_CALL ? 1 : 0; k < e->nkids; k++)
+        if (experiment_runs(x, s, e->kids[k])) return true;
+    return false;
+}

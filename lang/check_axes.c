@@ -1,0 +1,116 @@
+/* check_axes.c - axes of an experiment's values: reductions over them, and their places in a table. */
+#include "checker.h"
+#include <string.h>
+
+static bool is_number(const Type *t) { return type_is_scalar(t) && t->elem != ELEM_BOOL; }
+
+/* "its axes are 'mode' and 'seed'" */
+static void help_axes(Checker *c, Diagnostic *d, const char *of, AxisSet axes) {
+    if (axes)
+        diag_help(d, "the axes of %s: %s", of, axes_text(c->arena, c->axes, axes));
+    else
+        diag_help(d, "%s mentions no sweep: it is one number", of);
+}
+
+static const char *text_of(Checker *c, const Ast *e) {
+    const Range r = e->range;
+    return e->kind == AST_NAME ? arena_printf(c->arena, "'%s'", e->name)
+                               : arena_printf(c->arena, "'%.*s'", (int)(r.end - r.start > 40 ? 40 : r.end - r.start),
+                                              r.source->text + r.start);
+}
+
+/* The axes at `over:`, of a value that has them; 0: reported. */
+static AxisSet over_axes(Checker *c, Ast *over, const Ast *value) {
+    const bool many = over->kind == AST_ARRAY || over->kind == AST_TUPLE;
+    const AxisSet has = axes_shown(c->axes, value);
+    AxisSet all = 0;
+    bool good = !many || over->nkids;
+    for (uint32_t i = 0; i < (many ? over->nkids : 1); i++) {
+        Ast *e = many ? over->kids[i] : over;
+        const AxisSet axes = axes_named(c->axes, e);
+        if (e->kind == AST_ERROR || (e->kind == AST_NAME && !e->ref && !axes)) return 0;
+        e->type = &type_word;
+        if (axes && !(axes & ~has)) {
+            all |= axes;
+            continue;
+        }
+        Diagnostic *d = axes ? diag_report(c->diags, DIAG_E0532, e->range, "%s has no axis %s", text_of(c, value),
+                                           axes_text(c->arena, c->axes, axes & ~has))
+                             : diag_report(c->diags, DIAG_E0532, e->range, "'over' takes sweeps of the experiment");
+        help_axes(c, d, text_of(c, value), has);
+        good = false;
+    }
+    return good ? all : 0;
+}
+
+static const Type *wrong_value(Checker *c, const Ast *value, const Reduction *r, const char *takes) {
+    if (value->type->kind != TYPE_ERROR)
+        diag_help(diag_report(c->diags, DIAG_E0536, value->range, "'%s' with 'over:' takes %s, this is %s", r->name,
+                              takes, type_text(c->arena, value->type)),
+                  "%s: %s", r->name, r->doc);
+    return &type_error;
+}
+
+const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e) {
+    const Reduction *r = call->row;
+    if (!c->axes) {
+        diag_report(c->diags, DIAG_E0532, call->over->range,
+                    "'over:' takes away sweeps of an experiment: there is none here");
+        return &type_error;
+    }
+    if (!call->value || call->more || (r->kind == REDUCE_SHARE) != (call->number != NULL)) {
+        diag_help(diag_report(c->diags, DIAG_E0303, e->range, "'%s' takes %s", r->name,
+                              r->kind == REDUCE_SHARE ? "a value, a share and 'over:'" : "a value and 'over:'"),
+                  r->kind == REDUCE_SHARE ? "quantile(v, 0.9, over: s)" : "%s(v, over: s)", r->name);
+        return &type_error;
+    }
+    const Type *t = check_expr(c, call->value);
+    if (t->kind == TYPE_ERROR) return t;
+    const AxisSet over = over_axes(c, call->over, call->value);
+    if (!over) return &type_error;
+    if (call->number && !check_range(c, call->number, "share' of 'quantile", 0, 1, false)) return &type_error;
+    switch (r->kind) {
+    case REDUCE_NUMBER:
+    case REDUCE_SHARE: return is_number(t) ? &type_real : wrong_value(c, call->value, r, "numbers");
+    case REDUCE_TRUTH:
+        return type_is_scalar(t) && t->elem == ELEM_BOOL ? t : wrong_value(c, call->value, r, "conditions");
+    case REDUCE_RECORDS: /* a computation of evaluations has their type too */
+        return t == &type_evaluation && (call->value->kind == AST_NAME || call->value->kind == AST_CALL)
+                   ? &type_real
+                   : wrong_value(c, call->value, r, "evaluations");
+    case REDUCE_CHOICE:
+        if (!is_number(t)) return wrong_value(c, call->value, r, "numbers");
+        if (__builtin_popcount(over) == 1) return c->axes->axis[__builtin_ctz(over)].sweep->type;
+        diag_report(c->diags, DIAG_E0532, call->over->range, "'%s' chooses among the values of one sweep", r->name);
+        return &type_error;
+    }
+    return &type_error;
+}
+
+/* The axes that the names at `rows` and `cells` stand for. */
+static AxisSet placed(Checker *c, const Ast *value) {
+    const Ast *inputs = value && value->kind == AST_CALL ? SLOT(value, CALL, inputs) : NULL;
+    AxisSet set = inputs ? 0 : axes_named(c->axes, value);
+    for (uint32_t i = 0; inputs && i < inputs->nkids; i++)
+        if (inputs->kids[i]->kind == AST_ARG) set |= axes_named(c->axes, SLOT(inputs->kids[i], ARG, value));
+    return set;
+}
+
+void check_table_axes(Checker *c, const Ast *settings) {
+    const Ast *rows = value_of(settings, "rows"), *columns = value_of(settings, "columns");
+    const AxisSet joined = placed(c, value_of(settings, "cells")), has = placed(c, rows) | joined;
+    for (uint32_t i = 0; rows && columns && columns->kind == AST_ARRAY && i < columns->nkids; i++) {
+        const Ast *column = columns->kids[i];
+        if (!column->type || column->type->kind == TYPE_ERROR) continue;
+        const AxisSet open = axes_shown(c->axes, column) & ~has;
+        if (!open) continue;
+        const char *name = c->axes->axis[__builtin_ctz(open)].name, *text = text_of(c, column);
+        Diagnostic *d =
+            diag_report(c->diags, DIAG_E0531, column->range, "%s changes with %s, which has no place in this table",
+                        text, axes_text(c->arena, c->axes, open));
+        diag_help(d,
+                  joined ? "add it to 'rows', or take it away: mean(.., over: %s)"
+                         : "add it to 'rows', join it with 'cells: mean_std(%s)', or take it away: 'over:'",
+                  name);
+    }
+}

@@ -1,0 +1,323 @@
+#define _GNU_SOURCE
+#include "arrays.h"
+#include "experiment.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- places ---- */
+int deq_axes_count(const deq_experiment_spec *x, const int *axes, int naxes) {
+    int n = 1;
+    for (int k = 0; k < naxes; k++) n *= x->axes[axes[k]].nvalues;
+    return n;
+}
+
+int deq_axes_cell(const deq_experiment_spec *x, const int *axes, int naxes, const int *at) {
+    int cell = 0;
+    for (int k = 0; k < naxes; k++) cell = cell * x->axes[axes[k]].nvalues + at[axes[k]];
+    return cell;
+}
+
+void deq_axes_place(const deq_experiment_spec *x, const int *axes, int naxes, int cell, int *at) {
+    for (int k = naxes; k-- > 0;) {
+        at[axes[k]] = cell % x->axes[axes[k]].nvalues;
+        cell /= x->axes[axes[k]].nvalues;
+    }
+}
+
+char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, const int *at, const char *name) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return NULL;
+    fputs(name, f);
+    for (int k = 0; k < naxes; k++)
+        fprintf(f, "%s%s = %s", k ? ", " : " (", x->axes[axes[k]].name, x->axes[axes[k]].values[at[axes[k]]]);
+    if (naxes) fputc(')', f);
+    fclose(f);
+    return text;
+}
+
+deq_cell *deq_arrays_cell(const deq_arrays *g, int array, const int *at) {
+    const deq_array_spec *a = &g->x->arrays[array];
+    return &g->cells[array][deq_axes_cell(g->x, a->axes, a->naxes, at)];
+}
+
+/* ---- opening, closing ---- */
+bool deq_arrays_open(deq_arrays *g, deq_app *app, const deq_experiment_spec *x, deq_error *e) {
+    *g = (deq_arrays){.app = app, .x = x};
+    g->cells = calloc((size_t)x->narrays + 1, sizeof *g->cells);
+    g->used = calloc((size_t)x->narrays + 1, sizeof *g->used);
+    bool ok = g->cells && g->used;
+    for (int i = 0; ok && i < x->narrays; i++) {
+        const int n = deq_axes_count(x, x->arrays[i].axes, x->arrays[i].naxes);
+        ok = (g->cells[i] = calloc((size_t)n, sizeof **g->cells));
+        for (int k = 0; ok && k < n; k++) g->cells[i][k].interval = (deq_interval){NAN, NAN, NAN};
+    }
+    for (int t = 0; ok && t < x->ntables; t++)
+        for (int c = 0; c < x->tables[t].ncolumns; c++) g->used[x->tables[t].columns[c].value] = 1;
+    return ok || deq_fail(e, DEQ_MEMORY, "out of memory for the cells of '%s'", x->name);
+}
+
+static void cell_free(deq_cell *c) {
+    if (c->evaluation) deq_evaluation_free(c->evaluation);
+    free(c->evaluation);
+    if (c->sampled) {
+        free(c->sampled->values);
+        free(c->sampled->means);
+    }
+    free(c->sampled);
+}
+
+void deq_arrays_close(deq_arrays *g) {
+    for (int i = 0; g->cells && i < g->x->narrays; i++) {
+        const int n = deq_axes_count(g->x, g->x->arrays[i].axes, g->x->arrays[i].naxes);
+        for (int k = 0; g->cells[i] && k < n; k++) cell_free(&g->cells[i][k]);
+        free(g->cells[i]);
+    }
+    free(g->cells);
+    free(g->used);
+    deq_resamples_free(g->resamples);
+    *g = (deq_arrays){0};
+}
+
+/* ---- values ---- */
+/* Calls a compiled function of scalars. */
+static bool call_scalar(const deq_module *module, const char *name, const double *inputs, double *out, deq_error *e) {
+    const deq_routine *routine = deq_module_routine(module, name);
+    size_t scratch = (size_t)(routine->base_bytes + routine->row_bytes + 2 * DEQ_ALIGN) & ~(size_t)(DEQ_ALIGN - 1);
+    deq_frame frame = {
+        .scalars = inputs, .scratch = aligned_alloc(DEQ_ALIGN, scratch), .arg0 = aligned_alloc(DEQ_ALIGN, DEQ_ALIGN)};
+    bool ok = frame.scratch && frame.arg0;
+    if (ok) {
+        routine->function(&frame, 1);
+        *out = module->real_bits == 64 ? *(double *)frame.arg0 : (double)*(float *)frame.arg0;
+    } else {
+        deq_fail(e, DEQ_MEMORY, "out of memory calling '%s'", name);
+    }
+    free(frame.scratch);
+    free(frame.arg0);
+    return ok;
+}
+
+#define MOST_INPUTS 64
+
+static double call(const deq_arrays *g, const deq_array_spec *a, const double *inputs) {
+    double out = NAN;
+    deq_error e = {0};
+    return call_scalar(g->app->module, a->routine, inputs, &out, &e) ? out : NAN;
+}
+
+/* Calls `each` with every place of the reduced array's cells that make up the one at `at`. */
+static bool each_part(deq_arrays *g, const deq_array_spec *a, const int *at,
+                      bool (*each)(deq_arrays *g, int array, const int *at, int part, void *context), void *context) {
+    const int n = deq_axes_count(g->x, a->over, a->nover);
+    int *inner = malloc((size_t)(g->x->naxes + 1) * sizeof *inner);
+    bool ok = inner;
+    if (ok) memcpy(inner, at, (size_t)g->x->naxes * sizeof *inner);
+    for (int part = 0; ok && part < n; part++) {
+        deq_axes_place(g->x, a->over, a->nover, part, inner);
+        ok = each(g, a->inputs[0], inner, part, context);
+    }
+    free(inner);
+    return ok;
+}
+
+typedef struct Gathered {
+    double *values;
+    int resample;
+} Gathered;
+
+static bool gather(deq_arrays *g, int array, const int *at, int part, void *context) {
+    Gathered *to = context;
+    to->values[part] = deq_arrays_value(g, array, at, to->resample);
+    return true;
+}
+
+static double reduced(deq_arrays *g, const deq_array_spec *a, const int *at, int resample) {
+    const int n = deq_axes_count(g->x, a->over, a->nover);
+    Gathered to = {malloc((size_t)n * sizeof(double)), resample};
+    double out = NAN;
+    if (to.values && each_part(g, a, at, gather, &to)) out = deq_reduce(a->reduction, a->share, to.values, n);
+    free(to.values);
+    return out;
+}
+
+static double computed(deq_arrays *g, int array, const int *at, int resample) {
+    const deq_array_spec *a = &g->x->arrays[array];
+    deq_cell *c = deq_arrays_cell(g, array, at);
+    double inputs[MOST_INPUTS];
+    if (resample >= 0 && c->sampled) return deq_resampled_mean(g, c->sampled, resample);
+    switch (a->kind) {
+    case DEQ_ARRAY_coordinate: return a->numbers[deq_axes_cell(g->x, a->axes, a->naxes, at)];
+    case DEQ_ARRAY_chosen: {
+        const double place = deq_arrays_value(g, a->inputs[0], at, resample);
+        return place >= 0 && place < a->nspecs ? a->numbers[(int)place] : NAN;
+    }
+    case DEQ_ARRAY_expression:
+        for (int i = 0; i < a->ninputs; i++) inputs[i] = deq_arrays_value(g, a->inputs[i], at, resample);
+        return call(g, a, inputs);
+    case DEQ_ARRAY_reduce: return reduced(g, a, at, resample);
+    default: return c->value; /* statistics stay as they are */
+    }
+}
+
+double deq_arrays_value(deq_arrays *g, int array, const int *at, int resample) {
+    deq_cell *c = deq_arrays_cell(g, array, at);
+    if (resample < 0) return c->value;
+    if (c->stamp != resample + 1) {
+        c->drawn = computed(g, array, at, resample);
+        c->stamp = resample + 1;
+    }
+    return c->drawn;
+}
+
+bool deq_arrays_choose(deq_arrays *g, int array, const int *at, int *out, deq_error *e) {
+    const deq_array_spec *a = &g->x->arrays[array];
+    memcpy(out, at, (size_t)g->x->naxes * sizeof *out);
+    for (int k = 0; k < a->ncells; k++) {
+        const deq_axis_spec *axis = &g->x->axes[a->cells[k]];
+        if (axis->choice < 0) continue;
+        if (!deq_arrays_need(g, axis->choice, at, e)) return false;
+        const double chosen = deq_arrays_value(g, axis->choice, at, -1);
+        if (isnan(chosen))
+            return deq_fail(e, DEQ_SETTING, "'%s' chooses nothing: none of its values is a number", axis->name);
+        out[a->cells[k]] = (int)chosen;
+    }
+    return true;
+}
+
+/* ---- what a value rests on ---- */
+/* Whether a resample changes it, and nothing but examples is behind it. */
+static bool is_sampled(const deq_arrays *g, int array) {
+    const deq_array_spec *a = &g->x->arrays[array];
+    bool some = false;
+    switch (a->kind) {
+    case DEQ_ARRAY_evaluate: return true;
+    case DEQ_ARRAY_expression:
+        for (int i = 0; i < a->ninputs; i++) {
+            const bool fixed = g->x->arrays[a->inputs[i]].kind == DEQ_ARRAY_coordinate;
+            if (!fixed && !is_sampled(g, a->inputs[i])) return false;
+            some = some || !fixed;
+        }
+        return some;
+    case DEQ_ARRAY_reduce:
+        return a->reduction != DEQ_REDUCE_argmin && a->reduction != DEQ_REDUCE_argmax && is_sampled(g, a->inputs[0]);
+    default: return false;
+    }
+}
+
+static int by_value(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* 95 % of the resamples lie in it; none where one of them is no number. */
+static deq_interval interval_of(deq_arrays *g, int array, const int *at) {
+    deq_interval out = {NAN, NAN, NAN};
+    double *values = malloc(DEQ_RESAMPLES * sizeof *values);
+    bool finite = values;
+    const double value = deq_arrays_cell(g, array, at)->value;
+    for (int r = 0; finite && r < DEQ_RESAMPLES; r++) {
+        values[r] = deq_arrays_value(g, array, at, r);
+        finite = isfinite(values[r]);
+    }
+    if (finite) {
+        qsort(values, DEQ_RESAMPLES, sizeof *values, by_value);
+        out = (deq_interval){value, fmin(values[DEQ_RESAMPLES / 40], value),
+                             fmax(values[DEQ_RESAMPLES - 1 - DEQ_RESAMPLES / 40], value)};
+    }
+    free(values);
+    return out;
+}
+
+/* A value can be believed as far as the least of what it is computed from; the least of several, and the worst of them
+ * example by example, as far as the strongest attack. */
+static void believe(deq_cell *c, const deq_cell *part, bool strongest, double *least) {
+    if (c->examples < part->examples) c->examples = part->examples;
+    if (strongest ? part->value < *least : part->verdict.level > c->verdict.level) c->verdict = part->verdict;
+    if (part->value < *least) *least = part->value;
+}
+
+typedef struct Reducing {
+    deq_cell *cell;
+    bool strongest, records, choice;
+    double least;
+    deq_error *e;
+} Reducing;
+
+/* Each example's least, or its largest loss. */
+static bool take_worst(deq_cell *c, const deq_cell *part, deq_error *e) {
+    if (!part->sampled || (c->sampled && c->sampled->n != part->sampled->n))
+        return deq_fail(e, DEQ_MODULE, "worst_of goes over evaluations of the same examples");
+    const deq_sampled *from = part->sampled;
+    const bool by_loss = part->evaluation && part->evaluation->by_loss;
+    if (!c->sampled) {
+        c->sampled = calloc(1, sizeof *c->sampled);
+        double *values = malloc((size_t)(from->n + 1) * sizeof *values);
+        if (!c->sampled || !values) return free(values), deq_fail(e, DEQ_MEMORY, "out of memory for worst_of");
+        memcpy(values, from->values, (size_t)from->n * sizeof *values);
+        *c->sampled = (deq_sampled){values, from->n, from->group, NULL};
+    }
+    for (int64_t i = 0; i < from->n; i++)
+        if (by_loss ? from->values[i] > c->sampled->values[i] : from->values[i] < c->sampled->values[i])
+            c->sampled->values[i] = from->values[i];
+    return true;
+}
+
+static bool reduce_part(deq_arrays *g, int array, const int *at, int part, void *context) {
+    Reducing *r = context;
+    (void)part;
+    if (!deq_arrays_need(g, array, at, r->e)) return false;
+    const deq_cell *of = deq_arrays_cell(g, array, at);
+    if (!r->choice) believe(r->cell, of, r->strongest, &r->least);
+    return !r->records || take_worst(r->cell, of, r->e);
+}
+
+static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
+    const deq_array_spec *a = &g->x->arrays[array];
+    deq_cell *c = deq_arrays_cell(g, array, at);
+    double least = INFINITY;
+    if (a->ninputs > MOST_INPUTS)
+        return deq_fail(e, DEQ_MODULE, "value '%s' has more than %d inputs", a->name, MOST_INPUTS);
+    for (int i = 0; i < a->ninputs && a->kind != DEQ_ARRAY_reduce; i++) {
+        if (!deq_arrays_need(g, a->inputs[i], at, e)) return false;
+        if (a->kind == DEQ_ARRAY_expression) believe(c, deq_arrays_cell(g, a->inputs[i], at), false, &least);
+    }
+    if (a->kind == DEQ_ARRAY_reduce) {
+        const bool records = a->reduction == DEQ_REDUCE_worst_of;
+        const bool choice = a->reduction == DEQ_REDUCE_argmin || a->reduction == DEQ_REDUCE_argmax;
+        Reducing r = {c, records || a->reduction == DEQ_REDUCE_min, records, choice, INFINITY, e};
+        if (!each_part(g, a, at, reduce_part, &r)) return false;
+        if (records) {
+            double sum = 0;
+            for (int64_t i = 0; i < c->sampled->n; i++) sum += c->sampled->values[i];
+            c->value = sum / (double)c->sampled->n;
+        }
+    }
+    if (a->kind == DEQ_ARRAY_statistic) {
+        const deq_evaluation *of = deq_arrays_cell(g, a->inputs[0], at)->evaluation;
+        c->examples = of->examples;
+        c->value = deq_evaluation_statistic(of, a->what);
+    } else if (!c->sampled) {
+        c->value = computed(g, array, at, -1);
+    }
+    if (is_sampled(g, array)) c->interval = interval_of(g, array, at);
+    return true;
+}
+
+bool deq_arrays_need(deq_arrays *g, int array, const int *at, deq_error *e) {
+    deq_cell *c = deq_arrays_cell(g, array, at);
+    const deq_array_kind kind = g->x->arrays[array].kind;
+    if (c->done) return true;
+    if (c->waiting) return deq_fail(e, DEQ_MODULE, "'%s' waits for itself", g->x->arrays[array].name);
+    c->waiting = true;
+    const bool ok = kind == DEQ_ARRAY_train      ? deq_experiment_train(g, array, at, e)
+                    : kind == DEQ_ARRAY_evaluate ? deq_experiment_evaluate(g, array, at, e)
+                                                 : compute(g, array, at, e);
+    c->waiting = false;
+    c->done = ok;
+    if (ok) deq_experiment_report(g, array, at);
+    return ok;
+}

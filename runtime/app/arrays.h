@@ -1,0 +1,71 @@
+/* arrays.h - the arrays of an experiment while it runs: each cell is made once, when something first asks for it.
+ *
+ * A cell is named by its array and by `at`, a position on every axis of the experiment, of which the array's own count.
+ * Training runs and evaluations are made by experiment.h; the rest is computed here, also anew on resampled examples.
+ * Files: arrays.c, reduce.c (numbers to one), resample.c (means of drawn examples). */
+#ifndef DEQ_RUNTIME_ARRAYS_H
+#define DEQ_RUNTIME_ARRAYS_H
+#include "app_state.h"
+
+typedef struct deq_sampled { /* values of examples, of which means are taken */
+    double *values;
+    int64_t n;
+    int group;     /* the same examples are drawn for all of a group */
+    double *means; /* of each resample; NULL: not made yet */
+} deq_sampled;
+
+typedef struct deq_cell {
+    bool done, waiting; /* waiting: its parts are being made */
+    double value;
+    deq_interval interval;
+    deq_verdict verdict;
+    int64_t examples;           /* it was measured on; 0: it is no mean over examples */
+    deq_model *model;           /* of a training run; of an evaluation, the net */
+    deq_evaluation *evaluation; /* of an evaluation */
+    const deq_value_spec *spec; /* likewise */
+    deq_sampled *sampled;       /* of evaluations, and of the worst of several */
+    int stamp;                  /* the resample that `drawn` is of, from 1 */
+    double drawn;
+} deq_cell;
+
+typedef struct deq_resamples deq_resamples; /* resample.c */
+
+typedef struct deq_arrays {
+    deq_app *app;
+    const deq_experiment_spec *x;
+    deq_cell **cells; /* of each array, by cell */
+    int *used;        /* of each array: whether a table has it as a column, 1 */
+    int groups;       /* of examples, so far */
+    deq_resamples *resamples;
+} deq_arrays;
+
+bool deq_arrays_open(deq_arrays *g, deq_app *app, const deq_experiment_spec *x, deq_error *e);
+void deq_arrays_close(deq_arrays *g);
+
+/* ---- places ---- */
+int deq_axes_count(const deq_experiment_spec *x, const int *axes, int naxes);
+int deq_axes_cell(const deq_experiment_spec *x, const int *axes, int naxes, const int *at);
+/* Writes the cell's place on these axes into `at`. */
+void deq_axes_place(const deq_experiment_spec *x, const int *axes, int naxes, int cell, int *at);
+/* "net (mode = jfb, seed = 0)", of the axes; free() it. */
+char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, const int *at, const char *name);
+deq_cell *deq_arrays_cell(const deq_arrays *g, int array, const int *at);
+
+/* ---- values ---- */
+/* Makes the cell and what it needs. */
+bool deq_arrays_need(deq_arrays *g, int array, const int *at, deq_error *e);
+/* Its value, or that on the resample (from 0; -1: as measured).  The cell has been made. */
+double deq_arrays_value(deq_arrays *g, int array, const int *at, int resample);
+/* `at` with the choices that the array's settings wait for; they have been made. */
+bool deq_arrays_choose(deq_arrays *g, int array, const int *at, int *out, deq_error *e);
+
+/* ---- reduce.c ---- */
+/* Of n numbers, of which NaN is none; argmin and argmax give a position.  NaN where there is none. */
+double deq_reduce(deq_reduction reduction, double share, const double *values, int n);
+
+/* ---- resample.c ---- */
+#define DEQ_RESAMPLES 1000 /* for an interval */
+/* The mean over the resample's examples.  Memory that is short makes it NaN. */
+double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample);
+void deq_resamples_free(deq_resamples *r);
+#endif

@@ -1,0 +1,196 @@
+/* manifest_experiment.c - experiments: axes, arrays over them, tables. */
+#include "manifest_reader.h"
+#include <limits.h>
+#include <string.h>
+
+static const char *const kind_names[] = {
+#define ARRAY(kind, doc) #kind,
+#include "arrays.def"
+#undef ARRAY
+};
+static const char *const reduction_names[] = {
+#define REDUCTION(name, kind, doc) #name,
+#include "reductions.def"
+#undef REDUCTION
+};
+
+static int position(const char *const *names, int n, const char *name) {
+    for (int i = 0; i < n; i++)
+        if (!strcmp(names[i], name)) return i;
+    return -1;
+}
+
+/* Whole numbers from 0 on, below `limit`. */
+static int *places(manifest_reader *r, const json_t *list, int limit, int *count) {
+    *count = (int)json_array_size(list);
+    int *out = manifest_make(r, (size_t)*count, sizeof *out);
+    for (int i = 0; out && i < *count; i++) {
+        const json_int_t k = json_integer_value(json_array_get(list, (size_t)i));
+        if (k < 0 || k >= limit) manifest_missing(r, "axes", "position in");
+        out[i] = k < 0 || k >= limit ? 0 : (int)k;
+    }
+    return out;
+}
+
+static int array_named(manifest_reader *r, const deq_experiment_spec *x, int before, const char *name) {
+    for (int i = 0; i < before; i++)
+        if (!strcmp(x->arrays[i].name, name)) return i;
+    deq_fail(r->e, DEQ_MODULE, "manifest: the experiment '%s' uses '%s', which is not above it", x->name, name);
+    return 0;
+}
+
+/* Cells of some axes; -1 and an error where there are too many. */
+static int cells_of(manifest_reader *r, const deq_experiment_spec *x, const int *axes, int naxes) {
+    int64_t n = 1;
+    for (int i = 0; i < naxes; i++) n *= x->axes[axes[i]].nvalues;
+    if (n > 0 && n <= INT_MAX / 2) return (int)n;
+    manifest_missing(r, "axes", "number of cells in");
+    return -1;
+}
+
+static void check_specs(manifest_reader *r, const deq_experiment_spec *x, const deq_array_spec *a, int count) {
+    if (cells_of(r, x, a->cells, a->ncells) != count) manifest_missing(r, "cells", "specification for every cell in");
+}
+
+static void read_values(manifest_reader *r, const json_t *o, deq_array_spec *a) {
+    const json_t *v = manifest_list(r, o, "cells", &a->nspecs);
+    a->values = manifest_make(r, (size_t)a->nspecs, sizeof *a->values);
+    for (int i = 0; a->values && i < a->nspecs; i++) manifest_value(r, json_array_get(v, (size_t)i), &a->values[i]);
+}
+
+static void read_numbers(manifest_reader *r, const json_t *o, deq_array_spec *a) {
+    const json_t *v = manifest_list(r, o, "numbers", &a->nspecs);
+    a->numbers = manifest_make(r, (size_t)a->nspecs, sizeof *a->numbers);
+    for (int i = 0; a->numbers && i < a->nspecs; i++) a->numbers[i] = json_number_value(json_array_get(v, (size_t)i));
+}
+
+/* The array that it is of. */
+static void read_of(manifest_reader *r, const json_t *o, const deq_experiment_spec *x, int at, deq_array_spec *a) {
+    a->ninputs = 1;
+    a->inputs = manifest_make(r, 1, sizeof *a->inputs);
+    if (a->inputs) a->inputs[0] = array_named(r, x, at, manifest_text(r, o, "of"));
+}
+
+static void read_array(manifest_reader *r, const json_t *o, deq_experiment_spec *x, int at) {
+    deq_array_spec *a = &x->arrays[at];
+    r->where = "array";
+    a->name = manifest_text(r, o, "name");
+    const char *kind = manifest_text(r, o, "kind"), *what;
+    const int found = position(kind_names, DEQ_ARRAY_KINDS, kind);
+    a->kind = found < 0 ? DEQ_ARRAY_train : (deq_array_kind)found;
+    if (found < 0) deq_fail(r->e, DEQ_MODULE, "manifest: '%s' is of the unknown kind '%s'", a->name, kind);
+    a->axes = places(r, json_object_get(o, "axes"), x->naxes, &a->naxes);
+    int nwaits;
+    const int *waits = places(r, json_object_get(o, "waits"), x->naxes, &nwaits);
+    a->cells = manifest_make(r, (size_t)(a->naxes + nwaits), sizeof *a->cells);
+    for (int k = 0; a->cells && k < x->naxes; k++) { /* in order */
+        bool has = false;
+        for (int i = 0; i < a->naxes; i++) has |= a->axes[i] == k;
+        for (int i = 0; i < nwaits; i++) has |= waits[i] == k;
+        if (has) a->cells[a->ncells++] = k;
+    }
+    const json_t *v;
+    switch (a->kind) {
+    case DEQ_ARRAY_train: a->trains = manifest_trains(r, o, &a->nspecs); break;
+    case DEQ_ARRAY_evaluate: read_values(r, o, a); break;
+    case DEQ_ARRAY_coordinate: read_numbers(r, o, a); break;
+    case DEQ_ARRAY_chosen:
+        read_of(r, o, x, at, a);
+        read_numbers(r, o, a);
+        return;
+    case DEQ_ARRAY_statistic:
+        read_of(r, o, x, at, a);
+        a->what = manifest_text(r, o, "what");
+        return;
+    case DEQ_ARRAY_expression:
+        a->routine = manifest_text(r, o, "routine");
+        v = manifest_list(r, o, "inputs", &a->ninputs);
+        a->inputs = manifest_make(r, (size_t)a->ninputs, sizeof *a->inputs);
+        for (int i = 0; a->inputs && i < a->ninputs; i++) {
+            const char *name = json_string_value(json_array_get(v, (size_t)i));
+            a->inputs[i] = array_named(r, x, at, name ? name : "");
+        }
+        return;
+    case DEQ_ARRAY_reduce:
+        read_of(r, o, x, at, a);
+        what = manifest_text(r, o, "what");
+        a->reduction = (deq_reduction)position(reduction_names, DEQ_REDUCTIONS, what);
+        if ((int)a->reduction < 0) deq_fail(r->e, DEQ_MODULE, "manifest: there is no reduction '%s'", what);
+        a->over = places(r, json_object_get(o, "over"), x->naxes, &a->nover);
+        a->share = json_number_value(json_object_get(o, "share"));
+        return;
+    case DEQ_ARRAY_KINDS: return;
+    }
+    check_specs(r, x, a, a->nspecs);
+}
+
+static void read_table(manifest_reader *r, const json_t *o, const deq_experiment_spec *x, deq_table_spec *t) {
+    r->where = "table";
+    t->name = manifest_text(r, o, "name");
+    const json_t *v = manifest_list(r, o, "rows", &t->nrows);
+    t->rows = manifest_make(r, (size_t)t->nrows, sizeof *t->rows);
+    for (int i = 0; t->rows && i < t->nrows; i++)
+        t->rows[i].axes = places(r, json_array_get(v, (size_t)i), x->naxes, &t->rows[i].naxes);
+    v = manifest_list(r, o, "columns", &t->ncolumns);
+    t->columns = manifest_make(r, (size_t)t->ncolumns, sizeof *t->columns);
+    for (int i = 0; t->columns && i < t->ncolumns; i++) {
+        const json_t *c = json_array_get(v, (size_t)i);
+        const char *format = manifest_text_or_null(c, "format");
+        t->columns[i] = (deq_column_spec){.title = manifest_text(r, c, "title"),
+                                          .value = array_named(r, x, x->narrays, manifest_text(r, c, "value")),
+                                          .percent = format && !strcmp(format, "percent"),
+                                          .names = (int)manifest_integer_or(c, "names", -1)};
+        if (t->columns[i].names >= x->naxes) manifest_missing(r, "names", "axis in");
+    }
+    t->join = places(r, json_object_get(o, "join"), x->naxes, &t->njoin);
+    const char *cells = manifest_text_or_null(o, "cells");
+    t->mean_std = cells && !strcmp(cells, "mean_std");
+}
+
+void manifest_experiment(manifest_reader *r, const json_t *o, deq_experiment_spec *x) {
+    r->where = "experiment";
+    x->name = manifest_text(r, o, "name");
+    x->line = (int)manifest_integer_or(o, "line", 0);
+    x->audit = json_is_true(json_object_get(o, "audit"));
+    const json_t *v = manifest_list(r, o, "axes", &x->naxes);
+    x->axes = manifest_make(r, (size_t)x->naxes, sizeof *x->axes);
+    for (int i = 0; x->axes && i < x->naxes; i++) {
+        const json_t *s = json_array_get(v, (size_t)i);
+        x->axes[i].name = manifest_text(r, s, "name");
+        x->axes[i].values = manifest_texts(r, s, "values", &x->axes[i].nvalues);
+        x->axes[i].choice = -1;
+    }
+    const json_t *arrays = manifest_list(r, o, "arrays", &x->narrays), *tables;
+    x->arrays = manifest_make(r, (size_t)x->narrays, sizeof *x->arrays);
+    for (int i = 0; x->axes && x->arrays && i < x->narrays; i++) read_array(r, json_array_get(arrays, (size_t)i), x, i);
+    for (int i = 0; x->axes && x->arrays && i < x->naxes; i++) {
+        const char *choice = manifest_text_or_null(json_array_get(v, (size_t)i), "choice");
+        if (choice) x->axes[i].choice = array_named(r, x, x->narrays, choice);
+    }
+    tables = manifest_list(r, o, "tables", &x->ntables);
+    x->tables = manifest_make(r, (size_t)x->ntables, sizeof *x->tables);
+    for (int i = 0; x->arrays && x->tables && i < x->ntables; i++)
+        read_table(r, json_array_get(tables, (size_t)i), x, &x->tables[i]);
+}
+
+bool deq_each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *), void *context) {
+    for (int i = 0; i < m->ntrains; i++)
+        if (!visit(&m->trains[i], context)) return false;
+    for (int i = 0; i < m->nexperiments; i++)
+        for (int k = 0; k < m->experiments[i].narrays; k++) {
+            const deq_array_spec *a = &m->experiments[i].arrays[k];
+            for (int c = 0; a->trains && c < a->nspecs; c++)
+                if (!visit(&a->trains[c], context)) return false;
+        }
+    return true;
+}
+
+bool deq_each_value(deq_manifest *m, bool (*visit)(deq_value_spec *, void *), void *context) {
+    for (int i = 0; i < m->nexperiments; i++)
+        for (int k = 0; k < m->experiments[i].narrays; k++) {
+            const deq_array_spec *a = &m->experiments[i].arrays[k];
+            for (int c = 0; a->values && c < a->nspecs; c++)
+                if (!visit(&a->values[c], context)) return false;
+        }
+    return true;
+}
