@@ -184,9 +184,10 @@ static const struct {
     {AST_CHECK, "a check", IN(FN) | IN(SETTING) | IN(TRAIN), false},
     {AST_TEST, "a test", IN(FN) | IN(SETTING) | IN(TRAIN), false},
     {AST_EXPERIMENT, "an experiment", IN(FN) | IN(SETTING) | IN(TRAIN) | IN(SWEEP) | IN(TABLE), false},
-    {AST_TRAIN, "a block of settings", IN(SETTING), false},
+    {AST_TRAIN, "a block of settings", IN(SETTING) | IN(SPREAD), false},
     {AST_TABLE, "a block of settings", IN(SETTING), false},
-    {AST_WITH, "a block of settings", IN(SETTING), false},
+    {AST_WITH, "a block of settings", IN(SETTING) | IN(SPREAD), false},
+    {AST_RECORD, "a block of settings", IN(SETTING) | IN(SPREAD), false},
     {AST_SETTING, "a block of settings", IN(SETTING), false},
 };
 _Static_assert(AST_COUNT <= 64, "the sets of allowed statements are 64 bits wide");
@@ -201,6 +202,7 @@ static const char *where_allowed(AstKind statement) {
     case AST_STATE: return "'state' belongs to an attack, a function that attacks call, or an optimiser";
     case AST_REPEAT: return "'repeat' belongs to an attack or a function that attacks call";
     case AST_SETTING: return "settings ('name: value') stand in fixed points, train, with, table and checks";
+    case AST_SPREAD: return "'..' takes the settings of a record in: in train, with and records";
     case AST_FIXED: return "a fixed point stands in a layer";
     case AST_TRAIN: return "'train' stands at the top level or in an experiment";
     case AST_SWEEP:
@@ -224,7 +226,7 @@ static void check_body(Parser *ps, AstKind owner, Ast *list) {
             Diagnostic *d =
                 syntax_error(ps, DIAG_E0106, at, "%s %s cannot stand in %s", item->kind == AST_EQUATION ? "an" : "a",
                              ast_kind_name(item->kind), bodies[b].name);
-            bool setting = item->kind == AST_EQUATION && !(bodies[b].allowed & ~IN(SETTING));
+            bool setting = item->kind == AST_EQUATION && !(bodies[b].allowed & ~(IN(SETTING) | IN(SPREAD)));
             const char *help = setting ? "a setting is written 'name: value'" : where_allowed(item->kind);
             if (d && help) diag_help(d, "%s", help);
             list->kids[i] = ast_new(ps->arena, AST_ERROR, item->range, 0);

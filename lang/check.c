@@ -219,10 +219,25 @@ bool layer_couples(Checker *c, const Ast *layer) {
     return found;
 }
 
+/* A record of settings or a set of examples: what is no number; NULL: the value may be one. */
+static const Type *constant_of_another_kind(Checker *c, Ast *value) {
+    bool may = value->kind == AST_RECORD || value->kind == AST_MEMBER || value->kind == AST_INDEX ||
+               (value->kind == AST_NAME && value->ref && value->ref->kind == AST_CONST);
+    if (!may) return NULL;
+    c->context = CTX_PIPELINE;
+    const Type *t = check_expr(c, value);
+    return t->kind == TYPE_RECORD || t->kind == TYPE_EXAMPLES || t->kind == TYPE_ERROR ? t : NULL;
+}
+
 static void check_const(Checker *c, Ast *d) {
     Ast *value = SLOT(d, CONST, value), *type = SLOT(d, CONST, type);
     d->type = &type_error;
     if (!value) return;
+    const Type *other = type ? NULL : constant_of_another_kind(c, value);
+    if (other) {
+        d->type = other;
+        return;
+    }
     c->context = CTX_CONST;
     const Type *want = type ? check_type(c, type) : &type_number;
     if (!check_against(c, value, want, DIAG_E0301, arena_printf(c->arena, "'%s'", d->name))) return;

@@ -23,10 +23,11 @@ static void check_sweep(Checker *c, Ast *s) {
         return;
     }
     const Type *item = t->kind == TYPE_LIST && t->nitems ? t->items[0] : NULL;
-    bool sweepable = item && (type_is_scalar(item) || item->kind == TYPE_MODE || item->kind == TYPE_SOLVER ||
-                              item->kind == TYPE_ATTACK || item->kind == TYPE_OPTIMISER ||
-                              item->kind == TYPE_SCHEDULE || item->kind == TYPE_DEFENCE || item->kind == TYPE_PENALTY ||
-                              item->kind == TYPE_FINISH || item->kind == TYPE_WEIGHTS || item->kind == TYPE_FN);
+    bool sweepable =
+        item && (type_is_scalar(item) || item->kind == TYPE_MODE || item->kind == TYPE_SOLVER ||
+                 item->kind == TYPE_ATTACK || item->kind == TYPE_OPTIMISER || item->kind == TYPE_SCHEDULE ||
+                 item->kind == TYPE_DEFENCE || item->kind == TYPE_PENALTY || item->kind == TYPE_FINISH ||
+                 item->kind == TYPE_WEIGHTS || item->kind == TYPE_FN || item->kind == TYPE_RECORD);
     if (!sweepable) {
         diag_help(diag_report(c->diags, DIAG_E0515, values->range, "there is nothing to sweep over: this is %s",
                               type_text(c->arena, t)),

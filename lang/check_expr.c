@@ -423,6 +423,7 @@ const Type *check_expr(Checker *c, Ast *e) {
     case AST_IF: t = check_if(c, e); break;
     case AST_WITH: t = check_with(c, e); break;
     case AST_UNDER: t = check_under(c, e); break;
+    case AST_RECORD: t = check_record(c, e); break;
     case AST_SPREAD: t = unavailable(c, e->range, "'..' among the items of a list"); break;
     default: break;
     }

@@ -147,6 +147,7 @@ void check_settings(Checker *c, Ast *list, const char *block, const char *what, 
                 same(SLOT(q, SETTING, key)->name, name))
                 first = q;
         }
+        const uint32_t before = diags_count(c->diags);
         if (first)
             diag_note(diag_report(c->diags, DIAG_E0406, key->range, "'%s' is set twice", name), first->range,
                       "first set here");
@@ -154,6 +155,7 @@ void check_settings(Checker *c, Ast *list, const char *block, const char *what, 
             check_setting(c, s, row);
         else
             unknown_setting(c, key, name, block, what, unknown), broken = true; /* perhaps the one that is missing */
+        note_record(c, before, s);
     }
     const char *missing = "";
     bool loaded = same(block, "train") && value_of(list, "start");
@@ -447,7 +449,7 @@ const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net, As
         return &type_error;
     }
     if (!check_unchanged(c, examples, arena_printf(c->arena, "'%s'", name))) return &type_error;
-    if (examples->kind == AST_UNDER && !overrides_forward(net))
+    if (examples->kind == AST_UNDER && !overrides_forward(c, net))
         check_attack_mode(c, SLOT(examples, UNDER, attack), n->items[0]);
     if (metric) {
         Ast fake = {.kind = AST_NAME, .range = e->range, .name_range = e->range, .name = metric->name, .ref = metric};
@@ -461,6 +463,32 @@ const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net, As
 }
 
 /* ---- train ---- */
+
+typedef struct Trained {
+    const Type *layer, *examples, *output; /* as far as they are known: TYPE_ERROR, or NULL */
+} Trained;
+
+static void check_train_settings(Checker *c, Ast *t, Ast *list, Trained of) {
+    const Type *m = of.layer, *d = of.examples;
+    check_settings(c, list, "train", "train", place(t), DIAG_E0501, NULL);
+    Ast *loss = value_of(list, "loss"), *mode = value_of(list, "gradient"), *attack = value_of(list, "attack"),
+        *validate = value_of(list, "validate");
+    if (attack && attack->type && attack->type->kind == TYPE_ATTACK && m->kind == TYPE_LAYER)
+        check_attack_mode(c, attack, m);
+    if (validate && validate->type && validate->type->kind == TYPE_EXAMPLES && d->kind == TYPE_EXAMPLES)
+        for (uint32_t i = 0; i < 2; i++)
+            if (!type_equal(validate->type->items[i], d->items[i])) {
+                diag_report(c->diags, DIAG_E0505, validate->range, "'validate' is %s, the training data %s",
+                            type_text(c->arena, validate->type), type_text(c->arena, d));
+                break;
+            }
+    if (validate) check_unchanged(c, validate, "'validate'");
+    if (loss && loss->kind != AST_ERROR)
+        check_loss(c, loss, of.output, of.output && d->kind == TYPE_EXAMPLES ? d->items[1] : NULL, true,
+                   attack != NULL);
+    if (mode && m->kind == TYPE_LAYER && mode->type && mode->type->kind != TYPE_ERROR)
+        check_mode_for(c, mode, m, NULL, NULL);
+}
 
 static void check_train(Checker *c, Ast *t) {
     Ast *model = SLOT(t, TRAIN, model), *data = SLOT(t, TRAIN, data), *list = SLOT(t, TRAIN, settings);
@@ -486,24 +514,8 @@ static void check_train(Checker *c, Ast *t) {
     if (known && d->kind == TYPE_EXAMPLES && !type_equal(input, d->items[0]))
         diag_report(c->diags, DIAG_E0505, model->range, "the input of '%s' is %s, the data's is %s", m->decl->name,
                     type_text(c->arena, input), type_text(c->arena, d->items[0]));
-    check_settings(c, list, "train", "train", place(t), DIAG_E0501, NULL);
-    Ast *loss = value_of(list, "loss"), *mode = value_of(list, "gradient"), *attack = value_of(list, "attack"),
-        *validate = value_of(list, "validate");
-    if (attack && attack->type && attack->type->kind == TYPE_ATTACK && m->kind == TYPE_LAYER)
-        check_attack_mode(c, attack, m);
-    if (validate && validate->type && validate->type->kind == TYPE_EXAMPLES && d->kind == TYPE_EXAMPLES)
-        for (uint32_t i = 0; i < 2; i++)
-            if (!type_equal(validate->type->items[i], d->items[i])) {
-                diag_report(c->diags, DIAG_E0505, validate->range, "'validate' is %s, the training data %s",
-                            type_text(c->arena, validate->type), type_text(c->arena, d));
-                break;
-            }
-    if (validate) check_unchanged(c, validate, "'validate'");
-    if (loss && loss->kind != AST_ERROR)
-        check_loss(c, loss, known ? output : NULL, known && d->kind == TYPE_EXAMPLES ? d->items[1] : NULL, true,
-                   attack != NULL);
-    if (mode && m->kind == TYPE_LAYER && mode->type && mode->type->kind != TYPE_ERROR)
-        check_mode_for(c, mode, m, NULL, NULL);
+    for (uint32_t k = 0, n = settings_variants(c, list); k < n; k++)
+        check_train_settings(c, t, settings_variant(c, list, k), (Trained){m, d, known ? output : NULL});
     if (m->kind != TYPE_LAYER) return;
     Type *net = (Type *)type_of_items(c->arena, TYPE_NET, 1, &m);
     net->decl = t;

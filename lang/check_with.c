@@ -60,15 +60,17 @@ void check_attack_mode(Checker *c, const Ast *attack, const Type *layer) {
         check_attack_mode(c, SLOT(callee->ref, ATTACK_DEF, body), layer);
         return;
     }
-    const Ast *list = attack && attack->kind == AST_WITH ? SLOT(attack, WITH, settings) : NULL;
-    Ast *mode = value_of(list, "gradient");
-    if (mode && mode->type && mode->type->kind == TYPE_MODE && layer_has_fixed(c, layer->decl))
-        check_mode_for(c, mode, layer, NULL, NULL);
+    Ast *list = attack && attack->kind == AST_WITH ? SLOT(attack, WITH, settings) : NULL;
+    for (uint32_t k = 0, n = list ? settings_variants(c, list) : 0; k < n; k++) {
+        Ast *mode = value_of(settings_variant(c, list, k), "gradient");
+        if (mode && layer_has_fixed(c, layer->decl) && check_mode(c, mode, NULL))
+            check_mode_for(c, mode, layer, NULL, NULL);
+    }
 }
 
 /* Does `net with { .. }` give its fixed points another solver? */
-bool overrides_forward(const Ast *net) {
-    const Ast *list = net->kind == AST_WITH ? SLOT(net, WITH, settings) : NULL;
+bool overrides_forward(Checker *c, const Ast *net) {
+    const Ast *list = net->kind == AST_WITH ? settings_variant(c, SLOT(net, WITH, settings), 0) : NULL;
     char path[512];
     for (uint32_t i = 0; list && i < list->nkids; i++)
         if (list->kids[i]->kind == AST_SETTING && ast_path(SLOT(list->kids[i], SETTING, key), path, sizeof path) &&
@@ -222,32 +224,18 @@ static void check_override(Checker *c, Ast *s, const Type *layer, bool trained, 
         check_setting(c, s, row);
 }
 
-const Type *check_with(Checker *c, Ast *e) {
-    Ast *base = SLOT(e, WITH, base), *list = SLOT(e, WITH, settings);
-    const Ast *lifted = value_of(list, "unbounded");
-    const bool outer = c->unbounded;
-    c->unbounded = outer || (lifted && lifted->kind == AST_BOOL && lifted->number != 0);
-    const Type *t = check_expr(c, base);
-    c->unbounded = outer;
-    const Type *layer = t->kind == TYPE_LAYER ? t : t->kind == TYPE_NET ? t->items[0] : NULL;
-    if (t->kind == TYPE_ERROR) return t;
-    const Ast *made = base->kind == AST_CALL ? SLOT(base, CALL, callee) : NULL;
-    const bool step = c->context == CTX_ATTACK && made && made->type && made->type->kind == TYPE_ATTACK;
-    if (t->kind == TYPE_ATTACK || step) {
-        check_settings(c, list, "attack_with", "an attack", e->range, DIAG_E0501, NULL);
-        Ast *loss = value_of(list, "loss");
-        return !loss || loss->kind == AST_ERROR || check_loss(c, loss, NULL, NULL, false, false) ? t : &type_error;
-    }
-    if (!layer) {
-        Diagnostic *d =
-            diag_report(c->diags, DIAG_E0504, base->range, "'with' overrides settings of a net or an attack, not of %s",
-                        type_text(c->arena, t));
-        if (base->kind == AST_UNDER) diag_help(d, "d.test under (pgd(..) with { gradient: .. })");
-        return &type_error;
-    }
+static bool check_attack_settings(Checker *c, const Ast *e, Ast *list) {
+    check_settings(c, list, "attack_with", "an attack", e->range, DIAG_E0501, NULL);
+    Ast *loss = value_of(list, "loss");
+    return !loss || loss->kind == AST_ERROR || check_loss(c, loss, NULL, NULL, false, false);
+}
+
+/* Of a layer's net, or of a trained one. */
+static void check_overrides(Checker *c, Ast *list, const Type *layer, bool trained) {
     for (uint32_t i = 0; i < list->nkids; i++) {
         Ast *s = list->kids[i];
         char mine[512], other[512];
+        const uint32_t before = diags_count(c->diags);
         if (s->kind != AST_SETTING) {
             if (s->kind != AST_ERROR)
                 diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in 'with'", a_statement(c, s->kind));
@@ -261,7 +249,37 @@ const Type *check_with(Checker *c, Ast *e) {
         if (twice)
             diag_report(c->diags, DIAG_E0406, SLOT(s, SETTING, key)->range, "'%s' is set twice", mine);
         else
-            check_override(c, s, layer, t->kind == TYPE_NET, solver_name(value_of(list, "forward")));
+            check_override(c, s, layer, trained, solver_name(value_of(list, "forward")));
+        note_record(c, before, s);
     }
+}
+
+const Type *check_with(Checker *c, Ast *e) {
+    Ast *base = SLOT(e, WITH, base), *list = SLOT(e, WITH, settings);
+    const uint32_t variants = settings_variants(c, list);
+    const Ast *lifted = value_of(settings_variant(c, list, 0), "unbounded");
+    const bool outer = c->unbounded;
+    c->unbounded = outer || (lifted && lifted->kind == AST_BOOL && lifted->number != 0);
+    const Type *t = check_expr(c, base);
+    c->unbounded = outer;
+    const Type *layer = t->kind == TYPE_LAYER ? t : t->kind == TYPE_NET ? t->items[0] : NULL;
+    if (t->kind == TYPE_ERROR) return t;
+    const Ast *made = base->kind == AST_CALL ? SLOT(base, CALL, callee) : NULL;
+    const bool step = c->context == CTX_ATTACK && made && made->type && made->type->kind == TYPE_ATTACK;
+    if (!variants) return &type_error;
+    if (t->kind == TYPE_ATTACK || step) {
+        for (uint32_t k = 0; k < variants; k++)
+            if (!check_attack_settings(c, e, settings_variant(c, list, k))) return &type_error;
+        return t;
+    }
+    if (!layer) {
+        Diagnostic *d =
+            diag_report(c->diags, DIAG_E0504, base->range, "'with' overrides settings of a net or an attack, not of %s",
+                        type_text(c->arena, t));
+        if (base->kind == AST_UNDER) diag_help(d, "d.test under (pgd(..) with { gradient: .. })");
+        return &type_error;
+    }
+    for (uint32_t k = 0; k < variants; k++)
+        check_overrides(c, settings_variant(c, list, k), layer, t->kind == TYPE_NET);
     return t;
 }

@@ -7,6 +7,7 @@
 #define DEQ_LANG_CHECKER_H
 #include "axes.h"
 #include "check.h"
+#include "settings_value.h"
 #include "tables.h"
 #include "type.h"
 
@@ -153,6 +154,15 @@ bool check_range(Checker *c, Ast *value, const char *what, double low, double hi
 /* Reports that `path` (NULL: no name at all) is no row of the family, or stands without its brackets. */
 Diagnostic *unknown_row(Checker *c, Ast *e, const deq_family *f, int uses, const char *path, DiagCode code);
 
+/* ---- check_record.c: { epochs: 3; ..r } ---- */
+const Type *check_record(Checker *c, Ast *e); /* a RECORD as a value: its keys are looked at where it is used */
+/* The records in a block of settings are what sweeps make of them: variant `which` of settings_variants(c, list), in
+ * which the settings of records stand in their place.  No variants, and a report, where one is no record. */
+uint32_t settings_variants(Checker *c, Ast *list);
+Ast *settings_variant(Checker *c, Ast *list, uint32_t which);
+/* What was reported since the count was `from` is about a setting that a record brought in: says where it was taken. */
+void note_record(Checker *c, uint32_t from, const Ast *setting);
+
 /* ---- check_penalty.c ---- */
 bool check_penalty(Checker *c, Ast *e); /* one, a list, none, or a sweep's variable */
 bool spells_penalty(const Ast *e);      /* jacobian(..), none: by its spelling */
@@ -222,8 +232,8 @@ const Type *check_with(Checker *c, Ast *e);
 void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path, const char *forward);
 /* An attack differentiates the net by its own mode: what that needs of the net's solvers. */
 void check_attack_mode(Checker *c, const Ast *attack, const Type *layer);
-bool overrides_forward(const Ast *net);          /* net with { forward: .. } */
-Ast *value_of(const Ast *list, const char *key); /* of a SETTING in a block, or NULL; check_pipeline.c */
+bool overrides_forward(Checker *c, const Ast *net); /* net with { forward: .. } */
+Ast *value_of(const Ast *list, const char *key);    /* of a SETTING in a block, or NULL; check_pipeline.c */
 
 /* ---- check_instance.c ---- */
 void check_concrete(Checker *c, const Type *layer,

@@ -96,6 +96,12 @@ const char *diag_nearest(const char *name, const char *const *candidates, uint32
     return deq_nearest(name, candidates, (int)n);
 }
 
+uint32_t diags_count(const Diags *ds) { return ds->n; }
+
+void diags_note(Diags *ds, uint32_t from, Range at, const char *text) {
+    for (uint32_t i = from; i < ds->n; i++) add_remark(ds->items[i], false, at, text);
+}
+
 uint32_t diags_errors(const Diags *ds) { return ds->errors; }
 
 int diags_exit_code(const Diags *ds) {

@@ -33,6 +33,10 @@ void diag_mark(Diagnostic *d, Range around, const char *text);
  * NULL. */
 const char *diag_nearest(const char *name, const char *const *candidates, uint32_t n);
 
+uint32_t diags_count(const Diags *ds); /* of all that was reported */
+/* The same note for whatever was reported since the count was `from`. */
+void diags_note(Diags *ds, uint32_t from, Range at, const char *text);
+
 uint32_t diags_errors(const Diags *ds); /* number of errors so far, warnings aside */
 int diags_exit_code(const Diags *ds);   /* 0, or the lowest stage with an error: 1 syntax, 2 type or shape, 3 run */
 void diags_print(const Diags *ds, FILE *out, bool colour);

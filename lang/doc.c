@@ -46,6 +46,14 @@ static void print_signature(Range r, FILE *out) {
     }
 }
 
+/* A record of settings: line for line, as it is written. */
+static bool print_record(const Ast *d, FILE *out) {
+    const Ast *value = d->kind == AST_CONST ? AST_SLOT(d, CONST, value) : NULL;
+    if (!value || value->kind != AST_RECORD) return false;
+    fwrite(d->range.source->text + d->range.start, 1, d->range.end - d->range.start, out);
+    return true;
+}
+
 /* Documented params, buffers and functions of a layer, and states of an attack, as a list. */
 static void print_items(const Ast *d, FILE *out) {
     const Ast *body = d->nkids ? d->kids[d->nkids - 1] : NULL;
@@ -69,7 +77,7 @@ void document_module(const Module *m, FILE *out) {
         const Ast *d = m->unit->kids[i];
         if (!ast_declares(d)) continue;
         fprintf(out, "\n## %s\n\n```\n", d->name);
-        print_signature((Range){d->range.source, d->range.start, signature_end(d)}, out);
+        if (!print_record(d, out)) print_signature((Range){d->range.source, d->range.start, signature_end(d)}, out);
         fputs("\n```\n", out);
         if (d->doc) fprintf(out, "\n%s\n", d->doc);
         print_items(d, out);

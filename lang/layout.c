@@ -133,7 +133,7 @@ static bool continued(Parser *ps) {
             break;
     }
     static const char *const words[] = {"then", "else", "and", "or", "with", "under", "in", "on"};
-    bool yes = *p && strchr("+-*@<>=!.{|", *p);
+    bool yes = *p && strchr("+-*@<>=!.{|", *p) && (p[0] != '.' || p[1] != '.'); /* `..r` begins a statement */
     yes |= p[0] == '/' && p[1] != '/';
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) yes |= word_at(p, words[i]);
     if (yes) ps->continued_until = (uint32_t)(p - ps->source->text);

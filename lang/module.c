@@ -288,6 +288,13 @@ bool program_audits(const Program *p) {
     return false;
 }
 
+const Module *program_owner(const Program *p, const Ast *decl) {
+    for (uint32_t i = 0; i < p->nmodules; i++)
+        for (uint32_t k = 0; k < p->modules[i]->unit->nkids; k++)
+            if (p->modules[i]->unit->kids[k] == decl) return p->modules[i];
+    return NULL;
+}
+
 const Ast *module_find(const Module *m, const char *name, const Module **owner) {
     const Module *ignored;
     if (!owner) owner = &ignored;

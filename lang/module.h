@@ -43,6 +43,8 @@ bool program_audits(const Program *p);
  * receives the module that declares it.  NULL if there is none.  "blocks.Res" follows an alias; "blocks" alone is the
  * IMPORT itself.  A module imported without names is known by `as`, or by the last word of its path. */
 const Ast *module_find(const Module *m, const char *name, const Module **owner);
+/* The module that has the declaration at its top level; NULL: none. */
+const Module *program_owner(const Program *p, const Ast *decl);
 /* Text of an embedded module ("std.layers"), NULL if there is none. */
 const char *stdlib_text(const char *path);
 /* XXH3 (32 hex digits) of the token streams of all modules: comments and layout do not change it. */

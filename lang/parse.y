@@ -29,6 +29,7 @@
   static void by_hand(Parser *ps, const Ast *word);
   static void from_extern(Parser *ps, const Ast *word);
   static void is_approximate(Parser *ps, const Ast *word);
+  static Ast *setting_of(Parser *ps, Ast *value, Loc at);
 }
 
 %token END 0 "end of file"
@@ -185,6 +186,7 @@ item:
   | train
   | SWEEP name IN expr               { $$ = BUILD_NAMED(SWEEP, @$, $name, $expr); }
   | TABLE string block               { $$ = BUILD_NAMED(TABLE, @$, $string, $block); }
+  | RANGE postfix                    { $$ = BUILD(SPREAD, @$, @postfix, NULL, $postfix); }
   ;
 until_opt: %empty      { $$ = NULL; }
   | UNTIL expr         { $$ = $expr; }
@@ -194,9 +196,8 @@ fixed_state: binding   { $$ = build_list(ps, @$, $1); }
   ;
 train: TRAIN name '=' expr[model] ON expr[data] block
                        { $$ = BUILD_NAMED(TRAIN, @$, $name, $model, $data, $block); };
-value: chain           { $$ = BUILD(SETTING, @$, @$, NULL, NULL, $chain, NULL); }
+value: chain           { $$ = setting_of(ps, $chain, @$); } /* `name: { .. }` too: settings are an operand */
   | expr block         { $$ = BUILD(SETTING, @$, @$, NULL, NULL, $expr, $block); }
-  | block              { $$ = BUILD(SETTING, @$, @$, NULL, NULL, NULL, $block); }
   ;
 
 /* ---- expressions ---- */
@@ -235,6 +236,7 @@ expr:
   | '-' expr %prec NEG                         { $$ = build_operator(ps, NULL, @1, $2, @$); }
   | IF expr[c] THEN expr[yes] ELSE expr[no] %prec COND { $$ = BUILD(IF, @$, @1, NULL, $c, $yes, $no); }
   | expr WITH block          { $$ = BUILD(WITH, @$, @2, NULL, $1, $block); }
+  | expr WITH path           { $$ = BUILD(WITH, @$, @2, NULL, $1, build_list(ps, @path, BUILD(SPREAD, @path, @path, NULL, $path))); }
   | expr UNDER expr          { $$ = BUILD(UNDER, @$, @2, NULL, $1, $3); }
   | postfix
   ;
@@ -269,6 +271,7 @@ primary: name
                                $$->range = $$->name_range = syntax_range(ps, @$); }
   | '[' ']'                  { $$ = build_leaf(ps, AST_ARRAY, @$); }
   | '[' items_of ']'         { $$ = $items_of; $$->kind = AST_ARRAY; $$->range = $$->name_range = syntax_range(ps, @$); }
+  | block                    { $$ = BUILD(RECORD, @$, @$, NULL, $block); }
   ;
 string: STRING               { $$ = build_leaf(ps, AST_STRING, @1); };
 
@@ -291,6 +294,13 @@ static void expect_word(Parser *ps, const Ast *word, const char *wanted)
 static void by_hand(Parser *ps, const Ast *word) { expect_word(ps, word, "hand"); }
 static void is_approximate(Parser *ps, const Ast *word) { expect_word(ps, word, "approximate"); }
 static void from_extern(Parser *ps, const Ast *word) { expect_word(ps, word, "extern"); }
+
+/* A setting whose key follows: settings in braces are its block. */
+static Ast *setting_of(Parser *ps, Ast *value, Loc at)
+{
+    Ast *block = value->kind == AST_RECORD ? AST_SLOT(value, RECORD, settings) : NULL;
+    return BUILD(SETTING, at, at, NULL, NULL, block ? NULL : value, block);
+}
 
 /* Bison's own messages: only "memory exhausted" is left when errors are custom. */
 static void deq_error(Loc *at, Parser *ps, const char *message)
@@ -318,7 +328,7 @@ static const char operators[] = "<>+-*/@.'([";
 static const int operator_words[] = {T_PIPE, T_WITH, T_UNDER, T_OR, T_AND, T_EQ, T_NE, T_LE, T_GE, T_RANGE, T_POW};
 static const int operand_words[] = {T_NUMBER, T_STRING, T_TRUE, T_FALSE, T_NOT, T_IF};
 static const int statement_words[] = {T_PARAM, T_BUFFER, T_USE, T_LET, T_FN, T_RETURN, T_FOR, T_FIXED, T_STATE, T_REPEAT, T_TRAIN,
-                                      T_SWEEP, T_TABLE, T_NUMBER, T_STRING, T_TRUE, T_FALSE, '(', '['};
+                                      T_SWEEP, T_TABLE, T_RANGE, T_NUMBER, T_STRING, T_TRUE, T_FALSE, '(', '[', '{'};
 static const int declaration_words[] = {T_IMPORT, T_CONST, T_FN, T_LAYER, T_DATA, T_ATTACK, T_DEFENCE, T_OPTIMISER, T_SCHEDULE,
                                         T_TRAIN, T_GRADIENT, T_CHECK, T_TEST, T_EXPERIMENT};
 
@@ -353,7 +363,7 @@ static void summarise(Parser *ps, Expected *e, int after)
         add(e, "an expression");
         DROP_ALL(e, operand_words);
         drop_names(e);
-        HAS(e, '(') = HAS(e, '[') = HAS(e, '-') = false;
+        HAS(e, '(') = HAS(e, '[') = HAS(e, '-') = HAS(e, '{') = false;
         if (HAS(e, T_RETURN)) HAS(e, T_RETURN) = false; /* f(return: best) */
     } else if (HAS(e, T_IDENT) && HAS(e, '(') && (after == ':' || after == T_ARROW)) {
         add(e, "a type");

@@ -188,6 +188,7 @@ static void resolve_expr(Resolver *r, Ast *e) {
         resolve_expr(r, AST_SLOT(e, WITH, base));
         resolve_settings(r, AST_SLOT(e, WITH, settings), "net_with");
         return;
+    case AST_RECORD: resolve_settings(r, AST_SLOT(e, RECORD, settings), "record"); return;
     case AST_NUMBER:
     case AST_STRING:
     case AST_BOOL:
@@ -251,8 +252,10 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     const Setting *row = key ? setting_find(block, key) : NULL;
     bool is_name = value && value->kind == AST_NAME;
     char buffer[256];
-    bool paths = strcmp(block, "net_with") == 0;                      /* body.forward.tol: any key may lead somewhere */
-    if (paths && key && !row) row = setting_find("attack_with", key); /* whose settings these are, is known later */
+    bool record = strcmp(block, "record") == 0, paths = record || strcmp(block, "net_with") == 0; /* body.forward.tol */
+    if (record && key) row = setting_find("train", key); /* whose settings these are, is known where they are used */
+    if (record && key && !row) row = setting_find("net_with", key);
+    if (paths && key && !row) row = setting_find("attack_with", key);
     if (!key || (!row && !paths && *block) || (row && row->kind == KIND_WORD && is_name) ||
         (row && row->kind == KIND_START && is_name && strcmp(value->name, "previous") == 0) ||
         (is_name && takes_word(key)) || resolve_chain(r, value)) {
@@ -282,7 +285,10 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
 
 static void resolve_settings(Resolver *r, Ast *list, const char *block) {
     for (uint32_t i = 0; list && i < list->nkids; i++)
-        if (list->kids[i]->kind == AST_SETTING) resolve_setting(r, list->kids[i], block);
+        if (list->kids[i]->kind == AST_SETTING)
+            resolve_setting(r, list->kids[i], block);
+        else if (list->kids[i]->kind == AST_SPREAD)
+            resolve_expr(r, AST_SLOT(list->kids[i], SPREAD, value));
 }
 
 /* ---- statements and items ---- */
@@ -511,6 +517,7 @@ static void resolve_declaration(Resolver *r, Ast *d) {
     case AST_CONST:
         r->context = CTX_CONST;
         resolve_type(r, AST_SLOT(d, CONST, type));
+        if (AST_SLOT(d, CONST, value)->kind == AST_RECORD) r->context = CTX_PIPELINE;
         resolve_expr(r, AST_SLOT(d, CONST, value));
         break;
     case AST_FN: r->context = CTX_FN, resolve_fn(r, d); break;

@@ -10,9 +10,10 @@ const Type type_error = {.kind = TYPE_ERROR}, type_number = {.kind = TYPE_NUMBER
            type_attack = {.kind = TYPE_ATTACK}, type_defence = {.kind = TYPE_DEFENCE},
            type_optimiser = {.kind = TYPE_OPTIMISER}, type_mode = {.kind = TYPE_MODE},
            type_solver = {.kind = TYPE_SOLVER}, type_penalty = {.kind = TYPE_PENALTY},
-           type_finish = {.kind = TYPE_FINISH}, type_statistics = {.kind = TYPE_STATISTICS},
-           type_attack_statistics = {.kind = TYPE_STATISTICS}, type_check = {.kind = TYPE_CHECK},
-           type_weights = {.kind = TYPE_WEIGHTS}, type_evaluation = {.kind = TYPE_TENSOR, .elem = ELEM_REAL};
+           type_finish = {.kind = TYPE_FINISH}, type_record = {.kind = TYPE_RECORD},
+           type_statistics = {.kind = TYPE_STATISTICS}, type_attack_statistics = {.kind = TYPE_STATISTICS},
+           type_check = {.kind = TYPE_CHECK}, type_weights = {.kind = TYPE_WEIGHTS},
+           type_evaluation = {.kind = TYPE_TENSOR, .elem = ELEM_REAL};
 
 const Type *type_tensor(Arena *a, Elem elem, uint32_t rank, const Size *const *dims) {
     Type *t = arena_alloc(a, sizeof *t);
@@ -173,6 +174,7 @@ const char *type_kind_text(const Type *t) {
     case TYPE_STATES: return "the solver's states";
     case TYPE_STATISTICS: return "solver statistics";
     case TYPE_WEIGHTS: return "weights of a file";
+    case TYPE_RECORD: return "a record of settings";
     case TYPE_CHECK: return "a check";
     }
     return "?";

@@ -65,6 +65,6 @@ typedef struct AttackStep {                      /* a(x, y; ..) with { loss: .. 
     const Module *owner;
 } AttackStep;
 /* Whether the item's value is the call of an attack. */
-bool attack_step_of(const Scope *s, const Ast *item, AttackStep *out);
+bool attack_step_of(Scope *s, const Ast *item, AttackStep *out);
 bool attack_step_run(Scope *s, Attack *k, const Ast *item, const AttackStep *step);
 #endif

@@ -189,7 +189,7 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
     for (int k = 0; k < 64; k++) {
         e = resolve_ast(&from, e, &from);
         if (e->kind == AST_WITH) {
-            const Ast *settings = AST_SLOT(e, WITH, settings);
+            const Ast *settings = scope_settings(&from, AST_SLOT(e, WITH, settings));
             for (uint32_t i = 0; i < settings->nkids; i++) {
                 const Ast *item = settings->kids[i], *key = AST_SLOT(item, SETTING, key);
                 if (key->kind == AST_NAME && strcmp(key->name, "allow_masking") == 0) {

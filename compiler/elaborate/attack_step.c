@@ -2,11 +2,11 @@
 #include "attack.h"
 #include <string.h>
 
-bool attack_step_of(const Scope *s, const Ast *item, AttackStep *out) {
+bool attack_step_of(Scope *s, const Ast *item, AttackStep *out) {
     const Ast *e = attack_value(item);
     *out = (AttackStep){0};
     for (; e && e->kind == AST_WITH; e = AST_SLOT(e, WITH, base)) {
-        const Ast *settings = AST_SLOT(e, WITH, settings);
+        const Ast *settings = scope_settings(s, AST_SLOT(e, WITH, settings));
         for (uint32_t k = 0; k < settings->nkids; k++) {
             const Ast *set = settings->kids[k], *key = set->kind == AST_SETTING ? AST_SLOT(set, SETTING, key) : NULL;
             if (key && key->kind == AST_NAME && strcmp(key->name, "loss") == 0)

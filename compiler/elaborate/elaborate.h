@@ -160,8 +160,10 @@ Build *build_new(Arena *a, const char *name, Build *outer);
 bool run_for(Scope *s, const Ast *loop, Value *result);
 /* Runs a statement that any body may hold: LET and FN.  False when it is another kind. */
 bool statement(Scope *s, const Ast *stmt);
-/* What a name stands for after following sweep variables: the tree and the scope to evaluate it in. */
+/* What a name stands for after following sweep variables and consts: the tree and the scope to evaluate it in. */
 const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out);
+/* A block of settings with those of its records in their place (settings_value.h). */
+const Ast *scope_settings(Scope *s, const Ast *list);
 
 /* ---- calls (call.c) ---- */
 typedef struct Arg {

@@ -1,6 +1,7 @@
 /* expression.c - evaluating an expression: numbers stay numbers, everything else becomes nodes of the scope's graph. */
 #include "elaborate.h"
 #include "op_value.h"
+#include "settings_value.h"
 #include <math.h>
 #include <string.h>
 
@@ -106,15 +107,32 @@ Value eval_shaped(Scope *s, const Ast *e, Shape shape) {
 /* ---- names ---- */
 const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out) {
     *out = *s;
-    for (int k = 0; k < MAX_DEPTH && e->kind == AST_NAME; k++) {
-        const Value *v = env_find(out->env, e->name);
-        if (!v || v->kind != VALUE_AST) break;
-        e = v->ast;
-        if (v->scope) *out = *v->scope;
+    for (int k = 0; k < MAX_DEPTH; k++) {
+        const Value *v = e->kind == AST_NAME ? env_find(out->env, e->name) : NULL;
+        const Ast *d = e->kind == AST_NAME || e->kind == AST_MEMBER || e->kind == AST_WRITTEN ? e->ref : NULL;
+        if (v && v->kind == VALUE_AST) {
+            e = v->ast;
+            if (v->scope) *out = *v->scope;
+        } else if (!v && d && d->kind == AST_CONST) {
+            *out = scope_of_module(s->elab, program_owner(s->elab->program, d));
+            e = e->kind == AST_WRITTEN ? AST_SLOT(e, WRITTEN, value) : AST_SLOT(d, CONST, value);
+        } else {
+            break;
+        }
         out->build = s->build;
         out->frame = s->frame; /* frames live on the stack of their call */
     }
     return e;
+}
+
+static const Ast *sweep_value(void *data, const Ast *name) {
+    const Value *v = env_find(((const Scope *)data)->env, name->name);
+    return v && v->kind == VALUE_AST ? v->ast : NULL;
+}
+
+const Ast *scope_settings(Scope *s, const Ast *list) {
+    RecordReader r = {.arena = s->elab->arena, .meaning = sweep_value, .data = s, .left = UINT32_MAX, .written = true};
+    return settings_flatten(&r, (Ast *)list);
 }
 
 static Value eval_declared(Scope *s, const Ast *e, const char *name) {
@@ -421,6 +439,12 @@ Value eval(Scope *s, const Ast *e) {
     case AST_TUPLE:
     case AST_ARRAY: v = eval_items(s, e); break;
     case AST_ERROR: v = (Value){0}; break;
+    case AST_WRITTEN: {
+        Scope from;
+        const Ast *written = resolve_ast(s, e, &from);
+        v = eval(&from, written);
+        break;
+    }
     default: v = elab_error(s, DIAG_E0307, e->range, "a %s has no value here", ast_kind_name(e->kind));
     }
     s->elab->depth--;

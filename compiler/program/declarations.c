@@ -187,7 +187,8 @@ static bool pipe_override(Scope *s, const Ast *at, const char *path, const char 
     return any;
 }
 
-bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out) {
+bool pipe_overrides(Scope *s, const Ast *given, const Net *net, json_t *out) {
+    const Ast *settings = scope_settings(s, given);
     for (uint32_t k = 0; k < settings->nkids; k++) {
         const Ast *item = settings->kids[k];
         if (item->kind != AST_SETTING) continue;
@@ -393,7 +394,7 @@ static json_t *pipe_weights(Pipe *p, Scope *s, const Ast *given, const Net *net)
 
 json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     Elab *e = p->elab;
-    const Ast *settings = AST_SLOT(train, TRAIN, settings);
+    const Ast *settings = scope_settings(s, AST_SLOT(train, TRAIN, settings));
     Slice data, validate = {0};
     if (!pipe_slice(p, s, AST_SLOT(train, TRAIN, data), &data)) return NULL;
     if (data.attack)

@@ -1,0 +1,95 @@
+/* check_record.c - settings as a value, and blocks of settings that take them in.
+ *
+ * Names in a record are resolved; its keys mean nothing yet.  A block with `..r` is checked with the settings of r in
+ * its place, once for each value where r is the variable of a sweep. */
+#include "checker.h"
+
+enum { MAX_TAKEN = 10000 }; /* records in one block */
+
+typedef struct Choice {
+    uint32_t which;   /* of a sweep's values */
+    uint32_t largest; /* number of values of any sweep that was met */
+} Choice;
+
+static const Ast *sweep_value(void *data, const Ast *name) {
+    Choice *choice = data;
+    const Ast *list = SLOT(name->ref, SWEEP, values);
+    if (!list || list->kind != AST_ARRAY || !list->nkids) return NULL;
+    if (list->nkids > choice->largest) choice->largest = list->nkids;
+    return list->kids[choice->which % list->nkids];
+}
+
+static RecordReader reader_of(Checker *c, Choice *choice) {
+    return (RecordReader){.arena = c->arena, .meaning = sweep_value, .data = choice, .left = MAX_TAKEN};
+}
+
+/* `..x`, `with x`: x is a record. */
+static void check_taken(Checker *c, Ast *spread) {
+    Ast *value = SLOT(spread, SPREAD, value);
+    const Type *t = check_expr(c, value);
+    Choice choice = {0};
+    const RecordReader reader = reader_of(c, &choice);
+    const Ast *from;
+    if (t->kind == TYPE_ERROR || (t->kind == TYPE_RECORD && record_of(&reader, value, &from))) return;
+    const bool unknown = t->kind == TYPE_RECORD; /* a let of an experiment */
+    diag_help(diag_report(c->diags, DIAG_E0504, value->range, "%s, not %s",
+                          unknown ? "the settings taken in here are those of a 'const' or of a sweep's values"
+                                  : "a record of settings is taken in here",
+                          unknown ? "of a 'let'" : type_text(c->arena, t)),
+              "const r = { epochs: 3; batch: 64 } is one");
+    fail(value);
+}
+
+static void check_taken_all(Checker *c, Ast *list) {
+    for (uint32_t i = 0; i < list->nkids; i++)
+        if (list->kids[i]->kind == AST_SPREAD) check_taken(c, list->kids[i]);
+}
+
+const Type *check_record(Checker *c, Ast *e) {
+    Ast *list = SLOT(e, RECORD, settings);
+    const uint32_t before = diags_errors(c->diags);
+    check_taken_all(c, list);
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        const Ast *s = list->kids[i];
+        char mine[512], other[512];
+        if (s->kind == AST_ERROR) return &type_error;
+        if (s->kind != AST_SETTING && s->kind != AST_SPREAD)
+            diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in a record of settings",
+                        a_statement(c, s->kind));
+        if (s->kind != AST_SETTING || !ast_path(SLOT(s, SETTING, key), mine, sizeof mine)) continue;
+        for (uint32_t k = 0; k < i; k++)
+            if (list->kids[k]->kind == AST_SETTING &&
+                ast_path(SLOT(list->kids[k], SETTING, key), other, sizeof other) && same(mine, other)) {
+                diag_note(diag_report(c->diags, DIAG_E0406, SLOT(s, SETTING, key)->range, "'%s' is set twice", mine),
+                          list->kids[k]->range, "first set here");
+                break;
+            }
+    }
+    return diags_errors(c->diags) == before ? &type_record : &type_error;
+}
+
+uint32_t settings_variants(Checker *c, Ast *list) {
+    if (!settings_spread(list)) return 1;
+    Choice choice = {0, 1};
+    RecordReader reader = reader_of(c, &choice);
+    const uint32_t before = diags_errors(c->diags);
+    check_taken_all(c, list);
+    if (diags_errors(c->diags) != before) return 0;
+    settings_flatten(&reader, list);
+    if (!reader.left)
+        diag_help(
+            diag_report(c->diags, DIAG_E0104, list->range, "these are more than %d records in one another", MAX_TAKEN),
+            "write their settings into one");
+    return reader.left ? choice.largest : 0;
+}
+
+Ast *settings_variant(Checker *c, Ast *list, uint32_t which) {
+    Choice choice = {.which = which};
+    RecordReader reader = reader_of(c, &choice);
+    return settings_flatten(&reader, list);
+}
+
+void note_record(Checker *c, uint32_t from, const Ast *setting) {
+    if (setting->kind == AST_SETTING && setting->ref)
+        diags_note(c->diags, from, place(setting->ref), "among the settings that are taken in here");
+}

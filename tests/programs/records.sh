@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Records of settings: a script that takes them in has the results of one that writes them out, and --set replaces what
+# they brought.
+source "$(dirname "$0")/lib.sh"
+data 64
+cp "$PROGRAMS/records.deq" "$PROGRAMS/recipes.deq" .
+written='loss: cross_entropy; optimise: adam(rate: 1e-2); epochs: 1; validate: quadrants.test[0..150]; attack: pgd(radius: 0.1, step: 0.05, iterations: 2)'
+unroll='gradient: phantom.unroll(steps: 3, damping: 0.5)'
+{
+  sed -n '/^layer Body/,/^data/p' records.deq | sed '1i import std.losses (cross_entropy)\nimport std.attacks (pgd)\nimport std.data (idx)\nimport std.optimisers (adam)'
+  cat <<DEQ
+attack linf = pgd(radius: 0.1, step: 0.05, iterations: 3) with { gradient: jfb(); judge: surrogate }
+train net = Net with { forward.max: 3; $unroll } on quadrants.train { $written; batch: 32; seed: 2 }
+train a = Net with { forward.max: 3; $unroll } on quadrants.train { $written; batch: 16 }
+train b = Net with { $unroll; forward.max: 9 } on quadrants.train { $written; batch: 16 }
+train c = Net with { forward.max: 4; on_fail: keep_best } on quadrants.train { $written; batch: 16 }
+experiment e {
+  let clean1 = cross_entropy(a, quadrants.test[0..150])
+  let clean2 = cross_entropy(b, quadrants.test[0..150])
+  let clean3 = cross_entropy(c, quadrants.test[0..150])
+  let robust1 = cross_entropy(net with { forward.max: 3; gradient: jfb() }, quadrants.test[0..150] under linf)
+  let robust2 = cross_entropy(net with { forward.max: 9; gradient: jfb() }, quadrants.test[0..150] under linf)
+  let robust3 = cross_entropy(net with { forward.max: 4; on_fail: keep_best; gradient: jfb() }, quadrants.test[0..150] under linf)
+  table "e" { columns: [clean1, clean2, clean3, robust1, robust2, robust3] }
+}
+DEQ
+} >written.deq
+deq=(timeout 200 "$DEQ")
+expect 0 '' "${deq[@]}" run written.deq
+expect 0 'm (config = r.long): found in the cache' "${deq[@]}" run records.deq
+for row in 1 2 3; do
+  for value in clean robust; do
+    here=$(cell results/records/e.csv $row $value) there=$(cell results/written/e.csv 1 $value$row)
+    [[ -n $here && $here == "$there" ]] || fail "row $row, $value: $here with records, ${there:-nothing} without"
+    checks=$((checks + 1))
+  done
+done
+[[ $(cell results/records/e.csv 2 clean) != $(cell results/records/e.csv 1 clean) ]] || fail "the records of a sweep change nothing"
+
+# what a record brought in is replaced like what is written out
+for script in written records; do
+  expect 0 "" "${deq[@]}" run $script.deq --set net.epochs=2 --set net.body.forward.max=2 --results set
+done
+[[ $(cell set/records*/e.csv 1 robust) == $(cell set/written*/e.csv 1 robust1) ]] || fail "--set of a setting from a record"
+[[ $(cell set/records*/e.csv 1 robust) != $(cell results/records/e.csv 1 robust) ]] || fail "--set changes nothing"
+
+# documentation shows a record as it is written
+expect 0 '^const long = { ..short; forward.max: 9 }$' "$DEQ" doc recipes.deq
+grep -q 'What all of them share' out || fail "no documentation of a record"
+
+# an error in a module's record stands there, and says where it was taken in
+sed -i 's/epochs: 9/epoch: 9/' recipes.deq
+expect 2 "recipes.deq:11:18: error\\[E0501\\]: train has no setting 'epoch'" "$DEQ" check records.deq
+grep -q 'note: records.deq:[0-9]*:[0-9]*: among the settings that are taken in here' out || fail "no note at the place of use"
+done_testing
