@@ -24,6 +24,7 @@ typedef struct Cli {
     const char *rows, *compare; /* bench */
     const char *filter, *npz;   /* journal */
     bool csv, merge;
+    bool html; /* report */
     double budget;
     bool stops;
     Stage stop_after; /* when it stops */

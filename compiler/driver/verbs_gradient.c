@@ -1,6 +1,7 @@
 /* verbs_gradient.c - verbs about gradients: gradcheck, compare, report. */
 #define _GNU_SOURCE
 #include "compile.h"
+#include "page.h"
 #include "study.h"
 #include "verbs.h"
 #include <stdlib.h>
@@ -107,4 +108,11 @@ int verb_journal(const Cli *cli) {
                             &(deq_journals_options){form, cli->filter, cli->npz ? cli->npz : cli->output});
 }
 
-int verb_report(const Cli *cli) { return deq_app_report(cli->files[0], &(deq_app_options){.json = cli->json}); }
+int verb_report(const Cli *cli) {
+    if (cli->html) return deq_app_page(cli->files[0], cli->output, cli->json);
+    if (cli->output) {
+        fprintf(stderr, "deq report: -o goes with --html\n");
+        return EXIT_USAGE;
+    }
+    return deq_app_report(cli->files[0], &(deq_app_options){.json = cli->json});
+}

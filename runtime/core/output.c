@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "output.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -228,4 +229,23 @@ char *deq_read_whole(const char *path, size_t limit, size_t *size) {
 end:
     close(fd);
     return bytes;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+char **deq_files_ending(const char *folder, const char *ending, int *n) {
+    DIR *d = opendir(folder);
+    char **list = NULL;
+    *n = 0;
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        size_t length = strlen(entry->d_name), tail = strlen(ending);
+        if (length <= tail || strcmp(entry->d_name + length - tail, ending)) continue;
+        char **grown = realloc(list, (size_t)(*n + 1) * sizeof *grown);
+        if (!grown) break;
+        list = grown;
+        if ((list[*n] = strdup(entry->d_name))) (*n)++;
+    }
+    if (d) closedir(d);
+    if (list) qsort(list, (size_t)*n, sizeof *list, by_name);
+    return list;
 }

@@ -47,6 +47,8 @@ bool deq_output_write_all(const deq_output_text *list, int n, deq_error *e);
 char *deq_path_join(const char *first, ...) __attribute__((sentinel));
 /* A file name from any text: [A-Za-z0-9._-], runs of other bytes become one '-'; free() it. */
 char *deq_path_component(const char *text);
+/* Names of the files in `folder` that end in `ending`, sorted; free each and the list. */
+char **deq_files_ending(const char *folder, const char *ending, int *n);
 /* Whole file into memory, NUL-terminated; NULL with errno when it cannot be read or is larger than `limit`. */
 char *deq_read_whole(const char *path, size_t limit, size_t *size);
 #endif

@@ -171,3 +171,25 @@ char *deq_sealed_csv(const char *path, deq_error *e) {
     free(out);
     return damaged(path, e);
 }
+
+json_t *deq_sealed_rows(const char *path, deq_error *e) {
+    char *csv = deq_sealed_csv(path, e), *line_end = NULL;
+    json_t *rows = json_array();
+    char *titles[64];
+    int ntitles = 0;
+    for (char *line = csv ? strtok_r(csv, "\n", &line_end) : NULL; line; line = strtok_r(NULL, "\n", &line_end)) {
+        json_t *row = ntitles ? json_object() : NULL;
+        int k = 0;
+        for (char *cell = line, *comma; cell && k < 64; cell = comma ? comma + 1 : NULL, k++) {
+            comma = strchr(cell, ',');
+            if (comma) *comma = 0;
+            if (!row)
+                titles[ntitles++] = cell;
+            else if (k < ntitles && *cell)
+                json_object_set_new(row, titles[k], json_real(strtod(cell, NULL)));
+        }
+        if (row) json_array_append_new(rows, row);
+    }
+    free(csv);
+    return rows;
+}

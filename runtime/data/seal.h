@@ -21,4 +21,6 @@ json_t *deq_sealed_json(const char *path, deq_error *e);
 bool deq_csv_is_sealed(const char *path);
 /* Reads a sealed CSV and takes the two columns off again; likewise. */
 char *deq_sealed_csv(const char *path, deq_error *e);
+/* Its rows as an array of objects, a number for each cell that is not empty; empty where there is no such file. */
+json_t *deq_sealed_rows(const char *path, deq_error *e);
 #endif

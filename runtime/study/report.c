@@ -7,8 +7,6 @@
 #include "training_log.h"
 #include "seal.h"
 #include "settings.h"
-#include <dirent.h>
-#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -384,48 +382,6 @@ int deq_diagnosis_sentences(FILE *out, const json_t *solves, const json_t *log) 
 
 /* ---- a folder ---- */
 
-/* The rows of a log as the log has them; none where there is no file, or one that is refused. */
-static json_t *read_log(const char *path, deq_error *e) {
-    char *csv = deq_sealed_csv(path, e), *line_end = NULL;
-    json_t *rows = json_array();
-    char *titles[64];
-    int ntitles = 0;
-    for (char *line = csv ? strtok_r(csv, "\n", &line_end) : NULL; line; line = strtok_r(NULL, "\n", &line_end)) {
-        json_t *row = ntitles ? json_object() : NULL;
-        int k = 0;
-        for (char *cell = line, *comma; cell && k < 64; cell = comma ? comma + 1 : NULL, k++) {
-            comma = strchr(cell, ',');
-            if (comma) *comma = 0;
-            if (!row)
-                titles[ntitles++] = cell;
-            else if (k < ntitles && *cell)
-                json_object_set_new(row, titles[k], json_real(strtod(cell, NULL)));
-        }
-        if (row) json_array_append_new(rows, row);
-    }
-    free(csv);
-    return rows;
-}
-
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-char **deq_report_files(const char *folder, const char *ending, int *n) {
-    DIR *d = opendir(folder);
-    char **list = NULL;
-    *n = 0;
-    for (struct dirent *entry; d && (entry = readdir(d));) {
-        size_t length = strlen(entry->d_name), tail = strlen(ending);
-        if (length <= tail || strcmp(entry->d_name + length - tail, ending)) continue;
-        char **grown = realloc(list, (size_t)(*n + 1) * sizeof *grown);
-        if (!grown) break;
-        list = grown;
-        if ((list[*n] = strdup(entry->d_name))) (*n)++;
-    }
-    if (d) closedir(d);
-    if (list) qsort(list, (size_t)*n, sizeof *list, by_name);
-    return list;
-}
-
 static void report_model(deq_reporter *r, const json_t *solves, const json_t *log, const json_t *curve) {
     char *table = NULL, *lines = NULL;
     size_t size;
@@ -456,7 +412,7 @@ static void report_model(deq_reporter *r, const json_t *solves, const json_t *lo
 /* Every table of the folder that deq wrote is as it was written. */
 static void check_tables(const char *folder, deq_error *e) {
     int n;
-    char **names = deq_report_files(folder, ".csv", &n);
+    char **names = deq_files_ending(folder, ".csv", &n);
     for (int i = 0; i < n; i++) {
         char *path = deq_path_join(folder, names[i], NULL);
         if (path && e->failure == DEQ_OK && deq_csv_is_sealed(path)) free(deq_sealed_csv(path, e));
@@ -470,7 +426,7 @@ static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
     int n;
     char *settings = deq_path_join(folder, "settings.json", NULL);
     json_t *record = settings ? deq_sealed_json(settings, e) : NULL;
-    char **names = deq_report_files(folder, "-solves.json", &n);
+    char **names = deq_files_ending(folder, "-solves.json", &n);
     check_tables(folder, e);
     if (!record && !n && e->failure == DEQ_OK)
         deq_fail(e, DEQ_REPORT, "'%s' holds no results of a run (no settings.json); a run leaves them in results/NAME",
@@ -486,8 +442,8 @@ static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
         log = deq_path_join(folder, name, NULL);
         snprintf(name, sizeof name, "%s-residual.csv", names[i]);
         curve = deq_path_join(folder, name, NULL);
-        json_t *solves = path ? deq_sealed_json(path, e) : NULL, *rows = log ? read_log(log, e) : NULL,
-               *residuals = curve ? read_log(curve, e) : NULL;
+        json_t *solves = path ? deq_sealed_json(path, e) : NULL, *rows = log ? deq_sealed_rows(log, e) : NULL,
+               *residuals = curve ? deq_sealed_rows(curve, e) : NULL;
         if (e->failure == DEQ_OK && json_is_array(json_object_get(solves, "fixed")))
             report_model(r, solves, rows, residuals);
         else if (e->failure == DEQ_OK)

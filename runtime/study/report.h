@@ -6,8 +6,6 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* Names of the files in `folder` that end in `ending`, sorted; free each and the list. */
-char **deq_report_files(const char *folder, const char *ending, int *n);
 /* Of every table of a run's folder (NAME-table.json): a line for each accuracy under attack, with its verdict, the
  * reasons, and every check's number.  A table that is not as it was written is a failure. */
 void deq_report_tables(deq_reporter *r, const char *folder, deq_error *e);

@@ -68,7 +68,7 @@ static int put_table(FILE *out, const json_t *table) {
 
 void deq_report_tables(deq_reporter *r, const char *folder, deq_error *e) {
     int n;
-    char **names = deq_report_files(folder, "-table.json", &n);
+    char **names = deq_files_ending(folder, "-table.json", &n);
     for (int i = 0; i < n; i++) {
         char *path = deq_path_join(folder, names[i], NULL), *lines = NULL;
         json_t *table = path ? deq_sealed_json(path, e) : NULL;

@@ -23,8 +23,6 @@ deq_transform_find           tests transform rows of their own
 deq_transform_row            tests transform rows of their own
 deq_diagnosis_curve          tests diagnose journals of their own
 deq_diagnosis_epochs         tests diagnose journals of their own
-deq_diagnosis_sentences      tests diagnose journals of their own
-deq_diagnosis_table          tests diagnose journals of their own
 elaborate                    tests look at models before their routines
 transpose                    tests transpose one linear operation
 K

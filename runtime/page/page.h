@@ -1,0 +1,44 @@
+/* page.h - `deq report --html`: what a run left in its folder as one file that any browser opens, without a network.
+ *
+ * Needs: a folder of results as `deq run` writes them (seal.h).  Ensures: nothing that was damaged or changed is shown;
+ * the page is written whole or not at all.  Files: page.c, page_markdown.c, page_figure.c, page_verdicts.c,
+ * page_settings.c, page_html.c. */
+#ifndef DEQ_RUNTIME_PAGE_H
+#define DEQ_RUNTIME_PAGE_H
+#include "error.h"
+#include <jansson.h>
+#include <stdio.h>
+
+/* Writes the page of `folder` to `path`; NULL: report.html in the folder.  An exit code (app.h). */
+int deq_app_page(const char *folder, const char *path, bool json);
+
+/* ---- the parts of a page: each writes HTML ---- */
+
+/* Text of any kind, with what has a meaning in HTML written so that it has none. */
+void page_text(FILE *out, const char *text);
+/* A picture, held in the page itself; nothing when the file cannot be read. */
+void page_picture(FILE *out, const char *path, const char *caption);
+/* The Markdown that deq writes: headings, paragraphs, lists, tables with their alignment. */
+void page_markdown(FILE *out, const char *markdown);
+
+typedef struct PageLine {
+    const char *title, *column; /* column: key of the rows */
+} PageLine;
+
+typedef struct PageFigure {
+    const char *caption, *x_title, *y_title;
+    const char *x;          /* key of the rows */
+    const char *low, *high; /* keys of a band, or NULL */
+    PageLine lines[4];      /* up to the first without a title */
+    bool logarithmic;       /* the y axis; what is not above 0 is left out */
+    bool percent;           /* y is a share */
+} PageFigure;
+
+/* Lines over the rows, an array of objects.  Lines without a number are left out; nothing is drawn without lines. */
+void page_figure(FILE *out, const PageFigure *figure, const json_t *rows);
+
+/* The accuracies under attack of a table (table.h): verdict, reasons, and every check with its number. */
+void page_verdicts(FILE *out, const json_t *table);
+/* Any JSON as a list of names and values. */
+void page_settings(FILE *out, const json_t *value);
+#endif

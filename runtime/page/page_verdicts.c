@@ -1,0 +1,80 @@
+/* page_verdicts.c - the accuracies under attack of a table, with what was checked. */
+#include "page.h"
+#include <math.h>
+
+static const char *text(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+static double number(const json_t *o, const char *key) {
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static void put_reasons(FILE *out, const json_t *value) {
+    size_t i;
+    json_t *reason;
+    json_array_foreach(json_object_get(value, "reasons"), i, reason) {
+        fputs(i ? "; " : "", out);
+        page_text(out, text(reason, "text"));
+    }
+}
+
+static void put_checks(FILE *out, const json_t *value) {
+    size_t i;
+    json_t *check;
+    const json_int_t audited = json_integer_value(json_object_get(value, "audited"));
+    fprintf(out, "<details><summary>%zu checks</summary>", json_array_size(json_object_get(value, "checks")));
+    if (audited)
+        fprintf(out, "<p>Up to %lld examples were attacked again.</p>", (long long)audited);
+    else
+        fputs("<p>No sample was attacked again.</p>", out);
+    fputs("<table class=\"small\">", out);
+    json_array_foreach(json_object_get(value, "checks"), i, check) {
+        fprintf(out, "<tr class=\"%s\"><td>", text(check, "level"));
+        page_text(out, text(check, "check"));
+        fprintf(out, "</td><td>%.3g</td></tr>", number(check, "number"));
+    }
+    fputs("</table></details>", out);
+}
+
+static void put_value(FILE *out, const json_t *cell, const json_t *value) {
+    const char *name, *between = "";
+    json_t *coordinate;
+    fputs("<tr><td>", out);
+    page_text(out, text(value, "title"));
+    fputs("</td><td>", out);
+    json_object_foreach(json_object_get(cell, "coordinates"), name, coordinate) {
+        fputs(between, out);
+        page_text(out, name);
+        fputs(" = ", out);
+        page_text(out, json_string_value(coordinate) ? json_string_value(coordinate) : "?");
+        between = ", ";
+    }
+    fprintf(out, "</td><td>%.4g", number(value, "value"));
+    if (isfinite(number(value, "low"))) fprintf(out, " [%.4g, %.4g]", number(value, "low"), number(value, "high"));
+    fprintf(out, "</td><td><span class=\"verdict %s\">%s</span> ", text(value, "verdict"), text(value, "verdict"));
+    put_reasons(out, value);
+    fputs("</td><td>", out);
+    page_text(out, text(value, "attack"));
+    fputs("</td><td>", out);
+    put_checks(out, value);
+    fputs("</td></tr>\n", out);
+}
+
+void page_verdicts(FILE *out, const json_t *table) {
+    size_t i, k, rows = 0;
+    json_t *cell, *value;
+    json_array_foreach(json_object_get(table, "cells"), i, cell) {
+        json_array_foreach(json_object_get(cell, "values"), k, value) {
+            if (!json_object_get(value, "verdict")) continue;
+            if (!rows++)
+                fputs("<h3>Verdicts</h3>\n<div class=\"wide\"><table>\n<thead><tr><th>value</th><th>at</th>"
+                      "<th>result</th><th>verdict</th><th>attack</th><th>checks</th></tr></thead><tbody>\n",
+                      out);
+            put_value(out, cell, value);
+        }
+    }
+    if (rows) fputs("</tbody></table></div>\n", out);
+}
