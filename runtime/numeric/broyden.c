@@ -31,12 +31,15 @@ typedef struct example { /* whose step is to be made */
     history old;
     vec *w; /* h(z) - z on entry, the next direction on return */
     const vec *z;
-    vec *next;    /* z + alpha d */
-    real squared; /* d'd */
-    bool skip;    /* leave the last factor out */
+    vec *next;     /* z + alpha d */
+    real squared;  /* d'd */
+    real rounding; /* d'd of a direction that may be all rounding: B learns nothing from it */
+    bool skip;     /* leave the last factor out */
 } example;
 
 #define MOST_LANES 4
+/* Of z'z: solves that go on after they have converged, for what rides along, would fill B with noise otherwise. */
+#define ROUNDING (64 * REAL_EPSILON * REAL_EPSILON)
 
 /* One pass over the directions for `lanes` examples side by side: each waits for its own dot products, so four of them
  * hide the waiting of short states.  Their counts and oldest slots agree. */
@@ -119,7 +122,7 @@ static void make_steps(example *e, real *const *inverses, int lanes, int slot, i
     for (int x = 0; x < lanes; x++) {
         real one_over = 1 / e[x].squared;
         if (e[x].skip) inverses[x][(slot + capacity - 1) % capacity] = 0;
-        inverses[x][slot] = e[x].squared > 0 && isfinite(one_over) ? one_over : 0;
+        inverses[x][slot] = e[x].squared > e[x].rounding && isfinite(one_over) ? one_over : 0;
     }
 }
 
@@ -242,11 +245,13 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
                 search.before[row] = sqrt(sums[0]);
                 steps[row * (int64_t)capacity + slot] = search.taken[row] = (real)o->step;
             }
+            const real rounding = ROUNDING * (real)sums[1];
             pending[waiting] = (example){.old = {mine, inverses, searches ? steps + row * (int64_t)capacity : NULL,
                                                  (slot + capacity - count) % capacity, count, capacity},
                                          .w = w,
                                          .z = state,
-                                         .next = row_of(p, next, i)};
+                                         .next = row_of(p, next, i),
+                                         .rounding = rounding};
             targets[waiting++] = inverses;
             if (waiting == MOST_LANES) {
                 make_steps(pending, targets, waiting, slot, capacity, (real)o->step, p->vectors);

@@ -237,6 +237,22 @@ static void test_simultaneous_converges(void **state) {
     bench_free(&c);
 }
 
+/* Far beyond the end of the solve states are equal but for rounding, of which B must learn nothing. */
+static void test_simultaneous_stays_converged(void **state) {
+    (void)state;
+    double most = 0;
+    for (int d = 6; d <= 30; d += 2) {
+        bench b = mode_bench_new(64, CELL_TANH, d, 6, 0.5);
+        find_exact(&b);
+        for (int N = 100; N <= 400; N += 100) {
+            bench_runf(&b, "broyden(tol: 1e-14, max: 400)", "simultaneous(states: %d, beta: 0.9)", N);
+            most = fmax(most, distance(&b, NULL));
+        }
+        bench_free(&b);
+    }
+    if (!(most < 1e-9)) fail_msg("the adjoint state moved away by %g", most);
+}
+
 static void sum_states(bench *b, const char *forward, const char *mode, int first, int limit, const double *weights,
                        double *sums) {
     memset(sums, 0, BLOCK * CELL_MOST * sizeof *sums);
@@ -521,6 +537,7 @@ int main(void) {
         cmocka_unit_test(test_singular_adjoint_is_named),
         cmocka_unit_test(test_simultaneous_is_the_papers_recursion),
         cmocka_unit_test(test_simultaneous_converges),
+        cmocka_unit_test(test_simultaneous_stays_converged),
         cmocka_unit_test(test_ensembles),
         cmocka_unit_test(test_unrolled_is_a_derivative),
         cmocka_unit_test(test_unrolled_shares_evaluations),
