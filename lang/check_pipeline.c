@@ -468,26 +468,56 @@ typedef struct Trained {
     const Type *layer, *examples, *output; /* as far as they are known: TYPE_ERROR, or NULL */
 } Trained;
 
+/* The setting of that key; NULL: there is none. */
+static const Ast *item_of(const Ast *list, const char *key) {
+    for (uint32_t i = 0; i < list->nkids; i++)
+        if (list->kids[i]->kind == AST_SETTING && same(SLOT(list->kids[i], SETTING, key)->name, key) &&
+            SLOT(list->kids[i], SETTING, key)->kind == AST_NAME)
+            return list->kids[i];
+    return NULL;
+}
+
+static void check_keep(Checker *c, const Ast *keep, const Ast *validate, const Ast *attack) {
+    const bool robust = same(keep->name, "best_robust"), needs = robust || same(keep->name, "best_clean");
+    const char *missing = !validate ? "validate" : robust && !attack ? "attack" : NULL;
+    if (needs && missing)
+        diag_report(c->diags, DIAG_E0502, keep->range, "'keep: %s' needs '%s' (%s)", keep->name, missing,
+                    setting_find("train", missing)->doc);
+}
+
+static void check_validate(Checker *c, const Ast *validate, const Type *d) {
+    const bool known = validate->type && validate->type->kind == TYPE_EXAMPLES && d->kind == TYPE_EXAMPLES;
+    if (known &&
+        !(type_equal(validate->type->items[0], d->items[0]) && type_equal(validate->type->items[1], d->items[1])))
+        diag_report(c->diags, DIAG_E0505, validate->range, "'validate' is %s, the training data %s",
+                    type_text(c->arena, validate->type), type_text(c->arena, d));
+    check_unchanged(c, validate, "'validate'");
+}
+
+/* What settings of a train ask of the net, its data and each other. */
 static void check_train_settings(Checker *c, Ast *t, Ast *list, Trained of) {
+    static const char *const keys[] = {"attack", "validate", "loss", "keep", "gradient"};
     const Type *m = of.layer, *d = of.examples;
+    Ast *attack = value_of(list, "attack"), *validate = value_of(list, "validate");
     check_settings(c, list, "train", "train", place(t), DIAG_E0501, NULL);
-    Ast *loss = value_of(list, "loss"), *mode = value_of(list, "gradient"), *attack = value_of(list, "attack"),
-        *validate = value_of(list, "validate");
-    if (attack && attack->type && attack->type->kind == TYPE_ATTACK && m->kind == TYPE_LAYER)
-        check_attack_mode(c, attack, m);
-    if (validate && validate->type && validate->type->kind == TYPE_EXAMPLES && d->kind == TYPE_EXAMPLES)
-        for (uint32_t i = 0; i < 2; i++)
-            if (!type_equal(validate->type->items[i], d->items[i])) {
-                diag_report(c->diags, DIAG_E0505, validate->range, "'validate' is %s, the training data %s",
-                            type_text(c->arena, validate->type), type_text(c->arena, d));
-                break;
-            }
-    if (validate) check_unchanged(c, validate, "'validate'");
-    if (loss && loss->kind != AST_ERROR)
-        check_loss(c, loss, of.output, of.output && d->kind == TYPE_EXAMPLES ? d->items[1] : NULL, true,
-                   attack != NULL);
-    if (mode && m->kind == TYPE_LAYER && mode->type && mode->type->kind != TYPE_ERROR)
-        check_mode_for(c, mode, m, NULL, NULL);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const Ast *item = item_of(list, keys[i]);
+        Ast *value = item ? SLOT(item, SETTING, value) : NULL;
+        const uint32_t before = diags_count(c->diags);
+        if (!value || value->kind == AST_ERROR) continue;
+        if (same(keys[i], "attack") && value->type && value->type->kind == TYPE_ATTACK && m->kind == TYPE_LAYER)
+            check_attack_mode(c, value, m);
+        else if (same(keys[i], "validate"))
+            check_validate(c, value, d);
+        else if (same(keys[i], "loss"))
+            check_loss(c, value, of.output, of.output && d->kind == TYPE_EXAMPLES ? d->items[1] : NULL, true,
+                       attack != NULL);
+        else if (same(keys[i], "keep"))
+            check_keep(c, value, validate, attack);
+        else if (same(keys[i], "gradient") && m->kind == TYPE_LAYER && value->type && value->type->kind != TYPE_ERROR)
+            check_mode_for(c, value, m, NULL, NULL);
+        note_record(c, before, item);
+    }
 }
 
 static void check_train(Checker *c, Ast *t) {

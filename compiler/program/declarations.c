@@ -460,6 +460,8 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
                   json_number(epochs), "seed", json_number(seed), "examples",
                   examples > 0 ? json_number(examples) : json_null(), "attack", attack, "settings", kept, "overrides",
                   overrides, "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
+    const Ast *keep = setting(settings, "keep");
+    if (keep && strcmp(keep->name, "last") != 0) json_object_set_new(j, "keep", json_string(keep->name));
     if (spectrum > 0) json_object_set_new(j, "spectrum", json_number(spectrum));
     if (start_ast) json_object_set_new(j, "start", start);
     if (optimiser_ast)

@@ -60,6 +60,7 @@ bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *f
     deq_app_link_key(app, t->net, what);
     if (t->start.file) json_object_set_new(what, "start", json_string(start));
     if (first) json_object_set_new(what, "first", json_string(first->key));
+    if (t->keep) json_object_set_new(what, "keep", json_string(deq_keep_word(t->keep)));
     if (t->spectrum) json_object_set_new(what, "spectrum", json_integer(t->spectrum)); /* the log has more columns */
     deq_store_key(what, key);
     json_decref(what);

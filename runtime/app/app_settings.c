@@ -63,6 +63,7 @@ static void add_fixed_paths(Paths *p, const char *prefix) {
 static void add_train_paths(Paths *p, const deq_train_spec *t) {
     static const char *const own[] = {"epochs", "batch", "seed", "examples", "spectrum", "loss", "gradient"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) add_path(p, "%s.%s", t->name, own[i]);
+    if (t->validate) add_path(p, "%s.keep", t->name);
     if (t->start.file) add_path(p, "%s.start", t->name);
     if (t->start.file) add_path(p, "%s.start.map", t->name);
     for (int i = 0; i < t->optimiser.nscalars; i++)
@@ -236,6 +237,12 @@ static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const ch
     if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);
     if (!strcmp(key, "examples")) return *found = true, to_integer(path, value, 1, &t->examples, e);
     if (!strcmp(key, "spectrum")) return *found = true, to_integer(path, value, 0, &t->spectrum, e);
+    if (t->validate && !strcmp(key, "keep")) {
+        *found = true;
+        if (deq_keep_find(value, &t->keep) && (t->attack || t->keep != DEQ_KEEP_best_robust)) return true;
+        return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected last%s", path, value,
+                        t->attack ? ", best_clean or best_robust" : " or best_clean");
+    }
     if (!strcmp(key, "seed")) {
         *found = true;
         if (!to_integer(path, value, 0, &seed, e)) return false;

@@ -4,6 +4,7 @@
  * attack's draws by (seed, step).  A checkpoint holds parameters, optimiser vectors, position and the sums of the
  * unfinished epoch, so that a resumed run ends with the same bits as one that was never stopped. */
 #include "app_state.h"
+#include "keep.h"
 #include "checkpoint.h"
 #include "output.h"
 #include "own.h"
@@ -43,6 +44,7 @@ typedef struct Run {
     bool stepped;             /* at least once in this session */
     void *good, *good_states; /* parameters and optimiser vectors at the last epoch's end, */
     void *good_previous;      /* and the examples' last states, when the solver starts from them */
+    deq_best kept;            /* `keep:` */
     int64_t previous_bytes;
     int64_t good_epoch, vector_bytes, state_bytes;
 } Run;
@@ -129,7 +131,8 @@ static void try_resume(Run *r) {
         bool ok = deq_checkpoint_read(r->partial, r->t->net, (int)r->app->module->real_bits, true, &c, &e);
         if (!ok) {
             deq_report_warning(&r->app->reporter, "W0811", "%s; training starts anew", e.text);
-        } else if (state_is_ours(r, c.state)) {
+        } else if (state_is_ours(r, c.state) &&
+                   deq_best_resume(&r->kept, json_object_get(c.state, "log"), r->partial)) {
             memcpy(deq_engine_parameters(r->engine), c.parameters, (size_t)r->vector_bytes);
             if (r->state_bytes)
                 memcpy(deq_engine_optimiser_states(r->engine, &r->state_bytes), c.states, (size_t)r->state_bytes);
@@ -357,7 +360,8 @@ static bool train_epoch(Run *r, deq_error *e) {
     r->batch = 0;
     r->sums = (deq_training_sums){0};
     keep_good(r);
-    return write_log(r, e) && (r->epoch == r->t->epochs || write_position(r, e));
+    return deq_best_epoch(&r->kept, r->model->log, deq_engine_parameters(r->engine), r->partial, e) &&
+           write_log(r, e) && (r->epoch == r->t->epochs || write_position(r, e));
 }
 
 /* A finished run of the same key, from the cache: parameters and log. */
@@ -386,6 +390,12 @@ static bool find_finished(Run *r, const char *path) {
 
 static void finish(Run *r, const char *finished) {
     deq_model *m = r->model;
+    if (deq_best_take(&r->kept, deq_engine_parameters(r->engine))) {
+        deq_engine_prepare(r->engine);
+        deq_report(&r->app->reporter, "%s: keeps the parameters of epoch %lld of %lld, the %s on validate", m->label,
+                   (long long)r->kept.epoch, (long long)r->t->epochs,
+                   r->t->keep == DEQ_KEEP_best_robust ? "most robust" : "best");
+    }
     memcpy(m->parameters, deq_engine_parameters(r->engine), (size_t)r->vector_bytes);
     m->seconds = elapsed(r);
     if (finished) {
@@ -402,6 +412,7 @@ static void finish(Run *r, const char *finished) {
         json_decref(c.state);
     }
     if (r->partial) unlink(r->partial);
+    deq_best_drop(&r->kept, r->partial);
     if (r->t->epochs) deq_report(&r->app->reporter, "%s: trained in %.1f s", m->label, m->seconds);
     deq_app_warn_training(r->app, r->engine, m);
 }
@@ -460,7 +471,8 @@ static bool prepare_loop(Run *r, deq_error *e) {
         return deq_fail(e, DEQ_MEMORY, "out of memory for the last states of the examples of '%s'", t->name);
     if (!r->order || !r->index || !r->loss || !r->value || (t->attack && !r->counts) ||
         (deq_engine_penalised(r->engine) && !r->penalty) || (deq_engine_corrected(r->engine) && !r->correction) ||
-        !r->good || (r->state_bytes && !r->good_states))
+        !r->good || !deq_best_begin(&r->kept, t, r->model->key, (int)r->app->module->real_bits) ||
+        (r->state_bytes && !r->good_states))
         return deq_fail(e, DEQ_MEMORY, "out of memory for the training of '%s'", t->name);
     return true;
 }
@@ -573,6 +585,7 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     free(r.correction);
     free(r.good);
     free(r.good_states);
+    deq_best_drop(&r.kept, NULL);
     free(r.good_previous);
     if (!ok || known) {
         deq_model_free(r.model);

@@ -114,6 +114,20 @@ static void read_data(manifest_reader *r, const json_t *o, deq_data_spec *d) {
     d->line = (int)manifest_integer_or(o, "line", 0);
 }
 
+static const char *const keep_words[] = {
+#define X(name) #name,
+    DEQ_KEEPS(X)
+#undef X
+};
+
+bool deq_keep_find(const char *word, deq_keep *out) {
+    for (size_t i = 0; i < sizeof keep_words / sizeof *keep_words; i++)
+        if (!strcmp(keep_words[i], word)) return *out = (deq_keep)i, true;
+    return false;
+}
+
+const char *deq_keep_word(deq_keep keep) { return keep_words[keep]; }
+
 static void read_train(manifest_reader *r, const json_t *o, deq_train_spec *t) {
     r->where = "train";
     t->name = manifest_text(r, o, "name");
@@ -146,6 +160,9 @@ static void read_train(manifest_reader *r, const json_t *o, deq_train_spec *t) {
     if (json_is_object(validate) && (t->validate = manifest_make(r, 1, sizeof *t->validate)))
         *t->validate = slice(r, validate, "validate");
     t->spectrum = manifest_integer_or(o, "spectrum", 0);
+    const char *keep = manifest_text_or_null(o, "keep");
+    if (keep && (!deq_keep_find(keep, &t->keep) || !t->validate || (t->keep == DEQ_KEEP_best_robust && !t->attack)))
+        deq_fail(r->e, DEQ_MODULE, "manifest: train '%s' cannot keep '%s'", t->name, keep);
     t->line = (int)manifest_integer_or(o, "line", 0);
     if (t->batch < 1 || t->epochs < 0 || t->examples == 0 || t->examples < -1)
         deq_fail(r->e, DEQ_MODULE, "manifest: train '%s' has a batch, epochs or examples out of range", t->name);

@@ -142,6 +142,17 @@ typedef struct deq_attack_spec {
     int restart;                  /* other draws for each */
 } deq_attack_spec;
 
+/* Which epoch's parameters a net has in the end: DEQ_KEEP(name), in the order of settings.def. */
+#define DEQ_KEEPS(X) X(last) X(best_clean) X(best_robust)
+typedef enum deq_keep {
+#define X(name) DEQ_KEEP_##name,
+    DEQ_KEEPS(X)
+#undef X
+} deq_keep;
+/* False: there is no such word. */
+bool deq_keep_find(const char *word, deq_keep *out);
+const char *deq_keep_word(deq_keep keep);
+
 typedef struct deq_train_spec {
     const char *name;
     const deq_net_spec *net;
@@ -166,6 +177,7 @@ typedef struct deq_train_spec {
         *carried; /* finishes that a net taken as it is was trained with elsewhere: where the script says none */
     int ncarried;
     deq_slice *validate; /* NULL: none */
+    deq_keep keep;
     struct {
         const char *file, *map;
         const char *train; /* the name of an earlier training run of the file, in place of file */
