@@ -266,7 +266,7 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
         resolve_finish(r, value);
     } else if (row && value && value->kind == AST_CALL && (row->kind == KIND_CERTIFY || row->kind == KIND_CELLS)) {
         resolve_args(r, AST_SLOT(value, CALL, inputs), false);
-    } else if (is_name && row && row->kind == KIND_FORWARD) {
+    } else if (is_name && row && row->kind == KIND_FORWARD && !find_local(r, value->name)) {
         /* a solver without parentheses: the checker says so */
     } else if (is_name && row && row->kind == KIND_MODE && !find_local(r, value->name) &&
                !scope_find(r->top, value->name)) {
