@@ -1,4 +1,5 @@
 #include "axes.h"
+#include "labels.h"
 #include <string.h>
 
 static const Reduction reduction_table[] = {
@@ -50,12 +51,14 @@ AxisSet axes_named(const Axes *x, const Ast *e) {
         return set;
     }
     const Ast *sweep = e->kind == AST_NAME || e->kind == AST_MEMBER ? part_of(e, &part) : NULL;
+    if (e->kind == AST_ARG) sweep = e->ref, part = AXIS_WHOLE; /* s: label, of a pick */
     for (uint32_t k = 0; sweep && k < x->nsweeps; k++)
         if (x->axis[k].sweep == sweep && (part == AXIS_WHOLE || x->axis[k].part == part)) set |= AXIS(k);
     return set;
 }
 
-int axis_chosen(const Axes *x, const Ast *e) {
+/* The axis that the expression chooses on, argmax(v, over: s); -1: it is no choice. */
+static int chosen_by(const Axes *x, const Ast *e) {
     ReductionCall call;
     if (!reduction_of(e, &call) || call.row->kind != REDUCE_CHOICE) return -1;
     AxisSet over = axes_named(x, call.over);
@@ -80,6 +83,30 @@ static AxisSet of_name(const Axes *x, const Ast *e, bool hidden) {
     return set;
 }
 
+static AxisSet walk(const Axes *x, const Ast *e, bool hidden);
+
+AxisSet axes_picked(const Axes *x, const Ast *pick) {
+    AxisSet axes = axes_named(x, pick);
+    const Ast *value = AST_SLOT(pick, ARG, value), *values = pick->ref ? AST_SLOT(pick->ref, SWEEP, values) : NULL;
+    const int place = pick->ref ? label_place(pick->ref, value) : -1;
+    if (value->kind == AST_ARRAY) return 0;
+    if (place < 0 || !sweep_has_families(pick->ref) || !is_family(values->kids[place])) return axes;
+    for (uint32_t k = 0; k < x->nsweeps; k++) /* the members of a family stay */
+        if (x->axis[k].part == AXIS_MEMBER) axes &= ~AXIS(k);
+    return axes;
+}
+
+static AxisSet of_picks(const Axes *x, const Ast *e, bool hidden) {
+    const Ast *list = AST_SLOT(e, INDEX, indices);
+    AxisSet set = walk(x, AST_SLOT(e, INDEX, base), hidden), more = 0;
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        if (list->kids[i]->kind != AST_ARG) continue;
+        if (!hidden) set &= ~axes_picked(x, list->kids[i]);
+        more |= walk(x, AST_SLOT(list->kids[i], ARG, value), hidden);
+    }
+    return set | more;
+}
+
 static AxisSet walk(const Axes *x, const Ast *e, bool hidden) {
     ReductionCall call;
     AxisSet set = 0;
@@ -89,6 +116,7 @@ static AxisSet walk(const Axes *x, const Ast *e, bool hidden) {
         set = walk(x, call.value, hidden) | walk(x, call.number, hidden);
         return hidden ? set : set & ~axes_named(x, call.over);
     }
+    if (is_pick(e)) return of_picks(x, e, hidden);
     for (uint32_t k = 0; k < e->nkids; k++) set |= walk(x, e->kids[k], hidden);
     return set;
 }
@@ -104,21 +132,29 @@ static void add(Axes *x, const char *name, const Ast *sweep, AxisPart part, cons
         x->axis[x->n++] = (Axis){name, sweep, part, choice};
 }
 
-static bool is_show(const Ast *item) { return item->kind == AST_TABLE || item->kind == AST_SETTING; }
+static bool is_show(const Ast *item) {
+    return item->kind == AST_TABLE || item->kind == AST_SETTING || item->kind == AST_CLAIM;
+}
 
 void axes_find(Arena *a, const Ast *experiment, Axes *out) {
     const Ast *items = AST_SLOT(experiment, EXPERIMENT, items);
     const size_t size = (items->nkids + 1) * sizeof(AxisSet);
     *out = (Axes){.items = items, .shown = arena_alloc(a, size), .hidden = arena_alloc(a, size)};
-    for (uint32_t k = 0; k < items->nkids; k++)
-        if (items->kids[k]->kind == AST_SWEEP) add(out, items->kids[k]->name, items->kids[k], AXIS_WHOLE, NULL);
+    for (uint32_t k = 0; k < items->nkids; k++) {
+        const Ast *sweep = items->kids[k];
+        if (sweep->kind != AST_SWEEP) continue;
+        const bool families = sweep_has_families(sweep);
+        add(out, families ? arena_printf(a, "%s.family", sweep->name) : sweep->name, sweep,
+            families ? AXIS_FAMILY : AXIS_WHOLE, NULL);
+        if (families) add(out, arena_printf(a, "%s.member", sweep->name), sweep, AXIS_MEMBER, NULL);
+    }
     out->nsweeps = out->n;
     for (uint32_t k = 0; k < items->nkids; k++) {
         const Ast *item = items->kids[k], *value = item->kind == AST_LET ? AST_SLOT(item, LET, value) : NULL;
         if (is_show(item)) continue;
         out->shown[k] = walk(out, item, false);
         out->hidden[k] = walk(out, item, true);
-        const int chosen = axis_chosen(out, value);
+        const int chosen = chosen_by(out, value);
         const Ast *pattern = chosen >= 0 ? AST_SLOT(item, LET, pattern) : NULL;
         if (pattern && pattern->kind == AST_NAME)
             add(out, pattern->name, out->axis[chosen].sweep, out->axis[chosen].part, item);

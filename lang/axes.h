@@ -44,8 +44,8 @@ AxisSet axes_shown(const Axes *x, const Ast *e);
 AxisSet axes_hidden(const Axes *x, const Ast *e);
 /* The axes that the name of a sweep, or s.family or s.member, stands for; of a list, those of all.  0: none. */
 AxisSet axes_named(const Axes *x, const Ast *e);
-/* The axis that the expression chooses on, argmax(v, over: s); -1: it is no choice. */
-int axis_chosen(const Axes *x, const Ast *value);
+/* Those that a pick, s: label, takes away; the members of a family that is picked stay. */
+AxisSet axes_picked(const Axes *x, const Ast *pick);
 const char *axes_text(Arena *a, const Axes *x, AxisSet set); /* "'mode' and 'seed'" */
 
 /* ---- reductions: min(v, over: s), mean(v, over: [s, t]) ---- */

@@ -183,7 +183,7 @@ static const struct {
     {AST_GRADIENT, "a gradient", IN(FN) | IN(EQUATION) | IN(FOR), false},
     {AST_CHECK, "a check", IN(FN) | IN(SETTING) | IN(TRAIN), false},
     {AST_TEST, "a test", IN(FN) | IN(SETTING) | IN(TRAIN), false},
-    {AST_EXPERIMENT, "an experiment", IN(FN) | IN(SETTING) | IN(TRAIN) | IN(SWEEP) | IN(TABLE), false},
+    {AST_EXPERIMENT, "an experiment", IN(FN) | IN(SETTING) | IN(TRAIN) | IN(SWEEP) | IN(TABLE) | IN(CLAIM), false},
     {AST_TRAIN, "a block of settings", IN(SETTING) | IN(SPREAD), false},
     {AST_TABLE, "a block of settings", IN(SETTING), false},
     {AST_WITH, "a block of settings", IN(SETTING) | IN(SPREAD), false},
@@ -206,6 +206,7 @@ static const char *where_allowed(AstKind statement) {
     case AST_FIXED: return "a fixed point stands in a layer";
     case AST_TRAIN: return "'train' stands at the top level or in an experiment";
     case AST_SWEEP:
+    case AST_CLAIM:
     case AST_TABLE: return "this belongs to an experiment";
     default: return NULL;
     }

@@ -1,5 +1,6 @@
 /* check_axes.c - axes of an experiment's values: reductions over them, and their places in a table. */
 #include "checker.h"
+#include "labels.h"
 #include <string.h>
 
 static bool is_number(const Type *t) { return type_is_scalar(t) && t->elem != ELEM_BOOL; }
@@ -87,6 +88,84 @@ const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e) {
     return &type_error;
 }
 
+/* ---- picks ---- */
+static const char *labels_text(Checker *c, const Ast *sweep) {
+    const Ast *values = SLOT(sweep, SWEEP, values);
+    const char *text = "";
+    for (uint32_t k = 0; values->kind == AST_ARRAY && k < values->nkids; k++) {
+        const char *label = label_of(values->kids[k]);
+        if (label) text = arena_printf(c->arena, "%s%s%s", text, *text ? ", " : "", label);
+    }
+    return text;
+}
+
+static void unknown_label(Checker *c, const Ast *sweep, const Ast *label) {
+    const char *known = labels_text(c, sweep);
+    Diagnostic *d = diag_report(c->diags, DIAG_E0533, label->range, "'%s' has no element called %s", sweep->name,
+                                text_of(c, label));
+    if (*known)
+        diag_help(d, "its labels: %s", known);
+    else
+        diag_help(d, "give its elements labels: sweep %s in [name: .., other: ..]", sweep->name);
+}
+
+/* One value of a pick: a label, or an expression whose value is one of the sweep's. */
+static bool check_picked(Checker *c, const Ast *sweep, Ast *value) {
+    value->type = &type_word;
+    if (label_place(sweep, value) >= 0 || value->kind == AST_ERROR) return value->kind != AST_ERROR;
+    if (value->kind == AST_NAME && !value->ref) return unknown_label(c, sweep, value), false;
+    if (sweep_of_value(c->axes->items, value) == sweep) return check_expr(c, value)->kind != TYPE_ERROR;
+    unknown_label(c, sweep, value);
+    return false;
+}
+
+const Type *check_picks(Checker *c, Ast *e) {
+    Ast *base = SLOT(e, INDEX, base), *list = SLOT(e, INDEX, indices);
+    const Type *t = check_expr(c, base);
+    const AxisSet has = c->axes ? axes_shown(c->axes, base) : 0;
+    bool good = t->kind != TYPE_ERROR;
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        Ast *pick = list->kids[i], *value = pick->kind == AST_ARG ? SLOT(pick, ARG, value) : NULL;
+        if (!value || !pick->ref) {
+            diag_help(
+                diag_report(c->diags, DIAG_E0532, place(pick), "a pick names a sweep of the experiment and its label"),
+                "v[mode: jfb]");
+            good = false;
+            continue;
+        }
+        pick->type = &type_word;
+        if (!(axes_named(c->axes, pick) & has)) {
+            if (t->kind != TYPE_ERROR)
+                help_axes(
+                    c,
+                    diag_report(c->diags, DIAG_E0532, place(pick), "%s has no axis '%s'", text_of(c, base), pick->name),
+                    text_of(c, base), has);
+            good = false;
+            continue;
+        }
+        for (uint32_t k = 0; value->kind == AST_ARRAY && k < value->nkids; k++)
+            good = check_picked(c, pick->ref, value->kids[k]) && good;
+        if (value->kind == AST_ARRAY)
+            value->type = &type_word;
+        else
+            good = check_picked(c, pick->ref, value) && good;
+    }
+    return good ? t : &type_error;
+}
+
+const Type *check_label_compared(Checker *c, Ast *e) {
+    const Ast *sweep;
+    int at;
+    const Ast *value = c->axes ? label_compared(c->axes->items, e, &sweep, &at) : NULL;
+    if (!value) return NULL;
+    Ast *label = e->kids[e->kids[0] == value ? 1 : 0];
+    label->type = &type_word;
+    if (check_expr(c, (Ast *)value)->kind == TYPE_ERROR) return &type_error;
+    if (at >= 0) return &type_bool;
+    unknown_label(c, sweep, label);
+    return &type_error;
+}
+
 /* The axes that the names at `rows` and `cells` stand for. */
 static AxisSet placed(Checker *c, const Ast *value) {
     const Ast *inputs = value && value->kind == AST_CALL ? SLOT(value, CALL, inputs) : NULL;
@@ -101,16 +180,21 @@ void check_table_axes(Checker *c, const Ast *settings) {
     const AxisSet joined = placed(c, value_of(settings, "cells")), has = placed(c, rows) | joined;
     for (uint32_t i = 0; rows && columns && columns->kind == AST_ARRAY && i < columns->nkids; i++) {
         const Ast *column = columns->kids[i];
+        const bool spread = column->kind == AST_BINARY && same(column->name, "by");
+        const AxisSet by = spread ? axes_named(c->axes, SLOT(column, BINARY, right)) : 0;
+        if (spread) column = SLOT(column, BINARY, left);
         if (!column->type || column->type->kind == TYPE_ERROR) continue;
-        const AxisSet open = axes_shown(c->axes, column) & ~has;
+        const AxisSet open = axes_shown(c->axes, column) & ~has & ~by;
         if (!open) continue;
-        const char *name = c->axes->axis[__builtin_ctz(open)].name, *text = text_of(c, column);
+        const char *name = c->axes->axis[__builtin_ctz(open)].name;
         Diagnostic *d =
             diag_report(c->diags, DIAG_E0531, column->range, "%s changes with %s, which has no place in this table",
-                        text, axes_text(c->arena, c->axes, open));
-        diag_help(d,
-                  joined ? "add it to 'rows', or take it away: mean(.., over: %s)"
-                         : "add it to 'rows', join it with 'cells: mean_std(%s)', or take it away: 'over:'",
-                  name);
+                        text_of(c, column), axes_text(c->arena, c->axes, open));
+        diag_help(
+            d,
+            joined
+                ? "add it to 'rows', spread it: '.. by %s', or take it away: mean(.., over: %s)"
+                : "add it to 'rows', spread it: '.. by %s', join it: 'cells: mean_std(%s)', or take it away: 'over:'",
+            name, name);
     }
 }

@@ -1,15 +1,77 @@
 /* check_experiment.c - experiments, tables, tests and checks. */
 #include "checker.h"
+#include "labels.h"
 #include <string.h>
 
 /* ---- experiments ---- */
 
-static void check_sweep(Checker *c, Ast *s) {
+/* One kind of value that can be swept over. */
+static bool is_sweepable(const Type *item) {
+    return item && (type_is_scalar(item) || item->kind == TYPE_MODE || item->kind == TYPE_SOLVER ||
+                    item->kind == TYPE_ATTACK || item->kind == TYPE_OPTIMISER || item->kind == TYPE_SCHEDULE ||
+                    item->kind == TYPE_DEFENCE || item->kind == TYPE_PENALTY || item->kind == TYPE_FINISH ||
+                    item->kind == TYPE_WEIGHTS || item->kind == TYPE_FN || item->kind == TYPE_RECORD);
+}
+
+/* Joins the type of an element with that of those before it; false: reported. */
+static bool join_item(Checker *c, Ast *element, const Type *t, const Type **item) {
+    if (t->kind == TYPE_ERROR) return false;
+    if (!*item || ((*item)->kind == TYPE_NUMBER && t->kind == TYPE_TENSOR && type_is_scalar(t))) return *item = t, true;
+    if (fits(c, element, *item)) return true;
+    diag_report(c->diags, DIAG_E0301, element->range, "an element of this list is %s, those before it are %s",
+                type_text(c->arena, t), type_text(c->arena, *item));
+    return false;
+}
+
+/* Elements with labels, and lists in the list: the type of one value; NULL: reported. */
+static const Type *check_elements(Checker *c, Ast *values) {
+    const Type *item = NULL;
+    bool good = true;
+    for (uint32_t i = 0; i < values->nkids; i++) {
+        Ast *element = values->kids[i], *value = (Ast *)element_value(element);
+        element->type = &type_word;
+        for (uint32_t k = 0; element->kind == AST_ARG && k < i; k++)
+            if (label_of(values->kids[k]) && same(label_of(values->kids[k]), element->name)) {
+                diag_note(
+                    diag_report(c->diags, DIAG_E0202, place(element), "two elements are called '%s'", element->name),
+                    place(values->kids[k]), "the first is here");
+                good = false;
+            }
+        if (!is_family(element)) {
+            good = join_item(c, value, check_expr(c, value), &item) && good;
+            continue;
+        }
+        const Type *list = check_expr(c, value);
+        if (list->kind != TYPE_ERROR && !list->nitems)
+            diag_report(c->diags, DIAG_E0515, value->range, "a family has elements"), good = false;
+        if (list->kind == TYPE_ERROR) good = false;
+        if (list->kind != TYPE_ERROR && list->nitems)
+            good = join_item(c, value->kind == AST_EACH ? SLOT(value, EACH, item) : value->kids[0], list->items[0],
+                             &item) &&
+                   good;
+    }
+    return good ? item : NULL;
+}
+
+static bool has_labels(const Ast *values) {
+    for (uint32_t i = 0; values->kind == AST_ARRAY && i < values->nkids; i++)
+        if (values->kids[i]->kind == AST_ARG || is_family(values->kids[i])) return true;
+    return false;
+}
+
+void check_sweep(Checker *c, Ast *s) {
     Ast *values = SLOT(s, SWEEP, values);
     s->type = &type_error;
     if (!values) return;
-    const Type *t = check_expr(c, values);
     double from, to;
+    const Type *t = NULL;
+    if (has_labels(values)) {
+        const Type *one = check_elements(c, values);
+        t = one ? type_of_items(c->arena, TYPE_LIST, 1, &one) : &type_error;
+        values->type = t;
+    } else {
+        t = check_expr(c, values);
+    }
     if (t->kind == TYPE_ERROR) return;
     if (t->kind == TYPE_RANGE) {
         bool known = values->kind == AST_BINARY && constant_of(c, SLOT(values, BINARY, left), &from) &&
@@ -23,12 +85,7 @@ static void check_sweep(Checker *c, Ast *s) {
         return;
     }
     const Type *item = t->kind == TYPE_LIST && t->nitems ? t->items[0] : NULL;
-    bool sweepable =
-        item && (type_is_scalar(item) || item->kind == TYPE_MODE || item->kind == TYPE_SOLVER ||
-                 item->kind == TYPE_ATTACK || item->kind == TYPE_OPTIMISER || item->kind == TYPE_SCHEDULE ||
-                 item->kind == TYPE_DEFENCE || item->kind == TYPE_PENALTY || item->kind == TYPE_FINISH ||
-                 item->kind == TYPE_WEIGHTS || item->kind == TYPE_FN || item->kind == TYPE_RECORD);
-    if (!sweepable) {
+    if (!is_sweepable(item)) {
         diag_help(diag_report(c->diags, DIAG_E0515, values->range, "there is nothing to sweep over: this is %s",
                               type_text(c->arena, t)),
                   "sweep seed in 0..3, sweep mode in [implicit(), jfb()]");
@@ -52,12 +109,23 @@ static void check_experiment_let(Checker *c, Ast *let) {
 
 static void check_table(Checker *c, Ast *table);
 
+static void check_claim(Checker *c, Ast *claim) {
+    Ast *condition = SLOT(claim, CLAIM, condition);
+    if (!condition || condition->kind == AST_ERROR) return;
+    const Type *t = check_expr(c, condition);
+    if (t->kind == TYPE_ERROR || (type_is_scalar(t) && t->elem == ELEM_BOOL)) return;
+    diag_help(diag_report(c->diags, DIAG_E0308, condition->range, "a claim is a condition, this is %s",
+                          type_text(c->arena, t)),
+              "claim \"the ensemble withstands more\": robust[defence: ensemble] > robust[defence: final]");
+}
+
 static void check_item(Checker *c, Ast *s) {
     switch (s->kind) {
     case AST_SWEEP: check_sweep(c, s); break;
     case AST_TRAIN: checker_ensure(c, s); break;
     case AST_LET: check_experiment_let(c, s); break;
     case AST_TABLE: check_table(c, s); break;
+    case AST_CLAIM: check_claim(c, s); break;
     case AST_ERROR: break;
     default: diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in an experiment", a_statement(c, s->kind));
     }
@@ -88,24 +156,20 @@ static void check_sweep_name(Checker *c, Ast *e, const char *key) {
         e->type = e->ref->type ? e->ref->type : &type_error;
         return;
     }
+    if (e->kind == AST_MEMBER && axes_named(c->axes, e)) {
+        e->type = &type_word;
+        return;
+    }
     if (e->kind == AST_ERROR || (e->kind == AST_NAME && !e->ref)) return;
     diag_report(c->diags, DIAG_E0516, e->range, "'%s' takes the variable of a sweep", key);
 }
 
-static void check_rows(Checker *c, Ast *value) {
+static void check_sweep_names(Checker *c, Ast *value, const char *key) {
     if (value->kind != AST_ARRAY && value->kind != AST_TUPLE) {
-        check_sweep_name(c, value, "rows");
+        check_sweep_name(c, value, key);
         return;
     }
-    for (uint32_t i = 0; i < value->nkids; i++) check_sweep_name(c, value->kids[i], "rows");
-}
-
-/* argmax(v, over: s), or the name of one. */
-static bool is_choice(const Checker *c, const Ast *e) {
-    if (axis_chosen(c->axes, e) >= 0) return true;
-    for (uint32_t k = c->axes->nsweeps; e->kind == AST_NAME && k < c->axes->n; k++)
-        if (SLOT(c->axes->axis[k].choice, LET, pattern) == e->ref) return true;
-    return false;
+    for (uint32_t i = 0; i < value->nkids; i++) check_sweep_name(c, value->kids[i], key);
 }
 
 static void check_columns(Checker *c, Ast *value) {
@@ -114,12 +178,29 @@ static void check_columns(Checker *c, Ast *value) {
         return;
     }
     for (uint32_t i = 0; i < value->nkids; i++) {
-        const Type *t = check_expr(c, value->kids[i]);
-        if (t->kind == TYPE_ERROR || is_scalar_result(t) || is_choice(c, value->kids[i])) continue;
-        Diagnostic *d = diag_report(c->diags, DIAG_E0516, value->kids[i]->range,
+        Ast *column = value->kids[i];
+        if (column->kind == AST_BINARY && same(column->name, "by")) {
+            check_sweep_names(c, SLOT(column, BINARY, right), "by");
+            column->type = &type_word;
+            column = SLOT(column, BINARY, left);
+        }
+        const Type *t = check_expr(c, column);
+        if (t->kind == TYPE_ERROR || is_scalar_result(t) || sweep_of_value(c->axes->items, column)) continue;
+        Diagnostic *d = diag_report(c->diags, DIAG_E0516, column->range,
                                     "a column shows one number for each cell, this is %s", type_text(c->arena, t));
         if (t->kind == TYPE_STATISTICS)
             diag_help(d, "its members are %s", statistic_names(c->arena, t == &type_attack_statistics));
+    }
+}
+
+static void check_bold(Checker *c, Ast *value) {
+    const bool many = value->kind == AST_ARRAY;
+    for (uint32_t i = 0; i < (many ? value->nkids : 1); i++) {
+        Ast *e = many ? value->kids[i] : value;
+        const Type *t = check_expr(c, e);
+        if (t->kind != TYPE_ERROR && !is_scalar_result(t))
+            diag_report(c->diags, DIAG_E0516, e->range, "bold takes numbers, min(v, over: s), this is %s",
+                        type_text(c->arena, t));
     }
 }
 
@@ -145,9 +226,11 @@ static void check_table(Checker *c, Ast *table) {
         Ast *value = s->kind == AST_SETTING ? SLOT(s, SETTING, value) : NULL;
         if (!value || value->kind == AST_ERROR) continue;
         if (same(key, "rows"))
-            check_rows(c, value);
+            check_sweep_names(c, value, "rows");
         else if (same(key, "columns"))
             check_columns(c, value);
+        else if (same(key, "bold"))
+            check_bold(c, value);
         else if (same(key, "cells"))
             check_cells(c, value);
     }

@@ -1,5 +1,6 @@
 /* check_expr.c - types of expressions: names, operators, indexing, members. */
 #include "checker.h"
+#include "labels.h"
 #include <math.h>
 #include <string.h>
 
@@ -122,6 +123,13 @@ static const Type *check_binary(Checker *c, Ast *e) {
         }
         return check_chain(c, e, ANY_USE) ? &type_solver : &type_error;
     }
+    if (same(op, "by")) {
+        diag_report(c->diags, DIAG_E0516, place(e),
+                    "'by' spreads a column of a table over a sweep: it stands in 'columns'");
+        return &type_error;
+    }
+    const Type *chosen = strchr("=!", op[0]) ? check_label_compared(c, e) : NULL;
+    if (chosen) return chosen;
     if (strchr("=!<>", op[0])) return check_comparison(c, e);
     check_expr(c, operands[0]);
     check_expr(c, operands[1]);
@@ -288,6 +296,7 @@ static const Type *index_tensor(Checker *c, Ast *e, const Type *base) {
 
 static const Type *check_index(Checker *c, Ast *e) {
     Ast *base = SLOT(e, INDEX, base), *list = SLOT(e, INDEX, indices);
+    if (is_pick(e)) return check_picks(c, e);
     if (base->ref && base->ref->kind == AST_LAYER) return check_instance(c, e);
     const Type *t = check_expr(c, base);
     if (t->kind == TYPE_ERROR) return t;
@@ -356,6 +365,12 @@ static const Type *check_member(Checker *c, Ast *e) {
 static const Type *check_array(Checker *c, Ast *e) {
     const Type *item = NULL;
     for (uint32_t i = 0; i < e->nkids; i++) {
+        if (e->kids[i]->kind == AST_ARG) {
+            diag_help(diag_report(c->diags, DIAG_E0533, place(e->kids[i]),
+                                  "'%s:' is no label: this is no list of a sweep", e->kids[i]->name),
+                      "sweep mode in [exact: implicit(), fast: jfb()]");
+            return &type_error;
+        }
         const Type *t = check_expr(c, e->kids[i]);
         if (t->kind == TYPE_ERROR) return t;
         if (!item || (item->kind == TYPE_NUMBER && t->kind == TYPE_TENSOR && type_is_scalar(t)))
@@ -368,6 +383,14 @@ static const Type *check_array(Checker *c, Ast *e) {
         }
     }
     return type_of_items(c->arena, TYPE_LIST, item ? 1 : 0, &item);
+}
+
+/* [f(n) for n in A] */
+static const Type *check_each(Checker *c, Ast *e) {
+    Ast *variables = SLOT(e, EACH, variables);
+    for (uint32_t i = 0; i < variables->nkids; i++) check_sweep(c, variables->kids[i]);
+    const Type *item = check_expr(c, SLOT(e, EACH, item));
+    return item->kind == TYPE_ERROR ? item : type_of_items(c->arena, TYPE_LIST, 1, &item);
 }
 
 static uint32_t leaves(const Type *t) {
@@ -424,6 +447,7 @@ const Type *check_expr(Checker *c, Ast *e) {
     case AST_WITH: t = check_with(c, e); break;
     case AST_UNDER: t = check_under(c, e); break;
     case AST_RECORD: t = check_record(c, e); break;
+    case AST_EACH: t = check_each(c, e); break;
     case AST_SPREAD: t = unavailable(c, e->range, "'..' among the items of a list"); break;
     default: break;
     }

@@ -217,11 +217,15 @@ void check_settings(Checker *c, Ast *list, const char *block, const char *what, 
                     void (*other)(Checker *, Ast *));
 bool input_of_numbers(Checker *c, Range at, const Signature *s); /* no label among the inputs; reports E0517 */
 void check_experiment(Checker *c, Ast *experiment);
+void check_sweep(Checker *c, Ast *sweep); /* also a variable of [f(n) for n in A] */
 void check_test(Checker *c, Ast *decl);
 const Type *check_gradcheck(Checker *c, Ast *e, const Builtin *b, Ast **args);
 
 /* ---- check_axes.c ---- */
 const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e); /* min(v, over: s) */
+const Type *check_picks(Checker *c, Ast *e);                                 /* v[mode: jfb] */
+/* choice == label; NULL: it is no such comparison. */
+const Type *check_label_compared(Checker *c, Ast *e);
 /* Every axis of a table's columns is in its rows or its cells; reports E0531. */
 void check_table_axes(Checker *c, const Ast *settings);
 

@@ -120,6 +120,7 @@ static bool spaced(const Formatter *f, uint32_t i, int first_of_statement) {
         if (first_of_statement == T_IMPORT && b == '(') return true;
         if (a == T_POINT && before == T_FIXED) return true;
         if (a == T_FN) return false; /* a type: fn(T) -> T */
+        if (a == T_BY && ends_operand(before)) return true;
         return !ends_operand(a);
     }
     return true;

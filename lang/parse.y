@@ -41,12 +41,13 @@
 /* Words that are names too; layout.c takes them as the range POINT .. STATE. */
 %token POINT "point" DATA "data" TRAIN "train" ATTACK "attack" DEFENCE "defence" OPTIMISER "optimiser"
 %token SCHEDULE "schedule" EXPERIMENT "experiment" GRADIENT "gradient" SWEEP "sweep" TABLE "table" CHECK "check"
-%token TEST "test" OF "of" BY "by" AS "as" BUFFER "buffer" CONST "const" UNTIL "until" STATE "state"
+%token TEST "test" OF "of" BY "by" AS "as" BUFFER "buffer" CONST "const" UNTIL "until" CLAIM "claim" STATE "state"
 %token REPEAT "repeat"              /* layout.c decides where it is a keyword */
 %token ARROW "->" RANGE ".." EQ "==" NE "!=" LE "<=" GE ">=" PIPE "|>" POW "**"
 
 %left PIPE
 %precedence COND             /* if a then b else c takes everything to its right */
+%left BY                     /* columns: [clean, robust by method] */
 %left UNDER                  /* test_set under pgd with { .. }: the attack takes the settings */
 %left WITH                   /* net with { .. } */
 %left OR
@@ -187,6 +188,7 @@ item:
   | SWEEP name IN expr               { $$ = BUILD_NAMED(SWEEP, @$, $name, $expr); }
   | TABLE string block               { $$ = BUILD_NAMED(TABLE, @$, $string, $block); }
   | RANGE postfix                    { $$ = BUILD(SPREAD, @$, @postfix, NULL, $postfix); }
+  | CLAIM string ':' expr            { $$ = BUILD_NAMED(CLAIM, @$, $string, $expr); }
   ;
 until_opt: %empty      { $$ = NULL; }
   | UNTIL expr         { $$ = $expr; }
@@ -213,6 +215,7 @@ item_list: list_item          { $$ = build_list(ps, @$, $1); }
   | item_list ',' list_item   { $$ = build_append(ps, $1, $3, @3); }
   ;
 list_item: expr
+  | name ':' expr        { $$ = BUILD_NAMED(ARG, @$, $name, $expr); }
   | RANGE postfix        { $$ = BUILD(SPREAD, @$, @1, NULL, $postfix); }
   ;
 expr:
@@ -238,14 +241,22 @@ expr:
   | expr WITH block          { $$ = BUILD(WITH, @$, @2, NULL, $1, $block); }
   | expr WITH path           { $$ = BUILD(WITH, @$, @2, NULL, $1, build_list(ps, @path, BUILD(SPREAD, @path, @path, NULL, $path))); }
   | expr UNDER expr          { $$ = BUILD(UNDER, @$, @2, NULL, $1, $3); }
+  | expr BY expr             { $$ = build_operator(ps, $1, @2, $3, @$); }
   | postfix
   ;
 postfix: primary
   | postfix call             { $$ = $call; $$->range = syntax_range(ps, @$); $$->name_range = $1->name_range;
                                build_set(ps, $$, AST_CALL_callee, $1); }
-  | postfix '[' exprs ']'    { $$ = BUILD(INDEX, @$, @1, NULL, $1, $exprs); $$->name_range = $1->name_range; }
+  | postfix '[' picks ']'    { $$ = BUILD(INDEX, @$, @1, NULL, $1, $picks); $$->name_range = $1->name_range; }
   | postfix '.' name         { $$ = BUILD_NAMED(MEMBER, @$, $name, $1); }
   | postfix '\''             { $$ = BUILD(TRANSPOSE, @$, @2, NULL, $1); }
+  ;
+picks: pick_list | pick_list ',';    /* indices, sizes, or labels of sweeps: v[mode: jfb] */
+pick_list: pick              { $$ = build_list(ps, @$, $1); }
+  | pick_list ',' pick       { $$ = build_append(ps, $1, $3, @3); }
+  ;
+pick: expr
+  | name ':' expr            { $$ = BUILD_NAMED(ARG, @$, $name, $expr); }
   ;
 call: '(' ')'                { $$ = BUILD(CALL, @$, @$, NULL, NULL, NULL, build_list(ps, @$, NULL)); }
   | '(' args ')'             { $$ = BUILD(CALL, @$, @$, NULL, NULL, NULL, $args); }
@@ -272,6 +283,10 @@ primary: name
   | '[' ']'                  { $$ = build_leaf(ps, AST_ARRAY, @$); }
   | '[' items_of ']'         { $$ = $items_of; $$->kind = AST_ARRAY; $$->range = $$->name_range = syntax_range(ps, @$); }
   | block                    { $$ = BUILD(RECORD, @$, @$, NULL, $block); }
+  | '[' expr each ']'        { $$ = BUILD(EACH, @$, @$, NULL, $expr, $each); }
+  ;
+each: FOR name IN expr       { $$ = build_list(ps, @$, BUILD_NAMED(SWEEP, @$, $name, $expr)); }
+  | each FOR name IN expr    { $$ = build_append(ps, $1, BUILD_NAMED(SWEEP, @$, $name, $expr), @$); }
   ;
 string: STRING               { $$ = build_leaf(ps, AST_STRING, @1); };
 
@@ -280,7 +295,7 @@ path: name                   { $$ = $1; }
   ;
 name: word                   { $$ = build_leaf(ps, AST_NAME, @1); };
 word: IDENT | POINT | DATA | TRAIN | ATTACK | DEFENCE | OPTIMISER | SCHEDULE | EXPERIMENT | GRADIENT | SWEEP | TABLE
-  | CHECK | TEST | OF | BY | AS | BUFFER | CONST | UNTIL | STATE;
+  | CHECK | TEST | OF | BY | AS | BUFFER | CONST | UNTIL | CLAIM | STATE;
 /* Reduced before the next token is read, so that an error there is reported too; only after a SEP was consumed: before
  * it, recovery loops for ever. */
 recovered: SEP { yyerrok; };
@@ -322,13 +337,13 @@ typedef struct Expected {
 static const yysymbol_kind_t names[] = {
     YYSYMBOL_IDENT, YYSYMBOL_POINT, YYSYMBOL_DATA, YYSYMBOL_TRAIN, YYSYMBOL_ATTACK, YYSYMBOL_DEFENCE, YYSYMBOL_OPTIMISER,
     YYSYMBOL_SCHEDULE, YYSYMBOL_EXPERIMENT, YYSYMBOL_GRADIENT, YYSYMBOL_SWEEP, YYSYMBOL_TABLE, YYSYMBOL_CHECK, YYSYMBOL_TEST,
-    YYSYMBOL_OF, YYSYMBOL_BY, YYSYMBOL_AS, YYSYMBOL_BUFFER, YYSYMBOL_CONST, YYSYMBOL_UNTIL, YYSYMBOL_STATE, YYSYMBOL_YYEMPTY};
+    YYSYMBOL_OF, YYSYMBOL_BY, YYSYMBOL_AS, YYSYMBOL_BUFFER, YYSYMBOL_CONST, YYSYMBOL_UNTIL, YYSYMBOL_CLAIM, YYSYMBOL_STATE, YYSYMBOL_YYEMPTY};
 /* In Bison's numbering a one-character token is named after its place in the grammar, so go through the token numbers. */
 static const char operators[] = "<>+-*/@.'([";
-static const int operator_words[] = {T_PIPE, T_WITH, T_UNDER, T_OR, T_AND, T_EQ, T_NE, T_LE, T_GE, T_RANGE, T_POW};
+static const int operator_words[] = {T_PIPE, T_BY, T_WITH, T_UNDER, T_OR, T_AND, T_EQ, T_NE, T_LE, T_GE, T_RANGE, T_POW};
 static const int operand_words[] = {T_NUMBER, T_STRING, T_TRUE, T_FALSE, T_NOT, T_IF};
 static const int statement_words[] = {T_PARAM, T_BUFFER, T_USE, T_LET, T_FN, T_RETURN, T_FOR, T_FIXED, T_STATE, T_REPEAT, T_TRAIN,
-                                      T_SWEEP, T_TABLE, T_RANGE, T_NUMBER, T_STRING, T_TRUE, T_FALSE, '(', '[', '{'};
+                                      T_SWEEP, T_TABLE, T_CLAIM, T_RANGE, T_NUMBER, T_STRING, T_TRUE, T_FALSE, '(', '[', '{'};
 static const int declaration_words[] = {T_IMPORT, T_CONST, T_FN, T_LAYER, T_DATA, T_ATTACK, T_DEFENCE, T_OPTIMISER, T_SCHEDULE,
                                         T_TRAIN, T_GRADIENT, T_CHECK, T_TEST, T_EXPERIMENT};
 

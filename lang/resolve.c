@@ -9,6 +9,7 @@
  * Words (`relative`, `keep_best`), solvers, gradient modes and settings are no names: the checker reads them. */
 #include "resolver.h"
 #include "axes.h"
+#include "labels.h"
 #include <string.h>
 
 static void resolve_expr(Resolver *r, Ast *e);
@@ -168,6 +169,63 @@ static void resolve_member(Resolver *r, Ast *e) {
 
 static void resolve_settings(Resolver *r, Ast *list, const char *block);
 
+/* The items of the experiment that is resolved, or NULL. */
+static const Ast *items_of(const Resolver *r) {
+    return r->decl && r->decl->kind == AST_EXPERIMENT ? AST_SLOT(r->decl, EXPERIMENT, items) : NULL;
+}
+
+/* Labels come before names. */
+static void resolve_labels(Resolver *r, const Ast *sweep, Ast *value) {
+    if (value->kind == AST_ARRAY)
+        for (uint32_t i = 0; i < value->nkids; i++) resolve_labels(r, sweep, value->kids[i]);
+    else if (label_place(sweep, value) < 0 && (value->kind != AST_NAME || find_local(r, value->name)))
+        resolve_expr(r, value); /* another name is a label that the sweep does not have: the checker lists them */
+}
+
+/* v[mode: jfb, seed: 0] */
+static void resolve_picks(Resolver *r, Ast *e) {
+    Ast *list = AST_SLOT(e, INDEX, indices);
+    resolve_expr(r, AST_SLOT(e, INDEX, base));
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        Ast *pick = list->kids[i];
+        const Ast *decl = NULL;
+        if (pick->kind != AST_ARG) {
+            resolve_expr(r, pick);
+            continue;
+        }
+        if (lookup(r, pick->name, &decl) && decl && decl->kind == AST_SWEEP) pick->ref = decl;
+        if (pick->ref) resolve_labels(r, pick->ref, AST_SLOT(pick, ARG, value));
+    }
+}
+
+/* choice == label */
+static bool resolve_comparison(Resolver *r, Ast *e) {
+    if (!items_of(r) || (strcmp(e->name, "==") != 0 && strcmp(e->name, "!=") != 0)) return false;
+    for (int side = 0; side < 2; side++) {
+        const AstKind kind = e->kids[side]->kind;
+        if (kind == AST_NUMBER || (kind == AST_NAME && !find_local(r, e->kids[side]->name))) continue;
+        resolve_expr(r, e->kids[side]);
+        const Ast *sweep = sweep_of_value(items_of(r), e->kids[side]);
+        if (sweep && e->kids[1 - side]->kind == AST_NAME && !find_local(r, e->kids[1 - side]->name)) return true;
+        if (sweep && label_place(sweep, e->kids[1 - side]) >= 0) return true;
+        resolve_expr(r, e->kids[1 - side]);
+        return true;
+    }
+    return false;
+}
+
+/* [f(n) for n in A for m in B]: a variable is known in what stands behind it, and in f. */
+static void resolve_each(Resolver *r, Ast *e) {
+    Ast *variables = AST_SLOT(e, EACH, variables);
+    scope_push(r, NULL);
+    for (uint32_t i = 0; i < variables->nkids; i++) {
+        resolve_expr(r, AST_SLOT(variables->kids[i], SWEEP, values));
+        declare(r, variables->kids[i]->name, variables->kids[i], name_place(variables->kids[i]));
+    }
+    resolve_expr(r, AST_SLOT(e, EACH, item));
+    scope_pop(r);
+}
+
 static void resolve_expr(Resolver *r, Ast *e) {
     const Ast *decl;
     if (!e) return;
@@ -180,10 +238,17 @@ static void resolve_expr(Resolver *r, Ast *e) {
         return;
     case AST_CALL: resolve_call(r, e); return;
     case AST_BINARY:
-        if (resolve_chain(r, e)) return;
+        if (resolve_chain(r, e) || resolve_comparison(r, e)) return;
         for (uint32_t i = 0; i < e->nkids; i++) resolve_expr(r, e->kids[i]);
         return;
     case AST_MEMBER: resolve_member(r, e); return;
+    case AST_EACH: resolve_each(r, e); return;
+    case AST_INDEX:
+        if (is_pick(e))
+            resolve_picks(r, e);
+        else
+            for (uint32_t i = 0; i < e->nkids; i++) resolve_expr(r, e->kids[i]);
+        return;
     case AST_WITH:
         resolve_expr(r, AST_SLOT(e, WITH, base));
         resolve_settings(r, AST_SLOT(e, WITH, settings), "net_with");
@@ -394,6 +459,7 @@ static void resolve_item(Resolver *r, Ast *s, const char *block) {
         declare(r, s->name, s, name_place(s));
         break;
     case AST_TABLE: resolve_settings(r, AST_SLOT(s, TABLE, settings), "table"); break;
+    case AST_CLAIM: resolve_expr(r, AST_SLOT(s, CLAIM, condition)); break;
     default: break;
     }
 }

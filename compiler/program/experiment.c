@@ -1,5 +1,6 @@
 /* experiment.c - experiments: which axes there are, and the items one after the other. */
 #include "experiment_parts.h"
+#include "labels.h"
 #include "tables.h"
 #include "type.h"
 #include <math.h>
@@ -9,36 +10,39 @@
 static uint32_t count(const Experiment *x, AxisSet axes) {
     double n = 1;
     for (uint32_t k = 0; k < x->axes.n; k++)
-        if (axes & AXIS(k)) n *= x->values[k].n;
+        if (axes & AXIS(k)) n *= x->values[k].all.n;
     return n > MOST_CELLS ? MOST_CELLS + 1 : (uint32_t)n;
 }
 
 uint32_t experiment_cell(const Experiment *x, AxisSet axes) {
     uint32_t cell = 0;
     for (uint32_t k = 0; k < x->axes.n; k++)
-        if (axes & AXIS(k)) cell = cell * x->values[k].n + x->at[k];
+        if (axes & AXIS(k)) cell = cell * x->values[k].all.n + x->at[k];
     return cell;
 }
 
-bool experiment_cells(Experiment *x, AxisSet axes, bool (*each)(Experiment *x, void *context), void *context,
-                      Range at) {
+json_t *experiment_cells(Experiment *x, AxisSet axes, json_t *(*each)(Experiment *x, void *context), void *context,
+                         Range at) {
     const uint32_t n = count(x, axes);
+    json_t *list = json_array();
     bool ok = true;
     if (n > MOST_CELLS) {
         Scope s = experiment_scope(x);
         elab_error(&s, DIAG_E0601, at, "the sweeps make more than %d cells of this", MOST_CELLS);
-        return false;
+        return NULL;
     }
     for (uint32_t cell = 0; cell < n && ok; cell++) {
         uint32_t left = cell;
         for (uint32_t k = x->axes.n; k-- > 0;) { /* the last one turns fastest */
-            x->at[k] = axes & AXIS(k) ? left % x->values[k].n : 0;
-            if (axes & AXIS(k)) left /= x->values[k].n;
+            x->at[k] = axes & AXIS(k) ? left % x->values[k].all.n : 0;
+            if (axes & AXIS(k)) left /= x->values[k].all.n;
         }
-        ok = each(x, context);
+        json_t *j = experiment_absent(x, axes) ? json_null() : each(x, context);
+        ok = j != NULL;
+        if (ok) json_array_append_new(list, j);
     }
     memset(x->at, 0, x->axes.n * sizeof *x->at);
-    return ok;
+    return ok ? list : NULL;
 }
 
 static void bind(Scope *s, const char *name, const Ast *value) {
@@ -52,11 +56,16 @@ Scope experiment_scope(const Experiment *x) {
         const Ast *item = x->items->kids[i];
         int choice = -1;
         for (uint32_t k = 0; k < x->axes.n; k++)
-            if ((item->kind == AST_SWEEP && x->axes.axis[k].sweep == item && !x->axes.axis[k].choice) ||
+            if ((item->kind == AST_SWEEP && x->axes.axis[k].sweep == item && !x->axes.axis[k].choice &&
+                 x->axes.axis[k].part != AXIS_MEMBER) ||
                 x->axes.axis[k].choice == item)
                 choice = (int)k;
-        if (choice >= 0)
-            bind(&s, x->axes.axis[choice].name, x->values[choice].items[x->at[choice]]);
+        const Element *element = choice >= 0 ? experiment_element(x, (uint32_t)choice) : NULL;
+        const char *name = item->kind == AST_LET ? AST_SLOT(item, LET, pattern)->name : item->name;
+        if (element && element->scope)
+            scope_bind(&s, name, (Value){.kind = VALUE_AST, .ast = element->ast, .scope = element->scope});
+        else if (element)
+            bind(&s, name, element->ast);
         else if (item->kind == AST_TRAIN)
             scope_bind(&s, item->name, (Value){.kind = VALUE_AST, .ast = item});
         else if (item->kind == AST_LET)
@@ -93,29 +102,28 @@ const char *experiment_add(Experiment *x, ArrayNode node, json_t *members) {
 /* ---- items ---- */
 typedef struct Training {
     const Ast *ast;
+    AxisSet axes;
     const TrainUse **uses;
-    json_t *cells;
 } Training;
 
-static bool train_cell(Experiment *x, void *context) {
+static json_t *train_cell(Experiment *x, void *context) {
     Training *t = context;
     Scope s = experiment_scope(x);
     json_t *j = pipe_train(x->pipe, &s, t->ast, true);
-    if (!j) return false;
-    t->uses[json_array_size(t->cells)] = x->pipe->uses[x->pipe->nuses - 1];
-    json_array_append_new(t->cells, j);
-    return true;
+    if (j) t->uses[experiment_cell(x, t->axes)] = x->pipe->uses[x->pipe->nuses - 1];
+    return j;
 }
 
 static bool run_train(Experiment *x, const Ast *item) {
     const AxisSet shown = x->axes.shown[x->item], cells = shown | x->axes.hidden[x->item];
-    Training t = {item, NULL, json_array()};
+    Training t = {item, cells, NULL};
     t.uses = arena_alloc(x->pipe->elab->arena, (count(x, cells) + 1) * sizeof *t.uses);
-    if (!experiment_cells(x, cells, train_cell, &t, item->range)) return false;
+    json_t *list = experiment_cells(x, cells, train_cell, &t, item->range);
+    if (!list) return false;
     experiment_add(
         x,
         (ArrayNode){.name = item->name, .kind = "train", .shown = shown, .cells = cells, .train = item, .uses = t.uses},
-        json_pack("{s:o}", "trains", t.cells));
+        json_pack("{s:o}", "trains", list));
     return true;
 }
 
@@ -126,46 +134,9 @@ static bool run_let(Experiment *x, const Ast *let) {
     if (pattern->kind != AST_NAME)
         return elab_error(&s, DIAG_E0315, pattern->range, "an experiment's let has one name"), false;
     const bool number = pattern->type && type_is_scalar(pattern->type);
-    if (!reduction_of(value, &call) && !(number && experiment_runs(x, &s, value))) return true; /* known now */
+    if (!reduction_of(value, &call) && !is_pick(value) && !(number && experiment_runs(x, &s, value)))
+        return true; /* known now */
     return experiment_value(x, value, pattern->name) != NULL;
-}
-
-/* The values of a sweep: the items of a list, or the numbers of a range. */
-static bool sweep_values(Experiment *x, const Ast *sweep, AxisValues *out) {
-    Arena *a = x->pipe->elab->arena;
-    Scope s = experiment_scope(x);
-    const Ast *list = AST_SLOT(sweep, SWEEP, values);
-    out->n = 0;
-    if (list->kind == AST_ARRAY) {
-        out->n = list->nkids;
-        out->items = arena_alloc(a, (out->n + 1) * sizeof *out->items);
-        for (uint32_t k = 0; k < out->n; k++) out->items[k] = list->kids[k];
-    } else {
-        Value r = eval(&s, list);
-        if (r.kind == VALUE_RANGE && r.limit - r.number <= MOST_CELLS && r.limit > r.number)
-            out->n = (uint32_t)(r.limit - r.number);
-        out->items = arena_alloc(a, (out->n + 1) * sizeof *out->items);
-        for (uint32_t k = 0; k < out->n; k++) {
-            Ast number = {
-                .kind = AST_NUMBER, .number = r.number + k, .name = number_text(a, r.number + k), .range = list->range};
-            out->items[k] = arena_copy(a, &number, sizeof number);
-        }
-    }
-    return out->n > 0 ||
-           (elab_error(&s, DIAG_E0515, list->range, "a sweep goes over a list or a range that is not empty"), false);
-}
-
-static json_t *axis_json(Experiment *x, uint32_t k) {
-    Arena *a = x->pipe->elab->arena;
-    json_t *texts = json_array();
-    for (uint32_t v = 0; v < x->values[k].n; v++) {
-        const Ast *value = x->values[k].items[v];
-        json_array_append_new(texts,
-                              json_string(value->kind == AST_NUMBER ? value->name : range_text(a, value->range)));
-    }
-    json_t *j = json_pack("{s:s, s:o}", "name", x->axes.axis[k].name, "values", texts);
-    if (x->axes.axis[k].choice) json_object_set_new(j, "choice", json_string(x->axes.axis[k].name));
-    return j;
 }
 
 const Ast *experiment_setting(const Ast *list, const char *key) {
@@ -187,15 +158,8 @@ static bool find_axes(Experiment *x, json_t *axes) {
     axes_find(a, x->ast, &x->axes);
     x->values = arena_alloc(a, (x->axes.n + 1) * sizeof *x->values);
     x->at = arena_alloc(a, (x->axes.n + 1) * sizeof *x->at);
-    for (uint32_t k = 0; k < x->axes.n; k++) {
-        if (x->axes.axis[k].choice) {
-            for (uint32_t i = 0; i < x->axes.nsweeps; i++)
-                if (x->axes.axis[i].sweep == x->axes.axis[k].sweep) x->values[k] = x->values[i];
-        } else if (!sweep_values(x, x->axes.axis[k].sweep, &x->values[k])) {
-            return false;
-        }
-        json_array_append_new(axes, axis_json(x, k));
-    }
+    if (!experiment_expand(x)) return false;
+    for (uint32_t k = 0; k < x->axes.n; k++) json_array_append_new(axes, experiment_axis_json(x, k));
     return true;
 }
 

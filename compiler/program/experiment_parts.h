@@ -2,7 +2,7 @@
  *
  * Training runs and evaluations have a specification for each cell of their axes; what is computed from them has one for
  * all.  The runtime evaluates them where they are asked for, each cell once.
- * Files: experiment.c (items, cells), experiment_value.c (what the values are), experiment_table.c (what is shown). */
+ * Files: experiment.c (items, cells), experiment_axes.c (values of sweeps), experiment_value.c (what the values are), experiment_table.c (what is shown). */
 #ifndef DEQ_COMPILER_EXPERIMENT_PARTS_H
 #define DEQ_COMPILER_EXPERIMENT_PARTS_H
 #include "axes.h"
@@ -21,9 +21,20 @@ typedef struct ArrayNode {
     int chosen; /* 1 + the axis of which it holds positions, argmax(v, over: s); 0: it is numbers */
 } ArrayNode;
 
+typedef struct Element { /* a value of a sweep */
+    const Ast *ast;
+    const Scope *scope; /* where its names are known; NULL: where the sweep stands */
+    const char *label;
+} Element;
+
+typedef struct Elements {
+    Element *items;
+    uint32_t n, cap;
+} Elements;
+
 typedef struct AxisValues {
-    const Ast **items;
-    uint32_t n;
+    Elements all;       /* of an axis of families, the families; of their members, as many as the largest has */
+    Elements *families; /* of an axis of families: the members of each */
 } AxisValues;
 
 typedef struct Experiment {
@@ -45,11 +56,20 @@ Scope experiment_scope(const Experiment *x);
 const ArrayNode *experiment_array(const Experiment *x, const char *name); /* NULL: there is none */
 /* Appends the array; `members` are those of its kind.  Returns its name. */
 const char *experiment_add(Experiment *x, ArrayNode node, json_t *members);
-/* Calls `each` in every cell of the axes, the last axis fastest; false when one has failed. */
-bool experiment_cells(Experiment *x, AxisSet axes, bool (*each)(Experiment *x, void *context), void *context, Range at);
+/* What `each` gives in every cell of the axes, the last axis fastest, null where there is no such cell; NULL when one has
+ * failed. */
+json_t *experiment_cells(Experiment *x, AxisSet axes, json_t *(*each)(Experiment *x, void *context), void *context,
+                         Range at);
 uint32_t experiment_cell(const Experiment *x, AxisSet axes); /* number of the cell `at` among those of the axes */
 json_t *axes_json(AxisSet set);                              /* positions, ascending */
 const Ast *experiment_setting(const Ast *list, const char *key);
+/* ---- experiment_axes.c ---- */
+/* Finds the values of all axes; false after an error. */
+bool experiment_expand(Experiment *x);
+/* The value of the sweep that the axis begins, in the cell `at`; NULL: the axis has none, or the cell does not exist. */
+const Element *experiment_element(const Experiment *x, uint32_t axis);
+bool experiment_absent(const Experiment *x, AxisSet axes); /* a family has no such member */
+json_t *experiment_axis_json(const Experiment *x, uint32_t axis);
 /* ---- experiment_value.c ---- */
 /* Adds what `e` is and what it needs, under `name` (NULL: one is made); returns the name, NULL after an error. */
 const char *experiment_value(Experiment *x, const Ast *e, const char *name);

@@ -17,24 +17,66 @@ static const Ast *joined_of(const Ast *cells) {
     return AST_SLOT(AST_SLOT(cells, CALL, inputs)->kids[0], ARG, value);
 }
 
+/* The axes of the names in the order that they are written. */
+static json_t *by_json(const Experiment *x, const Ast *names) {
+    const Ast *one;
+    const Ast *const *items;
+    json_t *list = json_array();
+    const uint32_t n = items_of(names, &items, &one);
+    for (uint32_t k = 0; k < n; k++) json_array_extend(list, axes_json(axes_named(&x->axes, items[k])));
+    return list;
+}
+
+/* A column, and the axes that it needs a place for; NULL after an error. */
+static json_t *column_json(Experiment *x, const Ast *column, AxisSet *open) {
+    const bool spread = column->kind == AST_BINARY && strcmp(column->name, "by") == 0;
+    const Ast *value = spread ? AST_SLOT(column, BINARY, left) : column;
+    const AxisSet by = spread ? axes_named(&x->axes, AST_SLOT(column, BINARY, right)) : 0;
+    const char *title = range_text(x->pipe->elab->arena, value->range), *name = experiment_value(x, value, NULL);
+    if (!name) return NULL;
+    const ArrayNode *node = experiment_array(x, name);
+    json_t *j =
+        json_pack("{s:s, s:s, s:s}", "title", title, "value", name, "format", node->percent ? "percent" : "number");
+    if (node->chosen) json_object_set_new(j, "names", json_integer(node->chosen - 1));
+    if (spread) json_object_set_new(j, "by", by_json(x, AST_SLOT(column, BINARY, right)));
+    *open |= node->shown & ~by;
+    return j;
+}
+
+/* Values whose equals are bold: reductions of columns. */
+static json_t *bold_json(Experiment *x, const Ast *bold) {
+    const Ast *one;
+    const Ast *const *items;
+    json_t *list = json_array();
+    const uint32_t n = items_of(bold, &items, &one);
+    for (uint32_t k = 0; k < n; k++) {
+        const char *name = experiment_value(x, items[k], NULL);
+        if (!name) return NULL;
+        if (strcmp(experiment_array(x, name)->kind, "reduce") != 0) {
+            Scope s = experiment_scope(x);
+            elab_error(&s, DIAG_E0516, items[k]->range,
+                       "bold are the cells of a column that equal its min(v, over: s), or another");
+            return NULL;
+        }
+        json_array_append_new(list, json_string(name));
+    }
+    return list;
+}
+
 json_t *experiment_table(Experiment *x, const Ast *table) {
     Arena *a = x->pipe->elab->arena;
     Scope s = experiment_scope(x);
     const Ast *settings = AST_SLOT(table, TABLE, settings), *columns = experiment_setting(settings, "columns"),
-              *rows = experiment_setting(settings, "rows"), *cells = experiment_setting(settings, "cells"), *one;
+              *rows = experiment_setting(settings, "rows"), *cells = experiment_setting(settings, "cells"),
+              *bold = experiment_setting(settings, "bold"), *one;
     const Ast *const *items;
     if (!columns) return elab_error(&s, DIAG_E0502, table->range, "a table needs `columns`"), NULL;
     json_t *list = json_array(), *lines = json_array();
-    AxisSet all = 0, joined = axes_named(&x->axes, joined_of(cells)), placed = 0;
+    AxisSet open = 0, joined = axes_named(&x->axes, joined_of(cells)), placed = 0;
     uint32_t n = items_of(columns, &items, &one);
     for (uint32_t k = 0; k < n; k++) {
-        const char *title = range_text(a, items[k]->range), *value = experiment_value(x, items[k], NULL);
-        if (!value) return NULL;
-        const ArrayNode *node = experiment_array(x, value);
-        all |= node->shown;
-        json_t *column = json_pack("{s:s, s:s, s:s}", "title", title, "value", value, "format",
-                                   node->percent ? "percent" : "number");
-        if (node->chosen) json_object_set_new(column, "names", json_integer(node->chosen - 1));
+        json_t *column = column_json(x, items[k], &open);
+        if (!column) return NULL;
         json_array_append_new(list, column);
     }
     if (cells && !joined)
@@ -47,14 +89,21 @@ json_t *experiment_table(Experiment *x, const Ast *table) {
         json_array_append_new(lines, axes_json(row));
         placed |= row;
     }
-    for (uint32_t k = 0; !rows && k < x->axes.nsweeps; k++)
-        if (all & ~joined & AXIS(k)) json_array_append_new(lines, axes_json(AXIS(k))), placed |= AXIS(k);
-    if (all & ~placed & ~joined)
+    for (uint32_t k = 0; !rows && k < x->axes.nsweeps; k++) {
+        AxisSet own = open & ~joined & AXIS(k);
+        if (own && x->axes.axis[k].part == AXIS_FAMILY) own |= open & AXIS(k + 1); /* a family and its members */
+        if (own & ~placed) json_array_append_new(lines, axes_json(own)), placed |= own;
+    }
+    if (open & ~placed & ~joined)
         return elab_error(&s, DIAG_E0531, columns->range, "%s has no place in this table",
-                          axes_text(a, &x->axes, all & ~placed & ~joined)),
+                          axes_text(a, &x->axes, open & ~placed & ~joined)),
                NULL;
     char word[64];
     const bool has = cells && ast_path(AST_SLOT(cells, CALL, callee), word, sizeof word);
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "name", table->name, "rows", lines, "columns", list, "join",
-                     axes_json(joined), "cells", has ? json_string(word) : json_null());
+    json_t *j = json_pack("{s:s, s:o, s:o, s:o, s:o}", "name", table->name, "rows", lines, "columns", list, "join",
+                          axes_json(joined), "cells", has ? json_string(word) : json_null()),
+           *bolds = bold ? bold_json(x, bold) : NULL;
+    if (bold && !bolds) return NULL;
+    if (bold) json_object_set_new(j, "bold", bolds);
+    return j;
 }

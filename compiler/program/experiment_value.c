@@ -1,6 +1,7 @@
 /* experiment_value.c - the values of an experiment: evaluations, their statistics, reductions over sweeps, and what is
  * computed from them. */
 #include "experiment_parts.h"
+#include "labels.h"
 #include "tables.h"
 #include "type.h"
 #include <string.h>
@@ -51,16 +52,15 @@ typedef struct Evaluation {
     const char *name, *metric;
     const Ast *train;
     bool plain;
-    json_t *cells;
 } Evaluation;
 
-static bool evaluation_cell(Experiment *x, void *context) {
+static json_t *evaluation_cell(Experiment *x, void *context) {
     Evaluation *v = context;
     Scope scope = experiment_scope(x), *s = &scope;
     const Ast *e = v->ast, *inputs = AST_SLOT(e, CALL, inputs);
     if (inputs->nkids != 2) {
         elab_error(s, DIAG_E0303, e->range, "an evaluation takes a net and examples");
-        return false;
+        return NULL;
     }
     Scope from;
     const Ast *model = resolve_ast(s, AST_SLOT(inputs->kids[0], ARG, value), &from), *with = NULL;
@@ -69,37 +69,37 @@ static bool evaluation_cell(Experiment *x, void *context) {
     if (!train && train_declaration(&from, model)) {
         if (!diags_errors(s->elab->diags)) /* else its own error is told */
             elab_error(s, DIAG_E0205, inputs->kids[0]->range, "an experiment comes after the training runs it uses");
-        return false;
+        return NULL;
     }
-    if (!train) return elab_error(s, DIAG_E0504, inputs->kids[0]->range, "a trained net is needed here"), false;
+    if (!train) return elab_error(s, DIAG_E0504, inputs->kids[0]->range, "a trained net is needed here"), NULL;
     Slice slice;
-    if (!pipe_slice(x->pipe, s, AST_SLOT(inputs->kids[1], ARG, value), &slice)) return false;
+    if (!pipe_slice(x->pipe, s, AST_SLOT(inputs->kids[1], ARG, value), &slice)) return NULL;
     if (!shape_equal(slice.data->input, train->net->input) || slice.data->target.classes != train->net->target.classes)
         return elab_error(s, DIAG_E0505, inputs->kids[1]->range, "these examples do not fit the net '%s'",
                           train->net->model->name),
-               false;
+               NULL;
     const char *metric = net_loss(s, train->net, AST_SLOT(e, CALL, callee), true);
     json_t *overrides = json_array(), *attack = json_null();
-    if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return false;
+    if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return NULL;
     if (slice.attack) {
         attack = pipe_attacks(&slice.attack_scope, slice.attack, train->net, train->loss);
-        if (!attack || !pipe_unmasked(s, train, overrides, attack, x->allow_masking, slice.attack)) return false;
+        if (!attack || !pipe_unmasked(s, train, overrides, attack, x->allow_masking, slice.attack)) return NULL;
     }
     json_t *j =
         json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", v->name, "metric", metric, "model", train->name,
                   "loss", train->loss, "data", slice.json, "attack", attack, "overrides", overrides);
     if (slice.attack && (x->audit || x->pipe->audit)) pipe_audit_later(x->pipe, j, train, &slice);
-    json_array_append_new(v->cells, j);
     v->metric = metric;
     v->train = train->ast;
     v->plain = !slice.attack && !with;
-    return true;
+    return j;
 }
 
 static const char *add_evaluation(Experiment *x, const Ast *e, const char *name) {
     const AxisSet shown = axes_shown(&x->axes, e), cells = shown | axes_hidden(&x->axes, e);
-    Evaluation v = {.ast = e, .name = hidden_name(x, name), .cells = json_array()};
-    if (!experiment_cells(x, cells, evaluation_cell, &v, e->range)) return NULL;
+    Evaluation v = {.ast = e, .name = hidden_name(x, name)};
+    json_t *list = experiment_cells(x, cells, evaluation_cell, &v, e->range);
+    if (!list) return NULL;
     return experiment_add(x,
                           (ArrayNode){.name = v.name,
                                       .kind = "evaluate",
@@ -108,7 +108,7 @@ static const char *add_evaluation(Experiment *x, const Ast *e, const char *name)
                                       .train = v.train,
                                       .plain = v.plain,
                                       .percent = strcmp(v.metric, "accuracy") == 0},
-                          json_pack("{s:o}", "cells", v.cells));
+                          json_pack("{s:o}", "cells", list));
 }
 
 /* ---- statistics: m.fixed.steps, clean.steps, robust.attack.converged ---- */
@@ -191,26 +191,18 @@ typedef struct Names {
     bool percent, failed;
 } Names;
 
-/* The number that a sweep takes in each cell. */
-typedef struct Coordinates {
-    const Ast *name;
-    json_t *numbers;
-} Coordinates;
-
-static bool coordinate_cell(Experiment *x, void *context) {
-    const Coordinates *c = context;
+/* The number that a sweep takes. */
+static json_t *coordinate_cell(Experiment *x, void *context) {
     Scope s = experiment_scope(x);
     double number;
-    if (!eval_number(&s, c->name, &number)) return false;
-    json_array_append_new(c->numbers, json_real(number));
-    return true;
+    return eval_number(&s, context, &number) ? json_real(number) : NULL;
 }
 
 static const char *add_coordinate(Experiment *x, const Ast *name, AxisSet axis) {
-    Coordinates c = {name, json_array()};
-    if (!experiment_cells(x, axis, coordinate_cell, &c, name->range)) return NULL;
+    json_t *numbers = experiment_cells(x, axis, coordinate_cell, (void *)(uintptr_t)name, name->range);
+    if (!numbers) return NULL;
     return experiment_add(x, (ArrayNode){.name = name->name, .kind = "coordinate", .shown = axis, .cells = axis},
-                          json_pack("{s:o}", "numbers", c.numbers));
+                          json_pack("{s:o}", "numbers", numbers));
 }
 
 /* The number of the sweep that a choice is, where its values are numbers. */
@@ -221,13 +213,81 @@ static const char *add_chosen(Experiment *x, const ArrayNode *of) {
     json_t *members = json_pack("{s:s}", "of", of->name), *numbers = json_array();
     Scope s = experiment_scope(x);
     if (experiment_array(x, name)) return name;
-    for (uint32_t k = 0; k < values->n; k++) {
+    for (uint32_t k = 0; k < values->all.n; k++) {
+        const Element *element = &values->all.items[k];
+        Scope own = element->scope ? *element->scope : s;
         double number;
-        if (!eval_number(&s, values->items[k], &number)) return NULL;
+        if (!element->ast || !eval_number(&own, element->ast, &number)) return NULL;
         json_array_append_new(numbers, json_real(number));
     }
     json_object_set_new(members, "numbers", numbers);
     return experiment_add(x, (ArrayNode){.name = name, .kind = "chosen", .shown = shown, .cells = shown}, members);
+}
+
+/* Where a sweep stands: of families, which of them. */
+static json_t *place_cell(Experiment *x, void *context) { return json_integer(x->at[*(const uint32_t *)context]); }
+
+static const char *add_place(Experiment *x, const Ast *name) {
+    const AxisSet axes = axes_named(&x->axes, name);
+    uint32_t first = (uint32_t)__builtin_ctz(axes);
+    const char *array = arena_printf(arena_of(x), "place of %s", name->name);
+    if (experiment_array(x, array)) return array;
+    json_t *numbers = experiment_cells(x, AXIS(first), place_cell, &first, name->range);
+    return experiment_add(x,
+                          (ArrayNode){.name = array, .kind = "coordinate", .shown = AXIS(first), .cells = AXIS(first)},
+                          json_pack("{s:o}", "numbers", numbers));
+}
+
+/* ---- picks: v[s: label] ---- */
+static json_t *pick_json(Experiment *x, const Ast *pick, AxisSet *taken, AxisSet *more) {
+    const Ast *value = AST_SLOT(pick, ARG, value);
+    const AxisSet axes = axes_named(&x->axes, pick);
+    const uint32_t first = (uint32_t)__builtin_ctz(axes);
+    json_t *list = json_array(), *keep = json_array();
+    if (value->kind == AST_ARRAY) {
+        for (uint32_t k = 0; k < value->nkids; k++)
+            json_array_append_new(keep, json_integer(label_place(pick->ref, value->kids[k])));
+        json_array_append_new(list, json_pack("{s:i, s:o}", "axis", first, "keep", keep));
+        return list;
+    }
+    const int place = label_place(pick->ref, value);
+    *taken |= axes_picked(&x->axes, pick);
+    if (place >= 0) {
+        json_array_append_new(list, json_pack("{s:i, s:i}", "axis", first, "at", place));
+        if (axes_picked(&x->axes, pick) != AXIS(first)) /* a family of one */
+            json_array_append_new(list, json_pack("{s:i, s:i}", "axis", first + 1, "at", 0));
+        return list;
+    }
+    const char *choice = experiment_value(x, value, NULL);
+    if (!choice) return NULL;
+    *more |= experiment_array(x, choice)->shown;
+    json_array_append_new(list, json_pack("{s:i, s:s}", "axis", first, "choice", choice));
+    return list;
+}
+
+static const char *add_pick(Experiment *x, const Ast *e, const char *name) {
+    const Ast *list = AST_SLOT(e, INDEX, indices);
+    const char *of = experiment_value(x, AST_SLOT(e, INDEX, base), NULL);
+    json_t *picks = json_array();
+    AxisSet taken = 0, more = 0;
+    if (!of) return NULL;
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        json_t *own = pick_json(x, list->kids[i], &taken, &more);
+        if (!own) return NULL;
+        json_array_extend(picks, own);
+    }
+    const ArrayNode node = *experiment_array(x, of);
+    name = name ? name : range_text(arena_of(x), e->range);
+    if (experiment_array(x, name)) return name;
+    const AxisSet shown = (node.shown & ~taken) | more;
+    return experiment_add(x,
+                          (ArrayNode){.name = name,
+                                      .kind = "pick",
+                                      .shown = shown,
+                                      .cells = shown,
+                                      .percent = node.percent,
+                                      .chosen = node.chosen},
+                          json_pack("{s:s, s:o}", "of", of, "picks", picks));
 }
 
 static const Ast *let_of(const Experiment *x, const Ast *name) {
@@ -249,7 +309,8 @@ static bool is_array(Experiment *x, Scope *s, const Ast *e, const char **value) 
             *value = add_coordinate(x, e, axis);
         return node || axis;
     }
-    if (!is_metric_call(s, e) && !statistic_of(e, &(bool){false}) && !reduction_of(e, &call)) return false;
+    if (!is_metric_call(s, e) && !statistic_of(e, &(bool){false}) && !reduction_of(e, &call) && !is_pick(e))
+        return false;
     *value = experiment_value(x, e, NULL);
     return true;
 }
@@ -262,19 +323,38 @@ static bool is_operand(Experiment *x, Scope *s, const Ast *e, const char **value
     return true;
 }
 
+/* The array's name where `e` stands; it is collected. */
+static Ast *named(Experiment *x, const Ast *e, const char *value, Names *names) {
+    bool known = !value;
+    names->failed |= !value;
+    for (uint32_t k = 0; k < names->n && !known; k++) known = strcmp(names->items[k], value) == 0;
+    if (!known) *ARENA_PUSH(arena_of(x), names->items, names->n, names->cap) = value;
+    if (value) names->percent &= experiment_array(x, value)->percent;
+    Ast name = {.kind = AST_NAME, .name = value, .range = e->range, .name_range = e->name_range};
+    return arena_copy(arena_of(x), &name, sizeof name);
+}
+
+/* choice == label: a comparison of places. */
+static Ast *name_compared(Experiment *x, const Ast *e, const Ast *value, int place, Names *names) {
+    Arena *a = arena_of(x);
+    const bool is_sweep = value->kind == AST_NAME && axes_named(&x->axes, value);
+    const char *array = is_sweep ? add_place(x, value) : experiment_value(x, value, NULL);
+    Ast number = {.kind = AST_NUMBER, .number = place, .name = number_text(a, place), .range = e->range};
+    Ast *copy = arena_copy(a, e, sizeof *e);
+    copy->kids = arena_copy(a, e->kids, 2 * sizeof *e->kids);
+    copy->kids[0] = named(x, value, array, names);
+    copy->kids[1] = arena_copy(a, &number, sizeof number);
+    return copy;
+}
+
 /* A copy of the expression in which arrays are names; those are collected. */
 static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
     Arena *a = arena_of(x);
     const char *value = NULL;
-    if (is_operand(x, s, e, &value)) {
-        bool known = !value;
-        names->failed |= !value;
-        for (uint32_t k = 0; k < names->n && !known; k++) known = strcmp(names->items[k], value) == 0;
-        if (!known) *ARENA_PUSH(a, names->items, names->n, names->cap) = value;
-        if (value) names->percent &= experiment_array(x, value)->percent;
-        Ast name = {.kind = AST_NAME, .name = value, .range = e->range, .name_range = e->name_range};
-        return arena_copy(a, &name, sizeof name);
-    }
+    const Ast *sweep, *compared;
+    int place;
+    if (is_operand(x, s, e, &value)) return named(x, e, value, names);
+    if ((compared = label_compared(x->items, e, &sweep, &place))) return name_compared(x, e, compared, place, names);
     const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;
     if (let) return name_values(x, s, let, names);
     Ast *copy = arena_copy(a, e, sizeof *e);
@@ -328,6 +408,7 @@ const char *experiment_value(Experiment *x, const Ast *e, const char *name) {
     Scope s = experiment_scope(x);
     ReductionCall call;
     if (reduction_of(e, &call)) return add_reduction(x, &call, e, name);
+    if (is_pick(e)) return add_pick(x, e, name);
     if (is_metric_call(&s, e)) return add_evaluation(x, e, name);
     if (statistic_of(e, &(bool){false})) return add_statistic(x, &s, e, name);
     return add_expression(x, &s, e, name);
@@ -337,7 +418,11 @@ bool experiment_runs(Experiment *x, Scope *s, const Ast *e) {
     ReductionCall call;
     if (!e) return false;
     if (e->kind == AST_NAME && experiment_array(x, e->name)) return true;
-    if (is_metric_call(s, e) || statistic_of(e, &(bool){false}) || reduction_of(e, &call)) return true;
+    const Ast *sweep;
+    int place;
+    if (is_metric_call(s, e) || statistic_of(e, &(bool){false}) || reduction_of(e, &call) || is_pick(e) ||
+        label_compared(x->items, e, &sweep, &place))
+        return true;
     const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;
     if (let && experiment_runs(x, s, let)) return true;
     for (uint32_t k = e->kind == AST_CALL ? 1 : 0; k < e->nkids; k++)

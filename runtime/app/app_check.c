@@ -112,9 +112,9 @@ static bool check_value(deq_app *app, const deq_value_spec *v, const deq_train_s
 
 static bool check_array(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a, int *at, deq_error *e) {
     for (int c = 0; a->trains && c < a->nspecs; c++)
-        if (!check_train(app, &a->trains[c], e)) return false;
+        if (a->trains[c].name && !check_train(app, &a->trains[c], e)) return false;
     for (int c = 0; a->values && c < a->nspecs; c++)
-        if (!check_value(app, &a->values[c], model_of(app, x, a, c, at), e)) return false;
+        if (a->values[c].name && !check_value(app, &a->values[c], model_of(app, x, a, c, at), e)) return false;
     for (int i = 0; i < a->ninputs; i++)
         if (a->kind == DEQ_ARRAY_statistic && x->arrays[a->inputs[i]].kind != DEQ_ARRAY_evaluate)
             return deq_fail(e, DEQ_MODULE, "value '%s': '%s' is no evaluation", a->name, x->arrays[a->inputs[i]].name);

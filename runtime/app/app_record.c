@@ -115,6 +115,7 @@ static json_t *describe(deq_app *app, deq_error *e) {
         for (int i = 0; i < m->experiments[x].narrays; i++) {
             const deq_array_spec *a = &m->experiments[x].arrays[i];
             for (int c = 0; a->trains && c < a->nspecs; c++) {
+                if (!a->trains[c].name) continue;
                 json_t *t = train(app, &a->trains[c], e);
                 if (!t) goto failed;
                 json_object_set_new(t, "cell", place_json(&m->experiments[x], a, c));

@@ -26,17 +26,52 @@ void deq_axes_place(const deq_experiment_spec *x, const int *axes, int naxes, in
     }
 }
 
+/* A family and its member stand side by side. */
+static bool is_pair(const deq_experiment_spec *x, const int *axes, int naxes, int k) {
+    return x->axes[axes[k]].nmembers && k + 1 < naxes && axes[k + 1] == axes[k] + 1;
+}
+
+int deq_axes_name(const deq_experiment_spec *x, const int *axes, int naxes, int k, FILE *out) {
+    const char *name = x->axes[axes[k]].name, *end = strrchr(name, '.');
+    const bool pair = is_pair(x, axes, naxes, k);
+    fprintf(out, "%.*s", (int)(pair && end ? (size_t)(end - name) : strlen(name)), name);
+    return pair ? 2 : 1;
+}
+
+int deq_axes_value(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, FILE *out) {
+    const deq_axis_spec *axis = &x->axes[axes[k]];
+    const int place = at[axes[k]];
+    fputs(axis->values[place], out);
+    if (!is_pair(x, axes, naxes, k)) return 1;
+    const int member = at[axes[k + 1]];
+    if (member < axis->nmembers[place] && strcmp(axis->members[place][member], axis->values[place]))
+        fprintf(out, " (%s)", axis->members[place][member]);
+    return 2;
+}
+
 char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, const int *at, const char *name) {
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f) return NULL;
     fputs(name, f);
-    for (int k = 0; k < naxes; k++)
-        fprintf(f, "%s%s = %s", k ? ", " : " (", x->axes[axes[k]].name, x->axes[axes[k]].values[at[axes[k]]]);
+    for (int k = 0; k < naxes;) {
+        fputs(k ? ", " : " (", f);
+        deq_axes_name(x, axes, naxes, k, f);
+        fputs(" = ", f);
+        k += deq_axes_value(x, axes, naxes, k, at, f);
+    }
     if (naxes) fputc(')', f);
     fclose(f);
     return text;
+}
+
+bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, const int *at) {
+    for (int k = 0; k + 1 < naxes; k++)
+        if (x->axes[axes[k]].nmembers && axes[k + 1] == axes[k] + 1 &&
+            at[axes[k + 1]] >= x->axes[axes[k]].nmembers[at[axes[k]]])
+            return true;
+    return false;
 }
 
 deq_cell *deq_arrays_cell(const deq_arrays *g, int array, const int *at) {
@@ -144,6 +179,31 @@ static double reduced(deq_arrays *g, const deq_array_spec *a, const int *at, int
     return out;
 }
 
+bool deq_arrays_picked(const deq_arrays *g, const deq_array_spec *a, const int *at, int *out) {
+    memcpy(out, at, (size_t)g->x->naxes * sizeof *out);
+    for (int i = 0; i < a->npicks; i++) {
+        const deq_pick_spec *p = &a->picks[i];
+        bool kept = p->nkeep == 0;
+        for (int k = 0; k < p->nkeep; k++) kept = kept || p->keep[k] == at[p->axis];
+        if (!kept) return false;
+        if (p->at >= 0) out[p->axis] = p->at;
+        if (p->choice >= 0) {
+            const double chosen = deq_arrays_cell(g, p->choice, at)->value; /* in a resample too: it is what has run */
+            if (!(chosen >= 0 && chosen < g->x->axes[p->axis].nvalues)) return false;
+            out[p->axis] = (int)chosen;
+        }
+    }
+    return true;
+}
+
+static double picked_value(deq_arrays *g, const deq_array_spec *a, const int *at, int resample) {
+    int *inner = malloc((size_t)(g->x->naxes + 1) * sizeof *inner);
+    const double out =
+        inner && deq_arrays_picked(g, a, at, inner) ? deq_arrays_value(g, a->inputs[0], inner, resample) : NAN;
+    free(inner);
+    return out;
+}
+
 static double computed(deq_arrays *g, int array, const int *at, int resample) {
     const deq_array_spec *a = &g->x->arrays[array];
     deq_cell *c = deq_arrays_cell(g, array, at);
@@ -159,6 +219,7 @@ static double computed(deq_arrays *g, int array, const int *at, int resample) {
         for (int i = 0; i < a->ninputs; i++) inputs[i] = deq_arrays_value(g, a->inputs[i], at, resample);
         return call(g, a, inputs);
     case DEQ_ARRAY_reduce: return reduced(g, a, at, resample);
+    case DEQ_ARRAY_pick: return picked_value(g, a, at, resample);
     default: return c->value; /* statistics stay as they are */
     }
 }
@@ -195,6 +256,7 @@ static bool is_sampled(const deq_arrays *g, int array) {
     bool some = false;
     switch (a->kind) {
     case DEQ_ARRAY_evaluate: return true;
+    case DEQ_ARRAY_pick: return is_sampled(g, a->inputs[0]);
     case DEQ_ARRAY_expression:
         for (int i = 0; i < a->ninputs; i++) {
             const bool fixed = g->x->arrays[a->inputs[i]].kind == DEQ_ARRAY_coordinate;
@@ -271,14 +333,33 @@ static bool reduce_part(deq_arrays *g, int array, const int *at, int part, void 
     (void)part;
     if (!deq_arrays_need(g, array, at, r->e)) return false;
     const deq_cell *of = deq_arrays_cell(g, array, at);
+    if (isnan(of->value)) return true; /* there is no such cell */
     if (!r->choice) believe(r->cell, of, r->strongest, &r->least);
     return !r->records || take_worst(r->cell, of, r->e);
+}
+
+static bool take_picked(deq_arrays *g, const deq_array_spec *a, deq_cell *c, const int *at, deq_error *e) {
+    int *inner = malloc((size_t)(g->x->naxes + 1) * sizeof *inner);
+    bool ok = inner || deq_fail(e, DEQ_MEMORY, "out of memory");
+    for (int i = 0; ok && i < a->npicks; i++)
+        ok = a->picks[i].choice < 0 || deq_arrays_need(g, a->picks[i].choice, at, e);
+    c->value = NAN;
+    if (ok && deq_arrays_picked(g, a, at, inner) && (ok = deq_arrays_need(g, a->inputs[0], inner, e))) {
+        const deq_cell *of = deq_arrays_cell(g, a->inputs[0], inner);
+        c->value = of->value;
+        c->interval = of->interval;
+        c->verdict = of->verdict;
+        c->examples = of->examples;
+    }
+    free(inner);
+    return ok;
 }
 
 static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
     const deq_array_spec *a = &g->x->arrays[array];
     deq_cell *c = deq_arrays_cell(g, array, at);
     double least = INFINITY;
+    if (a->kind == DEQ_ARRAY_pick) return take_picked(g, a, c, at, e);
     if (a->ninputs > MOST_INPUTS)
         return deq_fail(e, DEQ_MODULE, "value '%s' has more than %d inputs", a->name, MOST_INPUTS);
     for (int i = 0; i < a->ninputs && a->kind != DEQ_ARRAY_reduce; i++) {
@@ -303,7 +384,7 @@ static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
     } else if (!c->sampled) {
         c->value = computed(g, array, at, -1);
     }
-    if (is_sampled(g, array)) c->interval = interval_of(g, array, at);
+    if (is_sampled(g, array) && !isnan(c->value)) c->interval = interval_of(g, array, at);
     return true;
 }
 
@@ -311,6 +392,10 @@ bool deq_arrays_need(deq_arrays *g, int array, const int *at, deq_error *e) {
     deq_cell *c = deq_arrays_cell(g, array, at);
     const deq_array_kind kind = g->x->arrays[array].kind;
     if (c->done) return true;
+    if (deq_axes_absent(g->x, g->x->arrays[array].axes, g->x->arrays[array].naxes, at)) {
+        c->value = NAN;
+        return c->done = true;
+    }
     if (c->waiting) return deq_fail(e, DEQ_MODULE, "'%s' waits for itself", g->x->arrays[array].name);
     c->waiting = true;
     const bool ok = kind == DEQ_ARRAY_train      ? deq_experiment_train(g, array, at, e)

@@ -6,6 +6,7 @@
 #ifndef DEQ_RUNTIME_ARRAYS_H
 #define DEQ_RUNTIME_ARRAYS_H
 #include "app_state.h"
+#include <stdio.h>
 
 typedef struct deq_sampled { /* values of examples, of which means are taken */
     double *values;
@@ -47,6 +48,11 @@ int deq_axes_count(const deq_experiment_spec *x, const int *axes, int naxes);
 int deq_axes_cell(const deq_experiment_spec *x, const int *axes, int naxes, const int *at);
 /* Writes the cell's place on these axes into `at`. */
 void deq_axes_place(const deq_experiment_spec *x, const int *axes, int naxes, int cell, int *at);
+/* A family has no member of this number: there is no such cell. */
+bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, const int *at);
+/* How the value on axes[k] is called, and the sweep; a family and its member together.  Returns how many axes it was. */
+int deq_axes_name(const deq_experiment_spec *x, const int *axes, int naxes, int k, FILE *out);
+int deq_axes_value(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, FILE *out);
 /* "net (mode = jfb, seed = 0)", of the axes; free() it. */
 char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, const int *at, const char *name);
 deq_cell *deq_arrays_cell(const deq_arrays *g, int array, const int *at);
@@ -56,6 +62,8 @@ deq_cell *deq_arrays_cell(const deq_arrays *g, int array, const int *at);
 bool deq_arrays_need(deq_arrays *g, int array, const int *at, deq_error *e);
 /* Its value, or that on the resample (from 0; -1: as measured).  The cell has been made. */
 double deq_arrays_value(deq_arrays *g, int array, const int *at, int resample);
+/* Writes the place that a pick is of into `out`; false: it is none of those that are kept. */
+bool deq_arrays_picked(const deq_arrays *g, const deq_array_spec *a, const int *at, int *out);
 /* `at` with the choices that the array's settings wait for; they have been made. */
 bool deq_arrays_choose(deq_arrays *g, int array, const int *at, int *out, deq_error *e);
 

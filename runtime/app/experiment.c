@@ -222,10 +222,11 @@ static bool run_all(deq_arrays *g, deq_error *e) {
     int total = 0, number = 0;
     for (int c = 0; c < combinations; c++) {
         deq_axes_place(x, sweeps, n, c, at);
-        total += is_first(x, sweeps, n, at);
+        total += !deq_axes_absent(x, sweeps, n, at) && is_first(x, sweeps, n, at);
     }
     for (int c = 0; ok && c < combinations; c++) {
         deq_axes_place(x, sweeps, n, c, at);
+        if (deq_axes_absent(x, sweeps, n, at)) continue;
         const bool first = is_first(x, sweeps, n, at);
         number += first;
         if (!is_new(g, at)) continue; /* a choice has needed it before */

@@ -37,7 +37,10 @@ static char *place_stem(const deq_experiment_spec *x, const deq_array_spec *a, i
     if (!f || !at) return free(at), NULL;
     deq_axes_place(x, a->cells, a->ncells, spec, at);
     fputs(name, f);
-    for (int k = 0; k < a->ncells; k++) fprintf(f, "-%s", x->axes[a->cells[k]].values[at[a->cells[k]]]);
+    for (int k = 0; k < a->ncells;) {
+        fputc('-', f);
+        k += deq_axes_value(x, a->cells, a->ncells, k, at, f);
+    }
     if (told) fprintf(f, "-cell%d", spec + 1);
     fclose(f);
     stem = deq_path_component(text);
@@ -65,7 +68,7 @@ char *deq_experiment_stem(const deq_app *app, const deq_experiment_spec *x, cons
 /* ---- events ---- */
 static json_t *coordinates_json(const deq_experiment_spec *x, const deq_array_spec *a, const int *at) {
     json_t *out = json_object();
-    for (int k = 0; k < a->naxes; k++)
+    for (int k = 0; k < a->naxes; k++) /* a member by its number */
         json_object_set_new(out, x->axes[a->axes[k]].name, json_string(x->axes[a->axes[k]].values[at[a->axes[k]]]));
     return out;
 }

@@ -10,13 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct Column { /* of the table: a value, at a place of the sweeps that it is spread over */
+    const deq_column_spec *spec;
+    int place; /* among the cells of spec->by */
+    char *title, *under;
+} Column;
+
 typedef struct Lines {
     deq_arrays *g;
     const deq_table_spec *spec;
     int *axes, naxes; /* of the lines, ascending: rows and what is joined */
-    const char **names;
+    char **names;     /* of what is shown of them: a family and its member are one */
+    int *starts, nnames;
     int *rows;
+    Column *parts;
     deq_table_column *columns;
+    int ncolumns;
     deq_table_cell *cells;
     int ncells;
 } Lines;
@@ -30,46 +39,101 @@ static bool is_line_axis(const deq_table_spec *t, int axis) {
     return false;
 }
 
-static bool lines_open(Lines *l, deq_arrays *g, const deq_table_spec *t) {
+/* The text that `print` writes; NULL: out of memory. */
+static char *text_at(const Lines *l, const int *axes, int naxes, int k, const int *at, int *used) {
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return NULL;
+    *used = at ? deq_axes_value(l->g->x, axes, naxes, k, at, f) : deq_axes_name(l->g->x, axes, naxes, k, f);
+    fclose(f);
+    return text;
+}
+
+/* "pgd, ready": the place on the axes that a column is spread over. */
+static char *place_text(const Lines *l, const deq_column_spec *c, const int *at) {
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return NULL;
+    for (int k = 0; k < c->nby;) {
+        fputs(k ? ", " : "", f);
+        k += deq_axes_value(l->g->x, c->by, c->nby, k, at, f);
+    }
+    fclose(f);
+    return text;
+}
+
+static bool add_columns(Lines *l, const deq_column_spec *c, int *at) {
+    const deq_experiment_spec *x = l->g->x;
+    const int n = deq_axes_count(x, c->by, c->nby);
+    for (int place = 0; place < n; place++) {
+        deq_axes_place(x, c->by, c->nby, place, at);
+        if (deq_axes_absent(x, c->by, c->nby, at)) continue;
+        Column *part = &l->parts[l->ncolumns];
+        *part = (Column){.spec = c, .place = place, .under = c->nby ? place_text(l, c, at) : NULL};
+        if (c->nby && (!part->under || asprintf(&part->title, "%s (%s)", c->title, part->under) < 0)) return false;
+        l->columns[l->ncolumns++] =
+            (deq_table_column){.title = c->nby ? part->title : c->title,
+                               .percent = c->percent,
+                               .names = c->names < 0 ? NULL : (const char *const *)x->axes[c->names].values,
+                               .value = c->nby ? c->title : NULL,
+                               .under = part->under};
+    }
+    return true;
+}
+
+static bool lines_open(Lines *l, deq_arrays *g, const deq_table_spec *t, int *at) {
     const deq_experiment_spec *x = g->x;
     *l = (Lines){.g = g, .spec = t};
+    size_t most = 1;
+    for (int c = 0; c < t->ncolumns; c++) most += (size_t)deq_axes_count(x, t->columns[c].by, t->columns[c].nby);
     l->axes = calloc((size_t)x->naxes + 1, sizeof *l->axes);
     l->names = calloc((size_t)x->naxes + 1, sizeof *l->names);
+    l->starts = calloc((size_t)x->naxes + 1, sizeof *l->starts);
     l->rows = calloc((size_t)t->nrows + 1, sizeof *l->rows);
-    l->columns = calloc((size_t)t->ncolumns + 1, sizeof *l->columns);
-    if (!l->axes || !l->names || !l->rows || !l->columns) return false;
+    l->columns = calloc(most, sizeof *l->columns);
+    l->parts = calloc(most, sizeof *l->parts);
+    if (!l->axes || !l->names || !l->starts || !l->rows || !l->columns || !l->parts) return false;
     for (int k = 0; k < x->naxes; k++)
-        if (is_line_axis(t, k)) l->names[l->naxes] = x->axes[k].name, l->axes[l->naxes++] = k;
+        if (is_line_axis(t, k)) l->axes[l->naxes++] = k;
+    for (int k = 0, used = 1; k < l->naxes; k += used) {
+        l->starts[l->nnames] = k;
+        if (!(l->names[l->nnames++] = text_at(l, l->axes, l->naxes, k, NULL, &used))) return false;
+    }
     for (int r = 0; r < t->nrows; r++)
-        for (int k = 0; k < l->naxes; k++)
-            if (l->axes[k] == t->rows[r].axes[0]) l->rows[r] = k;
+        for (int k = 0; k < l->nnames; k++)
+            if (l->axes[l->starts[k]] == t->rows[r].axes[0]) l->rows[r] = k;
     for (int c = 0; c < t->ncolumns; c++)
-        l->columns[c] = (deq_table_column){
-            t->columns[c].title, t->columns[c].percent, 0,
-            t->columns[c].names < 0 ? NULL : (const char *const *)x->axes[t->columns[c].names].values};
-    l->ncells = deq_axes_count(x, l->axes, l->naxes);
-    l->cells = calloc((size_t)l->ncells + 1, sizeof *l->cells);
+        if (!add_columns(l, &t->columns[c], at)) return false;
+    l->cells = calloc((size_t)deq_axes_count(x, l->axes, l->naxes) + 1, sizeof *l->cells);
     return l->cells;
 }
 
 static void lines_close(Lines *l) {
     for (int i = 0; l->cells && i < l->ncells; i++) {
         deq_table_cell *c = &l->cells[i];
-        for (int k = 0; c->attacks && k < l->spec->ncolumns; k++) free(c->attacks[k]);
+        for (int k = 0; c->attacks && k < l->ncolumns; k++) free(c->attacks[k]);
+        for (int k = 0; c->coordinates && k < l->nnames; k++) free((void *)(uintptr_t)c->coordinates[k]);
         free((void *)c->attacks);
         free((void *)c->coordinates);
         free((void *)c->values);
         free((void *)c->intervals);
         free((void *)c->verdicts);
+        free((void *)c->bold);
         free((void *)c->seeds);
         free((void *)c->nets);
         free((void *)c->journals);
     }
+    for (int k = 0; l->names && k < l->nnames; k++) free(l->names[k]);
+    for (int k = 0; l->parts && k < l->ncolumns; k++) free(l->parts[k].title), free(l->parts[k].under);
     free(l->cells);
     free(l->axes);
     free(l->names);
+    free(l->starts);
     free(l->rows);
     free(l->columns);
+    free(l->parts);
 }
 
 /* ---- what a line rests on ---- */
@@ -117,7 +181,14 @@ static void add_source(Sources *s, const deq_cell *c) {
 static void add_sources(const Lines *l, Sources *s, int array, const int *at) {
     const deq_experiment_spec *x = l->g->x;
     const deq_array_spec *a = &x->arrays[array];
-    if (a->kind == DEQ_ARRAY_evaluate) add_source(s, deq_arrays_cell(l->g, array, at));
+    const deq_cell *cell = deq_arrays_cell(l->g, array, at);
+    if (cell->evaluation) add_source(s, cell);
+    if (a->kind == DEQ_ARRAY_pick) {
+        int *inner = malloc((size_t)(x->naxes + 1) * sizeof *inner);
+        if (inner && deq_arrays_picked(l->g, a, at, inner)) add_sources(l, s, a->inputs[0], inner);
+        free(inner);
+        return;
+    }
     if (a->kind != DEQ_ARRAY_reduce) {
         for (int i = 0; i < a->ninputs; i++) add_sources(l, s, a->inputs[i], at);
         return;
@@ -132,7 +203,7 @@ static void add_sources(const Lines *l, Sources *s, int array, const int *at) {
     free(inner);
 }
 
-static bool find_sources(const Lines *l, const int *at, deq_table_cell *out) {
+static bool find_sources(const Lines *l, int *at, deq_table_cell *out) {
     char *texts[3] = {NULL};
     size_t size[3];
     Sources s = {.seeds = open_memstream(&texts[0], &size[0]),
@@ -143,7 +214,11 @@ static bool find_sources(const Lines *l, const int *at, deq_table_cell *out) {
     for (int i = 0; !s.failed && i < l->g->x->narrays; i++)
         if (l->g->x->arrays[i].kind == DEQ_ARRAY_evaluate && is_decided(l, &l->g->x->arrays[i]))
             add_sources(l, &s, i, at);
-    for (int c = 0; !s.failed && c < l->spec->ncolumns; c++) add_sources(l, &s, l->spec->columns[c].value, at);
+    for (int c = 0; !s.failed && c < l->ncolumns; c++) {
+        const deq_column_spec *spec = l->parts[c].spec;
+        deq_axes_place(l->g->x, spec->by, spec->nby, l->parts[c].place, at);
+        add_sources(l, &s, spec->value, at);
+    }
     if (s.seeds) fclose(s.seeds);
     if (s.nets) fclose(s.nets);
     if (s.journals) fclose(s.journals);
@@ -166,26 +241,46 @@ static char *attack_text(const deq_evaluation *v) {
 }
 
 /* ---- lines ---- */
+/* The value equals what `bold:` says of it there. */
+static bool is_bold(const Lines *l, int array, const int *at, double value) {
+    for (int i = 0; i < l->spec->nbold; i++) {
+        const deq_array_spec *b = &l->g->x->arrays[l->spec->bold[i]];
+        if (b->ninputs && b->inputs[0] == array && deq_arrays_cell(l->g, l->spec->bold[i], at)->value == value)
+            return true;
+    }
+    return false;
+}
+
 static bool make_line(Lines *l, int cell, int *at) {
     const deq_experiment_spec *x = l->g->x;
-    const size_t n = (size_t)l->spec->ncolumns + 1;
-    deq_table_cell *out = &l->cells[cell];
-    const char **coordinates = calloc((size_t)l->naxes + 1, sizeof *coordinates);
+    deq_axes_place(x, l->axes, l->naxes, cell, at);
+    if (deq_axes_absent(x, l->axes, l->naxes, at)) return true;
+    const size_t n = (size_t)l->ncolumns + 1;
+    deq_table_cell *out = &l->cells[l->ncells++];
+    const char **coordinates = calloc((size_t)l->nnames + 1, sizeof *coordinates);
     double *values = calloc(n, sizeof *values);
     deq_interval *intervals = calloc(n, sizeof *intervals);
     deq_verdict *verdicts = calloc(n, sizeof *verdicts);
     char **attacks = calloc(n, sizeof *attacks);
-    *out = (deq_table_cell){
-        .coordinates = coordinates, .values = values, .intervals = intervals, .attacks = attacks, .verdicts = verdicts};
-    if (!coordinates || !values || !intervals || !verdicts || !attacks) return false;
-    deq_axes_place(x, l->axes, l->naxes, cell, at);
-    for (int k = 0; k < l->naxes; k++) coordinates[k] = x->axes[l->axes[k]].values[at[l->axes[k]]];
-    for (int c = 0; c < l->spec->ncolumns; c++) {
-        const deq_cell *of = deq_arrays_cell(l->g, l->spec->columns[c].value, at);
+    bool *bold = calloc(n, sizeof *bold);
+    *out = (deq_table_cell){.coordinates = coordinates,
+                            .values = values,
+                            .intervals = intervals,
+                            .attacks = attacks,
+                            .verdicts = verdicts,
+                            .bold = bold};
+    if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold) return false;
+    for (int k = 0, used; k < l->nnames; k++)
+        if (!(coordinates[k] = text_at(l, l->axes, l->naxes, l->starts[k], at, &used))) return false;
+    for (int c = 0; c < l->ncolumns; c++) {
+        const deq_column_spec *spec = l->parts[c].spec;
+        deq_axes_place(x, spec->by, spec->nby, l->parts[c].place, at);
+        const deq_cell *of = deq_arrays_cell(l->g, spec->value, at);
         values[c] = of->value;
         intervals[c] = of->interval;
         verdicts[c] = of->verdict;
         attacks[c] = attack_text(of->evaluation);
+        bold[c] = is_bold(l, spec->value, at, of->value);
         if (l->columns[c].examples < of->examples) l->columns[c].examples = of->examples;
     }
     return find_sources(l, at, out);
@@ -196,22 +291,27 @@ static bool write_files(const Lines *l, const deq_table *t, deq_error *e) {
     char *name = deq_experiment_file(app, l->g->x, t->name, true), *stem = name ? deq_path_component(name) : NULL;
     char *markdown = stem ? deq_app_file(app, stem, ".md") : NULL, *csv = stem ? deq_app_file(app, stem, ".csv") : NULL,
          *json = stem ? deq_app_file(app, stem, "-table.json") : NULL, *checks = json ? deq_table_json(t, json) : NULL,
-         *text = NULL, *values = NULL, *sealed = NULL;
-    size_t size = 0, values_size = 0;
-    FILE *f = open_memstream(&text, &size), *g = open_memstream(&values, &values_size);
-    bool ok = markdown && csv && json && checks && f && g;
+         *latex = stem ? deq_app_file(app, stem, ".tex") : NULL, *text = NULL, *values = NULL, *tex = NULL,
+         *sealed = NULL;
+    size_t size = 0, values_size = 0, tex_size = 0;
+    FILE *f = open_memstream(&text, &size), *g = open_memstream(&values, &values_size),
+         *h = open_memstream(&tex, &tex_size);
+    bool ok = markdown && csv && json && latex && checks && f && g && h;
     if (f) deq_table_markdown(f, t), fclose(f);
     if (g) deq_table_csv(g, t), fclose(g);
+    if (h) deq_table_latex(h, t), fclose(h);
     if (ok) sealed = deq_seal_csv(values, csv, &values_size);
     ok = sealed || deq_fail(e, DEQ_MEMORY, "out of memory for the table");
-    const deq_output_text all[] = {
-        {markdown, text, size}, {csv, sealed, values_size}, {json, checks, checks ? strlen(checks) : 0}};
-    ok = ok && deq_output_write_all(all, 3, e);
+    const deq_output_text all[] = {{markdown, text, size},
+                                   {csv, sealed, values_size},
+                                   {json, checks, checks ? strlen(checks) : 0},
+                                   {latex, tex, tex_size}};
+    ok = ok && deq_output_write_all(all, 4, e);
     if (ok) {
         deq_report(&app->reporter, "\n%s", text);
         deq_report_event(&app->reporter, "table",
-                         json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", t->name, "markdown", markdown, "csv", csv,
-                                   "json", json, "text", text));
+                         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name", t->name, "markdown", markdown, "csv", csv,
+                                   "json", json, "latex", latex, "text", text));
     }
     free(name);
     free(stem);
@@ -219,20 +319,32 @@ static bool write_files(const Lines *l, const deq_table *t, deq_error *e) {
     free(json);
     free(checks);
     free(csv);
+    free(latex);
     free(text);
+    free(tex);
     free(values);
     free(sealed);
     return ok;
 }
 
 bool deq_lines_write(deq_arrays *g, const deq_table_spec *spec, deq_error *e) {
-    Lines l;
+    Lines l = {0};
     int *at = calloc((size_t)g->x->naxes + 1, sizeof *at);
-    bool ok = lines_open(&l, g, spec) && at;
-    for (int i = 0; ok && i < l.ncells; i++) ok = make_line(&l, i, at);
+    bool ok = at && lines_open(&l, g, spec, at);
+    const int n = ok ? deq_axes_count(g->x, l.axes, l.naxes) : 0;
+    for (int i = 0; ok && i < n; i++) ok = make_line(&l, i, at);
     if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the table '%s'", spec->name);
-    const deq_table t = {spec->name, g->x->name,     l.names,        l.naxes, l.rows,  spec->nrows,
-                         l.columns,  spec->ncolumns, spec->mean_std, l.cells, l.ncells};
+    const deq_table t = {.name = spec->name,
+                         .experiment = g->x->name,
+                         .axes = (const char *const *)l.names,
+                         .naxes = l.nnames,
+                         .rows = l.rows,
+                         .nrows = spec->nrows,
+                         .columns = l.columns,
+                         .ncolumns = l.ncolumns,
+                         .mean_std = spec->mean_std,
+                         .cells = l.cells,
+                         .ncells = l.ncells};
     ok = ok && write_files(&l, &t, e);
     lines_close(&l);
     free(at);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef char Text[96];
+typedef char Text[DEQ_TABLE_TEXT];
 
 static bool same_row(const deq_table *t, int a, int b) {
     for (int k = 0; k < t->nrows; k++)
@@ -12,7 +12,7 @@ static bool same_row(const deq_table *t, int a, int b) {
     return true;
 }
 
-static bool first_of_row(const deq_table *t, int cell) {
+bool deq_table_first(const deq_table *t, int cell) {
     for (int i = 0; i < cell; i++)
         if (same_row(t, i, cell)) return false;
     return true;
@@ -74,6 +74,16 @@ static void print_value(Text out, Mean m, const deq_table_column *c, bool deviat
         snprintf(out, sizeof(Text), "%.3g", m.mean);
 }
 
+void deq_table_text(const deq_table *t, int cell, int column, char out[DEQ_TABLE_TEXT]) {
+    print_value(out, mean_of(t, cell, column), &t->columns[column], t->mean_std);
+}
+
+static void make_bold(Text text) {
+    Text copy;
+    memcpy(copy, text, sizeof copy);
+    snprintf(text, sizeof(Text), "**%.*s**", (int)sizeof(Text) - 5, copy);
+}
+
 /* Columns on the screen, counting UTF-8 characters. */
 static int width(const char *text) {
     int n = 0;
@@ -95,7 +105,7 @@ static void note(FILE *out, const deq_table *t) {
     int runs = 1;
     for (int i = 0; i < t->ncells; i++)
         for (int c = 0; c < t->ncolumns; c++) {
-            if (!first_of_row(t, i)) continue;
+            if (!deq_table_first(t, i)) continue;
             Mean m = mean_of(t, i, c);
             if (m.n > runs) runs = m.n;
             if (isnan(m.interval.low) || t->columns[c].examples <= 0) continue;
@@ -220,13 +230,14 @@ void deq_table_markdown(FILE *out, const deq_table *t) {
             fputs("|\n", out);
         }
         for (int i = 0; i < t->ncells; i++) {
-            if (!first_of_row(t, i)) continue;
+            if (!deq_table_first(t, i)) continue;
             for (int c = 0; c < columns; c++) {
                 Text text;
                 if (c < t->nrows) {
                     snprintf(text, sizeof text, "%s", t->cells[i].coordinates[t->rows[c]]);
                 } else {
-                    print_value(text, mean_of(t, i, c - t->nrows), &t->columns[c - t->nrows], t->mean_std);
+                    deq_table_text(t, i, c - t->nrows, text);
+                    if (t->cells[i].bold && t->cells[i].bold[c - t->nrows]) make_bold(text);
                 }
                 if (pass)
                     put(out, text, widths[c], c >= t->nrows);

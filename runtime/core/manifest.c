@@ -171,7 +171,10 @@ static void read_train(manifest_reader *r, const json_t *o, deq_train_spec *t) {
 deq_train_spec *manifest_trains(manifest_reader *r, const json_t *o, int *count) {
     const json_t *v = manifest_optional_list(o, "trains", count);
     deq_train_spec *out = manifest_make(r, (size_t)*count, sizeof *out);
-    for (int i = 0; out && i < *count; i++) read_train(r, json_array_get(v, (size_t)i), &out[i]);
+    for (int i = 0; out && i < *count; i++) { /* null, in experiments: there is no such cell */
+        const json_t *train = json_array_get(v, (size_t)i);
+        if (json_is_object(train)) read_train(r, train, &out[i]);
+    }
     return out;
 }
 

@@ -226,19 +226,31 @@ typedef struct deq_array_spec {
     const char *routine;  /* expression */
     int *inputs, ninputs; /* positions of arrays: of an expression; of a statistic or reduction, the one it is of */
     const char *what;     /* statistic */
+    struct deq_pick_spec *picks;
+    int npicks;
     deq_reduction reduction;
     int *over, nover;
     double share; /* of a quantile */
 } deq_array_spec;
 
+typedef struct deq_pick_spec { /* of one axis: one of these */
+    int axis;
+    int at;           /* a place; -1 */
+    int choice;       /* an array that chooses it; -1 */
+    int *keep, nkeep; /* places that stay; the axis stays too */
+} deq_pick_spec;
+
 typedef struct deq_axis_spec {
     const char *name;
     const char **values;
     int nvalues;
-    int choice; /* the array that chooses one of them; -1: it is a sweep */
+    const char ***members; /* of an axis of families: the labels of each one's members, which the next axis counts */
+    int *nmembers;         /* NULL: it is no such axis */
+    int choice;            /* the array that chooses one of them; -1: it is a sweep */
 } deq_axis_spec;
 
 typedef struct deq_column_spec {
+    int *by, nby; /* axes that it is spread over */
     const char *title;
     int value; /* position of the array */
     bool percent;
@@ -256,6 +268,7 @@ typedef struct deq_table_spec {
     deq_column_spec *columns;
     int ncolumns;
     int *join, njoin; /* axes whose values are joined */
+    int *bold, nbold; /* arrays: cells of what they reduce are bold where they are equal */
     bool mean_std;
 } deq_table_spec;
 

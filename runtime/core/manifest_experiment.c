@@ -55,7 +55,10 @@ static void check_specs(manifest_reader *r, const deq_experiment_spec *x, const 
 static void read_values(manifest_reader *r, const json_t *o, deq_array_spec *a) {
     const json_t *v = manifest_list(r, o, "cells", &a->nspecs);
     a->values = manifest_make(r, (size_t)a->nspecs, sizeof *a->values);
-    for (int i = 0; a->values && i < a->nspecs; i++) manifest_value(r, json_array_get(v, (size_t)i), &a->values[i]);
+    for (int i = 0; a->values && i < a->nspecs; i++) {
+        const json_t *cell = json_array_get(v, (size_t)i);
+        if (json_is_object(cell)) manifest_value(r, cell, &a->values[i]); /* null: there is no such cell */
+    }
 }
 
 static void read_numbers(manifest_reader *r, const json_t *o, deq_array_spec *a) {
@@ -69,6 +72,41 @@ static void read_of(manifest_reader *r, const json_t *o, const deq_experiment_sp
     a->ninputs = 1;
     a->inputs = manifest_make(r, 1, sizeof *a->inputs);
     if (a->inputs) a->inputs[0] = array_named(r, x, at, manifest_text(r, o, "of"));
+}
+
+static void read_picks(manifest_reader *r, const json_t *o, const deq_experiment_spec *x, int at, deq_array_spec *a) {
+    const json_t *v = manifest_list(r, o, "picks", &a->npicks);
+    a->picks = manifest_make(r, (size_t)a->npicks, sizeof *a->picks);
+    for (int i = 0; a->picks && i < a->npicks; i++) {
+        const json_t *p = json_array_get(v, (size_t)i);
+        const char *choice = manifest_text_or_null(p, "choice");
+        const int axis = (int)manifest_integer(r, p, "axis");
+        if (axis < 0 || axis >= x->naxes) {
+            manifest_missing(r, "axis", "position in");
+            return;
+        }
+        const int n = x->axes[axis].nvalues;
+        a->picks[i] = (deq_pick_spec){axis, (int)manifest_integer_or(p, "at", -1),
+                                      choice ? array_named(r, x, at, choice) : -1, NULL, 0};
+        if (a->picks[i].at >= n) manifest_missing(r, "at", "place in");
+        a->picks[i].keep = places(r, json_object_get(p, "keep"), n, &a->picks[i].nkeep);
+    }
+}
+
+static void read_members(manifest_reader *r, const json_t *o, deq_axis_spec *axis) {
+    const json_t *v = json_object_get(o, "members");
+    if (!v) return;
+    axis->members = manifest_make(r, (size_t)axis->nvalues, sizeof *axis->members);
+    axis->nmembers = manifest_make(r, (size_t)axis->nvalues, sizeof *axis->nmembers);
+    for (int i = 0; axis->members && axis->nmembers && i < axis->nvalues; i++) {
+        const json_t *family = json_array_get(v, (size_t)i);
+        axis->nmembers[i] = (int)json_array_size(family);
+        axis->members[i] = manifest_make(r, (size_t)axis->nmembers[i], sizeof *axis->members[i]);
+        for (int k = 0; axis->members[i] && k < axis->nmembers[i]; k++) {
+            const char *text = json_string_value(json_array_get(family, (size_t)k));
+            axis->members[i][k] = text ? text : "";
+        }
+    }
 }
 
 static void read_array(manifest_reader *r, const json_t *o, deq_experiment_spec *x, int at) {
@@ -94,6 +132,10 @@ static void read_array(manifest_reader *r, const json_t *o, deq_experiment_spec 
     case DEQ_ARRAY_train: a->trains = manifest_trains(r, o, &a->nspecs); break;
     case DEQ_ARRAY_evaluate: read_values(r, o, a); break;
     case DEQ_ARRAY_coordinate: read_numbers(r, o, a); break;
+    case DEQ_ARRAY_pick:
+        read_of(r, o, x, at, a);
+        read_picks(r, o, x, at, a);
+        return;
     case DEQ_ARRAY_chosen:
         read_of(r, o, x, at, a);
         read_numbers(r, o, a);
@@ -140,7 +182,14 @@ static void read_table(manifest_reader *r, const json_t *o, const deq_experiment
                                           .value = array_named(r, x, x->narrays, manifest_text(r, c, "value")),
                                           .percent = format && !strcmp(format, "percent"),
                                           .names = (int)manifest_integer_or(c, "names", -1)};
+        t->columns[i].by = places(r, json_object_get(c, "by"), x->naxes, &t->columns[i].nby);
         if (t->columns[i].names >= x->naxes) manifest_missing(r, "names", "axis in");
+    }
+    v = manifest_optional_list(o, "bold", &t->nbold);
+    t->bold = manifest_make(r, (size_t)t->nbold, sizeof *t->bold);
+    for (int i = 0; t->bold && i < t->nbold; i++) {
+        const char *name = json_string_value(json_array_get(v, (size_t)i));
+        t->bold[i] = array_named(r, x, x->narrays, name ? name : "");
     }
     t->join = places(r, json_object_get(o, "join"), x->naxes, &t->njoin);
     const char *cells = manifest_text_or_null(o, "cells");
@@ -159,6 +208,7 @@ void manifest_experiment(manifest_reader *r, const json_t *o, deq_experiment_spe
         x->axes[i].name = manifest_text(r, s, "name");
         x->axes[i].values = manifest_texts(r, s, "values", &x->axes[i].nvalues);
         x->axes[i].choice = -1;
+        read_members(r, s, &x->axes[i]);
     }
     const json_t *arrays = manifest_list(r, o, "arrays", &x->narrays), *tables;
     x->arrays = manifest_make(r, (size_t)x->narrays, sizeof *x->arrays);
@@ -180,7 +230,7 @@ bool deq_each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *), vo
         for (int k = 0; k < m->experiments[i].narrays; k++) {
             const deq_array_spec *a = &m->experiments[i].arrays[k];
             for (int c = 0; a->trains && c < a->nspecs; c++)
-                if (!visit(&a->trains[c], context)) return false;
+                if (a->trains[c].name && !visit(&a->trains[c], context)) return false;
         }
     return true;
 }
@@ -190,7 +240,7 @@ bool deq_each_value(deq_manifest *m, bool (*visit)(deq_value_spec *, void *), vo
         for (int k = 0; k < m->experiments[i].narrays; k++) {
             const deq_array_spec *a = &m->experiments[i].arrays[k];
             for (int c = 0; a->values && c < a->nspecs; c++)
-                if (!visit(&a->values[c], context)) return false;
+                if (a->values[c].name && !visit(&a->values[c], context)) return false;
         }
     return true;
 }

@@ -38,9 +38,11 @@ static bool of_net(const deq_library *l, const deq_experiment_spec *x, const cha
 
 static bool search_array(const deq_library *l, const deq_experiment_spec *x, const deq_array_spec *a, search *s) {
     for (int i = 0; a->trains && i < a->nspecs; i++)
-        if (a->trains[i].net == l->net && visit(s, a->trains[i].attack, a->trains[i].loss)) return true;
+        if (a->trains[i].name && a->trains[i].net == l->net && visit(s, a->trains[i].attack, a->trains[i].loss))
+            return true;
     for (int i = 0; a->values && i < a->nspecs; i++)
-        if (of_net(l, x, a->values[i].model) && visit(s, a->values[i].attack, a->values[i].loss)) return true;
+        if (a->values[i].name && of_net(l, x, a->values[i].model) && visit(s, a->values[i].attack, a->values[i].loss))
+            return true;
     return false;
 }
 

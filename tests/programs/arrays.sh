@@ -29,5 +29,21 @@ expect 0 '' "$DEQ" run arrays.deq
 [[ $(grep -c 'found in the cache' out) -ge 20 ]] || fail "the second run makes something again"
 sed 's/,[0-9.]*,[0-9.]*,reliable.*//' before.csv >a; sed 's/,[0-9.]*,[0-9.]*,reliable.*//' results/arrays/chosen.csv >b
 cmp -s a b || fail "the second run gives other numbers"
+
+# ---- families, picks, columns spread over sweeps ----
+cp "$PROGRAMS/families.deq" .
+expect 0 '' "$DEQ" run families.deq
+[[ $(grep -c '^robust of ' out) == 48 ]] || fail "robust: two seeds, two defences, six gradients, two attacks"
+[[ $(grep -c '^clean of ' out) == 4 ]] || fail "the clean accuracy does not change with the attack"
+grep -q '^| seed | defence |  *clean | strongest (one, ready) | strongest (one, unrolled) |' results/families/T2.md || fail "the columns of T2"
+grep -q '^| unrolled (k = 1, d = 0.5) |' results/families/attacks.md || fail "a row for each member of a family"
+grep -q '\\multicolumn{6}{c}{strongest}' results/families/T2.tex || fail "LaTeX has a head for what is spread"
+grep -q '\\textbf{[0-9.]*\\% \[' results/families/T2.tex || fail "LaTeX has bold cells with intervals"
+grep -q '\*\*[0-9.]*% \[' results/families/T2.md || fail "Markdown has bold cells"
+for row in 1 2 3 4; do # the strongest of all is the least of the strongest of each family, and more than example by example
+  least=$(cell results/families/T2.csv $row least) worst=$(cell results/families/T2.csv $row worst)
+  awk -v l="$least" -v w="$worst" 'BEGIN { exit !(w <= l) }' || fail "the worst example by example is $worst, the least $least"
+done
+grep -q 'ready\|unrolled\|fast' results/families/found.csv || fail "a choice is called by its label"
 no_partial_files
 done_testing

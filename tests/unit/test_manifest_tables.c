@@ -75,7 +75,8 @@ static void compare_value(const char *kind, const json_t *v, const char *what, c
     bool good = true;
     if (!strncmp(kind, "list of ", 8)) {
         good = json_is_array(v);
-        json_array_foreach(v, i, item) compare_value(kind + 8, item, what, script);
+        json_array_foreach(v, i, item) /* null: there is no such cell */
+            if (!json_is_null(item)) compare_value(kind + 8, item, what, script);
     } else if (!strcmp(kind, "shape")) {
         compare_value("list of integer", v, what, script);
     } else if (!strcmp(kind, "text")) {

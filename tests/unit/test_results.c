@@ -262,7 +262,8 @@ static const char *const at[4][2] = {{"jfb()", "0"},
                                      {"jfb()", "1"},
                                      {"implicit(gmres(tol: 1e-4, max: 30))", "0"},
                                      {"implicit(gmres(tol: 1e-4, max: 30))", "1"}};
-static const deq_table_column columns[] = {{"clean", true, 1000, NULL}, {"steps, mean", false, 0, NULL}};
+static const deq_table_column columns[] = {{.title = "clean", .percent = true, .examples = 1000},
+                                           {.title = "steps, mean"}};
 
 static void test_table(void **state) {
     (void)state;
@@ -283,10 +284,10 @@ static void test_table(void **state) {
     char jfb[] = "pgd7 through jfb()", exact[] = "pgd7 through implicit(gmres(tol: 1e-4, max: 30))";
     char *none[2] = {NULL, NULL}, *attacks[2][2] = {{jfb, NULL}, {exact, NULL}};
     const deq_table_cell measured[4] = {
-        {at[0], values[0], intervals[0], "0", "k0", "r0", 1.5, 0.25, 0, attacks[0], verdicts[0]},
-        {at[1], values[1], intervals[1], "1", "k1", "r1", 1.5, 0.25, 0, attacks[0], verdicts[1]},
-        {at[2], values[2], intervals[2], "0", "k2", "r2", 1.5, 0.25, 0, attacks[1], verdicts[2]},
-        {at[3], values[3], intervals[3], "1", "k3", "r3", 2, 0.5, 3, none, verdicts[3]}};
+        {at[0], values[0], intervals[0], "0", "k0", "r0", 1.5, 0.25, 0, attacks[0], verdicts[0], NULL},
+        {at[1], values[1], intervals[1], "1", "k1", "r1", 1.5, 0.25, 0, attacks[0], verdicts[1], NULL},
+        {at[2], values[2], intervals[2], "0", "k2", "r2", 1.5, 0.25, 0, attacks[1], verdicts[2], NULL},
+        {at[3], values[3], intervals[3], "1", "k3", "r3", 2, 0.5, 3, none, verdicts[3], NULL}};
     deq_table t = {"robustness", "e", axes, 2, rows, 1, columns, 2, true, measured, 4};
     char *text = NULL;
     size_t size;
@@ -326,6 +327,15 @@ static void test_table(void **state) {
         "\"pgd7 through implicit(gmres(tol: 1e-4, max: 30))\",25% of the attack's forward solves stopped short of "
         "their tolerance,unconverged 0.25\n"
         "\"implicit(gmres(tol: 1e-4, max: 30))\",1,0.5,0.4690696,0.5309304,reliable,,1,k3,r3,3,2.000,0.500,,,\n");
+    free(text);
+    f = open_memstream(&text, &size);
+    deq_table_latex(f, &t);
+    fclose(f);
+    assert_string_equal(text, "% robustness of e.  \\usepackage{booktabs}\n\\begin{tabular}{lrr}\n\\toprule\n"
+                              "mode & clean & steps, mean \\\\\n\\midrule\n"
+                              "jfb() & 81.0 $\\pm$ 1.4\\% & 11.0 $\\pm$ 1.1 \\\\\n"
+                              "implicit(gmres(tol: 1e-4, max: 30)) & 50.0 $\\pm$ 0.0\\% & - \\\\\n"
+                              "\\bottomrule\n\\end{tabular}\n");
     free(text);
     text = deq_table_json(&t, "t-table.json");
     json_t *json = json_loads(text, 0, NULL), *cell = json_array_get(json_object_get(json, "cells"), 1);

@@ -1,0 +1,79 @@
+#include "labels.h"
+#include "axes.h"
+#include "tables.h"
+#include <string.h>
+
+const Ast *element_value(const Ast *element) {
+    return element->kind == AST_ARG ? AST_SLOT(element, ARG, value) : element;
+}
+
+const char *label_of(const Ast *element) {
+    return element->kind == AST_ARG || element->kind == AST_NAME || element->kind == AST_NUMBER ? element->name : NULL;
+}
+
+static bool is_penalty(const Ast *e) {
+    const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL;
+    return callee && callee->kind == AST_NAME && penalty_find(callee->name);
+}
+
+bool is_family(const Ast *element) {
+    const Ast *value = element_value(element);
+    if (value->kind == AST_EACH) return true;
+    return value->kind == AST_ARRAY && !(value->nkids && is_penalty(value->kids[0]));
+}
+
+bool sweep_has_families(const Ast *sweep) {
+    const Ast *values = AST_SLOT(sweep, SWEEP, values);
+    for (uint32_t k = 0; values && values->kind == AST_ARRAY && k < values->nkids; k++)
+        if (is_family(values->kids[k])) return true;
+    return false;
+}
+
+int label_place(const Ast *sweep, const Ast *label) {
+    const Ast *values = AST_SLOT(sweep, SWEEP, values);
+    if (!values || (label->kind != AST_NAME && label->kind != AST_NUMBER)) return -1;
+    for (uint32_t k = 0; values->kind == AST_ARRAY && k < values->nkids; k++) {
+        const Ast *e = values->kids[k];
+        const char *own = label_of(e);
+        if (label->kind == AST_NUMBER && e->kind == AST_NUMBER ? e->number == label->number
+                                                               : own && strcmp(own, label->name) == 0)
+            return (int)k;
+    }
+    const Ast *from = values->kind == AST_BINARY ? AST_SLOT(values, BINARY, left) : NULL;
+    if (!from || from->kind != AST_NUMBER || label->kind != AST_NUMBER) return -1;
+    return label->number >= from->number ? (int)(label->number - from->number) : -1;
+}
+
+bool is_pick(const Ast *e) {
+    const Ast *list = e && e->kind == AST_INDEX ? AST_SLOT(e, INDEX, indices) : NULL;
+    return list && list->nkids && list->kids[0]->kind == AST_ARG;
+}
+
+const Ast *sweep_of_value(const Ast *items, const Ast *e) {
+    ReductionCall call;
+    if (!e || !items) return NULL;
+    if (is_pick(e)) return sweep_of_value(items, AST_SLOT(e, INDEX, base));
+    if (reduction_of(e, &call)) {
+        const Ast *over = call.over;
+        if (over->kind == AST_MEMBER) over = AST_SLOT(over, MEMBER, base);
+        return call.row->kind == REDUCE_CHOICE && over->ref && over->ref->kind == AST_SWEEP ? over->ref : NULL;
+    }
+    if (e->kind != AST_NAME || !e->ref) return NULL;
+    if (e->ref->kind == AST_SWEEP) return e->ref;
+    for (uint32_t k = 0; k < items->nkids; k++)
+        if (items->kids[k]->kind == AST_LET && AST_SLOT(items->kids[k], LET, pattern) == e->ref)
+            return sweep_of_value(items, AST_SLOT(items->kids[k], LET, value));
+    return NULL;
+}
+
+const Ast *label_compared(const Ast *items, const Ast *e, const Ast **sweep, int *place) {
+    if (e->kind != AST_BINARY || (strcmp(e->name, "==") != 0 && strcmp(e->name, "!=") != 0)) return NULL;
+    for (int side = 0; side < 2; side++) {
+        const Ast *value = e->kids[side], *label = e->kids[1 - side];
+        *sweep = sweep_of_value(items, value);
+        *place = *sweep ? label_place(*sweep, label) : -1;
+        if (*place >= 0) return value;
+        if (*sweep && label->kind == AST_NAME && !label->ref) return value; /* a label that the sweep does not have */
+    }
+    return NULL;
+}

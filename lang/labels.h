@@ -1,0 +1,22 @@
+/* labels.h - what the elements of a sweep's list are called: the name given, [exact: implicit()], else the text of a name
+ * or a number.  A list in the list is a family: its elements have a label together, and are told apart by number.
+ * Needs nothing but the tree. */
+#ifndef DEQ_LANG_LABELS_H
+#define DEQ_LANG_LABELS_H
+#include "ast.h"
+
+const char *label_of(const Ast *element);     /* NULL: it has none */
+const Ast *element_value(const Ast *element); /* without its label */
+bool is_family(const Ast *element);           /* a list, which is no list of penalties */
+bool sweep_has_families(const Ast *sweep);
+/* The place of the element that `label`, a name or a number, calls; of a range, of the number.  -1: none. */
+int label_place(const Ast *sweep, const Ast *label);
+/* The sweep whose values the expression has: its variable, argmax(v, over: s), a name or a pick of one; NULL: none.
+ * `items`: of the experiment. */
+const Ast *sweep_of_value(const Ast *items, const Ast *e);
+/* v[s: label]: an INDEX whose items are ARGs. */
+bool is_pick(const Ast *e);
+/* The other side of `choice == label`, where one side has the values of a sweep, which is *sweep, and the other calls one
+ * of them; NULL: it is no such comparison.  *place: of the label. */
+const Ast *label_compared(const Ast *items, const Ast *comparison, const Ast **sweep, int *place);
+#endif
