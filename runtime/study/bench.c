@@ -317,7 +317,11 @@ static bool bench_train(Bench *b, const deq_train_spec *t) {
     deq_attack attack = t->attack ? deq_app_attack(t->attack, attack_scalars) : (deq_attack){0};
     uint32_t token = deq_engine_save_settings(b->engine);
     char name[200];
-    bool ok = deq_app_in_training(b->engine, t, b->e) && deq_engine_optimiser(b->engine, t->optimiser.states, b->e);
+    snprintf(name, sizeof name, "train %s: predict", t->name);
+    bool ok = deq_app_as_trained(b->engine, t, NULL, 0, b->e) && bench_measure(b, name, 0, bench_call_forward, NULL);
+    deq_engine_restore_settings(b->engine, token);
+    token = deq_engine_save_settings(b->engine);
+    ok = ok && deq_app_in_training(b->engine, t, b->e) && deq_engine_optimiser(b->engine, t->optimiser.states, b->e);
     if (ok && t->attack) {
         snprintf(name, sizeof name, "train %s: attack %s, loss", t->name, t->attack->name);
         ok = bench_measure(b, name, 0, bench_call_attack, t);

@@ -37,4 +37,25 @@ expect 0 '' "${deq[@]}" run value.deq --set exact.body.finish=none --results raw
 [[ $(cell raw/*/values.csv 1 exact_own) == "$(cell raw/*/values.csv 1 exact_raw)" ]] || fail "--set finish=none is not in force"
 expect 64 "'appl' is not a finish; did you mean 'apply'" "${deq[@]}" run value.deq --set exact.body.finish=appl
 expect 64 "lies between 1 and 1000" "${deq[@]}" run value.deq --set exact.body.finish.steps=0
+
+# what a prediction costs, as benchmarks say: the solver's steps, Broyden's last state, the steps of the finish but the first
+cost() {
+  local name=$1 evaluations=$2
+  shift 2
+  "${deq[@]}" bench value.deq --batch 8 --threads 1 --budget 0.01 --rows ': predict' --json "$@" >costs.json || fail "bench of predictions"
+  grep -q "\"name\":\"train $name: predict\".*\"evaluations\":$evaluations[.,}]" costs.json || fail "$name: not $evaluations evaluations in $(cat costs.json)"
+  checks=$((checks + 1))
+}
+cost exact 4
+cost steps 7
+cost exact 4 --set exact.body.finish=none
+cost exact 7 --set 'exact.body.finish=apply(steps: 4, damping: 0.5)'
+cost exact 9 --set 'exact.body.forward=picard(tol: 0, max: 8)'
+cost exact 8 --set 'exact.body.forward=picard(tol: 0, max: 8)' --set exact.body.finish=none
+
+# a gradient through all that makes the value, which is far from an equilibrium; and an exact one at it
+for finish in none 'apply()' 'apply(steps: 3, damping: 0.5)' 'apply(steps: 3, damping: 0.5, undamped_first: true, always: true)'; do
+  expect 0 '1 of 1 tests passed' "${deq[@]}" gradcheck value.deq "Body[6, 5] with { forward: picard(tol: 0, max: 3); gradient: backprop(); finish: $finish }"
+  expect 0 '1 of 1 tests passed' "${deq[@]}" gradcheck value.deq "Body[6, 5] with { gradient: implicit(lu()); finish: $finish }"
+done
 done_testing
