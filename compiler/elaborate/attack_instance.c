@@ -20,29 +20,37 @@ static bool scalar_choice(Scope *s, struct Scalar *x, const Ast *list, Scope *se
            false;
 }
 
-bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *settings, Range at, const char *callee) {
+bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *settings, const Ast *list, Range at,
+                  const char *callee) {
     const Ast *bounds = AST_SLOT(binding, BINDING, bounds);
     if (!bounds) return true;
     if (bounds->kind == AST_ARRAY) return scalar_choice(s, x, bounds, settings, at, callee);
     if (!eval_number(settings, AST_SLOT(bounds, BINARY, left), &x->low) ||
         !eval_number(settings, AST_SLOT(bounds, BINARY, right), &x->high))
         return false;
+    x->low_by = bound_text(settings, AST_SLOT(bounds, BINARY, left), list);
+    x->high_by = x->unbounded ? NULL : bound_text(settings, AST_SLOT(bounds, BINARY, right), list);
+    if (x->high_by && x->whole) x->high_by = arena_printf(s->elab->arena, "%s 1 -", x->high_by);
     if (x->unbounded) x->high = INFINITY;
     if (x->whole) x->high -= 1; /* ranges of whole numbers are half open */
     x->bounded = true;
-    if (!ast_is_infinity(AST_SLOT(binding, BINDING, fallback)))
+    if (!ast_is_infinity(AST_SLOT(binding, BINDING, fallback))) {
         x->low = fmax(x->low, -DBL_MAX), x->high = fmin(x->high, DBL_MAX);
-    if (isinf(x->value) && fabs(x->value > 0 ? x->high : x->low) == DBL_MAX)
-        return elab_error(s, DIAG_E0412, at, "'%s' of '%s' is a finite number, this is %g", x->name, callee, x->value),
-               false;
+        if (x->low_by) x->low_by = arena_printf(s->elab->arena, "%s %.17g max", x->low_by, -DBL_MAX);
+        if (x->high_by) x->high_by = arena_printf(s->elab->arena, "%s %.17g min", x->high_by, DBL_MAX);
+    }
     if (x->value >= x->low && x->value <= x->high) return true;
-    if (x->high >= DBL_MAX)
-        return elab_error(s, DIAG_E0412, at, "'%s' of '%s' is at least %g, this is %g", x->name, callee, x->low,
-                          x->value),
-               false;
-    return elab_error(s, DIAG_E0412, at, "'%s' of '%s' lies between %g and %g, this is %g", x->name, callee, x->low,
-                      x->high, x->value),
-           false;
+    const char *where = bound_where(settings, bounds, list, "");
+    if (isinf(x->value) && fabs(x->value > 0 ? x->high : x->low) == DBL_MAX)
+        elab_error(s, DIAG_E0412, at, "'%s' of '%s' is a finite number%s, this is %g", x->name, callee, where,
+                   x->value);
+    else if (x->high >= DBL_MAX)
+        elab_error(s, DIAG_E0412, at, "'%s' of '%s' is at least %g%s, this is %g", x->name, callee, x->low, where,
+                   x->value);
+    else
+        elab_error(s, DIAG_E0412, at, "'%s' of '%s' lies between %g and %g%s, this is %g", x->name, callee, x->low,
+                   x->high, where, x->value);
+    return false;
 }
 
 bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
@@ -83,7 +91,7 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
         places[k] = arg ? arg->at : call->range;
     }
     for (uint32_t k = 0; list && k < list->nkids; k++) /* bounds may depend on all settings */
-        if (!scalar_bound(from, &out->items[first + k], list->kids[k], &inner, places[k], callee)) return false;
+        if (!scalar_bound(from, &out->items[first + k], list->kids[k], &inner, list, places[k], callee)) return false;
     *numbers = inner.env;
     return args_all_used(from, &args, callee);
 }

@@ -287,14 +287,21 @@ typedef struct Scalars { /* values of frame->scalars of a routine, in order */
         bool bounded;  /* radius: f32 in 0..1: what has a meaning, both ends included.  DBL_MAX: every finite number */
         bool unbounded; /* the upper bound is lifted */
         double low, high;
-        const double *choices; /* p: f32 in [2, inf]: what has a meaning, instead */
+        const char *low_by, *high_by; /* the same by other settings (bound_text.c), where they depend on them */
+        const double *choices;        /* p: f32 in [2, inf]: what has a meaning, instead */
         uint32_t nchoices;
     } * items;
     uint32_t n, cap;
 } Scalars;
-/* Gives the scalar the bounds of its BINDING, read in the scope of its fellow settings; false, and an error at `at`, when
- * its value lies outside. */
-bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *settings, Range at, const char *callee);
+/* Gives the scalar the bounds of its BINDING, read in the scope of its fellow settings, `list` (NULL: bounds mention
+ * none); false, and an error at `at`, when its value lies outside. */
+bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *settings, const Ast *list, Range at,
+                  const char *callee);
+/* The bound as the runtime computes it from the settings of `list`; NULL: it does not depend on them, or in a way that
+ * the runtime cannot compute. */
+const char *bound_text(Scope *settings, const Ast *bound, const Ast *list);
+/* `text` and ", where p is inf" for every setting of `list` that the bound mentions. */
+const char *bound_where(Scope *settings, const Ast *bound, const Ast *list, const char *text);
 typedef struct AttackUse {
     const char *name, *definition, *routine, *gradient, *hash;
     const char *judge;   /* its word; NULL: prediction */

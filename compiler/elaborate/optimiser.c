@@ -126,8 +126,8 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
         if (has_type(b, "schedule")) {
             if (!choose_schedule(where, value, (Value){0}, b->name, &chosen[k], &out->scalars)) return false;
             bool number = !chosen[k].definition && out->scalars.n > chosen[k].first;
-            if (number &&
-                !scalar_bound(where, &out->scalars.items[out->scalars.n - 1], b, &defaults, value->range, d->name))
+            if (number && !scalar_bound(where, &out->scalars.items[out->scalars.n - 1], b, &defaults, NULL,
+                                        value->range, d->name))
                 return false;
         } else {
             double x;
@@ -141,7 +141,8 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
                        false;
             scope_bind(&defaults, b->name, value_number(x));
             add_scalar(e, &out->scalars, b->name, x, whole);
-            if (!scalar_bound(where, &out->scalars.items[out->scalars.n - 1], b, &defaults, value->range, d->name))
+            if (!scalar_bound(where, &out->scalars.items[out->scalars.n - 1], b, &defaults, NULL, value->range,
+                              d->name))
                 return false;
         }
         if (chosen[k].definition) {

@@ -219,6 +219,8 @@ static json_t *json_scalars(const Scalars *s) {
             json_object_set_new(j, "low", json_number(s->items[k].low));
         if (s->items[k].bounded && isfinite(s->items[k].high))
             json_object_set_new(j, "high", json_number(s->items[k].high));
+        if (s->items[k].low_by) json_object_set_new(j, "low_by", json_string(s->items[k].low_by));
+        if (s->items[k].high_by) json_object_set_new(j, "high_by", json_string(s->items[k].high_by));
         for (uint32_t i = 0; i < s->items[k].nchoices; i++) {
             if (i == 0) json_object_set_new(j, "choices", json_array());
             json_array_append_new(json_object_get(j, "choices"), json_number(s->items[k].choices[i]));

@@ -130,13 +130,14 @@ static bool set_scalar(deq_named *scalars, int n, const char *name, const char *
             return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected an integer", path, value);
         if (scalars[i].count && !(v >= 0 && v <= 1e9))
             return deq_fail(e, DEQ_SETTING, "--set %s=%s: counts the rounds of a 'repeat', from 0 to 1e9", path, value);
-        if (isinf(v) && fabs(v > 0 ? scalars[i].high : scalars[i].low) == DBL_MAX)
+        const bool moved = scalars[i].low_by || scalars[i].high_by; /* deq_app_attack_bounds looks, by all of --set */
+        const double low = moved ? -INFINITY : scalars[i].low, high = moved ? INFINITY : scalars[i].high;
+        if (isinf(v) && fabs(v > 0 ? high : low) == DBL_MAX)
             return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' is a finite number", path, value, name);
-        if (v < scalars[i].low && scalars[i].high >= DBL_MAX)
-            return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' is at least %g", path, value, name, scalars[i].low);
-        if (v < scalars[i].low || v > scalars[i].high)
-            return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' lies between %g and %g", path, value, name,
-                            scalars[i].low, scalars[i].high);
+        if (v < low && high >= DBL_MAX)
+            return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' is at least %g", path, value, name, low);
+        if (v < low || v > high)
+            return deq_fail(e, DEQ_SETTING, "--set %s=%s: '%s' lies between %g and %g", path, value, name, low, high);
         if (scalars[i].nchoices && !is_choice(&scalars[i], v, path, value, e)) return false;
         if (scalars[i].computed)
             return deq_fail(
@@ -414,6 +415,21 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
     return false;
 }
 
+static bool visit_bounds(deq_train_spec *t, void *context) {
+    const Carrying *c = context;
+    return deq_app_attack_bounds(c->app, t->attack, c->e);
+}
+
+static bool attacks_in_bounds(deq_app *app, deq_error *e) {
+    const deq_manifest *m = app->manifest;
+    if (!each_train(app->manifest, visit_bounds, &(Carrying){app, e})) return false;
+    for (int x = 0; x < m->nexperiments; x++)
+        for (int c = 0; c < m->experiments[x].ncells; c++)
+            for (int k = 0; k < m->experiments[x].cells[c].nvalues; k++)
+                if (!deq_app_attack_bounds(app, m->experiments[x].cells[c].values[k].attack, e)) return false;
+    return true;
+}
+
 bool deq_app_apply_settings(deq_app *app, deq_error *e) {
     uint64_t seed = app->options->seed;
     Carrying carrying = {app, e};
@@ -421,6 +437,7 @@ bool deq_app_apply_settings(deq_app *app, deq_error *e) {
     if (!deq_each_train(app->manifest, visit_carry, &carrying)) return false;
     for (int i = 0; i < app->options->nset; i++)
         if (!assign(app, app->options->set[i], e)) return false;
+    if (app->options->nset && !attacks_in_bounds(app, e)) return false;
     /* --set has perhaps said another file, or epochs. */
     return !app->options->nset || deq_each_train(app->manifest, visit_carry, &carrying);
 }

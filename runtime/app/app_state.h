@@ -81,6 +81,9 @@ char *deq_app_file(const deq_app *app, const char *stem, const char *ending); /*
  * reaches nothing is DEQ_SETTING with the paths that exist and are near. */
 bool deq_app_apply_settings(deq_app *app, deq_error *e);
 bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, deq_error *e);
+/* Whether the arguments of the attack, and of those after it, lie in the bounds that depend on other arguments, as --set
+ * has left them. */
+bool deq_app_attack_bounds(const deq_app *app, deq_attack_spec *a, deq_error *e);
 /* Makes the engine's net the one of the training run: its settings, then `overrides` (an evaluation's; NULL: none), then
  * those of --set.  Whatever reads a trained net calls this, or the next while the net trains. */
 bool deq_app_as_trained(deq_engine *engine, const deq_train_spec *t, const deq_override *overrides, int n,

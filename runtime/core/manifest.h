@@ -23,9 +23,10 @@ typedef struct deq_target {
 typedef struct deq_named {
     const char *name;
     double value;
-    bool whole, count, computed; /* an int; an int >= 0; computed when compiled, so that it cannot be set alone */
-    double low, high;            /* the values that have a meaning; infinite where the script gives none */
-    const double *choices;       /* or these alone */
+    bool whole, count, computed;  /* an int; an int >= 0; computed when compiled, so that it cannot be set alone */
+    double low, high;             /* the values that have a meaning; infinite where the script gives none */
+    const char *low_by, *high_by; /* the same, as they depend on other settings; NULL */
+    const double *choices;        /* or these alone */
     int nchoices;
 } deq_named;
 /* An object name -> value, for records and keys; infinity is the text "inf". */

@@ -119,6 +119,8 @@ deq_named *manifest_scalars(manifest_reader *r, const json_t *o, int *count) {
         const json_t *low = json_object_get(s, "low"), *high = json_object_get(s, "high");
         if (json_is_number(low)) out[i].low = json_number_value(low);
         if (json_is_number(high)) out[i].high = json_number_value(high);
+        out[i].low_by = json_string_value(json_object_get(s, "low_by"));
+        out[i].high_by = json_string_value(json_object_get(s, "high_by"));
         if (!json_is_number(value)) manifest_missing(r, "value", "number");
         out[i].choices = choices(r, s, &out[i].nchoices);
     }

@@ -4,6 +4,21 @@
 #include <string.h>
 
 HOT static double row_norm(const vec *x, int64_t n) { return sqrt((double)row_dot(x, x, n)); }
+/* A power of two near the norm of g; its squares may have vanished, or grown too large, where g itself did not.  1 for what
+ * is zero or not finite; *zero says which. */
+static double scale_of(const vec *g, int64_t vectors, bool *zero) {
+    const int most = sizeof(real) == 4 ? 100 : 1000; /* whose inverse is a normal number */
+    double norm = row_norm(g, vectors);
+    if (norm == 0 || isinf(norm)) {
+        norm = 0;
+        for (int64_t k = 0; k < vectors * LANES; k++) norm = fmax(norm, fabs((double)((const real *)g)[k]));
+    }
+    *zero = norm == 0;
+    if (*zero || !isfinite(norm)) return 1;
+    const int power = ilogb(norm);
+    return ldexp(1, power < -100 ? -100 : power > most ? most : power);
+}
+
 HOT static void scaled(vec *out, const vec *x, real c, int64_t n) { row_scale(out, c, x, n); }
 
 cotangents NAME(cotangents_take)(const deq_fixed *fixed, deq_space *space, int64_t n) {
@@ -35,11 +50,10 @@ void NAME(cotangents_load)(const deq_frame *frame, const deq_fixed *fixed, int64
     int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec);
     for (int64_t row = 0; row < n; row++) {
         const vec *u = (const vec *)frame->arg1 + row * vectors;
-        double norm = NAME(cotangents_cut)(worker, fixed, row) ? 0 : row_norm(u, vectors);
-        if (norm == 0 && !NAME(cotangents_cut)(worker, fixed, row)) /* the squares may have vanished where g did not */
-            for (int64_t k = 0; k < vectors * LANES; k++) norm = fmax(norm, fabs((double)((const real *)u)[k]));
-        b->scale[row] = norm > 0 && isfinite(norm) ? ldexp(1, ilogb(norm) < -100 ? -100 : ilogb(norm)) : 1;
-        if (norm == 0)
+        bool zero;
+        b->scale[row] = scale_of(u, vectors, &zero);
+        if (NAME(cotangents_cut)(worker, fixed, row)) b->scale[row] = 1, zero = true;
+        if (zero)
             memset((vec *)b->u + row * vectors, 0, (size_t)fixed->state_bytes);
         else
             scaled((vec *)b->u + row * vectors, u, (real)(1 / b->scale[row]), vectors);
@@ -73,11 +87,9 @@ deq_frame NAME(cotangents_frame)(const deq_frame *frame, const deq_fixed *fixed,
 }
 
 double NAME(scale_right)(vec *out, const vec *g, int64_t vectors) {
-    double norm = row_norm(g, vectors);
-    if (norm == 0) /* the squares may have vanished where g did not */
-        for (int64_t k = 0; k < vectors * LANES; k++) norm = fmax(norm, fabs((double)((const real *)g)[k]));
-    double scale = norm > 0 && isfinite(norm) ? ldexp(1, ilogb(norm) < -100 ? -100 : ilogb(norm)) : 1;
-    if (norm == 0)
+    bool zero;
+    const double scale = scale_of(g, vectors, &zero);
+    if (zero)
         memset(out, 0, (size_t)vectors * sizeof(vec));
     else
         scaled(out, g, (real)(1 / scale), vectors);

@@ -85,6 +85,13 @@ set exact.radius=-0.1 "E0901.*'radius' lies between 0 and 1"
 set exact.step=inf "E0901.*'step' is a finite number"
 set exact.iterations=0 "E0901.*'iterations' is at least 1"
 set exact.p=3 "E0901.*'p' is one of 2, inf"
+# a bound that another argument moves: by all that --set says, in any order; named is the --set that is to blame
+set exact.radius=3 "E0901.*--set exact.radius=3: 'radius' lies between 0 and 1, where p is inf, and it is 3"
+expect 64 "'radius' lies between 0 and 1, where p is inf" "$DEQ" run "$tiny" --set exact.radius=3 --set exact.p=inf
+for order in 'exact.radius=3 exact.p=2' 'exact.p=2 exact.radius=3'; do
+  expect 0 '' "$DEQ" run "$tiny" --set net.epochs=1 --set "${order% *}" --set "${order#* }" --results wide
+done
+rm -r wide
 set exact.raduis=0.1 'did you mean exact.radius'
 set 'exact.gradient=backprop()' 'E0901.*picard'
 expect 0 '' "$DEQ" run "$tiny" --set net.epochs=1
@@ -92,6 +99,31 @@ expect 0 '' "$DEQ" run "$tiny" --set net.epochs=1 --set exact.radius=0.5 --set e
 awk -v weak="$(cell results/tiny/tiny.csv 1 robust)" -v strong="$(cell strong/tiny/tiny.csv 1 robust)" \
   'BEGIN { exit !(strong + 0.2 < weak) }' || fail "a radius of 0.5 is no stronger than one of 0.02"
 rm -r results
+
+# ---- bounds that depend on other settings: by --set, of a sweep, with all that such a bound may say ----
+sed -e 's|^import std.attacks.*|&\n\nattack stuck(x: f32[..S], y: label[K]; a: f32 in -p..(if p < 2 then min(p, 4) + 1 else 10 * sqrt(p) ** 2), p: f32 in 0..inf = 1, n: int in 0..3 * p = 1) {\n  return x + 0 * (a + p + n)\n}\n|' \
+  -e 's|^attack weak = .*|&\n\nattack low = stuck(a: 2)|' -e 's|under exact)|under low)|' "$tiny" >moved.deq
+grep -q 'under low' moved.deq || fail "nothing is under the attack"
+moved() { # CODE TEXT ASSIGNMENT..
+  local code=$1 text=$2 sets=() s
+  shift 2
+  for s; do sets+=(--set "$s"); done
+  expect "$code" "$text" "$DEQ" run moved.deq --set net.epochs=1 "${sets[@]}"
+}
+moved 0 ''
+moved 0 '' low.a=-1
+moved 64 "low.a=-1.5: 'a' lies between -1 and 2, where p is 1, and it is -1.5" low.a=-1.5
+moved 64 "low.p=0.5: 'a' lies between -0.5 and 1.5, where p is 0.5, and it is 2" low.p=0.5
+moved 64 "low.p=0.5: 'n' lies between 0 and 0.5, where p is 0.5, and it is 1" low.p=0.5 low.a=0
+moved 0 '' low.p=9 low.a=90 low.n=26
+moved 64 "low.n=27: 'n' lies between 0 and 26, where p is 9, and it is 27" low.p=9 low.n=27
+moved 64 "'n' lies between 0 and 2, where p is 1" low.n=3
+rm -rf results*
+sed 's|^  let robust.*|  sweep r in [0.3, 3]\n  sweep norm in [2, inf]\n  let robust = accuracy(net, quadrants.test under exact_of)|; s|under exact_of|under pgd(radius: r, step: 0.1, iterations: 2, p: norm)|' "$tiny" >swept.deq
+grep -q 'p: norm' swept.deq || fail "no sweep of the norm"
+expect 2 "swept.deq:[0-9]*:[0-9]*: error.E0412.*'radius' of 'pgd' lies between 0 and 1, where p is inf, this is 3" "$DEQ" check swept.deq
+sed -i 's|\[2, inf\]|[2]|' swept.deq
+expect 0 '' "$DEQ" check swept.deq
 
 # ---- --json: an object a line, errors of the compiler too ----
 changed 's|Body\[64, 24\]|Body[63, 24]|'
