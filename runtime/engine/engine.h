@@ -67,6 +67,8 @@ const deq_solver *deq_engine_solver(const deq_engine *engine, int fixed); /* its
 /* Which state is the value of each fixed point (allocated; NULL: no memory), and the same given to those that do not say. */
 deq_finish *deq_engine_finishes(const deq_engine *engine);
 void deq_engine_settle_finishes(deq_engine *engine, const deq_finish *finishes);
+/* A call may fail after it has written results of some examples: `on_fail: stop`, a gradient by hand. */
+bool deq_engine_may_stop(const deq_engine *engine);
 bool deq_engine_penalised(const deq_engine *engine);                  /* a fixed point has a penalty */
 bool deq_engine_corrected(const deq_engine *engine);                  /* a correction among them */
 uint32_t deq_engine_save_settings(deq_engine *engine);                /* push the current settings... */

@@ -115,6 +115,12 @@ void deq_engine_settle_finishes(deq_engine *g, const deq_finish *finishes) {
         if (g->settings[i].finish.kind == DEQ_FINISH_trained) g->settings[i].finish = finishes[i];
 }
 
+bool deq_engine_may_stop(const deq_engine *g) {
+    for (int i = 0; i < g->nfixed; i++)
+        if (g->settings[i].on_fail == DEQ_STOP || g->settings[i].gradient.kind == DEQ_MODE_hand) return true;
+    return false;
+}
+
 const deq_mode *deq_engine_mode(const deq_engine *g, int fixed) { return &g->settings[fixed].gradient; }
 int64_t deq_engine_dimension(const deq_engine *g, int fixed) { return g->descriptors[fixed]->dimension; }
 const deq_solver *deq_engine_solver(const deq_engine *g, int fixed) { return &g->settings[fixed].forward; }

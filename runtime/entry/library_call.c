@@ -14,12 +14,16 @@ static int done(deq_library *l, bool ok, deq_status *status, const deq_results *
     return library_leave(l, ok);
 }
 
+static size_t real_bytes(const deq_library *l) { return (size_t)(l->module->real_bits / 8); }
+
 int deq_library_forward(deq_library *l, int64_t n, const void *input, void *output, deq_status *status) {
     if (!library_enter(l)) return library_refused(l);
     deq_results r = {0};
     bool ok = examples(l, n, input) && library_given(l, output, "output", n);
+    library_results results = library_results_of(l, false);
+    ok = ok && library_wait(l, &results, &output, n, (size_t)l->net->output.elements * real_bytes(l));
     if (ok && n) ok = deq_engine_forward(l->engine, n, input, output, &r, &l->error);
-    return done(l, ok, status, &r);
+    return done(l, library_hand_over(&results, ok), status, &r);
 }
 
 /* ---- gradients of a loss ---- */
@@ -32,25 +36,32 @@ static bool find_loss(deq_library *l, const char **loss) {
 }
 
 static bool parameter_gradient(deq_library *l, int64_t n, const void *input, const void *target, const char *loss,
-                               void *out, deq_results *r) {
+                               deq_results *r) {
     deq_dense dense = {input, target, l->net->input.elements, deq_target_elements(&l->net->target)};
     deq_source source = deq_dense_source(&dense);
     int64_t *index = deq_index_range(n);
     if (!index) return deq_fail(&l->error, DEQ_MEMORY, "out of memory for %lld examples", (long long)n);
-    bool ok = deq_engine_gradient(l->engine, &source, index, n, loss, NULL, NULL, 0, 0, r, &l->error);
-    if (ok) memcpy(out, deq_engine_gradients(l->engine), (size_t)l->net->parameter_bytes);
+    const bool ok = deq_engine_gradient(l->engine, &source, index, n, loss, NULL, NULL, 0, 0, r, &l->error);
     free(index);
     return ok;
 }
 
+/* The gradient in the inputs is there before the one in the parameters may fail. */
 static bool gradient(deq_library *l, int64_t n, const void *input, const void *target, const char *loss, double *losses,
                      void *dinput, void *dparameters, deq_results *r) {
-    r->loss = losses;
-    if (dparameters) memset(dparameters, 0, (size_t)deq_library_parameter_size(l) * (size_t)(l->module->real_bits / 8));
-    if (n == 0) return true;
-    if ((dinput || !dparameters) && !deq_engine_input_gradient(l->engine, n, input, target, loss, dinput, r, &l->error))
-        return false;
-    return !dparameters || parameter_gradient(l, n, input, target, loss, dparameters, r);
+    const size_t size = (size_t)deq_library_parameter_size(l) * real_bytes(l);
+    library_results results = library_results_of(l, dparameters != NULL);
+    void *own_losses = losses;
+    bool ok = library_wait(l, &results, &own_losses, n, sizeof *losses) &&
+              library_wait(l, &results, &dinput, n, (size_t)l->net->input.elements * real_bytes(l));
+    r->loss = own_losses;
+    if (ok && n && (dinput || !dparameters))
+        ok = deq_engine_input_gradient(l->engine, n, input, target, loss, dinput, r, &l->error);
+    if (ok && n && dparameters) ok = parameter_gradient(l, n, input, target, loss, r);
+    r->loss = NULL;
+    if (ok && dparameters) memset(dparameters, 0, size);
+    if (ok && n && dparameters) memcpy(dparameters, deq_engine_gradients(l->engine), (size_t)l->net->parameter_bytes);
+    return library_hand_over(&results, ok);
 }
 
 int deq_library_gradient(deq_library *l, int64_t n, const void *input, const void *target, const char *loss,
@@ -115,6 +126,16 @@ int deq_library_solve(deq_library *l, int64_t n, const void *input, const char *
         ok = deq_fail(&l->error, DEQ_SETTING, "net %s has no fixed point '%s'", l->net->name, fixed ? fixed : "");
     if (ok && (states || residuals) && !(first >= 1 && first <= last && last <= 100000))
         ok = deq_fail(&l->error, DEQ_ARGUMENT, "states %d to %d: the first is 1, the last at most 100000", first, last);
-    if (ok && n) ok = look(l, n, input, &rows, out, &r);
-    return done(l, ok, status, &r);
+    library_results results = library_results_of(l, false);
+    if (ok && n) {
+        const int64_t states_each = last - first + 1;
+        const size_t state = (size_t)deq_engine_dimension(l->engine, rows.fixed) * real_bytes(l);
+        void *own_residuals = residuals;
+        ok = library_wait(l, &results, &rows.states, n, (size_t)states_each * state) &&
+             library_wait(l, &results, &own_residuals, n, (size_t)states_each * sizeof *residuals) &&
+             library_wait(l, &results, &rows.equilibrium, n, state);
+        rows.residuals = own_residuals;
+        ok = ok && look(l, n, input, &rows, out, &r);
+    }
+    return done(l, library_hand_over(&results, ok), status, &r);
 }

@@ -37,4 +37,23 @@ bool library_labels(deq_library *library, int64_t n, const void *target);
 /* Labels as the module's reals; NULL after a failure.  free() it. */
 void *library_reals_of(deq_library *library, int64_t n, const int64_t *labels);
 void library_status(deq_status *status, const deq_results *r);
+
+/* A call that fails writes no result, though it may fail after some of its examples (`on_fail: stop`, a gradient in C): then
+ * its results wait in memory of the library's own until all of them are there. */
+enum { LIBRARY_MOST_RESULTS = 4 };
+typedef struct library_results {
+    struct library_result {
+        void *own, *given;
+        size_t bytes;
+    } list[LIBRARY_MOST_RESULTS];
+    int n;
+    bool waits; /* otherwise results go where they belong at once */
+} library_results;
+/* `parts`: the call computes in several steps, each of which may fail. */
+library_results library_results_of(const deq_library *library, bool parts);
+/* Where `count` rows of `elements` reals that the caller wants at `given` are written meanwhile; NULL for NULL.  False
+ * where there is no memory for it: the call goes on to library_hand_over and nothing else. */
+bool library_wait(deq_library *library, library_results *results, void **given, int64_t rows, size_t row_bytes);
+/* Gives the results to the caller, if all went well, and lets go of the memory.  Returns `ok`. */
+bool library_hand_over(library_results *results, bool ok);
 #endif

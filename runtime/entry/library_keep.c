@@ -15,8 +15,11 @@ struct deq_kept_forward {
 static bool product(deq_library *l, int64_t n, const void *input, const deq_kept_states *kept, const void *cotangent,
                     void *dinput, void *dparameters, deq_results *r) {
     const size_t size = (size_t)deq_library_parameter_size(l) * (size_t)(l->module->real_bits / 8);
-    if (n && !deq_engine_vjp(l->engine, n, input, kept, cotangent, dinput, dparameters != NULL, r, &l->error))
-        return false;
+    const size_t row = (size_t)l->net->input.elements * (size_t)(l->module->real_bits / 8);
+    library_results results = library_results_of(l, false);
+    bool ok = library_wait(l, &results, &dinput, n, row);
+    if (ok && n) ok = deq_engine_vjp(l->engine, n, input, kept, cotangent, dinput, dparameters != NULL, r, &l->error);
+    if (!library_hand_over(&results, ok)) return false;
     if (dparameters) memset(dparameters, 0, size);
     if (dparameters && n) memcpy(dparameters, deq_engine_gradients(l->engine), (size_t)l->net->parameter_bytes);
     return true;
@@ -44,8 +47,11 @@ static deq_kept_forward *keep(deq_library *l, int64_t n, const void *input, void
     *kept = (deq_kept_forward){.library = l, .n = n, .prepared = deq_engine_prepared(l->engine)};
     if (n == 0) return kept;
     memcpy(kept->input, input, bytes);
-    kept->states = deq_engine_keep(l->engine, n, input, output, r, &l->error);
-    if (kept->states) return kept;
+    library_results results = library_results_of(l, false);
+    const size_t row = (size_t)l->net->output.elements * (size_t)(l->module->real_bits / 8);
+    if (library_wait(l, &results, &output, n, row))
+        kept->states = deq_engine_keep(l->engine, n, input, output, r, &l->error);
+    if (library_hand_over(&results, kept->states != NULL)) return kept;
     free(kept);
     return NULL;
 }

@@ -72,6 +72,47 @@ static void check_settings(Net_ctx *net, const float *x, float *out) {
     HOLD(Net_gradient(net, N, x, (float[]){0, 1}, NULL, NULL, out, NULL, NULL) == 0 && !*Net_error(net));
 }
 
+/* The solve of one example in many fails, and with it the call: nothing that the caller gave has been written to. */
+static void check_stop(float *many) {
+    enum { MANY = 600, LAST = MANY - 1 };
+    Net_ctx *net = Net_new(&(Net_options){.threads = 2});
+    const int64_t wanted = 5 * (int64_t)MANY * Net_state_size(net, NULL);
+    const int64_t parameters = Net_parameter_size(net);
+    int64_t labels[MANY] = {0};
+    float *out = malloc(sizeof *out * MANY * NET_INPUT), *states = malloc(sizeof *states * (size_t)wanted),
+          *d = malloc(sizeof *d * (size_t)parameters), residuals[5 * MANY];
+    double losses[MANY];
+    Net_example how[MANY];
+    for (int64_t k = 0; k < MANY * NET_INPUT; k++) many[k] = k < LAST * NET_INPUT ? 0 : 0.3f, out[k] = 42;
+    for (int64_t k = 0; k < wanted; k++) states[k] = 42;
+    for (int64_t k = 0; k < parameters; k++) d[k] = 42;
+    for (int k = 0; k < 5 * MANY; k++) residuals[k] = 42;
+    for (int k = 0; k < MANY; k++) losses[k] = 42, how[k].steps = 42;
+    Net_status status = {.solves = 42};
+    HOLD(Net_set(net, "body.forward", "picard(tol: 1e-6, max: 1)") == 0 && Net_set(net, "body.on_fail", "stop") == 0);
+    REFUSED(Net_forward(net, MANY, many, out, &status), 912);
+    REFUSED(Net_gradient_labels(net, MANY, many, labels, NULL, losses, out, d, &status), 912);
+    REFUSED(Net_gradient_labels(net, MANY, many, labels, NULL, losses, NULL, d, &status), 912);
+    REFUSED(Net_vjp(net, MANY, many, states, out, d, &status), 912);
+    REFUSED(Net_attack_labels(net, "weak", MANY, many, labels, 0, out, &status), 912);
+    REFUSED(Net_solve(net, MANY, many, NULL, 1, 5, states, residuals, out, how, &status), 912);
+    HOLD(!Net_forward_keep(net, MANY, many, out, &status) && strncmp(Net_error(net), "E0912", 5) == 0);
+    HOLD(strstr(Net_error(net), "example 599"));
+    for (int64_t k = 0; k < MANY * NET_INPUT; k++) HOLD(out[k] == 42);
+    for (int64_t k = 0; k < wanted; k++) HOLD(states[k] == 42);
+    for (int64_t k = 0; k < parameters; k++) HOLD(d[k] == 42);
+    for (int k = 0; k < 5 * MANY; k++) HOLD(residuals[k] == 42);
+    for (int k = 0; k < MANY; k++) HOLD(losses[k] == 42 && how[k].steps == 42);
+    HOLD(status.solves == 42);
+    /* without the last example everything is written, as without `stop` */
+    float *again = malloc(sizeof *again * MANY * NET_INPUT);
+    HOLD(Net_forward(net, LAST, many, out, &status) == 0 && status.solves == LAST && out[LAST * NET_OUTPUT] == 42);
+    HOLD(Net_set(net, "body.on_fail", "warn") == 0 && Net_forward(net, LAST, many, again, NULL) == 0);
+    HOLD(memcmp(out, again, sizeof *out * LAST * NET_OUTPUT) == 0);
+    free(out), free(states), free(d), free(again), free(many);
+    Net_free(net);
+}
+
 /* The threads of a context do not follow a fork: the child is told so, and may make its own. */
 static void check_fork(Net_ctx *net, const float *x, float *out) {
     fflush(NULL);
@@ -99,6 +140,7 @@ int main(void) {
     check_values(net, x, out);
     check_settings(net, x, out);
     check_fork(net, x, out);
+    check_stop(malloc(600 * sizeof *x * NET_INPUT));
     Net_free(net);
     puts("refused");
     return 0;
