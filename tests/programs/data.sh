@@ -77,5 +77,53 @@ expect 0 '' "$DEQ" run later.deq
 [[ -s results/later/net-0.safetensors && -s results/later/net-1.safetensors ]] || fail "the nets are not called net-0 and net-1"
 [[ $(find results/later -name '*.safetensors' | wc -l) == 2 ]] || fail "a net has a file for each later sweep"
 grep -q 'net (seed = 1): trained' out || fail "the label names a later sweep"
+# ---- a loss of the label and of a part of the outputs, on the weights of an NPZ file; two heads in one net ----
+cat >heads.deq <<'X'
+import std.data (idx)
+import std.optimisers (sgd)
+
+layer Net(image: f32[1, 8, 8]) -> f32[8] {
+  param W: f32[64, 8] = glorot()
+  return flatten(image) @ W
+}
+
+data quadrants: (f32[1, 8, 8], label[4]) = idx("train-images", "train-labels", "test-images", "test-labels")
+
+fn first(out: f32[8], y: label[4]) -> f32 = logsumexp(out[0..4]) - dot(out[0..4], one_hot(y))
+
+fn second(out: f32[8], y: label[4]) -> f32 {
+  let mine = out[4..8]
+  return logsumexp(mine) - mine[y]
+}
+
+train made = Net on quadrants.train { loss: first; optimise: sgd(rate: 0.1); batch: 8; epochs: 5 }
+X
+expect 0 '' "$DEQ" run heads.deq
+expect 0 '' "$DEQ" export results/heads/made.safetensors -o x.npz
+sed -e '/^import std.optimisers/d; /^train made/d' heads.deq >taken.deq
+cat >>taken.deq <<'X'
+layer One(image: f32[1, 8, 8]) -> f32[4] {
+  param W: f32[64, 8] = glorot()
+  return (flatten(image) @ W)[0..4]
+}
+
+fn plain(z: f32[4], y: label[4]) -> f32 = logsumexp(z) - z[y]
+
+train net = Net on quadrants.train { loss: first; start: weights("x.npz") }
+
+train one = One on quadrants.train { loss: plain; start: weights("x.npz") }
+
+experiment heads {
+  let a = first(net, quadrants.test)
+  let b = plain(one, quadrants.test)
+  let untrained = second(net, quadrants.test)
+
+  table "heads" { columns: [a, b, untrained] }
+}
+X
+expect 0 'net: Net begins with the weights of x.npz' "$DEQ" run taken.deq
+of() { cell results/taken/heads.csv 1 "$1"; }
+[[ -n $(of a) && $(of a) == "$(of b)" ]] || fail "a loss of half of the outputs is $(of a), that of a net of this half $(of b)"
+awk -v a="$(of a)" -v other="$(of untrained)" 'BEGIN { exit !(a < 0.9 * other) }' || fail "the head that was trained has a loss of $(of a), the other of $(of untrained)"
 no_partial_files
 done_testing
