@@ -21,10 +21,16 @@ static char *option_text(Arena *a, const CompileOptions *o) {
                         o->audit ? " audit" : "", o->cotangents ? " cotangents" : "");
 }
 
+/* LLVM says a mapping that it did not get in the system's words. */
 static int backend_failed(char *error) {
-    fprintf(stderr, "deq: %s\n", error ? error : "the code generator failed");
+    const bool mapping = error && strcasestr(error, "cannot allocate memory"), said = backend_lacked_memory();
+    fprintf(stderr, "deq: %s%s\n",
+            mapping && !said
+                ? "error[E0931]: out of memory while the script was compiled (is it limited by ulimit -v?): "
+                : "",
+            error ? error : "the code generator failed");
     free(error);
-    return backend_lacked_memory() ? deq_failure_exit(DEQ_MEMORY) : EXIT_INTERNAL;
+    return mapping || said ? deq_failure_exit(DEQ_MEMORY) : EXIT_INTERNAL;
 }
 
 /* "examples/quickstart.deq" -> "quickstart" */
