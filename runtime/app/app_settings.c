@@ -420,14 +420,9 @@ static bool visit_bounds(deq_train_spec *t, void *context) {
     return deq_app_attack_bounds(c->app, t->attack, c->e);
 }
 
-static bool attacks_in_bounds(deq_app *app, deq_error *e) {
-    const deq_manifest *m = app->manifest;
-    if (!each_train(app->manifest, visit_bounds, &(Carrying){app, e})) return false;
-    for (int x = 0; x < m->nexperiments; x++)
-        for (int c = 0; c < m->experiments[x].ncells; c++)
-            for (int k = 0; k < m->experiments[x].cells[c].nvalues; k++)
-                if (!deq_app_attack_bounds(app, m->experiments[x].cells[c].values[k].attack, e)) return false;
-    return true;
+static bool visit_value_bounds(deq_value_spec *v, void *context) {
+    const Carrying *c = context;
+    return deq_app_attack_bounds(c->app, v->attack, c->e);
 }
 
 bool deq_app_apply_settings(deq_app *app, deq_error *e) {
@@ -437,7 +432,9 @@ bool deq_app_apply_settings(deq_app *app, deq_error *e) {
     if (!deq_each_train(app->manifest, visit_carry, &carrying)) return false;
     for (int i = 0; i < app->options->nset; i++)
         if (!assign(app, app->options->set[i], e)) return false;
-    if (app->options->nset && !attacks_in_bounds(app, e)) return false;
+    if (app->options->nset && !(deq_each_train(app->manifest, visit_bounds, &carrying) &&
+                                deq_each_value(app->manifest, visit_value_bounds, &carrying)))
+        return false;
     /* --set has perhaps said another file, or epochs. */
     return !app->options->nset || deq_each_train(app->manifest, visit_carry, &carrying);
 }
