@@ -37,6 +37,35 @@ const char *stdlib_text(const char *path) {
     return NULL;
 }
 
+/* What a line of a module's text declares, its name in the arena, or NULL. */
+static const char *declared_on(Arena *a, const char *line) {
+    static const char *const words[] = {"fn ", "layer ", "attack ", "optimiser ", "schedule ", "defence ", "const "};
+    for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
+        size_t n = strlen(words[w]);
+        if (strncmp(line, words[w], n) == 0) return arena_strndup(a, line + n, strcspn(line + n, "[( =\n"));
+    }
+    return NULL;
+}
+
+const char *stdlib_module_of(Arena *a, const char *name, bool loosely, const char **found) {
+    for (const EmbeddedModule *m = stdlib_modules; m->path; m++)
+        for (const char *line = m->text; line; line = strchr(line, '\n')) {
+            line += *line == '\n';
+            *found = declared_on(a, line);
+            if (*found && (loosely ? foreign_same(*found, name) : strcmp(*found, name) == 0)) return m->path;
+        }
+    return NULL;
+}
+
+static const char *stdlib_nearest(Arena *a, const char *name) {
+    const char **names = NULL, *found;
+    uint32_t n = 0, cap = 0;
+    for (const EmbeddedModule *m = stdlib_modules; m->path; m++)
+        for (const char *line = m->text; line; line = strchr(line, '\n'))
+            if ((found = declared_on(a, line += *line == '\n'))) *ARENA_PUSH(a, names, n, cap) = found;
+    return diag_nearest(name, names, n);
+}
+
 static const char *last_component(const char *dotted) {
     const char *dot = strrchr(dotted, '.');
     return dot ? dot + 1 : dotted;
@@ -158,24 +187,47 @@ static bool is_provided(const Module *m, const char *name) {
     return strcmp(m->path, "std.data") == 0 && data_provides(name);
 }
 
+/* Where the name that is meant may be: elsewhere in the library, under another name, or nearly so in the module. */
+static void help_import(Loader *l, Diagnostic *d, const char *name, const char *const *candidates, uint32_t n) {
+    Arena *a = l->program->arena;
+    const char *found, *module = stdlib_module_of(a, name, false, &found), *near = NULL;
+    const Foreign *row = foreign_find(FOREIGN_NAME, name);
+    const char *builtin = NULL;
+    for (const Builtin *b = builtin_table; b->name && !builtin; b++)
+        if (foreign_same(b->name, name)) builtin = b->name;
+    for (uint32_t k = 0; k < n && !near; k++)
+        if (foreign_same(candidates[k], name)) near = candidates[k];
+    if (!near && module) {
+        diag_help(d, "import %s (%s)", module, found);
+        return;
+    }
+    if (!near && row) {
+        foreign_help(d, a, row, NULL);
+        return;
+    }
+    if (!near) near = diag_nearest(name, candidates, n);
+    if (near)
+        diag_help(d, "did you mean '%s'?", near);
+    else if (builtin)
+        diag_help(d, "'%s' is built in: it needs no import", builtin);
+    else if ((module = stdlib_module_of(a, name, true, &found)) ||
+             ((found = stdlib_nearest(a, name)) && (module = stdlib_module_of(a, found, false, &found))))
+        diag_help(d, "did you mean import %s (%s)?", module, found);
+}
+
 static void check_imported_names(Loader *l, const Ast *import, const Module *imported) {
     const Ast *names = AST_SLOT(import, IMPORT, names);
     const char **candidates = NULL;
     uint32_t n = 0, cap = 0;
+    for (uint32_t k = 0; names && k < imported->unit->nkids; k++)
+        if (is_usable(imported->unit->kids[k]))
+            *ARENA_PUSH(l->program->arena, candidates, n, cap) = imported->unit->kids[k]->name;
     for (uint32_t i = 0; names && i < names->nkids; i++) {
         const Ast *name = names->kids[i];
         if (own_declaration(imported, name->name) || is_provided(imported, name->name)) continue;
         Diagnostic *d = diag_report(l->program->diags, DIAG_E0114, name->range, "module '%s' declares no '%s'",
                                     import->name, name->name);
-        for (uint32_t k = 0; !n && k < imported->unit->nkids; k++) {
-            const Ast *own = imported->unit->kids[k];
-            if (!is_usable(own)) continue;
-            *ARENA_PUSH(l->program->arena, candidates, n, cap) = own->name;
-        }
-        const char *near = diag_nearest(name->name, candidates, n);
-        for (uint32_t k = 0; k < n && !near; k++)
-            if (!strcasecmp(candidates[k], name->name)) near = candidates[k];
-        if (near) diag_help(d, "did you mean '%s'?", near);
+        help_import(l, d, name->name, candidates, n);
     }
 }
 

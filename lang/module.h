@@ -47,6 +47,9 @@ const Ast *module_find(const Module *m, const char *name, const Module **owner);
 const Module *program_owner(const Program *p, const Ast *decl);
 /* Text of an embedded module ("std.layers"), NULL if there is none. */
 const char *stdlib_text(const char *path);
+/* The module of the standard library that declares the name, or with `loosely` one that differs from it in capitals and
+ * underscores only; *found is that name.  NULL: none. */
+const char *stdlib_module_of(Arena *a, const char *name, bool loosely, const char **found);
 /* XXH3 (32 hex digits) of the token streams of all modules: comments and layout do not change it. */
 const char *program_hash(const Program *p);
 #endif

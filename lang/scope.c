@@ -71,34 +71,6 @@ Range name_place(const Ast *node) { return node->name_range.source ? node->name_
 
 /* ---- unknown names ---- */
 
-/* What a line of a module's text declares, its name in the arena, or NULL. */
-static const char *declared_on(Resolver *r, const char *line) {
-    static const char *const words[] = {"fn ", "layer ", "attack ", "optimiser ", "schedule ", "defence ", "const "};
-    for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
-        size_t n = strlen(words[w]);
-        if (strncmp(line, words[w], n) != 0) continue;
-        size_t length = strcspn(line + n, "[( =\n");
-        return arena_strndup(r->arena, line + n, length);
-    }
-    return NULL;
-}
-
-/* A module of the standard library that declares the name, or with `loosely` one that differs from it in capitals and
- * underscores only; *found is that name. */
-static const char *std_module_of(Resolver *r, const char *name, bool loosely, const char **found) {
-    static const char *const modules[] = {"layers",     "activations", "losses",   "metrics",  "attacks",
-                                          "optimisers", "schedules",   "defences", "trainers", "data"};
-    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
-        const char *path = arena_printf(r->arena, "std.%s", modules[i]);
-        for (const char *line = stdlib_text(path); line; line = strchr(line, '\n')) {
-            line += *line == '\n';
-            *found = declared_on(r, line);
-            if (*found && (loosely ? foreign_same(*found, name) : strcmp(*found, name) == 0)) return path;
-        }
-    }
-    return NULL;
-}
-
 /* "f32[H, H]" from the source of a declaration's type, "" if it has none. */
 static const char *declared_type_text(Resolver *r, const Ast *decl) {
     const Ast *type = decl->kind == AST_PARAM     ? AST_SLOT(decl, PARAM, type)
@@ -151,14 +123,15 @@ static void declare_unknown(Resolver *r, const Ast *name) {
 /* A row of foreign.def; where its code begins with a name of the standard library, the import too. */
 static void help_foreign(Resolver *r, Diagnostic *d, const Foreign *row) {
     const char *found, *name = arena_strndup(r->arena, row->ours, strcspn(row->ours, "[(. "));
-    const char *module = *name && !builtin_find(name, r->context) ? std_module_of(r, name, false, &found) : NULL;
+    const char *module =
+        *name && !builtin_find(name, r->context) ? stdlib_module_of(r->arena, name, false, &found) : NULL;
     foreign_help(d, r->arena, row, NULL);
     if (module && !scope_find(r->top, name)) diag_help(d, "import %s (%s)", module, name);
 }
 
 /* A name of the standard library, of another language, or the same in other capitals. */
 static bool help_unknown(Resolver *r, Diagnostic *d, const char *name) {
-    const char *found, *module = std_module_of(r, name, false, &found);
+    const char *found, *module = stdlib_module_of(r->arena, name, false, &found);
     const Foreign *row = module ? NULL : foreign_find(FOREIGN_NAME, name);
     if (row) {
         help_foreign(r, d, row);
@@ -169,7 +142,7 @@ static bool help_unknown(Resolver *r, Diagnostic *d, const char *name) {
             diag_help(d, "did you mean '%s'?", b->name);
             return true;
         }
-    if (!module && (module = std_module_of(r, name, true, &found))) diag_help(d, "did you mean '%s'?", found);
+    if (!module && (module = stdlib_module_of(r->arena, name, true, &found))) diag_help(d, "did you mean '%s'?", found);
     if (module && !scope_find(r->top, found)) diag_help(d, "import %s (%s)", module, found);
     return module != NULL;
 }

@@ -358,6 +358,7 @@ Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, co
     inner.host = attack_host;
     inner.host_data = k;
     inner.live = &inner;
+    inner.frame = s->frame;
     Shape y_shape = net->target.classes ? shape_scalar() : net->target.shape;
     k->queries.y = machine_leaf(m, PLACE_ARG, 1, y_shape, true, "y");
     k->queries.y.classes = net->target.classes;
@@ -369,6 +370,9 @@ Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, co
                    machine_leaf(m, PLACE_SCALAR, k->nparams++, shape_scalar(), false, list->kids[i]->name));
     if (!loss) k->queries.use = loss_of_scalars(k, use);
     bool returned = false;
+    Frame *frame = arena_alloc(a, sizeof *frame); /* what goes wrong in the body is told where the attack is used */
+    *frame = (Frame){arena_printf(a, "in attack '%s', used here", d->name), at, s->frame};
+    inner.frame = frame;
     if (!attack_block(&inner, k, AST_SLOT(d, ATTACK_DEF, body), &returned)) return NULL;
     if (!returned) return elab_error(&inner, DIAG_E0511, d->name_range, "attack '%s' does not return", d->name), NULL;
     Routine *r = k->routine = machine_finish(m, symbol, true);

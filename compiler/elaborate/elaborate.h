@@ -4,8 +4,8 @@
  * ensures: for every net of the program a Model with its losses, for attacks, optimisers and scalar arithmetic a
  * Routine.  After it no sizes, names or sugar remain.
  * Files: elaborate.c (reporting, scopes), net.c (models), expression.c, call.c, builtin.c, image.c, order.c,
- * training.c, fixed_point.c, fixed_settings.c, certify.c, hand.c, attack.c, attack_instance.c, defence.c,
- * optimiser.c, scalar.c, setting_text.c, summary.c. */
+ * training.c, fixed_point.c, fixed_settings.c, certify.c, hand.c, attack.c, attack_instance.c, bound_text.c,
+ * defence.c, optimiser.c, scalar.c, setting_text.c, summary.c. */
 #ifndef DEQ_COMPILER_ELABORATE_H
 #define DEQ_COMPILER_ELABORATE_H
 #include "routines.h"

@@ -1,6 +1,6 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
- * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, carried.c, train.c, training_warnings.c,
- * evaluate.c, audit.c, trace.c, experiment.c, diagnose.c, sample.c, plot.c, attack_name.c. */
+ * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, setting_bounds.c, carried.c, train.c,
+ * training_warnings.c, evaluate.c, audit.c, trace.c, experiment.c, diagnose.c, sample.c, plot.c, attack_name.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
 #include "app.h"

@@ -1,5 +1,5 @@
 /* library_internal.h - a compiled net as a C library, for the files that hold its functions: library.c, library_call.c,
- * library_keep.c, library_attack.c. */
+ * library_keep.c, library_attack.c, library_results.c. */
 #ifndef DEQ_RUNTIME_LIBRARY_INTERNAL_H
 #define DEQ_RUNTIME_LIBRARY_INTERNAL_H
 #include "app_state.h"

@@ -147,5 +147,53 @@ expect 0 '' "$DEQ" check heads.deq
 
 expect 0 '`softplus(x)`: log(1 + exp(x))' "$DEQ" doc builtins
 grep -q '^## Initialisers' out || fail "deq doc builtins does not say where its names are known"
+# A name that is not where it is imported from: it is elsewhere, it had another name, it is built in, or it is misspelled.
+imported() { echo "import $1" >imported.deq && expect 1 "$2" "$DEQ" check imported.deq; }
+imported 'std.attacks (pgd_l2)' 'write pgd(radius: .., step: .., iterations: .., p: 2)'
+imported 'std.attacks (apgd_l2)' 'write apgd(.*, p: 2)'
+imported 'std.losses (accuracy)' 'help: import std.metrics (accuracy)'
+imported 'std.layers (ReLU)' "'relu' is built in: it needs no import"
+imported 'std.attacks (FGSM)' "did you mean 'fgsm'"
+imported 'std.attacks (apdg)' "did you mean 'apgd'"
+imported 'std.attacks (cross_entrpy)' 'did you mean import std.losses (cross_entropy)?'
+imported 'std.attacks (CrossEntropy)' 'did you mean import std.losses (cross_entropy)?'
+
+# A mistake that shows inside the library stands at the line that uses it, with a note of the library's.
+cat >within.deq <<'D'
+import std.attacks (autoattack)
+import std.losses (cross_entropy)
+import std.metrics (accuracy)
+import std.data (idx)
+
+layer Net(x: f32[64]) -> f32[4] {
+  param W: f32[64, 4] = glorot()
+  return x @ W
+}
+data d: (f32[64], label[4]) = idx("images", "labels", "images", "labels")
+train net = Net on d.train { loss: cross_entropy; start: weights("w.npz") }
+attack all = autoattack(radius: 0.1)
+experiment e { table "e" { columns: [accuracy(net, d.test under all)] } }
+D
+expect 2 "within.deq:12:14: error.E0505.*'square' takes x: f32.C, H, W., the input of 'Net' is f32.64." "$DEQ" check within.deq
+grep -q "note: <std.attacks>:[0-9:]* the library's line" out && grep -q "note: line 12: in attack 'autoattack', used here" out || fail "the library's line is not told"
+sed -i 's|(autoattack)|(pgd)|; s|(cross_entropy)|(cross_entropy, dlr)|; s|\[4\]|[2]|g; s|64, 4|64, 2|; s|autoattack(radius: 0.1)|pgd(radius: 0.1, step: 0.1, iterations: 1) with { loss: dlr }|' within.deq
+expect 2 "within.deq:12:[0-9]*: error.E0314.*which has 2 elements" "$DEQ" check within.deq
+grep -q "note: <std.losses>:[0-9:]* the library's line" out || fail "the line of the loss is not told"
+cat >body.deq <<'D'
+import std.losses (cross_entropy)
+import std.metrics (accuracy)
+import std.data (idx)
+
+layer Net(x: f32[1, 8, 8]) -> f32[4] {
+  param W: f32[64, 4] = glorot()
+  return flatten(x) @ W
+}
+data d: (f32[1, 8, 8], label[4]) = idx("images", "labels", "images", "labels")
+train net = Net on d.train { loss: cross_entropy; start: weights("w.npz") }
+attack window(x: f32[C, H, W], y: label[K]; radius: f32) { return x + radius * sum(x[0..1, 0..9]) }
+experiment e { table "e" { columns: [accuracy(net, d.test under window(radius: 0.1))] } }
+D
+expect 2 'body.deq:11:[0-9]*: error.E0314.*axis 1, which has 8 elements' "$DEQ" check body.deq
+grep -q "note: line 12: in attack 'window', used here" out || fail "an attack's use is not told"
 no_partial_files
 done_testing
