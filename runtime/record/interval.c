@@ -10,19 +10,39 @@
 
 static const deq_interval nothing = {NAN, NAN, NAN};
 
-deq_interval deq_wilson(int64_t successes, int64_t n) {
+/* Of a normal variable: what it exceeds once in 1 / share, by halving. */
+static double exceeded(double share) {
+    double low = 0, high = 10;
+    for (int k = 0; k < 60; k++) {
+        const double middle = 0.5 * (low + high);
+        if (0.5 * erfc(middle / sqrt(2)) > share)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
+double deq_joint_width(int64_t comparisons) { return comparisons < 3 ? Z : exceeded(0.05 / (double)comparisons); }
+
+deq_interval deq_wilson(int64_t successes, int64_t n) { return deq_wilson_wide(successes, n, Z); }
+deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n) {
+    return deq_paired_difference_wide(gained, lost, n, Z);
+}
+
+deq_interval deq_wilson_wide(int64_t successes, int64_t n, double z) {
     if (n <= 0 || successes < 0 || successes > n) return nothing;
-    double count = (double)n, p = (double)successes / count, z2 = Z * Z;
+    double count = (double)n, p = (double)successes / count, z2 = z * z;
     double centre = (p + z2 / (2 * count)) / (1 + z2 / count);
-    double half = Z * sqrt(p * (1 - p) / count + z2 / (4 * count * count)) / (1 + z2 / count);
+    double half = z * sqrt(p * (1 - p) / count + z2 / (4 * count * count)) / (1 + z2 / count);
     /* At the ends the bound is exact, and rounding must not move the share out of its interval. */
     return (deq_interval){p, successes == 0 ? 0 : fmin(centre - half, p), successes == n ? 1 : fmax(centre + half, p)};
 }
 
-deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n) {
+deq_interval deq_paired_difference_wide(int64_t gained, int64_t lost, int64_t n, double z) {
     if (n <= 0 || gained < 0 || lost < 0 || gained + lost > n) return nothing;
     double total = (double)n + 2, sum = (double)(gained + lost) + 1, difference = (double)(gained - lost);
-    double centre = difference / total, half = Z * sqrt(sum - difference * difference / total) / total;
+    double centre = difference / total, half = z * sqrt(sum - difference * difference / total) / total;
     double value = difference / (double)n;
     return (deq_interval){value, fmax(-1, fmin(centre - half, value)), fmin(1, fmax(centre + half, value))};
 }

@@ -15,6 +15,11 @@ typedef struct deq_interval { /* low <= value <= high; all NaN when there are no
 deq_interval deq_wilson(int64_t successes, int64_t n);
 /* Share of b minus share of a over n examples, of which `gained` are right in b only and `lost` in a only. */
 deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n);
+/* Half of their width in standard errors, where several low ends have to hold together with 95 % (Bonferroni): with the
+ * 1 - 0.05 / comparisons of one side; of one or two it is that of every other interval, 1.96. */
+double deq_joint_width(int64_t comparisons);
+deq_interval deq_wilson_wide(int64_t successes, int64_t n, double width);
+deq_interval deq_paired_difference_wide(int64_t gained, int64_t lost, int64_t n, double width);
 /* Of the mean of values[0 .. n): Wilson's of a share, whose values are 0 and 1, else a bootstrap.  A value that is not
  * finite makes it NaN. */
 deq_interval deq_mean_interval(const double *values, int64_t n, uint64_t key, bool share);

@@ -90,6 +90,13 @@ void deq_audit_free(deq_audit *a) {
 
 static int64_t made(const deq_audit *a, deq_reattack way) { return a->made[way] ? a->made[way] : a->n; }
 
+/* All low ends of an audit hold together: it makes many comparisons, and one of them is likely to look like something. */
+static double width(const deq_audit *a) {
+    int64_t ways = 0;
+    for (deq_reattack k = 0; k < DEQ_REATTACKS; k++) ways += a->again[k] != NULL;
+    return deq_joint_width(ways);
+}
+
 /* By how much the other way lowers the share of right examples, at the least. */
 static double drop(const deq_judged *of, deq_reattack way) {
     const deq_audit *a = of->audit;
@@ -102,7 +109,7 @@ static double drop(const deq_judged *of, deq_reattack way) {
         gained += after && !before;
         lost += before && !after;
     }
-    return deq_paired_difference(lost, gained, n).low;
+    return deq_paired_difference_wide(lost, gained, n, width(a)).low;
 }
 
 static double number_uncut(const deq_judged *of) { return drop(of, DEQ_REATTACK_uncut); }
@@ -120,7 +127,7 @@ static double number_unbounded(const deq_judged *of) {
     if (!a || !a->again[DEQ_REATTACK_unbounded] || a->classes < 2) return NAN;
     const int64_t n = made(a, DEQ_REATTACK_unbounded);
     for (int64_t i = 0; i < n; i++) right += !deq_record_wrong(&a->again[DEQ_REATTACK_unbounded][i]);
-    return deq_wilson(right, n).low - 1.0 / (double)a->classes;
+    return deq_wilson_wide(right, n, width(a)).low - 1.0 / (double)a->classes;
 }
 
 /* Only examples that the attack left right are searched: it has lost those that are wrong now. */
@@ -130,7 +137,7 @@ static double number_search(const deq_judged *of) {
     if (!a || !a->again[DEQ_REATTACK_search]) return NAN;
     for (int64_t i = 0; i < a->n; i++)
         found += !deq_record_wrong(&of->records[a->rows[i]]) && deq_record_wrong(&a->again[DEQ_REATTACK_search][i]);
-    return deq_wilson(found, a->n).low;
+    return deq_wilson_wide(found, a->n, width(a)).low;
 }
 
 static double number_tighter(const deq_judged *of) {
@@ -138,7 +145,7 @@ static double number_tighter(const deq_judged *of) {
     int64_t moved = 0;
     if (!a || !a->again[DEQ_REATTACK_tighter] || !a->clean) return NAN;
     for (int64_t i = 0; i < a->n; i++) moved += a->again[DEQ_REATTACK_tighter][i].prediction != a->clean[i].prediction;
-    return deq_wilson(moved, a->n).low;
+    return deq_wilson_wide(moved, a->n, width(a)).low;
 }
 
 /* ---- the verdict ---- */

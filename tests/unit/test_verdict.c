@@ -252,6 +252,50 @@ static void test_weighed(void **state) {
     assert_int_equal(judged_audit().level, DEQ_SUSPECT);
 }
 
+static double draw(uint64_t *state) {
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(*state >> 11) / 9007199254740992.0;
+}
+
+/* Nine ways; each changes `share` of the examples, to right as often as from it, but one loses `dropped` more. */
+static deq_verdict_level audited_by_chance(uint64_t *state, double share, int dropped) {
+    static const deq_reattack ways[] = {DEQ_REATTACK_uncut,   DEQ_REATTACK_converged, DEQ_REATTACK_implicit,
+                                        DEQ_REATTACK_phantom, DEQ_REATTACK_jfb,       DEQ_REATTACK_margin,
+                                        DEQ_REATTACK_longer,  DEQ_REATTACK_noise,     DEQ_REATTACK_search};
+    audited();
+    for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
+        deq_record *r = audit->again[ways[k]] = sampled(records);
+        for (int i = 0; i < SAMPLE && ways[k] != DEQ_REATTACK_search; i++)
+            if (draw(state) < share) r[i].prediction = draw(state) < 0.4;
+        for (int i = 0; i < dropped && ways[k] == DEQ_REATTACK_jfb; i++) r[i].prediction = 0;
+    }
+    return judged_audit().level;
+}
+
+/* An audit looks at much: what chance finds in one of its ways is told in one audit out of twenty at the most; what is
+ * hidden is found. */
+static void test_many_ways(void **state) {
+    (void)state;
+    enum { AUDITS = 2000 };
+    uint64_t random = 11;
+    for (double share = 0.05; share < 0.7; share *= 3) {
+        int suspect = 0, caught = 0, masked = 0;
+        for (int k = 0; k < AUDITS; k++) {
+            suspect += audited_by_chance(&random, share, 0) > DEQ_RELIABLE;
+            caught += k % 10 == 0 && audited_by_chance(&random, 0.02, 16) > DEQ_RELIABLE;
+            masked += k % 10 == 0 && audited_by_chance(&random, 0.02, 40) == DEQ_MASKED;
+        }
+        if (suspect > 0.05 * AUDITS) fail_msg("%d of %d audits of a clean net call it suspect", suspect, AUDITS);
+        assert_true(caught >= 0.9 * AUDITS / 10 && masked >= 0.99 * AUDITS / 10);
+    }
+    /* the same change in one way alone, among one and among nine */
+    assert_int_equal(found(DEQ_REATTACK_jfb, DEQ_CHECK_jfb, 7, 0), DEQ_SUSPECT);
+    assert_int_equal(audited_by_chance(&random, 0, 8), DEQ_RELIABLE);
+    assert_int_equal(audited_by_chance(&random, 0, 9), DEQ_SUSPECT);
+    assert_int_equal(audited_by_chance(&random, 0, 21), DEQ_SUSPECT);
+    assert_int_equal(audited_by_chance(&random, 0, 22), DEQ_MASKED);
+}
+
 /* What was left at the first half is judged by that half alone. */
 static void test_half(void **state) {
     (void)state;
@@ -321,8 +365,9 @@ int main(void) {
                                        cmocka_unit_test(test_saturated),      cmocka_unit_test(test_undefined),
                                        cmocka_unit_test(test_above_clean),    cmocka_unit_test(test_unmoved),
                                        cmocka_unit_test(test_reasons),        cmocka_unit_test(test_rows),
-                                       cmocka_unit_test(test_reattacks),      cmocka_unit_test(test_half),
-                                       cmocka_unit_test(test_unbounded),      cmocka_unit_test(test_tighter),
-                                       cmocka_unit_test(test_weighed),        cmocka_unit_test(test_not_made)};
+                                       cmocka_unit_test(test_reattacks),      cmocka_unit_test(test_many_ways),
+                                       cmocka_unit_test(test_half),           cmocka_unit_test(test_unbounded),
+                                       cmocka_unit_test(test_tighter),        cmocka_unit_test(test_weighed),
+                                       cmocka_unit_test(test_not_made)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
