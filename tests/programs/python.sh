@@ -26,6 +26,7 @@ if [[ -n $torch ]]; then
   PYTHONPATH=layer expect 0 'accuracy 9[0-9]\|accuracy 100' "$python" "$SOURCE/examples/python/around.py"
 fi
 "$python" -c 'import numpy as n; n.save("x.npy", n.random.default_rng(0).random((20, 1, 8, 8), n.float32)); n.save("y.npy", n.arange(20) % 4)'
+"$python" -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$SOURCE/examples/python/public_autoattack.py" || fail "public_autoattack.py is no Python"
 PYTHONPATH=package expect 0 '^signs *accuracy' "$python" "$SOURCE/examples/python/attack.py" "$checkpoint" weak 0.02 x.npy y.npy
 
 # installed without a network, by pip's own rules; made again over what is there, and never over what deq did not make
