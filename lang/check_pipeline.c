@@ -74,6 +74,7 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
         break;
     case KIND_ATTACK: check_kind(c, value, row->key, TYPE_ATTACK, "an attack"); break;
     case KIND_DEFENCE: check_kind(c, value, row->key, TYPE_DEFENCE, "a defence"); break;
+    case KIND_NET: check_kind(c, value, row->key, TYPE_NET, "a trained net"); break;
     case KIND_EXAMPLES: check_kind(c, value, row->key, TYPE_EXAMPLES, "a set of examples, d.test[0..500]"); break;
     case KIND_WEIGHTS:
         if (!names_train(c, value))

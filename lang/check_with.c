@@ -63,8 +63,14 @@ void check_attack_mode(Checker *c, const Ast *attack, const Type *layer) {
     Ast *list = attack && attack->kind == AST_WITH ? SLOT(attack, WITH, settings) : NULL;
     for (uint32_t k = 0, n = list ? settings_variants(c, list) : 0; k < n; k++) {
         Ast *mode = value_of(settings_variant(c, list, k), "gradient");
-        if (mode && layer_has_fixed(c, layer->decl) && check_mode(c, mode, NULL))
-            check_mode_for(c, mode, layer, NULL, NULL);
+        Ast *against = value_of(settings_variant(c, list, k), "against");
+        const Type *asked = layer; /* whose gradient it is */
+        if (against && against->type && against->type->kind == TYPE_NET) {
+            if (overrides_forward(c, against)) continue;
+            asked = against->type->items[0];
+        }
+        if (mode && layer_has_fixed(c, asked->decl) && check_mode(c, mode, NULL))
+            check_mode_for(c, mode, asked, NULL, NULL);
     }
 }
 

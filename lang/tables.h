@@ -106,6 +106,7 @@ typedef enum Kind {
     KIND_INT,
     KIND_ATTACK,
     KIND_DEFENCE,
+    KIND_NET,
     KIND_EXAMPLES,
     KIND_CHECK,
     KIND_COMPARE,

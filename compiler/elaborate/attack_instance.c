@@ -188,63 +188,85 @@ const Ast *attack_others(Scope *from, const Ast *e, const char **name, bool *ok)
     return AST_SLOT(d, ATTACK_DEF, body);
 }
 
-bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out) {
+typedef struct Reading { /* what a script names, before it is made for a net */
+    Scope from;          /* where `call` stands */
+    const Ast *d, *call; /* the definition and what gives its settings */
+    const Module *owner; /* of the definition */
+    LossUse *use;        /* with { loss: .. }; NULL: that of the net */
+    const Ast *against;  /* with { against: .. }, and where it stands; NULL: the net that is evaluated */
+    Scope against_from;
+} Reading;
+
+/* One setting of `with { .. }`: the outermost wins. */
+static bool read_setting(Scope *s, const Ast *item, Reading *r, AttackUse *out) {
+    const Ast *key = AST_SLOT(item, SETTING, key), *value = AST_SLOT(item, SETTING, value);
+    const char *name = key->kind == AST_NAME && value ? key->name : "";
+    if (strcmp(name, "allow_masking") == 0)
+        out->allow_masking = out->allow_masking || value->number != 0;
+    else if (strcmp(name, "unbounded") == 0)
+        out->unbounded = out->unbounded || value->number != 0;
+    else if (strcmp(name, "loss") == 0) {
+        if (r->use) return true;
+        r->use = arena_alloc(s->elab->arena, sizeof *r->use);
+        return loss_read(s, value, r->use);
+    } else if (strcmp(name, "against") == 0) {
+        if (!r->against) r->against = value, r->against_from = *s;
+    } else if (strcmp(name, "judge") == 0) {
+        if (!out->judge) out->judge = value->name; /* one of its words: the checker's matter */
+    } else if (strcmp(name, "gradient") == 0)
+        return out->gradient || (out->gradient = setting_text(s, "gradient", value));
+    else
+        return elab_error(s, DIAG_E0501, item->range,
+                          "an attack takes 'gradient', 'loss', 'against', 'judge', 'allow_masking' and 'unbounded'"),
+               false;
+    return true;
+}
+
+static bool read_attack(Scope *s, const Ast *given, Reading *r, AttackUse *out) {
+    *r = (Reading){.from = *s};
     *out = (AttackUse){0};
-    Scope from = *s;
-    const Ast *e = given, *d = NULL, *call = NULL;
-    const Module *owner = NULL;
-    LossUse *use = NULL;
+    const Ast *e = given;
     for (int k = 0; k < 64; k++) {
-        e = resolve_ast(&from, e, &from);
+        e = resolve_ast(&r->from, e, &r->from);
         if (e->kind == AST_WITH) {
-            const Ast *settings = scope_settings(&from, AST_SLOT(e, WITH, settings));
-            for (uint32_t i = 0; i < settings->nkids; i++) {
-                const Ast *item = settings->kids[i], *key = AST_SLOT(item, SETTING, key);
-                if (key->kind == AST_NAME && strcmp(key->name, "allow_masking") == 0) {
-                    out->allow_masking = out->allow_masking || AST_SLOT(item, SETTING, value)->number != 0;
-                    continue;
-                }
-                if (key->kind == AST_NAME && strcmp(key->name, "unbounded") == 0) {
-                    out->unbounded = out->unbounded || AST_SLOT(item, SETTING, value)->number != 0;
-                    continue;
-                }
-                const bool asked = key->kind == AST_NAME && strcmp(key->name, "loss") == 0;
-                if (asked && use) continue; /* the outermost `with` wins */
-                if (asked) {
-                    use = arena_alloc(s->elab->arena, sizeof *use);
-                    if (!loss_read(&from, AST_SLOT(item, SETTING, value), use)) return false;
-                    continue;
-                }
-                const char *const name = key->kind == AST_NAME ? key->name : "";
-                const bool judge = strcmp(name, "judge") == 0;
-                if ((!judge && strcmp(name, "gradient") != 0) || !AST_SLOT(item, SETTING, value))
-                    return elab_error(&from, DIAG_E0501, item->range,
-                                      "an attack takes 'gradient', 'loss', 'judge', 'allow_masking' and 'unbounded'"),
-                           false;
-                if (judge ? out->judge : out->gradient) continue; /* the outermost `with` wins */
-                if (judge) {
-                    out->judge = AST_SLOT(item, SETTING, value)->name; /* one of its words: the checker's matter */
-                    continue;
-                }
-                out->gradient = setting_text(&from, "gradient", AST_SLOT(item, SETTING, value));
-                if (!out->gradient) return false;
-            }
+            const Ast *settings = scope_settings(&r->from, AST_SLOT(e, WITH, settings));
+            for (uint32_t i = 0; i < settings->nkids; i++)
+                if (!read_setting(&r->from, settings->kids[i], r, out)) return false;
             e = AST_SLOT(e, WITH, base);
             continue;
         }
         bool ok;
-        const Ast *others = attack_others(&from, e, &out->name, &ok);
+        const Ast *others = attack_others(&r->from, e, &out->name, &ok);
         if (!ok) return false;
         if (others) {
             e = others;
             continue;
         }
-        d = instance_definition(&from, e, AST_ATTACK, AST_ATTACK_DEF, &from, &owner, &out->name, &call);
-        if (!d || (d->kind == AST_ATTACK_DEF && !ast_attack_of_others(d))) break;
-        e = call;
+        r->d = instance_definition(&r->from, e, AST_ATTACK, AST_ATTACK_DEF, &r->from, &r->owner, &out->name, &r->call);
+        if (!r->d || (r->d->kind == AST_ATTACK_DEF && !ast_attack_of_others(r->d))) break;
+        e = r->call;
     }
-    if (!d || d->kind != AST_ATTACK_DEF)
+    if (!r->d || r->d->kind != AST_ATTACK_DEF)
         return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), false;
+    return true;
+}
+
+bool attack_against(Scope *s, const Ast *given, const Ast **net, Scope *from) {
+    Reading r;
+    AttackUse use;
+    if (!read_attack(s, given, &r, &use)) return false;
+    *net = r.against;
+    *from = r.against_from;
+    return true;
+}
+
+bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out) {
+    Reading r;
+    if (!read_attack(s, given, &r, out)) return false;
+    Scope from = r.from;
+    const Ast *d = r.d, *call = r.call;
+    const Module *owner = r.owner;
+    LossUse *use = r.use;
     if (use && own_loss(net, use)) {
         loss = own_loss(net, use);
         use = NULL;

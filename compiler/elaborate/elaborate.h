@@ -312,6 +312,9 @@ typedef struct AttackUse {
 /* The expression that `e`, a call of an attack made of others, stands for, and its scope; NULL: it is none (*ok), or
  * there was an error. */
 const Ast *attack_others(Scope *from, const Ast *e, const char **name, bool *ok);
+/* The net that the attack asks, as it is written, and its scope; NULL: the one that is evaluated.  False after an error. */
+bool attack_against(Scope *s, const Ast *attack, const Ast **net, Scope *from);
+/* needs: `net` and its `loss` are those that the attack asks. */
 bool attack_use(Scope *s, const Ast *attack, Net *net, const char *loss, AttackUse *out);
 typedef struct OptimiserUse {
     const char *name, *routine, *hash;

@@ -38,6 +38,7 @@ typedef struct AuditUse { /* an evaluation that may be attacked again */
     const char *loss;
     const Ast *attack;
     Scope scope; /* of the attack */
+    void *cell;  /* as of Pipe */
 } AuditUse;
 
 typedef struct Pipe {
@@ -50,6 +51,10 @@ typedef struct Pipe {
     uint32_t ndatasets, datasets_cap;
     TrainUse **uses;
     uint32_t nuses, uses_cap;
+    /* While a cell of an experiment is read: the training run there, by its declaration or (NULL) by its name.  NULL:
+     * none is read. */
+    const TrainUse *(*in_cell)(void *cell, const Ast *train, const char *name);
+    void *cell;
 } Pipe;
 
 bool pipe_slice(Pipe *p, Scope *s, const Ast *e, Slice *out);
@@ -57,21 +62,27 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *e, Slice *out);
 json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell);
 /* The training run of the file that `e` names, already elaborated; NULL: it names none.  (checks.c) */
 const TrainUse *pipe_named_train(Pipe *p, Scope *s, const Ast *e);
-/* The attack of an evaluation, or sequence(..), worst_of(..), restarts(..) of attacks, as a chain; NULL after an error.
- */
-json_t *pipe_attacks(Scope *s, const Ast *given, Net *net, const char *loss);
+/* The declaration of a trained net that `e` names; and as elaborated, in the cell that is read or in the file.  NULL: none. */
+const Ast *pipe_train_declaration(Scope *s, const Ast *e);
+const TrainUse *pipe_find_train(Pipe *p, Scope *s, const Ast *e);
+/* The attack of an evaluation of `net`, or sequence(..), worst_of(..), restarts(..) of attacks, as a chain; NULL after
+ * an error.  Each asks that net for `loss`, or the net that it is `against` for its own; `margin`: for its margin. */
+json_t *pipe_attacks(Pipe *p, Scope *s, const Ast *given, Net *net, const char *loss, bool margin);
 /* `with { body.forward.tol: 1e-6 }` as [[path, value], ..], appended to `out`; settings of every fixed point are
  * spelled out for each.  False after an error. */
 bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out);
 /* ---- audit.c ---- */
 /* False after an error at `at`: the attack goes through gradients that `on_fail` cuts to zero, and neither it nor the
  * experiment (`allowed`) says that this is meant. */
-bool pipe_unmasked(Scope *s, const TrainUse *train, const json_t *overrides, json_t *attack, bool allowed,
+bool pipe_unmasked(Pipe *p, Scope *s, const TrainUse *train, const json_t *overrides, json_t *attack, bool allowed,
                    const Ast *at);
-/* The evaluation `value` under the slice's attack gets what an audit attacks its sample with, by pipe_audits. */
-void pipe_audit_later(Pipe *p, json_t *value, const TrainUse *train, const Slice *slice);
+/* The evaluation `value` under the slice's attack gets what an audit attacks its sample with, by pipe_audits; `cell`: as
+ * of Pipe, and stays as it is. */
+void pipe_audit_later(Pipe *p, json_t *value, const TrainUse *train, const Slice *slice, void *cell);
 /* needs: every net has its hash, which the losses of audits do not enter.  False after an error. */
 bool pipe_audits(Pipe *p);
+/* The margin as a loss of the net; NULL: its target is no label. */
+const char *pipe_margin(Elab *e, Net *net);
 json_t *pipe_experiment(Pipe *p, const Ast *experiment);
 json_t *pipe_check(Pipe *p, Scope *s, const Ast *check); /* checks.c */
 /* Adds to `tests` a gradcheck of every net that is trained, with its loss and settings. */

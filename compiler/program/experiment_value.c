@@ -12,24 +12,28 @@ static const char *hidden_name(Experiment *x, const char *name) {
     return name ? name : arena_printf(arena_of(x), "value %u", ++x->hidden);
 }
 
-static const Ast *train_declaration(Scope *s, const Ast *e) {
-    Scope from;
-    e = resolve_ast(s, e, &from);
-    char path[512];
-    const Ast *d = e->kind == AST_TRAIN             ? e
-                   : ast_path(e, path, sizeof path) ? module_find(from.module, path, NULL)
-                                                    : NULL;
-    return d && d->kind == AST_TRAIN ? d : NULL;
+/* The training run in the cell that is read. */
+static const TrainUse *train_in_cell(void *cell, const Ast *train, const char *name) {
+    const Experiment *x = cell;
+    for (uint32_t k = 0; k < x->nnodes; k++) {
+        const ArrayNode *n = &x->nodes[k];
+        if (n->uses && (train ? n->train == train : strcmp(n->name, name) == 0))
+            return n->uses[experiment_cell(x, n->cells)];
+    }
+    return NULL;
 }
 
-/* The training run in the cell that is read, or that of the file. */
 static const TrainUse *find_train(Experiment *x, Scope *s, const Ast *e) {
-    const Ast *d = train_declaration(s, e);
-    for (uint32_t k = 0; d && k < x->nnodes; k++)
-        if (x->nodes[k].uses && x->nodes[k].train == d) return x->nodes[k].uses[experiment_cell(x, x->nodes[k].cells)];
-    for (uint32_t k = x->pipe->nuses; d && k-- > 0;)
-        if (x->pipe->uses[k]->ast == d && !x->pipe->uses[k]->in_cell) return x->pipe->uses[k];
-    return NULL;
+    x->pipe->in_cell = train_in_cell;
+    x->pipe->cell = x;
+    return pipe_find_train(x->pipe, s, e);
+}
+
+/* As it is now, for what is made later. */
+static Experiment *kept_cell(const Experiment *x) {
+    Experiment *kept = arena_copy(arena_of(x), x, sizeof *x);
+    kept->at = arena_copy(arena_of(x), x->at, (x->axes.n + 1) * sizeof *x->at);
+    return kept;
 }
 
 /* ---- evaluations: accuracy(m with { .. }, d.test[0..1000] under a) ---- */
@@ -44,7 +48,7 @@ static bool is_metric_call(Scope *s, const Ast *e) {
     Scope from;
     model = resolve_ast(s, model, &from);
     if (model->kind == AST_WITH) model = AST_SLOT(model, WITH, base);
-    return train_declaration(&from, model) != NULL || !d;
+    return pipe_train_declaration(&from, model) != NULL || !d;
 }
 
 typedef struct Evaluation {
@@ -66,7 +70,7 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
     const Ast *model = resolve_ast(s, AST_SLOT(inputs->kids[0], ARG, value), &from), *with = NULL;
     if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
     const TrainUse *train = find_train(x, &from, model);
-    if (!train && train_declaration(&from, model)) {
+    if (!train && pipe_train_declaration(&from, model)) {
         if (!diags_errors(s->elab->diags)) /* else its own error is told */
             elab_error(s, DIAG_E0205, inputs->kids[0]->range, "an experiment comes after the training runs it uses");
         return NULL;
@@ -82,13 +86,14 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
     json_t *overrides = json_array(), *attack = json_null();
     if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return NULL;
     if (slice.attack) {
-        attack = pipe_attacks(&slice.attack_scope, slice.attack, train->net, train->loss);
-        if (!attack || !pipe_unmasked(s, train, overrides, attack, x->allow_masking, slice.attack)) return NULL;
+        attack = pipe_attacks(x->pipe, &slice.attack_scope, slice.attack, train->net, train->loss, false);
+        if (!attack || !pipe_unmasked(x->pipe, s, train, overrides, attack, x->allow_masking, slice.attack))
+            return NULL;
     }
     json_t *j =
         json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", v->name, "metric", metric, "model", train->name,
                   "loss", train->loss, "data", slice.json, "attack", attack, "overrides", overrides);
-    if (slice.attack && (x->audit || x->pipe->audit)) pipe_audit_later(x->pipe, j, train, &slice);
+    if (slice.attack && (x->audit || x->pipe->audit)) pipe_audit_later(x->pipe, j, train, &slice, kept_cell(x));
     v->metric = metric;
     v->train = train->ast;
     v->plain = !slice.attack && !with;

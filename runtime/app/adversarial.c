@@ -26,10 +26,15 @@ static bool attack_again(const Reading *r, const deq_attack_spec *a, const int64
     bool ok = (ids && inputs) || deq_fail(e, DEQ_MEMORY, "out of memory for %lld attacked inputs", (long long)n);
     for (int64_t i = 0; ok && i < n; i++) ids[i] = r->out->records[rows[i]].id;
     const deq_attack attack = deq_app_attack(a, scalars);
-    const uint64_t seed = deq_app_attack_seed(a, r->model->spec->seed);
+    deq_asked asked;
+    ok = deq_app_ask(r->app, a, r->engine, r->model, &asked, e) && ok;
+    ok = ok && deq_app_load_model(r->app, asked.engine, asked.model, e);
+    const uint64_t seed = deq_app_attack_seed(a, asked.model->spec->seed);
     deq_results results = {.inputs = inputs};
-    ok = ok && deq_engine_evaluate(r->engine, &r->source, ids, n, r->value->loss, NULL, &attack, seed, NULL, NULL,
-                                   &results, e);
+    ok = ok && deq_engine_evaluate(asked.engine, &r->source, ids, n,
+                                   a->against.model ? asked.model->spec->loss : r->value->loss, NULL, &attack, seed,
+                                   NULL, NULL, &results, e);
+    deq_app_asked(&asked);
     for (int64_t i = 0; ok && i < n; i++)
         memcpy((char *)r->out->attacked + (size_t)rows[i] * r->bytes, inputs + (size_t)i * r->bytes, r->bytes);
     free(ids);
@@ -107,8 +112,7 @@ bool deq_adversarial_read(deq_app *app, const deq_model *model, const deq_value_
                  .out = out,
                  .bytes = deq_engine_input_bytes(engine)};
     const uint32_t token = deq_engine_save_settings(engine);
-    const bool ok = deq_app_as_trained(engine, model->spec, v->overrides, v->noverrides, e) &&
-                    deq_app_load_model(app, engine, model, e) && read_all(&r, n, e);
+    const bool ok = deq_app_as_trained(engine, model->spec, v->overrides, v->noverrides, e) && read_all(&r, n, e);
     deq_engine_restore_settings(engine, token);
     if (!ok) deq_adversarial_free(out);
     return ok;

@@ -79,10 +79,9 @@ static bool check_train(deq_app *app, const deq_train_spec *t, deq_error *e) {
            check_weights(app, t, e) && check_settings(app, t, t->overrides, t->noverrides, t->attack, false, e);
 }
 
-/* The training run of an evaluation, in the cell of its specification `spec`, or of the file. */
+/* The training run of that name for an evaluation, in the cell of its specification `spec`, or of the file. */
 static const deq_train_spec *model_of(const deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a,
-                                      int spec, int *at) {
-    const char *name = a->values[spec].model;
+                                      int spec, const char *name, int *at) {
     for (int i = 0; i < x->narrays; i++) {
         const deq_array_spec *t = &x->arrays[i];
         if (t->kind != DEQ_ARRAY_train || strcmp(t->name, name)) continue;
@@ -94,16 +93,24 @@ static const deq_train_spec *model_of(const deq_app *app, const deq_experiment_s
     return NULL;
 }
 
-static bool check_value(deq_app *app, const deq_value_spec *v, const deq_train_spec *t, deq_error *e) {
+static bool check_value(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *of, int spec, int *at,
+                        deq_error *e) {
+    const deq_value_spec *v = &of->values[spec];
+    const deq_train_spec *t = model_of(app, x, of, spec, v->model, at);
     if (!t) return deq_fail(e, DEQ_MODULE, "value '%s': there is no model '%s'", v->name, v->model);
     if (v->metric && !deq_net_metric(t->net, v->metric))
         return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no metric '%s'", v->name, t->net->name, v->metric);
     if (v->loss && !has_loss(t->net, v->loss))
         return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no loss '%s'", v->name, t->net->name, v->loss);
-    for (const deq_attack_spec *a = v->attack; a; a = a->next)
+    for (const deq_attack_spec *a = v->attack; a; a = a->next) {
+        const bool own = !a->against.model;
+        const deq_train_spec *asked = own ? t : model_of(app, x, of, spec, a->against.model, at);
+        if (!asked) return deq_fail(e, DEQ_MODULE, "value '%s': there is no model '%s'", v->name, a->against.model);
         if (!need_routine(app, a->routine, v->name, e) ||
-            !check_settings(app, t, v->overrides, v->noverrides, a, true, e))
+            !check_settings(app, asked, own ? v->overrides : a->against.settings,
+                            own ? v->noverrides : a->against.nsettings, a, true, e))
             return false;
+    }
     for (int way = 0; way < 2; way++)
         for (const deq_attack_spec *a = way ? v->audit.search : v->audit.margin; a; a = a->next)
             if (!need_routine(app, a->routine, v->name, e)) return false;
@@ -114,7 +121,7 @@ static bool check_array(deq_app *app, const deq_experiment_spec *x, const deq_ar
     for (int c = 0; a->trains && c < a->nspecs; c++)
         if (a->trains[c].name && !check_train(app, &a->trains[c], e)) return false;
     for (int c = 0; a->values && c < a->nspecs; c++)
-        if (a->values[c].name && !check_value(app, &a->values[c], model_of(app, x, a, c, at), e)) return false;
+        if (a->values[c].name && !check_value(app, x, a, c, at, e)) return false;
     for (int i = 0; i < a->ninputs; i++)
         if (a->kind == DEQ_ARRAY_statistic && x->arrays[a->inputs[i]].kind != DEQ_ARRAY_evaluate)
             return deq_fail(e, DEQ_MODULE, "value '%s': '%s' is no evaluation", a->name, x->arrays[a->inputs[i]].name);

@@ -25,7 +25,7 @@ void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what)
                 json_object_set_new(what, "linked", json_string(deq_extern_content(app->module)));
 }
 
-json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {
+json_t *deq_app_attack_key(deq_app *app, const deq_attack_spec *a) {
     if (!a) return json_null();
     json_t *key = json_pack("{s:s, s:s, s:s, s:o}", "routine", a->routine, "hash", hash_of(app, a->hash), "gradient",
                             a->gradient ? a->gradient : "", "scalars", deq_scalars_json(a->scalars, a->nscalars));
@@ -33,6 +33,13 @@ json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *a) {
     if (a->joined) json_object_set_new(key, "joined", json_true());
     if (a->all) json_object_set_new(key, "all", json_true());
     if (a->restart) json_object_set_new(key, "restart", json_integer(a->restart));
+    if (a->against.found) {
+        const deq_model *of = a->against.found;
+        json_object_set_new(key, "against",
+                            json_pack("{s:s, s:s, s:s, s:I, s:o}", "net", of->spec->net->hash, "model", of->key, "loss",
+                                      of->spec->loss, "seed", (json_int_t)of->spec->seed, "settings",
+                                      deq_app_asked_settings(app, a)));
+    }
     if (a->next) json_object_set_new(key, "next", deq_app_attack_key(app, a->next));
     return key;
 }

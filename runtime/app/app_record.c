@@ -48,7 +48,7 @@ static json_t *train(deq_app *app, const deq_train_spec *t, deq_error *e) {
     uint32_t token = deq_engine_save_settings(engine);
     bool ok = deq_app_in_training(engine, t, e);
     json_t *settings = ok ? deq_app_resolved(engine) : NULL;
-    char *name = ok ? deq_app_attack_name(engine, t->net, t->attack) : NULL;
+    char *name = ok ? deq_app_attack_name(app, engine, t->net, t->attack) : NULL;
     deq_engine_restore_settings(engine, token);
     if (!ok) return NULL;
     json_t *o =

@@ -1,6 +1,7 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
  * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, setting_bounds.c, carried.c, train.c,
- * training_warnings.c, evaluate.c, audit.c, trace.c, experiment.c, diagnose.c, sample.c, plot.c, attack_name.c. */
+ * training_warnings.c, evaluate.c, against.c, audit.c, trace.c, experiment.c, diagnose.c, sample.c, plot.c,
+ * attack_name.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
 #include "app.h"
@@ -112,9 +113,28 @@ void deq_app_warn_masked(deq_app *app, deq_engine *engine, const deq_model *mode
 /* --- attack_name.c --- */
 /* "pgd7 through jfb()": the attack, each part of a joined one, with the gradient that it goes through as the engine is
  * set now.  malloc'ed; NULL: no attack, or out of memory. */
-char *deq_app_attack_name(deq_engine *engine, const deq_net_spec *net, const deq_attack_spec *a);
+char *deq_app_attack_name(deq_app *app, deq_engine *engine, const deq_net_spec *net, const deq_attack_spec *a);
 /* How the model's training named a part of this attack, where it went through another gradient; malloc'ed, or NULL. */
-char *deq_app_attack_differs(const deq_model *model, deq_engine *engine, const deq_attack_spec *a);
+char *deq_app_attack_differs(deq_app *app, const deq_model *model, deq_engine *engine, const deq_attack_spec *a);
+
+/* --- against.c --- */
+typedef struct deq_asked { /* the net that an attack asks */
+    const deq_model *model;
+    deq_engine *engine;
+    bool changed; /* the engine has other settings now */
+    uint32_t token;
+} deq_asked;
+/* The net that the attack asks: the evaluated one, whose engine and model are given, or the one that it is against, whose
+ * engine gets the settings that it has there.  Its parameters are not loaded, and it may be the same engine.  Whatever
+ * comes back, deq_app_asked ends it.  needs: a->against.found. */
+bool deq_app_ask(deq_app *app, const deq_attack_spec *a, deq_engine *engine, const deq_model *model, deq_asked *out,
+                 deq_error *e);
+void deq_app_asked(const deq_asked *asked);
+json_t *deq_app_asked_settings(deq_app *app,
+                               const deq_attack_spec *a); /* in force there; the defence if it knows one */
+bool deq_attack_knows_defence(const deq_attack_spec *a);
+/* Whether a part of the attack asks another net than this one. */
+bool deq_attack_transfers(const deq_attack_spec *a, const deq_model *model);
 
 /* --- app_check.c --- */
 /* Everything that can be refused before work starts: data headers, slices, names of routines. */
@@ -123,7 +143,7 @@ bool deq_app_check(deq_app *app, deq_error *e);
 /* --- app_keys.c --- */
 /* Adds the hash of the linked files to a key, when the net has a gradient in C. */
 void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what);
-json_t *deq_app_attack_key(const deq_app *app, const deq_attack_spec *spec);
+json_t *deq_app_attack_key(deq_app *app, const deq_attack_spec *spec);
 /* Everything that decides the parameters and the log of a training run with this many examples an epoch.  The settings
  * are those in force in the engine; `first` is the net whose parameters it begins with, NULL: none. */
 bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *first, deq_engine *engine,

@@ -36,13 +36,21 @@ static json_t *about(deq_app *app, deq_engine *engine, const deq_model *model, c
     alone.next = NULL;
     alone.joined = NULL;
     alone.all = false;
-    json_t *settings = deq_app_resolved(engine);
-    json_object_del(settings, "defence"); /* attacks are of the undefended net */
-    json_t *what =
-        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION, "kind", "attacked",
-                  "net", model->spec->net->hash, "model", model->key, "loss", v->loss ? v->loss : "", "files",
-                  fingerprint, "test", (int)v->data.test, "seed", (json_int_t)model->spec->seed, "attack",
-                  deq_app_attack_key(app, &alone), "settings", settings);
+    json_t *settings = NULL;
+    const char *loss = v->loss;
+    if (a->against.found) { /* the evaluated net has no part in it: this is the key of the same attack on that net */
+        settings = deq_app_asked_settings(app, a);
+        model = a->against.found;
+        loss = model->spec->loss;
+        alone.against.found = NULL;
+    } else {
+        settings = deq_app_resolved(engine);
+        json_object_del(settings, "defence"); /* attacks are of the undefended net */
+    }
+    json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION, "kind",
+                             "attacked", "net", model->spec->net->hash, "model", model->key, "loss", loss ? loss : "",
+                             "files", fingerprint, "test", (int)v->data.test, "seed", (json_int_t)model->spec->seed,
+                             "attack", deq_app_attack_key(app, &alone), "settings", settings);
     deq_app_link_key(app, model->spec->net, what);
     return what;
 }

@@ -1,7 +1,7 @@
 /* attacked.h - where attacks have led: the attacked inputs of examples, kept in the cache (rows.h) by what decides them.
  *
  * An attack works on the undefended net, so that one run of it serves every evaluation that differs only in the defence
- * or in the metric.  Each of several joined attacks begins with the examples as they are and is kept on its own.  With
+ * or in the metric; one against another net serves every net that is evaluated under it.  Each of several joined attacks begins with the examples as they are and is kept on its own.  With
  * the inputs stand the counts of what the attack asked, so that records are the same whether it was run or found.
  * What is kept is bounded: the files that were not used for longest are given up. */
 #ifndef DEQ_RUNTIME_ATTACKED_H

@@ -26,6 +26,9 @@ typedef struct Audit {
     deq_audit *out;
     int64_t *ids;
     double reach_inf, reach_2; /* of what the attack has changed: the ball that is searched */
+    bool other;                /* a part of the attack asks another net, or a defence */
+    bool transfers;            /* another net: what the evaluated one answers says nothing of how it searched */
+    bool mixed;                /* parts ask different nets, so that no change of settings is one of all */
     deq_error *e;
 } Audit;
 
@@ -117,8 +120,8 @@ static bool change(Audit *u, Changes *c, const char *fixed, const char *key, con
     return text != NULL;
 }
 
-static bool make_changes(Audit *u, Changes *c) {
-    const size_t most = 3 * (size_t)u->model->spec->net->nfixed + 1;
+static bool make_changes(Audit *u, const deq_net_spec *net, Changes *c) {
+    const size_t most = 3 * (size_t)net->nfixed + 1;
     *c = (Changes){deq_manifest_alloc(u->app->manifest, most * sizeof *c->items), 0, false};
     return c->items || deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
 }
@@ -130,12 +133,14 @@ static void lengthen(deq_solver *s, double tighter) {
         if (s->then[i].tol > 0) s->then[i].max *= LONGER, s->then[i].tol *= tighter;
 }
 
-static bool longer_solves(Audit *u, Changes *c, double tighter) {
+/* Of the net as its engine is set now. */
+static bool longer_solves(Audit *u, const deq_engine *engine, const deq_net_spec *net, Changes *c, double tighter) {
     char text[DEQ_SETTING_TEXT];
-    for (int i = 0; i < u->model->spec->net->nfixed; i++) {
-        const char *path = u->model->spec->net->fixed[i].path;
-        deq_solver s = *deq_engine_solver(u->engine, i);
-        deq_mode m = *deq_engine_mode(u->engine, i);
+    if (!make_changes(u, net, c)) return false;
+    for (int i = 0; i < net->nfixed; i++) {
+        const char *path = net->fixed[i].path;
+        deq_solver s = *deq_engine_solver(engine, i);
+        deq_mode m = *deq_engine_mode(engine, i);
         lengthen(&s, tighter);
         deq_chain_print(&s, false, false, text, sizeof text);
         if (!change(u, c, path, "forward", text) || !change(u, c, path, "on_fail", "warn")) return false;
@@ -211,8 +216,9 @@ bool deq_app_cuts_gradients(deq_engine *engine, const deq_net_spec *net) {
 
 static bool uncut(Audit *u) {
     Changes c;
+    if (u->other) return true; /* changes are of the evaluated net */
     if (!deq_app_cuts_gradients(u->engine, u->model->spec->net)) return true;
-    if (!make_changes(u, &c)) return false;
+    if (!make_changes(u, u->model->spec->net, &c)) return false;
     for (int i = 0; i < u->model->spec->net->nfixed; i++)
         if (!change(u, &c, u->model->spec->net->fixed[i].path, "on_fail", "warn")) return false;
     return again(u, DEQ_REATTACK_uncut, u->value->attack, &c);
@@ -223,8 +229,13 @@ static bool converged(Audit *u) {
     Changes c;
     if (!t->solves) return true;
     if (!t->unconverged && !t->adjoints_unconverged) return u->out->same[DEQ_REATTACK_converged] = true;
+    if (u->mixed) return true;
     deq_attack_spec *attack = copied(u, u->value->attack);
-    if (!attack || !make_changes(u, &c) || !longer_solves(u, &c, 1)) return false;
+    deq_asked asked;
+    const bool made = attack && deq_app_ask(u->app, attack, u->engine, u->model, &asked, u->e) &&
+                      longer_solves(u, asked.engine, asked.model->spec->net, &c, 1);
+    if (attack) deq_app_asked(&asked);
+    if (!made) return false;
     for (deq_attack_spec *a = attack; a; a = a->next) { /* one with a gradient of its own */
         char text[DEQ_SETTING_TEXT];
         deq_mode m;
@@ -238,24 +249,31 @@ static bool converged(Audit *u) {
     return again(u, DEQ_REATTACK_converged, attack, &c);
 }
 
-/* Whether every part that follows gradients has them by this mode already. */
-static bool goes_through(const Audit *u, deq_mode_kind kind) {
+/* Whether every part that follows gradients has them by this mode already, on the net that they ask. */
+static bool goes_through(const Audit *u, const deq_asked *asked, deq_mode_kind kind) {
     for (const deq_attack_spec *a = u->value->attack; a; a = a->next) {
         deq_mode own;
         deq_error unknown = {0};
         if (!a->differentiates) continue;
         if (a->gradient && (!deq_mode_parse(a->gradient, &own, &unknown) || own.kind != kind)) return false;
-        for (int i = 0; !a->gradient && i < u->model->spec->net->nfixed; i++)
-            if (deq_engine_mode(u->engine, i)->kind != kind) return false;
+        for (int i = 0; !a->gradient && i < asked->model->spec->net->nfixed; i++)
+            if (deq_engine_mode(asked->engine, i)->kind != kind) return false;
     }
     return true;
 }
 
 static bool through(Audit *u, deq_reattack way, deq_mode_kind kind, const char *mode) {
     deq_error refused = {0};
-    if (!u->model->spec->net->nfixed || !u->whole->attack.gradients) return true;
-    if (goes_through(u, kind)) return u->out->same[way] = true;
-    if (!deq_engine_check_settings(u->engine, mode, &refused)) return true; /* not for this solver */
+    deq_asked asked;
+    if (u->mixed || !u->whole->attack.gradients) return true;
+    bool ok = deq_app_ask(u->app, u->value->attack, u->engine, u->model, &asked, u->e), new = false;
+    if (ok && asked.model->spec->net->nfixed) {
+        u->out->same[way] = goes_through(u, &asked, kind);
+        new =
+            !u->out->same[way] && deq_engine_check_settings(asked.engine, mode, &refused); /* else: not this solver's */
+    }
+    deq_app_asked(&asked);
+    if (!ok || !new) return ok;
     deq_attack_spec *attack = copied(u, u->value->attack);
     for (deq_attack_spec *a = attack; a; a = a->next) a->gradient = mode;
     return attack && again(u, way, attack, NULL);
@@ -320,6 +338,7 @@ static bool unbounded(Audit *u) {
     deq_attack_spec *attack = copied(u, u->value->attack);
     bool unit = false;
     if (!attack) return false;
+    if (u->transfers) return true; /* what leads far away from another net need not from this one */
     for (deq_attack_spec *a = attack; a; a = a->next) {
         deq_named *radius = scalar_named(a, "radius"), *step = scalar_named(a, "step");
         if (!radius || radius->computed || !(radius->value > 0) || (step && step->computed))
@@ -337,6 +356,7 @@ static deq_attack_spec *search_of(Audit *u, double queries) {
     deq_named *radius = a ? scalar_named(a, "radius") : NULL, *euclidean = a ? scalar_named(a, "euclidean") : NULL,
               *count = a ? scalar_named(a, "queries") : NULL;
     if (!radius || !euclidean || !count) return NULL;
+    if (u->other && !u->transfers && !u->mixed) a->against = u->value->attack->against; /* it knows the defence too */
     radius->value = u->reach_inf;
     euclidean->value = u->reach_2;
     count->value = queries;
@@ -349,6 +369,7 @@ static bool search(Audit *u) {
     if (!u->value->audit.search || !(u->reach_inf > 0)) return true;
     deq_attack_spec *noise = search_of(u, 0);
     if (!noise || !again(u, DEQ_REATTACK_noise, noise, NULL)) return false;
+    if (u->transfers) return true; /* a search asks the net itself, and finds more than what is transferred */
     int64_t *ids = malloc((size_t)(a->n + 1) * sizeof *ids), n = 0;
     deq_record *all = malloc((size_t)(a->n + 1) * sizeof *all), *found = NULL;
     for (int64_t i = 0; ids && all && i < a->n; i++) {
@@ -373,7 +394,22 @@ static bool tighter(Audit *u) {
     if (!u->model->spec->net->nfixed || deq_value_defence(u->value)) return true;
     u->out->clean = room_for(u, u->out->n);
     return u->out->clean && measure_rows(u, NULL, NULL, "clean", u->ids, u->out->n, u->out->clean) &&
-           make_changes(u, &c) && longer_solves(u, &c, TIGHTER) && again(u, DEQ_REATTACK_tighter, NULL, &c);
+           longer_solves(u, u->engine, u->model->spec->net, &c, TIGHTER) && again(u, DEQ_REATTACK_tighter, NULL, &c);
+}
+
+/* Whom the parts of the attack ask. */
+static void find_asked(Audit *u) {
+    const deq_attack_spec *first = u->value->attack;
+    u->transfers = deq_attack_transfers(first, u->model);
+    for (const deq_attack_spec *a = first; a; a = a->next) {
+        u->other = u->other || a->against.model;
+        u->mixed =
+            u->mixed || a->against.found != first->against.found || a->against.nsettings != first->against.nsettings;
+        for (int i = 0; !u->mixed && i < a->against.nsettings; i++) {
+            const deq_override *x = &a->against.settings[i], *y = &first->against.settings[i];
+            u->mixed = strcmp(x->path, y->path) || strcmp(x->value, y->value);
+        }
+    }
 }
 
 static bool all_ways(Audit *u) {
@@ -390,11 +426,18 @@ bool deq_app_audit(deq_app *app, const deq_model *model, const deq_value_spec *v
     /* An attack that asks nothing of the net is a baseline, and without labels nothing is right or wrong. */
     if (!v->attack || !x->examples || !(x->attack.queries + x->attack.gradients) || !model->spec->net->target.labels)
         return true;
-    Audit u = {app, model, v, x, deq_app_engine(app, model->spec->net, e), calloc(1, sizeof(deq_audit)), NULL, 0, 0, e};
+    Audit u = {.app = app,
+               .model = model,
+               .value = v,
+               .whole = x,
+               .engine = deq_app_engine(app, model->spec->net, e),
+               .out = calloc(1, sizeof(deq_audit)),
+               .e = e};
     if (!u.engine || !u.out) {
         free(u.out);
         return u.engine ? deq_fail(e, DEQ_MEMORY, "out of memory for an audit") : false;
     }
+    find_asked(&u);
     u.out->classes = model->spec->net->target.labels;
     for (int64_t i = 0; i < x->examples; i++) {
         u.reach_inf = fmax(u.reach_inf, (double)x->records[i].distance_inf);

@@ -18,8 +18,11 @@
 
 deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars) {
     for (int i = 0; i < spec->nscalars; i++) scalars[i] = spec->scalars[i].value;
-    return (deq_attack){
-        .routine = spec->routine, .scalars = scalars, .gradient = spec->gradient, .surrogate = spec->surrogate};
+    return (deq_attack){.routine = spec->routine,
+                        .scalars = scalars,
+                        .gradient = spec->gradient,
+                        .surrogate = spec->surrogate,
+                        .defended = deq_attack_knows_defence(spec)};
 }
 
 uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed) {
@@ -42,7 +45,10 @@ typedef struct Watch {
     const deq_value_spec *value;
     double began, last; /* seconds; when records came last */
     atomic_llong done;  /* examples with a record */
-    const int64_t *ids; /* of the examples, ascending */
+    const int64_t *ids; /* of the examples */
+    struct Place {
+        int64_t id, row;
+    } * places; /* where the record of an example goes, by ascending id */
     int64_t total;
     deq_record *records; /* of them */
     deq_journal *journal;
@@ -64,16 +70,21 @@ static bool on_progress(void *context, int64_t pass_done, int64_t pass) {
     return !deq_interrupted();
 }
 
+static int by_id(const void *a, const void *b) {
+    const struct Place *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static bool find_places(Watch *w) {
+    w->places = malloc((size_t)(w->total + 1) * sizeof *w->places);
+    for (int64_t i = 0; w->places && i < w->total; i++) w->places[i] = (struct Place){w->ids[i], i};
+    if (w->places) qsort(w->places, (size_t)w->total, sizeof *w->places, by_id);
+    return w->places;
+}
+
 static int64_t row_of(const Watch *w, int64_t id) {
-    int64_t low = 0, high = w->total - 1;
-    while (low < high) {
-        const int64_t middle = (low + high) / 2;
-        if (w->ids[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    const struct Place key = {.id = id}, *found = bsearch(&key, w->places, (size_t)w->total, sizeof key, by_id);
+    return found->row;
 }
 
 /* Records of n examples, which came since the last ones. */
@@ -237,7 +248,7 @@ static deq_attacked **attacked_of(deq_app *app, deq_engine *engine, const deq_mo
 
 /* Examples ids[0 .. n) of an evaluation, and what is known of them. */
 typedef struct Wanted {
-    const int64_t *ids; /* ascending */
+    const int64_t *ids; /* in any order, each once */
     int64_t n;
     deq_record *records;
     const deq_override *crafting; /* as of deq_measuring */
@@ -263,7 +274,9 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
                    .records = of->records,
                    .journal = journal};
     for (int64_t i = 0; i < of->n; i++) watch.done += of->records[i].id >= 0;
-    deq_measuring m = {.engine = engine,
+    deq_measuring m = {.app = app,
+                       .model = model,
+                       .engine = engine,
                        .value = v,
                        .source = deq_dataset_source(data, v->data.test),
                        .seed = model->spec->seed,
@@ -276,7 +289,10 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
                        .run = &of->attacks_run,
                        .found = &of->attacks_found};
     deq_error own = {0};
-    bool ok = measure_missing(&m, &watch, &own);
+    bool ok = find_places(&watch)
+                  ? measure_missing(&m, &watch, &own)
+                  : deq_fail(&own, DEQ_MEMORY, "out of memory to evaluate %lld examples", (long long)of->n);
+    free(watch.places);
     for (int k = 0; attacked && k < attacks; k++) deq_attacked_close(attacked[k]);
     free(attacked);
     if (watch.unwritten.failure != DEQ_OK) deq_store_give_up(&app->store, watch.unwritten.text);
@@ -333,8 +349,14 @@ static void tell(deq_app *app, const char *of, const char *model, Told *t) {
 static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
                  const deq_evaluation *x) {
     const deq_attack_totals *a = &x->attack;
-    const bool cuts = deq_app_cuts_gradients(engine, model->spec->net);
+    deq_asked asked; /* whose solves and gradients are the attack's: of several parts, those of the first */
+    deq_error ignored = {0};
     Told t = {0};
+    deq_app_ask(app, v->attack, engine, model, &asked, &ignored);
+    const bool cuts = deq_app_cuts_gradients(asked.engine, asked.model->spec->net);
+    const char *words =
+        deq_app_adjoint_words(asked.engine, asked.model->spec->net, v->attack ? v->attack->gradient : NULL);
+    deq_app_asked(&asked);
     if (x->converged < 1)
         add(&t, 1 - x->converged,
             "the predictions' solves stopped short of their tolerance; mean residual %.1e after %.1f steps. The states "
@@ -344,8 +366,7 @@ static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const
         add(&t, ratio(a->unconverged, a->solves), "the attack's forward solves stopped short of their tolerance; %s",
             cuts ? "their gradients were cut to zero" : "their states were used as they were");
     if (a->adjoints_unconverged)
-        add(&t, ratio(a->adjoints_unconverged, a->adjoints), "the attack's %s%s",
-            deq_app_adjoint_words(engine, model->spec->net, v->attack ? v->attack->gradient : NULL),
+        add(&t, ratio(a->adjoints_unconverged, a->adjoints), "the attack's %s%s", words,
             cuts ? "; on_fail cut them to zero" : "");
     if (a->lost)
         add(&t, ratio(a->lost, a->gradients), "the attack's gradients were %snot finite and left out",
@@ -465,8 +486,8 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
     out->attacks_run = all.attacks_run;
     out->attacks_found = all.attacks_found;
     summarise(out, (uint64_t)model->spec->seed);
-    out->attacked = deq_app_attack_name(engine, model->spec->net, v->attack);
-    out->trained = deq_app_attack_differs(model, engine, v->attack);
+    out->attacked = deq_app_attack_name(app, engine, model->spec->net, v->attack);
+    out->trained = deq_app_attack_differs(app, model, engine, v->attack);
     if (out->trained)
         deq_report(&app->reporter, "note: %s of %s is under %s; the net was trained against %s", v->name, model->label,
                    out->attacked, out->trained);

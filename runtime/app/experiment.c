@@ -58,6 +58,13 @@ static deq_model *model_named(deq_arrays *g, const char *name, const int *at, de
 }
 
 /* ---- evaluations ---- */
+/* The nets that the parts of an attack ask, in this cell. */
+static bool find_against(deq_arrays *g, deq_attack_spec *a, const int *at, deq_error *e) {
+    for (; a; a = a->next)
+        if (a->against.model && !(a->against.found = model_named(g, a->against.model, at, e))) return false;
+    return true;
+}
+
 static bool same_settings(const deq_value_spec *a, const deq_value_spec *b) {
     if (a->noverrides != b->noverrides) return false;
     for (int i = 0; i < a->noverrides; i++)
@@ -100,7 +107,8 @@ static bool judge(deq_arrays *g, deq_cell *c, deq_error *e) {
         return false;
     const deq_cell *clean = find_evaluation(g, c, is_clean_of);
     c->verdict = deq_judge(&(deq_judged){v->records, clean ? clean->evaluation->records : NULL, v->examples,
-                                         (int)g->app->module->real_bits, audit});
+                                         (int)g->app->module->real_bits, audit,
+                                         deq_attack_transfers(c->spec->attack, c->model)});
     g->app->masked += c->verdict.level == DEQ_MASKED;
     deq_audit_free(audit);
     return true;
@@ -121,8 +129,9 @@ static bool sample(deq_arrays *g, deq_cell *c, deq_error *e) {
 static bool evaluate(deq_arrays *g, const deq_array_spec *a, deq_cell *c, const int *place, deq_error *e) {
     c->spec = &a->values[deq_axes_cell(g->x, a->cells, a->ncells, place)];
     c->model = model_named(g, c->spec->model, place, e);
-    c->evaluation = c->model ? calloc(1, sizeof *c->evaluation) : NULL;
-    if (!c->model) return false;
+    if (!c->model || !find_against(g, c->spec->attack, place, e) || !find_against(g, c->spec->audit.margin, place, e))
+        return false;
+    c->evaluation = calloc(1, sizeof *c->evaluation);
     if (!c->evaluation) return deq_fail(e, DEQ_MEMORY, "out of memory for an evaluation");
     if (!deq_app_evaluate(g->app, c->model, c->spec, c->evaluation, e) || !judge(g, c, e) || !sample(g, c, e))
         return false;
@@ -150,28 +159,36 @@ bool deq_experiment_evaluate(deq_arrays *g, int array, const int *at, deq_error 
     return ok;
 }
 
-const deq_model *deq_app_evaluate_alone(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a, int spec,
-                                        deq_evaluation *out, deq_error *e) {
-    const deq_value_spec *v = &a->values[spec];
-    const int train = train_named(x, v->model);
+/* Trained for this specification of an evaluation, with nothing drawn or said of it. */
+static deq_model *model_alone(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a, int spec,
+                              const char *name, deq_error *e) {
+    const int train = train_named(x, name);
+    if (train < 0) return model_of_file(app, name, e);
+    const deq_array_spec *t = &x->arrays[train];
     int *place = calloc((size_t)x->naxes + 1, sizeof *place);
     deq_model *model = NULL;
     if (!place) {
         deq_fail(e, DEQ_MEMORY, "out of memory");
-    } else if (train < 0) {
-        model = model_of_file(app, v->model, e);
-    } else {
-        const deq_array_spec *t = &x->arrays[train];
-        deq_axes_place(x, a->cells, a->ncells, spec, place);
-        const int cell = deq_axes_cell(x, t->cells, t->ncells, place);
-        char *label = deq_axes_label(x, t->cells, t->ncells, place, t->name),
-             *stem = deq_experiment_stem(app, x, t, cell);
-        model = label && stem ? deq_app_train(app, &t->trains[cell], label, stem, e) : NULL;
-        if (!label || !stem) deq_fail(e, DEQ_MEMORY, "out of memory");
-        free(label);
-        free(stem);
+        return NULL;
     }
+    deq_axes_place(x, a->cells, a->ncells, spec, place);
+    const int cell = deq_axes_cell(x, t->cells, t->ncells, place);
+    char *label = deq_axes_label(x, t->cells, t->ncells, place, t->name), *stem = deq_experiment_stem(app, x, t, cell);
+    model = label && stem ? deq_app_train(app, &t->trains[cell], label, stem, e) : NULL;
+    if (!label || !stem) deq_fail(e, DEQ_MEMORY, "out of memory");
+    free(label);
+    free(stem);
     free(place);
+    return model;
+}
+
+const deq_model *deq_app_evaluate_alone(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a, int spec,
+                                        deq_evaluation *out, deq_error *e) {
+    const deq_value_spec *v = &a->values[spec];
+    const deq_model *model = model_alone(app, x, a, spec, v->model, e);
+    for (deq_attack_spec *part = v->attack; model && part; part = part->next)
+        if (part->against.model && !(part->against.found = model_alone(app, x, a, spec, part->against.model, e)))
+            return NULL;
     return model && deq_app_evaluate(app, model, v, out, e) ? model : NULL;
 }
 

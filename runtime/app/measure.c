@@ -74,10 +74,14 @@ static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool attack
 /* One call of the engine: one attack, run or known, or none, on some examples. */
 typedef struct Pass {
     const deq_measuring *m;
+    deq_engine *engine;
+    uint64_t seed; /* of the attack's draws */
     const deq_attack_spec *spec;
     deq_attacked *kept; /* takes the inputs that this pass makes; NULL: nothing does */
     const int64_t *index;
     deq_record *out;
+    const char *loss,
+        *metric;   /* which of the net's are wanted; NULL: none.  An attack needs targets: there must be one */
     bool complete; /* its records are the evaluation's: nothing is joined to them */
     char *inputs;  /* takes where the attack leads, dense; NULL: nobody asks */
     Rows rows;
@@ -102,8 +106,8 @@ static bool run_pass(Pass *p, int64_t n, const void *known, deq_error *e) {
     Rows *rows = &p->rows;
     deq_attack attack = spec ? deq_app_attack(spec, scalars) : (deq_attack){0};
     attack.known = known;
-    deq_results results = {.loss = m->value->loss ? rows->loss : NULL,
-                           .metric = m->value->metric ? rows->metric : NULL,
+    deq_results results = {.loss = p->loss ? rows->loss : NULL,
+                           .metric = p->metric ? rows->metric : NULL,
                            .margin = rows->margin,
                            .prediction = rows->prediction,
                            .label = rows->label,
@@ -116,12 +120,9 @@ static bool run_pass(Pass *p, int64_t n, const void *known, deq_error *e) {
                            .finished = on_finished,
                            .finished_context = p};
     pthread_mutex_init(&p->lock, NULL);
-    bool ok =
-        deq_engine_evaluate(m->engine, &m->source, p->index, n, m->value->loss, m->value->metric, spec ? &attack : NULL,
-                            deq_app_attack_seed(spec, m->seed), m->progress, m->context, &results, e);
+    bool ok = deq_engine_evaluate(p->engine, &m->source, p->index, n, p->loss, p->metric, spec ? &attack : NULL,
+                                  deq_app_attack_seed(spec, p->seed), m->progress, m->context, &results, e);
     pthread_mutex_destroy(&p->lock);
-    int64_t *count = known ? m->found : m->run;
-    if (ok && spec && count) *count += n;
     return ok;
 }
 
@@ -134,7 +135,7 @@ typedef struct Split {
     int64_t *index, *place; /* the examples: first those whose attack is to be run; where each stood */
     char *inputs;           /* of the known ones, in their order */
     deq_row_counts *counts; /* likewise */
-    int64_t unknown;
+    int64_t unknown, found; /* found: in the cache */
 } Split;
 
 static void free_split(Split *s) {
@@ -161,6 +162,7 @@ static bool split(Split *s, const deq_attacked *kept, size_t input, const int64_
         s->index[a] = s->index[b], s->place[a] = s->place[b];
         s->index[b] = i, s->place[b] = p;
     }
+    s->found = known;
     return true;
 }
 
@@ -170,6 +172,10 @@ static bool pass(const deq_measuring *m, const deq_attack_spec *spec, deq_attack
     if (!count) return true;
     if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped before %lld examples", (long long)count);
     Pass p = {.m = m,
+              .engine = m->engine,
+              .seed = m->seed,
+              .loss = m->value->loss,
+              .metric = m->value->metric,
               .spec = spec,
               .kept = known ? NULL : kept,
               .index = s->index + from,
@@ -178,25 +184,66 @@ static bool pass(const deq_measuring *m, const deq_attack_spec *spec, deq_attack
     if (!make_rows(&p.rows, count)) return no_memory(count, e);
     if (known) memcpy(p.rows.attack, s->counts, (size_t)count * sizeof *s->counts);
     const bool ok = run_pass(&p, count, known ? s->inputs : NULL, e);
+    if (ok && spec && m->run) *(known ? m->found : m->run) += known ? s->found : count;
     free_rows(&p.rows);
     return ok;
 }
 
-/* Runs the attack on every example with the settings of crafting: its inputs and counts are then known.  What these
- * settings predict is nobody's concern. */
-static bool craft(const deq_measuring *m, const deq_attack_spec *spec, Split *s, int64_t n, deq_record *made,
-                  deq_error *e) {
-    const size_t input = deq_engine_input_bytes(m->engine), count = (size_t)n;
-    s->inputs = malloc(count * input);
-    s->counts = malloc(count * sizeof *s->counts);
-    Pass p = {.m = m, .spec = spec, .index = s->index, .out = made, .inputs = s->inputs};
-    if (!s->inputs || !s->counts || !make_rows(&p.rows, n)) return no_memory(n, e);
-    const uint32_t token = deq_engine_save_settings(m->engine);
-    const bool ok = deq_app_override(m->engine, m->crafting, m->ncrafting, e) && run_pass(&p, n, NULL, e);
-    deq_engine_restore_settings(m->engine, token);
-    memcpy(s->counts, p.rows.attack, count * sizeof *s->counts);
-    s->unknown = 0;
+/* The attack works on this engine, with these settings: what they predict is nobody's concern.  made: room for the
+ * records, which nobody reads. */
+static bool craft_on(const deq_measuring *m, deq_engine *engine, uint64_t seed, const char *loss,
+                     const deq_attack_spec *spec, deq_attacked *kept, Split *s, char *inputs, deq_row_counts *counts,
+                     deq_record *made, deq_error *e) {
+    const size_t count = (size_t)s->unknown;
+    Pass p = {.m = m,
+              .engine = engine,
+              .seed = seed,
+              .loss = loss,
+              .spec = spec,
+              .kept = kept,
+              .index = s->index,
+              .out = made,
+              .inputs = inputs};
+    if (!count) return true;
+    if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped before %lld examples", (long long)s->unknown);
+    if (!make_rows(&p.rows, s->unknown)) return no_memory(s->unknown, e);
+    const bool ok = deq_app_override(engine, m->crafting, m->ncrafting, e) && run_pass(&p, s->unknown, NULL, e);
+    if (ok && m->run) *m->run += s->unknown;
+    memcpy(counts, p.rows.attack, count * sizeof *counts);
     free_rows(&p.rows);
+    return ok;
+}
+
+/* Runs the attack where it works under other settings than the evaluation's, or on another net: all inputs and counts are
+ * then known. */
+static bool craft(const deq_measuring *m, const deq_attack_spec *spec, deq_attacked *kept, Split *s, int64_t n,
+                  deq_record *made, deq_error *e) {
+    const size_t input = deq_engine_input_bytes(m->engine), unknown = (size_t)s->unknown, known = (size_t)n - unknown;
+    char *inputs = malloc((size_t)n * input);
+    deq_row_counts *counts = malloc((size_t)n * sizeof *counts);
+    bool ok = (inputs && counts) || no_memory(n, e);
+    if (ok && spec->against.model) {
+        deq_asked asked;
+        ok = deq_app_ask(m->app, spec, NULL, NULL, &asked, e) &&
+             deq_app_load_model(m->app, asked.engine, asked.model, e) &&
+             craft_on(m, asked.engine, asked.model->spec->seed, asked.model->spec->loss, spec, kept, s, inputs, counts,
+                      made, e);
+        deq_app_asked(&asked);
+        if (asked.engine == m->engine) ok = deq_app_load_model(m->app, m->engine, m->model, e) && ok;
+    } else if (ok) {
+        const uint32_t token = deq_engine_save_settings(m->engine);
+        ok = craft_on(m, m->engine, m->seed, m->value->loss, spec, kept, s, inputs, counts, made, e);
+        deq_engine_restore_settings(m->engine, token);
+    }
+    if (ok && known) {
+        memcpy(inputs + unknown * input, s->inputs, known * input);
+        memcpy(counts + unknown, s->counts, known * sizeof *counts);
+    }
+    free(s->inputs);
+    free(s->counts);
+    s->inputs = inputs;
+    s->counts = counts;
+    s->unknown = 0;
     return ok;
 }
 
@@ -207,7 +254,7 @@ static bool measure_once(const deq_measuring *m, const deq_attack_spec *spec, in
     Split s;
     deq_record *made = malloc((size_t)n * sizeof *made);
     bool ok = split(&s, kept, deq_engine_input_bytes(m->engine), index, n, e) && (made || no_memory(n, e)) &&
-              (!spec || !m->ncrafting || craft(m, spec, &s, n, made, e)) &&
+              (!spec || (!m->ncrafting && !spec->against.model) || craft(m, spec, kept, &s, n, made, e)) &&
               pass(m, spec, kept, &s, false, n, complete, made, e) &&
               pass(m, spec, kept, &s, true, n, complete, made, e);
     for (int64_t i = 0; ok && i < n; i++) out[s.place[i]] = made[i];

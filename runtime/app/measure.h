@@ -6,6 +6,8 @@
 #include "record.h"
 
 typedef struct deq_measuring {
+    deq_app *app; /* and the net: only where the attack, or a part of it, asks another net.  Else NULL */
+    const deq_model *model;
     deq_engine *engine; /* with the settings of the evaluation and the parameters of its net */
     const deq_value_spec *value;
     deq_source source;
@@ -19,7 +21,8 @@ typedef struct deq_measuring {
     deq_attacked *const *attacked;
     /* Told of records as soon as they are complete, one call at a time; NULL: nobody. */
     void (*finished)(void *context, const deq_record *records, int64_t n);
-    int64_t *run, *found; /* attacks on an example that were run, and that were known, are added here; NULL: nowhere */
+    int64_t *run,
+        *found; /* attacks on an example that were run, and that were known, are added here; both NULL: nowhere */
 } deq_measuring;
 
 /* Records of examples index[0 .. n).  Of several joined attacks, each from the input as given, the worst outcome of an

@@ -565,7 +565,7 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     r.settings = r.engine ? deq_app_trained_settings(r.engine, t, e) : NULL;
     uint32_t token = r.engine ? deq_engine_save_settings(r.engine) : 0;
     ok = r.settings && prepare_run(&r, e) && deq_app_in_training(r.engine, t, e);
-    if (ok) r.model->attack = deq_app_attack_name(r.engine, t->net, t->attack);
+    if (ok) r.model->attack = deq_app_attack_name(r.app, r.engine, t->net, t->attack);
     ok = ok && deq_app_train_key(app, t, first, r.engine, r.epoch_examples, r.model->key, e);
     deq_model *known = NULL;
     for (int i = 0; ok && i < app->nmodels && !known; i++)

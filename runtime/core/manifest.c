@@ -47,6 +47,11 @@ static deq_attack_spec *attack(manifest_reader *r, const json_t *o, const char *
     a->surrogate = json_is_true(json_object_get(v, "surrogate"));
     a->hash = manifest_text_or_null(v, "hash");
     a->scalars = manifest_scalars(r, v, &a->nscalars);
+    const json_t *against = json_object_get(v, "against");
+    if (json_is_object(against)) {
+        a->against.model = manifest_text(r, against, "model");
+        a->against.settings = manifest_overrides(r, against, "settings", &a->against.nsettings);
+    }
     return a;
 }
 

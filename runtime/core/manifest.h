@@ -141,6 +141,12 @@ typedef struct deq_attack_spec {
     bool surrogate;               /* judges its steps by the states at which its gradients are taken */
     bool all;                     /* on every example, not only on those that the ones before left right */
     int restart;                  /* other draws for each */
+    struct {
+        const char *model; /* the trained net that it asks; NULL: the one that is evaluated, without its defence */
+        deq_override *settings;
+        int nsettings;
+        const struct deq_model *found; /* that net, once the cell that uses the attack runs */
+    } against;
 } deq_attack_spec;
 
 /* Which epoch's parameters a net has in the end: DEQ_KEEP(name), in the order of settings.def. */

@@ -73,6 +73,8 @@ bool deq_engine_penalised(const deq_engine *engine);                  /* a fixed
 bool deq_engine_corrected(const deq_engine *engine);                  /* a correction among them */
 uint32_t deq_engine_save_settings(deq_engine *engine);                /* push the current settings... */
 void deq_engine_restore_settings(deq_engine *engine, uint32_t token); /* ...and return to them */
+void deq_engine_first_settings(
+    deq_engine *engine); /* makes those the current ones that were pushed first, if any were */
 
 typedef struct deq_attack { /* an attack instance on this net */
     const char *routine;
@@ -80,6 +82,7 @@ typedef struct deq_attack { /* an attack instance on this net */
     const char *gradient; /* mode used while attacking, NULL: the net's own */
     const void *known;    /* where it has led these examples before, as deq_results.inputs: it is not run again; NULL */
     bool surrogate;       /* its losses and logits are those of the states at which its gradients are taken */
+    bool defended;        /* they, and its gradients, are those of the net's defence, if it has one */
 } deq_attack;
 
 /* Per-example results; any array may be NULL. */

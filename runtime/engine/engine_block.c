@@ -141,10 +141,12 @@ static deq_frame gather(const run *r, const engine_worker *w, int64_t from, int6
                        .arg1 = w->y};
 }
 
-/* The attack differentiates, and judges its steps by, the undefended net. */
+/* The attack differentiates, and judges its steps by, the undefended net, unless it knows the defence. */
 static void attack(const run *r, const engine_worker *w, int64_t from, int64_t n, deq_frame *frame) {
     deq_frame inner = *frame;
     deq_worker_begin(w->solver, &(deq_request){.settings = r->attacking ? r->engine->attacking : r->engine->settings,
+                                               .defence = r->knows ? &r->engine->defence : NULL,
+                                               .knows = r->knows,
                                                .surrogate = r->surrogate});
     inner.arg2 = w->adversarial;
     inner.scalars = r->scalars;

@@ -53,6 +53,7 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
     if (!r->attack) return deq_fail(e, DEQ_MODULE, "the compiled object has no attack %s", attack->routine);
     r->scalars = attack->scalars;
     r->surrogate = attack->surrogate;
+    r->knows = attack->defended && g->defence.given;
     r->attacking = attack->gradient != NULL;
     memcpy(g->attacking, g->settings, (size_t)g->nfixed * sizeof *g->attacking);
     for (int i = 0; i < g->nfixed; i++) g->attacking[i].finish = deq_finish_of(&g->settings[i]);
@@ -134,7 +135,8 @@ static bool plan(const run *r, deq_error *e) {
     const deq_fixed_settings *settings[2] = {g->settings, g->attacking};
     const int count = r->attacking ? 2 : 1;
     for (int i = 0; i < g->nworkers; i++)
-        if (!deq_worker_plan(g->workers[i].solver, settings, count, r->defended && g->defence.given, e)) return false;
+        if (!deq_worker_plan(g->workers[i].solver, settings, count, (r->defended || r->knows) && g->defence.given, e))
+            return false;
     if (g->resolved != g->owner->prepared) deq_resolvents_clear(&g->resolvents);
     g->resolved = g->owner->prepared;
     deq_frame prepared = {.shared = g->shared, .host = g->workers[0].solver};

@@ -26,6 +26,7 @@ typedef struct run {
     const double *scalars;
     const char *known; /* dense rows in the place of the attack's run; NULL */
     bool surrogate;    /* deq_attack */
+    bool knows;        /* deq_attack.defended, of a net with a defence */
     bool teamed;       /* the batch is coupled, and its blocks are the parts of a team */
     bool attacking;    /* the attack has its own settings */
     char *crafted;     /* rows that the attack makes before anything else runs, or NULL: each block makes its own */

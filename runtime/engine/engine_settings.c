@@ -149,6 +149,12 @@ uint32_t deq_engine_save_settings(deq_engine *g) {
     return g->saves++;
 }
 
+void deq_engine_first_settings(deq_engine *g) {
+    if (!g->saves) return;
+    g->defence = g->saved[0]->defence;
+    memcpy(g->settings, g->saved[0]->fixed, (size_t)g->nfixed * sizeof *g->settings);
+}
+
 void deq_engine_restore_settings(deq_engine *g, uint32_t token) {
     if (token >= g->saves) return;
     g->defence = g->saved[token]->defence;

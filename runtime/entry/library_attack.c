@@ -65,6 +65,13 @@ static bool find(deq_library *l, const char *name, found *out) {
     search s = {.name = name};
     if (run_search(l, &s)) {
         *out = s.seen[s.nseen - 1];
+        for (const deq_attack_spec *a = out->attack; a; a = a->next)
+            if (a->against.model)
+                return deq_fail(
+                    &l->error, DEQ_SETTING,
+                    "attack '%s' of '%s' is against another net, '%s': a library holds the parameters of one "
+                    "net; make it where '%s' is the net, and judge its inputs here",
+                    name, l->net->name, a->against.model, a->against.model);
         if (!out->loss && l->net->nlosses) out->loss = l->net->losses[0].name;
         return true;
     }

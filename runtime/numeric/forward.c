@@ -76,7 +76,7 @@ static void defend(problem *p, deq_solver *options) {
     p->sum = (real *)(p->worker->defended + bytes);
     memset(p->named, 0, bytes);
     if (d->all != 0) memset(p->sum, 0, bytes);
-    p->least = last > 1 ? last : 1; /* at least one state */
+    p->least = last > 1 ? last : 1; /* at least one state; nothing rides along */
     if (d->value != 0) return;
     p->keep_last = true;
     if (d->all != 0) return;
@@ -237,17 +237,43 @@ static void ready(forward *c, deq_worker *worker, const deq_frame *frame, const 
     if (leaves_images(s)) c->problem.images = &c->images;
 }
 
+void NAME(forward_defended)(forward *c, real *z) {
+    const deq_defence *d = c->problem.defence;
+    if (d->value != 0) c->finish.settings = c->given; /* else nobody reads the value */
+    NAME(forward_run)(c, z);
+    NAME(forward_finish)(c, z);
+    if (d->value != 0) problem_defend_value(&c->problem, d, z);
+    c->finish.settings = (deq_finish){.kind = DEQ_FINISH_none};
+    memset(c->finish.due, 0, (size_t)c->n * sizeof *c->finish.due);
+}
+
+/* ensures: the state that the net goes on with is what the defence reads, and no steps are made after it. */
+static void know_defence(forward *c) {
+    c->problem.defence = c->worker->request.defence;
+    c->given = c->finish.settings;
+    c->finish.settings = (deq_finish){.kind = DEQ_FINISH_none};
+}
+
 static void predict(forward *c) {
-    const deq_defence *d = c->problem.defence = c->worker->request.defence;
-    if (d && d->value == 0) c->finish.settings = (deq_finish){.kind = DEQ_FINISH_none}; /* nobody reads the value */
-    /* f goes straight into the result where nobody reads the solver's state after it. */
-    const problem *p = &c->problem;
-    c->images.direct = !d && !p->visits && !c->options.links && deq_finish_share(&c->finish.settings, 0) == 1;
-    c->images.always = c->finish.settings.always;
-    NAME(forward_run)(c, c->z);
-    NAME(forward_finish)(c, c->z);
-    if (d && d->value != 0) problem_defend_value(&c->problem, d, c->z);
+    if (c->worker->request.defence) {
+        know_defence(c);
+        NAME(forward_defended)(c, c->z);
+    } else { /* f goes straight into the result where nobody reads the solver's state after it */
+        c->images.direct = !c->problem.visits && !c->options.links && deq_finish_share(&c->finish.settings, 0) == 1;
+        c->images.always = c->finish.settings.always;
+        NAME(forward_run)(c, c->z);
+        NAME(forward_finish)(c, c->z);
+    }
     settle(c);
+}
+
+/* The prediction of the defence, in the worker's rows for it, which the mode's own solve leaves as they are. */
+static void foresee(const forward *c) {
+    forward first = *c;
+    first.problem.quiet = true;
+    know_defence(&first);
+    NAME(forward_defended)(&first, first.z);
+    memcpy(c->worker->defended, first.z, (size_t)(c->n * c->fixed->state_bytes));
 }
 
 /* ensures: what is kept belongs to this solve, and nothing of it is bad. */
@@ -351,11 +377,18 @@ void NAME(deq_solve)(deq_worker *worker, const deq_frame *frame, const deq_fixed
         return;
     }
     if (!has_loss(&c, cotangent)) return;
+    /* An attack that knows the defence: modes that take gradients at states of their own go on with its prediction, the
+     * others take theirs there. */
+    const bool knows = worker->request.defence && worker->request.knows,
+               own_states = deq_mode_has(&c.kept->mode, TRAIT_LOSS);
+    if (knows && own_states) foresee(&c);
+    if (knows && !own_states) know_defence(&c);
     add_correction(&c, frame);
     add_ride(&c, frame);
     find_failed(&c);
     modes[c.kept->mode.kind]->solve(&c);
     if (c.open) settle(&c);
+    if (knows && own_states) memcpy(z, worker->defended, (size_t)(n * fixed->state_bytes));
 }
 
 void NAME(deq_gradient)(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {

@@ -19,6 +19,7 @@ typedef struct forward {
     deq_solver options;        /* of the forward solver */
     problem problem;           /* readied for it, but for the result */
     finish finish;             /* from its state to the value */
+    deq_finish given;          /* its settings, where problem.defence is read and nothing is finished after it */
     images images;             /* problem.images, where the finish can use them */
     deq_space space;           /* behind what the problem needs until it is settled */
     bool open;                 /* the problem is solved, and not settled */
@@ -52,7 +53,9 @@ void NAME(forward_run)(forward *c, real *result);
 void NAME(forward_finish)(forward *c, real *z);
 /* Both, into c->z, and reported: the value of modes that take their gradient elsewhere. */
 void NAME(forward_value)(forward *c);
-/* forward_run, unless the states are held (deq_engine_hold). */
+/* Both, and what the defence reads off them: c->problem.defence, not NULL. */
+void NAME(forward_defended)(forward *c, real *z);
+/* The states after which a mode goes on: forward_run, unless they are held (deq_engine_hold) or a defence is read. */
 void NAME(forward_start)(forward *c, real *result);
 /* Steps first .. first+count-1 of a mode, from the states kept->z, which are overwritten: linearised one by one, in its
  * tapes; z becomes the state after the last. */

@@ -1,5 +1,6 @@
 /* mode_backprop.c - plain backpropagation through all that makes the value: the solver's own steps up to the state that
- * it returns, with or without checkpoints, and the steps of `finish` after it. */
+ * it returns, with or without checkpoints, and the steps of `finish` after it.  Where a defence is read, through all that
+ * makes the states that it reads. */
 #include "unroll.h"
 #include <string.h>
 
@@ -26,7 +27,7 @@ static deq_needs needs(const deq_fixed *fixed, const deq_fixed_settings *s, int6
     return (deq_needs){.steps = steps + after,
                        .tapes = (every > 0 && every < steps ? every : steps) + after,
                        .states = every > 0 ? (steps - 1) / every + 1 : 0,
-                       .solver = NAME(unroll_bytes)(fixed, n)};
+                       .solver = NAME(unroll_bytes)(fixed, n) + (size_t)(n * (fixed->state_bytes + DEQ_ALIGN))};
 }
 
 /* The tape of a step of the finish: behind those of the solver. */
@@ -75,6 +76,8 @@ static void finish_steps(forward *c) {
 
 /* kept->made: the steps behind each state that the solver returns. */
 static void solve(forward *c) {
+    const deq_defence *d = c->problem.defence;
+    if (d && d->value != 0) c->finish.settings = c->given;
     c->problem.tapes = c->kept;
     NAME(forward_run)(c, c->z);
     for (int64_t row = 0; row < c->n; row++) {
@@ -83,8 +86,11 @@ static void solve(forward *c) {
         c->kept->made[row] = returns_last(&c->problem, q, q->steps) ? q->steps
                              : q->lowest_step > 0                   ? q->lowest_step
                                                                     : 0;
+        /* a defence may have made the solver go on after that */
+        if (d && q->reason == DEQ_REASON_converged && q->lowest_step > 0) c->kept->made[row] = q->lowest_step;
     }
     finish_steps(c);
+    if (d && d->value != 0) problem_defend_value(&c->problem, d, c->z);
 }
 
 /* Linearises steps from .. to again, whose first state was kept. */
@@ -141,6 +147,42 @@ static void gradient_after(const deq_frame *frame, const deq_fixed *fixed, const
     }
 }
 
+/* What a defence reads, as the loop over the steps goes back through them. */
+typedef struct reading {
+    const deq_defence *defence; /* NULL: the value, which is u */
+    const vec *g;               /* the cotangent of what is read */
+    vec *value;                 /* the part of it that is the value's, at the solver's state */
+    int32_t *last;              /* by row: the last state; 0: it has not been met */
+} reading;
+
+HOT static void add(vec *sum, real share, const vec *g, int64_t n) { row_axpy(sum, share, g, n); }
+
+/* The cotangent of the value goes through the steps of the finish and waits; u begins anew. */
+static void begin_reading(const deq_frame *frame, const deq_fixed *fixed, int64_t n, const unrolled_steps *b,
+                          reading *r) {
+    deq_worker *worker = frame->host;
+    const size_t bytes = (size_t)(n * fixed->state_bytes);
+    const int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec);
+    r->defence = worker->request.defence;
+    r->g = frame->arg1;
+    memset(r->last, 0, (size_t)n * sizeof *r->last);
+    for (int64_t row = 0; row < n; row++)
+        scaled((vec *)b->u + row * vectors, r->g + row * vectors, (real)r->defence->value, vectors);
+    if (r->defence->value != 0) gradient_after(frame, fixed, &worker->request.settings[fixed->index], b);
+    memcpy(r->value, b->u, bytes);
+    memset(b->u, 0, bytes);
+}
+
+/* u of this row becomes the whole cotangent of state `step`. */
+static void read_state(reading *r, const deq_kept *kept, int64_t row, int step, vec *u, int64_t vectors) {
+    const deq_defence *d = r->defence;
+    const bool ends = r->last[row] == 0;
+    if (ends) r->last[row] = step;
+    const double share = deq_defence_weight(d, step) + (ends ? deq_defence_weight_after(d, step) : 0);
+    add(u, (real)(share + d->all / r->last[row]), r->g + row * vectors, vectors);
+    if (d->value != 0 && step == kept->made[row]) add(u, 1, r->value + row * vectors, vectors);
+}
+
 /* Examples ended at different steps: each step has its own rows. */
 static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) {
     deq_worker *worker = frame->host;
@@ -149,8 +191,15 @@ static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) 
     unrolled_steps b = NAME(unroll_take)(fixed, &space, n);
     int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec), block = worker->block;
     int every = kept->mode.checkpoint > 0 ? kept->mode.checkpoint : kept->steps;
+    reading reads = {.defence = NULL};
     NAME(unroll_load)(frame, fixed, n, &b);
-    gradient_after(frame, fixed, &worker->request.settings[fixed->index], &b);
+    if (worker->request.defence && worker->request.knows) {
+        reads.value = deq_space_take(&space, (size_t)(n * fixed->state_bytes));
+        reads.last = deq_space_take(&space, (size_t)n * sizeof *reads.last);
+        begin_reading(frame, fixed, n, &b, &reads);
+    } else {
+        gradient_after(frame, fixed, &worker->request.settings[fixed->index], &b);
+    }
     deq_frame inner = *frame;
     inner.example = NULL;
     real damping = (real)kept->damping;
@@ -161,7 +210,9 @@ static void gradient(const deq_frame *frame, const deq_fixed *fixed, int64_t n) 
             const int32_t *rows = kept->rows + t * block;
             int64_t active = kept->active[t];
             for (int64_t i = 0; i < active; i++) {
-                b.skip[i] = b.bad[rows[i]] || t >= kept->made[rows[i]];
+                b.skip[i] = b.bad[rows[i]] || (!reads.defence && t >= kept->made[rows[i]]);
+                if (reads.defence && !b.skip[i])
+                    read_state(&reads, kept, rows[i], t + 1, (vec *)b.u + rows[i] * vectors, vectors);
                 scaled((vec *)b.v + i * vectors, (vec *)b.u + rows[i] * vectors, damping, vectors);
             }
             inner.tape = kept->tape + (t - from) * kept->tape_stride;

@@ -60,7 +60,9 @@ static void hold(const deq_worker *worker, const deq_fixed *fixed, const int64_t
 
 void NAME(forward_start)(forward *c, real *result) {
     const int64_t *example = c->problem.ident;
-    if (take_held(c->worker, c->fixed, example, c->n, (char *)result)) {
+    if (c->problem.defence)
+        NAME(forward_defended)(c, result);
+    else if (take_held(c->worker, c->fixed, example, c->n, (char *)result)) {
         memset(c->kept->failed, 0, (size_t)c->n * sizeof *c->kept->failed);
         c->problem.n = c->n;
         c->problem.images = NULL;

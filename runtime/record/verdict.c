@@ -51,7 +51,7 @@ static bool as_given(const deq_record *r, int real_bits) {
 
 static double number_zero_gradients(const deq_judged *of) { return share(of, mostly_zero); }
 static double number_lost_gradients(const deq_judged *of) { return share(of, mostly_lost); }
-static double number_saturated(const deq_judged *of) { return share(of, at_floor); }
+static double number_saturated(const deq_judged *of) { return of->transferred ? NAN : share(of, at_floor); }
 static double number_undefined(const deq_judged *of) { return share(of, no_prediction); }
 static double number_unmoved(const deq_judged *of) { return share(of, as_given); }
 

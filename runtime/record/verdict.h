@@ -42,6 +42,7 @@ typedef struct deq_judged { /* an evaluation under an attack */
     int64_t n;
     int real_bits;          /* 32 or 64: where the loss is at its rounding floor */
     const deq_audit *audit; /* NULL: none was made */
+    bool transferred;       /* the attack climbed the loss of another net, and not those of the records */
 } deq_judged;
 
 typedef struct deq_verdict {

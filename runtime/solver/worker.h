@@ -96,6 +96,8 @@ typedef struct deq_request {
     int64_t records_stride;       /* between fixed points */
     /* What predictions (solves without gradient) are read off; NULL: the state returned.  Needs a plan for defences. */
     const deq_defence *defence;
+    /* Solves with gradient go on with what the defence reads, too: an attack knows it.  Not with `surrogate`. */
+    bool knows;
     /* The net goes on with the states at which gradients are taken, where those are not the value (judge: surrogate). */
     bool surrogate;
     /* The residual of a forward solve is that of the state it hands on, if need be for an evaluation more. */

@@ -41,6 +41,14 @@ s|autoattack(radius: 0.1)|autoattack(radius: 0.1, iterations: 5, queries: 100)|;
       -v strong="$(cell results/trades/attacked.csv 2 $net)" 'BEGIN { exit !(clean > 0.4 && pgd < clean && strong < clean) }' ||
       fail "$net: $(tail -n 3 results/trades/attacked.csv)"
   done
-  checks=$((checks + 4))
+  # what knows the early exit finds more than what does not
+  sed 's|\[0\.\.1000\]|[0..200]|; s|epochs: .*|epochs: 2|; s|examples: .*|examples: 2000|; s|iterations: [0-9]*|iterations: 5|; s|early_state(at: 3)|early_state(at: 1)|; s|audit: true||; s|^  validate:.*||' \
+    "$SOURCE/examples/adaptive.deq" >adaptive.deq
+  expect 0 'under after_exit against net with defence: states\[1\] through phantom' "$DEQ" run adaptive.deq
+  d() { cell results/adaptive/adaptive.csv 1 "$1"; }
+  awk -v clean="$(d clean)" -v unaware="$(d unaware)" -v exact="$(d exact)" -v phantom="$(d phantom)" -v all="$(d all)" 'BEGIN {
+    exit !(clean > unaware && unaware > all && exact >= all && phantom >= all && (exact < unaware || phantom < unaware)) }' ||
+    fail "the attack that knows the exit: $(tail -n 1 results/adaptive/adaptive.csv)"
+  checks=$((checks + 5))
 fi
 done_testing

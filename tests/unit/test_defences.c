@@ -170,19 +170,22 @@ static void bench_free(Bench *b) {
 }
 
 static const char *finish = "none"; /* of the solves to come */
+static const char *mode = "jfb";
+static bool knows;
 
 /* Solves rows from .. from + n; `defence` NULL: none. */
 static void solve(Bench *b, const char *forward, const char *defence, int64_t from, int64_t n, bool gradient) {
     deq_error e = {0};
     const deq_fixed_settings *settings[1] = {&b->settings};
     if (!deq_solver_parse(forward, false, &b->settings.forward, &e) ||
-        !deq_mode_parse("jfb", &b->settings.gradient, &e) || !deq_finish_parse(finish, &b->settings.finish, &e) ||
+        !deq_mode_parse(mode, &b->settings.gradient, &e) || !deq_finish_parse(finish, &b->settings.finish, &e) ||
         !deq_defence_parse(defence ? defence : "none", &b->defence, &e))
         fail_msg("%s", e.text);
     deq_worker_free(b->worker);
     b->worker = deq_worker_new(b->bits, ROWS, &b->fixed, 1);
     if (!deq_worker_plan(b->worker, settings, 1, defence != NULL, &e)) fail_msg("%s", e.text);
     b->worker->request.defence = defence ? &b->defence : NULL;
+    b->worker->request.knows = knows;
     b->worker->request.stream = listen;
     b->worker->request.stream_context = b;
     memset(b->made, 0, sizeof b->made);
@@ -415,6 +418,33 @@ static void alone_and_with_gradient(void **state) {
     }
 }
 
+/* A gradient of what the defence reads goes on with just what a prediction reads, in every mode that keeps states. */
+static void known_to_the_attack(void **state) {
+    (void)state;
+    static const char *const modes[] = {"jfb", "phantom.unroll(steps: 2)", "implicit(gmres)", "backprop",
+                                        "backprop(checkpoint: 3)"};
+    static const char *const defences[] = {"states[3]", "mean(states)", "0.5 * final + 0.5 * mean(states[2..5])"};
+    static const char *const finishes[] = {"none", "apply(steps: 2, damping: 0.5)"};
+    for (int s = 0; s < SOLVERS; s++)
+        for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
+            for (size_t d = 0; d < sizeof defences / sizeof *defences; d++)
+                for (size_t f = 0; f < sizeof finishes / sizeof *finishes; f++) {
+                    if (strstr(modes[m], "backprop") && strncmp(solvers[s], "picard", 6)) continue;
+                    Bench *plain = bench_new(32, CELL_TANH), *b = bench_new(32, CELL_TANH);
+                    mode = modes[m], finish = finishes[f];
+                    solve(plain, with(s, 1e-3, STEPS), defences[d], 0, ROWS, false);
+                    knows = true;
+                    solve(b, with(s, 1e-3, STEPS), defences[d], 0, ROWS, true);
+                    knows = false, mode = "jfb", finish = "none";
+                    for (int64_t k = 0; k < ROWS * b->stride / (int64_t)sizeof(float); k++) {
+                        const double x = ((const float *)plain->z)[k], y = ((const float *)b->z)[k];
+                        if (!(fabs(x - y) <= 1e-5 * fmax(1, fabs(x))))
+                            fail_msg("%s, %s, %s: %g instead of %g", solvers[s], modes[m], defences[d], y, x);
+                    }
+                    bench_free(plain), bench_free(b);
+                }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_of_bodies),
@@ -427,6 +457,7 @@ int main(void) {
         cmocka_unit_test(ended_examples_clamp),
         cmocka_unit_test(divergence_stays_finite),
         cmocka_unit_test(alone_and_with_gradient),
+        cmocka_unit_test(known_to_the_attack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

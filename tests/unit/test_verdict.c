@@ -29,7 +29,7 @@ static void healthy(void) {
     }
 }
 
-static deq_verdict judged(void) { return deq_judge(&(deq_judged){records, clean, N, 32, NULL}); }
+static deq_verdict judged(void) { return deq_judge(&(deq_judged){records, clean, N, 32, NULL, false}); }
 
 /* The verdict is the one of this check, and no other check says anything. */
 static void only(deq_check check, deq_verdict_level level, double number) {
@@ -109,7 +109,7 @@ static void test_saturated(void **state) {
     healthy();
     for (int i = 0; i < 20; i++) records[i].loss = 1e-9, records[i].margin = 20.7;
     only(DEQ_CHECK_saturated, DEQ_SUSPECT, 0.02);
-    deq_verdict f64 = deq_judge(&(deq_judged){records, clean, N, 64, NULL}); /* 1e-9 is no floor there */
+    deq_verdict f64 = deq_judge(&(deq_judged){records, clean, N, 64, NULL, false}); /* 1e-9 is no floor there */
     assert_int_equal(f64.level, DEQ_RELIABLE);
 }
 
@@ -131,7 +131,7 @@ static void test_above_clean(void **state) {
     deq_verdict v = judged();
     assert_int_equal(v.level, DEQ_MASKED);
     assert_true(v.numbers[DEQ_CHECK_above_clean] > 0.07 && v.numbers[DEQ_CHECK_above_clean] < 0.1);
-    v = deq_judge(&(deq_judged){records, NULL, N, 32, NULL});
+    v = deq_judge(&(deq_judged){records, NULL, N, 32, NULL, false});
     assert_true(v.level == DEQ_RELIABLE && isnan(v.numbers[DEQ_CHECK_above_clean]));
 }
 
@@ -162,7 +162,7 @@ static void audited(void) {
     for (int i = 0; i < SAMPLE; i++) audit->rows[i] = 5 * i;
 }
 
-static deq_verdict judged_audit(void) { return deq_judge(&(deq_judged){records, clean, N, 32, audit}); }
+static deq_verdict judged_audit(void) { return deq_judge(&(deq_judged){records, clean, N, 32, audit, false}); }
 
 /* The way finds `lost` examples more, which were right, and misses `gained` that the attack has. */
 static deq_verdict_level found(deq_reattack way, deq_check check, int lost, int gained) {
