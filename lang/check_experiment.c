@@ -109,11 +109,29 @@ static void check_experiment_let(Checker *c, Ast *let) {
 
 static void check_table(Checker *c, Ast *table);
 
+/* A claim is about training in general: its seeds are averaged, and drawn anew in each resample. */
+static void check_open_seeds(Checker *c, Ast *claim) {
+    Ast *condition = SLOT(claim, CLAIM, condition);
+    AxisSet seeds = 0;
+    for (uint32_t k = 0; k < c->axes->items->nkids; k++)
+        if (c->axes->items->kids[k]->kind == AST_TRAIN) seeds |= axes_of_seed(c->axes, c->axes->items->kids[k]);
+    seeds &= axes_shown(c->axes, condition);
+    if (!seeds) return;
+    const char *name = c->axes->axis[__builtin_ctz(seeds)].name;
+    diag_help(
+        diag_report(c->diags, DIAG_E0538, condition->range, "this changes with '%s', the seed of a training run", name),
+        "take it away where the value is named: mean(robust, over: %s)", name);
+}
+
 static void check_claim(Checker *c, Ast *claim) {
     Ast *condition = SLOT(claim, CLAIM, condition);
     if (!condition || condition->kind == AST_ERROR) return;
     const Type *t = check_expr(c, condition);
-    if (t->kind == TYPE_ERROR || (type_is_scalar(t) && t->elem == ELEM_BOOL)) return;
+    if (t->kind == TYPE_ERROR) return;
+    if (type_is_scalar(t) && t->elem == ELEM_BOOL) {
+        check_open_seeds(c, claim);
+        return;
+    }
     diag_help(diag_report(c->diags, DIAG_E0308, condition->range, "a claim is a condition, this is %s",
                           type_text(c->arena, t)),
               "claim \"the ensemble withstands more\": robust[defence: ensemble] > robust[defence: final]");

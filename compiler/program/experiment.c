@@ -163,13 +163,18 @@ static bool find_axes(Experiment *x, json_t *axes) {
     return true;
 }
 
-static bool run_item(Experiment *x, const Ast *item, json_t *tables) {
+static bool run_item(Experiment *x, const Ast *item, json_t *tables, json_t *claims) {
     switch (item->kind) {
     case AST_TRAIN: return run_train(x, item);
     case AST_LET: return run_let(x, item);
     case AST_TABLE: {
         json_t *j = experiment_table(x, item);
         if (j) json_array_append_new(tables, j);
+        return j != NULL;
+    }
+    case AST_CLAIM: {
+        json_t *j = experiment_claim(x, item);
+        if (j) json_array_append_new(claims, j);
         return j != NULL;
     }
     case AST_SWEEP:
@@ -193,14 +198,15 @@ json_t *pipe_experiment(Pipe *p, const Ast *experiment) {
     x->audit = flag(items, "audit");
     x->allow_masking = flag(items, "allow_masking");
     x->arrays = json_array();
-    json_t *axes = json_array(), *tables = json_array();
+    json_t *axes = json_array(), *tables = json_array(), *claims = json_array();
     const uint32_t uses = p->nuses;
     bool ok = find_axes(x, axes);
-    for (x->item = 0; ok && x->item < items->nkids; x->item++) ok = run_item(x, items->kids[x->item], tables);
+    for (x->item = 0; ok && x->item < items->nkids; x->item++) ok = run_item(x, items->kids[x->item], tables, claims);
     p->nuses = uses; /* its nets are not seen by what stands after it */
     if (!ok) return NULL;
     json_t *j = json_pack("{s:s, s:i, s:o, s:o, s:o}", "name", experiment->name, "line", json_line(experiment), "axes",
                           axes, "arrays", x->arrays, "tables", tables);
+    if (json_array_size(claims)) json_object_set_new(j, "claims", claims);
     if (x->audit) json_object_set_new(j, "audit", json_true());
     return j;
 }

@@ -2,7 +2,8 @@
  *
  * Training runs and evaluations have a specification for each cell of their axes; what is computed from them has one for
  * all.  The runtime evaluates them where they are asked for, each cell once.
- * Files: experiment.c (items, cells), experiment_axes.c (values of sweeps), experiment_value.c (what the values are), experiment_table.c (what is shown). */
+ * Files: experiment.c (items, cells), experiment_axes.c (values of sweeps), experiment_value.c (what the values are),
+ * experiment_table.c (what is shown), experiment_claim.c. */
 #ifndef DEQ_COMPILER_EXPERIMENT_PARTS_H
 #define DEQ_COMPILER_EXPERIMENT_PARTS_H
 #include "axes.h"
@@ -77,4 +78,7 @@ const char *experiment_value(Experiment *x, const Ast *e, const char *name);
 bool experiment_runs(Experiment *x, Scope *s, const Ast *e);
 /* ---- experiment_table.c ---- */
 json_t *experiment_table(Experiment *x, const Ast *table);
+/* ---- experiment_claim.c ---- */
+json_t *experiment_claim(Experiment *x, const Ast *claim);
+AxisSet experiment_seeds(const Experiment *x);
 #endif

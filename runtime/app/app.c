@@ -130,6 +130,9 @@ static bool run_all(deq_app *app, deq_error *e) {
     if (app->options->strict && app->masked)
         return deq_fail(e, DEQ_STRICT, "%d of the accuracies under attack %s masked (--strict); the results are in %s/",
                         app->masked, app->masked == 1 ? "is" : "are", app->results);
+    if (app->options->strict && app->failed)
+        return deq_fail(e, DEQ_CLAIM, "%d of the claims %s (--strict); the results are in %s/", app->failed,
+                        app->failed == 1 ? "fails" : "fail", app->results);
     return true;
 }
 

@@ -1,8 +1,8 @@
 /* app.h - executes a manifest: training runs and experiments; what `deq run` and built programs share.
  * Files: app.c, export.c, export_adversarial.c, read_journals.c.  Tests, comparisons and benchmarks: study.h.
  *
- * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 5 masked (strict), 64 usage, 70 internal,
- * 130 interrupted.
+ * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test or claim (strict), 5 masked (strict),
+ * 64 usage, 70 internal, 130 interrupted.
  */
 #ifndef DEQ_RUNTIME_APP_H
 #define DEQ_RUNTIME_APP_H

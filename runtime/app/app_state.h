@@ -62,6 +62,7 @@ typedef struct deq_app {
     deq_model **models;
     int nmodels, models_cap;
     int masked;    /* accuracies under attack with this verdict */
+    int failed;    /* claims */
     json_t *begun; /* keys of the journals and attacked inputs that this run has opened: --fresh begins them once */
 } deq_app;
 

@@ -98,6 +98,8 @@ bool deq_arrays_open(deq_arrays *g, deq_app *app, const deq_experiment_spec *x, 
 static void cell_free(deq_cell *c) {
     if (c->evaluation) deq_evaluation_free(c->evaluation);
     free(c->evaluation);
+    free(c->steps);
+    free(c->residual);
     if (c->sampled) {
         free(c->sampled->values);
         free(c->sampled->means);
@@ -144,8 +146,15 @@ static double call(const deq_arrays *g, const deq_array_spec *a, const double *i
     return call_scalar(g->app->module, a->routine, inputs, &out, &e) ? out : NAN;
 }
 
+static void draw_seeds(const deq_arrays *g, const deq_array_spec *a, int resample, int *at) {
+    for (int k = 0; k < a->nover; k++) {
+        const deq_axis_spec *axis = &g->x->axes[a->over[k]];
+        if (axis->seed) at[a->over[k]] = deq_resampled_seed(a->over[k], resample, at[a->over[k]], axis->nvalues);
+    }
+}
+
 /* Calls `each` with every place of the reduced array's cells that make up the one at `at`. */
-static bool each_part(deq_arrays *g, const deq_array_spec *a, const int *at,
+static bool each_part(deq_arrays *g, const deq_array_spec *a, const int *at, int resample,
                       bool (*each)(deq_arrays *g, int array, const int *at, int part, void *context), void *context) {
     const int n = deq_axes_count(g->x, a->over, a->nover);
     int *inner = malloc((size_t)(g->x->naxes + 1) * sizeof *inner);
@@ -153,6 +162,8 @@ static bool each_part(deq_arrays *g, const deq_array_spec *a, const int *at,
     if (ok) memcpy(inner, at, (size_t)g->x->naxes * sizeof *inner);
     for (int part = 0; ok && part < n; part++) {
         deq_axes_place(g->x, a->over, a->nover, part, inner);
+        if (resample >= 0 && g->seeds && (a->reduction == DEQ_REDUCE_mean || a->reduction == DEQ_REDUCE_std))
+            draw_seeds(g, a, resample, inner);
         ok = each(g, a->inputs[0], inner, part, context);
     }
     free(inner);
@@ -174,7 +185,7 @@ static double reduced(deq_arrays *g, const deq_array_spec *a, const int *at, int
     const int n = deq_axes_count(g->x, a->over, a->nover);
     Gathered to = {malloc((size_t)n * sizeof(double)), resample};
     double out = NAN;
-    if (to.values && each_part(g, a, at, gather, &to)) out = deq_reduce(a->reduction, a->share, to.values, n);
+    if (to.values && each_part(g, a, at, resample, gather, &to)) out = deq_reduce(a->reduction, a->share, to.values, n);
     free(to.values);
     return out;
 }
@@ -227,9 +238,10 @@ static double computed(deq_arrays *g, int array, const int *at, int resample) {
 double deq_arrays_value(deq_arrays *g, int array, const int *at, int resample) {
     deq_cell *c = deq_arrays_cell(g, array, at);
     if (resample < 0) return c->value;
-    if (c->stamp != resample + 1) {
+    const int stamp = 2 * resample + 1 + g->seeds;
+    if (c->stamp != stamp) {
         c->drawn = computed(g, array, at, resample);
-        c->stamp = resample + 1;
+        c->stamp = stamp;
     }
     return c->drawn;
 }
@@ -320,7 +332,7 @@ static bool take_worst(deq_cell *c, const deq_cell *part, deq_error *e) {
         double *values = malloc((size_t)(from->n + 1) * sizeof *values);
         if (!c->sampled || !values) return free(values), deq_fail(e, DEQ_MEMORY, "out of memory for worst_of");
         memcpy(values, from->values, (size_t)from->n * sizeof *values);
-        *c->sampled = (deq_sampled){values, from->n, from->group, NULL};
+        *c->sampled = (deq_sampled){.values = values, .n = from->n, .group = from->group};
     }
     for (int64_t i = 0; i < from->n; i++)
         if (by_loss ? from->values[i] > c->sampled->values[i] : from->values[i] < c->sampled->values[i])
@@ -335,6 +347,7 @@ static bool reduce_part(deq_arrays *g, int array, const int *at, int part, void 
     const deq_cell *of = deq_arrays_cell(g, array, at);
     if (isnan(of->value)) return true; /* there is no such cell */
     if (!r->choice) believe(r->cell, of, r->strongest, &r->least);
+    if (r->cell->examples < of->examples) r->cell->examples = of->examples;
     return !r->records || take_worst(r->cell, of, r->e);
 }
 
@@ -355,6 +368,18 @@ static bool take_picked(deq_arrays *g, const deq_array_spec *a, deq_cell *c, con
     return ok;
 }
 
+/* Means over examples are resampled with them; other statistics stay as they are. */
+static bool sample_statistic(const deq_cell *of, const char *what, deq_cell *c) {
+    const float *values = !strcmp(what, "steps") ? of->steps : !strcmp(what, "residual") ? of->residual : NULL;
+    if (!values || !of->sampled || isnan(c->value)) return true;
+    double *copy = malloc((size_t)(of->sampled->n + 1) * sizeof *copy);
+    c->sampled = copy ? calloc(1, sizeof *c->sampled) : NULL;
+    if (!c->sampled) return free(copy), false;
+    for (int64_t i = 0; i < of->sampled->n; i++) copy[i] = (double)values[i];
+    *c->sampled = (deq_sampled){.values = copy, .n = of->sampled->n, .group = of->sampled->group};
+    return true;
+}
+
 static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
     const deq_array_spec *a = &g->x->arrays[array];
     deq_cell *c = deq_arrays_cell(g, array, at);
@@ -370,7 +395,7 @@ static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
         const bool records = a->reduction == DEQ_REDUCE_worst_of;
         const bool choice = a->reduction == DEQ_REDUCE_argmin || a->reduction == DEQ_REDUCE_argmax;
         Reducing r = {c, records || a->reduction == DEQ_REDUCE_min, records, choice, INFINITY, e};
-        if (!each_part(g, a, at, reduce_part, &r)) return false;
+        if (!each_part(g, a, at, -1, reduce_part, &r)) return false;
         if (records) {
             double sum = 0;
             for (int64_t i = 0; i < c->sampled->n; i++) sum += c->sampled->values[i];
@@ -381,6 +406,8 @@ static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
         const deq_evaluation *of = deq_arrays_cell(g, a->inputs[0], at)->evaluation;
         c->examples = of->examples;
         c->value = deq_evaluation_statistic(of, a->what);
+        if (!sample_statistic(deq_arrays_cell(g, a->inputs[0], at), a->what, c))
+            return deq_fail(e, DEQ_MEMORY, "out of memory for '%s'", a->name);
     } else if (!c->sampled) {
         c->value = computed(g, array, at, -1);
     }

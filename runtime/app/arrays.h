@@ -12,7 +12,8 @@ typedef struct deq_sampled { /* values of examples, of which means are taken */
     double *values;
     int64_t n;
     int group;     /* the same examples are drawn for all of a group */
-    double *means; /* of each resample; NULL: not made yet */
+    double *means; /* of the first nmeans resamples */
+    int nmeans;
 } deq_sampled;
 
 typedef struct deq_cell {
@@ -24,7 +25,8 @@ typedef struct deq_cell {
     deq_model *model;           /* of a training run; of an evaluation, the net */
     deq_evaluation *evaluation; /* of an evaluation */
     const deq_value_spec *spec; /* likewise */
-    deq_sampled *sampled;       /* of evaluations, and of the worst of several */
+    deq_sampled *sampled;       /* of evaluations, the worst of several, and means over examples */
+    float *steps, *residual;    /* of an evaluation's examples, for its statistics */
     int stamp;                  /* the resample that `drawn` is of, from 1 */
     double drawn;
 } deq_cell;
@@ -37,6 +39,7 @@ typedef struct deq_arrays {
     deq_cell **cells; /* of each array, by cell */
     int *used;        /* of each array: whether a table has it as a column, 1 */
     int groups;       /* of examples, so far */
+    bool seeds;       /* resamples draw seeds too: where a mean is taken over the sweep that they come from */
     deq_resamples *resamples;
 } deq_arrays;
 
@@ -72,8 +75,10 @@ bool deq_arrays_choose(deq_arrays *g, int array, const int *at, int *out, deq_er
 double deq_reduce(deq_reduction reduction, double share, const double *values, int n);
 
 /* ---- resample.c ---- */
-#define DEQ_RESAMPLES 1000 /* for an interval */
+enum { DEQ_RESAMPLES = 1000, DEQ_CLAIM_RESAMPLES = 10000 }; /* for an interval; for a claim, whose first are those */
 /* The mean over the resample's examples.  Memory that is short makes it NaN. */
 double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample);
+/* The place of a seed among the n of its sweep that takes the place `at` in a resample. */
+int deq_resampled_seed(int axis, int resample, int at, int n);
 void deq_resamples_free(deq_resamples *r);
 #endif

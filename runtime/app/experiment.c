@@ -1,6 +1,7 @@
 /* experiment.c - the cells of an experiment in order, then its tables. */
 #define _GNU_SOURCE
 #include "experiment.h"
+#include "claims.h"
 #include "lines.h"
 #include "output.h"
 #include <math.h>
@@ -120,9 +121,17 @@ static bool sample(deq_arrays *g, deq_cell *c, deq_error *e) {
     const deq_cell *other = find_evaluation(g, c, is_of_same_examples);
     double *values = malloc((size_t)(v->examples + 1) * sizeof *values);
     c->sampled = calloc(1, sizeof *c->sampled);
-    if (!values || !c->sampled) return free(values), deq_fail(e, DEQ_MEMORY, "out of memory for an evaluation");
-    for (int64_t i = 0; i < v->examples; i++) values[i] = v->by_loss ? v->records[i].loss : v->records[i].metric;
-    *c->sampled = (deq_sampled){values, v->examples, other ? other->sampled->group : g->groups++, NULL};
+    c->steps = malloc((size_t)(v->examples + 1) * sizeof *c->steps);
+    c->residual = malloc((size_t)(v->examples + 1) * sizeof *c->residual);
+    if (!values || !c->sampled || !c->steps || !c->residual)
+        return free(values), deq_fail(e, DEQ_MEMORY, "out of memory for an evaluation");
+    for (int64_t i = 0; i < v->examples; i++) {
+        values[i] = v->by_loss ? v->records[i].loss : v->records[i].metric;
+        c->steps[i] = (float)v->records[i].steps;
+        c->residual[i] = (float)v->records[i].residual;
+    }
+    *c->sampled =
+        (deq_sampled){.values = values, .n = v->examples, .group = other ? other->sampled->group : g->groups++};
     return true;
 }
 
@@ -263,6 +272,7 @@ bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e
     deq_arrays g;
     bool ok = deq_arrays_open(&g, app, x, e) && run_all(&g, e);
     for (int t = 0; ok && t < x->ntables; t++) ok = deq_lines_write(&g, &x->tables[t], e);
+    ok = ok && deq_claims_judge(&g, e);
     deq_arrays_close(&g);
     return ok;
 }

@@ -5,44 +5,88 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct deq_resamples {
+struct deq_resamples { /* of some examples, DEQ_RESAMPLES at a time */
     struct deq_resamples *next;
-    int group;
+    int group, block;
     int64_t n;
-    uint16_t *counts; /* how often each example was drawn, by resample */
+    uint8_t *counts; /* how often each example was drawn, by resample */
 };
 
-static deq_resamples *draws_of(deq_arrays *g, const deq_sampled *s) {
-    for (deq_resamples *r = g->resamples; r; r = r->next)
-        if (r->group == s->group && r->n == s->n) return r;
-    deq_resamples *r = calloc(1, sizeof *r);
-    uint16_t *counts = calloc((size_t)s->n * DEQ_RESAMPLES, sizeof *counts);
-    if (!r || !counts) return free(r), free(counts), NULL;
+/* A count above 255 does not occur: among so many draws it has a chance below 1e-300. */
+static bool draw(deq_resamples *r) {
+    double *draws = malloc((size_t)r->n * sizeof *draws);
+    if (!draws) return false;
     for (int k = 0; k < DEQ_RESAMPLES; k++) {
-        const uint64_t stream = deq_key_mix((uint64_t)s->group, (uint64_t)k);
-        uint16_t *own = counts + (int64_t)k * s->n;
-        for (int64_t i = 0; i < s->n; i++) {
-            const int64_t drawn = (int64_t)(deq_uniform(stream, (uint64_t)i) * (double)s->n);
-            uint16_t *count = &own[drawn < s->n ? drawn : s->n - 1];
-            *count = (uint16_t)(*count + (*count < UINT16_MAX));
+        uint8_t *own = r->counts + (int64_t)k * r->n;
+        deq_stream(deq_key_mix((uint64_t)r->group, (uint64_t)(r->block * DEQ_RESAMPLES + k)), 0, r->n, false, draws);
+        for (int64_t i = 0; i < r->n; i++) {
+            const int64_t drawn = (int64_t)(draws[i] * (double)r->n);
+            uint8_t *count = &own[drawn < r->n ? drawn : r->n - 1];
+            *count = (uint8_t)(*count + (*count < UINT8_MAX));
         }
     }
-    *r = (deq_resamples){g->resamples, s->group, s->n, counts};
+    free(draws);
+    return true;
+}
+
+static const deq_resamples *draws_of(deq_arrays *g, const deq_sampled *s, int block) {
+    for (deq_resamples *r = g->resamples; r; r = r->next)
+        if (r->group == s->group && r->n == s->n && r->block == block) return r;
+    deq_resamples *r = calloc(1, sizeof *r);
+    uint8_t *counts = calloc((size_t)s->n * DEQ_RESAMPLES + 1, sizeof *counts);
+    if (r) *r = (deq_resamples){g->resamples, s->group, block, s->n, counts};
+    if (!r || !counts || !draw(r)) return free(r), free(counts), NULL;
     return g->resamples = r;
 }
 
-double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample) {
-    if (!s->means) {
-        const deq_resamples *r = draws_of(g, s);
-        s->means = r ? malloc(DEQ_RESAMPLES * sizeof *s->means) : NULL;
-        for (int k = 0; s->means && k < DEQ_RESAMPLES; k++) {
-            const uint16_t *counts = r->counts + (int64_t)k * s->n;
-            double sum = 0;
-            for (int64_t i = 0; i < s->n; i++) sum += counts[i] ? counts[i] * s->values[i] : 0;
-            s->means[k] = sum / (double)s->n;
-        }
+/* 255 where the value is 1; NULL: some are neither 0 nor 1. */
+static uint8_t *ones_of(const deq_sampled *s) {
+    uint8_t *ones = malloc((size_t)s->n + 1);
+    for (int64_t i = 0; ones && i < s->n; i++) {
+        if (s->values[i] != 0 && s->values[i] != 1) return free(ones), NULL;
+        ones[i] = s->values[i] == 1 ? 255 : 0;
     }
-    return s->means ? s->means[resample] : NAN;
+    return ones;
+}
+
+static double mean_of_ones(const uint8_t *counts, const uint8_t *ones, int64_t n) {
+    int64_t sum = 0;
+    for (int64_t from = 0; from < n; from += 1 << 16) { /* pieces whose sum fits 32 bits */
+        const int64_t to = from + (1 << 16) < n ? from + (1 << 16) : n;
+        uint32_t part = 0;
+        for (int64_t i = from; i < to; i++) part += counts[i] & ones[i];
+        sum += part;
+    }
+    return (double)sum / (double)n;
+}
+
+static double mean_of(const uint8_t *counts, const double *values, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += counts[i] ? counts[i] * values[i] : 0;
+    return sum / (double)n;
+}
+
+double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample) {
+    while (resample >= s->nmeans) {
+        const deq_resamples *r = draws_of(g, s, s->nmeans / DEQ_RESAMPLES);
+        double *grown = r ? realloc(s->means, (size_t)(s->nmeans + DEQ_RESAMPLES) * sizeof *grown) : NULL;
+        if (!grown) return NAN;
+        s->means = grown;
+        uint8_t *ones = ones_of(s);
+        for (int k = 0; k < DEQ_RESAMPLES; k++) {
+            const uint8_t *counts = r->counts + (int64_t)k * s->n;
+            s->means[s->nmeans + k] = ones ? mean_of_ones(counts, ones, s->n) : mean_of(counts, s->values, s->n);
+        }
+        s->nmeans += DEQ_RESAMPLES;
+        free(ones);
+    }
+    return s->means[resample];
+}
+
+int deq_resampled_seed(int axis, int resample, int at, int n) {
+    const uint64_t key = deq_key_mix(deq_key_text((uint64_t)axis, "seeds"), (uint64_t)resample);
+    const int drawn = (int)(deq_uniform(key, (uint64_t)at) * n);
+    return drawn < n ? drawn : n - 1;
 }
 
 void deq_resamples_free(deq_resamples *r) {

@@ -253,6 +253,7 @@ typedef struct deq_axis_spec {
     int nvalues;
     const char ***members; /* of an axis of families: the labels of each one's members, which the next axis counts */
     int *nmembers;         /* NULL: it is no such axis */
+    bool seed;             /* training runs take their seed from it */
     int choice;            /* the array that chooses one of them; -1: it is a sweep */
 } deq_axis_spec;
 
@@ -279,6 +280,13 @@ typedef struct deq_table_spec {
     bool mean_std;
 } deq_table_spec;
 
+typedef struct deq_claim_spec {
+    const char *text;
+    int line, condition; /* position of the array: 1 or 0 */
+    int value;           /* the number that it is about; -1: none */
+    bool percent;        /* of the value */
+} deq_claim_spec;
+
 typedef struct deq_experiment_spec {
     const char *name;
     int line;
@@ -288,6 +296,8 @@ typedef struct deq_experiment_spec {
     int narrays;
     deq_table_spec *tables;
     int ntables;
+    deq_claim_spec *claims;
+    int nclaims;
     bool audit;
 } deq_experiment_spec;
 

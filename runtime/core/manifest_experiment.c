@@ -208,6 +208,7 @@ void manifest_experiment(manifest_reader *r, const json_t *o, deq_experiment_spe
         x->axes[i].name = manifest_text(r, s, "name");
         x->axes[i].values = manifest_texts(r, s, "values", &x->axes[i].nvalues);
         x->axes[i].choice = -1;
+        x->axes[i].seed = json_is_true(json_object_get(s, "seed"));
         read_members(r, s, &x->axes[i]);
     }
     const json_t *arrays = manifest_list(r, o, "arrays", &x->narrays), *tables;
@@ -221,6 +222,18 @@ void manifest_experiment(manifest_reader *r, const json_t *o, deq_experiment_spe
     x->tables = manifest_make(r, (size_t)x->ntables, sizeof *x->tables);
     for (int i = 0; x->arrays && x->tables && i < x->ntables; i++)
         read_table(r, json_array_get(tables, (size_t)i), x, &x->tables[i]);
+    const json_t *claims = manifest_optional_list(o, "claims", &x->nclaims);
+    x->claims = manifest_make(r, (size_t)x->nclaims, sizeof *x->claims);
+    for (int i = 0; x->arrays && x->claims && i < x->nclaims; i++) {
+        const json_t *c = json_array_get(claims, (size_t)i);
+        const char *value = manifest_text_or_null(c, "value"), *format = manifest_text_or_null(c, "format");
+        r->where = "claim";
+        x->claims[i] = (deq_claim_spec){.text = manifest_text(r, c, "text"),
+                                        .line = (int)manifest_integer_or(c, "line", 0),
+                                        .condition = array_named(r, x, x->narrays, manifest_text(r, c, "condition")),
+                                        .value = value ? array_named(r, x, x->narrays, value) : -1,
+                                        .percent = format && !strcmp(format, "percent")};
+    }
 }
 
 bool deq_each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *), void *context) {

@@ -22,12 +22,12 @@ static const char help[] =
     "  -j, --json         one JSON object a line on standard output\n"
     "  -q, --quiet        errors and warnings only\n"
     "  --audit            attack a sample of every accuracy under attack again, in other ways\n"
-    "  --strict           exit code 5 when an accuracy under attack is masked\n"
+    "  --strict           exit code 5 when an accuracy under attack is masked, 4 when a claim fails\n"
     "  --test             run the script's tests instead\n"
     "  --bench            time the nets instead\n"
     "  --help             this text\n\n"
-    "exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test, 5 masked (--strict), 64 usage, 70 "
-    "internal, 130 interrupted\n";
+    "exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test or claim (--strict), 5 masked\n"
+    "(--strict), 64 usage, 70 internal, 130 interrupted\n";
 
 /* The value of an option given as "--name value" or "--name=value"; NULL: another option, or no value (*bad). */
 static const char *value_of(const char *name, int argc, char **argv, int *i, bool *bad) {

@@ -15,7 +15,6 @@ deq_initialiser_print        tests write the texts of every row
 deq_check_name               tests name the check that they expect
 mode_argument                tests go through all modes
 mode_at                      tests go through all modes
-deq_arrays_value             awaited: claims, which are judged on resamples
 deq_attacked_trim            tests bound a folder of their own
 deq_journal_read_memory      fuzzed without a file
 foreign_table                tests go through all of its words

@@ -1,0 +1,40 @@
+/* experiment_claim.c - claims: the condition, and the number that it is about. */
+#include "experiment_parts.h"
+#include <string.h>
+
+static bool is_order(const char *op) { return strcmp(op, "<") == 0 || strcmp(op, ">") == 0 || op[1] == '='; }
+
+/* Of `a > b` the difference a - b; of `a > 0.05` a.  NULL: the condition is no comparison of numbers. */
+static const Ast *subject_of(Experiment *x, const Ast *condition, const char **name) {
+    Arena *a = x->pipe->elab->arena;
+    *name = NULL;
+    if (condition->kind != AST_BINARY || !strchr("<>", condition->name[0]) || !is_order(condition->name)) return NULL;
+    const Ast *left = AST_SLOT(condition, BINARY, left), *right = AST_SLOT(condition, BINARY, right);
+    Scope s = experiment_scope(x);
+    if (!experiment_runs(x, &s, right)) return left;
+    if (!experiment_runs(x, &s, left)) return right;
+    Ast *difference = arena_copy(a, condition, sizeof *condition);
+    difference->name = "-";
+    difference->type = left->type;
+    *name = arena_printf(a, "%s - (%s)", range_text(a, left->range), range_text(a, right->range));
+    return difference;
+}
+
+json_t *experiment_claim(Experiment *x, const Ast *claim) {
+    const Ast *condition = AST_SLOT(claim, CLAIM, condition);
+    const char *of = experiment_value(x, condition, NULL), *name, *value = NULL;
+    if (!of) return NULL;
+    const Ast *subject = subject_of(x, condition, &name);
+    if (subject && !(value = experiment_value(x, subject, name))) return NULL;
+    return json_pack("{s:s, s:i, s:s, s:o, s:s}", "text", claim->name, "line", json_line(claim), "condition", of,
+                     "value", value ? json_string(value) : json_null(), "format",
+                     value && experiment_array(x, value)->percent ? "percent" : "number");
+}
+
+/* Axes that the `seed:` of a training run mentions. */
+AxisSet experiment_seeds(const Experiment *x) {
+    AxisSet set = 0;
+    for (uint32_t k = 0; k < x->items->nkids; k++)
+        if (x->items->kids[k]->kind == AST_TRAIN) set |= axes_of_seed(&x->axes, x->items->kids[k]);
+    return set;
+}

@@ -1,0 +1,258 @@
+/* claims.c - see claims.h. */
+#define _GNU_SOURCE
+#include "claims.h"
+#include "experiment.h"
+#include "output.h"
+#include "seal.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOLDS 0.975
+#define FAILS 0.025
+
+typedef struct Judged { /* one cell of a claim */
+    char *label;
+    double share;
+    deq_interval value;
+    double *values; /* of the resamples */
+} Judged;
+
+typedef struct Claim {
+    const deq_claim_spec *spec;
+    Judged *cells;
+    int ncells;
+    double share; /* of the resamples in which it holds in every cell */
+    int64_t examples;
+    int seeds;
+} Claim;
+
+static const char *verdict_of(double share) {
+    return share >= HOLDS ? "holds" : share <= FAILS ? "fails" : "undecided";
+}
+
+/* The most seeds that a mean behind the array goes over. */
+static int seeds_behind(const deq_experiment_spec *x, int array) {
+    const deq_array_spec *a = &x->arrays[array];
+    int seeds = 0;
+    for (int k = 0; k < a->nover; k++)
+        if (x->axes[a->over[k]].seed) seeds = x->axes[a->over[k]].nvalues;
+    for (int i = 0; i < a->ninputs; i++) {
+        const int behind = seeds_behind(x, a->inputs[i]);
+        if (behind > seeds) seeds = behind;
+    }
+    return seeds;
+}
+
+static int by_value(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static deq_interval interval_of(double value, double *values) {
+    for (int r = 0; r < DEQ_CLAIM_RESAMPLES; r++)
+        if (!isfinite(values[r])) return (deq_interval){value, NAN, NAN};
+    qsort(values, DEQ_CLAIM_RESAMPLES, sizeof *values, by_value);
+    return (deq_interval){value, values[DEQ_CLAIM_RESAMPLES / 40],
+                          values[DEQ_CLAIM_RESAMPLES - 1 - DEQ_CLAIM_RESAMPLES / 40]};
+}
+
+/* "mode = jfb, method = pgd" */
+static char *place_text(const deq_experiment_spec *x, const deq_array_spec *a, const int *at) {
+    char *label = deq_axes_label(x, a->axes, a->naxes, at, ""); /* " (mode = jfb)" */
+    const size_t n = label ? strlen(label) : 0;
+    if (n < 3) return label;
+    memmove(label, label + 2, n - 3);
+    label[n - 3] = 0;
+    return label;
+}
+
+static bool judge_cells(deq_arrays *g, Claim *c, int *at) {
+    const deq_array_spec *a = &g->x->arrays[c->spec->condition];
+    const int n = deq_axes_count(g->x, a->axes, a->naxes), value = c->spec->value;
+    int *places = calloc((size_t)n, sizeof *places);
+    c->cells = calloc((size_t)n, sizeof *c->cells);
+    bool ok = places && c->cells;
+    for (int i = 0; ok && i < n; i++) {
+        deq_axes_place(g->x, a->axes, a->naxes, i, at);
+        const deq_cell *of = deq_arrays_cell(g, c->spec->condition, at);
+        if (isnan(of->value) || deq_axes_absent(g->x, a->axes, a->naxes, at)) continue;
+        places[c->ncells] = i;
+        Judged *cell = &c->cells[c->ncells++];
+        cell->label = place_text(g->x, a, at);
+        cell->values = value < 0 ? NULL : malloc(DEQ_CLAIM_RESAMPLES * sizeof *cell->values);
+        cell->value = (deq_interval){value < 0 ? NAN : deq_arrays_cell(g, value, at)->value, NAN, NAN};
+        ok = cell->label && (value < 0 || cell->values);
+        if (c->examples < of->examples) c->examples = of->examples;
+    }
+    int holds = 0;
+    for (int r = 0; ok && r < DEQ_CLAIM_RESAMPLES; r++) {
+        bool all = c->ncells;
+        for (int i = 0; i < c->ncells; i++) {
+            deq_axes_place(g->x, a->axes, a->naxes, places[i], at);
+            const bool here = deq_arrays_value(g, c->spec->condition, at, r) == 1;
+            if (value >= 0) c->cells[i].values[r] = deq_arrays_value(g, value, at, r);
+            c->cells[i].share += here;
+            all = all && here;
+        }
+        holds += all;
+    }
+    c->share = (double)holds / DEQ_CLAIM_RESAMPLES;
+    for (int i = 0; ok && i < c->ncells; i++) {
+        c->cells[i].share /= DEQ_CLAIM_RESAMPLES;
+        if (value >= 0) c->cells[i].value = interval_of(c->cells[i].value.value, c->cells[i].values);
+    }
+    free(places);
+    return ok;
+}
+
+/* ---- what is written ---- */
+static void print_value(FILE *out, const deq_interval *v, bool percent) {
+    const double scale = percent ? 100 : 1;
+    const char *sign = percent ? "%" : "";
+    if (isnan(v->value))
+        fputs("-", out);
+    else if (isnan(v->low))
+        fprintf(out, "%.3g%s", scale * v->value, sign);
+    else
+        fprintf(out, "%.3g%s [%.3g, %.3g]", scale * v->value, sign, scale * v->low, scale * v->high);
+}
+
+static void print_row(FILE *out, const Claim *c, const Judged *cell, double share) {
+    fprintf(out, "| %s%s | %s | ", cell && c->ncells > 1 ? "- " : "",
+            cell && c->ncells > 1 ? cell->label : c->spec->text, verdict_of(share));
+    if (cell)
+        print_value(out, &cell->value, c->spec->percent);
+    else
+        fputs("-", out);
+    fprintf(out, " | %.1f%% |", 100 * share);
+    if (cell && c->ncells > 1)
+        fputs(" | |\n", out);
+    else
+        fprintf(out, " %lld | %s%.0d |\n", (long long)c->examples, c->seeds ? "" : "-", c->seeds);
+}
+
+static void print_markdown(FILE *out, const Claim *claims, int n) {
+    fputs("| claim | verdict | value | resamples | examples | seeds |\n|:--|:--|--:|--:|--:|--:|\n", out);
+    for (int i = 0; i < n; i++) {
+        const Claim *c = &claims[i];
+        print_row(out, c, c->ncells == 1 ? c->cells : NULL, c->share);
+        for (int k = 0; c->ncells > 1 && k < c->ncells; k++) print_row(out, c, &c->cells[k], c->cells[k].share);
+    }
+    fprintf(
+        out,
+        "\nA claim holds where its condition is true in 97.5%% or more of %d resamples of the examples and the seeds, "
+        "and fails at 2.5%% or less.  In brackets: 95%% of the resamples.\n",
+        DEQ_CLAIM_RESAMPLES);
+}
+
+static void print_text(FILE *out, const char *text) {
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"') fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void print_number(FILE *out, double v) {
+    if (!isnan(v)) fprintf(out, "%.9g", v);
+    fputc(',', out);
+}
+
+/* A line for each claim, then one for each of its cells where it has several. */
+static void print_csv(FILE *out, const Claim *claims, int n) {
+    static const Judged none = {.value = {NAN, NAN, NAN}};
+    fputs("claim,cell,verdict,value,low,high,share,examples,seeds\n", out);
+    for (int i = 0; i < n; i++)
+        for (int k = claims[i].ncells == 1 ? 0 : -1; k < claims[i].ncells; k++) {
+            const Claim *c = &claims[i];
+            const Judged *cell = k < 0 ? &none : &c->cells[k];
+            const bool whole = k < 0 || c->ncells == 1;
+            print_text(out, c->spec->text);
+            fputc(',', out);
+            print_text(out, whole ? "" : cell->label);
+            fprintf(out, ",%s,", verdict_of(whole ? c->share : cell->share));
+            print_number(out, cell->value.value);
+            print_number(out, cell->value.low);
+            print_number(out, cell->value.high);
+            fprintf(out, "%.4f,%lld,%d\n", whole ? c->share : cell->share, (long long)c->examples, c->seeds);
+        }
+}
+
+static void report(deq_arrays *g, const Claim *c) {
+    deq_report(&g->app->reporter, "claim \"%s\" %s: true in %.1f%% of %d resamples", c->spec->text,
+               c->share > FAILS && c->share < HOLDS ? "is undecided" : verdict_of(c->share), 100 * c->share,
+               DEQ_CLAIM_RESAMPLES);
+    json_t *cells = json_array();
+    for (int i = 0; i < c->ncells; i++)
+        json_array_append_new(cells, json_pack("{s:s, s:f, s:o, s:o, s:o}", "cell", c->cells[i].label, "share",
+                                               c->cells[i].share, "value", deq_json_number(c->cells[i].value.value),
+                                               "low", deq_json_number(c->cells[i].value.low), "high",
+                                               deq_json_number(c->cells[i].value.high)));
+    deq_report_event(&g->app->reporter, "claim",
+                     json_pack("{s:s, s:s, s:s, s:f, s:I, s:i, s:o}", "experiment", g->x->name, "text", c->spec->text,
+                               "verdict", verdict_of(c->share), "share", c->share, "examples", (json_int_t)c->examples,
+                               "seeds", c->seeds, "cells", cells));
+}
+
+/* "claims", or "EXPERIMENT-claims" where several experiments of the script have some. */
+static char *stem_of(const deq_arrays *g) {
+    const deq_manifest *m = g->app->manifest;
+    int having = 0;
+    char *text = NULL;
+    for (int i = 0; i < m->nexperiments; i++) having += m->experiments[i].nclaims > 0;
+    const bool shared = having > 1;
+    if (asprintf(&text, "%s%sclaims", shared ? g->x->name : "", shared ? "-" : "") < 0) return NULL;
+    char *stem = deq_path_component(text);
+    free(text);
+    return stem;
+}
+
+static bool write_files(deq_arrays *g, const Claim *claims, deq_error *e) {
+    char *stem = stem_of(g), *markdown = stem ? deq_app_file(g->app, stem, ".md") : NULL,
+         *csv = stem ? deq_app_file(g->app, stem, ".csv") : NULL, *text = NULL, *values = NULL, *sealed = NULL;
+    size_t size = 0, values_size = 0;
+    FILE *f = open_memstream(&text, &size), *h = open_memstream(&values, &values_size);
+    bool ok = markdown && csv && f && h;
+    if (f) print_markdown(f, claims, g->x->nclaims), fclose(f);
+    if (h) print_csv(h, claims, g->x->nclaims), fclose(h);
+    if (ok) sealed = deq_seal_csv(values, csv, &values_size);
+    ok = sealed || deq_fail(e, DEQ_MEMORY, "out of memory for the claims of '%s'", g->x->name);
+    const deq_output_text all[] = {{markdown, text, size}, {csv, sealed, values_size}};
+    ok = ok && deq_output_write_all(all, 2, e);
+    free(stem);
+    free(markdown);
+    free(csv);
+    free(text);
+    free(values);
+    free(sealed);
+    return ok;
+}
+
+bool deq_claims_judge(deq_arrays *g, deq_error *e) {
+    const int n = g->x->nclaims;
+    if (!n) return true;
+    Claim *claims = calloc((size_t)n, sizeof *claims);
+    int *at = calloc((size_t)g->x->naxes + 1, sizeof *at);
+    bool ok = claims && at;
+    g->seeds = true;
+    for (int i = 0; ok && i < n; i++) {
+        claims[i].spec = &g->x->claims[i];
+        claims[i].seeds = seeds_behind(g->x, claims[i].spec->condition);
+        ok = judge_cells(g, &claims[i], at);
+        if (ok) report(g, &claims[i]);
+        g->app->failed += ok && claims[i].share <= FAILS;
+    }
+    g->seeds = false;
+    if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the claims of '%s'", g->x->name);
+    ok = ok && write_files(g, claims, e);
+    for (int i = 0; claims && i < n; i++) {
+        for (int k = 0; claims[i].cells && k < claims[i].ncells; k++)
+            free(claims[i].cells[k].label), free(claims[i].cells[k].values);
+        free(claims[i].cells);
+    }
+    free(claims);
+    free(at);
+    return ok;
+}

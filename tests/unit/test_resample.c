@@ -1,0 +1,79 @@
+/* Resampled means: paired, the same each time, and as many as the grid of a paper needs. */
+#include "arrays.h"
+#include "random.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { EXAMPLES = 2000, CELLS = 60 };
+
+static deq_sampled make(double share, int group, bool whole) {
+    deq_sampled s = {.values = malloc(EXAMPLES * sizeof(double)), .n = EXAMPLES, .group = group};
+    for (int i = 0; i < EXAMPLES; i++) {
+        const double u = deq_uniform(7, (uint64_t)i);
+        s.values[i] = whole ? u < share : share * u;
+    }
+    return s;
+}
+
+static void drop(deq_sampled *s) { free(s->values), free(s->means); }
+
+static void means(void **state) {
+    (void)state;
+    deq_arrays g = {0};
+    deq_sampled a = make(0.6, 0, true), b = make(0.5, 0, true), real = make(1, 0, false), other = make(0.6, 1, true);
+    double mean = 0, spread = 0, paired = 0, share = 0;
+    for (int i = 0; i < EXAMPLES; i++) share += a.values[i] / EXAMPLES;
+    for (int r = 0; r < DEQ_CLAIM_RESAMPLES; r++) {
+        const double x = deq_resampled_mean(&g, &a, r), y = deq_resampled_mean(&g, &b, r);
+        assert_true(x >= y); /* the same examples are drawn, and b is right only where a is */
+        mean += x / DEQ_CLAIM_RESAMPLES;
+        spread += (x - share) * (x - share) / DEQ_CLAIM_RESAMPLES;
+        paired += fabs(deq_resampled_mean(&g, &other, r) - x) / DEQ_CLAIM_RESAMPLES;
+    }
+    assert_true(fabs(mean - 0.6) < 0.02);
+    assert_true(fabs(sqrt(spread) - sqrt(share * (1 - share) / EXAMPLES)) < 0.001);
+    assert_true(paired > 0.005); /* another group draws others */
+    const double first = deq_resampled_mean(&g, &a, 17), last = deq_resampled_mean(&g, &a, DEQ_CLAIM_RESAMPLES - 1);
+    deq_resamples_free(g.resamples);
+    g = (deq_arrays){0};
+    deq_sampled again = make(0.6, 0, true);
+    assert_true(deq_resampled_mean(&g, &again, DEQ_CLAIM_RESAMPLES - 1) == last); /* whatever was asked for before */
+    assert_true(deq_resampled_mean(&g, &again, 17) == first);
+    const double of_real = deq_resampled_mean(&g, &real, 3);
+    assert_true(of_real > 0.4 && of_real < 0.6);
+    deq_resamples_free(g.resamples);
+    drop(&a), drop(&b), drop(&real), drop(&other), drop(&again);
+}
+
+/* 10,000 resamples of 60 cells. */
+static void grid(void **state) {
+    (void)state;
+    deq_arrays g = {0};
+    double sum = 0;
+    for (int k = 0; k < CELLS; k++) {
+        deq_sampled s = make(0.3 + 0.005 * k, 0, true);
+        sum += deq_resampled_mean(&g, &s, DEQ_CLAIM_RESAMPLES - 1);
+        drop(&s);
+    }
+    assert_true(sum > 0);
+    deq_resamples_free(g.resamples);
+}
+
+static void seeds(void **state) {
+    (void)state;
+    int counts[3] = {0};
+    for (int r = 0; r < 3000; r++) {
+        counts[deq_resampled_seed(0, r, 1, 3)]++;
+        assert_int_equal(deq_resampled_seed(0, r, 2, 3), deq_resampled_seed(0, r, 2, 3));
+    }
+    for (int k = 0; k < 3; k++) assert_true(counts[k] > 850 && counts[k] < 1150);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(means), cmocka_unit_test(grid), cmocka_unit_test(seeds)};
+    return cmocka_run_group_tests_name("resample", tests, NULL, NULL);
+}
