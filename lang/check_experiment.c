@@ -17,6 +17,7 @@ static bool is_sweepable(const Type *item) {
 static bool join_item(Checker *c, Ast *element, const Type *t, const Type **item) {
     if (t->kind == TYPE_ERROR) return false;
     if (!*item || ((*item)->kind == TYPE_NUMBER && t->kind == TYPE_TENSOR && type_is_scalar(t))) return *item = t, true;
+    if ((*item)->kind == TYPE_FN && t->kind == TYPE_FN) return true; /* several losses */
     if (fits(c, element, *item)) return true;
     diag_report(c->diags, DIAG_E0301, element->range, "an element of this list is %s, those before it are %s",
                 type_text(c->arena, t), type_text(c->arena, *item));
@@ -38,7 +39,8 @@ static const Type *check_elements(Checker *c, Ast *values) {
                 good = false;
             }
         if (!is_family(element)) {
-            good = join_item(c, value, check_expr(c, value), &item) && good;
+            const Type *partial = check_partial(c, value);
+            good = join_item(c, value, partial ? partial : check_expr(c, value), &item) && good;
             continue;
         }
         const Type *list = check_expr(c, value);

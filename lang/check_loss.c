@@ -59,8 +59,33 @@ static bool check_loss_setting(Checker *c, const Signature *s, uint32_t i, Ast *
     return false;
 }
 
+const Type *check_partial(Checker *c, Ast *e) {
+    const Ast *callee = e->kind == AST_CALL ? SLOT(e, CALL, callee) : NULL, *fn = callee ? callee->ref : NULL;
+    if (!fn || fn->kind != AST_FN || SLOT(e, CALL, state)) return NULL;
+    const Ast *args = SLOT(e, CALL, inputs);
+    for (uint32_t i = 0; i < args->nkids; i++)
+        if (args->kids[i]->kind != AST_ARG || !args->kids[i]->name) return NULL;
+    checker_ensure(c, fn);
+    const Signature *s = checker_signature(c, fn);
+    if (s->broken || supplied(s, e) < 2) return NULL;
+    Type *t = arena_alloc(c->arena, sizeof *t);
+    t->kind = TYPE_FN, t->decl = fn;
+    return e->type = t;
+}
+
 bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool pairs, bool attacked) {
     const Signature *s = NULL;
+    const Ast *sweep = e->kind == AST_NAME && e->ref && e->ref->kind == AST_SWEEP ? e->ref : NULL;
+    Ast *list = sweep ? SLOT(sweep, SWEEP, values) : NULL;
+    if (list && list->kind == AST_ARRAY && sweep->type && sweep->type->kind == TYPE_FN) { /* whichever it is */
+        bool good = true;
+        uint32_t n = 0;
+        sweep_element(list, 0, &n);
+        for (uint32_t i = 0; i < n; i++)
+            good = check_loss(c, sweep_element(list, i, &(uint32_t){0}), output, target, pairs, attacked) && good;
+        e->type = sweep->type;
+        return good;
+    }
     const Type *fn = plain_fn(c, e, &s);
     if (!fn) {
         if (check_expr(c, e)->kind != TYPE_ERROR)

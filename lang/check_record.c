@@ -3,6 +3,7 @@
  * Names in a record are resolved; its keys mean nothing yet.  A block with `..r` is checked with the settings of r in
  * its place, once for each value where r is the variable of a sweep. */
 #include "checker.h"
+#include "labels.h"
 
 enum { MAX_TAKEN = 10000 }; /* records in one block */
 
@@ -11,12 +12,32 @@ typedef struct Choice {
     uint32_t largest; /* number of values of any sweep that was met */
 } Choice;
 
+Ast *sweep_element(const Ast *list, uint32_t which, uint32_t *n) {
+    Ast *found = NULL;
+    for (uint32_t i = 0; list && list->kind == AST_ARRAY && i < list->nkids; i++) {
+        Ast *value = (Ast *)element_value(list->kids[i]);
+        if (value->kind == AST_ARRAY) { /* a family */
+            uint32_t members = 0;
+            Ast *member = sweep_element(value, which - *n, &members);
+            if (which >= *n && which < *n + members) found = member;
+            *n += members;
+            continue;
+        }
+        if (value->kind == AST_EACH) value = SLOT(value, EACH, item);
+        if (which == (*n)++) found = value;
+    }
+    return found;
+}
+
 static const Ast *sweep_value(void *data, const Ast *name) {
     Choice *choice = data;
     const Ast *list = SLOT(name->ref, SWEEP, values);
-    if (!list || list->kind != AST_ARRAY || !list->nkids) return NULL;
-    if (list->nkids > choice->largest) choice->largest = list->nkids;
-    return list->kids[choice->which % list->nkids];
+    uint32_t n = 0;
+    sweep_element(list, 0, &n);
+    if (!n) return NULL;
+    if (n > choice->largest) choice->largest = n;
+    const uint32_t which = choice->which % n;
+    return sweep_element(list, which, &(uint32_t){0});
 }
 
 static RecordReader reader_of(Checker *c, Choice *choice) {

@@ -160,6 +160,9 @@ const Type *check_record(Checker *c, Ast *e); /* a RECORD as a value: its keys a
  * which the settings of records stand in their place.  No variants, and a report, where one is no record. */
 uint32_t settings_variants(Checker *c, Ast *list);
 Ast *settings_variant(Checker *c, Ast *list, uint32_t which);
+/* Element `which` of those of a sweep's list, without labels, members of families among them; *n, 0 before, counts them.
+ */
+Ast *sweep_element(const Ast *list, uint32_t which, uint32_t *n);
 /* What was reported since the count was `from` is about a setting that a record brought in: says where it was taken. */
 void note_record(Checker *c, uint32_t from, const Ast *setting);
 
@@ -199,6 +202,9 @@ const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call); 
 /* The value of `loss:`: a fn of output and target, or one with further arguments given by name, f(amount: 0.2); of the
  * types given, which may be NULL.  pairs: it may be of clean output, attacked output and target, if there is an attack. */
 bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool pairs, bool attacked);
+
+/* A function with its settings alone, trades(beta: 6): its type; NULL: e is something else. */
+const Type *check_partial(Checker *c, Ast *e);
 
 /* ---- check_pipeline.c, check_experiment.c ---- */
 void check_pipeline(Checker *c, Ast *decl);

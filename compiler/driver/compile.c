@@ -72,7 +72,9 @@ int compile(const CompileOptions *o, Compilation *c) {
 
     if (o->last == STAGE_elaborate) return pipeline_check(p), diags_exit_code(c->diags);
 
+    const char *const *asked = pipeline_asked(p, o->set, o->nset);
     const char *options = option_text(c->arena, o);
+    for (const char *const *text = asked; *text; text++) options = arena_printf(c->arena, "%s set=%s", options, *text);
     if (o->last == STAGE_compile && o->use_cache) {
         const char *parts[] = {
             program_hash(p), options, backend_identity(), p->main->path, line_text(c->arena, p->main), NULL};
@@ -97,6 +99,7 @@ int compile(const CompileOptions *o, Compilation *c) {
                                 .penalties = o->penalties,
                                 .corrections = o->corrections,
                                 .audit = o->audit,
+                                .asked = asked,
                                 .cotangents = o->cotangents};
     const Backend *backend = NULL;
     char *error = NULL;

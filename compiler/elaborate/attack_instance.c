@@ -68,7 +68,10 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
         const Ast *b = list->kids[k], *fallback = AST_SLOT(b, BINDING, fallback);
         Arg *arg = args_take(&args, b->name, true);
         double x;
-        if (arg) {
+        const bool asked = asked_value(e, call, b->name, &x);
+        if (asked) {
+            /* --set has the last word */
+        } else if (arg) {
             if (arg->value.kind == VALUE_NONE) return false;
             if (arg->value.kind != VALUE_NUMBER)
                 return elab_error(from, DIAG_E0321, arg->at, "'%s' must be a number", b->name), false;

@@ -66,8 +66,9 @@ typedef struct Elab {
     Diags *diags;
     Program *program;
     uint32_t real_bytes;
-    uint32_t depth;       /* of calls, to refuse recursion */
-    uint32_t evaluations; /* of the net being written out, to refuse what grows without end */
+    const char *const *asked; /* attack settings of the command line, "linf.radius=0.2"; NULL at the end, or NULL */
+    uint32_t depth;           /* of calls, to refuse recursion */
+    uint32_t evaluations;     /* of the net being written out, to refuse what grows without end */
     Net **nets;
     uint32_t nnets, nets_cap;
     Routine **routines; /* attacks, optimisers, scalar functions */

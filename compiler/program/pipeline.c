@@ -87,6 +87,7 @@ bool elaborate(Arena *a, Program *program, uint32_t real_bytes, Parts parts, Ela
     e->diags = program->diags;
     e->program = program;
     e->real_bytes = real_bytes;
+    e->asked = parts.asked;
     *out = (Elaborated){e, json_object()};
     uint32_t before = diags_errors(e->diags);
     Pipe *p = arena_alloc(a, sizeof *p);
@@ -116,11 +117,20 @@ static void json_begin(Arena *a) {
 
 static void json_end(void) { json_set_alloc_funcs(malloc_before, free_before); }
 
+/* A member with the texts, NULL at the end, where there are any. */
+static void add_texts(json_t *m, const char *member, const char *const *texts) {
+    for (const char *const *text = texts; text && *text; text++) {
+        if (text == texts) json_object_set_new(m, member, json_array());
+        json_array_append_new(json_object_get(m, member), json_string(*text));
+    }
+}
+
 static Unit *make_unit(Program *p, const PipelineOptions *o) {
     Arena *a = p->arena;
     Elaborated el;
     unsigned kinds = o->tests ? ELAB_TESTS | (o->nets ? ELAB_NETS : 0) : ELAB_RUN | (o->checks ? ELAB_CHECKS : 0);
-    if (!elaborate(a, p, o->layout.real_bytes, (Parts){kinds, o->only, o->only_test, o->audit, o->cotangents}, &el))
+    if (!elaborate(a, p, o->layout.real_bytes, (Parts){kinds, o->only, o->only_test, o->audit, o->asked, o->cotangents},
+                   &el))
         return NULL;
     Elab *e = el.elab;
     Unit *unit = arena_alloc(a, sizeof *unit);
@@ -144,6 +154,8 @@ static Unit *make_unit(Program *p, const PipelineOptions *o) {
         o->layout.real_bytes == 8 ? "f64" : "f32", "hash", text_hash(a, key, strlen(key)), "nets", nets);
     if (!m) ICE("the manifest cannot be written: a text is not UTF-8");
     json_object_update(m, el.manifest);
+    add_texts(m, "set", o->asked);
+    add_texts(m, "settable", pipeline_settable(p));
     unit->manifest = json_dumps(m, JSON_COMPACT);
     if (!unit->manifest) ICE("the manifest cannot be written");
     return unit;

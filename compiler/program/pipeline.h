@@ -18,6 +18,7 @@ typedef struct PipelineOptions {
     const struct PassWatch *watch; /* graphs after a pass are shown (pass_list.h); NULL: none */
     bool audit; /* what audits attack with, for every evaluation under an attack, not only where `audit: true` stands */
     bool penalties, corrections; /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
+    const char *const *asked;    /* of --set: what pipeline_asked chose, NULL at the end */
     bool cotangents;             /* those that carry any cotangent of its output back, in every net: NET_objective_* */
 } PipelineOptions;
 
@@ -28,18 +29,26 @@ Unit *pipeline_build(Program *p, const PipelineOptions *options);
  */
 bool pipeline_check(Program *p);
 
+/* Those of the assignments PATH=VALUE of --set that the elaborator has to know, NULL at the end: settings of an attack
+ * from which others are computed.  needs: p resolved. */
+const char *const *pipeline_asked(const Program *p, const char *const *set, int n);
+
+/* The paths of settings of attacks made of others, NULL at the end: no attack of the manifest has them. */
+const char *const *pipeline_settable(const Program *p);
+
 /* ---- the elaborated program, before its routines ---- */
 typedef struct Elaborated {
     Elab *elab;
     json_t *manifest; /* all but the nets, whose layout only model_routines knows */
 } Elaborated;
 enum { ELAB_RUN = 1, ELAB_TESTS = 2, ELAB_NETS = 4, ELAB_CHECKS = 8 };
-typedef struct Parts {     /* of the main module: what is elaborated */
-    unsigned kinds;        /* ELAB_ */
-    const char *only;      /* a layer, alone as a net; NULL */
-    const char *only_test; /* of the tests the one of this name; NULL: all */
-    bool audit;            /* of PipelineOptions */
-    bool cotangents;       /* every net is differentiated in any function of its output */
+typedef struct Parts {        /* of the main module: what is elaborated */
+    unsigned kinds;           /* ELAB_ */
+    const char *only;         /* a layer, alone as a net; NULL */
+    const char *only_test;    /* of the tests the one of this name; NULL: all */
+    bool audit;               /* of PipelineOptions */
+    const char *const *asked; /* of PipelineOptions */
+    bool cotangents;          /* every net is differentiated in any function of its output */
 } Parts;
 /* Elaborates what the chosen parts of the main module need.  False when an error was reported. */
 bool elaborate(Arena *a, Program *program, uint32_t real_bytes, Parts parts, Elaborated *out);

@@ -378,7 +378,16 @@ static bool visit_carry(deq_train_spec *t, void *context) {
     return deq_app_carry(c->app, t, c->e);
 }
 
+/* What the script was compiled with already: settings of attacks from which others are computed. */
+static bool compiled_in(const deq_app *app, const char *text) {
+    const json_t *set = json_object_get(app->manifest->json, "set");
+    for (size_t i = 0; i < json_array_size(set); i++)
+        if (!strcmp(json_string_value(json_array_get(set, i)), text)) return true;
+    return false;
+}
+
 static bool assign(deq_app *app, const char *text, deq_error *e) {
+    if (compiled_in(app, text)) return true;
     size_t length = strlen(text) + 1;
     char *path = deq_manifest_alloc(app->manifest, length), *target = deq_manifest_alloc(app->manifest, length);
     if (!path || !target) return deq_fail(e, DEQ_MEMORY, "out of memory for --set");
@@ -407,6 +416,9 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
         add_path(&p, "%s.allow_masking", app->manifest->experiments[x].name);
     }
     deq_each_value(app->manifest, visit_value_paths, &p);
+    const json_t *settable = json_object_get(app->manifest->json, "settable");
+    for (size_t i = 0; i < json_array_size(settable); i++)
+        add_path(&p, "%s", json_string_value(json_array_get(settable, i)));
     for (int i = 0; i < app->manifest->ndata; i++) add_data_paths(&p, &app->manifest->data[i]);
     suggest(&p, path, near, sizeof near);
     deq_fail(e, DEQ_SETTING, "--set %s: there is no such setting%s", path, near);

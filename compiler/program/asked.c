@@ -1,0 +1,95 @@
+/* asked.c - settings of attacks that the command line asks for and that are computed from when a script is compiled.
+ *
+ * --set linf.radius=0.2 is the runtime's matter where the setting is a number that the attack's routine is given.  Where
+ * other numbers are computed from it, those of the parts of an attack made of others and the rounds of a loop, the
+ * instance is elaborated with that value in place of what the script gives. */
+#include "pipeline.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool mentions(const Ast *e, const char *name) {
+    if (!e) return false;
+    if (e->kind == AST_NAME && strcmp(e->name, name) == 0) return true;
+    for (uint32_t i = 0; i < e->nkids; i++)
+        if (mentions(e->kids[i], name)) return true;
+    return false;
+}
+
+/* Is the number of some loop's rounds, here or in a step, computed from the setting? */
+static bool counts_mention(const Ast *e, const char *name) {
+    if (!e) return false;
+    if (e->kind == AST_REPEAT && AST_SLOT(e, REPEAT, count)->kind != AST_NAME &&
+        mentions(AST_SLOT(e, REPEAT, count), name))
+        return true;
+    if (e->kind == AST_FOR && mentions(AST_SLOT(e, FOR, range), name)) return true;
+    if (e->kind == AST_CALL && AST_SLOT(e, CALL, state) && mentions(AST_SLOT(e, CALL, inputs), name)) return true;
+    for (uint32_t i = 0; i < e->nkids; i++)
+        if (counts_mention(e->kids[i], name)) return true;
+    return false;
+}
+
+/* The call that an attack is declared as, without the settings behind it. */
+static const Ast *instance_of(const Ast *declared) {
+    const Ast *e = AST_SLOT(declared, ATTACK, value);
+    while (e && e->kind == AST_WITH) e = AST_SLOT(e, WITH, base);
+    return e;
+}
+
+static bool asked(const Program *p, const char *text) {
+    const char *dot = strchr(text, '.'), *equals = strchr(text, '=');
+    char *end = NULL;
+    if (!dot || !equals || dot > equals || isnan(strtod(equals + 1, &end)) || end == equals + 1 || *end) return false;
+    const Ast *d = module_find(p->main, arena_strndup(p->arena, text, (size_t)(dot - text)), NULL);
+    const char *key = arena_strndup(p->arena, dot + 1, (size_t)(equals - dot - 1));
+    const Ast *e = d && d->kind == AST_ATTACK ? instance_of(d) : NULL;
+    const Ast *callee = e && e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e, *def = callee ? callee->ref : NULL;
+    if (!def || def->kind != AST_ATTACK_DEF) return false;
+    const Ast *params = AST_SLOT(AST_SLOT(def, ATTACK_DEF, inputs), PARAMS, inputs);
+    for (uint32_t i = 0; i < params->nkids; i++)
+        if (params->kids[i]->name && strcmp(params->kids[i]->name, key) == 0)
+            return ast_attack_of_others(def) || counts_mention(AST_SLOT(def, ATTACK_DEF, body), key);
+    return false;
+}
+
+const char *const *pipeline_asked(const Program *p, const char *const *set, int n) {
+    const char **list = arena_alloc(p->arena, ((size_t)n + 1) * sizeof *list);
+    for (int k = 0, count = 0; k < n; k++)
+        if (asked(p, set[k])) list[count++] = set[k];
+    return list;
+}
+
+const char *const *pipeline_settable(const Program *p) {
+    const char **list = NULL;
+    uint32_t n = 0, cap = 0;
+    for (uint32_t i = 0; i < p->main->unit->nkids; i++) {
+        const Ast *d = p->main->unit->kids[i], *e = d->kind == AST_ATTACK ? instance_of(d) : NULL;
+        const Ast *callee = e && e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e,
+                  *def = callee ? callee->ref : NULL;
+        if (!def || def->kind != AST_ATTACK_DEF || !ast_attack_of_others(def)) continue;
+        const Ast *params = AST_SLOT(AST_SLOT(def, ATTACK_DEF, inputs), PARAMS, inputs);
+        for (uint32_t k = 0; k < params->nkids; k++)
+            *ARENA_PUSH(p->arena, list, n, cap) = arena_printf(p->arena, "%s.%s", d->name, params->kids[k]->name);
+    }
+    *ARENA_PUSH(p->arena, list, n, cap) = NULL;
+    return list;
+}
+
+bool asked_value(const Elab *e, const Ast *call, const char *setting, double *value) {
+    bool found = false;
+    const Ast *declared = NULL;
+    for (uint32_t i = 0; e->asked && e->asked[0] && !declared && i < e->program->nmodules; i++)
+        for (uint32_t k = 0; k < e->program->modules[i]->unit->nkids && !declared; k++) {
+            const Ast *d = e->program->modules[i]->unit->kids[k];
+            if (d->kind == AST_ATTACK && instance_of(d) == call) declared = d;
+        }
+    for (const char *const *text = e->asked; declared && *text; text++) {
+        const size_t name = strlen(declared->name), key = strlen(setting);
+        if (strncmp(*text, declared->name, name) != 0 || (*text)[name] != '.' ||
+            strncmp(*text + name + 1, setting, key) != 0 || (*text)[name + 1 + key] != '=')
+            continue;
+        *value = strtod(*text + name + key + 2, NULL); /* the last one holds */
+        found = true;
+    }
+    return found;
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# What sweeps compile: numbers, solvers and modes nothing, a loss its own function and the attack on it.  --set of attacks
+# that are made of others, that are parts of others, and whose rounds are computed.
+source "$(dirname "$0")/lib.sh"
+data 64
+cp "$PROGRAMS/sweeps.deq" .
+deq=(timeout 200 "$DEQ")
+
+# routines SWEEP LIST..: how many the script has with these lists in place of its own
+routines() {
+  sed 's/^import std.losses.*/import std.losses (cross_entropy, dlr, margin, smoothed_cross_entropy)/' sweeps.deq >sweep.deq
+  while (($#)); do
+    sed -i "s/  sweep $1 in .*/  sweep $1 in $2/" sweep.deq
+    shift 2
+  done
+  "${deq[@]}" run sweep.deq --emit=ir >ir 2>out || fail "sweep.deq does not compile"
+  grep -c '^routine ' ir
+}
+plain=$(routines)
+many=$(routines radius '[0.1, 0.2, 0.3]' solver '[anderson(), broyden(), (picard() else broyden())]')
+[[ $many == "$plain" ]] || fail "a sweep over radii and solvers makes $many routines of $plain"
+# Any objective of the net needs two routines of it (its input's, its states'), once; each loss its function and an attack.
+three=$(routines l '[cross_entropy, margin, dlr]' radius '[0.1, 0.2, 0.3]')
+[[ $three == $((plain + 2 + 2 * 2)) ]] || fail "three losses and three radii make $three routines of $plain"
+amounts=$(routines l '[smoothed_cross_entropy(amount: 0.1), smoothed_cross_entropy(amount: 0.2), smoothed_cross_entropy(amount: 0.3)]')
+[[ $amounts == $((plain + 2 + 2)) ]] || fail "three settings of one loss make $amounts routines of $plain"
+sed -i 's/  sweep l in .*/  sweep l in [cross_entropy, margin, dlr]/' sweep.deq
+expect 0 '| dlr ' "${deq[@]}" run sweep.deq
+checks=$((checks + 4))
+
+# ---- --set through attacks ----
+# changes COLUMN SET..: the column with the settings, which is another than without
+expect 0 '' "${deq[@]}" run sweeps.deq
+changes() {
+  local column=$1 was now
+  shift
+  was=$(cell results/sweeps/attacked.csv 1 "$column")
+  rm -rf set
+  expect 0 '' "${deq[@]}" run sweeps.deq "${@/#/--set=}" --results set
+  now=$(cell set/*/attacked.csv 1 "$column")
+  [[ -n $now && $now != "$was" ]] || fail "$*: $column is $now, as without"
+}
+changes by_three wide.radius=0.3
+changes by_both first.radius=0.3 first.step=0.3
+changes by_double double.radius=0.3
+changes by_double.attack.gradients double.n=3
+[[ $(cell set/*/attacked.csv 1 by_double.attack.gradients) == 6 ]] || fail "the rounds of the loop are not those asked for"
+changes by_three.attack.gradients wide.iterations=1
+expect 2 "'radius' of 'three' lies between 0 and 1, this is 2" "${deq[@]}" run sweeps.deq --set wide.radius=2
+expect 64 'did you mean wide.radius' "${deq[@]}" run sweeps.deq --set wide.radus=0.1
+done_testing
