@@ -1,6 +1,7 @@
 /* compile.c - see compile.h.  This file is the map of the compiler: every stage is one call here. */
 #define _GNU_SOURCE
 #include "compile.h"
+#include "asked.h"
 #include "cli.h"
 #include "check.h"
 #include "error.h"
@@ -72,7 +73,7 @@ int compile(const CompileOptions *o, Compilation *c) {
 
     if (o->last == STAGE_elaborate) return pipeline_check(p), diags_exit_code(c->diags);
 
-    const char *const *asked = pipeline_asked(p, o->set, o->nset);
+    const char *const *asked = asked_settings(p, o->set, o->nset);
     const char *options = option_text(c->arena, o);
     for (const char *const *text = asked; *text; text++) options = arena_printf(c->arena, "%s set=%s", options, *text);
     if (o->last == STAGE_compile && o->use_cache) {

@@ -26,7 +26,7 @@ typedef struct CompileOptions {
     const struct PassWatch *watch;      /* graphs after a pass are shown (pass_list.h); NULL: none */
     bool penalties, corrections, audit; /* what --set and --audit ask for: see PipelineOptions */
     bool cotangents;                    /* see PipelineOptions */
-    const char *const *set;             /* of the command line: see pipeline_asked */
+    const char *const *set;             /* of the command line: see asked.h */
     int nset;
 } CompileOptions;
 

@@ -8,9 +8,6 @@
 #define DEQ_COMPILER_ATTACK_H
 #include "queries.h"
 
-/* The value that the command line asks for, of a setting of the attack declared as this call. */
-bool asked_value(const Elab *e, const Ast *call, const char *setting, double *value);
-
 typedef struct Attack { /* one definition for one net and loss */
     const Ast *definition;
     const Net *net;

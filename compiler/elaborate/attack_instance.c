@@ -1,4 +1,5 @@
 /* attack_instance.c - what a script names: pgd(radius: 0.1) with { gradient: jfb() } as a routine and its scalars. */
+#include "asked.h"
 #include "attack.h"
 #include <float.h>
 #include <math.h>

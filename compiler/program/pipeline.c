@@ -1,5 +1,6 @@
 /* pipeline.c - a checked program to a unit: walks the declarations, makes the routines, writes the manifest. */
 #include "pipeline.h"
+#include "asked.h"
 #include "declarations.h"
 #include "deq_runtime.h"
 #include <string.h>
@@ -155,7 +156,7 @@ static Unit *make_unit(Program *p, const PipelineOptions *o) {
     if (!m) ICE("the manifest cannot be written: a text is not UTF-8");
     json_object_update(m, el.manifest);
     add_texts(m, "set", o->asked);
-    add_texts(m, "settable", pipeline_settable(p));
+    add_texts(m, "settable", asked_paths(p));
     unit->manifest = json_dumps(m, JSON_COMPACT);
     if (!unit->manifest) ICE("the manifest cannot be written");
     return unit;

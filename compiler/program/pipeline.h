@@ -18,7 +18,7 @@ typedef struct PipelineOptions {
     const struct PassWatch *watch; /* graphs after a pass are shown (pass_list.h); NULL: none */
     bool audit; /* what audits attack with, for every evaluation under an attack, not only where `audit: true` stands */
     bool penalties, corrections; /* routines for `penalty: jacobian(..)` and the like (correction(..)) in every net */
-    const char *const *asked;    /* of --set: what pipeline_asked chose, NULL at the end */
+    const char *const *asked;    /* of --set: see asked.h, NULL at the end */
     bool cotangents;             /* those that carry any cotangent of its output back, in every net: NET_objective_* */
 } PipelineOptions;
 
@@ -28,13 +28,6 @@ Unit *pipeline_build(Program *p, const PipelineOptions *options);
 /* Elaborates what runs and what is tested, without routines: finds the mistakes that depend on sizes, in milliseconds.
  */
 bool pipeline_check(Program *p);
-
-/* Those of the assignments PATH=VALUE of --set that the elaborator has to know, NULL at the end: settings of an attack
- * from which others are computed.  needs: p resolved. */
-const char *const *pipeline_asked(const Program *p, const char *const *set, int n);
-
-/* The paths of settings of attacks made of others, NULL at the end: no attack of the manifest has them. */
-const char *const *pipeline_settable(const Program *p);
 
 /* ---- the elaborated program, before its routines ---- */
 typedef struct Elaborated {

@@ -113,7 +113,9 @@ static void compare_object(const char *table, const json_t *o, const char *scrip
 
 static void compare_script(const char *path, bool tests) {
     Compilation c;
-    CompileOptions o = {.path = path, .tests = tests, .nets = tests, .checks = !tests, .last = STAGE_routines};
+    static const char *const set[] = {"wide.radius=0.02"}; /* of sweeps.deq; elsewhere it is for the runtime */
+    CompileOptions o = {
+        .path = path, .tests = tests, .nets = tests, .checks = !tests, .last = STAGE_routines, .set = set, .nset = 1};
     int code = compile(&o, &c);
     if (code != 0) {
         diags_print(c.diags, stderr, false);

@@ -3,7 +3,7 @@
  * --set linf.radius=0.2 is the runtime's matter where the setting is a number that the attack's routine is given.  Where
  * other numbers are computed from it, those of the parts of an attack made of others and the rounds of a loop, the
  * instance is elaborated with that value in place of what the script gives. */
-#include "pipeline.h"
+#include "asked.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,14 +52,14 @@ static bool asked(const Program *p, const char *text) {
     return false;
 }
 
-const char *const *pipeline_asked(const Program *p, const char *const *set, int n) {
+const char *const *asked_settings(const Program *p, const char *const *set, int n) {
     const char **list = arena_alloc(p->arena, ((size_t)n + 1) * sizeof *list);
     for (int k = 0, count = 0; k < n; k++)
         if (asked(p, set[k])) list[count++] = set[k];
     return list;
 }
 
-const char *const *pipeline_settable(const Program *p) {
+const char *const *asked_paths(const Program *p) {
     const char **list = NULL;
     uint32_t n = 0, cap = 0;
     for (uint32_t i = 0; i < p->main->unit->nkids; i++) {
