@@ -137,6 +137,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_quiet: cli->quiet = true; break;
     case FLAG_audit: cli->audit = true; break;
     case FLAG_strict: cli->strict = true; break;
+    case FLAG_plan: cli->plan = true; break;
     case FLAG_lib: cli->lib = true; break;
     case FLAG_set:
         if (!strchr(text, '=')) argp_error(state, "--set takes PATH=VALUE, not '%s'", text);

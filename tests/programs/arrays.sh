@@ -32,10 +32,18 @@ cmp -s a b || fail "the second run gives other numbers"
 
 # ---- families, picks, columns spread over sweeps ----
 cp "$PROGRAMS/families.deq" .
+expect 0 'in all 2 trainings and 58 evaluations, which share 26 attacks' "$DEQ" run families.deq --plan
+[[ ! -e results/families ]] || fail "--plan has made results"
+rm -r "$XDG_CACHE_HOME"
+expect 0 '' "$DEQ" run families.deq --json
+# attacks are counted by example and part: 2 of 100 examples, 24 of 200
+ran=$(sed -n 's/.*"attacks_run": *\([0-9]*\).*/\1/p' out | awk '{ n += $1 } END { print n }')
+[[ $ran == $((2 * 100 + 24 * 200)) ]] || fail "$ran examples were attacked, which is not what the plan says"
+rm -r "$XDG_CACHE_HOME" results
 expect 0 '' "$DEQ" run families.deq
 [[ $(grep -c '^robust of ' out) == 48 ]] || fail "robust: two seeds, two defences, six gradients, two attacks"
 [[ $(grep -c '^clean of ' out) == 4 ]] || fail "the clean accuracy does not change with the attack"
-grep -q '^| seed | defence |  *clean | strongest (one, ready) | strongest (one, unrolled) |' results/families/T2.md || fail "the columns of T2"
+grep -q '^| seed | defence |  *clean |  *least |  *worst | strongest (one, ready) | strongest (one, unrolled) |' results/families/T2.md || fail "the columns of T2"
 grep -q '^| unrolled (k = 1, d = 0.5) |' results/families/attacks.md || fail "a row for each member of a family"
 grep -q '\\multicolumn{6}{c}{strongest}' results/families/T2.tex || fail "LaTeX has a head for what is spread"
 grep -q '\\textbf{[0-9.]*\\% \[' results/families/T2.tex || fail "LaTeX has bold cells with intervals"
