@@ -39,8 +39,8 @@ typedef struct example { /* whose step is to be made */
 
 #define MOST_LANES 4
 /* Of z'z: solves that go on after they have converged, for what rides along, would fill B with noise otherwise.  Half a
- * unit of rounding, and no more: the public monotone net's solves to 1e-6 in f32 still learn from steps of a few units; with
- * 8 units none of 20 converged, with 1 unit 19, with this one all (`programs.weights`). */
+ * unit of rounding, and no more: the public monotone net's solves to 1e-6 in f32 learn from steps of a few units; with 8
+ * units none of 20 converged, with 1 unit 19, with this one all (`programs.weights`). */
 #define ROUNDING (0.25f * REAL_EPSILON * REAL_EPSILON)
 
 /* One pass over the directions for `lanes` examples side by side: each waits for its own dot products, so four of them
