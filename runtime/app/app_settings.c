@@ -293,8 +293,47 @@ static bool set_attack(deq_attack_spec *a, const char *target, const char *key, 
     return true;
 }
 
+typedef struct Wanted {
+    const char *name;
+    const deq_train_spec *found;
+} Wanted;
+
+static bool visit_wanted(deq_train_spec *t, void *context) {
+    Wanted *w = context;
+    if (!w->found && !strcmp(t->name, w->name)) w->found = t;
+    return true;
+}
+
+static const deq_train_spec *train_named(deq_manifest *m, const char *name) {
+    Wanted w = {name, NULL};
+    deq_each_train(m, visit_wanted, &w);
+    return w.found;
+}
+
+/* The parts of that name ask another net.  Their routine is of one net and one loss, which stay. */
+static bool set_against(deq_manifest *m, deq_attack_spec *a, const char *evaluated, const char *target,
+                        const char *path, const char *value, bool *found, deq_error *e) {
+    const deq_train_spec *next = train_named(m, value);
+    for (; a; a = a->next) {
+        if (strcmp(a->name, target)) continue;
+        const deq_train_spec *now = train_named(m, a->against.model ? a->against.model : evaluated);
+        if (!next) return deq_fail(e, DEQ_SETTING, "--set %s=%s: the script trains no net '%s'", path, value, value);
+        if (!now || next->net != now->net || strcmp(next->loss, now->loss))
+            return deq_fail(
+                e, DEQ_SETTING,
+                "--set %s=%s: the attack was compiled for a net of %s and the loss %s; '%s' is of %s, with %s", path,
+                value, now ? now->net->name : "another layer", now ? now->loss : "none", value, next->net->name,
+                next->loss);
+        *found = true;
+        a->against.model = value;
+        a->against.nsettings = 0;
+    }
+    return true;
+}
+
 /* Every use of the attack declared under that name: in training runs and in evaluations. */
 typedef struct AttackSetting {
+    deq_manifest *manifest;
     const char *target, *key, *path, *value;
     bool *found;
     deq_error *e;
@@ -307,12 +346,15 @@ static bool visit_train_attack(deq_train_spec *t, void *context) {
 
 static bool visit_value_attack(deq_value_spec *v, void *context) {
     const AttackSetting *s = context;
+    if (!strcmp(s->key, "against"))
+        return set_against(s->manifest, v->attack, v->model, s->target, s->path, s->value, s->found, s->e) &&
+               set_against(s->manifest, v->audit.margin, v->model, s->target, s->path, s->value, s->found, s->e);
     return set_attack(v->attack, s->target, s->key, s->path, s->value, s->found, s->e);
 }
 
 static bool set_attacks(deq_manifest *m, const char *target, const char *key, const char *path, const char *value,
                         bool *found, deq_error *e) {
-    AttackSetting s = {target, key, path, value, found, e};
+    AttackSetting s = {m, target, key, path, value, found, e};
     return deq_each_train(m, visit_train_attack, &s) && deq_each_value(m, visit_value_attack, &s);
 }
 
@@ -360,6 +402,7 @@ static bool visit_paths(deq_train_spec *t, void *context) {
 
 static bool visit_value_paths(deq_value_spec *v, void *context) {
     add_attack_paths(context, v->attack);
+    for (const deq_attack_spec *a = v->attack; a; a = a->next) add_path(context, "%s.against", a->name);
     return true;
 }
 

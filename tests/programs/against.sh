@@ -66,6 +66,15 @@ same_files white <(moved_records 1) "against the net of a cell the records diffe
 records $results/others.csv 2 >moved
 same_files moved <(moved_records 2) "against the net of another cell the records differ"
 
+# ---- from outside ----
+expect 0 '' "$DEQ" run against.deq --set transferred.against=net
+records "$(made)/others.csv" 2 >set
+same_files white set "against the net itself from outside the records differ"
+expect 64 "the script trains no net 'nobody'" "$DEQ" run against.deq --set transferred.against=nobody
+expect 64 "compiled for a net of Net and the loss cross_entropy; 'plain' is of Plain, with margin" "$DEQ" run against.deq --set transferred.against=plain
+expect 64 'did you mean.*transferred.against' "$DEQ" run against.deq --set transferred.agains=net
+expect 0 '' "$DEQ" run against.deq
+
 # ---- transfer of std.attacks, without its copies, is momentum with a look ahead ----
 outcomes $results/library.csv 1 >nesterov
 outcomes $results/library.csv 2 >one
