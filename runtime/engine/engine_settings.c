@@ -117,7 +117,7 @@ void deq_engine_settle_finishes(deq_engine *g, const deq_finish *finishes) {
 
 bool deq_engine_may_stop(const deq_engine *g) {
     for (int i = 0; i < g->nfixed; i++)
-        if (g->settings[i].on_fail == DEQ_STOP || g->settings[i].gradient.kind == DEQ_MODE_hand) return true;
+        if (g->settings[i].on_fail == DEQ_STOP || deq_mode_has(&g->settings[i].gradient, TRAIT_STOPS)) return true;
     return false;
 }
 

@@ -43,7 +43,7 @@ static void test_traits_of_modes(void **state) {
         if (!deq_mode_parse(modes[i].text, &m, &e)) fail_msg("%s", e.text);
         const char *argument = deq_mode_state_argument(&m);
         assert_true(argument == modes[i].argument || (argument && !strcmp(argument, modes[i].argument)));
-        for (int trait = 1; trait <= TRAIT_FALLBACK; trait *= 2)
+        for (int trait = 1; trait <= TRAIT_STOPS; trait *= 2)
             assert_int_equal(deq_mode_has(&m, trait), (modes[i].traits & trait) != 0);
     }
     for (uint32_t i = 0; mode_at(i); i++) /* a message says why the mode needs that solver */
