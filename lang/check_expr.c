@@ -150,6 +150,12 @@ static const Type *check_if(Checker *c, Ast *e) {
     bool good = needs_truth(c, condition, DIAG_E0308, "the condition of 'if'");
     const Type *x = check_expr(c, arms[0]), *y = check_expr(c, arms[1]), *t, *joined;
     if (x->kind == TYPE_ERROR || y->kind == TYPE_ERROR) return &type_error;
+    if (x->kind == TYPE_ATTACK && y->kind == TYPE_ATTACK) { /* one of two attacks, by the settings of one of others */
+        if (type_is_scalar(condition->type)) return good ? x : &type_error;
+        diag_report(c->diags, DIAG_E0308, condition->range, "a setting decides between attacks, not %s",
+                    type_text(c->arena, condition->type));
+        return &type_error;
+    }
     if (is_label(x) && is_label(y)) {
         if (size_equal(x->classes, y->classes) && type_is_scalar(condition->type)) return good ? x : &type_error;
         diag_report(c->diags, DIAG_E0312, place(e), "'if' chooses between %s and %s by %s", type_text(c->arena, x),

@@ -48,6 +48,11 @@ void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path,
 void check_attack_mode(Checker *c, const Ast *attack, const Type *layer) {
     if (attack->kind == AST_NAME && attack->ref && attack->ref->kind == AST_ATTACK)
         attack = SLOT(attack->ref, ATTACK, value);
+    if (attack && attack->kind == AST_IF) {
+        check_attack_mode(c, SLOT(attack, IF, yes), layer);
+        check_attack_mode(c, SLOT(attack, IF, no), layer);
+        return;
+    }
     if (attack && attack->kind == AST_CALL && SLOT(attack, CALL, callee)->kind == AST_NAME &&
         !SLOT(attack, CALL, callee)->ref) { /* sequence(..) and the like */
         const Ast *parts = SLOT(attack, CALL, inputs);

@@ -170,6 +170,12 @@ static bool loss_numbers(Scope *s, const Net *net, const LossUse *use, Scalars *
     return true;
 }
 
+const Ast *attack_chosen(Scope *from, const Ast *e) {
+    double c;
+    if (!eval_number(from, AST_SLOT(e, IF, condition), &c)) return NULL;
+    return c != 0 ? AST_SLOT(e, IF, yes) : AST_SLOT(e, IF, no);
+}
+
 const Ast *attack_others(Scope *from, const Ast *e, const char **name, bool *ok) {
     Arena *a = from->elab->arena;
     const Module *owner = NULL;
@@ -232,6 +238,10 @@ static bool read_attack(Scope *s, const Ast *given, Reading *r, AttackUse *out) 
     const Ast *e = given;
     for (int k = 0; k < 64; k++) {
         e = resolve_ast(&r->from, e, &r->from);
+        if (e->kind == AST_IF) {
+            if (!(e = attack_chosen(&r->from, e))) return false;
+            continue;
+        }
         if (e->kind == AST_WITH) {
             const Ast *settings = scope_settings(&r->from, AST_SLOT(e, WITH, settings));
             for (uint32_t i = 0; i < settings->nkids; i++)

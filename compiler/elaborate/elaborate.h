@@ -312,6 +312,8 @@ typedef struct AttackUse {
 } AttackUse;
 /* The expression that `e`, a call of an attack made of others, stands for, and its scope; NULL: it is none (*ok), or
  * there was an error. */
+/* if c then a else b, of attacks: the one that settings choose; NULL after an error. */
+const Ast *attack_chosen(Scope *from, const Ast *e);
 const Ast *attack_others(Scope *from, const Ast *e, const char **name, bool *ok);
 /* The net that the attack asks, as it is written, and its scope; NULL: the one that is evaluated.  False after an error. */
 bool attack_against(Scope *s, const Ast *attack, const Ast **net, Scope *from);

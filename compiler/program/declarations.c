@@ -341,6 +341,10 @@ static const Ast *combination(Scope *s, const Ast *e, Scope *from, const char **
     *from = *s;
     for (int k = 0; k < 64; k++) {
         e = resolve_ast(from, e, from);
+        if (e->kind == AST_IF) {
+            if (!(e = attack_chosen(from, e))) return NULL; /* attack_use reports it again, and is heard once */
+            continue;
+        }
         const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL;
         const Module *owner = NULL;
         char path[512];

@@ -46,6 +46,8 @@ changes by_double double.radius=0.3
 changes by_double.attack.gradients double.n=3
 [[ $(cell set/*/attacked.csv 1 by_double.attack.gradients) == 6 ]] || fail "the rounds of the loop are not those asked for"
 changes by_three.attack.gradients wide.iterations=1
+[[ $(cell results/sweeps/attacked.csv 1 by_pick.attack.gradients) == 1 ]] || fail "another attack is chosen"
+changes by_pick.attack.gradients pick.rounds=7
 expect 2 "'radius' of 'three' lies between 0 and 1, this is 2" "${deq[@]}" run sweeps.deq --set wide.radius=2
 expect 64 'did you mean wide.radius' "${deq[@]}" run sweeps.deq --set wide.radus=0.1
 done_testing
