@@ -151,6 +151,7 @@ grep -q '^## Initialisers' out || fail "deq doc builtins does not say where its 
 imported() { echo "import $1" >imported.deq && expect 1 "$2" "$DEQ" check imported.deq; }
 imported 'std.attacks (pgd_l2)' 'write pgd(radius: .., step: .., iterations: .., p: 2)'
 imported 'std.attacks (apgd_l2)' 'write apgd(.*, p: 2)'
+imported 'std.attacks (autoattack_l2)' 'write autoattack(.*, p: 2)'
 imported 'std.losses (accuracy)' 'help: import std.metrics (accuracy)'
 imported 'std.layers (ReLU)' "'relu' is built in: it needs no import"
 imported 'std.attacks (FGSM)' "did you mean 'fgsm'"
