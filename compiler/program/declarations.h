@@ -1,6 +1,6 @@
 /* declarations.h - the parts of the manifest, as JSON: what the files of this room share.
  *
- * declarations.c: data, training runs, attacks, overrides, tests; experiment.c: experiments; audit.c: audits of their
+ * declarations.c: data, training runs, overrides, tests; attacks.c: attacks; experiment.c: experiments; audit.c: audits of their
  * evaluations; checks.c: `check` blocks; manifest.c: nets. */
 #ifndef DEQ_COMPILER_DECLARATIONS_H
 #define DEQ_COMPILER_DECLARATIONS_H
@@ -68,6 +68,13 @@ const TrainUse *pipe_find_train(Pipe *p, Scope *s, const Ast *e);
 /* The attack of an evaluation of `net`, or sequence(..), worst_of(..), restarts(..) of attacks, as a chain; NULL after
  * an error.  Each asks that net for `loss`, or the net that it is `against` for its own; `margin`: for its margin. */
 json_t *pipe_attacks(Pipe *p, Scope *s, const Ast *given, Net *net, const char *loss, bool margin);
+/* The call of sequence, worst_of or restarts that `e` is or names, and what it was declared as; NULL: a single attack.
+ */
+const Ast *pipe_combination(Scope *s, const Ast *e, Scope *from, const char **word, const char **name);
+/* One attack, as it is compiled. */
+json_t *pipe_attack(const AttackUse *use);
+/* The settings of an attack or an optimiser that are data, with their bounds. */
+json_t *pipe_scalars(const Scalars *s);
 /* `with { body.forward.tol: 1e-6 }` as [[path, value], ..], appended to `out`; settings of every fixed point are
  * spelled out for each.  False after an error. */
 bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out);

@@ -203,10 +203,14 @@ json_t *pipe_experiment(Pipe *p, const Ast *experiment) {
     bool ok = find_axes(x, axes);
     for (x->item = 0; ok && x->item < items->nkids; x->item++) ok = run_item(x, items->kids[x->item], tables, claims);
     p->nuses = uses; /* its nets are not seen by what stands after it */
-    if (!ok) return NULL;
-    json_t *j = json_pack("{s:s, s:i, s:o, s:o, s:o}", "name", experiment->name, "line", json_line(experiment), "axes",
-                          axes, "arrays", x->arrays, "tables", tables);
-    if (json_array_size(claims)) json_object_set_new(j, "claims", claims);
-    if (x->audit) json_object_set_new(j, "audit", json_true());
+    json_t *j = ok ? json_pack("{s:s, s:i, s:O, s:O, s:O}", "name", experiment->name, "line", json_line(experiment),
+                               "axes", axes, "arrays", x->arrays, "tables", tables)
+                   : NULL;
+    if (j && json_array_size(claims)) json_object_set(j, "claims", claims);
+    if (j && x->audit) json_object_set_new(j, "audit", json_true());
+    json_decref(axes);
+    json_decref(x->arrays);
+    json_decref(tables);
+    json_decref(claims);
     return j;
 }

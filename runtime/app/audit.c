@@ -279,6 +279,21 @@ static bool through(Audit *u, deq_reattack way, deq_mode_kind kind, const char *
     return attack && again(u, way, attack, NULL);
 }
 
+/* What the script would write as `with { against: net with { defence: d } }`. */
+static bool defended(Audit *u) {
+    if (u->transfers || !deq_value_defence(u->value)) return true;
+    deq_attack_spec *attack = copied(u, u->value->attack);
+    for (deq_attack_spec *a = attack; a; a = a->next) {
+        if (deq_attack_knows_defence(a)) return true;
+        if (a->surrogate) return true; /* its iterates are judged at other states than the defence's */
+        a->against.model = u->model->spec->name;
+        a->against.settings = u->value->overrides;
+        a->against.nsettings = u->value->noverrides;
+        a->against.found = u->model;
+    }
+    return attack && again(u, DEQ_REATTACK_defended, attack, NULL);
+}
+
 /* The parts are those of the evaluation's attack, but for what they ask for. */
 static bool margin(Audit *u) {
     const deq_attack_spec *own = u->value->attack;
@@ -416,8 +431,8 @@ static bool all_ways(Audit *u) {
     return uncut(u) && converged(u) &&
            through(u, DEQ_REATTACK_implicit, DEQ_MODE_implicit, "implicit(gmres(max: 100))") &&
            through(u, DEQ_REATTACK_phantom, DEQ_MODE_phantom, "phantom.unroll(steps: 5, damping: 0.5)") &&
-           through(u, DEQ_REATTACK_jfb, DEQ_MODE_jfb, "jfb()") && margin(u) && longer(u) && unbounded(u) && search(u) &&
-           tighter(u);
+           through(u, DEQ_REATTACK_jfb, DEQ_MODE_jfb, "jfb()") && defended(u) && margin(u) && longer(u) &&
+           unbounded(u) && search(u) && tighter(u);
 }
 
 bool deq_app_audit(deq_app *app, const deq_model *model, const deq_value_spec *v, const deq_evaluation *x,

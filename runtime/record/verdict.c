@@ -117,6 +117,7 @@ static double number_converged(const deq_judged *of) { return drop(of, DEQ_REATT
 static double number_implicit(const deq_judged *of) { return drop(of, DEQ_REATTACK_implicit); }
 static double number_phantom(const deq_judged *of) { return drop(of, DEQ_REATTACK_phantom); }
 static double number_jfb(const deq_judged *of) { return drop(of, DEQ_REATTACK_jfb); }
+static double number_defended(const deq_judged *of) { return drop(of, DEQ_REATTACK_defended); }
 static double number_margin(const deq_judged *of) { return drop(of, DEQ_REATTACK_margin); }
 static double number_longer(const deq_judged *of) { return drop(of, DEQ_REATTACK_longer); }
 static double number_noise(const deq_judged *of) { return drop(of, DEQ_REATTACK_noise); }

@@ -136,6 +136,15 @@ for name in implicit jfb margin longer noise; do
 done
 checks=$((checks + 4))
 
+# ---- an attack that does not know the defence is made again, knowing it ----
+expect 0 '' "$DEQ" run knows.deq --json --audit --set 'weak.radius=0.2'
+[[ -n $(check unaware defended) && $(check unaware defended) == "$(check itself defended)" ]] ||
+  fail "defended of the attack is '$(check unaware defended)', and against the net itself '$(check itself defended)'"
+for name in knowing asked; do
+  [[ -z $(check $name defended) ]] || fail "defended of an attack that knows the defence is '$(check $name defended)'"
+done
+checks=$((checks + 2))
+
 # ---- killed, and gone on with ----
 sed 's/iterations: 5/iterations: 400/; /^experiment identity/,/^}/d; /^experiment linear/,/^}/d; /let there/d; s/\[there, moved/[moved/' against.deq >long.deq
 expect 0 '' "$DEQ" run long.deq --json

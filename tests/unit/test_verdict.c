@@ -191,6 +191,7 @@ static void test_reattacks(void **state) {
                 {DEQ_REATTACK_implicit, DEQ_CHECK_implicit, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
                 {DEQ_REATTACK_phantom, DEQ_CHECK_phantom, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
                 {DEQ_REATTACK_jfb, DEQ_CHECK_jfb, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
+                {DEQ_REATTACK_defended, DEQ_CHECK_defended, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED},
                 {DEQ_REATTACK_margin, DEQ_CHECK_margin, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_SUSPECT},
                 {DEQ_REATTACK_longer, DEQ_CHECK_longer, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_SUSPECT}};
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
