@@ -24,7 +24,7 @@ uint32_t experiment_cell(const Experiment *x, AxisSet axes) {
 json_t *experiment_cells(Experiment *x, AxisSet axes, json_t *(*each)(Experiment *x, void *context), void *context,
                          Range at) {
     const uint32_t n = count(x, axes);
-    json_t *list = json_array();
+    json_auto_t *list = json_array();
     bool ok = true;
     if (n > MOST_CELLS) {
         Scope s = experiment_scope(x);
@@ -42,7 +42,7 @@ json_t *experiment_cells(Experiment *x, AxisSet axes, json_t *(*each)(Experiment
         if (ok) json_array_append_new(list, j);
     }
     memset(x->at, 0, x->axes.n * sizeof *x->at);
-    return ok ? list : NULL;
+    return ok ? json_incref(list) : NULL;
 }
 
 static void bind(Scope *s, const char *name, const Ast *value) {
@@ -94,6 +94,7 @@ const char *experiment_add(Experiment *x, ArrayNode node, json_t *members) {
     json_t *j = json_pack("{s:s, s:s, s:o}", "name", node.name, "kind", node.kind, "axes", axes_json(node.shown));
     if (node.cells & ~node.shown) json_object_set_new(j, "waits", axes_json(node.cells & ~node.shown));
     json_object_update(j, members);
+    json_decref(members);
     json_array_append_new(x->arrays, j);
     *ARENA_PUSH(x->pipe->elab->arena, x->nodes, x->nnodes, x->nodes_cap) = node;
     return node.name;

@@ -23,7 +23,10 @@ static json_t *by_json(const Experiment *x, const Ast *names) {
     const Ast *const *items;
     json_t *list = json_array();
     const uint32_t n = items_of(names, &items, &one);
-    for (uint32_t k = 0; k < n; k++) json_array_extend(list, axes_json(axes_named(&x->axes, items[k])));
+    for (uint32_t k = 0; k < n; k++) {
+        json_auto_t *axes = axes_json(axes_named(&x->axes, items[k]));
+        json_array_extend(list, axes);
+    }
     return list;
 }
 
@@ -47,7 +50,7 @@ static json_t *column_json(Experiment *x, const Ast *column, AxisSet *open) {
 static json_t *bold_json(Experiment *x, const Ast *bold) {
     const Ast *one;
     const Ast *const *items;
-    json_t *list = json_array();
+    json_auto_t *list = json_array();
     const uint32_t n = items_of(bold, &items, &one);
     for (uint32_t k = 0; k < n; k++) {
         const char *name = experiment_value(x, items[k], NULL);
@@ -60,7 +63,7 @@ static json_t *bold_json(Experiment *x, const Ast *bold) {
         }
         json_array_append_new(list, json_string(name));
     }
-    return list;
+    return json_incref(list);
 }
 
 json_t *experiment_table(Experiment *x, const Ast *table) {
@@ -71,7 +74,7 @@ json_t *experiment_table(Experiment *x, const Ast *table) {
               *bold = experiment_setting(settings, "bold"), *one;
     const Ast *const *items;
     if (!columns) return elab_error(&s, DIAG_E0502, table->range, "a table needs `columns`"), NULL;
-    json_t *list = json_array(), *lines = json_array();
+    json_auto_t *list = json_array(), *lines = json_array();
     AxisSet open = 0, joined = axes_named(&x->axes, joined_of(cells)), placed = 0;
     uint32_t n = items_of(columns, &items, &one);
     for (uint32_t k = 0; k < n; k++) {
@@ -100,10 +103,10 @@ json_t *experiment_table(Experiment *x, const Ast *table) {
                NULL;
     char word[64];
     const bool has = cells && ast_path(AST_SLOT(cells, CALL, callee), word, sizeof word);
-    json_t *j = json_pack("{s:s, s:o, s:o, s:o, s:o}", "name", table->name, "rows", lines, "columns", list, "join",
-                          axes_json(joined), "cells", has ? json_string(word) : json_null()),
-           *bolds = bold ? bold_json(x, bold) : NULL;
+    json_auto_t *bolds = bold ? bold_json(x, bold) : NULL;
     if (bold && !bolds) return NULL;
-    if (bold) json_object_set_new(j, "bold", bolds);
+    json_t *j = json_pack("{s:s, s:O, s:O, s:o, s:o}", "name", table->name, "rows", lines, "columns", list, "join",
+                          axes_json(joined), "cells", has ? json_string(word) : json_null());
+    if (bold) json_object_set(j, "bold", bolds);
     return j;
 }

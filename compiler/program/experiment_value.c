@@ -83,16 +83,15 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
                           train->net->model->name),
                NULL;
     const char *metric = net_loss(s, train->net, AST_SLOT(e, CALL, callee), true);
-    json_t *overrides = json_array(), *attack = json_null();
+    json_auto_t *data = slice.json, *overrides = json_array(), *attack = json_null();
     if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return NULL;
     if (slice.attack) {
         attack = pipe_attacks(x->pipe, &slice.attack_scope, slice.attack, train->net, train->loss, false);
         if (!attack || !pipe_unmasked(x->pipe, s, train, overrides, attack, x->allow_masking, slice.attack))
             return NULL;
     }
-    json_t *j =
-        json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", v->name, "metric", metric, "model", train->name,
-                  "loss", train->loss, "data", slice.json, "attack", attack, "overrides", overrides);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "name", v->name, "metric", metric, "model",
+                          train->name, "loss", train->loss, "data", data, "attack", attack, "overrides", overrides);
     if (slice.attack && (x->audit || x->pipe->audit)) pipe_audit_later(x->pipe, j, train, &slice, kept_cell(x));
     v->metric = metric;
     v->train = train->ast;
@@ -215,7 +214,7 @@ static const char *add_chosen(Experiment *x, const ArrayNode *of) {
     const AxisValues *values = &x->values[of->chosen - 1];
     const char *name = arena_printf(arena_of(x), "%s, a number", of->name);
     const AxisSet shown = of->shown;
-    json_t *members = json_pack("{s:s}", "of", of->name), *numbers = json_array();
+    json_auto_t *numbers = json_array();
     Scope s = experiment_scope(x);
     if (experiment_array(x, name)) return name;
     for (uint32_t k = 0; k < values->all.n; k++) {
@@ -225,8 +224,8 @@ static const char *add_chosen(Experiment *x, const ArrayNode *of) {
         if (!element->ast || !eval_number(&own, element->ast, &number)) return NULL;
         json_array_append_new(numbers, json_real(number));
     }
-    json_object_set_new(members, "numbers", numbers);
-    return experiment_add(x, (ArrayNode){.name = name, .kind = "chosen", .shown = shown, .cells = shown}, members);
+    return experiment_add(x, (ArrayNode){.name = name, .kind = "chosen", .shown = shown, .cells = shown},
+                          json_pack("{s:s, s:O}", "of", of->name, "numbers", numbers));
 }
 
 /* Where a sweep stands: of families, which of them. */
@@ -248,12 +247,12 @@ static json_t *pick_json(Experiment *x, const Ast *pick, AxisSet *taken, AxisSet
     const Ast *value = AST_SLOT(pick, ARG, value);
     const AxisSet axes = axes_named(&x->axes, pick);
     const uint32_t first = (uint32_t)__builtin_ctz(axes);
-    json_t *list = json_array(), *keep = json_array();
+    json_auto_t *list = json_array(), *keep = json_array();
     if (value->kind == AST_ARRAY) {
         for (uint32_t k = 0; k < value->nkids; k++)
             json_array_append_new(keep, json_integer(label_place(pick->ref, value->kids[k])));
-        json_array_append_new(list, json_pack("{s:i, s:o}", "axis", first, "keep", keep));
-        return list;
+        json_array_append_new(list, json_pack("{s:i, s:O}", "axis", first, "keep", keep));
+        return json_incref(list);
     }
     const int place = label_place(pick->ref, value);
     *taken |= axes_picked(&x->axes, pick);
@@ -261,23 +260,23 @@ static json_t *pick_json(Experiment *x, const Ast *pick, AxisSet *taken, AxisSet
         json_array_append_new(list, json_pack("{s:i, s:i}", "axis", first, "at", place));
         if (axes_picked(&x->axes, pick) != AXIS(first)) /* a family of one */
             json_array_append_new(list, json_pack("{s:i, s:i}", "axis", first + 1, "at", 0));
-        return list;
+        return json_incref(list);
     }
     const char *choice = experiment_value(x, value, NULL);
     if (!choice) return NULL;
     *more |= experiment_array(x, choice)->shown;
     json_array_append_new(list, json_pack("{s:i, s:s}", "axis", first, "choice", choice));
-    return list;
+    return json_incref(list);
 }
 
 static const char *add_pick(Experiment *x, const Ast *e, const char *name) {
     const Ast *list = AST_SLOT(e, INDEX, indices);
     const char *of = experiment_value(x, AST_SLOT(e, INDEX, base), NULL);
-    json_t *picks = json_array();
+    json_auto_t *picks = json_array();
     AxisSet taken = 0, more = 0;
     if (!of) return NULL;
     for (uint32_t i = 0; i < list->nkids; i++) {
-        json_t *own = pick_json(x, list->kids[i], &taken, &more);
+        json_auto_t *own = pick_json(x, list->kids[i], &taken, &more);
         if (!own) return NULL;
         json_array_extend(picks, own);
     }
@@ -292,7 +291,7 @@ static const char *add_pick(Experiment *x, const Ast *e, const char *name) {
                                       .cells = shown,
                                       .percent = node.percent,
                                       .chosen = node.chosen},
-                          json_pack("{s:s, s:o}", "of", of, "picks", picks));
+                          json_pack("{s:s, s:O}", "of", of, "picks", picks));
 }
 
 static const Ast *let_of(const Experiment *x, const Ast *name) {
