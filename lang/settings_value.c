@@ -74,24 +74,36 @@ static void add(Flat *f, const Ast *s, const Ast *by, const Ast *from) {
     *ARENA_PUSH(a, f->items, f->n, f->cap) = copy;
 }
 
-static void add_all(Flat *f, const Ast *list, const Ast *by, const Ast *from, int depth) {
-    for (uint32_t i = 0; i < list->nkids && depth < MAX_RECORDS; i++) {
+typedef struct Taken { /* the records that one is being taken in from, innermost first */
+    const Ast *record;
+    const struct Taken *outer;
+} Taken;
+
+static bool is_taken(const Taken *t, const Ast *record) {
+    while (t && t->record != record) t = t->outer;
+    return t != NULL;
+}
+
+/* Of a record only settings are taken in.  Other items, and records that take themselves in, are the checker's to report.
+ */
+static void add_all(Flat *f, const Ast *list, const Ast *by, const Ast *from, const Taken *outer) {
+    for (uint32_t i = 0; i < list->nkids; i++) {
         const Ast *s = list->kids[i];
         if (s->kind != AST_SPREAD) {
-            add(f, s, by, from);
+            if (!by || s->kind == AST_SETTING) add(f, s, by, from);
             continue;
         }
         const Ast *where, *record = record_of(f->reader, AST_SLOT(s, SPREAD, value), &where);
-        if (record && f->reader->left) f->reader->left--;
-        if (record && f->reader->left)
-            add_all(f, AST_SLOT(record, RECORD, settings), by ? by : s, where ? where : from, depth + 1);
+        if (!record || is_taken(outer, record) || !f->reader->left) continue;
+        const Taken here = {record, outer};
+        if (--f->reader->left) add_all(f, AST_SLOT(record, RECORD, settings), by ? by : s, where ? where : from, &here);
     }
 }
 
 Ast *settings_flatten(RecordReader *r, Ast *list) {
     if (!settings_spread(list)) return list;
     Flat f = {.reader = r};
-    add_all(&f, list, NULL, NULL, 0);
+    add_all(&f, list, NULL, NULL, NULL);
     Ast *flat = arena_copy(r->arena, list, sizeof *list);
     flat->nkids = f.n;
     flat->kids = f.items;

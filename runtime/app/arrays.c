@@ -120,8 +120,8 @@ void deq_arrays_close(deq_arrays *g) {
 }
 
 /* ---- values ---- */
-/* Calls a compiled function of scalars. */
-static bool call_scalar(const deq_module *module, const char *name, const double *inputs, double *out, deq_error *e) {
+/* Calls a compiled function of scalars; false: out of memory. */
+static bool call_scalar(const deq_module *module, const char *name, const double *inputs, double *out) {
     const deq_routine *routine = deq_module_routine(module, name);
     size_t scratch = (size_t)(routine->base_bytes + routine->row_bytes + 2 * DEQ_ALIGN) & ~(size_t)(DEQ_ALIGN - 1);
     deq_frame frame = {
@@ -130,8 +130,6 @@ static bool call_scalar(const deq_module *module, const char *name, const double
     if (ok) {
         routine->function(&frame, 1);
         *out = module->real_bits == 64 ? *(double *)frame.arg0 : (double)*(float *)frame.arg0;
-    } else {
-        deq_fail(e, DEQ_MEMORY, "out of memory calling '%s'", name);
     }
     free(frame.scratch);
     free(frame.arg0);
@@ -140,10 +138,10 @@ static bool call_scalar(const deq_module *module, const char *name, const double
 
 #define MOST_INPUTS 64
 
-static double call(const deq_arrays *g, const deq_array_spec *a, const double *inputs) {
+static double call(deq_arrays *g, const deq_array_spec *a, const double *inputs) {
     double out = NAN;
-    deq_error e = {0};
-    return call_scalar(g->app->module, a->routine, inputs, &out, &e) ? out : NAN;
+    if (!call_scalar(g->app->module, a->routine, inputs, &out)) g->starved = true;
+    return out;
 }
 
 static void draw_seeds(const deq_arrays *g, const deq_array_spec *a, int resample, int *at) {
@@ -159,6 +157,7 @@ static bool each_part(deq_arrays *g, const deq_array_spec *a, const int *at, int
     const int n = deq_axes_count(g->x, a->over, a->nover);
     int *inner = malloc((size_t)(g->x->naxes + 1) * sizeof *inner);
     bool ok = inner;
+    g->starved = g->starved || !ok;
     if (ok) memcpy(inner, at, (size_t)g->x->naxes * sizeof *inner);
     for (int part = 0; ok && part < n; part++) {
         deq_axes_place(g->x, a->over, a->nover, part, inner);
@@ -185,6 +184,7 @@ static double reduced(deq_arrays *g, const deq_array_spec *a, const int *at, int
     const int n = deq_axes_count(g->x, a->over, a->nover);
     Gathered to = {malloc((size_t)n * sizeof(double)), resample};
     double out = NAN;
+    g->starved = g->starved || !to.values;
     if (to.values && each_part(g, a, at, resample, gather, &to)) out = deq_reduce(a->reduction, a->share, to.values, n);
     free(to.values);
     return out;
@@ -209,6 +209,7 @@ bool deq_arrays_picked(const deq_arrays *g, const deq_array_spec *a, const int *
 
 static double picked_value(deq_arrays *g, const deq_array_spec *a, const int *at, int resample) {
     int *inner = malloc((size_t)(g->x->naxes + 1) * sizeof *inner);
+    g->starved = g->starved || !inner;
     const double out =
         inner && deq_arrays_picked(g, a, at, inner) ? deq_arrays_value(g, a->inputs[0], inner, resample) : NAN;
     free(inner);
@@ -282,26 +283,16 @@ static bool is_sampled(const deq_arrays *g, int array) {
     }
 }
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* 95 % of the resamples lie in it; none where one of them is no number. */
+/* None where a resample has no number, or memory is short. */
 static deq_interval interval_of(deq_arrays *g, int array, const int *at) {
     deq_interval out = {NAN, NAN, NAN};
     double *values = malloc(DEQ_RESAMPLES * sizeof *values);
     bool finite = values;
-    const double value = deq_arrays_cell(g, array, at)->value;
     for (int r = 0; finite && r < DEQ_RESAMPLES; r++) {
         values[r] = deq_arrays_value(g, array, at, r);
         finite = isfinite(values[r]);
     }
-    if (finite) {
-        qsort(values, DEQ_RESAMPLES, sizeof *values, by_value);
-        out = (deq_interval){value, fmin(values[DEQ_RESAMPLES / 40], value),
-                             fmax(values[DEQ_RESAMPLES - 1 - DEQ_RESAMPLES / 40], value)};
-    }
+    if (finite) out = deq_percentiles(deq_arrays_cell(g, array, at)->value, values, DEQ_RESAMPLES);
     free(values);
     return out;
 }
@@ -395,7 +386,8 @@ static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
         const bool records = a->reduction == DEQ_REDUCE_worst_of;
         const bool choice = a->reduction == DEQ_REDUCE_argmin || a->reduction == DEQ_REDUCE_argmax;
         Reducing r = {c, records || a->reduction == DEQ_REDUCE_min, records, choice, INFINITY, e};
-        if (!each_part(g, a, at, -1, reduce_part, &r)) return false;
+        if (!each_part(g, a, at, -1, reduce_part, &r))
+            return e->failure != DEQ_OK ? false : deq_fail(e, DEQ_MEMORY, "out of memory for '%s'", a->name);
         if (records) {
             double sum = 0;
             for (int64_t i = 0; i < c->sampled->n; i++) sum += c->sampled->values[i];
@@ -412,7 +404,7 @@ static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
         c->value = computed(g, array, at, -1);
     }
     if (is_sampled(g, array) && !isnan(c->value)) c->interval = interval_of(g, array, at);
-    return true;
+    return !g->starved || deq_fail(e, DEQ_MEMORY, "out of memory for '%s'", a->name);
 }
 
 bool deq_arrays_need(deq_arrays *g, int array, const int *at, deq_error *e) {

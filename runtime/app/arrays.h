@@ -39,6 +39,7 @@ typedef struct deq_arrays {
     deq_cell **cells; /* of each array, by cell */
     int *used;        /* of each array: whether a table has it as a column, 1 */
     int groups;       /* of examples, so far */
+    bool starved;     /* memory was short somewhere: what was computed from then on says nothing */
     bool seeds;       /* resamples draw seeds too: where a mean is taken over the sweep that they come from */
     deq_resamples *resamples;
 } deq_arrays;
@@ -76,7 +77,7 @@ double deq_reduce(deq_reduction reduction, double share, const double *values, i
 
 /* ---- resample.c ---- */
 enum { DEQ_RESAMPLES = 1000, DEQ_CLAIM_RESAMPLES = 10000 }; /* for an interval; for a claim, whose first are those */
-/* The mean over the resample's examples.  Memory that is short makes it NaN. */
+/* The mean over the resample's examples.  Memory that is short makes it NaN, and the arrays `starved`. */
 double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample);
 /* The place of a seed among the n of its sweep that takes the place `at` in a resample. */
 int deq_resampled_seed(int axis, int resample, int at, int n);

@@ -44,19 +44,6 @@ static int seeds_behind(const deq_experiment_spec *x, int array) {
     return seeds;
 }
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static deq_interval interval_of(double value, double *values) {
-    for (int r = 0; r < DEQ_CLAIM_RESAMPLES; r++)
-        if (!isfinite(values[r])) return (deq_interval){value, NAN, NAN};
-    qsort(values, DEQ_CLAIM_RESAMPLES, sizeof *values, by_value);
-    return (deq_interval){value, values[DEQ_CLAIM_RESAMPLES / 40],
-                          values[DEQ_CLAIM_RESAMPLES - 1 - DEQ_CLAIM_RESAMPLES / 40]};
-}
-
 /* "mode = jfb, method = pgd" */
 static char *place_text(const deq_experiment_spec *x, const deq_array_spec *a, const int *at) {
     char *label = deq_axes_label(x, a->axes, a->naxes, at, ""); /* " (mode = jfb)" */
@@ -67,7 +54,7 @@ static char *place_text(const deq_experiment_spec *x, const deq_array_spec *a, c
     return label;
 }
 
-static bool judge_cells(deq_arrays *g, Claim *c, int *at) {
+static bool judge_cells(deq_arrays *g, Claim *c, int *at, deq_error *e) {
     const deq_array_spec *a = &g->x->arrays[c->spec->condition];
     const int n = deq_axes_count(g->x, a->axes, a->naxes), value = c->spec->value;
     int *places = calloc((size_t)n, sizeof *places);
@@ -85,9 +72,14 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at) {
         ok = cell->label && (value < 0 || cell->values);
         if (c->examples < of->examples) c->examples = of->examples;
     }
+    if (ok && !c->ncells) {
+        free(places);
+        return deq_fail(e, DEQ_SETTING, "claim \"%s\" of '%s' is about nothing: none of its cells has a value",
+                        c->spec->text, g->x->name);
+    }
     int holds = 0;
     for (int r = 0; ok && r < DEQ_CLAIM_RESAMPLES; r++) {
-        bool all = c->ncells;
+        bool all = true;
         for (int i = 0; i < c->ncells; i++) {
             deq_axes_place(g->x, a->axes, a->naxes, places[i], at);
             const bool here = deq_arrays_value(g, c->spec->condition, at, r) == 1;
@@ -100,10 +92,11 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at) {
     c->share = (double)holds / DEQ_CLAIM_RESAMPLES;
     for (int i = 0; ok && i < c->ncells; i++) {
         c->cells[i].share /= DEQ_CLAIM_RESAMPLES;
-        if (value >= 0) c->cells[i].value = interval_of(c->cells[i].value.value, c->cells[i].values);
+        if (value >= 0)
+            c->cells[i].value = deq_percentiles(c->cells[i].value.value, c->cells[i].values, DEQ_CLAIM_RESAMPLES);
     }
     free(places);
-    return ok;
+    return (ok && !g->starved) || deq_fail(e, DEQ_MEMORY, "out of memory for the claims of '%s'", g->x->name);
 }
 
 /* ---- what is written ---- */
@@ -240,12 +233,12 @@ bool deq_claims_judge(deq_arrays *g, deq_error *e) {
     for (int i = 0; ok && i < n; i++) {
         claims[i].spec = &g->x->claims[i];
         claims[i].seeds = seeds_behind(g->x, claims[i].spec->condition);
-        ok = judge_cells(g, &claims[i], at);
+        ok = judge_cells(g, &claims[i], at, e);
         if (ok) report(g, &claims[i]);
         g->app->failed += ok && claims[i].share <= FAILS;
     }
     g->seeds = false;
-    if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for the claims of '%s'", g->x->name);
+    if (!claims || !at) deq_fail(e, DEQ_MEMORY, "out of memory for the claims of '%s'", g->x->name);
     ok = ok && write_files(g, claims, e);
     for (int i = 0; claims && i < n; i++) {
         for (int k = 0; claims[i].cells && k < claims[i].ncells; k++)

@@ -79,7 +79,7 @@ static bool same_examples(const deq_value_spec *a, const deq_value_spec *b) {
            a->data.to == b->data.to;
 }
 
-/* Calls `visit` with every evaluation that has been made; the first that it takes, or NULL. */
+/* The first of the evaluations that have been made which `takes` says yes to, or NULL. */
 static const deq_cell *find_evaluation(const deq_arrays *g, const deq_cell *of,
                                        bool (*takes)(const deq_cell *made, const deq_cell *of)) {
     for (int i = 0; i < g->x->narrays; i++) {

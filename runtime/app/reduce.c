@@ -1,5 +1,6 @@
 /* reduce.c - a list of numbers to one (reductions.def). */
 #include "arrays.h"
+#include "sort.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,18 +30,13 @@ static double deviation(const double *values, int n) {
     return count > 1 ? sqrt(sum / (count - 1)) : NAN;
 }
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double quantile(const double *values, int n, double share) {
     double *sorted = malloc((size_t)(n + 1) * sizeof *sorted);
     int count = 0;
     for (int i = 0; sorted && i < n; i++)
         if (!isnan(values[i])) sorted[count++] = values[i];
     if (!sorted || !count) return free(sorted), NAN;
-    qsort(sorted, (size_t)count, sizeof *sorted, by_value);
+    deq_sort(sorted, (size_t)count);
     const double place = share * (count - 1);
     const int below = (int)floor(place), above = below + 1 < count ? below + 1 : below;
     const double out = sorted[below] + (place - below) * (sorted[above] - sorted[below]);

@@ -70,7 +70,7 @@ double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample) {
     while (resample >= s->nmeans) {
         const deq_resamples *r = draws_of(g, s, s->nmeans / DEQ_RESAMPLES);
         double *grown = r ? realloc(s->means, (size_t)(s->nmeans + DEQ_RESAMPLES) * sizeof *grown) : NULL;
-        if (!grown) return NAN;
+        if (!grown) return g->starved = true, NAN;
         s->means = grown;
         uint8_t *ones = ones_of(s);
         for (int k = 0; k < DEQ_RESAMPLES; k++) {

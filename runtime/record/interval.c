@@ -1,6 +1,7 @@
 /* interval.c - Wilson's interval, the paired difference of shares, the bootstrap of a mean. */
 #include "interval.h"
 #include "random.h"
+#include "sort.h"
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -47,15 +48,18 @@ deq_interval deq_paired_difference_wide(int64_t gained, int64_t lost, int64_t n,
     return (deq_interval){value, fmax(-1, fmin(centre - half, value)), fmin(1, fmax(centre + half, value))};
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double mean_of(const double *values, const int64_t *drawn, int64_t n) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sum += values[drawn[i]];
     return sum / (double)n;
+}
+
+deq_interval deq_percentiles(double value, double *resampled, int n) {
+    for (int r = 0; r < n; r++)
+        if (!isfinite(resampled[r])) return (deq_interval){value, NAN, NAN};
+    deq_sort(resampled, (size_t)n);
+    return (deq_interval){value, fmin(resampled[n / 40], value),
+                          fmax(resampled[n - 1 - n / 40], value)}; /* 2.5 % off */
 }
 
 /* Of the mean. */
@@ -76,11 +80,7 @@ static deq_interval bootstrap(const double *of, int64_t n, uint64_t key) {
         values[r] = mean_of(of, drawn, n);
         finite = isfinite(values[r]);
     }
-    if (finite) {
-        qsort(values, RESAMPLES, sizeof *values, by_value);
-        out.low = fmin(values[RESAMPLES / 40], out.value); /* 2.5 % on each side */
-        out.high = fmax(values[RESAMPLES - 1 - RESAMPLES / 40], out.value);
-    }
+    if (finite) out = deq_percentiles(out.value, values, RESAMPLES);
     free(values);
     free(drawn);
     return out;

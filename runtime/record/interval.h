@@ -20,6 +20,9 @@ deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n);
 double deq_joint_width(int64_t comparisons);
 deq_interval deq_wilson_wide(int64_t successes, int64_t n, double width);
 deq_interval deq_paired_difference_wide(int64_t gained, int64_t lost, int64_t n, double width);
+/* Of a value that was computed anew on n resamples: 95 % of them lie in it, and the value.  Sorts them.  One that is not
+ * finite makes both ends NaN. */
+deq_interval deq_percentiles(double value, double *resampled, int n);
 /* Of the mean of values[0 .. n): Wilson's of a share, whose values are 0 and 1, else a bootstrap.  A value that is not
  * finite makes it NaN. */
 deq_interval deq_mean_interval(const double *values, int64_t n, uint64_t key, bool share);

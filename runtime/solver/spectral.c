@@ -1,6 +1,7 @@
 /* spectral.c - eigenvalues of small Hessenberg matrices by LAPACK's QR algorithm, and medians over examples. */
 #include "spectral.h"
 #include "blas.h"
+#include "sort.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +28,6 @@ double deq_hessenberg_radius(const double *h, int n, int ld, double *work) {
     return radius;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 deq_quantiles deq_quantiles_of(const void *records, int64_t n, size_t stride, size_t offset) {
     deq_quantiles q = {NAN, NAN};
     double *values = malloc((size_t)(n > 0 ? n : 1) * sizeof *values);
@@ -42,7 +38,7 @@ deq_quantiles deq_quantiles_of(const void *records, int64_t n, size_t stride, si
         if (isfinite(v)) values[count++] = v;
     }
     if (count) {
-        qsort(values, (size_t)count, sizeof *values, by_value);
+        deq_sort(values, (size_t)count);
         q.median = count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
         q.most = values[count - 1];
     }

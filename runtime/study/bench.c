@@ -6,6 +6,7 @@
  * can leave out at those times, so that what is left is the solver's and the engine's own. */
 #define _GNU_SOURCE
 #include "bench.h"
+#include "sort.h"
 #include "study.h"
 #include "peak.h"
 #include "parallel.h"
@@ -33,11 +34,6 @@ typedef struct Row {
     int threads;   /* that the row can use: the peak it is compared with */
 } Row;
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Calls `work` again and again; sorted times, at most REPEATS. */
 static bool repeat(Bench *b, const char *name, BenchWork *work, const void *what, double times[REPEATS], int *count) {
     double began = deq_now(), budget = b->app->options->budget > 0 ? b->app->options->budget : SECONDS_EACH;
@@ -59,7 +55,7 @@ static bool repeat(Bench *b, const char *name, BenchWork *work, const void *what
         if (!work(b, what)) return false;
         times[(*count)++] = deq_now() - start;
     }
-    qsort(times, (size_t)*count, sizeof times[0], by_value);
+    deq_sort(times, (size_t)*count);
     return true;
 }
 

@@ -5,6 +5,7 @@
  * the mode's own error and that of the state it starts from.  The sweep over states separates them: state n is what the
  * forward solver has after n steps. */
 #include "compare.h"
+#include "sort.h"
 #include "study.h"
 #include "call.h"
 #include "checkpoint.h"
@@ -112,11 +113,6 @@ static bool mode_text(const deq_probe *p, char *out, size_t size) {
     return same;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static bool time_gradient(deq_probe *p, deq_compared *row, deq_error *e) {
     double times[REPEATS], began = deq_now();
     int count = 0;
@@ -126,7 +122,7 @@ static bool time_gradient(deq_probe *p, deq_compared *row, deq_error *e) {
         if (!deq_engine_gradient(p->engine, &source, p->index, p->n, p->loss, NULL, NULL, 0, 0, NULL, e)) return false;
         times[count++] = deq_now() - start;
     }
-    qsort(times, (size_t)count, sizeof *times, by_value);
+    deq_sort(times, (size_t)count);
     row->seconds = times[count / 2];
     return true;
 }

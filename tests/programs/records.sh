@@ -52,4 +52,18 @@ grep -q 'What all of them share' out || fail "no documentation of a record"
 sed -i 's/epochs: 9/epoch: 9/' recipes.deq
 expect 2 "recipes.deq:11:18: error\\[E0501\\]: train has no setting 'epoch'" "$DEQ" check records.deq
 grep -q 'note: records.deq:[0-9]*:[0-9]*: among the settings that are taken in here' out || fail "no note at the place of use"
+
+# records in records, as many as there are: the innermost is reached, and is reached in time where each takes two
+{
+  echo 'import std.losses (cross_entropy)'
+  echo 'import std.data (idx)'
+  echo 'const r0 = { epoch: 3 }'
+  for i in $(seq 80); do echo "const r$i = { ..r$((i - 1)); batch: $i }"; done
+  echo 'layer Net(x: f32[1, 8, 8]) -> f32[4] { return zeros([4]) }'
+  echo 'data d: (f32[1, 8, 8], label[4]) = idx("train-images", "train-labels", "test-images", "test-labels")'
+  echo 'train net = Net on d.train { ..r80 }'
+} >deep.deq
+expect 2 "deep.deq:3:14: error\[E0501\]: train has no setting 'epoch'" "$DEQ" check deep.deq
+sed -i -E 's/^(const r[0-9]+ = \{ )(\.\.r[0-9]+);/\1\2; \2;/' deep.deq
+expect 1 'E0104.*records in one another' timeout 20 "$DEQ" check deep.deq
 done_testing
