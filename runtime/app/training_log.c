@@ -5,6 +5,11 @@
 #include <stdlib.h>
 
 json_t *deq_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+const char *deq_json_text(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
 double deq_json_double(const json_t *value) { return json_is_number(value) ? json_number_value(value) : NAN; }
 
 deq_log_row deq_log_empty(void) {

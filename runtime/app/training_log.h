@@ -48,6 +48,7 @@ json_t *deq_log_json(const deq_log_row *row); /* an object */
 deq_log_row deq_log_row_of(const json_t *object);
 /* All rows (a JSON array of objects) as CSV. */
 bool deq_log_write(const char *path, const json_t *rows, deq_error *e);
-json_t *deq_json_number(double value);       /* null when not finite */
-double deq_json_double(const json_t *value); /* NaN when not a number */
+json_t *deq_json_number(double value);                            /* null when not finite */
+double deq_json_double(const json_t *value);                      /* NaN when not a number */
+const char *deq_json_text(const json_t *object, const char *key); /* "" when not a string */
 #endif

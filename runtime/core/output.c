@@ -239,7 +239,7 @@ char **deq_files_ending(const char *folder, const char *ending, int *n) {
     *n = 0;
     for (struct dirent *entry; d && (entry = readdir(d));) {
         size_t length = strlen(entry->d_name), tail = strlen(ending);
-        if (length <= tail || strcmp(entry->d_name + length - tail, ending)) continue;
+        if (length < tail || strcmp(entry->d_name + length - tail, ending)) continue;
         char **grown = realloc(list, (size_t)(*n + 1) * sizeof *grown);
         if (!grown) break;
         list = grown;

@@ -1,8 +1,10 @@
 /* page.c - the page of a run, section by section: tables, training, solves, pictures, settings, script. */
+#define _GNU_SOURCE
 #include "page.h"
 #include "diagnosis.h"
 #include "output.h"
 #include "progress.h"
+#include "report.h"
 #include "seal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +12,6 @@
 extern const char page_style[], page_script[]; /* page.css, page.js */
 
 #define MOST_TEXT ((size_t)16 << 20)
-
-static const char *text(const json_t *o, const char *key) {
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
 
 /* Each file of the folder with this ending; `stem` is its name without it. */
 typedef void Section(FILE *out, const char *folder, const char *path, const char *stem, deq_error *e);
@@ -34,9 +31,8 @@ static void each(FILE *out, const char *folder, const char *ending, Section *sec
 
 /* A file of the folder called STEM ENDING; free() it. */
 static char *beside(const char *folder, const char *stem, const char *ending) {
-    char name[300];
-    snprintf(name, sizeof name, "%s%s", stem, ending);
-    return deq_path_join(folder, name, NULL);
+    char *path;
+    return asprintf(&path, "%s/%s%s", folder, stem, ending) < 0 ? NULL : path;
 }
 
 static json_t *rows_of(const char *folder, const char *stem, const char *ending, deq_error *e) {
@@ -62,7 +58,7 @@ static void put_table(FILE *out, const char *folder, const char *path, const cha
     char *lines = table && markdown ? deq_read_whole(markdown, MOST_TEXT, &size) : NULL;
     if (table) {
         fputs("<h2>", out);
-        page_text(out, text(table, "table"));
+        page_text(out, deq_json_text(table, "table"));
         fputs("</h2>\n", out);
         if (lines) without_checks(lines), page_markdown(out, lines);
         page_verdicts(out, table);
@@ -70,6 +66,20 @@ static void put_table(FILE *out, const char *folder, const char *path, const cha
     free(lines);
     free(markdown);
     json_decref(table);
+}
+
+/* Likewise; claims.csv beside it is looked through. */
+static void put_claims(FILE *out, const char *folder, const char *path, const char *stem, deq_error *e) {
+    char *csv = deq_sealed_csv(path, e), *markdown = beside(folder, stem, "claims.md");
+    size_t size;
+    char *lines = csv && markdown ? deq_read_whole(markdown, MOST_TEXT, &size) : NULL;
+    if (lines) {
+        fputs("<h2>Claims</h2>\n", out);
+        page_markdown(out, lines);
+    }
+    free(lines);
+    free(markdown);
+    free(csv);
 }
 
 /* ---- nets ---- */
@@ -115,8 +125,7 @@ static void put_solves(FILE *out, const json_t *solves, const json_t *log) {
     if (!f) return;
     deq_diagnosis_table(f, solves);
     fputc('\n', f);
-    if (!deq_diagnosis_sentences(f, solves, log))
-        fputs("No pathology: every solve reached its tolerance, and plain iteration would converge.\n", f);
+    if (!deq_diagnosis_sentences(f, solves, log)) fputs(DEQ_NO_PATHOLOGY, f);
     fclose(f);
     page_markdown(out, markdown);
     free(markdown);
@@ -172,7 +181,7 @@ static void put_script(FILE *out, const char *folder, const char *name) {
 }
 
 static void put_page(FILE *out, const char *folder, const json_t *settings, deq_error *e) {
-    const char *script = text(settings, "script");
+    const char *script = deq_json_text(settings, "script");
     fputs("<!DOCTYPE html>\n<!-- " DEQ_MADE_BY " -->\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
           out);
@@ -180,13 +189,14 @@ static void put_page(FILE *out, const char *folder, const json_t *settings, deq_
     fprintf(out, "</title>\n<style>\n%s</style></head>\n<body>\n<h1>", page_style);
     page_text(out, script);
     fputs("</h1>\n<p>Run at ", out);
-    page_text(out, text(settings, "date"));
+    page_text(out, deq_json_text(settings, "date"));
     fputs(" on ", out);
-    page_text(out, text(settings, "cpu"));
+    page_text(out, deq_json_text(settings, "cpu"));
     fputs(" by ", out);
-    page_text(out, text(settings, "compiler"));
+    page_text(out, deq_json_text(settings, "compiler"));
     fputs(".</p>\n", out);
     each(out, folder, "-table.json", put_table, e);
+    each(out, folder, "claims.csv", put_claims, e);
     each(out, folder, "-log.csv", put_net, e);
     fputs("<div class=\"figures\">\n", out);
     each(out, folder, ".png", put_picture, e);
@@ -199,21 +209,17 @@ static void put_page(FILE *out, const char *folder, const json_t *settings, deq_
 
 static bool write_page(const char *folder, const char *path, deq_error *e) {
     static const char begins[] = "<!DOCTYPE html>\n<!-- " DEQ_MADE_BY;
-    char *record = deq_path_join(folder, "settings.json", NULL);
-    json_t *settings = record ? deq_sealed_json(record, e) : NULL;
+    json_t *settings = deq_report_run(folder, e);
     char *page = NULL;
     size_t size = 0;
     FILE *f = settings ? open_memstream(&page, &size) : NULL;
     if (f) put_page(f, folder, settings, e);
     bool ok = f != NULL;
     if (f && fclose(f)) ok = deq_fail(e, DEQ_MEMORY, "out of memory for a page of '%s'", folder);
-    if (!f && e->failure == DEQ_OK)
-        deq_fail(e, DEQ_REPORT, "'%s' holds no results of a run (no settings.json); a run leaves them in results/NAME",
-                 folder);
+    if (!f && e->failure == DEQ_OK) ok = deq_report_nothing(folder, e);
     ok = ok && e->failure == DEQ_OK && deq_output_replaceable(path, begins, sizeof begins - 1, e) &&
          deq_output_write(path, page, size, e);
     free(page);
-    free(record);
     json_decref(settings);
     return ok;
 }

@@ -31,7 +31,6 @@ typedef struct PageFigure {
     const char *low, *high; /* keys of a band, or NULL */
     PageLine lines[4];      /* up to the first without a title */
     bool logarithmic;       /* the y axis; what is not above 0 is left out */
-    bool percent;           /* y is a share */
 } PageFigure;
 
 /* Lines over the rows, an array of objects.  Lines without a number are left out; nothing is drawn without lines. */

@@ -1,5 +1,6 @@
 /* page_figure.c - lines and a band over rows of numbers, as a drawing inside the page (SVG). */
 #include "page.h"
+#include "training_log.h"
 #include <math.h>
 #include <string.h>
 
@@ -12,8 +13,7 @@ typedef struct Axis {
 } Axis;
 
 static double number(const json_t *row, const char *key) {
-    const json_t *v = key ? json_object_get(row, key) : NULL;
-    return json_is_number(v) ? json_number_value(v) : NAN;
+    return key ? deq_json_double(json_object_get(row, key)) : NAN;
 }
 
 static double drawn(const Axis *a, double v) { return !a->logarithmic ? v : v > 0 ? log10(v) : NAN; }
@@ -44,11 +44,11 @@ static double down(const Axis *a, double v) {
     return HEIGHT - BOTTOM - (drawn(a, v) - a->low) / (a->high - a->low) * (HEIGHT - TOP - BOTTOM);
 }
 
-static void put_number(FILE *out, const Axis *a, double v, bool percent) {
+static void put_number(FILE *out, const Axis *a, double v) {
     if (a->logarithmic)
         fprintf(out, "10<tspan dy=\"-5\" font-size=\"8\">%.0f</tspan>", v);
     else
-        fprintf(out, percent ? "%.4g%%" : "%.4g", percent ? 100 * v : fabs(v) < a->step / 2 ? 0 : v);
+        fprintf(out, "%.4g", fabs(v) < a->step / 2 ? 0 : v);
 }
 
 static void put_axes(FILE *out, const PageFigure *f, const Axis *x, const Axis *y) {
@@ -59,7 +59,7 @@ static void put_axes(FILE *out, const PageFigure *f, const Axis *x, const Axis *
                 "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%d\" y=\"%.1f\" "
                 "text-anchor=\"end\">",
                 LEFT, WIDTH - RIGHT, at, at, LEFT - 6, at + 4);
-        put_number(out, y, v, f->percent);
+        put_number(out, y, v);
         fputs("</text>\n", out);
     }
     for (double v = x->low; v <= x->high + x->step / 2; v += x->step) {
@@ -68,7 +68,7 @@ static void put_axes(FILE *out, const PageFigure *f, const Axis *x, const Axis *
                 "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.0f\" y2=\"%.0f\"/><text x=\"%.1f\" y=\"%.0f\" "
                 "text-anchor=\"middle\">",
                 at, at, bottom, bottom + 4, at, bottom + 17);
-        put_number(out, x, v, false);
+        put_number(out, x, v);
         fputs("</text>\n", out);
     }
     fprintf(out, "<path class=\"axis\" d=\"M%d %d V%.0f H%d\"/>\n<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", LEFT,
@@ -81,7 +81,6 @@ static void put_axes(FILE *out, const PageFigure *f, const Axis *x, const Axis *
 }
 
 static bool there(const PageFigure *f, const Axis *x, const Axis *y, const json_t *row, const char *key) {
-    (void)f;
     return isfinite(drawn(x, number(row, f->x))) && isfinite(drawn(y, number(row, key)));
 }
 

@@ -1,23 +1,16 @@
 /* page_verdicts.c - the accuracies under attack of a table, with what was checked. */
 #include "page.h"
+#include "training_log.h"
 #include <math.h>
 
-static const char *text(const json_t *o, const char *key) {
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
-static double number(const json_t *o, const char *key) {
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
+static double number(const json_t *o, const char *key) { return deq_json_double(json_object_get(o, key)); }
 
 static void put_reasons(FILE *out, const json_t *value) {
     size_t i;
     json_t *reason;
     json_array_foreach(json_object_get(value, "reasons"), i, reason) {
         fputs(i ? "; " : "", out);
-        page_text(out, text(reason, "text"));
+        page_text(out, deq_json_text(reason, "text"));
     }
 }
 
@@ -32,8 +25,8 @@ static void put_checks(FILE *out, const json_t *value) {
         fputs("<p>No sample was attacked again.</p>", out);
     fputs("<table class=\"small\">", out);
     json_array_foreach(json_object_get(value, "checks"), i, check) {
-        fprintf(out, "<tr class=\"%s\"><td>", text(check, "level"));
-        page_text(out, text(check, "check"));
+        fprintf(out, "<tr class=\"%s\"><td>", deq_json_text(check, "level"));
+        page_text(out, deq_json_text(check, "check"));
         fprintf(out, "</td><td>%.3g</td></tr>", number(check, "number"));
     }
     fputs("</table></details>", out);
@@ -43,7 +36,7 @@ static void put_value(FILE *out, const json_t *cell, const json_t *value) {
     const char *name, *between = "";
     json_t *coordinate;
     fputs("<tr><td>", out);
-    page_text(out, text(value, "title"));
+    page_text(out, deq_json_text(value, "title"));
     fputs("</td><td>", out);
     json_object_foreach(json_object_get(cell, "coordinates"), name, coordinate) {
         fputs(between, out);
@@ -54,10 +47,11 @@ static void put_value(FILE *out, const json_t *cell, const json_t *value) {
     }
     fprintf(out, "</td><td>%.4g", number(value, "value"));
     if (isfinite(number(value, "low"))) fprintf(out, " [%.4g, %.4g]", number(value, "low"), number(value, "high"));
-    fprintf(out, "</td><td><span class=\"verdict %s\">%s</span> ", text(value, "verdict"), text(value, "verdict"));
+    fprintf(out, "</td><td><span class=\"verdict %s\">%s</span> ", deq_json_text(value, "verdict"),
+            deq_json_text(value, "verdict"));
     put_reasons(out, value);
     fputs("</td><td>", out);
-    page_text(out, text(value, "attack"));
+    page_text(out, deq_json_text(value, "attack"));
     fputs("</td><td>", out);
     put_checks(out, value);
     fputs("</td></tr>\n", out);

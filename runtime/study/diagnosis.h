@@ -5,6 +5,9 @@
 #include <jansson.h>
 #include <stdio.h>
 
+/* Where there is no sentence. */
+#define DEQ_NO_PATHOLOGY "No pathology: every solve reached its tolerance, and plain iteration would converge.\n"
+
 /* One row for each fixed point of `solves` (the content of NAME-solves.json), as a Markdown table. */
 void deq_diagnosis_table(FILE *out, const json_t *solves);
 /* What the log says of its epochs, as a table: at most twelve of them. */

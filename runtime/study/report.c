@@ -25,11 +25,6 @@ static double share(const json_t *solves, const char *reason) {
     double v = number(json_object_get(solves, "reasons"), reason);
     return isnan(v) ? 0 : v;
 }
-static const char *text(const json_t *o, const char *key) {
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 /* "3.2e-05", "17", "-" */
 static const char *put(char *out, size_t size, const char *format, double v) {
     if (isfinite(v))
@@ -50,7 +45,7 @@ static const char *pair(char *out, size_t size, const char *format, const json_t
 }
 
 static const char *path_of(const json_t *fixed) {
-    const char *path = text(fixed, "path");
+    const char *path = deq_json_text(fixed, "path");
     return *path ? path : "fixed point";
 }
 
@@ -84,12 +79,12 @@ void deq_diagnosis_table(FILE *out, const json_t *solves) {
     json_array_foreach(json_object_get(solves, "fixed"), i, f) {
         const json_t *c = json_object_get(f, "certificate");
         if (!json_is_object(c)) continue;
-        bool monotone = !strcmp(text(c, "kind"), "monotone");
-        fprintf(out, "%s: certify: %s(%g) is %s%s; %s %s.\n", path_of(f), text(c, "kind"), number(c, "claimed"),
-                isfinite(number(c, "proved")) ? "proved by the form of the equation, which gives " : "not proved",
-                isfinite(number(c, "proved")) ? put(t[0], 80, "%.4g", number(c, "proved")) : "",
-                monotone ? "measured margin" : "largest measured norm(J)",
-                put(t[1], 80, "%.4g", number(c, "measured")));
+        bool monotone = !strcmp(deq_json_text(c, "kind"), "monotone");
+        fprintf(
+            out, "%s: certify: %s(%g) is %s%s; %s %s.\n", path_of(f), deq_json_text(c, "kind"), number(c, "claimed"),
+            isfinite(number(c, "proved")) ? "proved by the form of the equation, which gives " : "not proved",
+            isfinite(number(c, "proved")) ? put(t[0], 80, "%.4g", number(c, "proved")) : "",
+            monotone ? "measured margin" : "largest measured norm(J)", put(t[1], 80, "%.4g", number(c, "measured")));
     }
 }
 
@@ -304,14 +299,14 @@ static void of_spectrum(Sentences *s, const Facts *f) {
 /* What `certify` claims, beside what the trained net has. */
 static void of_certificate(Sentences *s, const json_t *c) {
     double claimed = number(c, "claimed"), proved = number(c, "proved"), measured = number(c, "measured");
-    bool monotone = !strcmp(text(c, "kind"), "monotone");
+    bool monotone = !strcmp(deq_json_text(c, "kind"), "monotone");
     const char *what = monotone ? "margin of I - L" : "norm(J)";
     if (!json_is_object(c) || isfinite(proved)) return;
     if (isnan(measured))
         say(s, "certify: %s(%g) is neither proved nor measured here: the state is too large, or differs by example.",
-            text(c, "kind"), claimed);
+            deq_json_text(c, "kind"), claimed);
     else if (monotone ? measured < claimed * (1 - 1e-6) - 1e-6 : measured > claimed * (1 + 1e-6))
-        say(s, "certify: %s(%g) does not hold: the %s is %.4g%s. %s", text(c, "kind"), claimed, what, measured,
+        say(s, "certify: %s(%g) does not hold: the %s is %.4g%s. %s", deq_json_text(c, "kind"), claimed, what, measured,
             monotone ? " at the trained parameters" : " at an equilibrium",
             monotone ? "Write L as (1 - m) z - (z @ A') @ A + z @ B - z @ B', whose margin is m."
                      : "Divide matrices by their norms, or lower the factor before them.");
@@ -356,17 +351,18 @@ int deq_diagnosis_sentences(FILE *out, const json_t *solves, const json_t *log) 
         Facts f = {.forward = json_object_get(fixed, "forward_solves"),
                    .adjoint = json_object_get(fixed, "adjoint_solves"),
                    .spectrum = json_object_get(fixed, "spectrum"),
-                   .mode_text = text(fixed, "gradient"),
-                   .penalty = text(fixed, "penalty"),
-                   .real = text(solves, "real")};
+                   .mode_text = deq_json_text(fixed, "gradient"),
+                   .penalty = deq_json_text(fixed, "penalty"),
+                   .real = deq_json_text(solves, "real")};
         f.radius = median(f.spectrum, "radius");
         f.worst_radius = most(f.spectrum, "radius");
         f.lost = number(fixed, "lost_gradients");
         char name[40];
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(text(fixed, "forward"), "("), text(fixed, "forward"));
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(deq_json_text(fixed, "forward"), "("),
+                 deq_json_text(fixed, "forward"));
         f.solver_name = name;
-        f.known = deq_solver_parse(text(fixed, "forward"), false, &f.solver, &e) &&
-                  deq_mode_parse(text(fixed, "gradient"), &f.mode, &e);
+        f.known = deq_solver_parse(deq_json_text(fixed, "forward"), false, &f.solver, &e) &&
+                  deq_mode_parse(deq_json_text(fixed, "gradient"), &f.mode, &e);
         s.fixed = path_of(fixed);
         if (f.known) {
             of_forward(&s, &f);
@@ -393,11 +389,10 @@ static void report_model(deq_reporter *r, const json_t *solves, const json_t *lo
     int n = deq_diagnosis_sentences(g, solves, log);
     fclose(f);
     fclose(g);
-    deq_report(r, "## %s: net %s, %lld examples of %s, %s\n\n%s", text(solves, "model"), text(solves, "net"),
-               (long long)json_integer_value(json_object_get(solves, "examples")), text(solves, "data"),
-               text(solves, "real"), table);
-    deq_report(r, "%s",
-               n ? lines : "No pathology: every solve reached its tolerance, and plain iteration would converge.\n");
+    deq_report(r, "## %s: net %s, %lld examples of %s, %s\n\n%s", deq_json_text(solves, "model"),
+               deq_json_text(solves, "net"), (long long)json_integer_value(json_object_get(solves, "examples")),
+               deq_json_text(solves, "data"), deq_json_text(solves, "real"), table);
+    deq_report(r, "%s", n ? lines : DEQ_NO_PATHOLOGY);
     json_t *list = json_array();
     char *end = NULL;
     for (char *line = strtok_r(lines, "\n", &end); line; line = strtok_r(NULL, "\n", &end))
@@ -422,17 +417,27 @@ static void check_tables(const char *folder, deq_error *e) {
     free(names);
 }
 
+json_t *deq_report_run(const char *folder, deq_error *e) {
+    char *path = deq_path_join(folder, "settings.json", NULL);
+    json_t *run = path ? deq_sealed_json(path, e) : NULL;
+    free(path);
+    return run;
+}
+
+bool deq_report_nothing(const char *folder, deq_error *e) {
+    return deq_fail(e, DEQ_REPORT,
+                    "'%s' holds no results of a run (no settings.json); a run leaves them in results/NAME", folder);
+}
+
 static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
     int n;
-    char *settings = deq_path_join(folder, "settings.json", NULL);
-    json_t *record = settings ? deq_sealed_json(settings, e) : NULL;
+    json_t *record = deq_report_run(folder, e);
     char **names = deq_files_ending(folder, "-solves.json", &n);
     check_tables(folder, e);
-    if (!record && !n && e->failure == DEQ_OK)
-        deq_fail(e, DEQ_REPORT, "'%s' holds no results of a run (no settings.json); a run leaves them in results/NAME",
-                 folder);
+    if (!record && !n && e->failure == DEQ_OK) deq_report_nothing(folder, e);
     if (record)
-        deq_report(r, "# %s, run at %s on %s\n", text(record, "script"), text(record, "date"), text(record, "cpu"));
+        deq_report(r, "# %s, run at %s on %s\n", deq_json_text(record, "script"), deq_json_text(record, "date"),
+                   deq_json_text(record, "cpu"));
     if (record && !n) deq_report(r, "No trained net with a fixed point in this folder.");
     for (int i = 0; i < n; i++) {
         char *path = deq_path_join(folder, names[i], NULL), *log = NULL, *curve = NULL;
@@ -458,7 +463,6 @@ static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
     }
     deq_report_tables(r, folder, e);
     free(names);
-    free(settings);
     json_decref(record);
     return e->failure == DEQ_OK;
 }

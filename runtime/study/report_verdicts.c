@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *text(const json_t *o, const char *key) {
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 static void put_coordinates(FILE *out, const json_t *cell) {
     const char *name, *between = " (";
     json_t *value;
@@ -24,7 +19,8 @@ static void put_checks(FILE *out, const json_t *value) {
     json_t *check;
     const char *between = "";
     json_array_foreach(json_object_get(value, "checks"), i, check) {
-        fprintf(out, "%s%s %.3g", between, text(check, "check"), json_number_value(json_object_get(check, "number")));
+        fprintf(out, "%s%s %.3g", between, deq_json_text(check, "check"),
+                json_number_value(json_object_get(check, "number")));
         between = ", ";
     }
 }
@@ -35,12 +31,13 @@ static void put_value(FILE *out, const json_t *cell, const json_t *value) {
     const char *between = ": ";
     size_t i;
     json_t *reason;
-    fprintf(out, "- %s", text(value, "title"));
+    fprintf(out, "- %s", deq_json_text(value, "title"));
     put_coordinates(out, cell);
     fprintf(out, ": %.4g%s%s is %s", json_number_value(json_object_get(value, "value")),
-            *text(value, "attack") ? " under " : "", text(value, "attack"), text(value, "verdict"));
+            *deq_json_text(value, "attack") ? " under " : "", deq_json_text(value, "attack"),
+            deq_json_text(value, "verdict"));
     json_array_foreach(json_object_get(value, "reasons"), i, reason) {
-        fprintf(out, "%s%s", between, text(reason, "text"));
+        fprintf(out, "%s%s", between, deq_json_text(reason, "text"));
         between = "; ";
     }
     if (audited)
@@ -77,7 +74,7 @@ void deq_report_tables(deq_reporter *r, const char *folder, deq_error *e) {
         int count = f ? put_table(f, table) : 0;
         if (f) fclose(f);
         if (count) {
-            deq_report(r, "## Accuracies under attack in table %s\n\n%s", text(table, "table"), lines);
+            deq_report(r, "## Accuracies under attack in table %s\n\n%s", deq_json_text(table, "table"), lines);
             deq_report_event(r, "verdicts", json_pack("{s:O}", "table", table));
         }
         json_decref(table);

@@ -15,6 +15,12 @@ expect 4 'E0962' "$DEQ" run claims.deq --strict
 cmp -s before.csv results/claims/claims.csv || fail "the second run judges otherwise"
 expect 4 'E0962' "$DEQ" run claims.deq --strict --threads 1
 cmp -s before.csv results/claims/claims.csv || fail "threads change the resamples"
+
+# the page of the run has them, and does not show changed ones
+expect 0 '' "$DEQ" report results/claims --html -o claims.html
+grep -q '<td>an attack costs accuracy</td><td>holds</td>' claims.html || fail "the page has no claims"
+cp -r results/claims changed && sed -i 's/,fails,/,holds,/' changed/claims.csv
+expect 3 'E0822.*claims.csv' "$DEQ" report changed --html
 expect 0 '"event": *"claim"' "$DEQ" run claims.deq --json
 no_partial_files
 done_testing
