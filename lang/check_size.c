@@ -1,5 +1,6 @@
 /* check_size.c - expressions as sizes and constants, types as written, matching of sizes. */
 #include "checker.h"
+#include "constant.h"
 #include "foreign.h"
 #include <math.h>
 #include <string.h>
@@ -92,27 +93,7 @@ static bool constant_call(Checker *c, const Ast *e, double *v) {
         return false;
     for (uint32_t i = 0; i < args->nkids; i++)
         if (args->kids[i]->kind != AST_ARG || !constant_of(c, SLOT(args->kids[i], ARG, value), &x[i])) return false;
-    const char *f = callee->name;
-    bool two = args->nkids == 2;
-    if (two && (same(f, "min") || same(f, "max")))
-        *v = same(f, "min") ? fmin(x[0], x[1]) : fmax(x[0], x[1]);
-    else if (two)
-        return false;
-    else if (same(f, "sqrt"))
-        *v = sqrt(x[0]);
-    else if (same(f, "exp"))
-        *v = exp(x[0]);
-    else if (same(f, "log"))
-        *v = log(x[0]);
-    else if (same(f, "floor"))
-        *v = floor(x[0]);
-    else if (same(f, "round"))
-        *v = nearbyint(x[0]);
-    else if (same(f, "abs"))
-        *v = fabs(x[0]);
-    else
-        return false;
-    return true;
+    return deq_constant(callee->name, (int)args->nkids, x[0], x[1], v);
 }
 
 /* A setting at the call whose bounds are looked at. */
@@ -153,25 +134,7 @@ bool constant_of(Checker *c, const Ast *e, double *v) {
         return true;
     case AST_BINARY:
         if (!constant_of(c, SLOT(e, BINARY, left), &x) || !constant_of(c, SLOT(e, BINARY, right), &y)) return false;
-        if (same(e->name, "+"))
-            *v = x + y;
-        else if (same(e->name, "-"))
-            *v = x - y;
-        else if (same(e->name, "*"))
-            *v = x * y;
-        else if (same(e->name, "/"))
-            *v = x / y;
-        else if (same(e->name, "**"))
-            *v = pow(x, y);
-        else if (same(e->name, "=="))
-            *v = x == y;
-        else if (same(e->name, "<"))
-            *v = x < y;
-        else if (same(e->name, ">"))
-            *v = x > y;
-        else
-            return false;
-        return true;
+        return deq_constant(e->name, 2, x, y, v);
     case AST_CALL: return constant_call(c, e, v);
     default: return false;
     }

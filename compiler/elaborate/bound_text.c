@@ -1,18 +1,14 @@
 /* bound_text.c - a bound that depends on other settings, radius: f32 in 0..(if p == inf then 1 else inf), as a text that
  * the runtime reads again when `--set` changes them: operations behind what they work on, $p inf == 1 inf if. */
 #include "elaborate.h"
+#include "constant.h"
 #include <string.h>
 
-/* Names of both sides: lang/check_size.c knows the same functions. */
-static const char *const functions[] = {"min", "max", "sqrt", "exp", "log", "floor", "round", "abs"};
-static const char *const operators[] = {"+", "-", "*", "/", "**", "==", "!=", "<", ">", "<=", ">=", "and", "or"};
-
-static bool is_one_of(const char *name, const char *const *list, size_t n) {
-    for (size_t k = 0; k < n; k++)
-        if (strcmp(name, list[k]) == 0) return true;
-    return false;
+/* Whether the runtime computes it. */
+static bool is_computed(const char *name, uint32_t operands) {
+    double ignored;
+    return deq_constant(name, (int)operands, 1, 1, &ignored);
 }
-#define ONE_OF(name, list) is_one_of(name, list, sizeof(list) / sizeof *(list))
 
 static bool is_setting(const Ast *e, const Ast *list) {
     for (uint32_t k = 0; e->kind == AST_NAME && k < list->nkids; k++)
@@ -32,10 +28,8 @@ static const char *text_of(Scope *s, const Ast *e, const Ast *list);
 
 static const char *call_text(Scope *s, const Ast *e, const Ast *list) {
     const Ast *callee = AST_SLOT(e, CALL, callee), *args = AST_SLOT(e, CALL, inputs);
-    if (callee->kind != AST_NAME || callee->ref || AST_SLOT(e, CALL, state) || !ONE_OF(callee->name, functions))
+    if (callee->kind != AST_NAME || callee->ref || AST_SLOT(e, CALL, state) || !is_computed(callee->name, args->nkids))
         return NULL;
-    const bool two = strcmp(callee->name, "min") == 0 || strcmp(callee->name, "max") == 0;
-    if (args->nkids != (two ? 2 : 1)) return NULL;
     const char *out = "";
     for (uint32_t k = 0; k < args->nkids; k++) {
         const char *arg = args->kids[k]->kind == AST_ARG ? text_of(s, AST_SLOT(args->kids[k], ARG, value), list) : NULL;
@@ -69,7 +63,7 @@ static const char *text_of(Scope *s, const Ast *e, const Ast *list) {
     case AST_BINARY:
         x = text_of(s, AST_SLOT(e, BINARY, left), list);
         y = text_of(s, AST_SLOT(e, BINARY, right), list);
-        return x && y && ONE_OF(e->name, operators) ? arena_printf(a, "%s %s %s", x, y, e->name) : NULL;
+        return x && y && is_computed(e->name, 2) ? arena_printf(a, "%s %s %s", x, y, e->name) : NULL;
     case AST_CALL: return call_text(s, e, list);
     default: return NULL;
     }

@@ -1,66 +1,13 @@
 /* setting_bounds.c - bounds of an attack's arguments that depend on other arguments, once --set has changed any of them:
  * the text of the manifest (`$p inf == 1 inf if`, operations behind what they work on) is computed anew. */
 #include "app_state.h"
+#include "constant.h"
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { DEPTH = 32, WORD = 128 };
-
-static bool two(const char *word, double x, double y, double *out) {
-    if (!strcmp(word, "+"))
-        *out = x + y;
-    else if (!strcmp(word, "-"))
-        *out = x - y;
-    else if (!strcmp(word, "*"))
-        *out = x * y;
-    else if (!strcmp(word, "/"))
-        *out = x / y;
-    else if (!strcmp(word, "**"))
-        *out = pow(x, y);
-    else if (!strcmp(word, "=="))
-        *out = x == y;
-    else if (!strcmp(word, "!="))
-        *out = x != y;
-    else if (!strcmp(word, "<"))
-        *out = x < y;
-    else if (!strcmp(word, ">"))
-        *out = x > y;
-    else if (!strcmp(word, "<="))
-        *out = x <= y;
-    else if (!strcmp(word, ">="))
-        *out = x >= y;
-    else if (!strcmp(word, "and"))
-        *out = x != 0 && y != 0;
-    else if (!strcmp(word, "or"))
-        *out = x != 0 || y != 0;
-    else if (!strcmp(word, "min"))
-        *out = fmin(x, y);
-    else if (!strcmp(word, "max"))
-        *out = fmax(x, y);
-    else
-        return false;
-    return true;
-}
-
-static bool one(const char *word, double x, double *out) {
-    if (!strcmp(word, "sqrt"))
-        *out = sqrt(x);
-    else if (!strcmp(word, "exp"))
-        *out = exp(x);
-    else if (!strcmp(word, "log"))
-        *out = log(x);
-    else if (!strcmp(word, "floor"))
-        *out = floor(x);
-    else if (!strcmp(word, "round"))
-        *out = nearbyint(x);
-    else if (!strcmp(word, "abs"))
-        *out = fabs(x);
-    else
-        return false;
-    return true;
-}
 
 /* What a word that is no operation pushes. */
 static bool pushed(const char *word, const deq_named *scalars, int n, double *out) {
@@ -88,9 +35,9 @@ static bool compute(const char *text, const deq_named *scalars, int n, double *o
             depth++;
         else if (depth >= 3 && !strcmp(word, "if"))
             stack[depth - 3] = stack[depth - 3] != 0 ? stack[depth - 2] : stack[depth - 1], depth -= 2;
-        else if (depth >= 2 && two(word, stack[depth - 2], stack[depth - 1], &stack[depth - 2]))
+        else if (depth >= 2 && deq_constant(word, 2, stack[depth - 2], stack[depth - 1], &stack[depth - 2]))
             depth--;
-        else if (depth < 1 || !one(word, stack[depth - 1], &stack[depth - 1]))
+        else if (depth < 1 || !deq_constant(word, 1, stack[depth - 1], 0, &stack[depth - 1]))
             return false;
     }
     *out = stack[0];

@@ -150,17 +150,7 @@ sed 's/iterations: 5/iterations: 400/; /^experiment identity/,/^}/d; /^experimen
 expect 0 '' "$DEQ" run long.deq --json
 for k in 1 2 3 4 5; do records results/long/others.csv $k >long$k; done
 rm -r "$XDG_CACHE_HOME/deq/attacked" "$XDG_CACHE_HOME/deq/journal"
-attacked=$XDG_CACHE_HOME/deq/attacked
-sizes() { cat "$attacked"/*.rows 2>/dev/null | wc -c; }
-"$DEQ" run long.deq --threads 1 >out 2>&1 &
-pid=$!
-for _ in $(seq 3000); do
-  (($(sizes) > 5000)) && break
-  kill -0 $pid 2>/dev/null || fail "the run ended before it could be killed"
-  sleep 0.005
-done
-kill -KILL $pid
-wait $pid 2>/dev/null || true
+killed 5000 "$XDG_CACHE_HOME/deq/attacked/*.rows" "$DEQ" run long.deq --threads 1
 expect 0 '' "$DEQ" run long.deq --json
 check_attacks moved '[0-9]* [1-9][0-9]*'
 for k in 1 2 3 4 5; do same_files long$k <(records results/long/others.csv $k) "the records of evaluation $k differ after a run that was killed"; done

@@ -55,15 +55,7 @@ same with.csv $table
 attacked=$XDG_CACHE_HOME/deq/attacked
 sizes() { cat "$attacked"/*.rows 2>/dev/null | wc -c; }
 rm -r "$XDG_CACHE_HOME/deq/attacked" "$XDG_CACHE_HOME/deq/journal"
-"$DEQ" run shared.deq --threads 1 >out 2>&1 &
-pid=$!
-for _ in $(seq 3000); do
-  (($(sizes) > 5000)) && break
-  kill -0 $pid 2>/dev/null || fail "the run ended before it could be killed"
-  sleep 0.005
-done
-kill -KILL $pid
-wait $pid 2>/dev/null || true
+killed 5000 "$attacked/*.rows" "$DEQ" run shared.deq --threads 1
 before=$(sizes)
 expect 0 '' "$DEQ" run shared.deq --json
 check_attacks plain '[1-9][0-9]* [0-9]*'

@@ -24,21 +24,12 @@ for key in $clean $robust; do
   grep -q "\"event\":\"value\".*\"key\":\"$key\".*\"journal\":\"$XDG_CACHE_HOME/deq/journal/$key.journal\"" out || fail "no event names the journal $key"
 done
 whole=$XDG_CACHE_HOME/deq/journal/$robust.journal
-chunk() { stat -c %s "$1" 2>/dev/null || echo 0; }
 header=$(head -n 1 "$whole" | wc -c)
 
 cp -r "$XDG_CACHE_HOME" killed && rm -r killed/deq/journal killed/deq/attacked
 export XDG_CACHE_HOME=$WORK/killed
-"$DEQ" run tiny.deq --set net.epochs=1 --set net.body.forward.max=30 --threads 1 >out 2>&1 &
-pid=$!
 half=$XDG_CACHE_HOME/deq/journal/$robust.journal
-for _ in $(seq 3000); do
-  (($(chunk "$half") > header)) && break
-  kill -0 $pid 2>/dev/null || fail "the run ended before it could be killed"
-  sleep 0.01
-done
-kill -KILL $pid
-wait $pid 2>/dev/null || true
+killed "$header" "$half" "$DEQ" run tiny.deq --set net.epochs=1 --set net.body.forward.max=30 --threads 1
 "$DEQ" journal "$half" --csv >half.csv
 count=$(lines half.csv)
 ((count >= 1 && count < 2200)) || fail "$count examples in the journal of a run that was killed"

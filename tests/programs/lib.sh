@@ -77,6 +77,21 @@ interrupted() {
   checks=$((checks + 1))
 }
 
+# killed BYTES 'FILES' COMMAND...: the command, a run, is killed (-9) as soon as the files of this pattern hold more bytes
+killed() {
+  local bytes=$1 files=$2 pid
+  shift 2
+  "$@" >out 2>&1 &
+  pid=$!
+  for _ in $(seq 3000); do
+    (($(cat $files 2>/dev/null | wc -c) > bytes)) && break
+    kill -0 $pid 2>/dev/null || fail "the run ended before it could be killed"
+    sleep 0.005
+  done
+  kill -KILL $pid
+  wait $pid 2>/dev/null || true
+}
+
 no_partial_files() {
   local found
   found=$(find "$WORK" -name '*.tmp*' -o -name '*.partial' | head -3)
