@@ -79,24 +79,11 @@ static bool check_train(deq_app *app, const deq_train_spec *t, deq_error *e) {
            check_weights(app, t, e) && check_settings(app, t, t->overrides, t->noverrides, t->attack, false, e);
 }
 
-/* The training run of that name for an evaluation, in the cell of its specification `spec`, or of the file. */
-static const deq_train_spec *model_of(const deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a,
-                                      int spec, const char *name, int *at) {
-    for (int i = 0; i < x->narrays; i++) {
-        const deq_array_spec *t = &x->arrays[i];
-        if (t->kind != DEQ_ARRAY_train || strcmp(t->name, name)) continue;
-        deq_axes_place(x, a->cells, a->ncells, spec, at);
-        return &t->trains[deq_axes_cell(x, t->cells, t->ncells, at)];
-    }
-    for (int i = 0; i < app->manifest->ntrains; i++)
-        if (!strcmp(app->manifest->trains[i].name, name)) return &app->manifest->trains[i];
-    return NULL;
-}
-
 static bool check_value(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *of, int spec, int *at,
                         deq_error *e) {
     const deq_value_spec *v = &of->values[spec];
-    const deq_train_spec *t = model_of(app, x, of, spec, v->model, at);
+    deq_axes_place(x, of->cells, of->ncells, spec, at);
+    const deq_train_spec *t = deq_axes_train(app->manifest, x, v->model, at);
     if (!t) return deq_fail(e, DEQ_MODULE, "value '%s': there is no model '%s'", v->name, v->model);
     if (v->metric && !deq_net_metric(t->net, v->metric))
         return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no metric '%s'", v->name, t->net->name, v->metric);
@@ -104,7 +91,7 @@ static bool check_value(deq_app *app, const deq_experiment_spec *x, const deq_ar
         return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no loss '%s'", v->name, t->net->name, v->loss);
     for (const deq_attack_spec *a = v->attack; a; a = a->next) {
         const bool own = !a->against.model;
-        const deq_train_spec *asked = own ? t : model_of(app, x, of, spec, a->against.model, at);
+        const deq_train_spec *asked = own ? t : deq_axes_train(app->manifest, x, a->against.model, at);
         if (!asked) return deq_fail(e, DEQ_MODULE, "value '%s': there is no model '%s'", v->name, a->against.model);
         if (!need_routine(app, a->routine, v->name, e) ||
             !check_settings(app, asked, own ? v->overrides : a->against.settings,

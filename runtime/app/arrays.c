@@ -74,6 +74,18 @@ bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, c
     return false;
 }
 
+const deq_train_spec *deq_axes_train(const deq_manifest *m, const deq_experiment_spec *x, const char *name,
+                                     const int *at) {
+    for (int i = 0; i < x->narrays; i++) {
+        const deq_array_spec *t = &x->arrays[i];
+        if (t->kind == DEQ_ARRAY_train && !strcmp(t->name, name))
+            return &t->trains[deq_axes_cell(x, t->cells, t->ncells, at)];
+    }
+    for (int i = 0; i < m->ntrains; i++)
+        if (!strcmp(m->trains[i].name, name)) return &m->trains[i];
+    return NULL;
+}
+
 deq_cell *deq_arrays_cell(const deq_arrays *g, int array, const int *at) {
     const deq_array_spec *a = &g->x->arrays[array];
     return &g->cells[array][deq_axes_cell(g->x, a->axes, a->naxes, at)];

@@ -59,6 +59,9 @@ int deq_axes_name(const deq_experiment_spec *x, const int *axes, int naxes, int 
 int deq_axes_value(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, FILE *out);
 /* "net (mode = jfb, seed = 0)", of the axes; free() it. */
 char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, const int *at, const char *name);
+/* The training run of that name: of the experiment, in the cell that has this place, or of the file; NULL: there is none. */
+const deq_train_spec *deq_axes_train(const deq_manifest *m, const deq_experiment_spec *x, const char *name,
+                                     const int *at);
 deq_cell *deq_arrays_cell(const deq_arrays *g, int array, const int *at);
 
 /* ---- values ---- */

@@ -8,17 +8,6 @@ typedef struct Plan {
     json_t *seen; /* attacks by what decides where they lead */
 } Plan;
 
-/* The training run of an evaluation in the place `at`, by its address. */
-static const deq_train_spec *train_of(const deq_app *app, const deq_experiment_spec *x, const char *model,
-                                      const int *at) {
-    for (int i = 0; i < x->narrays; i++)
-        if (x->arrays[i].trains && !strcmp(x->arrays[i].name, model))
-            return &x->arrays[i].trains[deq_axes_cell(x, x->arrays[i].cells, x->arrays[i].ncells, at)];
-    for (int i = 0; i < app->manifest->ntrains; i++)
-        if (!strcmp(app->manifest->trains[i].name, model)) return &app->manifest->trains[i];
-    return NULL;
-}
-
 /* Evaluations that differ in their defence alone share where the attack leads; those under an attack against another net
  * share it whatever they are of. */
 static void count_attack(deq_app *app, const deq_experiment_spec *x, const deq_value_spec *v, const int *at,
@@ -28,7 +17,7 @@ static void count_attack(deq_app *app, const deq_experiment_spec *x, const deq_v
     const deq_override *own = other ? v->attack->against.settings : v->overrides;
     const int n = other ? v->attack->against.nsettings : v->noverrides;
     char net[32];
-    snprintf(net, sizeof net, "%p", (const void *)train_of(app, x, other ? other : v->model, at));
+    snprintf(net, sizeof net, "%p", (const void *)deq_axes_train(app->manifest, x, other ? other : v->model, at));
     json_t *settings = json_array(),
            *key = json_pack("{s:s, s:s, s:b, s:I, s:I, s:o, s:o}", "net", net, "data", v->data.data->name, "test",
                             v->data.test, "from", (json_int_t)v->data.from, "to", (json_int_t)v->data.to, "attack",
