@@ -161,36 +161,49 @@ Ast *build_key(Parser *ps, Ast *key) {
 
 /* ---- which statement may stand where ---- */
 
-#define IN(kind) (1ull << AST_##kind)
-static const uint64_t EVERYWHERE = 1ull << AST_ERROR | 1ull << AST_LET;
+enum { MOST_ALLOWED = 12 };
 static const struct {
     AstKind owner;
     const char *name;
-    uint64_t allowed;
-    bool returns; /* must end in `return` */
+    bool returns;                  /* must end in `return` */
+    AstKind allowed[MOST_ALLOWED]; /* beside `let`; what is left is 0, a LIST, which is no statement */
 } bodies[] = {
-    {AST_LAYER, "a layer", IN(PARAM) | IN(BUFFER) | IN(USE) | IN(FN) | IN(EQUATION) | IN(RETURN) | IN(FOR) | IN(FIXED),
-     true},
-    {AST_FN, "a function", IN(FN) | IN(EQUATION) | IN(RETURN) | IN(FOR) | IN(STATE) | IN(REPEAT), true},
-    {AST_FOR, "a 'for'", IN(FN) | IN(EQUATION) | IN(FOR) | IN(FIXED) | IN(USE) | IN(PARAM) | IN(STATE) | IN(REPEAT),
-     false},
-    {AST_FIXED, "a fixed point", IN(FN) | IN(EQUATION) | IN(FOR) | IN(SETTING), false},
-    {AST_ATTACK_DEF, "an attack", IN(FN) | IN(STATE) | IN(REPEAT) | IN(EQUATION) | IN(RETURN) | IN(FOR), true},
-    {AST_DEFENCE_DEF, "a defence", IN(FN) | IN(STATE) | IN(REPEAT) | IN(EQUATION) | IN(RETURN) | IN(FOR), true},
-    {AST_OPTIMISER_DEF, "an optimiser", IN(FN) | IN(STATE) | IN(EQUATION) | IN(FOR), false},
-    {AST_SCHEDULE_DEF, "a schedule", IN(FN) | IN(RETURN), true},
-    {AST_REPEAT, "a 'repeat'", IN(FN) | IN(STATE) | IN(REPEAT) | IN(EQUATION) | IN(FOR), false},
-    {AST_GRADIENT, "a gradient", IN(FN) | IN(EQUATION) | IN(FOR), false},
-    {AST_CHECK, "a check", IN(FN) | IN(SETTING) | IN(TRAIN), false},
-    {AST_TEST, "a test", IN(FN) | IN(SETTING) | IN(TRAIN), false},
-    {AST_EXPERIMENT, "an experiment", IN(FN) | IN(SETTING) | IN(TRAIN) | IN(SWEEP) | IN(TABLE) | IN(CLAIM), false},
-    {AST_TRAIN, "a block of settings", IN(SETTING) | IN(SPREAD), false},
-    {AST_TABLE, "a block of settings", IN(SETTING), false},
-    {AST_WITH, "a block of settings", IN(SETTING) | IN(SPREAD), false},
-    {AST_RECORD, "a block of settings", IN(SETTING) | IN(SPREAD), false},
-    {AST_SETTING, "a block of settings", IN(SETTING), false},
+    {AST_LAYER,
+     "a layer",
+     true,
+     {AST_PARAM, AST_BUFFER, AST_USE, AST_FN, AST_EQUATION, AST_RETURN, AST_FOR, AST_FIXED}},
+    {AST_FN, "a function", true, {AST_FN, AST_EQUATION, AST_RETURN, AST_FOR, AST_STATE, AST_REPEAT}},
+    {AST_FOR, "a 'for'", false, {AST_FN, AST_EQUATION, AST_FOR, AST_FIXED, AST_USE, AST_PARAM, AST_STATE, AST_REPEAT}},
+    {AST_FIXED, "a fixed point", false, {AST_FN, AST_EQUATION, AST_FOR, AST_SETTING}},
+    {AST_ATTACK_DEF, "an attack", true, {AST_FN, AST_STATE, AST_REPEAT, AST_EQUATION, AST_RETURN, AST_FOR}},
+    {AST_DEFENCE_DEF, "a defence", true, {AST_FN, AST_STATE, AST_REPEAT, AST_EQUATION, AST_RETURN, AST_FOR}},
+    {AST_OPTIMISER_DEF, "an optimiser", false, {AST_FN, AST_STATE, AST_EQUATION, AST_FOR}},
+    {AST_SCHEDULE_DEF, "a schedule", true, {AST_FN, AST_RETURN}},
+    {AST_REPEAT, "a 'repeat'", false, {AST_FN, AST_STATE, AST_REPEAT, AST_EQUATION, AST_FOR}},
+    {AST_GRADIENT, "a gradient", false, {AST_FN, AST_EQUATION, AST_FOR}},
+    {AST_CHECK, "a check", false, {AST_FN, AST_SETTING, AST_TRAIN}},
+    {AST_TEST, "a test", false, {AST_FN, AST_SETTING, AST_TRAIN}},
+    {AST_EXPERIMENT, "an experiment", false, {AST_FN, AST_SETTING, AST_TRAIN, AST_SWEEP, AST_TABLE, AST_CLAIM}},
+    {AST_TRAIN, "a block of settings", false, {AST_SETTING, AST_SPREAD}},
+    {AST_TABLE, "a block of settings", false, {AST_SETTING}},
+    {AST_WITH, "a block of settings", false, {AST_SETTING, AST_SPREAD}},
+    {AST_RECORD, "a block of settings", false, {AST_SETTING, AST_SPREAD}},
+    {AST_SETTING, "a block of settings", false, {AST_SETTING}},
 };
-_Static_assert(AST_COUNT <= 64, "the sets of allowed statements are 64 bits wide");
+
+static bool is_allowed(size_t body, AstKind statement) {
+    if (statement == AST_LET || statement == AST_ERROR) return true;
+    for (int k = 0; k < MOST_ALLOWED && bodies[body].allowed[k]; k++)
+        if (bodies[body].allowed[k] == statement) return true;
+    return false;
+}
+
+/* It takes settings and nothing else. */
+static bool is_settings(size_t body) {
+    for (int k = 0; k < MOST_ALLOWED && bodies[body].allowed[k]; k++)
+        if (bodies[body].allowed[k] != AST_SETTING && bodies[body].allowed[k] != AST_SPREAD) return false;
+    return true;
+}
 
 static const char *where_allowed(AstKind statement) {
     switch (statement) {
@@ -223,11 +236,11 @@ static void check_body(Parser *ps, AstKind owner, Ast *list) {
         const Ast *item = list->kids[i];
         Loc at = {item->name_range.start, item->name_range.end};
         broken |= item->kind == AST_ERROR;
-        if (!((bodies[b].allowed | EVERYWHERE) >> item->kind & 1)) {
+        if (!is_allowed(b, item->kind)) {
             Diagnostic *d =
                 syntax_error(ps, DIAG_E0106, at, "%s %s cannot stand in %s", item->kind == AST_EQUATION ? "an" : "a",
                              ast_kind_name(item->kind), bodies[b].name);
-            bool setting = item->kind == AST_EQUATION && !(bodies[b].allowed & ~(IN(SETTING) | IN(SPREAD)));
+            bool setting = item->kind == AST_EQUATION && is_settings(b);
             const char *help = setting ? "a setting is written 'name: value'" : where_allowed(item->kind);
             if (d && help) diag_help(d, "%s", help);
             list->kids[i] = ast_new(ps->arena, AST_ERROR, item->range, 0);
