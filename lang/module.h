@@ -3,7 +3,7 @@
  * module_load parses the file and, transitively, what it imports.  `std.x` is embedded (DEQ_STDLIB=dir overrides it
  * for development); other modules are looked up beside the importing file, then in the -I folders.  Cycles and
  * missing modules are diagnosed at the import.
- * Files: module.c, hash.c (program_hash). */
+ * Files: module.c, hash.c (program_hash), replaced.c (program_replace). */
 #ifndef DEQ_LANG_MODULE_H
 #define DEQ_LANG_MODULE_H
 #include "ast.h"
@@ -24,6 +24,7 @@ typedef struct Program { /* everything loaded for one compilation */
     Module *main;
     Module **modules; /* imports before importers; main last */
     uint32_t nmodules;
+    const char *const *replaced; /* assignments that program_replace has followed, NULL at the end; NULL: none */
 } Program;
 
 /* Loads `path` and its imports.  Never returns NULL; look at diags_errors(). */
@@ -39,6 +40,12 @@ Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *te
 void program_require(Program *p, const char *path);
 /* Does an experiment of the main module have the setting `audit`? */
 bool program_audits(const Program *p);
+/* Constants get the values of the assignments NAME=VALUE, MODULE.NAME=VALUE: of the main module, or of one that is loaded
+ * and not the standard library's, by the last word of its path.  What names no constant is left to others.  Reports
+ * values that do not parse.  Before program_resolve; program_hash knows nothing of it. */
+void program_replace(Program *p, const char *const *set, int n);
+/* What program_replace could be asked for, NULL at the end. */
+const char *const *program_constants(const Program *p);
 /* The declaration visible under `name` at the top level of `m`: its own or one imported by name; *owner (may be NULL)
  * receives the module that declares it.  NULL if there is none.  "blocks.Res" follows an alias; "blocks" alone is the
  * IMPORT itself.  A module imported without names is known by `as`, or by the last word of its path. */

@@ -66,6 +66,7 @@ int compile(const CompileOptions *o, Compilation *c) {
     const char *added = o->added ? o->added : net_declared(c->arena, o->only);
     Program *p = c->program = program_load_with(c->arena, c->diags, o->path, o->include, o->ninclude, added);
     if (o->audit || program_audits(p)) program_require(p, "std.losses"), program_require(p, "std.attacks");
+    program_replace(p, o->set, o->nset);
     if (diags_errors(c->diags) || o->last == STAGE_parse) return diags_exit_code(c->diags);
     bool resolved = program_resolve(p); /* unknown names and wrong types in one run */
     if (o->last == STAGE_resolve) return diags_exit_code(c->diags);

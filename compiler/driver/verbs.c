@@ -20,6 +20,8 @@ CompileOptions verb_options(const Cli *cli, Stage last) {
                             .f64 = cli->precision && strcmp(cli->precision, "f64") == 0,
                             .use_cache = !cli->no_cache && !cli->emit,
                             .only = cli->net,
+                            .set = cli->set,
+                            .nset = cli->nset,
                             .emit_ll = cli->emit == EMIT_ll,
                             .emit_asm = cli->emit == EMIT_asm,
                             .last = last};

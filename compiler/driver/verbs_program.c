@@ -128,8 +128,6 @@ static int execute(const Cli *cli, Execution what) {
                            .budget = cli->budget,
                            .profile = what == PROFILE};
     options.audit = cli->audit;
-    options.set = cli->set;
-    options.nset = cli->nset;
     for (int k = 0; k < cli->nset; k++) {
         penalty_asked(cli->set[k], &options);
         options.audit = options.audit || audit_asked(cli->set[k]);

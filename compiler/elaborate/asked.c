@@ -53,8 +53,10 @@ static bool asked(const Program *p, const char *text) {
 }
 
 const char *const *asked_settings(const Program *p, const char *const *set, int n) {
-    const char **list = arena_alloc(p->arena, ((size_t)n + 1) * sizeof *list);
-    for (int k = 0, count = 0; k < n; k++)
+    const char **list = arena_alloc(p->arena, (2 * (size_t)n + 1) * sizeof *list);
+    int count = 0;
+    for (const char *const *text = p->replaced; text && *text; text++) list[count++] = *text;
+    for (int k = 0; k < n; k++)
         if (asked(p, set[k])) list[count++] = set[k];
     return list;
 }

@@ -4,7 +4,7 @@
 #define DEQ_COMPILER_ASKED_H
 #include "elaborate.h"
 
-/* Those of the assignments PATH=VALUE, NULL at the end.  needs: p resolved. */
+/* Those of the assignments PATH=VALUE, and those of constants (program_replace), NULL at the end.  needs: p resolved. */
 const char *const *asked_settings(const Program *p, const char *const *set, int n);
 /* The paths of settings of attacks made of others, NULL at the end: no attack of the manifest has them. */
 const char *const *asked_paths(const Program *p);

@@ -121,7 +121,7 @@ static void json_end(void) { json_set_alloc_funcs(malloc_before, free_before); }
 /* A member with the texts, NULL at the end, where there are any. */
 static void add_texts(json_t *m, const char *member, const char *const *texts) {
     for (const char *const *text = texts; text && *text; text++) {
-        if (text == texts) json_object_set_new(m, member, json_array());
+        if (!json_object_get(m, member)) json_object_set_new(m, member, json_array());
         json_array_append_new(json_object_get(m, member), json_string(*text));
     }
 }
@@ -157,6 +157,7 @@ static Unit *make_unit(Program *p, const PipelineOptions *o) {
     json_object_update(m, el.manifest);
     add_texts(m, "set", o->asked);
     add_texts(m, "settable", asked_paths(p));
+    add_texts(m, "settable", program_constants(p));
     unit->manifest = json_dumps(m, JSON_COMPACT);
     if (!unit->manifest) ICE("the manifest cannot be written");
     return unit;

@@ -44,6 +44,22 @@ done
 [[ $(cell set/records*/e.csv 1 robust) == $(cell set/written*/e.csv 1 robust1) ]] || fail "--set of a setting from a record"
 [[ $(cell set/records*/e.csv 1 robust) != $(cell results/records/e.csv 1 robust) ]] || fail "--set changes nothing"
 
+# a constant of the script or of a module beside it has the value that --set gives, in all that mentions it
+sed 's/rate: 1e-2/rate: 0.00625/; s/radius: 0.1, step: 0.05, iterations: 2/radius: 0.0625, step: 0.03125, iterations: 2/
+     s/damping: 0.5/damping: 0.3125/; /let/s/0\.\.150/0..100/' written.deq >other.deq
+expect 0 "" "${deq[@]}" run other.deq --results other
+expect 0 "" "${deq[@]}" run records.deq --set recipes.bound=0.0625 --set 'most=quadrants.test[0..100]' --results constants
+for row in 1 2 3; do
+  here=$(cell constants/records/e.csv $row robust) there=$(cell other/other/e.csv 1 robust$row)
+  [[ -n $here && $here == "$there" ]] || fail "row $row: $here with constants that --set gave, ${there:-nothing} without"
+  checks=$((checks + 1))
+done
+expect 2 '^--set recipes.bound=many:1:15: error\[E0201\]' "$DEQ" run records.deq --set recipes.bound=many
+expect 1 '^--set recipes.bound=(:1:15: error\[E0105\]' "$DEQ" run records.deq --set 'recipes.bound=('
+expect 1 'error\[E0101\]: --set gives a constant one value' "$DEQ" run records.deq --set 'recipes.bound=2
+const other = 3'
+expect 64 'did you mean recipes.bound' "$DEQ" run records.deq --set recipes.bond=2
+
 # documentation shows a record as it is written
 expect 0 '^const long = { ..short; forward.max: 9 }$' "$DEQ" doc recipes.deq
 grep -q 'What all of them share' out || fail "no documentation of a record"
