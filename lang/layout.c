@@ -239,11 +239,14 @@ static uint32_t level_for(const Parser *ps) {
     if (!ps->nbrackets || !ps->raw_first) return ps->nbrackets;
     if (starts_declaration(ps)) return 0;
     if (!in_brackets(ps)) return ps->nbrackets;
+    const Bracket *b = &ps->brackets[ps->nbrackets - 1];
+    const bool further_in = ps->raw_at.start - ps->line_begin > b->indent;
+    if (ps->raw == T_FOR && b->kind == '[' && further_in)
+        return ps->nbrackets; /* [f(n) for n in A] on lines of its own */
     if (starts_statement(ps)) return brace_level(ps);
     /* Two operands in a row, the second no further in than the line of the bracket: a new statement. */
     bool word = is_word(ps->source->text[ps->raw_at.start]) && !(scan_is_reserved(ps->raw) && ps->raw != T_NOT);
-    const Bracket *b = &ps->brackets[ps->nbrackets - 1];
-    if (word && ends_statement(ps->last) && ps->raw_at.start - ps->line_begin <= b->indent) return brace_level(ps);
+    if (word && ends_statement(ps->last) && !further_in) return brace_level(ps);
     return ps->nbrackets;
 }
 
