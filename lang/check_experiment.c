@@ -7,17 +7,19 @@
 
 /* One kind of value that can be swept over. */
 static bool is_sweepable(const Type *item) {
-    return item && (type_is_scalar(item) || item->kind == TYPE_MODE || item->kind == TYPE_SOLVER ||
-                    item->kind == TYPE_ATTACK || item->kind == TYPE_OPTIMISER || item->kind == TYPE_SCHEDULE ||
-                    item->kind == TYPE_DEFENCE || item->kind == TYPE_PENALTY || item->kind == TYPE_FINISH ||
-                    item->kind == TYPE_WEIGHTS || item->kind == TYPE_FN || item->kind == TYPE_RECORD);
+    return item &&
+           (type_is_scalar(item) || item->kind == TYPE_MODE || item->kind == TYPE_SOLVER || item->kind == TYPE_ATTACK ||
+            item->kind == TYPE_OPTIMISER || item->kind == TYPE_SCHEDULE || item->kind == TYPE_DEFENCE ||
+            item->kind == TYPE_PENALTY || item->kind == TYPE_FINISH || item->kind == TYPE_WEIGHTS ||
+            item->kind == TYPE_FN || item->kind == TYPE_RECORD || item->kind == TYPE_LAYER);
 }
 
 /* Joins the type of an element with that of those before it; false: reported. */
 static bool join_item(Checker *c, Ast *element, const Type *t, const Type **item) {
     if (t->kind == TYPE_ERROR) return false;
     if (!*item || ((*item)->kind == TYPE_NUMBER && t->kind == TYPE_TENSOR && type_is_scalar(t))) return *item = t, true;
-    if ((*item)->kind == TYPE_FN && t->kind == TYPE_FN) return true; /* several losses */
+    if ((*item)->kind == TYPE_FN && t->kind == TYPE_FN) return true;       /* several losses */
+    if ((*item)->kind == TYPE_LAYER && t->kind == TYPE_LAYER) return true; /* several nets: check_train looks at each */
     if (fits(c, element, *item)) return true;
     diag_report(c->diags, DIAG_E0301, element->range, "an element of this list is %s, those before it are %s",
                 type_text(c->arena, t), type_text(c->arena, *item));

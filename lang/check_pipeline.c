@@ -1,5 +1,6 @@
 /* check_pipeline.c - settings, data, nets and training: the declarations that say what is run. */
 #include "checker.h"
+#include "labels.h"
 #include "foreign.h"
 #include <string.h>
 
@@ -521,11 +522,34 @@ static void check_train_settings(Checker *c, Ast *t, Ast *list, Trained of) {
     }
 }
 
+/* A layer that is to be trained on the examples, `type_error` if they are not known: its output, or NULL. */
+static const Type *check_trained(Checker *c, Range at, const Type *layer, const Type *examples) {
+    const Type *input = NULL, *output = NULL, *given = examples->kind == TYPE_EXAMPLES ? examples->items[0] : NULL;
+    if (!net_types(c, at, layer, given, &input, &output)) return NULL;
+    if (given && !type_equal(input, given))
+        diag_report(c->diags, DIAG_E0505, at, "the input of '%s' is %s, the data's is %s", layer->decl->name,
+                    type_text(c->arena, input), type_text(c->arena, given));
+    check_concrete(c, layer, at);
+    return output;
+}
+
+/* Where the model is a sweep over layers, all but the first element, which stands for the sweep's type. */
+static void check_other_layers(Checker *c, const Ast *model, const Type *examples) {
+    if (model->kind == AST_WITH) model = AST_SLOT(model, WITH, base);
+    const Ast *sweep = model->kind == AST_NAME && model->ref && model->ref->kind == AST_SWEEP ? model->ref : NULL;
+    const Ast *list = sweep ? AST_SLOT(sweep, SWEEP, values) : NULL;
+    for (uint32_t i = 1; list && list->kind == AST_ARRAY && i < list->nkids; i++) {
+        const Ast *element = element_value(list->kids[i]);
+        if (element->type && element->type->kind == TYPE_LAYER)
+            check_trained(c, element->range, element->type, examples);
+    }
+}
+
 static void check_train(Checker *c, Ast *t) {
     Ast *model = SLOT(t, TRAIN, model), *data = SLOT(t, TRAIN, data), *list = SLOT(t, TRAIN, settings);
     t->type = &type_error;
     if (!model || !data || !list) return;
-    const Type *m = check_expr(c, model), *d = check_expr(c, data), *input = NULL, *output = NULL;
+    const Type *m = check_expr(c, model), *d = check_expr(c, data), *output = NULL;
     if (m->kind != TYPE_ERROR && m->kind != TYPE_LAYER) {
         diag_report(c->diags, DIAG_E0517, model->range, "'train' needs a layer, this is %s", type_text(c->arena, m));
         m = &type_error;
@@ -540,18 +564,16 @@ static void check_train(Checker *c, Ast *t) {
     if (data->kind == AST_UNDER)
         diag_help(diag_report(c->diags, DIAG_E0504, data->range, "'under' cannot stand in the data of a train"),
                   "write 'attack: ..' among the settings of the train");
-    bool known = m->kind == TYPE_LAYER &&
-                 net_types(c, model->range, m, d->kind == TYPE_EXAMPLES ? d->items[0] : NULL, &input, &output);
-    if (known && d->kind == TYPE_EXAMPLES && !type_equal(input, d->items[0]))
-        diag_report(c->diags, DIAG_E0505, model->range, "the input of '%s' is %s, the data's is %s", m->decl->name,
-                    type_text(c->arena, input), type_text(c->arena, d->items[0]));
+    if (m->kind == TYPE_LAYER) {
+        output = check_trained(c, model->range, m, d);
+        check_other_layers(c, model, d);
+    }
     for (uint32_t k = 0, n = settings_variants(c, list); k < n; k++)
-        check_train_settings(c, t, settings_variant(c, list, k), (Trained){m, d, known ? output : NULL});
+        check_train_settings(c, t, settings_variant(c, list, k), (Trained){m, d, output});
     if (m->kind != TYPE_LAYER) return;
     Type *net = (Type *)type_of_items(c->arena, TYPE_NET, 1, &m);
     net->decl = t;
     t->type = net;
-    if (known) check_concrete(c, m, model->range);
 }
 
 /* ---- declarations ---- */

@@ -28,6 +28,38 @@ sed -i 's/  sweep l in .*/  sweep l in [cross_entropy, margin, dlr]/' sweep.deq
 expect 0 '| dlr ' "${deq[@]}" run sweep.deq
 checks=$((checks + 4))
 
+# ---- a sweep over nets ----
+{
+  sed -n '/^import/p; /^data/p' sweeps.deq
+  cat <<'END'
+import std.baselines (Mlp)
+layer Linear4[K](image: f32[1, 8, 8]) -> f32[K] {
+  use head = Dense[64, K]
+  return image |> flatten |> head
+}
+const recipe = { loss: cross_entropy; optimise: adam(rate: 1e-2); epochs: 1; batch: 16 }
+train mlp = Mlp[1, 8, 16, 4] on quadrants.train { ..recipe }
+train linear = Linear4[4] on quadrants.train { ..recipe }
+experiment alone {
+  let mlp = accuracy(mlp, quadrants.test under pgd(radius: 0.02, step: 0.01, iterations: 2))
+  let linear = accuracy(linear, quadrants.test under pgd(radius: 0.02, step: 0.01, iterations: 2))
+  table "alone" { columns: [mlp, linear] }
+}
+experiment swept {
+  sweep model in [mlp: Mlp[1, 8, 16, 4], linear: Linear4[4]]
+  train net = model on quadrants.train { ..recipe }
+  let robust = accuracy(net, quadrants.test under pgd(radius: 0.02, step: 0.01, iterations: 2))
+  table "swept" { rows: model; columns: [robust] }
+}
+END
+} >nets.deq
+expect 0 '^| linear ' "${deq[@]}" run nets.deq
+for row in 1 2; do
+  name=$(cell results/nets/swept.csv $row model) here=$(cell results/nets/swept.csv $row robust)
+  [[ -n $here && $here == "$(cell results/nets/alone.csv 1 "$name")" ]] || fail "$name in a sweep has $here, another value than alone"
+  checks=$((checks + 1))
+done
+
 # ---- --set through attacks ----
 # changes COLUMN SET..: the column with the settings, which is another than without
 expect 0 '' "${deq[@]}" run sweeps.deq
