@@ -36,10 +36,11 @@ bool reduction_of(const Ast *call, ReductionCall *out) {
 
 /* ---- names of axes ---- */
 static const Ast *part_of(const Ast *e, AxisPart *part) {
-    const Ast *base = e->kind == AST_MEMBER ? AST_SLOT(e, MEMBER, base) : e;
+    const bool whole = e->kind == AST_NAME || item_experiment(e);
+    const Ast *base = whole ? e : AST_SLOT(e, MEMBER, base);
     *part = base == e ? AXIS_WHOLE : strcmp(e->name, "family") == 0 ? AXIS_FAMILY : AXIS_MEMBER;
     if (base != e && *part == AXIS_MEMBER && strcmp(e->name, "member") != 0) return NULL;
-    return base->kind == AST_NAME ? base->ref : NULL;
+    return base->kind == AST_NAME || item_experiment(base) ? base->ref : NULL;
 }
 
 AxisSet axes_named(const Axes *x, const Ast *e) {
@@ -66,15 +67,11 @@ static int chosen_by(const Axes *x, const Ast *e) {
 }
 
 /* ---- axes of expressions ---- */
-static bool declares(const Ast *item, const Ast *ref) {
-    return item == ref || (item->kind == AST_LET && AST_SLOT(item, LET, pattern) == ref);
-}
-
 static AxisSet of_name(const Axes *x, const Ast *e, bool hidden) {
     AxisSet set = hidden ? 0 : axes_named(x, e);
     for (uint32_t k = 0; e->ref && k < x->items->nkids; k++) {
         const Ast *item = x->items->kids[k];
-        if (!declares(item, e->ref)) continue;
+        if (!item_declares(item, e->ref)) continue;
         AxisSet choice = 0;
         for (uint32_t c = x->nsweeps; hidden && c < x->n; c++)
             if (x->axis[c].choice == item) choice |= AXIS(c);
@@ -111,7 +108,7 @@ static AxisSet walk(const Axes *x, const Ast *e, bool hidden) {
     ReductionCall call;
     AxisSet set = 0;
     if (!e) return 0;
-    if (e->kind == AST_NAME) return of_name(x, e, hidden);
+    if (e->kind == AST_NAME || item_experiment(e)) return of_name(x, e, hidden);
     if (reduction_of(e, &call)) {
         set = walk(x, call.value, hidden) | walk(x, call.number, hidden);
         return hidden ? set : set & ~axes_named(x, call.over);
@@ -137,16 +134,20 @@ static bool is_show(const Ast *item) {
 }
 
 void axes_find(Arena *a, const Ast *experiment, Axes *out) {
-    const Ast *items = AST_SLOT(experiment, EXPERIMENT, items);
+    Items all;
+    items_of_experiment(a, experiment, &all);
+    const Ast *items = all.list;
     const size_t size = (items->nkids + 1) * sizeof(AxisSet);
-    *out = (Axes){.items = items, .shown = arena_alloc(a, size), .hidden = arena_alloc(a, size)};
+    *out = (Axes){.items = items, .owners = all.owners, .shown = arena_alloc(a, size), .hidden = arena_alloc(a, size)};
     for (uint32_t k = 0; k < items->nkids; k++) {
         const Ast *sweep = items->kids[k];
         if (sweep->kind != AST_SWEEP) continue;
         const bool families = sweep_has_families(sweep);
-        add(out, families ? arena_printf(a, "%s.family", sweep->name) : sweep->name, sweep,
-            families ? AXIS_FAMILY : AXIS_WHOLE, NULL);
-        if (families) add(out, arena_printf(a, "%s.member", sweep->name), sweep, AXIS_MEMBER, NULL);
+        const char *name =
+            all.owners[k] == experiment ? sweep->name : arena_printf(a, "%s.%s", all.owners[k]->name, sweep->name);
+        add(out, families ? arena_printf(a, "%s.family", name) : name, sweep, families ? AXIS_FAMILY : AXIS_WHOLE,
+            NULL);
+        if (families) add(out, arena_printf(a, "%s.member", name), sweep, AXIS_MEMBER, NULL);
     }
     out->nsweeps = out->n;
     for (uint32_t k = 0; k < items->nkids; k++) {
@@ -157,7 +158,10 @@ void axes_find(Arena *a, const Ast *experiment, Axes *out) {
         const int chosen = chosen_by(out, value);
         const Ast *pattern = chosen >= 0 ? AST_SLOT(item, LET, pattern) : NULL;
         if (pattern && pattern->kind == AST_NAME)
-            add(out, pattern->name, out->axis[chosen].sweep, out->axis[chosen].part, item);
+            add(out,
+                all.owners[k] == experiment ? pattern->name
+                                            : arena_printf(a, "%s.%s", all.owners[k]->name, pattern->name),
+                out->axis[chosen].sweep, out->axis[chosen].part, item);
     }
 }
 

@@ -6,10 +6,12 @@
  *
  * A choice is a `let` whose value is one of a sweep's: argmax(v, over: s).  Where a setting is such a name, each value of
  * the sweep makes another net or attack, and which is meant is known when the choice is made.  So choices have axes of
- * their own, which are numbered after those of the sweeps; they are hidden: the value has the axes of the choice. */
+ * their own, which are numbered after those of the sweeps; they are hidden: the value has the axes of the choice.
+ *
+ * Sweeps of another experiment whose values it names are axes as well, in front of its own: table2.source. */
 #ifndef DEQ_LANG_AXES_H
 #define DEQ_LANG_AXES_H
-#include "ast.h"
+#include "items.h"
 
 enum { MOST_AXES = 32 }; /* sweeps and choices of an experiment */
 
@@ -29,7 +31,8 @@ typedef struct Axis {
 } Axis;
 
 typedef struct Axes {
-    const Ast *items; /* of the experiment */
+    const Ast *items; /* of the experiment, and of others that it names (items.h) */
+    const Ast *const *owners;
     Axis axis[MOST_AXES];
     uint32_t n, nsweeps;
     AxisSet *shown, *hidden; /* of each item */

@@ -76,7 +76,8 @@ const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e) {
     case REDUCE_TRUTH:
         return type_is_scalar(t) && t->elem == ELEM_BOOL ? t : wrong_value(c, call->value, r, "conditions");
     case REDUCE_RECORDS: /* a computation of evaluations has their type too */
-        return t == &type_evaluation && (call->value->kind == AST_NAME || call->value->kind == AST_CALL)
+        return t == &type_evaluation &&
+                       (call->value->kind == AST_NAME || call->value->kind == AST_CALL || item_experiment(call->value))
                    ? &type_real
                    : wrong_value(c, call->value, r, "evaluations");
     case REDUCE_CHOICE:

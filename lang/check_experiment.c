@@ -174,7 +174,8 @@ void check_experiment(Checker *c, Ast *d) {
 /* ---- tables ---- */
 
 static void check_sweep_name(Checker *c, Ast *e, const char *key) {
-    if (e->kind == AST_NAME && e->ref && e->ref->kind == AST_SWEEP) {
+    if ((e->kind == AST_NAME || item_experiment(e)) && e->ref && e->ref->kind == AST_SWEEP) {
+        if (item_experiment(e)) checker_ensure(c, item_experiment(e));
         e->type = e->ref->type ? e->ref->type : &type_error;
         return;
     }
@@ -182,7 +183,7 @@ static void check_sweep_name(Checker *c, Ast *e, const char *key) {
         e->type = &type_word;
         return;
     }
-    if (e->kind == AST_ERROR || (e->kind == AST_NAME && !e->ref)) return;
+    if (e->kind == AST_ERROR || ((e->kind == AST_NAME || item_experiment(e)) && !e->ref)) return;
     diag_report(c->diags, DIAG_E0516, e->range, "'%s' takes the variable of a sweep", key);
 }
 

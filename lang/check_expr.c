@@ -353,7 +353,28 @@ static const Type *check_transpose(Checker *c, Ast *e) {
     return type_tensor(c->arena, t->elem, 2, dims);
 }
 
+/* table2.robust */
+static const Type *check_item_of(Checker *c, Ast *e, const Ast *experiment) {
+    if (!e->ref) return &type_error;
+    checker_ensure(c, experiment);
+    const Type *t = e->ref->type ? e->ref->type : &type_error;
+    const bool may = type_is_scalar(t) || t->kind == TYPE_NUMBER || t->kind == TYPE_NET || t == &type_evaluation ||
+                     (c->axes && sweep_of_value(c->axes->items, e));
+    if (t->kind == TYPE_ERROR) return t;
+    if (!c->axes)
+        diag_report(c->diags, DIAG_E0537, place(e), "a value of the experiment '%s' is known in experiments only",
+                    experiment->name);
+    else if (!may)
+        diag_report(c->diags, DIAG_E0537, place(e), "'%s' of '%s' is %s: it is no number and stays in its experiment",
+                    e->name, experiment->name, type_text(c->arena, t));
+    else
+        return t;
+    return &type_error;
+}
+
 static const Type *check_member(Checker *c, Ast *e) {
+    const Ast *experiment = item_experiment(e);
+    if (experiment) return check_item_of(c, e, experiment);
     if (e->ref) {
         Ast name = *e; /* blocks.Res is the name Res of another module */
         name.kind = AST_NAME, name.nkids = 0, name.kids = NULL;

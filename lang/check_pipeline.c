@@ -425,7 +425,7 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
                                       statistic_names(c->arena, false)));
     }
     /* statistics of an evaluation: let robust = accuracy(..), then robust.steps, robust.attack.converged */
-    if (base == &type_evaluation && (from->kind == AST_NAME || from->kind == AST_CALL))
+    if (base == &type_evaluation && (from->kind == AST_NAME || from->kind == AST_CALL || item_experiment(from)))
         return same(e->name, "attack") ? &type_attack_statistics : statistic_member(c, e, base, false, " and attack");
     if (base->kind == TYPE_TENSOR || base->kind == TYPE_LAYER) return no_method(c, e, from, base);
     return no_member(c, e, base, arena_printf(c->arena, "%s has none", type_kind_text(base)));

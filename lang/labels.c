@@ -55,10 +55,12 @@ const Ast *sweep_of_value(const Ast *items, const Ast *e) {
     if (is_pick(e)) return sweep_of_value(items, AST_SLOT(e, INDEX, base));
     if (reduction_of(e, &call)) {
         const Ast *over = call.over;
-        if (over->kind == AST_MEMBER) over = AST_SLOT(over, MEMBER, base);
+        if (over->kind == AST_MEMBER && !item_experiment(over)) over = AST_SLOT(over, MEMBER, base);
         return call.row->kind == REDUCE_CHOICE && over->ref && over->ref->kind == AST_SWEEP ? over->ref : NULL;
     }
-    if (e->kind != AST_NAME || !e->ref) return NULL;
+    const Ast *other = item_experiment(e);
+    if ((e->kind != AST_NAME && !other) || !e->ref) return NULL;
+    if (other) items = AST_SLOT(other, EXPERIMENT, items);
     if (e->ref->kind == AST_SWEEP) return e->ref;
     for (uint32_t k = 0; k < items->nkids; k++)
         if (items->kids[k]->kind == AST_LET && AST_SLOT(items->kids[k], LET, pattern) == e->ref)

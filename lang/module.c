@@ -187,6 +187,13 @@ static bool is_provided(const Module *m, const char *name) {
     return strcmp(m->path, "std.data") == 0 && data_provides(name);
 }
 
+/* Experiments too: of those `experiment.value` is known to others. */
+static bool is_importable(const Module *m, const char *name) {
+    for (uint32_t i = 0; i < m->unit->nkids; i++)
+        if (ast_declares(m->unit->kids[i]) && !strcmp(m->unit->kids[i]->name, name)) return true;
+    return is_provided(m, name);
+}
+
 /* Where the name that is meant may be: elsewhere in the library, under another name, or nearly so in the module. */
 static void help_import(Loader *l, Diagnostic *d, const char *name, const char *const *candidates, uint32_t n) {
     Arena *a = l->program->arena;
@@ -220,11 +227,11 @@ static void check_imported_names(Loader *l, const Ast *import, const Module *imp
     const char **candidates = NULL;
     uint32_t n = 0, cap = 0;
     for (uint32_t k = 0; names && k < imported->unit->nkids; k++)
-        if (is_usable(imported->unit->kids[k]))
+        if (ast_declares(imported->unit->kids[k]))
             *ARENA_PUSH(l->program->arena, candidates, n, cap) = imported->unit->kids[k]->name;
     for (uint32_t i = 0; names && i < names->nkids; i++) {
         const Ast *name = names->kids[i];
-        if (own_declaration(imported, name->name) || is_provided(imported, name->name)) continue;
+        if (is_importable(imported, name->name)) continue;
         Diagnostic *d = diag_report(l->program->diags, DIAG_E0114, name->range, "module '%s' declares no '%s'",
                                     import->name, name->name);
         help_import(l, d, name->name, candidates, n);

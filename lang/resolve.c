@@ -139,6 +139,33 @@ static const Foreign *foreign_module(Resolver *r, const Ast *base) {
     return row && !lookup(r, base->name, &decl) ? row : NULL;
 }
 
+/* table2.robust: a value, a net or a sweep of another experiment. */
+static void resolve_item_of(Resolver *r, const Ast *experiment, Ast *e) {
+    const Ast *items = AST_SLOT(experiment, EXPERIMENT, items);
+    const char *names = "";
+    bool above = false; /* of this module, the experiments so far are resolved */
+    for (uint32_t i = 0; i < r->module->unit->nkids && r->module->unit->kids[i] != r->decl; i++)
+        above = above || r->module->unit->kids[i] == experiment;
+    if (!above && program_owner(r->program, experiment) == r->module) {
+        diag_note(
+            diag_report(r->diags, DIAG_E0205, name_place(e), "the experiment '%s' is not above this", experiment->name),
+            name_place(experiment), "declared here");
+        return;
+    }
+    for (uint32_t i = 0; items && i < items->nkids && !e->ref; i++) {
+        const Ast *item = items->kids[i], *pattern = item->kind == AST_LET ? AST_SLOT(item, LET, pattern) : NULL;
+        if (item->kind != AST_SWEEP && item->kind != AST_TRAIN && !(pattern && pattern->kind == AST_NAME)) continue;
+        const Ast *named = pattern ? pattern : item;
+        if (!named->name) continue;
+        if (strcmp(named->name, e->name) == 0) e->ref = named;
+        names = arena_printf(r->arena, "%s%s%s", names, *names ? ", " : "", named->name);
+    }
+    if (e->ref) return;
+    Diagnostic *d =
+        diag_report(r->diags, DIAG_E0537, name_place(e), "the experiment '%s' has no '%s'", experiment->name, e->name);
+    if (*names) diag_help(d, "its values, nets and sweeps: %s", names);
+}
+
 static void resolve_member(Resolver *r, Ast *e) {
     char buffer[256];
     const char *path = spelled(e, buffer, sizeof buffer);
@@ -150,6 +177,10 @@ static void resolve_member(Resolver *r, Ast *e) {
         return;
     }
     resolve_expr(r, base);
+    if (base->ref && base->ref->kind == AST_EXPERIMENT) {
+        resolve_item_of(r, base->ref, e);
+        return;
+    }
     if (base->kind != AST_NAME || !base->ref || base->ref->kind != AST_IMPORT) return;
     for (uint32_t i = 0, k = 0; i < r->module->unit->nkids; i++) {
         if (r->module->unit->kids[i]->kind != AST_IMPORT) continue;
@@ -194,6 +225,9 @@ static void resolve_picks(Resolver *r, Ast *e) {
             continue;
         }
         if (lookup(r, pick->name, &decl) && decl && decl->kind == AST_SWEEP) pick->ref = decl;
+        const Ast *mentioned =
+            items_of(r) ? sweep_mentioned(r->arena, r->decl, AST_SLOT(e, INDEX, base), pick->name) : NULL;
+        if (mentioned) pick->ref = mentioned; /* perhaps of another experiment */
         if (pick->ref) resolve_labels(r, pick->ref, AST_SLOT(pick, ARG, value));
     }
 }

@@ -1,5 +1,6 @@
 /* expression.c - evaluating an expression: numbers stay numbers, everything else becomes nodes of the scope's graph. */
 #include "elaborate.h"
+#include "items.h"
 #include "op_value.h"
 #include "settings_value.h"
 #include <math.h>
@@ -108,7 +109,10 @@ Value eval_shaped(Scope *s, const Ast *e, Shape shape) {
 const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out) {
     *out = *s;
     for (int k = 0; k < MAX_DEPTH; k++) {
-        const Value *v = e->kind == AST_NAME ? env_find(out->env, e->name) : NULL;
+        const bool item = item_experiment(e) && e->ref; /* a sweep of another experiment is known by its path */
+        const Value *v = e->kind == AST_NAME ? env_find(out->env, e->name)
+                         : item              ? env_find(out->env, item_path(s->elab->arena, e))
+                                             : NULL;
         const Ast *d = e->kind == AST_NAME || e->kind == AST_MEMBER || e->kind == AST_WRITTEN ? e->ref : NULL;
         if (v && v->kind == VALUE_AST) {
             e = v->ast;
@@ -390,6 +394,9 @@ static Value eval_index(Scope *s, const Ast *e) {
 
 static Value eval_member(Scope *s, const Ast *e) {
     char path[512];
+    Scope from;
+    const Ast *element = item_experiment(e) ? resolve_ast(s, e, &from) : e;
+    if (element != e) return eval(&from, element);
     if (ast_path(e, path, sizeof path) && module_find(s->module, path, NULL)) return eval_declared(s, e, path);
     return elab_error(s, DIAG_E0313, e->name_range.source ? e->name_range : e->range, "there is no member '%s' here",
                       e->name);

@@ -1,5 +1,6 @@
 /* attacks.c - attacks as members of the manifest: the nets that they ask, and those that are made of others. */
 #include "declarations.h"
+#include "items.h"
 #include <math.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ const Ast *pipe_train_declaration(Scope *s, const Ast *e) {
     e = resolve_ast(s, e, &from);
     char path[512];
     const Ast *d = e->kind == AST_TRAIN             ? e
+                   : item_experiment(e)             ? e->ref
                    : ast_path(e, path, sizeof path) ? module_find(from.module, path, NULL)
                                                     : NULL;
     return d && d->kind == AST_TRAIN ? d : NULL;

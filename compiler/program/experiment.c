@@ -50,30 +50,54 @@ static void bind(Scope *s, const char *name, const Ast *value) {
     scope_bind(s, name, (Value){.kind = VALUE_AST, .ast = value, .scope = copy});
 }
 
+/* The experiment that declares the item being written out: this one, whose tables come after all items, or another. */
+static const Ast *owner_of(const Experiment *x) { return x->item < x->items->nkids ? x->axes.owners[x->item] : x->ast; }
+
+static bool chooses(const Experiment *x, uint32_t axis, const Ast *item) {
+    const Axis *a = &x->axes.axis[axis];
+    return a->choice ? a->choice == item : a->sweep == item && a->part != AXIS_MEMBER;
+}
+
+/* Binds what the item's name means in the cell `at`; names of another experiment's sweeps are paths, table2.n. */
+static void bind_item(const Experiment *x, Scope *s, const Ast *item, const Ast *other) {
+    Arena *a = x->pipe->elab->arena;
+    const char *name = item->kind == AST_LET ? AST_SLOT(item, LET, pattern)->name : item->name;
+    const Element *element = NULL;
+    for (uint32_t k = 0; k < x->axes.n; k++)
+        if (chooses(x, k, item)) element = experiment_element(x, k);
+    if (other && element) {
+        Scope *own = arena_alloc(a, sizeof *own);
+        *own = scope_of_module(x->pipe->elab, program_owner(x->pipe->elab->program, other));
+        scope_bind(s, arena_printf(a, "%s.%s", other->name, name),
+                   (Value){.kind = VALUE_AST, .ast = element->ast, .scope = element->scope ? element->scope : own});
+    }
+    if (other) return;
+    if (element && element->scope)
+        scope_bind(s, name, (Value){.kind = VALUE_AST, .ast = element->ast, .scope = element->scope});
+    else if (element)
+        bind(s, name, element->ast);
+    else if (item->kind == AST_TRAIN)
+        scope_bind(s, name, (Value){.kind = VALUE_AST, .ast = item});
+    else if (item->kind == AST_LET)
+        bind(s, name, AST_SLOT(item, LET, value));
+    else if (item->kind == AST_FN)
+        statement(s, item);
+}
+
 Scope experiment_scope(const Experiment *x) {
-    Scope s = scope_of_module(x->pipe->elab, x->pipe->elab->program->main);
-    for (uint32_t i = 0; i < x->item; i++) {
+    const Ast *owner = owner_of(x);
+    Scope s = scope_of_module(x->pipe->elab, program_owner(x->pipe->elab->program, owner));
+    for (uint32_t i = 0; i < x->item && i < x->items->nkids; i++) {
         const Ast *item = x->items->kids[i];
-        int choice = -1;
-        for (uint32_t k = 0; k < x->axes.n; k++)
-            if ((item->kind == AST_SWEEP && x->axes.axis[k].sweep == item && !x->axes.axis[k].choice &&
-                 x->axes.axis[k].part != AXIS_MEMBER) ||
-                x->axes.axis[k].choice == item)
-                choice = (int)k;
-        const Element *element = choice >= 0 ? experiment_element(x, (uint32_t)choice) : NULL;
-        const char *name = item->kind == AST_LET ? AST_SLOT(item, LET, pattern)->name : item->name;
-        if (element && element->scope)
-            scope_bind(&s, name, (Value){.kind = VALUE_AST, .ast = element->ast, .scope = element->scope});
-        else if (element)
-            bind(&s, name, element->ast);
-        else if (item->kind == AST_TRAIN)
-            scope_bind(&s, item->name, (Value){.kind = VALUE_AST, .ast = item});
-        else if (item->kind == AST_LET)
-            bind(&s, AST_SLOT(item, LET, pattern)->name, AST_SLOT(item, LET, value));
-        else if (item->kind == AST_FN)
-            statement(&s, item);
+        const bool own = x->axes.owners[i] == owner;
+        if (own || item->kind == AST_SWEEP) bind_item(x, &s, item, own ? NULL : x->axes.owners[i]);
     }
     return s;
+}
+
+bool experiment_flag(const Experiment *x, const char *key) {
+    const Ast *value = experiment_setting(AST_SLOT(owner_of(x), EXPERIMENT, items), key);
+    return value && value->number != 0;
 }
 
 /* ---- arrays ---- */
@@ -81,6 +105,24 @@ const ArrayNode *experiment_array(const Experiment *x, const char *name) {
     for (uint32_t k = 0; k < x->nnodes; k++)
         if (strcmp(x->nodes[k].name, name) == 0) return &x->nodes[k];
     return NULL;
+}
+
+const ArrayNode *experiment_item(const Experiment *x, const Ast *e) {
+    if (!e->ref || (e->kind != AST_NAME && !item_experiment(e))) return NULL;
+    for (uint32_t k = 0; k < x->nnodes; k++)
+        if (x->nodes[k].item && item_declares(x->nodes[k].item, e->ref)) return &x->nodes[k];
+    return NULL;
+}
+
+const char *experiment_name(const Experiment *x, const char *name) {
+    const Ast *owner = owner_of(x);
+    return owner == x->ast ? name : arena_printf(x->pipe->elab->arena, "%s.%s", owner->name, name);
+}
+
+const char *experiment_text(const Experiment *x, Range at) {
+    const char *text = range_text(x->pipe->elab->arena, at);
+    const Ast *owner = owner_of(x);
+    return owner == x->ast ? text : arena_printf(x->pipe->elab->arena, "%s: %s", owner->name, text);
 }
 
 json_t *axes_json(AxisSet set) {
@@ -103,6 +145,7 @@ const char *experiment_add(Experiment *x, ArrayNode node, json_t *members) {
 /* ---- items ---- */
 typedef struct Training {
     const Ast *ast;
+    const char *name;
     AxisSet axes;
     const TrainUse **uses;
 } Training;
@@ -111,20 +154,29 @@ static json_t *train_cell(Experiment *x, void *context) {
     Training *t = context;
     Scope s = experiment_scope(x);
     json_t *j = pipe_train(x->pipe, &s, t->ast, true);
-    if (j) t->uses[experiment_cell(x, t->axes)] = x->pipe->uses[x->pipe->nuses - 1];
+    if (!j) return NULL;
+    TrainUse *use = x->pipe->uses[x->pipe->nuses - 1];
+    use->name = t->name;
+    json_object_set_new(j, "name", json_string(t->name));
+    t->uses[experiment_cell(x, t->axes)] = use;
     return j;
 }
 
 static bool run_train(Experiment *x, const Ast *item) {
     const AxisSet shown = x->axes.shown[x->item], cells = shown | x->axes.hidden[x->item];
-    Training t = {item, cells, NULL};
+    Training t = {item, experiment_name(x, item->name), cells, NULL};
     t.uses = arena_alloc(x->pipe->elab->arena, (count(x, cells) + 1) * sizeof *t.uses);
     json_t *list = experiment_cells(x, cells, train_cell, &t, item->range);
     if (!list) return false;
-    experiment_add(
-        x,
-        (ArrayNode){.name = item->name, .kind = "train", .shown = shown, .cells = cells, .train = item, .uses = t.uses},
-        json_pack("{s:o}", "trains", list));
+    experiment_add(x,
+                   (ArrayNode){.name = t.name,
+                               .kind = "train",
+                               .item = item,
+                               .shown = shown,
+                               .cells = cells,
+                               .train = item,
+                               .uses = t.uses},
+                   json_pack("{s:o}", "trains", list));
     return true;
 }
 
@@ -137,7 +189,10 @@ static bool run_let(Experiment *x, const Ast *let) {
     const bool number = pattern->type && type_is_scalar(pattern->type);
     if (!reduction_of(value, &call) && !is_pick(value) && !(number && experiment_runs(x, &s, value)))
         return true; /* known now */
-    return experiment_value(x, value, pattern->name) != NULL;
+    const char *name = experiment_value(x, value, experiment_name(x, pattern->name));
+    for (uint32_t k = 0; name && k < x->nnodes; k++)
+        if (strcmp(x->nodes[k].name, name) == 0) x->nodes[k].item = let;
+    return name != NULL;
 }
 
 const Ast *experiment_setting(const Ast *list, const char *key) {
@@ -148,15 +203,11 @@ const Ast *experiment_setting(const Ast *list, const char *key) {
     return NULL;
 }
 
-static bool flag(const Ast *list, const char *key) {
-    const Ast *value = experiment_setting(list, key);
-    return value && value->number != 0;
-}
-
 /* Every axis with its values; false after an error. */
 static bool find_axes(Experiment *x, json_t *axes) {
     Arena *a = x->pipe->elab->arena;
     axes_find(a, x->ast, &x->axes);
+    x->items = x->axes.items;
     x->values = arena_alloc(a, (x->axes.n + 1) * sizeof *x->values);
     x->at = arena_alloc(a, (x->axes.n + 1) * sizeof *x->at);
     if (!experiment_expand(x)) return false;
@@ -191,18 +242,17 @@ static bool run_item(Experiment *x, const Ast *item, json_t *tables, json_t *cla
 }
 
 json_t *pipe_experiment(Pipe *p, const Ast *experiment) {
-    const Ast *items = AST_SLOT(experiment, EXPERIMENT, items);
     Experiment *x = arena_alloc(p->elab->arena, sizeof *x);
     x->pipe = p;
     x->ast = experiment;
-    x->items = items;
-    x->audit = flag(items, "audit");
-    x->allow_masking = flag(items, "allow_masking");
+    const Ast *audit = experiment_setting(AST_SLOT(experiment, EXPERIMENT, items), "audit");
+    x->audit = audit && audit->number != 0;
     x->arrays = json_array();
     json_t *axes = json_array(), *tables = json_array(), *claims = json_array();
     const uint32_t uses = p->nuses;
     bool ok = find_axes(x, axes);
-    for (x->item = 0; ok && x->item < items->nkids; x->item++) ok = run_item(x, items->kids[x->item], tables, claims);
+    for (x->item = 0; ok && x->item < x->items->nkids; x->item++)
+        ok = run_item(x, x->items->kids[x->item], tables, claims);
     p->nuses = uses; /* its nets are not seen by what stands after it */
     json_t *j = ok ? json_pack("{s:s, s:i, s:O, s:O, s:O}", "name", experiment->name, "line", json_line(experiment),
                                "axes", axes, "arrays", x->arrays, "tables", tables)

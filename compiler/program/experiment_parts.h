@@ -13,6 +13,7 @@ enum { MOST_CELLS = 100000 }; /* of one array */
 
 typedef struct ArrayNode {
     const char *name, *kind;
+    const Ast *item;       /* the LET or TRAIN whose value it is; NULL: it is a part of one */
     AxisSet shown;         /* its axes */
     AxisSet cells;         /* these and the choices that it waits for: what its specifications go over */
     const Ast *train;      /* of a training run; of an evaluation, the run whose net it is of */
@@ -45,7 +46,7 @@ typedef struct Experiment {
     AxisValues *values; /* by axis */
     uint32_t *at;       /* by axis: the cell whose settings are read */
     uint32_t item;      /* being written out: what stands above it is known */
-    bool audit, allow_masking;
+    bool audit;
     json_t *arrays;
     ArrayNode *nodes;
     uint32_t nnodes, nodes_cap, hidden;
@@ -55,6 +56,14 @@ typedef struct Experiment {
 /* The scope of the item in the cell `at`: sweeps, choices, lets and training runs above it. */
 Scope experiment_scope(const Experiment *x);
 const ArrayNode *experiment_array(const Experiment *x, const char *name); /* NULL: there is none */
+/* The array of the item that `e` names, robust or table2.robust; NULL: it names none that has been made. */
+const ArrayNode *experiment_item(const Experiment *x, const Ast *e);
+/* The name under which the value of another experiment is known, table2.robust; the text of what stands there, for one
+ * that has no name.  In the experiment itself as they are. */
+const char *experiment_name(const Experiment *x, const char *name);
+const char *experiment_text(const Experiment *x, Range at);
+/* Whether the experiment whose item is written out has the setting, and it is true. */
+bool experiment_flag(const Experiment *x, const char *key);
 /* Appends the array; `members` are those of its kind.  Returns its name. */
 const char *experiment_add(Experiment *x, ArrayNode node, json_t *members);
 /* What `each` gives in every cell of the axes, the last axis fastest, null where there is no such cell; NULL when one has

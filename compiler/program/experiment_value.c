@@ -87,7 +87,8 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
     if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return NULL;
     if (slice.attack) {
         attack = pipe_attacks(x->pipe, &slice.attack_scope, slice.attack, train->net, train->loss, false);
-        if (!attack || !pipe_unmasked(x->pipe, s, train, overrides, attack, x->allow_masking, slice.attack))
+        if (!attack ||
+            !pipe_unmasked(x->pipe, s, train, overrides, attack, experiment_flag(x, "allow_masking"), slice.attack))
             return NULL;
     }
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "name", v->name, "metric", metric, "model",
@@ -131,7 +132,7 @@ static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const ch
     const ArrayNode *of = NULL;
     if (attack) base = AST_SLOT(base, MEMBER, base);
     if (base->kind == AST_MEMBER && strcmp(base->name, "fixed") == 0) base = AST_SLOT(base, MEMBER, base);
-    if (base->kind == AST_NAME) of = experiment_array(x, base->name);
+    of = experiment_item(x, base);
     if (is_metric_call(s, base)) {
         const char *made = add_evaluation(x, base, NULL);
         if (!made) return NULL;
@@ -144,7 +145,7 @@ static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const ch
             if (!x->nodes[k].uses && x->nodes[k].train == train->ast && (x->nodes[k].plain || pass)) of = &x->nodes[k];
     if (!of || strcmp(of->kind, "evaluate") != 0)
         return elab_error(s, DIAG_E0516, e->range, "'%s' belongs to an evaluation: there is none here", what), NULL;
-    name = name ? name : range_text(arena_of(x), e->range);
+    name = name ? name : experiment_text(x, e->range);
     if (experiment_array(x, name)) return name;
     json_t *members =
         json_pack("{s:s, s:s}", "of", of->name, "what", attack ? arena_printf(arena_of(x), "attack.%s", what) : what);
@@ -171,7 +172,7 @@ static const char *add_reduction(Experiment *x, const ReductionCall *call, const
     if (call->row->kind == REDUCE_RECORDS && strcmp(node->kind, "evaluate") != 0)
         return elab_error(&s, DIAG_E0536, call->value->range, "worst_of goes over an evaluation, example by example"),
                NULL;
-    name = name ? name : range_text(arena_of(x), e->range);
+    name = name ? name : experiment_text(x, e->range);
     if (experiment_array(x, name)) return name;
     double share = 0;
     if (call->number && !eval_number(&s, call->number, &share)) return NULL;
@@ -205,8 +206,10 @@ static json_t *coordinate_cell(Experiment *x, void *context) {
 static const char *add_coordinate(Experiment *x, const Ast *name, AxisSet axis) {
     json_t *numbers = experiment_cells(x, axis, coordinate_cell, (void *)(uintptr_t)name, name->range);
     if (!numbers) return NULL;
-    return experiment_add(x, (ArrayNode){.name = name->name, .kind = "coordinate", .shown = axis, .cells = axis},
-                          json_pack("{s:o}", "numbers", numbers));
+    const char *array = x->axes.axis[__builtin_ctz(axis)].name;
+    return experiment_add(
+        x, (ArrayNode){.name = array, .kind = "coordinate", .item = name->ref, .shown = axis, .cells = axis},
+        json_pack("{s:o}", "numbers", numbers));
 }
 
 /* The number of the sweep that a choice is, where its values are numbers. */
@@ -234,7 +237,7 @@ static json_t *place_cell(Experiment *x, void *context) { return json_integer(x-
 static const char *add_place(Experiment *x, const Ast *name) {
     const AxisSet axes = axes_named(&x->axes, name);
     uint32_t first = (uint32_t)__builtin_ctz(axes);
-    const char *array = arena_printf(arena_of(x), "place of %s", name->name);
+    const char *array = arena_printf(arena_of(x), "place of %s", x->axes.axis[first].name);
     if (experiment_array(x, array)) return array;
     json_t *numbers = experiment_cells(x, AXIS(first), place_cell, &first, name->range);
     return experiment_add(x,
@@ -281,7 +284,7 @@ static const char *add_pick(Experiment *x, const Ast *e, const char *name) {
         json_array_extend(picks, own);
     }
     const ArrayNode node = *experiment_array(x, of);
-    name = name ? name : range_text(arena_of(x), e->range);
+    name = name ? name : experiment_text(x, e->range);
     if (experiment_array(x, name)) return name;
     const AxisSet shown = (node.shown & ~taken) | more;
     return experiment_add(x,
@@ -301,12 +304,25 @@ static const Ast *let_of(const Experiment *x, const Ast *name) {
     return NULL;
 }
 
+/* A number of another experiment that is known now: an array all the same, of its one cell. */
+static const ArrayNode *other_number(Experiment *x, const Ast *e) {
+    const uint32_t item = x->item;
+    const char *name = NULL;
+    for (x->item = 0; x->item < item && !item_declares(x->items->kids[x->item], e->ref);) x->item++;
+    const Ast *let = x->item < item ? x->items->kids[x->item] : NULL;
+    if (let && let->kind == AST_LET) name = experiment_value(x, AST_SLOT(let, LET, value), experiment_name(x, e->name));
+    x->item = item;
+    return name ? experiment_array(x, name) : NULL;
+}
+
 /* An expression for the value of which an array of its own is made: *value is its name, NULL after an error. */
 static bool is_array(Experiment *x, Scope *s, const Ast *e, const char **value) {
     ReductionCall call;
-    if (e->kind == AST_NAME) {
+    if (e->kind == AST_NAME || item_experiment(e)) {
         const AxisSet axis = axes_named(&x->axes, e);
-        const ArrayNode *node = experiment_array(x, e->name);
+        const ArrayNode *node = experiment_item(x, e);
+        if (!node && !axis && item_experiment(e))
+            return (node = other_number(x, e)), *value = node ? node->name : NULL, true;
         if (node)
             *value = node->name;
         else if (axis)
@@ -341,7 +357,7 @@ static Ast *named(Experiment *x, const Ast *e, const char *value, Names *names) 
 /* choice == label: a comparison of places. */
 static Ast *name_compared(Experiment *x, const Ast *e, const Ast *value, int place, Names *names) {
     Arena *a = arena_of(x);
-    const bool is_sweep = value->kind == AST_NAME && axes_named(&x->axes, value);
+    const bool is_sweep = (value->kind == AST_NAME || item_experiment(value)) && axes_named(&x->axes, value);
     const char *array = is_sweep ? add_place(x, value) : experiment_value(x, value, NULL);
     Ast number = {.kind = AST_NUMBER, .number = place, .name = number_text(a, place), .range = e->range};
     Ast *copy = arena_copy(a, e, sizeof *e);
@@ -386,11 +402,11 @@ static const Ast *as_number(Arena *a, const Ast *of, Ast *copy) {
 static const char *add_expression(Experiment *x, Scope *s, const Ast *e, const char *name) {
     Arena *a = arena_of(x);
     Names names = {.percent = true};
-    if (e->kind == AST_NAME && experiment_array(x, e->name) && !name) return experiment_array(x, e->name)->name;
+    if (experiment_item(x, e) && !name) return experiment_item(x, e)->name;
     Ast *copy = name_values(x, s, e, &names);
     if (names.failed) return NULL;
     if (names.n == 1 && copy->kind == AST_NAME && !name) return names.items[0];
-    name = name ? name : range_text(a, e->range);
+    name = name ? name : experiment_text(x, e->range);
     if (experiment_array(x, name)) return name;
     const char *routine =
         scalar_function(s, arena_printf(a, "%s_%s", x->ast->name, name), as_number(a, e, copy), names.items, names.n);
@@ -421,7 +437,7 @@ const char *experiment_value(Experiment *x, const Ast *e, const char *name) {
 bool experiment_runs(Experiment *x, Scope *s, const Ast *e) {
     ReductionCall call;
     if (!e) return false;
-    if (e->kind == AST_NAME && experiment_array(x, e->name)) return true;
+    if (experiment_item(x, e)) return true;
     const Ast *sweep;
     int place;
     if (is_metric_call(s, e) || statistic_of(e, &(bool){false}) || reduction_of(e, &call) || is_pick(e) ||

@@ -202,68 +202,134 @@ const deq_model *deq_app_evaluate_alone(deq_app *app, const deq_experiment_spec 
 }
 
 /* ---- order ---- */
-/* Axes of sweeps; choices follow from them. */
-static int *sweeps_of(const deq_experiment_spec *x, int *n) {
-    int *axes = calloc((size_t)x->naxes + 1, sizeof *axes);
-    *n = 0;
-    for (int k = 0; axes && k < x->naxes; k++)
-        if (x->axes[k].choice < 0) axes[(*n)++] = k;
-    return axes;
+/* Sweeps that a training run or an evaluation has together go round together: those of another experiment stand apart
+ * from the own ones, and a grid of all would be as large as their product. */
+typedef struct Round {
+    int *sweeps, nsweeps; /* ascending; choices follow from them */
+    bool *arrays;         /* whose axes are among them */
+} Round;
+
+/* The first axis that each is connected with; choices: -1. */
+static void find_groups(const deq_experiment_spec *x, int *group) {
+    for (int k = 0; k < x->naxes; k++) group[k] = x->axes[k].choice < 0 ? k : -1;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (int i = 0; i < x->narrays; i++) {
+            const deq_array_spec *a = &x->arrays[i];
+            if (a->kind != DEQ_ARRAY_train && a->kind != DEQ_ARRAY_evaluate) continue;
+            for (int k = 1; k < a->naxes; k++) {
+                int *one = &group[a->axes[k]], *other = &group[a->axes[k - 1]];
+                if (*one == *other) continue;
+                *one = *other = *one < *other ? *one : *other;
+                changed = true;
+            }
+        }
+    }
+}
+
+static bool round_open(Round *r, const deq_experiment_spec *x, const int *group, int which) {
+    *r = (Round){.sweeps = calloc((size_t)x->naxes + 1, sizeof *r->sweeps),
+                 .arrays = calloc((size_t)x->narrays + 1, sizeof *r->arrays)};
+    if (!r->sweeps || !r->arrays) return false;
+    for (int k = 0; k < x->naxes; k++)
+        if (group[k] == which && x->axes[k].choice < 0) r->sweeps[r->nsweeps++] = k;
+    for (int i = 0; i < x->narrays; i++) {
+        r->arrays[i] = true;
+        for (int k = 0; k < x->arrays[i].naxes; k++)
+            r->arrays[i] = r->arrays[i] && group[x->arrays[i].axes[k]] == which;
+    }
+    return true;
+}
+
+static void round_close(Round *r) {
+    free(r->sweeps);
+    free(r->arrays);
 }
 
 /* Whether something of the combination has not been made before it, as far as its place tells. */
-static bool is_first(const deq_experiment_spec *x, const int *sweeps, int n, const int *at) {
+static bool is_first(const deq_experiment_spec *x, const Round *r, const int *at) {
     for (int i = 0; i < x->narrays; i++) {
         const deq_array_spec *a = &x->arrays[i];
-        bool others = true; /* the first of all with this place on the array's axes */
+        bool others = r->arrays[i]; /* the first of all with this place on the array's axes */
         if (a->kind != DEQ_ARRAY_train && a->kind != DEQ_ARRAY_evaluate) continue;
-        for (int k = 0; k < n && others; k++) {
+        for (int k = 0; k < r->nsweeps && others; k++) {
             bool own = false;
-            for (int j = 0; j < a->naxes; j++) own = own || a->axes[j] == sweeps[k];
-            others = own || at[sweeps[k]] == 0;
+            for (int j = 0; j < a->naxes; j++) own = own || a->axes[j] == r->sweeps[k];
+            others = own || at[r->sweeps[k]] == 0;
         }
         if (others) return true;
     }
     return false;
 }
 
-static bool is_new(const deq_arrays *g, const int *at) {
+static bool is_new(const deq_arrays *g, const Round *r, const int *at) {
     for (int i = 0; i < g->x->narrays; i++)
-        if (!deq_arrays_cell(g, i, at)->done) return true;
+        if (r->arrays[i] && !deq_arrays_cell(g, i, at)->done) return true;
     return false;
 }
 
-static bool run_combination(deq_arrays *g, const int *at, deq_error *e) {
-    for (int i = 0; i < g->x->narrays; i++)
-        if (!deq_arrays_need(g, i, at, e)) return false;
+static int count_first(const deq_experiment_spec *x, const Round *r, int *at) {
+    int total = 0;
+    for (int c = 0; c < deq_axes_count(x, r->sweeps, r->nsweeps); c++) {
+        deq_axes_place(x, r->sweeps, r->nsweeps, c, at);
+        total += !deq_axes_absent(x, r->sweeps, r->nsweeps, at) && is_first(x, r, at);
+    }
+    return total;
+}
+
+/* Every combination of the sweeps, as far as there is something new in it; *number counts those that are told. */
+static bool run_round(deq_arrays *g, const Round *r, int *at, int *number, int total, deq_error *e) {
+    const deq_experiment_spec *x = g->x;
+    for (int c = 0; c < deq_axes_count(x, r->sweeps, r->nsweeps); c++) {
+        deq_axes_place(x, r->sweeps, r->nsweeps, c, at);
+        if (deq_axes_absent(x, r->sweeps, r->nsweeps, at)) continue;
+        const bool first = is_first(x, r, at);
+        *number += first;
+        if (!is_new(g, r, at)) continue; /* a choice has needed it before */
+        if (first && total > 1) {
+            char *label = deq_axes_label(x, r->sweeps, r->nsweeps, at, x->name);
+            deq_report(&g->app->reporter, "cell %d of %d: %s", *number, total, label ? label : "");
+            free(label);
+        }
+        for (int i = 0; i < x->narrays; i++)
+            if (r->arrays[i] && !deq_arrays_need(g, i, at, e)) return false;
+    }
     return true;
 }
 
-/* Every combination of the sweeps, as far as there is something new in it. */
+/* What is computed from several rounds. */
+static bool run_rest(deq_arrays *g, int *at, deq_error *e) {
+    for (int i = 0; i < g->x->narrays; i++) {
+        const deq_array_spec *a = &g->x->arrays[i];
+        for (int c = 0; c < deq_axes_count(g->x, a->axes, a->naxes); c++) {
+            deq_axes_place(g->x, a->axes, a->naxes, c, at);
+            if (!deq_arrays_need(g, i, at, e)) return false;
+        }
+    }
+    return true;
+}
+
+/* One round for each group of sweeps; the first has what has no axes as well. */
 static bool run_all(deq_arrays *g, deq_error *e) {
     const deq_experiment_spec *x = g->x;
-    int n, *sweeps = sweeps_of(x, &n), *at = calloc((size_t)x->naxes + 1, sizeof *at);
-    bool ok = (sweeps && at) || deq_fail(e, DEQ_MEMORY, "out of memory");
-    const int combinations = ok ? deq_axes_count(x, sweeps, n) : 0;
-    int total = 0, number = 0;
-    for (int c = 0; c < combinations; c++) {
-        deq_axes_place(x, sweeps, n, c, at);
-        total += !deq_axes_absent(x, sweeps, n, at) && is_first(x, sweeps, n, at);
+    int *group = calloc((size_t)x->naxes + 1, sizeof *group), *at = calloc((size_t)x->naxes + 1, sizeof *at);
+    int total = 0, number = 0, n = 0;
+    Round *rounds = calloc((size_t)x->naxes + 1, sizeof *rounds);
+    bool ok = group && at && rounds;
+    if (ok) find_groups(x, group);
+    for (int k = 0; ok && k < x->naxes; k++)
+        if (group[k] == k) ok = round_open(&rounds[n++], x, group, k);
+    if (ok && !n) ok = round_open(&rounds[n++], x, group, 0);
+    if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory");
+    for (int i = 0; ok && i < n; i++) total += count_first(x, &rounds[i], at);
+    for (int i = 0; ok && i < n; i++) {
+        memset(at, 0, (size_t)x->naxes * sizeof *at);
+        ok = run_round(g, &rounds[i], at, &number, total, e);
     }
-    for (int c = 0; ok && c < combinations; c++) {
-        deq_axes_place(x, sweeps, n, c, at);
-        if (deq_axes_absent(x, sweeps, n, at)) continue;
-        const bool first = is_first(x, sweeps, n, at);
-        number += first;
-        if (!is_new(g, at)) continue; /* a choice has needed it before */
-        if (first && total > 1) {
-            char *label = deq_axes_label(x, sweeps, n, at, x->name);
-            deq_report(&g->app->reporter, "cell %d of %d: %s", number, total, label ? label : "");
-            free(label);
-        }
-        ok = run_combination(g, at, e);
-    }
-    free(sweeps);
+    ok = ok && run_rest(g, at, e);
+    for (int i = 0; rounds && i < n; i++) round_close(&rounds[i]);
+    free(rounds);
+    free(group);
     free(at);
     return ok;
 }
