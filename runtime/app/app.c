@@ -58,6 +58,7 @@ void deq_app_close(deq_app *app) {
     deq_store_close(&app->store);
     deq_manifest_free(app->manifest);
     deq_report_clear(&app->reporter);
+    deq_shortfalls_end(&app->shortfalls, &app->reporter);
     json_decref(app->begun);
     *app = (deq_app){0};
 }

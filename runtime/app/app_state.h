@@ -10,6 +10,7 @@
 #include "interval.h"
 #include "manifest.h"
 #include "progress.h"
+#include "shortfalls.h"
 #include "record.h"
 #include "store.h"
 #include "verdict.h"
@@ -54,6 +55,7 @@ typedef struct deq_app {
     const deq_app_options *options;
     deq_manifest *manifest;
     deq_reporter reporter;
+    deq_shortfalls shortfalls; /* of the experiment that runs */
     deq_store store;
     bool store_warned;
     char *results;        /* folder of this script's results */

@@ -329,19 +329,20 @@ static void __attribute__((format(printf, 3, 4))) add(Told *t, double share, con
 
 /* A warning for each that concerns many, then one for all that concern few. */
 static void tell(deq_app *app, const char *of, const char *model, Told *t) {
-    char *few = NULL;
+    char *few = NULL, label[300];
     size_t size = 0;
     FILE *f = open_memstream(&few, &size);
+    snprintf(label, sizeof label, "%s of %s", of, model);
     for (int i = 0; i < t->n; i++) {
         if (t->share[i] >= FEW || !f)
-            deq_report_warning(&app->reporter, "W0912", "%s of %s: %.3g%% of %s", of, model, 100 * t->share[i],
-                               t->text[i]);
+            deq_shortfall_tell(&app->shortfalls, &app->reporter, of, label, "", t->share[i], t->text[i]);
         else
             fprintf(f, "%s%.2g%% of %s", ftell(f) ? "; " : "", 100 * t->share[i], t->text[i]);
         free(t->text[i]);
     }
     if (f) fclose(f);
-    if (size) deq_report_warning(&app->reporter, "W0912", "%s of %s: a few: %s", of, model, few);
+    if (size && deq_shortfall_first(&app->shortfalls, &app->reporter, of))
+        deq_report_warning(&app->reporter, "W0912", "%s: a few: %s", label, few);
     free(few);
 }
 

@@ -340,5 +340,6 @@ bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e
     for (int t = 0; ok && t < x->ntables; t++) ok = deq_lines_write(&g, &x->tables[t], e);
     ok = ok && deq_claims_judge(&g, e);
     deq_arrays_close(&g);
+    deq_shortfalls_end(&app->shortfalls, &app->reporter);
     return ok;
 }

@@ -6,9 +6,11 @@
 
 /* `share` of the last epoch's `what`, followed by what was done about it. */
 static void warn_share(deq_app *app, const deq_model *model, double share, const char *what) {
+    char the[300];
+    snprintf(the, sizeof the, "the %s", what);
     if (share > 0)
-        deq_report_warning(&app->reporter, "W0912", "%s: in the last epoch %.3g%% of the %s", model->label, 100 * share,
-                           what);
+        deq_shortfall_tell(&app->shortfalls, &app->reporter, model->spec->name, model->label, "in the last epoch ",
+                           share, the);
 }
 
 static void warn_attack(deq_app *app, deq_engine *engine, const deq_model *model, const deq_log_row *row) {
