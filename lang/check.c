@@ -153,7 +153,9 @@ const Signature *checker_signature(Checker *c, const Ast *decl) {
             s->params[i]->type = check_type(c, type);
     }
     for (uint32_t i = 0; i < s->nparams; i++) {
-        s->params[i]->type = check_type(c, SLOT(s->params[i], BINDING, type));
+        Ast *type = SLOT(s->params[i], BINDING, type);
+        const bool function = type && type->kind == AST_FN_TYPE;
+        s->params[i]->type = function ? check_function_type(c, type, i < s->nstate) : check_type(c, type);
         s->broken = s->broken || s->params[i]->type->kind == TYPE_ERROR;
     }
     for (uint32_t i = 0; i < s->nparams; i++) check_bounds_declared(c, s->params[i]);

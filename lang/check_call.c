@@ -97,7 +97,7 @@ bool match_arguments(Checker *c, const char *callee, const char *takes, const As
 
 /* ---- layers as values ---- */
 
-static uint32_t signature_bindings(Checker *c, const Signature *s, SizeBinding *b) {
+uint32_t signature_bindings(Checker *c, const Signature *s, SizeBinding *b) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < s->nsizes; i++) b[n++] = (SizeBinding){.var = s->sizes[i]};
     for (uint32_t i = 0; i < s->nparams; i++)
@@ -261,7 +261,7 @@ static bool only_scalars(const Ast *e) {
     return true;
 }
 
-static bool fn_is_elementwise(Checker *c, const Ast *fn) {
+bool fn_is_elementwise(Checker *c, const Ast *fn) {
     const Signature *s = checker_signature(c, fn);
     if (s->broken || s->nstate || s->nsizes || fn_runs(fn) || !type_equal(s->result, &type_real)) return false;
     for (uint32_t i = 0; i < s->nparams; i++)
@@ -275,6 +275,7 @@ static const char *argument_text(Checker *c, const Signature *s, uint32_t i) {
 
 static bool check_argument(Checker *c, const Signature *s, uint32_t i, Ast *value, const SizeBinding *b, uint32_t nb) {
     const Type *want = type_substitute(c->arena, s->params[i]->type, b, nb);
+    if (type_is_function(want)) return check_function(c, value, want, DIAG_E0301, argument_text(c, s, i));
     for (uint32_t k = 0; k < nb; k++) {
         bool open = false;
         for (uint32_t d = 0; !b[k].value && want->kind == TYPE_TENSOR && d < want->rank; d++)
@@ -317,21 +318,22 @@ static const Type *call_signature(Checker *c, Ast *e, const Signature *s, SizeBi
                                    call ? place(SLOT(call, CALL, callee)) : e->range, params, n, values, NULL, NULL);
     bool good = matched;
     for (uint32_t i = 0; matched && i < n; i++)
-        if (values[i]) good = check_expr(c, values[i])->kind != TYPE_ERROR && good;
+        if (values[i] && !type_is_function(s->params[index[i]]->type))
+            good = check_expr(c, values[i])->kind != TYPE_ERROR && good;
     if (!good) return &type_error;
     bool lift = !required_only && s->decl->kind == AST_FN && fn_is_elementwise(c, s->decl);
     Ast *operands[64];
     uint32_t noperands = 0;
     for (uint32_t i = 0; i < n; i++) {
         const Type *p = s->params[index[i]]->type;
-        if (!values[i]) continue;
+        if (!values[i] || type_is_function(p)) continue;
         operands[noperands++] = values[i];
         if (values[i]->type->kind != TYPE_NUMBER) unify(c->arena, p, values[i]->type, b, nb);
         SizeBinding *slot = (SizeBinding *)binding_of(b, nb, s->params[index[i]]);
         if (slot) slot->value = size_of(c, values[i], false);
     }
     for (uint32_t i = 0; i < n; i++) /* a number is as many axes as nothing else says: none */
-        if (values[i] && values[i]->type->kind == TYPE_NUMBER)
+        if (values[i] && !type_is_function(s->params[index[i]]->type) && values[i]->type->kind == TYPE_NUMBER)
             unify(c->arena, s->params[index[i]]->type, values[i]->type, b, nb);
     for (uint32_t i = 0; i < n; i++) { /* int arguments left out */
         SizeBinding *slot = (SizeBinding *)binding_of(b, nb, s->params[index[i]]);
@@ -502,6 +504,7 @@ const Type *check_call(Checker *c, Ast *e, Ast *callee, Ast *call, Ast *piped) {
             return &type_error;
         return check_against(c, value, &type_real, DIAG_E0301, "the step of a schedule") ? &type_real : &type_error;
     }
+    if (type_is_function(t)) return call_function(c, e, t, base->name, call, piped);
     if (t->kind == TYPE_FN && t->transposed) { /* transpose(fn)(v): from fn's result back to its argument */
         const Signature *s = checker_signature(c, t->decl);
         static const CallParameter params[] = {{"v", NEED_REQUIRED, false}};

@@ -159,7 +159,7 @@ static void check_loop_item(Checker *c, Ast *s) {
 
 static void check_result(Checker *c, Ast *value, const Type *want, const char *name) {
     if (!value || want->kind == TYPE_ERROR) {
-        if (value) check_expr(c, value);
+        if (value && value->kind != AST_NAME) check_expr(c, value);
         return;
     }
     check_against(c, value, want, DIAG_E0316, arena_printf(c->arena, "the result of '%s'", name));

@@ -34,8 +34,10 @@ static uint32_t supplied(const Signature *s, const Ast *e) {
 /* A setting of the loss.  A label is one of the attack's values, or the number of a class. */
 static bool check_loss_setting(Checker *c, const Signature *s, uint32_t i, Ast *value, SizeBinding *b, uint32_t nb) {
     const Ast *param = s->params[i];
-    const Type *t = check_expr(c, value);
     const char *what = arena_printf(c->arena, "'%s' of '%s'", param->name, s->decl->name);
+    if (type_is_function(param->type))
+        return check_function(c, value, type_substitute(c->arena, param->type, b, nb), DIAG_E0301, what);
+    const Type *t = check_expr(c, value);
     if (t->kind == TYPE_ERROR) return false;
     if (!param->type->classes) return check_against(c, value, param->type, DIAG_E0301, what);
     const Ast *example = c->attack && c->attack->nstate > 1 ? c->attack->params[1] : NULL;
@@ -73,6 +75,16 @@ const Type *check_partial(Checker *c, Ast *e) {
     return e->type = t;
 }
 
+/* A parameter that is a function, of an attack made of others. */
+static bool check_loss_parameter(Checker *c, Ast *e, const Type *f, bool pairs) {
+    const uint32_t n = f->nitems - 1;
+    e->type = f;
+    if ((n == 2 || (n == 3 && pairs)) && type_equal(f->items[n], &type_real)) return true;
+    diag_help(diag_report(c->diags, DIAG_E0506, e->range, "a loss is a fn of output and target with a scalar result"),
+              "'%s' is %s", e->name, type_text(c->arena, f));
+    return false;
+}
+
 bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool pairs, bool attacked) {
     const Signature *s = NULL;
     const Ast *sweep = e->kind == AST_NAME && e->ref && e->ref->kind == AST_SWEEP ? e->ref : NULL;
@@ -86,6 +98,8 @@ bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool
         e->type = sweep->type;
         return good;
     }
+    if (e->kind == AST_NAME && e->ref && e->ref->type && type_is_function(e->ref->type))
+        return check_loss_parameter(c, e, e->ref->type, pairs);
     const Type *fn = plain_fn(c, e, &s);
     if (!fn) {
         if (check_expr(c, e)->kind != TYPE_ERROR)

@@ -311,9 +311,13 @@ void check_machine(Checker *c, Ast *def) {
         const Type *t = s->params[i]->type;
         Ast *fallback = SLOT(s->params[i], BINDING, fallback);
         bool schedule = t->kind == TYPE_SCHEDULE && c->context == CTX_OPTIMISER;
-        if (t->kind != TYPE_ERROR && !schedule && (!type_is_scalar(t) || t->elem == ELEM_F64))
+        const bool function = type_is_function(t) && def->kind == AST_ATTACK_DEF;
+        if (t->kind != TYPE_ERROR && !schedule && !function && (!type_is_scalar(t) || t->elem == ELEM_F64))
             diag_report(c->diags, DIAG_E0301, place(s->params[i]), "a parameter of %s is f32, int%s, not %s",
-                        machine_word(def), c->context == CTX_OPTIMISER ? ", bool or schedule" : " or bool",
+                        machine_word(def),
+                        c->context == CTX_OPTIMISER   ? ", bool or schedule"
+                        : def->kind == AST_ATTACK_DEF ? ", bool or a function"
+                                                      : " or bool",
                         type_text(c->arena, t));
         else if (fallback &&
                  check_against(c, fallback, t, DIAG_E0301, arena_printf(c->arena, "'%s'", s->params[i]->name)))

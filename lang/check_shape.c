@@ -87,6 +87,8 @@ const char *value_text(Checker *c, const Ast *e) {
 }
 
 bool check_against(Checker *c, Ast *e, const Type *want, DiagCode code, const char *what) {
+    if (type_is_function(want)) return check_function(c, e, want, code, what);
+    if (want->kind == TYPE_ERROR && e->kind == AST_NAME) return fail(e), false; /* of a name there is no more to say */
     check_expr(c, e);
     if (fits(c, e, want)) return e->type->kind != TYPE_ERROR;
     Diagnostic *d =

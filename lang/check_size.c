@@ -205,7 +205,11 @@ const Type *check_type(Checker *c, Ast *type) {
             if ((items[i] = check_type(c, type->kids[i]))->kind == TYPE_ERROR) type->type = &type_error;
         return type->type ? type->type : (type->type = type_of_items(c->arena, TYPE_TUPLE, type->nkids, items));
     }
-    if (type->kind == AST_FN_TYPE) return type->type = unavailable(c, type->range, "a function type");
+    if (type->kind == AST_FN_TYPE) {
+        diag_help(diag_report(c->diags, DIAG_E0328, type->range, "a function is no value that could stand here"),
+                  "function types are those of the parameters of functions, layers and attacks");
+        return type->type = &type_error;
+    }
     const Ast *dims = SLOT(type, TYPE, dims);
     bool label = same(type->name, "label");
     const Type *scalar = scalar_type(type->name);

@@ -114,6 +114,17 @@ bool match_arguments(Checker *c, const char *callee, const char *takes, const As
 const Type *check_call(Checker *c, Ast *e, Ast *callee, Ast *call, Ast *piped); /* e: CALL or pipe; call may be NULL */
 const Type *check_instance(Checker *c, Ast *e); /* Dense[4, 2], Net, Conv[1, 2](kernel: 3) */
 
+/* The sizes and int arguments of a signature as variables without values; returns how many. */
+uint32_t signature_bindings(Checker *c, const Signature *s, SizeBinding *b);
+bool fn_is_elementwise(Checker *c, const Ast *fn); /* of scalars to a scalar: it maps over tensors */
+
+/* ---- check_function.c: functions as values ---- */
+const Type *check_function_type(Checker *c, Ast *type, bool state); /* fn(T, T) -> T of a parameter */
+/* Checks that e is a function of type `want`: the name of one, or one with its settings alone. */
+bool check_function(Checker *c, Ast *e, const Type *want, DiagCode code, const char *what);
+/* The call of a parameter `name` of type `f`. */
+const Type *call_function(Checker *c, Ast *e, const Type *f, const char *name, Ast *call, Ast *piped);
+
 /* ---- check_builtin.c ---- */
 const Type *check_builtin(Checker *c, Ast *e, const Builtin *b, Ast *call, Ast *piped);
 

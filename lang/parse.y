@@ -107,7 +107,7 @@ name_list: name         { $$ = build_list(ps, @$, $1); }
 /* ---- types: f32, f32[C, H / 2], f32[C, ..S], label[10], (T, T), fn(T) -> T ---- */
 type: path dims_opt  { $$ = BUILD(TYPE, @$, @path, build_path(ps, $path), $dims_opt); }
   | '(' types ')'    { $$ = $types; $$->range = $$->name_range = syntax_range(ps, @$); }
-  | FN '(' type_list ')' ARROW type[result] { $$ = BUILD(FN_TYPE, @$, @1, NULL, $type_list, $result); }
+  | FN '(' type_list ')' ARROW type[result] { $$ = BUILD(FN_TYPE, @$, @1, NULL, $type_list, $result, NULL); }
   ;
 type_list: type      { $$ = build_list(ps, @$, $1); }
   | type_list ',' type { $$ = build_append(ps, $1, $3, @3); }

@@ -302,7 +302,14 @@ static void resolve_type(Resolver *r, Ast *type) {
     if (!type) return;
     if (type->kind == AST_TYPE)
         resolve_expr(r, AST_SLOT(type, TYPE, dims));
-    else
+    else if (type->kind == AST_FN_TYPE) {
+        Ast *inputs = AST_SLOT(type, FN_TYPE, inputs);
+        scope_push(r, NULL);
+        resolve_function_sizes(r, type);
+        for (uint32_t i = 0; i < inputs->nkids; i++) resolve_type(r, inputs->kids[i]);
+        resolve_type(r, AST_SLOT(type, FN_TYPE, result));
+        scope_pop(r);
+    } else
         for (uint32_t i = 0; i < type->nkids; i++) resolve_type(r, type->kids[i]);
 }
 

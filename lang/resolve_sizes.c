@@ -4,7 +4,7 @@
 #include <string.h>
 
 static void implicit_sizes(Resolver *r, Ast *type, Ast ***found, uint32_t *n, uint32_t *cap) {
-    if (!type) return;
+    if (!type || type->kind == AST_FN_TYPE) return;
     for (uint32_t i = 0; type->kind != AST_TYPE && i < type->nkids; i++)
         implicit_sizes(r, type->kids[i], found, n, cap);
     Ast *dims = type->kind == AST_TYPE ? AST_SLOT(type, TYPE, dims) : NULL;
@@ -18,6 +18,18 @@ static void implicit_sizes(Resolver *r, Ast *type, Ast ***found, uint32_t *n, ui
         Ast *size = ast_new(r->arena, AST_SIZE_PARAM, dim->range, 1);
         size->name = dim->name, size->name_range = dim->range, size->number = pack;
         *ARENA_PUSH(r->arena, *found, *n, *cap) = size;
+    }
+}
+
+void resolve_function_sizes(Resolver *r, Ast *type) {
+    Ast *inputs = AST_SLOT(type, FN_TYPE, inputs), **found = NULL;
+    uint32_t n = 0, cap = 0;
+    for (uint32_t i = 0; i < inputs->nkids; i++) implicit_sizes(r, inputs->kids[i], &found, &n, &cap);
+    implicit_sizes(r, AST_SLOT(type, FN_TYPE, result), &found, &n, &cap);
+    Ast *list = AST_SLOT(type, FN_TYPE, sizes) = ast_new(r->arena, AST_LIST, type->range, n);
+    for (uint32_t i = 0; i < n; i++) {
+        list->kids[i] = found[i];
+        declare(r, found[i]->name, found[i], found[i]->range);
     }
 }
 

@@ -57,6 +57,9 @@ void report_sizes(Resolver *r, const Ast *layer, Ast *const *sizes, uint32_t n);
 /* `fn silu(x: f32[N])` is short for `fn silu[; N](x: f32[N])`: N is declared by its bare use as a dim of an input, and
  * a pack by ..S.  `declared`: the SIZES that the declaration writes, to which packs are added; NULL: none. */
 Ast *resolve_implied_sizes(Resolver *r, const Ast *fn, Ast *declared);
+/* Sizes in a function type that nothing around it declares are its own, and may differ from call to call: declares
+ * them. */
+void resolve_function_sizes(Resolver *r, Ast *type);
 /* layer F(x: f32[N]): unlike those of a fn, the sizes of a layer are declared.  One error for all that are not. */
 void resolve_layer_sizes(Resolver *r, Ast *layer);
 /* An attack in its old form, where x and y were built in: the line that declares them, and no other error. */

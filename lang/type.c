@@ -70,7 +70,9 @@ static void substitute_dims(Arena *a, Type *t, const Type *from, const SizeBindi
 }
 
 const Type *type_substitute(Arena *a, const Type *t, const SizeBinding *b, uint32_t n) {
-    if (!t || n == 0 || (t->kind != TYPE_TENSOR && t->kind != TYPE_TUPLE && t->kind != TYPE_LAYER)) return t;
+    const bool holds = t && (t->kind == TYPE_TENSOR || t->kind == TYPE_TUPLE || t->kind == TYPE_LAYER ||
+                             (t->kind == TYPE_FN && t->nitems));
+    if (!holds || n == 0) return t;
     Type *u = arena_copy(a, t, sizeof *t);
     if (t->rank) substitute_dims(a, u, t, b, n);
     if (t->classes) u->classes = size_substitute(a, t->classes, b, n);
@@ -117,9 +119,9 @@ bool type_is_real(const Type *t) {
            (t->kind == TYPE_TENSOR && (t->elem == ELEM_REAL || t->elem == ELEM_F64));
 }
 
-static const char *items_text(Arena *a, const Type *t) {
+static const char *items_text(Arena *a, const Type *t, uint32_t n) {
     const char *s = "";
-    for (uint32_t i = 0; i < t->nitems; i++) s = arena_printf(a, "%s%s%s", s, i ? ", " : "", type_text(a, t->items[i]));
+    for (uint32_t i = 0; i < n; i++) s = arena_printf(a, "%s%s%s", s, i ? ", " : "", type_text(a, t->items[i]));
     return s;
 }
 
@@ -136,11 +138,14 @@ const char *type_text(Arena *a, const Type *t) {
             s = arena_printf(a, "%s%s%s%s", s, i ? ", " : "", i + 1 == t->pack ? ".." : "", size_text(a, t->dims[i]));
         return arena_printf(a, "%s]", s);
     }
-    if (t->kind == TYPE_TUPLE) return arena_printf(a, "(%s)", items_text(a, t));
+    if (t->kind == TYPE_TUPLE) return arena_printf(a, "(%s)", items_text(a, t, t->nitems));
+    if (t->kind == TYPE_FN && t->nitems)
+        return arena_printf(a, "fn(%s) -> %s", items_text(a, t, t->nitems - 1), type_text(a, t->items[t->nitems - 1]));
     if (t->kind == TYPE_LIST)
         return t->nitems ? arena_printf(a, "list of %s", type_text(a, t->items[0])) : "empty list";
     if (t->kind == TYPE_DATASET || t->kind == TYPE_EXAMPLES)
-        return arena_printf(a, "%s of (%s)", t->kind == TYPE_DATASET ? "dataset" : "examples", items_text(a, t));
+        return arena_printf(a, "%s of (%s)", t->kind == TYPE_DATASET ? "dataset" : "examples",
+                            items_text(a, t, t->nitems));
     if ((t->kind == TYPE_FN || t->kind == TYPE_LAYER) && t->decl)
         return arena_printf(a, "%s '%s'", t->kind == TYPE_FN ? "function" : "layer", t->decl->name);
     return type_kind_text(t);

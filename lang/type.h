@@ -20,7 +20,8 @@ typedef enum TypeKind {
     TYPE_RANGE,    /* a..b, half open */
     TYPE_STRING,   /* file names */
     TYPE_WORD,     /* one of a setting's words: relative, keep_best */
-    TYPE_FN,       /* decl: a function, unapplied; `transposed` for transpose(fn) */
+    TYPE_FN,       /* decl: a function, unapplied; `transposed` for transpose(fn); or decl NULL and fn(T, T) -> T: items
+                      are the inputs and then the result, `bound` the sizes of its own, without values */
     TYPE_LAYER,    /* decl: a layer with its given sizes in `bound`: what `use` makes */
     TYPE_MODULE,   /* decl: IMPORT; before a member access */
     TYPE_SCHEDULE, /* a learning rate as a function of the step */
@@ -77,6 +78,7 @@ bool type_equal(const Type *a, const Type *b);      /* ERROR equals everything *
 bool type_same_shape(const Type *a, const Type *b); /* both TENSOR */
 bool type_is_scalar(const Type *t);                 /* NUMBER, or a tensor of rank 0 that is no label */
 bool type_is_real(const Type *t);                   /* NUMBER, FLEX, f32 and f64 tensors */
-const char *type_text(Arena *a, const Type *t);     /* "f32[C, H / 2, ..S]", "label[10]", "(f32, f32[H])" */
-const char *type_kind_text(const Type *t);          /* "a layer", "a dataset", "a tensor" */
+static inline bool type_is_function(const Type *t) { return t->kind == TYPE_FN && t->nitems > 0; } /* fn(T) -> T */
+const char *type_text(Arena *a, const Type *t); /* "f32[C, H / 2, ..S]", "label[10]", "(f32, f32[H])" */
+const char *type_kind_text(const Type *t);      /* "a layer", "a dataset", "a tensor" */
 #endif

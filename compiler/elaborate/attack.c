@@ -270,8 +270,12 @@ bool attack_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
 /* The same function, with settings of the same names. */
 static bool same_loss(const LossUse *a, const LossUse *b) {
     if (!a || !b || a->fn != b->fn || a->owner != b->owner || a->settings.n != b->settings.n) return a == b;
-    for (uint32_t k = 0; k < a->settings.n; k++)
-        if (strcmp(a->settings.items[k].name, b->settings.items[k].name) != 0) return false;
+    for (uint32_t k = 0; k < a->settings.n; k++) {
+        const Arg *x = &a->settings.items[k], *y = &b->settings.items[k];
+        if (strcmp(x->name, y->name) != 0 || value_is_function(&x->value) != value_is_function(&y->value) ||
+            (value_is_function(&x->value) && !same_function(&x->value, &y->value, true)))
+            return false;
+    }
     return true;
 }
 
@@ -297,10 +301,39 @@ static const LossUse *loss_of_scalars(Attack *k, const LossUse *given) {
     own->settings.n = own->settings.cap = 0;
     for (uint32_t i = 0; i < given->settings.n; i++) {
         Arg arg = given->settings.items[i];
+        if (value_is_function(&arg.value)) {
+            *ARENA_PUSH(a, own->settings.items, own->settings.n, own->settings.cap) = arg;
+            continue;
+        }
         arg.value = machine_leaf(k->machine, PLACE_SCALAR, k->nparams++, shape_scalar(), false, arg.name);
         if (loss_setting_is_label(given, arg.name)) arg.value.classes = k->net->target.classes;
         *ARENA_PUSH(a, own->settings.items, own->settings.n, own->settings.cap) = arg;
     }
+    return own;
+}
+
+static bool same_functions(const Env *a, const Env *b) {
+    for (; a && b; a = a->next, b = b->next)
+        if (!same_function(&a->value, &b->value, false)) return false;
+    return !a && !b;
+}
+
+/* The function with its settings as scalars of the routine, those that are labels as labels of the net. */
+static Value function_of_scalars(Attack *k, const Value *f) {
+    Value own = *f;
+    const LossUse use = {.fn = f->ast};
+    Env *numbers = NULL, *turned = NULL;
+    Arena *a = k->machine->elab->arena;
+    for (const Env *x = f->given; x; x = x->next) {
+        Value v = x->value;
+        if (!value_is_function(&v)) {
+            v = machine_leaf(k->machine, PLACE_SCALAR, k->nparams++, shape_scalar(), false, x->name);
+            if (loss_setting_is_label(&use, x->name)) v.classes = k->net->target.classes;
+        }
+        numbers = env_bind(a, numbers, x->name, v);
+    }
+    for (; numbers; numbers = numbers->next) turned = env_bind(a, turned, numbers->name, numbers->value);
+    own.given = turned;
     return own;
 }
 
@@ -337,16 +370,18 @@ static bool bind_example(Scope *s, Attack *k, Range at) {
 }
 
 Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, const char *loss, const LossUse *use,
-                       Range at) {
+                       const Env *functions, Range at) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     for (uint32_t i = 0; i < e->nattacks; i++) {
         Attack *k = e->attacks[i];
         const bool same = loss && k->loss ? strcmp(k->loss, loss) == 0 : !loss && !k->loss && same_loss(k->use, use);
-        if (k->definition == d && k->net == net && same) return k->failed ? NULL : k;
+        if (k->definition == d && k->net == net && same && same_functions(k->functions, functions))
+            return k->failed ? NULL : k;
     }
     Attack *k = arena_alloc(a, sizeof *k);
-    *k = (Attack){.definition = d, .net = net, .loss = loss, .use = use, .module = owner, .failed = true};
+    *k = (Attack){
+        .definition = d, .net = net, .loss = loss, .use = use, .functions = functions, .module = owner, .failed = true};
     *ARENA_PUSH(a, e->attacks, e->nattacks, e->attacks_cap) = k;
     const char *symbol =
         elab_name(e, arena_printf(a, "%s_%s_%s", net->model->name, loss ? loss : use->fn->name, d->name));
@@ -365,9 +400,13 @@ Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, co
     const Ast *params = AST_SLOT(d, ATTACK_DEF, inputs), *list = AST_SLOT(params, PARAMS, inputs);
     if (!bind_example(&inner, k, at)) return NULL;
     k->sizes = inner.env;
-    for (uint32_t i = 0; list && i < list->nkids; i++)
-        scope_bind(&inner, list->kids[i]->name,
-                   machine_leaf(m, PLACE_SCALAR, k->nparams++, shape_scalar(), false, list->kids[i]->name));
+    for (uint32_t i = 0; list && i < list->nkids; i++) {
+        const char *name = list->kids[i]->name;
+        const Value *f = env_find(functions, name);
+        scope_bind(&inner, name,
+                   f ? function_of_scalars(k, f)
+                     : machine_leaf(m, PLACE_SCALAR, k->nparams++, shape_scalar(), false, name));
+    }
     if (!loss) k->queries.use = loss_of_scalars(k, use);
     bool returned = false;
     Frame *frame = arena_alloc(a, sizeof *frame); /* what goes wrong in the body is told where the attack is used */

@@ -13,6 +13,7 @@ typedef struct Attack { /* one definition for one net and loss */
     const Net *net;
     const char *loss;   /* of the net; NULL: another function, */
     const LossUse *use; /* whose settings are scalars after the parameters */
+    const Env *functions;
     Routine *routine;
     const char *hash;
     struct Count { /* a trip count that is no parameter: computed for each instance, a scalar after the parameters */
@@ -34,9 +35,10 @@ typedef struct Attack { /* one definition for one net and loss */
 } Attack;
 
 /* ---- attack.c ---- */
-/* Makes it, or finds it.  loss NULL: `use` is what the attack's loss is.  NULL after an error. */
+/* Makes it, or finds it.  loss NULL: `use` is what the attack's loss is.  functions: what its parameters are that are
+ * functions; their settings are scalars.  NULL after an error. */
 Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, const char *loss, const LossUse *use,
-                       Range at);
+                       const Env *functions, Range at);
 /* What an attack asks its host: draws, loss, logits, wrong, gradient. */
 bool attack_host(Scope *s, const Ast *call, const char *name, Value *out);
 /* Runs statements; *returned: one of them was a `return`. */

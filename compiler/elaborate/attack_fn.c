@@ -26,7 +26,8 @@ static bool run(Scope *s, Attack *k, const Ast *fn, const Module *owner, const A
     Value result = {0}, *const taken = k->result;
     const uint32_t base = m->base;
     bool returned = body->kind != AST_LIST, ok;
-    if (!fn_begin(s, fn, owner, NULL, sizes, &args, &frame, &inner)) return false;
+    if (!fn_begin(s, &(Value){.kind = VALUE_FN, .ast = fn, .module = owner}, sizes, &args, &frame, &inner))
+        return false;
     inner.host = attack_host;
     inner.host_data = k;
     inner.live = &inner;

@@ -54,6 +54,44 @@ bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *setting
     return false;
 }
 
+static bool is_function(const Ast *binding) { return AST_SLOT(binding, BINDING, type)->kind == AST_FN_TYPE; }
+
+/* The settings of a function that is passed are scalars as those of the attack are: objective.delta. */
+static bool function_numbers(Scope *from, const Ast *binding, const Value *f, Range at, Scalars *out) {
+    Arena *a = from->elab->arena;
+    for (const Env *x = f->given; x; x = x->next) {
+        if (value_is_function(&x->value)) continue;
+        const char *name = arena_printf(a, "%s.%s", binding->name, x->name);
+        if (x->value.kind != VALUE_NUMBER)
+            return elab_error(from, DIAG_E0321, at, "'%s' must be a number", name), false;
+        *ARENA_PUSH(a, out->items, out->n, out->cap) = (struct Scalar){.name = name, .value = x->value.number};
+    }
+    return true;
+}
+
+/* What the parameters of `params` that are functions are at `call`; false after an error. */
+static bool instance_functions(Scope *from, const Ast *call, const Ast *params, const Module *owner, Env **functions) {
+    Args args = {.at = call->range};
+    const Ast *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
+    bool any = false;
+    *functions = NULL;
+    for (uint32_t k = 0; list && k < list->nkids; k++) any = any || is_function(list->kids[k]);
+    if (!any) return true;
+    if (call->kind == AST_CALL) args = call_args(from, call, NULL, call->range);
+    Scope inner = scope_of_module(from->elab, owner);
+    for (uint32_t k = 0; k < list->nkids; k++) {
+        const Ast *b = list->kids[k];
+        const Arg *arg = args_take(&args, b->name, true);
+        if (!is_function(b)) continue;
+        const Value v = arg ? arg->value : eval(&inner, AST_SLOT(b, BINDING, fallback));
+        if (v.kind == VALUE_NONE) return false;
+        if (!value_is_function(&v))
+            return elab_error(from, DIAG_E0301, call->range, "'%s' is a function", b->name), false;
+        *functions = env_bind(from->elab->arena, *functions, b->name, v);
+    }
+    return true;
+}
+
 bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
                       bool unbounded, Env **numbers, Scalars *out) {
     Elab *e = from->elab;
@@ -63,12 +101,21 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
     Scope inner = scope_of_module(e, owner);
     inner.env = *numbers;
     const Ast *list = params ? AST_SLOT(params, PARAMS, inputs) : NULL;
-    const uint32_t first = out->n;
+    Env *functions;
+    uint32_t *scalars = arena_alloc(e->arena, (list ? list->nkids + 1 : 1) * sizeof *scalars);
+    if (!instance_functions(from, call, params, owner, &functions)) return false;
     Range *places = arena_alloc(e->arena, (list ? list->nkids + 1 : 1) * sizeof *places);
     for (uint32_t k = 0; list && k < list->nkids; k++) {
         const Ast *b = list->kids[k], *fallback = AST_SLOT(b, BINDING, fallback);
         Arg *arg = args_take(&args, b->name, true);
         double x;
+        if (is_function(b)) {
+            scope_bind(&inner, b->name, *env_find(functions, b->name));
+            scalars[k] = UINT32_MAX;
+            if (!function_numbers(from, b, env_find(functions, b->name), arg ? arg->at : call->range, out))
+                return false;
+            continue;
+        }
         const bool asked = asked_value(e, call, b->name, &x);
         if (asked) {
             /* --set has the last word */
@@ -90,12 +137,15 @@ bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Mod
                               "'%s' of '%s' is not a number: this is NaN", b->name, callee),
                    false;
         scope_bind(&inner, b->name, value_number(x));
+        scalars[k] = out->n;
         *ARENA_PUSH(e->arena, out->items, out->n, out->cap) =
             (struct Scalar){.name = b->name, .value = x, .whole = whole, .unbounded = unbounded};
         places[k] = arg ? arg->at : call->range;
     }
     for (uint32_t k = 0; list && k < list->nkids; k++) /* bounds may depend on all settings */
-        if (!scalar_bound(from, &out->items[first + k], list->kids[k], &inner, list, places[k], callee)) return false;
+        if (scalars[k] != UINT32_MAX &&
+            !scalar_bound(from, &out->items[scalars[k]], list->kids[k], &inner, list, places[k], callee))
+            return false;
     *numbers = inner.env;
     return args_all_used(from, &args, callee);
 }
@@ -158,6 +208,7 @@ static bool loss_numbers(Scope *s, const Net *net, const LossUse *use, Scalars *
         const Arg *arg = &use->settings.items[k];
         const double x = arg->value.number;
         const bool label = loss_setting_is_label(use, arg->name);
+        if (value_is_function(&arg->value)) continue;
         if (arg->value.kind != VALUE_NUMBER)
             return elab_error(s, DIAG_E0321, arg->at, "'%s' must be a number", arg->name), false;
         if (label && !(x >= 0 && x < net->target.classes && x == floor(x)))
@@ -285,7 +336,9 @@ bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUs
         loss = own_loss(net, use);
         use = NULL;
     }
-    Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use, given->range);
+    Env *functions;
+    if (!instance_functions(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, &functions)) return false;
+    Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use, functions, given->range);
     if (!k) return false;
     for (uint32_t i = 0; out->gradient && i < net->model->nfixed; i++)
         if (!setting_fits(s, &net->model->fixed[i], "gradient", out->gradient, given->range)) return false;

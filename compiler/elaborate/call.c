@@ -1,5 +1,6 @@
 /* call.c - calling functions and layers: arguments, inferred sizes, inlining, layer bodies. */
 #include "elaborate.h"
+#include "type.h"
 #include <math.h>
 #include <string.h>
 
@@ -407,32 +408,32 @@ static Value check_result(Scope *s, const Ast *type, Value v, Range at) {
     return value_fit(s, v, shape, at, "the result");
 }
 
-bool fn_begin(Scope *s, const Ast *fn, const Module *m, const Scope *closure, const Ast *explicit_sizes, Args *args,
-              Frame *frame, Scope *inner) {
+bool fn_begin(Scope *s, const Value *f, const Ast *explicit_sizes, Args *args, Frame *frame, Scope *inner) {
+    const Ast *fn = f->ast;
     *frame = (Frame){arena_printf(s->elab->arena, "in '%s', used here", fn->name), args->at, s->frame};
-    *inner = closure ? *closure : scope_of_module(s->elab, m);
+    *inner = f->scope ? *f->scope : scope_of_module(s->elab, f->module);
     inner->build = s->build;
     inner->net = s->net;
     inner->flex = s->flex;
     inner->in_fixed = s->in_fixed;
     inner->frame = frame;
     return bind_sizes(s, inner, AST_SLOT(fn, FN, sizes), explicit_sizes, false, fn->name) &&
-           bind_params(inner, AST_SLOT(fn, FN, inputs), args, NULL, fn->name);
+           bind_params(inner, AST_SLOT(fn, FN, inputs), args, f->given, fn->name);
 }
 
 Value fn_result(Scope *inner, const Ast *fn, Value v) {
     return check_result(inner, AST_SLOT(fn, FN, result), v, AST_SLOT(fn, FN, body)->range);
 }
 
-Value call_fn(Scope *s, const Ast *fn, const Module *m, const Scope *closure, const Ast *explicit_sizes, Args args) {
+Value call_fn(Scope *s, const Value *f, const Ast *explicit_sizes, Args args) {
     Frame frame;
     Scope inner;
-    const Ast *body = AST_SLOT(fn, FN, body);
+    const Ast *fn = f->ast, *body = AST_SLOT(fn, FN, body);
     Value v = {0};
     if (fn->number != 0)
         return elab_error(s, DIAG_E0318, args.at, "'%s' has states or loops that run: it cannot be called here",
                           fn->name);
-    if (!fn_begin(s, fn, m, closure, explicit_sizes, &args, &frame, &inner)) return (Value){0};
+    if (!fn_begin(s, f, explicit_sizes, &args, &frame, &inner)) return (Value){0};
     if (body->kind != AST_LIST)
         v = eval(&inner, body);
     else if (!run_body(&inner, body, &v))
@@ -505,7 +506,44 @@ const Instance *layer_instance(Scope *s, const Ast *given, const char *path) {
 
 /* A number or a tensor is nothing that a call could mean: let d = .. leaves d(z) what it is, as in the checker. */
 static bool is_called(const Value *v) {
-    return v->kind == VALUE_FN || v->kind == VALUE_LAYER || v->kind == VALUE_RATE || v->kind == VALUE_AST;
+    return value_is_function(v) || v->kind == VALUE_LAYER || v->kind == VALUE_RATE || v->kind == VALUE_AST;
+}
+
+/* leaky_relu(slope: 0.2) where a function is needed: the checker knows. */
+static bool is_partial(const Ast *e) {
+    return e->kind == AST_CALL && e->type && e->type->kind == TYPE_FN && !e->type->transposed;
+}
+
+static Value with_settings(Scope *s, Value f, const Ast *e) {
+    const Args args = call_args(s, e, NULL, e->range);
+    for (uint32_t k = 0; k < args.n; k++) {
+        if (args.items[k].value.kind == VALUE_NONE) return (Value){0};
+        f.given = env_bind(s->elab->arena, (Env *)f.given, args.items[k].name, args.items[k].value);
+    }
+    return f;
+}
+
+const char *function_text(Arena *a, const Value *f) {
+    const char *text = arena_printf(a, "%s(", f->ast->name);
+    for (const Env *x = f->given; x; x = x->next)
+        text =
+            arena_printf(a, "%s%s=%s ", text, x->name,
+                         value_is_function(&x->value) ? function_text(a, &x->value) : number_text(a, x->value.number));
+    return arena_printf(a, "%s) of %s", text, f->module ? f->module->path : "the language");
+}
+
+bool same_function(const Value *a, const Value *b, bool numbers) {
+    if (a->kind != b->kind) return false;
+    if (a->kind == VALUE_BUILTIN) return strcmp(a->ast->name, b->ast->name) == 0;
+    if (a->ast != b->ast || a->scope != b->scope) return false;
+    const Env *x = a->given, *y = b->given;
+    for (; x && y; x = x->next, y = y->next) {
+        const bool function = value_is_function(&x->value);
+        if (strcmp(x->name, y->name) != 0 || (function && !same_function(&x->value, &y->value, numbers)) ||
+            x->value.kind != y->value.kind || (numbers && !function && x->value.number != y->value.number))
+            return false;
+    }
+    return !x && !y;
 }
 
 /* `e` is a CALL, or (after a pipe) the bare name of what is called. */
@@ -527,7 +565,13 @@ Value call(Scope *s, const Ast *e, const Value *piped, Range piped_at) {
     Value f = eval(&named, callee);
     if (f.kind == VALUE_NONE) return f;
     if (f.kind == VALUE_FN && f.transposed) return hand_transposed(s, &f, e);
-    if (f.kind == VALUE_FN) return call_fn(s, f.ast, f.module, f.scope, sizes, call_args(s, e, piped, piped_at));
+    if (f.kind == VALUE_FN && is_partial(e)) return with_settings(s, f, e);
+    if (f.kind == VALUE_FN) return call_fn(s, &f, sizes, call_args(s, e, piped, piped_at));
+    if (f.kind == VALUE_BUILTIN) {
+        Value out;
+        if (builtin_call(s, f.ast->name, e, piped, piped_at, &out)) return out;
+        ICE("'%s' is no function of the language", f.ast->name);
+    }
     if (f.kind == VALUE_LAYER) {
         if (!s->net) return elab_error(s, DIAG_E0302, e->range, "a layer cannot be called outside a net");
         return call_layer(s, f.instance, call_args(s, e, piped, piped_at));

@@ -3,6 +3,7 @@
 #include "items.h"
 #include "op_value.h"
 #include "settings_value.h"
+#include "type.h"
 #include <math.h>
 #include <string.h>
 
@@ -166,6 +167,7 @@ static Value eval_name(Scope *s, const Ast *e) {
         return eval(&inner, ast);
     }
     if (module_find(s->module, e->name, NULL)) return eval_declared(s, e, e->name);
+    if (e->type && e->type->kind == TYPE_FN && !e->ref) return (Value){.kind = VALUE_BUILTIN, .ast = e};
     Value out;
     if (builtin_value(s, e->name, e, &out)) return out;
     return eval_declared(s, e, e->name);

@@ -33,7 +33,7 @@ static bool trace(Scope *s, const Value *fn, Shape shape, Range at, Map *m) {
     inner.flex = NULL;
     Args args = {.at = at};
     *ARENA_PUSH(a, args.items, args.n, args.cap) = (Arg){.at = at, .value = value_node(m->build, m->in)};
-    Value v = call_fn(&inner, fn->ast, fn->module, fn->scope, NULL, args);
+    Value v = call_fn(&inner, fn, NULL, args);
     m->out = node_of(&inner, v, at);
     if (m->out == NODE_NONE) return false;
     m->out = graph_batch(m->build->graph, m->out, at);

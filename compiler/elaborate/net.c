@@ -10,7 +10,8 @@ static bool same_target(Target a, Target b) { return a.classes == b.classes && s
 
 static bool same_env(const Env *a, const Env *b) {
     for (; a && b; a = a->next, b = b->next)
-        if (strcmp(a->name, b->name) || a->value.kind != b->value.kind || a->value.number != b->value.number)
+        if (strcmp(a->name, b->name) || a->value.kind != b->value.kind || a->value.number != b->value.number ||
+            (value_is_function(&a->value) && !same_function(&a->value, &b->value, true)))
             return false;
     return !a && !b;
 }
@@ -134,7 +135,7 @@ static Value loss_call(Scope *s, const LossUse *l, const Value *given, uint32_t 
         arg.used = false;
         *ARENA_PUSH(a, all.items, all.n, all.cap) = arg;
     }
-    return call_fn(s, l->fn, l->owner, NULL, NULL, all);
+    return call_fn(s, &(Value){.kind = VALUE_FN, .ast = l->fn, .module = l->owner}, NULL, all);
 }
 
 Value loss_value(Scope *s, const LossUse *l, Value output, Value target) {
@@ -198,6 +199,13 @@ static bool read_loss(Scope *s, const Ast *given, bool metric, Build *build, Sco
     char path[512];
     *out = (LossUse){.at = given->range, .settings.at = given->range};
     out->fn = ast_path(callee, path, sizeof path) ? module_find(from->module, path, &out->owner) : NULL;
+    const Value *passed = callee->kind == AST_NAME ? env_find(from->env, callee->name) : NULL;
+    if (passed && passed->kind == VALUE_FN && !passed->scope) { /* a parameter of an attack made of others */
+        out->fn = passed->ast, out->owner = passed->module;
+        for (const Env *x = passed->given; x; x = x->next)
+            *ARENA_PUSH(s->elab->arena, out->settings.items, out->settings.n, out->settings.cap) =
+                (Arg){.name = x->name, .at = given->range, .value = x->value};
+    }
     const bool accuracy = !out->fn && callee->kind == AST_NAME && strcmp(callee->name, "accuracy") == 0 && metric;
     if (!accuracy && (!out->fn || out->fn->kind != AST_FN))
         return elab_error(s, DIAG_E0506, given->range, "a function of output and target is needed here"), false;
@@ -206,8 +214,10 @@ static bool read_loss(Scope *s, const Ast *given, bool metric, Build *build, Sco
     for (uint32_t k = 0; k < out->settings.n; k++) {
         const Arg *arg = &out->settings.items[k];
         if (arg->value.kind == VALUE_NONE) return false;
-        if (!arg->name || (arg->value.kind != VALUE_NUMBER && arg->value.kind != VALUE_NODE))
-            return elab_error(s, DIAG_E0506, arg->at, "the other arguments of a loss are numbers, given by name"),
+        if (!arg->name ||
+            (arg->value.kind != VALUE_NUMBER && arg->value.kind != VALUE_NODE && !value_is_function(&arg->value)))
+            return elab_error(s, DIAG_E0506, arg->at,
+                              "the other arguments of a loss are numbers and functions, given by name"),
                    false;
     }
     return true;
@@ -256,8 +266,13 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
     const bool builtin_accuracy = !fn;
     const char *base = builtin_accuracy ? "accuracy" : fn->name, *key = base;
     for (uint32_t k = 0; k < args.n; k++) {
+        if (value_is_function(&args.items[k].value)) {
+            key = arena_printf(a, "%s %s=%s", key, args.items[k].name, function_text(a, &args.items[k].value));
+            continue;
+        }
         if (args.items[k].value.kind != VALUE_NUMBER) {
-            elab_error(s, DIAG_E0506, args.items[k].at, "the other arguments of a loss are numbers, given by name");
+            elab_error(s, DIAG_E0506, args.items[k].at,
+                       "the other arguments of a loss are numbers and functions, given by name");
             return NULL;
         }
         key = arena_printf(a, "%s %s=%s", key, args.items[k].name, number_text(a, args.items[k].value.number));

@@ -364,7 +364,7 @@ static Value objective_gradient(Scope *s, Queries *q, const Value *f, const Ast 
     Scope inner = *s;
     inner.build = c.build;
     q->collecting = &c;
-    Value out = f ? call_fn(&inner, f->ast, f->module, f->scope, NULL, args)
+    Value out = f ? call_fn(&inner, f, NULL, args)
                   : loss_value(&inner, q->use, logits_at(&inner, q, args.items[0].value, at), q->y);
     q->collecting = NULL;
     NodeId value = out.kind == VALUE_NONE ? NODE_NONE : node_of(&inner, out, at);

@@ -11,22 +11,22 @@
 typedef struct Scope Scope; /* elaborate.h */
 typedef struct Build Build;
 typedef struct Value Value;
+typedef struct EnvBinding Env; /* innermost first; NULL is empty */
 
 typedef enum ValueKind {
-    VALUE_NONE,   /* a mistake was reported; absorbs */
-    VALUE_NUMBER, /* number */
-    VALUE_NODE,   /* build, node; classes > 0: a label below it */
-    VALUE_FLEX,   /* ast, scope: shaped where it is used */
-    VALUE_TUPLE,  /* items; also what [a, b] makes */
-    VALUE_RANGE,  /* number .. limit */
-    VALUE_FN,     /* ast (FN), module; scope: the scope it closes over, NULL for a declaration */
-    VALUE_LAYER,  /* instance */
-    VALUE_RATE,   /* ast (SCHEDULE_DEF), module, items: its arguments; called with t */
-    VALUE_STATES, /* the solver's states number .. limit - 1, in a defence; limit 0: all of them */
-    VALUE_AST,    /* ast, scope: a name that stands for an expression (sweep variables, experiment names) */
+    VALUE_NONE,    /* a mistake was reported; absorbs */
+    VALUE_NUMBER,  /* number */
+    VALUE_NODE,    /* build, node; classes > 0: a label below it */
+    VALUE_FLEX,    /* ast, scope: shaped where it is used */
+    VALUE_TUPLE,   /* items; also what [a, b] makes */
+    VALUE_RANGE,   /* number .. limit */
+    VALUE_FN,      /* ast (FN), module; scope: the scope it closes over, NULL for a declaration; given: its settings */
+    VALUE_BUILTIN, /* ast (NAME): a function of the language */
+    VALUE_LAYER,   /* instance */
+    VALUE_RATE,    /* ast (SCHEDULE_DEF), module, items: its arguments; called with t */
+    VALUE_STATES,  /* the solver's states number .. limit - 1, in a defence; limit 0: all of them */
+    VALUE_AST,     /* ast, scope: a name that stands for an expression (sweep variables, experiment names) */
 } ValueKind;
-
-typedef struct EnvBinding Env; /* innermost first; NULL is empty */
 
 typedef struct Instance { /* a layer with its given sizes and settings: what `use` makes */
     const Ast *layer;
@@ -46,6 +46,7 @@ struct Value {
     const Ast *ast;
     const Module *module;
     const Scope *scope;
+    const Env *given;
     bool transposed; /* FN: the transposed linear map, in gradients by hand */
     const Instance *instance;
     const Value *items;
@@ -58,6 +59,7 @@ struct EnvBinding {
     Env *next;
 };
 
+static inline bool value_is_function(const Value *v) { return v->kind == VALUE_FN || v->kind == VALUE_BUILTIN; }
 Value value_number(double x);
 Value value_node(Build *b, NodeId node);
 Value value_tuple(Arena *a, const Value *items, uint32_t n);
