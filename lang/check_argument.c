@@ -86,12 +86,10 @@ static bool repeated_argument(Checker *c, const Ast *list, uint32_t i, const cha
     return false;
 }
 
-/* A solver that is the first argument of its row may stand without its name: implicit(gmres()). */
+/* implicit(gmres()), norm(1.0): the first argument of a row may stand without its name. */
 static deq_part argument_name(const deq_family *f, const deq_row *row, const Ast *list, uint32_t i) {
-    const deq_argument *first = deq_argument_at(f, row, 0, 0);
     const char *given = list->kids[i]->name;
-    if (!given && i == 0 && first && first->type == DEQ_NESTED) given = first->name;
-    return given ? deq_part_of(given) : (deq_part){"", 0};
+    return deq_argument_named(f, row, given ? deq_part_of(given) : (deq_part){"", 0}, (int)i);
 }
 
 static void no_argument(Checker *c, const Ast *arg, const deq_family *f, const deq_row *row, int uses,

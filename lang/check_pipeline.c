@@ -1,6 +1,5 @@
 /* check_pipeline.c - settings, data, nets and training: the declarations that say what is run. */
 #include "checker.h"
-#include "labels.h"
 #include "foreign.h"
 #include <string.h>
 
@@ -47,6 +46,10 @@ static void check_certificate(Checker *c, Ast *value) {
 
 void check_setting(Checker *c, Ast *s, const Setting *row) {
     Ast *value = SLOT(s, SETTING, value);
+    if (row->kind == KIND_RATES) {
+        check_rates(c, s, row);
+        return;
+    }
     if (!value || value->kind == AST_ERROR) {
         if (!value) diag_report(c->diags, DIAG_E0504, s->range, "'%s' has no value", row->key);
         return;
@@ -62,6 +65,9 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
     case KIND_PENALTY: check_penalty(c, value); break;
     case KIND_FINISH: check_finish(c, value); break;
     case KIND_CERTIFY: check_certificate(c, value); break;
+    case KIND_CLIP: check_row(c, value, &deq_clip_family, &type_word, row->key); break;
+    case KIND_AVERAGE: check_row(c, value, &deq_average_family, &type_word, row->key); break;
+    case KIND_PATHS: check_freeze(c, value); break;
     case KIND_WORD: check_words(c, value, row->fallback, row->key); break;
     case KIND_BOOL:
         if (value->kind == AST_BOOL)
@@ -275,10 +281,7 @@ bool input_of_numbers(Checker *c, Range at, const Signature *s) {
     return true;
 }
 
-/* Input and output of a net on examples whose input is `given` (NULL: the layer's own type); false if it cannot stand
- * alone. */
-static bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const Type **input,
-                      const Type **output) {
+bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const Type **input, const Type **output) {
     const Signature *s = checker_signature(c, layer->decl);
     const Ast *x = NULL;
     uint32_t n = 0;
@@ -357,7 +360,7 @@ const Type *check_transform(Checker *c, Ast *e, const deq_row *t) {
 }
 
 /* Accuracy is measured on the examples as they are. */
-static bool check_unchanged(Checker *c, const Ast *examples, const char *what) {
+bool check_unchanged(Checker *c, const Ast *examples, const char *what) {
     if (!examples->type || examples->type->kind != TYPE_EXAMPLES || !examples->type->augmented) return true;
     diag_help(
         diag_report(c->diags, DIAG_E0530, examples->range, "%s is on examples as they are, not on changed ones", what),
@@ -462,118 +465,6 @@ const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net, As
     diag_report(c->diags, DIAG_E0506, e->range, "accuracy of outputs %s against targets %s",
                 type_text(c->arena, output), type_text(c->arena, d->items[1]));
     return &type_error;
-}
-
-/* ---- train ---- */
-
-typedef struct Trained {
-    const Type *layer, *examples, *output; /* as far as they are known: TYPE_ERROR, or NULL */
-} Trained;
-
-/* The setting of that key; NULL: there is none. */
-static const Ast *item_of(const Ast *list, const char *key) {
-    for (uint32_t i = 0; i < list->nkids; i++)
-        if (list->kids[i]->kind == AST_SETTING && same(SLOT(list->kids[i], SETTING, key)->name, key) &&
-            SLOT(list->kids[i], SETTING, key)->kind == AST_NAME)
-            return list->kids[i];
-    return NULL;
-}
-
-static void check_keep(Checker *c, const Ast *keep, const Ast *validate, const Ast *attack) {
-    const bool robust = same(keep->name, "best_robust"), needs = robust || same(keep->name, "best_clean");
-    const char *missing = !validate ? "validate" : robust && !attack ? "attack" : NULL;
-    if (needs && missing)
-        diag_report(c->diags, DIAG_E0502, keep->range, "'keep: %s' needs '%s' (%s)", keep->name, missing,
-                    setting_find("train", missing)->doc);
-}
-
-static void check_validate(Checker *c, const Ast *validate, const Type *d) {
-    const bool known = validate->type && validate->type->kind == TYPE_EXAMPLES && d->kind == TYPE_EXAMPLES;
-    if (known &&
-        !(type_equal(validate->type->items[0], d->items[0]) && type_equal(validate->type->items[1], d->items[1])))
-        diag_report(c->diags, DIAG_E0505, validate->range, "'validate' is %s, the training data %s",
-                    type_text(c->arena, validate->type), type_text(c->arena, d));
-    check_unchanged(c, validate, "'validate'");
-}
-
-/* What settings of a train ask of the net, its data and each other. */
-static void check_train_settings(Checker *c, Ast *t, Ast *list, Trained of) {
-    static const char *const keys[] = {"attack", "validate", "loss", "keep", "gradient"};
-    const Type *m = of.layer, *d = of.examples;
-    Ast *attack = value_of(list, "attack"), *validate = value_of(list, "validate");
-    check_settings(c, list, "train", "train", place(t), DIAG_E0501, NULL);
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const Ast *item = item_of(list, keys[i]);
-        Ast *value = item ? SLOT(item, SETTING, value) : NULL;
-        const uint32_t before = diags_count(c->diags);
-        if (!value || value->kind == AST_ERROR) continue;
-        if (same(keys[i], "attack") && value->type && value->type->kind == TYPE_ATTACK && m->kind == TYPE_LAYER)
-            check_attack_mode(c, value, m);
-        else if (same(keys[i], "validate"))
-            check_validate(c, value, d);
-        else if (same(keys[i], "loss"))
-            check_loss(c, value, of.output, of.output && d->kind == TYPE_EXAMPLES ? d->items[1] : NULL, true,
-                       attack != NULL);
-        else if (same(keys[i], "keep"))
-            check_keep(c, value, validate, attack);
-        else if (same(keys[i], "gradient") && m->kind == TYPE_LAYER && value->type && value->type->kind != TYPE_ERROR)
-            check_mode_for(c, value, m, NULL, NULL);
-        note_record(c, before, item);
-    }
-}
-
-/* A layer that is to be trained on the examples, `type_error` if they are not known: its output, or NULL. */
-static const Type *check_trained(Checker *c, Range at, const Type *layer, const Type *examples) {
-    const Type *input = NULL, *output = NULL, *given = examples->kind == TYPE_EXAMPLES ? examples->items[0] : NULL;
-    if (!net_types(c, at, layer, given, &input, &output)) return NULL;
-    if (given && !type_equal(input, given))
-        diag_report(c->diags, DIAG_E0505, at, "the input of '%s' is %s, the data's is %s", layer->decl->name,
-                    type_text(c->arena, input), type_text(c->arena, given));
-    check_concrete(c, layer, at);
-    return output;
-}
-
-/* Where the model is a sweep over layers, all but the first element, which stands for the sweep's type. */
-static void check_other_layers(Checker *c, const Ast *model, const Type *examples) {
-    if (model->kind == AST_WITH) model = AST_SLOT(model, WITH, base);
-    const Ast *sweep = model->kind == AST_NAME && model->ref && model->ref->kind == AST_SWEEP ? model->ref : NULL;
-    const Ast *list = sweep ? AST_SLOT(sweep, SWEEP, values) : NULL;
-    for (uint32_t i = 1; list && list->kind == AST_ARRAY && i < list->nkids; i++) {
-        const Ast *element = element_value(list->kids[i]);
-        if (element->type && element->type->kind == TYPE_LAYER)
-            check_trained(c, element->range, element->type, examples);
-    }
-}
-
-static void check_train(Checker *c, Ast *t) {
-    Ast *model = SLOT(t, TRAIN, model), *data = SLOT(t, TRAIN, data), *list = SLOT(t, TRAIN, settings);
-    t->type = &type_error;
-    if (!model || !data || !list) return;
-    const Type *m = check_expr(c, model), *d = check_expr(c, data), *output = NULL;
-    if (m->kind != TYPE_ERROR && m->kind != TYPE_LAYER) {
-        diag_report(c->diags, DIAG_E0517, model->range, "'train' needs a layer, this is %s", type_text(c->arena, m));
-        m = &type_error;
-    }
-    if (d->kind != TYPE_ERROR && d->kind != TYPE_EXAMPLES) {
-        Diagnostic *diag = diag_report(c->diags, DIAG_E0507, data->range, "'train' needs examples, this is %s",
-                                       type_text(c->arena, d));
-        diag_help(diag, d->kind == TYPE_DATASET ? "its training split: %s.train" : "d.train",
-                  data->name ? data->name : "d");
-        d = &type_error;
-    }
-    if (data->kind == AST_UNDER)
-        diag_help(diag_report(c->diags, DIAG_E0504, data->range, "'under' cannot stand in the data of a train"),
-                  "write 'attack: ..' among the settings of the train");
-    if (m->kind == TYPE_LAYER) {
-        output = check_trained(c, model->range, m, d);
-        check_other_layers(c, model, d);
-    }
-    for (uint32_t k = 0, n = settings_variants(c, list); k < n; k++)
-        check_train_settings(c, t, settings_variant(c, list, k), (Trained){m, d, output});
-    if (m->kind != TYPE_LAYER) return;
-    Type *net = (Type *)type_of_items(c->arena, TYPE_NET, 1, &m);
-    net->decl = t;
-    t->type = net;
 }
 
 /* ---- declarations ---- */

@@ -90,7 +90,7 @@ bool overrides_forward(Checker *c, const Ast *net) {
     return false;
 }
 
-static const Ast *used_layer(const Ast *layer, const char *name) {
+const Ast *used_layer(const Ast *layer, const char *name) {
     const Ast *body = SLOT(layer, LAYER, body);
     for (uint32_t i = 0; body && i < body->nkids; i++)
         if (body->kids[i]->kind == AST_USE && same(body->kids[i]->name, name) && body->kids[i]->type &&

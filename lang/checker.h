@@ -183,7 +183,9 @@ bool spells_penalty(const Ast *e);      /* jacobian(..), none: by its spelling *
 /* penalty.weight, penalty.jacobian.weight of an override: false when there is no such argument. */
 bool check_penalty_option(Checker *c, Ast *value, const char *option);
 
-/* ---- check_finish.c ---- */
+/* ---- check_row.c ---- */
+/* A row of the family, with its arguments: its type is then `type`, type_word where no sweep goes over such rows. */
+bool check_row(Checker *c, Ast *e, const deq_family *f, const Type *type, const char *key);
 bool check_finish(Checker *c, Ast *e); /* none, apply(..), trained, or a sweep's variable */
 bool spells_finish(const Ast *e);      /* apply(..): by its spelling */
 
@@ -217,6 +219,11 @@ bool check_loss(Checker *c, Ast *e, const Type *output, const Type *target, bool
 /* A function with its settings alone, trades(beta: 6): its type; NULL: e is something else. */
 const Type *check_partial(Checker *c, Ast *e);
 
+/* ---- check_train.c ---- */
+void check_train(Checker *c, Ast *train);
+void check_freeze(Checker *c, Ast *value);                /* body, or [body, head.b] */
+void check_rates(Checker *c, Ast *s, const Setting *row); /* rates: { body: 0.1; head.b: 2 } */
+
 /* ---- check_pipeline.c, check_experiment.c ---- */
 void check_pipeline(Checker *c, Ast *decl);
 const Type *check_under(Checker *c, Ast *e);
@@ -232,7 +239,11 @@ void check_setting(Checker *c, Ast *s, const Setting *row);
  */
 void check_settings(Checker *c, Ast *list, const char *block, const char *what, Range at, DiagCode unknown,
                     void (*other)(Checker *, Ast *));
-bool input_of_numbers(Checker *c, Range at, const Signature *s); /* no label among the inputs; reports E0517 */
+/* Input and output of a net on examples whose input is `given` (NULL: the layer's own type); false if it cannot stand
+ * alone. */
+bool net_types(Checker *c, Range at, const Type *layer, const Type *given, const Type **input, const Type **output);
+bool check_unchanged(Checker *c, const Ast *examples, const char *what); /* not changed at random; reports E0530 */
+bool input_of_numbers(Checker *c, Range at, const Signature *s);         /* no label among the inputs; reports E0517 */
 void check_experiment(Checker *c, Ast *experiment);
 void check_sweep(Checker *c, Ast *sweep); /* also a variable of [f(n) for n in A] */
 void check_test(Checker *c, Ast *decl);
@@ -253,8 +264,9 @@ const Type *check_with(Checker *c, Ast *e);
 void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path, const char *forward);
 /* An attack differentiates the net by its own mode: what that needs of the net's solvers. */
 void check_attack_mode(Checker *c, const Ast *attack, const Type *layer);
-bool overrides_forward(Checker *c, const Ast *net); /* net with { forward: .. } */
-Ast *value_of(const Ast *list, const char *key);    /* of a SETTING in a block, or NULL; check_pipeline.c */
+const Ast *used_layer(const Ast *layer, const char *name); /* what its `use NAME = ..` is of, or NULL */
+bool overrides_forward(Checker *c, const Ast *net);        /* net with { forward: .. } */
+Ast *value_of(const Ast *list, const char *key);           /* of a SETTING in a block, or NULL; check_pipeline.c */
 
 /* ---- check_instance.c ---- */
 void check_concrete(Checker *c, const Type *layer,

@@ -370,8 +370,15 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
         resolve_penalty(r, value);
     } else if (row && value && row->kind == KIND_FINISH) {
         resolve_finish(r, value);
-    } else if (row && value && value->kind == AST_CALL && (row->kind == KIND_CERTIFY || row->kind == KIND_CELLS)) {
+    } else if (row && value && value->kind == AST_CALL &&
+               (row->kind == KIND_CERTIFY || row->kind == KIND_CELLS || row->kind == KIND_CLIP ||
+                row->kind == KIND_AVERAGE)) {
         resolve_args(r, AST_SLOT(value, CALL, inputs), false);
+    } else if (row && row->kind == KIND_PATHS) {
+        /* names of a net's layers and parameters: the compiler looks for them */
+    } else if (is_name && row && (row->kind == KIND_CLIP || row->kind == KIND_AVERAGE) && !find_local(r, value->name) &&
+               !scope_find(r->top, value->name)) {
+        /* the checker lists what there is */
     } else if (is_name && row && row->kind == KIND_FORWARD && !find_local(r, value->name)) {
         /* a solver without parentheses: the checker says so */
     } else if (is_name && row && row->kind == KIND_MODE && !find_local(r, value->name) &&

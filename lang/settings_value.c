@@ -56,17 +56,23 @@ typedef struct Flat {
     uint32_t n, cap;
 } Flat;
 
+/* Values of the setting, and of a block of its own, whose names the record's place decides. */
+static void mark_written(Arena *a, Ast *s, const Ast *from) {
+    Ast *value = s->kind == AST_SETTING ? AST_SLOT(s, SETTING, value) : NULL,
+        *block = s->kind == AST_SETTING ? AST_SLOT(s, SETTING, block) : NULL;
+    for (uint32_t i = 0; block && i < block->nkids; i++) mark_written(a, block->kids[i], from);
+    if (!value || means_the_same(value)) return;
+    Ast *written = ast_new(a, AST_WRITTEN, value->range, 1);
+    written->ref = from;
+    AST_SLOT(written, WRITTEN, value) = value;
+    AST_SLOT(s, SETTING, value) = written;
+}
+
 static void add(Flat *f, const Ast *s, const Ast *by, const Ast *from) {
     Arena *a = f->reader->arena;
     Ast *copy = by ? clone(a, s) : (Ast *)s;
     if (by) copy->ref = by;
-    Ast *value = by && s->kind == AST_SETTING ? AST_SLOT(copy, SETTING, value) : NULL;
-    if (f->reader->written && value && from && !means_the_same(value)) {
-        Ast *written = ast_new(a, AST_WRITTEN, value->range, 1);
-        written->ref = from;
-        AST_SLOT(written, WRITTEN, value) = value;
-        AST_SLOT(copy, SETTING, value) = written;
-    }
+    if (by && from && f->reader->written) mark_written(a, copy, from);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < f->n; i++) /* the same key twice in one literal is the checker's to report */
         if (!same_key(f->items[i], copy) || (!by && !f->items[i]->ref)) f->items[kept++] = f->items[i];

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 struct deq_fixed_settings; /* settings.h */
+struct deq_family;         /* arguments.h */
 
 /* A graph being built.  Values of another build are imported: captured as inputs of this one. */
 struct Build {
@@ -274,6 +275,7 @@ Value hand_transposed(Scope *s, const Value *fn, const Ast *call);
 /* `key` as in fixed_settings.def, or a path of it: "forward", "forward.tol", "gradient.adjoint", "penalty.weight".
  * "anderson(memory: 5, tol: 0.0001)", "implicit(gmres(tol: 0.0001, max: 30))", "zeros", "0.5". */
 const char *setting_text(Scope *s, const char *key, const Ast *value);
+const char *row_text(Scope *s, const struct deq_family *f, const Ast *value); /* of a row of the family */
 /* A solver or a chain of them, for SOLVER_STATE or SOLVER_ADJOINT. */
 const char *chain_text(Scope *s, const Ast *value, int uses);
 /* The text as a value, by the runtime's reader; what that refuses is reported. */

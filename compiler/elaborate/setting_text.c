@@ -67,11 +67,9 @@ static const char *argument_value(Scope *s, const deq_argument *a, const char *w
 
 /* ---- calls ---- */
 
-/* A solver that is the first argument of its row may stand without its name. */
+/* The first argument of a row may stand without its name. */
 static deq_part argument_name(const deq_family *f, const deq_row *row, const Ast *arg, uint32_t place) {
-    const deq_argument *first = deq_argument_at(f, row, 0, 0);
-    if (arg->name) return deq_part_of(arg->name);
-    return place == 0 && first && first->type == DEQ_NESTED ? deq_part_of(first->name) : (deq_part){"", 0};
+    return deq_argument_named(f, row, arg->name ? deq_part_of(arg->name) : (deq_part){"", 0}, (int)place);
 }
 
 /* NAME(argument: value, ..) with the arguments that are given. */
@@ -164,13 +162,13 @@ static const char *penalty_text(Scope *s, const Ast *value) {
                : unknown(s, value, &deq_penalty_family, 0, name, DIAG_E0418);
 }
 
-static const char *finish_text(Scope *s, const Ast *value) {
+const char *row_text(Scope *s, const deq_family *f, const Ast *value) {
     Scope from;
     const Ast *e = resolve_ast(s, value, &from);
     const deq_row *row;
-    const char *name = called(&from, e, &deq_finish_family, &row);
-    if (!row) return unknown(s, value, &deq_finish_family, 0, name, DIAG_E0416);
-    return e->kind == AST_CALL ? call_text(&from, e, &deq_finish_family, row, 0) : row->name;
+    const char *name = called(&from, e, f, &row);
+    if (!row) return unknown(s, value, f, 0, name, DIAG_E0416);
+    return e->kind == AST_CALL ? call_text(&from, e, f, row, 0) : row->name;
 }
 
 /* ---- settings ---- */
@@ -200,7 +198,7 @@ const char *setting_text(Scope *s, const char *key, const Ast *value) {
     switch (setting->kind) {
     case DEQ_FIXED_FORWARD: return chain_text(s, value, SOLVER_STATE);
     case DEQ_FIXED_MODE: return mode_text(s, value);
-    case DEQ_FIXED_FINISH: return finish_text(s, value);
+    case DEQ_FIXED_FINISH: return row_text(s, &deq_finish_family, value);
     case DEQ_FIXED_PENALTY: return penalty_text(s, value);
     case DEQ_FIXED_START:
     case DEQ_FIXED_WORD: return word_value(s, setting->words, setting->key, value);

@@ -239,26 +239,30 @@ static void net_accuracy(Elab *e, Net *net) {
     net_loss(&s, net, arena_copy(e->arena, &name, sizeof name), true);
 }
 
-static const Ast *setting(const Ast *list, const char *key) {
+const Ast *pipe_item(const Ast *list, const char *key) {
     for (uint32_t k = 0; k < list->nkids; k++) {
         const Ast *item = list->kids[k], *name = item->kind == AST_SETTING ? AST_SLOT(item, SETTING, key) : NULL;
-        if (name && name->kind == AST_NAME && strcmp(name->name, key) == 0) return AST_SLOT(item, SETTING, value);
+        if (name && name->kind == AST_NAME && strcmp(name->name, key) == 0) return item;
     }
     return NULL;
 }
 
-/* A whole number among the settings of a train, by its row of settings.def; without it the row's default, and 0 where
- * that is a word or none. */
-static bool whole_setting(Scope *s, const Ast *list, const char *key, double *out) {
+const Ast *pipe_setting(const Ast *list, const char *key) {
+    const Ast *item = pipe_item(list, key);
+    return item ? AST_SLOT(item, SETTING, value) : NULL;
+}
+
+bool pipe_within(Scope *s, const char *key, Range at, double x, bool whole) {
     const Setting *row = setting_find("train", key);
-    const deq_argument a = {.name = key, .type = DEQ_WHOLE, .low = row->low, .high = row->high};
-    const Ast *value = setting(list, key);
+    const deq_argument a = {.name = key, .type = whole ? DEQ_WHOLE : DEQ_NUMBER, .low = row->low, .high = row->high};
     deq_complaint why;
-    *out = strtod(row->fallback, NULL);
-    if (!value) return true;
-    if (!eval_number(s, value, out)) return false;
-    if (!deq_number_fits(&a, key, *out, &why)) return elab_error(s, DIAG_E0412, value->range, "%s", why.text), false;
-    return true;
+    return deq_number_fits(&a, key, x, &why) || (elab_error(s, DIAG_E0412, at, "%s", why.text), false);
+}
+
+bool pipe_whole(Scope *s, const Ast *list, const char *key, double *out) {
+    const Ast *value = pipe_setting(list, key);
+    *out = strtod(setting_find("train", key)->fallback, NULL);
+    return !value || (eval_number(s, value, out) && pipe_within(s, key, value->range, *out, true));
 }
 
 /* A net trained above, by name: the run begins with its parameters. */
@@ -310,8 +314,8 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     if (!instance) return NULL;
     Net *net = net_find(s, instance, data.data->input, data.data->target, AST_SLOT(train, TRAIN, model)->range);
     if (!net) return NULL;
-    const Ast *loss_ast = setting(settings, "loss"), *optimiser_ast = setting(settings, "optimise"),
-              *start_ast = setting(settings, "start");
+    const Ast *loss_ast = pipe_setting(settings, "loss"), *optimiser_ast = pipe_setting(settings, "optimise"),
+              *start_ast = pipe_setting(settings, "start");
     if (!loss_ast || (!optimiser_ast && !start_ast))
         return elab_error(s, DIAG_E0502, train->range, "training needs `loss` and `optimise`"), NULL;
     const char *loss = net_loss(s, net, loss_ast, false);
@@ -321,15 +325,15 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     json_t *start = json_null();
     if (start_ast && !(start = pipe_weights(p, s, start_ast, net))) return NULL;
     double batch, epochs, seed, examples, spectrum;
-    if (!whole_setting(s, settings, "batch", &batch) || !whole_setting(s, settings, "epochs", &epochs) ||
-        !whole_setting(s, settings, "seed", &seed) || !whole_setting(s, settings, "examples", &examples) ||
-        !whole_setting(s, settings, "spectrum", &spectrum))
+    if (!pipe_whole(s, settings, "batch", &batch) || !pipe_whole(s, settings, "epochs", &epochs) ||
+        !pipe_whole(s, settings, "seed", &seed) || !pipe_whole(s, settings, "examples", &examples) ||
+        !pipe_whole(s, settings, "spectrum", &spectrum))
         return NULL;
     if (data.most > 0 && examples > data.most)
-        return elab_error(s, DIAG_E0507, setting(settings, "examples")->range,
+        return elab_error(s, DIAG_E0507, pipe_setting(settings, "examples")->range,
                           "an epoch of %.0f examples, of %.0f that there are", examples, data.most),
                NULL;
-    if (optimiser_ast && !setting(settings, "epochs")) epochs = 1;
+    if (optimiser_ast && !pipe_setting(settings, "epochs")) epochs = 1;
     json_t *kept = json_array(), *overrides = json_array(), *attack = json_null();
     if (with && !pipe_overrides(&from, with, net, kept)) return NULL;
     for (uint32_t k = 0; k < settings->nkids; k++) {
@@ -369,7 +373,7 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
                   json_number(epochs), "seed", json_number(seed), "examples",
                   examples > 0 ? json_number(examples) : json_null(), "attack", attack, "settings", kept, "overrides",
                   overrides, "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
-    const Ast *keep = setting(settings, "keep");
+    const Ast *keep = pipe_setting(settings, "keep");
     if (keep && strcmp(keep->name, "last") != 0) json_object_set_new(j, "keep", json_string(keep->name));
     if (spectrum > 0) json_object_set_new(j, "spectrum", json_number(spectrum));
     if (start_ast) json_object_set_new(j, "start", start);
@@ -378,7 +382,9 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
                             json_pack("{s:s, s:s, s:i, s:o, s:s}", "name", optimiser.name, "routine", optimiser.routine,
                                       "states", (int)optimiser.states, "scalars", pipe_scalars(&optimiser.scalars),
                                       "hash", optimiser.hash));
-    return j;
+    if (pipe_steps(s, settings, net, j)) return j;
+    json_decref(j);
+    return NULL;
 }
 
 /* ---- tests ---- */
@@ -387,7 +393,7 @@ json_t *pipe_test(Pipe *p, Scope *s, const Ast *test) {
     const Ast *items = AST_SLOT(test, TEST, items), *check = NULL;
     for (uint32_t k = 0; k < items->nkids; k++) {
         if (statement(s, items->kids[k])) continue;
-        if (items->kids[k]->kind == AST_SETTING) check = setting(items, "check");
+        if (items->kids[k]->kind == AST_SETTING) check = pipe_setting(items, "check");
     }
     if (!check || check->kind != AST_CALL || AST_SLOT(check, CALL, callee)->kind != AST_NAME ||
         strcmp(AST_SLOT(check, CALL, callee)->name, "gradcheck") != 0)

@@ -1,6 +1,6 @@
 /* declarations.h - the parts of the manifest, as JSON: what the files of this room share.
  *
- * declarations.c: data, training runs, overrides, tests; attacks.c: attacks; experiment.c: experiments; audit.c: audits of their
+ * declarations.c: data, training runs, overrides, tests; steps.c: what a training step is made of; attacks.c: attacks; experiment.c: experiments; audit.c: audits of their
  * evaluations; checks.c: `check` blocks; manifest.c: nets. */
 #ifndef DEQ_COMPILER_DECLARATIONS_H
 #define DEQ_COMPILER_DECLARATIONS_H
@@ -78,6 +78,16 @@ json_t *pipe_scalars(const Scalars *s);
 /* `with { body.forward.tol: 1e-6 }` as [[path, value], ..], appended to `out`; settings of every fixed point are
  * spelled out for each.  False after an error. */
 bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out);
+/* The setting among those of a block, and its value; NULL: there is none. */
+const Ast *pipe_item(const Ast *list, const char *key);
+const Ast *pipe_setting(const Ast *list, const char *key);
+/* A whole number among the settings of a train, by its row of settings.def; without it the row's default, and 0 where
+ * that is a word or none.  pipe_within: whether a number lies within that row's bounds.  False after an error. */
+bool pipe_whole(Scope *s, const Ast *list, const char *key, double *out);
+bool pipe_within(Scope *s, const char *key, Range at, double x, bool whole);
+/* ---- steps.c ---- */
+/* Members of a training run that say what a step is made of.  False after an error. */
+bool pipe_steps(Scope *s, const Ast *settings, Net *net, json_t *out);
 /* ---- audit.c ---- */
 /* False after an error at `at`: the attack goes through gradients that `on_fail` cuts to zero, and neither it nor the
  * experiment (`allowed`) says that this is meant. */

@@ -44,6 +44,23 @@ json_t *deq_app_attack_key(deq_app *app, const deq_attack_spec *a) {
     return key;
 }
 
+void deq_app_put_steps(const deq_train_spec *t, json_t *out) {
+    char text[80];
+    json_t *freeze = json_array(), *rates = json_object();
+    if (t->accumulate > 1) json_object_set_new(out, "accumulate", json_integer(t->accumulate));
+    deq_clip_print(&t->clip, text, sizeof text);
+    if (t->clip.kind) json_object_set_new(out, "clip", json_string(text));
+    deq_average_print(&t->average, text, sizeof text);
+    if (t->average.kind) json_object_set_new(out, "average", json_string(text));
+    for (int i = 0; i < t->nfreeze; i++) json_array_append_new(freeze, json_string(t->freeze[i]));
+    for (int i = 0; i < t->nrates; i++) json_object_set_new(rates, t->rates[i].path, json_real(t->rates[i].factor));
+    if (t->nfreeze) json_object_set(out, "freeze", freeze);
+    if (t->nrates) json_object_set(out, "rates", rates);
+    if (t->metric.name) json_object_set_new(out, "metric", json_string(t->metric.name));
+    json_decref(freeze);
+    json_decref(rates);
+}
+
 bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *first, deq_engine *engine,
                        int64_t examples, deq_key key, deq_error *e) {
     deq_key start;
@@ -68,6 +85,7 @@ bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *f
     if (t->start.file) json_object_set_new(what, "start", json_string(start));
     if (first) json_object_set_new(what, "first", json_string(first->key));
     if (t->keep) json_object_set_new(what, "keep", json_string(deq_keep_word(t->keep)));
+    deq_app_put_steps(t, what);
     if (t->spectrum) json_object_set_new(what, "spectrum", json_integer(t->spectrum)); /* the log has more columns */
     deq_store_key(what, key);
     json_decref(what);

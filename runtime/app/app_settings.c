@@ -61,8 +61,11 @@ static void add_fixed_paths(Paths *p, const char *prefix) {
 }
 
 static void add_train_paths(Paths *p, const deq_train_spec *t) {
-    static const char *const own[] = {"epochs", "batch", "seed", "examples", "spectrum", "loss", "gradient"};
+    static const char *const own[] = {"epochs",   "batch",      "seed", "examples", "spectrum", "loss",
+                                      "gradient", "accumulate", "clip", "average",  "freeze",   "metric"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) add_path(p, "%s.%s", t->name, own[i]);
+    for (int i = 0; i < t->net->nparameters; i++)
+        if (t->net->parameters[i].trained) add_path(p, "%s.rates.%s", t->name, t->net->parameters[i].path);
     if (t->validate) add_path(p, "%s.keep", t->name);
     if (t->start.file) add_path(p, "%s.start", t->name);
     if (t->start.file) add_path(p, "%s.start.map", t->name);
@@ -260,6 +263,8 @@ static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const ch
     }
     if (!strncmp(key, "optimise.", 9))
         return set_scalar(t->optimiser.scalars, t->optimiser.nscalars, key + 9, path, value, found, e);
+    if (!deq_app_set_steps(app, t, key, path, value, found, e)) return false;
+    if (*found) return true;
     if (t->attack && !strcmp(key, "attack.gradient")) return *found = true, t->attack->gradient = value, true;
     if (t->attack && !strncmp(key, "attack.", 7))
         return set_scalar(t->attack->scalars, t->attack->nscalars, key + 7, path, value, found, e);

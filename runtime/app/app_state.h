@@ -1,5 +1,5 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
- * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, setting_bounds.c, carried.c, train.c,
+ * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, set_steps.c, setting_bounds.c, carried.c, train.c,
  * training_warnings.c, evaluate.c, against.c, audit.c, trace.c, experiment.c, plan.c, diagnose.c, sample.c, plot.c,
  * attack_name.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
@@ -149,6 +149,11 @@ void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what)
 json_t *deq_app_attack_key(deq_app *app, const deq_attack_spec *spec);
 /* Everything that decides the parameters and the log of a training run with this many examples an epoch.  The settings
  * are those in force in the engine; `first` is the net whose parameters it begins with, NULL: none. */
+/* --set of these; *found: the key is one of them. */
+bool deq_app_set_steps(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
+                       bool *found, deq_error *e);
+/* What a step is made of and what becomes of it, as members of an object: of keys, of settings.json. */
+void deq_app_put_steps(const deq_train_spec *t, json_t *out);
 bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *first, deq_engine *engine,
                        int64_t examples, deq_key key, deq_error *e);
 

@@ -163,6 +163,9 @@ static bool write_solves(deq_app *app, const deq_model *model, const deq_slice *
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:O}", "model", model->label, "net",
                           model->spec->net->name, "net_hash", model->spec->net->hash, "real", app->manifest->real,
                           "loss", model->spec->loss, "examples", (json_int_t)n, "data", data, "fixed", fixed);
+    json_t *training = json_object();
+    deq_app_put_steps(model->spec, training);
+    if (o) json_object_set_new(o, "training", training);
     char *path = deq_app_file(app, model->stem, "-solves.json"), *text = o && path ? deq_seal_json(o, path) : NULL;
     bool ok = text && path ? deq_output_write(path, text, strlen(text), e)
                            : deq_fail(e, DEQ_MEMORY, "out of memory for the solves of '%s'", model->label);

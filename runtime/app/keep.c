@@ -7,11 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How well an epoch did: the metric on `validate`, or, where the net has none, how small the loss is. */
+/* How well an epoch did: the metric on `validate` where that is a share of the examples, else how small the loss is. */
 static double score(const deq_best *k, const json_t *row) {
     deq_log_row at = deq_log_row_of(row);
     bool robust = k->train->keep == DEQ_KEEP_best_robust;
-    double metric = robust ? at.robust : at.clean;
+    double metric = deq_train_share(k->train) ? (robust ? at.robust : at.clean) : NAN;
     return isnan(metric) ? -(robust ? at.robust_loss : at.validation_loss) : metric;
 }
 

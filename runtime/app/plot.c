@@ -153,13 +153,14 @@ static bool measured(const json_t *rows, const char *column) {
 typedef struct Series {
     const char *column, *title, *scale;
     int style;
+    const char *member; /* of the rows; NULL: called as the column is */
 } Series;
 
 static bool put_panel(FILE *f, const char *data, const json_t *rows, const char *title, const char *ylabel,
                       const Series *series, int n) {
     bool first = true;
     for (int i = 0; i < n; i++) {
-        if (!measured(rows, series[i].column)) continue;
+        if (!measured(rows, series[i].member ? series[i].member : series[i].column)) continue;
         if (first) fprintf(f, "\nset title '%s'\nset ylabel '%s'\nplot ", title, ylabel);
         fprintf(f, "%s'%s' using (column('epoch')):(%s(column('%s'))) with linespoints ls %d title '%s'",
                 first ? "" : ", \\\n     ", data, series[i].scale, series[i].column, series[i].style, series[i].title);
@@ -171,14 +172,19 @@ static bool put_panel(FILE *f, const char *data, const json_t *rows, const char 
 
 static bool plot_training(deq_app *app, const deq_model *model, bool same_log, deq_error *e) {
     const char *own = model->spec->attack ? "training, attacked" : "training";
-    const Series loss[] = {{"loss", own, "", 1},
-                           {"validation_loss", "validation, clean", "", 2},
-                           {"robust_loss", "validation, attacked", "", 3}};
-    const Series accuracy[] = {{"accuracy", own, "100*", 1},
-                               {"clean", "validation, clean", "100*", 2},
-                               {"robust", "validation, attacked", "100*", 3}};
-    static const Series radius[] = {{"radius", "median example", "", 1}, {"radius_most", "worst example", "", 2}};
-    static const Series steps[] = {{"steps", "forward", "", 1}, {"adjoint_steps", "adjoint", "", 2}};
+    const Series loss[] = {{"loss", own, "", 1, NULL},
+                           {"validation_loss", "validation, clean", "", 2, NULL},
+                           {"robust_loss", "validation, attacked", "", 3, NULL}};
+    const bool share = deq_train_share(model->spec);
+    const char *metric = deq_log_title(model->spec->metric.name), *scale = share ? "100*" : "";
+    const Series metrics[] = {{metric, own, scale, 1, "metric"},
+                              {"clean", "validation, clean", scale, 2, NULL},
+                              {"robust", "validation, attacked", scale, 3, NULL}};
+    char axis[120];
+    snprintf(axis, sizeof axis, "%s%s", metric, share ? " (%)" : "");
+    static const Series radius[] = {{"radius", "median example", "", 1, NULL},
+                                    {"radius_most", "worst example", "", 2, NULL}};
+    static const Series steps[] = {{"steps", "forward", "", 1, NULL}, {"adjoint_steps", "adjoint", "", 2, NULL}};
     const json_t *rows = model->log;
     if (!json_array_size(rows)) return true;
     char *text = NULL, data[300];
@@ -187,7 +193,7 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
     if (!f) return deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
     snprintf(data, sizeof data, "%s-log.csv", model->stem);
     int panels = (measured(rows, "loss") || measured(rows, "validation_loss")) +
-                 (measured(rows, "accuracy") || measured(rows, "clean") || measured(rows, "robust")) +
+                 (measured(rows, "metric") || measured(rows, "clean") || measured(rows, "robust")) +
                  (measured(rows, "steps") || measured(rows, "adjoint_steps")) + measured(rows, "radius");
     static const char *const sizes[] = {"", "700,480", "1200,480", "1650,500", "2100,500"};
     size_t epochs = json_array_size(rows);
@@ -203,7 +209,7 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
         fputs("set key top right\n", f);
         put_panel(f, data, rows, "loss", "mean loss", loss, 3);
         fputs("set key bottom right\n", f);
-        put_panel(f, data, rows, "accuracy", "accuracy (%)", accuracy, 3);
+        put_panel(f, data, rows, metric, axis, metrics, 3);
         fputs("set key top right\nset offsets 0, 0, graph 0.12, graph 0.02\n", f);
         put_panel(f, data, rows, "solver steps", "mean steps of a solve", steps, 2);
         put_panel(f, data, rows, "spectral radius of J", "radius at the equilibria", radius, 2);

@@ -99,6 +99,14 @@ static void print_duration(char *out, size_t size, double seconds) {
         snprintf(out, size, "%ld:%02ld", s / 60, s % 60);
 }
 
+/* "train 46.1%", "train confidence 0.461" */
+static size_t measured(char *out, size_t size, size_t at, const deq_progress_state *s, const char *what, double value) {
+    if (!isfinite(value) || at >= size) return at;
+    const bool plain = !strcmp(s->metric, "accuracy");
+    at += (size_t)snprintf(out + at, size - at, "  %s%s%s", what, plain ? "" : " ", plain ? "" : s->metric);
+    return s->share ? piece(out, size, at, " %.1f%%", 100 * value) : piece(out, size, at, " %.4g", value);
+}
+
 static void compose(char *out, size_t size, const deq_progress_state *s) {
     const deq_log_row *w = &s->row;
     size_t at = (size_t)snprintf(out, size, "%s", s->what);
@@ -110,9 +118,12 @@ static void compose(char *out, size_t size, const deq_progress_state *s) {
     at = piece(out, size, at, "  loss %.4f", w->loss);
     at = piece(out, size, at, "  penalty %.2e", w->penalty);
     at = piece(out, size, at, "  correction %.4f", w->correction);
-    at = piece(out, size, at, "  train %.1f%%", 100 * w->accuracy);
-    at = piece(out, size, at, "  clean %.1f%%", 100 * w->clean);
-    at = piece(out, size, at, "  robust %.1f%%", 100 * w->robust);
+    const struct {
+        const char *what;
+        double value;
+    } metrics[] = {{"train", w->metric}, {"clean", w->clean}, {"robust", w->robust}};
+    for (size_t i = 0; s->metric && i < sizeof metrics / sizeof *metrics; i++)
+        at = measured(out, size, at, s, metrics[i].what, metrics[i].value);
     if (isnan(w->clean)) at = piece(out, size, at, "  clean loss %.4g", w->validation_loss);
     if (isnan(w->robust)) at = piece(out, size, at, "  robust loss %.4g", w->robust_loss);
     at = piece(out, size, at, "  steps %.1f", w->steps);
@@ -132,6 +143,9 @@ static void emit(deq_reporter *r, const char *event, const deq_progress_state *s
                                 (json_int_t)s->epochs, "done", (json_int_t)s->step, "of", (json_int_t)s->steps);
     json_t *row = deq_log_json(&s->row);
     json_object_del(row, "epoch");
+    json_t *metric = json_incref(json_object_get(row, "metric"));
+    json_object_del(row, "metric");
+    json_object_set_new(row, deq_log_title(s->metric), metric);
     const char *name;
     json_t *value;
     void *next;

@@ -18,7 +18,9 @@ typedef struct deq_progress_state {
     const char *what;                   /* name of the training run or evaluation */
     int64_t epoch, epochs, step, steps; /* epoch from 1; steps of the epoch (or examples of an evaluation) */
     deq_log_row row;
-    double left; /* seconds, NaN unknown */
+    const char *metric; /* its name; NULL: there is none */
+    bool share;         /* its mean is one, shown in percent */
+    double left;        /* seconds, NaN unknown */
 } deq_progress_state;
 
 double deq_now(void);   /* seconds, monotonic */

@@ -3,6 +3,7 @@
 #include "seal.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 json_t *deq_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 const char *deq_json_text(const json_t *object, const char *key) {
@@ -28,21 +29,42 @@ json_t *deq_log_json(const deq_log_row *row) {
     return object;
 }
 
+static bool is_column(const char *name) {
+#define X(column, doc)                                                                                                 \
+    if (!strcmp(name, #column)) return true;
+    DEQ_LOG(X)
+#undef X
+    return false;
+}
+
+const char *deq_log_title(const char *metric) { return metric && !is_column(metric) ? metric : "metric"; }
+
+const char *deq_log_metric(const json_t *row) {
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)row, name,
+                        value) if (!is_column(name) && !json_is_string(value)) return name;
+    return "metric";
+}
+
 deq_log_row deq_log_row_of(const json_t *object) {
-    return (deq_log_row){
+    deq_log_row row = {
 #define X(name, doc) .name = deq_json_double(json_object_get(object, #name)),
         DEQ_LOG(X)
 #undef X
     };
+    row.metric = deq_json_double(json_object_get(object, deq_log_metric(object)));
+    return row;
 }
 
-bool deq_log_write(const char *path, const json_t *rows, deq_error *e) {
+bool deq_log_write(const char *path, const json_t *rows, const char *metric, deq_error *e) {
     char *text = NULL, *sealed;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (!out) return deq_fail(e, DEQ_MEMORY, "out of memory for %s", path);
     const char *comma = "";
-#define X(name, doc) fprintf(out, "%s" #name, comma), comma = ",";
+    const char *title = deq_log_title(metric);
+#define X(name, doc) fprintf(out, "%s%s", comma, strcmp(#name, "metric") ? #name : title), comma = ",";
     DEQ_LOG(X)
 #undef X
     fputc('\n', out);

@@ -10,7 +10,7 @@
     X(epoch, "finished epochs")                                                                                        \
     X(step, "optimiser steps so far")                                                                                  \
     X(loss, "mean training loss of the epoch, at the attacked inputs when training is adversarial")                    \
-    X(accuracy, "mean training metric, likewise")                                                                      \
+    X(metric, "mean training metric, likewise; in CSV the column has the metric's name, such as accuracy")             \
     X(validation_loss, "mean loss on the validation examples, clean")                                                  \
     X(clean, "metric on the validation examples")                                                                      \
     X(robust, "metric on the validation examples under the training attack")                                           \
@@ -30,6 +30,8 @@
                "minimised; empty without")                                                                             \
     X(correction, "the same of the losses at states on the way (penalty: correction)")                                 \
     X(lost_gradients, "share of the examples whose gradient was not finite, and left out")                             \
+    X(gradient_norm, "mean Euclidean norm of a step's gradient before it is clipped; empty without `clip`")            \
+    X(clipped, "share of the steps whose gradient was clipped; empty without")                                         \
     X(attack_unconverged, "share of the forward solves of the training's attack that missed their tolerance")          \
     X(attack_adjoint_unconverged, "the same of its adjoint solves")                                                    \
     X(attack_zero_gradients, "share of its gradients that were exactly zero")                                          \
@@ -46,8 +48,11 @@ typedef struct deq_log_row {
 deq_log_row deq_log_empty(void);              /* every column NaN */
 json_t *deq_log_json(const deq_log_row *row); /* an object */
 deq_log_row deq_log_row_of(const json_t *object);
-/* All rows (a JSON array of objects) as CSV. */
-bool deq_log_write(const char *path, const json_t *rows, deq_error *e);
+/* All rows (a JSON array of objects) as CSV; `metric`: its name, NULL: there is none. */
+bool deq_log_write(const char *path, const json_t *rows, const char *metric, deq_error *e);
+/* What the metric's column is called in a row of such a CSV file. */
+const char *deq_log_metric(const json_t *row);
+const char *deq_log_title(const char *metric);                    /* and is to be called */
 json_t *deq_json_number(double value);                            /* null when not finite */
 double deq_json_double(const json_t *value);                      /* NaN when not a number */
 const char *deq_json_text(const json_t *object, const char *key); /* "" when not a string */

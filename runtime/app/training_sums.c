@@ -52,7 +52,7 @@ static double mean(double sum, double count) { return count > 0 ? sum / count : 
 
 void deq_training_sums_row(const deq_training_sums *s, deq_log_row *row) {
     row->loss = mean(s->loss, s->examples);
-    row->accuracy = mean(s->metric, s->examples);
+    row->metric = mean(s->metric, s->examples);
     row->penalty = mean(s->penalty, s->examples);
     row->correction = mean(s->correction, s->examples);
     row->examples_per_second = s->examples > 0 ? mean(s->examples, s->working) : NAN;
@@ -63,6 +63,8 @@ void deq_training_sums_row(const deq_training_sums *s, deq_log_row *row) {
     row->adjoint_residual = mean(s->adjoint_residual, s->adjoint_solves);
     row->adjoint_unconverged = mean(s->adjoint_unconverged, s->adjoint_solves);
     row->lost_gradients = mean(s->left_out, s->examples);
+    row->gradient_norm = mean(s->norm, s->updates);
+    row->clipped = mean(s->clipped, s->updates);
     row->attack_unconverged = mean(s->attack_unconverged, s->attack_solves);
     row->attack_adjoint_unconverged = mean(s->attack_adjoints_unconverged, s->attack_adjoints);
     row->attack_zero_gradients = mean(s->attack_zero, s->attack_gradients);

@@ -21,6 +21,9 @@
     X(adjoint_residual)                                                                                                \
     X(adjoint_unconverged)                                                                                             \
     X(left_out)                                                                                                        \
+    X(updates)                                                                                                         \
+    X(clipped)                                                                                                         \
+    X(norm)                                                                                                            \
     X(attack_solves)                                                                                                   \
     X(attack_unconverged)                                                                                              \
     X(attack_adjoints) X(attack_adjoints_unconverged) X(attack_gradients) X(attack_zero) X(attack_lost)

@@ -40,9 +40,9 @@ void deq_app_warn_training(deq_app *app, deq_engine *engine, const deq_model *mo
 }
 
 /* " (train 40.2%, robust 41%)": the accuracies under attack of a row of the log. */
-static void put_accuracies(const deq_log_row *row, char *out, size_t size) {
-    int at = snprintf(out, size, " (train %.3g%%", 100 * row->accuracy);
-    if (isnan(row->accuracy) || at < 0) at = 0, *out = 0;
+static void put_accuracies(const deq_train_spec *t, const deq_log_row *row, char *out, size_t size) {
+    int at = snprintf(out, size, " (train %.3g%%", 100 * row->metric);
+    if (isnan(row->metric) || !deq_train_share(t) || at < 0) at = 0, *out = 0;
     if (at && !isnan(row->robust)) at += snprintf(out + at, size - (size_t)at, ", robust %.3g%%", 100 * row->robust);
     if (at) snprintf(out + at, size - (size_t)at, ")");
 }
@@ -53,7 +53,7 @@ void deq_app_warn_masked(deq_app *app, deq_engine *engine, const deq_model *mode
     deq_log_row row = deq_log_row_of(json_array_get(model->log, rows - 1));
     char accuracies[80];
     if (!(row.attack_lost_gradients > deq_check_suspect(DEQ_CHECK_lost_gradients))) return;
-    put_accuracies(&row, accuracies, sizeof accuracies);
+    put_accuracies(model->spec, &row, accuracies, sizeof accuracies);
     deq_report_warning(&app->reporter, "W0915",
                        "%s: what its log says of attacked examples%s is masked: on_fail cut %.3g%% of the attack's "
                        "gradients to zero in the last epoch, and an attack without a gradient does not search",

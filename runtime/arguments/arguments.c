@@ -107,6 +107,12 @@ bool deq_row_known(const deq_family *f, deq_part name, int uses, deq_complaint *
     return false;
 }
 
+deq_part deq_argument_named(const deq_family *f, const deq_row *row, deq_part given, int place) {
+    const deq_argument *first = deq_argument_at(f, row, 0, 0);
+    if (given.length || place || !first) return given;
+    return f->unnamed || first->type == DEQ_NESTED ? deq_part_of(first->name) : given;
+}
+
 bool deq_argument_known(const deq_family *f, const deq_row *row, int uses, deq_part name, deq_complaint *why) {
     char given[100];
     const char *names[MOST_NAMES];
@@ -307,4 +313,27 @@ size_t deq_arguments_print(const deq_family *f, const deq_row *row, int uses, bo
     }
     if (at < size) at += (size_t)snprintf(out + at, size - at, at ? ")" : "()");
     return at;
+}
+
+bool deq_record_parse(const deq_family *f, const char *text, void *record, size_t size, const deq_row **row,
+                      deq_error *e) {
+    deq_call call;
+    deq_complaint why;
+    if (!deq_call_parse(deq_part_of(text), &call, e)) return false;
+    if (!deq_row_known(f, call.name, 0, &why)) return deq_complain(e, &why);
+    *row = deq_row_find(f, call.name);
+    memset(record, 0, size);
+    deq_arguments_default(f, *row, record);
+    for (int i = 0; i < call.count; i++)
+        if (!deq_arguments_set(f, *row, 0, deq_argument_named(f, *row, call.arguments[i].name, i),
+                               call.arguments[i].value, record, e))
+            return false;
+    return true;
+}
+
+size_t deq_record_print(const deq_family *f, const deq_row *row, const void *record, char *out, size_t size) {
+    const int n = snprintf(out, size, "%s", row->name);
+    const size_t at = n > 0 ? (size_t)n : 0;
+    if (!deq_argument_at(f, row, 0, 0) || at >= size) return at;
+    return at + deq_arguments_print(f, row, 0, false, record, out + at, size - at);
 }

@@ -48,6 +48,7 @@ typedef struct deq_family {
     int nrows;
     const deq_argument *arguments;
     int narguments;
+    bool unnamed; /* the first argument of a row may stand without its name, whatever its type */
 } deq_family;
 
 /* What is wrong, in one sentence, and what to write instead ("" when there is nothing to say). */
@@ -66,6 +67,10 @@ bool deq_argument_widest(const deq_family *f, int uses, deq_part name, deq_argum
 deq_part deq_word_at(const char *words, int i); /* "a|b"; empty when there are fewer */
 int deq_word_find(const char *words, deq_part word);
 
+/* The argument that is the `place`-th of a call: by its name, else (the first) by its place where its row allows that;
+ * empty when neither. */
+deq_part deq_argument_named(const deq_family *f, const deq_row *row, deq_part given, int place);
+
 /* ---- what is wrong with a name or a value; true when it is good, else *why says it ---- */
 bool deq_row_known(const deq_family *f, deq_part name, int uses, deq_complaint *why);
 /* `name` empty: an argument given by position. */
@@ -79,6 +84,11 @@ bool deq_complain(deq_error *e, const deq_complaint *why);
 
 /* ---- records ---- */
 void deq_arguments_default(const deq_family *f, const deq_row *row, void *record);
+/* The record of NAME(argument: value, ..), or of a NAME without arguments; the rest of it zero.  *row: which it is. */
+bool deq_record_parse(const deq_family *f, const char *text, void *record, size_t size, const deq_row **row,
+                      deq_error *e);
+/* And back: with all arguments, without brackets where there are none. */
+size_t deq_record_print(const deq_family *f, const deq_row *row, const void *record, char *out, size_t size);
 /* One argument from its text. */
 bool deq_argument_set(const deq_argument *a, const deq_row *row, deq_part value, void *record, deq_error *e);
 /* The same by name, which must be one of the row's. */

@@ -5,6 +5,9 @@
 #include <string.h>
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+#define FAMILY(what_, plain_, list_, more_, rows_, arguments_)                                                         \
+    .what = what_, .plain = plain_, .list = list_, .more = more_, .rows = rows_, .nrows = COUNT(rows_),                \
+    .arguments = arguments_, .narguments = COUNT(arguments_)
 #define NUMBER_OF(record, member) _Generic(((record *)0)->member, int : DEQ_WHOLE, double : DEQ_NUMBER)
 #define NUMBER_FIELDS(record, member, owner_, name_, fallback_, low_, high_, uses_, doc_)                              \
     .owner = owner_, .name = name_, .type = NUMBER_OF(record, member), .offset = offsetof(record, member),             \
@@ -61,8 +64,7 @@ static const deq_argument solver_arguments[] = {
 #define CHOICE(name, fallback, alternatives, doc) CHOICE_OF(MEMBER_##name, #name, fallback, alternatives, doc)
 #include "solvers.def"
 };
-const deq_family deq_solver_family = {
-    "a solver", "()", "solvers: ", "", solver_rows, COUNT(solver_rows), solver_arguments, COUNT(solver_arguments)};
+const deq_family deq_solver_family = {FAMILY("a solver", "()", "solvers: ", "", solver_rows, solver_arguments)};
 
 bool deq_solver_serves(const deq_row *solver, int use, deq_complaint *why) {
     *why = (deq_complaint){0};
@@ -96,9 +98,8 @@ static const deq_argument mode_arguments[] = {
 #define MODE_SOLVER(id, name, doc) SOLVER_OF(MEMBER_##name, #id, #name, doc)
 #include "modes.def"
 };
-const deq_family deq_mode_family = {
-    "a gradient mode", "(..)",           "modes: ",      ", or the name of a 'gradient .. by hand'",
-    mode_rows,         COUNT(mode_rows), mode_arguments, COUNT(mode_arguments)};
+const deq_family deq_mode_family = {FAMILY(
+    "a gradient mode", "(..)", "modes: ", ", or the name of a 'gradient .. by hand'", mode_rows, mode_arguments)};
 
 /* ---- penalties ---- */
 
@@ -118,10 +119,8 @@ static const deq_argument penalty_arguments[] = {
 #define PENALTY_STATES(id, name, first, limit, doc) STATES(deq_penalty, name, #id, #name, first, limit, doc)
 #include "penalties.def"
 };
-const deq_family deq_penalty_family = {"a penalty",       "(..)",
-                                       "penalties: ",     ", none, or a list of different ones",
-                                       penalty_rows,      COUNT(penalty_rows),
-                                       penalty_arguments, COUNT(penalty_arguments)};
+const deq_family deq_penalty_family = {
+    FAMILY("a penalty", "(..)", "penalties: ", ", none, or a list of different ones", penalty_rows, penalty_arguments)};
 
 /* ---- finishes ---- */
 
@@ -135,10 +134,36 @@ static const deq_argument finish_arguments[] = {
 #define FINISH_FLAG(id, name, fallback, doc) FLAG(deq_finish, #id, name, fallback, doc)
 #include "finishes.def"
 };
-const deq_family deq_finish_family = {"a finish",       "",
-                                      "finishes: ",     ", of which apply has arguments: apply(steps: 2)",
-                                      finish_rows,      COUNT(finish_rows),
-                                      finish_arguments, COUNT(finish_arguments)};
+const deq_family deq_finish_family = {FAMILY(
+    "a finish", "", "finishes: ", ", of which apply has arguments: apply(steps: 2)", finish_rows, finish_arguments)};
+
+/* ---- clip, average ---- */
+
+static const deq_row clip_rows[] = {
+#define CLIP(id, doc) {#id, #id, 0},
+#include "training.def"
+};
+static const deq_argument clip_arguments[] = {
+#define CLIP_OPTION(id, name, fallback, low, high, doc) NUMBER(deq_clip, name, #id, #name, fallback, low, high, 0, doc)
+#include "training.def"
+};
+const deq_family deq_clip_family = {
+    FAMILY("a way to clip gradients", "", "ways to clip: ", ", written norm(1.0)", clip_rows, clip_arguments),
+    .unnamed = true};
+
+static const deq_row average_rows[] = {
+#define AVERAGE(id, doc) {#id, #id, 0},
+#include "training.def"
+};
+static const deq_argument average_arguments[] = {
+#define AVERAGE_OPTION(id, name, fallback, low, high, doc)                                                             \
+    NUMBER(deq_average, name, #id, #name, fallback, low, high, 0, doc)
+#define AVERAGE_FLAG(id, name, fallback, doc) FLAG(deq_average, #id, name, fallback, doc)
+#include "training.def"
+};
+const deq_family deq_average_family = {
+    FAMILY("an average of parameters", "", "averages: ", ", written ema(0.999)", average_rows, average_arguments),
+    .unnamed = true};
 
 /* ---- initialisers ---- */
 
@@ -151,10 +176,8 @@ static const deq_argument initialiser_arguments[] = {
     NUMBER(deq_initialiser, name, #init, #name, fallback, low, high, uses, doc)
 #include "initialisers.def"
 };
-const deq_family deq_initialiser_family = {"an initialiser",      "(..)",
-                                           "initialisers: ",      "",
-                                           initialiser_rows,      COUNT(initialiser_rows),
-                                           initialiser_arguments, COUNT(initialiser_arguments)};
+const deq_family deq_initialiser_family = {
+    FAMILY("an initialiser", "(..)", "initialisers: ", "", initialiser_rows, initialiser_arguments)};
 
 /* ---- readers and transformations ---- */
 
@@ -171,8 +194,7 @@ static const deq_argument reader_arguments[] = {
     {.owner = #reader, .name = #name_, .type = DEQ_TEXT, .required = required_, .doc = doc_},
 #include "readers.def"
 };
-const deq_family deq_reader_family = {
-    "a data reader", "()", "readers: ", "", reader_rows, COUNT(reader_rows), reader_arguments, COUNT(reader_arguments)};
+const deq_family deq_reader_family = {FAMILY("a data reader", "()", "readers: ", "", reader_rows, reader_arguments)};
 
 static const deq_row transform_rows[] = {
 #define TRANSFORM(name, doc) {#name, #name, 0},
@@ -183,10 +205,8 @@ static const deq_argument transform_arguments[] = {
     NUMBER(deq_transform, name, #transform, #name, fallback, low, high, 0, doc)
 #include "transforms.def"
 };
-const deq_family deq_transform_family = {"a transformation",  "()",
-                                         "transformations: ", "",
-                                         transform_rows,      COUNT(transform_rows),
-                                         transform_arguments, COUNT(transform_arguments)};
+const deq_family deq_transform_family = {
+    FAMILY("a transformation", "()", "transformations: ", "", transform_rows, transform_arguments)};
 
 /* ---- the settings of a fixed point ---- */
 

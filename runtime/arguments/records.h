@@ -1,5 +1,5 @@
-/* records.h - settings as values: a solver or a chain of them, a gradient mode, a finish, penalties, an initialiser, a
- * transformation.  A member that an argument sets has the argument's name, or the one that families.c gives. */
+/* records.h - settings as values: a solver or a chain of them, a gradient mode, a finish, penalties, what a training
+ * does to gradients and parameters, an initialiser, a transformation.  A member that an argument sets has the argument's name, or the one that families.c gives. */
 #ifndef DEQ_RUNTIME_RECORDS_H
 #define DEQ_RUNTIME_RECORDS_H
 #include "call.h"
@@ -98,6 +98,27 @@ typedef struct deq_finish { /* arguments as in finishes.def; those of other kind
     double damping;
     bool undamped_first, always;
 } deq_finish;
+
+typedef enum deq_clip_kind {
+#define CLIP(id, doc) DEQ_CLIP_##id,
+#include "training.def"
+} deq_clip_kind;
+
+typedef struct deq_clip { /* arguments as in training.def */
+    deq_clip_kind kind;
+    double most;
+} deq_clip;
+
+typedef enum deq_average_kind {
+#define AVERAGE(id, doc) DEQ_AVERAGE_##id,
+#include "training.def"
+} deq_average_kind;
+
+typedef struct deq_average {
+    deq_average_kind kind;
+    double decay;
+    bool warmup;
+} deq_average;
 
 typedef enum deq_initialiser_kind {
 #define INIT(name, rule, signature, doc) DEQ_INIT_##name,

@@ -168,6 +168,7 @@ static void read_train(manifest_reader *r, const json_t *o, deq_train_spec *t) {
     const char *keep = manifest_text_or_null(o, "keep");
     if (keep && (!deq_keep_find(keep, &t->keep) || !t->validate || (t->keep == DEQ_KEEP_best_robust && !t->attack)))
         deq_fail(r->e, DEQ_MODULE, "manifest: train '%s' cannot keep '%s'", t->name, keep);
+    manifest_steps(r, o, t);
     t->line = (int)manifest_integer_or(o, "line", 0);
     if (t->batch < 1 || t->epochs < 0 || t->examples == 0 || t->examples < -1)
         deq_fail(r->e, DEQ_MODULE, "manifest: train '%s' has a batch, epochs or examples out of range", t->name);

@@ -2,7 +2,7 @@
  *
  * Texts point into the parsed JSON; everything lives until deq_manifest_free.  Numbers that --set may change are plain
  * members of the structures and are meant to be written before a run starts.
- * Files: manifest.c, and those of manifest_reader.h: manifest_net.c, manifest_experiment.c. */
+ * Files: manifest.c, and those of manifest_reader.h: manifest_net.c, manifest_train.c, manifest_experiment.c. */
 #ifndef DEQ_RUNTIME_MANIFEST_H
 #define DEQ_RUNTIME_MANIFEST_H
 #include "deq_runtime.h"
@@ -160,6 +160,11 @@ typedef enum deq_keep {
 bool deq_keep_find(const char *word, deq_keep *out);
 const char *deq_keep_word(deq_keep keep);
 
+typedef struct deq_rate { /* a factor of the steps of the parameters at the path and below it */
+    const char *path;
+    double factor;
+} deq_rate;
+
 typedef struct deq_train_spec {
     const char *name;
     const deq_net_spec *net;
@@ -185,6 +190,16 @@ typedef struct deq_train_spec {
     int ncarried;
     deq_slice *validate; /* NULL: none */
     deq_keep keep;
+    int64_t accumulate; /* batches of a step */
+    deq_clip clip;
+    deq_average average;
+    const char **freeze; /* paths of parameters that stay */
+    int nfreeze;
+    deq_rate *rates;
+    int nrates;
+    struct {
+        const char *routine, *name; /* as the net knows it, and as the script does; NULL: there is none */
+    } metric;                       /* logged beside the loss */
     struct {
         const char *file, *map;
         const char *train; /* the name of an earlier training run of the file, in place of file */
@@ -360,6 +375,18 @@ bool deq_each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *), vo
 bool deq_each_value(deq_manifest *m, bool (*visit)(deq_value_spec *, void *), void *context);
 const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
 const deq_routine *deq_module_routine(const deq_module *module, const char *name);
+/* ---- manifest_train.c ---- */
+/* norm(most: 1), none: `clip` and `average` from texts and back. */
+bool deq_clip_read(const char *text, deq_clip *out, deq_error *e);
+void deq_clip_print(const deq_clip *clip, char *out, size_t size);
+bool deq_average_read(const char *text, deq_average *out, deq_error *e);
+void deq_average_print(const deq_average *average, char *out, size_t size);
+/* The factor of the steps of the parameter of that path: of the longest of the run's paths that it lies at or below; 0:
+ * frozen. */
+double deq_train_rate(const deq_train_spec *t, const char *path);
+bool deq_train_share(const deq_train_spec *t); /* its metric is 0 or 1 for an example: its mean is a share */
+bool deq_train_knows(const deq_train_spec *t, const char *path); /* a trained parameter stands at it or below */
+
 const deq_metric_spec *deq_net_metric(const deq_net_spec *net, const char *name); /* NULL: it has none so called */
 void deq_shape_print(const deq_shape *s, char *out, size_t size);                 /* "[1, 28, 28]" */
 #endif

@@ -1,6 +1,6 @@
 /* manifest_reader.h - how a part of the manifest is read: JSON values by their keys.  The first error stays; what could
  * not be read is empty, so that reading goes on.
- * Files: manifest_reader.c, manifest.c, manifest_net.c, manifest_experiment.c. */
+ * Files: manifest_reader.c, manifest.c, manifest_net.c, manifest_train.c, manifest_experiment.c. */
 #ifndef DEQ_RUNTIME_MANIFEST_READER_H
 #define DEQ_RUNTIME_MANIFEST_READER_H
 #include "manifest.h"
@@ -40,6 +40,8 @@ void manifest_net(manifest_reader *r, const json_t *o, deq_net_spec *n);
 /* ---- manifest.c ---- */
 deq_train_spec *manifest_trains(manifest_reader *r, const json_t *o, int *count); /* its list "trains" */
 void manifest_value(manifest_reader *r, const json_t *o, deq_value_spec *v);
+/* ---- manifest_train.c ---- */
+void manifest_steps(manifest_reader *r, const json_t *o, deq_train_spec *t);
 /* ---- manifest_experiment.c ---- */
 void manifest_experiment(manifest_reader *r, const json_t *o, deq_experiment_spec *x);
 #endif

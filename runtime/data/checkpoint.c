@@ -28,6 +28,12 @@ static json_t *tensor(int real_bits, const deq_shape *shape, int64_t from, int64
                      (json_int_t)to);
 }
 
+static const char *const vector_names[DEQ_VECTORS] = {
+#define X(name, what) #name,
+    DEQ_CHECKPOINT_VECTORS(X)
+#undef X
+};
+
 static deq_shape state_shape(int64_t bytes, int nstates, int real_bits) {
     int64_t elements = bytes / nstates / (real_bits / 8);
     return (deq_shape){.rank = 1, .dim = {elements}, .elements = elements};
@@ -35,7 +41,8 @@ static deq_shape state_shape(int64_t bytes, int nstates, int real_bits) {
 
 /* Header and data in memory: parameters are a few megabytes at most per gigabyte of work. */
 static uint8_t *pack(const deq_net_spec *net, int real_bits, const deq_checkpoint *c, json_t *header, int64_t *size) {
-    int64_t total = (c->states ? c->state_bytes : 0) + (c->previous ? c->previous_bytes : 0), at = 0;
+    int64_t total = c->states ? c->state_bytes : 0, at = 0;
+    for (int i = 0; i < DEQ_VECTORS; i++) total += c->more[i].values ? c->more[i].bytes : 0;
     for (int i = 0; i < net->nparameters; i++) total += net->parameters[i].shape.elements * (real_bits / 8);
     uint8_t *data = malloc(total ? (size_t)total : 1);
     if (!data) return NULL;
@@ -55,10 +62,12 @@ static uint8_t *pack(const deq_net_spec *net, int real_bits, const deq_checkpoin
         json_object_set_new(header, name, tensor(real_bits, &shape, at, at + bytes));
         at += bytes;
     }
-    if (c->previous) {
-        deq_shape shape = state_shape(c->previous_bytes, 1, real_bits);
-        memcpy(data + at, c->previous, (size_t)c->previous_bytes);
-        json_object_set_new(header, "previous", tensor(real_bits, &shape, at, at + c->previous_bytes));
+    for (int i = 0; i < DEQ_VECTORS; i++) {
+        if (!c->more[i].values) continue;
+        deq_shape shape = state_shape(c->more[i].bytes, 1, real_bits);
+        memcpy(data + at, c->more[i].values, (size_t)c->more[i].bytes);
+        json_object_set_new(header, vector_names[i], tensor(real_bits, &shape, at, at + c->more[i].bytes));
+        at += c->more[i].bytes;
     }
     *size = total;
     return data;
@@ -232,15 +241,17 @@ static bool verify(const char *path, const json_t *header, const uint8_t *data, 
         offsets[net->nparameters + i] =
             locate(header, name, &shape, real_bits, false, size, &bits[net->nparameters + i], &r);
     }
-    if (c->previous) {
-        deq_shape shape = state_shape(c->previous_bytes, 1, real_bits);
-        int at = net->nparameters + c->nstates;
-        offsets[at] = locate(header, "previous", &shape, real_bits, false, size, &bits[at], &r);
+    for (int i = 0; i < DEQ_VECTORS; i++) {
+        if (!c->more[i].values) continue;
+        deq_shape shape = state_shape(c->more[i].bytes, 1, real_bits);
+        int at = net->nparameters + c->nstates + i;
+        offsets[at] = locate(header, vector_names[i], &shape, real_bits, false, size, &bits[at], &r);
     }
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)header, name, value) {
-        bool known = !strcmp(name, "__metadata__") || !strncmp(name, "optimiser.", 10) || !strcmp(name, "previous");
+        bool known = !strcmp(name, "__metadata__") || !strncmp(name, "optimiser.", 10);
+        for (int i = 0; !known && i < DEQ_VECTORS; i++) known = !strcmp(name, vector_names[i]);
         for (int i = 0; !known && i < net->nparameters; i++) known = !strcmp(name, net->parameters[i].path);
         if (!known) deq_error_add(&r, "'%s' is no parameter of '%s'", name, net->name);
     }
@@ -262,7 +273,7 @@ bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bit
         (uint8_t *)(c->key ? deq_own_read(path, SIZE_MAX / 2, &size, &own) : deq_read_whole(path, SIZE_MAX / 2, &size));
     if (!file) return refuse(e, path, own.failure ? own.text : strerror(errno));
     json_t *header = read_header(path, file, size, &start, e);
-    size_t count = (size_t)(net->nparameters + c->nstates + 2);
+    size_t count = (size_t)(net->nparameters + c->nstates + DEQ_VECTORS + 1);
     int64_t *offsets = header ? calloc(count, sizeof *offsets) : NULL;
     int *bits = header ? calloc(count, sizeof *bits) : NULL;
     bool ok = offsets && bits &&
@@ -276,8 +287,10 @@ bool deq_checkpoint_read(const char *path, const deq_net_spec *net, int real_bit
         for (int i = 0; c->states && i < c->nstates; i++)
             memcpy((char *)c->states + i * (c->state_bytes / c->nstates), file + start + offsets[net->nparameters + i],
                    (size_t)(c->state_bytes / c->nstates));
-        if (c->previous)
-            memcpy(c->previous, file + start + offsets[net->nparameters + c->nstates], (size_t)c->previous_bytes);
+        for (int i = 0; i < DEQ_VECTORS; i++)
+            if (c->more[i].values)
+                memcpy(c->more[i].values, file + start + offsets[net->nparameters + c->nstates + i],
+                       (size_t)c->more[i].bytes);
         c->epoch = strtoll(meta(header, "epoch"), NULL, 10);
         c->step = strtoll(meta(header, "step"), NULL, 10);
         c->state = json_loads(meta(header, "state"), JSON_DECODE_ANY, NULL);

@@ -3,13 +3,24 @@
  *   u64 header length, little-endian | JSON header, padded with spaces to 8 bytes | data
  *
  * The header names each tensor: "body.W": {"dtype": "F32", "shape": [128, 128], "data_offsets": [0, 65536]}; "previous"
- * are the examples' last states; the optimiser's vectors are "optimiser.0", "optimiser.1", ...  Its "__metadata__"
+ * are the examples' last states, "average" the moving average of the parameters; the optimiser's vectors are "optimiser.0", "optimiser.1", ...  Its "__metadata__"
  * (texts only, as the format asks) holds "format", "net", "net_hash", "epoch", "step", "state" (what the training loop
  * wants back, JSON), "settings" (what the net was trained as, JSON: {"body.finish": "apply(steps: 1)", ..}), "version"
  * (the program's), "key" (what decides the training) and "checksum" (XXH3-64 of the data and of the header without it). */
 #ifndef DEQ_RUNTIME_CHECKPOINT_H
 #define DEQ_RUNTIME_CHECKPOINT_H
 #include "manifest.h"
+
+/* Further vectors that a run goes on with: X(name, what). */
+#define DEQ_CHECKPOINT_VECTORS(X)                                                                                      \
+    X(previous, "last states of the examples (`start: previous`)")                                                     \
+    X(average, "the moving average of the parameters (`average:`)")
+typedef enum deq_vector {
+#define X(name, what) DEQ_VECTOR_##name,
+    DEQ_CHECKPOINT_VECTORS(X)
+#undef X
+        DEQ_VECTORS
+} deq_vector;
 
 typedef struct deq_checkpoint {
     int64_t epoch, step; /* finished epochs, and finished batches of the next one */
@@ -20,8 +31,10 @@ typedef struct deq_checkpoint {
     void *states;        /* optimiser vectors one after the other, or NULL when there are none */
     int64_t state_bytes;
     int nstates;
-    void *previous; /* last states of the examples (`start: previous`), or NULL */
-    int64_t previous_bytes;
+    struct {
+        void *values; /* or NULL: it is not there */
+        int64_t bytes;
+    } more[DEQ_VECTORS];
 } deq_checkpoint;
 
 /* Bytes of the parameter vector together with the buffers after it. */

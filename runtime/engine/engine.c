@@ -298,6 +298,9 @@ void deq_engine_free(deq_engine *g) {
     if (g->owner == g) free(g->shared);
     free(g->gradients);
     free(g->states);
+    free(g->gathered);
+    free(g->rates);
+    free(g->before);
     free(g->previous);
     deq_engine_hold(g, 0, NULL);
     free(g->losses);

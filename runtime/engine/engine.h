@@ -138,6 +138,14 @@ bool deq_engine_optimiser(deq_engine *engine, int states, deq_error *e);
 /* One optimiser step: w, dw and `states` vectors through routine; scalars are t, steps and the optimiser's own.  Then
  * prepares. */
 bool deq_engine_update(deq_engine *engine, const char *routine, int states, const double *scalars, deq_error *e);
+/* A step of several batches: adds `share` times the gradient of the last one to the sum, which the first begins and the
+ * last leaves in the gradient's place.  Each batch moves the statistics that the net keeps. */
+bool deq_engine_gather(deq_engine *engine, double share, bool first, bool last, deq_error *e);
+/* From now on the steps of parameter i are `rates[i]` times as long, of 0 none; NULL: all are as the optimiser says. */
+bool deq_engine_rates(deq_engine *engine, const double *rates, deq_error *e);
+/* Clips the gradient, without that of parameters of rate 0, which becomes 0.  Returns its Euclidean norm before; NaN where
+ * nothing is to be clipped. */
+double deq_engine_clip(deq_engine *engine, const deq_clip *clip, bool *clipped);
 void *deq_engine_optimiser_states(deq_engine *engine, int64_t *bytes); /* for checkpoints: states one after the other */
 
 /* Residual of every forward iteration for examples index[0..n): out[example * max + k], NaN where the solve had ended.

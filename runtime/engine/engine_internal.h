@@ -92,6 +92,9 @@ struct deq_engine {
     char *shared, *gradients, *shards[DEQ_SHARDS], *states;
     char *parts[DEQ_SHARDS]; /* of shards of very many blocks; NULL */
     int state_count;
+    double *gathered; /* the gradients of a step's batches, summed; NULL: never yet */
+    double *rates;    /* factors of steps by parameter, and the parameters before the step; NULL: all are 1 */
+    char *before;
     deq_resolvents resolvents; /* of the parameters as last prepared */
     deq_held *held;            /* deq_engine_hold: by fixed point; NULL: no states are held */
 };

@@ -1,5 +1,5 @@
 /* engine_update.c - optimiser steps: the parameter vector in rows of DEQ_CHUNK elements, spread over the threads. */
-#include "engine_internal.h"
+#include "engine_step.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,14 +55,19 @@ bool deq_engine_update(deq_engine *g, const char *routine, int states, const dou
     if (!u.routine) return deq_fail(e, DEQ_MODULE, "the compiled object has no optimiser %s", routine);
     if ((!g->states || states != g->state_count) && !deq_engine_optimiser(g, states, e)) return false;
     if (!engine_scratch(g, u.routine->base_bytes + ROWS * u.routine->row_bytes, e)) return false;
+    engine_rates_begin(g);
     deq_pool_run(g->pool, (u.rows + ROWS - 1) / ROWS, update_task, &u);
-    if (g->statistics) { /* of the batch whose gradient this was */
-        deq_frame frame = {
-            .shared = g->shared, .accum = g->gradients, .scratch = g->workers[0].scratch, .host = g->workers[0].solver};
-        g->statistics->function(&frame, 1);
-    }
+    engine_rates_end(g);
+    engine_statistics(g);
     deq_engine_prepare(g);
     return true;
+}
+
+void engine_statistics(deq_engine *g) {
+    if (!g->statistics) return;
+    deq_frame frame = {
+        .shared = g->shared, .accum = g->gradients, .scratch = g->workers[0].scratch, .host = g->workers[0].solver};
+    g->statistics->function(&frame, 1);
 }
 
 /* ---- states held constant ---- */

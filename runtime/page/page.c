@@ -90,11 +90,11 @@ static const PageFigure of_training[] = {
      .x_title = "epoch",
      .y_title = "loss",
      .lines = {{"training", "loss"}, {"validation", "validation_loss"}, {"validation, attacked", "robust_loss"}}},
-    {.caption = "The training's metric (accuracy where the targets are labels)",
+    {.caption = "The training's metric, and the same on the validation examples",
      .x = "epoch",
      .x_title = "epoch",
      .y_title = "metric",
-     .lines = {{"training", "accuracy"}, {"clean", "clean"}, {"attacked", "robust"}}},
+     .lines = {{"training", "metric"}, {"clean", "clean"}, {"attacked", "robust"}}},
     {.caption = "Steps of the solves of a training step, in the mean",
      .x = "epoch",
      .x_title = "epoch",
@@ -135,11 +135,16 @@ static void put_net(FILE *out, const char *folder, const char *path, const char 
     char *there = beside(folder, stem, "-solves.json");
     json_t *log = deq_sealed_rows(path, e), *residuals = rows_of(folder, stem, "-residual.csv", e),
            *solves = there && e->failure == DEQ_OK ? deq_sealed_json(there, e) : NULL;
+    const char *metric = deq_log_metric(json_array_get(log, 0));
     if (e->failure == DEQ_OK) {
         fputs("<h2>Net ", out);
         page_text(out, stem);
         fputs("</h2>\n<div class=\"figures\">\n", out);
-        for (size_t i = 0; i < sizeof of_training / sizeof *of_training; i++) page_figure(out, &of_training[i], log);
+        for (size_t i = 0; i < sizeof of_training / sizeof *of_training; i++) {
+            PageFigure f = of_training[i];
+            if (!strcmp(f.y_title, "metric")) f.lines[0].column = f.y_title = metric;
+            page_figure(out, &f, log);
+        }
         if (residuals) page_figure(out, &of_residual, residuals);
         fputs("</div>\n", out);
         if (solves) put_solves(out, solves, log);

@@ -14,16 +14,11 @@ static deq_finish made(deq_finish_kind kind) {
 }
 
 bool deq_finish_parse(const char *text, deq_finish *out, deq_error *e) {
-    deq_call call;
-    deq_complaint why;
-    if (!deq_call_parse(deq_part_of(text), &call, e)) return false;
-    if (!deq_row_known(&deq_finish_family, call.name, 0, &why)) return deq_complain(e, &why);
-    const deq_row *row = deq_row_find(&deq_finish_family, call.name);
-    deq_finish f = made((deq_finish_kind)(row - deq_finish_family.rows));
-    for (int i = 0; i < call.count; i++)
-        if (!deq_arguments_set(&deq_finish_family, row, 0, call.arguments[i].name, call.arguments[i].value, &f, e))
-            return false;
-    *out = f;
+    deq_finish f; /* compared bytewise: its padding is zero too */
+    const deq_row *row;
+    if (!deq_record_parse(&deq_finish_family, text, &f, sizeof f, &row, e)) return false;
+    f.kind = (deq_finish_kind)(row - deq_finish_family.rows);
+    memcpy(out, &f, sizeof f);
     return true;
 }
 
@@ -39,10 +34,7 @@ bool deq_finish_set(deq_fixed_settings *s, const char *argument, const char *val
 }
 
 void deq_finish_print(const deq_finish *f, char *out, size_t size) {
-    const deq_row *row = row_of(f->kind);
-    size_t at = (size_t)snprintf(out, size, "%s", row->name);
-    if (f->kind == DEQ_FINISH_apply && at < size)
-        deq_arguments_print(&deq_finish_family, row, 0, false, f, out + at, size - at);
+    deq_record_print(&deq_finish_family, row_of(f->kind), f, out, size);
 }
 
 deq_finish deq_finish_of(const deq_fixed_settings *s) {

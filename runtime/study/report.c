@@ -49,6 +49,20 @@ static const char *path_of(const json_t *fixed) {
     return *path ? path : "fixed point";
 }
 
+/* "Trained with clip norm(most: 1), average ema(decay: 0.999, warmup: true)." */
+static void put_training(FILE *out, const json_t *training) {
+    const char *key, *comma = "Trained with ";
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)training, key, value) {
+        char *text = json_is_string(value) ? strdup(json_string_value(value))
+                                           : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+        fprintf(out, "%s%s %s", comma, key, text ? text : "");
+        comma = ", ";
+        free(text);
+    }
+    if (json_object_size(training)) fputs(".\n", out);
+}
+
 void deq_diagnosis_table(FILE *out, const json_t *solves) {
     size_t i;
     json_t *f;
@@ -76,6 +90,7 @@ void deq_diagnosis_table(FILE *out, const json_t *solves) {
             "The radius is that of Arnoldi's method, whose last five steps moved it by %.0e of itself (median). Norm 2 "
             "is a lower bound, by power iteration; norm F is an estimate, from random vectors.\n",
             change);
+    put_training(out, json_object_get(solves, "training"));
     json_array_foreach(json_object_get(solves, "fixed"), i, f) {
         const json_t *c = json_object_get(f, "certificate");
         if (!json_is_object(c)) continue;
@@ -92,32 +107,57 @@ void deq_diagnosis_table(FILE *out, const json_t *solves) {
 #define EPOCHS_SHOWN 12
 
 void deq_diagnosis_epochs(FILE *out, const json_t *log) {
-    size_t n = json_array_size(log), shown = n < EPOCHS_SHOWN ? n : EPOCHS_SHOWN;
-    bool spectra = false, penalties = false, corrections = false;
-    for (size_t i = 0; i < n; i++) {
-        deq_log_row row = deq_log_row_of(json_array_get(log, i));
-        spectra = spectra || isfinite(row.radius);
-        penalties = penalties || isfinite(row.penalty);
-        corrections = corrections || isfinite(row.correction);
-    }
+    const size_t n = json_array_size(log), shown = n < EPOCHS_SHOWN ? n : EPOCHS_SHOWN;
+    const struct {
+        const char *title, *format;
+        size_t offset;
+        bool always;
+    } columns[] = {
+#define AT(member) offsetof(deq_log_row, member)
+        {"epoch", "%.0f", AT(epoch), true},
+        {"loss", "%.4g", AT(loss), true},
+        {deq_log_metric(json_array_get(log, 0)), "%.4g", AT(metric), false},
+        {"clean", "%.4g", AT(clean), false},
+        {"robust", "%.4g", AT(robust), false},
+        {"penalty", "%.3g", AT(penalty), false},
+        {"correction", "%.3g", AT(correction), false},
+        {"norm of gradient", "%.3g", AT(gradient_norm), false},
+        {"clipped", "%.3g", AT(clipped), false},
+        {"steps", "%.1f", AT(steps), true},
+        {"residual", "%.1e", AT(residual), true},
+        {"radius of J", "%.3f", AT(radius), false},
+        {"norm 2", "%.2f", AT(norm2), false},
+        {"norm F", "%.2f", AT(frobenius), false},
+    };
+#undef AT
+    enum { COLUMNS = sizeof columns / sizeof *columns };
+    bool there[COLUMNS];
     if (!n) return;
-    fprintf(out, "\n| epoch | loss |%s%s steps | residual |%s\n|--:|--:|%s%s--:|--:|%s\n",
-            penalties ? " penalty |" : "", corrections ? " correction |" : "",
-            spectra ? " radius of J | norm 2 | norm F |" : "", penalties ? "--:|" : "", corrections ? "--:|" : "",
-            spectra ? "--:|--:|--:|" : "");
-    for (size_t i = 0; i < shown; i++) {
-        char t[9][32];
-        deq_log_row r =
-            deq_log_row_of(json_array_get(log, shown > 1 ? (i * (n - 1) + (shown - 1) / 2) / (shown - 1) : 0));
-        fprintf(out, "| %.0f | %s |", r.epoch, put(t[0], 32, "%.4g", r.loss));
-        if (penalties) fprintf(out, " %s |", put(t[1], 32, "%.3g", r.penalty));
-        if (corrections) fprintf(out, " %s |", put(t[8], 32, "%.3g", r.correction));
-        fprintf(out, " %s | %s |", put(t[2], 32, "%.1f", r.steps), put(t[3], 32, "%.1e", r.residual));
-        if (spectra)
-            fprintf(out, " %s | %s | %s |", put(t[4], 32, "%.3f", r.radius), put(t[5], 32, "%.2f", r.norm2),
-                    put(t[6], 32, "%.2f", r.frobenius));
-        fputc('\n', out);
+    for (int k = 0; k < COLUMNS; k++) {
+        there[k] = columns[k].always;
+        for (size_t i = 0; i < n && !there[k]; i++) {
+            const deq_log_row row = deq_log_row_of(json_array_get(log, i));
+            there[k] = isfinite(*(const double *)((const char *)&row + columns[k].offset));
+        }
     }
+    fputs("\n|", out);
+    for (int k = 0; k < COLUMNS; k++)
+        if (there[k]) fprintf(out, " %s |", columns[k].title);
+    fputs("\n|", out);
+    for (int k = 0; k < COLUMNS; k++)
+        if (there[k]) fputs("--:|", out);
+    for (size_t i = 0; i < shown; i++) {
+        char text[32];
+        const size_t at = shown > 1 ? (i * (n - 1) + (shown - 1) / 2) / (shown - 1) : 0;
+        const deq_log_row row = deq_log_row_of(json_array_get(log, at));
+        fputs("\n|", out);
+        for (int k = 0; k < COLUMNS; k++)
+            if (there[k])
+                fprintf(out, " %s |",
+                        put(text, sizeof text, columns[k].format,
+                            *(const double *)((const char *)&row + columns[k].offset)));
+    }
+    fputc('\n', out);
 }
 
 void deq_diagnosis_curve(FILE *out, const json_t *curve) {

@@ -413,17 +413,17 @@ static void test_training_log(void **state) {
     assert_true(back.loss == 0.1 && isnan(back.robust));
     char *path = deq_path_join(folder, "log.csv", NULL);
     deq_error e = {0};
-    assert_true(deq_log_write(path, rows, &e));
+    assert_true(deq_log_write(path, rows, "accuracy", &e));
     assert_true(deq_csv_is_sealed(path));
     char *text = deq_sealed_csv(path, &e);
     assert_non_null(text);
     assert_string_equal(
-        text,
-        "epoch,step,loss,accuracy,validation_loss,clean,robust,robust_loss,steps,residual,adjoint_steps,"
-        "adjoint_residual,unconverged,"
-        "adjoint_unconverged,radius,radius_most,norm2,frobenius,penalty,correction,lost_gradients,attack_unconverged,"
-        "attack_adjoint_unconverged,attack_zero_gradients,attack_lost_gradients,examples_per_second,seconds\n"
-        "1,,0.1,,,,,,,,,,,,,,,,,,,,,,,,\n");
+        text, "epoch,step,loss,accuracy,validation_loss,clean,robust,robust_loss,steps,residual,adjoint_steps,"
+              "adjoint_residual,unconverged,"
+              "adjoint_unconverged,radius,radius_most,norm2,frobenius,penalty,correction,lost_gradients,gradient_norm,"
+              "clipped,attack_unconverged,"
+              "attack_adjoint_unconverged,attack_zero_gradients,attack_lost_gradients,examples_per_second,seconds\n"
+              "1,,0.1,,,,,,,,,,,,,,,,,,,,,,,,,,\n");
     free(text);
     free(path);
     json_decref(rows);

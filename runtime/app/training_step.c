@@ -1,0 +1,88 @@
+/* training_step.c - one step of a training run: the gradient of its batches, clipped; the optimiser's step; the average.
+ *
+ * An attack's draws are keyed by (seed, step, example), so batches of a step attack as one batch of all of them would. */
+#include "dataset.h"
+#include "training_run.h"
+#include "transform.h"
+#include <math.h>
+
+const char *training_unit(const deq_train_spec *t) { return t->accumulate > 1 ? "step" : "batch"; }
+
+static bool finite_vector(const void *values, int64_t bytes, int real_bits) {
+    /* 0 * x is NaN exactly when x is not finite, and the sum keeps it */
+    if (real_bits == 64) {
+        const double *v = values;
+        double sum = 0;
+        for (int64_t i = 0; i < bytes / 8; i++) sum += v[i] * 0.0;
+        return sum == 0;
+    }
+    const float *v = values;
+    float sum = 0;
+    for (int64_t i = 0; i < bytes / 4; i++) sum += v[i] * 0.0f;
+    return sum == 0;
+}
+
+/* The gradient of the mean loss over examples first .. first + n - 1 of the epoch. */
+static bool take_batch(training_run *r, int64_t first, int64_t n, int64_t step, deq_error *e) {
+    const deq_train_spec *t = r->t;
+    for (int64_t i = 0; i < n; i++) r->index[i] = r->from + r->order[first + i];
+    deq_augmented changed = {deq_dataset_source(r->data, t->data.test), &t->data, t->seed, r->epoch};
+    deq_source source = deq_augmented_source(&changed);
+    deq_results results = {.loss = r->loss,
+                           .metric = t->metric.routine ? r->value : NULL,
+                           .penalty = r->penalty,
+                           .correction = r->correction,
+                           .attack = r->counts};
+    if (!deq_engine_gradient(r->engine, &source, r->index, n, t->loss, t->metric.routine, t->attack ? &r->attack : NULL,
+                             t->seed, (uint64_t)step, &results, e))
+        return false;
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(r->loss[i]))
+            return training_diverged(r, isnan(r->loss[i]) ? "the loss became NaN" : "the loss became infinite", e);
+    deq_training_sums_add(&r->sums, &results, n);
+    return true;
+}
+
+/* Of all its batches. */
+static bool take_gradient(training_run *r, int64_t step, deq_error *e) {
+    const deq_train_spec *t = r->t;
+    const int64_t first = r->step * t->batch * t->accumulate, left = r->epoch_examples - first,
+                  all = left < t->batch * t->accumulate ? left : t->batch * t->accumulate;
+    for (int64_t done = 0; done < all; done += t->batch) {
+        const int64_t n = all - done < t->batch ? all - done : t->batch;
+        if (!take_batch(r, first + done, n, step, e)) return false;
+        if (all > n && !deq_engine_gather(r->engine, (double)n / (double)all, done == 0, done + n == all, e))
+            return false;
+    }
+    return true;
+}
+
+static void clip(training_run *r) {
+    bool clipped;
+    const double norm = deq_engine_clip(r->engine, &r->t->clip, &clipped);
+    r->sums.updates++;
+    r->sums.clipped += r->t->clip.kind ? (double)clipped : NAN;
+    r->sums.norm += norm;
+}
+
+bool training_step(training_run *r, deq_error *e) {
+    const deq_train_spec *t = r->t;
+    double start = deq_now();
+    int64_t step = r->epoch * r->epoch_steps + r->step + 1;
+    if (!take_gradient(r, step, e)) return false;
+    clip(r);
+    r->update_scalars[0] = (double)step;
+    r->update_scalars[1] = (double)(t->epochs * r->epoch_steps);
+    if (!deq_engine_update(r->engine, t->optimiser.routine, t->optimiser.states, r->update_scalars, e)) return false;
+    const void *parameters = deq_engine_parameters(r->engine);
+    if (!finite_vector(parameters, t->net->parameter_bytes, (int)r->app->module->real_bits))
+        return training_diverged(r, "a parameter became NaN or infinite", e);
+    deq_moving_average_step(&r->mean, parameters, step);
+    r->step++;
+    r->sums.working += deq_now() - start;
+    if (!r->stepped) /* how long it took to get to work: compiling, reading data and making room included */
+        deq_report_event(&r->app->reporter, "first_step",
+                         json_pack("{s:s, s:f}", "name", r->model->label, "since_start", deq_since()));
+    r->stepped = true;
+    return true;
+}

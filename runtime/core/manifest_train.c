@@ -1,0 +1,84 @@
+/* manifest_train.c - what a step of a training run is made of, and what becomes of it: texts as values and back. */
+#include "manifest_reader.h"
+#include <string.h>
+
+bool deq_clip_read(const char *text, deq_clip *out, deq_error *e) {
+    const deq_row *row;
+    if (!deq_record_parse(&deq_clip_family, text, out, sizeof *out, &row, e)) return false;
+    out->kind = (deq_clip_kind)(row - deq_clip_family.rows);
+    return true;
+}
+
+bool deq_average_read(const char *text, deq_average *out, deq_error *e) {
+    const deq_row *row;
+    if (!deq_record_parse(&deq_average_family, text, out, sizeof *out, &row, e)) return false;
+    out->kind = (deq_average_kind)(row - deq_average_family.rows);
+    return true;
+}
+
+void deq_clip_print(const deq_clip *clip, char *out, size_t size) {
+    deq_record_print(&deq_clip_family, &deq_clip_family.rows[clip->kind], clip, out, size);
+}
+
+void deq_average_print(const deq_average *average, char *out, size_t size) {
+    deq_record_print(&deq_average_family, &deq_average_family.rows[average->kind], average, out, size);
+}
+
+static bool below(const char *path, const char *prefix) {
+    const size_t n = strlen(prefix);
+    return !strncmp(path, prefix, n) && (!path[n] || path[n] == '.');
+}
+
+double deq_train_rate(const deq_train_spec *t, const char *path) {
+    size_t longest = 0;
+    double rate = 1;
+    for (int i = 0; i < t->nfreeze; i++)
+        if (below(path, t->freeze[i])) return 0;
+    for (int i = 0; i < t->nrates; i++)
+        if (below(path, t->rates[i].path) && strlen(t->rates[i].path) > longest)
+            longest = strlen(t->rates[i].path), rate = t->rates[i].factor;
+    return rate;
+}
+
+bool deq_train_share(const deq_train_spec *t) {
+    const deq_metric_spec *m = t->metric.routine ? deq_net_metric(t->net, t->metric.routine) : NULL;
+    return m && m->share;
+}
+
+bool deq_train_knows(const deq_train_spec *t, const char *path) {
+    for (int i = 0; i < t->net->nparameters; i++)
+        if (t->net->parameters[i].trained && below(t->net->parameters[i].path, path)) return true;
+    return false;
+}
+
+static const char *text_or(const json_t *o, const char *key, const char *otherwise) {
+    const char *text = manifest_text_or_null(o, key);
+    return text ? text : otherwise;
+}
+
+void manifest_steps(manifest_reader *r, const json_t *o, deq_train_spec *t) {
+    t->accumulate = manifest_integer_or(o, "accumulate", 1);
+    deq_error own = {0};
+    if (!deq_clip_read(text_or(o, "clip", "none"), &t->clip, &own) ||
+        !deq_average_read(text_or(o, "average", "none"), &t->average, &own) || t->accumulate < 1)
+        deq_fail(r->e, DEQ_MODULE, "manifest: train '%s': %s", t->name,
+                 own.failure ? own.text : "accumulate is below 1");
+    const json_t *freeze = manifest_optional_list(o, "freeze", &t->nfreeze),
+                 *rates = manifest_optional_list(o, "rates", &t->nrates), *metric = json_object_get(o, "metric");
+    t->freeze = manifest_make(r, (size_t)t->nfreeze, sizeof *t->freeze);
+    t->rates = manifest_make(r, (size_t)t->nrates, sizeof *t->rates);
+    for (int i = 0; t->freeze && i < t->nfreeze; i++)
+        if (!(t->freeze[i] = json_string_value(json_array_get(freeze, (size_t)i))))
+            deq_fail(r->e, DEQ_MODULE, "manifest: train '%s' freezes something that is no path", t->name);
+    for (int i = 0; t->rates && i < t->nrates; i++) {
+        const json_t *pair = json_array_get(rates, (size_t)i);
+        t->rates[i] =
+            (deq_rate){json_string_value(json_array_get(pair, 0)), json_number_value(json_array_get(pair, 1))};
+        if (!t->rates[i].path) deq_fail(r->e, DEQ_MODULE, "manifest: train '%s' has a rate without path", t->name);
+    }
+    if (json_is_object(metric)) {
+        t->metric.routine = manifest_text(r, metric, "routine");
+        t->metric.name = manifest_text(r, metric, "name");
+    } else if (t->net && deq_net_metric(t->net, "accuracy"))
+        t->metric.routine = t->metric.name = "accuracy";
+}

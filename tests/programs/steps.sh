@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# accumulate, clip, average, freeze, rates and metric, against closed forms: ten steps of length 1 along the gradient (3, 4).
+source "$(dirname "$0")/lib.sh"
+data 400
+cp "$PROGRAMS/steps.deq" .
+deq=(timeout 200 "$DEQ")
+expect 0 'average ema(decay: 0.75, warmup: false)' "${deq[@]}" run steps.deq --precision f64
+table=results/steps/steps.csv
+log() { echo "results/steps/$1-log.csv"; }
+# is NAME VALUE: a column of the table, to nine digits
+is() {
+  awk -v a="$(cell $table 1 "$1")" -v b="$2" 'BEGIN { exit !(a != "" && (a - b) ^ 2 <= (1e-8 * (b ^ 2 + 1)) ^ 2) }' ||
+    fail "$1 is $(cell $table 1 "$1"), not $2"
+  checks=$((checks + 1))
+}
+# ema DECAY WARMUP: a <- d a + (1 - d) w over the ten steps w = -3 t
+ema() { awk -v decay="$1" -v warm="$2" 'BEGIN { for (t = 1; t <= 10; t++) { d = warm && (1 + t) / (10 + t) < decay ? (1 + t) / (10 + t) : decay; a = d * a - (1 - d) * 3 * t } printf "%.12f", a }'; }
+is plain_u -30 && is plain_v -40
+is norm_u -6 && is norm_v -8 && is loose_u -30
+is value_u -30 && is value_v -35
+is ema_u "$(ema 0.75 0)" && is warm_u "$(ema 0.75 1)"
+is frozen_u 0 && is frozen_v -20
+is slow_u -15 && is slow_v -80
+
+# batches of a step make its gradient together, under the same draws; statistics are those of a batch
+is four "$(cell $table 1 one)"
+[[ $(cell $table 1 ghost) != "$(cell $table 1 batch)" ]] || fail "the statistics of four batches are those of one"
+
+# the log: the norm before, the share of steps that were clipped; the metric under its own name, and of the average
+[[ $(cell "$(log by_norm)" 1 gradient_norm),$(cell "$(log by_norm)" 1 clipped) == 5,1 ]] || fail "the log of by_norm"
+[[ $(cell "$(log loosely)" 1 gradient_norm),$(cell "$(log loosely)" 1 clipped) == 5,0 ]] || fail "the log of loosely"
+[[ $(cell "$(log frozen)" 1 gradient_norm) == 4 ]] || fail "what is frozen has a part in the norm"
+[[ -z $(cell "$(log plain)" 1 clipped) ]] || fail "a run that clips nothing logs a share"
+awk -v a="$(cell "$(log averaged)" 1 clean)" -v b="$(ema 0.75 0)" 'BEGIN { exit !((a - b) ^ 2 < 1e-12) }' || fail "another net than the average is validated"
+head -1 "$(log averaged)" | grep -q '^epoch,step,loss,first,' || fail "the log does not name the metric"
+grep -q "set ylabel 'first'" results/steps/averaged-training.gp || fail "the picture does not name the metric"
+[[ $(cell "$(log in_four)" 1 step) == 7 ]] || fail "steps are counted by batches"
+expect 0 '"first":-13.5' "${deq[@]}" run steps.deq --precision f64 --json --fresh
+grep -q '"accuracy":-' out && fail "another metric is called accuracy"
+
+# what is frozen keeps its bits, the rest does not
+"${deq[@]}" export results/steps/in_one.safetensors -o one.npz >/dev/null && "${deq[@]}" export results/steps/tuned.safetensors -o tuned.npz >/dev/null
+mkdir one tuned && (cd one && unzip -q ../one.npz) && (cd tuned && unzip -q ../tuned.npz)
+cmp one/body.W.npy tuned/body.W.npy && cmp one/head.b.npy tuned/head.b.npy || fail "frozen parameters have changed"
+cmp -s one/head.W.npy tuned/head.W.npy && fail "head.W has not been trained"
+
+# the report says it
+expect 0 'Trained with average ema(decay: 0.9\|Trained with accumulate 4' "${deq[@]}" report results/steps
+grep -q 'freeze \["body"\], rates' out || fail "the report does not say what is frozen"
+grep -q '| confidence |' out || fail "the report does not name the metric"
+
+# set, and refused, from outside
+expect 0 '' "${deq[@]}" run steps.deq --set 'by_norm.clip=value(0.5)' --set loosely.accumulate=2 --set loosely.clip.most=3 \
+  --set averaged.average.decay=0.5 --set averaged.metric=accuracy --set 'tuned.freeze=[body.b, head]' --set tuned.rates.body.W=3
+for text in 'by_norm: .*clip value(most: 0.5)' 'loosely: .*5 steps of 2 batches of 40.*clip norm(most: 3)' \
+  'averaged: .*average ema(decay: 0.5, warmup: false)' 'averaged .*train 2.*%' 'frozen body.b, head,' 'body.W at 3 of the rate'; do
+  grep -q "$text" out || fail "--set does not give '$text'"
+done
+expect 64 'ways to clip: none, norm, value' "${deq[@]}" run steps.deq --set by_norm.clip=length
+expect 64 "'most' of 'norm'\|most. is" "${deq[@]}" run steps.deq --set by_norm.clip.most=0
+expect 64 'there is none here' "${deq[@]}" run steps.deq --set plain.clip.most=1
+expect 64 "'bodi' leads to no trained parameter" "${deq[@]}" run steps.deq --set tuned.freeze=bodi
+expect 64 'at least 1' "${deq[@]}" run steps.deq --set plain.accumulate=0
+expect 64 'not compiled with that metric' "${deq[@]}" run steps.deq --set plain.metric=nothing
+expect 64 'did you mean plain.accumulate' "${deq[@]}" run steps.deq --set plain.acumulate=2
+
+# stopped and resumed, with any number of threads: the same bits
+sed '/^train/,$d' steps.deq >long.deq
+cat >>long.deq <<END
+train long = Normed on quadrants.train { ..small; batch: 8; accumulate: 2; epochs: 200; average: ema(0.99); clip: norm(0.3); keep: best_clean; rates: { head: 0.5 } }
+END
+expect 0 'long: keeps' "${deq[@]}" run long.deq -t 1 --results whole
+rm -rf cache
+interrupted "${deq[@]}" run long.deq -t 1 --results parts
+expect 0 'resumed' "${deq[@]}" run long.deq -t 2 --results parts
+cmp whole/long/long.safetensors parts/long/long.safetensors || fail "a resumed run has other parameters"
+same whole/long/long-log.csv parts/long/long-log.csv
+done_testing
