@@ -130,7 +130,7 @@ static void add(Axes *x, const char *name, const Ast *sweep, AxisPart part, cons
 }
 
 static bool is_show(const Ast *item) {
-    return item->kind == AST_TABLE || item->kind == AST_SETTING || item->kind == AST_CLAIM;
+    return item->kind == AST_TABLE || item->kind == AST_FIGURE || item->kind == AST_SETTING || item->kind == AST_CLAIM;
 }
 
 void axes_find(Arena *a, const Ast *experiment, Axes *out) {

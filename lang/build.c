@@ -183,9 +183,13 @@ static const struct {
     {AST_GRADIENT, "a gradient", false, {AST_FN, AST_EQUATION, AST_FOR}},
     {AST_CHECK, "a check", false, {AST_FN, AST_SETTING, AST_TRAIN}},
     {AST_TEST, "a test", false, {AST_FN, AST_SETTING, AST_TRAIN}},
-    {AST_EXPERIMENT, "an experiment", false, {AST_FN, AST_SETTING, AST_TRAIN, AST_SWEEP, AST_TABLE, AST_CLAIM}},
+    {AST_EXPERIMENT,
+     "an experiment",
+     false,
+     {AST_FN, AST_SETTING, AST_TRAIN, AST_SWEEP, AST_TABLE, AST_FIGURE, AST_CLAIM}},
     {AST_TRAIN, "a block of settings", false, {AST_SETTING, AST_SPREAD}},
     {AST_TABLE, "a block of settings", false, {AST_SETTING}},
+    {AST_FIGURE, "a block of settings", false, {AST_SETTING}},
     {AST_WITH, "a block of settings", false, {AST_SETTING, AST_SPREAD}},
     {AST_RECORD, "a block of settings", false, {AST_SETTING, AST_SPREAD}},
     {AST_SETTING, "a block of settings", false, {AST_SETTING}},
@@ -214,12 +218,13 @@ static const char *where_allowed(AstKind statement) {
     case AST_RETURN: return "a layer, a function, an attack, a defence and a schedule return a value";
     case AST_STATE: return "'state' belongs to an attack, a function that attacks call, or an optimiser";
     case AST_REPEAT: return "'repeat' belongs to an attack or a function that attacks call";
-    case AST_SETTING: return "settings ('name: value') stand in fixed points, train, with, table and checks";
+    case AST_SETTING: return "settings ('name: value') stand in fixed points, train, with, table, figure and checks";
     case AST_SPREAD: return "'..' takes the settings of a record in: in train, with and records";
     case AST_FIXED: return "a fixed point stands in a layer";
     case AST_TRAIN: return "'train' stands at the top level or in an experiment";
     case AST_SWEEP:
     case AST_CLAIM:
+    case AST_FIGURE:
     case AST_TABLE: return "this belongs to an experiment";
     default: return NULL;
     }

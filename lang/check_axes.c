@@ -13,7 +13,7 @@ static void help_axes(Checker *c, Diagnostic *d, const char *of, AxisSet axes) {
         diag_help(d, "%s mentions no sweep: it is one number", of);
 }
 
-static const char *text_of(Checker *c, const Ast *e) {
+const char *text_of_value(Checker *c, const Ast *e) {
     const Range r = e->range;
     return e->kind == AST_NAME ? arena_printf(c->arena, "'%s'", e->name)
                                : arena_printf(c->arena, "'%.*s'", (int)(r.end - r.start > 40 ? 40 : r.end - r.start),
@@ -35,10 +35,10 @@ static AxisSet over_axes(Checker *c, Ast *over, const Ast *value) {
             all |= axes;
             continue;
         }
-        Diagnostic *d = axes ? diag_report(c->diags, DIAG_E0532, e->range, "%s has no axis %s", text_of(c, value),
+        Diagnostic *d = axes ? diag_report(c->diags, DIAG_E0532, e->range, "%s has no axis %s", text_of_value(c, value),
                                            axes_text(c->arena, c->axes, axes & ~has))
                              : diag_report(c->diags, DIAG_E0532, e->range, "'over' takes sweeps of the experiment");
-        help_axes(c, d, text_of(c, value), has);
+        help_axes(c, d, text_of_value(c, value), has);
         good = false;
     }
     return good ? all : 0;
@@ -103,7 +103,7 @@ static const char *labels_text(Checker *c, const Ast *sweep) {
 static void unknown_label(Checker *c, const Ast *sweep, const Ast *label) {
     const char *known = labels_text(c, sweep);
     Diagnostic *d = diag_report(c->diags, DIAG_E0533, label->range, "'%s' has no element called %s", sweep->name,
-                                text_of(c, label));
+                                text_of_value(c, label));
     if (*known)
         diag_help(d, "its labels: %s", known);
     else
@@ -137,10 +137,10 @@ const Type *check_picks(Checker *c, Ast *e) {
         pick->type = &type_word;
         if (!(axes_named(c->axes, pick) & has)) {
             if (t->kind != TYPE_ERROR)
-                help_axes(
-                    c,
-                    diag_report(c->diags, DIAG_E0532, place(pick), "%s has no axis '%s'", text_of(c, base), pick->name),
-                    text_of(c, base), has);
+                help_axes(c,
+                          diag_report(c->diags, DIAG_E0532, place(pick), "%s has no axis '%s'", text_of_value(c, base),
+                                      pick->name),
+                          text_of_value(c, base), has);
             good = false;
             continue;
         }
@@ -190,7 +190,7 @@ void check_table_axes(Checker *c, const Ast *settings) {
         const char *name = c->axes->axis[__builtin_ctz(open)].name;
         Diagnostic *d =
             diag_report(c->diags, DIAG_E0531, column->range, "%s changes with %s, which has no place in this table",
-                        text_of(c, column), axes_text(c->arena, c->axes, open));
+                        text_of_value(c, column), axes_text(c->arena, c->axes, open));
         diag_help(
             d,
             joined

@@ -147,6 +147,7 @@ static void check_item(Checker *c, Ast *s) {
     case AST_TRAIN: checker_ensure(c, s); break;
     case AST_LET: check_experiment_let(c, s); break;
     case AST_TABLE: check_table(c, s); break;
+    case AST_FIGURE: check_figure(c, s); break;
     case AST_CLAIM: check_claim(c, s); break;
     case AST_ERROR: break;
     default: diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in an experiment", a_statement(c, s->kind));
@@ -162,12 +163,7 @@ void check_experiment(Checker *c, Ast *d) {
         diag_report(c->diags, DIAG_E0515, place(d), "an experiment has at most %d sweeps and choices", MOST_AXES);
     c->axes = &axes;
     check_settings(c, items, "experiment", "an experiment", d->range, DIAG_E0501, check_item);
-    for (uint32_t i = 0; i < items->nkids; i++)
-        for (uint32_t k = 0; items->kids[i]->kind == AST_TABLE && k < i; k++)
-            if (items->kids[k]->kind == AST_TABLE && same(items->kids[k]->name, items->kids[i]->name))
-                diag_note(diag_report(c->diags, DIAG_E0202, place(items->kids[i]), "two tables are called '%s'",
-                                      items->kids[i]->name),
-                          place(items->kids[k]), "the first is here");
+    check_files(c, items);
     c->axes = NULL;
 }
 
@@ -187,7 +183,7 @@ static void check_sweep_name(Checker *c, Ast *e, const char *key) {
     diag_report(c->diags, DIAG_E0516, e->range, "'%s' takes the variable of a sweep", key);
 }
 
-static void check_sweep_names(Checker *c, Ast *value, const char *key) {
+void check_sweep_names(Checker *c, Ast *value, const char *key) {
     if (value->kind != AST_ARRAY && value->kind != AST_TUPLE) {
         check_sweep_name(c, value, key);
         return;

@@ -249,6 +249,13 @@ void check_sweep(Checker *c, Ast *sweep); /* also a variable of [f(n) for n in A
 void check_test(Checker *c, Ast *decl);
 const Type *check_gradcheck(Checker *c, Ast *e, const Builtin *b, Ast **args);
 
+/* Variables of sweeps, one or a list, at `key`. */
+void check_sweep_names(Checker *c, Ast *value, const char *key);
+
+/* ---- check_figure.c ---- */
+void check_figure(Checker *c, Ast *figure);
+void check_files(Checker *c, const Ast *items); /* tables and figures of an experiment that would share files */
+
 /* ---- check_axes.c ---- */
 const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e); /* min(v, over: s) */
 const Type *check_picks(Checker *c, Ast *e);                                 /* v[mode: jfb] */
@@ -256,6 +263,7 @@ const Type *check_picks(Checker *c, Ast *e);                                 /* 
 const Type *check_label_compared(Checker *c, Ast *e);
 /* Every axis of a table's columns is in its rows or its cells; reports E0531. */
 void check_table_axes(Checker *c, const Ast *settings);
+const char *text_of_value(Checker *c, const Ast *e); /* as it is written, in quotes, at most 40 letters */
 
 /* ---- check_with.c ---- */
 const Type *check_with(Checker *c, Ast *e);

@@ -41,7 +41,8 @@
 /* Words that are names too; layout.c takes them as the range POINT .. STATE. */
 %token POINT "point" DATA "data" TRAIN "train" ATTACK "attack" DEFENCE "defence" OPTIMISER "optimiser"
 %token SCHEDULE "schedule" EXPERIMENT "experiment" GRADIENT "gradient" SWEEP "sweep" TABLE "table" CHECK "check"
-%token TEST "test" OF "of" BY "by" AS "as" BUFFER "buffer" CONST "const" UNTIL "until" CLAIM "claim" STATE "state"
+%token TEST "test" OF "of" BY "by" AS "as" BUFFER "buffer" CONST "const" UNTIL "until" FIGURE "figure"
+%token CLAIM "claim" STATE "state"
 %token REPEAT "repeat"              /* layout.c decides where it is a keyword */
 %token ARROW "->" RANGE ".." EQ "==" NE "!=" LE "<=" GE ">=" PIPE "|>" POW "**"
 
@@ -188,6 +189,7 @@ item:
   | SWEEP name IN expr               { $$ = BUILD_NAMED(SWEEP, @$, $name, $expr); }
   | TABLE string block               { $$ = BUILD_NAMED(TABLE, @$, $string, $block); }
   | RANGE postfix                    { $$ = BUILD(SPREAD, @$, @postfix, NULL, $postfix); }
+  | FIGURE string block              { $$ = BUILD_NAMED(FIGURE, @$, $string, $block); }
   | CLAIM string ':' expr            { $$ = BUILD_NAMED(CLAIM, @$, $string, $expr); }
   ;
 until_opt: %empty      { $$ = NULL; }
@@ -295,7 +297,7 @@ path: name                   { $$ = $1; }
   ;
 name: word                   { $$ = build_leaf(ps, AST_NAME, @1); };
 word: IDENT | POINT | DATA | TRAIN | ATTACK | DEFENCE | OPTIMISER | SCHEDULE | EXPERIMENT | GRADIENT | SWEEP | TABLE
-  | CHECK | TEST | OF | BY | AS | BUFFER | CONST | UNTIL | CLAIM | STATE;
+  | CHECK | TEST | OF | BY | AS | BUFFER | CONST | UNTIL | FIGURE | CLAIM | STATE;
 /* Reduced before the next token is read, so that an error there is reported too; only after a SEP was consumed: before
  * it, recovery loops for ever. */
 recovered: SEP { yyerrok; };
@@ -337,13 +339,14 @@ typedef struct Expected {
 static const yysymbol_kind_t names[] = {
     YYSYMBOL_IDENT, YYSYMBOL_POINT, YYSYMBOL_DATA, YYSYMBOL_TRAIN, YYSYMBOL_ATTACK, YYSYMBOL_DEFENCE, YYSYMBOL_OPTIMISER,
     YYSYMBOL_SCHEDULE, YYSYMBOL_EXPERIMENT, YYSYMBOL_GRADIENT, YYSYMBOL_SWEEP, YYSYMBOL_TABLE, YYSYMBOL_CHECK, YYSYMBOL_TEST,
-    YYSYMBOL_OF, YYSYMBOL_BY, YYSYMBOL_AS, YYSYMBOL_BUFFER, YYSYMBOL_CONST, YYSYMBOL_UNTIL, YYSYMBOL_CLAIM, YYSYMBOL_STATE, YYSYMBOL_YYEMPTY};
+    YYSYMBOL_OF, YYSYMBOL_BY, YYSYMBOL_AS, YYSYMBOL_BUFFER, YYSYMBOL_CONST, YYSYMBOL_UNTIL, YYSYMBOL_FIGURE, YYSYMBOL_CLAIM, YYSYMBOL_STATE,
+    YYSYMBOL_YYEMPTY};
 /* In Bison's numbering a one-character token is named after its place in the grammar, so go through the token numbers. */
 static const char operators[] = "<>+-*/@.'([";
 static const int operator_words[] = {T_PIPE, T_BY, T_WITH, T_UNDER, T_OR, T_AND, T_EQ, T_NE, T_LE, T_GE, T_RANGE, T_POW};
 static const int operand_words[] = {T_NUMBER, T_STRING, T_TRUE, T_FALSE, T_NOT, T_IF};
 static const int statement_words[] = {T_PARAM, T_BUFFER, T_USE, T_LET, T_FN, T_RETURN, T_FOR, T_FIXED, T_STATE, T_REPEAT, T_TRAIN,
-                                      T_SWEEP, T_TABLE, T_CLAIM, T_RANGE, T_NUMBER, T_STRING, T_TRUE, T_FALSE, '(', '[', '{'};
+                                      T_SWEEP, T_TABLE, T_FIGURE, T_CLAIM, T_RANGE, T_NUMBER, T_STRING, T_TRUE, T_FALSE, '(', '[', '{'};
 static const int declaration_words[] = {T_IMPORT, T_CONST, T_FN, T_LAYER, T_DATA, T_ATTACK, T_DEFENCE, T_OPTIMISER, T_SCHEDULE,
                                         T_TRAIN, T_GRADIENT, T_CHECK, T_TEST, T_EXPERIMENT};
 

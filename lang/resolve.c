@@ -362,7 +362,7 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     if (record && key) row = setting_find("train", key); /* whose settings these are, is known where they are used */
     if (record && key && !row) row = setting_find("net_with", key);
     if (paths && key && !row) row = setting_find("attack_with", key);
-    if (!key || (!row && !paths && *block) || (row && row->kind == KIND_WORD && is_name) ||
+    if (!key || (!row && !paths && *block) || (row && (row->kind == KIND_WORD || row->kind == KIND_BAND) && is_name) ||
         (row && row->kind == KIND_START && is_name && strcmp(value->name, "previous") == 0) ||
         (is_name && takes_word(key)) || resolve_chain(r, value)) {
         /* a word */
@@ -372,7 +372,7 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
         resolve_finish(r, value);
     } else if (row && value && value->kind == AST_CALL &&
                (row->kind == KIND_CERTIFY || row->kind == KIND_CELLS || row->kind == KIND_CLIP ||
-                row->kind == KIND_AVERAGE)) {
+                row->kind == KIND_AVERAGE || row->kind == KIND_BAND)) {
         resolve_args(r, AST_SLOT(value, CALL, inputs), false);
     } else if (row && row->kind == KIND_PATHS) {
         /* names of a net's layers and parameters: the compiler looks for them */
@@ -507,6 +507,7 @@ static void resolve_item(Resolver *r, Ast *s, const char *block) {
         declare(r, s->name, s, name_place(s));
         break;
     case AST_TABLE: resolve_settings(r, AST_SLOT(s, TABLE, settings), "table"); break;
+    case AST_FIGURE: resolve_settings(r, AST_SLOT(s, FIGURE, settings), "figure"); break;
     case AST_CLAIM: resolve_expr(r, AST_SLOT(s, CLAIM, condition)); break;
     default: break;
     }

@@ -120,6 +120,8 @@ typedef enum Kind {
     KIND_ROWS,
     KIND_COLUMNS,
     KIND_CELLS,
+    KIND_BAND,
+    KIND_LABEL,
     KIND_WEIGHTS,
 } Kind;
 

@@ -215,20 +215,22 @@ static bool find_axes(Experiment *x, json_t *axes) {
     return true;
 }
 
-static bool run_item(Experiment *x, const Ast *item, json_t *tables, json_t *claims) {
+typedef struct Shown {
+    json_t *tables, *figures, *claims;
+} Shown;
+
+static bool show(json_t *list, json_t *one) {
+    if (one) json_array_append_new(list, one);
+    return one != NULL;
+}
+
+static bool run_item(Experiment *x, const Ast *item, const Shown *to) {
     switch (item->kind) {
     case AST_TRAIN: return run_train(x, item);
     case AST_LET: return run_let(x, item);
-    case AST_TABLE: {
-        json_t *j = experiment_table(x, item);
-        if (j) json_array_append_new(tables, j);
-        return j != NULL;
-    }
-    case AST_CLAIM: {
-        json_t *j = experiment_claim(x, item);
-        if (j) json_array_append_new(claims, j);
-        return j != NULL;
-    }
+    case AST_TABLE: return show(to->tables, experiment_table(x, item));
+    case AST_FIGURE: return show(to->figures, experiment_figure(x, item));
+    case AST_CLAIM: return show(to->claims, experiment_claim(x, item));
     case AST_SWEEP:
     case AST_FN:
     case AST_SETTING:
@@ -248,20 +250,21 @@ json_t *pipe_experiment(Pipe *p, const Ast *experiment) {
     const Ast *audit = experiment_setting(AST_SLOT(experiment, EXPERIMENT, items), "audit");
     x->audit = audit && audit->number != 0;
     x->arrays = json_array();
-    json_t *axes = json_array(), *tables = json_array(), *claims = json_array();
+    json_auto_t *axes = json_array();
+    const Shown to = {json_array(), json_array(), json_array()};
     const uint32_t uses = p->nuses;
     bool ok = find_axes(x, axes);
-    for (x->item = 0; ok && x->item < x->items->nkids; x->item++)
-        ok = run_item(x, x->items->kids[x->item], tables, claims);
+    for (x->item = 0; ok && x->item < x->items->nkids; x->item++) ok = run_item(x, x->items->kids[x->item], &to);
     p->nuses = uses; /* its nets are not seen by what stands after it */
     json_t *j = ok ? json_pack("{s:s, s:i, s:O, s:O, s:O}", "name", experiment->name, "line", json_line(experiment),
-                               "axes", axes, "arrays", x->arrays, "tables", tables)
+                               "axes", axes, "arrays", x->arrays, "tables", to.tables)
                    : NULL;
-    if (j && json_array_size(claims)) json_object_set(j, "claims", claims);
+    if (j && json_array_size(to.figures)) json_object_set(j, "figures", to.figures);
+    if (j && json_array_size(to.claims)) json_object_set(j, "claims", to.claims);
     if (j && x->audit) json_object_set_new(j, "audit", json_true());
-    json_decref(axes);
     json_decref(x->arrays);
-    json_decref(tables);
-    json_decref(claims);
+    json_decref(to.tables);
+    json_decref(to.figures);
+    json_decref(to.claims);
     return j;
 }

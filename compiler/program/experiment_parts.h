@@ -3,7 +3,7 @@
  * Training runs and evaluations have a specification for each cell of their axes; what is computed from them has one for
  * all.  The runtime evaluates them where they are asked for, each cell once.
  * Files: experiment.c (items, cells), experiment_axes.c (values of sweeps), experiment_value.c (what the values are),
- * experiment_table.c (what is shown), experiment_claim.c. */
+ * experiment_table.c, experiment_figure.c (what is shown), experiment_claim.c. */
 #ifndef DEQ_COMPILER_EXPERIMENT_PARTS_H
 #define DEQ_COMPILER_EXPERIMENT_PARTS_H
 #include "axes.h"
@@ -83,10 +83,14 @@ json_t *experiment_axis_json(const Experiment *x, uint32_t axis);
 /* ---- experiment_value.c ---- */
 /* Adds what `e` is and what it needs, under `name` (NULL: one is made); returns the name, NULL after an error. */
 const char *experiment_value(Experiment *x, const Ast *e, const char *name);
+/* The same, where a choice is the number that it stands for. */
+const char *experiment_number(Experiment *x, const Ast *e);
 /* Whether something in it is known only when the experiment runs. */
 bool experiment_runs(Experiment *x, Scope *s, const Ast *e);
 /* ---- experiment_table.c ---- */
 json_t *experiment_table(Experiment *x, const Ast *table);
+/* ---- experiment_figure.c ---- */
+json_t *experiment_figure(Experiment *x, const Ast *figure);
 /* ---- experiment_claim.c ---- */
 json_t *experiment_claim(Experiment *x, const Ast *claim);
 AxisSet experiment_seeds(const Experiment *x);

@@ -434,6 +434,12 @@ const char *experiment_value(Experiment *x, const Ast *e, const char *name) {
     return add_expression(x, &s, e, name);
 }
 
+const char *experiment_number(Experiment *x, const Ast *e) {
+    const char *name = experiment_value(x, e, NULL);
+    const ArrayNode *node = name ? experiment_array(x, name) : NULL;
+    return node && node->chosen ? add_chosen(x, node) : name;
+}
+
 bool experiment_runs(Experiment *x, Scope *s, const Ast *e) {
     ReductionCall call;
     if (!e) return false;

@@ -150,7 +150,7 @@ static bool call_scalar(const deq_module *module, const char *name, const double
 
 #define MOST_INPUTS 64
 
-static double call(deq_arrays *g, const deq_array_spec *a, const double *inputs) {
+double deq_arrays_call(deq_arrays *g, const deq_array_spec *a, const double *inputs) {
     double out = NAN;
     if (!call_scalar(g->app->module, a->routine, inputs, &out)) g->starved = true;
     return out;
@@ -241,7 +241,7 @@ static double computed(deq_arrays *g, int array, const int *at, int resample) {
     }
     case DEQ_ARRAY_expression:
         for (int i = 0; i < a->ninputs; i++) inputs[i] = deq_arrays_value(g, a->inputs[i], at, resample);
-        return call(g, a, inputs);
+        return deq_arrays_call(g, a, inputs);
     case DEQ_ARRAY_reduce: return reduced(g, a, at, resample);
     case DEQ_ARRAY_pick: return picked_value(g, a, at, resample);
     default: return c->value; /* statistics stay as they are */

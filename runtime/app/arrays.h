@@ -69,6 +69,8 @@ deq_cell *deq_arrays_cell(const deq_arrays *g, int array, const int *at);
 bool deq_arrays_need(deq_arrays *g, int array, const int *at, deq_error *e);
 /* Its value, or that on the resample (from 0; -1: as measured).  The cell has been made. */
 double deq_arrays_value(deq_arrays *g, int array, const int *at, int resample);
+/* The expression at these values of its inputs; NaN, and the arrays `starved`, where memory is short. */
+double deq_arrays_call(deq_arrays *g, const deq_array_spec *a, const double *inputs);
 /* Writes the place that a pick is of into `out`; false: it is none of those that are kept. */
 bool deq_arrays_picked(const deq_arrays *g, const deq_array_spec *a, const int *at, int *out);
 /* `at` with the choices that the array's settings wait for; they have been made. */

@@ -1,7 +1,8 @@
-/* experiment.c - the cells of an experiment in order, then its tables. */
+/* experiment.c - the cells of an experiment in order, then its tables, figures and claims. */
 #define _GNU_SOURCE
 #include "experiment.h"
 #include "claims.h"
+#include "figure.h"
 #include "lines.h"
 #include "output.h"
 #include <math.h>
@@ -338,6 +339,7 @@ bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e
     deq_arrays g;
     bool ok = deq_arrays_open(&g, app, x, e) && run_all(&g, e);
     for (int t = 0; ok && t < x->ntables; t++) ok = deq_lines_write(&g, &x->tables[t], e);
+    for (int k = 0; ok && k < x->nfigures; k++) ok = deq_figure_write(&g, &x->figures[k], e);
     ok = ok && deq_claims_judge(&g, e);
     deq_arrays_close(&g);
     deq_shortfalls_end(&app->shortfalls, &app->reporter);

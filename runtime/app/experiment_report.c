@@ -15,6 +15,8 @@ static bool named_elsewhere(const deq_manifest *m, const deq_experiment_spec *x,
         if (other == x) continue;
         for (int k = 0; table && k < other->ntables; k++)
             if (!strcmp(other->tables[k].name, name)) return true;
+        for (int k = 0; table && k < other->nfigures; k++)
+            if (!strcmp(other->figures[k].name, name)) return true;
         for (int k = 0; !table && k < other->narrays; k++)
             if (other->arrays[k].kind == DEQ_ARRAY_train && !strcmp(other->arrays[k].name, name)) return true;
     }

@@ -1,147 +1,12 @@
-/* plot.c - pictures of a training run, drawn by gnuplot from a script and CSV data left beside them.
- *
- * Without gnuplot, or when it fails, there is a note and the scripts stay for later: a picture is no reason to fail.  It
- * hands the picture over by a pipe, so that files are written here, whole or not at all, and a full disk is an error. */
+/* plot.c - pictures of a training run, drawn by gnuplot from a script and CSV data left beside them. */
 #define _GNU_SOURCE
 #include "app_state.h"
 #include "output.h"
 #include "plot.h"
 #include "seal.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#define MOST_PICTURE ((size_t)64 << 20)
-
-static const char preamble[] = "# %s; drawn by: gnuplot %s%s.gp   (in this folder)\n"
-                               "if (!exists('output')) output = '%s%s.png'\n"
-                               "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) {\n"
-                               "  set terminal pngcairo size %s font 'DejaVu Sans,%d' background rgb 'white' rounded\n"
-                               "} else {\n"
-                               "  set terminal png size %s\n"
-                               "}\n"
-                               "set output output\n"
-                               "set datafile separator ','\n"
-                               "set datafile missing ''\n"
-                               "set encoding utf8\n"
-                               "set border 3 lw 1 lc rgb '#555555'\n"
-                               "set tics nomirror out scale 0.6 textcolor rgb '#333333'\n"
-                               "set grid lt 1 lw 0.8 lc rgb '#e4e4e4'\n"
-                               "set style line 1 lc rgb '#0072b2' lw 2.2 pt 7 ps 0.7\n"
-                               "set style line 2 lc rgb '#d55e00' lw 2.2 pt 5 ps 0.7\n"
-                               "set style line 3 lc rgb '#009e73' lw 2.2 pt 9 ps 0.8\n"
-                               "set style line 4 lc rgb '#999999' lw 1.4 dt 2\n"
-                               "set key samplen 2 spacing 1.15 textcolor rgb '#333333' noenhanced\n";
-
-void deq_plot_begin(FILE *out, const char *what, const char *stem, const char *suffix, const char *size, int font) {
-    fprintf(out, preamble, what, stem, suffix, stem, suffix, size, font, size);
-}
-
-/* All that comes out of the pipe; NULL: out of memory, or too much for a picture. */
-static char *read_pipe(int pipe, size_t *size) {
-    size_t capacity = 1 << 16;
-    char *bytes = malloc(capacity);
-    *size = 0;
-    while (bytes) {
-        const ssize_t got = read(pipe, bytes + *size, capacity - *size);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return bytes;
-        *size += (size_t)got;
-        if (*size < capacity) continue;
-        char *grown = capacity < MOST_PICTURE ? realloc(bytes, capacity *= 2) : NULL;
-        if (!grown) free(bytes);
-        bytes = grown;
-    }
-    return NULL;
-}
-
-/* 1: drawn, and *picture is it; 0: gnuplot failed; -1: there is no gnuplot. */
-static int run_gnuplot(const char *folder, const char *script, char **picture, size_t *size) {
-    char *arguments[] = {"gnuplot", "-e", "output='/dev/stdout'", (char *)script, NULL};
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC)) return 0;
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addchdir_np(&actions, folder);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
-    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    pid_t child;
-    int failed = posix_spawnp(&child, "gnuplot", &actions, NULL, arguments, environ), status = 0;
-    posix_spawn_file_actions_destroy(&actions);
-    close(ends[1]);
-    *picture = failed ? NULL : read_pipe(ends[0], size);
-    close(ends[0]); /* if it is too much, gnuplot ends by that */
-    if (failed) return failed == ENOENT ? -1 : 0;
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR) return 0;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) return -1;
-    return *picture && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-static bool unchanged(const char *path, const char *text, size_t size) {
-    size_t have = 0;
-    char *old = deq_read_whole(path, 16 << 20, &have);
-    bool same = old && have == size && !memcmp(old, text, size);
-    free(old);
-    return same;
-}
-
-bool deq_plot_current(const deq_app *app, const char *stem, const char *suffix, const char *text, size_t size) {
-    char script[300], picture[300];
-    snprintf(script, sizeof script, "%s.gp", suffix);
-    snprintf(picture, sizeof picture, "%s.png", suffix);
-    char *from = deq_app_file(app, stem, script), *to = deq_app_file(app, stem, picture);
-    const bool current = from && to && unchanged(from, text, size) && !access(to, R_OK);
-    free(from);
-    free(to);
-    return current;
-}
-
-static bool whole_picture(const char *bytes, size_t size) {
-    static const char end[8] = {'I', 'E', 'N', 'D', '\xae', 'B', '`', '\x82'};
-    return size > sizeof end && !memcmp(bytes + size - sizeof end, end, sizeof end);
-}
-
-/* Writes STEM + SUFFIX + ".gp" and draws it.  The script names the net by its key; with `same_data` (the data file
- * cannot have changed either) a picture that is there stays. */
-bool deq_plot_draw(deq_app *app, const char *stem, const char *suffix, const char *text, size_t size, bool same_data,
-                   deq_error *e) {
-    char name[300], picture[300];
-    snprintf(name, sizeof name, "%s%s.gp", stem, suffix);
-    snprintf(picture, sizeof picture, "%s%s.png", stem, suffix);
-    char *script = deq_app_file(app, name, ""), *to = deq_app_file(app, picture, "");
-    bool ok = script && to ? true : deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
-    bool current = ok && same_data && deq_plot_current(app, stem, suffix, text, size);
-    ok = ok && deq_output_write(script, text, size, e);
-    if (ok && !current) {
-        char *bytes = NULL;
-        size_t length = 0;
-        const int drawn = run_gnuplot(app->results, name, &bytes, &length);
-        if (drawn == 1 && whole_picture(bytes, length)) {
-            ok = deq_output_write(to, bytes, length, e);
-        } else {
-            static bool noted;
-            if (drawn >= 0 || !noted)
-                deq_report(
-                    &app->reporter,
-                    drawn < 0
-                        ? "note: no pictures, gnuplot is not installed (apt-get install gnuplot-nox); later: gnuplot %s"
-                        : "note: gnuplot could not draw %s",
-                    script);
-            if (drawn < 0) noted = true;
-        }
-        free(bytes);
-    }
-    free(script);
-    free(to);
-    return ok;
-}
 
 static bool measured(const json_t *rows, const char *column) {
     for (size_t i = 0; i < json_array_size(rows); i++)
@@ -198,8 +63,7 @@ static bool plot_training(deq_app *app, const deq_model *model, bool same_log, d
     static const char *const sizes[] = {"", "700,480", "1200,480", "1650,500", "2100,500"};
     size_t epochs = json_array_size(rows);
     if (panels) {
-        fprintf(f, preamble, model->key, model->stem, "-training", model->stem, "-training", sizes[panels], 11,
-                sizes[panels]);
+        deq_plot_begin(f, model->key, model->stem, "-training", sizes[panels], 11);
         fprintf(f,
                 "set xlabel 'epoch'\nset xrange [%g:%zu%s]\nset offsets 0, 0, graph 0.06, graph 0.02\n"
                 "set multiplot layout 1,%d margins char 9, char 2, char 4, char %d spacing char 10, char 0%s%s%s\n",
@@ -238,7 +102,7 @@ static bool plot_residuals(deq_app *app, const deq_model *model, const json_t *r
     char *label = strdup(model->label);
     for (char *c = label; c && *c; c++)
         if (*c == '"' || *c == '\\' || *c == '\n') *c = ' ';
-    fprintf(g, preamble, model->key, model->stem, "-residual", model->stem, "-residual", "820,560", 12, "820,560");
+    deq_plot_begin(g, model->key, model->stem, "-residual", "820,560", 12);
     fprintf(g,
             "set title \"residual of the forward solve: %s\" noenhanced\n"
             "set xlabel 'iteration'\nset ylabel 'residual'\n"
@@ -254,7 +118,7 @@ static bool plot_residuals(deq_app *app, const deq_model *model, const json_t *r
     fclose(g);
     free(label);
     char *path = deq_app_file(app, name, ""), *sealed = path && data ? deq_seal_csv(data, path, &data_size) : NULL;
-    bool same = sealed && unchanged(path, sealed, data_size);
+    bool same = sealed && deq_file_holds(path, sealed, data_size);
     bool ok = (sealed || deq_fail(e, DEQ_MEMORY, "out of memory for a picture")) &&
               deq_output_write(path, sealed, data_size, e) &&
               deq_plot_draw(app, model->stem, "-residual", text, size, same, e);

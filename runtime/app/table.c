@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "table.h"
+#include "seal.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,19 +254,6 @@ void deq_table_markdown(FILE *out, const deq_table *t) {
     verdicts(out, t);
 }
 
-static void csv_text(FILE *out, const char *text) {
-    if (!strpbrk(text, ",\"\n")) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"') fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
 /* Whether some cell has an interval in this column. */
 static bool has_interval(const deq_table *t, int column) {
     for (int i = 0; i < t->ncells; i++)
@@ -291,37 +279,37 @@ static void csv_verdict(FILE *out, const deq_verdict *v) {
     FILE *f = v->level ? open_memstream(&reasons, &size) : NULL;
     if (f) deq_verdict_reasons(f, v), fclose(f);
     fputc(',', out);
-    if (reasons) csv_text(out, reasons);
+    if (reasons) deq_csv_text(out, reasons);
     fputc(',', out);
     if (v->level) deq_verdict_numbers(out, v, "; ");
     free(reasons);
 }
 
 void deq_table_csv(FILE *out, const deq_table *t) {
-    for (int s = 0; s < t->naxes; s++) csv_text(out, t->axes[s]), fputc(',', out);
+    for (int s = 0; s < t->naxes; s++) deq_csv_text(out, t->axes[s]), fputc(',', out);
     for (int c = 0; c < t->ncolumns; c++) {
-        csv_text(out, t->columns[c].title);
+        deq_csv_text(out, t->columns[c].title);
         fputc(',', out);
         if (has_interval(t, c)) {
-            csv_text(out, t->columns[c].title), fputs(" low,", out);
-            csv_text(out, t->columns[c].title), fputs(" high,", out);
+            deq_csv_text(out, t->columns[c].title), fputs(" low,", out);
+            deq_csv_text(out, t->columns[c].title), fputs(" high,", out);
         }
-        if (worst_cell(t, c) >= 0) csv_text(out, t->columns[c].title), fputs(" verdict,", out);
+        if (worst_cell(t, c) >= 0) deq_csv_text(out, t->columns[c].title), fputs(" verdict,", out);
     }
     fputs("seeds,nets,journals,undefined predictions,train seconds,evaluation seconds", out);
     for (int c = 0; c < t->ncolumns; c++)
-        if (is_attacked(t, c)) fputc(',', out), csv_text(out, t->columns[c].title), fputs(" attack", out);
+        if (is_attacked(t, c)) fputc(',', out), deq_csv_text(out, t->columns[c].title), fputs(" attack", out);
     for (int c = 0; c < t->ncolumns; c++)
         if (worst_cell(t, c) >= 0) {
-            fputc(',', out), csv_text(out, t->columns[c].title), fputs(" reasons", out);
-            fputc(',', out), csv_text(out, t->columns[c].title), fputs(" checks", out);
+            fputc(',', out), deq_csv_text(out, t->columns[c].title), fputs(" reasons", out);
+            fputc(',', out), deq_csv_text(out, t->columns[c].title), fputs(" checks", out);
         }
     fputc('\n', out);
     for (int i = 0; i < t->ncells; i++) {
-        for (int s = 0; s < t->naxes; s++) csv_text(out, t->cells[i].coordinates[s]), fputc(',', out);
+        for (int s = 0; s < t->naxes; s++) deq_csv_text(out, t->cells[i].coordinates[s]), fputc(',', out);
         for (int c = 0; c < t->ncolumns; c++) {
             if (t->columns[c].names)
-                csv_text(out, name_of(&t->columns[c], t->cells[i].values[c])), fputc(',', out);
+                deq_csv_text(out, name_of(&t->columns[c], t->cells[i].values[c])), fputc(',', out);
             else
                 csv_number(out, t->cells[i].values[c]);
             if (has_interval(t, c)) {
@@ -330,15 +318,16 @@ void deq_table_csv(FILE *out, const deq_table *t) {
             }
             if (worst_cell(t, c) >= 0) fprintf(out, "%s,", deq_verdict_name(t->cells[i].verdicts[c].level));
         }
-        csv_text(out, t->cells[i].seeds);
+        deq_csv_text(out, t->cells[i].seeds);
         fputc(',', out);
-        csv_text(out, t->cells[i].nets);
+        deq_csv_text(out, t->cells[i].nets);
         fputc(',', out);
-        csv_text(out, t->cells[i].journals);
+        deq_csv_text(out, t->cells[i].journals);
         fprintf(out, ",%lld,%.3f,%.3f", (long long)t->cells[i].undefined, t->cells[i].train_seconds,
                 t->cells[i].seconds);
         for (int c = 0; c < t->ncolumns; c++)
-            if (is_attacked(t, c)) fputc(',', out), csv_text(out, t->cells[i].attacks[c] ? t->cells[i].attacks[c] : "");
+            if (is_attacked(t, c))
+                fputc(',', out), deq_csv_text(out, t->cells[i].attacks[c] ? t->cells[i].attacks[c] : "");
         for (int c = 0; c < t->ncolumns; c++)
             if (worst_cell(t, c) >= 0) csv_verdict(out, &t->cells[i].verdicts[c]);
         fputc('\n', out);

@@ -295,6 +295,33 @@ typedef struct deq_table_spec {
     bool mean_std;
 } deq_table_spec;
 
+typedef enum deq_figure_kind {
+#define FIGURE(kind, several, doc) DEQ_FIGURE_##kind,
+#include "figures.def"
+    DEQ_FIGURES
+} deq_figure_kind;
+
+typedef enum deq_band {
+#define BAND(word, samples, doc) DEQ_BAND_##word,
+#include "figures.def"
+    DEQ_BANDS
+} deq_band;
+
+typedef struct deq_figure_spec {
+    const char *name;
+    deq_figure_kind kind;
+    deq_column_spec *values; /* not spread: `by` is the figure's */
+    int nvalues;
+    deq_column_spec x;      /* the number along the x axis; value -1: places of the sweeps are */
+    int *along, nalong;     /* axes that the points of a line, or the columns, go along */
+    int *by, nby;           /* axes of the lines; of `heat`, those that make rows */
+    int *samples, nsamples; /* axes of seeds that the band goes over; none: a band goes over examples */
+    deq_band band;
+    double low, high; /* quantiles */
+    bool logarithmic;
+    const char *label, *x_label; /* NULL: not given */
+} deq_figure_spec;
+
 typedef struct deq_claim_spec {
     const char *text;
     int line, condition; /* position of the array: 1 or 0 */
@@ -311,6 +338,8 @@ typedef struct deq_experiment_spec {
     int narrays;
     deq_table_spec *tables;
     int ntables;
+    deq_figure_spec *figures;
+    int nfigures;
     deq_claim_spec *claims;
     int nclaims;
     bool audit;

@@ -1,4 +1,4 @@
-/* manifest_experiment.c - experiments: axes, arrays over them, tables. */
+/* manifest_experiment.c - experiments: axes, arrays over them, tables, figures, claims. */
 #include "manifest_reader.h"
 #include <limits.h>
 #include <string.h>
@@ -12,6 +12,14 @@ static const char *const reduction_names[] = {
 #define REDUCTION(name, kind, doc) #name,
 #include "reductions.def"
 #undef REDUCTION
+};
+static const char *const figure_names[] = {
+#define FIGURE(kind, several, doc) #kind,
+#include "figures.def"
+};
+static const char *const band_names[] = {
+#define BAND(word, samples, doc) #word,
+#include "figures.def"
 };
 
 static int position(const char *const *names, int n, const char *name) {
@@ -166,6 +174,17 @@ static void read_array(manifest_reader *r, const json_t *o, deq_experiment_spec 
     check_specs(r, x, a, a->nspecs);
 }
 
+static deq_column_spec read_column(manifest_reader *r, const json_t *o, const deq_experiment_spec *x) {
+    const char *format = manifest_text_or_null(o, "format");
+    deq_column_spec c = {.title = manifest_text(r, o, "title"),
+                         .value = array_named(r, x, x->narrays, manifest_text(r, o, "value")),
+                         .percent = format && !strcmp(format, "percent"),
+                         .names = (int)manifest_integer_or(o, "names", -1)};
+    c.by = places(r, json_object_get(o, "by"), x->naxes, &c.nby);
+    if (c.names >= x->naxes) manifest_missing(r, "names", "axis in");
+    return c;
+}
+
 static void read_table(manifest_reader *r, const json_t *o, const deq_experiment_spec *x, deq_table_spec *t) {
     r->where = "table";
     t->name = manifest_text(r, o, "name");
@@ -175,16 +194,7 @@ static void read_table(manifest_reader *r, const json_t *o, const deq_experiment
         t->rows[i].axes = places(r, json_array_get(v, (size_t)i), x->naxes, &t->rows[i].naxes);
     v = manifest_list(r, o, "columns", &t->ncolumns);
     t->columns = manifest_make(r, (size_t)t->ncolumns, sizeof *t->columns);
-    for (int i = 0; t->columns && i < t->ncolumns; i++) {
-        const json_t *c = json_array_get(v, (size_t)i);
-        const char *format = manifest_text_or_null(c, "format");
-        t->columns[i] = (deq_column_spec){.title = manifest_text(r, c, "title"),
-                                          .value = array_named(r, x, x->narrays, manifest_text(r, c, "value")),
-                                          .percent = format && !strcmp(format, "percent"),
-                                          .names = (int)manifest_integer_or(c, "names", -1)};
-        t->columns[i].by = places(r, json_object_get(c, "by"), x->naxes, &t->columns[i].nby);
-        if (t->columns[i].names >= x->naxes) manifest_missing(r, "names", "axis in");
-    }
+    for (int i = 0; t->columns && i < t->ncolumns; i++) t->columns[i] = read_column(r, json_array_get(v, (size_t)i), x);
     v = manifest_optional_list(o, "bold", &t->nbold);
     t->bold = manifest_make(r, (size_t)t->nbold, sizeof *t->bold);
     for (int i = 0; t->bold && i < t->nbold; i++) {
@@ -194,6 +204,32 @@ static void read_table(manifest_reader *r, const json_t *o, const deq_experiment
     t->join = places(r, json_object_get(o, "join"), x->naxes, &t->njoin);
     const char *cells = manifest_text_or_null(o, "cells");
     t->mean_std = cells && !strcmp(cells, "mean_std");
+}
+
+static int word_at(manifest_reader *r, const json_t *o, const char *key, const char *const *names, int n) {
+    const int at = position(names, n, manifest_text(r, o, key));
+    if (at < 0) manifest_missing(r, key, "known word in");
+    return at < 0 ? 0 : at;
+}
+
+static void read_figure(manifest_reader *r, const json_t *o, const deq_experiment_spec *x, deq_figure_spec *f) {
+    r->where = "figure";
+    const json_t *along = json_object_get(o, "x"), *v = manifest_list(r, o, "values", &f->nvalues);
+    f->name = manifest_text(r, o, "name");
+    f->kind = (deq_figure_kind)word_at(r, o, "kind", figure_names, DEQ_FIGURES);
+    f->values = manifest_make(r, (size_t)f->nvalues, sizeof *f->values);
+    for (int i = 0; f->values && i < f->nvalues; i++) f->values[i] = read_column(r, json_array_get(v, (size_t)i), x);
+    f->x.value = -1;
+    if (along) f->x = read_column(r, along, x);
+    f->along = places(r, json_object_get(o, "along"), x->naxes, &f->nalong);
+    f->by = places(r, json_object_get(o, "by"), x->naxes, &f->nby);
+    f->samples = places(r, json_object_get(o, "samples"), x->naxes, &f->nsamples);
+    f->band = (deq_band)word_at(r, o, "band", band_names, DEQ_BANDS);
+    f->low = json_number_value(json_object_get(o, "low"));
+    f->high = json_number_value(json_object_get(o, "high"));
+    f->logarithmic = manifest_flag(o, "logarithmic");
+    f->label = manifest_text_or_null(o, "label");
+    f->x_label = manifest_text_or_null(o, "x_label");
 }
 
 void manifest_experiment(manifest_reader *r, const json_t *o, deq_experiment_spec *x) {
@@ -222,6 +258,10 @@ void manifest_experiment(manifest_reader *r, const json_t *o, deq_experiment_spe
     x->tables = manifest_make(r, (size_t)x->ntables, sizeof *x->tables);
     for (int i = 0; x->arrays && x->tables && i < x->ntables; i++)
         read_table(r, json_array_get(tables, (size_t)i), x, &x->tables[i]);
+    const json_t *figures = manifest_optional_list(o, "figures", &x->nfigures);
+    x->figures = manifest_make(r, (size_t)x->nfigures, sizeof *x->figures);
+    for (int i = 0; x->arrays && x->figures && i < x->nfigures; i++)
+        read_figure(r, json_array_get(figures, (size_t)i), x, &x->figures[i]);
     const json_t *claims = manifest_optional_list(o, "claims", &x->nclaims);
     x->claims = manifest_make(r, (size_t)x->nclaims, sizeof *x->claims);
     for (int i = 0; x->arrays && x->claims && i < x->nclaims; i++) {

@@ -193,3 +193,16 @@ json_t *deq_sealed_rows(const char *path, deq_error *e) {
     free(csv);
     return rows;
 }
+
+void deq_csv_text(FILE *out, const char *text) {
+    if (!strpbrk(text, ",\"\n")) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"') fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}

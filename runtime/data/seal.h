@@ -9,11 +9,15 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* The whole object as text with the two members; malloc'ed, NULL: out of memory. */
 char *deq_seal_json(const json_t *object, const char *path);
 /* The whole CSV `text` with the two columns; malloc'ed, NULL: out of memory. */
 char *deq_seal_csv(const char *text, const char *path, size_t *size);
+
+/* A field of a line, in quotes where it must be. */
+void deq_csv_text(FILE *out, const char *text);
 
 /* Reads a sealed object; NULL: there is no such file, or DEQ_REPORT says what is wrong with it. */
 json_t *deq_sealed_json(const char *path, deq_error *e);

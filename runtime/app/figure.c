@@ -1,0 +1,251 @@
+/* figure.c - see figure.h: the marks of a figure, gathered from its arrays, and its files. */
+#define _GNU_SOURCE
+#include "figure.h"
+#include "examples.h"
+#include "experiment.h"
+#include "output.h"
+#include "plot.h"
+#include "seal.h"
+#include <ctype.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- names of places ---- */
+/* The value on axes[k], or without a place its name; *used: axes that this was. */
+static char *text_of(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, int *used) {
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return NULL;
+    *used = at ? deq_axes_value(x, axes, naxes, k, at, f) : deq_axes_name(x, axes, naxes, k, f);
+    fclose(f);
+    return text;
+}
+
+/* "early, pgd"; a bare number says what it is of: "seed = 1". */
+static char *label_of(const deq_figure_names *names, int place, bool told) {
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return NULL;
+    for (int c = 0; c < names->ncolumns; c++) {
+        const char *own = names->texts[place][c];
+        fputs(c ? ", " : "", f);
+        if (told && !isalpha((unsigned char)*own)) fprintf(f, "%s = ", names->columns[c]);
+        fputs(own, f);
+    }
+    fclose(f);
+    return text;
+}
+
+static bool names_open(deq_figure_names *n, const deq_experiment_spec *x, const int *axes, int naxes, bool told,
+                       int *at) {
+    n->n = deq_axes_count(x, axes, naxes);
+    n->columns = calloc((size_t)naxes + 1, sizeof *n->columns);
+    n->texts = calloc((size_t)n->n + 1, sizeof *n->texts);
+    n->labels = calloc((size_t)n->n + 1, sizeof *n->labels);
+    n->absent = calloc((size_t)n->n + 1, sizeof *n->absent);
+    if (!n->columns || !n->texts || !n->labels || !n->absent) return false;
+    int *starts = calloc((size_t)naxes + 1, sizeof *starts);
+    bool ok = starts;
+    for (int k = 0, used = 1; ok && k < naxes; k += used) {
+        starts[n->ncolumns] = k;
+        ok = (n->columns[n->ncolumns++] = text_of(x, axes, naxes, k, NULL, &used));
+    }
+    for (int place = 0; ok && place < n->n; place++) {
+        deq_axes_place(x, axes, naxes, place, at);
+        n->absent[place] = deq_axes_absent(x, axes, naxes, at);
+        ok = (n->texts[place] = calloc((size_t)n->ncolumns + 1, sizeof **n->texts));
+        for (int c = 0; ok && c < n->ncolumns && !n->absent[place]; c++)
+            ok = (n->texts[place][c] = text_of(x, axes, naxes, starts[c], at, &(int){0}));
+        if (ok && !n->absent[place]) ok = (n->labels[place] = label_of(n, place, told));
+    }
+    free(starts);
+    return ok;
+}
+
+static void names_close(deq_figure_names *n) {
+    for (int c = 0; n->columns && c < n->ncolumns; c++) free(n->columns[c]);
+    for (int place = 0; place < n->n; place++) {
+        for (int c = 0; n->texts && n->texts[place] && c < n->ncolumns; c++) free(n->texts[place][c]);
+        if (n->texts) free(n->texts[place]);
+        if (n->labels) free(n->labels[place]);
+    }
+    free(n->columns);
+    free(n->texts);
+    free(n->labels);
+    free(n->absent);
+}
+
+/* ---- marks ---- */
+static const deq_mark no_mark = {NAN, NAN, NAN, DEQ_UNJUDGED};
+
+/* What a band shows of n values; NaN is none. */
+static void spread(const deq_figure_spec *s, const double *values, int n, deq_mark *out) {
+    const double mean = deq_reduce(DEQ_REDUCE_mean, 0, values, n);
+    switch (s->band) {
+    case DEQ_BAND_quantiles:
+        out->value = deq_reduce(DEQ_REDUCE_quantile, 0.5, values, n);
+        out->low = deq_reduce(DEQ_REDUCE_quantile, s->low, values, n);
+        out->high = deq_reduce(DEQ_REDUCE_quantile, s->high, values, n);
+        break;
+    case DEQ_BAND_range:
+        out->value = mean;
+        out->low = deq_reduce(DEQ_REDUCE_min, 0, values, n);
+        out->high = deq_reduce(DEQ_REDUCE_max, 0, values, n);
+        break;
+    default: {
+        const double width = deq_reduce(DEQ_REDUCE_std, 0, values, n);
+        *out = (deq_mark){mean, mean - width, mean + width, out->verdict};
+    }
+    }
+}
+
+static const deq_cell *made(const deq_arrays *g, int array, const int *at) {
+    const deq_cell *c = deq_arrays_cell(g, array, at);
+    return c->done && !isnan(c->value) ? c : NULL;
+}
+
+/* Whether the band goes over seeds for this value. */
+static bool has_samples(const deq_arrays *g, const deq_figure_spec *s, int array) {
+    const deq_array_spec *a = &g->x->arrays[array];
+    for (int k = 0; k < a->naxes; k++)
+        for (int i = 0; i < s->nsamples; i++)
+            if (a->axes[k] == s->samples[i]) return true;
+    return false;
+}
+
+static bool over_seeds(deq_arrays *g, const deq_figure_spec *s, int array, int *at, deq_mark *out) {
+    const int n = deq_axes_count(g->x, s->samples, s->nsamples);
+    double *values = malloc((size_t)(n + 1) * sizeof *values);
+    for (int k = 0; values && k < n; k++) {
+        deq_axes_place(g->x, s->samples, s->nsamples, k, at);
+        const deq_cell *c = made(g, array, at);
+        values[k] = c ? c->value : NAN;
+        if (c && c->verdict.level > out->verdict) out->verdict = c->verdict.level;
+    }
+    if (values) spread(s, values, n, out);
+    for (int k = 0; k < s->nsamples; k++) at[s->samples[k]] = 0;
+    free(values);
+    return values != NULL;
+}
+
+static bool over_examples(deq_arrays *g, const deq_figure_spec *s, int array, const int *at, deq_mark *out) {
+    int64_t n;
+    double *values = deq_arrays_examples(g, array, at, &n);
+    if (values && n <= INT_MAX) spread(s, values, (int)n, out);
+    free(values);
+    return n >= 0;
+}
+
+static bool measure(deq_arrays *g, const deq_figure_spec *s, int array, int *at, deq_mark *out) {
+    *out = no_mark;
+    const bool sampled = s->band == DEQ_BAND_std || s->band == DEQ_BAND_range || s->band == DEQ_BAND_quantiles;
+    if (sampled && has_samples(g, s, array)) return over_seeds(g, s, array, at, out);
+    const deq_cell *c = made(g, array, at);
+    if (!c) return true;
+    *out = (deq_mark){c->value, NAN, NAN, c->verdict.level};
+    if (sampled) return over_examples(g, s, array, at, out);
+    if (s->band == DEQ_BAND_interval) out->low = c->interval.low, out->high = c->interval.high;
+    return true;
+}
+
+bool deq_figure_has(const deq_figure *f, int line, int point) {
+    if (f->lines.absent[line] || f->points.absent[point]) return false;
+    for (int v = 0; v < f->spec->nvalues; v++)
+        if (!isnan(deq_figure_mark(f, v, line, point)->value)) return true;
+    return false;
+}
+
+static bool gather(deq_arrays *g, deq_figure *f, int *at) {
+    const deq_figure_spec *s = f->spec;
+    const deq_experiment_spec *x = g->x;
+    if (!names_open(&f->lines, x, s->by, s->nby, true, at) ||
+        !names_open(&f->points, x, s->along, s->nalong, false, at))
+        return false;
+    const size_t n = (size_t)f->lines.n * (size_t)f->points.n;
+    f->x = calloc(n + 1, sizeof *f->x);
+    f->marks = calloc((size_t)s->nvalues * n + 1, sizeof *f->marks);
+    bool ok = f->x && f->marks;
+    memset(at, 0, (size_t)x->naxes * sizeof *at);
+    for (int line = 0; ok && line < f->lines.n; line++)
+        for (int point = 0; ok && point < f->points.n; point++) {
+            const bool absent = f->lines.absent[line] || f->points.absent[point];
+            deq_axes_place(x, s->by, s->nby, line, at);
+            deq_axes_place(x, s->along, s->nalong, point, at);
+            *deq_figure_x(f, line, point) = absent ? no_mark : (deq_mark){point, NAN, NAN, DEQ_UNJUDGED};
+            if (!absent && s->x.value >= 0) ok = measure(g, s, s->x.value, at, deq_figure_x(f, line, point));
+            for (int v = 0; ok && v < s->nvalues; v++) {
+                deq_mark *mark = deq_figure_mark(f, v, line, point);
+                *mark = no_mark;
+                if (!absent) ok = measure(g, s, s->values[v].value, at, mark);
+            }
+        }
+    return ok;
+}
+
+/* ---- files ---- */
+static const char *const formats[] = {"png", "svg", "pdf"};
+#define NFORMATS 3
+
+static void report(deq_app *app, const deq_figure *f, const char *stem, const char *csv, const char *json, bool drawn) {
+    char *doubt = NULL;
+    size_t size;
+    FILE *d = open_memstream(&doubt, &size);
+    if (d) deq_figure_doubt(d, f), fclose(d);
+    deq_report(&app->reporter, "figure %s: %s/%s.%s", f->spec->name, app->results, stem,
+               drawn ? "png, .svg, .pdf, .csv" : "csv");
+    if (doubt && *doubt) deq_report(&app->reporter, "%s", doubt);
+    json_t *pictures = json_array();
+    for (int i = 0; drawn && i < NFORMATS; i++)
+        json_array_append_new(pictures, json_sprintf("%s/%s.%s", app->results, stem, formats[i]));
+    deq_report_event(&app->reporter, "figure",
+                     json_pack("{s:s, s:s, s:s, s:s, s:o}", "name", f->spec->name, "experiment", f->experiment, "csv",
+                               csv, "json", json, "pictures", pictures));
+    free(doubt);
+}
+
+static bool write_files(deq_arrays *g, const deq_figure *f, deq_error *e) {
+    deq_app *app = g->app;
+    char *name = deq_experiment_file(app, g->x, f->spec->name, true), *stem = name ? deq_path_component(name) : NULL,
+         *csv = stem ? deq_app_file(app, stem, ".csv") : NULL,
+         *json = stem ? deq_app_file(app, stem, "-figure.json") : NULL,
+         *numbers = json ? deq_figure_json(f, json) : NULL, *values = NULL, *script = NULL, *sealed = NULL;
+    size_t values_size = 0, script_size = 0;
+    FILE *v = open_memstream(&values, &values_size), *s = open_memstream(&script, &script_size);
+    bool ok = csv && numbers && v && s, drawn = false;
+    if (v) deq_figure_csv(v, f), fclose(v);
+    if (s && stem) deq_figure_plot(s, f, stem);
+    if (s) fclose(s);
+    if (ok) sealed = deq_seal_csv(values, csv, &values_size);
+    ok = sealed || deq_fail(e, DEQ_MEMORY, "out of memory for the figure '%s'", f->spec->name);
+    const deq_output_text all[] = {{csv, sealed, values_size}, {json, numbers, numbers ? strlen(numbers) : 0}};
+    ok = ok && deq_output_write_all(all, 2, e) &&
+         deq_plot_draw_as(app, stem, "", formats, NFORMATS, script, script_size, true, &drawn, e);
+    if (ok) report(app, f, stem, csv, json, drawn);
+    free(name);
+    free(stem);
+    free(csv);
+    free(json);
+    free(numbers);
+    free(values);
+    free(script);
+    free(sealed);
+    return ok;
+}
+
+bool deq_figure_write(deq_arrays *g, const deq_figure_spec *spec, deq_error *e) {
+    deq_figure f = {.spec = spec, .experiment = g->x->name};
+    int *at = calloc((size_t)g->x->naxes + 1, sizeof *at);
+    bool ok = (at && gather(g, &f, at) && !g->starved) ||
+              deq_fail(e, DEQ_MEMORY, "out of memory for the figure '%s'", spec->name);
+    ok = ok && write_files(g, &f, e);
+    names_close(&f.lines);
+    names_close(&f.points);
+    free(f.x);
+    free(f.marks);
+    free(at);
+    return ok;
+}

@@ -1,0 +1,155 @@
+/* figure_scale.c - ends and ticks of a figure's axis: round numbers around what is drawn.  On a logarithmic axis what is not
+ * above 0 stands at the low end, at a tick of its own. */
+#include "figure.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+deq_figure_scale deq_scale_begin(bool percent, bool logarithmic) {
+    return (deq_figure_scale){.percent = percent,
+                              .logarithmic = logarithmic,
+                              .least = INFINITY,
+                              .most = -INFINITY,
+                              .all_least = INFINITY,
+                              .all_most = -INFINITY};
+}
+
+void deq_scale_take(deq_figure_scale *s, double v) {
+    if (!isfinite(v)) return;
+    if (s->percent) v *= 100;
+    s->broken = s->broken || s->percent || v != floor(v);
+    s->all_least = fmin(s->all_least, v);
+    s->all_most = fmax(s->all_most, v);
+    if (s->logarithmic && v <= 0) {
+        s->below = true;
+        return;
+    }
+    s->least = fmin(s->least, v);
+    s->most = fmax(s->most, v);
+}
+
+static void add_tick(deq_figure_scale *s, double tick) {
+    if (s->nticks < DEQ_MOST_TICKS) s->ticks[s->nticks++] = tick;
+}
+
+/* 1, 2 or 5 times a power of ten, so that at most `most` steps make the length. */
+static double round_step(double length, int most) {
+    const double power = pow(10, floor(log10(length / most)));
+    const double by[] = {1, 2, 5, 10};
+    for (int i = 0; i < 4; i++)
+        if (length / (by[i] * power) <= most + 1e-9) return by[i] * power;
+    return 10 * power;
+}
+
+static void end_linear(deq_figure_scale *s, deq_zero zero) {
+    const bool shown = zero == DEQ_ZERO_SHOWN;
+    double low = shown ? fmin(s->least, 0) : s->least, high = shown ? fmax(s->most, 0) : s->most;
+    const double length = high - low, pad = length > 0 ? 0.06 * length : s->percent ? 5 : fmax(0.1 * fabs(high), 0.5);
+    if (!(shown && low == 0)) low = zero != DEQ_ZERO_FREE && s->least >= 0 ? fmax(low - pad, 0) : low - pad;
+    if (!(shown && high == 0)) high = s->percent && s->most <= 100 ? fmin(high + pad, 100) : high + pad;
+    const double round = round_step(high - low, 6), step = s->broken ? round : fmax(round, 1);
+    s->low = low;
+    s->high = high;
+    for (double k = ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) add_tick(s, k * step);
+}
+
+/* Whole powers of ten where there are several, else 1, 2 and 5 times them. */
+static void end_logarithmic(deq_figure_scale *s) {
+    const double first = floor(log10(s->least) + 1e-9), last = ceil(log10(s->most) - 1e-9);
+    s->low = s->least / 1.3;
+    s->high = s->most * 1.3;
+    if (last - first >= 3) {
+        const int every = (int)ceil((last - first) / 8);
+        for (double k = first; k <= last; k++)
+            if ((int)fabs(k) % every == 0) add_tick(s, pow(10, k));
+    } else {
+        static const double by[] = {1, 2, 5};
+        for (double k = first; k <= last; k++)
+            for (int i = 0; i < 3; i++) add_tick(s, by[i] * pow(10, k));
+    }
+    if (s->below) s->low = s->least / (last - first >= 3 ? 10 : 3);
+    int kept = 0;
+    for (int i = 0; i < s->nticks; i++)
+        if (s->ticks[i] >= s->low * (s->below ? 1.5 : 1) && s->ticks[i] <= s->high) s->ticks[kept++] = s->ticks[i];
+    s->nticks = kept;
+}
+
+void deq_scale_end(deq_figure_scale *s, deq_zero zero) {
+    if (s->logarithmic && !(s->most > 0)) { /* nothing above 0 */
+        s->logarithmic = false;
+        s->least = s->all_least;
+        s->most = s->all_most;
+    }
+    if (!(s->most >= s->least)) s->least = 0, s->most = 1; /* nothing at all */
+    if (s->logarithmic)
+        end_logarithmic(s);
+    else
+        end_linear(s, zero);
+}
+
+void deq_scale_ticks(deq_figure_scale *s, const double *values, int n) {
+    enum { MOST = 8 };
+    double own[MOST];
+    int found = 0;
+    bool whole = true, fits = !s->logarithmic;
+    for (int i = 0; i < n; i++) {
+        bool seen = !isfinite(values[i]);
+        whole = whole && (seen || values[i] == floor(values[i]));
+        for (int k = 0; k < found && !seen; k++) {
+            seen = own[k] == values[i];
+            fits = fits && (seen || fabs(own[k] - values[i]) > 0.08 * (s->high - s->low));
+        }
+        fits = fits && (seen || found < MOST);
+        if (!seen && fits) own[found++] = values[i];
+    }
+    if (fits && found) {
+        memcpy(s->ticks, own, (size_t)found * sizeof *own);
+        s->nticks = found;
+        return;
+    }
+    int kept = 0;
+    for (int i = 0; i < s->nticks; i++)
+        if (!whole || fabs(s->ticks[i] - round(s->ticks[i])) < 1e-9) s->ticks[kept++] = s->ticks[i];
+    s->nticks = kept;
+}
+
+double deq_scale_drawn(const deq_figure_scale *s, double v) {
+    if (s->logarithmic && v <= 0) return s->low;
+    return s->percent ? 100 * v : v;
+}
+
+/* "0.5", "10^{-3}" in the enhanced form of gnuplot. */
+static void tick_text(const deq_figure_scale *s, double tick, char out[32]) {
+    const double power = tick > 0 ? floor(log10(tick) + 1e-9) : 0, front = tick / pow(10, power);
+    if (!s->logarithmic || (tick >= 0.001 && tick < 99999))
+        snprintf(out, 32, "%.6g", fabs(tick) < 1e-9 * fmax(fabs(s->low), fabs(s->high)) ? 0 : tick);
+    else if (fabs(front - 1) < 1e-6)
+        snprintf(out, 32, "10^{%.0f}", power);
+    else
+        snprintf(out, 32, "%.0f·10^{%.0f}", front, power);
+}
+
+int deq_scale_width(const deq_figure_scale *s) {
+    int widest = s->below && s->logarithmic ? 2 : 1;
+    for (int i = 0; i < s->nticks; i++) {
+        char text[32];
+        int braces = 0;
+        tick_text(s, s->ticks[i], text);
+        for (const char *c = text; *c; c++) braces += *c == '^' || *c == '{' || *c == '}';
+        const int width = deq_text_width(text) - braces;
+        if (width > widest) widest = width;
+    }
+    return widest;
+}
+
+void deq_scale_print(FILE *out, const deq_figure_scale *s, const char *name) {
+    if (s->logarithmic) fprintf(out, "set logscale %s\n", name);
+    fprintf(out, "set %srange [%.9g:%.9g]\nset %stics (", name, s->low, s->high, name);
+    for (int i = 0; i < s->nticks; i++) {
+        char text[32];
+        tick_text(s, s->ticks[i], text);
+        fprintf(out, "%s'%s' %.9g", i ? ", " : "", text, s->ticks[i]);
+    }
+    if (s->logarithmic && s->below) fprintf(out, "%s'≤ 0' %.9g", s->nticks ? ", " : "", s->low);
+    fputs(")\n", out);
+}
