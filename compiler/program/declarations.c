@@ -35,6 +35,9 @@ static DataUse *use_data(Pipe *p, Scope *s, const Ast *decl, const Module *owner
     DataUse *d = arena_alloc(e->arena, sizeof *d);
     d->decl = decl;
     d->name = decl->name;
+    for (uint32_t k = 0, n = 2; k < p->ndatasets; k++) /* another module's may be called the same */
+        if (strcmp(p->datasets[k]->name, d->name) == 0)
+            d->name = arena_printf(e->arena, "%s_%u", decl->name, n++), k = UINT32_MAX;
     uint32_t classes;
     if (!eval_type(&inner, type->kids[0], &d->input, &classes)) return NULL;
     if (!eval_type(&inner, type->kids[1], &d->target.shape, &d->target.classes)) return NULL;

@@ -6,6 +6,9 @@ cp "$PROGRAMS"/{shared,first,second}.deq .
 expect 0 'in all 4 trainings and 56 evaluations, which share 28 attacks' "$DEQ" run first.deq --plan
 expect 0 'in all 6 trainings and 62 evaluations, which share 32 attacks' "$DEQ" run second.deq --plan
 grep -q 'first.unused' out && fail "what nothing names is planned"
+# two experiments of one script share what they have together
+{ cat first.deq; echo 'experiment more { table "M" { rows: [first.config, first.seed]; columns: [first.clean, first.unused] } }'; } >both.deq
+expect 0 'in all 4 trainings and 56 evaluations, which share 28 attacks' "$DEQ" run both.deq --plan
 expect 0 '' "$DEQ" run second.deq
 [[ $(grep -c ': trained in' out) == 6 ]] || fail "a net for each configuration and seed of first, and for each own seed"
 expect 0 '' "$DEQ" run second.deq
