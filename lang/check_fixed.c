@@ -26,12 +26,18 @@ bool spells_mode(const Ast *e) {
     return mode_find(path);
 }
 
+bool names_net_setting(const Ast *e, const char *setting) {
+    if (e->kind != AST_MEMBER || !same(e->name, setting)) return false;
+    while (e->kind == AST_MEMBER && !item_experiment(e)) e = SLOT(e, MEMBER, base);
+    return e->ref && (e->ref->kind == AST_TRAIN || e->ref->kind == AST_NAME);
+}
+
 static int uses_of(SolverUse use) { return use == ANY_USE ? 0 : use == FOR_STATE ? SOLVER_STATE : SOLVER_ADJOINT; }
 
 bool check_solver(Checker *c, Ast *e, SolverUse use) {
     char buffer[256];
     if (e->kind == AST_ERROR) return false;
-    if (e->kind == AST_NAME && e->ref) {
+    if ((e->kind == AST_NAME && e->ref) || names_net_setting(e, "forward")) {
         if (check_expr(c, e)->kind == TYPE_SOLVER) return true;
         if (e->type->kind != TYPE_ERROR) unknown_row(c, e, &deq_solver_family, uses_of(use), e->name, DIAG_E0410);
         return false;
@@ -153,7 +159,7 @@ bool check_mode(Checker *c, Ast *e, const char *forward) {
     char buffer[256];
     if (e->kind == AST_ERROR) return false;
     bool spelled = spells_mode(e);
-    if (!spelled && e->kind == AST_NAME && e->ref) {
+    if (!spelled && ((e->kind == AST_NAME && e->ref) || names_net_setting(e, "gradient"))) {
         if (check_expr(c, e)->kind == TYPE_ERROR) return false;
         if (e->type->kind != TYPE_MODE) return unknown_mode(c, e, e->name);
         return true;

@@ -404,6 +404,27 @@ static const Type *statistic_member(Checker *c, const Ast *e, const Type *base, 
                      arena_printf(c->arena, "its members are %s%s", statistic_names(c->arena, attack), also));
 }
 
+/* ---- settings of a trained net: net.gradient, net.forward.max ---- */
+static bool is_net_setting(const char *name) {
+    return same(name, "forward") || same(name, "gradient") || same(name, "finish");
+}
+
+static const Type *setting_type(const char *name) {
+    return same(name, "forward") ? &type_solver : same(name, "gradient") ? &type_mode : &type_finish;
+}
+
+/* net.forward.max: a number of it */
+static const Type *setting_argument(Checker *c, const Ast *e, const Type *base, const char *setting) {
+    const deq_family *f = same(setting, "forward")    ? &deq_solver_family
+                          : same(setting, "gradient") ? &deq_mode_family
+                                                      : &deq_finish_family;
+    deq_argument a;
+    const bool known = deq_argument_widest(f, same(setting, "forward") ? SOLVER_STATE : 0, deq_part_of(e->name), &a);
+    if (known && a.type == DEQ_WHOLE) return &type_int;
+    if (known && a.type == DEQ_NUMBER) return &type_real;
+    return no_member(c, e, base, arena_printf(c->arena, "it has the numbers of its row, %s.max say", setting));
+}
+
 const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
     const Ast *from = SLOT(e, MEMBER, base);
     if (base->kind == TYPE_DATASET)
@@ -423,10 +444,19 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
                 t->items = arena_copy(c->arena, &body->kids[i]->type, sizeof *t->items);
                 return t;
             }
-        return no_member(c, e, base,
-                         arena_printf(c->arena, "its members are fixed (%s) and the names of its layers",
-                                      statistic_names(c->arena, false)));
+        if (same(e->name, "parameters") || same(e->name, "state_bytes")) return &type_real;
+        if (is_net_setting(e->name))
+            return layer_has_fixed(c, base->items[0]->decl) ? setting_type(e->name)
+                                                            : no_member(c, e, base, "the net has no fixed point");
+        return no_member(
+            c, e, base,
+            arena_printf(c->arena,
+                         "its members are fixed (%s), parameters, state_bytes, forward, gradient, finish and "
+                         "the names of its layers",
+                         statistic_names(c->arena, false)));
     }
+    if (from->kind == AST_MEMBER && is_net_setting(from->name) && base == setting_type(from->name))
+        return setting_argument(c, e, base, from->name);
     /* statistics of an evaluation: let robust = accuracy(..), then robust.steps, robust.attack.converged */
     if (base == &type_evaluation && (from->kind == AST_NAME || from->kind == AST_CALL || item_experiment(from)))
         return same(e->name, "attack") ? &type_attack_statistics : statistic_member(c, e, base, false, " and attack");

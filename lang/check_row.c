@@ -33,7 +33,7 @@ static void unknown(Checker *c, Ast *e, const deq_family *f, const char *key) {
 bool check_row(Checker *c, Ast *e, const deq_family *f, const Type *type, const char *key) {
     const deq_row *row = row_of(e, f);
     if (e->kind == AST_ERROR) return false;
-    if (e->kind == AST_NAME && e->ref) { /* a sweep over them */
+    if ((e->kind == AST_NAME && e->ref) || names_net_setting(e, key)) { /* a sweep over them, or what a net has */
         if (check_expr(c, e)->kind == type->kind && type != &type_word) return true;
         if (e->type->kind != TYPE_ERROR) unknown(c, e, f, key);
         return false;

@@ -149,7 +149,9 @@ bool check_solver(Checker *c, Ast *e, SolverUse use);
 bool check_chain(Checker *c, Ast *e, SolverUse use);
 bool is_chain(const Ast *e);                             /* a else b, of solvers by their spelling */
 const Ast *chain_link(const Ast *chain, uint32_t which); /* a solver's own link 0 is itself; NULL past the end */
-bool spells_mode(const Ast *e);                          /* phantom.unroll(..), implicit: by its spelling */
+/* net.gradient, where `net` is a trained net or a name for one: the check of the value says what it is. */
+bool names_net_setting(const Ast *e, const char *setting);
+bool spells_mode(const Ast *e); /* phantom.unroll(..), implicit: by its spelling */
 bool spells_solver(const Ast *e);
 /* Calls `visit` for every fixed point of the layer and those it uses; path is "" or "body.". */
 void each_fixed(Checker *c, const Ast *layer, const char *path,

@@ -274,7 +274,9 @@ static bool read_setting(Scope *s, const Ast *item, Reading *r, AttackUse *out) 
         if (!r->against) r->against = value, r->against_from = *s;
     } else if (strcmp(name, "judge") == 0) {
         if (!out->judge) out->judge = value->name; /* one of its words: the checker's matter */
-    } else if (strcmp(name, "gradient") == 0)
+    } else if (strcmp(name, "gradient") == 0 && !out->gradient && setting_of_asked_net(s, value))
+        out->gradient = "";
+    else if (strcmp(name, "gradient") == 0)
         return out->gradient || (out->gradient = setting_text(s, "gradient", value));
     else
         return elab_error(s, DIAG_E0501, item->range,
@@ -328,6 +330,7 @@ bool attack_against(Scope *s, const Ast *given, const Ast **net, Scope *from) {
 bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out) {
     Reading r;
     if (!read_attack(s, given, &r, out)) return false;
+    if (out->gradient && !*out->gradient) out->gradient = NULL;
     Scope from = r.from;
     const Ast *d = r.d, *call = r.call;
     const Module *owner = r.owner;

@@ -68,8 +68,13 @@ typedef struct Elab {
     Program *program;
     uint32_t real_bytes;
     const char *const *asked; /* attack settings of the command line, "linf.radius=0.2"; NULL at the end, or NULL */
-    uint32_t depth;           /* of calls, to refuse recursion */
-    uint32_t evaluations;     /* of the net being written out, to refuse what grows without end */
+    /* A setting of a trained net, net.gradient or net.forward.max, as text; *train (may be NULL) is the TRAIN where nothing
+     * but that net's own settings decide it.  NULL after an error. */
+    const char *(*net_setting)(Scope *s, const Ast *member, const Ast **train);
+    void *pipe;           /* of net_setting */
+    const Ast *asked_net; /* the TRAIN whose gradient, as it is, an attack asks that gives none; NULL: not known */
+    uint32_t depth;       /* of calls, to refuse recursion */
+    uint32_t evaluations; /* of the net being written out, to refuse what grows without end */
     Net **nets;
     uint32_t nnets, nets_cap;
     Routine **routines; /* attacks, optimisers, scalar functions */
@@ -280,6 +285,8 @@ const char *row_text(Scope *s, const struct deq_family *f, const Ast *value); /*
 const char *chain_text(Scope *s, const Ast *value, int uses);
 /* The text as a value, by the runtime's reader; what that refuses is reported. */
 bool setting_read(Scope *s, const char *key, const char *text, Range at, struct deq_fixed_settings *out);
+/* `gradient: net.gradient` of an attack on that very net: what it asks without the setting. */
+bool setting_of_asked_net(Scope *s, const Ast *value);
 const char *initialiser_text(Scope *s, const Ast *value);
 
 /* ---- state machines and scalar functions ---- */

@@ -101,6 +101,20 @@ static const char *called(Scope *s, const Ast *e, const deq_family *f, const deq
     return arena_strdup(s->elab->arena, path);
 }
 
+/* net.gradient: no name of a module's. */
+static bool is_net_setting(Scope *s, const Ast *e) {
+    char path[512];
+    return e->kind == AST_MEMBER && s->elab->net_setting &&
+           !(ast_path(e, path, sizeof path) && module_find(s->module, path, NULL));
+}
+
+bool setting_of_asked_net(Scope *s, const Ast *value) {
+    Scope from;
+    const Ast *e = resolve_ast(s, value, &from), *train = NULL;
+    return s->elab->asked_net && is_net_setting(&from, e) && strcmp(e->name, "gradient") == 0 &&
+           s->elab->net_setting(&from, e, &train) && train == s->elab->asked_net;
+}
+
 static const char *unknown(Scope *s, const Ast *at, const deq_family *f, int uses, const char *name, DiagCode code) {
     deq_complaint why;
     deq_row_known(f, deq_part_of(name), uses, &why);
@@ -117,6 +131,7 @@ const char *chain_text(Scope *s, const Ast *value, int uses) {
     }
     const deq_row *row;
     const char *name = called(&from, e, &deq_solver_family, &row);
+    if (!row && is_net_setting(&from, e)) return s->elab->net_setting(&from, e, NULL);
     return row ? call_text(&from, e, &deq_solver_family, row, uses)
                : unknown(s, value, &deq_solver_family, uses, name, DIAG_E0410);
 }
@@ -132,6 +147,7 @@ static const char *mode_text(Scope *s, const Ast *value) {
     const Ast *e = resolve_ast(s, value, &from), *decl;
     const deq_row *row;
     const char *name = called(&from, e, &deq_mode_family, &row);
+    if (!row && is_net_setting(&from, e)) return s->elab->net_setting(&from, e, NULL);
     const Ast *list = e->kind == AST_CALL ? AST_SLOT(e, CALL, inputs) : NULL;
     const bool bare = !list || list->nkids == 0;
     if (row && bare && takes_solver(row)) return deq_fixed_table[DEQ_FIXED_KEY_gradient].fallback;
@@ -167,6 +183,7 @@ const char *row_text(Scope *s, const deq_family *f, const Ast *value) {
     const Ast *e = resolve_ast(s, value, &from);
     const deq_row *row;
     const char *name = called(&from, e, f, &row);
+    if (!row && is_net_setting(&from, e)) return s->elab->net_setting(&from, e, NULL);
     if (!row) return unknown(s, value, f, 0, name, DIAG_E0416);
     return e->kind == AST_CALL ? call_text(&from, e, f, row, 0) : row->name;
 }

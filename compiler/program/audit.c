@@ -64,9 +64,10 @@ bool pipe_unmasked(Pipe *p, Scope *s, const TrainUse *train, const json_t *overr
     return true;
 }
 
-void pipe_audit_later(Pipe *p, json_t *value, const TrainUse *train, const Slice *slice, void *cell) {
+void pipe_audit_later(Pipe *p, json_t *value, const TrainUse *train, const Ast *asked_net, const Slice *slice,
+                      void *cell) {
     *ARENA_PUSH(p->elab->arena, p->audits, p->naudits, p->audits_cap) =
-        (AuditUse){value, train->net, train->loss, slice->attack, slice->attack_scope, cell};
+        (AuditUse){value, train->net, train->loss, slice->attack, slice->attack_scope, cell, asked_net};
 }
 
 static const Module *module_named(const Program *p, const char *path) {
@@ -97,6 +98,7 @@ bool pipe_audits(Pipe *p) {
         AuditUse *u = &p->audits[k];
         Scope s;
         p->cell = u->cell;
+        p->elab->asked_net = u->asked_net;
         const char *margin = pipe_margin(p->elab, u->net);
         json_t *attack = margin ? pipe_attacks(p, &u->scope, u->attack, u->net, margin, true) : json_null();
         const Ast *name = library(p->elab, "std.attacks", "random_search", &s);

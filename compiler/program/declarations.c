@@ -154,15 +154,14 @@ static bool is_fixed_setting(const char *key) {
     return deq_fixed_key_find(key, &rest) >= 0;
 }
 
-/* Where the setting's own name begins: "forward.tol" of "body.forward.tol"; NULL: there is none. */
-static const char *setting_key(const char *path) {
+const char *pipe_setting_key(const char *path) {
     while (path && !is_fixed_setting(path)) path = strchr(path, '.') ? strchr(path, '.') + 1 : NULL;
     return path;
 }
 
 /* Its value as text; NULL after an error. */
 static const char *override_text(Scope *s, const Ast *at, const char *path, const Ast *value) {
-    const char *key = setting_key(path);
+    const char *key = pipe_setting_key(path);
     if (key) return setting_text(s, key, value);
     return elab_error(s, DIAG_E0513, at->range, "'%s' leads to no setting of a fixed point", path), NULL;
 }
@@ -170,7 +169,7 @@ static const char *override_text(Scope *s, const Ast *at, const char *path, cons
 static bool pipe_override(Scope *s, const Ast *at, const char *path, const char *value, const Net *net, json_t *out) {
     Arena *a = s->elab->arena;
     const Model *m = net->model;
-    const char *key = setting_key(path);
+    const char *key = pipe_setting_key(path);
     size_t prefix = key && key > path ? (size_t)(key - path - 1) : 0;
     bool any = false;
     for (uint32_t k = 0; key && k < m->nfixed; k++) {

@@ -39,6 +39,7 @@ typedef struct AuditUse { /* an evaluation that may be attacked again */
     const Ast *attack;
     Scope scope; /* of the attack */
     void *cell;  /* as of Pipe */
+    const Ast *asked_net;
 } AuditUse;
 
 typedef struct Pipe {
@@ -78,6 +79,10 @@ json_t *pipe_scalars(const Scalars *s);
 /* `with { body.forward.tol: 1e-6 }` as [[path, value], ..], appended to `out`; settings of every fixed point are
  * spelled out for each.  False after an error. */
 bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out);
+/* Where the setting's own name begins: "forward.tol" of "body.forward.tol"; NULL: there is none. */
+const char *pipe_setting_key(const char *path);
+/* Settings of trained nets are values from now on.  (net_setting.c) */
+void pipe_net_settings(Pipe *p);
 /* The setting among those of a block, and its value; NULL: there is none. */
 const Ast *pipe_item(const Ast *list, const char *key);
 const Ast *pipe_setting(const Ast *list, const char *key);
@@ -94,8 +99,9 @@ bool pipe_steps(Scope *s, const Ast *settings, Net *net, json_t *out);
 bool pipe_unmasked(Pipe *p, Scope *s, const TrainUse *train, const json_t *overrides, json_t *attack, bool allowed,
                    const Ast *at);
 /* The evaluation `value` under the slice's attack gets what an audit attacks its sample with, by pipe_audits; `cell`: as
- * of Pipe, and stays as it is. */
-void pipe_audit_later(Pipe *p, json_t *value, const TrainUse *train, const Slice *slice, void *cell);
+ * of Pipe, and `asked_net` as of Elab; they stay as they are. */
+void pipe_audit_later(Pipe *p, json_t *value, const TrainUse *train, const Ast *asked_net, const Slice *slice,
+                      void *cell);
 /* needs: every net has its hash, which the losses of audits do not enter.  False after an error. */
 bool pipe_audits(Pipe *p);
 /* The margin as a loss of the net; NULL: its target is no label. */

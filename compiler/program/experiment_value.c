@@ -58,6 +58,12 @@ typedef struct Evaluation {
     bool plain;
 } Evaluation;
 
+static bool sets_gradient(const json_t *overrides) {
+    for (size_t k = 0; k < json_array_size(overrides); k++)
+        if (strstr(json_string_value(json_array_get(json_array_get(overrides, k), 0)), "gradient")) return true;
+    return false;
+}
+
 static json_t *evaluation_cell(Experiment *x, void *context) {
     Evaluation *v = context;
     Scope scope = experiment_scope(x), *s = &scope;
@@ -85,15 +91,18 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
     const char *metric = net_loss(s, train->net, AST_SLOT(e, CALL, callee), true);
     json_auto_t *data = slice.json, *overrides = json_array(), *attack = json_null();
     if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return NULL;
+    const Ast *asked = sets_gradient(overrides) ? NULL : train->ast;
     if (slice.attack) {
+        x->pipe->elab->asked_net = asked;
         attack = pipe_attacks(x->pipe, &slice.attack_scope, slice.attack, train->net, train->loss, false);
+        x->pipe->elab->asked_net = NULL;
         if (!attack ||
             !pipe_unmasked(x->pipe, s, train, overrides, attack, experiment_flag(x, "allow_masking"), slice.attack))
             return NULL;
     }
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "name", v->name, "metric", metric, "model",
                           train->name, "loss", train->loss, "data", data, "attack", attack, "overrides", overrides);
-    if (slice.attack && (x->audit || x->pipe->audit)) pipe_audit_later(x->pipe, j, train, &slice, kept_cell(x));
+    if (slice.attack && (x->audit || x->pipe->audit)) pipe_audit_later(x->pipe, j, train, asked, &slice, kept_cell(x));
     v->metric = metric;
     v->train = train->ast;
     v->plain = !slice.attack && !with;
@@ -231,6 +240,31 @@ static const char *add_chosen(Experiment *x, const ArrayNode *of) {
                           json_pack("{s:s, s:O}", "of", of->name, "numbers", numbers));
 }
 
+/* A number of a trained net that is known now: net.parameters, net.forward.max. */
+static bool is_net_number(Scope *s, const Ast *e) {
+    if (e->kind != AST_MEMBER || item_experiment(e) || !e->type || !type_is_scalar(e->type)) return false;
+    while (e->kind == AST_MEMBER && !item_experiment(e)) {
+        e = AST_SLOT(e, MEMBER, base);
+        Scope from;
+        const Ast *model = resolve_ast(s, e, &from);
+        if (model->kind == AST_WITH) model = AST_SLOT(model, WITH, base);
+        if (pipe_train_declaration(&from, model)) return true;
+    }
+    return false;
+}
+
+static const char *add_net_number(Experiment *x, const Ast *e, const char *name) {
+    const AxisSet axes = axes_shown(&x->axes, e);
+    name = name ? name : experiment_text(x, e->range);
+    if (experiment_array(x, name)) return name;
+    x->pipe->in_cell = train_in_cell;
+    x->pipe->cell = x;
+    json_t *numbers = experiment_cells(x, axes, coordinate_cell, (void *)(uintptr_t)e, e->range);
+    if (!numbers) return NULL;
+    return experiment_add(x, (ArrayNode){.name = name, .kind = "coordinate", .shown = axes, .cells = axes},
+                          json_pack("{s:o}", "numbers", numbers));
+}
+
 /* Where a sweep stands: of families, which of them. */
 static json_t *place_cell(Experiment *x, void *context) { return json_integer(x->at[*(const uint32_t *)context]); }
 
@@ -329,7 +363,8 @@ static bool is_array(Experiment *x, Scope *s, const Ast *e, const char **value) 
             *value = add_coordinate(x, e, axis);
         return node || axis;
     }
-    if (!is_metric_call(s, e) && !statistic_of(e, &(bool){false}) && !reduction_of(e, &call) && !is_pick(e))
+    if (!is_metric_call(s, e) && !statistic_of(e, &(bool){false}) && !reduction_of(e, &call) && !is_pick(e) &&
+        !is_net_number(s, e))
         return false;
     *value = experiment_value(x, e, NULL);
     return true;
@@ -431,6 +466,7 @@ const char *experiment_value(Experiment *x, const Ast *e, const char *name) {
     if (is_pick(e)) return add_pick(x, e, name);
     if (is_metric_call(&s, e)) return add_evaluation(x, e, name);
     if (statistic_of(e, &(bool){false})) return add_statistic(x, &s, e, name);
+    if (is_net_number(&s, e)) return add_net_number(x, e, name);
     return add_expression(x, &s, e, name);
 }
 

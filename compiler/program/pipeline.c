@@ -93,6 +93,7 @@ bool elaborate(Arena *a, Program *program, uint32_t real_bytes, Parts parts, Ela
     uint32_t before = diags_errors(e->diags);
     Pipe *p = arena_alloc(a, sizeof *p);
     *p = (Pipe){.elab = e, .audit = parts.audit};
+    pipe_net_settings(p);
     bool ok = declarations(p, out->manifest, parts);
     for (uint32_t k = 0; k < e->nnets; k++) {
         if (parts.cotangents && e->nets[k]->output.kind != VALUE_NONE) net_objective(e->nets[k], e, OBJECTIVE_OUTSIDE);
