@@ -154,11 +154,33 @@ const Type *check_picks(Checker *c, Ast *e) {
     return good ? t : &type_error;
 }
 
+/* Values of sweeps that are no numbers have no order, and are equal to values of the same sweep only; NULL: nothing wrong. */
+static const Type *check_choices(Checker *c, Ast *e) {
+    const Ast *sweeps[2] = {sweep_of_value(c->axes->items, e->kids[0]), sweep_of_value(c->axes->items, e->kids[1])};
+    const Ast *sweep = sweeps[0] ? sweeps[0] : sweeps[1];
+    if (!sweep || !sweep->type || is_number(sweep->type) || sweep->type->kind == TYPE_ERROR) return NULL;
+    if (sweeps[0] == sweeps[1] && strchr("=!", e->name[0])) {
+        const Type *left = check_expr(c, e->kids[0]), *right = check_expr(c, e->kids[1]);
+        return left->kind == TYPE_ERROR || right->kind == TYPE_ERROR ? &type_error : &type_bool;
+    }
+    Diagnostic *d = sweeps[0] && sweeps[1] && sweeps[0] != sweeps[1]
+                        ? diag_report(c->diags, DIAG_E0535, place(e), "a value of '%s' is none of '%s'",
+                                      sweeps[0]->name, sweeps[1]->name)
+                    : strchr("=!", e->name[0])
+                        ? diag_report(c->diags, DIAG_E0535, e->kids[sweeps[0] ? 1 : 0]->range,
+                                      "this is no value of '%s'", sweep->name)
+                        : diag_report(c->diags, DIAG_E0535, place(e), "values of '%s' have no order", sweep->name);
+    const char *known = labels_text(c, sweep);
+    if (*known) diag_help(d, "compare with one of its labels: %s", known);
+    return &type_error;
+}
+
 const Type *check_label_compared(Checker *c, Ast *e) {
     const Ast *sweep;
     int at;
+    if (!c->axes) return NULL;
     const Ast *value = c->axes ? label_compared(c->axes->items, e, &sweep, &at) : NULL;
-    if (!value) return NULL;
+    if (!value) return check_choices(c, e);
     Ast *label = e->kids[e->kids[0] == value ? 1 : 0];
     label->type = &type_word;
     if (check_expr(c, (Ast *)value)->kind == TYPE_ERROR) return &type_error;

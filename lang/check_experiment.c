@@ -63,6 +63,52 @@ static bool has_labels(const Ast *values) {
     return false;
 }
 
+/* The first part of it that an experiment finds out: an evaluation, or what is made of one; NULL: there is none. */
+static const Ast *found_out(Checker *c, const Ast *e, int depth) {
+    ReductionCall call;
+    if (!e || depth > AST_MAX_DEPTH) return NULL;
+    if (e->type == &type_evaluation || reduction_of(e, &call) || is_pick(e)) return e;
+    if (e->kind == AST_MEMBER && SLOT(e, MEMBER, base)->type &&
+        (SLOT(e, MEMBER, base)->type == &type_evaluation || SLOT(e, MEMBER, base)->type->kind == TYPE_STATISTICS))
+        return e;
+    if (e->kind == AST_NAME && e->ref && e->ref->kind == AST_NAME && c->axes)
+        for (uint32_t k = 0; k < c->axes->items->nkids; k++) {
+            const Ast *item = c->axes->items->kids[k];
+            if (item->kind == AST_LET && item_declares(item, e->ref))
+                return found_out(c, SLOT(item, LET, value), depth + 1) ? e : NULL;
+        }
+    for (uint32_t k = 0; k < e->nkids; k++) {
+        const Ast *found = found_out(c, e->kids[k], depth + 1);
+        if (found) return found;
+    }
+    return NULL;
+}
+
+/* It mentions a sweep or a net, or numbers only. */
+static bool is_of_grid(const Ast *e) {
+    if (e->kind == AST_NAME && e->ref && (e->ref->kind == AST_SWEEP || e->ref->kind == AST_TRAIN)) return true;
+    if (e->kind == AST_NAME && e->ref && e->ref->kind == AST_NAME) return true; /* a let of the experiment */
+    for (uint32_t k = 0; k < e->nkids; k++)
+        if (e->kids[k] && is_of_grid(e->kids[k])) return true;
+    return false;
+}
+
+/* The bounds are numbers that the script, its sweeps and its nets' settings decide: the whole grid is known before it
+ * runs. */
+static bool is_known_before(Checker *c, const Ast *range) {
+    const Ast *found = c->axes ? found_out(c, range, 0) : NULL;
+    if (found) {
+        diag_help(
+            diag_report(c->diags, DIAG_E0534, found->range,
+                        "how long this list is, must be known before anything runs; this is found out on the way"),
+            "sweep over all values that there may be, and pick: v[n: exit]");
+        return false;
+    }
+    if (c->axes && range->kind == AST_BINARY && range->type && is_of_grid(range)) return true;
+    diag_report(c->diags, DIAG_E0515, range->range, "the bounds of a sweep's range are numbers known at compile time");
+    return false;
+}
+
 void check_sweep(Checker *c, Ast *s) {
     Ast *values = SLOT(s, SWEEP, values);
     s->type = &type_error;
@@ -80,11 +126,9 @@ void check_sweep(Checker *c, Ast *s) {
     if (t->kind == TYPE_RANGE) {
         bool known = values->kind == AST_BINARY && constant_of(c, SLOT(values, BINARY, left), &from) &&
                      constant_of(c, SLOT(values, BINARY, right), &to);
-        if (!known || to <= from || to - from > 10000)
-            diag_report(c->diags, DIAG_E0515, values->range,
-                        known ? "this range is empty or has more than 10000 values"
-                              : "the bounds of a sweep's range are numbers known at compile time");
-        else
+        if (known && (to <= from || to - from > 10000))
+            diag_report(c->diags, DIAG_E0515, values->range, "this range is empty or has more than 10000 values");
+        else if (known || is_known_before(c, values))
             s->type = &type_int;
         return;
     }

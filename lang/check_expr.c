@@ -128,7 +128,7 @@ static const Type *check_binary(Checker *c, Ast *e) {
                     "'by' spreads a column of a table over a sweep: it stands in 'columns'");
         return &type_error;
     }
-    const Type *chosen = strchr("=!", op[0]) ? check_label_compared(c, e) : NULL;
+    const Type *chosen = strchr("=!<>", op[0]) ? check_label_compared(c, e) : NULL;
     if (chosen) return chosen;
     if (strchr("=!<>", op[0])) return check_comparison(c, e);
     check_expr(c, operands[0]);

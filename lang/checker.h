@@ -235,7 +235,6 @@ const deq_row *transform_of(const Ast *right);
 const Type *check_transform(Checker *c, Ast *e, const deq_row *t);
 const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net,
                              Ast *examples); /* metric NULL: accuracy */
-const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base);
 void check_setting(Checker *c, Ast *s, const Setting *row);
 /* Reports unknown, repeated and missing settings of a block and checks each; items other than settings go to `other`.
  */
@@ -257,6 +256,9 @@ void check_sweep_names(Checker *c, Ast *value, const char *key);
 /* ---- check_figure.c ---- */
 void check_figure(Checker *c, Ast *figure);
 void check_files(Checker *c, const Ast *items); /* tables and figures of an experiment that would share files */
+
+/* ---- check_member.c ---- */
+const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base);
 
 /* ---- check_axes.c ---- */
 const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e); /* min(v, over: s) */

@@ -40,8 +40,11 @@ int label_place(const Ast *sweep, const Ast *label) {
             return (int)k;
     }
     const Ast *from = values->kind == AST_BINARY ? AST_SLOT(values, BINARY, left) : NULL;
+    const Ast *limit = from ? AST_SLOT(values, BINARY, right) : NULL;
     if (!from || from->kind != AST_NUMBER || label->kind != AST_NUMBER) return -1;
-    return label->number >= from->number ? (int)(label->number - from->number) : -1;
+    const double place = label->number - from->number;
+    if (!(place >= 0) || place > 1e6 || place != (int)place) return -1;
+    return limit->kind == AST_NUMBER && label->number >= limit->number ? -1 : (int)place;
 }
 
 bool is_pick(const Ast *e) {
@@ -66,6 +69,12 @@ const Ast *sweep_of_value(const Ast *items, const Ast *e) {
         if (items->kids[k]->kind == AST_LET && AST_SLOT(items->kids[k], LET, pattern) == e->ref)
             return sweep_of_value(items, AST_SLOT(items->kids[k], LET, value));
     return NULL;
+}
+
+const Ast *sweep_of_both(const Ast *items, const Ast *e) {
+    if (e->kind != AST_BINARY || (strcmp(e->name, "==") != 0 && strcmp(e->name, "!=") != 0)) return NULL;
+    const Ast *left = sweep_of_value(items, e->kids[0]);
+    return left && left == sweep_of_value(items, e->kids[1]) ? left : NULL;
 }
 
 const Ast *label_compared(const Ast *items, const Ast *e, const Ast **sweep, int *place) {

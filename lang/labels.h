@@ -16,6 +16,8 @@ int label_place(const Ast *sweep, const Ast *label);
 const Ast *sweep_of_value(const Ast *items, const Ast *e);
 /* v[s: label]: an INDEX whose items are ARGs. */
 bool is_pick(const Ast *e);
+/* Of `==` and its like: the sweep whose values both sides have, argmax(a, over: s) == argmax(b, over: s); NULL: none. */
+const Ast *sweep_of_both(const Ast *items, const Ast *comparison);
 /* The other side of `choice == label`, where one side has the values of a sweep, which is *sweep, and the other calls one
  * of them; NULL: it is no such comparison.  *place: of the label. */
 const Ast *label_compared(const Ast *items, const Ast *comparison, const Ast **sweep, int *place);

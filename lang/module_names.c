@@ -1,4 +1,5 @@
-/* module_names.c - the names at the top level of a module: its own declarations and what it imports. */
+/* module_names.c - the names at the top level of a module: its own declarations, what it imports, and what stands behind
+ * the name of an experiment. */
 #include "resolver.h"
 #include <string.h>
 
@@ -52,4 +53,31 @@ void declare_import(Resolver *r, const Module *m, Ast *import) {
         /* a name whose module is missing stays known, so that one mistake is reported once */
         declare_top(r, n->name, decl ? decl : reader ? NULL : n, n->range, import);
     }
+}
+
+/* table2.robust: a value, a net or a sweep of another experiment. */
+void resolve_item_of(Resolver *r, const Ast *experiment, Ast *e) {
+    const Ast *items = AST_SLOT(experiment, EXPERIMENT, items);
+    const char *names = "";
+    bool above = false; /* of this module, the experiments so far are resolved */
+    for (uint32_t i = 0; i < r->module->unit->nkids && r->module->unit->kids[i] != r->decl; i++)
+        above = above || r->module->unit->kids[i] == experiment;
+    if (!above && program_owner(r->program, experiment) == r->module) {
+        diag_note(
+            diag_report(r->diags, DIAG_E0205, name_place(e), "the experiment '%s' is not above this", experiment->name),
+            name_place(experiment), "declared here");
+        return;
+    }
+    for (uint32_t i = 0; items && i < items->nkids && !e->ref; i++) {
+        const Ast *item = items->kids[i], *pattern = item->kind == AST_LET ? AST_SLOT(item, LET, pattern) : NULL;
+        if (item->kind != AST_SWEEP && item->kind != AST_TRAIN && !(pattern && pattern->kind == AST_NAME)) continue;
+        const Ast *named = pattern ? pattern : item;
+        if (!named->name) continue;
+        if (strcmp(named->name, e->name) == 0) e->ref = named;
+        names = arena_printf(r->arena, "%s%s%s", names, *names ? ", " : "", named->name);
+    }
+    if (e->ref) return;
+    Diagnostic *d =
+        diag_report(r->diags, DIAG_E0537, name_place(e), "the experiment '%s' has no '%s'", experiment->name, e->name);
+    if (*names) diag_help(d, "its values, nets and sweeps: %s", names);
 }

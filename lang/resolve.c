@@ -139,33 +139,6 @@ static const Foreign *foreign_module(Resolver *r, const Ast *base) {
     return row && !lookup(r, base->name, &decl) ? row : NULL;
 }
 
-/* table2.robust: a value, a net or a sweep of another experiment. */
-static void resolve_item_of(Resolver *r, const Ast *experiment, Ast *e) {
-    const Ast *items = AST_SLOT(experiment, EXPERIMENT, items);
-    const char *names = "";
-    bool above = false; /* of this module, the experiments so far are resolved */
-    for (uint32_t i = 0; i < r->module->unit->nkids && r->module->unit->kids[i] != r->decl; i++)
-        above = above || r->module->unit->kids[i] == experiment;
-    if (!above && program_owner(r->program, experiment) == r->module) {
-        diag_note(
-            diag_report(r->diags, DIAG_E0205, name_place(e), "the experiment '%s' is not above this", experiment->name),
-            name_place(experiment), "declared here");
-        return;
-    }
-    for (uint32_t i = 0; items && i < items->nkids && !e->ref; i++) {
-        const Ast *item = items->kids[i], *pattern = item->kind == AST_LET ? AST_SLOT(item, LET, pattern) : NULL;
-        if (item->kind != AST_SWEEP && item->kind != AST_TRAIN && !(pattern && pattern->kind == AST_NAME)) continue;
-        const Ast *named = pattern ? pattern : item;
-        if (!named->name) continue;
-        if (strcmp(named->name, e->name) == 0) e->ref = named;
-        names = arena_printf(r->arena, "%s%s%s", names, *names ? ", " : "", named->name);
-    }
-    if (e->ref) return;
-    Diagnostic *d =
-        diag_report(r->diags, DIAG_E0537, name_place(e), "the experiment '%s' has no '%s'", experiment->name, e->name);
-    if (*names) diag_help(d, "its values, nets and sweeps: %s", names);
-}
-
 static void resolve_member(Resolver *r, Ast *e) {
     char buffer[256];
     const char *path = spelled(e, buffer, sizeof buffer);

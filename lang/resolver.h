@@ -71,4 +71,6 @@ const Ast *module_names_find(const Module *m, const char *name); /* the declarat
 const char *module_names_nearest(Arena *a, const Module *m, const char *name);
 void declare_top(Resolver *r, const char *name, const Ast *decl, Range at, const Ast *import);
 void declare_import(Resolver *r, const Module *m, Ast *import); /* m: the module, NULL when it is missing */
+/* Gives `e`, table2.robust, the item of the experiment as its `ref`. */
+void resolve_item_of(Resolver *r, const Ast *experiment, Ast *e);
 #endif

@@ -1,7 +1,8 @@
 /* declarations.h - the parts of the manifest, as JSON: what the files of this room share.
  *
- * declarations.c: data, training runs, overrides, tests; steps.c: what a training step is made of; attacks.c: attacks; experiment.c: experiments; audit.c: audits of their
- * evaluations; checks.c: `check` blocks; manifest.c: nets. */
+ * declarations.c: data, training runs, overrides, tests; steps.c: what a training step is made of; attacks.c: attacks;
+ * experiment.c: experiments; audit.c: audits of their evaluations; checks.c: `check` blocks; net_setting.c: settings of
+ * trained nets as values; manifest.c: nets. */
 #ifndef DEQ_COMPILER_DECLARATIONS_H
 #define DEQ_COMPILER_DECLARATIONS_H
 #include "families.h"

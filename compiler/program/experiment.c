@@ -7,11 +7,18 @@
 #include <string.h>
 
 /* ---- cells ---- */
-static uint32_t count(const Experiment *x, AxisSet axes) {
+uint32_t experiment_count(const Experiment *x, AxisSet axes) {
     double n = 1;
     for (uint32_t k = 0; k < x->axes.n; k++)
         if (axes & AXIS(k)) n *= x->values[k].all.n;
     return n > MOST_CELLS ? MOST_CELLS + 1 : (uint32_t)n;
+}
+
+void experiment_place(Experiment *x, AxisSet axes, uint32_t cell) {
+    for (uint32_t k = x->axes.n; k-- > 0;) { /* the last one turns fastest */
+        x->at[k] = axes & AXIS(k) ? cell % x->values[k].all.n : 0;
+        if (axes & AXIS(k)) cell /= x->values[k].all.n;
+    }
 }
 
 uint32_t experiment_cell(const Experiment *x, AxisSet axes) {
@@ -23,7 +30,7 @@ uint32_t experiment_cell(const Experiment *x, AxisSet axes) {
 
 json_t *experiment_cells(Experiment *x, AxisSet axes, json_t *(*each)(Experiment *x, void *context), void *context,
                          Range at) {
-    const uint32_t n = count(x, axes);
+    const uint32_t n = experiment_count(x, axes);
     json_auto_t *list = json_array();
     bool ok = true;
     if (n > MOST_CELLS) {
@@ -32,11 +39,7 @@ json_t *experiment_cells(Experiment *x, AxisSet axes, json_t *(*each)(Experiment
         return NULL;
     }
     for (uint32_t cell = 0; cell < n && ok; cell++) {
-        uint32_t left = cell;
-        for (uint32_t k = x->axes.n; k-- > 0;) { /* the last one turns fastest */
-            x->at[k] = axes & AXIS(k) ? left % x->values[k].all.n : 0;
-            if (axes & AXIS(k)) left /= x->values[k].all.n;
-        }
+        experiment_place(x, axes, cell);
         json_t *j = experiment_absent(x, axes) ? json_null() : each(x, context);
         ok = j != NULL;
         if (ok) json_array_append_new(list, j);
@@ -165,7 +168,7 @@ static json_t *train_cell(Experiment *x, void *context) {
 static bool run_train(Experiment *x, const Ast *item) {
     const AxisSet shown = x->axes.shown[x->item], cells = shown | x->axes.hidden[x->item];
     Training t = {item, experiment_name(x, item->name), cells, NULL};
-    t.uses = arena_alloc(x->pipe->elab->arena, (count(x, cells) + 1) * sizeof *t.uses);
+    t.uses = arena_alloc(x->pipe->elab->arena, (experiment_count(x, cells) + 1) * sizeof *t.uses);
     json_t *list = experiment_cells(x, cells, train_cell, &t, item->range);
     if (!list) return false;
     experiment_add(x,
@@ -203,16 +206,12 @@ const Ast *experiment_setting(const Ast *list, const char *key) {
     return NULL;
 }
 
-/* Every axis with its values; false after an error. */
-static bool find_axes(Experiment *x, json_t *axes) {
+static void find_axes(Experiment *x) {
     Arena *a = x->pipe->elab->arena;
     axes_find(a, x->ast, &x->axes);
     x->items = x->axes.items;
     x->values = arena_alloc(a, (x->axes.n + 1) * sizeof *x->values);
     x->at = arena_alloc(a, (x->axes.n + 1) * sizeof *x->at);
-    if (!experiment_expand(x)) return false;
-    for (uint32_t k = 0; k < x->axes.n; k++) json_array_append_new(axes, experiment_axis_json(x, k));
-    return true;
 }
 
 typedef struct Shown {
@@ -231,7 +230,7 @@ static bool run_item(Experiment *x, const Ast *item, const Shown *to) {
     case AST_TABLE: return show(to->tables, experiment_table(x, item));
     case AST_FIGURE: return show(to->figures, experiment_figure(x, item));
     case AST_CLAIM: return show(to->claims, experiment_claim(x, item));
-    case AST_SWEEP:
+    case AST_SWEEP: return experiment_expand(x, item);
     case AST_FN:
     case AST_SETTING:
     case AST_ERROR: return true; /* read before the others, or where they are used */
@@ -253,8 +252,10 @@ json_t *pipe_experiment(Pipe *p, const Ast *experiment) {
     json_auto_t *axes = json_array();
     const Shown to = {json_array(), json_array(), json_array()};
     const uint32_t uses = p->nuses;
-    bool ok = find_axes(x, axes);
+    bool ok = true;
+    find_axes(x);
     for (x->item = 0; ok && x->item < x->items->nkids; x->item++) ok = run_item(x, x->items->kids[x->item], &to);
+    for (uint32_t k = 0; ok && k < x->axes.n; k++) json_array_append_new(axes, experiment_axis_json(x, k));
     p->nuses = uses; /* its nets are not seen by what stands after it */
     json_t *j = ok ? json_pack("{s:s, s:i, s:O, s:O, s:O}", "name", experiment->name, "line", json_line(experiment),
                                "axes", axes, "arrays", x->arrays, "tables", to.tables)

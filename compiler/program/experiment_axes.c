@@ -1,4 +1,5 @@
-/* experiment_axes.c - the values of every sweep of an experiment: elements of lists, families and comprehensions. */
+/* experiment_axes.c - the values of every sweep of an experiment: elements of lists, families and comprehensions; and which
+ * of them there are in which cells. */
 #include "experiment_parts.h"
 #include "labels.h"
 #include <string.h>
@@ -57,57 +58,171 @@ static bool expand(Experiment *x, Scope *s, const Ast *list, Elements *out) {
            (elab_error(s, DIAG_E0515, list->range, "a sweep goes over a list or a range that is not empty"), false);
 }
 
-/* The axes of a family: which one, and which of its elements. */
-static bool expand_families(Experiment *x, Scope *s, const Ast *list, AxisValues *family, AxisValues *member) {
+/* The families of a list, in a cell. */
+static bool expand_families(Experiment *x, Scope *s, const Ast *list, Elements *all, Elements *families) {
     Arena *a = arena_of(x);
-    family->families = arena_alloc(a, (list->nkids + 1) * sizeof *family->families);
     for (uint32_t k = 0; k < list->nkids; k++) {
         const Ast *element = list->kids[k], *value = element_value(element);
         const char *label = element->kind == AST_ARG ? element->name : text_of(a, value);
-        add(x, &family->all, value, NULL, label);
+        if (all->n <= k) add(x, all, value, NULL, label);
         if (!is_family(element))
-            add(x, &family->families[k], value, NULL, label);
-        else if (!expand(x, s, value, &family->families[k]))
+            add(x, &families[k], value, NULL, label);
+        else if (!expand(x, s, value, &families[k]))
             return false;
-        while (member->all.n < family->families[k].n)
-            add(x, &member->all, NULL, NULL, arena_printf(a, "%u", member->all.n + 1));
     }
     return true;
 }
 
-bool experiment_expand(Experiment *x) {
-    for (uint32_t k = 0; k < x->axes.n; k++) {
-        const Axis *axis = &x->axes.axis[k];
-        const Ast *list = AST_SLOT(axis->sweep, SWEEP, values);
-        if (axis->choice) {
-            for (uint32_t i = 0; i < x->axes.nsweeps; i++)
-                if (x->axes.axis[i].sweep == axis->sweep && x->axes.axis[i].part == axis->part)
-                    x->values[k] = x->values[i];
-            continue;
+/* A list of elements that are written out means in every cell what it says; what a comprehension or a range is made of
+ * may mention sweeps above it. */
+static bool is_written_out(const Ast *list) {
+    for (uint32_t k = 0; list->kind == AST_ARRAY && k < list->nkids; k++)
+        if (is_family(list->kids[k]) && !is_written_out(element_value(list->kids[k]))) return false;
+    return list->kind == AST_ARRAY;
+}
+
+/* The elements of a cell, where those of the others stand. */
+static void align(Experiment *x, AxisValues *v, Elements found, Elements *out) {
+    for (uint32_t i = 0; i < v->all.n; i++) add(x, out, NULL, NULL, NULL);
+    for (uint32_t i = 0; i < found.n; i++) {
+        uint32_t place = 0; /* of that label, most often the same */
+        const char *label = found.items[i].label;
+        if (i < v->all.n && strcmp(v->all.items[i].label, label) == 0 && !out->items[i].ast)
+            place = i;
+        else
+            while (place < v->all.n && (out->items[place].ast || strcmp(v->all.items[place].label, label) != 0))
+                place++;
+        if (place == v->all.n) {
+            add(x, &v->all, found.items[i].ast, found.items[i].scope, label);
+            add(x, out, NULL, NULL, NULL);
         }
-        for (x->item = 0; x->items->kids[x->item] != axis->sweep;) x->item++;
-        Scope s = experiment_scope(x);
-        if (axis->part == AXIS_WHOLE && !expand(x, &s, list, &x->values[k].all)) return false;
-        if (axis->part == AXIS_FAMILY && !expand_families(x, &s, list, &x->values[k], &x->values[k + 1])) return false;
+        out->items[place] = found.items[i];
     }
-    x->item = 0;
+}
+
+static bool expand_cell(Experiment *x, const Ast *list, AxisValues *v, AxisValues *member, uint32_t cell) {
+    Scope s = experiment_scope(x);
+    if (!member) {
+        Elements found = {0};
+        if (!expand(x, &s, list, &found)) return false;
+        align(x, v, found, &v->cells[cell]);
+        return true;
+    }
+    Arena *a = arena_of(x);
+    v->families[cell] = arena_alloc(a, (list->nkids + 1) * sizeof **v->families);
+    if (!expand_families(x, &s, list, &v->all, v->families[cell])) return false;
+    for (uint32_t k = 0; k < list->nkids; k++)
+        while (member->all.n < v->families[cell][k].n)
+            add(x, &member->all, NULL, NULL, arena_printf(a, "%u", member->all.n + 1));
+    return true;
+}
+
+/* Whether the cells differ in which values they have; those of a plain axis are as long as the axis afterwards. */
+static bool is_ragged(Experiment *x, AxisValues *v, uint32_t ncells, bool families) {
+    bool ragged = false;
+    for (uint32_t c = 0; c < ncells; c++) {
+        experiment_place(x, v->given, c);
+        while (!families && v->cells[c].n < v->all.n) add(x, &v->cells[c], NULL, NULL, NULL);
+        if (experiment_absent(x, v->given)) continue;
+        for (uint32_t k = 0; k < v->all.n; k++)
+            ragged = ragged || (families ? v->families[c][k].n != v->families[0][k].n : !v->cells[c].items[k].ast);
+    }
+    return ragged;
+}
+
+static bool expand_axis(Experiment *x, uint32_t k, const Ast *list) {
+    Arena *a = arena_of(x);
+    AxisValues *v = &x->values[k], *member = x->axes.axis[k].part == AXIS_FAMILY ? &x->values[k + 1] : NULL;
+    v->given = is_written_out(list) ? 0 : x->axes.shown[x->item] | x->axes.hidden[x->item];
+    const uint32_t n = experiment_count(x, v->given);
+    if (n > MOST_CELLS) {
+        Scope s = experiment_scope(x);
+        elab_error(&s, DIAG_E0601, list->range, "the sweeps that this list mentions have more than %d cells",
+                   MOST_CELLS);
+        return false;
+    }
+    v->cells = arena_alloc(a, (n + 1) * sizeof *v->cells);
+    v->families = arena_alloc(a, (n + 1) * sizeof *v->families);
+    for (uint32_t c = 0; c < n; c++) {
+        experiment_place(x, v->given, c);
+        const bool absent = experiment_absent(x, v->given);
+        if (absent && member) v->families[c] = arena_alloc(a, (list->nkids + 1) * sizeof **v->families);
+        if (!absent && !expand_cell(x, list, v, member, c)) return false;
+    }
+    v->ragged = is_ragged(x, v, n, member);
+    if (v->all.n > MOST_CELLS) return false;
+    memset(x->at, 0, x->axes.n * sizeof *x->at);
+    return true;
+}
+
+bool experiment_expand(Experiment *x, const Ast *sweep) {
+    x->pipe->in_cell = experiment_train;
+    x->pipe->cell = x;
+    for (uint32_t k = 0; k < x->axes.nsweeps; k++) {
+        const Axis *axis = &x->axes.axis[k];
+        if (axis->sweep != sweep) continue;
+        if (axis->part != AXIS_MEMBER && !expand_axis(x, k, AST_SLOT(sweep, SWEEP, values))) return false;
+    }
+    for (uint32_t k = x->axes.nsweeps; k < x->axes.n; k++) /* choices of them */
+        for (uint32_t i = 0; i < x->axes.nsweeps && x->axes.axis[k].sweep == sweep; i++)
+            if (x->axes.axis[i].sweep == sweep && x->axes.axis[i].part == x->axes.axis[k].part)
+                x->values[k] = x->values[i];
     return true;
 }
 
 const Element *experiment_element(const Experiment *x, uint32_t axis) {
     const AxisValues *v = &x->values[axis];
-    const uint32_t at = x->at[axis];
-    if (x->axes.axis[axis].part == AXIS_WHOLE) return &v->all.items[at];
-    if (x->axes.axis[axis].part != AXIS_FAMILY || x->axes.axis[axis].choice) return NULL;
-    const Elements *family = &v->families[at];
-    return x->at[axis + 1] < family->n ? &family->items[x->at[axis + 1]] : NULL;
+    const uint32_t at = x->at[axis], cell = experiment_cell(x, v->given);
+    const Element *e = NULL;
+    if (x->axes.axis[axis].part == AXIS_WHOLE)
+        e = v->cells && at < v->cells[cell].n ? &v->cells[cell].items[at] : NULL;
+    else if (x->axes.axis[axis].part == AXIS_FAMILY && !x->axes.axis[axis].choice && v->families)
+        e = x->at[axis + 1] < v->families[cell][at].n ? &v->families[cell][at].items[x->at[axis + 1]] : NULL;
+    return e && e->ast ? e : NULL;
+}
+
+/* Most members that a family has. */
+static uint32_t members_of(const Experiment *x, const AxisValues *v, uint32_t family) {
+    uint32_t most = 0;
+    for (uint32_t c = 0; c < experiment_count(x, v->given); c++)
+        if (v->families[c] && v->families[c][family].n > most) most = v->families[c][family].n;
+    return most;
 }
 
 bool experiment_absent(const Experiment *x, AxisSet axes) {
-    for (uint32_t k = 0; k < x->axes.nsweeps; k++)
-        if (x->axes.axis[k].part == AXIS_FAMILY && axes & AXIS(k) && axes & AXIS(k + 1) && !experiment_element(x, k))
-            return true;
+    for (uint32_t k = 0; k < x->axes.n; k++) {
+        const AxisValues *v = &x->values[k];
+        if (!(axes & AXIS(k))) continue;
+        const bool given = !(v->given & ~axes);
+        if (x->axes.axis[k].part == AXIS_WHOLE && v->ragged && given && !experiment_element(x, k)) return true;
+        if (x->axes.axis[k].part != AXIS_FAMILY || x->axes.axis[k].choice || !(axes & AXIS(k + 1))) continue;
+        if (given ? !experiment_element(x, k) : x->at[k + 1] >= members_of(x, v, x->at[k])) return true;
+    }
     return false;
+}
+
+/* Of a ragged axis: the axes that decide, and for each of their cells the places of the values that it has, or of families
+ * how many members each has. */
+static void add_given(const Experiment *x, uint32_t k, json_t *j) {
+    const AxisValues *v = &x->values[k];
+    Experiment at = *x;
+    AxisSet given = v->given;
+    for (uint32_t i = x->axes.nsweeps; i < x->axes.n; i++) given &= ~AXIS(i); /* a choice changes no list's length */
+    json_t *cells = json_array();
+    at.at = arena_alloc(arena_of(x), (x->axes.n + 1) * sizeof *at.at);
+    for (uint32_t c = 0; c < experiment_count(x, given); c++) {
+        json_t *own = json_array();
+        experiment_place(&at, given, c);
+        const uint32_t cell = experiment_cell(&at, v->given);
+        for (uint32_t i = 0; i < v->all.n; i++)
+            if (x->axes.axis[k].part == AXIS_FAMILY)
+                json_array_append_new(own, json_integer(v->families[cell][i].n));
+            else if (v->cells[cell].items[i].ast)
+                json_array_append_new(own, json_integer(i));
+        json_array_append_new(cells, own);
+    }
+    json_object_set_new(j, "given", axes_json(given));
+    json_object_set_new(j, "present", cells);
 }
 
 json_t *experiment_axis_json(const Experiment *x, uint32_t k) {
@@ -118,12 +233,15 @@ json_t *experiment_axis_json(const Experiment *x, uint32_t k) {
     json_t *j = json_pack("{s:s, s:o}", "name", axis->name, "values", texts);
     if (axis->choice) json_object_set_new(j, "choice", json_string(axis->name));
     if (experiment_seeds(x) & AXIS(k)) json_object_set_new(j, "seed", json_true());
+    if (v->ragged && !(axis->part == AXIS_FAMILY && axis->choice)) add_given(x, k, j);
     if (axis->part != AXIS_FAMILY || axis->choice) return j;
     json_t *families = json_array();
     for (uint32_t f = 0; f < v->all.n; f++) {
+        const Elements *longest = &v->families[0][f];
+        for (uint32_t c = 0; c < experiment_count(x, v->given); c++)
+            if (v->families[c][f].n > longest->n) longest = &v->families[c][f];
         json_t *members = json_array();
-        for (uint32_t i = 0; i < v->families[f].n; i++)
-            json_array_append_new(members, json_string(v->families[f].items[i].label));
+        for (uint32_t i = 0; i < longest->n; i++) json_array_append_new(members, json_string(longest->items[i].label));
         json_array_append_new(families, members);
     }
     json_object_set_new(j, "members", families);

@@ -34,9 +34,14 @@ typedef struct Elements {
     uint32_t n, cap;
 } Elements;
 
+/* Where a list mentions sweeps above it, or what it is made of does, its values differ in their cells: `given`. */
 typedef struct AxisValues {
-    Elements all;       /* of an axis of families, the families; of their members, as many as the largest has */
-    Elements *families; /* of an axis of families: the members of each */
+    Elements all;  /* of an axis of families, the families; of their members, as many as the largest has */
+    AxisSet given; /* 0: there is one cell */
+    Elements
+        *cells; /* of a plain axis: by cell of `given`, parallel to `all`; without `ast` where there is no such value */
+    Elements **families; /* of an axis of families: by cell, the members of each */
+    bool ragged;         /* not every cell has every value */
 } AxisValues;
 
 typedef struct Experiment {
@@ -70,15 +75,18 @@ const char *experiment_add(Experiment *x, ArrayNode node, json_t *members);
  * failed. */
 json_t *experiment_cells(Experiment *x, AxisSet axes, json_t *(*each)(Experiment *x, void *context), void *context,
                          Range at);
-uint32_t experiment_cell(const Experiment *x, AxisSet axes); /* number of the cell `at` among those of the axes */
-json_t *axes_json(AxisSet set);                              /* positions, ascending */
+uint32_t experiment_count(const Experiment *x, AxisSet axes);      /* MOST_CELLS + 1: or more */
+void experiment_place(Experiment *x, AxisSet axes, uint32_t cell); /* puts `at` there, 0 on all other axes */
+uint32_t experiment_cell(const Experiment *x, AxisSet axes);       /* number of the cell `at` among those of the axes */
+json_t *axes_json(AxisSet set);                                    /* positions, ascending */
 const Ast *experiment_setting(const Ast *list, const char *key);
 /* ---- experiment_axes.c ---- */
-/* Finds the values of all axes; false after an error. */
-bool experiment_expand(Experiment *x);
+/* Finds the values of the axes of the sweep that is being written out, and of choices of them; false after an error. */
+bool experiment_expand(Experiment *x, const Ast *sweep);
 /* The value of the sweep that the axis begins, in the cell `at`; NULL: the axis has none, or the cell does not exist. */
 const Element *experiment_element(const Experiment *x, uint32_t axis);
-bool experiment_absent(const Experiment *x, AxisSet axes); /* a family has no such member */
+/* There is no such cell of the axes: a family has no such member, or a list is shorter there. */
+bool experiment_absent(const Experiment *x, AxisSet axes);
 json_t *experiment_axis_json(const Experiment *x, uint32_t axis);
 /* ---- experiment_value.c ---- */
 /* Adds what `e` is and what it needs, under `name` (NULL: one is made); returns the name, NULL after an error. */
@@ -87,6 +95,8 @@ const char *experiment_value(Experiment *x, const Ast *e, const char *name);
 const char *experiment_number(Experiment *x, const Ast *e);
 /* Whether something in it is known only when the experiment runs. */
 bool experiment_runs(Experiment *x, Scope *s, const Ast *e);
+/* The training run in the cell that is read, an Experiment: Pipe's in_cell. */
+const TrainUse *experiment_train(void *cell, const Ast *train, const char *name);
 /* ---- experiment_table.c ---- */
 json_t *experiment_table(Experiment *x, const Ast *table);
 /* ---- experiment_figure.c ---- */

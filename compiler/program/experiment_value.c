@@ -13,7 +13,7 @@ static const char *hidden_name(Experiment *x, const char *name) {
 }
 
 /* The training run in the cell that is read. */
-static const TrainUse *train_in_cell(void *cell, const Ast *train, const char *name) {
+const TrainUse *experiment_train(void *cell, const Ast *train, const char *name) {
     const Experiment *x = cell;
     for (uint32_t k = 0; k < x->nnodes; k++) {
         const ArrayNode *n = &x->nodes[k];
@@ -24,7 +24,7 @@ static const TrainUse *train_in_cell(void *cell, const Ast *train, const char *n
 }
 
 static const TrainUse *find_train(Experiment *x, Scope *s, const Ast *e) {
-    x->pipe->in_cell = train_in_cell;
+    x->pipe->in_cell = experiment_train;
     x->pipe->cell = x;
     return pipe_find_train(x->pipe, s, e);
 }
@@ -109,11 +109,60 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
     return j;
 }
 
+/* ---- evaluations on what their settings were chosen on ---- */
+static const json_t *array_named(const Experiment *x, const char *name) {
+    for (size_t k = 0; k < json_array_size(x->arrays); k++) {
+        const json_t *j = json_array_get(x->arrays, k);
+        if (strcmp(json_string_value(json_object_get(j, "name")), name) == 0) return j;
+    }
+    return NULL;
+}
+
+static bool overlap(const json_t *a, const json_t *b) {
+    static const char *const same[] = {"data", "split"};
+    for (int k = 0; k < 2; k++)
+        if (!json_equal(json_object_get(a, same[k]), json_object_get(b, same[k]))) return false;
+    const json_t *a_to = json_object_get(a, "to"), *b_to = json_object_get(b, "to");
+    const json_int_t a_from = json_integer_value(json_object_get(a, "from")),
+                     b_from = json_integer_value(json_object_get(b, "from"));
+    return (json_is_null(b_to) || a_from < json_integer_value(b_to)) &&
+           (json_is_null(a_to) || b_from < json_integer_value(a_to));
+}
+
+/* Whether the array rests on an evaluation of some of these examples. */
+static bool rests_on(const Experiment *x, const char *name, const json_t *examples) {
+    const json_t *j = array_named(x, name), *inputs = json_object_get(j, "inputs"),
+                 *cells = json_object_get(j, "cells");
+    const char *of = json_string_value(json_object_get(j, "of"));
+    for (size_t k = 0; k < json_array_size(cells); k++) {
+        const json_t *data = json_object_get(json_array_get(cells, k), "data");
+        if (data && overlap(data, examples)) return true;
+    }
+    for (size_t k = 0; k < json_array_size(inputs); k++)
+        if (rests_on(x, json_string_value(json_array_get(inputs, k)), examples)) return true;
+    return of && rests_on(x, of, examples);
+}
+
+static void warn_chosen(Experiment *x, const Ast *e, AxisSet choices, const json_t *cells) {
+    const json_t *examples = NULL;
+    for (size_t k = 0; k < json_array_size(cells) && !examples; k++)
+        examples = json_object_get(json_array_get(cells, k), "data");
+    for (uint32_t k = x->axes.nsweeps; examples && k < x->axes.n; k++) {
+        const Ast *let = x->axes.axis[k].choice;
+        if (!(choices & AXIS(k)) || !rests_on(x, x->axes.axis[k].name, examples)) continue;
+        Diagnostic *d = diag_report(x->pipe->elab->diags, DIAG_W0539, e->range,
+                                    "'%s' was chosen on some of these examples: what it does on them is too good",
+                                    x->axes.axis[k].name);
+        diag_note(d, let->range, "chosen here");
+    }
+}
+
 static const char *add_evaluation(Experiment *x, const Ast *e, const char *name) {
     const AxisSet shown = axes_shown(&x->axes, e), cells = shown | axes_hidden(&x->axes, e);
     Evaluation v = {.ast = e, .name = hidden_name(x, name)};
     json_t *list = experiment_cells(x, cells, evaluation_cell, &v, e->range);
     if (!list) return NULL;
+    warn_chosen(x, e, cells & ~shown, list);
     return experiment_add(x,
                           (ArrayNode){.name = v.name,
                                       .kind = "evaluate",
@@ -213,9 +262,10 @@ static json_t *coordinate_cell(Experiment *x, void *context) {
 }
 
 static const char *add_coordinate(Experiment *x, const Ast *name, AxisSet axis) {
+    const char *array = x->axes.axis[__builtin_ctz(axis)].name;
+    axis |= axes_shown(&x->axes, name); /* and the sweeps that its list mentions */
     json_t *numbers = experiment_cells(x, axis, coordinate_cell, (void *)(uintptr_t)name, name->range);
     if (!numbers) return NULL;
-    const char *array = x->axes.axis[__builtin_ctz(axis)].name;
     return experiment_add(
         x, (ArrayNode){.name = array, .kind = "coordinate", .item = name->ref, .shown = axis, .cells = axis},
         json_pack("{s:o}", "numbers", numbers));
@@ -257,7 +307,7 @@ static const char *add_net_number(Experiment *x, const Ast *e, const char *name)
     const AxisSet axes = axes_shown(&x->axes, e);
     name = name ? name : experiment_text(x, e->range);
     if (experiment_array(x, name)) return name;
-    x->pipe->in_cell = train_in_cell;
+    x->pipe->in_cell = experiment_train;
     x->pipe->cell = x;
     json_t *numbers = experiment_cells(x, axes, coordinate_cell, (void *)(uintptr_t)e, e->range);
     if (!numbers) return NULL;
@@ -306,12 +356,42 @@ static json_t *pick_json(Experiment *x, const Ast *pick, AxisSet *taken, AxisSet
     return json_incref(list);
 }
 
+/* A list that is shorter for the other labels of the pick has no such value. */
+static bool picks_exist(Experiment *x, const Ast *list) {
+    AxisSet labelled = 0;
+    memset(x->at, 0, x->axes.n * sizeof *x->at);
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        const Ast *pick = list->kids[i];
+        const int place = label_place(pick->ref, AST_SLOT(pick, ARG, value));
+        const uint32_t axis = (uint32_t)__builtin_ctz(axes_named(&x->axes, pick));
+        if (place < 0) continue;
+        x->at[axis] = (uint32_t)place;
+        labelled |= AXIS(axis);
+    }
+    for (uint32_t i = 0; i < list->nkids; i++) {
+        const Ast *pick = list->kids[i];
+        const uint32_t axis = (uint32_t)__builtin_ctz(axes_named(&x->axes, pick));
+        const AxisValues *v = &x->values[axis];
+        const bool beyond = labelled & AXIS(axis) && x->at[axis] >= v->all.n;
+        if (!beyond && !(labelled & AXIS(axis) && x->axes.axis[axis].part == AXIS_WHOLE && !(v->given & ~labelled) &&
+                         !experiment_element(x, axis)))
+            continue;
+        Scope s = experiment_scope(x);
+        elab_error(&s, DIAG_E0533, pick->range, "'%s' has no value %s%s", pick->name,
+                   range_text(arena_of(x), AST_SLOT(pick, ARG, value)->range),
+                   beyond ? "" : " with the other labels of this pick");
+        return false;
+    }
+    memset(x->at, 0, x->axes.n * sizeof *x->at);
+    return true;
+}
+
 static const char *add_pick(Experiment *x, const Ast *e, const char *name) {
     const Ast *list = AST_SLOT(e, INDEX, indices);
     const char *of = experiment_value(x, AST_SLOT(e, INDEX, base), NULL);
     json_auto_t *picks = json_array();
     AxisSet taken = 0, more = 0;
-    if (!of) return NULL;
+    if (!of || !picks_exist(x, list)) return NULL;
     for (uint32_t i = 0; i < list->nkids; i++) {
         json_auto_t *own = pick_json(x, list->kids[i], &taken, &more);
         if (!own) return NULL;
@@ -402,6 +482,18 @@ static Ast *name_compared(Experiment *x, const Ast *e, const Ast *value, int pla
     return copy;
 }
 
+/* a == b, values of one sweep: a comparison of places as well. */
+static Ast *name_both(Experiment *x, const Ast *e, Names *names) {
+    Ast *copy = arena_copy(arena_of(x), e, sizeof *e);
+    copy->kids = arena_copy(arena_of(x), e->kids, 2 * sizeof *e->kids);
+    for (int side = 0; side < 2; side++) {
+        const Ast *value = e->kids[side];
+        const bool is_sweep = (value->kind == AST_NAME || item_experiment(value)) && axes_named(&x->axes, value);
+        copy->kids[side] = named(x, value, is_sweep ? add_place(x, value) : experiment_value(x, value, NULL), names);
+    }
+    return copy;
+}
+
 /* A copy of the expression in which arrays are names; those are collected. */
 static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
     Arena *a = arena_of(x);
@@ -410,6 +502,7 @@ static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
     int place;
     if (is_operand(x, s, e, &value)) return named(x, e, value, names);
     if ((compared = label_compared(x->items, e, &sweep, &place))) return name_compared(x, e, compared, place, names);
+    if (sweep_of_both(x->items, e)) return name_both(x, e, names);
     const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;
     if (let) return name_values(x, s, let, names);
     Ast *copy = arena_copy(a, e, sizeof *e);
@@ -483,7 +576,7 @@ bool experiment_runs(Experiment *x, Scope *s, const Ast *e) {
     const Ast *sweep;
     int place;
     if (is_metric_call(s, e) || statistic_of(e, &(bool){false}) || reduction_of(e, &call) || is_pick(e) ||
-        label_compared(x->items, e, &sweep, &place))
+        label_compared(x->items, e, &sweep, &place) || sweep_of_both(x->items, e))
         return true;
     const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;
     if (let && experiment_runs(x, s, let)) return true;

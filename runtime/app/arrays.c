@@ -66,11 +66,26 @@ char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, c
     return text;
 }
 
+/* What decides which values the axis has is among the axes. */
+static bool is_given(const deq_axis_spec *axis, const int *axes, int naxes) {
+    for (int i = 0; i < axis->ngiven; i++) {
+        bool has = false;
+        for (int k = 0; k < naxes; k++) has = has || axes[k] == axis->given[i];
+        if (!has) return false;
+    }
+    return axis->ngiven > 0;
+}
+
 bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, const int *at) {
-    for (int k = 0; k + 1 < naxes; k++)
-        if (x->axes[axes[k]].nmembers && axes[k + 1] == axes[k] + 1 &&
-            at[axes[k + 1]] >= x->axes[axes[k]].nmembers[at[axes[k]]])
-            return true;
+    for (int k = 0; k < naxes; k++) {
+        const deq_axis_spec *axis = &x->axes[axes[k]];
+        const int place = at[axes[k]];
+        const bool pair = axis->nmembers && k + 1 < naxes && axes[k + 1] == axes[k] + 1;
+        if (pair && at[axes[k + 1]] >= axis->nmembers[place]) return true;
+        if (!is_given(axis, axes, naxes)) continue;
+        const int present = axis->present[deq_axes_cell(x, axis->given, axis->ngiven, at)][place];
+        if (pair ? at[axes[k + 1]] >= present : !axis->nmembers && !present) return true;
+    }
     return false;
 }
 
@@ -250,7 +265,7 @@ static double computed(deq_arrays *g, int array, const int *at, int resample) {
 
 double deq_arrays_value(deq_arrays *g, int array, const int *at, int resample) {
     deq_cell *c = deq_arrays_cell(g, array, at);
-    if (resample < 0) return c->value;
+    if (resample < 0 || c->absent) return c->value;
     const int stamp = 2 * resample + 1 + g->seeds;
     if (c->stamp != stamp) {
         c->drawn = computed(g, array, at, resample);
@@ -425,7 +440,7 @@ bool deq_arrays_need(deq_arrays *g, int array, const int *at, deq_error *e) {
     if (c->done) return true;
     if (deq_axes_absent(g->x, g->x->arrays[array].axes, g->x->arrays[array].naxes, at)) {
         c->value = NAN;
-        return c->done = true;
+        return c->absent = c->done = true;
     }
     if (c->waiting) return deq_fail(e, DEQ_MODULE, "'%s' waits for itself", g->x->arrays[array].name);
     c->waiting = true;

@@ -18,6 +18,7 @@ typedef struct deq_sampled { /* values of examples, of which means are taken */
 
 typedef struct deq_cell {
     bool done, waiting; /* waiting: its parts are being made */
+    bool absent;        /* there is no such cell: its value is NaN */
     double value;
     deq_interval interval;
     deq_verdict verdict;
@@ -52,7 +53,7 @@ int deq_axes_count(const deq_experiment_spec *x, const int *axes, int naxes);
 int deq_axes_cell(const deq_experiment_spec *x, const int *axes, int naxes, const int *at);
 /* Writes the cell's place on these axes into `at`. */
 void deq_axes_place(const deq_experiment_spec *x, const int *axes, int naxes, int cell, int *at);
-/* A family has no member of this number: there is no such cell. */
+/* A family has no member of this number, or a list has no such value there: there is no such cell. */
 bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, const int *at);
 /* How the value on axes[k] is called, and the sweep; a family and its member together.  Returns how many axes it was. */
 int deq_axes_name(const deq_experiment_spec *x, const int *axes, int naxes, int k, FILE *out);

@@ -29,6 +29,11 @@ static json_t *unnamed(const json_t *said, const char *kind) {
     json_object_del(what, "line");
     json_object_del(what, "audit");
     json_object_set_new(what, "kind", json_string(kind));
+    static const char *const slices[] = {"data", "validate"};
+    for (size_t i = 0; i < sizeof slices / sizeof *slices; i++) {
+        json_t *slice = json_copy(json_object_get(what, slices[i]));
+        if (slice) json_object_del(slice, "line"), json_object_set_new(what, slices[i], slice);
+    }
     return what;
 }
 

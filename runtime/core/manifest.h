@@ -268,6 +268,8 @@ typedef struct deq_axis_spec {
     int nvalues;
     const char ***members; /* of an axis of families: the labels of each one's members, which the next axis counts */
     int *nmembers;         /* NULL: it is no such axis */
+    int *given, ngiven;    /* the axes that decide which of the values there are; 0: there are all */
+    int **present;         /* by cell of those: for each value 1 or 0; of families, how many members it has */
     bool seed;             /* training runs take their seed from it */
     int choice;            /* the array that chooses one of them; -1: it is a sweep */
 } deq_axis_spec;

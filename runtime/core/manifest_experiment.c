@@ -117,6 +117,34 @@ static void read_members(manifest_reader *r, const json_t *o, deq_axis_spec *axi
     }
 }
 
+/* Of a ragged axis; those that decide stand before it. */
+static void read_given(manifest_reader *r, const json_t *o, deq_experiment_spec *x, int at) {
+    deq_axis_spec *axis = &x->axes[at];
+    axis->given = places(r, json_object_get(o, "given"), at ? at : 1, &axis->ngiven);
+    if (!axis->ngiven) return;
+    const int n = cells_of(r, x, axis->given, axis->ngiven);
+    const json_t *v = json_object_get(o, "present");
+    if (n < 0 || (int)json_array_size(v) != n) {
+        manifest_missing(r, "present", "list for every cell in");
+        axis->ngiven = 0;
+        return;
+    }
+    axis->present = manifest_make(r, (size_t)n, sizeof *axis->present);
+    for (int c = 0; axis->present && c < n; c++) {
+        const json_t *own = json_array_get(v, (size_t)c);
+        axis->present[c] = manifest_make(r, (size_t)axis->nvalues, sizeof *axis->present[c]);
+        for (size_t i = 0; axis->present[c] && i < json_array_size(own); i++) {
+            const int64_t number = json_integer_value(json_array_get(own, i));
+            if (axis->members && i < (size_t)axis->nvalues)
+                axis->present[c][i] = (int)number;
+            else if (!axis->members && number >= 0 && number < axis->nvalues)
+                axis->present[c][number] = 1;
+            else
+                manifest_missing(r, "present", "place in");
+        }
+    }
+}
+
 static void read_array(manifest_reader *r, const json_t *o, deq_experiment_spec *x, int at) {
     deq_array_spec *a = &x->arrays[at];
     r->where = "array";
@@ -246,6 +274,7 @@ void manifest_experiment(manifest_reader *r, const json_t *o, deq_experiment_spe
         x->axes[i].choice = -1;
         x->axes[i].seed = json_is_true(json_object_get(s, "seed"));
         read_members(r, s, &x->axes[i]);
+        read_given(r, s, x, i);
     }
     const json_t *arrays = manifest_list(r, o, "arrays", &x->narrays), *tables;
     x->arrays = manifest_make(r, (size_t)x->narrays, sizeof *x->arrays);
