@@ -76,6 +76,11 @@ static void check_paths(Checker *c, const Ast *list, const Ast *layer) {
         if (rates->kids[i]->kind == AST_SETTING) check_leads(c, SLOT(rates->kids[i], SETTING, key), layer);
 }
 
+static bool replays(const Ast *list) {
+    const Ast *replay = value_of(list, "replay");
+    return replay && replay->kind == AST_CALL;
+}
+
 /* What settings of a train ask of the net, its data and each other. */
 static void check_train_settings(Checker *c, Ast *t, Ast *list, Trained of) {
     static const char *const keys[] = {"attack", "validate", "loss", "metric", "keep", "gradient"};
@@ -94,7 +99,7 @@ static void check_train_settings(Checker *c, Ast *t, Ast *list, Trained of) {
             check_validate(c, value, d);
         else if (same(keys[i], "loss"))
             check_loss(c, value, of.output, of.output && d->kind == TYPE_EXAMPLES ? d->items[1] : NULL, true,
-                       attack != NULL);
+                       attack != NULL && !replays(list));
         else if (same(keys[i], "metric"))
             check_loss(c, value, of.output, of.output && d->kind == TYPE_EXAMPLES ? d->items[1] : NULL, false, false);
         else if (same(keys[i], "keep"))

@@ -325,6 +325,9 @@ static bool takes_word(const char *key) {
     return false;
 }
 
+/* Its value is a row of a table, which no sweep goes over. */
+static bool is_row(Kind kind) { return kind == KIND_CLIP || kind == KIND_AVERAGE || kind == KIND_REPLAY; }
+
 static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     Ast *value = AST_SLOT(s, SETTING, value);
     const char *key = last_key(AST_SLOT(s, SETTING, key));
@@ -344,13 +347,11 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     } else if (row && value && row->kind == KIND_FINISH) {
         resolve_finish(r, value);
     } else if (row && value && value->kind == AST_CALL &&
-               (row->kind == KIND_CERTIFY || row->kind == KIND_CELLS || row->kind == KIND_CLIP ||
-                row->kind == KIND_AVERAGE || row->kind == KIND_BAND)) {
+               (row->kind == KIND_CERTIFY || row->kind == KIND_CELLS || row->kind == KIND_BAND || is_row(row->kind))) {
         resolve_args(r, AST_SLOT(value, CALL, inputs), false);
     } else if (row && row->kind == KIND_PATHS) {
         /* names of a net's layers and parameters: the compiler looks for them */
-    } else if (is_name && row && (row->kind == KIND_CLIP || row->kind == KIND_AVERAGE) && !find_local(r, value->name) &&
-               !scope_find(r->top, value->name)) {
+    } else if (is_name && row && is_row(row->kind) && !find_local(r, value->name) && !scope_find(r->top, value->name)) {
         /* the checker lists what there is */
     } else if (is_name && row && row->kind == KIND_FORWARD && !find_local(r, value->name)) {
         /* a solver without parentheses: the checker says so */

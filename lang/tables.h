@@ -101,6 +101,7 @@ typedef enum Kind {
     KIND_CERTIFY,
     KIND_CLIP,
     KIND_AVERAGE,
+    KIND_REPLAY,
     KIND_PATHS,
     KIND_RATES,
     KIND_METRIC,

@@ -287,7 +287,7 @@ const char *net_loss(Scope *s, Net *net, const Ast *given, bool metric) {
     const char *name = free_loss_name(list, n, a, identifier(a, base));
     if (!metric)
         elab_reserve(e, arena_printf(a, "%s_%s", m->name, name),
-                     (const char *const[]){"loss", "input", "parameters", NULL});
+                     (const char *const[]){"loss", "input", "parameters", "replay", NULL});
 
     Scope inner = from;
     inner.net = NULL;

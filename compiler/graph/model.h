@@ -82,6 +82,7 @@ typedef struct Loss {
     NodeId node;      /* batched scalar of model->graph */
     bool objective; /* it is the function that frame->objective names: of its routines only those that are asked for */
     bool share;     /* of a metric: it is 0 or 1 by its form, so that its mean is a share of the examples */
+    bool replays;   /* a training run carries a perturbation on: NAME_replay is asked for too */
     bool trains, outside; /* of an objective: NAME_parameters, NAME_vjp are asked for too */
 } Loss;
 

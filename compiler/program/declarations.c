@@ -384,7 +384,7 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
                             json_pack("{s:s, s:s, s:i, s:o, s:s}", "name", optimiser.name, "routine", optimiser.routine,
                                       "states", (int)optimiser.states, "scalars", pipe_scalars(&optimiser.scalars),
                                       "hash", optimiser.hash));
-    if (pipe_steps(s, settings, net, j)) return j;
+    if (pipe_steps(s, settings, net, loss, j)) return j;
     json_decref(j);
     return NULL;
 }

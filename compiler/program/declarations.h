@@ -93,7 +93,7 @@ bool pipe_whole(Scope *s, const Ast *list, const char *key, double *out);
 bool pipe_within(Scope *s, const char *key, Range at, double x, bool whole);
 /* ---- steps.c ---- */
 /* Members of a training run that say what a step is made of.  False after an error. */
-bool pipe_steps(Scope *s, const Ast *settings, Net *net, json_t *out);
+bool pipe_steps(Scope *s, const Ast *settings, Net *net, const char *loss, json_t *out);
 /* ---- audit.c ---- */
 /* False after an error at `at`: the attack goes through gradients that `on_fail` cuts to zero, and neither it nor the
  * experiment (`allowed`) says that this is meant. */

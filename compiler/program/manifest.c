@@ -142,6 +142,9 @@ json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
                                                 arena_printf(a, "%s_loss", prefix), "input",
                                                 arena_printf(a, "%s_input", prefix), "parameters",
                                                 arena_printf(a, "%s_parameters", prefix)));
+        if (m->losses[k].replays)
+            json_object_set_new(json_array_get(losses, json_array_size(losses) - 1), "replay",
+                                json_string(arena_printf(a, "%s_replay", prefix)));
     }
     for (uint32_t k = 0; k < net->npairs; k++)
         json_array_append_new(losses, json_pack("{s:s, s:s, s:s}", "name", net->pairs[k].name, "clean",

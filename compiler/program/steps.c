@@ -78,12 +78,22 @@ static bool put_metric(Scope *s, Net *net, const Ast *value, json_t *out) {
     return true;
 }
 
-bool pipe_steps(Scope *s, const Ast *settings, Net *net, json_t *out) {
+/* The loss gets the routine that a replay of batches takes. */
+static bool put_replay(Scope *s, Net *net, const char *loss, const Ast *value, json_t *out) {
+    if (!put_row(s, value, &deq_replay_family, "replay", out)) return false;
+    if (!json_object_get(out, "replay")) return true;
+    for (uint32_t k = 0; k < net->model->nlosses; k++)
+        if (strcmp(net->model->losses[k].name, loss) == 0) return net->model->losses[k].replays = true;
+    return elab_error(s, DIAG_E0506, value->range, "a loss of clean and attacked outputs cannot be replayed"), false;
+}
+
+bool pipe_steps(Scope *s, const Ast *settings, Net *net, const char *loss, json_t *out) {
     double accumulate;
     if (!pipe_whole(s, settings, "accumulate", &accumulate)) return false;
     if (accumulate > 1) json_object_set_new(out, "accumulate", json_integer((json_int_t)accumulate));
     return put_row(s, pipe_setting(settings, "clip"), &deq_clip_family, "clip", out) &&
            put_row(s, pipe_setting(settings, "average"), &deq_average_family, "average", out) &&
+           put_replay(s, net, loss, pipe_setting(settings, "replay"), out) &&
            put_freeze(s, net, pipe_setting(settings, "freeze"), out) &&
            put_rates(s, net, pipe_item(settings, "rates"), out) &&
            put_metric(s, net, pipe_setting(settings, "metric"), out);

@@ -24,12 +24,14 @@ void pass_predict(Maker *m) {
     finish(m, d);
 }
 
-typedef enum LossRoutine { LOSS_VALUE, LOSS_INPUT, LOSS_PARAMETERS, LOSS_VJP } LossRoutine;
+typedef enum LossRoutine { LOSS_VALUE, LOSS_INPUT, LOSS_PARAMETERS, LOSS_VJP, LOSS_REPLAY } LossRoutine;
+
+static bool in_training(LossRoutine which) { return which == LOSS_PARAMETERS || which == LOSS_REPLAY; }
 
 /* Reverse mode from each example's own loss: to x, to the trained shared values, or to both. */
 static void add_gradient(const Maker *m, Draft *d, NodeId loss, LossRoutine which) {
     Arena *a = m->unit->arena;
-    const bool input = which == LOSS_INPUT || which == LOSS_VJP, shared = which >= LOSS_PARAMETERS;
+    const bool input = which == LOSS_INPUT || which >= LOSS_VJP, shared = which >= LOSS_PARAMETERS;
     Graph *g = d->graph;
     uint32_t nwrt = 0, neffects = 0;
     NodeId *wrt = arena_alloc(a, (g->ninputs + 1) * sizeof *wrt), *effects = NULL;
@@ -39,7 +41,7 @@ static void add_gradient(const Maker *m, Draft *d, NodeId loss, LossRoutine whic
     for (uint32_t k = 0; k < m->model->nfixed; k++) {
         signatures[k] = m->signatures[k];
         signatures[k].shared = signatures[k].shared && shared;
-        signatures[k].after = m->model->corrections && which == LOSS_PARAMETERS;
+        signatures[k].after = m->model->corrections && in_training(which);
     }
     for (uint32_t k = 0; k < g->ninputs; k++) {
         if (!origin_get(g, g->inputs[k], &o)) continue;
@@ -88,12 +90,12 @@ static void add_statistics(const Maker *m, Draft *d, NodeId *map, double share) 
 }
 
 static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
-    static const char *const suffix[] = {"loss", "input", "parameters", "vjp"};
+    static const char *const suffix[] = {"loss", "input", "parameters", "vjp", "replay"};
     const Model *model = m->model;
     Arena *a = m->unit->arena;
     Draft *d = model_draft(m, arena_printf(a, "%s_%s_%s", model->name, model->losses[index].name, suffix[which]));
     NodeId *map = graph_map(a, m->graph);
-    if (which == LOSS_PARAMETERS) d->graph->form = FORM_TRAINING, d->coupled = model->coupled;
+    if (in_training(which)) d->graph->form = FORM_TRAINING, d->coupled = model->coupled;
     d->scaled = which == LOSS_VJP && model->coupled; /* kept statistics are parameters, and no stage is in between */
     if (which != LOSS_VALUE) cotangent_attach(d->graph, m->graph, index, m->fixed, map);
     NodeId output = graph_copy(d->graph, m->graph, m->graph->outputs[0], map);
@@ -104,19 +106,20 @@ static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
     draft_output(d, output, PLACE_ARG, 2, 0);
     draft_output(d, loss, PLACE_ARG, 3, 0);
     /* Functions of two outputs take two passes, whose mean the buffers follow. */
-    if (which == LOSS_PARAMETERS && model->coupled) add_statistics(m, d, map, model->losses[index].objective ? 0.5 : 1);
+    if (in_training(which) && model->coupled) add_statistics(m, d, map, model->losses[index].objective ? 0.5 : 1);
     if (which != LOSS_VALUE) add_gradient(m, d, loss, which);
     finish(m, d);
 }
 
 static bool is_asked_for(const Loss *l, LossRoutine which) {
+    if (which == LOSS_REPLAY) return l->replays;
     if (!l->objective) return which != LOSS_VJP;
     return which == LOSS_INPUT || (which == LOSS_PARAMETERS && l->trains) || (which == LOSS_VJP && l->outside);
 }
 
 void pass_losses(Maker *m) {
     for (uint32_t k = 0; k < m->model->nlosses; k++)
-        for (int which = LOSS_VALUE; which <= LOSS_VJP; which++)
+        for (int which = LOSS_VALUE; which <= LOSS_REPLAY; which++)
             if (is_asked_for(&m->model->losses[k], (LossRoutine)which)) make_loss(m, k, (LossRoutine)which);
 }
 

@@ -45,11 +45,13 @@ json_t *deq_app_attack_key(deq_app *app, const deq_attack_spec *a) {
 }
 
 void deq_app_put_steps(const deq_train_spec *t, json_t *out) {
-    char text[80];
+    char text[160];
     json_t *freeze = json_array(), *rates = json_object();
     if (t->accumulate > 1) json_object_set_new(out, "accumulate", json_integer(t->accumulate));
     deq_clip_print(&t->clip, text, sizeof text);
     if (t->clip.kind) json_object_set_new(out, "clip", json_string(text));
+    deq_replay_print(&t->replay, text, sizeof text);
+    if (t->replay.kind) json_object_set_new(out, "replay", json_string(text));
     deq_average_print(&t->average, text, sizeof text);
     if (t->average.kind) json_object_set_new(out, "average", json_string(text));
     for (int i = 0; i < t->nfreeze; i++) json_array_append_new(freeze, json_string(t->freeze[i]));

@@ -36,7 +36,7 @@ static bool put_panel(FILE *f, const char *data, const json_t *rows, const char 
 }
 
 static bool plot_training(deq_app *app, const deq_model *model, bool same_log, deq_error *e) {
-    const char *own = model->spec->attack ? "training, attacked" : "training";
+    const char *own = model->spec->attack || model->spec->replay.kind ? "training, attacked" : "training";
     const Series loss[] = {{"loss", own, "", 1, NULL},
                            {"validation_loss", "validation, clean", "", 2, NULL},
                            {"robust_loss", "validation, attacked", "", 3, NULL}};

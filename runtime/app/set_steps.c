@@ -23,6 +23,17 @@ static bool set_average(deq_train_spec *t, const Assigned *a) {
     return deq_average_read(a->value, &t->average, &own) || refuse(a, own.text);
 }
 
+/* The routine that it takes is compiled where the script asks for it. */
+static bool set_replay(deq_train_spec *t, const Assigned *a) {
+    deq_error own = {0};
+    deq_replay replay;
+    if (!deq_replay_read(a->value, &replay, &own)) return refuse(a, own.text);
+    if (replay.kind && !t->replay.kind)
+        return refuse(a, "the script says no `replay` here, so that it was not compiled");
+    t->replay = replay;
+    return true;
+}
+
 /* clip.most, average.decay: of the row that is in force. */
 static bool set_argument(const deq_family *f, int kind, const char *argument, void *record, const Assigned *a) {
     const deq_row *row = &f->rows[kind];
@@ -99,6 +110,9 @@ bool deq_app_set_steps(deq_app *app, deq_train_spec *t, const char *key, const c
     if (!strcmp(key, "accumulate")) return set_accumulate(t, &a);
     if (!strcmp(key, "clip")) return set_clip(t, &a);
     if (!strncmp(key, "clip.", 5)) return set_argument(&deq_clip_family, (int)t->clip.kind, key + 5, &t->clip, &a);
+    if (!strcmp(key, "replay")) return set_replay(t, &a);
+    if (!strncmp(key, "replay.", 7))
+        return set_argument(&deq_replay_family, (int)t->replay.kind, key + 7, &t->replay, &a);
     if (!strcmp(key, "average")) return set_average(t, &a);
     if (!strncmp(key, "average.", 8))
         return set_argument(&deq_average_family, (int)t->average.kind, key + 8, &t->average, &a);

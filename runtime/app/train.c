@@ -192,7 +192,8 @@ static bool prepare_run(training_run *r, deq_error *e) {
             return false;
     }
     r->epoch_examples = t->examples > 0 && t->examples < r->to - r->from ? t->examples : r->to - r->from;
-    r->epoch_steps = (r->epoch_examples + t->batch * t->accumulate - 1) / (t->batch * t->accumulate);
+    r->epoch_steps =
+        (r->epoch_examples + t->batch * t->accumulate - 1) / (t->batch * t->accumulate) * training_times(t);
     r->model->parameters = calloc(1, (size_t)r->vector_bytes);
     r->model->log = json_array();
     return r->model->parameters
@@ -228,12 +229,17 @@ static bool prepare_loop(training_run *r, deq_error *e) {
     r->index = malloc((size_t)t->batch * sizeof *r->index);
     r->loss = malloc((size_t)t->batch * sizeof *r->loss);
     r->value = malloc((size_t)t->batch * sizeof *r->value);
-    if (t->attack) r->counts = malloc((size_t)t->batch * sizeof *r->counts);
+    if (t->replay.kind) {
+        const size_t rows = (size_t)(t->batch * t->accumulate);
+        r->carried = (deq_carried){calloc(rows, deq_engine_input_bytes(r->engine)), t->replay};
+        if (!r->carried.perturbation) return deq_fail(e, DEQ_MEMORY, "out of memory for the perturbation of a batch");
+    }
+    if (t->attack && !t->replay.kind) r->counts = malloc((size_t)t->batch * sizeof *r->counts);
     if (deq_engine_penalised(r->engine)) r->penalty = malloc((size_t)t->batch * sizeof *r->penalty);
     if (deq_engine_corrected(r->engine)) r->correction = malloc((size_t)t->batch * sizeof *r->correction);
     const int bits = (int)r->app->module->real_bits;
     if (!deq_engine_remember(r->engine, r->from, r->to - r->from, e) || !set_rates(r, e)) return false;
-    if (!r->order || !r->index || !r->loss || !r->value || (t->attack && !r->counts) ||
+    if (!r->order || !r->index || !r->loss || !r->value || (t->attack && !t->replay.kind && !r->counts) ||
         (deq_engine_penalised(r->engine) && !r->penalty) || (deq_engine_corrected(r->engine) && !r->correction) ||
         !deq_best_begin(&r->kept, t, r->model->key, bits) ||
         !deq_moving_average_begin(&r->mean, t->average, deq_engine_parameters(r->engine), r->vector_bytes, bits) ||
@@ -244,12 +250,14 @@ static bool prepare_loop(training_run *r, deq_error *e) {
 
 /* ", clip norm(most: 1)": what the run does to gradients and parameters. */
 static void put_rules(const deq_train_spec *t, char *out, size_t size) {
-    char clip[80], average[80];
+    char clip[80], average[80], replay[160];
     size_t at = 0;
     *out = 0;
     deq_clip_print(&t->clip, clip, sizeof clip);
     deq_average_print(&t->average, average, sizeof average);
-    if (t->clip.kind) at += (size_t)snprintf(out, size, ", clip %s", clip);
+    deq_replay_print(&t->replay, replay, sizeof replay);
+    if (t->replay.kind) at += (size_t)snprintf(out, size, ", replay %s", replay);
+    if (t->clip.kind && at < size) at += (size_t)snprintf(out + at, size - at, ", clip %s", clip);
     if (t->average.kind && at < size) at += (size_t)snprintf(out + at, size - at, ", average %s", average);
     if (at < size && t->nfreeze) at += (size_t)snprintf(out + at, size - at, ", frozen");
     for (int i = 0; i < t->nfreeze && at < size; i++)
@@ -280,7 +288,10 @@ static void announce(const training_run *r) {
                "seed %llu",
                r->model->label, t->net->name, (long long)parameters, (long long)r->epoch_examples,
                (long long)(r->to - r->from), (long long)t->epochs, (long long)r->epoch_steps, batch,
-               (long long)t->batch, t->optimiser.name, rules, r->model->attack ? ", against " : "",
+               (long long)t->batch, t->optimiser.name, rules,
+               !r->model->attack ? ""
+               : t->replay.kind  ? ", validated against "
+                                 : ", against ",
                r->model->attack ? r->model->attack : "", (unsigned long long)t->seed);
 }
 
@@ -372,6 +383,7 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     free(r.correction);
     training_drop(&r);
     deq_moving_average_drop(&r.mean);
+    free(r.carried.perturbation);
     deq_best_drop(&r.kept, NULL);
     if (!ok || known) {
         deq_model_free(r.model);

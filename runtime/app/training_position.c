@@ -41,6 +41,10 @@ static training_vectors live(training_run *r) {
     v.more[DEQ_VECTOR_previous] = deq_engine_previous(r->engine, &r->more_bytes[DEQ_VECTOR_previous]);
     v.more[DEQ_VECTOR_average] = r->mean.values;
     r->more_bytes[DEQ_VECTOR_average] = r->mean.bytes;
+    v.more[DEQ_VECTOR_perturbation] = r->carried.perturbation;
+    if (r->carried.perturbation)
+        r->more_bytes[DEQ_VECTOR_perturbation] =
+            r->t->batch * r->t->accumulate * (int64_t)deq_engine_input_bytes(r->engine);
     return v;
 }
 

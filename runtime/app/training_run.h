@@ -39,6 +39,7 @@ typedef struct training_run {
     bool in_cache;           /* it is in the cache, not among the results */
     bool stepped;            /* at least once in this session */
     deq_moving_average mean; /* of the parameters */
+    deq_carried carried;     /* `replay:`: the perturbation, a row for each place of a batch; NULL: none */
     training_vectors good;   /* as they were at the last epoch's end */
     deq_best kept;           /* `keep:` */
     int64_t vector_bytes, state_bytes, more_bytes[DEQ_VECTORS];
@@ -49,6 +50,8 @@ typedef struct training_run {
 /* The next step of the optimiser: its batches, their gradient, the step, the average.  False: *e says why. */
 bool training_step(training_run *r, deq_error *e);
 const char *training_unit(const deq_train_spec *t); /* "batch", or "step" of several: what positions count */
+
+int64_t training_times(const deq_train_spec *t); /* steps on the same batches */
 
 /* ---- training_position.c ---- */
 double training_elapsed(const training_run *r); /* seconds, of earlier sessions too */

@@ -6,7 +6,9 @@
 #include "transform.h"
 #include <math.h>
 
-const char *training_unit(const deq_train_spec *t) { return t->accumulate > 1 ? "step" : "batch"; }
+const char *training_unit(const deq_train_spec *t) { return t->accumulate > 1 || t->replay.kind ? "step" : "batch"; }
+
+int64_t training_times(const deq_train_spec *t) { return t->replay.kind ? t->replay.times : 1; }
 
 static bool finite_vector(const void *values, int64_t bytes, int real_bits) {
     /* 0 * x is NaN exactly when x is not finite, and the sum keeps it */
@@ -33,9 +35,16 @@ static bool take_batch(training_run *r, int64_t first, int64_t n, int64_t step, 
                            .penalty = r->penalty,
                            .correction = r->correction,
                            .attack = r->counts};
-    if (!deq_engine_gradient(r->engine, &source, r->index, n, t->loss, t->metric.routine, t->attack ? &r->attack : NULL,
-                             t->seed, (uint64_t)step, &results, e))
-        return false;
+    deq_carried carried = r->carried;
+    if (carried.perturbation) /* rows of the batch's places among those of the step */
+        carried.perturbation = (char *)carried.perturbation +
+                               (size_t)(first % (t->batch * t->accumulate)) * deq_engine_input_bytes(r->engine);
+    const bool good = carried.perturbation
+                          ? deq_engine_replay(r->engine, &source, r->index, n, t->loss, t->metric.routine, &carried,
+                                              t->seed, (uint64_t)step, &results, e)
+                          : deq_engine_gradient(r->engine, &source, r->index, n, t->loss, t->metric.routine,
+                                                t->attack ? &r->attack : NULL, t->seed, (uint64_t)step, &results, e);
+    if (!good) return false;
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(r->loss[i]))
             return training_diverged(r, isnan(r->loss[i]) ? "the loss became NaN" : "the loss became infinite", e);
@@ -46,7 +55,7 @@ static bool take_batch(training_run *r, int64_t first, int64_t n, int64_t step, 
 /* Of all its batches. */
 static bool take_gradient(training_run *r, int64_t step, deq_error *e) {
     const deq_train_spec *t = r->t;
-    const int64_t first = r->step * t->batch * t->accumulate, left = r->epoch_examples - first,
+    const int64_t first = r->step / training_times(t) * t->batch * t->accumulate, left = r->epoch_examples - first,
                   all = left < t->batch * t->accumulate ? left : t->batch * t->accumulate;
     for (int64_t done = 0; done < all; done += t->batch) {
         const int64_t n = all - done < t->batch ? all - done : t->batch;

@@ -137,7 +137,7 @@ static const deq_argument finish_arguments[] = {
 const deq_family deq_finish_family = {FAMILY(
     "a finish", "", "finishes: ", ", of which apply has arguments: apply(steps: 2)", finish_rows, finish_arguments)};
 
-/* ---- clip, average ---- */
+/* ---- clip, average, replay ---- */
 
 static const deq_row clip_rows[] = {
 #define CLIP(id, doc) {#id, #id, 0},
@@ -164,6 +164,20 @@ static const deq_argument average_arguments[] = {
 const deq_family deq_average_family = {
     FAMILY("an average of parameters", "", "averages: ", ", written ema(0.999)", average_rows, average_arguments),
     .unnamed = true};
+
+static const deq_row replay_rows[] = {
+#define REPLAY(id, doc) {#id, #id, 0},
+#include "training.def"
+};
+static const deq_argument replay_arguments[] = {
+#define REPLAY_OPTION(id, name, fallback, low, high, doc)                                                              \
+    NUMBER(deq_replay, name, #id, #name, fallback, low, high, 0, doc)
+#include "training.def"
+};
+const deq_family deq_replay_family = {FAMILY("a way to replay batches", "",
+                                             "ways to replay: ", ", written free(8, radius: 0.03, step: 0.03)",
+                                             replay_rows, replay_arguments),
+                                      .unnamed = true};
 
 /* ---- initialisers ---- */
 

@@ -120,6 +120,17 @@ typedef struct deq_average {
     bool warmup;
 } deq_average;
 
+typedef enum deq_replay_kind {
+#define REPLAY(id, doc) DEQ_REPLAY_##id,
+#include "training.def"
+} deq_replay_kind;
+
+typedef struct deq_replay {
+    deq_replay_kind kind;
+    int times;
+    double radius, step, low, high;
+} deq_replay;
+
 typedef enum deq_initialiser_kind {
 #define INIT(name, rule, signature, doc) DEQ_INIT_##name,
 #include "initialisers.def"

@@ -89,6 +89,7 @@ typedef struct deq_fixed_spec {
 } deq_fixed_spec;
 typedef struct deq_loss_spec {
     const char *name, *loss, *input, *parameters;
+    const char *replay;           /* likewise with the gradient in the input; NULL: not compiled */
     const char *clean, *attacked; /* of a loss of two outputs, which has no others: its derivatives in them */
 } deq_loss_spec;
 typedef struct deq_metric_spec {
@@ -193,6 +194,7 @@ typedef struct deq_train_spec {
     int64_t accumulate; /* batches of a step */
     deq_clip clip;
     deq_average average;
+    deq_replay replay;
     const char **freeze; /* paths of parameters that stay */
     int nfreeze;
     deq_rate *rates;
@@ -410,6 +412,8 @@ const deq_routine *deq_module_routine(const deq_module *module, const char *name
 /* norm(most: 1), none: `clip` and `average` from texts and back. */
 bool deq_clip_read(const char *text, deq_clip *out, deq_error *e);
 void deq_clip_print(const deq_clip *clip, char *out, size_t size);
+bool deq_replay_read(const char *text, deq_replay *out, deq_error *e);
+void deq_replay_print(const deq_replay *replay, char *out, size_t size);
 bool deq_average_read(const char *text, deq_average *out, deq_error *e);
 void deq_average_print(const deq_average *average, char *out, size_t size);
 /* The factor of the steps of the parameter of that path: of the longest of the run's paths that it lies at or below; 0:

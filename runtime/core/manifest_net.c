@@ -84,6 +84,7 @@ static void read_losses(manifest_reader *r, const json_t *o, deq_net_spec *n) {
                                        .attacked = pair ? manifest_text(r, l, "attacked") : NULL,
                                        .loss = pair ? NULL : manifest_text(r, l, "loss"),
                                        .input = pair ? NULL : manifest_text(r, l, "input"),
+                                       .replay = manifest_text_or_null(l, "replay"),
                                        .parameters = pair ? NULL : manifest_text(r, l, "parameters")};
     }
     v = manifest_optional_list(o, "metrics", &n->nmetrics);

@@ -16,6 +16,17 @@ bool deq_average_read(const char *text, deq_average *out, deq_error *e) {
     return true;
 }
 
+bool deq_replay_read(const char *text, deq_replay *out, deq_error *e) {
+    const deq_row *row;
+    if (!deq_record_parse(&deq_replay_family, text, out, sizeof *out, &row, e)) return false;
+    out->kind = (deq_replay_kind)(row - deq_replay_family.rows);
+    return true;
+}
+
+void deq_replay_print(const deq_replay *replay, char *out, size_t size) {
+    deq_record_print(&deq_replay_family, &deq_replay_family.rows[replay->kind], replay, out, size);
+}
+
 void deq_clip_print(const deq_clip *clip, char *out, size_t size) {
     deq_record_print(&deq_clip_family, &deq_clip_family.rows[clip->kind], clip, out, size);
 }
@@ -60,7 +71,8 @@ void manifest_steps(manifest_reader *r, const json_t *o, deq_train_spec *t) {
     t->accumulate = manifest_integer_or(o, "accumulate", 1);
     deq_error own = {0};
     if (!deq_clip_read(text_or(o, "clip", "none"), &t->clip, &own) ||
-        !deq_average_read(text_or(o, "average", "none"), &t->average, &own) || t->accumulate < 1)
+        !deq_average_read(text_or(o, "average", "none"), &t->average, &own) ||
+        !deq_replay_read(text_or(o, "replay", "none"), &t->replay, &own) || t->accumulate < 1)
         deq_fail(r->e, DEQ_MODULE, "manifest: train '%s': %s", t->name,
                  own.failure ? own.text : "accumulate is below 1");
     const json_t *freeze = manifest_optional_list(o, "freeze", &t->nfreeze),

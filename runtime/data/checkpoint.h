@@ -3,7 +3,8 @@
  *   u64 header length, little-endian | JSON header, padded with spaces to 8 bytes | data
  *
  * The header names each tensor: "body.W": {"dtype": "F32", "shape": [128, 128], "data_offsets": [0, 65536]}; "previous"
- * are the examples' last states, "average" the moving average of the parameters; the optimiser's vectors are "optimiser.0", "optimiser.1", ...  Its "__metadata__"
+ * are the examples' last states, "average" the moving average of the parameters, "perturbation" that of
+ * the inputs; the optimiser's vectors are "optimiser.0", "optimiser.1", ...  Its "__metadata__"
  * (texts only, as the format asks) holds "format", "net", "net_hash", "epoch", "step", "state" (what the training loop
  * wants back, JSON), "settings" (what the net was trained as, JSON: {"body.finish": "apply(steps: 1)", ..}), "version"
  * (the program's), "key" (what decides the training) and "checksum" (XXH3-64 of the data and of the header without it). */
@@ -14,7 +15,8 @@
 /* Further vectors that a run goes on with: X(name, what). */
 #define DEQ_CHECKPOINT_VECTORS(X)                                                                                      \
     X(previous, "last states of the examples (`start: previous`)")                                                     \
-    X(average, "the moving average of the parameters (`average:`)")
+    X(average, "the moving average of the parameters (`average:`)")                                                    \
+    X(perturbation, "of a batch's places (`replay:`)")
 typedef enum deq_vector {
 #define X(name, what) DEQ_VECTOR_##name,
     DEQ_CHECKPOINT_VECTORS(X)

@@ -77,8 +77,8 @@ static bool open_losses(deq_engine *g, deq_error *e) {
         engine_loss *l = &g->losses[i];
         l->name = spec->name;
         if (!find_routine(g, spec->loss, &l->loss, e) || !find_routine(g, spec->input, &l->input, e) ||
-            !find_routine(g, spec->parameters, &l->parameters, e) || !find_routine(g, spec->clean, &l->clean, e) ||
-            !find_routine(g, spec->attacked, &l->attacked, e))
+            !find_routine(g, spec->parameters, &l->parameters, e) || !find_routine(g, spec->replay, &l->replay, e) ||
+            !find_routine(g, spec->clean, &l->clean, e) || !find_routine(g, spec->attacked, &l->attacked, e))
             return false;
         g->pairs = g->pairs || l->attacked;
         /* `projection` (gradcheck's loss) projects the output on a y of the same shape. */

@@ -118,6 +118,16 @@ bool deq_engine_evaluate(deq_engine *engine, const deq_source *source, const int
 bool deq_engine_gradient(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n,
                          const char *loss, const char *metric, const deq_attack *attack, uint64_t seed, uint64_t step,
                          deq_results *results, deq_error *e);
+/* The same at inputs moved by row i of `perturbation` (dense rows of the module's reals, as many as the call has examples),
+ * clamped to low .. high; each row is then moved by `step` along the sign of its loss's gradient, within `radius`.  Of a loss
+ * compiled for it. */
+typedef struct deq_carried {
+    void *perturbation;
+    deq_replay how;
+} deq_carried;
+bool deq_engine_replay(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
+                       const char *metric, const deq_carried *carried, uint64_t seed, uint64_t step,
+                       deq_results *results, deq_error *e);
 /* start: previous.  From now on the solves of deq_engine_gradient start where the last such call left the same example,
  * first <= index < first + count; at first, and everywhere else, from zero.  count 0: forgets.  Every other call starts
  * from zero, and an attack's solves where the one before them ended. */

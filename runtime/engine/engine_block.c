@@ -306,6 +306,47 @@ static void measure(const run *r, const engine_worker *w, int64_t n, deq_frame *
     r->metric->function(frame, n);
 }
 
+/* ---- perturbations that are carried on ---- */
+
+static void set_value(const deq_engine *g, char *base, int64_t k, double x) {
+    if (g->real_bits == 32)
+        ((float *)base)[k] = (float)x;
+    else
+        ((double *)base)[k] = x;
+}
+
+/* Inputs are moved by the perturbation, into the box. */
+static void move_inputs(const run *r, const engine_worker *w, int64_t from, int64_t n, deq_frame *frame) {
+    const deq_engine *g = r->engine;
+    const int64_t dense = g->input_count * g->real_bytes;
+    memset(w->adversarial, 0, (size_t)(n * g->input_bytes));
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < g->input_count; k++) {
+            const double x =
+                value(g, w->x, i, g->input_bytes, k) + value(g, r->carried->perturbation, from + i, dense, k);
+            set_value(g, w->adversarial + i * g->input_bytes, k,
+                      fmin(fmax(x, r->carried->how.low), r->carried->how.high));
+        }
+    frame->arg0 = w->adversarial;
+}
+
+/* The perturbation follows the sign of the gradient at the moved inputs, which is 0 where the box cut them off. */
+static void move_perturbation(const run *r, const engine_worker *w, int64_t from, int64_t n) {
+    const deq_engine *g = r->engine;
+    const deq_replay *how = &r->carried->how;
+    const int64_t dense = g->input_count * g->real_bytes;
+    for (int64_t i = 0; i < n; i++) {
+        char *row = (char *)r->carried->perturbation + (from + i) * dense;
+        for (int64_t k = 0; k < g->input_count; k++) {
+            const double old = value(g, row, 0, 0, k), x = value(g, w->x, i, g->input_bytes, k) + old,
+                         d = value(g, w->dx, i, g->input_bytes, k);
+            const bool inside = x >= how->low && x <= how->high;
+            const double moved = old + how->step * (inside ? (d > 0) - (d < 0) : 0);
+            set_value(g, row, k, fmin(fmax(moved, -how->radius), how->radius));
+        }
+    }
+}
+
 void engine_block(run *r, int worker, int64_t b, char *accum) {
     const engine_worker *w = &r->engine->workers[worker];
     deq_worker *solver = w->solver;
@@ -325,6 +366,8 @@ void engine_block(run *r, int worker, int64_t b, char *accum) {
         attack(r, w, from, n, &frame);
     else if (r->known)
         take_known(r, w, from, n, &frame);
+    else if (r->carried)
+        move_inputs(r, w, from, n, &frame);
     /* A prediction is of its input alone, whatever the attack has solved before (start: previous). */
     if (r->attack && r->purpose != PARAMETER_GRADIENT) deq_worker_forget(solver);
     const char *used = frame.arg0;
@@ -332,6 +375,7 @@ void engine_block(run *r, int worker, int64_t b, char *accum) {
         memcpy(r->crafted + from * bytes, w->adversarial, (size_t)(n * bytes));
     else
         (pair ? compute_pair : compute)(r, w, from, n, &frame, accum);
+    if (r->carried) move_perturbation(r, w, from, n);
     exchange_visits(r, solver, n, w->example, true);
     if (!r->crafting && r->metric) measure(r, w, n, &frame);
     if (!r->crafting) store_results(r, w, used, from, n);

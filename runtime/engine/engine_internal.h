@@ -12,7 +12,7 @@
 
 typedef struct engine_loss {
     const char *name;
-    const deq_routine *loss, *input, *parameters;
+    const deq_routine *loss, *input, *parameters, *replay;
     /* Of a loss of clean and attacked outputs, which has none of those: functions of the one output, on records of the
      * other and the target. */
     const deq_routine *clean, *attacked;

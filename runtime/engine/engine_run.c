@@ -38,7 +38,9 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
     case LOSS: r->main = r->loss->attacked ? g->predict : r->loss->loss; break;
     case INPUT_GRADIENT: r->main = r->objective || r->loss->attacked ? g->objective_input : r->loss->input; break;
     case PARAMETER_GRADIENT:
-        r->main = r->objective || r->loss->attacked ? g->objective_parameters : r->loss->parameters;
+        r->main = r->objective || r->loss->attacked ? g->objective_parameters
+                  : r->carried                      ? r->loss->replay
+                                                    : r->loss->parameters;
         break;
     case BOTH_GRADIENTS: r->main = g->objective_vjp; break;
     }

@@ -32,6 +32,7 @@ typedef struct run {
     char *crafted;     /* rows that the attack makes before anything else runs, or NULL: each block makes its own */
     bool crafting;     /* this is that part */
     const engine_objective *objective; /* `main` differentiates this function of the output; NULL: the loss */
+    const deq_carried *carried;        /* a perturbation of the inputs, which moves along; NULL: none */
     bool summed;                       /* gradients in the parameters are the sum over the examples, not the mean */
     bool defended;                     /* the outputs are predictions: read off the net's defence, if it has one */
     uint64_t seed, step;

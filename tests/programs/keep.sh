@@ -15,7 +15,7 @@ log=results/keep/best-log.csv
 close "$(cell $table 1 best_robust)" "$(best $log robust)" || fail "the net is not the most robust of its epochs: $(cell $table 1 best_robust), log: $(best $log robust)"
 close "$(cell $table 1 clean_clean)" "$(best results/keep/clean-log.csv clean)" || fail "the net is not the best of its epochs"
 close "$(best $log robust)" "$(tail -1 $log | cut -d, -f7)" && fail "the last epoch is the best: the test tests nothing"
-for net in pgd trades mart fast; do above $table ${net}_clean 0.5; done
+for net in pgd trades mart fast free mix; do above $table ${net}_clean 0.5; done
 
 # set, changed and refused from outside
 expect 0 'best: trained' "${deq[@]}" run keep.deq --set best.keep=last
@@ -24,7 +24,7 @@ expect 64 'expected last, best_clean or best_robust' "${deq[@]}" run keep.deq --
 expect 64 'expected last or best_clean' "${deq[@]}" run keep.deq --set clean.keep=best_robust
 
 # stopped and resumed: the same bits
-awk '/^train/ { skip = !/best = / } /^experiment/ { exit } !skip' keep.deq | sed 's/epochs: 6/epochs: 60/; s/ (fast_at, mart_at, pgd_at, trades_at)/ (pgd_at)/' >long.deq
+awk '/^train/ { skip = !/best = / } /^experiment/ { exit } !skip' keep.deq | sed 's/epochs: 6/epochs: 60/; s/ (fast_at, free_at, mart_at, pgd_at, trades_at)/ (pgd_at)/' >long.deq
 expect 0 'best: keeps' "${deq[@]}" run long.deq -t 1 --results whole
 rm -rf cache
 interrupted "${deq[@]}" run long.deq -t 1 --results parts

@@ -22,8 +22,14 @@ is ema_u "$(ema 0.75 0)" && is warm_u "$(ema 0.75 1)"
 is frozen_u 0 && is frozen_v -20
 is slow_u -15 && is slow_v -80
 
+# replays: the input of step t is moved by min(0.1 (t - 1), 0.3), also from batch to batch; a box of one point is that point
+is moved_u "$(awk -v u="$(cell $table 1 unmoved_u)" 'BEGIN { printf "%.12f", u - 0.01 * (0 + 0.1 + 0.2 + 0.3 + 0.3 + 0.3) }')"
+is boxed_u "$(awk 'BEGIN { printf "%.12f", 1 - 0.01 * 6 * 5 }')"
+[[ $(cell "$(log moved)" 2 step) == 6 ]] || fail "replays are no steps"
+[[ -n $(cell "$(log boxed)" 1 robust) ]] || fail "the attack beside a replay is not that of validate"
+
 # batches of a step make its gradient together, under the same draws; statistics are those of a batch
-is four "$(cell $table 1 one)"
+is four "$(cell $table 1 one)" && is whole "$(cell $table 1 one)"
 [[ $(cell $table 1 ghost) != "$(cell $table 1 batch)" ]] || fail "the statistics of four batches are those of one"
 
 # the log: the norm before, the share of steps that were clipped; the metric under its own name, and of the average
@@ -58,6 +64,7 @@ for text in 'by_norm: .*clip value(most: 0.5)' 'loosely: .*5 steps of 2 batches 
 done
 expect 64 'ways to clip: none, norm, value' "${deq[@]}" run steps.deq --set by_norm.clip=length
 expect 64 "'most' of 'norm'\|most. is" "${deq[@]}" run steps.deq --set by_norm.clip.most=0
+expect 64 'the script says no' "${deq[@]}" run steps.deq --set 'plain.replay=free(2)'
 expect 64 'there is none here' "${deq[@]}" run steps.deq --set plain.clip.most=1
 expect 64 "'bodi' leads to no trained parameter" "${deq[@]}" run steps.deq --set tuned.freeze=bodi
 expect 64 'at least 1' "${deq[@]}" run steps.deq --set plain.accumulate=0
@@ -67,7 +74,7 @@ expect 64 'did you mean plain.accumulate' "${deq[@]}" run steps.deq --set plain.
 # stopped and resumed, with any number of threads: the same bits
 sed '/^train/,$d' steps.deq >long.deq
 cat >>long.deq <<END
-train long = Normed on quadrants.train { ..small; batch: 8; accumulate: 2; epochs: 200; average: ema(0.99); clip: norm(0.3); keep: best_clean; rates: { head: 0.5 } }
+train long = Normed on quadrants.train { ..small; batch: 8; accumulate: 2; epochs: 200; average: ema(0.99); clip: norm(0.3); keep: best_clean; rates: { head: 0.5 }; replay: free(2, radius: 0.05, step: 0.05) }
 END
 expect 0 'long: keeps' "${deq[@]}" run long.deq -t 1 --results whole
 rm -rf cache
