@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 252, PLOT_HEIGHT = 140, DENSE = 14 /* more marks than this have signs at some */ };
+enum {
+    WIDTH = 252,
+    PLOT_HEIGHT = 140,
+    SAMPLE = 20,
+    KEY = SAMPLE + 14 /* beside a name of the legend */,
+    DENSE = 14 /* more marks than this have signs at some */
+};
 #define LETTER 4.1 /* width of a letter of the ticks and the legend */
 #define ROW 11.0   /* of the legend */
 #define SLOPE 35   /* of names that do not fit side by side, in degrees */
@@ -174,7 +180,7 @@ static void find_canvas(Plot *p) {
     *c = (deq_canvas){.left = 24 + LETTER * deq_scale_width(&p->y), .right = 8, .top = 8, .bottom = 30};
     double inner = WIDTH - c->left - c->right;
     if (p->places && inner < n * bar) inner = n * bar;
-    if (p->n > 1 && inner < LETTER * p->longest + 34) inner = LETTER * p->longest + 34;
+    if (p->n > 1 && inner < LETTER * p->longest + KEY) inner = LETTER * p->longest + KEY;
     if (p->places) {
         const double text = LETTER * longest_place(f), slope = SLOPE * M_PI / 180;
         p->sloped = text > 0.95 * inner / n;
@@ -186,7 +192,7 @@ static void find_canvas(Plot *p) {
     }
     p->y_title = c->left - 14 - LETTER * deq_scale_width(&p->y);
     c->width = c->left + inner + c->right;
-    p->key_columns = (int)((c->width - 12) / (LETTER * p->longest + 34));
+    p->key_columns = (int)((c->width - 12) / (LETTER * p->longest + KEY));
     if (p->key_columns < 1) p->key_columns = 1;
     if (p->key_columns > p->n) p->key_columns = p->n;
     p->key_rows = p->n > 1 ? (p->n + p->key_columns - 1) / p->key_columns : 0;
@@ -214,7 +220,7 @@ void deq_figure_begin(FILE *out, const deq_figure *f, const char *stem, const de
         "if (!exists('format')) format = 'png'\n"
         "if (!exists('output')) output = '%s.' . format\n"
         "if (format eq 'pdf') {\n"
-        "  set terminal pdfcairo enhanced color size %.3fin,%.3fin font 'Helvetica,7.5' fontscale 1 linewidth 1 "
+        "  set terminal pdfcairo enhanced color size %.3fin,%.3fin font 'Helvetica,7.5' fontscale 0.75 linewidth 1 "
         "butt\n"
         "} else { if (format eq 'svg') {\n"
         "  set terminal svg enhanced size %.0f,%.0f font 'Helvetica,7.5' linewidth 1 butt background 'white'\n"
@@ -291,15 +297,32 @@ static void put_axes(FILE *out, const Plot *p) {
         deq_scale_print(out, &p->x, "x");
     deq_scale_print(out, &p->y, "y");
     put_titles(out, p);
-    if (p->n < 2) {
-        fputs("unset key\n", out);
-        return;
+    fputs("unset key\n", out);
+}
+
+/* Below the plot, written out: how a key is laid out depends on what gnuplot thinks of the letters of each format. */
+static void put_legend(FILE *out, const Plot *p) {
+    const deq_canvas *c = &p->canvas;
+    const bool bars = p->f->spec->kind == DEQ_FIGURE_bars, points = p->f->spec->kind == DEQ_FIGURE_scatter;
+    const double column = LETTER * p->longest + KEY, left = 0.5 * (c->width - column * p->key_columns) + 4;
+    for (int i = 0; p->n > 1 && i < p->n; i++) {
+        const double x = left + column * (i % p->key_columns), y = ROW * (p->key_rows - i / p->key_columns) - 5;
+        const double from = x / c->width, to = (x + SAMPLE) / c->width, at = y / c->height;
+        if (bars)
+            fprintf(out,
+                    "set object rectangle from screen %.5f,screen %.5f to screen %.5f,screen %.5f fc rgb '%s' fs solid "
+                    "0.85 noborder\n",
+                    from, (y - 2.6) / c->height, to, (y + 2.6) / c->height, PICK(colours, i));
+        else if (!points)
+            fprintf(
+                out,
+                "set arrow from screen %.5f,screen %.5f to screen %.5f,screen %.5f nohead lc rgb '%s' lw 1.3 dt %s\n",
+                from, at, to, at, PICK(colours, i), PICK(dashes, i));
+        if (!bars)
+            fprintf(out, "set label '' at screen %.5f,screen %.5f point pt %d ps 0.45 lc rgb '%s'\n", 0.5 * (from + to),
+                    at, PICK(signs, i), PICK(colours, i));
+        put_text(out, c, p->series[i].title, x + SAMPLE + 4, y, "left textcolor rgb '#222222'");
     }
-    fprintf(
-        out,
-        "set key at screen %.5f,%.5f center bottom horizontal Left reverse noenhanced samplen 2.2 spacing 1.35 width 0 "
-        "maxcols %d textcolor rgb '#222222'\n",
-        0.5, 3 / p->canvas.height, p->key_columns);
 }
 
 static void put_number(FILE *out, double v) {
@@ -351,9 +374,8 @@ static void put_lines(FILE *out, const Plot *p) {
         next = ", \\\n     ";
     }
     for (int i = 0; i < p->n; i++) {
-        fprintf(out, "%s$s%d using 1:2 with linespoints lc rgb '%s' lw 1.3 dt %s pt %d ps 0.45 pi %d title ", next, i,
+        fprintf(out, "%s$s%d using 1:2 with linespoints lc rgb '%s' lw 1.3 dt %s pt %d ps 0.45 pi %d", next, i,
                 PICK(colours, i), PICK(dashes, i), PICK(signs, i), (p->series[i].count + DENSE - 1) / DENSE);
-        deq_plot_text(out, p->series[i].title);
         next = ", \\\n     ";
     }
     fputc('\n', out);
@@ -362,9 +384,8 @@ static void put_lines(FILE *out, const Plot *p) {
 static void put_bars(FILE *out, const Plot *p) {
     const char *next = "plot ";
     for (int i = 0; i < p->n; i++, next = ", \\\n     ") {
-        fprintf(out, "%s$s%d using 1:2:(%.5f) with boxes fc rgb '%s' fs solid 0.85 border rgb '%s' lw 0.6 title ", next,
-                i, 0.8 / p->n * 0.92, PICK(colours, i), PICK(colours, i));
-        deq_plot_text(out, p->series[i].title);
+        fprintf(out, "%s$s%d using 1:2:(%.5f) with boxes fc rgb '%s' fs solid 0.85 border rgb '%s' lw 0.6", next, i,
+                0.8 / p->n * 0.92, PICK(colours, i), PICK(colours, i));
     }
     for (int i = 0; i < p->n; i++)
         if (has_band(p, &p->series[i]))
@@ -387,9 +408,8 @@ static void put_points(FILE *out, const Plot *p) {
                 next = ", \\\n     ";
     }
     for (int i = 0; i < p->n; i++, next = ", \\\n     ") {
-        fprintf(out, "%s$s%d using 1:2 with points lc rgb '%s' pt %d ps 0.55 title ", next, i, PICK(colours, i),
+        fprintf(out, "%s$s%d using 1:2 with points lc rgb '%s' pt %d ps 0.55", next, i, PICK(colours, i),
                 PICK(signs, i));
-        deq_plot_text(out, p->series[i].title);
     }
     fputc('\n', out);
 }
@@ -410,6 +430,7 @@ void deq_figure_plot(FILE *out, const deq_figure *f, const char *stem) {
         find_canvas(&p);
         deq_figure_begin(out, f, stem, &p.canvas);
         put_axes(out, &p);
+        put_legend(out, &p);
         fputs("set errorbars 0.8\n", out);
         for (int i = 0; i < p.n; i++) put_data(out, &p, i);
         if (!p.n)

@@ -1,4 +1,4 @@
-/* page.c - the page of a run, section by section: tables, training, solves, pictures, settings, script. */
+/* page.c - the page of a run, section by section: tables, figures, claims, training, solves, pictures, settings, script. */
 #define _GNU_SOURCE
 #include "page.h"
 #include "diagnosis.h"
@@ -8,6 +8,7 @@
 #include "seal.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 extern const char page_style[], page_script[]; /* page.css, page.js */
 
@@ -66,6 +67,25 @@ static void put_table(FILE *out, const char *folder, const char *path, const cha
     free(lines);
     free(markdown);
     json_decref(table);
+}
+
+/* The drawing, what its bands are, and the numbers in it. */
+static void put_figure(FILE *out, const char *folder, const char *path, const char *stem, deq_error *e) {
+    json_t *figure = deq_sealed_json(path, e);
+    char *svg = figure ? beside(folder, stem, ".svg") : NULL;
+    if (svg) {
+        fputs("<figure class=\"drawn\"><h3>", out);
+        page_text(out, deq_json_text(figure, "figure"));
+        fputs("</h3>\n", out);
+        page_drawing(out, svg, deq_json_text(figure, "figure"));
+        fputs("<figcaption>", out);
+        page_text(out, deq_json_text(figure, "caption"));
+        fputs("</figcaption>\n", out);
+        page_numbers(out, figure);
+        fputs("</figure>\n", out);
+    }
+    free(svg);
+    json_decref(figure);
 }
 
 /* Likewise; claims.csv beside it is looked through. */
@@ -157,10 +177,18 @@ static void put_net(FILE *out, const char *folder, const char *path, const char 
 
 /* ---- pictures ---- */
 
-/* The page draws the curves of trainings itself. */
+static bool is_figure(const char *folder, const char *stem) {
+    char *path = beside(folder, stem, "-figure.json");
+    const bool yes = path && !access(path, F_OK);
+    free(path);
+    return yes;
+}
+
+/* The page draws the curves of trainings itself, and has shown the figures. */
 static void put_picture(FILE *out, const char *folder, const char *path, const char *stem, deq_error *e) {
     static const char *const drawn[] = {"-training", "-residual"};
-    (void)folder, (void)e;
+    (void)e;
+    if (is_figure(folder, stem)) return;
     for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++) {
         const size_t n = strlen(stem), tail = strlen(drawn[i]);
         if (n > tail && !strcmp(stem + n - tail, drawn[i])) return;
@@ -201,6 +229,13 @@ static void put_page(FILE *out, const char *folder, const json_t *settings, deq_
     page_text(out, deq_json_text(settings, "compiler"));
     fputs(".</p>\n", out);
     each(out, folder, "-table.json", put_table, e);
+    int n;
+    char **figures = deq_files_ending(folder, "-figure.json", &n);
+    if (n) fputs("<h2>Figures</h2>\n<div class=\"figures\">\n", out);
+    each(out, folder, "-figure.json", put_figure, e);
+    if (n) fputs("</div>\n", out);
+    for (int i = 0; i < n; i++) free(figures[i]);
+    free(figures);
     each(out, folder, "claims.csv", put_claims, e);
     each(out, folder, "-log.csv", put_net, e);
     fputs("<div class=\"figures\">\n", out);

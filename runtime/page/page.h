@@ -1,7 +1,7 @@
 /* page.h - `deq report --html`: what a run left in its folder as one file that any browser opens, without a network.
  *
  * Needs: a folder of results as `deq run` writes them (seal.h).  Ensures: nothing that was damaged or changed is shown;
- * the page is written whole or not at all.  Files: page.c, page_markdown.c, page_figure.c, page_verdicts.c,
+ * the page is written whole or not at all.  Files: page.c, page_markdown.c, page_figure.c, page_numbers.c, page_verdicts.c,
  * page_settings.c, page_html.c. */
 #ifndef DEQ_RUNTIME_PAGE_H
 #define DEQ_RUNTIME_PAGE_H
@@ -18,6 +18,11 @@ int deq_app_page(const char *folder, const char *path, bool json);
 void page_text(FILE *out, const char *text);
 /* A picture, held in the page itself; nothing when the file cannot be read. */
 void page_picture(FILE *out, const char *path, const char *caption);
+void page_base64(FILE *out, const void *bytes, size_t n);
+/* A drawing by gnuplot (SVG), likewise.  As an image nothing in it runs, and its names are its own. */
+void page_drawing(FILE *out, const char *path, const char *alternative);
+/* The numbers of a figure (figure.h) as a table, folded. */
+void page_numbers(FILE *out, const json_t *figure);
 /* The Markdown that deq writes: headings, paragraphs, lists, tables with their alignment. */
 void page_markdown(FILE *out, const char *markdown);
 

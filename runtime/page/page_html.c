@@ -19,7 +19,8 @@ void page_text(FILE *out, const char *text) {
 }
 
 /* Base64 of RFC 4648, section 4. */
-static void put_base64(FILE *out, const unsigned char *bytes, size_t n) {
+void page_base64(FILE *out, const void *of, size_t n) {
+    const unsigned char *bytes = of;
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
         const size_t left = n - i;
@@ -39,7 +40,7 @@ void page_picture(FILE *out, const char *path, const char *caption) {
     fputs("<figure><img alt=\"", out);
     page_text(out, caption);
     fputs("\" src=\"data:image/png;base64,", out);
-    put_base64(out, (const unsigned char *)bytes, size);
+    page_base64(out, bytes, size);
     fputs("\"><figcaption>", out);
     page_text(out, caption);
     fputs("</figcaption></figure>\n", out);

@@ -80,6 +80,23 @@ if command -v gnuplot >/dev/null; then
   [[ $(stat -c %Y $results/heat.png) == $(date -d '2000-01-01' +%s) ]] || fail "a picture is drawn again with nothing changed"
 fi
 
+# ---- the page of the run: drawings in the page itself, numbers with their intervals; changed numbers are refused ----
+expect 0 '' "$DEQ" report $results --html -o page.html
+grep -q '<h2>Figures</h2>' page.html || fail "the page has no figures"
+[[ $(grep -c '<figure class="drawn"' page.html) == 12 ]] || fail "the page shows each figure once"
+value=$(awk -F, 'NR == 2 { printf "%.4g \\[%.4g, %.4g\\]", $3, $4, $5 }' $results/intervals.csv)
+grep -q "<td>$value</td>" page.html || fail "'$value' of a figure is not on the page"
+grep -q 'bands: intervals of 95 %' page.html || fail "the page says what bands are"
+if command -v gnuplot >/dev/null; then
+  [[ $(grep -c 'src="data:image/svg+xml;base64,' page.html) == 12 ]] || fail "drawings are in the page"
+  sed -n 's/.*alt="intervals" .*svg+xml;base64,\([^"]*\)".*/\1/p' page.html | base64 -d >drawing.svg
+  cmp -s drawing.svg $results/intervals.svg || fail "the drawing in the page is the figure's"
+  grep -q 'alt="intervals" src="data:image/png' page.html && fail "a figure is shown twice"
+fi
+grep -Eq '(src|href)="?(https?:|//)' page.html && fail "the page fetches something"
+cp -r $results changed && sed -i 's/"seed": *"0"/"seed": "7"/' changed/intervals-figure.json
+expect 3 'E0822.*intervals-figure.json' "$DEQ" report changed --html
+
 # ---- without gnuplot: a note once, the numbers and the script ----
 mkdir path && for tool in bash env; do ln -s "$(command -v $tool)" path/; done
 rm -r results
