@@ -146,23 +146,29 @@ static void check_text(Checker *c, Ast *e) {
                   "label: \"robust accuracy\"");
 }
 
-static void check_label(Checker *c, Ast *value) {
+/* One value, or one for each axis named: [x: .., y: ..]. */
+static void check_axes_of(Checker *c, Ast *value, const char *key, const char *example,
+                          void (*check)(Checker *, Ast *)) {
     if (value->kind != AST_ARRAY) {
-        check_text(c, value);
+        check(c, value);
         return;
     }
     value->type = &type_word;
     for (uint32_t i = 0; i < value->nkids; i++) {
         Ast *item = value->kids[i];
-        if (item->kind != AST_ARG || !(same(item->name, "x") || same(item->name, "y"))) {
-            diag_help(diag_report(c->diags, DIAG_E0504, item->range, "'label' names axes of the figure: x, y"),
-                      "label: [x: \"steps\", y: \"residual\"]");
+        bool twice = false;
+        for (uint32_t k = 0; k < i; k++) twice = twice || same(value->kids[k]->name, item->name);
+        if (item->kind != AST_ARG || twice || !(same(item->name, "x") || same(item->name, "y"))) {
+            diag_help(diag_report(c->diags, DIAG_E0504, item->range, "'%s' names axes of the figure once: x, y", key),
+                      "%s: %s", key, example);
             continue;
         }
         item->type = &type_word;
-        check_text(c, SLOT(item, ARG, value));
+        check(c, SLOT(item, ARG, value));
     }
 }
+
+static void check_scale(Checker *c, Ast *e) { check_words(c, e, "linear|log", "scale"); }
 
 /* ---- places of axes ---- */
 typedef struct Places {
@@ -237,8 +243,10 @@ void check_figure(Checker *c, Ast *figure) {
     const FigureKind kind = check_kind(c, figure, diags_errors(c->diags) > before);
     Ast *values = kind < FIGURE_KINDS ? value_of(list, kinds[kind].key) : NULL, *x = value_of(list, "x"),
         *y = value_of(list, "y"), *by = value_of(list, "by"), *band = value_of(list, "band"),
-        *label = value_of(list, "label");
-    if (label && label->kind != AST_ERROR) check_label(c, label);
+        *label = value_of(list, "label"), *scale = value_of(list, "scale");
+    if (label && label->kind != AST_ERROR)
+        check_axes_of(c, label, "label", "[x: \"steps\", y: \"residual\"]", check_text);
+    if (scale && scale->kind != AST_ERROR) check_axes_of(c, scale, "scale", "[x: log, y: log]", check_scale);
     if (band && band->kind != AST_ERROR) check_band(c, band);
     const bool sweeps = x && names_sweeps(c, x), valued = kind == FIGURE_lines || kind == FIGURE_scatter;
     if (!values || values->kind == AST_ERROR || !check_values(c, values, kind)) return;

@@ -339,6 +339,7 @@ static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     if (record && key && !row) row = setting_find("net_with", key);
     if (paths && key && !row) row = setting_find("attack_with", key);
     if (!key || (!row && !paths && *block) || (row && (row->kind == KIND_WORD || row->kind == KIND_BAND) && is_name) ||
+        (row && row->kind == KIND_SCALE) ||
         (row && row->kind == KIND_START && is_name && strcmp(value->name, "previous") == 0) ||
         (is_name && takes_word(key)) || resolve_chain(r, value)) {
         /* a word */

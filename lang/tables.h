@@ -122,6 +122,7 @@ typedef enum Kind {
     KIND_COLUMNS,
     KIND_CELLS,
     KIND_BAND,
+    KIND_SCALE,
     KIND_LABEL,
     KIND_WEIGHTS,
 } Kind;

@@ -29,6 +29,15 @@ static const char *label_for(const Ast *label, const char *axis) {
     return NULL;
 }
 
+/* Whether `scale:` says so of an axis. */
+static bool is_logarithmic(const Ast *scale, const char *axis) {
+    if (!scale || scale->kind != AST_ARRAY) return scale && strcmp(axis, "y") == 0 && strcmp(scale->name, "log") == 0;
+    for (uint32_t k = 0; k < scale->nkids; k++)
+        if (scale->kids[k]->kind == AST_ARG && strcmp(scale->kids[k]->name, axis) == 0)
+            return strcmp(AST_SLOT(scale->kids[k], ARG, value)->name, "log") == 0;
+    return false;
+}
+
 static json_t *optional_text(const char *text) { return text ? json_string(text) : json_null(); }
 
 /* ---- values ---- */
@@ -83,12 +92,15 @@ static json_t *axes_at(const Experiment *x, const Ast *names) {
     return list;
 }
 
-/* A sweep of numbers has its place on an axis of numbers. */
+/* A sweep of numbers has its place on an axis of numbers, unless its values have names. */
 static bool is_numeric(const Experiment *x, const Ast *name) {
     const AxisSet axes = axes_named(&x->axes, name);
     if (__builtin_popcount(axes) != 1) return false;
     const Axis *axis = &x->axes.axis[__builtin_ctz(axes)];
+    const Ast *list = AST_SLOT(axis->sweep, SWEEP, values);
     const Type *t = axis->sweep->type;
+    for (uint32_t k = 0; list->kind == AST_ARRAY && k < list->nkids; k++)
+        if (label_of(list->kids[k]) && list->kids[k]->kind != AST_NUMBER) return false;
     return axis->part == AXIS_WHOLE && t && type_is_scalar(t) && t->elem != ELEM_BOOL;
 }
 
@@ -165,7 +177,8 @@ json_t *experiment_figure(Experiment *x, const Ast *figure) {
     json_object_set_new(j, "along", sweeps ? axes_at(x, along) : axes_json(open & ~series & ~samples));
     json_object_set_new(j, "by", axes_at(x, y ? y : by));
     json_object_set_new(j, "samples", axes_json(samples));
-    json_object_set_new(j, "logarithmic", json_boolean(scale && strcmp(scale->name, "log") == 0));
+    json_object_set_new(j, "logarithmic", json_boolean(is_logarithmic(scale, "y")));
+    json_object_set_new(j, "x_logarithmic", json_boolean(is_logarithmic(scale, "x")));
     json_object_set_new(j, "label", optional_text(label_for(label, "y")));
     json_object_set_new(j, "x_label", optional_text(label_for(label, "x")));
     return json_incref(j);

@@ -186,6 +186,20 @@ static bool gather(deq_arrays *g, deq_figure *f, int *at) {
     return ok;
 }
 
+/* Places and lines of which nothing was measured, as of a pick of some values, take no room. */
+static void leave_out_empty(deq_figure *f) {
+    for (int line = 0; line < f->lines.n; line++) {
+        bool some = false;
+        for (int point = 0; point < f->points.n && !some; point++) some = deq_figure_has(f, line, point);
+        f->lines.absent[line] = f->lines.absent[line] || !some;
+    }
+    for (int point = 0; point < f->points.n; point++) {
+        bool some = false;
+        for (int line = 0; line < f->lines.n && !some; line++) some = deq_figure_has(f, line, point);
+        f->points.absent[point] = f->points.absent[point] || !some;
+    }
+}
+
 /* ---- files ---- */
 static const char *const formats[] = {"png", "svg", "pdf"};
 #define NFORMATS 3
@@ -241,6 +255,7 @@ bool deq_figure_write(deq_arrays *g, const deq_figure_spec *spec, deq_error *e) 
     int *at = calloc((size_t)g->x->naxes + 1, sizeof *at);
     bool ok = (at && gather(g, &f, at) && !g->starved) ||
               deq_fail(e, DEQ_MEMORY, "out of memory for the figure '%s'", spec->name);
+    if (ok) leave_out_empty(&f);
     ok = ok && write_files(g, &f, e);
     names_close(&f.lines);
     names_close(&f.points);

@@ -40,7 +40,7 @@ static void put_palette(FILE *out) {
 static int longest(const deq_figure_names *n) {
     int most = 1;
     for (int k = 0; k < n->n; k++)
-        if (n->labels[k] && deq_text_width(n->labels[k]) > most) most = deq_text_width(n->labels[k]);
+        if (!n->absent[k] && deq_text_width(n->labels[k]) > most) most = deq_text_width(n->labels[k]);
     return most;
 }
 
@@ -72,6 +72,19 @@ static void put_ticks(FILE *out, const deq_figure_names *n, const int *at, char 
     fputs(")\n", out);
 }
 
+/* Short enough for a cell. */
+static void number_text(const deq_figure_scale *s, double v, char out[32]) {
+    const double size = fabs(v);
+    if (s->percent)
+        snprintf(out, 32, "%.1f", 100 * v);
+    else if (size >= 1000 && size < 99999.5)
+        snprintf(out, 32, "%.0f", v);
+    else if (size != 0 && (size < 0.001 || size >= 1000))
+        snprintf(out, 32, "%.0e", v);
+    else
+        snprintf(out, 32, "%.3g", v);
+}
+
 static void put_numbers(FILE *out, const Cells *c) {
     const deq_figure *f = c->f;
     for (int line = 0; line < f->lines.n; line++)
@@ -79,7 +92,7 @@ static void put_numbers(FILE *out, const Cells *c) {
             const double v = deq_figure_mark(f, 0, line, point)->value;
             if (!isfinite(v)) continue;
             char text[32];
-            snprintf(text, sizeof text, c->scale.percent ? "%.1f" : "%.3g", c->scale.percent ? 100 * v : v);
+            number_text(&c->scale, v, text);
             fprintf(out, "set label '%s' at %d,%d center front font ',6.5' textcolor rgb '%s'\n", text,
                     c->column[point], c->row[line], lightness(share_of(&c->scale, v)) > 0.42 ? "#000000" : "#ffffff");
         }

@@ -22,7 +22,7 @@ enum {
 #define SLOPE 35   /* of names that do not fit side by side, in degrees */
 #define DPI 300
 
-static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#56b4e9", "#e69f00"};
+static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"};
 static const char *const dashes[] = {"solid", "(7,3)", "(2,2)", "(7,3,2,3)", "(12,3)"};
 static const int signs[] = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12};
 #define PICK(list, k) ((list)[(size_t)(k) % (sizeof(list) / sizeof *(list))])
@@ -140,7 +140,7 @@ static void find_scales(Plot *p) {
     const deq_figure *f = p->f;
     const deq_figure_spec *s = f->spec;
     p->places = s->x.value < 0;
-    p->x = deq_scale_begin(s->x.percent, false);
+    p->x = deq_scale_begin(s->x.percent, s->x_logarithmic);
     p->y = deq_scale_begin(s->values[0].percent, s->logarithmic);
     for (int i = 0; i < p->n; i++)
         for (int k = 0; k < f->points.n; k++) {
@@ -166,9 +166,33 @@ static void find_scales(Plot *p) {
 static int longest_place(const deq_figure *f) {
     int longest = 1;
     for (int k = 0; k < f->points.n; k++)
-        if (f->points.labels[k] && deq_text_width(f->points.labels[k]) > longest)
+        if (!f->points.absent[k] && deq_text_width(f->points.labels[k]) > longest)
             longest = deq_text_width(f->points.labels[k]);
     return longest;
+}
+
+/* Width of a column of the legend, which is filled from top to bottom. */
+static double key_width(const Plot *p, int column) {
+    int longest = 0;
+    for (int i = column * p->key_rows; i < (column + 1) * p->key_rows && i < p->n; i++)
+        if (deq_text_width(p->series[i].title) > longest) longest = deq_text_width(p->series[i].title);
+    return LETTER * longest + KEY;
+}
+
+static double all_key_width(const Plot *p) {
+    double sum = 0;
+    for (int k = 0; k < p->key_columns; k++) sum += key_width(p, k);
+    return sum;
+}
+
+/* As few rows as fit the width. */
+static void find_key(Plot *p) {
+    p->key_rows = 0;
+    for (p->key_columns = p->n; p->n > 1 && p->key_columns > 0; p->key_columns--) {
+        p->key_rows = (p->n + p->key_columns - 1) / p->key_columns;
+        p->key_columns = (p->n + p->key_rows - 1) / p->key_rows; /* none is empty */
+        if (p->key_columns == 1 || all_key_width(p) <= p->canvas.width - 8) return;
+    }
 }
 
 /* Room for everything that stands around the plot. */
@@ -192,10 +216,7 @@ static void find_canvas(Plot *p) {
     }
     p->y_title = c->left - 14 - LETTER * deq_scale_width(&p->y);
     c->width = c->left + inner + c->right;
-    p->key_columns = (int)((c->width - 12) / (LETTER * p->longest + KEY));
-    if (p->key_columns < 1) p->key_columns = 1;
-    if (p->key_columns > p->n) p->key_columns = p->n;
-    p->key_rows = p->n > 1 ? (p->n + p->key_columns - 1) / p->key_columns : 0;
+    find_key(p);
     c->bottom += ROW * p->key_rows;
     c->height = c->top + PLOT_HEIGHT + c->bottom;
 }
@@ -304,9 +325,10 @@ static void put_axes(FILE *out, const Plot *p) {
 static void put_legend(FILE *out, const Plot *p) {
     const deq_canvas *c = &p->canvas;
     const bool bars = p->f->spec->kind == DEQ_FIGURE_bars, points = p->f->spec->kind == DEQ_FIGURE_scatter;
-    const double column = LETTER * p->longest + KEY, left = 0.5 * (c->width - column * p->key_columns) + 4;
+    double left = 0.5 * (c->width - (p->n > 1 ? all_key_width(p) : 0)) + 4;
     for (int i = 0; p->n > 1 && i < p->n; i++) {
-        const double x = left + column * (i % p->key_columns), y = ROW * (p->key_rows - i / p->key_columns) - 5;
+        if (i && i % p->key_rows == 0) left += key_width(p, i / p->key_rows - 1);
+        const double x = left, y = ROW * (p->key_rows - i % p->key_rows) - 5;
         const double from = x / c->width, to = (x + SAMPLE) / c->width, at = y / c->height;
         if (bars)
             fprintf(out,

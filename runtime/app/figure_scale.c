@@ -91,13 +91,14 @@ void deq_scale_ticks(deq_figure_scale *s, const double *values, int n) {
     enum { MOST = 8 };
     double own[MOST];
     int found = 0;
-    bool whole = true, fits = !s->logarithmic;
+    bool whole = true, fits = true;
+    const double apart = 0.08 * (s->logarithmic ? log(s->high / s->low) : s->high - s->low);
     for (int i = 0; i < n; i++) {
-        bool seen = !isfinite(values[i]);
+        bool seen = !isfinite(values[i]) || (s->logarithmic && values[i] <= 0);
         whole = whole && (seen || values[i] == floor(values[i]));
         for (int k = 0; k < found && !seen; k++) {
             seen = own[k] == values[i];
-            fits = fits && (seen || fabs(own[k] - values[i]) > 0.08 * (s->high - s->low));
+            fits = fits && (seen || fabs(s->logarithmic ? log(own[k] / values[i]) : own[k] - values[i]) > apart);
         }
         fits = fits && (seen || found < MOST);
         if (!seen && fits) own[found++] = values[i];
@@ -118,15 +119,26 @@ double deq_scale_drawn(const deq_figure_scale *s, double v) {
     return s->percent ? 100 * v : v;
 }
 
-/* "0.5", "10^{-3}" in the enhanced form of gnuplot. */
+/* "0.5", "2·10^{-3}" in the enhanced form of gnuplot. */
 static void tick_text(const deq_figure_scale *s, double tick, char out[32]) {
-    const double power = tick > 0 ? floor(log10(tick) + 1e-9) : 0, front = tick / pow(10, power);
-    if (!s->logarithmic || (tick >= 0.001 && tick < 99999))
-        snprintf(out, 32, "%.6g", fabs(tick) < 1e-9 * fmax(fabs(s->low), fabs(s->high)) ? 0 : tick);
-    else if (fabs(front - 1) < 1e-6)
-        snprintf(out, 32, "10^{%.0f}", power);
+    char text[32];
+    const bool powers = s->logarithmic && (s->most > 99999 || s->least < 0.001);
+    snprintf(text, sizeof text, powers ? "%.5e" : "%.6g",
+             !s->logarithmic && fabs(tick) < 1e-9 * (s->high - s->low) ? 0 : tick);
+    char *e = strchr(text, 'e');
+    if (!e || tick == 0) {
+        snprintf(out, 32, "%s", text);
+        return;
+    }
+    const int power = atoi(e + 1);
+    *e = 0;
+    const double front = atof(text);
+    if (power == 0)
+        snprintf(out, 32, "%.6g", front);
+    else if (front == 1)
+        snprintf(out, 32, "10^{%d}", power);
     else
-        snprintf(out, 32, "%.0f·10^{%.0f}", front, power);
+        snprintf(out, 32, "%.6g·10^{%d}", front, power);
 }
 
 int deq_scale_width(const deq_figure_scale *s) {

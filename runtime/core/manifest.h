@@ -322,7 +322,7 @@ typedef struct deq_figure_spec {
     int *samples, nsamples; /* axes of seeds that the band goes over; none: a band goes over examples */
     deq_band band;
     double low, high; /* quantiles */
-    bool logarithmic;
+    bool logarithmic, x_logarithmic;
     const char *label, *x_label; /* NULL: not given */
 } deq_figure_spec;
 

@@ -256,6 +256,7 @@ static void read_figure(manifest_reader *r, const json_t *o, const deq_experimen
     f->low = json_number_value(json_object_get(o, "low"));
     f->high = json_number_value(json_object_get(o, "high"));
     f->logarithmic = manifest_flag(o, "logarithmic");
+    f->x_logarithmic = manifest_flag(o, "x_logarithmic");
     f->label = manifest_text_or_null(o, "label");
     f->x_label = manifest_text_or_null(o, "x_label");
 }
