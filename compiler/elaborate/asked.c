@@ -1,8 +1,9 @@
-/* asked.c - settings of attacks that the command line asks for and that are computed from when a script is compiled.
+/* asked.c - settings of attacks and experiments that the command line asks for and that decide what is compiled.
  *
  * --set linf.radius=0.2 is the runtime's matter where the setting is a number that the attack's routine is given.  Where
  * other numbers are computed from it, those of the parts of an attack made of others and the rounds of a loop, the
- * instance is elaborated with that value in place of what the script gives. */
+ * instance is elaborated with that value in place of what the script gives.  --set EXPERIMENT.allow_masking=true has to
+ * be known when attacks through `on_fail: zero_gradient` are refused. */
 #include "asked.h"
 #include <math.h>
 #include <stdlib.h>
@@ -36,7 +37,20 @@ static const Ast *instance_of(const Ast *declared) {
     return e;
 }
 
-static bool asked(const Program *p, const char *text) {
+/* "EXPERIMENT.allow_masking=true" or "=false"; the run refuses other values. */
+static bool asked_of_experiment(const Program *p, const char *text) {
+    const char *key = ".allow_masking=", *dot = strstr(text, key), *value = dot ? dot + strlen(key) : "";
+    if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0) return false;
+    for (uint32_t i = 0; i < p->main->unit->nkids; i++) {
+        const Ast *d = p->main->unit->kids[i];
+        if (d->kind == AST_EXPERIMENT && strlen(d->name) == (size_t)(dot - text) &&
+            strncmp(d->name, text, strlen(d->name)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool asked_of_attack(const Program *p, const char *text) {
     const char *dot = strchr(text, '.'), *equals = strchr(text, '=');
     char *end = NULL;
     if (!dot || !equals || dot > equals || isnan(strtod(equals + 1, &end)) || end == equals + 1 || *end) return false;
@@ -57,7 +71,7 @@ const char *const *asked_settings(const Program *p, const char *const *set, int 
     int count = 0;
     for (const char *const *text = p->replaced; text && *text; text++) list[count++] = *text;
     for (int k = 0; k < n; k++)
-        if (asked(p, set[k])) list[count++] = set[k];
+        if (asked_of_attack(p, set[k]) || asked_of_experiment(p, set[k])) list[count++] = set[k];
     return list;
 }
 
@@ -94,4 +108,12 @@ bool asked_value(const Elab *e, const Ast *call, const char *setting, double *va
         found = true;
     }
     return found;
+}
+
+bool asked_masking(const Elab *e, const char *experiment, bool otherwise) {
+    const size_t name = strlen(experiment);
+    for (const char *const *text = e->asked; text && *text; text++)
+        if (strncmp(*text, experiment, name) == 0 && strncmp(*text + name, ".allow_masking=", 15) == 0)
+            otherwise = strcmp(*text + name + 15, "true") == 0; /* the last one holds */
+    return otherwise;
 }

@@ -1,5 +1,6 @@
-/* asked.h - settings of attacks that --set asks for and that have to be known while a script is compiled, since others are
- * computed from them: the settings of an attack made of others, and those that rounds of a loop are computed from. */
+/* asked.h - settings that --set asks for and that have to be known while a script is compiled: those of attacks that
+ * others are computed from (the settings of an attack made of others, and those that rounds of a loop depend on), and
+ * whether an experiment's attacks may be masked. */
 #ifndef DEQ_COMPILER_ASKED_H
 #define DEQ_COMPILER_ASKED_H
 #include "elaborate.h"
@@ -10,4 +11,6 @@ const char *const *asked_settings(const Program *p, const char *const *set, int 
 const char *const *asked_paths(const Program *p);
 /* The value that e->asked has for a setting of the attack that is declared as this call; false: none. */
 bool asked_value(const Elab *e, const Ast *call, const char *setting, double *value);
+/* Whether the attacks of this experiment may be masked, when the script says `otherwise`. */
+bool asked_masking(const Elab *e, const char *experiment, bool otherwise);
 #endif

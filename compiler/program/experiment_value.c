@@ -1,5 +1,6 @@
 /* experiment_value.c - the values of an experiment: evaluations, their statistics, reductions over sweeps, and what is
  * computed from them. */
+#include "asked.h"
 #include "experiment_parts.h"
 #include "labels.h"
 #include "tables.h"
@@ -96,8 +97,9 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
         x->pipe->elab->asked_net = asked;
         attack = pipe_attacks(x->pipe, &slice.attack_scope, slice.attack, train->net, train->loss, false);
         x->pipe->elab->asked_net = NULL;
-        if (!attack ||
-            !pipe_unmasked(x->pipe, s, train, overrides, attack, experiment_flag(x, "allow_masking"), slice.attack))
+        if (!attack || !pipe_unmasked(x->pipe, s, train, overrides, attack,
+                                      asked_masking(x->pipe->elab, x->ast->name, experiment_flag(x, "allow_masking")),
+                                      slice.attack))
             return NULL;
     }
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "name", v->name, "metric", metric, "model",

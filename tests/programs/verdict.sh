@@ -16,7 +16,9 @@ expect 2 'unsaid.deq:.*error.E0521.*zero_gradient' "$DEQ" run unsaid.deq
 expect 64 'on_fail: zero_gradient.*allow_masking' "$DEQ" run "$PROGRAMS/tiny.deq" --set net.body.on_fail=zero_gradient
 expect 0 'robust of net.*; reliable$' "$DEQ" run "$PROGRAMS/tiny.deq" --set net.body.on_fail=zero_gradient --set tiny.allow_masking=true
 expect 64 'true or false' "$DEQ" run "$PROGRAMS/tiny.deq" --set tiny.allow_masking=perhaps
+expect 0 'blind of net.*; masked: ' "$DEQ" run unsaid.deq --set tiny.allow_masking=true
 sed 's/^experiment tiny {/&\n  allow_masking: true/' unsaid.deq >blind.deq
+expect 2 'blind.deq:.*error.E0521' "$DEQ" run blind.deq --set tiny.allow_masking=true --set tiny.allow_masking=false
 expect 0 'blind of net.*; masked: .*% of the examples are right, but at least half of their gradients were not finite, or cut to zero' \
   "$DEQ" run blind.deq
 grep -q '^\*\*clean - blind\*\* is masked: ' results/blind/tiny.md || fail "a difference hides that one side is masked"
