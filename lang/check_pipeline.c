@@ -68,6 +68,7 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
     case KIND_CLIP: check_row(c, value, &deq_clip_family, &type_word, row->key); break;
     case KIND_AVERAGE: check_row(c, value, &deq_average_family, &type_word, row->key); break;
     case KIND_REPLAY: check_row(c, value, &deq_replay_family, &type_word, row->key); break;
+    case KIND_INTERMEDIATE: check_row(c, value, &deq_intermediate_family, &type_word, row->key); break;
     case KIND_PATHS: check_freeze(c, value); break;
     case KIND_WORD: check_words(c, value, row->fallback, row->key); break;
     case KIND_BOOL:

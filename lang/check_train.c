@@ -88,6 +88,11 @@ static void check_train_settings(Checker *c, Ast *t, Ast *list, Trained of) {
     Ast *attack = value_of(list, "attack"), *validate = value_of(list, "validate");
     check_settings(c, list, "train", "train", place(t), DIAG_E0501, NULL);
     if (m->kind == TYPE_LAYER) check_paths(c, list, m->decl);
+    const Ast *intermediate = value_of(list, "intermediate");
+    if (intermediate && intermediate->kind == AST_CALL && intermediate->type != &type_error && m->kind == TYPE_LAYER &&
+        !layer_has_fixed(c, m->decl))
+        diag_report(c->diags, DIAG_E0513, intermediate->range, "'%s' has no fixed point whose solves could end early",
+                    m->decl->name);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const Ast *item = item_of(list, keys[i]);
         Ast *value = item ? SLOT(item, SETTING, value) : NULL;

@@ -326,7 +326,9 @@ static bool takes_word(const char *key) {
 }
 
 /* Its value is a row of a table, which no sweep goes over. */
-static bool is_row(Kind kind) { return kind == KIND_CLIP || kind == KIND_AVERAGE || kind == KIND_REPLAY; }
+static bool is_row(Kind kind) {
+    return kind == KIND_CLIP || kind == KIND_AVERAGE || kind == KIND_REPLAY || kind == KIND_INTERMEDIATE;
+}
 
 static void resolve_setting(Resolver *r, Ast *s, const char *block) {
     Ast *value = AST_SLOT(s, SETTING, value);

@@ -102,6 +102,7 @@ typedef enum Kind {
     KIND_CLIP,
     KIND_AVERAGE,
     KIND_REPLAY,
+    KIND_INTERMEDIATE,
     KIND_PATHS,
     KIND_RATES,
     KIND_METRIC,

@@ -94,6 +94,7 @@ bool pipe_steps(Scope *s, const Ast *settings, Net *net, const char *loss, json_
     return put_row(s, pipe_setting(settings, "clip"), &deq_clip_family, "clip", out) &&
            put_row(s, pipe_setting(settings, "average"), &deq_average_family, "average", out) &&
            put_replay(s, net, loss, pipe_setting(settings, "replay"), out) &&
+           put_row(s, pipe_setting(settings, "intermediate"), &deq_intermediate_family, "intermediate", out) &&
            put_freeze(s, net, pipe_setting(settings, "freeze"), out) &&
            put_rates(s, net, pipe_item(settings, "rates"), out) &&
            put_metric(s, net, pipe_setting(settings, "metric"), out);

@@ -52,6 +52,8 @@ void deq_app_put_steps(const deq_train_spec *t, json_t *out) {
     if (t->clip.kind) json_object_set_new(out, "clip", json_string(text));
     deq_replay_print(&t->replay, text, sizeof text);
     if (t->replay.kind) json_object_set_new(out, "replay", json_string(text));
+    deq_intermediate_print(&t->intermediate, text, sizeof text);
+    if (t->intermediate.kind) json_object_set_new(out, "intermediate", json_string(text));
     deq_average_print(&t->average, text, sizeof text);
     if (t->average.kind) json_object_set_new(out, "average", json_string(text));
     for (int i = 0; i < t->nfreeze; i++) json_array_append_new(freeze, json_string(t->freeze[i]));

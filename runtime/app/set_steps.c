@@ -23,6 +23,11 @@ static bool set_average(deq_train_spec *t, const Assigned *a) {
     return deq_average_read(a->value, &t->average, &own) || refuse(a, own.text);
 }
 
+static bool set_intermediate(deq_train_spec *t, const Assigned *a) {
+    deq_error own = {0};
+    return deq_intermediate_read(a->value, &t->intermediate, &own) || refuse(a, own.text);
+}
+
 /* The routine that it takes is compiled where the script asks for it. */
 static bool set_replay(deq_train_spec *t, const Assigned *a) {
     deq_error own = {0};
@@ -110,6 +115,9 @@ bool deq_app_set_steps(deq_app *app, deq_train_spec *t, const char *key, const c
     if (!strcmp(key, "accumulate")) return set_accumulate(t, &a);
     if (!strcmp(key, "clip")) return set_clip(t, &a);
     if (!strncmp(key, "clip.", 5)) return set_argument(&deq_clip_family, (int)t->clip.kind, key + 5, &t->clip, &a);
+    if (!strcmp(key, "intermediate")) return set_intermediate(t, &a);
+    if (!strncmp(key, "intermediate.", 13))
+        return set_argument(&deq_intermediate_family, (int)t->intermediate.kind, key + 13, &t->intermediate, &a);
     if (!strcmp(key, "replay")) return set_replay(t, &a);
     if (!strncmp(key, "replay.", 7))
         return set_argument(&deq_replay_family, (int)t->replay.kind, key + 7, &t->replay, &a);

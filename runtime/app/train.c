@@ -238,7 +238,9 @@ static bool prepare_loop(training_run *r, deq_error *e) {
     if (deq_engine_penalised(r->engine)) r->penalty = malloc((size_t)t->batch * sizeof *r->penalty);
     if (deq_engine_corrected(r->engine)) r->correction = malloc((size_t)t->batch * sizeof *r->correction);
     const int bits = (int)r->app->module->real_bits;
-    if (!deq_engine_remember(r->engine, r->from, r->to - r->from, e) || !set_rates(r, e)) return false;
+    if (!deq_engine_remember(r->engine, r->from, r->to - r->from, e) || !set_rates(r, e) ||
+        !training_check_intermediate(r, e))
+        return false;
     if (!r->order || !r->index || !r->loss || !r->value || (t->attack && !t->replay.kind && !r->counts) ||
         (deq_engine_penalised(r->engine) && !r->penalty) || (deq_engine_corrected(r->engine) && !r->correction) ||
         !deq_best_begin(&r->kept, t, r->model->key, bits) ||
@@ -250,15 +252,17 @@ static bool prepare_loop(training_run *r, deq_error *e) {
 
 /* ", clip norm(most: 1)": what the run does to gradients and parameters. */
 static void put_rules(const deq_train_spec *t, char *out, size_t size) {
-    char clip[80], average[80], replay[160];
+    char text[160];
     size_t at = 0;
     *out = 0;
-    deq_clip_print(&t->clip, clip, sizeof clip);
-    deq_average_print(&t->average, average, sizeof average);
-    deq_replay_print(&t->replay, replay, sizeof replay);
-    if (t->replay.kind) at += (size_t)snprintf(out, size, ", replay %s", replay);
-    if (t->clip.kind && at < size) at += (size_t)snprintf(out + at, size - at, ", clip %s", clip);
-    if (t->average.kind && at < size) at += (size_t)snprintf(out + at, size - at, ", average %s", average);
+#define PUT(rule)                                                                                                      \
+    deq_##rule##_print(&t->rule, text, sizeof text);                                                                   \
+    if (t->rule.kind && at < size) at += (size_t)snprintf(out + at, size - at, ", " #rule " %s", text);
+    PUT(replay)
+    PUT(intermediate)
+    PUT(clip)
+    PUT(average)
+#undef PUT
     if (at < size && t->nfreeze) at += (size_t)snprintf(out + at, size - at, ", frozen");
     for (int i = 0; i < t->nfreeze && at < size; i++)
         at += (size_t)snprintf(out + at, size - at, "%s %s", i ? "," : "", t->freeze[i]);

@@ -2,6 +2,7 @@
  *
  * An attack's draws are keyed by (seed, step, example), so batches of a step attack as one batch of all of them would. */
 #include "dataset.h"
+#include "random.h"
 #include "training_run.h"
 #include "transform.h"
 #include <math.h>
@@ -52,6 +53,31 @@ static bool take_batch(training_run *r, int64_t first, int64_t n, int64_t step, 
     return true;
 }
 
+/* Solves end after so many steps, whatever their residual is then. */
+static bool end_after(deq_engine *engine, int steps, deq_error *e) {
+    char text[24];
+    snprintf(text, sizeof text, "%d", steps);
+    return deq_engine_set(engine, "forward.max", text, e) && deq_engine_set(engine, "forward.tol", "0", e);
+}
+
+bool training_check_intermediate(training_run *r, deq_error *e) {
+    const deq_train_spec *t = r->t;
+    if (!t->intermediate.kind) return true;
+    const uint32_t token = deq_engine_save_settings(r->engine);
+    deq_error own = {0};
+    const bool good = end_after(r->engine, t->intermediate.states.first, &own) &&
+                      deq_engine_check_settings(r->engine, t->attack ? t->attack->gradient : NULL, &own);
+    deq_engine_restore_settings(r->engine, token);
+    return good || deq_fail(e, own.failure, "train '%s' with `intermediate`: %s", t->name, own.text);
+}
+
+/* Draws of the seed and the step: the same for all its batches, for the attack and for what is differentiated. */
+static bool end_at_random(training_run *r, int64_t step, deq_error *e) {
+    const deq_range *s = &r->t->intermediate.states;
+    const uint64_t key = deq_key_mix(deq_key_text(r->t->seed, "intermediate"), (uint64_t)step);
+    return end_after(r->engine, s->first + (int)(key % (uint64_t)(s->limit - s->first)), e);
+}
+
 /* Of all its batches. */
 static bool take_gradient(training_run *r, int64_t step, deq_error *e) {
     const deq_train_spec *t = r->t;
@@ -78,7 +104,10 @@ bool training_step(training_run *r, deq_error *e) {
     const deq_train_spec *t = r->t;
     double start = deq_now();
     int64_t step = r->epoch * r->epoch_steps + r->step + 1;
-    if (!take_gradient(r, step, e)) return false;
+    const uint32_t token = deq_engine_save_settings(r->engine);
+    const bool good = (!t->intermediate.kind || end_at_random(r, step, e)) && take_gradient(r, step, e);
+    deq_engine_restore_settings(r->engine, token);
+    if (!good) return false;
     clip(r);
     r->update_scalars[0] = (double)step;
     r->update_scalars[1] = (double)(t->epochs * r->epoch_steps);

@@ -137,7 +137,7 @@ static const deq_argument finish_arguments[] = {
 const deq_family deq_finish_family = {FAMILY(
     "a finish", "", "finishes: ", ", of which apply has arguments: apply(steps: 2)", finish_rows, finish_arguments)};
 
-/* ---- clip, average, replay ---- */
+/* ---- clip, average, replay, intermediate ---- */
 
 static const deq_row clip_rows[] = {
 #define CLIP(id, doc) {#id, #id, 0},
@@ -178,6 +178,18 @@ const deq_family deq_replay_family = {FAMILY("a way to replay batches", "",
                                              "ways to replay: ", ", written free(8, radius: 0.03, step: 0.03)",
                                              replay_rows, replay_arguments),
                                       .unnamed = true};
+
+static const deq_row intermediate_rows[] = {
+#define INTERMEDIATE(id, doc) {#id, #id, 0},
+#include "training.def"
+};
+static const deq_argument intermediate_arguments[] = {
+#define INTERMEDIATE_STATES(id, name, first, limit, doc) STATES(deq_intermediate, name, #id, #name, first, limit, doc)
+#include "training.def"
+};
+const deq_family deq_intermediate_family = {FAMILY("a choice of intermediate states", "", "choices: ",
+                                                   ", written random(1..9)", intermediate_rows, intermediate_arguments),
+                                            .unnamed = true};
 
 /* ---- initialisers ---- */
 

@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 /* Rows stand in the order of their tables: row i is of kind i.  Records: deq_solver, deq_mode, deq_finish, deq_penalty,
- * deq_clip, deq_average, deq_replay, deq_initialiser, none, deq_transform. */
+ * deq_clip, deq_average, deq_replay, deq_intermediate,
+ * deq_initialiser, none, deq_transform. */
 extern const deq_family deq_solver_family;  /* uses: SOLVER_STATE, SOLVER_ADJOINT .. */
 extern const deq_family deq_mode_family;    /* without gradients by hand */
 extern const deq_family deq_penalty_family; /* without `none` */
@@ -15,6 +16,7 @@ extern const deq_family deq_finish_family;
 extern const deq_family deq_clip_family;
 extern const deq_family deq_average_family;
 extern const deq_family deq_replay_family;
+extern const deq_family deq_intermediate_family;
 extern const deq_family deq_initialiser_family; /* uses of arguments: INIT_IN_SCRIPT, INIT_IN_TEXT */
 extern const deq_family deq_reader_family;
 extern const deq_family deq_transform_family;

@@ -120,6 +120,16 @@ typedef struct deq_average {
     bool warmup;
 } deq_average;
 
+typedef enum deq_intermediate_kind {
+#define INTERMEDIATE(id, doc) DEQ_INTERMEDIATE_##id,
+#include "training.def"
+} deq_intermediate_kind;
+
+typedef struct deq_intermediate {
+    deq_intermediate_kind kind;
+    deq_range states;
+} deq_intermediate;
+
 typedef enum deq_replay_kind {
 #define REPLAY(id, doc) DEQ_REPLAY_##id,
 #include "training.def"

@@ -195,6 +195,7 @@ typedef struct deq_train_spec {
     deq_clip clip;
     deq_average average;
     deq_replay replay;
+    deq_intermediate intermediate;
     const char **freeze; /* paths of parameters that stay */
     int nfreeze;
     deq_rate *rates;
@@ -414,6 +415,8 @@ bool deq_clip_read(const char *text, deq_clip *out, deq_error *e);
 void deq_clip_print(const deq_clip *clip, char *out, size_t size);
 bool deq_replay_read(const char *text, deq_replay *out, deq_error *e);
 void deq_replay_print(const deq_replay *replay, char *out, size_t size);
+bool deq_intermediate_read(const char *text, deq_intermediate *out, deq_error *e);
+void deq_intermediate_print(const deq_intermediate *intermediate, char *out, size_t size);
 bool deq_average_read(const char *text, deq_average *out, deq_error *e);
 void deq_average_print(const deq_average *average, char *out, size_t size);
 /* The factor of the steps of the parameter of that path: of the longest of the run's paths that it lies at or below; 0:

@@ -2,38 +2,21 @@
 #include "manifest_reader.h"
 #include <string.h>
 
-bool deq_clip_read(const char *text, deq_clip *out, deq_error *e) {
-    const deq_row *row;
-    if (!deq_record_parse(&deq_clip_family, text, out, sizeof *out, &row, e)) return false;
-    out->kind = (deq_clip_kind)(row - deq_clip_family.rows);
-    return true;
-}
-
-bool deq_average_read(const char *text, deq_average *out, deq_error *e) {
-    const deq_row *row;
-    if (!deq_record_parse(&deq_average_family, text, out, sizeof *out, &row, e)) return false;
-    out->kind = (deq_average_kind)(row - deq_average_family.rows);
-    return true;
-}
-
-bool deq_replay_read(const char *text, deq_replay *out, deq_error *e) {
-    const deq_row *row;
-    if (!deq_record_parse(&deq_replay_family, text, out, sizeof *out, &row, e)) return false;
-    out->kind = (deq_replay_kind)(row - deq_replay_family.rows);
-    return true;
-}
-
-void deq_replay_print(const deq_replay *replay, char *out, size_t size) {
-    deq_record_print(&deq_replay_family, &deq_replay_family.rows[replay->kind], replay, out, size);
-}
-
-void deq_clip_print(const deq_clip *clip, char *out, size_t size) {
-    deq_record_print(&deq_clip_family, &deq_clip_family.rows[clip->kind], clip, out, size);
-}
-
-void deq_average_print(const deq_average *average, char *out, size_t size) {
-    deq_record_print(&deq_average_family, &deq_average_family.rows[average->kind], average, out, size);
-}
+#define RULE(name)                                                                                                     \
+    bool deq_##name##_read(const char *text, deq_##name *out, deq_error *e) {                                          \
+        const deq_row *row;                                                                                            \
+        if (!deq_record_parse(&deq_##name##_family, text, out, sizeof *out, &row, e)) return false;                    \
+        out->kind = (deq_##name##_kind)(row - deq_##name##_family.rows);                                               \
+        return true;                                                                                                   \
+    }                                                                                                                  \
+    void deq_##name##_print(const deq_##name *rule, char *out, size_t size) {                                          \
+        deq_record_print(&deq_##name##_family, &deq_##name##_family.rows[rule->kind], rule, out, size);                \
+    }
+RULE(clip)
+RULE(average)
+RULE(replay)
+RULE(intermediate)
+#undef RULE
 
 static bool below(const char *path, const char *prefix) {
     const size_t n = strlen(prefix);
@@ -72,6 +55,7 @@ void manifest_steps(manifest_reader *r, const json_t *o, deq_train_spec *t) {
     deq_error own = {0};
     if (!deq_clip_read(text_or(o, "clip", "none"), &t->clip, &own) ||
         !deq_average_read(text_or(o, "average", "none"), &t->average, &own) ||
+        !deq_intermediate_read(text_or(o, "intermediate", "none"), &t->intermediate, &own) ||
         !deq_replay_read(text_or(o, "replay", "none"), &t->replay, &own) || t->accumulate < 1)
         deq_fail(r->e, DEQ_MODULE, "manifest: train '%s': %s", t->name,
                  own.failure ? own.text : "accumulate is below 1");

@@ -50,6 +50,14 @@ mkdir one tuned && (cd one && unzip -q ../one.npz) && (cd tuned && unzip -q ../t
 cmp one/body.W.npy tuned/body.W.npy && cmp one/head.b.npy tuned/head.b.npy || fail "frozen parameters have changed"
 cmp -s one/head.W.npy tuned/head.W.npy && fail "head.W has not been trained"
 
+# states at random: one state of a long solve is the state of a short one, to the bit; of several all are drawn
+"${deq[@]}" export results/steps/third.safetensors -o third.npz >/dev/null && "${deq[@]}" export results/steps/at_third.safetensors -o at_third.npz >/dev/null
+cmp third.npz at_third.npz || fail "the state that is drawn is not that of a shorter solve"
+awk -v n="$(cell "$(log at_any)" 3 steps)" 'BEGIN { exit !(n > 2 && n < 7 && n != int(n)) }' || fail "solves of $(cell "$(log at_any)" 3 steps) steps"
+grep -q 'at_any.*stopped short' out && fail "solves that are to end early are said to have stopped short"
+expect 64 'at_third.*: .*state' "${deq[@]}" run steps.deq --set 'at_third.gradient=simultaneous(states: 1..6)' --set 'at_third.forward=broyden(max: 9, tol: 1e-3)'
+expect 0 'at_any: .*intermediate random(states: 2..4)' "${deq[@]}" run steps.deq --set at_any.intermediate.states=2..4
+
 # the report says it
 expect 0 'Trained with average ema(decay: 0.9\|Trained with accumulate 4' "${deq[@]}" report results/steps
 grep -q 'freeze \["body"\], rates' out || fail "the report does not say what is frozen"
@@ -74,7 +82,7 @@ expect 64 'did you mean plain.accumulate' "${deq[@]}" run steps.deq --set plain.
 # stopped and resumed, with any number of threads: the same bits
 sed '/^train/,$d' steps.deq >long.deq
 cat >>long.deq <<END
-train long = Normed on quadrants.train { ..small; batch: 8; accumulate: 2; epochs: 200; average: ema(0.99); clip: norm(0.3); keep: best_clean; rates: { head: 0.5 }; replay: free(2, radius: 0.05, step: 0.05) }
+train long = Normed on quadrants.train { ..small; batch: 8; accumulate: 2; epochs: 200; average: ema(0.99); clip: norm(0.3); keep: best_clean; rates: { head: 0.5 }; replay: free(2, radius: 0.05, step: 0.05); intermediate: random(2..6) }
 END
 expect 0 'long: keeps' "${deq[@]}" run long.deq -t 1 --results whole
 rm -rf cache
