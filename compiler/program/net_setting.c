@@ -31,7 +31,7 @@ static const char *changed(Scope *s, const char *fixed, const char *key, const c
                            json_t *const lists[2], Range at) {
     Arena *a = s->elab->arena;
     const size_t n = strlen(key);
-    deq_fixed_settings settings;
+    deq_fixed_settings settings = {0}; /* no gradient by hand */
     deq_error e = {0};
     deq_call call;
     bool parsed = false;

@@ -44,7 +44,9 @@ static double round_step(double length, int most) {
 static void end_linear(deq_figure_scale *s, deq_zero zero) {
     const bool shown = zero == DEQ_ZERO_SHOWN;
     double low = shown ? fmin(s->least, 0) : s->least, high = shown ? fmax(s->most, 0) : s->most;
-    const double length = high - low, pad = length > 0 ? 0.06 * length : s->percent ? 5 : fmax(0.1 * fabs(high), 0.5);
+    const bool equal = high - low <= 1e-9 * fmax(fabs(low), fabs(high)); /* but for rounding */
+    const double alone = s->percent && fabs(high) <= 100 ? 5 : fmax(0.1 * fabs(high), 0.5),
+                 pad = equal ? alone : 0.06 * (high - low);
     if (!(shown && low == 0)) low = zero != DEQ_ZERO_FREE && s->least >= 0 ? fmax(low - pad, 0) : low - pad;
     if (!(shown && high == 0)) high = s->percent && s->most <= 100 ? fmin(high + pad, 100) : high + pad;
     const double round = round_step(high - low, 6), step = s->broken ? round : fmax(round, 1);
@@ -68,10 +70,15 @@ static void end_logarithmic(deq_figure_scale *s) {
             for (int i = 0; i < 3; i++) add_tick(s, by[i] * pow(10, k));
     }
     if (s->below) s->low = s->least / (last - first >= 3 ? 10 : 3);
+    const double lowest = s->low * (s->below ? 1.5 : 1);
     int kept = 0;
     for (int i = 0; i < s->nticks; i++)
-        if (s->ticks[i] >= s->low * (s->below ? 1.5 : 1) && s->ticks[i] <= s->high) s->ticks[kept++] = s->ticks[i];
+        if (s->ticks[i] >= lowest && s->ticks[i] <= s->high) s->ticks[kept++] = s->ticks[i];
     s->nticks = kept;
+    if (kept >= 2) return;
+    s->nticks = 0; /* a short piece of the axis is nearly linear */
+    const double step = round_step(s->high - lowest, 5);
+    for (double k = ceil(lowest / step - 1e-9); k * step <= s->high; k++) add_tick(s, k * step);
 }
 
 void deq_scale_end(deq_figure_scale *s, deq_zero zero) {

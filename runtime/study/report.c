@@ -502,6 +502,7 @@ static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
         free(names[i]);
     }
     deq_report_tables(r, folder, e);
+    if (e->failure == DEQ_OK) deq_report_figures(r, folder, e);
     free(names);
     json_decref(record);
     return e->failure == DEQ_OK;

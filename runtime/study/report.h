@@ -1,4 +1,4 @@
-/* report.h - the parts of `deq report`.  Files: report.c, report_verdicts.c. */
+/* report.h - the parts of `deq report`.  Files: report.c, report_verdicts.c, report_figures.c. */
 #ifndef DEQ_RUNTIME_REPORT_H
 #define DEQ_RUNTIME_REPORT_H
 #include "output.h"
@@ -13,4 +13,6 @@ bool deq_report_nothing(const char *folder, deq_error *e);
 /* Of every table of a run's folder (NAME-table.json): a line for each accuracy under attack, with its verdict, the
  * reasons, and every check's number.  A table that is not as it was written is a failure. */
 void deq_report_tables(deq_reporter *r, const char *folder, deq_error *e);
+/* Likewise of every figure (NAME-figure.json): a line with its files, and how many of its accuracies are not reliable. */
+void deq_report_figures(deq_reporter *r, const char *folder, deq_error *e);
 #endif

@@ -59,6 +59,10 @@ awk -v v="$(cell "$results/per-example.csv" 2 'at_n.residual - e[n: 1]')" -v a="
   fail "the mean of the differences is not the difference of the means"
 grep -q '"caption": *"median over examples; bands: quantiles 0.1 to 0.9"' $results/residuals-figure.json || fail "the figure says what its band is"
 
+# ---- cells that do not exist are left out, and grey in a heat map ----
+[[ $(grep -c '^short,' $results/ragged.csv) == 3 && $(grep -c '^long,' $results/ragged.csv) == 6 ]] || fail "a line for each state that there is"
+[[ $(sed -n '/missing << EOD/,/^EOD/p' $results/ragged-heat.gp | grep -vc 'EOD\|^-9') == 3 ]] || fail "three cells of the heat map are missing"
+
 # ---- the script: zeros on a logarithmic axis, names of places, each line with a colour and a dash of its own ----
 grep -q "'≤ 0'" $results/products.gp || fail "what is not above 0 has a tick on a logarithmic axis"
 grep -q "'unrolled (k = 2)' 2" $results/families.gp || fail "the members of a family have a place each"
@@ -67,7 +71,7 @@ grep -q "'no values'" $results/nothing.gp || fail "a figure of nothing says so"
 
 # ---- pictures of their kinds, drawn once ----
 if command -v gnuplot >/dev/null; then
-  for name in intervals seeds residuals per-example bars families heat exchange choice products trajectory nothing; do
+  for name in intervals seeds residuals per-example bars families heat exchange choice products trajectory nothing ragged ragged-heat; do
     [[ $(head -c 8 $results/$name.png | od -An -tx1 | tr -d ' \n') == 89504e470d0a1a0a ]] || fail "$name.png is no PNG"
     head -c 5 $results/$name.pdf | grep -q '%PDF-' || fail "$name.pdf is no PDF"
     grep -q '<svg ' $results/$name.svg || fail "$name.svg is no SVG"
@@ -80,15 +84,18 @@ if command -v gnuplot >/dev/null; then
   [[ $(stat -c %Y $results/heat.png) == $(date -d '2000-01-01' +%s) ]] || fail "a picture is drawn again with nothing changed"
 fi
 
+# ---- deq report names them ----
+expect 0 "^- residuals: $results/residuals\..*csv; median over examples; bands: quantiles 0.1 to 0.9" "$DEQ" report $results
+
 # ---- the page of the run: drawings in the page itself, numbers with their intervals; changed numbers are refused ----
 expect 0 '' "$DEQ" report $results --html -o page.html
 grep -q '<h2>Figures</h2>' page.html || fail "the page has no figures"
-[[ $(grep -c '<figure class="drawn"' page.html) == 12 ]] || fail "the page shows each figure once"
+[[ $(grep -c '<figure class="drawn"' page.html) == 14 ]] || fail "the page shows each figure once"
 value=$(awk -F, 'NR == 2 { printf "%.4g \\[%.4g, %.4g\\]", $3, $4, $5 }' $results/intervals.csv)
 grep -q "<td>$value</td>" page.html || fail "'$value' of a figure is not on the page"
 grep -q 'bands: intervals of 95 %' page.html || fail "the page says what bands are"
 if command -v gnuplot >/dev/null; then
-  [[ $(grep -c 'src="data:image/svg+xml;base64,' page.html) == 12 ]] || fail "drawings are in the page"
+  [[ $(grep -c 'src="data:image/svg+xml;base64,' page.html) == 14 ]] || fail "drawings are in the page"
   sed -n 's/.*alt="intervals" .*svg+xml;base64,\([^"]*\)".*/\1/p' page.html | base64 -d >drawing.svg
   cmp -s drawing.svg $results/intervals.svg || fail "the drawing in the page is the figure's"
   grep -q 'alt="intervals" src="data:image/png' page.html && fail "a figure is shown twice"
@@ -122,7 +129,7 @@ fi
 
 # ---- events, and the same name in two experiments ----
 expect 0 '"event": *"figure"' "$DEQ" run figures.deq --json
-{ sed '/^experiment/,$d' figures.deq; echo 'experiment one { sweep k in 1..3; figure "f" { lines: k * k; x: k } }
+{ sed '/^experiment figures/,$d' figures.deq; echo 'experiment one { sweep k in 1..3; figure "f" { lines: k * k; x: k } }
 experiment two { sweep k in 1..3; table "f" { rows: k; columns: [2 * k] } }'; } >twice.deq
 expect 0 '^figure f: results/twice/one-f\.' "$DEQ" run twice.deq
 [[ -s results/twice/one-f.csv && -s results/twice/two-f.csv && ! -e results/twice/f.csv ]] || fail "names of files that two experiments use"
