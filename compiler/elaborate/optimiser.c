@@ -89,6 +89,23 @@ static bool run_body(Scope *s, Machine *m, const Ast *body, uint32_t *states) {
     return true;
 }
 
+/* The routine sees a chunk of the parameters at a time: a sum over its elements would be one over the chunk. */
+static bool goes_by_element(Scope *s, const Graph *g, const char *name) {
+    for (NodeId id = 0; id < g->nnodes; id++) {
+        const Node *n = graph_node(g, id);
+        const OpClass class = op_class(n->op);
+        if (class == CLASS_LEAF || class == CLASS_ELEMENTWISE || class == CLASS_LAYOUT) continue;
+        for (uint32_t k = 0; k < n->nargs; k++) {
+            if (!graph_node(g, graph_arg(g, id, k))->shape.rank) continue;
+            elab_error_help(s, DIAG_E0519, n->loc,
+                            "clip: norm(1.0) among the settings of a train limits the gradient's length",
+                            "the optimiser '%s' goes element by element: no sum is over all parameters", name);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
     Elab *e = s->elab;
     Arena *a = e->arena;
@@ -185,7 +202,9 @@ bool optimiser_use(Scope *s, const Ast *given, OptimiserUse *out) {
                       .nitems = chosen[k].n};
         scope_bind(&inner, list->kids[k]->name, has_type(list->kids[k], "schedule") ? rate : items[0]);
     }
-    if (!run_body(&inner, m, AST_SLOT(d, OPTIMISER_DEF, body), &out->states)) return false;
+    if (!run_body(&inner, m, AST_SLOT(d, OPTIMISER_DEF, body), &out->states) ||
+        !goes_by_element(&inner, inner.build->graph, d->name))
+        return false;
     Routine *r = machine_finish(m, symbol, true);
     for (uint32_t k = 0; k < 2 + out->states; k++) r->arg_bytes[k] = machine_row_bytes(m, m->row);
     o->hash = out->hash = routine_hash(e, r);
