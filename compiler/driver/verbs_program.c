@@ -121,6 +121,7 @@ static int execute(const Cli *cli, Execution what) {
                            .quiet = cli->quiet,
                            .examples = cli->examples,
                            .strict = cli->strict,
+                           .only = what == RUN && cli->nfiles > 1 ? cli->files[1] : NULL,
                            .plan = cli->plan,
                            .audit = cli->audit,
                            .batch = cli->batch,

@@ -108,6 +108,7 @@ char *deq_app_file(const deq_app *app, const char *stem, const char *ending) {
 
 static bool run_all(deq_app *app, deq_error *e) {
     deq_manifest *m = app->manifest;
+    if (!deq_app_one_experiment(m, app->options->only, e)) return false;
     if (!deq_app_apply_settings(app, e) || !deq_app_check(app, e)) return false;
     if (!m->nrun) {
         deq_report(&app->reporter, "%s: nothing to run (no train, no experiment)", m->name);

@@ -25,6 +25,7 @@ typedef struct deq_app_options {
     bool examples;       /* with json: an object for each example of each evaluation too */
     bool quiet;
     bool strict;             /* an accuracy under attack that is masked is a failure, after everything was written */
+    const char *only;        /* the one experiment that is run, with what it needs; NULL: everything */
     bool plan;               /* say what would be done, and do nothing */
     bool audit;              /* every accuracy under attack is audited, whatever its experiment says */
     int batch;               /* deq bench: examples of a call; 0: 256 */

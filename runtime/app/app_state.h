@@ -1,6 +1,6 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
  * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, set_steps.c, setting_bounds.c, carried.c, train.c,
- * training_warnings.c, evaluate.c, against.c, audit.c, trace.c, experiment.c, plan.c, diagnose.c, sample.c, plot.c,
+ * training_warnings.c, evaluate.c, against.c, audit.c, trace.c, experiment.c, one_experiment.c, plan.c, diagnose.c, sample.c, plot.c,
  * attack_name.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
@@ -141,6 +141,8 @@ bool deq_attack_transfers(const deq_attack_spec *a, const deq_model *model);
 
 /* --- app_check.c --- */
 /* Everything that can be refused before work starts: data headers, slices, names of routines. */
+/* Leaves of what is run this experiment and what it needs; NULL leaves all.  DEQ_SETTING when there is none of that name. */
+bool deq_app_one_experiment(deq_manifest *m, const char *name, deq_error *e);
 bool deq_app_check(deq_app *app, deq_error *e);
 
 /* --- app_keys.c --- */

@@ -1,4 +1,5 @@
 #include "preload.h"
+#include "app_state.h"
 #include "signals.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -87,7 +88,9 @@ deq_preload *deq_preload_start(const char *manifest, const deq_app_options *opti
     p->store.context = p;
     p->manifest = p->text ? deq_manifest_read(&p->module, &e) : NULL;
     p->data = p->manifest ? calloc((size_t)p->manifest->ndata + 1, sizeof *p->data) : NULL;
-    if (p->data && p->manifest->nrun && !redirected(p->manifest, options) && start_thread(p)) return p;
+    if (p->data && deq_app_one_experiment(p->manifest, options->only, &e) && p->manifest->nrun &&
+        !redirected(p->manifest, options) && start_thread(p))
+        return p;
     deq_preload_free(p);
     return NULL;
 }
