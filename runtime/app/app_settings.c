@@ -542,12 +542,13 @@ bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error 
     return deq_app_as_trained(engine, t, t->overrides, t->noverrides, e);
 }
 
-const char *deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient) {
+deq_shortfall_words deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient) {
     enum { SOLVES, FALLBACKS, SORTS };
-    static const char *const words[SORTS + 1] = {
-        "adjoint solves stopped short of their tolerance",
-        "gradients by shine fell back: their estimate was not plausible",
-        "gradients are not to be relied on: adjoint solves stopped short, or gradients fell back"};
+    static const deq_shortfall_words words[SORTS + 1] = {
+        {"adjoint solves stopped short of their tolerance", "the gradients found were used as they were"},
+        {"gradients by shine fell back: their estimate was not plausible", "the Jacobian-free gradient was used"},
+        {"gradients are not to be relied on: adjoint solves stopped short, or gradients fell back",
+         "what was found was used"}};
     deq_error ignored = {0};
     deq_mode own;
     bool attacked = attack_gradient && deq_mode_parse(attack_gradient, &own, &ignored);

@@ -98,8 +98,11 @@ json_t *deq_app_resolved(deq_engine *engine); /* settings of every fixed point, 
 /* The same of the net as trained, whatever is in force now; NULL on failure.  Goes into its checkpoint. */
 json_t *deq_app_trained_settings(deq_engine *engine, const deq_train_spec *t, deq_error *e);
 /* What the count of adjoint solves that failed is of, under the modes in force or the attack's own (NULL: none): words
- * for "1% of ...". */
-const char *deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient);
+ * for "1% of ...; ...". */
+typedef struct deq_shortfall_words {
+    const char *what, *done; /* what fell short, and what was done where on_fail cuts no gradients to zero */
+} deq_shortfall_words;
+deq_shortfall_words deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient);
 
 /* --- carried.c --- */
 /* Sets t->carried: of a net that is taken as it is (`start:` without epochs), the finishes it was trained with. */

@@ -355,7 +355,7 @@ static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const
     Told t = {0};
     deq_app_ask(app, v->attack, engine, model, &asked, &ignored);
     const bool cuts = deq_app_cuts_gradients(asked.engine, asked.model->spec->net);
-    const char *words =
+    const deq_shortfall_words words =
         deq_app_adjoint_words(asked.engine, asked.model->spec->net, v->attack ? v->attack->gradient : NULL);
     deq_app_asked(&asked);
     if (x->converged < 1)
@@ -367,8 +367,8 @@ static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const
         add(&t, ratio(a->unconverged, a->solves), "the attack's forward solves stopped short of their tolerance; %s",
             cuts ? "their gradients were cut to zero" : "their states were used as they were");
     if (a->adjoints_unconverged)
-        add(&t, ratio(a->adjoints_unconverged, a->adjoints), "the attack's %s%s", words,
-            cuts ? "; on_fail cut them to zero" : "");
+        add(&t, ratio(a->adjoints_unconverged, a->adjoints), "the attack's %s; %s", words.what,
+            cuts ? "on_fail cut their gradients to zero" : words.done);
     if (a->lost)
         add(&t, ratio(a->lost, a->gradients), "the attack's gradients were %snot finite and left out",
             cuts ? "cut to zero by on_fail, or " : "");

@@ -74,6 +74,11 @@ grep -q 'robust of net: a few: 0[.][0-9]*% of the attack.s adjoint solves' <(tai
 expect 0 'blind of net: 100% of the attack.s forward solves .*; their gradients were cut to zero' "$DEQ" run blind.deq -q --fresh
 checks=$((checks + 2))
 
+# a training says it of its attack, whose gradient is not its own
+expect 0 "W0912.*net: in the last epoch 100% of the attack.s adjoint solves .*tolerance; the gradients found were used as they were$" \
+  "$DEQ" run "$PROGRAMS/tiny.deq" -q --set net.epochs=1 --set 'weak.gradient=implicit(gmres(tol: 1e-12, max: 1))' --results words
+grep -q 'attack.s gradients were not finite' out && fail "gradients that were not lost are told as lost"
+
 # two fixed points that both fall short: each gradient is lost once
 { sed 's/^import std.data/import std.attacks (pgd)\nimport std.metrics (accuracy)\n&/' "$PROGRAMS/modes_chain.deq"
   cat <<'DEQ'
