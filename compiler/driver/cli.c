@@ -183,7 +183,7 @@ static void check_files(struct argp_state *state, const Cli *cli) {
     const char *wanted = cli_verbs[cli->verb].arguments;
     bool listed = cli->emit == EMIT_passes; /* of the compiler, not of a file */
     bool optional = listed || !*wanted || *wanted == '[', many = strstr(wanted, "...") != NULL;
-    if (!cli->nfiles && !optional) argp_error(state, "%s is missing", wanted);
+    if (!cli->nfiles && !optional) argp_error(state, "%.*s is missing", (int)strcspn(wanted, " "), wanted);
     int most = *wanted != 0; /* a word each */
     for (const char *c = wanted; *c; c++) most += *c == ' ';
     if (cli->nfiles > most && !many) argp_error(state, "one argument too many: '%s'", cli->files[cli->nfiles - 1]);

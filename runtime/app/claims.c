@@ -10,10 +10,12 @@
 
 #define HOLDS 0.975
 #define FAILS 0.025
+#define MOST_TIMES 1000 /* as many: beyond it nothing is decided by more examples */
 
 typedef struct Judged { /* one cell of a claim */
     char *label;
     double share;
+    double times; /* as many examples and seeds would decide it; 1: it is decided */
     deq_interval value;
     double *values; /* of the resamples */
 } Judged;
@@ -23,6 +25,7 @@ typedef struct Claim {
     Judged *cells;
     int ncells;
     double share; /* of the resamples in which it holds in every cell */
+    double times;
     int64_t examples;
     int seeds;
 } Claim;
@@ -90,11 +93,16 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at, deq_error *e) {
         holds += all;
     }
     c->share = (double)holds / DEQ_CLAIM_RESAMPLES;
+    c->times = 1;
+    const bool undecided = c->share > FAILS && c->share < HOLDS;
     for (int i = 0; ok && i < c->ncells; i++) {
         c->cells[i].share /= DEQ_CLAIM_RESAMPLES;
+        c->cells[i].times = deq_times_to_decide(c->cells[i].share);
+        if (undecided) c->times = fmax(c->times, c->cells[i].times); /* each cell must be decided */
         if (value >= 0)
             c->cells[i].value = deq_percentiles(c->cells[i].value.value, c->cells[i].values, DEQ_CLAIM_RESAMPLES);
     }
+    if (undecided && c->times == 1) c->times = deq_times_to_decide(c->share); /* all cells hold, but not yet together */
     free(places);
     return (ok && !g->starved) || deq_fail(e, DEQ_MEMORY, "out of memory for the claims of '%s'", g->x->name);
 }
@@ -111,7 +119,29 @@ static void print_value(FILE *out, const deq_interval *v, bool percent) {
         fprintf(out, "%.3g%s [%.3g, %.3g]", scale * v->value, sign, scale * v->low, scale * v->high);
 }
 
+/* How many would decide: rounded up to two digits, since the share of the resamples says no more. */
+static double needed(double times, double n) {
+    const double unit = pow(10, fmax(0, floor(log10(times * n)) - 1));
+    return times > 1 && n > 0 ? ceil(times * n / unit) * unit : NAN;
+}
+
+/* "3400 examples, 8 seeds"; "" where it is decided. */
+static void print_needed(char *out, size_t size, const Claim *c, double times) {
+    const double examples = needed(times, (double)c->examples), seeds = needed(times, c->seeds);
+    char of_seeds[60] = "";
+    *out = 0;
+    if (!isnan(seeds)) snprintf(of_seeds, sizeof of_seeds, "%.0f seeds", seeds);
+    if (times > MOST_TIMES)
+        snprintf(out, size, "more than %d times as many", MOST_TIMES);
+    else if (!isnan(examples))
+        snprintf(out, size, "%.0f examples%s%s", examples, *of_seeds ? ", " : "", of_seeds);
+    else
+        snprintf(out, size, "%s", of_seeds);
+}
+
 static void print_row(FILE *out, const Claim *c, const Judged *cell, double share) {
+    char decides[120];
+    print_needed(decides, sizeof decides, c, cell && c->ncells > 1 ? cell->times : c->times);
     fprintf(out, "| %s%s | %s | ", cell && c->ncells > 1 ? "- " : "",
             cell && c->ncells > 1 ? cell->label : c->spec->text, verdict_of(share));
     if (cell)
@@ -120,13 +150,16 @@ static void print_row(FILE *out, const Claim *c, const Judged *cell, double shar
         fputs("-", out);
     fprintf(out, " | %.1f%% |", 100 * share);
     if (cell && c->ncells > 1)
-        fputs(" | |\n", out);
+        fputs(" | |", out);
     else
-        fprintf(out, " %lld | %s%.0d |\n", (long long)c->examples, c->seeds ? "" : "-", c->seeds);
+        fprintf(out, " %lld | %s%.0d |", (long long)c->examples, c->seeds ? "" : "-", c->seeds);
+    fprintf(out, " %s |\n", *decides ? decides : "-");
 }
 
 static void print_markdown(FILE *out, const Claim *claims, int n) {
-    fputs("| claim | verdict | value | resamples | examples | seeds |\n|:--|:--|--:|--:|--:|--:|\n", out);
+    fputs("| claim | verdict | value | resamples | examples | seeds | would decide |\n"
+          "|:--|:--|--:|--:|--:|--:|--:|\n",
+          out);
     for (int i = 0; i < n; i++) {
         const Claim *c = &claims[i];
         print_row(out, c, c->ncells == 1 ? c->cells : NULL, c->share);
@@ -137,6 +170,13 @@ static void print_markdown(FILE *out, const Claim *claims, int n) {
         "\nA claim holds where its condition is true in 97.5%% or more of %d resamples of the examples and the seeds, "
         "and fails at 2.5%% or less.  In brackets: 95%% of the resamples.\n",
         DEQ_CLAIM_RESAMPLES);
+    bool seeds = false, undecided = false;
+    for (int i = 0; i < n; i++) seeds = seeds || claims[i].seeds, undecided = undecided || claims[i].times > 1;
+    if (undecided)
+        fprintf(out,
+                "\nWhat would decide a claim is an estimate: what was measured stays%s, and its standard error shrinks "
+                "with the root of how many there are.\n",
+                seeds ? ", examples and seeds grow alike" : "");
 }
 
 static void print_text(FILE *out, const char *text) {
@@ -156,7 +196,7 @@ static void print_number(FILE *out, double v) {
 /* A line for each claim, then one for each of its cells where it has several. */
 static void print_csv(FILE *out, const Claim *claims, int n) {
     static const Judged none = {.value = {NAN, NAN, NAN}};
-    fputs("claim,cell,verdict,value,low,high,share,examples,seeds\n", out);
+    fputs("claim,cell,verdict,value,low,high,share,examples,seeds,examples_to_decide,seeds_to_decide\n", out);
     for (int i = 0; i < n; i++)
         for (int k = claims[i].ncells == 1 ? 0 : -1; k < claims[i].ncells; k++) {
             const Claim *c = &claims[i];
@@ -169,14 +209,21 @@ static void print_csv(FILE *out, const Claim *claims, int n) {
             print_number(out, cell->value.value);
             print_number(out, cell->value.low);
             print_number(out, cell->value.high);
-            fprintf(out, "%.4f,%lld,%d\n", whole ? c->share : cell->share, (long long)c->examples, c->seeds);
+            const double times = whole ? c->times : cell->times;
+            fprintf(out, "%.4f,%lld,%d,", whole ? c->share : cell->share, (long long)c->examples, c->seeds);
+            print_number(out, needed(times, (double)c->examples));
+            const double seeds = needed(times, c->seeds);
+            if (!isnan(seeds)) fprintf(out, "%.9g", seeds);
+            fputc('\n', out);
         }
 }
 
 static void report(deq_arrays *g, const Claim *c) {
-    deq_report(&g->app->reporter, "claim \"%s\" %s: true in %.1f%% of %d resamples", c->spec->text,
+    char decides[120];
+    print_needed(decides, sizeof decides, c, c->times);
+    deq_report(&g->app->reporter, "claim \"%s\" %s: true in %.1f%% of %d resamples%s%s", c->spec->text,
                c->share > FAILS && c->share < HOLDS ? "is undecided" : verdict_of(c->share), 100 * c->share,
-               DEQ_CLAIM_RESAMPLES);
+               DEQ_CLAIM_RESAMPLES, *decides ? "; would decide it: about " : "", decides);
     json_t *cells = json_array();
     for (int i = 0; i < c->ncells; i++)
         json_array_append_new(cells, json_pack("{s:s, s:f, s:o, s:o, s:o}", "cell", c->cells[i].label, "share",
@@ -184,9 +231,11 @@ static void report(deq_arrays *g, const Claim *c) {
                                                "low", deq_json_number(c->cells[i].value.low), "high",
                                                deq_json_number(c->cells[i].value.high)));
     deq_report_event(&g->app->reporter, "claim",
-                     json_pack("{s:s, s:s, s:s, s:f, s:I, s:i, s:o}", "experiment", g->x->name, "text", c->spec->text,
-                               "verdict", verdict_of(c->share), "share", c->share, "examples", (json_int_t)c->examples,
-                               "seeds", c->seeds, "cells", cells));
+                     json_pack("{s:s, s:s, s:s, s:f, s:I, s:i, s:o, s:o, s:o}", "experiment", g->x->name, "text",
+                               c->spec->text, "verdict", verdict_of(c->share), "share", c->share, "examples",
+                               (json_int_t)c->examples, "seeds", c->seeds, "examples_to_decide",
+                               deq_json_number(needed(c->times, (double)c->examples)), "seeds_to_decide",
+                               deq_json_number(needed(c->times, c->seeds)), "cells", cells));
 }
 
 /* "claims", or "EXPERIMENT-claims" where several experiments of the script have some. */

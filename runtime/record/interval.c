@@ -26,6 +26,11 @@ static double exceeded(double share) {
 
 double deq_joint_width(int64_t comparisons) { return comparisons < 3 ? Z : exceeded(0.05 / (double)comparisons); }
 
+double deq_times_to_decide(double share) {
+    const double outside = fmin(share, 1 - share), z = outside < 0.5 ? exceeded(outside) : 0;
+    return outside <= 0.025 ? 1 : (Z / z) * (Z / z);
+}
+
 deq_interval deq_wilson(int64_t successes, int64_t n) { return deq_wilson_wide(successes, n, Z); }
 deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n) {
     return deq_paired_difference_wide(gained, lost, n, Z);

@@ -18,6 +18,11 @@ deq_interval deq_paired_difference(int64_t gained, int64_t lost, int64_t n);
 /* Half of their width in standard errors, where several low ends have to hold together with 95 % (Bonferroni): with the
  * 1 - 0.05 / comparisons of one side; of one or two it is that of every other interval, 1.96. */
 double deq_joint_width(int64_t comparisons);
+/* Of something that is true in this share of resamples: how many times as many examples (and seeds, where they are drawn
+ * too) bring that share to 2.5 % or 97.5 %, whichever is nearer.  What decides it is taken as normal: it lies z standard
+ * errors on one side, where the share puts it, and more data make a standard error smaller by the root of how many times
+ * as many they are.  1 where it is decided; infinite for one half. */
+double deq_times_to_decide(double share);
 deq_interval deq_wilson_wide(int64_t successes, int64_t n, double width);
 deq_interval deq_paired_difference_wide(int64_t gained, int64_t lost, int64_t n, double width);
 /* Of a value that was computed anew on n resamples: 95 % of them lie in it, and the value.  Sorts them.  One that is not

@@ -9,7 +9,19 @@ claim() { grep "^\"$1\",\"\"," results/claims/claims.csv | cut -d, -f3; }
 [[ $(claim 'more than all of it') == fails ]] || fail "an attack costs more than half"
 [[ $(claim 'solves are short') == holds ]] || fail "means of solves are no values of a claim"
 grep -q '^"an attack costs accuracy","defence = early",holds,0' results/claims/claims.csv || fail "a cell of a claim has its number"
-grep -q '| 2 |$' results/claims/claims.md || fail "claims say over how many seeds they are"
+grep -q '| 2 | [^|]* |$' results/claims/claims.md || fail "claims say over how many seeds they are"
+# an undecided claim says how many would decide it, as its share says: (1.96 / z)^2 times as many, rounded up to two digits
+awk -F, '/^"the early exit loses more","method = one",undecided/ { share = $7; n = $8; seeds = $9; needs = $10; more = $11 }
+  END {
+    low = 0; high = 5; p = share < 0.5 ? share : 1 - share # z by halving; the tail of a normal by Simpson on [z, z + 8]
+    for (k = 0; k < 40; k++) { z = (low + high) / 2; t = 0
+      for (i = 0; i <= 800; i++) t += exp(-(z + i / 100) ^ 2 / 2) * (i == 0 || i == 800 ? 1 : i % 2 ? 4 : 2)
+      if (t / 300 / sqrt(2 * 3.14159265358979) > p) low = z; else high = z }
+    times = (1.959964 / z) ^ 2
+    exit !(needs > n && needs >= 0.99 * times * n && needs <= 1.11 * times * n && more >= 0.99 * times * seeds && more <= 1.11 * times * seeds + 1)
+  }' results/claims/claims.csv || fail "$(grep 'loses more' results/claims/claims.csv)"
+awk -F, 'NR > 1 && (/,holds,/ || /,fails,/) && $(NF - 3) $(NF - 2) != "" { exit 1 }' results/claims/claims.csv || fail "a claim that is decided needs more"
+grep -q '^| the early exit loses more | undecided | .* | [0-9]* examples, [0-9]* seeds |$' results/claims/claims.md || fail "the Markdown does not say what would decide"
 cp results/claims/claims.csv before.csv
 expect 4 'E0962' "$DEQ" run claims.deq --strict
 cmp -s before.csv results/claims/claims.csv || fail "the second run judges otherwise"

@@ -32,6 +32,16 @@ static void test_wilson(void **state) {
     assert_true(isnan(deq_wilson(0, 0).value) && isnan(deq_wilson(3, 2).low));
 }
 
+static void test_times_to_decide(void **state) {
+    (void)state;
+    const double z = 1.959963984540054;
+    assert_true(fabs(deq_times_to_decide(0.841344746068543) - z * z) < 1e-9);     /* one standard error on one side */
+    assert_true(fabs(deq_times_to_decide(0.022750131948179) - 1) < 1e-12);        /* two: decided */
+    assert_true(fabs(deq_times_to_decide(0.308537538725987) - 4 * z * z) < 1e-9); /* half of one on the other */
+    assert_true(deq_times_to_decide(0.975) == 1 && deq_times_to_decide(0) == 1 && deq_times_to_decide(1) == 1);
+    assert_true(isinf(deq_times_to_decide(0.5)) && deq_times_to_decide(0.0251) < 1.01);
+}
+
 static void test_paired(void **state) {
     (void)state;
     /* The formula of Agresti and Min 2005 by hand: half an example more in each cell. */
@@ -258,9 +268,10 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wilson),    cmocka_unit_test(test_paired),    cmocka_unit_test(test_bootstrap),
-        cmocka_unit_test(test_read_back), cmocka_unit_test(test_torn),      cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_other_key), cmocka_unit_test(test_large_ids), cmocka_unit_test(test_fields)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wilson),    cmocka_unit_test(test_times_to_decide),
+                                       cmocka_unit_test(test_paired),    cmocka_unit_test(test_bootstrap),
+                                       cmocka_unit_test(test_read_back), cmocka_unit_test(test_torn),
+                                       cmocka_unit_test(test_damage),    cmocka_unit_test(test_other_key),
+                                       cmocka_unit_test(test_large_ids), cmocka_unit_test(test_fields)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
