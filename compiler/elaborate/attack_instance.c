@@ -227,7 +227,30 @@ const Ast *attack_chosen(Scope *from, const Ast *e) {
     return c != 0 ? AST_SLOT(e, IF, yes) : AST_SLOT(e, IF, no);
 }
 
-const Ast *attack_others(Scope *from, const Ast *e, const char **name, bool *ok) {
+const Ast *attack_with(Scope *from, const Ast *e, AttackSettings *with) {
+    *ARENA_PUSH(from->elab->arena, with->items, with->n, with->cap) =
+        (struct AttackWith){scope_settings(from, AST_SLOT(e, WITH, settings)), *from, with->level};
+    return AST_SLOT(e, WITH, base);
+}
+
+/* The value of a setting whose name is one word; NULL. */
+static const Ast *setting_value(const Ast *item, const char **name) {
+    const Ast *key = AST_SLOT(item, SETTING, key), *value = AST_SLOT(item, SETTING, value);
+    *name = key->kind == AST_NAME && value ? key->name : "";
+    return value;
+}
+
+static bool lifts_bounds(const AttackSettings *with) {
+    const char *name;
+    for (uint32_t k = 0; k < with->n; k++)
+        for (uint32_t i = 0; i < with->items[k].settings->nkids; i++) {
+            const Ast *value = setting_value(with->items[k].settings->kids[i], &name);
+            if (strcmp(name, "unbounded") == 0 && value->number != 0) return true;
+        }
+    return false;
+}
+
+const Ast *attack_others(Scope *from, const Ast *e, const char **name, AttackSettings *with, bool *ok) {
     Arena *a = from->elab->arena;
     const Module *owner = NULL;
     char path[512];
@@ -237,9 +260,11 @@ const Ast *attack_others(Scope *from, const Ast *e, const char **name, bool *ok)
     if (!d || !ast_attack_of_others(d)) return NULL;
     Env *numbers = NULL;
     Scalars scalars = {0};
-    *ok = instance_numbers(from, e, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, false, &numbers, &scalars);
+    *ok = instance_numbers(from, e, AST_SLOT(d, ATTACK_DEF, inputs), owner, d->name, lifts_bounds(with), &numbers,
+                           &scalars);
     if (!*ok) return NULL;
     if (!*name) *name = d->name;
+    with->level++;
     Scope next = scope_of_module(from->elab, owner);
     Frame *frame = arena_alloc(a, sizeof *frame);
     *frame = (Frame){arena_printf(a, "in attack '%s', used here", d->name), e->range, from->frame};
@@ -258,10 +283,10 @@ typedef struct Reading { /* what a script names, before it is made for a net */
     Scope against_from;
 } Reading;
 
-/* One setting of `with { .. }`: the outermost wins. */
+/* One setting of `with { .. }`: the first that is read wins. */
 static bool read_setting(Scope *s, const Ast *item, Reading *r, AttackUse *out) {
-    const Ast *key = AST_SLOT(item, SETTING, key), *value = AST_SLOT(item, SETTING, value);
-    const char *name = key->kind == AST_NAME && value ? key->name : "";
+    const char *name;
+    const Ast *value = setting_value(item, &name);
     if (strcmp(name, "allow_masking") == 0)
         out->allow_masking = out->allow_masking || value->number != 0;
     else if (strcmp(name, "unbounded") == 0)
@@ -285,9 +310,25 @@ static bool read_setting(Scope *s, const Ast *item, Reading *r, AttackUse *out) 
     return true;
 }
 
-static bool read_attack(Scope *s, const Ast *given, Reading *r, AttackUse *out) {
+/* A part keeps what it says itself: settings of an attack made of others are for those that say nothing.  Of several
+ * behind one attack the outermost wins. */
+static bool read_settings(AttackSettings *with, Reading *r, AttackUse *out) {
+    for (uint32_t level = with->level + 1; level-- > 0;)
+        for (uint32_t k = 0; k < with->n; k++) {
+            struct AttackWith *w = &with->items[k];
+            for (uint32_t i = 0; w->level == level && i < w->settings->nkids; i++)
+                if (!read_setting(&w->from, w->settings->kids[i], r, out)) return false;
+        }
+    return true;
+}
+
+static bool read_attack(Scope *s, const Ast *given, const AttackSettings *around, Reading *r, AttackUse *out) {
     *r = (Reading){.from = *s};
     *out = (AttackUse){0};
+    AttackSettings with = {0};
+    for (uint32_t k = 0; around && k < around->n; k++)
+        *ARENA_PUSH(s->elab->arena, with.items, with.n, with.cap) = around->items[k];
+    with.level = around ? around->level + 1 : 0;
     const Ast *e = given;
     for (int k = 0; k < 64; k++) {
         e = resolve_ast(&r->from, e, &r->from);
@@ -296,14 +337,11 @@ static bool read_attack(Scope *s, const Ast *given, Reading *r, AttackUse *out) 
             continue;
         }
         if (e->kind == AST_WITH) {
-            const Ast *settings = scope_settings(&r->from, AST_SLOT(e, WITH, settings));
-            for (uint32_t i = 0; i < settings->nkids; i++)
-                if (!read_setting(&r->from, settings->kids[i], r, out)) return false;
-            e = AST_SLOT(e, WITH, base);
+            e = attack_with(&r->from, e, &with);
             continue;
         }
         bool ok;
-        const Ast *others = attack_others(&r->from, e, &out->name, &ok);
+        const Ast *others = attack_others(&r->from, e, &out->name, &with, &ok);
         if (!ok) return false;
         if (others) {
             e = others;
@@ -315,21 +353,21 @@ static bool read_attack(Scope *s, const Ast *given, Reading *r, AttackUse *out) 
     }
     if (!r->d || r->d->kind != AST_ATTACK_DEF)
         return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), false;
-    return true;
+    return read_settings(&with, r, out);
 }
 
-bool attack_against(Scope *s, const Ast *given, const Ast **net, Scope *from) {
+bool attack_against(Scope *s, const Ast *given, const AttackSettings *around, const Ast **net, Scope *from) {
     Reading r;
     AttackUse use;
-    if (!read_attack(s, given, &r, &use)) return false;
+    if (!read_attack(s, given, around, &r, &use)) return false;
     *net = r.against;
     *from = r.against_from;
     return true;
 }
 
-bool attack_use(Scope *s, const Ast *given, Net *net, const char *loss, AttackUse *out) {
+bool attack_use(Scope *s, const Ast *given, const AttackSettings *around, Net *net, const char *loss, AttackUse *out) {
     Reading r;
-    if (!read_attack(s, given, &r, out)) return false;
+    if (!read_attack(s, given, around, &r, out)) return false;
     if (out->gradient && !*out->gradient) out->gradient = NULL;
     Scope from = r.from;
     const Ast *d = r.d, *call = r.call;

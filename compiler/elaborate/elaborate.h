@@ -323,15 +323,27 @@ typedef struct AttackUse {
     bool allow_masking, unbounded;
     Scalars scalars;
 } AttackUse;
+/* Settings that stand behind an attack and those that it is a part of, as they are read, from outside to inside. */
+typedef struct AttackSettings {
+    struct AttackWith {
+        const Ast *settings; /* a block, records in their place */
+        Scope from;
+        uint32_t level; /* how many attacks made of others are around */
+    } * items;
+    uint32_t n, cap, level;
+} AttackSettings;
+/* Takes in `with { .. }`, a WITH, and gives what is on its left. */
+const Ast *attack_with(Scope *from, const Ast *e, AttackSettings *with);
 /* The expression that `e`, a call of an attack made of others, stands for, and its scope; NULL: it is none (*ok), or
  * there was an error. */
 /* if c then a else b, of attacks: the one that settings choose; NULL after an error. */
 const Ast *attack_chosen(Scope *from, const Ast *e);
-const Ast *attack_others(Scope *from, const Ast *e, const char **name, bool *ok);
+const Ast *attack_others(Scope *from, const Ast *e, const char **name, AttackSettings *with, bool *ok);
+/* around: settings of what it is a part of, or NULL.  Its own come first, then those of what is nearest. */
 /* The net that the attack asks, as it is written, and its scope; NULL: the one that is evaluated.  False after an error. */
-bool attack_against(Scope *s, const Ast *attack, const Ast **net, Scope *from);
+bool attack_against(Scope *s, const Ast *attack, const AttackSettings *around, const Ast **net, Scope *from);
 /* needs: `net` and its `loss` are those that the attack asks. */
-bool attack_use(Scope *s, const Ast *attack, Net *net, const char *loss, AttackUse *out);
+bool attack_use(Scope *s, const Ast *attack, const AttackSettings *around, Net *net, const char *loss, AttackUse *out);
 typedef struct OptimiserUse {
     const char *name, *routine, *hash;
     uint32_t states;

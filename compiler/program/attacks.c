@@ -76,13 +76,13 @@ static const TrainUse *attacked_net(Pipe *p, Scope *s, const Ast *given, const N
 }
 
 /* An attack on the net that it asks in place of the evaluated one, with the settings `overrides` there. */
-static json_t *attack_on_other(Pipe *p, Scope *s, const Ast *given, Scope *from, const Ast *against, const Net *net,
-                               bool margin, json_t *overrides) {
+static json_t *attack_on_other(Pipe *p, Scope *s, const Ast *given, const AttackSettings *around, Scope *from,
+                               const Ast *against, const Net *net, bool margin, json_t *overrides) {
     AttackUse use;
     const TrainUse *other = attacked_net(p, from, against, net, overrides);
     if (!other) return NULL;
     const char *loss = margin ? pipe_margin(p->elab, other->net) : other->loss;
-    if (!attack_use(s, given, other->net, loss, &use)) return NULL;
+    if (!attack_use(s, given, around, other->net, loss, &use)) return NULL;
     if (use.judge && strcmp(use.judge, "surrogate") == 0 && has_defence(overrides))
         return elab_error_help(
                    from, DIAG_E0504, against->range, "without 'judge', losses are those of the defence's prediction",
@@ -95,13 +95,14 @@ static json_t *attack_on_other(Pipe *p, Scope *s, const Ast *given, Scope *from,
 }
 
 /* One attack as JSON: on `net`, or on the net that it asks in its place.  `margin`: on the margin of that net. */
-static json_t *one_attack(Pipe *p, Scope *s, const Ast *given, Net *net, const char *loss, bool margin) {
+static json_t *one_attack(Pipe *p, Scope *s, const Ast *given, const AttackSettings *around, Net *net, const char *loss,
+                          bool margin) {
     AttackUse use;
     const Ast *against = NULL;
     Scope from;
-    if (!attack_against(s, given, &against, &from)) return NULL;
-    if (!against) return attack_use(s, given, net, loss, &use) ? pipe_attack(&use) : NULL;
-    json_t *overrides = json_array(), *j = attack_on_other(p, s, given, &from, against, net, margin, overrides);
+    if (!attack_against(s, given, around, &against, &from)) return NULL;
+    if (!against) return attack_use(s, given, around, net, loss, &use) ? pipe_attack(&use) : NULL;
+    json_t *overrides = json_array(), *j = attack_on_other(p, s, given, around, &from, against, net, margin, overrides);
     json_decref(overrides);
     return j;
 }
@@ -116,12 +117,17 @@ typedef struct Chain {
     uint32_t n, cap;
 } Chain;
 
-const Ast *pipe_combination(Scope *s, const Ast *e, Scope *from, const char **word, const char **name) {
+const Ast *pipe_combination(Scope *s, const Ast *e, Scope *from, const char **word, const char **name,
+                            AttackSettings *with) {
     *from = *s;
     for (int k = 0; k < 64; k++) {
         e = resolve_ast(from, e, from);
         if (e->kind == AST_IF) {
             if (!(e = attack_chosen(from, e))) return NULL; /* attack_use reports it again, and is heard once */
+            continue;
+        }
+        if (e->kind == AST_WITH) {
+            e = attack_with(from, e, with);
             continue;
         }
         const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL;
@@ -133,7 +139,7 @@ const Ast *pipe_combination(Scope *s, const Ast *e, Scope *from, const char **wo
                 if (strcmp(words[w], callee->name) == 0) return *word = words[w], e;
         }
         bool ok;
-        const Ast *others = attack_others(from, e, name, &ok);
+        const Ast *others = attack_others(from, e, name, with, &ok);
         if (others) {
             e = others;
             continue;
@@ -149,13 +155,17 @@ const Ast *pipe_combination(Scope *s, const Ast *e, Scope *from, const char **wo
     return NULL;
 }
 
-static bool add_attacks(Scope *s, const Ast *given, bool all, uint32_t depth, Chain *out) {
+static bool add_attacks(Scope *s, const Ast *given, const AttackSettings *around, bool all, uint32_t depth,
+                        Chain *out) {
     Arena *a = s->elab->arena;
     Scope from;
     const char *word = NULL, *name = NULL;
-    const Ast *call = depth < 32 ? pipe_combination(s, given, &from, &word, &name) : NULL;
+    AttackSettings with = {0};
+    for (uint32_t k = 0; around && k < around->n; k++) *ARENA_PUSH(a, with.items, with.n, with.cap) = around->items[k];
+    with.level = around ? around->level + 1 : 0;
+    const Ast *call = depth < 32 ? pipe_combination(s, given, &from, &word, &name, &with) : NULL;
     if (!call) {
-        json_t *j = one_attack(out->pipe, s, given, out->net, out->loss, out->margin);
+        json_t *j = one_attack(out->pipe, s, given, around, out->net, out->loss, out->margin);
         if (!j) return false;
         if (all) json_object_set_new(j, "all", json_true());
         *ARENA_PUSH(a, out->items, out->n, out->cap) = j;
@@ -174,7 +184,7 @@ static bool add_attacks(Scope *s, const Ast *given, bool all, uint32_t depth, Ch
     for (uint32_t k = 0; k < parts->nkids; k++) {
         const Ast *part = parts->kids[k];
         if (again && (part->name ? strcmp(part->name, "attack") != 0 : k != 0)) continue;
-        if (!add_attacks(&from, AST_SLOT(part, ARG, value), strcmp(word, "worst_of") == 0, depth + 1, out))
+        if (!add_attacks(&from, AST_SLOT(part, ARG, value), &with, strcmp(word, "worst_of") == 0, depth + 1, out))
             return false;
     }
     for (uint32_t r = 1, n = out->n - first; r < (uint32_t)count; r++)
@@ -190,8 +200,8 @@ json_t *pipe_attacks(Pipe *p, Scope *s, const Ast *given, Net *net, const char *
     Chain chain = {.pipe = p, .net = net, .loss = loss, .margin = margin};
     Scope from;
     const char *word = NULL, *name = NULL;
-    bool joined = pipe_combination(s, given, &from, &word, &name) != NULL;
-    if (!add_attacks(s, given, false, 0, &chain)) return NULL;
+    bool joined = pipe_combination(s, given, &from, &word, &name, &(AttackSettings){0}) != NULL;
+    if (!add_attacks(s, given, NULL, false, 0, &chain)) return NULL;
     if (chain.n == 0) return elab_error(s, DIAG_E0504, given->range, "an attack is needed here"), NULL;
     for (uint32_t k = chain.n - 1; k > 0; k--) json_object_set_new(chain.items[k - 1], "next", chain.items[k]);
     if (joined)

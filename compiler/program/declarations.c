@@ -348,16 +348,17 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
             Scope inner;
             const Ast *against = NULL;
             const char *word = NULL, *name = NULL;
-            if (pipe_combination(s, value, &inner, &word, &name))
+            AttackSettings with = {0};
+            if (pipe_combination(s, value, &inner, &word, &name, &with))
                 return elab_error(s, DIAG_E0504, value->range,
                                   "a net trains against one attack; '%s' is for evaluations", word),
                        NULL;
-            if (!attack_against(s, value, &against, &inner)) return NULL;
+            if (!attack_against(s, value, NULL, &against, &inner)) return NULL;
             if (against)
                 return elab_error(s, DIAG_E0504, value->range,
                                   "a net trains against attacks on itself; 'against' is for evaluations"),
                        NULL;
-            if (!attack_use(s, value, net, loss, &use)) return NULL;
+            if (!attack_use(s, value, NULL, net, loss, &use)) return NULL;
             attack = pipe_attack(&use);
         } else if (strcmp(path, "validate") == 0) {
             if (!pipe_slice(p, s, value, &validate)) return NULL;

@@ -72,7 +72,8 @@ const TrainUse *pipe_find_train(Pipe *p, Scope *s, const Ast *e);
 json_t *pipe_attacks(Pipe *p, Scope *s, const Ast *given, Net *net, const char *loss, bool margin);
 /* The call of sequence, worst_of or restarts that `e` is or names, and what it was declared as; NULL: a single attack.
  */
-const Ast *pipe_combination(Scope *s, const Ast *e, Scope *from, const char **word, const char **name);
+const Ast *pipe_combination(Scope *s, const Ast *e, Scope *from, const char **word, const char **name,
+                            AttackSettings *with);
 /* One attack, as it is compiled. */
 json_t *pipe_attack(const AttackUse *use);
 /* The settings of an attack or an optimiser that are data, with their bounds. */
