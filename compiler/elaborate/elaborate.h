@@ -52,6 +52,8 @@ typedef struct Net {
     struct LossUse *loss_uses;             /* likewise; without fn where it is no function of the script */
     struct PairLoss { /* of clean and attacked outputs: an objective of each, on a record of the other and the target */
         const char *name, *key, *clean, *attacked, *hash;
+        const double *settings; /* behind those in the record */
+        uint32_t nsettings;
     } * pairs;
     Value output;
     uint32_t npairs, pairs_cap, nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap,

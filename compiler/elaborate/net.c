@@ -142,7 +142,28 @@ Value loss_value(Scope *s, const LossUse *l, Value output, Value target) {
     return loss_call(s, l, (const Value[]){output, target}, 2);
 }
 
-/* A loss of clean and attacked outputs becomes two objectives: of each output, on the other one and the target. */
+static bool has_pair(const Net *net, const char *name) {
+    for (uint32_t k = 0; k < net->npairs; k++)
+        if (strcmp(net->pairs[k].name, name) == 0) return true;
+    return false;
+}
+
+/* Numbers among the settings that a loss is given as data: its real ones.  Others decide what the loss is. */
+static bool is_data(const LossUse *use, const Arg *setting) {
+    const Ast *params = AST_SLOT(use->fn, FN, inputs);
+    for (int part = 0; part < 2; part++) {
+        const Ast *list = part ? AST_SLOT(params, PARAMS, inputs) : AST_SLOT(params, PARAMS, state);
+        for (uint32_t k = 0; list && k < list->nkids; k++) {
+            const Ast *type = AST_SLOT(list->kids[k], BINDING, type);
+            if (strcmp(list->kids[k]->name, setting->name) == 0)
+                return setting->value.kind == VALUE_NUMBER && type->kind == AST_TYPE && strcmp(type->name, "f32") == 0;
+        }
+    }
+    return false;
+}
+
+/* A loss of clean and attacked outputs becomes two objectives: of each output, on the other one, the target and its
+ * settings, so that trainings that differ in those share them. */
 static const char *pair_loss(Scope *s, Net *net, const LossUse *use, const char *key, const char *base) {
     Elab *e = s->elab;
     Arena *a = e->arena;
@@ -160,19 +181,40 @@ static const char *pair_loss(Scope *s, Net *net, const LossUse *use, const char 
         values[k] = value_node(b, in[k]);
     }
     values[2].classes = net->target.classes;
-    NodeId loss = node_of(&inner, loss_call(&inner, use, values, 3), use->at);
+    LossUse own = *use;
+    const uint32_t n = use->settings.n;
+    NodeId *given[2] = {arena_alloc(a, (n + 2) * sizeof **given), arena_alloc(a, (n + 2) * sizeof **given)};
+    double *settings = arena_alloc(a, (n + 1) * sizeof *settings);
+    const char *text = "";
+    uint32_t nsettings = 0;
+    own.settings.items = arena_alloc(a, (n + 1) * sizeof *own.settings.items);
+    for (uint32_t k = 0; k < n; k++) {
+        Arg *arg = &own.settings.items[k];
+        *arg = use->settings.items[k];
+        if (!is_data(use, arg)) continue;
+        NodeId node = graph_input(b->graph, shape_scalar(), true, arg->name, use->at);
+        text = arena_printf(a, "%s %s", text, number_text(a, arg->value.number));
+        settings[nsettings] = arg->value.number;
+        given[0][2 + nsettings] = given[1][2 + nsettings] = node;
+        nsettings++;
+        arg->value = value_node(b, node);
+    }
+    NodeId loss = node_of(&inner, loss_call(&inner, &own, values, 3), use->at);
     if (loss == NODE_NONE) return NULL;
     if (graph_node(b->graph, loss)->shape.rank != 0)
         return elab_error(s, DIAG_E0506, use->at, "'%s' must give one number for each example", base), NULL;
     loss = graph_batch(b->graph, loss, use->at);
     const char *name = free_loss_name(net->model->losses, net->model->nlosses, a, identifier(a, base));
-    Record clean = {(NodeId[]){in[1], in[2]}, 2, 2}, attacked = {(NodeId[]){in[0], in[2]}, 2, 2};
+    for (uint32_t k = 2; has_pair(net, name); k++) name = arena_printf(a, "%s_%u", identifier(a, base), k);
+    given[0][0] = in[1], given[1][0] = in[0];
+    given[0][1] = given[1][1] = in[2];
+    Record clean = {given[0], 2 + nsettings, 2 + nsettings}, attacked = {given[1], 2 + nsettings, 2 + nsettings};
     const char *prefix = arena_printf(a, "%s_%s", net->model->name, name), *hash[2];
-    PairLoss pair = {.name = name, .key = key};
+    PairLoss pair = {.name = name, .key = key, .settings = settings, .nsettings = nsettings};
     pair.clean = objective_routine(e, arena_printf(a, "%s_clean", prefix), b->graph, loss, in[0], &clean, &hash[0]);
     pair.attacked =
         objective_routine(e, arena_printf(a, "%s_attacked", prefix), b->graph, loss, in[1], &attacked, &hash[1]);
-    pair.hash = arena_printf(a, "%s %s", hash[0], hash[1]);
+    pair.hash = arena_printf(a, "%s %s%s", hash[0], hash[1], text);
     net_objective(net, e, OBJECTIVE_TRAINS);
     *ARENA_PUSH(a, net->pairs, net->npairs, net->pairs_cap) = pair;
     return name;

@@ -146,9 +146,13 @@ json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
             json_object_set_new(json_array_get(losses, json_array_size(losses) - 1), "replay",
                                 json_string(arena_printf(a, "%s_replay", prefix)));
     }
-    for (uint32_t k = 0; k < net->npairs; k++)
-        json_array_append_new(losses, json_pack("{s:s, s:s, s:s}", "name", net->pairs[k].name, "clean",
-                                                net->pairs[k].clean, "attacked", net->pairs[k].attacked));
+    for (uint32_t k = 0; k < net->npairs; k++) {
+        const PairLoss *l = &net->pairs[k];
+        json_t *settings = json_array();
+        for (uint32_t i = 0; i < l->nsettings; i++) json_array_append_new(settings, json_real(l->settings[i]));
+        json_array_append_new(losses, json_pack("{s:s, s:s, s:s, s:o}", "name", l->name, "clean", l->clean, "attacked",
+                                                l->attacked, "settings", settings));
+    }
     for (uint32_t k = 0; k < m->nmetrics; k++)
         json_array_append_new(metrics, json_pack("{s:s, s:s, s:b}", "name", m->metrics[k].name, "routine",
                                                  arena_printf(a, "%s_metric_%s", m->name, m->metrics[k].name), "share",

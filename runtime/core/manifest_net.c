@@ -73,6 +73,13 @@ static void read_parameter(manifest_reader *r, const json_t *o, const deq_net_sp
         deq_fail(r->e, DEQ_MODULE, "manifest: parameter '%s' of '%s' does not fit in shared_bytes", p->path, n->name);
 }
 
+static void read_loss_settings(manifest_reader *r, const json_t *o, deq_loss_spec *l) {
+    const json_t *list = manifest_optional_list(o, "settings", &l->nsettings);
+    l->settings = manifest_make(r, (size_t)l->nsettings, sizeof *l->settings);
+    for (int k = 0; l->settings && k < l->nsettings; k++)
+        l->settings[k] = json_number_value(json_array_get(list, (size_t)k));
+}
+
 static void read_losses(manifest_reader *r, const json_t *o, deq_net_spec *n) {
     const json_t *v = manifest_optional_list(o, "losses", &n->nlosses);
     n->losses = manifest_make(r, (size_t)n->nlosses, sizeof *n->losses);
@@ -86,6 +93,7 @@ static void read_losses(manifest_reader *r, const json_t *o, deq_net_spec *n) {
                                        .input = pair ? NULL : manifest_text(r, l, "input"),
                                        .replay = manifest_text_or_null(l, "replay"),
                                        .parameters = pair ? NULL : manifest_text(r, l, "parameters")};
+        read_loss_settings(r, l, &n->losses[i]);
     }
     v = manifest_optional_list(o, "metrics", &n->nmetrics);
     n->metrics = manifest_make(r, (size_t)n->nmetrics, sizeof *n->metrics);

@@ -76,6 +76,9 @@ static bool open_losses(deq_engine *g, deq_error *e) {
         const deq_loss_spec *spec = &g->net->losses[i];
         engine_loss *l = &g->losses[i];
         l->name = spec->name;
+        l->settings = spec->settings;
+        l->nsettings = spec->nsettings;
+        if (l->nsettings > g->most_settings) g->most_settings = l->nsettings;
         if (!find_routine(g, spec->loss, &l->loss, e) || !find_routine(g, spec->input, &l->input, e) ||
             !find_routine(g, spec->parameters, &l->parameters, e) || !find_routine(g, spec->replay, &l->replay, e) ||
             !find_routine(g, spec->clean, &l->clean, e) || !find_routine(g, spec->attacked, &l->attacked, e))
@@ -144,7 +147,8 @@ static void lay_out(const deq_engine *g, engine_worker *w, deq_space *space) {
     if (g->pairs) {
         w->clean = deq_space_take(space, block * (size_t)g->output_bytes);
         w->clean_dx = deq_space_take(space, block * (size_t)g->input_bytes);
-        w->record = deq_space_take(space, block * (size_t)(g->output_bytes + g->widest_target_bytes));
+        w->record = deq_space_take(
+            space, block * (size_t)(g->output_bytes + g->widest_target_bytes + g->most_settings * DEQ_ALIGN));
     }
     if (g->pairs && g->net->training) w->spare = deq_space_take(space, (size_t)g->accum_bytes);
     w->scratch = deq_space_take(space, (size_t)g->scratch_bytes);

@@ -216,12 +216,22 @@ typedef struct pass { /* of one of the two inputs */
     bool last; /* its solves are those of the results */
 } pass;
 
-/* The record of the function of the one output: the other output, and the target. */
+/* The record of the function of the one output: the other output, the target, and the loss's settings. */
 static void write_records(const run *r, const engine_worker *w, const char *other, int64_t n) {
-    const int64_t output = r->engine->output_bytes, target = target_bytes(r);
+    const engine_loss *l = r->loss;
+    const int64_t output = r->engine->output_bytes, target = target_bytes(r),
+                  stride = output + target + l->nsettings * DEQ_ALIGN;
     for (int64_t i = 0; i < n; i++) {
-        memcpy(w->record + i * (output + target), other + i * output, (size_t)output);
-        memcpy(w->record + i * (output + target) + output, w->y + i * target, (size_t)target);
+        char *to = w->record + i * stride;
+        memcpy(to, other + i * output, (size_t)output);
+        memcpy(to + output, w->y + i * target, (size_t)target);
+        to += output + target;
+        memset(to, 0, (size_t)(l->nsettings * DEQ_ALIGN));
+        for (int k = 0; k < l->nsettings; k++)
+            if (r->engine->real_bits == 32)
+                *(float *)(to + k * DEQ_ALIGN) = (float)l->settings[k];
+            else
+                *(double *)(to + k * DEQ_ALIGN) = l->settings[k];
     }
 }
 

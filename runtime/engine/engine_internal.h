@@ -14,8 +14,10 @@ typedef struct engine_loss {
     const char *name;
     const deq_routine *loss, *input, *parameters, *replay;
     /* Of a loss of clean and attacked outputs, which has none of those: functions of the one output, on records of the
-     * other and the target. */
+     * other, the target and the settings. */
     const deq_routine *clean, *attacked;
+    const double *settings;
+    int nsettings;
     int64_t target_count, target_bytes; /* of its y rows */
 } engine_loss;
 
@@ -61,8 +63,9 @@ struct deq_engine {
     const deq_routine *statistics; /* statistics of the batch couple the examples of a training batch; else NULL */
     /* Of any function of the output; NULL: not compiled. */
     const deq_routine *objective_input, *objective_parameters, *objective_vjp;
-    bool pairs;  /* some loss is of clean and attacked outputs */
-    bool labels; /* the target is a label */
+    bool pairs;        /* some loss is of clean and attacked outputs, */
+    int most_settings; /* with at most so many settings */
+    bool labels;       /* the target is a label */
     engine_loss *losses;
     engine_metric *metrics;
     engine_fixed *fixed;

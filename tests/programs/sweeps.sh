@@ -26,7 +26,23 @@ amounts=$(routines l '[smoothed_cross_entropy(amount: 0.1), smoothed_cross_entro
 [[ $amounts == $((plain + 2 + 2)) ]] || fail "three settings of one loss make $amounts routines of $plain"
 sed -i 's/  sweep l in .*/  sweep l in [cross_entropy, margin, dlr]/' sweep.deq
 expect 0 '| dlr ' "${deq[@]}" run sweep.deq
-checks=$((checks + 4))
+# Settings of a loss of two outputs are data as well: trainings that differ in them share its functions.
+trades() {
+  sed "s/^import std.losses.*/import std.losses (cross_entropy, trades)/; s/^train net .*/train net = Net on quadrants.train { loss: trades(beta: $1); attack: pgd(radius: 0.1, step: 0.05, iterations: 2) with { loss: cross_entropy }; optimise: adam(rate: 1e-2); epochs: 1; batch: 16 }\ntrain second = Net on quadrants.train { loss: trades(beta: $2); attack: pgd(radius: 0.1, step: 0.05, iterations: 2) with { loss: cross_entropy }; optimise: adam(rate: 1e-2); epochs: 1; batch: 16 }/" sweeps.deq |
+    sed '/^attack wide/,$d' >trades.deq
+  printf '%s\n' 'experiment t {' '  let first = cross_entropy(net, quadrants.test)' '  let other = cross_entropy(second, quadrants.test)' '  table "t" { columns: [first, other] }' '}' >>trades.deq
+  "${deq[@]}" run trades.deq --emit=ir >ir 2>out || fail "trades.deq does not compile"
+  grep -c '^routine ' ir
+}
+shared=$(trades 1 1)
+[[ $(trades 1 6) == "$shared" ]] || fail "trades(beta: 1) and trades(beta: 6) do not share their routines"
+expect 0 '' "${deq[@]}" run trades.deq
+one=$(cell results/trades/t.csv 1 first) six=$(cell results/trades/t.csv 1 other)
+[[ -n $one && $one != "$six" ]] || fail "beta changes nothing: $one"
+trades 6 1 >/dev/null
+expect 0 '' "${deq[@]}" run trades.deq
+[[ $(cell results/trades/t.csv 1 first) == "$six" && $(cell results/trades/t.csv 1 other) == "$one" ]] || fail "the trainings have each other's beta"
+checks=$((checks + 7))
 
 # ---- a sweep over nets ----
 {
