@@ -1,10 +1,11 @@
 /* asked.c - settings of attacks and experiments that the command line asks for and that decide what is compiled.
  *
- * --set linf.radius=0.2 is the runtime's matter where the setting is a number that the attack's routine is given.  Where
- * other numbers are computed from it, those of the parts of an attack made of others and the rounds of a loop, the
- * instance is elaborated with that value in place of what the script gives.  --set EXPERIMENT.allow_masking=true has to
+ * --set linf.radius=0.2 and --set net.attack.radius=0.2 are the runtime's matter where the setting is a number that the
+ * attack's routine is given.  Where other numbers are computed from it, those of the parts of an attack made of others
+ * and the rounds of a loop, the instance is elaborated with that value in place of what the script gives.  --set EXPERIMENT.allow_masking=true has to
  * be known when attacks through `on_fail: zero_gradient` are refused. */
 #include "asked.h"
+#include "settings_value.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,29 @@ static bool asked_of_experiment(const Program *p, const char *text) {
     return false;
 }
 
+/* The training run of that name, in the file or in an experiment; NULL. */
+static const Ast *train_named(const Ast *e, const char *name) {
+    if (!e || (e->kind == AST_TRAIN && strcmp(e->name, name) == 0)) return e;
+    const bool holds = e->kind == AST_UNIT || e->kind == AST_EXPERIMENT || e->kind == AST_LIST;
+    const Ast *found = NULL;
+    for (uint32_t i = 0; holds && !found && i < e->nkids; i++) found = train_named(e->kids[i], name);
+    return found;
+}
+
+/* The call that the attack of a training run is; NULL: none, or known when it runs. */
+static const Ast *trained_against(Arena *a, const Ast *train) {
+    RecordReader r = {.arena = a, .left = UINT32_MAX};
+    const Ast *list = settings_flatten(&r, AST_SLOT(train, TRAIN, settings)), *e = NULL;
+    for (uint32_t i = 0; list && i < list->nkids; i++) {
+        const Ast *key = list->kids[i]->kind == AST_SETTING ? AST_SLOT(list->kids[i], SETTING, key) : NULL;
+        if (key && key->kind == AST_NAME && strcmp(key->name, "attack") == 0)
+            e = AST_SLOT(list->kids[i], SETTING, value);
+    }
+    while (e && (e->kind == AST_WITH || (e->ref && e->ref->kind == AST_ATTACK)))
+        e = e->kind == AST_WITH ? AST_SLOT(e, WITH, base) : AST_SLOT(e->ref, ATTACK, value);
+    return e;
+}
+
 static bool asked_of_attack(const Program *p, const char *text) {
     const char *dot = strchr(text, '.'), *equals = strchr(text, '=');
     char *end = NULL;
@@ -57,6 +81,12 @@ static bool asked_of_attack(const Program *p, const char *text) {
     const Ast *d = module_find(p->main, arena_strndup(p->arena, text, (size_t)(dot - text)), NULL);
     const char *key = arena_strndup(p->arena, dot + 1, (size_t)(equals - dot - 1));
     const Ast *e = d && d->kind == AST_ATTACK ? instance_of(d) : NULL;
+    if (!e && strncmp(key, "attack.", 7) == 0) {
+        const Ast *train = train_named(p->main->unit, arena_strndup(p->arena, text, (size_t)(dot - text)));
+        e = train ? trained_against(p->arena, train) : NULL;
+        key += 7;
+    }
+    if (!e) return false;
     const Ast *callee = e && e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e, *def = callee ? callee->ref : NULL;
     if (!def || def->kind != AST_ATTACK_DEF) return false;
     const Ast *params = AST_SLOT(AST_SLOT(def, ATTACK_DEF, inputs), PARAMS, inputs);
@@ -75,6 +105,17 @@ const char *const *asked_settings(const Program *p, const char *const *set, int 
     return list;
 }
 
+static void each_trained_against(const Program *p, const Ast *e, const char ***list, uint32_t *n, uint32_t *cap) {
+    const bool holds = e && (e->kind == AST_UNIT || e->kind == AST_EXPERIMENT || e->kind == AST_LIST);
+    for (uint32_t i = 0; holds && i < e->nkids; i++) each_trained_against(p, e->kids[i], list, n, cap);
+    const Ast *call = e && e->kind == AST_TRAIN ? trained_against(p->arena, e) : NULL;
+    const Ast *callee = call && call->kind == AST_CALL ? AST_SLOT(call, CALL, callee) : call;
+    if (!callee || !callee->ref || callee->ref->kind != AST_ATTACK_DEF || !ast_attack_of_others(callee->ref)) return;
+    const Ast *params = AST_SLOT(AST_SLOT(callee->ref, ATTACK_DEF, inputs), PARAMS, inputs);
+    for (uint32_t k = 0; k < params->nkids; k++)
+        *ARENA_PUSH(p->arena, *list, *n, *cap) = arena_printf(p->arena, "%s.attack.%s", e->name, params->kids[k]->name);
+}
+
 const char *const *asked_paths(const Program *p) {
     const char **list = NULL;
     uint32_t n = 0, cap = 0;
@@ -87,8 +128,24 @@ const char *const *asked_paths(const Program *p) {
         for (uint32_t k = 0; k < params->nkids; k++)
             *ARENA_PUSH(p->arena, list, n, cap) = arena_printf(p->arena, "%s.%s", d->name, params->kids[k]->name);
     }
+    each_trained_against(p, p->main->unit, &list, &n, &cap);
     *ARENA_PUSH(p->arena, list, n, cap) = NULL;
     return list;
+}
+
+void asked_train(Elab *e, const Ast *train) {
+    e->training = train ? train->name : NULL;
+    e->trained_against = train ? trained_against(e->arena, train) : NULL;
+}
+
+/* Is it PREFIX.SETTING=..?  Then *value. */
+static bool reads(const char *text, const char *prefix, const char *setting, double *value) {
+    const size_t name = strlen(prefix), key = strlen(setting);
+    if (strncmp(text, prefix, name) != 0 || text[name] != '.' || strncmp(text + name + 1, setting, key) != 0 ||
+        text[name + 1 + key] != '=')
+        return false;
+    *value = strtod(text + name + key + 2, NULL);
+    return true;
 }
 
 bool asked_value(const Elab *e, const Ast *call, const char *setting, double *value) {
@@ -99,14 +156,11 @@ bool asked_value(const Elab *e, const Ast *call, const char *setting, double *va
             const Ast *d = e->program->modules[i]->unit->kids[k];
             if (d->kind == AST_ATTACK && instance_of(d) == call) declared = d;
         }
-    for (const char *const *text = e->asked; declared && *text; text++) {
-        const size_t name = strlen(declared->name), key = strlen(setting);
-        if (strncmp(*text, declared->name, name) != 0 || (*text)[name] != '.' ||
-            strncmp(*text + name + 1, setting, key) != 0 || (*text)[name + 1 + key] != '=')
-            continue;
-        *value = strtod(*text + name + key + 2, NULL); /* the last one holds */
-        found = true;
-    }
+    const char *own =
+        e->training && e->trained_against == call ? arena_printf(e->arena, "%s.attack", e->training) : NULL;
+    for (const char *const *text = e->asked; text && *text; text++) /* the last one holds */
+        found = (declared && reads(*text, declared->name, setting, value)) ||
+                (own && reads(*text, own, setting, value)) || found;
     return found;
 }
 

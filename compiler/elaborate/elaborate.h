@@ -75,6 +75,8 @@ typedef struct Elab {
     const char *(*net_setting)(Scope *s, const Ast *member, const Ast **train);
     void *pipe;           /* of net_setting */
     const Ast *asked_net; /* the TRAIN whose gradient, as it is, an attack asks that gives none; NULL: not known */
+    const char *training; /* the training run whose attack is read, and its call; NULL: none */
+    const Ast *trained_against;
     uint32_t depth;       /* of calls, to refuse recursion */
     uint32_t evaluations; /* of the net being written out, to refuse what grows without end */
     Net **nets;

@@ -1,4 +1,5 @@
 /* declarations.c - data, training runs and tests: declarations to members of the manifest (runtime/MANIFEST.md). */
+#include "asked.h"
 #include "declarations.h"
 #include "tables.h"
 #include <float.h>
@@ -353,12 +354,15 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
                 return elab_error(s, DIAG_E0504, value->range,
                                   "a net trains against one attack; '%s' is for evaluations", word),
                        NULL;
-            if (!attack_against(s, value, NULL, &against, &inner)) return NULL;
+            asked_train(e, train);
+            const bool reads = attack_against(s, value, NULL, &against, &inner) &&
+                               (against || attack_use(s, value, NULL, net, loss, &use));
+            asked_train(e, NULL);
+            if (!reads) return NULL;
             if (against)
                 return elab_error(s, DIAG_E0504, value->range,
                                   "a net trains against attacks on itself; 'against' is for evaluations"),
                        NULL;
-            if (!attack_use(s, value, NULL, net, loss, &use)) return NULL;
             attack = pipe_attack(&use);
         } else if (strcmp(path, "validate") == 0) {
             if (!pipe_slice(p, s, value, &validate)) return NULL;

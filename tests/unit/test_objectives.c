@@ -224,13 +224,14 @@ static void check_objective(const deq_module *m, const char *name, bool mart, bo
     for (int64_t k = 0; k < m->routine_count; k++)
         if (!strcmp(m->routines[k].name, name)) routine = &m->routines[k];
     if (!routine) fail_msg("there is no routine %s", name);
-    _Alignas(64) double own[16] = {0}, record[16 + 8] = {0}, value[8], slope[16];
+    _Alignas(64) double own[16] = {0}, record[16 + 8 + 8] = {0}, value[8], slope[16];
     char *scratch = aligned_alloc(64, (size_t)(routine->base_bytes + routine->row_bytes + 64) / 64 * 64);
     assert_non_null(scratch);
     uint64_t random = 11;
     for (int trial = 0; trial < 20; trial++) {
         for (int k = 0; k < 10; k++) own[k] = 4 * random_real(&random), record[k] = 4 * random_real(&random);
         record[16] = trial % 10;
+        record[24] = 3; /* beta of trades: that of mart is its default, and no data */
         deq_frame frame = {.scratch = scratch, .rest = record, .arg0 = own, .arg1 = value, .arg2 = slope};
         routine->function(&frame, 1);
         const double *z = clean ? own : record, *other = clean ? record : own;
