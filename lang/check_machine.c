@@ -344,7 +344,8 @@ const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call) {
                                                         : &type_defence;
     checker_ensure(c, def);
     const Signature *s = checker_signature(c, def);
-    if (s->broken) return &type_error;
+    const bool undeclared = def->kind == AST_ATTACK_DEF && !s->nstate && !ast_attack_of_others(def);
+    if (s->broken || undeclared) return &type_error; /* the resolver has reported an example that is not declared */
     CallParameter params[64];
     Ast *values[64];
     Ast **settings = s->params + s->nstate; /* the example is the evaluation's to give */

@@ -81,6 +81,11 @@ void resolve_layer_sizes(Resolver *r, Ast *layer) {
     if (n) report_sizes(r, layer, found, n);
 }
 
+static bool is_example(const Ast *binding) {
+    const Ast *type = binding->kind == AST_BINDING ? AST_SLOT(binding, BINDING, type) : NULL;
+    return type && type->kind == AST_TYPE && AST_SLOT(type, TYPE, dims) && !AST_SLOT(binding, BINDING, fallback);
+}
+
 void resolve_example(Resolver *r, const Ast *attack) {
     const Ast *params = ast_params(attack), *example = AST_SLOT(params, PARAMS, state),
               *settings = AST_SLOT(params, PARAMS, inputs);
@@ -88,13 +93,20 @@ void resolve_example(Resolver *r, const Ast *attack) {
     if (example && example->nkids) return;
     Diagnostic *d =
         diag_report(r->diags, DIAG_E0208, name_place(attack), "attack '%s' does not declare its example", attack->name);
-    const char *text = "";
-    for (uint32_t i = 0; i < settings->nkids; i++) {
+    const char *text = "", *declared = "";
+    uint32_t first = 0; /* what is no number is the example, without the ';' behind it */
+    for (; first < settings->nkids && first < 2 && is_example(settings->kids[first]); first++) {
+        Range at = settings->kids[first]->range;
+        declared = arena_printf(r->arena, "%s%s%.*s", declared, first ? ", " : "", (int)(at.end - at.start),
+                                at.source->text + at.start);
+    }
+    if (!first) declared = "x: f32[..S], y: label[K]";
+    for (uint32_t i = first; i < settings->nkids; i++) {
         Range at = settings->kids[i]->range;
-        text = arena_printf(r->arena, "%s%s%.*s", text, i ? ", " : "", (int)(at.end - at.start),
+        text = arena_printf(r->arena, "%s%s%.*s", text, i > first ? ", " : "", (int)(at.end - at.start),
                             at.source->text + at.start);
     }
-    diag_help(d, "its first line is: attack %s(x: f32[..S], y: label[K];%s%s)", attack->name, *text ? " " : "", text);
+    diag_help(d, "its first line is: attack %s(%s;%s%s)", attack->name, declared, *text ? " " : "", text);
     for (uint32_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
         if (!find_local(r, built_in[i]))
             scope_add(r->arena, r->scope,

@@ -10,9 +10,12 @@ static Diagnostic *report(const Scope *s, DiagCode code, Range at, const char *t
             return NULL;
     ARENA_PUSH(e->arena, e->reported, e->nreported, e->reported_cap)->code = code;
     e->reported[e->nreported - 1].at = at;
-    Range place = at; /* what went wrong inside the library is told at the line that uses it */
+    Range place = at; /* what went wrong inside the library is told at the line that uses it, by the name used there */
+    const char *inside = NULL;
     for (const Frame *f = s->frame; f && source_embedded(place.source); f = f->up)
-        if (f->at.source) place = f->at;
+        if (f->at.source) place = f->at, inside = f->what;
+    const char *end = inside ? strstr(inside, ", used here") : NULL;
+    if (end) text = arena_printf(e->arena, "%.*s: %s", (int)(end - inside), inside, text);
     Diagnostic *d = diag_report(e->diags, code, place, "%s", text);
     if (place.source != at.source) diag_note(d, at, "the library's line");
     int shown = 0; /* the innermost uses say most */

@@ -382,7 +382,10 @@ static Value eval_index(Scope *s, const Ast *e) {
             double low = i.number, high = drop ? low + 1 : i.limit;
             if (low < 0 || high > from.dims[k] || low >= high || low != floor(low) || high != floor(high))
                 return elab_error(s, DIAG_E0314, indices->kids[k]->range,
-                                  "this lies outside of axis %u, which has %u elements", k, from.dims[k]);
+                                  "%s lies outside of axis %u, which has %u elements",
+                                  drop ? arena_printf(a, "index %s", number_text(a, low))
+                                       : arena_printf(a, "slice %s..%s", number_text(a, low), number_text(a, high)),
+                                  k, from.dims[k]);
             attr.slice.start[k] = (int64_t)low;
             attr.slice.size[k] = (int64_t)(high - low);
         }
