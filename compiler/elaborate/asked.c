@@ -2,8 +2,8 @@
  *
  * --set linf.radius=0.2 and --set net.attack.radius=0.2 are the runtime's matter where the setting is a number that the
  * attack's routine is given.  Where other numbers are computed from it, those of the parts of an attack made of others
- * and the rounds of a loop, the instance is elaborated with that value in place of what the script gives.  --set EXPERIMENT.allow_masking=true has to
- * be known when attacks through `on_fail: zero_gradient` are refused. */
+ * and the rounds of a loop, the instance is elaborated with that value in place of what the script gives.  --set
+ * EXPERIMENT.allow_masking=true has to be known when attacks through `on_fail: zero_gradient` are refused. */
 #include "asked.h"
 #include "settings_value.h"
 #include <math.h>
