@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# lower_entropy of std.defences: on two classes every pixel moves by the way that is allowed, where the box lets it.
+source "$(dirname "$0")/lib.sh"
+data 400
+expect 0 '' timeout 200 "$DEQ" run "$PROGRAMS/entropy.deq" --precision f64
+table=results/entropy/entropies.csv
+# moved COLUMN BY: the output is larger by BY, but for pixels at the edge of the box
+moved() {
+  awk -v a="$(cell $table 1 near)" -v b="$(cell $table 1 "$1")" -v by="$2" 'BEGIN { exit !(b - a <= by * (1 + 1e-9) && b - a > 0.9 * by) }' ||
+    fail "$1 is $(cell $table 1 "$1"), near $(cell $table 1 near): not larger by $2"
+  checks=$((checks + 1))
+}
+moved far 0.045   # 1.5 radius: three steps of 0.02 end at the radius 0.03
+moved half 0.0225 # 1.5 times three steps of 0.005
+awk -v a="$(cell $table 1 before)" -v b="$(cell $table 1 after)" 'BEGIN { exit !(b > 0 && b < 0.9 * a) }' || fail "the entropy was $(cell $table 1 before), and is $(cell $table 1 after)"
+awk -v a="$(cell $table 1 attacked)" -v b="$(cell $table 1 known)" -v c="$(cell $table 1 plain)" 'BEGIN { exit !(b < c - 0.1 && a > 0) }' || fail "the attack that knows the defence is none"
+done_testing
