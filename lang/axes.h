@@ -54,7 +54,14 @@ AxisSet axes_of_seed(const Axes *x, const Ast *train);
 const char *axes_text(Arena *a, const Axes *x, AxisSet set); /* "'mode' and 'seed'" */
 
 /* ---- reductions: min(v, over: s), mean(v, over: [s, t]) ---- */
-typedef enum ReductionKind { REDUCE_NUMBER, REDUCE_SHARE, REDUCE_CHOICE, REDUCE_TRUTH, REDUCE_RECORDS } ReductionKind;
+typedef enum ReductionKind {
+    REDUCE_NUMBER,
+    REDUCE_SHARE,
+    REDUCE_RANKS,
+    REDUCE_CHOICE,
+    REDUCE_TRUTH,
+    REDUCE_RECORDS
+} ReductionKind;
 
 typedef struct Reduction { /* reductions.def */
     const char *name;

@@ -73,6 +73,12 @@ const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e) {
     switch (r->kind) {
     case REDUCE_NUMBER:
     case REDUCE_SHARE: return is_number(t) ? &type_real : wrong_value(c, call->value, r, "numbers");
+    case REDUCE_RANKS:
+        if (!is_number(t)) return wrong_value(c, call->value, r, "numbers");
+        if (__builtin_popcount(over) == 1 && is_number(c->axes->axis[__builtin_ctz(over)].sweep->type))
+            return &type_real;
+        diag_report(c->diags, DIAG_E0532, call->over->range, "'%s' goes over one sweep, of numbers", r->name);
+        return &type_error;
     case REDUCE_TRUTH:
         return type_is_scalar(t) && t->elem == ELEM_BOOL ? t : wrong_value(c, call->value, r, "conditions");
     case REDUCE_RECORDS: /* a computation of evaluations has their type too */

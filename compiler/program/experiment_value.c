@@ -218,6 +218,21 @@ static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const ch
                           members);
 }
 
+/* The numbers that a sweep goes over; NULL after an error. */
+static json_t *axis_numbers(Experiment *x, uint32_t axis) {
+    const AxisValues *values = &x->values[axis];
+    json_auto_t *numbers = json_array();
+    Scope s = experiment_scope(x);
+    for (uint32_t k = 0; k < values->all.n; k++) {
+        const Element *element = &values->all.items[k];
+        Scope own = element->scope ? *element->scope : s;
+        double number;
+        if (!element->ast || !eval_number(&own, element->ast, &number)) return NULL;
+        json_array_append_new(numbers, json_real(number));
+    }
+    return json_incref(numbers);
+}
+
 /* ---- reductions: min(v, over: s) ---- */
 static const char *add_reduction(Experiment *x, const ReductionCall *call, const Ast *e, const char *name) {
     const char *of = experiment_value(x, call->value, NULL);
@@ -238,6 +253,11 @@ static const char *add_reduction(Experiment *x, const ReductionCall *call, const
     if (call->number && !eval_number(&s, call->number, &share)) return NULL;
     json_t *members = json_pack("{s:s, s:s, s:o}", "of", of, "what", call->row->name, "over", axes_json(over));
     if (call->row->kind == REDUCE_SHARE) json_object_set_new(members, "share", json_real(share));
+    if (call->row->kind == REDUCE_RANKS) {
+        json_t *numbers = axis_numbers(x, (uint32_t)__builtin_ctz(over));
+        if (!numbers) return NULL;
+        json_object_set_new(members, "numbers", numbers);
+    }
     const bool percent = node->percent && (call->row->kind == REDUCE_NUMBER || call->row->kind == REDUCE_SHARE ||
                                            call->row->kind == REDUCE_RECORDS);
     const AxisSet shown = node->shown & ~over;
@@ -275,19 +295,11 @@ static const char *add_coordinate(Experiment *x, const Ast *name, AxisSet axis) 
 
 /* The number of the sweep that a choice is, where its values are numbers. */
 static const char *add_chosen(Experiment *x, const ArrayNode *of) {
-    const AxisValues *values = &x->values[of->chosen - 1];
     const char *name = arena_printf(arena_of(x), "%s, a number", of->name);
     const AxisSet shown = of->shown;
-    json_auto_t *numbers = json_array();
-    Scope s = experiment_scope(x);
     if (experiment_array(x, name)) return name;
-    for (uint32_t k = 0; k < values->all.n; k++) {
-        const Element *element = &values->all.items[k];
-        Scope own = element->scope ? *element->scope : s;
-        double number;
-        if (!element->ast || !eval_number(&own, element->ast, &number)) return NULL;
-        json_array_append_new(numbers, json_real(number));
-    }
+    json_auto_t *numbers = axis_numbers(x, (uint32_t)of->chosen - 1);
+    if (!numbers) return NULL;
     return experiment_add(x, (ArrayNode){.name = name, .kind = "chosen", .shown = shown, .cells = shown},
                           json_pack("{s:s, s:O}", "of", of->name, "numbers", numbers));
 }

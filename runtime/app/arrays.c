@@ -212,7 +212,9 @@ static double reduced(deq_arrays *g, const deq_array_spec *a, const int *at, int
     Gathered to = {malloc((size_t)n * sizeof(double)), resample};
     double out = NAN;
     g->starved = g->starved || !to.values;
-    if (to.values && each_part(g, a, at, resample, gather, &to)) out = deq_reduce(a->reduction, a->share, to.values, n);
+    if (to.values && each_part(g, a, at, resample, gather, &to))
+        out = a->reduction == DEQ_REDUCE_spearman ? deq_rank_correlation(a->numbers, to.values, n)
+                                                  : deq_reduce(a->reduction, a->share, to.values, n);
     free(to.values);
     return out;
 }

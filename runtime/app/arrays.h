@@ -80,6 +80,8 @@ bool deq_arrays_choose(deq_arrays *g, int array, const int *at, int *out, deq_er
 /* ---- reduce.c ---- */
 /* Of n numbers, of which NaN is none; argmin and argmax give a position.  NaN where there is none. */
 double deq_reduce(deq_reduction reduction, double share, const double *values, int n);
+/* Spearman's rank correlation of n pairs, without those of which one is NaN; equal ones have the mean of their ranks. */
+double deq_rank_correlation(const double *x, const double *y, int n);
 
 /* ---- resample.c ---- */
 enum { DEQ_RESAMPLES = 1000, DEQ_CLAIM_RESAMPLES = 10000 }; /* for an interval; for a claim, whose first are those */

@@ -119,8 +119,10 @@ double *deq_arrays_examples(deq_arrays *g, int array, const int *at, int64_t *n)
     switch (a->kind) {
     case DEQ_ARRAY_expression: return of_expression(g, a, at, n);
     case DEQ_ARRAY_reduce:
-        return a->reduction == DEQ_REDUCE_argmin || a->reduction == DEQ_REDUCE_argmax ? none(n, 0)
-                                                                                      : of_reduction(g, a, at, n);
+        return a->reduction == DEQ_REDUCE_argmin || a->reduction == DEQ_REDUCE_argmax ||
+                       a->reduction == DEQ_REDUCE_spearman
+                   ? none(n, 0)
+                   : of_reduction(g, a, at, n);
     case DEQ_ARRAY_pick: return of_pick(g, a, at, n);
     default: return none(n, 0);
     }

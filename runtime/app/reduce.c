@@ -64,7 +64,32 @@ double deq_reduce(deq_reduction reduction, double share, const double *values, i
     case DEQ_REDUCE_argmax: return extreme(values, n, true, true);
     case DEQ_REDUCE_any: return truth(values, n, false);
     case DEQ_REDUCE_all: return truth(values, n, true);
+    case DEQ_REDUCE_spearman: /* deq_rank_correlation */
     case DEQ_REDUCTIONS: break;
     }
     return NAN;
+}
+
+/* The rank of value i among those that have a partner. */
+static double rank(const double *values, const double *partners, int n, int i) {
+    int below = 0, equal = 0;
+    for (int k = 0; k < n; k++) {
+        if (isnan(values[k]) || isnan(partners[k])) continue;
+        below += values[k] < values[i];
+        equal += values[k] == values[i];
+    }
+    return below + 0.5 * (equal - 1);
+}
+
+double deq_rank_correlation(const double *x, const double *y, int n) {
+    double xx = 0, yy = 0, xy = 0;
+    int count = 0;
+    for (int i = 0; i < n; i++) count += !isnan(x[i]) && !isnan(y[i]);
+    const double centre = 0.5 * (count - 1); /* of ranks from 0 */
+    for (int i = 0; i < n; i++) {
+        if (isnan(x[i]) || isnan(y[i])) continue;
+        const double a = rank(x, y, n, i) - centre, b = rank(y, x, n, i) - centre;
+        xx += a * a, yy += b * b, xy += a * b;
+    }
+    return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : NAN;
 }

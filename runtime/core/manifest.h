@@ -249,7 +249,7 @@ typedef struct deq_array_spec {
     deq_train_spec *trains; /* train: by cell */
     deq_value_spec *values; /* evaluate: by cell */
     int nspecs;
-    double *numbers;      /* coordinate: by cell; chosen: by position */
+    double *numbers;      /* coordinate: by cell; chosen, and a reduction by ranks: by position */
     const char *routine;  /* expression */
     int *inputs, ninputs; /* positions of arrays: of an expression; of a statistic or reduction, the one it is of */
     const char *what;     /* statistic */

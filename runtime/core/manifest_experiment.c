@@ -196,6 +196,10 @@ static void read_array(manifest_reader *r, const json_t *o, deq_experiment_spec 
         if ((int)a->reduction < 0) deq_fail(r->e, DEQ_MODULE, "manifest: there is no reduction '%s'", what);
         a->over = places(r, json_object_get(o, "over"), x->naxes, &a->nover);
         a->share = json_number_value(json_object_get(o, "share"));
+        if (a->reduction != DEQ_REDUCE_spearman) return;
+        read_numbers(r, o, a);
+        if (a->nover != 1 || a->nspecs != x->axes[a->over[0]].nvalues)
+            manifest_missing(r, "numbers", "number of values in");
         return;
     case DEQ_ARRAY_KINDS: return;
     }

@@ -20,6 +20,9 @@ for row in 1 2; do # the maximum goes over the states that there are
 done
 [[ $(grep -c '^"all","config' results/ragged/claims.csv) == 6 ]] || fail "a claim is judged in the cells that there are"
 [[ $(cell results/ragged/S.csv 4 'robust (short)') == '' ]] || fail "a family that is shorter for one net"
+[[ $(cell results/ragged/R.csv 2 falls) == -1 ]] || fail "the residual falls along the states that there are"
+[[ $(cell results/ragged/R.csv 1 rises) == 1 ]] || fail "a sweep's own numbers rise"
+grep -q '^"falling","config = short",holds' results/ragged/claims.csv || fail "a rank correlation in a claim"
 # `ready` is the gradient that the net has: the evaluation that is there already
 [[ $(cell results/ragged/S.csv 1 'robust (long)') == $(cell results/ragged/C.csv 2 last) ]] || fail "net.gradient is another gradient than the net's own"
 sed 's/e\[config: long, n: 4\]/e[config: short, n: 4]/' ragged.deq >beyond.deq

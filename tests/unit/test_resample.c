@@ -73,7 +73,19 @@ static void seeds(void **state) {
     for (int k = 0; k < 3; k++) assert_true(counts[k] > 850 && counts[k] < 1150);
 }
 
+static void ranks(void **state) {
+    (void)state;
+    const double x[] = {1, 2, 3, 4, 5}, falls[] = {9, 7, 5, 2, 1}, ties[] = {1, 2, 2, 4, 4},
+                 holes[] = {1, NAN, 3, NAN, 2};
+    assert_true(deq_rank_correlation(x, x, 5) == 1);
+    assert_true(deq_rank_correlation(x, falls, 5) == -1);
+    assert_true(fabs(deq_rank_correlation(x, ties, 5) - 0.948683298) < 1e-9); /* scipy.stats.spearmanr */
+    assert_true(fabs(deq_rank_correlation(x, holes, 5) - 0.5) < 1e-12);
+    assert_true(isnan(deq_rank_correlation(x, (const double[]){2, 2, 2, 2, 2}, 5)));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(means), cmocka_unit_test(grid), cmocka_unit_test(seeds)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(means), cmocka_unit_test(grid), cmocka_unit_test(seeds),
+                                       cmocka_unit_test(ranks)};
     return cmocka_run_group_tests_name("resample", tests, NULL, NULL);
 }
