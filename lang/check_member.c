@@ -1,6 +1,7 @@
 /* check_member.c - what stands behind a dot: splits of data, statistics of evaluations, settings and sizes of trained nets. */
 #include "checker.h"
 #include "foreign.h"
+#include "labels.h"
 #include <string.h>
 
 /* x.reshape(..), W.T: in other languages functions belong to their values, here they take them. */
@@ -66,6 +67,8 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
         return same(e->name, "train") || same(e->name, "test")
                    ? type_of_items(c->arena, TYPE_EXAMPLES, base->nitems, base->items)
                    : no_member(c, e, base, "its members are train and test");
+    if (base == &type_statistics && statistic_find(false, e->name) && !statistic_of_solves(e->name))
+        return no_member(c, e, base, "an evaluation has it: let clean = accuracy(net, d.test)");
     if (base->kind == TYPE_STATISTICS) return statistic_member(c, e, base, base == &type_attack_statistics, "");
     if (base->kind == TYPE_NET) {
         if (same(e->name, "fixed"))
@@ -93,7 +96,8 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
     if (from->kind == AST_MEMBER && is_net_setting(from->name) && base == setting_type(from->name))
         return setting_argument(c, e, base, from->name);
     /* statistics of an evaluation: let robust = accuracy(..), then robust.steps, robust.attack.converged */
-    if (base == &type_evaluation && (from->kind == AST_NAME || from->kind == AST_CALL || item_experiment(from)))
+    if (base == &type_evaluation &&
+        (from->kind == AST_NAME || from->kind == AST_CALL || is_pick(from) || item_experiment(from)))
         return same(e->name, "attack") ? &type_attack_statistics : statistic_member(c, e, base, false, " and attack");
     if (base->kind == TYPE_TENSOR || base->kind == TYPE_LAYER) return no_method(c, e, from, base);
     return no_member(c, e, base, arena_printf(c->arena, "%s has none", type_kind_text(base)));

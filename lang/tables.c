@@ -146,7 +146,7 @@ bool words_contain(const char *alternatives, const char *word) {
 }
 
 /* ---- statistics of evaluations ---- */
-enum { SOLVE, ATTACK };
+enum { SOLVE, VALUE, ATTACK };
 static const struct {
     int group;
     const char *name;
@@ -160,20 +160,26 @@ static const struct {
 
 bool statistic_find(bool attack, const char *name) {
     for (size_t i = 0; i < STATISTICS; i++)
-        if (statistics[i].group == attack && !strcmp(statistics[i].name, name)) return true;
+        if ((statistics[i].group == ATTACK) == attack && !strcmp(statistics[i].name, name)) return true;
     return false;
 }
 
 bool statistic_is_share(bool attack, const char *name) {
     for (size_t i = 0; i < STATISTICS; i++)
-        if (statistics[i].group == attack && !strcmp(statistics[i].name, name)) return statistics[i].share;
+        if ((statistics[i].group == ATTACK) == attack && !strcmp(statistics[i].name, name)) return statistics[i].share;
+    return false;
+}
+
+bool statistic_of_solves(const char *name) {
+    for (size_t i = 0; i < STATISTICS; i++)
+        if (statistics[i].group == SOLVE && !strcmp(statistics[i].name, name)) return true;
     return false;
 }
 
 const char *statistic_names(Arena *a, bool attack) {
     const char *text = "";
     for (size_t i = 0; i < STATISTICS; i++)
-        if (statistics[i].group == attack)
+        if ((statistics[i].group == ATTACK) == attack)
             text = arena_printf(a, "%s%s%s", text, *text ? ", " : "", statistics[i].name);
     return text;
 }

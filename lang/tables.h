@@ -164,6 +164,7 @@ bool data_provides(const char *name);                           /* std.data has 
 
 /* Whether statistics.def has this row: of an evaluation's attack, or of the solves of its predictions. */
 bool statistic_find(bool attack, const char *name);
+bool statistic_of_solves(const char *name);             /* m.fixed has it too */
 bool statistic_is_share(bool attack, const char *name); /* printed as a percentage */
 const char *statistic_names(Arena *a, bool attack);     /* "steps, residual, converged" */
 #endif

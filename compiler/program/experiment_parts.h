@@ -3,7 +3,7 @@
  * Training runs and evaluations have a specification for each cell of their axes; what is computed from them has one for
  * all.  The runtime evaluates them where they are asked for, each cell once.
  * Files: experiment.c (items, cells), experiment_axes.c (values of sweeps), experiment_value.c (what the values are),
- * experiment_table.c, experiment_figure.c (what is shown), experiment_claim.c. */
+ * experiment_evaluation.c, experiment_table.c, experiment_figure.c (what is shown), experiment_claim.c. */
 #ifndef DEQ_COMPILER_EXPERIMENT_PARTS_H
 #define DEQ_COMPILER_EXPERIMENT_PARTS_H
 #include "axes.h"
@@ -95,8 +95,12 @@ const char *experiment_value(Experiment *x, const Ast *e, const char *name);
 const char *experiment_number(Experiment *x, const Ast *e);
 /* Whether something in it is known only when the experiment runs. */
 bool experiment_runs(Experiment *x, Scope *s, const Ast *e);
-/* The training run in the cell that is read, an Experiment: Pipe's in_cell. */
+/* ---- experiment_evaluation.c ---- */
+/* The training run in the cell that is read, an Experiment: Pipe's in_cell; and the one that `e` names there. */
 const TrainUse *experiment_train(void *cell, const Ast *train, const char *name);
+const TrainUse *experiment_find_train(Experiment *x, Scope *s, const Ast *e);
+bool experiment_is_evaluation(Scope *s, const Ast *e); /* accuracy(net, d.test) */
+const char *experiment_evaluation(Experiment *x, const Ast *e, const char *name);
 /* ---- experiment_table.c ---- */
 json_t *experiment_table(Experiment *x, const Ast *table);
 /* ---- experiment_figure.c ---- */

@@ -1,6 +1,5 @@
 /* experiment_value.c - the values of an experiment: evaluations, their statistics, reductions over sweeps, and what is
  * computed from them. */
-#include "asked.h"
 #include "experiment_parts.h"
 #include "labels.h"
 #include "tables.h"
@@ -9,172 +8,14 @@
 
 static Arena *arena_of(const Experiment *x) { return x->pipe->elab->arena; }
 
-static const char *hidden_name(Experiment *x, const char *name) {
-    return name ? name : arena_printf(arena_of(x), "value %u", ++x->hidden);
-}
-
-/* The training run in the cell that is read. */
-const TrainUse *experiment_train(void *cell, const Ast *train, const char *name) {
-    const Experiment *x = cell;
-    for (uint32_t k = 0; k < x->nnodes; k++) {
-        const ArrayNode *n = &x->nodes[k];
-        if (n->uses && (train ? n->train == train : strcmp(n->name, name) == 0))
-            return n->uses[experiment_cell(x, n->cells)];
-    }
+static const Ast *let_of(const Experiment *x, const Ast *name) {
+    for (uint32_t k = 0; name->ref && k < x->item; k++)
+        if (x->items->kids[k]->kind == AST_LET && AST_SLOT(x->items->kids[k], LET, pattern) == name->ref)
+            return AST_SLOT(x->items->kids[k], LET, value);
     return NULL;
 }
 
-static const TrainUse *find_train(Experiment *x, Scope *s, const Ast *e) {
-    x->pipe->in_cell = experiment_train;
-    x->pipe->cell = x;
-    return pipe_find_train(x->pipe, s, e);
-}
-
-/* As it is now, for what is made later. */
-static Experiment *kept_cell(const Experiment *x) {
-    Experiment *kept = arena_copy(arena_of(x), x, sizeof *x);
-    kept->at = arena_copy(arena_of(x), x->at, (x->axes.n + 1) * sizeof *x->at);
-    return kept;
-}
-
-/* ---- evaluations: accuracy(m with { .. }, d.test[0..1000] under a) ---- */
-static bool is_metric_call(Scope *s, const Ast *e) {
-    if (e->kind != AST_CALL) return false;
-    const Ast *inputs = AST_SLOT(e, CALL, inputs), *callee = AST_SLOT(e, CALL, callee);
-    char path[512];
-    if (inputs->nkids == 0 || !ast_path(callee, path, sizeof path)) return false;
-    const Ast *d = module_find(s->module, path, NULL);
-    if (d ? d->kind != AST_FN : strcmp(path, "accuracy") != 0) return false;
-    const Ast *model = AST_SLOT(inputs->kids[0], ARG, value);
-    Scope from;
-    model = resolve_ast(s, model, &from);
-    if (model->kind == AST_WITH) model = AST_SLOT(model, WITH, base);
-    return pipe_train_declaration(&from, model) != NULL || !d;
-}
-
-typedef struct Evaluation {
-    const Ast *ast;
-    const char *name, *metric;
-    const Ast *train;
-    bool plain;
-} Evaluation;
-
-static bool sets_gradient(const json_t *overrides) {
-    for (size_t k = 0; k < json_array_size(overrides); k++)
-        if (strstr(json_string_value(json_array_get(json_array_get(overrides, k), 0)), "gradient")) return true;
-    return false;
-}
-
-static json_t *evaluation_cell(Experiment *x, void *context) {
-    Evaluation *v = context;
-    Scope scope = experiment_scope(x), *s = &scope;
-    const Ast *e = v->ast, *inputs = AST_SLOT(e, CALL, inputs);
-    if (inputs->nkids != 2) {
-        elab_error(s, DIAG_E0303, e->range, "an evaluation takes a net and examples");
-        return NULL;
-    }
-    Scope from;
-    const Ast *model = resolve_ast(s, AST_SLOT(inputs->kids[0], ARG, value), &from), *with = NULL;
-    if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
-    const TrainUse *train = find_train(x, &from, model);
-    if (!train && pipe_train_declaration(&from, model)) {
-        if (!diags_errors(s->elab->diags)) /* else its own error is told */
-            elab_error(s, DIAG_E0205, inputs->kids[0]->range, "an experiment comes after the training runs it uses");
-        return NULL;
-    }
-    if (!train) return elab_error(s, DIAG_E0504, inputs->kids[0]->range, "a trained net is needed here"), NULL;
-    Slice slice;
-    if (!pipe_slice(x->pipe, s, AST_SLOT(inputs->kids[1], ARG, value), &slice)) return NULL;
-    if (!shape_equal(slice.data->input, train->net->input) || slice.data->target.classes != train->net->target.classes)
-        return elab_error(s, DIAG_E0505, inputs->kids[1]->range, "these examples do not fit the net '%s'",
-                          train->net->model->name),
-               NULL;
-    const char *metric = net_loss(s, train->net, AST_SLOT(e, CALL, callee), true);
-    json_auto_t *data = slice.json, *overrides = json_array(), *attack = json_null();
-    if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return NULL;
-    const Ast *asked = sets_gradient(overrides) ? NULL : train->ast;
-    if (slice.attack) {
-        x->pipe->elab->asked_net = asked;
-        attack = pipe_attacks(x->pipe, &slice.attack_scope, slice.attack, train->net, train->loss, false);
-        x->pipe->elab->asked_net = NULL;
-        if (!attack || !pipe_unmasked(x->pipe, s, train, overrides, attack,
-                                      asked_masking(x->pipe->elab, x->ast->name, experiment_flag(x, "allow_masking")),
-                                      slice.attack))
-            return NULL;
-    }
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "name", v->name, "metric", metric, "model",
-                          train->name, "loss", train->loss, "data", data, "attack", attack, "overrides", overrides);
-    if (slice.attack && (x->audit || x->pipe->audit)) pipe_audit_later(x->pipe, j, train, asked, &slice, kept_cell(x));
-    v->metric = metric;
-    v->train = train->ast;
-    v->plain = !slice.attack && !with;
-    return j;
-}
-
-/* ---- evaluations on what their settings were chosen on ---- */
-static const json_t *array_named(const Experiment *x, const char *name) {
-    for (size_t k = 0; k < json_array_size(x->arrays); k++) {
-        const json_t *j = json_array_get(x->arrays, k);
-        if (strcmp(json_string_value(json_object_get(j, "name")), name) == 0) return j;
-    }
-    return NULL;
-}
-
-static bool overlap(const json_t *a, const json_t *b) {
-    static const char *const same[] = {"data", "split"};
-    for (int k = 0; k < 2; k++)
-        if (!json_equal(json_object_get(a, same[k]), json_object_get(b, same[k]))) return false;
-    const json_t *a_to = json_object_get(a, "to"), *b_to = json_object_get(b, "to");
-    const json_int_t a_from = json_integer_value(json_object_get(a, "from")),
-                     b_from = json_integer_value(json_object_get(b, "from"));
-    return (json_is_null(b_to) || a_from < json_integer_value(b_to)) &&
-           (json_is_null(a_to) || b_from < json_integer_value(a_to));
-}
-
-/* Whether the array rests on an evaluation of some of these examples. */
-static bool rests_on(const Experiment *x, const char *name, const json_t *examples) {
-    const json_t *j = array_named(x, name), *inputs = json_object_get(j, "inputs"),
-                 *cells = json_object_get(j, "cells");
-    const char *of = json_string_value(json_object_get(j, "of"));
-    for (size_t k = 0; k < json_array_size(cells); k++) {
-        const json_t *data = json_object_get(json_array_get(cells, k), "data");
-        if (data && overlap(data, examples)) return true;
-    }
-    for (size_t k = 0; k < json_array_size(inputs); k++)
-        if (rests_on(x, json_string_value(json_array_get(inputs, k)), examples)) return true;
-    return of && rests_on(x, of, examples);
-}
-
-static void warn_chosen(Experiment *x, const Ast *e, AxisSet choices, const json_t *cells) {
-    const json_t *examples = NULL;
-    for (size_t k = 0; k < json_array_size(cells) && !examples; k++)
-        examples = json_object_get(json_array_get(cells, k), "data");
-    for (uint32_t k = x->axes.nsweeps; examples && k < x->axes.n; k++) {
-        const Ast *let = x->axes.axis[k].choice;
-        if (!(choices & AXIS(k)) || !rests_on(x, x->axes.axis[k].name, examples)) continue;
-        Diagnostic *d = diag_report(x->pipe->elab->diags, DIAG_W0539, e->range,
-                                    "'%s' was chosen on some of these examples: what it does on them is too good",
-                                    x->axes.axis[k].name);
-        diag_note(d, let->range, "chosen here");
-    }
-}
-
-static const char *add_evaluation(Experiment *x, const Ast *e, const char *name) {
-    const AxisSet shown = axes_shown(&x->axes, e), cells = shown | axes_hidden(&x->axes, e);
-    Evaluation v = {.ast = e, .name = hidden_name(x, name)};
-    json_t *list = experiment_cells(x, cells, evaluation_cell, &v, e->range);
-    if (!list) return NULL;
-    warn_chosen(x, e, cells & ~shown, list);
-    return experiment_add(x,
-                          (ArrayNode){.name = v.name,
-                                      .kind = "evaluate",
-                                      .shown = shown,
-                                      .cells = cells,
-                                      .train = v.train,
-                                      .plain = v.plain,
-                                      .percent = strcmp(v.metric, "accuracy") == 0},
-                          json_pack("{s:o}", "cells", list));
-}
+static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const char *name);
 
 /* ---- statistics: m.fixed.steps, clean.steps, robust.attack.converged ---- */
 /* `attack`: of what the attack of the evaluation asked.  NULL: e is no statistic. */
@@ -185,20 +26,43 @@ static const char *statistic_of(const Ast *e, bool *attack) {
     return statistic_find(*attack, e->name) ? e->name : NULL;
 }
 
+static const char *add_pick(Experiment *x, const Ast *e, const char *of, Range at, const char *name);
+
+/* robust[mode: jfb].steps is robust.steps[mode: jfb]. */
+static const char *add_statistic_of_pick(Experiment *x, Scope *s, const Ast *e, const Ast *pick, bool attack,
+                                         const char *name) {
+    Arena *a = arena_of(x);
+    const Ast *base = AST_SLOT(pick, INDEX, base);
+    Ast *member = arena_copy(a, e, sizeof *e), *inner = member;
+    member->kids = arena_copy(a, e->kids, e->nkids * sizeof *e->kids);
+    if (attack) {
+        inner = arena_copy(a, AST_SLOT(e, MEMBER, base), sizeof *inner);
+        inner->kids = arena_copy(a, inner->kids, inner->nkids * sizeof *inner->kids);
+        AST_SLOT(member, MEMBER, base) = inner;
+    }
+    AST_SLOT(inner, MEMBER, base) = (Ast *)base;
+    const char *of = add_statistic(
+        x, s, member, arena_printf(a, "%s.%s%s", experiment_text(x, base->range), attack ? "attack." : "", e->name));
+    return of ? add_pick(x, pick, of, e->range, name) : NULL;
+}
+
 static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const char *name) {
     bool attack = false;
     const char *what = statistic_of(e, &attack);
-    const Ast *base = AST_SLOT(e, MEMBER, base);
+    const Ast *base = AST_SLOT(e, MEMBER, base), *given = attack ? AST_SLOT(base, MEMBER, base) : base,
+              *let = given->kind == AST_NAME ? let_of(x, given) : NULL;
+    if (is_pick(given) || (let && is_pick(let)))
+        return add_statistic_of_pick(x, s, e, is_pick(given) ? given : let, attack, name);
     const ArrayNode *of = NULL;
     if (attack) base = AST_SLOT(base, MEMBER, base);
     if (base->kind == AST_MEMBER && strcmp(base->name, "fixed") == 0) base = AST_SLOT(base, MEMBER, base);
     of = experiment_item(x, base);
-    if (is_metric_call(s, base)) {
-        const char *made = add_evaluation(x, base, NULL);
+    if (experiment_is_evaluation(s, base)) {
+        const char *made = experiment_evaluation(x, base, NULL);
         if (!made) return NULL;
         of = experiment_array(x, made);
     }
-    const TrainUse *train = of && !of->uses ? NULL : find_train(x, s, base);
+    const TrainUse *train = of && !of->uses ? NULL : experiment_find_train(x, s, base);
     if (of && of->uses) of = NULL; /* of the first plain evaluation of the net, else of the first */
     for (int pass = 0; pass < 2 && train && !of; pass++)
         for (uint32_t k = 0; k < x->nnodes && !of; k++)
@@ -400,9 +264,8 @@ static bool picks_exist(Experiment *x, const Ast *list) {
     return true;
 }
 
-static const char *add_pick(Experiment *x, const Ast *e, const char *name) {
+static const char *add_pick(Experiment *x, const Ast *e, const char *of, Range at, const char *name) {
     const Ast *list = AST_SLOT(e, INDEX, indices);
-    const char *of = experiment_value(x, AST_SLOT(e, INDEX, base), NULL);
     json_auto_t *picks = json_array();
     AxisSet taken = 0, more = 0;
     if (!of || !picks_exist(x, list)) return NULL;
@@ -412,7 +275,7 @@ static const char *add_pick(Experiment *x, const Ast *e, const char *name) {
         json_array_extend(picks, own);
     }
     const ArrayNode node = *experiment_array(x, of);
-    name = name ? name : experiment_text(x, e->range);
+    name = name ? name : experiment_text(x, at);
     if (experiment_array(x, name)) return name;
     const AxisSet shown = (node.shown & ~taken) | more;
     return experiment_add(x,
@@ -423,13 +286,6 @@ static const char *add_pick(Experiment *x, const Ast *e, const char *name) {
                                       .percent = node.percent,
                                       .chosen = node.chosen},
                           json_pack("{s:s, s:O}", "of", of, "picks", picks));
-}
-
-static const Ast *let_of(const Experiment *x, const Ast *name) {
-    for (uint32_t k = 0; name->ref && k < x->item; k++)
-        if (x->items->kids[k]->kind == AST_LET && AST_SLOT(x->items->kids[k], LET, pattern) == name->ref)
-            return AST_SLOT(x->items->kids[k], LET, value);
-    return NULL;
 }
 
 /* A number of another experiment that is known now: an array all the same, of its one cell. */
@@ -457,7 +313,7 @@ static bool is_array(Experiment *x, Scope *s, const Ast *e, const char **value) 
             *value = add_coordinate(x, e, axis);
         return node || axis;
     }
-    if (!is_metric_call(s, e) && !statistic_of(e, &(bool){false}) && !reduction_of(e, &call) && !is_pick(e) &&
+    if (!experiment_is_evaluation(s, e) && !statistic_of(e, &(bool){false}) && !reduction_of(e, &call) && !is_pick(e) &&
         !is_net_number(s, e))
         return false;
     *value = experiment_value(x, e, NULL);
@@ -570,8 +426,8 @@ const char *experiment_value(Experiment *x, const Ast *e, const char *name) {
     Scope s = experiment_scope(x);
     ReductionCall call;
     if (reduction_of(e, &call)) return add_reduction(x, &call, e, name);
-    if (is_pick(e)) return add_pick(x, e, name);
-    if (is_metric_call(&s, e)) return add_evaluation(x, e, name);
+    if (is_pick(e)) return add_pick(x, e, experiment_value(x, AST_SLOT(e, INDEX, base), NULL), e->range, name);
+    if (experiment_is_evaluation(&s, e)) return experiment_evaluation(x, e, name);
     if (statistic_of(e, &(bool){false})) return add_statistic(x, &s, e, name);
     if (is_net_number(&s, e)) return add_net_number(x, e, name);
     return add_expression(x, &s, e, name);
@@ -589,7 +445,7 @@ bool experiment_runs(Experiment *x, Scope *s, const Ast *e) {
     if (experiment_item(x, e)) return true;
     const Ast *sweep;
     int place;
-    if (is_metric_call(s, e) || statistic_of(e, &(bool){false}) || reduction_of(e, &call) || is_pick(e) ||
+    if (experiment_is_evaluation(s, e) || statistic_of(e, &(bool){false}) || reduction_of(e, &call) || is_pick(e) ||
         label_compared(x->items, e, &sweep, &place) || sweep_of_both(x->items, e))
         return true;
     const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;

@@ -32,12 +32,16 @@ typedef struct deq_attack_totals { /* sums over the examples of an evaluation */
     int64_t solves, unconverged, diverged, adjoints, adjoints_unconverged;
 } deq_attack_totals;
 
-typedef struct deq_evaluation {  /* of one model on one slice */
-    double metric, loss;         /* means; NaN when not wanted */
-    bool share;                  /* the mean is a share of the examples */
-    int64_t examples, undefined; /* undefined: predictions with a NaN, which are wrong */
-    double steps, residual;      /* means over examples, of the solves that gave the prediction */
-    double converged;            /* share of these solves that reached their tolerance */
+typedef struct deq_evaluation {   /* of one model on one slice */
+    double metric, loss;          /* means; NaN when not wanted */
+    bool share;                   /* the mean is a share of the examples */
+    int64_t examples, undefined;  /* undefined: predictions with a NaN, which are wrong */
+    double steps, residual;       /* means over examples, of the solves that gave the prediction */
+    double converged;             /* share of these solves that reached their tolerance */
+    double margin;                /* mean over examples; evaluations .. processor too */
+    double evaluations, products; /* of an example's prediction and attack: of f; with its Jacobian */
+    double processor;             /* seconds */
+    double bytes;                 /* that the solves of one example take */
     deq_attack_totals attack;
     bool by_loss;          /* its value is the mean loss */
     deq_interval interval; /* of its value */

@@ -125,8 +125,7 @@ bool deq_arrays_open(deq_arrays *g, deq_app *app, const deq_experiment_spec *x, 
 static void cell_free(deq_cell *c) {
     if (c->evaluation) deq_evaluation_free(c->evaluation);
     free(c->evaluation);
-    free(c->steps);
-    free(c->residual);
+    for (int i = 0; i < DEQ_MEANS; i++) free(c->means[i]);
     if (c->sampled) {
         free(c->sampled->values);
         free(c->sampled->means);
@@ -388,9 +387,19 @@ static bool take_picked(deq_arrays *g, const deq_array_spec *a, deq_cell *c, con
     return ok;
 }
 
+const char *const deq_mean_names[DEQ_MEANS] = {"steps", "residual", "loss", "margin", "evaluations", "products"};
+
+float deq_mean_value(const deq_record *r, int mean) {
+    const double values[DEQ_MEANS] = {(double)r->steps, (double)r->residual,    r->loss,
+                                      r->margin,        (double)r->evaluations, (double)r->products};
+    return (float)values[mean];
+}
+
 /* Means over examples are resampled with them; other statistics stay as they are. */
 static bool sample_statistic(const deq_cell *of, const char *what, deq_cell *c) {
-    const float *values = !strcmp(what, "steps") ? of->steps : !strcmp(what, "residual") ? of->residual : NULL;
+    const float *values = NULL;
+    for (int i = 0; i < DEQ_MEANS; i++)
+        if (!strcmp(what, deq_mean_names[i])) values = of->means[i];
     if (!values || !of->sampled || isnan(c->value)) return true;
     double *copy = malloc((size_t)(of->sampled->n + 1) * sizeof *copy);
     c->sampled = copy ? calloc(1, sizeof *c->sampled) : NULL;

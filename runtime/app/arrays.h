@@ -16,6 +16,11 @@ typedef struct deq_sampled { /* values of examples, of which means are taken */
     int nmeans;
 } deq_sampled;
 
+/* Statistics that are means over examples, and are resampled with them. */
+enum { DEQ_MEANS = 6 };
+extern const char *const deq_mean_names[DEQ_MEANS];
+float deq_mean_value(const deq_record *r, int mean);
+
 typedef struct deq_cell {
     bool done, waiting; /* waiting: its parts are being made */
     bool absent;        /* there is no such cell: its value is NaN */
@@ -27,7 +32,7 @@ typedef struct deq_cell {
     deq_evaluation *evaluation; /* of an evaluation */
     const deq_value_spec *spec; /* likewise */
     deq_sampled *sampled;       /* of evaluations, the worst of several, and means over examples */
-    float *steps, *residual;    /* of an evaluation's examples, for its statistics */
+    float *means[DEQ_MEANS];    /* of an evaluation's examples, for its statistics: as in deq_mean_names */
     int stamp;                  /* the resample that `drawn` is of, from 1 */
     double drawn;
 } deq_cell;

@@ -132,7 +132,7 @@ static deq_interval interval_of(const deq_evaluation *v, uint64_t key) {
 
 static void summarise(deq_evaluation *v, uint64_t key) {
     const int64_t n = v->examples;
-    double metric = 0, loss = 0, steps = 0, residual = 0;
+    double metric = 0, loss = 0, steps = 0, residual = 0, margin = 0, evaluations = 0, products = 0, processor = 0;
     int64_t failed = 0, solved = 0;
     v->seconds = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -145,10 +145,18 @@ static void summarise(deq_evaluation *v, uint64_t key) {
         failed += r->unconverged;
         v->undefined += r->prediction < 0;
         v->seconds += (double)r->seconds;
+        margin += r->margin;
+        evaluations += r->evaluations;
+        products += r->products;
+        processor += (double)r->processor_seconds;
         add_attack(&v->attack, r);
     }
     v->metric = metric / (double)n;
     v->loss = loss / (double)n;
+    v->margin = margin / (double)n;
+    v->evaluations = evaluations / (double)n;
+    v->products = products / (double)n;
+    v->processor = processor / (double)n;
     v->steps = solved ? steps / (double)n : NAN;
     v->residual = solved ? residual / (double)n : NAN;
     v->converged = solved ? 1 - ratio(failed, solved) : NAN;
@@ -159,6 +167,12 @@ static void summarise(deq_evaluation *v, uint64_t key) {
 static double solve_steps(const deq_evaluation *v) { return v->steps; }
 static double solve_residual(const deq_evaluation *v) { return v->residual; }
 static double solve_converged(const deq_evaluation *v) { return v->converged; }
+static double value_loss(const deq_evaluation *v) { return v->loss; }
+static double value_margin(const deq_evaluation *v) { return v->margin; }
+static double value_evaluations(const deq_evaluation *v) { return v->evaluations; }
+static double value_products(const deq_evaluation *v) { return v->products; }
+static double value_seconds(const deq_evaluation *v) { return v->processor; }
+static double value_bytes(const deq_evaluation *v) { return v->bytes; }
 static double attack_converged(const deq_evaluation *v) { return 1 - ratio(v->attack.unconverged, v->attack.solves); }
 static double attack_adjoint_converged(const deq_evaluation *v) {
     return 1 - ratio(v->attack.adjoints_unconverged, v->attack.adjoints);
@@ -170,7 +184,9 @@ static double attack_gradients(const deq_evaluation *v) { return ratio(v->attack
 
 #define SPELLING_SOLVE(name) #name
 #define SPELLING_ATTACK(name) "attack." #name
+#define SPELLING_VALUE(name) #name
 #define FUNCTION_SOLVE(name) solve_##name
+#define FUNCTION_VALUE(name) value_##name
 #define FUNCTION_ATTACK(name) attack_##name
 
 double deq_evaluation_statistic(const deq_evaluation *v, const char *what) {
@@ -182,6 +198,7 @@ double deq_evaluation_statistic(const deq_evaluation *v, const char *what) {
 }
 
 #define MEMBER_SOLVE(name)
+#define MEMBER_VALUE(name)
 #define MEMBER_ATTACK(name) json_object_set_new(out, #name, deq_json_number(attack_##name(v)));
 
 json_t *deq_evaluation_attack_json(const deq_evaluation *v) {
@@ -466,6 +483,17 @@ static bool find_or_measure(deq_app *app, deq_engine *engine, const deq_model *m
     return ok;
 }
 
+/* Of the part of the attack that takes most; those against other nets are none of this engine's. */
+static double example_bytes(deq_engine *engine, const deq_attack_spec *attack) {
+    int64_t most = deq_engine_example_bytes(engine, NULL);
+    for (; attack; attack = attack->next) {
+        const int64_t own =
+            attack->against.model || !attack->gradient ? 0 : deq_engine_example_bytes(engine, attack->gradient);
+        if (own > most) most = own;
+    }
+    return most < 0 ? NAN : (double)most;
+}
+
 static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
                      deq_evaluation *out, deq_error *e) {
     int64_t from, to;
@@ -487,6 +515,7 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
     out->attacks_run = all.attacks_run;
     out->attacks_found = all.attacks_found;
     summarise(out, (uint64_t)model->spec->seed);
+    out->bytes = example_bytes(engine, v->attack);
     out->attacked = deq_app_attack_name(app, engine, model->spec->net, v->attack);
     out->trained = deq_app_attack_differs(app, model, engine, v->attack);
     if (out->trained)

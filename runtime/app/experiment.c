@@ -122,14 +122,12 @@ static bool sample(deq_arrays *g, deq_cell *c, deq_error *e) {
     const deq_cell *other = find_evaluation(g, c, is_of_same_examples);
     double *values = malloc((size_t)(v->examples + 1) * sizeof *values);
     c->sampled = calloc(1, sizeof *c->sampled);
-    c->steps = malloc((size_t)(v->examples + 1) * sizeof *c->steps);
-    c->residual = malloc((size_t)(v->examples + 1) * sizeof *c->residual);
-    if (!values || !c->sampled || !c->steps || !c->residual)
-        return free(values), deq_fail(e, DEQ_MEMORY, "out of memory for an evaluation");
+    bool ok = values && c->sampled;
+    for (int k = 0; k < DEQ_MEANS; k++) ok = (c->means[k] = malloc((size_t)(v->examples + 1) * sizeof(float))) && ok;
+    if (!ok) return free(values), deq_fail(e, DEQ_MEMORY, "out of memory for an evaluation");
     for (int64_t i = 0; i < v->examples; i++) {
         values[i] = v->by_loss ? v->records[i].loss : v->records[i].metric;
-        c->steps[i] = (float)v->records[i].steps;
-        c->residual[i] = (float)v->records[i].residual;
+        for (int k = 0; k < DEQ_MEANS; k++) c->means[k][i] = deq_mean_value(&v->records[i], k);
     }
     *c->sampled =
         (deq_sampled){.values = values, .n = v->examples, .group = other ? other->sampled->group : g->groups++};

@@ -49,6 +49,9 @@ static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool attack
     r.metric = rows->metric[i];
     r.loss = rows->loss[i];
     r.margin = rows->margin[i];
+    r.evaluations = c->evaluations;
+    r.products = c->products;
+    r.processor_seconds = c->seconds;
     if (c->solves) {
         r.steps = rows->steps[i];
         r.residual = rows->residual[i];
@@ -59,6 +62,9 @@ static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool attack
     if (!attacked) return r;
     r.distance_inf = (float)rows->distance[0][i];
     r.distance_2 = (float)rows->distance[1][i];
+    r.evaluations += a->evaluations;
+    r.products += a->products;
+    r.processor_seconds += a->seconds;
     r.queries = a->queries;
     r.gradients = a->gradients;
     r.zero_gradients = a->zero;
@@ -274,6 +280,9 @@ static void join(deq_record *known, const deq_record *one, int attack) {
     if (worse(one, known)) next.attack = attack;
     next.clean_metric = known->clean_metric;
     next.clean_loss = known->clean_loss;
+    next.evaluations = known->evaluations + one->evaluations;
+    next.products = known->products + one->products;
+    next.processor_seconds = known->processor_seconds + one->processor_seconds;
     next.queries = known->queries + one->queries;
     next.gradients = known->gradients + one->gradients;
     next.zero_gradients = known->zero_gradients + one->zero_gradients;

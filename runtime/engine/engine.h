@@ -59,6 +59,9 @@ int64_t deq_engine_memory(const deq_engine *engine);            /* bytes held: p
 bool deq_engine_set(deq_engine *engine, const char *path, const char *value, deq_error *e);
 /* Whether the forward solvers serve the gradient modes, and the mode of an attack (NULL: none of its own). */
 bool deq_engine_check_settings(const deq_engine *engine, const char *attack_gradient, deq_error *e);
+/* Bytes that the solves of one example more take, under the settings in force and the mode of an attack (NULL: none of its
+ * own), with the defence if there is one; -1: no memory to find out, or they do not go together. */
+int64_t deq_engine_example_bytes(deq_engine *engine, const char *attack_gradient);
 void deq_engine_settings(const deq_engine *engine, json_t *out); /* resolved settings as an object path -> text */
 const deq_mode *deq_engine_mode(const deq_engine *engine,
                                 int fixed);                        /* of fixed point `fixed`; until the next setting */

@@ -2,6 +2,7 @@
 #include "engine_run.h"
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 /* Rows from .. to of block b.  All blocks have nearly the same size, whatever n is. */
 static int64_t block_start(const run *r, int64_t b) { return r->n * b / r->blocks; }
@@ -141,8 +142,21 @@ static deq_frame gather(const run *r, const engine_worker *w, int64_t from, int6
                        .arg1 = w->y};
 }
 
+/* Processor time of this thread, in seconds: what others do at the same time is no part of it. */
+static double processor_seconds(void) {
+    struct timespec t;
+    return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) ? NAN : (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The time since `began` is shared out among the block's examples. */
+static void share_out(const engine_worker *w, int64_t n, double began) {
+    const double seconds = processor_seconds() - began;
+    for (int64_t i = 0; i < n; i++) w->solver->counts[i].seconds = (float)(seconds / (double)n);
+}
+
 /* The attack differentiates, and judges its steps by, the undefended net, unless it knows the defence. */
 static void attack(const run *r, const engine_worker *w, int64_t from, int64_t n, deq_frame *frame) {
+    const double began = processor_seconds();
     deq_frame inner = *frame;
     deq_worker_begin(w->solver, &(deq_request){.settings = r->attacking ? r->engine->attacking : r->engine->settings,
                                                .defence = r->knows ? &r->engine->defence : NULL,
@@ -151,6 +165,7 @@ static void attack(const run *r, const engine_worker *w, int64_t from, int64_t n
     inner.arg2 = w->adversarial;
     inner.scalars = r->scalars;
     r->attack->function(&inner, n);
+    share_out(w, n, began);
     if (r->results && r->results->attack)
         memcpy(r->results->attack + from, w->solver->counts, (size_t)n * sizeof *w->solver->counts);
     frame->arg0 = w->adversarial;
@@ -383,8 +398,11 @@ void engine_block(run *r, int worker, int64_t b, char *accum) {
     const char *used = frame.arg0;
     if (r->crafting)
         memcpy(r->crafted + from * bytes, w->adversarial, (size_t)(n * bytes));
-    else
+    else {
+        const double began = processor_seconds();
         (pair ? compute_pair : compute)(r, w, from, n, &frame, accum);
+        share_out(w, n, began);
+    }
     if (r->carried) move_perturbation(r, w, from, n);
     exchange_visits(r, solver, n, w->example, true);
     if (!r->crafting && r->metric) measure(r, w, n, &frame);

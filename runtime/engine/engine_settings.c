@@ -1,5 +1,6 @@
 /* engine_settings.c - settings of a net's fixed points by path, saved and restored as a stack. */
 #include "engine_internal.h"
+#include "worker_plan.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,17 +67,45 @@ bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_erro
     return engine_set_all(g, g->settings, path, value, e);
 }
 
+/* The settings under an attack's gradient mode; free() them.  NULL: `e` says why. */
+static deq_fixed_settings *attacking_of(const deq_engine *g, const char *attack_gradient, deq_error *e) {
+    deq_fixed_settings *attacking = malloc(((size_t)g->nfixed + 1) * sizeof *attacking);
+    if (!attacking) return deq_fail(e, DEQ_MEMORY, "settings"), NULL;
+    memcpy(attacking, g->settings, (size_t)g->nfixed * sizeof *attacking);
+    for (int i = 0; i < g->nfixed; i++) attacking[i].finish = deq_finish_of(&g->settings[i]);
+    if (engine_set_all(g, attacking, "gradient", attack_gradient, e)) return attacking;
+    return free(attacking), NULL;
+}
+
+enum { FEW_ROWS = 64, MORE_ROWS = 128 };
+
+/* What planning for so many examples takes; 0: no memory to find out. */
+static size_t planned(deq_engine *g, int64_t rows, const deq_fixed_settings *const *settings, int count) {
+    deq_worker *worker = deq_worker_new((int)g->real_bits, rows, g->descriptors, g->nfixed);
+    const size_t bytes = worker ? deq_worker_bytes(worker, settings, count, g->defence.given) : 0;
+    deq_worker_free(worker);
+    return bytes;
+}
+
+int64_t deq_engine_example_bytes(deq_engine *g, const char *attack_gradient) {
+    deq_error own = {0};
+    deq_fixed_settings *attacking = attack_gradient ? attacking_of(g, attack_gradient, &own) : NULL;
+    const deq_fixed_settings *settings[2] = {g->settings, attacking};
+    if (attack_gradient && !attacking) return -1;
+    const size_t few = planned(g, FEW_ROWS, settings, attacking ? 2 : 1),
+                 more = planned(g, MORE_ROWS, settings, attacking ? 2 : 1);
+    free(attacking);
+    return few && more ? (int64_t)(more - few) / (MORE_ROWS - FEW_ROWS) : -1;
+}
+
 bool deq_engine_check_settings(const deq_engine *g, const char *attack_gradient, deq_error *e) {
     for (int i = 0; i < g->nfixed; i++)
         if (!deq_fixed_check(&g->settings[i], g->fixed[i].descriptor, e) ||
             !deq_fixed_check_penalties(&g->settings[i], g->fixed[i].descriptor, e))
             return false;
     if (!attack_gradient) return true;
-    deq_fixed_settings *attacking = malloc(((size_t)g->nfixed + 1) * sizeof *attacking);
-    if (!attacking) return deq_fail(e, DEQ_MEMORY, "settings");
-    memcpy(attacking, g->settings, (size_t)g->nfixed * sizeof *attacking);
-    for (int i = 0; i < g->nfixed; i++) attacking[i].finish = deq_finish_of(&g->settings[i]);
-    bool good = engine_set_all(g, attacking, "gradient", attack_gradient, e);
+    deq_fixed_settings *attacking = attacking_of(g, attack_gradient, e);
+    bool good = attacking != NULL;
     for (int i = 0; good && i < g->nfixed; i++) good = deq_fixed_check(&attacking[i], g->fixed[i].descriptor, e);
     free(attacking);
     return good;

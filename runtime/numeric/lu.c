@@ -80,6 +80,7 @@ void NAME(solve_lu)(problem *p, deq_space *space) {
                 if (j > 0) in[i * order + j - 1] = 0;
                 in[i * order + j] = 1;
             }
+            deq_count_products(&f, count);
             p->fixed->vjp_z(&f, count);
             for (int64_t i = 0; i < count; i++) {
                 real *column = matrices + i * each + j * order;

@@ -21,6 +21,7 @@ void NAME(call_good)(deq_routine_fn *routine, const deq_frame *frame, const deq_
             if (f.tape) f.tape = (char *)f.tape + from * fixed->tape_bytes;
             f.rows += from;
             if (f.example) f.example += from;
+            deq_count_products(&f, to - from);
             routine(&f, to - from);
         }
         from = to + 1;

@@ -29,8 +29,10 @@ void problem_apply(problem *p, const real *in, real *out, int evaluation) {
     if (p->adjoint) {
         if (evaluation == 0 && !p->start)
             memset(out, 0, (size_t)p->active * (size_t)p->vectors * sizeof(vec));
-        else
+        else {
+            deq_count_products(f, p->active);
             p->fixed->vjp_z(f, p->active);
+        }
     } else if (p->tapes) {
         deq_kept *kept = p->tapes;
         int every = kept->mode.checkpoint;

@@ -141,14 +141,24 @@ typedef struct deq_worker {
     const struct deq_resolvents *resolvents; /* what splitting solvers multiply with (resolvent.h); NULL: none */
 } deq_worker;
 
-/* f of n states, and f with its tape, as the frame says; counted. */
+/* f of n states, and f with its tape, as the frame says; counted, also by row. */
+static inline void deq_count_evaluations(const deq_frame *frame, int64_t n) {
+    deq_worker *w = frame->host;
+    w->forward.evaluations += n;
+    for (int64_t i = 0; i < n; i++) w->counts[frame->rows[i]].evaluations++;
+}
 static inline void deq_evaluate(const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
-    ((deq_worker *)frame->host)->forward.evaluations += n;
+    deq_count_evaluations(frame, n);
     fixed->f(frame, n);
 }
 static inline void deq_linearise(const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
-    ((deq_worker *)frame->host)->forward.evaluations += n;
+    deq_count_evaluations(frame, n);
     fixed->lin(frame, n);
+}
+/* n products with the Jacobian or its transpose are made. */
+static inline void deq_count_products(const deq_frame *frame, int64_t n) {
+    deq_worker *w = frame->host;
+    for (int64_t i = 0; i < n; i++) w->counts[frame->rows[i]].products++;
 }
 
 /* A worker for the fixed points of a net; nothing is planned yet.  NULL when memory is short. */

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Members of evaluations: what an example costs is counted exactly, and does not change with the threads or the cache.
+source "$(dirname "$0")/lib.sh"
+data 64
+cp "$PROGRAMS"/{shared,members}.deq .
+expect 0 'claim "bytes" holds' "$DEQ" run members.deq
+cp results/members/F.csv first.csv
+# short: two steps of a solver that evaluates f at their end, and what the residual and the value take
+[[ $(cell first.csv 1 clean.evaluations) == 4 ]] || fail "the clean prediction of the short net takes $(cell first.csv 1 clean.evaluations) evaluations of f"
+for row in 1 2 3 4 5 6 7 8 9 10 11 12; do
+  awk -v e="$(cell first.csv $row r.evaluations)" -v c="$(cell first.csv $row clean.evaluations)" 'BEGIN { exit !(e > c) }' || fail "row $row: an attack costs evaluations"
+  awk -v s="$(cell first.csv $row r.seconds)" 'BEGIN { exit !(s > 0) }' || fail "row $row: no time, though its attack was run for another evaluation"
+done
+[[ $(cell first.csv 7 r.products) == 4 ]] || fail "two gradients through two steps are four products"
+# an evaluation whose attack another one has run costs what it would have cost
+[[ $(cell first.csv 1 r.products) == "$(cell first.csv 4 r.products)" ]] || fail "the defence changes what the attack costs"
+[[ $(cell results/members/P.csv 1 'r[defence: early].bytes') == "$(cell first.csv 1 r.bytes)" ]] || fail "a member of a pick"
+[[ $(cell results/members/P.csv 4 early.evaluations) == "$(cell first.csv 7 r.evaluations)" ]] || fail "a member of a name for a pick"
+awk -v l="$(cell first.csv 1 r.loss)" 'BEGIN { exit !(l > 1) }' || fail "the loss under the attack"
+# from the cache: the same, with the seconds of the first time
+expect 0 '' "$DEQ" run members.deq
+cut -d, -f1-14 first.csv >a; cut -d, -f1-14 results/members/F.csv >b
+cmp -s a b || fail "values from the cache differ"
+# with one thread: all but the seconds
+expect 0 '' "$DEQ" run members.deq --threads 1 --fresh
+same first.csv results/members/F.csv
+no_partial_files
+done_testing
