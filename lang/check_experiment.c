@@ -252,7 +252,9 @@ static void check_columns(Checker *c, Ast *value) {
         Diagnostic *d = diag_report(c->diags, DIAG_E0516, column->range,
                                     "a column shows one number for each cell, this is %s", type_text(c->arena, t));
         if (t->kind == TYPE_STATISTICS)
-            diag_help(d, "its members are %s", statistic_names(c->arena, t == &type_attack_statistics));
+            diag_help(d, "its members are %s",
+                      t == &type_log ? log_column_names(c->arena)
+                                     : statistic_names(c->arena, t == &type_attack_statistics));
     }
 }
 

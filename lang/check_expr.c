@@ -307,6 +307,11 @@ static const Type *check_index(Checker *c, Ast *e) {
     const Type *t = check_expr(c, base);
     if (t->kind == TYPE_ERROR) return t;
     if (t->kind == TYPE_TENSOR) return index_tensor(c, e, t);
+    if (t == &type_log && list->nkids == 1 && c->axes) { /* net.log[epoch] */
+        const Type *index = check_expr(c, list->kids[0]);
+        if (index->kind == TYPE_ERROR || fits(c, list->kids[0], &type_int))
+            return index->kind == TYPE_ERROR ? index : t;
+    }
     if ((t->kind == TYPE_STATES || t->kind == TYPE_EXAMPLES) && list->nkids == 1) {
         const Type *index = check_expr(c, list->kids[0]);
         if (index->kind == TYPE_ERROR) return index;

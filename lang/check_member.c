@@ -67,6 +67,10 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
         return same(e->name, "train") || same(e->name, "test")
                    ? type_of_items(c->arena, TYPE_EXAMPLES, base->nitems, base->items)
                    : no_member(c, e, base, "its members are train and test");
+    if (base == &type_log)
+        return log_column_find(e->name)
+                   ? &type_real
+                   : no_member(c, e, base, arena_printf(c->arena, "its columns are %s", log_column_names(c->arena)));
     if (base == &type_statistics && statistic_find(false, e->name) && !statistic_of_solves(e->name))
         return no_member(c, e, base, "an evaluation has it: let clean = accuracy(net, d.test)");
     if (base->kind == TYPE_STATISTICS) return statistic_member(c, e, base, base == &type_attack_statistics, "");
@@ -82,6 +86,7 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
                 t->items = arena_copy(c->arena, &body->kids[i]->type, sizeof *t->items);
                 return t;
             }
+        if (same(e->name, "log")) return &type_log;
         if (same(e->name, "parameters") || same(e->name, "state_bytes")) return &type_real;
         if (is_net_setting(e->name))
             return layer_has_fixed(c, base->items[0]->decl) ? setting_type(e->name)
@@ -89,7 +94,7 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
         return no_member(
             c, e, base,
             arena_printf(c->arena,
-                         "its members are fixed (%s), parameters, state_bytes, forward, gradient, finish and "
+                         "its members are fixed (%s), log, parameters, state_bytes, forward, gradient, finish and "
                          "the names of its layers",
                          statistic_names(c->arena, false)));
     }

@@ -1,5 +1,6 @@
 /* tables.c - the .def files as arrays; see tables.h. */
 #include "tables.h"
+#include "log_columns.h"
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -181,5 +182,25 @@ const char *statistic_names(Arena *a, bool attack) {
     for (size_t i = 0; i < STATISTICS; i++)
         if ((statistics[i].group == ATTACK) == attack)
             text = arena_printf(a, "%s%s%s", text, *text ? ", " : "", statistics[i].name);
+    return text;
+}
+
+/* ---- columns of training logs ---- */
+static const char *const log_columns[] = {
+#define X(column, doc) #column,
+    DEQ_LOG(X)
+#undef X
+};
+#define LOG_COLUMNS (sizeof log_columns / sizeof *log_columns)
+
+bool log_column_find(const char *name) {
+    for (size_t i = 0; i < LOG_COLUMNS; i++)
+        if (!strcmp(log_columns[i], name)) return true;
+    return false;
+}
+
+const char *log_column_names(Arena *a) {
+    const char *text = "";
+    for (size_t i = 0; i < LOG_COLUMNS; i++) text = arena_printf(a, "%s%s%s", text, i ? ", " : "", log_columns[i]);
     return text;
 }

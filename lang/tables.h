@@ -164,6 +164,8 @@ bool data_provides(const char *name);                           /* std.data has 
 
 /* Whether statistics.def has this row: of an evaluation's attack, or of the solves of its predictions. */
 bool statistic_find(bool attack, const char *name);
+bool log_column_find(const char *name); /* of a training log */
+const char *log_column_names(Arena *a);
 bool statistic_of_solves(const char *name);             /* m.fixed has it too */
 bool statistic_is_share(bool attack, const char *name); /* printed as a percentage */
 const char *statistic_names(Arena *a, bool attack);     /* "steps, residual, converged" */

@@ -12,8 +12,8 @@ const Type type_error = {.kind = TYPE_ERROR}, type_number = {.kind = TYPE_NUMBER
            type_solver = {.kind = TYPE_SOLVER}, type_penalty = {.kind = TYPE_PENALTY},
            type_finish = {.kind = TYPE_FINISH}, type_record = {.kind = TYPE_RECORD},
            type_statistics = {.kind = TYPE_STATISTICS}, type_attack_statistics = {.kind = TYPE_STATISTICS},
-           type_check = {.kind = TYPE_CHECK}, type_weights = {.kind = TYPE_WEIGHTS},
-           type_evaluation = {.kind = TYPE_TENSOR, .elem = ELEM_REAL};
+           type_log = {.kind = TYPE_STATISTICS}, type_check = {.kind = TYPE_CHECK},
+           type_weights = {.kind = TYPE_WEIGHTS}, type_evaluation = {.kind = TYPE_TENSOR, .elem = ELEM_REAL};
 
 const Type *type_tensor(Arena *a, Elem elem, uint32_t rank, const Size *const *dims) {
     Type *t = arena_alloc(a, sizeof *t);

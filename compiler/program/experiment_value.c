@@ -22,6 +22,7 @@ static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const ch
 static const char *statistic_of(const Ast *e, bool *attack) {
     if (e->kind != AST_MEMBER) return NULL;
     const Ast *base = AST_SLOT(e, MEMBER, base);
+    if (base->type == &type_log) return NULL;
     *attack = base->kind == AST_MEMBER && strcmp(base->name, "attack") == 0;
     return statistic_find(*attack, e->name) ? e->name : NULL;
 }
@@ -95,6 +96,34 @@ static json_t *axis_numbers(Experiment *x, uint32_t axis) {
         json_array_append_new(numbers, json_real(number));
     }
     return json_incref(numbers);
+}
+
+/* ---- logs of training: net.log.seconds, net.log[epoch].norm2 ---- */
+static bool is_log_number(const Ast *e) {
+    return e->kind == AST_MEMBER && AST_SLOT(e, MEMBER, base)->type == &type_log;
+}
+
+static const char *add_log_number(Experiment *x, Scope *s, const Ast *e, const char *name) {
+    const Ast *log = AST_SLOT(e, MEMBER, base), *epoch = NULL;
+    if (log->kind == AST_INDEX) {
+        epoch = AST_SLOT(log, INDEX, indices)->kids[0];
+        log = AST_SLOT(log, INDEX, base);
+    }
+    const Ast *net = log->kind == AST_MEMBER ? AST_SLOT(log, MEMBER, base) : log;
+    Scope from;
+    const Ast *model = resolve_ast(s, net, &from);
+    if (model->kind == AST_WITH) model = AST_SLOT(model, WITH, base);
+    const TrainUse *train = experiment_find_train(x, &from, model);
+    if (!train) return elab_error(s, DIAG_E0504, net->range, "a trained net is needed here"), NULL;
+    name = name ? name : experiment_text(x, e->range);
+    if (experiment_array(x, name)) return name;
+    AxisSet axes = axes_shown(&x->axes, net);
+    const char *at = epoch ? experiment_value(x, epoch, NULL) : NULL;
+    if (epoch && !at) return NULL;
+    if (at) axes |= experiment_array(x, at)->shown;
+    json_t *members = json_pack("{s:s, s:s}", "train", train->name, "what", e->name);
+    if (at) json_object_set_new(members, "epoch", json_string(at));
+    return experiment_add(x, (ArrayNode){.name = name, .kind = "log", .shown = axes, .cells = axes}, members);
 }
 
 /* ---- reductions: min(v, over: s) ---- */
@@ -314,7 +343,7 @@ static bool is_array(Experiment *x, Scope *s, const Ast *e, const char **value) 
         return node || axis;
     }
     if (!experiment_is_evaluation(s, e) && !statistic_of(e, &(bool){false}) && !reduction_of(e, &call) && !is_pick(e) &&
-        !is_net_number(s, e))
+        !is_log_number(e) && !is_net_number(s, e))
         return false;
     *value = experiment_value(x, e, NULL);
     return true;
@@ -429,6 +458,7 @@ const char *experiment_value(Experiment *x, const Ast *e, const char *name) {
     if (is_pick(e)) return add_pick(x, e, experiment_value(x, AST_SLOT(e, INDEX, base), NULL), e->range, name);
     if (experiment_is_evaluation(&s, e)) return experiment_evaluation(x, e, name);
     if (statistic_of(e, &(bool){false})) return add_statistic(x, &s, e, name);
+    if (is_log_number(e)) return add_log_number(x, &s, e, name);
     if (is_net_number(&s, e)) return add_net_number(x, e, name);
     return add_expression(x, &s, e, name);
 }
@@ -445,8 +475,9 @@ bool experiment_runs(Experiment *x, Scope *s, const Ast *e) {
     if (experiment_item(x, e)) return true;
     const Ast *sweep;
     int place;
-    if (experiment_is_evaluation(s, e) || statistic_of(e, &(bool){false}) || reduction_of(e, &call) || is_pick(e) ||
-        label_compared(x->items, e, &sweep, &place) || sweep_of_both(x->items, e))
+    if (experiment_is_evaluation(s, e) || is_log_number(e) || statistic_of(e, &(bool){false}) ||
+        reduction_of(e, &call) || is_pick(e) || label_compared(x->items, e, &sweep, &place) ||
+        sweep_of_both(x->items, e))
         return true;
     const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;
     if (let && experiment_runs(x, s, let)) return true;

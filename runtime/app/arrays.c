@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "arrays.h"
 #include "experiment.h"
+#include "training_log.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,7 +301,8 @@ static bool is_sampled(const deq_arrays *g, int array) {
     case DEQ_ARRAY_pick: return is_sampled(g, a->inputs[0]);
     case DEQ_ARRAY_expression:
         for (int i = 0; i < a->ninputs; i++) {
-            const bool fixed = g->x->arrays[a->inputs[i]].kind == DEQ_ARRAY_coordinate;
+            const deq_array_kind kind = g->x->arrays[a->inputs[i]].kind;
+            const bool fixed = kind == DEQ_ARRAY_coordinate || kind == DEQ_ARRAY_log;
             if (!fixed && !is_sampled(g, a->inputs[i])) return false;
             some = some || !fixed;
         }
@@ -387,7 +389,7 @@ static bool take_picked(deq_arrays *g, const deq_array_spec *a, deq_cell *c, con
     return ok;
 }
 
-const char *const deq_mean_names[DEQ_MEANS] = {"steps", "residual", "loss", "margin", "evaluations", "products"};
+static const char *const mean_names[DEQ_MEANS] = {"steps", "residual", "loss", "margin", "evaluations", "products"};
 
 float deq_mean_value(const deq_record *r, int mean) {
     const double values[DEQ_MEANS] = {(double)r->steps, (double)r->residual,    r->loss,
@@ -399,7 +401,7 @@ float deq_mean_value(const deq_record *r, int mean) {
 static bool sample_statistic(const deq_cell *of, const char *what, deq_cell *c) {
     const float *values = NULL;
     for (int i = 0; i < DEQ_MEANS; i++)
-        if (!strcmp(what, deq_mean_names[i])) values = of->means[i];
+        if (!strcmp(what, mean_names[i])) values = of->means[i];
     if (!values || !of->sampled || isnan(c->value)) return true;
     double *copy = malloc((size_t)(of->sampled->n + 1) * sizeof *copy);
     c->sampled = copy ? calloc(1, sizeof *c->sampled) : NULL;
@@ -409,11 +411,30 @@ static bool sample_statistic(const deq_cell *of, const char *what, deq_cell *c) 
     return true;
 }
 
+/* A column of the training's log, in its last row or that of the epoch; NaN where there is none. */
+static bool take_logged(deq_arrays *g, const deq_array_spec *a, deq_cell *c, const int *at, deq_error *e) {
+    const deq_model *model = deq_experiment_model(g, a->train, at, e);
+    c->value = NAN;
+    if (!model || (a->ninputs && !deq_arrays_need(g, a->inputs[0], at, e))) return false;
+    size_t row = json_array_size(model->log);
+    if (a->ninputs) {
+        const double epoch = deq_arrays_cell(g, a->inputs[0], at)->value;
+        while (row-- > 0)
+            if (deq_json_double(json_object_get(json_array_get(model->log, row), "epoch")) == epoch) break;
+    } else if (row > 0) {
+        row--;
+    }
+    if (row < json_array_size(model->log))
+        c->value = deq_json_double(json_object_get(json_array_get(model->log, row), a->what));
+    return true;
+}
+
 static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
     const deq_array_spec *a = &g->x->arrays[array];
     deq_cell *c = deq_arrays_cell(g, array, at);
     double least = INFINITY;
     if (a->kind == DEQ_ARRAY_pick) return take_picked(g, a, c, at, e);
+    if (a->kind == DEQ_ARRAY_log) return take_logged(g, a, c, at, e);
     if (a->ninputs > MOST_INPUTS)
         return deq_fail(e, DEQ_MODULE, "value '%s' has more than %d inputs", a->name, MOST_INPUTS);
     for (int i = 0; i < a->ninputs && a->kind != DEQ_ARRAY_reduce; i++) {

@@ -18,7 +18,6 @@ typedef struct deq_sampled { /* values of examples, of which means are taken */
 
 /* Statistics that are means over examples, and are resampled with them. */
 enum { DEQ_MEANS = 6 };
-extern const char *const deq_mean_names[DEQ_MEANS];
 float deq_mean_value(const deq_record *r, int mean);
 
 typedef struct deq_cell {
@@ -32,7 +31,7 @@ typedef struct deq_cell {
     deq_evaluation *evaluation; /* of an evaluation */
     const deq_value_spec *spec; /* likewise */
     deq_sampled *sampled;       /* of evaluations, the worst of several, and means over examples */
-    float *means[DEQ_MEANS];    /* of an evaluation's examples, for its statistics: as in deq_mean_names */
+    float *means[DEQ_MEANS];    /* of an evaluation's examples, for its statistics: as of deq_mean_value */
     int stamp;                  /* the resample that `drawn` is of, from 1 */
     double drawn;
 } deq_cell;

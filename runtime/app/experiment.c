@@ -53,7 +53,7 @@ static int train_named(const deq_experiment_spec *x, const char *name) {
     return -1;
 }
 
-static deq_model *model_named(deq_arrays *g, const char *name, const int *at, deq_error *e) {
+deq_model *deq_experiment_model(deq_arrays *g, const char *name, const int *at, deq_error *e) {
     const int train = train_named(g->x, name);
     if (train < 0) return model_of_file(g->app, name, e);
     return deq_arrays_need(g, train, at, e) ? deq_arrays_cell(g, train, at)->model : NULL;
@@ -63,7 +63,7 @@ static deq_model *model_named(deq_arrays *g, const char *name, const int *at, de
 /* The nets that the parts of an attack ask, in this cell. */
 static bool find_against(deq_arrays *g, deq_attack_spec *a, const int *at, deq_error *e) {
     for (; a; a = a->next)
-        if (a->against.model && !(a->against.found = model_named(g, a->against.model, at, e))) return false;
+        if (a->against.model && !(a->against.found = deq_experiment_model(g, a->against.model, at, e))) return false;
     return true;
 }
 
@@ -136,7 +136,7 @@ static bool sample(deq_arrays *g, deq_cell *c, deq_error *e) {
 
 static bool evaluate(deq_arrays *g, const deq_array_spec *a, deq_cell *c, const int *place, deq_error *e) {
     c->spec = &a->values[deq_axes_cell(g->x, a->cells, a->ncells, place)];
-    c->model = model_named(g, c->spec->model, place, e);
+    c->model = deq_experiment_model(g, c->spec->model, place, e);
     if (!c->model || !find_against(g, c->spec->attack, place, e) || !find_against(g, c->spec->audit.margin, place, e))
         return false;
     c->evaluation = calloc(1, sizeof *c->evaluation);

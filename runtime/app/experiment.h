@@ -6,6 +6,8 @@
 
 /* Make the cell; arrays.c calls them, once for each. */
 bool deq_experiment_train(deq_arrays *g, int array, const int *at, deq_error *e);
+/* The training run of this name, of the experiment in this cell or of the file, made if it is not; NULL on failure. */
+deq_model *deq_experiment_model(deq_arrays *g, const char *name, const int *at, deq_error *e);
 bool deq_experiment_evaluate(deq_arrays *g, int array, const int *at, deq_error *e);
 
 /* ---- experiment_report.c ---- */

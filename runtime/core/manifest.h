@@ -252,7 +252,8 @@ typedef struct deq_array_spec {
     double *numbers;      /* coordinate: by cell; chosen, and a reduction by ranks: by position */
     const char *routine;  /* expression */
     int *inputs, ninputs; /* positions of arrays: of an expression; of a statistic or reduction, the one it is of */
-    const char *what;     /* statistic */
+    const char *what;     /* statistic, log */
+    const char *train;    /* log: the training run, an array or one of the file */
     struct deq_pick_spec *picks;
     int npicks;
     deq_reduction reduction;

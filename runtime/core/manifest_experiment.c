@@ -176,6 +176,13 @@ static void read_array(manifest_reader *r, const json_t *o, deq_experiment_spec 
         read_of(r, o, x, at, a);
         read_numbers(r, o, a);
         return;
+    case DEQ_ARRAY_log:
+        a->what = manifest_text(r, o, "what");
+        a->train = manifest_text(r, o, "train");
+        a->inputs = manifest_make(r, 1, sizeof *a->inputs);
+        a->ninputs = a->inputs && manifest_text_or_null(o, "epoch");
+        if (a->ninputs) a->inputs[0] = array_named(r, x, at, manifest_text(r, o, "epoch"));
+        return;
     case DEQ_ARRAY_statistic:
         read_of(r, o, x, at, a);
         a->what = manifest_text(r, o, "what");

@@ -5,6 +5,18 @@ data 64
 cp "$PROGRAMS"/{shared,members}.deq .
 expect 0 'claim "bytes" holds' "$DEQ" run members.deq
 cp results/members/F.csv first.csv
+
+# ---- logs of training ----
+grep -q 'claim "the loss falls" holds' out || fail "claims of a log"
+grep -q 'claim "a number of the log" holds' out || fail "a pick of a number of a log"
+log=results/members/log-net-short-log.csv
+[[ $(cell results/members/L.csv 1 net.log.epoch) == 3 ]] || fail "the last epoch is the third"
+[[ $(cell results/members/L.csv 1 'loss (2)') == "$(cell results/members/L.csv 1 'net.log[2].loss')" ]] || fail "the loss of epoch 2"
+[[ $(cell results/members/L.csv 2 'loss (3)') == "$(cell results/members/L.csv 2 net.log.loss)" ]] || fail "without a number it is the last epoch"
+[[ -z $(cell results/members/L.csv 1 'loss (4)') ]] || fail "there is no fourth epoch"
+[[ $(grep -vc '^#' results/members/E4.csv) == 7 ]] || fail "a curve of three epochs for each net"
+printf '%.6g\n' "$(cell "$log" 2 loss)" >a; printf '%.6g\n' "$(cell results/members/L.csv 1 'loss (2)')" >b
+cmp -s a b || fail "the log says $(cat a), the table $(cat b)"
 # short: two steps of a solver that evaluates f at their end, and what the residual and the value take
 [[ $(cell first.csv 1 clean.evaluations) == 4 ]] || fail "the clean prediction of the short net takes $(cell first.csv 1 clean.evaluations) evaluations of f"
 for row in 1 2 3 4 5 6 7 8 9 10 11 12; do

@@ -97,7 +97,9 @@ static void same(const char *what, const Found *a, const Found *b, bool queries)
             fail_msg("%s: element %d of example %d is %.9g, not %.9g", what, k % D, k / D, b->inputs[k], a->inputs[k]);
     for (int k = 0; k < N; k++) {
         assert_int_equal(a->prediction[k], b->prediction[k]);
-        if (queries) assert_memory_equal(&a->attack[k], &b->attack[k], sizeof a->attack[k]);
+        deq_row_counts one = a->attack[k], other = b->attack[k];
+        one.seconds = other.seconds = 0; /* all but the time is the same */
+        if (queries) assert_memory_equal(&one, &other, sizeof one);
     }
 }
 
