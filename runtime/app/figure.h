@@ -37,6 +37,12 @@ static inline deq_mark *deq_figure_x(const deq_figure *f, int line, int point) {
 static inline deq_mark *deq_figure_mark(const deq_figure *f, int value, int line, int point) {
     return &f->marks[(value * f->lines.n + line) * f->points.n + point];
 }
+/* Whether the values are shown in percent: all of them are shares. */
+static inline bool deq_figure_percent(const deq_figure *f) {
+    for (int v = 0; v < f->spec->nvalues; v++)
+        if (!f->spec->values[v].percent) return false;
+    return true;
+}
 /* Whether the numbers along the x axis are those of the sweep there. */
 static inline bool deq_figure_of_sweep(const deq_figure *f) {
     return f->spec->x.value >= 0 && f->points.ncolumns == 1 && !strcmp(f->points.columns[0], f->spec->x.title);

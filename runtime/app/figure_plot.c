@@ -62,7 +62,7 @@ void deq_figure_title(FILE *out, const deq_figure *f, bool x) {
         fputs(s->x.title, out);
     else if (s->nvalues == 1)
         fputs(s->values[0].title, out);
-    const bool percent = x ? s->x.value >= 0 && s->x.percent : s->values[0].percent;
+    const bool percent = x ? s->x.value >= 0 && s->x.percent : deq_figure_percent(f);
     if (percent) fputs(!x && !s->label && s->nvalues > 1 ? "%" : " (%)", out);
 }
 
@@ -141,7 +141,7 @@ static void find_scales(Plot *p) {
     const deq_figure_spec *s = f->spec;
     p->places = s->x.value < 0;
     p->x = deq_scale_begin(s->x.percent, s->x_logarithmic);
-    p->y = deq_scale_begin(s->values[0].percent, s->logarithmic);
+    p->y = deq_scale_begin(deq_figure_percent(f), s->logarithmic);
     for (int i = 0; i < p->n; i++)
         for (int k = 0; k < f->points.n; k++) {
             const deq_mark *x = deq_figure_x(f, p->series[i].line, k),
