@@ -145,6 +145,7 @@ const char *defence_text(Scope *s, const Ast *given) {
     const Module *owner = NULL;
     const char *name = NULL;
     const Ast *call = NULL;
+    if (is_none(s, given)) return "none";
     const Ast *d = instance_definition(s, given, AST_DEFENCE, AST_DEFENCE_DEF, &from, &owner, &name, &call);
     if (!d || d->kind != AST_DEFENCE_DEF)
         return elab_error(s, DIAG_E0504, given->range, "a defence is needed here"), NULL;

@@ -173,6 +173,8 @@ bool run_for(Scope *s, const Ast *loop, Value *result);
 bool statement(Scope *s, const Ast *stmt);
 /* What a name stands for after following sweep variables and consts: the tree and the scope to evaluate it in. */
 const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out);
+/* Is it `none`, or a sweep's variable with that value here? */
+bool is_none(Scope *s, const Ast *e);
 /* A block of settings with those of its records in their place (settings_value.h). */
 const Ast *scope_settings(Scope *s, const Ast *list);
 

@@ -131,6 +131,13 @@ const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out) {
     return e;
 }
 
+bool is_none(Scope *s, const Ast *e) {
+    Scope from;
+    const Ast *value = resolve_ast(s, e, &from);
+    return value->kind == AST_NAME && strcmp(value->name, "none") == 0 && !env_find(from.env, "none") &&
+           !module_find(from.module, "none", NULL);
+}
+
 static const Ast *sweep_value(void *data, const Ast *name) {
     const Value *v = env_find(((const Scope *)data)->env, name->name);
     return v && v->kind == VALUE_AST ? v->ast : NULL;

@@ -113,7 +113,7 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
     Scope from;
     const Ast *e = resolve_ast(s, given, &from);
     if (e->kind == AST_UNDER) {
-        out->attack = AST_SLOT(e, UNDER, attack);
+        out->attack = is_none(&from, AST_SLOT(e, UNDER, attack)) ? NULL : AST_SLOT(e, UNDER, attack);
         out->attack_scope = from;
         e = resolve_ast(&from, AST_SLOT(e, UNDER, base), &from);
     }
@@ -344,7 +344,9 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
         char path[512];
         if (!key || !ast_path(key, path, sizeof path)) continue;
         const Ast *value = AST_SLOT(item, SETTING, value);
-        if (strcmp(path, "attack") == 0) {
+        if (strcmp(path, "attack") == 0 && is_none(s, value)) {
+            continue;
+        } else if (strcmp(path, "attack") == 0) {
             AttackUse use;
             Scope inner;
             const Ast *against = NULL;

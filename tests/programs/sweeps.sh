@@ -76,6 +76,28 @@ for row in 1 2; do
   checks=$((checks + 1))
 done
 
+# ---- none: no attack, no defence ----
+{
+  sed '/^attack wide/,$d' sweeps.deq | sed 's/^import std.losses.*/&\nimport std.defences (early_state)/'
+  cat <<'DEQ'
+experiment n {
+  sweep start in [plain: none, hit: pgd(radius: 0.3, step: 0.1, iterations: 2)]
+  sweep defence in [none, early_state(at: 2)]
+  train m = Net on quadrants.train { loss: cross_entropy; attack: start; optimise: adam(rate: 1e-2); epochs: 1; batch: 16 }
+  let trained = cross_entropy(m, quadrants.test)
+  let attacked = cross_entropy(net, quadrants.test under start)
+  let defended = cross_entropy(net with { defence: defence }, quadrants.test)
+  let clean = cross_entropy(net, quadrants.test)
+  table "n" { rows: [start, defence]; columns: [trained, attacked, defended, clean] }
+}
+DEQ
+} >none.deq
+expect 0 '' "${deq[@]}" run none.deq
+at() { cell results/none/n.csv "$1" "$2"; }
+[[ $(at 1 trained) == $(at 1 clean) && $(at 1 attacked) == $(at 1 clean) && $(at 1 defended) == $(at 1 clean) ]] || fail "none is not nothing"
+[[ $(at 3 trained) != $(at 1 trained) && $(at 3 attacked) != $(at 1 attacked) && $(at 2 defended) != $(at 1 defended) ]] || fail "what is not none changes nothing"
+checks=$((checks + 6))
+
 # ---- --set through attacks ----
 # changes COLUMN SET..: the column with the settings, which is another than without
 expect 0 '' "${deq[@]}" run sweeps.deq
