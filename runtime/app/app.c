@@ -114,7 +114,7 @@ static bool run_all(deq_app *app, deq_error *e) {
         deq_report(&app->reporter, "%s: nothing to run (no train, no experiment)", m->name);
         return true;
     }
-    if (app->options->plan) return deq_app_plan(app), true;
+    if (app->options->plan) return deq_app_plan(app, e);
     deq_app_check_store(app);
     if (!deq_results_claim(app, e)) return false;
     deq_temporaries_sweep(app->results);

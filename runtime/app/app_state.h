@@ -1,6 +1,6 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
  * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, set_steps.c, setting_bounds.c, carried.c, train.c,
- * training_warnings.c, evaluate.c, against.c, audit.c, trace.c, experiment.c, one_experiment.c, plan.c, diagnose.c, sample.c, plot.c,
+ * training_warnings.c, evaluate.c, against.c, audit.c, trace.c, experiment.c, one_experiment.c, plan.c, expected.c, diagnose.c, sample.c, plot.c,
  * attack_name.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
@@ -216,12 +216,14 @@ bool deq_app_diagnose(deq_app *app, const deq_model *model, deq_error *e);
 
 /* --- experiment.c, plot.c, app_record.c --- */
 bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e);
+/* How many examples of an evaluation the journal has; the nets that its attack asks have been found. */
+bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, int64_t *found, deq_error *e);
 /* One evaluation of an array, by the number of its specification, with what it needs; the net that it is of, NULL on
  * failure. */
 const deq_model *deq_app_evaluate_alone(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *array,
                                         int spec, deq_evaluation *out, deq_error *e);
 /* --plan: says what would be trained, attacked and evaluated.  (plan.c) */
-void deq_app_plan(deq_app *app);
+bool deq_app_plan(deq_app *app, deq_error *e);
 bool deq_app_plot(deq_app *app, const deq_model *model, deq_error *e);
 bool deq_app_record(deq_app *app, deq_error *e); /* settings.json and the copy of the script */
 void deq_cpu_name(char *out, size_t size);       /* "unknown" where the system does not say */

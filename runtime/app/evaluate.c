@@ -526,6 +526,32 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
     return true;
 }
 
+bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, int64_t *found, deq_error *e) {
+    char fingerprint[33];
+    deq_key key;
+    int64_t from, to;
+    deq_engine *engine = deq_app_engine(app, model->spec->net, e);
+    deq_dataset *data = engine ? deq_app_data(app, v->data.data, e) : NULL;
+    *found = 0;
+    if (!data || !deq_dataset_slice(data, &v->data, &from, &to, e) ||
+        !deq_dataset_fingerprint(data, v->data.test, fingerprint, e))
+        return false;
+    const Wanted all = {.n = to - from};
+    uint32_t token = deq_engine_save_settings(engine);
+    bool ok = deq_app_as_trained(engine, model->spec, v->overrides, v->noverrides, e);
+    json_t *what = ok ? about(app, engine, model, v, &all, fingerprint) : NULL;
+    deq_engine_restore_settings(engine, token);
+    if (what) deq_store_key(what, key);
+    json_decref(what);
+    char *path = what && !app->options->fresh ? deq_store_path(&app->store, "journal", key, "journal") : NULL;
+    deq_error unread = {0};
+    deq_journal *j = path && !access(path, R_OK) ? deq_journal_read(path, &unread) : NULL;
+    for (int64_t i = from; j && i < to; i++) *found += deq_journal_find(j, i) != NULL;
+    deq_journal_close(j);
+    free(path);
+    return ok;
+}
+
 bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec *v, const deq_override *changes,
                      int nchanges, bool crafting, const int64_t *ids, int64_t n, deq_record *records, deq_error *e) {
     deq_engine *engine = deq_app_engine(app, model->spec->net, e);

@@ -3,6 +3,8 @@
  * What two experiments have together is made once, as the cache does: what the manifest says of two training runs, or
  * evaluations, without their names decides whether they are the same. */
 #include "arrays.h"
+#include "expected.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@ typedef struct Plan {
     int trainings, evaluations, attacks;
     json_t *nets; /* the number of each training run, by its address: equal runs have one */
     json_t *seen; /* by what decides them */
+    deq_expected expected;
 } Plan;
 
 /* Whether nothing with this text has been met before; the object is let go of. */
@@ -78,6 +81,12 @@ static bool trains_anew(Plan *plan, const deq_train_spec *t) {
     return is_new(plan, json_pack("{s:I}", "trained", net_of(plan, t)));
 }
 
+static bool plan_train(Plan *plan, const deq_train_spec *t, deq_error *e) {
+    if (!trains_anew(plan, t)) return true;
+    plan->trainings++;
+    return deq_expected_train(&plan->expected, t, e);
+}
+
 /* ---- evaluations ---- */
 /* Evaluations that differ in their defence alone share where the attack leads; those under an attack against another net
  * share it whatever they are of. */
@@ -108,27 +117,60 @@ static bool evaluates_anew(deq_app *app, const deq_experiment_spec *x, const deq
     return is_new(plan, what);
 }
 
-/* Cells that exist; of those that wait for a choice one stands for all. */
-static int count_cells(deq_app *app, int experiment, int array, Plan *plan) {
+/* The next place of the choices that the array waits for; false: that was the last. */
+static bool next_choice(const deq_experiment_spec *x, const deq_array_spec *a, int *at) {
+    for (int k = a->ncells; k-- > 0;) {
+        const int axis = a->cells[k];
+        if (x->axes[axis].choice < 0) continue;
+        if (++at[axis] < x->axes[axis].nvalues) return true;
+        at[axis] = 0;
+    }
+    return false;
+}
+
+/* Of an evaluation that waits for choices: as it is by those of which most is known, which an earlier run has made. */
+static bool likeliest(Plan *plan, const deq_experiment_spec *x, const deq_array_spec *a, int *at, deq_found *out,
+                      deq_error *e) {
+    *out = (deq_found){.found = -1};
+    do {
+        const deq_value_spec *v = &a->values[deq_axes_cell(x, a->cells, a->ncells, at)];
+        deq_found one;
+        if (!v->name || deq_axes_absent(x, a->cells, a->ncells, at)) continue; /* no member of its family */
+        if (!deq_expected_found(&plan->expected, x, v, at, &one, e)) return false;
+        if (one.found > out->found) *out = one;
+    } while (next_choice(x, a, at));
+    return out->value ||
+           deq_fail(e, DEQ_MODULE, "value '%s' of '%s' has a cell without a specification", a->name, x->name);
+}
+
+/* Cells that exist, -1 on failure; of those that wait for a choice one stands for all. */
+static int count_cells(deq_app *app, int experiment, int array, Plan *plan, deq_error *e) {
     const deq_experiment_spec *x = &app->manifest->experiments[experiment];
     const deq_array_spec *a = &x->arrays[array];
     const json_t *said = item(item(app->manifest->json, "experiments", experiment), "arrays", array);
     int *at = calloc((size_t)x->naxes + 1, sizeof *at), cells = 0;
     const int n = at ? deq_axes_count(x, a->axes, a->naxes) : 0;
-    for (int i = 0; i < n; i++) {
+    bool ok = at || deq_fail(e, DEQ_MEMORY, "out of memory for a plan");
+    for (int i = 0; ok && i < n; i++) {
         deq_axes_place(x, a->axes, a->naxes, i, at);
         if (deq_axes_absent(x, a->axes, a->naxes, at)) continue;
         const int spec = deq_axes_cell(x, a->cells, a->ncells, at);
         cells++;
         if (a->trains) {
-            plan->trainings += trains_anew(plan, &a->trains[spec]);
+            ok = plan_train(plan, &a->trains[spec], e);
             continue;
         }
-        plan->evaluations += evaluates_anew(app, x, a, item(said, "cells", spec), &a->values[spec], at, plan);
-        if (a->values[spec].attack) plan->attacks += attacks_anew(app, x, &a->values[spec], at, plan);
+        const deq_value_spec *v = &a->values[spec];
+        const bool new = evaluates_anew(app, x, a, item(said, "cells", spec), v, at, plan);
+        const bool attacks = v->attack && attacks_anew(app, x, v, at, plan);
+        plan->evaluations += new;
+        plan->attacks += attacks;
+        deq_found found;
+        ok = !new ||
+             (likeliest(plan, x, a, at, &found, e) && deq_expected_evaluate(&plan->expected, &found, attacks, e));
     }
     free(at);
-    return cells;
+    return ok ? cells : -1;
 }
 
 static void say(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a, int cells) {
@@ -147,28 +189,56 @@ static void say(deq_app *app, const deq_experiment_spec *x, const deq_array_spec
                *waits ? ", waits for " : "", waits);
 }
 
-void deq_app_plan(deq_app *app) {
-    const deq_manifest *m = app->manifest;
-    Plan plan = {.nets = json_object(), .seen = json_object()};
-    number_trains(&plan, m);
-    for (int i = 0; i < m->nrun; i++) {
-        const deq_experiment_spec *x = m->run[i].experiment;
-        if (m->run[i].train) deq_report(&app->reporter, "train %s", m->run[i].train->name);
-        if (m->run[i].train) plan.trainings += trains_anew(&plan, m->run[i].train);
-        if (!x) continue;
-        deq_report(&app->reporter, "experiment %s", x->name);
-        for (int k = 0; k < x->narrays; k++) {
-            const deq_array_spec *a = &x->arrays[k];
-            if (!a->trains && !a->values) continue;
-            say(app, x, a, count_cells(app, (int)(x - m->experiments), k, &plan));
-        }
-    }
+/* "about 12.3 MB" and "about 1:05:00", of what is only about right. */
+static void print_bytes(char *out, size_t size, double bytes) {
+    snprintf(out, size, bytes < 1e6 ? "%.0f kB" : "%.1f MB", bytes < 1e6 ? ceil(bytes / 1e3) : bytes / 1e6);
+}
+
+static void conclude(deq_app *app, const Plan *plan) {
+    const deq_expected *x = &plan->expected;
+    char time[32], disk[32], memory[32];
+    deq_print_duration(time, sizeof time, x->seconds);
+    print_bytes(disk, sizeof disk, (double)x->bytes);
+    print_bytes(memory, sizeof memory, (double)deq_expected_memory(x));
     deq_report(&app->reporter,
                "in all %d trainings and %d evaluations, which share %d attacks; what the cache holds is not made again",
-               plan.trainings, plan.evaluations, plan.attacks);
+               plan->trainings, plan->evaluations, plan->attacks);
+    deq_report(&app->reporter, "the cache holds %d of the trainings, and %lld of %lld evaluated examples",
+               x->trainings_found, (long long)x->examples_found, (long long)x->examples);
+    deq_report(&app->reporter,
+               "the rest takes about %s, %s of files and %s of memory, by a batch of each training and a few examples "
+               "of each evaluation; audits and validation are not counted",
+               time, disk, memory);
     deq_report_event(&app->reporter, "plan",
-                     json_pack("{s:i, s:i, s:i}", "trainings", plan.trainings, "evaluations", plan.evaluations,
-                               "attacks", plan.attacks));
+                     json_pack("{s:i, s:i, s:i, s:i, s:I, s:I, s:f, s:I, s:I}", "trainings", plan->trainings,
+                               "evaluations", plan->evaluations, "attacks", plan->attacks, "trainings_found",
+                               x->trainings_found, "examples", (json_int_t)x->examples, "examples_found",
+                               (json_int_t)x->examples_found, "seconds", x->seconds, "bytes", (json_int_t)x->bytes,
+                               "memory", (json_int_t)deq_expected_memory(x)));
+}
+
+bool deq_app_plan(deq_app *app, deq_error *e) {
+    const deq_manifest *m = app->manifest;
+    Plan plan = {.nets = json_object(), .seen = json_object()};
+    bool ok = deq_expected_open(&plan.expected, app, e);
+    number_trains(&plan, m);
+    for (int i = 0; ok && i < m->nrun; i++) {
+        const deq_experiment_spec *x = m->run[i].experiment;
+        if (m->run[i].train) deq_report(&app->reporter, "train %s", m->run[i].train->name);
+        if (m->run[i].train) ok = plan_train(&plan, m->run[i].train, e);
+        if (!x) continue;
+        deq_report(&app->reporter, "experiment %s", x->name);
+        for (int k = 0; ok && k < x->narrays; k++) {
+            const deq_array_spec *a = &x->arrays[k];
+            if (!a->trains && !a->values) continue;
+            const int cells = count_cells(app, (int)(x - m->experiments), k, &plan, e);
+            ok = cells >= 0;
+            if (ok) say(app, x, a, cells);
+        }
+    }
+    if (ok) conclude(app, &plan);
+    deq_expected_close(&plan.expected);
     json_decref(plan.nets);
     json_decref(plan.seen);
+    return ok;
 }

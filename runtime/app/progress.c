@@ -91,7 +91,7 @@ static size_t piece(char *out, size_t size, size_t at, const char *format, doubl
     return at + (size_t)snprintf(out + at, size - at, format, value);
 }
 
-static void print_duration(char *out, size_t size, double seconds) {
+void deq_print_duration(char *out, size_t size, double seconds) {
     long s = (long)(seconds + 0.5);
     if (s >= 3600)
         snprintf(out, size, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
@@ -133,7 +133,7 @@ static void compose(char *out, size_t size, const deq_progress_state *s) {
     if (w->unconverged > 0) at = piece(out, size, at, "  unconverged %.3g%%", 100 * w->unconverged);
     if (isfinite(s->left) && at < size) {
         char left[32];
-        print_duration(left, sizeof left, s->left);
+        deq_print_duration(left, sizeof left, s->left);
         snprintf(out + at, size - at, "  left %s", left);
     }
 }

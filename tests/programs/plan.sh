@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# deq run --plan: how much of a script the cache holds, and what the rest takes; nothing is written.
+source "$(dirname "$0")/lib.sh"
+data 400
+# field NAME: of the plan, by --json
+field() { sed -n 's/^{"event":"plan".*"'"$1"'": *\([0-9.e+-]*\)[,}].*/\1/p' out; }
+is() { [[ $(field "$1") == "$2" ]] || fail "$1 is '$(field "$1")', not $2"; checks=$((checks + 1)); }
+plan=("$DEQ" run "$PROGRAMS/tiny.deq" --plan)
+
+expect 0 'the cache holds 0 of the trainings, and 0 of 400 evaluated examples' "${plan[@]}"
+[[ ! -e results && -z $(find cache -name '*.safetensors' -o -name '*.journal' -o -name '*.rows') ]] || fail "a plan leaves something"
+expect 0 '' "${plan[@]}" --json
+is trainings 1
+is trainings_found 0
+is examples 400
+few=$(field seconds) bytes=$(field bytes)
+expect 0 '' "${plan[@]}" --json --set net.epochs=3000 # a thousand times as many, measured anew
+awk -v few="$few" -v many="$(field seconds)" 'BEGIN { exit !(few > 0 && many > 30 * few) }' || fail "$few s, and $(field seconds) s for a thousand times as many epochs"
+# a record and an attacked input for each example, and the net twice
+inputs=$((200 * 64 * 4))
+((bytes > inputs && bytes < 6 * inputs)) || fail "$bytes bytes are expected"
+checks=$((checks + 3))
+
+expect 0 '' "$DEQ" run "$PROGRAMS/tiny.deq"
+cp results/tiny/tiny.csv before.csv
+expect 0 'the cache holds 1 of the trainings, and 400 of 400 evaluated examples' "${plan[@]}"
+expect 0 '' "${plan[@]}" --json
+is seconds 0.0
+is bytes 0
+cmp -s before.csv results/tiny/tiny.csv || fail "a plan changes the results"
+# other examples, another training, another attack are not found; --fresh finds nothing
+expect 0 'holds 1 of the trainings, and 200 of 400 ' "${plan[@]}" --set exact.iterations=6
+expect 0 'holds 0 of the trainings, and 0 of 400 ' "${plan[@]}" --set net.epochs=4
+expect 0 'holds 0 of the trainings, and 0 of 400 ' "${plan[@]}" --fresh
+sed 's/let clean = accuracy(net, quadrants.test)/let clean = accuracy(net, quadrants.test[0..50])/; s/quadrants.test under exact/quadrants.test[100..200] under exact/' "$PROGRAMS/tiny.deq" >less.deq
+expect 0 'holds 1 of the trainings, and 150 of 150 ' "$DEQ" run less.deq --plan
+
+# an interrupted evaluation is known in part: a journal with its last records cut off
+journal=$(find cache -name '*.journal' -size +1k | head -1)
+cp -r cache whole
+truncate -s $(($(stat -c %s "$journal") - 100)) "$journal"
+expect 0 '' "${plan[@]}" --json
+found=$(field examples_found)
+((found >= 200 && found < 400)) || fail "$found of 400 examples are known"
+
+# what waits for a choice is found as an earlier run has chosen
+data 64
+cp "$PROGRAMS/claims.deq" .
+expect 0 '' "$DEQ" run claims.deq
+expect 0 '' "$DEQ" run claims.deq --plan --json
+is examples_found "$(field examples)"
+is trainings_found 2
+no_partial_files
+done_testing
