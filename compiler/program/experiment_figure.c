@@ -48,6 +48,15 @@ static const json_t *array_json(const Experiment *x, const char *name) {
     return NULL;
 }
 
+/* Whether the statistic is a mean of numbers of the examples. */
+static bool is_mean(const char *what) {
+#define MEAN(name)                                                                                                     \
+    if (strcmp(what, #name) == 0) return true;
+#include "means.def"
+#undef MEAN
+    return false;
+}
+
 /* Whether a number for each example is behind the value, as deq_arrays_examples finds them. */
 static bool has_examples(const Experiment *x, const char *name) {
     const json_t *a = array_json(x, name), *input;
@@ -56,7 +65,7 @@ static bool has_examples(const Experiment *x, const char *name) {
     size_t i;
     bool some = false;
     if (strcmp(kind, "evaluate") == 0) return true;
-    if (strcmp(kind, "statistic") == 0) return strcmp(what, "steps") == 0 || strcmp(what, "residual") == 0;
+    if (strcmp(kind, "statistic") == 0) return is_mean(what);
     if (strcmp(kind, "pick") == 0) return has_examples(x, of);
     if (strcmp(kind, "reduce") == 0) return strncmp(what, "arg", 3) != 0 && has_examples(x, of);
     if (strcmp(kind, "expression") != 0) return false;

@@ -389,11 +389,18 @@ static bool take_picked(deq_arrays *g, const deq_array_spec *a, deq_cell *c, con
     return ok;
 }
 
-static const char *const mean_names[DEQ_MEANS] = {"steps", "residual", "loss", "margin", "evaluations", "products"};
+static const char *const mean_names[DEQ_MEANS] = {
+#define MEAN(name) #name,
+#include "means.def"
+#undef MEAN
+};
 
 float deq_mean_value(const deq_record *r, int mean) {
-    const double values[DEQ_MEANS] = {(double)r->steps, (double)r->residual,    r->loss,
-                                      r->margin,        (double)r->evaluations, (double)r->products};
+    const double values[DEQ_MEANS] = {
+#define MEAN(name) (double)r->name,
+#include "means.def"
+#undef MEAN
+    };
     return (float)values[mean];
 }
 

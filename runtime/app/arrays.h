@@ -17,7 +17,12 @@ typedef struct deq_sampled { /* values of examples, of which means are taken */
 } deq_sampled;
 
 /* Statistics that are means over examples, and are resampled with them. */
-enum { DEQ_MEANS = 6 };
+enum {
+#define MEAN(name) DEQ_MEAN_##name,
+#include "means.def"
+#undef MEAN
+    DEQ_MEANS
+};
 float deq_mean_value(const deq_record *r, int mean);
 
 typedef struct deq_cell {
