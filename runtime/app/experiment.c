@@ -276,20 +276,43 @@ static int count_first(const deq_experiment_spec *x, const Round *r, int *at) {
     return total;
 }
 
-/* Every combination of the sweeps, as far as there is something new in it; *number counts those that are told. */
-static bool run_round(deq_arrays *g, const Round *r, int *at, int *number, int total, deq_error *e) {
+/* How far a grid is: cells are told as they begin. */
+typedef struct Grid {
+    int number, total;
+    double began, last; /* of the cell that is being made */
+    double sum; /* of the cells that took some time: those of the cache take none, and say nothing of the others */
+    int made;
+} Grid;
+
+#define SOME_TIME 0.02 /* seconds */
+
+static void tell_cell(deq_app *app, Grid *grid, const deq_experiment_spec *x, const Round *r, const int *at) {
+    const double now = deq_now(), took = now - grid->last;
+    if (grid->number > 1 && took > SOME_TIME) grid->sum += took, grid->made++;
+    grid->last = now;
+    if (grid->total < 2) return;
+    const double each = grid->made ? grid->sum / grid->made : NAN, left = each * (grid->total - grid->number + 1);
+    char *label = deq_axes_label(x, r->sweeps, r->nsweeps, at, x->name), text[32], rate[80] = "";
+    if (grid->made) deq_print_duration(text, sizeof text, left);
+    if (grid->made) snprintf(rate, sizeof rate, ", %.3g s each, about %s left", each, text);
+    deq_report(&app->reporter, "cell %d of %d%s: %s", grid->number, grid->total, rate, label ? label : "");
+    deq_report_event(&app->reporter, "cell",
+                     json_pack("{s:s, s:s, s:i, s:i, s:f, s:o}", "experiment", x->name, "label", label ? label : "",
+                               "number", grid->number, "of", grid->total, "seconds", now - grid->began, "left",
+                               deq_json_number(left)));
+    free(label);
+}
+
+/* Every combination of the sweeps, as far as there is something new in it. */
+static bool run_round(deq_arrays *g, const Round *r, int *at, Grid *grid, deq_error *e) {
     const deq_experiment_spec *x = g->x;
     for (int c = 0; c < deq_axes_count(x, r->sweeps, r->nsweeps); c++) {
         deq_axes_place(x, r->sweeps, r->nsweeps, c, at);
         if (deq_axes_absent(x, r->sweeps, r->nsweeps, at)) continue;
         const bool first = is_first(x, r, at);
-        *number += first;
+        grid->number += first;
         if (!is_new(g, r, at)) continue; /* a choice has needed it before */
-        if (first && total > 1) {
-            char *label = deq_axes_label(x, r->sweeps, r->nsweeps, at, x->name);
-            deq_report(&g->app->reporter, "cell %d of %d: %s", *number, total, label ? label : "");
-            free(label);
-        }
+        if (first) tell_cell(g->app, grid, x, r, at);
         for (int i = 0; i < x->narrays; i++)
             if (r->arrays[i] && !deq_arrays_need(g, i, at, e)) return false;
     }
@@ -312,7 +335,8 @@ static bool run_rest(deq_arrays *g, int *at, deq_error *e) {
 static bool run_all(deq_arrays *g, deq_error *e) {
     const deq_experiment_spec *x = g->x;
     int *group = calloc((size_t)x->naxes + 1, sizeof *group), *at = calloc((size_t)x->naxes + 1, sizeof *at);
-    int total = 0, number = 0, n = 0;
+    int n = 0;
+    Grid grid = {.began = deq_now(), .last = deq_now()};
     Round *rounds = calloc((size_t)x->naxes + 1, sizeof *rounds);
     bool ok = group && at && rounds;
     if (ok) find_groups(x, group);
@@ -320,10 +344,10 @@ static bool run_all(deq_arrays *g, deq_error *e) {
         if (group[k] == k) ok = round_open(&rounds[n++], x, group, k);
     if (ok && !n) ok = round_open(&rounds[n++], x, group, 0);
     if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory");
-    for (int i = 0; ok && i < n; i++) total += count_first(x, &rounds[i], at);
+    for (int i = 0; ok && i < n; i++) grid.total += count_first(x, &rounds[i], at);
     for (int i = 0; ok && i < n; i++) {
         memset(at, 0, (size_t)x->naxes * sizeof *at);
-        ok = run_round(g, &rounds[i], at, &number, total, e);
+        ok = run_round(g, &rounds[i], at, &grid, e);
     }
     ok = ok && run_rest(g, at, e);
     for (int i = 0; rounds && i < n; i++) round_close(&rounds[i]);

@@ -47,8 +47,11 @@ found=$(field examples_found)
 data 64
 cp "$PROGRAMS/claims.deq" .
 expect 0 '' "$DEQ" run claims.deq
+# a grid tells how far it is
+grep -q '^cell 1 of 52: claims (seed = 0, ' out && grep -q '^cell 2 of 52, [0-9.e-]* s each, about [0-9:]* left: claims (' out || fail "cells are not told with what is left"
 expect 0 '' "$DEQ" run claims.deq --plan --json
 is examples_found "$(field examples)"
 is trainings_found 2
+expect 0 '"event":"cell","experiment":"claims","label":"claims (seed = 0, .*"number":1,"of":52,"seconds":[0-9.e-]*,"left":null' "$DEQ" run claims.deq --json --fresh
 no_partial_files
 done_testing
