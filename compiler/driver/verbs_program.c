@@ -97,11 +97,10 @@ static void penalty_asked(const char *assignment, CompileOptions *options) {
     options->corrections = options->corrections || deq_penalties_least(&penalties);
 }
 
-/* --set EXPERIMENT.audit=true: what audits attack with is compiled too. */
+/* --set EXPERIMENT.audit=true, or =whole: what audits attack with is compiled too. */
 static bool audit_asked(const char *assignment) {
-    const char *end = ".audit=true";
-    size_t length = strlen(assignment), own = strlen(end);
-    return length > own && !strcmp(assignment + length - own, end);
+    const char *value = strstr(assignment, ".audit=");
+    return value && (!strcmp(value, ".audit=true") || !strcmp(value, ".audit=whole"));
 }
 
 static int execute(const Cli *cli, Execution what) {

@@ -375,11 +375,13 @@ static void add_attack_paths(Paths *p, const deq_attack_spec *a) {
 /* Settings of an experiment: whether it audits, whether its attacks may be masked. */
 static bool set_experiment(deq_experiment_spec *x, const char *key, const char *path, const char *value, bool *found,
                            deq_error *e) {
-    const bool yes = !strcmp(value, "true"), audit = !strcmp(key, "audit");
+    const bool audit = !strcmp(key, "audit"), whole = audit && !strcmp(value, "whole"),
+               yes = whole || !strcmp(value, "true");
     if (!audit && strcmp(key, "allow_masking")) return true;
     *found = true;
-    if (!yes && strcmp(value, "false")) return deq_fail(e, DEQ_SETTING, "--set %s=%s: true or false", path, value);
-    if (audit) x->audit = yes;
+    if (!yes && strcmp(value, "false"))
+        return deq_fail(e, DEQ_SETTING, "--set %s=%s: true or false%s", path, value, audit ? ", or whole" : "");
+    if (audit) x->audit = yes, x->whole_audit = whole;
     for (int k = 0; !audit && k < x->narrays; k++)
         for (int c = 0; x->arrays[k].values && c < x->arrays[k].nspecs; c++)
             for (deq_attack_spec *a = x->arrays[k].values[c].attack; a; a = a->next) a->allow_masking = yes;

@@ -188,10 +188,10 @@ const char *deq_value_defence(const deq_value_spec *value);
 /* --- audit.c --- */
 /* Whether a fixed point has `on_fail: zero_gradient` as the engine is set now. */
 bool deq_app_cuts_gradients(deq_engine *engine, const deq_net_spec *net);
-/* Attacks a sample of the evaluation's examples again (reattacks.def); *out is deq_audit_free's, NULL where there is
- * nothing to audit. */
+/* Attacks a sample of the evaluation's examples again (reattacks.def), each way first on half of it, and on the `whole` in
+ * any case or where it finds something; *out is deq_audit_free's, NULL where there is nothing to audit. */
 bool deq_app_audit(deq_app *app, const deq_model *model, const deq_value_spec *value, const deq_evaluation *evaluation,
-                   deq_audit **out, deq_error *e);
+                   bool whole, deq_audit **out, deq_error *e);
 /* --- trace.c --- */
 /* Median and 10-90 % band of the residual at each forward iteration, on the model's validation examples (or its first
  * training examples): rows [iteration, p10, median, p90, share still running].  NULL without fixed points or on

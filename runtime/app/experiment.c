@@ -105,7 +105,8 @@ static bool judge(deq_arrays *g, deq_cell *c, deq_error *e) {
     deq_audit *audit = NULL;
     deq_evaluation *v = c->evaluation;
     if (!c->spec->attack) return true;
-    if ((g->x->audit || g->app->options->audit) && !deq_app_audit(g->app, c->model, c->spec, v, &audit, e))
+    if ((g->x->audit || g->app->options->audit) &&
+        !deq_app_audit(g->app, c->model, c->spec, v, g->x->whole_audit, &audit, e))
         return false;
     const deq_cell *clean = find_evaluation(g, c, is_clean_of);
     c->verdict = deq_judge(&(deq_judged){v->records, clean ? clean->evaluation->records : NULL, v->examples,

@@ -351,6 +351,7 @@ typedef struct deq_experiment_spec {
     deq_claim_spec *claims;
     int nclaims;
     bool audit;
+    bool whole_audit; /* every way on the whole sample; by --set only */
 } deq_experiment_spec;
 
 typedef struct deq_run_item {

@@ -56,6 +56,14 @@ grep -q '^Checks of robust, up to 200 examples attacked again: zero_gradients 0,
 cp results/tiny/tiny.md once.md
 expect 0 '' "$DEQ" run "$PROGRAMS/tiny.deq" --set tiny.audit=true --threads 1 --fresh
 diff once.md results/tiny/tiny.md || fail "an audit depends on the threads, or on the way it is asked for"
+records() { find cache -name '*.journal' -print0 | xargs -0 cat | wc -c; }
+half=$(records)
+expect 0 'robust of net.*; reliable$' "$DEQ" run "$PROGRAMS/tiny.deq" --set tiny.audit=whole
+whole=$(records) # two ways at least on 100 more examples, with 100 bytes each
+((whole > half + 20000)) || fail "an audit on the whole sample makes no more records: $half, $whole bytes"
+expect 0 '' "$DEQ" run "$PROGRAMS/tiny.deq" --set tiny.audit=whole
+[[ $(records) == "$whole" ]] || fail "an audit is made twice"
+expect 64 'true or false, or whole' "$DEQ" run "$PROGRAMS/tiny.deq" --set tiny.audit=half
 two='  let two = accuracy(net with { body.forward: anderson(memory: 4, tol: 1e-7, max: 2) }, quadrants.test under exact)'
 sed "s|^  let robust = .*|&\n$evaluation\n$two|; s|columns: \[.*|columns: [robust, blind, two]|; s/^experiment tiny {/&\n  allow_masking: true\n  audit: true/" "$PROGRAMS/tiny.deq" >audited.deq
 expect 5 'blind of net.*; masked: .*gradients that on_fail does not cut, the attack lowers it by' "$DEQ" run audited.deq --strict
