@@ -459,6 +459,8 @@ static const Type *check_call_expr(Checker *c, Ast *e) {
     }
     if (spells_penalty(e)) return check_penalty(c, e) ? &type_penalty : &type_error;
     if (spells_finish(e)) return check_finish(c, e) ? &type_finish : &type_error;
+    GradientsCompared gradients;
+    if (c->context & CTX_PIPELINE && gradients_compared(e, &gradients)) return check_gradients(c, e, &gradients);
     return check_call(c, e, SLOT(e, CALL, callee), e, NULL);
 }
 

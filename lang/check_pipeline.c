@@ -1,6 +1,7 @@
 /* check_pipeline.c - settings, data, nets and training: the declarations that say what is run. */
 #include "checker.h"
 #include "foreign.h"
+#include "labels.h"
 #include <string.h>
 
 /* ---- settings ---- */
@@ -401,6 +402,39 @@ const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net, As
     diag_report(c->diags, DIAG_E0506, e->range, "accuracy of outputs %s against targets %s",
                 type_text(c->arena, output), type_text(c->arena, d->items[1]));
     return &type_error;
+}
+
+/* ---- gradients beside each other ---- */
+const Type *check_gradients(Checker *c, Ast *e, const GradientsCompared *g) {
+    if (!g->net || !g->examples || !g->of || !g->to || g->more) {
+        diag_help(diag_report(c->diags, DIAG_E0303, e->range,
+                              "'%s' takes a net, examples, and the gradient modes 'of:' and 'to:'", g->name),
+                  "%s(net, d.test[0..64], of: jfb(), to: implicit())", g->name);
+        return &type_error;
+    }
+    const Type *n = check_expr(c, g->net), *d = check_expr(c, g->examples), *input, *output;
+    if (n->kind != TYPE_ERROR && n->kind != TYPE_NET)
+        diag_report(c->diags, DIAG_E0301, g->net->range, "'%s' is of a trained net, this is %s", g->name,
+                    type_text(c->arena, n));
+    if (d->kind != TYPE_ERROR && d->kind != TYPE_EXAMPLES)
+        diag_report(c->diags, DIAG_E0507, g->examples->range, "'%s' needs examples, this is %s", g->name,
+                    type_text(c->arena, d));
+    if (g->examples->kind == AST_UNDER)
+        diag_report(c->diags, DIAG_E0504, g->examples->range, "'%s' is on examples as they are", g->name);
+    if (n->kind != TYPE_NET || d->kind != TYPE_EXAMPLES || g->examples->kind == AST_UNDER ||
+        !net_types(c, g->net->range, n->items[0], d->items[0], &input, &output))
+        return &type_error;
+    if (!type_equal(input, d->items[0])) {
+        diag_report(c->diags, DIAG_E0505, g->examples->range, "the net's input is %s, the examples' is %s",
+                    type_text(c->arena, input), type_text(c->arena, d->items[0]));
+        return &type_error;
+    }
+    Ast *modes[2] = {g->of, g->to};
+    for (int k = 0; k < 2; k++) {
+        if (!check_mode(c, modes[k], NULL)) return &type_error;
+        if (!overrides_forward(c, g->net)) check_mode_for(c, modes[k], n->items[0], NULL, NULL);
+    }
+    return check_unchanged(c, g->examples, arena_printf(c->arena, "'%s'", g->name)) ? &type_evaluation : &type_error;
 }
 
 /* ---- declarations ---- */

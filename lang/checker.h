@@ -258,6 +258,8 @@ void check_figure(Checker *c, Ast *figure);
 void check_files(Checker *c, const Ast *items); /* tables and figures of an experiment that would share files */
 
 /* ---- check_member.c ---- */
+struct GradientsCompared;
+const Type *check_gradients(Checker *c, Ast *e, const struct GradientsCompared *call); /* check_pipeline.c */
 const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base);
 
 /* ---- check_axes.c ---- */

@@ -47,6 +47,30 @@ int label_place(const Ast *sweep, const Ast *label) {
     return limit->kind == AST_NUMBER && label->number >= limit->number ? -1 : (int)place;
 }
 
+bool gradients_compared(const Ast *e, GradientsCompared *out) {
+    *out = (GradientsCompared){0};
+    const Ast *callee = e && e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL,
+              *inputs = callee ? AST_SLOT(e, CALL, inputs) : NULL;
+    if (!inputs || callee->kind != AST_NAME) return false;
+    if (strcmp(callee->name, "cosine") != 0 && strcmp(callee->name, "relative_error") != 0) return false;
+    out->name = callee->name;
+    for (uint32_t k = 0; k < inputs->nkids; k++) {
+        const Ast *arg = inputs->kids[k];
+        Ast *value = arg->kind == AST_ARG ? AST_SLOT(arg, ARG, value) : NULL;
+        if (value && arg->name && strcmp(arg->name, "of") == 0 && !out->of)
+            out->of = value;
+        else if (value && arg->name && strcmp(arg->name, "to") == 0 && !out->to)
+            out->to = value;
+        else if (value && !arg->name && !out->net)
+            out->net = value;
+        else if (value && !arg->name && !out->examples)
+            out->examples = value;
+        else
+            out->more = arg;
+    }
+    return out->of; /* a schedule is called cosine too, and has a `to:` */
+}
+
 bool is_pick(const Ast *e) {
     const Ast *list = e && e->kind == AST_INDEX ? AST_SLOT(e, INDEX, indices) : NULL;
     return list && list->nkids && list->kids[0]->kind == AST_ARG;

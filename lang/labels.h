@@ -14,6 +14,13 @@ int label_place(const Ast *sweep, const Ast *label);
 /* The sweep whose values the expression has: its variable, argmax(v, over: s), a name or a pick of one; NULL: none.
  * `items`: of the experiment. */
 const Ast *sweep_of_value(const Ast *items, const Ast *e);
+/* cosine(net, d.test, of: jfb(), to: implicit()), relative_error(..): gradients beside each other. */
+typedef struct GradientsCompared {
+    const char *name;
+    Ast *net, *examples, *of, *to;
+    const Ast *more; /* an argument too many */
+} GradientsCompared;
+bool gradients_compared(const Ast *call, GradientsCompared *out);
 /* v[s: label]: an INDEX whose items are ARGs. */
 bool is_pick(const Ast *e);
 /* Of `==` and its like: the sweep whose values both sides have, argmax(a, over: s) == argmax(b, over: s); NULL: none. */

@@ -116,7 +116,8 @@ static void resolve_call(Resolver *r, Ast *e) {
                           ((is_solver(path) || penalty_find(path) || finish_find(path)) && !called && !top));
     ReductionCall reduction;
     if (table) say_which(r, e);
-    if (pipeline && !called && reduction_of(e, &reduction)) {
+    GradientsCompared gradients;
+    if (pipeline && !called && (reduction_of(e, &reduction) || gradients_compared(e, &gradients))) {
         /* a word of the language */
     } else if (!table && callee->kind == AST_NAME) {
         const Ast *decl;

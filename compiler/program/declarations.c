@@ -124,12 +124,17 @@ bool pipe_slice(Pipe *p, Scope *s, const Ast *given, Slice *out) {
         if (!add_transform(&from, AST_SLOT(e, BINARY, right), transforms)) return false;
         e = resolve_ast(&from, AST_SLOT(e, BINARY, left), &from);
     }
-    if (e->kind == AST_INDEX) {
+    while (e->kind == AST_INDEX) { /* a slice of a slice counts from where that begins */
         const Ast *indices = AST_SLOT(e, INDEX, indices);
         Value r = indices->nkids == 1 ? eval(&from, indices->kids[0]) : (Value){0};
         if (r.kind != VALUE_RANGE || r.number < 0 || r.limit <= r.number)
             return elab_error(s, DIAG_E0507, indices->range, "a slice of examples is a range such as [0..1000]"), false;
-        low = r.number, high = r.limit;
+        if (high >= 0 && r.number + high > r.limit)
+            return elab_error(s, DIAG_E0507, given->range, "[%.0f..%.0f] reaches past the end of these %.0f examples",
+                              low, high, r.limit - r.number),
+                   false;
+        high = high >= 0 ? r.number + high : r.limit;
+        low += r.number;
         e = resolve_ast(&from, AST_SLOT(e, INDEX, base), &from);
     }
     const Module *owner = NULL;

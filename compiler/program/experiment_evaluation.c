@@ -38,7 +38,9 @@ static Experiment *kept_cell(const Experiment *x) {
 
 /* ---- evaluations: accuracy(m with { .. }, d.test[0..1000] under a) ---- */
 bool experiment_is_evaluation(Scope *s, const Ast *e) {
+    GradientsCompared gradients;
     if (e->kind != AST_CALL) return false;
+    if (gradients_compared(e, &gradients)) return true;
     const Ast *inputs = AST_SLOT(e, CALL, inputs), *callee = AST_SLOT(e, CALL, callee);
     char path[512];
     if (inputs->nkids == 0 || !ast_path(callee, path, sizeof path)) return false;
@@ -64,11 +66,21 @@ static bool sets_gradient(const json_t *overrides) {
     return false;
 }
 
+/* The text of a gradient mode that serves every fixed point of the net; NULL after an error. */
+static const char *compared_mode(Scope *s, Net *net, const Ast *mode) {
+    const char *text = setting_text(s, "gradient", mode);
+    for (uint32_t k = 0; text && k < net->model->nfixed; k++)
+        if (!setting_fits(s, &net->model->fixed[k], "gradient", text, mode->range)) return NULL;
+    return text;
+}
+
 static json_t *evaluation_cell(Experiment *x, void *context) {
     Evaluation *v = context;
     Scope scope = experiment_scope(x), *s = &scope;
     const Ast *e = v->ast, *inputs = AST_SLOT(e, CALL, inputs);
-    if (inputs->nkids != 2) {
+    GradientsCompared gradients;
+    const bool compared = gradients_compared(e, &gradients);
+    if (inputs->nkids != 2 && !compared) {
         elab_error(s, DIAG_E0303, e->range, "an evaluation takes a net and examples");
         return NULL;
     }
@@ -88,7 +100,10 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
         return elab_error(s, DIAG_E0505, inputs->kids[1]->range, "these examples do not fit the net '%s'",
                           train->net->model->name),
                NULL;
-    const char *metric = net_loss(s, train->net, AST_SLOT(e, CALL, callee), true);
+    const char *metric = compared ? gradients.name : net_loss(s, train->net, AST_SLOT(e, CALL, callee), true);
+    const char *of = compared ? compared_mode(s, train->net, gradients.of) : NULL,
+               *to = compared ? compared_mode(s, train->net, gradients.to) : NULL;
+    if (compared && (!of || !to)) return NULL;
     json_auto_t *data = slice.json, *overrides = json_array(), *attack = json_null();
     if (!metric || (with && !pipe_overrides(&from, with, train->net, overrides))) return NULL;
     const Ast *asked = sets_gradient(overrides) ? NULL : train->ast;
@@ -104,6 +119,10 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "name", v->name, "metric", metric, "model",
                           train->name, "loss", train->loss, "data", data, "attack", attack, "overrides", overrides);
     if (slice.attack && (x->audit || x->pipe->audit)) pipe_audit_later(x->pipe, j, train, asked, &slice, kept_cell(x));
+    if (compared) {
+        json_object_set_new(j, "of", json_string(of));
+        json_object_set_new(j, "to", json_string(to));
+    }
     v->metric = metric;
     v->train = train->ast;
     v->plain = !slice.attack && !with;

@@ -85,7 +85,7 @@ static bool check_value(deq_app *app, const deq_experiment_spec *x, const deq_ar
     deq_axes_place(x, of->cells, of->ncells, spec, at);
     const deq_train_spec *t = deq_axes_train(app->manifest, x, v->model, at);
     if (!t) return deq_fail(e, DEQ_MODULE, "value '%s': there is no model '%s'", v->name, v->model);
-    if (v->metric && !deq_net_metric(t->net, v->metric))
+    if (v->metric && !v->compared.of && !deq_net_metric(t->net, v->metric))
         return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no metric '%s'", v->name, t->net->name, v->metric);
     if (v->loss && !has_loss(t->net, v->loss))
         return deq_fail(e, DEQ_MODULE, "value '%s': net '%s' has no loss '%s'", v->name, t->net->name, v->loss);

@@ -438,6 +438,7 @@ static json_t *about(deq_app *app, deq_engine *engine, const deq_model *model, c
     for (int i = 0; i < of->ncrafting; i++)
         json_object_set_new(crafting, of->crafting[i].path, json_string(of->crafting[i].value));
     if (of->ncrafting) json_object_set(what, "crafting", crafting);
+    if (v->compared.of) json_object_set_new(what, "compared", json_pack("[s, s]", v->compared.of, v->compared.to));
     json_decref(crafting);
     deq_app_link_key(app, model->spec->net, what);
     return what;

@@ -327,5 +327,6 @@ static bool measure_joined(const deq_measuring *m, const int64_t *index, int64_t
 
 bool deq_measure(const deq_measuring *m, const int64_t *index, int64_t n, deq_record *out, deq_error *e) {
     const deq_attack_spec *a = m->value->attack;
+    if (m->value->compared.of) return deq_measure_gradients(m, index, n, out, e);
     return a && a->joined ? measure_joined(m, index, n, out, e) : measure_once(m, a, 0, index, n, true, out, e);
 }

@@ -1,4 +1,5 @@
-/* measure.h - evaluates examples of a slice, clean or attacked, and makes their records. */
+/* measure.h - evaluates examples of a slice, clean or attacked, and makes their records.  Files: measure.c,
+ * measure_gradients.c (gradients beside each other). */
 #ifndef DEQ_RUNTIME_MEASURE_H
 #define DEQ_RUNTIME_MEASURE_H
 #include "app_state.h"
@@ -29,4 +30,7 @@ typedef struct deq_measuring {
  * example counts: wrong beats right, then the larger loss; every field but the counts, which are sums over all of them,
  * is then of that one. */
 bool deq_measure(const deq_measuring *m, const int64_t *index, int64_t n, deq_record *out, deq_error *e);
+/* Of an evaluation that compares gradients in the inputs: the metric is their cosine, or their relative error.
+ * (measure_gradients.c) */
+bool deq_measure_gradients(const deq_measuring *m, const int64_t *index, int64_t n, deq_record *out, deq_error *e);
 #endif

@@ -192,6 +192,8 @@ void manifest_value(manifest_reader *r, const json_t *o, deq_value_spec *v) {
     v->model = manifest_text(r, o, "model");
     v->data = slice(r, json_object_get(o, "data"), "data");
     v->attack = attack(r, o, "attack");
+    v->compared.of = manifest_text_or_null(o, "of");
+    v->compared.to = manifest_text_or_null(o, "to");
     const json_t *audit = json_object_get(o, "audit");
     v->audit.margin = attack(r, audit, "margin");
     v->audit.search = attack(r, audit, "search");

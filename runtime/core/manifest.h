@@ -221,6 +221,9 @@ typedef struct deq_value_spec { /* an evaluation: a net, examples, a metric */
     struct {
         deq_attack_spec *margin, *search; /* the attack on the margin; a random search.  NULL: not compiled */
     } audit;
+    struct {
+        const char *of, *to; /* gradient modes whose gradients are compared, as the metric says; NULL: none are */
+    } compared;
     deq_override *overrides;
     int noverrides;
 } deq_value_spec;

@@ -201,6 +201,9 @@ void deq_kept_states_free(deq_kept_states *kept);
 /* The loss's gradient in the inputs, example by example.  dx NULL: the loss alone. */
 bool deq_engine_input_gradient(deq_engine *engine, int64_t n, const void *x, const void *y, const char *loss, void *dx,
                                deq_results *results, deq_error *e);
+/* The same of examples of a source. */
+bool deq_engine_input_gradients(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n,
+                                const char *loss, void *dx, deq_results *results, deq_error *e);
 /* The net's vector-Jacobian product, in its gradient mode: `cotangent` of the outputs (rows of output elements) goes to
  * dx (rows of input elements; NULL: not wanted) and, with `parameters`, summed over the examples to
  * deq_engine_gradients().  Modes that differentiate at several states take the same cotangent of the output at each.

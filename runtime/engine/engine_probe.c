@@ -96,3 +96,15 @@ bool deq_engine_input_gradient(deq_engine *g, int64_t n, const void *x, const vo
              .dense_dx = dx};
     return engine_execute(&r, loss, NULL, NULL, e);
 }
+
+bool deq_engine_input_gradients(deq_engine *g, const deq_source *source, const int64_t *index, int64_t n,
+                                const char *loss, void *dx, deq_results *results, deq_error *e) {
+    run r = {.engine = g,
+             .purpose = INPUT_GRADIENT,
+             .source = source,
+             .index = index,
+             .n = n,
+             .results = results,
+             .dense_dx = dx};
+    return engine_execute(&r, loss, NULL, NULL, e);
+}

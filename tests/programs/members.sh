@@ -29,6 +29,14 @@ done
 [[ $(cell results/members/P.csv 1 'r[defence: early].bytes') == "$(cell first.csv 1 r.bytes)" ]] || fail "a member of a pick"
 [[ $(cell results/members/P.csv 4 early.evaluations) == "$(cell first.csv 7 r.evaluations)" ]] || fail "a member of a name for a pick"
 awk -v l="$(cell first.csv 1 r.loss)" 'BEGIN { exit !(l > 1) }' || fail "the loss under the attack"
+# ---- gradients beside each other ----
+grep -q 'claim "C20" holds' out || fail "the adjoint state nears the implicit gradient step by step"
+grep -q 'claim "the exact one is itself" holds' out || fail "a gradient compared with itself"
+[[ $(grep -vc '^#' results/members/G.csv) == 13 ]] || fail "a row for each net and state"
+awk -v c="$(cell results/members/G.csv 1 'c (adjoint)')" -v r="$(cell results/members/G.csv 1 'r (adjoint)')" 'BEGIN { exit !(c > 0.9 && c < 1 && r > 0.1 && r < 1) }' || fail "cosine and relative error of the first adjoint state"
+"$DEQ" journal "$(cell results/members/G.csv 1 journals | cut -d';' -f1)" --csv | grep -vc '^#' >n || true
+[[ $(cat n) -ge 64 ]] || fail "a record for each example"
+
 # from the cache: the same, with the seconds of the first time
 expect 0 '' "$DEQ" run members.deq
 cut -d, -f1-14 first.csv >a; cut -d, -f1-14 results/members/F.csv >b
