@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The experiments of examples/paper on few images, after a short training: they run to their end, every claim is judged,
+# and what one script takes from another is not made again.
+source "$(dirname "$0")/lib.sh"
+if [[ ! -f /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ]]; then
+  echo "skipped: Debian's dataset-fashion-mnist is not installed"
+  exit 77
+fi
+folder=$SOURCE/examples/paper
+short=(--quiet --set setup.images=8 --set setup.seeds=2 --set 'setup.length={ epochs: 1; examples: 128 }' --set setup.iterations=1)
+
+# judged SCRIPT: it runs, and claims.csv has a line for each claim of the script
+judged() {
+  expect 0 '' timeout 500 "$DEQ" run "$folder/$1.deq" "${short[@]}" "${@:2}" --results results
+  local wanted found
+  wanted=$(grep -c '^  claim ' "$folder/$1.deq")
+  found=$(cat "results/$1/"*claims.csv | grep -cE '","",(holds|fails|undecided),')
+  [[ $found == "$wanted" ]] || fail "$1: of $wanted claims $found are judged"
+  checks=$((checks + 1))
+}
+for script in table1 table2 table4 figure2 appendix; do judged $script; done
+judged obfuscation --set "length={ epochs: 1; examples: 128 }"
+done_testing
