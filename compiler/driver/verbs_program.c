@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "compile.h"
 #include "deq_types.h"
+#include "run.h"
 #include "study.h"
 #include "engine.h"
 #include "penalty.h"

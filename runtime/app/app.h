@@ -1,9 +1,5 @@
-/* app.h - executes a manifest: training runs and experiments; what `deq run` and built programs share.
- * Files: app.c, export.c, export_adversarial.c, read_journals.c.  Tests, comparisons and benchmarks: study.h.
- *
- * Exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test or claim (strict), 5 masked (strict),
- * 64 usage, 70 internal, 130 interrupted.
- */
+/* app.h - options of a run, and what is said of files without one.
+ * Files: export.c, read_journals.c.  Runs: run.h.  Tests, comparisons and benchmarks: study.h. */
 #ifndef DEQ_RUNTIME_APP_H
 #define DEQ_RUNTIME_APP_H
 #include "deq_runtime.h"
@@ -36,13 +32,8 @@ typedef struct deq_app_options {
     deq_preload *preload;    /* data that were read while the script was compiled; NULL */
 } deq_app_options;
 
-int deq_app_run(const deq_module *module, const deq_app_options *options); /* everything under "run" */
 /* Parameters of a checkpoint (or any file of arrays) to `to`, .npz or .safetensors; `map`: a mapping file or NULL. */
 int deq_app_export(const char *from, const char *map, const char *to);
-/* Attacked inputs of the evaluation that is called `name`, which is made if it is not known, to `to`, .npz.  Images of
- * 8 bits are rounded to them as well, and the net evaluated there. */
-int deq_app_export_adversarial(const deq_module *module, const deq_app_options *options, const char *name,
-                               const char *to);
 
 typedef enum deq_journals_form {
     DEQ_JOURNALS_SUMMARY,

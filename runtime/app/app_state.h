@@ -146,11 +146,9 @@ bool deq_attack_knows_defence(const deq_attack_spec *a);
 /* Whether a part of the attack asks another net than this one. */
 bool deq_attack_transfers(const deq_attack_spec *a, const deq_model *model);
 
-/* --- app_check.c --- */
-/* Everything that can be refused before work starts: data headers, slices, names of routines. */
+/* --- one_experiment.c --- */
 /* Leaves of what is run this experiment and what it needs; NULL leaves all.  DEQ_SETTING when there is none of that name. */
 bool deq_app_one_experiment(deq_manifest *m, const char *name, deq_error *e);
-bool deq_app_check(deq_app *app, deq_error *e);
 
 /* --- app_keys.c --- */
 /* Adds the hash of the linked files to a key, when the net has a gradient in C. */
@@ -214,17 +212,10 @@ int64_t deq_app_sample(deq_app *app, const deq_model *model, double applications
 /* Writes how the solves of the trained net end and its Jacobian's spectrum to STEM-solves.json, for `deq report`. */
 bool deq_app_diagnose(deq_app *app, const deq_model *model, deq_error *e);
 
-/* --- experiment.c, plot.c, app_record.c --- */
-bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e);
+/* --- plot.c --- */
+bool deq_app_plot(deq_app *app, const deq_model *model, deq_error *e);
+
+/* --- evaluate.c --- */
 /* How many examples of an evaluation the journal has; the nets that its attack asks have been found. */
 bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, int64_t *found, deq_error *e);
-/* One evaluation of an array, by the number of its specification, with what it needs; the net that it is of, NULL on
- * failure. */
-const deq_model *deq_app_evaluate_alone(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *array,
-                                        int spec, deq_evaluation *out, deq_error *e);
-/* --plan: says what would be trained, attacked and evaluated.  (plan.c) */
-bool deq_app_plan(deq_app *app, deq_error *e);
-bool deq_app_plot(deq_app *app, const deq_model *model, deq_error *e);
-bool deq_app_record(deq_app *app, deq_error *e); /* settings.json and the copy of the script */
-void deq_cpu_name(char *out, size_t size);       /* "unknown" where the system does not say */
 #endif

@@ -1,5 +1,6 @@
 /* app_main.c - main() of a program made by `deq build`. */
 #include "app_main.h"
+#include "run.h"
 #include "study.h"
 #include "signals.h"
 #include <errno.h>

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "bench.h"
 #include "sort.h"
+#include "run.h"
 #include "study.h"
 #include "peak.h"
 #include "parallel.h"

@@ -5,6 +5,7 @@
  * the mode's own error and that of the state it starts from.  The sweep over states separates them: state n is what the
  * forward solver has after n steps. */
 #include "compare.h"
+#include "run.h"
 #include "sort.h"
 #include "study.h"
 #include "call.h"

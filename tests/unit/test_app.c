@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include "adversarial.h"
 #include "attacked.h"
+#include "run.h"
 #include "seal.h"
 #include "manifest.h"
 #include "output.h"

@@ -1,6 +1,7 @@
 /* export_adversarial.c - deq export --adversarial: the attacked inputs of one evaluation as arrays, and what rounding
  * them to 8 bits leaves of the attack. */
 #define _GNU_SOURCE
+#include "run.h"
 #include "adversarial.h"
 #include "arrays.h"
 #include "measure.h"

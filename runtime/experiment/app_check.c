@@ -1,5 +1,6 @@
 /* app_check.c - what can be refused before work starts is refused before work starts. */
 #include "arrays.h"
+#include "run.h"
 #include "checkpoint.h"
 #include "weights.h"
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* experiment.c - the cells of an experiment in order, then its tables, figures and claims. */
 #define _GNU_SOURCE
 #include "experiment.h"
+#include "run.h"
 #include "claims.h"
 #include "figure.h"
 #include "lines.h"

@@ -1,6 +1,7 @@
 /* app_record.c - what a run was made with: settings.json and a copy of the script, beside its results. */
 #define _GNU_SOURCE
 #include "arrays.h"
+#include "run.h"
 #include "output.h"
 #include "seal.h"
 #include <stdlib.h>

@@ -3,6 +3,7 @@
  * What two experiments have together is made once, as the cache does: what the manifest says of two training runs, or
  * evaluations, without their names decides whether they are the same. */
 #include "arrays.h"
+#include "run.h"
 #include "expected.h"
 #include <math.h>
 #include <stdlib.h>
