@@ -339,6 +339,7 @@ typedef struct Reducing {
     deq_cell *cell;
     bool strongest, records, choice;
     double least;
+    bool some; /* a part exists */
     deq_error *e;
 } Reducing;
 
@@ -366,7 +367,8 @@ static bool reduce_part(deq_arrays *g, int array, const int *at, int part, void 
     (void)part;
     if (!deq_arrays_need(g, array, at, r->e)) return false;
     const deq_cell *of = deq_arrays_cell(g, array, at);
-    if (isnan(of->value)) return true; /* there is no such cell */
+    r->some = r->some || !of->absent;
+    if (isnan(of->value)) return true;
     if (!r->choice) believe(r->cell, of, r->strongest, &r->least);
     if (r->cell->examples < of->examples) r->cell->examples = of->examples;
     return !r->records || take_worst(r->cell, of, r->e);
@@ -378,8 +380,10 @@ static bool take_picked(deq_arrays *g, const deq_array_spec *a, deq_cell *c, con
     for (int i = 0; ok && i < a->npicks; i++)
         ok = a->picks[i].choice < 0 || deq_arrays_need(g, a->picks[i].choice, at, e);
     c->value = NAN;
+    c->absent = true;
     if (ok && deq_arrays_picked(g, a, at, inner) && (ok = deq_arrays_need(g, a->inputs[0], inner, e))) {
         const deq_cell *of = deq_arrays_cell(g, a->inputs[0], inner);
+        c->absent = of->absent;
         c->value = of->value;
         c->interval = of->interval;
         c->verdict = of->verdict;
@@ -446,14 +450,18 @@ static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
         return deq_fail(e, DEQ_MODULE, "value '%s' has more than %d inputs", a->name, MOST_INPUTS);
     for (int i = 0; i < a->ninputs && a->kind != DEQ_ARRAY_reduce; i++) {
         if (!deq_arrays_need(g, a->inputs[i], at, e)) return false;
-        if (a->kind == DEQ_ARRAY_expression) believe(c, deq_arrays_cell(g, a->inputs[i], at), false, &least);
+        const deq_cell *input = deq_arrays_cell(g, a->inputs[i], at);
+        c->absent = c->absent || input->absent;
+        if (a->kind == DEQ_ARRAY_expression) believe(c, input, false, &least);
     }
+    if (c->absent) return c->value = NAN, true;
     if (a->kind == DEQ_ARRAY_reduce) {
         const bool records = a->reduction == DEQ_REDUCE_worst_of;
         const bool choice = a->reduction == DEQ_REDUCE_argmin || a->reduction == DEQ_REDUCE_argmax;
-        Reducing r = {c, records || a->reduction == DEQ_REDUCE_min, records, choice, INFINITY, e};
+        Reducing r = {c, records || a->reduction == DEQ_REDUCE_min, records, choice, INFINITY, false, e};
         if (!each_part(g, a, at, -1, reduce_part, &r))
             return e->failure != DEQ_OK ? false : deq_fail(e, DEQ_MEMORY, "out of memory for '%s'", a->name);
+        if (!r.some) return c->absent = true, c->value = NAN, true;
         if (records) {
             double sum = 0;
             for (int64_t i = 0; i < c->sampled->n; i++) sum += c->sampled->values[i];

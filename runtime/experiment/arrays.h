@@ -27,7 +27,7 @@ float deq_mean_value(const deq_record *r, int mean);
 
 typedef struct deq_cell {
     bool done, waiting; /* waiting: its parts are being made */
-    bool absent;        /* there is no such cell: its value is NaN */
+    bool absent;        /* there is no such cell, or a pick has left it out: its value is NaN */
     double value;
     deq_interval interval;
     deq_verdict verdict;

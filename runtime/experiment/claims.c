@@ -66,7 +66,7 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at, deq_error *e) {
     for (int i = 0; ok && i < n; i++) {
         deq_axes_place(g->x, a->axes, a->naxes, i, at);
         const deq_cell *of = deq_arrays_cell(g, c->spec->condition, at);
-        if (isnan(of->value) || deq_axes_absent(g->x, a->axes, a->naxes, at)) continue;
+        if (of->absent || isnan(of->value)) continue;
         places[c->ncells] = i;
         Judged *cell = &c->cells[c->ncells++];
         cell->label = place_text(g->x, a, at);

@@ -9,6 +9,10 @@ claim() { grep "^\"$1\",\"\"," results/claims/claims.csv | cut -d, -f3; }
 [[ $(claim 'more than all of it') == fails ]] || fail "an attack costs more than half"
 [[ $(claim 'solves are short') == holds ]] || fail "means of solves are no values of a claim"
 grep -q '^"an attack costs accuracy","defence = early",holds,0' results/claims/claims.csv || fail "a cell of a claim has its number"
+for pick in 'picks leave out the others' 'of what they leave nothing is seen'; do
+  [[ $(claim "$pick") == holds ]] || fail "cells that a pick leaves out are judged: $pick is $(claim "$pick")"
+done
+[[ $(grep -c '^"picks leave out the others","' results/claims/claims.csv) == 3 ]] || fail "a claim has cells that its pick leaves out"
 grep -q '| 2 | [^|]* |$' results/claims/claims.md || fail "claims say over how many seeds they are"
 # an undecided claim says how many would decide it, as its share says: (1.96 / z)^2 times as many, rounded up to two digits
 awk -F, '/^"the early exit loses more","method = one",undecided/ { share = $7; n = $8; seeds = $9; needs = $10; more = $11 }

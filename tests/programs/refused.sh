@@ -74,9 +74,10 @@ set net.body.gradient=implict "E0901.*'implict' is not a gradient mode; did you 
 set 'net.body.gradient=implicit(gmress())' "E0901.*'gmress' is not a solver; did you mean 'gmres()'?"
 set 'net.body.forward=newton()' "E0901.*'newton' is not a solver; solvers: "
 set net.epochs=0 'E0901.*at least 1'
-# rounds computed from an argument cannot follow it without compiling again: refused, not ignored
+# rounds computed from an argument: the script is compiled again, and refused as if it were written so
 sed 's|^attack weak.*|attack twice(x: f32[..S], y: label[K]; n: int) {\n  state a = x\n  repeat 2 * n {\n    a = a + 0.01 * sign(gradient(loss, at: a))\n  }\n  return a\n}\n\nattack weak = twice(n: 2)|' "$tiny" >twice.deq
-expect 64 'E0901.*compiled' "$DEQ" run twice.deq --set net.attack.n=0
+expect 2 "E0412.*counts the rounds of a 'repeat'.*not at -2" "$DEQ" run twice.deq --set net.attack.n=-1
+expect 2 "E0301.*'n' is a whole number" "$DEQ" run twice.deq --set net.attack.n=0.3
 expect 0 '' "$DEQ" check twice.deq
 
 # ---- an attack's settings by its name, wherever it is used ----
