@@ -22,6 +22,18 @@ static void go_to(Writer *w, Block block) {
     w->row = 0;
 }
 
+/* Text in which what stands between two stars on either side is bold; stars without a partner stay. */
+static void put_text(FILE *out, char *text) {
+    for (char *start, *end; (start = strstr(text, "**")) && (end = strstr(start + 2, "**")); text = end + 2) {
+        *start = *end = 0;
+        page_text(out, text);
+        fputs("<b>", out);
+        page_text(out, start + 2);
+        fputs("</b>", out);
+    }
+    page_text(out, text);
+}
+
 /* "|--:|" and its like: the line between the titles and the rows. */
 static bool is_rule(const char *line) { return strspn(line, "|:- ") == strlen(line); }
 
@@ -35,7 +47,7 @@ static void put_row(Writer *w, char *line) {
         text += strspn(text, " ");
         for (size_t n = strlen(text); n && text[n - 1] == ' ';) text[--n] = 0;
         fprintf(w->out, "<%s>", cell);
-        page_text(w->out, text);
+        put_text(w->out, text);
         fprintf(w->out, "</%s>", cell);
     }
     fputs(w->row ? "</tr>\n" : "</tr></thead><tbody>\n", w->out);
@@ -58,11 +70,11 @@ static void put_line(Writer *w, char *line) {
     } else if (!strncmp(line, "- ", 2)) {
         go_to(w, LIST);
         fputs("<li>", w->out);
-        page_text(w->out, line + 2);
+        put_text(w->out, line + 2);
         fputs("</li>\n", w->out);
     } else {
         go_to(w, PARAGRAPH);
-        page_text(w->out, line);
+        put_text(w->out, line);
         fputc('\n', w->out);
     }
 }

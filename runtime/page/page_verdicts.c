@@ -2,6 +2,7 @@
 #include "page.h"
 #include "training_log.h"
 #include <math.h>
+#include <string.h>
 
 static double number(const json_t *o, const char *key) { return deq_json_double(json_object_get(o, key)); }
 
@@ -57,18 +58,49 @@ static void put_value(FILE *out, const json_t *cell, const json_t *value) {
     fputs("</td></tr>\n", out);
 }
 
-void page_verdicts(FILE *out, const json_t *table) {
-    size_t i, k, rows = 0;
+#define MOST_OPEN 12 /* verdicts: more are folded away behind their count */
+
+/* How many accuracies of the table have the verdict; NULL: any. */
+static size_t count(const json_t *table, const char *verdict) {
+    size_t i, k, n = 0;
     json_t *cell, *value;
     json_array_foreach(json_object_get(table, "cells"), i, cell) {
         json_array_foreach(json_object_get(cell, "values"), k, value) {
-            if (!json_object_get(value, "verdict")) continue;
-            if (!rows++)
-                fputs("<h3>Verdicts</h3>\n<div class=\"wide\"><table>\n<thead><tr><th>value</th><th>at</th>"
-                      "<th>result</th><th>verdict</th><th>attack</th><th>checks</th></tr></thead><tbody>\n",
-                      out);
-            put_value(out, cell, value);
+            const char *own = json_string_value(json_object_get(value, "verdict"));
+            n += own && (!verdict || strcmp(own, verdict) == 0);
         }
     }
-    if (rows) fputs("</tbody></table></div>\n", out);
+    return n;
+}
+
+static void begin(FILE *out, const json_t *table, size_t rows) {
+    static const char *const levels[] = {"reliable", "suspect", "masked"};
+    const char *between = "";
+    fputs("<h3>Verdicts</h3>\n", out);
+    if (rows > MOST_OPEN) {
+        fputs("<details><summary>", out);
+        for (size_t k = 0; k < sizeof levels / sizeof *levels; k++) {
+            const size_t n = count(table, levels[k]);
+            if (n) fprintf(out, "%s%zu <span class=\"verdict %s\">%s</span>", between, n, levels[k], levels[k]);
+            if (n) between = ", ";
+        }
+        fputs("</summary>\n", out);
+    }
+    fputs("<div class=\"wide\"><table>\n<thead><tr><th>value</th><th>at</th><th>result</th><th>verdict</th>"
+          "<th>attack</th><th>checks</th></tr></thead><tbody>\n",
+          out);
+}
+
+void page_verdicts(FILE *out, const json_t *table) {
+    const size_t rows = count(table, NULL);
+    size_t i, k;
+    json_t *cell, *value;
+    if (!rows) return;
+    begin(out, table, rows);
+    json_array_foreach(json_object_get(table, "cells"), i, cell) {
+        json_array_foreach(json_object_get(cell, "values"), k, value) {
+            if (json_object_get(value, "verdict")) put_value(out, cell, value);
+        }
+    }
+    fprintf(out, "</tbody></table></div>%s\n", rows > MOST_OPEN ? "</details>" : "");
 }

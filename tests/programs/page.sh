@@ -19,6 +19,8 @@ accuracy=$(grep -o '[0-9.]*% \[[0-9., ]*\]' results/tiny/tiny.md | head -n 1)
 grep -qF "<td>$accuracy</td>" $page || fail "the table's '$accuracy' is not on the page"
 grep -Eq '(src|href)="?(https?:|//)|@import|url\(' $page && fail "the page fetches something"
 
+grep -q '[*][*]' $page && fail "bold text has its stars"
+
 # ---- another name, the same bytes; what is not ours stays; what was changed is refused ----
 expect 0 '^other.html$' "$DEQ" report results/tiny --html -o other.html
 cmp -s $page other.html || fail "the same folder gives two pages"
