@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+enum { EXIT_RUN = 3 }; /* of E0931 in failures.def */
 enum { FIRST_CHUNK = 16 << 10, LAST_CHUNK = 1 << 20, ALIGNMENT = 16 };
 
 typedef struct Chunk Chunk;
@@ -19,9 +21,16 @@ struct Arena {
     size_t next_size;
 };
 
+_Noreturn void end_without_memory(void) {
+    static const char text[] = "deq: error[E0931]: out of memory while the script was compiled "
+                               "(is it limited by ulimit -v?)\n";
+    (void)!write(STDERR_FILENO, text, strlen(text));
+    _exit(EXIT_RUN);
+}
+
 static void *checked_calloc(size_t n) {
     void *p = calloc(1, n);
-    if (!p) ICE("out of memory (%zu bytes asked for)", n);
+    if (!p) end_without_memory();
     return p;
 }
 

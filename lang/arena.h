@@ -22,6 +22,8 @@ char *arena_vprintf(Arena *a, const char *format, va_list args);
 void *arena_grow(Arena *a, void *items, size_t item, size_t n, void *cap_u32);
 #define ARENA_PUSH(a, items, n, cap) ((items) = arena_grow((a), (items), sizeof *(items), (n), &(cap)), &(items)[(n)++])
 
+/* Ends the program with E0931 and its exit code; allocates nothing. */
+_Noreturn void end_without_memory(void);
 /* Internal error: prints pass, message and exits 70.  For broken invariants only, never for bad input. */
 #define ICE(...) ice(__FILE__, __LINE__, __VA_ARGS__)
 _Noreturn void ice(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -70,7 +70,7 @@ for name in plain first all loss; do check_attacks $name '0 900'; done
 same with.csv $table
 rm -r "$XDG_CACHE_HOME/deq/journal"
 for file in "$attacked"/*.rows; do
-  printf x | dd of="$file" bs=1 seek=$(($(head -n 1 "$file" | wc -c) + 999)) conv=notrunc status=none
+  damage "$file" $(($(head -n 1 "$file" | wc -c) + 999))
 done
 expect 0 'W0822.*attacked inputs that are missing are made again' "$DEQ" run shared.deq --json
 check_attacks plain '[1-9][0-9]* [1-9][0-9]*'

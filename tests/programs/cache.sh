@@ -28,7 +28,7 @@ head -n 1 "${journals[0]}" | grep -q '"version"' || fail "a journal without the 
 # ---- records of evaluations ----
 exchange "${journals[0]}" "${journals[1]}"
 again 'W0822.*another entry under this name' "journals exchanged"
-printf 'x' | dd of="${journals[0]}" bs=1 seek=$(($(stat -c %s "${journals[0]}") - 99)) conv=notrunc status=none
+damage "${journals[0]}" $(($(stat -c %s "${journals[0]}") - 99))
 again 'W0822.*damaged' "a record changed"
 truncate -s 100 "${journals[1]}"
 again 'W0822.*damaged' "a journal truncated"
@@ -52,7 +52,7 @@ nets=("$cache"/nets/*.safetensors)
 [[ ${#nets[@]} == 2 ]] || fail "${#nets[@]} nets in the cache"
 exchange "${nets[0]}" "${nets[1]}"
 again 'W0811.*another training run' "nets exchanged"
-for net in "${nets[@]}"; do printf 'x' | dd of="$net" bs=1 seek=2000 conv=notrunc status=none; done
+for net in "${nets[@]}"; do damage "$net" 2000; done
 again 'W0811.*checksum' "a net damaged"
 
 # ---- compiled objects ----
@@ -62,7 +62,7 @@ objects=("$cache"/objects/*.so)
 [[ ${#objects[@]} == 2 ]] || fail "${#objects[@]} compiled objects in the cache"
 exchange "${objects[0]}" "${objects[1]}"
 again 'W0822.*another entry under this name' "objects exchanged"
-for object in "${objects[@]}"; do printf 'x' | dd of="$object" bs=1 seek=5000 conv=notrunc status=none; done
+for object in "${objects[@]}"; do damage "$object" 5000; done
 again 'W0822.*damaged' "an object damaged"
 for object in "${objects[@]}"; do ln -sf /dev/zero "$object"; done
 again 'W0822.*link' "an object that links to a device"

@@ -31,6 +31,13 @@ expect() {
   checks=$((checks + 1))
 }
 
+# damage FILE OFFSET: the byte there is another one than it was
+damage() {
+  local byte
+  byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+  printf "\\x$(printf %02x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 # made: the folder that the run whose output is in `out` left its results in
 made() { sed -n 's|^results in \(.*\)/$|\1|p' out; }
 
