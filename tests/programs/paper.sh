@@ -20,4 +20,7 @@ judged() {
 }
 for script in table1 table2 table4 figure2 appendix; do judged $script; done
 judged obfuscation --set "length={ epochs: 1; examples: 128 }"
+# of the 528 cells of a column some have a picture
+pictures=(results/table2/robust-*-attacked.gp)
+[[ ${#pictures[@]} == 16 ]] || fail "${#pictures[@]} pictures of one column"
 done_testing
