@@ -47,7 +47,7 @@ typedef struct deq_arrays {
     deq_app *app;
     const deq_experiment_spec *x;
     deq_cell **cells; /* of each array, by cell */
-    int *used;        /* of each array: whether a table has it as a column, 1 */
+    int *used;        /* of each array: 0, or where a table has it as a column 1 and its pictures so far */
     int groups;       /* of examples, so far */
     bool starved;     /* memory was short somewhere: what was computed from then on says nothing */
     bool seeds;       /* resamples draw seeds too: where a mean is taken over the sweep that they come from */

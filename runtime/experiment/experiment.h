@@ -18,5 +18,5 @@ char *deq_experiment_stem(const deq_app *app, const deq_experiment_spec *x, cons
 /* The event "value" of a cell that is made, and for evaluations a line; nothing of a training run. */
 void deq_experiment_report(const deq_arrays *g, int array, const int *at);
 /* Accuracies under attack that stand in a table have a picture of some attacked inputs. */
-bool deq_experiment_picture(const deq_arrays *g, int array, const int *at, deq_error *e);
+bool deq_experiment_picture(deq_arrays *g, int array, const int *at, deq_error *e);
 #endif

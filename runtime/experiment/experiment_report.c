@@ -149,10 +149,11 @@ void deq_experiment_report(const deq_arrays *g, int array, const int *at) {
 /* Of one value: a grid has hundreds of cells, and drawing them takes longer than some of the attacks. */
 #define MOST_PICTURES 16
 
-bool deq_experiment_picture(const deq_arrays *g, int array, const int *at, deq_error *e) {
+bool deq_experiment_picture(deq_arrays *g, int array, const int *at, deq_error *e) {
     const deq_array_spec *a = &g->x->arrays[array];
     const deq_cell *c = deq_arrays_cell(g, array, at);
-    if (!g->used[array] || !c->spec->attack || c->spec - a->values >= MOST_PICTURES) return true;
+    if (!g->used[array] || g->used[array] > MOST_PICTURES || !c->spec->attack) return true;
+    g->used[array]++;
     char *stem = deq_experiment_stem(g->app, g->x, a, (int)(c->spec - a->values));
     const bool ok = stem ? deq_app_grid(g->app, c->model, c->spec, c->evaluation, stem, e)
                          : deq_fail(e, DEQ_MEMORY, "out of memory for a picture");
