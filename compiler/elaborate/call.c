@@ -523,29 +523,6 @@ static Value with_settings(Scope *s, Value f, const Ast *e) {
     return f;
 }
 
-const char *function_text(Arena *a, const Value *f) {
-    const char *text = arena_printf(a, "%s(", f->ast->name);
-    for (const Env *x = f->given; x; x = x->next)
-        text =
-            arena_printf(a, "%s%s=%s ", text, x->name,
-                         value_is_function(&x->value) ? function_text(a, &x->value) : number_text(a, x->value.number));
-    return arena_printf(a, "%s) of %s", text, f->module ? f->module->path : "the language");
-}
-
-bool same_function(const Value *a, const Value *b, bool numbers) {
-    if (a->kind != b->kind) return false;
-    if (a->kind == VALUE_BUILTIN) return strcmp(a->ast->name, b->ast->name) == 0;
-    if (a->ast != b->ast || a->scope != b->scope) return false;
-    const Env *x = a->given, *y = b->given;
-    for (; x && y; x = x->next, y = y->next) {
-        const bool function = value_is_function(&x->value);
-        if (strcmp(x->name, y->name) != 0 || (function && !same_function(&x->value, &y->value, numbers)) ||
-            x->value.kind != y->value.kind || (numbers && !function && x->value.number != y->value.number))
-            return false;
-    }
-    return !x && !y;
-}
-
 /* `e` is a CALL, or (after a pipe) the bare name of what is called. */
 Value call(Scope *s, const Ast *e, const Value *piped, Range piped_at) {
     const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e;

@@ -198,11 +198,6 @@ bool fn_begin(Scope *s, const Value *fn, const Ast *explicit_sizes, Args *args, 
 /* `v` as the declared result. */
 Value fn_result(Scope *inner, const Ast *fn, Value v);
 Value call_fn(Scope *s, const Value *fn, const Ast *explicit_sizes, Args args);
-/* "kl of std.losses", "huber(delta=0.1) of .."; of functions that no attack or layer around closes over. */
-const char *function_text(Arena *a, const Value *f);
-/* Whether two values of a parameter that is a function are the same one, with settings of the same names; `numbers`: and
- * the same numbers. */
-bool same_function(const Value *a, const Value *b, bool numbers);
 Value call_layer(Scope *s, const Instance *instance, Args args);
 Value call(Scope *s, const Ast *call, const Value *piped, Range piped_at);
 /* Dense[128, 10](settings), under the path given; NULL after an error. */

@@ -8,14 +8,6 @@
 
 static bool same_target(Target a, Target b) { return a.classes == b.classes && shape_equal(a.shape, b.shape); }
 
-static bool same_env(const Env *a, const Env *b) {
-    for (; a && b; a = a->next, b = b->next)
-        if (strcmp(a->name, b->name) || a->value.kind != b->value.kind || a->value.number != b->value.number ||
-            (value_is_function(&a->value) && !same_function(&a->value, &b->value, true)))
-            return false;
-    return !a && !b;
-}
-
 /* The one input without default, which the data fills; NULL after an error. */
 static const Ast *net_input(Scope *s, const Instance *i, Range at) {
     const Ast *params = AST_SLOT(i->layer, LAYER, inputs), *found = NULL;
@@ -48,8 +40,8 @@ Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Ra
     }
     for (uint32_t k = 0; k < e->nnets; k++) {
         Net *n = e->nets[k];
-        if (n->instance->layer == instance->layer && same_env(n->instance->sizes, instance->sizes) &&
-            same_env(n->instance->settings, instance->settings) && shape_equal(n->input, input) &&
+        if (n->instance->layer == instance->layer && same_env(n->instance->sizes, instance->sizes, true) &&
+            same_env(n->instance->settings, instance->settings, true) && shape_equal(n->input, input) &&
             (same_target(n->target, target) || target.shape.rank == UINT32_MAX))
             return n->output.kind == VALUE_NONE ? NULL : n;
     }
@@ -96,7 +88,6 @@ static Value net_y(Net *net) {
     return v;
 }
 
-/* Settings of a loss in brackets, cross_entropy_smooth(amount: 0.2), become arguments after output and target. */
 /* Whether the derivative of the loss in the net's output is more than zero everywhere. */
 static bool has_gradient(Elab *e, const Model *m, NodeId loss) {
     Graph *g = graph_new(e->arena, "loss");
@@ -126,6 +117,7 @@ static const char *free_loss_name(const Loss *list, uint32_t n, Arena *a, const 
     return same ? arena_printf(a, "%s_%d", name, same + 1) : name;
 }
 
+/* Settings of a loss in brackets, smoothed_cross_entropy(amount: 0.2), become arguments after those given. */
 static Value loss_call(Scope *s, const LossUse *l, const Value *given, uint32_t n) {
     Arena *a = s->elab->arena;
     Args all = {.at = l->at};

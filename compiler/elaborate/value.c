@@ -1,5 +1,5 @@
-/* value.c - values, environments, and numbers as text. */
-#include "value.h"
+/* value.c - values, environments, functions as values, and numbers as text. */
+#include "elaborate.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -25,6 +25,61 @@ Env *env_bind(Arena *a, Env *env, const char *name, Value value) {
     b->value = value;
     b->next = env;
     return b;
+}
+
+const char *function_text(Arena *a, const Value *f) {
+    const char *text = arena_printf(a, "%s(", f->ast->name);
+    for (const Env *x = f->given; x; x = x->next)
+        text =
+            arena_printf(a, "%s%s=%s ", text, x->name,
+                         value_is_function(&x->value) ? function_text(a, &x->value) : number_text(a, x->value.number));
+    return arena_printf(a, "%s) of %s", text, f->module ? f->module->path : "the language");
+}
+
+bool same_function(const Value *a, const Value *b, bool numbers) {
+    if (a->kind != b->kind) return false;
+    if (a->kind == VALUE_BUILTIN) return strcmp(a->ast->name, b->ast->name) == 0;
+    return a->ast == b->ast && a->scope == b->scope && same_env(a->given, b->given, numbers);
+}
+
+static bool same_value(const Value *a, const Value *b);
+
+/* Whether the same is written, of names that mean the same where each stands. */
+static bool same_written(const Ast *a, const Scope *in_a, const Ast *b, const Scope *in_b) {
+    if (!a || !b) return a == b;
+    if (a->kind != b->kind || a->number != b->number || a->nkids != b->nkids ||
+        (a->name == NULL) != (b->name == NULL) || (a->name && strcmp(a->name, b->name) != 0))
+        return false;
+    const Value *x = a->kind == AST_NAME ? env_find(in_a->env, a->name) : NULL,
+                *y = a->kind == AST_NAME ? env_find(in_b->env, b->name) : NULL;
+    if (x && y && x->kind == VALUE_AST && y->kind == VALUE_AST)
+        return same_written(x->ast, x->scope ? x->scope : in_a, y->ast, y->scope ? y->scope : in_b);
+    if (x || y) return x && y && same_value(x, y);
+    if (a->ref != b->ref) return false;
+    for (uint32_t k = 0; k < a->nkids; k++)
+        if (!same_written(a->kids[k], in_a, b->kids[k], in_b)) return false;
+    return true;
+}
+
+static bool same_value(const Value *a, const Value *b) {
+    if (a->kind != b->kind) return false;
+    switch (a->kind) {
+    case VALUE_NUMBER: return a->number == b->number;
+    case VALUE_FN:
+    case VALUE_BUILTIN: return same_function(a, b, true);
+    case VALUE_FLEX: return same_written(a->ast, a->scope, b->ast, b->scope);
+    case VALUE_NODE: return a->build == b->build && a->node == b->node;
+    default: return a->ast == b->ast && a->scope == b->scope && a->items == b->items;
+    }
+}
+
+bool same_env(const Env *a, const Env *b, bool numbers) {
+    for (; a && b; a = a->next, b = b->next) {
+        const Value *x = &a->value, *y = &b->value;
+        if (strcmp(a->name, b->name) != 0 || x->kind != y->kind) return false;
+        if ((numbers || value_is_function(x)) && !same_value(x, y)) return false;
+    }
+    return !a && !b;
 }
 
 const char *number_text(Arena *a, double x) {

@@ -66,6 +66,13 @@ Value value_tuple(Arena *a, const Value *items, uint32_t n);
 /* The binding of `name`, or NULL. */
 const Value *env_find(const Env *env, const char *name);
 Env *env_bind(Arena *a, Env *env, const char *name, Value value);
+/* Whether two functions are the same one, with settings of the same names; `numbers`: and the same numbers. */
+bool same_function(const Value *a, const Value *b, bool numbers);
+/* Whether two environments bind the same names, in order, to values of the same kinds; `numbers`: and to the same values.
+ * The settings of a function among them are compared always: these are compiled into whatever calls it. */
+bool same_env(const Env *a, const Env *b, bool numbers);
+/* "kl() of std.losses", "huber(delta=0.1 ) of .."; of functions that no attack or layer around closes over. */
+const char *function_text(Arena *a, const Value *f);
 /* The shortest decimal text that reads back as x: "0.1", "40", "inf". */
 const char *number_text(Arena *a, double x);
 /* A C identifier from a path or any text: '.' and other characters become '_'. */

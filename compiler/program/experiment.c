@@ -1,4 +1,5 @@
 /* experiment.c - experiments: which axes there are, and the items one after the other. */
+#include "asked.h"
 #include "experiment_parts.h"
 #include "labels.h"
 #include "tables.h"
@@ -98,9 +99,9 @@ Scope experiment_scope(const Experiment *x) {
     return s;
 }
 
-bool experiment_flag(const Experiment *x, const char *key) {
-    const Ast *value = experiment_setting(AST_SLOT(owner_of(x), EXPERIMENT, items), key);
-    return value && value->number != 0;
+bool experiment_masks(const Experiment *x) {
+    const Ast *owner = owner_of(x), *value = experiment_setting(AST_SLOT(owner, EXPERIMENT, items), "allow_masking");
+    return asked_masking(x->pipe->elab, owner->name, value && value->number != 0);
 }
 
 /* ---- arrays ---- */
@@ -253,6 +254,8 @@ json_t *pipe_experiment(Pipe *p, const Ast *experiment) {
     const Shown to = {json_array(), json_array(), json_array()};
     const uint32_t uses = p->nuses;
     bool ok = true;
+    p->in_cell = experiment_train;
+    p->cell = x;
     find_axes(x);
     for (x->item = 0; ok && x->item < x->items->nkids; x->item++) ok = run_item(x, x->items->kids[x->item], &to);
     for (uint32_t k = 0; ok && k < x->axes.n; k++) json_array_append_new(axes, experiment_axis_json(x, k));

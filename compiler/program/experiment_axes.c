@@ -156,8 +156,6 @@ static bool expand_axis(Experiment *x, uint32_t k, const Ast *list) {
 }
 
 bool experiment_expand(Experiment *x, const Ast *sweep) {
-    x->pipe->in_cell = experiment_train;
-    x->pipe->cell = x;
     for (uint32_t k = 0; k < x->axes.nsweeps; k++) {
         const Axis *axis = &x->axes.axis[k];
         if (axis->sweep != sweep) continue;

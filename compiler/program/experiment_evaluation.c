@@ -1,5 +1,4 @@
 /* experiment_evaluation.c - the evaluations of an experiment, cell by cell, and what their settings were chosen on. */
-#include "asked.h"
 #include "experiment_parts.h"
 #include "labels.h"
 #include "tables.h"
@@ -21,12 +20,6 @@ const TrainUse *experiment_train(void *cell, const Ast *train, const char *name)
             return n->uses[experiment_cell(x, n->cells)];
     }
     return NULL;
-}
-
-const TrainUse *experiment_find_train(Experiment *x, Scope *s, const Ast *e) {
-    x->pipe->in_cell = experiment_train;
-    x->pipe->cell = x;
-    return pipe_find_train(x->pipe, s, e);
 }
 
 /* As it is now, for what is made later. */
@@ -87,7 +80,7 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
     Scope from;
     const Ast *model = resolve_ast(s, AST_SLOT(inputs->kids[0], ARG, value), &from), *with = NULL;
     if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
-    const TrainUse *train = experiment_find_train(x, &from, model);
+    const TrainUse *train = pipe_find_train(x->pipe, &from, model);
     if (!train && pipe_train_declaration(&from, model)) {
         if (!diags_errors(s->elab->diags)) /* else its own error is told */
             elab_error(s, DIAG_E0205, inputs->kids[0]->range, "an experiment comes after the training runs it uses");
@@ -111,9 +104,7 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
         x->pipe->elab->asked_net = asked;
         attack = pipe_attacks(x->pipe, &slice.attack_scope, slice.attack, train->net, train->loss, false);
         x->pipe->elab->asked_net = NULL;
-        if (!attack || !pipe_unmasked(x->pipe, s, train, overrides, attack,
-                                      asked_masking(x->pipe->elab, x->ast->name, experiment_flag(x, "allow_masking")),
-                                      slice.attack))
+        if (!attack || !pipe_unmasked(x->pipe, s, train, overrides, attack, experiment_masks(x), slice.attack))
             return NULL;
     }
     json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "name", v->name, "metric", metric, "model",

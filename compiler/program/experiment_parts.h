@@ -67,8 +67,8 @@ const ArrayNode *experiment_item(const Experiment *x, const Ast *e);
  * that has no name.  In the experiment itself as they are. */
 const char *experiment_name(const Experiment *x, const char *name);
 const char *experiment_text(const Experiment *x, Range at);
-/* Whether the experiment whose item is written out has the setting, and it is true. */
-bool experiment_flag(const Experiment *x, const char *key);
+/* Whether attacks of the experiment whose item is written out may be masked: as it says, or --set for it. */
+bool experiment_masks(const Experiment *x);
 /* Appends the array; `members` are those of its kind.  Returns its name. */
 const char *experiment_add(Experiment *x, ArrayNode node, json_t *members);
 /* What `each` gives in every cell of the axes, the last axis fastest, null where there is no such cell; NULL when one has
@@ -96,9 +96,8 @@ const char *experiment_number(Experiment *x, const Ast *e);
 /* Whether something in it is known only when the experiment runs. */
 bool experiment_runs(Experiment *x, Scope *s, const Ast *e);
 /* ---- experiment_evaluation.c ---- */
-/* The training run in the cell that is read, an Experiment: Pipe's in_cell; and the one that `e` names there. */
-const TrainUse *experiment_train(void *cell, const Ast *train, const char *name);
-const TrainUse *experiment_find_train(Experiment *x, Scope *s, const Ast *e);
+const TrainUse *experiment_train(void *cell, const Ast *train,
+                                 const char *name);    /* in_cell of Pipe, of an Experiment */
 bool experiment_is_evaluation(Scope *s, const Ast *e); /* accuracy(net, d.test) */
 const char *experiment_evaluation(Experiment *x, const Ast *e, const char *name);
 /* ---- experiment_table.c ---- */

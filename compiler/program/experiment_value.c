@@ -20,7 +20,7 @@ static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const ch
 /* ---- statistics: m.fixed.steps, clean.steps, robust.attack.converged ---- */
 /* `attack`: of what the attack of the evaluation asked.  NULL: e is no statistic. */
 static const char *statistic_of(const Ast *e, bool *attack) {
-    if (e->kind != AST_MEMBER) return NULL;
+    if (e->kind != AST_MEMBER || item_experiment(e)) return NULL; /* other.steps may be an item called so */
     const Ast *base = AST_SLOT(e, MEMBER, base);
     if (base->type == &type_log) return NULL;
     *attack = base->kind == AST_MEMBER && strcmp(base->name, "attack") == 0;
@@ -63,7 +63,7 @@ static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const ch
         if (!made) return NULL;
         of = experiment_array(x, made);
     }
-    const TrainUse *train = of && !of->uses ? NULL : experiment_find_train(x, s, base);
+    const TrainUse *train = of && !of->uses ? NULL : pipe_find_train(x->pipe, s, base);
     if (of && of->uses) of = NULL; /* of the first plain evaluation of the net, else of the first */
     for (int pass = 0; pass < 2 && train && !of; pass++)
         for (uint32_t k = 0; k < x->nnodes && !of; k++)
@@ -113,7 +113,7 @@ static const char *add_log_number(Experiment *x, Scope *s, const Ast *e, const c
     Scope from;
     const Ast *model = resolve_ast(s, net, &from);
     if (model->kind == AST_WITH) model = AST_SLOT(model, WITH, base);
-    const TrainUse *train = experiment_find_train(x, &from, model);
+    const TrainUse *train = pipe_find_train(x->pipe, &from, model);
     if (!train) return elab_error(s, DIAG_E0504, net->range, "a trained net is needed here"), NULL;
     name = name ? name : experiment_text(x, e->range);
     if (experiment_array(x, name)) return name;
@@ -214,8 +214,6 @@ static const char *add_net_number(Experiment *x, const Ast *e, const char *name)
     const AxisSet axes = axes_shown(&x->axes, e);
     name = name ? name : experiment_text(x, e->range);
     if (experiment_array(x, name)) return name;
-    x->pipe->in_cell = experiment_train;
-    x->pipe->cell = x;
     json_t *numbers = experiment_cells(x, axes, coordinate_cell, (void *)(uintptr_t)e, e->range);
     if (!numbers) return NULL;
     return experiment_add(x, (ArrayNode){.name = name, .kind = "coordinate", .shown = axes, .cells = axes},

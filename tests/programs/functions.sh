@@ -17,6 +17,8 @@ equal clean clean2
 equal default default2
 equal margin1 margin2
 equal two two2
+equal thrice_one one
+equal thrice_two two
 equal made made2
 equal default swept 1
 equal margin1 swept 2

@@ -29,5 +29,49 @@ done
 grep -q '^first.config,first.seed,first.clean,' results/second/S-first.csv || fail "rows are sweeps of the other experiment"
 grep -q '^"competitive","first.config = short",holds' results/second/claims.csv || fail "a claim is judged in the cells of the other experiment"
 expect 0 '' "$DEQ" fmt --check second.deq
+
+# a value that is called like a statistic; settings of a net of the other experiment, in each of its cells; whether attacks
+# may be masked, which is asked of the experiment that makes the attack
+cat >called.deq <<'END'
+import shared (Net, learn, test, recipe, short, long, pgd2)
+import std.metrics (accuracy)
+
+const few = { ..recipe; keep: last }
+train net = Net with { on_fail: zero_gradient } on learn { ..few }
+
+experiment one {
+  sweep config in [short, long]
+  train swept = Net with config on learn { ..few }
+  let robust = accuracy(net, test under pgd2)
+  let steps = robust.steps + 1
+  table "one" { columns: [steps] }
+}
+
+experiment two {
+  train own = Net with { forward.max: one.swept.forward.max } on learn { ..few }
+  let used = accuracy(own, test).steps
+  table "two" { columns: [one.steps, one.robust] }
+  table "own" { rows: one.config; columns: [used] }
+}
+END
+expect 2 'E0521' "$DEQ" run called.deq --plan --set two.allow_masking=true
+expect 0 '' "$DEQ" run called.deq --set one.allow_masking=true
+[[ $(cell results/called/two.csv 1 one.steps) == "$(cell results/called/one.csv 1 steps)" ]] || fail "the value called steps"
+[[ $(cell results/called/own.csv 1 used),$(cell results/called/own.csv 2 used) == 2,4 ]] || fail "a setting of the net in each cell"
+cat >plain.deq <<'END'
+import shared (Net, learn, recipe, short)
+experiment plain {
+  train net = Net with short on learn { ..recipe }
+}
+END
+cat >own.deq <<'END'
+import shared (Net, learn, recipe)
+import plain (plain)
+experiment own {
+  train net = Net with { forward.max: plain.net.forward.max } on learn { ..recipe }
+}
+END
+expect 0 'in all 1 trainings' "$DEQ" run own.deq --plan # the first item already: the same net twice
+checks=$((checks + 2))
 no_partial_files
 done_testing

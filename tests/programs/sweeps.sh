@@ -76,6 +76,36 @@ for row in 1 2; do
   checks=$((checks + 1))
 done
 
+# ---- settings of a net that are tensors, written out and by the value of a sweep ----
+{
+  sed -n '/^import/p; /^data/p' sweeps.deq
+  cat <<'END'
+layer Scaled[K](image: f32[1, 8, 8], scale: f32[K] = ones) -> f32[K] {
+  use head = Dense[64, K]
+  return scale * (image |> flatten |> head)
+}
+const recipe = { loss: cross_entropy; optimise: adam(rate: 1e-2); epochs: 1; batch: 16 }
+train as_is = Scaled[4](scale: ones) on quadrants.train { ..recipe }
+train nothing = Scaled[4](scale: 0 * ones) on quadrants.train { ..recipe }
+experiment alone {
+  let as_is = cross_entropy(as_is, quadrants.test)
+  let nothing = cross_entropy(nothing, quadrants.test)
+  table "alone" { columns: [as_is, nothing] }
+}
+experiment swept {
+  sweep k in [0, 1]
+  train net = Scaled[4](scale: k * ones) on quadrants.train { ..recipe }
+  let value = cross_entropy(net, quadrants.test)
+  table "swept" { rows: k; columns: [value] }
+}
+END
+} >scaled.deq
+expect 0 '' "${deq[@]}" run scaled.deq
+nothing=$(cell results/scaled/alone.csv 1 nothing) as_is=$(cell results/scaled/alone.csv 1 as_is)
+awk -v v="$nothing" 'BEGIN { exit !((v - log(4)) ^ 2 < 1e-10) }' || fail "a net whose outputs are zero has the loss $nothing"
+[[ $(cell results/scaled/swept.csv 1 value) == "$nothing" && $(cell results/scaled/swept.csv 2 value) == "$as_is" ]] || fail "the nets of a sweep are not those written out"
+checks=$((checks + 2))
+
 # ---- none: no attack, no defence ----
 {
   sed '/^attack wide/,$d' sweeps.deq | sed 's/^import std.losses.*/&\nimport std.defences (early_state)/'
