@@ -38,6 +38,22 @@ static const Ast *instance_of(const Ast *declared) {
     return e;
 }
 
+/* The definition of the attack that `e`, a call or a bare name, makes; NULL: it is none, or an attack that is declared. */
+static const Ast *definition_of(const Ast *e) {
+    const Ast *callee = e && e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e, *d = callee ? callee->ref : NULL;
+    return d && d->kind == AST_ATTACK_DEF ? d : NULL;
+}
+
+static const Ast *settings_of(const Ast *definition) {
+    return AST_SLOT(AST_SLOT(definition, ATTACK_DEF, inputs), PARAMS, inputs);
+}
+
+/* A record's settings are copied wherever it is used; where they are written stays. */
+static bool same_place(const Ast *a, const Ast *b) {
+    return a && b && a->range.source == b->range.source && a->range.start == b->range.start &&
+           a->range.end == b->range.end;
+}
+
 /* "EXPERIMENT.allow_masking=true" or "=false"; the run refuses other values. */
 static bool asked_of_experiment(const Program *p, const char *text) {
     const char *key = ".allow_masking=", *dot = strstr(text, key), *value = dot ? dot + strlen(key) : "";
@@ -86,12 +102,9 @@ static bool asked_of_attack(const Program *p, const char *text) {
         e = train ? trained_against(p->arena, train) : NULL;
         key += 7;
     }
-    if (!e) return false;
-    const Ast *callee = e && e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e, *def = callee ? callee->ref : NULL;
-    if (!def || def->kind != AST_ATTACK_DEF) return false;
-    const Ast *params = AST_SLOT(AST_SLOT(def, ATTACK_DEF, inputs), PARAMS, inputs);
-    for (uint32_t i = 0; i < params->nkids; i++)
-        if (params->kids[i]->name && strcmp(params->kids[i]->name, key) == 0)
+    const Ast *def = definition_of(e), *settings = def ? settings_of(def) : NULL;
+    for (uint32_t i = 0; settings && i < settings->nkids; i++)
+        if (settings->kids[i]->name && strcmp(settings->kids[i]->name, key) == 0)
             return ast_attack_of_others(def) || counts_mention(AST_SLOT(def, ATTACK_DEF, body), key);
     return false;
 }
@@ -105,32 +118,35 @@ const char *const *asked_settings(const Program *p, const char *const *set, int 
     return list;
 }
 
-static void each_trained_against(const Program *p, const Ast *e, const char ***list, uint32_t *n, uint32_t *cap) {
+typedef struct Paths {
+    const char **items;
+    uint32_t n, cap;
+} Paths;
+
+/* PREFIX.SETTING for the settings of the attack that `e` makes, if it is made of others. */
+static void add_paths(const Program *p, const char *prefix, const Ast *e, Paths *out) {
+    const Ast *def = definition_of(e), *settings = def && ast_attack_of_others(def) ? settings_of(def) : NULL;
+    for (uint32_t k = 0; settings && k < settings->nkids; k++)
+        *ARENA_PUSH(p->arena, out->items, out->n, out->cap) =
+            arena_printf(p->arena, "%s.%s", prefix, settings->kids[k]->name);
+}
+
+static void each_trained_against(const Program *p, const Ast *e, Paths *out) {
     const bool holds = e && (e->kind == AST_UNIT || e->kind == AST_EXPERIMENT || e->kind == AST_LIST);
-    for (uint32_t i = 0; holds && i < e->nkids; i++) each_trained_against(p, e->kids[i], list, n, cap);
-    const Ast *call = e && e->kind == AST_TRAIN ? trained_against(p->arena, e) : NULL;
-    const Ast *callee = call && call->kind == AST_CALL ? AST_SLOT(call, CALL, callee) : call;
-    if (!callee || !callee->ref || callee->ref->kind != AST_ATTACK_DEF || !ast_attack_of_others(callee->ref)) return;
-    const Ast *params = AST_SLOT(AST_SLOT(callee->ref, ATTACK_DEF, inputs), PARAMS, inputs);
-    for (uint32_t k = 0; k < params->nkids; k++)
-        *ARENA_PUSH(p->arena, *list, *n, *cap) = arena_printf(p->arena, "%s.attack.%s", e->name, params->kids[k]->name);
+    for (uint32_t i = 0; holds && i < e->nkids; i++) each_trained_against(p, e->kids[i], out);
+    if (e && e->kind == AST_TRAIN)
+        add_paths(p, arena_printf(p->arena, "%s.attack", e->name), trained_against(p->arena, e), out);
 }
 
 const char *const *asked_paths(const Program *p) {
-    const char **list = NULL;
-    uint32_t n = 0, cap = 0;
+    Paths paths = {0};
     for (uint32_t i = 0; i < p->main->unit->nkids; i++) {
-        const Ast *d = p->main->unit->kids[i], *e = d->kind == AST_ATTACK ? instance_of(d) : NULL;
-        const Ast *callee = e && e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : e,
-                  *def = callee ? callee->ref : NULL;
-        if (!def || def->kind != AST_ATTACK_DEF || !ast_attack_of_others(def)) continue;
-        const Ast *params = AST_SLOT(AST_SLOT(def, ATTACK_DEF, inputs), PARAMS, inputs);
-        for (uint32_t k = 0; k < params->nkids; k++)
-            *ARENA_PUSH(p->arena, list, n, cap) = arena_printf(p->arena, "%s.%s", d->name, params->kids[k]->name);
+        const Ast *d = p->main->unit->kids[i];
+        if (d->kind == AST_ATTACK) add_paths(p, d->name, instance_of(d), &paths);
     }
-    each_trained_against(p, p->main->unit, &list, &n, &cap);
-    *ARENA_PUSH(p->arena, list, n, cap) = NULL;
-    return list;
+    each_trained_against(p, p->main->unit, &paths);
+    *ARENA_PUSH(p->arena, paths.items, paths.n, paths.cap) = NULL;
+    return paths.items;
 }
 
 void asked_train(Elab *e, const Ast *train) {
@@ -157,7 +173,7 @@ bool asked_value(const Elab *e, const Ast *call, const char *setting, double *va
             if (d->kind == AST_ATTACK && instance_of(d) == call) declared = d;
         }
     const char *own =
-        e->training && e->trained_against == call ? arena_printf(e->arena, "%s.attack", e->training) : NULL;
+        e->training && same_place(e->trained_against, call) ? arena_printf(e->arena, "%s.attack", e->training) : NULL;
     for (const char *const *text = e->asked; text && *text; text++) /* the last one holds */
         found = (declared && reads(*text, declared->name, setting, value)) ||
                 (own && reads(*text, own, setting, value)) || found;

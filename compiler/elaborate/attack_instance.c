@@ -56,15 +56,36 @@ bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *setting
 
 static bool is_function(const Ast *binding) { return AST_SLOT(binding, BINDING, type)->kind == AST_FN_TYPE; }
 
+static bool label_fits(Scope *s, const Net *net, const Ast *fn, const char *setting, double x, Range at) {
+    const uint32_t classes = net->target.classes;
+    if (x >= 0 && x < classes && x == floor(x)) return true;
+    return elab_error(s, DIAG_E0412, at, "'%s' of '%s' is a label below %u, this is %g", setting, fn->name, classes, x),
+           false;
+}
+
+/* The labels among the settings of a function that is passed, and of functions among these, are some of the net's. */
+static bool function_labels_fit(Scope *s, const Net *net, const Value *f, Range at) {
+    const LossUse use = {.fn = f->ast};
+    for (const Env *x = f->given; x; x = x->next)
+        if (value_is_function(&x->value) ? !function_labels_fit(s, net, &x->value, at)
+                                         : x->value.kind == VALUE_NUMBER && loss_setting_is_label(&use, x->name) &&
+                                               !label_fits(s, net, f->ast, x->name, x->value.number, at))
+            return false;
+    return true;
+}
+
 /* The settings of a function that is passed are scalars as those of the attack are: objective.delta. */
 static bool function_numbers(Scope *from, const Ast *binding, const Value *f, Range at, Scalars *out) {
     Arena *a = from->elab->arena;
+    const LossUse use = {.fn = f->ast};
     for (const Env *x = f->given; x; x = x->next) {
         if (value_is_function(&x->value)) continue;
         const char *name = arena_printf(a, "%s.%s", binding->name, x->name);
+        const bool label = loss_setting_is_label(&use, x->name);
         if (x->value.kind != VALUE_NUMBER)
             return elab_error(from, DIAG_E0321, at, "'%s' must be a number", name), false;
-        *ARENA_PUSH(a, out->items, out->n, out->cap) = (struct Scalar){.name = name, .value = x->value.number};
+        *ARENA_PUSH(a, out->items, out->n, out->cap) =
+            (struct Scalar){.name = name, .value = x->value.number, .whole = label, .label = label};
     }
     return true;
 }
@@ -211,12 +232,9 @@ static bool loss_numbers(Scope *s, const Net *net, const LossUse *use, Scalars *
         if (value_is_function(&arg->value)) continue;
         if (arg->value.kind != VALUE_NUMBER)
             return elab_error(s, DIAG_E0321, arg->at, "'%s' must be a number", arg->name), false;
-        if (label && !(x >= 0 && x < net->target.classes && x == floor(x)))
-            return elab_error(s, DIAG_E0412, arg->at, "'%s' of '%s' is a label below %u, this is %g", arg->name,
-                              use->fn->name, net->target.classes, x),
-                   false;
+        if (label && !label_fits(s, net, use->fn, arg->name, x, arg->at)) return false;
         *ARENA_PUSH(a, out->items, out->n, out->cap) =
-            (struct Scalar){.name = arena_printf(a, "loss.%s", arg->name), .value = x, .whole = label};
+            (struct Scalar){.name = arena_printf(a, "loss.%s", arg->name), .value = x, .whole = label, .label = label};
     }
     return true;
 }
@@ -379,6 +397,8 @@ bool attack_use(Scope *s, const Ast *given, const AttackSettings *around, Net *n
     }
     Env *functions;
     if (!instance_functions(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, &functions)) return false;
+    for (const Env *f = functions; f; f = f->next)
+        if (!function_labels_fit(&from, net, &f->value, given->range)) return false;
     Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use, functions, given->range);
     if (!k) return false;
     for (uint32_t i = 0; out->gradient && i < net->model->nfixed; i++)
@@ -393,6 +413,10 @@ bool attack_use(Scope *s, const Ast *given, const AttackSettings *around, Net *n
                           &out->scalars) ||
         (use && !loss_numbers(&from, net, use, &out->scalars)))
         return false;
+    for (uint32_t i = 0; i < out->scalars.n; i++) {
+        struct Scalar *x = &out->scalars.items[i];
+        if (x->label) x->bounded = true, x->low = 0, x->high = net->target.classes - 1.0;
+    }
     for (uint32_t i = 0; i < k->nparams; i++) {
         bool direct = (k->direct >> i & 1) != 0;
         out->scalars.items[i].count = direct;

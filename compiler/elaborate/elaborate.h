@@ -295,7 +295,8 @@ typedef struct Scalars { /* values of frame->scalars of a routine, in order */
     struct Scalar {
         const char *name;
         double value;
-        bool whole;    /* an int of the definition */
+        bool whole;    /* an int of the definition, or a label */
+        bool label;    /* one of the net's, of a function: its bounds follow */
         bool count;    /* the rounds of a `repeat`: whole and not negative */
         bool computed; /* no argument (the rounds of a `repeat` that are an expression), or an argument such rounds use:
                           changing it alone, when the program runs, would leave the two in disagreement */

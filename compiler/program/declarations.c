@@ -378,6 +378,11 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
             if (!text || !pipe_override(s, key, path, text, net, overrides)) return NULL;
         }
     }
+    const Ast *keep = pipe_setting(settings, "keep");
+    if (keep && strcmp(keep->name, "best_robust") == 0 && json_is_null(attack)) /* `none`, perhaps of a sweep */
+        return elab_error(s, DIAG_E0502, keep->range, "'keep: best_robust' needs 'attack' (%s), here it is none",
+                          setting_find("train", "attack")->doc),
+               NULL;
     TrainUse *use = arena_alloc(e->arena, sizeof *use);
     *use = (TrainUse){train, train->name, net, loss, in_cell, kept};
     *ARENA_PUSH(e->arena, p->uses, p->nuses, p->uses_cap) = use;
@@ -387,7 +392,6 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
                   json_number(epochs), "seed", json_number(seed), "examples",
                   examples > 0 ? json_number(examples) : json_null(), "attack", attack, "settings", kept, "overrides",
                   overrides, "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
-    const Ast *keep = pipe_setting(settings, "keep");
     if (keep && strcmp(keep->name, "last") != 0) json_object_set_new(j, "keep", json_string(keep->name));
     if (spectrum > 0) json_object_set_new(j, "spectrum", json_number(spectrum));
     if (start_ast) json_object_set_new(j, "start", start);

@@ -14,10 +14,15 @@ static void add(Experiment *x, Elements *out, const Ast *ast, const Scope *scope
 
 static bool expand(Experiment *x, Scope *s, const Ast *list, Elements *out);
 
+static bool too_many(Scope *s, Range at) {
+    return elab_error(s, DIAG_E0601, at, "this list has more than %d values", MOST_CELLS), false;
+}
+
 /* [f(n) for n in A for m in B]: one element for each combination, the last variable fastest. */
 static bool expand_each(Experiment *x, Scope *s, const Ast *each, uint32_t variable, const char *label, Elements *out) {
     const Ast *variables = AST_SLOT(each, EACH, variables);
     if (variable == variables->nkids) {
+        if (out->n == MOST_CELLS) return too_many(s, each->range);
         add(x, out, AST_SLOT(each, EACH, item), arena_copy(arena_of(x), s, sizeof *s), label);
         return true;
     }
@@ -48,7 +53,8 @@ static bool expand(Experiment *x, Scope *s, const Ast *list, Elements *out) {
         }
     } else {
         Value r = eval(s, list);
-        const bool good = r.kind == VALUE_RANGE && r.limit > r.number && r.limit - r.number <= MOST_CELLS;
+        const bool good = r.kind == VALUE_RANGE && r.limit > r.number;
+        if (good && r.limit - r.number > MOST_CELLS) return too_many(s, list->range);
         for (double number = r.number; good && number < r.limit; number++) {
             Ast node = {.kind = AST_NUMBER, .number = number, .name = number_text(a, number), .range = list->range};
             add(x, out, arena_copy(a, &node, sizeof node), NULL, node.name);
@@ -150,7 +156,10 @@ static bool expand_axis(Experiment *x, uint32_t k, const Ast *list) {
         if (!absent && !expand_cell(x, list, v, member, c)) return false;
     }
     v->ragged = is_ragged(x, v, n, member);
-    if (v->all.n > MOST_CELLS) return false;
+    if (v->all.n > MOST_CELLS) {
+        Scope s = experiment_scope(x);
+        return too_many(&s, list->range);
+    }
     memset(x->at, 0, x->axes.n * sizeof *x->at);
     return true;
 }

@@ -35,6 +35,8 @@ sed 's/^attack to_two .*/attack to_two = to_one/' functions.deq >one.deq
 expect 0 '' "${deq[@]}" run functions.deq --set to_one.objective.target=2 --results set
 [[ $(cell set/*/e.csv 1 one) == $(cell $table 1 two) ]] || fail "--set to_one.objective.target=2 gives $(cell set/*/e.csv 1 one)"
 expect 64 'did you mean to_one.objective.target' "${deq[@]}" run functions.deq --set to_one.objective.targe=2
+expect 64 "target=4: .* lies between 0 and 3" "${deq[@]}" run functions.deq --set to_one.objective.target=4
+expect 64 "target=1.5: expected an integer" "${deq[@]}" run functions.deq --set to_one.objective.target=1.5
 expect 0 '' "${deq[@]}" fmt --check functions.deq
 checks=$((checks + 4))
 done_testing

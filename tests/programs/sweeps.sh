@@ -148,12 +148,14 @@ changes by_double.attack.gradients double.n=3
 changes by_three.attack.gradients wide.iterations=1
 [[ $(cell results/sweeps/attacked.csv 1 by_pick.attack.gradients) == 1 ]] || fail "another attack is chosen"
 changes by_pick.attack.gradients pick.rounds=7
-# the same in a training run: the value of the net is that of a script that says so
+# the same in a training run: the value of the net is that of a script that says so; `record`: the attack stands in one
+record=
 trained() {
-  local n=$1
+  local settings="attack: $1"
   shift
   sed '/^train net/d; /^experiment/,$d' sweeps.deq >hit.deq
-  echo "train net = Net on quadrants.train { loss: cross_entropy; attack: $n; optimise: adam(rate: 1e-2); epochs: 2; batch: 16 }" >>hit.deq
+  [[ -z $record ]] || { echo "const hit = { $settings }" >>hit.deq && settings='..hit'; }
+  echo "train net = Net on quadrants.train { loss: cross_entropy; $settings; optimise: adam(rate: 1e-2); epochs: 2; batch: 16 }" >>hit.deq
   printf '%s\n' 'attack single(r: f32 in 0..1, n: int) = doubled(radius: 2 * r, n: n)' 'experiment t {' '  let value = cross_entropy(net, quadrants.test)' '  table "t" { columns: [value] }' '}' >>hit.deq
   rm -rf hit
   expect 0 '' "${deq[@]}" run hit.deq --results hit "$@"
@@ -162,12 +164,14 @@ trained() {
 once=$(trained 'doubled(radius: 0.02, n: 1)') more=$(trained 'doubled(radius: 0.02, n: 3)') strong=$(trained 'doubled(radius: 0.2, n: 1)')
 [[ -n $once && -n $more && $once != "$more" && $once != "$strong" ]] || fail "the attack of a training changes nothing: $once $more $strong"
 [[ $(trained 'doubled(radius: 0.02, n: 1)' --set net.attack.n=3) == "$more" ]] || fail "--set net.attack.n=3 is not n: 3"
+[[ $(record=yes; trained 'doubled(radius: 0.02, n: 1)' --set net.attack.n=3) == "$more" ]] || fail "--set net.attack.n=3 does not reach a record"
+[[ $(record=yes; trained 'single(r: 0.01, n: 1)' --set net.attack.r=0.1) == "$strong" ]] || fail "--set net.attack.r=0.1 does not reach a record"
 [[ $(trained double --set net.attack.n=3 --set net.attack.radius=0.02) == "$more" ]] || fail "--set net.attack.n=3 is not n: 3 of a declared attack"
 [[ $(trained double --set double.n=3 --set double.radius=0.02) == "$more" ]] || fail "--set double.n=3 does not reach the training"
 [[ $(trained 'single(r: 0.01, n: 1)' --set net.attack.r=0.1) == "$strong" ]] || fail "--set net.attack.r=0.1 of an attack made of others"
 expect 64 'did you mean net.attack.r' "${deq[@]}" run hit.deq --set net.attack.q=1
 expect 2 "'r' of 'single' lies between 0 and 1, this is 4" "${deq[@]}" run hit.deq --set net.attack.r=4
-checks=$((checks + 5))
+checks=$((checks + 7))
 expect 2 "'radius' of 'three' lies between 0 and 1, this is 2" "${deq[@]}" run sweeps.deq --set wide.radius=2
 expect 64 'did you mean wide.radius' "${deq[@]}" run sweeps.deq --set wide.radus=0.1
 done_testing
