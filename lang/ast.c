@@ -115,6 +115,19 @@ bool ast_path(const Ast *node, char *buffer, size_t size) {
     return node && append_path(node, buffer, size, &n);
 }
 
+Ast *ast_setting(const Ast *list, const char *key) {
+    for (uint32_t i = 0; list && i < list->nkids; i++) {
+        const Ast *name = list->kids[i]->kind == AST_SETTING ? AST_SLOT(list->kids[i], SETTING, key) : NULL;
+        if (name && name->kind == AST_NAME && strcmp(name->name, key) == 0) return list->kids[i];
+    }
+    return NULL;
+}
+
+Ast *ast_setting_value(const Ast *list, const char *key) {
+    const Ast *setting = ast_setting(list, key);
+    return setting ? AST_SLOT(setting, SETTING, value) : NULL;
+}
+
 bool ast_declares(const Ast *d) {
     switch (d->kind) {
     case AST_CONST:

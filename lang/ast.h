@@ -50,6 +50,9 @@ void ast_print(const Ast *unit, FILE *out); /* --emit=ast: one node a line, inde
 bool ast_declares(const Ast *d);            /* it gives a name to the top level of a module */
 Ast *ast_params(const Ast *d);              /* PARAMS of what can be called or instantiated; NULL: it takes none */
 bool ast_path(const Ast *node, char *buffer, size_t size); /* NAME or MEMBER chain as "a.b.c"; false if it is none */
+/* The SETTING of a block that has the key, and its value; NULL: there is none.  `list` may be NULL. */
+Ast *ast_setting(const Ast *list, const char *key);
+Ast *ast_setting_value(const Ast *list, const char *key);
 /* attack a(settings) = an expression of attacks */
 static inline bool ast_attack_of_others(const Ast *d) {
     return d->kind == AST_ATTACK_DEF && AST_SLOT(d, ATTACK_DEF, body) &&

@@ -165,14 +165,12 @@ void axes_find(Arena *a, const Ast *experiment, Axes *out) {
     }
 }
 
-AxisSet axes_of_seed(const Axes *x, const Ast *train) {
-    const Ast *settings = AST_SLOT(train, TRAIN, settings);
-    for (uint32_t k = 0; settings && k < settings->nkids; k++) {
-        const Ast *s = settings->kids[k], *key = s->kind == AST_SETTING ? AST_SLOT(s, SETTING, key) : NULL;
-        if (key && key->kind == AST_NAME && strcmp(key->name, "seed") == 0)
-            return axes_shown(x, AST_SLOT(s, SETTING, value));
-    }
-    return 0;
+AxisSet axes_of_seeds(const Axes *x) {
+    AxisSet set = 0;
+    for (uint32_t k = 0; k < x->items->nkids; k++)
+        if (x->items->kids[k]->kind == AST_TRAIN)
+            set |= axes_shown(x, ast_setting_value(AST_SLOT(x->items->kids[k], TRAIN, settings), "seed"));
+    return set;
 }
 
 const char *axes_text(Arena *a, const Axes *x, AxisSet set) {

@@ -49,8 +49,8 @@ AxisSet axes_hidden(const Axes *x, const Ast *e);
 AxisSet axes_named(const Axes *x, const Ast *e);
 /* Those that a pick, s: label, takes away; the members of a family that is picked stay. */
 AxisSet axes_picked(const Axes *x, const Ast *pick);
-/* Those that the `seed:` of a TRAIN mentions. */
-AxisSet axes_of_seed(const Axes *x, const Ast *train);
+/* Those that the `seed:` of a training run of the experiment mentions. */
+AxisSet axes_of_seeds(const Axes *x);
 const char *axes_text(Arena *a, const Axes *x, AxisSet set); /* "'mode' and 'seed'" */
 
 /* ---- reductions: min(v, over: s), mean(v, over: [s, t]) ---- */

@@ -29,7 +29,7 @@ static bool check_number(Checker *c, Ast *value, const deq_argument *a, const ch
     const bool whole = a->type == DEQ_WHOLE;
     const Type *t = check_expr(c, value);
     if (t->kind == TYPE_ERROR) return false;
-    if (!type_is_scalar(t) || t->elem == ELEM_BOOL || (whole && t->kind == TYPE_TENSOR && t->elem != ELEM_INT)) {
+    if (!type_is_number(t) || (whole && t->kind == TYPE_TENSOR && t->elem != ELEM_INT)) {
         diag_report(c->diags, DIAG_E0504, value->range, "'%s' is a %s, not %s", what, whole ? "whole number" : "number",
                     type_text(c->arena, t));
         fail(value);

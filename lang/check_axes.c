@@ -3,8 +3,6 @@
 #include "labels.h"
 #include <string.h>
 
-static bool is_number(const Type *t) { return type_is_scalar(t) && t->elem != ELEM_BOOL; }
-
 /* "its axes are 'mode' and 'seed'" */
 static void help_axes(Checker *c, Diagnostic *d, const char *of, AxisSet axes) {
     if (axes)
@@ -72,22 +70,21 @@ const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e) {
     if (call->number && !check_range(c, call->number, "share' of 'quantile", 0, 1, false)) return &type_error;
     switch (r->kind) {
     case REDUCE_NUMBER:
-    case REDUCE_SHARE: return is_number(t) ? &type_real : wrong_value(c, call->value, r, "numbers");
+    case REDUCE_SHARE: return type_is_number(t) ? &type_real : wrong_value(c, call->value, r, "numbers");
     case REDUCE_RANKS:
-        if (!is_number(t)) return wrong_value(c, call->value, r, "numbers");
-        if (__builtin_popcount(over) == 1 && is_number(c->axes->axis[__builtin_ctz(over)].sweep->type))
+        if (!type_is_number(t)) return wrong_value(c, call->value, r, "numbers");
+        if (__builtin_popcount(over) == 1 && type_is_number(c->axes->axis[__builtin_ctz(over)].sweep->type))
             return &type_real;
         diag_report(c->diags, DIAG_E0532, call->over->range, "'%s' goes over one sweep, of numbers", r->name);
         return &type_error;
-    case REDUCE_TRUTH:
-        return type_is_scalar(t) && t->elem == ELEM_BOOL ? t : wrong_value(c, call->value, r, "conditions");
+    case REDUCE_TRUTH: return type_is_condition(t) ? t : wrong_value(c, call->value, r, "conditions");
     case REDUCE_RECORDS: /* a computation of evaluations has their type too */
         return t == &type_evaluation &&
                        (call->value->kind == AST_NAME || call->value->kind == AST_CALL || item_experiment(call->value))
                    ? &type_real
                    : wrong_value(c, call->value, r, "evaluations");
     case REDUCE_CHOICE:
-        if (!is_number(t)) return wrong_value(c, call->value, r, "numbers");
+        if (!type_is_number(t)) return wrong_value(c, call->value, r, "numbers");
         if (__builtin_popcount(over) == 1) return c->axes->axis[__builtin_ctz(over)].sweep->type;
         diag_report(c->diags, DIAG_E0532, call->over->range, "'%s' chooses among the values of one sweep", r->name);
         return &type_error;
@@ -164,7 +161,7 @@ const Type *check_picks(Checker *c, Ast *e) {
 static const Type *check_choices(Checker *c, Ast *e) {
     const Ast *sweeps[2] = {sweep_of_value(c->axes->items, e->kids[0]), sweep_of_value(c->axes->items, e->kids[1])};
     const Ast *sweep = sweeps[0] ? sweeps[0] : sweeps[1];
-    if (!sweep || !sweep->type || is_number(sweep->type) || sweep->type->kind == TYPE_ERROR) return NULL;
+    if (!sweep || !sweep->type || type_is_number(sweep->type) || sweep->type->kind == TYPE_ERROR) return NULL;
     if (sweeps[0] == sweeps[1] && strchr("=!", e->name[0])) {
         const Type *left = check_expr(c, e->kids[0]), *right = check_expr(c, e->kids[1]);
         return left->kind == TYPE_ERROR || right->kind == TYPE_ERROR ? &type_error : &type_bool;
@@ -205,8 +202,8 @@ static AxisSet placed(Checker *c, const Ast *value) {
 }
 
 void check_table_axes(Checker *c, const Ast *settings) {
-    const Ast *rows = value_of(settings, "rows"), *columns = value_of(settings, "columns");
-    const AxisSet joined = placed(c, value_of(settings, "cells")), has = placed(c, rows) | joined;
+    const Ast *rows = ast_setting_value(settings, "rows"), *columns = ast_setting_value(settings, "columns");
+    const AxisSet joined = placed(c, ast_setting_value(settings, "cells")), has = placed(c, rows) | joined;
     for (uint32_t i = 0; rows && columns && columns->kind == AST_ARRAY && i < columns->nkids; i++) {
         const Ast *column = columns->kids[i];
         const bool spread = column->kind == AST_BINARY && same(column->name, "by");

@@ -34,7 +34,7 @@ static bool needs_vector(Checker *c, Ast *e, const Builtin *b) {
 static bool needs_scalar(Checker *c, Ast *e, const Builtin *b) {
     const Type *t = check_expr(c, e);
     if (t->kind == TYPE_ERROR) return false;
-    if (type_is_scalar(t) && t->elem != ELEM_BOOL) return true;
+    if (type_is_number(t)) return true;
     wrong(c, e, b, "a scalar", t);
     return false;
 }

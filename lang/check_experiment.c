@@ -149,8 +149,6 @@ void check_sweep(Checker *c, Ast *s) {
     s->type = item;
 }
 
-static bool is_scalar_result(const Type *t) { return type_is_scalar(t) && t->elem != ELEM_BOOL; }
-
 static void check_experiment_let(Checker *c, Ast *let) {
     check_let(c, let);
     Ast *pattern = SLOT(let, LET, pattern), *value = SLOT(let, LET, value);
@@ -167,10 +165,7 @@ static void check_table(Checker *c, Ast *table);
 /* A claim is about training in general: its seeds are averaged, and drawn anew in each resample. */
 static void check_open_seeds(Checker *c, Ast *claim) {
     Ast *condition = SLOT(claim, CLAIM, condition);
-    AxisSet seeds = 0;
-    for (uint32_t k = 0; k < c->axes->items->nkids; k++)
-        if (c->axes->items->kids[k]->kind == AST_TRAIN) seeds |= axes_of_seed(c->axes, c->axes->items->kids[k]);
-    seeds &= axes_shown(c->axes, condition);
+    const AxisSet seeds = axes_of_seeds(c->axes) & axes_shown(c->axes, condition);
     if (!seeds) return;
     const char *name = c->axes->axis[__builtin_ctz(seeds)].name;
     diag_help(
@@ -183,7 +178,7 @@ static void check_claim(Checker *c, Ast *claim) {
     if (!condition || condition->kind == AST_ERROR) return;
     const Type *t = check_expr(c, condition);
     if (t->kind == TYPE_ERROR) return;
-    if (type_is_scalar(t) && t->elem == ELEM_BOOL) {
+    if (type_is_condition(t)) {
         check_open_seeds(c, claim);
         return;
     }
@@ -255,13 +250,10 @@ static void check_columns(Checker *c, Ast *value) {
             column = SLOT(column, BINARY, left);
         }
         const Type *t = check_expr(c, column);
-        if (t->kind == TYPE_ERROR || is_scalar_result(t) || sweep_of_value(c->axes->items, column)) continue;
+        if (t->kind == TYPE_ERROR || type_is_number(t) || sweep_of_value(c->axes->items, column)) continue;
         Diagnostic *d = diag_report(c->diags, DIAG_E0516, column->range,
                                     "a column shows one number for each cell, this is %s", type_text(c->arena, t));
-        if (t->kind == TYPE_STATISTICS)
-            diag_help(d, "its members are %s",
-                      t == &type_log ? log_column_names(c->arena)
-                                     : statistic_names(c->arena, t == &type_attack_statistics));
+        if (t->kind == TYPE_STATISTICS) diag_help(d, "its members are %s", members_text(c, t));
     }
 }
 
@@ -270,7 +262,7 @@ static void check_bold(Checker *c, Ast *value) {
     for (uint32_t i = 0; i < (many ? value->nkids : 1); i++) {
         Ast *e = many ? value->kids[i] : value;
         const Type *t = check_expr(c, e);
-        if (t->kind != TYPE_ERROR && !is_scalar_result(t))
+        if (t->kind != TYPE_ERROR && !type_is_number(t))
             diag_report(c->diags, DIAG_E0516, e->range, "bold takes numbers, min(v, over: s), this is %s",
                         type_text(c->arena, t));
     }

@@ -27,19 +27,12 @@ static const struct {
 #include "figures.def"
 };
 
-static Ast *setting_of(const Ast *list, const char *key) {
-    for (uint32_t i = 0; i < list->nkids; i++)
-        if (list->kids[i]->kind == AST_SETTING && same(SLOT(list->kids[i], SETTING, key)->name, key))
-            return list->kids[i];
-    return NULL;
-}
-
 /* Exactly one of the kinds; FIGURE_KINDS: reported, or a misspelled one is. */
 static FigureKind check_kind(Checker *c, const Ast *figure, bool misspelled) {
     const Ast *list = SLOT(figure, FIGURE, settings), *first = NULL;
     FigureKind kind = FIGURE_KINDS;
     for (int k = 0; k < FIGURE_KINDS; k++) {
-        const Ast *s = setting_of(list, kinds[k].key);
+        const Ast *s = ast_setting(list, kinds[k].key);
         if (!s) continue;
         if (first) {
             diag_note(
@@ -64,15 +57,12 @@ static uint32_t values_of(Ast *list, Ast ***out, Ast **one) {
     return list->kind == AST_ARRAY ? list->nkids : 1;
 }
 
-static bool is_number(const Type *t) { return type_is_scalar(t) && t->elem != ELEM_BOOL; }
-
 static bool check_number(Checker *c, Ast *e) {
     const Type *t = check_expr(c, e);
-    if (t->kind == TYPE_ERROR || is_number(t)) return t->kind != TYPE_ERROR;
+    if (t->kind == TYPE_ERROR || type_is_number(t)) return t->kind != TYPE_ERROR;
     Diagnostic *d = diag_report(c->diags, DIAG_E0516, e->range, "a figure shows one number for each cell, this is %s",
                                 type_text(c->arena, t));
-    if (t->kind == TYPE_STATISTICS)
-        diag_help(d, "its members are %s", statistic_names(c->arena, t == &type_attack_statistics));
+    if (t->kind == TYPE_STATISTICS) diag_help(d, "its members are %s", members_text(c, t));
     return false;
 }
 
@@ -178,13 +168,6 @@ typedef struct Places {
     const Ast *x_value; /* NULL: sweeps */
 } Places;
 
-static AxisSet seed_axes(Checker *c) {
-    AxisSet seeds = 0;
-    for (uint32_t k = 0; k < c->axes->items->nkids; k++)
-        if (c->axes->items->kids[k]->kind == AST_TRAIN) seeds |= axes_of_seed(c->axes, c->axes->items->kids[k]);
-    return seeds;
-}
-
 static void report_open(Checker *c, const Ast *value, AxisSet open, const Places *p) {
     const char *name = c->axes->axis[__builtin_ctz(open)].name;
     Diagnostic *d =
@@ -241,9 +224,10 @@ void check_figure(Checker *c, Ast *figure) {
     const uint32_t before = diags_errors(c->diags);
     check_settings(c, list, "figure", "a figure", place(figure), DIAG_E0501, NULL);
     const FigureKind kind = check_kind(c, figure, diags_errors(c->diags) > before);
-    Ast *values = kind < FIGURE_KINDS ? value_of(list, kinds[kind].key) : NULL, *x = value_of(list, "x"),
-        *y = value_of(list, "y"), *by = value_of(list, "by"), *band = value_of(list, "band"),
-        *label = value_of(list, "label"), *scale = value_of(list, "scale");
+    Ast *values = kind < FIGURE_KINDS ? ast_setting_value(list, kinds[kind].key) : NULL,
+        *x = ast_setting_value(list, "x"), *y = ast_setting_value(list, "y"), *by = ast_setting_value(list, "by"),
+        *band = ast_setting_value(list, "band"), *label = ast_setting_value(list, "label"),
+        *scale = ast_setting_value(list, "scale");
     if (label && label->kind != AST_ERROR)
         check_axes_of(c, label, "label", "[x: \"steps\", y: \"residual\"]", check_text);
     if (scale && scale->kind != AST_ERROR) check_axes_of(c, scale, "scale", "[x: log, y: log]", check_scale);
@@ -265,15 +249,15 @@ void check_figure(Checker *c, Ast *figure) {
         return;
     if (y) check_sweep_names(c, y, "y");
     if (by) check_sweep_names(c, by, "by");
-    const Ast *wrong = y && kind != FIGURE_heat                                  ? setting_of(list, "y")
-                       : by && kind == FIGURE_heat                               ? setting_of(list, "by")
-                       : band && (kind == FIGURE_heat || kind == FIGURE_scatter) ? setting_of(list, "band")
+    const Ast *wrong = y && kind != FIGURE_heat                                  ? ast_setting(list, "y")
+                       : by && kind == FIGURE_heat                               ? ast_setting(list, "by")
+                       : band && (kind == FIGURE_heat || kind == FIGURE_scatter) ? ast_setting(list, "band")
                                                                                  : NULL;
     if (wrong)
         diag_help(diag_report(c->diags, DIAG_E0516, wrong->range, "'%s' has no meaning with '%s'",
                               SLOT(wrong, SETTING, key)->name, kinds[kind].key),
-                  wrong == setting_of(list, "y") ? "the values' axis is called by 'label'"
-                                                 : "'heat' has 'x' and 'y'; 'lines' and 'bars' have 'band'");
+                  wrong == ast_setting(list, "y") ? "the values' axis is called by 'label'"
+                                                  : "'heat' has 'x' and 'y'; 'lines' and 'bars' have 'band'");
     if (diags_errors(c->diags) > before) return;
     bool spread = band && band->kind == AST_CALL;
     if (band && !spread) is_band(band, &spread);
@@ -282,7 +266,7 @@ void check_figure(Checker *c, Ast *figure) {
                            .x = sweeps ? axes_named(c->axes, x) : 0,
                            .y = axes_named(c->axes, y),
                            .by = axes_named(c->axes, by),
-                           .seeds = seed_axes(c),
+                           .seeds = axes_of_seeds(c->axes),
                            .x_value = sweeps ? NULL : x};
     check_places(c, values, &places);
 }

@@ -179,20 +179,10 @@ bool check_mode(Checker *c, Ast *e, const char *forward) {
 
 /* ---- the fixed points of a layer ---- */
 
-static const Ast *setting_value(const Ast *fixed, const char *key) {
-    const Ast *items = SLOT(fixed, FIXED, items);
-    for (uint32_t i = 0; items && i < items->nkids; i++) {
-        const Ast *s = items->kids[i];
-        if (s->kind == AST_SETTING && SLOT(s, SETTING, key)->kind == AST_NAME && same(SLOT(s, SETTING, key)->name, key))
-            return SLOT(s, SETTING, value);
-    }
-    return NULL;
-}
-
-const Ast *forward_value(const Ast *fixed) { return setting_value(fixed, "forward"); }
+const Ast *forward_value(const Ast *fixed) { return ast_setting_value(SLOT(fixed, FIXED, items), "forward"); }
 
 const char *forward_of(const Ast *fixed, const char *unset) {
-    const Ast *value = setting_value(fixed, "forward");
+    const Ast *value = ast_setting_value(SLOT(fixed, FIXED, items), "forward");
     if (!value) return unset;
     if (is_else(value)) return "a chain of solvers";
     const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : value;
@@ -421,12 +411,13 @@ void check_fixed(Checker *c, Ast *fixed) {
     c->fixed = outer;
     count_equations(c, fixed);
     warn_without_state(c, fixed);
-    Ast *start = (Ast *)setting_value(fixed, "start"), *mode = (Ast *)setting_value(fixed, "gradient");
+    Ast *start = (Ast *)ast_setting_value(SLOT(fixed, FIXED, items), "start"),
+        *mode = (Ast *)ast_setting_value(SLOT(fixed, FIXED, items), "gradient");
     c->fixed = outer;
     if (start) check_start(c, fixed, start);
     if (!mode || !check_mode(c, mode, forward_of(fixed, "anderson"))) return;
     if (!gradient_by_hand(mode))
-        check_states_reached(c, mode, setting_value(fixed, "forward"));
+        check_states_reached(c, mode, ast_setting_value(SLOT(fixed, FIXED, items), "forward"));
     else if (!gradient_is_of(mode->ref, fixed))
         diag_note(diag_report(c->diags, DIAG_E0457, mode->range, "'%s' is a gradient of another layer", mode->name),
                   place(mode->ref), "declared here");

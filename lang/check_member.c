@@ -33,6 +33,10 @@ static const Type *no_member(Checker *c, const Ast *e, const Type *base, const c
     return &type_error;
 }
 
+const char *members_text(Checker *c, const Type *t) {
+    return t == &type_log ? log_column_names(c->arena) : statistic_names(c->arena, t == &type_attack_statistics);
+}
+
 /* A row of statistics.def; a name that is none is reported with those that there are. */
 static const Type *statistic_member(Checker *c, const Ast *e, const Type *base, bool attack, const char *also) {
     if (statistic_find(attack, e->name)) return &type_real;
@@ -70,7 +74,7 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
     if (base == &type_log)
         return log_column_find(e->name)
                    ? &type_real
-                   : no_member(c, e, base, arena_printf(c->arena, "its columns are %s", log_column_names(c->arena)));
+                   : no_member(c, e, base, arena_printf(c->arena, "its members are %s", members_text(c, base)));
     if (base == &type_statistics && statistic_find(false, e->name) && !statistic_of_solves(e->name))
         return no_member(c, e, base, "an evaluation has it: let clean = accuracy(net, d.test)");
     if (base->kind == TYPE_STATISTICS) return statistic_member(c, e, base, base == &type_attack_statistics, "");

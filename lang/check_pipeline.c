@@ -169,27 +169,15 @@ void check_settings(Checker *c, Ast *list, const char *block, const char *what, 
         note_record(c, before, s);
     }
     const char *missing = "";
-    bool loaded = same(block, "train") && value_of(list, "start");
+    bool loaded = same(block, "train") && ast_setting_value(list, "start");
     for (const Setting *row = setting_table; row->key && loaded; row++)
-        if (same(row->block, block) && row->required == 2 && value_of(list, row->key)) loaded = false;
+        if (same(row->block, block) && row->required == 2 && ast_setting_value(list, row->key)) loaded = false;
     for (const Setting *row = setting_table; row->key && !broken; row++) {
         if (loaded && row->required == 2) continue;
-        bool present = !same(row->block, block) || !row->required;
-        for (uint32_t k = 0; !present && k < list->nkids; k++)
-            present = list->kids[k]->kind == AST_SETTING && SLOT(list->kids[k], SETTING, key)->kind == AST_NAME &&
-                      same(SLOT(list->kids[k], SETTING, key)->name, row->key);
-        if (!present)
+        if (same(row->block, block) && row->required && !ast_setting(list, row->key))
             missing = arena_printf(c->arena, "%s%s'%s' (%s)", missing, *missing ? ", " : "", row->key, row->doc);
     }
     if (*missing) diag_report(c->diags, DIAG_E0502, at, "%s needs %s", what, missing);
-}
-
-Ast *value_of(const Ast *list, const char *key) {
-    for (uint32_t i = 0; list && i < list->nkids; i++)
-        if (list->kids[i]->kind == AST_SETTING && SLOT(list->kids[i], SETTING, key)->kind == AST_NAME &&
-            same(SLOT(list->kids[i], SETTING, key)->name, key))
-            return SLOT(list->kids[i], SETTING, value);
-    return NULL;
 }
 
 /* ---- data ---- */

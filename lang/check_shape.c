@@ -39,10 +39,8 @@ static bool too_large(double v, Elem elem) { return elem != ELEM_F64 && isfinite
 bool fits(Checker *c, Ast *e, const Type *want) {
     const Type *have = e->type;
     if (have->kind == TYPE_ERROR || want->kind == TYPE_ERROR) return true;
-    if (want->kind == TYPE_SCHEDULE)
-        return have->kind == TYPE_SCHEDULE || (type_is_scalar(have) && have->elem != ELEM_BOOL);
-    if (want->kind == TYPE_NUMBER)
-        return have->kind == TYPE_NUMBER || (type_is_scalar(have) && have->elem != ELEM_BOOL);
+    if (want->kind == TYPE_SCHEDULE) return have->kind == TYPE_SCHEDULE || type_is_number(have);
+    if (want->kind == TYPE_NUMBER) return have->kind == TYPE_NUMBER || type_is_number(have);
     if (want->kind == TYPE_TENSOR && have->kind == TYPE_FLEX && (want->elem == ELEM_REAL || want->elem == ELEM_F64)) {
         settle(e, want);
         return true;

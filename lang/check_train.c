@@ -8,15 +8,6 @@ typedef struct Trained {
     const Type *layer, *examples, *output; /* as far as they are known: TYPE_ERROR, or NULL */
 } Trained;
 
-/* The setting of that key; NULL: there is none. */
-static const Ast *item_of(const Ast *list, const char *key) {
-    for (uint32_t i = 0; i < list->nkids; i++)
-        if (list->kids[i]->kind == AST_SETTING && same(SLOT(list->kids[i], SETTING, key)->name, key) &&
-            SLOT(list->kids[i], SETTING, key)->kind == AST_NAME)
-            return list->kids[i];
-    return NULL;
-}
-
 static void check_keep(Checker *c, const Ast *keep, const Ast *validate, const Ast *attack) {
     const bool robust = same(keep->name, "best_robust"), needs = robust || same(keep->name, "best_clean");
     const char *missing = !validate ? "validate" : robust && !attack ? "attack" : NULL;
@@ -67,7 +58,7 @@ static void check_leads(Checker *c, const Ast *e, const Ast *layer) {
 
 /* Paths of `freeze` and of `rates`. */
 static void check_paths(Checker *c, const Ast *list, const Ast *layer) {
-    const Ast *freeze = value_of(list, "freeze"), *item = item_of(list, "rates"),
+    const Ast *freeze = ast_setting_value(list, "freeze"), *item = ast_setting(list, "rates"),
               *rates = item ? SLOT(item, SETTING, block) : NULL;
     for (uint32_t i = 0; freeze && freeze->kind == AST_ARRAY && i < freeze->nkids; i++)
         check_leads(c, freeze->kids[i], layer);
@@ -77,7 +68,7 @@ static void check_paths(Checker *c, const Ast *list, const Ast *layer) {
 }
 
 static bool replays(const Ast *list) {
-    const Ast *replay = value_of(list, "replay");
+    const Ast *replay = ast_setting_value(list, "replay");
     return replay && replay->kind == AST_CALL;
 }
 
@@ -85,16 +76,16 @@ static bool replays(const Ast *list) {
 static void check_train_settings(Checker *c, Ast *t, Ast *list, Trained of) {
     static const char *const keys[] = {"attack", "validate", "loss", "metric", "keep", "gradient"};
     const Type *m = of.layer, *d = of.examples;
-    Ast *attack = value_of(list, "attack"), *validate = value_of(list, "validate");
+    Ast *attack = ast_setting_value(list, "attack"), *validate = ast_setting_value(list, "validate");
     check_settings(c, list, "train", "train", place(t), DIAG_E0501, NULL);
     if (m->kind == TYPE_LAYER) check_paths(c, list, m->decl);
-    const Ast *intermediate = value_of(list, "intermediate");
+    const Ast *intermediate = ast_setting_value(list, "intermediate");
     if (intermediate && intermediate->kind == AST_CALL && intermediate->type != &type_error && m->kind == TYPE_LAYER &&
         !layer_has_fixed(c, m->decl))
         diag_report(c->diags, DIAG_E0513, intermediate->range, "'%s' has no fixed point whose solves could end early",
                     m->decl->name);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const Ast *item = item_of(list, keys[i]);
+        const Ast *item = ast_setting(list, keys[i]);
         Ast *value = item ? SLOT(item, SETTING, value) : NULL;
         const uint32_t before = diags_count(c->diags);
         if (!value || value->kind == AST_ERROR) continue;

@@ -67,8 +67,8 @@ void check_attack_mode(Checker *c, const Ast *attack, const Type *layer) {
     }
     Ast *list = attack && attack->kind == AST_WITH ? SLOT(attack, WITH, settings) : NULL;
     for (uint32_t k = 0, n = list ? settings_variants(c, list) : 0; k < n; k++) {
-        Ast *mode = value_of(settings_variant(c, list, k), "gradient");
-        Ast *against = value_of(settings_variant(c, list, k), "against");
+        Ast *mode = ast_setting_value(settings_variant(c, list, k), "gradient");
+        Ast *against = ast_setting_value(settings_variant(c, list, k), "against");
         const Type *asked = layer; /* whose gradient it is */
         if (against && against->type && against->type->kind == TYPE_NET) {
             if (overrides_forward(c, against)) continue;
@@ -237,7 +237,7 @@ static void check_override(Checker *c, Ast *s, const Type *layer, bool trained, 
 
 static bool check_attack_settings(Checker *c, const Ast *e, Ast *list) {
     check_settings(c, list, "attack_with", "an attack", e->range, DIAG_E0501, NULL);
-    Ast *loss = value_of(list, "loss");
+    Ast *loss = ast_setting_value(list, "loss");
     return !loss || loss->kind == AST_ERROR || check_loss(c, loss, NULL, NULL, false, false);
 }
 
@@ -260,7 +260,7 @@ static void check_overrides(Checker *c, Ast *list, const Type *layer, bool train
         if (twice)
             diag_report(c->diags, DIAG_E0406, SLOT(s, SETTING, key)->range, "'%s' is set twice", mine);
         else
-            check_override(c, s, layer, trained, solver_name(value_of(list, "forward")));
+            check_override(c, s, layer, trained, solver_name(ast_setting_value(list, "forward")));
         note_record(c, before, s);
     }
 }
@@ -268,7 +268,7 @@ static void check_overrides(Checker *c, Ast *list, const Type *layer, bool train
 const Type *check_with(Checker *c, Ast *e) {
     Ast *base = SLOT(e, WITH, base), *list = SLOT(e, WITH, settings);
     const uint32_t variants = settings_variants(c, list);
-    const Ast *lifted = value_of(settings_variant(c, list, 0), "unbounded");
+    const Ast *lifted = ast_setting_value(settings_variant(c, list, 0), "unbounded");
     const bool outer = c->unbounded;
     c->unbounded = outer || (lifted && lifted->kind == AST_BOOL && lifted->number != 0);
     const Type *t = check_expr(c, base);

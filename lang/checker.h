@@ -261,6 +261,7 @@ void check_files(Checker *c, const Ast *items); /* tables and figures of an expe
 struct GradientsCompared;
 const Type *check_gradients(Checker *c, Ast *e, const struct GradientsCompared *call); /* check_pipeline.c */
 const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base);
+const char *members_text(Checker *c, const Type *t); /* of statistics or a log: names of what is known of it */
 
 /* ---- check_axes.c ---- */
 const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e); /* min(v, over: s) */
@@ -280,7 +281,6 @@ void check_mode_for(Checker *c, Ast *value, const Type *layer, const char *path,
 void check_attack_mode(Checker *c, const Ast *attack, const Type *layer);
 const Ast *used_layer(const Ast *layer, const char *name); /* what its `use NAME = ..` is of, or NULL */
 bool overrides_forward(Checker *c, const Ast *net);        /* net with { forward: .. } */
-Ast *value_of(const Ast *list, const char *key);           /* of a SETTING in a block, or NULL; check_pipeline.c */
 
 /* ---- check_instance.c ---- */
 void check_concrete(Checker *c, const Type *layer,

@@ -339,10 +339,7 @@ bool program_audits(const Program *p) {
     for (uint32_t i = 0; i < p->main->unit->nkids; i++) {
         const Ast *d = p->main->unit->kids[i],
                   *items = d->kind == AST_EXPERIMENT ? AST_SLOT(d, EXPERIMENT, items) : NULL;
-        for (uint32_t k = 0; items && k < items->nkids; k++) {
-            const Ast *key = items->kids[k]->kind == AST_SETTING ? AST_SLOT(items->kids[k], SETTING, key) : NULL;
-            if (key && key->kind == AST_NAME && !strcmp(key->name, "audit")) return true;
-        }
+        if (ast_setting(items, "audit")) return true;
     }
     return false;
 }

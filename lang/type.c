@@ -114,6 +114,10 @@ bool type_is_scalar(const Type *t) {
     return t->kind == TYPE_NUMBER || (t->kind == TYPE_TENSOR && t->rank == 0 && t->elem != ELEM_LABEL);
 }
 
+bool type_is_number(const Type *t) { return type_is_scalar(t) && t->elem != ELEM_BOOL; }
+
+bool type_is_condition(const Type *t) { return type_is_scalar(t) && t->elem == ELEM_BOOL; }
+
 bool type_is_real(const Type *t) {
     return t->kind == TYPE_NUMBER || t->kind == TYPE_FLEX ||
            (t->kind == TYPE_TENSOR && (t->elem == ELEM_REAL || t->elem == ELEM_F64));
@@ -177,7 +181,7 @@ const char *type_kind_text(const Type *t) {
     case TYPE_PENALTY: return "a penalty";
     case TYPE_FINISH: return "a finish";
     case TYPE_STATES: return "the solver's states";
-    case TYPE_STATISTICS: return "solver statistics";
+    case TYPE_STATISTICS: return t == &type_log ? "the log of a training" : "solver statistics";
     case TYPE_WEIGHTS: return "weights of a file";
     case TYPE_RECORD: return "a record of settings";
     case TYPE_CHECK: return "a check";

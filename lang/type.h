@@ -77,6 +77,8 @@ const Type *type_substitute(Arena *a, const Type *t, const SizeBinding *b, uint3
 bool type_equal(const Type *a, const Type *b);      /* ERROR equals everything */
 bool type_same_shape(const Type *a, const Type *b); /* both TENSOR */
 bool type_is_scalar(const Type *t);                 /* NUMBER, or a tensor of rank 0 that is no label */
+bool type_is_number(const Type *t);                 /* such a scalar that is no condition */
+bool type_is_condition(const Type *t);              /* a scalar that is true or false */
 bool type_is_real(const Type *t);                   /* NUMBER, FLEX, f32 and f64 tensors */
 static inline bool type_is_function(const Type *t) { return t->kind == TYPE_FN && t->nitems > 0; } /* fn(T) -> T */
 const char *type_text(Arena *a, const Type *t); /* "f32[C, H / 2, ..S]", "label[10]", "(f32, f32[H])" */

@@ -79,12 +79,7 @@ static const Ast *train_named(const Ast *e, const char *name) {
 /* The call that the attack of a training run is; NULL: none, or known when it runs. */
 static const Ast *trained_against(Arena *a, const Ast *train) {
     RecordReader r = {.arena = a, .left = UINT32_MAX};
-    const Ast *list = settings_flatten(&r, AST_SLOT(train, TRAIN, settings)), *e = NULL;
-    for (uint32_t i = 0; list && i < list->nkids; i++) {
-        const Ast *key = list->kids[i]->kind == AST_SETTING ? AST_SLOT(list->kids[i], SETTING, key) : NULL;
-        if (key && key->kind == AST_NAME && strcmp(key->name, "attack") == 0)
-            e = AST_SLOT(list->kids[i], SETTING, value);
-    }
+    const Ast *e = ast_setting_value(settings_flatten(&r, AST_SLOT(train, TRAIN, settings)), "attack");
     while (e && (e->kind == AST_WITH || (e->ref && e->ref->kind == AST_ATTACK)))
         e = e->kind == AST_WITH ? AST_SLOT(e, WITH, base) : AST_SLOT(e->ref, ATTACK, value);
     return e;

@@ -3,16 +3,6 @@
 #include "tables.h"
 #include <string.h>
 
-static const Ast *value_of(const Ast *list, const char *key, const Ast **block) {
-    for (uint32_t k = 0; list && k < list->nkids; k++) {
-        const Ast *item = list->kids[k], *name = item->kind == AST_SETTING ? AST_SLOT(item, SETTING, key) : NULL;
-        if (!name || name->kind != AST_NAME || strcmp(name->name, key) != 0) continue;
-        if (block) *block = AST_SLOT(item, SETTING, block);
-        return AST_SLOT(item, SETTING, value);
-    }
-    return NULL;
-}
-
 const TrainUse *pipe_named_train(Pipe *p, Scope *s, const Ast *e) {
     char path[512];
     const Ast *d = e->kind == AST_NAME && ast_path(e, path, sizeof path) ? module_find(s->module, path, NULL) : NULL;
@@ -38,11 +28,12 @@ static const char *reference_text(Scope *s, const Ast *given) {
 
 json_t *pipe_check(Pipe *p, Scope *s, const Ast *check) {
     Elab *e = p->elab;
-    const Ast *items = AST_SLOT(check, CHECK, items), *block = NULL;
+    const Ast *items = AST_SLOT(check, CHECK, items), *setting = ast_setting(items, "compare"),
+              *compared = ast_setting_value(items, "compare"),
+              *block = setting ? AST_SLOT(setting, SETTING, block) : NULL;
     for (uint32_t k = 0; k < items->nkids; k++) statement(s, items->kids[k]);
-    const Ast *compared = value_of(items, "compare", &block);
     const Ast *list = compared && compared->kind == AST_CALL ? AST_SLOT(compared, CALL, inputs) : NULL;
-    const Ast *modes = value_of(block, "modes", NULL), *reference = value_of(block, "reference", NULL);
+    const Ast *modes = ast_setting_value(block, "modes"), *reference = ast_setting_value(block, "reference");
     if (!list || list->nkids != 1 || !modes || modes->kind != AST_ARRAY)
         return elab_error(s, DIAG_E0504, check->range, "a check has `compare: gradients(Layer[..]) { modes: [..] }`"),
                NULL;

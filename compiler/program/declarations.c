@@ -247,19 +247,6 @@ static void net_accuracy(Elab *e, Net *net) {
     net_loss(&s, net, arena_copy(e->arena, &name, sizeof name), true);
 }
 
-const Ast *pipe_item(const Ast *list, const char *key) {
-    for (uint32_t k = 0; k < list->nkids; k++) {
-        const Ast *item = list->kids[k], *name = item->kind == AST_SETTING ? AST_SLOT(item, SETTING, key) : NULL;
-        if (name && name->kind == AST_NAME && strcmp(name->name, key) == 0) return item;
-    }
-    return NULL;
-}
-
-const Ast *pipe_setting(const Ast *list, const char *key) {
-    const Ast *item = pipe_item(list, key);
-    return item ? AST_SLOT(item, SETTING, value) : NULL;
-}
-
 bool pipe_within(Scope *s, const char *key, Range at, double x, bool whole) {
     const Setting *row = setting_find("train", key);
     const deq_argument a = {.name = key, .type = whole ? DEQ_WHOLE : DEQ_NUMBER, .low = row->low, .high = row->high};
@@ -268,7 +255,7 @@ bool pipe_within(Scope *s, const char *key, Range at, double x, bool whole) {
 }
 
 bool pipe_whole(Scope *s, const Ast *list, const char *key, double *out) {
-    const Ast *value = pipe_setting(list, key);
+    const Ast *value = ast_setting_value(list, key);
     *out = strtod(setting_find("train", key)->fallback, NULL);
     return !value || (eval_number(s, value, out) && pipe_within(s, key, value->range, *out, true));
 }
@@ -322,8 +309,8 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     if (!instance) return NULL;
     Net *net = net_find(s, instance, data.data->input, data.data->target, AST_SLOT(train, TRAIN, model)->range);
     if (!net) return NULL;
-    const Ast *loss_ast = pipe_setting(settings, "loss"), *optimiser_ast = pipe_setting(settings, "optimise"),
-              *start_ast = pipe_setting(settings, "start");
+    const Ast *loss_ast = ast_setting_value(settings, "loss"), *optimiser_ast = ast_setting_value(settings, "optimise"),
+              *start_ast = ast_setting_value(settings, "start");
     if (!loss_ast || (!optimiser_ast && !start_ast))
         return elab_error(s, DIAG_E0502, train->range, "training needs `loss` and `optimise`"), NULL;
     const char *loss = net_loss(s, net, loss_ast, false);
@@ -338,10 +325,10 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
         !pipe_whole(s, settings, "spectrum", &spectrum))
         return NULL;
     if (data.most > 0 && examples > data.most)
-        return elab_error(s, DIAG_E0507, pipe_setting(settings, "examples")->range,
+        return elab_error(s, DIAG_E0507, ast_setting_value(settings, "examples")->range,
                           "an epoch of %.0f examples, of %.0f that there are", examples, data.most),
                NULL;
-    if (optimiser_ast && !pipe_setting(settings, "epochs")) epochs = 1;
+    if (optimiser_ast && !ast_setting_value(settings, "epochs")) epochs = 1;
     json_t *kept = json_array(), *overrides = json_array(), *attack = json_null();
     if (with && !pipe_overrides(&from, with, net, kept)) return NULL;
     for (uint32_t k = 0; k < settings->nkids; k++) {
@@ -378,7 +365,7 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
             if (!text || !pipe_override(s, key, path, text, net, overrides)) return NULL;
         }
     }
-    const Ast *keep = pipe_setting(settings, "keep");
+    const Ast *keep = ast_setting_value(settings, "keep");
     if (keep && strcmp(keep->name, "best_robust") == 0 && json_is_null(attack)) /* `none`, perhaps of a sweep */
         return elab_error(s, DIAG_E0502, keep->range, "'keep: best_robust' needs 'attack' (%s), here it is none",
                           setting_find("train", "attack")->doc),
@@ -411,7 +398,7 @@ json_t *pipe_test(Pipe *p, Scope *s, const Ast *test) {
     const Ast *items = AST_SLOT(test, TEST, items), *check = NULL;
     for (uint32_t k = 0; k < items->nkids; k++) {
         if (statement(s, items->kids[k])) continue;
-        if (items->kids[k]->kind == AST_SETTING) check = pipe_setting(items, "check");
+        if (items->kids[k]->kind == AST_SETTING) check = ast_setting_value(items, "check");
     }
     if (!check || check->kind != AST_CALL || AST_SLOT(check, CALL, callee)->kind != AST_NAME ||
         strcmp(AST_SLOT(check, CALL, callee)->name, "gradcheck") != 0)

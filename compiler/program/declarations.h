@@ -85,9 +85,6 @@ bool pipe_overrides(Scope *s, const Ast *settings, const Net *net, json_t *out);
 const char *pipe_setting_key(const char *path);
 /* Settings of trained nets are values from now on.  (net_setting.c) */
 void pipe_net_settings(Pipe *p);
-/* The setting among those of a block, and its value; NULL: there is none. */
-const Ast *pipe_item(const Ast *list, const char *key);
-const Ast *pipe_setting(const Ast *list, const char *key);
 /* A whole number among the settings of a train, by its row of settings.def; without it the row's default, and 0 where
  * that is a word or none.  pipe_within: whether a number lies within that row's bounds.  False after an error. */
 bool pipe_whole(Scope *s, const Ast *list, const char *key, double *out);

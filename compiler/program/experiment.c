@@ -100,7 +100,7 @@ Scope experiment_scope(const Experiment *x) {
 }
 
 bool experiment_masks(const Experiment *x) {
-    const Ast *owner = owner_of(x), *value = experiment_setting(AST_SLOT(owner, EXPERIMENT, items), "allow_masking");
+    const Ast *owner = owner_of(x), *value = ast_setting_value(AST_SLOT(owner, EXPERIMENT, items), "allow_masking");
     return asked_masking(x->pipe->elab, owner->name, value && value->number != 0);
 }
 
@@ -108,6 +108,15 @@ bool experiment_masks(const Experiment *x) {
 const ArrayNode *experiment_array(const Experiment *x, const char *name) {
     for (uint32_t k = 0; k < x->nnodes; k++)
         if (strcmp(x->nodes[k].name, name) == 0) return &x->nodes[k];
+    return NULL;
+}
+
+const json_t *experiment_array_json(const Experiment *x, const char *name) {
+    size_t k;
+    const json_t *j;
+    json_array_foreach(x->arrays, k, j) {
+        if (strcmp(json_string_value(json_object_get(j, "name")), name) == 0) return j;
+    }
     return NULL;
 }
 
@@ -199,14 +208,6 @@ static bool run_let(Experiment *x, const Ast *let) {
     return name != NULL;
 }
 
-const Ast *experiment_setting(const Ast *list, const char *key) {
-    for (uint32_t k = 0; k < list->nkids; k++) {
-        const Ast *item = list->kids[k], *name = item->kind == AST_SETTING ? AST_SLOT(item, SETTING, key) : NULL;
-        if (name && name->kind == AST_NAME && strcmp(name->name, key) == 0) return AST_SLOT(item, SETTING, value);
-    }
-    return NULL;
-}
-
 static void find_axes(Experiment *x) {
     Arena *a = x->pipe->elab->arena;
     axes_find(a, x->ast, &x->axes);
@@ -247,7 +248,7 @@ json_t *pipe_experiment(Pipe *p, const Ast *experiment) {
     Experiment *x = arena_alloc(p->elab->arena, sizeof *x);
     x->pipe = p;
     x->ast = experiment;
-    const Ast *audit = experiment_setting(AST_SLOT(experiment, EXPERIMENT, items), "audit");
+    const Ast *audit = ast_setting_value(AST_SLOT(experiment, EXPERIMENT, items), "audit");
     x->audit = audit && audit->number != 0;
     x->arrays = json_array();
     json_auto_t *axes = json_array();

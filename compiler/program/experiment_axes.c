@@ -239,7 +239,7 @@ json_t *experiment_axis_json(const Experiment *x, uint32_t k) {
     for (uint32_t i = 0; i < v->all.n; i++) json_array_append_new(texts, json_string(v->all.items[i].label));
     json_t *j = json_pack("{s:s, s:o}", "name", axis->name, "values", texts);
     if (axis->choice) json_object_set_new(j, "choice", json_string(axis->name));
-    if (experiment_seeds(x) & AXIS(k)) json_object_set_new(j, "seed", json_true());
+    if (axes_of_seeds(&x->axes) & AXIS(k)) json_object_set_new(j, "seed", json_true());
     if (v->ragged && !(axis->part == AXIS_FAMILY && axis->choice)) add_given(x, k, j);
     if (axis->part != AXIS_FAMILY || axis->choice) return j;
     json_t *families = json_array();

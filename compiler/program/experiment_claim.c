@@ -30,11 +30,3 @@ json_t *experiment_claim(Experiment *x, const Ast *claim) {
                      "value", value ? json_string(value) : json_null(), "format",
                      value && experiment_array(x, value)->percent ? "percent" : "number");
 }
-
-/* Axes that the `seed:` of a training run mentions. */
-AxisSet experiment_seeds(const Experiment *x) {
-    AxisSet set = 0;
-    for (uint32_t k = 0; k < x->items->nkids; k++)
-        if (x->items->kids[k]->kind == AST_TRAIN) set |= axes_of_seed(&x->axes, x->items->kids[k]);
-    return set;
-}

@@ -121,14 +121,6 @@ static json_t *evaluation_cell(Experiment *x, void *context) {
 }
 
 /* ---- evaluations on what their settings were chosen on ---- */
-static const json_t *array_named(const Experiment *x, const char *name) {
-    for (size_t k = 0; k < json_array_size(x->arrays); k++) {
-        const json_t *j = json_array_get(x->arrays, k);
-        if (strcmp(json_string_value(json_object_get(j, "name")), name) == 0) return j;
-    }
-    return NULL;
-}
-
 static bool overlap(const json_t *a, const json_t *b) {
     static const char *const same[] = {"data", "split"};
     for (int k = 0; k < 2; k++)
@@ -142,7 +134,7 @@ static bool overlap(const json_t *a, const json_t *b) {
 
 /* Whether the array rests on an evaluation of some of these examples. */
 static bool rests_on(const Experiment *x, const char *name, const json_t *examples) {
-    const json_t *j = array_named(x, name), *inputs = json_object_get(j, "inputs"),
+    const json_t *j = experiment_array_json(x, name), *inputs = json_object_get(j, "inputs"),
                  *cells = json_object_get(j, "cells");
     const char *of = json_string_value(json_object_get(j, "of"));
     for (size_t k = 0; k < json_array_size(cells); k++) {

@@ -41,13 +41,6 @@ static bool is_logarithmic(const Ast *scale, const char *axis) {
 static json_t *optional_text(const char *text) { return text ? json_string(text) : json_null(); }
 
 /* ---- values ---- */
-static const json_t *array_json(const Experiment *x, const char *name) {
-    size_t i;
-    const json_t *a;
-    json_array_foreach(x->arrays, i, a) if (strcmp(json_string_value(json_object_get(a, "name")), name) == 0) return a;
-    return NULL;
-}
-
 /* Whether the statistic is a mean of numbers of the examples. */
 static bool is_mean(const char *what) {
 #define MEAN(name)                                                                                                     \
@@ -59,7 +52,7 @@ static bool is_mean(const char *what) {
 
 /* Whether a number for each example is behind the value, as deq_arrays_examples finds them. */
 static bool has_examples(const Experiment *x, const char *name) {
-    const json_t *a = array_json(x, name), *input;
+    const json_t *a = experiment_array_json(x, name), *input;
     const char *kind = json_string_value(json_object_get(a, "kind")), *of = json_string_value(json_object_get(a, "of")),
                *what = json_string_value(json_object_get(a, "what"));
     size_t i;
@@ -71,7 +64,8 @@ static bool has_examples(const Experiment *x, const char *name) {
     if (strcmp(kind, "expression") != 0) return false;
     json_array_foreach(json_object_get(a, "inputs"), i, input) {
         const char *own = json_string_value(input);
-        const bool fixed = strcmp(json_string_value(json_object_get(array_json(x, own), "kind")), "coordinate") == 0;
+        const bool fixed =
+            strcmp(json_string_value(json_object_get(experiment_array_json(x, own), "kind")), "coordinate") == 0;
         if (!fixed && !has_examples(x, own)) return false;
         some = some || !fixed;
     }
@@ -110,7 +104,7 @@ static bool is_numeric(const Experiment *x, const Ast *name) {
     const Type *t = axis->sweep->type;
     for (uint32_t k = 0; list->kind == AST_ARRAY && k < list->nkids; k++)
         if (label_of(list->kids[k]) && list->kids[k]->kind != AST_NUMBER) return false;
-    return axis->part == AXIS_WHOLE && t && type_is_scalar(t) && t->elem != ELEM_BOOL;
+    return axis->part == AXIS_WHOLE && t && type_is_number(t);
 }
 
 /* ---- bands ---- */
@@ -142,13 +136,13 @@ static bool band_fits(Experiment *x, const Ast *value, const ArrayNode *node) {
 }
 
 json_t *experiment_figure(Experiment *x, const Ast *figure) {
-    const Ast *settings = AST_SLOT(figure, FIGURE, settings), *values = NULL,
-              *along = experiment_setting(settings, "x"), *by = experiment_setting(settings, "by"),
-              *y = experiment_setting(settings, "y"), *band = experiment_setting(settings, "band"),
-              *label = experiment_setting(settings, "label"), *scale = experiment_setting(settings, "scale");
+    const Ast *settings = AST_SLOT(figure, FIGURE, settings), *values = NULL, *along = ast_setting_value(settings, "x"),
+              *by = ast_setting_value(settings, "by"), *y = ast_setting_value(settings, "y"),
+              *band = ast_setting_value(settings, "band"), *label = ast_setting_value(settings, "label"),
+              *scale = ast_setting_value(settings, "scale");
     const char *kind = NULL;
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds && !values; k++)
-        values = experiment_setting(settings, kind = kinds[k]);
+        values = ast_setting_value(settings, kind = kinds[k]);
     if (!values || !along) return NULL; /* reported */
     const bool many = values->kind == AST_ARRAY, sweeps = axes_named(&x->axes, along) != 0;
     const AxisSet series = axes_named(&x->axes, by) | axes_named(&x->axes, y);
@@ -162,7 +156,7 @@ json_t *experiment_figure(Experiment *x, const Ast *figure) {
         const Ast *item = many ? values->kids[k] : values, *value = element_value(item);
         const ArrayNode *node = number_of(x, value);
         if (!node) return NULL;
-        const AxisSet seeds = spread ? node->shown & experiment_seeds(x) & ~placed : 0;
+        const AxisSet seeds = spread ? node->shown & axes_of_seeds(&x->axes) & ~placed : 0;
         if (spread && !seeds && !band_fits(x, value, node)) return NULL;
         samples |= seeds;
         open |= node->shown;

@@ -60,7 +60,8 @@ typedef struct Experiment {
 /* ---- experiment.c ---- */
 /* The scope of the item in the cell `at`: sweeps, choices, lets and training runs above it. */
 Scope experiment_scope(const Experiment *x);
-const ArrayNode *experiment_array(const Experiment *x, const char *name); /* NULL: there is none */
+const ArrayNode *experiment_array(const Experiment *x, const char *name);   /* NULL: there is none */
+const json_t *experiment_array_json(const Experiment *x, const char *name); /* what was appended under the name */
 /* The array of the item that `e` names, robust or table2.robust; NULL: it names none that has been made. */
 const ArrayNode *experiment_item(const Experiment *x, const Ast *e);
 /* The name under which the value of another experiment is known, table2.robust; the text of what stands there, for one
@@ -79,7 +80,6 @@ uint32_t experiment_count(const Experiment *x, AxisSet axes);      /* MOST_CELLS
 void experiment_place(Experiment *x, AxisSet axes, uint32_t cell); /* puts `at` there, 0 on all other axes */
 uint32_t experiment_cell(const Experiment *x, AxisSet axes);       /* number of the cell `at` among those of the axes */
 json_t *axes_json(AxisSet set);                                    /* positions, ascending */
-const Ast *experiment_setting(const Ast *list, const char *key);
 /* ---- experiment_axes.c ---- */
 /* Finds the values of the axes of the sweep that is being written out, and of choices of them; false after an error. */
 bool experiment_expand(Experiment *x, const Ast *sweep);
@@ -106,5 +106,4 @@ json_t *experiment_table(Experiment *x, const Ast *table);
 json_t *experiment_figure(Experiment *x, const Ast *figure);
 /* ---- experiment_claim.c ---- */
 json_t *experiment_claim(Experiment *x, const Ast *claim);
-AxisSet experiment_seeds(const Experiment *x);
 #endif

@@ -69,9 +69,9 @@ static json_t *bold_json(Experiment *x, const Ast *bold) {
 json_t *experiment_table(Experiment *x, const Ast *table) {
     Arena *a = x->pipe->elab->arena;
     Scope s = experiment_scope(x);
-    const Ast *settings = AST_SLOT(table, TABLE, settings), *columns = experiment_setting(settings, "columns"),
-              *rows = experiment_setting(settings, "rows"), *cells = experiment_setting(settings, "cells"),
-              *bold = experiment_setting(settings, "bold"), *one;
+    const Ast *settings = AST_SLOT(table, TABLE, settings), *columns = ast_setting_value(settings, "columns"),
+              *rows = ast_setting_value(settings, "rows"), *cells = ast_setting_value(settings, "cells"),
+              *bold = ast_setting_value(settings, "bold"), *one;
     const Ast *const *items;
     if (!columns) return elab_error(&s, DIAG_E0502, table->range, "a table needs `columns`"), NULL;
     json_auto_t *list = json_array(), *lines = json_array();

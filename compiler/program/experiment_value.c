@@ -412,7 +412,7 @@ static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
 
 /* A condition is 1 or 0. */
 static const Ast *as_number(Arena *a, const Ast *of, Ast *copy) {
-    if (!of->type || !type_is_scalar(of->type) || of->type->elem != ELEM_BOOL) return copy;
+    if (!of->type || !type_is_condition(of->type)) return copy;
     Ast yes = {.kind = AST_NUMBER, .number = 1, .name = "1", .range = of->range}, no = yes;
     no.number = 0;
     no.name = "0";

@@ -91,11 +91,11 @@ bool pipe_steps(Scope *s, const Ast *settings, Net *net, const char *loss, json_
     double accumulate;
     if (!pipe_whole(s, settings, "accumulate", &accumulate)) return false;
     if (accumulate > 1) json_object_set_new(out, "accumulate", json_integer((json_int_t)accumulate));
-    return put_row(s, pipe_setting(settings, "clip"), &deq_clip_family, "clip", out) &&
-           put_row(s, pipe_setting(settings, "average"), &deq_average_family, "average", out) &&
-           put_replay(s, net, loss, pipe_setting(settings, "replay"), out) &&
-           put_row(s, pipe_setting(settings, "intermediate"), &deq_intermediate_family, "intermediate", out) &&
-           put_freeze(s, net, pipe_setting(settings, "freeze"), out) &&
-           put_rates(s, net, pipe_item(settings, "rates"), out) &&
-           put_metric(s, net, pipe_setting(settings, "metric"), out);
+    return put_row(s, ast_setting_value(settings, "clip"), &deq_clip_family, "clip", out) &&
+           put_row(s, ast_setting_value(settings, "average"), &deq_average_family, "average", out) &&
+           put_replay(s, net, loss, ast_setting_value(settings, "replay"), out) &&
+           put_row(s, ast_setting_value(settings, "intermediate"), &deq_intermediate_family, "intermediate", out) &&
+           put_freeze(s, net, ast_setting_value(settings, "freeze"), out) &&
+           put_rates(s, net, ast_setting(settings, "rates"), out) &&
+           put_metric(s, net, ast_setting_value(settings, "metric"), out);
 }
