@@ -1,4 +1,5 @@
-/* check_axes.c - axes of an experiment's values: reductions over them, and their places in a table. */
+/* check_axes.c - axes of an experiment's values: reductions over them, picks, comparisons of sweeps' values, and places in
+ * a table. */
 #include "checker.h"
 #include "labels.h"
 #include <string.h>
@@ -157,7 +158,8 @@ const Type *check_picks(Checker *c, Ast *e) {
     return good ? t : &type_error;
 }
 
-/* Values of sweeps that are no numbers have no order, and are equal to values of the same sweep only; NULL: nothing wrong. */
+/* A comparison of values of sweeps that are no numbers: these have no order, and are equal to values of the same sweep only.
+ * NULL: neither side is one. */
 static const Type *check_choices(Checker *c, Ast *e) {
     const Ast *sweeps[2] = {sweep_of_value(c->axes->items, e->kids[0]), sweep_of_value(c->axes->items, e->kids[1])};
     const Ast *sweep = sweeps[0] ? sweeps[0] : sweeps[1];
@@ -182,7 +184,7 @@ const Type *check_label_compared(Checker *c, Ast *e) {
     const Ast *sweep;
     int at;
     if (!c->axes) return NULL;
-    const Ast *value = c->axes ? label_compared(c->axes->items, e, &sweep, &at) : NULL;
+    const Ast *value = label_compared(c->axes->items, e, &sweep, &at);
     if (!value) return check_choices(c, e);
     Ast *label = e->kids[e->kids[0] == value ? 1 : 0];
     label->type = &type_word;

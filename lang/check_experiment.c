@@ -91,10 +91,11 @@ static const Ast *found_out(Checker *c, const Ast *e, int depth) {
     return NULL;
 }
 
-/* It mentions a sweep or a net, or numbers only. */
+/* It mentions a sweep or a net, of this or another experiment, or a let of this one. */
 static bool is_of_grid(const Ast *e) {
-    if (e->kind == AST_NAME && e->ref && (e->ref->kind == AST_SWEEP || e->ref->kind == AST_TRAIN)) return true;
-    if (e->kind == AST_NAME && e->ref && e->ref->kind == AST_NAME) return true; /* a let of the experiment */
+    const bool item = e->kind == AST_NAME || item_experiment(e);
+    if (item && e->ref && (e->ref->kind == AST_SWEEP || e->ref->kind == AST_TRAIN)) return true;
+    if (e->kind == AST_NAME && e->ref && e->ref->kind == AST_NAME) return true;
     for (uint32_t k = 0; k < e->nkids; k++)
         if (e->kids[k] && is_of_grid(e->kids[k])) return true;
     return false;

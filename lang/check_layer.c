@@ -158,7 +158,7 @@ static void check_loop_item(Checker *c, Ast *s) {
 /* ---- results ---- */
 
 static void check_result(Checker *c, Ast *value, const Type *want, const char *name) {
-    if (!value || want->kind == TYPE_ERROR) {
+    if (!value || want->kind == TYPE_ERROR) { /* reported; the name of a function, no value, would be once more */
         if (value && value->kind != AST_NAME) check_expr(c, value);
         return;
     }

@@ -233,8 +233,10 @@ const Type *check_reader(Checker *c, Ast *e, const deq_row *r, Ast *call);
 /* examples |> flip, examples |> crop(pad: 4): the transformation that the right side names, or NULL. */
 const deq_row *transform_of(const Ast *right);
 const Type *check_transform(Checker *c, Ast *e, const deq_row *t);
-const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net,
-                             Ast *examples); /* metric NULL: accuracy */
+/* metric NULL: accuracy. */
+const Type *check_evaluation(Checker *c, Ast *e, const Ast *metric, Ast *net, Ast *examples);
+struct GradientsCompared; /* labels.h */
+const Type *check_gradients(Checker *c, Ast *e, const struct GradientsCompared *call);
 void check_setting(Checker *c, Ast *s, const Setting *row);
 /* Reports unknown, repeated and missing settings of a block and checks each; items other than settings go to `other`.
  */
@@ -258,15 +260,13 @@ void check_figure(Checker *c, Ast *figure);
 void check_files(Checker *c, const Ast *items); /* tables and figures of an experiment that would share files */
 
 /* ---- check_member.c ---- */
-struct GradientsCompared;
-const Type *check_gradients(Checker *c, Ast *e, const struct GradientsCompared *call); /* check_pipeline.c */
 const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base);
 const char *members_text(Checker *c, const Type *t); /* of statistics or a log: names of what is known of it */
 
 /* ---- check_axes.c ---- */
 const Type *check_over(Checker *c, const ReductionCall *call, const Ast *e); /* min(v, over: s) */
 const Type *check_picks(Checker *c, Ast *e);                                 /* v[mode: jfb] */
-/* choice == label; NULL: it is no such comparison. */
+/* A comparison of a sweep's values that are no numbers, or with a label, choice == label; NULL: it is none. */
 const Type *check_label_compared(Checker *c, Ast *e);
 /* Every axis of a table's columns is in its rows or its cells; reports E0531. */
 void check_table_axes(Checker *c, const Ast *settings);

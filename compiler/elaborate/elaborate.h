@@ -3,9 +3,9 @@
  * needs: a resolved and checked program without errors (mistakes that depend on sizes are found here).
  * ensures: for every net of the program a Model with its losses, for attacks, optimisers and scalar arithmetic a
  * Routine.  After it no sizes, names or sugar remain.
- * Files: elaborate.c (reporting, scopes), net.c (models), expression.c, call.c, builtin.c, image.c, order.c,
- * training.c, fixed_point.c, fixed_settings.c, certify.c, hand.c, attack.c, attack_instance.c, bound_text.c,
- * defence.c, optimiser.c, scalar.c, setting_text.c, summary.c. */
+ * Files: elaborate.c (reporting, scopes), value.c (value.h), net.c (models), expression.c, call.c, builtin.c, image.c,
+ * order.c, training.c, fixed_point.c, fixed_settings.c, certify.c, hand.c, attack*.c (attack.h), asked.c (asked.h),
+ * machine.c (machine.h), queries.c (queries.h), bound_text.c, defence.c, optimiser.c, scalar.c, setting_text.c, summary.c. */
 #ifndef DEQ_COMPILER_ELABORATE_H
 #define DEQ_COMPILER_ELABORATE_H
 #include "routines.h"
@@ -336,15 +336,15 @@ typedef struct AttackSettings {
 } AttackSettings;
 /* Takes in `with { .. }`, a WITH, and gives what is on its left. */
 const Ast *attack_with(Scope *from, const Ast *e, AttackSettings *with);
-/* The expression that `e`, a call of an attack made of others, stands for, and its scope; NULL: it is none (*ok), or
- * there was an error. */
 /* if c then a else b, of attacks: the one that settings choose; NULL after an error. */
 const Ast *attack_chosen(Scope *from, const Ast *e);
+/* The expression that `e`, a call of an attack made of others, stands for, with its scope in *from; `with` is then one
+ * level further in.  *name: of the attack, where it has none yet.  NULL: `e` is no such call (*ok), or there was an error. */
 const Ast *attack_others(Scope *from, const Ast *e, const char **name, AttackSettings *with, bool *ok);
-/* around: settings of what it is a part of, or NULL.  Its own come first, then those of what is nearest. */
-/* The net that the attack asks, as it is written, and its scope; NULL: the one that is evaluated.  False after an error. */
+/* The net that the attack asks, as it is written, and its scope; NULL: the one that is evaluated.  around: settings of what
+ * the attack is a part of, or NULL; its own come first, then those of what is nearest.  False after an error. */
 bool attack_against(Scope *s, const Ast *attack, const AttackSettings *around, const Ast **net, Scope *from);
-/* needs: `net` and its `loss` are those that the attack asks. */
+/* The attack as a routine with its numbers; around: as above.  needs: `net` and its `loss` are those that it asks. */
 bool attack_use(Scope *s, const Ast *attack, const AttackSettings *around, Net *net, const char *loss, AttackUse *out);
 typedef struct OptimiserUse {
     const char *name, *routine, *hash;

@@ -411,12 +411,8 @@ static Value eval_member(Scope *s, const Ast *e) {
     const Ast *element = item_experiment(e) ? resolve_ast(s, e, &from) : e;
     if (element != e) return eval(&from, element);
     if (ast_path(e, path, sizeof path) && module_find(s->module, path, NULL)) return eval_declared(s, e, path);
-    if (s->elab->net_setting) {
-        const char *text = s->elab->net_setting(s, e, NULL);
-        return text ? value_number(strtod(text, NULL)) : (Value){0};
-    }
-    return elab_error(s, DIAG_E0313, e->name_range.source ? e->name_range : e->range, "there is no member '%s' here",
-                      e->name);
+    const char *text = s->elab->net_setting(s, e, NULL);
+    return text ? value_number(strtod(text, NULL)) : (Value){0};
 }
 
 static Value eval_items(Scope *s, const Ast *e) {

@@ -101,11 +101,10 @@ static const char *called(Scope *s, const Ast *e, const deq_family *f, const deq
     return arena_strdup(s->elab->arena, path);
 }
 
-/* net.gradient: no name of a module's. */
+/* net.gradient: a member that is no name of a module's. */
 static bool is_net_setting(Scope *s, const Ast *e) {
     char path[512];
-    return e->kind == AST_MEMBER && s->elab->net_setting &&
-           !(ast_path(e, path, sizeof path) && module_find(s->module, path, NULL));
+    return e->kind == AST_MEMBER && !(ast_path(e, path, sizeof path) && module_find(s->module, path, NULL));
 }
 
 bool setting_of_asked_net(Scope *s, const Ast *value) {

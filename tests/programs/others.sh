@@ -69,9 +69,11 @@ import shared (Net, learn, recipe)
 import plain (plain)
 experiment own {
   train net = Net with { forward.max: plain.net.forward.max } on learn { ..recipe }
+  sweep n in 0..plain.net.forward.max
+  let clean = accuracy(net, learn[0..16 * (n + 1)])
 }
 END
-expect 0 'in all 1 trainings' "$DEQ" run own.deq --plan # the first item already: the same net twice
+expect 0 'clean: 2 evaluations over n' "$DEQ" run own.deq --plan # the first item already reads the other net
 checks=$((checks + 2))
 no_partial_files
 done_testing
