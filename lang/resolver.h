@@ -1,5 +1,5 @@
-/* resolver.h - what the files of the resolver share; private to them: resolve.c, resolve_sizes.c, scope.c,
- * module_names.c. */
+/* resolver.h - what the files of the resolver share; private to them: resolve.c, resolve_expr.c, resolve_setting.c,
+ * resolve_sizes.c, scope.c, module_names.c. */
 #ifndef DEQ_LANG_RESOLVER_H
 #define DEQ_LANG_RESOLVER_H
 #include "check.h"
@@ -53,6 +53,22 @@ void scope_pop(Resolver *r); /* reports what was never used */
 void report_unknown(Resolver *r, const Ast *name, const char *what);
 /* Sizes in the types of a layer's inputs and result that it does not declare: SIZE_PARAMs made for them. */
 void report_sizes(Resolver *r, const Ast *layer, Ast *const *sizes, uint32_t n);
+/* ---- resolve_expr.c ---- */
+/* Finds what the name means here, also beyond the local scopes; true with *decl (NULL: built in) when it is known. */
+bool lookup_name(Resolver *r, const char *name, const Ast **decl);
+void resolve_expr(Resolver *r, Ast *e); /* may be NULL */
+/* Values of arguments; `words`: of a row of the language's tables, whose words are the checker's. */
+void resolve_args(Resolver *r, Ast *list, bool words);
+/* a() else b(): as settings' values, whose words and callees are the checker's.  False: it is no chain. */
+bool resolve_chain(Resolver *r, Ast *value);
+/* Dims of types are expressions; the name of a type is the checker's. */
+void resolve_type(Resolver *r, Ast *type);
+/* ---- resolve_setting.c ---- */
+/* Settings of a block of settings.def; "": any key may stand in it. */
+void resolve_settings(Resolver *r, Ast *list, const char *block);
+void resolve_setting(Resolver *r, Ast *setting, const char *block);
+/* A setting names a row of the language's tables, whatever the module declares; where that could be meant, it is said. */
+void say_which(Resolver *r, const Ast *value);
 /* ---- resolve_sizes.c ---- */
 /* `fn silu(x: f32[N])` is short for `fn silu[; N](x: f32[N])`: N is declared by its bare use as a dim of an input, and
  * a pack by ..S.  `declared`: the SIZES that the declaration writes, to which packs are added; NULL: none. */
