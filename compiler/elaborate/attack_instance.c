@@ -397,7 +397,7 @@ bool attack_use(Scope *s, const Ast *given, const AttackSettings *around, Net *n
     }
     Env *functions;
     if (!instance_functions(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, &functions)) return false;
-    for (const Env *f = functions; f; f = f->next)
+    for (const Env *f = net->target.classes ? functions : NULL; f; f = f->next)
         if (!function_labels_fit(&from, net, &f->value, given->range)) return false;
     Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use, functions, given->range);
     if (!k) return false;

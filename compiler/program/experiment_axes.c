@@ -90,8 +90,8 @@ static bool is_written_out(const Ast *list) {
 /* The elements of a cell, where those of the others stand. */
 static void align(Experiment *x, AxisValues *v, Elements found, Elements *out) {
     for (uint32_t i = 0; i < v->all.n; i++) add(x, out, NULL, NULL, NULL);
-    for (uint32_t i = 0; i < found.n; i++) {
-        uint32_t place = 0; /* of that label, most often the same */
+    for (uint32_t i = 0; i < found.n; i++) {    /* i places are taken */
+        uint32_t place = i == v->all.n ? i : 0; /* of that label, most often the same */
         const char *label = found.items[i].label;
         if (i < v->all.n && strcmp(v->all.items[i].label, label) == 0 && !out->items[i].ast)
             place = i;

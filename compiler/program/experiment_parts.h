@@ -96,8 +96,8 @@ const char *experiment_number(Experiment *x, const Ast *e);
 /* Whether something in it is known only when the experiment runs. */
 bool experiment_runs(Experiment *x, Scope *s, const Ast *e);
 /* ---- experiment_evaluation.c ---- */
-const TrainUse *experiment_train(void *cell, const Ast *train,
-                                 const char *name);    /* in_cell of Pipe, of an Experiment */
+/* The training run in the cell that is read, of an Experiment: Pipe's in_cell. */
+const TrainUse *experiment_train(void *cell, const Ast *train, const char *name);
 bool experiment_is_evaluation(Scope *s, const Ast *e); /* accuracy(net, d.test) */
 const char *experiment_evaluation(Experiment *x, const Ast *e, const char *name);
 /* ---- experiment_table.c ---- */
