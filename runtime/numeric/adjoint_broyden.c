@@ -133,7 +133,7 @@ void NAME(solve_adjoint_broyden)(problem *p, deq_space *space) {
                 bad[i] = p->progress[p->rows[i]].reason == DEQ_REASON_diverged || !(turn || p->ended[i] != DEQ_RUNNING);
             frame.arg0 = z;
             frame.arg1 = q;
-            NAME(call_good)(p->cotangent, &frame, p->fixed, p->active, bad);
+            NAME(call_cotangent)(p->cotangent, &frame, p->fixed, p->active, bad);
             for (int64_t i = 0; i < p->active; i++) {
                 if (bad[i]) continue;
                 const int32_t row = p->rows[i];

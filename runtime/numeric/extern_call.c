@@ -90,6 +90,10 @@ static void run(const deq_gradient_call *call, deq_routine_fn *routine, bool lin
     spread(h, h->in, in);
     frame.arg0 = h->in;
     frame.arg1 = h->out;
+    if (linear)
+        deq_count_products(&frame, 1);
+    else
+        deq_count_evaluations(&frame, 1);
     routine(&frame, 1);
     gather(h, out, h->out);
 }

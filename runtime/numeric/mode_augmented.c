@@ -121,7 +121,7 @@ static void product_and_gradient(const forward *c, deq_frame *f, const buffers *
     NAME(call_good)(c->fixed->vjp_z, f, c->fixed, c->n, c->kept->bad);
     f->arg0 = z;
     f->arg1 = b->g;
-    NAME(call_good)(c->cotangent, f, c->fixed, c->n, c->kept->bad);
+    NAME(call_cotangent)(c->cotangent, f, c->fixed, c->n, c->kept->bad);
 }
 
 static void iterate(forward *c, bool looks) {

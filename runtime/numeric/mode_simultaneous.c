@@ -59,7 +59,7 @@ static void along(problem *p, int step, const real *z, const deq_history *h, int
     }
     f.arg0 = (void *)z;
     f.arg1 = r->c;
-    NAME(call_good)(r->cotangent, &f, p->fixed, p->active, r->bad);
+    NAME(call_cotangent)(r->cotangent, &f, p->fixed, p->active, r->bad);
     for (int64_t i = 0; i < p->active; i++) {
         int32_t row = p->rows[i];
         double sums[2];

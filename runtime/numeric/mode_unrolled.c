@@ -26,7 +26,7 @@ static void at_state(problem *p, int step, const real *z) {
     if (r->looks) return;
     f.arg0 = r->b;
     f.arg1 = r->c;
-    NAME(call_good)(r->cotangent, &f, p->fixed, p->active, r->bad);
+    NAME(call_cotangent)(r->cotangent, &f, p->fixed, p->active, r->bad);
     for (int64_t i = 0; i < p->active; i++) {
         int32_t row = p->rows[i];
         vec *u = row_of(p, r->c, i);

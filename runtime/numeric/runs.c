@@ -9,8 +9,8 @@ HOT bool NAME(row_finite)(const vec *x, int64_t n) {
     return total4(a) == 0;
 }
 
-void NAME(call_good)(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
-                     const bool *bad) {
+static void on_good(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n, const bool *bad,
+                    bool product) {
     for (int64_t from = 0; from < n;) {
         int64_t to = from;
         while (to < n && !bad[to]) to++;
@@ -21,11 +21,21 @@ void NAME(call_good)(deq_routine_fn *routine, const deq_frame *frame, const deq_
             if (f.tape) f.tape = (char *)f.tape + from * fixed->tape_bytes;
             f.rows += from;
             if (f.example) f.example += from;
-            deq_count_products(&f, to - from);
+            if (product) deq_count_products(&f, to - from);
             routine(&f, to - from);
         }
         from = to + 1;
     }
+}
+
+void NAME(call_good)(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
+                     const bool *bad) {
+    on_good(routine, frame, fixed, n, bad, true);
+}
+
+void NAME(call_cotangent)(deq_routine_fn *cotangent, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
+                          const bool *bad) {
+    on_good(cotangent, frame, fixed, n, bad, false);
 }
 
 HOT bool NAME(damped_step)(vec *out, const vec *z, const vec *f, real damping, int64_t n) {

@@ -219,9 +219,12 @@ size_t NAME(solver_bytes)(const deq_fixed *fixed, const deq_solver *options, boo
 bool NAME(row_finite)(const vec *x, int64_t n);
 /* out = (1 - damping) z + damping f; out may be z or f.  False where f is not finite: out is of no use then. */
 bool NAME(damped_step)(vec *out, const vec *z, const vec *f, real damping, int64_t n);
-/* The routine on records 0 .. n-1 (position i of arg0, arg1, tape, rows, example), without those that are bad. */
+/* A product with J' on records 0 .. n-1 (position i of arg0, arg1, tape, rows, example), without those that are bad. */
 void NAME(call_good)(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
                      const bool *bad);
+/* The same for the cotangent of the loss at states, which is no product with J' and not counted as one. */
+void NAME(call_cotangent)(deq_routine_fn *cotangent, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
+                          const bool *bad);
 /* `count` damped steps from the states z, which are overwritten; the last one comes in `out`, linearisation t in
  * tapes + t * stride.  A state after which f is not finite stays what it is, and its record is marked as bad.
  * `image`: f(z), where its linearisation stands in the first tape already; NULL. */

@@ -87,6 +87,7 @@ static void T(cell_lin)(const deq_frame *f, int64_t n) {
         (s, z, (REAL *)((char *)f->rest + f->rows[i] * stride), (REAL *)((char *)f->arg1 + i * stride), (REAL *)t,
          (REAL *)(t + BYTES(s->d * s->d)));
     }
+    cell_linearised += n;
 }
 
 static void T(cell_jvp)(const deq_frame *f, int64_t n) {
@@ -102,6 +103,7 @@ static void T(cell_jvp)(const deq_frame *f, int64_t n) {
             out[k] = (REAL)sum;
         }
     }
+    cell_others += n;
 }
 
 static void T(cell_vjp)(const deq_frame *f, int64_t n, bool to_z, bool to_rest, bool to_shared) {
@@ -124,7 +126,7 @@ static void T(cell_vjp)(const deq_frame *f, int64_t n, bool to_z, bool to_rest, 
         for (int k = 0; to_shared && k < d; k++)
             for (int j = 0; j < d; j++) ((REAL *)f->accum)[k * d + j] += D[k] * u[k] * z[j];
     }
-    cell_products += to_z ? n : 0;
+    *(to_z ? &cell_products : &cell_others) += n;
 }
 
 static void T(cell_vjp_z)(const deq_frame *f, int64_t n) { T(cell_vjp)(f, n, true, false, false); }

@@ -1,5 +1,6 @@
 /* test_modes.c - every gradient mode on the tanh cell, against dense linear algebra, differences, and each other. */
 #include "mode_bench.h"
+#include "hand.h"
 
 /* ---- one linearisation, and steps after the state ---- */
 
@@ -430,6 +431,74 @@ static const struct {
                   {"picard(tol: 1e-2, max: 30)", "backprop(checkpoint: 3)"}};
 #define EVERY (sizeof every_mode / sizeof *every_mode)
 
+/* By row: every f and every product with J or J' once, and nothing else: not the cotangent of the loss, which
+ * simultaneous, unrolled, augmented and OPA's updates ask for on the way. */
+static void expect_counts(const bench *b, const char *what) {
+    int64_t evaluations = 0, products = 0;
+    for (int64_t row = 0; row < BLOCK; row++) {
+        evaluations += b->worker->counts[row].evaluations;
+        products += b->worker->counts[row].products;
+    }
+    const int64_t made = cell_evaluations + cell_linearised;
+    if (evaluations != made || evaluations != b->worker->forward.evaluations)
+        fail_msg("%s: %d evaluations of f are counted, %d are made", what, (int)evaluations, (int)made);
+    if (products != cell_products + cell_others)
+        fail_msg("%s: %d products are counted, %d are made", what, (int)products, (int)(cell_products + cell_others));
+}
+
+static void test_costs_are_counted(void **state) {
+    (void)state;
+    static const struct {
+        const char *forward, *gradient;
+    } more[] = {{"newton_krylov(tol: 1e-4, max: 9)", "implicit(neumann(max: 5))"},
+                {"adjoint_broyden(tol: 1e-4, max: 30)", "shine"},
+                {"adjoint_broyden(tol: 1e-4, max: 30, opa: 2)", "shine"},
+                {"picard", "augmented(steps: 4)"}};
+    for (size_t m = 0; m < EVERY + sizeof more / sizeof *more; m++) {
+        const char *forward = m < EVERY ? every_mode[m].forward : more[m - EVERY].forward;
+        const char *gradient = m < EVERY ? every_mode[m].gradient : more[m - EVERY].gradient;
+        bench b = mode_bench_new(64, CELL_TANH, 12, 5, 1.1);
+        cell_evaluations = cell_linearised = cell_products = cell_others = 0;
+        bench_run(&b, forward, gradient);
+        expect_counts(&b, gradient);
+        bench_free(&b);
+    }
+}
+
+/* A gradient in C: what it asks of its fixed point is counted like what a mode of ours asks. */
+#define ASKED_F 2
+#define ASKED_J 3
+#define ASKED_T 4
+static int asks(const void *of) {
+    const deq_gradient_call *call = of;
+    double z[CELL_MOST] = {0.25}, out[CELL_MOST];
+    for (int k = 0; k < ASKED_F; k++) call->f(call, z, out);
+    for (int k = 0; k < ASKED_J; k++) call->jacobian(call, z, out);
+    for (int k = 0; k < ASKED_T; k++) call->transposed(call, z, out);
+    return 0;
+}
+
+static void test_a_gradient_in_c_is_counted(void **state) {
+    (void)state;
+    static const deq_gradient_definition definition = {
+        .abi = DEQ_GRADIENT_ABI, .real_bits = 64, .signature = "state z[4]", .function = asks};
+    static const deq_extern_field field = {.name = "z", .place = DEQ_AT_STATE, .elements = 4, .accum = -1};
+    static const deq_hand hand = {
+        .name = "asks",
+        .in_c = {
+            .name = "asks", .symbol = "asks", .definition = &definition, .fields = &field, .nfields = 1, .nwords = 2}};
+    bench b = mode_bench_new(64, CELL_TANH, 4, 3, 1.1);
+    bench_set(&b, "picard(tol: 0, max: 5)", "jfb");
+    b.settings.gradient = (deq_mode){.kind = DEQ_MODE_hand, .hand = &hand};
+    bench_plan(&b);
+    cell_evaluations = cell_linearised = cell_products = cell_others = 0;
+    bench_rows(&b, 0, b.n);
+    assert_int_equal(b.worker->error.failure, DEQ_OK);
+    expect_counts(&b, "a gradient in C");
+    for (int64_t row = 0; row < b.n; row++) assert_int_equal(b.worker->counts[row].products, ASKED_J + ASKED_T);
+    bench_free(&b);
+}
+
 static void test_batches_change_no_bit(void **state) {
     (void)state;
     for (size_t m = 0; m < EVERY; m++) {
@@ -542,6 +611,8 @@ int main(void) {
         cmocka_unit_test(test_unrolled_is_a_derivative),
         cmocka_unit_test(test_unrolled_shares_evaluations),
         cmocka_unit_test(test_order_of_the_modes),
+        cmocka_unit_test(test_costs_are_counted),
+        cmocka_unit_test(test_a_gradient_in_c_is_counted),
         cmocka_unit_test(test_batches_change_no_bit),
         cmocka_unit_test(test_failures_are_named),
         cmocka_unit_test(test_states_are_reached),
