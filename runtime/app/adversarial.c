@@ -3,6 +3,7 @@
 #include "attacked.h"
 #include "dense.h"
 #include "measure.h"
+#include "reals.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,8 +127,7 @@ void deq_adversarial_free(deq_adversarial *a) {
 }
 
 double deq_adversarial_value(const deq_adversarial *a, const void *rows, int64_t row, int64_t element) {
-    const int64_t at = row * a->elements + element;
-    return a->real_bits == 32 ? (double)((const float *)rows)[at] : ((const double *)rows)[at];
+    return deq_real_get(a->real_bits, rows, row * a->elements + element);
 }
 
 deq_planes deq_planes_of(const deq_shape *s) {

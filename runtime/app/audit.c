@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "app_state.h"
 #include "random.h"
+#include "reals.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -341,7 +342,7 @@ static bool in_unit(Audit *u, bool *yes) {
     for (int64_t i = 0; *yes && i < u->out->n; i++) {
         source.gather(source.context, &u->ids[i], 1, bits, x, bytes, NULL, 0);
         for (int64_t k = 0; *yes && k < elements; k++) {
-            double v = bits == 64 ? ((const double *)x)[k] : (double)((const float *)x)[k];
+            const double v = deq_real_get(bits, x, k);
             *yes = v >= -1e-6 && v <= 1 + 1e-6;
         }
     }

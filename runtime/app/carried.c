@@ -10,9 +10,7 @@ static bool is_taken(const deq_train_spec *t) { return !t->epochs && (t->start.f
 
 /* The settings, as trained, of the training run above whose parameters `t` begins with. */
 static json_t *settings_of_first(deq_app *app, const deq_train_spec *t, deq_error *e) {
-    const deq_train_spec *first = NULL;
-    for (int i = 0; i < app->manifest->ntrains && &app->manifest->trains[i] != t && !first; i++)
-        if (!strcmp(app->manifest->trains[i].name, t->start.train)) first = &app->manifest->trains[i];
+    const deq_train_spec *first = deq_manifest_train(app->manifest, t->start.train, t);
     deq_engine *engine = first ? deq_app_engine(app, first->net, e) : NULL;
     return engine ? deq_app_trained_settings(engine, first, e) : NULL;
 }

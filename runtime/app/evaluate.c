@@ -391,6 +391,13 @@ static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const
             cuts ? "cut to zero by on_fail, or " : "");
     if (a->zero > a->lost) /* those that were cut are told already */
         add(&t, ratio(a->zero - a->lost, a->gradients), "the attack's gradients were exactly zero, and say nothing");
+    int64_t uncompared = 0;
+    for (int64_t i = 0; v->compared.of && i < x->examples; i++) uncompared += isnan(x->records[i].metric);
+    if (uncompared)
+        add(&t, ratio(uncompared, x->examples),
+            "the examples have a gradient that was not finite and left out, or that on_fail cut to zero: nothing can "
+            "be "
+            "compared, and there is no mean");
     tell(app, v->name, model->label, &t);
     if (x->undefined)
         deq_report_warning(&app->reporter, "W0914",

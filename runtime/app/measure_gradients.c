@@ -1,6 +1,7 @@
 /* measure_gradients.c - gradients of the loss in the inputs under two modes, beside each other: cosine and relative error,
  * example by example. */
 #include "measure.h"
+#include "reals.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,18 +41,18 @@ static void drop(Gradients *g) {
     free(g->counts);
 }
 
-static double element(const void *rows, int bits, int64_t at) {
-    return bits == 64 ? ((const double *)rows)[at] : (double)((const float *)rows)[at];
-}
+/* A gradient that was left out, since it was not finite, or cut by on_fail, was not made. */
+static bool is_made(const deq_row_counts *c) { return !c->left_out && !c->cut; }
 
-/* Two zeros are the same; a zero has no direction, and nothing is near it. */
+/* Two zeros are the same; a zero has no direction, and nothing is near it.  NaN where one of the two is not finite. */
 static double compared(const Gradients *g, int bits, int64_t elements, int64_t i, bool cosine) {
     double aa = 0, bb = 0, ab = 0, difference = 0;
     for (int64_t k = i * elements; k < (i + 1) * elements; k++) {
-        const double a = element(g->of, bits, k), b = element(g->to, bits, k);
+        const double a = deq_real_get(bits, g->of, k), b = deq_real_get(bits, g->to, k);
         aa += a * a, bb += b * b, ab += a * b;
         difference += (a - b) * (a - b);
     }
+    if (!isfinite(aa) || !isfinite(bb)) return NAN;
     if (aa == 0 && bb == 0) return cosine ? 1 : 0;
     if (cosine) return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
     return sqrt(difference / bb);
@@ -84,7 +85,7 @@ bool deq_measure_gradients(const deq_measuring *m, const int64_t *index, int64_t
     for (int64_t i = 0; ok && i < n; i++) {
         const deq_row_counts *a = &g.counts[i], *b = &g.more[i];
         deq_record r = deq_record_empty(index[i]);
-        r.metric = compared(&g, bits, elements, i, cosine);
+        r.metric = is_made(a) && is_made(b) ? compared(&g, bits, elements, i, cosine) : NAN;
         r.loss = g.loss[i];
         r.label = g.label[i];
         r.prediction = g.prediction[i];

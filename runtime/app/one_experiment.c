@@ -27,6 +27,7 @@ static void need(const deq_manifest *m, bool *needed, const char *name) {
 }
 
 static void need_of_array(const deq_manifest *m, bool *needed, const deq_array_spec *a) {
+    need(m, needed, a->train);
     for (int c = 0; a->trains && c < a->nspecs; c++)
         if (a->trains[c].name) need_of_train(m, needed, &a->trains[c]);
     for (int c = 0; a->values && c < a->nspecs; c++) {

@@ -334,10 +334,7 @@ static bool train(training_run *r, deq_error *e) {
 
 /* The net that the run begins with: in memory, found in the cache or trained now.  It stands above in the file. */
 static const deq_model *first_model(deq_app *app, const deq_train_spec *t, deq_error *e) {
-    const deq_manifest *m = app->manifest;
-    const deq_train_spec *of = NULL;
-    for (int i = 0; i < m->ntrains && &m->trains[i] != t && !of; i++)
-        if (!strcmp(m->trains[i].name, t->start.train)) of = &m->trains[i];
+    const deq_train_spec *of = deq_manifest_train(app->manifest, t->start.train, t);
     if (!of || of->net != t->net) {
         deq_fail(e, DEQ_MODULE, "'%s' cannot begin with the weights of '%s'", t->name, t->start.train);
         return NULL;

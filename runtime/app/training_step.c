@@ -40,12 +40,12 @@ static bool take_batch(training_run *r, int64_t first, int64_t n, int64_t step, 
     if (carried.perturbation) /* rows of the batch's places among those of the step */
         carried.perturbation = (char *)carried.perturbation +
                                (size_t)(first % (t->batch * t->accumulate)) * deq_engine_input_bytes(r->engine);
-    const bool good = carried.perturbation
-                          ? deq_engine_replay(r->engine, &source, r->index, n, t->loss, t->metric.routine, &carried,
-                                              t->seed, (uint64_t)step, &results, e)
-                          : deq_engine_gradient(r->engine, &source, r->index, n, t->loss, t->metric.routine,
-                                                t->attack ? &r->attack : NULL, t->seed, (uint64_t)step, &results, e);
-    if (!good) return false;
+    const deq_attack replayed = {.carried = &carried}, *attack = carried.perturbation ? &replayed
+                                                                 : t->attack          ? &r->attack
+                                                                                      : NULL;
+    if (!deq_engine_gradient(r->engine, &source, r->index, n, t->loss, t->metric.routine, attack, t->seed,
+                             (uint64_t)step, &results, e))
+        return false;
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(r->loss[i]))
             return training_diverged(r, isnan(r->loss[i]) ? "the loss became NaN" : "the loss became infinite", e);

@@ -101,6 +101,12 @@ const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name) {
     return NULL;
 }
 
+deq_train_spec *deq_manifest_train(const deq_manifest *m, const char *name, const deq_train_spec *above) {
+    for (int i = 0; i < m->ntrains && &m->trains[i] != above; i++)
+        if (!strcmp(m->trains[i].name, name)) return &m->trains[i];
+    return NULL;
+}
+
 static const deq_net_spec *net_named(manifest_reader *r, const json_t *o) {
     const char *name = manifest_text(r, o, "net");
     const deq_net_spec *net = deq_manifest_net(r->m, name);
@@ -208,8 +214,7 @@ static void read_run(manifest_reader *r, const json_t *o) {
         const json_t *item = json_array_get(v, (size_t)i);
         const char *train = manifest_text_or_null(item, "train"),
                    *experiment = manifest_text_or_null(item, "experiment");
-        for (int k = 0; train && k < m->ntrains; k++)
-            if (!strcmp(m->trains[k].name, train)) m->run[i].train = &m->trains[k];
+        if (train) m->run[i].train = deq_manifest_train(m, train, NULL);
         for (int k = 0; experiment && k < m->nexperiments; k++)
             if (!strcmp(m->experiments[k].name, experiment)) m->run[i].experiment = &m->experiments[k];
         if (!m->run[i].train && !m->run[i].experiment)

@@ -415,6 +415,9 @@ bool deq_each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *), vo
 /* The same for every evaluation. */
 bool deq_each_value(deq_manifest *m, bool (*visit)(deq_value_spec *, void *), void *context);
 const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
+/* The training run of the file that is so called, `above` another one of the file (NULL, or one of an experiment: any).
+ * NULL: there is none. */
+deq_train_spec *deq_manifest_train(const deq_manifest *m, const char *name, const deq_train_spec *above);
 const deq_routine *deq_module_routine(const deq_module *module, const char *name);
 /* ---- manifest_train.c ---- */
 /* norm(most: 1), none: `clip` and `average` from texts and back. */

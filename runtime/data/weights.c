@@ -1,6 +1,7 @@
 #include "weights.h"
 #include "checkpoint.h"
 #include "output.h"
+#include "reals.h"
 #include "tensors.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -102,13 +103,6 @@ static void find_leftovers(Load *l) {
                           l->map.rules[i].ours, l->net->name);
 }
 
-static void put(void *to, int real_bits, int64_t i, double v) {
-    if (real_bits == 64)
-        ((double *)to)[i] = v;
-    else
-        ((float *)to)[i] = (float)v;
-}
-
 /* Copies a into the layout of ours: its axis k is axis axes[k] of a.  The element (of a) that is not finite, or -1. */
 static int64_t convert(const deq_array *a, const int *axes, const int64_t *dim, int rank, int real_bits, void *to) {
     int64_t stride[DEQ_RANK], index[DEQ_RANK] = {0};
@@ -119,7 +113,7 @@ static int64_t convert(const deq_array *a, const int *axes, const int64_t *dim, 
     for (int64_t i = 0, at = 0; i < a->elements; i++) {
         double v = deq_array_plain(a, at);
         if (real_bits == 64 ? !isfinite(v) : !isfinite((float)v)) return at;
-        put(to, real_bits, i, v);
+        deq_real_put(real_bits, to, i, v);
         for (int k = rank; k-- > 0;) {
             at += stride[k];
             if (++index[k] < dim[k]) break;

@@ -79,6 +79,13 @@ void deq_engine_restore_settings(deq_engine *engine, uint32_t token); /* ...and 
 void deq_engine_first_settings(
     deq_engine *engine); /* makes those the current ones that were pushed first, if any were */
 
+/* What `replay:` carries from call to call: row i of `perturbation` (dense rows of the module's reals) moves example i of a
+ * call, clamped to low .. high, and is itself moved by `step` along the sign of its loss's gradient there, within `radius`. */
+typedef struct deq_carried {
+    void *perturbation;
+    deq_replay how;
+} deq_carried;
+
 typedef struct deq_attack { /* an attack instance on this net */
     const char *routine;
     const double *scalars;
@@ -86,6 +93,9 @@ typedef struct deq_attack { /* an attack instance on this net */
     const void *known;    /* where it has led these examples before, as deq_results.inputs: it is not run again; NULL */
     bool surrogate;       /* its losses and logits are those of the states at which its gradients are taken */
     bool defended;        /* they, and its gradients, are those of the net's defence, if it has one */
+    /* In the place of a routine: deq_engine_gradient takes the gradient at inputs moved by it, and moves it along.  Of a
+     * loss compiled for it.  NULL. */
+    const deq_carried *carried;
 } deq_attack;
 
 /* Per-example results; any array may be NULL. */
@@ -121,16 +131,6 @@ bool deq_engine_evaluate(deq_engine *engine, const deq_source *source, const int
 bool deq_engine_gradient(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n,
                          const char *loss, const char *metric, const deq_attack *attack, uint64_t seed, uint64_t step,
                          deq_results *results, deq_error *e);
-/* The same at inputs moved by row i of `perturbation` (dense rows of the module's reals, as many as the call has examples),
- * clamped to low .. high; each row is then moved by `step` along the sign of its loss's gradient, within `radius`.  Of a loss
- * compiled for it. */
-typedef struct deq_carried {
-    void *perturbation;
-    deq_replay how;
-} deq_carried;
-bool deq_engine_replay(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
-                       const char *metric, const deq_carried *carried, uint64_t seed, uint64_t step,
-                       deq_results *results, deq_error *e);
 /* start: previous.  From now on the solves of deq_engine_gradient start where the last such call left the same example,
  * first <= index < first + count; at first, and everywhere else, from zero.  count 0: forgets.  Every other call starts
  * from zero, and an attack's solves where the one before them ended. */
@@ -201,7 +201,7 @@ void deq_kept_states_free(deq_kept_states *kept);
 /* The loss's gradient in the inputs, example by example.  dx NULL: the loss alone. */
 bool deq_engine_input_gradient(deq_engine *engine, int64_t n, const void *x, const void *y, const char *loss, void *dx,
                                deq_results *results, deq_error *e);
-/* The same of examples of a source. */
+/* The same of examples of a source, index[0..n); index NULL: 0 .. n-1. */
 bool deq_engine_input_gradients(deq_engine *engine, const deq_source *source, const int64_t *index, int64_t n,
                                 const char *loss, void *dx, deq_results *results, deq_error *e);
 /* The net's vector-Jacobian product, in its gradient mode: `cotangent` of the outputs (rows of output elements) goes to

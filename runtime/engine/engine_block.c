@@ -8,8 +8,7 @@
 static int64_t block_start(const run *r, int64_t b) { return r->n * b / r->blocks; }
 
 static double value(const deq_engine *g, const char *base, int64_t row, int64_t stride, int64_t k) {
-    const char *at = base + row * stride;
-    return g->real_bits == 32 ? (double)((const float *)at)[k] : ((const double *)at)[k];
+    return deq_real_get(g->real_bits, base + row * stride, k);
 }
 
 static bool is_number(const deq_engine *g, const char *output, int64_t row) {
@@ -243,10 +242,7 @@ static void write_records(const run *r, const engine_worker *w, const char *othe
         to += output + target;
         memset(to, 0, (size_t)(l->nsettings * DEQ_ALIGN));
         for (int k = 0; k < l->nsettings; k++)
-            if (r->engine->real_bits == 32)
-                *(float *)(to + k * DEQ_ALIGN) = (float)l->settings[k];
-            else
-                *(double *)(to + k * DEQ_ALIGN) = l->settings[k];
+            deq_real_put(r->engine->real_bits, to + k * DEQ_ALIGN, 0, l->settings[k]);
     }
 }
 
@@ -289,11 +285,9 @@ static void foresee(const run *r, const engine_worker *w, int64_t from, int64_t 
 }
 
 static void add_rows(const deq_engine *g, char *to, const char *from, int64_t n) {
-    for (int64_t k = 0; k < n * g->input_bytes / g->real_bytes; k++)
-        if (g->real_bits == 32)
-            ((float *)to)[k] += ((const float *)from)[k];
-        else
-            ((double *)to)[k] += ((const double *)from)[k];
+    for (int64_t k = 0; k < n * g->input_bytes / g->real_bytes;
+         k++) /* a sum of two singles, rounded once, either way */
+        deq_real_put(g->real_bits, to, k, deq_real_get(g->real_bits, to, k) + deq_real_get(g->real_bits, from, k));
 }
 
 /* The loss's derivative in the attacked output needs the clean one, and the other way round.  So the attacked output is
@@ -333,13 +327,6 @@ static void measure(const run *r, const engine_worker *w, int64_t n, deq_frame *
 
 /* ---- perturbations that are carried on ---- */
 
-static void set_value(const deq_engine *g, char *base, int64_t k, double x) {
-    if (g->real_bits == 32)
-        ((float *)base)[k] = (float)x;
-    else
-        ((double *)base)[k] = x;
-}
-
 /* Inputs are moved by the perturbation, into the box. */
 static void move_inputs(const run *r, const engine_worker *w, int64_t from, int64_t n, deq_frame *frame) {
     const deq_engine *g = r->engine;
@@ -349,8 +336,8 @@ static void move_inputs(const run *r, const engine_worker *w, int64_t from, int6
         for (int64_t k = 0; k < g->input_count; k++) {
             const double x =
                 value(g, w->x, i, g->input_bytes, k) + value(g, r->carried->perturbation, from + i, dense, k);
-            set_value(g, w->adversarial + i * g->input_bytes, k,
-                      fmin(fmax(x, r->carried->how.low), r->carried->how.high));
+            deq_real_put(g->real_bits, w->adversarial + i * g->input_bytes, k,
+                         fmin(fmax(x, r->carried->how.low), r->carried->how.high));
         }
     frame->arg0 = w->adversarial;
 }
@@ -367,7 +354,7 @@ static void move_perturbation(const run *r, const engine_worker *w, int64_t from
                          d = value(g, w->dx, i, g->input_bytes, k);
             const bool inside = x >= how->low && x <= how->high;
             const double moved = old + how->step * (inside ? (d > 0) - (d < 0) : 0);
-            set_value(g, row, k, fmin(fmax(moved, -how->radius), how->radius));
+            deq_real_put(g->real_bits, row, k, fmin(fmax(moved, -how->radius), how->radius));
         }
     }
 }

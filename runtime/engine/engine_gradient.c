@@ -128,18 +128,3 @@ bool deq_engine_gradient(deq_engine *g, const deq_source *source, const int64_t 
              .results = results};
     return engine_execute(&r, loss, metric, attack, e);
 }
-
-bool deq_engine_replay(deq_engine *g, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
-                       const char *metric, const deq_carried *carried, uint64_t seed, uint64_t step,
-                       deq_results *results, deq_error *e) {
-    run r = {.engine = g,
-             .purpose = PARAMETER_GRADIENT,
-             .source = source,
-             .index = index,
-             .n = n,
-             .carried = carried,
-             .seed = seed,
-             .step = step,
-             .results = results};
-    return engine_execute(&r, loss, metric, NULL, e);
-}

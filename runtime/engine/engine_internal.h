@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "numeric.h"
 #include "parallel.h"
+#include "reals.h"
 #include "resolvents.h"
 #include "team.h"
 #include "worker_plan.h"
@@ -73,7 +74,7 @@ struct deq_engine {
     int nlosses, nmetrics, nfixed;
 
     deq_routine_fn **corrections;             /* by fixed point, of the running call */
-    deq_fixed_settings *settings, *attacking; /* by fixed point; `attacking`: with the attack's gradient mode */
+    deq_fixed_settings *settings, *attacking; /* by fixed point; `attacking`: of an attack's own mode */
     deq_defence defence;                      /* of predictions */
     struct engine_saved **saved;
     uint32_t saves;
@@ -107,6 +108,8 @@ const deq_routine *engine_routine(const deq_engine *engine, const char *name);
 /* A setting of all fixed points (a gradient by hand: of those it is written for); none is changed after a failure. */
 bool engine_set_all(const deq_engine *engine, deq_fixed_settings *settings, const char *key, const char *value,
                     deq_error *e);
+/* The settings in force under an attack's gradient mode: of every fixed point into `out`. */
+bool engine_attacking(const deq_engine *engine, deq_fixed_settings *out, const char *gradient, deq_error *e);
 /* Room for blocks of `rows` examples. */
 bool engine_capacity(deq_engine *engine, int64_t rows, deq_error *e);
 /* A team of `members`, which have a worker each.  ensures: g->team. */

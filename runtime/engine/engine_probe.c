@@ -88,19 +88,13 @@ bool deq_engine_input_gradient(deq_engine *g, int64_t n, const void *x, const vo
     if (!l) return false;
     engine_dense rows = {x, y, g->input_count * g->real_bytes, l->target_count * g->real_bytes};
     deq_source source = {&rows, engine_gather_dense};
-    run r = {.engine = g,
-             .purpose = dx ? INPUT_GRADIENT : LOSS,
-             .source = &source,
-             .n = n,
-             .results = results,
-             .dense_dx = dx};
-    return engine_execute(&r, loss, NULL, NULL, e);
+    return deq_engine_input_gradients(g, &source, NULL, n, loss, dx, results, e);
 }
 
 bool deq_engine_input_gradients(deq_engine *g, const deq_source *source, const int64_t *index, int64_t n,
                                 const char *loss, void *dx, deq_results *results, deq_error *e) {
     run r = {.engine = g,
-             .purpose = INPUT_GRADIENT,
+             .purpose = dx ? INPUT_GRADIENT : LOSS,
              .source = source,
              .index = index,
              .n = n,

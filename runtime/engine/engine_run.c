@@ -33,6 +33,7 @@ const engine_loss *engine_find_loss(const deq_engine *g, const char *name, deq_e
 static bool find_routines(run *r, const char *loss, const char *metric, const deq_attack *attack, deq_error *e) {
     deq_engine *g = r->engine;
     if (loss && !(r->loss = engine_find_loss(g, loss, e))) return false;
+    r->carried = attack ? attack->carried : NULL;
     switch (r->purpose) {
     case PREDICT: r->main = g->predict; break;
     case LOSS: r->main = r->loss->attacked ? g->predict : r->loss->loss; break;
@@ -49,7 +50,7 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
         if (!strcmp(g->metrics[i].name, metric)) r->metric = g->metrics[i].routine;
     if (metric && !r->metric)
         return deq_fail(e, DEQ_MODULE, "net %s was not compiled with the metric %s", g->name, metric);
-    if (!attack) return true;
+    if (!attack || r->carried) return true;
     if ((r->known = attack->known)) return true;
     r->attack = engine_routine(g, attack->routine);
     if (!r->attack) return deq_fail(e, DEQ_MODULE, "the compiled object has no attack %s", attack->routine);
@@ -57,9 +58,7 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
     r->surrogate = attack->surrogate;
     r->knows = attack->defended && g->defence.given;
     r->attacking = attack->gradient != NULL;
-    memcpy(g->attacking, g->settings, (size_t)g->nfixed * sizeof *g->attacking);
-    for (int i = 0; i < g->nfixed; i++) g->attacking[i].finish = deq_finish_of(&g->settings[i]);
-    if (attack->gradient && !engine_set_all(g, g->attacking, "gradient", attack->gradient, e)) return false;
+    if (attack->gradient && !engine_attacking(g, g->attacking, attack->gradient, e)) return false;
     /* An attack's routine may stand outside the net's prefix. */
     return engine_scratch(g, r->attack->base_bytes + g->capacity * r->attack->row_bytes, e);
 }

@@ -67,13 +67,17 @@ bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_erro
     return engine_set_all(g, g->settings, path, value, e);
 }
 
-/* The settings under an attack's gradient mode; free() them.  NULL: `e` says why. */
+bool engine_attacking(const deq_engine *g, deq_fixed_settings *out, const char *gradient, deq_error *e) {
+    memcpy(out, g->settings, (size_t)g->nfixed * sizeof *out);
+    for (int i = 0; i < g->nfixed; i++) out[i].finish = deq_finish_of(&g->settings[i]);
+    return engine_set_all(g, out, "gradient", gradient, e);
+}
+
+/* The same; free() them.  NULL: `e` says why. */
 static deq_fixed_settings *attacking_of(const deq_engine *g, const char *attack_gradient, deq_error *e) {
     deq_fixed_settings *attacking = malloc(((size_t)g->nfixed + 1) * sizeof *attacking);
     if (!attacking) return deq_fail(e, DEQ_MEMORY, "settings"), NULL;
-    memcpy(attacking, g->settings, (size_t)g->nfixed * sizeof *attacking);
-    for (int i = 0; i < g->nfixed; i++) attacking[i].finish = deq_finish_of(&g->settings[i]);
-    if (engine_set_all(g, attacking, "gradient", attack_gradient, e)) return attacking;
+    if (engine_attacking(g, attacking, attack_gradient, e)) return attacking;
     return free(attacking), NULL;
 }
 

@@ -7,16 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool narrow(const deq_engine *g) { return g->real_bits == 32; }
-static double at(const deq_engine *g, const char *v, int64_t k) {
-    return narrow(g) ? (double)((const float *)v)[k] : ((const double *)v)[k];
-}
-static void put(const deq_engine *g, char *v, int64_t k, double x) {
-    if (narrow(g))
-        ((float *)v)[k] = (float)x;
-    else
-        ((double *)v)[k] = x;
-}
+static double at(const deq_engine *g, const char *v, int64_t k) { return deq_real_get(g->real_bits, v, k); }
+static void put(const deq_engine *g, char *v, int64_t k, double x) { deq_real_put(g->real_bits, v, k, x); }
 
 bool deq_engine_gather(deq_engine *g, double share, bool first, bool last, deq_error *e) {
     const int64_t n = g->parameter_bytes / g->real_bytes;

@@ -2,6 +2,7 @@
 #include "init.h"
 #include "families.h"
 #include "random.h"
+#include "reals.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -134,10 +135,7 @@ bool deq_initialise(const char *text, const int64_t *shape, int rank, uint64_t s
         if (d->draws != NOTHING && i % DRAWN == 0)
             deq_stream(key, (uint64_t)i, left < DRAWN ? left : DRAWN, d->draws == NORMAL, drawn);
         const double value = d->element(&a, &f, drawn[i % DRAWN], i);
-        if (real_bits == 32)
-            ((float *)out)[i] = (float)value;
-        else
-            ((double *)out)[i] = value;
+        deq_real_put(real_bits, out, i, value);
     }
     return true;
 }

@@ -5,6 +5,7 @@
 #include "blas.h"
 #include "memory.h"
 #include "numeric.h"
+#include "reals.h"
 #include <cblas.h>
 #include <float.h>
 #include <math.h>
@@ -93,10 +94,7 @@ static void store(const deq_resolvent *r, int real_bits, const double *inverse, 
         for (int64_t j = 0; j < n; j++) { /* inverse is column-major: column k is what element k adds */
             double v = r->transposed ? inverse[j * n + k] : inverse[k * n + j];
             int64_t to = place[k] * stride + place[j];
-            if (real_bits == 32)
-                ((float *)r->matrix)[to] = (float)v;
-            else
-                ((double *)r->matrix)[to] = v;
+            deq_real_put(real_bits, r->matrix, to, v);
         }
 }
 

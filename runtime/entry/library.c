@@ -2,6 +2,7 @@
 #include "library_internal.h"
 #include "checkpoint.h"
 #include "dense.h"
+#include "reals.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,16 +66,13 @@ bool library_ready(deq_library *l) {
     return l->checked;
 }
 
-static double real_at(const deq_library *l, const void *rows, int64_t k) {
-    return l->module->real_bits == 64 ? ((const double *)rows)[k] : (double)((const float *)rows)[k];
-}
-
 bool library_finite(deq_library *l, int64_t n, const void *rows, int64_t elements, const char *argument) {
     if (!library_given(l, rows, argument, n)) return false;
     for (int64_t k = 0; k < n * elements; k++)
-        if (!isfinite(real_at(l, rows, k)))
+        if (!isfinite(deq_real_get((int)l->module->real_bits, rows, k)))
             return deq_fail(&l->error, DEQ_DATA_VALUE, "element %lld of '%s' of example %lld is %g",
-                            (long long)(k % elements), argument, (long long)(k / elements), real_at(l, rows, k));
+                            (long long)(k % elements), argument, (long long)(k / elements),
+                            deq_real_get((int)l->module->real_bits, rows, k));
     return true;
 }
 
@@ -82,7 +80,7 @@ bool library_finite(deq_library *l, int64_t n, const void *rows, int64_t element
 bool library_labels(deq_library *l, int64_t n, const void *target) {
     if (!library_given(l, target, "target", n)) return false;
     for (int64_t i = 0; l->net->target.labels && i < n; i++) {
-        const double v = real_at(l, target, i);
+        const double v = deq_real_get((int)l->module->real_bits, target, i);
         if (!(v >= 0 && v < (double)l->net->target.labels) || v != floor(v))
             return deq_fail(&l->error, DEQ_DATA_VALUE, "target %lld is %g, not a label below %lld", (long long)i, v,
                             (long long)l->net->target.labels);
@@ -101,10 +99,7 @@ void *library_reals_of(deq_library *l, int64_t n, const int64_t *labels) {
         if (label < 0)
             deq_fail(&l->error, DEQ_DATA_VALUE, "target %lld is %lld, not a label below %lld", (long long)i,
                      (long long)labels[i], (long long)l->net->target.labels);
-        if (l->module->real_bits == 64)
-            ((double *)reals)[i] = (double)label;
-        else
-            ((float *)reals)[i] = (float)label;
+        deq_real_put((int)l->module->real_bits, reals, i, (double)label);
     }
     if (l->error.failure == DEQ_OK) return reals;
     free(reals);
@@ -147,8 +142,8 @@ static bool same_settings(const deq_train_spec *a, const deq_train_spec *b) {
 /* The net called `name`, and the training run whose settings it has. */
 static bool find_net(deq_library *l, const char *name, deq_error *e) {
     const deq_manifest *m = l->manifest;
-    for (int i = 0; name && i < m->ntrains; i++)
-        if (!strcmp(m->trains[i].name, name)) return l->train = &m->trains[i], l->net = l->train->net, true;
+    const deq_train_spec *named = name ? deq_manifest_train(m, name, NULL) : NULL;
+    if (named) return l->train = named, l->net = named->net, true;
     l->net = name ? deq_manifest_net(m, name) : m->nnets ? &m->nets[m->nnets - 1] : NULL;
     if (!l->net) return deq_fail(e, DEQ_MODULE, "there is no net '%s' in '%s'", name ? name : "", m->name);
     for (int i = 0; i < m->ntrains; i++) {

@@ -31,9 +31,8 @@ static bool visit(search *s, const deq_attack_spec *a, const char *loss) {
 static bool of_net(const deq_library *l, const deq_experiment_spec *x, const char *model) {
     for (int i = 0; model && i < x->narrays; i++)
         if (x->arrays[i].trains && !strcmp(x->arrays[i].name, model)) return x->arrays[i].trains[0].net == l->net;
-    for (int i = 0; model && i < l->manifest->ntrains; i++)
-        if (!strcmp(l->manifest->trains[i].name, model)) return l->manifest->trains[i].net == l->net;
-    return false;
+    const deq_train_spec *t = model ? deq_manifest_train(l->manifest, model, NULL) : NULL;
+    return t && t->net == l->net;
 }
 
 static bool search_array(const deq_library *l, const deq_experiment_spec *x, const deq_array_spec *a, search *s) {

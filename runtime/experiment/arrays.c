@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "arrays.h"
 #include "experiment.h"
+#include "reals.h"
 #include "training_log.h"
 #include <math.h>
 #include <stdio.h>
@@ -97,9 +98,7 @@ const deq_train_spec *deq_axes_train(const deq_manifest *m, const deq_experiment
         if (t->kind == DEQ_ARRAY_train && !strcmp(t->name, name))
             return &t->trains[deq_axes_cell(x, t->cells, t->ncells, at)];
     }
-    for (int i = 0; i < m->ntrains; i++)
-        if (!strcmp(m->trains[i].name, name)) return &m->trains[i];
-    return NULL;
+    return deq_manifest_train(m, name, NULL);
 }
 
 deq_cell *deq_arrays_cell(const deq_arrays *g, int array, const int *at) {
@@ -156,7 +155,7 @@ static bool call_scalar(const deq_module *module, const char *name, const double
     bool ok = frame.scratch && frame.arg0;
     if (ok) {
         routine->function(&frame, 1);
-        *out = module->real_bits == 64 ? *(double *)frame.arg0 : (double)*(float *)frame.arg0;
+        *out = deq_real_get((int)module->real_bits, frame.arg0, 0);
     }
     free(frame.scratch);
     free(frame.arg0);

@@ -11,7 +11,7 @@
 #define FEW 8          /* examples of a first look at an evaluation */
 #define MORE 64        /* of a second one, where the first was short */
 #define SHORT 0.3      /* seconds */
-#define PATIENCE 20.0  /* seconds of measuring: then what is left counts as the mean of what was measured */
+#define PATIENCE 20.0  /* seconds of measuring: then what is left counts as the mean of what was measured of its kind */
 #define ABOUT_MORE 1.3 /* bytes of a file beyond its numbers */
 
 bool deq_expected_open(deq_expected *x, deq_app *app, deq_error *e) {
@@ -19,11 +19,7 @@ bool deq_expected_open(deq_expected *x, deq_app *app, deq_error *e) {
     return x->measured || deq_fail(e, DEQ_MEMORY, "out of memory for a plan");
 }
 
-void deq_expected_close(deq_expected *x) {
-    for (int i = 0; i < x->nmodels; i++) deq_model_free(x->models[i]);
-    free(x->models);
-    json_decref(x->measured);
-}
+void deq_expected_close(deq_expected *x) { json_decref(x->measured); }
 
 int64_t deq_expected_memory(const deq_expected *x) {
     int64_t bytes = 0;
@@ -33,17 +29,6 @@ int64_t deq_expected_memory(const deq_expected *x) {
 }
 
 /* ---- nets ---- */
-static deq_model *keep(deq_expected *x, deq_model *model, deq_error *e) {
-    if (x->nmodels == x->models_cap) {
-        const int cap = x->models_cap ? 2 * x->models_cap : 8;
-        deq_model **grown = realloc(x->models, (size_t)cap * sizeof(deq_model *));
-        if (!grown) return deq_model_free(model), deq_fail(e, DEQ_MEMORY, "out of memory for a plan"), NULL;
-        x->models = grown;
-        x->models_cap = cap;
-    }
-    return x->models[x->nmodels++] = model;
-}
-
 /* The parameters of the cache, or those that it begins with. */
 static bool find_parameters(deq_expected *x, deq_engine *engine, deq_model *model, deq_error *e) {
     const deq_train_spec *t = model->spec;
@@ -64,19 +49,14 @@ static bool find_parameters(deq_expected *x, deq_engine *engine, deq_model *mode
 
 static deq_model *model_of(deq_expected *x, const deq_train_spec *t, deq_error *e);
 
-static const deq_train_spec *train_named(const deq_manifest *m, const char *name) {
-    for (int i = 0; i < m->ntrains; i++)
-        if (!strcmp(m->trains[i].name, name)) return &m->trains[i];
-    return NULL;
-}
-
 static deq_model *new_model(deq_expected *x, const deq_train_spec *t, deq_error *e) {
-    const deq_train_spec *from = t->start.train ? train_named(x->app->manifest, t->start.train) : NULL;
+    const deq_train_spec *from = t->start.train ? deq_manifest_train(x->app->manifest, t->start.train, t) : NULL;
     const deq_model *first = from ? model_of(x, from, e) : NULL;
     deq_engine *engine = !from || first ? deq_app_engine(x->app, t->net, e) : NULL;
     deq_dataset *data = engine ? deq_app_data(x->app, t->data.data, e) : NULL;
     deq_model *model = data ? calloc(1, sizeof *model) : NULL;
     int64_t start, end;
+    if (data && !model) deq_fail(e, DEQ_MEMORY, "out of memory for a plan");
     if (!model) return NULL;
     model->spec = t;
     uint32_t token = deq_engine_save_settings(engine);
@@ -88,27 +68,27 @@ static deq_model *new_model(deq_expected *x, const deq_train_spec *t, deq_error 
          find_parameters(x, engine, model, e);
     deq_engine_restore_settings(engine, token);
     if (!ok) return deq_model_free(model), NULL;
-    return keep(x, model, e);
+    return deq_app_keep(x->app, model, e) ? model : NULL;
 }
 
 static deq_model *model_of(deq_expected *x, const deq_train_spec *t, deq_error *e) {
-    for (int i = 0; i < x->nmodels; i++)
-        if (x->models[i]->spec == t) return x->models[i];
+    for (int i = 0; i < x->app->nmodels; i++)
+        if (x->app->models[i]->spec == t) return x->app->models[i];
     return new_model(x, t, e);
 }
 
 /* ---- what was measured ---- */
-/* Negative: it has not been measured, and there is time to. */
-static double known_seconds(const deq_expected *x, const char *key) {
+/* Negative: it has not been measured, and there is time to, or nothing of its kind has been. */
+static double known_seconds(const deq_expected *x, const struct deq_expected_mean *kind, const char *key) {
     const json_t *found = json_object_get(x->measured, key);
     if (found) return json_number_value(found);
-    return x->count && deq_now() - x->began > PATIENCE ? x->sum / x->count : -1;
+    return kind->count && deq_now() - x->began > PATIENCE ? kind->sum / kind->count : -1;
 }
 
-static void remember_seconds(deq_expected *x, const char *key, double seconds) {
+static void remember_seconds(deq_expected *x, struct deq_expected_mean *kind, const char *key, double seconds) {
     json_object_set_new(x->measured, key, json_real(seconds));
-    x->sum += seconds;
-    x->count++;
+    kind->sum += seconds;
+    kind->count++;
 }
 
 /* ---- training ---- */
@@ -118,26 +98,32 @@ static bool time_batch(deq_expected *x, const deq_model *model, deq_engine *engi
     const deq_train_spec *t = model->spec;
     deq_dataset *data = deq_app_data(x->app, t->data.data, e);
     double scalars[DEQ_MOST_SCALARS];
-    deq_attack attack;
+    deq_attack attack = {0};
+    deq_carried carried = {.how = t->replay};
     if (!data || !deq_dataset_load(data, t->data.test, e) || !deq_app_load_model(x->app, engine, model, e))
         return false;
-    if (t->attack) attack = deq_app_attack(t->attack, scalars);
+    if (t->replay.kind)
+        attack.carried = &carried;
+    else if (t->attack)
+        attack = deq_app_attack(t->attack, scalars);
     const deq_source source = deq_dataset_source(data, t->data.test);
     int64_t *index = malloc((size_t)n * sizeof *index);
     double *loss = malloc(3 * (size_t)n * sizeof *loss);
-    bool ok = (index && loss) || deq_fail(e, DEQ_MEMORY, "out of memory for a plan");
+    carried.perturbation = calloc((size_t)n, deq_engine_input_bytes(engine));
+    bool ok = (index && loss && carried.perturbation) || deq_fail(e, DEQ_MEMORY, "out of memory for a plan");
     for (int64_t i = 0; ok && i < n; i++) index[i] = from + i;
     deq_results results = {.loss = loss};
     if (ok && deq_engine_penalised(engine)) results.penalty = loss + n;
     if (ok && deq_engine_corrected(engine)) results.correction = loss + 2 * n;
     for (int k = 0; ok && k < 2; k++) { /* the first call also makes rooms that stay */
         const double began = deq_now();
-        ok = deq_engine_gradient(engine, &source, index, n, t->loss, NULL, t->attack ? &attack : NULL, t->seed, 0,
-                                 &results, e);
+        ok = deq_engine_gradient(engine, &source, index, n, t->loss, NULL,
+                                 attack.routine || attack.carried ? &attack : NULL, t->seed, 0, &results, e);
         *seconds = (deq_now() - began) / (double)n;
     }
     free(index);
     free(loss);
+    free(carried.perturbation);
     return ok;
 }
 
@@ -149,13 +135,14 @@ static bool seconds_of_step(deq_expected *x, const deq_model *model, int64_t fro
     uint32_t token = deq_engine_save_settings(engine);
     bool ok = deq_app_in_training(engine, t, e);
     json_t *what = ok ? json_pack("{s:s, s:s, s:o, s:o}", "net", t->net->hash, "loss", t->loss, "attack",
-                                  deq_app_attack_key(x->app, t->attack), "settings", deq_app_resolved(engine))
+                                  t->replay.kind ? json_string("replay") : deq_app_attack_key(x->app, t->attack),
+                                  "settings", deq_app_resolved(engine))
                       : NULL;
     char *key = what ? json_dumps(what, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    *seconds = key ? known_seconds(x, key) : -1;
+    *seconds = key ? known_seconds(x, &x->steps, key) : -1;
     if (ok && *seconds < 0) {
         ok = time_batch(x, model, engine, from, n, seconds, e);
-        if (ok && key) json_object_set_new(x->measured, key, json_real(*seconds));
+        if (ok && key) remember_seconds(x, &x->steps, key, *seconds);
     }
     deq_engine_restore_settings(engine, token);
     free(key);
@@ -224,10 +211,10 @@ static bool seconds_of_example(deq_expected *x, const deq_model *model, const de
                                   deq_app_resolved(engine))
                       : NULL;
     char *key = what ? json_dumps(what, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    *seconds = key ? known_seconds(x, key) : -1;
+    *seconds = key ? known_seconds(x, &x->evaluations, key) : -1;
     if (ok && *seconds < 0) {
         ok = time_examples(x, model, engine, v, from, to, seconds, e);
-        if (ok && key) remember_seconds(x, key, *seconds);
+        if (ok && key) remember_seconds(x, &x->evaluations, key, *seconds);
     }
     deq_engine_restore_settings(engine, token);
     free(key);

@@ -7,12 +7,13 @@
 #include "app_state.h"
 
 typedef struct deq_expected {
-    deq_app *app;
-    deq_model **models; /* with their keys, and parameters to measure with */
-    int nmodels, models_cap;
-    json_t *measured;  /* seconds of an example, by what decides them */
-    double began, sum; /* of what was measured: mean seconds of an example of an evaluation */
-    int count;
+    deq_app *app;     /* keeps the models: with their keys, and parameters to measure with */
+    json_t *measured; /* seconds of an example, by what decides them */
+    double began;
+    struct deq_expected_mean {
+        double sum;
+        int count;
+    } steps, evaluations; /* of what was measured, apart: seconds of an example */
 
     int trainings_found;
     int64_t examples, examples_found; /* of evaluations */

@@ -37,15 +37,11 @@ bool deq_experiment_train(deq_arrays *g, int array, const int *at, deq_error *e)
 
 /* A training run of the file, trained now if nothing ran it before. */
 static deq_model *model_of_file(deq_app *app, const char *name, deq_error *e) {
-    deq_manifest *m = app->manifest;
-    for (int i = 0; i < m->ntrains; i++) {
-        if (strcmp(m->trains[i].name, name)) continue;
-        for (int k = 0; k < app->nmodels; k++)
-            if (app->models[k]->spec == &m->trains[i]) return app->models[k];
-        return train_model(app, &m->trains[i], strdup(name), deq_path_component(name), e);
-    }
-    deq_fail(e, DEQ_MODULE, "there is no model '%s'", name);
-    return NULL;
+    const deq_train_spec *t = deq_manifest_train(app->manifest, name, NULL);
+    if (!t) return deq_fail(e, DEQ_MODULE, "there is no model '%s'", name), NULL;
+    for (int k = 0; k < app->nmodels; k++)
+        if (app->models[k]->spec == t) return app->models[k];
+    return train_model(app, t, strdup(name), deq_path_component(name), e);
 }
 
 static int train_named(const deq_experiment_spec *x, const char *name) {

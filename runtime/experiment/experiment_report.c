@@ -20,9 +20,7 @@ static bool named_elsewhere(const deq_manifest *m, const deq_experiment_spec *x,
         for (int k = 0; !table && k < other->narrays; k++)
             if (other->arrays[k].kind == DEQ_ARRAY_train && !strcmp(other->arrays[k].name, name)) return true;
     }
-    for (int i = 0; !table && i < m->ntrains; i++)
-        if (!strcmp(m->trains[i].name, name)) return true;
-    return false;
+    return !table && deq_manifest_train(m, name, NULL);
 }
 
 char *deq_experiment_file(const deq_app *app, const deq_experiment_spec *x, const char *name, bool table) {

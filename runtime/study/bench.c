@@ -12,6 +12,7 @@
 #include "peak.h"
 #include "parallel.h"
 #include "random.h"
+#include "reals.h"
 #include "signals.h"
 #include <math.h>
 #include <stdlib.h>
@@ -187,13 +188,7 @@ static void *block_of(int64_t bytes) {
 }
 
 static void fill_random(void *values, int64_t count, int real_bits, double scale) {
-    for (int64_t i = 0; i < count; i++) {
-        double v = scale * deq_uniform(5, (uint64_t)i);
-        if (real_bits == 64)
-            ((double *)values)[i] = v;
-        else
-            ((float *)values)[i] = (float)v;
-    }
+    for (int64_t i = 0; i < count; i++) { deq_real_put(real_bits, values, i, scale * deq_uniform(5, (uint64_t)i)); }
 }
 
 /* Seconds of one call times the rounds in which the threads take the blocks of a batch. */

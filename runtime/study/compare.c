@@ -12,6 +12,7 @@
 #include "checkpoint.h"
 #include "output.h"
 #include "random.h"
+#include "reals.h"
 #include "results.h"
 #include "settings.h"
 #include "signals.h"
@@ -258,11 +259,7 @@ static void convert(const deq_net_spec *from, int from_bits, const void *values,
             const char *a = (const char *)values + q->offset;
             char *b = (char *)out + p->offset;
             for (int64_t j = 0; j < p->shape.elements && j < q->shape.elements; j++) {
-                double v = from_bits == 64 ? ((const double *)a)[j] : (double)((const float *)a)[j];
-                if (to_bits == 64)
-                    ((double *)b)[j] = v;
-                else
-                    ((float *)b)[j] = (float)v;
+                deq_real_put(to_bits, b, j, deq_real_get(from_bits, a, j));
             }
         }
 }
@@ -281,8 +278,8 @@ static bool from_checkpoint(CompareWork *w, const deq_net_spec *net, int bits, c
 
 /* The same training run in the module that trains. */
 static deq_train_spec *same_train(deq_manifest *m, const deq_train_spec *t) {
-    for (int i = 0; i < m->ntrains; i++)
-        if (!strcmp(m->trains[i].name, t->name)) return &m->trains[i];
+    deq_train_spec *of_file = deq_manifest_train(m, t->name, NULL);
+    if (of_file) return of_file;
     for (int x = 0; x < m->nexperiments; x++)
         for (int i = 0; i < m->experiments[x].narrays; i++)
             if (m->experiments[x].arrays[i].trains && !strcmp(m->experiments[x].arrays[i].name, t->name))
@@ -383,12 +380,6 @@ static void comparison_free(deq_comparison *c) {
     free(c->groups);
 }
 
-static deq_train_spec *train_named(deq_manifest *m, const char *name) {
-    for (int i = 0; i < m->ntrains; i++)
-        if (!strcmp(m->trains[i].name, name)) return &m->trains[i];
-    return NULL;
-}
-
 /* One for each check; without checks one for each training run, of an experiment those of its first cell. */
 static CompareSubject *subjects(deq_manifest *m, int *n, deq_error *e) {
     int most = m->nchecks + m->ntrains + 1;
@@ -398,7 +389,7 @@ static CompareSubject *subjects(deq_manifest *m, int *n, deq_error *e) {
     if (!list) deq_fail(e, DEQ_MEMORY, "out of memory for a comparison");
     for (int i = 0; list && i < m->nchecks; i++) {
         const deq_check_spec *c = &m->checks[i];
-        list[(*n)++] = (CompareSubject){c, c->train ? train_named(m, c->train) : NULL, c->net, c->loss};
+        list[(*n)++] = (CompareSubject){c, c->train ? deq_manifest_train(m, c->train, NULL) : NULL, c->net, c->loss};
     }
     if (!list || *n) return list;
     for (int i = 0; i < m->ntrains; i++)

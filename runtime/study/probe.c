@@ -1,5 +1,6 @@
 #include "probe.h"
 #include "random.h"
+#include "reals.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,16 +46,9 @@ void deq_probe_close(deq_probe *p) {
     *p = (deq_probe){0};
 }
 
-static void put(const deq_probe *p, void *values, int64_t i, double v) {
-    if (p->real_bits == 64)
-        ((double *)values)[i] = v;
-    else
-        ((float *)values)[i] = (float)v;
-}
+static void put(const deq_probe *p, void *values, int64_t i, double v) { deq_real_put(p->real_bits, values, i, v); }
 
-static double get(const deq_probe *p, const void *values, int64_t i) {
-    return p->real_bits == 64 ? ((const double *)values)[i] : (double)((const float *)values)[i];
-}
+static double get(const deq_probe *p, const void *values, int64_t i) { return deq_real_get(p->real_bits, values, i); }
 
 bool deq_probe_random(deq_probe *p, uint64_t seed, deq_error *e) {
     const deq_net_spec *net = p->net;

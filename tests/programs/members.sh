@@ -37,6 +37,25 @@ awk -v c="$(cell results/members/G.csv 1 'c (adjoint)')" -v r="$(cell results/me
 "$DEQ" journal "$(cell results/members/G.csv 1 journals | cut -d';' -f1)" --csv | grep -vc '^#' >n || true
 [[ $(cat n) -ge 64 ]] || fail "a record for each example"
 
+# ---- where a gradient was not made, nothing is compared ----
+cat >cut.deq <<'D'
+import shared (Net, learn, test, recipe, short)
+import std.metrics (accuracy)
+
+experiment cut {
+  train net = Net with short on learn { ..recipe }
+  let failing = net with { forward: broyden(tol: 1e-12, max: 2) }
+  let cut = net with { forward: broyden(tol: 1e-12, max: 2); on_fail: zero_gradient }
+  let used = cosine(failing, test[0..64], of: jfb(), to: jfb())
+  let c = cosine(cut, test[0..64], of: jfb(), to: jfb())
+  let r = relative_error(cut, test[0..64], of: jfb(), to: implicit(gmres()))
+  table "cut" { columns: [used, c, r] }
+}
+D
+expect 0 'a gradient that was not finite and left out, or that on_fail cut to zero: nothing can be compared' "$DEQ" run cut.deq
+[[ $(cell results/cut/cut.csv 1 used) == 1 ]] || fail "a gradient of a solve that fell short is not itself"
+[[ -z $(cell results/cut/cut.csv 1 c) && -z $(cell results/cut/cut.csv 1 r) ]] || fail "gradients that were cut are compared"
+
 # from the cache: the same, with the seconds of the first time
 expect 0 '' "$DEQ" run members.deq
 cut -d, -f1-14 first.csv >a; cut -d, -f1-14 results/members/F.csv >b

@@ -28,6 +28,11 @@ experiment inside {
   table "inside" { columns: [clean] }
 }
 
+experiment logged {
+  let last = net.log.loss
+  table "logged" { columns: [last] }
+}
+
 experiment missing {
   let clean = accuracy(unread, absent.test)
   table "missing" { columns: [clean] }
@@ -45,6 +50,7 @@ trains tiny net
 trains started net later
 trains transferred net other
 trains inside other
+trains logged net
 expect 3 'data .absent.: images: there is no file' "$DEQ" run several.deq missing --plan
 
 expect 0 'results in' "$DEQ" run several.deq tiny
@@ -53,7 +59,7 @@ grep -q '^later\|^other' out && fail "a net was trained that nobody asked for"
 expect 0 'net: found in the cache' "$DEQ" run several.deq started
 [[ -e results/several/tiny.csv && -e results/several/started.csv ]] || fail "the results of the first experiment are gone"
 expect 0 '"name":"inside"\|inside' "$DEQ" run several.deq inside --json
-expect 64 "no experiment 'stated' (did you mean 'started'?); the script has: tiny, started, transferred, inside, missing" "$DEQ" run several.deq stated
+expect 64 "no experiment 'stated' (did you mean 'started'?); the script has: tiny, started, transferred, inside, logged, missing" "$DEQ" run several.deq stated
 sed '/^experiment/,$d' several.deq >none.deq
 expect 64 "no experiment 'tiny'; the script has none" "$DEQ" run none.deq tiny
 [[ ! -e results/none ]] || fail "results of a run that was refused"

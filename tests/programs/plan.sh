@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# deq run --plan: how much of a script the cache holds, and what the rest takes; nothing is written.
+# deq run --plan: how much of a script the cache holds, and what the rest takes.  No results are written; the cache keeps
+# the compiled script and unpacked data.
 source "$(dirname "$0")/lib.sh"
 data 400
 # field NAME: of the plan, by --json
@@ -16,6 +17,14 @@ is examples 400
 few=$(field seconds) bytes=$(field bytes)
 expect 0 '' "${plan[@]}" --json --set net.epochs=3000 # a thousand times as many, measured anew
 awk -v few="$few" -v many="$(field seconds)" 'BEGIN { exit !(few > 0 && many > 30 * few) }' || fail "$few s, and $(field seconds) s for a thousand times as many epochs"
+# with `replay` the attack only validates: how long it takes is no matter to a step
+sed 's/^  attack:   weak/&\n  replay:   free(2, radius: 0.02, step: 0.01)/' "$PROGRAMS/tiny.deq" >replayed.deq
+for iterations in 1 1000; do
+  expect 0 '' "$DEQ" run replayed.deq --plan --json --set weak.iterations=$iterations --set net.epochs=300
+  field seconds >"seconds-$iterations"
+done
+awk -v few="$(cat seconds-1)" -v many="$(cat seconds-1000)" 'BEGIN { exit !(few > 0 && many < 10 * few) }' || fail "$(cat seconds-1) s with one step of the attack, $(cat seconds-1000) s with a thousand"
+checks=$((checks + 1))
 # a record and an attacked input for each example, and the net twice
 inputs=$((200 * 64 * 4))
 ((bytes > inputs && bytes < 6 * inputs)) || fail "$bytes bytes are expected"
@@ -37,7 +46,6 @@ expect 0 'holds 1 of the trainings, and 150 of 150 ' "$DEQ" run less.deq --plan
 
 # an interrupted evaluation is known in part: a journal with its last records cut off
 journal=$(find cache -name '*.journal' -size +1k | head -1)
-cp -r cache whole
 truncate -s $(($(stat -c %s "$journal") - 100)) "$journal"
 expect 0 '' "${plan[@]}" --json
 found=$(field examples_found)
