@@ -51,6 +51,16 @@ int deq_axes_value(const deq_experiment_spec *x, const int *axes, int naxes, int
     return 2;
 }
 
+char *deq_axes_text(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, int *used) {
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) return NULL;
+    *used = at ? deq_axes_value(x, axes, naxes, k, at, f) : deq_axes_name(x, axes, naxes, k, f);
+    fclose(f);
+    return text;
+}
+
 char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, const int *at, const char *name) {
     char *text = NULL;
     size_t size = 0;
@@ -82,7 +92,7 @@ bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, c
     for (int k = 0; k < naxes; k++) {
         const deq_axis_spec *axis = &x->axes[axes[k]];
         const int place = at[axes[k]];
-        const bool pair = axis->nmembers && k + 1 < naxes && axes[k + 1] == axes[k] + 1;
+        const bool pair = is_pair(x, axes, naxes, k);
         if (pair && at[axes[k + 1]] >= axis->nmembers[place]) return true;
         if (!is_given(axis, axes, naxes)) continue;
         const int present = axis->present[deq_axes_cell(x, axis->given, axis->ngiven, at)][place];
@@ -291,6 +301,15 @@ bool deq_arrays_choose(deq_arrays *g, int array, const int *at, int *out, deq_er
 }
 
 /* ---- what a value rests on ---- */
+bool deq_arrays_constant(const deq_experiment_spec *x, int array) {
+    const deq_array_spec *a = &x->arrays[array];
+    if (a->kind == DEQ_ARRAY_coordinate || a->kind == DEQ_ARRAY_log) return true;
+    if (a->kind != DEQ_ARRAY_expression && a->kind != DEQ_ARRAY_pick) return false;
+    for (int i = 0; i < a->ninputs; i++)
+        if (!deq_arrays_constant(x, a->inputs[i])) return false;
+    return true;
+}
+
 /* Whether a resample changes it, and nothing but examples is behind it. */
 static bool is_sampled(const deq_arrays *g, int array) {
     const deq_array_spec *a = &g->x->arrays[array];
@@ -300,10 +319,9 @@ static bool is_sampled(const deq_arrays *g, int array) {
     case DEQ_ARRAY_pick: return is_sampled(g, a->inputs[0]);
     case DEQ_ARRAY_expression:
         for (int i = 0; i < a->ninputs; i++) {
-            const deq_array_kind kind = g->x->arrays[a->inputs[i]].kind;
-            const bool fixed = kind == DEQ_ARRAY_coordinate || kind == DEQ_ARRAY_log;
-            if (!fixed && !is_sampled(g, a->inputs[i])) return false;
-            some = some || !fixed;
+            if (deq_arrays_constant(g->x, a->inputs[i])) continue;
+            if (!is_sampled(g, a->inputs[i])) return false;
+            some = true;
         }
         return some;
     case DEQ_ARRAY_reduce:

@@ -67,6 +67,8 @@ bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, c
 /* How the value on axes[k] is called, and the sweep; a family and its member together.  Returns how many axes it was. */
 int deq_axes_name(const deq_experiment_spec *x, const int *axes, int naxes, int k, FILE *out);
 int deq_axes_value(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, FILE *out);
+/* The value on axes[k], or without a place its name, as a text; *used: axes that this was.  free() it; NULL: no memory. */
+char *deq_axes_text(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, int *used);
 /* "net (mode = jfb, seed = 0)", of the axes; free() it. */
 char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, const int *at, const char *name);
 /* The training run of that name: of the experiment, in the cell that has this place, or of the file; NULL: there is none. */
@@ -75,6 +77,8 @@ const deq_train_spec *deq_axes_train(const deq_manifest *m, const deq_experiment
 deq_cell *deq_arrays_cell(const deq_arrays *g, int array, const int *at);
 
 /* ---- values ---- */
+/* Whether no choice of examples changes it: numbers of sweeps and logs, and what is computed of them alone. */
+bool deq_arrays_constant(const deq_experiment_spec *x, int array);
 /* Makes the cell and what it needs. */
 bool deq_arrays_need(deq_arrays *g, int array, const int *at, deq_error *e);
 /* Its value, or that on the resample (from 0; -1: as measured).  The cell has been made. */

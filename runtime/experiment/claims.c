@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "claims.h"
 #include "experiment.h"
+#include "number.h"
 #include "output.h"
 #include "seal.h"
 #include <math.h>
@@ -111,12 +112,13 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at, deq_error *e) {
 static void print_value(FILE *out, const deq_interval *v, bool percent) {
     const double scale = percent ? 100 : 1;
     const char *sign = percent ? "%" : "";
+    char text[DEQ_NUMBER_TEXT], low[DEQ_NUMBER_TEXT], high[DEQ_NUMBER_TEXT];
     if (isnan(v->value))
         fputs("-", out);
-    else if (isnan(v->low))
-        fprintf(out, "%.3g%s", scale * v->value, sign);
     else
-        fprintf(out, "%.3g%s [%.3g, %.3g]", scale * v->value, sign, scale * v->low, scale * v->high);
+        fprintf(out, "%s%s", deq_number_text(scale * v->value, 3, text), sign);
+    if (!isnan(v->value) && !isnan(v->low))
+        fprintf(out, " [%s, %s]", deq_number_text(scale * v->low, 3, low), deq_number_text(scale * v->high, 3, high));
 }
 
 /* How many would decide: rounded up to two digits, since the share of the resamples says no more. */

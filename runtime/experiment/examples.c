@@ -78,7 +78,7 @@ static double *of_expression(deq_arrays *g, const deq_array_spec *a, const int *
     Parts p;
     int taken = parts_open(&p, a->ninputs) ? 1 : -1;
     for (int i = 0; taken > 0 && i < a->ninputs; i++) {
-        if (g->x->arrays[a->inputs[i]].kind == DEQ_ARRAY_coordinate)
+        if (deq_arrays_constant(g->x, a->inputs[i]))
             p.constants[i] = deq_arrays_value(g, a->inputs[i], at, -1);
         else
             taken = take(g, &p, i, a->inputs[i], at);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "experiment.h"
 #include "adversarial.h"
+#include "number.h"
 #include "output.h"
 #include <math.h>
 #include <stdlib.h>
@@ -111,12 +112,13 @@ static void add_evaluation(const deq_arrays *g, const deq_array_spec *a, const d
     }
     if (w->trained) json_object_set_new(members, "trained_against", json_string(w->trained));
     if (defence) json_object_set_new(members, "defence", json_string(defence));
-    char interval[64] = "";
+    char interval[3 * DEQ_NUMBER_TEXT] = "", number[DEQ_NUMBER_TEXT], low[DEQ_NUMBER_TEXT], high[DEQ_NUMBER_TEXT];
     if (!isnan(c->interval.low))
-        snprintf(interval, sizeof interval, " [%.4g, %.4g]", c->interval.low, c->interval.high);
-    deq_report(&g->app->reporter, "%s of %s: %.4g%s on %lld examples%s%s%s%s (%.1f s%s)%s%s", a->name, c->model->label,
-               c->value, interval, (long long)w->examples, w->attacked ? " under " : "", w->attacked ? w->attacked : "",
-               defence ? ", read off " : "", defence ? defence : "", w->seconds,
+        snprintf(interval, sizeof interval, " [%s, %s]", deq_number_text(c->interval.low, 4, low),
+                 deq_number_text(c->interval.high, 4, high));
+    deq_report(&g->app->reporter, "%s of %s: %s%s on %lld examples%s%s%s%s (%.1f s%s)%s%s", a->name, c->model->label,
+               deq_number_text(c->value, 4, number), interval, (long long)w->examples, w->attacked ? " under " : "",
+               w->attacked ? w->attacked : "", defence ? ", read off " : "", defence ? defence : "", w->seconds,
                w->cached                             ? ", found in the cache"
                : w->attacks_found && !w->attacks_run ? ", under inputs that are known"
                                                      : "",

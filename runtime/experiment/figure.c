@@ -6,78 +6,10 @@
 #include "output.h"
 #include "plot.h"
 #include "seal.h"
-#include <ctype.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- names of places ---- */
-/* The value on axes[k], or without a place its name; *used: axes that this was. */
-static char *text_of(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, int *used) {
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-    if (!f) return NULL;
-    *used = at ? deq_axes_value(x, axes, naxes, k, at, f) : deq_axes_name(x, axes, naxes, k, f);
-    fclose(f);
-    return text;
-}
-
-/* "early, pgd"; a bare number says what it is of: "seed = 1". */
-static char *label_of(const deq_figure_names *names, int place, bool told) {
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-    if (!f) return NULL;
-    for (int c = 0; c < names->ncolumns; c++) {
-        const char *own = names->texts[place][c];
-        fputs(c ? ", " : "", f);
-        if (told && !isalpha((unsigned char)*own)) fprintf(f, "%s = ", names->columns[c]);
-        fputs(own, f);
-    }
-    fclose(f);
-    return text;
-}
-
-static bool names_open(deq_figure_names *n, const deq_experiment_spec *x, const int *axes, int naxes, bool told,
-                       int *at) {
-    n->n = deq_axes_count(x, axes, naxes);
-    n->columns = calloc((size_t)naxes + 1, sizeof *n->columns);
-    n->texts = calloc((size_t)n->n + 1, sizeof *n->texts);
-    n->labels = calloc((size_t)n->n + 1, sizeof *n->labels);
-    n->absent = calloc((size_t)n->n + 1, sizeof *n->absent);
-    if (!n->columns || !n->texts || !n->labels || !n->absent) return false;
-    int *starts = calloc((size_t)naxes + 1, sizeof *starts);
-    bool ok = starts;
-    for (int k = 0, used = 1; ok && k < naxes; k += used) {
-        starts[n->ncolumns] = k;
-        ok = (n->columns[n->ncolumns++] = text_of(x, axes, naxes, k, NULL, &used));
-    }
-    for (int place = 0; ok && place < n->n; place++) {
-        deq_axes_place(x, axes, naxes, place, at);
-        n->absent[place] = deq_axes_absent(x, axes, naxes, at);
-        ok = (n->texts[place] = calloc((size_t)n->ncolumns + 1, sizeof **n->texts));
-        for (int c = 0; ok && c < n->ncolumns && !n->absent[place]; c++)
-            ok = (n->texts[place][c] = text_of(x, axes, naxes, starts[c], at, &(int){0}));
-        if (ok && !n->absent[place]) ok = (n->labels[place] = label_of(n, place, told));
-    }
-    free(starts);
-    return ok;
-}
-
-static void names_close(deq_figure_names *n) {
-    for (int c = 0; n->columns && c < n->ncolumns; c++) free(n->columns[c]);
-    for (int place = 0; place < n->n; place++) {
-        for (int c = 0; n->texts && n->texts[place] && c < n->ncolumns; c++) free(n->texts[place][c]);
-        if (n->texts) free(n->texts[place]);
-        if (n->labels) free(n->labels[place]);
-    }
-    free(n->columns);
-    free(n->texts);
-    free(n->labels);
-    free(n->absent);
-}
 
 /* ---- marks ---- */
 static const deq_mark no_mark = {NAN, NAN, NAN, DEQ_UNJUDGED};
@@ -162,8 +94,8 @@ bool deq_figure_has(const deq_figure *f, int line, int point) {
 static bool gather(deq_arrays *g, deq_figure *f, int *at) {
     const deq_figure_spec *s = f->spec;
     const deq_experiment_spec *x = g->x;
-    if (!names_open(&f->lines, x, s->by, s->nby, true, at) ||
-        !names_open(&f->points, x, s->along, s->nalong, false, at))
+    if (!deq_names_open(&f->lines, x, s->by, s->nby, true, at) ||
+        !deq_names_open(&f->points, x, s->along, s->nalong, false, at))
         return false;
     const size_t n = (size_t)f->lines.n * (size_t)f->points.n;
     f->x = calloc(n + 1, sizeof *f->x);
@@ -231,7 +163,7 @@ static bool write_files(deq_arrays *g, const deq_figure *f, deq_error *e) {
     FILE *v = open_memstream(&values, &values_size), *s = open_memstream(&script, &script_size);
     bool ok = csv && numbers && v && s, drawn = false;
     if (v) deq_figure_csv(v, f), fclose(v);
-    if (s && stem) deq_figure_plot(s, f, stem);
+    ok = ok && deq_figure_plot(s, f, stem);
     if (s) fclose(s);
     if (ok) sealed = deq_seal_csv(values, csv, &values_size);
     ok = sealed || deq_fail(e, DEQ_MEMORY, "out of memory for the figure '%s'", f->spec->name);
@@ -257,8 +189,8 @@ bool deq_figure_write(deq_arrays *g, const deq_figure_spec *spec, deq_error *e) 
               deq_fail(e, DEQ_MEMORY, "out of memory for the figure '%s'", spec->name);
     if (ok) leave_out_empty(&f);
     ok = ok && write_files(g, &f, e);
-    names_close(&f.lines);
-    names_close(&f.points);
+    deq_names_close(&f.lines);
+    deq_names_close(&f.points);
     free(f.x);
     free(f.marks);
     free(at);

@@ -2,8 +2,8 @@
  * NAME.gp for gnuplot, and what that draws: NAME.png, .svg, .pdf.
  *
  * Lines (for `heat`: rows) are places on the axes at `by`, points places on those at `x`: a mark for each value, line and
- * point.  Files: figure.c (the marks), figure_write.c (CSV, JSON), figure_scale.c (ends and ticks of an axis),
- * figure_plot.c, figure_heat.c (gnuplot). */
+ * point.  Files: figure.c (the marks), figure_names.c (what places are called), figure_write.c (CSV, JSON), figure_scale.c
+ * (ends and ticks of an axis), figure_plot.c, figure_heat.c (gnuplot). */
 #ifndef DEQ_RUNTIME_FIGURE_H
 #define DEQ_RUNTIME_FIGURE_H
 #include "arrays.h"
@@ -52,6 +52,17 @@ bool deq_figure_has(const deq_figure *f, int line, int point);
 /* needs: every cell of its values has been made. */
 bool deq_figure_write(deq_arrays *g, const deq_figure_spec *spec, deq_error *e);
 
+/* ---- figure_names.c ---- */
+/* Of the places on these axes; `told`: a bare number says what it is of, "seed = 1".  `at`: room for a place.  False: out
+ * of memory; closed in either case. */
+bool deq_names_open(deq_figure_names *n, const deq_experiment_spec *x, const int *axes, int naxes, bool told, int *at);
+void deq_names_close(deq_figure_names *n);
+/* Of each place, its number among those that exist, and how many these are; free() it.  NULL: out of memory. */
+int *deq_names_places(const deq_figure_names *n, int *count);
+int deq_names_longest(const deq_figure_names *n); /* letters, of those that exist; at least 1 */
+/* "set xtics (..)" with the names at their places; `slope` in degrees, 0: level. */
+void deq_names_ticks(FILE *out, const deq_figure_names *n, const int *places, char axis, int slope);
+
 /* ---- figure_write.c ---- */
 void deq_figure_csv(FILE *out, const deq_figure *f);
 /* {figure, experiment, kind, band, values, points: [{coordinates, x, values: [{title, value, low, high, verdict}]}]},
@@ -85,8 +96,10 @@ int deq_scale_width(const deq_figure_scale *s);              /* letters of the l
 void deq_scale_print(FILE *out, const deq_figure_scale *s, const char *name);
 
 /* ---- figure_plot.c, figure_heat.c ---- */
-void deq_figure_plot(FILE *out, const deq_figure *f, const char *stem);
-typedef struct deq_canvas { /* points of 1/72 inch */
+/* The script for gnuplot, which draws STEM.png.  False: out of memory. */
+bool deq_figure_plot(FILE *out, const deq_figure *f, const char *stem);
+bool deq_figure_heat(FILE *out, const deq_figure *f, const char *stem); /* of `heat` */
+typedef struct deq_canvas {                                             /* points of 1/72 inch */
     double width, height, left, right, top, bottom;
 } deq_canvas;
 /* Terminal, fonts and margins. */
@@ -95,11 +108,12 @@ void deq_figure_begin(FILE *out, const deq_figure *f, const char *stem, const de
 void deq_figure_title_at(FILE *out, const deq_canvas *c, const char *text, double x, double y, double room,
                          bool rotated);
 void deq_figure_columns(FILE *out, const deq_figure_names *n); /* what the axes are called */
-void deq_figure_heat(FILE *out, const deq_figure *f, const char *stem);
 /* 'it''s': a text in gnuplot's single quotes. */
 void deq_plot_text(FILE *out, const char *text);
 /* What the axis is called: the label given, else what is along it, "robust (%)". */
 void deq_figure_title(FILE *out, const deq_figure *f, bool x);
+/* What stands where nothing was measured. */
+#define DEQ_NO_VALUES "set label 'no values' at graph 0.5,0.5 center\n"
 /* Letters as people count them. */
 int deq_text_width(const char *text);
 /* "2 of 12 accuracies under attack are masked", where some are not reliable. */

@@ -37,40 +37,11 @@ static void put_palette(FILE *out) {
     fputs(")\n", out);
 }
 
-static int longest(const deq_figure_names *n) {
-    int most = 1;
-    for (int k = 0; k < n->n; k++)
-        if (!n->absent[k] && deq_text_width(n->labels[k]) > most) most = deq_text_width(n->labels[k]);
-    return most;
-}
-
-/* Of a place, its number among those that exist; free() it. */
-static int *places_of(const deq_figure_names *n, int *count) {
-    int *at = calloc((size_t)n->n + 1, sizeof *at);
-    *count = 0;
-    for (int k = 0; at && k < n->n; k++)
-        if (!n->absent[k]) at[k] = (*count)++;
-    return at;
-}
-
 typedef struct Cells {
     const deq_figure *f;
     int *column, *row, ncolumns, nrows; /* of a point, of a line */
     deq_figure_scale scale;
 } Cells;
-
-static void put_ticks(FILE *out, const deq_figure_names *n, const int *at, char axis, const char *how) {
-    fprintf(out, "set %ctics scale 0 noenhanced%s (", axis, how);
-    bool first = true;
-    for (int k = 0; k < n->n; k++) {
-        if (n->absent[k]) continue;
-        if (!first) fputs(", ", out);
-        deq_plot_text(out, n->labels[k]);
-        fprintf(out, " %d", at[k]);
-        first = false;
-    }
-    fputs(")\n", out);
-}
 
 /* Short enough for a cell. */
 static void number_text(const deq_figure_scale *s, double v, char out[32]) {
@@ -98,11 +69,13 @@ static void put_numbers(FILE *out, const Cells *c) {
         }
 }
 
-static void put_titles(FILE *out, const deq_figure *f, const deq_canvas *c, double y_title) {
+static bool put_titles(FILE *out, const deq_figure *f, const deq_canvas *c, double y_title) {
     char *text[3] = {NULL};
     size_t size;
+    bool ok = true;
     for (int k = 0; k < 3; k++) {
         FILE *t = open_memstream(&text[k], &size);
+        if (!t) ok = false;
         if (!t) continue;
         if (k < 2) deq_figure_title(t, f, k == 0);
         if (k == 2) deq_figure_columns(t, &f->lines);
@@ -114,6 +87,7 @@ static void put_titles(FILE *out, const deq_figure *f, const deq_canvas *c, doub
     if (text[1]) deq_figure_title_at(out, c, text[1], c->width - 8, middle, tall, true);
     if (text[2]) deq_figure_title_at(out, c, text[2], y_title, middle, tall, true);
     for (int k = 0; k < 3; k++) free(text[k]);
+    return ok;
 }
 
 static void put_cells(FILE *out, const Cells *c) {
@@ -137,16 +111,18 @@ static void put_cells(FILE *out, const Cells *c) {
           out);
 }
 
-static void put_heat(FILE *out, const Cells *cells, const char *stem) {
+static bool put_heat(FILE *out, const Cells *cells, const char *stem) {
     const deq_figure *f = cells->f;
-    const int columns = cells->ncolumns, rows = cells->nrows;
-    const double name = LETTER * longest(&f->points), slope = SLOPE * M_PI / 180;
-    deq_canvas c = {.left = LETTER * longest(&f->lines) + 22,
+    const int columns = cells->ncolumns ? cells->ncolumns : 1,
+              rows = cells->nrows ? cells->nrows : 1; /* of nothing: one */
+    const double name = LETTER * deq_names_longest(&f->points), slope = SLOPE * M_PI / 180;
+    deq_canvas c = {.left = LETTER * deq_names_longest(&f->lines) + 22,
                     .right = BAR + LETTER * deq_scale_width(&cells->scale),
                     .top = 8,
                     .bottom = 28};
     const double cell = clamp((WIDTH - c.left - c.right) / columns, CELL, CELL_MOST),
-                 row = clamp(140.0 / rows, ROW, ROW_MOST), y_title = c.left - LETTER * longest(&f->lines) - 12,
+                 row = clamp(140.0 / rows, ROW, ROW_MOST),
+                 y_title = c.left - LETTER * deq_names_longest(&f->lines) - 12,
                  out_left = name * cos(slope) - 0.5 * cell + 6;
     const bool sloped = name > 0.95 * cell;
     const double more = sloped && out_left > c.left ? out_left - c.left : 0;
@@ -159,24 +135,25 @@ static void put_heat(FILE *out, const Cells *cells, const char *stem) {
     deq_scale_print(out, &cells->scale, "cb");
     fprintf(out, "set xrange [-0.5:%.1f]\nset yrange [%.1f:-0.5]\nunset grid\nunset border\nunset key\n", columns - 0.5,
             rows - 0.5);
-    char how[64] = "";
-    if (sloped) snprintf(how, sizeof how, " rotate by %d right offset 0.4,0.1", SLOPE);
-    put_ticks(out, &f->points, cells->column, 'x', how);
-    put_ticks(out, &f->lines, cells->row, 'y', "");
+    deq_names_ticks(out, &f->points, cells->column, 'x', sloped ? SLOPE : 0);
+    deq_names_ticks(out, &f->lines, cells->row, 'y', 0);
+    if (!cells->ncolumns) fputs(DEQ_NO_VALUES, out);
     fprintf(out, "set colorbox user origin screen %.5f,screen %.5f size screen %.5f,screen %.5f noborder\n",
             1 - (c.right - 8) / c.width, c.bottom / c.height, 8 / c.width, rows * row / c.height);
-    put_titles(out, f, &c, y_title + more);
     put_numbers(out, cells);
+    if (!put_titles(out, f, &c, y_title + more)) return false;
     put_cells(out, cells);
+    return true;
 }
 
-void deq_figure_heat(FILE *out, const deq_figure *f, const char *stem) {
+bool deq_figure_heat(FILE *out, const deq_figure *f, const char *stem) {
     Cells c = {.f = f, .scale = deq_scale_begin(f->spec->values[0].percent, f->spec->logarithmic)};
     for (int k = 0; k < f->lines.n * f->points.n; k++) deq_scale_take(&c.scale, f->marks[k].value);
     deq_scale_end(&c.scale, DEQ_ZERO_KEPT);
-    c.column = places_of(&f->points, &c.ncolumns);
-    c.row = places_of(&f->lines, &c.nrows);
-    if (c.column && c.row) put_heat(out, &c, stem);
+    c.column = deq_names_places(&f->points, &c.ncolumns);
+    c.row = deq_names_places(&f->lines, &c.nrows);
+    const bool ok = c.column && c.row && put_heat(out, &c, stem);
     free(c.column);
     free(c.row);
+    return ok;
 }

@@ -112,13 +112,6 @@ static char *series_title(const deq_figure *f, int value, int line) {
     return text;
 }
 
-static bool find_places(Plot *p) {
-    p->places_at = calloc((size_t)p->f->points.n + 1, sizeof *p->places_at);
-    for (int k = 0; p->places_at && k < p->f->points.n; k++)
-        if (!p->f->points.absent[k]) p->places_at[k] = p->nplaces++;
-    return p->places_at;
-}
-
 static bool find_series(Plot *p) {
     const deq_figure *f = p->f;
     p->series = calloc((size_t)(f->spec->nvalues * f->lines.n) + 1, sizeof *p->series);
@@ -136,7 +129,7 @@ static bool find_series(Plot *p) {
 }
 
 /* ---- axes ---- */
-static void find_scales(Plot *p) {
+static bool find_scales(Plot *p) {
     const deq_figure *f = p->f;
     const deq_figure_spec *s = f->spec;
     p->places = s->x.value < 0;
@@ -156,19 +149,13 @@ static void find_scales(Plot *p) {
     deq_scale_end(&p->x, DEQ_ZERO_FREE);
     if (deq_figure_of_sweep(f)) {
         double *values = malloc((size_t)(f->lines.n * f->points.n + 1) * sizeof *values);
-        for (int k = 0; values && k < f->lines.n * f->points.n; k++) values[k] = f->x[k].value;
-        if (values) deq_scale_ticks(&p->x, values, f->lines.n * f->points.n);
+        if (!values) return false;
+        for (int k = 0; k < f->lines.n * f->points.n; k++) values[k] = f->x[k].value;
+        deq_scale_ticks(&p->x, values, f->lines.n * f->points.n);
         free(values);
     }
     deq_scale_end(&p->y, s->kind == DEQ_FIGURE_bars ? DEQ_ZERO_SHOWN : DEQ_ZERO_KEPT);
-}
-
-static int longest_place(const deq_figure *f) {
-    int longest = 1;
-    for (int k = 0; k < f->points.n; k++)
-        if (!f->points.absent[k] && deq_text_width(f->points.labels[k]) > longest)
-            longest = deq_text_width(f->points.labels[k]);
-    return longest;
+    return true;
 }
 
 /* Width of a column of the legend, which is filled from top to bottom. */
@@ -206,7 +193,7 @@ static void find_canvas(Plot *p) {
     if (p->places && inner < n * bar) inner = n * bar;
     if (p->n > 1 && inner < LETTER * p->longest + KEY) inner = LETTER * p->longest + KEY;
     if (p->places) {
-        const double text = LETTER * longest_place(f), slope = SLOPE * M_PI / 180;
+        const double text = LETTER * deq_names_longest(&f->points), slope = SLOPE * M_PI / 180;
         p->sloped = text > 0.95 * inner / n;
         if (p->sloped) {
             const double out = text * cos(slope) - 0.5 * inner / n;
@@ -285,40 +272,32 @@ void deq_figure_title_at(FILE *out, const deq_canvas *c, const char *text, doubl
     free(cut);
 }
 
-static void put_titles(FILE *out, const Plot *p) {
+static bool put_titles(FILE *out, const Plot *p) {
     const deq_canvas *c = &p->canvas;
     char *x = title_of(p->f, true), *y = title_of(p->f, false);
     if (x)
         deq_figure_title_at(out, c, x, 0.5 * (c->left + c->width - c->right), ROW * p->key_rows + 9, c->width, false);
     if (y) deq_figure_title_at(out, c, y, p->y_title, c->bottom + 0.5 * PLOT_HEIGHT, PLOT_HEIGHT + 2 * c->top, true);
+    const bool ok = x && y;
     free(x);
     free(y);
+    return ok;
 }
 
 static void put_places(FILE *out, const Plot *p) {
     const deq_figure *f = p->f;
-    fprintf(out, "set xrange [-0.6:%.1f]\nset xtics scale 0 noenhanced", p->nplaces - 0.4);
-    if (p->sloped) fprintf(out, " rotate by %d right offset 0.4,0.1", SLOPE);
-    fputs(" (", out);
-    bool first = true;
-    for (int k = 0; k < f->points.n; k++) {
-        if (f->points.absent[k]) continue;
-        if (!first) fputs(", ", out);
-        deq_plot_text(out, f->points.labels[k]);
-        fprintf(out, " %d", p->places_at[k]);
-        first = false;
-    }
-    fputs(")\n", out);
+    fprintf(out, "set xrange [-0.6:%.1f]\n", p->nplaces - 0.4);
+    deq_names_ticks(out, &f->points, p->places_at, 'x', p->sloped ? SLOPE : 0);
 }
 
-static void put_axes(FILE *out, const Plot *p) {
+static bool put_axes(FILE *out, const Plot *p) {
     if (p->places)
         put_places(out, p);
     else
         deq_scale_print(out, &p->x, "x");
     deq_scale_print(out, &p->y, "y");
-    put_titles(out, p);
     fputs("unset key\n", out);
+    return put_titles(out, p);
 }
 
 /* Below the plot, written out: how a key is laid out depends on what gnuplot thinks of the letters of each format. */
@@ -437,34 +416,35 @@ static void put_points(FILE *out, const Plot *p) {
 }
 
 /* Nothing was measured: an empty frame that says so. */
-static void put_nothing(FILE *out) {
-    fputs("unset key\nset label 'no values' at graph 0.5,0.5 center\nplot NaN notitle\n", out);
+static void put_nothing(FILE *out) { fputs("unset key\n" DEQ_NO_VALUES "plot NaN notitle\n", out); }
+
+static bool put_plot(FILE *out, Plot *p, const char *stem) {
+    const deq_figure_kind kind = p->f->spec->kind;
+    if (!find_scales(p)) return false;
+    find_canvas(p);
+    deq_figure_begin(out, p->f, stem, &p->canvas);
+    if (!put_axes(out, p)) return false;
+    put_legend(out, p);
+    fputs("set errorbars 0.8\n", out);
+    for (int i = 0; i < p->n; i++) put_data(out, p, i);
+    if (!p->n)
+        put_nothing(out);
+    else if (kind == DEQ_FIGURE_bars)
+        put_bars(out, p);
+    else if (kind == DEQ_FIGURE_scatter)
+        put_points(out, p);
+    else
+        put_lines(out, p);
+    return true;
 }
 
-void deq_figure_plot(FILE *out, const deq_figure *f, const char *stem) {
-    if (f->spec->kind == DEQ_FIGURE_heat) {
-        deq_figure_heat(out, f, stem);
-        return;
-    }
+bool deq_figure_plot(FILE *out, const deq_figure *f, const char *stem) {
+    if (f->spec->kind == DEQ_FIGURE_heat) return deq_figure_heat(out, f, stem);
     Plot p = {.f = f};
-    if (find_places(&p) && find_series(&p)) {
-        find_scales(&p);
-        find_canvas(&p);
-        deq_figure_begin(out, f, stem, &p.canvas);
-        put_axes(out, &p);
-        put_legend(out, &p);
-        fputs("set errorbars 0.8\n", out);
-        for (int i = 0; i < p.n; i++) put_data(out, &p, i);
-        if (!p.n)
-            put_nothing(out);
-        else if (f->spec->kind == DEQ_FIGURE_bars)
-            put_bars(out, &p);
-        else if (f->spec->kind == DEQ_FIGURE_scatter)
-            put_points(out, &p);
-        else
-            put_lines(out, &p);
-    }
+    p.places_at = deq_names_places(&f->points, &p.nplaces);
+    const bool ok = p.places_at && find_series(&p) && put_plot(out, &p, stem);
     for (int i = 0; p.series && i < p.n; i++) free(p.series[i].title);
     free(p.series);
     free(p.places_at);
+    return ok;
 }

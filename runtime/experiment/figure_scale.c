@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Shares of a logarithmic axis with values that are not above 0: from where these stand to the least other one, and at
+ * the least to the next tick, so that one is not written over the other. */
+#define BELOW 0.13
+#define APART 0.1
+
 deq_figure_scale deq_scale_begin(bool percent, bool logarithmic) {
     return (deq_figure_scale){.percent = percent,
                               .logarithmic = logarithmic,
@@ -69,8 +74,8 @@ static void end_logarithmic(deq_figure_scale *s) {
         for (double k = first; k <= last; k++)
             for (int i = 0; i < 3; i++) add_tick(s, by[i] * pow(10, k));
     }
-    if (s->below) s->low = s->least / (last - first >= 3 ? 10 : 3);
-    const double lowest = s->low * (s->below ? 1.5 : 1);
+    if (s->below) s->low = s->least / fmax(3, pow(s->high / s->least, BELOW / (1 - BELOW)));
+    const double lowest = s->below ? s->low * pow(s->high / s->low, APART) : s->low;
     int kept = 0;
     for (int i = 0; i < s->nticks; i++)
         if (s->ticks[i] >= lowest && s->ticks[i] <= s->high) s->ticks[kept++] = s->ticks[i];

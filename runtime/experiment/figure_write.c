@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool has_interval(const deq_figure *f, const deq_mark *marks, size_t n) {
-    (void)f;
+static bool has_interval(const deq_mark *marks, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (!isnan(marks[i].low)) return true;
     return false;
@@ -60,9 +59,9 @@ void deq_figure_csv(FILE *out, const deq_figure *f) {
     bool first = true;
     put_texts(out, &f->lines, f->lines.columns, &first);
     put_texts(out, &f->points, f->points.columns, &first);
-    if (has_x(f)) put_titles(out, s->x.title, has_interval(f, f->x, n), false);
+    if (has_x(f)) put_titles(out, s->x.title, has_interval(f->x, n), false);
     for (int v = 0; v < s->nvalues; v++)
-        put_titles(out, s->values[v].title, has_interval(f, deq_figure_mark(f, v, 0, 0), n), is_judged(f, v));
+        put_titles(out, s->values[v].title, has_interval(deq_figure_mark(f, v, 0, 0), n), is_judged(f, v));
     fputc('\n', out);
     for (int line = 0; line < f->lines.n; line++)
         for (int point = 0; point < f->points.n; point++) {
@@ -70,9 +69,9 @@ void deq_figure_csv(FILE *out, const deq_figure *f) {
             first = true;
             put_texts(out, &f->lines, f->lines.texts[line], &first);
             put_texts(out, &f->points, f->points.texts[point], &first);
-            if (has_x(f)) put_mark(out, deq_figure_x(f, line, point), has_interval(f, f->x, n), false);
+            if (has_x(f)) put_mark(out, deq_figure_x(f, line, point), has_interval(f->x, n), false);
             for (int v = 0; v < s->nvalues; v++)
-                put_mark(out, deq_figure_mark(f, v, line, point), has_interval(f, deq_figure_mark(f, v, 0, 0), n),
+                put_mark(out, deq_figure_mark(f, v, line, point), has_interval(deq_figure_mark(f, v, 0, 0), n),
                          is_judged(f, v));
             fputc('\n', out);
         }
@@ -108,8 +107,7 @@ static void put_caption(FILE *out, const deq_figure *f) {
     const bool lines = s->kind == DEQ_FIGURE_lines;
     const char *what = lines ? "bands" : "whiskers", *over = s->nsamples ? "seeds" : "examples";
     bool interval = false;
-    for (int v = 0; v < s->nvalues && !interval; v++)
-        interval = has_interval(f, deq_figure_mark(f, v, 0, 0), cells_of(f));
+    for (int v = 0; v < s->nvalues && !interval; v++) interval = has_interval(deq_figure_mark(f, v, 0, 0), cells_of(f));
     if (s->kind == DEQ_FIGURE_heat) {
         fputs("intervals are in the CSV file", out);
         return;

@@ -39,17 +39,6 @@ static bool is_line_axis(const deq_table_spec *t, int axis) {
     return false;
 }
 
-/* The text that `print` writes; NULL: out of memory. */
-static char *text_at(const Lines *l, const int *axes, int naxes, int k, const int *at, int *used) {
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-    if (!f) return NULL;
-    *used = at ? deq_axes_value(l->g->x, axes, naxes, k, at, f) : deq_axes_name(l->g->x, axes, naxes, k, f);
-    fclose(f);
-    return text;
-}
-
 /* "pgd, ready": the place on the axes that a column is spread over. */
 static char *place_text(const Lines *l, const deq_column_spec *c, const int *at) {
     char *text = NULL;
@@ -99,7 +88,7 @@ static bool lines_open(Lines *l, deq_arrays *g, const deq_table_spec *t, int *at
         if (is_line_axis(t, k)) l->axes[l->naxes++] = k;
     for (int k = 0, used = 1; k < l->naxes; k += used) {
         l->starts[l->nnames] = k;
-        if (!(l->names[l->nnames++] = text_at(l, l->axes, l->naxes, k, NULL, &used))) return false;
+        if (!(l->names[l->nnames++] = deq_axes_text(l->g->x, l->axes, l->naxes, k, NULL, &used))) return false;
     }
     for (int r = 0; r < t->nrows; r++)
         for (int k = 0; k < l->nnames; k++)
@@ -271,7 +260,7 @@ static bool make_line(Lines *l, int cell, int *at) {
                             .bold = bold};
     if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold) return false;
     for (int k = 0, used; k < l->nnames; k++)
-        if (!(coordinates[k] = text_at(l, l->axes, l->naxes, l->starts[k], at, &used))) return false;
+        if (!(coordinates[k] = deq_axes_text(l->g->x, l->axes, l->naxes, l->starts[k], at, &used))) return false;
     for (int c = 0; c < l->ncolumns; c++) {
         const deq_column_spec *spec = l->parts[c].spec;
         deq_axes_place(x, spec->by, spec->nby, l->parts[c].place, at);

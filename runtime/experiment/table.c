@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "table.h"
+#include "number.h"
 #include "seal.h"
 #include <math.h>
 #include <stdlib.h>
@@ -39,8 +40,10 @@ static Mean mean_of(const deq_table *t, int cell, int column) {
 
 /* As many decimals as the deviation has something to say about, at most four digits of the mean. */
 static void print_spread(Text out, Mean m) {
+    char mean[DEQ_NUMBER_TEXT], deviation[DEQ_NUMBER_TEXT];
     if (fabs(m.mean) < 0.01 || fabs(m.mean) >= 1e5 || !(m.deviation > 0)) {
-        snprintf(out, sizeof(Text), "%.3g ± %.2g", m.mean, m.deviation);
+        snprintf(out, sizeof(Text), "%s ± %s", deq_number_text(m.mean, 3, mean),
+                 deq_number_text(m.deviation, 2, deviation));
         return;
     }
     int decimals = 1 - (int)floor(log10(m.deviation)), most = 3 - (int)floor(log10(fabs(m.mean)));
@@ -56,6 +59,7 @@ static const char *name_of(const deq_table_column *c, double place) {
 static void print_value(Text out, Mean m, const deq_table_column *c, bool deviation) {
     const deq_interval *i = &m.interval;
     const bool percent = c->percent;
+    char text[DEQ_NUMBER_TEXT], low[DEQ_NUMBER_TEXT], high[DEQ_NUMBER_TEXT];
     bool interval = m.n == 1 && !isnan(i->low);
     if (isnan(m.mean))
         snprintf(out, sizeof(Text), "-");
@@ -70,9 +74,10 @@ static void print_value(Text out, Mean m, const deq_table_column *c, bool deviat
     else if (deviation && m.n > 1)
         print_spread(out, m);
     else if (interval)
-        snprintf(out, sizeof(Text), "%.3g [%.3g, %.3g]", m.mean, i->low, i->high);
+        snprintf(out, sizeof(Text), "%s [%s, %s]", deq_number_text(m.mean, 3, text), deq_number_text(i->low, 3, low),
+                 deq_number_text(i->high, 3, high));
     else
-        snprintf(out, sizeof(Text), "%.3g", m.mean);
+        snprintf(out, sizeof(Text), "%s", deq_number_text(m.mean, 3, text));
 }
 
 void deq_table_text(const deq_table *t, int cell, int column, char out[DEQ_TABLE_TEXT]) {

@@ -43,7 +43,7 @@ typedef struct deq_table {
 /* Cells of the same row are averaged; with `mean_std` the deviation over them is given.  A row of a single cell has the
  * interval of each value behind it.  Under the table: the verdicts on its accuracies under attack (verdict.h). */
 void deq_table_markdown(FILE *out, const deq_table *t);
-#define DEQ_TABLE_TEXT 96
+#define DEQ_TABLE_TEXT 128
 /* What a row, named by its first cell, shows in a column. */
 void deq_table_text(const deq_table *t, int cell, int column, char out[DEQ_TABLE_TEXT]);
 bool deq_table_first(const deq_table *t, int cell); /* whether it is the first of its row */

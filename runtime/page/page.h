@@ -16,9 +16,10 @@ int deq_app_page(const char *folder, const char *path, bool json);
 
 /* Text of any kind, with what has a meaning in HTML written so that it has none. */
 void page_text(FILE *out, const char *text);
+/* "0.512 [0.48, 0.54]"; what is not finite is left out. */
+void page_number(FILE *out, double value, double low, double high);
 /* A picture, held in the page itself; nothing when the file cannot be read. */
 void page_picture(FILE *out, const char *path, const char *caption);
-void page_base64(FILE *out, const void *bytes, size_t n);
 /* A drawing by gnuplot (SVG), likewise.  As an image nothing in it runs, and its names are its own. */
 void page_drawing(FILE *out, const char *path, const char *alternative);
 /* The numbers of a figure (figure.h) as a table, folded. */

@@ -1,10 +1,14 @@
-/* page_html.c - text and pictures inside HTML. */
+/* page_html.c - text, numbers, pictures and drawings inside HTML. */
+#include "number.h"
 #include "output.h"
 #include "page.h"
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MOST_PICTURE ((size_t)64 << 20)
+#define MOST_DRAWING ((size_t)16 << 20)
+#define LARGER 1.7 /* than in a column of a paper */
 
 void page_text(FILE *out, const char *text) {
     for (const char *c = text; *c; c++) {
@@ -18,8 +22,14 @@ void page_text(FILE *out, const char *text) {
     }
 }
 
+void page_number(FILE *out, double value, double low, double high) {
+    char text[DEQ_NUMBER_TEXT], other[DEQ_NUMBER_TEXT];
+    if (isfinite(value)) fputs(deq_number_text(value, 4, text), out);
+    if (isfinite(low)) fprintf(out, " [%s, %s]", deq_number_text(low, 4, text), deq_number_text(high, 4, other));
+}
+
 /* Base64 of RFC 4648, section 4. */
-void page_base64(FILE *out, const void *of, size_t n) {
+static void base64(FILE *out, const void *of, size_t n) {
     const unsigned char *bytes = of;
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
@@ -40,9 +50,28 @@ void page_picture(FILE *out, const char *path, const char *caption) {
     fputs("<figure><img alt=\"", out);
     page_text(out, caption);
     fputs("\" src=\"data:image/png;base64,", out);
-    page_base64(out, bytes, size);
+    base64(out, bytes, size);
     fputs("\"><figcaption>", out);
     page_text(out, caption);
     fputs("</figcaption></figure>\n", out);
     free(bytes);
+}
+
+/* The width that the SVG gives itself, in pixels; 0: none. */
+static double width_of(const char *svg) {
+    const char *head = strstr(svg, "<svg"), *end = head ? strchr(head, '>') : NULL,
+               *width = head ? strstr(head, "width=\"") : NULL;
+    return width && end && width < end ? strtod(width + 7, NULL) : 0;
+}
+
+void page_drawing(FILE *out, const char *path, const char *alternative) {
+    size_t size;
+    char *svg = deq_read_whole(path, MOST_DRAWING, &size);
+    if (!svg) return;
+    fputs("<img alt=\"", out);
+    page_text(out, alternative);
+    fprintf(out, "\" width=\"%.0f\" src=\"data:image/svg+xml;base64,", LARGER * width_of(svg));
+    base64(out, svg, size);
+    fputs("\">", out);
+    free(svg);
 }

@@ -1,32 +1,9 @@
-/* page_numbers.c - a figure of an experiment: the drawing that gnuplot made, and the numbers in it. */
-#include "output.h"
+/* page_numbers.c - the numbers in a figure of an experiment, as a table. */
 #include "page.h"
 #include "training_log.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MOST_DRAWING = 16 << 20 };
-#define LARGER 1.7 /* than in a column of a paper */
-
-/* The width that the SVG gives itself, in pixels; 0: none. */
-static double width_of(const char *svg) {
-    const char *head = strstr(svg, "<svg"), *end = head ? strchr(head, '>') : NULL,
-               *width = head ? strstr(head, "width=\"") : NULL;
-    return width && end && width < end ? strtod(width + 7, NULL) : 0;
-}
-
-void page_drawing(FILE *out, const char *path, const char *alternative) {
-    size_t size;
-    char *svg = deq_read_whole(path, MOST_DRAWING, &size);
-    if (!svg) return;
-    fputs("<img alt=\"", out);
-    page_text(out, alternative);
-    fprintf(out, "\" width=\"%.0f\" src=\"data:image/svg+xml;base64,", LARGER * width_of(svg));
-    page_base64(out, svg, size);
-    fputs("\">", out);
-    free(svg);
-}
 
 static void put_number(FILE *out, const json_t *mark) {
     const double value = deq_json_double(json_object_get(mark, "value")),
@@ -34,8 +11,7 @@ static void put_number(FILE *out, const json_t *mark) {
                  high = deq_json_double(json_object_get(mark, "high"));
     const char *verdict = json_string_value(json_object_get(mark, "verdict"));
     fputs("<td>", out);
-    if (isfinite(value)) fprintf(out, "%.4g", value);
-    if (isfinite(low)) fprintf(out, " [%.4g, %.4g]", low, high);
+    page_number(out, value, low, high);
     if (verdict && strcmp(verdict, "reliable")) {
         fputs(" <span class=\"verdict ", out);
         page_text(out, verdict);

@@ -46,8 +46,8 @@ static void put_value(FILE *out, const json_t *cell, const json_t *value) {
         page_text(out, json_string_value(coordinate) ? json_string_value(coordinate) : "?");
         between = ", ";
     }
-    fprintf(out, "</td><td>%.4g", number(value, "value"));
-    if (isfinite(number(value, "low"))) fprintf(out, " [%.4g, %.4g]", number(value, "low"), number(value, "high"));
+    fputs("</td><td>", out);
+    page_number(out, number(value, "value"), number(value, "low"), number(value, "high"));
     fprintf(out, "</td><td><span class=\"verdict %s\">%s</span> ", deq_json_text(value, "verdict"),
             deq_json_text(value, "verdict"));
     put_reasons(out, value);

@@ -14,6 +14,7 @@ log=results/members/log-net-short-log.csv
 [[ $(cell results/members/L.csv 1 'loss (2)') == "$(cell results/members/L.csv 1 'net.log[2].loss')" ]] || fail "the loss of epoch 2"
 [[ $(cell results/members/L.csv 2 'loss (3)') == "$(cell results/members/L.csv 2 net.log.loss)" ]] || fail "without a number it is the last epoch"
 [[ -z $(cell results/members/L.csv 1 'loss (4)') ]] || fail "there is no fourth epoch"
+[[ -n $(cell results/members/L.csv 1 "shifted low") ]] || fail "what is computed of a log alone stands between a value and its interval"
 [[ $(grep -vc '^#' results/members/E4.csv) == 7 ]] || fail "a curve of three epochs for each net"
 printf '%.6g\n' "$(cell "$log" 2 loss)" >a; printf '%.6g\n' "$(cell results/members/L.csv 1 'loss (2)')" >b
 cmp -s a b || fail "the log says $(cat a), the table $(cat b)"

@@ -32,6 +32,8 @@ static void axes_fit_any_numbers(void **state) {
             const double at = deq_scale_drawn(&s, values[i]);
             assert_true(at >= s.low - 1e-9 * fabs(s.low) && at <= s.high + 1e-9 * fabs(s.high));
         }
+        if (s.logarithmic && s.below) /* "≤ 0" is not written over the lowest tick */
+            assert_true(log(s.ticks[0] / s.low) >= 0.099 * log(s.high / s.low));
         for (int k = 0; k < s.nticks; k++) {
             assert_true(s.ticks[k] >= s.low - 1e-9 * (s.high - s.low) &&
                         s.ticks[k] <= s.high + 1e-9 * (s.high - s.low));
@@ -162,7 +164,7 @@ static void look_at_csv(const deq_figure *f) {
     free(text);
 }
 
-static void print_script(FILE *out, const deq_figure *f) { deq_figure_plot(out, f, "stem"); }
+static void print_script(FILE *out, const deq_figure *f) { assert_true(deq_figure_plot(out, f, "stem")); }
 
 static void look_at_script(const deq_figure *f) {
     char *text = captured(f, print_script);
@@ -193,6 +195,29 @@ static void the_script_holds_the_numbers_and_what_is_masked(void **state) {
         if (kind != DEQ_FIGURE_scatter) with_figure((deq_figure_kind)kind, look_at_script);
 }
 
+/* Nothing was measured: a frame of one cell that says so, with ends that gnuplot can draw. */
+static void a_figure_of_nothing_says_so(void **state) {
+    (void)state;
+    deq_column_spec value = {.title = "robust"};
+    deq_figure_spec spec = {.name = "none", .values = &value, .nvalues = 1, .x = {.value = -1}};
+    static const char *const places[] = {"one", "two"};
+    deq_mark none[4];
+    for (int i = 0; i < 4; i++) none[i] = (deq_mark){NAN, NAN, NAN, DEQ_UNJUDGED};
+    for (int kind = 0; kind < DEQ_FIGURES; kind++) {
+        spec.kind = (deq_figure_kind)kind;
+        deq_figure f = {&spec, "e", names_of("line", places, 2), names_of("place", places, 2), none, none};
+        f.lines.absent[0] = f.lines.absent[1] = f.points.absent[0] = f.points.absent[1] = true;
+        char *text = captured(&f, print_script);
+        assert_non_null(strstr(text, "'no values'"));
+        assert_null(strstr(text, "inf"));
+        assert_null(strstr(text, "nan"));
+        if (kind == DEQ_FIGURE_heat) assert_non_null(strstr(text, "set xrange [-0.5:0.5]\nset yrange [0.5:-0.5]\n"));
+        free(text);
+        names_free(&f.lines);
+        names_free(&f.points);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(axes_fit_any_numbers),
@@ -201,6 +226,7 @@ int main(void) {
         cmocka_unit_test(few_values_have_ticks_of_their_own),
         cmocka_unit_test(the_numbers_are_those_of_the_marks),
         cmocka_unit_test(the_script_holds_the_numbers_and_what_is_masked),
+        cmocka_unit_test(a_figure_of_nothing_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "checkpoint.h"
 #include "training_log.h"
+#include "number.h"
 #include "output.h"
 #include "random.h"
 #include "seal.h"
@@ -370,6 +371,34 @@ static void test_table(void **state) {
     free(text);
 }
 
+static void test_numbers(void **state) {
+    (void)state;
+    static const struct {
+        double value;
+        int digits;
+        const char *text;
+    } cases[] = {{169216, 3, "169216"},   {12345, 3, "12345"},   {1234.5, 3, "1234"},
+                 {999.7, 3, "1000"},      {99.74, 3, "99.7"},    {0.0001, 3, "0.0001"},
+                 {1.5e-7, 3, "1.5e-07"},  {-20000, 4, "-20000"}, {2e12, 3, "2e+12"},
+                 {123456.7, 4, "123457"}, {0, 3, "0"},           {INFINITY, 3, "inf"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[DEQ_NUMBER_TEXT];
+        assert_string_equal(deq_number_text(cases[i].value, cases[i].digits, text), cases[i].text);
+    }
+    /* as a table shows them: bytes of a solve, and an interval of them */
+    const deq_table_column column = {.title = "bytes"};
+    double values[1] = {169216};
+    deq_interval intervals[1] = {{NAN, NAN, NAN}};
+    deq_table_cell cell = {.values = values, .intervals = intervals};
+    deq_table t = {.columns = &column, .ncolumns = 1, .cells = &cell, .ncells = 1};
+    char text[DEQ_TABLE_TEXT];
+    deq_table_text(&t, 0, 0, text);
+    assert_string_equal(text, "169216");
+    intervals[0] = (deq_interval){169216, 150000, 2.5e5};
+    deq_table_text(&t, 0, 0, text);
+    assert_string_equal(text, "169216 [150000, 250000]");
+}
+
 static void test_names(void **state) {
     (void)state;
     const char *const pairs[][2] = {{"net", "net"},    {"m-implicit(gmres(max: 20))", "m-implicit-gmres-max-20"},
@@ -431,10 +460,10 @@ static void test_training_log(void **state) {
 
 int main(void) {
     if (!mkdtemp(folder)) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_checkpoint),  cmocka_unit_test(test_store),
-                                       cmocka_unit_test(test_sweep),       cmocka_unit_test(test_together),
-                                       cmocka_unit_test(test_table),       cmocka_unit_test(test_names),
-                                       cmocka_unit_test(test_permutation), cmocka_unit_test(test_training_log)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_checkpoint), cmocka_unit_test(test_store),       cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_together),   cmocka_unit_test(test_table),       cmocka_unit_test(test_names),
+        cmocka_unit_test(test_numbers),    cmocka_unit_test(test_permutation), cmocka_unit_test(test_training_log)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
