@@ -48,14 +48,11 @@ void deq_app_put_steps(const deq_train_spec *t, json_t *out) {
     char text[160];
     json_t *freeze = json_array(), *rates = json_object();
     if (t->accumulate > 1) json_object_set_new(out, "accumulate", json_integer(t->accumulate));
-    deq_clip_print(&t->clip, text, sizeof text);
-    if (t->clip.kind) json_object_set_new(out, "clip", json_string(text));
-    deq_replay_print(&t->replay, text, sizeof text);
-    if (t->replay.kind) json_object_set_new(out, "replay", json_string(text));
-    deq_intermediate_print(&t->intermediate, text, sizeof text);
-    if (t->intermediate.kind) json_object_set_new(out, "intermediate", json_string(text));
-    deq_average_print(&t->average, text, sizeof text);
-    if (t->average.kind) json_object_set_new(out, "average", json_string(text));
+#define X(rule)                                                                                                        \
+    deq_##rule##_print(&t->rule, text, sizeof text);                                                                   \
+    if (t->rule.kind) json_object_set_new(out, #rule, json_string(text));
+    DEQ_STEP_RULES(X)
+#undef X
     for (int i = 0; i < t->nfreeze; i++) json_array_append_new(freeze, json_string(t->freeze[i]));
     for (int i = 0; i < t->nrates; i++) json_object_set_new(rates, t->rates[i].path, json_real(t->rates[i].factor));
     if (t->nfreeze) json_object_set(out, "freeze", freeze);

@@ -546,7 +546,7 @@ bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error 
 
 deq_shortfall_words deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient) {
     enum { SOLVES, FALLBACKS, SORTS };
-    static const deq_shortfall_words words[SORTS + 1] = {
+    static const char *const words[SORTS + 1][2] = {
         {"adjoint solves stopped short of their tolerance", "the gradients found were used as they were"},
         {"gradients by shine fell back: their estimate was not plausible", "the Jacobian-free gradient was used"},
         {"gradients are not to be relied on: adjoint solves stopped short, or gradients fell back",
@@ -560,7 +560,12 @@ deq_shortfall_words deq_app_adjoint_words(deq_engine *engine, const deq_net_spec
         int sort = deq_mode_has(m, TRAIT_FALLBACK) ? FALLBACKS : SOLVES;
         found = found < 0 || found == sort ? sort : SORTS;
     }
-    return words[found < 0 ? SOLVES : found];
+    const char *const *of = words[found < 0 ? SOLVES : found];
+    return deq_app_cuts_gradients(engine, net)
+               ? (deq_shortfall_words){"their gradients were cut to zero", of[0], "on_fail cut their gradients to zero",
+                                       "cut to zero by on_fail, or not finite and left out"}
+               : (deq_shortfall_words){"their states were used as they were", of[0], of[1],
+                                       "not finite, and were left out"};
 }
 
 json_t *deq_app_resolved(deq_engine *engine) {

@@ -101,10 +101,12 @@ bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error 
 json_t *deq_app_resolved(deq_engine *engine); /* settings of every fixed point, as text */
 /* The same of the net as trained, whatever is in force now; NULL on failure.  Goes into its checkpoint. */
 json_t *deq_app_trained_settings(deq_engine *engine, const deq_train_spec *t, deq_error *e);
-/* What the count of adjoint solves that failed is of, under the modes in force or the attack's own (NULL: none): words
- * for "1% of ...; ...". */
+/* Words for "1% of ...; ..." about solves of gradients, under the modes and on_fail in force, or the attack's own mode
+ * (NULL: none). */
 typedef struct deq_shortfall_words {
-    const char *what, *done; /* what fell short, and what was done where on_fail cuts no gradients to zero */
+    const char *states;      /* what became of forward solves that fell short */
+    const char *what, *done; /* what the count of adjoint solves that failed is of, and what became of these */
+    const char *lost;        /* "the gradients were ..." of those that are lost */
 } deq_shortfall_words;
 deq_shortfall_words deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient);
 

@@ -371,7 +371,6 @@ static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const
     deq_error ignored = {0};
     Told t = {0};
     deq_app_ask(app, v->attack, engine, model, &asked, &ignored);
-    const bool cuts = deq_app_cuts_gradients(asked.engine, asked.model->spec->net);
     const deq_shortfall_words words =
         deq_app_adjoint_words(asked.engine, asked.model->spec->net, v->attack ? v->attack->gradient : NULL);
     deq_app_asked(&asked);
@@ -382,13 +381,10 @@ static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const
             x->residual, x->steps);
     if (a->unconverged)
         add(&t, ratio(a->unconverged, a->solves), "the attack's forward solves stopped short of their tolerance; %s",
-            cuts ? "their gradients were cut to zero" : "their states were used as they were");
+            words.states);
     if (a->adjoints_unconverged)
-        add(&t, ratio(a->adjoints_unconverged, a->adjoints), "the attack's %s; %s", words.what,
-            cuts ? "on_fail cut their gradients to zero" : words.done);
-    if (a->lost)
-        add(&t, ratio(a->lost, a->gradients), "the attack's gradients were %snot finite and left out",
-            cuts ? "cut to zero by on_fail, or " : "");
+        add(&t, ratio(a->adjoints_unconverged, a->adjoints), "the attack's %s; %s", words.what, words.done);
+    if (a->lost) add(&t, ratio(a->lost, a->gradients), "the attack's gradients were %s", words.lost);
     if (a->zero > a->lost) /* those that were cut are told already */
         add(&t, ratio(a->zero - a->lost, a->gradients), "the attack's gradients were exactly zero, and say nothing");
     int64_t uncompared = 0;

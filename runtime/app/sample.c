@@ -17,7 +17,7 @@ int64_t deq_app_sample(deq_app *app, const deq_model *model, double applications
         each += t->net->fixed[i].flops;
         step += t->net->fixed[i].flops * deq_engine_solver(engine, i)->max;
     }
-    const int64_t examples = t->examples > 0 && t->examples < to - from ? t->examples : to - from;
+    const int64_t examples = deq_train_examples(t, to - from);
     const double trained = SHARE * step * (double)t->epochs * (double)examples;
     const double fits = (trained > OPERATIONS ? trained : OPERATIONS) / (each * applications);
     if (!(fits < (double)most)) return most; /* no products at all: infinite */

@@ -1,4 +1,5 @@
-/* set_steps.c - --set of what a step of a training run is made of: accumulate, clip, average, freeze, rates, metric. */
+/* set_steps.c - --set of what a step of a training run is made of: accumulate, the rules of DEQ_STEP_RULES, freeze, rates,
+ * metric. */
 #include "app_state.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -13,30 +14,11 @@ static bool refuse(const Assigned *a, const char *why) {
     return deq_fail(a->e, DEQ_SETTING, "--set %s=%s: %s", a->path, a->value, why);
 }
 
-static bool set_clip(deq_train_spec *t, const Assigned *a) {
-    deq_error own = {0};
-    return deq_clip_read(a->value, &t->clip, &own) || refuse(a, own.text);
-}
-
-static bool set_average(deq_train_spec *t, const Assigned *a) {
-    deq_error own = {0};
-    return deq_average_read(a->value, &t->average, &own) || refuse(a, own.text);
-}
-
-static bool set_intermediate(deq_train_spec *t, const Assigned *a) {
-    deq_error own = {0};
-    return deq_intermediate_read(a->value, &t->intermediate, &own) || refuse(a, own.text);
-}
-
-/* The routine that it takes is compiled where the script asks for it. */
-static bool set_replay(deq_train_spec *t, const Assigned *a) {
-    deq_error own = {0};
-    deq_replay replay;
-    if (!deq_replay_read(a->value, &replay, &own)) return refuse(a, own.text);
-    if (replay.kind && !t->replay.kind)
-        return refuse(a, "the script says no `replay` here, so that it was not compiled");
-    t->replay = replay;
-    return true;
+/* The routine that `replay` takes is compiled where the script asks for it. */
+static bool is_compiled(deq_train_spec *t, const deq_replay *before, const Assigned *a) {
+    if (before->kind || !t->replay.kind) return true;
+    t->replay = *before;
+    return refuse(a, "the script says no `replay` here, so that it was not compiled");
 }
 
 /* clip.most, average.decay: of the row that is in force. */
@@ -113,17 +95,15 @@ bool deq_app_set_steps(deq_app *app, deq_train_spec *t, const char *key, const c
     const Assigned a = {path, value, e};
     *found = true;
     if (!strcmp(key, "accumulate")) return set_accumulate(t, &a);
-    if (!strcmp(key, "clip")) return set_clip(t, &a);
-    if (!strncmp(key, "clip.", 5)) return set_argument(&deq_clip_family, (int)t->clip.kind, key + 5, &t->clip, &a);
-    if (!strcmp(key, "intermediate")) return set_intermediate(t, &a);
-    if (!strncmp(key, "intermediate.", 13))
-        return set_argument(&deq_intermediate_family, (int)t->intermediate.kind, key + 13, &t->intermediate, &a);
-    if (!strcmp(key, "replay")) return set_replay(t, &a);
-    if (!strncmp(key, "replay.", 7))
-        return set_argument(&deq_replay_family, (int)t->replay.kind, key + 7, &t->replay, &a);
-    if (!strcmp(key, "average")) return set_average(t, &a);
-    if (!strncmp(key, "average.", 8))
-        return set_argument(&deq_average_family, (int)t->average.kind, key + 8, &t->average, &a);
+    const deq_replay before = t->replay;
+    deq_error own = {0};
+#define X(rule)                                                                                                        \
+    if (!strcmp(key, #rule))                                                                                           \
+        return deq_##rule##_read(value, &t->rule, &own) ? is_compiled(t, &before, &a) : refuse(&a, own.text);          \
+    if (!strncmp(key, #rule ".", sizeof #rule))                                                                        \
+        return set_argument(&deq_##rule##_family, (int)t->rule.kind, key + sizeof #rule, &t->rule, &a);
+    DEQ_STEP_RULES(X)
+#undef X
     if (!strcmp(key, "freeze")) return set_freeze(app->manifest, t, &a);
     if (!strncmp(key, "rates.", 6)) return set_rate(app->manifest, t, key + 6, &a);
     if (!strcmp(key, "metric")) return set_metric(t, &a);

@@ -191,7 +191,7 @@ static bool prepare_run(training_run *r, deq_error *e) {
         if (!r->validate || !deq_dataset_slice(r->validate, t->validate, &r->validate_from, &r->validate_to, e))
             return false;
     }
-    r->epoch_examples = t->examples > 0 && t->examples < r->to - r->from ? t->examples : r->to - r->from;
+    r->epoch_examples = deq_train_examples(t, r->to - r->from);
     r->epoch_steps =
         (r->epoch_examples + t->batch * t->accumulate - 1) / (t->batch * t->accumulate) * training_times(t);
     r->model->parameters = calloc(1, (size_t)r->vector_bytes);
@@ -255,14 +255,11 @@ static void put_rules(const deq_train_spec *t, char *out, size_t size) {
     char text[160];
     size_t at = 0;
     *out = 0;
-#define PUT(rule)                                                                                                      \
+#define X(rule)                                                                                                        \
     deq_##rule##_print(&t->rule, text, sizeof text);                                                                   \
     if (t->rule.kind && at < size) at += (size_t)snprintf(out + at, size - at, ", " #rule " %s", text);
-    PUT(replay)
-    PUT(intermediate)
-    PUT(clip)
-    PUT(average)
-#undef PUT
+    DEQ_STEP_RULES(X)
+#undef X
     if (at < size && t->nfreeze) at += (size_t)snprintf(out + at, size - at, ", frozen");
     for (int i = 0; i < t->nfreeze && at < size; i++)
         at += (size_t)snprintf(out + at, size - at, "%s %s", i ? "," : "", t->freeze[i]);

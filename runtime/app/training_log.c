@@ -53,7 +53,8 @@ deq_log_row deq_log_row_of(const json_t *object) {
         DEQ_LOG(X)
 #undef X
     };
-    row.metric = deq_json_double(json_object_get(object, deq_log_metric(object)));
+    if (!json_object_get(object, "metric")) /* a row of a CSV file */
+        row.metric = deq_json_double(json_object_get(object, deq_log_metric(object)));
     return row;
 }
 

@@ -16,17 +16,13 @@ static void warn_share(deq_app *app, const deq_model *model, double share, const
 static void warn_attack(deq_app *app, deq_engine *engine, const deq_model *model, const deq_log_row *row) {
     const deq_train_spec *t = model->spec;
     const deq_shortfall_words words = deq_app_adjoint_words(engine, t->net, t->attack->gradient);
-    const bool cuts = deq_app_cuts_gradients(engine, t->net);
     char what[256];
-    snprintf(what, sizeof what, "attack's forward solves stopped short of their tolerance; %s",
-             cuts ? "their gradients were cut to zero" : "their states were used as they were");
+    snprintf(what, sizeof what, "attack's forward solves stopped short of their tolerance; %s", words.states);
     warn_share(app, model, row->attack_unconverged, what);
-    snprintf(what, sizeof what, "attack's %s; %s", words.what,
-             cuts ? "on_fail cut their gradients to zero" : words.done);
+    snprintf(what, sizeof what, "attack's %s; %s", words.what, words.done);
     warn_share(app, model, row->attack_adjoint_unconverged, what);
-    warn_share(app, model, row->attack_lost_gradients,
-               cuts ? "attack's gradients were cut to zero by on_fail, or not finite and left out"
-                    : "attack's gradients were not finite, and were left out");
+    snprintf(what, sizeof what, "attack's gradients were %s", words.lost);
+    warn_share(app, model, row->attack_lost_gradients, what);
     warn_share(app, model, row->attack_zero_gradients, "attack's gradients were exactly zero, and say nothing");
 }
 
@@ -34,17 +30,15 @@ void deq_app_warn_training(deq_app *app, deq_engine *engine, const deq_model *mo
     size_t rows = json_array_size(model->log);
     deq_log_row row = rows ? deq_log_row_of(json_array_get(model->log, rows - 1)) : deq_log_empty();
     const deq_shortfall_words words = deq_app_adjoint_words(engine, model->spec->net, NULL);
-    const bool cuts = deq_app_cuts_gradients(engine, model->spec->net);
     char what[256];
     snprintf(what, sizeof what, "forward solves stopped short of their tolerance (mean residual %.1e, %.1f steps); %s",
-             row.residual, row.steps, cuts ? "their gradients were cut to zero" : "the states found were used");
+             row.residual, row.steps, words.states);
     warn_share(app, model, row.unconverged, what);
     snprintf(what, sizeof what, "%s (mean residual %.1e, %.1f steps); %s", words.what, row.adjoint_residual,
-             row.adjoint_steps, cuts ? "on_fail cut their gradients to zero" : words.done);
+             row.adjoint_steps, words.done);
     warn_share(app, model, row.adjoint_unconverged, what);
-    warn_share(app, model, row.lost_gradients,
-               cuts ? "gradients were cut to zero by on_fail, or not finite and left out"
-                    : "gradients were not finite, and were left out");
+    snprintf(what, sizeof what, "gradients were %s", words.lost);
+    warn_share(app, model, row.lost_gradients, what);
     if (model->spec->attack) warn_attack(app, engine, model, &row);
 }
 

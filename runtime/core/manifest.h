@@ -163,6 +163,10 @@ typedef enum deq_keep {
 bool deq_keep_find(const char *word, deq_keep *out);
 const char *deq_keep_word(deq_keep keep);
 
+/* What a step of a training run is made of and what becomes of it, in its order: settings that are a row of a table of
+ * training.def each, of which `none`, the first, changes nothing. */
+#define DEQ_STEP_RULES(X) X(replay) X(intermediate) X(clip) X(average)
+
 typedef struct deq_rate { /* a factor of the steps of the parameters at the path and below it */
     const char *path;
     double factor;
@@ -194,10 +198,9 @@ typedef struct deq_train_spec {
     deq_slice *validate; /* NULL: none */
     deq_keep keep;
     int64_t accumulate; /* batches of a step */
-    deq_clip clip;
-    deq_average average;
-    deq_replay replay;
-    deq_intermediate intermediate;
+#define X(rule) deq_##rule rule;
+    DEQ_STEP_RULES(X)
+#undef X
     const char **freeze; /* paths of parameters that stay */
     int nfreeze;
     deq_rate *rates;
@@ -420,18 +423,16 @@ const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
 deq_train_spec *deq_manifest_train(const deq_manifest *m, const char *name, const deq_train_spec *above);
 const deq_routine *deq_module_routine(const deq_module *module, const char *name);
 /* ---- manifest_train.c ---- */
-/* norm(most: 1), none: `clip` and `average` from texts and back. */
-bool deq_clip_read(const char *text, deq_clip *out, deq_error *e);
-void deq_clip_print(const deq_clip *clip, char *out, size_t size);
-bool deq_replay_read(const char *text, deq_replay *out, deq_error *e);
-void deq_replay_print(const deq_replay *replay, char *out, size_t size);
-bool deq_intermediate_read(const char *text, deq_intermediate *out, deq_error *e);
-void deq_intermediate_print(const deq_intermediate *intermediate, char *out, size_t size);
-bool deq_average_read(const char *text, deq_average *out, deq_error *e);
-void deq_average_print(const deq_average *average, char *out, size_t size);
+/* Each rule from a text and back: deq_clip_read of "norm(most: 1)", "none". */
+#define X(rule)                                                                                                        \
+    bool deq_##rule##_read(const char *text, deq_##rule *out, deq_error *e);                                           \
+    void deq_##rule##_print(const deq_##rule *rule, char *out, size_t size);
+DEQ_STEP_RULES(X)
+#undef X
 /* The factor of the steps of the parameter of that path: of the longest of the run's paths that it lies at or below; 0:
  * frozen. */
 double deq_train_rate(const deq_train_spec *t, const char *path);
+int64_t deq_train_examples(const deq_train_spec *t, int64_t there); /* of an epoch, of so many that there are */
 bool deq_train_share(const deq_train_spec *t); /* its metric is 0 or 1 for an example: its mean is a share */
 bool deq_train_knows(const deq_train_spec *t, const char *path); /* a trained parameter stands at it or below */
 

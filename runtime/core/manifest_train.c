@@ -2,7 +2,7 @@
 #include "manifest_reader.h"
 #include <string.h>
 
-#define RULE(name)                                                                                                     \
+#define X(name)                                                                                                        \
     bool deq_##name##_read(const char *text, deq_##name *out, deq_error *e) {                                          \
         const deq_row *row;                                                                                            \
         if (!deq_record_parse(&deq_##name##_family, text, out, sizeof *out, &row, e)) return false;                    \
@@ -12,11 +12,8 @@
     void deq_##name##_print(const deq_##name *rule, char *out, size_t size) {                                          \
         deq_record_print(&deq_##name##_family, &deq_##name##_family.rows[rule->kind], rule, out, size);                \
     }
-RULE(clip)
-RULE(average)
-RULE(replay)
-RULE(intermediate)
-#undef RULE
+DEQ_STEP_RULES(X)
+#undef X
 
 static bool below(const char *path, const char *prefix) {
     const size_t n = strlen(prefix);
@@ -32,6 +29,10 @@ double deq_train_rate(const deq_train_spec *t, const char *path) {
         if (below(path, t->rates[i].path) && strlen(t->rates[i].path) > longest)
             longest = strlen(t->rates[i].path), rate = t->rates[i].factor;
     return rate;
+}
+
+int64_t deq_train_examples(const deq_train_spec *t, int64_t there) {
+    return t->examples > 0 && t->examples < there ? t->examples : there;
 }
 
 bool deq_train_share(const deq_train_spec *t) {
@@ -53,10 +54,11 @@ static const char *text_or(const json_t *o, const char *key, const char *otherwi
 void manifest_steps(manifest_reader *r, const json_t *o, deq_train_spec *t) {
     t->accumulate = manifest_integer_or(o, "accumulate", 1);
     deq_error own = {0};
-    if (!deq_clip_read(text_or(o, "clip", "none"), &t->clip, &own) ||
-        !deq_average_read(text_or(o, "average", "none"), &t->average, &own) ||
-        !deq_intermediate_read(text_or(o, "intermediate", "none"), &t->intermediate, &own) ||
-        !deq_replay_read(text_or(o, "replay", "none"), &t->replay, &own) || t->accumulate < 1)
+    bool good = t->accumulate >= 1;
+#define X(rule) good = good && deq_##rule##_read(text_or(o, #rule, "none"), &t->rule, &own);
+    DEQ_STEP_RULES(X)
+#undef X
+    if (!good)
         deq_fail(r->e, DEQ_MODULE, "manifest: train '%s': %s", t->name,
                  own.failure ? own.text : "accumulate is below 1");
     const json_t *freeze = manifest_optional_list(o, "freeze", &t->nfreeze),

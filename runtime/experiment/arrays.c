@@ -425,11 +425,16 @@ float deq_mean_value(const deq_record *r, int mean) {
     return (float)values[mean];
 }
 
+int deq_mean_of(const char *what) {
+    for (int i = 0; i < DEQ_MEANS; i++)
+        if (!strcmp(what, mean_names[i])) return i;
+    return -1;
+}
+
 /* Means over examples are resampled with them; other statistics stay as they are. */
 static bool sample_statistic(const deq_cell *of, const char *what, deq_cell *c) {
-    const float *values = NULL;
-    for (int i = 0; i < DEQ_MEANS; i++)
-        if (!strcmp(what, mean_names[i])) values = of->means[i];
+    const int mean = deq_mean_of(what);
+    const float *values = mean < 0 ? NULL : of->means[mean];
     if (!values || !of->sampled || isnan(c->value)) return true;
     double *copy = malloc((size_t)(of->sampled->n + 1) * sizeof *copy);
     c->sampled = copy ? calloc(1, sizeof *c->sampled) : NULL;

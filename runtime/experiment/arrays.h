@@ -24,6 +24,7 @@ enum {
     DEQ_MEANS
 };
 float deq_mean_value(const deq_record *r, int mean);
+int deq_mean_of(const char *what); /* the one that is spelled so in a script; -1: none */
 
 typedef struct deq_cell {
     bool done, waiting; /* waiting: its parts are being made */
@@ -36,7 +37,7 @@ typedef struct deq_cell {
     deq_evaluation *evaluation; /* of an evaluation */
     const deq_value_spec *spec; /* likewise */
     deq_sampled *sampled;       /* of evaluations, the worst of several, and means over examples */
-    float *means[DEQ_MEANS];    /* of an evaluation's examples, for its statistics: as of deq_mean_value */
+    float *means[DEQ_MEANS];    /* of an evaluation's examples, as of deq_mean_value: where a statistic asks; NULL */
     int stamp;                  /* the resample that `drawn` is of, from 1 */
     double drawn;
 } deq_cell;

@@ -63,8 +63,7 @@ static deq_model *new_model(deq_expected *x, const deq_train_spec *t, deq_error 
     bool ok = (model->label = strdup(t->name)) && (model->stem = strdup(t->name));
     if (!ok) deq_fail(e, DEQ_MEMORY, "out of memory for a plan");
     ok = ok && deq_dataset_slice(data, &t->data, &start, &end, e) && deq_app_in_training(engine, t, e) &&
-         deq_app_train_key(x->app, t, first, engine,
-                           t->examples > 0 && t->examples < end - start ? t->examples : end - start, model->key, e) &&
+         deq_app_train_key(x->app, t, first, engine, deq_train_examples(t, end - start), model->key, e) &&
          find_parameters(x, engine, model, e);
     deq_engine_restore_settings(engine, token);
     if (!ok) return deq_model_free(model), NULL;
@@ -159,7 +158,7 @@ bool deq_expected_train(deq_expected *x, const deq_train_spec *t, deq_error *e) 
     if (model->cached) return x->trainings_found++, true;
     x->bytes += (int64_t)(2 * ABOUT_MORE * (double)deq_net_vector_bytes(t->net, (int)x->app->module->real_bits));
     if (!t->epochs) return true;
-    const int64_t all = t->examples > 0 && t->examples < to - from ? t->examples : to - from;
+    const int64_t all = deq_train_examples(t, to - from);
     const int64_t times = t->replay.kind ? t->replay.times : 1;
     if (!seconds_of_step(x, model, from, t->batch < to - from ? t->batch : to - from, &seconds, e)) return false;
     x->seconds += seconds * (double)(t->epochs * all * times);

@@ -114,18 +114,30 @@ static bool judge(deq_arrays *g, deq_cell *c, deq_error *e) {
     return true;
 }
 
+/* Whether a statistic of the evaluation is this mean over its examples. */
+static bool is_asked(const deq_experiment_spec *x, const deq_array_spec *of, int mean) {
+    for (int i = 0; i < x->narrays; i++) {
+        const deq_array_spec *a = &x->arrays[i];
+        if (a->kind == DEQ_ARRAY_statistic && &x->arrays[a->inputs[0]] == of && deq_mean_of(a->what) == mean)
+            return true;
+    }
+    return false;
+}
+
 /* The values of its examples, for what is computed from it. */
-static bool sample(deq_arrays *g, deq_cell *c, deq_error *e) {
+static bool sample(deq_arrays *g, const deq_array_spec *a, deq_cell *c, deq_error *e) {
     const deq_evaluation *v = c->evaluation;
     const deq_cell *other = find_evaluation(g, c, is_of_same_examples);
     double *values = malloc((size_t)(v->examples + 1) * sizeof *values);
     c->sampled = calloc(1, sizeof *c->sampled);
     bool ok = values && c->sampled;
-    for (int k = 0; k < DEQ_MEANS; k++) ok = (c->means[k] = malloc((size_t)(v->examples + 1) * sizeof(float))) && ok;
+    for (int k = 0; k < DEQ_MEANS; k++)
+        if (is_asked(g->x, a, k)) ok = (c->means[k] = malloc((size_t)(v->examples + 1) * sizeof(float))) && ok;
     if (!ok) return free(values), deq_fail(e, DEQ_MEMORY, "out of memory for an evaluation");
     for (int64_t i = 0; i < v->examples; i++) {
         values[i] = v->by_loss ? v->records[i].loss : v->records[i].metric;
-        for (int k = 0; k < DEQ_MEANS; k++) c->means[k][i] = deq_mean_value(&v->records[i], k);
+        for (int k = 0; k < DEQ_MEANS; k++)
+            if (c->means[k]) c->means[k][i] = deq_mean_value(&v->records[i], k);
     }
     *c->sampled =
         (deq_sampled){.values = values, .n = v->examples, .group = other ? other->sampled->group : g->groups++};
@@ -139,7 +151,7 @@ static bool evaluate(deq_arrays *g, const deq_array_spec *a, deq_cell *c, const 
         return false;
     c->evaluation = calloc(1, sizeof *c->evaluation);
     if (!c->evaluation) return deq_fail(e, DEQ_MEMORY, "out of memory for an evaluation");
-    if (!deq_app_evaluate(g->app, c->model, c->spec, c->evaluation, e) || !judge(g, c, e) || !sample(g, c, e))
+    if (!deq_app_evaluate(g->app, c->model, c->spec, c->evaluation, e) || !judge(g, c, e) || !sample(g, a, c, e))
         return false;
     c->value = c->spec->metric ? c->evaluation->metric : c->evaluation->loss;
     c->interval = c->evaluation->interval;

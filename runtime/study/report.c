@@ -103,6 +103,10 @@ void deq_diagnosis_table(FILE *out, const json_t *solves) {
     }
 }
 
+static const double *column_of(const deq_log_row *row, size_t offset) {
+    return (const double *)(const void *)((const char *)row + offset);
+}
+
 /* Every epoch, or first, last and some between. */
 #define EPOCHS_SHOWN 12
 
@@ -133,12 +137,10 @@ void deq_diagnosis_epochs(FILE *out, const json_t *log) {
     enum { COLUMNS = sizeof columns / sizeof *columns };
     bool there[COLUMNS];
     if (!n) return;
-    for (int k = 0; k < COLUMNS; k++) {
-        there[k] = columns[k].always;
-        for (size_t i = 0; i < n && !there[k]; i++) {
-            const deq_log_row row = deq_log_row_of(json_array_get(log, i));
-            there[k] = isfinite(*(const double *)((const char *)&row + columns[k].offset));
-        }
+    for (int k = 0; k < COLUMNS; k++) there[k] = columns[k].always;
+    for (size_t i = 0; i < n; i++) {
+        const deq_log_row row = deq_log_row_of(json_array_get(log, i));
+        for (int k = 0; k < COLUMNS; k++) there[k] = there[k] || isfinite(*column_of(&row, columns[k].offset));
     }
     fputs("\n|", out);
     for (int k = 0; k < COLUMNS; k++)
@@ -153,9 +155,7 @@ void deq_diagnosis_epochs(FILE *out, const json_t *log) {
         fputs("\n|", out);
         for (int k = 0; k < COLUMNS; k++)
             if (there[k])
-                fprintf(out, " %s |",
-                        put(text, sizeof text, columns[k].format,
-                            *(const double *)((const char *)&row + columns[k].offset)));
+                fprintf(out, " %s |", put(text, sizeof text, columns[k].format, *column_of(&row, columns[k].offset)));
     }
     fputc('\n', out);
 }
