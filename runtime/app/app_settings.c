@@ -544,6 +544,19 @@ bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error 
     return deq_app_as_trained(engine, t, t->overrides, t->noverrides, e);
 }
 
+bool deq_app_cuts_gradients(deq_engine *engine, const deq_net_spec *net) {
+    json_t *settings = deq_app_resolved(engine);
+    bool cut = false;
+    for (int i = 0; i < net->nfixed; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s%son_fail", net->fixed[i].path, *net->fixed[i].path ? "." : "");
+        const char *text = json_string_value(json_object_get(settings, path));
+        cut = cut || (text && !strcmp(text, "zero_gradient"));
+    }
+    json_decref(settings);
+    return cut;
+}
+
 deq_shortfall_words deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient) {
     enum { SOLVES, FALLBACKS, SORTS };
     static const char *const words[SORTS + 1][2] = {

@@ -1,7 +1,6 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
- * Files: app.c, app_check.c, app_keys.c, app_record.c, app_settings.c, set_steps.c, setting_bounds.c, carried.c, train.c,
- * training_warnings.c, evaluate.c, against.c, audit.c, trace.c, experiment.c, one_experiment.c, plan.c, expected.c, diagnose.c, sample.c, plot.c,
- * attack_name.c. */
+ * Files: app.c, app_settings.c, set_steps.c, setting_bounds.c, app_keys.c, carried.c, one_experiment.c, train.c,
+ * training_warnings.c, evaluate.c, attack_name.c, against.c, audit.c, sample.c, trace.c, diagnose.c, plot.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
 #include "app.h"
@@ -10,8 +9,8 @@
 #include "interval.h"
 #include "manifest.h"
 #include "progress.h"
-#include "shortfalls.h"
 #include "record.h"
+#include "shortfalls.h"
 #include "store.h"
 #include "verdict.h"
 
@@ -89,9 +88,6 @@ char *deq_app_file(const deq_app *app, const char *stem, const char *ending); /*
  * reaches nothing is DEQ_SETTING with the paths that exist and are near. */
 bool deq_app_apply_settings(deq_app *app, deq_error *e);
 bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, deq_error *e);
-/* Whether the arguments of the attack, and of those after it, lie in the bounds that depend on other arguments, as --set
- * has left them. */
-bool deq_app_attack_bounds(const deq_app *app, deq_attack_spec *a, deq_error *e);
 /* Makes the engine's net the one of the training run: its settings, then `overrides` (an evaluation's; NULL: none), then
  * those of --set.  Whatever reads a trained net calls this, or the next while the net trains. */
 bool deq_app_as_trained(deq_engine *engine, const deq_train_spec *t, const deq_override *overrides, int n,
@@ -101,6 +97,8 @@ bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error 
 json_t *deq_app_resolved(deq_engine *engine); /* settings of every fixed point, as text */
 /* The same of the net as trained, whatever is in force now; NULL on failure.  Goes into its checkpoint. */
 json_t *deq_app_trained_settings(deq_engine *engine, const deq_train_spec *t, deq_error *e);
+/* Whether a fixed point has `on_fail: zero_gradient` as the engine is set now. */
+bool deq_app_cuts_gradients(deq_engine *engine, const deq_net_spec *net);
 /* Words for "1% of ...; ..." about solves of gradients, under the modes and on_fail in force, or the attack's own mode
  * (NULL: none). */
 typedef struct deq_shortfall_words {
@@ -110,17 +108,69 @@ typedef struct deq_shortfall_words {
 } deq_shortfall_words;
 deq_shortfall_words deq_app_adjoint_words(deq_engine *engine, const deq_net_spec *net, const char *attack_gradient);
 
+/* --- set_steps.c --- */
+/* --set of what a step of the training run is made of; *found: the key is one of these. */
+bool deq_app_set_steps(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
+                       bool *found, deq_error *e);
+
+/* --- setting_bounds.c --- */
+/* Whether the arguments of the attack, and of those after it, lie in the bounds that depend on other arguments, as --set
+ * has left them. */
+bool deq_app_attack_bounds(const deq_app *app, deq_attack_spec *a, deq_error *e);
+
+/* --- app_keys.c --- */
+/* Adds the hash of the linked files to a key, when the net has a gradient in C. */
+void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what);
+json_t *deq_app_attack_key(deq_app *app, const deq_attack_spec *spec);
+/* What a step is made of and what becomes of it, as members of an object: of keys, of settings.json. */
+void deq_app_put_steps(const deq_train_spec *t, json_t *out);
+/* Everything that decides the parameters and the log of a training run with this many examples an epoch.  The settings
+ * are those in force in the engine; `first` is the net whose parameters it begins with, NULL: none. */
+bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *first, deq_engine *engine,
+                       int64_t examples, deq_key key, deq_error *e);
+
 /* --- carried.c --- */
 /* Sets t->carried: of a net that is taken as it is (`start:` without epochs), the finishes it was trained with. */
 bool deq_app_carry(deq_app *app, deq_train_spec *t, deq_error *e);
 /* Says where the script has other settings than the file that the model was taken from. */
 void deq_app_note_carried(deq_app *app, deq_engine *engine, const deq_model *model);
 
+/* --- one_experiment.c --- */
+/* Leaves of what is run this experiment and what it needs; NULL leaves all.  DEQ_SETTING when there is none of that name. */
+bool deq_app_one_experiment(deq_manifest *m, const char *name, deq_error *e);
+
+/* --- train.c --- */
+/* Finds the trained net in the cache, resumes it or trains it; writes its log and checkpoint beside the results.
+ * The model is kept by the app. */
+deq_model *deq_app_train(deq_app *app, const deq_train_spec *spec, const char *label, const char *stem, deq_error *e);
+
 /* --- training_warnings.c --- */
 /* Solves and gradients of the last epoch.  The engine has the settings of the training, here and below. */
 void deq_app_warn_training(deq_app *app, deq_engine *engine, const deq_model *model);
 /* Accuracies under attack in the log of a net whose on_fail cuts gradients: said of a net from the cache as well. */
 void deq_app_warn_masked(deq_app *app, deq_engine *engine, const deq_model *model);
+
+/* --- evaluate.c --- */
+/* Its parameters become the engine's. */
+bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
+/* The attack as the engine takes it; scalars points to room for spec->nscalars. */
+deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);
+/* The seed of its draws, from that of the model: a restart has others.  spec NULL: no attack. */
+uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed);
+bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *value, deq_evaluation *out,
+                      deq_error *e);
+/* The records of examples ids[0 .. n) alone, with `changes` to the settings that the evaluation has; found in the journal
+ * or made now.  `crafting`: the changes hold for the attack only, and what it made is judged without them. */
+bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec *value, const deq_override *changes,
+                     int nchanges, bool crafting, const int64_t *ids, int64_t n, deq_record *records, deq_error *e);
+void deq_evaluation_free(deq_evaluation *v);
+/* A row of statistics.def, spelled as in a script: "steps", "attack.converged"; NaN when there is nothing to count. */
+double deq_evaluation_statistic(const deq_evaluation *v, const char *what);
+json_t *deq_evaluation_attack_json(const deq_evaluation *v); /* all rows of the attack, as an object */
+/* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
+const char *deq_value_defence(const deq_value_spec *value);
+/* How many examples of an evaluation the journal has; the nets that its attack asks have been found. */
+bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, int64_t *found, deq_error *e);
 
 /* --- attack_name.c --- */
 /* "pgd7 through jfb()": the attack, each part of a joined one, with the gradient that it goes through as the engine is
@@ -148,50 +198,17 @@ bool deq_attack_knows_defence(const deq_attack_spec *a);
 /* Whether a part of the attack asks another net than this one. */
 bool deq_attack_transfers(const deq_attack_spec *a, const deq_model *model);
 
-/* --- one_experiment.c --- */
-/* Leaves of what is run this experiment and what it needs; NULL leaves all.  DEQ_SETTING when there is none of that name. */
-bool deq_app_one_experiment(deq_manifest *m, const char *name, deq_error *e);
-
-/* --- app_keys.c --- */
-/* Adds the hash of the linked files to a key, when the net has a gradient in C. */
-void deq_app_link_key(const deq_app *app, const deq_net_spec *net, json_t *what);
-json_t *deq_app_attack_key(deq_app *app, const deq_attack_spec *spec);
-/* Everything that decides the parameters and the log of a training run with this many examples an epoch.  The settings
- * are those in force in the engine; `first` is the net whose parameters it begins with, NULL: none. */
-/* --set of these; *found: the key is one of them. */
-bool deq_app_set_steps(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
-                       bool *found, deq_error *e);
-/* What a step is made of and what becomes of it, as members of an object: of keys, of settings.json. */
-void deq_app_put_steps(const deq_train_spec *t, json_t *out);
-bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *first, deq_engine *engine,
-                       int64_t examples, deq_key key, deq_error *e);
-
-/* --- train.c --- */
-/* Finds the trained net in the cache, resumes it or trains it; writes its log and checkpoint beside the results.
- * The model is kept by the app. */
-deq_model *deq_app_train(deq_app *app, const deq_train_spec *spec, const char *label, const char *stem, deq_error *e);
-
-/* --- evaluate.c --- */
-bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *value, deq_evaluation *out,
-                      deq_error *e);
-/* The records of examples ids[0 .. n) alone, with `changes` to the settings that the evaluation has; found in the journal
- * or made now.  `crafting`: the changes hold for the attack only, and what it made is judged without them. */
-bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec *value, const deq_override *changes,
-                     int nchanges, bool crafting, const int64_t *ids, int64_t n, deq_record *records, deq_error *e);
-void deq_evaluation_free(deq_evaluation *v);
-/* A row of statistics.def, spelled as in a script: "steps", "attack.converged"; NaN when there is nothing to count. */
-double deq_evaluation_statistic(const deq_evaluation *v, const char *what);
-json_t *deq_evaluation_attack_json(const deq_evaluation *v); /* all rows of the attack, as an object */
-/* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
-const char *deq_value_defence(const deq_value_spec *value);
-
 /* --- audit.c --- */
-/* Whether a fixed point has `on_fail: zero_gradient` as the engine is set now. */
-bool deq_app_cuts_gradients(deq_engine *engine, const deq_net_spec *net);
 /* Attacks a sample of the evaluation's examples again (reattacks.def), each way first on half of it, and on the `whole` in
  * any case or where it finds something; *out is deq_audit_free's, NULL where there is nothing to audit. */
 bool deq_app_audit(deq_app *app, const deq_model *model, const deq_value_spec *value, const deq_evaluation *evaluation,
                    bool whole, deq_audit **out, deq_error *e);
+
+/* --- sample.c --- */
+/* How many examples a look at a trained net takes, least to most, when each costs so many applications of its fixed
+ * points: together the looks cost a twentieth of the training, or what a core does in two seconds. */
+int64_t deq_app_sample(deq_app *app, const deq_model *model, double applications, int64_t least, int64_t most);
+
 /* --- trace.c --- */
 /* Median and 10-90 % band of the residual at each forward iteration, on the model's validation examples (or its first
  * training examples): rows [iteration, p10, median, p90, share still running].  NULL without fixed points or on
@@ -199,16 +216,6 @@ bool deq_app_audit(deq_app *app, const deq_model *model, const deq_value_spec *v
 json_t *deq_app_residuals(deq_app *app, const deq_model *model, deq_error *e);
 /* Forward tolerance of a net with a single fixed point; 0 when there are several or none. */
 double deq_app_tolerance(deq_app *app, const deq_model *model);
-bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
-/* The attack as the engine takes it; scalars points to room for spec->nscalars. */
-deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);
-/* The seed of its draws, from that of the model: a restart has others.  spec NULL: no attack. */
-uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed);
-
-/* --- sample.c --- */
-/* How many examples a look at a trained net takes, least to most, when each costs so many applications of its fixed
- * points: together the looks cost a twentieth of the training, or what a core does in two seconds. */
-int64_t deq_app_sample(deq_app *app, const deq_model *model, double applications, int64_t least, int64_t most);
 
 /* --- diagnose.c --- */
 /* Writes how the solves of the trained net end and its Jacobian's spectrum to STEM-solves.json, for `deq report`. */
@@ -216,8 +223,4 @@ bool deq_app_diagnose(deq_app *app, const deq_model *model, deq_error *e);
 
 /* --- plot.c --- */
 bool deq_app_plot(deq_app *app, const deq_model *model, deq_error *e);
-
-/* --- evaluate.c --- */
-/* How many examples of an evaluation the journal has; the nets that its attack asks have been found. */
-bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, int64_t *found, deq_error *e);
 #endif

@@ -203,19 +203,6 @@ static bool again(Audit *u, deq_reattack way, const deq_attack_spec *attack, con
     return true;
 }
 
-bool deq_app_cuts_gradients(deq_engine *engine, const deq_net_spec *net) {
-    json_t *settings = deq_app_resolved(engine);
-    bool cut = false;
-    for (int i = 0; i < net->nfixed; i++) {
-        char path[512];
-        snprintf(path, sizeof path, "%s%son_fail", net->fixed[i].path, *net->fixed[i].path ? "." : "");
-        const char *text = json_string_value(json_object_get(settings, path));
-        cut = cut || (text && !strcmp(text, "zero_gradient"));
-    }
-    json_decref(settings);
-    return cut;
-}
-
 static bool uncut(Audit *u) {
     Changes c;
     if (u->other) return true; /* changes are of the evaluated net */

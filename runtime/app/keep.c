@@ -1,7 +1,6 @@
 /* keep.c - the parameters of the epoch that did best on the validation examples. */
 #include "keep.h"
 #include "training_log.h"
-#include "weights.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,6 @@
 #include "app_state.h"
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define TRACE_EXAMPLES 256
 #define TRACE_LEAST 8

@@ -2,7 +2,6 @@
  *
  * A checkpoint holds parameters, optimiser vectors, what else changes from step to step, the position and the sums of the
  * unfinished epoch, so that a resumed run ends with the same bits as one that was never stopped. */
-#include "own.h"
 #include "training_run.h"
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,8 @@
  *
  * Texts point into the parsed JSON; everything lives until deq_manifest_free.  Numbers that --set may change are plain
  * members of the structures and are meant to be written before a run starts.
- * Files: manifest.c, and those of manifest_reader.h: manifest_net.c, manifest_train.c, manifest_experiment.c. */
+ * Files: manifest.c (all of it, and what is asked of it), manifest_train.c (what a step is made of), manifest_experiment.c
+ * (experiments, and walks over them), manifest_net.c (nets); how they read is manifest_reader.h. */
 #ifndef DEQ_RUNTIME_MANIFEST_H
 #define DEQ_RUNTIME_MANIFEST_H
 #include "deq_runtime.h"
@@ -407,21 +408,27 @@ typedef struct deq_manifest {
     int nblocks, blocks_cap;
 } deq_manifest;
 
+/* ---- manifest.c ---- */
 /* DEQ_MODULE naming the member when the text is not a manifest of this version. */
 deq_manifest *deq_manifest_read(const deq_module *module, deq_error *e);
 void deq_manifest_free(deq_manifest *m);
 /* Zeroed memory with the manifest's lifetime; NULL when there is none left. */
 void *deq_manifest_alloc(deq_manifest *m, size_t bytes);
 
-/* Calls `visit` for every training run, those of experiments too; false when one call was. */
-bool deq_each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *), void *context);
-/* The same for every evaluation. */
-bool deq_each_value(deq_manifest *m, bool (*visit)(deq_value_spec *, void *), void *context);
 const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
 /* The training run of the file that is so called, `above` another one of the file (NULL, or one of an experiment: any).
  * NULL: there is none. */
 deq_train_spec *deq_manifest_train(const deq_manifest *m, const char *name, const deq_train_spec *above);
 const deq_routine *deq_module_routine(const deq_module *module, const char *name);
+const deq_metric_spec *deq_net_metric(const deq_net_spec *net, const char *name); /* NULL: it has none so called */
+void deq_shape_print(const deq_shape *s, char *out, size_t size);                 /* "[1, 28, 28]" */
+
+/* ---- manifest_experiment.c ---- */
+/* Calls `visit` for every training run, those of experiments too; false when one call was. */
+bool deq_each_train(deq_manifest *m, bool (*visit)(deq_train_spec *, void *), void *context);
+/* The same for every evaluation. */
+bool deq_each_value(deq_manifest *m, bool (*visit)(deq_value_spec *, void *), void *context);
+
 /* ---- manifest_train.c ---- */
 /* Each rule from a text and back: deq_clip_read of "norm(most: 1)", "none". */
 #define X(rule)                                                                                                        \
@@ -435,7 +442,4 @@ double deq_train_rate(const deq_train_spec *t, const char *path);
 int64_t deq_train_examples(const deq_train_spec *t, int64_t there); /* of an epoch, of so many that there are */
 bool deq_train_share(const deq_train_spec *t); /* its metric is 0 or 1 for an example: its mean is a share */
 bool deq_train_knows(const deq_train_spec *t, const char *path); /* a trained parameter stands at it or below */
-
-const deq_metric_spec *deq_net_metric(const deq_net_spec *net, const char *name); /* NULL: it has none so called */
-void deq_shape_print(const deq_shape *s, char *out, size_t size);                 /* "[1, 28, 28]" */
 #endif

@@ -2,7 +2,6 @@
 #include "manifest_reader.h"
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 void *manifest_make(manifest_reader *r, size_t count, size_t size) {
     void *p = deq_manifest_alloc(r->m, count * size);

@@ -1,7 +1,6 @@
 /* data_readers.c - from a reader's arguments to the files of its splits; one function for each row of readers.def. */
 #define _GNU_SOURCE
 #include "dataset.h"
-#include "output.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -3,7 +3,6 @@
 #include "memory.h"
 #include "numeric.h"
 #include <stdlib.h>
-#include <string.h>
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 

@@ -1,6 +1,5 @@
 /* library_keep.c - vector-Jacobian products of a context, and kept forwards. */
 #include "library_internal.h"
-#include "memory.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* claims.c - see claims.h. */
 #define _GNU_SOURCE
 #include "claims.h"
-#include "experiment.h"
 #include "number.h"
 #include "output.h"
 #include "seal.h"

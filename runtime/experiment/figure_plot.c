@@ -5,7 +5,6 @@
  * stands below the plot, in as many rows as it needs. */
 #define _GNU_SOURCE
 #include "figure.h"
-#include "plot.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,6 @@
 #include "sort.h"
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static double extreme(const double *values, int n, bool largest, bool place) {
     int best = -1;

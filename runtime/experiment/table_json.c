@@ -1,9 +1,8 @@
 /* table_json.c - an experiment's table as JSON: what the CSV has, and every check of every verdict with its number. */
 #include "table.h"
-#include "progress.h"
 #include "seal.h"
+#include "training_log.h"
 #include <math.h>
-#include <stdlib.h>
 
 static json_t *json_cell(const deq_table *t, const deq_table_cell *cell) {
     json_t *where = json_object(), *values = json_array();

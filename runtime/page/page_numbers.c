@@ -1,8 +1,6 @@
 /* page_numbers.c - the numbers in a figure of an experiment, as a table. */
 #include "page.h"
 #include "training_log.h"
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void put_number(FILE *out, const json_t *mark) {

@@ -1,6 +1,5 @@
 /* finish_text.c - `finish:` from text and back, and what it is by default. */
 #include "settings.h"
-#include <stdio.h>
 #include <string.h>
 
 static const deq_row *row_of(deq_finish_kind kind) { return &deq_finish_family.rows[kind]; }

@@ -1,6 +1,5 @@
 /* settings_check.c - whether the settings of a fixed point fit it and each other. */
 #include "hand.h"
-#include "resolvent.h"
 #include "settings.h"
 #include <string.h>
 

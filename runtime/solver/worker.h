@@ -141,12 +141,13 @@ typedef struct deq_worker {
     const struct deq_resolvents *resolvents; /* what splitting solvers multiply with (resolvent.h); NULL: none */
 } deq_worker;
 
-/* f of n states, and f with its tape, as the frame says; counted, also by row. */
+/* n evaluations of f are made, with or without its tape, of the rows that the frame names: counted in all, and by row. */
 static inline void deq_count_evaluations(const deq_frame *frame, int64_t n) {
     deq_worker *w = frame->host;
     w->forward.evaluations += n;
     for (int64_t i = 0; i < n; i++) w->counts[frame->rows[i]].evaluations++;
 }
+/* f of n states, and f with its tape, as the frame says; counted. */
 static inline void deq_evaluate(const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
     deq_count_evaluations(frame, n);
     fixed->f(frame, n);
@@ -155,7 +156,7 @@ static inline void deq_linearise(const deq_fixed *fixed, const deq_frame *frame,
     deq_count_evaluations(frame, n);
     fixed->lin(frame, n);
 }
-/* n products with the Jacobian or its transpose are made. */
+/* n products with the Jacobian of f or its transpose are made, in the inputs of f too; counted by row. */
 static inline void deq_count_products(const deq_frame *frame, int64_t n) {
     deq_worker *w = frame->host;
     for (int64_t i = 0; i < n; i++) w->counts[frame->rows[i]].products++;

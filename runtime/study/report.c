@@ -1,7 +1,6 @@
 /* report.c - `deq report FOLDER`: what a run left, one row for each fixed point, then a sentence for each pathology
  * with its number and what to try. */
 #include "study.h"
-#include "call.h"
 #include "diagnosis.h"
 #include "report.h"
 #include "training_log.h"
