@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "app_state.h"
 #include "nearest.h"
+#include <ctype.h>
 #include <errno.h>
 #include <float.h>
 #include <math.h>
@@ -372,20 +373,44 @@ static void add_attack_paths(Paths *p, const deq_attack_spec *a) {
     }
 }
 
-/* Settings of an experiment: whether it audits, whether its attacks may be masked. */
-static bool set_experiment(deq_experiment_spec *x, const char *key, const char *path, const char *value, bool *found,
-                           deq_error *e) {
+/* Whether the experiment of that name declares the array, which `x` has: "first.robust" is one of `first`. */
+static bool declares(const char *experiment, const deq_experiment_spec *x, const deq_array_spec *a) {
+    size_t name = 0;
+    while (isalnum((unsigned char)a->name[name]) || a->name[name] == '_') name++;
+    return a->name[name] == '.' ? name == strlen(experiment) && !strncmp(a->name, experiment, name)
+                                : !strcmp(x->name, experiment);
+}
+
+static bool allow_masking(deq_manifest *m, const char *experiment, bool yes) {
+    bool some = false;
+    for (int i = 0; i < m->nexperiments; i++)
+        for (int k = 0; k < m->experiments[i].narrays; k++) {
+            const deq_array_spec *array = &m->experiments[i].arrays[k];
+            if (!array->values || !declares(experiment, &m->experiments[i], array)) continue;
+            some = true;
+            for (int c = 0; c < array->nspecs; c++)
+                for (deq_attack_spec *a = array->values[c].attack; a; a = a->next) a->allow_masking = yes;
+        }
+    return some;
+}
+
+/* Settings of an experiment: whether it audits; whether attacks of its values may be masked, wherever these are used. */
+static bool set_experiment(deq_manifest *m, const char *name, const char *key, const char *path, const char *value,
+                           bool *found, deq_error *e) {
     const bool audit = !strcmp(key, "audit"), whole = audit && !strcmp(value, "whole"),
                yes = whole || !strcmp(value, "true");
+    bool known = false;
     if (!audit && strcmp(key, "allow_masking")) return true;
-    *found = true;
-    if (!yes && strcmp(value, "false"))
-        return deq_fail(e, DEQ_SETTING, "--set %s=%s: true or false%s", path, value, audit ? ", or whole" : "");
-    if (audit) x->audit = yes, x->whole_audit = whole;
-    for (int k = 0; !audit && k < x->narrays; k++)
-        for (int c = 0; x->arrays[k].values && c < x->arrays[k].nspecs; c++)
-            for (deq_attack_spec *a = x->arrays[k].values[c].attack; a; a = a->next) a->allow_masking = yes;
-    return true;
+    for (int i = 0; i < m->nexperiments; i++) {
+        deq_experiment_spec *x = &m->experiments[i];
+        if (strcmp(x->name, name)) continue;
+        known = true;
+        if (audit) x->audit = yes, x->whole_audit = whole;
+    }
+    if (!audit) known = allow_masking(m, name, yes) || known;
+    *found = *found || known;
+    return !known || yes || !strcmp(value, "false") ||
+           deq_fail(e, DEQ_SETTING, "--set %s=%s: true or false%s", path, value, audit ? ", or whole" : "");
 }
 
 typedef struct Assignment {
@@ -396,10 +421,18 @@ typedef struct Assignment {
     Paths *paths;
 } Assignment;
 
+/* What stands behind `name` in the path: "clip" of "first.net.clip"; NULL: it is a path of another name. */
+static const char *key_under(const char *path, const char *name) {
+    const size_t length = strlen(name);
+    if (strncmp(path, name, length)) return NULL;
+    return path[length] == '.' ? path + length + 1 : path[length] ? NULL : path + length;
+}
+
 static bool visit_assign(deq_train_spec *t, void *context) {
     Assignment *a = context;
-    if (strcmp(t->name, a->target) && strcmp(t->net->name, a->target)) return true;
-    return set_train(a->app, t, a->key, a->path, a->value, &a->found, a->e);
+    const char *key = key_under(a->path, t->name);
+    if (!key) key = key_under(a->path, t->net->name);
+    return !key || set_train(a->app, t, key, a->path, a->value, &a->found, a->e);
 }
 
 static bool visit_paths(deq_train_spec *t, void *context) {
@@ -453,10 +486,7 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
     if (!deq_each_train(app->manifest, visit_assign, &a)) return false;
     for (int i = 0; i < app->manifest->ndata; i++)
         if (!strcmp(app->manifest->data[i].name, target)) set_data(&app->manifest->data[i], a.key, a.value, &a.found);
-    for (int x = 0; x < app->manifest->nexperiments; x++)
-        if (!strcmp(app->manifest->experiments[x].name, target) &&
-            !set_experiment(&app->manifest->experiments[x], a.key, path, a.value, &a.found, e))
-            return false;
+    if (!set_experiment(app->manifest, target, a.key, path, a.value, &a.found, e)) return false;
     if (!set_attacks(app->manifest, target, a.key, path, a.value, &a.found, e)) return false;
     if (a.found) return true;
     Paths p = {0};

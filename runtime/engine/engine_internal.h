@@ -105,9 +105,6 @@ struct deq_engine {
 
 /* NULL when the module has no such routine. */
 const deq_routine *engine_routine(const deq_engine *engine, const char *name);
-/* A setting of all fixed points (a gradient by hand: of those it is written for); none is changed after a failure. */
-bool engine_set_all(const deq_engine *engine, deq_fixed_settings *settings, const char *key, const char *value,
-                    deq_error *e);
 /* The settings in force under an attack's gradient mode: of every fixed point into `out`. */
 bool engine_attacking(const deq_engine *engine, deq_fixed_settings *out, const char *gradient, deq_error *e);
 /* Room for blocks of `rows` examples. */

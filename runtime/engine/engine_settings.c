@@ -16,7 +16,8 @@ static bool is_key(const char *path) {
     return deq_fixed_key_find(path, &rest) >= 0;
 }
 
-bool engine_set_all(const deq_engine *g, deq_fixed_settings *settings, const char *key, const char *value,
+/* A setting of all fixed points (a gradient by hand: of those it is written for); none is changed after a failure. */
+static bool set_all(const deq_engine *g, deq_fixed_settings *settings, const char *key, const char *value,
                     deq_error *e) {
     deq_fixed_settings *changed = malloc(((size_t)g->nfixed + 1) * sizeof *changed);
     if (!changed) return deq_fail(e, DEQ_MEMORY, "settings");
@@ -64,13 +65,13 @@ bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_erro
         return deq_fail(e, DEQ_SETTING, "net %s has no setting `%s` (its fixed points: %s)", g->name, path,
                         g->nfixed ? known : "none");
     }
-    return engine_set_all(g, g->settings, path, value, e);
+    return set_all(g, g->settings, path, value, e);
 }
 
 bool engine_attacking(const deq_engine *g, deq_fixed_settings *out, const char *gradient, deq_error *e) {
     memcpy(out, g->settings, (size_t)g->nfixed * sizeof *out);
     for (int i = 0; i < g->nfixed; i++) out[i].finish = deq_finish_of(&g->settings[i]);
-    return engine_set_all(g, out, "gradient", gradient, e);
+    return set_all(g, out, "gradient", gradient, e);
 }
 
 /* The same; free() them.  NULL: `e` says why. */

@@ -33,7 +33,7 @@ static bool is_pair(const deq_experiment_spec *x, const int *axes, int naxes, in
     return x->axes[axes[k]].nmembers && k + 1 < naxes && axes[k + 1] == axes[k] + 1;
 }
 
-int deq_axes_name(const deq_experiment_spec *x, const int *axes, int naxes, int k, FILE *out) {
+static int axes_name(const deq_experiment_spec *x, const int *axes, int naxes, int k, FILE *out) {
     const char *name = x->axes[axes[k]].name, *end = strrchr(name, '.');
     const bool pair = is_pair(x, axes, naxes, k);
     fprintf(out, "%.*s", (int)(pair && end ? (size_t)(end - name) : strlen(name)), name);
@@ -56,7 +56,7 @@ char *deq_axes_text(const deq_experiment_spec *x, const int *axes, int naxes, in
     size_t size;
     FILE *f = open_memstream(&text, &size);
     if (!f) return NULL;
-    *used = at ? deq_axes_value(x, axes, naxes, k, at, f) : deq_axes_name(x, axes, naxes, k, f);
+    *used = at ? deq_axes_value(x, axes, naxes, k, at, f) : axes_name(x, axes, naxes, k, f);
     fclose(f);
     return text;
 }
@@ -69,7 +69,7 @@ char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, c
     fputs(name, f);
     for (int k = 0; k < naxes;) {
         fputs(k ? ", " : " (", f);
-        deq_axes_name(x, axes, naxes, k, f);
+        axes_name(x, axes, naxes, k, f);
         fputs(" = ", f);
         k += deq_axes_value(x, axes, naxes, k, at, f);
     }

@@ -65,10 +65,9 @@ int deq_axes_cell(const deq_experiment_spec *x, const int *axes, int naxes, cons
 void deq_axes_place(const deq_experiment_spec *x, const int *axes, int naxes, int cell, int *at);
 /* A family has no member of this number, or a list has no such value there: there is no such cell. */
 bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, const int *at);
-/* How the value on axes[k] is called, and the sweep; a family and its member together.  Returns how many axes it was. */
-int deq_axes_name(const deq_experiment_spec *x, const int *axes, int naxes, int k, FILE *out);
+/* How the value on axes[k] is called; a family and its member together.  Returns how many axes it was. */
 int deq_axes_value(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, FILE *out);
-/* The value on axes[k], or without a place its name, as a text; *used: axes that this was.  free() it; NULL: no memory. */
+/* The same as a text, or without a place what the sweep is called; *used: axes that this was.  free() it; NULL: no memory. */
 char *deq_axes_text(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, int *used);
 /* "net (mode = jfb, seed = 0)", of the axes; free() it. */
 char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, const int *at, const char *name);
