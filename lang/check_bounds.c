@@ -41,21 +41,14 @@ static bool depends_on_settings(Checker *c, Ast *range) {
     if (!c->decl || c->decl->kind != AST_ATTACK_DEF || mentions_example(range) || range->kind != AST_BINARY ||
         !same(range->name, ".."))
         return false;
-    for (uint32_t i = 0; i < 2; i++) {
-        const Type *t = check_expr(c, range->kids[i]);
-        if (t->kind != TYPE_NUMBER && (!type_is_scalar(t) || t->elem == ELEM_BOOL || t->elem == ELEM_LABEL))
-            return false;
-    }
-    return true;
+    return type_is_number(check_expr(c, range->kids[0])) && type_is_number(check_expr(c, range->kids[1]));
 }
 
 void check_bounds_declared(Checker *c, const Ast *param) {
     Ast *range = SLOT(param, BINDING, bounds);
     double low, high;
     if (!range || range->kind == AST_ERROR || param->type->kind == TYPE_ERROR) return;
-    bool number = param->type->kind == TYPE_SCHEDULE ||
-                  (type_is_scalar(param->type) && param->type->elem != ELEM_BOOL && param->type->elem != ELEM_LABEL);
-    if (!number)
+    if (param->type->kind != TYPE_SCHEDULE && !type_is_number(param->type))
         diag_report(c->diags, DIAG_E0301, range->range, "only a number has bounds, '%s' is %s", param->name,
                     type_text(c->arena, param->type));
     else if (!bounds_of(c, param, &low, &high) && depends_on_settings(c, range))

@@ -151,15 +151,9 @@ void check_settings(Checker *c, Ast *list, const char *block, const char *what, 
         char buffer[256];
         const char *name = ast_path(key, buffer, sizeof buffer) ? arena_strdup(c->arena, buffer) : NULL;
         const Setting *row = name ? setting_find(block, name) : NULL;
-        const Ast *first = NULL;
-        for (uint32_t k = 0; row && k < i && !first; k++) {
-            const Ast *q = list->kids[k];
-            if (q->kind == AST_SETTING && SLOT(q, SETTING, key)->kind == AST_NAME &&
-                same(SLOT(q, SETTING, key)->name, name))
-                first = q;
-        }
+        const Ast *first = row ? ast_setting(list, name) : NULL;
         const uint32_t before = diags_count(c->diags);
-        if (first)
+        if (first && first != s)
             diag_note(diag_report(c->diags, DIAG_E0406, key->range, "'%s' is set twice", name), first->range,
                       "first set here");
         else if (row)

@@ -125,8 +125,9 @@ bool check_function(Checker *c, Ast *e, const Type *want, DiagCode code, const c
 /* The call of a parameter `name` of type `f`. */
 const Type *call_function(Checker *c, Ast *e, const Type *f, const char *name, Ast *call, Ast *piped);
 
-/* ---- check_builtin.c ---- */
+/* ---- check_builtin.c, check_image.c ---- */
 const Type *check_builtin(Checker *c, Ast *e, const Builtin *b, Ast *call, Ast *piped);
+const Type *check_image(Checker *c, const Builtin *b, Ast **args); /* pooling, resizing */
 
 /* ---- check_layer.c ---- */
 void check_fn(Checker *c, Ast *fn);
@@ -193,7 +194,6 @@ bool spells_finish(const Ast *e);      /* apply(..): by its spelling */
 
 /* ---- check_gradient.c ---- */
 void check_gradient(Checker *c, Ast *gradient);
-const Type *check_image(Checker *c, const Builtin *b, Ast **args);        /* pooling, resizing */
 const Type *check_hand(Checker *c, Ast *e, const Builtin *b, Ast **args); /* d, transpose, vjp, solve */
 /* A mode is the name of a gradient written by hand; whether that is of the layer whose item `fixed` is. */
 bool gradient_by_hand(const Ast *mode);

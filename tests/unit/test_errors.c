@@ -6,8 +6,6 @@
 #include "lang_support.h"
 #include "pipeline.h"
 #include "check.h"
-#include "pipeline.h"
-#include "check.h"
 #include <jansson.h>
 
 static int files;
