@@ -131,7 +131,7 @@ static void pgd_as_published(void **state) {
     Elab *e = elaborate_program(&p, rest);
     double found[N * D];
     queries = 0;
-    run_attack(e, "L_cross_entropy_pgd", (double[]){0.1, 0.03, 5, INFINITY}, points, found);
+    run_attack(e, "L_cross_entropy_pgd", (double[]){0.1, 0.03, 5, INFINITY, 1}, points, found);
     assert_int_equal(queries, 5);
     for (int i = 0; i < N; i++) {
         double u[D], a[D];
@@ -303,7 +303,7 @@ static void momentum_as_published(void **state) {
     snprintf(rest, sizeof rest, training, "momentum_pgd(radius: 0.1, step: 0.03, iterations: 6, decay: 0.8)");
     Elab *e = elaborate_program(&p, rest);
     double found[N * D];
-    run_attack(e, "L_cross_entropy_momentum_pgd", (double[]){0.1, 0.03, 6, 0.8, 0, INFINITY}, points, found);
+    run_attack(e, "L_cross_entropy_momentum_pgd", (double[]){0.1, 0.03, 6, 0.8, 0, 1, INFINITY}, points, found);
     for (int i = 0; i < N; i++) {
         const double *x = points + D * i;
         double a[D], direction[D] = {0}, g[D];
@@ -330,7 +330,7 @@ static void pgd_l2_as_published(void **state) {
     snprintf(rest, sizeof rest, training, "pgd(radius: 0.15, step: 0.04, iterations: 5, p: 2)");
     Elab *e = elaborate_program(&p, rest);
     double found[N * D];
-    run_attack(e, "L_cross_entropy_pgd", (double[]){0.15, 0.04, 5, 2}, points, found);
+    run_attack(e, "L_cross_entropy_pgd", (double[]){0.15, 0.04, 5, 2, 1}, points, found);
     for (int i = 0; i < N; i++) {
         const double *x = points + D * i;
         double u[D], share, a[D], g[D];
