@@ -110,6 +110,12 @@ static bool append_path(const Ast *node, char *buffer, size_t size, size_t *n) {
 
 bool ast_is_infinity(const Ast *node) { return node && node->kind == AST_NAME && strcmp(node->name, "inf") == 0; }
 
+const Ast *ast_argument(const Ast *args, const Ast *params, uint32_t i) {
+    for (uint32_t k = 0; k < args->nkids; k++)
+        if (args->kids[k]->name && strcmp(args->kids[k]->name, params->kids[i]->name) == 0) return args->kids[k];
+    return i < args->nkids && !args->kids[i]->name ? args->kids[i] : NULL;
+}
+
 bool ast_path(const Ast *node, char *buffer, size_t size) {
     size_t n = 0;
     return node && append_path(node, buffer, size, &n);

@@ -59,4 +59,6 @@ static inline bool ast_attack_of_others(const Ast *d) {
            AST_SLOT(d, ATTACK_DEF, body)->kind != AST_LIST;
 }
 bool ast_is_infinity(const Ast *node); /* `inf`; false for NULL */
+/* The ARG of a call that is for the parameter i of a LIST of BINDING, by name or by place; NULL: it has its default. */
+const Ast *ast_argument(const Ast *args, const Ast *params, uint32_t i);
 #endif

@@ -357,7 +357,7 @@ const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call) {
                          call ? place(SLOT(call, CALL, callee)) : e->range, params, n, values, NULL, NULL))
         return &type_error;
     bool good = true;
-    const Given given = {settings, values, n}, *outer = c->given;
+    const Given given = {settings, values, n, NULL}, *outer = c->given;
     c->given = &given;
     for (uint32_t i = 0; i < n; i++)
         if (values[i])

@@ -86,9 +86,34 @@ const Size *size_of(Checker *c, Ast *e, bool report) {
     return s;
 }
 
+/* A function of a bound, whose body is an expression: 0..widest(p). */
+static bool constant_function(Checker *c, const Ast *call, const Ast *fn, double *v) {
+    enum { MOST = 8 };
+    const Ast *params = SLOT(SLOT(fn, FN, inputs), PARAMS, inputs), *args = SLOT(call, CALL, inputs);
+    Ast *settings[MOST], *values[MOST];
+    const Given *outer = c->given;
+    uint32_t depth = 0;
+    for (const Given *g = outer; g; g = g->outer) depth++;
+    if (SLOT(SLOT(fn, FN, inputs), PARAMS, state) || SLOT(fn, FN, body)->kind == AST_LIST || params->nkids > MOST ||
+        depth > MOST)
+        return false;
+    for (uint32_t i = 0; i < params->nkids; i++) {
+        const Ast *arg = ast_argument(args, params, i);
+        settings[i] = params->kids[i];
+        values[i] = arg ? SLOT(arg, ARG, value) : NULL;
+    }
+    const Given given = {settings, values, params->nkids, outer};
+    c->given = &given;
+    const bool known = constant_of(c, SLOT(fn, FN, body), v);
+    c->given = outer;
+    return known;
+}
+
 static bool constant_call(Checker *c, const Ast *e, double *v) {
     const Ast *callee = SLOT(e, CALL, callee), *args = SLOT(e, CALL, inputs);
     double x[2] = {0, 0};
+    if (c->given && callee->ref && callee->ref->kind == AST_FN && !SLOT(e, CALL, state))
+        return constant_function(c, e, callee->ref, v);
     if (callee->kind != AST_NAME || callee->ref || SLOT(e, CALL, state) || args->nkids < 1 || args->nkids > 2)
         return false;
     for (uint32_t i = 0; i < args->nkids; i++)
@@ -102,7 +127,7 @@ static bool constant_setting(Checker *c, const Ast *name, double *v) {
     for (uint32_t i = 0; given && i < given->n; i++) {
         if (name->ref != given->settings[i]) continue;
         const Ast *value = given->values[i] ? given->values[i] : SLOT(given->settings[i], BINDING, fallback);
-        c->given = NULL; /* values are the caller's */
+        c->given = given->outer;
         const bool known = value && constant_of(c, value, v);
         c->given = given;
         return known;

@@ -43,6 +43,7 @@ struct Checker {
 typedef struct Given { /* settings of a definition and their values at a call; a NULL one has its default */
     Ast *const *settings, *const *values;
     uint32_t n;
+    const struct Given *outer; /* in which the values are read; NULL: they are the caller's */
 } Given;
 
 #define SLOT AST_SLOT

@@ -260,6 +260,16 @@ bool pipe_whole(Scope *s, const Ast *list, const char *key, double *out) {
     return !value || (eval_number(s, value, out) && pipe_within(s, key, value->range, *out, true));
 }
 
+/* Whether the parameters of the one net are those of the other: the same paths and shapes, in one order. */
+static bool same_parameters(const Model *a, const Model *b) {
+    bool same = a->nparameters == b->nparameters;
+    for (uint32_t k = 0; same && k < a->nparameters; k++) {
+        const Parameter *p = &a->parameters[k], *q = &b->parameters[k];
+        same = strcmp(p->path, q->path) == 0 && shape_equal(p->shape, q->shape) && p->trained == q->trained;
+    }
+    return same;
+}
+
 /* A net trained above, by name: the run begins with its parameters. */
 static json_t *pipe_trained(Pipe *p, Scope *s, const Ast *name, const Net *net) {
     const TrainUse *use = pipe_named_train(p, s, name);
@@ -267,7 +277,7 @@ static json_t *pipe_trained(Pipe *p, Scope *s, const Ast *name, const Net *net) 
         return elab_error(s, DIAG_E0504, name->range,
                           "'%s' is not trained yet: 'start' names a train of the file that stands above", name->name),
                NULL;
-    if (use->net != net)
+    if (!same_parameters(use->net->model, net->model))
         return elab_error(s, DIAG_E0504, name->range, "'%s' has the parameters of %s, this net is %s", name->name,
                           use->net->model->name, net->model->name),
                NULL;

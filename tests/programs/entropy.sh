@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# lower_entropy of std.defences: on two classes every pixel moves by the way that is allowed, where the box lets it.
+# lower_entropy of std.defences: on two classes every pixel moves by the way that is allowed, where the box lets it.  And
+# the same along one solve, whose state has the input.
 source "$(dirname "$0")/lib.sh"
 data 400
 expect 0 '' timeout 200 "$DEQ" run "$PROGRAMS/entropy.deq" --precision f64
@@ -14,4 +15,15 @@ moved far 0.045   # 1.5 radius: three steps of 0.02 end at the radius 0.03
 moved half 0.0225 # 1.5 times three steps of 0.005
 awk -v a="$(cell $table 1 before)" -v b="$(cell $table 1 after)" 'BEGIN { exit !(b > 0 && b < 0.9 * a) }' || fail "the entropy was $(cell $table 1 before), and is $(cell $table 1 after)"
 awk -v a="$(cell $table 1 attacked)" -v b="$(cell $table 1 known)" -v c="$(cell $table 1 plain)" 'BEGIN { exit !(b < c - 0.1 && a > 0) }' || fail "the attack that knows the defence is none"
+# Along one solve, of a net whose cell forgets its state: 30 steps before the last evaluation, as in one go.
+column() { cell results/$1/along.csv 1 "$2"; }
+sed 's/normal(std: 0.1)/zeros()/; s/^  epochs: .*/&\n  freeze:   [W]/' "$PROGRAMS/along.deq" >forgets.deq
+expect 0 'guarded: Guarded begins with the weights of net' timeout 200 "$DEQ" run forgets.deq --precision f64
+awk -v a="$(column forgets after)" -v b="$(column forgets separate)" -v c="$(column forgets before)" 'BEGIN { exit !(a - b < 1e-8 && b - a < 1e-8 && a < 0.95 * c) }' ||
+  fail "the entropy was $(column forgets before), is $(column forgets after), in one go $(column forgets separate)"
+# One that remembers: the way there lowers the entropy, and an attack through it is one.
+expect 0 '' timeout 200 "$DEQ" run "$PROGRAMS/along.deq"
+awk -v a="$(column along after)" -v b="$(column along before)" -v c="$(column along known)" -v d="$(column along clean)" 'BEGIN { exit !(a < 0.9 * b && c < d - 0.1) }' ||
+  fail "the entropy was $(column along before), is $(column along after); $(column along known) of $(column along clean) are left"
+checks=$((checks + 2))
 done_testing
