@@ -17,7 +17,7 @@ awk -v a="$(cell $table 1 before)" -v b="$(cell $table 1 after)" 'BEGIN { exit !
 awk -v a="$(cell $table 1 attacked)" -v b="$(cell $table 1 known)" -v c="$(cell $table 1 plain)" 'BEGIN { exit !(b < c - 0.1 && a > 0) }' || fail "the attack that knows the defence is none"
 # Along one solve, of a net whose cell forgets its state: 30 steps before the last evaluation, as in one go.
 column() { cell results/$1/along.csv 1 "$2"; }
-sed 's/normal(std: 0.1)/zeros()/; s/^  epochs: .*/&\n  freeze:   [W]/' "$PROGRAMS/along.deq" >forgets.deq
+sed 's/normal(std: 0.1)/zeros()/; s/epochs: 4;/& freeze: [W];/' "$PROGRAMS/along.deq" >forgets.deq
 expect 0 'guarded: Guarded begins with the weights of net' timeout 200 "$DEQ" run forgets.deq --precision f64
 awk -v a="$(column forgets after)" -v b="$(column forgets separate)" -v c="$(column forgets before)" 'BEGIN { exit !(a - b < 1e-8 && b - a < 1e-8 && a < 0.95 * c) }' ||
   fail "the entropy was $(column forgets before), is $(column forgets after), in one go $(column forgets separate)"
