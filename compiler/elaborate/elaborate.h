@@ -171,6 +171,8 @@ Build *build_new(Arena *a, const char *name, Build *outer);
 bool run_for(Scope *s, const Ast *loop, Value *result);
 /* Runs a statement that any body may hold: LET and FN.  False when it is another kind. */
 bool statement(Scope *s, const Ast *stmt);
+/* What the name is bound to in the scope; a sweep of another experiment is known by its path.  NULL: nothing. */
+const Value *scope_value(const Scope *s, const Ast *e);
 /* What a name stands for after following sweep variables and consts: the tree and the scope to evaluate it in. */
 const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out);
 /* Is it `none`, or a sweep's variable with that value here? */

@@ -108,13 +108,15 @@ Value eval_shaped(Scope *s, const Ast *e, Shape shape) {
 }
 
 /* ---- names ---- */
+const Value *scope_value(const Scope *s, const Ast *e) {
+    if (e->kind == AST_NAME) return env_find(s->env, e->name);
+    return item_experiment(e) && e->ref ? env_find(s->env, item_path(s->elab->arena, e)) : NULL;
+}
+
 const Ast *resolve_ast(Scope *s, const Ast *e, Scope *out) {
     *out = *s;
     for (int k = 0; k < MAX_DEPTH; k++) {
-        const bool item = item_experiment(e) && e->ref; /* a sweep of another experiment is known by its path */
-        const Value *v = e->kind == AST_NAME ? env_find(out->env, e->name)
-                         : item              ? env_find(out->env, item_path(s->elab->arena, e))
-                                             : NULL;
+        const Value *v = scope_value(out, e);
         const Ast *d = e->kind == AST_NAME || e->kind == AST_MEMBER || e->kind == AST_WRITTEN ? e->ref : NULL;
         if (v && v->kind == VALUE_AST) {
             e = v->ast;

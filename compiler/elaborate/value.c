@@ -50,8 +50,7 @@ static bool same_written(const Ast *a, const Scope *in_a, const Ast *b, const Sc
     if (a->kind != b->kind || a->number != b->number || a->nkids != b->nkids ||
         (a->name == NULL) != (b->name == NULL) || (a->name && strcmp(a->name, b->name) != 0))
         return false;
-    const Value *x = a->kind == AST_NAME ? env_find(in_a->env, a->name) : NULL,
-                *y = a->kind == AST_NAME ? env_find(in_b->env, b->name) : NULL;
+    const Value *x = scope_value(in_a, a), *y = scope_value(in_b, b);
     if (x && y && x->kind == VALUE_AST && y->kind == VALUE_AST)
         return same_written(x->ast, x->scope ? x->scope : in_a, y->ast, y->scope ? y->scope : in_b);
     if (x || y) return x && y && same_value(x, y);

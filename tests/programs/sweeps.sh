@@ -98,13 +98,19 @@ experiment swept {
   let value = cross_entropy(net, quadrants.test)
   table "swept" { rows: k; columns: [value] }
 }
+experiment again {
+  train other = Scaled[4](scale: swept.k * ones) on quadrants.train { ..recipe }
+  let value = cross_entropy(other, quadrants.test)
+  table "again" { rows: swept.k; columns: [value] }
+}
 END
 } >scaled.deq
 expect 0 '' "${deq[@]}" run scaled.deq
 nothing=$(cell results/scaled/alone.csv 1 nothing) as_is=$(cell results/scaled/alone.csv 1 as_is)
 awk -v v="$nothing" 'BEGIN { exit !((v - log(4)) ^ 2 < 1e-10) }' || fail "a net whose outputs are zero has the loss $nothing"
 [[ $(cell results/scaled/swept.csv 1 value) == "$nothing" && $(cell results/scaled/swept.csv 2 value) == "$as_is" ]] || fail "the nets of a sweep are not those written out"
-checks=$((checks + 2))
+[[ $(cell results/scaled/again.csv 1 value) == "$nothing" && $(cell results/scaled/again.csv 2 value) == "$as_is" ]] || fail "the nets of a sweep of another experiment are not those written out"
+checks=$((checks + 3))
 
 # ---- none: no attack, no defence ----
 {
