@@ -1,5 +1,6 @@
-# Writes OUT: every .deq file under ROOT as a byte array, and the table {"std.layers", text, length}.
-file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/*.deq)
+# Writes OUT: every file under ROOT that ends in .EXTENSION as a byte array, and TABLE of rows {"std.layers", text, length},
+# whose names begin with PREFIX.
+file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/*.${EXTENSION})
 list(SORT files)
 set(text "#include <stddef.h>\n")
 set(rows "")
@@ -7,11 +8,11 @@ set(n 0)
 foreach(f ${files})
   file(READ ${ROOT}/${f} bytes HEX)
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
-  string(REGEX REPLACE "\\.deq$" "" module ${f})
+  string(REGEX REPLACE "\\.${EXTENSION}$" "" module ${f})
   string(REPLACE "/" "." module ${module})
   string(APPEND text "static const char text_${n}[] = {${bytes}0};\n")
-  string(APPEND rows "    {\"std.${module}\", text_${n}, sizeof text_${n} - 1},\n")
+  string(APPEND rows "    {\"${PREFIX}${module}\", text_${n}, sizeof text_${n} - 1},\n")
   math(EXPR n "${n} + 1")
 endforeach()
-string(APPEND text "const struct { const char *path, *text; size_t length; } stdlib_modules[] = {\n${rows}    {NULL, NULL, 0},\n};\n")
+string(APPEND text "const struct { const char *path, *text; size_t length; } ${TABLE}[] = {\n${rows}    {NULL, NULL, 0},\n};\n")
 file(WRITE ${OUT} "${text}")

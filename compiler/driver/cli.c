@@ -158,6 +158,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_budget: cli->budget = seconds(state, text); break;
     case FLAG_checkpoint: cli->checkpoint = text; break;
     case FLAG_map: cli->map = text; break;
+    case FLAG_into: cli->into = text; break;
     case FLAG_adversarial: cli->adversarial = text; break;
     case FLAG_filter: cli->filter = text; break;
     case FLAG_csv: cli->csv = true; break;

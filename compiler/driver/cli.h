@@ -20,6 +20,7 @@ typedef struct Cli {
     int nset, ninclude, nlink;
     const char *results, *checkpoint, *output, *net, *target_cpu, *precision, *math, *map;
     const char *adversarial;    /* export */
+    const char *into;           /* import */
     const char *python;         /* build */
     const char *rows, *compare; /* bench */
     const char *filter, *npz;   /* journal */

@@ -1,5 +1,6 @@
 /* verbs.h - one function a verb: does the work, returns the exit code.
- * Files: verbs.c, verbs_build.c, verbs_emit.c, verbs_gradient.c, verbs_language.c, verbs_program.c, verbs_summary.c. */
+ * Files: verbs.c, verbs_build.c, verbs_emit.c, verbs_gradient.c, verbs_import.c, verbs_language.c, verbs_program.c,
+ * verbs_summary.c. */
 #ifndef DEQ_COMPILER_VERBS_H
 #define DEQ_COMPILER_VERBS_H
 #include "cli.h"
@@ -24,6 +25,11 @@ void verb_diagnostics(const Cli *cli, const Compilation *c);
 int load_linked(const Cli *cli, Compilation *c);
 int output_refused(const deq_error *e);                          /* says what is wrong; the exit code */
 int write_file(const char *path, const char *text, size_t size); /* 0, or an exit code after a message */
+
+/* ---- verbs_build.c ---- */
+/* Whether the script that the options name trains `net`, which then has the script's losses and settings; otherwise the
+ * layer is compiled alone. */
+bool trains_net(const CompileOptions *options, const char *net);
 
 /* ---- verbs_emit.c ---- */
 int verb_emit(const Cli *cli); /* in the place of a verb that --emit stops */

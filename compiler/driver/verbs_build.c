@@ -124,15 +124,15 @@ static int build_program(const Cli *cli, const Compilation *c, const Object *obj
     return code;
 }
 
-/* Whether the script trains --net: its library then has the script's losses.  Otherwise the layer is built alone. */
-static bool trains_net(const Cli *cli) {
+bool trains_net(const CompileOptions *of, const char *net) {
     Compilation c;
-    CompileOptions options = verb_options(cli, STAGE_routines);
+    CompileOptions options = *of;
     options.only = NULL;
     options.use_cache = false;
-    char *net = compile(&options, &c) == 0 ? header_net(c.unit->manifest, cli->net) : NULL;
-    bool found = net != NULL;
-    free(net);
+    options.last = STAGE_routines;
+    char *name = compile(&options, &c) == 0 ? header_net(c.unit->manifest, net) : NULL;
+    bool found = name != NULL;
+    free(name);
     compile_free(&c);
     return found;
 }
@@ -162,7 +162,7 @@ int verb_build(const Cli *cli) {
     if (lib) options.target_cpu = library_cpu(cli);
     options.use_cache = false; /* the object itself is wanted */
     options.single = true;
-    if (lib && cli->net && trains_net(cli)) options.only = NULL;
+    if (lib && cli->net && trains_net(&options, cli->net)) options.only = NULL;
     options.cotangents = lib;
     int code = compile(&options, &c);
     verb_diagnostics(cli, &c);

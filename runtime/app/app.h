@@ -1,5 +1,5 @@
 /* app.h - options of a run, and what is said of files without one.
- * Files: export.c, read_journals.c.  Runs: run.h.  Tests, comparisons and benchmarks: study.h. */
+ * Files: export.c, import.c, read_journals.c.  Runs: run.h.  Tests, comparisons and benchmarks: study.h. */
 #ifndef DEQ_RUNTIME_APP_H
 #define DEQ_RUNTIME_APP_H
 #include "deq_runtime.h"
@@ -34,6 +34,14 @@ typedef struct deq_app_options {
 
 /* Parameters of a checkpoint (or any file of arrays) to `to`, .npz or .safetensors; `map`: a mapping file or NULL. */
 int deq_app_export(const char *from, const char *map, const char *to);
+
+typedef struct deq_import {
+    const char *from, *map; /* a file of arrays; a mapping file or std.maps.NAME, NULL: none */
+    const char *to;         /* the checkpoint; NULL: only told what fits */
+    bool json, quiet;
+} deq_import;
+/* `deq import`: weights of others into the net of that name.  Of the module only the manifest is read. */
+int deq_app_import(const deq_module *module, const char *net, const deq_import *what);
 
 typedef enum deq_journals_form {
     DEQ_JOURNALS_SUMMARY,

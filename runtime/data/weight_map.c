@@ -120,12 +120,39 @@ bool deq_map_parse(const char *path, const char *text, deq_map *out, deq_error *
     return !wrong.count;
 }
 
+/* Generated from stdlib/maps/ by lang/embed.cmake; ends with a NULL path. */
+typedef struct ShippedMap {
+    const char *path, *text;
+    size_t length;
+} ShippedMap;
+extern const ShippedMap deq_shipped_maps[];
+#define SHIPPED "std.maps."
+
+static bool is_shipped(const char *path) { return strncmp(path, SHIPPED, sizeof SHIPPED - 1) == 0; }
+
+char *deq_map_text(const char *path, size_t *size) {
+    if (!is_shipped(path)) return deq_read_whole(path, MAP_LIMIT, size);
+    for (const ShippedMap *m = deq_shipped_maps; m->path; m++)
+        if (!strcmp(m->path, path)) return *size = m->length, strdup(m->text);
+    errno = ENOENT;
+    return NULL;
+}
+
+static bool no_text(const char *path, deq_error *e) {
+    const char *why = strerror(errno);
+    if (!is_shipped(path)) return deq_fail(e, DEQ_WEIGHTS, "cannot read the mapping file '%s': %s", path, why);
+    char names[600] = "";
+    for (const ShippedMap *m = deq_shipped_maps; m->path; m++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? ", " : "", m->path);
+    return deq_fail(e, DEQ_WEIGHTS, "there is no map '%s'; the library has %s", path, names);
+}
+
 bool deq_map_read(const char *path, deq_map *out, deq_error *e) {
     *out = (deq_map){0};
     if (!path) return true;
     size_t size = 0;
-    char *text = deq_read_whole(path, MAP_LIMIT, &size);
-    if (!text) return deq_fail(e, DEQ_WEIGHTS, "cannot read the mapping file '%s': %s", path, strerror(errno));
+    char *text = deq_map_text(path, &size);
+    if (!text) return no_text(path, e);
     bool ok = strlen(text) == size || deq_fail(e, DEQ_WEIGHTS, "the mapping file '%s' holds a zero byte", path);
     ok = ok && deq_map_parse(path, text, out, e);
     free(text);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -43,7 +44,19 @@ typedef struct Load {
     int *source; /* of each parameter: its array in the file; -1: it keeps its value */
     bool *used;  /* of each array */
     deq_error_list wrong;
+    json_t *fits; /* what fits is noted there; NULL: nobody asks */
 } Load;
+
+/* One thing that does not fit. */
+static void complain(Load *l, const char *format, ...) {
+    char text[600];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    deq_error_add(&l->wrong, "%s", text);
+    if (l->fits) json_array_append_new(l->fits, json_pack("{s:s}", "problem", text));
+}
 
 /* "'U' (names.map:3)" */
 static void print_rule(const Load *l, const deq_map_rule *rule, const char *name, char *out, size_t size) {
@@ -53,39 +66,86 @@ static void print_rule(const Load *l, const deq_map_rule *rule, const char *name
         snprintf(out, size, "'%s'", name);
 }
 
+/* A parameter and its array, axis by axis. */
+typedef struct Layout {
+    int rank;
+    int64_t ours[DEQ_RANK], theirs[DEQ_ARRAY_RANK];
+    int axes[DEQ_RANK]; /* axis k of ours is axis axes[k] of theirs */
+} Layout;
+
+static bool same_sizes(const Layout *l) {
+    bool same = true;
+    for (int k = 0; k < l->rank; k++) same &= l->theirs[l->axes[k]] == l->ours[k];
+    return same;
+}
+
+/* Without the axes of size 1. */
+static int squeeze(const int64_t *dim, int rank, int64_t *out) {
+    int n = 0;
+    for (int k = 0; k < rank; k++)
+        if (dim[k] != 1) out[n++] = dim[k];
+    return n;
+}
+
+/* How the array is the parameter's by the rule: axis by axis, or, where the rule counts no axes, without those of size 1. */
+static bool lay_out(const deq_map_rule *rule, const deq_shape *ours, const deq_array *theirs, Layout *out) {
+    *out = (Layout){.rank = ours->rank};
+    memcpy(out->ours, ours->dim, sizeof out->ours);
+    memcpy(out->theirs, theirs->dim, sizeof out->theirs);
+    if (theirs->rank == ours->rank && deq_map_axes(rule, ours->rank, out->axes) && same_sizes(out)) return true;
+    if (!rule || rule->naxes) return false;
+    out->rank = squeeze(ours->dim, ours->rank, out->ours);
+    if (squeeze(theirs->dim, theirs->rank, out->theirs) != out->rank) return false;
+    return deq_map_axes(out->rank < 2 ? NULL : rule, out->rank, out->axes) && same_sizes(out);
+}
+
+static bool turned(const deq_map_rule *rule, const deq_shape *ours, const deq_array *theirs) {
+    return ours->rank == 2 && theirs->rank == 2 && !(rule && (rule->transposed || rule->naxes)) &&
+           theirs->dim[0] == ours->dim[1] && theirs->dim[1] == ours->dim[0];
+}
+
+/* For whoever asks what fits: {"parameter": .., "shape": .., "from": .., "file_shape": .., "axes": [..]}; `theirs` NULL:
+ * it keeps its initial value. */
+static void note_fit(Load *l, const deq_parameter *p, const char *theirs, const int *axes, int rank, const char *have,
+                     const char *want) {
+    if (!l->fits) return;
+    json_t *moved = NULL;
+    for (int k = 0; k < rank; k++)
+        if (axes[k] != k && !moved) moved = json_array();
+    for (int k = 0; moved && k < rank; k++) json_array_append_new(moved, json_integer(axes[k]));
+    json_array_append_new(l->fits, json_pack("{s:s, s:s, s:s?, s:s*, s:o*}", "parameter", p->path, "shape", want,
+                                             "from", theirs, "file_shape", have, "axes", moved));
+}
+
 static void match_parameter(Load *l, int i) {
     const deq_parameter *p = &l->net->parameters[i];
     char theirs[1024], what[1400], have[128], want[128];
-    int axes[DEQ_RANK];
+    Layout layout;
     deq_map_rule *rule = deq_map_find(&l->map, p->path, theirs, sizeof theirs);
     l->source[i] = -1;
-    if (rule && !rule->theirs) return;
+    deq_shape_print(&p->shape, want, sizeof want);
+    if (rule && !rule->theirs) {
+        note_fit(l, p, NULL, NULL, 0, NULL, want);
+        return;
+    }
     print_rule(l, rule, theirs, what, sizeof what);
     deq_tensor *t = deq_tensors_find(&l->file, theirs);
     if (!t) {
-        deq_error_add(&l->wrong, "parameter '%s': the file has no %s", p->path, what);
+        complain(l, "parameter '%s': the file has no %s", p->path, what);
         return;
     }
     l->used[t - l->file.list] = true;
     l->source[i] = (int)(t - l->file.list);
-    deq_shape_print(&p->shape, want, sizeof want);
     deq_dims_print(t->array.dim, t->array.rank, have, sizeof have);
     if (t->problem) {
-        deq_error_add(&l->wrong, "%s %s", what, t->problem);
+        complain(l, "%s %s", what, t->problem);
     } else if (deq_element_whole(t->array.type)) {
-        deq_error_add(&l->wrong, "%s holds %s: parameters are floating-point numbers", what,
-                      deq_element_name(t->array.type));
-    } else if (t->array.rank != p->shape.rank || !deq_map_axes(rule, p->shape.rank, axes)) {
-        deq_error_add(&l->wrong, "parameter '%s' is %s, %s is %s in the file", p->path, want, what, have);
+        complain(l, "%s holds %s: parameters are floating-point numbers", what, deq_element_name(t->array.type));
+    } else if (!lay_out(rule, &p->shape, &t->array, &layout)) {
+        complain(l, "parameter '%s' is %s, %s is %s in the file%s", p->path, want, what, have,
+                 turned(rule, &p->shape, &t->array) ? " (transposed? then write its name with ' in the map)" : "");
     } else {
-        bool same = true, turned = p->shape.rank == 2 && !(rule && (rule->transposed || rule->naxes));
-        for (int k = 0; k < p->shape.rank; k++) {
-            same &= t->array.dim[axes[k]] == p->shape.dim[k];
-            turned &= t->array.dim[1 - k] == p->shape.dim[k];
-        }
-        if (!same)
-            deq_error_add(&l->wrong, "parameter '%s' is %s, %s is %s in the file%s", p->path, want, what, have,
-                          turned ? " (transposed? then write its name with ' in the map)" : "");
+        note_fit(l, p, theirs, layout.axes, layout.rank, have, want);
     }
 }
 
@@ -94,30 +154,29 @@ static void find_leftovers(Load *l) {
         if (!l->used[i] && !deq_map_ignores(&l->map, l->file.list[i].name)) {
             char have[128];
             deq_dims_print(l->file.list[i].array.dim, l->file.list[i].array.rank, have, sizeof have);
-            deq_error_add(&l->wrong, "the file's '%s' %s is no parameter of '%s'", l->file.list[i].name, have,
-                          l->net->name);
+            complain(l, "the file's '%s' %s is no parameter of '%s'", l->file.list[i].name, have, l->net->name);
         }
     for (int i = 0; i < l->map.count; i++)
         if (l->map.rules[i].ours && !l->map.rules[i].used)
-            deq_error_add(&l->wrong, "%s:%d: '%s' is no parameter of '%s'", l->map.path, l->map.rules[i].line,
-                          l->map.rules[i].ours, l->net->name);
+            complain(l, "%s:%d: '%s' is no parameter of '%s'", l->map.path, l->map.rules[i].line, l->map.rules[i].ours,
+                     l->net->name);
 }
 
-/* Copies a into the layout of ours: its axis k is axis axes[k] of a.  The element (of a) that is not finite, or -1. */
-static int64_t convert(const deq_array *a, const int *axes, const int64_t *dim, int rank, int real_bits, void *to) {
+/* Copies a into the layout of ours.  The element (of a) that is not finite, or -1. */
+static int64_t convert(const deq_array *a, const Layout *l, int real_bits, void *to) {
     int64_t stride[DEQ_RANK], index[DEQ_RANK] = {0};
-    for (int k = 0; k < rank; k++) {
+    for (int k = 0; k < l->rank; k++) {
         stride[k] = 1;
-        for (int j = axes[k] + 1; j < rank; j++) stride[k] *= a->dim[j];
+        for (int j = l->axes[k] + 1; j < l->rank; j++) stride[k] *= l->theirs[j];
     }
     for (int64_t i = 0, at = 0; i < a->elements; i++) {
         double v = deq_array_plain(a, at);
         if (real_bits == 64 ? !isfinite(v) : !isfinite((float)v)) return at;
         deq_real_put(real_bits, to, i, v);
-        for (int k = rank; k-- > 0;) {
+        for (int k = l->rank; k-- > 0;) {
             at += stride[k];
-            if (++index[k] < dim[k]) break;
-            at -= dim[k] * stride[k];
+            if (++index[k] < l->ours[k]) break;
+            at -= l->ours[k] * stride[k];
             index[k] = 0;
         }
     }
@@ -128,22 +187,22 @@ static bool read_parameter(Load *l, int i, int real_bits, char *vector, deq_erro
     const deq_parameter *p = &l->net->parameters[i];
     const deq_tensor *t = &l->file.list[l->source[i]];
     char theirs[1024];
-    int axes[DEQ_RANK];
+    Layout layout;
     deq_array a;
     deq_error own = {0};
     if (!deq_tensors_read(&l->file, t, &a, &own)) return deq_fail(e, DEQ_WEIGHTS, "weights: %s", own.text);
-    deq_map_axes(deq_map_find(&l->map, p->path, theirs, sizeof theirs), p->shape.rank, axes);
-    int64_t bad = convert(&a, axes, p->shape.dim, p->shape.rank, real_bits, vector + p->offset);
+    lay_out(deq_map_find(&l->map, p->path, theirs, sizeof theirs), &p->shape, &a, &layout);
+    int64_t bad = convert(&a, &layout, real_bits, vector + p->offset);
     if (bad >= 0)
-        deq_error_add(&l->wrong, "element %" PRId64 " of '%s' is %g: no number of %d bits", bad, t->name,
-                      deq_array_plain(&a, bad), real_bits);
+        complain(l, "element %" PRId64 " of '%s' is %g: no number of %d bits", bad, t->name, deq_array_plain(&a, bad),
+                 real_bits);
     deq_array_free(&a);
     return true;
 }
 
-bool deq_weights_load(const char *path, const char *map, const deq_net_spec *net, int real_bits, void *parameters,
-                      deq_error *e) {
-    Load l = {.net = net};
+bool deq_weights_fit(const char *path, const char *map, const deq_net_spec *net, int real_bits, void *parameters,
+                     json_t *fits, deq_error *e) {
+    Load l = {.net = net, .fits = fits};
     if (!deq_map_read(map, &l.map, e)) return false;
     bool ok = open_weights(path, &l.file, e);
     size_t bytes = (size_t)deq_net_vector_bytes(net, real_bits);
@@ -162,7 +221,9 @@ bool deq_weights_load(const char *path, const char *map, const deq_net_spec *net
     for (int i = 0; ok && !l.wrong.count && i < net->nparameters; i++)
         if (l.source[i] >= 0) ok = read_parameter(&l, i, real_bits, vector, e);
     if (ok && l.wrong.count)
-        ok = deq_fail(e, DEQ_WEIGHTS, "weights '%s' do not fit '%s': %s", path, net->name, deq_error_text(&l.wrong));
+        ok = fits ? deq_fail(e, DEQ_WEIGHTS, "weights '%s' do not fit '%s'", path, net->name)
+                  : deq_fail(e, DEQ_WEIGHTS, "weights '%s' do not fit '%s': %s", path, net->name,
+                             deq_error_text(&l.wrong));
     if (ok) memcpy(parameters, vector, bytes);
     free(vector);
     free(l.source);
@@ -170,6 +231,11 @@ bool deq_weights_load(const char *path, const char *map, const deq_net_spec *net
     deq_tensors_close(&l.file);
     deq_map_free(&l.map);
     return ok;
+}
+
+bool deq_weights_load(const char *path, const char *map, const deq_net_spec *net, int real_bits, void *parameters,
+                      deq_error *e) {
+    return deq_weights_fit(path, map, net, real_bits, parameters, NULL, e);
 }
 
 json_t *deq_weights_settings(const char *path) {
@@ -191,7 +257,7 @@ bool deq_weights_sum(const char *path, const char *map, char out[33], deq_error 
     for (int i = 0; ok && i < 2; i++) {
         const char *file = i ? map : path;
         size_t size = 0;
-        char *bytes = file ? deq_read_whole(file, SIZE_MAX / 2, &size) : NULL;
+        char *bytes = !file ? NULL : i ? deq_map_text(file, &size) : deq_read_whole(file, SIZE_MAX / 2, &size);
         ok = bytes || !file ||
              deq_fail(e, DEQ_WEIGHTS, "%s '%s' cannot be read: %s", i ? "the mapping file" : "weights", file,
                       strerror(errno));
@@ -212,16 +278,19 @@ bool deq_weights_sum(const char *path, const char *map, char out[33], deq_error 
 
 /* The array as the other side of the rule has it: its axis axes[k] is axis k of ours. */
 static bool export_array(const deq_array *a, const deq_map_rule *rule, const char *name, deq_array *out, deq_error *e) {
-    int axes[DEQ_RANK], back[DEQ_RANK];
+    int axes[DEQ_RANK];
+    Layout back = {.rank = a->rank};
     if (!deq_map_axes(rule, a->rank, axes))
         return deq_fail(e, DEQ_WEIGHTS, "the map's line %d rearranges axes that '%s' does not have", rule->line, name);
     *out = (deq_array){.type = a->type == DEQ_F64 ? DEQ_F64 : DEQ_F32, .rank = a->rank, .elements = a->elements};
     for (int k = 0; k < a->rank; k++) {
         out->dim[axes[k]] = a->dim[k];
-        back[axes[k]] = k;
+        back.axes[axes[k]] = k;
+        back.theirs[k] = a->dim[k];
+        back.ours[axes[k]] = a->dim[k];
     }
     if (!deq_array_allocate(out, name, e)) return false;
-    int64_t bad = convert(a, back, out->dim, a->rank, out->type == DEQ_F64 ? 64 : 32, out->values);
+    int64_t bad = convert(a, &back, out->type == DEQ_F64 ? 64 : 32, out->values);
     if (bad < 0) return true;
     deq_array_free(out);
     return deq_fail(e, DEQ_WEIGHTS, "element %" PRId64 " of '%s' is %g: not exported", bad, name,

@@ -325,6 +325,30 @@ static void test_weights(void **state) {
     assert_true(deq_weights_load(path, map, &net, 32, vector, &e));
     assert_true(vector[1] == 3 && vector[16] == -1);
 
+    /* axes of size 1 do not count in a rule, unless it counts axes; without a rule they do */
+    deq_tensor_out ones[] = {{"W", {.type = DEQ_F32, .rank = 4, .dim = {3, 2, 1, 1}, .elements = 6, .values = w}},
+                             {"g", {.type = DEQ_F32, .rank = 3, .dim = {3, 1, 1}, .elements = 3, .values = b}}};
+    assert_true(deq_tensors_write(path, ones, 2, NULL, &e));
+    f = fopen(map, "w");
+    fputs("a.W = W'\na.b = g\n", f);
+    fclose(f);
+    memset(vector, 0, sizeof vector);
+    if (!deq_weights_load(path, map, &net, 32, vector, &e)) fail_msg("%s", e.text);
+    assert_true(vector[0] == 1 && vector[1] == 3 && vector[2] == 5 && vector[3] == 2 && vector[16] == 7 &&
+                vector[18] == 9);
+    f = fopen(map, "w");
+    fputs("a.W = W[1, 0]\na.b = g\n", f);
+    fclose(f);
+    assert_false(deq_weights_load(path, map, &net, 32, vector, &e));
+    assert_non_null(strstr(e.text, "parameter 'a.W' is [2, 3], 'W' ("));
+    assert_non_null(strstr(e.text, "is [3, 2, 1, 1] in the file"));
+    e = (deq_error){0};
+    ones[0].name = "a.W", ones[1].name = "a.b";
+    assert_true(deq_tensors_write(path, ones, 2, NULL, &e));
+    assert_false(deq_weights_load(path, NULL, &net, 32, vector, &e));
+    assert_non_null(strstr(e.text, "parameter 'a.b' is [3], 'a.b' is [3, 1, 1] in the file"));
+    e = (deq_error){0};
+
     /* all that is wrong at once, and nothing is written */
     deq_tensor_out bad[] = {{"a.W", {.type = DEQ_F32, .rank = 2, .dim = {3, 2}, .elements = 6, .values = w}},
                             {"more", {.type = DEQ_F32, .rank = 1, .dim = {3}, .elements = 3, .values = b}}};
