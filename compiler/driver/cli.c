@@ -138,6 +138,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_audit: cli->audit = true; break;
     case FLAG_strict: cli->strict = true; break;
     case FLAG_plan: cli->plan = true; break;
+    case FLAG_watch: cli->watch = true; break;
     case FLAG_lib: cli->lib = true; break;
     case FLAG_set:
         if (!strchr(text, '=')) argp_error(state, "--set takes PATH=VALUE, not '%s'", text);

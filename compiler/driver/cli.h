@@ -13,7 +13,7 @@ typedef struct Cli {
     Verb verb;
     const char **files;
     int nfiles;
-    bool json, memory, summary, check, fresh, no_cache, quiet, examples, strict, plan, audit, lib, has_seed;
+    bool json, memory, summary, check, fresh, no_cache, quiet, examples, strict, plan, audit, watch, lib, has_seed;
     uint64_t seed;
     int threads, optimise, batch;
     const char **set, **include, **link;

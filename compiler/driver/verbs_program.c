@@ -8,6 +8,7 @@
 #include "penalty.h"
 #include "preload.h"
 #include "verbs.h"
+#include "watch.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,8 +150,10 @@ static int execute(const Cli *cli, Execution what) {
     return code;
 }
 
+static int run_once(const Cli *cli) { return execute(cli, RUN); }
+
 int verb_run(const Cli *cli) {
-    if (!cli->examples || cli->json) return execute(cli, RUN);
+    if (!cli->examples || cli->json) return cli->watch ? watch(cli, run_once) : run_once(cli);
     fputs("deq run: --examples goes with --json\n", stderr);
     return EXIT_USAGE;
 }
