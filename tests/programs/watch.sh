@@ -8,7 +8,7 @@ sed 's|^layer Net.*|import widths (hidden)\n\n&|; s|Body\[64, 24\]|Body[64, hidd
 echo 'const hidden: int = 24' >widths.deq
 "$DEQ" check tiny.deq >out 2>&1 || fail "the script of this test"
 watching=
-trap '[[ -z $watching ]] || kill -TERM $watching 2>/dev/null; wait; rm -rf "$WORK"' EXIT
+trap 'if [[ -n $watching ]]; then kill -TERM $watching 2>/dev/null || true; wait; fi; rm -rf "$WORK"' EXIT
 
 # until_said TEXT COUNT: what is said holds TEXT that often
 until_said() {
