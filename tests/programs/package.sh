@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The Debian package: the same bytes twice, nothing of the build's folder in it, lintian content, the quickstart where it was
+# unpacked; and with DEQ_FRESH_ROOT=1, as root, installed by apt in a fresh Debian made by debootstrap (minutes, the network).
+source "$(dirname "$0")/lib.sh"
+for tool in cpack dpkg-deb dpkg-shlibdeps file; do
+  command -v $tool >/dev/null || { echo "skipped: no $tool (Debian: cmake dpkg-dev file)"; exit 77; }
+done
+build=$(dirname "$DEQ")
+grep -q __asan_init "$build/libdeqrt.a" && { echo "skipped: a sanitized program is no package"; exit 77; }
+grep -q '^CMAKE_BUILD_TYPE:STRING=Release' "$build/CMakeCache.txt" || { echo "skipped: packages are of the release build"; exit 77; }
+
+# ---- the package, twice ----
+pack() { # FOLDER
+  (cd "$build" && SOURCE_DATE_EPOCH=1700000000 cpack -G DEB -B "$WORK/$1") >out 2>&1 || fail "cpack"
+  package=$(echo "$WORK/$1"/*.deb)
+  [[ -s $package ]] || fail "cpack made no package"
+}
+expect 1 'set SOURCE_DATE_EPOCH' env -u SOURCE_DATE_EPOCH sh -c "cd '$build' && cpack -G DEB -B '$WORK/undated'"
+pack again
+first=$(sha256sum <"$package")
+pack deb
+[[ $(sha256sum <"$package") == "$first" ]] || fail "two packages of one build have other bytes"
+dpkg-deb -f "$package" Depends | grep -q 'libllvm19' || fail "the package does not depend on LLVM: $(dpkg-deb -f "$package" Depends)"
+dpkg-deb -f "$package" Depends | grep -q 'libjansson4 (>= ' || fail "dpkg-shlibdeps did not run"
+dpkg-deb -c "$package" | awk '$2 != "root/root"' | grep -q . && fail "files that are not root's"
+dpkg-deb -x "$package" root
+grep -rlF "$build" root >found || true
+[[ ! -s found ]] || fail "the folder of the build is in $(head -3 found)"
+grep -rlF "$SOURCE" root >found || true
+[[ ! -s found ]] || fail "the folder of the sources is in $(head -3 found)"
+if command -v lintian >/dev/null; then
+  lintian --fail-on error,warning "$package" >out 2>&1 || fail "lintian"
+  grep -E '^[EW]:' out && fail "lintian has something to say"
+  checks=$((checks + 1))
+else
+  echo "left out: lintian"
+fi
+for file in doc/deq/copyright doc/deq/changelog.gz man/man1/deq.1.gz man/man1/deq-run.1.gz bash-completion/completions/deq doc/deq/examples/quickstart.deq; do
+  [[ -s root/usr/share/$file ]] || fail "$file is not in the package"
+done
+
+# ---- the quickstart, where it was unpacked: its check, its test, and a run where the data are ----
+quickstart() { # COMMAND...: by which deq is called
+  expect 0 '' "$@" check /usr/share/doc/deq/examples/quickstart.deq
+  expect 0 '"version": "[0-9.]*"' "$@" version --json
+}
+cp root/usr/share/doc/deq/examples/quickstart.deq .
+expect 0 '' root/usr/bin/deq check quickstart.deq
+expect 0 '"version": "' root/usr/bin/deq version --json
+data 100
+cp "$PROGRAMS/tiny.deq" .
+expect 0 'clean' root/usr/bin/deq run tiny.deq --no-cache --set net.epochs=1
+
+# ---- a fresh root ----
+if [[ ${DEQ_FRESH_ROOT:-} != 1 ]]; then
+  echo "left out: a fresh root (DEQ_FRESH_ROOT=1, as root, with debootstrap and the network)"
+elif [[ $(id -u) != 0 ]] || ! command -v debootstrap >/dev/null; then
+  fail "a fresh root needs root and debootstrap"
+else
+  expect 0 '' debootstrap --variant=minbase bookworm fresh
+  cp "$package" fresh/tmp/deq.deb
+  expect 0 '' chroot fresh apt-get install -y --no-install-recommends /tmp/deq.deb
+  quickstart chroot fresh deq
+  cp "$PROGRAMS/tiny.deq" t*-images t*-labels fresh/tmp
+  expect 0 'clean' chroot fresh sh -c 'cd /tmp && deq run tiny.deq --set net.epochs=1'
+  expect 0 '' chroot fresh apt-get remove -y deq
+fi
+done_testing
