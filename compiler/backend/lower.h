@@ -109,7 +109,8 @@ typedef struct Product {
     Value m, a, a_row, a_step, b, b_panel, b_step, c, c_row, k;
     uint64_t columns;
     bool initial;
-    Value more; /* not NULL: `initial`, as known when the code runs */
+    Value more;    /* not NULL: the sums go on from c where this is true, as known when the code runs */
+    Value fetches; /* not NULL: and where this is true the next weights are fetched, from b_panel behind b on */
 } Product;
 void product_tiles(Emit *e, Product p, uint64_t rows); /* any number of rows, tile by tile */
 Value product_rows(Emit *e, Value left);               /* rows of the next tile when `left` (at least 1) are left */

@@ -1,7 +1,8 @@
 /* lower_product.c - products: the register-tiled kernel and what is built from it.
  *
  * The kernel keeps m rows x 2 vectors of sums in registers and runs over k with one broadcast element of a for each
- * row. Every sum adds its terms in order of k, so a row's bits do not depend on m. */
+ * row. Every sum adds its terms in order of k, so a row's bits do not depend on m, nor on how
+ * k is divided. */
 #include "lower.h"
 #include <stdio.h>
 
@@ -45,16 +46,36 @@ static void kernel_add(Emit *e, Value initial, Value c, Value c_row, uint32_t m,
     }
 }
 
-/* Weights of the next panel come to the second-level cache while this one is multiplied. */
-static void fetch_ahead(Emit *e, Value b, uint32_t vectors) {
-    for (uint32_t v = 0; v < vectors; v++) {
-        Value args[4] = {emit_offset_constant(e, b, (uint64_t)v * e->lanes * e->real_bytes), emit_i32(e, 0),
-                         emit_i32(e, 2), emit_i32(e, 1)};
-        emit_intrinsic(e, "llvm.prefetch", e->ptr, args, 4);
+/* What the sums start from: c where `initial` says so, else zeros. */
+static void kernel_start(Emit *e, Value initial, Value c, Value c_row, uint32_t m, uint32_t vectors, Value *sums) {
+    LLVMBasicBlockRef before = emit_here(e), load = emit_block(e, "load"), start = emit_block(e, "start");
+    Value old[LOOP_VALUES];
+    LLVMBuildCondBr(e->builder, initial, load, start);
+    emit_at(e, load);
+    kernel_rows(e, c, c_row, m, vectors, old, NULL);
+    LLVMBuildBr(e->builder, start);
+    emit_at(e, start);
+    for (uint32_t i = 0; i < m * vectors; i++) {
+        sums[i] = LLVMBuildPhi(e->builder, e->vector, "");
+        LLVMAddIncoming(sums[i], (Value[]){LLVMConstNull(e->vector), old[i]}, (LLVMBasicBlockRef[]){before, load}, 2);
     }
 }
 
-static void kernel_body(Emit *e, uint32_t m, uint32_t vectors, bool ahead) {
+/* Weights that are multiplied later come to the second-level cache. */
+static void fetch_ahead(Emit *e, Value at) {
+    Value args[4] = {at, emit_i32(e, 0), emit_i32(e, 2), emit_i32(e, 1)};
+    emit_intrinsic(e, "llvm.prefetch", e->ptr, args, 4);
+}
+
+#define FETCHERS 4 /* tiles that share the fetching of a stretch: a power of two */
+
+typedef enum Kind {
+    ADDS,        /* to c, when all is summed, where asked to */
+    GOES_ON,     /* from c, where asked to: a stretch of a tall tile */
+    FETCHES_TOO, /* the same; and fetches a part of the next stretch, K_B_PANEL bytes behind b */
+} Kind;
+
+static void kernel_body(Emit *e, uint32_t m, uint32_t vectors, Kind kind) {
     Value p[K_COUNT];
     for (uint32_t k = 0; k < K_COUNT; k++) p[k] = LLVMGetParam(e->function, k);
     uint32_t vector = e->lanes * e->real_bytes, n = m * vectors;
@@ -62,11 +83,19 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors, bool ahead) {
     loop_begin(&panels, e, emit_i64(e, 0), p[K_PANELS], emit_i64(e, 1), false);
     Value b = loop_carry(&panels, p[K_B]), c = loop_carry(&panels, p[K_C]);
     Loop inner;
-    loop_begin(&inner, e, emit_i64(e, 0), p[K_K], emit_i64(e, 1), false);
     Value sum[LOOP_VALUES], bv[2];
-    for (uint32_t i = 0; i < n; i++) sum[i] = loop_carry(&inner, LLVMConstNull(e->vector));
+    for (uint32_t i = 0; i < n; i++) sum[i] = LLVMConstNull(e->vector);
+    if (kind != ADDS) kernel_start(e, p[K_INITIAL], c, p[K_C_ROW], m, vectors, sum);
+    Value fetched = emit_offset(e, b, p[K_B_PANEL]),
+          fetch_step = LLVMBuildUDiv(e->builder, p[K_B_STEP], emit_i64(e, FETCHERS), "");
+    loop_begin(&inner, e, emit_i64(e, 0), p[K_K], emit_i64(e, 1), false);
+    for (uint32_t i = 0; i < n; i++) sum[i] = loop_carry(&inner, sum[i]);
     Value ap = loop_carry(&inner, p[K_A]), bp = loop_carry(&inner, b), at = ap;
-    if (ahead) fetch_ahead(e, emit_offset(e, bp, p[K_B_PANEL]), vectors);
+    if (kind == FETCHES_TOO) {
+        Value next = loop_carry(&inner, fetched);
+        fetch_ahead(e, next);
+        loop_next(&inner, n + 2, emit_offset(e, next, fetch_step));
+    }
     for (uint32_t v = 0; v < vectors; v++) bv[v] = emit_load_vector(e, emit_offset_constant(e, bp, v * vector), vector);
     for (uint32_t i = 0; i < m; i++) {
         Value a = emit_splat(e, emit_load(e, at));
@@ -78,7 +107,7 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors, bool ahead) {
     loop_next(&inner, n + 1, emit_offset(e, bp, p[K_B_STEP]));
     loop_end(&inner);
     for (uint32_t i = 0; i < n; i++) sum[i] = loop_result(&inner, i);
-    kernel_add(e, p[K_INITIAL], c, p[K_C_ROW], m, vectors, sum);
+    if (kind == ADDS) kernel_add(e, p[K_INITIAL], c, p[K_C_ROW], m, vectors, sum);
     kernel_rows(e, c, p[K_C_ROW], m, vectors, NULL, sum);
     loop_next(&panels, 0, emit_offset(e, b, p[K_B_PANEL]));
     loop_next(&panels, 1, emit_offset_constant(e, c, (uint64_t)vectors * vector));
@@ -86,10 +115,11 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors, bool ahead) {
     LLVMBuildRetVoid(e->builder);
 }
 
-/* `ahead`: for weights that leave the caches. */
-static Value kernel(Emit *e, uint32_t m, uint32_t vectors, bool ahead) {
+static const char *const suffixes[] = {[ADDS] = "", [GOES_ON] = "_on", [FETCHES_TOO] = "_ahead"};
+
+static Value kernel(Emit *e, uint32_t m, uint32_t vectors, Kind kind) {
     char name[64];
-    snprintf(name, sizeof name, "product_%ux%u%s", m, vectors, ahead ? "_ahead" : "");
+    snprintf(name, sizeof name, "product_%ux%u%s", m, vectors, suffixes[kind]);
     Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
     if (f) return f;
     LLVMBasicBlockRef here = emit_here(e);
@@ -97,7 +127,7 @@ static Value kernel(Emit *e, uint32_t m, uint32_t vectors, bool ahead) {
     LLVMGetParamTypes(kernel_type(e), params);
     f = emit_function(e, name, e->none, params, K_COUNT);
     LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
-    kernel_body(e, m, vectors, ahead);
+    kernel_body(e, m, vectors, kind);
     e->function = outer;
     emit_at(e, here);
     return f;
@@ -110,11 +140,12 @@ static bool has_kernel(const Emit *e, uint32_t m) {
     return m <= 2 || m == 4 || (m >= 8 && m % 2 == 0) || m + 1 >= e->tile_rows;
 }
 
-#define LEAST_ROWS 7 /* a tile of fewer rows waits for the weights */
-#define DIVIDED 128  /* from so many rows on, a full tile comes first */
+#define LEAST_ROWS 7      /* a tile of fewer rows waits for the weights */
+#define LEAST_TALL_ROWS 4 /* of a tall tile: for its own sums */
+#define DIVIDED 128       /* from so many rows on, a full tile comes first */
 
 /* first[r]: rows of the first tile when r are left. */
-static void divide_rows(const Emit *e, uint32_t first[DIVIDED]) {
+static void divide_rows(const Emit *e, uint32_t least, uint32_t first[DIVIDED]) {
     double best[DIVIDED] = {0};
     for (uint32_t r = 1; r < DIVIDED; r++) {
         best[r] = 1e9;
@@ -122,20 +153,20 @@ static void divide_rows(const Emit *e, uint32_t first[DIVIDED]) {
             if (!has_kernel(e, m)) continue;
             /* cycles for each element of k: m rows at one a cycle, but no less than b takes to come from the
              * third-level cache, where larger weights stay: every tile reads them again */
-            double cost = (m > LEAST_ROWS ? m : LEAST_ROWS) + 0.5 + best[r - m];
+            double cost = (m > least ? m : least) + 0.5 + best[r - m];
             if (cost <= best[r]) best[r] = cost, first[r] = m;
         }
     }
 }
 
-Value product_rows(Emit *e, Value left) {
-    Value table = LLVMGetNamedGlobal(e->module, "tile_rows"), all[DIVIDED];
+static Value rows_of_tile(Emit *e, Value left, const char *name, uint32_t least) {
+    Value table = LLVMGetNamedGlobal(e->module, name), all[DIVIDED];
     if (!table) {
         uint32_t first[DIVIDED] = {0};
-        divide_rows(e, first);
+        divide_rows(e, least, first);
         for (uint32_t r = 0; r < DIVIDED; r++)
             all[r] = LLVMConstInt(e->i8, r + 1 < DIVIDED ? first[r] : e->tile_rows, false);
-        table = LLVMAddGlobal(e->module, LLVMArrayType2(e->i8, DIVIDED), "tile_rows");
+        table = LLVMAddGlobal(e->module, LLVMArrayType2(e->i8, DIVIDED), name);
         LLVMSetInitializer(table, LLVMConstArray2(e->i8, all, DIVIDED));
         LLVMSetLinkage(table, LLVMPrivateLinkage);
         LLVMSetGlobalConstant(table, true);
@@ -145,13 +176,16 @@ Value product_rows(Emit *e, Value left) {
     return LLVMBuildZExt(e->builder, LLVMBuildLoad2(e->builder, e->i8, at, ""), e->i64, "rows");
 }
 
+Value product_rows(Emit *e, Value left) { return rows_of_tile(e, left, "tile_rows", LEAST_ROWS); }
+
 /* Kernels of two vectors by number of rows, 1 first. */
-static Value kernel_table(Emit *e, bool ahead) {
-    const char *name = ahead ? "products_ahead" : "products";
+static Value kernel_table(Emit *e, Kind kind) {
+    char name[32];
+    snprintf(name, sizeof name, "products%s", suffixes[kind]);
     Value table = LLVMGetNamedGlobal(e->module, name), all[64];
     if (table) return table;
     for (uint32_t m = 1; m <= e->tile_rows; m++)
-        all[m - 1] = has_kernel(e, m) ? kernel(e, m, 2, ahead) : LLVMConstNull(e->ptr);
+        all[m - 1] = has_kernel(e, m) ? kernel(e, m, 2, kind) : LLVMConstNull(e->ptr);
     table = LLVMAddGlobal(e->module, LLVMArrayType2(e->ptr, e->tile_rows), name);
     LLVMSetInitializer(table, LLVMConstArray2(e->ptr, all, e->tile_rows));
     LLVMSetLinkage(table, LLVMPrivateLinkage);
@@ -161,15 +195,17 @@ static Value kernel_table(Emit *e, bool ahead) {
 }
 
 /* Narrow products are a small share of any model: rows are split into 8 + 4 + 2 + 1, so that four kernels do. */
-static Value narrow_kernel(Emit *e) {
-    Value f = LLVMGetNamedFunction(e->module, "product_narrow"), outer = e->function, p[K_COUNT];
+static Value narrow_kernel(Emit *e, Kind kind) {
+    char name[32];
+    snprintf(name, sizeof name, "product_narrow%s", suffixes[kind]);
+    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function, p[K_COUNT];
     if (f) return f;
-    Value kernels[4] = {kernel(e, 8, 1, false), kernel(e, 4, 1, false), kernel(e, 2, 1, false), kernel(e, 1, 1, false)};
+    Value kernels[4] = {kernel(e, 8, 1, kind), kernel(e, 4, 1, kind), kernel(e, 2, 1, kind), kernel(e, 1, 1, kind)};
     LLVMBasicBlockRef here = emit_here(e);
     LLVMTypeRef params[K_COUNT + 1];
     LLVMGetParamTypes(kernel_type(e), params);
     params[K_COUNT] = e->i64; /* rows, at most 15 */
-    f = emit_function(e, "product_narrow", e->none, params, K_COUNT + 1);
+    f = emit_function(e, name, e->none, params, K_COUNT + 1);
     LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
     for (uint32_t k = 0; k < K_COUNT; k++) p[k] = LLVMGetParam(f, k);
     Value m = LLVMGetParam(f, K_COUNT);
@@ -205,13 +241,14 @@ static void call_kernel(Emit *e, const Product *p, uint32_t vectors, Value panel
     Value args[K_COUNT + 1] = {p->a, p->a_row, p->a_step, b,      p->b_panel, p->b_step,
                                c,    p->c_row, p->k,      panels, initial,    p->m};
     if (vectors == 1) {
-        emit_call(e, narrow_kernel(e), args, K_COUNT + 1);
+        emit_call(e, narrow_kernel(e, p->more ? GOES_ON : ADDS), args, K_COUNT + 1);
     } else if (LLVMIsConstant(p->m)) {
-        emit_call(e, kernel(e, (uint32_t)LLVMConstIntGetZExtValue(p->m), 2, false), args, K_COUNT);
+        emit_call(e, kernel(e, (uint32_t)LLVMConstIntGetZExtValue(p->m), 2, ADDS), args, K_COUNT);
     } else {
         Value at[2] = {emit_i64(e, 0), LLVMBuildNSWSub(e->builder, p->m, emit_i64(e, 1), "")},
-              table = kernel_table(e, p->more != NULL);
-        Value entry = LLVMBuildInBoundsGEP2(e->builder, LLVMGlobalGetValueType(table), table, at, 2, "");
+              table = kernel_table(e, p->more ? GOES_ON : ADDS), from = table;
+        if (p->fetches) from = emit_select(e, p->fetches, kernel_table(e, FETCHES_TOO), table);
+        Value entry = LLVMBuildInBoundsGEP2(e->builder, LLVMGlobalGetValueType(table), from, at, 2, "");
         Value f = LLVMBuildLoad2(e->builder, e->ptr, entry, "kernel");
         LLVMBuildCall2(e->builder, kernel_type(e), f, args, K_COUNT, "");
     }
@@ -226,48 +263,66 @@ static void product_tile(Emit *e, const Product *p) {
                 emit_offset_constant(e, p->c, full * e->panel * e->real_bytes));
 }
 
-#define STRETCH 512 /* of k: its elements of a tall tile stay in the second-level cache, and so does a panel of b */
+#define STRETCH 256 /* of k: of a panel of weights, as much as stays in the first-level cache or near it */
 
-/* The rows of a tall tile against weights that outweigh them: every stretch of every panel of b is read once for all
- * rows.  Each stretch adds to the sums before it, whatever the number of rows. */
-static void tall_panel(Emit *e, Product p, uint32_t vectors) {
-    const Value rows = p.m, a = p.a, c = p.c;
+/* The rows of a tall tile against one stretch of one panel.  The first tiles fetch the next stretch, a part each: weights
+ * come from the memory all the time, and not at once.  `packed`: the next stretch is what stands behind this one. */
+static void tall_stretch(Emit *e, Product p, uint32_t vectors, bool packed) {
+    const Value rows = p.m, a = p.a, c = p.c, part = emit_index_mul_value(e, p.k, p.b_step);
     Loop down;
     loop_begin(&down, e, emit_i64(e, 0), rows, emit_i64(e, 1), false);
-    p.m = down.step = product_rows(e, LLVMBuildNSWSub(e->builder, rows, down.index, ""));
+    const Value tile = loop_carry(&down, emit_i64(e, 0));
+    p.m = down.step =
+        rows_of_tile(e, LLVMBuildNSWSub(e->builder, rows, down.index, ""), "tall_tile_rows", LEAST_TALL_ROWS);
+    if (packed) {
+        p.fetches = LLVMBuildICmp(e->builder, LLVMIntULT, tile, emit_i64(e, FETCHERS), "");
+        Value before = LLVMBuildUDiv(e->builder, emit_index_mul_value(e, tile, part), emit_i64(e, FETCHERS), "");
+        p.b_panel = LLVMBuildAdd(e->builder, part, before, "");
+    }
     p.a = emit_offset(e, a, emit_index_mul_value(e, down.index, p.a_row));
     p.c = emit_offset(e, c, emit_index_mul_value(e, down.index, p.c_row));
     call_kernel(e, &p, vectors, emit_i64(e, 1), p.b, p.c);
+    loop_next(&down, 0, emit_index_add(e, tile, emit_i64(e, 1)));
     loop_end(&down);
 }
 
-static void product_tall(Emit *e, Product p, uint64_t k) {
+/* Every stretch is read once for all rows.  Its sums go on from those of the stretch before: the bits are those of a tile
+ * that is not tall. */
+static void tall_panel(Emit *e, Product p, uint64_t k, uint32_t vectors, bool packed) {
+    const Value a = p.a, b = p.b;
+    Loop along;
+    loop_begin(&along, e, emit_i64(e, 0), emit_i64(e, k), emit_i64(e, STRETCH), false);
+    p.k = emit_index_min(e, emit_i64(e, STRETCH), LLVMBuildNSWSub(e->builder, emit_i64(e, k), along.index, ""));
+    p.more = LLVMBuildICmp(e->builder, LLVMIntNE, along.index, emit_i64(e, 0), "");
+    p.a = emit_offset(e, a, emit_index_mul_value(e, along.index, p.a_step));
+    p.b = emit_offset(e, b, emit_index_mul_value(e, along.index, p.b_step));
+    tall_stretch(e, p, vectors, packed);
+    loop_end(&along);
+}
+
+/* Rows against weights that outweigh them, panel by panel: packed ones are read from the first to the last, and a panel's
+ * results stay in the first-level cache. */
+static void product_tall(Emit *e, Product p, uint64_t k, bool packed) {
     const uint64_t full = p.columns / e->panel, rest = p.columns % e->panel;
-    const Value a = p.a, c = p.c;
-    Loop stretches, across;
-    loop_begin(&stretches, e, emit_i64(e, 0), emit_i64(e, k), emit_i64(e, STRETCH), false);
-    p.k = emit_index_min(e, emit_i64(e, STRETCH), LLVMBuildNSWSub(e->builder, emit_i64(e, k), stretches.index, ""));
-    p.more = LLVMBuildICmp(e->builder, LLVMIntNE, stretches.index, emit_i64(e, 0), "");
-    p.a = emit_offset(e, a, emit_index_mul_value(e, stretches.index, p.a_step));
-    const Value b = emit_offset(e, p.b, emit_index_mul_value(e, stretches.index, p.b_step));
+    const Value b = p.b, c = p.c;
     if (full) {
+        Loop across;
         loop_count(&across, e, full);
         p.b = emit_offset(e, b, emit_index_mul_value(e, across.index, p.b_panel));
         p.c = emit_offset(e, c, emit_index_mul(e, across.index, e->panel * e->real_bytes));
-        tall_panel(e, p, 2);
+        tall_panel(e, p, k, 2, packed);
         loop_end(&across);
     }
     if (rest) {
         p.b = emit_offset(e, b, emit_index_mul(e, p.b_panel, full));
         p.c = emit_offset_constant(e, c, full * e->panel * e->real_bytes);
-        tall_panel(e, p, vectors_for(e, rest));
+        tall_panel(e, p, k, vectors_for(e, rest), packed);
     }
-    loop_end(&stretches);
 }
 
 void product_tiles(Emit *e, Product p, uint64_t rows) {
     uint32_t first[DIVIDED] = {0};
-    divide_rows(e, first);
+    divide_rows(e, LEAST_ROWS, first);
     Value a = p.a, c = p.c;
     for (uint64_t done = 0; done < rows;) { /* tiles of one size are a loop */
         uint64_t start = done, m = rows - done < DIVIDED ? first[rows - done] : e->tile_rows;
@@ -335,7 +390,7 @@ static void lower_product(const Site *s) {
         loop_end(&rows);
     }
     if (s->node->batched && l->step->levels[g->level].tall)
-        product_tall(e, p, k);
+        product_tall(e, p, k, packed);
     else
         product_tile(e, &p);
 }

@@ -156,8 +156,11 @@ static void find_levels(Planner *p) {
 
 #define WIDE_ROW (8u << 10) /* bytes: a few rows of more than this leave the first-level cache */
 
-/* Wide rows: images, one at a time; but where products have weights that outweigh a tall tile (dense layers), as many as
- * there are, since reading the weights is what costs. */
+/* Weights of more bytes do not stay in a second-level cache with what is multiplied by them. */
+#define HEAVY_WEIGHTS (2u << 20)
+
+/* Wide rows: images, one at a time.  But where products have weights that outweigh a tall tile (dense layers), as many as
+ * there are, since reading the weights is what costs: those that leave the cache, and all of wide rows. */
 static void find_wide_levels(Planner *p) {
     typedef struct Size {
         uint64_t row, weights; /* bytes: of the widest value, of the largest product's weights */
@@ -178,7 +181,8 @@ static void find_wide_levels(Planner *p) {
     }
     for (uint32_t k = 0; k < p->s->nlevels; k++) {
         p->s->levels[k].wide = sizes[k].row > WIDE_ROW;
-        p->s->levels[k].tall = p->s->levels[k].wide && sizes[k].weights >= TALL_ROWS * sizes[k].row;
+        p->s->levels[k].tall =
+            (p->s->levels[k].wide || sizes[k].weights > HEAVY_WEIGHTS) && sizes[k].weights >= TALL_ROWS * sizes[k].row;
     }
 }
 

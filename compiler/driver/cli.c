@@ -156,6 +156,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_results: cli->results = text; break;
     case FLAG_rows: cli->rows = text; break;
     case FLAG_compare: cli->compare = text; break;
+    case FLAG_processor: cli->processor = true; break;
     case FLAG_budget: cli->budget = seconds(state, text); break;
     case FLAG_checkpoint: cli->checkpoint = text; break;
     case FLAG_map: cli->map = text; break;

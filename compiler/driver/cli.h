@@ -23,6 +23,7 @@ typedef struct Cli {
     const char *into;           /* import */
     const char *python;         /* build */
     const char *rows, *compare; /* bench */
+    bool processor;             /* bench */
     const char *filter, *npz;   /* journal */
     bool csv, merge;
     bool html; /* report */

@@ -128,6 +128,7 @@ static int execute(const Cli *cli, Execution what) {
                            .batch = cli->batch,
                            .rows = cli->rows,
                            .budget = cli->budget,
+                           .processor = cli->processor,
                            .profile = what == PROFILE};
     options.audit = cli->audit;
     for (int k = 0; k < cli->nset; k++) {

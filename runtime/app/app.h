@@ -27,6 +27,7 @@ typedef struct deq_app_options {
     int batch;               /* deq bench: examples of a call; 0: 256 */
     const char *source_text; /* the script, copied beside the results; NULL: not known */
     double budget;           /* deq bench: seconds for a row; 0: 0.4 */
+    bool processor;          /* deq bench: times of processors, not the clock's */
     const char *rows;        /* deq bench: only rows whose names hold this, or one of several, "A|B"; NULL: all */
     bool profile;            /* the module was compiled with timers: say what they show */
     deq_preload *preload;    /* data that were read while the script was compiled; NULL */

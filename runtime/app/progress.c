@@ -14,6 +14,12 @@ double deq_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+double deq_processor_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static double loaded_at;
 __attribute__((constructor)) static void note_start(void) { loaded_at = deq_now(); }
 double deq_since(void) { return deq_now() - loaded_at; }

@@ -23,8 +23,9 @@ typedef struct deq_progress_state {
     double left;        /* seconds, NaN unknown */
 } deq_progress_state;
 
-double deq_now(void);                                            /* seconds, monotonic */
-double deq_since(void);                                          /* seconds since the program was loaded */
+double deq_now(void);           /* seconds, monotonic */
+double deq_processor_now(void); /* seconds that processors have spent on this process */
+double deq_since(void);         /* seconds since the program was loaded */
 void deq_print_duration(char *out, size_t size, double seconds); /* "1:05", "2:01:05" */
 void deq_reporter_open(deq_reporter *r, bool json, bool quiet);
 void deq_report(deq_reporter *r, const char *format, ...) __attribute__((format(printf, 2, 3))); /* text mode, a line */

@@ -14,50 +14,8 @@
 
 #define MOST ANDERSON_MOST
 
-HOT static void residual(vec *g, vec *image, vec *f, const vec *add, const vec *x, int64_t n, double sums[2]) {
-    ACCUMULATORS(a);
-    ACCUMULATORS(b);
-    if (add) ROW_LOOP(n, f[k] += add[k];);
-    ROW_LOOP(n, const vec h = f[k]; const vec t = h - x[k]; image[k] = h; g[k] = t; a[lane] += t * t;
-             b[lane] += h * h;);
-    sums[0] = (double)total4(a);
-    sums[1] = (double)total4(b);
-}
-
-/* out[i] = g . rows[i] for i < count. */
-HOT static void dots(const vec *g, const vec *rows, int count, int64_t n, double *out) {
-    int i = 0;
-    for (; i + 2 <= count; i += 2) { /* two at a time: g is read once for both */
-        const vec *x = rows + i * n, *y = x + n;
-        ACCUMULATORS(a);
-        ACCUMULATORS(b);
-        ROW_LOOP(n, const vec t = g[k]; a[lane] += t * x[k]; b[lane] += t * y[k];);
-        out[i] = (double)total4(a);
-        out[i + 1] = (double)total4(b);
-    }
-    if (i < count) out[i] = (double)row_dot(g, rows + i * n, n);
-}
-
-/* out = sum over i of w[i] (f_i - rest g_i). */
-HOT static void mix(vec *out, const vec *f, const vec *g, const real *w, int count, real rest, int64_t n) {
-    int64_t k = 0;
-    for (; k + 4 <= n; k += 4) {
-        vec sum[4] = {{0}, {0}, {0}, {0}};
-        for (int i = 0; i < count; i++)
-            for (int m = 0; m < 4; m++) sum[m] += w[i] * f[i * n + k + m];
-        if (rest != 0)
-            for (int i = 0; i < count; i++)
-                for (int m = 0; m < 4; m++) sum[m] -= rest * w[i] * g[i * n + k + m];
-        for (int m = 0; m < 4; m++) out[k + m] = sum[m];
-    }
-    for (; k < n; k++) {
-        vec sum = {0};
-        for (int i = 0; i < count; i++) sum += w[i] * f[i * n + k];
-        if (rest != 0)
-            for (int i = 0; i < count; i++) sum -= rest * w[i] * g[i * n + k];
-        out[k] = sum;
-    }
-}
+#define ROWS "anderson_rows.h"
+#include "each_width.h"
 
 /* Weights of the `count` newest points, the newest in slot `newest` of `memory`, from the Gram matrix of their
  * residuals; those of the other slots below `held` are zero.
@@ -150,19 +108,19 @@ void NAME(solve_anderson)(problem *p, deq_space *space) {
             vec *image = row_of(p, images, row * (int64_t)memory), *g = row_of(p, residuals, row * (int64_t)memory);
             if (progress->lowest_step > 0 && progress->lowest_step == step - memory &&
                 !progress->saved) { /* about to be overwritten */
-                mix(row_of(p, p->best, row), image + slot * n, g + slot * n, &one, 1, rest, n);
+                FOR_WIDTH(mix)(row_of(p, p->best, row), image + slot * n, g + slot * n, &one, 1, rest, n);
                 progress->saved = true;
             }
             vec *point = row_of(p, x, i), *h = row_of(p, f, i);
-            residual(g + slot * n, image + slot * n, h, rhs_of(p, i), point, n, sums);
+            FOR_WIDTH(residual)(g + slot * n, image + slot * n, h, rhs_of(p, i), point, n, sums);
             problem_judge(p, i, step, true, sqrt(sums[0]), sqrt(sums[1]));
-            if (rest != 0 && problem_streams(p)) mix(h, image + slot * n, g + slot * n, &one, 1, rest, n);
+            if (rest != 0 && problem_streams(p)) FOR_WIDTH(mix)(h, image + slot * n, g + slot * n, &one, 1, rest, n);
             if (p->ended[i] != DEQ_RUNNING) {
                 int from = returns_last(p, progress, step)                 ? slot
                            : progress->lowest_step > 0 && !progress->saved ? (progress->lowest_step - 1) % memory
                                                                            : -1;
                 if (from >= 0)
-                    mix(row_of(p, p->result, row), image + from * n, g + from * n, &one, 1, rest, n);
+                    FOR_WIDTH(mix)(row_of(p, p->result, row), image + from * n, g + from * n, &one, 1, rest, n);
                 else
                     NAME(problem_return_best)(p, row);
                 continue;
@@ -176,16 +134,16 @@ void NAME(solve_anderson)(problem *p, deq_space *space) {
                                   n, w);
             } else {
                 double *gram = grams + (int64_t)row * memory * memory;
-                dots(g + slot * n, g, held, n, products);
+                FOR_WIDTH(dots)(g + slot * n, g, held, n, products);
                 products[slot] = sums[0];
                 for (int k = 0; k < held; k++) gram[slot * memory + k] = gram[k * memory + slot] = products[k];
                 if (mixes) weights(gram, memory, held, step - first + 1, slot, o->ridge, w);
                 for (int k = 0; k < held && mixes; k++) good = good && isfinite(w[k]);
             }
             if (mixes && good)
-                mix(point, image, g, w, held, rest, n);
+                FOR_WIDTH(mix)(point, image, g, w, held, rest, n);
             else
-                mix(point, image + slot * n, g + slot * n, &one, 1, rest, n);
+                FOR_WIDTH(mix)(point, image + slot * n, g + slot * n, &one, 1, rest, n);
         }
         problem_stream(p, step, f);
         problem_compact(p, x);

@@ -17,21 +17,17 @@
 #include <string.h>
 
 typedef struct history { /* of one example */
-    const vec *rows;     /* directions */
+    const void *rows;    /* directions */
     const real *inverse; /* 1 / d'd of each; 0: its factor is left out */
     const real *steps;   /* alpha of each; NULL: all the same */
     int oldest, count, capacity;
 } history;
 
-HOT static void residual(vec *w, vec *f, const vec *g, const vec *z, int64_t n, double sums[2]) {
-    row_residual(w, f, g, z, n, sums);
-}
-
 typedef struct example { /* whose step is to be made */
     history old;
-    vec *w; /* h(z) - z on entry, the next direction on return */
-    const vec *z;
-    vec *next;     /* z + alpha d */
+    void *w; /* h(z) - z on entry, the next direction on return */
+    const void *z;
+    void *next;    /* z + alpha d */
     real squared;  /* d'd */
     real rounding; /* d'd of a direction that may be all rounding: B learns nothing from it */
     bool skip;     /* leave the last factor out */
@@ -43,77 +39,20 @@ typedef struct example { /* whose step is to be made */
  * units none of 20 converged, with 1 unit 19, with this one all (`programs.weights`). */
 #define ROUNDING (0.25f * REAL_EPSILON * REAL_EPSILON)
 
-/* One pass over the directions for `lanes` examples side by side: each waits for its own dot products, so four of them
- * hide the waiting of short states.  Their counts and oldest slots agree. */
-INLINE void advance_body(example *e, const int lanes, real alpha, const int64_t n) {
-    real rest[MOST_LANES], t[MOST_LANES], scale[MOST_LANES], back[MOST_LANES];
-    const int count = e[0].old.count, capacity = e[0].old.capacity;
-    int at = e[0].old.oldest;
-    const vec *d[MOST_LANES];
-    for (int x = 0; x < lanes; x++) {
-        e[x].skip = false;
-        rest[x] = 1 - alpha, scale[x] = 1, back[x] = 0;
-        d[x] = e[x].w;
-    }
-    if (count > 0) {
-        for (int x = 0; x < lanes; x++) {
-            d[x] = e[x].old.rows + at * n;
-            t[x] = row_dot(d[x], e[x].w, n);
-        }
-        for (int i = 1; i < count; i++) {
-            real c[MOST_LANES];
-            vec *w[MOST_LANES], sums[MOST_LANES][4];
-            for (int x = 0; x < lanes; x++) {
-                c[x] = t[x] * e[x].old.inverse[at];
-                if (e[x].old.steps) rest[x] = 1 - e[x].old.steps[at];
-                if (rest[x] != 0) row_axpy(e[x].w, -rest[x] * c[x], d[x], n);
-            }
-            at = at + 1 == capacity ? 0 : at + 1;
-            for (int x = 0; x < lanes; x++) {
-                d[x] = e[x].old.rows + at * n, w[x] = e[x].w;
-                for (int k = 0; k < 4; k++) sums[x][k] = (vec){0};
-            }
-            ROW_LOOP(
-                n, for (int x = 0; x < lanes; x++) {
-                    const vec v = d[x][k];
-                    const vec s = w[x][k] + c[x] * v;
-                    w[x][k] = s;
-                    sums[x][lane] += s * v;
-                });
-            for (int x = 0; x < lanes; x++) t[x] = total4(sums[x]);
-        }
-        for (int x = 0; x < lanes; x++) {
-            const real c = t[x] * e[x].old.inverse[at], left = 1 - c;
-            e[x].skip = !(left > 64 * REAL_EPSILON || left < -64 * REAL_EPSILON);
-            if (e[x].skip) continue;
-            scale[x] = 1 / left;
-            if (e[x].old.steps) rest[x] = 1 - e[x].old.steps[at];
-            back[x] = -rest[x] * c * scale[x];
-        }
-    }
-    for (int x = 0; x < lanes; x++) {
-        ACCUMULATORS(a);
-        vec *w = e[x].w, *next = e[x].next;
-        const vec *z = e[x].z, *before = d[x];
-        const real by = scale[x], plus = back[x];
-        if (plus != 0)
-            row_scale(w, by, w, n), row_axpy(w, plus, before, n);
-        else if (by != 1)
-            row_scale(w, by, w, n);
-        ROW_LOOP(n, const vec s = w[k]; next[k] = z[k] + alpha * s; a[lane] += s * s;);
-        e[x].squared = total4(a);
-    }
-}
+#define ROWS "broyden_rows.h"
+#include "each_width.h"
 
-HOT static void advance_one(example *e, real alpha, int64_t n) { advance_body(e, 1, alpha, n); }
-HOT static void advance_two(example *e, real alpha, int64_t n) { advance_body(e, 2, alpha, n); }
-HOT static void advance_four(example *e, real alpha, int64_t n) { advance_body(e, 4, alpha, n); }
 #define SIDE_BY_SIDE 64 /* vectors: longer rows hide the waiting by themselves and want the cache for one history */
 
 static void advance(example *e, int lanes, real alpha, int64_t n) {
     for (int x = 0; x < lanes;) {
         const int left = n <= SIDE_BY_SIDE ? lanes - x : 1, some = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        (some == 4 ? advance_four : some == 2 ? advance_two : advance_one)(e + x, alpha, n);
+        if (some == 4)
+            FOR_WIDTH(advance_four)(e + x, alpha, n);
+        else if (some == 2)
+            FOR_WIDTH(advance_two)(e + x, alpha, n);
+        else
+            FOR_WIDTH(advance_one)(e + x, alpha, n);
         x += some;
     }
 }
@@ -128,18 +67,9 @@ static void make_steps(example *e, real *const *inverses, int lanes, int slot, i
     }
 }
 
-HOT void NAME(broyden_transposed)(vec *w, const vec *directions, const real *inverse, const real *steps, int capacity,
-                                  int newest, int factors, real step, int64_t n) {
-    real rest = 1 - step;
-    int at = newest;
-    real t = row_dot(directions + at * n, w, n);
-    for (int k = 0; k < factors; k++) {
-        at = at == 0 ? capacity - 1 : at - 1;
-        const vec *d = directions + at * n;
-        if (steps) rest = 1 - steps[at];
-        if (rest != 0) t -= rest * row_dot(d, w, n);
-        t = row_axpy_dot(w, t * inverse[at], d, d, n);
-    }
+void NAME(broyden_transposed)(vec *w, const vec *directions, const real *inverse, const real *steps, int capacity,
+                              int newest, int factors, real step, int64_t n) {
+    FOR_WIDTH(transposed)(w, directions, inverse, steps, capacity, newest, factors, step, n);
 }
 
 /* The line search on the step that led to z; where it shortened one, what the ride keeps of z is made again. */
@@ -221,7 +151,7 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
             real *inverses = inverse + row * (int64_t)capacity;
             vec *w = mine + (end ? capacity : slot) * p->vectors;
             const vec *state = row_of(p, z, i);
-            residual(w, row_of(p, f, i), rhs_of(p, i), state, p->vectors, sums);
+            FOR_WIDTH(residual)(w, row_of(p, f, i), rhs_of(p, i), state, p->vectors, sums);
             if (!problem_judge(p, i, step, step > 0, sqrt(sums[0]), sqrt(sums[1])) && step > 1 &&
                 q->lowest_step == step - 1 && !q->saved) {
                 memcpy(row_of(p, p->best, row), row_of(p, next, p->previous[i]), row_bytes);

@@ -36,14 +36,17 @@ typedef struct Row {
     int threads;   /* that the row can use: the peak it is compared with */
 } Row;
 
+/* Of a call: of the clock, or of the processors. */
+static double now(const deq_app *app) { return app->options->processor ? deq_processor_now() : deq_now(); }
+
 /* Calls `work` again and again; sorted times, at most REPEATS. */
 static bool repeat(Bench *b, const char *name, BenchWork *work, const void *what, double times[REPEATS], int *count) {
     double began = deq_now(), budget = b->app->options->budget > 0 ? b->app->options->budget : SECONDS_EACH;
     *count = 0;
     do {
-        double start = deq_now();
+        double start = now(b->app);
         if (!work(b, what)) return false;
-        times[0] = deq_now() - start;
+        times[0] = now(b->app) - start;
     } while (deq_now() - began < WARM * budget);
     if (times[0] > MOST * budget) {
         *count = 1;
@@ -53,9 +56,9 @@ static bool repeat(Bench *b, const char *name, BenchWork *work, const void *what
     while (*count < REPEATS && (*count < 3 || deq_now() - began < budget) &&
            (*count < 1 || deq_now() - began < MOST * budget)) {
         if (deq_interrupted()) return deq_fail(b->e, DEQ_INTERRUPTED, "stopped while timing '%s'", name);
-        double start = deq_now();
+        double start = now(b->app);
         if (!work(b, what)) return false;
-        times[(*count)++] = deq_now() - start;
+        times[(*count)++] = now(b->app) - start;
     }
     deq_sort(times, (size_t)*count);
     return true;
@@ -137,17 +140,17 @@ static void peak_task(void *context, int worker, int64_t task) {
     (p->bits == 32 ? deq_peak_work_f32 : deq_peak_work_f64)(p->rounds, p->many);
 }
 
-/* FLOP/s of `threads` threads, all of them busy: the best of a few attempts of some milliseconds. */
-static bool measure_peak(int bits, int threads, double *best, deq_error *e) {
+/* FLOP/s of `threads` threads, all of them busy (of each second of processors, those of one): the best of a few attempts of some milliseconds. */
+static bool measure_peak(const deq_app *app, int bits, int threads, double *best, deq_error *e) {
     deq_pool *pool = deq_pool_new(threads);
     if (!pool) return deq_fail(e, DEQ_MEMORY, "threads for the measurement of the peak");
     *best = 0;
     for (int attempt = 0; attempt < 12; attempt++) {
         Peak p = {bits, attempt & 1, 2000000};
         double flops = (bits == 32 ? deq_peak_work_f32 : deq_peak_work_f64)(1, p.many) * (double)p.rounds;
-        double start = deq_now();
+        double start = now(app);
         deq_pool_run(pool, threads, peak_task, &p);
-        double rate = flops * threads / (deq_now() - start);
+        double rate = flops * threads / (now(app) - start);
         if (rate > *best) *best = rate;
     }
     deq_pool_free(pool);
@@ -199,7 +202,8 @@ static bool of_batch(Bench *b, const Routine *r, double *seconds) {
     *seconds = 0;
     if (!r->function) return true;
     if (!repeat(b, "a routine", call_routine, r, times, &count)) return false;
-    *seconds = times[count / 2] * (double)((blocks + b->threads - 1) / b->threads);
+    const int64_t side = b->app->options->processor ? 1 : b->threads; /* blocks at a time */
+    *seconds = times[count / 2] * (double)((blocks + side - 1) / side);
     return true;
 }
 
@@ -410,8 +414,8 @@ int deq_app_bench(const deq_module *module, const deq_app_options *options) {
     bool ok = deq_app_open(&app, module, options, &e);
     for (int i = 0; ok && i < app.manifest->nnets; i++)
         ok = bench_memory(&(Bench){.app = &app, .net = &app.manifest->nets[i], .batch = batch_of(options), .e = &e});
-    ok = ok && deq_app_apply_settings(&app, &e) && measure_peak(bits, 1, &peak[0], &e) &&
-         measure_peak(bits, threads, &peak[1], &e);
+    ok = ok && deq_app_apply_settings(&app, &e) && measure_peak(&app, bits, 1, &peak[0], &e) &&
+         measure_peak(&app, bits, threads, &peak[1], &e);
     for (int i = 0; ok && i < app.manifest->nnets; i++) ok = bench_net(&app, &app.manifest->nets[i], peak, threads, &e);
     if (!ok) deq_report_error(&app.reporter, &e);
     deq_app_close(&app);

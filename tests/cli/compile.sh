@@ -77,6 +77,9 @@ grep -q '"name":"predict, picard 8".*"evaluations":11[.,}]' costs.json || fail "
 [[ $(grep -c '"event":"bench_memory".*"growth":[1-9]' several.json) == 1 ]] || fail "bench: the memory of one training step"
 [[ $(grep -c '"event":"bench",' several.json) == 2 ]] || fail "bench: the rows of two names: $(cat several.json)"
 expect 64 'budget' "$DEQ" bench tiny.deq --budget 0
+# processors' time
+"$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'predict, broyden 8' --budget 0.01 --processor --json >spent.json || fail "bench --processor"
+grep -q '"name":"predict, broyden 8".*"median":[0-9.e-]*[1-9]' spent.json || fail "bench --processor: no time"
 sed 's/"median":[0-9.e-]*/"median":1000.0/' old.json >new.json
 expect 0 'slower' "$DEQ" bench --compare old.json new.json
 grep -q 'f (one block)' out || fail "the comparison names no row"
