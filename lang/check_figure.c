@@ -1,7 +1,7 @@
 /* check_figure.c - figures of an experiment, and the files that tables and figures are written to. */
 #include "checker.h"
 #include "labels.h"
-#include <ctype.h>
+#include "names.h"
 #include <string.h>
 
 typedef enum FigureKind {
@@ -272,25 +272,10 @@ void check_figure(Checker *c, Ast *figure) {
 }
 
 /* ---- names of files ---- */
-enum { MOST_NAME = 120 };
-
-/* As the runtime calls its files: runs of characters that a file name does not hold become one '-'. */
-static void file_name(const char *text, char out[MOST_NAME + 1]) {
-    char *to = out;
-    bool gap = false;
-    for (const char *at = text; *at && to < out + MOST_NAME; at++) {
-        const bool plain = isalnum((unsigned char)*at) || *at == '_' || *at == '-' || (*at == '.' && at != text);
-        if (plain || !gap) *to++ = plain ? *at : '-';
-        gap = !plain;
-    }
-    if (gap && to - out > 1) to--;
-    *to = '\0';
-}
-
 static bool same_file(const char *a, const char *b) {
-    char first[MOST_NAME + 1], second[MOST_NAME + 1];
-    file_name(a, first);
-    file_name(b, second);
+    char first[DEQ_FILE_NAME + 1], second[DEQ_FILE_NAME + 1]; /* as the runtime calls its files */
+    deq_file_name(a, first);
+    deq_file_name(b, second);
     return strcmp(first, second) == 0;
 }
 

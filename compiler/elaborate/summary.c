@@ -1,6 +1,6 @@
 /* summary.c - what every layer of a net is and costs, for one example: shape, parameters, multiply-adds. */
 #include "elaborate.h"
-#include <string.h>
+#include "names.h"
 
 uint32_t summary_begin(Scope *s, const Instance *i) {
     Net *net = s->net;
@@ -35,11 +35,9 @@ static double multiply_adds(const Model *m, const Graph *g, uint32_t from, uint3
 
 static double parameters_below(const Model *m, const char *path) {
     double sum = 0;
-    size_t length = strlen(path);
     for (uint32_t k = 0; k < m->nparameters; k++) {
         const Parameter *p = &m->parameters[k];
-        bool below = length == 0 || (strncmp(p->path, path, length) == 0 && p->path[length] == '.');
-        if (below && p->trained) sum += (double)shape_count(p->shape);
+        if (deq_path_under(p->path, path) && p->trained) sum += (double)shape_count(p->shape);
     }
     return sum;
 }

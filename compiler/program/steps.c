@@ -1,6 +1,7 @@
 /* steps.c - settings of a training run that say what a step of the optimiser is made of, and what becomes of it: accumulate,
  * clip, freeze, rates, average; and metric, what is logged beside the loss. */
 #include "declarations.h"
+#include "names.h"
 #include "nearest.h"
 #include <string.h>
 
@@ -9,11 +10,6 @@ static bool put_row(Scope *s, const Ast *value, const deq_family *f, const char 
     const char *text = value ? row_text(s, f, value) : "none";
     if (text && strcmp(text, "none") != 0) json_object_set_new(out, key, json_string(text));
     return text != NULL;
-}
-
-static bool below(const char *path, const char *prefix) {
-    const size_t n = strlen(prefix);
-    return strncmp(path, prefix, n) == 0 && (path[n] == 0 || path[n] == '.');
 }
 
 /* The path as a text; NULL, and an error, where no trained parameter stands at it or below. */
@@ -26,7 +22,7 @@ static const char *parameter_path(Scope *s, const Net *net, const Ast *e) {
     if (!ast_path(e, path, sizeof path)) return elab_error(s, DIAG_E0513, e->range, "this is no path"), NULL;
     for (uint32_t k = 0; k < m->nparameters; k++) {
         if (!m->parameters[k].trained) continue;
-        if (below(m->parameters[k].path, path)) return arena_strdup(s->elab->arena, path);
+        if (deq_path_under(m->parameters[k].path, path)) return arena_strdup(s->elab->arena, path);
         if (n < MOST) names[n++] = m->parameters[k].path;
     }
     const char *near = deq_nearest(path, names, n);

@@ -1,6 +1,7 @@
 /* app_settings.c - --set and --seed, applied to the manifest before anything runs. */
 #define _GNU_SOURCE
 #include "app_state.h"
+#include "names.h"
 #include "nearest.h"
 #include <ctype.h>
 #include <errno.h>
@@ -189,11 +190,7 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
     if (!strcmp(key, "defence")) return true; /* of an evaluation, not of a training run */
     const char *rest;
     bool near = deq_fixed_key_find(key, &rest) >= 0;
-    for (int f = 0; f < t->net->nfixed && !near; f++) {
-        const char *prefix = t->net->fixed[f].path;
-        size_t length = strlen(prefix);
-        near = !length || (!strncmp(key, prefix, length) && key[length] == '.');
-    }
+    for (int f = 0; f < t->net->nfixed && !near; f++) near = deq_path_under(key, t->net->fixed[f].path) != NULL;
     if (!near) return true;
     deq_engine *engine = deq_app_engine(app, t->net, e);
     if (!engine) return false;
@@ -421,17 +418,10 @@ typedef struct Assignment {
     Paths *paths;
 } Assignment;
 
-/* What stands behind `name` in the path: "clip" of "first.net.clip"; NULL: it is a path of another name. */
-static const char *key_under(const char *path, const char *name) {
-    const size_t length = strlen(name);
-    if (strncmp(path, name, length)) return NULL;
-    return path[length] == '.' ? path + length + 1 : path[length] ? NULL : path + length;
-}
-
 static bool visit_assign(deq_train_spec *t, void *context) {
     Assignment *a = context;
-    const char *key = key_under(a->path, t->name);
-    if (!key) key = key_under(a->path, t->net->name);
+    const char *key = deq_path_under(a->path, t->name);
+    if (!key) key = deq_path_under(a->path, t->net->name);
     return !key || set_train(a->app, t, key, a->path, a->value, &a->found, a->e);
 }
 

@@ -1,5 +1,6 @@
 /* manifest_train.c - what a step of a training run is made of, and what becomes of it: texts as values and back. */
 #include "manifest_reader.h"
+#include "names.h"
 #include <string.h>
 
 #define X(name)                                                                                                        \
@@ -15,18 +16,13 @@
 DEQ_STEP_RULES(X)
 #undef X
 
-static bool below(const char *path, const char *prefix) {
-    const size_t n = strlen(prefix);
-    return !strncmp(path, prefix, n) && (!path[n] || path[n] == '.');
-}
-
 double deq_train_rate(const deq_train_spec *t, const char *path) {
     size_t longest = 0;
     double rate = 1;
     for (int i = 0; i < t->nfreeze; i++)
-        if (below(path, t->freeze[i])) return 0;
+        if (deq_path_under(path, t->freeze[i])) return 0;
     for (int i = 0; i < t->nrates; i++)
-        if (below(path, t->rates[i].path) && strlen(t->rates[i].path) > longest)
+        if (deq_path_under(path, t->rates[i].path) && strlen(t->rates[i].path) > longest)
             longest = strlen(t->rates[i].path), rate = t->rates[i].factor;
     return rate;
 }
@@ -42,7 +38,7 @@ bool deq_train_share(const deq_train_spec *t) {
 
 bool deq_train_knows(const deq_train_spec *t, const char *path) {
     for (int i = 0; i < t->net->nparameters; i++)
-        if (t->net->parameters[i].trained && below(t->net->parameters[i].path, path)) return true;
+        if (t->net->parameters[i].trained && deq_path_under(t->net->parameters[i].path, path)) return true;
     return false;
 }
 

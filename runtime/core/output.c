@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "output.h"
+#include "names.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,22 +30,8 @@ char *deq_path_join(const char *first, ...) {
 }
 
 char *deq_path_component(const char *text) {
-    char *name = malloc(strlen(text) + 2);
-    if (!name) return NULL;
-    char *to = name;
-    bool replaced = false;
-    for (const char *c = text; *c && to - name < 120; c++) {
-        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' ||
-                     *c == '-' || (*c == '.' && c != text);
-        if (plain)
-            *to++ = *c;
-        else if (!replaced)
-            *to++ = '-';
-        replaced = !plain;
-    }
-    if (replaced && to - name > 1) to--;
-    if (to == name) *to++ = '-';
-    *to = 0;
+    char *name = malloc(DEQ_FILE_NAME + 1);
+    if (name) deq_file_name(text, name);
     return name;
 }
 

@@ -1,15 +1,9 @@
 /* engine_settings.c - settings of a net's fixed points by path, saved and restored as a stack. */
 #include "engine_internal.h"
+#include "names.h"
 #include "worker_plan.h"
 #include <stdlib.h>
 #include <string.h>
-
-/* The setting's key when the path is of this fixed point ("body.forward.tol" of "body"), else NULL. */
-static const char *key_under(const char *fixed_path, const char *path) {
-    size_t length = strlen(fixed_path);
-    if (length == 0) return path;
-    return !strncmp(path, fixed_path, length) && path[length] == '.' ? path + length + 1 : NULL;
-}
 
 static bool is_key(const char *path) {
     const char *rest;
@@ -41,7 +35,7 @@ bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_erro
         return deq_defence_parse(value, &g->defence, e);
     }
     for (int i = 0; i < g->nfixed; i++) {
-        const char *key = key_under(g->fixed[i].path, path);
+        const char *key = deq_path_under(path, g->fixed[i].path);
         if (key && is_key(key) && strlen(g->fixed[i].path) >= longest) {
             chosen = i;
             longest = strlen(g->fixed[i].path);
@@ -49,7 +43,7 @@ bool deq_engine_set(deq_engine *g, const char *path, const char *value, deq_erro
     }
     if (chosen >= 0 && (longest > 0 || !is_key(path))) {
         deq_fixed_settings changed = g->settings[chosen];
-        const char *key = key_under(g->fixed[chosen].path, path);
+        const char *key = deq_path_under(path, g->fixed[chosen].path);
         if (!deq_fixed_set(&changed, key, value, e)) return false;
         for (int i = 0; i < g->nfixed; i++) /* a layer that is called twice has a fixed point for each call */
             if (!strcmp(g->fixed[i].path, g->fixed[chosen].path) && !deq_fixed_set(&g->settings[i], key, value, e))

@@ -58,7 +58,8 @@ expect 0 'results in' "$DEQ" run several.deq tiny
 grep -q '^later\|^other' out && fail "a net was trained that nobody asked for"
 expect 0 'net: found in the cache' "$DEQ" run several.deq started
 [[ -e results/several/tiny.csv && -e results/several/started.csv ]] || fail "the results of the first experiment are gone"
-expect 0 '"name":"inside"\|inside' "$DEQ" run several.deq inside --json
+expect 0 '"event":"table","name":"inside"' "$DEQ" run several.deq inside --json
+grep -q '"event":"table","name":"\(tiny\|started\|transferred\|logged\)"' out && fail "tables of other experiments are made"
 expect 64 "no experiment 'stated' (did you mean 'started'?); the script has: tiny, started, transferred, inside, logged, missing" "$DEQ" run several.deq stated
 sed '/^experiment/,$d' several.deq >none.deq
 expect 64 "no experiment 'tiny'; the script has none" "$DEQ" run none.deq tiny

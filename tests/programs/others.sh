@@ -2,7 +2,7 @@
 # An experiment takes values, nets and sweeps of another one, in a module beside it, and makes nothing again.
 source "$(dirname "$0")/lib.sh"
 data 64
-cp "$PROGRAMS"/{shared,first,second}.deq .
+cp "$PROGRAMS"/{shared,first,second,named}.deq .
 expect 0 'in all 4 trainings and 56 evaluations, which share 28 attacks' "$DEQ" run first.deq --plan
 expect 0 'in all 6 trainings and 62 evaluations, which share 32 attacks' "$DEQ" run second.deq --plan
 grep -q 'first.unused' out && fail "what nothing names is planned"
@@ -19,6 +19,8 @@ expect 0 '' "$DEQ" run first.deq
 expect 0 '' "$DEQ" run first.deq --json
 ran=$(sed -n 's/.*"attacks_run": *\([0-9]*\).*/\1/p' out | awk '{ n += $1 } END { print n + 0 }')
 [[ $ran == 0 ]] || fail "$ran examples are attacked again"
+grep -q '"event":"value"' out || fail "no evaluation is told"
+grep -q '"event":"epoch"' out && fail "an epoch is trained again"
 for row in 1 2 3 4; do
   [[ $(cell results/second/S-first.csv $row first.clean) == $(cell results/first/F.csv $((2 * row - 1)) clean) ]] || fail "the clean accuracy of first"
   [[ $(cell results/second/S-first.csv $row 'first.few + 1') == 4 ]] || fail "a number of first"
@@ -75,5 +77,21 @@ experiment own {
 END
 expect 0 'clean: 2 evaluations over n' "$DEQ" run own.deq --plan # the first item already reads the other net
 checks=$((checks + 2))
+
+# ---- names that members and settings have too; --set lets masks pass where the value is declared ----
+expect 0 '' "$DEQ" run named.deq
+for row in 1 2; do
+  for column in loss loss.steps blind; do
+    [[ -n $(cell results/named/plain.csv $row $column) && $(cell results/named/plain.csv $row $column) == "$(cell results/named/named.csv $row plain.$column)" ]] || fail "plain.$column in row $row"
+  done
+  [[ $(cell results/named/named.csv $row clean) == "$(cell results/named/named.csv $row solved)" ]] || fail "row $row: forward.max and forward are not of the same sweep"
+done
+[[ $(cell results/named/plain.csv 1 loss.steps) == 2 && $(cell results/named/plain.csv 2 loss.steps) == 4 ]] || fail "steps of a loss"
+expect 64 'true or false' "$DEQ" run named.deq named --set plain.allow_masking=yes
+# cut by --set: refused when it runs, unless the experiment that declares the attacked value allows it
+sed 's/ with { on_fail: zero_gradient }//; /^  allow_masking/d' named.deq >set.deq
+cut=(--set plain.net.on_fail=zero_gradient)
+expect 64 "say .allow_masking: true. in the experiment" "$DEQ" run set.deq named -q "${cut[@]}" --set named.allow_masking=true
+expect 0 '' "$DEQ" run set.deq named -q "${cut[@]}" --set plain.allow_masking=true
 no_partial_files
 done_testing

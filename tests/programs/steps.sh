@@ -32,6 +32,20 @@ is boxed_u "$(awk 'BEGIN { printf "%.12f", 1 - 0.01 * 6 * 5 }')"
 is four "$(cell $table 1 one)" && is whole "$(cell $table 1 one)"
 [[ $(cell $table 1 ghost) != "$(cell $table 1 batch)" ]] || fail "the statistics of four batches are those of one"
 
+# the average is of the statistics that a net keeps as well: they begin with 0 and 1, and are moved a tenth of the way
+[[ $(cell $table 1 mean) != "$(cell $table 1 batch)" ]] || fail "the average of a net with statistics is its last step"
+# reals NET NAME: the values of an array of the net, a line each
+reals() {
+  "${deq[@]}" export "results/steps/$1.safetensors" -o "$1.npz" >/dev/null
+  unzip -qo "$1.npz" "$2.npy" -d "$1" && tail -c 64 "$1/$2.npy" | od -An -v -tf8 -w8
+}
+for kept in running_mean:0 running_variance:1; do
+  reals normed_once norm.${kept%:*} >last && reals mean_once norm.${kept%:*} >averaged
+  paste last averaged | awk -v first="${kept#*:}" '{ n++; if (($2 - 0.9 * first - 0.1 * $1) ^ 2 > 1e-24 || $1 == first) bad = 1 } END { exit bad || n != 8 }' ||
+    fail "${kept%:*} is not averaged: $(paste last averaged)"
+done
+checks=$((checks + 3))
+
 # the log: the norm before, the share of steps that were clipped; the metric under its own name, and of the average
 [[ $(cell "$(log by_norm)" 1 gradient_norm),$(cell "$(log by_norm)" 1 clipped) == 5,1 ]] || fail "the log of by_norm"
 [[ $(cell "$(log loosely)" 1 gradient_norm),$(cell "$(log loosely)" 1 clipped) == 5,0 ]] || fail "the log of loosely"
@@ -59,7 +73,8 @@ expect 64 'at_third.*: .*state' "${deq[@]}" run steps.deq --set 'at_third.gradie
 expect 0 'at_any: .*intermediate random(states: 2..4)' "${deq[@]}" run steps.deq --set at_any.intermediate.states=2..4
 
 # the report says it
-expect 0 'Trained with average ema(decay: 0.9\|Trained with accumulate 4' "${deq[@]}" report results/steps
+expect 0 'Trained with average ema(decay: 0.9, warmup: true)' "${deq[@]}" report results/steps
+grep -q 'Trained with accumulate 4\.' out || fail "the report does not say how many batches a step has"
 grep -q 'freeze \["body"\], rates' out || fail "the report does not say what is frozen"
 grep -q '| confidence |' out || fail "the report does not name the metric"
 

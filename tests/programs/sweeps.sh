@@ -128,7 +128,7 @@ experiment n {
 }
 DEQ
 } >none.deq
-expect 0 '' "${deq[@]}" run none.deq
+expect 0 '' "${deq[@]}" run none.deq -n
 at() { cell results/none/n.csv "$1" "$2"; }
 [[ $(at 1 trained) == $(at 1 clean) && $(at 1 attacked) == $(at 1 clean) && $(at 1 defended) == $(at 1 clean) ]] || fail "none is not nothing"
 [[ $(at 3 trained) != $(at 1 trained) && $(at 3 attacked) != $(at 1 attacked) && $(at 2 defended) != $(at 1 defended) ]] || fail "what is not none changes nothing"
