@@ -74,7 +74,7 @@ expect 0 'at_any: .*intermediate random(states: 2..4)' "${deq[@]}" run steps.deq
 
 # the report says it
 expect 0 'Trained with average ema(decay: 0.9, warmup: true)' "${deq[@]}" report results/steps
-grep -q 'Trained with accumulate 4\.' out || fail "the report does not say how many batches a step has"
+grep -q 'Trained with accumulate 4' out || fail "the report does not say how many batches a step has"
 grep -q 'freeze \["body"\], rates' out || fail "the report does not say what is frozen"
 grep -q '| confidence |' out || fail "the report does not name the metric"
 
