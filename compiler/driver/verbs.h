@@ -1,6 +1,6 @@
 /* verbs.h - one function a verb: does the work, returns the exit code.
- * Files: verbs.c, verbs_build.c, verbs_emit.c, verbs_gradient.c, verbs_import.c, verbs_language.c, verbs_program.c,
- * verbs_summary.c. */
+ * Files: verbs.c, verbs_build.c, verbs_emit.c, verbs_eval.c, verbs_gradient.c, verbs_import.c, verbs_language.c,
+ * verbs_program.c, verbs_summary.c. */
 #ifndef DEQ_COMPILER_VERBS_H
 #define DEQ_COMPILER_VERBS_H
 #include "cli.h"

@@ -171,6 +171,18 @@ Unit *pipeline_build(Program *p, const PipelineOptions *o) {
     return unit;
 }
 
+bool pipeline_number(Program *p, const Ast *expression, double *out) {
+    Elaborated el;
+    json_begin(p->arena);
+    bool ok = elaborate(p->arena, p, 8, (Parts){0}, &el);
+    if (ok) {
+        Scope s = scope_of_module(el.elab, p->main);
+        ok = eval_number(&s, expression, out);
+    }
+    json_end();
+    return ok;
+}
+
 bool pipeline_check(Program *p) {
     Elaborated el;
     json_begin(p->arena);

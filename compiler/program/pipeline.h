@@ -29,6 +29,9 @@ Unit *pipeline_build(Program *p, const PipelineOptions *options);
  */
 bool pipeline_check(Program *p);
 
+/* The number that an expression of the main module, resolved and checked, stands for.  False after reporting. */
+bool pipeline_number(Program *p, const Ast *expression, double *out);
+
 /* ---- the elaborated program, before its routines ---- */
 typedef struct Elaborated {
     Elab *elab;

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# deq eval: outputs, states, gradients, constants; inputs of data, of files and drawn; what it refuses.
+source "$(dirname "$0")/lib.sh"
+data 60
+cp "$PROGRAMS/tiny.deq" .
+eval_() { "$DEQ" eval tiny.deq "$@"; }
+
+# ---- what is known exactly ----
+cat >known.deq <<'D'
+const radius: f32 = 8 / 255
+
+layer Twice(x: f32[2, 3]) -> f32[2, 3] {
+  return 2 * x
+}
+
+layer Half(x: f32[3]) -> f32[3] {
+  fixed point z: f32[3] {
+    z = 0.5 * z + x
+
+    forward: picard(tol: 1e-9, max: 60)
+  }
+  return 10 * z
+}
+D
+expect 0 '^4 \* radius + sqrt(9): 3.1254901960784314$' "$DEQ" eval known.deq '4 * radius + sqrt(9)'
+expect 0 '"type":"f64","shape":\[\],"value":0.5}' "$DEQ" eval known.deq '1 / 2' --json
+expect 0 'Twice(random(2)): f32\[2, 2, 3\]' "$DEQ" eval known.deq 'Twice(random(2))' -o twice.npz
+expect 0 '' "$DEQ" eval known.deq 'Twice("twice.npz")' --json
+cp out first
+expect 0 '' "$DEQ" eval known.deq 'Twice(random(2))' --json # the same numbers, from the file and drawn again
+[[ $(sed 's/.*"shape"//' out) == "$(sed 's/.*"shape"//' first)" ]] || fail "inputs of a file and drawn ones differ"
+expect 0 '' "$DEQ" eval known.deq 'Twice(random(2))' --seed 1 --json
+[[ $(sed 's/.*"shape"//' out) != "$(sed 's/.*"shape"//' first)" ]] || fail "the seed does not count"
+expect 0 '^  1: ' "$DEQ" eval known.deq 'Half(random(2))' --precision f64 -o half.npz
+expect 0 '"solves":2,"unconverged":0' "$DEQ" eval known.deq 'Half(random(2))' --precision f64 --json
+python=/usr/bin/python3
+if "$python" -c 'import numpy' 2>/dev/null; then
+  "$python" -c '
+import numpy as n
+t, h = n.load("twice.npz"), n.load("half.npz")
+assert t["value"].dtype == n.float32 and t["value"].shape == (2, 2, 3) and (t["value"] == 2 * t["input"]).all()
+assert h["value"].dtype == n.float64 and abs(h["value"] - 20 * h["input"]).max() < 1e-7 and 0 <= h["input"].min() < h["input"].max() < 1
+n.save("one.npy", n.zeros((2, 3), n.float32)); n.save("wide.npy", n.zeros((2, 4), n.float32))' || fail "values are not what they should be"
+  expect 0 'f32\[1, 2, 3\]' "$DEQ" eval known.deq 'Twice("one.npy")'
+  expect 2 'E0803.*holds \[2, 4\]; an input of .Twice. is \[2, 3\]' "$DEQ" eval known.deq 'Twice("wide.npy")'
+else
+  echo "left out: values with numpy (Debian: python3-numpy)"
+fi
+
+# ---- a trained net: its outputs are those of its checkpoint, its state is that of its fixed point, its gradient has a direction ----
+expect 0 '' "$DEQ" run tiny.deq --set net.epochs=1
+checkpoint=$(made)/net.safetensors
+expect 0 'net(quadrants.test\[0..3\]): f32\[3, 4\]' eval_ 'net(quadrants.test[0..3])'
+grep -q 'parameters are initial ones (seed 0)' out || fail "whose parameters is not said"
+cp out first
+expect 0 '3 solves, 0 did not converge' eval_ 'net(quadrants.test[0..3])' -k "$checkpoint"
+! grep -q 'initial ones' out || fail "the checkpoint is not used"
+[[ $(sed -n 2p out) != "$(sed -n 2p first)" ]] || fail "the checkpoint changes nothing"
+expect 0 'f32\[1, 24\]' eval_ 'net.body(quadrants.test[2])' -k "$checkpoint"
+expect 0 'f32\[2, 1, 8, 8\]' eval_ 'gradient(cross_entropy, net(quadrants.train[0..2]))' -k "$checkpoint"
+expect 0 'f64\[1, 6\]' eval_ 'Body[8, 6](random(1))' --precision f64
+expect 0 'and 12 more' eval_ 'net(quadrants.test[0..20])'
+
+# ---- what it refuses ----
+expect 64 'EXPR is missing' "$DEQ" eval tiny.deq
+expect 1 'EXPR:2:3: error.E0101' eval_ '1 +'
+expect 2 "E0201.*'nett'" eval_ 'nett(quadrants.test[0])'
+expect 2 "E0201.*'radius'" eval_ '2 * radius'
+expect 2 'not a trained net' eval_ net
+expect 3 'E0805' eval_ 'net(quadrants.test[0..3000])'
+expect 64 "'quadrant' is no data" eval_ 'net(quadrant.test[0])'
+expect 64 "needs targets" eval_ 'gradient(cross_entropy, net(random(1)))'
+expect 64 "with the loss 'squared'" eval_ 'gradient(squared, net(quadrants.test[0]))'
+expect 64 "no fixed point 'bodies'" eval_ 'net.bodies(random(1))'
+expect 3 'E0801\|E0802' eval_ 'net("absent.npy")'
+expect 3 'E0811' eval_ 'net(random(1))' -k train-images
+echo mine >mine.npz
+expect 3 'E0821' eval_ 'net(random(1))' -o mine.npz
+no_partial_files
+done_testing
