@@ -14,31 +14,8 @@ typedef struct krylov { /* of one example */
     double *rhs;           /* rotated right-hand side */
 } krylov;
 
-/* w = v - J'v made orthogonal to the basis; h[j] = w . basis[j].  Returns the norm of what is left. */
-HOT static double orthogonalise(vec *w, const vec *t, const vec *v, const vec *basis, int count, int64_t n, double *h) {
-    ROW_LOOP(n, w[k] = v[k] - t[k];);
-    real dot = row_dot(w, basis, n);
-    for (int j = 0; j < count; j++) {
-        h[j] = (double)dot;
-        const vec *x = basis + j * n, *y = j + 1 < count ? x + n : w;
-        dot = row_axpy_dot(w, -dot, x, y, n);
-    }
-    return sqrt((double)dot);
-}
-
-HOT static void scale(vec *a, vec *b, const vec *x, real c, int64_t n) {
-    ROW_LOOP(n, const vec t = c * x[k]; a[k] = t; b[k] = t;);
-}
-
-HOT static void combine(vec *out, const vec *basis, const real *c, int count, int64_t n) {
-    for (int64_t k = 0; k < n; k++) {
-        vec sum = {0};
-        for (int j = 0; j < count; j++) sum += c[j] * basis[j * n + k];
-        out[k] = sum;
-    }
-}
-
-HOT static double norm(const vec *x, int64_t n) { return sqrt((double)row_dot(x, x, n)); }
+#define ROWS "gmres_rows.h"
+#include "each_width.h"
 
 /* u = basis y with r y = rhs over the first `count` directions. */
 static void finish(const problem *p, const krylov *s, int count, real *y, vec *u) {
@@ -48,7 +25,7 @@ static void finish(const problem *p, const krylov *s, int count, real *y, vec *u
         double pivot = s->r[i * (i + 1) / 2 + i];
         y[i] = pivot != 0 ? (real)(sum / pivot) : 0;
     }
-    combine(u, s->basis, y, count, p->vectors);
+    FOR_WIDTH(combine)(u, s->basis, y, count, p->vectors);
 }
 
 /* Takes column k of the Hessenberg matrix into the factorisation; returns the norm of the residual. */
@@ -89,11 +66,11 @@ void NAME(solve_gmres)(problem *p, deq_space *space) {
     for (int64_t i = 0; i < p->active; i++) {
         int32_t row = p->rows[i];
         krylov s = KRYLOV(row);
-        double length = norm(rhs_of(p, i), n);
+        double length = FOR_WIDTH(norm)(rhs_of(p, i), n);
         s.rhs[0] = length;
         p->progress[row].first = length;
         if (length > 0 && isfinite(length)) {
-            scale(s.basis, row_of(p, v, i), rhs_of(p, i), (real)(1 / length), n);
+            FOR_WIDTH(scale)(s.basis, row_of(p, v, i), rhs_of(p, i), (real)(1 / length), n);
             continue;
         }
         /* g = 0 gives u = 0; a g that is not finite is handed on. */
@@ -109,7 +86,8 @@ void NAME(solve_gmres)(problem *p, deq_space *space) {
             krylov s = KRYLOV(row);
             int k = step - 1;
             vec *w = s.basis + step * n;
-            double below = orthogonalise(w, row_of(p, t, i), row_of(p, v, i), s.basis, step, n, s.r + k * (k + 1) / 2);
+            double below =
+                FOR_WIDTH(orthogonalise)(w, row_of(p, t, i), row_of(p, v, i), s.basis, step, n, s.r + k * (k + 1) / 2);
             double length = p->progress[row].first, left = rotate(&s, k, below);
             problem_judge(p, i, step, true, left, o->absolute ? 0 : length);
             progress *q = &p->progress[row];
@@ -122,7 +100,7 @@ void NAME(solve_gmres)(problem *p, deq_space *space) {
                 if (!isfinite(left) && step == 1) memcpy(row_of(p, p->result, row), row_of(p, p->rhs, row), row_bytes);
                 continue;
             }
-            scale(w, row_of(p, v, i), w, (real)(1 / below), n);
+            FOR_WIDTH(scale)(w, row_of(p, v, i), w, (real)(1 / below), n);
         }
         problem_compact(p, v);
     }

@@ -4,20 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* f becomes the next state. */
-HOT static void advance(vec *f, const vec *g, const vec *z, real damping, int64_t n, double sums[2]) {
-    ACCUMULATORS(a);
-    ACCUMULATORS(b);
-    const real keep = 1 - damping;
-    if (g) ROW_LOOP(n, f[k] += g[k];);
-    if (damping == 1)
-        ROW_LOOP(n, const vec t = f[k] - z[k]; a[lane] += t * t; b[lane] += f[k] * f[k];);
-    else
-        ROW_LOOP(n, const vec h = f[k]; const vec t = h - z[k]; a[lane] += t * t; b[lane] += h * h;
-                 f[k] = keep * z[k] + damping * h;);
-    sums[0] = (double)total4(a);
-    sums[1] = (double)total4(b);
-}
+#define ROWS "picard_rows.h"
+#include "each_width.h"
 
 void NAME(solve_picard)(problem *p, deq_space *space) {
     real *z = take_rows(p, space, p->n), *f = take_rows(p, space, p->n);
@@ -29,7 +17,7 @@ void NAME(solve_picard)(problem *p, deq_space *space) {
         for (int64_t i = 0; i < p->active; i++) {
             double sums[2];
             vec *from = row_of(p, z, i), *to = row_of(p, f, i);
-            advance(to, rhs_of(p, i), from, (real)p->options->damping, p->vectors, sums);
+            FOR_WIDTH(advance)(to, rhs_of(p, i), from, (real)p->options->damping, p->vectors, sums);
             int32_t row = p->rows[i];
             progress *q = &p->progress[row];
             if (!problem_judge(p, i, step, true, sqrt(sums[0]), sqrt(sums[1])) && q->lowest_step == step - 1 &&
