@@ -43,6 +43,19 @@ trades 6 1 >/dev/null
 expect 0 '' "${deq[@]}" run trades.deq
 [[ $(cell results/trades/t.csv 1 first) == "$six" && $(cell results/trades/t.csv 1 other) == "$one" ]] || fail "the trainings have each other's beta"
 checks=$((checks + 7))
+# Numbers of a loss of output and target are written out in its routines: trainings that share them share those, and
+# another number adds the loss's own and the attack on it, nothing of the net's.
+smoothed() {
+  sed "s/trades(beta: [0-9]*)/smoothed_cross_entropy(amount: AMOUNT)/; s/^import std.losses.*/import std.losses (cross_entropy, smoothed_cross_entropy)/; s/ with { loss: cross_entropy }//" trades.deq |
+    sed "/^train net/s/AMOUNT/$1/; /^train second/s/AMOUNT/$2/" >smoothed.deq
+  "${deq[@]}" run smoothed.deq --emit=ir >ir 2>out || fail "smoothed.deq does not compile"
+  grep '^routine ' ir >"$3"
+}
+smoothed 0.1 0.1 one
+smoothed 0.1 0.2 two
+[[ $(grep -c . one) == $(grep -vc '_cross_entropy_2_' two) ]] || fail "another number of a loss adds routines of the net: $(diff one two)"
+[[ $(grep -c '_cross_entropy_2_' two) == 5 ]] || fail "another number of a loss adds $(grep -c '_cross_entropy_2_' two) routines of its own, not five"
+checks=$((checks + 2))
 
 # ---- a sweep over nets ----
 {
