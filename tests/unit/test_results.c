@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "checkpoint.h"
 #include "training_log.h"
+#include "names.h"
 #include "number.h"
 #include "output.h"
 #include "random.h"
@@ -409,6 +410,14 @@ static void test_names(void **state) {
         char *name = deq_path_component(pairs[i][0]);
         assert_string_equal(name, pairs[i][1]);
         free(name);
+    }
+    static const char *const under[][3] = {{"body.W", "body", "W"},    {"first.net.clip", "first.net", "clip"},
+                                           {"body", "body", ""},       {"body.W", "", "body.W"},
+                                           {"bodies.W", "body", NULL}, {"body", "body.W", NULL}};
+    for (size_t i = 0; i < sizeof under / sizeof *under; i++) {
+        const char *rest = deq_path_under(under[i][0], under[i][1]);
+        assert_true(!rest == !under[i][2]);
+        if (rest) assert_string_equal(rest, under[i][2]);
     }
 }
 
