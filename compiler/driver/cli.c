@@ -167,6 +167,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_npz: cli->npz = *text == '-' ? beside(text) : text; break;
     case FLAG_merge: cli->merge = true; break;
     case FLAG_html: cli->html = true; break;
+    case FLAG_card: cli->card = true; break;
     case FLAG_output: cli->output = *text == '-' ? beside(text) : text; break;
     case FLAG_python: cli->python = text; break;
     case FLAG_net: cli->net = text; break;

@@ -26,7 +26,7 @@ typedef struct Cli {
     bool processor;             /* bench */
     const char *filter, *npz;   /* journal */
     bool csv, merge;
-    bool html; /* report */
+    bool html, card; /* report */
     double budget;
     bool stops;
     Stage stop_after; /* when it stops */

@@ -109,9 +109,14 @@ int verb_journal(const Cli *cli) {
 }
 
 int verb_report(const Cli *cli) {
+    if (cli->html && cli->card) {
+        fprintf(stderr, "deq report: --html or --card, not both\n");
+        return EXIT_USAGE;
+    }
+    if (cli->card) return deq_app_cards(cli->files[0], cli->output, cli->json);
     if (cli->html) return deq_app_page(cli->files[0], cli->output, cli->json);
     if (cli->output) {
-        fprintf(stderr, "deq report: -o goes with --html\n");
+        fprintf(stderr, "deq report: -o goes with --html and --card\n");
         return EXIT_USAGE;
     }
     return deq_app_report(cli->files[0], &(deq_app_options){.json = cli->json});

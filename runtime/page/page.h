@@ -1,7 +1,7 @@
 /* page.h - `deq report --html`: what a run left in its folder as one file that any browser opens, without a network.
  *
  * Needs: a folder of results as `deq run` writes them (seal.h).  Ensures: nothing that was damaged or changed is shown;
- * the page is written whole or not at all.  Files: page.c, page_markdown.c, page_figure.c, page_numbers.c, page_verdicts.c,
+ * the page is written whole or not at all.  Files: page.c, card.c, page_markdown.c, page_figure.c, page_numbers.c, page_verdicts.c,
  * page_settings.c, page_html.c. */
 #ifndef DEQ_RUNTIME_PAGE_H
 #define DEQ_RUNTIME_PAGE_H
@@ -11,6 +11,9 @@
 
 /* Writes the page of `folder` to `path`; NULL: report.html in the folder.  An exit code (app.h). */
 int deq_app_page(const char *folder, const char *path, bool json);
+
+/* The cards of the evaluations in `folder` (card.c) as one JSON array; NULL: cards.json in the folder.  An exit code. */
+int deq_app_cards(const char *folder, const char *path, bool json);
 
 /* ---- the parts of a page: each writes HTML ---- */
 

@@ -29,7 +29,25 @@ expect 3 'E0821.*not made by deq' "$DEQ" report results/tiny --html -o mine.html
 grep -qx mine mine.html || fail "a file of the user's was written over"
 expect 64 'goes with --html' "$DEQ" report results/tiny -o other.html
 expect 3 'E0822' "$DEQ" report . --html
+# ---- cards: one for the attacked accuracy, in RobustBench's fields, and no claim of AutoAttack ----
+expect 0 '^results/tiny/cards.json: 1 cards$' "$DEQ" report results/tiny --card
+for part in '"name": "net"' '"architecture": "Net"' '"dataset": "quadrants"' '"eps": "0.02"' '"autoattack_acc": null' 'it is no result of AutoAttack' \
+  '"verdict": "reliable"' '"unreliable": false' '"attack_name": "exact through' '"link": null' '"venue": null' '"reported": null' '"additional_data": null'; do
+  grep -q "$part" results/tiny/cards.json || fail "the card has no $part"
+done
+for field in clean robust; do
+  want=$(awk -v v="$(cell results/tiny/tiny.csv 1 $field)" 'BEGIN { printf "%.2f", 100 * v }')
+  grep -q "\"${field}_acc\": \"$want\"" results/tiny/cards.json || fail "the card's $field accuracy is not $want"
+done
+expect 0 '"cards":1' "$DEQ" report results/tiny --card --json -o other.json
+cmp -s results/tiny/cards.json other.json || fail "the same folder gives two cards"
+expect 64 'not both' "$DEQ" report results/tiny --card --html
+expect 3 'E0821' "$DEQ" report results/tiny --card -o mine.html
+expect 3 'E0822' "$DEQ" report . --card
+XDG_CACHE_HOME=$PWD/nowhere expect 3 'whose journal is in the cache' "$DEQ" report results/tiny --card -o none.json
+[[ ! -e none.json ]] || fail "cards of nothing were written"
 sed -i 's/reliable/masked/' results/tiny/tiny-table.json
+expect 3 'E0822.*tiny-table.json' "$DEQ" report results/tiny --card
 expect 3 'E0822.*tiny-table.json' "$DEQ" report results/tiny --html -o changed.html
 [[ ! -e changed.html ]] || fail "a page of changed results was written"
 
