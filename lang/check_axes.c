@@ -180,10 +180,35 @@ static const Type *check_choices(Checker *c, Ast *e) {
     return &type_error;
 }
 
+/* v == masked; NULL: neither side is a verdict. */
+static const Type *check_verdicts(Checker *c, Ast *e) {
+    const Ast *word;
+    int at;
+    const Ast *value = verdict_compared(c->axes->items, e, &word, &at);
+    if (!value) return NULL;
+    const Type *t = check_expr(c, (Ast *)value);
+    if (t->kind != TYPE_ERROR && t->kind != TYPE_VERDICT) return NULL;
+    const bool other = at < 0 && is_verdict(c->axes->items, word);
+    if (other) {
+        if (check_expr(c, (Ast *)word)->kind == TYPE_ERROR) return &type_error;
+    } else {
+        ((Ast *)word)->type = &type_word;
+    }
+    if (t->kind == TYPE_ERROR) return t;
+    if ((other || at >= 0) && strchr("=!", e->name[0])) return &type_bool;
+    diag_help(other || at >= 0
+                  ? diag_report(c->diags, DIAG_E0535, place(e), "verdicts have no order")
+                  : diag_report(c->diags, DIAG_E0535, word->range, "%s is no verdict", text_of_value(c, word)),
+              "compare with '==' or '!=': reliable, suspect, masked");
+    return &type_error;
+}
+
 const Type *check_label_compared(Checker *c, Ast *e) {
     const Ast *sweep;
     int at;
     if (!c->axes) return NULL;
+    const Type *verdicts = check_verdicts(c, e);
+    if (verdicts) return verdicts;
     const Ast *value = label_compared(c->axes->items, e, &sweep, &at);
     if (!value) return check_choices(c, e);
     Ast *label = e->kids[e->kids[0] == value ? 1 : 0];

@@ -251,7 +251,9 @@ static void check_columns(Checker *c, Ast *value) {
             column = SLOT(column, BINARY, left);
         }
         const Type *t = check_expr(c, column);
-        if (t->kind == TYPE_ERROR || type_is_number(t) || sweep_of_value(c->axes->items, column)) continue;
+        if (t->kind == TYPE_ERROR || type_is_number(t) || t->kind == TYPE_VERDICT ||
+            sweep_of_value(c->axes->items, column))
+            continue;
         Diagnostic *d = diag_report(c->diags, DIAG_E0516, column->range,
                                     "a column shows one number for each cell, this is %s", type_text(c->arena, t));
         if (t->kind == TYPE_STATISTICS) diag_help(d, "its members are %s", members_text(c, t));

@@ -65,6 +65,14 @@ static const Type *setting_argument(Checker *c, const Ast *e, const Type *base, 
     return no_member(c, e, base, arena_printf(c->arena, "it has the numbers of its row, %s.max say", setting));
 }
 
+/* A number of an experiment, which may rest on accuracies under attack: whether it does is known when it is written out. */
+static bool has_verdict(Checker *c, const Ast *e, const Type *t) {
+    ReductionCall call;
+    const bool let = (e->kind == AST_NAME || item_experiment(e)) && e->ref && e->ref->kind == AST_NAME;
+    if (!c->axes || !type_is_scalar(t) || t->elem == ELEM_BOOL) return false;
+    return let || is_pick(e) || reduction_of(e, &call) || t == &type_evaluation;
+}
+
 const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
     const Ast *from = SLOT(e, MEMBER, base);
     if (base->kind == TYPE_DATASET)
@@ -104,10 +112,12 @@ const Type *check_pipeline_member(Checker *c, Ast *e, const Type *base) {
     }
     if (from->kind == AST_MEMBER && is_net_setting(from->name) && base == setting_type(from->name))
         return setting_argument(c, e, base, from->name);
+    if (same(e->name, "verdict") && has_verdict(c, from, base)) return &type_verdict;
     /* statistics of an evaluation: let robust = accuracy(..), then robust.steps, robust.attack.converged */
     if (base == &type_evaluation &&
         (from->kind == AST_NAME || from->kind == AST_CALL || is_pick(from) || item_experiment(from)))
-        return same(e->name, "attack") ? &type_attack_statistics : statistic_member(c, e, base, false, " and attack");
+        return same(e->name, "attack") ? &type_attack_statistics
+                                       : statistic_member(c, e, base, false, ", verdict and attack");
     if (base->kind == TYPE_TENSOR || base->kind == TYPE_LAYER) return no_method(c, e, from, base);
     return no_member(c, e, base, arena_printf(c->arena, "%s has none", type_kind_text(base)));
 }

@@ -19,7 +19,7 @@ static void check_kind(Checker *c, Ast *value, const char *key, TypeKind kind, c
 
 /* The name of a training run: its parameters are what another begins with. */
 static bool names_train(Checker *c, Ast *value) {
-    return value->kind == AST_NAME && value->ref && value->ref->kind == AST_TRAIN &&
+    return (value->kind == AST_NAME || value->kind == AST_MEMBER) && value->ref && value->ref->kind == AST_TRAIN &&
            check_expr(c, value)->kind == TYPE_NET;
 }
 

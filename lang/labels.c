@@ -95,6 +95,43 @@ const Ast *sweep_of_value(const Ast *items, const Ast *e) {
     return NULL;
 }
 
+bool is_verdict(const Ast *items, const Ast *e) {
+    const Ast *other = item_experiment(e);
+    ReductionCall call;
+    if (!e || !items) return false;
+    if (reduction_of(e, &call)) return is_verdict(items, call.value); /* which is an error of its own */
+    if (is_pick(e)) return is_verdict(items, AST_SLOT(e, INDEX, base));
+    if (e->kind == AST_MEMBER && !other) return strcmp(e->name, "verdict") == 0;
+    if ((e->kind != AST_NAME && !other) || !e->ref) return false;
+    if (other) items = AST_SLOT(other, EXPERIMENT, items);
+    for (uint32_t k = 0; k < items->nkids; k++)
+        if (items->kids[k]->kind == AST_LET && AST_SLOT(items->kids[k], LET, pattern) == e->ref)
+            return is_verdict(items, AST_SLOT(items->kids[k], LET, value));
+    return false;
+}
+
+static int verdict_place(const Ast *e) {
+    static const char *const words[] = {
+#define VERDICT(word, doc) #word,
+#include "verdicts.def"
+#undef VERDICT
+    };
+    for (int k = 0; e->kind == AST_NAME && k < (int)(sizeof words / sizeof *words); k++)
+        if (strcmp(e->name, words[k]) == 0) return k;
+    return -1;
+}
+
+const Ast *verdict_compared(const Ast *items, const Ast *e, const Ast **word, int *place) {
+    if (e->kind != AST_BINARY || !strchr("=!<>", e->name[0])) return NULL;
+    for (int side = 0; side < 2; side++) {
+        *word = e->kids[1 - side];
+        if (!is_verdict(items, e->kids[side])) continue;
+        *place = verdict_place(*word);
+        return e->kids[side];
+    }
+    return NULL;
+}
+
 const Ast *sweep_of_both(const Ast *items, const Ast *e) {
     if (e->kind != AST_BINARY || (strcmp(e->name, "==") != 0 && strcmp(e->name, "!=") != 0)) return NULL;
     const Ast *left = sweep_of_value(items, e->kids[0]);

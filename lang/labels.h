@@ -1,6 +1,6 @@
 /* labels.h - what the elements of a sweep's list are called: the name given, [exact: implicit()], else the text of a name
  * or a number.  A list in the list is a family: its elements have a label together, and are told apart by number.
- * Needs nothing but the tree. */
+ * And the words of verdicts.  Needs nothing but the tree. */
 #ifndef DEQ_LANG_LABELS_H
 #define DEQ_LANG_LABELS_H
 #include "ast.h"
@@ -28,4 +28,8 @@ const Ast *sweep_of_both(const Ast *items, const Ast *comparison);
 /* The other side of `choice == label`, where one side has the values of a sweep, which is *sweep, and the other calls one
  * of them; NULL: it is no such comparison.  *place: of the label. */
 const Ast *label_compared(const Ast *items, const Ast *comparison, const Ast **sweep, int *place);
+/* Of `v == masked`: the side that is a verdict, robust.verdict, or a pick or name of one; *word is the other side, and
+ * *place of it in verdicts.def: -1 where it is another verdict or no such word.  NULL: it is no such comparison. */
+const Ast *verdict_compared(const Ast *items, const Ast *comparison, const Ast **word, int *place);
+bool is_verdict(const Ast *items, const Ast *e);
 #endif

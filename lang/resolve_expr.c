@@ -171,16 +171,25 @@ static void resolve_picks(Resolver *r, Ast *e) {
     }
 }
 
+/* v == masked: a word, or a name that may have been meant for one. */
+static bool calls_verdict(Resolver *r, const Ast *comparison, const Ast *value) {
+    const Ast *word;
+    int place;
+    return verdict_compared(items_of(r), comparison, &word, &place) == value &&
+           (place >= 0 || (word->kind == AST_NAME && !find_local(r, word->name)));
+}
+
 /* choice == label */
 static bool resolve_comparison(Resolver *r, Ast *e) {
-    if (!items_of(r) || (strcmp(e->name, "==") != 0 && strcmp(e->name, "!=") != 0)) return false;
+    if (!items_of(r) || !strchr("=!<>", e->name[0])) return false;
     for (int side = 0; side < 2; side++) {
         const AstKind kind = e->kids[side]->kind;
         if (kind == AST_NUMBER || (kind == AST_NAME && !find_local(r, e->kids[side]->name))) continue;
         resolve_expr(r, e->kids[side]);
-        const Ast *sweep = sweep_of_value(items_of(r), e->kids[side]);
+        const Ast *sweep = strchr("=!", e->name[0]) ? sweep_of_value(items_of(r), e->kids[side]) : NULL;
         if (sweep && e->kids[1 - side]->kind == AST_NAME && !find_local(r, e->kids[1 - side]->name)) return true;
         if (sweep && label_place(sweep, e->kids[1 - side]) >= 0) return true;
+        if (calls_verdict(r, e, e->kids[side])) return true;
         resolve_expr(r, e->kids[1 - side]);
         return true;
     }

@@ -12,8 +12,9 @@ const Type type_error = {.kind = TYPE_ERROR}, type_number = {.kind = TYPE_NUMBER
            type_solver = {.kind = TYPE_SOLVER}, type_penalty = {.kind = TYPE_PENALTY},
            type_finish = {.kind = TYPE_FINISH}, type_record = {.kind = TYPE_RECORD},
            type_statistics = {.kind = TYPE_STATISTICS}, type_attack_statistics = {.kind = TYPE_STATISTICS},
-           type_log = {.kind = TYPE_STATISTICS}, type_check = {.kind = TYPE_CHECK},
-           type_weights = {.kind = TYPE_WEIGHTS}, type_evaluation = {.kind = TYPE_TENSOR, .elem = ELEM_REAL};
+           type_verdict = {.kind = TYPE_VERDICT}, type_log = {.kind = TYPE_STATISTICS},
+           type_check = {.kind = TYPE_CHECK}, type_weights = {.kind = TYPE_WEIGHTS},
+           type_evaluation = {.kind = TYPE_TENSOR, .elem = ELEM_REAL};
 
 const Type *type_tensor(Arena *a, Elem elem, uint32_t rank, const Size *const *dims) {
     Type *t = arena_alloc(a, sizeof *t);
@@ -182,6 +183,7 @@ const char *type_kind_text(const Type *t) {
     case TYPE_FINISH: return "a finish";
     case TYPE_STATES: return "the solver's states";
     case TYPE_STATISTICS: return t == &type_log ? "the log of a training" : "solver statistics";
+    case TYPE_VERDICT: return "a verdict";
     case TYPE_WEIGHTS: return "weights of a file";
     case TYPE_RECORD: return "a record of settings";
     case TYPE_CHECK: return "a check";

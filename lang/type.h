@@ -37,6 +37,7 @@ typedef enum TypeKind {
     TYPE_FINISH,
     TYPE_STATES,     /* the solver's states, in a defence; items[0]: type of one state */
     TYPE_STATISTICS, /* m.fixed, v.attack: members as in statistics.def */
+    TYPE_VERDICT,    /* v.verdict: a row of verdicts.def */
     TYPE_WEIGHTS,    /* weights(..): parameters in a file */
     TYPE_RECORD,     /* settings as a value: what they fit is known where they are used */
     TYPE_CHECK,      /* gradcheck(...), gradients(...): what a test or check block runs */
@@ -62,7 +63,7 @@ struct Type {
 extern const Type type_counter; /* an int that is known only when it runs: equal to type_int, and no size */
 extern const Type type_error, type_number, type_flex, type_real, type_f64, type_int, type_bool, type_string, type_word,
     type_range, type_schedule, type_attack, type_defence, type_optimiser, type_mode, type_solver, type_penalty,
-    type_finish, type_record, type_statistics, type_attack_statistics, type_log, type_check, type_weights,
+    type_finish, type_record, type_statistics, type_attack_statistics, type_verdict, type_log, type_check, type_weights,
     type_evaluation; /* the real scalar an evaluation gives: equal to
                                     type_real, with members steps, residual, converged */
 

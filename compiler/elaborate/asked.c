@@ -76,6 +76,23 @@ static const Ast *train_named(const Ast *e, const char *name) {
     return found;
 }
 
+/* Likewise, of what "NAME.key" or, of a module that is imported, "MODULE.NAME.key" stands for; *key is what is behind. */
+static const Ast *train_at(const Program *p, const char *text, const char **key) {
+    for (uint32_t i = 0; i < p->nmodules; i++) {
+        const Module *m = p->modules[i];
+        const char *dot = strrchr(m->path, '.'), *word = m == p->main ? "" : dot ? dot + 1 : m->path, *at = text;
+        const size_t n = strlen(word);
+        if (n && (strncmp(text, word, n) != 0 || text[n] != '.')) continue;
+        at += n ? n + 1 : 0;
+        const char *end = strchr(at, '.');
+        const Ast *found = end ? train_named(m->unit, arena_strndup(p->arena, at, (size_t)(end - at))) : NULL;
+        if (!found) continue;
+        *key = end + 1;
+        return found;
+    }
+    return NULL;
+}
+
 /* The call that the attack of a training run is; NULL: none, or known when it runs. */
 static const Ast *trained_against(Arena *a, const Ast *train) {
     RecordReader r = {.arena = a, .left = UINT32_MAX};
@@ -92,9 +109,9 @@ static bool asked_of_attack(const Program *p, const char *text) {
     const Ast *d = module_find(p->main, arena_strndup(p->arena, text, (size_t)(dot - text)), NULL);
     const char *key = arena_strndup(p->arena, dot + 1, (size_t)(equals - dot - 1));
     const Ast *e = d && d->kind == AST_ATTACK ? instance_of(d) : NULL;
-    if (!e && strncmp(key, "attack.", 7) == 0) {
-        const Ast *train = train_named(p->main->unit, arena_strndup(p->arena, text, (size_t)(dot - text)));
-        e = train ? trained_against(p->arena, train) : NULL;
+    const Ast *train = e ? NULL : train_at(p, arena_strndup(p->arena, text, (size_t)(equals - text)), &key);
+    if (train && strncmp(key, "attack.", 7) == 0) {
+        e = trained_against(p->arena, train);
         key += 7;
     }
     const Ast *def = definition_of(e), *settings = def ? settings_of(def) : NULL;
@@ -144,8 +161,8 @@ const char *const *asked_paths(const Program *p) {
     return paths.items;
 }
 
-void asked_train(Elab *e, const Ast *train) {
-    e->training = train ? train->name : NULL;
+void asked_train(Elab *e, const Ast *train, const char *name) {
+    e->training = name;
     e->trained_against = train ? trained_against(e->arena, train) : NULL;
 }
 

@@ -10,7 +10,7 @@ const char *const *asked_settings(const Program *p, const char *const *set, int 
 /* The paths of settings of attacks made of others, NULL at the end: no attack of the manifest has them. */
 const char *const *asked_paths(const Program *p);
 /* The attack of this training run is read from here on: --set NAME.attack.SETTING is its; NULL: no more. */
-void asked_train(Elab *e, const Ast *train);
+void asked_train(Elab *e, const Ast *train, const char *name);
 /* The value that e->asked has for a setting of the attack that is declared as this call, or trained against; false:
  * none. */
 bool asked_value(const Elab *e, const Ast *call, const char *setting, double *value);

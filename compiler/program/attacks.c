@@ -32,7 +32,7 @@ const TrainUse *pipe_find_train(Pipe *p, Scope *s, const Ast *e) {
     if (own) return own;
     for (uint32_t k = p->nuses; d && k-- > 0;)
         if (p->uses[k]->ast == d && !p->uses[k]->in_cell) return p->uses[k];
-    return NULL;
+    return d ? pipe_train_of_module(p, d) : NULL;
 }
 
 static const char *target_text(Arena *a, const Target *t) {

@@ -5,10 +5,10 @@
 
 const TrainUse *pipe_named_train(Pipe *p, Scope *s, const Ast *e) {
     char path[512];
-    const Ast *d = e->kind == AST_NAME && ast_path(e, path, sizeof path) ? module_find(s->module, path, NULL) : NULL;
+    const Ast *d = ast_path(e, path, sizeof path) ? module_find(s->module, path, NULL) : NULL;
     for (uint32_t k = 0; d && k < p->nuses; k++)
         if (p->uses[k]->ast == d && !p->uses[k]->in_cell) return p->uses[k];
-    return NULL;
+    return d && d->kind == AST_TRAIN ? pipe_train_of_module(p, d) : NULL;
 }
 
 /* finite_difference(directions: n), or a gradient mode. */

@@ -270,25 +270,27 @@ static bool same_parameters(const Model *a, const Model *b) {
     return same;
 }
 
-/* A net trained above, by name: the run begins with its parameters. */
-static json_t *pipe_trained(Pipe *p, Scope *s, const Ast *name, const Net *net) {
-    const TrainUse *use = pipe_named_train(p, s, name);
+/* A net trained above, in the cell that is read or in the file: the run begins with its parameters. */
+static json_t *pipe_trained(Pipe *p, Scope *s, const Ast *name, const Net *net, Range at) {
+    const TrainUse *use = pipe_find_train(p, s, name);
     if (!use)
-        return elab_error(s, DIAG_E0504, name->range,
-                          "'%s' is not trained yet: 'start' names a train of the file that stands above", name->name),
+        return elab_error(s, DIAG_E0504, at, "'%s' is not trained yet: 'start' names a train that stands above",
+                          name->name),
                NULL;
     if (!same_parameters(use->net->model, net->model))
-        return elab_error(s, DIAG_E0504, name->range, "'%s' has the parameters of %s, this net is %s", name->name,
+        return elab_error(s, DIAG_E0504, at, "'%s' has the parameters of %s, this net is %s", name->name,
                           use->net->model->name, net->model->name),
                NULL;
-    return json_pack("{s:s}", "train", use->name);
+    return use->in_cell ? json_pack("{s:s, s:i}", "train", use->name, "cell", (int)use->cell)
+                        : json_pack("{s:s}", "train", use->name);
 }
 
 /* weights("file", map: "names.map") */
 static json_t *pipe_weights(Pipe *p, Scope *s, const Ast *given, const Net *net) {
     Scope from;
     const Ast *e = resolve_ast(s, given, &from);
-    if (e->kind == AST_NAME) return pipe_trained(p, s, e, net);
+    if (e->kind == AST_NAME || e->kind == AST_MEMBER || e->kind == AST_TRAIN)
+        return pipe_trained(p, &from, e, net, given->range);
     if (e->kind != AST_CALL) return elab_error(s, DIAG_E0504, given->range, "'start' is weights(\"file\")"), NULL;
     static const char *const names[] = {"file", "map"};
     const Ast *list = AST_SLOT(e, CALL, inputs);
@@ -304,7 +306,13 @@ static json_t *pipe_weights(Pipe *p, Scope *s, const Ast *given, const Net *net)
     return j;
 }
 
+static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char *called, bool in_cell);
+
 json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
+    return pipe_train_named(p, s, train, train->name, in_cell);
+}
+
+static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char *called, bool in_cell) {
     Elab *e = p->elab;
     const Ast *settings = scope_settings(s, AST_SLOT(train, TRAIN, settings));
     Slice data, validate = {0};
@@ -358,10 +366,10 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
                 return elab_error(s, DIAG_E0504, value->range,
                                   "a net trains against one attack; '%s' is for evaluations", word),
                        NULL;
-            asked_train(e, train);
+            asked_train(e, train, called);
             const bool reads = attack_against(s, value, NULL, &against, &inner) &&
                                (against || attack_use(s, value, NULL, net, loss, &use));
-            asked_train(e, NULL);
+            asked_train(e, NULL, NULL);
             if (!reads) return NULL;
             if (against)
                 return elab_error(s, DIAG_E0504, value->range,
@@ -381,10 +389,10 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
                           setting_find("train", "attack")->doc),
                NULL;
     TrainUse *use = arena_alloc(e->arena, sizeof *use);
-    *use = (TrainUse){train, train->name, net, loss, in_cell, kept};
+    *use = (TrainUse){train, called, net, loss, in_cell, 0, kept};
     *ARENA_PUSH(e->arena, p->uses, p->nuses, p->uses_cap) = use;
     json_t *j =
-        json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "name", train->name, "net",
+        json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "name", called, "net",
                   net->model->name, "data", data.json, "loss", loss, "batch", json_number(batch), "epochs",
                   json_number(epochs), "seed", json_number(seed), "examples",
                   examples > 0 ? json_number(examples) : json_null(), "attack", attack, "settings", kept, "overrides",
@@ -400,6 +408,37 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
     if (pipe_steps(s, settings, net, loss, j)) return j;
     json_decref(j);
     return NULL;
+}
+
+/* setup.net, by the last word of the module's path; two modules may end alike. */
+static const char *name_in_module(const Pipe *p, const Module *m, const Ast *train) {
+    Arena *a = p->elab->arena;
+    const char *dot = strrchr(m->path, '.');
+    const char *plain = arena_printf(a, "%s.%s", dot ? dot + 1 : m->path, train->name), *name = plain;
+    for (uint32_t k = 0, n = 2; k < p->nuses; k++)
+        if (strcmp(p->uses[k]->name, name) == 0) name = arena_printf(a, "%s_%u", plain, n++), k = UINT32_MAX;
+    return name;
+}
+
+const TrainUse *pipe_train_of_module(Pipe *p, const Ast *train) {
+    Elab *e = p->elab;
+    const Module *owner = program_owner(e->program, train);
+    if (!owner || owner == e->program->main) return NULL;
+    Scope s = scope_of_module(e, owner);
+    const Pipe before = *p; /* whatever is read now, this run is of no cell */
+    const Ast *asked = e->asked_net;
+    p->in_cell = NULL;
+    p->cell = NULL;
+    e->asked_net = NULL;
+    const char *name = name_in_module(p, owner, train);
+    json_t *j = pipe_train_named(p, &s, train, name, false);
+    p->in_cell = before.in_cell;
+    p->cell = before.cell;
+    e->asked_net = asked;
+    if (!j) return NULL;
+    json_array_append_new(p->trains, j);
+    json_array_append_new(p->run, json_pack("{s:s}", "train", name));
+    return p->uses[p->nuses - 1];
 }
 
 /* ---- tests ---- */

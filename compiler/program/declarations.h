@@ -22,6 +22,7 @@ typedef struct TrainUse {
     Net *net;
     const char *loss;
     bool in_cell;           /* of the cell being made; else of the file */
+    uint32_t cell;          /* its number among those of its array */
     const json_t *settings; /* of the net from then on: [[path, value], ..] */
 } TrainUse;
 
@@ -62,6 +63,9 @@ typedef struct Pipe {
 bool pipe_slice(Pipe *p, Scope *s, const Ast *e, Slice *out);
 /* A training run as JSON; it becomes known under its name.  NULL after an error. */
 json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell);
+/* A training run that a module beside the script has at its top level: made when its net is first asked for, once, and
+ * called by the module's name, setup.net.  NULL: it is of the script itself or of an experiment, or there was an error. */
+const TrainUse *pipe_train_of_module(Pipe *p, const Ast *train);
 /* The training run of the file that `e` names, already elaborated; NULL: it names none.  (checks.c) */
 const TrainUse *pipe_named_train(Pipe *p, Scope *s, const Ast *e);
 /* The declaration of a trained net that `e` names; and as elaborated, in the cell that is read or in the file.  NULL: none. */

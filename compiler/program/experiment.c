@@ -170,8 +170,9 @@ static json_t *train_cell(Experiment *x, void *context) {
     if (!j) return NULL;
     TrainUse *use = x->pipe->uses[x->pipe->nuses - 1];
     use->name = t->name;
+    use->cell = experiment_cell(x, t->axes);
     json_object_set_new(j, "name", json_string(t->name));
-    t->uses[experiment_cell(x, t->axes)] = use;
+    t->uses[use->cell] = use;
     return j;
 }
 
@@ -199,7 +200,7 @@ static bool run_let(Experiment *x, const Ast *let) {
     ReductionCall call;
     if (pattern->kind != AST_NAME)
         return elab_error(&s, DIAG_E0315, pattern->range, "an experiment's let has one name"), false;
-    const bool number = pattern->type && type_is_scalar(pattern->type);
+    const bool number = pattern->type && (type_is_scalar(pattern->type) || pattern->type->kind == TYPE_VERDICT);
     if (!reduction_of(value, &call) && !is_pick(value) && !(number && experiment_runs(x, &s, value)))
         return true; /* known now */
     const char *name = experiment_value(x, value, experiment_name(x, pattern->name));
@@ -260,7 +261,10 @@ json_t *pipe_experiment(Pipe *p, const Ast *experiment) {
     find_axes(x);
     for (x->item = 0; ok && x->item < x->items->nkids; x->item++) ok = run_item(x, x->items->kids[x->item], &to);
     for (uint32_t k = 0; ok && k < x->axes.n; k++) json_array_append_new(axes, experiment_axis_json(x, k));
-    p->nuses = uses; /* its nets are not seen by what stands after it */
+    const uint32_t own = p->nuses; /* its nets are not seen by what stands after it; those of modules are */
+    p->nuses = uses;
+    for (uint32_t k = uses; k < own; k++)
+        if (!p->uses[k]->in_cell) p->uses[p->nuses++] = p->uses[k];
     json_t *j = ok ? json_pack("{s:s, s:i, s:O, s:O, s:O}", "name", experiment->name, "line", json_line(experiment),
                                "axes", axes, "arrays", x->arrays, "tables", to.tables)
                    : NULL;

@@ -146,6 +146,17 @@ static bool rests_on(const Experiment *x, const char *name, const json_t *exampl
     return of && rests_on(x, of, examples);
 }
 
+bool experiment_attacked(const Experiment *x, const char *name) {
+    const json_t *j = experiment_array_json(x, name), *inputs = json_object_get(j, "inputs"),
+                 *cells = json_object_get(j, "cells");
+    const char *of = json_string_value(json_object_get(j, "of"));
+    for (size_t k = 0; k < json_array_size(cells); k++)
+        if (json_is_object(json_object_get(json_array_get(cells, k), "attack"))) return true;
+    for (size_t k = 0; k < json_array_size(inputs); k++)
+        if (experiment_attacked(x, json_string_value(json_array_get(inputs, k)))) return true;
+    return of && experiment_attacked(x, of);
+}
+
 static void warn_chosen(Experiment *x, const Ast *e, AxisSet choices, const json_t *cells) {
     const json_t *examples = NULL;
     for (size_t k = 0; k < json_array_size(cells) && !examples; k++)

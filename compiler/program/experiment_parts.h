@@ -20,7 +20,8 @@ typedef struct ArrayNode {
     const TrainUse **uses; /* of a training run: by cell */
     bool plain;            /* an evaluation without attack and overrides */
     bool percent;
-    int chosen; /* 1 + the axis of which it holds positions, argmax(v, over: s); 0: it is numbers */
+    bool verdict; /* its numbers are positions in verdicts.def */
+    int chosen;   /* 1 + the axis of which it holds positions, argmax(v, over: s); 0: it is numbers */
 } ArrayNode;
 
 typedef struct Element { /* a value of a sweep */
@@ -96,6 +97,7 @@ const char *experiment_number(Experiment *x, const Ast *e);
 /* Whether something in it is known only when the experiment runs. */
 bool experiment_runs(Experiment *x, Scope *s, const Ast *e);
 /* ---- experiment_evaluation.c ---- */
+bool experiment_attacked(const Experiment *x, const char *name); /* the array rests on an evaluation under an attack */
 /* The training run in the cell that is read, of an Experiment: Pipe's in_cell. */
 const TrainUse *experiment_train(void *cell, const Ast *train, const char *name);
 bool experiment_is_evaluation(Scope *s, const Ast *e); /* accuracy(net, d.test) */

@@ -38,8 +38,10 @@ static json_t *column_json(Experiment *x, const Ast *column, AxisSet *open) {
     const char *title = range_text(x->pipe->elab->arena, value->range), *name = experiment_value(x, value, NULL);
     if (!name) return NULL;
     const ArrayNode *node = experiment_array(x, name);
-    json_t *j =
-        json_pack("{s:s, s:s, s:s}", "title", title, "value", name, "format", node->percent ? "percent" : "number");
+    json_t *j = json_pack("{s:s, s:s, s:s}", "title", title, "value", name, "format",
+                          node->verdict   ? "verdict"
+                          : node->percent ? "percent"
+                                          : "number");
     if (node->chosen) json_object_set_new(j, "names", json_integer(node->chosen - 1));
     if (spread) json_object_set_new(j, "by", by_json(x, AST_SLOT(column, BINARY, right)));
     *open |= node->shown & ~by;

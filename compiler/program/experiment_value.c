@@ -83,6 +83,27 @@ static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const ch
                           members);
 }
 
+/* ---- verdicts: robust.verdict ---- */
+static bool is_verdict_member(const Ast *e) {
+    return e->kind == AST_MEMBER && !item_experiment(e) && e->type && e->type->kind == TYPE_VERDICT;
+}
+
+static const char *add_verdict(Experiment *x, Scope *s, const Ast *e, const char *name) {
+    const Ast *base = AST_SLOT(e, MEMBER, base);
+    const char *of = experiment_value(x, base, NULL);
+    if (!of) return NULL;
+    if (!experiment_attacked(x, of))
+        return elab_error(s, DIAG_E0516, e->range, "'%s' has no verdict: it rests on no accuracy under attack",
+                          range_text(arena_of(x), base->range)),
+               NULL;
+    name = name ? name : experiment_text(x, e->range);
+    if (experiment_array(x, name)) return name;
+    const AxisSet shown = experiment_array(x, of)->shown;
+    return experiment_add(x,
+                          (ArrayNode){.name = name, .kind = "verdict", .shown = shown, .cells = shown, .verdict = true},
+                          json_pack("{s:s}", "of", of));
+}
+
 /* The numbers that a sweep goes over; NULL after an error. */
 static json_t *axis_numbers(Experiment *x, uint32_t axis) {
     const AxisValues *values = &x->values[axis];
@@ -311,6 +332,7 @@ static const char *add_pick(Experiment *x, const Ast *e, const char *of, Range a
                                       .shown = shown,
                                       .cells = shown,
                                       .percent = node.percent,
+                                      .verdict = node.verdict,
                                       .chosen = node.chosen},
                           json_pack("{s:s, s:O}", "of", of, "picks", picks));
 }
@@ -341,7 +363,7 @@ static bool is_array(Experiment *x, Scope *s, const Ast *e, const char **value) 
         return node || axis;
     }
     if (!experiment_is_evaluation(s, e) && !statistic_of(e, &(bool){false}) && !reduction_of(e, &call) && !is_pick(e) &&
-        !is_log_number(e) && !is_net_number(s, e))
+        !is_log_number(e) && !is_net_number(s, e) && !is_verdict_member(e))
         return false;
     *value = experiment_value(x, e, NULL);
     return true;
@@ -395,11 +417,13 @@ static Ast *name_both(Experiment *x, const Ast *e, Names *names) {
 static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
     Arena *a = arena_of(x);
     const char *value = NULL;
-    const Ast *sweep, *compared;
+    const Ast *sweep, *compared, *word;
     int place;
     if (is_operand(x, s, e, &value)) return named(x, e, value, names);
     if ((compared = label_compared(x->items, e, &sweep, &place))) return name_compared(x, e, compared, place, names);
     if (sweep_of_both(x->items, e)) return name_both(x, e, names);
+    if ((compared = verdict_compared(x->items, e, &word, &place)) && place >= 0)
+        return name_compared(x, e, compared, place, names);
     const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;
     if (let) return name_values(x, s, let, names);
     Ast *copy = arena_copy(a, e, sizeof *e);
@@ -458,6 +482,7 @@ const char *experiment_value(Experiment *x, const Ast *e, const char *name) {
     if (statistic_of(e, &(bool){false})) return add_statistic(x, &s, e, name);
     if (is_log_number(e)) return add_log_number(x, &s, e, name);
     if (is_net_number(&s, e)) return add_net_number(x, e, name);
+    if (is_verdict_member(e)) return add_verdict(x, &s, e, name);
     return add_expression(x, &s, e, name);
 }
 
@@ -474,7 +499,7 @@ bool experiment_runs(Experiment *x, Scope *s, const Ast *e) {
     const Ast *sweep;
     int place;
     if (experiment_is_evaluation(s, e) || is_log_number(e) || statistic_of(e, &(bool){false}) ||
-        reduction_of(e, &call) || is_pick(e) || label_compared(x->items, e, &sweep, &place) ||
+        reduction_of(e, &call) || is_pick(e) || is_verdict_member(e) || label_compared(x->items, e, &sweep, &place) ||
         sweep_of_both(x->items, e))
         return true;
     const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;

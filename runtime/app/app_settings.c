@@ -418,10 +418,18 @@ typedef struct Assignment {
     Paths *paths;
 } Assignment;
 
+/* The run's setting: behind its name or its net's.  A run of an experiment that another one names, first.net, is also
+ * called as there, net.  NULL: the path is of something else. */
+static const char *key_of_train(const deq_manifest *m, const deq_train_spec *t, const char *path) {
+    const bool of_file = t >= m->trains && t < m->trains + m->ntrains;
+    const char *dot = of_file ? NULL : strrchr(t->name, '.'), *key = deq_path_under(path, t->name);
+    if (!key && dot) key = deq_path_under(path, dot + 1);
+    return key ? key : deq_path_under(path, t->net->name);
+}
+
 static bool visit_assign(deq_train_spec *t, void *context) {
     Assignment *a = context;
-    const char *key = deq_path_under(a->path, t->name);
-    if (!key) key = deq_path_under(a->path, t->net->name);
+    const char *key = key_of_train(a->app->manifest, t, a->path);
     return !key || set_train(a->app, t, key, a->path, a->value, &a->found, a->e);
 }
 

@@ -10,7 +10,7 @@ static bool is_taken(const deq_train_spec *t) { return !t->epochs && (t->start.f
 
 /* The settings, as trained, of the training run above whose parameters `t` begins with. */
 static json_t *settings_of_first(deq_app *app, const deq_train_spec *t, deq_error *e) {
-    const deq_train_spec *first = deq_manifest_train(app->manifest, t->start.train, t);
+    const deq_train_spec *first = t->start.of;
     deq_engine *engine = first ? deq_app_engine(app, first->net, e) : NULL;
     return engine ? deq_app_trained_settings(engine, first, e) : NULL;
 }

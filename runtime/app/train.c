@@ -329,21 +329,9 @@ static bool train(training_run *r, deq_error *e) {
     return ok;
 }
 
-static bool same_parameters(const deq_net_spec *a, const deq_net_spec *b) {
-    bool same = a->nparameters == b->nparameters && a->parameter_bytes == b->parameter_bytes;
-    for (int i = 0; same && i < a->nparameters; i++)
-        same =
-            !strcmp(a->parameters[i].path, b->parameters[i].path) && a->parameters[i].offset == b->parameters[i].offset;
-    return same;
-}
-
-/* The net that the run begins with: in memory, found in the cache or trained now.  It stands above in the file. */
+/* The net that the run begins with: in memory, found in the cache or trained now. */
 static const deq_model *first_model(deq_app *app, const deq_train_spec *t, deq_error *e) {
-    const deq_train_spec *of = deq_manifest_train(app->manifest, t->start.train, t);
-    if (!of || !same_parameters(of->net, t->net)) {
-        deq_fail(e, DEQ_MODULE, "'%s' cannot begin with the weights of '%s'", t->name, t->start.train);
-        return NULL;
-    }
+    const deq_train_spec *of = t->start.of;
     for (int i = 0; i < app->nmodels; i++)
         if (app->models[i]->spec == of) return app->models[i];
     char *stem = deq_path_component(of->name);

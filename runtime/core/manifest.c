@@ -155,6 +155,7 @@ static void read_train(manifest_reader *r, const json_t *o, deq_train_spec *t) {
         t->start.train = manifest_text_or_null(start, "train");
         if (!t->start.train) t->start.file = manifest_text(r, start, "file");
         t->start.map = manifest_text_or_null(start, "map");
+        t->start.cell = (int)manifest_integer_or(start, "cell", -1);
     }
     t->optimiser.name = "none";
     if (t->epochs || (!t->start.file && !t->start.train) || json_is_object(opt)) {
@@ -188,6 +189,27 @@ deq_train_spec *manifest_trains(manifest_reader *r, const json_t *o, int *count)
         if (json_is_object(train)) read_train(r, train, &out[i]);
     }
     return out;
+}
+
+static bool same_parameters(const deq_net_spec *a, const deq_net_spec *b) {
+    bool same = a->nparameters == b->nparameters && a->parameter_bytes == b->parameter_bytes;
+    for (int i = 0; same && i < a->nparameters; i++)
+        same =
+            !strcmp(a->parameters[i].path, b->parameters[i].path) && a->parameters[i].offset == b->parameters[i].offset;
+    return same;
+}
+
+void manifest_start(manifest_reader *r, deq_train_spec *t, const deq_array_spec *arrays, int n) {
+    if (!t->start.train) return;
+    const deq_train_spec *of = t->start.cell < 0 ? deq_manifest_train(r->m, t->start.train, t) : NULL;
+    for (int i = 0; i < n && t->start.cell >= 0; i++)
+        if (arrays[i].trains && !strcmp(arrays[i].name, t->start.train) && t->start.cell < arrays[i].nspecs)
+            of = &arrays[i].trains[t->start.cell];
+    if (!of || !of->name || !of->net || !t->net || !same_parameters(of->net, t->net))
+        deq_fail(r->e, DEQ_MODULE, "manifest: '%s' cannot begin with the weights of '%s'", t->name ? t->name : "?",
+                 t->start.train);
+    else
+        t->start.of = of;
 }
 
 void manifest_value(manifest_reader *r, const json_t *o, deq_value_spec *v) {
@@ -290,6 +312,7 @@ static void read_all(manifest_reader *r, const deq_module *module) {
     m->nets = manifest_make(r, (size_t)m->nnets, sizeof *m->nets);
     for (int i = 0; m->nets && i < m->nnets; i++) manifest_net(r, json_array_get(v, (size_t)i), &m->nets[i]);
     m->trains = manifest_trains(r, o, &m->ntrains);
+    for (int i = 0; m->trains && i < m->ntrains; i++) manifest_start(r, &m->trains[i], NULL, 0);
     v = manifest_optional_list(o, "experiments", &m->nexperiments);
     m->experiments = manifest_make(r, (size_t)m->nexperiments, sizeof *m->experiments);
     for (int i = 0; m->experiments && i < m->nexperiments; i++)

@@ -211,9 +211,11 @@ typedef struct deq_train_spec {
     } metric;                       /* logged beside the loss */
     struct {
         const char *file, *map;
-        const char *train; /* the name of an earlier training run of the file, in place of file */
-    } start;               /* weights the run begins with; neither: initialised as declared */
-    int64_t spectrum;      /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
+        const char *train;               /* the name of an earlier training run, in place of file */
+        int cell;                        /* of an experiment: which of its cells; -1: it is of the file */
+        const struct deq_train_spec *of; /* that one */
+    } start;                             /* weights the run begins with; neither: initialised as declared */
+    int64_t spectrum; /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
     int line;
 } deq_train_spec;
 
@@ -292,7 +294,8 @@ typedef struct deq_column_spec {
     const char *title;
     int value; /* position of the array */
     bool percent;
-    int names; /* the axis whose values it shows, by their positions; -1: numbers */
+    int names;    /* the axis whose values it shows, by their positions; -1: numbers */
+    bool verdict; /* its numbers are positions in verdicts.def */
 } deq_column_spec;
 
 typedef struct deq_row_spec { /* what one column of coordinates shows */

@@ -165,13 +165,17 @@ static void read_array(manifest_reader *r, const json_t *o, deq_experiment_spec 
     }
     const json_t *v;
     switch (a->kind) {
-    case DEQ_ARRAY_train: a->trains = manifest_trains(r, o, &a->nspecs); break;
+    case DEQ_ARRAY_train:
+        a->trains = manifest_trains(r, o, &a->nspecs);
+        for (int i = 0; a->trains && i < a->nspecs; i++) manifest_start(r, &a->trains[i], x->arrays, at);
+        break;
     case DEQ_ARRAY_evaluate: read_values(r, o, a); break;
     case DEQ_ARRAY_coordinate: read_numbers(r, o, a); break;
     case DEQ_ARRAY_pick:
         read_of(r, o, x, at, a);
         read_picks(r, o, x, at, a);
         return;
+    case DEQ_ARRAY_verdict: read_of(r, o, x, at, a); return;
     case DEQ_ARRAY_chosen:
         read_of(r, o, x, at, a);
         read_numbers(r, o, a);
@@ -218,7 +222,8 @@ static deq_column_spec read_column(manifest_reader *r, const json_t *o, const de
     deq_column_spec c = {.title = manifest_text(r, o, "title"),
                          .value = array_named(r, x, x->narrays, manifest_text(r, o, "value")),
                          .percent = format && !strcmp(format, "percent"),
-                         .names = (int)manifest_integer_or(o, "names", -1)};
+                         .names = (int)manifest_integer_or(o, "names", -1),
+                         .verdict = format && !strcmp(format, "verdict")};
     c.by = places(r, json_object_get(o, "by"), x->naxes, &c.nby);
     if (c.names >= x->naxes) manifest_missing(r, "names", "axis in");
     return c;

@@ -39,6 +39,8 @@ bool manifest_flag(const json_t *o, const char *key);
 void manifest_net(manifest_reader *r, const json_t *o, deq_net_spec *n);
 /* ---- manifest.c ---- */
 deq_train_spec *manifest_trains(manifest_reader *r, const json_t *o, int *count); /* its list "trains" */
+/* Finds what the run begins with: a run of one of these n arrays, which stand above it, or of the file. */
+void manifest_start(manifest_reader *r, deq_train_spec *t, const deq_array_spec *arrays, int n);
 void manifest_value(manifest_reader *r, const json_t *o, deq_value_spec *v);
 /* ---- manifest_train.c ---- */
 void manifest_steps(manifest_reader *r, const json_t *o, deq_train_spec *t);

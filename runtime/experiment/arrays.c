@@ -345,10 +345,11 @@ static deq_interval interval_of(deq_arrays *g, int array, const int *at) {
 }
 
 /* A value can be believed as far as the least of what it is computed from; the least of several, and the worst of them
- * example by example, as far as the strongest attack. */
+ * example by example, as far as the strongest attack, of equal ones the one with the most doubt. */
 static void believe(deq_cell *c, const deq_cell *part, bool strongest, double *least) {
     if (c->examples < part->examples) c->examples = part->examples;
-    if (strongest ? part->value < *least : part->verdict.level > c->verdict.level) c->verdict = part->verdict;
+    const bool worse = part->verdict.level > c->verdict.level;
+    if (strongest ? part->value < *least || (part->value == *least && worse) : worse) c->verdict = part->verdict;
     if (part->value < *least) *least = part->value;
 }
 
@@ -446,7 +447,7 @@ static bool sample_statistic(const deq_cell *of, const char *what, deq_cell *c) 
 
 /* A column of the training's log, in its last row or that of the epoch; NaN where there is none. */
 static bool take_logged(deq_arrays *g, const deq_array_spec *a, deq_cell *c, const int *at, deq_error *e) {
-    const deq_model *model = deq_experiment_model(g, a->train, at, e);
+    const deq_model *model = c->model = deq_experiment_model(g, a->train, at, e);
     c->value = NAN;
     if (!model || (a->ninputs && !deq_arrays_need(g, a->inputs[0], at, e))) return false;
     size_t row = json_array_size(model->log);
@@ -490,7 +491,13 @@ static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
             c->value = sum / (double)c->sampled->n;
         }
     }
-    if (a->kind == DEQ_ARRAY_statistic) {
+    if (a->kind == DEQ_ARRAY_verdict) { /* of what is under no attack there is none */
+        const deq_cell *of = deq_arrays_cell(g, a->inputs[0], at);
+        const deq_verdict_level level = of->verdict.level;
+        c->examples = of->examples;
+        c->absent = level == DEQ_UNJUDGED;
+        c->value = c->absent ? NAN : (double)level - 1;
+    } else if (a->kind == DEQ_ARRAY_statistic) {
         const deq_evaluation *of = deq_arrays_cell(g, a->inputs[0], at)->evaluation;
         c->examples = of->examples;
         c->value = deq_evaluation_statistic(of, a->what);

@@ -33,7 +33,7 @@ typedef struct deq_cell {
     deq_interval interval;
     deq_verdict verdict;
     int64_t examples;           /* it was measured on; 0: it is no mean over examples */
-    deq_model *model;           /* of a training run; of an evaluation, the net */
+    deq_model *model;           /* of a training run and its log; of an evaluation, the net */
     deq_evaluation *evaluation; /* of an evaluation */
     const deq_value_spec *spec; /* likewise */
     deq_sampled *sampled;       /* of evaluations, the worst of several, and means over examples */

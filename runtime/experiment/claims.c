@@ -4,6 +4,7 @@
 #include "number.h"
 #include "output.h"
 #include "seal.h"
+#include "sources.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ typedef struct Judged { /* one cell of a claim */
     double share;
     double times; /* as many examples and seeds would decide it; 1: it is decided */
     deq_interval value;
-    double *values; /* of the resamples */
+    double *values;             /* of the resamples */
+    const deq_verdict *verdict; /* on the accuracies under attack that it rests on */
 } Judged;
 
 typedef struct Claim {
@@ -28,6 +30,8 @@ typedef struct Claim {
     double times;
     int64_t examples;
     int seeds;
+    deq_verdict verdict; /* the worst of its cells' */
+    deq_sources rests;
 } Claim;
 
 static const char *verdict_of(double share) {
@@ -62,6 +66,7 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at, deq_error *e) {
     const int n = deq_axes_count(g->x, a->axes, a->naxes), value = c->spec->value;
     int *places = calloc((size_t)n, sizeof *places);
     c->cells = calloc((size_t)n, sizeof *c->cells);
+    deq_sources_list *sources = deq_sources_begin();
     bool ok = places && c->cells;
     for (int i = 0; ok && i < n; i++) {
         deq_axes_place(g->x, a->axes, a->naxes, i, at);
@@ -74,7 +79,11 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at, deq_error *e) {
         cell->value = (deq_interval){value < 0 ? NAN : deq_arrays_cell(g, value, at)->value, NAN, NAN};
         ok = cell->label && (value < 0 || cell->values);
         if (c->examples < of->examples) c->examples = of->examples;
+        cell->verdict = &of->verdict;
+        if (c->verdict.level < of->verdict.level) c->verdict = of->verdict;
+        if (sources) deq_sources_add(sources, g, c->spec->condition, at);
     }
+    ok = deq_sources_end(sources, &c->rests) && ok;
     if (ok && !c->ncells) {
         free(places);
         return deq_fail(e, DEQ_SETTING, "claim \"%s\" of '%s' is about nothing: none of its cells has a value",
@@ -157,6 +166,17 @@ static void print_row(FILE *out, const Claim *c, const Judged *cell, double shar
     fprintf(out, " %s |\n", *decides ? decides : "-");
 }
 
+/* Claims about accuracies under attack are as good as those are. */
+static void print_doubts(FILE *out, const Claim *claims, int n) {
+    for (int i = 0; i < n; i++) {
+        if (claims[i].verdict.level <= DEQ_RELIABLE) continue;
+        fprintf(out, "\n**%s** rests on an accuracy under attack that is %s: ", claims[i].spec->text,
+                deq_verdict_name(claims[i].verdict.level));
+        deq_verdict_reasons(out, &claims[i].verdict);
+        fputs(".\n", out);
+    }
+}
+
 static void print_markdown(FILE *out, const Claim *claims, int n) {
     fputs("| claim | verdict | value | resamples | examples | seeds | would decide |\n"
           "|:--|:--|--:|--:|--:|--:|--:|\n",
@@ -178,6 +198,7 @@ static void print_markdown(FILE *out, const Claim *claims, int n) {
                 "\nWhat would decide a claim is an estimate: what was measured stays%s, and its standard error shrinks "
                 "with the root of how many there are.\n",
                 seeds ? ", examples and seeds grow alike" : "");
+    print_doubts(out, claims, n);
 }
 
 static void print_text(FILE *out, const char *text) {
@@ -197,7 +218,9 @@ static void print_number(FILE *out, double v) {
 /* A line for each claim, then one for each of its cells where it has several. */
 static void print_csv(FILE *out, const Claim *claims, int n) {
     static const Judged none = {.value = {NAN, NAN, NAN}};
-    fputs("claim,cell,verdict,value,low,high,share,examples,seeds,examples_to_decide,seeds_to_decide\n", out);
+    fputs("claim,cell,verdict,value,low,high,share,examples,seeds,examples_to_decide,seeds_to_decide,"
+          "accuracies,reasons,checks,nets,journals\n",
+          out);
     for (int i = 0; i < n; i++)
         for (int k = claims[i].ncells == 1 ? 0 : -1; k < claims[i].ncells; k++) {
             const Claim *c = &claims[i];
@@ -215,28 +238,45 @@ static void print_csv(FILE *out, const Claim *claims, int n) {
             print_number(out, needed(times, (double)c->examples));
             const double seeds = needed(times, c->seeds);
             if (!isnan(seeds)) fprintf(out, "%.9g", seeds);
-            fputc('\n', out);
+            const deq_verdict *verdict = whole ? &c->verdict : cell->verdict;
+            fprintf(out, ",%s,", deq_verdict_name(verdict->level));
+            deq_verdict_csv(out, verdict);
+            fprintf(out, ",%s,%s\n", whole ? c->rests.nets : "", whole ? c->rests.journals : "");
         }
+}
+
+static json_t *accuracies_json(const deq_verdict *v) {
+    json_t *o = v->level ? json_object() : json_null();
+    if (v->level) deq_verdict_members(v, o);
+    return o;
+}
+
+static json_t *claim_json(const char *experiment, const Claim *c) {
+    json_t *cells = json_array();
+    for (int i = 0; i < c->ncells; i++)
+        json_array_append_new(cells, json_pack("{s:s, s:s, s:f, s:o, s:o, s:o, s:o}", "cell", c->cells[i].label,
+                                               "verdict", verdict_of(c->cells[i].share), "share", c->cells[i].share,
+                                               "value", deq_json_number(c->cells[i].value.value), "low",
+                                               deq_json_number(c->cells[i].value.low), "high",
+                                               deq_json_number(c->cells[i].value.high), "accuracies",
+                                               accuracies_json(c->cells[i].verdict)));
+    return json_pack("{s:s, s:s, s:s, s:f, s:I, s:i, s:o, s:o, s:o, s:s, s:s, s:o}", "experiment", experiment, "text",
+                     c->spec->text, "verdict", verdict_of(c->share), "share", c->share, "examples",
+                     (json_int_t)c->examples, "seeds", c->seeds, "examples_to_decide",
+                     deq_json_number(needed(c->times, (double)c->examples)), "seeds_to_decide",
+                     deq_json_number(needed(c->times, c->seeds)), "accuracies", accuracies_json(&c->verdict), "nets",
+                     c->rests.nets, "journals", c->rests.journals, "cells", cells);
 }
 
 static void report(deq_arrays *g, const Claim *c) {
     char decides[120];
     print_needed(decides, sizeof decides, c, c->times);
-    deq_report(&g->app->reporter, "claim \"%s\" %s: true in %.1f%% of %d resamples%s%s", c->spec->text,
+    deq_report(&g->app->reporter, "claim \"%s\" %s: true in %.1f%% of %d resamples%s%s%s%s", c->spec->text,
                c->share > FAILS && c->share < HOLDS ? "is undecided" : verdict_of(c->share), 100 * c->share,
-               DEQ_CLAIM_RESAMPLES, *decides ? "; would decide it: about " : "", decides);
-    json_t *cells = json_array();
-    for (int i = 0; i < c->ncells; i++)
-        json_array_append_new(cells, json_pack("{s:s, s:f, s:o, s:o, s:o}", "cell", c->cells[i].label, "share",
-                                               c->cells[i].share, "value", deq_json_number(c->cells[i].value.value),
-                                               "low", deq_json_number(c->cells[i].value.low), "high",
-                                               deq_json_number(c->cells[i].value.high)));
-    deq_report_event(&g->app->reporter, "claim",
-                     json_pack("{s:s, s:s, s:s, s:f, s:I, s:i, s:o, s:o, s:o}", "experiment", g->x->name, "text",
-                               c->spec->text, "verdict", verdict_of(c->share), "share", c->share, "examples",
-                               (json_int_t)c->examples, "seeds", c->seeds, "examples_to_decide",
-                               deq_json_number(needed(c->times, (double)c->examples)), "seeds_to_decide",
-                               deq_json_number(needed(c->times, c->seeds)), "cells", cells));
+               DEQ_CLAIM_RESAMPLES, *decides ? "; would decide it: about " : "", decides,
+               c->verdict.level > DEQ_RELIABLE ? "; it rests on an accuracy that is " : "",
+               c->verdict.level > DEQ_RELIABLE ? deq_verdict_name(c->verdict.level) : "");
+    deq_report_event(&g->app->reporter, "claim", claim_json(g->x->name, c));
 }
 
 /* "claims", or "EXPERIMENT-claims" where several experiments of the script have some. */
@@ -252,19 +292,34 @@ static char *stem_of(const deq_arrays *g) {
     return stem;
 }
 
+/* {experiment, claims}, sealed for the file `path`. */
+static char *all_json(const deq_arrays *g, const Claim *claims, const char *path) {
+    json_t *list = json_array();
+    for (int i = 0; i < g->x->nclaims; i++) json_array_append_new(list, claim_json(g->x->name, &claims[i]));
+    json_t *o = json_pack("{s:s, s:o}", "experiment", g->x->name, "claims", list);
+    char *text = o ? deq_seal_json(o, path) : NULL;
+    json_decref(o);
+    return text;
+}
+
 static bool write_files(deq_arrays *g, const Claim *claims, deq_error *e) {
     char *stem = stem_of(g), *markdown = stem ? deq_app_file(g->app, stem, ".md") : NULL,
-         *csv = stem ? deq_app_file(g->app, stem, ".csv") : NULL, *text = NULL, *values = NULL, *sealed = NULL;
+         *csv = stem ? deq_app_file(g->app, stem, ".csv") : NULL,
+         *path = stem ? deq_app_file(g->app, stem, ".json") : NULL, *json = path ? all_json(g, claims, path) : NULL,
+         *text = NULL, *values = NULL, *sealed = NULL;
     size_t size = 0, values_size = 0;
     FILE *f = open_memstream(&text, &size), *h = open_memstream(&values, &values_size);
-    bool ok = markdown && csv && f && h;
+    bool ok = markdown && csv && json && f && h;
     if (f) print_markdown(f, claims, g->x->nclaims), fclose(f);
     if (h) print_csv(h, claims, g->x->nclaims), fclose(h);
     if (ok) sealed = deq_seal_csv(values, csv, &values_size);
     ok = sealed || deq_fail(e, DEQ_MEMORY, "out of memory for the claims of '%s'", g->x->name);
-    const deq_output_text all[] = {{markdown, text, size}, {csv, sealed, values_size}};
-    ok = ok && deq_output_write_all(all, 2, e);
+    const deq_output_text all[] = {
+        {markdown, text, size}, {csv, sealed, values_size}, {path, json, json ? strlen(json) : 0}};
+    ok = ok && deq_output_write_all(all, 3, e);
     free(stem);
+    free(path);
+    free(json);
     free(markdown);
     free(csv);
     free(text);
@@ -294,6 +349,7 @@ bool deq_claims_judge(deq_arrays *g, deq_error *e) {
         for (int k = 0; claims[i].cells && k < claims[i].ncells; k++)
             free(claims[i].cells[k].label), free(claims[i].cells[k].values);
         free(claims[i].cells);
+        deq_sources_free(&claims[i].rests);
     }
     free(claims);
     free(at);

@@ -7,6 +7,6 @@
 #define DEQ_RUNTIME_CLAIMS_H
 #include "arrays.h"
 
-/* needs: every array has been made.  Writes claims.md and claims.csv; counts those that fail in app->failed. */
+/* needs: every array has been made.  Writes claims.md, claims.csv and claims.json; counts those that fail in app->failed. */
 bool deq_claims_judge(deq_arrays *g, deq_error *e);
 #endif

@@ -50,7 +50,7 @@ static bool find_parameters(deq_expected *x, deq_engine *engine, deq_model *mode
 static deq_model *model_of(deq_expected *x, const deq_train_spec *t, deq_error *e);
 
 static deq_model *new_model(deq_expected *x, const deq_train_spec *t, deq_error *e) {
-    const deq_train_spec *from = t->start.train ? deq_manifest_train(x->app->manifest, t->start.train, t) : NULL;
+    const deq_train_spec *from = t->start.of;
     const deq_model *first = from ? model_of(x, from, e) : NULL;
     deq_engine *engine = !from || first ? deq_app_engine(x->app, t->net, e) : NULL;
     deq_dataset *data = engine ? deq_app_data(x->app, t->data.data, e) : NULL;

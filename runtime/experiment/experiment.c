@@ -6,6 +6,7 @@
 #include "figure.h"
 #include "lines.h"
 #include "output.h"
+#include "verdicts.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,11 @@ bool deq_experiment_train(deq_arrays *g, int array, const int *at, deq_error *e)
     deq_cell *c = deq_arrays_cell(g, array, at);
     int *place = calloc((size_t)g->x->naxes + 1, sizeof *place);
     bool ok = place ? deq_arrays_choose(g, array, at, place, e) : deq_fail(e, DEQ_MEMORY, "out of memory");
+    const int spec = ok ? deq_axes_cell(g->x, a->cells, a->ncells, place) : 0;
+    const deq_train_spec *t = &a->trains[spec];
+    ok = ok && (!t->start.of || deq_experiment_model(g, t->start.train, place, e)); /* with its own name and pictures */
     if (ok) {
-        const int spec = deq_axes_cell(g->x, a->cells, a->ncells, place);
-        c->model = train_model(g->app, &a->trains[spec], deq_axes_label(g->x, a->cells, a->ncells, place, a->name),
+        c->model = train_model(g->app, t, deq_axes_label(g->x, a->cells, a->ncells, place, a->name),
                                deq_experiment_stem(g->app, g->x, a, spec), e);
         ok = c->model != NULL;
     }
@@ -372,7 +375,7 @@ bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e
     bool ok = deq_arrays_open(&g, app, x, e) && run_all(&g, e);
     for (int t = 0; ok && t < x->ntables; t++) ok = deq_lines_write(&g, &x->tables[t], e);
     for (int k = 0; ok && k < x->nfigures; k++) ok = deq_figure_write(&g, &x->figures[k], e);
-    ok = ok && deq_claims_judge(&g, e);
+    ok = ok && deq_verdicts_write(&g, e) && deq_claims_judge(&g, e);
     deq_arrays_close(&g);
     deq_shortfalls_end(&app->shortfalls, &app->reporter);
     return ok;

@@ -138,6 +138,8 @@ void deq_experiment_report(const deq_arrays *g, int array, const int *at) {
         json_object_set_new(members, "low", deq_json_number(c->interval.low));
         json_object_set_new(members, "high", deq_json_number(c->interval.high));
     }
+    if (a->kind == DEQ_ARRAY_verdict && !c->absent)
+        json_object_set_new(members, "word", json_string(deq_verdict_words[(int)c->value]));
     if (c->verdict.level) deq_verdict_members(&c->verdict, members);
     if (c->evaluation) add_evaluation(g, a, c, members);
     if (c->evaluation && g->app->options->json && g->app->options->examples)

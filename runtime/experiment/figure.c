@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* ---- marks ---- */
-static const deq_mark no_mark = {NAN, NAN, NAN, DEQ_UNJUDGED};
+static const deq_mark no_mark = {.value = NAN, .low = NAN, .high = NAN};
 
 /* What a band shows of n values; NaN is none. */
 static void spread(const deq_figure_spec *s, const double *values, int n, deq_mark *out) {
@@ -30,7 +30,9 @@ static void spread(const deq_figure_spec *s, const double *values, int n, deq_ma
         break;
     default: {
         const double width = deq_reduce(DEQ_REDUCE_std, 0, values, n);
-        *out = (deq_mark){mean, mean - width, mean + width, out->verdict};
+        out->value = mean;
+        out->low = mean - width;
+        out->high = mean + width;
     }
     }
 }
@@ -56,7 +58,7 @@ static bool over_seeds(deq_arrays *g, const deq_figure_spec *s, int array, int *
         deq_axes_place(g->x, s->samples, s->nsamples, k, at);
         const deq_cell *c = made(g, array, at);
         values[k] = c ? c->value : NAN;
-        if (c && c->verdict.level > out->verdict) out->verdict = c->verdict.level;
+        if (c && c->verdict.level > out->verdict.level) out->verdict = c->verdict;
     }
     if (values) spread(s, values, n, out);
     for (int k = 0; k < s->nsamples; k++) at[s->samples[k]] = 0;
@@ -78,7 +80,7 @@ static bool measure(deq_arrays *g, const deq_figure_spec *s, int array, int *at,
     if (sampled && has_samples(g, s, array)) return over_seeds(g, s, array, at, out);
     const deq_cell *c = made(g, array, at);
     if (!c) return true;
-    *out = (deq_mark){c->value, NAN, NAN, c->verdict.level};
+    *out = (deq_mark){c->value, NAN, NAN, c->verdict, c->evaluation};
     if (sampled) return over_examples(g, s, array, at, out);
     if (s->band == DEQ_BAND_interval) out->low = c->interval.low, out->high = c->interval.high;
     return true;
@@ -91,6 +93,19 @@ bool deq_figure_has(const deq_figure *f, int line, int point) {
     return false;
 }
 
+/* Of a mark over seeds, those of each. */
+static bool find_sources(deq_arrays *g, const deq_figure_spec *s, int *at, deq_sources *out) {
+    const int n = deq_axes_count(g->x, s->samples, s->nsamples);
+    deq_sources_list *list = deq_sources_begin();
+    for (int k = 0; list && k < n; k++) {
+        deq_axes_place(g->x, s->samples, s->nsamples, k, at);
+        for (int v = 0; v < s->nvalues; v++) deq_sources_add(list, g, s->values[v].value, at);
+        if (s->x.value >= 0) deq_sources_add(list, g, s->x.value, at);
+    }
+    for (int k = 0; k < s->nsamples; k++) at[s->samples[k]] = 0;
+    return deq_sources_end(list, out);
+}
+
 static bool gather(deq_arrays *g, deq_figure *f, int *at) {
     const deq_figure_spec *s = f->spec;
     const deq_experiment_spec *x = g->x;
@@ -100,20 +115,23 @@ static bool gather(deq_arrays *g, deq_figure *f, int *at) {
     const size_t n = (size_t)f->lines.n * (size_t)f->points.n;
     f->x = calloc(n + 1, sizeof *f->x);
     f->marks = calloc((size_t)s->nvalues * n + 1, sizeof *f->marks);
-    bool ok = f->x && f->marks;
+    f->rests = calloc(n + 1, sizeof *f->rests);
+    bool ok = f->x && f->marks && f->rests;
     memset(at, 0, (size_t)x->naxes * sizeof *at);
     for (int line = 0; ok && line < f->lines.n; line++)
         for (int point = 0; ok && point < f->points.n; point++) {
             const bool absent = f->lines.absent[line] || f->points.absent[point];
             deq_axes_place(x, s->by, s->nby, line, at);
             deq_axes_place(x, s->along, s->nalong, point, at);
-            *deq_figure_x(f, line, point) = absent ? no_mark : (deq_mark){point, NAN, NAN, DEQ_UNJUDGED};
+            *deq_figure_x(f, line, point) = no_mark;
+            if (!absent) deq_figure_x(f, line, point)->value = point;
             if (!absent && s->x.value >= 0) ok = measure(g, s, s->x.value, at, deq_figure_x(f, line, point));
             for (int v = 0; ok && v < s->nvalues; v++) {
                 deq_mark *mark = deq_figure_mark(f, v, line, point);
                 *mark = no_mark;
                 if (!absent) ok = measure(g, s, s->values[v].value, at, mark);
             }
+            ok = ok && (absent || find_sources(g, s, at, &f->rests[line * f->points.n + point]));
         }
     return ok;
 }
@@ -189,6 +207,8 @@ bool deq_figure_write(deq_arrays *g, const deq_figure_spec *spec, deq_error *e) 
               deq_fail(e, DEQ_MEMORY, "out of memory for the figure '%s'", spec->name);
     if (ok) leave_out_empty(&f);
     ok = ok && write_files(g, &f, e);
+    for (int i = 0; f.rests && i < f.lines.n * f.points.n; i++) deq_sources_free(&f.rests[i]);
+    free(f.rests);
     deq_names_close(&f.lines);
     deq_names_close(&f.points);
     free(f.x);

@@ -6,12 +6,13 @@
  * (ends and ticks of an axis), figure_plot.c, figure_heat.c (gnuplot). */
 #ifndef DEQ_RUNTIME_FIGURE_H
 #define DEQ_RUNTIME_FIGURE_H
-#include "arrays.h"
+#include "sources.h"
 #include <string.h>
 
 typedef struct deq_mark {
     double value, low, high; /* NaN: there is none */
-    deq_verdict_level verdict;
+    deq_verdict verdict;
+    const deq_evaluation *evaluation; /* that it is, for its attack; NULL: it is computed, or a number of seeds */
 } deq_mark;
 
 typedef struct deq_figure_names { /* of the places on some axes; a family and its member are one column */
@@ -27,8 +28,9 @@ typedef struct deq_figure {
     const deq_figure_spec *spec;
     const char *experiment;
     deq_figure_names lines, points;
-    deq_mark *x;     /* of a line's point: the number along the x axis; its place without one */
-    deq_mark *marks; /* of a value, line and point, the last fastest */
+    deq_mark *x;        /* of a line's point: the number along the x axis; its place without one */
+    deq_mark *marks;    /* of a value, line and point, the last fastest */
+    deq_sources *rests; /* of a line and point: what its marks rest on */
 } deq_figure;
 
 static inline deq_mark *deq_figure_x(const deq_figure *f, int line, int point) {
@@ -65,7 +67,8 @@ void deq_names_ticks(FILE *out, const deq_figure_names *n, const int *places, ch
 
 /* ---- figure_write.c ---- */
 void deq_figure_csv(FILE *out, const deq_figure *f);
-/* {figure, experiment, kind, band, values, points: [{coordinates, x, values: [{title, value, low, high, verdict}]}]},
+/* {figure, experiment, caption, points: [{coordinates, x, values: [{title, value, low, high, attack, verdict, reasons,
+ * checks, audited}]}]},
  * sealed for the file `path`; free() it.  NULL: out of memory. */
 char *deq_figure_json(const deq_figure *f, const char *path);
 

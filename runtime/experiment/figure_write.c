@@ -17,7 +17,7 @@ static size_t cells_of(const deq_figure *f) { return (size_t)f->lines.n * (size_
 static bool is_judged(const deq_figure *f, int value) {
     const deq_mark *marks = deq_figure_mark(f, value, 0, 0);
     for (size_t i = 0; i < cells_of(f); i++)
-        if (marks[i].verdict != DEQ_UNJUDGED) return true;
+        if (marks[i].verdict.level) return true;
     return false;
 }
 
@@ -42,7 +42,7 @@ static void put_number(FILE *out, double v) {
 static void put_mark(FILE *out, const deq_mark *m, bool interval, bool judged) {
     put_number(out, m->value);
     if (interval) put_number(out, m->low), put_number(out, m->high);
-    if (judged) fprintf(out, ",%s", m->verdict == DEQ_UNJUDGED ? "" : deq_verdict_name(m->verdict));
+    if (judged) fprintf(out, ",%s", deq_verdict_name(m->verdict.level));
 }
 
 static void put_texts(FILE *out, const deq_figure_names *n, char *const *texts, bool *first) {
@@ -51,6 +51,49 @@ static void put_texts(FILE *out, const deq_figure_names *n, char *const *texts, 
         *first = false;
         deq_csv_text(out, texts[c]);
     }
+}
+
+static const deq_sources *rests_of(const deq_figure *f, int line, int point) {
+    return &f->rests[line * f->points.n + point];
+}
+
+/* Whether a net is behind some of its numbers. */
+static bool has_sources(const deq_figure *f) {
+    for (size_t i = 0; i < cells_of(f); i++)
+        if (f->rests[i].nets && *f->rests[i].nets) return true;
+    return false;
+}
+
+static bool is_attacked(const deq_figure *f, int value) {
+    const deq_mark *marks = deq_figure_mark(f, value, 0, 0);
+    for (size_t i = 0; i < cells_of(f); i++)
+        if (marks[i].evaluation && marks[i].evaluation->attacked) return true;
+    return false;
+}
+
+/* Behind the numbers, what they rest on: as in the CSV of a table. */
+static void put_more_titles(FILE *out, const deq_figure *f) {
+    const deq_column_spec *values = f->spec->values;
+    if (has_sources(f)) fputs("," DEQ_SOURCES_TITLES, out);
+    for (int v = 0; v < f->spec->nvalues; v++)
+        if (is_attacked(f, v)) fputc(',', out), deq_csv_text(out, values[v].title), fputs(" attack", out);
+    for (int v = 0; v < f->spec->nvalues; v++) {
+        if (!is_judged(f, v)) continue;
+        fputc(',', out), deq_csv_text(out, values[v].title), fputs(" reasons,", out);
+        deq_csv_text(out, values[v].title), fputs(" checks", out);
+    }
+}
+
+static void put_more(FILE *out, const deq_figure *f, int line, int point) {
+    if (has_sources(f)) fputc(',', out), deq_sources_csv(out, rests_of(f, line, point));
+    for (int v = 0; v < f->spec->nvalues; v++) {
+        if (!is_attacked(f, v)) continue;
+        char *attack = deq_attack_text(deq_figure_mark(f, v, line, point)->evaluation);
+        fputc(',', out), deq_csv_text(out, attack ? attack : "");
+        free(attack);
+    }
+    for (int v = 0; v < f->spec->nvalues; v++)
+        if (is_judged(f, v)) fputc(',', out), deq_verdict_csv(out, &deq_figure_mark(f, v, line, point)->verdict);
 }
 
 void deq_figure_csv(FILE *out, const deq_figure *f) {
@@ -62,6 +105,7 @@ void deq_figure_csv(FILE *out, const deq_figure *f) {
     if (has_x(f)) put_titles(out, s->x.title, has_interval(f->x, n), false);
     for (int v = 0; v < s->nvalues; v++)
         put_titles(out, s->values[v].title, has_interval(deq_figure_mark(f, v, 0, 0), n), is_judged(f, v));
+    put_more_titles(out, f);
     fputc('\n', out);
     for (int line = 0; line < f->lines.n; line++)
         for (int point = 0; point < f->points.n; point++) {
@@ -73,6 +117,7 @@ void deq_figure_csv(FILE *out, const deq_figure *f) {
             for (int v = 0; v < s->nvalues; v++)
                 put_mark(out, deq_figure_mark(f, v, line, point), has_interval(deq_figure_mark(f, v, 0, 0), n),
                          is_judged(f, v));
+            put_more(out, f, line, point);
             fputc('\n', out);
         }
 }
@@ -81,7 +126,10 @@ void deq_figure_csv(FILE *out, const deq_figure *f) {
 static json_t *mark_json(const char *title, const deq_mark *m) {
     json_t *o = json_pack("{s:s, s:o, s:o, s:o}", "title", title, "value", deq_json_number(m->value), "low",
                           deq_json_number(m->low), "high", deq_json_number(m->high));
-    if (m->verdict != DEQ_UNJUDGED) json_object_set_new(o, "verdict", json_string(deq_verdict_name(m->verdict)));
+    char *attack = deq_attack_text(m->evaluation);
+    if (attack) json_object_set_new(o, "attack", json_string(attack));
+    if (m->verdict.level) deq_verdict_members(&m->verdict, o);
+    free(attack);
     return o;
 }
 
@@ -142,7 +190,7 @@ char *deq_figure_json(const deq_figure *f, const char *path) {
 void deq_figure_doubt(FILE *out, const deq_figure *f) {
     int judged = 0, count[DEQ_MASKED + 1] = {0};
     for (size_t i = 0; i < cells_of(f) * (size_t)f->spec->nvalues; i++)
-        if (f->marks[i].verdict != DEQ_UNJUDGED) judged++, count[f->marks[i].verdict]++;
+        if (f->marks[i].verdict.level) judged++, count[f->marks[i].verdict.level]++;
     for (deq_verdict_level level = DEQ_MASKED; level > DEQ_RELIABLE; level--) {
         if (!count[level]) continue;
         fprintf(out, "%d of %d accuracies under attack %s %s", count[level], judged, count[level] == 1 ? "is" : "are",

@@ -65,7 +65,10 @@ static bool add_columns(Lines *l, const deq_column_spec *c, int *at) {
         l->columns[l->ncolumns++] =
             (deq_table_column){.title = c->nby ? part->title : c->title,
                                .percent = c->percent,
-                               .names = c->names < 0 ? NULL : (const char *const *)x->axes[c->names].values,
+                               .names = c->verdict      ? deq_verdict_words
+                                        : c->names >= 0 ? (const char *const *)x->axes[c->names].values
+                                                        : NULL,
+                               .ordered = c->verdict,
                                .value = c->nby ? c->title : NULL,
                                .under = part->under};
     }
@@ -110,9 +113,7 @@ static void lines_close(Lines *l) {
         free((void *)c->intervals);
         free((void *)c->verdicts);
         free((void *)c->bold);
-        free((void *)c->seeds);
-        free((void *)c->nets);
-        free((void *)c->journals);
+        deq_sources_free(&c->rests);
     }
     for (int k = 0; l->names && k < l->nnames; k++) free(l->names[k]);
     for (int k = 0; l->parts && k < l->ncolumns; k++) free(l->parts[k].title), free(l->parts[k].under);
@@ -133,100 +134,17 @@ static bool is_decided(const Lines *l, const deq_array_spec *a) {
     return true;
 }
 
-typedef struct Sources {
-    FILE *seeds, *nets, *journals;
-    const deq_model **models;
-    const deq_cell **evaluations;
-    int nmodels, nevaluations, models_cap, evaluations_cap;
-    deq_table_cell *out;
-    bool failed;
-} Sources;
-
-static bool known(const void ***list, int *n, int *cap, const void *item, bool *failed) {
-    for (int i = 0; i < *n; i++)
-        if ((*list)[i] == item) return true;
-    if (*n == *cap) {
-        const int more = *cap ? 2 * *cap : 32;
-        const void **grown = realloc((void *)*list, (size_t)more * sizeof *grown);
-        if (!grown) return *failed = true;
-        *list = grown;
-        *cap = more;
-    }
-    (*list)[(*n)++] = item;
-    return false;
-}
-
-static void add_source(Sources *s, const deq_cell *c) {
-    if (known((const void ***)&s->evaluations, &s->nevaluations, &s->evaluations_cap, c, &s->failed)) return;
-    fprintf(s->journals, "%s%s", ftell(s->journals) ? ";" : "", c->evaluation->key);
-    s->out->seconds += c->evaluation->seconds;
-    s->out->undefined += c->evaluation->undefined;
-    if (known((const void ***)&s->models, &s->nmodels, &s->models_cap, c->model, &s->failed)) return;
-    fprintf(s->seeds, "%s%llu", ftell(s->seeds) ? ";" : "", (unsigned long long)c->model->spec->seed);
-    fprintf(s->nets, "%s%s", ftell(s->nets) ? ";" : "", c->model->key);
-    s->out->train_seconds += c->model->seconds;
-}
-
-static void add_sources(const Lines *l, Sources *s, int array, const int *at) {
-    const deq_experiment_spec *x = l->g->x;
-    const deq_array_spec *a = &x->arrays[array];
-    const deq_cell *cell = deq_arrays_cell(l->g, array, at);
-    if (cell->evaluation) add_source(s, cell);
-    if (a->kind == DEQ_ARRAY_pick) {
-        int *inner = malloc((size_t)(x->naxes + 1) * sizeof *inner);
-        if (inner && deq_arrays_picked(l->g, a, at, inner)) add_sources(l, s, a->inputs[0], inner);
-        free(inner);
-        return;
-    }
-    if (a->kind != DEQ_ARRAY_reduce) {
-        for (int i = 0; i < a->ninputs; i++) add_sources(l, s, a->inputs[i], at);
-        return;
-    }
-    int *inner = malloc((size_t)(x->naxes + 1) * sizeof *inner);
-    if (!inner) s->failed = true;
-    if (inner) memcpy(inner, at, (size_t)x->naxes * sizeof *inner);
-    for (int part = 0; inner && part < deq_axes_count(x, a->over, a->nover); part++) {
-        deq_axes_place(x, a->over, a->nover, part, inner);
-        add_sources(l, s, a->inputs[0], inner);
-    }
-    free(inner);
-}
-
 static bool find_sources(const Lines *l, int *at, deq_table_cell *out) {
-    char *texts[3] = {NULL};
-    size_t size[3];
-    Sources s = {.seeds = open_memstream(&texts[0], &size[0]),
-                 .nets = open_memstream(&texts[1], &size[1]),
-                 .journals = open_memstream(&texts[2], &size[2]),
-                 .out = out};
-    s.failed = !s.seeds || !s.nets || !s.journals;
-    for (int i = 0; !s.failed && i < l->g->x->narrays; i++)
-        if (l->g->x->arrays[i].kind == DEQ_ARRAY_evaluate && is_decided(l, &l->g->x->arrays[i]))
-            add_sources(l, &s, i, at);
-    for (int c = 0; !s.failed && c < l->ncolumns; c++) {
+    deq_arrays *g = l->g;
+    deq_sources_list *s = deq_sources_begin();
+    for (int i = 0; s && i < g->x->narrays; i++)
+        if (g->x->arrays[i].kind == DEQ_ARRAY_evaluate && is_decided(l, &g->x->arrays[i])) deq_sources_add(s, g, i, at);
+    for (int c = 0; s && c < l->ncolumns; c++) {
         const deq_column_spec *spec = l->parts[c].spec;
-        deq_axes_place(l->g->x, spec->by, spec->nby, l->parts[c].place, at);
-        add_sources(l, &s, spec->value, at);
+        deq_axes_place(g->x, spec->by, spec->nby, l->parts[c].place, at);
+        deq_sources_add(s, g, spec->value, at);
     }
-    if (s.seeds) fclose(s.seeds);
-    if (s.nets) fclose(s.nets);
-    if (s.journals) fclose(s.journals);
-    out->seeds = texts[0];
-    out->nets = texts[1];
-    out->journals = texts[2];
-    free((void *)s.models);
-    free((void *)s.evaluations);
-    return !s.failed;
-}
-
-/* What the table says of the attack; NULL: none. */
-static char *attack_text(const deq_evaluation *v) {
-    char *text = NULL;
-    if (!v || !v->attacked) return NULL;
-    return asprintf(&text, "%s%s%s", v->attacked, v->trained ? "; trained against " : "",
-                    v->trained ? v->trained : "") < 0
-               ? NULL
-               : text;
+    return deq_sources_end(s, &out->rests);
 }
 
 /* ---- lines ---- */
@@ -268,7 +186,7 @@ static bool make_line(Lines *l, int cell, int *at) {
         values[c] = of->value;
         intervals[c] = of->interval;
         verdicts[c] = of->verdict;
-        attacks[c] = attack_text(of->evaluation);
+        attacks[c] = deq_attack_text(of->evaluation);
         bold[c] = is_bold(l, spec->value, at, of->value);
         if (l->columns[c].examples < of->examples) l->columns[c].examples = of->examples;
     }

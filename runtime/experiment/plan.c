@@ -51,6 +51,7 @@ static json_int_t net_of(const Plan *plan, const deq_train_spec *t) {
 static void number_train(Plan *plan, json_t *numbers, const deq_train_spec *t, const json_t *said) {
     char address[32];
     json_t *what = json_is_object(said) ? unnamed(said, "train") : NULL;
+    if (t->start.of) json_object_set_new(what, "start", json_integer(net_of(plan, t->start.of)));
     char *text = what ? json_dumps(what, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(what);
     if (!text) return;

@@ -56,6 +56,24 @@ static const char *name_of(const deq_table_column *c, double place) {
     return isnan(place) ? "-" : c->names[(int)place];
 }
 
+/* The worst word of a row's runs, and of how many it is: "masked (2 of 3)". */
+static void print_worst(Text out, const deq_table *t, int cell, int column) {
+    const deq_table_column *c = &t->columns[column];
+    double worst = NAN;
+    int n = 0, count = 0;
+    for (int i = cell; i < t->ncells; i++) {
+        const double value = t->cells[i].values[column];
+        if (!same_row(t, i, cell) || isnan(value)) continue;
+        if (!(value <= worst)) worst = value, count = 0;
+        count += value == worst;
+        n++;
+    }
+    if (count == n)
+        snprintf(out, sizeof(Text), "%s", name_of(c, worst));
+    else
+        snprintf(out, sizeof(Text), "%s (%d of %d)", name_of(c, worst), count, n);
+}
+
 static void print_value(Text out, Mean m, const deq_table_column *c, bool deviation) {
     const deq_interval *i = &m.interval;
     const bool percent = c->percent;
@@ -81,7 +99,10 @@ static void print_value(Text out, Mean m, const deq_table_column *c, bool deviat
 }
 
 void deq_table_text(const deq_table *t, int cell, int column, char out[DEQ_TABLE_TEXT]) {
-    print_value(out, mean_of(t, cell, column), &t->columns[column], t->mean_std);
+    if (t->columns[column].ordered)
+        print_worst(out, t, cell, column);
+    else
+        print_value(out, mean_of(t, cell, column), &t->columns[column], t->mean_std);
 }
 
 static void make_bold(Text text) {
@@ -119,7 +140,7 @@ static void note(FILE *out, const deq_table *t) {
             if (t->columns[c].examples > most) most = t->columns[c].examples;
         }
     int64_t undefined = 0;
-    for (int i = 0; i < t->ncells; i++) undefined += t->cells[i].undefined;
+    for (int i = 0; i < t->ncells; i++) undefined += t->cells[i].rests.undefined;
     if (undefined)
         fprintf(out, "\n%lld predictions in this table are not a number (NaN); they count as wrong.\n",
                 (long long)undefined);
@@ -128,9 +149,14 @@ static void note(FILE *out, const deq_table *t) {
         if (fewest < most) fprintf(out, " to %lld", (long long)most);
         fputs(" examples (Wilson's for shares, else by bootstrap; differences are paired by example).\n", out);
     }
-    if (runs > 1)
+    bool numbers = false, words = false;
+    for (int c = 0; c < t->ncolumns; c++)
+        numbers = numbers || !t->columns[c].names, words = words || t->columns[c].ordered;
+    if (runs > 1 && numbers)
         fprintf(out, "\nEach row is the mean over %d runs%s.\n", runs,
                 t->mean_std ? ", ± their standard deviation" : "");
+    if (runs > 1 && words)
+        fprintf(out, "\nOf the verdicts of %d runs the worst is shown, with how many have it.\n", runs);
 }
 
 /* Whether the column has that attack in some cell. */
@@ -277,19 +303,6 @@ static void csv_number(FILE *out, double v) {
     fputc(',', out);
 }
 
-/* The reasons, in quotes where there are several words with commas, and every check with its number. */
-static void csv_verdict(FILE *out, const deq_verdict *v) {
-    char *reasons = NULL;
-    size_t size = 0;
-    FILE *f = v->level ? open_memstream(&reasons, &size) : NULL;
-    if (f) deq_verdict_reasons(f, v), fclose(f);
-    fputc(',', out);
-    if (reasons) deq_csv_text(out, reasons);
-    fputc(',', out);
-    if (v->level) deq_verdict_numbers(out, v, "; ");
-    free(reasons);
-}
-
 void deq_table_csv(FILE *out, const deq_table *t) {
     for (int s = 0; s < t->naxes; s++) deq_csv_text(out, t->axes[s]), fputc(',', out);
     for (int c = 0; c < t->ncolumns; c++) {
@@ -301,7 +314,7 @@ void deq_table_csv(FILE *out, const deq_table *t) {
         }
         if (worst_cell(t, c) >= 0) deq_csv_text(out, t->columns[c].title), fputs(" verdict,", out);
     }
-    fputs("seeds,nets,journals,undefined predictions,train seconds,evaluation seconds", out);
+    fputs(DEQ_SOURCES_TITLES, out);
     for (int c = 0; c < t->ncolumns; c++)
         if (is_attacked(t, c)) fputc(',', out), deq_csv_text(out, t->columns[c].title), fputs(" attack", out);
     for (int c = 0; c < t->ncolumns; c++)
@@ -323,18 +336,12 @@ void deq_table_csv(FILE *out, const deq_table *t) {
             }
             if (worst_cell(t, c) >= 0) fprintf(out, "%s,", deq_verdict_name(t->cells[i].verdicts[c].level));
         }
-        deq_csv_text(out, t->cells[i].seeds);
-        fputc(',', out);
-        deq_csv_text(out, t->cells[i].nets);
-        fputc(',', out);
-        deq_csv_text(out, t->cells[i].journals);
-        fprintf(out, ",%lld,%.3f,%.3f", (long long)t->cells[i].undefined, t->cells[i].train_seconds,
-                t->cells[i].seconds);
+        deq_sources_csv(out, &t->cells[i].rests);
         for (int c = 0; c < t->ncolumns; c++)
             if (is_attacked(t, c))
                 fputc(',', out), deq_csv_text(out, t->cells[i].attacks[c] ? t->cells[i].attacks[c] : "");
         for (int c = 0; c < t->ncolumns; c++)
-            if (worst_cell(t, c) >= 0) csv_verdict(out, &t->cells[i].verdicts[c]);
+            if (worst_cell(t, c) >= 0) fputc(',', out), deq_verdict_csv(out, &t->cells[i].verdicts[c]);
         fputc('\n', out);
     }
 }

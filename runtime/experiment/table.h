@@ -3,6 +3,7 @@
 #ifndef DEQ_RUNTIME_TABLE_H
 #define DEQ_RUNTIME_TABLE_H
 #include "interval.h"
+#include "sources.h"
 #include "verdict.h"
 #include <stdio.h>
 
@@ -10,10 +11,7 @@ typedef struct deq_table_cell {     /* one line: a place on the axes of the tabl
     const char *const *coordinates; /* by axis */
     const double *values;           /* one per column of the table, in its order */
     const deq_interval *intervals;  /* of them; NaN: none */
-    const char *seeds, *nets;       /* "0" or "0;1": of the models it used; their keys, likewise */
-    const char *journals;           /* keys of its evaluations, in the order of the script */
-    double train_seconds, seconds;  /* training of its models; evaluations */
-    int64_t undefined;              /* predictions of its evaluations with a NaN */
+    deq_sources rests;              /* what it rests on */
     char *const *attacks;           /* one per column: what it is under, by name; NULL: no attack */
     const deq_verdict *verdicts;    /* one per column; DEQ_UNJUDGED where it is no evaluation under an attack */
     const bool *bold;               /* one per column; NULL: none */
@@ -24,6 +22,7 @@ typedef struct deq_table_column {
     bool percent;
     int64_t examples;          /* it was measured on; 0: it is no mean over examples */
     const char *const *names;  /* what its numbers, positions from 0, stand for; NULL: they are numbers */
+    bool ordered;              /* a later one is worse: of several runs the worst is shown */
     const char *value, *under; /* of a value that is spread over sweeps: its title and the place; NULL: it is not */
 } deq_table_column;
 

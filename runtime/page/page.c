@@ -62,7 +62,7 @@ static void put_table(FILE *out, const char *folder, const char *path, const cha
         page_text(out, deq_json_text(table, "table"));
         fputs("</h2>\n", out);
         if (lines) without_checks(lines), page_markdown(out, lines);
-        page_verdicts(out, table);
+        page_verdicts(out, json_object_get(table, "cells"));
     }
     free(lines);
     free(markdown);
@@ -82,13 +82,28 @@ static void put_figure(FILE *out, const char *folder, const char *path, const ch
         page_text(out, deq_json_text(figure, "caption"));
         fputs("</figcaption>\n", out);
         page_numbers(out, figure);
+        page_verdicts(out, json_object_get(figure, "points"));
         fputs("</figure>\n", out);
     }
     free(svg);
     json_decref(figure);
 }
 
-/* Likewise; claims.csv beside it is looked through. */
+/* Accuracies that stand in no table or figure. */
+static void put_others(FILE *out, const char *folder, const char *path, const char *stem, deq_error *e) {
+    json_t *others = deq_sealed_json(path, e);
+    const json_t *cells = json_object_get(others, "cells");
+    (void)folder, (void)stem;
+    if (json_array_size(cells)) {
+        fputs("<h2>Other accuracies under attack of ", out);
+        page_text(out, deq_json_text(others, "experiment"));
+        fputs("</h2>\n", out);
+        page_verdicts(out, cells);
+    }
+    json_decref(others);
+}
+
+/* As the table; claims.csv beside it is looked through. */
 static void put_claims(FILE *out, const char *folder, const char *path, const char *stem, deq_error *e) {
     char *csv = deq_sealed_csv(path, e), *markdown = beside(folder, stem, "claims.md");
     size_t size;
@@ -236,6 +251,7 @@ static void put_page(FILE *out, const char *folder, const json_t *settings, deq_
     if (n) fputs("</div>\n", out);
     for (int i = 0; i < n; i++) free(figures[i]);
     free(figures);
+    each(out, folder, "-verdicts.json", put_others, e);
     each(out, folder, "claims.csv", put_claims, e);
     each(out, folder, "-log.csv", put_net, e);
     fputs("<div class=\"figures\">\n", out);

@@ -45,8 +45,9 @@ typedef struct PageFigure {
 /* Lines over the rows, an array of objects.  Lines without a number are left out; nothing is drawn without lines. */
 void page_figure(FILE *out, const PageFigure *figure, const json_t *rows);
 
-/* The accuracies under attack of a table (table.h): verdict, reasons, and every check with its number. */
-void page_verdicts(FILE *out, const json_t *table);
+/* The accuracies under attack among the cells of a table (table.h), the points of a figure, or others (verdicts.h):
+ * verdict, reasons, and every check with its number. */
+void page_verdicts(FILE *out, const json_t *cells);
 /* Any JSON as a list of names and values. */
 void page_settings(FILE *out, const json_t *value);
 #endif

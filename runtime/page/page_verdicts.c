@@ -1,4 +1,4 @@
-/* page_verdicts.c - the accuracies under attack of a table, with what was checked. */
+/* page_verdicts.c - accuracies under attack of a table, of a figure, or of neither, with what was checked. */
 #include "page.h"
 #include "training_log.h"
 #include <math.h>
@@ -60,11 +60,11 @@ static void put_value(FILE *out, const json_t *cell, const json_t *value) {
 
 #define MOST_OPEN 12 /* verdicts: more are folded away behind their count */
 
-/* How many accuracies of the table have the verdict; NULL: any. */
-static size_t count(const json_t *table, const char *verdict) {
+/* How many accuracies have the verdict; NULL: any. */
+static size_t count(const json_t *cells, const char *verdict) {
     size_t i, k, n = 0;
     json_t *cell, *value;
-    json_array_foreach(json_object_get(table, "cells"), i, cell) {
+    json_array_foreach(cells, i, cell) {
         json_array_foreach(json_object_get(cell, "values"), k, value) {
             const char *own = json_string_value(json_object_get(value, "verdict"));
             n += own && (!verdict || strcmp(own, verdict) == 0);
@@ -73,14 +73,13 @@ static size_t count(const json_t *table, const char *verdict) {
     return n;
 }
 
-static void begin(FILE *out, const json_t *table, size_t rows) {
+static void begin(FILE *out, const json_t *cells, size_t rows) {
     static const char *const levels[] = {"reliable", "suspect", "masked"};
     const char *between = "";
-    fputs("<h3>Verdicts</h3>\n", out);
     if (rows > MOST_OPEN) {
         fputs("<details><summary>", out);
         for (size_t k = 0; k < sizeof levels / sizeof *levels; k++) {
-            const size_t n = count(table, levels[k]);
+            const size_t n = count(cells, levels[k]);
             if (n) fprintf(out, "%s%zu <span class=\"verdict %s\">%s</span>", between, n, levels[k], levels[k]);
             if (n) between = ", ";
         }
@@ -91,13 +90,14 @@ static void begin(FILE *out, const json_t *table, size_t rows) {
           out);
 }
 
-void page_verdicts(FILE *out, const json_t *table) {
-    const size_t rows = count(table, NULL);
+void page_verdicts(FILE *out, const json_t *cells) {
+    const size_t rows = count(cells, NULL);
     size_t i, k;
     json_t *cell, *value;
     if (!rows) return;
-    begin(out, table, rows);
-    json_array_foreach(json_object_get(table, "cells"), i, cell) {
+    fputs("<h3>Verdicts</h3>\n", out);
+    begin(out, cells, rows);
+    json_array_foreach(cells, i, cell) {
         json_array_foreach(json_object_get(cell, "values"), k, value) {
             if (json_object_get(value, "verdict")) put_value(out, cell, value);
         }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "verdict.h"
 #include "interval.h"
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -164,10 +165,15 @@ const char *deq_check_name(deq_check check) { return checks[check].name; }
 
 double deq_check_suspect(deq_check check) { return checks[check].suspect; }
 
-const char *deq_verdict_name(deq_verdict_level level) {
-    static const char *const names[] = {"", "reliable", "suspect", "masked"};
-    return names[level];
-}
+static const char *const words[] = {
+#define VERDICT(word, doc) #word,
+#include "verdicts.def"
+#undef VERDICT
+};
+static_assert(sizeof words / sizeof *words == DEQ_MASKED, "a level for each row of verdicts.def");
+const char *const *const deq_verdict_words = words;
+
+const char *deq_verdict_name(deq_verdict_level level) { return level ? words[level - 1] : ""; }
 
 static deq_verdict_level level_of(deq_check check, double number) { /* NaN is above nothing */
     return number > checks[check].masked ? DEQ_MASKED : number > checks[check].suspect ? DEQ_SUSPECT : DEQ_RELIABLE;

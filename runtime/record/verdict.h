@@ -7,6 +7,7 @@
 #include "record.h"
 #include <stdio.h>
 
+/* After the first, the rows of verdicts.def in their order. */
 typedef enum deq_verdict_level { DEQ_UNJUDGED, DEQ_RELIABLE, DEQ_SUSPECT, DEQ_MASKED } deq_verdict_level;
 
 typedef enum deq_check {
@@ -56,6 +57,8 @@ deq_verdict deq_judge(const deq_judged *of);
 /* The number above which the check makes an evaluation suspect. */
 double deq_check_suspect(deq_check check);
 const char *deq_verdict_name(deq_verdict_level level); /* "masked" */
+/* The words of verdicts.def: at k, the name of level k + 1. */
+extern const char *const *const deq_verdict_words;
 const char *deq_check_name(deq_check check);
 /* Its reasons: every check that is not reliable, "a; b". */
 void deq_verdict_reasons(FILE *out, const deq_verdict *v);

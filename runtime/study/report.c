@@ -502,6 +502,8 @@ static bool report_folder(deq_reporter *r, const char *folder, deq_error *e) {
     }
     deq_report_tables(r, folder, e);
     if (e->failure == DEQ_OK) deq_report_figures(r, folder, e);
+    if (e->failure == DEQ_OK) deq_report_others(r, folder, e);
+    if (e->failure == DEQ_OK) deq_report_claims(r, folder, e);
     free(names);
     json_decref(record);
     return e->failure == DEQ_OK;

@@ -49,6 +49,7 @@ static void put_figure(FILE *out, const char *folder, const char *stem, const js
     for (int d = 0; d < DOUBTS; d++)
         if (counts[d]) fprintf(out, "; %d %s", counts[d], doubts[d]);
     fputs(".\n", out);
+    deq_report_doubts(out, json_object_get(figure, "points"), "  ");
 }
 
 void deq_report_figures(deq_reporter *r, const char *folder, deq_error *e) {

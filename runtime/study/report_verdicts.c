@@ -1,4 +1,5 @@
-/* report_verdicts.c - what `deq report` says of the accuracies under attack in a folder's tables. */
+/* report_verdicts.c - what `deq report` says of the accuracies under attack in a folder's tables, of those behind its
+ * claims, and of those that stand in no table or figure. */
 #include "report.h"
 #include "seal.h"
 #include <stdlib.h>
@@ -83,4 +84,91 @@ void deq_report_tables(deq_reporter *r, const char *folder, deq_error *e) {
         free(names[i]);
     }
     free(names);
+}
+
+#define MOST_DOUBTS 12 /* at one place */
+
+void deq_report_doubts(FILE *out, const json_t *cells, const char *indent) {
+    static const char *const words[] = {"masked", "suspect"};
+    size_t i, k;
+    json_t *cell, *value;
+    int count = 0;
+    for (size_t w = 0; w < sizeof words / sizeof *words; w++)
+        json_array_foreach(cells, i, cell) json_array_foreach(json_object_get(cell, "values"), k, value) {
+            const char *verdict = json_string_value(json_object_get(value, "verdict"));
+            if (!verdict || strcmp(verdict, words[w]) != 0 || count++ >= MOST_DOUBTS) continue;
+            fputs(indent, out);
+            put_value(out, cell, value);
+        }
+    if (count > MOST_DOUBTS) fprintf(out, "%s- and %d more.\n", indent, count - MOST_DOUBTS);
+}
+
+/* ---- the accuracies that others are computed from ---- */
+static void put_others(FILE *out, const char *folder, const char *file, const json_t *others) {
+    const json_t *cells = json_object_get(others, "cells");
+    int reliable = 0;
+    size_t i, k;
+    json_t *cell, *value;
+    json_array_foreach(cells, i, cell) {
+        json_array_foreach(json_object_get(cell, "values"), k, value) {
+            reliable += strcmp(deq_json_text(value, "verdict"), "reliable") == 0;
+        }
+    }
+    deq_report_doubts(out, cells, "");
+    if (reliable) fprintf(out, "- %d are reliable.\n", reliable);
+    if (json_array_size(cells)) fprintf(out, "\nAll with their checks: %s/%s\n", folder, file);
+}
+
+/* ---- claims ---- */
+static void put_claim(FILE *out, const json_t *claim) {
+    const json_t *accuracies = json_object_get(claim, "accuracies");
+    const char *verdict = deq_json_text(accuracies, "verdict"), *between = ": ";
+    size_t i;
+    json_t *reason;
+    fprintf(out, "- %s: %s, true in %.1f%% of the resamples", deq_json_text(claim, "text"),
+            deq_json_text(claim, "verdict"), 100 * json_number_value(json_object_get(claim, "share")));
+    if (*verdict) fprintf(out, "; its accuracies under attack are %s", verdict);
+    json_array_foreach(json_object_get(accuracies, "reasons"), i, reason) {
+        fprintf(out, "%s%s", between, deq_json_text(reason, "text"));
+        between = "; ";
+    }
+    fputs(".\n", out);
+}
+
+static void put_claims(FILE *out, const char *folder, const char *file, const json_t *claims) {
+    size_t i;
+    json_t *claim;
+    (void)folder, (void)file;
+    json_array_foreach(json_object_get(claims, "claims"), i, claim) put_claim(out, claim);
+}
+
+/* ---- files of one kind ---- */
+/* A section for each file that has something to say. */
+static void each_file(deq_reporter *r, const char *folder, const char *ending, const char *title, const char *event,
+                      void (*put)(FILE *out, const char *folder, const char *file, const json_t *content),
+                      deq_error *e) {
+    int n;
+    char **names = deq_files_ending(folder, ending, &n);
+    for (int i = 0; i < n; i++) {
+        char *path = e->failure == DEQ_OK ? deq_path_join(folder, names[i], NULL) : NULL, *lines = NULL;
+        json_t *content = path ? deq_sealed_json(path, e) : NULL;
+        size_t size;
+        FILE *f = content ? open_memstream(&lines, &size) : NULL;
+        if (f) put(f, folder, names[i], content), fclose(f);
+        if (lines && *lines) deq_report(r, "## %s of %s\n\n%s", title, deq_json_text(content, "experiment"), lines);
+        if (lines && *lines) deq_report_event(r, event, json_pack("{s:O}", event, content));
+        json_decref(content);
+        free(lines);
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+}
+
+void deq_report_others(deq_reporter *r, const char *folder, deq_error *e) {
+    each_file(r, folder, "-verdicts.json", "Other accuracies under attack", "accuracies", put_others, e);
+}
+
+void deq_report_claims(deq_reporter *r, const char *folder, deq_error *e) {
+    each_file(r, folder, "claims.json", "Claims", "claims", put_claims, e);
 }

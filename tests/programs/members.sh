@@ -38,6 +38,37 @@ awk -v c="$(cell results/members/G.csv 1 'c (adjoint)')" -v r="$(cell results/me
 "$DEQ" journal "$(cell results/members/G.csv 1 journals | cut -d';' -f1)" --csv | grep -vc '^#' >n || true
 [[ $(cat n) -ge 64 ]] || fail "a record for each example"
 
+# ---- verdicts ----
+grep -q 'claim "what is cut to zero is masked" holds' out || fail "a verdict in a claim"
+grep -q 'claim "and never else" holds' out || fail "a verdict that is compared from the right"
+V=results/members/V
+[[ $(cell $V.csv 2 'doubt (pgd2)') == masked && $(cell $V.csv 1 'doubt (pgd2)') == suspect ]] || fail "the word of a verdict in a table"
+[[ $(cell $V.csv 1 'doubt (none)') == - ]] || fail "a verdict on what is under no attack"
+[[ $(cell $V.csv 2 weakest.verdict) == masked ]] || fail "of equally strong attacks the worst verdict counts"
+[[ $(cell $V.csv 4 'robust[attack: pgd4].verdict') == masked ]] || fail "the verdict on a pick"
+[[ $(cell results/members/VN.csv 1 'if hidden then 1 else 0') == 1 ]] || fail "a verdict in a number"
+grep -q '^blind & masked ' results/members/VM.tex || fail "the word of a verdict in LaTeX"
+grep -q 'the mean over' results/members/VM.md && fail "the mean of words"
+grep -q '"name": *"masked"' results/members/V-table.json || fail "the word of a verdict in JSON"
+
+# figures name their nets, journals and attacks as tables do, and their reasons; claims what they rest on
+FV=results/members/FV FS=results/members/FS
+for c in seeds nets 'robust attack' 'robust verdict' 'robust reasons' 'robust checks'; do
+  [[ -n $(cell $FV.csv 5 "$c") ]] || fail "no $c in the CSV of a figure"
+done
+[[ $(cell $FV.csv 5 journals) == "$(cell $V.csv 2 journals | cut -d';' -f3)" ]] || fail "the journal of a bar is that of the cell"
+[[ $(cell $FS.csv 5 seeds) == '0;1' ]] || fail "a bar over two seeds rests on both"
+[[ -z $(cell $FV.csv 1 'robust attack') ]] || fail "what is under no attack"
+grep -q '"check": *"lost_gradients"' $FV-figure.json || fail "the checks of a figure's values"
+[[ $(cell results/members/doubts-claims.csv 1 accuracies) == masked ]] || fail "a claim rests on what is masked"
+grep -q '^\*\*it withstands\*\* rests on an accuracy under attack that is masked: .*cut to zero by on_fail' results/members/doubts-claims.md || fail "why a claim is in doubt"
+expect 0 '^  - robust (seed = 0, sight = blind, attack = pgd2): .* is masked: .*cut to zero by on_fail' "$DEQ" report results/members
+grep -A3 '^## Other accuracies under attack of doubts' out | grep -q '^- unseen (seed = 0): .* is masked: ' || fail "values in no table or figure"
+grep -q '^- it withstands: holds, .*; its accuracies under attack are masked: ' out || fail "claims in the report"
+expect 0 '' "$DEQ" report results/members --html -o page.html
+grep -q '<h2>Other accuracies under attack of doubts</h2>' page.html || fail "values in no table or figure on the page"
+[[ $(grep -c '<h3>Verdicts</h3>' page.html) -ge 4 ]] || fail "the verdicts of figures on the page"
+expect 0 '' "$DEQ" run members.deq
 # ---- where a gradient was not made, nothing is compared ----
 cat >cut.deq <<'D'
 import shared (Net, learn, test, recipe, short)

@@ -31,6 +31,24 @@ done
 grep -q '^first.config,first.seed,first.clean,' results/second/S-first.csv || fail "rows are sweeps of the other experiment"
 grep -q '^"competitive","first.config = short",holds' results/second/claims.csv || fail "a claim is judged in the cells of the other experiment"
 expect 0 '' "$DEQ" fmt --check second.deq
+# nets that a module trains: once, and those that are named
+cp "$PROGRAMS/third.deq" .
+expect 0 'in all 3 trainings and 4 evaluations' "$DEQ" run third.deq --plan
+expect 0 '^own: Net begins with the weights of shared.base' "$DEQ" run third.deq
+[[ $(grep -c ': trained in' out) == 3 ]] || fail "the module's nets are trained once"
+grep -q '^shared.tuned: Net begins with the weights of shared.base' out || fail "a net of the module begins with another"
+[[ $(cell results/third/O.csv 1 clean) == "$(cell results/third/T.csv 1 clean)" ]] || fail "the same net in two experiments"
+[[ $(cell results/third/O.csv 1 s.base.forward.max) == 2 ]] || fail "settings of a net of a module"
+expect 0 '' "$DEQ" run third.deq two
+[[ $(grep -c ': trained in' out) == 0 ]] || fail "a net of a module is trained again"
+expect 0 '^shared.base .*epoch 2/2' "$DEQ" run third.deq two --set shared.base.epochs=2
+[[ $(grep -c ': trained in' out) == 3 ]] || fail "what begins with a net is trained again as well"
+expect 0 '^shared.base: .* trained\|^shared.base: trained' "$DEQ" run third.deq one --set shared.base.attack.iterations=3
+expect 64 'no such setting; did you mean shared.base.epochs' "$DEQ" run third.deq --set shared.base.epoch=2
+# a setting of a net is that of the same net where another experiment names it
+expect 0 'first.net .*epoch 2/2' "$DEQ" run second.deq --set net.epochs=2
+expect 0 '' "$DEQ" gradcheck third.deq
+expect 0 '' "$DEQ" fmt --check third.deq
 
 # a value that is called like a statistic; settings of a net of the other experiment, in each of its cells; whether attacks
 # may be masked, which is asked of the experiment that makes the attack

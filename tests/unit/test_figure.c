@@ -133,12 +133,21 @@ static void with_figure(deq_figure_kind kind, void (*look)(const deq_figure *f))
     const deq_figure_spec spec = {.name = "it's", .kind = kind, .values = &value, .nvalues = 1, .x = {.value = -1}};
     static const char *const configs[] = {"short", "long"}, *const places[] = {"a, b", "two", "three"};
     deq_mark x[LINES * POINTS], marks[LINES * POINTS];
+    deq_sources rests[LINES * POINTS] = {{0}};
+    char attack[] = "pgd", seed[] = "0", net[] = "k0", journal[] = "r0";
+    const deq_evaluation evaluation = {.attacked = attack};
     for (int i = 0; i < LINES * POINTS; i++) {
-        x[i] = (deq_mark){i % POINTS, NAN, NAN, DEQ_UNJUDGED};
-        marks[i] = (deq_mark){0.1 * i, 0.1 * i - 0.05, 0.1 * i + 0.05, i == 4 ? DEQ_MASKED : DEQ_RELIABLE};
+        x[i] = (deq_mark){.value = i % POINTS, .low = NAN, .high = NAN};
+        marks[i] =
+            (deq_mark){.value = 0.1 * i, .low = 0.1 * i - 0.05, .high = 0.1 * i + 0.05, .evaluation = &evaluation};
+        marks[i].verdict.level = DEQ_RELIABLE;
+        for (deq_check k = 0; k < DEQ_CHECKS; k++) marks[i].verdict.numbers[k] = NAN;
+        rests[i] = (deq_sources){seed, net, journal, 1.5, 0.25, 0};
     }
-    marks[2] = (deq_mark){NAN, NAN, NAN, DEQ_UNJUDGED};
-    deq_figure f = {&spec, "e", names_of("config", configs, LINES), names_of("place", places, POINTS), x, marks};
+    marks[2] = (deq_mark){.value = NAN, .low = NAN, .high = NAN};
+    marks[4].verdict.level = marks[4].verdict.levels[DEQ_CHECK_uncut] = DEQ_MASKED;
+    marks[4].verdict.numbers[DEQ_CHECK_uncut] = 0.2;
+    deq_figure f = {&spec, "e", names_of("config", configs, LINES), names_of("place", places, POINTS), x, marks, rests};
     look(&f);
     names_free(&f.lines);
     names_free(&f.points);
@@ -157,10 +166,15 @@ static void look_at_csv(const deq_figure *f) {
     char *text = captured(f, deq_figure_csv);
     assert_string_equal(text,
                         "config,place,\"robust, \"\"all\"\"\",\"robust, \"\"all\"\"\" low,\"robust, \"\"all\"\"\" "
-                        "high,\"robust, \"\"all\"\"\" verdict\n"
-                        "short,\"a, b\",0,-0.05,0.05,reliable\nshort,two,0.1,0.05,0.15,reliable\n"
-                        "long,\"a, b\",0.3,0.25,0.35,reliable\nlong,two,0.4,0.35,0.45,masked\n"
-                        "long,three,0.5,0.45,0.55,reliable\n");
+                        "high,\"robust, \"\"all\"\"\" verdict,seeds,nets,journals,undefined predictions,train "
+                        "seconds,evaluation seconds,\"robust, \"\"all\"\"\" attack,\"robust, \"\"all\"\"\" "
+                        "reasons,\"robust, \"\"all\"\"\" checks\n"
+                        "short,\"a, b\",0,-0.05,0.05,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n"
+                        "short,two,0.1,0.05,0.15,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n"
+                        "long,\"a, b\",0.3,0.25,0.35,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n"
+                        "long,two,0.4,0.35,0.45,masked,0,k0,r0,0,1.500,0.250,pgd,\"with gradients that on_fail does "
+                        "not cut, the attack lowers it by 20 points or more\",uncut 0.2\n"
+                        "long,three,0.5,0.45,0.55,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n");
     free(text);
 }
 
@@ -202,10 +216,11 @@ static void a_figure_of_nothing_says_so(void **state) {
     deq_figure_spec spec = {.name = "none", .values = &value, .nvalues = 1, .x = {.value = -1}};
     static const char *const places[] = {"one", "two"};
     deq_mark none[4];
-    for (int i = 0; i < 4; i++) none[i] = (deq_mark){NAN, NAN, NAN, DEQ_UNJUDGED};
+    for (int i = 0; i < 4; i++) none[i] = (deq_mark){.value = NAN, .low = NAN, .high = NAN};
     for (int kind = 0; kind < DEQ_FIGURES; kind++) {
         spec.kind = (deq_figure_kind)kind;
-        deq_figure f = {&spec, "e", names_of("line", places, 2), names_of("place", places, 2), none, none};
+        deq_sources rests[4] = {{0}};
+        deq_figure f = {&spec, "e", names_of("line", places, 2), names_of("place", places, 2), none, none, rests};
         f.lines.absent[0] = f.lines.absent[1] = f.points.absent[0] = f.points.absent[1] = true;
         char *text = captured(&f, print_script);
         assert_non_null(strstr(text, "'no values'"));

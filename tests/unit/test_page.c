@@ -143,7 +143,7 @@ static void verdicts_show_their_checks(void **state) {
                   "checks", "check", "lost_gradients", "level", "masked", "number", 0.41);
     FILE *f = begin();
     assert_non_null(table);
-    page_verdicts(f, table);
+    page_verdicts(f, json_object_get(table, "cells"));
     fclose(f);
     assert_true(has("mode = jfb()") && has("0.5 [0.4, 0.6]") && has("verdict masked\">masked</span> it hides"));
     assert_true(has("<tr class=\"masked\"><td>lost_gradients</td><td>0.41</td></tr>"));

@@ -286,10 +286,10 @@ static void test_table(void **state) {
     char jfb[] = "pgd7 through jfb()", exact[] = "pgd7 through implicit(gmres(tol: 1e-4, max: 30))";
     char *none[2] = {NULL, NULL}, *attacks[2][2] = {{jfb, NULL}, {exact, NULL}};
     const deq_table_cell measured[4] = {
-        {at[0], values[0], intervals[0], "0", "k0", "r0", 1.5, 0.25, 0, attacks[0], verdicts[0], NULL},
-        {at[1], values[1], intervals[1], "1", "k1", "r1", 1.5, 0.25, 0, attacks[0], verdicts[1], NULL},
-        {at[2], values[2], intervals[2], "0", "k2", "r2", 1.5, 0.25, 0, attacks[1], verdicts[2], NULL},
-        {at[3], values[3], intervals[3], "1", "k3", "r3", 2, 0.5, 3, none, verdicts[3], NULL}};
+        {at[0], values[0], intervals[0], {"0", "k0", "r0", 1.5, 0.25, 0}, attacks[0], verdicts[0], NULL},
+        {at[1], values[1], intervals[1], {"1", "k1", "r1", 1.5, 0.25, 0}, attacks[0], verdicts[1], NULL},
+        {at[2], values[2], intervals[2], {"0", "k2", "r2", 1.5, 0.25, 0}, attacks[1], verdicts[2], NULL},
+        {at[3], values[3], intervals[3], {"1", "k3", "r3", 2, 0.5, 3}, none, verdicts[3], NULL}};
     deq_table t = {"robustness", "e", axes, 2, rows, 1, columns, 2, true, measured, 4};
     char *text = NULL;
     size_t size;
