@@ -3,14 +3,6 @@
 #include "tables.h"
 #include <string.h>
 
-const TrainUse *pipe_named_train(Pipe *p, Scope *s, const Ast *e) {
-    char path[512];
-    const Ast *d = ast_path(e, path, sizeof path) ? module_find(s->module, path, NULL) : NULL;
-    for (uint32_t k = 0; d && k < p->nuses; k++)
-        if (p->uses[k]->ast == d && !p->uses[k]->in_cell) return p->uses[k];
-    return d && d->kind == AST_TRAIN ? pipe_train_of_module(p, d) : NULL;
-}
-
 /* finite_difference(directions: n), or a gradient mode. */
 static const char *reference_text(Scope *s, const Ast *given) {
     Arena *a = s->elab->arena;
@@ -41,7 +33,7 @@ json_t *pipe_check(Pipe *p, Scope *s, const Ast *check) {
     Scope from;
     const Ast *model = resolve_ast(s, given, &from);
     if (model->kind == AST_WITH) with = AST_SLOT(model, WITH, settings), model = AST_SLOT(model, WITH, base);
-    const TrainUse *train = pipe_named_train(p, &from, model);
+    const TrainUse *train = pipe_find_train(p, &from, model);
     Net *net = train ? train->net : NULL;
     const char *loss = train ? train->loss : NULL;
     if (!train) {

@@ -66,8 +66,6 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell);
 /* A training run that a module beside the script has at its top level: made when its net is first asked for, once, and
  * called by the module's name, setup.net.  NULL: it is of the script itself or of an experiment, or there was an error. */
 const TrainUse *pipe_train_of_module(Pipe *p, const Ast *train);
-/* The training run of the file that `e` names, already elaborated; NULL: it names none.  (checks.c) */
-const TrainUse *pipe_named_train(Pipe *p, Scope *s, const Ast *e);
 /* The declaration of a trained net that `e` names; and as elaborated, in the cell that is read or in the file.  NULL: none. */
 const Ast *pipe_train_declaration(Scope *s, const Ast *e);
 const TrainUse *pipe_find_train(Pipe *p, Scope *s, const Ast *e);

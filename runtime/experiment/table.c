@@ -20,6 +20,12 @@ bool deq_table_first(const deq_table *t, int cell) {
     return true;
 }
 
+bool deq_table_bold(const deq_table *t, int cell, int column) {
+    bool bold = t->cells[cell].bold && t->cells[cell].bold[column];
+    for (int i = cell + 1; bold && i < t->ncells; i++) bold = !same_row(t, i, cell) || t->cells[i].bold[column];
+    return bold;
+}
+
 typedef struct Mean {
     double mean, deviation;
     int n;
@@ -269,7 +275,7 @@ void deq_table_markdown(FILE *out, const deq_table *t) {
                     snprintf(text, sizeof text, "%s", t->cells[i].coordinates[t->rows[c]]);
                 } else {
                     deq_table_text(t, i, c - t->nrows, text);
-                    if (t->cells[i].bold && t->cells[i].bold[c - t->nrows]) make_bold(text);
+                    if (deq_table_bold(t, i, c - t->nrows)) make_bold(text);
                 }
                 if (pass)
                     put(out, text, widths[c], c >= t->nrows);

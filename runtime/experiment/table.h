@@ -45,6 +45,8 @@ void deq_table_markdown(FILE *out, const deq_table *t);
 #define DEQ_TABLE_TEXT 128
 /* What a row, named by its first cell, shows in a column. */
 void deq_table_text(const deq_table *t, int cell, int column, char out[DEQ_TABLE_TEXT]);
+/* Whether what it shows is bold: that of every cell of the row. */
+bool deq_table_bold(const deq_table *t, int cell, int column);
 bool deq_table_first(const deq_table *t, int cell); /* whether it is the first of its row */
 void deq_table_csv(FILE *out, const deq_table *t);
 /* For \\usepackage{booktabs}; values that are spread over sweeps have a head of two lines. */

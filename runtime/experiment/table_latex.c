@@ -60,7 +60,7 @@ void deq_table_latex(FILE *out, const deq_table *t) {
         for (int c = 0; c < t->ncolumns; c++) {
             char text[DEQ_TABLE_TEXT];
             deq_table_text(t, i, c, text);
-            const bool bold = t->cells[i].bold && t->cells[i].bold[c];
+            const bool bold = deq_table_bold(t, i, c);
             fputs(c || t->nrows ? " & " : "", out);
             if (bold) fputs("\\textbf{", out);
             for (char *at = text, *sign; *at; at = sign) { /* the two signs that text and LaTeX write otherwise */

@@ -356,6 +356,13 @@ static void test_table(void **state) {
                                  "zero by on_fail.\n"));
     assert_null(strstr(text, "are reliable"));
     free(text);
+    bool one[2] = {true, false}, both[2] = {true, true}; /* of joined runs all are bold, or the row is not */
+    deq_table_cell bolds[2] = {measured[0], measured[1]};
+    bolds[0].bold = both;
+    bolds[1].bold = one;
+    const deq_table joined = {"bold", "e", axes, 2, rows, 1, columns, 2, true, bolds, 2};
+    assert_true(deq_table_bold(&joined, 0, 0));
+    assert_false(deq_table_bold(&joined, 0, 1));
     t.ncells = 1; /* a row of one run has its intervals */
     f = open_memstream(&text, &size);
     deq_table_markdown(f, &t);
