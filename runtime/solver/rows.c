@@ -11,13 +11,18 @@ typedef struct Held { /* of a table: what a routine holds by row */
 } Held;
 
 static void swap(char *a, char *b, int64_t bytes) {
-    char kept[1024];
-    for (int64_t at = 0; at < bytes; at += (int64_t)sizeof kept) {
-        const size_t piece = (size_t)(bytes - at < (int64_t)sizeof kept ? bytes - at : (int64_t)sizeof kept);
-        memcpy(kept, a + at, piece);
-        memcpy(a + at, b + at, piece);
-        memcpy(b + at, kept, piece);
+    enum { PIECE = 64 }; /* of a constant size: copied by vector registers */
+    char kept[PIECE], other[PIECE];
+    int64_t at = 0;
+    for (; at + PIECE <= bytes; at += PIECE) {
+        memcpy(kept, a + at, PIECE);
+        memcpy(other, b + at, PIECE);
+        memcpy(a + at, other, PIECE);
+        memcpy(b + at, kept, PIECE);
     }
+    memcpy(kept, a + at, (size_t)(bytes - at));
+    memcpy(a + at, b + at, (size_t)(bytes - at));
+    memcpy(b + at, kept, (size_t)(bytes - at));
 }
 
 static void swap_in(void *base, int64_t stride, int64_t a, int64_t b) {
