@@ -29,8 +29,9 @@ bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *setting
     if (!eval_number(settings, AST_SLOT(bounds, BINARY, left), &x->low) ||
         !eval_number(settings, AST_SLOT(bounds, BINARY, right), &x->high))
         return false;
-    x->low_by = bound_text(settings, AST_SLOT(bounds, BINARY, left), list);
-    x->high_by = x->unbounded ? NULL : bound_text(settings, AST_SLOT(bounds, BINARY, right), list);
+    if (!bound_text(settings, x->name, AST_SLOT(bounds, BINARY, left), list, &x->low_by) ||
+        (!x->unbounded && !bound_text(settings, x->name, AST_SLOT(bounds, BINARY, right), list, &x->high_by)))
+        return false;
     if (x->high_by && x->whole) x->high_by = arena_printf(s->elab->arena, "%s 1 -", x->high_by);
     if (x->unbounded) x->high = INFINITY;
     if (x->whole) x->high -= 1; /* ranges of whole numbers are half open */

@@ -1,6 +1,6 @@
 /* bound_text.c - a bound that depends on other settings, radius: f32 in 0..(if p == inf then 1 else inf), as a text that
  * the runtime reads again when `--set` changes them: operations behind what they work on, $p inf == 1 inf if.  Functions
- * in it are written out. */
+ * in it are written out, with what their own modules know.  What cannot be written so is an error. */
 #include "elaborate.h"
 #include "constant.h"
 #include <string.h>
@@ -14,7 +14,18 @@ static bool is_computed(const char *name, uint32_t operands) {
 typedef struct Names { /* what a bound may depend on: settings, or the parameters of a function that it calls */
     const Ast *list;
     const char *const *texts; /* of the parameters' arguments; NULL: settings */
+    Scope *scope;             /* where everything else has its meaning: of the settings, or the function's module */
 } Names;
+
+typedef struct Writer { /* the first thing that the runtime does not compute */
+    Range failed;       /* without source: nothing yet, or an error told where it was found */
+    const char *why;    /* NULL: all is well so far */
+} Writer;
+
+static const char *fail(Writer *w, Range at, const char *why) {
+    if (!w->why) *w = (Writer){at, why};
+    return NULL;
+}
 
 static const Ast *name_in(const Ast *e, const Names *names, uint32_t *at) {
     for (uint32_t k = 0; e->kind == AST_NAME && k < names->list->nkids; k++)
@@ -31,90 +42,109 @@ static bool mentions(const Ast *e, const Names *names) {
     return false;
 }
 
-/* Whether something in the body of a function is of its own module. */
-static bool names_others(const Ast *e, const Names *names) {
-    uint32_t at;
-    if (!e || name_in(e, names, &at)) return false;
-    if (e->kind == AST_NAME && e->ref && e->ref->kind != AST_FN) return true;
-    for (uint32_t k = 0; k < e->nkids; k++)
-        if (names_others(e->kids[k], names)) return true;
-    return false;
-}
+static const char *text_of(Writer *w, const Ast *e, const Names *names);
 
-static const char *text_of(Scope *s, const Ast *e, const Names *names);
-
-/* A function whose body is an expression is written out. */
-static const char *function_text_of(Scope *s, const Ast *call, const Ast *fn, const Names *names) {
-    const Ast *params = AST_SLOT(AST_SLOT(fn, FN, inputs), PARAMS, inputs), *body = AST_SLOT(fn, FN, body);
-    const char **texts = arena_alloc(s->elab->arena, (params->nkids + 1) * sizeof *texts);
-    const Names inner = {params, texts};
-    if (AST_SLOT(AST_SLOT(fn, FN, inputs), PARAMS, state) || body->kind == AST_LIST || names_others(body, &inner))
-        return NULL;
+/* A function whose body is an expression is written out; what it names besides its parameters, its module knows. */
+static const char *function_text_of(Writer *w, const Ast *call, const Ast *fn, const Module *owner,
+                                    const Names *names) {
+    Arena *a = names->scope->elab->arena;
+    const Ast *inputs = AST_SLOT(fn, FN, inputs), *params = AST_SLOT(inputs, PARAMS, inputs);
+    const Ast *body = AST_SLOT(fn, FN, body);
+    const Frame frame = {arena_printf(a, "in '%s', used here", fn->name), call->range, names->scope->frame};
+    Scope inside = scope_of_module(names->scope->elab, owner);
+    inside.frame = &frame;
+    if (body->kind == AST_LIST)
+        return fail(w, fn->name_range,
+                    arena_printf(a, "the body of '%s' is statements; write one expression, fn %s(..) -> f32 = ..",
+                                 fn->name, fn->name));
+    if (AST_SLOT(inputs, PARAMS, state) || AST_SLOT(fn, FN, sizes) || !params)
+        return fail(w, fn->name_range, arena_printf(a, "'%s' is no function of numbers alone", fn->name));
+    const char **texts = arena_alloc(a, (params->nkids + 1) * sizeof *texts);
+    memset(texts, 0, (params->nkids + 1) * sizeof *texts);
+    const Names inner = {params, texts, &inside};
     for (uint32_t k = 0; k < params->nkids; k++) {
         const Ast *arg = ast_argument(AST_SLOT(call, CALL, inputs), params, k);
-        const Ast *value = arg ? AST_SLOT(arg, ARG, value) : AST_SLOT(params->kids[k], BINDING, fallback);
-        if (!value || !(texts[k] = text_of(s, value, names))) return NULL;
+        texts[k] = arg ? text_of(w, AST_SLOT(arg, ARG, value), names)
+                       : text_of(w, AST_SLOT(params->kids[k], BINDING, fallback), &inner);
+        if (!texts[k]) return NULL;
     }
-    return text_of(s, body, &inner);
+    return text_of(w, body, &inner);
 }
 
-static const char *call_text(Scope *s, const Ast *e, const Names *names) {
+static const char *call_text(Writer *w, const Ast *e, const Names *names) {
     const Ast *callee = AST_SLOT(e, CALL, callee), *args = AST_SLOT(e, CALL, inputs);
-    if (callee->ref && callee->ref->kind == AST_FN && !AST_SLOT(e, CALL, state))
-        return function_text_of(s, e, callee->ref, names);
-    if (callee->kind != AST_NAME || callee->ref || AST_SLOT(e, CALL, state) || !is_computed(callee->name, args->nkids))
-        return NULL;
+    const Module *owner = NULL;
+    char path[512];
+    const Ast *fn = ast_path(callee, path, sizeof path) ? module_find(names->scope->module, path, &owner) : NULL;
+    if (fn && fn->kind == AST_FN && !AST_SLOT(e, CALL, state)) return function_text_of(w, e, fn, owner, names);
+    if (fn || callee->kind != AST_NAME || callee->ref || AST_SLOT(e, CALL, state) ||
+        !is_computed(callee->name, args->nkids))
+        return fail(w, e->range, "this call is none of these");
     const char *out = "";
     for (uint32_t k = 0; k < args->nkids; k++) {
-        const char *arg =
-            args->kids[k]->kind == AST_ARG ? text_of(s, AST_SLOT(args->kids[k], ARG, value), names) : NULL;
+        const char *arg = args->kids[k]->kind == AST_ARG
+                              ? text_of(w, AST_SLOT(args->kids[k], ARG, value), names)
+                              : fail(w, args->kids[k]->range, "this argument is none of these");
         if (!arg) return NULL;
-        out = arena_printf(s->elab->arena, "%s%s ", out, arg);
+        out = arena_printf(names->scope->elab->arena, "%s%s ", out, arg);
     }
-    return arena_printf(s->elab->arena, "%s%s", out, callee->name);
+    return arena_printf(names->scope->elab->arena, "%s%s", out, callee->name);
 }
 
 /* NULL: something in it that the runtime does not compute. */
-static const char *text_of(Scope *s, const Ast *e, const Names *names) {
-    Arena *a = s->elab->arena;
+static const char *text_of(Writer *w, const Ast *e, const Names *names) {
+    Arena *a = names->scope->elab->arena;
     uint32_t at;
-    if (name_in(e, names, &at)) return names->texts ? names->texts[at] : arena_printf(a, "$%s", e->name);
+    if (w->why) return NULL;
+    if (name_in(e, names, &at)) {
+        const char *text = names->texts ? names->texts[at] : arena_printf(a, "$%s", e->name);
+        return text ? text : fail(w, e->range, "this parameter has no value yet");
+    }
     if (!mentions(e, names)) {
         double x;
-        return eval_number(s, e, &x) ? arena_printf(a, "%.17g", x) : NULL;
+        return eval_number(names->scope, e, &x) ? arena_printf(a, "%.17g", x) : fail(w, (Range){0}, "");
     }
     const char *x, *y, *z;
     switch (e->kind) {
     case AST_IF:
-        x = text_of(s, AST_SLOT(e, IF, condition), names);
-        y = text_of(s, AST_SLOT(e, IF, yes), names);
-        z = text_of(s, AST_SLOT(e, IF, no), names);
+        x = text_of(w, AST_SLOT(e, IF, condition), names);
+        y = text_of(w, AST_SLOT(e, IF, yes), names);
+        z = text_of(w, AST_SLOT(e, IF, no), names);
         return x && y && z ? arena_printf(a, "%s %s %s if", x, y, z) : NULL;
     case AST_UNARY:
-        x = text_of(s, AST_SLOT(e, UNARY, operand), names);
+        x = text_of(w, AST_SLOT(e, UNARY, operand), names);
         return !x                            ? NULL
                : strcmp(e->name, "-") == 0   ? arena_printf(a, "0 %s -", x)
                : strcmp(e->name, "not") == 0 ? arena_printf(a, "%s 0 ==", x)
-                                             : NULL;
+                                             : fail(w, e->range, "this operator is none of these");
     case AST_BINARY:
-        x = text_of(s, AST_SLOT(e, BINARY, left), names);
-        y = text_of(s, AST_SLOT(e, BINARY, right), names);
-        return x && y && is_computed(e->name, 2) ? arena_printf(a, "%s %s %s", x, y, e->name) : NULL;
-    case AST_CALL: return call_text(s, e, names);
-    default: return NULL;
+        if (!is_computed(e->name, 2)) return fail(w, e->range, "this operator is none of these");
+        x = text_of(w, AST_SLOT(e, BINARY, left), names);
+        y = text_of(w, AST_SLOT(e, BINARY, right), names);
+        return x && y ? arena_printf(a, "%s %s %s", x, y, e->name) : NULL;
+    case AST_CALL: return call_text(w, e, names);
+    default: return fail(w, e->range, "this is none of these");
     }
 }
 
-const char *bound_text(Scope *settings, const Ast *bound, const Ast *list) {
-    const Names names = {list, NULL};
-    return list && mentions(bound, &names) ? text_of(settings, bound, &names) : NULL;
+bool bound_text(Scope *settings, const char *of, const Ast *bound, const Ast *list, const char **text) {
+    const Names names = {list, NULL, settings};
+    Writer w = {0};
+    *text = list && mentions(bound, &names) ? text_of(&w, bound, &names) : NULL;
+    if (w.why && w.failed.source)
+        elab_error_note(
+            settings, DIAG_E0321, bound->range, w.failed, w.why,
+            "this bound of '%s' depends on other settings, which --set may change: numbers, operators, 'if' "
+            "and functions of one expression can be computed again",
+            of);
+    return !w.why;
 }
 
 const char *bound_where(Scope *settings, const Ast *bound, const Ast *list, const char *text) {
     double x;
     uint32_t at;
     if (!bound || !list) return text;
-    if (name_in(bound, &(Names){list, NULL}, &at)) {
+    if (name_in(bound, &(Names){list, NULL, settings}, &at)) {
         const char *this = eval_number(settings, bound, &x)
                                ? arena_printf(settings->elab->arena, "%s is %g", bound->name, x)
                                : bound->name;

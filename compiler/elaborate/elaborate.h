@@ -315,9 +315,9 @@ typedef struct Scalars { /* values of frame->scalars of a routine, in order */
  * none); false, and an error at `at`, when its value lies outside. */
 bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *settings, const Ast *list, Range at,
                   const char *callee);
-/* The bound as the runtime computes it from the settings of `list`; NULL: it does not depend on them, or in a way that
- * the runtime cannot compute. */
-const char *bound_text(Scope *settings, const Ast *bound, const Ast *list);
+/* *text: the bound of the setting `of` as the runtime computes it from the settings of `list`; NULL: it does not depend
+ * on them.  False after an error: it does in a way that the runtime cannot compute. */
+bool bound_text(Scope *settings, const char *of, const Ast *bound, const Ast *list, const char **text);
 /* `text` and ", where p is inf" for every setting of `list` that the bound mentions. */
 const char *bound_where(Scope *settings, const Ast *bound, const Ast *list, const char *text);
 typedef struct AttackUse {

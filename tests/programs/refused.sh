@@ -119,6 +119,22 @@ moved 64 "low.p=0.5: 'n' lies between 0 and 0.5, where p is 0.5, and it is 1" lo
 moved 0 '' low.p=9 low.a=90 low.n=26
 moved 64 "low.n=27: 'n' lies between 0 and 26, where p is 9, and it is 27" low.p=9 low.n=27
 moved 64 "'n' lies between 0 and 2, where p is 1" low.n=3
+# a function of another module, with a helper, a constant and a default that only its module knows
+cat >lim.deq <<'END'
+const top = 3
+fn half() -> f32 = 0.5
+fn twice(q: f32, by: f32 = top - 1) -> f32 = by * q
+fn limit(p: f32, most: f32 = twice(p, by: top)) -> f32 = if p == inf then half() else if p == top then top else most
+END
+rm -rf results*
+sed -e 's|^import std.attacks.*|&\nimport lim (limit)\n\nattack stuck(x: f32[..S], y: label[K]; a: f32 in 0..limit(p), p: f32 = inf) {\n  return x + 0 * (a + p)\n}\n|' \
+  -e 's|^attack weak = .*|&\n\nattack low = stuck(a: 0.5)|' -e 's|under exact)|under low)|' "$tiny" >moved.deq
+grep -q 'under low' moved.deq || fail "nothing is under the attack"
+moved 0 ''
+moved 64 "low.a=0.6: 'a' lies between 0 and 0.5, where p is inf, and it is 0.6" low.a=0.6
+moved 0 '' low.p=2 low.a=6
+moved 64 "low.a=6.5: 'a' lies between 0 and 6, where p is 2, and it is 6.5" low.p=2 low.a=6.5
+moved 64 "low.a=3.5: 'a' lies between 0 and 3, where p is 3, and it is 3.5" low.a=3.5 low.p=3
 rm -rf results*
 sed 's|^  let robust.*|  sweep r in [0.3, 3]\n  sweep norm in [2, inf]\n  let robust = accuracy(net, quadrants.test under exact_of)|; s|under exact_of|under pgd(radius: r, step: 0.1, iterations: 2, p: norm)|' "$tiny" >swept.deq
 grep -q 'p: norm' swept.deq || fail "no sweep of the norm"
