@@ -23,29 +23,29 @@ static void add(Product *p, char *path, char *content) {
     p->files[p->nfiles++].text = content;
 }
 
-void product_library(Product *p, const char *manifest, const char *net, const char *folder) {
+void product_library(Product *p, const char *manifest, const char *net, const char *id, const char *folder) {
     char *header = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&header, &size);
-    if (!out || !header_write(manifest, net, net, out) || fclose(out) != 0) abort();
+    if (!out || !header_write(manifest, net, id, out) || fclose(out) != 0) abort();
     *p = (Product){.folders = {text_of("%s", folder)},
                    .nfolders = 1,
-                   .shared = text_of("%s/lib%s.so", folder, net),
-                   .archive = text_of("%s/%s.a", folder, net)};
-    add(p, text_of("%s/%s.h", folder, net), header);
-    add(p, text_of("%s/%s.json", folder, net), text_of("%s", manifest));
+                   .shared = text_of("%s/lib%s.so", folder, id),
+                   .archive = text_of("%s/%s.a", folder, id)};
+    add(p, text_of("%s/%s.h", folder, id), header);
+    add(p, text_of("%s/%s.json", folder, id), text_of("%s", manifest));
 }
 
 /* ---- Python ---- */
 
 /* Of the manifest, what net.py reads: {name, package, abi, real, compiler, net}. */
-static char *description(const char *manifest, const char *name) {
+static char *description(const char *manifest, const char *named, const char *id) {
     static const char *const wanted[] = {"input", "output", "target", "parameters", "losses", "fixed", "layers"};
-    json_t *root = json_loads(manifest, 0, NULL), *net = header_find(root, name), *own = json_object();
+    json_t *root = json_loads(manifest, 0, NULL), *net = header_find(root, named), *own = json_object();
     if (!net || !own) abort();
     for (size_t k = 0; k < sizeof wanted / sizeof *wanted; k++)
         json_object_set(own, wanted[k], json_object_get(net, wanted[k]));
-    json_t *out = json_pack("{s:s, s:i, s:O, s:O, s:o}", "name", name, "abi", DEQ_LIBRARY_ABI, "real",
+    json_t *out = json_pack("{s:s, s:i, s:O, s:O, s:o}", "name", id, "abi", DEQ_LIBRARY_ABI, "real",
                             json_object_get(root, "real"), "compiler", json_object_get(root, "compiler"), "net", own);
     char *content = out ? json_dumps(out, JSON_COMPACT) : NULL;
     if (!content) abort();
@@ -54,17 +54,17 @@ static char *description(const char *manifest, const char *name) {
     return content;
 }
 
-void product_python(Product *p, const char *manifest, const char *net, const char *folder) {
+void product_python(Product *p, const char *manifest, const char *net, const char *id, const char *folder) {
     const char *version = strchr(DEQ_VERSION, ' ') + 1, *mark = "# " DEQ_MADE_BY "\n";
-    char *package = text_of("%s", net);
+    char *package = text_of("%s", id);
     struct utsname machine;
     if (uname(&machine) != 0) abort();
     for (char *c = package; *c; c++) *c = (char)tolower((unsigned char)*c);
     *p = (Product){.folders = {text_of("%s", folder), text_of("%s/%s", folder, package)},
                    .nfolders = 2,
-                   .shared = text_of("%s/%s/lib%s.so", folder, package, net)};
+                   .shared = text_of("%s/%s/lib%s.so", folder, package, id)};
     add(p, text_of("%s/%s/__init__.py", folder, package), text_of("%s%s", python_module, mark));
-    add(p, text_of("%s/%s/net.json", folder, package), description(manifest, net));
+    add(p, text_of("%s/%s/net.json", folder, package), description(manifest, net, id));
     add(p, text_of("%s/build_backend.py", folder), text_of("%s%s", python_backend, mark));
     add(p, text_of("%s/package_name.py", folder),
         text_of("%sNAME, VERSION, TAG = \"%s\", \"%s\", \"py3-none-linux_%s\"\n", mark, package, version,

@@ -12,10 +12,11 @@ typedef struct Product {
     int nfolders, nfiles;
 } Product;
 
-/* Of the net `net` of the manifest (header_net): a library with its header, in `folder`. */
-void product_library(Product *p, const char *manifest, const char *net, const char *folder);
+/* Of the net `net` of the manifest (header_net): a library with its header, in `folder`.  The C identifier `id` stands
+ * in the names of files and functions. */
+void product_library(Product *p, const char *manifest, const char *net, const char *id, const char *folder);
 /* A Python package of one module, in `folder`. */
-void product_python(Product *p, const char *manifest, const char *net, const char *folder);
+void product_python(Product *p, const char *manifest, const char *net, const char *id, const char *folder);
 /* Makes the folders and looks whether all files may be replaced. */
 bool product_ready(const Product *p, deq_error *e);
 void product_free(Product *p);

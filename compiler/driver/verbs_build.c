@@ -6,6 +6,7 @@
 #include "linked.h"
 #include "output.h"
 #include "product.h"
+#include "value.h"
 #include "verbs.h"
 #include <libgen.h>
 #include <stdlib.h>
@@ -36,13 +37,13 @@ static void close_linked(Linked *linked, LinkExtras *extras) {
 }
 
 /* NET_gradients.h, where the script takes gradients from C: written even when they are still to be compiled. */
-static int write_gradients_header(const Cli *cli, const Program *p, const char *net) {
+static int write_gradients_header(const Cli *cli, const Program *p, const char *id) {
     char *path, *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     const char *folder = cli->output ? cli->output : ".";
     bool any = out && extern_header(p, out);
-    if (!out || fclose(out) != 0 || asprintf(&path, "%s/%s_gradients.h", folder, net) < 0) abort();
+    if (!out || fclose(out) != 0 || asprintf(&path, "%s/%s_gradients.h", folder, id) < 0) abort();
     int code = any ? write_file(path, text, size) : 0;
     if (any && code == 0) printf("%s\n", path);
     free(path);
@@ -66,8 +67,9 @@ static int build_library(const Cli *cli, const Compilation *c, const Object *obj
         return 2;
     }
     Product p;
-    (cli->python ? product_python : product_library)(&p, manifest, net, folder);
-    char *definitions = header_definitions(manifest, net, net);
+    const char *id = identifier(c->arena, net); /* setup.net, of an imported module: setup_net in C and in Python */
+    (cli->python ? product_python : product_library)(&p, manifest, net, id, folder);
+    char *definitions = header_definitions(manifest, net, id);
     int code = 0;
     Linked linked = {0};
     LinkExtras extras = {0};
@@ -75,10 +77,10 @@ static int build_library(const Cli *cli, const Compilation *c, const Object *obj
     deq_temporaries_sweep(folder);
     if (!product_ready(&p, &e)) {
         code = output_refused(&e);
-    } else if ((!cli->python && (code = write_gradients_header(cli, c->program, net)) != 0) ||
+    } else if ((!cli->python && (code = write_gradients_header(cli, c->program, id)) != 0) ||
                (code = open_linked(cli, c, &linked, &extras)) != 0) {
         /* said */
-    } else if (!link_library(object, &extras, net, definitions, p.shared, p.archive, &error)) {
+    } else if (!link_library(object, &extras, id, definitions, p.shared, p.archive, &error)) {
         fprintf(stderr, "deq: %s\n", error);
         code = 3;
     }

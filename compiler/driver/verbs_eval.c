@@ -3,7 +3,7 @@
  *     NET(INPUTS)                  the net's output
  *     NET.PATH(INPUTS)             the value of its fixed point at that path: net.body(..)
  *     gradient(LOSS, NET(INPUTS))  each example's gradient of its own loss in its input
- *     anything else                a constant of numbers, consts and functions of them
+ *     anything else                a constant of numbers, consts and built-in functions of them
  *
  * NET is a training run, or a layer with its sizes; INPUTS is d.test[3], d.train[0..4], random(4) or a file, "x.npy". */
 #define _GNU_SOURCE
@@ -82,7 +82,7 @@ static bool read_gradient(Arena *a, const Ast *e, deq_eval *out) {
     const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL;
     const Ast *list =
         callee && callee->kind == AST_NAME && strcmp(callee->name, "gradient") == 0 ? AST_SLOT(e, CALL, inputs) : NULL;
-    if (!list || list->nkids != 2) return false;
+    if (!list || list->nkids != 2 || list->kids[0]->name || list->kids[1]->name) return false;
     out->loss = text_of(a, AST_SLOT(list->kids[0], ARG, value));
     return read_call(a, AST_SLOT(list->kids[1], ARG, value), out) && !out->fixed;
 }
@@ -106,6 +106,10 @@ static int value_of_net(const Cli *cli, deq_eval *what) {
 }
 
 static int value_of_constant(const Cli *cli, const char *text) {
+    if (cli->output || cli->checkpoint) {
+        fprintf(stderr, "deq eval: a constant takes no --%s\n", cli->output ? "output" : "checkpoint");
+        return EXIT_USAGE;
+    }
     Compilation c;
     CompileOptions options = verb_options(cli, STAGE_check);
     char *added;
@@ -133,7 +137,7 @@ int verb_eval(const Cli *cli) {
     Arena *arena = arena_new();
     Diags *diags = diags_new(arena);
     const Program *p = program_load_text(arena, diags, "EXPR", arena_printf(arena, ASKED "%s\n", text));
-    const Ast *asked = diags_errors(diags) ? NULL : value_asked(p);
+    const Ast *asked = diags_errors(diags) || p->main->unit->nkids != 1 ? NULL : value_asked(p);
     deq_eval what = {.text = text,
                      .checkpoint = cli->checkpoint,
                      .seed = cli->seed,

@@ -15,6 +15,12 @@ static const deq_net_spec *find_net(const deq_manifest *m, const char *name) {
     return NULL;
 }
 
+static bool is_checkpoint_name(const char *path, deq_error *e) {
+    const char *dot = strrchr(path, '.');
+    return (dot && !strcmp(dot, ".safetensors")) ||
+           deq_fail(e, DEQ_OUTPUT, "'%s': the name of a checkpoint ends in .safetensors", path);
+}
+
 static bool initialise(const deq_net_spec *net, int real_bits, char *vector, deq_error *e) {
     bool ok = true;
     for (int i = 0; ok && i < net->nparameters; i++) {
@@ -74,7 +80,7 @@ int deq_app_import(const deq_module *module, const char *name, const deq_import 
     char *vector = net ? calloc(1, (size_t)deq_net_vector_bytes(net, bits) + 1) : NULL;
     json_t *fits = json_array();
     bool ok = net && ((vector && fits) || deq_fail(&e, DEQ_MEMORY, "out of memory importing '%s'", what->from)) &&
-              initialise(net, bits, vector, &e);
+              (!what->to || is_checkpoint_name(what->to, &e)) && initialise(net, bits, vector, &e);
     if (ok) {
         ok = deq_weights_fit(what->from, what->map, net, bits, vector, fits, &e);
         deq_checkpoint c = {.parameters = vector};

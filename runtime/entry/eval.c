@@ -104,8 +104,9 @@ static bool from_nowhere(Evaluation *v, deq_error *e) {
     const deq_shape *s = &v->net->net->input;
     int64_t dim[DEQ_RANK + 1] = {v->n = v->what->random};
     memcpy(dim + 1, s->dim, sizeof s->dim);
+    if (v->n < 1) return deq_fail(e, DEQ_ARGUMENT, "random(n) draws at least one input");
     return room(v, v->n * s->elements, &v->x, e) &&
-           deq_initialise("uniform(low: 0, high: 1)", dim, s->rank + 1, v->what->seed, v->what->text, v->bits, v->x, e);
+           deq_initialise("uniform(low: 0, high: 1)", dim, s->rank + 1, v->what->seed, "input", v->bits, v->x, e);
 }
 
 /* ---- the value ---- */

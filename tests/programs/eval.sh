@@ -59,12 +59,24 @@ expect 0 '3 solves, 0 did not converge' eval_ 'net(quadrants.test[0..3])' -k "$c
 expect 0 'f32\[1, 24\]' eval_ 'net.body(quadrants.test[2])' -k "$checkpoint"
 expect 0 'f32\[2, 1, 8, 8\]' eval_ 'gradient(cross_entropy, net(quadrants.train[0..2]))' -k "$checkpoint"
 expect 0 'f64\[1, 6\]' eval_ 'Body[8, 6](random(1))' --precision f64
+for text in 'Body[8, 4](random(1))' 'Body[8,4]( random(1))'; do # the draw is the same however it is written
+  expect 0 'f32\[1, 4\]' eval_ "$text"
+  sed -n '2,$p' out >drawn
+  [[ ! -e before ]] || cmp before drawn || fail "'$text' is asked at another input"
+  cp drawn before
+done
 expect 0 'and 12 more' eval_ 'net(quadrants.test[0..20])'
 
 # ---- what it refuses ----
 expect 64 'EXPR is missing' "$DEQ" eval tiny.deq
+expect 64 'a constant takes no --output' eval_ '1 / 2' -o number.npz
+expect 64 'a constant takes no --checkpoint' eval_ '1 / 2' -k "$checkpoint"
+expect 64 'at least one input' eval_ 'net(random(0))'
+expect 2 'E0[0-9]*' eval_ 'gradient(cross_entropy, at: net(quadrants.test[0]))'
+expect 1 'EXPR is one expression' eval_ $'1\nconst b: f32 = 2'
 expect 1 'EXPR:2:3: error.E0101' eval_ '1 +'
 expect 2 "E0201.*'nett'" eval_ 'nett(quadrants.test[0])'
+! grep -q compare out || fail "a line that nobody wrote is shown"
 expect 2 "E0201.*'radius'" eval_ '2 * radius'
 expect 2 'not a trained net' eval_ net
 expect 3 'E0805' eval_ 'net(quadrants.test[0..3000])'

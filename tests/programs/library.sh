@@ -45,6 +45,25 @@ else
   echo "skipped: no g++ for the C++ client"
 fi
 
+# ---- a net of an imported module: its name has a dot, the names in C do not ----
+cp tiny.deq setup.deq
+cat >over.deq <<'D'
+import setup (net, quadrants)
+import std.metrics (accuracy)
+
+experiment over {
+  let clean = accuracy(net, quadrants.test)
+  table "T" { columns: [clean] }
+}
+D
+expect 0 'libsetup_net.so' "$DEQ" build --lib over.deq --net setup.net -o lib
+echo '#include "setup_net.h"' >over.c
+echo 'int main(void) { setup_net_ctx *net = setup_net_new(NULL); return net ? setup_net_free(net), 0 : 1; }' >>over.c
+sed -i '1i #include <stddef.h>' over.c
+cc "${strict[@]}" -I lib over.c lib/libsetup_net.so -Wl,-rpath,"$PWD/lib" -o over || fail "the header of setup.net does not compile"
+expect 0 '' ./over
+expect 0 'setup_net/__init__.py' "$DEQ" build --python over.package over.deq --net setup.net
+
 # ---- the program of the page ----
 block() { awk -v which="$1" '/^```c$/ { n++; inside = n == which; next } /^```$/ { inside = 0 } inside' "$SOURCE/runtime/include/README.md"; }
 block 1 >page.c

@@ -22,6 +22,9 @@ grep -q 'Net: 5 of 5 arrays fit$' out || fail "not all fits"
 expect 0 'ours.safetensors: a checkpoint of Net' "$DEQ" import theirs.safetensors --into tiny.deq --net net --map names.map -o ours.safetensors
 expect 0 '' "$DEQ" export "$trained" -o was.npz
 expect 0 '' "$DEQ" export ours.safetensors -o is.npz
+expect 0 'a checkpoint of Net' "$DEQ" import theirs.safetensors --into tiny.deq --map names.map -o ours.safetensors # again
+cp "$trained" own.safetensors
+expect 0 'a checkpoint of Net' "$DEQ" import theirs.safetensors --into tiny.deq --map names.map -o own.safetensors # of a run
 cmp was.npz is.npz || fail "the parameters changed on their way"
 expect 0 '' "$DEQ" import ours.safetensors --into tiny.deq -q
 [[ ! -s out ]] || fail "--quiet is not quiet"
@@ -66,6 +69,10 @@ refused "cannot read the mapping file 'nowhere.map'" theirs.safetensors --into t
 echo mine >mine.safetensors
 expect 3 'E0821' "$DEQ" import theirs.safetensors --into tiny.deq --map names.map -o mine.safetensors
 [[ $(cat mine.safetensors) == mine ]] || fail "a file of somebody else was replaced"
+for name in out.npz out.txt safetensors; do
+  expect 3 'E0821.*ends in .safetensors' "$DEQ" import theirs.safetensors --into tiny.deq --map names.map -o $name
+  [[ ! -e $name ]] || fail "a checkpoint called $name"
+done
 expect 64 '--into SCRIPT' "$DEQ" import theirs.safetensors
 expect 64 'CHECKPOINT is missing' "$DEQ" import --into tiny.deq
 expect 2 "E0201\|unknown" "$DEQ" import theirs.safetensors --into tiny.deq --net Nowhere
