@@ -113,6 +113,7 @@ static void lines_close(Lines *l) {
         free((void *)c->intervals);
         free((void *)c->verdicts);
         free((void *)c->bold);
+        free((void *)c->journals);
         deq_sources_free(&c->rests);
     }
     for (int k = 0; l->names && k < l->nnames; k++) free(l->names[k]);
@@ -170,13 +171,15 @@ static bool make_line(Lines *l, int cell, int *at) {
     deq_verdict *verdicts = calloc(n, sizeof *verdicts);
     char **attacks = calloc(n, sizeof *attacks);
     bool *bold = calloc(n, sizeof *bold);
+    const char **journals = calloc(n, sizeof *journals);
     *out = (deq_table_cell){.coordinates = coordinates,
                             .values = values,
                             .intervals = intervals,
                             .attacks = attacks,
                             .verdicts = verdicts,
-                            .bold = bold};
-    if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold) return false;
+                            .bold = bold,
+                            .journals = journals};
+    if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold || !journals) return false;
     for (int k = 0, used; k < l->nnames; k++)
         if (!(coordinates[k] = deq_axes_text(l->g->x, l->axes, l->naxes, l->starts[k], at, &used))) return false;
     for (int c = 0; c < l->ncolumns; c++) {
@@ -187,6 +190,7 @@ static bool make_line(Lines *l, int cell, int *at) {
         intervals[c] = of->interval;
         verdicts[c] = of->verdict;
         attacks[c] = deq_attack_text(of->evaluation);
+        journals[c] = of->evaluation ? of->evaluation->key : NULL;
         bold[c] = is_bold(l, spec->value, at, of->value);
         if (l->columns[c].examples < of->examples) l->columns[c].examples = of->examples;
     }

@@ -1,8 +1,9 @@
 /* card.c - `deq report --card`: a card for every evaluation under an attack, with the fields of RobustBench's model cards.
  *
- * What was evaluated stands in the journals that the tables name.  A field that deq cannot know is null.  autoattack_acc is
- * always null: whether an attack of a script is AutoAttack, as RobustBench runs it, is for whoever submits to show;
- * robust_acc says what was measured, under which attack, and how far it can be trusted. */
+ * What was evaluated stands in the journals that the results name.  Its verdict stands in the results, by the journal's
+ * key: a card has none of its own.  A field that deq cannot know is null.  autoattack_acc is always null: whether an
+ * attack of a script is AutoAttack, as RobustBench runs it, is for whoever submits to show; robust_acc says what was
+ * measured, under which attack, and how far it can be trusted. */
 #define _GNU_SOURCE
 #include "interval.h"
 #include "journal.h"
@@ -12,7 +13,6 @@
 #include "report.h"
 #include "seal.h"
 #include "store.h"
-#include "verdict.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,7 @@ typedef struct Seen { /* an evaluation */
 
 typedef struct Cards {
     const char *folder;
-    json_t *settings, *tables; /* settings.json; values of all tables that are under an attack */
+    json_t *settings, *said; /* settings.json; of all values that are an evaluation, {experiment, cell, value} */
     deq_store store;
     Seen *list;
     int n;
@@ -79,13 +79,25 @@ static bool read_csv(Cards *c, const char *path, deq_error *e) {
     return ok;
 }
 
-static bool read_table(Cards *c, const char *path, deq_error *e) {
-    json_t *table = deq_sealed_json(path, e), *cell, *value;
+/* TABLE-table.json and EXPERIMENT-verdicts.json have `cells`, FIGURE-figure.json has `points`, whose x is a value too. */
+static bool read_values(Cards *c, const char *path, deq_error *e) {
+    json_t *file = deq_sealed_json(path, e), *cell, *value;
+    const json_t *cells = json_object_get(file, "cells");
     size_t i, k;
-    json_array_foreach(json_object_get(table, "cells"), i, cell)
-        json_array_foreach(json_object_get(cell, "values"), k, value) if (text_of(value, "attack"))
-            json_array_append(c->tables, value);
-    json_decref(table);
+    json_array_foreach(cells ? cells : json_object_get(file, "points"), i, cell) {
+        json_t *all = json_array(), *x = json_object_get(cell, "x");
+        json_array_extend(all, json_object_get(cell, "values"));
+        if (x) json_array_append(all, x);
+        json_array_foreach(all, k, value) {
+            const char *key = text_of(value, "journal");
+            if (!key || strlen(key) != KEY || e->failure != DEQ_OK || !add_journal(c, key, e)) continue;
+            json_array_append_new(c->said,
+                                  json_pack("{s:O, s:O, s:O}", "experiment", json_object_get(file, "experiment"),
+                                            "cell", json_object_get(cell, "coordinates"), "value", value));
+        }
+        json_decref(all);
+    }
+    json_decref(file);
     return e->failure == DEQ_OK;
 }
 
@@ -121,9 +133,9 @@ static bool attacked(const Seen *s) {
     return attack && !json_is_null(attack);
 }
 
-/* The same net on the same examples, not attacked. */
+/* The same net with the same settings on the same examples, not attacked. */
 static const Seen *clean_of(const Cards *c, const Seen *s) {
-    static const char *const same[] = {"model", "files", "test", "metric"};
+    static const char *const same[] = {"model", "files", "test", "metric", "settings"};
     for (int i = 0; i < c->n; i++) {
         bool fits = c->list[i].n == s->n && !attacked(&c->list[i]);
         for (size_t k = 0; k < sizeof same / sizeof *same; k++)
@@ -134,32 +146,60 @@ static const Seen *clean_of(const Cards *c, const Seen *s) {
     return NULL;
 }
 
-/* What the tables say of this accuracy under an attack, the worst of them: an audit may be part of it.  NULL: nothing. */
-static const json_t *said_of(const Cards *c, double share) {
+static int level_of(const json_t *value) {
     static const char *const levels[] = {"reliable", "suspect", "masked"};
+    const char *verdict = text_of(value, "verdict");
+    for (int k = 0; verdict && k < 3; k++)
+        if (!strcmp(verdict, levels[k])) return k;
+    return -1;
+}
+
+/* The value with the worst verdict that the results give this evaluation, of equal ones that with the largest audit.
+ * NULL: none. */
+static const json_t *said_of(const Cards *c, const Seen *s) {
     const json_t *found = NULL;
-    json_t *value;
+    json_t *said;
     size_t i;
-    int worst = -1;
-    json_array_foreach(c->tables, i, value) {
-        const char *verdict = text_of(value, "verdict");
-        for (int k = 0; verdict && k < 3; k++)
-            if (!strcmp(verdict, levels[k]) && k > worst &&
-                fabs(json_number_value(json_object_get(value, "value")) - share) < 1e-7)
-                worst = k, found = value;
+    json_array_foreach(c->said, i, said) {
+        const json_t *value = json_object_get(said, "value");
+        const int level = level_of(value), worst = level_of(found);
+        if (level < 0 || strcmp(text_of(value, "journal"), s->key) != 0) continue;
+        if (level > worst || (level == worst && json_integer_value(json_object_get(value, "audited")) >
+                                                    json_integer_value(json_object_get(found, "audited"))))
+            found = value;
     }
     return found;
 }
 
-/* A training run of that net, and how many there are: of several the journal does not tell which. */
-static const json_t *train_of(const Cards *c, const Seen *s, int *trains) {
-    const json_t *list = json_object_get(c->settings, "trains"), *found = NULL, *net = json_object_get(s->about, "net");
-    *trains = 0;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *train = json_array_get(list, i);
+/* Where the evaluation stands: [{experiment, name, cell}], each once. */
+static json_t *places_of(const Cards *c, const Seen *s) {
+    json_t *places = json_array(), *said, *other;
+    size_t i, k;
+    json_array_foreach(c->said, i, said) {
+        const json_t *value = json_object_get(said, "value");
+        if (strcmp(text_of(value, "journal"), s->key) != 0) continue;
+        json_t *place = json_pack("{s:O, s:O, s:O}", "experiment", json_object_get(said, "experiment"), "name",
+                                  json_object_get(value, "title"), "cell", json_object_get(said, "cell"));
+        bool known = false;
+        json_array_foreach(places, k, other) known = known || json_equal(place, other);
+        if (!known) json_array_append(places, place);
+        json_decref(place);
+    }
+    return places;
+}
+
+/* What all training runs of that net say at `outer`, or within it at `inner`; the journal does not tell which run it was.
+ * NULL: they differ. */
+static const char *train_text(const Cards *c, const Seen *s, const char *outer, const char *inner) {
+    const json_t *net = json_object_get(s->about, "net");
+    const char *found = NULL;
+    json_t *train;
+    size_t i;
+    json_array_foreach(json_object_get(c->settings, "trains"), i, train) {
         if (!json_equal(json_object_get(train, "net_hash"), net)) continue;
-        found = train;
-        ++*trains;
+        const char *text = inner ? text_of(json_object_get(train, outer), inner) : text_of(train, outer);
+        if (!text || (found && strcmp(found, text) != 0)) return NULL;
+        found = text;
     }
     return found;
 }
@@ -182,41 +222,34 @@ static double radius_of(const json_t *attack) {
     return radius;
 }
 
-static void judge(const Cards *c, const Seen *s, const Seen *clean, json_t *card) {
-    const json_t *said = said_of(c, accuracy(s));
-    const char *real = text_of(c->settings, "real");
-    json_t *own = json_object();
-    const deq_verdict v = deq_judge(&(deq_judged){.records = s->records,
-                                                  .clean = clean ? clean->records : NULL,
-                                                  .n = s->n,
-                                                  .real_bits = real && !strcmp(real, "f64") ? 64 : 32});
-    deq_verdict_members(&v, own);
-    const json_t *of = said ? said : own;
-    const char *verdict = text_of(of, "verdict");
-    json_object_set(card, "verdict", json_object_get(of, "verdict"));
-    json_object_set(card, "reasons", json_object_get(of, "reasons"));
-    json_object_set(card, "audited", json_object_get(of, "audited"));
-    json_object_set_new(card, "unreliable", json_boolean(!verdict || strcmp(verdict, "reliable") != 0));
+static void judge(const Cards *c, const Seen *s, json_t *card) {
+    static const char *const members[] = {"verdict", "reasons", "audited"};
+    const json_t *said = said_of(c, s);
+    if (said)
+        for (size_t k = 0; k < sizeof members / sizeof *members; k++)
+            json_object_set(card, members[k], json_object_get(said, members[k]));
+    else
+        json_object_update_new(card, json_pack("{s:n, s:[{s:s}], s:n}", "verdict", "reasons", "text",
+                                               "no file of these results has a verdict on this evaluation", "audited"));
+    json_object_set_new(card, "unreliable", json_boolean(level_of(said) != 0));
     json_object_set_new(card, "attack_name", said ? json_incref(json_object_get(said, "attack")) : json_null());
-    json_decref(own);
+    json_object_set_new(card, "evaluations", places_of(c, s));
 }
 
 static json_t *card_of(const Cards *c, const Seen *s) {
-    int trains;
     const Seen *clean = clean_of(c, s);
-    const json_t *attack = json_object_get(s->about, "attack"), *train = train_of(c, s, &trains);
+    const json_t *attack = json_object_get(s->about, "attack");
     const double radius = radius_of(attack);
     char eps[40] = "";
     if (isfinite(radius)) snprintf(eps, sizeof eps, "%.9g", radius);
     int64_t right = 0;
     for (int64_t i = 0; i < s->n; i++) right += s->records[i].label >= 0 && !deq_record_wrong(&s->records[i]);
     const deq_interval v = deq_wilson(right, s->n);
-    json_t *card =
-        json_pack("{s:n, s:s?, s:n, s:n, s:n, s:s?, s:n, s:s?, s:o, s:o, s:n, s:n}", "link", "name",
-                  trains == 1 ? text_of(train, "name") : NULL, "authors", "additional_data", "number_forward_passes",
-                  "dataset", text_of(json_object_get(train, "data"), "data"), "venue", "architecture",
-                  text_of(train, "net"), "eps", *eps ? json_string(eps) : json_null(), "clean_acc",
-                  percent(clean ? accuracy(clean) : NAN), "reported", "autoattack_acc");
+    json_t *card = json_pack("{s:n, s:s?, s:n, s:n, s:n, s:s?, s:n, s:s?, s:o, s:o, s:n, s:n}", "link", "name",
+                             train_text(c, s, "name", NULL), "authors", "additional_data", "number_forward_passes",
+                             "dataset", train_text(c, s, "data", "data"), "venue", "architecture",
+                             train_text(c, s, "net", NULL), "eps", *eps ? json_string(eps) : json_null(), "clean_acc",
+                             percent(clean ? accuracy(clean) : NAN), "reported", "autoattack_acc");
     json_object_set_new(
         card, "footnote",
         json_string("robust_acc is accuracy under this attack alone, an upper bound on robustness; it is no "
@@ -225,7 +258,7 @@ static json_t *card_of(const Cards *c, const Seen *s) {
     json_object_set_new(card, "robust_acc_interval", json_pack("[o, o]", percent(v.low), percent(v.high)));
     json_object_set_new(card, "examples", json_integer(s->n));
     json_object_set(card, "attack", (json_t *)(uintptr_t)attack);
-    judge(c, s, clean, card);
+    judge(c, s, card);
     json_object_set_new(card, "journals", json_pack("[s, s*]", s->key, clean ? clean->key : NULL));
     return card;
 }
@@ -252,7 +285,7 @@ static bool write_cards(Cards *c, const char *path, int *cards, deq_error *e) {
 int deq_app_cards(const char *folder, const char *path, bool json) {
     deq_reporter r;
     deq_error e = {0};
-    Cards c = {.folder = folder, .tables = json_array()};
+    Cards c = {.folder = folder, .said = json_array()};
     int cards = 0;
     deq_reporter_open(&r, json, false);
     deq_store_open(&c.store, NULL, false);
@@ -260,7 +293,8 @@ int deq_app_cards(const char *folder, const char *path, bool json) {
          *from = deq_path_join(folder, "settings.json", NULL);
     c.settings = from ? deq_sealed_json(from, &e) : NULL;
     bool ok = c.settings || e.failure != DEQ_OK ? c.settings != NULL : deq_report_nothing(folder, &e);
-    ok = ok && each_file(&c, "-table.json", read_table, &e) && each_file(&c, ".csv", read_csv, &e) &&
+    ok = ok && each_file(&c, "-table.json", read_values, &e) && each_file(&c, "-figure.json", read_values, &e) &&
+         each_file(&c, "-verdicts.json", read_values, &e) && each_file(&c, ".csv", read_csv, &e) &&
          write_cards(&c, path ? path : own, &cards, &e);
     if (ok) {
         deq_report(&r, "%s: %d cards", path ? path : own, cards);
@@ -273,7 +307,7 @@ int deq_app_cards(const char *folder, const char *path, bool json) {
         free(c.list[i].records);
     }
     free(c.list);
-    json_decref(c.tables);
+    json_decref(c.said);
     json_decref(c.settings);
     deq_store_close(&c.store);
     free(own);

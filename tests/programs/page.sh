@@ -46,6 +46,53 @@ expect 3 'E0821' "$DEQ" report results/tiny --card -o mine.html
 expect 3 'E0822' "$DEQ" report . --card
 XDG_CACHE_HOME=$PWD/nowhere expect 3 'whose journal is in the cache' "$DEQ" report results/tiny --card -o none.json
 [[ ! -e none.json ]] || fail "cards of nothing were written"
+# ---- verdicts by journal: of a table, a figure, or neither, though their accuracies are equal; two runs of one net ----
+sed '/^experiment tiny {/,$d' tiny.deq >cards.deq
+cut='body.forward: anderson(memory: 4, tol: 1e-7, max: 2)'
+cat >>cards.deq <<END
+attack still = pgd(radius: 1e-7, step: 1e-7, iterations: 3)
+data others: (f32[1, 8, 8], label[4]) = idx("train-images", "train-labels", "test-images", "test-labels")
+train twin = Net on others.train { loss: cross_entropy; optimise: adam(rate: 1e-2); batch: 32; epochs: 1; seed: 8 }
+experiment cards {
+  allow_masking: true
+  sweep size in [0.02, 0.03]
+  let seen = accuracy(net with { $cut }, quadrants.test under still)
+  let drawn = accuracy(net with { $cut; body.on_fail: zero_gradient }, quadrants.test under pgd(radius: size, step: 0.01, iterations: 4))
+  let hidden = accuracy(net with { $cut; body.on_fail: zero_gradient }, quadrants.test under weak)
+  table "shown" { columns: [seen] }
+  figure "figure" { lines: drawn; x: size }
+  claim "some": hidden > 0
+}
+END
+expect 0 '' "$DEQ" run cards.deq --quiet --set net.epochs=2
+expect 0 ': 4 cards$' "$DEQ" report results/cards --card
+card() { # NAME FIELD [SIZE]: of the card of that evaluation
+  awk -v name="        \"name\": \"$1\"," -v field="    \"$2\": " -v size="${3:+          \"size\": \"$3\"}" '
+    /^  {/ { named = 0; sized = size == ""; value = "none" }
+    $0 == name { named = 1 }
+    $0 == size { sized = 1 }
+    index($0, field) == 1 { value = substr($0, length(field) + 1); sub(/,$/, "", value) }
+    /^  }/ && named && sized { print value }' results/cards/cards.json
+}
+for field in robust_acc name dataset clean_acc; do
+  want=null
+  [[ $field == robust_acc ]] && want=$(card seen robust_acc)
+  for of in seen hidden 'drawn 0.02' 'drawn 0.03'; do
+    read -r name size <<<"$of"
+    [[ $(card "$name" $field $size) == "$want" ]] || fail "$field of $of is not $want"
+  done
+done
+[[ $(card seen verdict) == '"suspect"' && $(card seen unreliable) == true && $(card seen attack_name) == '"still'* ]] || fail "the verdict of a table"
+for size in 0.02 0.03; do
+  [[ $(card drawn verdict $size) == '"masked"' && $(card drawn eps $size) == "\"$size\"" ]] || fail "the verdict of a figure"
+done
+[[ $(card hidden verdict) == '"masked"' && $(card hidden attack_name) == '"weak'* ]] || fail "the verdict of what stands in neither"
+# without the file that has the verdict there is none
+rm results/cards/figure-figure.json
+expect 0 ': 4 cards$' "$DEQ" report results/cards --card
+[[ $(grep -c '"verdict": null' results/cards/cards.json) == 2 && $(grep -c '"unreliable": true' results/cards/cards.json) == 4 ]] ||
+  fail "a card has a verdict of its own"
+# ---- what was changed is refused ----
 sed -i 's/reliable/masked/' results/tiny/tiny-table.json
 expect 3 'E0822.*tiny-table.json' "$DEQ" report results/tiny --card
 expect 3 'E0822.*tiny-table.json' "$DEQ" report results/tiny --html -o changed.html
