@@ -27,7 +27,7 @@ typedef struct Loader {
     const char *const *include_dirs;
     uint32_t ninclude;
     Loaded *loaded;
-    uint32_t nloaded, loaded_cap, modules_cap;
+    uint32_t nloaded, loaded_cap, modules_cap, missing_cap;
     const char *stdlib_dir; /* $DEQ_STDLIB, or NULL */
 } Loader;
 
@@ -163,7 +163,10 @@ static Module *load_import(Loader *l, const Module *importer, bool embedded, con
             n = slash ? (size_t)(slash - dir) + 1 : 0;
         }
         const char *file = file_below(p->arena, dir, n, standard ? dotted + 4 : dotted);
-        if (access(file, F_OK) == 0) found = file;
+        if (access(file, F_OK) == 0)
+            found = file;
+        else
+            *ARENA_PUSH(p->arena, p->missing, p->nmissing, l->missing_cap) = file;
         tried = tried ? arena_printf(p->arena, "%s, %s", tried, file) : file;
         if (standard) break;
     }
@@ -177,6 +180,7 @@ static Module *load_import(Loader *l, const Module *importer, bool embedded, con
     Source *source = source_read(p->arena, found, &reason);
     if (!source) {
         diag_report(p->diags, DIAG_E0111, import->name_range, "'%s' %s", found, reason);
+        *ARENA_PUSH(p->arena, p->missing, p->nmissing, l->missing_cap) = found;
         return NULL;
     }
     return load(l, dotted, key, source, false);

@@ -24,6 +24,8 @@ typedef struct Program { /* everything loaded for one compilation */
     Module *main;
     Module **modules; /* imports before importers; main last */
     uint32_t nmodules;
+    const char **missing; /* files that imports were looked for in and that are not there, or could not be read */
+    uint32_t nmissing;
     const char *const *replaced; /* assignments that program_replace has followed, NULL at the end; NULL: none */
 } Program;
 

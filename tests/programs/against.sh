@@ -48,9 +48,14 @@ expect 0 '' "$DEQ" export alone.deq --adversarial there -o there.npz
 expect 0 '' "$DEQ" export alone.deq --adversarial moved -o moved.npz
 rm -r "$XDG_CACHE_HOME/deq/attacked"
 expect 0 '' "$DEQ" export alone.deq --adversarial moved -o again.npz
-for file in moved again; do
-  same_files <(unzip -p there.npz attacked.npy) <(unzip -p $file.npz attacked.npy) "transferred inputs in $file.npz are others"
-done
+if command -v unzip >/dev/null; then
+  unzip -p there.npz attacked.npy >there.npy && [[ -s there.npy ]] || fail "no inputs in there.npz"
+  for file in moved again; do
+    same_files there.npy <(unzip -p $file.npz attacked.npy) "transferred inputs in $file.npz are others"
+  done
+else
+  echo "not tested: transferred inputs that are exported (no unzip)"
+fi
 
 # ---- linear nets: the inputs that the weights of the one give, judged by the other ----
 outcomes $results/linear.csv 1 >crafted
