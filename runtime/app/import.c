@@ -8,6 +8,7 @@
 #include "weights.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const deq_net_spec *find_net(const deq_manifest *m, const char *name) {
     for (int i = 0; i < m->nnets; i++)
@@ -19,6 +20,14 @@ static bool is_checkpoint_name(const char *path, deq_error *e) {
     const char *dot = strrchr(path, '.');
     return (dot && !strcmp(dot, ".safetensors")) ||
            deq_fail(e, DEQ_OUTPUT, "'%s': the name of a checkpoint ends in .safetensors", path);
+}
+
+/* Only an import takes the place of a checkpoint: an export onto one would lose whose parameters they are. */
+static bool replaceable(const char *path, deq_error *e) {
+    struct stat st;
+    deq_error none = {0};
+    return (!stat(path, &st) && S_ISREG(st.st_mode) && deq_checkpoint_intact(path, &none)) ||
+           deq_output_replaceable(path, NULL, 0, e);
 }
 
 static bool initialise(const deq_net_spec *net, int real_bits, char *vector, deq_error *e) {
@@ -84,8 +93,7 @@ int deq_app_import(const deq_module *module, const char *name, const deq_import 
     if (ok) {
         ok = deq_weights_fit(what->from, what->map, net, bits, vector, fits, &e);
         deq_checkpoint c = {.parameters = vector};
-        if (ok && what->to)
-            ok = deq_output_replaceable(what->to, NULL, 0, &e) && deq_checkpoint_write(what->to, net, bits, &c, &e);
+        if (ok && what->to) ok = replaceable(what->to, &e) && deq_checkpoint_write(what->to, net, bits, &c, &e);
         tell(&r, net, fits, what->to, ok);
     }
     if (!ok) deq_report_error(&r, &e);

@@ -90,7 +90,6 @@ bool deq_output_replaceable(const char *path, const char *begins, size_t n, deq_
     char *text = deq_read_whole(path, SIZE_MAX / 2, &size);
     if (!text) return deq_fail(e, DEQ_OUTPUT, "cannot read '%s', which would be replaced: %s", path, strerror(errno));
     bool ours = holds(text, size, DEQ_MADE_BY) || holds(text, size, "\"compiler\":\"deq ") ||
-                holds(text, size, "\"format\":\"deq-checkpoint ") || /* checkpoint.c */
                 (n && size >= n && !memcmp(text, begins, n));
     free(text);
     if (ours) return true;
