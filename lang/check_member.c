@@ -69,7 +69,7 @@ static const Type *setting_argument(Checker *c, const Ast *e, const Type *base, 
 static bool has_verdict(Checker *c, const Ast *e, const Type *t) {
     ReductionCall call;
     const bool let = (e->kind == AST_NAME || item_experiment(e)) && e->ref && e->ref->kind == AST_NAME;
-    if (!c->axes || !type_is_scalar(t) || t->elem == ELEM_BOOL) return false;
+    if (!c->axes || !type_is_number(t)) return false;
     return let || is_pick(e) || reduction_of(e, &call) || t == &type_evaluation;
 }
 

@@ -28,36 +28,23 @@ static void kernel_rows(Emit *e, Value c, Value c_row, uint32_t m, uint32_t vect
     }
 }
 
-/* Adds c to the sums where `initial` says so: not before, since a sum of many blocks of examples then errs by the
- * roundings of its longest block and of as many additions as there are blocks. */
-static void kernel_add(Emit *e, Value initial, Value c, Value c_row, uint32_t m, uint32_t vectors, Value *sums) {
-    LLVMBasicBlockRef before = emit_here(e), add = emit_block(e, "add"), end = emit_block(e, "end");
+/* Brings c into the sums where `initial` says so.  `add`: to what is summed, since a sum of many blocks of examples errs
+ * least if c is added at the end: by the roundings of its longest block and of as many additions as there are blocks.
+ * Else the sums are zeros, and go on from c. */
+static void kernel_initial(Emit *e, bool add, Value initial, Value c, Value c_row, uint32_t m, uint32_t vectors,
+                           Value *sums) {
+    LLVMBasicBlockRef before = emit_here(e), load = emit_block(e, "load"), end = emit_block(e, "end");
     Value old[LOOP_VALUES];
-    LLVMBuildCondBr(e->builder, initial, add, end);
-    emit_at(e, add);
+    LLVMBuildCondBr(e->builder, initial, load, end);
+    emit_at(e, load);
     kernel_rows(e, c, c_row, m, vectors, old, NULL);
-    for (uint32_t i = 0; i < m * vectors; i++) old[i] = emit_add(e, old[i], sums[i]);
+    for (uint32_t i = 0; add && i < m * vectors; i++) old[i] = emit_add(e, old[i], sums[i]);
     LLVMBuildBr(e->builder, end);
     emit_at(e, end);
     for (uint32_t i = 0; i < m * vectors; i++) {
         Value phi = LLVMBuildPhi(e->builder, e->vector, "");
-        LLVMAddIncoming(phi, (Value[]){sums[i], old[i]}, (LLVMBasicBlockRef[]){before, add}, 2);
+        LLVMAddIncoming(phi, (Value[]){sums[i], old[i]}, (LLVMBasicBlockRef[]){before, load}, 2);
         sums[i] = phi;
-    }
-}
-
-/* What the sums start from: c where `initial` says so, else zeros. */
-static void kernel_start(Emit *e, Value initial, Value c, Value c_row, uint32_t m, uint32_t vectors, Value *sums) {
-    LLVMBasicBlockRef before = emit_here(e), load = emit_block(e, "load"), start = emit_block(e, "start");
-    Value old[LOOP_VALUES];
-    LLVMBuildCondBr(e->builder, initial, load, start);
-    emit_at(e, load);
-    kernel_rows(e, c, c_row, m, vectors, old, NULL);
-    LLVMBuildBr(e->builder, start);
-    emit_at(e, start);
-    for (uint32_t i = 0; i < m * vectors; i++) {
-        sums[i] = LLVMBuildPhi(e->builder, e->vector, "");
-        LLVMAddIncoming(sums[i], (Value[]){LLVMConstNull(e->vector), old[i]}, (LLVMBasicBlockRef[]){before, load}, 2);
     }
 }
 
@@ -85,7 +72,7 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors, Kind kind) {
     Loop inner;
     Value sum[LOOP_VALUES], bv[2];
     for (uint32_t i = 0; i < n; i++) sum[i] = LLVMConstNull(e->vector);
-    if (kind != ADDS) kernel_start(e, p[K_INITIAL], c, p[K_C_ROW], m, vectors, sum);
+    if (kind != ADDS) kernel_initial(e, false, p[K_INITIAL], c, p[K_C_ROW], m, vectors, sum);
     Value fetched = emit_offset(e, b, p[K_B_PANEL]),
           fetch_step = LLVMBuildUDiv(e->builder, p[K_B_STEP], emit_i64(e, FETCHERS), "");
     loop_begin(&inner, e, emit_i64(e, 0), p[K_K], emit_i64(e, 1), false);
@@ -107,7 +94,7 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors, Kind kind) {
     loop_next(&inner, n + 1, emit_offset(e, bp, p[K_B_STEP]));
     loop_end(&inner);
     for (uint32_t i = 0; i < n; i++) sum[i] = loop_result(&inner, i);
-    if (kind == ADDS) kernel_add(e, p[K_INITIAL], c, p[K_C_ROW], m, vectors, sum);
+    if (kind == ADDS) kernel_initial(e, true, p[K_INITIAL], c, p[K_C_ROW], m, vectors, sum);
     kernel_rows(e, c, p[K_C_ROW], m, vectors, NULL, sum);
     loop_next(&panels, 0, emit_offset(e, b, p[K_B_PANEL]));
     loop_next(&panels, 1, emit_offset_constant(e, c, (uint64_t)vectors * vector));

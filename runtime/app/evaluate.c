@@ -392,8 +392,7 @@ static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const
     if (uncompared)
         add(&t, ratio(uncompared, x->examples),
             "the examples have a gradient that was not finite and left out, or that on_fail cut to zero: nothing can "
-            "be "
-            "compared, and there is no mean");
+            "be compared, and there is no mean");
     tell(app, v->name, model->label, &t);
     if (x->undefined)
         deq_report_warning(&app->reporter, "W0914",

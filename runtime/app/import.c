@@ -10,12 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const deq_net_spec *find_net(const deq_manifest *m, const char *name) {
-    for (int i = 0; i < m->nnets; i++)
-        if (!strcmp(m->nets[i].name, name)) return &m->nets[i];
-    return NULL;
-}
-
 static bool is_checkpoint_name(const char *path, deq_error *e) {
     const char *dot = strrchr(path, '.');
     return (dot && !strcmp(dot, ".safetensors")) ||
@@ -83,7 +77,7 @@ int deq_app_import(const deq_module *module, const char *name, const deq_import 
     deq_error e = {0};
     deq_reporter_open(&r, what->json, what->quiet);
     deq_manifest *manifest = deq_manifest_read(module, &e);
-    const deq_net_spec *net = manifest ? find_net(manifest, name) : NULL;
+    const deq_net_spec *net = manifest ? deq_manifest_net(manifest, name) : NULL;
     const int bits = (int)module->real_bits;
     if (manifest && !net) deq_fail(&e, DEQ_MODULE, "the script has no net '%s'", name);
     char *vector = net ? calloc(1, (size_t)deq_net_vector_bytes(net, bits) + 1) : NULL;

@@ -5,6 +5,7 @@
 #include "init.h"
 #include "library_internal.h"
 #include "output.h"
+#include "reals.h"
 #include "tensors.h"
 #include <inttypes.h>
 #include <math.h>
@@ -22,10 +23,6 @@ typedef struct Evaluation {
     deq_array value;
     deq_status status;
 } Evaluation;
-
-static double real_of(const Evaluation *v, const void *values, int64_t i) {
-    return v->bits == 64 ? ((const double *)values)[i] : (double)((const float *)values)[i];
-}
 
 static bool room(const Evaluation *v, int64_t elements, void **out, deq_error *e) {
     *out = calloc((size_t)(elements > 0 ? elements : 1), (size_t)v->bits / 8);
@@ -90,11 +87,7 @@ static bool from_file(Evaluation *v, deq_error *e) {
         v->n = same && a.rank > s->rank ? a.dim[0] : 1;
     }
     ok = ok && room(v, v->n * each, &v->x, e);
-    for (int64_t i = 0; ok && i < v->n * each; i++)
-        if (v->bits == 64)
-            ((double *)v->x)[i] = deq_array_value(&a, i);
-        else
-            ((float *)v->x)[i] = (float)deq_array_value(&a, i);
+    for (int64_t i = 0; ok && i < v->n * each; i++) deq_real_put(v->bits, v->x, i, deq_array_value(&a, i));
     deq_array_free(&a);
     deq_tensors_close(&file);
     return ok;
@@ -152,7 +145,7 @@ static bool evaluate(Evaluation *v, deq_error *e) {
 /* ---- what is said ---- */
 static json_t *nested(const Evaluation *v, int axis, int64_t *at) {
     if (axis == v->value.rank) {
-        const double x = real_of(v, v->value.values, (*at)++);
+        const double x = deq_real_get(v->bits, v->value.values, (*at)++);
         return isfinite(x) ? json_real(x) : json_null();
     }
     json_t *list = json_array();
@@ -181,7 +174,7 @@ static void print_text(const Evaluation *v) {
         double low = INFINITY, high = -INFINITY, sum = 0;
         printf("  %" PRId64 ":", i);
         for (int64_t k = 0; k < each; k++) {
-            const double x = real_of(v, v->value.values, i * each + k);
+            const double x = deq_real_get(v->bits, v->value.values, i * each + k);
             if (k < SHOWN) printf(" %.6g", x);
             low = fmin(low, x), high = fmax(high, x), sum += x;
         }

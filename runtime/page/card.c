@@ -116,10 +116,10 @@ static bool each_file(Cards *c, const char *ending, bool (*read)(Cards *, const 
 }
 
 /* ---- a card ---- */
-static double accuracy(const Seen *s) {
+static deq_interval accuracy(const Seen *s) {
     int64_t right = 0;
     for (int64_t i = 0; i < s->n; i++) right += s->records[i].label >= 0 && !deq_record_wrong(&s->records[i]);
-    return s->n ? (double)right / (double)s->n : NAN;
+    return deq_wilson(right, s->n);
 }
 
 static json_t *percent(double share) {
@@ -242,14 +242,12 @@ static json_t *card_of(const Cards *c, const Seen *s) {
     const double radius = radius_of(attack);
     char eps[40] = "";
     if (isfinite(radius)) snprintf(eps, sizeof eps, "%.9g", radius);
-    int64_t right = 0;
-    for (int64_t i = 0; i < s->n; i++) right += s->records[i].label >= 0 && !deq_record_wrong(&s->records[i]);
-    const deq_interval v = deq_wilson(right, s->n);
+    const deq_interval v = accuracy(s);
     json_t *card = json_pack("{s:n, s:s?, s:n, s:n, s:n, s:s?, s:n, s:s?, s:o, s:o, s:n, s:n}", "link", "name",
                              train_text(c, s, "name", NULL), "authors", "additional_data", "number_forward_passes",
                              "dataset", train_text(c, s, "data", "data"), "venue", "architecture",
                              train_text(c, s, "net", NULL), "eps", *eps ? json_string(eps) : json_null(), "clean_acc",
-                             percent(clean ? accuracy(clean) : NAN), "reported", "autoattack_acc");
+                             percent(clean ? accuracy(clean).value : NAN), "reported", "autoattack_acc");
     json_object_set_new(
         card, "footnote",
         json_string("robust_acc is accuracy under this attack alone, an upper bound on robustness; it is no "

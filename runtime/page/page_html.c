@@ -43,15 +43,24 @@ static void base64(FILE *out, const void *of, size_t n) {
     }
 }
 
+/* An image in the page itself; `width` in pixels, 0: its own. */
+static void put_image(FILE *out, const char *type, const char *alternative, double width, const char *bytes,
+                      size_t size) {
+    fputs("<img alt=\"", out);
+    page_text(out, alternative);
+    if (width > 0) fprintf(out, "\" width=\"%.0f", width);
+    fprintf(out, "\" src=\"data:image/%s;base64,", type);
+    base64(out, bytes, size);
+    fputs("\">", out);
+}
+
 void page_picture(FILE *out, const char *path, const char *caption) {
     size_t size;
     char *bytes = deq_read_whole(path, MOST_PICTURE, &size);
     if (!bytes) return;
-    fputs("<figure><img alt=\"", out);
-    page_text(out, caption);
-    fputs("\" src=\"data:image/png;base64,", out);
-    base64(out, bytes, size);
-    fputs("\"><figcaption>", out);
+    fputs("<figure>", out);
+    put_image(out, "png", caption, 0, bytes, size);
+    fputs("<figcaption>", out);
     page_text(out, caption);
     fputs("</figcaption></figure>\n", out);
     free(bytes);
@@ -68,10 +77,6 @@ void page_drawing(FILE *out, const char *path, const char *alternative) {
     size_t size;
     char *svg = deq_read_whole(path, MOST_DRAWING, &size);
     if (!svg) return;
-    fputs("<img alt=\"", out);
-    page_text(out, alternative);
-    fprintf(out, "\" width=\"%.0f\" src=\"data:image/svg+xml;base64,", LARGER * width_of(svg));
-    base64(out, svg, size);
-    fputs("\">", out);
+    put_image(out, "svg+xml", alternative, LARGER * width_of(svg), svg, size);
     free(svg);
 }

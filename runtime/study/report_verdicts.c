@@ -26,21 +26,26 @@ static void put_checks(FILE *out, const json_t *value) {
     }
 }
 
-/* "- robust (mode = jfb()): masked, 41% of ..": verdict, reasons, numbers. */
-static void put_value(FILE *out, const json_t *cell, const json_t *value) {
-    const json_int_t audited = json_integer_value(json_object_get(value, "audited"));
+/* ": 41% of ..; .." */
+static void put_reasons(FILE *out, const json_t *verdict) {
     const char *between = ": ";
     size_t i;
     json_t *reason;
+    json_array_foreach(json_object_get(verdict, "reasons"), i, reason) {
+        fprintf(out, "%s%s", between, deq_json_text(reason, "text"));
+        between = "; ";
+    }
+}
+
+/* "- robust (mode = jfb()): masked, 41% of ..": verdict, reasons, numbers. */
+static void put_value(FILE *out, const json_t *cell, const json_t *value) {
+    const json_int_t audited = json_integer_value(json_object_get(value, "audited"));
     fprintf(out, "- %s", deq_json_text(value, "title"));
     put_coordinates(out, cell);
     fprintf(out, ": %.4g%s%s is %s", json_number_value(json_object_get(value, "value")),
             *deq_json_text(value, "attack") ? " under " : "", deq_json_text(value, "attack"),
             deq_json_text(value, "verdict"));
-    json_array_foreach(json_object_get(value, "reasons"), i, reason) {
-        fprintf(out, "%s%s", between, deq_json_text(reason, "text"));
-        between = "; ";
-    }
+    put_reasons(out, value);
     if (audited)
         fprintf(out, ". Up to %lld examples attacked again; checks: ", (long long)audited);
     else
@@ -49,41 +54,15 @@ static void put_value(FILE *out, const json_t *cell, const json_t *value) {
     fputs(".\n", out);
 }
 
-/* A line for each accuracy under attack of a table; how many there were. */
-static int put_table(FILE *out, const json_t *table) {
+/* A line for each accuracy under attack of a table. */
+static void put_table(FILE *out, const json_t *table) {
     size_t i, k;
     json_t *cell, *value;
-    int count = 0;
     json_array_foreach(json_object_get(table, "cells"), i, cell) {
         json_array_foreach(json_object_get(cell, "values"), k, value) {
-            if (!json_object_get(value, "verdict")) continue;
-            put_value(out, cell, value);
-            count++;
+            if (json_object_get(value, "verdict")) put_value(out, cell, value);
         }
     }
-    return count;
-}
-
-void deq_report_tables(deq_reporter *r, const char *folder, deq_error *e) {
-    int n;
-    char **names = deq_files_ending(folder, "-table.json", &n);
-    for (int i = 0; i < n; i++) {
-        char *path = deq_path_join(folder, names[i], NULL), *lines = NULL;
-        json_t *table = path ? deq_sealed_json(path, e) : NULL;
-        size_t size;
-        FILE *f = open_memstream(&lines, &size);
-        int count = f ? put_table(f, table) : 0;
-        if (f) fclose(f);
-        if (count) {
-            deq_report(r, "## Accuracies under attack in table %s\n\n%s", deq_json_text(table, "table"), lines);
-            deq_report_event(r, "verdicts", json_pack("{s:O}", "table", table));
-        }
-        json_decref(table);
-        free(lines);
-        free(path);
-        free(names[i]);
-    }
-    free(names);
 }
 
 #define MOST_DOUBTS 12 /* at one place */
@@ -104,7 +83,7 @@ void deq_report_doubts(FILE *out, const json_t *cells, const char *indent) {
 }
 
 /* ---- the accuracies that others are computed from ---- */
-static void put_others(FILE *out, const char *folder, const char *file, const json_t *others) {
+static void put_others(FILE *out, const json_t *others) {
     const json_t *cells = json_object_get(others, "cells");
     int reliable = 0;
     size_t i, k;
@@ -116,47 +95,48 @@ static void put_others(FILE *out, const char *folder, const char *file, const js
     }
     deq_report_doubts(out, cells, "");
     if (reliable) fprintf(out, "- %d are reliable.\n", reliable);
-    if (json_array_size(cells)) fprintf(out, "\nAll with their checks: %s/%s\n", folder, file);
 }
 
 /* ---- claims ---- */
 static void put_claim(FILE *out, const json_t *claim) {
     const json_t *accuracies = json_object_get(claim, "accuracies");
-    const char *verdict = deq_json_text(accuracies, "verdict"), *between = ": ";
-    size_t i;
-    json_t *reason;
+    const char *verdict = deq_json_text(accuracies, "verdict");
     fprintf(out, "- %s: %s, true in %.1f%% of the resamples", deq_json_text(claim, "text"),
             deq_json_text(claim, "verdict"), 100 * json_number_value(json_object_get(claim, "share")));
     if (*verdict) fprintf(out, "; its accuracies under attack are %s", verdict);
-    json_array_foreach(json_object_get(accuracies, "reasons"), i, reason) {
-        fprintf(out, "%s%s", between, deq_json_text(reason, "text"));
-        between = "; ";
-    }
+    put_reasons(out, accuracies);
     fputs(".\n", out);
 }
 
-static void put_claims(FILE *out, const char *folder, const char *file, const json_t *claims) {
+static void put_claims(FILE *out, const json_t *claims) {
     size_t i;
     json_t *claim;
-    (void)folder, (void)file;
     json_array_foreach(json_object_get(claims, "claims"), i, claim) put_claim(out, claim);
 }
 
 /* ---- files of one kind ---- */
+typedef struct Kind {
+    const char *ending, *title, *name; /* the title ends in what the file says at `name` */
+    const char *event, *member;        /* {event: .., member: the file} */
+    void (*put)(FILE *out, const json_t *content);
+    bool has_checks; /* of every value, told by the file's name */
+} Kind;
+
 /* A section for each file that has something to say. */
-static void each_file(deq_reporter *r, const char *folder, const char *ending, const char *title, const char *event,
-                      void (*put)(FILE *out, const char *folder, const char *file, const json_t *content),
-                      deq_error *e) {
+static void each_file(deq_reporter *r, const char *folder, const Kind *kind, deq_error *e) {
     int n;
-    char **names = deq_files_ending(folder, ending, &n);
+    char **names = deq_files_ending(folder, kind->ending, &n);
     for (int i = 0; i < n; i++) {
         char *path = e->failure == DEQ_OK ? deq_path_join(folder, names[i], NULL) : NULL, *lines = NULL;
         json_t *content = path ? deq_sealed_json(path, e) : NULL;
         size_t size;
         FILE *f = content ? open_memstream(&lines, &size) : NULL;
-        if (f) put(f, folder, names[i], content), fclose(f);
-        if (lines && *lines) deq_report(r, "## %s of %s\n\n%s", title, deq_json_text(content, "experiment"), lines);
-        if (lines && *lines) deq_report_event(r, event, json_pack("{s:O}", event, content));
+        if (f) kind->put(f, content), fclose(f);
+        if (lines && *lines) {
+            deq_report(r, "## %s %s\n\n%s", kind->title, deq_json_text(content, kind->name), lines);
+            if (kind->has_checks) deq_report(r, "All with their checks: %s\n", path);
+            deq_report_event(r, kind->event, json_pack("{s:O}", kind->member, content));
+        }
         json_decref(content);
         free(lines);
         free(path);
@@ -165,10 +145,19 @@ static void each_file(deq_reporter *r, const char *folder, const char *ending, c
     free(names);
 }
 
+void deq_report_tables(deq_reporter *r, const char *folder, deq_error *e) {
+    each_file(
+        r, folder,
+        &(Kind){"-table.json", "Accuracies under attack in table", "table", "verdicts", "table", put_table, false}, e);
+}
+
 void deq_report_others(deq_reporter *r, const char *folder, deq_error *e) {
-    each_file(r, folder, "-verdicts.json", "Other accuracies under attack", "accuracies", put_others, e);
+    each_file(r, folder,
+              &(Kind){"-verdicts.json", "Other accuracies under attack of", "experiment", "accuracies", "accuracies",
+                      put_others, true},
+              e);
 }
 
 void deq_report_claims(deq_reporter *r, const char *folder, deq_error *e) {
-    each_file(r, folder, "claims.json", "Claims", "claims", put_claims, e);
+    each_file(r, folder, &(Kind){"claims.json", "Claims of", "experiment", "claims", "claims", put_claims, false}, e);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The Debian package: the same bytes twice, nothing of the build's folder in it, lintian content, the quickstart where it was
+# The Debian package: the same bytes twice, nothing of the build's folder in it, lintian content, the program where it was
 # unpacked; and with DEQ_FRESH_ROOT=1, as root, installed by apt in a fresh Debian made by debootstrap (minutes, the network).
 source "$(dirname "$0")/lib.sh"
 for tool in cpack dpkg-deb dpkg-shlibdeps file; do
@@ -39,14 +39,12 @@ for file in doc/deq/copyright doc/deq/changelog.gz man/man1/deq.1.gz man/man1/de
   [[ -s root/usr/share/$file ]] || fail "$file is not in the package"
 done
 
-# ---- the quickstart, where it was unpacked: its check, its test, and a run where the data are ----
-quickstart() { # COMMAND...: by which deq is called
-  expect 0 '' "$@" check /usr/share/doc/deq/examples/quickstart.deq
-  expect 0 '"version": "[0-9.]*"' "$@" version --json
+# ---- the program, where the package was unpacked ----
+quickstart() { # FOLDER of the root, COMMAND...: by which deq is called
+  expect 0 '' "${@:2}" check "$1/usr/share/doc/deq/examples/quickstart.deq"
+  expect 0 '"version": "[0-9.]*"' "${@:2}" version --json
 }
-cp root/usr/share/doc/deq/examples/quickstart.deq .
-expect 0 '' root/usr/bin/deq check quickstart.deq
-expect 0 '"version": "' root/usr/bin/deq version --json
+quickstart root root/usr/bin/deq
 data 100
 cp "$PROGRAMS/tiny.deq" .
 expect 0 'clean' root/usr/bin/deq run tiny.deq --no-cache --set net.epochs=1
@@ -60,7 +58,7 @@ else
   expect 0 '' debootstrap --variant=minbase bookworm fresh
   cp "$package" fresh/tmp/deq.deb
   expect 0 '' chroot fresh apt-get install -y --no-install-recommends /tmp/deq.deb
-  quickstart chroot fresh deq
+  quickstart "" chroot fresh deq
   cp "$PROGRAMS/tiny.deq" t*-images t*-labels fresh/tmp
   expect 0 'clean' chroot fresh sh -c 'cd /tmp && deq run tiny.deq --set net.epochs=1'
   expect 0 '' chroot fresh apt-get remove -y deq

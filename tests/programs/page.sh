@@ -56,6 +56,7 @@ train twin = Net on others.train { loss: cross_entropy; optimise: adam(rate: 1e-
 experiment cards {
   allow_masking: true
   sweep size in [0.02, 0.03]
+  let clean = accuracy(net, quadrants.test) // of the net as it is: the clean_acc of none that is cut
   let seen = accuracy(net with { $cut }, quadrants.test under still)
   let drawn = accuracy(net with { $cut; body.on_fail: zero_gradient }, quadrants.test under pgd(radius: size, step: 0.01, iterations: 4))
   let hidden = accuracy(net with { $cut; body.on_fail: zero_gradient }, quadrants.test under weak)
