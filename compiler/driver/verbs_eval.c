@@ -1,7 +1,7 @@
 /* verbs_eval.c - deq eval: an expression of the language, whose form says what is asked.
  *
  *     NET(INPUTS)                  the net's output
- *     NET.PATH(INPUTS)             the value of its fixed point at that path: net.body(..)
+ *     NET.PATH(INPUTS)             the value of its fixed point at that path: net.body(..), net.z(..)
  *     gradient(LOSS, NET(INPUTS))  each example's gradient of its own loss in its input
  *     anything else                a constant of numbers, consts and built-in functions of them
  *

@@ -81,6 +81,7 @@ typedef struct deq_hand_spec { /* a gradient by hand */
 
 typedef struct deq_fixed_spec {
     const char *name, *path, *forward, *gradient;
+    const char *state;                              /* its name in the layer; NULL: there are several */
     const char *on_fail, *start, *finish, *penalty; /* NULL: the default */
     const char *certificate;                        /* "monotone", "contraction"; NULL: none */
     double claimed, proved;                         /* its number; what the compiler proved, NaN: nothing */

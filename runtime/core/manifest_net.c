@@ -54,6 +54,8 @@ static void read_fixed(manifest_reader *r, const json_t *o, deq_fixed_spec *f) {
                           .penalty = manifest_text_or_null(o, "penalty"),
                           .flops = json_number_value(json_object_get(o, "flops")),
                           .proved = NAN};
+    const json_t *states = json_object_get(o, "state");
+    if (json_array_size(states) == 1) f->state = manifest_text_or_null(json_array_get(states, 0), "name");
     const json_t *c = json_object_get(o, "certificate"), *proved = json_object_get(c, "proved");
     f->certificate = json_string_value(json_object_get(c, "kind"));
     f->claimed = json_number_value(json_object_get(c, "claimed"));

@@ -117,17 +117,35 @@ static bool called(const Evaluation *v, int code, deq_error *e) {
     return false;
 }
 
+/* The path of the fixed point that is asked for: by its path, or, as that of the net's own layer is empty, there by its
+ * state.  NULL: there is none, and the message has those that there are. */
+static const char *path_of(const Evaluation *v, deq_error *e) {
+    const deq_net_spec *net = v->net->net;
+    const char *asked = v->what->fixed;
+    char all[1024] = "";
+    for (int i = 0; i < net->nfixed; i++) {
+        const deq_fixed_spec *f = &net->fixed[i];
+        const char *name = *f->path ? f->path : f->state;
+        if (!name) continue;
+        if (!strcmp(name, asked)) return f->path;
+        const size_t used = strlen(all);
+        snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "", name);
+    }
+    deq_fail(e, DEQ_ARGUMENT, "'%s' has no fixed point '%s'%s%s", net->name, asked, *all ? "; there are: " : "", all);
+    return NULL;
+}
+
 static bool evaluate(Evaluation *v, deq_error *e) {
     const deq_eval *w = v->what;
     if (w->fixed) {
-        const int64_t size = deq_library_state_size(v->net, w->fixed);
-        if (size < 0) return called(v, -1, e) || deq_fail(e, DEQ_ARGUMENT, "there is no fixed point '%s'", w->fixed);
+        const char *path = path_of(v, e);
+        if (!path) return false;
+        const int64_t size = deq_library_state_size(v->net, path);
         shape_value(v, &(deq_shape){.rank = 1, .dim = {size}, .elements = size});
         return room(v, v->value.elements, &v->value.values, e) &&
-               called(
-                   v,
-                   deq_library_solve(v->net, v->n, v->x, w->fixed, 1, 1, NULL, NULL, v->value.values, NULL, &v->status),
-                   e);
+               called(v,
+                      deq_library_solve(v->net, v->n, v->x, path, 1, 1, NULL, NULL, v->value.values, NULL, &v->status),
+                      e);
     }
     if (w->loss) {
         if (!v->y) return deq_fail(e, DEQ_ARGUMENT, "a gradient of '%s' needs targets: take inputs of data", w->loss);

@@ -33,11 +33,13 @@ expect 0 '' "$DEQ" eval known.deq 'Twice(random(2))' --seed 1 --json
 [[ $(sed 's/.*"shape"//' out) != "$(sed 's/.*"shape"//' first)" ]] || fail "the seed does not count"
 expect 0 '^  1: ' "$DEQ" eval known.deq 'Half(random(2))' --precision f64 -o half.npz
 expect 0 '"solves":2,"unconverged":0' "$DEQ" eval known.deq 'Half(random(2))' --precision f64 --json
+expect 0 'f32\[1, 3\]' "$DEQ" eval known.deq 'Half.z(random(1))' -o state.npz # of the net's own layer, by its state
 python=/usr/bin/python3
 if "$python" -c 'import numpy' 2>/dev/null; then
   "$python" -c '
 import numpy as n
-t, h = n.load("twice.npz"), n.load("half.npz")
+t, h, z = n.load("twice.npz"), n.load("half.npz"), n.load("state.npz")
+assert abs(z["value"] - 2 * z["input"]).max() < 1e-5
 assert t["value"].dtype == n.float32 and t["value"].shape == (2, 2, 3) and (t["value"] == 2 * t["input"]).all()
 assert h["value"].dtype == n.float64 and abs(h["value"] - 20 * h["input"]).max() < 1e-7 and 0 <= h["input"].min() < h["input"].max() < 1
 n.save("one.npy", n.zeros((2, 3), n.float32)); n.save("wide.npy", n.zeros((2, 4), n.float32))' || fail "values are not what they should be"
@@ -83,7 +85,7 @@ expect 3 'E0805' eval_ 'net(quadrants.test[0..3000])'
 expect 64 "'quadrant' is no data" eval_ 'net(quadrant.test[0])'
 expect 64 "needs targets" eval_ 'gradient(cross_entropy, net(random(1)))'
 expect 64 "with the loss 'squared'" eval_ 'gradient(squared, net(quadrants.test[0]))'
-expect 64 "no fixed point 'bodies'" eval_ 'net.bodies(random(1))'
+expect 64 "no fixed point 'bodies'; there are: body" eval_ 'net.bodies(random(1))'
 expect 3 'E0801\|E0802' eval_ 'net("absent.npy")'
 expect 3 'E0811' eval_ 'net(random(1))' -k train-images
 echo mine >mine.npz
