@@ -52,8 +52,8 @@ static const char *line_text(Arena *a, const Module *m) {
     return text;
 }
 
-/* -N 'L[3]': the layer in a check behind the script, so that the checker sees it (pipeline.h); on a line of
- * its own, which is what an error shows. */
+/* -N 'L[3]': the layer in a check behind the script, so that the checker sees it (pipeline.h); on a line of its own, which
+ * is what an error shows. */
 static const char *net_declared(Arena *a, const char *only) {
     if (!only) return NULL;
     return arena_printf(a, "check {\n  compare: gradients(\n%s\n) { modes: [implicit()] }\n}", only);

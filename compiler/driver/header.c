@@ -36,16 +36,17 @@ static json_t *find_named(json_t *manifest, const char *list, const char *name) 
     return NULL;
 }
 
-/* The net of that name, or of the training run of that name. */
+bool header_alone(const char *wanted) { return wanted && strpbrk(wanted, "[("); }
+
 json_t *header_find(json_t *manifest, const char *wanted) {
-    json_t *net = find_named(manifest, "nets", wanted);
+    json_t *net = find_named(manifest, "nets", header_alone(wanted) ? NULL : wanted);
     json_t *train = net ? NULL : find_named(manifest, "trains", wanted);
     return train ? find_named(manifest, "nets", member(train, "net")) : net;
 }
 
 char *header_net(const char *manifest, const char *wanted) {
     json_t *root = json_loads(manifest, 0, NULL), *net = root ? header_find(root, wanted) : NULL;
-    char *name = net ? strdup(wanted ? wanted : member(net, "name")) : NULL;
+    char *name = net ? strdup(wanted && !header_alone(wanted) ? wanted : member(net, "name")) : NULL;
     json_decref(root);
     return name;
 }

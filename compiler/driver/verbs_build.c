@@ -53,8 +53,7 @@ static int write_gradients_header(const Cli *cli, const Program *p, const char *
 
 static int build_library(const Cli *cli, const Compilation *c, const Object *object) {
     const char *manifest = c->unit->manifest, *folder = cli->python ? cli->python : cli->output ? cli->output : ".";
-    bool sizes = cli->net && strpbrk(cli->net, "[("); /* L[3]: built alone, under the name L_3 */
-    char *net = header_net(manifest, sizes ? NULL : cli->net), *error = NULL;
+    char *net = header_net(manifest, cli->net), *error = NULL;
     if (!net) {
         fputs("deq: the script has no net to build; name a layer with --net\n", stderr);
         return 2;
@@ -127,6 +126,7 @@ static int build_program(const Cli *cli, const Compilation *c, const Object *obj
 }
 
 bool trains_net(const CompileOptions *of, const char *net) {
+    if (header_alone(net)) return false;
     Compilation c;
     CompileOptions options = *of;
     options.only = NULL;

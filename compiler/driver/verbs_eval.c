@@ -95,8 +95,7 @@ static int value_of_net(const Cli *cli, deq_eval *what) {
     diags_print(c.diags, stderr, isatty(2));
     if (code == 0) code = load_linked(cli, &c);
     if (code == 0) {
-        const bool sizes = strpbrk(what->net, "[(") != NULL; /* alone in the manifest, under a name of its own */
-        char *net = header_net(c.module->manifest, sizes ? NULL : what->net);
+        char *net = header_net(c.module->manifest, what->net);
         what->net = net ? net : what->net;
         code = deq_app_eval(c.module, what);
         free(net);

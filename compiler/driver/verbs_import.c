@@ -7,8 +7,7 @@
 
 static int import(const Cli *cli, const Compilation *c) {
     const char *manifest = c->unit->manifest;
-    const bool sizes = cli->net && strpbrk(cli->net, "[("); /* L[3]: alone in the manifest, under the name L_3 */
-    json_t *root = json_loads(manifest, 0, NULL), *net = root ? header_find(root, sizes ? NULL : cli->net) : NULL;
+    json_t *root = json_loads(manifest, 0, NULL), *net = root ? header_find(root, cli->net) : NULL;
     if (!net) {
         fputs("deq: the script has no net for the weights; name a layer with --net\n", stderr);
         json_decref(root);
