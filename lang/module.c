@@ -66,9 +66,9 @@ static const char *stdlib_nearest(Arena *a, const char *name) {
     return diag_nearest(name, names, n);
 }
 
-static const char *last_component(const char *dotted) {
-    const char *dot = strrchr(dotted, '.');
-    return dot ? dot + 1 : dotted;
+const char *module_word(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
 }
 
 /* Other declarations can use its name: an experiment's is only for what it writes. */
@@ -107,7 +107,7 @@ static void suggest_module(Loader *l, Diagnostic *d, const char *dotted) {
     if (!near && strncmp(dotted, "std.", 4) != 0)
         near = diag_nearest(arena_printf(l->program->arena, "std.%s", dotted), names, n);
     for (uint32_t i = 0; i < n && !near; i++) /* "layers" for "std.layers" */
-        if (!strcmp(last_component(names[i]), last_component(dotted))) near = names[i];
+        if (!strcmp(module_word(names[i]), module_word(dotted))) near = names[i];
     if (near) {
         diag_help(d, "did you mean '%s'?", near);
     } else if (!strncmp(dotted, "std.", 4) && n) {
@@ -373,7 +373,7 @@ const Ast *module_find(const Module *m, const char *name, const Module **owner) 
                 if (!strcmp(names->kids[k]->name, name)) return *owner = imported, own_declaration(imported, name);
             continue;
         }
-        const char *prefix = alias ? alias->name : last_component(import->name);
+        const char *prefix = alias ? alias->name : module_word(import->name);
         size_t length = strlen(prefix);
         if (strncmp(name, prefix, length) != 0) continue;
         if (name[length] == 0) return *owner = m, import;

@@ -52,6 +52,8 @@ const char *const *program_constants(const Program *p);
  * receives the module that declares it.  NULL if there is none.  "blocks.Res" follows an alias; "blocks" alone is the
  * IMPORT itself.  A module imported without names is known by `as`, or by the last word of its path. */
 const Ast *module_find(const Module *m, const char *name, const Module **owner);
+/* The last word of a module's path, "layers" of "std.layers": what it is called without an alias. */
+const char *module_word(const char *path);
 /* The module that has the declaration at its top level; NULL: none. */
 const Module *program_owner(const Program *p, const Ast *decl);
 /* Text of an embedded module ("std.layers"), NULL if there is none. */

@@ -27,15 +27,10 @@ void declare_top(Resolver *r, const char *name, const Ast *decl, Range at, const
     scope_add(r->arena, r->top, (Entry){name, decl, at, false, import != NULL, false, import});
 }
 
-static const char *last_component(const char *path) {
-    const char *dot = strrchr(path, '.');
-    return dot ? dot + 1 : path;
-}
-
 void declare_import(Resolver *r, const Module *m, Ast *import) {
     Ast *names = AST_SLOT(import, IMPORT, names), *alias = AST_SLOT(import, IMPORT, alias);
     if (!names) {
-        const char *name = alias ? alias->name : last_component(import->name);
+        const char *name = alias ? alias->name : module_word(import->name);
         declare_top(r, name, import, alias ? alias->range : name_place(import), import);
         return;
     }

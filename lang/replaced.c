@@ -17,12 +17,6 @@ static Ast *constant_of(const Module *m, const char *name) {
 
 static bool embedded(const Module *m) { return strncmp(m->path, "std.", 4) == 0; }
 
-/* Is the module known by that word: the last one of its path? */
-static bool known_by(const Module *m, const char *word) {
-    const char *dot = strrchr(m->path, '.');
-    return strcmp(dot ? dot + 1 : m->path, word) == 0;
-}
-
 /* The constant that the path names; a declaration of the main module comes before a module of its name. */
 static Ast *constant_at(const Program *p, const char *path) {
     const char *dot = strchr(path, '.');
@@ -34,7 +28,8 @@ static Ast *constant_at(const Program *p, const char *path) {
     }
     for (uint32_t i = 0; i < p->nmodules; i++) {
         const Module *m = p->modules[i];
-        Ast *found = m != p->main && !embedded(m) && known_by(m, module) ? constant_of(m, dot + 1) : NULL;
+        const bool meant = m != p->main && !embedded(m) && strcmp(module_word(m->path), module) == 0;
+        Ast *found = meant ? constant_of(m, dot + 1) : NULL;
         if (found) return found;
     }
     return NULL;
@@ -72,12 +67,11 @@ const char *const *program_constants(const Program *p) {
     uint32_t n = 0, cap = 0;
     for (uint32_t i = 0; i < p->nmodules; i++) {
         const Module *m = p->modules[i];
-        const char *dot = strrchr(m->path, '.'), *word = dot ? dot + 1 : m->path;
         for (uint32_t k = 0; k < m->unit->nkids && !embedded(m); k++) {
             const Ast *d = m->unit->kids[k];
             if (d->kind != AST_CONST) continue;
             *ARENA_PUSH(p->arena, list, n, cap) =
-                m == p->main ? d->name : arena_printf(p->arena, "%s.%s", word, d->name);
+                m == p->main ? d->name : arena_printf(p->arena, "%s.%s", module_word(m->path), d->name);
         }
     }
     *ARENA_PUSH(p->arena, list, n, cap) = NULL;
