@@ -306,12 +306,6 @@ static json_t *pipe_weights(Pipe *p, Scope *s, const Ast *given, const Net *net)
     return j;
 }
 
-static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char *called, bool in_cell);
-
-json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
-    return pipe_train_named(p, s, train, train->name, in_cell);
-}
-
 static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char *called, bool in_cell) {
     Elab *e = p->elab;
     const Ast *settings = scope_settings(s, AST_SLOT(train, TRAIN, settings));
@@ -410,11 +404,14 @@ static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char 
     return NULL;
 }
 
+json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
+    return pipe_train_named(p, s, train, train->name, in_cell);
+}
+
 /* setup.net, by the last word of the module's path; two modules may end alike. */
 static const char *name_in_module(const Pipe *p, const Module *m, const Ast *train) {
     Arena *a = p->elab->arena;
-    const char *dot = strrchr(m->path, '.');
-    const char *plain = arena_printf(a, "%s.%s", dot ? dot + 1 : m->path, train->name), *name = plain;
+    const char *plain = arena_printf(a, "%s.%s", module_word(m->path), train->name), *name = plain;
     for (uint32_t k = 0, n = 2; k < p->nuses; k++)
         if (strcmp(p->uses[k]->name, name) == 0) name = arena_printf(a, "%s_%u", plain, n++), k = UINT32_MAX;
     return name;
@@ -444,11 +441,8 @@ const TrainUse *pipe_train_of_module(Pipe *p, const Ast *train) {
 /* ---- tests ---- */
 json_t *pipe_test(Pipe *p, Scope *s, const Ast *test) {
     Elab *e = p->elab;
-    const Ast *items = AST_SLOT(test, TEST, items), *check = NULL;
-    for (uint32_t k = 0; k < items->nkids; k++) {
-        if (statement(s, items->kids[k])) continue;
-        if (items->kids[k]->kind == AST_SETTING) check = ast_setting_value(items, "check");
-    }
+    const Ast *items = AST_SLOT(test, TEST, items), *check = ast_setting_value(items, "check");
+    for (uint32_t k = 0; k < items->nkids; k++) statement(s, items->kids[k]);
     if (!check || check->kind != AST_CALL || AST_SLOT(check, CALL, callee)->kind != AST_NAME ||
         strcmp(AST_SLOT(check, CALL, callee)->name, "gradcheck") != 0)
         return elab_error(s, DIAG_E0504, test->range, "a test has `check: gradcheck(Layer[..])`"), NULL;

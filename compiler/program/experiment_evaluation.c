@@ -132,30 +132,30 @@ static bool overlap(const json_t *a, const json_t *b) {
            (json_is_null(a_to) || b_from < json_integer_value(a_to));
 }
 
-/* Whether the array rests on an evaluation of some of these examples. */
-static bool rests_on(const Experiment *x, const char *name, const json_t *examples) {
-    const json_t *j = experiment_array_json(x, name), *inputs = json_object_get(j, "inputs"),
-                 *cells = json_object_get(j, "cells");
-    const char *of = json_string_value(json_object_get(j, "of"));
-    for (size_t k = 0; k < json_array_size(cells); k++) {
-        const json_t *data = json_object_get(json_array_get(cells, k), "data");
-        if (data && overlap(data, examples)) return true;
-    }
-    for (size_t k = 0; k < json_array_size(inputs); k++)
-        if (rests_on(x, json_string_value(json_array_get(inputs, k)), examples)) return true;
-    return of && rests_on(x, of, examples);
+static bool is_on(const json_t *cell, const json_t *examples) {
+    const json_t *data = json_object_get(cell, "data");
+    return data && overlap(data, examples);
 }
 
-bool experiment_attacked(const Experiment *x, const char *name) {
+static bool is_attacked(const json_t *cell, const json_t *unused) {
+    (void)unused;
+    return json_is_object(json_object_get(cell, "attack"));
+}
+
+/* Whether the array rests on a cell that is such a one. */
+static bool rests_on(const Experiment *x, const char *name, bool (*is)(const json_t *cell, const json_t *examples),
+                     const json_t *examples) {
     const json_t *j = experiment_array_json(x, name), *inputs = json_object_get(j, "inputs"),
                  *cells = json_object_get(j, "cells");
     const char *of = json_string_value(json_object_get(j, "of"));
     for (size_t k = 0; k < json_array_size(cells); k++)
-        if (json_is_object(json_object_get(json_array_get(cells, k), "attack"))) return true;
+        if (is(json_array_get(cells, k), examples)) return true;
     for (size_t k = 0; k < json_array_size(inputs); k++)
-        if (experiment_attacked(x, json_string_value(json_array_get(inputs, k)))) return true;
-    return of && experiment_attacked(x, of);
+        if (rests_on(x, json_string_value(json_array_get(inputs, k)), is, examples)) return true;
+    return of && rests_on(x, of, is, examples);
 }
+
+bool experiment_attacked(const Experiment *x, const char *name) { return rests_on(x, name, is_attacked, NULL); }
 
 static void warn_chosen(Experiment *x, const Ast *e, AxisSet choices, const json_t *cells) {
     const json_t *examples = NULL;
@@ -163,7 +163,7 @@ static void warn_chosen(Experiment *x, const Ast *e, AxisSet choices, const json
         examples = json_object_get(json_array_get(cells, k), "data");
     for (uint32_t k = x->axes.nsweeps; examples && k < x->axes.n; k++) {
         const Ast *let = x->axes.axis[k].choice;
-        if (!(choices & AXIS(k)) || !rests_on(x, x->axes.axis[k].name, examples)) continue;
+        if (!(choices & AXIS(k)) || !rests_on(x, x->axes.axis[k].name, is_on, examples)) continue;
         Diagnostic *d = diag_report(x->pipe->elab->diags, DIAG_W0539, e->range,
                                     "'%s' was chosen on some of these examples: what it does on them is too good",
                                     x->axes.axis[k].name);
