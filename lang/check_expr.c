@@ -363,8 +363,8 @@ static const Type *check_item_of(Checker *c, Ast *e, const Ast *experiment) {
     if (!e->ref) return &type_error;
     checker_ensure(c, experiment);
     const Type *t = e->ref->type ? e->ref->type : &type_error;
-    const bool may = type_is_scalar(t) || t->kind == TYPE_NUMBER || t->kind == TYPE_NET || t == &type_evaluation ||
-                     t->kind == TYPE_VERDICT || (c->axes && sweep_of_value(c->axes->items, e));
+    const bool may = type_is_scalar(t) || t->kind == TYPE_NET || t->kind == TYPE_VERDICT ||
+                     (c->axes && sweep_of_value(c->axes->items, e));
     if (t->kind == TYPE_ERROR) return t;
     if (!c->axes)
         diag_report(c->diags, DIAG_E0537, place(e), "a value of the experiment '%s' is known in experiments only",

@@ -182,7 +182,7 @@ bool check_mode(Checker *c, Ast *e, const char *forward) {
 const Ast *forward_value(const Ast *fixed) { return ast_setting_value(SLOT(fixed, FIXED, items), "forward"); }
 
 const char *forward_of(const Ast *fixed, const char *unset) {
-    const Ast *value = ast_setting_value(SLOT(fixed, FIXED, items), "forward");
+    const Ast *value = forward_value(fixed);
     if (!value) return unset;
     if (is_else(value)) return "a chain of solvers";
     const Ast *callee = value->kind == AST_CALL ? SLOT(value, CALL, callee) : value;
@@ -411,13 +411,11 @@ void check_fixed(Checker *c, Ast *fixed) {
     c->fixed = outer;
     count_equations(c, fixed);
     warn_without_state(c, fixed);
-    Ast *start = (Ast *)ast_setting_value(SLOT(fixed, FIXED, items), "start"),
-        *mode = (Ast *)ast_setting_value(SLOT(fixed, FIXED, items), "gradient");
-    c->fixed = outer;
+    Ast *start = ast_setting_value(items, "start"), *mode = ast_setting_value(items, "gradient");
     if (start) check_start(c, fixed, start);
     if (!mode || !check_mode(c, mode, forward_of(fixed, "anderson"))) return;
     if (!gradient_by_hand(mode))
-        check_states_reached(c, mode, ast_setting_value(SLOT(fixed, FIXED, items), "forward"));
+        check_states_reached(c, mode, forward_value(fixed));
     else if (!gradient_is_of(mode->ref, fixed))
         diag_note(diag_report(c->diags, DIAG_E0457, mode->range, "'%s' is a gradient of another layer", mode->name),
                   place(mode->ref), "declared here");

@@ -40,7 +40,7 @@ bool fits(Checker *c, Ast *e, const Type *want) {
     const Type *have = e->type;
     if (have->kind == TYPE_ERROR || want->kind == TYPE_ERROR) return true;
     if (want->kind == TYPE_SCHEDULE) return have->kind == TYPE_SCHEDULE || type_is_number(have);
-    if (want->kind == TYPE_NUMBER) return have->kind == TYPE_NUMBER || type_is_number(have);
+    if (want->kind == TYPE_NUMBER) return type_is_number(have);
     if (want->kind == TYPE_TENSOR && have->kind == TYPE_FLEX && (want->elem == ELEM_REAL || want->elem == ELEM_F64)) {
         settle(e, want);
         return true;
