@@ -1,5 +1,4 @@
 /* anderson_rows.h - passes over the rows of Anderson's method, for each width of vectors (each_width.h). */
-#include "row_functions.h"
 
 /* `images`, `residuals`: where h(x) and h(x) - x go; `add` NULL: none. */
 HOT_ROW void ROW(residual)(void *residuals, void *images, void *applied, const void *add, const void *point, int64_t n,

@@ -1,5 +1,4 @@
 /* broyden_rows.h - passes over the rows of Broyden's method, for each width of vectors (each_width.h). */
-#include "row_functions.h"
 
 HOT_ROW void ROW(residual)(void *w, void *f, const void *g, const void *z, int64_t n, double sums[2]) {
     ROW(row_residual)(w, f, g, z, n, sums);

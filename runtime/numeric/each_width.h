@@ -1,4 +1,5 @@
-/* each_width.h - includes the file ROWS once for each width of vectors, with ROW_BYTES, `vec`, ROW(name) and HOT_ROW.
+/* each_width.h - includes the file ROWS once for each width of vectors, with ROW_BYTES, `vec`, ROW(name), HOT_ROW
+ * and the functions of row_functions.h.
  *
  * ROWS has functions `HOT_ROW result ROW(name)(..)`; FOR_WIDTH(name) is the one for this machine.  Rows are void
  * pointers there, since `vec` is not that of solve.h.  The wider ones give the same bits; the narrowest has no fused
@@ -12,6 +13,7 @@
 #define ROW_BYTES 64
 #define HOT_ROW __attribute__((target("arch=x86-64-v4"), noinline)) static
 typedef real vec __attribute__((vector_size(ROW_BYTES), may_alias));
+#include "row_functions.h"
 #include ROWS
 #undef ROW
 #undef ROW_BYTES
@@ -20,6 +22,7 @@ typedef real vec __attribute__((vector_size(ROW_BYTES), may_alias));
 #define ROW_BYTES 32
 #define HOT_ROW __attribute__((target("arch=x86-64-v3"), noinline)) static
 typedef real vec __attribute__((vector_size(ROW_BYTES), may_alias));
+#include "row_functions.h"
 #include ROWS
 #undef ROW
 #undef ROW_BYTES
@@ -34,6 +37,7 @@ typedef real vec __attribute__((vector_size(ROW_BYTES), may_alias));
 #define ROW_BYTES 16
 #define HOT_ROW __attribute__((noinline)) static
 typedef real vec __attribute__((vector_size(ROW_BYTES), may_alias));
+#include "row_functions.h"
 #include ROWS
 #undef vec
 #undef ROW

@@ -1,5 +1,4 @@
 /* gmres_rows.h - passes over the rows of GMRES, for each width of vectors (each_width.h). */
-#include "row_functions.h"
 
 /* rest = v - J'v made orthogonal to the basis; h[j] = rest . basis[j].  Returns the norm of what is left. */
 HOT_ROW double ROW(orthogonalise)(void *rest, const void *applied, const void *direction, const void *basis, int count,

@@ -1,5 +1,4 @@
 /* peak_rows.h - multiply-adds in registers, for each width of vectors (each_width.h). */
-#include "row_functions.h"
 
 /* Independent chains hide the latency of a multiply-add; too many would not fit the registers.  What fits best differs
  * between vector widths (16 registers of 32 bytes, 32 of 64), so two numbers of chains are tried. */

@@ -1,5 +1,4 @@
 /* picard_rows.h - the pass over the rows of the plain iteration, for each width of vectors (each_width.h). */
-#include "row_functions.h"
 
 /* `applied` becomes the next state. */
 HOT_ROW void ROW(advance)(void *applied, const void *add, const void *state, real damping, int64_t n, double sums[2]) {
