@@ -73,6 +73,12 @@ deq_engine *deq_app_engine(deq_app *app, const deq_net_spec *net, deq_error *e) 
     return *slot;
 }
 
+deq_model *deq_app_kept(const deq_app *app, const deq_train_spec *spec) {
+    for (int i = 0; i < app->nmodels; i++)
+        if (app->models[i]->spec == spec) return app->models[i];
+    return NULL;
+}
+
 bool deq_app_keep(deq_app *app, deq_model *model, deq_error *e) {
     if (app->nmodels == app->models_cap) {
         int cap = app->models_cap ? 2 * app->models_cap : 8;

@@ -80,6 +80,7 @@ deq_dataset *deq_app_data(deq_app *app, const deq_data_spec *spec, deq_error *e)
 deq_engine *deq_app_engine(deq_app *app, const deq_net_spec *net, deq_error *e);
 /* Remembers a model; the app owns it from then on. */
 bool deq_app_keep(deq_app *app, deq_model *model, deq_error *e);
+deq_model *deq_app_kept(const deq_app *app, const deq_train_spec *spec); /* that of the training run; NULL: none yet */
 void deq_model_free(deq_model *model);
 char *deq_app_file(const deq_app *app, const char *stem, const char *ending); /* RESULTS/STEM + ENDING; free() it */
 

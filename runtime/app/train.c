@@ -332,8 +332,8 @@ static bool train(training_run *r, deq_error *e) {
 /* The net that the run begins with: in memory, found in the cache or trained now. */
 static const deq_model *first_model(deq_app *app, const deq_train_spec *t, deq_error *e) {
     const deq_train_spec *of = t->start.of;
-    for (int i = 0; i < app->nmodels; i++)
-        if (app->models[i]->spec == of) return app->models[i];
+    const deq_model *kept = deq_app_kept(app, of);
+    if (kept) return kept;
     char *stem = deq_path_component(of->name);
     const deq_model *model = stem ? deq_app_train(app, of, of->name, stem, e) : NULL;
     if (!stem) deq_fail(e, DEQ_MEMORY, "out of memory");

@@ -71,9 +71,8 @@ static deq_model *new_model(deq_expected *x, const deq_train_spec *t, deq_error 
 }
 
 static deq_model *model_of(deq_expected *x, const deq_train_spec *t, deq_error *e) {
-    for (int i = 0; i < x->app->nmodels; i++)
-        if (x->app->models[i]->spec == t) return x->app->models[i];
-    return new_model(x, t, e);
+    deq_model *kept = deq_app_kept(x->app, t);
+    return kept ? kept : new_model(x, t, e);
 }
 
 /* ---- what was measured ---- */

@@ -42,9 +42,8 @@ bool deq_experiment_train(deq_arrays *g, int array, const int *at, deq_error *e)
 static deq_model *model_of_file(deq_app *app, const char *name, deq_error *e) {
     const deq_train_spec *t = deq_manifest_train(app->manifest, name, NULL);
     if (!t) return deq_fail(e, DEQ_MODULE, "there is no model '%s'", name), NULL;
-    for (int k = 0; k < app->nmodels; k++)
-        if (app->models[k]->spec == t) return app->models[k];
-    return train_model(app, t, strdup(name), deq_path_component(name), e);
+    deq_model *kept = deq_app_kept(app, t);
+    return kept ? kept : train_model(app, t, strdup(name), deq_path_component(name), e);
 }
 
 static int train_named(const deq_experiment_spec *x, const char *name) {
