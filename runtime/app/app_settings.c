@@ -63,9 +63,11 @@ static void add_fixed_paths(Paths *p, const char *prefix) {
 }
 
 static void add_train_paths(Paths *p, const deq_train_spec *t) {
-    static const char *const own[] = {"epochs", "batch",        "seed",       "examples", "spectrum",
-                                      "loss",   "gradient",     "accumulate", "clip",     "average",
-                                      "replay", "intermediate", "freeze",     "metric"};
+#define X(rule) #rule,
+    static const char *const own[] = {
+        "epochs", "batch", "seed", "examples", "spectrum", "loss", "gradient", "accumulate", DEQ_STEP_RULES(X) "freeze",
+        "metric"};
+#undef X
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) add_path(p, "%s.%s", t->name, own[i]);
     for (int i = 0; i < t->net->nparameters; i++)
         if (t->net->parameters[i].trained) add_path(p, "%s.rates.%s", t->name, t->net->parameters[i].path);
