@@ -1,6 +1,7 @@
 /* page_numbers.c - the numbers in a figure of an experiment, as a table. */
 #include "page.h"
 #include "training_log.h"
+#include "verdict.h"
 #include <string.h>
 
 static void put_number(FILE *out, const json_t *mark) {
@@ -10,7 +11,7 @@ static void put_number(FILE *out, const json_t *mark) {
     const char *verdict = json_string_value(json_object_get(mark, "verdict"));
     fputs("<td>", out);
     page_number(out, value, low, high);
-    if (verdict && strcmp(verdict, "reliable")) {
+    if (verdict && strcmp(verdict, deq_verdict_name(DEQ_RELIABLE))) {
         fputs(" <span class=\"verdict ", out);
         page_text(out, verdict);
         fputs("\">", out);

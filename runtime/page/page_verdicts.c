@@ -1,6 +1,7 @@
 /* page_verdicts.c - accuracies under attack of a table, of a figure, or of neither, with what was checked. */
 #include "page.h"
 #include "training_log.h"
+#include "verdict.h"
 #include <math.h>
 #include <string.h>
 
@@ -74,13 +75,13 @@ static size_t count(const json_t *cells, const char *verdict) {
 }
 
 static void begin(FILE *out, const json_t *cells, size_t rows) {
-    static const char *const levels[] = {"reliable", "suspect", "masked"};
     const char *between = "";
     if (rows > MOST_OPEN) {
         fputs("<details><summary>", out);
-        for (size_t k = 0; k < sizeof levels / sizeof *levels; k++) {
-            const size_t n = count(cells, levels[k]);
-            if (n) fprintf(out, "%s%zu <span class=\"verdict %s\">%s</span>", between, n, levels[k], levels[k]);
+        for (deq_verdict_level level = DEQ_RELIABLE; level <= DEQ_MASKED; level++) {
+            const char *name = deq_verdict_name(level);
+            const size_t n = count(cells, name);
+            if (n) fprintf(out, "%s%zu <span class=\"verdict %s\">%s</span>", between, n, name, name);
             if (n) between = ", ";
         }
         fputs("</summary>\n", out);

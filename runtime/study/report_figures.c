@@ -5,21 +5,20 @@
 #include "report.h"
 #include "seal.h"
 #include "training_log.h"
+#include "verdict.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* "masked" and "suspect" in the order of weight; how many of each. */
-static const char *const doubts[] = {"masked", "suspect"};
-enum { DOUBTS = sizeof doubts / sizeof *doubts };
-
-static void count(const json_t *figure, int counts[DOUBTS]) {
+/* How many of each level are not reliable. */
+static void count(const json_t *figure, int counts[DEQ_MASKED + 1]) {
     size_t i, k;
     json_t *point, *value;
     json_array_foreach(json_object_get(figure, "points"), i, point) {
         json_array_foreach(json_object_get(point, "values"), k, value) {
             const char *verdict = json_string_value(json_object_get(value, "verdict"));
-            for (int d = 0; verdict && d < DOUBTS; d++) counts[d] += !strcmp(verdict, doubts[d]);
+            for (deq_verdict_level level = DEQ_MASKED; verdict && level > DEQ_RELIABLE; level--)
+                counts[level] += !strcmp(verdict, deq_verdict_name(level));
         }
     }
 }
@@ -41,13 +40,13 @@ static void put_files(FILE *out, const char *folder, const char *stem) {
 
 static void put_figure(FILE *out, const char *folder, const char *stem, const json_t *figure) {
     const char *caption = deq_json_text(figure, "caption");
-    int counts[DOUBTS] = {0};
+    int counts[DEQ_MASKED + 1] = {0};
     fprintf(out, "- %s: ", deq_json_text(figure, "figure"));
     put_files(out, folder, stem);
     if (*caption) fprintf(out, "; %s", caption);
     count(figure, counts);
-    for (int d = 0; d < DOUBTS; d++)
-        if (counts[d]) fprintf(out, "; %d %s", counts[d], doubts[d]);
+    for (deq_verdict_level level = DEQ_MASKED; level > DEQ_RELIABLE; level--)
+        if (counts[level]) fprintf(out, "; %d %s", counts[level], deq_verdict_name(level));
     fputs(".\n", out);
     deq_report_doubts(out, json_object_get(figure, "points"), "  ");
 }
