@@ -26,19 +26,15 @@ void engine_gather_dense(void *context, const int64_t *index, int64_t n, int rea
 static void given(const deq_frame *frame, int64_t n) {
     const engine_given *g = frame->rest;
     const int64_t count = g->stride / g->real_bytes;
+    const int bits = 8 * (int)g->real_bytes;
     for (int64_t i = 0; i < n; i++) {
         const char *record = g->records + (frame->rows ? frame->rows[i] : i) * g->stride;
         const char *output = (char *)frame->arg0 + i * g->stride;
         char *to = (char *)frame->arg1 + i * DEQ_ALIGN;
         double value = 0;
-        for (int64_t k = 0; k < count; k++)
-            value += g->real_bytes == 4 ? (double)((const float *)record)[k] * (double)((const float *)output)[k]
-                                        : ((const double *)record)[k] * ((const double *)output)[k];
+        for (int64_t k = 0; k < count; k++) value += deq_real_get(bits, record, k) * deq_real_get(bits, output, k);
         memset(to, 0, DEQ_ALIGN);
-        if (g->real_bytes == 4)
-            *(float *)to = (float)value;
-        else
-            *(double *)to = value;
+        deq_real_put(bits, to, 0, value);
         memcpy((char *)frame->arg2 + i * g->stride, record, (size_t)g->stride);
     }
 }

@@ -140,7 +140,8 @@ static void peak_task(void *context, int worker, int64_t task) {
     (p->bits == 32 ? deq_peak_work_f32 : deq_peak_work_f64)(p->rounds, p->many);
 }
 
-/* FLOP/s of `threads` threads, all of them busy (of each second of processors, those of one): the best of a few attempts of some milliseconds. */
+/* FLOP/s of `threads` threads, all of them busy (of each second of processors, those of one): the best of a few attempts
+ * of some milliseconds. */
 static bool measure_peak(const deq_app *app, int bits, int threads, double *best, deq_error *e) {
     deq_pool *pool = deq_pool_new(threads);
     if (!pool) return deq_fail(e, DEQ_MEMORY, "threads for the measurement of the peak");
@@ -191,7 +192,7 @@ static void *block_of(int64_t bytes) {
 }
 
 static void fill_random(void *values, int64_t count, int real_bits, double scale) {
-    for (int64_t i = 0; i < count; i++) { deq_real_put(real_bits, values, i, scale * deq_uniform(5, (uint64_t)i)); }
+    for (int64_t i = 0; i < count; i++) deq_real_put(real_bits, values, i, scale * deq_uniform(5, (uint64_t)i));
 }
 
 /* Seconds of one call times the rounds in which the threads take the blocks of a batch. */
