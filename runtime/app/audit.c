@@ -85,26 +85,10 @@ static const char *keep(Audit *u, const char *text) {
     return copy;
 }
 
-/* Every part of the attack with scalars of its own; NULL: out of memory. */
 static deq_attack_spec *copied(Audit *u, const deq_attack_spec *a) {
-    const size_t bytes = (size_t)a->nscalars * sizeof *a->scalars;
-    deq_attack_spec *copy = deq_manifest_alloc(u->app->manifest, sizeof *copy);
-    deq_named *scalars = deq_manifest_alloc(u->app->manifest, bytes + 1);
-    if (!copy || !scalars) {
-        deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
-        return NULL;
-    }
-    *copy = *a;
-    if (bytes) memcpy(scalars, a->scalars, bytes);
-    copy->scalars = scalars;
-    if (a->next && !(copy->next = copied(u, a->next))) return NULL;
+    deq_attack_spec *copy = deq_attack_copy(u->app->manifest, a);
+    if (!copy) deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
     return copy;
-}
-
-static deq_named *scalar_named(deq_attack_spec *a, const char *name) {
-    for (int i = 0; i < a->nscalars; i++)
-        if (!strcmp(a->scalars[i].name, name)) return &a->scalars[i];
-    return NULL;
 }
 
 /* Settings that hold beyond those of the evaluation. */
@@ -299,7 +283,7 @@ static bool margin(Audit *u) {
 
 /* The scalar that says how many rounds there are; NULL: none. */
 static deq_named *rounds(deq_attack_spec *a) {
-    deq_named *s = scalar_named(a, "iterations");
+    deq_named *s = deq_attack_scalar(a, "iterations");
     for (int i = 0; !s && i < a->nscalars; i++)
         if (a->scalars[i].count && !a->scalars[i].computed) s = &a->scalars[i];
     return s && !s->computed ? s : NULL;
@@ -344,7 +328,7 @@ static bool unbounded(Audit *u) {
     if (!attack) return false;
     if (u->transfers) return true; /* what leads far away from another net need not from this one */
     for (deq_attack_spec *a = attack; a; a = a->next) {
-        deq_named *radius = scalar_named(a, "radius"), *step = scalar_named(a, "step");
+        deq_named *radius = deq_attack_scalar(a, "radius"), *step = deq_attack_scalar(a, "step");
         if (!radius || radius->computed || !(radius->value > 0) || (step && step->computed))
             return true; /* no radius to set */
         double most = u->reach_2 <= 1.001 * radius->value ? length : 1, wanted = fmin(most, radius->high);
@@ -357,8 +341,9 @@ static bool unbounded(Audit *u) {
 /* ---- without gradients ---- */
 static deq_attack_spec *search_of(Audit *u, double queries) {
     deq_attack_spec *a = copied(u, u->value->audit.search);
-    deq_named *radius = a ? scalar_named(a, "radius") : NULL, *euclidean = a ? scalar_named(a, "euclidean") : NULL,
-              *count = a ? scalar_named(a, "queries") : NULL;
+    deq_named *radius = a ? deq_attack_scalar(a, "radius") : NULL,
+              *euclidean = a ? deq_attack_scalar(a, "euclidean") : NULL,
+              *count = a ? deq_attack_scalar(a, "queries") : NULL;
     if (!radius || !euclidean || !count) return NULL;
     if (u->other && !u->transfers && !u->mixed) a->against = u->value->attack->against; /* it knows the defence too */
     radius->value = u->reach_inf;

@@ -95,6 +95,24 @@ static deq_slice slice(manifest_reader *r, const json_t *v, const char *key) {
     return s;
 }
 
+deq_attack_spec *deq_attack_copy(deq_manifest *m, const deq_attack_spec *a) {
+    const size_t bytes = (size_t)a->nscalars * sizeof *a->scalars;
+    deq_attack_spec *copy = deq_manifest_alloc(m, sizeof *copy);
+    deq_named *scalars = deq_manifest_alloc(m, bytes + 1);
+    if (!copy || !scalars) return NULL;
+    *copy = *a;
+    if (bytes) memcpy(scalars, a->scalars, bytes);
+    copy->scalars = scalars;
+    if (a->next && !(copy->next = deq_attack_copy(m, a->next))) return NULL;
+    return copy;
+}
+
+deq_named *deq_attack_scalar(deq_attack_spec *a, const char *name) {
+    for (int i = 0; i < a->nscalars; i++)
+        if (!strcmp(a->scalars[i].name, name)) return &a->scalars[i];
+    return NULL;
+}
+
 const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name) {
     for (int i = 0; i < m->nnets; i++)
         if (!strcmp(m->nets[i].name, name)) return &m->nets[i];

@@ -418,6 +418,9 @@ deq_manifest *deq_manifest_read(const deq_module *module, deq_error *e);
 void deq_manifest_free(deq_manifest *m);
 /* Zeroed memory with the manifest's lifetime; NULL when there is none left. */
 void *deq_manifest_alloc(deq_manifest *m, size_t bytes);
+/* Every part of the attack with scalars of its own, with the manifest's lifetime; NULL: out of memory. */
+deq_attack_spec *deq_attack_copy(deq_manifest *m, const deq_attack_spec *a);
+deq_named *deq_attack_scalar(deq_attack_spec *a, const char *name); /* NULL: it has none of that name */
 
 const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
 /* The training run of the file that is so called, `above` another one of the file (NULL, or one of an experiment: any).

@@ -3,6 +3,7 @@
 #include "arrays.h"
 #include "checkpoint.h"
 #include "measure.h"
+#include "reals.h"
 #include "signals.h"
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +91,7 @@ static void remember_seconds(deq_expected *x, struct deq_expected_mean *kind, co
 }
 
 /* ---- training ---- */
-/* Seconds of an example of a step, on one batch. */
+/* Seconds of an example of a step, on one batch: what processors spent, as of an evaluation. */
 static bool time_batch(deq_expected *x, const deq_model *model, deq_engine *engine, int64_t from, int64_t n,
                        double *seconds, deq_error *e) {
     const deq_train_spec *t = model->spec;
@@ -114,10 +115,10 @@ static bool time_batch(deq_expected *x, const deq_model *model, deq_engine *engi
     if (ok && deq_engine_penalised(engine)) results.penalty = loss + n;
     if (ok && deq_engine_corrected(engine)) results.correction = loss + 2 * n;
     for (int k = 0; ok && k < 2; k++) { /* the first call also makes rooms that stay */
-        const double began = deq_now();
+        const double began = deq_processor_now();
         ok = deq_engine_gradient(engine, &source, index, n, t->loss, NULL,
                                  attack.routine || attack.carried ? &attack : NULL, t->seed, 0, &results, e);
-        *seconds = (deq_now() - began) / (double)n;
+        *seconds = (deq_processor_now() - began) / (double)n / deq_engine_threads(engine);
     }
     free(index);
     free(loss);
@@ -170,26 +171,73 @@ static bool go_on(void *context, int64_t done, int64_t total) {
     return !deq_interrupted();
 }
 
+/* A net that is not trained yet is mostly wrong and soon broken, and attacks leave out what is broken already: timed as
+ * it is, AutoAttack's parts would look five times shorter than they are for the net to come.  So it is timed at its
+ * worst: the net's own predictions are the labels, and no attack may move anything, so that nothing breaks. */
+typedef struct Unbroken {
+    deq_source source;
+    int64_t from;
+    const deq_record *records; /* of examples from.. as they are */
+} Unbroken;
+
+static void gather_own(void *context, const int64_t *index, int64_t n, int real_bits, void *x, int64_t input_bytes,
+                       void *y, int64_t target_bytes) {
+    const Unbroken *u = context;
+    u->source.gather(u->source.context, index, n, real_bits, x, input_bytes, y, target_bytes);
+    for (int64_t i = 0; y && i < n; i++)
+        deq_real_put(real_bits, (char *)y + i * target_bytes, 0, u->records[index[i] - u->from].prediction);
+}
+
+/* Every part of the attack without a radius; NULL: out of memory. */
+static deq_attack_spec *without_radius(deq_expected *x, const deq_attack_spec *attack, deq_error *e) {
+    deq_attack_spec *still = deq_attack_copy(x->app->manifest, attack);
+    if (!still) deq_fail(e, DEQ_MEMORY, "out of memory for a plan");
+    for (deq_attack_spec *a = still; a; a = a->next) {
+        deq_named *radius = deq_attack_scalar(a, "radius");
+        if (radius && !radius->computed) radius->value = 0;
+    }
+    return still;
+}
+
+/* Seconds of one of `n` examples where all threads have work: what the threads spent, shared by as many, so that neither
+ * few examples, which are few blocks, nor other programs beside this one count. */
+static bool time_some(const deq_measuring *m, const int64_t *index, int64_t n, deq_record *records, double *seconds,
+                      deq_error *e) {
+    if (!deq_measure(m, index, n, records, e)) return false;
+    *seconds = 0;
+    for (int64_t i = 0; i < n; i++)
+        *seconds += records[i].processor_seconds / (double)n / deq_engine_threads(m->engine);
+    return true;
+}
+
 static bool time_examples(deq_expected *x, const deq_model *model, deq_engine *engine, const deq_value_spec *v,
                           int64_t from, int64_t to, double *seconds, deq_error *e) {
     deq_dataset *data = deq_app_data(x->app, v->data.data, e);
     if (!data || !deq_dataset_load(data, v->data.test, e) || !deq_app_load_model(x->app, engine, model, e))
         return false;
-    const deq_measuring m = {.app = x->app,
-                             .model = model,
-                             .engine = engine,
-                             .value = v,
-                             .source = deq_dataset_source(data, v->data.test),
-                             .seed = model->spec->seed,
-                             .progress = go_on};
+    deq_value_spec value = *v;
+    deq_measuring m = {.app = x->app,
+                       .model = model,
+                       .engine = engine,
+                       .value = &value,
+                       .source = deq_dataset_source(data, v->data.test),
+                       .seed = model->spec->seed,
+                       .progress = go_on};
     int64_t index[MORE];
-    deq_record records[MORE];
+    deq_record records[MORE], clean[MORE];
+    Unbroken unbroken = {m.source, from, clean};
     for (int64_t i = 0; i < MORE; i++) index[i] = from + i;
+    if (v->attack && !model->cached && model->spec->net->target.labels) {
+        value.attack = NULL;
+        if (!deq_measure(&m, index, MORE < to - from ? MORE : to - from, clean, e) ||
+            !(value.attack = without_radius(x, v->attack, e)))
+            return false;
+        m.source = (deq_source){&unbroken, gather_own};
+        x->at_most = true;
+    }
     for (int64_t n = FEW; n <= MORE; n = MORE) {
         const int64_t some = n < to - from ? n : to - from;
-        const double began = deq_now();
-        if (!deq_measure(&m, index, some, records, e)) return false;
-        *seconds = (deq_now() - began) / (double)some;
+        if (!time_some(&m, index, some, records, seconds, e)) return false;
         if (n == MORE || *seconds * (double)some > SHORT || some < n) break;
     }
     return !deq_interrupted() || deq_fail(e, DEQ_INTERRUPTED, "stopped while the plan was timed");

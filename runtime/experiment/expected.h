@@ -1,7 +1,8 @@
 /* expected.h - what a plan costs: how much of it the cache holds, and how long the rest takes on this machine.
  *
  * Times are measured: a batch of each training run, and a few examples of each evaluation, on the parameters that the
- * cache holds, or those that training begins with.  Nothing is written. */
+ * cache holds, or those that training begins with.  Attacks on these are timed as on a net that is always right and never
+ * broken, which bounds the time from above.  Nothing is written. */
 #ifndef DEQ_RUNTIME_EXPECTED_H
 #define DEQ_RUNTIME_EXPECTED_H
 #include "app_state.h"
@@ -18,6 +19,7 @@ typedef struct deq_expected {
     int trainings_found;
     int64_t examples, examples_found; /* of evaluations */
     double seconds;                   /* of what is not found, without audits */
+    bool at_most;                     /* some of them bound the time from above */
     int64_t bytes;                    /* in the cache and beside the results, likewise */
 } deq_expected;
 

@@ -207,16 +207,18 @@ static void conclude(deq_app *app, const Plan *plan) {
                plan->trainings, plan->evaluations, plan->attacks);
     deq_report(&app->reporter, "the cache holds %d of the trainings, and %lld of %lld evaluated examples",
                x->trainings_found, (long long)x->examples_found, (long long)x->examples);
-    deq_report(&app->reporter,
-               "the rest takes about %s, %s of files and %s of memory, by a batch of each training and a few examples "
-               "of each evaluation; audits and validation are not counted",
-               time, disk, memory);
+    deq_report(
+        &app->reporter,
+        "the rest takes %sabout %s, %s of files and %s of memory, by a batch of each training and a few examples "
+        "of each evaluation%s; audits, validation and other programs are not counted",
+        x->at_most ? "at most " : "", time, disk, memory,
+        x->at_most ? ", with attacks on untrained nets timed as if no example broke" : "");
     deq_report_event(&app->reporter, "plan",
-                     json_pack("{s:i, s:i, s:i, s:i, s:I, s:I, s:f, s:I, s:I}", "trainings", plan->trainings,
+                     json_pack("{s:i, s:i, s:i, s:i, s:I, s:I, s:f, s:b, s:I, s:I}", "trainings", plan->trainings,
                                "evaluations", plan->evaluations, "attacks", plan->attacks, "trainings_found",
                                x->trainings_found, "examples", (json_int_t)x->examples, "examples_found",
-                               (json_int_t)x->examples_found, "seconds", x->seconds, "bytes", (json_int_t)x->bytes,
-                               "memory", (json_int_t)deq_expected_memory(x)));
+                               (json_int_t)x->examples_found, "seconds", x->seconds, "at_most", x->at_most, "bytes",
+                               (json_int_t)x->bytes, "memory", (json_int_t)deq_expected_memory(x)));
 }
 
 bool deq_app_plan(deq_app *app, deq_error *e) {

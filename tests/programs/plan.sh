@@ -51,6 +51,16 @@ expect 0 '' "${plan[@]}" --json
 found=$(field examples_found)
 ((found >= 200 && found < 400)) || fail "$found of 400 examples are known"
 
+# Attacks that leave out what is broken are not short on a net that is not trained yet, and mostly wrong: a search by
+# queries stops at the first that breaks, and few pictures of the trained net are broken within so small a radius.
+sed 's/^attack exact.*/attack exact = square(radius: 1e-6, queries: 500)/; s/^import std.attacks.*/import std.attacks (pgd, square)/' "$PROGRAMS/tiny.deq" >queries.deq
+expect 0 'takes at most about .*timed as if no example broke' "$DEQ" run queries.deq --plan --set net.epochs=1 --set net.seed=8
+expect 0 '"at_most": *true' "$DEQ" run queries.deq --plan --json --set net.epochs=1 --set net.seed=8
+untrained=$(field seconds)
+expect 0 '"at_most": *false' "$DEQ" run queries.deq --plan --json
+awk -v untrained="$untrained" -v trained="$(field seconds)" 'BEGIN { exit !(trained > 0 && untrained > trained / 2) }' || fail "$untrained s before training, $(field seconds) s after"
+checks=$((checks + 1))
+
 # what waits for a choice is found as an earlier run has chosen
 data 64
 cp "$PROGRAMS/claims.deq" .
