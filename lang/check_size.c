@@ -190,7 +190,7 @@ static const Type *unknown_type(Checker *c, Ast *type) {
     if (row)
         foreign_help(d, c->arena, row, NULL);
     else if (near)
-        diag_help(d, "did you mean '%s'?", near);
+        diag_meant(d, near, "");
     else
         diag_help(d, "types are f32, f64, int, bool, label[K], schedule");
     return type->type = &type_error;

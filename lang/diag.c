@@ -17,31 +17,13 @@ static const struct {
 #undef DIAG
 };
 
-typedef struct Remark Remark;
-struct Remark { /* a note or a help line */
-    Remark *next;
-    Range at;
-    const char *text;
-    bool help;
-};
-
-struct Diagnostic {
-    Diags *owner;
-    DiagCode code;
-    Range at, around;
-    const char *label; /* written behind the caret, or NULL */
-    const char *message;
-    Remark *remarks, **last_remark;
-    uint32_t order; /* of reporting */
-};
-
 struct Diags {
     Arena *arena;
     Diagnostic **items;
     uint32_t n, cap, errors;
 };
 
-static bool is_warning(DiagCode code) { return codes[code].name[0] == 'W'; }
+bool diag_code_is_warning(DiagCode code) { return codes[code].name[0] == 'W'; }
 
 Diags *diags_new(Arena *a) {
     Diags *ds = arena_alloc(a, sizeof *ds);
@@ -62,7 +44,7 @@ Diagnostic *diag_report(Diags *ds, DiagCode code, Range at, const char *format, 
     d->message = arena_vprintf(ds->arena, format, args);
     va_end(args);
     *ARENA_PUSH(ds->arena, ds->items, ds->n, ds->cap) = d;
-    if (!is_warning(code)) ds->errors++;
+    if (!diag_code_is_warning(code)) ds->errors++;
     return d;
 }
 
@@ -87,6 +69,16 @@ void diag_help(Diagnostic *d, const char *format, ...) {
     va_end(args);
 }
 
+void diag_meant(Diagnostic *d, const char *name, const char *more) {
+    d->meant = arena_strdup(d->owner->arena, name);
+    diag_help(d, "did you mean '%s'%s?", name, more);
+}
+
+void diag_import(Diagnostic *d, const char *module, const char *name) {
+    d->import = arena_strdup(d->owner->arena, module), d->imported = arena_strdup(d->owner->arena, name);
+    diag_help(d, "import %s (%s)", module, name);
+}
+
 void diag_mark(Diagnostic *d, Range around, const char *text) {
     d->around = around;
     d->label = text ? arena_strdup(d->owner->arena, text) : NULL;
@@ -108,7 +100,7 @@ int diags_exit_code(const Diags *ds) {
     int stage = 0;
     for (uint32_t i = 0; i < ds->n; i++) {
         DiagCode code = ds->items[i]->code;
-        if (!is_warning(code) && (!stage || (int)codes[code].stage < stage)) stage = (int)codes[code].stage;
+        if (!diag_code_is_warning(code) && (!stage || (int)codes[code].stage < stage)) stage = (int)codes[code].stage;
     }
     return stage;
 }
@@ -125,10 +117,8 @@ static int compare(const void *left, const void *right) {
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
-/* The diagnostics in printing order without repetitions; *n receives their number.  To be freed. */
-static Diagnostic **sorted(const Diags *ds, uint32_t *n) {
-    Diagnostic **items = malloc((ds->n + 1) * sizeof *items);
-    if (!items) ICE("out of memory");
+Diagnostic **diags_sorted(const Diags *ds, Arena *a, uint32_t *n) {
+    Diagnostic **items = arena_alloc(a, (ds->n + 1) * sizeof *items);
     if (ds->n) memcpy(items, ds->items, ds->n * sizeof *items);
     qsort(items, ds->n, sizeof *items, compare);
     *n = 0;
@@ -191,7 +181,7 @@ static void print_snippet(const Diagnostic *d, FILE *out, const char *caret_on, 
 
 static void print_one(const Diagnostic *d, FILE *out, bool colour, bool more) {
     const char *bold = colour ? "\033[1m" : "", *off = colour ? "\033[0m" : "";
-    const char *tone = !colour ? "" : is_warning(d->code) ? "\033[1;35m" : "\033[1;31m";
+    const char *tone = !colour ? "" : diag_code_is_warning(d->code) ? "\033[1;35m" : "\033[1;31m";
     const char *caret = colour ? "\033[1;32m" : "";
     if (d->at.source) {
         Position p = source_position(d->at.source, d->at.start);
@@ -199,8 +189,8 @@ static void print_one(const Diagnostic *d, FILE *out, bool colour, bool more) {
     } else {
         fprintf(out, "%sdeq:%s ", bold, off);
     }
-    fprintf(out, "%s%s[%s]:%s %s%s%s\n", tone, is_warning(d->code) ? "warning" : "error", codes[d->code].name, off,
-            bold, d->message, off);
+    fprintf(out, "%s%s[%s]:%s %s%s%s\n", tone, diag_code_is_warning(d->code) ? "warning" : "error", codes[d->code].name,
+            off, bold, d->message, off);
     if (d->at.source && d->at.source->length) print_snippet(d, out, caret, off);
     for (const Remark *r = d->remarks; r; r = r->next) {
         fprintf(out, "   %s%s:%s ", bold, r->help ? "help" : "note", off);
@@ -216,22 +206,22 @@ static void print_one(const Diagnostic *d, FILE *out, bool colour, bool more) {
     if (more) fprintf(out, "   %smore:%s deq explain %s\n", bold, off, codes[d->code].name);
 }
 
-/* What an error leaves out is often why a name is not used: said once the errors are gone. */
-static bool follows_from_errors(DiagCode code) { return code == DIAG_W0210 || code == DIAG_W0211; }
+bool diag_is_told(const Diags *ds, const Diagnostic *d) {
+    return !ds->errors || (d->code != DIAG_W0210 && d->code != DIAG_W0211);
+}
 
 void diags_print(const Diags *ds, FILE *out, bool colour) {
     uint32_t n, printed = 0;
-    Diagnostic **items = sorted(ds, &n);
+    Diagnostic **items = diags_sorted(ds, ds->arena, &n);
     bool explained = false;
     for (uint32_t i = 0; i < n; i++) {
-        if (ds->errors && follows_from_errors(items[i]->code)) continue;
+        if (!diag_is_told(ds, items[i])) continue;
         if (printed++ >= MAX_PRINTED) continue;
-        bool more = !explained && !is_warning(items[i]->code);
+        bool more = !explained && !diag_code_is_warning(items[i]->code);
         print_one(items[i], out, colour, more);
         explained |= more;
     }
     if (printed > MAX_PRINTED) fprintf(out, "and %u more\n", printed - MAX_PRINTED);
-    free(items);
 }
 
 static json_t *json_text(const char *text) {
@@ -259,11 +249,11 @@ static void json_place(json_t *object, Range at) {
 
 void diags_print_json(const Diags *ds, FILE *out) {
     uint32_t n;
-    Diagnostic **items = sorted(ds, &n);
+    Diagnostic **items = diags_sorted(ds, ds->arena, &n);
     for (uint32_t i = 0; i < n; i++) {
         const Diagnostic *d = items[i];
         json_t *object = json_object(), *notes = json_array(), *help = json_array();
-        const char *severity = is_warning(d->code) ? "warning" : "error";
+        const char *severity = diag_code_is_warning(d->code) ? "warning" : "error";
         json_object_set_new(object, "event", json_string(severity)); /* like the lines of a run */
         json_object_set_new(object, "code", json_string(codes[d->code].name));
         json_object_set_new(object, "severity", json_string(severity));
@@ -285,7 +275,6 @@ void diags_print_json(const Diags *ds, FILE *out) {
         fputc('\n', out);
         json_decref(object);
     }
-    free(items);
 }
 
 const char *diag_code_name(DiagCode code) { return (unsigned)code < DIAG_COUNT ? codes[code].name : "?"; }

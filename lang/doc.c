@@ -46,6 +46,10 @@ static void print_signature(Range r, FILE *out) {
     }
 }
 
+void document_signature(const Ast *d, FILE *out) {
+    print_signature((Range){d->range.source, d->range.start, signature_end(d)}, out);
+}
+
 /* A record of settings: line for line, as it is written. */
 static bool print_record(const Ast *d, FILE *out) {
     const Ast *value = d->kind == AST_CONST ? AST_SLOT(d, CONST, value) : NULL;
@@ -63,7 +67,7 @@ static void print_items(const Ast *d, FILE *out) {
         if (!item->doc || !item->name) continue;
         fprintf(out, "%s- `", any ? "" : "\n");
         any = true;
-        print_signature((Range){item->range.source, item->range.start, signature_end(item)}, out);
+        document_signature(item, out);
         fputs("`: ", out);
         for (const char *p = item->doc; *p; p++) fputc(*p == '\n' ? ' ' : *p, out);
         fputc('\n', out);
@@ -77,7 +81,7 @@ void document_module(const Module *m, FILE *out) {
         const Ast *d = m->unit->kids[i];
         if (!ast_declares(d)) continue;
         fprintf(out, "\n## %s\n\n```\n", d->name);
-        if (!print_record(d, out)) print_signature((Range){d->range.source, d->range.start, signature_end(d)}, out);
+        if (!print_record(d, out)) document_signature(d, out);
         fputs("\n```\n", out);
         if (d->doc) fprintf(out, "\n%s\n", d->doc);
         print_items(d, out);

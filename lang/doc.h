@@ -5,6 +5,8 @@
 
 /* Markdown: the module's text, then every declaration with its signature as written and its text. */
 void document_module(const Module *m, FILE *out);
+/* A declaration or item as it is written, without its body, on one line. */
+void document_signature(const Ast *d, FILE *out);
 /* `deq doc builtins`: the names of builtin.def with their arguments, by where they are known. */
 void document_builtins(FILE *out);
 /* `deq explain E0101`: title and explanation; false if there is no such code (nothing is written). */

@@ -30,7 +30,10 @@ static const char *with_value(Arena *a, const char *code, const char *value) {
 void foreign_help(Diagnostic *d, Arena *a, const Foreign *row, const char *value) {
     const char *code = value ? with_value(a, row->ours, value) : row->ours;
     bool word = *code && !value && code[strspn(code, "abcdefghijklmnopqrstuvwxyz_0123456789")] == '\0';
-    if (*code) diag_help(d, word ? "did you mean '%s'?" : "write %s", code);
+    if (word)
+        diag_meant(d, code, "");
+    else if (*code)
+        diag_help(d, "write %s", code);
     if (*row->note) diag_help(d, "%s", row->note);
 }
 
@@ -55,12 +58,12 @@ bool foreign_help_key(Diagnostic *d, const char *name, const char *const *keys, 
         if (*row->note)
             diag_help(d, "%s", row->note);
         else
-            diag_help(d, "did you mean '%s'?", row->ours);
+            diag_meant(d, row->ours, "");
         return true;
     }
     const char *near = diag_nearest(name, keys, n);
     for (uint32_t i = 0; i < n && !near; i++)
         if (keys[i] && foreign_same(keys[i], name)) near = keys[i];
-    if (near) diag_help(d, "did you mean '%s'?", near);
+    if (near) diag_meant(d, near, "");
     return near != NULL;
 }

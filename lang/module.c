@@ -29,7 +29,15 @@ typedef struct Loader {
     Loaded *loaded;
     uint32_t nloaded, loaded_cap, modules_cap, missing_cap;
     const char *stdlib_dir; /* $DEQ_STDLIB, or NULL */
+    const OpenText *open;   /* texts that stand for files */
+    uint32_t nopen;
 } Loader;
+
+static const char *open_text(const Loader *l, const char *path) {
+    for (uint32_t i = 0; i < l->nopen; i++)
+        if (!strcmp(l->open[i].path, path)) return l->open[i].text;
+    return NULL;
+}
 
 const char *stdlib_text(const char *path) {
     for (const EmbeddedModule *m = stdlib_modules; m->path; m++)
@@ -55,6 +63,19 @@ const char *stdlib_module_of(Arena *a, const char *name, bool loosely, const cha
             if (*found && (loosely ? foreign_same(*found, name) : strcmp(*found, name) == 0)) return m->path;
         }
     return NULL;
+}
+
+const char *stdlib_path(uint32_t i) {
+    for (const EmbeddedModule *m = stdlib_modules; m->path; m++)
+        if (i-- == 0) return m->path;
+    return NULL;
+}
+
+void stdlib_each(Arena *a, void (*visit)(void *data, const char *path, const char *name), void *data) {
+    const char *found;
+    for (const EmbeddedModule *m = stdlib_modules; m->path; m++)
+        for (const char *line = m->text; line; line = strchr(line, '\n'))
+            if ((found = declared_on(a, line += *line == '\n'))) visit(data, m->path, found);
 }
 
 static const char *stdlib_nearest(Arena *a, const char *name) {
@@ -109,7 +130,7 @@ static void suggest_module(Loader *l, Diagnostic *d, const char *dotted) {
     for (uint32_t i = 0; i < n && !near; i++) /* "layers" for "std.layers" */
         if (!strcmp(module_word(names[i]), module_word(dotted))) near = names[i];
     if (near) {
-        diag_help(d, "did you mean '%s'?", near);
+        diag_meant(d, near, "");
     } else if (!strncmp(dotted, "std.", 4) && n) {
         const char *all = names[0];
         for (uint32_t i = 1; i < n; i++) all = arena_printf(l->program->arena, "%s, %s", all, names[i]);
@@ -163,7 +184,7 @@ static Module *load_import(Loader *l, const Module *importer, bool embedded, con
             n = slash ? (size_t)(slash - dir) + 1 : 0;
         }
         const char *file = file_below(p->arena, dir, n, standard ? dotted + 4 : dotted);
-        if (access(file, F_OK) == 0)
+        if (access(file, F_OK) == 0 || open_text(l, file))
             found = file;
         else
             *ARENA_PUSH(p->arena, p->missing, p->nmissing, l->missing_cap) = file;
@@ -176,8 +197,8 @@ static Module *load_import(Loader *l, const Module *importer, bool embedded, con
     Loaded *known = find_loaded(l, key);
     if (known && known->loading) return report_cycle(l, import, known), NULL;
     if (known) return known->module;
-    const char *reason;
-    Source *source = source_read(p->arena, found, &reason);
+    const char *reason, *text = open_text(l, key);
+    Source *source = text ? source_from_text(p->arena, found, text) : source_read(p->arena, found, &reason);
     if (!source) {
         diag_report(p->diags, DIAG_E0111, import->name_range, "'%s' %s", found, reason);
         *ARENA_PUSH(p->arena, p->missing, p->nmissing, l->missing_cap) = found;
@@ -218,7 +239,7 @@ static void help_import(Loader *l, Diagnostic *d, const char *name, const char *
     }
     if (!near) near = diag_nearest(name, candidates, n);
     if (near)
-        diag_help(d, "did you mean '%s'?", near);
+        diag_meant(d, near, "");
     else if (builtin)
         diag_help(d, "'%s' is built in: it needs no import", builtin);
     else if ((module = stdlib_module_of(a, name, true, &found)) ||
@@ -315,6 +336,15 @@ Program *program_load_with(Arena *a, Diags *ds, const char *path, const char *co
     if (added) source = source_from_text(a, path, arena_printf(a, "%s\n%s\n", source->text, added));
     char real[PATH_MAX];
     return load_main(&l, path, arena_strdup(a, realpath(path, real) ? real : path), source);
+}
+
+Program *program_load_open(Arena *a, Diags *ds, const char *path, const OpenText *open, uint32_t nopen,
+                           const char *const *include_dirs, uint32_t ninclude) {
+    Loader l = loader_new(a, ds);
+    l.open = open, l.nopen = nopen;
+    l.include_dirs = include_dirs, l.ninclude = ninclude;
+    const char *text = open_text(&l, path);
+    return load_main(&l, path, path, text ? source_from_text(a, path, text) : read_main(a, ds, path));
 }
 
 Program *program_load_text(Arena *a, Diags *ds, const char *path, const char *text) {

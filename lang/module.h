@@ -34,6 +34,13 @@ Program *program_load(Arena *a, Diags *ds, const char *path, const char *const *
 /* The same with declarations added after the file's own (`deq gradcheck FILE LAYER`); NULL: none. */
 Program *program_load_with(Arena *a, Diags *ds, const char *path, const char *const *include_dirs, uint32_t ninclude,
                            const char *added);
+/* Loads `path` and its imports as a client has them open: a module whose file is among the texts is read from there,
+ * `path` itself always.  Paths are real ones (realpath) where the file exists. */
+typedef struct OpenText {
+    const char *path, *text;
+} OpenText;
+Program *program_load_open(Arena *a, Diags *ds, const char *path, const OpenText *open, uint32_t nopen,
+                           const char *const *include_dirs, uint32_t ninclude);
 /* One file alone, its imports left alone: for the formatter.  Never NULL. */
 Module *module_parse(Arena *a, Diags *ds, const char *path);
 /* A text in memory (an embedded module, tests, fuzzing), refused like a file when it is not UTF-8. */
@@ -58,6 +65,10 @@ const char *module_word(const char *path);
 const Module *program_owner(const Program *p, const Ast *decl);
 /* Text of an embedded module ("std.layers"), NULL if there is none. */
 const char *stdlib_text(const char *path);
+/* The path of the i-th module of the library, NULL past the end; and what they declare, one call for each name, which is
+ * in the arena. */
+const char *stdlib_path(uint32_t i);
+void stdlib_each(Arena *a, void (*visit)(void *data, const char *path, const char *name), void *data);
 /* The module of the standard library that declares the name, or with `loosely` one that differs from it in capitals and
  * underscores only; *found is that name.  NULL: none. */
 const char *stdlib_module_of(Arena *a, const char *name, bool loosely, const char **found);

@@ -42,7 +42,7 @@ void declare_import(Resolver *r, const Module *m, Ast *import) {
         if (!decl && !reader && m) {
             Diagnostic *d = diag_report(r->diags, DIAG_E0204, n->range, "'%s' declares no '%s'", import->name, n->name);
             const char *near = module_names_nearest(r->arena, m, n->name);
-            if (near) diag_help(d, "did you mean '%s'?", near);
+            if (near) diag_meant(d, near, "");
         }
         n->ref = decl;
         /* a name whose module is missing stays known, so that one mistake is reported once */

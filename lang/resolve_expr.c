@@ -132,7 +132,7 @@ static void resolve_member(Resolver *r, Ast *e) {
                 Diagnostic *d =
                     diag_report(r->diags, DIAG_E0204, name_place(e), "'%s' declares no '%s'", base->ref->name, e->name);
                 const char *near = module_names_nearest(r->arena, m, e->name);
-                if (near) diag_help(d, "did you mean '%s'?", near);
+                if (near) diag_meant(d, near, "");
             }
         }
         k++;

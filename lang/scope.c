@@ -126,7 +126,7 @@ static void help_foreign(Resolver *r, Diagnostic *d, const Foreign *row) {
     const char *module =
         *name && !builtin_find(name, r->context) ? stdlib_module_of(r->arena, name, false, &found) : NULL;
     foreign_help(d, r->arena, row, NULL);
-    if (module && !scope_find(r->top, name)) diag_help(d, "import %s (%s)", module, name);
+    if (module && !scope_find(r->top, name)) diag_import(d, module, name);
 }
 
 /* A name of the standard library, of another language, or the same in other capitals. */
@@ -139,11 +139,11 @@ static bool help_unknown(Resolver *r, Diagnostic *d, const char *name) {
     }
     for (const Builtin *b = builtin_table; b->name && !module; b++)
         if (b->contexts & r->context && foreign_same(b->name, name)) {
-            diag_help(d, "did you mean '%s'?", b->name);
+            diag_meant(d, b->name, "");
             return true;
         }
-    if (!module && (module = stdlib_module_of(r->arena, name, true, &found))) diag_help(d, "did you mean '%s'?", found);
-    if (module && !scope_find(r->top, found)) diag_help(d, "import %s (%s)", module, found);
+    if (!module && (module = stdlib_module_of(r->arena, name, true, &found))) diag_meant(d, found, "");
+    if (module && !scope_find(r->top, found)) diag_import(d, module, found);
     return module != NULL;
 }
 
@@ -161,7 +161,7 @@ static void help_near(Resolver *r, Diagnostic *d, const char *name) {
         near = diag_nearest(name, names, n);
     }
     const Entry *e = near ? find_local(r, near) : NULL;
-    if (near) diag_help(d, "did you mean '%s'%s?", near, e && e->decl ? declared_type_text(r, e->decl) : "");
+    if (near) diag_meant(d, near, e && e->decl ? declared_type_text(r, e->decl) : "");
 }
 
 void report_unknown(Resolver *r, const Ast *name, const char *what) {

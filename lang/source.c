@@ -84,6 +84,10 @@ Source *source_from_text(Arena *a, const char *path, const char *text) {
     return source_new(a, path, arena_strndup(a, text, n), n);
 }
 
+Source *source_from_bytes(Arena *a, const char *path, const char *bytes, uint32_t n) {
+    return source_new(a, path, bytes, n);
+}
+
 static void find_lines(OwnedSource *o) {
     Source *s = &o->source;
     uint32_t cap = 0;

@@ -31,6 +31,8 @@ Source *source_read(Arena *a, const char *path, const char **reason);
 const char *source_refused(Arena *a, const char *text, size_t n);
 /* A text that source_refused accepts. */
 Source *source_from_text(Arena *a, const char *path, const char *text);
+/* n bytes that stay where they are, for positions in them; they may be any, with a NUL behind them. */
+Source *source_from_bytes(Arena *a, const char *path, const char *bytes, uint32_t n);
 Position source_position(const Source *s, uint32_t offset);
 /* Is it a module of the library that is part of the program?  Its users are told of their own line. */
 bool source_embedded(const Source *s);

@@ -1,10 +1,11 @@
-/* verbs_language.c - verbs about the text: fmt, doc, explain. */
+/* verbs_language.c - verbs about the text: fmt, doc, lsp, explain. */
 #define _GNU_SOURCE
 #include "doc.h"
 #include "fmt.h"
 #include "error.h"
 #include "verbs.h"
 #include "output.h"
+#include "server.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -83,6 +84,8 @@ int verb_doc(const Cli *cli) {
     arena_free(a);
     return code;
 }
+
+int verb_lsp(const Cli *cli) { return server_run(STDIN_FILENO, stdout, cli->include, (uint32_t)cli->ninclude); }
 
 /* What the runtime reports; the compiler's diagnostics are lang's to explain. */
 static const struct {

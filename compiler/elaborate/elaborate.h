@@ -33,6 +33,7 @@ typedef struct Target { /* what y is */
 
 typedef struct LayerUse { /* one call of a layer, for `deq check --summary` */
     const char *path, *layer;
+    const Ast *declaration; /* the LAYER */
     bool in_fixed;
     uint32_t first; /* node of the graph that was being built */
     double parameters, multiply_adds;

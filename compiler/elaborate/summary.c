@@ -6,7 +6,11 @@ uint32_t summary_begin(Scope *s, const Instance *i) {
     Net *net = s->net;
     if (!net) return UINT32_MAX;
     *ARENA_PUSH(s->elab->arena, net->layers, net->nlayers, net->layers_cap) =
-        (LayerUse){.path = i->path, .layer = i->name, .in_fixed = s->in_fixed, .first = s->build->graph->nnodes};
+        (LayerUse){.path = i->path,
+                   .layer = i->name,
+                   .declaration = i->layer,
+                   .in_fixed = s->in_fixed,
+                   .first = s->build->graph->nnodes};
     return net->nlayers - 1;
 }
 

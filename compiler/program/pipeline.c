@@ -183,10 +183,14 @@ bool pipeline_number(Program *p, const Ast *expression, double *out) {
     return ok;
 }
 
-bool pipeline_check(Program *p) {
-    Elaborated el;
+bool pipeline_look(Program *p, Elaborated *out) {
     json_begin(p->arena);
-    bool ok = elaborate(p->arena, p, 4, (Parts){.kinds = ELAB_RUN | ELAB_TESTS | ELAB_CHECKS}, &el);
+    bool ok = elaborate(p->arena, p, 4, (Parts){.kinds = ELAB_RUN | ELAB_TESTS | ELAB_CHECKS}, out);
     json_end();
     return ok;
+}
+
+bool pipeline_check(Program *p) {
+    Elaborated el;
+    return pipeline_look(p, &el);
 }

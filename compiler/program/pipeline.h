@@ -25,9 +25,6 @@ typedef struct PipelineOptions {
 /* Elaborates every net, attack, optimiser, training run, experiment and test that will run, and writes the manifest.
  * needs: p resolved and checked without errors.  NULL after reporting to p->diags (sizes that do not divide, ...). */
 Unit *pipeline_build(Program *p, const PipelineOptions *options);
-/* Elaborates what runs and what is tested, without routines: finds the mistakes that depend on sizes, in milliseconds.
- */
-bool pipeline_check(Program *p);
 
 /* The number that an expression of the main module, resolved and checked, stands for.  False after reporting. */
 bool pipeline_number(Program *p, const Ast *expression, double *out);
@@ -37,6 +34,11 @@ typedef struct Elaborated {
     Elab *elab;
     json_t *manifest; /* all but the nets, whose layout only model_routines knows */
 } Elaborated;
+/* Elaborates what runs and what is tested, without routines: finds the mistakes that depend on sizes, in milliseconds.
+ */
+bool pipeline_check(Program *p);
+/* The same; the nets made so far are in out->elab, also after an error. */
+bool pipeline_look(Program *p, Elaborated *out);
 enum { ELAB_RUN = 1, ELAB_TESTS = 2, ELAB_NETS = 4, ELAB_CHECKS = 8 };
 typedef struct Parts {        /* of the main module: what is elaborated */
     unsigned kinds;           /* ELAB_ */

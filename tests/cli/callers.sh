@@ -22,6 +22,10 @@ deq_transform_find           tests transform rows of their own
 deq_transform_row            tests transform rows of their own
 deq_diagnosis_curve          tests diagnose journals of their own
 deq_diagnosis_epochs         tests diagnose journals of their own
+server_begin                 fuzzed without a client
+server_end                   fuzzed without a client
+server_feed                  fuzzed without a client
+server_idle                  fuzzed without a client
 elaborate                    tests look at models before their routines
 transpose                    tests transpose one linear operation
 K

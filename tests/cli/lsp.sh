@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The language server, as editors use it: every method, bad requests, typing, memory.
+# Skipped without python3 (its standard library only).
+source "$(dirname "$0")/../programs/lib.sh"
+python3=/usr/bin/python3
+[[ -x $python3 ]] || { echo "skipped: no python3 (Debian: python3)"; exit 77; }
+export PYTHONPATH=$SOURCE/tests/lsp PYTHONDONTWRITEBYTECODE=1 TMPDIR=$PWD
+for part in methods bad; do
+  "$python3" "$SOURCE/tests/lsp/$part.py" "$DEQ" "$SOURCE" >out 2>&1 || fail "tests/lsp/$part.py"
+  checks=$((checks + 1))
+done
+expect 64 "one argument too many" "$DEQ" lsp file
+done_testing
