@@ -81,7 +81,7 @@ static void help_large(Checker *c, Diagnostic *d, const Ast *e, const Type *want
 const char *value_text(Checker *c, const Ast *e) {
     double v;
     if (e->type->kind != TYPE_NUMBER || !constant_of(c, e, &v)) return type_text(c->arena, e->type);
-    return arena_printf(c->arena, "%.10g", v);
+    return isnan(v) ? "nan" : arena_printf(c->arena, "%.10g", v); /* that of 0 / 0 has a sign */
 }
 
 bool check_against(Checker *c, Ast *e, const Type *want, DiagCode code, const char *what) {

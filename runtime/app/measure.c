@@ -41,14 +41,17 @@ static bool make_rows(Rows *r, int64_t n) {
     return true;
 }
 
+/* A NaN as it is written: that of the processor has a sign. */
+static double plain(double value) { return isnan(value) ? NAN : value; }
+
 static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool attacked) {
     deq_record r = deq_record_empty(id);
     const deq_row_counts *a = &rows->attack[i], *c = &rows->counts[i];
     r.label = rows->label[i];
     r.prediction = rows->prediction[i];
-    r.metric = rows->metric[i];
-    r.loss = rows->loss[i];
-    r.margin = rows->margin[i];
+    r.metric = plain(rows->metric[i]);
+    r.loss = plain(rows->loss[i]);
+    r.margin = plain(rows->margin[i]);
     r.evaluations = c->evaluations;
     r.products = c->products;
     r.processor_seconds = c->seconds;

@@ -50,11 +50,17 @@ static bool as_given(const deq_record *r, int real_bits) {
     return !deq_record_wrong(r) && r->distance_inf == 0;
 }
 
+static bool not_searched(const deq_record *r, int real_bits) {
+    (void)real_bits;
+    return !deq_record_wrong(r) && r->queries == 0 && r->gradients == 0;
+}
+
 static double number_zero_gradients(const deq_judged *of) { return share(of, mostly_zero); }
 static double number_lost_gradients(const deq_judged *of) { return share(of, mostly_lost); }
 static double number_saturated(const deq_judged *of) { return of->transferred ? NAN : share(of, at_floor); }
 static double number_undefined(const deq_judged *of) { return share(of, no_prediction); }
 static double number_unmoved(const deq_judged *of) { return share(of, as_given); }
+static double number_unasked(const deq_judged *of) { return share(of, not_searched); }
 
 /* Of all solves of one kind, not of examples: one that asks for more counts for more. */
 static double short_of_tolerance(const deq_judged *of, bool adjoint) {

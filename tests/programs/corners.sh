@@ -103,10 +103,11 @@ is results/attacked/net-log.csv adjoint_unconverged ""
 is results/attacked/net-log.csv lost_gradients 0
 
 # ---- a metric is a share by its form: values that happen to be 0 make no Wilson's interval ----
-sed -e '/^attack/d; /attack: /d; s/ under a)/)/' -e 's/^experiment e {/fn hit(o: f32[K], y: label[K]) -> f32 = if argmax(o) == y then 1 else 0\n\nfn none(o: f32[K], y: label[K]) -> f32 = relu(-abs(max(o)))\n\n&/' \
-  -e 's/^  let v = .*/  let share = hit(net, d.train)\n  let number = none(net, d.train)/' -e 's/\[v.attack.lost_gradients\]/[share, number]/' \
+sed -e '/^attack/d; /attack: /d; s/ under a)/)/' -e 's/^experiment e {/fn hit(o: f32[K], y: label[K]) -> f32 = if argmax(o) == y then 1 else 0\n\nfn none(o: f32[K], y: label[K]) -> f32 = relu(-abs(max(o)))\n\nfn lost(o: f32[K], y: label[K]) -> f32 = log(-1 - abs(max(o)))\n\n&/' \
+  -e 's/^  let v = .*/  let share = hit(net, d.train)\n  let number = none(net, d.train)\n  let absent = lost(net, d.train)/' -e 's/\[v.attack.lost_gradients\]/[share, number, absent]/' \
   -e 's/MODE/jfb()/; s/SOLVER/broyden/; s/, *fgsm//; /std.attacks/d; /std.metrics/d; s/sqrt(z)/z/' lost.deq >shares.deq
 expect 0 'number of net: 0 \[0, 0\] on 20 examples' "${deq[@]}" run shares.deq
 grep -q 'share of net: 0.* \[0\.[0-9]*, 0\.[0-9]*\] on 20 examples' out || fail "the interval of a share"
+grep -q 'absent of net: nan on 20 examples' out || fail "a metric that is no number is written with a sign: $(grep absent out)"
 
 done_testing

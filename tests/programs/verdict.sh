@@ -35,6 +35,12 @@ grep '"name": *"blind"' events | grep -q '"asked": *{.*"lost_gradients": *1[.0]*
 grep '"name": *"blind"' events | grep -q '"check": *"lost_gradients"' || fail "no reasons in the events"
 checks=$((checks + 5))
 
+# what asks nothing of the net is a baseline: no accuracy under it is reliable, with an audit or without
+sed 's/^import std.attacks (/&noise, /; s/under exact)/under noise(radius: 0.02))/' "$PROGRAMS/tiny.deq" >baseline.deq
+for audit in '' --audit; do
+  expect 0 'robust of net.*; suspect: .*made without asking the net' "$DEQ" run baseline.deq $audit
+done
+
 # a training whose attack is cut says that its log is masked, also when it is found in the cache; warn cuts nothing
 short=(--set net.epochs=1 --set net.body.forward.max=2 --set tiny.allow_masking=true)
 for time in 1 2; do

@@ -142,6 +142,20 @@ static void test_unmoved(void **state) {
     only(DEQ_CHECK_unmoved, DEQ_SUSPECT, 0.4);
 }
 
+static void test_unasked(void **state) {
+    (void)state;
+    healthy();
+    for (int i = 0; i < 400; i++) {
+        deq_record *r = &records[i];
+        r->gradients = r->attack_solves = r->adjoint_solves = 0;
+    }
+    assert_int_equal(judged().level, DEQ_RELIABLE); /* it reads outputs, as a random search does */
+    for (int i = 0; i < 400; i++) records[i].queries = 0;
+    only(DEQ_CHECK_unasked, DEQ_SUSPECT, 0.4);
+    for (int i = 0; i < 400; i++) records[i].prediction = 0; /* wrong without an attack: nothing is claimed */
+    assert_int_equal(judged().level, DEQ_RELIABLE);
+}
+
 /* ---- an audit: a sample of every fifth example, attacked again ---- */
 #define SAMPLE 200
 static deq_audit *audit;
@@ -365,10 +379,10 @@ int main(void) {
                                        cmocka_unit_test(test_lost_gradients), cmocka_unit_test(test_solves),
                                        cmocka_unit_test(test_saturated),      cmocka_unit_test(test_undefined),
                                        cmocka_unit_test(test_above_clean),    cmocka_unit_test(test_unmoved),
-                                       cmocka_unit_test(test_reasons),        cmocka_unit_test(test_rows),
-                                       cmocka_unit_test(test_reattacks),      cmocka_unit_test(test_many_ways),
-                                       cmocka_unit_test(test_half),           cmocka_unit_test(test_unbounded),
-                                       cmocka_unit_test(test_tighter),        cmocka_unit_test(test_weighed),
-                                       cmocka_unit_test(test_not_made)};
+                                       cmocka_unit_test(test_unasked),        cmocka_unit_test(test_reasons),
+                                       cmocka_unit_test(test_rows),           cmocka_unit_test(test_reattacks),
+                                       cmocka_unit_test(test_many_ways),      cmocka_unit_test(test_half),
+                                       cmocka_unit_test(test_unbounded),      cmocka_unit_test(test_tighter),
+                                       cmocka_unit_test(test_weighed),        cmocka_unit_test(test_not_made)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
