@@ -47,7 +47,8 @@ typedef struct Net {
     const Instance *instance;
     Target target;
     Shape input;
-    const char *hash; /* of everything that decides its routines; set when all losses are known */
+    const char *
+        hash; /* of everything that decides its routines, but for metrics and attacks' objectives; set when all losses are known */
     ModelRoutines *routines;
     const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
     struct LossUse *loss_uses;             /* likewise; without fn where it is no function of the script */
@@ -264,7 +265,7 @@ typedef enum ObjectiveUse { OBJECTIVE_ATTACKS, OBJECTIVE_TRAINS, OBJECTIVE_OUTSI
 const char *net_objective(Net *net, Elab *e, ObjectiveUse use);
 Value net_parameter(Scope *s, const Ast *param, bool trained);
 bool fixed_point(Scope *s, const Ast *fixed);
-void net_finish(Elab *e, Net *net); /* hash */
+void net_finish(Elab *e, Net *net); /* its hash, and its metrics' */
 /* ---- what settings ask of a fixed point's equation (fixed_settings.c) ---- */
 /* The text of a setting can be read, and where it names a splitting solver the fixed point is z = prox(L z + c); else
  * reports. */

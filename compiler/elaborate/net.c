@@ -2,6 +2,7 @@
  */
 #include "adjoint.h"
 #include "fold.h"
+#include "passes.h"
 #include "queries.h"
 #include <stdlib.h>
 #include <string.h>
@@ -417,6 +418,59 @@ Value net_parameter(Scope *s, const Ast *p, bool trained) {
     return value_node(net->root, q.node);
 }
 
+/* What the roots compute, without what only others ask for. */
+static void print_reached(const Elab *e, const Model *m, const NodeId *roots, uint32_t nroots, NodeId *map, FILE *f) {
+    graph_print(simplify(e->arena, m->graph, roots, nroots, false, map), f);
+}
+
+/* Everything but the metrics, each of which has its own text, and objectives: they are whatever attacks ask for, and the
+ * attacks' hashes hold them.  So one more column of a table, or one more attack, does not make a trained net another. */
+static void print_net(const Elab *e, const Net *net, FILE *f) {
+    const Model *m = net->model;
+    NodeId *roots = NULL, *map = graph_map(e->arena, m->graph);
+    uint32_t n = 0, cap = 0;
+    *ARENA_PUSH(e->arena, roots, n, cap) = m->output;
+    for (uint32_t k = 0; k < m->nfixed; k++)
+        for (uint32_t i = 0; m->fixed[k].starts && i < m->fixed[k].nstate; i++)
+            *ARENA_PUSH(e->arena, roots, n, cap) = m->fixed[k].starts[i];
+    for (uint32_t k = 0; k < m->nhands; k++)
+        for (uint32_t i = 0; !m->hands[k].symbol && i < m->hands[k].nitems; i++)
+            *ARENA_PUSH(e->arena, roots, n, cap) = m->hands[k].items[i].value;
+    for (uint32_t k = 0; k < m->nlosses; k++)
+        if (!m->losses[k].objective) *ARENA_PUSH(e->arena, roots, n, cap) = m->losses[k].node;
+    fprintf(f, "%s %u\n", m->name, e->real_bytes);
+    print_reached(e, m, roots, n, map, f);
+    for (uint32_t k = 0; k < m->nparameters; k++)
+        fprintf(f, "%s %s %s %u\n", m->parameters[k].path, shape_text(e->arena, m->parameters[k].shape),
+                m->parameters[k].init, map[m->parameters[k].node]);
+    for (uint32_t k = 0; k < m->nfixed; k++) {
+        const FixedPoint *p = &m->fixed[k];
+        graph_print(p->body, f);
+        fprintf(f, "%s %s %s %s %s\n", p->path, p->forward, p->gradient, p->start, p->on_fail);
+    }
+    for (uint32_t k = 0; k < m->nmaps; k++) { /* K of solve(K, ..) */
+        graph_print(m->maps[k].body, f);
+        fprintf(f, "%s\n", m->maps[k].solver);
+    }
+    for (uint32_t k = 0; k < m->nhands; k++) { /* which of the graph's values is which cotangent */
+        const HandGradient *h = &m->hands[k];
+        fprintf(f, "gradient %s %u %s\n", h->name, h->fixed, h->symbol ? h->signature : "");
+        for (uint32_t i = 0; i < h->nitems; i++)
+            fprintf(f, "%d %u %u\n", (int)h->items[i].parameter,
+                    h->items[i].parameter < 0 ? map[h->items[i].input] : NODE_NONE, map[h->items[i].value]);
+    }
+    for (uint32_t k = 0; k < m->nlosses; k++)
+        if (!m->losses[k].objective) fprintf(f, "loss %s %u\n", m->losses[k].name, map[m->losses[k].node]);
+    for (uint32_t k = 0; k < net->npairs; k++) fprintf(f, "pair %s %s\n", net->pairs[k].name, net->pairs[k].hash);
+}
+
+static const char *hash_of_text(Elab *e, FILE *f, char **text, const size_t *size) {
+    fclose(f);
+    const char *hash = text_hash(e->arena, *text, *size);
+    free(*text);
+    return hash;
+}
+
 void net_finish(Elab *e, Net *net) {
     Model *m = net->model;
     if (net->output.kind == VALUE_NONE) return;
@@ -425,25 +479,12 @@ void net_finish(Elab *e, Net *net) {
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
     if (!f) ICE("no memory for the hash of %s", m->name);
-    fprintf(f, "%s %u\n", m->name, e->real_bytes);
-    graph_print(m->graph, f);
-    for (uint32_t k = 0; k < m->nparameters; k++)
-        fprintf(f, "%s %s %u\n", m->parameters[k].path, m->parameters[k].init, m->parameters[k].node);
-    for (uint32_t k = 0; k < m->nfixed; k++) {
-        const FixedPoint *p = &m->fixed[k];
-        graph_print(p->body, f);
-        fprintf(f, "%s %s %s %s %s\n", p->path, p->forward, p->gradient, p->start, p->on_fail);
+    print_net(e, net, f);
+    net->hash = hash_of_text(e, f, &text, &size);
+    for (uint32_t k = 0; k < m->nmetrics; k++) {
+        if (!(f = open_memstream(&text, &size))) ICE("no memory for the hash of %s", m->name);
+        fprintf(f, "metric %s\n", m->metrics[k].name);
+        print_reached(e, m, &m->metrics[k].node, 1, NULL, f);
+        m->metrics[k].hash = hash_of_text(e, f, &text, &size);
     }
-    for (uint32_t k = 0; k < m->nhands; k++) { /* which of the graph's values is which cotangent */
-        const HandGradient *h = &m->hands[k];
-        fprintf(f, "gradient %s %u %s\n", h->name, h->fixed, h->symbol ? h->signature : "");
-        for (uint32_t i = 0; i < h->nitems; i++)
-            fprintf(f, "%d %u %u\n", (int)h->items[i].parameter, h->items[i].input, h->items[i].value);
-    }
-    for (uint32_t k = 0; k < m->nlosses; k++) fprintf(f, "loss %s %u\n", m->losses[k].name, m->losses[k].node);
-    for (uint32_t k = 0; k < net->npairs; k++) fprintf(f, "pair %s %s\n", net->pairs[k].name, net->pairs[k].hash);
-    for (uint32_t k = 0; k < m->nmetrics; k++) fprintf(f, "metric %s %u\n", m->metrics[k].name, m->metrics[k].node);
-    fclose(f);
-    net->hash = text_hash(e->arena, text, size);
-    free(text);
 }

@@ -84,6 +84,7 @@ typedef struct Loss {
     bool share;     /* of a metric: it is 0 or 1 by its form, so that its mean is a share of the examples */
     bool replays;   /* a training run carries a perturbation on: NAME_replay is asked for too */
     bool trains, outside; /* of an objective: NAME_parameters, NAME_vjp are asked for too */
+    const char *hash;     /* of a metric, beside the net's */
 } Loss;
 
 typedef struct Model {

@@ -154,9 +154,9 @@ json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
                                                 l->attacked, "settings", settings));
     }
     for (uint32_t k = 0; k < m->nmetrics; k++)
-        json_array_append_new(metrics, json_pack("{s:s, s:s, s:b}", "name", m->metrics[k].name, "routine",
+        json_array_append_new(metrics, json_pack("{s:s, s:s, s:b, s:s}", "name", m->metrics[k].name, "routine",
                                                  arena_printf(a, "%s_metric_%s", m->name, m->metrics[k].name), "share",
-                                                 m->metrics[k].share));
+                                                 m->metrics[k].share, "hash", m->metrics[k].hash));
     json_t *target = net->target.classes ? json_pack("{s:i}", "label", (int)net->target.classes)
                                          : json_pack("{s:o}", "shape", json_dims(net->target.shape));
     json_t *j =

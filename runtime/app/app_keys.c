@@ -86,6 +86,7 @@ bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *f
     if (t->start.file) json_object_set_new(what, "start", json_string(start));
     if (first) json_object_set_new(what, "first", json_string(first->key));
     if (t->keep) json_object_set_new(what, "keep", json_string(deq_keep_word(t->keep)));
+    json_object_set_new(what, "metric_hash", json_string(deq_net_metric_hash(t->net, t->metric.routine)));
     deq_app_put_steps(t, what);
     if (t->spectrum) json_object_set_new(what, "spectrum", json_integer(t->spectrum)); /* the log has more columns */
     deq_store_key(what, key);

@@ -379,6 +379,11 @@ const deq_metric_spec *deq_net_metric(const deq_net_spec *net, const char *name)
     return NULL;
 }
 
+const char *deq_net_metric_hash(const deq_net_spec *net, const char *name) {
+    const deq_metric_spec *metric = deq_net_metric(net, name);
+    return metric && metric->hash ? metric->hash : "";
+}
+
 void deq_shape_print(const deq_shape *s, char *out, size_t size) {
     size_t have = (size_t)snprintf(out, size, "[");
     for (int i = 0; i < s->rank && have < size; i++)

@@ -98,11 +98,13 @@ typedef struct deq_loss_spec {
 } deq_loss_spec;
 typedef struct deq_metric_spec {
     const char *name, *routine;
-    bool share; /* 0 or 1 for every example */
+    bool share;       /* 0 or 1 for every example */
+    const char *hash; /* of what it computes, beside the net's */
 } deq_metric_spec;
 
 typedef struct deq_net_spec {
-    const char *name, *hash, *predict, *prepare;
+    const char *name, *predict, *prepare;
+    const char *hash; /* of all that it computes but its metrics, which have their own, and objectives of attacks */
     const char *finish, *statistics; /* routines; NULL: none */
     const char *objective; /* prefix of _input and _parameters, gradients of any function of the output; NULL: none */
     bool training;         /* computes something else in training */
@@ -428,6 +430,7 @@ const deq_net_spec *deq_manifest_net(const deq_manifest *m, const char *name);
 deq_train_spec *deq_manifest_train(const deq_manifest *m, const char *name, const deq_train_spec *above);
 const deq_routine *deq_module_routine(const deq_module *module, const char *name);
 const deq_metric_spec *deq_net_metric(const deq_net_spec *net, const char *name); /* NULL: it has none so called */
+const char *deq_net_metric_hash(const deq_net_spec *net, const char *name);       /* "": likewise */
 void deq_shape_print(const deq_shape *s, char *out, size_t size);                 /* "[1, 28, 28]" */
 
 /* ---- manifest_experiment.c ---- */

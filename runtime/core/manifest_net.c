@@ -101,8 +101,8 @@ static void read_losses(manifest_reader *r, const json_t *o, deq_net_spec *n) {
     n->metrics = manifest_make(r, (size_t)n->nmetrics, sizeof *n->metrics);
     for (int i = 0; n->metrics && i < n->nmetrics; i++) {
         const json_t *l = json_array_get(v, (size_t)i);
-        n->metrics[i] =
-            (deq_metric_spec){manifest_text(r, l, "name"), manifest_text(r, l, "routine"), manifest_flag(l, "share")};
+        n->metrics[i] = (deq_metric_spec){manifest_text(r, l, "name"), manifest_text(r, l, "routine"),
+                                          manifest_flag(l, "share"), manifest_text_or_null(l, "hash")};
     }
 }
 
