@@ -181,7 +181,7 @@ static bool is_open(const Braces *b, uint32_t at) {
 
 /* Whether the offset lies in the node, or in a block of it that is still open there. */
 static bool encloses(const Ast *node, const Braces *b, uint32_t offset) {
-    if (!node->range.source || node->range.start > offset) return false;
+    if (!node->range.source || node->range.start > offset || node->kind == AST_ERROR) return false;
     if (node->kind == AST_LIST && node->range.source->text[node->range.start] == '{')
         return is_open(b, node->range.start);
     if (offset <= node->range.end) return true;

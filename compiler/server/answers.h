@@ -66,7 +66,7 @@ const Module *imported_by(const Module *m, const Ast *import);
 /* ---- context.c: what a place in a text calls for, from the text alone: it need not parse ---- */
 typedef struct Context {
     uint32_t word;      /* where the word at the place begins */
-    bool silent;        /* in a comment or a string */
+    bool silent;        /* in a comment, a string or a number */
     const char *import; /* in the brackets of `import MODULE (`: the module; "": in the path of an import */
     const char *path;   /* the dotted names before a '.', "net.body"; NULL: there is no dot */
     const char *callee; /* what stands before the innermost '(' that is open, in this statement; NULL */

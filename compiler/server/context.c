@@ -89,6 +89,7 @@ Context context_at(Arena *a, const Source *s, uint32_t offset) {
     if (word > code && word[-1] == '.' && !(word - 1 > code && word[-2] == '.')) {
         const char *path = name_before(a, code, word - 1);
         c.path = path ? path : "";
+        if (isdigit((unsigned char)*c.path)) c.path = NULL, c.silent = true; /* 4. is a number that goes on */
     }
     /* back to what opens: brackets that are closed again are passed over */
     const char *p = word, *part = word; /* part: where the argument or statement begins */

@@ -5,8 +5,9 @@
 static uint32_t character(const char *p, const char *end, uint32_t *units) {
     unsigned char c = (unsigned char)*p;
     uint32_t n = c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    if (p + n > end) n = 1; /* a text that was cut */
     *units = n == 4 ? 2 : 1;
-    return p + n <= end ? n : 1;
+    return n;
 }
 
 /* Where the line's text begins and ends. */

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The language server, as editors use it: every method, bad requests, typing, memory.
+# The language server, as editors use it: every method, bad requests, typing in unfinished scripts, memory, time.
 # Skipped without python3 (its standard library only).
 source "$(dirname "$0")/../programs/lib.sh"
 python3=/usr/bin/python3
 [[ -x $python3 ]] || { echo "skipped: no python3 (Debian: python3)"; exit 77; }
 export PYTHONPATH=$SOURCE/tests/lsp PYTHONDONTWRITEBYTECODE=1 TMPDIR=$PWD
-for part in methods bad; do
+for part in methods bad typing memory speed; do
   "$python3" "$SOURCE/tests/lsp/$part.py" "$DEQ" "$SOURCE" >out 2>&1 || fail "tests/lsp/$part.py"
   checks=$((checks + 1))
 done
