@@ -38,8 +38,8 @@ static char *library_file(const Source *s) {
         if (*c == '.') *c = '/';
     const bool given = cache && *cache == '/';
     if (!given && !(home && *home == '/')) return NULL;
-    if (asprintf(&path, "%s%s/deq/stdlib/%s/%s.deq", given ? cache : home, given ? "" : "/.cache",
-                 version, name + 4) < 0)
+    if (asprintf(&path, "%s%s/deq/stdlib/%s/%s.deq", given ? cache : home, given ? "" : "/.cache", version, name + 4) <
+        0)
         return NULL;
     size_t size = 0;
     char *there = deq_read_whole(path, 16 << 20, &size);
