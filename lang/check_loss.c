@@ -31,7 +31,8 @@ static uint32_t supplied(const Signature *s, const Ast *e) {
     return s->nstate ? s->nstate : n;
 }
 
-/* A setting of the loss.  A label is one of the attack's values, or the number of a class. */
+/* A setting of the loss: a value of the attack that calls another with it, or a number.  A label as a number is one of a
+ * class. */
 static bool check_loss_setting(Checker *c, const Signature *s, uint32_t i, Ast *value, SizeBinding *b, uint32_t nb) {
     const Ast *param = s->params[i];
     const char *what = arena_printf(c->arena, "'%s' of '%s'", param->name, s->decl->name);
@@ -39,7 +40,10 @@ static bool check_loss_setting(Checker *c, const Signature *s, uint32_t i, Ast *
         return check_function(c, value, type_substitute(c->arena, param->type, b, nb), DIAG_E0301, what);
     const Type *t = check_expr(c, value);
     if (t->kind == TYPE_ERROR) return false;
-    if (!param->type->classes) return check_against(c, value, param->type, DIAG_E0301, what);
+    if (!param->type->classes) {
+        unify(c->arena, param->type, t, b, nb);
+        return check_against(c, value, type_substitute(c->arena, param->type, b, nb), DIAG_E0301, what);
+    }
     const Ast *example = c->attack && c->attack->nstate > 1 ? c->attack->params[1] : NULL;
     if (example && value->kind == AST_NAME && value->ref == example) {
         diag_help(diag_report(c->diags, DIAG_E0518, value->range, "the target of '%s' is the example's own label",

@@ -267,13 +267,20 @@ bool attack_block(Scope *s, Attack *k, const Ast *list, bool *returned) {
     return true;
 }
 
+/* A number that decides what the loss is, such as an int. */
+static bool is_written_out(const LossUse *use, const Arg *setting) {
+    return setting->value.kind == VALUE_NUMBER && !loss_setting_is_data(use, setting) &&
+           !loss_setting_is_label(use, setting->name);
+}
+
 /* The same function, with settings of the same names. */
 static bool same_loss(const LossUse *a, const LossUse *b) {
     if (!a || !b || a->fn != b->fn || a->owner != b->owner || a->settings.n != b->settings.n) return a == b;
     for (uint32_t k = 0; k < a->settings.n; k++) {
         const Arg *x = &a->settings.items[k], *y = &b->settings.items[k];
         if (strcmp(x->name, y->name) != 0 || value_is_function(&x->value) != value_is_function(&y->value) ||
-            (value_is_function(&x->value) && !same_function(&x->value, &y->value, true)))
+            (value_is_function(&x->value) && !same_function(&x->value, &y->value, true)) ||
+            (is_written_out(a, x) && x->value.number != y->value.number))
             return false;
     }
     return true;
@@ -301,7 +308,7 @@ static const LossUse *loss_of_scalars(Attack *k, const LossUse *given) {
     own->settings.n = own->settings.cap = 0;
     for (uint32_t i = 0; i < given->settings.n; i++) {
         Arg arg = given->settings.items[i];
-        if (value_is_function(&arg.value)) {
+        if (value_is_function(&arg.value) || is_written_out(given, &arg)) {
             *ARENA_PUSH(a, own->settings.items, own->settings.n, own->settings.cap) = arg;
             continue;
         }
@@ -386,8 +393,8 @@ Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, co
     const char *symbol =
         elab_name(e, arena_printf(a, "%s_%s_%s", net->model->name, loss ? loss : use->fn->name, d->name));
     Machine *m = k->machine = machine_new(e, symbol, net->input);
-    k->queries = (Queries){.machine = m, .net = net, .use = loss ? net_loss_use(net, loss) : use};
-    if (loss && k->queries.use) k->queries.loss = loss;
+    const LossOfNet *own = loss ? net_loss_called(net, loss) : NULL;
+    k->queries = (Queries){.machine = m, .net = net, .use = own ? &own->use : use, .loss = own ? own->name : NULL};
     Scope inner = scope_of_module(e, owner);
     inner.build = machine_build(m);
     inner.host = attack_host;

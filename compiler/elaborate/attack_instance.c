@@ -202,9 +202,9 @@ const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstK
 
 /* A loss of the net that is this function, without settings; NULL. */
 static const char *own_loss(const Net *net, const LossUse *use) {
-    for (uint32_t k = 0; k < net->model->nlosses && use->settings.n == 0; k++) {
-        const LossUse *own = &net->loss_uses[k];
-        if (own->fn == use->fn && own->owner == use->owner && own->settings.n == 0) return net->model->losses[k].name;
+    for (uint32_t k = 0; k < net->nuses && use->settings.n == 0; k++) {
+        const LossUse *own = &net->uses[k].use;
+        if (own->fn == use->fn && own->owner == use->owner && own->settings.n == 0) return net->uses[k].name;
     }
     return NULL;
 }
@@ -233,6 +233,7 @@ static bool loss_numbers(Scope *s, const Net *net, const LossUse *use, Scalars *
         if (value_is_function(&arg->value)) continue;
         if (arg->value.kind != VALUE_NUMBER)
             return elab_error(s, DIAG_E0321, arg->at, "'%s' must be a number", arg->name), false;
+        if (!label && !loss_setting_is_data(use, arg)) continue;
         if (label && !label_fits(s, net, use->fn, arg->name, x, arg->at)) return false;
         *ARENA_PUSH(a, out->items, out->n, out->cap) =
             (struct Scalar){.name = arena_printf(a, "loss.%s", arg->name), .value = x, .whole = label, .label = label};
@@ -391,7 +392,9 @@ bool attack_use(Scope *s, const Ast *given, const AttackSettings *around, Net *n
     Scope from = r.from;
     const Ast *d = r.d, *call = r.call;
     const Module *owner = r.owner;
-    LossUse *use = r.use;
+    const LossUse *use = r.use;
+    const LossOfNet *trained = use ? NULL : net_loss_called(net, loss);
+    if (trained && trained->nsettings) use = &trained->use; /* whose numbers are then scalars of the attack */
     if (use && own_loss(net, use)) {
         loss = own_loss(net, use);
         use = NULL;

@@ -3,8 +3,8 @@
  * needs: a resolved and checked program without errors (mistakes that depend on sizes are found here).
  * ensures: for every net of the program a Model with its losses, for attacks, optimisers and scalar arithmetic a
  * Routine.  After it no sizes, names or sugar remain.
- * Files: elaborate.c (reporting, scopes), value.c (value.h), net.c (models), expression.c, call.c, builtin.c, image.c,
- * order.c, training.c, fixed_point.c, fixed_settings.c, certify.c, hand.c, attack*.c (attack.h), asked.c (asked.h),
+ * Files: elaborate.c (reporting, scopes), value.c (value.h), net.c (models), loss.c (losses), expression.c, call.c,
+ * builtin.c, image.c, order.c, training.c, fixed_point.c, fixed_settings.c, certify.c, hand.c, attack*.c (attack.h), asked.c (asked.h),
  * machine.c (machine.h), queries.c (queries.h), bound_text.c, defence.c, optimiser.c, scalar.c, setting_text.c, summary.c. */
 #ifndef DEQ_COMPILER_ELABORATE_H
 #define DEQ_COMPILER_ELABORATE_H
@@ -51,15 +51,15 @@ typedef struct Net {
         hash; /* of everything that decides its routines, but for metrics and attacks' objectives; set when all losses are known */
     ModelRoutines *routines;
     const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
-    struct LossUse *loss_uses;             /* likewise; without fn where it is no function of the script */
+    struct LossOfNet *uses;                /* what trainings and attacks call losses */
     struct PairLoss { /* of clean and attacked outputs: an objective of each, on a record of the other and the target */
         const char *name, *key, *clean, *attacked, *hash;
         const double *settings; /* behind those in the record */
         uint32_t nsettings;
     } * pairs;
     Value output;
-    uint32_t npairs, pairs_cap, nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap,
-        loss_keys_cap, metric_keys_cap, loss_uses_cap;
+    uint32_t nuses, npairs, pairs_cap, nparameters_cap, nfixed_cap, nhands_cap, nmaps_cap, nlosses_cap, nmetrics_cap,
+        loss_keys_cap, metric_keys_cap, uses_cap;
     LayerUse *layers; /* in the order their calls begin: the net itself first */
     uint32_t nlayers, layers_cap;
 } Net;
@@ -253,10 +253,19 @@ typedef struct LossUse {
     Args settings; /* by name */
     Range at;
 } LossUse;
+typedef struct LossOfNet { /* a loss of the net with its settings: those that differ in numbers share their routines */
+    const char *name, *key;
+    LossUse use;      /* without fn where it is no function of the script */
+    uint32_t loss;    /* of the model */
+    double *settings; /* those that are data */
+    uint32_t nsettings;
+} LossOfNet;
 /* Reads a function of outputs and target, with its settings (NUMBERs, or nodes where the scope has such). */
 bool loss_read(Scope *s, const Ast *given, LossUse *out);
-/* The function that the loss called `name` is; fn NULL: none of the script.  NULL: it is of two outputs. */
-const LossUse *net_loss_use(const Net *net, const char *name);
+/* Whether the routines read it as data: a real number.  Others decide what the loss is. */
+bool loss_setting_is_data(const LossUse *use, const Arg *setting);
+/* The loss called `name`; NULL: it is of two outputs. */
+const LossOfNet *net_loss_called(const Net *net, const char *name);
 /* Its value for an output and a target, in the graph being built. */
 Value loss_value(Scope *s, const LossUse *l, Value output, Value target);
 typedef enum ObjectiveUse { OBJECTIVE_ATTACKS, OBJECTIVE_TRAINS, OBJECTIVE_OUTSIDE } ObjectiveUse;

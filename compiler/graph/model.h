@@ -80,6 +80,10 @@ typedef struct LinearMap { /* K of solve(K, b, SOLVER): attr.solve.map */
 typedef struct Loss {
     const char *name; /* "cross_entropy": C identifier */
     NodeId node;      /* batched scalar of model->graph */
+    /* Batched scalars, inputs of model->graph: settings of the loss that are data.  Its routines read them in
+     * frame->scalars, in this order; FIXED_LOSS_* in the rest record. */
+    NodeId *settings;
+    uint32_t nsettings;
     bool objective; /* it is the function that frame->objective names: of its routines only those that are asked for */
     bool share;     /* of a metric: it is 0 or 1 by its form, so that its mean is a share of the examples */
     bool replays;   /* a training run carries a perturbation on: NAME_replay is asked for too */

@@ -7,7 +7,7 @@
  *                           Called for pieces step = 0 .. seed - 1, in any order and at once, which share the packing
  *                           of parameters; seed 0: everything in one call
  *   NET_predict             0 x, 2 output
- *   NET_LOSS_loss           0 x, 1 y, 2 output, 3 loss
+ *   NET_LOSS_loss           0 x, 1 y, 2 output, 3 loss; scalars, of all NET_LOSS_*: settings of the loss that are data
  *   NET_LOSS_input          0 x, 1 y, 2 output, 3 loss, 4 dloss/dx of each example's own loss
  *   NET_LOSS_parameters     0 x, 1 y, 2 output, 3 loss; adds the sum over examples of dloss/dshared to accum
  *   NET_finish              no rows: pushes accumulated cotangents of derived shared values back to the parameters

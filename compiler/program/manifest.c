@@ -99,6 +99,12 @@ static double body_flops(const Unit *unit, const char *name) {
     return flops;
 }
 
+static json_t *numbers_json(const double *numbers, uint32_t n) {
+    json_t *list = json_array();
+    for (uint32_t k = 0; k < n; k++) json_array_append_new(list, json_real(numbers[k]));
+    return list;
+}
+
 json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
     Arena *a = e->arena;
     const Model *m = net->model;
@@ -132,26 +138,24 @@ json_t *net_json(Elab *e, const Unit *unit, const Net *net) {
         if (strcmp(f->penalty, "none") != 0)
             json_object_set_new(json_array_get(fixed, json_array_size(fixed) - 1), "penalty", json_string(f->penalty));
     }
-    for (uint32_t k = 0; k < m->nlosses; k++) {
-        const char *prefix = arena_printf(a, "%s_%s", m->name, m->losses[k].name);
-        if (m->losses[k].objective) {
-            objective = json_string(prefix);
-            continue;
-        }
-        json_array_append_new(losses, json_pack("{s:s, s:s, s:s, s:s}", "name", m->losses[k].name, "loss",
-                                                arena_printf(a, "%s_loss", prefix), "input",
-                                                arena_printf(a, "%s_input", prefix), "parameters",
-                                                arena_printf(a, "%s_parameters", prefix)));
-        if (m->losses[k].replays)
-            json_object_set_new(json_array_get(losses, json_array_size(losses) - 1), "replay",
-                                json_string(arena_printf(a, "%s_replay", prefix)));
+    for (uint32_t k = 0; k < m->nlosses; k++)
+        if (m->losses[k].objective) objective = json_string(arena_printf(a, "%s_%s", m->name, m->losses[k].name));
+    for (uint32_t k = 0; k < net->nuses; k++) {
+        const LossOfNet *u = &net->uses[k];
+        const Loss *l = &m->losses[u->loss];
+        const char *prefix = arena_printf(a, "%s_%s", m->name, l->name);
+        json_t *loss =
+            json_pack("{s:s, s:s, s:s, s:s}", "name", u->name, "loss", arena_printf(a, "%s_loss", prefix), "input",
+                      arena_printf(a, "%s_input", prefix), "parameters", arena_printf(a, "%s_parameters", prefix));
+        if (l->replays) json_object_set_new(loss, "replay", json_string(arena_printf(a, "%s_replay", prefix)));
+        if (u->nsettings) json_object_set_new(loss, "settings", numbers_json(u->settings, u->nsettings));
+        if (strcmp(u->name, l->name) != 0) json_object_set_new(loss, "routines", json_string(l->name));
+        json_array_append_new(losses, loss);
     }
     for (uint32_t k = 0; k < net->npairs; k++) {
         const PairLoss *l = &net->pairs[k];
-        json_t *settings = json_array();
-        for (uint32_t i = 0; i < l->nsettings; i++) json_array_append_new(settings, json_real(l->settings[i]));
         json_array_append_new(losses, json_pack("{s:s, s:s, s:s, s:o}", "name", l->name, "clean", l->clean, "attacked",
-                                                l->attacked, "settings", settings));
+                                                l->attacked, "settings", numbers_json(l->settings, l->nsettings)));
     }
     for (uint32_t k = 0; k < m->nmetrics; k++)
         json_array_append_new(metrics, json_pack("{s:s, s:s, s:b, s:s}", "name", m->metrics[k].name, "routine",

@@ -78,8 +78,8 @@ static bool put_metric(Scope *s, Net *net, const Ast *value, json_t *out) {
 static bool put_replay(Scope *s, Net *net, const char *loss, const Ast *value, json_t *out) {
     if (!put_row(s, value, &deq_replay_family, "replay", out)) return false;
     if (!json_object_get(out, "replay")) return true;
-    for (uint32_t k = 0; k < net->model->nlosses; k++)
-        if (strcmp(net->model->losses[k].name, loss) == 0) return net->model->losses[k].replays = true;
+    const LossOfNet *own = net_loss_called(net, loss);
+    if (own) return net->model->losses[own->loss].replays = true;
     return elab_error(s, DIAG_E0506, value->range, "a loss of clean and attacked outputs cannot be replayed"), false;
 }
 

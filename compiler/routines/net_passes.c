@@ -67,6 +67,9 @@ void pass_places(Maker *m) {
         origin_set(m->graph, m->map[model->parameters[k].node], (Origin){PLACE_SHARED, k, 0});
     origin_set(m->graph, m->map[model->x], (Origin){PLACE_ARG, 0, 0});
     if (model->y != NODE_NONE) origin_set(m->graph, m->map[model->y], (Origin){PLACE_ARG, 1, 0});
+    for (uint32_t k = 0; k < model->nlosses; k++)
+        for (uint32_t i = 0; i < model->losses[k].nsettings; i++)
+            origin_set(m->graph, m->map[model->losses[k].settings[i]], (Origin){PLACE_SCALAR, i, k});
 }
 
 /* ensures: what bodies capture is just the cut.  changes: the net's graph and the bodies. */

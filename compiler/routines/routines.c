@@ -89,6 +89,18 @@ static void add_statistics(const Maker *m, Draft *d, NodeId *map, double share) 
     }
 }
 
+/* Settings are the same for every example: scalars of the routine, spread over its rows. */
+static void bind_settings(const Maker *m, uint32_t loss, Graph *g, NodeId *map) {
+    Origin o;
+    for (uint32_t k = 0; k < m->graph->ninputs; k++) {
+        const NodeId in = m->graph->inputs[k];
+        const Node *n = graph_node(m->graph, in);
+        if (!origin_get(m->graph, in, &o) || o.place != PLACE_SCALAR || o.component != loss) continue;
+        o.component = 0;
+        map[in] = graph_batch(g, origin_input(g, o, n->shape, false, n->attr.name, n->loc), n->loc);
+    }
+}
+
 static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
     static const char *const suffix[] = {"loss", "input", "parameters", "vjp", "replay"};
     const Model *model = m->model;
@@ -97,6 +109,7 @@ static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
     NodeId *map = graph_map(a, m->graph);
     if (in_training(which)) d->graph->form = FORM_TRAINING, d->coupled = model->coupled;
     d->scaled = which == LOSS_VJP && model->coupled; /* kept statistics are parameters, and no stage is in between */
+    bind_settings(m, index, d->graph, map);
     if (which != LOSS_VALUE) cotangent_attach(d->graph, m->graph, index, m->fixed, map);
     NodeId output = graph_copy(d->graph, m->graph, m->graph->outputs[0], map);
     NodeId loss = graph_copy(d->graph, m->graph, m->graph->outputs[1 + index], map);

@@ -93,7 +93,8 @@ typedef struct deq_loss_spec {
     const char *name, *loss, *input, *parameters;
     const char *replay;           /* likewise with the gradient in the input; NULL: not compiled */
     const char *clean, *attacked; /* of a loss of two outputs, which has no others: its derivatives in them */
-    double *settings;             /* that they read behind the other output and the target */
+    const char *routines;         /* the loss in the names of its routines, which several may share */
+    double *settings;             /* scalars of its routines; of two outputs: behind the other and the target */
     int nsettings;
 } deq_loss_spec;
 typedef struct deq_metric_spec {

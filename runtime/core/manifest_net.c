@@ -95,6 +95,8 @@ static void read_losses(manifest_reader *r, const json_t *o, deq_net_spec *n) {
                                        .input = pair ? NULL : manifest_text(r, l, "input"),
                                        .replay = manifest_text_or_null(l, "replay"),
                                        .parameters = pair ? NULL : manifest_text(r, l, "parameters")};
+        const char *routines = manifest_text_or_null(l, "routines");
+        n->losses[i].routines = routines ? routines : n->losses[i].name;
         read_loss_settings(r, l, &n->losses[i]);
     }
     v = manifest_optional_list(o, "metrics", &n->nmetrics);

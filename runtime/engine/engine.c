@@ -76,6 +76,7 @@ static bool open_losses(deq_engine *g, deq_error *e) {
         const deq_loss_spec *spec = &g->net->losses[i];
         engine_loss *l = &g->losses[i];
         l->name = spec->name;
+        l->routines = spec->routines;
         l->settings = spec->settings;
         l->nsettings = spec->nsettings;
         if (l->nsettings > g->most_settings) g->most_settings = l->nsettings;

@@ -211,6 +211,7 @@ static void compute(const run *r, const engine_worker *w, int64_t from, int64_t 
     const deq_request request = request_of(r, w, from, n, accum != NULL, &place);
     deq_worker_begin(w->solver, &request);
     frame->accum = accum;
+    frame->scalars = r->loss ? r->loss->settings : NULL;
     frame->arg2 = w->output;
     frame->arg3 = w->loss;
     frame->arg4 = w->dx;

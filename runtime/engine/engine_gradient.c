@@ -7,7 +7,7 @@
 /* The loss in the name of NAME_LOSS_correction. */
 static const char *correction_of(const run *r) {
     if (!r->loss) return "";
-    return r->loss->attacked ? r->engine->net->objective + strlen(r->engine->name) + 1 : r->loss->name;
+    return r->loss->attacked ? r->engine->net->objective + strlen(r->engine->name) + 1 : r->loss->routines;
 }
 
 bool engine_find_corrections(run *r, deq_error *e) {

@@ -12,10 +12,10 @@
 #include "worker_plan.h"
 
 typedef struct engine_loss {
-    const char *name;
+    const char *name, *routines; /* the latter in the names of its routines */
     const deq_routine *loss, *input, *parameters, *replay;
     /* Of a loss of clean and attacked outputs, which has none of those: functions of the one output, on records of the
-     * other, the target and the settings. */
+     * other, the target and the settings, which are scalars of the routines above. */
     const deq_routine *clean, *attacked;
     const double *settings;
     int nsettings;

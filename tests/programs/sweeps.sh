@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What sweeps compile: numbers, solvers and modes nothing, a loss its own function and the attack on it.  --set of attacks
-# that are made of others, that are parts of others, and whose rounds are computed.
+# What sweeps compile: numbers, those of losses too, solvers and modes nothing, a loss its own function and the attack on
+# it.  --set of attacks that are made of others, that are parts of others, and whose rounds are computed.
 source "$(dirname "$0")/lib.sh"
 data 64
 cp "$PROGRAMS/sweeps.deq" .
@@ -24,6 +24,8 @@ three=$(routines l '[cross_entropy, margin, dlr]' radius '[0.1, 0.2, 0.3]')
 [[ $three == $((plain + 2 + 2 * 2)) ]] || fail "three losses and three radii make $three routines of $plain"
 amounts=$(routines l '[smoothed_cross_entropy(amount: 0.1), smoothed_cross_entropy(amount: 0.2), smoothed_cross_entropy(amount: 0.3)]')
 [[ $amounts == $((plain + 2 + 2)) ]] || fail "three settings of one loss make $amounts routines of $plain"
+places=$(routines l '[behind(place: 0), behind(place: 1)]') # a whole number decides what the loss is
+[[ $places == $((plain + 2 + 2 * 2)) ]] || fail "two places of a loss make $places routines of $plain"
 sed -i 's/  sweep l in .*/  sweep l in [cross_entropy, margin, dlr]/' sweep.deq
 expect 0 '| dlr ' "${deq[@]}" run sweep.deq
 # Settings of a loss of two outputs are data as well: trainings that differ in them share its functions.
@@ -43,19 +45,40 @@ trades 6 1 >/dev/null
 expect 0 '' "${deq[@]}" run trades.deq
 [[ $(cell results/trades/t.csv 1 first) == "$six" && $(cell results/trades/t.csv 1 other) == "$one" ]] || fail "the trainings have each other's beta"
 checks=$((checks + 7))
-# Numbers of a loss of output and target are written out in its routines: trainings that share them share those, and
-# another number adds the loss's own and the attack on it, nothing of the net's.
-smoothed() {
-  sed "s/trades(beta: [0-9]*)/smoothed_cross_entropy(amount: AMOUNT)/; s/^import std.losses.*/import std.losses (cross_entropy, smoothed_cross_entropy)/; s/ with { loss: cross_entropy }//" trades.deq |
-    sed "/^train net/s/AMOUNT/$1/; /^train second/s/AMOUNT/$2/" >smoothed.deq
-  "${deq[@]}" run smoothed.deq --emit=ir >ir 2>out || fail "smoothed.deq does not compile"
-  grep '^routine ' ir >"$3"
+# So are numbers of a loss of output and target.  With the solved gradient, with those that ask for the loss at states on
+# the way, with a correction and with the attack on the loss, each training is that of the loss with its number written
+# out.
+{
+  sed '/^train net/,$d; /std.metrics/d; s/^import std.losses.*/import std.losses (cross_entropy, smoothed_cross_entropy)/; s/^    z = .*/&\n    forward: broyden(tol: 1e-9, max: 40)/' sweeps.deq
+  cat <<'END'
+fn tenth(z: f32[K], y: label[K]) -> f32 = smoothed_cross_entropy(z, y, amount: 0.1)
+fn fifth(z: f32[K], y: label[K]) -> f32 = smoothed_cross_entropy(z, y, amount: 0.2)
+attack hit = pgd(radius: 0.1, step: 0.05, iterations: 2)
+const recipe = { attack: hit; optimise: adam(rate: 1e-2); epochs: 1; batch: 16 }
+experiment t {
+  sweep mode in [implicit(), simultaneous(states: 3), unrolled(steps: 3)]
+  train a = Net with { penalty: correction(weight: 0.1) } on quadrants.train { ..recipe; loss: smoothed_cross_entropy(amount: 0.1); gradient: mode }
+  train b = Net with { penalty: correction(weight: 0.1) } on quadrants.train { ..recipe; loss: smoothed_cross_entropy(amount: SECOND); gradient: mode }
+  let first = cross_entropy(a, quadrants.test under apgd(radius: 0.1, iterations: 3))
+  let other = cross_entropy(b, quadrants.test under apgd(radius: 0.1, iterations: 3))
+  table "t" { rows: mode; columns: [first, other] }
 }
-smoothed 0.1 0.1 one
-smoothed 0.1 0.2 two
-[[ $(grep -c . one) == $(grep -vc '_cross_entropy_2_' two) ]] || fail "another number of a loss adds routines of the net: $(diff one two)"
-[[ $(grep -c '_cross_entropy_2_' two) == 5 ]] || fail "another number of a loss adds $(grep -c '_cross_entropy_2_' two) routines of its own, not five"
-checks=$((checks + 2))
+END
+} >plain.deq
+amounts() { "${deq[@]}" run "$1.deq" --emit=ir 2>out | grep -c '^routine '; }
+sed 's/SECOND/0.1/' plain.deq >one.deq
+sed 's/SECOND/0.2/' plain.deq >two.deq
+sed 's/smoothed_cross_entropy(amount: 0.1); g/tenth; g/; s/smoothed_cross_entropy(amount: SECOND); g/fifth; g/' plain.deq >written.deq
+[[ $(amounts one) -gt 10 && $(amounts one) == "$(amounts two)" ]] || fail "another number of a loss adds routines"
+for file in two written; do expect 0 '' "${deq[@]}" run $file.deq -q -P f64; done
+for row in 1 2 3; do
+  for column in first other; do
+    data=$(cell results/two/t.csv $row $column) written=$(cell results/written/t.csv $row $column)
+    [[ -n $data && $data == "$written" ]] || fail "row $row: $column is $data, with the number written out $written"
+    checks=$((checks + 1))
+  done
+  [[ $(cell results/two/t.csv $row first) != $(cell results/two/t.csv $row other) ]] || fail "row $row: the number changes nothing"
+done
 
 # ---- a sweep over nets ----
 {

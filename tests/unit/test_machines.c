@@ -131,7 +131,7 @@ static void pgd_as_published(void **state) {
     Elab *e = elaborate_program(&p, rest);
     double found[N * D];
     queries = 0;
-    run_attack(e, "L_cross_entropy_pgd", (double[]){0.1, 0.03, 5, INFINITY, 1}, points, found);
+    run_attack(e, "L_cross_entropy_pgd", (double[]){0.1, 0.03, 5, INFINITY, 1, 0}, points, found);
     assert_int_equal(queries, 5);
     for (int i = 0; i < N; i++) {
         double u[D], a[D];
@@ -323,6 +323,30 @@ static void momentum_as_published(void **state) {
     parsed_free(&p);
 }
 
+/* From normal noise around the example, which is neither projected nor clamped: the first gradient is asked there. */
+static void pgd_from_noise(void **state) {
+    (void)state;
+    Parsed p;
+    char rest[512];
+    snprintf(rest, sizeof rest, training, "pgd(radius: 0.1, step: 0.03, iterations: 5, start: 0, noise: 0.5)");
+    Elab *e = elaborate_program(&p, rest);
+    double found[N * D];
+    run_attack(e, "L_cross_entropy_pgd", (double[]){0.1, 0.03, 5, INFINITY, 0, 0.5}, points, found);
+    for (int i = 0; i < N; i++) {
+        const double *x = points + D * i;
+        double u[D], a[D], g[D];
+        random_draws(NULL, 1, 0, i, 0, D, u);
+        for (int k = 0; k < D; k++) a[k] = x[k] + 0.5 * u[k];
+        for (int s = 0; s < 5; s++) {
+            value_and_slope(a, g);
+            for (int k = 0; k < D; k++) a[k] += 0.03 * (g[k] > 0 ? 1 : g[k] < 0 ? -1 : 0);
+            project(false, x, 0.1, a);
+        }
+        for (int k = 0; k < D; k++) assert_close("pgd from noise", found[i * D + k], a[k]);
+    }
+    parsed_free(&p);
+}
+
 static void pgd_l2_as_published(void **state) {
     (void)state;
     Parsed p;
@@ -330,7 +354,7 @@ static void pgd_l2_as_published(void **state) {
     snprintf(rest, sizeof rest, training, "pgd(radius: 0.15, step: 0.04, iterations: 5, p: 2)");
     Elab *e = elaborate_program(&p, rest);
     double found[N * D];
-    run_attack(e, "L_cross_entropy_pgd", (double[]){0.15, 0.04, 5, 2, 1}, points, found);
+    run_attack(e, "L_cross_entropy_pgd", (double[]){0.15, 0.04, 5, 2, 1, 0}, points, found);
     for (int i = 0; i < N; i++) {
         const double *x = points + D * i;
         double u[D], share, a[D], g[D];
@@ -419,17 +443,18 @@ static void draws_differ_by_place(void **state) {
     snprintf(rest, sizeof rest, training, "pgd(radius: 0.1, step: 0.03, iterations: 5)");
     Elab *e = elaborate_program(&p, rest);
     const Routine *r = routine_named(e, "L_cross_entropy_pgd");
-    int64_t sites[3];
+    int64_t sites[4];
     int n = 0;
     const Graph *g = r->steps[0].graph;
     for (uint32_t k = 0; k < g->nnodes; k++) {
         if (g->nodes[k].op != OP_random) continue;
-        assert_true(n < 3);
+        assert_true(n < 4);
         sites[n++] = g->nodes[k].attr.random.site;
         assert_true(g->nodes[k].attr.random.site > 0);
     }
-    assert_int_equal(n, 3); /* a point of the cube, a direction, a share of the radius */
-    assert_true(sites[0] != sites[1] && sites[0] != sites[2] && sites[1] != sites[2]);
+    assert_int_equal(n, 4); /* a point of the cube, a direction, a share of the radius, noise */
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < i; k++) assert_true(sites[i] != sites[k]);
     parsed_free(&p);
 }
 
@@ -526,12 +551,19 @@ static void arithmetic_of_an_experiment(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pgd_as_published),         cmocka_unit_test(apgd_as_published),
-        cmocka_unit_test(checkpoints_as_published), cmocka_unit_test(pgd_l2_as_published),
-        cmocka_unit_test(momentum_as_published),    cmocka_unit_test(restarts_keep_the_best),
-        cmocka_unit_test(loops_and_old_values),     cmocka_unit_test(functions_that_run),
-        cmocka_unit_test(draws_differ_by_place),    cmocka_unit_test(adam_with_a_schedule),
-        cmocka_unit_test(sgd_with_a_number),        cmocka_unit_test(arithmetic_of_an_experiment),
+        cmocka_unit_test(pgd_as_published),
+        cmocka_unit_test(apgd_as_published),
+        cmocka_unit_test(checkpoints_as_published),
+        cmocka_unit_test(pgd_l2_as_published),
+        cmocka_unit_test(pgd_from_noise),
+        cmocka_unit_test(momentum_as_published),
+        cmocka_unit_test(restarts_keep_the_best),
+        cmocka_unit_test(loops_and_old_values),
+        cmocka_unit_test(functions_that_run),
+        cmocka_unit_test(draws_differ_by_place),
+        cmocka_unit_test(adam_with_a_schedule),
+        cmocka_unit_test(sgd_with_a_number),
+        cmocka_unit_test(arithmetic_of_an_experiment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
