@@ -145,6 +145,10 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
         cli->set = append(cli->set, &cli->nset, text);
         break;
     case FLAG_include: cli->include = append(cli->include, &cli->ninclude, text); break;
+    case FLAG_array:
+        if (!strchr(text, '=')) argp_error(state, "--array takes NAME=FILE, not '%s'", text);
+        cli->array = append(cli->array, &cli->narray, text);
+        break;
     case FLAG_link: cli->link = append(cli->link, &cli->nlink, text); break;
     case FLAG_seed:
         cli->has_seed = true;

@@ -16,8 +16,8 @@ typedef struct Cli {
     bool json, memory, summary, check, fresh, no_cache, quiet, examples, strict, plan, audit, watch, lib, has_seed;
     uint64_t seed;
     int threads, optimise, batch;
-    const char **set, **include, **link;
-    int nset, ninclude, nlink;
+    const char **set, **include, **link, **array;
+    int nset, ninclude, nlink, narray;
     const char *results, *checkpoint, *output, *net, *target_cpu, *precision, *math, *map;
     const char *adversarial;    /* export */
     const char *into;           /* import */

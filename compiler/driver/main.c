@@ -10,20 +10,8 @@ _Noreturn void _exit(int status) { deq_guard_exit(status); }
 _Noreturn void _Exit(int status) { deq_guard_exit(status); }
 
 int main(int argc, char **argv) {
-    static int (*const verbs[])(const Cli *) = {
-#define VERB(id, name, arguments, summary, help) verb_##id,
-#define FLAG(id, name, key, argument, verbs, doc)
-#include "cli.def"
-#undef VERB
-#undef FLAG
-    };
     static Cli cli; /* what it points to lives as long as the program */
     deq_signals_program();
     cli_parse(argc, argv, &cli);
-    int code = verbs[cli.verb](&cli);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        perror("deq: standard output");
-        if (code == 0) code = 3;
-    }
-    return code;
+    return verb_do(&cli);
 }

@@ -8,6 +8,22 @@
 #include <string.h>
 #include <unistd.h>
 
+int verb_do(const Cli *cli) {
+    static int (*const verbs[])(const Cli *) = {
+#define VERB(id, name, arguments, summary, help) verb_##id,
+#define FLAG(id, name, key, argument, verbs, doc)
+#include "cli.def"
+#undef VERB
+#undef FLAG
+    };
+    int code = verbs[cli->verb](cli);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("deq: standard output");
+        if (code == 0) code = 3;
+    }
+    return code;
+}
+
 Stage verb_last_stage(const Cli *cli, Stage fallback) { return cli->stops ? cli->stop_after : fallback; }
 
 CompileOptions verb_options(const Cli *cli, Stage last) {

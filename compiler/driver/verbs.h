@@ -1,6 +1,6 @@
 /* verbs.h - one function a verb: does the work, returns the exit code.
  * Files: verbs.c, verbs_build.c, verbs_emit.c, verbs_eval.c, verbs_gradient.c, verbs_import.c, verbs_language.c,
- * verbs_program.c, verbs_summary.c. */
+ * verbs_program.c, verbs_summary.c, serve.c. */
 #ifndef DEQ_COMPILER_VERBS_H
 #define DEQ_COMPILER_VERBS_H
 #include "cli.h"
@@ -15,6 +15,7 @@
 #undef FLAG
 
 /* ---- verbs.c ---- */
+int verb_do(const Cli *cli); /* the verb of the command line, and what it printed handed over */
 /* What the command line says about compiling the first file, up to stage `last`. */
 CompileOptions verb_options(const Cli *cli, Stage last);
 Stage verb_last_stage(const Cli *cli, Stage fallback); /* of --stop-after */

@@ -1,11 +1,15 @@
 /* verbs_eval.c - deq eval: an expression of the language, whose form says what is asked.
  *
- *     NET(INPUTS)                  the net's output
- *     NET.PATH(INPUTS)             the value of its fixed point at that path: net.body(..), net.z(..)
- *     gradient(LOSS, NET(INPUTS))  each example's gradient of its own loss in its input
- *     anything else                a constant of numbers, consts and built-in functions of them
+ *     NET(INPUTS)                        the net's output
+ *     NET.PATH(INPUTS)                   the value of its fixed point at that path: net.body(..), net.z(..)
+ *     states(NET.PATH(INPUTS), 1..9)     what its solver returns after 1, 2 .. 8 steps
+ *     residuals(NET.PATH(INPUTS), 1..9)  of these states
+ *     loss(LOSS, NET(INPUTS))            each example's loss
+ *     gradient(LOSS, NET(INPUTS))        each example's gradient of its own loss in its input
+ *     anything else                      a constant of numbers, consts and built-in functions of them
  *
- * NET is a training run, or a layer with its sizes; INPUTS is d.test[3], d.train[0..4], random(4) or a file, "x.npy". */
+ * NET is a training run, also of a module, setup.net, or a layer with its sizes; INPUTS is d.test[3], d.train[0..4],
+ * random(4), a file, "x.npy", or a name that --array gives to one. */
 #define _GNU_SOURCE
 #include "ast.h"
 #include "compile.h"
@@ -53,8 +57,18 @@ static bool read_slice(const Ast *e, deq_eval *out) {
     return count_of(at, &out->from);
 }
 
-static bool read_inputs(const Ast *e, deq_eval *out) {
+/* The file of --array NAME=FILE; of the last one of that name.  NULL: there is none. */
+static const char *array_named(const Cli *cli, const char *name) {
+    const size_t n = strlen(name);
+    const char *file = NULL;
+    for (int i = 0; i < cli->narray; i++)
+        if (strncmp(cli->array[i], name, n) == 0 && cli->array[i][n] == '=') file = cli->array[i] + n + 1;
+    return file;
+}
+
+static bool read_inputs(const Cli *cli, const Ast *e, deq_eval *out) {
     const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL;
+    if (e->kind == AST_NAME) return (out->file = array_named(cli, e->name)) != NULL;
     if (e->kind == AST_STRING) return out->file = e->name, true;
     if (callee && callee->kind == AST_NAME && strcmp(callee->name, "random") == 0)
         return count_of(only_input(e), &out->random);
@@ -65,26 +79,63 @@ static const char *text_of(Arena *a, const Ast *e) {
     return arena_strndup(a, e->range.source->text + e->range.start, e->range.end - e->range.start);
 }
 
-/* NET(INPUTS) or NET.PATH(INPUTS) */
-static bool read_call(Arena *a, const Ast *e, deq_eval *out) {
+static bool trained(const Cli *cli, const char *net) {
+    const CompileOptions options = verb_options(cli, STAGE_compile);
+    return trains_net(&options, net);
+}
+
+/* NET(INPUTS) or NET.PATH(INPUTS); of a name with points the longest beginning that is a training run is the net. */
+static bool read_call(const Cli *cli, Arena *a, const Ast *e, deq_eval *out) {
     const Ast *input = only_input(e), *net = input ? AST_SLOT(e, CALL, callee) : NULL;
-    if (!net || !read_inputs(input, out)) return false;
+    if (!net || !read_inputs(cli, input, out)) return false;
     const char *path = NULL;
-    for (; net->kind == AST_MEMBER; net = AST_SLOT(net, MEMBER, base))
+    for (; net->kind == AST_MEMBER; net = AST_SLOT(net, MEMBER, base)) {
+        const char *whole = text_of(a, net);
+        if (trained(cli, whole)) break;
         path = path ? arena_printf(a, "%s.%s", net->name, path) : net->name;
-    if (net->kind != AST_NAME && net->kind != AST_INDEX) return false;
+    }
+    if (net->kind != AST_NAME && net->kind != AST_INDEX && net->kind != AST_MEMBER) return false;
     out->net = text_of(a, net);
     out->fixed = path;
     return true;
 }
 
-static bool read_gradient(Arena *a, const Ast *e, deq_eval *out) {
+/* NAME(FIRST, SECOND): the two arguments. */
+static bool read_pair(const Ast *e, const char *name, const Ast **first, const Ast **second) {
     const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL;
     const Ast *list =
-        callee && callee->kind == AST_NAME && strcmp(callee->name, "gradient") == 0 ? AST_SLOT(e, CALL, inputs) : NULL;
+        callee && callee->kind == AST_NAME && strcmp(callee->name, name) == 0 ? AST_SLOT(e, CALL, inputs) : NULL;
     if (!list || list->nkids != 2 || list->kids[0]->name || list->kids[1]->name) return false;
-    out->loss = text_of(a, AST_SLOT(list->kids[0], ARG, value));
-    return read_call(a, AST_SLOT(list->kids[1], ARG, value), out) && !out->fixed;
+    *first = AST_SLOT(list->kids[0], ARG, value);
+    *second = AST_SLOT(list->kids[1], ARG, value);
+    return true;
+}
+
+/* FROM..TO, TO exclusive, as in slices. */
+static bool read_range(const Ast *e, deq_eval *out) {
+    int64_t from, to;
+    if (e->kind != AST_BINARY || strcmp(e->name, "..") != 0 || !count_of(AST_SLOT(e, BINARY, left), &from) ||
+        !count_of(AST_SLOT(e, BINARY, right), &to) || from < 1 || to <= from)
+        return false;
+    out->first = (int)from;
+    out->last = (int)to - 1;
+    return true;
+}
+
+static bool read_eval(const Cli *cli, Arena *a, const Ast *e, deq_eval *out) {
+    const Ast *first, *second;
+    if (read_pair(e, "gradient", &first, &second) || read_pair(e, "loss", &first, &second)) {
+        out->what = strcmp(AST_SLOT(e, CALL, callee)->name, "loss") == 0 ? DEQ_EVAL_loss : DEQ_EVAL_gradient;
+        out->loss = text_of(a, first);
+        return read_call(cli, a, second, out) && !out->fixed;
+    }
+    if (read_pair(e, "states", &first, &second) || read_pair(e, "residuals", &first, &second)) {
+        out->what = strcmp(AST_SLOT(e, CALL, callee)->name, "states") == 0 ? DEQ_EVAL_states : DEQ_EVAL_residuals;
+        return read_range(second, out) && read_call(cli, a, first, out);
+    }
+    const bool is_call = read_call(cli, a, e, out);
+    out->what = out->fixed ? DEQ_EVAL_value : DEQ_EVAL_output;
+    return is_call;
 }
 
 static int value_of_net(const Cli *cli, deq_eval *what) {
@@ -92,7 +143,7 @@ static int value_of_net(const Cli *cli, deq_eval *what) {
     CompileOptions options = verb_options(cli, STAGE_compile);
     options.only = trains_net(&options, what->net) ? NULL : what->net;
     int code = compile(&options, &c);
-    diags_print(c.diags, stderr, isatty(2));
+    verb_diagnostics(cli, &c);
     if (code == 0) code = load_linked(cli, &c);
     if (code == 0) {
         char *net = header_net(c.module->manifest, what->net);
@@ -118,7 +169,7 @@ static int value_of_constant(const Cli *cli, const char *text) {
     int code = compile(&options, &c);
     double value = 0;
     if (code == 0 && !pipeline_number(c.program, value_asked(c.program), &value)) code = diags_exit_code(c.diags);
-    diags_print(c.diags, stderr, isatty(2));
+    verb_diagnostics(cli, &c);
     if (code == 0) code = deq_app_eval_number(text, value, cli->json);
     compile_free(&c);
     free(added);
@@ -139,16 +190,24 @@ int verb_eval(const Cli *cli) {
     const Ast *asked = diags_errors(diags) || p->main->unit->nkids != 1 ? NULL : value_asked(p);
     deq_eval what = {.text = text,
                      .checkpoint = cli->checkpoint,
-                     .seed = cli->seed,
-                     .threads = cli->threads,
-                     .output = cli->output,
-                     .json = cli->json};
+                     .run = {.threads = cli->threads,
+                             .has_seed = cli->has_seed,
+                             .seed = cli->seed,
+                             .set = cli->set,
+                             .nset = cli->nset,
+                             .fresh = cli->fresh,
+                             .json = cli->json,
+                             .quiet = true},
+                     .output = cli->output};
     int code;
     if (!asked) {
-        diags_print(diags, stderr, isatty(2));
+        if (cli->json)
+            diags_print_json(diags, stdout);
+        else
+            diags_print(diags, stderr, isatty(2));
         code = diags_exit_code(diags);
         if (code == 0) fputs("deq eval: EXPR is one expression\n", stderr), code = 1;
-    } else if (read_gradient(arena, asked, &what) || (what.loss = NULL, read_call(arena, asked, &what))) {
+    } else if (read_eval(cli, arena, asked, &what)) {
         code = value_of_net(cli, &what);
     } else {
         code = value_of_constant(cli, text);

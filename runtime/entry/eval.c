@@ -2,6 +2,7 @@
 #include "eval.h"
 #include "dataset.h"
 #include "dense.h"
+#include "expected.h"
 #include "init.h"
 #include "library_internal.h"
 #include "output.h"
@@ -22,6 +23,7 @@ typedef struct Evaluation {
     void *x, *y; /* dense rows; y NULL: there are no targets */
     deq_array value;
     deq_status status;
+    enum { INITIAL, FROM_CACHE, FROM_FILE } parameters;
 } Evaluation;
 
 static bool room(const Evaluation *v, int64_t elements, void **out, deq_error *e) {
@@ -63,32 +65,46 @@ static bool from_data(Evaluation *v, deq_error *e) {
     return ok;
 }
 
-static bool from_file(Evaluation *v, deq_error *e) {
-    const int64_t each = v->net->net->input.elements;
-    deq_tensors file;
+/* One array of the file as rows: one row of this shape, or n with an axis in front. */
+static bool read_rows(Evaluation *v, deq_tensors *file, const deq_tensor *t, const char *what, const deq_shape *s,
+                      int64_t *n, void **out, deq_error *e) {
     deq_array a = {0};
     char have[128], want[128];
+    if (t->problem) return deq_fail(e, DEQ_DATA_FORMAT, "'%s': %s %s", v->what->file, t->name, t->problem);
+    if (!deq_tensors_read(file, t, &a, e)) return false;
+    bool same = a.rank == s->rank || a.rank == s->rank + 1;
+    for (int k = 0; same && k < s->rank; k++) same = a.dim[a.rank - s->rank + k] == s->dim[k];
+    deq_dims_print(a.dim, a.rank, have, sizeof have);
+    deq_shape_print(s, want, sizeof want);
+    *n = same && a.rank > s->rank ? a.dim[0] : 1;
+    bool ok =
+        same || deq_fail(e, DEQ_DATA_SHAPE, "'%s' holds %s; %s of '%s' is %s, several have one axis more in front",
+                         v->what->file, have, what, v->net->net->name, want);
+    ok = ok && room(v, *n * s->elements, out, e);
+    for (int64_t i = 0; ok && i < *n * s->elements; i++)
+        deq_real_put(v->bits, *out, i,
+                     s->rank ? deq_array_value(&a, i) : deq_array_plain(&a, i)); /* a label as it is */
+    deq_array_free(&a);
+    return ok;
+}
+
+static bool from_file(Evaluation *v, deq_error *e) {
+    deq_tensors file;
     if (!deq_tensors_open(v->what->file, &file, e)) return false;
-    const deq_tensor *t = file.count == 1 ? &file.list[0] : deq_tensors_find(&file, "input");
+    const deq_tensor *t = file.count == 1 ? &file.list[0] : deq_tensors_find(&file, "input"),
+                     *target = deq_tensors_find(&file, "target");
+    const deq_target *of = &v->net->net->target;
+    const deq_shape label = {.elements = 1};
+    int64_t targets;
     bool ok =
         t || deq_fail(e, DEQ_DATA_FORMAT, "'%s' has %d arrays and none called 'input'", v->what->file, file.count);
-    if (ok && t->problem) ok = deq_fail(e, DEQ_DATA_FORMAT, "'%s': %s %s", v->what->file, t->name, t->problem);
-    ok = ok && deq_tensors_read(&file, t, &a, e);
-    if (ok) {
-        const deq_shape *s = &v->net->net->input;
-        bool same = a.rank == s->rank || a.rank == s->rank + 1; /* one example, or n */
-        for (int k = 0; same && k < s->rank; k++) same = a.dim[a.rank - s->rank + k] == s->dim[k];
-        deq_dims_print(a.dim, a.rank, have, sizeof have);
-        deq_shape_print(s, want, sizeof want);
-        if (!same)
-            ok = deq_fail(e, DEQ_DATA_SHAPE,
-                          "'%s' holds %s; an input of '%s' is %s, several have one axis more in front", v->what->file,
-                          have, v->net->net->name, want);
-        v->n = same && a.rank > s->rank ? a.dim[0] : 1;
+    ok = ok && read_rows(v, &file, t, "an input", &v->net->net->input, &v->n, &v->x, e);
+    if (ok && target && target != t) {
+        ok = read_rows(v, &file, target, "a target", of->labels ? &label : &of->shape, &targets, &v->y, e);
+        if (ok && targets != v->n)
+            ok = deq_fail(e, DEQ_DATA_SHAPE, "'%s' has %lld inputs and %lld targets", v->what->file, (long long)v->n,
+                          (long long)targets);
     }
-    ok = ok && room(v, v->n * each, &v->x, e);
-    for (int64_t i = 0; ok && i < v->n * each; i++) deq_real_put(v->bits, v->x, i, deq_array_value(&a, i));
-    deq_array_free(&a);
     deq_tensors_close(&file);
     return ok;
 }
@@ -99,7 +115,7 @@ static bool from_nowhere(Evaluation *v, deq_error *e) {
     memcpy(dim + 1, s->dim, sizeof s->dim);
     if (v->n < 1) return deq_fail(e, DEQ_ARGUMENT, "random(n) draws at least one input");
     return room(v, v->n * s->elements, &v->x, e) &&
-           deq_initialise("uniform(low: 0, high: 1)", dim, s->rank + 1, v->what->seed, "input", v->bits, v->x, e);
+           deq_initialise("uniform(low: 0, high: 1)", dim, s->rank + 1, v->what->run.seed, "input", v->bits, v->x, e);
 }
 
 /* ---- the value ---- */
@@ -135,29 +151,90 @@ static const char *path_of(const Evaluation *v, deq_error *e) {
     return NULL;
 }
 
-static bool evaluate(Evaluation *v, deq_error *e) {
+/* States, residuals or the value of a fixed point. */
+static bool solve(Evaluation *v, deq_error *e) {
     const deq_eval *w = v->what;
-    if (w->fixed) {
-        const char *path = path_of(v, e);
-        if (!path) return false;
-        const int64_t size = deq_library_state_size(v->net, path);
-        shape_value(v, &(deq_shape){.rank = 1, .dim = {size}, .elements = size});
-        return room(v, v->value.elements, &v->value.values, e) &&
-               called(v,
-                      deq_library_solve(v->net, v->n, v->x, path, 1, 1, NULL, NULL, v->value.values, NULL, &v->status),
-                      e);
-    }
-    if (w->loss) {
-        if (!v->y) return deq_fail(e, DEQ_ARGUMENT, "a gradient of '%s' needs targets: take inputs of data", w->loss);
-        shape_value(v, &v->net->net->input);
-        return room(v, v->value.elements, &v->value.values, e) &&
-               called(v,
-                      deq_library_gradient(v->net, v->n, v->x, v->y, w->loss, NULL, v->value.values, NULL, &v->status),
-                      e);
+    const char *path = w->fixed ? path_of(v, e) : NULL;
+    if (w->fixed && !path) return false;
+    const int64_t size = deq_library_state_size(v->net, path), states = w->last - w->first + 1;
+    if (size < 0) return deq_fail(e, DEQ_ARGUMENT, "'%s' has no fixed point", v->net->net->name);
+    deq_shape each = {.rank = 1, .dim = {size}, .elements = size};
+    if (w->what == DEQ_EVAL_states) each = (deq_shape){.rank = 2, .dim = {states, size}, .elements = states * size};
+    if (w->what == DEQ_EVAL_residuals) each = (deq_shape){.rank = 1, .dim = {states}, .elements = states};
+    shape_value(v, &each);
+    if (!room(v, v->value.elements, &v->value.values, e)) return false;
+    void *values = v->value.values, *residuals = NULL;
+    if (w->what == DEQ_EVAL_residuals && !room(v, v->value.elements, &residuals, e)) return false;
+    const bool ok = called(v,
+                           deq_library_solve(v->net, v->n, v->x, path, w->first, w->last,
+                                             w->what == DEQ_EVAL_states ? values : NULL, residuals,
+                                             w->what == DEQ_EVAL_value ? values : NULL, NULL, &v->status),
+                           e);
+    for (int64_t i = 0; ok && residuals && i < v->value.elements; i++)
+        deq_real_put(v->bits, values, i, (double)((float *)residuals)[i]);
+    free(residuals);
+    return ok;
+}
+
+/* Losses, or their gradients. */
+static bool differentiate(Evaluation *v, deq_error *e) {
+    const deq_eval *w = v->what;
+    const bool gradient = w->what == DEQ_EVAL_gradient;
+    if (!v->y)
+        return deq_fail(e, DEQ_ARGUMENT,
+                        "'%s' needs targets: take inputs of data, or a file with arrays input and target", w->loss);
+    shape_value(v, gradient ? &v->net->net->input : &(deq_shape){.elements = 1});
+    double *losses = calloc((size_t)(v->n > 0 ? v->n : 1), sizeof *losses);
+    bool ok = losses || deq_fail(e, DEQ_MEMORY, "out of memory for '%s'", w->text);
+    ok = ok && room(v, v->value.elements, &v->value.values, e) &&
+         called(v,
+                deq_library_gradient(v->net, v->n, v->x, v->y, w->loss, losses, gradient ? v->value.values : NULL, NULL,
+                                     &v->status),
+                e);
+    for (int64_t i = 0; ok && !gradient && i < v->n; i++) deq_real_put(v->bits, v->value.values, i, losses[i]);
+    free(losses);
+    return ok;
+}
+
+static bool evaluate(Evaluation *v, deq_error *e) {
+    switch (v->what->what) {
+    case DEQ_EVAL_value:
+    case DEQ_EVAL_states:
+    case DEQ_EVAL_residuals: return solve(v, e);
+    case DEQ_EVAL_loss:
+    case DEQ_EVAL_gradient: return differentiate(v, e);
+    case DEQ_EVAL_output: break;
     }
     shape_value(v, &v->net->net->output);
     return room(v, v->value.elements, &v->value.values, e) &&
            called(v, deq_library_forward(v->net, v->n, v->x, v->value.values, &v->status), e);
+}
+
+/* ---- parameters ---- */
+/* The checkpoint that is given, or the one that the cache has of the training run, under the settings of --set; then these
+ * settings are the net's too. */
+static bool take_parameters(Evaluation *v, const deq_module *module, deq_error *e) {
+    const deq_eval *w = v->what;
+    deq_app app;
+    deq_expected x;
+    deq_error unknown = {0}; /* data that are not here, say: then nothing can be known of what was trained on them */
+    char *found = NULL;
+    const char *train = v->net->train ? v->net->train->name : NULL;
+    bool ok = deq_app_open(&app, module, &w->run, e) && deq_app_apply_settings(&app, e);
+    const deq_train_spec *t = ok && train ? deq_manifest_train(app.manifest, train, NULL) : NULL;
+    if (t && !w->checkpoint && !w->run.fresh) {
+        const bool opened = deq_expected_open(&x, &app, &unknown);
+        const deq_model *model = opened ? deq_expected_model(&x, t, &unknown) : NULL;
+        if (model && model->cached) found = deq_store_path(&app.store, "nets", model->key, "safetensors");
+        if (opened) deq_expected_close(&x);
+    }
+    const char *file = w->checkpoint ? w->checkpoint : found;
+    ok = ok && (!file || called(v, deq_library_load(v->net, file), e)) &&
+         (!t || deq_app_override(v->net->engine, t->set, t->nset, e));
+    v->parameters = w->checkpoint ? FROM_FILE : found ? FROM_CACHE : INITIAL;
+    free(found);
+    deq_app_close(&app);
+    return ok;
 }
 
 /* ---- what is said ---- */
@@ -175,9 +252,11 @@ static void print_json(const Evaluation *v) {
     json_t *shape = json_array();
     int64_t at = 0;
     for (int k = 0; k < v->value.rank; k++) json_array_append_new(shape, json_integer(v->value.dim[k]));
-    json_t *o = json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "expression", v->what->text, "type",
-                          v->bits == 64 ? "f64" : "f32", "shape", shape, "solves", (json_int_t)v->status.solves,
-                          "unconverged", (json_int_t)v->status.unconverged, "value", nested(v, 0, &at));
+    static const char *const whose[] = {"initial", "cache", "checkpoint"};
+    json_t *o = json_pack("{s:s, s:s, s:o, s:s, s:I, s:I, s:o}", "expression", v->what->text, "type",
+                          v->bits == 64 ? "f64" : "f32", "shape", shape, "parameters", whose[v->parameters], "solves",
+                          (json_int_t)v->status.solves, "unconverged", (json_int_t)v->status.unconverged, "value",
+                          nested(v, 0, &at));
     json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(v->bits == 64 ? 17 : 9));
     putchar('\n');
     json_decref(o);
@@ -204,8 +283,9 @@ static void print_text(const Evaluation *v) {
     if (v->status.solves)
         printf("%" PRId64 " solves, %" PRId64 " did not converge; %.3g steps each, worst residual %.2g\n",
                v->status.solves, v->status.unconverged, v->status.mean_steps, v->status.worst_residual);
-    if (!v->what->checkpoint)
-        printf("parameters are initial ones (seed %" PRIu64 "); --checkpoint FILE takes others\n", v->what->seed);
+    if (v->parameters == FROM_CACHE) puts("parameters are those that deq run has trained; --fresh takes initial ones");
+    if (v->parameters == INITIAL)
+        printf("parameters are initial ones (seed %" PRIu64 "); --checkpoint FILE takes others\n", v->what->run.seed);
 }
 
 static bool write_arrays(const Evaluation *v, deq_error *e) {
@@ -220,21 +300,25 @@ static bool write_arrays(const Evaluation *v, deq_error *e) {
 int deq_app_eval(const deq_module *module, const deq_eval *what) {
     Evaluation v = {.what = what, .bits = (int)module->real_bits};
     deq_error e = {0};
-    v.net = deq_library_new(module, what->net, &(deq_library_options){.threads = what->threads, .seed = what->seed});
+    deq_reporter reporter;
+    v.net = deq_library_new(module, what->net,
+                            &(deq_library_options){.threads = what->run.threads, .seed = what->run.seed});
+    deq_reporter_open(&reporter, what->run.json, true);
     if (!v.net) {
         fprintf(stderr, "deq eval: %s\n", deq_library_error(NULL));
         return 3;
     }
-    bool ok = !what->checkpoint || called(&v, deq_library_load(v.net, what->checkpoint), &e);
-    ok = ok &&
-         (what->data   ? from_data(&v, &e)
-          : what->file ? from_file(&v, &e)
-                       : from_nowhere(&v, &e)) &&
-         evaluate(&v, &e) && (!what->output || write_arrays(&v, &e));
-    if (ok && what->json)
+    bool ok = take_parameters(&v, module, &e) &&
+              (what->data   ? from_data(&v, &e)
+               : what->file ? from_file(&v, &e)
+                            : from_nowhere(&v, &e)) &&
+              evaluate(&v, &e) && (!what->output || write_arrays(&v, &e));
+    if (ok && what->run.json)
         print_json(&v);
     else if (ok)
         print_text(&v);
+    else if (what->run.json)
+        deq_report_error(&reporter, &e);
     else
         fprintf(stderr, "deq eval: error[%s]: %s\n", deq_failure_code(e.failure), e.text);
     free(v.value.values);

@@ -48,11 +48,9 @@ static bool find_parameters(deq_expected *x, deq_engine *engine, deq_model *mode
     return true;
 }
 
-static deq_model *model_of(deq_expected *x, const deq_train_spec *t, deq_error *e);
-
 static deq_model *new_model(deq_expected *x, const deq_train_spec *t, deq_error *e) {
     const deq_train_spec *from = t->start.of;
-    const deq_model *first = from ? model_of(x, from, e) : NULL;
+    const deq_model *first = from ? deq_expected_model(x, from, e) : NULL;
     deq_engine *engine = !from || first ? deq_app_engine(x->app, t->net, e) : NULL;
     deq_dataset *data = engine ? deq_app_data(x->app, t->data.data, e) : NULL;
     deq_model *model = data ? calloc(1, sizeof *model) : NULL;
@@ -71,7 +69,7 @@ static deq_model *new_model(deq_expected *x, const deq_train_spec *t, deq_error 
     return deq_app_keep(x->app, model, e) ? model : NULL;
 }
 
-static deq_model *model_of(deq_expected *x, const deq_train_spec *t, deq_error *e) {
+deq_model *deq_expected_model(deq_expected *x, const deq_train_spec *t, deq_error *e) {
     deq_model *kept = deq_app_kept(x->app, t);
     return kept ? kept : new_model(x, t, e);
 }
@@ -150,7 +148,7 @@ static bool seconds_of_step(deq_expected *x, const deq_model *model, int64_t fro
 }
 
 bool deq_expected_train(deq_expected *x, const deq_train_spec *t, deq_error *e) {
-    const deq_model *model = model_of(x, t, e);
+    const deq_model *model = deq_expected_model(x, t, e);
     deq_dataset *data = model ? deq_app_data(x->app, t->data.data, e) : NULL;
     int64_t from, to;
     double seconds;
@@ -275,7 +273,7 @@ static bool find_against(deq_expected *x, const deq_experiment_spec *of, deq_att
         if (!a->against.model) continue;
         const deq_train_spec *t = deq_axes_train(x->app->manifest, of, a->against.model, at);
         if (!t) return deq_fail(e, DEQ_MODULE, "attack '%s': there is no model '%s'", a->name, a->against.model);
-        if (!(a->against.found = model_of(x, t, e))) return false;
+        if (!(a->against.found = deq_expected_model(x, t, e))) return false;
     }
     return true;
 }
@@ -286,7 +284,7 @@ bool deq_expected_found(deq_expected *x, const deq_experiment_spec *of, const de
     deq_dataset *data;
     *out = (deq_found){.value = v};
     if (!t) return deq_fail(e, DEQ_MODULE, "evaluation '%s': there is no model '%s'", v->name, v->model);
-    return (out->model = model_of(x, t, e)) && (data = deq_app_data(x->app, v->data.data, e)) &&
+    return (out->model = deq_expected_model(x, t, e)) && (data = deq_app_data(x->app, v->data.data, e)) &&
            deq_dataset_slice(data, &v->data, &out->from, &out->to, e) && find_against(x, of, v->attack, at, e) &&
            deq_app_known(x->app, out->model, v, &out->found, e);
 }

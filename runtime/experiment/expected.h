@@ -25,6 +25,8 @@ typedef struct deq_expected {
 
 bool deq_expected_open(deq_expected *x, deq_app *app, deq_error *e);
 void deq_expected_close(deq_expected *x);
+/* The net of the training run, with the parameters of the cache (cached), or those that training begins with. */
+deq_model *deq_expected_model(deq_expected *x, const deq_train_spec *t, deq_error *e);
 /* One training run, which the plan has not met before. */
 bool deq_expected_train(deq_expected *x, const deq_train_spec *t, deq_error *e);
 typedef struct deq_found { /* of an evaluation */

@@ -58,6 +58,52 @@ cp out first
 expect 0 '3 solves, 0 did not converge' eval_ 'net(quadrants.test[0..3])' -k "$checkpoint"
 ! grep -q 'initial ones' out || fail "the checkpoint is not used"
 [[ $(sed -n 2p out) != "$(sed -n 2p first)" ]] || fail "the checkpoint changes nothing"
+# what the cache has of the run that --set describes is the same net; another run is not there
+cp out taken
+expect 0 'those that deq run has trained' eval_ 'net(quadrants.test[0..3])' --set net.epochs=1
+[[ $(sed -n 2,4p out) == "$(sed -n 2,4p taken)" ]] || fail "the cache has another net than the checkpoint"
+expect 0 'initial ones' eval_ 'net(quadrants.test[0..3])' --set net.epochs=1 --fresh
+expect 64 'E0901' eval_ 'net(quadrants.test[0..3])' --set nett.epochs=1
+expect 0 'initial ones' eval_ 'net(random(1))' --set net.body.forward.max=1 --set net.body.forward.tol=0
+grep -q ' 1 steps each' out || fail "--set does not reach the net"
+expect 0 'f32\[3, 4, 24\]' eval_ 'states(net.body(quadrants.test[0..3]), 1..5)' -k "$checkpoint" -o states.npz
+expect 0 'f32\[3, 40\]' eval_ 'residuals(net(quadrants.test[0..3]), 1..41)' -k "$checkpoint" -o residuals.npz
+expect 0 'f32\[3\]' eval_ 'loss(cross_entropy, net(quadrants.test[0..3]))' -k "$checkpoint" -o loss.npz
+expect 0 '' eval_ 'net(quadrants.test[0..3])' -k "$checkpoint" -o logits.npz
+expect 0 '' eval_ 'states(net.body(quadrants.test[0..3]), 1..41)' -k "$checkpoint" -o all.npz
+expect 0 '' eval_ 'net.body(quadrants.test[0..3])' -k "$checkpoint" -o body.npz
+if "$python" -c 'import numpy' 2>/dev/null; then
+  "$python" -c '
+import numpy as n
+of = lambda name: n.load(name + ".npz")["value"]
+y = n.frombuffer(open("test-labels", "rb").read()[8:11], n.uint8)
+z = of("logits").astype(float)
+assert abs(of("loss") - (n.log(n.exp(z).sum(1)) - z[n.arange(3), y])).max() < 1e-5
+assert (of("all")[:, :4] == of("states")).all() and abs(of("all")[:, -1] - of("body")).max() < 1e-3
+r = of("residuals")
+assert r[:, 0].min() > 1e-3 and n.nanmin(r) < 1e-3 and n.isnan(r[:, -1]).all()
+n.savez("both.npz", input=n.load("logits.npz")["input"], target=y)
+n.savez("less.npz", input=n.load("logits.npz")["input"], target=y[:2])' || fail "states, residuals and losses are not what they should be"
+  expect 0 '' eval_ 'loss(cross_entropy, net(x))' --array x=both.npz -k "$checkpoint" -o again.npz
+  "$python" -c 'import numpy as n; assert (n.load("again.npz")["value"] == n.load("loss.npz")["value"]).all()' || fail "targets of a file are others"
+  expect 2 'E0803.*3 inputs and 2 targets' eval_ 'loss(cross_entropy, net(x))' --array x=less.npz
+fi
+expect 2 'E0208' eval_ 'states(net.body(quadrants.test[0]), 0..3)'
+expect 64 'NAME=FILE' eval_ 'net(x)' --array x
+# of a module, by its name with a point
+cp tiny.deq setup.deq
+cat >over.deq <<'D'
+import setup (net, quadrants)
+import std.metrics (accuracy)
+
+experiment over {
+  let clean = accuracy(net, quadrants.test)
+  table "T" { columns: [clean] }
+}
+D
+expect 0 'f32\[1, 4\]' "$DEQ" eval over.deq 'setup.net(random(1))'
+expect 0 'f32\[1, 24\]' "$DEQ" eval over.deq 'setup.net.body(random(1))'
+expect 0 'f32\[1, 2, 24\]' "$DEQ" eval over.deq 'states(setup.net.body(random(1)), 1..3)'
 expect 0 'f32\[1, 24\]' eval_ 'net.body(quadrants.test[2])' -k "$checkpoint"
 expect 0 'f32\[2, 1, 8, 8\]' eval_ 'gradient(cross_entropy, net(quadrants.train[0..2]))' -k "$checkpoint"
 expect 0 'f64\[1, 6\]' eval_ 'Body[8, 6](random(1))' --precision f64
