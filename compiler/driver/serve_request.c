@@ -17,6 +17,7 @@ typedef struct Served {
 static const Served all[] = {
 #define SERVED(name, verb, members, flags, doc) {#name, VERB_##verb, members, flags, doc},
 #define ALWAYS(flag)
+#define FORM(flag)
 #define PASSING(event)
 #include "serve.def"
 };
@@ -30,14 +31,23 @@ static const bool always[FLAG_COUNT] = {
 #include "serve.def"
 };
 
-static const char *const passing[] = {
+static const Flag forms[] = {
 #undef ALWAYS
-#undef PASSING
+#undef FORM
 #define ALWAYS(flag)
+#define FORM(flag) FLAG_##flag,
+#include "serve.def"
+};
+
+static const char *const passing[] = {
+#undef FORM
+#undef PASSING
+#define FORM(flag)
 #define PASSING(event) #event,
 #include "serve.def"
 #undef SERVED
 #undef ALWAYS
+#undef FORM
 #undef PASSING
 };
 
@@ -307,7 +317,10 @@ bool request_read(const char *line, size_t size, Request *r, deq_error *e) {
     r->name = s->name;
     add(r, joined("deq", "", "", "", ""));
     add(r, joined(cli_verbs[s->verb].name, "", "", "", ""));
-    if (cli_flags[FLAG_json].verbs & (1u << s->verb)) add(r, joined("--json", "", "", "", ""));
+    bool json = cli_flags[FLAG_json].verbs & (1u << s->verb);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        json = json && !json_object_get(r->message, cli_flags[forms[i]].name);
+    if (json) add(r, joined("--json", "", "", "", ""));
     if (!r->events && cli_flags[FLAG_quiet].verbs & (1u << s->verb)) add(r, joined("--quiet", "", "", "", ""));
     if (s->flags) add(r, joined(s->flags, "", "", "", ""));
     return add_members(r, s, e) && take_arrays(r, e) && add_arguments(r, s, e);

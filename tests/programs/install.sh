@@ -6,7 +6,7 @@ cp "$PROGRAMS/tiny.deq" .
 cmake --install "$(dirname "$DEQ")" --prefix "$WORK/usr" >out 2>&1 || fail "cmake --install"
 for file in bin/deq lib/deq/libdeq_backend.so lib/libdeqrt.a lib/libdeqrt.so include/deq/deq_runtime.h include/deq/deq_library.h \
   share/man/man1/deq.1 share/bash-completion/completions/deq share/zsh/vendor-completions/_deq \
-  share/fish/vendor_completions.d/deq.fish lib/pkgconfig/deq.pc lib/cmake/deq/deqConfig.cmake share/doc/deq/examples/quickstart.deq; do
+  share/fish/vendor_completions.d/deq.fish lib/pkgconfig/deq.pc lib/cmake/deq/deqConfig.cmake share/deq/python/deq/__init__.py share/doc/deq/examples/quickstart.deq; do
   [[ -s usr/$file ]] || fail "$file was not installed"
 done
 expect 0 '' usr/bin/deq check tiny.deq

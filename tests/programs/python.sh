@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The Python package that `deq build --python` makes, on numpy arrays and torch tensors, and installed by pip offline.
+# The Python package that `deq build --python` makes, on numpy arrays and torch tensors; the package deq; both installed by
+# pip offline.
 # Skipped without Debian's python3-numpy; what needs python3-torch, or python3-pip, is left out without it.
 source "$(dirname "$0")/lib.sh"
 python=/usr/bin/python3
@@ -28,6 +29,29 @@ fi
 "$python" -c 'import numpy as n; n.save("x.npy", n.random.default_rng(0).random((20, 1, 8, 8), n.float32)); n.save("y.npy", n.arange(20) % 4)'
 "$python" -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$SOURCE/examples/python/public_autoattack.py" || fail "public_autoattack.py is no Python"
 PYTHONPATH=package expect 0 '^signs *accuracy' "$python" "$SOURCE/examples/python/attack.py" "$checkpoint" weak 0.02 x.npy y.npy
+
+# deq itself from Python: runs, tables, records, expressions, what is refused; from its folder and installed by pip
+sed '/^experiment/,$d' tiny.deq >sweeps.deq
+cat >>sweeps.deq <<'D'
+experiment e {
+  sweep how in [a: implicit(), b: jfb()]
+  sweep k in 1..4
+  let robust = accuracy(net, quadrants.test under pgd(radius: 0.02, step: 0.01, iterations: k) with { gradient: how })
+  let best = argmin(robust, over: k)
+
+  table "t" {
+    rows: [k, how]
+    columns: [robust, best]
+  }
+}
+D
+cp -r "$SOURCE/runtime/python" client
+client=client
+if has pip; then
+  expect 0 'Successfully installed deq' "$python" -m pip install --no-index --disable-pip-version-check --root-user-action ignore --target installed ./client
+  client=installed
+fi
+PYTHONPATH=$client DEQ=$DEQ expect 0 'check_version' "$python" "$SOURCE/tests/python/test_deq.py"
 
 # installed without a network, by pip's own rules; made again over what is there, and never over what deq did not make
 if has pip; then
