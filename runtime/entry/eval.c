@@ -32,6 +32,33 @@ static bool room(const Evaluation *v, int64_t elements, void **out, deq_error *e
 }
 
 /* ---- inputs ---- */
+static bool same_shape(const deq_shape *a, const deq_shape *b) {
+    return a->rank == b->rank && !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim);
+}
+
+static void print_target(const deq_target *t, char *out, size_t size) {
+    if (t->labels)
+        snprintf(out, size, "label[%" PRId64 "]", t->labels);
+    else
+        deq_shape_print(&t->shape, out, size);
+}
+
+/* Whether the net takes the examples as they are; their targets count only where a loss does. */
+static bool fits(const Evaluation *v, const deq_data_spec *spec, deq_error *e) {
+    const deq_net_spec *net = v->net->net;
+    const deq_target *a = &spec->target, *b = &net->target;
+    char have[128], want[128];
+    deq_shape_print(&spec->input, have, sizeof have);
+    deq_shape_print(&net->input, want, sizeof want);
+    if (!same_shape(&spec->input, &net->input))
+        return deq_fail(e, DEQ_DATA_SHAPE, "an example of '%s' is %s, an input of '%s' is %s", spec->name, have,
+                        net->name, want);
+    if (!v->what->loss || (a->labels == b->labels && (a->labels || same_shape(&a->shape, &b->shape)))) return true;
+    print_target(a, have, sizeof have);
+    print_target(b, want, sizeof want);
+    return deq_fail(e, DEQ_DATA_SHAPE, "a target of '%s' is %s, one of '%s' is %s", spec->name, have, net->name, want);
+}
+
 static bool from_data(Evaluation *v, deq_error *e) {
     const deq_eval *w = v->what;
     const deq_manifest *m = v->net->manifest;
@@ -43,8 +70,7 @@ static bool from_data(Evaluation *v, deq_error *e) {
             e, DEQ_ARGUMENT,
             "'%s' is no data that the compiled net comes with: name a training run, or take random(n) or a file",
             w->data);
-    if (spec->input.elements != v->net->net->input.elements)
-        return deq_fail(e, DEQ_DATA_SHAPE, "an example of '%s' is no input of '%s'", w->data, v->net->net->name);
+    if (!fits(v, spec, e)) return false;
     deq_dataset *d = deq_dataset_new(spec, NULL, e);
     int64_t from = 0, to = 0;
     const deq_slice slice = {.data = spec, .test = w->test, .from = w->from, .to = w->to < 0 ? w->from + 1 : w->to};

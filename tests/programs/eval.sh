@@ -115,6 +115,36 @@ for text in 'Body[8, 4](random(1))' 'Body[8,4]( random(1))'; do # the draw is th
 done
 expect 0 'and 12 more' eval_ 'net(quadrants.test[0..20])'
 
+# ---- data of another net: its examples and, for a gradient, its targets are those of the net, axis by axis ----
+cat >>tiny.deq <<'D'
+data folded: (f32[8, 8, 1], label[4]) = idx("train-images", "train-labels", "test-images", "test-labels")
+data few: (f32[1, 8, 8], label[6]) = idx("train-images", "train-labels", "test-images", "test-labels")
+data same: (f32[1, 8, 8], f32[1, 8, 8]) = idx("train-images", "train-images", "test-images", "test-images")
+layer Folded(image: f32[8, 8, 1]) -> f32[4] {
+  use head = Dense[64, 4]
+  return image |> flatten |> head
+}
+layer Six(image: f32[1, 8, 8]) -> f32[6] {
+  use head = Dense[64, 6]
+  return image |> flatten |> head
+}
+layer Scale(image: f32[1, 8, 8]) -> f32[1, 8, 8] {
+  param w: f32[1, 8, 8] = zeros()
+  return w * image
+}
+train of_folded = Folded on folded.train { loss: cross_entropy; optimise: adam(rate: 1e-2); batch: 32; epochs: 1 }
+train of_few = Six on few.train { loss: cross_entropy; optimise: adam(rate: 1e-2); batch: 32; epochs: 1 }
+train of_same = Scale on same.train { loss: mean_squared_error; optimise: adam(rate: 1e-2); batch: 32; epochs: 1 }
+D
+sed -i 's/^import std.losses .*/import std.losses (cross_entropy, mean_squared_error)/' tiny.deq
+expect 0 '' eval_ 'gradient(mean_squared_error, of_same(same.test[0]))'
+expect 2 "E0803.*target of 'quadrants' is label\[4\], one of 'Scale' is \[1, 8, 8\]" \
+  eval_ 'gradient(mean_squared_error, of_same(quadrants.test[0..60]))'
+expect 0 '' eval_ 'gradient(cross_entropy, of_few(few.test[0]))'
+expect 2 "E0803.*example of 'folded' is \[8, 8, 1\], an input of 'Net' is \[1, 8, 8\]" eval_ 'net(folded.test[0])'
+expect 2 "E0803.*target of 'few' is label\[6\], one of 'Net' is label\[4\]" eval_ 'gradient(cross_entropy, net(few.test[0]))'
+expect 0 '' eval_ 'net(few.test[0])'
+
 # ---- what it refuses ----
 expect 64 'EXPR is missing' "$DEQ" eval tiny.deq
 expect 64 'a constant takes no --output' eval_ '1 / 2' -o number.npz
