@@ -46,6 +46,7 @@ typedef struct deq_evaluation {   /* of one model on one slice */
     deq_interval interval; /* of its value */
     deq_record *records;   /* by example; freed by deq_evaluation_free */
     deq_key key;           /* of its journal */
+    deq_slice slice;       /* the examples: to is their end */
     char *attacked;        /* the attack by name; NULL: none */
     char *trained;         /* the name under which the training used the same attack, where it differs; else NULL */
     int64_t attacks_run, attacks_found; /* of each example and joined attack: run, or found from another evaluation */
@@ -168,6 +169,9 @@ void deq_evaluation_free(deq_evaluation *v);
 /* A row of statistics.def, spelled as in a script: "steps", "attack.converged"; NaN when there is nothing to count. */
 double deq_evaluation_statistic(const deq_evaluation *v, const char *what);
 json_t *deq_evaluation_attack_json(const deq_evaluation *v); /* all rows of the attack, as an object */
+/* Adds to the object where its records stand: journal, its key, and slice, {data, split, from, to}, the examples of it that
+ * were meant.  A journal has those of every slice that was ever evaluated. */
+void deq_evaluation_members(const deq_evaluation *v, json_t *out);
 /* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
 const char *deq_value_defence(const deq_value_spec *value);
 /* How many examples of an evaluation the journal has; the nets that its attack asks have been found. */

@@ -209,6 +209,14 @@ json_t *deq_evaluation_attack_json(const deq_evaluation *v) {
     return out;
 }
 
+void deq_evaluation_members(const deq_evaluation *v, json_t *out) {
+    const deq_slice *s = &v->slice;
+    json_object_set_new(out, "journal", json_string(v->key));
+    json_object_set_new(out, "slice",
+                        json_pack("{s:s, s:s, s:I, s:I}", "data", s->data->name, "split", s->test ? "test" : "train",
+                                  "from", (json_int_t)s->from, "to", (json_int_t)s->to));
+}
+
 void deq_evaluation_free(deq_evaluation *v) {
     free(v->records);
     free(v->attacked);
@@ -504,6 +512,7 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
     deq_dataset *data = deq_app_data(app, v->data.data, e);
     if (!data || !deq_dataset_slice(data, &v->data, &from, &to, e)) return false;
     out->examples = to - from;
+    out->slice = (deq_slice){.data = v->data.data, .test = v->data.test, .from = from, .to = to};
     out->by_loss = !v->metric;
     out->share = is_share(model, v);
     out->records = malloc((size_t)out->examples * sizeof *out->records);

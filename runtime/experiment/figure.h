@@ -67,8 +67,8 @@ void deq_names_ticks(FILE *out, const deq_figure_names *n, const int *places, ch
 
 /* ---- figure_write.c ---- */
 void deq_figure_csv(FILE *out, const deq_figure *f);
-/* {figure, experiment, caption, points: [{coordinates, x, values: [{title, value, low, high, attack, journal, verdict,
- * reasons, checks, audited}]}]},
+/* {figure, experiment, caption, points: [{coordinates, x, values: [{title, value, low, high, attack, journal, slice,
+ * verdict, reasons, checks, audited}]}]},
  * sealed for the file `path`; free() it.  NULL: out of memory. */
 char *deq_figure_json(const deq_figure *f, const char *path);
 

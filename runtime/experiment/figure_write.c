@@ -128,7 +128,7 @@ static json_t *mark_json(const char *title, const deq_mark *m) {
                           deq_json_number(m->low), "high", deq_json_number(m->high));
     char *attack = deq_attack_text(m->evaluation);
     if (attack) json_object_set_new(o, "attack", json_string(attack));
-    if (m->evaluation) json_object_set_new(o, "journal", json_string(m->evaluation->key));
+    if (m->evaluation) deq_evaluation_members(m->evaluation, o);
     if (m->verdict.level) deq_verdict_members(&m->verdict, o);
     free(attack);
     return o;

@@ -113,7 +113,7 @@ static void lines_close(Lines *l) {
         free((void *)c->intervals);
         free((void *)c->verdicts);
         free((void *)c->bold);
-        free((void *)c->journals);
+        free((void *)c->evaluations);
         deq_sources_free(&c->rests);
     }
     for (int k = 0; l->names && k < l->nnames; k++) free(l->names[k]);
@@ -171,15 +171,15 @@ static bool make_line(Lines *l, int cell, int *at) {
     deq_verdict *verdicts = calloc(n, sizeof *verdicts);
     char **attacks = calloc(n, sizeof *attacks);
     bool *bold = calloc(n, sizeof *bold);
-    const char **journals = calloc(n, sizeof *journals);
+    const deq_evaluation **evaluations = calloc(n, sizeof(deq_evaluation *));
     *out = (deq_table_cell){.coordinates = coordinates,
                             .values = values,
                             .intervals = intervals,
                             .attacks = attacks,
                             .verdicts = verdicts,
                             .bold = bold,
-                            .journals = journals};
-    if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold || !journals) return false;
+                            .evaluations = evaluations};
+    if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold || !evaluations) return false;
     for (int k = 0, used; k < l->nnames; k++)
         if (!(coordinates[k] = deq_axes_text(l->g->x, l->axes, l->naxes, l->starts[k], at, &used))) return false;
     for (int c = 0; c < l->ncolumns; c++) {
@@ -190,7 +190,7 @@ static bool make_line(Lines *l, int cell, int *at) {
         intervals[c] = of->interval;
         verdicts[c] = of->verdict;
         attacks[c] = deq_attack_text(of->evaluation);
-        journals[c] = of->evaluation ? of->evaluation->key : NULL;
+        evaluations[c] = of->evaluation;
         bold[c] = is_bold(l, spec->value, at, of->value);
         if (l->columns[c].examples < of->examples) l->columns[c].examples = of->examples;
     }

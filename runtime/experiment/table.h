@@ -15,7 +15,7 @@ typedef struct deq_table_cell {     /* one line: a place on the axes of the tabl
     char *const *attacks;           /* one per column: what it is under, by name; NULL: no attack */
     const deq_verdict *verdicts;    /* one per column; DEQ_UNJUDGED where it is no evaluation under an attack */
     const bool *bold;               /* one per column; NULL: none */
-    const char *const *journals;    /* one per column: key of the evaluation that it is; NULL: it is computed */
+    const deq_evaluation *const *evaluations; /* one per column: that it is; NULL: it is computed */
 } deq_table_cell;
 
 typedef struct deq_table_column {
@@ -52,7 +52,7 @@ bool deq_table_first(const deq_table *t, int cell); /* whether it is the first o
 void deq_table_csv(FILE *out, const deq_table *t);
 /* For \\usepackage{booktabs}; values that are spread over sweeps have a head of two lines. */
 void deq_table_latex(FILE *out, const deq_table *t);
-/* {table, experiment, cells: [{coordinates, values: [{title, value, low, high, attack, journal, verdict, reasons,
- * checks, audited}]}]}, sealed (seal.h) for the file `path`; free() it.  NULL: out of memory. */
+/* {table, experiment, cells: [{coordinates, values: [{title, value, low, high, attack, journal, slice, verdict,
+ * reasons, checks, audited}]}]}, sealed (seal.h) for the file `path`; free() it.  NULL: out of memory. */
 char *deq_table_json(const deq_table *t, const char *path);
 #endif

@@ -15,7 +15,7 @@ static json_t *json_cell(const deq_table *t, const deq_table_cell *cell) {
         if (t->columns[c].names && !isnan(cell->values[c]))
             json_object_set_new(o, "name", json_string(t->columns[c].names[(int)cell->values[c]]));
         if (cell->attacks[c]) json_object_set_new(o, "attack", json_string(cell->attacks[c]));
-        if (cell->journals[c]) json_object_set_new(o, "journal", json_string(cell->journals[c]));
+        if (cell->evaluations[c]) deq_evaluation_members(cell->evaluations[c], o);
         if (v->level) deq_verdict_members(v, o);
         json_array_append_new(values, o);
     }

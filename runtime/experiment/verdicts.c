@@ -33,10 +33,11 @@ static json_t *coordinates_json(const deq_experiment_spec *x, const deq_array_sp
 
 static json_t *cell_json(const deq_arrays *g, const deq_array_spec *a, const deq_cell *c, const int *at) {
     char *attack = deq_attack_text(c->evaluation);
-    json_t *value = json_pack("{s:s, s:o, s:o, s:o, s:s*, s:s}", "title", a->name, "value", deq_json_number(c->value),
-                              "low", deq_json_number(c->interval.low), "high", deq_json_number(c->interval.high),
-                              "attack", attack, "journal", c->evaluation->key);
+    json_t *value =
+        json_pack("{s:s, s:o, s:o, s:o, s:s*}", "title", a->name, "value", deq_json_number(c->value), "low",
+                  deq_json_number(c->interval.low), "high", deq_json_number(c->interval.high), "attack", attack);
     free(attack);
+    deq_evaluation_members(c->evaluation, value);
     deq_verdict_members(&c->verdict, value);
     return json_pack("{s:o, s:[o]}", "coordinates", coordinates_json(g->x, a, at), "values", value);
 }

@@ -2,7 +2,8 @@
  * others are computed from.
  *
  * needs: every array has been made.  Writes EXPERIMENT-verdicts.json, where something was attacked: {experiment, cells:
- * [{coordinates, values: [{title, value, low, high, attack, journal, verdict, reasons, checks, audited}]}]}, sealed. */
+ * [{coordinates, values: [{title, value, low, high, attack, journal, slice, verdict, reasons, checks, audited}]}]},
+ * sealed. */
 #ifndef DEQ_RUNTIME_VERDICTS_H
 #define DEQ_RUNTIME_VERDICTS_H
 #include "arrays.h"

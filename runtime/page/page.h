@@ -12,7 +12,8 @@
 /* Writes the page of `folder` to `path`; NULL: report.html in the folder.  An exit code (app.h). */
 int deq_app_page(const char *folder, const char *path, bool json);
 
-/* The cards of the evaluations in `folder` (card.c) as one JSON array; NULL: cards.json in the folder.  An exit code. */
+/* The cards of the evaluations in `folder` (card.c) as one JSON array; NULL: cards.json in the folder.  An exit code.  Needs
+ * the cache of the run as well: records stand in its journals. */
 int deq_app_cards(const char *folder, const char *path, bool json);
 
 /* ---- the parts of a page: each writes HTML ---- */

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define NEVER INFINITY
 #define MUCH 0.05       /* by which no accuracy may be too high */
@@ -180,6 +181,12 @@ static_assert(sizeof words / sizeof *words == DEQ_MASKED, "a level for each row 
 const char *const *const deq_verdict_words = words;
 
 const char *deq_verdict_name(deq_verdict_level level) { return level ? words[level - 1] : ""; }
+
+deq_verdict_level deq_verdict_named(const char *word) {
+    deq_verdict_level level = DEQ_MASKED;
+    while (level && (!word || strcmp(word, words[level - 1]) != 0)) level--;
+    return level;
+}
 
 static deq_verdict_level level_of(deq_check check, double number) { /* NaN is above nothing */
     return number > checks[check].masked ? DEQ_MASKED : number > checks[check].suspect ? DEQ_SUSPECT : DEQ_RELIABLE;

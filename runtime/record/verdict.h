@@ -57,6 +57,7 @@ deq_verdict deq_judge(const deq_judged *of);
 /* The number above which the check makes an evaluation suspect. */
 double deq_check_suspect(deq_check check);
 const char *deq_verdict_name(deq_verdict_level level); /* "masked" */
+deq_verdict_level deq_verdict_named(const char *word); /* DEQ_UNJUDGED: it is none, or NULL */
 /* The words of verdicts.def: at k, the name of level k + 1. */
 extern const char *const *const deq_verdict_words;
 const char *deq_check_name(deq_check check);

@@ -2,6 +2,7 @@
  * claims, and of those that stand in no table or figure. */
 #include "report.h"
 #include "seal.h"
+#include "verdict.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,17 +66,17 @@ static void put_table(FILE *out, const json_t *table) {
     }
 }
 
+static deq_verdict_level level_of(const json_t *value) { return deq_verdict_named(deq_json_text(value, "verdict")); }
+
 #define MOST_DOUBTS 12 /* at one place */
 
 void deq_report_doubts(FILE *out, const json_t *cells, const char *indent) {
-    static const char *const words[] = {"masked", "suspect"};
     size_t i, k;
     json_t *cell, *value;
     int count = 0;
-    for (size_t w = 0; w < sizeof words / sizeof *words; w++)
+    for (deq_verdict_level level = DEQ_MASKED; level > DEQ_RELIABLE; level--)
         json_array_foreach(cells, i, cell) json_array_foreach(json_object_get(cell, "values"), k, value) {
-            const char *verdict = json_string_value(json_object_get(value, "verdict"));
-            if (!verdict || strcmp(verdict, words[w]) != 0 || count++ >= MOST_DOUBTS) continue;
+            if (level_of(value) != level || count++ >= MOST_DOUBTS) continue;
             fputs(indent, out);
             put_value(out, cell, value);
         }
@@ -89,12 +90,10 @@ static void put_others(FILE *out, const json_t *others) {
     size_t i, k;
     json_t *cell, *value;
     json_array_foreach(cells, i, cell) {
-        json_array_foreach(json_object_get(cell, "values"), k, value) {
-            reliable += strcmp(deq_json_text(value, "verdict"), "reliable") == 0;
-        }
+        json_array_foreach(json_object_get(cell, "values"), k, value) { reliable += level_of(value) == DEQ_RELIABLE; }
     }
     deq_report_doubts(out, cells, "");
-    if (reliable) fprintf(out, "- %d are reliable.\n", reliable);
+    if (reliable) fprintf(out, "- %d are %s.\n", reliable, deq_verdict_name(DEQ_RELIABLE));
 }
 
 /* ---- claims ---- */

@@ -78,6 +78,7 @@ card() { # NAME FIELD [SIZE]: of the card of that evaluation
 for field in robust_acc name dataset clean_acc; do
   want=null
   [[ $field == robust_acc ]] && want=$(card seen robust_acc)
+  [[ $field == dataset ]] && want='"quadrants"' # of the evaluation: one of the two nets is trained on another
   for of in seen hidden 'drawn 0.02' 'drawn 0.03'; do
     read -r name size <<<"$of"
     [[ $(card "$name" $field $size) == "$want" ]] || fail "$field of $of is not $want"
@@ -88,11 +89,39 @@ for size in 0.02 0.03; do
   [[ $(card drawn verdict $size) == '"masked"' && $(card drawn eps $size) == "\"$size\"" ]] || fail "the verdict of a figure"
 done
 [[ $(card hidden verdict) == '"masked"' && $(card hidden attack_name) == '"weak'* ]] || fail "the verdict of what stands in neither"
-# without the file that has the verdict there is none
+# without the file that has the verdict there is no card, and that is said
 rm results/cards/figure-figure.json
-expect 0 ': 4 cards$' "$DEQ" report results/cards --card
-[[ $(grep -c '"verdict": null' results/cards/cards.json) == 2 && $(grep -c '"unreliable": true' results/cards/cards.json) == 4 ]] ||
-  fail "a card has a verdict of its own"
+expect 0 ': 2 cards$' "$DEQ" report results/cards --card
+[[ $(grep -c 'W0822.*has no card: the file with its verdict is not there' out) == 2 ]] || fail "nothing is said of the two that are not there"
+# ---- which examples: a journal has those of every slice that was evaluated, a card those of its value ----
+sed '/^experiment tiny {/,$d' tiny.deq >slices.deq
+cat >>slices.deq <<'END'
+attack mixed = sequence(pgd(radius: 0.03, step: 0.01, iterations: 1), pgd(radius: 0.02, step: 0.01, iterations: 1), pgd(radius: 0.05, step: 0.01, iterations: 1))
+experiment slices {
+  let clean = accuracy(net, quadrants.test)
+  let robust = accuracy(net, quadrants.test[10..40] under exact)
+  let several = accuracy(net, quadrants.test[0..20] under mixed)
+  table "slices" { columns: [clean, robust, several] }
+}
+END
+expect 0 '' "$DEQ" run slices.deq --quiet --set net.epochs=2
+expect 0 '^results/slices/cards.json: 2 cards$' "$DEQ" report results/slices --card
+cp results/slices/cards.json results/cards/cards.json # where card() looks
+want=$(awk -v v="$(cell results/slices/slices.csv 1 robust)" 'BEGIN { printf "\"%.2f\"", 100 * v }')
+[[ $(card robust examples) == 30 && $(card robust robust_acc) == "$want" ]] || fail "the card of 30 examples is not of these"
+[[ $(card robust clean_acc) == '"'* && $(card several clean_acc) == '"'* ]] || fail "no clean accuracy of a part of the examples"
+[[ $(card robust eps) == '"0.02"' && $(card several eps) == null ]] || fail "attacks of several radii have one"
+# of a journal that is damaged, gone, or another's there is no card, and that is said
+key=$(sed -n 's/.*"journal": "\([0-9a-f]*\)".*/\1/p' results/slices/slices-table.json | sed -n 2p)
+journal=$(find "$XDG_CACHE_HOME" -name "$key.journal")
+cp "$journal" kept.journal
+damage "$journal" $(($(stat -c %s "$journal") - 40))
+expect 0 "W0822.*the journal $key is damaged" "$DEQ" report results/slices --card
+grep -q "W0822.*'robust' of 'slices' has no card: of its 30 records [1-9][0-9]* are not in the journal" out || fail "missing records are not told"
+grep -q ': 1 cards$' out || fail "a card of a part of the records"
+rm "$journal"
+expect 0 "W0822.*'robust' of 'slices' has no card: the cache has no journal $key" "$DEQ" report results/slices --card
+mv kept.journal "$journal"
 # ---- what was changed is refused ----
 sed -i 's/reliable/masked/' results/tiny/tiny-table.json
 expect 3 'E0822.*tiny-table.json' "$DEQ" report results/tiny --card

@@ -285,12 +285,14 @@ static void test_table(void **state) {
     verdicts[0][0].numbers[DEQ_CHECK_margin] = -0.02;
     char jfb[] = "pgd7 through jfb()", exact[] = "pgd7 through implicit(gmres(tol: 1e-4, max: 30))";
     char *none[2] = {NULL, NULL}, *attacks[2][2] = {{jfb, NULL}, {exact, NULL}};
-    static const char *const journals[4][2] = {{"r0", NULL}, {"r1", NULL}, {"r2", NULL}, {NULL, NULL}};
+    static const deq_data_spec data = {.name = "d"};
+    static const deq_evaluation made = {.key = "r1", .slice = {.data = &data, .test = true, .from = 7, .to = 50}};
+    static const deq_evaluation *const whose[4][2] = {{&made, NULL}, {&made, NULL}, {&made, NULL}, {NULL, NULL}};
     const deq_table_cell measured[4] = {
-        {at[0], values[0], intervals[0], {"0", "k0", "r0", 1.5, 0.25, 0}, attacks[0], verdicts[0], NULL, journals[0]},
-        {at[1], values[1], intervals[1], {"1", "k1", "r1", 1.5, 0.25, 0}, attacks[0], verdicts[1], NULL, journals[1]},
-        {at[2], values[2], intervals[2], {"0", "k2", "r2", 1.5, 0.25, 0}, attacks[1], verdicts[2], NULL, journals[2]},
-        {at[3], values[3], intervals[3], {"1", "k3", "r3", 2, 0.5, 3}, none, verdicts[3], NULL, journals[3]}};
+        {at[0], values[0], intervals[0], {"0", "k0", "r0", 1.5, 0.25, 0}, attacks[0], verdicts[0], NULL, whose[0]},
+        {at[1], values[1], intervals[1], {"1", "k1", "r1", 1.5, 0.25, 0}, attacks[0], verdicts[1], NULL, whose[1]},
+        {at[2], values[2], intervals[2], {"0", "k2", "r2", 1.5, 0.25, 0}, attacks[1], verdicts[2], NULL, whose[2]},
+        {at[3], values[3], intervals[3], {"1", "k3", "r3", 2, 0.5, 3}, none, verdicts[3], NULL, whose[3]}};
     deq_table t = {"robustness", "e", axes, 2, rows, 1, columns, 2, true, measured, 4};
     char *text = NULL;
     size_t size;
@@ -348,6 +350,9 @@ static void test_table(void **state) {
     assert_true(json_is_null(json_object_get(json_array_get(json_object_get(cell, "values"), 1), "low")));
     assert_null(json_object_get(json_array_get(json_object_get(cell, "values"), 1), "verdict"));
     assert_string_equal(json_string_value(json_object_get(masked, "journal")), "r1");
+    json_t *slice = json_pack("{s:s, s:s, s:i, s:i}", "data", "d", "split", "test", "from", 7, "to", 50);
+    assert_true(json_equal(json_object_get(masked, "slice"), slice));
+    json_decref(slice);
     assert_null(json_object_get(json_array_get(json_object_get(cell, "values"), 1), "journal"));
     json_decref(json);
     free(text);
