@@ -93,7 +93,7 @@ bool pipe_net_tests(Pipe *p, const Module *main) {
         const Ast *d = main->unit->kids[k];
         Scope s = scope_of_module(p->elab, main);
         json_t *j = NULL;
-        if (d->kind == AST_TRAIN && (j = pipe_train(p, &s, d, false))) net_test(p, j);
+        if (d->kind == AST_TRAIN && (j = pipe_train(p, &s, d, false, &(TrainUse *){NULL}))) net_test(p, j);
         if (d->kind == AST_EXPERIMENT && (j = pipe_experiment(p, d))) {
             size_t array, train;
             json_t *a, *t;

@@ -306,7 +306,9 @@ static json_t *pipe_weights(Pipe *p, Scope *s, const Ast *given, const Net *net)
     return j;
 }
 
-static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char *called, bool in_cell) {
+/* Not always the last of p->uses: settings that are read behind it may have asked for runs of other modules. */
+static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char *called, bool in_cell,
+                                TrainUse **made) {
     Elab *e = p->elab;
     const Ast *settings = scope_settings(s, AST_SLOT(train, TRAIN, settings));
     Slice data, validate = {0};
@@ -384,7 +386,7 @@ static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char 
                NULL;
     TrainUse *use = arena_alloc(e->arena, sizeof *use);
     *use = (TrainUse){train, called, net, loss, in_cell, 0, kept};
-    *ARENA_PUSH(e->arena, p->uses, p->nuses, p->uses_cap) = use;
+    *ARENA_PUSH(e->arena, p->uses, p->nuses, p->uses_cap) = *made = use;
     json_t *j =
         json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "name", called, "net",
                   net->model->name, "data", data.json, "loss", loss, "batch", json_number(batch), "epochs",
@@ -404,8 +406,8 @@ static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char 
     return NULL;
 }
 
-json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell) {
-    return pipe_train_named(p, s, train, train->name, in_cell);
+json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell, TrainUse **made) {
+    return pipe_train_named(p, s, train, train->name, in_cell, made);
 }
 
 /* setup.net, by the last word of the module's path; two modules may end alike. */
@@ -423,19 +425,23 @@ const TrainUse *pipe_train_of_module(Pipe *p, const Ast *train) {
     if (!owner || owner == e->program->main) return NULL;
     Scope s = scope_of_module(e, owner);
     const Pipe before = *p; /* whatever is read now, this run is of no cell */
-    const Ast *asked = e->asked_net;
+    const Ast *asked = e->asked_net, *trained_against = e->trained_against;
+    const char *training = e->training;
+    TrainUse *made;
     p->in_cell = NULL;
     p->cell = NULL;
     e->asked_net = NULL;
     const char *name = name_in_module(p, owner, train);
-    json_t *j = pipe_train_named(p, &s, train, name, false);
+    json_t *j = pipe_train_named(p, &s, train, name, false, &made);
     p->in_cell = before.in_cell;
     p->cell = before.cell;
     e->asked_net = asked;
+    e->training = training;
+    e->trained_against = trained_against;
     if (!j) return NULL;
     json_array_append_new(p->trains, j);
     json_array_append_new(p->run, json_pack("{s:s}", "train", name));
-    return p->uses[p->nuses - 1];
+    return made;
 }
 
 /* ---- tests ---- */

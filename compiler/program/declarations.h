@@ -61,8 +61,8 @@ typedef struct Pipe {
 } Pipe;
 
 bool pipe_slice(Pipe *p, Scope *s, const Ast *e, Slice *out);
-/* A training run as JSON; it becomes known under its name.  NULL after an error. */
-json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell);
+/* A training run as JSON; it becomes known under its name, as *made.  NULL after an error. */
+json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell, TrainUse **made);
 /* A training run that a module beside the script has at its top level: made when its net is first asked for, once, and
  * called by the module's name, setup.net.  NULL: it is of the script itself or of an experiment, or there was an error. */
 const TrainUse *pipe_train_of_module(Pipe *p, const Ast *train);

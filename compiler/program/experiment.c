@@ -166,9 +166,9 @@ typedef struct Training {
 static json_t *train_cell(Experiment *x, void *context) {
     Training *t = context;
     Scope s = experiment_scope(x);
-    json_t *j = pipe_train(x->pipe, &s, t->ast, true);
+    TrainUse *use;
+    json_t *j = pipe_train(x->pipe, &s, t->ast, true, &use);
     if (!j) return NULL;
-    TrainUse *use = x->pipe->uses[x->pipe->nuses - 1];
     use->name = t->name;
     use->cell = experiment_cell(x, t->axes);
     json_object_set_new(j, "name", json_string(t->name));

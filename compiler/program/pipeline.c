@@ -53,7 +53,7 @@ static bool declarations(Pipe *p, json_t *manifest, Parts parts) {
         json_t *j = NULL;
         if (d->kind == AST_DEFENCE || d->kind == AST_DEFENCE_DEF) ok &= defence_check(&s, d);
         if (d->kind == AST_TRAIN && parts.kinds & ELAB_RUN) {
-            j = pipe_train(p, &s, d, false);
+            j = pipe_train(p, &s, d, false, &(TrainUse *){NULL});
             if (j)
                 json_array_append_new(p->trains, j),
                     json_array_append_new(p->run, json_pack("{s:s}", "train", d->name));

@@ -63,9 +63,13 @@ static const char *const program =
     "}\n"
     "test \"agrees\" { check: gradcheck(Body[6, 4], directions: 3, tol: 1e-5) }\n";
 
-static deq_manifest *build(Parsed *p, bool tests) {
-    PipelineOptions o = {
-        .layout = {.real_bytes = 4, .panel = 16}, .name = "them", .target = "generic", .options = "", .tests = tests};
+static deq_manifest *build_asked(Parsed *p, bool tests, const char *const *asked) {
+    PipelineOptions o = {.layout = {.real_bytes = 4, .panel = 16},
+                         .name = "them",
+                         .target = "generic",
+                         .options = "",
+                         .tests = tests,
+                         .asked = asked};
     Unit *unit = pipeline_build(p->program, &o);
     if (!unit) fail_msg("%s", messages(p));
     deq_module *module = arena_alloc(p->arena, sizeof *module);
@@ -104,6 +108,8 @@ static deq_manifest *build(Parsed *p, bool tests) {
         }
     return m;
 }
+
+static deq_manifest *build(Parsed *p, bool tests) { return build_asked(p, tests, NULL); }
 
 static void a_training_run(void **state) {
     (void)state;
@@ -278,8 +284,107 @@ static void hashes(void **state) {
     arena_free(kept);
 }
 
+/* ---- nets of modules, asked for where a run's own settings are read ---- */
+static const char *const shared =
+    "import std.layers (Dense)\n"
+    "import std.losses (cross_entropy)\n"
+    "import std.optimisers (sgd)\n"
+    "import std.data (fashion_mnist)\n"
+    "data fashion: (f32[1, 28, 28], label[10]) = fashion_mnist()\n"
+    "attack rounds(x: f32[..S], y: label[K]; n: int, size: f32) {\n"
+    "  state a = x\n"
+    "  repeat 2 * n {\n"
+    "    a = a + size * sign(gradient(loss, at: a))\n"
+    "  }\n"
+    "  return a\n"
+    "}\n"
+    "layer Net[H = 4](image: f32[1, 28, 28]) -> f32[10] {\n"
+    "  use a = Dense[784, H]\n"
+    "  use b = Dense[H, 10]\n"
+    "  return image |> flatten |> a |> b\n"
+    "}\n"
+    "train net = Net on fashion.train { loss: cross_entropy; optimise: sgd(rate: 0.1); epochs: 1; "
+    "attack: rounds(n: 1, size: 0.1) }\n";
+
+static Parsed parse_modules(const char *main, const OpenText *modules, uint32_t n) {
+    Parsed p = {.arena = arena_new()};
+    OpenText texts[4] = {{"/nowhere/test.deq", main}};
+    p.diags = diags_new(p.arena);
+    for (uint32_t k = 0; k < n; k++) texts[k + 1] = modules[k];
+    p.program = program_load_open(p.arena, p.diags, texts[0].path, texts, n + 1, NULL, 0);
+    if (diags_errors(p.diags) || !program_resolve(p.program) || !program_check(p.program))
+        fail_msg("the program is wrong:\n%s", messages(&p));
+    return p;
+}
+
+/* The run that is being made is not the last one there is, where its settings ask for a net of a module. */
+static void a_setting_asks_for_a_net(void **state) {
+    (void)state;
+    static const char *const settings[] = {"clip: norm(m.net.parameters / 1000)",
+                                           "rates: { a: m.net.parameters / 1e5 }"};
+    Arena *kept = arena_new();
+    for (int k = 0; k < 2; k++) {
+        Parsed p = parse_modules(CAPTURE(kept, out,
+                                         fprintf(out,
+                                                 "import m\n"
+                                                 "import std.losses (cross_entropy)\n"
+                                                 "import std.metrics (accuracy)\n"
+                                                 "import std.optimisers (adam)\n"
+                                                 "experiment e {\n"
+                                                 "  train b = m.Net on m.fashion.train { loss: cross_entropy; "
+                                                 "optimise: adam(rate: 1e-3); epochs: 1; %s }\n"
+                                                 "  let a = accuracy(b, m.fashion.test)\n"
+                                                 "  let c = accuracy(m.net, m.fashion.test)\n"
+                                                 "  table \"t\" { columns: [a, c] }\n"
+                                                 "}\n",
+                                                 settings[k])),
+                                 &(OpenText){"/nowhere/m.deq", shared}, 1);
+        deq_manifest *m = build(&p, false);
+        assert_int_equal(m->ntrains, 1);
+        assert_string_equal(m->trains[0].name, "m.net");
+        assert_string_equal(array_named(m->run[1].experiment, "b")->trains[0].name, "b");
+        assert_string_equal(array_named(m->run[1].experiment, "a")->values[0].model, "b");
+        assert_string_equal(array_named(m->run[1].experiment, "c")->values[0].model, "m.net");
+        deq_manifest_free(m);
+        parsed_free(&p);
+    }
+    arena_free(kept);
+}
+
+static double scalar_of(const deq_train_spec *t, const char *name) {
+    for (int k = 0; k < t->attack->nscalars; k++)
+        if (strcmp(t->attack->scalars[k].name, name) == 0) return t->attack->scalars[k].value;
+    fail_msg("the attack of '%s' has no '%s'", t->name, name);
+    return 0;
+}
+
+/* What --set asks of a run's attack reaches it, though the attack's settings make another run on the way. */
+static void asked_of_an_attack(void **state) {
+    (void)state;
+    static const char *const program =
+        "import m\n"
+        "import std.losses (cross_entropy)\n"
+        "import std.optimisers (sgd)\n"
+        "train net = m.Net on m.fashion.train { loss: cross_entropy; optimise: sgd(rate: 0.1); epochs: 1; "
+        "attack: m.rounds(size: m.net.parameters / 1e6, n: 1) }\n";
+    static const char *const set[] = {"net.attack.n=5", NULL};
+    for (int k = 0; k < 2; k++) {
+        Parsed p = parse_modules(program, &(OpenText){"/nowhere/m.deq", shared}, 1);
+        deq_manifest *m = build_asked(&p, false, k ? set : NULL);
+        assert_string_equal(m->trains[1].name, "net");
+        assert_close("rounds of m.net", scalar_of(&m->trains[0], "n"), 1);
+        assert_close("rounds", scalar_of(&m->trains[1], "n"), k ? 5 : 1);
+        deq_manifest_free(m);
+        parsed_free(&p);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_training_run), cmocka_unit_test(arrays_of_an_experiment),
-                                       cmocka_unit_test(tests_alone), cmocka_unit_test(hashes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_training_run),
+                                       cmocka_unit_test(arrays_of_an_experiment),
+                                       cmocka_unit_test(tests_alone),
+                                       cmocka_unit_test(hashes),
+                                       cmocka_unit_test(a_setting_asks_for_a_net),
+                                       cmocka_unit_test(asked_of_an_attack)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
