@@ -184,6 +184,8 @@ bool link_shared(char *const *objects, int n, const char *out, char **error) {
     return ok;
 }
 
+#define PART "the-net.o" /* beside NAME.o: no net is called so */
+
 /* As in main.c: a linked gradient in C does not end the program without a word. */
 #define GUARD                                                                                                          \
     "void deq_guard_exit(int);\n"                                                                                      \
@@ -191,7 +193,7 @@ bool link_shared(char *const *objects, int n, const char *out, char **error) {
     "void _Exit(int status) { deq_guard_exit(status); for (;;); }\n"
 
 static bool link_program_in(Room *room, const Object *object, const LinkExtras *extras, char *runtime, char **error) {
-    char *source = room_path(room, "main.c"), *part = room_path(room, "net.o"), *made = room_path(room, "program");
+    char *source = room_path(room, "main.c"), *part = room_path(room, PART), *made = room_path(room, "program");
     char *body = text_of("%s" MARK GUARD "extern const char deq_module[];\nint deq_main(const void *, int, char **);\n"
                          "int main(int argc, char **argv) {\n    offer(deq_module);\n"
                          "    return deq_main(deq_module, argc, argv);\n}\n",
@@ -222,7 +224,7 @@ bool link_program(const Object *object, const LinkExtras *extras, const char *ou
  * deq_module becomes local.  No path of this machine stays in it: the same script gives the same bytes. */
 static bool link_merged(Room *room, const Object *object, const LinkExtras *extras, const char *definitions,
                         char *merged, char **error) {
-    char *source = room_path(room, "main.c"), *part = room_path(room, "net.o");
+    char *source = room_path(room, "main.c"), *part = room_path(room, PART);
     char *body = text_of("%s" MARK "extern const char deq_module[];\n%s", extras->source, definitions);
     bool ok = write_part(source, body, strlen(body), error) && write_part(part, object->bytes, object->size, error);
     free(body);

@@ -62,6 +62,8 @@ echo 'int main(void) { setup_net_ctx *net = setup_net_new(NULL); return net ? se
 sed -i '1i #include <stddef.h>' over.c
 cc "${strict[@]}" -I lib over.c lib/libsetup_net.so -Wl,-rpath,"$PWD/lib" -o over || fail "the header of setup.net does not compile"
 expect 0 '' ./over
+# a net that is called net: the files that make the library are called otherwise
+expect 0 'libnet.so' "$DEQ" build setup.deq --lib --net net -o lib
 expect 0 'setup_net/__init__.py' "$DEQ" build --python over.package over.deq --net setup.net
 
 # ---- the program of the page ----

@@ -88,6 +88,37 @@ grep -q 'robust of net: a few: 0[.][0-9]*% of the attack.s adjoint solves' <(tai
 expect 0 'blind of net: 100% of the attack.s forward solves .*; their gradients were cut to zero' "$DEQ" run blind.deq -q --fresh
 checks=$((checks + 2))
 
+# statistics of an attack are those of its records, apart from the prediction's; also of several together
+sed 's/body |> head$/body |> head |> loud/; s/^layer Net(/fn loud(o: f32[4]) -> f32[4] = 400 * o\n\n&/; s/^experiment/attack both = sequence(weak, exact)\n\n&/
+  s/^  let robust = .*/&\n  let joined = accuracy(net, quadrants.test under both)/; s/columns: \[.*/columns: [COLUMNS]/' "$PROGRAMS/tiny.deq" >asked.deq
+names=(converged adjoint_converged zero_gradients lost_gradients gradients)
+columns=robust,joined,robust.converged
+for name in "${names[@]}"; do columns+=,robust.attack.$name,joined.attack.$name; done
+sed -i "s/COLUMNS/$columns/" asked.deq
+expect 0 '' "$DEQ" run asked.deq --set net.body.forward.max=7 --set 'exact.gradient=implicit(gmres(tol: 1.8e-4, max: 4))'
+asked=$(made)/tiny.csv
+IFS=';' read -r _ robust joined < <(cell "$asked" 1 journals)
+for value in robust joined; do
+  "$DEQ" journal "${!value}" --csv >records.csv
+  sum() { awk -F, -v column="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i; next } { n += $at } END { print n + 0 }' records.csv; }
+  while read -r name count of invert; do
+    awk -v have="$(cell "$asked" 1 "$value.attack.$name")" -v n="$(sum "$count")" -v of="$([[ $of == examples ]] && echo 200 || sum "$of")" -v invert="$invert" \
+      'BEGIN { want = invert ? 1 - n / of : n / of; exit !(of > 0 && have != "" && (have - want) ^ 2 < 1e-12) }' ||
+      fail "$value.attack.$name is '$(cell "$asked" 1 "$value.attack.$name")', the records have $(sum "$count") of $of"
+    checks=$((checks + 1))
+  done <<END
+converged attack_unconverged attack_solves 1
+adjoint_converged adjoint_unconverged adjoint_solves 1
+zero_gradients zero_gradients gradients 0
+lost_gradients lost_gradients gradients 0
+gradients gradients examples 0
+END
+done
+for name in converged adjoint_converged zero_gradients; do
+  awk -v v="$(cell "$asked" 1 "robust.attack.$name")" 'BEGIN { exit !(v > 0 && v < 1) }' || fail "robust.attack.$name is all or nothing: it tests nothing"
+done
+[[ $(cell "$asked" 1 robust.converged) != "$(cell "$asked" 1 robust.attack.converged)" ]] || fail "solves of the attack are those of the prediction"
+
 # a training says it of its attack, whose gradient is not its own
 expect 0 "W0912.*net: in the last epoch 100% of the attack.s adjoint solves .*tolerance; the gradients found were used as they were$" \
   "$DEQ" run "$PROGRAMS/tiny.deq" -q --set net.epochs=1 --set 'weak.gradient=implicit(gmres(tol: 1e-12, max: 1))' --results words
