@@ -7,6 +7,7 @@
 #include "engine.h"
 #include "penalty.h"
 #include "preload.h"
+#include "ranks.h"
 #include "verbs.h"
 #include "watch.h"
 #include <stdlib.h>
@@ -139,9 +140,14 @@ static int execute(const Cli *cli, Execution what) {
     options.profile = what == PROFILE;
     if (what == TEST && !cli->precision) options.f64 = true;
     if (what <= EXPORT && !cli->stops) options.elaborated = on_manifest, options.context = &run;
+    bool tells = true;
+    if (!deq_ranks_first()) deq_ranks_wait(); /* rank 0 compiles, and the others find it in the cache */
     int code = compile(&options, &c);
-    verb_diagnostics(cli, &c);
+    if (deq_ranks_first()) deq_ranks_wait();
+    deq_ranks_worst(code, &tells);
+    if (tells) verb_diagnostics(cli, &c);
     if (code == 0 && !cli->stops) code = load_linked(cli, &c);
+    code = deq_ranks_worst(code, &tells);
     if (code == 0 && !cli->stops) {
         run.source_text = c.program->main->source->text;
         code = apps[what] ? apps[what](c.module, &run) : adversarial(cli, c.module, &run);
@@ -151,17 +157,39 @@ static int execute(const Cli *cli, Execution what) {
     return code;
 }
 
-static int run_once(const Cli *cli) { return execute(cli, RUN); }
+/* One process, or all that mpirun or srun has started, of which rank 0 prints. */
+static int run_once(const Cli *cli) {
+    deq_error e = {0};
+    if (!deq_ranks_open(&e)) {
+        fprintf(stderr, "deq: error[%s]: %s\n", deq_failure_code(e.failure), e.text);
+        return deq_failure_exit(e.failure);
+    }
+    if (!deq_ranks_first() && !freopen("/dev/null", "w", stdout)) deq_ranks_stop(EXIT_INTERNAL);
+    const int code = execute(cli, RUN);
+    deq_ranks_close();
+    return code;
+}
+
+/* Those that would all do the same, and write it to the same files. */
+static int alone(const Cli *cli, Execution what) {
+    if (deq_ranks_launched() < 2) return execute(cli, what);
+    fputs("deq: this is work for one process: start it without mpirun or srun\n", stderr);
+    return EXIT_USAGE;
+}
 
 int verb_run(const Cli *cli) {
+    if (cli->watch && deq_ranks_launched() > 1) {
+        fputs("deq run: --watch is for one process: start it without mpirun or srun\n", stderr);
+        return EXIT_USAGE;
+    }
     if (!cli->examples || cli->json) return cli->watch ? watch(cli, run_once) : run_once(cli);
     fputs("deq run: --examples goes with --json\n", stderr);
     return EXIT_USAGE;
 }
-int verb_profile(const Cli *cli) { return execute(cli, PROFILE); }
-int verb_test(const Cli *cli) { return execute(cli, TEST); }
+int verb_profile(const Cli *cli) { return alone(cli, PROFILE); }
+int verb_test(const Cli *cli) { return alone(cli, TEST); }
 int verb_bench(const Cli *cli) {
-    if (!cli->compare) return execute(cli, BENCH);
+    if (!cli->compare) return alone(cli, BENCH);
     return deq_app_bench_compare(cli->compare, cli->files[0], &(deq_app_options){.json = cli->json});
 }
 
@@ -178,16 +206,19 @@ int verb_export(const Cli *cli) {
         fprintf(stderr, "deq export: %s\n", problem);
         return EXIT_USAGE;
     }
-    return cli->adversarial ? execute(cli, EXPORT) : deq_app_export(cli->files[0], cli->map, cli->output);
+    return cli->adversarial ? alone(cli, EXPORT) : deq_app_export(cli->files[0], cli->map, cli->output);
 }
 
 int verb_version(const Cli *cli) {
-    char *error = NULL;
+    char *error = NULL, ranks[1000];
     const Backend *backend = backend_get(&error);
+    const bool several = deq_ranks_plugin_found(ranks, sizeof ranks);
     if (cli->json) {
         const char *target = backend ? backend->target("native") : "";
-        printf("{\"version\": \"%s\", \"abi\": %d, \"library_abi\": %d, \"target\": \"%.*s\"}\n",
-               strchr(DEQ_VERSION, ' ') + 1, DEQ_ABI_VERSION, DEQ_LIBRARY_ABI, (int)strcspn(target, " "), target);
+        printf("{\"version\": \"%s\", \"abi\": %d, \"library_abi\": %d, \"target\": \"%.*s\", "
+               "\"ranks\": %s%s%s}\n",
+               strchr(DEQ_VERSION, ' ') + 1, DEQ_ABI_VERSION, DEQ_LIBRARY_ABI, (int)strcspn(target, " "), target,
+               several ? "\"" : "", several ? ranks : "null", several ? "\"" : "");
         free(error);
         return backend ? 0 : EXIT_INTERNAL;
     }
@@ -196,6 +227,7 @@ int verb_version(const Cli *cli) {
         printf("target %.*s\n", (int)strcspn(backend->target("native"), " "), backend->target("native"));
     else
         printf("%s\n", error);
+    printf("several processes: %s%s\n", several ? "by " : "not possible, ", ranks);
     free(error);
     return backend ? 0 : EXIT_INTERNAL;
 }

@@ -43,18 +43,43 @@ static bool attack_again(const Reading *r, const deq_attack_spec *a, const int64
     return ok;
 }
 
+/* Of the examples whose numbers are rows[0 .. *n) those that are known; the others are left in `rows`. */
+static bool take_known(const Reading *r, const deq_attacked *kept, int64_t *rows, int64_t *n, deq_error *e) {
+    const size_t count = (size_t)*n;
+    int64_t *ids = malloc(count * sizeof *ids), known = 0, left = 0;
+    bool *there = malloc(count * sizeof *there);
+    char *inputs = malloc(count * r->bytes);
+    deq_row_counts *counts = malloc(count * sizeof *counts);
+    const bool ok = (ids && there && inputs && counts) || deq_fail(e, DEQ_MEMORY, "out of memory for attacked inputs");
+    for (int64_t i = 0; ok && i < *n; i++) ids[i] = r->out->records[rows[i]].id;
+    if (ok) deq_attacked_get(kept, ids, *n, there, inputs, counts);
+    for (int64_t i = 0; ok && i < (int64_t)count; i++) {
+        char *to = (char *)r->out->attacked + (size_t)rows[i] * r->bytes;
+        if (there[i])
+            memcpy(to, inputs + (size_t)known++ * r->bytes, r->bytes);
+        else
+            rows[left++] = rows[i];
+    }
+    if (ok) *n = left;
+    free(ids);
+    free(there);
+    free(inputs);
+    free(counts);
+    return ok;
+}
+
 /* The examples that this attack, number `part` of those that are joined, has decided. */
 static bool read_part(const Reading *r, const deq_attack_spec *a, int part, deq_error *e) {
     const bool joined = r->value->attack->joined != NULL;
     int64_t *missing = malloc((size_t)(r->out->n + 1) * sizeof *missing), n = 0;
     if (!missing) return deq_fail(e, DEQ_MEMORY, "out of memory for the attacked inputs");
     deq_attacked *kept = deq_attacked_open(r->app, r->engine, r->model, r->value, a, r->fingerprint);
-    for (int64_t i = 0; i < r->out->n; i++) {
-        deq_row_counts counts;
-        const deq_record *record = &r->out->records[i];
-        if (joined && record->attack != part) continue;
-        if (!kept || !deq_attacked_get(kept, record->id, (char *)r->out->attacked + (size_t)i * r->bytes, &counts))
-            missing[n++] = i;
+    for (int64_t i = 0; i < r->out->n; i++)
+        if (!joined || r->out->records[i].attack == part) missing[n++] = i;
+    if (kept && n && !take_known(r, kept, missing, &n, e)) {
+        deq_attacked_close(kept);
+        free(missing);
+        return false;
     }
     deq_attacked_close(kept);
     const bool ok = !n || attack_again(r, a, missing, n, e);

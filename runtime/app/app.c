@@ -1,6 +1,7 @@
 #include "app_state.h"
 #include "output.h"
 #include "preload.h"
+#include "ranks.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@ static void say_refused(void *context, const char *text) {
 }
 
 bool deq_app_open(deq_app *app, const deq_module *module, const deq_app_options *options, deq_error *e) {
-    *app = (deq_app){.module = module, .options = options};
+    *app = (deq_app){.module = module, .options = options, .dealt = !options->plan};
     deq_reporter_open(&app->reporter, options->json, options->quiet);
     app->manifest = deq_manifest_read(module, e);
     if (!app->manifest) return false;
@@ -69,7 +70,9 @@ deq_dataset *deq_app_data(deq_app *app, const deq_data_spec *spec, deq_error *e)
 
 deq_engine *deq_app_engine(deq_app *app, const deq_net_spec *net, deq_error *e) {
     deq_engine **slot = &app->engines[net - app->manifest->nets];
-    if (!*slot) *slot = deq_engine_new(app->module, net, &(deq_engine_options){.threads = app->options->threads}, e);
+    if (!*slot)
+        *slot = deq_engine_new(app->module, net,
+                               &(deq_engine_options){.threads = app->options->threads, .dealt = app->dealt}, e);
     return *slot;
 }
 

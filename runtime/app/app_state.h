@@ -62,6 +62,7 @@ typedef struct deq_app {
     deq_shortfalls shortfalls; /* of the experiment that runs */
     deq_store store;
     bool store_warned;
+    bool dealt;           /* the work is dealt to all ranks, which make the same calls (ranks.h) */
     char *results;        /* folder of this script's results */
     deq_dataset **data;   /* by position in the manifest; opened when first used */
     deq_engine **engines; /* by position of the net; made when first used */

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "attacked.h"
 #include "output.h"
+#include "ranks.h"
 #include "rows.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@ typedef struct Head { /* of a row; the input follows */
 } Head;
 
 struct deq_attacked {
-    deq_rows *rows;
+    deq_rows *rows; /* NULL on the ranks that rank 0 tells what it knows */
     char *path;
     size_t row, input; /* bytes */
     char *block;       /* rows on their way to the file */
@@ -87,19 +88,17 @@ deq_attacked *deq_attacked_open(deq_app *app, deq_engine *engine, const deq_mode
     k->input = (size_t)model->spec->net->input.elements * (app->module->real_bits / 8);
     k->row = sizeof(Head) + ((k->input + 7) & ~(size_t)7);
     k->path = deq_store_path(&app->store, "attacked", key, "rows");
-    if (k->path) k->rows = open_rows(app, k, key, what);
+    if (k->path && deq_ranks_first()) k->rows = open_rows(app, k, key, what);
     json_decref(what);
-    if (k->rows) {
-        utimensat(AT_FDCWD, k->path, NULL, 0); /* used now */
-        return k;
-    }
+    if (k->rows) utimensat(AT_FDCWD, k->path, NULL, 0); /* used now */
+    if (deq_ranks_share_bool(k->rows != NULL)) return k;
     deq_attacked_close(k);
     return NULL;
 }
 
 void deq_attacked_close(deq_attacked *k) {
     if (!k) return;
-    deq_rows_close(k->rows);
+    if (k->rows) deq_rows_close(k->rows);
     char *end = k->added ? strrchr(k->path, '/') : NULL;
     if (end) {
         *end = 0;
@@ -121,22 +120,33 @@ static bool room(deq_attacked *k, int64_t n) {
     return true;
 }
 
-bool deq_attacked_get(const deq_attacked *k, int64_t id, void *input, deq_row_counts *counts) {
-    char *row = deq_rows_has(k->rows, id) ? malloc(k->row) : NULL;
-    Head head;
-    const bool ok = row && deq_rows_get(k->rows, id, row);
-    if (ok) {
+void deq_attacked_get(const deq_attacked *k, const int64_t *ids, int64_t n, bool *there, void *inputs,
+                      deq_row_counts *counts) {
+    char *row = k->rows ? malloc(k->row) : NULL;
+    int64_t known = 0;
+    for (int64_t i = 0; i < n; i++) {
+        there[i] = row && deq_rows_has(k->rows, ids[i]) && deq_rows_get(k->rows, ids[i], row);
+        if (!there[i]) continue;
+        Head head;
         memcpy(&head, row, sizeof head);
-        memcpy(input, row + sizeof head, k->input);
-        *counts = head.counts;
+        memcpy((char *)inputs + (size_t)known * k->input, row + sizeof head, k->input);
+        counts[known++] = head.counts;
     }
     free(row);
-    return ok;
+    deq_ranks_share(&known, sizeof known);
+    if (!known) { /* as most often; `there` may be another rank's wish */
+        memset(there, 0, (size_t)n * sizeof *there);
+        return;
+    }
+    deq_ranks_share(there, n * (int64_t)sizeof *there);
+    deq_ranks_share(inputs, known * (int64_t)k->input);
+    deq_ranks_share(counts, known * (int64_t)sizeof *counts);
 }
 
 void deq_attacked_keep(deq_attacked *k, const int64_t *ids, const void *inputs, size_t apart,
                        const deq_row_counts *counts, int64_t n) {
     deq_error e = {0};
+    if (!k->rows) return;
     if ((deq_rows_count(k->rows) + n) * (int64_t)k->row > MOST_OF_ONE) return;
     if (!room(k, n)) return;
     for (int64_t i = 0; i < n; i++) {

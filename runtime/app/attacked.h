@@ -17,8 +17,10 @@ deq_attacked *deq_attacked_open(deq_app *app, deq_engine *engine, const deq_mode
                                 const deq_attack_spec *a, const char *fingerprint);
 /* Gives up what was not used for longest, where this run has added to the cache. */
 void deq_attacked_close(deq_attacked *k);
-/* The input (a dense row of the module's reals) and what the attack asked for it; false: it is not known. */
-bool deq_attacked_get(const deq_attacked *k, int64_t id, void *input, deq_row_counts *counts);
+/* Which of n examples are known: of these, one after the other, the inputs (dense rows of the module's reals) and what the
+ * attack asked for them.  There is room for all n. */
+void deq_attacked_get(const deq_attacked *k, const int64_t *ids, int64_t n, bool *there, void *inputs,
+                      deq_row_counts *counts);
 /* Those of n examples; inputs begin `apart` bytes after each other.  One that cannot be written is not kept. */
 void deq_attacked_keep(deq_attacked *k, const int64_t *ids, const void *inputs, size_t apart,
                        const deq_row_counts *counts, int64_t n);

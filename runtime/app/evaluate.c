@@ -6,7 +6,9 @@
 #include "training_log.h"
 #include "defence.h"
 #include "journal.h"
+#include "output.h"
 #include "random.h"
+#include "ranks.h"
 #include "signals.h"
 #include <math.h>
 #include <stdarg.h>
@@ -67,7 +69,7 @@ static bool on_progress(void *context, int64_t pass_done, int64_t pass) {
         s.left = elapsed / (double)done * (double)(total - done);
     }
     if (done < total) deq_report_step(&w->app->reporter, &s);
-    return !deq_interrupted();
+    return !deq_interrupted_here();
 }
 
 static int by_id(const void *a, const void *b) {
@@ -87,8 +89,9 @@ static int64_t row_of(const Watch *w, int64_t id) {
     return found->row;
 }
 
-/* Records of n examples, which came since the last ones. */
-static void on_records(void *context, const deq_record *made, int64_t n) {
+/* Records of n examples, which came since the last ones.  The journal of rank 0 takes those of all ranks; the others keep
+ * what they make until it has. */
+static void on_records(void *context, const deq_record *made, int64_t n, bool here) {
     Watch *w = context;
     const double now = deq_now();
     deq_record own[AT_ONCE];
@@ -99,7 +102,8 @@ static void on_records(void *context, const deq_record *made, int64_t n) {
             own[k].seconds = (float)((now - w->last) / (double)n);
             w->records[row_of(w, own[k].id)] = own[k];
         }
-        if (w->journal && !deq_journal_append(w->journal, own, count, &w->unwritten)) w->journal = NULL;
+        if (w->journal && (here || deq_ranks_first()) && !deq_journal_append(w->journal, own, count, &w->unwritten))
+            w->journal = NULL;
     }
     w->last = now;
     w->done += n;
@@ -322,7 +326,7 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
     free(attacked);
     if (watch.unwritten.failure != DEQ_OK) deq_store_give_up(&app->store, watch.unwritten.text);
     if (deq_interrupted())
-        return deq_fail(e, DEQ_INTERRUPTED,
+        return deq_fail(e, deq_interruption(),
                         "stopped during the evaluation '%s' of '%s'; the examples that were finished are kept in the "
                         "cache; run the same command again to go on",
                         v->name, model->label);
@@ -455,6 +459,40 @@ static json_t *about(deq_app *app, deq_engine *engine, const deq_model *model, c
     return what;
 }
 
+/* What ranks that are gone have left beside the journal KEY.journal: their records move there. */
+static void take_over(deq_journal *journal, const char *path, const deq_key key) {
+    char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
+    int n = 0;
+    if (slash) *slash = 0;
+    char **names = slash ? deq_files_ending(folder, ".ranks", &n) : NULL;
+    for (int i = 0; i < n; i++) {
+        char *of = strncmp(names[i], key, strlen(key)) ? NULL : deq_path_join(folder, names[i], NULL);
+        deq_error ignored = {0};
+        deq_journal *part = of ? deq_journal_read(of, &ignored) : NULL;
+        bool taken = part && !strcmp(deq_journal_key(part), key);
+        for (int64_t k = 0; taken && k < deq_journal_count(part); k++) {
+            const deq_record *r = deq_journal_at(part, k);
+            if (!deq_journal_find(journal, r->id)) taken = deq_journal_append(journal, r, 1, &ignored);
+        }
+        deq_journal_close(part);
+        if (of && (taken || !part)) unlink(of);
+        free(of);
+        free(names[i]);
+    }
+    free(names);
+    free(folder);
+}
+
+/* That of this rank, another than rank 0: begun anew, since rank 0 has taken over what stood in it. */
+static deq_journal *journal_of_rank(deq_app *app, const json_t *what, const deq_key key, char **path) {
+    char extension[40];
+    deq_error ignored = {0};
+    snprintf(extension, sizeof extension, "%d.ranks", deq_ranks_own());
+    *path = deq_store_path(&app->store, "journal", key, extension);
+    if (*path) unlink(*path);
+    return *path ? deq_journal_open(*path, key, what, &ignored) : NULL;
+}
+
 /* The journal of what the store knows of this evaluation; NULL: the store is not used.  One that is not what it should
  * be is refused and begun anew. */
 static deq_journal *journal_of(deq_app *app, const json_t *what, const deq_key key) {
@@ -467,6 +505,7 @@ static deq_journal *journal_of(deq_app *app, const json_t *what, const deq_key k
         unlink(path);
         j = deq_journal_open(path, key, what, &again);
     }
+    if (j) take_over(j, path, key);
     if (j && deq_journal_damaged(j))
         deq_store_refuse(&app->store, path, "it is damaged; the examples that are missing are made again");
     free(path);
@@ -482,15 +521,22 @@ static bool find_or_measure(deq_app *app, deq_engine *engine, const deq_model *m
     if (!data || !deq_dataset_fingerprint(data, v->data.test, fingerprint, e)) return false;
     json_t *what = about(app, engine, model, v, of, fingerprint);
     deq_store_key(what, key);
-    deq_journal *journal = journal_of(app, what, key);
+    char *own = NULL;
+    deq_journal *journal = deq_ranks_first() ? journal_of(app, what, key) : NULL;
     for (int64_t i = 0; i < of->n; i++) {
         const deq_record *r = journal ? deq_journal_find(journal, of->ids[i]) : NULL;
         of->records[i] = r ? *r : deq_record_empty(-1);
         found += r != NULL;
     }
+    deq_ranks_share(&found, sizeof found);
+    if (found) deq_ranks_share(of->records, of->n * (int64_t)sizeof *of->records);
     of->cached = found == of->n;
+    if (!of->cached && !deq_ranks_first()) journal = journal_of_rank(app, what, key, &own);
     bool ok = of->cached || measure(app, engine, model, v, journal, of, fingerprint, e);
+    if (!of->cached) deq_ranks_wait(); /* rank 0 has written the records of all */
     deq_journal_close(journal);
+    if (own) unlink(own);
+    free(own);
     json_decref(what);
     return ok;
 }

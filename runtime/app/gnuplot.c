@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "plot.h"
 #include "output.h"
+#include "ranks.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -109,7 +110,7 @@ static bool is_current(const deq_app *app, const char *stem, const char *suffix,
 }
 
 bool deq_plot_current(const deq_app *app, const char *stem, const char *suffix, const char *text, size_t size) {
-    return is_current(app, stem, suffix, png, 1, text, size);
+    return deq_ranks_share_bool(is_current(app, stem, suffix, png, 1, text, size));
 }
 
 /* How a picture of that format ends, but for line ends. */
@@ -167,7 +168,7 @@ bool deq_plot_draw_as(deq_app *app, const char *stem, const char *suffix, const 
     *drawn = ok && same_data && is_current(app, stem, suffix, formats, n, text, size);
     const bool current = *drawn;
     ok = ok && deq_output_write(script, text, size, e);
-    for (int i = 0; ok && !current && i < n; i++) {
+    for (int i = 0; ok && deq_ranks_first() && !current && i < n; i++) {
         ok = draw(app, script, name, formats[i], drawn, e);
         if (!*drawn) break; /* the others would fail alike */
     }

@@ -1,5 +1,6 @@
 /* keep.c - the parameters of the epoch that did best on the validation examples. */
 #include "keep.h"
+#include "ranks.h"
 #include "training_log.h"
 #include <math.h>
 #include <stdlib.h>
@@ -58,12 +59,16 @@ bool deq_best_resume(deq_best *k, const json_t *log, const char *partial) {
     deq_error ignored = {0};
     deq_checkpoint c = {.parameters = k->parameters, .key = k->key};
     char *path = file_beside(partial);
-    bool ok = path && deq_checkpoint_read(path, k->train->net, k->real_bits, true, &c, &ignored);
+    bool ok = path && deq_ranks_first() && deq_checkpoint_read(path, k->train->net, k->real_bits, true, &c, &ignored);
     /* The file may be ahead of the position: that epoch is made again, to the same bits. */
     if (ok) k->epoch = best(k, log);
     if (ok) deq_checkpoint_drop(&c);
     free(path);
-    return ok;
+    ok = deq_ranks_share_bool(ok);
+    if (!ok) return false;
+    deq_ranks_share(&k->epoch, sizeof k->epoch);
+    deq_ranks_share(k->parameters, k->bytes);
+    return true;
 }
 
 bool deq_best_take(const deq_best *k, void *parameters) {
@@ -74,7 +79,7 @@ bool deq_best_take(const deq_best *k, void *parameters) {
 
 void deq_best_drop(deq_best *k, const char *partial) {
     char *path = k->parameters && partial ? file_beside(partial) : NULL;
-    if (path) unlink(path);
+    if (path && deq_ranks_first()) unlink(path);
     free(path);
     free(k->parameters);
     k->parameters = NULL;

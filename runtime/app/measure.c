@@ -1,5 +1,6 @@
 /* measure.c - examples through the engine, attacks that are known left out, and the outcome of joined attacks. */
 #include "measure.h"
+#include "ranks.h"
 #include "signals.h"
 #include <math.h>
 #include <pthread.h>
@@ -98,12 +99,12 @@ typedef struct Pass {
 } Pass;
 
 /* A block of examples is ready. */
-static void on_finished(void *context, int64_t from, int64_t n, const void *inputs, size_t apart) {
+static void on_finished(void *context, int64_t from, int64_t n, const void *inputs, size_t apart, bool here) {
     Pass *p = context;
     for (int64_t i = from; i < from + n; i++) p->out[i] = record_of(&p->rows, i, p->index[i], p->spec != NULL);
     pthread_mutex_lock(&p->lock);
     if (p->kept) deq_attacked_keep(p->kept, p->index + from, inputs, apart, p->rows.attack + from, n);
-    if (p->complete && p->m->finished) p->m->finished(p->m->context, p->out + from, n);
+    if (p->complete && p->m->finished) p->m->finished(p->m->context, p->out + from, n, here);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -158,14 +159,18 @@ static bool split(Split *s, const deq_attacked *kept, size_t input, const int64_
     const size_t count = (size_t)n;
     *s = (Split){.index = malloc(count * sizeof *s->index), .place = malloc(count * sizeof *s->place)};
     if (kept) s->inputs = malloc(count * input), s->counts = malloc(count * sizeof *s->counts);
-    if (!s->index || !s->place || (kept && (!s->inputs || !s->counts))) return no_memory(n, e);
+    bool *there = calloc(count, sizeof *there);
+    if (!s->index || !s->place || !there || (kept && (!s->inputs || !s->counts))) {
+        free(there);
+        return no_memory(n, e);
+    }
     int64_t known = 0;
+    if (kept) deq_attacked_get(kept, index, n, there, s->inputs, s->counts);
     for (int64_t i = 0; i < n; i++) {
-        const bool there =
-            kept && deq_attacked_get(kept, index[i], s->inputs + (size_t)known * input, &s->counts[known]);
-        const int64_t at = there ? n - 1 - known++ : s->unknown++;
+        const int64_t at = there[i] ? n - 1 - known++ : s->unknown++;
         s->index[at] = index[i], s->place[at] = i;
     }
+    free(there);
     for (int64_t a = s->unknown, b = n - 1; a < b; a++, b--) { /* the known ones in the order of their inputs */
         const int64_t i = s->index[a], p = s->place[a];
         s->index[a] = s->index[b], s->place[a] = s->place[b];
@@ -179,7 +184,7 @@ static bool pass(const deq_measuring *m, const deq_attack_spec *spec, deq_attack
                  int64_t n, bool complete, deq_record *made, deq_error *e) {
     const int64_t from = known ? s->unknown : 0, count = known ? n - s->unknown : s->unknown;
     if (!count) return true;
-    if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped before %lld examples", (long long)count);
+    if (deq_interrupted()) return deq_fail(e, deq_interruption(), "stopped before %lld examples", (long long)count);
     Pass p = {.m = m,
               .engine = m->engine,
               .seed = m->seed,
@@ -214,7 +219,8 @@ static bool craft_on(const deq_measuring *m, deq_engine *engine, uint64_t seed, 
               .out = made,
               .inputs = inputs};
     if (!count) return true;
-    if (deq_interrupted()) return deq_fail(e, DEQ_INTERRUPTED, "stopped before %lld examples", (long long)s->unknown);
+    if (deq_interrupted())
+        return deq_fail(e, deq_interruption(), "stopped before %lld examples", (long long)s->unknown);
     if (!make_rows(&p.rows, s->unknown)) return no_memory(s->unknown, e);
     const bool ok = deq_app_override(engine, m->crafting, m->ncrafting, e) && run_pass(&p, s->unknown, NULL, e);
     if (ok && m->run) *m->run += s->unknown;
@@ -321,7 +327,7 @@ static bool measure_joined(const deq_measuring *m, const int64_t *index, int64_t
         ok = !count || measure_once(m, a, number, left, count, false, one, e);
         for (int64_t k = 0; ok && k < count; k++) join(&out[rows[k]], &one[k], number);
     }
-    if (ok && !deq_interrupted() && m->finished) m->finished(m->context, out, n);
+    if (ok && !deq_interrupted() && m->finished) m->finished(m->context, out, n, deq_ranks_first());
     free(one);
     free(left);
     free(rows);

@@ -21,7 +21,7 @@ typedef struct deq_measuring {
     /* Of each joined attack: where its inputs are found and kept, NULL: nowhere.  NULL: nothing is. */
     deq_attacked *const *attacked;
     /* Told of records as soon as they are complete, one call at a time; NULL: nobody. */
-    void (*finished)(void *context, const deq_record *records, int64_t n);
+    void (*finished)(void *context, const deq_record *records, int64_t n, bool here); /* here: made by this rank */
     int64_t *run,
         *found; /* attacks on an example that were run, and that were known, are added here; both NULL: nowhere */
 } deq_measuring;

@@ -1,6 +1,7 @@
 /* measure_gradients.c - gradients of the loss in the inputs under two modes, beside each other: cosine and relative error,
  * example by example. */
 #include "measure.h"
+#include "ranks.h"
 #include "reals.h"
 #include <math.h>
 #include <stdlib.h>
@@ -102,7 +103,7 @@ bool deq_measure_gradients(const deq_measuring *m, const int64_t *index, int64_t
         out[i] = r;
     }
     deq_engine_restore_settings(m->engine, token);
-    if (ok && m->finished) m->finished(m->context, out, n);
+    if (ok && m->finished) m->finished(m->context, out, n, deq_ranks_first());
     drop(&g);
     return ok;
 }

@@ -1,4 +1,5 @@
 #include "progress.h"
+#include "ranks.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ __attribute__((constructor)) static void note_start(void) { loaded_at = deq_now(
 double deq_since(void) { return deq_now() - loaded_at; }
 
 void deq_reporter_open(deq_reporter *r, bool json, bool quiet) {
+    if (!deq_ranks_first()) json = false, quiet = true; /* rank 0 says it */
     *r = (deq_reporter){
         .json = json, .quiet = quiet, .terminal = !json && !quiet && isatty(STDERR_FILENO), .noted = deq_now()};
     const char *term = r->terminal ? getenv("TERM") : NULL;
@@ -65,6 +67,7 @@ void deq_report_warning(deq_reporter *r, const char *code, const char *format, .
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
+    if (!deq_ranks_first()) return;
     if (r->json) {
         deq_report_event(r, "warning", json_pack("{s:s, s:s}", "code", code, "message", text));
         return;
@@ -85,6 +88,7 @@ void deq_report_error(deq_reporter *r, const deq_error *e) {
     }
     deq_report_clear(r);
     fflush(stdout);
+    if (!deq_ranks_first()) fprintf(stderr, "run: rank %d of %d:\n", deq_ranks_own(), deq_ranks_count());
     if (e->line)
         fprintf(stderr, "%s:%d: error[%s]: %s\n", e->source, e->line, code, e->text);
     else

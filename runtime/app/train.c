@@ -5,6 +5,7 @@
 #include "output.h"
 #include "own.h"
 #include "random.h"
+#include "ranks.h"
 #include "signals.h"
 #include "spectral.h"
 #include "training_run.h"
@@ -48,7 +49,7 @@ static deq_progress_state progress_of(const training_run *r, const deq_log_row *
 
 static bool not_interrupted(void *context, int64_t done, int64_t total) {
     (void)context, (void)done, (void)total;
-    return !deq_interrupted();
+    return !deq_interrupted_here();
 }
 
 static bool validate(training_run *r, deq_log_row *row, deq_error *e) {
@@ -172,7 +173,7 @@ static void finish(training_run *r, const char *finished) {
     memcpy(m->parameters, deq_engine_parameters(r->engine), (size_t)r->vector_bytes);
     m->seconds = training_elapsed(r);
     if (finished) training_write_finished(r, finished);
-    if (r->partial) unlink(r->partial);
+    if (r->partial && deq_ranks_first()) unlink(r->partial);
     deq_best_drop(&r->kept, r->partial);
     if (r->t->epochs) deq_report(&r->app->reporter, "%s: trained in %.1f s", m->label, m->seconds);
     deq_app_warn_training(r->app, r->engine, m);
@@ -305,12 +306,12 @@ static bool train(training_run *r, deq_error *e) {
     r->began = deq_now();
     bool ok = r->partial != NULL;
     if (!training_found(r, finished)) {
-        if (finished) deq_own_clear(finished);
+        if (finished && deq_ranks_first()) deq_own_clear(finished);
         ok = ok && prepare_loop(r, e);
         if (ok) {
             announce(r);
             training_resume(r);
-            if (r->in_cache) deq_own_clear(r->partial);
+            if (r->in_cache && deq_ranks_first()) deq_own_clear(r->partial);
             training_keep_good(r);
         }
         while (ok && r->epoch < r->t->epochs) ok = train_epoch(r, e);
@@ -357,7 +358,8 @@ deq_model *deq_app_train(deq_app *app, const deq_train_spec *t, const char *labe
     uint32_t token = r.engine ? deq_engine_save_settings(r.engine) : 0;
     ok = r.settings && prepare_run(&r, e) && deq_app_in_training(r.engine, t, e);
     if (ok) r.model->attack = deq_app_attack_name(r.app, r.engine, t->net, t->attack);
-    ok = ok && deq_app_train_key(app, t, first, r.engine, r.epoch_examples, r.model->key, e);
+    ok = ok && deq_app_train_key(app, t, first, r.engine, r.epoch_examples, r.model->key, e) &&
+         deq_ranks_agree("training (settings or data)", r.model->key, e);
     deq_model *known = NULL;
     for (int i = 0; ok && i < app->nmodels && !known; i++)
         if (!strcmp(app->models[i]->key, r.model->key)) known = app->models[i]; /* another cell trained the very same */

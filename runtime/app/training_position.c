@@ -2,6 +2,8 @@
  *
  * A checkpoint holds parameters, optimiser vectors, what else changes from step to step, the position and the sums of the
  * unfinished epoch, so that a resumed run ends with the same bits as one that was never stopped. */
+#include "signals.h"
+#include "ranks.h"
 #include "training_run.h"
 #include <stdlib.h>
 #include <string.h>
@@ -133,31 +135,48 @@ static void go_on(training_run *r, const deq_checkpoint *c, const training_vecto
                                (json_int_t)c->step));
 }
 
+/* The checkpoint of rank 0 on all ranks; false: it has none of this run. */
+static bool share_checkpoint(const training_run *r, bool found, deq_checkpoint *c, const training_vectors *v) {
+    if (!deq_ranks_share_bool(found)) return false;
+    c->state = deq_ranks_share_json(c->state);
+    deq_ranks_share(&c->epoch, sizeof c->epoch);
+    deq_ranks_share(&c->step, sizeof c->step);
+    deq_ranks_share(v->parameters, r->vector_bytes);
+    if (v->states) deq_ranks_share(v->states, r->state_bytes);
+    for (int i = 0; i < DEQ_VECTORS; i++)
+        if (v->more[i]) deq_ranks_share(v->more[i], r->more_bytes[i]);
+    return true;
+}
+
 void training_resume(training_run *r) {
-    if (r->app->options->fresh || access(r->partial, R_OK)) return;
+    const bool there = deq_ranks_first() && !access(r->partial, R_OK);
+    if (r->app->options->fresh || !deq_ranks_share_bool(there)) return;
     deq_error e = {0};
     training_vectors read = {0};
     if (make(r, &read)) {
         deq_checkpoint c = checkpoint_of(r, &read);
         memcpy(read.parameters, deq_engine_parameters(r->engine), (size_t)r->vector_bytes);
-        if (!deq_checkpoint_read(r->partial, r->t->net, (int)r->app->module->real_bits, true, &c, &e))
-            deq_report_warning(&r->app->reporter, "W0811", "%s; training starts anew", e.text);
-        else if (state_is_ours(r, c.state) && deq_best_resume(&r->kept, json_object_get(c.state, "log"), r->partial))
+        bool found = there && deq_checkpoint_read(r->partial, r->t->net, (int)r->app->module->real_bits, true, &c, &e);
+        if (there && !found) deq_report_warning(&r->app->reporter, "W0811", "%s; training starts anew", e.text);
+        found = found && state_is_ours(r, c.state);
+        if (share_checkpoint(r, found, &c, &read) &&
+            deq_best_resume(&r->kept, json_object_get(c.state, "log"), r->partial))
             go_on(r, &c, &read);
         deq_checkpoint_drop(&c);
-    }
+    } else
+        deq_ranks_stop(deq_failure_exit(DEQ_MEMORY)); /* the others wait for what this one cannot hold */
     drop(&read);
 }
 
 bool training_found(training_run *r, const char *path) {
-    if (!path || r->app->options->fresh || access(path, R_OK)) return false;
+    const bool there = deq_ranks_first() && path && !access(path, R_OK);
+    if (r->app->options->fresh || !deq_ranks_share_bool(there)) return false;
     deq_error e = {0};
     deq_checkpoint c = {.parameters = r->model->parameters, .key = r->model->key};
-    if (!deq_checkpoint_read(path, r->t->net, (int)r->app->module->real_bits, true, &c, &e)) {
-        deq_report_warning(&r->app->reporter, "W0811", "%s; training starts anew", e.text);
-        return false;
-    }
-    bool ours = state_is_ours(r, c.state);
+    const bool read = there && deq_checkpoint_read(path, r->t->net, (int)r->app->module->real_bits, true, &c, &e);
+    if (there && !read) deq_report_warning(&r->app->reporter, "W0811", "%s; training starts anew", e.text);
+    const training_vectors parameters = {.parameters = r->model->parameters};
+    const bool ours = share_checkpoint(r, read && state_is_ours(r, c.state), &c, &parameters);
     if (ours) {
         restore_state(r, c.state);
         r->model->seconds = r->before;
@@ -204,9 +223,9 @@ bool training_diverged(training_run *r, const char *what, deq_error *e) {
 bool training_interrupted(training_run *r, deq_error *e) {
     deq_error own = {0};
     if (!training_write(r, &own))
-        return deq_fail(e, DEQ_INTERRUPTED, "training of '%s' was stopped and could not be kept: %s", r->model->label,
-                        own.text);
-    return deq_fail(e, DEQ_INTERRUPTED,
+        return deq_fail(e, deq_interruption(), "training of '%s' was stopped and could not be kept: %s",
+                        r->model->label, own.text);
+    return deq_fail(e, deq_interruption(),
                     "training of '%s' was stopped after epoch %lld, %s %lld of %lld; all of it is kept in %s; run "
                     "the same command again%s to go on",
                     r->model->label, (long long)r->epoch, training_unit(r->t), (long long)r->step,

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "output.h"
 #include "names.h"
+#include "ranks.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -101,6 +102,10 @@ bool deq_output_replaceable(const char *path, const char *begins, size_t n, deq_
 bool deq_output_open(deq_output *out, const char *path, deq_error *e) {
     *out = (deq_output){.path = strdup(path)};
     if (!out->path) return deq_fail(e, DEQ_MEMORY, "out of memory for a path");
+    if (!deq_ranks_first()) { /* what it would write rank 0 does */
+        out->file = fopen("/dev/null", "w");
+        return out->file || deq_fail(e, DEQ_OUTPUT, "cannot write to /dev/null: %s", strerror(errno));
+    }
     char *folder = folder_of(path);
     bool there = folder && is_place_for_file(path, e) && deq_make_folders(folder, e);
     free(folder);
@@ -143,6 +148,11 @@ static int why_not(int fd) {
 static bool settle(deq_output *out, deq_error *e) {
     int reason = 0;
     errno = 0;
+    if (!out->temporary) { /* nothing is to be kept */
+        fclose(out->file);
+        out->file = NULL;
+        return true;
+    }
     if (fflush(out->file))
         reason = errno;
     else if (ferror(out->file))
@@ -158,10 +168,10 @@ static bool deq_output_commit_all(deq_output *outs, int n, deq_error *e) {
     bool ok = true;
     for (int i = 0; ok && i < n; i++) ok = settle(&outs[i], e);
     for (int i = 0; i < n; i++) {
-        if (ok && rename(outs[i].temporary, outs[i].path))
+        if (ok && outs[i].temporary && rename(outs[i].temporary, outs[i].path))
             ok = deq_fail(e, DEQ_OUTPUT, "cannot write '%s': %s", outs[i].path, strerror(errno));
         if (ok) {
-            sync_folder(outs[i].path);
+            if (outs[i].temporary) sync_folder(outs[i].path);
             forget(&outs[i]);
         } else {
             deq_output_abandon(&outs[i]);

@@ -3,6 +3,7 @@
  * A training step of a small net is four runs of the pool of some tens of microseconds, and waking a thread takes as
  * long as one of them.  So threads look for work, and for its end, for a moment before they sleep. */
 #include "parallel.h"
+#include "ranks.h"
 #include "signals.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -70,7 +71,7 @@ static void *worker_main(void *argument) {
 }
 
 int deq_threads(int threads) {
-    if (threads <= 0) threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (threads <= 0) threads = (int)sysconf(_SC_NPROCESSORS_ONLN) / deq_ranks_neighbours();
     return threads < 1 ? 1 : threads;
 }
 

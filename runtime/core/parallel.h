@@ -10,7 +10,7 @@ typedef struct deq_pool deq_pool;
 /* Task number `task`, on worker 0 .. threads-1; worker 0 is the thread that called deq_pool_run. */
 typedef void deq_task(void *context, int worker, int64_t task);
 
-/* The threads that a pool of so many has: <= 0 asks for one for each core. */
+/* The threads that a pool of so many has: <= 0 asks for one for each core; ranks on one machine share its cores. */
 int deq_threads(int threads);
 /* threads <= 0: one for each core.  NULL when memory is short; fewer threads when the system refuses some. */
 deq_pool *deq_pool_new(int threads);

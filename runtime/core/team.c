@@ -20,6 +20,9 @@ struct deq_team {
     int running, arrived, ended;
     uint64_t runs, meetings;
     bool stop;
+    int first, here; /* members that meet */
+    deq_team_meet *meet;
+    void *meet_context;
     deq_task *task;
     void *context;
 };
@@ -62,7 +65,7 @@ static void *member_main(void *argument) {
 deq_team *deq_team_new(int members, int threads) {
     deq_team *t = calloc(1, sizeof *t);
     if (!t) return NULL;
-    *t = (deq_team){.members = members, .limit = threads < members ? threads : members, .created = 1};
+    *t = (deq_team){.members = members, .limit = threads < members ? threads : members, .created = 1, .here = members};
     t->all = calloc((size_t)members, sizeof *t->all);
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_t *conditions[4] = {&t->start, &t->room, &t->met, &t->end};
@@ -116,17 +119,32 @@ void deq_team_run(deq_team *t, deq_task *task, void *context) {
         for (int m = 0; m < t->members; m++) ((type *)t->all[m].values)[i] = sum;                                      \
     }
 
+void deq_team_deal(deq_team *t, int first, int here, deq_team_meet *meet, void *context) {
+    t->first = first;
+    t->here = here;
+    t->meet = meet;
+    t->meet_context = context;
+}
+
+static void meet_others(deq_team *t, int64_t count, int real_bits) {
+    void *values[DEQ_TEAM_MOST];
+    for (int m = 0; m < t->here; m++) values[m] = t->all[t->first + m].values;
+    t->meet(t->meet_context, values, t->here, count, real_bits);
+}
+
 /* The last to arrive adds. */
 void deq_team_sum(deq_team *t, int index, void *values, int64_t count, int real_bits) {
     pthread_mutex_lock(&t->lock);
     t->all[index].values = values;
-    if (++t->arrived < t->members) {
+    if (++t->arrived < t->here) {
         const uint64_t seen = t->meetings;
         leave(t);
         while (t->meetings == seen) pthread_cond_wait(&t->met, &t->lock);
         enter(t);
     } else {
-        if (real_bits == 32)
+        if (t->meet)
+            meet_others(t, count, real_bits);
+        else if (real_bits == 32)
             SUM(float)
         else
             SUM(double)

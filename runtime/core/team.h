@@ -7,9 +7,11 @@
 #define DEQ_RUNTIME_TEAM_H
 #include "parallel.h"
 
+#define DEQ_TEAM_MOST 64 /* members */
+
 typedef struct deq_team deq_team;
 
-/* At least one member; at most `threads` of them run at once.  NULL when memory or threads are short. */
+/* At least one member, at most DEQ_TEAM_MOST; at most `threads` of them run at once.  NULL when memory or threads are short. */
 deq_team *deq_team_new(int members, int threads);
 void deq_team_free(deq_team *team);
 int deq_team_members(const deq_team *team);
@@ -18,4 +20,8 @@ void deq_team_run(deq_team *team, deq_task *task, void *context);
 /* Within the task: `count` values of every member become their sum, added in the order of the members.  All members call
  * it equally often, in the same order. */
 void deq_team_sum(deq_team *team, int member, void *values, int64_t count, int real_bits);
+/* From the next run on only members first .. first + here - 1 bring values to a meeting; the last of them calls
+ * meet(context, their values, here, ..), which makes the sums, in the team's place.  meet NULL: all members again. */
+typedef void deq_team_meet(void *context, void *const *values, int here, int64_t count, int real_bits);
+void deq_team_deal(deq_team *team, int first, int here, deq_team_meet *meet, void *context);
 #endif

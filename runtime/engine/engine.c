@@ -218,6 +218,7 @@ bool engine_capacity(deq_engine *g, int64_t rows, deq_error *e) {
 static bool make_workers(deq_engine *g, const deq_engine_options *options, deq_error *e) {
     g->least = least_block(g);
     g->block = options && options->block > 0 ? options->block : choose_block(g);
+    g->dealt = options && options->dealt;
     g->pool = deq_pool_new(options ? options->threads : 0);
     if (!g->pool) return deq_fail(e, DEQ_MEMORY, "the worker threads");
     g->threads = g->nworkers = deq_pool_threads(g->pool);

@@ -31,7 +31,9 @@ typedef struct deq_source {
 
 typedef struct deq_engine_options {
     int threads;
-    int block;         /* 0: chosen */
+    int block; /* 0: chosen */
+    bool
+        dealt; /* deq_engine_evaluate, .._gradient and .._input_gradients are dealt to all ranks: all make these calls alike */
     deq_engine *share; /* another engine of the same net, whose parameters are this one's too; it lives longer.  NULL */
 } deq_engine_options;
 
@@ -113,8 +115,9 @@ typedef struct deq_results {
     void *inputs;                    /* dense rows of the module's reals: the inputs that the results are of */
     /* Told of examples from .. from + n - 1 of the call as soon as their results are there, by the thread that made them:
      * several may tell at once.  `inputs`: those that the results are of, rows of the module's reals that begin `apart`
-     * bytes after each other, until it returns.  NULL: nobody. */
-    void (*finished)(void *context, int64_t from, int64_t n, const void *inputs, size_t apart);
+     * bytes after each other, until it returns; NULL where another rank has made clean ones.  `here`: this rank has made
+     * them.  NULL: nobody. */
+    void (*finished)(void *context, int64_t from, int64_t n, const void *inputs, size_t apart, bool here);
     void *finished_context;
     deq_solve_statistics forward, adjoint; /* filled always; without the solves of the attack's queries */
 } deq_results;

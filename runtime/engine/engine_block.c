@@ -80,6 +80,8 @@ static void store_results(run *r, const engine_worker *w, const char *used, int6
         memcpy((char *)r->dense_output + (size_t)(from + i) * output, w->output + i * g->output_bytes, output);
     for (int64_t i = 0; out && out->inputs && i < n; i++)
         memcpy((char *)out->inputs + (size_t)(from + i) * input, used + i * g->input_bytes, input);
+    for (int64_t i = 0; r->used && i < n; i++)
+        memcpy(r->used + (size_t)(from + i) * input, used + i * g->input_bytes, input);
     for (int64_t i = 0; r->dense_dx && i < n; i++)
         memcpy((char *)r->dense_dx + (size_t)(from + i) * input, w->dx + i * g->input_bytes, input);
 }
@@ -94,7 +96,8 @@ static void end_block(run *r, int worker, int64_t b, int64_t n, const char *used
     long long lowest = atomic_load(&r->failed);
     while (solver->error.failure != DEQ_OK && b < lowest && !atomic_compare_exchange_weak(&r->failed, &lowest, b)) {}
     if (r->results && r->results->finished && solver->error.failure == DEQ_OK)
-        r->results->finished(r->results->finished_context, block_start(r, b), n, used, (size_t)r->engine->input_bytes);
+        r->results->finished(r->results->finished_context, block_start(r, b), n, used, (size_t)r->engine->input_bytes,
+                             true);
     int64_t done = atomic_fetch_add(&r->done, r->crafting ? 0 : n) + n;
     if (worker == 0 && r->progress && !r->progress(r->context, done, r->n)) atomic_store(&r->stop, true);
 }

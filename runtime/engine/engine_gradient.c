@@ -1,6 +1,6 @@
 /* engine_gradient.c - gradients in the parameters: of what, and their sums over blocks in fixed shards, which are added
  * in a fixed order, so that no thread count changes a bit. */
-#include "engine_run.h"
+#include "engine_ranks.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +41,7 @@ static bool in_parts(const run *r) { return r->blocks > DEQ_SHARDS * 2 * PART_BL
 bool engine_shards_ready(run *r, deq_error *e) {
     deq_engine *g = r->engine;
     for (int s = 0; s < shards_of(r); s++) {
+        if (!engine_makes(r, shards_of(r), s)) continue;
         if (!g->shards[s]) g->shards[s] = deq_memory_new((size_t)g->accum_bytes);
         if (in_parts(r) && !g->parts[s]) g->parts[s] = deq_memory_new((size_t)g->accum_bytes);
         if (!g->shards[s] || (in_parts(r) && !g->parts[s]))
@@ -62,6 +63,7 @@ static void shard_task(void *context, int worker, int64_t s) {
     run *r = context;
     deq_engine *g = r->engine;
     const bool parts = in_parts(r);
+    if (!engine_makes(r, shards_of(r), (int)s)) return;
     memset(g->shards[s], 0, (size_t)g->accum_bytes);
     if (parts) memset(g->parts[s], 0, (size_t)g->accum_bytes);
     int64_t done = 0;
@@ -93,7 +95,9 @@ static void reduce_task(void *context, int worker, int64_t piece) {
 static void run_team(run *r) {
     deq_engine *g = r->engine;
     for (int s = 0; s < shards_of(r); s++) g->workers[s].solver->team = g->team, g->workers[s].solver->member = s;
+    if (engine_dealt(r)) engine_team_deal(r);
     deq_team_run(g->team, shard_task, r);
+    if (engine_dealt(r)) engine_team_met(r);
     for (int s = 0; s < shards_of(r); s++) g->workers[s].solver->team = NULL;
 }
 
@@ -104,15 +108,19 @@ void engine_shards_run(run *r) {
         deq_pool_run(r->engine->pool, shards_of(r), shard_task, r);
 }
 
-void engine_shards_add(run *r) {
+bool engine_shards_add(run *r, deq_error *e) {
     deq_engine *g = r->engine;
     reduction d = {g, shards_of(r), r->summed ? 1.0 : 1.0 / (double)r->n};
     const int64_t count = g->accum_bytes / g->real_bytes;
-    deq_pool_run(g->pool, (count + REDUCE_PIECE - 1) / REDUCE_PIECE, reduce_task, &d);
-    if (!g->finish) return;
+    if (!engine_dealt(r))
+        deq_pool_run(g->pool, (count + REDUCE_PIECE - 1) / REDUCE_PIECE, reduce_task, &d);
+    else if (!engine_ranks_reduce(r, d.shards, d.scale, e))
+        return false;
+    if (!g->finish) return true;
     deq_frame frame = {
         .shared = g->shared, .accum = g->gradients, .scratch = g->workers[0].scratch, .host = g->workers[0].solver};
     g->finish->function(&frame, 1);
+    return true;
 }
 
 bool deq_engine_gradient(deq_engine *g, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
@@ -125,6 +133,7 @@ bool deq_engine_gradient(deq_engine *g, const deq_source *source, const int64_t 
              .n = n,
              .seed = seed,
              .step = step,
+             .dealt = g->dealt,
              .results = results};
     return engine_execute(&r, loss, metric, attack, e);
 }

@@ -67,6 +67,7 @@ struct deq_engine {
     bool pairs;        /* some loss is of clean and attacked outputs, */
     int most_settings; /* with at most so many settings */
     bool labels;       /* the target is a label */
+    bool dealt;        /* deq_engine_options */
     engine_loss *losses;
     engine_metric *metrics;
     engine_fixed *fixed;

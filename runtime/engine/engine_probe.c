@@ -98,6 +98,7 @@ bool deq_engine_input_gradients(deq_engine *g, const deq_source *source, const i
              .source = source,
              .index = index,
              .n = n,
+             .dealt = g->dealt,
              .results = results,
              .dense_dx = dx};
     return engine_execute(&r, loss, NULL, NULL, e);

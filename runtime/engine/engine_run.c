@@ -1,5 +1,6 @@
 /* engine_run.c - one call on a net: what it needs is found and planned, its blocks run, what they give is collected. */
-#include "engine_run.h"
+#include "engine_ranks.h"
+#include "ranks.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,14 @@ static int64_t shared_blocks(const deq_engine *g, int64_t n) {
 int64_t deq_engine_blocks(const deq_engine *g, int64_t n) {
     int64_t blocks = (n + g->block - 1) / g->block, shared = shared_blocks(g, n);
     return blocks > shared ? blocks : shared;
+}
+
+/* Blocks in any order, on this rank's threads or on those of all. */
+static void run_all(run *r, deq_task *task) {
+    if (engine_dealt(r))
+        engine_deal_blocks(r, task);
+    else
+        deq_pool_run(r->engine->pool, r->blocks, task, r);
 }
 
 static void evaluate_task(void *context, int worker, int64_t b) {
@@ -65,6 +74,11 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
 
 /* The lowest block's error, or an interruption; statistics of the blocks that ran. */
 static bool collect(run *r, deq_error *e) {
+    if (engine_dealt(r)) {
+        const bool met = engine_ranks_meet(r, e);
+        deq_ranks_dealt();
+        if (!met) return false;
+    }
     deq_solve_statistics forward, adjoint;
     bool complete = true;
     deq_statistics_clear(&forward);
@@ -100,7 +114,7 @@ static bool craft(run *r, deq_error *e) {
     r->outcomes = calloc((size_t)r->blocks, sizeof *r->outcomes);
     if (!r->outcomes) return deq_fail(e, DEQ_MEMORY, "the statistics of a call");
     r->results = &only;
-    deq_pool_run(g->pool, r->blocks, evaluate_task, r);
+    run_all(r, evaluate_task);
     bool good = collect(r, e);
     free(r->outcomes);
     r->results = results;
@@ -156,11 +170,10 @@ static bool run_blocks(run *r, deq_error *e) {
     if (sums)
         engine_shards_run(r);
     else
-        deq_pool_run(g->pool, r->blocks, evaluate_task, r);
+        run_all(r, evaluate_task);
     const bool good = collect(r, e);
     free(r->outcomes);
-    if (good && sums) engine_shards_add(r);
-    return good;
+    return good && (!sums || engine_shards_add(r, e));
 }
 
 bool engine_execute(run *r, const char *loss, const char *metric, const deq_attack *attack, deq_error *e) {
@@ -174,7 +187,12 @@ bool engine_execute(run *r, const char *loss, const char *metric, const deq_atta
     if (!find_routines(r, loss, metric, attack, e)) return false;
     if (r->results && r->results->penalty && !engine_find_corrections(r, e)) return false;
     if (!plan(r, e)) return false;
+    if (engine_dealt(r) && r->attack && r->results && r->results->finished) {
+        r->used = malloc((size_t)(r->n * r->engine->input_count * r->engine->real_bytes));
+        if (!r->used) return deq_fail(e, DEQ_MEMORY, "the attacked inputs of %lld examples", (long long)r->n);
+    }
     const bool good = (!coupled(r) || !r->attack || craft(r, e)) && run_blocks(r, e);
+    free(r->used);
     free(r->crafted);
     return good;
 }
@@ -189,6 +207,7 @@ bool deq_engine_evaluate(deq_engine *g, const deq_source *source, const int64_t 
              .n = n,
              .defended = true,
              .seed = seed,
+             .dealt = g->dealt,
              .progress = progress,
              .context = context,
              .results = results};

@@ -34,6 +34,8 @@ typedef struct run {
     const engine_objective *objective; /* `main` differentiates this function of the output; NULL: the loss */
     const deq_carried *carried;        /* a perturbation of the inputs, which moves along; NULL: none */
     bool summed;                       /* gradients in the parameters are the sum over the examples, not the mean */
+    bool dealt;                        /* to all ranks (engine_ranks.h) */
+    char *used;                        /* dealt: attacked inputs that others are told; NULL: none */
     bool defended;                     /* the outputs are predictions: read off the net's defence, if it has one */
     uint64_t seed, step;
     deq_results *results;
@@ -105,5 +107,5 @@ void engine_shards_run(run *r);
 /* Memory for the shards of r->blocks blocks. */
 bool engine_shards_ready(run *r, deq_error *e);
 /* The gradient vector becomes the mean over the shards' sums. */
-void engine_shards_add(run *r);
+bool engine_shards_add(run *r, deq_error *e);
 #endif

@@ -1,5 +1,6 @@
 /* app_main.c - main() of a program made by `deq build`. */
 #include "app_main.h"
+#include "ranks.h"
 #include "run.h"
 #include "study.h"
 #include "signals.h"
@@ -28,7 +29,7 @@ static const char help[] =
     "  --bench            time the nets instead\n"
     "  --help             this text\n\n"
     "exit codes: 0 ok, 2 data disagrees with its type, 3 run time, 4 failed test or claim (--strict), 5 masked\n"
-    "(--strict), 64 usage, 70 internal, 130 interrupted\n";
+    "(--strict), 64 usage, 70 internal, 75 stopped by SIGTERM or SIGUSR1, 130 interrupted\n";
 
 /* The value of an option given as "--name value" or "--name=value"; NULL: another option, or no value (*bad). */
 static const char *value_of(const char *name, int argc, char **argv, int *i, bool *bad) {
@@ -114,10 +115,14 @@ int deq_main(const deq_module *module, int argc, char **argv) {
     if (!set) return 3;
     options.set = set;
     int code = parse(argc, argv, &options, set, &verb);
+    if (code < 0 && verb && deq_ranks_launched() > 1) {
+        fprintf(stderr, "%s: tests and timings are work for one process: start them without mpirun or srun\n", argv[0]);
+        code = EXIT_USAGE;
+    }
     if (code < 0)
         code = verb == 1   ? deq_app_test(module, &options)
                : verb == 2 ? deq_app_bench(module, &options)
-                           : deq_app_run(module, &options);
+                           : deq_app_run_launched(module, &options);
     free(set);
     return code;
 }

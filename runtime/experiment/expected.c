@@ -238,7 +238,7 @@ static bool time_examples(deq_expected *x, const deq_model *model, deq_engine *e
         if (!time_some(&m, index, some, records, seconds, e)) return false;
         if (n == MORE || *seconds * (double)some > SHORT || some < n) break;
     }
-    return !deq_interrupted() || deq_fail(e, DEQ_INTERRUPTED, "stopped while the plan was timed");
+    return !deq_interrupted() || deq_fail(e, deq_interruption(), "stopped while the plan was timed");
 }
 
 static bool seconds_of_example(deq_expected *x, const deq_model *model, const deq_value_spec *v, int64_t from,

@@ -2,6 +2,7 @@
 #include "run.h"
 #include "output.h"
 #include "profile.h"
+#include "ranks.h"
 #include "results.h"
 #include "signals.h"
 #include <stdlib.h>
@@ -14,6 +15,34 @@ static void check_store(deq_app *app) {
                        app->store.problem);
 }
 
+/* Ranks that would not compute the same do not begin. */
+static bool same_work(const deq_app *app, deq_error *e) {
+    char machine[256];
+    deq_key key;
+    json_t *asked = json_array();
+    for (int i = 0; i < app->options->nset; i++) json_array_append_new(asked, json_string(app->options->set[i]));
+    json_t *what =
+        json_pack("{s:s, s:o, s:b, s:I, s:b, s:b, s:s}", "manifest", app->module->manifest, "set", asked, "has_seed",
+                  app->options->has_seed, "seed", (json_int_t)app->options->seed, "fresh", app->options->fresh, "audit",
+                  app->options->audit, "only", app->options->only ? app->options->only : "");
+    deq_store_key(what, key);
+    json_decref(what);
+    deq_cpu_name(machine, sizeof machine);
+    return deq_ranks_agree("version", DEQ_VERSION, e) && deq_ranks_agree("kind of processor", machine, e) &&
+           deq_ranks_agree("script or settings", key, e);
+}
+
+/* What working together has cost: this rank's share of the time, the same of rank 0 as of others where all have much to do. */
+static void report_ranks(deq_app *app, double seconds) {
+    const int64_t bytes = deq_ranks_carried();
+    if (deq_ranks_count() < 2) return;
+    deq_report(&app->reporter, "ranks: %d, %.0f %% of the time in meetings, %lld kB sent by rank 0", deq_ranks_count(),
+               100 * deq_ranks_waited() / seconds, (long long)(bytes / 1000));
+    deq_report_event(&app->reporter, "ranks",
+                     json_pack("{s:i, s:f, s:f, s:I}", "count", deq_ranks_count(), "seconds", seconds, "waited",
+                               deq_ranks_waited(), "bytes", (json_int_t)bytes));
+}
+
 static bool run_all(deq_app *app, deq_error *e) {
     deq_manifest *m = app->manifest;
     if (!deq_app_one_experiment(m, app->options->only, e)) return false;
@@ -22,7 +51,7 @@ static bool run_all(deq_app *app, deq_error *e) {
         deq_report(&app->reporter, "%s: nothing to run (no train, no experiment)", m->name);
         return true;
     }
-    if (app->options->plan) return deq_app_plan(app, e);
+    if (app->options->plan) return !deq_ranks_first() || deq_app_plan(app, e);
     check_store(app);
     if (!deq_results_claim(app, e)) return false;
     deq_temporaries_sweep(app->results);
@@ -37,6 +66,7 @@ static bool run_all(deq_app *app, deq_error *e) {
         if (m->run[i].experiment && !deq_app_experiment(app, m->run[i].experiment, e)) return false;
     }
     check_store(app);
+    report_ranks(app, deq_since());
     deq_report(&app->reporter, "results in %s/", app->results);
     if (app->options->strict && app->masked)
         return deq_fail(e, DEQ_STRICT, "%d of the accuracies under attack %s masked (--strict); the results are in %s/",
@@ -51,13 +81,26 @@ int deq_app_run(const deq_module *module, const deq_app_options *options) {
     deq_app app;
     deq_error e = {0};
     deq_signals_install();
-    bool ok = deq_app_open(&app, module, options, &e) && run_all(&app, &e);
+    bool ok = deq_app_open(&app, module, options, &e) && same_work(&app, &e) && run_all(&app, &e), alone;
     if (options->profile && app.manifest) deq_profile_report(&app.reporter, app.manifest->source, options->source_text);
-    if (!ok)
-        deq_report_error(&app.reporter, &e);
-    else
-        deq_report_event(&app.reporter, "done", json_pack("{s:s}", "results", app.results));
+    if (deq_ranks_end(ok ? 0 : deq_failure_exit(e.failure), &alone) && !ok) deq_report_error(&app.reporter, &e);
+    if (alone) {
+        if (!e.text[0]) deq_fail(&e, DEQ_RANKS, "the other ranks did not end");
+        deq_ranks_stop(deq_failure_exit(e.failure));
+    }
+    if (ok) deq_report_event(&app.reporter, "done", json_pack("{s:s}", "results", app.results));
     deq_app_close(&app);
     deq_signals_restore();
     return ok ? 0 : deq_failure_exit(e.failure);
+}
+
+int deq_app_run_launched(const deq_module *module, const deq_app_options *options) {
+    deq_error e = {0};
+    if (!deq_ranks_open(&e)) {
+        fprintf(stderr, "run: error[%s]: %s\n", deq_failure_code(e.failure), e.text);
+        return deq_failure_exit(e.failure);
+    }
+    const int code = deq_app_run(module, options);
+    deq_ranks_close();
+    return code;
 }

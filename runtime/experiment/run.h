@@ -24,5 +24,7 @@ bool deq_app_experiment(deq_app *app, const deq_experiment_spec *x, deq_error *e
  * failure. */
 const deq_model *deq_app_evaluate_alone(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *array,
                                         int spec, deq_evaluation *out, deq_error *e);
+/* The same in every process that mpirun or srun has started: joins the others, and leaves them. */
+int deq_app_run_launched(const deq_module *module, const deq_app_options *options);
 void deq_cpu_name(char *out, size_t size); /* "unknown" where the system does not say */
 #endif

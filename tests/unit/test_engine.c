@@ -244,7 +244,8 @@ typedef struct Told {
     size_t input;
 } Told;
 
-static void on_finished(void *context, int64_t from, int64_t n, const void *inputs, size_t apart) {
+static void on_finished(void *context, int64_t from, int64_t n, const void *inputs, size_t apart, bool here) {
+    assert_true(here);
     Told *told = context;
     for (int64_t i = from; i < from + n; i++) {
         told->times[i]++;

@@ -1,0 +1,264 @@
+/* ranks.c - see ranks.h: one rank, or the plug-in's. */
+#define _GNU_SOURCE
+#include "ranks.h"
+#include "deq_ranks.h"
+#include <dlfcn.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PLUGIN "libdeq_mpi.so"
+#define END_SECONDS 5.0 /* after its failure a rank waits so long for others to fail alike */
+
+static const deq_ranks_plugin *plugin; /* NULL: alone */
+static int own, count = 1, neighbours = 1, slot;
+static pthread_mutex_t taking = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- the plug-in ---- */
+/* mpirun of Open MPI, that of MPICH, srun.  In the script of sbatch itself, which is no step, there is one process. */
+static const struct launcher {
+    const char *rank, *count;
+} launchers[] = {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+                 {"PMI_RANK", "PMI_SIZE"},
+                 {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}};
+
+int deq_ranks_launched(void) {
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
+        const char *number = getenv(launchers[i].count);
+        if (getenv(launchers[i].rank) && number && atoi(number) > 0) return atoi(number);
+    }
+    return 1;
+}
+
+/* Beside the program or the library that this is part of, in lib/ beside the program's folder, or where the system looks. */
+static void *load(char *why, size_t size) {
+    char program[PATH_MAX], path[PATH_MAX + 64];
+    Dl_info here = {0};
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    const char *folders[4] = {NULL};
+    int nfolders = 0;
+    program[n < 0 ? 0 : n] = 0;
+    char *library = dladdr(&plugin, &here) && here.dli_fname ? strdup(here.dli_fname) : NULL;
+    if (n > 0) folders[nfolders++] = dirname(program);
+    if (library) folders[nfolders++] = dirname(library);
+    void *handle = NULL;
+    for (int i = 0; i < nfolders && !handle; i++)
+        for (int k = 0; k < 3 && !handle; k++) {
+            static const char *const below[] = {"", "../lib/deq/", "deq/"};
+            snprintf(path, sizeof path, "%s/%s" PLUGIN, folders[i], below[k]);
+            if (!access(path, R_OK))
+                handle = dlopen(path, RTLD_NOW | RTLD_GLOBAL); /* Open MPI loads parts that want it */
+        }
+    if (!handle) handle = dlopen(PLUGIN, RTLD_NOW | RTLD_GLOBAL);
+    if (!handle) snprintf(why, size, "%s", dlerror());
+    free(library);
+    return handle;
+}
+
+static const deq_ranks_plugin *find(char *why, size_t size) {
+    void *handle = load(why, size);
+    deq_ranks_entry_fn *entry = NULL;
+    if (!handle) return NULL;
+    *(void **)&entry = dlsym(handle, "deq_ranks_entry");
+    const deq_ranks_plugin *p = entry ? entry() : NULL;
+    if (p && p->abi == DEQ_RANKS_ABI) return p;
+    snprintf(why, size, "%s is of another version of deq", PLUGIN);
+    return NULL;
+}
+
+bool deq_ranks_plugin_found(char *out, size_t size) {
+    char why[1000];
+    const deq_ranks_plugin *p = find(why, sizeof why);
+    snprintf(out, size, "%s", p ? p->library : why);
+    return p;
+}
+
+bool deq_ranks_open(deq_error *e) {
+    char why[1000] = "";
+    const int launched = deq_ranks_launched();
+    if (plugin || launched < 2) return true;
+    const deq_ranks_plugin *p = find(why, sizeof why);
+    if (p && p->open(&own, &count, &neighbours, why, sizeof why)) {
+        plugin = p;
+        return true;
+    }
+    return deq_fail(e, DEQ_RANKS, "a launcher has started %d processes, and they cannot meet: %s", launched, why);
+}
+
+void deq_ranks_close(void) {
+    if (plugin) plugin->close();
+    plugin = NULL;
+    own = 0, count = neighbours = 1;
+}
+
+int deq_ranks_own(void) { return own; }
+int deq_ranks_count(void) { return count; }
+bool deq_ranks_first(void) { return own == 0; }
+int deq_ranks_neighbours(void) { return neighbours; }
+const char *deq_ranks_library(void) { return plugin ? plugin->library : NULL; }
+double deq_ranks_waited(void) { return plugin ? plugin->waited() : 0; }
+int64_t deq_ranks_carried(void) { return plugin ? plugin->carried() : 0; }
+
+/* ---- meetings ---- */
+void deq_ranks_share(void *bytes, int64_t size) {
+    if (count > 1) plugin->share(bytes, size);
+}
+
+bool deq_ranks_share_bool(bool value) {
+    uint8_t byte = value;
+    deq_ranks_share(&byte, 1);
+    return byte;
+}
+
+json_t *deq_ranks_share_json(json_t *value) {
+    if (count < 2) return value;
+    char *text = own || !value ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    int64_t size = text ? (int64_t)strlen(text) : -1;
+    deq_ranks_share(&size, sizeof size);
+    if (own) {
+        json_decref(value);
+        value = NULL;
+        text = size < 0 ? NULL : malloc((size_t)size + 1);
+    }
+    if (size >= 0 && !text) deq_ranks_stop(3);
+    if (size >= 0) deq_ranks_share(text, size);
+    if (own && text) value = json_loadb(text, (size_t)size, JSON_DECODE_ANY, NULL);
+    free(text);
+    return value;
+}
+
+/* Places and sizes from where the parts begin. */
+static int64_t *sizes_of(const int64_t *at) {
+    int64_t *sizes = malloc((size_t)count * sizeof *sizes);
+    if (!sizes) deq_ranks_stop(3);
+    for (int i = 0; sizes && i < count; i++) sizes[i] = at[i + 1] - at[i];
+    return sizes;
+}
+
+void deq_ranks_gather_parts(void *all, const int64_t *at) {
+    if (count < 2) return;
+    int64_t *sizes = sizes_of(at);
+    plugin->gather(all, (deq_ranks_parts){at, sizes});
+    free(sizes);
+}
+
+void deq_ranks_exchange(const void *from, const int64_t *from_at, void *all, const int64_t *all_at) {
+    if (count < 2) {
+        memcpy(all, from, (size_t)from_at[1]);
+        return;
+    }
+    int64_t *sent = sizes_of(from_at), *got = sizes_of(all_at);
+    plugin->exchange(from, (deq_ranks_parts){from_at, sent}, all, (deq_ranks_parts){all_at, got});
+    free(sent);
+    free(got);
+}
+
+void deq_ranks_wait(void) {
+    int64_t *at = NULL;
+    if (count > 1) free(deq_ranks_gather(NULL, 0, &at));
+    free(at);
+}
+
+char *deq_ranks_gather(const void *bytes, int64_t size, int64_t **at) {
+    int64_t *places = *at = calloc((size_t)count + 1, sizeof *places);
+    int64_t *sizes = calloc(2 * (size_t)count + 1, sizeof *sizes), *each = sizes + count;
+    char *all = NULL;
+    if (places && sizes) {
+        for (int i = 0; i <= count; i++) places[i] = i * (int64_t)sizeof *sizes;
+        sizes[own] = size;
+        for (int i = 0; i < count; i++) each[i] = sizeof *sizes;
+        if (count > 1) plugin->gather(sizes, (deq_ranks_parts){places, each});
+        places[0] = 0;
+        for (int i = 0; i < count; i++) places[i + 1] = places[i] + sizes[i];
+        all = malloc((size_t)places[count] + 1);
+    }
+    if (all && size) memcpy(all + places[own], bytes, (size_t)size);
+    if (all && count > 1 && places[count]) plugin->gather(all, (deq_ranks_parts){places, sizes});
+    if (!all && count > 1) deq_ranks_stop(3); /* the others wait for it */
+    free(sizes);
+    return all;
+}
+
+/* ---- numbers that are dealt ---- */
+/* Two counters take turns: rank 0 makes the last one 0 after a deal, and nobody takes from it before the next has ended. */
+int64_t deq_ranks_take(void) {
+    if (count < 2) return 0;
+    pthread_mutex_lock(&taking);
+    const int64_t number = plugin->take(slot, 1);
+    pthread_mutex_unlock(&taking);
+    return number;
+}
+
+void deq_ranks_take_rest(void) {
+    if (count < 2) return;
+    pthread_mutex_lock(&taking);
+    plugin->take(slot, (int64_t)1 << 40);
+    pthread_mutex_unlock(&taking);
+}
+
+void deq_ranks_dealt(void) {
+    if (count < 2) return;
+    if (own == 0) plugin->reset(slot);
+    slot = (slot + 1) % DEQ_RANKS_SLOTS;
+}
+
+/* ---- agreement, and the end ---- */
+bool deq_ranks_agree(const char *what, const char *text, deq_error *e) {
+    char host[100] = "";
+    int64_t *at = NULL;
+    if (count < 2) return true;
+    gethostname(host, sizeof host - 1);
+    char *mine = NULL;
+    const int length = asprintf(&mine, "%s%c%s", host, 0, text);
+    char *all = length < 0 ? NULL : deq_ranks_gather(mine, length + 1, &at);
+    bool same = all || deq_fail(e, DEQ_MEMORY, "out of memory");
+    for (int i = 1; same && i < count; i++) {
+        const char *first = all + strlen(all) + 1, *theirs = all + at[i] + strlen(all + at[i]) + 1;
+        if (strcmp(first, theirs))
+            same = deq_fail(e, DEQ_RANKS, "rank %d (on %s) has another %s than rank 0 (on %s): %.300s, and %.300s", i,
+                            all + at[i], what, all, theirs, first);
+    }
+    free(all);
+    free(at);
+    free(mine);
+    return same;
+}
+
+bool deq_ranks_end(int code, bool *alone) {
+    *alone = false;
+    if (count < 2) return true;
+    if (!plugin->all_end(code ? END_SECONDS : 0)) {
+        *alone = true;
+        return true;
+    }
+    bool tells;
+    deq_ranks_worst(code, &tells);
+    return tells;
+}
+
+int deq_ranks_worst(int code, bool *tells) {
+    int64_t *at = NULL;
+    const int32_t mine = code;
+    *tells = true;
+    if (count < 2) return code;
+    char *all = deq_ranks_gather(&mine, sizeof mine, &at);
+    int32_t first = 0, worst = 0;
+    for (int i = 0; all && i < count; i++) {
+        int32_t theirs;
+        memcpy(&theirs, all + at[i], sizeof theirs);
+        if (i == 0) first = theirs;
+        if (!worst) worst = theirs;
+    }
+    free(all);
+    free(at);
+    *tells = own == 0 || (code && !first);
+    return worst;
+}
+
+void deq_ranks_stop(int code) {
+    if (plugin) plugin->stop(code);
+}
