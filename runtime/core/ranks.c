@@ -99,7 +99,6 @@ int deq_ranks_own(void) { return own; }
 int deq_ranks_count(void) { return count; }
 bool deq_ranks_first(void) { return own == 0; }
 int deq_ranks_neighbours(void) { return neighbours; }
-const char *deq_ranks_library(void) { return plugin ? plugin->library : NULL; }
 double deq_ranks_waited(void) { return plugin ? plugin->waited() : 0; }
 int64_t deq_ranks_carried(void) { return plugin ? plugin->carried() : 0; }
 

@@ -27,7 +27,6 @@ int deq_ranks_own(void);   /* 0 .. deq_ranks_count() - 1 */
 int deq_ranks_count(void); /* 1: alone */
 bool deq_ranks_first(void);
 int deq_ranks_neighbours(void); /* ranks on this machine */
-const char *deq_ranks_library(void);
 
 /* Makes the bytes of rank 0 those of all ranks. */
 void deq_ranks_share(void *bytes, int64_t size);

@@ -7,11 +7,11 @@
 
 bool engine_dealt(const run *r) { return r->dealt && deq_ranks_count() > 1; }
 
-int engine_share(int count, int rank) { return (int)((int64_t)count * rank / deq_ranks_count()); }
+/* The first of `count` things that are the rank's; those of the last end at share_of(count, ranks). */
+static int share_of(int count, int rank) { return (int)((int64_t)count * rank / deq_ranks_count()); }
 
 bool engine_makes(const run *r, int shards, int s) {
-    return !engine_dealt(r) ||
-           (s >= engine_share(shards, deq_ranks_own()) && s < engine_share(shards, deq_ranks_own() + 1));
+    return !engine_dealt(r) || (s >= share_of(shards, deq_ranks_own()) && s < share_of(shards, deq_ranks_own() + 1));
 }
 
 /* ---- blocks ---- */
@@ -196,14 +196,14 @@ static void meet(void *context, void *const *values, int here, int64_t count, in
 }
 
 void engine_team_deal(run *r) {
-    const int members = (int)r->blocks, first = engine_share(members, deq_ranks_own());
-    deq_team_deal(r->engine->team, first, engine_share(members, deq_ranks_own() + 1) - first, meet, r);
+    const int members = (int)r->blocks, first = share_of(members, deq_ranks_own());
+    deq_team_deal(r->engine->team, first, share_of(members, deq_ranks_own() + 1) - first, meet, r);
 }
 
 /* A rank without a part comes to every meeting of the others; nobody brings anything to the last. */
 void engine_team_met(run *r) {
     const int members = (int)r->blocks;
-    const bool idle = engine_share(members, deq_ranks_own()) == engine_share(members, deq_ranks_own() + 1);
+    const bool idle = share_of(members, deq_ranks_own()) == share_of(members, deq_ranks_own() + 1);
     for (bool last = false; !last;) {
         int64_t *at = NULL;
         free(deq_ranks_gather(NULL, 0, &at));
@@ -230,11 +230,11 @@ static void exchange(const run *r, int shards, char *out, int64_t *out_at, char 
     for (int p = 0; p < ranks; p++) {
         const int64_t from = piece_at(g, p), bytes = piece_at(g, p + 1) - from;
         out_at[p + 1] = out_at[p];
-        for (int s = engine_share(shards, own); s < engine_share(shards, own + 1); s++) {
+        for (int s = share_of(shards, own); s < share_of(shards, own + 1); s++) {
             memcpy(out + out_at[p + 1], g->shards[s] + from, (size_t)bytes);
             out_at[p + 1] += bytes;
         }
-        in_at[p + 1] = in_at[p] + mine * (engine_share(shards, p + 1) - engine_share(shards, p));
+        in_at[p + 1] = in_at[p] + mine * (share_of(shards, p + 1) - share_of(shards, p));
     }
     deq_ranks_exchange(out, out_at, in, in_at);
 }
@@ -243,7 +243,7 @@ bool engine_ranks_reduce(run *r, int shards, double scale, deq_error *e) {
     deq_engine *g = r->engine;
     const int ranks = deq_ranks_count(), own = deq_ranks_own();
     const int64_t from = piece_at(g, own), mine = piece_at(g, own + 1) - from,
-                  here = engine_share(shards, own + 1) - engine_share(shards, own);
+                  here = share_of(shards, own + 1) - share_of(shards, own);
     int64_t *at = calloc(3 * ((size_t)ranks + 1), sizeof *at);
     char *out = deq_memory_new((size_t)(here * g->accum_bytes + PIECE)),
          *in = deq_memory_new((size_t)(shards * mine + PIECE));

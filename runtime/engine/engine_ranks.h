@@ -8,8 +8,6 @@
 
 /* Whether this call is dealt. */
 bool engine_dealt(const run *r);
-/* The first of `count` things that are rank `rank`'s; those of the last end at engine_share(count, ranks). */
-int engine_share(int count, int rank);
 /* Shards or parts s of r that this rank makes. */
 bool engine_makes(const run *r, int shards, int s);
 /* Blocks for this rank's threads until there are none; in the place of a run of the pool. */
