@@ -1,6 +1,7 @@
 /* places.c - see places.h. */
 #include "places.h"
 #include "tables.h"
+#include "type.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,11 +44,21 @@ static const Ast *parameter_of(const Ast *decl, const char *name) {
     return NULL;
 }
 
+/* The `use` that a part of a net stands for, net.body; NULL: it is something else. */
+static const Ast *part_of_net(const Ast *member) {
+    const Type *t = AST_SLOT(member, MEMBER, base)->type;
+    const Ast *layer = t && t->kind == TYPE_NET && t->nitems ? t->items[0]->decl : NULL;
+    const Ast *body = layer && layer->kind == AST_LAYER ? AST_SLOT(layer, LAYER, body) : NULL;
+    for (uint32_t i = 0; body && i < body->nkids; i++)
+        if (body->kids[i]->kind == AST_USE && strcmp(body->kids[i]->name, member->name) == 0) return body->kids[i];
+    return NULL;
+}
+
 static void walk(Collector *c, const Ast *node, const Ast *callee) {
     if (!node) return;
     switch (node->kind) {
     case AST_NAME: mention(c, places_name(node), node, node->ref, false); break;
-    case AST_MEMBER: mention(c, places_name(node), node, node->ref, false); break;
+    case AST_MEMBER: mention(c, places_name(node), node, node->ref ? node->ref : part_of_net(node), false); break;
     case AST_ARG:
         if (node->name)
             mention(c, places_name(node), node, node->ref ? node->ref : parameter_of(callee, node->name), false);

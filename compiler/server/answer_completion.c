@@ -1,8 +1,10 @@
 /* answer_completion.c - what can stand at the place: from the scope, and from the tables of the language. */
 #include "answers.h"
 #include "doc.h"
+#include "output.h"
 #include "type.h"
 #include "words.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -156,6 +158,22 @@ static void offer_modules(Offers *o, const char *path) {
     }
 }
 
+/* Modules beside the script, as they are imported. */
+static void offer_files(Offers *o) {
+    const char *path = o->document->path, *slash = strrchr(path, '/');
+    const char *folder = slash ? arena_strndup(o->arena, path, (size_t)(slash - path)) : NULL;
+    int n = 0;
+    char **files = folder ? deq_files_ending(*folder ? folder : "/", ".deq", &n) : NULL;
+    for (int i = 0; i < n; i++) {
+        const char *name = arena_strndup(o->arena, files[i], strlen(files[i]) - strlen(".deq"));
+        const bool word = name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+        if (word && *name && strcmp(files[i], slash + 1) != 0)
+            offer(o, name, ITEM_MODULE, "beside this script", NULL, 'a');
+        free(files[i]);
+    }
+    free(files);
+}
+
 /* What a module declares: of one that is loaded its tree, else what its text says. */
 static void offer_exports(Offers *o, const Module *m, const char *text, char group) {
     if (m) {
@@ -288,6 +306,7 @@ json_t *answer_completion(Server *s, const json_t *params, Refusal *why) {
             offer_imported(&o, c.import);
         else
             offer_modules(&o, c.path);
+        if (!*c.import && !c.path) offer_files(&o);
     } else if (c.path) {
         offer_members(&o, c.path);
     } else if (c.type) {

@@ -126,11 +126,25 @@ static const char *word_text(Arena *a, Document *d, const Found *f, uint32_t off
     return row ? row_help(a, family, row) : NULL;
 }
 
+/* Of an operator: what it gives. */
+static json_t *operator_hover(Arena *a, Document *d, uint32_t offset) {
+    const Ast *around[512];
+    const uint32_t n = places_around(d->now->module, offset, around, 512);
+    const Ast *node = n ? around[n - 1] : NULL;
+    const bool tensor = node && node->type && (node->type->kind == TYPE_TENSOR || node->type->kind == TYPE_TUPLE);
+    if (!tensor || node->kind != AST_BINARY || offset < node->name_range.start || offset > node->name_range.end)
+        return NULL;
+    const char *text = arena_printf(a, "`%s`: `%s`", range_text(a, node->range), type_text(a, node->type));
+    return json_pack("{s:{s:s, s:o}, s:o}", "contents", "kind", "markdown", "value", text_json(text), "range",
+                     document_range(d, d->now, node->name_range));
+}
+
 json_t *answer_hover(Server *s, const json_t *params, Refusal *why) {
     uint32_t offset;
     Found f;
     Document *d = place_asked(s, params, why, &offset);
-    if (!d || !name_at(d, offset, &f)) return NULL;
+    if (!d) return NULL;
+    if (!name_at(d, offset, &f)) return operator_hover(s->arena, d, offset);
     const Ast *decl = f.mention->decl, *node = f.mention->node;
     Arena *a = s->arena;
     const char *text = decl ? declaration_text(a, d, f.from, decl) : word_text(a, d, &f, offset);

@@ -63,6 +63,26 @@ static const char *key_of(Arena *a, const char *start, const char *end) {
     return stop > start ? arena_strndup(a, start, (size_t)(stop - start)) : NULL;
 }
 
+/* Whether the place behind `part` is that of a type: `param W: `, or in `fn f(` behind the name of an input. */
+static bool calls_for_type(Arena *a, const char *code, const char *part, const char *word, bool in_call) {
+    static const char *const statements[] = {"let", "param", "buffer", "state", "const", "data"};
+    static const char *const callables[] = {"fn", "layer", "attack", "defence", "optimiser", "schedule"};
+    const char *const *words = in_call ? callables : statements;
+    const char *start = part;
+    while (in_call && start > code && start[-1] != '\n') start--;
+    while (start < word && isspace((unsigned char)*start)) start++;
+    for (int i = 0; i < 6; i++) {
+        size_t n = strlen(words[i]);
+        if (strncmp(start, words[i], n) != 0 || start[n] != ' ') continue;
+        const char *colon = key_of(a, in_call ? part : start + n, word)
+                                ? memchr(in_call ? part : start, ':', (size_t)(word - start))
+                                : NULL;
+        return colon && !memchr(colon, '=', (size_t)(word - colon)) &&
+               strspn(colon + 1, " ") == (size_t)(word - colon - 1);
+    }
+    return false;
+}
+
 static void look_at_import(Arena *a, const char *line, const char *end, Context *c) {
     while (line < end && *line == ' ') line++;
     if (strncmp(line, "import ", 7) != 0 || end - line < 7) return;
@@ -139,7 +159,7 @@ Context context_at(Arena *a, const Source *s, uint32_t offset) {
     c.begins = !in_call && blank == word;
     const char *before = word;
     while (before > code && before[-1] == ' ') before--;
-    c.type = ends_with_word(code, before, "->") || (key && !in_call && strncmp(blank, "let ", 4) == 0);
+    c.type = ends_with_word(code, before, "->") || calls_for_type(a, code, part, word, in_call);
     const char *line = word;
     while (line > code && line[-1] != '\n') line--;
     look_at_import(a, line, word, &c);

@@ -6,6 +6,9 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define MOST_SECONDS 0.04 /* of processor */
 
 static void *kept(void *p) {
     if (!p) end_without_memory();
@@ -83,6 +86,7 @@ Document *documents_open(Documents *all, const char *uri, const char *text, size
         all->first = d;
     }
     d->version = version;
+    d->due = true;
     document_set(d, text, length);
     return d;
 }
@@ -229,10 +233,17 @@ const Analysis *document_now(const Documents *all, Document *d) {
     return n;
 }
 
+bool document_may_elaborate(const Document *d) {
+    const Analysis *n = d->now;
+    return n && !d->changed && n->clean && !n->elaborated && (!d->costly || d->due);
+}
+
 bool document_elaborate(Document *d) {
-    Analysis *n = d->now;
-    if (!n || d->changed || !n->clean || n->elaborated) return false;
-    n->elaborated = true;
-    pipeline_look(n->program, &n->look);
+    if (!document_may_elaborate(d)) return false;
+    const clock_t begin = clock();
+    d->now->elaborated = true;
+    pipeline_look(d->now->program, &d->now->look);
+    d->costly = (double)(clock() - begin) > MOST_SECONDS * CLOCKS_PER_SEC;
+    d->due = false;
     return true;
 }

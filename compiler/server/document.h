@@ -28,9 +28,11 @@ typedef struct Document {
     char *text;
     size_t length;
     json_int_t version;
-    bool changed;            /* since `now` was made */
-    bool told;               /* the client has the diagnostics of `now` */
-    Analysis *now, *good;    /* good: the last that parsed, perhaps `now` itself; NULL: none did */
+    bool changed;         /* since `now` was made */
+    bool costly;          /* making its nets took longer than an answer may: they are made when it is opened or saved */
+    bool due;             /* it was opened or saved since they were made */
+    bool told;            /* the client has the diagnostics of `now` */
+    Analysis *now, *good; /* good: the last that parsed, perhaps `now` itself; NULL: none did */
     uint32_t before, behind; /* so many bytes at the beginning and at the end of both texts are equal */
 } Document;
 
@@ -53,7 +55,9 @@ void document_replace(Document *d, Spot start, Spot end, const char *text, size_
 void document_set(Document *d, const char *text, size_t length);
 /* What is known of the text as it is. */
 const Analysis *document_now(const Documents *all, Document *d);
-/* Makes the nets, where the script is without errors; false: they were made before, or cannot be. */
+/* Whether the nets can be made: the script is without errors, and making them does not keep a client waiting. */
+bool document_may_elaborate(const Document *d);
+/* Makes them; false: they may not be made now. */
 bool document_elaborate(Document *d);
 
 /* A place in the text as one of `good`, and back: between what is equal before and behind, the nearest. */

@@ -179,7 +179,7 @@ bool server_idle(Server *s, bool longer) {
         document_now(&s->documents, d);
         if (!d->told) publish(s, d);
         if (longer && document_elaborate(d)) publish(s, d);
-        more = more || (d->now->clean && !d->now->elaborated);
+        more = more || document_may_elaborate(d);
     }
     return more;
 }

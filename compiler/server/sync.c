@@ -56,7 +56,9 @@ void notice_did_change(Server *s, const json_t *params) {
 
 void notice_did_save(Server *s, const json_t *params) {
     const char *uri = json_string_value(json_object_get(json_object_get(params, "textDocument"), "uri"));
-    documents_imports_changed(&s->documents, uri ? documents_find(&s->documents, uri) : NULL);
+    Document *d = uri ? documents_find(&s->documents, uri) : NULL;
+    if (d) d->due = true;
+    documents_imports_changed(&s->documents, d);
 }
 
 void notice_watched(Server *s, const json_t *params) {

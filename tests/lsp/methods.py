@@ -53,6 +53,12 @@ train net = Net on fashion.train[0..1000] {
   optimise: adam(rate: 1e-3)
   epochs:   1
 }
+
+experiment study {
+  let clean = accuracy(net, fashion.test)
+  let steps = net.body.parameters + 2 * net.parameters
+  table "t" { columns: [clean, steps] }
+}
 '''
 with open(folder + "/parts.deq", "w") as file:
     file.write("/// Zweimal.\nfn twice(x: f32[N]) -> f32[N] = 2 * x\n")
@@ -117,7 +123,7 @@ assert c.diagnostics(uri) == []
 
 # ---- outline
 symbols = c.request("textDocument/documentSymbol", document)
-assert [s["name"] for s in symbols] == ["half", "Body", "Net", "fashion", "net"], symbols
+assert [s["name"] for s in symbols] == ["half", "Body", "Net", "fashion", "net", "study"], symbols
 assert [s["name"] for s in symbols[2]["children"]] == ["body", "head", "flat", "inner"]
 for s in symbols:
     assert part(text, s["selectionRange"]) == s["name"] and s["selectionRange"] != s["range"]
@@ -138,6 +144,8 @@ assert "passes over the examples" in hover("epochs:")[0]
 assert "negative" not in hover("flatten")[0] and "flatten(x)" in hover("flatten")[0]
 assert "Zweimal." in hover("mine.twice", 6)[0]
 assert hover("= 2.0", 2) == (None, None)
+assert hover("x / by", 2) == ("`x / by`: `f32[N]`", "/")
+assert "use body = Body[784, 16]" in hover("net.body", 4)[0]
 
 # ---- definition, in this file, in another, in the library
 def definition(words, step=0):
@@ -154,6 +162,7 @@ library = open(place["uri"][len("file://"):].replace("%20", " ")).read()
 assert part(library, place["range"]) == "Dense" and place["uri"].endswith("/stdlib/layers.deq") is False
 assert not os.access(place["uri"][len("file://"):], os.W_OK) or os.getuid() == 0
 assert definition("flatten") is None
+assert definition("net.body", 4)["range"]["start"]["line"] == text[: text.index("use body")].count("\n")
 places = c.request("textDocument/references", {**at("inject = "), "context": {"includeDeclaration": True}})
 assert [part(text, p["range"]) for p in places] == ["inject", "inject"]
 places = c.request("textDocument/references", {**at("inject = "), "context": {"includeDeclaration": False}})
@@ -196,6 +205,36 @@ assert set(labels("mine.twice", 5)) == {"twice"}
 assert labels("// 🙂", 4) == {} and "Net" in labels("train net = Net", 12)
 assert {"f32", "label"} <= set(labels("-> f32[10]", 3))
 
+assert {"body", "head", "parameters", "log"} <= set(labels("net.body", 4))
+assert labels("import parts", 7)["parts"]["detail"] == "beside this script" and "größe 1" not in labels("import parts", 7)
+
+# what is being written, in a text that does not parse
+def written(old, new, after):
+    """What is offered behind the last characters of `new`, which stands for `old`."""
+    start = text.index(old)
+    changed = text[:start] + new + text[start + len(old):]
+    c.change(uri, {"text": changed})
+    place = utf16(changed, start + new.index(after) + len(after))
+    items = c.request("textDocument/completion", {**document, "position": place})["items"]
+    c.change(uri, {"text": text})
+    return [item["label"] for item in sorted(items, key=lambda item: item["sortText"])]
+
+
+assert {"verdict", "steps"} <= set(written("let steps =", "let q = clean.\n  let steps =", "clean.")), "clean."
+assert "lost_gradients" in written("let steps =", "let q = clean.attack.\n  let steps =", "attack.")
+assert {"implicit", "phantom.unroll"} <= set(written("let steps =", "let q = net with { gradient: \n  let steps =", "gradient: "))
+assert written("let steps =", "let q = net with { on_fail: \n  let steps =", "on_fail: ") == [
+    "keep_best", "stop", "warn", "zero_gradient"]
+assert {"tol:", "max:"} <= set(written("let steps =", "let q = net with { forward: anderson(\n", "anderson("))
+assert {"absolute", "relative"} <= set(written("let steps =", "let q = net with { forward: anderson(stop: \n", "stop: "))
+assert written("let flat =", "let g: = 1\n  let flat =", "let g: ")[:2] == ["bool", "f32"]
+assert written("let flat =", "param w: \n  let flat =", "param w: ")[:2] == ["bool", "f32"]
+assert "f32" in written("layer Net", "fn g(x: f\nlayer Net", "x: f") and "Net" not in written("layer Net", "fn g(x: f\nlayer Net", "x: f")
+assert written("let flat =", "let g = 4.\n  let flat =", "4.") == []
+assert {"body", "image", "head"} <= set(written("  let inner", "  let g = h\n  let inner", "let g = h"))
+assert "glorot" in written("let flat =", "param w: f32[2] = g\n  let flat =", "= g")
+assert "head" in written("return inner |> head\n}\n", "return inner |> h", "|> h"), "at the end of a text without its bracket"
+
 # ---- signature help
 shown = c.request("textDocument/signatureHelp", at("by: 4.0", 4))
 assert shown["signatures"][0]["label"].startswith("fn half(") and shown["activeParameter"] == 1, shown
@@ -205,7 +244,7 @@ assert c.request("textDocument/signatureHelp", at("let flat")) is None
 
 # ---- types, formatting, kinds of names
 hints = c.request("textDocument/inlayHint", {**document, "range": {"start": utf16(text, 0), "end": utf16(text, len(text))}})
-assert [h["label"] for h in hints] == [": f32[H]", ": f32[784]", ": f32[16]"], hints
+assert [h["label"] for h in hints] == [": f32[H]", ": f32[784]", ": f32[16]", ": f32", ": f32"], hints
 change("  let flat = image |> flatten\n", "    let  flat=image|>flatten // 🙂\n")
 edits = c.request("textDocument/formatting", {**document, "options": {"tabSize": 2, "insertSpaces": True}})
 assert "  let flat = image |> flatten // 🙂\n" in edited(text, edits) or "  let flat = image |> flatten  // 🙂\n" in edited(text, edits)
