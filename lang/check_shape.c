@@ -250,7 +250,7 @@ bool help_param(Checker *c, Diagnostic *d, const Ast *left, const Ast *right, bo
         p = fitting_param(c, right, left->type, matmul, true);
     if (!p && left->kind == AST_NAME && left->ref && left->ref->kind == AST_PARAM)
         p = fitting_param(c, left, right->type, matmul, false);
-    if (p) diag_help(d, "did you mean '%s' (%s)?", p->name, type_text(c->arena, p->type)); /* of either operand */
+    if (p) diag_help(d, "did you mean '%s' (%s)?", p->name, type_text(c->arena, p->type));
     return p != NULL;
 }
 

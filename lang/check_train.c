@@ -51,7 +51,7 @@ static void check_leads(Checker *c, const Ast *e, const Ast *layer) {
     ast_path(e, path, sizeof path);
     Diagnostic *d = diag_report(c->diags, DIAG_E0513, e->range, "'%s' leads to no parameter of '%s'", path, at->name);
     if (near)
-        diag_help(d, "did you mean '%s'?", near); /* the last word of what stands there */
+        diag_help(d, "did you mean '%s'?", near);
     else if (n)
         diag_help(d, "there is '%s', for instance", names[0]);
 }

@@ -44,21 +44,69 @@ static const Ast *parameter_of(const Ast *decl, const char *name) {
     return NULL;
 }
 
-/* The `use` that a part of a net stands for, net.body; NULL: it is something else. */
-static const Ast *part_of_net(const Ast *member) {
-    const Type *t = AST_SLOT(member, MEMBER, base)->type;
-    const Ast *layer = t && t->kind == TYPE_NET && t->nitems ? t->items[0]->decl : NULL;
-    const Ast *body = layer && layer->kind == AST_LAYER ? AST_SLOT(layer, LAYER, body) : NULL;
-    for (uint32_t i = 0; body && i < body->nkids; i++)
-        if (body->kids[i]->kind == AST_USE && strcmp(body->kids[i]->name, member->name) == 0) return body->kids[i];
+/* The layer that a net or an instance is made of; NULL: the type is another. */
+static const Ast *layer_of(const Type *t) {
+    if (t && t->kind == TYPE_NET && t->nitems) t = t->items[0];
+    return t && t->kind == TYPE_LAYER && t->decl && t->decl->kind == AST_LAYER ? t->decl : NULL;
+}
+
+/* What is called so in the layer and has a path: a `use`, a param or a buffer. */
+static const Ast *part_of(const Ast *layer, const char *name) {
+    const Ast *body = layer ? AST_SLOT(layer, LAYER, body) : NULL;
+    for (uint32_t i = 0; body && name && i < body->nkids; i++) {
+        const Ast *item = body->kids[i];
+        bool has_path = item->kind == AST_USE || item->kind == AST_PARAM || item->kind == AST_BUFFER;
+        if (has_path && item->name && strcmp(item->name, name) == 0) return item;
+    }
     return NULL;
+}
+
+/* body.forward.tol, head.b: a path into a layer, as far as it names parts of it.  The layer that it leads to, or NULL. */
+static const Ast *walk_path(Collector *c, const Ast *path, const Ast *layer) {
+    if (path->kind == AST_MEMBER)
+        layer = walk_path(c, AST_SLOT(path, MEMBER, base), layer);
+    else if (path->kind != AST_NAME)
+        return NULL;
+    const Ast *part = part_of(layer, path->name);
+    mention(c, places_name(path), path, part ? part : path->ref, false);
+    return part && part->kind == AST_USE ? layer_of(part->type) : NULL;
+}
+
+static void walk(Collector *c, const Ast *node, const Ast *callee);
+
+/* Settings of a net of the layer: keys, and the values of some, are paths into it. */
+static void walk_settings(Collector *c, const Ast *list, const Ast *layer) {
+    for (uint32_t i = 0; list && i < list->nkids; i++) {
+        const Ast *s = list->kids[i], *key = s->kind == AST_SETTING ? AST_SLOT(s, SETTING, key) : NULL;
+        if (!key) {
+            walk(c, s, NULL);
+            continue;
+        }
+        const Ast *value = AST_SLOT(s, SETTING, value), *block = AST_SLOT(s, SETTING, block);
+        bool paths = key->name && strcmp(key->name, "freeze") == 0,
+             rates = key->name && strcmp(key->name, "rates") == 0;
+        walk_path(c, key, layer);
+        if (paths && value && value->kind == AST_ARRAY)
+            for (uint32_t k = 0; k < value->nkids; k++) walk_path(c, value->kids[k], layer);
+        else if (paths && value)
+            walk_path(c, value, layer);
+        else
+            walk(c, value, NULL);
+        if (rates)
+            walk_settings(c, block, layer);
+        else
+            walk(c, block, NULL);
+    }
 }
 
 static void walk(Collector *c, const Ast *node, const Ast *callee) {
     if (!node) return;
     switch (node->kind) {
     case AST_NAME: mention(c, places_name(node), node, node->ref, false); break;
-    case AST_MEMBER: mention(c, places_name(node), node, node->ref ? node->ref : part_of_net(node), false); break;
+    case AST_MEMBER:
+        mention(c, places_name(node), node,
+                node->ref ? node->ref : part_of(layer_of(AST_SLOT(node, MEMBER, base)->type), node->name), false);
+        break;
     case AST_ARG:
         if (node->name)
             mention(c, places_name(node), node, node->ref ? node->ref : parameter_of(callee, node->name), false);
@@ -110,7 +158,18 @@ static void walk(Collector *c, const Ast *node, const Ast *callee) {
     case AST_CHECK:
         if (node->name) mention(c, places_name(node), node, node, true);
         break;
+    case AST_WITH:
+        walk(c, AST_SLOT(node, WITH, base), NULL);
+        walk_settings(c, AST_SLOT(node, WITH, settings), layer_of(AST_SLOT(node, WITH, base)->type));
+        return;
     default: break;
+    }
+    if (node->kind == AST_TRAIN) {
+        const Ast *model = AST_SLOT(node, TRAIN, model);
+        walk(c, model, NULL);
+        walk(c, AST_SLOT(node, TRAIN, data), NULL);
+        walk_settings(c, AST_SLOT(node, TRAIN, settings), model ? layer_of(model->type) : NULL);
+        return;
     }
     const Ast *inner = node->kind == AST_CALL ? callee_of(node) : node->kind == AST_LIST ? callee : NULL;
     for (uint32_t i = 0; i < node->nkids; i++) walk(c, node->kids[i], inner);

@@ -24,11 +24,11 @@ json_t *answer_formatting(Server *s, const json_t *params, Refusal *why) {
     fclose(out);
     json_t *edits = good ? json_array() : NULL;
     if (good && (n != source->length || memcmp(text, source->text, n) != 0)) {
-        size_t start = equal_lines(source->text, source->length, text, n), behind = 0;
-        size_t most = (source->length < n ? source->length : n) - start, lines = 0;
+        const size_t start = equal_lines(source->text, source->length, text, n);
+        const size_t most = (source->length < n ? source->length : n) - start;
+        size_t behind = 0; /* bytes of whole lines that both end with */
         for (size_t i = 0; i < most && source->text[source->length - 1 - i] == text[n - 1 - i]; i++)
-            if (text[n - 1 - i] == '\n') lines = i; /* what follows the line's end is equal */
-        behind = lines;
+            if (text[n - 1 - i] == '\n') behind = i;
         json_t *words = json_stringn(text + start, n - start - behind);
         json_array_append_new(edits, json_pack("{s:o, s:o}", "range",
                                                range_json(source, (uint32_t)start, (uint32_t)(source->length - behind)),

@@ -98,6 +98,55 @@ static void look_at_import(Arena *a, const char *line, const char *end, Context 
     c->import = arena_strndup(a, start, (size_t)(stop - start));
 }
 
+/* Whether a statement or declaration begins here, so that a bracket above it was forgotten. */
+static bool starts_statement(const char *p) {
+    static const char *const words[] = {"let",        "param",   "buffer",    "use",    "return", "fixed",
+                                        "for",        "layer",   "fn",        "import", "train",  "attack",
+                                        "experiment", "data",    "table",     "state",  "repeat", "sweep",
+                                        "const",      "defence", "optimiser", "test",   "check",  "figure"};
+    while (*p == ' ' || *p == '\t') p++;
+    size_t n = 0;
+    while (is_word(p[n])) n++;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (n == strlen(words[i]) && strncmp(p, words[i], n) == 0) return p[n] == ' ';
+    return false;
+}
+
+/* The ( or [ that is open at the word; NULL: there is none in its statement.  *argument: where the argument begins that
+ * holds the word, behind so many commas. */
+static const char *bracket_around(const char *code, const char *word, const char **argument, uint32_t *commas) {
+    int depth = 0; /* of brackets that are closed again */
+    *argument = NULL, *commas = 0;
+    for (const char *p = word; p > code; p--) {
+        switch (p[-1]) {
+        case ')':
+        case ']':
+        case '}': depth++; break;
+        case '{':
+            if (!depth) return NULL;
+            depth--;
+            break;
+        case '(':
+        case '[':
+            if (depth) {
+                depth--;
+                break;
+            }
+            if (!*argument) *argument = p;
+            return p - 1;
+        case ',':
+            if (depth) break;
+            if (!*argument) *argument = p;
+            ++*commas;
+            break;
+        case '\n':
+            if (starts_statement(p)) return NULL;
+            break;
+        }
+    }
+    return NULL;
+}
+
 Context context_at(Arena *a, const Source *s, uint32_t offset) {
     Context c = {0};
     uint32_t from = offset > LOOK_BACK ? offset - LOOK_BACK : 0;
@@ -111,41 +160,11 @@ Context context_at(Arena *a, const Source *s, uint32_t offset) {
         c.path = path ? path : "";
         if (isdigit((unsigned char)*c.path)) c.path = NULL, c.silent = true; /* 4. is a number that goes on */
     }
-    /* back to what opens: brackets that are closed again are passed over */
-    const char *p = word, *part = word; /* part: where the argument or statement begins */
-    int depth = 0;
-    bool first = true; /* nothing but the argument or statement itself so far */
-    for (; p > code; p--) {
-        char x = p[-1];
-        if (strchr(")]}", x) && x) {
-            depth++;
-        } else if (strchr("([{", x) && depth > 0) {
-            depth--;
-        } else if (x == '(' || x == '[') {
-            if (first) part = p;
-            if (x == '(') c.callee = name_before(a, code, p - 1);
-            break;
-        } else if (x == '{' || (!depth && x == ';' && !c.callee && first)) {
-            if (first) part = p, c.begins = true;
-            break;
-        } else if (x == ',' && !depth) {
-            if (first) part = p;
-            first = false;
-            c.argument++;
-        } else if (x == '\n' && !depth && first) { /* a statement, unless a bracket is open: see below */
-            part = p;
-            first = false;
-            c.begins = true;
-        } else if (x == '\n' && p - 1 > code && (size_t)(end - p) > 8192) {
-            break;
-        }
-    }
-    if (p == code && first) part = code, c.begins = true;
-    bool in_call = p > code && (p[-1] == '(' || p[-1] == '[');
-    if (in_call) {
-        c.begins = false;
-    } else {
-        c.argument = 0, c.callee = NULL;
+    const char *part, *bracket = bracket_around(code, word, &part, &c.argument);
+    const bool in_call = bracket != NULL;
+    if (in_call && *bracket == '(') c.callee = name_before(a, code, bracket);
+    if (!in_call) {
+        c.argument = 0;
         part = word;
         while (part > code && !strchr("\n{;", part[-1])) part--;
     }

@@ -148,6 +148,38 @@ else
   absent "pygments (Debian: python3-pygments)"
 fi
 
+# ---- VS Code: the grammar, as far as regular expressions of Python are those of the editor
+/usr/bin/python3 - "$editors/vscode" >out 2>&1 <<'P' || fail "the grammar of VS Code"
+import json, re, sys
+folder = sys.argv[1]
+grammar = json.load(open(folder + "/syntaxes/deq.tmLanguage.json"))
+package = json.load(open(folder + "/package.json"))
+json.load(open(folder + "/language-configuration.json"))
+assert package["contributes"]["grammars"][0]["scopeName"] == grammar["scopeName"] == "source.deq"
+assert {p["include"][1:] for p in grammar["patterns"]} == set(grammar["repository"])
+
+
+def kind(line, word):
+    """The kind of the first pattern that matches at the word."""
+    at = line.index(word)
+    for include in grammar["patterns"]:
+        rule = grammar["repository"][include["include"][1:]]
+        for match in re.finditer(rule.get("match", rule.get("begin")), line):
+            for group, name in [(0, rule)] if "name" in rule else [(int(g), n) for g, n in rule["captures"].items()]:
+                if match.start(group) == at:
+                    return name["name"]
+
+
+for line, word, want in [
+    ("layer Net[N](x: f32[N]) -> f32 {", "layer", "keyword.declaration.deq"), ("layer Net[N](x: f32[N])", "Net", "entity.name.function.deq"),
+    ("  use head = Dense[4, 2]", "use", "keyword.control.deq"), ("  return tanh(x)", "tanh", "support.function.deq"),
+    ("    forward: anderson(tol: 1e-3)", "forward", "variable.other.property.deq"), ("  /// text", "///", "comment.line.documentation.deq"),
+    ("    forward: anderson(tol: 1e-3)", "anderson", "support.constant.deq"), ("  let a: f32 = 1.5e-3", "f32", "support.type.deq"),
+    ("  let a: f32 = 1.5e-3", "1.5e-3", "constant.numeric.deq"), ("a |> b", "|>", "keyword.operator.deq"), ('p: "x"', '"x"', "string.quoted.double.deq")]:
+    assert kind(line, word) == want, (line, word, kind(line, word), want)
+P
+checks=$((checks + 1))
+
 # ---- VS Code: packed, where npm is asked for and answers
 if [[ -n ${DEQ_NPM:-} ]] && command -v npm >/dev/null && timeout 30 npm view esbuild version >/dev/null 2>&1; then
   cp -r "$editors/vscode" extension
@@ -157,6 +189,35 @@ if [[ -n ${DEQ_NPM:-} ]] && command -v npm >/dev/null && timeout 30 npm view esb
     grep -q "extension/$file" out || fail "$file is not packed"
   done
   grep -q node_modules out && fail "the extension holds node_modules"
+  cat >extension/session.js <<'J'
+// The client of the protocol that the extension has, without the editor.
+const rpc = require("vscode-jsonrpc/node");
+const { spawn } = require("child_process");
+const fs = require("fs");
+const server = spawn(process.argv[2], ["lsp"]);
+const connection = rpc.createMessageConnection(new rpc.StreamMessageReader(server.stdout), new rpc.StreamMessageWriter(server.stdin));
+const must = (good, what) => { if (!good) { console.error("no " + what); process.exit(1); } };
+const uri = "file://" + process.argv[3], text = fs.readFileSync(process.argv[3], "utf8");
+const textDocument = { uri, languageId: "deq", version: 1, text };
+const published = new Promise((done) => connection.onNotification("textDocument/publishDiagnostics", done));
+connection.listen();
+(async () => {
+  const begun = await connection.sendRequest("initialize", { processId: process.pid, rootUri: null, capabilities: {} });
+  must(begun.capabilities.hoverProvider && begun.serverInfo.name === "deq", "capabilities");
+  connection.sendNotification("initialized", {});
+  connection.sendNotification("textDocument/didOpen", { textDocument });
+  must((await published).diagnostics[0].code === "E0201", "diagnostics");
+  const symbols = await connection.sendRequest("textDocument/documentSymbol", { textDocument });
+  must(symbols.length === 1 && symbols[0].name === "Net", "symbols");
+  const error = await connection.sendRequest("textDocument/nonsense", {}).catch((e) => e);
+  must(error.code === -32601, "error");
+  await connection.sendRequest("shutdown");
+  connection.sendNotification("exit");
+  server.on("exit", (code) => { must(code === 0, "exit code"); console.log("jsonrpc agrees"); process.exit(0); });
+})();
+J
+  (cd extension && timeout 60 node session.js "$DEQ" "$WORK/project/wrong.deq") >out 2>&1 || fail "vscode-jsonrpc"
+  grep -q 'jsonrpc agrees' out || fail "vscode-jsonrpc"
   ran=$((ran + 1)) checks=$((checks + 1))
 else
   absent "packing of the extension (set DEQ_NPM where npm answers)"

@@ -179,6 +179,9 @@ assert "reserved" in c.refused("textDocument/rename", {**at("flat = "), "newName
 c.refused("textDocument/rename", {**at("flat = "), "newName": "ü"}, -32602)
 assert "library" in c.refused("textDocument/prepareRename", at("Dense[16"), -32803)
 assert "language" in c.refused("textDocument/prepareRename", at("flatten"), -32803)
+# with the paths that name a part of a net
+renamed = edited(text, c.request("textDocument/rename", {**at("body = Body"), "newName": "trunk"})["changes"][uri])
+assert "use trunk = Body" in renamed and "half(trunk(flat)" in renamed and "net.trunk.parameters" in renamed
 # in the files that the script imports
 changes = c.request("textDocument/rename", {**at("mine.twice", 6), "newName": "double"})["changes"]
 assert len(changes[uri]) == 1 and len(changes[parts]) == 1, changes
@@ -232,6 +235,8 @@ assert written("let flat =", "param w: \n  let flat =", "param w: ")[:2] == ["bo
 assert "f32" in written("layer Net", "fn g(x: f\nlayer Net", "x: f") and "Net" not in written("layer Net", "fn g(x: f\nlayer Net", "x: f")
 assert written("let flat =", "let g = 4.\n  let flat =", "4.") == []
 assert {"body", "image", "head"} <= set(written("  let inner", "  let g = h\n  let inner", "let g = h"))
+assert "by:" not in written("let flat =", "let g = half(1,\n  let h = \n  let flat =", "let h = "), "a bracket that was forgotten"
+assert "by:" in written("let flat =", "let g = half(1,\n    b\n  let flat =", "    b")
 assert "glorot" in written("let flat =", "param w: f32[2] = g\n  let flat =", "= g")
 assert "head" in written("return inner |> head\n}\n", "return inner |> h", "|> h"), "at the end of a text without its bracket"
 

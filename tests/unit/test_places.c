@@ -57,6 +57,54 @@ static void mentions(void **state) {
     parsed_free(&p);
 }
 
+/* Paths into a net: members, keys of settings, `freeze` and `rates`. */
+static void paths(void **state) {
+    (void)state;
+    static const char text[] = "import std.layers (Dense)\n"
+                               "import std.losses (cross_entropy)\n"
+                               "import std.optimisers (adam)\n"
+                               "import std.data (fashion_mnist)\n"
+                               "layer Cell(x: f32[4]) -> f32[4] {\n"
+                               "  use mix = Dense[4, 4]\n"
+                               "  fixed point z: f32[4] { z = tanh(mix(z) + x) }\n"
+                               "  return z\n"
+                               "}\n"
+                               "layer Net(image: f32[1, 28, 28]) -> f32[10] {\n"
+                               "  use down = Dense[784, 4]\n"
+                               "  use cell = Cell\n"
+                               "  use head = Dense[4, 10]\n"
+                               "  return image |> flatten |> down |> cell |> head\n"
+                               "}\n"
+                               "data fashion: (f32[1, 28, 28], label[10]) = fashion_mnist()\n"
+                               "train net = Net on fashion.train {\n"
+                               "  loss: cross_entropy\n"
+                               "  optimise: adam(rate: 1e-3)\n"
+                               "  epochs: 1\n"
+                               "  freeze: [head.b, cell.mix]\n"
+                               "  rates: { cell: 0.1; down.W: 2 }\n"
+                               "}\n"
+                               "experiment e {\n"
+                               "  let a = accuracy(net with { cell.forward.max: 3 }, fashion.test)\n"
+                               "  let b = net.cell.parameters\n"
+                               "}\n";
+    Parsed p = resolved(text);
+    assert_int_equal(diags_errors(p.diags), 0);
+    const Places all = places_of(p.arena, p.program->main);
+    static const char *const cells[] = {"cell = Cell", "cell |> head", "cell.mix",
+                                        "cell: 0.1",   "cell.forward", "cell.param"};
+    const Ast *cell = places_at(&all, at(text, cells[0]))->decl;
+    assert_int_equal(cell->kind, AST_USE);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < all.n; i++) n += all.mentions[i].decl == cell;
+    assert_int_equal(n, sizeof cells / sizeof *cells);
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+        assert_ptr_equal(places_at(&all, at(text, cells[i]))->decl, cell);
+    assert_int_equal(places_name(places_at(&all, at(text, "mix]"))->decl).start, at(text, "mix = Dense"));
+    assert_true(source_embedded(places_at(&all, at(text, "b, cell"))->decl->range.source));
+    assert_null(places_at(&all, at(text, "forward.max"))->decl);
+    parsed_free(&p);
+}
+
 static bool knows(const Parsed *p, uint32_t offset, const char *name) {
     uint32_t n;
     const Visible *all = places_visible(p->arena, p->program->main, offset, &n);
@@ -124,7 +172,7 @@ static void open_texts(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(mentions), cmocka_unit_test(visible),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(mentions), cmocka_unit_test(paths), cmocka_unit_test(visible),
                                        cmocka_unit_test(unfinished), cmocka_unit_test(open_texts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
