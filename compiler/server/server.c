@@ -83,7 +83,8 @@ static void answer(Server *s, const json_t *id, json_t *result, const Refusal *w
     json_t *message = json_object();
     json_object_set_new(message, "id", id ? json_deep_copy(id) : json_null());
     if (why->code)
-        json_object_set_new(message, "error", json_pack("{s:i, s:s}", "code", why->code, "message", why->text));
+        json_object_set_new(message, "error",
+                            json_pack("{s:i, s:o}", "code", why->code, "message", text_json(why->text)));
     else
         json_object_set_new(message, "result", result ? result : json_null());
     server_send(s, message);

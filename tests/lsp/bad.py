@@ -21,6 +21,9 @@ c.request("initialize", {})
 c.refused("initialize", {}, -32600)
 assert "not open" in c.refused("textDocument/hover", {**document, "position": {"line": 0, "character": 0}}, -32602)
 assert "no method" in c.refused("textDocument/nonsense", {}, -32601)
+for odd in ("ü" * 600, "x" + "🙂" * 300, "\0", "", "%s%n"):  # a reason is cut, but not in a character
+    c.refused(odd, {}, -32601)
+    c.refused("textDocument/hover", {"textDocument": {"uri": odd}}, -32602)
 c.refused("textDocument/didOpen", {}, -32600)  # a notification with an id
 c.notify("textDocument/nonsense", {})
 c.notify("$/anything", {})
