@@ -101,6 +101,15 @@ Value lower_objective(const Site *s) {
     return NULL;
 }
 
+/* Elements of the output of query `id`, if it is read. */
+static uint64_t output_count(const Lower *l, NodeId id) {
+    const Graph *g = l->step->step->graph;
+    for (NodeId k = id + 1; k < g->nnodes; k++)
+        if (g->nodes[k].op == OP_query_result && graph_arg(g, k, 0) == id && g->nodes[k].attr.result.argument == 2)
+            return lower_count(g->nodes[k].shape);
+    return 0;
+}
+
 Value lower_query(const Site *s) {
     Lower *l = s->l;
     Emit *e = l->e;
@@ -114,9 +123,26 @@ Value lower_query(const Site *s) {
         set_field(e, inner, FRAME_record, s->node->nargs > 1 ? record(l, c->rest) : LLVMConstNull(e->ptr));
     }
     emit_call(e, lower_routine(e, c->callee), (Value[]){inner, l->n}, 2);
-    const bool gradient = c->callee->routine->arg_bytes[4] != 0;
-    Value counted[4] = {l->frame, l->n, gradient ? record(l, c->results[4]) : LLVMConstNull(e->ptr),
-                        emit_i64(e, c->callee->routine->arg_bytes[4])};
-    emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_query_f32" : "deq_query_f64"), counted, 4);
+    const uint64_t *bytes = c->callee->routine->arg_bytes;
+    const uint32_t answer = bytes[3] ? 3 : 2; /* the loss or objective, or else the output */
+    const uint64_t count = bytes[3] ? 1 : output_count(l, s->id);
+    Value counted[7] = {l->frame,
+                        l->n,
+                        count ? record(l, c->results[answer]) : LLVMConstNull(e->ptr),
+                        emit_i64(e, count),
+                        emit_i64(e, bytes[answer]),
+                        bytes[4] ? record(l, c->results[4]) : LLVMConstNull(e->ptr),
+                        emit_i64(e, bytes[4])};
+    emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_query_f32" : "deq_query_f64"), counted, 7);
+    return NULL;
+}
+
+Value lower_counted(const Site *s) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    const CallPlan *c = &l->step->calls[s->id];
+    Value args[5] = {l->frame, l->n, s->node->nargs > 1 ? record(l, c->z) : LLVMConstNull(e->ptr), record(l, c->u),
+                     emit_i64(e, l->step->buffers[c->u].bytes)};
+    emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_counted_f32" : "deq_counted_f64"), args, 5);
     return NULL;
 }

@@ -89,6 +89,7 @@ static Treatment treatment(const Planner *p, NodeId id) {
     case OP_fixed_gradient:
     case OP_solve:
     case OP_objective:
+    case OP_counted:
     case OP_query: return TREAT_BLOCK;
     case OP_fixed_state:
     case OP_fixed_cotangent:

@@ -95,6 +95,7 @@ typedef struct NodePlan {
 typedef struct CallPlan { /* buffers of a CLASS_CALL or random node, by node id */
     uint32_t rest, z, u, drest;
     uint32_t operand[2]; /* batch_outer: row buffers its operands were copied to, UINT32_MAX none */
+    /* counted: u the gradient, z the objective's value */
     uint32_t results[5]; /* query: rows of output 2, loss 3, gradient 4; objective: of value 1, derivative 2 */
     bool want_gradient;
     const struct RoutinePlan *callee, *objective; /* of a query */

@@ -278,6 +278,18 @@ void plan_call(Planner *p, NodeId id) {
         plan_objective_of(p, id);
         break;
     }
+    case OP_counted:
+        c->u = plan_new_record(p, padded(count_of(n) * p->unit->real_bytes));
+        c->z = plan_new_record(p, padded(p->unit->real_bytes));
+        for (uint32_t k = 0; k < n->nargs; k++) {
+            NodeId a = argument(p, id, k);
+            const uint32_t to = k ? c->z : c->u;
+            place_store(p, a, buffer_slot(p, to, 0), false, true, 0);
+            touch(p, to, info(p, a)->available);
+            touch(p, to, x->level);
+        }
+        x->slot = buffer_slot(p, c->u, 0);
+        break;
     case OP_objective: {
         NodeId a = argument(p, id, 0);
         uint64_t output = padded(count_of(node(p, a)) * p->unit->real_bytes);

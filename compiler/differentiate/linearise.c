@@ -225,6 +225,7 @@ static NodeId jvp_in_training(const Primal *p) { return not_here(p); }
 static NodeId jvp_fence(const Primal *p) { return not_here(p); }
 static NodeId jvp_solve(const Primal *p) { return not_here(p); }
 static NodeId jvp_query(const Primal *p) { return not_here(p); }
+static NodeId jvp_counted(const Primal *p) { return not_here(p); }
 static NodeId jvp_query_result(const Primal *p) { return not_here(p); }
 /* A token has no tangent: it hands on that of the output to its results. */
 static NodeId jvp_objective(const Primal *p) { return p->t[0]; }

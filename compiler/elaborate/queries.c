@@ -290,6 +290,15 @@ static void emit_site(Emission *m, const Site *site, uint32_t objective, const R
     q->differentiates = true;
 }
 
+/* The gradient, which is counted there; value: the objective's, which no query has counted, or NODE_NONE.  What a query
+ * gives is counted by it. */
+static NodeId counted(Graph *g, NodeId gradient, NodeId value, Range at) {
+    NodeId args[2] = {graph_batch(g, gradient, at)};
+    if (value == NODE_NONE && graph_node(g, gradient)->op == OP_query_result) return gradient;
+    if (value != NODE_NONE) args[1] = graph_batch(g, value, at);
+    return graph_op(g, OP_counted, args, value == NODE_NONE ? 1 : 2, NULL, at);
+}
+
 /* The gradient of `value`, a node of the collector's graph, in its inputs v, whose values in the attack are e. */
 static bool differentiate(Scope *s, Queries *q, Collector *c, NodeId value, const NodeId *v, const NodeId *e,
                           uint32_t n, Range at, NodeId *out) {
@@ -321,11 +330,18 @@ static bool differentiate(Scope *s, Queries *q, Collector *c, NodeId value, cons
     Emission m = {s, q, c, g, graph_map(a, g), at};
     for (uint32_t k = 0; k < n; k++) m.map[v[k]] = e[k];
     for (uint32_t k = 0; k < c->build->ncaptured; k++) m.map[c->build->inside[k]] = c->build->outside[k];
+    bool asks = false;
     for (uint32_t k = 0; k < c->n; k++)
-        if (objective[k]) emit_site(&m, &c->sites[k], objective[k], &records[k]);
+        if (objective[k]) emit_site(&m, &c->sites[k], objective[k], &records[k]), asks = true;
+    NodeId unasked = asks ? NODE_NONE : emit_node(&m, value);
     for (uint32_t k = 0; k < n; k++) {
         Shape shape = graph_node(g, v[k])->shape;
-        out[k] = ct[k] == NODE_NONE ? zeros(s->build->graph, shape, at) : emit_node(&m, ct[k]);
+        if (ct[k] == NODE_NONE) {
+            out[k] = zeros(s->build->graph, shape, at);
+            continue;
+        }
+        out[k] = counted(s->build->graph, emit_node(&m, ct[k]), unasked, at);
+        unasked = NODE_NONE;
     }
     return true;
 }

@@ -273,7 +273,7 @@ const char *graph_shape(const Graph *g, Op op, const NodeId *args, uint32_t narg
 bool graph_batched(const Graph *g, Op op, const NodeId *args, uint32_t nargs) {
     if (op_class(op) == CLASS_BATCH) return false;
     if (op == OP_random || op == OP_fixed || op == OP_fixed_gradient || op == OP_query || op == OP_objective ||
-        op == OP_solve)
+        op == OP_counted || op == OP_solve)
         return true;
     for (uint32_t k = 0; k < nargs; k++)
         if (g->nodes[args[k]].batched) return true;

@@ -27,7 +27,7 @@ typedef struct deq_model { /* a trained net */
 } deq_model;
 
 typedef struct deq_attack_totals { /* sums over the examples of an evaluation */
-    int64_t queries, gradients, zero, lost;
+    int64_t queries, gradients, zero, lost, undefined;
     int64_t solves, unconverged, diverged, adjoints, adjoints_unconverged;
 } deq_attack_totals;
 

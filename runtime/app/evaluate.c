@@ -117,6 +117,7 @@ static void add_attack(deq_attack_totals *t, const deq_record *r) {
     t->gradients += r->gradients;
     t->zero += r->zero_gradients;
     t->lost += r->lost_gradients;
+    t->undefined += r->undefined_values;
     t->solves += r->attack_solves;
     t->unconverged += r->attack_unconverged;
     t->diverged += r->attack_diverged;
@@ -183,6 +184,7 @@ static double attack_adjoint_converged(const deq_evaluation *v) {
 }
 static double attack_zero_gradients(const deq_evaluation *v) { return ratio(v->attack.zero, v->attack.gradients); }
 static double attack_lost_gradients(const deq_evaluation *v) { return ratio(v->attack.lost, v->attack.gradients); }
+static double attack_undefined_values(const deq_evaluation *v) { return ratio(v->attack.undefined, v->examples); }
 static double attack_queries(const deq_evaluation *v) { return ratio(v->attack.queries, v->examples); }
 static double attack_gradients(const deq_evaluation *v) { return ratio(v->attack.gradients, v->examples); }
 
@@ -399,6 +401,9 @@ static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const
     if (a->lost) add(&t, ratio(a->lost, a->gradients), "the attack's gradients were %s", words.lost);
     if (a->zero > a->lost) /* those that were cut are told already */
         add(&t, ratio(a->zero - a->lost, a->gradients), "the attack's gradients were exactly zero, and say nothing");
+    if (a->undefined)
+        add(&t, ratio(a->undefined, a->queries > a->gradients ? a->queries : a->gradients),
+            "the attack's losses, objectives or outputs were NaN or infinite, and cannot be compared");
     int64_t uncompared = 0;
     for (int64_t i = 0; v->compared.of && i < x->examples; i++) uncompared += isnan(x->records[i].metric);
     if (uncompared)

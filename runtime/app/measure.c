@@ -73,6 +73,7 @@ static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool attack
     r.gradients = a->gradients;
     r.zero_gradients = a->zero;
     r.lost_gradients = a->lost;
+    r.undefined_values = a->undefined;
     r.attack_solves = a->solves;
     r.attack_unconverged = a->unconverged;
     r.attack_diverged = a->diverged;
@@ -296,6 +297,7 @@ static void join(deq_record *known, const deq_record *one, int attack) {
     next.gradients = known->gradients + one->gradients;
     next.zero_gradients = known->zero_gradients + one->zero_gradients;
     next.lost_gradients = known->lost_gradients + one->lost_gradients;
+    next.undefined_values = known->undefined_values + one->undefined_values;
     next.attack_solves = known->attack_solves + one->attack_solves;
     next.attack_unconverged = known->attack_unconverged + one->attack_unconverged;
     next.attack_diverged = known->attack_diverged + one->attack_diverged;

@@ -36,6 +36,13 @@ static bool mostly_lost(const deq_record *r, int real_bits) {
     return blind(r) && r->zero_gradients <= r->lost_gradients;
 }
 
+/* Of those whose gradients say something, and of attacks that ask for none. */
+static bool mostly_undefined(const deq_record *r, int real_bits) {
+    (void)real_bits;
+    const int64_t values = r->queries > r->gradients ? r->queries : r->gradients;
+    return !deq_record_wrong(r) && !blind(r) && values > 0 && 2 * (int64_t)r->undefined_values >= values;
+}
+
 static bool at_floor(const deq_record *r, int real_bits) {
     const double floor = real_bits == 64 ? 1e-14 : 1e-6;
     return !deq_record_wrong(r) && isfinite(r->margin) && r->margin > LEAST_MARGIN && r->loss >= 0 && r->loss <= floor;
@@ -53,11 +60,12 @@ static bool as_given(const deq_record *r, int real_bits) {
 
 static bool not_searched(const deq_record *r, int real_bits) {
     (void)real_bits;
-    return !deq_record_wrong(r) && r->queries == 0 && r->gradients == 0;
+    return !deq_record_wrong(r) && r->queries == 0;
 }
 
 static double number_zero_gradients(const deq_judged *of) { return share(of, mostly_zero); }
 static double number_lost_gradients(const deq_judged *of) { return share(of, mostly_lost); }
+static double number_undefined_values(const deq_judged *of) { return share(of, mostly_undefined); }
 static double number_saturated(const deq_judged *of) { return of->transferred ? NAN : share(of, at_floor); }
 static double number_undefined(const deq_judged *of) { return share(of, no_prediction); }
 static double number_unmoved(const deq_judged *of) { return share(of, as_given); }

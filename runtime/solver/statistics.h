@@ -44,6 +44,7 @@ typedef struct deq_row_counts {
     int32_t solves, unconverged, diverged; /* forward */
     int32_t adjoints, adjoints_unconverged;
     int32_t queries, gradients;    /* of an attack: evaluations of the net, gradients */
+    int32_t undefined;             /* losses, objectives, outputs that it asked for and that are not finite */
     int32_t zero, lost;            /* gradients exactly zero; not finite, or cut to zero because a solve fell short */
     int32_t evaluations, products; /* of f; with its Jacobian or the transpose */
     float seconds;                 /* of a processor: this example's share of its block's (engine_block.c) */
@@ -52,5 +53,6 @@ typedef struct deq_row_counts {
     bool left_out; /* a gradient was not finite at a fixed point, and nothing went through it */
     /* Nothing flows through a solve of the gradient that is being made; the query that ends it counts it once. */
     bool cut;
+    bool told; /* the gradient made last is counted as lost */
 } deq_row_counts;
 #endif

@@ -55,16 +55,26 @@ void deq_linear_solve(void *frame, void *fixed, int64_t n, void *rest, void *u) 
 }
 static int64_t queries, query_gradients;
 /* Every query says what it has asked, with its gradient where there is one: 64-byte rows. */
-void deq_query_f32(void *frame, int64_t n, void *gradient, int64_t stride) {
+void deq_query_f32(void *frame, int64_t n, void *value, int64_t count, int64_t value_stride, void *gradient,
+                   int64_t stride) {
     (void)frame;
     queries += n;
+    if (value) assert_true(count > 0 && value_stride >= count * (int64_t)sizeof(float) && value_stride % 64 == 0);
     if (!gradient) return;
     query_gradients += n;
     assert_true((uintptr_t)gradient % 64 == 0 && stride > 0 && stride % 64 == 0);
 }
-void deq_query_f64(void *frame, int64_t n, void *gradient, int64_t stride) {
-    (void)frame, (void)n, (void)gradient, (void)stride;
+void deq_query_f64(void *frame, int64_t n, void *value, int64_t count, int64_t value_stride, void *gradient,
+                   int64_t stride) {
+    (void)frame, (void)n, (void)value, (void)count, (void)value_stride, (void)gradient, (void)stride;
     fail_msg("single precision only");
+}
+void deq_counted_f32(void *frame, int64_t n, void *value, void *gradient, int64_t stride) {
+    (void)frame, (void)n, (void)value, (void)gradient, (void)stride;
+    fail_msg("no objectives here");
+}
+void deq_counted_f64(void *frame, int64_t n, void *value, void *gradient, int64_t stride) {
+    deq_counted_f32(frame, n, value, gradient, stride);
 }
 void deq_random_f32(void *frame, void *out, int64_t stride, int64_t count, int64_t n, int64_t kind, int64_t site,
                     int64_t iteration) {
