@@ -26,9 +26,6 @@ static bool join_item(Checker *c, Ast *element, const Type *t, const Type **item
     return false;
 }
 
-/* none: no attack, no defence, no penalty. */
-static bool is_none(const Ast *value) { return value->kind == AST_NAME && !value->ref && same(value->name, "none"); }
-
 /* Elements with labels, and lists in the list: the type of one value; NULL: reported. */
 static const Type *check_elements(Checker *c, Ast *values) {
     const Type *item = NULL;
@@ -43,7 +40,7 @@ static const Type *check_elements(Checker *c, Ast *values) {
                     place(values->kids[k]), "the first is here");
                 good = false;
             }
-        if (is_none(value)) continue; /* of whatever kind the others are */
+        if (says_none(value)) continue; /* of whatever kind the others are */
         if (!is_family(element)) {
             const Type *partial = check_partial(c, value);
             good = join_item(c, value, partial ? partial : check_expr(c, value), &item) && good;
@@ -59,14 +56,14 @@ static const Type *check_elements(Checker *c, Ast *values) {
                    good;
     }
     for (uint32_t i = 0; good && item && i < values->nkids; i++)
-        if (is_none(element_value(values->kids[i]))) ((Ast *)element_value(values->kids[i]))->type = item;
+        if (says_none(element_value(values->kids[i]))) ((Ast *)element_value(values->kids[i]))->type = item;
     return good ? item : NULL;
 }
 
 /* Labels, families or `none` among the elements: what is no list elsewhere. */
 static bool is_of_sweep(const Ast *values) {
     for (uint32_t i = 0; values->kind == AST_ARRAY && i < values->nkids; i++)
-        if (values->kids[i]->kind == AST_ARG || is_family(values->kids[i]) || is_none(values->kids[i])) return true;
+        if (values->kids[i]->kind == AST_ARG || is_family(values->kids[i]) || says_none(values->kids[i])) return true;
     return false;
 }
 

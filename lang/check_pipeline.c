@@ -297,7 +297,7 @@ const Type *check_under(Checker *c, Ast *e) {
         diag_help(diag_report(c->diags, DIAG_E0507, base->range, "an attack works on examples, not on %s",
                               type_text(c->arena, t)),
                   "d.test under pgd(..)");
-    return t->kind == TYPE_EXAMPLES && a->kind == TYPE_ATTACK ? t : &type_error;
+    return t->kind == TYPE_EXAMPLES && (a->kind == TYPE_ATTACK || names_none(attack)) ? t : &type_error;
 }
 
 const deq_row *transform_of(const Ast *right) {

@@ -11,6 +11,16 @@ const char *label_of(const Ast *element) {
     return element->kind == AST_ARG || element->kind == AST_NAME || element->kind == AST_NUMBER ? element->name : NULL;
 }
 
+bool says_none(const Ast *e) { return e->kind == AST_NAME && !e->ref && strcmp(e->name, "none") == 0; }
+
+bool names_none(const Ast *e) {
+    const Ast *d = e->kind == AST_NAME || e->kind == AST_MEMBER ? e->ref : NULL;
+    const Ast *values = d && d->kind == AST_SWEEP ? AST_SLOT(d, SWEEP, values) : NULL;
+    bool all = values && values->kind == AST_ARRAY && values->nkids;
+    for (uint32_t i = 0; all && i < values->nkids; i++) all = says_none(element_value(values->kids[i]));
+    return all || says_none(e) || (d && d->kind == AST_CONST && says_none(AST_SLOT(d, CONST, value)));
+}
+
 static bool is_penalty(const Ast *e) {
     const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL;
     return callee && callee->kind == AST_NAME && penalty_find(callee->name);

@@ -7,6 +7,8 @@
 
 const char *label_of(const Ast *element);     /* NULL: it has none */
 const Ast *element_value(const Ast *element); /* without its label */
+bool says_none(const Ast *e);                 /* none: no attack, no defence, no penalty */
+bool names_none(const Ast *e);                /* the same, or a const of it, or a sweep over nothing else */
 bool is_family(const Ast *element);           /* a list, which is no list of penalties */
 bool sweep_has_families(const Ast *sweep);
 /* The place of the element that `label`, a name or a number, calls; of a range, of the number.  -1: none. */
