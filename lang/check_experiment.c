@@ -68,9 +68,9 @@ static bool is_of_sweep(const Ast *values) {
 }
 
 /* The first part of it that an experiment finds out: an evaluation, or what is made of one; NULL: there is none. */
-static const Ast *found_out(Checker *c, const Ast *e, int depth) {
+static const Ast *found_out(Checker *c, const Ast *e, signed char *lets) {
     ReductionCall call;
-    if (!e || depth > AST_MAX_DEPTH) return NULL;
+    if (!e) return NULL;
     if (e->type == &type_evaluation || reduction_of(e, &call) || is_pick(e)) return e;
     if (e->kind == AST_MEMBER && SLOT(e, MEMBER, base)->type &&
         (SLOT(e, MEMBER, base)->type == &type_evaluation || SLOT(e, MEMBER, base)->type->kind == TYPE_STATISTICS))
@@ -78,11 +78,15 @@ static const Ast *found_out(Checker *c, const Ast *e, int depth) {
     if (e->kind == AST_NAME && e->ref && e->ref->kind == AST_NAME && c->axes)
         for (uint32_t k = 0; k < c->axes->items->nkids; k++) {
             const Ast *item = c->axes->items->kids[k];
-            if (item->kind == AST_LET && item_declares(item, e->ref))
-                return found_out(c, SLOT(item, LET, value), depth + 1) ? e : NULL;
+            if (item->kind != AST_LET || !item_declares(item, e->ref)) continue;
+            if (!lets[k]) { /* -1 meanwhile: a let that means itself has been reported */
+                lets[k] = -1;
+                lets[k] = found_out(c, SLOT(item, LET, value), lets) ? 1 : -1;
+            }
+            return lets[k] > 0 ? e : NULL;
         }
     for (uint32_t k = 0; k < e->nkids; k++) {
-        const Ast *found = found_out(c, e->kids[k], depth + 1);
+        const Ast *found = found_out(c, e->kids[k], lets);
         if (found) return found;
     }
     return NULL;
@@ -101,7 +105,9 @@ static bool is_of_grid(const Ast *e) {
 /* The bounds are numbers that the script, its sweeps and its nets' settings decide: the whole grid is known before it
  * runs. */
 static bool is_known_before(Checker *c, const Ast *range) {
-    const Ast *found = c->axes ? found_out(c, range, 0) : NULL;
+    const size_t nitems = c->axes ? c->axes->items->nkids + 1 : 1;
+    signed char *lets = memset(arena_alloc(c->arena, nitems), 0, nitems); /* by item: 1 found out, -1 not */
+    const Ast *found = c->axes ? found_out(c, range, lets) : NULL;
     if (found) {
         diag_help(
             diag_report(c->diags, DIAG_E0534, found->range,

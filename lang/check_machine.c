@@ -357,13 +357,15 @@ const Type *check_instance_call(Checker *c, Ast *e, const Ast *def, Ast *call) {
                          call ? place(SLOT(call, CALL, callee)) : e->range, params, n, values, NULL, NULL))
         return &type_error;
     bool good = true;
-    const Given given = {settings, values, n, NULL}, *outer = c->given;
+    GivenNumber numbers[64] = {0};
+    uint32_t calls = 0;
+    const Given given = {settings, values, n, NULL, numbers, &calls}, *outer = c->given;
     c->given = &given;
     for (uint32_t i = 0; i < n; i++)
         if (values[i])
             good = check_against(c, values[i], settings[i]->type, DIAG_E0301,
                                  arena_printf(c->arena, "'%s' of '%s'", settings[i]->name, def->name)) &&
-                   check_bounds(c, settings[i], values[i], def->name) && good;
+                   (calls = 0, check_bounds(c, settings[i], values[i], def->name)) && good;
     c->given = outer;
     if (call) SLOT(call, CALL, callee)->type = made;
     return good ? made : &type_error;

@@ -88,21 +88,20 @@ const Size *size_of(Checker *c, Ast *e, bool report) {
 
 /* A function of a bound, whose body is an expression: 0..widest(p). */
 static bool constant_function(Checker *c, const Ast *call, const Ast *fn, double *v) {
-    enum { MOST = 8 };
+    enum { MOST = 8, MOST_CALLS = 1000 };
     const Ast *params = SLOT(SLOT(fn, FN, inputs), PARAMS, inputs), *args = SLOT(call, CALL, inputs);
     Ast *settings[MOST], *values[MOST];
+    GivenNumber numbers[MOST] = {0};
     const Given *outer = c->given;
-    uint32_t depth = 0;
-    for (const Given *g = outer; g; g = g->outer) depth++;
     if (SLOT(SLOT(fn, FN, inputs), PARAMS, state) || SLOT(fn, FN, body)->kind == AST_LIST || params->nkids > MOST ||
-        depth > MOST)
+        ++*outer->calls > MOST_CALLS)
         return false;
     for (uint32_t i = 0; i < params->nkids; i++) {
         const Ast *arg = ast_argument(args, params, i);
         settings[i] = params->kids[i];
         values[i] = arg ? SLOT(arg, ARG, value) : NULL;
     }
-    const Given given = {settings, values, params->nkids, outer};
+    const Given given = {settings, values, params->nkids, outer, numbers, outer->calls};
     c->given = &given;
     const bool known = constant_of(c, SLOT(fn, FN, body), v);
     c->given = outer;
@@ -125,11 +124,14 @@ static bool constant_call(Checker *c, const Ast *e, double *v) {
 static bool constant_setting(Checker *c, const Ast *name, double *v) {
     const Given *given = c->given;
     for (uint32_t i = 0; given && i < given->n; i++) {
+        GivenNumber *n = &given->numbers[i];
         if (name->ref != given->settings[i]) continue;
+        if (n->state != GIVEN_OPEN) return *v = n->value, n->state == GIVEN_KNOWN;
         const Ast *value = given->values[i] ? given->values[i] : SLOT(given->settings[i], BINDING, fallback);
         c->given = given->outer;
         const bool known = value && constant_of(c, value, v);
         c->given = given;
+        *n = (GivenNumber){known ? GIVEN_KNOWN : GIVEN_UNKNOWN, known ? *v : 0};
         return known;
     }
     return false;

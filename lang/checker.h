@@ -43,8 +43,14 @@ struct Checker {
 typedef struct Given { /* settings of a definition and their values at a call; a NULL one has its default */
     Ast *const *settings, *const *values;
     uint32_t n;
-    const struct Given *outer; /* in which the values are read; NULL: they are the caller's */
+    const struct Given *outer;   /* in which the values are read; NULL: they are the caller's */
+    struct GivenNumber *numbers; /* as many: what has been found out, so that many mentions cost one look */
+    uint32_t *calls;             /* of functions, in all that the bounds say */
 } Given;
+typedef struct GivenNumber {
+    enum { GIVEN_OPEN, GIVEN_KNOWN, GIVEN_UNKNOWN } state;
+    double value;
+} GivenNumber;
 
 #define SLOT AST_SLOT
 

@@ -20,11 +20,20 @@ typedef struct Names { /* what a bound may depend on: settings, or the parameter
 typedef struct Writer { /* the first thing that the runtime does not compute */
     Range failed;       /* without source: nothing yet, or an error told where it was found */
     const char *why;    /* NULL: all is well so far */
+    bool large;         /* that is that it becomes too long */
+    uint32_t calls;
 } Writer;
 
+enum { MOST_BYTES = 10000, MOST_CALLS = 1000 }; /* of a bound: an argument is written out wherever it is mentioned */
+
 static const char *fail(Writer *w, Range at, const char *why) {
-    if (!w->why) *w = (Writer){at, why};
+    if (!w->why) w->failed = at, w->why = why;
     return NULL;
+}
+
+static const char *too_large(Writer *w, Range at) {
+    w->large = w->large || !w->why;
+    return fail(w, at, "here");
 }
 
 static const Ast *name_in(const Ast *e, const Names *names, uint32_t *at) {
@@ -50,6 +59,7 @@ static const char *function_text_of(Writer *w, const Ast *call, const Ast *fn, c
     Arena *a = names->scope->elab->arena;
     const Ast *inputs = AST_SLOT(fn, FN, inputs), *params = AST_SLOT(inputs, PARAMS, inputs);
     const Ast *body = AST_SLOT(fn, FN, body);
+    if (++w->calls > MOST_CALLS) return too_large(w, call->range);
     const Frame frame = {arena_printf(a, "in '%s', used here", fn->name), call->range, names->scope->frame};
     Scope inside = scope_of_module(names->scope->elab, owner);
     inside.frame = &frame;
@@ -91,11 +101,9 @@ static const char *call_text(Writer *w, const Ast *e, const Names *names) {
     return arena_printf(names->scope->elab->arena, "%s%s", out, callee->name);
 }
 
-/* NULL: something in it that the runtime does not compute. */
-static const char *text_of(Writer *w, const Ast *e, const Names *names) {
+static const char *plain_text(Writer *w, const Ast *e, const Names *names) {
     Arena *a = names->scope->elab->arena;
     uint32_t at;
-    if (w->why) return NULL;
     if (name_in(e, names, &at)) {
         const char *text = names->texts ? names->texts[at] : arena_printf(a, "$%s", e->name);
         return text ? text : fail(w, e->range, "this parameter has no value yet");
@@ -127,11 +135,20 @@ static const char *text_of(Writer *w, const Ast *e, const Names *names) {
     }
 }
 
+/* NULL: something in it that the runtime does not compute, or it is too long. */
+static const char *text_of(Writer *w, const Ast *e, const Names *names) {
+    const char *text = w->why ? NULL : plain_text(w, e, names);
+    return text && strlen(text) > MOST_BYTES ? too_large(w, e->range) : text;
+}
+
 bool bound_text(Scope *settings, const char *of, const Ast *bound, const Ast *list, const char **text) {
     const Names names = {list, NULL, settings};
     Writer w = {0};
     *text = list && mentions(bound, &names) ? text_of(&w, bound, &names) : NULL;
-    if (w.why && w.failed.source)
+    if (w.large)
+        elab_error_note(settings, DIAG_E0601, bound->range, w.failed, w.why,
+                        "this bound of '%s' is too long, with the functions in it written out", of);
+    else if (w.why && w.failed.source)
         elab_error_note(
             settings, DIAG_E0321, bound->range, w.failed, w.why,
             "this bound of '%s' depends on other settings, which --set may change: numbers, operators, 'if' "

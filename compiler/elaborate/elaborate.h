@@ -381,8 +381,13 @@ const Ast *instance_definition(Scope *s, const Ast *e, AstKind declaration, AstK
  * mention, and then the arguments too. */
 bool instance_numbers(Scope *from, const Ast *call, const Ast *params, const Module *owner, const char *callee,
                       bool unbounded, Env **numbers, Scalars *out);
-/* A routine computing `e` from the named inputs, which become its scalars; NULL after an error. */
-const char *scalar_function(Scope *s, const char *name, const Ast *e, const char *const *inputs, uint32_t n);
+typedef struct ScalarLet { /* a value that the expression, or one behind it, mentions by this name */
+    const char *name;
+    const Ast *let, *copy; /* as the script has it; with the inputs' names in it */
+} ScalarLet;
+/* A routine computing `e` from the named inputs, which become its scalars, and from the lets; NULL after an error. */
+const char *scalar_function(Scope *s, const char *name, const Ast *e, const char *const *inputs, uint32_t n,
+                            const ScalarLet *lets, uint32_t nlets);
 /* Hash of a routine's text: 32 hex digits. */
 const char *routine_hash(Elab *e, const Routine *r);
 const char *text_hash(Arena *a, const char *text, size_t n);

@@ -170,11 +170,14 @@ static Value eval_name(Scope *s, const Ast *e) {
     const Value *v = env_find(s->env, e->name);
     if (v) {
         if (v->kind != VALUE_AST || !v->ast) return *v;
+        if (v->known && v->known->yes) return value_number(v->known->number);
         Scope inner;
         const Ast *ast = resolve_ast(s, e, &inner);
         if (ast == e) return *v;
         inner.build = s->build;
-        return eval(&inner, ast);
+        const Value found = eval(&inner, ast);
+        if (v->known && found.kind == VALUE_NUMBER) *v->known = (Known){true, found.number};
+        return found;
     }
     if (module_find(s->module, e->name, NULL)) return eval_declared(s, e, e->name);
     if (e->type && e->type->kind == TYPE_FN && !e->ref) return (Value){.kind = VALUE_BUILTIN, .ast = e};

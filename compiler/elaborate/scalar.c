@@ -2,7 +2,8 @@
 #include "machine.h"
 #include <stdlib.h>
 
-const char *scalar_function(Scope *s, const char *name, const Ast *expr, const char *const *inputs, uint32_t n) {
+const char *scalar_function(Scope *s, const char *name, const Ast *expr, const char *const *inputs, uint32_t n,
+                            const ScalarLet *lets, uint32_t nlets) {
     Elab *e = s->elab;
     const char *symbol = elab_name(e, name);
     Machine *m = machine_new(e, symbol, (Shape){.rank = UINT32_MAX}); /* no rows: nothing is batched */
@@ -10,6 +11,7 @@ const char *scalar_function(Scope *s, const char *name, const Ast *expr, const c
     inner.build = machine_build(m);
     for (uint32_t k = 0; k < n; k++)
         scope_bind(&inner, inputs[k], machine_leaf(m, PLACE_SCALAR, k, shape_scalar(), false, inputs[k]));
+    for (uint32_t k = 0; k < nlets; k++) scope_bind(&inner, lets[k].name, eval(&inner, lets[k].copy));
     Value v = eval(&inner, expr);
     if (v.kind == VALUE_NONE) return NULL;
     if (v.kind != VALUE_NUMBER && (v.kind != VALUE_NODE || value_shape(v).rank != 0)) {

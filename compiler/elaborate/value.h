@@ -37,6 +37,11 @@ typedef struct Instance { /* a layer with its given sizes and settings: what `us
     const char *name; /* identifier with the sizes: "Tanh_6_4" */
 } Instance;
 
+typedef struct Known {
+    bool yes;
+    double number;
+} Known;
+
 struct Value {
     ValueKind kind;
     double number, limit;
@@ -51,6 +56,7 @@ struct Value {
     const Instance *instance;
     const Value *items;
     uint32_t nitems;
+    Known *known; /* AST: its number once it has been looked at, however often it is mentioned; NULL: not kept */
 };
 
 struct EnvBinding {

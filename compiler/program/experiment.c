@@ -51,7 +51,9 @@ json_t *experiment_cells(Experiment *x, AxisSet axes, json_t *(*each)(Experiment
 
 static void bind(Scope *s, const char *name, const Ast *value) {
     Scope *copy = arena_copy(s->elab->arena, s, sizeof *s);
-    scope_bind(s, name, (Value){.kind = VALUE_AST, .ast = value, .scope = copy});
+    Known *known = arena_alloc(s->elab->arena, sizeof *known);
+    *known = (Known){0};
+    scope_bind(s, name, (Value){.kind = VALUE_AST, .ast = value, .scope = copy, .known = known});
 }
 
 /* The experiment that declares the item being written out: this one, whose tables come after all items, or another. */
@@ -213,6 +215,8 @@ static void find_axes(Experiment *x) {
     Arena *a = x->pipe->elab->arena;
     axes_find(a, x->ast, &x->axes);
     x->items = x->axes.items;
+    x->runs = arena_alloc(a, (x->items->nkids + 1) * sizeof *x->runs);
+    memset(x->runs, 0, (x->items->nkids + 1) * sizeof *x->runs);
     x->values = arena_alloc(a, (x->axes.n + 1) * sizeof *x->values);
     x->at = arena_alloc(a, (x->axes.n + 1) * sizeof *x->at);
 }

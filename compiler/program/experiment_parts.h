@@ -52,6 +52,7 @@ typedef struct Experiment {
     AxisValues *values; /* by axis */
     uint32_t *at;       /* by axis: the cell whose settings are read */
     uint32_t item;      /* being written out: what stands above it is known */
+    signed char *runs;  /* by item, of a let: whether experiment_runs; 0: not known yet */
     bool audit;
     json_t *arrays;
     ArrayNode *nodes;

@@ -8,11 +8,16 @@
 
 static Arena *arena_of(const Experiment *x) { return x->pipe->elab->arena; }
 
-static const Ast *let_of(const Experiment *x, const Ast *name) {
+/* The place of the let that `name` names; -1: none that stands above. */
+static int let_at(const Experiment *x, const Ast *name) {
     for (uint32_t k = 0; name->ref && k < x->item; k++)
-        if (x->items->kids[k]->kind == AST_LET && AST_SLOT(x->items->kids[k], LET, pattern) == name->ref)
-            return AST_SLOT(x->items->kids[k], LET, value);
-    return NULL;
+        if (x->items->kids[k]->kind == AST_LET && AST_SLOT(x->items->kids[k], LET, pattern) == name->ref) return (int)k;
+    return -1;
+}
+
+static const Ast *let_of(const Experiment *x, const Ast *name) {
+    const int at = let_at(x, name);
+    return at < 0 ? NULL : AST_SLOT(x->items->kids[at], LET, value);
 }
 
 static const char *add_statistic(Experiment *x, Scope *s, const Ast *e, const char *name);
@@ -187,6 +192,8 @@ static const char *add_reduction(Experiment *x, const ReductionCall *call, const
 typedef struct Names {
     const char **items;
     uint32_t n, cap;
+    ScalarLet *lets; /* the lets above it that are mentioned, each once, in their order */
+    uint32_t nlets, lets_cap;
     bool percent, failed;
 } Names;
 
@@ -413,6 +420,20 @@ static Ast *name_both(Experiment *x, const Ast *e, Names *names) {
     return copy;
 }
 
+static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names);
+
+/* A let that is no array: written out once, and named wherever it is mentioned. */
+static Ast *name_let(Experiment *x, Scope *s, const Ast *e, const Ast *let, Names *names) {
+    const char *name = arena_printf(arena_of(x), "%s, above", e->name); /* no array is called so */
+    Ast mention = {.kind = AST_NAME, .name = name, .range = e->range, .name_range = e->name_range};
+    for (uint32_t k = 0; k < names->nlets; k++)
+        if (names->lets[k].let == let) return arena_copy(arena_of(x), &mention, sizeof mention);
+    Ast *copy = name_values(x, s, let, names);
+    if (copy->kind == AST_NAME || copy->kind == AST_NUMBER) return copy;
+    *ARENA_PUSH(arena_of(x), names->lets, names->nlets, names->lets_cap) = (ScalarLet){name, let, copy};
+    return arena_copy(arena_of(x), &mention, sizeof mention);
+}
+
 /* A copy of the expression in which arrays are names; those are collected. */
 static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
     Arena *a = arena_of(x);
@@ -425,7 +446,7 @@ static Ast *name_values(Experiment *x, Scope *s, const Ast *e, Names *names) {
     if ((compared = verdict_compared(x->items, e, &word, &place)) && place >= 0)
         return name_compared(x, e, compared, place, names);
     const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;
-    if (let) return name_values(x, s, let, names);
+    if (let) return name_let(x, s, e, let, names);
     Ast *copy = arena_copy(a, e, sizeof *e);
     if (e->kind != AST_BINARY || (strcmp(e->name, "+") != 0 && strcmp(e->name, "-") != 0)) names->percent = false;
     copy->kids = e->nkids ? arena_copy(a, e->kids, e->nkids * sizeof *e->kids) : NULL;
@@ -457,8 +478,8 @@ static const char *add_expression(Experiment *x, Scope *s, const Ast *e, const c
     if (names.n == 1 && copy->kind == AST_NAME && !name) return names.items[0];
     name = name ? name : experiment_text(x, e->range);
     if (experiment_array(x, name)) return name;
-    const char *routine =
-        scalar_function(s, arena_printf(a, "%s_%s", x->ast->name, name), as_number(a, e, copy), names.items, names.n);
+    const char *routine = scalar_function(s, arena_printf(a, "%s_%s", x->ast->name, name), as_number(a, e, copy),
+                                          names.items, names.n, names.lets, names.nlets);
     if (!routine) return NULL;
     json_t *inputs = json_array();
     AxisSet axes = 0;
@@ -502,8 +523,10 @@ bool experiment_runs(Experiment *x, Scope *s, const Ast *e) {
         reduction_of(e, &call) || is_pick(e) || is_verdict_member(e) || label_compared(x->items, e, &sweep, &place) ||
         sweep_of_both(x->items, e))
         return true;
-    const Ast *let = e->kind == AST_NAME ? let_of(x, e) : NULL;
-    if (let && experiment_runs(x, s, let)) return true;
+    const int let = e->kind == AST_NAME ? let_at(x, e) : -1;
+    if (let >= 0 && !x->runs[let]) /* what a let mentions stands above it: later looks find the same */
+        x->runs[let] = experiment_runs(x, s, AST_SLOT(x->items->kids[let], LET, value)) ? 1 : -1;
+    if (let >= 0 && x->runs[let] > 0) return true;
     for (uint32_t k = e->kind == AST_CALL ? 1 : 0; k < e->nkids; k++)
         if (experiment_runs(x, s, e->kids[k])) return true;
     return false;

@@ -379,12 +379,44 @@ static void asked_of_an_attack(void **state) {
     }
 }
 
+/* Forty lets that each mention the one before twice: 2^40 mentions, if each were written out. */
+static void lets_of_lets(void **state) {
+    (void)state;
+    Arena *kept = arena_new();
+    const char *lets = "";
+    for (int k = 1; k < 40; k++)
+        lets = arena_printf(kept, "%slet a%d = a%d / 2 + a%d / 2\nlet b%d = b%d / 2 + b%d / 2\n", lets, k, k - 1, k - 1,
+                            k, k - 1, k - 1);
+    Parsed p = parse_modules(arena_printf(kept,
+                                          "import m (net, fashion)\n"
+                                          "import std.metrics (accuracy)\n"
+                                          "experiment e {\n"
+                                          "sweep n in [1, 2]\nlet c = accuracy(net, fashion.test)\n"
+                                          "let a0 = 4\nlet b0 = n * 3\n%s"
+                                          "sweep k in 0..a39\n"
+                                          "let d = accuracy(net, fashion.test[0..a39 + b39 + k])\n"
+                                          "table \"t\" { rows: n; columns: [c + a39, c - b39, b38] }\n"
+                                          "}\n",
+                                          lets),
+                             &(OpenText){"/nowhere/m.deq", shared}, 1);
+    deq_manifest *m = build(&p, false);
+    const deq_array_spec *d = array_named(m->run[1].experiment, "d");
+    assert_int_equal(d->nspecs, 2 * 4);
+    assert_int_equal(d->values[0].data.to, 4 + 3);
+    assert_int_equal(d->values[7].data.to, 4 + 6 + 3);
+    assert_int_equal(array_named(m->run[1].experiment, "c - b39")->ninputs, 2);
+    deq_manifest_free(m);
+    parsed_free(&p);
+    arena_free(kept);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_training_run),
                                        cmocka_unit_test(arrays_of_an_experiment),
                                        cmocka_unit_test(tests_alone),
                                        cmocka_unit_test(hashes),
                                        cmocka_unit_test(a_setting_asks_for_a_net),
-                                       cmocka_unit_test(asked_of_an_attack)};
+                                       cmocka_unit_test(asked_of_an_attack),
+                                       cmocka_unit_test(lets_of_lets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
