@@ -17,6 +17,8 @@ enum { MOST_AXES = 32 }; /* sweeps and choices of an experiment */
 
 typedef uint32_t AxisSet; /* bit k: axis k */
 
+enum { MOST_CELLS = 100000 }; /* of one array of an experiment, and values of one sweep */
+
 typedef enum AxisPart {
     AXIS_WHOLE,  /* of a sweep over a plain list */
     AXIS_FAMILY, /* of one whose list has lists in it: which of them, */

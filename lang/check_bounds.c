@@ -26,6 +26,13 @@ static bool choices_of(Checker *c, const Ast *param) {
     return list->nkids > 0;
 }
 
+static bool mentions(const Ast *e, const Ast *param) {
+    if (e && e->kind == AST_NAME && e->ref == param) return true;
+    for (uint32_t i = 0; e && i < e->nkids; i++)
+        if (mentions(e->kids[i], param)) return true;
+    return false;
+}
+
 /* The input and the target are no settings: another example is another x. */
 static bool mentions_example(const Ast *e) {
     const Ast *r = e && e->kind == AST_NAME ? e->ref : NULL;
@@ -51,6 +58,9 @@ void check_bounds_declared(Checker *c, const Ast *param) {
     if (param->type->kind != TYPE_SCHEDULE && !type_is_number(param->type))
         diag_report(c->diags, DIAG_E0301, range->range, "only a number has bounds, '%s' is %s", param->name,
                     type_text(c->arena, param->type));
+    else if (mentions(range, param))
+        diag_report(c->diags, DIAG_E0321, range->range, "the bounds of '%s' depend on '%s' itself", param->name,
+                    param->name);
     else if (!bounds_of(c, param, &low, &high) && depends_on_settings(c, range))
         range->type = &type_range;
     else if (range->kind == AST_ARRAY && choices_of(c, param))
@@ -81,6 +91,7 @@ static const char *other_choices(Checker *c, const Ast *param, double v) {
 static const char *other_side(Checker *c, const Ast *param, double v) {
     double low, high;
     if (!bounds_of(c, param, &low, &high)) return NULL;
+    if (isnan(low) || isnan(high)) return NULL; /* the elaborator says where */
     if (c->unbounded) high = INFINITY;
     double last = is_whole(param) ? high - 1 : high;
     if (v >= low && v <= last && (isfinite(v) || ast_is_infinity(SLOT(param, BINDING, fallback)))) return NULL;

@@ -137,8 +137,10 @@ void check_sweep(Checker *c, Ast *s) {
     if (t->kind == TYPE_RANGE) {
         bool known = values->kind == AST_BINARY && constant_of(c, SLOT(values, BINARY, left), &from) &&
                      constant_of(c, SLOT(values, BINARY, right), &to);
-        if (known && (to <= from || to - from > 10000))
-            diag_report(c->diags, DIAG_E0515, values->range, "this range is empty or has more than 10000 values");
+        if (known && to <= from)
+            diag_report(c->diags, DIAG_E0515, values->range, "this range is empty");
+        else if (known && to - from > MOST_CELLS)
+            diag_report(c->diags, DIAG_E0601, values->range, "this list has more than %d values", MOST_CELLS);
         else if (known || is_known_before(c, values))
             s->type = &type_int;
         return;

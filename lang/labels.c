@@ -111,7 +111,11 @@ bool is_verdict(const Ast *items, const Ast *e) {
     if (!e || !items) return false;
     if (reduction_of(e, &call)) return is_verdict(items, call.value); /* which is an error of its own */
     if (is_pick(e)) return is_verdict(items, AST_SLOT(e, INDEX, base));
-    if (e->kind == AST_MEMBER && !other) return strcmp(e->name, "verdict") == 0;
+    if (e->kind == AST_MEMBER && !other) {
+        const Ast *base = AST_SLOT(e, MEMBER, base);
+        return strcmp(e->name, "verdict") == 0 &&
+               !(base->ref && base->ref->kind == AST_IMPORT); /* m.verdict: its own */
+    }
     if ((e->kind != AST_NAME && !other) || !e->ref) return false;
     if (other) items = AST_SLOT(other, EXPERIMENT, items);
     for (uint32_t k = 0; k < items->nkids; k++)
@@ -120,7 +124,7 @@ bool is_verdict(const Ast *items, const Ast *e) {
     return false;
 }
 
-static int verdict_place(const Ast *e) {
+int verdict_place(const Ast *e) {
     static const char *const words[] = {
 #define VERDICT(word, doc) #word,
 #include "verdicts.def"

@@ -34,4 +34,5 @@ const Ast *label_compared(const Ast *items, const Ast *comparison, const Ast **s
  * *place of it in verdicts.def: -1 where it is another verdict or no such word.  NULL: it is no such comparison. */
 const Ast *verdict_compared(const Ast *items, const Ast *comparison, const Ast **word, int *place);
 bool is_verdict(const Ast *items, const Ast *e);
+int verdict_place(const Ast *word); /* in verdicts.def; -1: it is no such word */
 #endif

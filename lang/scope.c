@@ -1,5 +1,6 @@
 /* scope.c - tables of names, and what is said about a name that is in none of them. */
 #include "foreign.h"
+#include "labels.h"
 #include "resolver.h"
 #include "type.h"
 #include <string.h>
@@ -185,7 +186,10 @@ void report_unknown(Resolver *r, const Ast *name, const char *what) {
     }
     Diagnostic *d = diag_report(r->diags, DIAG_E0201, name->range, "unknown %s '%s'", what, name->name);
     if (diags_errors(r->diags) > 50) return; /* more than is ever printed: no search for what was meant */
-    if (!help_unknown(r, d, name->name)) help_near(r, d, name->name);
+    if (r->decl && r->decl->kind == AST_EXPERIMENT && verdict_place(name) >= 0)
+        diag_help(d, "'%s' is a verdict's word: robust.verdict == %s", name->name, name->name);
+    else if (!help_unknown(r, d, name->name))
+        help_near(r, d, name->name);
     declare_unknown(r, name);
 }
 

@@ -29,6 +29,11 @@ bool scalar_bound(Scope *s, struct Scalar *x, const Ast *binding, Scope *setting
     if (!eval_number(settings, AST_SLOT(bounds, BINARY, left), &x->low) ||
         !eval_number(settings, AST_SLOT(bounds, BINARY, right), &x->high))
         return false;
+    if (isnan(x->low) || (isnan(x->high) && !x->unbounded))
+        return elab_error(s, DIAG_E0314, at,
+                          "no value lies in the bounds of '%s' of '%s': one of them is not a number%s", x->name, callee,
+                          bound_where(settings, bounds, list, "")),
+               false;
     if (!bound_text(settings, x->name, AST_SLOT(bounds, BINARY, left), list, &x->low_by) ||
         (!x->unbounded && !bound_text(settings, x->name, AST_SLOT(bounds, BINARY, right), list, &x->high_by)))
         return false;

@@ -260,26 +260,37 @@ bool pipe_whole(Scope *s, const Ast *list, const char *key, double *out) {
     return !value || (eval_number(s, value, out) && pipe_within(s, key, value->range, *out, true));
 }
 
-/* Whether the parameters of the one net are those of the other: the same paths and shapes, in one order. */
-static bool same_parameters(const Model *a, const Model *b) {
-    bool same = a->nparameters == b->nparameters;
-    for (uint32_t k = 0; same && k < a->nparameters; k++) {
-        const Parameter *p = &a->parameters[k], *q = &b->parameters[k];
-        same = strcmp(p->path, q->path) == 0 && shape_equal(p->shape, q->shape) && p->trained == q->trained;
+/* The first thing in which the parameters of the one net are not those of the other: paths and shapes, in one order.
+ * NULL: there is none. */
+static const char *other_parameter(Arena *arena, const Model *there, const Model *here) {
+    for (uint32_t k = 0; k < there->nparameters || k < here->nparameters; k++) {
+        const Parameter *p = k < there->nparameters ? &there->parameters[k] : NULL,
+                        *q = k < here->nparameters ? &here->parameters[k] : NULL;
+        if (!p || !q) return arena_printf(arena, "%s is only %s", p ? p->path : q->path, p ? "there" : "here");
+        if (strcmp(p->path, q->path) != 0)
+            return arena_printf(arena, "parameter %u is %s there and %s here", k + 1, p->path, q->path);
+        if (!shape_equal(p->shape, q->shape))
+            return arena_printf(arena, "%s is %s there and %s here", p->path, shape_text(arena, p->shape),
+                                shape_text(arena, q->shape));
+        if (p->trained != q->trained)
+            return arena_printf(arena, "%s is a %s there and a %s here", p->path,
+                                p->trained ? "parameter" : "statistic", q->trained ? "parameter" : "statistic");
     }
-    return same;
+    return NULL;
 }
 
 /* A net trained above, in the cell that is read or in the file: the run begins with its parameters. */
 static json_t *pipe_trained(Pipe *p, Scope *s, const Ast *name, const Net *net, Range at) {
+    Arena *a = p->elab->arena;
     const TrainUse *use = pipe_find_train(p, s, name);
     if (!use)
         return elab_error(s, DIAG_E0504, at, "'%s' is not trained yet: 'start' names a train that stands above",
-                          name->name),
+                          range_text(a, at)),
                NULL;
-    if (!same_parameters(use->net->model, net->model))
-        return elab_error(s, DIAG_E0504, at, "'%s' has the parameters of %s, this net is %s", name->name,
-                          use->net->model->name, net->model->name),
+    const char *other = other_parameter(a, use->net->model, net->model);
+    if (other)
+        return elab_error(s, DIAG_E0504, at, "'%s' has the parameters of %s, this net is %s: %s", range_text(a, at),
+                          use->net->model->name, net->model->name, other),
                NULL;
     return use->in_cell ? json_pack("{s:s, s:i}", "train", use->name, "cell", (int)use->cell)
                         : json_pack("{s:s}", "train", use->name);

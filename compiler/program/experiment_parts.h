@@ -9,8 +9,6 @@
 #include "axes.h"
 #include "declarations.h"
 
-enum { MOST_CELLS = 100000 }; /* of one array */
-
 typedef struct ArrayNode {
     const char *name, *kind;
     const Ast *item;       /* the LET or TRAIN whose value it is; NULL: it is a part of one */

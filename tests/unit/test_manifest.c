@@ -291,6 +291,7 @@ static const char *const shared =
     "import std.optimisers (sgd)\n"
     "import std.data (fashion_mnist)\n"
     "data fashion: (f32[1, 28, 28], label[10]) = fashion_mnist()\n"
+    "const verdict = 3\n"
     "attack rounds(x: f32[..S], y: label[K]; n: int, size: f32) {\n"
     "  state a = x\n"
     "  repeat 2 * n {\n"
@@ -410,6 +411,23 @@ static void lets_of_lets(void **state) {
     arena_free(kept);
 }
 
+/* A module's own `verdict` is no verdict: what it is compared with is a name, not one of its words. */
+static void a_const_called_verdict(void **state) {
+    (void)state;
+    Parsed p = parse_modules("import m\n"
+                             "import std.metrics (accuracy)\n"
+                             "const lim = 3\n"
+                             "experiment e {\n"
+                             "let c = accuracy(m.net, m.fashion.test)\n"
+                             "table \"t\" { columns: [if m.verdict == lim then c else 0] }\n"
+                             "}\n",
+                             &(OpenText){"/nowhere/m.deq", shared}, 1);
+    deq_manifest *m = build(&p, false);
+    assert_int_equal(m->run[1].experiment->narrays, 2);
+    deq_manifest_free(m);
+    parsed_free(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_training_run),
                                        cmocka_unit_test(arrays_of_an_experiment),
@@ -417,6 +435,7 @@ int main(void) {
                                        cmocka_unit_test(hashes),
                                        cmocka_unit_test(a_setting_asks_for_a_net),
                                        cmocka_unit_test(asked_of_an_attack),
-                                       cmocka_unit_test(lets_of_lets)};
+                                       cmocka_unit_test(lets_of_lets),
+                                       cmocka_unit_test(a_const_called_verdict)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
