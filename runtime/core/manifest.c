@@ -211,9 +211,10 @@ deq_train_spec *manifest_trains(manifest_reader *r, const json_t *o, int *count)
 
 static bool same_parameters(const deq_net_spec *a, const deq_net_spec *b) {
     bool same = a->nparameters == b->nparameters && a->parameter_bytes == b->parameter_bytes;
-    for (int i = 0; same && i < a->nparameters; i++)
-        same =
-            !strcmp(a->parameters[i].path, b->parameters[i].path) && a->parameters[i].offset == b->parameters[i].offset;
+    for (int i = 0; same && i < a->nparameters; i++) {
+        const deq_parameter *p = &a->parameters[i], *q = &b->parameters[i];
+        same = !strcmp(p->path, q->path) && p->offset == q->offset && deq_shape_same(&p->shape, &q->shape);
+    }
     return same;
 }
 
@@ -382,6 +383,10 @@ const deq_metric_spec *deq_net_metric(const deq_net_spec *net, const char *name)
 const char *deq_net_metric_hash(const deq_net_spec *net, const char *name) {
     const deq_metric_spec *metric = deq_net_metric(net, name);
     return metric && metric->hash ? metric->hash : "";
+}
+
+bool deq_shape_same(const deq_shape *a, const deq_shape *b) {
+    return a->rank == b->rank && !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim);
 }
 
 void deq_shape_print(const deq_shape *s, char *out, size_t size) {

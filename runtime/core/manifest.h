@@ -432,6 +432,7 @@ deq_train_spec *deq_manifest_train(const deq_manifest *m, const char *name, cons
 const deq_routine *deq_module_routine(const deq_module *module, const char *name);
 const deq_metric_spec *deq_net_metric(const deq_net_spec *net, const char *name); /* NULL: it has none so called */
 const char *deq_net_metric_hash(const deq_net_spec *net, const char *name);       /* "": likewise */
+bool deq_shape_same(const deq_shape *a, const deq_shape *b);                      /* axis by axis */
 void deq_shape_print(const deq_shape *s, char *out, size_t size);                 /* "[1, 28, 28]" */
 
 /* ---- manifest_experiment.c ---- */

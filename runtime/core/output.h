@@ -22,7 +22,8 @@ void deq_output_abandon(deq_output *out);
 bool deq_output_write(const char *path, const void *bytes, size_t size, deq_error *e);
 
 /* Whether a file that a user names as an output may be written: nothing is there, or an empty file, or one that deq
- * made (it holds DEQ_MADE_BY, or begins with the n bytes of `begins`).  Otherwise DEQ_OUTPUT, with the remedy. */
+ * made (it holds DEQ_MADE_BY, or begins with the n bytes of `begins`).  Otherwise DEQ_OUTPUT, with the remedy.  A checkpoint
+ * holds no such words and is refused: whoever may replace one asks deq_checkpoint_intact first. */
 #define DEQ_MADE_BY "made by deq"
 bool deq_output_replaceable(const char *path, const char *begins, size_t n, deq_error *e);
 

@@ -32,10 +32,6 @@ static bool room(const Evaluation *v, int64_t elements, void **out, deq_error *e
 }
 
 /* ---- inputs ---- */
-static bool same_shape(const deq_shape *a, const deq_shape *b) {
-    return a->rank == b->rank && !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim);
-}
-
 static void print_target(const deq_target *t, char *out, size_t size) {
     if (t->labels)
         snprintf(out, size, "label[%" PRId64 "]", t->labels);
@@ -50,10 +46,10 @@ static bool fits(const Evaluation *v, const deq_data_spec *spec, deq_error *e) {
     char have[128], want[128];
     deq_shape_print(&spec->input, have, sizeof have);
     deq_shape_print(&net->input, want, sizeof want);
-    if (!same_shape(&spec->input, &net->input))
+    if (!deq_shape_same(&spec->input, &net->input))
         return deq_fail(e, DEQ_DATA_SHAPE, "an example of '%s' is %s, an input of '%s' is %s", spec->name, have,
                         net->name, want);
-    if (!v->what->loss || (a->labels == b->labels && (a->labels || same_shape(&a->shape, &b->shape)))) return true;
+    if (!v->what->loss || (a->labels == b->labels && (a->labels || deq_shape_same(&a->shape, &b->shape)))) return true;
     print_target(a, have, sizeof have);
     print_target(b, want, sizeof want);
     return deq_fail(e, DEQ_DATA_SHAPE, "a target of '%s' is %s, one of '%s' is %s", spec->name, have, net->name, want);

@@ -411,6 +411,56 @@ static void lets_of_lets(void **state) {
     arena_free(kept);
 }
 
+/* A net begins with the parameters of another one only where these have the same shapes: the checker's word alone is not
+ * taken, since bytes would be copied. */
+static void starts(void **state) {
+    (void)state;
+    static const char more[] = "layer Again(image: f32[1, 28, 28]) -> f32[10] {\n"
+                               "  use body = Body[784, 8]\n"
+                               "  use head = Dense[8, 10]\n"
+                               "  return image |> flatten |> body |> head\n"
+                               "}\n"
+                               "train next = Again on fashion.train {\n"
+                               "  start: base\n"
+                               "  loss: cross_entropy\n"
+                               "  optimise: adam(rate: 0.01)\n"
+                               "  batch: 32\n"
+                               "  epochs: 1\n"
+                               "}\n";
+    Arena *kept = arena_new();
+    Parsed p = parse_checked(arena_printf(kept, "%s%s", program, more));
+    deq_manifest *m = build(&p, false);
+    assert_ptr_equal(deq_manifest_train(m, "next", NULL)->start.of, deq_manifest_train(m, "base", NULL));
+    json_t *changed = json_deep_copy(m->json), *net;
+    deq_manifest_free(m);
+    size_t k;
+    int swapped = 0;
+    json_array_foreach(json_object_get(changed, "nets"), k, net) {
+        if (strcmp(json_string_value(json_object_get(net, "name")), "Again") != 0) continue;
+        json_t *parameter;
+        size_t i;
+        json_array_foreach(json_object_get(net, "parameters"), i, parameter) {
+            json_t *shape = json_object_get(parameter, "shape");
+            if (json_array_size(shape) != 2) continue;
+            json_t *first = json_incref(json_array_get(shape, 0));
+            json_array_remove(shape, 0);
+            json_array_append_new(shape, first);
+            swapped++;
+        }
+    }
+    assert_true(swapped > 0);
+    char *text = json_dumps(changed, 0);
+    const deq_module module = {
+        .abi_version = DEQ_ABI_VERSION, .real_bits = 32, .manifest = text, .manifest_length = (int64_t)strlen(text)};
+    deq_error e = {0};
+    assert_null(deq_manifest_read(&module, &e));
+    assert_non_null(strstr(e.text, "'next' cannot begin with the weights of 'base'"));
+    free(text);
+    json_decref(changed);
+    parsed_free(&p);
+    arena_free(kept);
+}
+
 /* A module's own `verdict` is no verdict: what it is compared with is a name, not one of its words. */
 static void a_const_called_verdict(void **state) {
     (void)state;
@@ -436,6 +486,7 @@ int main(void) {
                                        cmocka_unit_test(a_setting_asks_for_a_net),
                                        cmocka_unit_test(asked_of_an_attack),
                                        cmocka_unit_test(lets_of_lets),
-                                       cmocka_unit_test(a_const_called_verdict)};
+                                       cmocka_unit_test(a_const_called_verdict),
+                                       cmocka_unit_test(starts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
