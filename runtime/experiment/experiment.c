@@ -179,37 +179,36 @@ bool deq_experiment_evaluate(deq_arrays *g, int array, const int *at, deq_error 
     return ok;
 }
 
-/* Trained for this specification of an evaluation, with nothing drawn or said of it. */
-static deq_model *model_alone(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a, int spec,
-                              const char *name, deq_error *e) {
+/* Trained in the cell that has this place, with nothing drawn or said of it; the net that it begins with before it, under
+ * its own name. */
+static deq_model *model_alone(deq_app *app, const deq_experiment_spec *x, const char *name, const int *place,
+                              deq_error *e) {
     const int train = train_named(x, name);
     if (train < 0) return model_of_file(app, name, e);
-    const deq_array_spec *t = &x->arrays[train];
-    int *place = calloc((size_t)x->naxes + 1, sizeof *place);
-    deq_model *model = NULL;
-    if (!place) {
-        deq_fail(e, DEQ_MEMORY, "out of memory");
-        return NULL;
-    }
-    deq_axes_place(x, a->cells, a->ncells, spec, place);
-    const int cell = deq_axes_cell(x, t->cells, t->ncells, place);
-    char *label = deq_axes_label(x, t->cells, t->ncells, place, t->name), *stem = deq_experiment_stem(app, x, t, cell);
-    model = label && stem ? deq_app_train(app, &t->trains[cell], label, stem, e) : NULL;
+    const deq_array_spec *a = &x->arrays[train];
+    const int cell = deq_axes_cell(x, a->cells, a->ncells, place);
+    const deq_train_spec *t = &a->trains[cell];
+    if (t->start.of && !model_alone(app, x, t->start.train, place, e)) return NULL;
+    char *label = deq_axes_label(x, a->cells, a->ncells, place, a->name), *stem = deq_experiment_stem(app, x, a, cell);
+    deq_model *model = label && stem ? deq_app_train(app, t, label, stem, e) : NULL;
     if (!label || !stem) deq_fail(e, DEQ_MEMORY, "out of memory");
     free(label);
     free(stem);
-    free(place);
     return model;
 }
 
 const deq_model *deq_app_evaluate_alone(deq_app *app, const deq_experiment_spec *x, const deq_array_spec *a, int spec,
                                         deq_evaluation *out, deq_error *e) {
     const deq_value_spec *v = &a->values[spec];
-    const deq_model *model = model_alone(app, x, a, spec, v->model, e);
-    for (deq_attack_spec *part = v->attack; model && part; part = part->next)
-        if (part->against.model && !(part->against.found = model_alone(app, x, a, spec, part->against.model, e)))
-            return NULL;
-    return model && deq_app_evaluate(app, model, v, out, e) ? model : NULL;
+    int *place = calloc((size_t)x->naxes + 1, sizeof *place);
+    bool ok = place || deq_fail(e, DEQ_MEMORY, "out of memory");
+    if (ok) deq_axes_place(x, a->cells, a->ncells, spec, place);
+    const deq_model *model = ok ? model_alone(app, x, v->model, place, e) : NULL;
+    ok = model != NULL;
+    for (deq_attack_spec *part = v->attack; ok && part; part = part->next)
+        if (part->against.model) ok = (part->against.found = model_alone(app, x, part->against.model, place, e));
+    free(place);
+    return ok && deq_app_evaluate(app, model, v, out, e) ? model : NULL;
 }
 
 /* ---- order ---- */

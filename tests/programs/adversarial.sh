@@ -49,6 +49,20 @@ expect 64 "is called 'hid'; there are 'swept.hit (n = 1)', 'swept.hit (n = 2)', 
 [[ ! -e hit.npz ]] || fail "a refused export left a file"
 expect 0 'attacked inputs of hit under joined' "$DEQ" export swept.deq --adversarial 'hit (n = 2)' "${settings[@]}" -o hit.npz
 
+# a net of a cell that begins with another one of it: both have the names of the cell
+sed '/^experiment tiny {/,$d' tiny.deq >cells.deq
+cat >>cells.deq <<'END'
+experiment cells {
+  sweep seed in [0, 1]
+  train pre = Net on quadrants.train { loss: cross_entropy; optimise: adam(rate: 1e-2); batch: 50; epochs: 1; seed: seed }
+  train fine = Net on quadrants.train { start: pre; loss: cross_entropy; optimise: adam(rate: 1e-2); batch: 50; epochs: 1; seed: seed }
+  let robust = accuracy(fine, quadrants.test[0..40] under weak)
+  table "cells" { rows: seed; columns: [robust] }
+}
+END
+expect 0 'attacked inputs of robust' "$DEQ" export cells.deq --adversarial 'robust (seed = 1)' -o cells.npz
+[[ $(cd results/cells && echo *.safetensors) == 'fine-1.safetensors pre-1.safetensors' ]] || fail "nets of a cell are called $(cd results/cells && echo *.safetensors)"
+
 # what is refused
 expect 64 'where the attacked inputs go' "$DEQ" export tiny.deq --adversarial robust
 expect 64 'as NPZ' "$DEQ" export tiny.deq --adversarial robust -o tiny.safetensors
