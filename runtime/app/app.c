@@ -58,6 +58,7 @@ void deq_app_close(deq_app *app) {
     deq_report_clear(&app->reporter);
     deq_shortfalls_end(&app->shortfalls, &app->reporter);
     json_decref(app->begun);
+    json_decref(app->written);
     *app = (deq_app){0};
 }
 

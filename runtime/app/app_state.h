@@ -68,9 +68,10 @@ typedef struct deq_app {
     deq_engine **engines; /* by position of the net; made when first used */
     deq_model **models;
     int nmodels, models_cap;
-    int masked;    /* accuracies under attack with this verdict */
-    int failed;    /* claims */
-    json_t *begun; /* keys of the journals and attacked inputs that this run has opened: --fresh begins them once */
+    int masked;      /* accuracies under attack with this verdict */
+    int failed;      /* claims */
+    json_t *begun;   /* keys of the journals and attacked inputs that this run has opened: --fresh begins them once */
+    json_t *written; /* names of the files of results that this run has written (result_files.h); NULL: none */
 } deq_app;
 
 /* --- app.c --- */

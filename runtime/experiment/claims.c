@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "claims.h"
 #include "number.h"
-#include "output.h"
+#include "result_files.h"
 #include "seal.h"
 #include "sources.h"
 #include <math.h>
@@ -316,7 +316,7 @@ static bool write_files(deq_arrays *g, const Claim *claims, deq_error *e) {
     ok = sealed || deq_fail(e, DEQ_MEMORY, "out of memory for the claims of '%s'", g->x->name);
     const deq_output_text all[] = {
         {markdown, text, size}, {csv, sealed, values_size}, {path, json, json ? strlen(json) : 0}};
-    ok = ok && deq_output_write_all(all, 3, e);
+    ok = ok && deq_result_files_write(g->app, all, 3, e);
     free(stem);
     free(path);
     free(json);

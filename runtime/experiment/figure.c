@@ -3,7 +3,7 @@
 #include "figure.h"
 #include "examples.h"
 #include "experiment.h"
-#include "output.h"
+#include "result_files.h"
 #include "plot.h"
 #include "seal.h"
 #include <limits.h>
@@ -186,7 +186,7 @@ static bool write_files(deq_arrays *g, const deq_figure *f, deq_error *e) {
     if (ok) sealed = deq_seal_csv(values, csv, &values_size);
     ok = sealed || deq_fail(e, DEQ_MEMORY, "out of memory for the figure '%s'", f->spec->name);
     const deq_output_text all[] = {{csv, sealed, values_size}, {json, numbers, numbers ? strlen(numbers) : 0}};
-    ok = ok && deq_output_write_all(all, 2, e) &&
+    ok = ok && deq_result_files_write(app, all, 2, e) &&
          deq_plot_draw_as(app, stem, "", formats, NFORMATS, script, script_size, true, &drawn, e);
     if (ok) report(app, f, stem, csv, json, drawn);
     free(name);

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "lines.h"
 #include "experiment.h"
-#include "output.h"
+#include "result_files.h"
 #include "seal.h"
 #include "table.h"
 #include <math.h>
@@ -217,7 +217,7 @@ static bool write_files(const Lines *l, const deq_table *t, deq_error *e) {
                                    {csv, sealed, values_size},
                                    {json, checks, checks ? strlen(checks) : 0},
                                    {latex, tex, tex_size}};
-    ok = ok && deq_output_write_all(all, 4, e);
+    ok = ok && deq_result_files_write(app, all, 4, e);
     if (ok) {
         deq_report(&app->reporter, "\n%s", text);
         deq_report_event(&app->reporter, "table",

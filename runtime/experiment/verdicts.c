@@ -1,7 +1,7 @@
 /* verdicts.c - see verdicts.h. */
 #define _GNU_SOURCE
 #include "verdicts.h"
-#include "output.h"
+#include "result_files.h"
 #include "seal.h"
 #include "sources.h"
 #include <stdlib.h>
@@ -70,7 +70,7 @@ bool deq_verdicts_write(deq_arrays *g, deq_error *e) {
          *path = stem ? deq_app_file(g->app, stem, ".json") : NULL,
          *text = path && all ? deq_seal_json(all, path) : NULL;
     const deq_output_text one[] = {{path, text, text ? strlen(text) : 0}};
-    const bool ok = text && at ? !some || deq_output_write_all(one, 1, e)
+    const bool ok = text && at ? !some || deq_result_files_write(g->app, one, 1, e)
                                : deq_fail(e, DEQ_MEMORY, "out of memory for the verdicts of '%s'", g->x->name);
     json_decref(all);
     json_decref(cells);

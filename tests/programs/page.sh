@@ -122,6 +122,31 @@ grep -q ': 1 cards$' out || fail "a card of a part of the records"
 rm "$journal"
 expect 0 "W0822.*'robust' of 'slices' has no card: the cache has no journal $key" "$DEQ" report results/slices --card
 mv kept.journal "$journal"
+# ---- what a script no longer has does not stay among its results; another experiment's do, and files of the user ----
+cat >>slices.deq <<'END'
+experiment other {
+  sweep size in [0.02, 0.03]
+  let hard = accuracy(net, quadrants.test[0..20] under pgd(radius: size, step: 0.01, iterations: 1))
+  claim "some": hard >= 0
+  figure "drawn" { lines: hard; x: size }
+}
+END
+expect 0 '' "$DEQ" run slices.deq --quiet --set net.epochs=2
+for file in slices-table.json slices.md claims.json claims.csv claims.md drawn-figure.json drawn.csv; do
+  [[ -s results/slices/$file ]] || fail "no $file"
+done
+sed -i 's/, several\]/]/; s/table "slices"/table "fewer"/' slices.deq
+expect 0 '' "$DEQ" run slices.deq slices --quiet --set net.epochs=2
+[[ -s results/slices/slices-verdicts.json && -s results/slices/fewer-table.json && -s results/slices/claims.json ]] || fail "results of one experiment are not all there"
+[[ ! -e results/slices/slices-table.json && ! -e results/slices/slices.md && ! -e results/slices/slices.csv ]] || fail "a table that the script no longer has"
+sed -i '/let several/d; /^experiment other/,$d' slices.deq
+echo '{"experiment": "slices"}' >results/slices/own-table.json
+expect 0 '' "$DEQ" run slices.deq --quiet --set net.epochs=2
+for file in slices-verdicts.json claims.json claims.csv claims.md drawn-figure.json drawn.csv; do
+  [[ ! -e results/slices/$file ]] || fail "$file stays, which the script no longer has"
+done
+[[ -s results/slices/own-table.json && -s results/slices/fewer.csv && -s results/slices/fewer-table.json ]] || fail "too much was removed"
+rm results/slices/own-table.json
 # ---- what was changed is refused ----
 sed -i 's/reliable/masked/' results/tiny/tiny-table.json
 expect 3 'E0822.*tiny-table.json' "$DEQ" report results/tiny --card
