@@ -73,8 +73,9 @@ bool deq_app_train_key(deq_app *app, const deq_train_spec *t, const deq_model *f
         return false;
     }
     json_t *what = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "abi", DEQ_ABI_VERSION,
-        "kind", "train", "compiler", app->manifest->compiler ? app->manifest->compiler : "", "target",
+        "{s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "abi",
+        DEQ_ABI_VERSION, "revision", DEQ_RECORDS_REVISION, "kind", "train", "compiler",
+        app->manifest->compiler ? app->manifest->compiler : "", "target",
         app->manifest->target ? app->manifest->target : "", "net", t->net->hash, "loss", t->loss, "batch",
         (json_int_t)t->batch, "epochs", (json_int_t)t->epochs, "examples", (json_int_t)examples, "seed",
         (json_int_t)t->seed, "optimiser", t->optimiser.routine ? t->optimiser.routine : "", "optimiser_hash",

@@ -48,10 +48,11 @@ static json_t *about(deq_app *app, deq_engine *engine, const deq_model *model, c
         settings = deq_app_resolved(engine);
         json_object_del(settings, "defence"); /* attacks are of the undefended net */
     }
-    json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION, "kind",
-                             "attacked", "net", model->spec->net->hash, "model", model->key, "loss", loss ? loss : "",
-                             "files", fingerprint, "test", (int)v->data.test, "seed", (json_int_t)model->spec->seed,
-                             "attack", deq_app_attack_key(app, &alone), "settings", settings);
+    json_t *what =
+        json_pack("{s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION, "revision",
+                  DEQ_RECORDS_REVISION, "kind", "attacked", "net", model->spec->net->hash, "model", model->key, "loss",
+                  loss ? loss : "", "files", fingerprint, "test", (int)v->data.test, "seed",
+                  (json_int_t)model->spec->seed, "attack", deq_app_attack_key(app, &alone), "settings", settings);
     deq_app_link_key(app, model->spec->net, what);
     return what;
 }

@@ -180,10 +180,10 @@ static json_t *find_or_measure(deq_app *app, deq_engine *engine, const deq_model
                                int64_t from, int64_t n, int64_t few, deq_error *e) {
     char fingerprint[33];
     if (!deq_dataset_fingerprint(deq_app_data(app, slice->data, e), slice->test, fingerprint, e)) return NULL;
-    json_t *what =
-        json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "kind", "solves", "net",
-                  model->spec->net->hash, "model", model->key, "files", fingerprint, "from", (json_int_t)from, "n",
-                  (json_int_t)n, "spectra", (json_int_t)few, "settings", deq_app_resolved(engine));
+    json_t *what = json_pack("{s:i, s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "revision",
+                             DEQ_RECORDS_REVISION, "kind", "solves", "net", model->spec->net->hash, "model", model->key,
+                             "files", fingerprint, "from", (json_int_t)from, "n", (json_int_t)n, "spectra",
+                             (json_int_t)few, "settings", deq_app_resolved(engine));
     deq_key key;
     deq_store_key(what, key);
     json_decref(what);

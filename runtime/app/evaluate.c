@@ -449,12 +449,13 @@ static bool is_share(const deq_model *model, const deq_value_spec *v) {
 static json_t *about(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
                      const Wanted *of, const char *fingerprint) {
     json_t *crafting = json_object();
-    json_t *what = json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:b, s:I, s:o, s:o}", "abi", DEQ_ABI_VERSION, "kind", "records",
-        "net", model->spec->net->hash, "model", model->key, "metric", v->metric ? v->metric : "", "metric_hash",
-        deq_net_metric_hash(model->spec->net, v->metric), "share", is_share(model, v), "loss", v->loss ? v->loss : "",
-        "files", fingerprint, "test", (int)v->data.test, "seed", (json_int_t)model->spec->seed, "attack",
-        deq_app_attack_key(app, v->attack), "settings", deq_app_resolved(engine));
+    json_t *what = json_pack("{s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:b, s:I, s:o, s:o}", "abi",
+                             DEQ_ABI_VERSION, "revision", DEQ_RECORDS_REVISION, "kind", "records", "net",
+                             model->spec->net->hash, "model", model->key, "metric", v->metric ? v->metric : "",
+                             "metric_hash", deq_net_metric_hash(model->spec->net, v->metric), "share",
+                             is_share(model, v), "loss", v->loss ? v->loss : "", "files", fingerprint, "test",
+                             (int)v->data.test, "seed", (json_int_t)model->spec->seed, "attack",
+                             deq_app_attack_key(app, v->attack), "settings", deq_app_resolved(engine));
     for (int i = 0; i < of->ncrafting; i++)
         json_object_set_new(crafting, of->crafting[i].path, json_string(of->crafting[i].value));
     if (of->ncrafting) json_object_set(what, "crafting", crafting);

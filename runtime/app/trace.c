@@ -96,9 +96,9 @@ json_t *deq_app_residuals(deq_app *app, const deq_model *model, deq_error *e) {
     if (deq_app_as_trained(engine, t, NULL, 0, e)) {
         int64_t n = deq_app_sample(app, model, most_steps(engine, t->net), TRACE_LEAST, TRACE_EXAMPLES);
         if (to - from < n) n = to - from;
-        json_t *what = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "kind", "residuals",
-                                 "model", model->key, "files", fingerprint, "from", (json_int_t)from, "n",
-                                 (json_int_t)n, "settings", deq_app_resolved(engine));
+        json_t *what = json_pack("{s:i, s:i, s:s, s:s, s:s, s:I, s:I, s:o}", "abi", DEQ_ABI_VERSION, "revision",
+                                 DEQ_RECORDS_REVISION, "kind", "residuals", "model", model->key, "files", fingerprint,
+                                 "from", (json_int_t)from, "n", (json_int_t)n, "settings", deq_app_resolved(engine));
         deq_key key;
         deq_store_key(what, key);
         json_decref(what);

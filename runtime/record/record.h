@@ -6,6 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Part of the key of everything that the cache keeps of trained nets and their examples.  It is raised when a field of a
+ * record, a column of a log, or another kept number means something else than before, or is counted in another way: the
+ * version and the binary interface stay the same then, and old numbers would be found beside new ones. */
+#define DEQ_RECORDS_REVISION 1
+
 typedef int64_t deq_record_I64;
 typedef int32_t deq_record_I32;
 typedef double deq_record_F64;

@@ -45,6 +45,8 @@ cmp -s <(untimed whole.csv) <(untimed resumed.csv) || fail "the records differ f
 
 # ---- the summary: by key and by path, and as the table says ----
 expect 0 '2200 examples' "$DEQ" journal "$robust"
+revision=$(sed -n 's/^#define DEQ_RECORDS_REVISION //p' "$SOURCE/runtime/record/record.h")
+grep -q "^  revision  *$revision$" out || fail "the key of a journal does not have the revision of what records mean"
 for word in 'written by *deq [0-9]' 'net ' 'model ' 'metric ' 'attack .*pgd' 'split *test' 'seed *7' 'body.forward *anderson' 'mean loss'; do
   grep -q "  $word" out || fail "the summary does not say '$word'"
 done
