@@ -5,6 +5,7 @@
 #include "init.h"
 #include "output.h"
 #include "progress.h"
+#include "text.h"
 #include "weights.h"
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,8 @@ static void print_fit(deq_reporter *r, const json_t *fit) {
     free(order);
 }
 
-static void tell(deq_reporter *r, const deq_net_spec *net, const json_t *fits, const char *to, bool ok) {
+/* `to`: the checkpoint that was written; NULL: none. */
+static void tell(deq_reporter *r, const deq_net_spec *net, const json_t *fits, bool fit_all, const char *to) {
     size_t i, kept = 0, wrong = 0;
     json_t *fit;
     json_array_foreach(fits, i, fit) {
@@ -63,13 +65,13 @@ static void tell(deq_reporter *r, const deq_net_spec *net, const json_t *fits, c
     const size_t n = json_array_size(fits) - kept - wrong;
     if (r->json)
         deq_report_event(r, "import",
-                         json_pack("{s:s, s:b, s:i, s:I, s:I, s:s?}", "net", net->name, "fits", ok, "parameters",
+                         json_pack("{s:s, s:b, s:i, s:I, s:I, s:o}", "net", net->name, "fits", fit_all, "parameters",
                                    net->nparameters, "found", (json_int_t)n, "initial", (json_int_t)kept, "checkpoint",
-                                   ok ? to : NULL));
+                                   deq_json_string(to)));
     deq_report(r, "%s: %zu of %d arrays fit", net->name, n, net->nparameters);
     if (wrong) deq_report(r, "%zu do not; nothing is written", wrong);
-    if (ok && kept) deq_report(r, "%zu are not in the file and have their initial values (seed 0)", kept);
-    if (ok && to) deq_report(r, "%s: a checkpoint of %s", to, net->name);
+    if (fit_all && kept) deq_report(r, "%zu are not in the file and have their initial values (seed 0)", kept);
+    if (to) deq_report(r, "%s: a checkpoint of %s", to, net->name);
 }
 
 int deq_app_import(const deq_module *module, const char *name, const deq_import *what) {
@@ -85,10 +87,10 @@ int deq_app_import(const deq_module *module, const char *name, const deq_import 
     bool ok = net && ((vector && fits) || deq_fail(&e, DEQ_MEMORY, "out of memory importing '%s'", what->from)) &&
               (!what->to || is_checkpoint_name(what->to, &e)) && initialise(net, bits, vector, &e);
     if (ok) {
-        ok = deq_weights_fit(what->from, what->map, net, bits, vector, fits, &e);
-        deq_checkpoint c = {.parameters = vector};
+        const bool fit_all = ok = deq_weights_fit(what->from, what->map, net, bits, vector, fits, &e);
+        const deq_checkpoint c = {.parameters = vector};
         if (ok && what->to) ok = replaceable(what->to, &e) && deq_checkpoint_write(what->to, net, bits, &c, &e);
-        tell(&r, net, fits, what->to, ok);
+        tell(&r, net, fits, fit_all, ok ? what->to : NULL);
     }
     if (!ok) deq_report_error(&r, &e);
     json_decref(fits);

@@ -1,5 +1,6 @@
 #include "progress.h"
 #include "ranks.h"
+#include "text.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -69,7 +70,7 @@ void deq_report_warning(deq_reporter *r, const char *code, const char *format, .
     va_end(ap);
     if (!deq_ranks_first()) return;
     if (r->json) {
-        deq_report_event(r, "warning", json_pack("{s:s, s:s}", "code", code, "message", text));
+        deq_report_event(r, "warning", json_pack("{s:s, s:o}", "code", code, "message", deq_json_string(text)));
         return;
     }
     deq_report_clear(r);
@@ -80,9 +81,10 @@ void deq_report_warning(deq_reporter *r, const char *code, const char *format, .
 void deq_report_error(deq_reporter *r, const deq_error *e) {
     const char *code = deq_failure_code(e->failure);
     if (r->json) {
-        json_t *o =
-            json_pack("{s:s, s:s, s:i}", "code", code, "message", e->text, "exit", deq_failure_exit(e->failure));
-        if (e->line) json_object_update_new(o, json_pack("{s:s, s:i}", "file", e->source, "line", e->line));
+        json_t *o = json_pack("{s:s, s:o, s:i}", "code", code, "message", deq_json_string(e->text), "exit",
+                              deq_failure_exit(e->failure));
+        if (e->line)
+            json_object_update_new(o, json_pack("{s:o, s:i}", "file", deq_json_string(e->source), "line", e->line));
         deq_report_event(r, "error", o);
         return;
     }

@@ -1,8 +1,10 @@
+#define _GNU_SOURCE
 #include "weights.h"
 #include "checkpoint.h"
 #include "output.h"
 #include "reals.h"
 #include "tensors.h"
+#include "text.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -49,13 +51,14 @@ typedef struct Load {
 
 /* One thing that does not fit. */
 static void complain(Load *l, const char *format, ...) {
-    char text[600];
+    char *text = NULL;
     va_list ap;
     va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
+    if (vasprintf(&text, format, ap) < 0) text = NULL;
     va_end(ap);
-    deq_error_add(&l->wrong, "%s", text);
-    if (l->fits) json_array_append_new(l->fits, json_pack("{s:s}", "problem", text));
+    deq_error_add(&l->wrong, "%s", text ? text : "out of memory");
+    if (l->fits) json_array_append_new(l->fits, json_pack("{s:o}", "problem", deq_json_string(text)));
+    free(text);
 }
 
 /* "'U' (names.map:3)" */
@@ -113,8 +116,16 @@ static void note_fit(Load *l, const deq_parameter *p, const char *theirs, const 
     for (int k = 0; k < rank; k++)
         if (axes[k] != k && !moved) moved = json_array();
     for (int k = 0; moved && k < rank; k++) json_array_append_new(moved, json_integer(axes[k]));
-    json_array_append_new(l->fits, json_pack("{s:s, s:s, s:s?, s:s*, s:o*}", "parameter", p->path, "shape", want,
-                                             "from", theirs, "file_shape", have, "axes", moved));
+    json_array_append_new(l->fits, json_pack("{s:s, s:s, s:o, s:s*, s:o*}", "parameter", p->path, "shape", want, "from",
+                                             deq_json_string(theirs), "file_shape", have, "axes", moved));
+}
+
+/* Its shape does fit, and its numbers do not. */
+static void forget_fit(Load *l, const deq_parameter *p) {
+    for (size_t i = 0; i < json_array_size(l->fits); i++) {
+        const char *of = json_string_value(json_object_get(json_array_get(l->fits, i), "parameter"));
+        if (of && !strcmp(of, p->path)) json_array_remove(l->fits, i--);
+    }
 }
 
 static void match_parameter(Load *l, int i) {
@@ -193,6 +204,7 @@ static bool read_parameter(Load *l, int i, int real_bits, char *vector, deq_erro
     if (!deq_tensors_read(&l->file, t, &a, &own)) return deq_fail(e, DEQ_WEIGHTS, "weights: %s", own.text);
     lay_out(deq_map_find(&l->map, p->path, theirs, sizeof theirs), &p->shape, &a, &layout);
     int64_t bad = convert(&a, &layout, real_bits, vector + p->offset);
+    if (bad >= 0) forget_fit(l, p);
     if (bad >= 0)
         complain(l, "element %" PRId64 " of '%s' is %g: no number of %d bits", bad, t->name, deq_array_plain(&a, bad),
                  real_bits);

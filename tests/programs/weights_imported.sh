@@ -69,6 +69,19 @@ refused "cannot read the mapping file 'nowhere.map'" theirs.safetensors --into t
 echo mine >mine.safetensors
 expect 3 'E0821' "$DEQ" import theirs.safetensors --into tiny.deq --map names.map -o mine.safetensors
 [[ $(cat mine.safetensors) == mine ]] || fail "a file of somebody else was replaced"
+expect 3 '"event":"import".*"fits":true,"parameters":5,"found":5,"initial":0,"checkpoint":null' \
+  "$DEQ" import theirs.safetensors --into tiny.deq --map names.map -o mine.safetensors --json # all fits, and writing fails
+# a shape that fits with a number that does not: NaN in the bias
+header=$(od -An -t u4 -N 4 theirs.safetensors)
+at=$(LC_ALL=C sed -n 's/.*"fc.bias":{[^}]*"data_offsets":\[\([0-9]*\),.*/\1/p' theirs.safetensors | head -1)
+cp theirs.safetensors nan.safetensors
+printf '\x00\x00\xc0\x7f' | dd of=nan.safetensors bs=1 seek=$((8 + header + at)) conv=notrunc status=none
+refused "element 0 of 'fc.bias' is nan" nan.safetensors --into tiny.deq --map names.map
+grep -q '4 of 5 arrays fit' out && grep -q '1 do not; nothing is written' out || fail "an array that does not fit is counted among those that do"
+expect 3 '"fits":false,"parameters":5,"found":4' "$DEQ" import nan.safetensors --into tiny.deq --map names.map --json
+# a name that is no UTF-8 is told all the same
+LC_ALL=C sed 's/body\.b\.npy/\xff\xfe\xff\xfeab.npy/g' is.npz >bytes.npz
+expect 3 '"event":"problem","problem":"the file.s .\\\\xff\\\\xfe\\\\xff\\\\xfeab. ' "$DEQ" import bytes.npz --into tiny.deq --json
 for name in out.npz out.txt safetensors; do
   expect 3 'E0821.*ends in .safetensors' "$DEQ" import theirs.safetensors --into tiny.deq --map names.map -o $name
   [[ ! -e $name ]] || fail "a checkpoint called $name"
