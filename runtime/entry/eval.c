@@ -326,11 +326,8 @@ int deq_app_eval(const deq_module *module, const deq_eval *what) {
     v.net = deq_library_new(module, what->net,
                             &(deq_library_options){.threads = what->run.threads, .seed = what->run.seed});
     deq_reporter_open(&reporter, what->run.json, true);
-    if (!v.net) {
-        fprintf(stderr, "deq eval: %s\n", deq_library_error(NULL));
-        return 3;
-    }
-    bool ok = take_parameters(&v, module, &e) &&
+    if (!v.net) e = *library_own_error();
+    bool ok = v.net && take_parameters(&v, module, &e) &&
               (what->data   ? from_data(&v, &e)
                : what->file ? from_file(&v, &e)
                             : from_nowhere(&v, &e)) &&

@@ -22,6 +22,8 @@ const char *deq_library_error(const deq_library *l) {
     return l ? l->text : coded(&own_error, own_text, sizeof own_text);
 }
 
+const deq_error *library_own_error(void) { return &own_error; }
+
 /* -804 for E0804. */
 static int code_of(const deq_error *e) { return -atoi(deq_failure_code(e->failure) + 1); }
 

@@ -27,6 +27,8 @@ struct deq_library {
 bool library_enter(deq_library *library);
 int library_leave(deq_library *library, bool ok);
 int library_refused(const deq_library *library);
+/* What went wrong in the last call without a context, deq_library_new among them. */
+const deq_error *library_own_error(void);
 /* The failure of an argument, or of a value among n rows of the module's reals; what is NULL may be so when n is 0. */
 bool library_given(deq_library *library, const void *pointer, const char *argument, int64_t n);
 /* The settings go together. */
