@@ -163,7 +163,7 @@ static bool is_accuracy(const deq_journal *j) {
 
 /* The same net with the same settings on the same examples, not attacked. */
 static const deq_journal *clean_of(const Cards *c, const Evaluation *v) {
-    static const char *const same[] = {"model", "files", "test", "metric", "settings"};
+    static const char *const same[] = {"model", "files", "test", "metric", "metric_hash", "settings"};
     for (int i = 0; i < c->n; i++) {
         bool fits = !attacked(c->journals[i]);
         for (size_t k = 0; k < sizeof same / sizeof *same; k++)
