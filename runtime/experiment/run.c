@@ -66,7 +66,7 @@ static bool run_all(deq_app *app, deq_error *e) {
         }
         if (m->run[i].experiment && !deq_app_experiment(app, m->run[i].experiment, e)) return false;
     }
-    deq_result_files_forget(app);
+    if (deq_ranks_first()) deq_result_files_forget(app);
     check_store(app);
     report_ranks(app, deq_since());
     deq_report(&app->reporter, "results in %s/", app->results);
