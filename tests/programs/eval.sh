@@ -165,10 +165,6 @@ expect 64 "no fixed point 'bodies'; there are: body" eval_ 'net.bodies(random(1)
 expect 3 'E0801\|E0802' eval_ 'net("absent.npy")'
 expect 3 'E0811' eval_ 'net(random(1))' -k train-images
 expect 3 '^{"event":"error","code":"E0[0-9]*",.*"exit":3}$' eval_ 'net(random(1))' -k nothere --json
-# whatever refuses, the context of the net too: with --json an object, and the exit code of its kind
-cp "$PROGRAMS/in_c.deq" .
-expect 2 "error.E0.*no.*'pair_gradient'" "$DEQ" eval in_c.deq 'Pair[4, 3](random(1))'
-expect 2 '^{"event":"error","code":"E0' "$DEQ" eval in_c.deq 'Pair[4, 3](random(1))' --json
 echo mine >mine.npz
 expect 3 'E0821' eval_ 'net(random(1))' -o mine.npz
 no_partial_files
