@@ -34,7 +34,7 @@ expect 0 'found in the cache' ranks 2 "$DEQ" run ranks.deq --results by4
 no_partial_files
 
 # long.deq: a training that can be stopped, and an evaluation that can
-sed 's/epochs: 3/epochs: 40/' ranks.deq >long.deq
+sed 's/epochs: *3/epochs: 40/' ranks.deq >long.deq
 # begun CODE COMMAND...: `signal` sends what ends the run once the first epochs are there
 begun() {
   local want=$1 got=0 pid
@@ -65,7 +65,7 @@ expect 0 '' "$DEQ" run long.deq --threads 2 --fresh --results whole
 same_files whole/long stopped/long
 
 # ranks that would not compute the same
-sed 's/batch: 32/batch: 16/' ranks.deq >other.deq
+sed 's/batch: *32/batch: 16/' ranks.deq >other.deq
 expect 3 'E0945.*rank 1.*another script or settings' mpirun --oversubscribe -n 1 "$DEQ" run ranks.deq : -n 1 "$DEQ" run other.deq
 expect 64 'work for one process' ranks 2 "$DEQ" test ranks.deq
 no_partial_files
