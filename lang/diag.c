@@ -138,7 +138,7 @@ static bool starts_character(char c) { return ((unsigned char)c & 0xc0) != 0x80;
 static void print_snippet(const Diagnostic *d, FILE *out, const char *caret_on, const char *off) {
     const Source *s = d->at.source;
     Position p = source_position(s, d->at.start);
-    uint32_t line = s->lines[p.line - 1], end = line;
+    uint32_t line = (d->at.start < s->length ? d->at.start : s->length) - (p.column - 1), end = line;
     while (end < s->length && s->text[end] != '\n') end++;
     while (end > line && s->text[end - 1] == '\r') end--;
     uint32_t at = d->at.start < end ? d->at.start : end, at_end = d->at.end < end ? d->at.end : end;
@@ -185,7 +185,7 @@ static void print_one(const Diagnostic *d, FILE *out, bool colour, bool more) {
     const char *caret = colour ? "\033[1;32m" : "";
     if (d->at.source) {
         Position p = source_position(d->at.source, d->at.start);
-        fprintf(out, "%s%s:%u:%u:%s ", bold, d->at.source->path, p.line, p.column, off);
+        fprintf(out, "%s%s:%u:%u:%s ", bold, p.path, p.line, p.column, off);
     } else {
         fprintf(out, "%sdeq:%s ", bold, off);
     }
@@ -199,7 +199,7 @@ static void print_one(const Diagnostic *d, FILE *out, bool colour, bool more) {
             if (r->at.source == d->at.source)
                 fprintf(out, "line %u: ", p.line);
             else
-                fprintf(out, "%s:%u:%u: ", r->at.source->path, p.line, p.column);
+                fprintf(out, "%s:%u:%u: ", p.path, p.line, p.column);
         }
         fprintf(out, "%s\n", r->text);
     }
@@ -240,7 +240,7 @@ static void json_place(json_t *object, Range at) {
     if (!at.source) return;
     Position start = source_position(at.source, at.start);
     Position end = source_position(at.source, at.end > at.start ? at.end : at.start);
-    json_object_set_new(object, "file", json_text(at.source->path));
+    json_object_set_new(object, "file", json_text(start.path));
     json_object_set_new(object, "line", json_integer(start.line));
     json_object_set_new(object, "column", json_integer(start.column));
     json_object_set_new(object, "end_line", json_integer(end.line));

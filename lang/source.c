@@ -96,9 +96,8 @@ static void find_lines(OwnedSource *o) {
         *ARENA_PUSH(o->arena, s->lines, s->nlines, cap) = (uint32_t)(++p - s->text);
 }
 
-Position source_position(const Source *s, uint32_t offset) {
-    if (!s->nlines) find_lines((OwnedSource *)(uintptr_t)s); /* a cache: the text itself does not change */
-    if (offset > s->length) offset = s->length;
+/* Of the line of an offset; from 0. */
+static uint32_t line_index(const Source *s, uint32_t offset) {
     uint32_t low = 0, high = s->nlines; /* lines[low] <= offset < lines[high] */
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
@@ -107,7 +106,15 @@ Position source_position(const Source *s, uint32_t offset) {
         else
             high = middle;
     }
-    return (Position){low + 1, offset - s->lines[low] + 1};
+    return low;
+}
+
+Position source_position(const Source *s, uint32_t offset) {
+    if (!s->nlines) find_lines((OwnedSource *)(uintptr_t)s); /* a cache: the text itself does not change */
+    if (offset > s->length) offset = s->length;
+    const uint32_t line = line_index(s, offset), column = offset - s->lines[line] + 1;
+    if (!s->asked || offset < s->asked) return (Position){line + 1, column, s->path};
+    return (Position){line - line_index(s, s->asked) + 1, column, "command line"};
 }
 
 bool source_embedded(const Source *s) { return s && s->path[0] == '<' && strncmp(s->path, "<std.", 5) == 0; }

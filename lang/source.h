@@ -13,6 +13,7 @@ typedef struct Source {
     uint32_t length;
     uint32_t *lines; /* byte offset of each line's start; built on first use */
     uint32_t nlines;
+    uint32_t asked; /* where a text of the command line begins, on a line of its own behind the file's; 0: nowhere */
 } Source;
 
 typedef struct Range {
@@ -21,8 +22,9 @@ typedef struct Range {
 } Range;
 
 typedef struct Position {
-    uint32_t line, column;
-} Position; /* both from 1; column counts bytes */
+    uint32_t line, column; /* both from 1; column counts bytes */
+    const char *path;      /* that they count in: the source's, or "command line" */
+} Position;
 
 /* Reads a file of at most 16 MiB.  On failure returns NULL and sets *reason to a text in the arena
  * ("cannot open: ...", "is empty", "is not text: byte 0x00 at offset 12", "is larger than 16 MiB"). */

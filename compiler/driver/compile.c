@@ -52,11 +52,10 @@ static const char *line_text(Arena *a, const Module *m) {
     return text;
 }
 
-/* -N 'L[3]': the layer in a check behind the script, so that the checker sees it (pipeline.h); on a line of its own, which
- * is what an error shows. */
+/* -N 'L[3]': the layer in a check behind the script, so that the checker sees it (pipeline.h). */
+#define BEFORE_NET "check {\n  compare: gradients(\n"
 static const char *net_declared(Arena *a, const char *only) {
-    if (!only) return NULL;
-    return arena_printf(a, "check {\n  compare: gradients(\n%s\n) { modes: [implicit()] }\n}", only);
+    return only ? arena_printf(a, BEFORE_NET "%s\n) { modes: [implicit()] }\n}", only) : NULL;
 }
 
 int compile(const CompileOptions *o, Compilation *c) {
@@ -66,6 +65,8 @@ int compile(const CompileOptions *o, Compilation *c) {
 
     const char *added = o->added ? o->added : net_declared(c->arena, o->only);
     Program *p = c->program = program_load_with(c->arena, c->diags, o->path, o->include, o->ninclude, added);
+    const size_t begins = o->added ? o->asked : strlen(BEFORE_NET);
+    if (added) p->main->source->asked = p->main->source->length - 1 - (uint32_t)(strlen(added) - begins);
     if (o->audit || program_audits(p)) program_require(p, "std.losses"), program_require(p, "std.attacks");
     program_replace(p, o->set, o->nset);
     if (diags_errors(c->diags) || o->last == STAGE_parse) return diags_exit_code(c->diags);

@@ -17,6 +17,7 @@ typedef struct CompileOptions {
     bool f64, tests, nets, checks, use_cache; /* tests, nets, checks, only, only_test: see PipelineOptions */
     const char *only, *only_test;
     const char *added; /* declarations after the file's own; NULL: none */
+    size_t asked; /* where in them the text begins that the command line has, on a line of its own: errors tell of it */
     bool emit_ll, emit_asm;
     bool single, foreign; /* see BackendOptions */
     Stage last;           /* stop after this stage */

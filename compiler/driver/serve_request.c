@@ -11,11 +11,11 @@
 typedef struct Served {
     const char *name;
     Verb verb;
-    const char *members, *flags, *doc;
+    const char *members, *flags;
 } Served;
 
 static const Served all[] = {
-#define SERVED(name, verb, members, flags, doc) {#name, VERB_##verb, members, flags, doc},
+#define SERVED(name, verb, members, flags, doc) {#name, VERB_##verb, members, flags},
 #define ALWAYS(flag)
 #define FORM(flag)
 #define PASSING(event)

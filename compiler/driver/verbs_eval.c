@@ -165,6 +165,7 @@ static int value_of_constant(const Cli *cli, const char *text) {
     char *added;
     if (asprintf(&added, ASKED "%s", text) < 0) abort();
     options.added = added;
+    options.asked = strlen(ASKED);
     options.use_cache = false;
     int code = compile(&options, &c);
     double value = 0;
@@ -186,7 +187,8 @@ int verb_eval(const Cli *cli) {
     const char *text = cli->files[1];
     Arena *arena = arena_new();
     Diags *diags = diags_new(arena);
-    const Program *p = program_load_text(arena, diags, "EXPR", arena_printf(arena, ASKED "%s\n", text));
+    const Program *p = program_load_text(arena, diags, "command line", arena_printf(arena, ASKED "%s\n", text));
+    p->main->source->asked = strlen(ASKED);
     const Ast *asked = diags_errors(diags) || p->main->unit->nkids != 1 ? NULL : value_asked(p);
     deq_eval what = {.text = text,
                      .checkpoint = cli->checkpoint,

@@ -22,9 +22,14 @@ static deq_app_options app_options(const Cli *cli, const Compilation *c) {
 }
 
 /* A test of the layer, appended to the script: what the checker says about it, it says about the command line. */
-static char *test_of(const char *layer, const char *name) {
+static char *test_of(const char *layer, const char *name, size_t *asked) {
     char *text;
-    if (asprintf(&text, "test \"%s\" {\n  check: gradcheck(%s, directions: 8, tol: 1e-4)\n}", name, layer) < 0) abort();
+    const int before = asprintf(&text, "test \"%s\" {\n  check: gradcheck(\n", name);
+    if (before < 0) abort();
+    free(text);
+    *asked = (size_t)before;
+    if (asprintf(&text, "test \"%s\" {\n  check: gradcheck(\n%s\n, directions: 8, tol: 1e-4)\n}", name, layer) < 0)
+        abort();
     return text;
 }
 
@@ -42,7 +47,7 @@ int verb_gradcheck(const Cli *cli) {
     CompileOptions options = verb_options(cli, STAGE_compile);
     options.f64 = true;
     const char *layer = cli->nfiles > 1 ? cli->files[1] : NULL;
-    char *name = layer ? name_of(layer) : NULL, *added = layer ? test_of(layer, name) : NULL;
+    char *name = layer ? name_of(layer) : NULL, *added = layer ? test_of(layer, name, &options.asked) : NULL;
     options.tests = true;
     options.nets = !layer;
     options.only_test = name;

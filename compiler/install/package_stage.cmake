@@ -1,6 +1,8 @@
 # Run by cpack before it packs: the staged files become what Debian's policy asks for, with the same bytes every time.
-set(root ${CPACK_TEMPORARY_INSTALL_DIRECTORY}/usr)
-set(doc ${root}/share/doc/deq)
+set(main ${CPACK_TEMPORARY_INSTALL_DIRECTORY}/main/usr)
+set(dev ${CPACK_TEMPORARY_INSTALL_DIRECTORY}/dev/usr)
+set(doc ${main}/share/doc/deq)
+set(doc_dev ${dev}/share/doc/deq-dev)
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE failed)
   if(failed)
@@ -33,26 +35,29 @@ file(WRITE ${doc}/changelog "deq (${CPACK_PACKAGE_VERSION}) unstable; urgency=me
 
  -- ${CPACK_PACKAGE_CONTACT}  ${date}
 ")
-file(GLOB pages ${root}/share/man/man1/*.1)
+file(GLOB pages ${main}/share/man/man1/*.1)
 run(gzip -n -9 ${pages} ${doc}/changelog)
+file(MAKE_DIRECTORY ${doc_dev})
+file(COPY ${doc}/copyright ${doc}/changelog.gz DESTINATION ${doc_dev})
 
-# One package has the program and, for the programs that it builds, the runtime in both forms with its headers.
-file(WRITE ${root}/share/lintian/overrides/deq "deq: package-name-doesnt-match-sonames *
-deq: non-dev-pkg-with-shlib-symlink *
+# The package deq has the program and, for the programs that it builds, the runtime in both forms.
+file(WRITE ${main}/share/lintian/overrides/deq "deq: package-name-doesnt-match-sonames *
 deq: lacks-unversioned-link-to-shared-library *
 deq: no-symbols-control-file *
 deq: initial-upload-closes-no-bugs *
-deq: pkg-config-unavailable-for-cross-compilation *
 ")
-file(GLOB shared ${root}/lib/*.so ${root}/lib/*.so.* ${root}/lib/deq/*.so)
+file(WRITE ${dev}/share/lintian/overrides/deq-dev "deq-dev: initial-upload-closes-no-bugs *
+deq-dev: pkg-config-unavailable-for-cross-compilation *
+")
+file(GLOB shared ${main}/lib/*.so.* ${main}/lib/deq/*.so)
 foreach(file ${shared})
   if(NOT IS_SYMLINK ${file})
     run(chmod 0644 ${file})
   endif()
 endforeach()
-run(strip --strip-debug --enable-deterministic-archives ${root}/lib/libdeqrt.a)
+run(strip --strip-debug --enable-deterministic-archives ${main}/lib/libdeqrt.a)
 file(GLOB_RECURSE examples ${doc}/examples/*.deq ${doc}/examples/*.md)
 if(examples)
   run(chmod 0644 ${examples})
 endif()
-run(find ${root} -exec touch -h -d @$ENV{SOURCE_DATE_EPOCH} {} +)
+run(find ${main} ${dev} -exec touch -h -d @$ENV{SOURCE_DATE_EPOCH} {} +)

@@ -38,6 +38,7 @@ static void check_none(Net_ctx *net) {
     HOLD(Net_gradient_labels(net, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL) == 0);
     HOLD(Net_solve(net, 0, NULL, NULL, 1, 2, NULL, NULL, NULL, NULL, NULL) == 0);
     HOLD(Net_attack(net, NULL, 0, NULL, NULL, 0, NULL, NULL) == 0);
+    HOLD(Net_attack_labels(net, NULL, 0, NULL, NULL, 0, NULL, NULL) == 0);
     REFUSED(Net_forward(net, -1, NULL, NULL, NULL), 943);
     REFUSED(Net_forward(net, INT64_MAX, NULL, NULL, NULL), 943);
 }

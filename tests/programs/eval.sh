@@ -152,8 +152,9 @@ expect 64 'a constant takes no --checkpoint' eval_ '1 / 2' -k "$checkpoint"
 expect 64 'at least one input' eval_ 'net(random(0))'
 expect 2 'E0[0-9]*' eval_ 'gradient(cross_entropy, at: net(quadrants.test[0]))'
 expect 1 'EXPR is one expression' eval_ $'1\nconst b: f32 = 2'
-expect 1 'EXPR:2:3: error.E0101' eval_ '1 +'
+expect 1 'command line:1:3: error.E0101' eval_ '1 +'
 expect 2 "E0201.*'nett'" eval_ 'nett(quadrants.test[0])'
+grep -q 'command line:1:1: error' out || fail "the mistake is not where it was written"
 ! grep -q compare out || fail "a line that nobody wrote is shown"
 expect 2 "E0201.*'radius'" eval_ '2 * radius'
 expect 2 'not a trained net' eval_ net

@@ -12,24 +12,29 @@ grep -q '^CMAKE_BUILD_TYPE:STRING=Release' "$build/CMakeCache.txt" || { echo "sk
 # ---- the package, twice ----
 pack() { # FOLDER
   (cd "$build" && SOURCE_DATE_EPOCH=1700000000 cpack -G DEB -B "$WORK/$1") >out 2>&1 || fail "cpack"
-  package=$(echo "$WORK/$1"/*.deb)
-  [[ -s $package ]] || fail "cpack made no package"
+  package=$(echo "$WORK/$1"/deq_*.deb) dev=$(echo "$WORK/$1"/deq-dev_*.deb)
+  [[ -s $package && -s $dev ]] || fail "cpack made no package: $(ls "$WORK/$1")"
 }
 expect 1 'set SOURCE_DATE_EPOCH' env -u SOURCE_DATE_EPOCH sh -c "cd '$build' && cpack -G DEB -B '$WORK/undated'"
 pack again
-first=$(sha256sum <"$package")
+first=$(cat "$package" "$dev" | sha256sum)
 pack deb
-[[ $(sha256sum <"$package") == "$first" ]] || fail "two packages of one build have other bytes"
+[[ $(cat "$package" "$dev" | sha256sum) == "$first" ]] || fail "two packages of one build have other bytes"
 dpkg-deb -f "$package" Depends | grep -q 'libllvm19' || fail "the package does not depend on LLVM: $(dpkg-deb -f "$package" Depends)"
 dpkg-deb -f "$package" Depends | grep -q 'libjansson4 (>= ' || fail "dpkg-shlibdeps did not run"
-dpkg-deb -c "$package" | awk '$2 != "root/root"' | grep -q . && fail "files that are not root's"
+version=$(dpkg-deb -f "$package" Version)
+dpkg-deb -f "$dev" Depends | grep -q "deq (= $version)" || fail "deq-dev goes with any deq: $(dpkg-deb -f "$dev" Depends)"
+for each in "$package" "$dev"; do
+  dpkg-deb -c "$each" | awk '$2 != "root/root"' | grep -q . && fail "files that are not root's"
+done
 dpkg-deb -x "$package" root
+find root -name '*.h' -o -name '*.pc' -o -name '*.cmake' -o -name libdeqrt.so | grep . && fail "what is for programs in C is in deq"
 grep -rlF "$build" root >found || true
 [[ ! -s found ]] || fail "the folder of the build is in $(head -3 found)"
 grep -rlF "$SOURCE" root >found || true
 [[ ! -s found ]] || fail "the folder of the sources is in $(head -3 found)"
 if command -v lintian >/dev/null; then
-  lintian --fail-on error,warning "$package" >out 2>&1 || fail "lintian"
+  lintian --fail-on error,warning "$package" "$dev" >out 2>&1 || fail "lintian"
   grep -E '^[EW]:' out && fail "lintian has something to say"
   checks=$((checks + 1))
 else
@@ -49,6 +54,18 @@ data 100
 cp "$PROGRAMS/tiny.deq" .
 expect 0 'clean' root/usr/bin/deq run tiny.deq --no-cache --set net.epochs=1
 
+# ---- with deq-dev a program in C links a net, by pkg-config, and finds the header of gradients in C ----
+dpkg-deb -x "$dev" root
+for file in include/deq/deq_gradient.h include/deq/library.def lib/pkgconfig/deq.pc lib/cmake/deq/deqConfig.cmake lib/libdeqrt.so share/doc/deq-dev/copyright; do
+  [[ -e root/usr/$file ]] || fail "$file is not in deq-dev"
+done
+mkdir lib
+expect 0 'Net.a' root/usr/bin/deq build --lib tiny.deq -o lib
+export PKG_CONFIG_PATH=$PWD/root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$PWD/root
+read -ra linked < <(PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config --cflags --libs deq)
+cc -std=gnu11 -I lib "$SOURCE/tests/library/vjp.c" lib/Net.a "${linked[@]}" "-Wl,-rpath,$PWD/root/usr/lib" -lm -o linked || fail "does not link as deq-dev says"
+expect 0 'one product' ./linked
+
 # ---- a fresh root ----
 if [[ ${DEQ_FRESH_ROOT:-} != 1 ]]; then
   echo "left out: a fresh root (DEQ_FRESH_ROOT=1, as root, with debootstrap and the network)"
@@ -57,10 +74,11 @@ elif [[ $(id -u) != 0 ]] || ! command -v debootstrap >/dev/null; then
 else
   expect 0 '' debootstrap --variant=minbase bookworm fresh
   cp "$package" fresh/tmp/deq.deb
-  expect 0 '' chroot fresh apt-get install -y --no-install-recommends /tmp/deq.deb
+  cp "$dev" fresh/tmp/deq-dev.deb
+  expect 0 '' chroot fresh apt-get install -y --no-install-recommends /tmp/deq.deb /tmp/deq-dev.deb
   quickstart "" chroot fresh deq
   cp "$PROGRAMS/tiny.deq" t*-images t*-labels fresh/tmp
   expect 0 'clean' chroot fresh sh -c 'cd /tmp && deq run tiny.deq --set net.epochs=1'
-  expect 0 '' chroot fresh apt-get remove -y deq
+  expect 0 '' chroot fresh apt-get remove -y deq deq-dev
 fi
 done_testing
