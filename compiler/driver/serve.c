@@ -319,6 +319,7 @@ int verb_serve(const Cli *cli) {
     sigaddset(&signals, SIGCHLD);
     sigprocmask(SIG_BLOCK, &signals, &s.before);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* where it was ignored by who began the server, no child would be told of */
     s.signals = signalfd(-1, &signals, SFD_CLOEXEC);
     if (s.signals < 0) {
         fprintf(stderr, "deq serve: signals cannot be waited for: %s\n", strerror(errno));

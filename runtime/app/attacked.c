@@ -83,6 +83,7 @@ deq_attacked *deq_attacked_open(deq_app *app, deq_engine *engine, const deq_mode
                                 const deq_attack_spec *a, const char *fingerprint) {
     deq_attacked *k = calloc(1, sizeof *k);
     deq_key key;
+    if (!k && deq_ranks_count() > 1) deq_ranks_stop(deq_failure_exit(DEQ_MEMORY)); /* the others wait for it below */
     if (!k) return NULL;
     json_t *what = about(app, engine, model, v, a, fingerprint);
     deq_store_key(what, key);

@@ -527,6 +527,10 @@ static bool find_or_measure(deq_app *app, deq_engine *engine, const deq_model *m
     if (!data || !deq_dataset_fingerprint(data, v->data.test, fingerprint, e)) return false;
     json_t *what = about(app, engine, model, v, of, fingerprint);
     deq_store_key(what, key);
+    if (!deq_ranks_agree("evaluation (settings or data)", key, e)) {
+        json_decref(what);
+        return false;
+    }
     char *own = NULL;
     deq_journal *journal = deq_ranks_first() ? journal_of(app, what, key) : NULL;
     for (int64_t i = 0; i < of->n; i++) {
@@ -539,7 +543,8 @@ static bool find_or_measure(deq_app *app, deq_engine *engine, const deq_model *m
     of->cached = found == of->n;
     if (!of->cached && !deq_ranks_first()) journal = journal_of_rank(app, what, key, &own);
     bool ok = of->cached || measure(app, engine, model, v, journal, of, fingerprint, e);
-    if (!of->cached) deq_ranks_wait(); /* rank 0 has written the records of all */
+    /* Rank 0 has written the records of all.  A rank that has failed alone comes to no more meetings. */
+    if (!of->cached && (ok || deq_interrupted())) deq_ranks_wait();
     deq_journal_close(journal);
     if (own) unlink(own);
     free(own);

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 #define PLUGIN "libdeq_mpi.so"
-#define END_SECONDS 5.0 /* after its failure a rank waits so long for others to fail alike */
+/* After its failure a rank waits so long for others to fail alike: as long as rank 0 may take to write a checkpoint. */
+#define END_SECONDS 60.0
 
 static const deq_ranks_plugin *plugin; /* NULL: alone */
 static int own, count = 1, neighbours = 1, slot;

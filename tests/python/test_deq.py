@@ -91,6 +91,9 @@ def check_refused():
     error = raises(deq.Error, "nett.epochs", deq.run, "tiny.deq", set={"nett.epochs": 1})
     assert (error.code, error.exit) == ("E0901", 64)
     assert deq.check("absent.deq")[0].code == "E0111"
+    # what is no JSON to the server is refused without an id, and does not leave the client waiting
+    raises(deq.Error, "", deq.check, "caf\udce9.deq")
+    raises(deq.Error, "", deq.eval, "tiny.deq", "1\0")
     assert raises(deq.Error, "'nett'", deq.eval, "tiny.deq", "nett(x)", x=x).code == "E0201"
     assert raises(deq.Error, "holds [3, 8, 8]", deq.eval, "tiny.deq", "net(x)", x=x[:, 0]).code == "E0803"
     x[1, 0, 0, 5] = np.nan

@@ -98,6 +98,12 @@ class Server:
         except (BrokenPipeError, ValueError):
             raise Error({"exit": 70, "error": {"message": "the server has ended"}}) from None
 
+    def _cancel(self, id, before, reason):
+        """Asks once for the end of a request; the first reason stays."""
+        if not before:
+            self._write({"id": id + 1, "do": "cancel", "of": id})
+        return before or reason
+
     def request(self, do, on_event=None, **members):
         """The answer to one request, as the protocol of `deq serve` has it: a dict with exit, results and perhaps text.
 
@@ -114,18 +120,20 @@ class Server:
             self._write(request)
             cancelled = None
             while True:
+                line = None
                 try:
                     line = self._read()
-                    if line.get("id") == request["id"] and "answer" in line:
-                        break
-                    if line.get("id") == request["id"] and on_event and not cancelled:
-                        on_event(line["event"])
-                except Error:
+                except Error:  # the server is gone
                     raise
-                except BaseException as reason:  # also what on_event raises: the answer is waited for all the same
-                    if not cancelled:
-                        self._write({"id": request["id"] + 1, "do": "cancel", "of": request["id"]})
-                    cancelled = cancelled or reason
+                except BaseException as reason:  # Ctrl-C: the answer is waited for all the same
+                    cancelled = self._cancel(request["id"], cancelled, reason)
+                if line and "answer" in line and line.get("id") in (request["id"], None):  # None: it could not be read
+                    break
+                if line and "event" in line and line.get("id") == request["id"] and on_event and not cancelled:
+                    try:
+                        on_event(line["event"])
+                    except BaseException as reason:
+                        cancelled = self._cancel(request["id"], cancelled, reason)
         if cancelled:
             raise cancelled
         if line["exit"]:
