@@ -5,7 +5,7 @@
 #include "init.h"
 #include "output.h"
 #include "progress.h"
-#include "text.h"
+#include "json_text.h"
 #include "weights.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 #include "progress.h"
 #include "ranks.h"
-#include "text.h"
+#include "json_text.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>

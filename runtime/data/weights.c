@@ -4,7 +4,7 @@
 #include "output.h"
 #include "reals.h"
 #include "tensors.h"
-#include "text.h"
+#include "json_text.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "text.h"
+#include "json_text.h"
 #include <stdlib.h>
 #include <string.h>
 
