@@ -3,6 +3,23 @@
 #include <ctype.h>
 #include <string.h>
 
+static uint32_t line_start(const Source *s, uint32_t at) {
+    while (at > 0 && s->text[at - 1] != '\n') at--;
+    return at;
+}
+
+static bool is_doc_line(const char *line) { return strncmp(line + strspn(line, " \t"), "///", 3) == 0; }
+
+/* Where the lines of the declaration begin, with its documentation. */
+static uint32_t before_doc(const Source *s, const Ast *decl) {
+    uint32_t at = line_start(s, decl->range.start);
+    if (!decl->doc) return at;
+    do at = at ? line_start(s, at - 1) : 0;
+    while (at && !is_doc_line(s->text + at));
+    for (uint32_t above; at && is_doc_line(s->text + (above = line_start(s, at - 1)));) at = above;
+    return at;
+}
+
 /* An edit that makes the name of the library known: in the brackets of an import of the module, else on a line of its own
  * behind the last import. */
 json_t *import_edit(Arena *arena, const Analysis *a, const char *module, const char *name) {
@@ -20,8 +37,7 @@ json_t *import_edit(Arena *arena, const Analysis *a, const char *module, const c
                          arena_printf(arena, ", %s", name));
     }
     const bool line = at && a->source->text[at - 1] != '\n'; /* the import ends the text */
-    if (!at && unit->doc && unit->nkids) at = unit->kids[0]->range.start;
-    while (!line && at > 0 && a->source->text[at - 1] != '\n') at--;
+    if (!at && unit->doc && unit->nkids) at = before_doc(a->source, unit->kids[0]);
     return json_pack("{s:o, s:s}", "range", range_json(a->source, at, at), "newText",
                      arena_printf(arena, "%simport %s (%s)\n", line ? "\n" : "", module, name));
 }

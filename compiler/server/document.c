@@ -187,6 +187,16 @@ uint32_t document_from_good(const Document *d, uint32_t offset) {
     return moved(d, offset, d->good->source, d->now->source);
 }
 
+Program *program_read_open(const Documents *all, Arena *a, Diags *ds, const char *path, const OpenText *open,
+                           uint32_t nopen, bool *clean) {
+    Program *p = program_load_open(a, ds, arena_strdup(a, path), open, nopen, all->include, all->ninclude);
+    const bool read = diags_errors(ds) == 0;
+    if (!read) p->diags = diags_new(a);
+    const bool resolved = program_resolve(p);
+    *clean = program_check(p) && resolved && read;
+    return p;
+}
+
 static Analysis *analyse(const Documents *all, const Document *d) {
     Arena *a = arena_new();
     Analysis *n = arena_alloc(a, sizeof *n);
@@ -200,8 +210,7 @@ static Analysis *analyse(const Documents *all, const Document *d) {
     open[0] = (OpenText){d->path, text_of(a, d, &bad, &reason)};
     for (const Document *o = all->first; o; o = o->next)
         if (o != d) open[k++] = (OpenText){o->path, text_of(a, o, &at, &why)};
-    Program *p = n->program =
-        program_load_open(a, n->diags, arena_strdup(a, d->path), open, nopen, all->include, all->ninclude);
+    Program *p = n->program = program_read_open(all, a, n->diags, d->path, open, nopen, &n->clean);
     n->module = p->main;
     n->source = p->main->source;
     if (reason)
@@ -210,10 +219,7 @@ static Analysis *analyse(const Documents *all, const Document *d) {
     n->parsed = !reason;
     for (uint32_t i = 0; i < p->main->unit->nkids; i++)
         n->parsed = n->parsed && p->main->unit->kids[i]->kind != AST_ERROR;
-    bool read = diags_errors(n->diags) == 0;
-    if (!read) p->diags = diags_new(a); /* names and types are wanted; what is wrong with them is no news */
-    bool resolved = program_resolve(p);
-    n->clean = program_check(p) && resolved && read;
+    n->clean = n->clean && !reason;
     n->places = places_of(a, p->main);
     return n;
 }
@@ -242,7 +248,9 @@ bool document_elaborate(Document *d) {
     if (!document_may_elaborate(d)) return false;
     const clock_t begin = clock();
     d->now->elaborated = true;
+    const uint32_t known = diags_count(d->now->diags);
     pipeline_look(d->now->program, &d->now->look);
+    if (diags_count(d->now->diags) > known) d->told = false;
     d->costly = (double)(clock() - begin) > MOST_SECONDS * CLOCKS_PER_SEC;
     d->due = false;
     return true;

@@ -53,11 +53,15 @@ void documents_imports_changed(Documents *all, const Document *cause);
 /* A range is replaced by the text. */
 void document_replace(Document *d, Spot start, Spot end, const char *text, size_t length);
 void document_set(Document *d, const char *text, size_t length);
+/* The program of the texts, with names and types also where something could not be read: then they are no news, and what
+ * is wrong with them goes to diagnostics of the program's own.  *clean: there is no error. */
+Program *program_read_open(const Documents *all, Arena *a, Diags *ds, const char *path, const OpenText *open,
+                           uint32_t nopen, bool *clean);
 /* What is known of the text as it is. */
 const Analysis *document_now(const Documents *all, Document *d);
 /* Whether the nets can be made: the script is without errors, and making them does not keep a client waiting. */
 bool document_may_elaborate(const Document *d);
-/* Makes them; false: they may not be made now. */
+/* Makes them; what is found in them is not yet told.  False: they may not be made now. */
 bool document_elaborate(Document *d);
 
 /* A place in the text as one of `good`, and back: between what is equal before and behind, the nearest. */

@@ -178,8 +178,8 @@ bool server_idle(Server *s, bool longer) {
     bool more = false;
     for (Document *d = s->documents.first; d; d = d->next) {
         document_now(&s->documents, d);
+        if (longer) document_elaborate(d);
         if (!d->told) publish(s, d);
-        if (longer && document_elaborate(d)) publish(s, d);
         more = more || document_may_elaborate(d);
     }
     return more;

@@ -45,7 +45,7 @@ void notice_did_change(Server *s, const json_t *params) {
         const json_t *text = json_object_get(change, "text"), *range = json_object_get(change, "range");
         Spot start, end;
         if (!json_is_string(text)) continue;
-        if (!range)
+        if (!range || json_is_null(range))
             document_set(d, json_string_value(text), json_string_length(text));
         else if (spot_read(json_object_get(range, "start"), &start) && spot_read(json_object_get(range, "end"), &end))
             document_replace(d, start, end, json_string_value(text), json_string_length(text));

@@ -121,6 +121,24 @@ assert [d["code"] for d in c.diagnostics(uri)][0].startswith("E03"), c.diagnosti
 change("use body = Body[783, 16]", "use body = Body[784, 16]")
 assert c.diagnostics(uri) == []
 
+# a hover makes the nets too: what they show is told all the same
+hovered = "file://" + folder + "/hovered.deq"
+bad_net = text.replace("use body = Body[784, 16]", "use body = Body[783, 16]")
+c.open(hovered, bad_net)
+c.request("textDocument/hover", {"textDocument": {"uri": hovered}, "position": utf16(bad_net, bad_net.index("body = Body"))})
+while not c.diagnostics(hovered):
+    c.notices.append(c.receive(10))
+c.notify("textDocument/didClose", {"textDocument": {"uri": hovered}})
+# an import stands behind the documentation of the module and before that of the first declaration
+c.open(hovered, "/// Module.\n\n/// Of f.\n/// More.\nfn f(x: f32[N]) -> f32[N] = gelu(x)\n")
+everywhere = {"start": {"line": 0, "character": 0}, "end": {"line": 9, "character": 0}}
+actions = c.request("textDocument/codeAction", {"textDocument": {"uri": hovered}, "range": everywhere, "context": {}})
+imports = [a["edit"]["changes"][hovered] for a in actions if a["title"].startswith("Import")]
+assert imports[0][0]["range"]["start"] == {"line": 2, "character": 0}, imports
+# `"range": null` is the whole text
+c.change(hovered, {"range": None, "text": "const A = 1\n"})
+assert [s["name"] for s in c.request("textDocument/documentSymbol", {"textDocument": {"uri": hovered}})] == ["A"]
+
 # ---- outline
 symbols = c.request("textDocument/documentSymbol", document)
 assert [s["name"] for s in symbols] == ["half", "Body", "Net", "fashion", "net", "study"], symbols
@@ -185,6 +203,21 @@ assert "use trunk = Body" in renamed and "half(trunk(flat)" in renamed and "net.
 # in the files that the script imports
 changes = c.request("textDocument/rename", {**at("mine.twice", 6), "newName": "double"})["changes"]
 assert len(changes[uri]) == 1 and len(changes[parts]) == 1, changes
+
+# where an import fails too; where another name, of any open script, would then mean something else
+def rename_refused(script, old, new):
+    c.change(hovered, {"text": script})
+    place = {"textDocument": {"uri": hovered}, "position": utf16(script, script.index(old))}
+    return c.refused("textDocument/rename", {**place, "newName": new}, -32803)
+
+
+head = "fn f(x: f32[N]) -> f32[N] {\n"
+assert "declared twice" in rename_refused("import nowhere (thing)\n" + head + "  let a = x + 1\n  let b = a * 2\n  return b\n}\n", "a = x", "b")
+assert "else" in rename_refused(head + "  let a = x + 1\n  return a + c\n}\n", "a = x", "c")
+assert "else" in rename_refused("const scale = 2.0\n" + head + "  let b = 3.0\n  return x * b * scale\n}\n", "b = 3", "scale")
+c.change(hovered, {"text": "import parts (twice)\nfn g(x: f32[N], other: f32[N]) -> f32[N] = twice(x)\nfn h(x: f32[N]) -> f32[N] = x\n"})
+c.refused("textDocument/rename", {**at("mine.twice", 6), "newName": "h"}, -32803)
+c.notify("textDocument/didClose", {"textDocument": {"uri": hovered}})
 
 # ---- completion
 def labels(words, step=0):
