@@ -53,11 +53,11 @@ static char *library_file(const Source *s) {
 }
 
 /* {"uri": .., "range": ..}; NULL: no client can open it. */
-static json_t *location(Document *d, const Analysis *from, Range r) {
+static json_t *location(const Documents *all, Document *d, const Analysis *from, Range r) {
     if (r.source == from->source) return json_pack("{s:s, s:o}", "uri", d->uri, "range", document_range(d, from, r));
     char *file = source_embedded(r.source) ? library_file(r.source) : strdup(r.source->path);
     if (!file) return NULL;
-    char *uri = path_uri(file);
+    char *uri = path_uri(all, file);
     json_t *one = json_pack("{s:s, s:o}", "uri", uri, "range", range_json(r.source, r.start, r.end));
     free(uri);
     free(file);
@@ -82,9 +82,9 @@ json_t *answer_definition(Server *s, const json_t *params, Refusal *why) {
     if (decl->kind == AST_ERROR) return NULL;
     if (decl->kind == AST_IMPORT) {
         const Module *m = imported_by(found.from->module, decl);
-        return m ? location(d, found.from, (Range){m->source, 0, 0}) : NULL;
+        return m ? location(&s->documents, d, found.from, (Range){m->source, 0, 0}) : NULL;
     }
-    return location(d, found.from, places_name(decl));
+    return location(&s->documents, d, found.from, places_name(decl));
 }
 
 bool same_declaration(const Ast *x, const Ast *y) {
@@ -109,35 +109,35 @@ json_t *answer_highlight(Server *s, const json_t *params, Refusal *why) {
     return all;
 }
 
-/* Adds the mentions in the module, once for each file. */
-static void mentions_in(Arena *a, json_t *all, json_t *seen, Document *d, const Analysis *from, const Module *m,
+/* Adds the mentions in the module, once for each file: a client can have one open under two addresses. */
+static void mentions_in(Server *s, json_t *all, json_t *seen, Document *d, const Analysis *from, const Module *m,
                         const Ast *decl, bool declaration) {
-    char *uri = m->source == from->source ? strdup(d->uri) : path_uri(m->source->path);
-    if (!uri) end_without_memory();
-    bool again = json_object_get(seen, uri) != NULL;
-    json_object_set_new(seen, uri, json_true());
-    const Places places = again ? (Places){0} : m == from->module ? from->places : places_of(a, m);
+    char *real = m->source == from->source ? NULL : realpath(m->source->path, NULL);
+    const char *path = m->source == from->source ? d->path : real ? real : m->source->path;
+    bool again = json_object_get(seen, path) != NULL;
+    json_object_set_new(seen, path, json_true());
+    free(real);
+    const Places places = again ? (Places){0} : m == from->module ? from->places : places_of(s->arena, m);
     for (uint32_t i = 0; i < places.n; i++) {
         const Mention *one = &places.mentions[i];
         if (!same_declaration(one->decl, decl) || (one->declares && !declaration)) continue;
-        json_t *at = location(d, from, one->at);
+        json_t *at = location(&s->documents, d, from, one->at);
         if (at) json_array_append_new(all, at);
     }
-    free(uri);
 }
 
 json_t *references(Server *s, Document *d, const Found *found, bool declaration) {
     json_t *all = json_array(), *seen = json_object();
     const Ast *decl = found->mention->decl;
-    mentions_in(s->arena, all, seen, d, found->from, found->from->module, decl, declaration);
+    mentions_in(s, all, seen, d, found->from, found->from->module, decl, declaration);
     for (uint32_t i = 0; i < found->from->program->nmodules; i++) {
         const Module *m = found->from->program->modules[i];
-        if (!source_embedded(m->source)) mentions_in(s->arena, all, seen, d, found->from, m, decl, declaration);
+        if (!source_embedded(m->source)) mentions_in(s, all, seen, d, found->from, m, decl, declaration);
     }
     for (Document *o = s->documents.first; o; o = o->next) {
         const Analysis *a = document_now(&s->documents, o);
         if (o == d) continue;
-        mentions_in(s->arena, all, seen, o, a, a->module, decl, declaration);
+        mentions_in(s, all, seen, o, a, a->module, decl, declaration);
     }
     json_decref(seen);
     return all;

@@ -177,6 +177,7 @@ json_t *answer_rename(Server *s, const json_t *params, Refusal *why) {
     uint32_t offset;
     Found f;
     const char *name = json_string_value(json_object_get(params, "newName"));
+    documents_imports_changed(&s->documents, NULL); /* the edits are of the files as they are */
     Document *d = place_asked(s, params, why, &offset);
     if (!d || !renamable(d, offset, &f, why)) return NULL;
     if (!name) return refuse(why, REFUSED_PARAMETERS, "there is no newName");

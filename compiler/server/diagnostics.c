@@ -37,24 +37,24 @@ static Range diagnostic_place(const Analysis *a, const Diagnostic *d) {
     return import ? import->name_range : (Range){a->source, 0, 0};
 }
 
-static json_t *related(Document *d, const Analysis *a, Range at, const char *text) {
-    char *uri = at.source == a->source ? NULL : path_uri(at.source->path);
+static json_t *related(const Documents *all, Document *d, const Analysis *a, Range at, const char *text) {
+    char *uri = at.source == a->source ? NULL : path_uri(all, at.source->path);
     json_t *one = json_pack("{s:{s:s, s:o}, s:o}", "location", "uri", uri ? uri : d->uri, "range",
                             range_json(at.source, at.start, at.end), "message", text_json(text));
     free(uri);
     return one;
 }
 
-static json_t *diagnostic_json(Document *d, Arena *arena, const Diagnostic *item) {
+static json_t *diagnostic_json(const Documents *all, Document *d, Arena *arena, const Diagnostic *item) {
     const Analysis *a = d->now;
     Range at = diagnostic_place(a, item);
     const char *text = item->message;
     json_t *places = json_array();
     if (item->at.source && item->at.source != a->source && !source_embedded(item->at.source))
-        json_array_append_new(places, related(d, a, item->at, item->message));
+        json_array_append_new(places, related(all, d, a, item->at, item->message));
     for (const Remark *r = item->remarks; r; r = r->next) {
         if (!r->help && r->at.source && !source_embedded(r->at.source))
-            json_array_append_new(places, related(d, a, r->at, r->text));
+            json_array_append_new(places, related(all, d, a, r->at, r->text));
         else
             text = arena_printf(arena, "%s\n%s: %s", text, r->help ? "help" : "note", r->text);
     }
@@ -74,7 +74,8 @@ void publish(Server *s, Document *d) {
     uint32_t n;
     Diagnostic **items = diags_sorted(a->diags, s->arena, &n);
     for (uint32_t i = 0; i < n; i++)
-        if (diag_is_told(a->diags, items[i])) json_array_append_new(list, diagnostic_json(d, s->arena, items[i]));
+        if (diag_is_told(a->diags, items[i]))
+            json_array_append_new(list, diagnostic_json(&s->documents, d, s->arena, items[i]));
     d->told = true;
     server_notify(s, "textDocument/publishDiagnostics",
                   json_pack("{s:s, s:I, s:o}", "uri", d->uri, "version", d->version, "diagnostics", list));

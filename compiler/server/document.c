@@ -42,9 +42,15 @@ static char *uri_path(const char *uri) {
     return real;
 }
 
-char *path_uri(const char *path) {
+char *path_uri(const Documents *all, const char *path) {
     char *real = realpath(path, NULL);
     const char *p = real ? real : path;
+    const Document *open = all->first;
+    while (open && strcmp(open->path, p) != 0) open = open->next;
+    if (open) {
+        free(real);
+        return kept(strdup(open->uri));
+    }
     char *uri = kept(malloc(3 * strlen(p) + 8)), *to = uri;
     if (*p == '/') to = stpcpy(uri, "file://");
     for (; *p; p++) {
@@ -106,14 +112,26 @@ void documents_free(Documents *all) {
     while (all->first) documents_close(all, all->first);
 }
 
-void documents_imports_changed(Documents *all, const Document *cause) {
+/* Whether the paths may be of one file: one real path, or one name, as in a folder that is reached in two ways. */
+static bool may_be_one_file(const char *x, const char *y) {
+    const char *p = strrchr(x, '/'), *q = strrchr(y, '/');
+    if (strcmp(p ? p + 1 : x, q ? q + 1 : y) == 0) return true;
+    char *real = realpath(x, NULL);
+    const bool one = real && strcmp(real, y) == 0;
+    free(real);
+    return one;
+}
+
+void documents_imports_changed(Documents *all, const char *file) {
     for (Document *d = all->first; d; d = d->next) {
-        if (d == cause || !d->now) continue;
+        if (!d->now) continue;
         const Program *p = d->now->program;
-        bool files = p->nmissing > 0;
-        for (uint32_t i = 0; i < p->nmodules; i++)
-            files = files || (p->modules[i] != p->main && !source_embedded(p->modules[i]->source));
-        d->changed = d->changed || files;
+        bool imports = false;
+        for (uint32_t i = 0; i < p->nmissing && !imports; i++) imports = !file || may_be_one_file(p->missing[i], file);
+        for (uint32_t i = 0; i < p->nmodules && !imports; i++)
+            imports = p->modules[i] != p->main && !source_embedded(p->modules[i]->source) &&
+                      (!file || may_be_one_file(p->modules[i]->source->path, file));
+        if (imports) d->changed = d->due = true;
     }
 }
 

@@ -47,8 +47,8 @@ Document *documents_find(const Documents *all, const char *uri);
 Document *documents_open(Documents *all, const char *uri, const char *text, size_t length, json_int_t version);
 void documents_close(Documents *all, Document *d);
 void documents_free(Documents *all);
-/* Scripts that import files are looked at again: those files, or the texts that stand for them, are others now. */
-void documents_imports_changed(Documents *all, const Document *cause);
+/* Scripts that import the file are looked at again: it, or the text that stands for it, is another now.  NULL: any file. */
+void documents_imports_changed(Documents *all, const char *file);
 
 /* A range is replaced by the text. */
 void document_replace(Document *d, Spot start, Spot end, const char *text, size_t length);
@@ -68,6 +68,6 @@ bool document_elaborate(Document *d);
 uint32_t document_to_good(const Document *d, uint32_t offset);
 uint32_t document_from_good(const Document *d, uint32_t offset);
 
-/* The URI of a file; free() it. */
-char *path_uri(const char *path);
+/* The URI of a file, as the client has called it where it has opened it; free() it. */
+char *path_uri(const Documents *all, const char *path);
 #endif

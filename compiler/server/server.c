@@ -79,6 +79,10 @@ void server_notify(Server *s, const char *method, json_t *params) {
     server_send(s, json_pack("{s:s, s:o}", "method", method, "params", params));
 }
 
+void server_request(Server *s, const char *id, const char *method, json_t *params) {
+    server_send(s, json_pack("{s:s, s:s, s:o}", "id", id, "method", method, "params", params));
+}
+
 static void answer(Server *s, const json_t *id, json_t *result, const Refusal *why) {
     json_t *message = json_object();
     json_object_set_new(message, "id", id ? json_deep_copy(id) : json_null());
@@ -144,7 +148,7 @@ static void take_message(Server *s, const char *text, size_t n) {
     bool named = json_is_string(id) || json_is_integer(id);
     if (!json_is_object(message) || (id && !named && !json_is_null(id)))
         refuse_message(s, NULL, REFUSED_REQUEST, "a message is an object, and its id a string or a whole number");
-    else if (!name) { /* an answer to a request that this server never made, or nothing at all */
+    else if (!name) { /* an answer to server_request, or nothing at all */
         if (!json_object_get(message, "result") && !json_object_get(message, "error"))
             refuse_message(s, id, REFUSED_REQUEST, "a message has a method");
     } else if (id)
@@ -155,7 +159,14 @@ static void take_message(Server *s, const char *text, size_t n) {
 }
 
 void server_begin(Server *s, FILE *out, const char *const *include, uint32_t ninclude) {
-    *s = (Server){.out = out, .arena = arena_new(), .documents = {.include = include, .ninclude = ninclude}};
+    char **folders = calloc(ninclude + 1, sizeof *folders);
+    if (!folders) end_without_memory();
+    for (uint32_t i = 0; i < ninclude; i++) {
+        folders[i] = realpath(include[i], NULL);
+        if (!folders[i] && !(folders[i] = strdup(include[i]))) end_without_memory();
+    }
+    *s = (Server){.out = out, .arena = arena_new(), .folders = folders};
+    s->documents = (Documents){.include = (const char *const *)folders, .ninclude = ninclude};
 }
 
 void server_feed(Server *s, const char *bytes, size_t n) {
@@ -187,6 +198,8 @@ bool server_idle(Server *s, bool longer) {
 
 void server_end(Server *s) {
     documents_free(&s->documents);
+    for (uint32_t i = 0; i < s->documents.ninclude; i++) free(s->folders[i]);
+    free(s->folders);
     arena_free(s->arena);
     messages_free(&s->messages);
 }

@@ -16,6 +16,8 @@ typedef struct Server {
     bool gone;     /* the client does not read any more */
     bool in_order; /* `shutdown` came before `exit` */
     Documents documents;
+    char **folders; /* those of -I, by their real paths: files are compared by them */
+    bool watches;   /* the client tells of files that change if it is asked to */
     Messages messages;
 } Server;
 
@@ -31,6 +33,8 @@ int server_run(int in, FILE *out, const char *const *include, uint32_t ninclude)
 
 /* One message to the client; takes the reference of the parameters. */
 void server_notify(Server *s, const char *method, json_t *params);
+/* A request to the client; its answer is passed over. */
+void server_request(Server *s, const char *id, const char *method, json_t *params);
 /* What `initialize` answers: members of lsp.def. */
 json_t *server_capabilities(void);
 #endif

@@ -31,7 +31,7 @@ void notice_did_open(Server *s, const json_t *params) {
     if (!uri || !json_is_string(text)) return;
     Document *d = documents_open(&s->documents, uri, json_string_value(text), json_string_length(text),
                                  json_integer_value(json_object_get(item, "version")));
-    documents_imports_changed(&s->documents, d);
+    documents_imports_changed(&s->documents, d->path);
 }
 
 void notice_did_change(Server *s, const json_t *params) {
@@ -51,14 +51,15 @@ void notice_did_change(Server *s, const json_t *params) {
             document_replace(d, start, end, json_string_value(text), json_string_length(text));
     }
     d->version = json_integer_value(json_object_get(item, "version"));
-    documents_imports_changed(&s->documents, d);
+    documents_imports_changed(&s->documents, d->path);
 }
 
 void notice_did_save(Server *s, const json_t *params) {
     const char *uri = json_string_value(json_object_get(json_object_get(params, "textDocument"), "uri"));
     Document *d = uri ? documents_find(&s->documents, uri) : NULL;
-    if (d) d->due = true;
-    documents_imports_changed(&s->documents, d);
+    if (!d) return;
+    d->due = true;
+    documents_imports_changed(&s->documents, d->path);
 }
 
 void notice_watched(Server *s, const json_t *params) {
@@ -71,6 +72,6 @@ void notice_did_close(Server *s, const json_t *params) {
     Document *d = document_asked(s, params, &why);
     if (!d) return;
     server_notify(s, "textDocument/publishDiagnostics", json_pack("{s:s, s:[]}", "uri", d->uri, "diagnostics"));
+    documents_imports_changed(&s->documents, d->path);
     documents_close(&s->documents, d);
-    documents_imports_changed(&s->documents, NULL);
 }

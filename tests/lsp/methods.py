@@ -177,7 +177,7 @@ assert place["uri"] == parts and place["range"]["start"] == {"line": 1, "charact
 assert definition("mine.twice", 1)["uri"] == parts
 place = definition("Dense[16")
 library = open(place["uri"][len("file://"):].replace("%20", " ")).read()
-assert part(library, place["range"]) == "Dense" and place["uri"].endswith("/stdlib/layers.deq") is False
+assert part(library, place["range"]) == "Dense" and place["uri"].endswith("/layers.deq")
 assert not os.access(place["uri"][len("file://"):], os.W_OK) or os.getuid() == 0
 assert definition("flatten") is None
 assert definition("net.body", 4)["range"]["start"]["line"] == text[: text.index("use body")].count("\n")
@@ -222,8 +222,11 @@ c.notify("textDocument/didClose", {"textDocument": {"uri": hovered}})
 # ---- completion
 def labels(words, step=0):
     items = c.request("textDocument/completion", at(words, step))["items"]
-    for item in items:
-        assert part(text, item["textEdit"]["range"]) in text
+    begin = utf16(text, text.index(words) + step)
+    for item in items:  # what is replaced ends behind the place, on its line
+        place = item["textEdit"]["range"]
+        assert place["start"]["line"] == begin["line"] and place["start"]["character"] <= begin["character"], item
+        assert part(text, place).replace(".", "").replace("_", "").isalnum() or part(text, place) == "", item
     return {item["label"]: item for item in items}
 
 
@@ -329,6 +332,42 @@ c.notify("textDocument/didClose", {"textDocument": {"uri": parts}})
 while found:
     c.notices.append(c.receive())
     found = c.diagnostics(uri)
+
+# ---- files: one of two addresses is edited once; folders of -I; what has changed on disk
+os.makedirs(folder + "/lib")
+os.symlink(folder + "/lib", folder + "/link")
+with open(folder + "/lib/shared.deq", "w") as file:
+    file.write("fn twice(x: f32[N]) -> f32[N] = 2 * x\n")
+os.chdir(folder)
+i = Client(deq, "-I", "lib")
+user, shared = "file://" + folder + "/user.deq", "file://" + folder + "/link/shared.deq"
+use = "import shared (twice)\nfn g(x: f32[N]) -> f32[N] = twice(x)\n"
+i.open(user, use)
+i.open(shared, open("lib/shared.deq").read())
+asked = {"textDocument": {"uri": user}, "position": utf16(use, use.index("twice(x)"))}
+changes = i.request("textDocument/rename", {**asked, "newName": "double"})["changes"]
+assert {k: len(v) for k, v in changes.items()} == {user: 2, shared: 1}, changes
+assert i.request("textDocument/definition", asked)["uri"] == shared
+i.notify("textDocument/didClose", {"textDocument": {"uri": shared}})
+with open("lib/shared.deq", "w") as file:
+    file.write("// moved\n\nfn twice(x: f32[N]) -> f32[N] = 2 * x\n")
+changes = i.request("textDocument/rename", {**asked, "newName": "double"})["changes"]
+assert changes["file://" + folder + "/lib/shared.deq"][0]["range"]["start"] == {"line": 2, "character": 3}, changes
+# a change of a text that nobody imports is no news for the others
+i.notices.clear()  # a rename reads again, and tells again
+assert i.diagnostics(user) == []
+i.notices.clear()
+i.open("untitled:other", "const A = 1\n")
+assert i.diagnostics("untitled:other") == []
+assert [n["params"]["uri"] for n in i.notices] == ["untitled:other"], i.notices
+assert i.end() == 0
+w = Client(deq, initialize=False)
+w.request("initialize", {"capabilities": {"workspace": {"didChangeWatchedFiles": {"dynamicRegistration": True}}}})
+w.notify("initialized", {})
+asked = w.receive()
+assert asked["method"] == "client/registerCapability" and asked["params"]["registrations"][0]["method"] in methods, asked
+w.send({"id": asked["id"], "result": None})
+assert w.end() == 0
 
 # ---- what has no answer
 c.notify("textDocument/didSave", document)

@@ -7,7 +7,7 @@ import time
 from client import Client, edited, offset, part, utf16
 
 deq, source = sys.argv[1:3]
-rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 8
+rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 6
 files = ["stdlib/attacks", "stdlib/layers", "stdlib/mdeq", "stdlib/losses", "examples/quickstart", "examples/robust",
          "examples/monotone", "examples/two_states", "examples/adaptive"]
 typed = ["x", "let h = ", "norm(", ")", "{", "}", "\n", "\"", "// 🙂 ", "[", "]", ".", "fixed point z: f32[", "0.1.", "layer A",
