@@ -94,6 +94,7 @@ static void never_began(Server *s, Request *r) {
 /* ---- the process that works ---- */
 static void run_child(Server *s, pid_t server, const int out[2], const int err[2]) {
     static Cli cli;
+    static char **words; /* of which cli_parse takes some away, and which hold until the end; the request's own stay */
     const int none = open("/dev/null", O_RDONLY);
     setpgid(0, 0); /* Ctrl-C is for the server, which passes it on once */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -105,7 +106,9 @@ static void run_child(Server *s, pid_t server, const int out[2], const int err[2
     dup2(none, STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
     dup2(err[1], STDERR_FILENO);
-    cli_parse(s->now.argc, s->now.argv, &cli);
+    if (!(words = calloc((size_t)s->now.argc + 1, sizeof *words))) exit(EXIT_INTERNAL);
+    memcpy(words, s->now.argv, (size_t)s->now.argc * sizeof *words);
+    cli_parse(s->now.argc, words, &cli);
     exit(verb_do(&cli));
 }
 
