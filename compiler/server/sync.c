@@ -51,6 +51,7 @@ void notice_did_change(Server *s, const json_t *params) {
             document_replace(d, start, end, json_string_value(text), json_string_length(text));
     }
     d->version = json_integer_value(json_object_get(item, "version"));
+    d->told = false; /* diagnostics name the version that they are of, also where it is the text of before */
     documents_imports_changed(&s->documents, d->path);
 }
 
