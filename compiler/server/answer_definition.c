@@ -30,7 +30,7 @@ json_t *document_range(Document *d, const Analysis *from, Range r) {
 /* A module of the library as a file that an editor can open: written once for each version of deq; free() it. */
 static char *library_file(const Source *s) {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    const char *version = DEQ_VERSION + strcspn(DEQ_VERSION, "0123456789"); /* "deq 0.2.0" */
+    const char *version = &DEQ_VERSION[strcspn(DEQ_VERSION, "0123456789")]; /* "deq 0.2.0" */
     char *path = NULL, name[256];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(s->path + 1, ">"), s->path + 1); /* "<std.maps.x>" */
     if (strncmp(name, "std.", 4) != 0 || strchr(name, '/')) return NULL;

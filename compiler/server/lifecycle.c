@@ -9,7 +9,7 @@ json_t *answer_initialize(Server *s, const json_t *params, Refusal *why) {
     s->watches =
         json_is_true(json_object_get(json_object_get(workspace, "didChangeWatchedFiles"), "dynamicRegistration"));
     return json_pack("{s:o, s:{s:s, s:s}}", "capabilities", server_capabilities(), "serverInfo", "name", "deq",
-                     "version", DEQ_VERSION + strcspn(DEQ_VERSION, "0123456789"));
+                     "version", &DEQ_VERSION[strcspn(DEQ_VERSION, "0123456789")]);
 }
 
 json_t *answer_shutdown(Server *s, const json_t *params, Refusal *why) {

@@ -14,7 +14,7 @@ expect 0 'clean' usr/bin/deq run tiny.deq --no-cache --set net.epochs=1
 expect 0 '' usr/bin/deq build tiny.deq -o program
 expect 0 'clean' ./program --fresh --set net.epochs=1 --results elsewhere
 version=$(usr/bin/deq version | sed -n '1s/deq //p')
-expect 0 "^{\"version\": \"$version\", \"abi\": [0-9]*, \"library_abi\": [0-9]*, \"target\": \"[a-z0-9-]*\"}$" usr/bin/deq version --json
+expect 0 "^{\"version\": \"$version\", \"abi\": [0-9]*, \"library_abi\": [0-9]*, \"target\": \"[a-z0-9-]*\", \"ranks\": .*}$" usr/bin/deq version --json
 abi=$(usr/bin/deq version | sed -n 's/binary interface //p')
 readelf -d usr/lib/libdeqrt.so | grep -q "soname: \[libdeqrt.so.$abi\]" || fail "the SONAME of libdeqrt.so is not that of the binary interface, $abi"
 
