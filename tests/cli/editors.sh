@@ -181,9 +181,9 @@ P
 checks=$((checks + 1))
 
 # ---- VS Code: packed, where npm is asked for and answers
-if [[ -n ${DEQ_NPM:-} ]] && command -v npm >/dev/null && timeout 30 npm view esbuild version >/dev/null 2>&1; then
-  cp -r "$editors/vscode" extension
-  (cd extension && npm install --no-audit --no-fund && npm run pack) >out 2>&1 || fail "the extension of VS Code is not packed"
+cp -r "$editors/vscode" extension
+if [[ -n ${DEQ_NPM:-} ]] && command -v npm >/dev/null && (cd extension && timeout 240 npm install --no-audit --no-fund) >out 2>&1; then
+  (cd extension && npm run pack) >out 2>&1 || fail "the extension of VS Code is not packed"
   ls extension/*.vsix >out && unzip -l extension/*.vsix >>out
   for file in out/client.js syntaxes/deq.tmLanguage.json language-configuration.json package.json; do
     grep -q "extension/$file" out || fail "$file is not packed"
