@@ -36,7 +36,7 @@ int deq_ranks_launched(void) {
 }
 
 /* Beside the program or the library that this is part of, in lib/ beside the program's folder, or where the system looks. */
-static void *load(char *why, size_t size) {
+static void *load(int mode, char *why, size_t size) {
     char program[PATH_MAX], path[PATH_MAX + 64];
     Dl_info here = {0};
     const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
@@ -51,17 +51,16 @@ static void *load(char *why, size_t size) {
         for (int k = 0; k < 3 && !handle; k++) {
             static const char *const below[] = {"", "../lib/deq/", "deq/"};
             snprintf(path, sizeof path, "%s/%s" PLUGIN, folders[i], below[k]);
-            if (!access(path, R_OK))
-                handle = dlopen(path, RTLD_NOW | RTLD_GLOBAL); /* Open MPI loads parts that want it */
+            if (!access(path, R_OK)) handle = dlopen(path, mode);
         }
-    if (!handle) handle = dlopen(PLUGIN, RTLD_NOW | RTLD_GLOBAL);
+    if (!handle) handle = dlopen(PLUGIN, mode);
     if (!handle) snprintf(why, size, "%s", dlerror());
     free(library);
     return handle;
 }
 
-static const deq_ranks_plugin *find(char *why, size_t size) {
-    void *handle = load(why, size);
+static const deq_ranks_plugin *find(int mode, char *why, size_t size) {
+    void *handle = load(mode, why, size);
     deq_ranks_entry_fn *entry = NULL;
     if (!handle) return NULL;
     *(void **)&entry = dlsym(handle, "deq_ranks_entry");
@@ -73,7 +72,7 @@ static const deq_ranks_plugin *find(char *why, size_t size) {
 
 bool deq_ranks_plugin_found(char *out, size_t size) {
     char why[1000];
-    const deq_ranks_plugin *p = find(why, sizeof why);
+    const deq_ranks_plugin *p = find(RTLD_NOW | RTLD_LOCAL, why, sizeof why);
     snprintf(out, size, "%s", p ? p->library : why);
     return p;
 }
@@ -82,7 +81,8 @@ bool deq_ranks_open(deq_error *e) {
     char why[1000] = "";
     const int launched = deq_ranks_launched();
     if (plugin || launched < 2) return true;
-    const deq_ranks_plugin *p = find(why, sizeof why);
+    const deq_ranks_plugin *p =
+        find(RTLD_NOW | RTLD_GLOBAL, why, sizeof why); /* Open MPI loads parts that want its symbols */
     if (p && p->open(&own, &count, &neighbours, why, sizeof why)) {
         plugin = p;
         return true;
