@@ -130,21 +130,6 @@ static void walk(Collector *c, const Ast *node, const Ast *callee) {
         walk(c, AST_SLOT(node, LET, value), NULL);
         return;
     }
-    case AST_CONST:
-    case AST_FN:
-    case AST_LAYER:
-    case AST_DATA:
-    case AST_ATTACK_DEF:
-    case AST_ATTACK:
-    case AST_DEFENCE_DEF:
-    case AST_DEFENCE:
-    case AST_OPTIMISER_DEF:
-    case AST_OPTIMISER:
-    case AST_SCHEDULE_DEF:
-    case AST_SCHEDULE:
-    case AST_TRAIN:
-    case AST_GRADIENT:
-    case AST_EXPERIMENT:
     case AST_SIZE_PARAM:
     case AST_BINDING:
     case AST_PARAM:
@@ -153,8 +138,6 @@ static void walk(Collector *c, const Ast *node, const Ast *callee) {
     case AST_FOR:
     case AST_STATE:
     case AST_SWEEP:
-        if (node->name) mention(c, places_name(node), node, node, true);
-        break;
     case AST_CHECK:
         if (node->name) mention(c, places_name(node), node, node, true);
         break;
@@ -162,7 +145,9 @@ static void walk(Collector *c, const Ast *node, const Ast *callee) {
         walk(c, AST_SLOT(node, WITH, base), NULL);
         walk_settings(c, AST_SLOT(node, WITH, settings), layer_of(AST_SLOT(node, WITH, base)->type));
         return;
-    default: break;
+    default:
+        if (ast_declares(node)) mention(c, places_name(node), node, node, true);
+        break;
     }
     if (node->kind == AST_TRAIN) {
         const Ast *model = AST_SLOT(node, TRAIN, model);

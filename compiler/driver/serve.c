@@ -2,6 +2,7 @@
  * runs: whatever it does, the server goes on.  One works at a time; the others wait in their order. */
 #define _GNU_SOURCE
 #include "serve.h"
+#include "json_text.h"
 #include "output.h"
 #include "verbs.h"
 #include <errno.h>
@@ -74,14 +75,15 @@ static void answer(Server *s, const Request *r, int code, json_t *results, json_
     json_t *line = json_pack("{s:O, s:s?, s:i, s:o}", "id", r->id, "answer", r->name, "exit", code, "results",
                              results ? results : json_array());
     if (error) json_object_set_new(line, "error", error);
-    if (text && text->n) json_object_set_new(line, "text", json_stringn(text->text, text->n));
-    if (messages && messages->n) json_object_set_new(line, "messages", json_stringn(messages->text, messages->n));
+    if (text && text->n) json_object_set_new(line, "text", deq_json_string(text->text));
+    if (messages && messages->n) json_object_set_new(line, "messages", deq_json_string(messages->text));
     send_line(s, line);
 }
 
 static void refuse(Server *s, const Request *r, const deq_error *e) {
     answer(s, r, deq_failure_exit(e->failure), NULL,
-           json_pack("{s:s, s:s}", "code", deq_failure_code(e->failure), "message", e->text), NULL, NULL);
+           json_pack("{s:s, s:o}", "code", deq_failure_code(e->failure), "message", deq_json_string(e->text)), NULL,
+           NULL);
 }
 
 static void never_began(Server *s, Request *r) {
@@ -106,6 +108,9 @@ static void run_child(Server *s, pid_t server, const int out[2], const int err[2
     dup2(none, STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
     dup2(err[1], STDERR_FILENO);
+    close(out[0]); /* its own pipes have no reader when the server is gone */
+    close(err[0]);
+    close(s->signals);
     if (!(words = calloc((size_t)s->now.argc + 1, sizeof *words))) exit(EXIT_INTERNAL);
     memcpy(words, s->now.argv, (size_t)s->now.argc * sizeof *words);
     cli_parse(s->now.argc, words, &cli);

@@ -4,8 +4,9 @@
  * ensures: for every net of the program a Model with its losses, for attacks, optimisers and scalar arithmetic a
  * Routine.  After it no sizes, names or sugar remain.
  * Files: elaborate.c (reporting, scopes), value.c (value.h), net.c (models), loss.c (losses), expression.c, call.c,
- * builtin.c, image.c, order.c, training.c, fixed_point.c, fixed_settings.c, certify.c, hand.c, attack*.c (attack.h), asked.c (asked.h),
- * machine.c (machine.h), queries.c (queries.h), bound_text.c, defence.c, optimiser.c, scalar.c, setting_text.c, summary.c. */
+ * builtin.c, image.c, order.c, training.c, fixed_point.c, fixed_settings.c, certify.c, hand.c, attack*.c (attack.h),
+ * asked.c (asked.h), machine.c (machine.h), queries.c (queries.h), bound_text.c, defence.c, optimiser.c, scalar.c,
+ * setting_text.c, summary.c. */
 #ifndef DEQ_COMPILER_ELABORATE_H
 #define DEQ_COMPILER_ELABORATE_H
 #include "routines.h"
@@ -47,8 +48,8 @@ typedef struct Net {
     const Instance *instance;
     Target target;
     Shape input;
-    const char *
-        hash; /* of everything that decides its routines, but for metrics and attacks' objectives; set when all losses are known */
+    /* Of everything that decides its routines, but for metrics and attacks' objectives; set when all losses are known. */
+    const char *hash;
     ModelRoutines *routines;
     const char **loss_keys, **metric_keys; /* text that tells losses apart, parallel to model->losses, metrics */
     struct LossOfNet *uses;                /* what trainings and attacks call losses */

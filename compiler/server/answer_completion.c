@@ -1,6 +1,7 @@
 /* answer_completion.c - what can stand at the place: from the scope, and from the tables of the language. */
 #include "answers.h"
 #include "doc.h"
+#include "json_text.h"
 #include "output.h"
 #include "type.h"
 #include "words.h"
@@ -34,7 +35,7 @@ static json_t *offer(Offers *o, const char *label, int kind, const char *detail,
         json_pack("{s:o, s:s}", "range", range_json(s, o->word, o->offset), "newText", insert ? insert : label);
     json_t *item = json_pack("{s:s, s:i, s:s, s:o}", "label", label, "kind", kind, "sortText",
                              arena_printf(o->arena, "%c%s", group, label), "textEdit", edit);
-    if (detail && *detail) json_object_set_new(item, "detail", text_json(detail));
+    if (detail && *detail) json_object_set_new(item, "detail", deq_json_string(detail));
     json_array_append_new(o->items, item);
     return item;
 }
@@ -67,7 +68,7 @@ static void offer_declaration(Offers *o, const Ast *decl, const char *name, char
     json_t *item = offer(o, name, item_kind(decl), detail_of(o, decl), NULL, group);
     if (item && decl && decl->doc)
         json_object_set_new(item, "documentation",
-                            json_pack("{s:s, s:o}", "kind", "markdown", "value", text_json(decl->doc)));
+                            json_pack("{s:s, s:o}", "kind", "markdown", "value", deq_json_string(decl->doc)));
 }
 
 /* Every word of "a, b, c" or "a|b". */
@@ -86,7 +87,7 @@ static void offer_rows(Offers *o, const deq_family *f) {
         if (item)
             json_object_set_new(
                 item, "documentation",
-                json_pack("{s:s, s:o}", "kind", "markdown", "value", text_json(row_help(o->arena, f, row))));
+                json_pack("{s:s, s:o}", "kind", "markdown", "value", deq_json_string(row_help(o->arena, f, row))));
     }
 }
 
@@ -188,9 +189,8 @@ static void offer_exports(Offers *o, const Module *m, const char *text, char gro
 
 static void offer_imported(Offers *o, const char *path) {
     const Module *m = o->document->now->module;
-    for (uint32_t i = 0, k = 0; i < m->unit->nkids; i++) {
-        if (m->unit->kids[i]->kind != AST_IMPORT) continue;
-        const Module *imported = m->imports[k++];
+    for (uint32_t i = 0; i < m->unit->nkids; i++) {
+        const Module *imported = imported_by(m, m->unit->kids[i]);
         if (imported && strcmp(m->unit->kids[i]->name, path) == 0) {
             offer_exports(o, imported, NULL, 'a');
             break;
@@ -271,7 +271,7 @@ static void offer_names(Offers *o) {
     for (const Builtin *b = builtin_table; b->name; b++)
         if (b->contexts & context) {
             json_t *item = offer(o, b->name, builtin_is_value(b) ? 21 : ITEM_FUNCTION, b->signature, NULL, 'd');
-            if (item) json_object_set_new(item, "documentation", text_json(b->doc));
+            if (item) json_object_set_new(item, "documentation", deq_json_string(b->doc));
         }
 }
 

@@ -73,11 +73,16 @@ const Module *imported_by(const Module *m, const Ast *import) {
     return NULL;
 }
 
-json_t *answer_definition(Server *s, const json_t *params, Refusal *why) {
+Document *name_asked(Server *s, const json_t *params, Refusal *why, Found *out) {
     uint32_t offset;
-    Found found;
     Document *d = place_asked(s, params, why, &offset);
-    if (!d || !name_at(d, offset, &found) || !found.mention->decl) return NULL;
+    return d && name_at(d, offset, out) && out->mention->decl ? d : NULL;
+}
+
+json_t *answer_definition(Server *s, const json_t *params, Refusal *why) {
+    Found found;
+    Document *d = name_asked(s, params, why, &found);
+    if (!d) return NULL;
     const Ast *decl = found.mention->decl;
     if (decl->kind == AST_ERROR) return NULL;
     if (decl->kind == AST_IMPORT) {
@@ -95,10 +100,9 @@ bool same_declaration(const Ast *x, const Ast *y) {
 }
 
 json_t *answer_highlight(Server *s, const json_t *params, Refusal *why) {
-    uint32_t offset;
     Found found;
-    Document *d = place_asked(s, params, why, &offset);
-    if (!d || !name_at(d, offset, &found) || !found.mention->decl) return NULL;
+    Document *d = name_asked(s, params, why, &found);
+    if (!d) return NULL;
     json_t *all = json_array();
     for (uint32_t i = 0; i < found.from->places.n; i++) {
         const Mention *m = &found.from->places.mentions[i];
@@ -144,10 +148,9 @@ json_t *references(Server *s, Document *d, const Found *found, bool declaration)
 }
 
 json_t *answer_references(Server *s, const json_t *params, Refusal *why) {
-    uint32_t offset;
     Found found;
-    Document *d = place_asked(s, params, why, &offset);
-    if (!d || !name_at(d, offset, &found) || !found.mention->decl) return NULL;
+    Document *d = name_asked(s, params, why, &found);
+    if (!d) return NULL;
     return references(s, d, &found,
                       json_is_true(json_object_get(json_object_get(params, "context"), "includeDeclaration")));
 }

@@ -2,22 +2,11 @@
 #include "answers.h"
 #include "doc.h"
 #include "elaborate.h"
+#include "json_text.h"
 #include "type.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *signature_of(Arena *a, const Ast *decl) {
-    char *text = NULL;
-    size_t n = 0;
-    FILE *out = open_memstream(&text, &n);
-    if (!out) end_without_memory();
-    document_signature(decl, out);
-    fclose(out);
-    const char *copy = arena_strndup(a, text, n);
-    free(text);
-    return copy;
-}
 
 static const char *shapes_text(Arena *a, const LayerUse *u) {
     const char *text = "";
@@ -65,7 +54,7 @@ static const char *declaration_text(Arena *a, Document *d, const Analysis *from,
     case AST_FOR:
         code = arena_printf(a, "for %s in %s", decl->name, range_text(a, AST_SLOT(decl, FOR, range)->range));
         break;
-    default: code = signature_of(a, decl); break;
+    default: code = shown_signature(a, decl); break;
     }
     if (decl->type && (decl->kind == AST_STATE || decl->kind == AST_CONST) && decl->type->kind != TYPE_ERROR)
         more = arena_printf(a, "Type: `%s`\n", type_text(a, decl->type));
@@ -135,7 +124,7 @@ static json_t *operator_hover(Arena *a, Document *d, uint32_t offset) {
     if (!tensor || node->kind != AST_BINARY || offset < node->name_range.start || offset > node->name_range.end)
         return NULL;
     const char *text = arena_printf(a, "`%s`: `%s`", range_text(a, node->range), type_text(a, node->type));
-    return json_pack("{s:{s:s, s:o}, s:o}", "contents", "kind", "markdown", "value", text_json(text), "range",
+    return json_pack("{s:{s:s, s:o}, s:o}", "contents", "kind", "markdown", "value", deq_json_string(text), "range",
                      document_range(d, d->now, node->name_range));
 }
 
@@ -153,6 +142,6 @@ json_t *answer_hover(Server *s, const json_t *params, Refusal *why) {
         (t->kind == TYPE_TENSOR || t->kind == TYPE_TUPLE || !text || !*text))
         text = arena_printf(a, "%s%sHere: `%s`", text ? text : "", text && *text ? "\n\n" : "", type_text(a, t));
     if (!text || !*text) return NULL;
-    return json_pack("{s:{s:s, s:o}, s:o}", "contents", "kind", "markdown", "value", text_json(text), "range",
+    return json_pack("{s:{s:s, s:o}, s:o}", "contents", "kind", "markdown", "value", deq_json_string(text), "range",
                      document_range(d, f.from, f.mention->at));
 }

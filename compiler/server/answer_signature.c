@@ -1,6 +1,7 @@
 /* answer_signature.c - the call around the place: what is called, and which of its arguments is being written. */
 #include "answers.h"
 #include "doc.h"
+#include "json_text.h"
 #include "type.h"
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +22,23 @@ static void parameter(Shown *s, const char *name, const char *doc, const Context
 static json_t *help(const char *label, const char *doc, Shown *shown) {
     json_t *one = json_pack("{s:s, s:o}", "label", label, "parameters", shown->parameters);
     if (doc && *doc)
-        json_object_set_new(one, "documentation", json_pack("{s:s, s:o}", "kind", "markdown", "value", text_json(doc)));
+        json_object_set_new(one, "documentation",
+                            json_pack("{s:s, s:o}", "kind", "markdown", "value", deq_json_string(doc)));
     json_t *all = json_pack("{s:[o], s:i}", "signatures", one, "activeSignature", 0);
     if (shown->active >= 0) json_object_set_new(all, "activeParameter", json_integer(shown->active));
     return all;
+}
+
+const char *shown_signature(Arena *a, const Ast *decl) {
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    if (!out) end_without_memory();
+    document_signature(decl, out);
+    fclose(out);
+    const char *copy = arena_strndup(a, text, n);
+    free(text);
+    return copy;
 }
 
 static json_t *help_declaration(Arena *a, const Ast *decl, const Context *c) {
@@ -32,12 +46,6 @@ static json_t *help_declaration(Arena *a, const Ast *decl, const Context *c) {
     if (used) decl = decl->type->decl;
     const Ast *params = ast_params(decl);
     if (!params) return NULL;
-    char *text = NULL;
-    size_t n = 0;
-    FILE *out = open_memstream(&text, &n);
-    if (!out) end_without_memory();
-    document_signature(decl, out);
-    fclose(out);
     Shown shown = {json_array(), -1};
     /* the example of an attack is not given by its caller */
     const bool settings = decl->kind == AST_ATTACK_DEF;
@@ -46,9 +54,7 @@ static json_t *help_declaration(Arena *a, const Ast *decl, const Context *c) {
             const Ast *b = params->kids[part]->kids[i];
             if (b->kind == AST_BINDING) parameter(&shown, range_text(a, places_name(b)), b->doc, c);
         }
-    json_t *result = help(text, decl->doc, &shown);
-    free(text);
-    return result;
+    return help(shown_signature(a, decl), decl->doc, &shown);
 }
 
 json_t *answer_signature(Server *s, const json_t *params, Refusal *why) {

@@ -38,8 +38,6 @@ Document *document_asked(Server *s, const json_t *params, Refusal *why);
 /* And the place in it, as an offset of its text. */
 Document *place_asked(Server *s, const json_t *params, Refusal *why, uint32_t *offset);
 
-json_t *text_json(const char *text); /* what is no UTF-8 in it, such as half a character, as '?' */
-
 /* ---- diagnostics.c ---- */
 void publish(Server *s, Document *d);
 
@@ -60,8 +58,13 @@ json_t *document_range(Document *d, const Analysis *from, Range r);
 bool same_declaration(const Ast *x, const Ast *y);
 /* Locations of every mention in the open scripts and in the files that they import. */
 json_t *references(Server *s, Document *d, const Found *found, bool declaration);
-/* The module that an IMPORT of `m` has loaded; NULL: none. */
+/* The name at the place that the parameters name, which has a declaration; NULL: there is none, or refused. */
+Document *name_asked(Server *s, const json_t *params, Refusal *why, Found *out);
+/* The module that the node, an IMPORT of `m`, has loaded; NULL: none. */
 const Module *imported_by(const Module *m, const Ast *import);
+
+/* ---- answer_signature.c ---- */
+const char *shown_signature(Arena *a, const Ast *decl); /* "fn f(x: f32[N]) -> f32[N]" */
 
 /* ---- context.c: what a place in a text calls for, from the text alone: it need not parse ---- */
 typedef struct Context {

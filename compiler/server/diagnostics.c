@@ -1,29 +1,17 @@
 /* diagnostics.c - what `deq check --json` prints, to the client. */
 #include "answers.h"
+#include "json_text.h"
 #include <stdlib.h>
 #include <string.h>
 
 enum { SEVERITY_ERROR = 1, SEVERITY_WARNING = 2, TAG_UNNECESSARY = 1 };
 
-json_t *text_json(const char *text) {
-    json_t *value = json_string(text);
-    if (value) return value;
-    char *copy = strdup(text);
-    if (!copy) end_without_memory();
-    for (char *p = copy; *p; p++)
-        if ((unsigned char)*p >= 0x80) *p = '?';
-    value = json_string(copy);
-    free(copy);
-    return value;
-}
-
 /* The import by which the module with the source is reached. */
 static const Ast *import_of(const Analysis *a, const Source *source) {
     const Module *m = a->module;
     const Ast *any = NULL;
-    for (uint32_t i = 0, k = 0; i < m->unit->nkids; i++) {
-        if (m->unit->kids[i]->kind != AST_IMPORT) continue;
-        const Module *imported = m->imports[k++];
+    for (uint32_t i = 0; i < m->unit->nkids; i++) {
+        const Module *imported = imported_by(m, m->unit->kids[i]);
         if (imported && imported->source == source) return m->unit->kids[i];
         if (imported && !source_embedded(imported->source)) any = m->unit->kids[i];
     }
@@ -40,7 +28,7 @@ static Range diagnostic_place(const Analysis *a, const Diagnostic *d) {
 static json_t *related(const Documents *all, Document *d, const Analysis *a, Range at, const char *text) {
     char *uri = at.source == a->source ? NULL : path_uri(all, at.source->path);
     json_t *one = json_pack("{s:{s:s, s:o}, s:o}", "location", "uri", uri ? uri : d->uri, "range",
-                            range_json(at.source, at.start, at.end), "message", text_json(text));
+                            range_json(at.source, at.start, at.end), "message", deq_json_string(text));
     free(uri);
     return one;
 }
@@ -60,7 +48,7 @@ static json_t *diagnostic_json(const Documents *all, Document *d, Arena *arena, 
     }
     json_t *one = json_pack("{s:o, s:i, s:s, s:s, s:o}", "range", range_json(a->source, at.start, at.end), "severity",
                             diag_code_is_warning(item->code) ? SEVERITY_WARNING : SEVERITY_ERROR, "code",
-                            diag_code_name(item->code), "source", "deq", "message", text_json(text));
+                            diag_code_name(item->code), "source", "deq", "message", deq_json_string(text));
     if (item->code == DIAG_W0210 || item->code == DIAG_W0211)
         json_object_set_new(one, "tags", json_pack("[i]", TAG_UNNECESSARY));
     if (json_array_size(places)) json_object_set(one, "relatedInformation", places);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "server.h"
 #include "answers.h"
+#include "json_text.h"
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -88,7 +89,7 @@ static void answer(Server *s, const json_t *id, json_t *result, const Refusal *w
     json_object_set_new(message, "id", id ? json_deep_copy(id) : json_null());
     if (why->code)
         json_object_set_new(message, "error",
-                            json_pack("{s:i, s:o}", "code", why->code, "message", text_json(why->text)));
+                            json_pack("{s:i, s:o}", "code", why->code, "message", deq_json_string(why->text)));
     else
         json_object_set_new(message, "result", result ? result : json_null());
     server_send(s, message);

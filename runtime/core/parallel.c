@@ -2,10 +2,12 @@
  *
  * A training step of a small net is four runs of the pool of some tens of microseconds, and waking a thread takes as
  * long as one of them.  So threads look for work, and for its end, for a moment before they sleep. */
+#define _GNU_SOURCE
 #include "parallel.h"
 #include "ranks.h"
 #include "signals.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -71,7 +73,12 @@ static void *worker_main(void *argument) {
 }
 
 int deq_threads(int threads) {
-    if (threads <= 0) threads = (int)sysconf(_SC_NPROCESSORS_ONLN) / deq_ranks_neighbours();
+    if (threads <= 0) {
+        const int all = (int)sysconf(_SC_NPROCESSORS_ONLN);
+        cpu_set_t set;
+        const int own = sched_getaffinity(0, sizeof set, &set) ? all : CPU_COUNT(&set);
+        threads = own < all ? own : all / deq_ranks_neighbours(); /* mpirun may have given each rank its own */
+    }
     return threads < 1 ? 1 : threads;
 }
 

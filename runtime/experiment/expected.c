@@ -5,6 +5,7 @@
 #include "measure.h"
 #include "reals.h"
 #include "signals.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -182,8 +183,8 @@ static void gather_own(void *context, const int64_t *index, int64_t n, int real_
                        void *y, int64_t target_bytes) {
     const Unbroken *u = context;
     u->source.gather(u->source.context, index, n, real_bits, x, input_bytes, y, target_bytes);
-    for (int64_t i = 0; y && i < n; i++)
-        deq_real_put(real_bits, (char *)y + i * target_bytes, 0, u->records[index[i] - u->from].prediction);
+    for (int64_t i = 0; y && i < n; i++) /* -1, of outputs that are NaN, is no label */
+        deq_real_put(real_bits, (char *)y + i * target_bytes, 0, fmax(0, u->records[index[i] - u->from].prediction));
 }
 
 /* Every part of the attack without a radius; NULL: out of memory. */

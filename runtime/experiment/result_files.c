@@ -11,8 +11,10 @@ static const char *name_of(const char *path) {
 }
 
 bool deq_result_files_write(deq_app *app, const deq_output_text *list, int n, deq_error *e) {
-    if (!app->written) app->written = json_object();
-    for (int i = 0; i < n; i++) json_object_set_new(app->written, name_of(list[i].path), json_true());
+    if (!app->written && !(app->written = json_object())) return deq_fail(e, DEQ_MEMORY, "out of memory for results");
+    for (int i = 0; i < n; i++) /* what is not noted would be removed as an older run's */
+        if (json_object_set_new(app->written, name_of(list[i].path), json_true()))
+            return deq_fail(e, DEQ_MEMORY, "out of memory for results");
     return deq_output_write_all(list, n, e);
 }
 

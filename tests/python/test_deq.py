@@ -9,6 +9,7 @@ import time
 
 import deq
 import numpy as np
+import warnings
 
 ONE = {"net.epochs": 1}
 
@@ -94,6 +95,12 @@ def check_refused():
     # what is no JSON to the server is refused without an id, and does not leave the client waiting
     raises(deq.Error, "", deq.check, "caf\udce9.deq")
     raises(deq.Error, "", deq.eval, "tiny.deq", "1\0")
+    raises(ValueError, "no name", deq.eval, "tiny.deq", "net(x)", **{"../x": x})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        deq.eval("tiny.deq", "net(x)", set={"net.epochs": 7}, x=np.zeros((1, 1, 8, 8), np.float32))
+    assert "initial parameters" in str(caught[0].message)
+    raises(RuntimeError, "another one", deq.run, "tiny.deq", set=ONE, on_event=lambda event: deq.check("tiny.deq"))
     assert raises(deq.Error, "'nett'", deq.eval, "tiny.deq", "nett(x)", x=x).code == "E0201"
     assert raises(deq.Error, "holds [3, 8, 8]", deq.eval, "tiny.deq", "net(x)", x=x[:, 0]).code == "E0803"
     x[1, 0, 0, 5] = np.nan

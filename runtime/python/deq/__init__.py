@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import warnings
 
 __all__ = ["run", "check", "eval", "plan", "report", "journal", "Error", "Server", "Run", "Table", "Value", "Diagnostic"]
 PROTOCOL = 1
@@ -56,6 +57,7 @@ class Server:
         if not program:
             raise FileNotFoundError("there is no program deq on the PATH; the variable DEQ names one elsewhere")
         self._lock, self._next, self._pid = threading.Lock(), 1, os.getpid()
+        self._thread = None  # that waits for an answer
         self._process = subprocess.Popen([program, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
                                          start_new_session=True)  # Ctrl-C comes by way of cancel()
         self._lines = os.fdopen(os.dup(self._process.stdout.fileno()), "rb")
@@ -78,7 +80,7 @@ class Server:
         return self._pid == os.getpid() and self._process.poll() is None
 
     def close(self):
-        """Ends it, after what it works on."""
+        """Ends it; what it works on for another thread ends as by Ctrl-C."""
         if self._pid == os.getpid():
             for end in (self._process.stdin, self._process.stdout, self._lines):
                 end.close()
@@ -114,26 +116,37 @@ class Server:
         Raises Error where the exit code is not 0.
         """
         request = {"do": do, "events": on_event is not None, **{k: v for k, v in members.items() if v is not None}}
+        if self._pid != os.getpid():
+            raise RuntimeError("this server belongs to the process before a fork: make another one, deq.Server()")
+        if self._thread == threading.get_ident():
+            raise RuntimeError("on_event cannot ask the server that it is called for: use another one, deq.Server()")
         with self._lock:
-            request["id"] = self._next
-            self._next += 2
-            self._write(request)
-            cancelled = None
-            while True:
-                line = None
+            self._thread = threading.get_ident()
+            try:
+                return self._ask(request, on_event)
+            finally:
+                self._thread = None
+
+    def _ask(self, request, on_event):
+        request["id"] = self._next
+        self._next += 2
+        self._write(request)
+        cancelled = None
+        while True:
+            line = None
+            try:
+                line = self._read()
+            except Error:  # the server is gone
+                raise
+            except BaseException as reason:  # Ctrl-C: the answer is waited for all the same
+                cancelled = self._cancel(request["id"], cancelled, reason)
+            if line and "answer" in line and line.get("id") in (request["id"], None):  # None: it could not be read
+                break
+            if line and "event" in line and line.get("id") == request["id"] and on_event and not cancelled:
                 try:
-                    line = self._read()
-                except Error:  # the server is gone
-                    raise
-                except BaseException as reason:  # Ctrl-C: the answer is waited for all the same
+                    on_event(line["event"])
+                except BaseException as reason:
                     cancelled = self._cancel(request["id"], cancelled, reason)
-                if line and "answer" in line and line.get("id") in (request["id"], None):  # None: it could not be read
-                    break
-                if line and "event" in line and line.get("id") == request["id"] and on_event and not cancelled:
-                    try:
-                        on_event(line["event"])
-                    except BaseException as reason:
-                        cancelled = self._cancel(request["id"], cancelled, reason)
         if cancelled:
             raise cancelled
         if line["exit"]:
@@ -363,9 +376,9 @@ def eval(script, expression, *, checkpoint=None, set=None, seed=None, threads=No
                 "states(net.body(x), 1..9)" [n, 8, elements]; "residuals(..)" [n, 8]; "loss(cross_entropy, net(x))" [n];
                 "gradient(cross_entropy, net(x))" as x; "8 / 255"
     checkpoint  parameters; None: those that the cache has of the training run under `set`, else initial ones by `seed`
-                (fresh=True: these in any case)
+                (fresh=True: these in any case; a warning tells where it is so without)
     arrays      inputs by name: an array [n, ..] or one example, a pair (inputs, targets), or the path of a file.
-                Labels are whole numbers. float64 becomes the net's type.
+                Labels are whole numbers. float64 becomes the net's type. uint8 inputs are pixels: they are divided by 255.
     precision   "f32" or "f64": the net's type and that of the value
 
     Raises Error: E0803 for a shape that is not the net's, E0804 for NaN and labels that are none, E0201 for a net that
@@ -375,6 +388,8 @@ def eval(script, expression, *, checkpoint=None, set=None, seed=None, threads=No
     with tempfile.TemporaryDirectory(prefix="deq-") as folder:
         files = {}
         for name, given in arrays.items():
+            if not name.isidentifier():
+                raise ValueError("%r is no name of an input" % name)
             if isinstance(given, (str, os.PathLike)):
                 files[name] = _path(given)
                 continue
@@ -391,7 +406,9 @@ def eval(script, expression, *, checkpoint=None, set=None, seed=None, threads=No
         members = dict(file=_path(script), expression=expression, checkpoint=_path(checkpoint), set=set, seed=seed,
                        threads=threads, precision=precision, fresh=fresh, **_flags({"include": include, "link": link}))
         try:
-            _server(server).request("eval", arrays=files or None, output=output, **members)
+            told = _server(server).request("eval", arrays=files or None, output=output, **members)["results"][0]
+            if told.get("parameters") == "initial" and not fresh:
+                warnings.warn("the net is not trained under these settings: the value is of initial parameters (fresh=True)")
         except Error as error:
             if "a constant takes no --output" not in str(error):
                 raise
