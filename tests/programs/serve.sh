@@ -41,7 +41,9 @@ cat >requests <<'D'
 {"id":18,"do":"check","file":"tiny.deq"}
 D
 printf '%s' "$(cat requests)" >unended # the last line has no end
-"$DEQ" serve <unended >answers || fail "deq serve ended with $?"
+"$DEQ" serve <unended >answers &
+server=$!
+wait $server || fail "deq serve ended with $?"
 head -1 answers | grep -q '^{"protocol":1,"version":"[0-9.]*","verbs":\[' || fail "the server does not begin with its protocol"
 answer 1 '"exit":0,"results":\[\]}$'
 answer 2 '"event":"table".*"event":"done"'
@@ -65,7 +67,7 @@ answer 17 '"exit":1.*"code":"E0101"'
 answer 18 '"exit":0'
 [[ $(grep -o '^{"id":[^,]*,"answer"' answers | grep -o '[0-9a-z"]*,"answer"' | tr -d '"' | cut -d, -f1 | tr '\n' ' ') == '1 2 3 four 5 6 7 8 9 10 11 12 13 14 15 16 17 18 ' ]] ||
   fail "the answers are in another order"
-! ls /tmp/deq-serve* >/dev/null 2>&1 || fail "the arrays of requests were left in /tmp"
+! ls /tmp/deq-serve.*."$server".* >/dev/null 2>&1 || fail "the arrays of requests were left in /tmp"
 
 # ---- the verbs are those of the table, and stand on the page ----
 head -1 answers | grep -o '"verbs":.*' | grep -o '"[a-z]*"' | tr -d '"' | grep -v -x -e verbs -e cancel >verbs
@@ -93,6 +95,7 @@ refused "'do' is missing" '{"id":1}'
 refused 'protocol 1' '{"id":1,"do":"check","protocol":2,"file":"a"}'
 refused "did you mean 'check'" '{"id":1,"do":"chekc"}'
 refused "did you mean 'threads'" '{"id":1,"do":"run","file":"a","treads":1}'
+refused "has no member 'a" "{\"id\":1,\"do\":\"run\",\"file\":\"a\",\"a$(printf 'é%.0s' {1..80})\":1}" # cut in a letter
 refused "needs the member 'file'" '{"id":1,"do":"run"}'
 refused "'file' is no text" '{"id":1,"do":"run","file":7}'
 refused "'strict' is true or false" '{"id":1,"do":"run","file":"a","strict":1}'
