@@ -73,7 +73,8 @@ const Module *imported_by(const Module *m, const Ast *import) {
     return NULL;
 }
 
-Document *name_asked(Server *s, const json_t *params, Refusal *why, Found *out) {
+/* The name at the place that the parameters name, which has a declaration; NULL: there is none, or refused. */
+static Document *name_asked(Server *s, const json_t *params, Refusal *why, Found *out) {
     uint32_t offset;
     Document *d = place_asked(s, params, why, &offset);
     return d && name_at(d, offset, out) && out->mention->decl ? d : NULL;

@@ -58,8 +58,6 @@ json_t *document_range(Document *d, const Analysis *from, Range r);
 bool same_declaration(const Ast *x, const Ast *y);
 /* Locations of every mention in the open scripts and in the files that they import. */
 json_t *references(Server *s, Document *d, const Found *found, bool declaration);
-/* The name at the place that the parameters name, which has a declaration; NULL: there is none, or refused. */
-Document *name_asked(Server *s, const json_t *params, Refusal *why, Found *out);
 /* The module that the node, an IMPORT of `m`, has loaded; NULL: none. */
 const Module *imported_by(const Module *m, const Ast *import);
 
