@@ -31,6 +31,16 @@ expect() {
   checks=$((checks + 1))
 }
 
+# patiently COMMAND...: waits until the command succeeds.  False after four minutes: what a busy machine does not reach
+patiently() {
+  local end=$((SECONDS + 240))
+  until "$@"; do
+    ((SECONDS < end)) || return 1
+    sleep 0.02
+  done
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
 # damage FILE OFFSET: the byte there is another one than it was
 damage() {
   local byte
@@ -72,11 +82,7 @@ interrupted() {
   local pid got=0
   "$@" >out 2>&1 &
   pid=$!
-  for _ in $(seq 600); do
-    grep -q -i 'epoch' out && break
-    kill -0 $pid 2>/dev/null || fail "the run ended before it could be interrupted"
-    sleep 0.05
-  done
+  patiently eval "grep -q -i epoch out || gone $pid" && ! gone $pid || fail "the run could not be interrupted"
   sleep 0.3
   kill -INT $pid
   wait $pid || got=$?
@@ -90,12 +96,8 @@ killed() {
   shift 2
   "$@" >out 2>&1 &
   pid=$!
-  for _ in $(seq 3000); do
-    (($(cat $files 2>/dev/null | wc -c) > bytes)) && break
-    kill -0 $pid 2>/dev/null || fail "the run ended before it could be killed"
-    sleep 0.005
-  done
-  kill -KILL $pid
+  patiently eval "((\$(cat $files 2>/dev/null | wc -c) > $bytes)) || gone $pid" && kill -KILL $pid 2>/dev/null ||
+    fail "the run could not be killed in its middle"
   wait $pid 2>/dev/null || true
 }
 

@@ -43,11 +43,7 @@ begun() {
   shift
   "$@" >out 2>&1 &
   pid=$!
-  for _ in $(seq 1200); do
-    grep -q 'epoch 2/' out && break
-    kill -0 $pid 2>/dev/null || fail "the run ended before it could be stopped"
-    sleep 0.05
-  done
+  patiently eval "grep -q 'epoch 2/' out || gone $pid" && ! gone $pid || fail "the run ended before it could be stopped"
   stop $pid
   wait $pid || got=$?
   [[ $got == "$want" ]] || fail "exit code $got instead of $want"

@@ -123,11 +123,7 @@ begin() { # a server with its ends open: requests to 7, answers to the file
   exec 7>pipe
 }
 seen() { # TEXT: waits for an answer or event
-  for _ in $(seq 600); do
-    grep -q -e "$1" answers && return
-    sleep 0.05
-  done
-  fail "no '$1' came: $(cut -c1-200 answers | tail -3)"
+  patiently grep -q -e "$1" answers || fail "no '$1' came: $(cut -c1-200 answers | tail -3)"
 }
 begin
 echo "{\"id\":1,$LONG}" >&7
@@ -172,14 +168,13 @@ child=$(pgrep -P $server)
 kill -KILL $server
 wait $server || true
 exec 7>&-
-for _ in $(seq 600); do kill -0 "$child" 2>/dev/null || break; sleep 0.05; done
-kill -0 "$child" 2>/dev/null && fail "the run outlives its server"
+patiently gone "$child" || fail "the run outlives its server"
 
 # a killed client: the server ends, and the run writes a checkpoint
 rm -f pipe && mkfifo pipe
 got=0
 { echo "{\"id\":1,$LONG}"; sleep 20; } | { "$DEQ" serve || echo $? >ended; } | grep -m 1 '"event":"epoch"' >answers &
-for _ in $(seq 600); do [[ -s ended ]] && break; sleep 0.05; done
+patiently test -s ended || true
 [[ $(cat ended) == 3 ]] || fail "the server does not end with its client: $(cat ended)"
 no_partial_files
 done_testing

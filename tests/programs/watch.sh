@@ -10,14 +10,6 @@ echo 'const hidden: int = 24' >widths.deq
 watching=
 # the run that it has started; empty: none
 child() { tr -d ' ' <"/proc/$watching/task/$watching/children" 2>/dev/null || true; }
-# until_ended: it ends within 30 seconds
-until_ended() {
-  for _ in $(seq 600); do
-    kill -0 "$watching" 2>/dev/null || return 0
-    sleep 0.05
-  done
-  return 1
-}
 # clear: leaves no process, whatever these do
 clear() {
   local left
@@ -32,18 +24,11 @@ clear() {
 }
 trap 'if [[ -n $watching ]]; then clear; fi; rm -rf "$WORK"' EXIT
 # until_child: there is a run; its process is in `run`
-until_child() {
-  for _ in $(seq 600); do
-    run=$(child)
-    [[ -n $run ]] && return 0
-    sleep 0.05
-  done
-  fail "it started no run"
-}
+until_child() { patiently eval 'run=$(child); [[ -n $run ]]' || fail "it started no run"; }
 # ends CODE WHEN: it ends with that code, and leaves no run
 ends() {
   local got=0
-  until_ended || { cp said out; fail "it does not end after Ctrl-C $2"; }
+  patiently gone "$watching" || { cp said out; fail "it does not end after Ctrl-C $2"; }
   wait "$watching" || got=$?
   [[ $got == "$1" ]] || { cp said out; fail "exit code $got after Ctrl-C $2"; }
   [[ -z $run ]] || ! kill -0 "$run" 2>/dev/null || fail "a run is left after Ctrl-C $2"
@@ -51,14 +36,11 @@ ends() {
 }
 
 # until_said TEXT COUNT: what is said holds TEXT that often
+said() { (($(grep -c -e "$1" said) >= $2)); }
+said_or_gone() { said "$@" || gone "$watching"; }
 until_said() {
-  for _ in $(seq 1600); do
-    (($(grep -c -e "$1" said) >= $2)) && { checks=$((checks + 1)); return 0; }
-    kill -0 "$watching" 2>/dev/null || { cp said out; fail "it ended before it said '$1' $2 times"; }
-    sleep 0.05
-  done
-  cp said out
-  fail "it did not say '$1' $2 times"
+  patiently said_or_gone "$@" && said "$@" || { cp said out; fail "it did not say '$1' $2 times"; }
+  checks=$((checks + 1))
 }
 : >said
 "$DEQ" run tiny.deq --watch >>said 2>&1 &
