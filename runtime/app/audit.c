@@ -430,8 +430,8 @@ bool deq_app_audit(deq_app *app, const deq_model *model, const deq_value_spec *v
     find_asked(&u);
     u.out->classes = model->spec->net->target.labels;
     for (int64_t i = 0; i < x->examples; i++) {
-        u.reach_inf = fmax(u.reach_inf, (double)x->records[i].distance_inf);
-        u.reach_2 = fmax(u.reach_2, (double)x->records[i].distance_2);
+        u.reach_inf = fmax(u.reach_inf, (double)x->records[i].reach_inf);
+        u.reach_2 = fmax(u.reach_2, (double)x->records[i].reach_2);
     }
     const double began = deq_now();
     uint32_t token = deq_engine_save_settings(u.engine);

@@ -64,8 +64,8 @@ static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool attack
         r.unconverged = c->unconverged;
     }
     if (!attacked) return r;
-    r.distance_inf = (float)rows->distance[0][i];
-    r.distance_2 = (float)rows->distance[1][i];
+    r.distance_inf = r.reach_inf = (float)rows->distance[0][i];
+    r.distance_2 = r.reach_2 = (float)rows->distance[1][i];
     r.evaluations += a->evaluations;
     r.products += a->products;
     r.processor_seconds += a->seconds;
@@ -290,6 +290,8 @@ static void join(deq_record *known, const deq_record *one, int attack) {
     if (worse(one, known)) next.attack = attack;
     next.clean_metric = known->clean_metric;
     next.clean_loss = known->clean_loss;
+    next.reach_inf = fmaxf(known->reach_inf, one->reach_inf);
+    next.reach_2 = fmaxf(known->reach_2, one->reach_2);
     next.evaluations = known->evaluations + one->evaluations;
     next.products = known->products + one->products;
     next.processor_seconds = known->processor_seconds + one->processor_seconds;
@@ -306,7 +308,13 @@ static void join(deq_record *known, const deq_record *one, int attack) {
     *known = next;
 }
 
-/* The examples as they are, then each attack from there: on every example, or on those that are still right. */
+/* No attack makes the accuracy of an example that is wrong any lower.  Whatever else is measured can still get worse. */
+static bool settled(const deq_measuring *m, const deq_record *r) {
+    const char *metric = m->value->metric;
+    return deq_record_wrong(r) && (!metric || !strcmp(metric, "accuracy"));
+}
+
+/* The examples as they are, then each attack from there: on every example, or on those that are not settled. */
 static bool measure_joined(const deq_measuring *m, const int64_t *index, int64_t n, deq_record *out, deq_error *e) {
     int64_t *left = malloc((size_t)n * sizeof *left), *rows = malloc((size_t)n * sizeof *rows);
     deq_record *one = malloc((size_t)n * sizeof *one);
@@ -316,13 +324,13 @@ static bool measure_joined(const deq_measuring *m, const int64_t *index, int64_t
     for (int64_t i = 0; ok && i < n; i++) {
         out[i].clean_metric = out[i].metric;
         out[i].clean_loss = out[i].loss;
-        out[i].distance_inf = out[i].distance_2 = 0;
+        out[i].distance_inf = out[i].distance_2 = out[i].reach_inf = out[i].reach_2 = 0;
     }
     int number = 0;
     for (const deq_attack_spec *a = m->value->attack; ok && a && !deq_interrupted(); a = a->next, number++) {
         int64_t count = 0;
         for (int64_t i = 0; i < n; i++)
-            if (a->all || !deq_record_wrong(&out[i])) {
+            if (a->all || !settled(m, &out[i])) {
                 rows[count] = i;
                 left[count++] = index[i];
             }

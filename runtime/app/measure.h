@@ -28,7 +28,8 @@ typedef struct deq_measuring {
 
 /* Records of examples index[0 .. n).  Of several joined attacks, each from the input as given, the worst outcome of an
  * example counts: wrong beats right, then the larger loss; every field but the counts, which are sums over all of them,
- * is then of that one. */
+ * is then of that one, but how far any of them went.  Where the metric is the accuracy, attacks that are not for all examples
+ * leave out those that are wrong already. */
 bool deq_measure(const deq_measuring *m, const int64_t *index, int64_t n, deq_record *out, deq_error *e);
 /* Of an evaluation that compares gradients in the inputs: the metric is their cosine, or their relative error.
  * (measure_gradients.c) */

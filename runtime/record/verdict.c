@@ -53,9 +53,10 @@ static bool no_prediction(const deq_record *r, int real_bits) {
     return r->prediction < 0;
 }
 
+/* Not where an attack went elsewhere and found nothing worse than the input as given. */
 static bool as_given(const deq_record *r, int real_bits) {
     (void)real_bits;
-    return !deq_record_wrong(r) && r->distance_inf == 0;
+    return !deq_record_wrong(r) && r->reach_inf == 0;
 }
 
 static bool not_searched(const deq_record *r, int real_bits) {

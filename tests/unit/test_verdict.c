@@ -23,7 +23,7 @@ static void healthy(void) {
         r.prediction = i < 400;
         r.loss = i < 400 ? 0.3 : 1.4;
         r.margin = i < 400 ? 1.1 : -1.1;
-        r.distance_inf = 0.1F;
+        r.distance_inf = r.reach_inf = 0.1F;
         r.queries = r.gradients = r.attack_solves = r.adjoint_solves = 10;
         records[i] = r;
     }
@@ -138,7 +138,9 @@ static void test_above_clean(void **state) {
 static void test_unmoved(void **state) {
     (void)state;
     healthy();
-    for (int i = 0; i < 400; i++) records[i].distance_inf = 0;
+    for (int i = 0; i < 400; i++) records[i].distance_inf = 0; /* joined attacks found nothing worse elsewhere */
+    assert_int_equal(judged().level, DEQ_RELIABLE);
+    for (int i = 0; i < 400; i++) records[i].reach_inf = 0;
     only(DEQ_CHECK_unmoved, DEQ_SUSPECT, 0.4);
 }
 
@@ -346,12 +348,12 @@ static void test_not_made(void **state) {
 static void test_reasons(void **state) {
     (void)state;
     healthy();
-    for (int i = 0; i < 60; i++) records[i].zero_gradients = 10, records[i].distance_inf = 0;
+    for (int i = 0; i < 60; i++) records[i].zero_gradients = 10, records[i].reach_inf = 0;
     deq_verdict v = judged();
     assert_int_equal(v.level, DEQ_MASKED);
     char *text = deq_verdict_text(&v);
     assert_string_equal(text, "masked: 6% of the examples are right, but at least half of their gradients were exactly "
-                              "zero; 6% of the examples are right at an input that the attack did not change");
+                              "zero; 6% of the examples are right, and the attack did not change them");
     free(text);
     json_t *members = json_object();
     deq_verdict_members(&v, members);
