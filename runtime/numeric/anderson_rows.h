@@ -12,6 +12,7 @@ HOT_ROW void ROW(residual)(void *residuals, void *images, void *applied, const v
              b[lane] += h * h;);
     sums[0] = (double)ROW(total4)(a);
     sums[1] = (double)ROW(total4)(b);
+    ROW(widen)(sums, image, x, 1, n);
 }
 
 /* out[i] = newest . rows[i] for i < count. */

@@ -5,9 +5,7 @@
 #include "solve.h"
 #include <math.h>
 
-HOT static void residual(vec *f, const vec *z, int64_t n, double sums[2]) {
-    row_residual(f, f, (const vec *)0, z, n, sums);
-}
+HOT static void differences(const vec *f, const vec *z, int64_t n, double sums[2]) { row_differences(f, z, n, sums); }
 
 static bool lags(deq_solver_kind kind) {
     static const int uses[] = {
@@ -37,7 +35,7 @@ void problem_measure(problem *p, deq_space *space, const real *value, const bool
         double sums[2];
         progress *q = &p->progress[row];
         if (!is_unknown(p, row, moved)) continue;
-        residual(row_of(p, images, row), row_of(p, value, row), p->vectors, sums);
+        differences(row_of(p, images, row), row_of(p, value, row), p->vectors, sums);
         const bool absolute = deq_solver_link(p->options, q->solver).absolute;
         q->residual = q->lowest = absolute ? sqrt(sums[0]) : sqrt(sums[0]) / (sqrt(sums[1]) + 1e-9);
     }

@@ -15,4 +15,5 @@ HOT_ROW void ROW(advance)(void *applied, const void *add, const void *state, rea
                  f[k] = keep * z[k] + damping * h;);
     sums[0] = (double)ROW(total4)(a);
     sums[1] = (double)ROW(total4)(b);
+    ROW(widen)(sums, f, z, damping, n);
 }

@@ -50,6 +50,33 @@ INLINE void ROW(row_scale)(vec *out, real c, const vec *x, int64_t n) { ROW_LOOP
 
 INLINE void ROW(row_copy)(vec *out, const vec *x, int64_t n) { ROW_LOOP(n, out[k] = x[k];); }
 
+/* Of two sums of squares, too large for `real` though what they are of may be finite: again, in double precision.  They are
+ * of t and z + t, with t = (h - z) / part. */
+INLINE void ROW(widen)(double sums[2], const vec *h, const vec *z, real part, int64_t n) {
+#if DEQ_REAL == 32
+    if (__builtin_expect(sums[0] + sums[1] <= DBL_MAX, 1)) return;
+    const real *to = (const real *)h, *from = (const real *)z;
+    sums[0] = sums[1] = 0;
+    for (int64_t k = 0; k < n * (int64_t)(64 / sizeof(real)); k++) {
+        const double t = ((double)to[k] - (double)from[k]) / (double)part, image = (double)from[k] + t;
+        sums[0] += t * t;
+        sums[1] += image * image;
+    }
+#else
+    (void)sums, (void)h, (void)z, (void)part, (void)n;
+#endif
+}
+
+/* sums[0] = norm(h - z)^2, sums[1] = norm(h)^2. */
+INLINE void ROW(row_differences)(const vec *h, const vec *z, int64_t n, double sums[2]) {
+    ACCUMULATORS(a);
+    ACCUMULATORS(b);
+    ROW_LOOP(n, const vec s = h[k]; const vec t = s - z[k]; a[lane] += t * t; b[lane] += s * s;);
+    sums[0] = (double)ROW(total4)(a);
+    sums[1] = (double)ROW(total4)(b);
+    ROW(widen)(sums, h, z, 1, n);
+}
+
 /* w = f + g - z (g NULL: none; f becomes f + g); sums[0] = norm(w)^2, sums[1] = norm(f + g)^2. */
 INLINE void ROW(row_residual)(vec *w, vec *f, const vec *g, const vec *z, int64_t n, double sums[2]) {
     ACCUMULATORS(a);
@@ -61,4 +88,5 @@ INLINE void ROW(row_residual)(vec *w, vec *f, const vec *g, const vec *z, int64_
         ROW_LOOP(n, const vec h = f[k]; const vec t = h - z[k]; w[k] = t; a[lane] += t * t; b[lane] += h * h;);
     sums[0] = (double)ROW(total4)(a);
     sums[1] = (double)ROW(total4)(b);
+    ROW(widen)(sums, f, z, 1, n);
 }

@@ -71,7 +71,7 @@ bool problem_judge(problem *p, int64_t i, int step, bool state, double differenc
     double scale = p->scale ? p->scale[p->rows[i]] : 1;
     const double tol = p->tolerance ? p->tolerance[p->rows[i]] : o->tol;
     double error = o->absolute ? difference * scale : difference / (image + 1e-9);
-    bool finite = isfinite(error);
+    const bool finite = isfinite(difference) && isfinite(image); /* else a residual of 0 says nothing */
     const bool grown = has_grown(q, difference, image) && !o->absolute;
     bool lowest = state && finite &&
                   (q->lowest_step < 0 || (error < q->lowest && (!grown || difference < q->lowest_difference * SURE)));

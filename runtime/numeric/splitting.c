@@ -86,13 +86,7 @@ HOT static void diagonal_step(vec *s, vec *next, const vec *d, const vec *t, con
     ROW_LOOP(n, s[k] = d[k] * t[k]; next[k] = d[k] * v[k] / (step + rest * d[k]););
 }
 
-HOT static void differences(const vec *s, const vec *y, int64_t n, double sums[2]) {
-    ACCUMULATORS(a);
-    ACCUMULATORS(b);
-    ROW_LOOP(n, const vec h = s[k]; const vec t = h - y[k]; a[lane] += t * t; b[lane] += h * h;);
-    sums[0] = (double)total4(a);
-    sums[1] = (double)total4(b);
-}
+HOT static void differences(const vec *s, const vec *y, int64_t n, double sums[2]) { row_differences(s, y, n, sums); }
 
 HOT static void reflect(vec *x, const vec *next, const vec *v, bool mean, int64_t n) {
     if (mean)
