@@ -36,16 +36,16 @@ static bool start(char *const *argv, int log_fd, pid_t *pid) {
     return rc == 0;
 }
 
-static bool run(char *const *argv, char **error) {
+static bool run(char *const *argv, deq_error *e) {
     FILE *log = tmpfile();
     if (!log) {
-        *error = text_of("cannot make a temporary file: %s", strerror(errno));
+        deq_fail(e, DEQ_LINK, "cannot make a temporary file: %s", strerror(errno));
         return false;
     }
     pid_t pid;
     int status = 0;
     bool ok = start(argv, fileno(log), &pid);
-    if (!ok) *error = text_of("cannot run '%s': %s (install gcc and binutils)", argv[0], strerror(errno));
+    if (!ok) deq_fail(e, DEQ_LINK, "cannot run '%s': %s (install gcc and binutils)", argv[0], strerror(errno));
     if (ok) {
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
         ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -54,7 +54,7 @@ static bool run(char *const *argv, char **error) {
             rewind(log);
             size_t n = fread(said, 1, sizeof said - 1, log);
             said[n] = 0;
-            *error = text_of("%s failed: %s", argv[0], said);
+            deq_fail(e, DEQ_LINK, "%s failed: %s", argv[0], said);
         }
     }
     fclose(log);
@@ -68,10 +68,8 @@ typedef struct Room {
     int n;
 } Room;
 
-static bool room_open(Room *room, const char *beside, char **error) {
-    deq_error e = {0};
-    *room = (Room){.folder = deq_temporary_folder(beside, &e)};
-    if (!room->folder) *error = text_of("%s", e.text);
+static bool room_open(Room *room, const char *beside, deq_error *e) {
+    *room = (Room){.folder = deq_temporary_folder(beside, e)};
     return room->folder;
 }
 
@@ -87,15 +85,15 @@ static void room_close(Room *room) {
     free(room->folder);
 }
 
-static bool write_part(const char *path, const void *bytes, size_t size, char **error) {
+static bool write_part(const char *path, const void *bytes, size_t size, deq_error *e) {
     FILE *f = fopen(path, "wb");
     bool ok = f && fwrite(bytes, 1, size, f) == size;
     if (f && fclose(f) != 0) ok = false;
-    if (!ok) *error = text_of("cannot write '%s': %s", path, strerror(errno));
+    if (!ok) deq_fail(e, DEQ_OUTPUT, "cannot write '%s': %s", path, strerror(errno));
     return ok;
 }
 
-static char *runtime_library(char **error) {
+static char *runtime_library(deq_error *e) {
     char *folder = program_folder();
     char *found = text_of("%s/libdeqrt.a", folder);
     if (access(found, R_OK) != 0) {
@@ -106,14 +104,14 @@ static char *runtime_library(char **error) {
         free(found);
         found = NULL;
     }
-    if (!found) *error = text_of("libdeqrt.a is neither in %s nor in %s/../lib", folder, folder);
+    if (!found) deq_fail(e, DEQ_LINK, "libdeqrt.a is neither in %s nor in %s/../lib", folder, folder);
     free(folder);
     return found;
 }
 
-static bool commit(const char *made, const char *out, char **error) {
+static bool commit(const char *made, const char *out, deq_error *e) {
     if (rename(made, out) == 0) return true;
-    *error = text_of("cannot write '%s': %s", out, strerror(errno));
+    deq_fail(e, DEQ_OUTPUT, "cannot write '%s': %s", out, strerror(errno));
     return false;
 }
 
@@ -174,12 +172,12 @@ static void add_linked(Words *w, const LinkExtras *extras, bool shared, bool oth
     }
 }
 
-bool link_shared(char *const *objects, int n, const char *out, char **error) {
+bool link_shared(char *const *objects, int n, const char *out, deq_error *e) {
     Words w = {0};
     add_all(&w, (char *[]){"cc", "-shared", "-o", (char *)out, "-Wl,--whole-archive", NULL});
     for (int i = 0; i < n; i++) add(&w, objects[i]);
     add_all(&w, (char *[]){"-Wl,--no-whole-archive", "-lm", NULL});
-    bool ok = run(w.items, error);
+    bool ok = run(w.items, e);
     words_free(&w);
     return ok;
 }
@@ -192,29 +190,29 @@ bool link_shared(char *const *objects, int n, const char *out, char **error) {
     "void _exit(int status) { deq_guard_exit(status); for (;;); }\n"                                                   \
     "void _Exit(int status) { deq_guard_exit(status); for (;;); }\n"
 
-static bool link_program_in(Room *room, const Object *object, const LinkExtras *extras, char *runtime, char **error) {
+static bool link_program_in(Room *room, const Object *object, const LinkExtras *extras, char *runtime, deq_error *e) {
     char *source = room_path(room, "main.c"), *part = room_path(room, PART), *made = room_path(room, "program");
     char *body = text_of("%s" MARK GUARD "extern const char deq_module[];\nint deq_main(const void *, int, char **);\n"
                          "int main(int argc, char **argv) {\n    offer(deq_module);\n"
                          "    return deq_main(deq_module, argc, argv);\n}\n",
                          extras->source);
-    bool ok = write_part(source, body, strlen(body), error) && write_part(part, object->bytes, object->size, error);
+    bool ok = write_part(source, body, strlen(body), e) && write_part(part, object->bytes, object->size, e);
     free(body);
     if (!ok) return false;
     Words w = {0};
     add_all(&w, (char *[]){"cc", "-o", made, source, part, NULL});
     add_linked(&w, extras, true, true);
     add_all(&w, (char *[]){runtime, LIBRARIES, NULL});
-    ok = run(w.items, error);
+    ok = run(w.items, e);
     words_free(&w);
     return ok;
 }
 
-bool link_program(const Object *object, const LinkExtras *extras, const char *out, char **error) {
-    char *runtime = runtime_library(error);
+bool link_program(const Object *object, const LinkExtras *extras, const char *out, deq_error *e) {
+    char *runtime = runtime_library(e);
     Room room = {0};
-    bool ok = runtime && room_open(&room, out, error) && link_program_in(&room, object, extras, runtime, error) &&
-              commit(room.names[2], out, error);
+    bool ok = runtime && room_open(&room, out, e) && link_program_in(&room, object, extras, runtime, e) &&
+              commit(room.names[2], out, e);
     room_close(&room);
     free(runtime);
     return ok;
@@ -223,34 +221,34 @@ bool link_program(const Object *object, const LinkExtras *extras, const char *ou
 /* NAME.o, in the room: the object with its linked files and its functions.  Two libraries may live in one program, so
  * deq_module becomes local.  No path of this machine stays in it: the same script gives the same bytes. */
 static bool link_merged(Room *room, const Object *object, const LinkExtras *extras, const char *definitions,
-                        char *merged, char **error) {
+                        char *merged, deq_error *e) {
     char *source = room_path(room, "main.c"), *part = room_path(room, PART);
     char *body = text_of("%s" MARK "extern const char deq_module[];\n%s", extras->source, definitions);
-    bool ok = write_part(source, body, strlen(body), error) && write_part(part, object->bytes, object->size, error);
+    bool ok = write_part(source, body, strlen(body), e) && write_part(part, object->bytes, object->size, e);
     free(body);
     if (!ok) return false;
     Words w = {0};
     add_all(&w, (char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, part, NULL});
     add_linked(&w, extras, false, true);
-    ok = run(w.items, error);
+    ok = run(w.items, e);
     words_free(&w);
-    return ok && run((char *[]){"objcopy", "--localize-symbol=deq_module", "--discard-all", merged, NULL}, error);
+    return ok && run((char *[]){"objcopy", "--localize-symbol=deq_module", "--discard-all", merged, NULL}, e);
 }
 
 /* Nothing is exported but the functions of the net, and these under a version of their interface: a program linked with
  * another one does not start. */
-static bool write_version(const char *path, const char *name, char **error) {
+static bool write_version(const char *path, const char *name, deq_error *e) {
     char *script = text_of("DEQ_LIBRARY_%d { global: %s_*; local: *; };\n", DEQ_LIBRARY_ABI, name);
-    bool ok = write_part(path, script, strlen(script), error);
+    bool ok = write_part(path, script, strlen(script), e);
     free(script);
     return ok;
 }
 
 bool link_library(const Object *object, const LinkExtras *extras, const char *name, const char *definitions,
-                  const char *shared_out, const char *archive_out, char **error) {
-    char *runtime = runtime_library(error), *member = text_of("%s.o", name);
+                  const char *shared_out, const char *archive_out, deq_error *e) {
+    char *runtime = runtime_library(e), *member = text_of("%s.o", name);
     Room room = {0};
-    bool ok = runtime && room_open(&room, shared_out, error);
+    bool ok = runtime && room_open(&room, shared_out, e);
     if (ok) { /* ar names the member after the file */
         char *merged = room_path(&room, member), *shared = room_path(&room, "made.so"),
              *archive = room_path(&room, "made.a"), *version = room_path(&room, "version");
@@ -259,9 +257,9 @@ bool link_library(const Object *object, const LinkExtras *extras, const char *na
         add_all(&w, (char *[]){"cc", "-shared", "-Wl,-s", script, soname, "-o", shared, merged, runtime, NULL});
         add_linked(&w, extras, true, false);
         add_all(&w, (char *[]){LIBRARIES, NULL});
-        ok = write_version(version, name, error) && link_merged(&room, object, extras, definitions, merged, error) &&
-             run(w.items, error) && (!archive_out || run((char *[]){"ar", "rcsD", archive, merged, NULL}, error)) &&
-             commit(shared, shared_out, error) && (!archive_out || commit(archive, archive_out, error));
+        ok = write_version(version, name, e) && link_merged(&room, object, extras, definitions, merged, e) &&
+             run(w.items, e) && (!archive_out || run((char *[]){"ar", "rcsD", archive, merged, NULL}, e)) &&
+             commit(shared, shared_out, e) && (!archive_out || commit(archive, archive_out, e));
         words_free(&w);
         free(script);
         free(soname);

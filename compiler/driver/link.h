@@ -1,10 +1,11 @@
 /* link.h - objects to files, by running the machine's `cc` and binutils (lld has no C interface).
  *
- * Each function works in a temporary folder beside `out` and renames the result when complete.  On failure: false and
- * *error, malloc'ed, with what the tool said. */
+ * Each function works in a temporary folder beside `out` and renames the result when complete.  On failure: false, and
+ * the error has what the tool said. */
 #ifndef DEQ_COMPILER_LINK_H
 #define DEQ_COMPILER_LINK_H
 #include "backend.h"
+#include "error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -16,14 +17,14 @@ typedef struct LinkExtras { /* gradients in C (linked.h) */
 } LinkExtras;
 
 /* A program: the object, a main() that calls deq_main, the linked files, and the runtime library. */
-bool link_program(const Object *object, const LinkExtras *extras, const char *out, char **error);
+bool link_program(const Object *object, const LinkExtras *extras, const char *out, deq_error *e);
 /* libNAME.so holding the runtime, and NAME.a holding the object and linked objects (to be linked with libdeqrt, and
  * with linked shared libraries; archive_out NULL: none is wanted); both export what `definitions`, C text, defines under
  * names that begin with NAME_. */
 bool link_library(const Object *object, const LinkExtras *extras, const char *name, const char *definitions,
-                  const char *shared_out, const char *archive_out, char **error);
+                  const char *shared_out, const char *archive_out, deq_error *e);
 /* Objects and archives, whole, as one shared library. */
-bool link_shared(char *const *objects, int n, const char *out, char **error);
+bool link_shared(char *const *objects, int n, const char *out, deq_error *e);
 /* Starts turning objects (a NULL-terminated list) into a shared library for this program's own use (runtime symbols
  * come from the program); returns at once.  link_finish waits; both are silent about failure: the cache does without,
  * and removes `out`. */

@@ -13,11 +13,6 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-static bool fail(char **error, const char *format, const char *a, const char *b) {
-    if (asprintf(error, format, a, b) < 0) abort();
-    return false;
-}
-
 typedef enum FileKind { FILE_UNKNOWN, FILE_OBJECT, FILE_ARCHIVE, FILE_SHARED } FileKind;
 
 static FileKind kind_of(const unsigned char *text, size_t n) {
@@ -27,35 +22,35 @@ static FileKind kind_of(const unsigned char *text, size_t n) {
     return type == 1 ? FILE_OBJECT : type == 3 ? FILE_SHARED : FILE_UNKNOWN;
 }
 
-static bool read_file(const char *path, XXH3_state_t *hash, FileKind *kind, char **error) {
+static bool read_file(const char *path, XXH3_state_t *hash, FileKind *kind, deq_error *e) {
     unsigned char buffer[1 << 16];
     FILE *f = fopen(path, "rb");
-    if (!f) return fail(error, "cannot open '%s' to link it: %s", path, strerror(errno));
+    if (!f) return deq_fail(e, DEQ_EXTERN, "cannot open '%s' to link it: %s", path, strerror(errno));
     size_t n = fread(buffer, 1, sizeof buffer, f);
     *kind = kind_of(buffer, n);
     for (; n > 0; n = fread(buffer, 1, sizeof buffer, f)) XXH3_128bits_update(hash, buffer, n);
     bool bad = ferror(f) != 0;
     fclose(f);
-    if (bad) return fail(error, "cannot read '%s': %s", path, "input or output error");
+    if (bad) return deq_fail(e, DEQ_EXTERN, "cannot read '%s': %s", path, "input or output error");
     if (*kind != FILE_UNKNOWN) return true;
-    return fail(error, "'%s' cannot be linked: it is no %s", path, "object file, static archive or shared library");
+    return deq_fail(e, DEQ_EXTERN, "'%s' cannot be linked: it is no %s", path,
+                    "object file, static archive or shared library");
 }
 
-static bool open_library(Linked *l, const char *path, const char *name, char **error) {
+static bool open_library(Linked *l, const char *path, const char *name, deq_error *e) {
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!handle) return fail(error, "cannot load '%s': %s", name, dlerror());
+    if (!handle) return deq_fail(e, DEQ_EXTERN, "cannot load '%s': %s", name, dlerror());
     l->handles[l->nhandles++] = handle;
     return true;
 }
 
 /* Objects and archives become one shared library, which is loaded and removed again. */
-static bool open_objects(Linked *l, char **objects, int n, char **error) {
-    deq_error e = {0};
+static bool open_objects(Linked *l, char **objects, int n, deq_error *e) {
     deq_temporaries_sweep("/tmp");
-    char *folder = deq_temporary_folder("/tmp/deq-link", &e), *out = NULL;
-    if (!folder) return fail(error, "%s%s", e.text, "");
+    char *folder = deq_temporary_folder("/tmp/deq-link", e), *out = NULL;
+    if (!folder) return false;
     if (asprintf(&out, "%s/linked.so", folder) < 0) abort();
-    bool ok = link_shared(objects, n, out, error) && open_library(l, out, objects[0], error);
+    bool ok = link_shared(objects, n, out, e) && open_library(l, out, objects[0], e);
     deq_temporary_folder_remove(folder);
     free(folder);
     free(out);
@@ -94,7 +89,7 @@ static void look_up_all(const Program *p, Linked *l) {
     }
 }
 
-bool linked_open(const Program *program, const char *const *files, int n, Linked *l, char **error) {
+bool linked_open(const Program *program, const char *const *files, int n, Linked *l, deq_error *e) {
     *l = (Linked){0};
     if (n == 0) return true;
     XXH3_state_t *hash = XXH3_createState();
@@ -107,17 +102,17 @@ bool linked_open(const Program *program, const char *const *files, int n, Linked
     bool ok = true;
     for (int i = 0; ok && i < n; i++) {
         FileKind kind;
-        ok = read_file(files[i], hash, &kind, error);
+        ok = read_file(files[i], hash, &kind, e);
         char *path = ok ? realpath(files[i], NULL) : NULL;
-        if (ok && !path) ok = fail(error, "cannot find '%s': %s", files[i], strerror(errno));
+        if (ok && !path) ok = deq_fail(e, DEQ_EXTERN, "cannot find '%s': %s", files[i], strerror(errno));
         if (!ok) break;
         l->objects[l->nobjects++] = path;
         if (kind == FILE_SHARED)
-            ok = open_library(l, path, files[i], error);
+            ok = open_library(l, path, files[i], e);
         else
             objects[nobjects++] = path;
     }
-    if (ok && nobjects) ok = open_objects(l, objects, nobjects, error);
+    if (ok && nobjects) ok = open_objects(l, objects, nobjects, e);
     XXH128_hash_t digest = XXH3_128bits_digest(hash);
     if (asprintf(&l->content, "%016llx%016llx", (unsigned long long)digest.high64, (unsigned long long)digest.low64) <
         0)
@@ -140,12 +135,9 @@ void linked_close(Linked *l) {
     l->content = NULL;
 }
 
-int linked_offer(const Linked *l, const deq_module *module) {
-    deq_error error = {0};
+bool linked_offer(const Linked *l, const deq_module *module, deq_error *e) {
     if (l->symbols) deq_extern_offer(module, l->symbols, l->content);
-    if (deq_extern_check(module, &error)) return 0;
-    fprintf(stderr, "deq: %s: %s\n", deq_failure_code(error.failure), error.text);
-    return deq_failure_exit(error.failure);
+    return deq_extern_check(module, e);
 }
 
 char *linked_source(const Linked *l, int real_bits) {

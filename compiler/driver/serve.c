@@ -7,6 +7,7 @@
 #include "verbs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,7 +17,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST_WAITING = 1000, EXIT_INTERRUPTED = 130, EXIT_GONE = 3 };
+enum {
+    MOST_WAITING = 1000,
+    MOST_UNREAD = 1 << 20, /* bytes of answers that nobody has read yet: above this the work waits for the reader */
+    PATIENCE = 5000,       /* milliseconds that a server which is to end waits for a reader who reads nothing */
+    IMPATIENCE = 100,      /* the same where it was asked twice */
+    EXIT_INTERRUPTED = 130,
+    EXIT_GONE = 3
+};
 
 typedef struct Bytes { /* of a stream, up to its next line */
     char *text;
@@ -28,16 +36,19 @@ typedef struct Server {
     int signals;
     sigset_t before; /* signals that were blocked when serving began */
     Bytes in;
-    bool ended;    /* there are no more requests */
-    bool gone;     /* nobody reads the answers */
-    int asked;     /* how often SIGINT or SIGTERM asked to end */
-    Request *wait; /* in their order */
+    bool ended; /* there are no more requests */
+    Bytes answers;
+    size_t written; /* how many bytes of them the reader has */
+    bool gone;      /* nobody reads the answers */
+    int asked;      /* how often SIGINT or SIGTERM asked to end */
+    Request *wait;  /* in their order */
     int nwait;
 
     Request now; /* what works; its name is NULL: nothing */
     pid_t child;
     int out, err; /* what the child writes; -1: closed */
-    int stopped;  /* how often the child was asked to end */
+    bool stopped; /* the child was asked to end */
+    int cancels;  /* how often its request was cancelled */
     Bytes lines, messages;
     char *folder; /* with its arrays; NULL */
     json_t *results, *error;
@@ -60,13 +71,33 @@ static void drop(Bytes *b) {
 }
 
 /* ---- answers ---- */
+static int append_text(const char *text, size_t n, void *to) { return append(to, text, n), 0; }
+
 static void send_line(Server *s, json_t *line) {
-    if (!s->gone && (json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17)) != 0 || putchar('\n') == EOF ||
-                     fflush(stdout) != 0)) {
-        s->gone = true;
-        clearerr(stdout);
-    }
+    if (!s->gone && json_dump_callback(line, append_text, &s->answers, JSON_COMPACT | JSON_REAL_PRECISION(17)) == 0)
+        append(&s->answers, "\n", 1);
     json_decref(line);
+}
+
+static size_t unread(const Server *s) { return s->answers.n - s->written; }
+
+static void take_from_front(Bytes *b, size_t n) {
+    b->n -= n;
+    memmove(b->text, b->text + n, b->n);
+}
+
+/* The reader takes some: no more than what a pipe or socket that is ready holds, so that this never waits. */
+static void write_answers(Server *s) {
+    const size_t left = unread(s);
+    const ssize_t n = write(STDOUT_FILENO, s->answers.text + s->written, left < PIPE_BUF ? left : PIPE_BUF);
+    if (n < 0) {
+        s->gone = errno != EINTR && errno != EAGAIN;
+        return;
+    }
+    s->written += (size_t)n;
+    if (2 * s->written < s->answers.n) return; /* what is moved was written before: each byte once */
+    take_from_front(&s->answers, s->written);
+    s->written = 0;
 }
 
 /* Takes `results` and `error`; either may be NULL. */
@@ -111,6 +142,11 @@ static void run_child(Server *s, pid_t server, const int out[2], const int err[2
     close(out[0]); /* its own pipes have no reader when the server is gone */
     close(err[0]);
     close(s->signals);
+    if (s->now.folder && chdir(s->now.folder) != 0) {
+        fprintf(stderr, "deq: error[%s]: cannot work in '%s': %s\n", deq_failure_code(DEQ_REQUEST), s->now.folder,
+                strerror(errno));
+        exit(EXIT_USAGE);
+    }
     if (!(words = calloc((size_t)s->now.argc + 1, sizeof *words))) exit(EXIT_INTERNAL);
     memcpy(words, s->now.argv, (size_t)s->now.argc * sizeof *words);
     cli_parse(s->now.argc, words, &cli);
@@ -153,7 +189,8 @@ static void end_child(Server *s) {
     s->results = s->error = NULL;
     s->out = s->err = -1;
     s->child = 0;
-    s->stopped = 0;
+    s->stopped = false;
+    s->cancels = 0;
 }
 
 static void begin(Server *s) {
@@ -166,9 +203,15 @@ static void begin(Server *s) {
     end_child(s);
 }
 
-/* As by Ctrl-C; the second time it is killed. */
-static void stop(Server *s) {
-    if (s->now.name && s->child > 0) kill(s->child, s->stopped++ ? SIGKILL : SIGINT);
+/* As by Ctrl-C; it is killed where one who has asked already, `times` counts them, asks again.  Another who asks has only
+ * the same wish, and the run keeps its checkpoint. */
+static void stop(Server *s, int times) {
+    if (!s->now.name || s->child <= 0) return;
+    if (times > 1)
+        kill(s->child, SIGKILL);
+    else if (!s->stopped)
+        kill(s->child, SIGINT);
+    s->stopped = true;
 }
 
 /* ---- what it writes ---- */
@@ -198,10 +241,7 @@ static bool take_output(Server *s, int *fd, Bytes *to) {
         take_object(s, begin, (size_t)(end - begin));
         begin = end + 1;
     }
-    if (s->lines.n) {
-        s->lines.n -= (size_t)(begin - s->lines.text);
-        memmove(s->lines.text, begin, s->lines.n);
-    }
+    if (s->lines.n) take_from_front(&s->lines, (size_t)(begin - s->lines.text));
     return n > 0;
 }
 
@@ -242,13 +282,13 @@ static void finish(Server *s, int status) {
 static void take_signal(Server *s) {
     struct signalfd_siginfo info;
     int status;
-    if (read(s->signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD) s->asked++, stop(s);
+    if (read(s->signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD) stop(s, ++s->asked);
     if (s->now.name && waitpid(s->child, &status, WNOHANG) == s->child) finish(s, status);
 }
 
 /* ---- requests ---- */
 static bool cancel(Server *s, const Request *r) {
-    if (s->now.name && json_equal(s->now.id, r->of)) return stop(s), true;
+    if (s->now.name && json_equal(s->now.id, r->of)) return stop(s, ++s->cancels), true;
     for (int i = 0; i < s->nwait; i++) {
         if (!json_equal(s->wait[i].id, r->of)) continue;
         Request found = s->wait[i];
@@ -302,18 +342,31 @@ static void take_input(Server *s) {
     if (s->ended && s->in.n) take_request(s, s->in.text, s->in.n); /* the last line has no end */
 }
 
+/* Whether there is work, or a reader to wait for. */
+static bool goes_on(const Server *s) {
+    if (s->now.name || s->nwait) return true;
+    return !s->gone && (unread(s) || (!s->ended && !s->asked));
+}
+
+/* Where the reader is slow the verb waits in its turn, but for one that is to end; requests still come, and may cancel it,
+ * until their own answers fill as much as one request may. */
 static void wait_for_something(Server *s) {
+    const bool full = unread(s) > MOST_UNREAD && !s->stopped && !s->gone;
+    const bool closed = s->ended || s->nwait >= MOST_WAITING || unread(s) > SERVE_MOST_BYTES;
     struct pollfd on[] = {{.fd = s->signals, .events = POLLIN},
-                          {.fd = s->ended || s->nwait >= MOST_WAITING ? -1 : STDIN_FILENO, .events = POLLIN},
-                          {.fd = s->out, .events = POLLIN},
-                          {.fd = s->err, .events = POLLIN},
-                          {.fd = s->gone ? -1 : STDOUT_FILENO}}; /* that is: its other end */
-    if (poll(on, sizeof on / sizeof *on, -1) < 0) return;
+                          {.fd = closed ? -1 : STDIN_FILENO, .events = POLLIN},
+                          {.fd = full ? -1 : s->out, .events = POLLIN},
+                          {.fd = full ? -1 : s->err, .events = POLLIN},
+                          {.fd = s->gone ? -1 : STDOUT_FILENO, .events = unread(s) ? POLLOUT : 0}};
+    const int patience = !s->asked || s->now.name ? -1 : s->asked > 1 ? IMPATIENCE : PATIENCE;
+    const int ready = poll(on, sizeof on / sizeof *on, patience);
+    if (ready < 0) return;
+    if (ready == 0 || on[4].revents & (POLLERR | POLLHUP)) s->gone = true;
     if (on[2].revents) take_output(s, &s->out, &s->lines);
     if (on[3].revents) take_output(s, &s->err, &s->messages);
     if (on[0].revents) take_signal(s);
     if (on[1].revents) take_input(s);
-    if (on[4].revents & (POLLERR | POLLHUP)) s->gone = true;
+    if (on[4].revents & POLLOUT && !s->gone) write_answers(s);
 }
 
 int verb_serve(const Cli *cli) {
@@ -339,12 +392,13 @@ int verb_serve(const Cli *cli) {
             never_began(&s, &s.wait[0]);
             memmove(s.wait, s.wait + 1, (size_t)--s.nwait * sizeof *s.wait);
         }
-        if (s.gone && !told) stop(&s), told = true;
+        if (s.gone && !told) stop(&s, 1), told = true;
         if (!s.now.name && s.nwait) begin(&s);
-        if (!s.now.name && !s.nwait && (s.ended || s.asked || s.gone)) break;
+        if (!goes_on(&s)) break;
         if (s.now.name || !s.nwait) wait_for_something(&s);
     }
     drop(&s.in);
+    drop(&s.answers);
     free(s.wait);
     close(s.signals);
     return s.asked ? EXIT_INTERRUPTED : s.gone ? EXIT_GONE : 0;

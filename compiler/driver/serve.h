@@ -8,12 +8,13 @@
 enum { SERVE_PROTOCOL = 1, SERVE_MOST_BYTES = 64 << 20 /* of a request */ };
 
 typedef struct Request {
-    json_t *message;  /* all of it */
-    json_t *id;       /* what its answers begin with: a text or a number; null */
-    const char *name; /* of serve.def, or "cancel" */
-    const json_t *of; /* cancel: the id that is meant; NULL: it is no such request */
-    bool events;      /* every object of the verb is sent when it is there */
-    char **argv;      /* the command line of the verb, ended by NULL */
+    json_t *message;    /* all of it */
+    json_t *id;         /* what its answers begin with: a text or a number; null */
+    const char *name;   /* of serve.def, or "cancel" */
+    const json_t *of;   /* cancel: the id that is meant; NULL: it is no such request */
+    const char *folder; /* that relative paths begin in; NULL: the server's */
+    bool events;        /* every object of the verb is sent when it is there */
+    char **argv;        /* the command line of the verb, ended by NULL */
     int argc;
     json_t *arrays; /* of `arrays`, those that are written out in the request: the server puts them into files; NULL */
 } Request;

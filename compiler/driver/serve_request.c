@@ -155,7 +155,7 @@ static bool unknown(const Served *s, const char *member, deq_error *e) {
 }
 
 static bool add_members(Request *r, const Served *s, deq_error *e) {
-    static const char *const common[] = {"id", "do", "protocol", "events"};
+    static const char *const common[] = {"id", "do", "protocol", "events", "working_folder"};
     const char *member;
     json_t *value;
     json_object_foreach(r->message, member, value) {
@@ -293,15 +293,18 @@ bool request_read(const char *line, size_t size, Request *r, deq_error *e) {
     if (!json_is_object(r->message))
         return deq_fail(e, DEQ_REQUEST, "a request is an object: {\"id\": 1, \"do\": \"check\", ..}");
     json_t *id = json_object_get(r->message, "id"), *protocol = json_object_get(r->message, "protocol"),
-           *events = json_object_get(r->message, "events");
+           *events = json_object_get(r->message, "events"), *folder = json_object_get(r->message, "working_folder");
     const char *name = json_string_value(json_object_get(r->message, "do"));
     if (id && !is_id(id)) return deq_fail(e, DEQ_REQUEST, "'id' is a text or a number");
     if (id) r->id = id;
     if (protocol && (!json_is_integer(protocol) || json_integer_value(protocol) != SERVE_PROTOCOL))
         return deq_fail(e, DEQ_REQUEST, "this server speaks protocol %d", SERVE_PROTOCOL);
     if (events && !json_is_boolean(events)) return deq_fail(e, DEQ_REQUEST, "'events' is true or false");
+    if (folder && !json_string_length(folder))
+        return deq_fail(e, DEQ_REQUEST, "'working_folder' is the path of a folder");
     if (!name) return deq_fail(e, DEQ_REQUEST, "'do' is missing: the name of what is asked for");
     r->events = json_is_true(events);
+    r->folder = json_string_value(folder);
     if (!strcmp(name, "cancel")) return cancels(r, e);
     const Served *s = NULL;
     const char *names[ALL];

@@ -52,20 +52,15 @@ void verb_diagnostics(const Cli *cli, const Compilation *c) {
 
 int load_linked(const Cli *cli, Compilation *c) {
     Linked linked;
-    char *error = NULL;
-    if (!linked_open(c->program, cli->link, cli->nlink, &linked, &error)) {
-        fprintf(stderr, "deq: %s\n", error);
-        free(error);
-        linked_close(&linked);
-        return 3;
-    }
-    int code = compile_load(c);
-    if (code == 0) code = linked_offer(&linked, c->module);
+    deq_error e = {0};
+    const bool opened = linked_open(c->program, cli->link, cli->nlink, &linked, &e);
+    int code = opened ? compile_load(c) : 0;
+    if (opened && code == 0) linked_offer(&linked, c->module, &e);
     linked_close(&linked);
-    return code;
+    return e.failure ? verb_failed(&e) : code;
 }
 
-int output_refused(const deq_error *e) {
+int verb_failed(const deq_error *e) {
     fprintf(stderr, "deq: error[%s]: %s\n", deq_failure_code(e->failure), e->text);
     return deq_failure_exit(e->failure);
 }
@@ -75,5 +70,5 @@ int output_refused(const deq_error *e) {
 int write_file(const char *path, const char *text, size_t size) {
     deq_error e = {0};
     size_t n = size < BEGINNING ? size : BEGINNING;
-    return deq_output_replaceable(path, text, n, &e) && deq_output_write(path, text, size, &e) ? 0 : output_refused(&e);
+    return deq_output_replaceable(path, text, n, &e) && deq_output_write(path, text, size, &e) ? 0 : verb_failed(&e);
 }

@@ -24,7 +24,7 @@ void verb_diagnostics(const Cli *cli, const Compilation *c);
 /* Loads the object into this process, with the gradients in C that it needs: compile_load, with the files of --link.
  * 0, or an exit code after a message. */
 int load_linked(const Cli *cli, Compilation *c);
-int output_refused(const deq_error *e);                          /* says what is wrong; the exit code */
+int verb_failed(const deq_error *e);                             /* says what is wrong, with its code; the exit code */
 int write_file(const char *path, const char *text, size_t size); /* 0, or an exit code after a message */
 
 /* ---- verbs_build.c ---- */

@@ -15,20 +15,16 @@
 
 /* The gradients in C, opened here so that what does not fit is said now and not when the program runs. */
 static int open_linked(const Cli *cli, const Compilation *c, Linked *linked, LinkExtras *extras) {
-    char *error = NULL;
+    deq_error e = {0};
     int bits = cli->precision && strcmp(cli->precision, "f64") == 0 ? 64 : 32;
-    if (!linked_open(c->program, cli->link, cli->nlink, linked, &error)) {
-        fprintf(stderr, "deq: %s\n", error);
-        free(error);
-        return 3;
-    }
+    if (!linked_open(c->program, cli->link, cli->nlink, linked, &e)) return verb_failed(&e);
     *extras = (LinkExtras){linked->objects, linked->nobjects, linked_source(linked, bits)};
     static deq_module module; /* what checking reads of one; offered to, so it stays */
     module.abi_version = DEQ_ABI_VERSION;
     module.real_bits = bits;
     module.manifest = c->unit->manifest;
     module.manifest_length = (int64_t)strlen(c->unit->manifest);
-    return linked_offer(linked, &module);
+    return linked_offer(linked, &module, &e) ? 0 : verb_failed(&e);
 }
 
 static void close_linked(Linked *linked, LinkExtras *extras) {
@@ -53,17 +49,15 @@ static int write_gradients_header(const Cli *cli, const Program *p, const char *
 
 static int build_library(const Cli *cli, const Compilation *c, const Object *object) {
     const char *manifest = c->unit->manifest, *folder = cli->python ? cli->python : cli->output ? cli->output : ".";
-    char *net = header_net(manifest, cli->net), *error = NULL;
-    if (!net) {
-        fputs("deq: the script has no net to build; name a layer with --net\n", stderr);
-        return 2;
-    }
-    char *apart = header_trains_apart(manifest, net);
-    if (apart) {
-        fprintf(stderr, "deq: %s is trained with different settings by %s; name one of them with --net\n", net, apart);
-        free(apart);
+    char *net = header_net(manifest, cli->net), *apart = net ? header_trains_apart(manifest, net) : NULL;
+    deq_error e = {0};
+    if (!net) deq_fail(&e, DEQ_NET, "the script has no net to build; name a layer with --net");
+    if (apart)
+        deq_fail(&e, DEQ_NET, "%s is trained with different settings by %s; name one of them with --net", net, apart);
+    free(apart);
+    if (e.failure) {
         free(net);
-        return 2;
+        return verb_failed(&e);
     }
     Product p;
     const char *id = identifier(c->arena, net); /* setup.net, of an imported module: setup_net in C and in Python */
@@ -72,16 +66,14 @@ static int build_library(const Cli *cli, const Compilation *c, const Object *obj
     int code = 0;
     Linked linked = {0};
     LinkExtras extras = {0};
-    deq_error e = {0};
     deq_temporaries_sweep(folder);
     if (!product_ready(&p, &e)) {
-        code = output_refused(&e);
+        code = verb_failed(&e);
     } else if ((!cli->python && (code = write_gradients_header(cli, c->program, id)) != 0) ||
                (code = open_linked(cli, c, &linked, &extras)) != 0) {
         /* said */
-    } else if (!link_library(object, &extras, id, definitions, p.shared, p.archive, &error)) {
-        fprintf(stderr, "deq: %s\n", error);
-        code = 3;
+    } else if (!link_library(object, &extras, id, definitions, p.shared, p.archive, &e)) {
+        code = verb_failed(&e);
     }
     for (int k = 0; code == 0 && k < p.nfiles; k++)
         code = write_file(p.files[k].path, p.files[k].text, strlen(p.files[k].text));
@@ -91,7 +83,6 @@ static int build_library(const Cli *cli, const Compilation *c, const Object *obj
     close_linked(&linked, &extras);
     product_free(&p);
     free(definitions);
-    free(error);
     free(net);
     return code;
 }
@@ -108,18 +99,14 @@ static char *program_path(const Cli *cli) {
 }
 
 static int build_program(const Cli *cli, const Compilation *c, const Object *object) {
-    char *out = program_path(cli), *error = NULL, *folder = strdup(out);
+    char *out = program_path(cli), *folder = strdup(out);
     deq_error e = {0};
     Linked linked = {0};
     LinkExtras extras = {0};
     deq_temporaries_sweep(dirname(folder));
-    int code = deq_output_replaceable(out, NULL, 0, &e) ? open_linked(cli, c, &linked, &extras) : output_refused(&e);
-    if (code == 0 && !link_program(object, &extras, out, &error)) {
-        fprintf(stderr, "deq: %s\n", error);
-        code = 3;
-    }
+    int code = deq_output_replaceable(out, NULL, 0, &e) ? open_linked(cli, c, &linked, &extras) : verb_failed(&e);
+    if (code == 0 && !link_program(object, &extras, out, &e)) code = verb_failed(&e);
     close_linked(&linked, &extras);
-    free(error);
     free(folder);
     free(out);
     return code;

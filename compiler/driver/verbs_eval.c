@@ -16,6 +16,7 @@
 #include "eval.h"
 #include "header.h"
 #include "pipeline.h"
+#include "tables.h"
 #include "verbs.h"
 #include <math.h>
 #include <stdlib.h>
@@ -66,9 +67,29 @@ static const char *array_named(const Cli *cli, const char *name) {
     return file;
 }
 
-static bool read_inputs(const Cli *cli, const Ast *e, deq_eval *out) {
+/* A name that is no array, in a call of what is no function of numbers: it was meant as one. */
+static void no_array(const Cli *cli, Diags *diags, const Ast *net, const Ast *input) {
+    const char *names[64];
+    uint32_t n = 0;
+    if (net->kind == AST_NAME && builtin_find(net->name, ~0u)) return;
+    for (int i = 0; i < cli->narray && n < sizeof names / sizeof *names; i++)
+        names[n++] = strndup(cli->array[i], strcspn(cli->array[i], "="));
+    Diagnostic *d = diag_report(diags, DIAG_E0201, input->range, "there is no array '%s'", input->name);
+    const char *near = diag_nearest(input->name, names, n);
+    if (near)
+        diag_meant(d, near, "");
+    else
+        diag_help(d, "--array %s=FILE gives it", input->name);
+    while (n) free((char *)names[--n]);
+}
+
+static bool read_inputs(const Cli *cli, Diags *diags, const Ast *net, const Ast *e, deq_eval *out) {
     const Ast *callee = e->kind == AST_CALL ? AST_SLOT(e, CALL, callee) : NULL;
-    if (e->kind == AST_NAME) return (out->file = array_named(cli, e->name)) != NULL;
+    if (e->kind == AST_NAME) {
+        out->file = array_named(cli, e->name);
+        if (!out->file) no_array(cli, diags, net, e);
+        return out->file;
+    }
     if (e->kind == AST_STRING) return out->file = e->name, true;
     if (callee && callee->kind == AST_NAME && strcmp(callee->name, "random") == 0)
         return count_of(only_input(e), &out->random);
@@ -85,9 +106,9 @@ static bool trained(const Cli *cli, const char *net) {
 }
 
 /* NET(INPUTS) or NET.PATH(INPUTS); of a name with points the longest beginning that is a training run is the net. */
-static bool read_call(const Cli *cli, Arena *a, const Ast *e, deq_eval *out) {
+static bool read_call(const Cli *cli, Arena *a, Diags *diags, const Ast *e, deq_eval *out) {
     const Ast *input = only_input(e), *net = input ? AST_SLOT(e, CALL, callee) : NULL;
-    if (!net || !read_inputs(cli, input, out)) return false;
+    if (!net || !read_inputs(cli, diags, net, input, out)) return false;
     const char *path = NULL;
     for (; net->kind == AST_MEMBER; net = AST_SLOT(net, MEMBER, base)) {
         const char *whole = text_of(a, net);
@@ -122,18 +143,19 @@ static bool read_range(const Ast *e, deq_eval *out) {
     return true;
 }
 
-static bool read_eval(const Cli *cli, Arena *a, const Ast *e, deq_eval *out) {
+/* False: it is a constant, or the diagnostics say what is wrong. */
+static bool read_eval(const Cli *cli, Arena *a, Diags *diags, const Ast *e, deq_eval *out) {
     const Ast *first, *second;
     if (read_pair(e, "gradient", &first, &second) || read_pair(e, "loss", &first, &second)) {
         out->what = strcmp(AST_SLOT(e, CALL, callee)->name, "loss") == 0 ? DEQ_EVAL_loss : DEQ_EVAL_gradient;
         out->loss = text_of(a, first);
-        return read_call(cli, a, second, out) && !out->fixed;
+        return read_call(cli, a, diags, second, out) && !out->fixed;
     }
     if (read_pair(e, "states", &first, &second) || read_pair(e, "residuals", &first, &second)) {
         out->what = strcmp(AST_SLOT(e, CALL, callee)->name, "states") == 0 ? DEQ_EVAL_states : DEQ_EVAL_residuals;
-        return read_range(second, out) && read_call(cli, a, first, out);
+        return read_range(second, out) && read_call(cli, a, diags, first, out);
     }
-    const bool is_call = read_call(cli, a, e, out);
+    const bool is_call = read_call(cli, a, diags, e, out);
     out->what = out->fixed ? DEQ_EVAL_value : DEQ_EVAL_output;
     return is_call;
 }
@@ -201,19 +223,17 @@ int verb_eval(const Cli *cli) {
                              .json = cli->json,
                              .quiet = true},
                      .output = cli->output};
-    int code;
-    if (!asked) {
-        if (cli->json)
-            diags_print_json(diags, stdout);
-        else
-            diags_print(diags, stderr, isatty(2));
-        code = diags_exit_code(diags);
-        if (code == 0) fputs("deq eval: EXPR is one expression\n", stderr), code = 1;
-    } else if (read_eval(cli, arena, asked, &what)) {
-        code = value_of_net(cli, &what);
-    } else {
-        code = value_of_constant(cli, text);
-    }
+    const Ast *unit = p->main->unit;
+    if (!asked && !diags_errors(diags))
+        diag_report(diags, DIAG_E0101, unit->kids[unit->nkids - 1]->range, "EXPR is one expression");
+    const bool of_net = asked && read_eval(cli, arena, diags, asked, &what);
+    int code = diags_exit_code(diags);
+    if (code && cli->json)
+        diags_print_json(diags, stdout);
+    else if (code)
+        diags_print(diags, stderr, isatty(2));
+    else
+        code = of_net ? value_of_net(cli, &what) : value_of_constant(cli, text);
     arena_free(arena);
     return code;
 }

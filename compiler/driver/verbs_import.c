@@ -9,9 +9,10 @@ static int import(const Cli *cli, const Compilation *c) {
     const char *manifest = c->unit->manifest;
     json_t *root = json_loads(manifest, 0, NULL), *net = root ? header_find(root, cli->net) : NULL;
     if (!net) {
-        fputs("deq: the script has no net for the weights; name a layer with --net\n", stderr);
+        deq_error e = {0};
+        deq_fail(&e, DEQ_NET, "the script has no net for the weights; name a layer with --net");
         json_decref(root);
-        return 2;
+        return verb_failed(&e);
     }
     const deq_module module = {.abi_version = DEQ_ABI_VERSION,
                                .real_bits = cli->precision && strcmp(cli->precision, "f64") == 0 ? 64 : 32,

@@ -36,9 +36,7 @@ static int print_engines(const deq_module *module) {
         deq_engine_free(engine);
     }
     deq_manifest_free(manifest);
-    if (error.failure == DEQ_OK) return 0;
-    fprintf(stderr, "deq: %s\n", error.text);
-    return deq_failure_exit(error.failure);
+    return error.failure ? verb_failed(&error) : 0;
 }
 
 static void print_routines(const Compilation *c) {

@@ -52,8 +52,7 @@ static char *library_file(const Source *s) {
     return NULL;
 }
 
-/* {"uri": .., "range": ..}; NULL: no client can open it. */
-static json_t *location(const Documents *all, Document *d, const Analysis *from, Range r) {
+json_t *location(const Documents *all, Document *d, const Analysis *from, Range r) {
     if (r.source == from->source) return json_pack("{s:s, s:o}", "uri", d->uri, "range", document_range(d, from, r));
     char *file = source_embedded(r.source) ? library_file(r.source) : strdup(r.source->path);
     if (!file) return NULL;

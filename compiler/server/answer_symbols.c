@@ -1,5 +1,6 @@
-/* answer_symbols.c - the outline: declarations, and what is in them. */
+/* answer_symbols.c - the outline: declarations, and what is in them; and declarations of all scripts, by their names. */
 #include "answers.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,4 +130,46 @@ json_t *answer_symbols(Server *s, const json_t *params, Refusal *why) {
     }
     json_t *result = symbols_json(&all, d->now->source);
     return result;
+}
+
+/* ---- of all scripts ---- */
+/* Whether the letters of the query stand in the name in their order, large or small: editors order what is found. */
+static bool matches(const char *name, const char *query) {
+    for (; *name && *query; name++)
+        if (tolower((unsigned char)*name) == tolower((unsigned char)*query)) query++;
+    return !*query;
+}
+
+static void symbols_of(Server *s, json_t *all, const char *query, Document *d, const Analysis *from, const Module *m) {
+    for (uint32_t i = 0; i < m->unit->nkids; i++) {
+        const Ast *decl = m->unit->kids[i];
+        if (!ast_declares(decl) || !decl->name || !symbol_kind(decl->kind) || !matches(decl->name, query)) continue;
+        json_t *at = location(&s->documents, d, from, places_name(decl));
+        if (!at) continue;
+        json_t *one = json_pack("{s:s, s:i, s:o}", "name", decl->name, "kind", symbol_kind(decl->kind), "location", at);
+        if (m != from->module) json_object_set_new(one, "containerName", json_string(m->path));
+        json_array_append_new(all, one);
+    }
+}
+
+json_t *answer_workspace_symbols(Server *s, const json_t *params, Refusal *why) {
+    const char *query = json_string_value(json_object_get(params, "query"));
+    if (!query) return refuse(why, REFUSED_PARAMETERS, "'query' is a text");
+    json_t *all = json_array(), *seen = json_object(); /* files: each is told once, and first as it is open */
+    for (Document *d = s->documents.first; d; d = d->next) {
+        const Analysis *now = document_now(&s->documents, d), *from = now->parsed || !d->good ? now : d->good;
+        if (!json_object_get(seen, d->path)) symbols_of(s, all, query, d, from, from->module);
+        json_object_set_new(seen, d->path, json_true());
+    }
+    for (Document *d = s->documents.first; d; d = d->next) {
+        const Program *p = d->now->program;
+        for (uint32_t i = 0; i < p->nmodules; i++) {
+            const char *path = p->modules[i]->source->path;
+            if (p->modules[i] == d->now->module || json_object_get(seen, path)) continue;
+            symbols_of(s, all, query, d, d->now, p->modules[i]);
+            json_object_set_new(seen, path, json_true());
+        }
+    }
+    json_decref(seen);
+    return all;
 }

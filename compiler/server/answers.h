@@ -54,6 +54,8 @@ typedef struct Found { /* a name, in the text as it is or in the last that parse
 bool name_at(Document *d, uint32_t offset, Found *out);
 /* The range in the text as it is; of the last that parsed it has moved with the edits since. */
 json_t *document_range(Document *d, const Analysis *from, Range r);
+/* {"uri": .., "range": ..} of what a program of the document has; NULL: no client can open it. */
+json_t *location(const Documents *all, Document *d, const Analysis *from, Range r);
 /* Whether they are one, perhaps as two programs have read it. */
 bool same_declaration(const Ast *x, const Ast *y);
 /* Locations of every mention in the open scripts and in the files that they import. */

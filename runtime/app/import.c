@@ -81,7 +81,7 @@ int deq_app_import(const deq_module *module, const char *name, const deq_import 
     deq_manifest *manifest = deq_manifest_read(module, &e);
     const deq_net_spec *net = manifest ? deq_manifest_net(manifest, name) : NULL;
     const int bits = (int)module->real_bits;
-    if (manifest && !net) deq_fail(&e, DEQ_MODULE, "the script has no net '%s'", name);
+    if (manifest && !net) deq_fail(&e, DEQ_NET, "the script has no net '%s'", name);
     char *vector = net ? calloc(1, (size_t)deq_net_vector_bytes(net, bits) + 1) : NULL;
     json_t *fits = json_array();
     bool ok = net && ((vector && fits) || deq_fail(&e, DEQ_MEMORY, "out of memory importing '%s'", what->from)) &&

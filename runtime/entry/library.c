@@ -147,7 +147,7 @@ static bool find_net(deq_library *l, const char *name, deq_error *e) {
     const deq_train_spec *named = name ? deq_manifest_train(m, name, NULL) : NULL;
     if (named) return l->train = named, l->net = named->net, true;
     l->net = name ? deq_manifest_net(m, name) : m->nnets ? &m->nets[m->nnets - 1] : NULL;
-    if (!l->net) return deq_fail(e, DEQ_MODULE, "there is no net '%s' in '%s'", name ? name : "", m->name);
+    if (!l->net) return deq_fail(e, DEQ_NET, "there is no net '%s' in '%s'", name ? name : "", m->name);
     for (int i = 0; i < m->ntrains; i++) {
         const deq_train_spec *t = &m->trains[i];
         if (t->net != l->net) continue;

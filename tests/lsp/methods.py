@@ -146,6 +146,22 @@ assert [s["name"] for s in symbols[2]["children"]] == ["body", "head", "flat", "
 for s in symbols:
     assert part(text, s["selectionRange"]) == s["name"] and s["selectionRange"] != s["range"]
 
+# declarations of all scripts, by some of their letters
+def everywhere_named(query):
+    return c.request("workspace/symbol", {"query": query})
+
+
+found = everywhere_named("hlf")
+assert [(f["name"], f["location"]["uri"]) for f in found] == [("half", uri)], found
+assert part(text, found[0]["location"]["range"]) == "half" and "containerName" not in found[0]
+found = everywhere_named("TWICE")
+assert [(f["name"], f["containerName"], f["location"]["uri"]) for f in found] == [("twice", "parts", parts)], found
+found = [f for f in everywhere_named("dense") if f["name"] == "Dense"]
+assert len(found) == 1 and found[0]["containerName"] == "std.layers" and found[0]["kind"] == 5, found
+assert "layer Dense[" in open(found[0]["location"]["uri"][7:]).read()
+assert everywhere_named("no such name") == [] and {"Body", "Net", "fashion", "net", "adam"} <= {f["name"] for f in everywhere_named("")}
+c.refused("workspace/symbol", {}, -32602)
+
 # ---- hover
 def hover(words, step=0):
     result = c.request("textDocument/hover", at(words, step))

@@ -151,7 +151,14 @@ expect 64 'a constant takes no --output' eval_ '1 / 2' -o number.npz
 expect 64 'a constant takes no --checkpoint' eval_ '1 / 2' -k "$checkpoint"
 expect 64 'at least one input' eval_ 'net(random(0))'
 expect 2 'E0[0-9]*' eval_ 'gradient(cross_entropy, at: net(quadrants.test[0]))'
-expect 1 'EXPR is one expression' eval_ $'1\nconst b: f32 = 2'
+expect 1 'command line:2:1: error.E0101.: EXPR is one expression' eval_ $'1\nconst b: f32 = 2'
+expect 1 '"code":"E0101"' eval_ $'1\nconst b: f32 = 2' --json
+expect 2 "E0201.*there is no array 'imges'" eval_ 'net(imges)' --array images=train-images
+grep -q "did you mean 'images'" out || fail "the array that was meant is not named"
+expect 2 "there is no array 'x'" eval_ 'loss(cross_entropy, net.body(x))'
+grep -q -e '--array x=FILE' out || fail "how to give an array is not said"
+expect 2 "E0201.*'y'" eval_ 'sqrt(y)'
+! grep -q array out || fail "an argument of a function of numbers is taken for an array"
 expect 1 'command line:1:3: error.E0101' eval_ '1 +'
 expect 2 "E0201.*'nett'" eval_ 'nett(quadrants.test[0])'
 grep -q 'command line:1:1: error' out || fail "the mistake is not where it was written"

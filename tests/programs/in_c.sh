@@ -122,10 +122,10 @@ sed 's/param A\[C, F\]; param B\[F, C\]/param B[F, C]; param A[C, F]/' kept.h >i
 compile order.o 32
 expect 3 'in another order' "$DEQ" run in_c.deq --link order.o
 cp kept.h in_c.h
-expect 3 "cannot open 'nothing.o' to link it" "$DEQ" run in_c.deq --link nothing.o
+expect 3 "error.E0942.: cannot open 'nothing.o' to link it" "$DEQ" run in_c.deq --link nothing.o
 expect 3 'it is no object file, static archive or shared library' "$DEQ" run in_c.deq --link in_c.c
 head -c 400 c32.o >broken.o
-expect 3 'cc failed' "$DEQ" run in_c.deq --link broken.o
+expect 3 'error.E0946.: cc failed' "$DEQ" run in_c.deq --link broken.o
 
 # ---- what goes wrong while it runs ----
 pair=(--set 'net.gradient=pair' --fresh)

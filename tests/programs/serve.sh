@@ -39,7 +39,14 @@ cat >requests <<'D'
 {"id":16,"do":"journal","journals":["absent"]}
 {"id":17,"do":"eval","file":"known.deq","expression":"1 +"}
 {"id":18,"do":"check","file":"tiny.deq"}
+{"id":19,"do":"run","file":"tiny.deq","link":"absent.o"}
+{"id":20,"do":"eval","file":"known.deq","expression":"1\nconst b: f32 = 2"}
+{"id":21,"do":"eval","file":"known.deq","expression":"Twice(y)","arrays":{"x":"absent.npy"}}
+{"id":22,"do":"check","file":"../tiny.deq","working_folder":"inner"}
+{"id":23,"do":"check","file":"tiny.deq","working_folder":"absent"}
+{"id":24,"do":"check","file":"tiny.deq"}
 D
+mkdir inner
 printf '%s' "$(cat requests)" >unended # the last line has no end
 "$DEQ" serve <unended >answers &
 server=$!
@@ -65,7 +72,13 @@ answer 15 '"exit":1.*"code":"E0111"'
 answer 16 '"exit":3.*"code":"E0824'
 answer 17 '"exit":1.*"code":"E0101"'
 answer 18 '"exit":0'
-[[ $(grep -o '^{"id":[^,]*,"answer"' answers | grep -o '[0-9a-z"]*,"answer"' | tr -d '"' | cut -d, -f1 | tr '\n' ' ') == '1 2 3 four 5 6 7 8 9 10 11 12 13 14 15 16 17 18 ' ]] ||
+answer 19 '"exit":3.*"code":"E0942","message":"[^"]*cannot open .absent.o. to link it'
+answer 20 '"exit":1.*"code":"E0101".*EXPR is one expression'
+answer 21 '"exit":2.*"code":"E0201".*there is no array .y.'
+answer 22 '"exit":0'
+answer 23 '"exit":64.*"code":"E0944","message":"[^"]*cannot work in .absent.: No such file'
+answer 24 '"exit":0'
+[[ $(grep -o '^{"id":[^,]*,"answer"' answers | grep -o '[0-9a-z"]*,"answer"' | tr -d '"' | cut -d, -f1 | tr '\n' ' ') == '1 2 3 four 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 ' ]] ||
   fail "the answers are in another order"
 ! ls /tmp/deq-serve.*."$server".* >/dev/null 2>&1 || fail "the arrays of requests were left in /tmp"
 
@@ -99,6 +112,7 @@ refused "has no member 'a" "{\"id\":1,\"do\":\"run\",\"file\":\"a\",\"a$(printf 
 refused "needs the member 'file'" '{"id":1,"do":"run"}'
 refused "'file' is no text" '{"id":1,"do":"run","file":7}'
 refused "'strict' is true or false" '{"id":1,"do":"run","file":"a","strict":1}'
+refused "'working_folder' is the path" '{"id":1,"do":"version","working_folder":""}'
 refused "'set' is an object" '{"id":1,"do":"run","file":"a","set":"a=1"}'
 refused "'set.a' is no text" '{"id":1,"do":"run","file":"a","set":{"a":[1]}}'
 refused "has no member 'watch'" '{"id":1,"do":"run","file":"a","watch":true}'
@@ -176,5 +190,43 @@ got=0
 { echo "{\"id\":1,$LONG}"; sleep 20; } | { "$DEQ" serve || echo $? >ended; } | grep -m 1 '"event":"epoch"' >answers &
 patiently test -s ended || true
 [[ $(cat ended) == 3 ]] || fail "the server does not end with its client: $(cat ended)"
+
+# a client that cancels and ends: its run is told once, and gets to its checkpoint; only who asks again kills
+begin
+echo "{\"id\":1,$LONG}" >&7
+seen '"event":"epoch"'
+child=$(pgrep -P $server)
+kill -STOP "$child"
+echo '{"id":2,"do":"cancel","of":1}' >&7
+seen '^{"id":2,"answer":"cancel","exit":0'
+kill -TERM $server
+sleep 0.5
+kill -0 "$child" 2>/dev/null || fail "who ends the server after a cancel kills the run"
+echo '{"id":3,"do":"cancel","of":1}' >&7
+patiently gone "$child" || fail "the second cancel does not kill a run that does not end"
+exec 7>&-
+got=0; wait $server || got=$?
+[[ $got == 130 ]] || fail "the server ended with $got"
+answer 1 '"exit":130.*"code":"E0921"'
+
+# a reader who is slow loses nothing, and one who reads nothing does not keep the server from its end
+for _ in {1..20000}; do echo '{"do":"nothing"}'; done >flood
+{ cat flood; echo '{"id":"last","do":"version"}'; } | "$DEQ" serve | { sleep 1; cat; } >answers
+[[ $(grep -c '"code":"E0944"' answers) == 20000 ]] || fail "a slow reader gets $(wc -l <answers) answers of 20001"
+answer '"last"' '"exit":0'
+rm -f pipe unread && mkfifo pipe unread
+exec 8<>unread
+"$DEQ" serve <pipe >unread &
+server=$!
+exec 7>pipe
+{ head -2000 flood; echo "{\"id\":1,$LONG}"; } >&7
+patiently eval 'child=$(pgrep -P $server)' || fail "no request is worked on while nobody reads"
+kill -TERM $server
+patiently gone $server || { kill -KILL $server; fail "a server whose answers nobody reads does not end"; }
+got=0; wait $server || got=$?
+exec 7>&- 8>&-
+[[ $got == 130 ]] || fail "the server ended with $got"
+patiently gone "$child" || fail "the run outlives its server"
+checks=$((checks + 5))
 no_partial_files
 done_testing

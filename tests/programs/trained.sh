@@ -57,7 +57,7 @@ grep -q "column('robust_loss')" results/regression/net-training.gp || fail "the 
 grep -q accuracy results/regression/net-training.gp && fail "a regression's picture has an accuracy"
 
 # libraries: of a training run, or of a net when its runs agree
-expect 2 'Net is trained with different settings by short and long; name one of them with --net' "${deq[@]}" build trained.deq --lib -o lib
+expect 2 'E0947.*Net is trained with different settings by short and long; name one of them with --net' "${deq[@]}" build trained.deq --lib -o lib
 cat >client.c <<'C'
 #include NET_HEADER
 #include <stdio.h>

@@ -69,6 +69,15 @@ def check_eval():
     assert (logits == deq.eval("tiny.deq", "net(images)", set=ONE, images="x.npy")).all()
     assert (logits == deq.eval("tiny.deq", "net(x)", set=ONE, x=x.astype(np.float64))).all()
     assert (logits == deq.eval("tiny.deq", "net(x)", set=ONE, x=np.asfortranarray(x))).all()
+    # a file of an expression is in Python's folder, wherever that was when the server began
+    before = os.getcwd()
+    os.mkdir("elsewhere")
+    os.chdir("elsewhere")
+    np.save("there.npy", x[:2])
+    assert (logits[:2] == deq.eval("../tiny.deq", 'net("there.npy")', checkpoint="../found/tiny/net.safetensors")).all()
+    os.chdir(before)
+    assert raises(deq.Error, "there.npy", deq.eval, "tiny.deq", 'net("there.npy")', set=ONE).exit == 3
+    assert raises(deq.Error, "no array 'y'", deq.eval, "tiny.deq", "net(y)", x=x).code == "E0201"
     losses = deq.eval("tiny.deq", "loss(cross_entropy, net(x))", set=ONE, x=(x, y))
     z = logits.astype(np.float64)
     assert np.allclose(losses, np.log(np.exp(z).sum(1)) - z[np.arange(3), y], atol=1e-5)

@@ -48,6 +48,7 @@ class Server:
 
     program  path of deq; None: the variable DEQ, or the first `deq` on the PATH (FileNotFoundError without)
 
+    Relative paths, also those that an expression or a setting names, begin in Python's working folder at the time of the call.
     Requests from several threads wait for each other. A KeyboardInterrupt while one works ends the work as Ctrl-C does:
     a training run keeps what it has reached, and goes on from there next time.
     """
@@ -115,7 +116,7 @@ class Server:
 
         Raises Error where the exit code is not 0.
         """
-        request = {"do": do, "events": on_event is not None, **{k: v for k, v in members.items() if v is not None}}
+        request = {"do": do, "events": on_event is not None, "working_folder": os.getcwd(), **{k: v for k, v in members.items() if v is not None}}
         if self._pid != os.getpid():
             raise RuntimeError("this server belongs to the process before a fork: make another one, deq.Server()")
         if self._thread == threading.get_ident():
@@ -170,7 +171,7 @@ def _server(given):
 
 
 def _path(path):
-    """Absolute: the server's folder is where Python was when it began."""
+    """Absolute: what comes back, such as Run.results, holds wherever Python is by then."""
     return None if path is None else os.path.abspath(os.fspath(path))
 
 
@@ -374,7 +375,7 @@ def eval(script, expression, *, checkpoint=None, set=None, seed=None, threads=No
 
     expression  "net(x)" the output [n, ..]; "net.body(x)" the value of a fixed point [n, elements];
                 "states(net.body(x), 1..9)" [n, 8, elements]; "residuals(..)" [n, 8]; "loss(cross_entropy, net(x))" [n];
-                "gradient(cross_entropy, net(x))" as x; "8 / 255"
+                "gradient(cross_entropy, net(x))" as x; "8 / 255"; net("x.npy") of a file, from Python's working folder
     checkpoint  parameters; None: those that the cache has of the training run under `set`, else initial ones by `seed`
                 (fresh=True: these in any case; a warning tells where it is so without)
     arrays      inputs by name: an array [n, ..] or one example, a pair (inputs, targets), or the path of a file.
