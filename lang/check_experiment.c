@@ -20,6 +20,7 @@ static bool join_item(Checker *c, Ast *element, const Type *t, const Type **item
     if (!*item || ((*item)->kind == TYPE_NUMBER && t->kind == TYPE_TENSOR && type_is_scalar(t))) return *item = t, true;
     if ((*item)->kind == TYPE_FN && t->kind == TYPE_FN) return true;       /* several losses */
     if ((*item)->kind == TYPE_LAYER && t->kind == TYPE_LAYER) return true; /* several nets: check_train looks at each */
+    if ((*item)->kind == TYPE_NET && t->kind == TYPE_NET) return true;     /* check_sweep refuses them all at once */
     if (fits(c, element, *item)) return true;
     diag_report(c->diags, DIAG_E0301, element->range, "an element of this list is %s, those before it are %s",
                 type_text(c->arena, t), type_text(c->arena, *item));
@@ -146,6 +147,12 @@ void check_sweep(Checker *c, Ast *s) {
         return;
     }
     const Type *item = t->kind == TYPE_LIST && t->nitems ? t->items[0] : NULL;
+    if (item && item->kind == TYPE_NET) {
+        diag_help(diag_report(c->diags, DIAG_E0515, values->range, "a sweep does not go over trained nets"),
+                  "sweep over what they differ in, and train in the experiment: sweep model in [mlp: Mlp[8], cnn: Cnn], "
+                  "train net = model on ..");
+        return;
+    }
     if (!is_sweepable(item)) {
         diag_help(diag_report(c->diags, DIAG_E0515, values->range, "there is nothing to sweep over: this is %s",
                               type_text(c->arena, t)),

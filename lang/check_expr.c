@@ -407,6 +407,7 @@ static const Type *check_array(Checker *c, Ast *e) {
         if (!t) t = check_expr(c, e->kids[i]);
         if (t->kind == TYPE_ERROR) return t;
         if (item && item->kind == TYPE_FN && t->kind == TYPE_FN) continue; /* several losses */
+        if (item && item->kind == TYPE_NET && t->kind == TYPE_NET) continue;
         if (!item || (item->kind == TYPE_NUMBER && t->kind == TYPE_TENSOR && type_is_scalar(t)))
             item = t;
         else if (!fits(c, e->kids[i], item)) {

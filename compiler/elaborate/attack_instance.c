@@ -69,7 +69,7 @@ static bool label_fits(Scope *s, const Net *net, const Ast *fn, const char *sett
            false;
 }
 
-/* The labels among the settings of a function that is passed, and of functions among these, are some of the net's. */
+/* The labels among the settings of a function that is passed at `at`, and of functions among these, are some of the net's. */
 static bool function_labels_fit(Scope *s, const Net *net, const Value *f, Range at) {
     const LossUse use = {.fn = f->ast};
     for (const Env *x = f->given; x; x = x->next)
@@ -390,6 +390,14 @@ bool attack_against(Scope *s, const Ast *given, const AttackSettings *around, co
     return true;
 }
 
+/* Where a call says it; the call where it leaves it to its default. */
+static Range place_of_setting(const Ast *call, const char *name) {
+    const Ast *inputs = call->kind == AST_CALL ? AST_SLOT(call, CALL, inputs) : NULL;
+    for (uint32_t k = 0; inputs && k < inputs->nkids; k++)
+        if (inputs->kids[k]->name && strcmp(inputs->kids[k]->name, name) == 0) return inputs->kids[k]->range;
+    return call->range;
+}
+
 bool attack_use(Scope *s, const Ast *given, const AttackSettings *around, Net *net, const char *loss, AttackUse *out) {
     Reading r;
     if (!read_attack(s, given, around, &r, out)) return false;
@@ -407,7 +415,7 @@ bool attack_use(Scope *s, const Ast *given, const AttackSettings *around, Net *n
     Env *functions;
     if (!instance_functions(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, &functions)) return false;
     for (const Env *f = net->target.classes ? functions : NULL; f; f = f->next)
-        if (!function_labels_fit(&from, net, &f->value, given->range)) return false;
+        if (!function_labels_fit(&from, net, &f->value, place_of_setting(call, f->name))) return false;
     Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use, functions, given->range);
     if (!k) return false;
     for (uint32_t i = 0; out->gradient && i < net->model->nfixed; i++)
