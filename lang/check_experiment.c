@@ -68,8 +68,15 @@ static bool is_of_sweep(const Ast *values) {
     return false;
 }
 
-/* The first part of it that an experiment finds out: an evaluation, or what is made of one; NULL: there is none. */
-static const Ast *found_out(Checker *c, const Ast *e, signed char *lets) {
+static bool is_choice(const Checker *c, const Ast *item) {
+    for (uint32_t k = c->axes->nsweeps; k < c->axes->n; k++)
+        if (c->axes->axis[k].choice == item) return true;
+    return false;
+}
+
+/* The first part of it that an experiment finds out: an evaluation, or what is made of one; NULL: there is none.
+ * `chosen`: names of choices count as well: which of the sweep's values it is. */
+static const Ast *found_out(Checker *c, const Ast *e, signed char *lets, bool chosen) {
     ReductionCall call;
     if (!e) return NULL;
     if (e->type == &type_evaluation || reduction_of(e, &call) || is_pick(e)) return e;
@@ -80,14 +87,15 @@ static const Ast *found_out(Checker *c, const Ast *e, signed char *lets) {
         for (uint32_t k = 0; k < c->axes->items->nkids; k++) {
             const Ast *item = c->axes->items->kids[k];
             if (item->kind != AST_LET || !item_declares(item, e->ref)) continue;
+            if (!chosen && is_choice(c, item)) return NULL;
             if (!lets[k]) { /* -1 meanwhile: a let that means itself has been reported */
                 lets[k] = -1;
-                lets[k] = found_out(c, SLOT(item, LET, value), lets) ? 1 : -1;
+                lets[k] = found_out(c, SLOT(item, LET, value), lets, chosen) ? 1 : -1;
             }
             return lets[k] > 0 ? e : NULL;
         }
     for (uint32_t k = 0; k < e->nkids; k++) {
-        const Ast *found = found_out(c, e->kids[k], lets);
+        const Ast *found = found_out(c, e->kids[k], lets, chosen);
         if (found) return found;
     }
     return NULL;
@@ -103,12 +111,48 @@ static bool is_of_grid(const Ast *e) {
     return false;
 }
 
+/* By item: 1 found out, -1 not, 0 not looked at yet. */
+static signed char *fresh_lets(Checker *c) {
+    const size_t nitems = c->axes->items->nkids + 1;
+    return memset(arena_alloc(c->arena, nitems), 0, nitems);
+}
+
+/* What nets and attacks are made with is known before anything runs. */
+static void check_known(Checker *c, const Ast *e, signed char *lets) {
+    const Ast *found = e ? found_out(c, e, lets, false) : NULL;
+    if (found)
+        diag_help(
+            diag_report(c->diags, DIAG_E0534, found->range,
+                        "this is known only when the experiment runs; what a net, an attack or a sweep is made with "
+                        "must be known before"),
+            "a choice can stand here, one of a sweep's values: let best = argmax(robust, over: n)");
+}
+
+/* In it, the nets and examples of every evaluation. */
+static void check_evaluations(Checker *c, const Ast *e, signed char *lets) {
+    if (!e) return;
+    if (e->kind == AST_CALL && e->type == &type_evaluation) {
+        check_known(c, SLOT(e, CALL, inputs), lets);
+        return;
+    }
+    for (uint32_t k = 0; k < e->nkids; k++) check_evaluations(c, e->kids[k], lets);
+}
+
+static void check_what_is_known(Checker *c, const Ast *items) {
+    signed char *lets = fresh_lets(c);
+    for (uint32_t k = 0; k < items->nkids; k++) {
+        const Ast *item = items->kids[k];
+        if (item->kind == AST_TRAIN || (item->kind == AST_SWEEP && item->type && item->type->kind != TYPE_ERROR))
+            check_known(c, item, lets);
+        else
+            check_evaluations(c, item, lets);
+    }
+}
+
 /* The bounds are numbers that the script, its sweeps and its nets' settings decide: the whole grid is known before it
  * runs. */
 static bool is_known_before(Checker *c, const Ast *range) {
-    const size_t nitems = c->axes ? c->axes->items->nkids + 1 : 1;
-    signed char *lets = memset(arena_alloc(c->arena, nitems), 0, nitems); /* by item: 1 found out, -1 not */
-    const Ast *found = c->axes ? found_out(c, range, lets) : NULL;
+    const Ast *found = c->axes ? found_out(c, range, fresh_lets(c), true) : NULL;
     if (found) {
         diag_help(
             diag_report(c->diags, DIAG_E0534, found->range,
@@ -148,9 +192,10 @@ void check_sweep(Checker *c, Ast *s) {
     }
     const Type *item = t->kind == TYPE_LIST && t->nitems ? t->items[0] : NULL;
     if (item && item->kind == TYPE_NET) {
-        diag_help(diag_report(c->diags, DIAG_E0515, values->range, "a sweep does not go over trained nets"),
-                  "sweep over what they differ in, and train in the experiment: sweep model in [mlp: Mlp[8], cnn: Cnn], "
-                  "train net = model on ..");
+        diag_help(
+            diag_report(c->diags, DIAG_E0515, values->range, "a sweep does not go over trained nets"),
+            "sweep over what they differ in, and train in the experiment: sweep model in [mlp: Mlp[8], cnn: Cnn], "
+            "train net = model on ..");
         return;
     }
     if (!is_sweepable(item)) {
@@ -223,6 +268,7 @@ void check_experiment(Checker *c, Ast *d) {
     c->axes = &axes;
     check_settings(c, items, "experiment", "an experiment", d->range, DIAG_E0501, check_item);
     check_files(c, items);
+    check_what_is_known(c, items);
     c->axes = NULL;
 }
 
