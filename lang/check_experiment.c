@@ -128,10 +128,20 @@ static void check_known(Checker *c, const Ast *e, signed char *lets) {
             "a choice can stand here, one of a sweep's values: let best = argmax(robust, over: n)");
 }
 
+/* accuracy(net, d.test); max(clean, robust) has the same type. */
+static bool takes_a_net(const Ast *call) {
+    const Ast *inputs = SLOT(call, CALL, inputs);
+    for (uint32_t k = 0; k < inputs->nkids; k++) {
+        const Ast *value = SLOT(inputs->kids[k], ARG, value);
+        if (value && value->type && value->type->kind == TYPE_NET) return true;
+    }
+    return false;
+}
+
 /* In it, the nets and examples of every evaluation. */
 static void check_evaluations(Checker *c, const Ast *e, signed char *lets) {
     if (!e) return;
-    if (e->kind == AST_CALL && e->type == &type_evaluation) {
+    if (e->kind == AST_CALL && e->type == &type_evaluation && takes_a_net(e)) {
         check_known(c, SLOT(e, CALL, inputs), lets);
         return;
     }
