@@ -27,6 +27,10 @@ static const ModeRow modes[] = {
 #define MODE(id, spelling, traits, forward, doc) {LIBRARY_##id, forward},
 #include "modes.def"
 };
+/* As published: of states that have not converged, so that only their own loss has the same gradient. */
+static const ModeRow ensembles[] = {{"simultaneous(states: 1..9, beta: 0.5)", "broyden"},
+                                    {"simultaneous(states: 2..6, combine: sum)", "broyden"},
+                                    {"unrolled(from: 1..9, steps: 5, damping: 0.5)", "any"}};
 
 static void must(bool ok, const char *what, const deq_error *e) {
     if (!ok) fail_msg("%s: %s", what, e->text);
@@ -90,9 +94,11 @@ static void test_cotangents(void **state) {
     for (int k = 0; k < EXAMPLES * 4; k++) u[k] = random_real(&random);
     deq_dense rows = {x, u, 6, 4};
     deq_source source = deq_dense_source(&rows);
-    for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
-        const char *mode = modes[m].text;
-        set_mode(&f, &modes[m]);
+    const size_t nmodes = sizeof modes / sizeof *modes, all = nmodes + sizeof ensembles / sizeof *ensembles;
+    for (size_t m = 0; m < all; m++) {
+        const ModeRow *row = m < nmodes ? &modes[m] : &ensembles[m - nmodes];
+        const char *mode = row->text;
+        set_mode(&f, row);
         must(deq_engine_vjp(f.engine, EXAMPLES, x, NULL, u, dx, true, NULL, &e), mode, &e);
         memcpy(summed, deq_engine_gradients(f.engine), (size_t)f.elements * sizeof *summed);
         check_kept(&f, x, u, dx, summed);
