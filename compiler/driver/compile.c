@@ -58,6 +58,12 @@ static const char *net_declared(Arena *a, const char *only) {
     return only ? arena_printf(a, BEFORE_NET "%s\n) { modes: [implicit()] }\n}", only) : NULL;
 }
 
+/* A constant that is added has a name that a script has not, and that says in messages what it is. */
+static void name_added(const Ast *unit) {
+    Ast *last = unit && unit->nkids ? unit->kids[unit->nkids - 1] : NULL;
+    if (last && last->kind == AST_CONST) last->name = "the expression";
+}
+
 int compile(const CompileOptions *o, Compilation *c) {
     memset(c, 0, sizeof *c);
     c->arena = arena_new();
@@ -67,6 +73,7 @@ int compile(const CompileOptions *o, Compilation *c) {
     Program *p = c->program = program_load_with(c->arena, c->diags, o->path, o->include, o->ninclude, added);
     const size_t begins = o->added ? o->asked : strlen(BEFORE_NET);
     if (added) p->main->source->asked = p->main->source->length - 1 - (uint32_t)(strlen(added) - begins);
+    if (o->added) name_added(p->main->unit);
     if (o->audit || program_audits(p)) program_require(p, "std.losses"), program_require(p, "std.attacks");
     program_replace(p, o->set, o->nset);
     if (diags_errors(c->diags) || o->last == STAGE_parse) return diags_exit_code(c->diags);

@@ -23,7 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ASKED "const the_expression: f32 =\n" /* what stands before the expression: it begins a line of its own */
+#define ASKED "const asked =\n" /* what stands before the expression: it begins a line of its own */
 
 static const Ast *value_asked(const Program *p) {
     const Ast *unit = p->main->unit, *last = unit && unit->nkids ? unit->kids[unit->nkids - 1] : NULL;

@@ -355,7 +355,7 @@ int deq_app_eval_number(const char *text, double value, bool json) {
         putchar('\n');
         json_decref(o);
     } else {
-        printf("%s: %.17g\n", text, value);
+        printf("%s: %.17g\n", text, isnan(value) ? NAN : value); /* that of a processor has a sign */
     }
     return 0;
 }

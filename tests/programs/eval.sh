@@ -164,7 +164,11 @@ expect 2 "E0201.*'nett'" eval_ 'nett(quadrants.test[0])'
 grep -q 'command line:1:1: error' out || fail "the mistake is not where it was written"
 ! grep -q compare out || fail "a line that nobody wrote is shown"
 expect 2 "E0201.*'radius'" eval_ '2 * radius'
-expect 2 'not a trained net' eval_ net
+expect 2 "'the expression' is a number, not a trained net" eval_ net
+{ echo 'const asked: f32 = 3'; cat tiny.deq; } >own.deq # no name of a script is that of the expression
+expect 0 '^asked + 1: 4$' "$DEQ" eval own.deq 'asked + 1'
+expect 2 "E0201.*'asked'" eval_ asked
+expect 0 '^0 / 0: nan$' eval_ '0 / 0'
 expect 3 'E0805' eval_ 'net(quadrants.test[0..3000])'
 expect 64 "'quadrant' is no data" eval_ 'net(quadrant.test[0])'
 expect 64 "needs targets" eval_ 'gradient(cross_entropy, net(random(1)))'
