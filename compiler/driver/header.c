@@ -191,6 +191,58 @@ static void print_shapes(FILE *out, const json_t *net, const char *real) {
     fprintf(out, "%s. */\n", json_array_size(json_object_get(net, "fixed")) ? "" : " none");
 }
 
+static const struct {
+    const char *type, *name, *doc;
+} record_fields[] = {
+#define I64 int64_t
+#define I32 int32_t
+#define F64 double
+#define F32 float
+#define TEXT(word) #word
+#define FIELD(name, type, empty, doc) {TEXT(type), #name, doc},
+#include "record.def"
+#undef FIELD
+#undef TEXT
+#undef I64
+#undef I32
+#undef F64
+#undef F32
+};
+
+static const struct {
+    const char *name, *doc;
+} reasons[] = {
+#define REASON(name, falls_short, doc) {#name, doc},
+#include "reasons.def"
+#undef REASON
+};
+
+json_t *header_records(void) {
+    json_t *all = json_array();
+    for (size_t k = 0; k < sizeof record_fields / sizeof *record_fields; k++)
+        json_array_append_new(all, json_pack("[s, s]", record_fields[k].name, record_fields[k].type));
+    return all;
+}
+
+/* The struct of record.def: a program may include the headers of several nets. */
+static void print_records(FILE *out, const Names *n) {
+    fprintf(out, "#ifndef DEQ_RECORD\n#define DEQ_RECORD\n");
+    print_doc(out, "What is known of one example, clean or attacked: what `deq journal` shows of an evaluation.", n);
+    fprintf(out, "typedef struct deq_record {\n");
+    for (size_t k = 0; k < sizeof record_fields / sizeof *record_fields; k++) {
+        char *doc;
+        if (asprintf(&doc, "/* %s */", record_fields[k].doc) < 0) abort();
+        fprintf(out, "    ");
+        print_wrapped(out, 4, doc, "     * ");
+        fprintf(out, "\n    %s %s;\n", record_fields[k].type, record_fields[k].name);
+        free(doc);
+    }
+    fprintf(out, "} deq_record;\nenum { /* deq_record.reason; 0: no fixed point */\n");
+    for (size_t k = 0; k < sizeof reasons / sizeof *reasons; k++)
+        fprintf(out, "    DEQ_RECORD_%s = %zu, /* %s */\n", reasons[k].name, k + 1, reasons[k].doc);
+    fprintf(out, "};\n#endif\ntypedef deq_record %s_record;\n\n", n->id);
+}
+
 static void print_parameters(FILE *out, const json_t *net, int bytes) {
     size_t i, k;
     json_t *parameter, *d;
@@ -231,6 +283,7 @@ bool header_write(const char *manifest, const char *wanted, const char *id, FILE
         fprintf(out, "typedef struct %s %s;\ntypedef struct %s %s;\ntypedef deq_library_options %s_options;\n",
                 n.context, n.context, n.kept, n.kept, id);
         fprintf(out, "typedef deq_status %s_status;\ntypedef deq_example %s_example;\n\n", id, id);
+        print_records(out, &n);
         print_shapes(out, net, n.real);
         fprintf(out, "enum {\n");
         print_constant(out, id, "ABI", DEQ_LIBRARY_ABI);
@@ -272,6 +325,7 @@ char *header_definitions(const char *manifest, const char *wanted, const char *i
     const bool labels = json_object_get(json_object_get(net, "target"), "label") != NULL;
     fprintf(out, "%s\ntypedef struct %s %s;\ntypedef struct %s %s;\n", library_types, own.context, own.context,
             own.kept, own.kept);
+    fprintf(out, "struct deq_record;\n");
     fprintf(out, "void *deq_library_new(const void *, const char *, const deq_library_options *);\n");
     fprintf(out, "int %s_abi(void) { return DEQ_LIBRARY_ABI; }\n", id);
     fprintf(out,

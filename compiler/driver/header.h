@@ -11,6 +11,8 @@ bool header_write(const char *manifest, const char *net, const char *identifier,
 /* C text that defines the functions of that header by those of deq_library.h; `deq_module` and `offer` come before it.
  * malloc'ed. */
 char *header_definitions(const char *manifest, const char *net, const char *identifier);
+/* The members of deq_record in the header, [name, type in C] each. */
+json_t *header_records(void);
 /* Is it a layer with its sizes, L[3]?  That is compiled alone, under a name of its own, L_3. */
 bool header_alone(const char *wanted);
 /* Of the manifest, as JSON: the net of that name, or of the training run of that name; the last one for NULL and for a

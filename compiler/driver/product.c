@@ -38,15 +38,16 @@ void product_library(Product *p, const char *manifest, const char *net, const ch
 
 /* ---- Python ---- */
 
-/* Of the manifest, what net.py reads: {name, package, abi, real, compiler, net}. */
+/* Of the manifest, what net.py reads, and what it hands over of records. */
 static char *description(const char *manifest, const char *named, const char *id) {
     static const char *const wanted[] = {"input", "output", "target", "parameters", "losses", "fixed", "layers"};
     json_t *root = json_loads(manifest, 0, NULL), *net = header_find(root, named), *own = json_object();
     if (!net || !own) abort();
     for (size_t k = 0; k < sizeof wanted / sizeof *wanted; k++)
         json_object_set(own, wanted[k], json_object_get(net, wanted[k]));
-    json_t *out = json_pack("{s:s, s:i, s:O, s:O, s:o}", "name", id, "abi", DEQ_LIBRARY_ABI, "real",
-                            json_object_get(root, "real"), "compiler", json_object_get(root, "compiler"), "net", own);
+    json_t *out = json_pack("{s:s, s:i, s:O, s:O, s:o, s:o}", "name", id, "abi", DEQ_LIBRARY_ABI, "real",
+                            json_object_get(root, "real"), "compiler", json_object_get(root, "compiler"), "net", own,
+                            "record", header_records());
     char *content = out ? json_dumps(out, JSON_COMPACT) : NULL;
     if (!content) abort();
     json_decref(out);

@@ -1,11 +1,13 @@
-/* library_attack.c - the script's attacks from C: those that it trains or evaluates this net with, by their names. */
+/* library_attack.c - the script's attacks from C: those that it trains or evaluates this net with, by their names; and what
+ * becomes of each example under one. */
 #include "dense.h"
 #include "library_internal.h"
+#include "measure.h"
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct found {
-    const deq_attack_spec *attack;
+    deq_attack_spec *attack;
     const char *loss;
 } found;
 
@@ -19,7 +21,7 @@ typedef struct search {
 } search;
 
 /* True when it is the one that is looked for: a name counts once. */
-static bool visit(search *s, const deq_attack_spec *a, const char *loss) {
+static bool visit(search *s, deq_attack_spec *a, const char *loss) {
     if (!a || s->nseen == (int)(sizeof s->seen / sizeof *s->seen)) return false;
     for (int i = 0; i < s->nseen; i++)
         if (!strcmp(name_of(s->seen[i].attack), name_of(a))) return false;
@@ -187,6 +189,52 @@ int deq_library_attack_labels(deq_library *l, const char *name, int64_t n, const
     void *target = library_reals_of(l, n, labels);
     const int code = library_leave(l, target);
     const int result = code ? code : deq_library_attack(l, name, n, input, target, seed, adversarial, status);
+    free(target);
+    return result;
+}
+
+/* ---- records ---- */
+static bool measure(deq_library *l, const found *f, int64_t n, const void *input, const void *target, uint64_t seed,
+                    deq_record *records) {
+    deq_dense dense = {input, target, l->net->input.elements, deq_target_elements(&l->net->target)};
+    const deq_value_spec value = {.attack = f->attack,
+                                  .loss = f->loss           ? f->loss
+                                          : l->net->nlosses ? l->net->losses[0].name
+                                                            : NULL,
+                                  .metric = l->net->nmetrics ? l->net->metrics[0].name : NULL};
+    const deq_measuring m = {.engine = l->engine, .value = &value, .source = deq_dense_source(&dense), .seed = seed};
+    int64_t *index = deq_index_range(n);
+    deq_record *own = malloc((size_t)n * sizeof *own);
+    const double began = deq_now();
+    const bool ok = index && own ? deq_measure(&m, index, n, own, &l->error)
+                                 : deq_fail(&l->error, DEQ_MEMORY, "out of memory for %lld examples", (long long)n);
+    const float seconds = (float)((deq_now() - began) / (double)n);
+    for (int64_t i = 0; ok && i < n; i++) {
+        records[i] = own[i];
+        records[i].seconds = seconds;
+    }
+    free(own);
+    free(index);
+    return ok;
+}
+
+int deq_library_journal(deq_library *l, const char *name, int64_t n, const void *input, const void *target,
+                        uint64_t seed, deq_record *records) {
+    if (!library_enter(l)) return library_refused(l);
+    found f = {0};
+    bool ok = library_count(l, n) && library_ready(l) && (!name || find(l, name, &f)) &&
+              library_finite(l, n, input, l->net->input.elements, "input") && library_labels(l, n, target) &&
+              library_given(l, records, "records", n);
+    if (ok && n) ok = measure(l, &f, n, input, target, seed, records);
+    return library_leave(l, ok);
+}
+
+int deq_library_journal_labels(deq_library *l, const char *name, int64_t n, const void *input, const int64_t *labels,
+                               uint64_t seed, deq_record *records) {
+    if (!library_enter(l)) return library_refused(l);
+    void *target = library_reals_of(l, n, labels);
+    const int code = library_leave(l, target);
+    const int result = code ? code : deq_library_journal(l, name, n, input, target, seed, records);
     free(target);
     return result;
 }

@@ -7,6 +7,7 @@
 
 typedef struct deq_library deq_library;
 typedef struct deq_kept_forward deq_kept_forward;
+struct deq_record; /* of ../record/record.def */
 
 /* `net`: its name or that of a training run, NULL: the only net, or the last.  It has the settings that it is trained
  * with; runs that differ in them have to be named.  Parameters are drawn from their initialisers.  NULL on failure:

@@ -79,9 +79,11 @@ def _open():
         "solve": (number, [pointer, whole, pointer, text, number, number, pointer, pointer, pointer, pointer, status]),
         "attack_name": (text, [pointer, number]),
         "attack": (number, [pointer, text, whole, pointer, pointer, ctypes.c_uint64, pointer, status]),
+        "journal": (number, [pointer, text, whole, pointer, pointer, ctypes.c_uint64, pointer]),
     }
     if _LABELS:
-        table["gradient_labels"], table["attack_labels"] = table["gradient"], table["attack"]
+        for name in ("gradient", "attack", "journal"):
+            table[name + "_labels"] = table[name]
     functions = {}
     for name, (result, arguments) in table.items():
         function = getattr(library, "%s_%s" % (_NAME, name))
@@ -448,6 +450,24 @@ class Net:
         call = _C.attack_labels if _LABELS else _C.attack
         self._check(call(self._pointer, name.encode(), n, make.address(x), make.address(y), seed, make.address(out),
                          ctypes.byref(self._status)))
+        return out
+
+    def journal(self, x, y, attack=None, seed=0):
+        """What the journal of an evaluation holds of each example, clean or under an attack (one of net.attacks): a
+        structured array of numpy [n] with the fields of `deq journal`, among them prediction, metric, loss, steps,
+        residual, queries, zero_gradients. y and seed as for attack()."""
+        import numpy
+        make = _arrays_like(x)
+        x = make.given(x, self.input_shape, "x")
+        n = x.shape[0]
+        y = self._target(make, y, n)
+        self._ready()
+        kinds = {"int64_t": "i8", "int32_t": "i4", "double": "f8", "float": "f4"}
+        names, types = zip(*_PACKAGE["record"])
+        out = numpy.empty(n, numpy.dtype({"names": names, "formats": [kinds[t] for t in types]}, align=True))  # as in C
+        call = _C.journal_labels if _LABELS else _C.journal
+        self._check(call(self._pointer, None if attack is None else attack.encode(), n, make.address(x), make.address(y),
+                         seed, out.ctypes.data))
         return out
 
 

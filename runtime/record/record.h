@@ -11,6 +11,7 @@
  * version and the binary interface stay the same then, and old numbers would be found beside new ones. */
 #define DEQ_RECORDS_REVISION 1
 
+/* Libraries for C hand records over as they are: with another row DEQ_LIBRARY_ABI is another number too. */
 typedef int64_t deq_record_I64;
 typedef int32_t deq_record_I32;
 typedef double deq_record_F64;

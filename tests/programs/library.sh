@@ -31,6 +31,15 @@ build client client.c lib/libNet.so -Wl,-rpath,"$PWD/lib"
 expect 0 '^agree' ./client "$checkpoint"
 build refused refused.c lib/libNet.so -Wl,-rpath,"$PWD/lib"
 expect 0 '^refused' ./refused
+# records are those of the run's own evaluation: of a library that is made for the same processor
+cc "${strict[@]}" -I other "$SOURCE/tests/library/journal.c" -o journal other/libNet.so -Wl,-rpath,"$PWD/other" -lm || fail "journal.c does not compile"
+expect 0 '^199,' ./journal "$checkpoint" test-images test-labels 7
+cp out own.csv
+key=$(grep -o '"journal": *"[0-9a-f]*"' "${checkpoint%/*}/tiny-table.json" | head -2 | tail -1 | cut -d'"' -f4) # of robust
+expect 0 '' "$DEQ" journal "$key" --csv
+awk -F, '/^#/ { next } !seen { for (i = 1; i <= NF; i++) at[$i] = i; seen = 1 }
+  { print $at["id"] "," $at["label"] "," $at["prediction"] "," $at["metric"] "," $at["steps"] "," $at["queries"] "," $at["attack_solves"] "," $at["adjoint_solves"] }' out >run.csv
+cmp own.csv run.csv || { diff own.csv run.csv | head -5 >out; fail "the records of Net_journal differ from those of deq run"; }
 build vjp vjp.c lib/libNet.so -Wl,-rpath,"$PWD/lib"
 expect 0 '^one product' ./vjp
 build threads threads.c lib/libNet.so -Wl,-rpath,"$PWD/lib" -lpthread
@@ -70,16 +79,19 @@ expect 0 'setup_net/__init__.py' "$DEQ" build --python over.package over.deq --n
 block() { awk -v which="$1" '/^```c$/ { n++; inside = n == which; next } /^```$/ { inside = 0 } inside' "$SOURCE/runtime/include/README.md"; }
 block 1 >page.c
 {
-  printf '#include "Net.h"\n#include <stddef.h>\n'
+  printf '#include "Net.h"\n#include <stddef.h>\n#include <stdio.h>\n'
   echo 'enum { N = 2 };'
   echo 'static void part(Net_ctx *net, const float *images, const float *cotangent, float *logits, float *dimages, float *dparameters) {'
   echo 'Net_status status;'
   block 2
   echo '}'
-  echo 'int main(void) { part(NULL, NULL, NULL, NULL, NULL, NULL); return 0; }'
+  echo 'static int records_of(Net_ctx *net, const float *images, const int64_t *labels) {'
+  block 3
+  echo 'return 0; }'
+  echo 'int main(void) { (void)records_of; part(NULL, NULL, NULL, NULL, NULL, NULL); return 0; }'
 } >part.c
 cc "${strict[@]}" -fsyntax-only -I lib part.c || fail "the part of the page about products does not compile"
-grep -q Net_vjp_kept part.c || fail "the page has no part about products"
+grep -q Net_vjp_kept part.c && grep -q Net_journal part.c || fail "the page has no part about products, or about records"
 expect 0 '' "$DEQ" run tiny.deq
 cc "${strict[@]}" -I lib page.c lib/libNet.so -Wl,-rpath,lib -o page || fail "the program of the page does not compile"
 expect 0 '^2 solves, [1-9]' ./page

@@ -110,6 +110,14 @@ def check_solves_and_attacks():
     assert (net.gradient(adversarial, Y)[0] > net.gradient(X, Y)[0]).all()
     assert np.array_equal(adversarial[:1], net.attack("exact", X[:1], Y[:1], seed=7))
     assert raises(Error, "weak, exact", net.attack, "strong", X, Y).code == "E0901"
+    for attack, inputs in ((None, X), ("exact", adversarial)):
+        records = net.journal(X, Y, attack, seed=7)
+        assert records.dtype.names[:4] == ("id", "label", "prediction", "metric") and (records["id"] == np.arange(len(X))).all()
+        assert (records["prediction"] == net(inputs).argmax(1)).all() and (records["label"] == Y).all()
+        assert (records["metric"] == (records["prediction"] == Y)).all()
+        assert np.allclose(records["loss"], net.gradient(inputs, Y)[0], rtol=1e-6)
+        assert (records["queries"] == (5 if attack else 0)).all() and (records["processor_seconds"] > 0).all()
+    assert raises(Error, "weak, exact", net.journal, X, Y, "strong").code == "E0901"
 
 
 def check_bad_input():
