@@ -51,6 +51,8 @@ static bool depends_on_settings(Checker *c, Ast *range) {
     return type_is_number(check_expr(c, range->kids[0])) && type_is_number(check_expr(c, range->kids[1]));
 }
 
+static bool is_wrong(const Ast *e) { return e && e->type && e->type->kind == TYPE_ERROR; }
+
 void check_bounds_declared(Checker *c, const Ast *param) {
     Ast *range = SLOT(param, BINDING, bounds);
     double low, high;
@@ -63,6 +65,8 @@ void check_bounds_declared(Checker *c, const Ast *param) {
                     param->name);
     else if (!bounds_of(c, param, &low, &high) && depends_on_settings(c, range))
         range->type = &type_range;
+    else if (range->kind == AST_BINARY && (is_wrong(range->kids[0]) || is_wrong(range->kids[1])))
+        range->type = &type_error; /* an end is told already */
     else if (range->kind == AST_ARRAY && choices_of(c, param))
         range->type = &type_range;
     else if (!bounds_of(c, param, &low, &high))
@@ -118,7 +122,7 @@ bool check_bounds(Checker *c, const Ast *param, const Ast *value, const char *ow
     const Ast *list = sweep ? SLOT(sweep, SWEEP, values) : NULL;
     double v;
     bool good = true;
-    if (!SLOT(param, BINDING, bounds)) return true;
+    if (!SLOT(param, BINDING, bounds) || is_wrong(SLOT(param, BINDING, bounds))) return true;
     if (list && list->kind == AST_ARRAY)
         for (uint32_t i = 0; i < list->nkids; i++) good = check_bounds(c, param, list->kids[i], owner) && good;
     else if (list && list->kind == AST_BINARY && same(list->name, ".."))

@@ -357,9 +357,10 @@ static void check_table(Checker *c, Ast *table) {
     check_settings(c, list, "table", "a table", table->range, DIAG_E0501, NULL);
     for (uint32_t i = 0; i < list->nkids; i++) {
         const Ast *s = list->kids[i];
-        const char *key = s->kind == AST_SETTING ? SLOT(s, SETTING, key)->name : NULL;
+        const Ast *path = s->kind == AST_SETTING ? SLOT(s, SETTING, key) : NULL;
+        const char *key = path ? path->name : NULL;
         Ast *value = s->kind == AST_SETTING ? SLOT(s, SETTING, value) : NULL;
-        if (!value || value->kind == AST_ERROR) continue;
+        if (!value || value->kind == AST_ERROR || path->kind != AST_NAME) continue; /* a longer path is told above */
         if (same(key, "rows"))
             check_sweep_names(c, value, "rows");
         else if (same(key, "columns"))

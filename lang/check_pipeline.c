@@ -151,15 +151,11 @@ void check_settings(Checker *c, Ast *list, const char *block, const char *what, 
         char buffer[256];
         const char *name = ast_path(key, buffer, sizeof buffer) ? arena_strdup(c->arena, buffer) : NULL;
         const Setting *row = name ? setting_find(block, name) : NULL;
-        const Ast *first = row ? ast_setting(list, name) : NULL;
         const uint32_t before = diags_count(c->diags);
-        if (first && first != s)
-            diag_note(diag_report(c->diags, DIAG_E0406, key->range, "'%s' is set twice", name), first->range,
-                      "first set here");
-        else if (row)
-            check_setting(c, s, row);
-        else
+        if (!row)
             unknown_setting(c, key, name, block, what, unknown), broken = true; /* perhaps the one that is missing */
+        else if (check_set_once(c, list, i))
+            check_setting(c, s, row);
         note_record(c, before, s);
     }
     const char *missing = "";

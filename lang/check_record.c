@@ -66,25 +66,30 @@ static void check_taken_all(Checker *c, Ast *list) {
         if (list->kids[i]->kind == AST_SPREAD) check_taken(c, list->kids[i]);
 }
 
+bool check_set_once(Checker *c, const Ast *list, uint32_t i) {
+    char key[512];
+    for (uint32_t k = 0; k < i; k++) {
+        if (!settings_same_key(list->kids[k], list->kids[i])) continue;
+        const Ast *again = SLOT(list->kids[i], SETTING, key);
+        ast_path(again, key, sizeof key);
+        diag_note(diag_report(c->diags, DIAG_E0406, again->range, "'%s' is set twice", key), list->kids[k]->range,
+                  "first set here");
+        return false;
+    }
+    return true;
+}
+
 const Type *check_record(Checker *c, Ast *e) {
     Ast *list = SLOT(e, RECORD, settings);
     const uint32_t before = diags_errors(c->diags);
     check_taken_all(c, list);
     for (uint32_t i = 0; i < list->nkids; i++) {
         const Ast *s = list->kids[i];
-        char mine[512], other[512];
         if (s->kind == AST_ERROR) return &type_error;
         if (s->kind != AST_SETTING && s->kind != AST_SPREAD)
             diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in a record of settings",
                         a_statement(c, s->kind));
-        if (s->kind != AST_SETTING || !ast_path(SLOT(s, SETTING, key), mine, sizeof mine)) continue;
-        for (uint32_t k = 0; k < i; k++)
-            if (list->kids[k]->kind == AST_SETTING &&
-                ast_path(SLOT(list->kids[k], SETTING, key), other, sizeof other) && same(mine, other)) {
-                diag_note(diag_report(c->diags, DIAG_E0406, SLOT(s, SETTING, key)->range, "'%s' is set twice", mine),
-                          list->kids[k]->range, "first set here");
-                break;
-            }
+        check_set_once(c, list, i);
     }
     return diags_errors(c->diags) == before ? &type_record : &type_error;
 }

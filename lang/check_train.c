@@ -131,15 +131,10 @@ void check_rates(Checker *c, Ast *s, const Setting *row) {
     }
     for (uint32_t i = 0; i < list->nkids; i++) {
         Ast *rate = list->kids[i];
-        char mine[512], other[512];
         if (rate->kind != AST_SETTING || !SLOT(rate, SETTING, value)) continue; /* reported by the parser */
         check_path(c, SLOT(rate, SETTING, key));
         check_range(c, SLOT(rate, SETTING, value), "rates", row->low, row->high, false);
-        for (uint32_t k = 0; k < i; k++)
-            if (list->kids[k]->kind == AST_SETTING && ast_path(SLOT(rate, SETTING, key), mine, sizeof mine) &&
-                ast_path(SLOT(list->kids[k], SETTING, key), other, sizeof other) && same(mine, other))
-                diag_note(diag_report(c->diags, DIAG_E0406, SLOT(rate, SETTING, key)->range, "'%s' is set twice", mine),
-                          list->kids[k]->range, "first set here");
+        check_set_once(c, list, i);
     }
 }
 

@@ -245,21 +245,13 @@ static bool check_attack_settings(Checker *c, const Ast *e, Ast *list) {
 static void check_overrides(Checker *c, Ast *list, const Type *layer, bool trained) {
     for (uint32_t i = 0; i < list->nkids; i++) {
         Ast *s = list->kids[i];
-        char mine[512], other[512];
         const uint32_t before = diags_count(c->diags);
         if (s->kind != AST_SETTING) {
             if (s->kind != AST_ERROR)
                 diag_report(c->diags, DIAG_E0514, s->range, "%s is not allowed in 'with'", a_statement(c, s->kind));
             continue;
         }
-        bool twice = false;
-        for (uint32_t k = 0; k < i; k++)
-            twice =
-                twice || (list->kids[k]->kind == AST_SETTING && ast_path(SLOT(s, SETTING, key), mine, sizeof mine) &&
-                          ast_path(SLOT(list->kids[k], SETTING, key), other, sizeof other) && same(mine, other));
-        if (twice)
-            diag_report(c->diags, DIAG_E0406, SLOT(s, SETTING, key)->range, "'%s' is set twice", mine);
-        else
+        if (check_set_once(c, list, i))
             check_override(c, s, layer, trained, solver_name(ast_setting_value(list, "forward")));
         note_record(c, before, s);
     }

@@ -176,6 +176,8 @@ bool check_range(Checker *c, Ast *value, const char *what, double low, double hi
 Diagnostic *unknown_row(Checker *c, Ast *e, const deq_family *f, int uses, const char *path, DiagCode code);
 
 /* ---- check_record.c: { epochs: 3; ..r } ---- */
+/* No setting before number i of the list has its key; false: reported. */
+bool check_set_once(Checker *c, const Ast *list, uint32_t i);
 const Type *check_record(Checker *c, Ast *e); /* a RECORD as a value: its keys are looked at where it is used */
 /* The records in a block of settings are what sweeps make of them: variant `which` of settings_variants(c, list), in
  * which the settings of records stand in their place.  No variants, and a report, where one is no record. */

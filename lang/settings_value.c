@@ -44,7 +44,7 @@ static bool means_the_same(const Ast *e) {
     return true;
 }
 
-static bool same_key(const Ast *a, const Ast *b) {
+bool settings_same_key(const Ast *a, const Ast *b) {
     char one[512], other[512];
     return a->kind == AST_SETTING && b->kind == AST_SETTING && ast_path(AST_SLOT(a, SETTING, key), one, sizeof one) &&
            ast_path(AST_SLOT(b, SETTING, key), other, sizeof other) && !strcmp(one, other);
@@ -75,7 +75,7 @@ static void add(Flat *f, const Ast *s, const Ast *by, const Ast *from) {
     if (by && from && f->reader->written) mark_written(a, copy, from);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < f->n; i++) /* the same key twice in one literal is the checker's to report */
-        if (!same_key(f->items[i], copy) || (!by && !f->items[i]->ref)) f->items[kept++] = f->items[i];
+        if (!settings_same_key(f->items[i], copy) || (!by && !f->items[i]->ref)) f->items[kept++] = f->items[i];
     f->n = kept;
     *ARENA_PUSH(a, f->items, f->n, f->cap) = copy;
 }

@@ -19,7 +19,8 @@ typedef struct RecordReader {
 /* The RECORD that an expression is or names, following consts and `meaning`; NULL: it is none.  *from: the CONST it is
  * the value of, NULL: it stands in place. */
 const Ast *record_of(const RecordReader *r, const Ast *e, const Ast **from);
-bool settings_spread(const Ast *list); /* is there a `..r` among them? */
+bool settings_spread(const Ast *list);              /* is there a `..r` among them? */
+bool settings_same_key(const Ast *a, const Ast *b); /* two settings, of one path */
 /* needs: a LIST of settings whose names are resolved.  Gives it back if it has no `..r`, else a copy with the settings
  * of its records; `ref` of a SETTING is then the SPREAD of `list` that brought it in, NULL for its own.  What is no
  * record is left out: the checker has reported it. */

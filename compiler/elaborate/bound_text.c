@@ -11,10 +11,17 @@ static bool is_computed(const char *name, uint32_t operands) {
     return deq_constant(name, (int)operands, 1, 1, &ignored);
 }
 
+typedef struct
+    Passed { /* a function that is passed to another, and what knows its names; fn NULL: a number is passed */
+    const Ast *fn;
+    const Module *owner;
+} Passed;
+
 typedef struct Names { /* what a bound may depend on: settings, or the parameters of a function that it calls */
     const Ast *list;
-    const char *const *texts; /* of the parameters' arguments; NULL: settings */
-    Scope *scope;             /* where everything else has its meaning: of the settings, or the function's module */
+    const char *const *texts;    /* of the parameters' arguments; NULL: settings */
+    const struct Passed *passed; /* those that are functions */
+    Scope *scope;                /* where everything else has its meaning: of the settings, or the function's module */
 } Names;
 
 typedef struct Writer { /* the first thing that the runtime does not compute */
@@ -53,6 +60,31 @@ static bool mentions(const Ast *e, const Names *names) {
 
 static const char *text_of(Writer *w, const Ast *e, const Names *names);
 
+/* v |> f and v |> f(a), as f(v) and f(v, a). */
+static const Ast *piped(Arena *a, const Ast *e) {
+    const Ast *left = AST_SLOT(e, BINARY, left), *right = AST_SLOT(e, BINARY, right);
+    const Ast *more = right->kind == AST_CALL ? AST_SLOT(right, CALL, inputs) : NULL;
+    Ast *call = ast_new(a, AST_CALL, e->range, 3), *first = ast_new(a, AST_ARG, left->range, 1);
+    Ast *inputs = ast_new(a, AST_LIST, e->range, 1 + (more ? more->nkids : 0));
+    AST_SLOT(first, ARG, value) = (Ast *)left;
+    inputs->kids[0] = first;
+    for (uint32_t k = 1; k < inputs->nkids; k++) inputs->kids[k] = more->kids[k - 1];
+    AST_SLOT(call, CALL, callee) = more ? AST_SLOT(right, CALL, callee) : (Ast *)right;
+    AST_SLOT(call, CALL, state) = more ? AST_SLOT(right, CALL, state) : NULL;
+    AST_SLOT(call, CALL, inputs) = inputs;
+    return call;
+}
+
+/* The function that an expression names: of the module, or one that is passed itself. */
+static Passed function_named(const Ast *e, const Names *names) {
+    uint32_t at;
+    char path[512];
+    Passed f = {0};
+    if (name_in(e, names, &at)) return names->passed ? names->passed[at] : f;
+    f.fn = ast_path(e, path, sizeof path) ? module_find(names->scope->module, path, &f.owner) : NULL;
+    return f;
+}
+
 /* A function whose body is an expression is written out; what it names besides its parameters, its module knows. */
 static const char *function_text_of(Writer *w, const Ast *call, const Ast *fn, const Module *owner,
                                     const Names *names) {
@@ -70,10 +102,19 @@ static const char *function_text_of(Writer *w, const Ast *call, const Ast *fn, c
     if (AST_SLOT(inputs, PARAMS, state) || AST_SLOT(fn, FN, sizes) || !params)
         return fail(w, fn->name_range, arena_printf(a, "'%s' is no function of numbers alone", fn->name));
     const char **texts = arena_alloc(a, (params->nkids + 1) * sizeof *texts);
+    Passed *passed = arena_alloc(a, (params->nkids + 1) * sizeof *passed);
     memset(texts, 0, (params->nkids + 1) * sizeof *texts);
-    const Names inner = {params, texts, &inside};
+    memset(passed, 0, (params->nkids + 1) * sizeof *passed);
+    const Names inner = {params, texts, passed, &inside};
     for (uint32_t k = 0; k < params->nkids; k++) {
         const Ast *arg = ast_argument(AST_SLOT(call, CALL, inputs), params, k);
+        if (AST_SLOT(params->kids[k], BINDING, type)->kind == AST_FN_TYPE) {
+            const Ast *value = arg ? AST_SLOT(arg, ARG, value) : AST_SLOT(params->kids[k], BINDING, fallback);
+            passed[k] = function_named(value, arg ? names : &inner);
+            if (!passed[k].fn || passed[k].fn->kind != AST_FN)
+                return fail(w, value->range, "a function that is passed here is one of a script, without settings");
+            continue;
+        }
         texts[k] = arg ? text_of(w, AST_SLOT(arg, ARG, value), names)
                        : text_of(w, AST_SLOT(params->kids[k], BINDING, fallback), &inner);
         if (!texts[k]) return NULL;
@@ -83,11 +124,9 @@ static const char *function_text_of(Writer *w, const Ast *call, const Ast *fn, c
 
 static const char *call_text(Writer *w, const Ast *e, const Names *names) {
     const Ast *callee = AST_SLOT(e, CALL, callee), *args = AST_SLOT(e, CALL, inputs);
-    const Module *owner = NULL;
-    char path[512];
-    const Ast *fn = ast_path(callee, path, sizeof path) ? module_find(names->scope->module, path, &owner) : NULL;
-    if (fn && fn->kind == AST_FN && !AST_SLOT(e, CALL, state)) return function_text_of(w, e, fn, owner, names);
-    if (fn || callee->kind != AST_NAME || callee->ref || AST_SLOT(e, CALL, state) ||
+    const Passed f = function_named(callee, names);
+    if (f.fn && f.fn->kind == AST_FN && !AST_SLOT(e, CALL, state)) return function_text_of(w, e, f.fn, f.owner, names);
+    if (f.fn || callee->kind != AST_NAME || callee->ref || AST_SLOT(e, CALL, state) ||
         !is_computed(callee->name, args->nkids))
         return fail(w, e->range, "this call is none of these");
     const char *out = "";
@@ -126,6 +165,7 @@ static const char *plain_text(Writer *w, const Ast *e, const Names *names) {
                : strcmp(e->name, "not") == 0 ? arena_printf(a, "%s 0 ==", x)
                                              : fail(w, e->range, "this operator is none of these");
     case AST_BINARY:
+        if (strcmp(e->name, "|>") == 0) return call_text(w, piped(a, e), names);
         if (!is_computed(e->name, 2)) return fail(w, e->range, "this operator is none of these");
         x = text_of(w, AST_SLOT(e, BINARY, left), names);
         y = text_of(w, AST_SLOT(e, BINARY, right), names);
@@ -142,7 +182,7 @@ static const char *text_of(Writer *w, const Ast *e, const Names *names) {
 }
 
 bool bound_text(Scope *settings, const char *of, const Ast *bound, const Ast *list, const char **text) {
-    const Names names = {list, NULL, settings};
+    const Names names = {list, NULL, NULL, settings};
     Writer w = {0};
     *text = list && mentions(bound, &names) ? text_of(&w, bound, &names) : NULL;
     if (w.large)
@@ -161,7 +201,7 @@ const char *bound_where(Scope *settings, const Ast *bound, const Ast *list, cons
     double x;
     uint32_t at;
     if (!bound || !list) return text;
-    if (name_in(bound, &(Names){list, NULL, settings}, &at)) {
+    if (name_in(bound, &(Names){list, NULL, NULL, settings}, &at)) {
         const char *this = eval_number(settings, bound, &x)
                                ? arena_printf(settings->elab->arena, "%s is %g", bound->name, x)
                                : bound->name;
