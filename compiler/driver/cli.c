@@ -75,11 +75,11 @@ static uint64_t whole_number(struct argp_state *state, Flag flag, const char *te
     return v;
 }
 
-static double seconds(struct argp_state *state, const char *text) {
+static double seconds(struct argp_state *state, Flag flag, const char *text, double most) {
     char *end = NULL;
     double v = strtod(text, &end);
-    if (end == text || *end || !(v > 0 && v <= 3600))
-        argp_error(state, "--budget takes seconds above 0, not '%s'", text);
+    if (end == text || *end || !(v > 0 && v <= most))
+        argp_error(state, "--%s takes seconds above 0 and up to %g, not '%s'", cli_flags[flag].name, most, text);
     return v;
 }
 
@@ -161,7 +161,8 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_rows: cli->rows = text; break;
     case FLAG_compare: cli->compare = text; break;
     case FLAG_processor: cli->processor = true; break;
-    case FLAG_budget: cli->budget = seconds(state, text); break;
+    case FLAG_budget: cli->budget = seconds(state, FLAG_budget, text, 3600); break;
+    case FLAG_rank_limit: cli->rank_limit = seconds(state, FLAG_rank_limit, text, 1e6); break;
     case FLAG_checkpoint: cli->checkpoint = text; break;
     case FLAG_map: cli->map = text; break;
     case FLAG_into: cli->into = text; break;

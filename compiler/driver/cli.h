@@ -26,8 +26,8 @@ typedef struct Cli {
     bool processor;             /* bench */
     const char *filter, *npz;   /* journal */
     bool csv, merge;
-    bool html, card; /* report */
-    double budget;
+    bool html, card;           /* report */
+    double budget, rank_limit; /* seconds */
     bool stops;
     Stage stop_after; /* when it stops */
     Emit emit;

@@ -8,6 +8,7 @@
 #include "penalty.h"
 #include "preload.h"
 #include "ranks.h"
+#include "signals.h"
 #include "verbs.h"
 #include "watch.h"
 #include <stdlib.h>
@@ -158,11 +159,13 @@ static int execute(const Cli *cli, Execution what) {
 /* One process, or all that mpirun or srun has started, of which rank 0 prints. */
 static int run_once(const Cli *cli) {
     deq_error e = {0};
+    deq_signals_before();
     if (!deq_ranks_open(&e)) {
         fprintf(stderr, "deq: error[%s]: %s\n", deq_failure_code(e.failure), e.text);
         return deq_failure_exit(e.failure);
     }
     if (!deq_ranks_first() && !freopen("/dev/null", "w", stdout)) deq_ranks_stop(EXIT_INTERNAL);
+    deq_ranks_limit(cli->rank_limit);
     const int code = execute(cli, RUN);
     deq_ranks_close();
     return code;

@@ -26,6 +26,7 @@ typedef struct deq_app_options {
     bool audit;              /* every accuracy under attack is audited, whatever its experiment says */
     int batch;               /* deq bench: examples of a call; 0: 256 */
     const char *source_text; /* the script, copied beside the results; NULL: not known */
+    double rank_limit;       /* seconds that a rank waits for another before the run ends; 0: as long as it takes */
     double budget;           /* deq bench: seconds for a row; 0: 0.4 */
     bool processor;          /* deq bench: times of processors, not the clock's */
     const char *rows;        /* deq bench: only rows whose names hold this, or one of several, "A|B"; NULL: all */

@@ -14,7 +14,6 @@
 #include "training_log.h"
 #include "output.h"
 #include "seal.h"
-#include "ranks.h"
 #include "signals.h"
 #include "spectral.h"
 #include <math.h>
@@ -197,7 +196,7 @@ bool deq_app_diagnose(deq_app *app, const deq_model *model, deq_error *e) {
     const deq_train_spec *t = model->spec;
     const deq_slice *slice = t->validate ? t->validate : &t->data;
     int64_t from, to;
-    if (!t->net->nfixed || !deq_ranks_first() || deq_interrupted()) return true;
+    if (!t->net->nfixed || deq_interrupted()) return true;
     deq_dataset *data = deq_app_data(app, slice->data, e);
     deq_engine *engine = data ? deq_app_engine(app, t->net, e) : NULL;
     if (!engine || !deq_dataset_slice(data, slice, &from, &to, e)) return false;

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "app_state.h"
 #include "output.h"
-#include "ranks.h"
 #include "plot.h"
 #include "seal.h"
 #include <math.h>
@@ -131,7 +130,6 @@ static bool plot_residuals(deq_app *app, const deq_model *model, const json_t *r
 }
 
 bool deq_app_plot(deq_app *app, const deq_model *model, deq_error *e) {
-    if (!deq_ranks_first()) return true;
     if (!plot_training(app, model, model->cached, e)) return false;
     deq_error own = {0};
     json_t *rows = deq_app_residuals(app, model, &own);

@@ -17,6 +17,8 @@
 
 static const deq_ranks_plugin *plugin; /* NULL: alone */
 static int own, count = 1, neighbours = 1, slot;
+static char *hosts; /* of all ranks, one after the other */
+static int64_t *hosts_at;
 static pthread_mutex_t taking = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- the plug-in ---- */
@@ -84,7 +86,10 @@ bool deq_ranks_open(deq_error *e) {
     const deq_ranks_plugin *p =
         find(RTLD_NOW | RTLD_GLOBAL, why, sizeof why); /* Open MPI loads parts that want its symbols */
     if (p && p->open(&own, &count, &neighbours, why, sizeof why)) {
+        char host[100] = "";
         plugin = p;
+        gethostname(host, sizeof host - 1);
+        hosts = deq_ranks_gather(host, (int64_t)strlen(host) + 1, &hosts_at);
         return true;
     }
     return deq_fail(e, DEQ_RANKS, "a launcher has started %d processes, and they cannot meet: %s", launched, why);
@@ -94,6 +99,24 @@ void deq_ranks_close(void) {
     if (plugin) plugin->close();
     plugin = NULL;
     own = 0, count = neighbours = 1;
+    free(hosts);
+    free(hosts_at);
+    hosts = NULL, hosts_at = NULL;
+}
+
+static const char *host_of(int rank) { return hosts + hosts_at[rank]; }
+
+static void is_late(int rank, double seconds) {
+    fprintf(
+        stderr,
+        "run: error[%s]: rank %d (on %s) has not come for %.0f seconds, for which the others wait: it hangs, or its "
+        "part is longer than --rank-limit allows; finished work is kept: run the same command again\n",
+        deq_failure_code(DEQ_RANKS), rank, host_of(rank), seconds);
+    deq_ranks_stop(deq_failure_exit(DEQ_RANKS));
+}
+
+void deq_ranks_limit(double seconds) {
+    if (plugin) plugin->limit(seconds, is_late);
 }
 
 int deq_ranks_own(void) { return own; }
@@ -208,23 +231,18 @@ void deq_ranks_dealt(void) {
 
 /* ---- agreement, and the end ---- */
 bool deq_ranks_agree(const char *what, const char *text, deq_error *e) {
-    char host[100] = "";
     int64_t *at = NULL;
     if (count < 2) return true;
-    gethostname(host, sizeof host - 1);
-    char *mine = NULL;
-    const int length = asprintf(&mine, "%s%c%s", host, 0, text);
-    char *all = length < 0 ? NULL : deq_ranks_gather(mine, length + 1, &at);
+    char *all = deq_ranks_gather(text, (int64_t)strlen(text) + 1, &at);
     bool same = all || deq_fail(e, DEQ_MEMORY, "out of memory");
     for (int i = 1; same && i < count; i++) {
-        const char *first = all + strlen(all) + 1, *theirs = all + at[i] + strlen(all + at[i]) + 1;
-        if (strcmp(first, theirs))
+        const char *theirs = all + at[i];
+        if (strcmp(all, theirs))
             same = deq_fail(e, DEQ_RANKS, "rank %d (on %s) has another %s than rank 0 (on %s): %.300s, and %.300s", i,
-                            all + at[i], what, all, theirs, first);
+                            host_of(i), what, host_of(0), theirs, all);
     }
     free(all);
     free(at);
-    free(mine);
     return same;
 }
 

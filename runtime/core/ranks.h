@@ -23,6 +23,9 @@ bool deq_ranks_plugin_found(char *out, size_t size);
 bool deq_ranks_open(deq_error *e);
 void deq_ranks_close(void);
 
+/* A rank for which another has waited so long ends the run, by its name; 0: it may take as long as it takes. */
+void deq_ranks_limit(double seconds);
+
 int deq_ranks_own(void);   /* 0 .. deq_ranks_count() - 1 */
 int deq_ranks_count(void); /* 1: alone */
 bool deq_ranks_first(void);

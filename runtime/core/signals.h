@@ -6,12 +6,17 @@
 #include <signal.h>
 #include <stdbool.h>
 
+/* Until a run installs its own: SIGTERM and SIGUSR1 end the program at once, with the code that asks a batch system to
+ * queue it again. */
+void deq_signals_before(void);
 void deq_signals_install(void);
 void deq_signals_restore(void); /* what was there before */
 bool deq_interrupted(void);
 bool deq_interrupted_here(void);      /* this rank was asked to, whether or not the others know */
 void deq_interrupted_all(int number); /* a rank was asked to, by this signal: all know now */
 int deq_interrupted_by(void);         /* 0: this rank was not asked to */
+void deq_signals_alone(bool is);      /* this rank works, the others wait: its own signals decide */
+void deq_signals_meet(void);          /* a signal that any rank has had is one of all */
 /* What a run that stops ends with: DEQ_INTERRUPTED for Ctrl-C, DEQ_REQUEUE for what schedulers send. */
 deq_failure deq_interruption(void);
 /* Signals belong to the program's main thread: a worker that took one would run its handler in mid-solve.  Threads made

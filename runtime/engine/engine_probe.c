@@ -1,8 +1,15 @@
 /* engine_probe.c - calls that look: residual traces, how solves end, spectra, margins, outputs and gradients of rows. */
 #include "engine_run.h"
+#include "signals.h"
 #include "spectral.h"
 #include <math.h>
 #include <string.h>
+
+/* They may take long, and nothing of them is kept. */
+static bool go_on(void *context, int64_t done, int64_t total) {
+    (void)context, (void)done, (void)total;
+    return !deq_interrupted();
+}
 
 typedef struct trace {
     float *residuals;
@@ -36,6 +43,7 @@ bool deq_engine_residual_trace(deq_engine *g, const deq_source *source, const in
              .source = source,
              .index = index,
              .n = n,
+             .progress = go_on,
              .stream = record_trace,
              .listener = &t};
     for (int64_t i = 0; i < n * max; i++) out[i] = NAN;
@@ -44,7 +52,7 @@ bool deq_engine_residual_trace(deq_engine *g, const deq_source *source, const in
 
 bool deq_engine_solves(deq_engine *g, const deq_source *source, const int64_t *index, int64_t n, const char *loss,
                        deq_solve_record *forward, deq_solve_record *adjoint, deq_error *e) {
-    run r = {.engine = g, .purpose = INPUT_GRADIENT, .source = source, .index = index, .n = n};
+    run r = {.engine = g, .purpose = INPUT_GRADIENT, .source = source, .index = index, .n = n, .progress = go_on};
     r.records[0] = forward;
     r.records[1] = adjoint;
     memset(forward, 0, (size_t)(g->nfixed * n) * sizeof *forward);
@@ -59,6 +67,7 @@ bool deq_engine_spectrum(deq_engine *g, const deq_source *source, const int64_t 
              .source = source,
              .index = index,
              .n = n,
+             .progress = go_on,
              .solved = record_spectrum,
              .listener = out};
     for (int64_t i = 0; i < g->nfixed * n; i++) out[i] = (deq_spectrum){NAN, NAN, NAN, NAN, NAN};

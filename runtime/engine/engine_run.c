@@ -1,6 +1,7 @@
 /* engine_run.c - one call on a net: what it needs is found and planned, its blocks run, what they give is collected. */
 #include "engine_ranks.h"
 #include "ranks.h"
+#include "signals.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,7 +97,7 @@ static bool collect(run *r, deq_error *e) {
         r->results->adjoint = adjoint;
     }
     if (!complete)
-        deq_fail(e, DEQ_INTERRUPTED, "stopped after %lld of %lld examples", (long long)r->done, (long long)r->n);
+        deq_fail(e, deq_interruption(), "stopped after %lld of %lld examples", (long long)r->done, (long long)r->n);
     for (int64_t b = 0; b < r->blocks; b++)
         if (!r->outcomes[b].ran || r->outcomes[b].error.failure != DEQ_OK) return false;
     return true;

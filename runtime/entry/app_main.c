@@ -23,6 +23,7 @@ static const char help[] =
     "  -f, --fresh        ignore what the cache holds\n"
     "  -j, --json         one JSON object a line on standard output\n"
     "  -q, --quiet        errors and warnings only\n"
+    "  --rank-limit S     under mpirun or srun: a rank that another has waited for so many seconds ends the run\n"
     "  --audit            attack a sample of every accuracy under attack again, in other ways\n"
     "  --strict           exit code 5 when an accuracy under attack is masked, 4 when a claim fails\n"
     "  --test             run the script's tests instead\n"
@@ -99,6 +100,9 @@ static int parse(int argc, char **argv, deq_app_options *o, const char **set, in
         } else if (!bad && (v = value_of("--threads", argc, argv, &i, &bad))) {
             if (!to_number(argv[0], "--threads", v, 4096, &number)) return EXIT_USAGE;
             o->threads = (int)number;
+        } else if (!bad && (v = value_of("--rank-limit", argc, argv, &i, &bad))) {
+            if (!to_number(argv[0], "--rank-limit", v, 1000000, &number)) return EXIT_USAGE;
+            o->rank_limit = (double)number;
         } else {
             if (!bad) fprintf(stderr, "%s: unknown option '%s'; see --help\n", argv[0], argv[i]);
             return EXIT_USAGE;

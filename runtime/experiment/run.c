@@ -44,6 +44,24 @@ static void report_ranks(deq_app *app, double seconds) {
                                deq_ranks_waited(), "bytes", (json_int_t)bytes));
 }
 
+/* What rank 0 alone looks at while the others wait; how it went goes to all. */
+static bool alone(deq_app *app, const deq_model *model, deq_error *e) {
+    deq_signals_alone(true);
+    bool ok = !deq_ranks_first() ||
+              (model ? deq_app_diagnose(app, model, e) && deq_app_plot(app, model, e) : deq_app_plan(app, e));
+    deq_signals_alone(false);
+    int32_t failure = ok ? DEQ_OK : e->failure;
+    deq_ranks_share(&failure, sizeof failure);
+    deq_signals_meet();
+    if (ok && failure != DEQ_OK) ok = deq_fail(e, (deq_failure)failure, "rank 0 has failed");
+    if (!deq_interrupted()) return ok;
+    *e = (deq_error){0}; /* it was stopped, and did not fail */
+    return model ? deq_fail(e, deq_interruption(),
+                            "stopped after the training of '%s', which is kept; run the same command again to go on",
+                            model->label)
+                 : deq_fail(e, deq_interruption(), "stopped while the plan was timed");
+}
+
 static bool run_all(deq_app *app, deq_error *e) {
     deq_manifest *m = app->manifest;
     if (!deq_app_one_experiment(m, app->options->only, e)) return false;
@@ -52,7 +70,7 @@ static bool run_all(deq_app *app, deq_error *e) {
         deq_report(&app->reporter, "%s: nothing to run (no train, no experiment)", m->name);
         return true;
     }
-    if (app->options->plan) return !deq_ranks_first() || deq_app_plan(app, e);
+    if (app->options->plan) return alone(app, NULL, e);
     check_store(app);
     if (!deq_results_claim(app, e)) return false;
     deq_temporaries_sweep(app->results);
@@ -62,7 +80,7 @@ static bool run_all(deq_app *app, deq_error *e) {
             char *stem = deq_path_component(m->run[i].train->name);
             deq_model *model = stem ? deq_app_train(app, m->run[i].train, m->run[i].train->name, stem, e) : NULL;
             free(stem);
-            if (!model || !deq_app_diagnose(app, model, e) || !deq_app_plot(app, model, e)) return false;
+            if (!model || !alone(app, model, e)) return false;
         }
         if (m->run[i].experiment && !deq_app_experiment(app, m->run[i].experiment, e)) return false;
     }
@@ -83,10 +101,10 @@ int deq_app_run(const deq_module *module, const deq_app_options *options) {
     deq_app app;
     deq_error e = {0};
     deq_signals_install();
-    bool ok = deq_app_open(&app, module, options, &e) && same_work(&app, &e) && run_all(&app, &e), alone;
+    bool ok = deq_app_open(&app, module, options, &e) && same_work(&app, &e) && run_all(&app, &e), apart;
     if (options->profile && app.manifest) deq_profile_report(&app.reporter, app.manifest->source, options->source_text);
-    if (deq_ranks_end(ok ? 0 : deq_failure_exit(e.failure), &alone) && !ok) deq_report_error(&app.reporter, &e);
-    if (alone) {
+    if (deq_ranks_end(ok ? 0 : deq_failure_exit(e.failure), &apart) && !ok) deq_report_error(&app.reporter, &e);
+    if (apart) {
         if (!e.text[0]) deq_fail(&e, DEQ_RANKS, "the other ranks did not end");
         deq_ranks_stop(deq_failure_exit(e.failure));
     }
@@ -98,10 +116,12 @@ int deq_app_run(const deq_module *module, const deq_app_options *options) {
 
 int deq_app_run_launched(const deq_module *module, const deq_app_options *options) {
     deq_error e = {0};
+    deq_signals_before();
     if (!deq_ranks_open(&e)) {
         fprintf(stderr, "run: error[%s]: %s\n", deq_failure_code(e.failure), e.text);
         return deq_failure_exit(e.failure);
     }
+    deq_ranks_limit(options->rank_limit);
     const int code = deq_app_run(module, options);
     deq_ranks_close();
     return code;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DEQ_RANKS_ABI 1
+#define DEQ_RANKS_ABI 2
 #define DEQ_RANKS_SLOTS 2 /* shared counters */
 
 /* Where the part of each rank begins, and how many bytes it has: an element a rank. */
@@ -33,6 +33,9 @@ typedef struct deq_ranks_plugin {
     void (*reset)(int slot); /* by rank 0 alone, while nobody takes */
     /* Whether all ranks come here within so many seconds; asked at the end, beside meetings that never end. */
     bool (*all_end)(double seconds);
+    /* A rank that has waited so long, in a meeting or for a counter, asks who else waits; `late` is called with the first that
+     * does not answer, again and again after so many seconds.  0: as long as it takes. */
+    void (*limit)(double seconds, void (*late)(int rank, double seconds));
     void (*stop)(int code);   /* ends all ranks at once */
     double (*waited)(void);   /* seconds that this rank has spent in meetings */
     int64_t (*carried)(void); /* bytes that this rank has sent to others */

@@ -1,6 +1,7 @@
 /* mpi.c - libdeq_mpi.so: the table of deq_ranks.h on MPI.  Knows nothing of nets, and links to nothing of the program. */
 #include "deq_ranks.h"
 #include <limits.h>
+#include <math.h>
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,15 +9,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#define UNIT 64 /* bytes: counts of MPI are ints, so large parts are counted in these */
+/* Bytes of one message: counts of MPI are ints.  What is longer goes in several.  Tests take fewer. */
+#ifndef DEQ_MPI_MOST
+#define DEQ_MPI_MOST INT_MAX
+#endif
+#define ANSWER_SECONDS 5.0 /* a rank that waits answers within these */
+enum { PART = 1, ASK, HERE };
 
-static MPI_Comm all, ends; /* `ends` is for all_end alone: a meeting that others never reach does not disturb it */
+/* `ends` is for all_end and for questions: a meeting that others never reach does not disturb them. */
+static MPI_Comm all, ends;
 static MPI_Win window;
 static int64_t *counters;
 static int rank, count;
-static MPI_Datatype unit;
-static int *counts; /* four rows of `count`: sizes and places, sent and received */
-static double waiting;
+static int *counts; /* sizes and places of the parts of a meeting */
+static double waiting, limit;
+static void (*late)(int rank, double seconds);
 static int64_t sent_bytes;
 
 static double now(void) {
@@ -25,19 +32,64 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Whoever waits lets others run: ranks may be more than the cores. */
-static bool wait_for(MPI_Request *request, double seconds) {
+/* A rank that waits says that it is here when another asks. */
+static void answer(void) {
+    int asked = 0;
+    MPI_Status from;
+    MPI_Iprobe(MPI_ANY_SOURCE, ASK, ends, &asked, &from);
+    if (!asked) return;
+    MPI_Recv(NULL, 0, MPI_BYTE, from.MPI_SOURCE, ASK, ends, MPI_STATUS_IGNORE);
+    MPI_Send(NULL, 0, MPI_BYTE, from.MPI_SOURCE, HERE, ends);
+}
+
+/* The first rank that does not answer: it hangs, or works still.  `count`: all answer. */
+static int silent(void) {
+    bool *here = calloc((size_t)count, sizeof *here);
+    int first = rank;
+    for (int p = 0; p < count; p++) {
+        MPI_Request request;
+        if (p == rank) continue;
+        MPI_Isend(NULL, 0, MPI_BYTE, p, ASK, ends, &request);
+        MPI_Request_free(&request);
+    }
+    for (const double began = now(); here && first < count && now() - began < ANSWER_SECONDS;) {
+        const struct timespec pause = {0, 1000000};
+        int answered = 0;
+        MPI_Status from;
+        answer();
+        MPI_Iprobe(MPI_ANY_SOURCE, HERE, ends, &answered, &from);
+        if (answered) {
+            MPI_Recv(NULL, 0, MPI_BYTE, from.MPI_SOURCE, HERE, ends, MPI_STATUS_IGNORE);
+            here[from.MPI_SOURCE] = true;
+        } else
+            nanosleep(&pause, NULL);
+        here[rank] = true;
+        for (first = 0; first < count && here[first];) first++;
+    }
+    free(here);
+    return first;
+}
+
+/* Until all requests are done, or for so many seconds; 0: as long as it takes.  Whoever waits lets others run: ranks may be
+ * more than the cores.  Rank 0 is the first to ask who is late, so that one rank says it. */
+static bool wait_for(MPI_Request *requests, int n, double seconds) {
     const double began = now();
+    double asks = limit > 0 && !(seconds > 0) ? limit + (rank ? 2 * ANSWER_SECONDS : 0) : HUGE_VAL;
     int done = 0;
     for (int64_t i = 0; !done; i++) {
-        MPI_Test(request, &done, MPI_STATUS_IGNORE);
-        if (done) break;
-        if (seconds > 0 && now() - began > seconds) break;
-        if (i > 300) {
-            const double spent = now() - began;
-            struct timespec pause = {0, spent < 0.01 ? 20000 : 200000};
-            nanosleep(&pause, NULL);
+        MPI_Testall(n, requests, &done, MPI_STATUSES_IGNORE);
+        const double spent = done || i <= 300 ? 0 : now() - began;
+        if (done || i <= 300) continue;
+        if (seconds > 0 && spent > seconds) break;
+        if (spent > 1) answer();
+        if (spent > asks) {
+            const int who = silent();
+            asks = spent + limit;
+            MPI_Testall(n, requests, &done, MPI_STATUSES_IGNORE); /* whoever came meanwhile need not have answered */
+            if (!done && who < count) late(who, spent);
         }
+        const struct timespec pause = {0, spent < 0.01 ? 20000 : 200000};
+        nanosleep(&pause, NULL);
     }
     waiting += now() - began;
     return done;
@@ -78,9 +130,7 @@ static bool begin(int *own, int *number, int *neighbours, char *why, size_t size
     MPI_Comm_split_type(all, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &near);
     MPI_Comm_size(near, neighbours);
     MPI_Comm_free(&near);
-    MPI_Type_contiguous(UNIT, MPI_BYTE, &unit);
-    MPI_Type_commit(&unit);
-    counts = calloc(4 * (size_t)count, sizeof *counts);
+    counts = calloc(2 * (size_t)count, sizeof *counts);
     MPI_Win_allocate(rank ? 0 : DEQ_RANKS_SLOTS * (MPI_Aint)sizeof *counters, sizeof *counters, MPI_INFO_NULL, all,
                      &counters, &window);
     MPI_Win_lock_all(0, window);
@@ -98,66 +148,92 @@ static bool begin(int *own, int *number, int *neighbours, char *why, size_t size
 static void finish(void) {
     MPI_Win_unlock_all(window);
     MPI_Win_free(&window);
-    MPI_Type_free(&unit);
     MPI_Comm_free(&all);
     MPI_Comm_free(&ends);
     free(counts);
     end();
 }
 
-/* Ints of sizes and places, in units where all of them are whole. */
-static bool whole(deq_ranks_parts p) {
-    for (int i = 0; i < count; i++)
-        if (p.at[i] % UNIT || p.bytes[i] % UNIT) return false;
-    return true;
+static int64_t messages(int64_t bytes) { return (bytes + DEQ_MPI_MOST - 1) / DEQ_MPI_MOST; }
+
+/* Part p of `own` to rank p, and the parts of this rank from all others, in messages that MPI can count. */
+static void swap(const char *own, deq_ranks_parts sent, char *into, deq_ranks_parts got) {
+    int64_t most = 0;
+    int n = 0;
+    for (int p = 0; p < count; p++)
+        if (p != rank) most += messages(sent.bytes[p]) + messages(got.bytes[p]);
+    MPI_Request *requests = calloc((size_t)most + 1, sizeof *requests);
+    if (!requests || most > INT_MAX) {
+        fprintf(stderr, "run: rank %d: out of memory for %lld messages\n", rank, (long long)most);
+        MPI_Abort(all, 3);
+        return;
+    }
+    for (int k = 1; k < count; k++) { /* nobody is everybody's first */
+        const int to = (rank + k) % count, from = (rank + count - k) % count;
+        for (int64_t at = 0; at < got.bytes[from]; at += DEQ_MPI_MOST) {
+            const int64_t left = got.bytes[from] - at;
+            MPI_Irecv(into + got.at[from] + at, left < DEQ_MPI_MOST ? (int)left : DEQ_MPI_MOST, MPI_BYTE, from, PART,
+                      all, &requests[n++]);
+        }
+        for (int64_t at = 0; at < sent.bytes[to]; at += DEQ_MPI_MOST) {
+            const int64_t left = sent.bytes[to] - at;
+            MPI_Isend(own + sent.at[to] + at, left < DEQ_MPI_MOST ? (int)left : DEQ_MPI_MOST, MPI_BYTE, to, PART, all,
+                      &requests[n++]);
+        }
+        sent_bytes += sent.bytes[to];
+    }
+    wait_for(requests, n, 0);
+    free(requests);
 }
 
-static void put_counts(deq_ranks_parts p, int64_t by, int *sizes, int *places) {
-    for (int i = 0; i < count; i++) {
-        if (p.bytes[i] / by > INT_MAX || p.at[i] / by > INT_MAX) {
-            fprintf(stderr, "run: rank %d: %lld bytes are more than MPI can count\n", rank, (long long)p.bytes[i]);
-            MPI_Abort(all, 3);
-        }
-        sizes[i] = (int)(p.bytes[i] / by);
-        places[i] = (int)(p.at[i] / by);
+static void exchange(const void *own, deq_ranks_parts sent, void *into, deq_ranks_parts got) {
+    memcpy((char *)into + got.at[rank], (const char *)own + sent.at[rank], (size_t)sent.bytes[rank]);
+    swap(own, sent, into, got);
+}
+
+/* The same part to every rank. */
+static void gather_long(char *into, deq_ranks_parts parts) {
+    int64_t *places = calloc(2 * (size_t)count, sizeof *places), *sizes = places + count;
+    if (!places) {
+        fprintf(stderr, "run: rank %d: out of memory\n", rank);
+        MPI_Abort(all, 3);
+        return;
     }
+    for (int p = 0; p < count; p++) places[p] = parts.at[rank], sizes[p] = parts.bytes[rank];
+    swap(into, (deq_ranks_parts){places, sizes}, into, parts);
+    free(places);
 }
 
 static void gather(void *into, deq_ranks_parts parts) {
     MPI_Request request;
-    const bool units = whole(parts);
-    put_counts(parts, units ? UNIT : 1, counts, counts + count);
+    for (int p = 0; p < count; p++) {
+        if (parts.at[p] + parts.bytes[p] > DEQ_MPI_MOST) {
+            gather_long(into, parts);
+            return;
+        }
+        counts[p] = (int)parts.bytes[p];
+        counts[count + p] = (int)parts.at[p];
+    }
     sent_bytes += parts.bytes[rank] * (count - 1);
-    MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, into, counts, counts + count, units ? unit : MPI_BYTE, all,
-                    &request);
-    wait_for(&request, 0);
-}
-
-static void exchange(const void *own, deq_ranks_parts sent, void *into, deq_ranks_parts got) {
-    MPI_Request request;
-    const bool units = whole(sent) && whole(got);
-    const MPI_Datatype type = units ? unit : MPI_BYTE;
-    put_counts(sent, units ? UNIT : 1, counts, counts + count);
-    put_counts(got, units ? UNIT : 1, counts + 2 * count, counts + 3 * count);
-    for (int i = 0; i < count; i++) sent_bytes += i == rank ? 0 : sent.bytes[i];
-    MPI_Ialltoallv(own, counts, counts + count, type, into, counts + 2 * count, counts + 3 * count, type, all,
-                   &request);
-    wait_for(&request, 0);
+    MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, into, counts, counts + count, MPI_BYTE, all, &request);
+    wait_for(&request, 1, 0);
 }
 
 static void share(void *bytes, int64_t size) {
-    for (int64_t at = 0; at < size; at += INT_MAX) {
+    for (int64_t at = 0; at < size; at += DEQ_MPI_MOST) {
         MPI_Request request;
         const int64_t left = size - at;
-        MPI_Ibcast((char *)bytes + at, left < INT_MAX ? (int)left : INT_MAX, MPI_BYTE, 0, all, &request);
-        wait_for(&request, 0);
+        MPI_Ibcast((char *)bytes + at, left < DEQ_MPI_MOST ? (int)left : DEQ_MPI_MOST, MPI_BYTE, 0, all, &request);
+        wait_for(&request, 1, 0);
     }
     if (!rank) sent_bytes += size * (count - 1);
 }
 
 static int64_t take(int slot, int64_t add) {
     int64_t was = 0;
-    MPI_Fetch_and_op(&add, &was, MPI_INT64_T, 0, slot, MPI_SUM, window);
+    MPI_Request request;
+    MPI_Rget_accumulate(&add, 1, MPI_INT64_T, &was, 1, MPI_INT64_T, 0, slot, 1, MPI_INT64_T, MPI_SUM, window, &request);
+    wait_for(&request, 1, 0);
     MPI_Win_flush(0, window);
     return was;
 }
@@ -171,7 +247,12 @@ static void reset(int slot) {
 static bool all_end(double seconds) {
     MPI_Request request;
     MPI_Ibarrier(ends, &request);
-    return wait_for(&request, seconds);
+    return wait_for(&request, 1, seconds);
+}
+
+static void set_limit(double seconds, void (*told)(int rank, double seconds)) {
+    limit = seconds;
+    late = told;
 }
 
 static void stop(int code) { MPI_Abort(all, code); }
@@ -181,8 +262,8 @@ static int64_t carried(void) { return sent_bytes; }
 const deq_ranks_plugin *deq_ranks_entry(void);
 const deq_ranks_plugin *deq_ranks_entry(void) {
     static char library[MPI_MAX_LIBRARY_VERSION_STRING];
-    static deq_ranks_plugin table = {DEQ_RANKS_ABI, library, begin,   finish, gather, exchange, share,
-                                     take,          reset,   all_end, stop,   waited, carried};
+    static deq_ranks_plugin table = {DEQ_RANKS_ABI, library, begin,   finish,    gather, exchange, share,
+                                     take,          reset,   all_end, set_limit, stop,   waited,   carried};
     int length;
     MPI_Get_library_version(library, &length);
     library[strcspn(library, ",\n")] = 0;

@@ -1,0 +1,32 @@
+# Sourced by the tests of several processes after lib.sh: they are skipped by name where there is no MPI.
+command -v mpirun >/dev/null || { echo "skipped: no mpirun (Debian: openmpi-bin)"; exit 77; }
+[[ -e $(dirname "$DEQ")/libdeq_mpi.so ]] || { echo "skipped: built without MPI (Debian: libopenmpi-dev)"; exit 77; }
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+# Open MPI frees little of what it makes: other tests look for leaks of deq's own
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
+ranks() { mpirun --oversubscribe -n "$@"; }
+
+# same_files FOLDER FOLDER: parameters to the bit, and all that is in no way a time
+same_files() {
+  local file
+  [[ $(cd "$1" && ls) == $(cd "$2" && ls) ]] || fail "$1 and $2 hold other files"
+  for file in "$1"/*.safetensors "$1"/*.md; do
+    cmp -s "$file" "$2/${file##*/}" || fail "$file differs in $2"
+  done
+  for file in "$1"/*.csv; do same "$file" "$2/${file##*/}"; done
+}
+
+# begun CODE TEXT COMMAND...: the function `stop` gets the process once the output holds TEXT, and sends what ends the run
+begun() {
+  local want=$1 text=$2 got=0 pid
+  shift 2
+  "$@" >out 2>&1 &
+  pid=$!
+  patiently eval "grep -q '$text' out || gone $pid" && ! gone $pid || fail "the run ended before it could be stopped"
+  stop $pid
+  wait $pid || got=$?
+  [[ $got == "$want" ]] || fail "exit code $got instead of $want"
+  checks=$((checks + 1))
+}
+# the processes of mpirun's job that run deq
+children() { pgrep -P "$1" -x deq; }
