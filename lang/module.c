@@ -92,6 +92,17 @@ const char *module_word(const char *path) {
     return dot ? dot + 1 : path;
 }
 
+const char *module_called(const Program *p, const Module *m) {
+    const char *word = module_word(m->path);
+    for (uint32_t i = 0; i < p->nmodules; i++) {
+        const Module *other = p->modules[i];
+        if (other != m && other != p->main && strncmp(other->path, "std.", 4) != 0 &&
+            !strcmp(module_word(other->path), word))
+            return m->path;
+    }
+    return word;
+}
+
 /* Other declarations can use its name: an experiment's is only for what it writes. */
 static bool is_usable(const Ast *d) { return ast_declares(d) && d->kind != AST_EXPERIMENT; }
 

@@ -61,6 +61,9 @@ const char *const *program_constants(const Program *p);
 const Ast *module_find(const Module *m, const char *name, const Module **owner);
 /* The last word of a module's path, "layers" of "std.layers": what it is called without an alias. */
 const char *module_word(const char *path);
+/* What a module is called in names of its nets and constants, setup.net: the last word of its path; the whole path where
+ * another one that the script loads, and that is no part of the program, ends alike. */
+const char *module_called(const Program *p, const Module *m);
 /* The module that has the declaration at its top level; NULL: none. */
 const Module *program_owner(const Program *p, const Ast *decl);
 /* Text of an embedded module ("std.layers"), NULL if there is none. */

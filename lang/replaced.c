@@ -21,15 +21,16 @@ static bool embedded(const Module *m) { return strncmp(m->path, "std.", 4) == 0;
 static Ast *constant_at(const Program *p, const char *path) {
     const char *dot = strchr(path, '.');
     if (!dot) return constant_of(p->main, path);
-    const char *module = arena_strndup(p->arena, path, (size_t)(dot - path));
+    const char *first = arena_strndup(p->arena, path, (size_t)(dot - path)), *last = strrchr(path, '.');
+    const char *module = arena_strndup(p->arena, path, (size_t)(last - path));
     for (uint32_t i = 0; i < p->main->unit->nkids; i++) {
         const Ast *d = p->main->unit->kids[i];
-        if (ast_declares(d) && d->kind != AST_IMPORT && strcmp(d->name, module) == 0) return NULL;
+        if (ast_declares(d) && d->kind != AST_IMPORT && strcmp(d->name, first) == 0) return NULL;
     }
     for (uint32_t i = 0; i < p->nmodules; i++) {
         const Module *m = p->modules[i];
-        const bool meant = m != p->main && !embedded(m) && strcmp(module_word(m->path), module) == 0;
-        Ast *found = meant ? constant_of(m, dot + 1) : NULL;
+        const bool meant = m != p->main && !embedded(m) && strcmp(module_called(p, m), module) == 0;
+        Ast *found = meant ? constant_of(m, last + 1) : NULL;
         if (found) return found;
     }
     return NULL;
@@ -71,7 +72,7 @@ const char *const *program_constants(const Program *p) {
             const Ast *d = m->unit->kids[k];
             if (d->kind != AST_CONST) continue;
             *ARENA_PUSH(p->arena, list, n, cap) =
-                m == p->main ? d->name : arena_printf(p->arena, "%s.%s", module_word(m->path), d->name);
+                m == p->main ? d->name : arena_printf(p->arena, "%s.%s", module_called(p, m), d->name);
         }
     }
     *ARENA_PUSH(p->arena, list, n, cap) = NULL;

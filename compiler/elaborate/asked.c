@@ -80,7 +80,7 @@ static const Ast *train_named(const Ast *e, const char *name) {
 static const Ast *train_at(const Program *p, const char *text, const char **key) {
     for (uint32_t i = 0; i < p->nmodules; i++) {
         const Module *m = p->modules[i];
-        const char *word = m == p->main ? "" : module_word(m->path), *at = text;
+        const char *word = m == p->main ? "" : module_called(p, m), *at = text;
         const size_t n = strlen(word);
         if (n && (strncmp(text, word, n) != 0 || text[n] != '.')) continue;
         at += n ? n + 1 : 0;

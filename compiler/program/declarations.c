@@ -421,10 +421,10 @@ json_t *pipe_train(Pipe *p, Scope *s, const Ast *train, bool in_cell, TrainUse *
     return pipe_train_named(p, s, train, train->name, in_cell, made);
 }
 
-/* setup.net, by the last word of the module's path; two modules may end alike. */
+/* setup.net; a number behind it where two modules have one path, beside different files. */
 static const char *name_in_module(const Pipe *p, const Module *m, const Ast *train) {
     Arena *a = p->elab->arena;
-    const char *plain = arena_printf(a, "%s.%s", module_word(m->path), train->name), *name = plain;
+    const char *plain = arena_printf(a, "%s.%s", module_called(p->elab->program, m), train->name), *name = plain;
     for (uint32_t k = 0, n = 2; k < p->nuses; k++)
         if (strcmp(p->uses[k]->name, name) == 0) name = arena_printf(a, "%s_%u", plain, n++), k = UINT32_MAX;
     return name;
