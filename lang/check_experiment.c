@@ -7,11 +7,11 @@
 
 /* One kind of value that can be swept over. */
 static bool is_sweepable(const Type *item) {
-    return item &&
-           (type_is_scalar(item) || item->kind == TYPE_MODE || item->kind == TYPE_SOLVER || item->kind == TYPE_ATTACK ||
-            item->kind == TYPE_OPTIMISER || item->kind == TYPE_SCHEDULE || item->kind == TYPE_DEFENCE ||
-            item->kind == TYPE_PENALTY || item->kind == TYPE_FINISH || item->kind == TYPE_WEIGHTS ||
-            item->kind == TYPE_FN || item->kind == TYPE_RECORD || item->kind == TYPE_LAYER);
+    return item && (type_is_scalar(item) || item->kind == TYPE_MODE || item->kind == TYPE_SOLVER ||
+                    item->kind == TYPE_ATTACK || item->kind == TYPE_OPTIMISER || item->kind == TYPE_SCHEDULE ||
+                    item->kind == TYPE_DEFENCE || item->kind == TYPE_PENALTY || item->kind == TYPE_FINISH ||
+                    item->kind == TYPE_WEIGHTS || item->kind == TYPE_FN || item->kind == TYPE_RECORD ||
+                    item->kind == TYPE_LAYER || item->kind == TYPE_EXAMPLES || item->kind == TYPE_DATASET);
 }
 
 /* Joins the type of an element with that of those before it; false: reported. */

@@ -363,7 +363,8 @@ typedef struct Reducing {
 
 /* Each example's least, or its largest loss. */
 static bool take_worst(deq_cell *c, const deq_cell *part, deq_error *e) {
-    if (!part->sampled || (c->sampled && c->sampled->n != part->sampled->n))
+    if (!part->sampled ||
+        (c->sampled && (c->sampled->n != part->sampled->n || c->sampled->group != part->sampled->group)))
         return deq_fail(e, DEQ_MODULE, "worst_of goes over evaluations of the same examples");
     const deq_sampled *from = part->sampled;
     const bool by_loss = part->evaluation && part->evaluation->by_loss;
