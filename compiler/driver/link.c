@@ -64,7 +64,7 @@ static bool run(char *const *argv, deq_error *e) {
 /* A folder for what is made on the way, beside the target; removed with all that is in it. */
 typedef struct Room {
     char *folder;
-    char *names[8];
+    char *names[12];
     int n;
 } Room;
 
@@ -166,7 +166,8 @@ static void add_linked(Words *w, const LinkExtras *extras, bool shared, bool oth
         if (!library || w->nowned == sizeof w->owned / sizeof *w->owned) continue;
         char *copy = strdup(extras->objects[i]);
         if (!copy) abort();
-        w->owned[w->nowned] = text_of("-Wl,-rpath,%s", dirname(copy));
+        w->owned[w->nowned] = text_of("-rpath=%s", dirname(copy));
+        add(w, "-Xlinker"); /* unlike -Wl it takes a path with commas */
         add(w, w->owned[w->nowned++]);
         free(copy);
     }
@@ -218,21 +219,59 @@ bool link_program(const Object *object, const LinkExtras *extras, const char *ou
     return ok;
 }
 
-/* NAME.o, in the room: the object with its linked files and its functions.  Two libraries may live in one program, so
+const char *const link_levels[] = {"x86-64-v4", "x86-64-v3", "x86-64-v2", "x86-64", NULL};
+
+/* C text that makes deq_module the module of one processor: malloc'ed.  Where none is this machine's the first stands. */
+static char *choice(const LinkTarget *targets, int n) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = n > 1 ? open_memstream(&text, &size) : NULL;
+    if (n == 1) return text_of("extern const char deq_module[];\n");
+    if (!out) abort();
+    for (int k = 0; k < n; k++) fprintf(out, "extern const char deq_module_%d[];\n", k);
+    fprintf(out, "static const char *deq_module_here(void) {\n    __builtin_cpu_init();\n");
+    for (const char *const *level = link_levels; *level; level++)
+        for (int k = 0; k < n; k++)
+            if (!strcmp(targets[k].cpu, *level))
+                fprintf(out, "    if (__builtin_cpu_supports(\"%s\")) return deq_module_%d;\n", *level, k);
+    fprintf(out, "    return deq_module_0;\n}\n#define deq_module deq_module_here()\n");
+    if (fclose(out) != 0) abort();
+    return text;
+}
+
+/* The object of target k; where there are several, only its module is seen from outside, under a name of its own. */
+static char *target_part(Room *room, const LinkTarget *target, int k, int n, deq_error *e) {
+    char *name = n == 1 ? text_of(PART) : text_of("the-net-%d.o", k), *part = room_path(room, name);
+    char *own = text_of("deq_module=deq_module_%d", k);
+    const bool ok = write_part(part, target->object->bytes, target->object->size, e) &&
+                    (n == 1 || (run((char *[]){"objcopy", "--keep-global-symbol=deq_module", part, NULL}, e) &&
+                                run((char *[]){"objcopy", "--redefine-sym", own, part, NULL}, e)));
+    free(name);
+    free(own);
+    return ok ? part : NULL;
+}
+
+/* NAME.o, in the room: the objects with their linked files and functions.  Two libraries may live in one program, so
  * deq_module becomes local.  No path of this machine stays in it: the same script gives the same bytes. */
-static bool link_merged(Room *room, const Object *object, const LinkExtras *extras, const char *definitions,
+static bool link_merged(Room *room, const LinkTarget *targets, int n, const LinkExtras *extras, const char *definitions,
                         char *merged, deq_error *e) {
-    char *source = room_path(room, "main.c"), *part = room_path(room, PART);
-    char *body = text_of("%s" MARK "extern const char deq_module[];\n%s", extras->source, definitions);
-    bool ok = write_part(source, body, strlen(body), e) && write_part(part, object->bytes, object->size, e);
+    char *source = room_path(room, "main.c"), *chosen = choice(targets, n);
+    char *body = text_of("%s" MARK "%s%s", extras->source, chosen, definitions);
+    bool ok = write_part(source, body, strlen(body), e);
     free(body);
-    if (!ok) return false;
+    free(chosen);
     Words w = {0};
-    add_all(&w, (char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, part, NULL});
+    add_all(&w, (char *[]){"cc", "-fPIC", "-O1", "-r", "-nostdlib", "-o", merged, source, NULL});
+    for (int k = 0; ok && k < n; k++) {
+        char *part = target_part(room, &targets[k], k, n, e);
+        ok = part != NULL;
+        if (part) add(&w, part);
+    }
     add_linked(&w, extras, false, true);
-    ok = run(w.items, e);
+    ok = ok && run(w.items, e);
     words_free(&w);
-    return ok && run((char *[]){"objcopy", "--localize-symbol=deq_module", "--discard-all", merged, NULL}, e);
+    return ok &&
+           run((char *[]){"objcopy", "--wildcard", "--localize-symbol=deq_module*", "--discard-all", merged, NULL}, e);
 }
 
 /* Nothing is exported but the functions of the net, and these under a version of their interface: a program linked with
@@ -244,20 +283,21 @@ static bool write_version(const char *path, const char *name, deq_error *e) {
     return ok;
 }
 
-bool link_library(const Object *object, const LinkExtras *extras, const char *name, const char *definitions,
-                  const char *shared_out, const char *archive_out, deq_error *e) {
+bool link_library(const LinkTarget *targets, int ntargets, const LinkExtras *extras, const char *name,
+                  const char *definitions, const char *shared_out, const char *archive_out, deq_error *e) {
     char *runtime = runtime_library(e), *member = text_of("%s.o", name);
     Room room = {0};
     bool ok = runtime && room_open(&room, shared_out, e);
     if (ok) { /* ar names the member after the file */
         char *merged = room_path(&room, member), *shared = room_path(&room, "made.so"),
              *archive = room_path(&room, "made.a"), *version = room_path(&room, "version");
-        char *script = text_of("-Wl,--version-script=%s", version), *soname = text_of("-Wl,-soname,lib%s.so", name);
+        char *script = text_of("--version-script=%s", version), *soname = text_of("-Wl,-soname,lib%s.so", name);
         Words w = {0};
-        add_all(&w, (char *[]){"cc", "-shared", "-Wl,-s", script, soname, "-o", shared, merged, runtime, NULL});
+        add_all(&w,
+                (char *[]){"cc", "-shared", "-Wl,-s", "-Xlinker", script, soname, "-o", shared, merged, runtime, NULL});
         add_linked(&w, extras, true, false);
         add_all(&w, (char *[]){LIBRARIES, NULL});
-        ok = write_version(version, name, e) && link_merged(&room, object, extras, definitions, merged, e) &&
+        ok = write_version(version, name, e) && link_merged(&room, targets, ntargets, extras, definitions, merged, e) &&
              run(w.items, e) && (!archive_out || run((char *[]){"ar", "rcsD", archive, merged, NULL}, e)) &&
              commit(shared, shared_out, e) && (!archive_out || commit(archive, archive_out, e));
         words_free(&w);

@@ -47,7 +47,32 @@ static int write_gradients_header(const Cli *cli, const Program *p, const char *
     return code;
 }
 
-static int build_library(const Cli *cli, const Compilation *c, const Object *object) {
+static char *header_text(const char *manifest, const char *net, const char *id) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out || !header_write(manifest, net, id, out) || fclose(out) != 0) abort();
+    return text;
+}
+
+/* One header stands for all processors: where parameters lie must not depend on them. */
+static bool same_layout(const Compilation *all, const LinkTarget *targets, int n, const char *net, const char *id,
+                        deq_error *e) {
+    char *first = header_text(all[0].unit->manifest, net, id);
+    for (int k = 1; k < n && !e->failure; k++) {
+        char *other = header_text(all[k].unit->manifest, net, id);
+        if (strcmp(first, other) != 0)
+            deq_fail(e, DEQ_LINK, "the parameters of '%s' lie elsewhere for %s than for %s: make a library for each",
+                     net, targets[k].cpu, targets[0].cpu);
+        free(other);
+    }
+    free(first);
+    return !e->failure;
+}
+
+/* Of one net, compiled for n processors. */
+static int build_library(const Cli *cli, const Compilation *all, const LinkTarget *targets, int n) {
+    const Compilation *c = &all[0];
     const char *manifest = c->unit->manifest, *folder = cli->python ? cli->python : cli->output ? cli->output : ".";
     char *net = header_net(manifest, cli->net), *apart = net ? header_trains_apart(manifest, net) : NULL;
     deq_error e = {0};
@@ -67,12 +92,12 @@ static int build_library(const Cli *cli, const Compilation *c, const Object *obj
     Linked linked = {0};
     LinkExtras extras = {0};
     deq_temporaries_sweep(folder);
-    if (!product_ready(&p, &e)) {
+    if (!same_layout(all, targets, n, net, id, &e) || !product_ready(&p, &e)) {
         code = verb_failed(&e);
     } else if ((!cli->python && (code = write_gradients_header(cli, c->program, id)) != 0) ||
                (code = open_linked(cli, c, &linked, &extras)) != 0) {
         /* said */
-    } else if (!link_library(object, &extras, id, definitions, p.shared, p.archive, &e)) {
+    } else if (!link_library(targets, n, &extras, id, definitions, p.shared, p.archive, &e)) {
         code = verb_failed(&e);
     }
     for (int k = 0; code == 0 && k < p.nfiles; k++)
@@ -143,20 +168,53 @@ static const char *library_cpu(const Cli *cli) {
     return cli->target_cpu;
 }
 
+static bool is_level(const char *cpu) {
+    for (const char *const *level = link_levels; *level; level++)
+        if (!strcmp(*level, cpu)) return true;
+    return false;
+}
+
+/* --target-cpu x86-64-v2,x86-64-v4: compiled for each. */
+static int compile_library(const Cli *cli, CompileOptions options) {
+    const char *given = library_cpu(cli);
+    char *list = given ? strdup(given) : NULL, *rest = list;
+    Compilation all[LINK_MOST_TARGETS];
+    LinkTarget targets[LINK_MOST_TARGETS];
+    int n = 0, code = 0;
+    deq_error e = {0};
+    do {
+        options.target_cpu = strsep(&rest, ",");
+        if ((n || rest) && (n == LINK_MOST_TARGETS || !is_level(options.target_cpu))) {
+            deq_fail(&e, DEQ_SETTING,
+                     "--target-cpu %s: several processors are at most four of x86-64, x86-64-v2, x86-64-v3, x86-64-v4",
+                     given);
+            break;
+        }
+        code = compile(&options, &all[n]);
+        if (n == 0) verb_diagnostics(cli, &all[n]);
+        targets[n] = (LinkTarget){options.target_cpu, all[n].result.objects};
+        n++;
+    } while (code == 0 && rest && options.last == STAGE_compile);
+    if (code == 0 && !e.failure && options.last == STAGE_compile) code = build_library(cli, all, targets, n);
+    while (n) compile_free(&all[--n]);
+    free(list);
+    return e.failure ? verb_failed(&e) : code;
+}
+
 int verb_build(const Cli *cli) {
     if (cli->emit) return verb_emit(cli);
     Compilation c;
     CompileOptions options = verb_options(cli, verb_last_stage(cli, STAGE_compile));
     const bool lib = cli->lib || cli->python;
-    if (lib) options.target_cpu = library_cpu(cli);
     options.use_cache = false; /* the object itself is wanted */
     options.single = true;
+    if (lib) options.target_cpu = NULL; /* see compile_library */
     if (lib && cli->net && trains_net(&options, cli->net)) options.only = NULL;
     options.cotangents = lib;
+    if (lib) return compile_library(cli, options);
     int code = compile(&options, &c);
     verb_diagnostics(cli, &c);
-    if (code == 0 && options.last == STAGE_compile)
-        code = (lib ? build_library : build_program)(cli, &c, c.result.objects);
+    if (code == 0 && options.last == STAGE_compile) code = build_program(cli, &c, c.result.objects);
     compile_free(&c);
     return code;
 }

@@ -23,6 +23,33 @@ expect 0 'W0831' "$DEQ" build --lib tiny.deq --target-cpu native -o other
 mkdir -p away/deep && (cd away && cp ../tiny.deq . && "$DEQ" build --lib tiny.deq -o deep >/dev/null)
 for file in libNet.so Net.a Net.h Net.json; do cmp lib/$file away/deep/$file || fail "$file differs from one build to the next"; done
 
+# ---- for several processors: the most able that this machine has is taken ----
+if [[ $(uname -m) == x86_64 ]] && able=$(/lib64/ld-linux-x86-64.so.2 --help | sed -n 's/^ *\(x86-64-v[234]\) (supported.*/\1/p' | head -1) && [[ -n $able ]]; then
+  cat >bits.c <<'C'
+#include "Net.h"
+#include <stdio.h>
+int main(void) {
+    static float x[8 * NET_INPUT], y[8 * NET_OUTPUT];
+    for (int i = 0; i < 8 * NET_INPUT; i++) x[i] = (float)(i * 37 % 101) / 101;
+    Net_ctx *net = Net_new(NULL);
+    if (!net || Net_forward(net, 8, x, y, NULL)) return 1;
+    for (int i = 0; i < 8 * NET_OUTPUT; i++) printf("%a\n", (double)y[i]);
+    Net_free(net);
+    return 0;
+}
+C
+  for cpu in x86-64-v2 "$able" x86-64-v2,x86-64-v3,x86-64-v4; do
+    expect 0 'libNet.so' "$DEQ" build --lib tiny.deq --target-cpu $cpu -o for-$cpu
+    cc "${strict[@]}" -I for-$cpu bits.c -o bits for-$cpu/libNet.so -Xlinker -rpath -Xlinker "$PWD/for-$cpu" # a path with commas
+    expect 0 '^0x' ./bits
+    cp out bits-$cpu
+  done
+  cmp bits-$able bits-x86-64-v2,x86-64-v3,x86-64-v4 || fail "a library for several processors does not compute as that for $able"
+  [[ $able == x86-64-v2 ]] || ! cmp -s bits-x86-64-v2 bits-$able || fail "the test cannot tell processors apart"
+  nm -D --defined-only for-x86-64-v2,x86-64-v3,x86-64-v4/libNet.so | grep -v ' Net_\| DEQ_LIBRARY\|asan\|odr' | grep . && fail "modules of processors are exported"
+fi
+expect 64 'E0901.*at most four of x86-64' "$DEQ" build --lib tiny.deq --target-cpu x86-64-v3,znver3 -o several
+
 # ---- programs ----
 build() { # NAME FILE FLAGS: a program in C
   cc "${strict[@]}" -I lib "$SOURCE/tests/library/$2" -o "$1" "${@:3}" -lm || fail "$2 does not compile"
