@@ -125,14 +125,18 @@ bool conv_phase(Op op, const ConvShape *c, uint32_t panel, uint32_t k, ConvPhase
 
 /* ---- Winograd ---- */
 #define SLICE_BYTES (256u << 10) /* transformed pixels and products of a slice: they stay in the second-level cache */
-#define SLICE_TILES 14           /* fewer tiles would read the weights more often */
+#define SLICE_TILES WINOGRAD_ENOUGH /* fewer tiles would read the weights more often */
+#define SUM_BYTES (512u << 10) /* of the adjoint in the weights: sums that stay in a cache until they are transformed */
+#define SUM_CHANNELS 12        /* whole tiles of the product kernels */
+#define SUMMED_TILES 32        /* of the adjoint in the weights: fewer would write and read its sums more often */
 
 static uint64_t aligned(uint64_t bytes) { return (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN; }
 
 /* Neighbours do not fall on one set of the first-level cache. */
 static uint64_t scattered(uint64_t bytes) { return bytes % 1024 ? bytes : bytes + DEQ_ALIGN; }
 
-WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint32_t panel) {
+/* For about `enough` tiles in a call. */
+static WinogradPlan plan_tiles(Op op, const ConvShape *c, uint32_t real_bytes, uint32_t panel, uint32_t enough) {
     bool adjoint = op == OP_conv_input;
     WinogradPlan p = {.channels = adjoint ? c->filters : c->channels,
                       .height = adjoint ? c->out_height : c->height,
@@ -151,7 +155,8 @@ WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint3
              row = taps * (p.v_tile + p.m_tile) * across;
     p.slice = p.rows ? 1 : 0;
     while (p.slice < p.rows && ((p.slice + 1) * row <= SLICE_BYTES || p.slice * across < SLICE_TILES)) p.slice++;
-    uint64_t tiles = (p.slice + p.short_row) * across;
+    p.images = p.slice == p.rows ? winograd_images(c, p.out_height, p.out_width, enough) : 1;
+    uint64_t tiles = (p.slice + p.short_row) * across * p.images;
     p.v_tap = scattered(tiles * p.v_tile);
     p.m_tap = scattered(tiles * p.m_tile);
     uint64_t pixels = (uint64_t)WINOGRAD_TAPS * p.channels, results = (uint64_t)WINOGRAD_TILE * p.filters;
@@ -162,19 +167,30 @@ WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint3
     return p;
 }
 
+WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint32_t panel) {
+    return plan_tiles(op, c, real_bytes, panel, SLICE_TILES);
+}
+
 bool winograd_weight_plan(const ConvShape *c, uint32_t real_bytes, uint32_t panel, WinogradPlan *out) {
     if (!winograd_applies(c, real_bytes, panel)) return false;
-    WinogradPlan p = winograd_plan(OP_conv, c, real_bytes, panel);
+    WinogradPlan p = plan_tiles(OP_conv, c, real_bytes, panel, SUMMED_TILES);
     uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, lanes = panel / 2;
+    p.some = p.channels;
+    if (p.rows && p.columns && p.slice == p.rows) {
+        const uint64_t fit = SUM_BYTES / (taps * p.m_tile) / SUM_CHANNELS * SUM_CHANNELS;
+        const uint64_t some = fit > SUM_CHANNELS ? fit : SUM_CHANNELS;
+        if (some < p.some) p.some = (uint32_t)some;
+    }
+    p.w_tap = scattered(p.some * p.m_tile);
     p.weights = p.bytes;
-    p.bytes += taps * p.channels * p.m_tile;
+    p.bytes += taps * p.w_tap;
     *out = p;
     /* cycles, roughly: multiply-adds; sums stored, read and transformed; pixels and cotangents transformed */
     double vectors = (double)((c->filters + lanes - 1) / lanes),
            of_pixels = (double)((c->channels + lanes - 1) / lanes);
-    double tiles = (double)winograd_tiles(c->out_height) * winograd_tiles(c->out_width);
-    double products = winograd_axis(c->out_height) * winograd_axis(c->out_width) * c->channels * vectors;
-    double direct = 9.0 * c->out_height * c->out_width * c->channels * vectors;
+    double tiles = (double)winograd_tiles(c->out_height) * winograd_tiles(c->out_width) * p.images;
+    double products = winograd_axis(c->out_height) * winograd_axis(c->out_width) * p.images * c->channels * vectors;
+    double direct = 9.0 * c->out_height * c->out_width * p.images * c->channels * vectors;
     double transforms = (double)taps * (7 * c->channels * vectors + 6 * tiles * (of_pixels + vectors));
     return 1.1 * products + transforms < 1.1 * direct;
 }

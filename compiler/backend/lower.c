@@ -98,7 +98,7 @@ void lower_group_body(Lower *l, const Group *g) {
     const NodePlan *x = &l->step->nodes[id];
     Site site = {.l = l, .id = id, .node = lower_node_of(l, id), .row = emit_i64(l->e, 0)};
     if (x->slot.base == SLOT_NONE) ICE("%s: %s has no storage", l->routine->routine->name, "a node");
-    if (x->treatment != TREAT_ROW || !g->batched) {
+    if (x->treatment != TREAT_ROW || !g->batched || x->together) {
         lower_node(&site);
         return;
     }
@@ -228,7 +228,7 @@ static void lower_tiles(Lower *l, const LevelPlan *level) {
     Emit *e = l->e;
     Value zero = emit_i64(e, 0), one = emit_i64(e, 1);
     Loop loop;
-    if (!level->products) {
+    if (!level->products && level->images == 1) {
         loop_begin(&loop, e, zero, l->n, one, false);
         l->tile_start = loop.index;
         l->tile_rows = one;
@@ -237,8 +237,9 @@ static void lower_tiles(Lower *l, const LevelPlan *level) {
         loop_begin(&loop, e, zero, l->n, one, false);
         l->tile_start = loop.index;
         Value left = LLVMBuildNSWSub(e->builder, l->n, loop.index, "");
-        l->tile_rows = loop.step =
-            level->tall ? emit_index_min(e, left, emit_i64(e, TALL_ROWS)) : product_rows(e, left);
+        l->tile_rows = loop.step = level->tall       ? emit_index_min(e, left, emit_i64(e, TALL_ROWS))
+                                   : level->products ? product_rows(e, left)
+                                                     : emit_index_min(e, left, emit_i64(e, level->images));
     }
     lower_part(l, level, level->tile, level->ntile);
     loop_end(&loop);

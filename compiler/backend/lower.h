@@ -113,6 +113,7 @@ typedef struct Product {
     Value fetches; /* not NULL: and where this is true the next weights are fetched, from b_panel behind b on */
 } Product;
 void product_tiles(Emit *e, Product p, uint64_t rows); /* any number of rows, tile by tile */
+void product_all(Emit *e, Product p, Value rows);      /* the same, of a number that is known when the code runs */
 Value product_rows(Emit *e, Value left);               /* rows of the next tile when `left` (at least 1) are left */
 
 /* ---- lower_conv_kernel.c: of what is channels last ---- */

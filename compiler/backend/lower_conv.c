@@ -189,6 +189,10 @@ Value lower_batch_conv_weight(const Site *s) {
     Lower *l = s->l;
     Emit *e = l->e;
     Value y = lower_slot(l, l->step->nodes[s->id].slot, NULL);
+    if (l->step->nodes[s->id].together) { /* all images of the tile */
+        lower_conv_weights(s, lower_argument_row(s, 0), lower_argument_row(s, 1), y);
+        return NULL;
+    }
     Loop rows;
     loop_begin(&rows, e, emit_i64(e, 0), l->tile_rows, emit_i64(e, 1), false);
     Site at = *s;

@@ -24,7 +24,9 @@ static uint64_t first_tile(const Slice *s, bool tall, bool wide) {
     return wide ? before : before + tiles_of(s, false, true);
 }
 
-void winograd_transform_slice(const Slice *s, WinogradKind kind) {
+/* Pixels or cotangents at `image` to their tiles, or products to the result there; `behind` the first tiles, in bytes,
+ * stand those of this image. */
+static void transform_image(const Slice *s, WinogradKind kind, Value image, Value behind) {
     const WinogradPlan *p = s->p;
     Emit *e = s->e;
     bool pixels = kind == WINOGRAD_PIXELS;
@@ -36,9 +38,10 @@ void winograd_transform_slice(const Slice *s, WinogradKind kind) {
         Value top = emit_index_mul(e, row, WINOGRAD_TILE);
         int64_t left = (wide ? 0 : (int64_t)p->columns * WINOGRAD_TILE) - before;
         uint64_t tile = pixels ? p->v_tile : p->m_tile, at = first_tile(s, tall, wide) * tile;
-        Value args[T_COUNT] = {s->args[pixels ? W_IMAGE : W_RESULT],
+        Value taps = emit_offset_constant(e, s->args[W_WORK], (pixels ? p->v : p->products) + at);
+        Value args[T_COUNT] = {image,
                                emit_offset_constant(e, s->args[W_WORK], kind == WINOGRAD_PRODUCTS ? p->discard : 0),
-                               emit_offset_constant(e, s->args[W_WORK], (pixels ? p->v : p->products) + at),
+                               behind ? emit_offset(e, taps, behind) : taps,
                                emit_i64(e, pixels ? p->height : p->out_height),
                                emit_i64(e, pixels ? p->width : p->out_width),
                                emit_i64(e, pixels ? p->channels : p->filters),
@@ -50,6 +53,23 @@ void winograd_transform_slice(const Slice *s, WinogradKind kind) {
                                emit_i64(e, pixels ? p->v_tap : p->m_tap)};
         emit_call(e, winograd_transform(e, kind, tall, wide), args, T_COUNT);
     }
+}
+
+void winograd_transform_slice(const Slice *s, WinogradKind kind) {
+    const WinogradPlan *p = s->p;
+    Emit *e = s->e;
+    bool pixels = kind == WINOGRAD_PIXELS;
+    Value image = s->args[pixels ? W_IMAGE : W_RESULT];
+    if (p->images == 1) {
+        transform_image(s, kind, image, NULL);
+        return;
+    }
+    Loop images;
+    loop_begin(&images, e, emit_i64(e, 0), s->args[W_IMAGES], emit_i64(e, 1), false);
+    Value row = s->args[pixels ? W_IMAGE_ROW : W_RESULT_ROW];
+    transform_image(s, kind, emit_offset(e, image, emit_index_mul_value(e, images.index, row)),
+                    emit_index_mul(e, images.index, tiles_of(s, true, true) * (pixels ? p->v_tile : p->m_tile)));
+    loop_end(&images);
 }
 
 typedef void Multiply(const Slice *s, Value tap, uint64_t first, uint64_t tiles);
@@ -113,15 +133,47 @@ Value winograd_function(Emit *e, const WinogradPlan *p, const char *what, void (
     Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
     if (f) return f;
     LLVMBasicBlockRef here = emit_here(e);
-    f = emit_function(e, name, e->none, (LLVMTypeRef[]){e->ptr, e->ptr, e->ptr, e->ptr}, W_COUNT);
+    const uint32_t count = p->images > 1 ? W_COUNT : W_ONE_IMAGE;
+    LLVMTypeRef params[W_COUNT];
+    for (uint32_t k = 0; k < W_COUNT; k++) params[k] = k < W_ONE_IMAGE ? e->ptr : e->i64;
+    f = emit_function(e, name, e->none, params, count);
     LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
     Slice s = {.e = e, .p = p};
-    for (uint32_t k = 0; k < W_COUNT; k++) s.args[k] = LLVMGetParam(f, k);
+    for (uint32_t k = 0; k < count; k++) s.args[k] = LLVMGetParam(f, k);
     body(&s);
     LLVMBuildRetVoid(e->builder);
     e->function = outer;
     emit_at(e, here);
     return f;
+}
+
+/* Distance of the images of a tile, in bytes. */
+static Value distance(const Site *s, NodeId id) { return emit_i64(s->l->e, s->l->step->nodes[id].slot.stride); }
+
+void winograd_call(const Site *s, const WinogradPlan *p, Value f, Value args[W_ONE_IMAGE], NodeId image,
+                   NodeId result) {
+    Lower *l = s->l;
+    Emit *e = l->e;
+    if (p->images == 1) {
+        emit_call(e, f, args, W_ONE_IMAGE);
+        return;
+    }
+    const Value one = emit_i64(e, 1), none = emit_i64(e, 0);
+    Value all[W_COUNT] = {args[W_IMAGE], args[W_WEIGHTS], args[W_RESULT], args[W_WORK], one, none, none};
+    if (!l->step->nodes[s->id].together) {
+        emit_call(e, f, all, W_COUNT);
+        return;
+    }
+    all[W_IMAGE_ROW] = distance(s, image);
+    all[W_RESULT_ROW] = distance(s, result);
+    Loop some;
+    loop_begin(&some, e, none, l->tile_rows, emit_i64(e, p->images), false);
+    all[W_IMAGE] = emit_offset(e, args[W_IMAGE], emit_index_mul_value(e, some.index, all[W_IMAGE_ROW]));
+    all[W_RESULT] = emit_offset(e, args[W_RESULT], emit_index_mul_value(e, some.index, all[W_RESULT_ROW]));
+    Value left = LLVMBuildNSWSub(e->builder, l->tile_rows, some.index, "");
+    all[W_IMAGES] = emit_index_min(e, left, emit_i64(e, p->images));
+    emit_call(e, f, all, W_COUNT);
+    loop_end(&some);
 }
 
 /* ---- conv and conv_input ---- */
@@ -141,7 +193,10 @@ static void multiply_pixels(const Slice *s, Value tap, uint64_t first, uint64_t 
                        .c_row = emit_i64(e, p->m_tile),
                        .k = emit_i64(e, p->channels),
                        .columns = p->filters};
-    product_tiles(e, product, tiles);
+    if (p->images == 1)
+        product_tiles(e, product, tiles);
+    else
+        product_all(e, product, emit_index_mul(e, s->args[W_IMAGES], tiles));
 }
 
 static void convolve_slice(const Slice *s) {
@@ -152,8 +207,16 @@ static void convolve_slice(const Slice *s) {
 
 static void convolve(Slice *s) {
     const WinogradPlan *p = s->p;
-    emit_zero_padding(s->e, s->args[W_RESULT], (uint64_t)p->out_height * p->out_width * p->filters);
-    lower_zero(s->e, s->args[W_WORK], p->discard);
+    Emit *e = s->e;
+    Loop images;
+    Value result = s->args[W_RESULT];
+    if (p->images > 1) {
+        loop_begin(&images, e, emit_i64(e, 0), s->args[W_IMAGES], emit_i64(e, 1), false);
+        result = emit_offset(e, result, emit_index_mul_value(e, images.index, s->args[W_RESULT_ROW]));
+    }
+    emit_zero_padding(e, result, (uint64_t)p->out_height * p->out_width * p->filters);
+    if (p->images > 1) loop_end(&images);
+    lower_zero(e, s->args[W_WORK], p->discard);
     winograd_slices(s, convolve_slice);
 }
 
@@ -165,50 +228,103 @@ void lower_conv_winograd(const Site *s) {
                                  lower_argument_shape(l, s->id, 1), &c);
     if (why) ICE("%s: %s", l->routine->routine->name, why);
     WinogradPlan p = winograd_plan(s->node->op, &c, e->real_bytes, e->panel);
-    Value args[W_COUNT] = {lower_argument_row(s, 0), lower_argument_row(s, 1), lower_result_row(s),
-                           winograd_workspace(s)};
-    emit_call(e, winograd_function(e, &p, "winograd", convolve), args, W_COUNT);
+    Value args[W_ONE_IMAGE] = {lower_argument_row(s, 0), lower_argument_row(s, 1), lower_result_row(s),
+                               winograd_workspace(s)};
+    winograd_call(s, &p, winograd_function(e, &p, "winograd", convolve), args, lower_argument(l, s->id, 0), s->id);
 }
 
 /* ---- pack_conv: G g G' of every channel and filter, rounded once ---- */
-void lower_pack_winograd(const Site *s, const ConvPacking *p) {
-    Emit *e = s->l->e;
-    LLVMTypeRef wide = LLVMDoubleTypeInContext(e->context);
-    uint32_t n = SIDE, channels = s->node->shape.dims[2], filters = s->node->shape.dims[3];
-    double g[SIDE][3];
-    winograd_weights(g);
-    Value x = lower_argument_row(s, 0), y = lower_result_row(s), w[3][3], half[SIDE][3];
-    lower_zero(e, y, padded(conv_packed_count(p, e->panel) * e->real_bytes));
-    Loop channel, filter;
-    loop_count(&channel, e, channels);
-    loop_count(&filter, e, filters);
-    Value from = emit_element(e, x, emit_index_add(e, emit_index_mul(e, channel.index, filters), filter.index));
-    for (uint32_t k = 0; k < 9; k++) {
-        uint32_t tap = p->adjoint ? 8 - k : k;
-        Value v = emit_load(e, emit_offset_constant(e, from, (uint64_t)tap * channels * filters * e->real_bytes));
-        w[k / 3][k % 3] = LLVMBuildFPExt(e->builder, v, wide, "");
-    }
-    Value column = p->adjoint ? channel.index : filter.index, inner = p->adjoint ? filter.index : channel.index;
+typedef struct Transformed {
+    Emit *e;
+    const ConvPacking *p;
+    Value from, to; /* weights, packed weights */
+    uint32_t channels, filters;
+    LLVMTypeRef wide; /* what is computed with: doubles of one filter, or of a vector of them */
+} Transformed;
+
+static Value constant_like(LLVMTypeRef type, double value) {
+    if (LLVMGetTypeKind(type) != LLVMVectorTypeKind) return LLVMConstReal(type, value);
+    Value all[64];
+    const uint32_t n = LLVMGetVectorSize(type);
+    for (uint32_t k = 0; k < n; k++) all[k] = LLVMConstReal(LLVMGetElementType(type), value);
+    return LLVMConstVector(all, n);
+}
+
+/* Where tap 0 of a channel and filter stands. */
+static Value packed_place(const Transformed *t, Value channel, Value filter) {
+    Emit *e = t->e;
+    const ConvPacking *p = t->p;
+    Value column = p->adjoint ? channel : filter, inner = p->adjoint ? filter : channel;
     Value panel = LLVMBuildUDiv(e->builder, column, emit_i64(e, e->panel), "");
     Value lane = LLVMBuildURem(e->builder, column, emit_i64(e, e->panel), "");
     Value at = emit_index_add(e, emit_index_mul(e, panel, (uint64_t)p->taps * p->inner), inner);
-    at = emit_element(e, y, emit_index_add(e, emit_index_mul(e, at, e->panel), lane));
-    for (uint32_t i = 0; i < n; i++) {
+    return emit_element(e, t->to, emit_index_add(e, emit_index_mul(e, at, e->panel), lane));
+}
+
+/* One filter, or a vector of them: these are neighbours in a panel, or for the adjoint a panel's width apart. */
+static void transform_filters(const Transformed *t, Value channel, Value filter) {
+    Emit *e = t->e;
+    const ConvPacking *p = t->p;
+    const bool vector = LLVMGetTypeKind(t->wide) == LLVMVectorTypeKind;
+    double g[SIDE][3];
+    winograd_weights(g);
+    Value w[3][3], half[SIDE][3], zero = constant_like(t->wide, 0);
+    Value from = emit_element(e, t->from, emit_index_add(e, emit_index_mul(e, channel, t->filters), filter));
+    for (uint32_t k = 0; k < 9; k++) {
+        uint32_t tap = p->adjoint ? 8 - k : k;
+        Value at = emit_offset_constant(e, from, (uint64_t)tap * t->channels * t->filters * e->real_bytes);
+        Value v = vector ? emit_load_vector(e, at, e->real_bytes) : emit_load(e, at);
+        w[k / 3][k % 3] = LLVMBuildFPExt(e->builder, v, t->wide, "");
+    }
+    for (uint32_t i = 0; i < SIDE; i++) {
         for (uint32_t b = 0; b < 3; b++) {
-            half[i][b] = LLVMConstReal(wide, 0);
+            half[i][b] = zero;
             for (uint32_t a = 0; a < 3; a++)
-                if (g[i][a] != 0) half[i][b] = emit_fma(e, LLVMConstReal(wide, g[i][a]), w[a][b], half[i][b]);
+                if (g[i][a] != 0) half[i][b] = emit_fma(e, constant_like(t->wide, g[i][a]), w[a][b], half[i][b]);
         }
     }
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t j = 0; j < n; j++) {
-            Value u = LLVMConstReal(wide, 0);
+    Value at = packed_place(t, channel, filter);
+    for (uint32_t i = 0; i < SIDE; i++) {
+        for (uint32_t j = 0; j < SIDE; j++) {
+            Value u = zero;
             for (uint32_t b = 0; b < 3; b++)
-                if (g[j][b] != 0) u = emit_fma(e, LLVMConstReal(wide, g[j][b]), half[i][b], u);
-            Value to = emit_offset_constant(e, at, (uint64_t)(i * n + j) * p->inner * e->panel * e->real_bytes);
-            emit_store(e, LLVMBuildFPTrunc(e->builder, u, e->real, ""), to);
+                if (g[j][b] != 0) u = emit_fma(e, constant_like(t->wide, g[j][b]), half[i][b], u);
+            u = LLVMBuildFPTrunc(e->builder, u, vector ? e->vector : e->real, "");
+            Value to = emit_offset_constant(e, at, (uint64_t)(i * SIDE + j) * p->inner * e->panel * e->real_bytes);
+            if (vector && !p->adjoint) emit_store_vector(e, u, to, e->real_bytes);
+            if (!vector) emit_store(e, u, to);
+            for (uint32_t k = 0; vector && p->adjoint && k < e->lanes; k++)
+                emit_store(e, LLVMBuildExtractElement(e->builder, u, emit_i32(e, k), ""),
+                           emit_offset_constant(e, to, (uint64_t)k * e->panel * e->real_bytes));
         }
     }
-    loop_end(&filter);
+}
+
+void lower_pack_winograd(const Site *s, const ConvPacking *p) {
+    Emit *e = s->l->e;
+    LLVMTypeRef real = LLVMDoubleTypeInContext(e->context);
+    Transformed t = {.e = e,
+                     .p = p,
+                     .from = lower_argument_row(s, 0),
+                     .to = lower_result_row(s),
+                     .channels = s->node->shape.dims[2],
+                     .filters = s->node->shape.dims[3]};
+    const uint32_t vectors = t.filters / e->lanes, rest = t.filters % e->lanes;
+    lower_zero(e, t.to, padded(conv_packed_count(p, e->panel) * e->real_bytes));
+    Loop channel, filter;
+    loop_count(&channel, e, t.channels);
+    if (vectors) {
+        loop_count(&filter, e, vectors);
+        t.wide = LLVMVectorType(real, e->lanes);
+        transform_filters(&t, channel.index, emit_index_mul(e, filter.index, e->lanes));
+        loop_end(&filter);
+    }
+    if (rest) {
+        loop_count(&filter, e, rest);
+        t.wide = real;
+        transform_filters(&t, channel.index,
+                          emit_index_add(e, filter.index, emit_i64(e, (uint64_t)vectors * e->lanes)));
+        loop_end(&filter);
+    }
     loop_end(&channel);
 }

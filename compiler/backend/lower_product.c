@@ -325,6 +325,17 @@ void product_tiles(Emit *e, Product p, uint64_t rows) {
     }
 }
 
+void product_all(Emit *e, Product p, Value rows) {
+    const Value a = p.a, c = p.c;
+    Loop down;
+    loop_begin(&down, e, emit_i64(e, 0), rows, emit_i64(e, 1), false);
+    p.m = down.step = product_rows(e, LLVMBuildNSWSub(e->builder, rows, down.index, ""));
+    p.a = emit_offset(e, a, emit_index_mul_value(e, down.index, p.a_row));
+    p.c = emit_offset(e, c, emit_index_mul_value(e, down.index, p.c_row));
+    product_tile(e, &p);
+    loop_end(&down);
+}
+
 /* ---- matmul ---- */
 /* Copies the tile's rows to a buffer whose rows do not share one cache set. */
 static Value compact_rows(const Site *s, Slot from, Slot to, uint64_t count) {

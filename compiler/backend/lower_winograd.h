@@ -33,24 +33,40 @@ enum { /* arguments; distances in bytes */
 /* Of whole tiles (tall, wide), or of short ones down or across. */
 Value winograd_transform(Emit *e, WinogradKind kind, bool tall, bool wide);
 
-/* w[tap, row, column] += G' U G for the transformed taps U of each row (of `columns` reals, padded). */
-enum { U_TAPS, U_WEIGHTS, U_ROWS, U_COLUMNS, U_ROW, U_TAP, U_COUNT };
+/* w[tap, row, column] += G' U G for the transformed taps U of each row (of `columns` reals, padded).  U_NEXT: bytes from
+ * tap to tap of w. */
+enum { U_TAPS, U_WEIGHTS, U_ROWS, U_COLUMNS, U_ROW, U_TAP, U_NEXT, U_COUNT };
 Value winograd_transform_weights(Emit *e);
 
 /* ---- lower_conv_winograd.c ---- */
-enum { W_IMAGE, W_WEIGHTS, W_RESULT, W_WORK, W_COUNT };
+enum {
+    W_IMAGE,
+    W_WEIGHTS,
+    W_RESULT,
+    W_WORK,
+    W_ONE_IMAGE, /* so many arguments, unless several images share a call */
+    W_IMAGES = W_ONE_IMAGE,
+    W_IMAGE_ROW, /* bytes from image to image, and from result to result */
+    W_RESULT_ROW,
+    W_COUNT
+};
 
 typedef struct Slice {
     Emit *e;
     const WinogradPlan *p;
     Value args[W_COUNT], first; /* first row of tiles */
     uint32_t rows;              /* of whole tiles */
-    bool last;                  /* with the row of short tiles, if there is one */
+    Value channel;              /* of the adjoint in the weights: first and number of those that are summed */
+    uint32_t channels;
+    bool last; /* with the row of short tiles, if there is one */
 } Slice;
 
 /* The function `what` of the module for this shape, made when it is first asked for; `body` emits it.  Its arguments
  * are W_IMAGE to W_WORK; the cotangent of a weight adjoint stands where the result of a convolution does. */
 Value winograd_function(Emit *e, const WinogradPlan *p, const char *what, void (*body)(Slice *s));
+/* Calls it for the images of the site's tile, or for that of its row; these are rows of node `image`, their results or
+ * cotangents rows of node `result`. */
+void winograd_call(const Site *s, const WinogradPlan *p, Value f, Value args[W_ONE_IMAGE], NodeId image, NodeId result);
 /* All slices, in turn; `run` emits one. */
 void winograd_slices(Slice *s, void (*run)(const Slice *s));
 /* All tiles of a slice. */

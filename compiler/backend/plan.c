@@ -160,19 +160,27 @@ static void find_levels(Planner *p) {
 /* Weights of more bytes do not stay in a second-level cache with what is multiplied by them. */
 #define HEAVY_WEIGHTS (2u << 20)
 
-/* Wide rows: images, one at a time.  But where products have weights that outweigh a tall tile (dense layers), as many as
- * there are, since reading the weights is what costs: those that leave the cache, and all of wide rows. */
+/* The node's loop: batched values are computed row by row. */
+static bool runs_batched(const Planner *p, NodeId id) {
+    return info(p, id)->treatment == TREAT_SUM || node(p, id)->batched;
+}
+
+/* Wide rows: images, one at a time, or a few where convolutions have heavy weights.  But where products have weights that
+ * outweigh a tall tile (dense layers), as many as there are, since reading the weights is what costs: those that leave
+ * the cache, and all of wide rows. */
 static void find_wide_levels(Planner *p) {
     typedef struct Size {
         uint64_t row, weights; /* bytes: of the widest value, of the largest product's weights */
+        uint32_t images;       /* that share a convolution's weights */
     } Size;
     Size *sizes = arena_alloc(p->arena, p->s->nlevels * sizeof *sizes);
     for (NodeId id = 0; id < p->g->nnodes; id++) {
         const NodePlan *x = info(p, id);
         const Node *n = node(p, id);
-        if (x->treatment == TREAT_DEAD || x->treatment == TREAT_ALIAS || x->treatment == TREAT_INPUT || !n->batched)
-            continue;
+        if (x->treatment == TREAT_DEAD || x->treatment == TREAT_ALIAS || x->treatment == TREAT_INPUT) continue;
         Size *size = &sizes[x->level];
+        if (runs_batched(p, id) && plan_conv_images(p, id) > size->images) size->images = plan_conv_images(p, id);
+        if (!n->batched) continue;
         uint64_t row = count_of(n) * p->unit->real_bytes, work = plan_conv_workspace(p, id);
         if (work > row) row = work;
         if (row > size->row) size->row = row;
@@ -181,9 +189,10 @@ static void find_wide_levels(Planner *p) {
         if (weights > size->weights) size->weights = weights;
     }
     for (uint32_t k = 0; k < p->s->nlevels; k++) {
-        p->s->levels[k].wide = sizes[k].row > WIDE_ROW;
-        p->s->levels[k].tall =
-            (p->s->levels[k].wide || sizes[k].weights > HEAVY_WEIGHTS) && sizes[k].weights >= TALL_ROWS * sizes[k].row;
+        LevelPlan *l = &p->s->levels[k];
+        l->wide = sizes[k].row > WIDE_ROW;
+        l->tall = (l->wide || sizes[k].weights > HEAVY_WEIGHTS) && sizes[k].weights >= TALL_ROWS * sizes[k].row;
+        l->images = l->wide && !l->tall && sizes[k].images > 1 ? sizes[k].images : 1;
     }
 }
 
@@ -207,11 +216,6 @@ uint32_t plan_find_cluster(Planner *p, uint32_t bound, uint32_t level, bool batc
         if (g->cluster && !g->final && g->count == count && same_part(g, level, batched)) return k;
     }
     return plan_new_group(p, level, batched, count);
-}
-
-/* The node's loop: batched values are computed row by row. */
-static bool runs_batched(const Planner *p, NodeId id) {
-    return info(p, id)->treatment == TREAT_SUM || node(p, id)->batched;
 }
 
 uint32_t plan_bound_after(const Planner *p, NodeId d, bool register_use, uint32_t level, bool batched) {

@@ -40,6 +40,7 @@ typedef struct Buffer {
     uint64_t bytes;       /* ONCE: all; TILE, ROWS: of one row */
     uint32_t first, last; /* live range: groups' positions for TILE, levels for ROWS */
     uint32_t level;       /* TILE: its level */
+    bool alone;           /* TILE: the rows of a tile use it one after another, or together: there is one for all */
     uint64_t offset;      /* in its region; ROWS: times n */
 } Buffer;
 
@@ -89,6 +90,7 @@ typedef struct NodePlan {
     bool memory;               /* somebody reads it from memory */
     bool sum_direct;           /* SUM, batch_outer: adds straight to its ACCUM place */
     bool sum_read;             /* the same: the graph goes on with it */
+    bool together;             /* a convolution that takes several images of a tile in one call */
     Slot slot;
 } NodePlan;
 
@@ -108,9 +110,10 @@ typedef struct LevelPlan {
     uint32_t nonce, ntile, once_cap, tile_cap;
     NodeId *block;
     uint32_t nblock, block_cap;
-    bool products; /* tiles of several rows */
-    bool wide;     /* rows too large for tiles of several */
-    bool tall;     /* tiles of up to TALL_ROWS rows: weights that outweigh these are read once a tile */
+    bool products;   /* tiles of several rows */
+    bool wide;       /* rows too large for tiles of several */
+    bool tall;       /* tiles of up to TALL_ROWS rows: weights that outweigh these are read once a tile */
+    uint32_t images; /* rows of a tile of wide rows: one, or as many as share the weights of its convolutions */
 } LevelPlan;
 
 typedef struct StepPlan {

@@ -154,7 +154,7 @@ static void make_room(Table *t) {
 
 static void find_form(Table *t, RoutinePlan *routine, StepPlan *s, const LevelPlan *level, Group *g) {
     PlanUnit *u = t->unit;
-    if (!g->nmembers && !g->nstores) return;
+    if ((!g->nmembers && !g->nstores) || (!g->cluster && s->nodes[g->members[0]].together)) return;
     Words w = {.arena = u->arena, .s = s, .group = g};
     word(&w, g->cluster);
     word(&w, routine->routine->pieces);

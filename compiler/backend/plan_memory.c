@@ -411,20 +411,50 @@ static uint32_t last_group(const Planner *p, NodeId id) {
     return last;
 }
 
-uint64_t plan_conv_workspace(const Planner *p, NodeId id) {
+/* Whether the node runs in Winograd's form.  ensures: otherwise plan->bytes is what its bordered image takes, if any. */
+static bool conv_plan(const Planner *p, NodeId id, WinogradPlan *plan) {
     const Node *n = node(p, id);
     ConvShape c;
     bool image = n->op == OP_conv || n->op == OP_conv_input,
          weight = n->op == OP_conv_weight || n->op == OP_batch_conv_weight;
-    if ((!image && !weight) || !n->attr.conv.last || (image && !n->attr.conv.packed)) return 0;
+    *plan = (WinogradPlan){.images = 1};
+    if ((!image && !weight) || !n->attr.conv.last || (image && !n->attr.conv.packed)) return false;
     if (conv_shape(n->op, &n->attr, node(p, graph_arg(p->g, id, 0))->shape, node(p, graph_arg(p->g, id, 1))->shape, &c))
-        return 0; /* the verifier has refused it */
+        return false; /* the verifier has refused it */
     Op op = weight ? OP_conv : n->op;
-    if (image && n->attr.conv.packed == CONV_WINOGRAD)
-        return winograd_plan(op, &c, p->unit->real_bytes, p->unit->panel).bytes;
+    if (image && n->attr.conv.packed == CONV_WINOGRAD) {
+        *plan = winograd_plan(op, &c, p->unit->real_bytes, p->unit->panel);
+        return true;
+    }
+    if (weight && winograd_weight_plan(&c, p->unit->real_bytes, p->unit->panel, plan)) return true;
+    plan->bytes = conv_border(op, &c).needed ? conv_border_count(op, &c) * p->unit->real_bytes : 0;
+    return false;
+}
+
+uint64_t plan_conv_workspace(const Planner *p, NodeId id) {
     WinogradPlan plan;
-    if (weight && winograd_weight_plan(&c, p->unit->real_bytes, p->unit->panel, &plan)) return plan.bytes;
-    return conv_border(op, &c).needed ? conv_border_count(op, &c) * p->unit->real_bytes : 0;
+    conv_plan(p, id, &plan);
+    return plan.bytes;
+}
+
+uint32_t plan_conv_images(const Planner *p, NodeId id) {
+    WinogradPlan plan;
+    return conv_plan(p, id, &plan) ? plan.images : 1;
+}
+
+/* Images at constant distances: of what is read through an index each is found for itself. */
+static bool at_constant_distance(const Planner *p, NodeId id) {
+    const SlotBase base = info(p, id)->slot.base;
+    return base != SLOT_REST && base != SLOT_DREST;
+}
+
+static bool runs_together(const Planner *p, const Group *g) {
+    if (g->cluster || !g->batched || !g->nmembers || p->s->levels[g->level].images == 1) return false;
+    const NodeId id = g->members[0];
+    bool constant = plan_conv_images(p, id) > 1 && at_constant_distance(p, id);
+    for (uint32_t k = 0; k < node(p, id)->nargs; k++)
+        constant = constant && at_constant_distance(p, argument(p, id, k));
+    return constant;
 }
 
 static void assign_slots(Planner *p) {
@@ -462,6 +492,7 @@ static void assign_slots(Planner *p) {
         if (!g->cluster && plan_conv_workspace(p, g->members[0])) {
             g->workspace = plan_new_buffer(p, g->batched ? SCOPE_TILE : SCOPE_ONCE,
                                            plan_conv_workspace(p, g->members[0]), g->level);
+            p->s->buffers[g->workspace].alone = true;
             touch(p, g->workspace, g->position);
             continue;
         }
@@ -474,6 +505,9 @@ static void assign_slots(Planner *p) {
         }
     }
 }
+
+/* Of `rows` rows of a tile or region. */
+static uint64_t bytes_of(const Buffer *b, uint64_t rows) { return b->alone ? b->bytes : b->bytes * rows; }
 
 /* First fit: a buffer takes the lowest offset free during its whole life. */
 static uint64_t allocate(Buffer *buffers, uint32_t n, Scope scope, uint32_t level, uint64_t rows, uint64_t start) {
@@ -488,14 +522,14 @@ static uint64_t allocate(Buffer *buffers, uint32_t n, Scope scope, uint32_t leve
                 const Buffer *o = &buffers[j];
                 if (o->scope != scope || (scope == SCOPE_TILE && o->level != level)) continue;
                 if (scope != SCOPE_ONCE && (o->last < b->first || b->last < o->first)) continue;
-                if (at < o->offset + o->bytes * rows && o->offset < at + b->bytes * rows) {
-                    at = o->offset + o->bytes * rows;
+                if (at < o->offset + bytes_of(o, rows) && o->offset < at + bytes_of(b, rows)) {
+                    at = o->offset + bytes_of(o, rows);
                     moved = true;
                 }
             }
         }
         b->offset = at;
-        if (at + b->bytes * rows > high) high = at + b->bytes * rows;
+        if (at + bytes_of(b, rows) > high) high = at + bytes_of(b, rows);
     }
     return high;
 }
@@ -505,10 +539,12 @@ void plan_storage(Planner *p) {
     RoutinePlan *routine = p->routine;
     find_memory(p);
     assign_slots(p);
+    for (uint32_t k = 0; k < s->ngroups; k++)
+        if (runs_together(p, s->groups[k])) info(p, s->groups[k]->members[0])->together = true;
     uint64_t tile = 0;
     for (uint32_t k = 0; k < s->nlevels; k++) {
         const LevelPlan *level = &s->levels[k];
-        uint64_t rows = level->tall ? TALL_ROWS : level->products ? p->unit->tile_rows : 1;
+        uint64_t rows = level->tall ? TALL_ROWS : level->products ? p->unit->tile_rows : level->images;
         uint64_t high = allocate(s->buffers, s->nbuffers, SCOPE_TILE, k, rows, 0);
         if (high > tile) tile = high;
     }

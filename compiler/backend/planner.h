@@ -48,6 +48,7 @@ void plan_call(Planner *p, NodeId id); /* buffers of a block operation, and the 
 void plan_view(Planner *p, NodeId id);
 void plan_output(Planner *p, const Binding *b);
 uint64_t plan_conv_workspace(const Planner *p, NodeId id); /* bytes: a bordered image, or Winograd's; 0: none needed */
+uint32_t plan_conv_images(const Planner *p, NodeId id); /* that can share one call, at most; 1 for other operations */
 void plan_storage(Planner *p); /* after all groups and stores exist: a slot for every value in memory */
 
 /* ---- plan_form.c ---- */

@@ -217,7 +217,6 @@ static void weights_body(Emit *e) {
     Value at = emit_element(e, emit_offset(e, p[U_TAPS], emit_index_mul_value(e, rows.index, p[U_ROW])), columns.index);
     Value place = emit_index_add(e, emit_index_mul_value(e, rows.index, p[U_COLUMNS]), columns.index);
     Value to = emit_element(e, p[U_WEIGHTS], place);
-    Value tap = emit_index_mul(e, emit_index_mul_value(e, p[U_ROWS], p[U_COLUMNS]), e->real_bytes);
     for (uint32_t j = 0; j < SIDE; j++) {
         for (uint32_t i = 0; i < SIDE; i++) {
             Value from = emit_offset(e, at, emit_index_mul(e, p[U_TAP], (uint64_t)i * SIDE + j));
@@ -230,7 +229,7 @@ static void weights_body(Emit *e) {
         transform_taps(e, half[i], w);
         for (uint32_t j = 0; j < 3; j++) {
             emit_store_masked(e, emit_add(e, emit_load_masked(e, to, mask), w[j]), to, mask);
-            to = emit_offset(e, to, tap);
+            to = emit_offset(e, to, p[U_NEXT]);
         }
     }
     loop_end(&columns);

@@ -84,6 +84,26 @@ static inline bool winograd_applies(const ConvShape *c, uint32_t real_bytes, uin
            panel >= 16;
 }
 
+/* Bytes of transformed weights that leave a second-level cache before they are read again.  A net that has them has a
+ * quarter as many bytes of parameters: the engine's HEAVY_IMAGES, which gives its blocks several images. */
+#define WINOGRAD_HEAVY (2u << 20)
+#define WINOGRAD_HEAVIEST                                                                                              \
+    (64u << 20)            /* and of those that would take too much memory: they are not transformed for it */
+#define WINOGRAD_ENOUGH 14 /* tiles that are worth reading the weights */
+#define MOST_IMAGES 8      /* in one call */
+
+/* How many images at most go through a convolution in Winograd's form in one call, for about `enough` tiles: heavy
+ * weights are read once for all of them.  Images are of height x width results. */
+static inline uint32_t winograd_images(const ConvShape *c, uint32_t height, uint32_t width, uint32_t enough) {
+    uint64_t bytes = (uint64_t)WINOGRAD_TAPS * WINOGRAD_TAPS * c->channels * c->filters * 4;
+    uint32_t tiles = winograd_tiles(height) * winograd_tiles(width);
+    if (bytes <= WINOGRAD_HEAVY || bytes > WINOGRAD_HEAVIEST || tiles >= enough) return 1;
+    if (winograd_short(height) || winograd_short(width))
+        return 1; /* tiles of several kinds, in an order of their own */
+    uint32_t images = (enough + tiles - 1) / tiles;
+    return images < MOST_IMAGES ? images : MOST_IMAGES;
+}
+
 /* ---- packed weights, of convolutions that are channels last: for each group, panels of `panel` columns, each
  * [rows][columns][inner][panel], zero-filled.  The convolution's columns are the filters and its inner axis the
  * channels; its adjoint's the other way round.  Winograd's have 6 x 6 transformed taps (winograd.h) for rows x columns,

@@ -20,9 +20,12 @@ static double direct_cost(const ConvShape *c, uint64_t results, uint64_t inner, 
 
 #define LEAST_TILES 7 /* a product of fewer rows waits for its weights */
 
-static double winograd_cost(uint32_t height, uint32_t width, uint64_t inner, uint64_t vectors, uint64_t inner_vectors) {
-    uint64_t tiles = (uint64_t)winograd_tiles(height) * winograd_tiles(width), taps = WINOGRAD_TAPS * WINOGRAD_TAPS;
-    double rows = winograd_axis(height) * winograd_axis(width);
+/* Of `images` images in one call. */
+static double winograd_cost(uint32_t height, uint32_t width, uint32_t images, uint64_t inner, uint64_t vectors,
+                            uint64_t inner_vectors) {
+    uint64_t tiles = (uint64_t)winograd_tiles(height) * winograd_tiles(width) * images,
+             taps = WINOGRAD_TAPS * WINOGRAD_TAPS;
+    double rows = winograd_axis(height) * winograd_axis(width) * images;
     if (tiles < LEAST_TILES) rows = (double)(LEAST_TILES * taps);
     return 1.08 * rows * (double)(inner * vectors) + (double)(tiles * taps * (6 * inner_vectors + 7 * vectors));
 }
@@ -35,8 +38,9 @@ static bool wins_winograd(const Stage *s, const ConvShape *c, bool adjoint) {
     uint64_t columns = adjoint ? c->channels : c->filters, inner = adjoint ? c->filters : c->channels;
     uint64_t lanes = s->layout.panel / 2, vectors = (columns + lanes - 1) / lanes,
              of_inner = (inner + lanes - 1) / lanes;
-    return winograd_cost(height, width, inner, vectors, of_inner) <
-           direct_cost(c, (uint64_t)height * width, inner, vectors);
+    uint32_t images = winograd_images(c, height, width, WINOGRAD_ENOUGH);
+    return winograd_cost(height, width, images, inner, vectors, of_inner) <
+           images * direct_cost(c, (uint64_t)height * width, inner, vectors);
 }
 
 NodeId pack_conv(Stage *s, Graph *rows, const Node *n, NodeId a, NodeId w) {

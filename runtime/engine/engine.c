@@ -7,7 +7,10 @@
 
 #define BLOCK_BYTES (512 << 10) /* what a block's solve may take of the second-level cache */
 #define BLOCK_LEAST 8
+#define BLOCK_IMAGES 4
 #define BLOCK_MOST 64
+#define HEAVY ((int64_t)16 << 20)         /* bytes of weights that leave the caches, */
+#define HEAVY_IMAGES ((int64_t)512 << 10) /* and of those that the compiler transforms to four times as many */
 #define SCRATCH_MOST ((int64_t)256 << 20) /* of a block in one routine */
 
 const deq_routine *engine_routine(const deq_engine *engine, const char *name) {
@@ -99,11 +102,12 @@ static bool open_losses(deq_engine *g, deq_error *e) {
 
 /* ---- workers ---- */
 
-/* Generated code takes images one at a time; of other rows it takes tiles of several. */
-static int64_t least_block(const deq_engine *g) {
+/* Generated code takes images one at a time, or a few where weights are heavy; of other rows it takes tiles of several. */
+static void find_least(deq_engine *g) {
     for (int i = 0; i < g->net->nparameters; i++)
-        if (g->net->parameters[i].shape.rank == 4) return 1; /* weights of a convolution */
-    return BLOCK_LEAST;
+        g->images = g->images || g->net->parameters[i].shape.rank == 4; /* weights of a convolution */
+    g->heavy = g->parameter_bytes > (g->images ? HEAVY_IMAGES : HEAVY);
+    g->least = !g->images ? BLOCK_LEAST : g->heavy ? BLOCK_IMAGES : 1;
 }
 
 /* Examples of a block.  Where the states outweigh the parameters (convolutions), a block's solve should fit the cache;
@@ -216,7 +220,7 @@ bool engine_capacity(deq_engine *g, int64_t rows, deq_error *e) {
 }
 
 static bool make_workers(deq_engine *g, const deq_engine_options *options, deq_error *e) {
-    g->least = least_block(g);
+    find_least(g);
     g->block = options && options->block > 0 ? options->block : choose_block(g);
     g->dealt = options && options->dealt;
     g->pool = deq_pool_new(options ? options->threads : 0);

@@ -84,6 +84,8 @@ struct deq_engine {
     int threads, nworkers; /* workers: one a thread, and of a coupled batch one a part */
     engine_worker *workers;
     deq_team *team;          /* of the last coupled batch; NULL: none yet */
+    bool images;             /* it has convolutions: rows come one at a time, */
+    bool heavy;              /* or a few: its weights leave the caches, and reading them must be worth while */
     int64_t least;           /* examples that are worth a block of their own */
     int64_t block, capacity; /* examples of a block; rows that workers have room for */
     int64_t scratch_bytes;   /* of one worker */

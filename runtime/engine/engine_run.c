@@ -5,12 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAVY ((int64_t)16 << 20) /* bytes of weights that leave the caches: reading them must be worth while */
-
-/* Blocks that threads can share: of images eight, else four of at least `least` examples, fewer of heavy weights. */
+/* Blocks that threads can share: of images eight, else four, of at least `least` examples; of other rows that meet heavy
+ * weights fewer. */
 static int64_t shared_blocks(const deq_engine *g, int64_t n) {
-    const bool heavy = g->least > 1 && g->parameter_bytes > HEAVY;
-    const int64_t each = heavy ? 2 * g->least : g->least, most = g->least == 1 ? 8 : heavy && n < 16 * g->least ? 2 : 4;
+    const bool few = g->heavy && !g->images;
+    const int64_t each = few ? 2 * g->least : g->least, most = g->images ? 8 : few && n < 16 * g->least ? 2 : 4;
     return n / each < most ? n / each : most;
 }
 

@@ -37,20 +37,22 @@ static Routine *add_case(Unit *u, const Case *c, Op op, bool winograd, bool rest
     return unit_add(u, g, (Placement){.rest = rest});
 }
 
+static void add_weight_case(Unit *u, const Case *c, Op op, bool rest) {
+    Graph *g = graph_new(u->arena, "winograd_weight");
+    NodeId x = graph_input(g, image_of(c, false), true, "x", nowhere);
+    NodeId ct = graph_input(g, image_of(c, true), true, "u", nowhere);
+    Attr attr = {.conv = {.stride = 1, .padding = c->padding, .groups = 1, .dilation = 1, .last = 1}};
+    attr.conv.height = attr.conv.width = 3;
+    graph_output(g, graph_op(g, op, (NodeId[]){x, ct}, 2, &attr, nowhere));
+    unit_add(u, g, (Placement){.rest = rest});
+}
+
 /* Adjoints in the weights; which of them are Winograd's is for the back end to say. */
 static void add_weight_cases(Unit *u) {
     static const Case all[] = {{32, 32, 14, 14, 1}, {24, 40, 15, 13, 2}, {17, 33, 2, 60, 1}, {40, 16, 34, 30, 0}};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
-        for (int batch = 0; batch < 2; batch++) {
-            Graph *g = graph_new(u->arena, "winograd_weight");
-            NodeId x = graph_input(g, image_of(&all[k], false), true, "x", nowhere);
-            NodeId ct = graph_input(g, image_of(&all[k], true), true, "u", nowhere);
-            Attr attr = {.conv = {.stride = 1, .padding = all[k].padding, .groups = 1, .dilation = 1, .last = 1}};
-            attr.conv.height = attr.conv.width = 3;
-            Op op = batch ? OP_batch_conv_weight : OP_conv_weight;
-            graph_output(g, graph_op(g, op, (NodeId[]){x, ct}, 2, &attr, nowhere));
-            unit_add(u, g, (Placement){.rest = k & 1});
-        }
+        for (int batch = 0; batch < 2; batch++)
+            add_weight_case(u, &all[k], batch ? OP_batch_conv_weight : OP_conv_weight, k & 1);
 }
 
 static void equal_on(const char *cpu) {
@@ -74,6 +76,29 @@ static void equal_on(const char *cpu) {
 static void native(void **state) {
     (void)state;
     equal_on("native");
+}
+
+static void several_of(const Case *c, bool rest, bool all, int64_t images) {
+    const ConvShape shape = {.channels = c->channels, .filters = c->filters};
+    assert_true(winograd_images(&shape, c->height, c->width, WINOGRAD_ENOUGH) > 1);
+    Arena *a = arena_new();
+    Unit *u = unit_new(a, 4, "native");
+    add_case(u, c, OP_conv, true, rest);
+    if (all) {
+        add_case(u, c, OP_conv_input, true, rest);
+        add_weight_case(u, c, OP_batch_conv_weight, rest);
+    }
+    check_batches(u, "native", -1, 1, tolerance_of(u), &images, 1);
+    arena_free(a);
+}
+
+/* Heavy weights are read once for several images: for eight of 4 x 4 and the one that is left, for four of 8 x 8 and the
+ * one; not where images are read through an index. */
+static void several(void **state) {
+    (void)state;
+    several_of(&(Case){120, 124, 4, 4, 1}, false, true, 9);
+    several_of(&(Case){120, 124, 8, 8, 1}, false, false, 5);
+    several_of(&(Case){120, 124, 4, 4, 1}, true, false, 2);
 }
 
 static void avx2(void **state) {
@@ -136,6 +161,7 @@ static void rounding(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(native), cmocka_unit_test(avx2), cmocka_unit_test(rounding)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(native), cmocka_unit_test(several), cmocka_unit_test(avx2),
+                                       cmocka_unit_test(rounding)};
     return cmocka_run_group_tests_name("backend_winograd", tests, NULL, NULL);
 }
