@@ -79,6 +79,7 @@ void check_setting(Checker *c, Ast *s, const Setting *row) {
             wrong_kind(c, value, row->key, "true or false");
         break;
     case KIND_INT: check_range(c, value, row->key, row->low, row->high, true); break;
+    case KIND_REAL: check_range(c, value, row->key, row->low, row->high, false); break;
     case KIND_OPTIMISER:
         check_kind(c, value, row->key, TYPE_OPTIMISER, "an optimiser with its rate, adam(rate: 1e-3)");
         break;

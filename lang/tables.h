@@ -111,6 +111,7 @@ typedef enum Kind {
     KIND_LOSS,
     KIND_OPTIMISER,
     KIND_INT,
+    KIND_REAL,
     KIND_ATTACK,
     KIND_DEFENCE,
     KIND_NET,

@@ -254,11 +254,13 @@ bool pipe_within(Scope *s, const char *key, Range at, double x, bool whole) {
     return deq_number_fits(&a, key, x, &why) || (elab_error(s, DIAG_E0412, at, "%s", why.text), false);
 }
 
-bool pipe_whole(Scope *s, const Ast *list, const char *key, double *out) {
+static bool number(Scope *s, const Ast *list, const char *key, bool whole, double *out) {
     const Ast *value = ast_setting_value(list, key);
     *out = strtod(setting_find("train", key)->fallback, NULL);
-    return !value || (eval_number(s, value, out) && pipe_within(s, key, value->range, *out, true));
+    return !value || (eval_number(s, value, out) && pipe_within(s, key, value->range, *out, whole));
 }
+
+bool pipe_whole(Scope *s, const Ast *list, const char *key, double *out) { return number(s, list, key, true, out); }
 
 /* The first thing in which the parameters of the one net are not those of the other: paths and shapes, in one order.
  * NULL: there is none. */
@@ -344,10 +346,10 @@ static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char 
     net_accuracy(e, net);
     json_t *start = json_null();
     if (start_ast && !(start = pipe_weights(p, s, start_ast, net))) return NULL;
-    double batch, epochs, seed, examples, spectrum;
+    double batch, epochs, seed, examples, spectrum, checkpoint;
     if (!pipe_whole(s, settings, "batch", &batch) || !pipe_whole(s, settings, "epochs", &epochs) ||
         !pipe_whole(s, settings, "seed", &seed) || !pipe_whole(s, settings, "examples", &examples) ||
-        !pipe_whole(s, settings, "spectrum", &spectrum))
+        !pipe_whole(s, settings, "spectrum", &spectrum) || !number(s, settings, "checkpoint", false, &checkpoint))
         return NULL;
     if (data.most > 0 && examples > data.most)
         return elab_error(s, DIAG_E0507, ast_setting_value(settings, "examples")->range,
@@ -405,6 +407,7 @@ static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char 
                   examples > 0 ? json_number(examples) : json_null(), "attack", attack, "settings", kept, "overrides",
                   overrides, "validate", validate.json ? validate.json : json_null(), "line", json_line(train));
     if (keep && strcmp(keep->name, "last") != 0) json_object_set_new(j, "keep", json_string(keep->name));
+    if (checkpoint > 0) json_object_set_new(j, "checkpoint", json_real(checkpoint));
     if (spectrum > 0) json_object_set_new(j, "spectrum", json_number(spectrum));
     if (start_ast) json_object_set_new(j, "start", start);
     if (optimiser_ast)

@@ -64,9 +64,9 @@ static void add_fixed_paths(Paths *p, const char *prefix) {
 
 static void add_train_paths(Paths *p, const deq_train_spec *t) {
 #define X(rule) #rule,
-    static const char *const own[] = {
-        "epochs", "batch", "seed", "examples", "spectrum", "loss", "gradient", "accumulate", DEQ_STEP_RULES(X) "freeze",
-        "metric"};
+    static const char *const own[] = {"epochs",     "batch", "seed",     "examples",   "spectrum",
+                                      "checkpoint", "loss",  "gradient", "accumulate", DEQ_STEP_RULES(X) "freeze",
+                                      "metric"};
 #undef X
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) add_path(p, "%s.%s", t->name, own[i]);
     for (int i = 0; i < t->net->nparameters; i++)
@@ -111,6 +111,15 @@ static bool to_integer(const char *path, const char *value, int64_t low, int64_t
     long long v = strtoll(value, &end, 10);
     if (end == value || *end || errno) return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected an integer", path, value);
     if (v < low) return deq_fail(e, DEQ_SETTING, "--set %s=%s: must be at least %lld", path, value, (long long)low);
+    *out = v;
+    return true;
+}
+
+static bool to_minutes(const char *path, const char *value, double *out, deq_error *e) {
+    char *end;
+    const double v = strtod(value, &end);
+    if (end == value || *end || !(v >= 0 && v <= 1e6))
+        return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected minutes from 0 to 1e6", path, value);
     *out = v;
     return true;
 }
@@ -242,6 +251,7 @@ static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const ch
     if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);
     if (!strcmp(key, "examples")) return *found = true, to_integer(path, value, 1, &t->examples, e);
     if (!strcmp(key, "spectrum")) return *found = true, to_integer(path, value, 0, &t->spectrum, e);
+    if (!strcmp(key, "checkpoint")) return *found = true, to_minutes(path, value, &t->checkpoint, e);
     if (t->validate && !strcmp(key, "keep")) {
         *found = true;
         if (deq_keep_find(value, &t->keep) && (t->attack || t->keep != DEQ_KEEP_best_robust)) return true;

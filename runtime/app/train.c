@@ -127,6 +127,12 @@ static void exchange(training_run *r) {
     if (deq_moving_average_exchange(&r->mean, deq_engine_parameters(r->engine))) deq_engine_prepare(r->engine);
 }
 
+/* Within an epoch.  Rank 0, which alone writes, goes by its own clock: nobody waits for it, and no bits depend on it. */
+static bool write_when_due(training_run *r, deq_error *e) {
+    if (!r->t->checkpoint || !deq_ranks_first() || deq_now() - r->written < 60 * r->t->checkpoint) return true;
+    return training_write(r, e);
+}
+
 static bool train_epoch(training_run *r, deq_error *e) {
     uint64_t key = deq_key_mix(deq_key_text(r->t->seed, "epoch"), (uint64_t)r->epoch);
     deq_permutation(key, r->to - r->from, r->order);
@@ -137,6 +143,7 @@ static bool train_epoch(training_run *r, deq_error *e) {
             deq_log_row row = row_of(r);
             deq_progress_state state = progress_of(r, &row);
             deq_report_step(&r->app->reporter, &state);
+            if (!write_when_due(r, e)) return false;
         }
     }
     deq_log_row row = row_of(r);
@@ -303,7 +310,7 @@ static bool train(training_run *r, deq_error *e) {
     r->partial = deq_store_path(&app->store, "nets", r->model->key, "partial.safetensors");
     r->in_cache = r->partial != NULL;
     if (!r->partial) r->partial = deq_app_file(app, r->model->stem, ".partial.safetensors");
-    r->began = deq_now();
+    r->began = r->written = deq_now();
     bool ok = r->partial != NULL;
     if (!training_found(r, finished)) {
         if (finished && deq_ranks_first()) deq_own_clear(finished);

@@ -118,6 +118,7 @@ static bool write_partial(training_run *r, const training_vectors *v, int64_t ep
 
 bool training_write(training_run *r, deq_error *e) {
     const training_vectors now = live(r);
+    r->written = deq_now();
     return write_partial(r, &now, r->epoch, r->step, e);
 }
 

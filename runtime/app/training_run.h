@@ -35,6 +35,7 @@ typedef struct training_run {
     json_t *settings;        /* of the net as it is trained; goes with its parameters */
     deq_row_counts *counts;  /* of the attack's queries, a row an example; NULL: no attack */
     double began, before;    /* this session's start; seconds of earlier sessions */
+    double written;          /* when the last checkpoint of this session was */
     char *partial;           /* path of the checkpoint while training goes on */
     bool in_cache;           /* it is in the cache, not among the results */
     bool stepped;            /* at least once in this session */

@@ -190,6 +190,7 @@ static void read_train(manifest_reader *r, const json_t *o, deq_train_spec *t) {
     if (json_is_object(validate) && (t->validate = manifest_make(r, 1, sizeof *t->validate)))
         *t->validate = slice(r, validate, "validate");
     t->spectrum = manifest_integer_or(o, "spectrum", 0);
+    t->checkpoint = json_number_value(json_object_get(o, "checkpoint"));
     const char *keep = manifest_text_or_null(o, "keep");
     if (keep && (!deq_keep_find(keep, &t->keep) || !t->validate || (t->keep == DEQ_KEEP_best_robust && !t->attack)))
         deq_fail(r->e, DEQ_MODULE, "manifest: train '%s' cannot keep '%s'", t->name, keep);

@@ -219,7 +219,8 @@ typedef struct deq_train_spec {
         int cell;                        /* of an experiment: which of its cells; -1: it is of the file */
         const struct deq_train_spec *of; /* that one */
     } start;                             /* weights the run begins with; neither: initialised as declared */
-    int64_t spectrum; /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
+    double checkpoint; /* minutes after which one is written within an epoch too; 0: only after each epoch */
+    int64_t spectrum;  /* examples whose Jacobian's spectrum is measured after each epoch; 0: not measured */
     int line;
 } deq_train_spec;
 

@@ -32,6 +32,7 @@ static json_t *unnamed(const json_t *said, const char *kind) {
     json_object_del(what, "name");
     json_object_del(what, "line");
     json_object_del(what, "audit");
+    json_object_del(what, "checkpoint");
     json_object_set_new(what, "kind", json_string(kind));
     static const char *const slices[] = {"data", "validate"};
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++) {

@@ -4,7 +4,7 @@ source "$(dirname "$0")/lib.sh"
 source "$PROGRAMS/ranks_lib.sh"
 data 200
 cp "$PROGRAMS/ranks.deq" .
-expect 0 'several processes: by .*MPI' "$DEQ" version
+expect 0 'several processes: by .*MPI.*[0-9]' "$DEQ" version
 for p in 1 2 3; do expect 0 "parts of $p ranks are whole" ranks $p "$(dirname "$MAKE_IDX")/ranks_parts"; done
 
 expect 0 '' "$DEQ" run ranks.deq --threads 2 --results alone
@@ -15,6 +15,18 @@ for p in 1 2 3 4; do
   same_files alone/ranks by$p/ranks
 done
 [[ -z $(find cache -name '*.ranks') ]] || fail "journals of ranks are left"
+# more than there are shards: those without a part of a gradient have parts of evaluations
+short=(--set coupled.epochs=1 --set remembers.epochs=1)
+expect 0 '' "$DEQ" run ranks.deq "${short[@]}" --fresh --results short
+for p in 8 16; do
+  expect 0 "^ranks: $p, " ranks $p "$DEQ" run ranks.deq "${short[@]}" --threads 1 --fresh --results by$p
+  same_files short/ranks by$p/ranks
+done
+# the program made by deq build
+expect 0 '' "$DEQ" build ranks.deq -o program
+expect 0 '^ranks: 3, ' ranks 3 ./program --threads 1 --fresh --results built
+same_files alone/ranks built/ranks
+expect 64 'one process' ranks 2 ./program --test
 # what they have made is found by one process, and by several
 expect 0 'found in the cache' "$DEQ" run ranks.deq --results by4
 expect 0 'found in the cache' ranks 2 "$DEQ" run ranks.deq --results by4
@@ -23,9 +35,9 @@ no_partial_files
 # long.deq: a training that can be stopped, and an evaluation that can
 sed 's/epochs: *3/epochs: 40/' ranks.deq >long.deq
 stop() { kill -KILL "$(children "$1" | tail -1)"; }
-begun 137 'epoch 2/' mpirun --oversubscribe -n 3 "$DEQ" run long.deq --threads 1 --results stopped
+begun '137|9' 'epoch 2/' "$MPIRUN" -n 3 "$DEQ" run long.deq --threads 1 --results stopped
 stop() { kill -USR1 "$1"; }
-begun 75 'epoch 2/' mpirun --oversubscribe -n 2 "$DEQ" run long.deq --threads 1 --results stopped
+begun 75 'epoch 2/' "$MPIRUN" -n 2 "$DEQ" run long.deq --threads 1 --results stopped
 grep -q 'resumed after epoch' out || fail "the killed run was not gone on with"
 grep -q 'E0922.*run the same command again' out || fail "SIGUSR1 does not say what was kept"
 expect 0 'resumed after epoch' "$DEQ" run long.deq --threads 1 --results stopped
