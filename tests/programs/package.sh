@@ -44,6 +44,29 @@ for file in doc/deq/copyright doc/deq/changelog.gz man/man1/deq.1.gz man/man1/de
   [[ -s root/usr/share/$file ]] || fail "$file is not in the package"
 done
 
+# ---- the files of editors, where these look for them ----
+for file in vim/vimfiles/syntax/deq.vim nvim/site/lua/deq.lua emacs/site-lisp/deq-mode.el deq/editors/helix/languages.toml deq/editors/vscode/package.json; do
+  [[ -s root/usr/share/$file ]] || fail "$file is not in the package"
+done
+: >script.deq
+kind() { # TEXT COMMAND...: the editor that begins so takes script.deq for one of deq
+  rm -f kind
+  "${@:2}" -c 'filetype on' -c 'edit script.deq' -c "call writefile([$1], 'kind')" -c 'qa!' >out 2>&1 </dev/null || true
+  grep -qx 'deq' kind || fail "$2 does not know the file type: $(cat kind)"
+  checks=$((checks + 1))
+}
+if command -v vim >/dev/null; then
+  kind '&filetype' vim -e -s -u NONE --cmd "set nocompatible runtimepath^=$PWD/root/usr/share/vim/vimfiles"
+else
+  echo "left out: vim"
+fi
+if command -v nvim >/dev/null; then
+  kind "&filetype, luaeval('type(require(\"deq\").setup)')" nvim --headless -u NONE --cmd "set runtimepath^=$PWD/root/usr/share/nvim/site"
+  grep -qx function kind || fail "Neovim does not find the module deq: $(cat kind)"
+else
+  echo "left out: nvim"
+fi
+
 # ---- the program, where the package was unpacked ----
 quickstart() { # FOLDER of the root, COMMAND...: by which deq is called
   expect 0 '' "${@:2}" check "$1/usr/share/doc/deq/examples/quickstart.deq"
