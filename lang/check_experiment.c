@@ -351,6 +351,38 @@ static void check_cells(Checker *c, Ast *value) {
         if (args->kids[i]->kind == AST_ARG) check_sweep_name(c, SLOT(args->kids[i], ARG, value), "cells");
 }
 
+/* `placed` with the axes of the names, each of which has one place in a table. */
+static AxisSet take_places(Checker *c, const Ast *names, AxisSet placed) {
+    const bool many = names && (names->kind == AST_ARRAY || names->kind == AST_TUPLE);
+    for (uint32_t i = 0; names && i < (many ? names->nkids : 1); i++) {
+        const Ast *e = many ? names->kids[i] : names;
+        const AxisSet axes = axes_named(c->axes, e), twice = axes & placed;
+        if (twice)
+            diag_report(c->diags, DIAG_E0516, e->range, "%s has two places in this table",
+                        axes_text(c->arena, c->axes, twice));
+        placed |= axes;
+    }
+    return placed;
+}
+
+/* Rows, what is joined, and for each column what it is spread over. */
+static void check_table_places(Checker *c, const Ast *list) {
+    const Ast *columns = ast_setting_value(list, "columns"), *cells = ast_setting_value(list, "cells"),
+              *args = cells && cells->kind == AST_CALL ? SLOT(cells, CALL, inputs) : NULL;
+    AxisSet lines = take_places(c, ast_setting_value(list, "rows"), 0);
+    for (uint32_t i = 0; args && i < args->nkids; i++)
+        if (args->kids[i]->kind == AST_ARG) lines = take_places(c, SLOT(args->kids[i], ARG, value), lines);
+    for (uint32_t i = 0; columns && columns->kind == AST_ARRAY && i < columns->nkids; i++) {
+        const Ast *column = columns->kids[i];
+        if (column->kind != AST_BINARY || !same(column->name, "by")) continue;
+        const Ast *value = SLOT(column, BINARY, left), *by = SLOT(column, BINARY, right);
+        const AxisSet none = (take_places(c, by, lines) & ~lines) & ~axes_shown(c->axes, value);
+        if (none)
+            diag_report(c->diags, DIAG_E0532, by->range, "'%s' does not change with %s",
+                        range_text(c->arena, value->range), axes_text(c->arena, c->axes, none));
+    }
+}
+
 static void check_table(Checker *c, Ast *table) {
     Ast *list = SLOT(table, TABLE, settings);
     if (!list) return;
@@ -371,6 +403,7 @@ static void check_table(Checker *c, Ast *table) {
             check_cells(c, value);
     }
     check_table_axes(c, list);
+    check_table_places(c, list);
 }
 
 /* ---- tests and checks ---- */

@@ -43,6 +43,25 @@ static bool expand_each(Experiment *x, Scope *s, const Ast *each, uint32_t varia
     return true;
 }
 
+/* Two numbers that are written differently, 0.1 and 0.10. */
+static bool is_same_number(const Ast *a, const Ast *b) {
+    return a->kind == AST_NUMBER && b->kind == AST_NUMBER && a->number == b->number;
+}
+
+/* Two rows of one name could not be told apart, and what stands twice would count twice in a mean. */
+static bool all_differ(Scope *s, const Ast *list, const Elements *all) {
+    for (uint32_t k = 1; k < list->nkids; k++)
+        for (uint32_t i = 0; i < k; i++) {
+            if (strcmp(all->items[i].label, all->items[k].label) != 0 && !is_same_number(list->kids[i], list->kids[k]))
+                continue;
+            elab_error(s, DIAG_E0202, list->kids[k]->range,
+                       "%s stands in this list already: take it out, or give it a label of its own",
+                       all->items[i].label);
+            return false;
+        }
+    return true;
+}
+
 static bool expand(Experiment *x, Scope *s, const Ast *list, Elements *out) {
     Arena *a = arena_of(x);
     if (list->kind == AST_EACH) return expand_each(x, s, list, 0, "", out);
@@ -51,6 +70,7 @@ static bool expand(Experiment *x, Scope *s, const Ast *list, Elements *out) {
             const Ast *value = element_value(list->kids[k]);
             add(x, out, value, NULL, list->kids[k]->kind == AST_ARG ? list->kids[k]->name : text_of(a, value));
         }
+        if (!all_differ(s, list, out)) return false;
     } else {
         Value r = eval(s, list);
         const bool good = r.kind == VALUE_RANGE && r.limit > r.number;

@@ -25,7 +25,7 @@ json_t *experiment_claim(Experiment *x, const Ast *claim) {
     const char *of = experiment_value(x, condition, NULL), *name, *value = NULL;
     if (!of) return NULL;
     const Ast *subject = subject_of(x, condition, &name);
-    if (subject && !(value = experiment_value(x, subject, name))) return NULL;
+    if (subject && !(value = name ? experiment_value(x, subject, name) : experiment_number(x, subject))) return NULL;
     return json_pack("{s:s, s:i, s:s, s:o, s:s}", "text", claim->name, "line", json_line(claim), "condition", of,
                      "value", value ? json_string(value) : json_null(), "format",
                      value && experiment_array(x, value)->percent ? "percent" : "number");

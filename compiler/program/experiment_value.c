@@ -114,6 +114,10 @@ static json_t *axis_numbers(Experiment *x, uint32_t axis) {
     const AxisValues *values = &x->values[axis];
     json_auto_t *numbers = json_array();
     Scope s = experiment_scope(x);
+    if (x->axes.axis[axis].part != AXIS_WHOLE)
+        return elab_error(&s, DIAG_E0516, x->axes.axis[axis].sweep->range,
+                          "a choice among families is no number: '%s' has some", x->axes.axis[axis].sweep->name),
+               NULL;
     for (uint32_t k = 0; k < values->all.n; k++) {
         const Element *element = &values->all.items[k];
         Scope own = element->scope ? *element->scope : s;
@@ -170,7 +174,7 @@ static const char *examples_differ(const Experiment *x, const char *evaluation, 
 }
 
 static const char *add_reduction(Experiment *x, const ReductionCall *call, const Ast *e, const char *name) {
-    const char *of = experiment_value(x, call->value, NULL);
+    const char *of = experiment_number(x, call->value); /* not the place of a choice: of places there is no mean */
     const ArrayNode *node = of ? experiment_array(x, of) : NULL;
     if (!node) return NULL;
     const AxisSet over = axes_named(&x->axes, call->over);

@@ -180,52 +180,99 @@ double deq_arrays_call(deq_arrays *g, const deq_array_spec *a, const double *inp
     return out;
 }
 
-static void draw_seeds(const deq_arrays *g, const deq_array_spec *a, int resample, int *at) {
-    for (int k = 0; k < a->nover; k++) {
-        const deq_axis_spec *axis = &g->x->axes[a->over[k]];
-        if (axis->seed) at[a->over[k]] = deq_resampled_seed(a->over[k], resample, at[a->over[k]], axis->nvalues);
+/* Whether the reduced array has a value at `at`, somewhere on its axes of seeds from over[k] on.  Writes those. */
+static bool has_value(const deq_arrays *g, const deq_array_spec *a, int k, int *at) {
+    while (k < a->nover && !g->x->axes[a->over[k]].seed) k++;
+    if (k == a->nover) {
+        const deq_cell *c = deq_arrays_cell(g, a->inputs[0], at);
+        return c->done && !isnan(c->value);
     }
+    const int axis = a->over[k];
+    bool some = false;
+    for (at[axis] = 0; at[axis] < g->x->axes[axis].nvalues && !(some = has_value(g, a, k + 1, at));) at[axis]++;
+    return some;
 }
 
-/* Calls `each` with every place of the reduced array's cells that make up the one at `at`. */
+int deq_arrays_seeds(const deq_arrays *g, const deq_array_spec *a, int k, const int *at, int *places) {
+    const int axis = a->over[k];
+    int *inner = malloc((size_t)(g->x->naxes + 1) * sizeof *inner), n = 0;
+    if (!inner) return -1;
+    for (int place = 0; place < g->x->axes[axis].nvalues; place++) {
+        memcpy(inner, at, (size_t)g->x->naxes * sizeof *inner);
+        inner[axis] = place;
+        if (has_value(g, a, k + 1, inner)) places[n++] = place;
+    }
+    free(inner);
+    return n;
+}
+
+/* Seeds are drawn among those that have a value, as many as they are: where a pick leaves some out or a list is shorter,
+ * the others are neither drawn nor counted, and false says so.  Of several axes, a later one's are those that the seed
+ * drawn of the one before it has. */
+static bool draw_seeds(deq_arrays *g, const deq_array_spec *a, int resample, int *at, int *places) {
+    for (int k = 0; k < a->nover; k++) {
+        const int axis = a->over[k];
+        if (!g->x->axes[axis].seed) continue;
+        const int n = deq_arrays_seeds(g, a, k, at, places);
+        g->starved = g->starved || n < 0;
+        if (at[axis] >= n) return false;
+        at[axis] = places[deq_resampled_seed(axis, resample, at[axis], n)];
+    }
+    return true;
+}
+
+bool deq_arrays_draws(const deq_array_spec *a) {
+    return a->reduction == DEQ_REDUCE_mean || a->reduction == DEQ_REDUCE_std;
+}
+
+/* Calls `each` with every place of the reduced array's cells that make up the one at `at`; in a resample of seeds, with
+ * those that are drawn. */
 static bool each_part(deq_arrays *g, const deq_array_spec *a, const int *at, int resample,
                       bool (*each)(deq_arrays *g, int array, const int *at, int part, void *context), void *context) {
     const int n = deq_axes_count(g->x, a->over, a->nover);
-    int *inner = malloc((size_t)(g->x->naxes + 1) * sizeof *inner);
-    bool ok = inner;
+    const bool drawn = resample >= 0 && g->seeds && deq_arrays_draws(a);
+    int *inner = malloc((size_t)(g->x->naxes + 1) * sizeof *inner), *places = malloc((size_t)(n + 1) * sizeof *places);
+    bool ok = inner && places;
     g->starved = g->starved || !ok;
     if (ok) memcpy(inner, at, (size_t)g->x->naxes * sizeof *inner);
     for (int part = 0; ok && part < n; part++) {
         deq_axes_place(g->x, a->over, a->nover, part, inner);
-        if (resample >= 0 && g->seeds && (a->reduction == DEQ_REDUCE_mean || a->reduction == DEQ_REDUCE_std))
-            draw_seeds(g, a, resample, inner);
-        ok = each(g, a->inputs[0], inner, part, context);
+        if (!drawn || draw_seeds(g, a, resample, inner, places)) ok = each(g, a->inputs[0], inner, part, context);
     }
     free(inner);
+    free(places);
     return ok;
 }
 
 typedef struct Gathered {
     double *values;
     int resample;
+    bool unknown; /* one of them, which is there, is no number */
 } Gathered;
 
 static bool gather(deq_arrays *g, int array, const int *at, int part, void *context) {
     Gathered *to = context;
     to->values[part] = deq_arrays_value(g, array, at, to->resample);
+    to->unknown = to->unknown || (isnan(to->values[part]) && !deq_arrays_cell(g, array, at)->absent);
     return true;
+}
+
+/* Of conditions of which one is unknown: `all` where the others are true, and `any` where they are false. */
+static bool hangs(const deq_array_spec *a, double truth) {
+    return (a->reduction == DEQ_REDUCE_all && truth == 1) || (a->reduction == DEQ_REDUCE_any && truth == 0);
 }
 
 static double reduced(deq_arrays *g, const deq_array_spec *a, const int *at, int resample) {
     const int n = deq_axes_count(g->x, a->over, a->nover);
-    Gathered to = {malloc((size_t)n * sizeof(double)), resample};
+    Gathered to = {malloc((size_t)n * sizeof(double)), resample, false};
     double out = NAN;
     g->starved = g->starved || !to.values;
+    for (int i = 0; to.values && i < n; i++) to.values[i] = NAN;
     if (to.values && each_part(g, a, at, resample, gather, &to))
         out = a->reduction == DEQ_REDUCE_spearman ? deq_rank_correlation(a->numbers, to.values, n)
                                                   : deq_reduce(a->reduction, a->share, to.values, n);
     free(to.values);
-    return out;
+    return to.unknown && hangs(a, out) ? NAN : out;
 }
 
 bool deq_arrays_picked(const deq_arrays *g, const deq_array_spec *a, const int *at, int *out) {
@@ -266,7 +313,10 @@ static double computed(deq_arrays *g, int array, const int *at, int resample) {
         return place >= 0 && place < a->nspecs ? a->numbers[(int)place] : NAN;
     }
     case DEQ_ARRAY_expression:
-        for (int i = 0; i < a->ninputs; i++) inputs[i] = deq_arrays_value(g, a->inputs[i], at, resample);
+        for (int i = 0; i < a->ninputs; i++) {
+            inputs[i] = deq_arrays_value(g, a->inputs[i], at, resample);
+            if (isnan(inputs[i])) return NAN; /* a condition, too: a comparison would call it false */
+        }
         return deq_arrays_call(g, a, inputs);
     case DEQ_ARRAY_reduce: return reduced(g, a, at, resample);
     case DEQ_ARRAY_pick: return picked_value(g, a, at, resample);
@@ -355,7 +405,7 @@ static void believe(deq_cell *c, const deq_cell *part, bool strongest, double *l
 
 typedef struct Reducing {
     deq_cell *cell;
-    bool strongest, records, choice;
+    bool strongest, records;
     double least;
     bool some; /* a part exists */
     deq_error *e;
@@ -388,8 +438,7 @@ static bool reduce_part(deq_arrays *g, int array, const int *at, int part, void 
     const deq_cell *of = deq_arrays_cell(g, array, at);
     r->some = r->some || !of->absent;
     if (isnan(of->value)) return true;
-    if (!r->choice) believe(r->cell, of, r->strongest, &r->least);
-    if (r->cell->examples < of->examples) r->cell->examples = of->examples;
+    believe(r->cell, of, r->strongest, &r->least); /* a choice is as good as what it chose by */
     return !r->records || take_worst(r->cell, of, r->e);
 }
 
@@ -476,13 +525,12 @@ static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
         if (!deq_arrays_need(g, a->inputs[i], at, e)) return false;
         const deq_cell *input = deq_arrays_cell(g, a->inputs[i], at);
         c->absent = c->absent || input->absent;
-        if (a->kind == DEQ_ARRAY_expression) believe(c, input, false, &least);
+        if (a->kind == DEQ_ARRAY_expression || a->kind == DEQ_ARRAY_chosen) believe(c, input, false, &least);
     }
     if (c->absent) return c->value = NAN, true;
     if (a->kind == DEQ_ARRAY_reduce) {
         const bool records = a->reduction == DEQ_REDUCE_worst_of;
-        const bool choice = a->reduction == DEQ_REDUCE_argmin || a->reduction == DEQ_REDUCE_argmax;
-        Reducing r = {c, records || a->reduction == DEQ_REDUCE_min, records, choice, INFINITY, false, e};
+        Reducing r = {c, records || a->reduction == DEQ_REDUCE_min, records, INFINITY, false, e};
         if (!each_part(g, a, at, -1, reduce_part, &r))
             return e->failure != DEQ_OK ? false : deq_fail(e, DEQ_MEMORY, "out of memory for '%s'", a->name);
         if (!r.some) return c->absent = true, c->value = NAN, true;

@@ -87,6 +87,11 @@ double deq_arrays_value(deq_arrays *g, int array, const int *at, int resample);
 double deq_arrays_call(deq_arrays *g, const deq_array_spec *a, const double *inputs);
 /* Writes the place that a pick is of into `out`; false: it is none of those that are kept. */
 bool deq_arrays_picked(const deq_arrays *g, const deq_array_spec *a, const int *at, int *out);
+/* Whether resamples of a reduction draw seeds. */
+bool deq_arrays_draws(const deq_array_spec *a);
+/* The places on over[k], an axis of seeds, at which the reduced array has a value that was made; returns how many, -1: no
+ * memory. */
+int deq_arrays_seeds(const deq_arrays *g, const deq_array_spec *a, int k, const int *at, int *places);
 /* `at` with the choices that the array's settings wait for; they have been made. */
 bool deq_arrays_choose(deq_arrays *g, int array, const int *at, int *out, deq_error *e);
 

@@ -15,7 +15,8 @@
 
 typedef struct Judged { /* one cell of a claim */
     char *label;
-    double share;
+    bool unknown; /* its condition rests on something that is no number: nothing was measured */
+    double share; /* of the resamples in which it holds; NaN: unknown */
     double times; /* as many examples and seeds would decide it; 1: it is decided */
     deq_interval value;
     double *values;             /* of the resamples */
@@ -26,7 +27,9 @@ typedef struct Claim {
     const deq_claim_spec *spec;
     Judged *cells;
     int ncells;
-    double share; /* of the resamples in which it holds in every cell */
+    int unknown; /* cells that are */
+    double
+        share; /* of the resamples in which it holds in every cell; NaN: no cell fails, and of some nothing is known */
     double times;
     int64_t examples;
     int seeds;
@@ -38,14 +41,22 @@ static const char *verdict_of(double share) {
     return share >= HOLDS ? "holds" : share <= FAILS ? "fails" : "undecided";
 }
 
-/* The most seeds that a mean behind the array goes over. */
-static int seeds_behind(const deq_experiment_spec *x, int array) {
-    const deq_array_spec *a = &x->arrays[array];
+/* The most seeds among which a mean behind the array draws. */
+static int seeds_behind(const deq_arrays *g, int array, int *at, int *places) {
+    const deq_array_spec *a = &g->x->arrays[array];
+    const int cells = deq_axes_count(g->x, a->axes, a->naxes), parts = deq_axes_count(g->x, a->over, a->nover);
+    const bool draws = a->kind == DEQ_ARRAY_reduce && deq_arrays_draws(a);
     int seeds = 0;
-    for (int k = 0; k < a->nover; k++)
-        if (x->axes[a->over[k]].seed) seeds = x->axes[a->over[k]].nvalues;
+    for (int i = 0; draws && i < cells * parts; i++) {
+        deq_axes_place(g->x, a->axes, a->naxes, i / parts, at);
+        deq_axes_place(g->x, a->over, a->nover, i % parts, at);
+        for (int k = 0; k < a->nover; k++) {
+            const int n = g->x->axes[a->over[k]].seed ? deq_arrays_seeds(g, a, k, at, places) : 0;
+            if (n > seeds) seeds = n;
+        }
+    }
     for (int i = 0; i < a->ninputs; i++) {
-        const int behind = seeds_behind(x, a->inputs[i]);
+        const int behind = seeds_behind(g, a->inputs[i], at, places);
         if (behind > seeds) seeds = behind;
     }
     return seeds;
@@ -71,9 +82,11 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at, deq_error *e) {
     for (int i = 0; ok && i < n; i++) {
         deq_axes_place(g->x, a->axes, a->naxes, i, at);
         const deq_cell *of = deq_arrays_cell(g, c->spec->condition, at);
-        if (of->absent || isnan(of->value)) continue;
+        if (of->absent) continue;
         places[c->ncells] = i;
         Judged *cell = &c->cells[c->ncells++];
+        cell->unknown = isnan(of->value);
+        c->unknown += cell->unknown;
         cell->label = place_text(g->x, a, at);
         cell->values = value < 0 ? NULL : malloc(DEQ_CLAIM_RESAMPLES * sizeof *cell->values);
         cell->value = (deq_interval){value < 0 ? NAN : deq_arrays_cell(g, value, at)->value, NAN, NAN};
@@ -84,15 +97,11 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at, deq_error *e) {
         if (sources) deq_sources_add(sources, g, c->spec->condition, at);
     }
     ok = deq_sources_end(sources, &c->rests) && ok;
-    if (ok && !c->ncells) {
-        free(places);
-        return deq_fail(e, DEQ_SETTING, "claim \"%s\" of '%s' is about nothing: none of its cells has a value",
-                        c->spec->text, g->x->name);
-    }
     int holds = 0;
     for (int r = 0; ok && r < DEQ_CLAIM_RESAMPLES; r++) {
         bool all = true;
         for (int i = 0; i < c->ncells; i++) {
+            if (c->cells[i].unknown) continue;
             deq_axes_place(g->x, a->axes, a->naxes, places[i], at);
             const bool here = deq_arrays_value(g, c->spec->condition, at, r) == 1;
             if (value >= 0) c->cells[i].values[r] = deq_arrays_value(g, value, at, r);
@@ -102,14 +111,16 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at, deq_error *e) {
         holds += all;
     }
     c->share = (double)holds / DEQ_CLAIM_RESAMPLES;
+    if (!c->ncells || (c->unknown && c->share > FAILS)) c->share = NAN;
     c->times = 1;
     const bool undecided = c->share > FAILS && c->share < HOLDS;
     for (int i = 0; ok && i < c->ncells; i++) {
-        c->cells[i].share /= DEQ_CLAIM_RESAMPLES;
-        c->cells[i].times = deq_times_to_decide(c->cells[i].share);
-        if (undecided) c->times = fmax(c->times, c->cells[i].times); /* each cell must be decided */
-        if (value >= 0)
-            c->cells[i].value = deq_percentiles(c->cells[i].value.value, c->cells[i].values, DEQ_CLAIM_RESAMPLES);
+        Judged *cell = &c->cells[i];
+        cell->share = cell->unknown ? NAN : cell->share / DEQ_CLAIM_RESAMPLES;
+        cell->times = cell->unknown ? 1 : deq_times_to_decide(cell->share);
+        if (undecided) c->times = fmax(c->times, cell->times); /* each cell must be decided */
+        if (value >= 0 && !cell->unknown)
+            cell->value = deq_percentiles(cell->value.value, cell->values, DEQ_CLAIM_RESAMPLES);
     }
     if (undecided && c->times == 1) c->times = deq_times_to_decide(c->share); /* all cells hold, but not yet together */
     free(places);
@@ -158,7 +169,10 @@ static void print_row(FILE *out, const Claim *c, const Judged *cell, double shar
         print_value(out, &cell->value, c->spec->percent);
     else
         fputs("-", out);
-    fprintf(out, " | %.1f%% |", 100 * share);
+    if (isnan(share))
+        fputs(" | - |", out);
+    else
+        fprintf(out, " | %.1f%% |", 100 * share);
     if (cell && c->ncells > 1)
         fputs(" | |", out);
     else
@@ -174,6 +188,25 @@ static void print_doubts(FILE *out, const Claim *claims, int n) {
                 deq_verdict_name(claims[i].verdict.level));
         deq_verdict_reasons(out, &claims[i].verdict);
         fputs(".\n", out);
+    }
+}
+
+/* What a claim that is undecided for want of values lacks; "" where it lacks none. */
+static void lack_of(const Claim *c, char *out, size_t size) {
+    *out = 0;
+    if (!c->ncells)
+        snprintf(out, size, "it is about nothing: none of its cells has a value");
+    else if (c->ncells == 1 && c->unknown)
+        snprintf(out, size, "nothing was measured of what it is about");
+    else if (c->unknown)
+        snprintf(out, size, "nothing was measured in %d of its %d cells", c->unknown, c->ncells);
+}
+
+static void print_lacks(FILE *out, const Claim *claims, int n) {
+    char lack[120];
+    for (int i = 0; i < n; i++) {
+        lack_of(&claims[i], lack, sizeof lack);
+        if (*lack) fprintf(out, "\n**%s**: %s.\n", claims[i].spec->text, lack);
     }
 }
 
@@ -198,6 +231,7 @@ static void print_markdown(FILE *out, const Claim *claims, int n) {
                 "\nWhat would decide a claim is an estimate: what was measured stays%s, and its standard error shrinks "
                 "with the root of how many there are.\n",
                 seeds ? ", examples and seeds grow alike" : "");
+    print_lacks(out, claims, n);
     print_doubts(out, claims, n);
 }
 
@@ -234,7 +268,9 @@ static void print_csv(FILE *out, const Claim *claims, int n) {
             print_number(out, cell->value.low);
             print_number(out, cell->value.high);
             const double times = whole ? c->times : cell->times;
-            fprintf(out, "%.4f,%lld,%d,", whole ? c->share : cell->share, (long long)c->examples, c->seeds);
+            const double share = whole ? c->share : cell->share;
+            if (!isnan(share)) fprintf(out, "%.4f", share);
+            fprintf(out, ",%lld,%d,", (long long)c->examples, c->seeds);
             print_number(out, needed(times, (double)c->examples));
             const double seeds = needed(times, c->seeds);
             if (!isnan(seeds)) fprintf(out, "%.9g", seeds);
@@ -254,14 +290,14 @@ static json_t *accuracies_json(const deq_verdict *v) {
 static json_t *claim_json(const char *experiment, const Claim *c) {
     json_t *cells = json_array();
     for (int i = 0; i < c->ncells; i++)
-        json_array_append_new(cells, json_pack("{s:s, s:s, s:f, s:o, s:o, s:o, s:o}", "cell", c->cells[i].label,
-                                               "verdict", verdict_of(c->cells[i].share), "share", c->cells[i].share,
-                                               "value", deq_json_number(c->cells[i].value.value), "low",
-                                               deq_json_number(c->cells[i].value.low), "high",
-                                               deq_json_number(c->cells[i].value.high), "accuracies",
-                                               accuracies_json(c->cells[i].verdict)));
-    return json_pack("{s:s, s:s, s:s, s:f, s:I, s:i, s:o, s:o, s:o, s:s, s:s, s:o}", "experiment", experiment, "text",
-                     c->spec->text, "verdict", verdict_of(c->share), "share", c->share, "examples",
+        json_array_append_new(
+            cells,
+            json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "cell", c->cells[i].label, "verdict",
+                      verdict_of(c->cells[i].share), "share", deq_json_number(c->cells[i].share), "value",
+                      deq_json_number(c->cells[i].value.value), "low", deq_json_number(c->cells[i].value.low), "high",
+                      deq_json_number(c->cells[i].value.high), "accuracies", accuracies_json(c->cells[i].verdict)));
+    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:i, s:o, s:o, s:o, s:s, s:s, s:o}", "experiment", experiment, "text",
+                     c->spec->text, "verdict", verdict_of(c->share), "share", deq_json_number(c->share), "examples",
                      (json_int_t)c->examples, "seeds", c->seeds, "examples_to_decide",
                      deq_json_number(needed(c->times, (double)c->examples)), "seeds_to_decide",
                      deq_json_number(needed(c->times, c->seeds)), "accuracies", accuracies_json(&c->verdict), "nets",
@@ -269,13 +305,17 @@ static json_t *claim_json(const char *experiment, const Claim *c) {
 }
 
 static void report(deq_arrays *g, const Claim *c) {
-    char decides[120];
+    char decides[120], lack[120];
     print_needed(decides, sizeof decides, c, c->times);
-    deq_report(&g->app->reporter, "claim \"%s\" %s: true in %.1f%% of %d resamples%s%s%s%s", c->spec->text,
-               c->share > FAILS && c->share < HOLDS ? "is undecided" : verdict_of(c->share), 100 * c->share,
-               DEQ_CLAIM_RESAMPLES, *decides ? "; would decide it: about " : "", decides,
-               c->verdict.level > DEQ_RELIABLE ? "; it rests on an accuracy that is " : "",
-               c->verdict.level > DEQ_RELIABLE ? deq_verdict_name(c->verdict.level) : "");
+    lack_of(c, lack, sizeof lack);
+    if (isnan(c->share))
+        deq_report(&g->app->reporter, "claim \"%s\" is undecided: %s", c->spec->text, lack);
+    else
+        deq_report(&g->app->reporter, "claim \"%s\" %s: true in %.1f%% of %d resamples%s%s%s%s", c->spec->text,
+                   c->share > FAILS && c->share < HOLDS ? "is undecided" : verdict_of(c->share), 100 * c->share,
+                   DEQ_CLAIM_RESAMPLES, *decides ? "; would decide it: about " : "", decides,
+                   c->verdict.level > DEQ_RELIABLE ? "; it rests on an accuracy that is " : "",
+                   c->verdict.level > DEQ_RELIABLE ? deq_verdict_name(c->verdict.level) : "");
     deq_report_event(&g->app->reporter, "claim", claim_json(g->x->name, c));
 }
 
@@ -332,18 +372,20 @@ bool deq_claims_judge(deq_arrays *g, deq_error *e) {
     const int n = g->x->nclaims;
     if (!n) return true;
     Claim *claims = calloc((size_t)n, sizeof *claims);
-    int *at = calloc((size_t)g->x->naxes + 1, sizeof *at);
-    bool ok = claims && at;
+    int *at = calloc((size_t)g->x->naxes + 1, sizeof *at), most = 0;
+    for (int k = 0; k < g->x->naxes; k++) most = g->x->axes[k].nvalues > most ? g->x->axes[k].nvalues : most;
+    int *places = calloc((size_t)most + 1, sizeof *places);
+    bool ok = claims && at && places;
     g->seeds = true;
     for (int i = 0; ok && i < n; i++) {
         claims[i].spec = &g->x->claims[i];
-        claims[i].seeds = seeds_behind(g->x, claims[i].spec->condition);
+        claims[i].seeds = seeds_behind(g, claims[i].spec->condition, at, places);
         ok = judge_cells(g, &claims[i], at, e);
         if (ok) report(g, &claims[i]);
         g->app->failed += ok && claims[i].share <= FAILS;
     }
     g->seeds = false;
-    if (!claims || !at) deq_fail(e, DEQ_MEMORY, "out of memory for the claims of '%s'", g->x->name);
+    if (!claims || !at || !places) deq_fail(e, DEQ_MEMORY, "out of memory for the claims of '%s'", g->x->name);
     ok = ok && write_files(g, claims, e);
     for (int i = 0; claims && i < n; i++) {
         for (int k = 0; claims[i].cells && k < claims[i].ncells; k++)
@@ -352,6 +394,7 @@ bool deq_claims_judge(deq_arrays *g, deq_error *e) {
         deq_sources_free(&claims[i].rests);
     }
     free(claims);
+    free(places);
     free(at);
     return ok;
 }

@@ -114,6 +114,7 @@ static void lines_close(Lines *l) {
         free((void *)c->verdicts);
         free((void *)c->bold);
         free((void *)c->evaluations);
+        free((void *)c->places);
         deq_sources_free(&c->rests);
     }
     for (int k = 0; l->names && k < l->nnames; k++) free(l->names[k]);
@@ -135,15 +136,22 @@ static bool is_decided(const Lines *l, const deq_array_spec *a) {
     return true;
 }
 
-static bool find_sources(const Lines *l, int *at, deq_table_cell *out) {
+/* The column's place in the line: nothing that another column has left in `at` may stay. */
+static void go_to(const Lines *l, int line, const Column *part, int *at) {
+    memset(at, 0, (size_t)l->g->x->naxes * sizeof *at);
+    deq_axes_place(l->g->x, l->axes, l->naxes, line, at);
+    if (part) deq_axes_place(l->g->x, part->spec->by, part->spec->nby, part->place, at);
+}
+
+static bool find_sources(const Lines *l, int line, int *at, deq_table_cell *out) {
     deq_arrays *g = l->g;
     deq_sources_list *s = deq_sources_begin();
+    go_to(l, line, NULL, at);
     for (int i = 0; s && i < g->x->narrays; i++)
         if (g->x->arrays[i].kind == DEQ_ARRAY_evaluate && is_decided(l, &g->x->arrays[i])) deq_sources_add(s, g, i, at);
     for (int c = 0; s && c < l->ncolumns; c++) {
-        const deq_column_spec *spec = l->parts[c].spec;
-        deq_axes_place(g->x, spec->by, spec->nby, l->parts[c].place, at);
-        deq_sources_add(s, g, spec->value, at);
+        go_to(l, line, &l->parts[c], at);
+        deq_sources_add(s, g, l->parts[c].spec->value, at);
     }
     return deq_sources_end(s, &out->rests);
 }
@@ -159,9 +167,19 @@ static bool is_bold(const Lines *l, int array, const int *at, double value) {
     return false;
 }
 
+/* The place on the axes that make rows; a family and its member are one. */
+static int row_of(const Lines *l, const int *at) {
+    int row = 0;
+    for (int r = 0; r < l->spec->nrows; r++) {
+        const int first = l->rows[r], end = first + 1 < l->nnames ? l->starts[first + 1] : l->naxes;
+        for (int k = l->starts[first]; k < end; k++) row = row * l->g->x->axes[l->axes[k]].nvalues + at[l->axes[k]];
+    }
+    return row;
+}
+
 static bool make_line(Lines *l, int cell, int *at) {
     const deq_experiment_spec *x = l->g->x;
-    deq_axes_place(x, l->axes, l->naxes, cell, at);
+    go_to(l, cell, NULL, at);
     if (deq_axes_absent(x, l->axes, l->naxes, at)) return true;
     const size_t n = (size_t)l->ncolumns + 1;
     deq_table_cell *out = &l->cells[l->ncells++];
@@ -172,20 +190,26 @@ static bool make_line(Lines *l, int cell, int *at) {
     char **attacks = calloc(n, sizeof *attacks);
     bool *bold = calloc(n, sizeof *bold);
     const deq_evaluation **evaluations = calloc(n, sizeof(deq_evaluation *));
-    *out = (deq_table_cell){.coordinates = coordinates,
+    int *places = calloc(n, sizeof *places);
+    *out = (deq_table_cell){.row = row_of(l, at),
+                            .coordinates = coordinates,
+                            .places = places,
                             .values = values,
                             .intervals = intervals,
                             .attacks = attacks,
                             .verdicts = verdicts,
                             .bold = bold,
                             .evaluations = evaluations};
-    if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold || !evaluations) return false;
+    if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold || !evaluations || !places)
+        return false;
     for (int k = 0, used; k < l->nnames; k++)
         if (!(coordinates[k] = deq_axes_text(l->g->x, l->axes, l->naxes, l->starts[k], at, &used))) return false;
     for (int c = 0; c < l->ncolumns; c++) {
         const deq_column_spec *spec = l->parts[c].spec;
-        deq_axes_place(x, spec->by, spec->nby, l->parts[c].place, at);
+        const deq_array_spec *array = &x->arrays[spec->value];
+        go_to(l, cell, &l->parts[c], at);
         const deq_cell *of = deq_arrays_cell(l->g, spec->value, at);
+        places[c] = deq_axes_cell(x, array->axes, array->naxes, at);
         values[c] = of->value;
         intervals[c] = of->interval;
         verdicts[c] = of->verdict;
@@ -194,7 +218,7 @@ static bool make_line(Lines *l, int cell, int *at) {
         bold[c] = is_bold(l, spec->value, at, of->value);
         if (l->columns[c].examples < of->examples) l->columns[c].examples = of->examples;
     }
-    return find_sources(l, at, out);
+    return find_sources(l, cell, at, out);
 }
 
 static bool write_files(const Lines *l, const deq_table *t, deq_error *e) {

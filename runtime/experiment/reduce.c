@@ -47,7 +47,7 @@ static double truth(const double *values, int n, bool every) {
     int holds = 0, count = 0;
     for (int i = 0; i < n; i++)
         if (!isnan(values[i])) holds += values[i] != 0, count++;
-    return every ? holds == count : holds > 0;
+    return !count ? NAN : every ? holds == count : holds > 0;
 }
 
 double deq_reduce(deq_reduction reduction, double share, const double *values, int n) {

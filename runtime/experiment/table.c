@@ -8,9 +8,15 @@
 
 typedef char Text[DEQ_TABLE_TEXT];
 
-static bool same_row(const deq_table *t, int a, int b) {
-    for (int k = 0; k < t->nrows; k++)
-        if (strcmp(t->cells[a].coordinates[t->rows[k]], t->cells[b].coordinates[t->rows[k]])) return false;
+/* By place: two values of a sweep may be called alike. */
+static bool same_row(const deq_table *t, int a, int b) { return t->cells[a].row == t->cells[b].row; }
+
+/* Whether cell i, from `cell` on, is in its row, and the column has in none before it the same cell of its value. */
+static bool counts(const deq_table *t, int cell, int column, int i) {
+    if (!same_row(t, i, cell)) return false;
+    const int *own = t->cells[i].places;
+    for (int k = cell; own && k < i; k++)
+        if (same_row(t, k, cell) && t->cells[k].places[column] == own[column]) return false;
     return true;
 }
 
@@ -35,10 +41,10 @@ typedef struct Mean {
 static Mean mean_of(const deq_table *t, int cell, int column) {
     Mean m = {0, 0, 0, t->cells[cell].intervals[column]};
     for (int i = cell; i < t->ncells; i++)
-        if (same_row(t, i, cell)) m.mean += t->cells[i].values[column], m.n++;
+        if (counts(t, cell, column, i)) m.mean += t->cells[i].values[column], m.n++;
     m.mean /= m.n;
     for (int i = cell; i < t->ncells; i++)
-        if (same_row(t, i, cell))
+        if (counts(t, cell, column, i))
             m.deviation += (t->cells[i].values[column] - m.mean) * (t->cells[i].values[column] - m.mean);
     m.deviation = m.n > 1 ? sqrt(m.deviation / (m.n - 1)) : NAN;
     return m;
@@ -69,7 +75,7 @@ static void print_worst(Text out, const deq_table *t, int cell, int column) {
     int n = 0, count = 0;
     for (int i = cell; i < t->ncells; i++) {
         const double value = t->cells[i].values[column];
-        if (!same_row(t, i, cell) || isnan(value)) continue;
+        if (!counts(t, cell, column, i) || isnan(value)) continue;
         if (!(value <= worst)) worst = value, count = 0;
         count += value == worst;
         n++;
@@ -141,7 +147,7 @@ static void note(FILE *out, const deq_table *t) {
             if (!deq_table_first(t, i)) continue;
             Mean m = mean_of(t, i, c);
             if (m.n > runs) runs = m.n;
-            if (isnan(m.interval.low) || t->columns[c].examples <= 0) continue;
+            if (m.n > 1 || isnan(m.interval.low) || t->columns[c].examples <= 0) continue;
             if (!fewest || t->columns[c].examples < fewest) fewest = t->columns[c].examples;
             if (t->columns[c].examples > most) most = t->columns[c].examples;
         }
@@ -150,7 +156,7 @@ static void note(FILE *out, const deq_table *t) {
     if (undefined)
         fprintf(out, "\n%lld predictions in this table are not a number (NaN); they count as wrong.\n",
                 (long long)undefined);
-    if (fewest && runs == 1) {
+    if (fewest) {
         fprintf(out, "\nIn brackets: intervals of 95%% over %lld", (long long)fewest);
         if (fewest < most) fprintf(out, " to %lld", (long long)most);
         fputs(" examples (Wilson's for shares, else by bootstrap; differences are paired by example).\n", out);

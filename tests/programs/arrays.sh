@@ -20,6 +20,15 @@ for row in 1 2; do
   awk -v w="$worst" -v c="$clean" 'BEGIN { exit !(w <= c) }' || fail "the worst of several attacks is $worst, the clean accuracy $clean"
   grep -q "early of net (seed = $((row - 1))).*read off states\[$chosen\]" out || fail "early is not read off the chosen state $chosen"
 done
+# a choice among numbers is the number, not its place in the list: in a reduction, and in JSON
+first=$(cell results/arrays/chosen.csv 1 exit) second=$(cell results/arrays/chosen.csv 2 exit)
+tail -1 results/arrays/seeds.csv | grep -q "$(awk "BEGIN { printf \",%g,[a-z]*,%d,\", ($first + $second) / 2, ($first > $second ? $first : $second) }")" ||
+  fail "exit is $first and $second: $(tail -1 results/arrays/seeds.csv)"
+[[ $(tr -d ' \n' <results/arrays/chosen-table.json | grep -o '"title":"exit","value":[0-9.]*' | sed 's/.*://; s/\.0//' | tr '\n' ' ') == "$first $second " ]] || fail "the JSON says other choices"
+# what does not change with the seed is one value, with its interval and without a deviation
+grep -q '^| phantom.*± .*| [0-9.]*% \[[0-9.]*, [0-9.]*\] |$' results/arrays/all.md || fail "a column without the joined sweep has no interval of its own"
+grep -q '^| phantom.*± [0-9.]*% |$' results/arrays/all.md && fail "a column without the joined sweep has a deviation"
+grep -q '^In brackets: ' results/arrays/all.md || fail "the table does not say what is in brackets"
 grep -q '^seed,clean,clean low,clean high,' results/arrays/chosen.csv || fail "the accuracies have their intervals"
 [[ $(grep -vc '^#' results/arrays/seeds.csv) == 2 ]] || fail "without rows a table has one line"
 

@@ -12,6 +12,20 @@ grep -q '^"an attack costs accuracy","defence = early",holds,0' results/claims/c
 for pick in 'picks leave out the others' 'of what they leave nothing is seen'; do
   [[ $(claim "$pick") == holds ]] || fail "cells that a pick leaves out are judged: $pick is $(claim "$pick")"
 done
+# seeds are drawn among those that the pick keeps, and only where a mean or a deviation is taken over them
+[[ $(grep -c '^"of one seed","[^"]*",holds,[^,]*,[^,]*,[^,]*,1.0000,[0-9]*,1,' results/claims/claims.csv) == 3 ]] || fail "$(grep 'of one seed' results/claims/claims.csv)"
+grep -q '^"of the worst seed","",holds,[^,]*,[^,]*,[^,]*,1.0000,[0-9]*,0,' results/claims/claims.csv || fail "a least draws no seeds: $(grep 'worst seed' results/claims/claims.csv)"
+# a choice among numbers is judged as the number; it rests on what it chose by
+number() { grep "^\"$1\"" results/claims/claims.csv | cut -d, -f3-9,12; }
+[[ $(claim 'a choice') == holds && $(number 'a choice') == "$(number 'its number')" ]] || fail "$(number 'a choice') is not $(number 'its number')"
+number 'a choice' | grep -q ',\(reliable\|suspect\|masked\|broken\)$' || fail "a choice by accuracies under attack has no verdict"
+# what was not measured is neither true nor false, and the others are judged
+for nothing in 'not measured' 'in no seed' 'nothing is left'; do
+  [[ $(claim "$nothing") == undecided ]] || fail "$nothing is $(claim "$nothing")"
+  grep -q "^\"$nothing\",\"\",undecided,,,,,0," results/claims/claims.csv || fail "$(grep "$nothing" results/claims/claims.csv)"
+done
+grep -q 'claim "nothing is left" is undecided: it is about nothing: none of its cells has a value' out || fail "not said of the claim that is about nothing"
+grep -q '^\*\*in no seed\*\*: nothing was measured in 2 of its 2 cells' results/claims/claims.md || fail "$(grep 'in no seed' results/claims/claims.md)"
 [[ $(grep -c '^"picks leave out the others","' results/claims/claims.csv) == 3 ]] || fail "a claim has cells that its pick leaves out"
 grep -q '| 2 | [^|]* |$' results/claims/claims.md || fail "claims say over how many seeds they are"
 # an undecided claim says how many would decide it, as its share says: (1.96 / z)^2 times as many, rounded up to two digits

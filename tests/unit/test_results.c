@@ -289,10 +289,37 @@ static void test_table(void **state) {
     static const deq_evaluation made = {.key = "r1", .slice = {.data = &data, .test = true, .from = 7, .to = 50}};
     static const deq_evaluation *const whose[4][2] = {{&made, NULL}, {&made, NULL}, {&made, NULL}, {NULL, NULL}};
     const deq_table_cell measured[4] = {
-        {at[0], values[0], intervals[0], {"0", "k0", "r0", 1.5, 0.25, 0}, attacks[0], verdicts[0], NULL, whose[0]},
-        {at[1], values[1], intervals[1], {"1", "k1", "r1", 1.5, 0.25, 0}, attacks[0], verdicts[1], NULL, whose[1]},
-        {at[2], values[2], intervals[2], {"0", "k2", "r2", 1.5, 0.25, 0}, attacks[1], verdicts[2], NULL, whose[2]},
-        {at[3], values[3], intervals[3], {"1", "k3", "r3", 2, 0.5, 3}, none, verdicts[3], NULL, whose[3]}};
+        {at[0],
+         values[0],
+         intervals[0],
+         {"0", "k0", "r0", 1.5, 0.25, 0},
+         attacks[0],
+         verdicts[0],
+         NULL,
+         whose[0],
+         0,
+         NULL},
+        {at[1],
+         values[1],
+         intervals[1],
+         {"1", "k1", "r1", 1.5, 0.25, 0},
+         attacks[0],
+         verdicts[1],
+         NULL,
+         whose[1],
+         0,
+         NULL},
+        {at[2],
+         values[2],
+         intervals[2],
+         {"0", "k2", "r2", 1.5, 0.25, 0},
+         attacks[1],
+         verdicts[2],
+         NULL,
+         whose[2],
+         1,
+         NULL},
+        {at[3], values[3], intervals[3], {"1", "k3", "r3", 2, 0.5, 3}, none, verdicts[3], NULL, whose[3], 1, NULL}};
     deq_table t = {"robustness", "e", axes, 2, rows, 1, columns, 2, true, measured, 4};
     char *text = NULL;
     size_t size;
@@ -371,6 +398,17 @@ static void test_table(void **state) {
     const deq_table joined = {"bold", "e", axes, 2, rows, 1, columns, 2, true, bolds, 2};
     assert_true(deq_table_bold(&joined, 0, 0));
     assert_false(deq_table_bold(&joined, 0, 1));
+    /* Rows are told apart by place, not by what their values are called; a cell that several of a row have counts once. */
+    deq_table_cell alike[3] = {measured[0], measured[0], measured[1]};
+    const int same[2] = {5, 6};
+    alike[1].row = 1;
+    alike[0].places = alike[2].places = same;
+    const deq_table rowed = {"alike", "e", axes, 2, rows, 1, columns, 2, true, alike, 3};
+    char shown[DEQ_TABLE_TEXT];
+    assert_true(deq_table_first(&rowed, 1));
+    assert_false(deq_table_first(&rowed, 2));
+    deq_table_text(&rowed, 0, 0, shown);
+    assert_string_equal(shown, "80.0% [77.4, 82.4]");
     t.ncells = 1; /* a row of one run has its intervals */
     f = open_memstream(&text, &size);
     deq_table_markdown(f, &t);
