@@ -48,8 +48,16 @@ static json_t *column_json(Experiment *x, const Ast *column, AxisSet *open) {
     return j;
 }
 
+/* Whether the reduction is of a value that one of the columns shows. */
+static bool is_of_column(const Experiment *x, const char *reduction, const json_t *columns) {
+    const char *of = json_string_value(json_object_get(experiment_array_json(x, reduction), "of"));
+    for (size_t i = 0; i < json_array_size(columns); i++)
+        if (strcmp(of, json_string_value(json_object_get(json_array_get(columns, i), "value"))) == 0) return true;
+    return false;
+}
+
 /* Values whose equals are bold: reductions of columns. */
-static json_t *bold_json(Experiment *x, const Ast *bold) {
+static json_t *bold_json(Experiment *x, const Ast *bold, const json_t *columns) {
     const Ast *one;
     const Ast *const *items;
     json_auto_t *list = json_array();
@@ -61,6 +69,12 @@ static json_t *bold_json(Experiment *x, const Ast *bold) {
             Scope s = experiment_scope(x);
             elab_error(&s, DIAG_E0516, items[k]->range,
                        "bold are the cells of a column that equal its min(v, over: s), or another");
+            return NULL;
+        }
+        if (!is_of_column(x, name, columns)) {
+            Scope s = experiment_scope(x);
+            elab_error(&s, DIAG_E0516, items[k]->range,
+                       "this is of no column here whose cells are numbers: nothing would be bold");
             return NULL;
         }
         json_array_append_new(list, json_string(name));
@@ -105,7 +119,7 @@ json_t *experiment_table(Experiment *x, const Ast *table) {
                NULL;
     char word[64];
     const bool has = cells && ast_path(AST_SLOT(cells, CALL, callee), word, sizeof word);
-    json_auto_t *bolds = bold ? bold_json(x, bold) : NULL;
+    json_auto_t *bolds = bold ? bold_json(x, bold, list) : NULL;
     if (bold && !bolds) return NULL;
     json_t *j = json_pack("{s:s, s:O, s:O, s:o, s:o}", "name", table->name, "rows", lines, "columns", list, "join",
                           axes_json(joined), "cells", has ? json_string(word) : json_null());

@@ -384,13 +384,12 @@ static bool is_sampled(const deq_arrays *g, int array) {
 static deq_interval interval_of(deq_arrays *g, int array, const int *at) {
     deq_interval out = {NAN, NAN, NAN};
     double *values = malloc(DEQ_RESAMPLES * sizeof *values);
-    bool finite = values;
-    for (int r = 0; finite && r < DEQ_RESAMPLES; r++) {
-        values[r] = deq_arrays_value(g, array, at, r);
-        finite = isfinite(values[r]);
-    }
-    if (finite) out = deq_percentiles(deq_arrays_cell(g, array, at)->value, values, DEQ_RESAMPLES);
+    const deq_cell *c = deq_arrays_cell(g, array, at);
+    for (int r = 0; values && r < DEQ_RESAMPLES; r++) values[r] = deq_arrays_value(g, array, at, r);
+    if (values) out = deq_percentiles(c->value, values, DEQ_RESAMPLES);
     free(values);
+    /* Of examples that all agree every resample is the same, which says nothing of those that were not drawn. */
+    if (c->share && (c->value == 0 || c->value == 1)) out = deq_wilson(c->value == 1 ? c->examples : 0, c->examples);
     return out;
 }
 
@@ -407,7 +406,8 @@ typedef struct Reducing {
     deq_cell *cell;
     bool strongest, records;
     double least;
-    bool some; /* a part exists */
+    bool some;       /* a part exists */
+    bool all_shares; /* of those that have a value */
     deq_error *e;
 } Reducing;
 
@@ -431,6 +431,8 @@ static bool take_worst(deq_cell *c, const deq_cell *part, deq_error *e) {
     return true;
 }
 
+static bool is_share(const deq_cell *c) { return c->evaluation ? c->evaluation->share : c->share; }
+
 static bool reduce_part(deq_arrays *g, int array, const int *at, int part, void *context) {
     Reducing *r = context;
     (void)part;
@@ -438,6 +440,7 @@ static bool reduce_part(deq_arrays *g, int array, const int *at, int part, void 
     const deq_cell *of = deq_arrays_cell(g, array, at);
     r->some = r->some || !of->absent;
     if (isnan(of->value)) return true;
+    r->all_shares = r->all_shares && is_share(of);
     believe(r->cell, of, r->strongest, &r->least); /* a choice is as good as what it chose by */
     return !r->records || take_worst(r->cell, of, r->e);
 }
@@ -452,6 +455,7 @@ static bool take_picked(deq_arrays *g, const deq_array_spec *a, deq_cell *c, con
     if (ok && deq_arrays_picked(g, a, at, inner) && (ok = deq_arrays_need(g, a->inputs[0], inner, e))) {
         const deq_cell *of = deq_arrays_cell(g, a->inputs[0], inner);
         c->absent = of->absent;
+        c->share = is_share(of);
         c->value = of->value;
         c->interval = of->interval;
         c->verdict = of->verdict;
@@ -513,6 +517,12 @@ static bool take_logged(deq_arrays *g, const deq_array_spec *a, deq_cell *c, con
     return true;
 }
 
+/* Of shares that are all 0, or all 1, it is that too. */
+static bool keeps_shares(deq_reduction reduction) {
+    return reduction == DEQ_REDUCE_min || reduction == DEQ_REDUCE_max || reduction == DEQ_REDUCE_mean ||
+           reduction == DEQ_REDUCE_quantile || reduction == DEQ_REDUCE_worst_of;
+}
+
 static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
     const deq_array_spec *a = &g->x->arrays[array];
     deq_cell *c = deq_arrays_cell(g, array, at);
@@ -530,10 +540,11 @@ static bool compute(deq_arrays *g, int array, const int *at, deq_error *e) {
     if (c->absent) return c->value = NAN, true;
     if (a->kind == DEQ_ARRAY_reduce) {
         const bool records = a->reduction == DEQ_REDUCE_worst_of;
-        Reducing r = {c, records || a->reduction == DEQ_REDUCE_min, records, INFINITY, false, e};
+        Reducing r = {c, records || a->reduction == DEQ_REDUCE_min, records, INFINITY, false, true, e};
         if (!each_part(g, a, at, -1, reduce_part, &r))
             return e->failure != DEQ_OK ? false : deq_fail(e, DEQ_MEMORY, "out of memory for '%s'", a->name);
         if (!r.some) return c->absent = true, c->value = NAN, true;
+        c->share = r.all_shares && keeps_shares(a->reduction);
         if (records) {
             double sum = 0;
             for (int64_t i = 0; i < c->sampled->n; i++) sum += c->sampled->values[i];

@@ -29,6 +29,7 @@ int deq_mean_of(const char *what); /* the one that is spelled so in a script; -1
 typedef struct deq_cell {
     bool done, waiting; /* waiting: its parts are being made */
     bool absent;        /* there is no such cell, or a pick has left it out: its value is NaN */
+    bool share;         /* computed of shares of examples alone, and 0 or 1 where they all are */
     double value;
     deq_interval interval;
     deq_verdict verdict;

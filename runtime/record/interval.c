@@ -60,11 +60,15 @@ static double mean_of(const double *values, const int64_t *drawn, int64_t n) {
 }
 
 deq_interval deq_percentiles(double value, double *resampled, int n) {
-    for (int r = 0; r < n; r++)
-        if (!isfinite(resampled[r])) return (deq_interval){value, NAN, NAN};
-    deq_sort(resampled, (size_t)n);
-    return (deq_interval){value, fmin(resampled[n / 40], value),
-                          fmax(resampled[n - 1 - n / 40], value)}; /* 2.5 % off */
+    int kept = 0;
+    for (int r = 0; r < n; r++) {
+        if (isinf(resampled[r])) return (deq_interval){value, NAN, NAN};
+        if (!isnan(resampled[r])) resampled[kept++] = resampled[r];
+    }
+    if (n - kept > n / 40) return (deq_interval){value, NAN, NAN};
+    deq_sort(resampled, (size_t)kept);
+    return (deq_interval){value, fmin(resampled[kept / 40], value),
+                          fmax(resampled[kept - 1 - kept / 40], value)}; /* 2.5 % off */
 }
 
 /* Of the mean. */

@@ -25,8 +25,9 @@ double deq_joint_width(int64_t comparisons);
 double deq_times_to_decide(double share);
 deq_interval deq_wilson_wide(int64_t successes, int64_t n, double width);
 deq_interval deq_paired_difference_wide(int64_t gained, int64_t lost, int64_t n, double width);
-/* Of a value that was computed anew on n resamples: 95 % of them lie in it, and the value.  Sorts them.  One that is not
- * finite makes both ends NaN. */
+/* Of a value that was computed anew on n resamples: 95 % of them lie in it, and the value.  Sorts them.  Those without a
+ * value, NaN, are left out where they are no more than are cut off at an end, 2.5 %; more of them, or one that is infinite,
+ * make both ends NaN. */
 deq_interval deq_percentiles(double value, double *resampled, int n);
 /* Of the mean of values[0 .. n): Wilson's of a share, whose values are 0 and 1, else a bootstrap.  A value that is not
  * finite makes it NaN. */

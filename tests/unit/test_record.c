@@ -42,6 +42,21 @@ static void test_times_to_decide(void **state) {
     assert_true(isinf(deq_times_to_decide(0.5)) && deq_times_to_decide(0.0251) < 1.01);
 }
 
+/* Resamples without a value are left out while they cannot matter. */
+static void test_percentiles(void **state) {
+    (void)state;
+    double values[1000];
+    for (int undefined = 0; undefined <= 26; undefined += 13) {
+        for (int r = 0; r < 1000; r++) values[r] = r % 38 == 5 && r / 38 < undefined ? NAN : r / 1000.0;
+        const deq_interval i = deq_percentiles(0.5, values, 1000);
+        assert_true(undefined > 25 ? isnan(i.low) && isnan(i.high)
+                                   : fabs(i.low - 0.025) < 2e-3 && fabs(i.high - 0.975) < 2e-3);
+        assert_true(i.value == 0.5);
+    }
+    for (int r = 0; r < 1000; r++) values[r] = r ? 0 : INFINITY;
+    assert_true(isnan(deq_percentiles(0, values, 1000).low));
+}
+
 static void test_paired(void **state) {
     (void)state;
     /* The formula of Agresti and Min 2005 by hand: half an example more in each cell. */
@@ -268,10 +283,10 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wilson),    cmocka_unit_test(test_times_to_decide),
-                                       cmocka_unit_test(test_paired),    cmocka_unit_test(test_bootstrap),
-                                       cmocka_unit_test(test_read_back), cmocka_unit_test(test_torn),
-                                       cmocka_unit_test(test_damage),    cmocka_unit_test(test_other_key),
-                                       cmocka_unit_test(test_large_ids), cmocka_unit_test(test_fields)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wilson),      cmocka_unit_test(test_times_to_decide), cmocka_unit_test(test_paired),
+        cmocka_unit_test(test_percentiles), cmocka_unit_test(test_bootstrap),       cmocka_unit_test(test_read_back),
+        cmocka_unit_test(test_torn),        cmocka_unit_test(test_damage),          cmocka_unit_test(test_other_key),
+        cmocka_unit_test(test_large_ids),   cmocka_unit_test(test_fields)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
