@@ -38,6 +38,7 @@ typedef struct Axes {
     Axis axis[MOST_AXES];
     uint32_t n, nsweeps;
     AxisSet *shown, *hidden; /* of each item */
+    AxisSet *named;          /* likewise those of the names in it, without what the lists of these sweeps mention */
     bool full;               /* there were more than MOST_AXES */
 } Axes;
 
@@ -51,7 +52,8 @@ AxisSet axes_hidden(const Axes *x, const Ast *e);
 AxisSet axes_named(const Axes *x, const Ast *e);
 /* Those that a pick, s: label, takes away; the members of a family that is picked stay. */
 AxisSet axes_picked(const Axes *x, const Ast *pick);
-/* Those that the `seed:` of a training run of the experiment mentions. */
+/* Those that decide the seed of a training run of the experiment: sweeps that its `seed:` names, also through a `let`, and
+ * sweeps over records with several seeds that it takes in.  Not those that decide how many seeds there are, 0..n. */
 AxisSet axes_of_seeds(const Axes *x);
 const char *axes_text(Arena *a, const Axes *x, AxisSet set); /* "'mode' and 'seed'" */
 

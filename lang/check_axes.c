@@ -2,6 +2,7 @@
  * a table. */
 #include "checker.h"
 #include "labels.h"
+#include <math.h>
 #include <string.h>
 
 /* "its axes are 'mode' and 'seed'" */
@@ -158,11 +159,41 @@ const Type *check_picks(Checker *c, Ast *e) {
     return good ? t : &type_error;
 }
 
+/* Whether the sweep may have this number among its values: not all of them are always known here. */
+static bool may_have(Checker *c, const Ast *sweep, double number) {
+    const Ast *values = SLOT(sweep, SWEEP, values);
+    double from, to, own;
+    if (values->kind == AST_BINARY)
+        return !constant_of(c, SLOT(values, BINARY, left), &from) ||
+               !constant_of(c, SLOT(values, BINARY, right), &to) ||
+               (number >= from && number < to && number == floor(number));
+    bool found = values->kind != AST_ARRAY;
+    for (uint32_t k = 0; !found && k < values->nkids; k++)
+        found = is_family(values->kids[k]) || !constant_of(c, element_value(values->kids[k]), &own) || own == number;
+    return found;
+}
+
+/* choice == 20 of a sweep over 1..9 would never be true: a slip, as a label that is misspelt is.  false: reported. */
+static bool check_number_compared(Checker *c, const Ast *e) {
+    const Ast *items = c->axes->items;
+    for (int side = 0; side < 2 && (same(e->name, "==") || same(e->name, "!=")); side++) {
+        const Ast *sweep = sweep_of_value(items, e->kids[side]), *other = e->kids[1 - side];
+        double number;
+        if (!sweep || !sweep->type || !type_is_number(sweep->type) || sweep_of_value(items, other) ||
+            !constant_of(c, other, &number) || may_have(c, sweep, number))
+            continue;
+        diag_report(c->diags, DIAG_E0533, other->range, "'%s' has no value %s", sweep->name, text_of_value(c, other));
+        return false;
+    }
+    return true;
+}
+
 /* A comparison of values of sweeps that are no numbers: these have no order, and are equal to values of the same sweep only.
  * NULL: neither side is one. */
 static const Type *check_choices(Checker *c, Ast *e) {
     const Ast *sweeps[2] = {sweep_of_value(c->axes->items, e->kids[0]), sweep_of_value(c->axes->items, e->kids[1])};
     const Ast *sweep = sweeps[0] ? sweeps[0] : sweeps[1];
+    if (!check_number_compared(c, e)) return &type_error;
     if (!sweep || !sweep->type || type_is_number(sweep->type) || sweep->type->kind == TYPE_ERROR) return NULL;
     if (sweeps[0] == sweeps[1] && strchr("=!", e->name[0])) {
         const Type *left = check_expr(c, e->kids[0]), *right = check_expr(c, e->kids[1]);

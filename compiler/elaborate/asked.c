@@ -102,6 +102,24 @@ static const Ast *trained_against(Arena *a, const Ast *train) {
     return e;
 }
 
+static bool mentions_sweep(const Ast *e) {
+    if (!e) return false;
+    if (e->ref && e->ref->kind == AST_SWEEP) return true;
+    for (uint32_t i = 0; i < e->nkids; i++)
+        if (mentions_sweep(e->kids[i])) return true;
+    return false;
+}
+
+/* Whether a sweep gives the k-th setting of the attack that the call makes: then the command line does not. */
+static bool is_swept(const Ast *call, const Ast *settings, uint32_t k) {
+    const Ast *inputs = call->kind == AST_CALL ? AST_SLOT(call, CALL, inputs) : NULL;
+    for (uint32_t i = 0; inputs && i < inputs->nkids; i++) {
+        const Ast *arg = inputs->kids[i];
+        if (arg->name ? strcmp(arg->name, settings->kids[k]->name) == 0 : i == k) return mentions_sweep(arg);
+    }
+    return false;
+}
+
 static bool asked_of_attack(const Program *p, const char *text) {
     const char *dot = strchr(text, '.'), *equals = strchr(text, '=');
     char *end = NULL;
@@ -117,7 +135,8 @@ static bool asked_of_attack(const Program *p, const char *text) {
     const Ast *def = definition_of(e), *settings = def ? settings_of(def) : NULL;
     for (uint32_t i = 0; settings && i < settings->nkids; i++)
         if (settings->kids[i]->name && strcmp(settings->kids[i]->name, key) == 0)
-            return ast_attack_of_others(def) || counts_mention(AST_SLOT(def, ATTACK_DEF, body), key);
+            return !is_swept(e, settings, i) &&
+                   (ast_attack_of_others(def) || counts_mention(AST_SLOT(def, ATTACK_DEF, body), key));
     return false;
 }
 
@@ -139,8 +158,9 @@ typedef struct Paths {
 static void add_paths(const Program *p, const char *prefix, const Ast *e, Paths *out) {
     const Ast *def = definition_of(e), *settings = def && ast_attack_of_others(def) ? settings_of(def) : NULL;
     for (uint32_t k = 0; settings && k < settings->nkids; k++)
-        *ARENA_PUSH(p->arena, out->items, out->n, out->cap) =
-            arena_printf(p->arena, "%s.%s", prefix, settings->kids[k]->name);
+        if (!is_swept(e, settings, k))
+            *ARENA_PUSH(p->arena, out->items, out->n, out->cap) =
+                arena_printf(p->arena, "%s.%s", prefix, settings->kids[k]->name);
 }
 
 static void each_trained_against(const Program *p, const Ast *e, Paths *out) {

@@ -155,6 +155,43 @@ static bool rests_on(const Experiment *x, const char *name, bool (*is)(const jso
     return of && rests_on(x, of, is, examples);
 }
 
+static bool same_examples(const json_t *a, const json_t *b) {
+    static const char *const same[] = {"data", "split", "from", "to"};
+    for (int k = 0; k < 4; k++)
+        if (!json_equal(json_object_get(a, same[k]), json_object_get(b, same[k]))) return false;
+    return true;
+}
+
+static const char *examples_text(Arena *a, const json_t *data) {
+    const json_t *to = json_object_get(data, "to");
+    return arena_printf(a, "%s.%s[%lld..%s]", json_string_value(json_object_get(data, "data")),
+                        json_string_value(json_object_get(data, "split")),
+                        (long long)json_integer_value(json_object_get(data, "from")),
+                        json_is_null(to) ? "" : number_text(a, (double)json_integer_value(to)));
+}
+
+bool experiment_one_set(Experiment *x, const char *name, AxisSet over, Range at) {
+    const AxisSet axes = experiment_array(x, name)->cells;
+    const json_t *cells = json_object_get(experiment_array_json(x, name), "cells");
+    const uint32_t n = experiment_count(x, axes), groups = experiment_count(x, axes & ~over);
+    const json_t **first = arena_alloc(arena_of(x), (groups + 1) * sizeof *first);
+    const json_t *other = NULL, *own = NULL;
+    memset(first, 0, (groups + 1) * sizeof *first);
+    for (uint32_t c = 0; c < n && !other; c++) {
+        experiment_place(x, axes, c);
+        const uint32_t group = experiment_cell(x, axes & ~over);
+        own = json_object_get(json_array_get(cells, c), "data");
+        if (own && !first[group]) first[group] = own;
+        if (own && !same_examples(own, first[group])) other = first[group];
+    }
+    memset(x->at, 0, x->axes.n * sizeof *x->at);
+    if (!other) return true;
+    Scope s = experiment_scope(x);
+    elab_error(&s, DIAG_E0536, at, "worst_of goes over the same examples: these are evaluations of %s and of %s",
+               examples_text(arena_of(x), other), examples_text(arena_of(x), own));
+    return false;
+}
+
 bool experiment_attacked(const Experiment *x, const char *name) { return rests_on(x, name, is_attacked, NULL); }
 
 static void warn_chosen(Experiment *x, const Ast *e, AxisSet choices, const json_t *cells) {

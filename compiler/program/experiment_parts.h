@@ -97,6 +97,8 @@ const char *experiment_number(Experiment *x, const Ast *e);
 bool experiment_runs(Experiment *x, Scope *s, const Ast *e);
 /* ---- experiment_evaluation.c ---- */
 bool experiment_attacked(const Experiment *x, const char *name); /* the array rests on an evaluation under an attack */
+/* Whether cells of the evaluation that differ in the axes `over` alone are of the same examples; false: reported. */
+bool experiment_one_set(Experiment *x, const char *evaluation, AxisSet over, Range at);
 /* The training run in the cell that is read, of an Experiment: Pipe's in_cell. */
 const TrainUse *experiment_train(void *cell, const Ast *train, const char *name);
 bool experiment_is_evaluation(Scope *s, const Ast *e); /* accuracy(net, d.test) */

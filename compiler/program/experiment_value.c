@@ -157,22 +157,6 @@ static const char *add_log_number(Experiment *x, Scope *s, const Ast *e, const c
 }
 
 /* ---- reductions: min(v, over: s) ---- */
-/* The name of a sweep among `over` that gives the evaluation its examples; NULL: they are the same all along. */
-static const char *examples_differ(const Experiment *x, const char *evaluation, AxisSet over) {
-    const json_t *cells = json_object_get(experiment_array_json(x, evaluation), "cells"), *first = NULL;
-    bool differ = false;
-    for (size_t k = 0; k < json_array_size(cells); k++) {
-        const json_t *data = json_object_get(json_array_get(cells, k), "data");
-        if (!first) first = data;
-        differ = differ || (data && !json_equal(data, first));
-    }
-    for (uint32_t k = 0; differ && k < x->axes.n; k++) {
-        const Type *t = x->axes.axis[k].sweep->type;
-        if ((over & AXIS(k)) && (t->kind == TYPE_EXAMPLES || t->kind == TYPE_DATASET)) return x->axes.axis[k].name;
-    }
-    return NULL;
-}
-
 static const char *add_reduction(Experiment *x, const ReductionCall *call, const Ast *e, const char *name) {
     const char *of = experiment_number(x, call->value); /* not the place of a choice: of places there is no mean */
     const ArrayNode *node = of ? experiment_array(x, of) : NULL;
@@ -186,11 +170,7 @@ static const char *add_reduction(Experiment *x, const ReductionCall *call, const
     if (call->row->kind == REDUCE_RECORDS && strcmp(node->kind, "evaluate") != 0)
         return elab_error(&s, DIAG_E0536, call->value->range, "worst_of goes over an evaluation, example by example"),
                NULL;
-    const char *differ = call->row->kind == REDUCE_RECORDS ? examples_differ(x, of, over) : NULL;
-    if (differ)
-        return elab_error(&s, DIAG_E0536, call->over->range,
-                          "worst_of goes over the same examples, and '%s' has others at every value", differ),
-               NULL;
+    if (call->row->kind == REDUCE_RECORDS && !experiment_one_set(x, of, over, call->value->range)) return NULL;
     name = name ? name : experiment_text(x, e->range);
     if (experiment_array(x, name)) return name;
     double share = 0;

@@ -430,9 +430,7 @@ typedef struct Assignment {
     Paths *paths;
 } Assignment;
 
-/* The run's setting: behind its name or its net's.  A run of an experiment that another one names, first.net, is also
- * called as there, net.  NULL: the path is of something else. */
-static const char *key_of_train(const deq_manifest *m, const deq_train_spec *t, const char *path) {
+const char *deq_app_key_of_train(const deq_manifest *m, const deq_train_spec *t, const char *path) {
     const bool of_file = t >= m->trains && t < m->trains + m->ntrains;
     const char *dot = of_file ? NULL : strrchr(t->name, '.'), *key = deq_path_under(path, t->name);
     if (!key && dot) key = deq_path_under(path, dot + 1);
@@ -441,7 +439,7 @@ static const char *key_of_train(const deq_manifest *m, const deq_train_spec *t, 
 
 static bool visit_assign(deq_train_spec *t, void *context) {
     Assignment *a = context;
-    const char *key = key_of_train(a->app->manifest, t, a->path);
+    const char *key = deq_app_key_of_train(a->app->manifest, t, a->path);
     return !key || set_train(a->app, t, key, a->path, a->value, &a->found, a->e);
 }
 
@@ -493,6 +491,7 @@ static bool assign(deq_app *app, const char *text, deq_error *e) {
     char *dot = strchr(target, '.');
     if (dot) *dot = 0;
     Assignment a = {app, target, dot ? dot + 1 : "", path, equals + 1, false, e, NULL};
+    if (!deq_app_not_swept(app, text, path, target, a.key, e)) return false;
     if (!deq_each_train(app->manifest, visit_assign, &a)) return false;
     for (int i = 0; i < app->manifest->ndata; i++)
         if (!strcmp(app->manifest->data[i].name, target)) set_data(&app->manifest->data[i], a.key, a.value, &a.found);
@@ -531,6 +530,7 @@ static bool visit_value_bounds(deq_value_spec *v, void *context) {
 bool deq_app_apply_settings(deq_app *app, deq_error *e) {
     uint64_t seed = app->options->seed;
     Carrying carrying = {app, e};
+    if (app->options->has_seed && !deq_app_not_swept(app, "--seed", NULL, "", "", e)) return false;
     if (app->options->has_seed) deq_each_train(app->manifest, visit_seed, &seed);
     if (!deq_each_train(app->manifest, visit_carry, &carrying)) return false;
     for (int i = 0; i < app->options->nset; i++)

@@ -1,5 +1,5 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
- * Files: app.c, app_settings.c, set_steps.c, setting_bounds.c, app_keys.c, carried.c, one_experiment.c, train.c,
+ * Files: app.c, app_settings.c, swept.c, set_steps.c, setting_bounds.c, app_keys.c, carried.c, one_experiment.c, train.c,
  * training_warnings.c, evaluate.c, attack_name.c, against.c, audit.c, sample.c, trace.c, diagnose.c, plot.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
@@ -91,6 +91,15 @@ char *deq_app_file(const deq_app *app, const char *stem, const char *ending); /*
 /* Applies --set and --seed to the manifest's training runs (all of them, in cells too) and data arguments; a path that
  * reaches nothing is DEQ_SETTING with the paths that exist and are near. */
 bool deq_app_apply_settings(deq_app *app, deq_error *e);
+/* The run's setting: behind its name or its net's.  A run of an experiment that another one names, first.net, is also
+ * called as there, net.  NULL: the path is of something else. */
+const char *deq_app_key_of_train(const deq_manifest *m, const deq_train_spec *t, const char *path);
+/* --- swept.c --- */
+/* Fails with DEQ_SETTING where a sweep of an experiment that runs gives the setting.  `assignment`: PATH=VALUE, of which
+ * `target` is the first part of the path and `key` the others; of --seed the path is NULL. */
+bool deq_app_not_swept(const deq_app *app, const char *assignment, const char *path, const char *target,
+                       const char *key, deq_error *e);
+/* --- app_settings.c --- */
 bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, deq_error *e);
 /* Makes the engine's net the one of the training run: its settings, then `overrides` (an evaluation's; NULL: none), then
  * those of --set.  Whatever reads a trained net calls this, or the next while the net trains. */

@@ -194,15 +194,16 @@ json_t *deq_sealed_rows(const char *path, deq_error *e) {
     return rows;
 }
 
-void deq_csv_text(FILE *out, const char *text) {
-    if (!strpbrk(text, ",\"\n")) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"') fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
+void deq_csv_title(FILE *out, const char *title, const char *ending) {
+    const char *const parts[] = {title, ending};
+    const bool quoted = strpbrk(title, ",\"\n") || strpbrk(ending, ",\"\n");
+    if (quoted) fputc('"', out);
+    for (int i = 0; i < 2; i++)
+        for (const char *text = parts[i]; *text; text++) {
+            if (*text == '"') fputc('"', out);
+            fputc(*text, out);
+        }
+    if (quoted) fputc('"', out);
 }
+
+void deq_csv_text(FILE *out, const char *text) { deq_csv_title(out, text, ""); }

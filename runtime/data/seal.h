@@ -18,6 +18,8 @@ char *deq_seal_csv(const char *text, const char *path, size_t *size);
 
 /* A field of a line, in quotes where it must be. */
 void deq_csv_text(FILE *out, const char *text);
+/* The title of a column that belongs to another one: "robust low", in quotes as a whole. */
+void deq_csv_title(FILE *out, const char *title, const char *ending);
 
 /* Reads a sealed object; NULL: there is no such file, or DEQ_REPORT says what is wrong with it. */
 json_t *deq_sealed_json(const char *path, deq_error *e);

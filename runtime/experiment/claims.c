@@ -163,8 +163,9 @@ static void print_needed(char *out, size_t size, const Claim *c, double times) {
 static void print_row(FILE *out, const Claim *c, const Judged *cell, double share) {
     char decides[120];
     print_needed(decides, sizeof decides, c, cell && c->ncells > 1 ? cell->times : c->times);
-    fprintf(out, "| %s%s | %s | ", cell && c->ncells > 1 ? "- " : "",
-            cell && c->ncells > 1 ? cell->label : c->spec->text, verdict_of(share));
+    fputs(cell && c->ncells > 1 ? "| - " : "| ", out);
+    deq_markdown_cell(out, cell && c->ncells > 1 ? cell->label : c->spec->text);
+    fprintf(out, " | %s | ", verdict_of(share));
     if (cell)
         print_value(out, &cell->value, c->spec->percent);
     else

@@ -28,10 +28,10 @@ static void put_titles(FILE *out, const char *title, bool interval, bool judged)
     fputc(',', out);
     deq_csv_text(out, title);
     if (interval) {
-        fputc(',', out), deq_csv_text(out, title), fputs(" low", out);
-        fputc(',', out), deq_csv_text(out, title), fputs(" high", out);
+        fputc(',', out), deq_csv_title(out, title, " low");
+        fputc(',', out), deq_csv_title(out, title, " high");
     }
-    if (judged) fputc(',', out), deq_csv_text(out, title), fputs(" verdict", out);
+    if (judged) fputc(',', out), deq_csv_title(out, title, " verdict");
 }
 
 static void put_number(FILE *out, double v) {
@@ -76,11 +76,11 @@ static void put_more_titles(FILE *out, const deq_figure *f) {
     const deq_column_spec *values = f->spec->values;
     if (has_sources(f)) fputs("," DEQ_SOURCES_TITLES, out);
     for (int v = 0; v < f->spec->nvalues; v++)
-        if (is_attacked(f, v)) fputc(',', out), deq_csv_text(out, values[v].title), fputs(" attack", out);
+        if (is_attacked(f, v)) fputc(',', out), deq_csv_title(out, values[v].title, " attack");
     for (int v = 0; v < f->spec->nvalues; v++) {
         if (!is_judged(f, v)) continue;
-        fputc(',', out), deq_csv_text(out, values[v].title), fputs(" reasons,", out);
-        deq_csv_text(out, values[v].title), fputs(" checks", out);
+        fputc(',', out), deq_csv_title(out, values[v].title, " reasons");
+        fputc(',', out), deq_csv_title(out, values[v].title, " checks");
     }
 }
 

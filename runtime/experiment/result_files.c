@@ -10,6 +10,13 @@ static const char *name_of(const char *path) {
     return slash ? slash + 1 : path;
 }
 
+void deq_markdown_cell(FILE *out, const char *text) {
+    for (; *text; text++) {
+        if (*text == '|') fputc('\\', out);
+        fputc(*text == '\n' ? ' ' : *text, out);
+    }
+}
+
 bool deq_result_files_write(deq_app *app, const deq_output_text *list, int n, deq_error *e) {
     if (!app->written && !(app->written = json_object())) return deq_fail(e, DEQ_MEMORY, "out of memory for results");
     for (int i = 0; i < n; i++) /* what is not noted would be removed as an older run's */

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "table.h"
 #include "number.h"
+#include "result_files.h"
 #include "seal.h"
 #include <math.h>
 #include <stdlib.h>
@@ -123,10 +124,10 @@ static void make_bold(Text text) {
     snprintf(text, sizeof(Text), "**%.*s**", (int)sizeof(Text) - 5, copy);
 }
 
-/* Columns on the screen, counting UTF-8 characters. */
+/* Columns on the screen, counting UTF-8 characters, as deq_markdown_cell writes it. */
 static int width(const char *text) {
     int n = 0;
-    for (; *text; text++) n += (*text & 0xc0) != 0x80;
+    for (; *text; text++) n += (*text & 0xc0) != 0x80, n += *text == '|';
     return n;
 }
 
@@ -134,7 +135,7 @@ static void put(FILE *out, const char *text, int columns, bool right) {
     int pad = columns - width(text);
     fputs("| ", out);
     if (right) fprintf(out, "%*s", pad, "");
-    fputs(text, out);
+    deq_markdown_cell(out, text);
     if (!right) fprintf(out, "%*s", pad, "");
     fputc(' ', out);
 }
@@ -323,18 +324,18 @@ void deq_table_csv(FILE *out, const deq_table *t) {
         deq_csv_text(out, t->columns[c].title);
         fputc(',', out);
         if (has_interval(t, c)) {
-            deq_csv_text(out, t->columns[c].title), fputs(" low,", out);
-            deq_csv_text(out, t->columns[c].title), fputs(" high,", out);
+            deq_csv_title(out, t->columns[c].title, " low"), fputc(',', out);
+            deq_csv_title(out, t->columns[c].title, " high"), fputc(',', out);
         }
-        if (worst_cell(t, c) >= 0) deq_csv_text(out, t->columns[c].title), fputs(" verdict,", out);
+        if (worst_cell(t, c) >= 0) deq_csv_title(out, t->columns[c].title, " verdict"), fputc(',', out);
     }
     fputs(DEQ_SOURCES_TITLES, out);
     for (int c = 0; c < t->ncolumns; c++)
-        if (is_attacked(t, c)) fputc(',', out), deq_csv_text(out, t->columns[c].title), fputs(" attack", out);
+        if (is_attacked(t, c)) fputc(',', out), deq_csv_title(out, t->columns[c].title, " attack");
     for (int c = 0; c < t->ncolumns; c++)
         if (worst_cell(t, c) >= 0) {
-            fputc(',', out), deq_csv_text(out, t->columns[c].title), fputs(" reasons", out);
-            fputc(',', out), deq_csv_text(out, t->columns[c].title), fputs(" checks", out);
+            fputc(',', out), deq_csv_title(out, t->columns[c].title, " reasons");
+            fputc(',', out), deq_csv_title(out, t->columns[c].title, " checks");
         }
     fputc('\n', out);
     for (int i = 0; i < t->ncells; i++) {

@@ -37,13 +37,26 @@ static void put_text(FILE *out, char *text) {
 /* "|--:|" and its like: the line between the titles and the rows. */
 static bool is_rule(const char *line) { return strspn(line, "|:- ") == strlen(line); }
 
+/* Ends the cell that `text` begins with, at a bar that is none of its text, "\\|", and takes the backslashes of those
+ * away.  Returns what is behind it; NULL: nothing. */
+static char *end_cell(char *text) {
+    char *to = text;
+    for (; *text && *text != '|'; text++) {
+        if (*text == '\\' && text[1] == '|') text++;
+        *to++ = *text;
+    }
+    char *next = *text ? text + 1 : NULL;
+    *to = 0;
+    return next;
+}
+
 /* One row: "| a | b |"; cells of titles are `th`. */
 static void put_row(Writer *w, char *line) {
     const char *cell = w->row ? "td" : "th";
-    char *end = NULL;
     if (is_rule(line)) return;
     fputs(w->row ? "<tr>" : "<thead><tr>", w->out);
-    for (char *text = strtok_r(line, "|", &end); text; text = strtok_r(NULL, "|", &end)) {
+    for (char *text = line + 1, *next; text && *text; text = next) {
+        next = end_cell(text);
         text += strspn(text, " ");
         for (size_t n = strlen(text); n && text[n - 1] == ' ';) text[--n] = 0;
         fprintf(w->out, "<%s>", cell);

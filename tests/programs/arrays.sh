@@ -32,6 +32,42 @@ grep -q '^In brackets: ' results/arrays/all.md || fail "the table does not say w
 grep -q '^seed,clean,clean low,clean high,' results/arrays/chosen.csv || fail "the accuracies have their intervals"
 [[ $(grep -vc '^#' results/arrays/seeds.csv) == 2 ]] || fail "without rows a table has one line"
 
+# ---- a field in quotes is in quotes as a whole ----
+grep -q ',"max(at_n, over: n) low",' results/arrays/chosen.csv || fail "the title of an interval"
+for file in results/arrays/*.csv; do
+  head -1 $file | sed 's/\(^\|,\)"\([^"]\|""\)*"/\1/g' | grep '"' >out && fail "$file has text behind a quote: $(cat out)"
+done
+
+# ---- what a sweep gives, the command line does not change ----
+swept() { expect 64 "in experiment 'arrays' the $1 gives this setting of '$2'" "$DEQ" run arrays.deq "${@:3}"; }
+swept "sweep 'seed'" net --seed 5
+swept "sweep 'seed'" net --set net.seed=5
+swept "sweep 'iterations'" pgd --set pgd.iterations=4
+swept "sweep 'source'" pgd --set 'pgd.gradient=jfb()'
+expect 0 '' "$DEQ" run arrays.deq --plan --set pgd.step=0.02 --set net.epochs=2 --set net.optimise.rate=0.1
+sed '/^experiment/,$d' arrays.deq >swept.deq
+cat >>swept.deq <<'END'
+experiment one {
+  sweep rate in [1e-2, 1e-3]
+  sweep solver in [anderson(max: 20, tol: 1e-3), broyden(max: 30, tol: 1e-3)]
+  sweep sight in [sees: { on_fail: warn }, blind: { forward.tol: 1e-2 }]
+  train net = Net with { body.forward: solver } on quadrants.train { loss: cross_entropy; optimise: adam(rate: rate); epochs: 1; batch: 32 }
+  let clean = accuracy(net with sight, quadrants.test)
+  table "t" { rows: [rate, solver]; columns: [clean by sight] }
+}
+experiment two {
+  train net = Net on quadrants.train { loss: cross_entropy; optimise: adam(rate: 1e-2); epochs: 1; batch: 32 }
+  table "t" { columns: [accuracy(net, quadrants.test)] }
+}
+END
+swept() { expect 64 "in experiment 'one' the sweep '$1' gives this setting" "$DEQ" run swept.deq one --set "$2"; }
+swept rate net.optimise.rate=0.1
+swept solver 'net.body.forward=picard()'
+swept solver net.forward.max=5
+swept sight net.body.forward.tol=0.1
+expect 0 '' "$DEQ" run swept.deq one --plan --set net.seed=5 --set net.body.forward.memory=3
+expect 0 '' "$DEQ" run swept.deq two --plan --set net.optimise.rate=0.1 --set net.forward.max=5
+
 # ---- again: nothing is made, and the files have the same bytes ----
 cp results/arrays/chosen.csv before.csv
 expect 0 '' "$DEQ" run arrays.deq

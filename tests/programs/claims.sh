@@ -40,6 +40,7 @@ awk -F, '/^"the early exit loses more","method = one",undecided/ { share = $7; n
   }' results/claims/claims.csv || fail "$(grep 'loses more' results/claims/claims.csv)"
 sed 's/"[^"]*"/text/g' results/claims/claims.csv | awk -F, 'NR > 1 && ($3 == "holds" || $3 == "fails") && $10 $11 != "" { exit 1 }' || fail "a claim that is decided needs more"
 grep -q '^| the early exit loses more | undecided | .* | [0-9]* examples, [0-9]* seeds |$' results/claims/claims.md || fail "the Markdown does not say what would decide"
+grep -q '^| a bar \\| in the text | holds | ' results/claims/claims.md || fail "a bar in a claim's text ends its cell"
 cp results/claims/claims.csv before.csv
 expect 4 'E0962' "$DEQ" run claims.deq --strict
 cmp -s before.csv results/claims/claims.csv || fail "the second run judges otherwise"
@@ -49,6 +50,7 @@ cmp -s before.csv results/claims/claims.csv || fail "threads change the resample
 # the page of the run has them, and does not show changed ones
 expect 0 '' "$DEQ" report results/claims --html -o claims.html
 grep -q '<td>an attack costs accuracy</td><td>holds</td>' claims.html || fail "the page has no claims"
+grep -q '<td>a bar | in the text</td><td>holds</td>' claims.html || fail "the page's row of a claim with a bar is shifted"
 cp -r results/claims changed && sed -i 's/,fails,/,holds,/' changed/claims.csv
 expect 3 'E0822.*claims.csv' "$DEQ" report changed --html
 expect 0 '"event": *"claim"' "$DEQ" run claims.deq --json

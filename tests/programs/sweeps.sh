@@ -214,6 +214,14 @@ once=$(trained 'doubled(radius: 0.02, n: 1)') more=$(trained 'doubled(radius: 0.
 expect 64 'did you mean net.attack.r' "${deq[@]}" run hit.deq --set net.attack.q=1
 expect 2 "'r' of 'single' lies between 0 and 1, this is 4" "${deq[@]}" run hit.deq --set net.attack.r=4
 checks=$((checks + 7))
+{ # where a sweep gives what others are computed from, it stays
+  sed '/^train net /d; /^experiment/,$d' hit.deq
+  printf '%s\n' 'experiment t {' '  sweep r in [0.1, 0.2]'
+  sed -n 's/single(r: 0.01,/single(r: r,/; s/^train net /  &/p' hit.deq
+  printf '%s\n' '  table "t" { rows: r; columns: [cross_entropy(net, quadrants.test)] }' '}'
+} >swept.deq
+expect 0 '' "${deq[@]}" check swept.deq
+expect 64 'no such setting' "${deq[@]}" run swept.deq --set net.attack.r=0.1
 expect 2 "'radius' of 'three' lies between 0 and 1, this is 2" "${deq[@]}" run sweeps.deq --set wide.radius=2
 expect 64 'did you mean wide.radius' "${deq[@]}" run sweeps.deq --set wide.radus=0.1
 done_testing

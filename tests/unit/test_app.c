@@ -356,6 +356,21 @@ static void test_planes(void **state) {
     assert_false(deq_adversarial_bytes(&a, &grey));
 }
 
+/* A title with an ending is one field: quotes stand around both. */
+static void test_csv_titles(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    deq_csv_title(out, "robust", " low"), fputc(',', out);
+    deq_csv_title(out, "early[n: 1, c: 1]", " low"), fputc(',', out);
+    deq_csv_title(out, "\"a\"", " high"), fputc(',', out);
+    deq_csv_text(out, "x");
+    fclose(out);
+    assert_string_equal(text, "robust low,\"early[n: 1, c: 1] low\",\"\"\"a\"\" high\",x");
+    free(text);
+}
+
 /* What is sealed comes back; a byte changed anywhere, or another name, is noticed. */
 static void test_seal(void **state) {
     (void)state;
@@ -421,9 +436,9 @@ static void test_trim(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_train),      cmocka_unit_test(test_preload),  cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_divergence), cmocka_unit_test(test_settings), cmocka_unit_test(test_experiment),
-        cmocka_unit_test(test_output),     cmocka_unit_test(test_manifest), cmocka_unit_test(test_trim),
-        cmocka_unit_test(test_planes),     cmocka_unit_test(test_seal)};
+        cmocka_unit_test(test_train),      cmocka_unit_test(test_preload),    cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_divergence), cmocka_unit_test(test_settings),   cmocka_unit_test(test_experiment),
+        cmocka_unit_test(test_output),     cmocka_unit_test(test_manifest),   cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_planes),     cmocka_unit_test(test_csv_titles), cmocka_unit_test(test_seal)};
     return cmocka_run_group_tests(tests, make_data, remove_data);
 }

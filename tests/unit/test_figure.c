@@ -164,17 +164,16 @@ static char *captured(const deq_figure *f, void (*print)(FILE *out, const deq_fi
 
 static void look_at_csv(const deq_figure *f) {
     char *text = captured(f, deq_figure_csv);
-    assert_string_equal(text,
-                        "config,place,\"robust, \"\"all\"\"\",\"robust, \"\"all\"\"\" low,\"robust, \"\"all\"\"\" "
-                        "high,\"robust, \"\"all\"\"\" verdict,seeds,nets,journals,undefined predictions,train "
-                        "seconds,evaluation seconds,\"robust, \"\"all\"\"\" attack,\"robust, \"\"all\"\"\" "
-                        "reasons,\"robust, \"\"all\"\"\" checks\n"
-                        "short,\"a, b\",0,-0.05,0.05,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n"
-                        "short,two,0.1,0.05,0.15,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n"
-                        "long,\"a, b\",0.3,0.25,0.35,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n"
-                        "long,two,0.4,0.35,0.45,masked,0,k0,r0,0,1.500,0.250,pgd,\"with gradients that on_fail does "
-                        "not cut, the attack lowers it by 20 points or more\",uncut 0.2\n"
-                        "long,three,0.5,0.45,0.55,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n");
+    assert_string_equal(
+        text, "config,place,\"robust, \"\"all\"\"\",\"robust, \"\"all\"\" low\",\"robust, \"\"all\"\" high\",\"robust, "
+              "\"\"all\"\" verdict\",seeds,nets,journals,undefined predictions,train seconds,evaluation "
+              "seconds,\"robust, \"\"all\"\" attack\",\"robust, \"\"all\"\" reasons\",\"robust, \"\"all\"\" checks\"\n"
+              "short,\"a, b\",0,-0.05,0.05,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n"
+              "short,two,0.1,0.05,0.15,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n"
+              "long,\"a, b\",0.3,0.25,0.35,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n"
+              "long,two,0.4,0.35,0.45,masked,0,k0,r0,0,1.500,0.250,pgd,\"with gradients that on_fail does "
+              "not cut, the attack lowers it by 20 points or more\",uncut 0.2\n"
+              "long,three,0.5,0.45,0.55,reliable,0,k0,r0,0,1.500,0.250,pgd,,\n");
     free(text);
 }
 

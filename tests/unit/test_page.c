@@ -65,6 +65,16 @@ static void markdown_becomes_html(void **state) {
     free(written);
 }
 
+static void bars_of_a_text_end_no_cell(void **state) {
+    (void)state;
+    FILE *f = begin();
+    page_markdown(f, "| a \\| b | c |\n|--|--|\n| \\|\\| | x\\y |\n");
+    fclose(f);
+    assert_true(has("<tr><th>a | b</th><th>c</th></tr>"));
+    assert_true(has("<tr><td>||</td><td>x\\y</td></tr>"));
+    free(written);
+}
+
 static const PageFigure figure = {.caption = "c",
                                   .x = "n",
                                   .x_title = "n",
@@ -191,6 +201,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(text_has_no_meaning_of_its_own),
                                        cmocka_unit_test(pictures_are_base64),
                                        cmocka_unit_test(markdown_becomes_html),
+                                       cmocka_unit_test(bars_of_a_text_end_no_cell),
                                        cmocka_unit_test(lines_go_from_end_to_end),
                                        cmocka_unit_test(nothing_is_drawn_of_nothing),
                                        cmocka_unit_test(what_is_not_above_zero_has_no_logarithm),
