@@ -26,11 +26,18 @@ static AxisSet over_axes(Checker *c, Ast *over, const Ast *value) {
     const AxisSet has = axes_shown(c->axes, value);
     AxisSet all = 0;
     bool good = !many || over->nkids;
+    if (!good) diag_report(c->diags, DIAG_E0532, over->range, "'over' takes sweeps of the experiment: here is none");
     for (uint32_t i = 0; i < (many ? over->nkids : 1); i++) {
         Ast *e = many ? over->kids[i] : over;
         const AxisSet axes = axes_named(c->axes, e);
         if (e->kind == AST_ERROR || (e->kind == AST_NAME && !e->ref && !axes)) return 0;
         e->type = &type_word;
+        if (axes & all) {
+            diag_report(c->diags, DIAG_E0532, e->range, "%s stands twice in 'over'",
+                        axes_text(c->arena, c->axes, axes & all));
+            good = false;
+            continue;
+        }
         if (axes && !(axes & ~has)) {
             all |= axes;
             continue;
@@ -105,12 +112,20 @@ static const char *labels_text(Checker *c, const Ast *sweep) {
     return text;
 }
 
+static const char *range_words(Checker *c, const Ast *e) {
+    const Range r = e->range;
+    return arena_printf(c->arena, "%.*s", (int)(r.end - r.start), r.source->text + r.start);
+}
+
 static void unknown_label(Checker *c, const Ast *sweep, const Ast *label) {
     const char *known = labels_text(c, sweep);
     Diagnostic *d = diag_report(c->diags, DIAG_E0533, label->range, "'%s' has no element called %s", sweep->name,
                                 text_of_value(c, label));
+    const Ast *values = SLOT(sweep, SWEEP, values);
     if (*known)
         diag_help(d, "its labels: %s", known);
+    else if (values->kind == AST_BINARY)
+        diag_help(d, "it goes over %s", range_words(c, values));
     else
         diag_help(d, "give its elements labels: sweep %s in [name: .., other: ..]", sweep->name);
 }
@@ -133,11 +148,17 @@ const Type *check_picks(Checker *c, Ast *e) {
     for (uint32_t i = 0; i < list->nkids; i++) {
         Ast *pick = list->kids[i], *value = pick->kind == AST_ARG ? SLOT(pick, ARG, value) : NULL;
         if (!value || !pick->ref) {
-            diag_help(
-                diag_report(c->diags, DIAG_E0532, place(pick), "a pick names a sweep of the experiment and its label"),
-                "v[mode: jfb]");
+            diag_help(value && pick->name ? diag_report(c->diags, DIAG_E0532, place(pick),
+                                                        "'%s' is no sweep of the experiment", pick->name)
+                                          : diag_report(c->diags, DIAG_E0532, place(pick),
+                                                        "a pick names a sweep of the experiment and its label"),
+                      "v[mode: jfb]");
             good = false;
             continue;
+        }
+        if (value->kind == AST_ARRAY && !value->nkids) {
+            diag_report(c->diags, DIAG_E0533, value->range, "this pick keeps no value of '%s'", pick->name);
+            good = false;
         }
         pick->type = &type_word;
         if (!(axes_named(c->axes, pick) & has)) {

@@ -318,6 +318,12 @@ static void check_columns(Checker *c, Ast *value) {
             column->type = &type_word;
             column = SLOT(column, BINARY, left);
         }
+        if (column->kind == AST_ARG) {
+            diag_help(diag_report(c->diags, DIAG_E0516, place(column), "a column has no name of its own"),
+                      "it is called as its value is: let %s = .. before the table", column->name);
+            column->type = &type_error;
+            continue;
+        }
         const Type *t = check_expr(c, column);
         if (t->kind == TYPE_ERROR || type_is_number(t) || t->kind == TYPE_VERDICT ||
             sweep_of_value(c->axes->items, column))

@@ -77,6 +77,11 @@ static bool check_values(Checker *c, Ast *list, FigureKind kind) {
     }
     for (uint32_t i = 0; i < n; i++) {
         if (items[i]->kind == AST_ARG) items[i]->type = &type_word;
+        for (uint32_t k = 0; items[i]->kind == AST_ARG && k < i; k++)
+            if (items[k]->kind == AST_ARG && same(items[k]->name, items[i]->name))
+                diag_note(diag_report(c->diags, DIAG_E0202, place(items[i]),
+                                      "two values of this figure are called '%s'", items[i]->name),
+                          place(items[k]), "the first is here");
         good = check_number(c, (Ast *)element_value(items[i])) && good;
     }
     if (list->kind == AST_ARRAY) list->type = &type_word;
@@ -295,9 +300,32 @@ static const char *taken_by(const char *name) {
     return NULL;
 }
 
+/* Two claims of one text could not be told apart in any file. */
+static void check_claim_text(Checker *c, const Ast *items, uint32_t i) {
+    const Ast *claim = items->kids[i];
+    for (uint32_t k = 0; k < i; k++) {
+        if (items->kids[k]->kind != AST_CLAIM || !same(items->kids[k]->name, claim->name)) continue;
+        diag_note(diag_report(c->diags, DIAG_E0202, place(claim), "two claims are called '%s'", claim->name),
+                  place(items->kids[k]), "the first is here");
+        return;
+    }
+}
+
+static bool has_name(Checker *c, const Ast *item) {
+    if (item->name[strspn(item->name, " \t\n")]) return true;
+    diag_report(c->diags, DIAG_E0516, place(item), "a %s has a name: what it is called in files and on pages",
+                item->kind == AST_CLAIM   ? "claim"
+                : item->kind == AST_TABLE ? "table"
+                                          : "figure");
+    return false;
+}
+
 void check_files(Checker *c, const Ast *items) {
     for (uint32_t i = 0; i < items->nkids; i++) {
         const Ast *item = items->kids[i];
+        const bool named = item->kind == AST_CLAIM || item->kind == AST_TABLE || item->kind == AST_FIGURE;
+        if (named && item->name && !has_name(c, item)) continue;
+        if (item->kind == AST_CLAIM && item->name) check_claim_text(c, items, i);
         const bool figure = item->kind == AST_FIGURE;
         if ((!figure && item->kind != AST_TABLE) || !item->name) continue;
         if (figure && taken_by(item->name))

@@ -140,6 +140,19 @@ const char *experiment_text(const Experiment *x, Range at) {
     return owner == x->ast ? text : arena_printf(x->pipe->elab->arena, "%s: %s", owner->name, text);
 }
 
+bool experiment_takes(Experiment *x, AxisSet axes, Range at) {
+    for (uint32_t k = x->axes.nsweeps; k < x->axes.n; k++) {
+        if (!(axes & AXIS(k)) || x->axes.axis[k].part == AXIS_WHOLE) continue;
+        Scope s = experiment_scope(x);
+        elab_error(&s, DIAG_E0504, at,
+                   "'%s' chooses among families or their members, which are no values by themselves: a setting takes a "
+                   "choice among the values of a plain list",
+                   x->axes.axis[k].name);
+        return false;
+    }
+    return true;
+}
+
 json_t *axes_json(AxisSet set) {
     json_t *list = json_array();
     for (int k = 0; k < MOST_AXES; k++)
@@ -181,6 +194,7 @@ static json_t *train_cell(Experiment *x, void *context) {
 static bool run_train(Experiment *x, const Ast *item) {
     const AxisSet shown = x->axes.shown[x->item], cells = shown | x->axes.hidden[x->item];
     Training t = {item, experiment_name(x, item->name), cells, NULL};
+    if (!experiment_takes(x, cells & ~shown, item->range)) return false;
     t.uses = arena_alloc(x->pipe->elab->arena, (experiment_count(x, cells) + 1) * sizeof *t.uses);
     json_t *list = experiment_cells(x, cells, train_cell, &t, item->range);
     if (!list) return false;

@@ -252,11 +252,42 @@ static void add_given(const Experiment *x, uint32_t k, json_t *j) {
     json_object_set_new(j, "present", cells);
 }
 
+/* The members of a family, in the cell where it has most. */
+static const Elements *longest_of(const Experiment *x, const AxisValues *v, uint32_t family) {
+    const Elements *longest = &v->families[0][family];
+    for (uint32_t c = 0; c < experiment_count(x, v->given); c++)
+        if (v->families[c][family].n > longest->n) longest = &v->families[c][family];
+    return longest;
+}
+
+/* What the members at this place are called in the families of the sweep, "2 or 9"; "no. 3" where that is more than two
+ * things. */
+static const char *member_label(const Experiment *x, const Axis *axis, uint32_t place) {
+    const AxisValues *v = NULL;
+    const char *labels[2] = {0};
+    for (uint32_t k = 0; k < x->axes.nsweeps; k++)
+        if (x->axes.axis[k].sweep == axis->sweep && x->axes.axis[k].part == AXIS_FAMILY) v = &x->values[k];
+    for (uint32_t f = 0; f < v->all.n; f++) {
+        const Elements *members = longest_of(x, v, f);
+        const char *label = place < members->n ? members->items[place].label : NULL;
+        if (!label || strcmp(label, v->all.items[f].label) == 0) continue; /* a value that stands alone */
+        uint32_t k = 0;
+        while (k < 2 && labels[k] && strcmp(labels[k], label) != 0) k++;
+        if (k == 2) return arena_printf(arena_of(x), "no. %u", place + 1);
+        labels[k] = label;
+    }
+    return !labels[0]   ? arena_printf(arena_of(x), "%u", place + 1)
+           : !labels[1] ? labels[0]
+                        : arena_printf(arena_of(x), "%s or %s", labels[0], labels[1]);
+}
+
 json_t *experiment_axis_json(const Experiment *x, uint32_t k) {
     const AxisValues *v = &x->values[k];
     const Axis *axis = &x->axes.axis[k];
     json_t *texts = json_array();
-    for (uint32_t i = 0; i < v->all.n; i++) json_array_append_new(texts, json_string(v->all.items[i].label));
+    for (uint32_t i = 0; i < v->all.n; i++)
+        json_array_append_new(
+            texts, json_string(axis->part == AXIS_MEMBER ? member_label(x, axis, i) : v->all.items[i].label));
     json_t *j = json_pack("{s:s, s:o}", "name", axis->name, "values", texts);
     if (axis->choice) json_object_set_new(j, "choice", json_string(axis->name));
     if (axes_of_seeds(&x->axes) & AXIS(k)) json_object_set_new(j, "seed", json_true());
@@ -264,9 +295,7 @@ json_t *experiment_axis_json(const Experiment *x, uint32_t k) {
     if (axis->part != AXIS_FAMILY || axis->choice) return j;
     json_t *families = json_array();
     for (uint32_t f = 0; f < v->all.n; f++) {
-        const Elements *longest = &v->families[0][f];
-        for (uint32_t c = 0; c < experiment_count(x, v->given); c++)
-            if (v->families[c][f].n > longest->n) longest = &v->families[c][f];
+        const Elements *longest = longest_of(x, v, f);
         json_t *members = json_array();
         for (uint32_t i = 0; i < longest->n; i++) json_array_append_new(members, json_string(longest->items[i].label));
         json_array_append_new(families, members);

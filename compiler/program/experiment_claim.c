@@ -24,6 +24,12 @@ json_t *experiment_claim(Experiment *x, const Ast *claim) {
     const Ast *condition = AST_SLOT(claim, CLAIM, condition);
     const char *of = experiment_value(x, condition, NULL), *name, *value = NULL;
     if (!of) return NULL;
+    const json_t *inputs = json_object_get(experiment_array_json(x, of), "inputs");
+    if (inputs && !json_array_size(inputs)) {
+        Scope s = experiment_scope(x);
+        elab_error(&s, DIAG_E0516, condition->range, "a claim is about values of the experiment: this mentions none");
+        return NULL;
+    }
     const Ast *subject = subject_of(x, condition, &name);
     if (subject && !(value = name ? experiment_value(x, subject, name) : experiment_number(x, subject))) return NULL;
     return json_pack("{s:s, s:i, s:s, s:o, s:s}", "text", claim->name, "line", json_line(claim), "condition", of,

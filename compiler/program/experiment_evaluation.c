@@ -211,6 +211,7 @@ static void warn_chosen(Experiment *x, const Ast *e, AxisSet choices, const json
 const char *experiment_evaluation(Experiment *x, const Ast *e, const char *name) {
     const AxisSet shown = axes_shown(&x->axes, e), cells = shown | axes_hidden(&x->axes, e);
     Evaluation v = {.ast = e, .name = hidden_name(x, name)};
+    if (!experiment_takes(x, cells & ~shown, e->range)) return NULL;
     json_t *list = experiment_cells(x, cells, evaluation_cell, &v, e->range);
     if (!list) return NULL;
     warn_chosen(x, e, cells & ~shown, list);

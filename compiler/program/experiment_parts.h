@@ -79,7 +79,9 @@ json_t *experiment_cells(Experiment *x, AxisSet axes, json_t *(*each)(Experiment
 uint32_t experiment_count(const Experiment *x, AxisSet axes);      /* MOST_CELLS + 1: or more */
 void experiment_place(Experiment *x, AxisSet axes, uint32_t cell); /* puts `at` there, 0 on all other axes */
 uint32_t experiment_cell(const Experiment *x, AxisSet axes);       /* number of the cell `at` among those of the axes */
-json_t *axes_json(AxisSet set);                                    /* positions, ascending */
+/* Whether a setting can take the choices among `axes`; false: reported. */
+bool experiment_takes(Experiment *x, AxisSet axes, Range at);
+json_t *axes_json(AxisSet set); /* positions, ascending */
 /* ---- experiment_axes.c ---- */
 /* Finds the values of the axes of the sweep that is being written out, and of choices of them; false after an error. */
 bool experiment_expand(Experiment *x, const Ast *sweep);

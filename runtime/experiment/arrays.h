@@ -66,12 +66,18 @@ int deq_axes_cell(const deq_experiment_spec *x, const int *axes, int naxes, cons
 void deq_axes_place(const deq_experiment_spec *x, const int *axes, int naxes, int cell, int *at);
 /* A family has no member of this number, or a list has no such value there: there is no such cell. */
 bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, const int *at);
-/* How the value on axes[k] is called; a family and its member together.  Returns how many axes it was. */
-int deq_axes_value(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, FILE *out);
+/* The place of the family that picks behind the array take, where `axis` counts its members; -1: of none in particular. */
+int deq_axes_family(const deq_experiment_spec *x, int array, int axis);
+/* How the value on axes[k] is called; a family and its member together.  A member alone is called as in the family that
+ * the array is of (-1: no array).  Returns how many axes it was. */
+int deq_axes_value(const deq_experiment_spec *x, int array, const int *axes, int naxes, int k, const int *at,
+                   FILE *out);
 /* The same as a text, or without a place what the sweep is called; *used: axes that this was.  free() it; NULL: no memory. */
-char *deq_axes_text(const deq_experiment_spec *x, const int *axes, int naxes, int k, const int *at, int *used);
+char *deq_axes_text(const deq_experiment_spec *x, int array, const int *axes, int naxes, int k, const int *at,
+                    int *used);
 /* "net (mode = jfb, seed = 0)", of the axes; free() it. */
-char *deq_axes_label(const deq_experiment_spec *x, const int *axes, int naxes, const int *at, const char *name);
+char *deq_axes_label(const deq_experiment_spec *x, int array, const int *axes, int naxes, const int *at,
+                     const char *name);
 /* The training run of that name: of the experiment, in the cell that has this place, or of the file; NULL: there is none. */
 const deq_train_spec *deq_axes_train(const deq_manifest *m, const deq_experiment_spec *x, const char *name,
                                      const int *at);
@@ -93,6 +99,8 @@ bool deq_arrays_draws(const deq_array_spec *a);
 /* The places on over[k], an axis of seeds, at which the reduced array has a value that was made; returns how many, -1: no
  * memory. */
 int deq_arrays_seeds(const deq_arrays *g, const deq_array_spec *a, int k, const int *at, int *places);
+/* Whether a pick behind the array leaves out its cells at this place on the axes, whatever their place on others is. */
+bool deq_arrays_left_out(const deq_experiment_spec *x, int array, const int *axes, int naxes, const int *at);
 /* `at` with the choices that the array's settings wait for; they have been made. */
 bool deq_arrays_choose(deq_arrays *g, int array, const int *at, int *out, deq_error *e);
 

@@ -64,7 +64,7 @@ static int seeds_behind(const deq_arrays *g, int array, int *at, int *places) {
 
 /* "mode = jfb, method = pgd" */
 static char *place_text(const deq_experiment_spec *x, const deq_array_spec *a, const int *at) {
-    char *label = deq_axes_label(x, a->axes, a->naxes, at, ""); /* " (mode = jfb)" */
+    char *label = deq_axes_label(x, (int)(a - x->arrays), a->axes, a->naxes, at, ""); /* " (mode = jfb)" */
     const size_t n = label ? strlen(label) : 0;
     if (n < 3) return label;
     memmove(label, label + 2, n - 3);

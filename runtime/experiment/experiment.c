@@ -30,7 +30,7 @@ bool deq_experiment_train(deq_arrays *g, int array, const int *at, deq_error *e)
     const deq_train_spec *t = &a->trains[spec];
     ok = ok && (!t->start.of || deq_experiment_model(g, t->start.train, place, e)); /* with its own name and pictures */
     if (ok) {
-        c->model = train_model(g->app, t, deq_axes_label(g->x, a->cells, a->ncells, place, a->name),
+        c->model = train_model(g->app, t, deq_axes_label(g->x, -1, a->cells, a->ncells, place, a->name),
                                deq_experiment_stem(g->app, g->x, a, spec), e);
         ok = c->model != NULL;
     }
@@ -189,7 +189,8 @@ static deq_model *model_alone(deq_app *app, const deq_experiment_spec *x, const 
     const int cell = deq_axes_cell(x, a->cells, a->ncells, place);
     const deq_train_spec *t = &a->trains[cell];
     if (t->start.of && !model_alone(app, x, t->start.train, place, e)) return NULL;
-    char *label = deq_axes_label(x, a->cells, a->ncells, place, a->name), *stem = deq_experiment_stem(app, x, a, cell);
+    char *label = deq_axes_label(x, -1, a->cells, a->ncells, place, a->name),
+         *stem = deq_experiment_stem(app, x, a, cell);
     deq_model *model = label && stem ? deq_app_train(app, t, label, stem, e) : NULL;
     if (!label || !stem) deq_fail(e, DEQ_MEMORY, "out of memory");
     free(label);
@@ -303,7 +304,7 @@ static void tell_cell(deq_app *app, Grid *grid, const deq_experiment_spec *x, co
     grid->last = now;
     if (grid->total < 2) return;
     const double each = grid->made ? grid->sum / grid->made : NAN, left = each * (grid->total - grid->number + 1);
-    char *label = deq_axes_label(x, r->sweeps, r->nsweeps, at, x->name), text[32], rate[80] = "";
+    char *label = deq_axes_label(x, -1, r->sweeps, r->nsweeps, at, x->name), text[32], rate[80] = "";
     if (grid->made) deq_print_duration(text, sizeof text, left);
     if (grid->made) snprintf(rate, sizeof rate, ", %.3g s each, about %s left", each, text);
     deq_report(&app->reporter, "cell %d of %d%s: %s", grid->number, grid->total, rate, label ? label : "");

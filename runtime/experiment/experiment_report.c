@@ -40,7 +40,7 @@ static char *place_stem(const deq_experiment_spec *x, const deq_array_spec *a, i
     fputs(name, f);
     for (int k = 0; k < a->ncells;) {
         fputc('-', f);
-        k += deq_axes_value(x, a->cells, a->ncells, k, at, f);
+        k += deq_axes_value(x, -1, a->cells, a->ncells, k, at, f);
     }
     if (told) fprintf(f, "-cell%d", spec + 1);
     fclose(f);

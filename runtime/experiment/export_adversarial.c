@@ -27,7 +27,7 @@ static void print_chosen(FILE *out, const Chosen *c, bool full) {
     if (full) fprintf(out, "%s.", c->x->name);
     int *at = calloc((size_t)c->x->naxes + 1, sizeof *at);
     if (at) deq_axes_place(c->x, c->array->cells, c->array->ncells, c->spec, at);
-    char *text = at ? deq_axes_label(c->x, c->array->cells, c->array->ncells, at, c->array->name) : NULL;
+    char *text = at ? deq_axes_label(c->x, -1, c->array->cells, c->array->ncells, at, c->array->name) : NULL;
     fputs(text ? text : c->array->name, out);
     free(text);
     free(at);

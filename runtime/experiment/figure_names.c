@@ -31,14 +31,14 @@ bool deq_names_open(deq_figure_names *n, const deq_experiment_spec *x, const int
     bool ok = starts;
     for (int k = 0, used = 1; ok && k < naxes; k += used) {
         starts[n->ncolumns] = k;
-        ok = (n->columns[n->ncolumns++] = deq_axes_text(x, axes, naxes, k, NULL, &used));
+        ok = (n->columns[n->ncolumns++] = deq_axes_text(x, -1, axes, naxes, k, NULL, &used));
     }
     for (int place = 0; ok && place < n->n; place++) {
         deq_axes_place(x, axes, naxes, place, at);
         n->absent[place] = deq_axes_absent(x, axes, naxes, at);
         ok = (n->texts[place] = calloc((size_t)n->ncolumns + 1, sizeof **n->texts));
         for (int c = 0; ok && c < n->ncolumns && !n->absent[place]; c++)
-            ok = (n->texts[place][c] = deq_axes_text(x, axes, naxes, starts[c], at, &(int){0}));
+            ok = (n->texts[place][c] = deq_axes_text(x, -1, axes, naxes, starts[c], at, &(int){0}));
         if (ok && !n->absent[place]) ok = (n->labels[place] = label_of(n, place, told));
     }
     free(starts);

@@ -19,7 +19,7 @@ typedef struct Column { /* of the table: a value, at a place of the sweeps that 
 typedef struct Lines {
     deq_arrays *g;
     const deq_table_spec *spec;
-    int *axes, naxes; /* of the lines, ascending: rows and what is joined */
+    int *axes, naxes; /* of the lines: rows as they are written, and what is joined */
     char **names;     /* of what is shown of them: a family and its member are one */
     int *starts, nnames;
     int *rows;
@@ -47,10 +47,16 @@ static char *place_text(const Lines *l, const deq_column_spec *c, const int *at)
     if (!f) return NULL;
     for (int k = 0; k < c->nby;) {
         fputs(k ? ", " : "", f);
-        k += deq_axes_value(l->g->x, c->by, c->nby, k, at, f);
+        k += deq_axes_value(l->g->x, c->value, c->by, c->nby, k, at, f);
     }
     fclose(f);
     return text;
+}
+
+/* What the places of a choice are called. */
+static const char *const *names_of(const deq_experiment_spec *x, const deq_column_spec *c) {
+    const int family = deq_axes_family(x, c->value, c->names);
+    return (const char *const *)(family < 0 ? x->axes[c->names].values : x->axes[c->names - 1].members[family]);
 }
 
 static bool add_columns(Lines *l, const deq_column_spec *c, int *at) {
@@ -58,21 +64,26 @@ static bool add_columns(Lines *l, const deq_column_spec *c, int *at) {
     const int n = deq_axes_count(x, c->by, c->nby);
     for (int place = 0; place < n; place++) {
         deq_axes_place(x, c->by, c->nby, place, at);
-        if (deq_axes_absent(x, c->by, c->nby, at)) continue;
+        if (deq_axes_absent(x, c->by, c->nby, at) || deq_arrays_left_out(x, c->value, c->by, c->nby, at)) continue;
         Column *part = &l->parts[l->ncolumns];
         *part = (Column){.spec = c, .place = place, .under = c->nby ? place_text(l, c, at) : NULL};
         if (c->nby && (!part->under || asprintf(&part->title, "%s (%s)", c->title, part->under) < 0)) return false;
-        l->columns[l->ncolumns++] =
-            (deq_table_column){.title = c->nby ? part->title : c->title,
-                               .percent = c->percent,
-                               .names = c->verdict      ? deq_verdict_words
-                                        : c->names >= 0 ? (const char *const *)x->axes[c->names].values
-                                                        : NULL,
-                               .ordered = c->verdict,
-                               .value = c->nby ? c->title : NULL,
-                               .under = part->under};
+        l->columns[l->ncolumns++] = (deq_table_column){.title = c->nby ? part->title : c->title,
+                                                       .percent = c->percent,
+                                                       .names = c->verdict      ? deq_verdict_words
+                                                                : c->names >= 0 ? names_of(x, c)
+                                                                                : NULL,
+                                                       .ordered = c->verdict,
+                                                       .value = c->nby ? c->title : NULL,
+                                                       .under = part->under};
     }
     return true;
+}
+
+static void add_axis(Lines *l, int axis) {
+    for (int k = 0; k < l->naxes; k++)
+        if (l->axes[k] == axis) return;
+    l->axes[l->naxes++] = axis;
 }
 
 static bool lines_open(Lines *l, deq_arrays *g, const deq_table_spec *t, int *at) {
@@ -87,11 +98,12 @@ static bool lines_open(Lines *l, deq_arrays *g, const deq_table_spec *t, int *at
     l->columns = calloc(most, sizeof *l->columns);
     l->parts = calloc(most, sizeof *l->parts);
     if (!l->axes || !l->names || !l->starts || !l->rows || !l->columns || !l->parts) return false;
-    for (int k = 0; k < x->naxes; k++)
-        if (is_line_axis(t, k)) l->axes[l->naxes++] = k;
+    for (int r = 0; r < t->nrows; r++) /* the first of the rows turns slowest */
+        for (int k = 0; k < t->rows[r].naxes; k++) add_axis(l, t->rows[r].axes[k]);
+    for (int k = 0; k < t->njoin; k++) add_axis(l, t->join[k]);
     for (int k = 0, used = 1; k < l->naxes; k += used) {
         l->starts[l->nnames] = k;
-        if (!(l->names[l->nnames++] = deq_axes_text(l->g->x, l->axes, l->naxes, k, NULL, &used))) return false;
+        if (!(l->names[l->nnames++] = deq_axes_text(l->g->x, -1, l->axes, l->naxes, k, NULL, &used))) return false;
     }
     for (int r = 0; r < t->nrows; r++)
         for (int k = 0; k < l->nnames; k++)
@@ -177,10 +189,32 @@ static int row_of(const Lines *l, const int *at) {
     return row;
 }
 
+/* The array in whose family the members on the axis are called; -1: columns have several, or none. */
+static int named_by(const Lines *l, int axis) {
+    int array = -1, family = -1;
+    for (int c = 0; c < l->spec->ncolumns; c++) {
+        const int value = l->spec->columns[c].value, own = deq_axes_family(l->g->x, value, axis);
+        const deq_array_spec *a = &l->g->x->arrays[value];
+        bool has = false;
+        for (int k = 0; k < a->naxes; k++) has = has || a->axes[k] == axis;
+        if (!has) continue;
+        if (own < 0 || (family >= 0 && own != family)) return -1;
+        array = value, family = own;
+    }
+    return array;
+}
+
+/* Picks leave out the line in every column. */
+static bool is_left_out(const Lines *l, const int *at) {
+    for (int c = 0; c < l->spec->ncolumns; c++)
+        if (!deq_arrays_left_out(l->g->x, l->spec->columns[c].value, l->axes, l->naxes, at)) return false;
+    return l->spec->ncolumns > 0;
+}
+
 static bool make_line(Lines *l, int cell, int *at) {
     const deq_experiment_spec *x = l->g->x;
     go_to(l, cell, NULL, at);
-    if (deq_axes_absent(x, l->axes, l->naxes, at)) return true;
+    if (deq_axes_absent(x, l->axes, l->naxes, at) || is_left_out(l, at)) return true;
     const size_t n = (size_t)l->ncolumns + 1;
     deq_table_cell *out = &l->cells[l->ncells++];
     const char **coordinates = calloc((size_t)l->nnames + 1, sizeof *coordinates);
@@ -203,7 +237,9 @@ static bool make_line(Lines *l, int cell, int *at) {
     if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold || !evaluations || !places)
         return false;
     for (int k = 0, used; k < l->nnames; k++)
-        if (!(coordinates[k] = deq_axes_text(l->g->x, l->axes, l->naxes, l->starts[k], at, &used))) return false;
+        if (!(coordinates[k] = deq_axes_text(l->g->x, named_by(l, l->axes[l->starts[k]]), l->axes, l->naxes,
+                                             l->starts[k], at, &used)))
+            return false;
     for (int c = 0; c < l->ncolumns; c++) {
         const deq_column_spec *spec = l->parts[c].spec;
         const deq_array_spec *array = &x->arrays[spec->value];

@@ -3,6 +3,7 @@
 #include "number.h"
 #include "result_files.h"
 #include "seal.h"
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,26 @@ static void print_worst(Text out, const deq_table *t, int cell, int column) {
         snprintf(out, sizeof(Text), "%s (%d of %d)", name_of(c, worst), count, n);
 }
 
+/* The choice of most of a row's runs, of equally many the first, and of how many it is: "early (2 of 3)". */
+static void print_most(Text out, const deq_table *t, int cell, int column) {
+    const deq_table_column *c = &t->columns[column];
+    double most = NAN;
+    int n = 0, count = 0;
+    for (int i = cell; i < t->ncells; i++) {
+        const double value = t->cells[i].values[column];
+        if (!counts(t, cell, column, i) || isnan(value)) continue;
+        int same = 0;
+        for (int k = cell; k < t->ncells; k++)
+            same += counts(t, cell, column, k) && t->cells[k].values[column] == value;
+        if (same > count) most = value, count = same;
+        n++;
+    }
+    if (count == n)
+        snprintf(out, sizeof(Text), "%s", name_of(c, most));
+    else
+        snprintf(out, sizeof(Text), "%s (%d of %d)", name_of(c, most), count, n);
+}
+
 static void print_value(Text out, Mean m, const deq_table_column *c, bool deviation) {
     const deq_interval *i = &m.interval;
     const bool percent = c->percent;
@@ -94,8 +115,6 @@ static void print_value(Text out, Mean m, const deq_table_column *c, bool deviat
     bool interval = m.n == 1 && !isnan(i->low);
     if (isnan(m.mean))
         snprintf(out, sizeof(Text), "-");
-    else if (c->names)
-        snprintf(out, sizeof(Text), "%s", m.n == 1 ? name_of(c, m.mean) : "-");
     else if (percent && deviation && m.n > 1)
         snprintf(out, sizeof(Text), "%.1f ± %.1f%%", 100 * m.mean, 100 * m.deviation);
     else if (percent && interval)
@@ -114,6 +133,8 @@ static void print_value(Text out, Mean m, const deq_table_column *c, bool deviat
 void deq_table_text(const deq_table *t, int cell, int column, char out[DEQ_TABLE_TEXT]) {
     if (t->columns[column].ordered)
         print_worst(out, t, cell, column);
+    else if (t->columns[column].names)
+        print_most(out, t, cell, column);
     else
         print_value(out, mean_of(t, cell, column), &t->columns[column], t->mean_std);
 }
@@ -142,16 +163,20 @@ static void put(FILE *out, const char *text, int columns, bool right) {
 
 static void note(FILE *out, const deq_table *t) {
     int64_t fewest = 0, most = 0;
-    int runs = 1;
-    for (int i = 0; i < t->ncells; i++)
+    int runs = 1, least = INT_MAX;
+    for (int i = 0; i < t->ncells; i++) {
+        if (!deq_table_first(t, i)) continue;
+        int own = 1;
         for (int c = 0; c < t->ncolumns; c++) {
-            if (!deq_table_first(t, i)) continue;
             Mean m = mean_of(t, i, c);
-            if (m.n > runs) runs = m.n;
+            if (m.n > own) own = m.n;
             if (m.n > 1 || isnan(m.interval.low) || t->columns[c].examples <= 0) continue;
             if (!fewest || t->columns[c].examples < fewest) fewest = t->columns[c].examples;
             if (t->columns[c].examples > most) most = t->columns[c].examples;
         }
+        if (own > runs) runs = own;
+        if (own < least) least = own;
+    }
     int64_t undefined = 0;
     for (int i = 0; i < t->ncells; i++) undefined += t->cells[i].rests.undefined;
     if (undefined)
@@ -164,14 +189,22 @@ static void note(FILE *out, const deq_table *t) {
             " examples (Wilson's for shares, else by bootstrap; differences are paired where both are of one slice).\n",
             out);
     }
-    bool numbers = false, words = false;
-    for (int c = 0; c < t->ncolumns; c++)
-        numbers = numbers || !t->columns[c].names, words = words || t->columns[c].ordered;
-    if (runs > 1 && numbers)
-        fprintf(out, "\nEach row is the mean over %d runs%s.\n", runs,
-                t->mean_std ? ", ± their standard deviation" : "");
-    if (runs > 1 && words)
-        fprintf(out, "\nOf the verdicts of %d runs the worst is shown, with how many have it.\n", runs);
+    bool numbers = false, words = false, choices = false;
+    for (int c = 0; c < t->ncolumns; c++) {
+        numbers = numbers || !t->columns[c].names;
+        words = words || t->columns[c].ordered;
+        choices = choices || (t->columns[c].names && !t->columns[c].ordered);
+    }
+    if (runs == 1) return;
+    char many[60]; /* rows differ where a list is shorter for some of them */
+    if (least < runs)
+        snprintf(many, sizeof many, "%d to %d runs", least, runs);
+    else
+        snprintf(many, sizeof many, "%d runs", runs);
+    if (numbers)
+        fprintf(out, "\nEach row is the mean over %s%s.\n", many, t->mean_std ? ", ± their standard deviation" : "");
+    if (words) fprintf(out, "\nOf the verdicts of %s the worst is shown, with how many have it.\n", many);
+    if (choices) fprintf(out, "\nOf the choices of %s the most frequent is shown, with how many have it.\n", many);
 }
 
 /* Whether the column has that attack in some cell. */

@@ -22,8 +22,8 @@ static bool is_shown(const deq_experiment_spec *x, int array) {
 static json_t *coordinates_json(const deq_experiment_spec *x, const deq_array_spec *a, const int *at) {
     json_t *out = json_object();
     for (int k = 0, used = 1; k < a->naxes; k += used) {
-        char *name = deq_axes_text(x, a->axes, a->naxes, k, NULL, &used),
-             *value = deq_axes_text(x, a->axes, a->naxes, k, at, &used);
+        char *name = deq_axes_text(x, -1, a->axes, a->naxes, k, NULL, &used),
+             *value = deq_axes_text(x, -1, a->axes, a->naxes, k, at, &used);
         if (name && value) json_object_set_new(out, name, json_string(value));
         free(name);
         free(value);

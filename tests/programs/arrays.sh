@@ -97,6 +97,14 @@ for row in 1 2 3 4; do # the strongest of all is the least of the strongest of e
   least=$(cell results/families/T2.csv $row least) worst=$(cell results/families/T2.csv $row worst)
   awk -v l="$least" -v w="$worst" 'BEGIN { exit !(w <= l) }' || fail "the worst example by example is $worst, the least $least"
 done
+# members alone are called as in their family; rows turn as they are written; what picks leave out has no row and no column
+[[ $(head -1 results/families/members.csv | grep -o 'unrolled\] (k = [12], d = [01.5]*)",' | sort -u | wc -l) == 4 ]] || fail "the members of a family that is picked"
+grep -q '| *k = [12], d = [01.5]* |$' results/families/members.md || fail "a choice among members is called by its place"
+[[ $(grep -c '^| k = [12], d = [01.5]* *|' results/families/single.md) == 4 ]] || fail "rows of a family's members"
+[[ $(sed -n 's/^\(one\|three\),\([01]\),.*/\1\2/p' results/families/turned.csv | tr '\n' ' ') == 'one0 one1 three0 three1 ' ]] || fail "rows are not in the order of 'rows'"
+[[ $(grep -c '^one,\|^three,' results/families/kept.csv) == 1 && $(head -1 results/families/kept.csv) == *'(early)'* && $(head -1 results/families/kept.csv) != *'(final)'* ]] || fail "a pick leaves a row or a column of nothing"
+grep -q '| *[123]\( ([12] of [12])\)\? |$' results/families/means.md || fail "a choice that is joined shows nothing"
+grep -q 'Of the choices of 2 runs the most frequent is shown' results/families/means.md || fail "it is not said what is shown of choices"
 grep -q 'ready\|unrolled\|fast' results/families/found.csv || fail "a choice is called by its label"
 no_partial_files
 done_testing

@@ -30,7 +30,7 @@ alone() { cell results/data/alone.csv 1 "$1"; }
 [[ $(alone first) != "$(alone second)" && $(cell results/data/data.csv 1 other) != "$(alone right)" ]] || fail "the values tell nothing apart"
 checks=$((checks + 3))
 sed 's/let gap = .*/let gap = worst_of(robust, over: part)/' data.deq >worst.deq
-expect 2 "worst.deq:.*error.E0536.: worst_of goes over the same examples, and 'part' has others" "$DEQ" check worst.deq
+expect 2 "worst.deq:.*error.E0536.: worst_of goes over the same examples: these are evaluations of" "$DEQ" check worst.deq
 sed 's/new: quadrants.test\]/new: few.test]/; s/^data turned/data few: (f32[1, 4, 4], label[4]) = idx("train-images", "train-labels", "test-images", "test-labels")\n\n&/' data.deq >types.deq
 expect 2 'types.deq:.*error.E0301.: an element of this list is examples of' "$DEQ" check types.deq
 done_testing

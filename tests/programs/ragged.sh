@@ -13,6 +13,7 @@ grep -q '^short,3,' results/ragged/F.csv && fail "a state beyond the end of the 
 [[ -z $(cell results/ragged/N.csv 3 'state (short)') && -n $(cell results/ragged/N.csv 3 'state (long)') ]] || fail "an empty cell where there is no state"
 grep -q '^| 3  *|  *- |' results/ragged/N.md || fail "Markdown has a dash there"
 [[ $(cell results/ragged/F.csv 1 scaled) == 0.5 && $(cell results/ragged/F.csv 3 scaled) == 0.25 ]] || fail "n / net.forward.max in each cell"
+grep -q 'Each row is the mean over 2 to 4 runs' results/ragged/J.md || fail "rows of different lengths are said to have as many runs"
 for row in 1 2; do # the maximum goes over the states that there are
   best=$(cell results/ragged/C.csv $row best)
   most=$(for n in 1 2 3 4; do cell results/ragged/C.csv $row "state ($n)"; done | sort -g | tail -1)
