@@ -24,7 +24,9 @@ for p in 8 16; do
 done
 # the program made by deq build
 expect 0 '' "$DEQ" build ranks.deq -o program
+ln -s "$(realpath "$(dirname "$DEQ")")/libdeq_mpi.so" .
 expect 0 '^ranks: 3, ' ranks 3 ./program --threads 1 --fresh --results built
+cp ranks.deq built/ranks # a program has no script to copy
 same_files alone/ranks built/ranks
 expect 64 'one process' ranks 2 ./program --test
 # what they have made is found by one process, and by several
