@@ -128,21 +128,21 @@ head -c 400 c32.o >broken.o
 expect 3 'error.E0946.: cc failed' "$DEQ" run in_c.deq --link broken.o
 
 # ---- what goes wrong while it runs ----
-pair=(--set 'net.gradient=pair' --fresh)
+sed 's/sweep mode in .*/sweep mode in [pair]/' in_c.deq >pair.deq # --set does not change what a sweep gives
 compile forget.o 32 -DFORGET
-expect 3 "gradient .pair.: the C function of .pair_gradient. did not write d_B for example [0-9]*" "$DEQ" run in_c.deq --link forget.o "${pair[@]}"
+expect 3 "gradient .pair.: the C function of .pair_gradient. did not write d_B for example [0-9]*" "$DEQ" run pair.deq --link forget.o --fresh
 compile nan.o 32 -DNOT_A_NUMBER
-expect 0 'W0912' "$DEQ" run in_c.deq --link nan.o "${pair[@]}"
-grep -qi 'nan' "$(made)/modes.csv" && fail "NaN reached the table"
+expect 0 'W0912' "$DEQ" run pair.deq --link nan.o --fresh
+grep -qi 'nan' "results/pair/modes.csv" && fail "NaN reached the table"
 compile give_up.o 32 -DGIVE_UP
-expect 0 'W0912' "$DEQ" run in_c.deq --link give_up.o "${pair[@]}"
-expect 3 'E0912.*adjoint' "$DEQ" run in_c.deq --link give_up.o "${pair[@]}" --set net.body.on_fail=stop
+expect 0 'W0912' "$DEQ" run pair.deq --link give_up.o --fresh
+expect 3 'E0912.*adjoint' "$DEQ" run pair.deq --link give_up.o --fresh --set net.body.on_fail=stop
 
 # A function that ends the program is named, whichever way it does; the code of the end is not 0, and there is no table.
 ends() { # CODE TEXT STATEMENT
   rm -rf ended
   compile ends.o 32 -DENDS="$3" -Wno-error
-  expect "$1" "E0942.*gradient 'pair': its C function (pair_gradient) $2" "$DEQ" run in_c.deq --link ends.o "${pair[@]}" --results ended --threads 2
+  expect "$1" "E0942.*gradient 'pair': its C function (pair_gradient) $2" "$DEQ" run pair.deq --link ends.o --fresh --results ended --threads 2
   [[ -z $(find ended -name '*.csv') ]] || fail "a table in spite of $3"
 }
 ends 3 'ended the program' 'exit(0)'
@@ -154,8 +154,8 @@ ends 136 'crashed.*SIGFPE' 'raise(SIGFPE)'
 ends 139 'crashed.*SIGSEGV' '*(volatile int *)8 = 1'
 ends 139 'crashed.*SIGSEGV' 'deeper(NULL)'
 compile ends.o 32 -DENDS='_exit(0)' -Wno-error
-expect 0 '' "$DEQ" build in_c.deq --link ends.o -o ending
-expect 3 "E0942.*gradient 'pair'" ./ending "${pair[@]}" --results ended
+expect 0 '' "$DEQ" build pair.deq --link ends.o -o ending
+expect 3 "E0942.*gradient 'pair'" ./ending --fresh --results ended
 [[ -z $(find ended -name '*.csv') ]] || fail "a table of a built program that was ended"
 
 # ---- the example ----
