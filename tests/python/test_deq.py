@@ -53,8 +53,8 @@ def check_run():
 def check_sweeps():
     run = deq.run("sweeps.deq")
     table = run.tables["t"]
-    assert table.values["k"].tolist() == [1, 2, 3] * 2 and table.values["k"].dtype == np.int64
-    assert table.values["how"].tolist() == ["a"] * 3 + ["b"] * 3 and table.values["how"].dtype.kind == "U"
+    assert table.values["k"].tolist() == [1, 1, 2, 2, 3, 3] and table.values["k"].dtype == np.int64
+    assert table.values["how"].tolist() == ["a", "b"] * 3 and table.values["how"].dtype.kind == "U"
     assert np.isfinite(table.values["robust"]).all() and set(table.values["best"]) <= {"1", "2", "3"}
 
 
