@@ -39,10 +39,11 @@ done
 
 # what a record brought in is replaced like what is written out
 for script in written records; do
-  expect 0 "" "${deq[@]}" run $script.deq --set net.epochs=2 --set net.body.forward.max=2 --results set
+  expect 0 "" "${deq[@]}" run $script.deq --set net.epochs=2 --set net.attack.radius=0.05 --results set
 done
 [[ $(cell set/records*/e.csv 1 robust) == $(cell set/written*/e.csv 1 robust1) ]] || fail "--set of a setting from a record"
 [[ $(cell set/records*/e.csv 1 robust) != $(cell results/records/e.csv 1 robust) ]] || fail "--set changes nothing"
+expect 64 "E0901.*net.body.forward.max=2: in experiment 'e' the sweep 'config' gives this setting of 'net'" "${deq[@]}" run records.deq --set net.body.forward.max=2
 
 # a constant of the script or of a module beside it has the value that --set gives, in all that mentions it
 sed 's/rate: 1e-2/rate: 0.00625/; s/radius: 0.1, step: 0.05, iterations: 2/radius: 0.0625, step: 0.03125, iterations: 2/
