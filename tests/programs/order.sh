@@ -47,7 +47,7 @@ done
 
 # the halves of the test images change places: an attack that draws nothing does to each what it did before
 halves() { # FILE HEADER SIZE
-  { head -c "$2" "$1"; tail -c "$((100 * $3))" "$1"; tail -c +"$(($2 + 1))" "$1" | head -c "$((100 * $3))"; } >moved
+  { head -c "$2" "$1"; tail -c "$((100 * $3))" "$1"; head -c "$(($2 + 100 * $3))" "$1" | tail -c +"$(($2 + 1))"; } >moved
   mv moved "$1"
 }
 attacks=("${attacks[@]:5}")
