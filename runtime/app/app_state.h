@@ -1,6 +1,7 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
- * Files: app.c, app_settings.c, swept.c, set_steps.c, setting_bounds.c, app_keys.c, carried.c, one_experiment.c, train.c,
- * training_warnings.c, evaluate.c, attack_name.c, against.c, audit.c, sample.c, trace.c, diagnose.c, plot.c. */
+ * Files: app.c, app_settings.c, swept.c, set_steps.c, setting_bounds.c, engine_as_trained.c, app_keys.c, carried.c,
+ * one_experiment.c, train.c, training_warnings.c, evaluate.c, attack_name.c, against.c, audit.c, sample.c, trace.c,
+ * diagnose.c, plot.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
 #include "app.h"

@@ -2,7 +2,8 @@
  *
  * A cell is named by its array and by `at`, a position on every axis of the experiment, of which the array's own count.
  * Training runs and evaluations are made by experiment.h; the rest is computed here, also anew on resampled examples.
- * Files: arrays.c, reduce.c (numbers to one), resample.c (means of drawn examples). */
+ * Files: arrays.c, axis_places.c (places on axes, and what they are called), reduce.c (numbers to one), resample.c (means
+ * of drawn examples). */
 #ifndef DEQ_RUNTIME_ARRAYS_H
 #define DEQ_RUNTIME_ARRAYS_H
 #include "app_state.h"
