@@ -112,11 +112,6 @@ static const char *labels_text(Checker *c, const Ast *sweep) {
     return text;
 }
 
-static const char *range_words(Checker *c, const Ast *e) {
-    const Range r = e->range;
-    return arena_printf(c->arena, "%.*s", (int)(r.end - r.start), r.source->text + r.start);
-}
-
 static void unknown_label(Checker *c, const Ast *sweep, const Ast *label) {
     const char *known = labels_text(c, sweep);
     Diagnostic *d = diag_report(c->diags, DIAG_E0533, label->range, "'%s' has no element called %s", sweep->name,
@@ -125,7 +120,7 @@ static void unknown_label(Checker *c, const Ast *sweep, const Ast *label) {
     if (*known)
         diag_help(d, "its labels: %s", known);
     else if (values->kind == AST_BINARY)
-        diag_help(d, "it goes over %s", range_words(c, values));
+        diag_help(d, "it goes over %s", range_text(c->arena, values->range));
     else
         diag_help(d, "give its elements labels: sweep %s in [name: .., other: ..]", sweep->name);
 }

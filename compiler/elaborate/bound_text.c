@@ -11,17 +11,17 @@ static bool is_computed(const char *name, uint32_t operands) {
     return deq_constant(name, (int)operands, 1, 1, &ignored);
 }
 
-typedef struct
-    Passed { /* a function that is passed to another, and what knows its names; fn NULL: a number is passed */
+/* A function that is passed to another, and what knows its names; fn NULL: a number is passed. */
+typedef struct Passed {
     const Ast *fn;
     const Module *owner;
 } Passed;
 
 typedef struct Names { /* what a bound may depend on: settings, or the parameters of a function that it calls */
     const Ast *list;
-    const char *const *texts;    /* of the parameters' arguments; NULL: settings */
-    const struct Passed *passed; /* those that are functions */
-    Scope *scope;                /* where everything else has its meaning: of the settings, or the function's module */
+    const char *const *texts; /* of the parameters' arguments; NULL: settings */
+    const Passed *passed;     /* those that are functions */
+    Scope *scope;             /* where everything else has its meaning: of the settings, or the function's module */
 } Names;
 
 typedef struct Writer { /* the first thing that the runtime does not compute */

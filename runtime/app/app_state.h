@@ -100,7 +100,7 @@ const char *deq_app_key_of_train(const deq_manifest *m, const deq_train_spec *t,
  * `target` is the first part of the path and `key` the others; of --seed the path is NULL. */
 bool deq_app_not_swept(const deq_app *app, const char *assignment, const char *path, const char *target,
                        const char *key, deq_error *e);
-/* --- app_settings.c --- */
+/* --- engine_as_trained.c --- */
 bool deq_app_override(deq_engine *engine, const deq_override *overrides, int n, deq_error *e);
 /* Makes the engine's net the one of the training run: its settings, then `overrides` (an evaluation's; NULL: none), then
  * those of --set.  Whatever reads a trained net calls this, or the next while the net trains. */

@@ -27,9 +27,8 @@ typedef struct Claim {
     const deq_claim_spec *spec;
     Judged *cells;
     int ncells;
-    int unknown; /* cells that are */
-    double
-        share; /* of the resamples in which it holds in every cell; NaN: no cell fails, and of some nothing is known */
+    int unknown;  /* cells that are */
+    double share; /* of the resamples in which it holds in every cell; NaN: none fails, and of some nothing is known */
     double times;
     int64_t examples;
     int seeds;

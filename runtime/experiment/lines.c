@@ -28,6 +28,7 @@ typedef struct Lines {
     int ncolumns;
     deq_table_cell *cells;
     int ncells;
+    int *places; /* of every line, by column: the cell of its value */
 } Lines;
 
 static bool is_line_axis(const deq_table_spec *t, int axis) {
@@ -110,8 +111,10 @@ static bool lines_open(Lines *l, deq_arrays *g, const deq_table_spec *t, int *at
             if (l->axes[l->starts[k]] == t->rows[r].axes[0]) l->rows[r] = k;
     for (int c = 0; c < t->ncolumns; c++)
         if (!add_columns(l, &t->columns[c], at)) return false;
-    l->cells = calloc((size_t)deq_axes_count(x, l->axes, l->naxes) + 1, sizeof *l->cells);
-    return l->cells;
+    const size_t lines = (size_t)deq_axes_count(x, l->axes, l->naxes);
+    l->cells = calloc(lines + 1, sizeof *l->cells);
+    l->places = calloc(lines * (size_t)l->ncolumns + 1, sizeof *l->places);
+    return l->cells && l->places;
 }
 
 static void lines_close(Lines *l) {
@@ -126,12 +129,13 @@ static void lines_close(Lines *l) {
         free((void *)c->verdicts);
         free((void *)c->bold);
         free((void *)c->evaluations);
-        free((void *)c->places);
+        free((void *)c->repeats);
         deq_sources_free(&c->rests);
     }
     for (int k = 0; l->names && k < l->nnames; k++) free(l->names[k]);
     for (int k = 0; l->parts && k < l->ncolumns; k++) free(l->parts[k].title), free(l->parts[k].under);
     free(l->cells);
+    free(l->places);
     free(l->axes);
     free(l->names);
     free(l->starts);
@@ -211,12 +215,21 @@ static bool is_left_out(const Lines *l, const int *at) {
     return l->spec->ncolumns > 0;
 }
 
+/* The column has the same cell of its value in a line before this one, of the same row. */
+static bool is_repeated(const Lines *l, int line, int column) {
+    const int own = l->places[line * l->ncolumns + column];
+    for (int k = 0; k < line; k++)
+        if (l->cells[k].row == l->cells[line].row && l->places[k * l->ncolumns + column] == own) return true;
+    return false;
+}
+
 static bool make_line(Lines *l, int cell, int *at) {
     const deq_experiment_spec *x = l->g->x;
     go_to(l, cell, NULL, at);
     if (deq_axes_absent(x, l->axes, l->naxes, at) || is_left_out(l, at)) return true;
     const size_t n = (size_t)l->ncolumns + 1;
-    deq_table_cell *out = &l->cells[l->ncells++];
+    const int line = l->ncells++;
+    deq_table_cell *out = &l->cells[line];
     const char **coordinates = calloc((size_t)l->nnames + 1, sizeof *coordinates);
     double *values = calloc(n, sizeof *values);
     deq_interval *intervals = calloc(n, sizeof *intervals);
@@ -224,17 +237,17 @@ static bool make_line(Lines *l, int cell, int *at) {
     char **attacks = calloc(n, sizeof *attacks);
     bool *bold = calloc(n, sizeof *bold);
     const deq_evaluation **evaluations = calloc(n, sizeof(deq_evaluation *));
-    int *places = calloc(n, sizeof *places);
+    bool *repeats = calloc(n, sizeof *repeats);
     *out = (deq_table_cell){.row = row_of(l, at),
                             .coordinates = coordinates,
-                            .places = places,
+                            .repeats = repeats,
                             .values = values,
                             .intervals = intervals,
                             .attacks = attacks,
                             .verdicts = verdicts,
                             .bold = bold,
                             .evaluations = evaluations};
-    if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold || !evaluations || !places)
+    if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold || !evaluations || !repeats)
         return false;
     for (int k = 0, used; k < l->nnames; k++)
         if (!(coordinates[k] = deq_axes_text(l->g->x, named_by(l, l->axes[l->starts[k]]), l->axes, l->naxes,
@@ -245,7 +258,8 @@ static bool make_line(Lines *l, int cell, int *at) {
         const deq_array_spec *array = &x->arrays[spec->value];
         go_to(l, cell, &l->parts[c], at);
         const deq_cell *of = deq_arrays_cell(l->g, spec->value, at);
-        places[c] = deq_axes_cell(x, array->axes, array->naxes, at);
+        l->places[line * l->ncolumns + c] = deq_axes_cell(x, array->axes, array->naxes, at);
+        repeats[c] = is_repeated(l, line, c);
         values[c] = of->value;
         intervals[c] = of->interval;
         verdicts[c] = of->verdict;

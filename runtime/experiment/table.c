@@ -13,13 +13,9 @@ typedef char Text[DEQ_TABLE_TEXT];
 /* By place: two values of a sweep may be called alike. */
 static bool same_row(const deq_table *t, int a, int b) { return t->cells[a].row == t->cells[b].row; }
 
-/* Whether cell i, from `cell` on, is in its row, and the column has in none before it the same cell of its value. */
 static bool counts(const deq_table *t, int cell, int column, int i) {
-    if (!same_row(t, i, cell)) return false;
-    const int *own = t->cells[i].places;
-    for (int k = cell; own && k < i; k++)
-        if (same_row(t, k, cell) && t->cells[k].places[column] == own[column]) return false;
-    return true;
+    const bool *repeats = t->cells[i].repeats;
+    return same_row(t, i, cell) && !(repeats && repeats[column]);
 }
 
 bool deq_table_first(const deq_table *t, int cell) {
@@ -70,6 +66,14 @@ static const char *name_of(const deq_table_column *c, double place) {
     return isnan(place) ? "-" : c->names[(int)place];
 }
 
+/* "early", or "early (2 of 3)" where not all of a row's runs have it. */
+static void print_name(Text out, const deq_table_column *c, double place, int count, int n) {
+    if (count == n)
+        snprintf(out, sizeof(Text), "%s", name_of(c, place));
+    else
+        snprintf(out, sizeof(Text), "%s (%d of %d)", name_of(c, place), count, n);
+}
+
 /* The worst word of a row's runs, and of how many it is: "masked (2 of 3)". */
 static void print_worst(Text out, const deq_table *t, int cell, int column) {
     const deq_table_column *c = &t->columns[column];
@@ -82,10 +86,7 @@ static void print_worst(Text out, const deq_table *t, int cell, int column) {
         count += value == worst;
         n++;
     }
-    if (count == n)
-        snprintf(out, sizeof(Text), "%s", name_of(c, worst));
-    else
-        snprintf(out, sizeof(Text), "%s (%d of %d)", name_of(c, worst), count, n);
+    print_name(out, c, worst, count, n);
 }
 
 /* The choice of most of a row's runs, of equally many the first, and of how many it is: "early (2 of 3)". */
@@ -102,10 +103,7 @@ static void print_most(Text out, const deq_table *t, int cell, int column) {
         if (same > count) most = value, count = same;
         n++;
     }
-    if (count == n)
-        snprintf(out, sizeof(Text), "%s", name_of(c, most));
-    else
-        snprintf(out, sizeof(Text), "%s (%d of %d)", name_of(c, most), count, n);
+    print_name(out, c, most, count, n);
 }
 
 static void print_value(Text out, Mean m, const deq_table_column *c, bool deviation) {

@@ -17,8 +17,7 @@ typedef struct deq_table_cell {     /* one line: a place on the axes of the tabl
     const bool *bold;               /* one per column; NULL: none */
     const deq_evaluation *const *evaluations; /* one per column: that it is; NULL: it is computed */
     int row;                                  /* cells of one row have the same: their place on the axes of the rows */
-    const int *places; /* one per column, the cell of its value: one that several cells have counts once in a row.
-                          NULL: each has its own */
+    const bool *repeats; /* one per column: a cell before it in the row has this value, which counts once; NULL: none */
 } deq_table_cell;
 
 typedef struct deq_table_column {
@@ -43,8 +42,9 @@ typedef struct deq_table {
     int ncells;
 } deq_table;
 
-/* Cells of the same row are averaged, those of one place once: a column that does not change with what is joined has one; with `mean_std` the deviation over them is given.  A row of a single cell has the
- * interval of each value behind it.  Under the table: the verdicts on its accuracies under attack (verdict.h). */
+/* Cells of the same row are averaged, but for those that repeat; with `mean_std` the deviation over them is given.  A row
+ * of a single cell has the interval of each value behind it.  Under the table: the verdicts on its accuracies under attack
+ * (verdict.h). */
 void deq_table_markdown(FILE *out, const deq_table *t);
 #define DEQ_TABLE_TEXT 128
 /* What a row, named by its first cell, shows in a column. */

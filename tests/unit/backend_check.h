@@ -49,7 +49,7 @@ PRODUCT(64, double)
 
 static inline double tolerance_of(const Unit *u) { return u->layout.real_bytes == 4 ? 2e-5 : 1e-12; }
 
-/* Runs every routine of the unit with every batch size; a row's bits must not depend on the batch. */
+/* Runs every routine of the unit with every batch size. */
 static void check_batches(const Unit *u, const char *cpu, double low, double high, double tolerance,
                           const int64_t *batches, size_t nbatches) {
     Loaded loaded = unit_load(u, cpu, "inline");

@@ -78,6 +78,23 @@ static void native(void **state) {
     equal_on("native");
 }
 
+/* An image has the bits in a call of several that it has alone. */
+static void check_alone(const Unit *u, uint32_t routine, int64_t images) {
+    const Routine *r = u->routines[routine];
+    Loaded loaded = unit_load(u, "native", "inline");
+    Memory all = memory_new(r, &u->layout, images, -1, 1);
+    memory_run(&loaded, routine, &all, images);
+    for (int64_t i = 0; i < images; i++) {
+        Memory one = all;
+        one.frame.arg0 = (char *)all.frame.arg0 + i * (int64_t)r->arg_bytes[0];
+        one.frame.arg1 = guarded(r->arg_bytes[1]);
+        memory_run(&loaded, routine, &one, 1);
+        assert_memory_equal(one.frame.arg1, (char *)all.frame.arg1 + i * (int64_t)r->arg_bytes[1], r->arg_bytes[1]);
+        unguarded(one.frame.arg1, r->arg_bytes[1]);
+    }
+    memory_release(&all);
+}
+
 static void several_of(const Case *c, bool rest, bool all, int64_t images) {
     const ConvShape shape = {.channels = c->channels, .filters = c->filters};
     assert_true(winograd_images(&shape, c->height, c->width, WINOGRAD_ENOUGH) > 1);
@@ -89,6 +106,8 @@ static void several_of(const Case *c, bool rest, bool all, int64_t images) {
         add_weight_case(u, c, OP_batch_conv_weight, rest);
     }
     check_batches(u, "native", -1, 1, tolerance_of(u), &images, 1);
+    if (!rest) check_alone(u, 0, images);
+    if (!rest && all) check_alone(u, 1, images);
     arena_free(a);
 }
 

@@ -400,9 +400,9 @@ static void test_table(void **state) {
     assert_false(deq_table_bold(&joined, 0, 1));
     /* Rows are told apart by place, not by what their values are called; a cell that several of a row have counts once. */
     deq_table_cell alike[3] = {measured[0], measured[0], measured[1]};
-    const int same[2] = {5, 6};
+    const bool again[2] = {true, true};
     alike[1].row = 1;
-    alike[0].places = alike[2].places = same;
+    alike[2].repeats = again;
     const deq_table rowed = {"alike", "e", axes, 2, rows, 1, columns, 2, true, alike, 3};
     char shown[DEQ_TABLE_TEXT];
     assert_true(deq_table_first(&rowed, 1));
