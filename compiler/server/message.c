@@ -59,8 +59,8 @@ static int content_length(const char *p, const char *end, size_t *length) {
 }
 
 MessageState message_next(Messages *m, const char **body, size_t *n) {
+    if (m->pass || m->taken == m->n) return MESSAGE_NONE;
     const char *start = m->bytes + m->taken, *end = m->bytes + m->n;
-    if (m->pass || start == end) return MESSAGE_NONE;
     const char *text = header_end(start, end);
     if (!text) {
         if (end - start <= LONGEST_HEADER) return MESSAGE_NONE;

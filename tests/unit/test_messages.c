@@ -26,6 +26,12 @@ static void pieces(void **state) {
     Arena *a = arena_new();
     const char *whole = states_of(a, bytes, sizeof bytes - 1, sizeof bytes);
     assert_string_equal(whole, "1{} 1abc 2 1 3 ");
+    Messages empty = {0}; /* a session that ends before its first byte */
+    messages_add(&empty, bytes, 0);
+    const char *body;
+    size_t length;
+    assert_int_equal(message_next(&empty, &body, &length), MESSAGE_NONE);
+    messages_free(&empty);
     for (size_t piece = 1; piece < sizeof bytes; piece++)
         assert_string_equal(states_of(a, bytes, sizeof bytes - 1, piece), whole);
     arena_free(a);
