@@ -60,7 +60,7 @@ bool match_arguments(Checker *c, const char *callee, const char *takes, const As
     }
     for (uint32_t part = 0; good && part < 2; part++) {
         bool state = part == 0;
-        uint32_t next = 0, positional = 0;
+        uint32_t next = 0;
         if (state && !lists[0] && !(piped && nstate)) continue;
         for (int64_t i = piped && state == (nstate > 0) ? -1 : 0; i < (lists[part] ? (int64_t)lists[part]->nkids : 0);
              i++) {
@@ -72,7 +72,6 @@ bool match_arguments(Checker *c, const char *callee, const char *takes, const As
             }
             Ast *value = arg ? SLOT(arg, ARG, value) : piped;
             while (next < n && (params[next].state != state || params[next].need == NEED_MANY || out[next])) next++;
-            positional++;
             if (next < n && !(more && params[n - 1].need == NEED_MANY)) {
                 out[next] = value;
             } else if (more) {
