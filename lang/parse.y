@@ -525,8 +525,10 @@ static const char *slip(Parser *ps, const Refused *r)
     if (param && (r->found == YYSYMBOL_SEP || r->found == YYSYMBOL_YYEOF)) return "it starts from an initialiser: param W: f32[N, N] = glorot()";
     if (r->token == '(' && (word_before(ps, "f32") || word_before(ps, "f64") || word_before(ps, "label")))
         return "sizes of a type stand in [ ]: f32[N]";
-    if (r->token == '[' && r->after == T_IDENT && (!strcmp(first, "attack") || !strcmp(first, "defence") || !strcmp(first, "optimiser")))
-        return "it has no sizes: it takes those of the net that it is used on: attack mine(radius: f32) { .. }";
+    if (r->token == '[' && r->after == T_IDENT && !strcmp(first, "attack"))
+        return "it has no sizes: they are those of its example: attack mine(x: f32[C, H, W], y: label[K]; radius: f32) { .. }";
+    if (r->token == '[' && r->after == T_IDENT && (!strcmp(first, "defence") || !strcmp(first, "optimiser")))
+        return "it has no sizes: it takes those of the net that it is used on: defence mine(share: f32) { .. }";
     if ((!strcmp(first, "fn") || !strcmp(first, "layer")) && r->token == ':' && r->after == ')')
         return "the type of the result follows '->'";
     if ((!strcmp(first, "fn") || !strcmp(first, "layer")) && (r->token == ')' || r->token == ',') && r->after != ',' && r->after != '(')

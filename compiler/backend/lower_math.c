@@ -168,7 +168,27 @@ Value math_softplus(Emit *e, Value x) {
     return emit_add(e, positive, math_log1p(e, t));
 }
 
-/* sin(x + quarter * pi/2). */
+#define CIRCULAR_LIMIT 1e6 /* up to there multiples of the first part of pi/2 are exact without a fused product too */
+
+/* `near` where every lane of x is within the limit, else what libm says of all lanes: further out the two parts of pi/2
+ * are too short. */
+static Value beyond_limit(Emit *e, const char *name, Value x, Value near) {
+    Value far = emit_compare(e, LLVMRealOGT, absolute(e, x), number(e, CIRCULAR_LIMIT));
+    LLVMBasicBlockRef before = emit_here(e), library = emit_block(e, "far"), after = emit_block(e, "circular");
+    LLVMTypeRef bits = LLVMIntTypeInContext(e->context, e->lanes);
+    Value any = LLVMBuildICmp(e->builder, LLVMIntNE, LLVMBuildBitCast(e->builder, far, bits, ""),
+                              LLVMConstInt(bits, 0, false), "");
+    LLVMBuildCondBr(e->builder, any, library, after);
+    emit_at(e, library);
+    Value exact = each_lane(e, name, x, NULL);
+    LLVMBuildBr(e->builder, after);
+    emit_at(e, after);
+    Value y = LLVMBuildPhi(e->builder, e->vector, "");
+    LLVMAddIncoming(y, (Value[]){near, exact}, (LLVMBasicBlockRef[]){before, library}, 2);
+    return y;
+}
+
+/* sin(x + quarter * pi/2) within the limit. */
 static Value circular(Emit *e, Value x, uint32_t quarter) {
     const double shift = 6755399441055744.0; /* 1.5 * 2^52 */
     LLVMTypeRef f64 = LLVMDoubleTypeInContext(e->context), wide = LLVMVectorType(f64, e->lanes);
@@ -197,6 +217,10 @@ static Value circular(Emit *e, Value x, uint32_t quarter) {
     return from_bits(e, LLVMBuildXor(e->builder, bits_of(e, y), sign, ""));
 }
 
-Value math_sin(Emit *e, Value x) { return inlined(e) ? circular(e, x, 0) : each_lane(e, "sin", x, NULL); }
-Value math_cos(Emit *e, Value x) { return inlined(e) ? circular(e, x, 1) : each_lane(e, "cos", x, NULL); }
+Value math_sin(Emit *e, Value x) {
+    return inlined(e) ? beyond_limit(e, "sin", x, circular(e, x, 0)) : each_lane(e, "sin", x, NULL);
+}
+Value math_cos(Emit *e, Value x) {
+    return inlined(e) ? beyond_limit(e, "cos", x, circular(e, x, 1)) : each_lane(e, "cos", x, NULL);
+}
 Value math_pow(Emit *e, Value a, Value b) { return each_lane(e, "pow", a, b); }

@@ -48,6 +48,12 @@ expect 1 'deep' "$DEQ" check deep.deq
 head -c 17000000 /dev/zero | tr '\0' ' ' >large.deq && expect 1 'larger than 16 MiB' "$DEQ" check large.deq
 mkdir folder && expect 1 '' "$DEQ" check folder
 
+# ---- the old form of an attack: the message shows the new line ----
+printf 'attack mine[C, H, W](radius: f32) {\n  return x\n}\n' >old.deq
+expect 1 'attack mine(x: f32\[C, H, W\], y: label\[K\]; radius: f32)' "$DEQ" check old.deq
+printf 'attack mine(radius: f32) {\n  return x\n}\n' >old.deq
+expect 2 'attack mine(x: f32\[..S\], y: label\[K\]; radius: f32)' "$DEQ" check old.deq
+
 # ---- diagnostics ----
 cat >wrong.deq <<'D'
 layer Wrong(x: f32[3]) -> f32[4] {

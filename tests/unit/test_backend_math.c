@@ -111,7 +111,6 @@ static void special_values(void **state) {
             for (int i = 0; i < COUNT; i++) in[i] = x[i % 16];
             evaluate(&l, k, in, out);
             for (int i = 0; i < 16; i++) {
-                if ((op == OP_sin || op == OP_cos) && fabsf(x[i]) > 1e6f && isfinite(x[i])) continue;
                 double t = truth(op, (double)x[i]);
                 if (ulps(out[i], t) > functions[k].ulp)
                     fail_msg("%s(%g) is %g, not %g", functions[k].name, x[i], out[i], t);
