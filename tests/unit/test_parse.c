@@ -112,8 +112,7 @@ static void lines_end_statements(void **state) {
                                       "\n\n;const a = b;;\n;const c = d\n\n",
                                       "const a = b // +\n// +\nconst c = d",
                                       "const a = b\r\nconst c = d\r\n",
-                                      "\xef\xbb\xbf"
-                                      "const a = b\nconst c = d"};
+                                      "\xef\xbb\xbf\nconst a = b\nconst c = d"};
     for (size_t i = 0; i < sizeof two / sizeof *two; i++) {
         Parsed p = parse_text(two[i]);
         if (diags_errors(p.diags)) fail_msg("%s", messages(&p));
