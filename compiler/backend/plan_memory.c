@@ -509,17 +509,17 @@ static void assign_slots(Planner *p) {
 /* Of `rows` rows of a tile or region. */
 static uint64_t bytes_of(const Buffer *b, uint64_t rows) { return b->alone ? b->bytes : b->bytes * rows; }
 
-/* First fit: a buffer takes the lowest offset free during its whole life. */
-static uint64_t allocate(Buffer *buffers, uint32_t n, Scope scope, uint32_t level, uint64_t rows, uint64_t start) {
+/* First fit: a buffer takes the lowest offset free during its whole life.  The buffers before `from` are left alone. */
+static uint64_t allocate(StepPlan *s, uint32_t from, Scope scope, uint32_t level, uint64_t rows, uint64_t start) {
     uint64_t high = start;
-    for (uint32_t k = 0; k < n; k++) {
-        Buffer *b = &buffers[k];
+    for (uint32_t k = from; k < s->nbuffers; k++) {
+        Buffer *b = &s->buffers[k];
         if (b->scope != scope || (scope == SCOPE_TILE && b->level != level)) continue;
         uint64_t at = start;
         for (bool moved = true; moved;) {
             moved = false;
-            for (uint32_t j = 0; j < k; j++) {
-                const Buffer *o = &buffers[j];
+            for (uint32_t j = from; j < k; j++) {
+                const Buffer *o = &s->buffers[j];
                 if (o->scope != scope || (scope == SCOPE_TILE && o->level != level)) continue;
                 if (scope != SCOPE_ONCE && (o->last < b->first || b->last < o->first)) continue;
                 if (at < o->offset + bytes_of(o, rows) && o->offset < at + bytes_of(b, rows)) {
@@ -545,14 +545,14 @@ void plan_storage(Planner *p) {
     for (uint32_t k = 0; k < s->nlevels; k++) {
         const LevelPlan *level = &s->levels[k];
         uint64_t rows = level->tall ? TALL_ROWS : level->products ? p->unit->tile_rows : level->images;
-        uint64_t high = allocate(s->buffers, s->nbuffers, SCOPE_TILE, k, rows, 0);
+        uint64_t high = allocate(s, 0, SCOPE_TILE, k, rows, 0);
         if (high > tile) tile = high;
     }
     if (tile > routine->tile_bytes) routine->tile_bytes = tile;
-    uint64_t once = allocate(s->buffers, s->nbuffers, SCOPE_ONCE, 0, 1, 0);
+    uint64_t once = allocate(s, 0, SCOPE_ONCE, 0, 1, 0);
     if (once > routine->once_bytes) routine->once_bytes = once;
     uint64_t blocks = 0;
     for (uint32_t k = 0; k < p->r->nblocks; k++) blocks += s->buffers[k].bytes;
-    uint64_t rows = allocate(s->buffers + p->r->nblocks, s->nbuffers - p->r->nblocks, SCOPE_ROWS, 0, 1, blocks);
+    uint64_t rows = allocate(s, p->r->nblocks, SCOPE_ROWS, 0, 1, blocks);
     if (rows > routine->row_bytes) routine->row_bytes = rows;
 }
