@@ -161,6 +161,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_rows: cli->rows = text; break;
     case FLAG_compare: cli->compare = text; break;
     case FLAG_processor: cli->processor = true; break;
+    case FLAG_scaling: cli->scaling = true; break;
     case FLAG_budget: cli->budget = seconds(state, FLAG_budget, text, 3600); break;
     case FLAG_rank_limit: cli->rank_limit = seconds(state, FLAG_rank_limit, text, 1e6); break;
     case FLAG_checkpoint: cli->checkpoint = text; break;

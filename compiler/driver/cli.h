@@ -24,6 +24,7 @@ typedef struct Cli {
     const char *python;         /* build */
     const char *rows, *compare; /* bench */
     bool processor;             /* bench */
+    bool scaling;               /* bench */
     const char *filter, *npz;   /* journal */
     bool csv, merge;
     bool html, card;           /* report */

@@ -129,6 +129,7 @@ static int execute(const Cli *cli, Execution what) {
                            .rows = cli->rows,
                            .budget = cli->budget,
                            .processor = cli->processor,
+                           .scaling = cli->scaling,
                            .profile = what == PROFILE};
     options.audit = cli->audit;
     for (int k = 0; k < cli->nset; k++) {

@@ -30,6 +30,7 @@ typedef struct deq_app_options {
     double budget;           /* deq bench: seconds for a row; 0: 0.4 */
     bool processor;          /* deq bench: times of processors, not the clock's */
     const char *rows;        /* deq bench: only rows whose names hold this, or one of several, "A|B"; NULL: all */
+    bool scaling;            /* deq bench: cost against sizes, examples, steps and threads, instead of rows */
     bool profile;            /* the module was compiled with timers: say what they show */
     deq_preload *preload;    /* data that were read while the script was compiled; NULL */
 } deq_app_options;

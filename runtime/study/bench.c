@@ -5,7 +5,7 @@
  * of f and vjp_z.  Solves and gradients with forced step counts are put beside the work that no implementation of them
  * can leave out at those times, so that what is left is the solver's and the engine's own. */
 #define _GNU_SOURCE
-#include "bench.h"
+#include "bench_scaling.h"
 #include "sort.h"
 #include "run.h"
 #include "study.h"
@@ -20,6 +20,7 @@
 
 #define REPEATS 400
 #define SECONDS_EACH 0.4 /* for one row, once it has been repeated thrice; unless the options say otherwise */
+#define SCALING_EACH 0.1 /* for a point of --scaling */
 #define MOST                                                                                                           \
     8 /* times as long, and a row of slow calls ends with what it has: with the warm-up itself, if that took so long   \
        */
@@ -39,9 +40,13 @@ typedef struct Row {
 /* Of a call: of the clock, or of the processors. */
 static double now(const deq_app *app) { return app->options->processor ? deq_processor_now() : deq_now(); }
 
+static double budget_of(const deq_app_options *options) {
+    return options->budget > 0 ? options->budget : options->scaling ? SCALING_EACH : SECONDS_EACH;
+}
+
 /* Calls `work` again and again; sorted times, at most REPEATS. */
 static bool repeat(Bench *b, const char *name, BenchWork *work, const void *what, double times[REPEATS], int *count) {
-    double began = deq_now(), budget = b->app->options->budget > 0 ? b->app->options->budget : SECONDS_EACH;
+    double began = deq_now(), budget = budget_of(b->app->options);
     *count = 0;
     do {
         double start = now(b->app);
@@ -245,7 +250,7 @@ static bool bench_fixed(Bench *b, const deq_fixed *fixed, const char *path, doub
             char name[200];
             snprintf(name, sizeof name, "%s%s%s (one block)", path, *path ? "." : "", list[i].name);
             Row row = {name, n, list[i].flops, 0, list[i].bytes, 1};
-            ok = measure(b, &row, call_routine, &(Routine){list[i].function, &frame, n});
+            ok = b->app->options->scaling || measure(b, &row, call_routine, &(Routine){list[i].function, &frame, n});
         }
         ok = ok && of_batch(b, &(Routine){fixed->f, &frame, n}, &b->f) &&
              of_batch(b, &(Routine){fixed->vjp_z, &frame, n}, &b->vjp_z) &&
@@ -323,7 +328,8 @@ static bool bench_train(Bench *b, const deq_train_spec *t) {
         snprintf(name, sizeof name, "train %s: attack %s, loss", t->name, t->attack->name);
         ok = bench_measure(b, name, 0, bench_call_attack, t);
     }
-    snprintf(name, sizeof name, "train %s: step", t->name);
+    snprintf(name, sizeof name, t->attack ? "train %s: step under %s" : "train %s: step", t->name,
+             t->attack ? t->attack->name : "");
     ok = ok && bench_measure(b, name, 0, bench_call_step, &(BenchStep){t, scalars, t->attack ? &attack : NULL});
     deq_engine_restore_settings(b->engine, token);
     return ok;
@@ -377,7 +383,8 @@ static void bench_data_free(Bench *b) {
     free(b->index);
 }
 
-static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2], int threads, deq_error *e) {
+static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2], int threads, Scaling *scaling,
+                      deq_error *e) {
     Bench b = {.app = app,
                .net = net,
                .e = e,
@@ -389,7 +396,7 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2
     int64_t batch = b.batch = batch_of(app->options);
     int64_t rows = deq_engine_block(b.engine) > batch ? deq_engine_block(b.engine) : batch;
     bool ok = bench_data(&b, rows);
-    if (ok) {
+    if (ok && !app->options->scaling) {
         report_machine(&b);
         deq_report(&app->reporter,
                    "%s, %s, batch %lld in %lld blocks, %d thread%s\n  %-46s %5s %6s %10s %10s %6s %14s %16s", net->name,
@@ -401,7 +408,7 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2
         for (int64_t k = 0; k < app->module->fixed_count && ok; k++)
             if (!strcmp(app->module->fixed[k]->name, net->fixed[i].name))
                 ok = bench_fixed(&b, app->module->fixed[k], net->fixed[i].path, net->fixed[i].flops);
-    ok = ok && bench_calls(&b);
+    ok = ok && (app->options->scaling ? bench_scaling(&b, scaling) : bench_calls(&b));
     bench_data_free(&b);
     return ok;
 }
@@ -412,12 +419,16 @@ int deq_app_bench(const deq_module *module, const deq_app_options *options) {
     deq_signals_install();
     int bits = (int)module->real_bits, threads = deq_threads(options->threads);
     double peak[2];
+    Scaling scaling = {0};
     bool ok = deq_app_open(&app, module, options, &e);
-    for (int i = 0; ok && i < app.manifest->nnets; i++)
+    for (int i = 0; ok && !options->scaling && i < app.manifest->nnets; i++)
         ok = bench_memory(&(Bench){.app = &app, .net = &app.manifest->nets[i], .batch = batch_of(options), .e = &e});
     ok = ok && deq_app_apply_settings(&app, &e) && measure_peak(&app, bits, 1, &peak[0], &e) &&
          measure_peak(&app, bits, threads, &peak[1], &e);
-    for (int i = 0; ok && i < app.manifest->nnets; i++) ok = bench_net(&app, &app.manifest->nets[i], peak, threads, &e);
+    for (int i = 0; ok && i < app.manifest->nnets; i++)
+        ok = bench_net(&app, &app.manifest->nets[i], peak, threads, &scaling, &e);
+    ok = ok && (!options->scaling || bench_scaling_write(&app, &scaling, &e));
+    free(scaling.lines);
     if (!ok) deq_report_error(&app.reporter, &e);
     deq_app_close(&app);
     deq_signals_restore();

@@ -1,5 +1,5 @@
 /* bench.h - what the parts of `deq bench` share: one net, a batch for it, and rows that time calls on them.
- * Files: bench.c, bench_works.c. */
+ * Files: bench.c, bench_works.c, bench_scaling.c. */
 #ifndef DEQ_RUNTIME_BENCH_H
 #define DEQ_RUNTIME_BENCH_H
 #include "app_state.h"
@@ -43,6 +43,8 @@ bool bench_call_attack(Bench *b, const void *train);
 bool bench_call_step(Bench *b, const void *step);
 
 /* --- bench_works.c --- */
+/* Forward solver and gradient mode (NULL: as it is) of every fixed point; false when this version lacks the mode. */
+bool bench_set_work(Bench *b, const char *forward, const char *gradient);
 bool bench_solves(Bench *b);
 bool bench_works(Bench *b);
 /* By how much training steps on `b->net` make the peak of resident memory grow, each in a process of its own.  Before

@@ -12,8 +12,7 @@
 static const char *const solves[] = {"broyden", "anderson", "picard"};
 static const int solve_steps[] = {8, 18, 50};
 
-/* Forward solver and gradient mode of every fixed point; false when this version lacks the mode. */
-static bool set_work(Bench *b, const char *forward, const char *gradient) {
+bool bench_set_work(Bench *b, const char *forward, const char *gradient) {
     deq_error ignored = {0};
     char path[256];
     for (int i = 0; i < b->net->nfixed; i++) {
@@ -23,21 +22,38 @@ static bool set_work(Bench *b, const char *forward, const char *gradient) {
     return !gradient || deq_engine_set(b->engine, "gradient", gradient, &ignored);
 }
 
+static void solve_name(char name[200], size_t solver, size_t steps) {
+    snprintf(name, 200, "predict, %s %d", solves[solver], solve_steps[steps]);
+}
+
+static bool solves_selected(const Bench *b) {
+    char name[200];
+    bool any = false;
+    for (size_t s = 0; s < sizeof solves / sizeof solves[0]; s++)
+        for (size_t k = 0; k < sizeof solve_steps / sizeof solve_steps[0]; k++) {
+            solve_name(name, s, k);
+            any = any || bench_selected(b->app->options, name);
+        }
+    return any;
+}
+
 /* A solve takes at least what one of a single step takes (which has the injection, the head and all that stands around),
  * and f for every evaluation that it makes more: those of its steps, of Broyden's last state, of the finish. */
 bool bench_solves(Bench *b) {
     char name[200], forward[200];
     double one = 0, few = 0;
     bool bounded = b->net->nfixed == 1, ok = true;
+    if (!solves_selected(b)) return true; /* the yardstick takes time too */
     if (bounded)
-        ok = set_work(b, "picard(tol: 0, max: 1, return: last)", NULL) && bench_time(b, bench_call_forward, NULL, &one);
+        ok = bench_set_work(b, "picard(tol: 0, max: 1, return: last)", NULL) &&
+             bench_time(b, bench_call_forward, NULL, &one);
     few = b->evaluations;
     for (size_t s = 0; s < sizeof solves / sizeof solves[0]; s++)
         for (size_t k = 0; ok && k < sizeof solve_steps / sizeof solve_steps[0]; k++) {
             int steps = solve_steps[k];
             snprintf(forward, sizeof forward, "%s(tol: 0, max: %d, return: last)", solves[s], steps);
-            snprintf(name, sizeof name, "predict, %s %d", solves[s], steps);
-            if (!set_work(b, forward, NULL) || !bench_selected(b->app->options, name)) continue;
+            solve_name(name, s, k);
+            if (!bench_set_work(b, forward, NULL) || !bench_selected(b->app->options, name)) continue;
             ok = bench_call_forward(b, NULL);
             double bound = bounded ? one + (b->evaluations - few) * b->f : 0;
             ok = ok && bench_measure(b, name, bound, bench_call_forward, NULL);
@@ -84,13 +100,33 @@ static bool bench_attacks(Bench *b, const char *work) {
     return ok;
 }
 
+typedef void WorkName(char name[200], const void *of, size_t work);
+
+static void input_name(char name[200], const void *loss, size_t work) {
+    snprintf(name, 200, "%s: input gradient, %s", (const char *)loss, works[work].name);
+}
+static void step_name(char name[200], const void *train, size_t work) {
+    snprintf(name, 200, "train %s: step, %s", ((const deq_train_spec *)train)->name, works[work].name);
+}
+
+/* Any row of these names is wanted: else its yardstick would be measured for nothing. */
+static bool works_selected(const Bench *b, WorkName *name_of, const void *of) {
+    char name[200];
+    for (size_t w = 0; w < sizeof works / sizeof works[0]; w++) {
+        name_of(name, of, w);
+        if (bench_selected(b->app->options, name)) return true;
+    }
+    return false;
+}
+
 static bool bench_input_works(Bench *b, const char *loss) {
     char name[200];
     double one;
-    if (!set_work(b, least[0], least[1]) || !bench_time(b, bench_call_input, loss, &one)) return false;
+    if (!works_selected(b, input_name, loss)) return true;
+    if (!bench_set_work(b, least[0], least[1]) || !bench_time(b, bench_call_input, loss, &one)) return false;
     for (size_t w = 0; w < sizeof works / sizeof works[0]; w++) {
-        snprintf(name, sizeof name, "%s: input gradient, %s", loss, works[w].name);
-        if (set_work(b, works[w].forward, works[w].gradient) &&
+        input_name(name, loss, w);
+        if (bench_set_work(b, works[w].forward, works[w].gradient) &&
             !bench_measure(b, name, work_bound(b, w, one, false), bench_call_input, loss))
             return false;
     }
@@ -100,15 +136,15 @@ static bool bench_input_works(Bench *b, const char *loss) {
 static bool bench_step_works(Bench *b, const deq_train_spec *t) {
     char name[200];
     double one, scalars[2 + DEQ_MOST_SCALARS] = {1, 1000};
-    if (t->net != b->net || !t->optimiser.routine) return true;
+    if (t->net != b->net || !t->optimiser.routine || !works_selected(b, step_name, t)) return true;
     for (int k = 0; k < t->optimiser.nscalars; k++) scalars[2 + k] = t->optimiser.scalars[k].value;
     BenchStep step = {t, scalars, NULL};
-    if (!set_work(b, least[0], least[1]) || !deq_engine_optimiser(b->engine, t->optimiser.states, b->e) ||
+    if (!bench_set_work(b, least[0], least[1]) || !deq_engine_optimiser(b->engine, t->optimiser.states, b->e) ||
         !bench_time(b, bench_call_step, &step, &one))
         return false;
     for (size_t w = 0; w < sizeof works / sizeof works[0]; w++) {
-        snprintf(name, sizeof name, "train %s: step, %s", t->name, works[w].name);
-        if (set_work(b, works[w].forward, works[w].gradient) &&
+        step_name(name, t, w);
+        if (bench_set_work(b, works[w].forward, works[w].gradient) &&
             !bench_measure(b, name, work_bound(b, w, one, true), bench_call_step, &step))
             return false;
     }
@@ -122,7 +158,7 @@ bool bench_works(Bench *b) {
     for (int i = 0; i < m->ntrains; i++)
         if (!bench_step_works(b, &m->trains[i])) return false;
     for (size_t w = 0; w < sizeof works / sizeof works[0]; w++)
-        if (set_work(b, works[w].forward, works[w].gradient) && !bench_attacks(b, works[w].name)) return false;
+        if (bench_set_work(b, works[w].forward, works[w].gradient) && !bench_attacks(b, works[w].name)) return false;
     return true;
 }
 
@@ -164,7 +200,7 @@ static bool grow(Bench *b, const deq_train_spec *t, size_t work, Growth *out) {
     if (!deq_app_apply_settings(b->app, b->e)) return false;
     b->engine = deq_app_engine(b->app, b->net, b->e);
     if (!b->engine || !deq_engine_init(b->engine, 0, b->e)) return false;
-    if (!set_work(b, works[work].forward, works[work].gradient)) return true;
+    if (!bench_set_work(b, works[work].forward, works[work].gradient)) return true;
     if (!deq_engine_optimiser(b->engine, t->optimiser.states, b->e) || !bench_call_step(b, &step) ||
         !bench_call_step(b, &step))
         return false;

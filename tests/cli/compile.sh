@@ -80,6 +80,34 @@ expect 64 'budget' "$DEQ" bench tiny.deq --budget 0
 # processors' time
 "$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'predict, broyden 8' --budget 0.01 --processor --json >spent.json || fail "bench --processor"
 grep -q '"name":"predict, broyden 8".*"median":[0-9.e-]*[1-9]' spent.json || fail "bench --processor: no time"
+# cost against size, examples, steps and threads: the exponents are those of the points in the table
+cat >sizes.deq <<'END'
+import std.data (fashion_mnist)
+import std.layers (Dense)
+import std.losses (cross_entropy)
+import std.optimisers (sgd)
+layer Cell[D](x: f32[1, 28, 28]) -> f32[10] {
+  use into = Dense[784, D]
+  use turn = Dense[D, D]
+  use head = Dense[D, 10]
+  let u = x |> flatten |> into
+  fixed point (z: f32[D]) { z = tanh(0.1 * turn(z) + u) }
+  return head(z)
+}
+data fashion: (f32[1, 28, 28], label[10]) = fashion_mnist()
+END
+for size in 16 8 32; do
+  printf 'train n%d = Cell[%d] on fashion.train {\n  loss:     cross_entropy\n  optimise: sgd(rate: 0)\n  epochs:   1\n}\n' $size $size >>sizes.deq
+done
+"$DEQ" bench sizes.deq --scaling --batch 3 --threads 2 --budget 0.001 --json >scaling.json 2>err || fail "bench --scaling: $(cat err)"
+for axis in size batch steps threads; do grep -q "\"event\":\"bench_scaling\",\"axis\":\"$axis\"" scaling.json || fail "bench --scaling: no $axis"; done
+[[ $(grep '^size,' results/sizes/scaling.csv | cut -d, -f3 | paste -sd' ') == '8 16 32' ]] || fail "bench --scaling: sizes $(cat results/sizes/scaling.csv)"
+[[ $(grep '^batch,"Cell_16: training step"' results/sizes/scaling.csv | cut -d, -f3 | paste -sd' ') == '1 2 3' ]] || fail "bench --scaling: batches"
+grep -q '^batch,"Cell_8' results/sizes/scaling.csv && fail "bench --scaling: another axis for each size"
+exponent=$(grep '^steps,"Cell_16: broyden"' results/sizes/scaling.csv | awk -F, '{ x = log($3); y = log($4); n++; sx += x; sy += y; xx += x * x; xy += x * y } END { print (xy - sx * sy / n) / (xx - sx * sx / n) }')
+grep '"name":"Cell_16: broyden"' scaling.json | grep -o '"exponent":[-0-9.e]*' | cut -d: -f2 | awk -v e="$exponent" '{ found = 1; d = $1 - e; exit !(d < 1e-3 && d > -1e-3) } END { if (!found) exit 1 }' ||
+  fail "bench --scaling: the exponent of the points is $exponent: $(cat scaling.json)"
+if command -v gnuplot >/dev/null; then head -c 4 results/sizes/scaling.png | grep -q PNG || fail "bench --scaling: no picture"; fi
 sed 's/"median":[0-9.e-]*/"median":1000.0/' old.json >new.json
 expect 0 'slower' "$DEQ" bench --compare old.json new.json
 grep -q 'f (one block)' out || fail "the comparison names no row"

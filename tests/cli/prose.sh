@@ -6,7 +6,8 @@
 source "$(dirname "$0")/../programs/lib.sh"
 
 # What programs write, what users own, and what a page uses as an example: not part of the repository.
-elsewhere=' build/ results/ my/ compare.md compare.csv compare.png compare-states.csv settings.json bench.json
+elsewhere=' build/ results/ my/ compare.md compare.csv compare.png compare-states.csv scaling.csv scaling.png
+  settings.json bench.json
   new.json old.json Net.h program.c TABLE.md EXPERIMENT-NAME.md '
 
 (cd "$SOURCE" && find . \( -name .git -o -name 'build*' -o -name results -o -name shared \) -prune -o -print) |
