@@ -1,4 +1,4 @@
-/* ast.h - the syntax tree.  Nodes are immutable after parsing but for `ref` (resolve) and `type` (check).
+/* ast.h - the syntax tree.  Nodes are immutable after parsing but for `ref` (resolve), `type` (check) and names of constants (constants.h).
  *
  * Slots are reached by name: AST_SLOT(node, FN, body) is node->kids[1+..]; see ast.def for what each slot holds. */
 #ifndef DEQ_LANG_AST_H
@@ -38,8 +38,9 @@ struct Ast {
     const char *doc;  /* text of the /// lines before a declaration, without the slashes; or NULL */
     double number;    /* a NUMBER's value; see ast.def */
     Ast **kids;
-    const Ast *ref;   /* resolve: the declaration a NAME, MEMBER or TYPE refers to; NULL for builtins */
-    const Type *type; /* check: the type of an expression */
+    const Ast *ref;        /* resolve: the declaration a NAME, MEMBER or TYPE refers to; NULL for builtins */
+    const Type *type;      /* check: the type of an expression */
+    const Ast *stands_for; /* resolve: the name of a constant whose value was written out here (constants.h) */
 };
 
 #define AST_SLOT(node, kind, slot) ((node)->kids[AST_##kind##_##slot])

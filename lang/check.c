@@ -1,5 +1,6 @@
 /* check.c - the driver of the checker: declarations once each, signatures, what is known about calls. */
 #include "checker.h"
+#include "constants.h"
 #include <string.h>
 
 /* ---- facts about nodes, by address ---- */
@@ -231,10 +232,29 @@ static const Type *constant_of_another_kind(Checker *c, Ast *value) {
     return t->kind == TYPE_RECORD || t->kind == TYPE_EXAMPLES || t->kind == TYPE_ERROR ? t : NULL;
 }
 
+/* A list is one that a sweep could go over.  A name is checked where it is used. */
+static void check_constant_written_out(Checker *c, Ast *d, Ast *value) {
+    if (value->kind == AST_NAME || value->kind == AST_MEMBER) return;
+    if (value->kind != AST_ARRAY && value->kind != AST_EACH) {
+        d->type = check_expr(c, value);
+        return;
+    }
+    Ast *sweep = ast_new(c->arena, AST_SWEEP, d->range, 1);
+    sweep->name = d->name;
+    SLOT(sweep, SWEEP, values) = value;
+    check_sweep(c, sweep);
+    d->type = value->type ? value->type : &type_error;
+}
+
 static void check_const(Checker *c, Ast *d) {
     Ast *value = SLOT(d, CONST, value), *type = SLOT(d, CONST, type);
     d->type = &type_error;
     if (!value) return;
+    if (constant_written_out(d)) {
+        c->context = CTX_PIPELINE;
+        check_constant_written_out(c, d, value);
+        return;
+    }
     const Type *other = type ? NULL : constant_of_another_kind(c, value);
     if (other) {
         d->type = other;

@@ -8,6 +8,7 @@ const Ast *element_value(const Ast *element) {
 }
 
 const char *label_of(const Ast *element) {
+    if (element->stands_for && element->stands_for->kind == AST_NAME) return element->stands_for->name;
     return element->kind == AST_ARG || element->kind == AST_NAME || element->kind == AST_NUMBER ? element->name : NULL;
 }
 

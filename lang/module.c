@@ -400,6 +400,8 @@ const Ast *module_find(const Module *m, const char *name, const Module **owner) 
     const Module *ignored;
     if (!owner) owner = &ignored;
     const char *dot = strchr(name, '.');
+    for (uint32_t i = 0; dot && i < m->nwritten; i++)
+        if (!strcmp(m->written[i].name, name)) return *owner = m->written[i].owner, m->written[i].decl;
     if (!dot) {
         const Ast *own = own_declaration(m, name);
         if (own) return *owner = m, own;

@@ -16,7 +16,15 @@ struct Module {
     Ast *unit;        /* AST_UNIT; never NULL; with an AST_ERROR kid if anything could not be read */
     Module **imports; /* parallel to the IMPORT declarations, in order; NULL where loading failed */
     uint32_t nimports;
+    struct Written *written; /* declarations of others that constants named, where their values are written out here */
+    uint32_t nwritten, written_cap;
 };
+/* What such a name is in the module: "setup.at", whether the module knows `setup` or not. */
+typedef struct Written {
+    const char *name;
+    const Ast *decl;
+    const Module *owner;
+} Written;
 
 typedef struct Program { /* everything loaded for one compilation */
     Arena *arena;

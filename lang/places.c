@@ -101,6 +101,7 @@ static void walk_settings(Collector *c, const Ast *list, const Ast *layer) {
 
 static void walk(Collector *c, const Ast *node, const Ast *callee) {
     if (!node) return;
+    if (node->stands_for) node = node->stands_for;
     switch (node->kind) {
     case AST_NAME: mention(c, places_name(node), node, node->ref, false); break;
     case AST_MEMBER:

@@ -7,6 +7,7 @@
  * A local name refers to: a SIZE_PARAM, BINDING (input, state of a fixed point), PARAM, BUFFER, USE, FN, FOR, STATE,
  * SWEEP or TRAIN node, or for `let` to the NAME node of its pattern.  A name at the top level to its declaration.
  * Words (`relative`, `keep_best`), solvers, gradient modes and settings are no names: the checker reads them. */
+#include "constants.h"
 #include "resolver.h"
 #include <string.h>
 
@@ -289,5 +290,6 @@ static void resolve_module(Program *p, const Module *m) {
 bool program_resolve(Program *p) {
     uint32_t before = diags_errors(p->diags);
     for (uint32_t i = 0; i < p->nmodules; i++) resolve_module(p, p->modules[i]);
+    constants_write_out(p);
     return diags_errors(p->diags) == before;
 }

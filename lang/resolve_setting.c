@@ -55,6 +55,11 @@ static bool is_row(Kind kind) {
     return kind == KIND_CLIP || kind == KIND_AVERAGE || kind == KIND_REPLAY || kind == KIND_INTERMEDIATE;
 }
 
+static bool names_constant(Resolver *r, const char *name) {
+    const Entry *e = scope_find(r->top, name);
+    return e && e->decl && e->decl->kind == AST_CONST;
+}
+
 void resolve_setting(Resolver *r, Ast *s, const char *block) {
     Ast *value = AST_SLOT(s, SETTING, value);
     const char *key = last_key(AST_SLOT(s, SETTING, key));
@@ -81,7 +86,8 @@ void resolve_setting(Resolver *r, Ast *s, const char *block) {
         /* names of a net's layers and parameters: the compiler looks for them */
     } else if (is_name && row && is_row(row->kind) && !find_local(r, value->name) && !scope_find(r->top, value->name)) {
         /* the checker lists what there is */
-    } else if (is_name && row && row->kind == KIND_FORWARD && !find_local(r, value->name)) {
+    } else if (is_name && row && row->kind == KIND_FORWARD && !find_local(r, value->name) &&
+               !names_constant(r, value->name)) {
         /* a solver without parentheses: the checker says so */
     } else if (is_name && row && row->kind == KIND_MODE && !find_local(r, value->name) &&
                !scope_find(r->top, value->name)) {

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Constants that are no numbers: a script that names them has the results of one that writes them out, from a module too,
+# where the script's own names are others; their names are labels, and --set gives them other values.
+source "$(dirname "$0")/lib.sh"
+data 64
+deq=(timeout 200 "$DEQ")
+sed '/^import std.attacks/d; /^attack/d; /^  attack:/d; /^experiment tiny/,$d; s/epochs:   3/epochs:   1/' "$PROGRAMS/tiny.deq" >head.deq
+cat >shared.deq <<'END'
+import std.attacks (pgd)
+import std.losses (margin)
+
+const base = 0.05
+const radii = [base, 2 * base]
+const few = anderson(memory: 3, tol: 1e-4, max: 30)
+const solvers = [few, other: broyden(tol: 1e-4, max: 30)]
+const plain = pgd(radius: base, step: 0.02, iterations: 3)
+const attacks = [none, plain, on_margin: plain with { loss: margin }]
+const grid = [pgd(radius: q, step: 0.02, iterations: n) for q in radii for n in [1, 2]]
+const measure = margin
+END
+{
+  cat head.deq
+  cat <<'END'
+import std.attacks (pgd)
+import shared (radii, solvers, few, attacks, grid)
+import shared as shared
+
+experiment e {
+  sweep base in [0.01]  // of the module's constant this says nothing
+  sweep r in radii
+  sweep s in solvers
+  sweep a in attacks
+  sweep g in grid
+  let by_solver = accuracy(net with { forward: s }, quadrants.test[0..50] under pgd(radius: r, step: base, iterations: 3))
+  let by_attack = cross_entropy(net with { forward: few }, quadrants.test[0..50] under a)
+  let by_grid = cross_entropy(net, quadrants.test[0..50] under g)
+  let measured = shared.measure(net, quadrants.test[0..50] under shared.plain)
+
+  table "solvers" { rows: [s, r]; columns: [by_solver by base] }
+  table "attacks" { rows: a; columns: [by_attack, measured] }
+  table "grid" { rows: g; columns: [by_grid] }
+  claim "labels": all(by_solver[s: few] == by_solver[s: few], over: [r, base])
+}
+END
+} >named.deq
+{
+  cat head.deq
+  cat <<'END'
+import std.attacks (pgd)
+import std.losses (margin)
+
+experiment e {
+  sweep base in [0.01]
+  sweep r in [0.05, 2 * 0.05]
+  sweep s in [few: anderson(memory: 3, tol: 1e-4, max: 30), other: broyden(tol: 1e-4, max: 30)]
+  sweep a in [none, plain: pgd(radius: 0.05, step: 0.02, iterations: 3), on_margin: pgd(radius: 0.05, step: 0.02, iterations: 3) with { loss: margin }]
+  sweep g in [pgd(radius: q, step: 0.02, iterations: n) for q in [0.05, 2 * 0.05] for n in [1, 2]]
+  let by_solver = accuracy(net with { forward: s }, quadrants.test[0..50] under pgd(radius: r, step: base, iterations: 3))
+  let by_attack = cross_entropy(net with { forward: anderson(memory: 3, tol: 1e-4, max: 30) }, quadrants.test[0..50] under a)
+  let by_grid = cross_entropy(net, quadrants.test[0..50] under g)
+  let measured = margin(net, quadrants.test[0..50] under pgd(radius: 0.05, step: 0.02, iterations: 3))
+
+  table "solvers" { rows: [s, r]; columns: [by_solver by base] }
+  table "attacks" { rows: a; columns: [by_attack, measured] }
+  table "grid" { rows: g; columns: [by_grid] }
+  claim "labels": all(by_solver[s: few] == by_solver[s: few], over: [r, base])
+}
+END
+} >written.deq
+numbers() { grep -v '^#' "$1" | sed '1d; s/0.05/base/' | cut -d, -f"$2"; }
+expect 0 'claim "labels" holds' "${deq[@]}" run named.deq
+named=$(made)
+expect 0 'claim "labels" holds' "${deq[@]}" run written.deq
+written=$(made)
+for t in solvers:1-5 attacks:1-7 grid:1-4; do
+  diff <(numbers "$named/${t%:*}.csv" "${t#*:}") <(numbers "$written/${t%:*}.csv" "${t#*:}") || fail "named and written out, ${t%:*} differ"
+  [[ $(numbers "$named/${t%:*}.csv" 1 | wc -l) -gt 2 ]] || fail "${t%:*} has too few rows"
+  checks=$((checks + 1))
+done
+expect 0 '' "${deq[@]}" run named.deq --set 'shared.radii=[0.02]'
+[[ $(numbers "$(made)/grid.csv" 1 | wc -l) == 2 ]] || fail "--set of a list: $(cat "$(made)/grid.csv")"
+
+# ---- what is named again and again has a bound; several mistakes are told, each once ----
+echo 'const a0 = [1, 2]' >long.deq
+for k in $(seq 1 30); do echo "const a$k = [x: a$((k - 1)), y: a$((k - 1))]"; done >>long.deq
+expect 2 'E0601.*is too long to be written out' timeout 60 "$DEQ" check long.deq
+done_testing
