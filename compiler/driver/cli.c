@@ -162,6 +162,9 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
     case FLAG_compare: cli->compare = text; break;
     case FLAG_processor: cli->processor = true; break;
     case FLAG_scaling: cli->scaling = true; break;
+    case FLAG_predict: cli->predict = text; break;
+    case FLAG_nodes: cli->nodes = text; break;
+    case FLAG_cores: cli->cores = (int)whole_number(state, flag, text, 4096); break;
     case FLAG_budget: cli->budget = seconds(state, FLAG_budget, text, 3600); break;
     case FLAG_rank_limit: cli->rank_limit = seconds(state, FLAG_rank_limit, text, 1e6); break;
     case FLAG_checkpoint: cli->checkpoint = text; break;

@@ -19,13 +19,13 @@ typedef struct Cli {
     const char **set, **include, **link, **array;
     int nset, ninclude, nlink, narray;
     const char *results, *checkpoint, *output, *net, *target_cpu, *precision, *math, *map;
-    const char *adversarial;    /* export */
-    const char *into;           /* import */
-    const char *python;         /* build */
-    const char *rows, *compare; /* bench */
-    bool processor;             /* bench */
-    bool scaling;               /* bench */
-    const char *filter, *npz;   /* journal */
+    const char *adversarial;                      /* export */
+    const char *into;                             /* import */
+    const char *python;                           /* build */
+    const char *rows, *compare, *predict, *nodes; /* bench */
+    int cores;                                    /* bench */
+    bool processor, scaling;                      /* bench */
+    const char *filter, *npz;                     /* journal */
     bool csv, merge;
     bool html, card;           /* report */
     double budget, rank_limit; /* seconds */

@@ -130,6 +130,9 @@ static int execute(const Cli *cli, Execution what) {
                            .budget = cli->budget,
                            .processor = cli->processor,
                            .scaling = cli->scaling,
+                           .predict = cli->predict,
+                           .nodes = cli->nodes,
+                           .cores = cli->cores,
                            .profile = what == PROFILE};
     options.audit = cli->audit;
     for (int k = 0; k < cli->nset; k++) {
@@ -158,7 +161,7 @@ static int execute(const Cli *cli, Execution what) {
 }
 
 /* One process, or all that mpirun or srun has started, of which rank 0 prints. */
-static int run_once(const Cli *cli) {
+static int together(const Cli *cli, Execution what) {
     deq_error e = {0};
     deq_signals_before();
     if (!deq_ranks_open(&e)) {
@@ -167,10 +170,12 @@ static int run_once(const Cli *cli) {
     }
     if (!deq_ranks_first() && !freopen("/dev/null", "w", stdout)) deq_ranks_stop(EXIT_INTERNAL);
     deq_ranks_limit(cli->rank_limit);
-    const int code = execute(cli, RUN);
+    const int code = execute(cli, what);
     deq_ranks_close();
     return code;
 }
+
+static int run_once(const Cli *cli) { return together(cli, RUN); }
 
 /* Those that would all do the same, and write it to the same files. */
 static int alone(const Cli *cli, Execution what) {
@@ -188,9 +193,13 @@ int verb_run(const Cli *cli) {
     fputs("deq run: --examples goes with --json\n", stderr);
     return EXIT_USAGE;
 }
-int verb_profile(const Cli *cli) { return alone(cli, PROFILE); }
+int verb_profile(const Cli *cli) { return together(cli, PROFILE); }
 int verb_test(const Cli *cli) { return alone(cli, TEST); }
 int verb_bench(const Cli *cli) {
+    if (cli->predict ? cli->scaling : cli->nodes || cli->cores) {
+        fputs("deq bench: --nodes and --cores go with --predict, and --scaling does not\n", stderr);
+        return EXIT_USAGE;
+    }
     if (!cli->compare) return alone(cli, BENCH);
     return deq_app_bench_compare(cli->compare, cli->files[0], &(deq_app_options){.json = cli->json});
 }

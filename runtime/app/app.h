@@ -29,6 +29,9 @@ typedef struct deq_app_options {
     double rank_limit;       /* seconds that a rank waits for another before the run ends; 0: as long as it takes */
     double budget;           /* deq bench: seconds for a row; 0: 0.4 */
     bool processor;          /* deq bench: times of processors, not the clock's */
+    const char *predict;     /* deq bench: the network of several machines, as in predict.h; NULL: the usual rows */
+    const char *nodes;       /* how many machines, "1,8,32"; NULL: these */
+    int cores;               /* of a machine; 0: 16 */
     const char *rows;        /* deq bench: only rows whose names hold this, or one of several, "A|B"; NULL: all */
     bool scaling;            /* deq bench: cost against sizes, examples, steps and threads, instead of rows */
     bool profile;            /* the module was compiled with timers: say what they show */

@@ -55,6 +55,7 @@ typedef struct Watch {
     deq_record *records; /* of them */
     deq_journal *journal;
     deq_error unwritten; /* why it is done without: it could not be written */
+    deq_ranks_cost before;
 } Watch;
 
 static bool on_progress(void *context, int64_t pass_done, int64_t pass) {
@@ -68,6 +69,7 @@ static bool on_progress(void *context, int64_t pass_done, int64_t pass) {
         s.row.examples_per_second = (double)done / elapsed;
         s.left = elapsed / (double)done * (double)(total - done);
     }
+    if (deq_ranks_count() > 1) deq_ranks_spend(&s.cost, &w->before);
     if (done < total) deq_report_step(&w->app->reporter, &s);
     return !deq_interrupted_here();
 }
@@ -303,7 +305,8 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
                    .ids = of->ids,
                    .total = of->n,
                    .records = of->records,
-                   .journal = journal};
+                   .journal = journal,
+                   .before = deq_ranks_spent()};
     for (int64_t i = 0; i < of->n; i++) watch.done += of->records[i].id >= 0;
     deq_measuring m = {.app = app,
                        .model = model,

@@ -1,5 +1,4 @@
 #include "progress.h"
-#include "ranks.h"
 #include "json_text.h"
 #include <math.h>
 #include <stdarg.h>
@@ -127,6 +126,12 @@ static void compose(char *out, size_t size, const deq_progress_state *s) {
     if (s->step < s->steps && at < size)
         at += (size_t)snprintf(out + at, size - at, "  %lld/%lld", (long long)s->step, (long long)s->steps);
     at = piece(out, size, at, "  %.0f ex/s", w->examples_per_second);
+    if (s->cost.seconds > 0 && deq_ranks_count() > 1) {
+        at = piece(out, size, at, " of %.0f ranks", deq_ranks_count());
+        at = piece(out, size, at, ", %.1f each", w->examples_per_second / deq_ranks_count());
+        at = piece(out, size, at, "  reductions %.1f%%", 100 * s->cost.reducing / s->cost.seconds);
+        at = piece(out, size, at, "  waiting %.1f%%", 100 * s->cost.waiting / s->cost.seconds);
+    }
     at = piece(out, size, at, "  loss %.4f", w->loss);
     at = piece(out, size, at, "  penalty %.2e", w->penalty);
     at = piece(out, size, at, "  correction %.4f", w->correction);
@@ -164,6 +169,12 @@ static void emit(deq_reporter *r, const char *event, const deq_progress_state *s
     json_object_foreach_safe(row, next, name, value) if (json_is_null(value)) json_object_del(row, name);
     json_object_update(members, row);
     json_decref(row);
+    if (s->cost.seconds > 0 && deq_ranks_count() > 1)
+        json_object_set_new(members, "ranks",
+                            json_pack("{s:i, s:o, s:f, s:f}", "count", deq_ranks_count(), "examples_per_second",
+                                      deq_json_number(s->row.examples_per_second / deq_ranks_count()), "reducing",
+                                      s->cost.reducing / s->cost.seconds, "waiting",
+                                      s->cost.waiting / s->cost.seconds));
     if (isfinite(s->left)) json_object_set_new(members, "left", json_real(s->left));
     deq_report_event(r, event, members);
 }

@@ -5,6 +5,7 @@
  * mode. */
 #ifndef DEQ_RUNTIME_PROGRESS_H
 #define DEQ_RUNTIME_PROGRESS_H
+#include "ranks.h"
 #include "training_log.h"
 
 typedef struct deq_reporter {
@@ -18,9 +19,10 @@ typedef struct deq_progress_state {
     const char *what;                   /* name of the training run or evaluation */
     int64_t epoch, epochs, step, steps; /* epoch from 1; steps of the epoch (or examples of an evaluation) */
     deq_log_row row;
-    const char *metric; /* its name; NULL: there is none */
-    bool share;         /* its mean is one, shown in percent */
-    double left;        /* seconds, NaN unknown */
+    const char *metric;  /* its name; NULL: there is none */
+    bool share;          /* its mean is one, shown in percent */
+    double left;         /* seconds, NaN unknown */
+    deq_ranks_cost cost; /* of several ranks, to this one; seconds 0: not known */
 } deq_progress_state;
 
 double deq_now(void);           /* seconds, monotonic */

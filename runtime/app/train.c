@@ -5,6 +5,7 @@
 #include "output.h"
 #include "own.h"
 #include "random.h"
+#include "rank_costs.h"
 #include "ranks.h"
 #include "signals.h"
 #include "spectral.h"
@@ -44,7 +45,8 @@ static deq_progress_state progress_of(const training_run *r, const deq_log_row *
                                 .row = *row,
                                 .metric = r->t->metric.name,
                                 .share = deq_train_share(r->t),
-                                .left = per_step * (double)(total - done)};
+                                .left = per_step * (double)(total - done),
+                                .cost = r->cost};
 }
 
 static bool not_interrupted(void *context, int64_t done, int64_t total) {
@@ -136,6 +138,7 @@ static bool write_when_due(training_run *r, deq_error *e) {
 static bool train_epoch(training_run *r, deq_error *e) {
     uint64_t key = deq_key_mix(deq_key_text(r->t->seed, "epoch"), (uint64_t)r->epoch);
     deq_permutation(key, r->to - r->from, r->order);
+    r->cost = (deq_ranks_cost){0};
     while (r->step < r->epoch_steps) {
         if (deq_interrupted()) return training_interrupted(r, e);
         if (!training_step(r, e)) return false;
@@ -183,6 +186,7 @@ static void finish(training_run *r, const char *finished) {
     if (r->partial && deq_ranks_first()) unlink(r->partial);
     deq_best_drop(&r->kept, r->partial);
     if (r->t->epochs) deq_report(&r->app->reporter, "%s: trained in %.1f s", m->label, m->seconds);
+    if (r->made > 0) deq_report_ranks(&r->app->reporter, m->label, &r->whole_cost, r->made);
     deq_app_warn_training(r->app, r->engine, m);
 }
 

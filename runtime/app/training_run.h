@@ -45,6 +45,9 @@ typedef struct training_run {
     deq_best kept;           /* `keep:` */
     int64_t vector_bytes, state_bytes, more_bytes[DEQ_VECTORS];
     int64_t good_epoch;
+    /* Of several ranks, this session's steps: of the epoch, of all; and the examples of all. */
+    deq_ranks_cost cost, whole_cost;
+    double made;
 } training_run;
 
 /* ---- training_step.c ---- */

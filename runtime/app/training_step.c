@@ -103,6 +103,8 @@ static void clip(training_run *r) {
 bool training_step(training_run *r, deq_error *e) {
     const deq_train_spec *t = r->t;
     double start = deq_now();
+    const double examples = r->sums.examples;
+    const deq_ranks_cost before = deq_ranks_spent();
     int64_t step = r->epoch * r->epoch_steps + r->step + 1;
     const uint32_t token = deq_engine_save_settings(r->engine);
     const bool good = (!t->intermediate.kind || end_at_random(r, step, e)) && take_gradient(r, step, e);
@@ -118,6 +120,9 @@ bool training_step(training_run *r, deq_error *e) {
     deq_moving_average_step(&r->mean, parameters, step);
     r->step++;
     r->sums.working += deq_now() - start;
+    r->made += r->sums.examples - examples;
+    deq_ranks_spend(&r->cost, &before);
+    deq_ranks_spend(&r->whole_cost, &before);
     if (!r->stepped) /* how long it took to get to work: compiling, reading data and making room included */
         deq_report_event(&r->app->reporter, "first_step",
                          json_pack("{s:s, s:f}", "name", r->model->label, "since_start", deq_since()));

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PLUGIN "libdeq_mpi.so"
@@ -19,6 +20,8 @@ static const deq_ranks_plugin *plugin; /* NULL: alone */
 static int own, count = 1, neighbours = 1, slot;
 static char *hosts; /* of all ranks, one after the other */
 static int64_t *hosts_at;
+static double reducing, reducing_waited; /* seconds; those of them that the plug-in counts as waiting */
+static int64_t reduced;
 static pthread_mutex_t taking = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- the plug-in ---- */
@@ -123,8 +126,41 @@ int deq_ranks_own(void) { return own; }
 int deq_ranks_count(void) { return count; }
 bool deq_ranks_first(void) { return own == 0; }
 int deq_ranks_neighbours(void) { return neighbours; }
-double deq_ranks_waited(void) { return plugin ? plugin->waited() : 0; }
-int64_t deq_ranks_carried(void) { return plugin ? plugin->carried() : 0; }
+
+/* ---- what it costs ---- */
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+deq_ranks_cost deq_ranks_spent(void) {
+    deq_ranks_cost cost = {.seconds = now()};
+    if (count < 2) return cost;
+    pthread_mutex_lock(&taking); /* another thread may wait for a number just now */
+    cost.reducing = reducing;
+    cost.waiting = plugin->waited() - reducing_waited;
+    cost.reduced = (double)reduced;
+    cost.carried = (double)plugin->carried();
+    pthread_mutex_unlock(&taking);
+    return cost;
+}
+
+void deq_ranks_spend(deq_ranks_cost *sum, const deq_ranks_cost *then) {
+    const deq_ranks_cost spent = deq_ranks_spent();
+    sum->seconds += spent.seconds - then->seconds;
+    sum->reducing += spent.reducing - then->reducing;
+    sum->waiting += spent.waiting - then->waiting;
+    sum->reduced += spent.reduced - then->reduced;
+    sum->carried += spent.carried - then->carried;
+}
+
+/* A meeting that is part of a reduction ends. */
+static void reduction_ends(double began, double waited, int64_t carried) {
+    reducing += now() - began;
+    reducing_waited += plugin->waited() - waited;
+    reduced += plugin->carried() - carried;
+}
 
 /* ---- meetings ---- */
 void deq_ranks_share(void *bytes, int64_t size) {
@@ -165,7 +201,10 @@ static int64_t *sizes_of(const int64_t *at) {
 void deq_ranks_gather_parts(void *all, const int64_t *at) {
     if (count < 2) return;
     int64_t *sizes = sizes_of(at);
+    const double began = now(), waited = plugin->waited();
+    const int64_t carried = plugin->carried();
     plugin->gather(all, (deq_ranks_parts){at, sizes});
+    reduction_ends(began, waited, carried);
     free(sizes);
 }
 
@@ -175,7 +214,10 @@ void deq_ranks_exchange(const void *from, const int64_t *from_at, void *all, con
         return;
     }
     int64_t *sent = sizes_of(from_at), *got = sizes_of(all_at);
+    const double began = now(), waited = plugin->waited();
+    const int64_t carried = plugin->carried();
     plugin->exchange(from, (deq_ranks_parts){from_at, sent}, all, (deq_ranks_parts){all_at, got});
+    reduction_ends(began, waited, carried);
     free(sent);
     free(got);
 }

@@ -63,6 +63,16 @@ void deq_ranks_stop(int code);
 /* The exit code of the first rank that has another than 0, on all ranks; *tells: as above. */
 int deq_ranks_worst(int code, bool *tells);
 
-double deq_ranks_waited(void);   /* seconds in meetings */
-int64_t deq_ranks_carried(void); /* bytes sent */
+/* What working together costs this rank. */
+typedef struct deq_ranks_cost {
+    double seconds;  /* of the clock, in all */
+    double reducing; /* in deq_ranks_exchange and deq_ranks_gather_parts, which gradients go through */
+    double waiting;  /* in all other meetings: most of it for ranks that are not there yet */
+    double reduced;  /* bytes that it sends in the former */
+    double carried;  /* bytes that it sends at all */
+} deq_ranks_cost;
+
+deq_ranks_cost deq_ranks_spent(void); /* so far, from any thread: only differences mean something */
+/* Adds to *sum what was spent since `then`. */
+void deq_ranks_spend(deq_ranks_cost *sum, const deq_ranks_cost *then);
 #endif

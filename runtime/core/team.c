@@ -19,6 +19,7 @@ struct deq_team {
     pthread_cond_t start, room, met, end;
     int running, arrived, ended;
     uint64_t runs, meetings;
+    int64_t brought; /* bytes of a member */
     bool stop;
     int first, here; /* members that meet */
     deq_team_meet *meet;
@@ -100,6 +101,11 @@ void deq_team_free(deq_team *t) {
 
 int deq_team_members(const deq_team *t) { return t->members; }
 
+void deq_team_meetings(const deq_team *t, int64_t *meetings, int64_t *bytes) {
+    *meetings = (int64_t)t->meetings;
+    *bytes = t->brought;
+}
+
 void deq_team_run(deq_team *t, deq_task *task, void *context) {
     pthread_mutex_lock(&t->lock);
     t->task = task;
@@ -150,6 +156,7 @@ void deq_team_sum(deq_team *t, int index, void *values, int64_t count, int real_
             SUM(double)
         t->arrived = 0;
         t->meetings++;
+        t->brought += count * real_bits / 8;
         pthread_cond_broadcast(&t->met);
     }
     pthread_mutex_unlock(&t->lock);

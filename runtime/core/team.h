@@ -20,6 +20,8 @@ void deq_team_run(deq_team *team, deq_task *task, void *context);
 /* Within the task: `count` values of every member become their sum, added in the order of the members.  All members call
  * it equally often, in the same order. */
 void deq_team_sum(deq_team *team, int member, void *values, int64_t count, int real_bits);
+/* How often the members have met so far, and bytes that one of them has brought to it, in all.  Between runs. */
+void deq_team_meetings(const deq_team *team, int64_t *meetings, int64_t *bytes);
 /* From the next run on only members first .. first + here - 1 bring values to a meeting; the last of them calls
  * meet(context, their values, here, ..), which makes the sums, in the team's place.  meet NULL: all members again. */
 typedef void deq_team_meet(void *context, void *const *values, int here, int64_t count, int real_bits);

@@ -215,4 +215,19 @@ bool deq_engine_input_gradients(deq_engine *engine, const deq_source *source, co
  * Needs a module with NET_objective_* (PipelineOptions.cotangents). */
 bool deq_engine_vjp(deq_engine *engine, int64_t n, const void *x, const deq_kept_states *kept, const void *cotangent,
                     void *dx, bool parameters, deq_results *results, deq_error *e);
+
+/* ---- what several ranks send each other in a step (engine_ranks.c, engine_run.c) ---- */
+typedef struct deq_traffic { /* bytes of one rank */
+    int64_t exchanged;       /* shards that it sends to those who add them */
+    int64_t fetched;         /* shards that it gets, to add them */
+    int64_t gathered;        /* its piece of the sum, to all others */
+} deq_traffic;
+/* Of the sum of a gradient of so many bytes over `shards` shards, of `ranks` ranks. */
+deq_traffic deq_reduction_traffic(int64_t bytes, int shards, int ranks, int rank);
+/* Parts of a batch whose statistics couple its examples, as it trains; 0: they do not.  In *meetings how often parts have met
+ * so far, in *bytes what one of them has brought. */
+int deq_engine_parts(const deq_engine *engine, int64_t n, int64_t *meetings, int64_t *bytes);
+int64_t deq_engine_gradient_bytes(const deq_engine *engine); /* as it is summed */
+/* What all ranks together tell the others of a batch of n examples in so many blocks, before the sum. */
+int64_t deq_engine_told_bytes(const deq_engine *engine, int64_t n, int64_t blocks, bool attacked);
 #endif

@@ -8,7 +8,8 @@
 bool engine_dealt(const run *r) { return r->dealt && deq_ranks_count() > 1; }
 
 /* The first of `count` things that are the rank's; those of the last end at share_of(count, ranks). */
-static int share_of(int count, int rank) { return (int)((int64_t)count * rank / deq_ranks_count()); }
+static int share(int count, int ranks, int rank) { return (int)((int64_t)count * rank / ranks); }
+static int share_of(int count, int rank) { return share(count, deq_ranks_count(), rank); }
 
 bool engine_makes(const run *r, int shards, int s) {
     return !engine_dealt(r) || (s >= share_of(shards, deq_ranks_own()) && s < share_of(shards, deq_ranks_own() + 1));
@@ -216,10 +217,31 @@ void engine_team_met(run *r) {
 /* ---- sums of shards ---- */
 #define PIECE 64 /* bytes: vectors of sums begin at these */
 
-/* Where the piece of the gradient begins that rank p adds up. */
-static int64_t piece_at(const deq_engine *g, int p) {
-    const int64_t pieces = (g->accum_bytes + PIECE - 1) / PIECE, at = pieces * p / deq_ranks_count() * PIECE;
-    return at < g->accum_bytes ? at : g->accum_bytes;
+/* Where the piece of a gradient begins that rank p adds up. */
+static int64_t piece_begins(int64_t bytes, int ranks, int p) {
+    const int64_t pieces = (bytes + PIECE - 1) / PIECE, at = pieces * p / ranks * PIECE;
+    return at < bytes ? at : bytes;
+}
+static int64_t piece_at(const deq_engine *g, int p) { return piece_begins(g->accum_bytes, deq_ranks_count(), p); }
+
+deq_traffic deq_reduction_traffic(int64_t bytes, int shards, int ranks, int rank) {
+    const int64_t mine = piece_begins(bytes, ranks, rank + 1) - piece_begins(bytes, ranks, rank),
+                  here = share(shards, ranks, rank + 1) - share(shards, ranks, rank);
+    if (ranks < 2) return (deq_traffic){0};
+    return (deq_traffic){
+        .exchanged = here * (bytes - mine), .fetched = (shards - here) * mine, .gathered = (ranks - 1) * mine};
+}
+
+int64_t deq_engine_gradient_bytes(const deq_engine *g) { return g->accum_bytes; }
+
+/* As write_blocks writes it, of a step of training. */
+int64_t deq_engine_told_bytes(const deq_engine *g, int64_t n, int64_t blocks, bool attacked) {
+    const struct outcome *o = NULL;
+    int64_t row = 2 * (int64_t)sizeof(double) + (attacked ? (int64_t)sizeof(deq_row_counts) : 0);
+    for (int i = 0; i < g->nfixed; i++)
+        if (g->settings[i].start == DEQ_START_PREVIOUS) row += g->descriptors[i]->state_bytes;
+    return n * row + blocks * (int64_t)(sizeof(int64_t) + sizeof o->forward + sizeof o->adjoint +
+                                        sizeof o->error.failure + sizeof o->ran);
 }
 
 /* This rank's shards to the ranks of their pieces: `out` is written, `in` taken. */

@@ -128,17 +128,22 @@ static bool coupled(const run *r) { return r->purpose == PARAMETER_GRADIENT && r
 /* Parts of a coupled batch, which sum its statistics together; from the model and the batch alone.  Modes that ask for
  * the loss gradient at states on the way couple the examples within a solve: there the batch is one part, one block on
  * the first worker. */
-static int parts_of(const run *r) {
-    const deq_engine *g = r->engine;
+static int parts_of(const deq_engine *g, int64_t n) {
     for (int i = 0; i < g->nfixed; i++)
         if (deq_mode_has(&g->settings[i].gradient, TRAIT_LOSS)) return 1;
-    const int64_t parts = r->n / g->least;
+    const int64_t parts = n / g->least;
     return parts < 1 ? 1 : parts > DEQ_SHARDS ? DEQ_SHARDS : (int)parts;
+}
+
+int deq_engine_parts(const deq_engine *g, int64_t n, int64_t *meetings, int64_t *bytes) {
+    *meetings = *bytes = 0;
+    if (g->team) deq_team_meetings(g->team, meetings, bytes);
+    return g->statistics ? parts_of(g, n) : 0;
 }
 
 /* ensures: there is a worker for each part of a coupled batch, with room for its examples. */
 static bool ready_parts(run *r, deq_error *e) {
-    const int parts = parts_of(r);
+    const int parts = parts_of(r->engine, r->n);
     r->teamed = parts > 1;
     if (r->teamed && !engine_team(r->engine, parts, e)) return false;
     return engine_capacity(r->engine, (r->n + parts - 1) / parts, e);

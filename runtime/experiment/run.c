@@ -2,6 +2,7 @@
 #include "run.h"
 #include "output.h"
 #include "profile.h"
+#include "rank_costs.h"
 #include "ranks.h"
 #include "result_files.h"
 #include "results.h"
@@ -33,17 +34,6 @@ static bool same_work(const deq_app *app, deq_error *e) {
            deq_ranks_agree("script or settings", key, e);
 }
 
-/* What working together has cost: this rank's share of the time, the same of rank 0 as of others where all have much to do. */
-static void report_ranks(deq_app *app, double seconds) {
-    const int64_t bytes = deq_ranks_carried();
-    if (deq_ranks_count() < 2) return;
-    deq_report(&app->reporter, "ranks: %d, %.0f %% of the time in meetings, %lld kB sent by rank 0", deq_ranks_count(),
-               100 * deq_ranks_waited() / seconds, (long long)(bytes / 1000));
-    deq_report_event(&app->reporter, "ranks",
-                     json_pack("{s:i, s:f, s:f, s:I}", "count", deq_ranks_count(), "seconds", seconds, "waited",
-                               deq_ranks_waited(), "bytes", (json_int_t)bytes));
-}
-
 /* What rank 0 alone looks at while the others wait; how it went goes to all. */
 static bool alone(deq_app *app, const deq_model *model, deq_error *e) {
     deq_signals_alone(true);
@@ -64,6 +54,7 @@ static bool alone(deq_app *app, const deq_model *model, deq_error *e) {
 
 static bool run_all(deq_app *app, deq_error *e) {
     deq_manifest *m = app->manifest;
+    const deq_ranks_cost begun = deq_ranks_spent();
     if (!deq_app_one_experiment(m, app->options->only, e)) return false;
     if (!deq_app_apply_settings(app, e) || !deq_app_check(app, e)) return false;
     if (!m->nrun) {
@@ -86,7 +77,9 @@ static bool run_all(deq_app *app, deq_error *e) {
     }
     if (deq_ranks_first()) deq_result_files_forget(app);
     check_store(app);
-    report_ranks(app, deq_since());
+    deq_ranks_cost cost = {0};
+    deq_ranks_spend(&cost, &begun);
+    deq_report_ranks(&app->reporter, NULL, &cost, 0);
     deq_report(&app->reporter, "results in %s/", app->results);
     if (app->options->strict && app->masked)
         return deq_fail(e, DEQ_STRICT, "%d of the accuracies under attack %s masked (--strict); the results are in %s/",
@@ -102,12 +95,13 @@ int deq_app_run(const deq_module *module, const deq_app_options *options) {
     deq_error e = {0};
     deq_signals_install();
     bool ok = deq_app_open(&app, module, options, &e) && same_work(&app, &e) && run_all(&app, &e), apart;
-    if (options->profile && app.manifest) deq_profile_report(&app.reporter, app.manifest->source, options->source_text);
     if (deq_ranks_end(ok ? 0 : deq_failure_exit(e.failure), &apart) && !ok) deq_report_error(&app.reporter, &e);
     if (apart) {
         if (!e.text[0]) deq_fail(&e, DEQ_RANKS, "the other ranks did not end");
         deq_ranks_stop(deq_failure_exit(e.failure));
     }
+    if (options->profile && !apart)
+        deq_profile_report(&app.reporter, app.manifest ? app.manifest->source : "", options->source_text);
     if (ok) deq_report_event(&app.reporter, "done", json_pack("{s:s}", "results", app.results));
     deq_app_close(&app);
     deq_signals_restore();

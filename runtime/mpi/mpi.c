@@ -111,6 +111,30 @@ static void end(void) {
     if (!done) MPI_Finalize();
 }
 
+/* ---- a slower network, for tests only ---- */
+/* DEQ_TEST_NETWORK="5e-3 1e6": ranks on one machine meet as over a network where a message arrives after so many seconds, and
+ * a rank sends so many bytes a second to all others together.  Nothing else reads it. */
+static double latency, bandwidth; /* bandwidth 0: there is no such network */
+
+static void slow_network(void) {
+    const char *text = getenv("DEQ_TEST_NETWORK");
+    if (text && (sscanf(text, "%lf %lf", &latency, &bandwidth) != 2 || !(latency >= 0) || !(bandwidth > 0))) {
+        fprintf(stderr, "run: DEQ_TEST_NETWORK takes seconds and bytes a second, not '%s'\n", text);
+        MPI_Abort(MPI_COMM_WORLD, 64);
+    }
+}
+
+/* As long as so many messages, one after the other, and these bytes are on their way. */
+static void carry(double messages_after, int64_t bytes) {
+    if (!(bandwidth > 0)) return;
+    const double began = now(), takes = messages_after * latency + (double)bytes / bandwidth;
+    for (double left; (left = takes - (now() - began)) > 0;) {
+        const struct timespec pause = {(time_t)left, (long)(1e9 * (left - floor(left)))};
+        nanosleep(&pause, NULL);
+    }
+    waiting += now() - began;
+}
+
 static bool begin(int *own, int *number, int *neighbours, char *why, size_t size) {
     int level;
     MPI_Comm near;
@@ -129,6 +153,7 @@ static bool begin(int *own, int *number, int *neighbours, char *why, size_t size
         end();
         return false;
     }
+    slow_network();
     MPI_Comm_split_type(all, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &near);
     MPI_Comm_size(near, neighbours);
     MPI_Comm_free(&near);
@@ -170,6 +195,7 @@ static void swap(const char *own, deq_ranks_parts sent, char *into, deq_ranks_pa
         MPI_Abort(all, 3);
         return;
     }
+    carry(1, 0);
     for (int k = 1; k < count; k++) { /* nobody is everybody's first */
         const int to = (rank + k) % count, from = (rank + count - k) % count;
         for (int64_t at = 0; at < got.bytes[from]; at += DEQ_MPI_MOST) {
@@ -177,6 +203,7 @@ static void swap(const char *own, deq_ranks_parts sent, char *into, deq_ranks_pa
             MPI_Irecv(into + got.at[from] + at, left < DEQ_MPI_MOST ? (int)left : DEQ_MPI_MOST, MPI_BYTE, from, PART,
                       all, &requests[n++]);
         }
+        carry(0, sent.bytes[to]);
         for (int64_t at = 0; at < sent.bytes[to]; at += DEQ_MPI_MOST) {
             const int64_t left = sent.bytes[to] - at;
             MPI_Isend(own + sent.at[to] + at, left < DEQ_MPI_MOST ? (int)left : DEQ_MPI_MOST, MPI_BYTE, to, PART, all,
@@ -209,7 +236,7 @@ static void gather_long(char *into, deq_ranks_parts parts) {
 static void gather(void *into, deq_ranks_parts parts) {
     MPI_Request request;
     for (int p = 0; p < count; p++) {
-        if (parts.at[p] + parts.bytes[p] > DEQ_MPI_MOST) {
+        if (bandwidth > 0 || parts.at[p] + parts.bytes[p] > DEQ_MPI_MOST) {
             gather_long(into, parts);
             return;
         }
@@ -228,6 +255,7 @@ static void share(void *bytes, int64_t size) {
         MPI_Ibcast((char *)bytes + at, left < DEQ_MPI_MOST ? (int)left : DEQ_MPI_MOST, MPI_BYTE, 0, all, &request);
         wait_for(&request, 1, 0);
     }
+    for (int reached = 1; reached < count; reached *= 2) carry(1, size); /* each that has it sends it on */
     if (!rank) sent_bytes += size * (count - 1);
 }
 
@@ -237,6 +265,7 @@ static int64_t take(int slot, int64_t add) {
     MPI_Rget_accumulate(&add, 1, MPI_INT64_T, &was, 1, MPI_INT64_T, 0, slot, 1, MPI_INT64_T, MPI_SUM, window, &request);
     wait_for(&request, 1, 0);
     MPI_Win_flush(0, window);
+    if (rank) carry(2, 0);
     return was;
 }
 

@@ -396,13 +396,17 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2
     int64_t batch = b.batch = batch_of(app->options);
     int64_t rows = deq_engine_block(b.engine) > batch ? deq_engine_block(b.engine) : batch;
     bool ok = bench_data(&b, rows);
-    if (ok && !app->options->scaling) {
-        report_machine(&b);
+    if (ok && !app->options->scaling) report_machine(&b);
+    if (ok && !app->options->scaling && !app->options->predict)
         deq_report(&app->reporter,
                    "%s, %s, batch %lld in %lld blocks, %d thread%s\n  %-46s %5s %6s %10s %10s %6s %14s %16s", net->name,
                    app->manifest->real, (long long)batch, (long long)deq_engine_blocks(b.engine, batch), threads,
                    threads > 1 ? "s" : "", "", "rows", "f each", "median ms", "least ms", "spread", "GFLOP/s, peak",
                    "bound ms, over");
+    if (app->options->predict) {
+        ok = ok && bench_predict(&b);
+        bench_data_free(&b);
+        return ok;
     }
     for (int i = 0; ok && i < net->nfixed; i++)
         for (int64_t k = 0; k < app->module->fixed_count && ok; k++)
@@ -421,7 +425,7 @@ int deq_app_bench(const deq_module *module, const deq_app_options *options) {
     double peak[2];
     Scaling scaling = {0};
     bool ok = deq_app_open(&app, module, options, &e);
-    for (int i = 0; ok && !options->scaling && i < app.manifest->nnets; i++)
+    for (int i = 0; ok && !options->scaling && !options->predict && i < app.manifest->nnets; i++)
         ok = bench_memory(&(Bench){.app = &app, .net = &app.manifest->nets[i], .batch = batch_of(options), .e = &e});
     ok = ok && deq_app_apply_settings(&app, &e) && measure_peak(&app, bits, 1, &peak[0], &e) &&
          measure_peak(&app, bits, threads, &peak[1], &e);

@@ -1,5 +1,5 @@
 /* bench.h - what the parts of `deq bench` share: one net, a batch for it, and rows that time calls on them.
- * Files: bench.c, bench_works.c, bench_scaling.c. */
+ * Files: bench.c, bench_works.c, bench_scaling.c, bench_predict.c. */
 #ifndef DEQ_RUNTIME_BENCH_H
 #define DEQ_RUNTIME_BENCH_H
 #include "app_state.h"
@@ -50,4 +50,8 @@ bool bench_works(Bench *b);
 /* By how much training steps on `b->net` make the peak of resident memory grow, each in a process of its own.  Before
  * anything else has used memory or threads: b has its app, net, batch and error, no engine. */
 bool bench_memory(Bench *b);
+
+/* --- bench_predict.c --- */
+/* What the training runs of this net take on the machines that the options name. */
+bool bench_predict(Bench *b);
 #endif

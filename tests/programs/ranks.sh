@@ -11,6 +11,8 @@ expect 0 '' "$DEQ" run ranks.deq --threads 2 --results alone
 for p in 1 2 3 4; do
   expect 0 "results in by$p" ranks $p "$DEQ" run ranks.deq --threads 1 --fresh --results by$p
   ((p == 1)) || grep -q "^ranks: $p, .*[1-9][0-9]* kB sent" out || fail "nothing was dealt to $p ranks"
+  ((p == 1)) || grep -q "^coupled: ranks: $p, [0-9.]* examples/s in all, [0-9.]* a rank, [0-9.]* % of the time in reductions.*[0-9.]* % waiting" out ||
+    fail "the training does not say what $p ranks have cost"
   [[ $(grep -c '^results in' out) == 1 ]] || fail "more than one rank speaks"
   same_files alone/ranks by$p/ranks
 done
@@ -22,6 +24,31 @@ for p in 8 16; do
   expect 0 "^ranks: $p, " ranks $p "$DEQ" run ranks.deq "${short[@]}" --threads 1 --fresh --results by$p
   same_files short/ranks by$p/ranks
 done
+# what working together costs, while it goes on: shares of the time of rank 0, which leave some for the work
+expect 0 '"event":"ranks","count":2.*"reducing":{.*"waiting":{.*"name":"coupled"' ranks 2 "$DEQ" run ranks.deq "${short[@]}" --threads 1 --fresh --json
+sed -n 's/.*"event":"epoch".*"ranks":{"count":2,"examples_per_second":\([^,]*\),"reducing":\([^,]*\),"waiting":\([^}]*\)}.*/\1 \2 \3/p' out >shares
+awk '$1 <= 0 || $2 <= 0 || $3 <= 0 || $2 + $3 >= 1 { exit 1 } END { exit NR != 2 }' shares || fail "no shares of an epoch: $(cat shares)"
+checks=$((checks + 1))
+# bytes of reductions: those of the model, for each step
+apart=(--set coupled.epochs=1 --set remembers.epochs=1 --set coupled.batch=40 --set remembers.batch=40 --set remembers.accumulate=1)
+"$DEQ" bench ranks.deq "${apart[@]}" --batch 8 --budget 0.01 --threads 1 --predict 1GbE --nodes 2,3 --cores 1 --json >predicted 2>&1 || fail "deq bench --predict: $(cat predicted)"
+for p in 2 3; do
+  expect 0 '' ranks $p "$DEQ" run ranks.deq "${apart[@]}" --threads 1 --fresh --json
+  for net in coupled remembers; do
+    step=$(sed -n "s/.*\"event\":\"predict\",\"name\":\"$net\".*\"nodes\":$p,.*\"reduced\":\([0-9]*\).*/\1/p" predicted)
+    sent=$(sed -n "s/.*\"event\":\"ranks\".*\"reduced\":\([0-9]*\).*\"name\":\"$net\".*/\1/p" out)
+    [[ -n $step && $step != 0 && $sent == $((5 * step)) ]] || fail "$net sends '$sent' bytes in five reductions of $p ranks, predicted '$step' each"
+    checks=$((checks + 1))
+  done
+done
+# profile: pieces of a call that is dealt run as often on all ranks together as in one process
+calls() { sed -n 's/.*"event":"profile","routine":"\([^"]*\)","operations":"\([^"]*\)","calls":\([0-9]*\),.*/\1 \2 \3/p' out | sort | grep '^Coupled_' | grep -v '^Coupled_\(prepare\|finish\|statistics\) '; }
+expect 0 '' "$DEQ" profile ranks.deq "${short[@]}" --threads 1 --json
+calls >alone.calls
+expect 0 '"event":"profiled".*"by_rank":\[[0-9.]*[1-9][0-9]*,[0-9.]*[1-9][0-9]*\]' ranks 2 "$DEQ" profile ranks.deq "${short[@]}" --threads 1 --json
+calls >together.calls
+[[ -s alone.calls ]] && diff alone.calls together.calls >differences || fail "two ranks run other pieces: $(head -5 differences)"
+expect 0 'of all threads of 2 ranks in compiled code' ranks 2 "$DEQ" profile ranks.deq "${short[@]}" --threads 1
 # the program made by deq build
 expect 0 '' "$DEQ" build ranks.deq -o program
 ln -s "$(realpath "$(dirname "$DEQ")")/libdeq_mpi.so" .
