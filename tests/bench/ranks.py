@@ -2,7 +2,8 @@
 """Several processes of deq beside one, on this machine; a report in Markdown.
 
 1. P ranks of one thread beside P threads of one process: steps of the two nets of ranks.deq, by turns.
-2. The model of `deq bench --predict` beside steps over a network that the MPI plug-in makes slower (DEQ_TEST_NETWORK).
+2. The model of `deq bench --predict` beside steps over a network that the MPI plug-in makes slower (DEQ_TEST_NETWORK),
+   with few examples, so that ranks which share a core disturb each other little.
 
 Needs mpirun.  Exits 77 without it.  Numbers of the clock: they mean something on an idle machine only, so the load is told.
 """
@@ -10,13 +11,13 @@ import argparse, json, os, pathlib, resource, shutil, statistics, subprocess, sy
 
 HERE = pathlib.Path(__file__).resolve().parent
 NETS = ("apart", "together")
-BATCH, EXAMPLES = 64, 256
+BATCH, FEW, STEPS = 64, 16, 4  # a batch of the two parts; steps of an epoch
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--deq", default=HERE.parents[1] / "build" / "deq", type=pathlib.Path)
 parser.add_argument("--ranks", default="1,2", help="of the first comparison")
 parser.add_argument("--nodes", default="2,4", help="of the second one")
-parser.add_argument("--networks", default="0.01,1e6 0.05,2e5", help="seconds of a message, bytes a second; several")
+parser.add_argument("--networks", default="0.02,1e6 0.05,3e5", help="seconds of a message, bytes a second; several")
 parser.add_argument("--repeats", default=5, type=int)
 parser.add_argument("--epochs", default=5, type=int)
 parser.add_argument("--mpirun", default=os.environ.get("DEQ_TEST_MPIRUN", "mpirun"))
@@ -41,21 +42,25 @@ def processors():
     return used.ru_utime + used.ru_stime
 
 
-def train(ranks, threads, epochs, **more):
+def train(launch, threads, epochs, batch=BATCH, **more):
     """Seconds of a step of each net, the median over its epochs; processor seconds of the whole run."""
     before = processors()
-    command = [] if ranks == 1 else [options.mpirun, "-n", ranks]
-    command += [deq, "run", "ranks.deq", "--threads", threads, "--fresh", "--json"]
-    command += [f"--set={net}.epochs={epochs}" for net in NETS]
+    command = launch + [deq, "run", "ranks.deq", "--threads", threads, "--fresh", "--json"]
+    for net in NETS:
+        command += [f"--set={net}.epochs={epochs}", f"--set={net}.batch={batch}", f"--set={net}.examples={STEPS * batch}"]
     rates = {net: [] for net in NETS}
     for event in lines(command, **more):
         if event["event"] == "epoch":
-            rates[event["name"]].append(BATCH / event["examples_per_second"])
+            rates[event["name"]].append(batch / event["examples_per_second"])
     return {net: statistics.median(rates[net]) for net in NETS}, processors() - before
 
 
+def several(ranks):
+    return [options.mpirun, "-n", ranks]
+
+
 def beside():
-    steps = (options.epochs - 1) * len(NETS) * EXAMPLES // BATCH
+    steps = (options.epochs - 1) * len(NETS) * STEPS
     print(f"| ranks or threads | net | ranks, ms a step | threads, ms a step | over | least over | processor ms a step, both nets: ranks | threads |")
     print("|--:|---|--:|--:|--:|--:|--:|--:|")
     for p in map(int, options.ranks.split(",")):
@@ -63,7 +68,7 @@ def beside():
         used = {"ranks": [], "threads": []}
         for turn in range(options.repeats):
             for kind in (("ranks", "threads"), ("threads", "ranks"))[turn % 2]:
-                how = (p, 1) if kind == "ranks" else (1, p)
+                how = (several(p), 1) if kind == "ranks" else ([], p)
                 _, start = train(*how, 1)
                 step, all_of_it = train(*how, options.epochs)
                 found[kind].append(step)
@@ -81,11 +86,12 @@ def model():
     for network in options.networks.split():
         rows = {}
         for event in lines([deq, "bench", "ranks.deq", "--predict", network, "--nodes", options.nodes, "--cores", 1,
-                            "--threads", 1, "--batch", BATCH, "--json"]):
+                            "--threads", 1, "--batch", FEW, "--json"] +
+                           [f"--set={net}.batch={FEW}" for net in NETS]):
             if event["event"] == "predict":
                 rows[event["name"], event["nodes"]] = event
         for p in map(int, options.nodes.split(",")):
-            runs = [train(p, 1, options.epochs, DEQ_TEST_NETWORK=network.replace(",", " "))[0] for _ in range(2)]
+            runs = [train(several(p), 1, options.epochs, FEW, DEQ_TEST_NETWORK=network.replace(",", " "))[0] for _ in range(2)]
             for net in NETS:
                 row, got = rows[net, p], min(run[net] for run in runs)
                 print(f"| {network} | {p} | {net} | {1e3 * row['step']:.1f} | {1e3 * got:.1f} | {100 * (got / row['step'] - 1):+.1f} % "
@@ -96,8 +102,9 @@ with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     os.environ["XDG_CACHE_HOME"] = folder
     shutil.copy(HERE / "ranks.deq", ".")
-    for split, count in (("train", EXAMPLES), ("test", 64)):
+    for split, count in (("train", STEPS * BATCH), ("test", 64)):
         subprocess.run([deq.parent / "tests" / "make_idx", f"{split}-images", f"{split}-labels", str(count), "1"], check=True)
     print(f"{os.cpu_count()} cores, load {', '.join(f'{v:.1f}' for v in os.getloadavg())}\n")
+    train([], 1, 1)  # compiled from now on
     beside()
     model()
