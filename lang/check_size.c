@@ -38,6 +38,9 @@ static const Size *size_of_name(Checker *c, Ast *e, bool report) {
         return size ? size : not_a_size(c, e, report);
     }
     if (r->type && r->type->kind == TYPE_ERROR) return NULL;
+    /* a number of a sweep: the compiler sees each */
+    const bool number = r->type && (type_equal(r->type, &type_int) || type_equal(r->type, &type_number));
+    if (r->kind == AST_SWEEP && number) return size_variable(c->arena, r);
     return not_a_size(c, e, report);
 }
 
