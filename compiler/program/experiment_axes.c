@@ -2,6 +2,8 @@
  * of them there are in which cells. */
 #include "experiment_parts.h"
 #include "labels.h"
+#include "type.h"
+#include <math.h>
 #include <string.h>
 
 static Arena *arena_of(const Experiment *x) { return x->pipe->elab->arena; }
@@ -43,17 +45,21 @@ static bool expand_each(Experiment *x, Scope *s, const Ast *each, uint32_t varia
     return true;
 }
 
-/* Two numbers that are written differently, 0.1 and 0.10. */
-static bool is_same_number(const Ast *a, const Ast *b) {
-    return a->kind == AST_NUMBER && b->kind == AST_NUMBER && a->number == b->number;
+/* The number of an element without a label of its own; NaN where it is none, or is known only when the experiment runs. */
+static double number_of(Experiment *x, Scope *s, const Ast *element) {
+    double number = NAN;
+    const bool number_known =
+        element->kind != AST_ARG && element->type && type_is_number(element->type) && !experiment_runs(x, s, element);
+    return number_known && eval_number(s, element, &number) ? number : NAN;
 }
 
-/* Two rows of one name could not be told apart, and what stands twice would count twice in a mean. */
-static bool all_differ(Scope *s, const Ast *list, const Elements *all) {
+/* Two rows of one name could not be told apart, and what stands twice would count twice in a mean: 0.1 and 0.10, 1 and 2 - 1. */
+static bool all_differ(Experiment *x, Scope *s, const Ast *list, const Elements *all) {
+    double *numbers = arena_alloc(arena_of(x), (list->nkids + 1) * sizeof *numbers);
+    for (uint32_t k = 0; k < list->nkids; k++) numbers[k] = number_of(x, s, list->kids[k]);
     for (uint32_t k = 1; k < list->nkids; k++)
         for (uint32_t i = 0; i < k; i++) {
-            if (strcmp(all->items[i].label, all->items[k].label) != 0 && !is_same_number(list->kids[i], list->kids[k]))
-                continue;
+            if (strcmp(all->items[i].label, all->items[k].label) != 0 && numbers[i] != numbers[k]) continue;
             elab_error(s, DIAG_E0202, list->kids[k]->range,
                        "%s stands in this list already: take it out, or give it a label of its own",
                        all->items[i].label);
@@ -70,7 +76,7 @@ static bool expand(Experiment *x, Scope *s, const Ast *list, Elements *out) {
             const Ast *value = element_value(list->kids[k]);
             add(x, out, value, NULL, list->kids[k]->kind == AST_ARG ? list->kids[k]->name : text_of(a, value));
         }
-        if (!all_differ(s, list, out)) return false;
+        if (!all_differ(x, s, list, out)) return false;
     } else {
         Value r = eval(s, list);
         const bool good = r.kind == VALUE_RANGE && r.limit > r.number;

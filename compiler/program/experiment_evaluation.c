@@ -7,10 +7,6 @@
 
 static Arena *arena_of(const Experiment *x) { return x->pipe->elab->arena; }
 
-static const char *hidden_name(Experiment *x, const char *name) {
-    return name ? name : arena_printf(arena_of(x), "value %u", ++x->hidden);
-}
-
 /* The training run in the cell that is read. */
 const TrainUse *experiment_train(void *cell, const Ast *train, const char *name) {
     const Experiment *x = cell;
@@ -210,7 +206,8 @@ static void warn_chosen(Experiment *x, const Ast *e, AxisSet choices, const json
 
 const char *experiment_evaluation(Experiment *x, const Ast *e, const char *name) {
     const AxisSet shown = axes_shown(&x->axes, e), cells = shown | axes_hidden(&x->axes, e);
-    Evaluation v = {.ast = e, .name = hidden_name(x, name)};
+    Evaluation v = {.ast = e, .name = name ? name : experiment_text(x, e->range)};
+    if (experiment_array(x, v.name)) return v.name;
     if (!experiment_takes(x, cells & ~shown, e->range)) return NULL;
     json_t *list = experiment_cells(x, cells, evaluation_cell, &v, e->range);
     if (!list) return NULL;

@@ -54,7 +54,7 @@ typedef struct Experiment {
     bool audit;
     json_t *arrays;
     ArrayNode *nodes;
-    uint32_t nnodes, nodes_cap, hidden;
+    uint32_t nnodes, nodes_cap;
 } Experiment;
 
 /* ---- experiment.c ---- */

@@ -4,6 +4,7 @@
 #include "labels.h"
 #include "tables.h"
 #include "type.h"
+#include <math.h>
 #include <string.h>
 
 static Arena *arena_of(const Experiment *x) { return x->pipe->elab->arena; }
@@ -133,6 +134,40 @@ static bool is_log_number(const Ast *e) {
     return e->kind == AST_MEMBER && AST_SLOT(e, MEMBER, base)->type == &type_log;
 }
 
+/* The epochs of the training run in the cell that is read. */
+static double epochs_of(const Experiment *x, const TrainUse *train) {
+    const ArrayNode *node = experiment_array(x, train->name);
+    if (node)
+        return json_number_value(
+            json_object_get(json_array_get(json_object_get(experiment_array_json(x, train->name), "trains"),
+                                           experiment_cell(x, node->cells)),
+                            "epochs"));
+    size_t k;
+    const json_t *of;
+    json_array_foreach(x->pipe->trains, k,
+                       of) if (!strcmp(json_string_value(json_object_get(of, "name")),
+                                       train->name)) return json_number_value(json_object_get(of, "epochs"));
+    return INFINITY;
+}
+
+/* Whether the log has the epoch in one cell at least, as far as the script says: that of a sweep is told by what it shows.
+ * False: reported. */
+static bool has_epoch(Experiment *x, Scope *s, const Ast *epoch, const TrainUse *train, AxisSet axes) {
+    double number, most = 0;
+    const uint32_t n = experiment_count(x, axes);
+    if (n > MOST_CELLS || experiment_runs(x, s, epoch)) return true;
+    if (!eval_number(s, epoch, &number)) return false;
+    for (uint32_t c = 0; c < n; c++) {
+        experiment_place(x, axes, c);
+        if (!experiment_absent(x, axes)) most = fmax(most, epochs_of(x, train));
+    }
+    experiment_place(x, 0, 0);
+    if (number >= 1 && number <= most) return true;
+    elab_error(s, DIAG_E0314, epoch->range, "the log of '%s' has no epoch %s: they count from 1 to %s", train->name,
+               number_text(arena_of(x), number), number_text(arena_of(x), most));
+    return false;
+}
+
 static const char *add_log_number(Experiment *x, Scope *s, const Ast *e, const char *name) {
     const Ast *log = AST_SLOT(e, MEMBER, base), *epoch = NULL;
     if (log->kind == AST_INDEX) {
@@ -151,6 +186,7 @@ static const char *add_log_number(Experiment *x, Scope *s, const Ast *e, const c
     const char *at = epoch ? experiment_value(x, epoch, NULL) : NULL;
     if (epoch && !at) return NULL;
     if (at) axes |= experiment_array(x, at)->shown;
+    if (epoch && !has_epoch(x, s, epoch, train, axes)) return NULL;
     json_t *members = json_pack("{s:s, s:s}", "train", train->name, "what", e->name);
     if (at) json_object_set_new(members, "epoch", json_string(at));
     return experiment_add(x, (ArrayNode){.name = name, .kind = "log", .shown = axes, .cells = axes}, members);

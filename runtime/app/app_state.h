@@ -186,8 +186,9 @@ json_t *deq_evaluation_attack_json(const deq_evaluation *v); /* all rows of the 
 void deq_evaluation_members(const deq_evaluation *v, json_t *out);
 /* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
 const char *deq_value_defence(const deq_value_spec *value);
-/* How many examples of an evaluation the journal has; the nets that its attack asks have been found. */
-bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, int64_t *found, deq_error *e);
+/* The key of the evaluation's journal, and how many examples of it that has; the nets that its attack asks have been found. */
+bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, deq_key key, int64_t *found,
+                   deq_error *e);
 
 /* --- attack_name.c --- */
 /* "pgd7 through jfb()": the attack, each part of a joined one, with the gradient that it goes through as the engine is

@@ -599,9 +599,9 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
     return true;
 }
 
-bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, int64_t *found, deq_error *e) {
+bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, deq_key key, int64_t *found,
+                   deq_error *e) {
     char fingerprint[33];
-    deq_key key;
     int64_t from, to;
     deq_engine *engine = deq_app_engine(app, model->spec->net, e);
     deq_dataset *data = engine ? deq_app_data(app, v->data.data, e) : NULL;

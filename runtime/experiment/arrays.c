@@ -48,7 +48,7 @@ void deq_arrays_close(deq_arrays *g) {
     }
     free(g->cells);
     free(g->used);
-    deq_resamples_free(g->resamples);
+    deq_resamples_free(g);
     *g = (deq_arrays){0};
 }
 
@@ -263,6 +263,7 @@ static bool is_sampled(const deq_arrays *g, int array) {
     bool some = false;
     switch (a->kind) {
     case DEQ_ARRAY_evaluate: return true;
+    case DEQ_ARRAY_statistic: return deq_mean_of(a->what) >= 0;
     case DEQ_ARRAY_pick: return is_sampled(g, a->inputs[0]);
     case DEQ_ARRAY_expression:
         for (int i = 0; i < a->ninputs; i++) {
@@ -277,16 +278,22 @@ static bool is_sampled(const deq_arrays *g, int array) {
     }
 }
 
+static bool is_share(const deq_cell *c) { return c->evaluation ? c->evaluation->share : c->share; }
+
+deq_interval deq_arrays_interval(const deq_cell *c, double *resampled, int n) {
+    /* Of examples that all agree every resample is the same, which says nothing of those that were not drawn. */
+    if (is_share(c) && c->value == 0) return deq_wilson(0, c->examples);
+    if (is_share(c) && c->value == 1) return deq_wilson(c->examples, c->examples);
+    return deq_percentiles(c->value, resampled, n);
+}
+
 /* None where a resample has no number, or memory is short. */
 static deq_interval interval_of(deq_arrays *g, int array, const int *at) {
     deq_interval out = {NAN, NAN, NAN};
     double *values = malloc(DEQ_RESAMPLES * sizeof *values);
-    const deq_cell *c = deq_arrays_cell(g, array, at);
     for (int r = 0; values && r < DEQ_RESAMPLES; r++) values[r] = deq_arrays_value(g, array, at, r);
-    if (values) out = deq_percentiles(c->value, values, DEQ_RESAMPLES);
+    if (values) out = deq_arrays_interval(deq_arrays_cell(g, array, at), values, DEQ_RESAMPLES);
     free(values);
-    /* Of examples that all agree every resample is the same, which says nothing of those that were not drawn. */
-    if (c->share && (c->value == 0 || c->value == 1)) out = deq_wilson(c->value == 1 ? c->examples : 0, c->examples);
     return out;
 }
 
@@ -311,7 +318,8 @@ typedef struct Reducing {
 /* Each example's least, or its largest loss. */
 static bool take_worst(deq_cell *c, const deq_cell *part, deq_error *e) {
     if (!part->sampled ||
-        (c->sampled && (c->sampled->n != part->sampled->n || c->sampled->group != part->sampled->group)))
+        (c->sampled && (c->sampled->n != part->sampled->n || c->sampled->group != part->sampled->group ||
+                        c->sampled->from != part->sampled->from)))
         return deq_fail(e, DEQ_MODULE, "worst_of goes over evaluations of the same examples");
     const deq_sampled *from = part->sampled;
     const bool by_loss = part->evaluation && part->evaluation->by_loss;
@@ -320,15 +328,13 @@ static bool take_worst(deq_cell *c, const deq_cell *part, deq_error *e) {
         double *values = malloc((size_t)(from->n + 1) * sizeof *values);
         if (!c->sampled || !values) return free(values), deq_fail(e, DEQ_MEMORY, "out of memory for worst_of");
         memcpy(values, from->values, (size_t)from->n * sizeof *values);
-        *c->sampled = (deq_sampled){.values = values, .n = from->n, .group = from->group};
+        *c->sampled = (deq_sampled){.values = values, .n = from->n, .group = from->group, .from = from->from};
     }
     for (int64_t i = 0; i < from->n; i++)
         if (by_loss ? from->values[i] > c->sampled->values[i] : from->values[i] < c->sampled->values[i])
             c->sampled->values[i] = from->values[i];
     return true;
 }
-
-static bool is_share(const deq_cell *c) { return c->evaluation ? c->evaluation->share : c->share; }
 
 static bool reduce_part(deq_arrays *g, int array, const int *at, int part, void *context) {
     Reducing *r = context;
@@ -392,7 +398,8 @@ static bool sample_statistic(const deq_cell *of, const char *what, deq_cell *c) 
     c->sampled = copy ? calloc(1, sizeof *c->sampled) : NULL;
     if (!c->sampled) return free(copy), false;
     for (int64_t i = 0; i < of->sampled->n; i++) copy[i] = (double)values[i];
-    *c->sampled = (deq_sampled){.values = copy, .n = of->sampled->n, .group = of->sampled->group};
+    *c->sampled =
+        (deq_sampled){.values = copy, .n = of->sampled->n, .group = of->sampled->group, .from = of->sampled->from};
     return true;
 }
 

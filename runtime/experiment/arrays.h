@@ -12,10 +12,17 @@
 typedef struct deq_sampled { /* values of examples, of which means are taken */
     double *values;
     int64_t n;
-    int group;     /* the same examples are drawn for all of a group */
+    int group;     /* examples are drawn for all of a group together: slices that have some in common are of one */
+    int64_t from;  /* the first of the n among those of the group */
     double *means; /* of the first nmeans resamples */
     int nmeans;
 } deq_sampled;
+
+typedef struct deq_drawn { /* a group: the examples from .. to of a split */
+    const deq_data_spec *data;
+    bool test;
+    int64_t from, to;
+} deq_drawn;
 
 /* Statistics that are means over examples, and are resampled with them. */
 enum {
@@ -49,11 +56,12 @@ typedef struct deq_resamples deq_resamples; /* resample.c */
 typedef struct deq_arrays {
     deq_app *app;
     const deq_experiment_spec *x;
-    deq_cell **cells; /* of each array, by cell */
-    int *used;        /* of each array: 0, or where a table has it as a column 1 and its pictures so far */
-    int groups;       /* of examples, so far */
-    bool starved;     /* memory was short somewhere: what was computed from then on says nothing */
-    bool seeds;       /* resamples draw seeds too: where a mean is taken over the sweep that they come from */
+    deq_cell **cells;  /* of each array, by cell */
+    int *used;         /* of each array: 0, or where a table has it as a column 1 and its pictures so far */
+    deq_drawn *groups; /* of examples, so far */
+    int ngroups;
+    bool starved; /* memory was short somewhere: what was computed from then on says nothing */
+    bool seeds;   /* resamples draw seeds too: where a mean is taken over the sweep that they come from */
     deq_resamples *resamples;
 } deq_arrays;
 
@@ -69,6 +77,9 @@ void deq_axes_place(const deq_experiment_spec *x, const int *axes, int naxes, in
 bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, const int *at);
 /* The place of the family that picks behind the array take, where `axis` counts its members; -1: of none in particular. */
 int deq_axes_family(const deq_experiment_spec *x, int array, int axis);
+/* The array in whose family the members on `axis` are called, of those that a table or a figure shows; -1: they have several,
+ * or none. */
+int deq_axes_named_by(const deq_experiment_spec *x, const deq_column_spec *shown, int nshown, int axis);
 /* How the value on axes[k] is called; a family and its member together.  A member alone is called as in the family that
  * the array is of (-1: no array).  Returns how many axes it was. */
 int deq_axes_value(const deq_experiment_spec *x, int array, const int *axes, int naxes, int k, const int *at,
@@ -91,6 +102,8 @@ bool deq_arrays_constant(const deq_experiment_spec *x, int array);
 bool deq_arrays_need(deq_arrays *g, int array, const int *at, deq_error *e);
 /* Its value, or that on the resample (from 0; -1: as measured).  The cell has been made. */
 double deq_arrays_value(deq_arrays *g, int array, const int *at, int resample);
+/* The cell's value with its interval: of n values on resamples, or Wilson's of a share that is 0 or 1. */
+deq_interval deq_arrays_interval(const deq_cell *c, double *resampled, int n);
 /* The expression at these values of its inputs; NaN, and the arrays `starved`, where memory is short. */
 double deq_arrays_call(deq_arrays *g, const deq_array_spec *a, const double *inputs);
 /* Writes the place that a pick is of into `out`; false: it is none of those that are kept. */
@@ -113,9 +126,11 @@ double deq_rank_correlation(const double *x, const double *y, int n);
 
 /* ---- resample.c ---- */
 enum { DEQ_RESAMPLES = 1000, DEQ_CLAIM_RESAMPLES = 10000 }; /* for an interval; for a claim, whose first are those */
-/* The mean over the resample's examples.  Memory that is short makes it NaN, and the arrays `starved`. */
+/* The group that the slice is of, from `from` to `to` with both ends known; -1 on failure. */
+int deq_resamples_group(deq_arrays *g, const deq_slice *slice, deq_error *e);
+/* The mean over the resample's examples; NaN where none of them was drawn.  Memory that is short makes it NaN, and the arrays `starved`. */
 double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample);
 /* The place of a seed among the n of its sweep that takes the place `at` in a resample. */
 int deq_resampled_seed(int axis, int resample, int at, int n);
-void deq_resamples_free(deq_resamples *r);
+void deq_resamples_free(deq_arrays *g);
 #endif

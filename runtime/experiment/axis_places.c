@@ -60,6 +60,17 @@ int deq_axes_family(const deq_experiment_spec *x, int array, int axis) {
     return family;
 }
 
+int deq_axes_named_by(const deq_experiment_spec *x, const deq_column_spec *shown, int nshown, int axis) {
+    int array = -1, family = -1;
+    for (int c = 0; c < nshown; c++) {
+        const int value = shown[c].value, own = deq_axes_family(x, value, axis);
+        if (!has_axis(x->arrays[value].axes, x->arrays[value].naxes, axis)) continue;
+        if (own < 0 || (family >= 0 && own != family)) return -1;
+        array = value, family = own;
+    }
+    return array;
+}
+
 int deq_axes_value(const deq_experiment_spec *x, int array, const int *axes, int naxes, int k, const int *at,
                    FILE *out) {
     const deq_axis_spec *axis = &x->axes[axes[k]];

@@ -118,8 +118,9 @@ static bool judge_cells(deq_arrays *g, Claim *c, int *at, deq_error *e) {
         cell->share = cell->unknown ? NAN : cell->share / DEQ_CLAIM_RESAMPLES;
         cell->times = cell->unknown ? 1 : deq_times_to_decide(cell->share);
         if (undecided) c->times = fmax(c->times, cell->times); /* each cell must be decided */
+        deq_axes_place(g->x, a->axes, a->naxes, places[i], at);
         if (value >= 0 && !cell->unknown)
-            cell->value = deq_percentiles(cell->value.value, cell->values, DEQ_CLAIM_RESAMPLES);
+            cell->value = deq_arrays_interval(deq_arrays_cell(g, value, at), cell->values, DEQ_CLAIM_RESAMPLES);
     }
     if (undecided && c->times == 1) c->times = deq_times_to_decide(c->share); /* all cells hold, but not yet together */
     free(places);

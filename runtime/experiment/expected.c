@@ -287,7 +287,7 @@ bool deq_expected_found(deq_expected *x, const deq_experiment_spec *of, const de
     if (!t) return deq_fail(e, DEQ_MODULE, "evaluation '%s': there is no model '%s'", v->name, v->model);
     return (out->model = deq_expected_model(x, t, e)) && (data = deq_app_data(x->app, v->data.data, e)) &&
            deq_dataset_slice(data, &v->data, &out->from, &out->to, e) && find_against(x, of, v->attack, at, e) &&
-           deq_app_known(x->app, out->model, v, &out->found, e);
+           deq_app_known(x->app, out->model, v, out->key, &out->found, e);
 }
 
 bool deq_expected_evaluate(deq_expected *x, const deq_found *f, bool attacks, deq_error *e) {

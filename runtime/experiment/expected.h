@@ -33,6 +33,7 @@ typedef struct deq_found { /* of an evaluation */
     const deq_value_spec *value;
     const deq_model *model;
     int64_t from, to, found; /* its examples, and how many the journal has */
+    deq_key key;             /* of that journal */
 } deq_found;
 /* At a place of the experiment's axes. */
 bool deq_expected_found(deq_expected *x, const deq_experiment_spec *of, const deq_value_spec *v, const int *at,

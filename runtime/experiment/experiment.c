@@ -96,10 +96,6 @@ static bool is_clean_of(const deq_cell *made, const deq_cell *of) {
            same_settings(made->spec, of->spec);
 }
 
-static bool is_of_same_examples(const deq_cell *made, const deq_cell *of) {
-    return same_examples(made->spec, of->spec);
-}
-
 static bool judge(deq_arrays *g, deq_cell *c, deq_error *e) {
     deq_audit *audit = NULL;
     deq_evaluation *v = c->evaluation;
@@ -129,7 +125,8 @@ static bool is_asked(const deq_experiment_spec *x, const deq_array_spec *of, int
 /* The values of its examples, for what is computed from it. */
 static bool sample(deq_arrays *g, const deq_array_spec *a, deq_cell *c, deq_error *e) {
     const deq_evaluation *v = c->evaluation;
-    const deq_cell *other = find_evaluation(g, c, is_of_same_examples);
+    const int group = deq_resamples_group(g, &v->slice, e);
+    if (group < 0) return false;
     double *values = malloc((size_t)(v->examples + 1) * sizeof *values);
     c->sampled = calloc(1, sizeof *c->sampled);
     bool ok = values && c->sampled;
@@ -141,8 +138,8 @@ static bool sample(deq_arrays *g, const deq_array_spec *a, deq_cell *c, deq_erro
         for (int k = 0; k < DEQ_MEANS; k++)
             if (c->means[k]) c->means[k][i] = deq_mean_value(&v->records[i], k);
     }
-    *c->sampled =
-        (deq_sampled){.values = values, .n = v->examples, .group = other ? other->sampled->group : g->groups++};
+    *c->sampled = (deq_sampled){
+        .values = values, .n = v->examples, .group = group, .from = v->slice.from - g->groups[group].from};
     return true;
 }
 

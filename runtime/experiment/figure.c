@@ -67,11 +67,11 @@ static bool over_seeds(deq_arrays *g, const deq_figure_spec *s, int array, int *
 }
 
 static bool over_examples(deq_arrays *g, const deq_figure_spec *s, int array, const int *at, deq_mark *out) {
-    int64_t n;
-    double *values = deq_arrays_examples(g, array, at, &n);
-    if (values && n <= INT_MAX) spread(s, values, (int)n, out);
+    deq_sampled of;
+    double *values = deq_arrays_examples(g, array, at, &of);
+    if (values && of.n <= INT_MAX) spread(s, values, (int)of.n, out);
     free(values);
-    return n >= 0;
+    return of.n >= 0;
 }
 
 static bool measure(deq_arrays *g, const deq_figure_spec *s, int array, int *at, deq_mark *out) {
@@ -109,8 +109,8 @@ static bool find_sources(deq_arrays *g, const deq_figure_spec *s, int *at, deq_s
 static bool gather(deq_arrays *g, deq_figure *f, int *at) {
     const deq_figure_spec *s = f->spec;
     const deq_experiment_spec *x = g->x;
-    if (!deq_names_open(&f->lines, x, s->by, s->nby, true, at) ||
-        !deq_names_open(&f->points, x, s->along, s->nalong, false, at))
+    if (!deq_names_open(&f->lines, x, s, s->by, s->nby, true, at) ||
+        !deq_names_open(&f->points, x, s, s->along, s->nalong, false, at))
         return false;
     const size_t n = (size_t)f->lines.n * (size_t)f->points.n;
     f->x = calloc(n + 1, sizeof *f->x);

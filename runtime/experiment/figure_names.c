@@ -20,7 +20,8 @@ static char *label_of(const deq_figure_names *names, int place, bool told) {
     return text;
 }
 
-bool deq_names_open(deq_figure_names *n, const deq_experiment_spec *x, const int *axes, int naxes, bool told, int *at) {
+bool deq_names_open(deq_figure_names *n, const deq_experiment_spec *x, const deq_figure_spec *of, const int *axes,
+                    int naxes, bool told, int *at) {
     n->n = deq_axes_count(x, axes, naxes);
     n->columns = calloc((size_t)naxes + 1, sizeof *n->columns);
     n->texts = calloc((size_t)n->n + 1, sizeof *n->texts);
@@ -38,7 +39,8 @@ bool deq_names_open(deq_figure_names *n, const deq_experiment_spec *x, const int
         n->absent[place] = deq_axes_absent(x, axes, naxes, at);
         ok = (n->texts[place] = calloc((size_t)n->ncolumns + 1, sizeof **n->texts));
         for (int c = 0; ok && c < n->ncolumns && !n->absent[place]; c++)
-            ok = (n->texts[place][c] = deq_axes_text(x, -1, axes, naxes, starts[c], at, &(int){0}));
+            ok = (n->texts[place][c] = deq_axes_text(x, deq_axes_named_by(x, of->values, of->nvalues, axes[starts[c]]),
+                                                     axes, naxes, starts[c], at, &(int){0}));
         if (ok && !n->absent[place]) ok = (n->labels[place] = label_of(n, place, told));
     }
     free(starts);

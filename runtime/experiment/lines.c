@@ -193,21 +193,6 @@ static int row_of(const Lines *l, const int *at) {
     return row;
 }
 
-/* The array in whose family the members on the axis are called; -1: columns have several, or none. */
-static int named_by(const Lines *l, int axis) {
-    int array = -1, family = -1;
-    for (int c = 0; c < l->spec->ncolumns; c++) {
-        const int value = l->spec->columns[c].value, own = deq_axes_family(l->g->x, value, axis);
-        const deq_array_spec *a = &l->g->x->arrays[value];
-        bool has = false;
-        for (int k = 0; k < a->naxes; k++) has = has || a->axes[k] == axis;
-        if (!has) continue;
-        if (own < 0 || (family >= 0 && own != family)) return -1;
-        array = value, family = own;
-    }
-    return array;
-}
-
 /* Picks leave out the line in every column. */
 static bool is_left_out(const Lines *l, const int *at) {
     for (int c = 0; c < l->spec->ncolumns; c++)
@@ -250,8 +235,9 @@ static bool make_line(Lines *l, int cell, int *at) {
     if (!coordinates || !values || !intervals || !verdicts || !attacks || !bold || !evaluations || !repeats)
         return false;
     for (int k = 0, used; k < l->nnames; k++)
-        if (!(coordinates[k] = deq_axes_text(l->g->x, named_by(l, l->axes[l->starts[k]]), l->axes, l->naxes,
-                                             l->starts[k], at, &used)))
+        if (!(coordinates[k] = deq_axes_text(
+                  l->g->x, deq_axes_named_by(x, l->spec->columns, l->spec->ncolumns, l->axes[l->starts[k]]), l->axes,
+                  l->naxes, l->starts[k], at, &used)))
             return false;
     for (int c = 0; c < l->ncolumns; c++) {
         const deq_column_spec *spec = l->parts[c].spec;

@@ -1,5 +1,6 @@
 /* resample.c - examples drawn with replacement, the same for all values of the same examples: differences, minima and
- * choices of several are thereby paired.  Draws depend on the group and the number of examples only. */
+ * choices of several are thereby paired.  Slices that overlap are parts of what is drawn for them together, and an example
+ * that several have is drawn as often for each.  Draws depend on the group and the number of its examples only. */
 #include "arrays.h"
 #include "random.h"
 #include <math.h>
@@ -8,7 +9,7 @@
 struct deq_resamples { /* of some examples, DEQ_RESAMPLES at a time */
     struct deq_resamples *next;
     int group, block;
-    int64_t n;
+    int64_t n;       /* examples of the group */
     uint8_t *counts; /* how often each example was drawn, by resample */
 };
 
@@ -31,10 +32,11 @@ static bool draw(deq_resamples *r) {
 
 static const deq_resamples *draws_of(deq_arrays *g, const deq_sampled *s, int block) {
     for (deq_resamples *r = g->resamples; r; r = r->next)
-        if (r->group == s->group && r->n == s->n && r->block == block) return r;
+        if (r->group == s->group && r->block == block) return r;
+    const int64_t n = g->groups[s->group].to - g->groups[s->group].from;
     deq_resamples *r = calloc(1, sizeof *r);
-    uint8_t *counts = calloc((size_t)s->n * DEQ_RESAMPLES + 1, sizeof *counts);
-    if (r) *r = (deq_resamples){g->resamples, s->group, block, s->n, counts};
+    uint8_t *counts = calloc((size_t)n * DEQ_RESAMPLES + 1, sizeof *counts);
+    if (r) *r = (deq_resamples){g->resamples, s->group, block, n, counts};
     if (!r || !counts || !draw(r)) return free(r), free(counts), NULL;
     return g->resamples = r;
 }
@@ -49,7 +51,7 @@ static uint8_t *ones_of(const deq_sampled *s) {
     return ones;
 }
 
-static double mean_of_ones(const uint8_t *counts, const uint8_t *ones, int64_t n) {
+static double sum_of_ones(const uint8_t *counts, const uint8_t *ones, int64_t n) {
     int64_t sum = 0;
     for (int64_t from = 0; from < n; from += 1 << 16) { /* pieces whose sum fits 32 bits */
         const int64_t to = from + (1 << 16) < n ? from + (1 << 16) : n;
@@ -57,13 +59,19 @@ static double mean_of_ones(const uint8_t *counts, const uint8_t *ones, int64_t n
         for (int64_t i = from; i < to; i++) part += counts[i] & ones[i];
         sum += part;
     }
-    return (double)sum / (double)n;
+    return (double)sum;
 }
 
-static double mean_of(const uint8_t *counts, const double *values, int64_t n) {
+static double sum_of(const uint8_t *counts, const double *values, int64_t n) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sum += counts[i] ? counts[i] * values[i] : 0;
-    return sum / (double)n;
+    return sum;
+}
+
+static int64_t drawn_of(const uint8_t *counts, int64_t n) {
+    int64_t drawn = 0;
+    for (int64_t i = 0; i < n; i++) drawn += counts[i];
+    return drawn;
 }
 
 double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample) {
@@ -74,8 +82,10 @@ double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample) {
         s->means = grown;
         uint8_t *ones = ones_of(s);
         for (int k = 0; k < DEQ_RESAMPLES; k++) {
-            const uint8_t *counts = r->counts + (int64_t)k * s->n;
-            s->means[s->nmeans + k] = ones ? mean_of_ones(counts, ones, s->n) : mean_of(counts, s->values, s->n);
+            const uint8_t *counts = r->counts + (int64_t)k * r->n + s->from;
+            const int64_t drawn = s->n == r->n ? s->n : drawn_of(counts, s->n);
+            const double sum = ones ? sum_of_ones(counts, ones, s->n) : sum_of(counts, s->values, s->n);
+            s->means[s->nmeans + k] = drawn ? sum / (double)drawn : NAN;
         }
         s->nmeans += DEQ_RESAMPLES;
         free(ones);
@@ -89,7 +99,46 @@ int deq_resampled_seed(int axis, int resample, int at, int n) {
     return drawn < n ? drawn : n - 1;
 }
 
-void deq_resamples_free(deq_resamples *r) {
+/* ---- groups ---- */
+/* Widens the group by the slices of its split that the experiment evaluates on and that have an example of it; whether some
+ * did. */
+static bool widen(deq_arrays *g, deq_drawn *group, deq_error *e) {
+    bool wider = false;
+    for (int i = 0; i < g->x->narrays; i++)
+        for (int k = 0; g->x->arrays[i].values && k < g->x->arrays[i].nspecs; k++) {
+            const deq_value_spec *v = &g->x->arrays[i].values[k];
+            int64_t from, to;
+            if (!v->name || v->data.data != group->data || v->data.test != group->test) continue; /* or no such cell */
+            deq_dataset *data = deq_app_data(g->app, v->data.data, e);
+            if (!data || !deq_dataset_slice(data, &v->data, &from, &to, e)) return false;
+            if (to <= group->from || group->to <= from || (group->from <= from && to <= group->to)) continue;
+            if (from < group->from) group->from = from;
+            if (to > group->to) group->to = to;
+            wider = true;
+        }
+    return wider;
+}
+
+int deq_resamples_group(deq_arrays *g, const deq_slice *slice, deq_error *e) {
+    for (int i = 0; i < g->ngroups; i++) {
+        const deq_drawn *group = &g->groups[i];
+        if (group->data == slice->data && group->test == slice->test && group->from <= slice->from &&
+            slice->to <= group->to)
+            return i;
+    }
+    deq_drawn *grown = realloc(g->groups, (size_t)(g->ngroups + 1) * sizeof *grown),
+              group = {slice->data, slice->test, slice->from, slice->to};
+    if (!grown) return deq_fail(e, DEQ_MEMORY, "out of memory for resamples"), -1;
+    g->groups = grown;
+    while (widen(g, &group, e)) continue;
+    if (e->failure != DEQ_OK) return -1;
+    g->groups[g->ngroups] = group;
+    return g->ngroups++;
+}
+
+void deq_resamples_free(deq_arrays *g) {
+    deq_resamples *r = g->resamples;
+    free(g->groups);
     while (r) {
         deq_resamples *next = r->next;
         free(r->counts);

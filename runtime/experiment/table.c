@@ -183,9 +183,7 @@ static void note(FILE *out, const deq_table *t) {
     if (fewest) {
         fprintf(out, "\nIn brackets: intervals of 95%% over %lld", (long long)fewest);
         if (fewest < most) fprintf(out, " to %lld", (long long)most);
-        fputs(
-            " examples (Wilson's for shares, else by bootstrap; differences are paired where both are of one slice).\n",
-            out);
+        fputs(" examples (Wilson's for shares, else by bootstrap; differences are paired by example).\n", out);
     }
     bool numbers = false, words = false, choices = false;
     for (int c = 0; c < t->ncolumns; c++) {

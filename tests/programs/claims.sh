@@ -12,6 +12,8 @@ grep -q '^"an attack costs accuracy","defence = early",holds,0' results/claims/c
 for pick in 'picks leave out the others' 'of what they leave nothing is seen'; do
   [[ $(claim "$pick") == holds ]] || fail "cells that a pick leaves out are judged: $pick is $(claim "$pick")"
 done
+# of a share that is 0 in all examples every resample is the same: Wilson's interval of 50
+grep -q '^"nothing withstands","",holds,0,0,0.0713[0-9]*,' results/claims/claims.csv || fail "$(grep 'nothing withstands' results/claims/claims.csv)"
 # seeds are drawn among those that the pick keeps, and only where a mean or a deviation is taken over them
 [[ $(grep -c '^"of one seed","[^"]*",holds,[^,]*,[^,]*,[^,]*,1.0000,[0-9]*,1,' results/claims/claims.csv) == 3 ]] || fail "$(grep 'of one seed' results/claims/claims.csv)"
 grep -q '^"of the worst seed","",holds,[^,]*,[^,]*,[^,]*,1.0000,[0-9]*,0,' results/claims/claims.csv || fail "a least draws no seeds: $(grep 'worst seed' results/claims/claims.csv)"

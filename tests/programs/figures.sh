@@ -38,6 +38,11 @@ column() { awk -F, -v c="$2" '/^#/ { next } !t { for (i = 1; i <= NF; i++) if ($
 for c in seed n at_n 'at_n low' 'at_n high'; do
   diff <(column states "$c") <(column intervals "$c") || fail "'$c' in the figure is not that of the table"
 done
+for c in at_n.residual 'at_n.residual low' 'at_n.residual high'; do # means over examples have intervals too
+  [[ $(column states "$c") == *[1-9]* ]] || fail "'$c' is empty"
+  diff <(column states "$c") <(column intervals-of-means "$c") || fail "'$c' in the figure is not that of the table"
+done
+grep -q '^k = 1,' $results/members.csv && grep -q '^k = 2,' $results/members.csv || fail "members of one family: $(cat $results/members.csv)"
 diff <(column states exit | sed -n '1p;4p') <(column choice exit) || fail "a choice is drawn as its number"
 diff <(column sources all) <(column families all) || fail "bars have the values of the table"
 grep -q 'low' $results/families.csv && fail "band: none leaves no interval"

@@ -61,6 +61,24 @@ expect 0 '"at_most": *false' "$DEQ" run queries.deq --plan --json
 awk -v untrained="$untrained" -v trained="$(field seconds)" 'BEGIN { exit !(trained > 0 && untrained > trained / 2) }' || fail "$untrained s before training, $(field seconds) s after"
 checks=$((checks + 1))
 
+# equal by their settings: one net, under two names, and one evaluation of it; called by its text where it has no name
+sed '/^train/,$d' "$PROGRAMS/tiny.deq" >equal.deq
+cat >>equal.deq <<'END'
+const recipe = { loss: cross_entropy; optimise: adam(rate: 1e-2); batch: 32; epochs: 1 }
+train net = Net on quadrants.train { ..recipe }
+experiment equal {
+  sweep steps in [3, 30]
+  train own = Net with { forward.max: steps } on quadrants.train { ..recipe }
+  table "t" { rows: steps; columns: [accuracy(own, quadrants.test), accuracy(own, quadrants.test under weak)] }
+  table "u" { columns: [accuracy(net, quadrants.test), accuracy(net, quadrants.test under weak)] }
+}
+END
+expect 0 '  accuracy(own, quadrants.test under weak): 2 evaluations over steps, under attack' "$DEQ" run equal.deq --plan
+expect 0 'in all 2 trainings and 4 evaluations, which share 2 attacks' "$DEQ" run equal.deq --plan
+expect 0 '' "$DEQ" run equal.deq
+[[ $(grep -c ': trained in' out) == 2 && $(grep -c '^accuracy.*found in the cache' out) == 2 ]] || fail "the plan is not what was made"
+[[ $(grep -c '^accuracy.* of ' out) == 6 ]] || fail "six cells"
+
 # what waits for a choice is found as an earlier run has chosen
 data 64
 cp "$PROGRAMS/claims.deq" .

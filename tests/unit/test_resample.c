@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 enum { EXAMPLES = 2000, CELLS = 60 };
@@ -19,11 +20,18 @@ static deq_sampled make(double share, int group, bool whole) {
     return s;
 }
 
+/* With so many groups of that many examples. */
+static void open(deq_arrays *g, int groups) {
+    *g = (deq_arrays){.groups = calloc((size_t)groups, sizeof *g->groups), .ngroups = groups};
+    for (int i = 0; i < groups; i++) g->groups[i].to = EXAMPLES;
+}
+
 static void drop(deq_sampled *s) { free(s->values), free(s->means); }
 
 static void means(void **state) {
     (void)state;
-    deq_arrays g = {0};
+    deq_arrays g;
+    open(&g, 2);
     deq_sampled a = make(0.6, 0, true), b = make(0.5, 0, true), real = make(1, 0, false), other = make(0.6, 1, true);
     double mean = 0, spread = 0, paired = 0, share = 0;
     for (int i = 0; i < EXAMPLES; i++) share += a.values[i] / EXAMPLES;
@@ -38,21 +46,61 @@ static void means(void **state) {
     assert_true(fabs(sqrt(spread) - sqrt(share * (1 - share) / EXAMPLES)) < 0.001);
     assert_true(paired > 0.005); /* another group draws others */
     const double first = deq_resampled_mean(&g, &a, 17), last = deq_resampled_mean(&g, &a, DEQ_CLAIM_RESAMPLES - 1);
-    deq_resamples_free(g.resamples);
-    g = (deq_arrays){0};
+    deq_resamples_free(&g);
+    open(&g, 1);
     deq_sampled again = make(0.6, 0, true);
     assert_true(deq_resampled_mean(&g, &again, DEQ_CLAIM_RESAMPLES - 1) == last); /* whatever was asked for before */
     assert_true(deq_resampled_mean(&g, &again, 17) == first);
     const double of_real = deq_resampled_mean(&g, &real, 3);
     assert_true(of_real > 0.4 && of_real < 0.6);
-    deq_resamples_free(g.resamples);
+    deq_resamples_free(&g);
     drop(&a), drop(&b), drop(&real), drop(&other), drop(&again);
+}
+
+/* Slices that overlap are drawn as parts of what they are of: what they have in common goes up and down in both. */
+static void overlap(void **state) {
+    (void)state;
+    deq_arrays g;
+    open(&g, 2);
+    deq_sampled all = make(0.6, 0, true), a = make(0.6, 0, true), b = make(0.6, 0, true), apart = make(0.6, 1, true);
+    a.n = b.n = EXAMPLES / 2;
+    b.from = EXAMPLES / 8;
+    memmove(b.values, b.values + b.from, (size_t)b.n * sizeof *b.values);
+    double centre[3] = {0}, shared = 0, own = 0, spread[3] = {0};
+    for (int pass = 0; pass < 2; pass++)
+        for (int r = 0; r < DEQ_RESAMPLES; r++) {
+            const double m[3] = {deq_resampled_mean(&g, &a, r), deq_resampled_mean(&g, &b, r),
+                                 deq_resampled_mean(&g, &apart, r)};
+            for (int k = 0; k < 3; k++)
+                if (pass)
+                    spread[k] += (m[k] - centre[k]) * (m[k] - centre[k]) / DEQ_RESAMPLES;
+                else
+                    centre[k] += m[k] / DEQ_RESAMPLES;
+            if (!pass) continue;
+            shared += (m[0] - centre[0]) * (m[1] - centre[1]) / DEQ_RESAMPLES;
+            own += (m[0] - centre[0]) * (m[2] - centre[2]) / DEQ_RESAMPLES;
+        }
+    /* three quarters of each are in the other */
+    const double together = shared / sqrt(spread[0] * spread[1]), alone = own / sqrt(spread[0] * spread[2]);
+    assert_true(together > 0.65 && together < 0.85);
+    assert_true(fabs(alone) < 0.15);
+    assert_true(fabs(sqrt(spread[0]) - sqrt(0.24 / a.n)) < 0.001);
+    /* as the mean over what was drawn of it: the two halves make up the whole */
+    deq_sampled rest = make(0.6, 0, true);
+    rest.n = EXAMPLES / 2, rest.from = EXAMPLES / 2;
+    memmove(rest.values, rest.values + rest.from, (size_t)rest.n * sizeof *rest.values);
+    const double whole = deq_resampled_mean(&g, &all, 5), one = deq_resampled_mean(&g, &a, 5),
+                 two = deq_resampled_mean(&g, &rest, 5);
+    assert_true((whole - one) * (whole - two) <= 0);
+    deq_resamples_free(&g);
+    drop(&all), drop(&a), drop(&b), drop(&apart), drop(&rest);
 }
 
 /* 10,000 resamples of 60 cells. */
 static void grid(void **state) {
     (void)state;
-    deq_arrays g = {0};
+    deq_arrays g;
+    open(&g, 1);
     double sum = 0;
     for (int k = 0; k < CELLS; k++) {
         deq_sampled s = make(0.3 + 0.005 * k, 0, true);
@@ -60,7 +108,7 @@ static void grid(void **state) {
         drop(&s);
     }
     assert_true(sum > 0);
-    deq_resamples_free(g.resamples);
+    deq_resamples_free(&g);
 }
 
 static void seeds(void **state) {
@@ -86,6 +134,6 @@ static void ranks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(means), cmocka_unit_test(grid), cmocka_unit_test(seeds),
-                                       cmocka_unit_test(ranks)};
+                                       cmocka_unit_test(overlap), cmocka_unit_test(ranks)};
     return cmocka_run_group_tests_name("resample", tests, NULL, NULL);
 }

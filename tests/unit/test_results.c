@@ -417,7 +417,7 @@ static void test_table(void **state) {
                               "|:------|-------------------:|------------:|\n"
                               "| jfb() | 80.0% [77.4, 82.4] |        10.2 |\n"
                               "\nIn brackets: intervals of 95% over 1000 examples (Wilson's for shares, else by "
-                              "bootstrap; differences are paired where both are of one slice).\n"
+                              "bootstrap; differences are paired by example).\n"
                               "\nUnder pgd7 through jfb(): clean.\n"
                               "\nThe accuracies under attack are reliable by what their own solves and gradients say, "
                               "and by other attacks on a sample of their examples.\n"
