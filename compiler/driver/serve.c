@@ -38,6 +38,7 @@ typedef struct Server {
     Bytes in;
     bool ended; /* there are no more requests */
     Bytes answers;
+    int to;         /* where the reader takes them */
     size_t written; /* how many bytes of them the reader has */
     bool gone;      /* nobody reads the answers */
     int asked;      /* how often SIGINT or SIGTERM asked to end */
@@ -86,10 +87,17 @@ static void take_from_front(Bytes *b, size_t n) {
     memmove(b->text, b->text + n, b->n);
 }
 
+/* A terminal that is ready may take less than it is given, and a writer waits in it while it is stopped (Ctrl-S).  Opened
+ * anew it does not; whoever began the server has the first one, as it was. */
+static int open_reader(void) {
+    const int fd = isatty(STDOUT_FILENO) ? open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+    return fd < 0 ? STDOUT_FILENO : fd;
+}
+
 /* The reader takes some: no more than what a pipe or socket that is ready holds, so that this never waits. */
 static void write_answers(Server *s) {
     const size_t left = unread(s);
-    const ssize_t n = write(STDOUT_FILENO, s->answers.text + s->written, left < PIPE_BUF ? left : PIPE_BUF);
+    const ssize_t n = write(s->to, s->answers.text + s->written, left < PIPE_BUF ? left : PIPE_BUF);
     if (n < 0) {
         s->gone = errno != EINTR && errno != EAGAIN;
         return;
@@ -142,6 +150,7 @@ static void run_child(Server *s, pid_t server, const int out[2], const int err[2
     close(out[0]); /* its own pipes have no reader when the server is gone */
     close(err[0]);
     close(s->signals);
+    if (s->to != STDOUT_FILENO) close(s->to);
     if (s->now.folder && chdir(s->now.folder) != 0) {
         fprintf(stderr, "deq: error[%s]: cannot work in '%s': %s\n", deq_failure_code(DEQ_REQUEST), s->now.folder,
                 strerror(errno));
@@ -357,7 +366,7 @@ static void wait_for_something(Server *s) {
                           {.fd = closed ? -1 : STDIN_FILENO, .events = POLLIN},
                           {.fd = full ? -1 : s->out, .events = POLLIN},
                           {.fd = full ? -1 : s->err, .events = POLLIN},
-                          {.fd = s->gone ? -1 : STDOUT_FILENO, .events = unread(s) ? POLLOUT : 0}};
+                          {.fd = s->gone ? -1 : s->to, .events = unread(s) ? POLLOUT : 0}};
     const int patience = !s->asked || s->now.name ? -1 : s->asked > 1 ? IMPATIENCE : PATIENCE;
     const int ready = poll(on, sizeof on / sizeof *on, patience);
     if (ready < 0) return;
@@ -371,7 +380,7 @@ static void wait_for_something(Server *s) {
 
 int verb_serve(const Cli *cli) {
     (void)cli;
-    Server s = {.out = -1, .err = -1};
+    Server s = {.to = open_reader(), .out = -1, .err = -1};
     bool told = false; /* the child was asked to end, since nobody reads its answer */
     sigset_t signals;
     sigemptyset(&signals);
@@ -401,5 +410,6 @@ int verb_serve(const Cli *cli) {
     drop(&s.answers);
     free(s.wait);
     close(s.signals);
+    if (s.to != STDOUT_FILENO) close(s.to);
     return s.asked ? EXIT_INTERRUPTED : s.gone ? EXIT_GONE : 0;
 }

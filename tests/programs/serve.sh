@@ -228,5 +228,45 @@ exec 7>&- 8>&-
 [[ $got == 130 ]] || fail "the server ended with $got"
 patiently gone "$child" || fail "the run outlives its server"
 checks=$((checks + 5))
+# a terminal that is stopped, and one whose other end reads nothing, do not keep the server from its end; what was written is
+# there when the terminal goes on
+if [[ -x /usr/bin/python3 ]]; then
+  cat >terminal.py <<'END'
+import os, signal, subprocess, sys
+def serve(key):
+    own, other = os.openpty()
+    server = subprocess.Popen([sys.argv[1], "serve"], stdin=subprocess.PIPE, stdout=other)
+    os.close(other)
+    got = b""
+    while not got.endswith(b"\n"): got += os.read(own, 4096)  # it is ready
+    os.write(own, key)
+    server.stdin.write(b'{"do":"nothing"}\n' * 5000 + b'{"id":"last","do":"version"}\n')
+    server.stdin.flush()
+    return server, own
+for key in b"", b"\x13":  # Ctrl-S
+    server, own = serve(key)
+    server.send_signal(signal.SIGTERM)
+    try:
+        ended = server.wait(240)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        sys.exit("a terminal that takes nothing keeps the server, after %r" % key)
+    if ended != 130: sys.exit("the server ended with %d" % ended)
+    os.close(own)
+server, own = serve(b"\x13")
+server.stdin.close()
+os.write(own, b"\x11")  # Ctrl-Q
+got = b""
+try:
+    while True: got += os.read(own, 1 << 16)
+except OSError:  # its other end is closed
+    pass
+if server.wait(240) or got.count(b"E0944") != 5000 or b'"last"' not in got:
+    sys.exit("of a terminal that went on, %d of 5000 answers came" % got.count(b"E0944"))
+END
+  expect 0 '' /usr/bin/python3 terminal.py "$DEQ"
+else
+  echo "left out: python3, for a terminal"
+fi
 no_partial_files
 done_testing

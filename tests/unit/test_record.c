@@ -1,4 +1,5 @@
 /* test_record.c - intervals against published values, records and journals: what is read back, damage, other keys. */
+#include "deq_types.h"
 #include "interval.h"
 #include "journal.h"
 #include <math.h>
@@ -13,6 +14,27 @@
 
 static char folder[] = "/tmp/deq-record-XXXXXX", path[64];
 static const char *const key = "00112233445566778899aabbccddeeff", *const other = "ffeeddccbbaa99887766554433221100";
+
+/* ---- rows ---- */
+/* Libraries for C hand records over as they are: a program that knows another row would read wrong numbers. */
+static void test_abi(void **state) {
+    (void)state;
+    static const char *const rows[] = {
+        [1] =
+            "I64 id, I32 label, I32 prediction, F64 metric, F64 loss, F64 margin, F32 steps, F32 residual, I32 reason, "
+            "I32 solves, I32 unconverged, F64 clean_metric, F64 clean_loss, F32 distance_inf, F32 distance_2, "
+            "I32 attack, I32 queries, I32 gradients, I32 zero_gradients, I32 lost_gradients, I32 undefined_values, "
+            "I32 attack_solves, I32 attack_unconverged, I32 attack_diverged, I32 adjoint_solves, "
+            "I32 adjoint_unconverged, F32 seconds, I32 evaluations, I32 products, F32 processor_seconds, "
+            "F32 reach_inf, F32 reach_2, "}; /* by DEQ_LIBRARY_ABI; another row needs another number, and a line here */
+    static const char row[] =
+#define FIELD(name, type, empty, doc) #type " " #name ", "
+#include "record.def"
+#undef FIELD
+        ;
+    assert_int_equal(DEQ_LIBRARY_ABI + 1, sizeof rows / sizeof *rows);
+    assert_string_equal(row, rows[DEQ_LIBRARY_ABI]);
+}
 
 /* ---- intervals ---- */
 static void test_wilson(void **state) {
@@ -284,9 +306,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wilson),      cmocka_unit_test(test_times_to_decide), cmocka_unit_test(test_paired),
-        cmocka_unit_test(test_percentiles), cmocka_unit_test(test_bootstrap),       cmocka_unit_test(test_read_back),
-        cmocka_unit_test(test_torn),        cmocka_unit_test(test_damage),          cmocka_unit_test(test_other_key),
-        cmocka_unit_test(test_large_ids),   cmocka_unit_test(test_fields)};
+        cmocka_unit_test(test_abi),       cmocka_unit_test(test_wilson),      cmocka_unit_test(test_times_to_decide),
+        cmocka_unit_test(test_paired),    cmocka_unit_test(test_percentiles), cmocka_unit_test(test_bootstrap),
+        cmocka_unit_test(test_read_back), cmocka_unit_test(test_torn),        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_other_key), cmocka_unit_test(test_large_ids),   cmocka_unit_test(test_fields)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
