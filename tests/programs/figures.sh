@@ -77,7 +77,7 @@ grep -q "'no values'" $results/nothing.gp || fail "a figure of nothing says so"
 
 # ---- pictures of their kinds, drawn once ----
 if command -v gnuplot >/dev/null; then
-  for name in intervals seeds residuals per-example bars families heat exchange choice products trajectory mixed margins nothing ragged ragged-heat; do
+  for name in intervals intervals-of-means members seeds residuals per-example bars families heat exchange choice products trajectory mixed margins nothing ragged ragged-heat; do
     [[ $(head -c 8 $results/$name.png | od -An -tx1 | tr -d ' \n') == 89504e470d0a1a0a ]] || fail "$name.png is no PNG"
     head -c 5 $results/$name.pdf | grep -q '%PDF-' || fail "$name.pdf is no PDF"
     grep -q '<svg ' $results/$name.svg || fail "$name.svg is no SVG"
@@ -100,12 +100,12 @@ expect 0 "^- residuals: $results/residuals\..*csv; median over examples; bands: 
 # ---- the page of the run: drawings in the page itself, numbers with their intervals; changed numbers are refused ----
 expect 0 '' "$DEQ" report $results --html -o page.html
 grep -q '<h2>Figures</h2>' page.html || fail "the page has no figures"
-[[ $(grep -c '<figure class="drawn"' page.html) == 16 ]] || fail "the page shows each figure once"
+[[ $(grep -c '<figure class="drawn"' page.html) == 18 ]] || fail "the page shows each figure once"
 value=$(awk -F, 'NR == 2 { printf "%.4g \\[%.4g, %.4g\\]", $3, $4, $5 }' $results/intervals.csv)
 grep -q "<td>$value</td>" page.html || fail "'$value' of a figure is not on the page"
 grep -q 'bands: intervals of 95 %' page.html || fail "the page says what bands are"
 if command -v gnuplot >/dev/null; then
-  [[ $(grep -c 'src="data:image/svg+xml;base64,' page.html) == 16 ]] || fail "drawings are in the page"
+  [[ $(grep -c 'src="data:image/svg+xml;base64,' page.html) == 18 ]] || fail "drawings are in the page"
   sed -n 's/.*alt="intervals" .*svg+xml;base64,\([^"]*\)".*/\1/p' page.html | base64 -d >drawing.svg
   cmp -s drawing.svg $results/intervals.svg || fail "the drawing in the page is the figure's"
   grep -q 'alt="intervals" src="data:image/png' page.html && fail "a figure is shown twice"
