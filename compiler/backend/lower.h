@@ -98,6 +98,8 @@ void lower_drop(Lower *l, const Step *s, Value kept, LLVMBasicBlockRef end); /* 
 void lower_drop_end(Lower *l);
 
 /* ---- lower_cluster.c ---- */
+Value lower_combine(Emit *e, Op op, Value a, Value b);  /* of a reduction; of numbers or vectors */
+Value lower_across_lanes(Emit *e, Op op, Value vector); /* its lanes, as a tree */
 void lower_cluster(Lower *l, const Group *g);
 
 /* ---- lower_product.c ---- */

@@ -147,20 +147,20 @@ static void store(Cluster *c, Value v, Value address, bool add) {
 }
 
 /* ---- reductions: one accumulator a lane, then a tree over the lanes; the order never depends on the batch ---- */
-static Value combine(Emit *e, Op op, Value a, Value b) {
+Value lower_combine(Emit *e, Op op, Value a, Value b) {
     if (op == OP_reduce_sum) return emit_add(e, a, b);
     Value larger = emit_compare(e, LLVMRealOGT, b, a), nan = emit_compare(e, LLVMRealUNO, b, b);
     return emit_select(e, LLVMBuildOr(e->builder, larger, nan, ""), b, a);
 }
 
-static Value across_lanes(Emit *e, Op op, Value v) {
+Value lower_across_lanes(Emit *e, Op op, Value v) {
     for (uint32_t width = e->lanes / 2; width > 0; width /= 2) {
         Value low[64], high[64];
         for (uint32_t k = 0; k < width; k++) low[k] = emit_i32(e, k), high[k] = emit_i32(e, k + width);
         Value poison = LLVMGetPoison(LLVMTypeOf(v));
         Value a = LLVMBuildShuffleVector(e->builder, v, poison, LLVMConstVector(low, width), "");
         Value b = LLVMBuildShuffleVector(e->builder, v, poison, LLVMConstVector(high, width), "");
-        v = combine(e, op, a, b);
+        v = lower_combine(e, op, a, b);
     }
     return LLVMBuildExtractElement(e->builder, v, emit_i32(e, 0), "");
 }
@@ -183,7 +183,7 @@ static void finish_columns(Cluster *c, NodeId id, Value sums, uint64_t length) {
         Value v = emit_load(e, emit_element(e, sums, each.index));
         for (uint64_t k = period; k < length; k += period) {
             Value more = emit_index_add(e, each.index, emit_i64(e, k));
-            v = combine(e, op, v, emit_load(e, emit_element(e, sums, more)));
+            v = lower_combine(e, op, v, emit_load(e, emit_element(e, sums, more)));
         }
         emit_store(e, v, emit_element(e, result, each.index));
         loop_end(&each);
@@ -205,7 +205,7 @@ static void finish_columns(Cluster *c, NodeId id, Value sums, uint64_t length) {
 static void finish_reduction(Cluster *c, NodeId id, Value lanes) {
     Lower *l = c->l;
     const NodePlan *x = &l->step->nodes[id];
-    Value v = across_lanes(l->e, lower_node_of(l, id)->op, lanes);
+    Value v = lower_across_lanes(l->e, lower_node_of(l, id)->op, lanes);
     if (x->memory && x->slot.base != SLOT_NONE) emit_store_single(l->e, v, lower_slot(l, x->slot, c->row), false);
     for (uint32_t k = 0; k < c->g->nstores; k++) {
         const Store *s = &c->g->stores[k];
@@ -402,12 +402,12 @@ static void lower_members(Cluster *c, Loop *columns, Sums *sums) {
             if (s->memory) {
                 Value at = emit_element(e, s->memory, place_in(c, s->length));
                 uint32_t align = e->lanes * e->real_bytes;
-                emit_store_vector(e, combine(e, n->op, emit_load_vector(e, at, align), v), at, align);
+                emit_store_vector(e, lower_combine(e, n->op, emit_load_vector(e, at, align), v), at, align);
                 continue;
             }
             uint32_t carried = s->first + c->part % carried_vectors(c, s);
             Value before = columns->next[carried] ? columns->next[carried] : columns->phi[carried];
-            loop_next(columns, carried, combine(e, n->op, before, v));
+            loop_next(columns, carried, lower_combine(e, n->op, before, v));
         } else if (is_inline(c, id)) {
             c->value[id] = operand(c, id);
         } else {

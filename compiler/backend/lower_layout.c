@@ -1,7 +1,8 @@
 /* lower_layout.c - operations that move or reduce elements along some axes: scalar loop nests over one row.
  *
- * Correct for every shape; LLVM vectorises the innermost loop where it can.  Whole-row reductions and everything
- * elementwise do not come here but through clusters. */
+ * Correct for every shape; LLVM vectorises the innermost loop where it can.  Large transposes go by tiles, and long sums
+ * over the last axes by vectors: those of weights, which stand in no loop over rows.  Whole-row reductions and
+ * everything elementwise do not come here but through clusters. */
 #include "lower.h"
 #include <math.h>
 
@@ -87,9 +88,67 @@ Value lower_concat(const Site *s) {
     return NULL;
 }
 
+/* ---- transposes ---- */
+#define TILE 16 /* elements each way: a line of the cache or two */
+#define TILED                                                                                                          \
+    (32u << 10) /* bytes from which a transpose goes by tiles; below, both sides stay in the first-level cache */
+
+static Value tile_end(Emit *e, Value start, uint32_t dim) {
+    Value end = emit_index_add(e, start, emit_i64(e, TILE));
+    if (dim % TILE == 0) return end;
+    Value whole = LLVMBuildICmp(e->builder, LLVMIntULE, end, emit_i64(e, dim), "");
+    return emit_select(e, whole, end, emit_i64(e, dim));
+}
+
+/* The axis of the result along which the argument is read with the least stride, and the last one, along which the
+ * result is written: tiles go over both.  False: they are one axis, or a tile would not be full, or all of it is small. */
+static bool tiled_axis(const Site *s, uint32_t *axis) {
+    const Shape to = s->node->shape;
+    const int64_t *axes = s->node->attr.transpose.axes;
+    int64_t least = -1;
+    if (to.rank < 2 || lower_count(to) * s->l->e->real_bytes < TILED || to.dims[to.rank - 1] < TILE) return false;
+    for (uint32_t k = 0; k < to.rank; k++)
+        if (to.dims[k] >= TILE && axes[k] > least) least = axes[k], *axis = k;
+    return *axis != to.rank - 1;
+}
+
+static void transpose_tiles(const Site *s, uint32_t axis, Value x, Value y) {
+    Emit *e = s->l->e;
+    const Shape to = s->node->shape;
+    const uint32_t last = to.rank - 1;
+    Value index[MAX_RANK], from[MAX_RANK];
+    Loop down, along, others[MAX_RANK], row, column;
+    loop_begin(&down, e, emit_i64(e, 0), emit_i64(e, to.dims[axis]), emit_i64(e, TILE), false);
+    loop_begin(&along, e, emit_i64(e, 0), emit_i64(e, to.dims[last]), emit_i64(e, TILE), false);
+    Value down_end = tile_end(e, down.index, to.dims[axis]), along_end = tile_end(e, along.index, to.dims[last]);
+    for (uint32_t k = 0; k < last; k++)
+        if (k != axis) {
+            loop_count(&others[k], e, to.dims[k]);
+            index[k] = others[k].index;
+        }
+    loop_begin(&row, e, down.index, down_end, emit_i64(e, 1), false);
+    loop_begin(&column, e, along.index, along_end, emit_i64(e, 1), false);
+    index[axis] = row.index;
+    index[last] = column.index;
+    for (uint32_t k = 0; k < to.rank; k++) from[s->node->attr.transpose.axes[k]] = index[k];
+    store_at(e, load_at(e, x, position(e, lower_argument_shape(s->l, s->id, 0), from, NULL)), y,
+             position(e, to, index, NULL));
+    loop_end(&column);
+    loop_end(&row);
+    for (uint32_t k = last; k-- > 0;)
+        if (k != axis) loop_end(&others[k]);
+    loop_end(&along);
+    loop_end(&down);
+}
+
 Value lower_transpose(const Site *s) {
     Emit *e = s->l->e;
     Value x = lower_argument_row(s, 0), y = result(s), from[MAX_RANK];
+    uint32_t axis = 0;
+    if (tiled_axis(s, &axis)) {
+        transpose_tiles(s, axis, x, y);
+        return NULL;
+    }
     Nest n;
     nest_begin(&n, e, s->node->shape.rank, s->node->shape.dims);
     for (uint32_t k = 0; k < s->node->shape.rank; k++) from[s->node->attr.transpose.axes[k]] = n.index[k];
@@ -99,13 +158,25 @@ Value lower_transpose(const Site *s) {
     return NULL;
 }
 
+/* Axes that stand together and are both repeated, or both not, are one: a number for each output channel of a kernel is
+ * then repeated in one long loop instead of many of three. */
 Value lower_broadcast(const Site *s) {
     Emit *e = s->l->e;
+    const Shape from = lower_argument_shape(s->l, s->id, 0), to = s->node->shape;
     Value x = lower_argument_row(s, 0), y = result(s);
+    Shape small = {.rank = 0}, large = {.rank = 0};
+    bool repeated = false;
+    for (uint32_t k = 0; k < to.rank; k++) {
+        const uint32_t given = k < from.rank ? from.dims[k] : 1;
+        if (to.dims[k] == 1) continue;
+        if (!large.rank || repeated != (given == 1)) small.dims[small.rank++] = large.dims[large.rank++] = 1;
+        repeated = given == 1;
+        small.dims[small.rank - 1] *= given;
+        large.dims[large.rank - 1] *= to.dims[k];
+    }
     Nest n;
-    nest_begin(&n, e, s->node->shape.rank, s->node->shape.dims);
-    store_at(e, load_at(e, x, position(e, lower_argument_shape(s->l, s->id, 0), n.index, NULL)), y,
-             position(e, s->node->shape, n.index, NULL));
+    nest_begin(&n, e, large.rank, large.dims);
+    store_at(e, load_at(e, x, position(e, small, n.index, NULL)), y, position(e, large, n.index, NULL));
     nest_end(&n);
     return NULL;
 }
@@ -150,12 +221,6 @@ Value lower_window_sum(const Site *s) { return window(s, false); }
 Value lower_window_spread(const Site *s) { return window(s, true); }
 
 /* ---- reductions along some axes ---- */
-static Value combine(Emit *e, Op op, Value acc, Value x) {
-    if (op == OP_reduce_sum) return emit_add(e, acc, x);
-    Value larger = emit_compare(e, LLVMRealOGT, x, acc), nan = emit_compare(e, LLVMRealUNO, x, x);
-    return emit_select(e, LLVMBuildOr(e->builder, larger, nan, ""), x, acc);
-}
-
 #define LONG_SUM 256 /* elements, from which a sum is made in blocks, and these in blocks (lower_cluster.c) */
 #define BLOCK 32
 #define LEVELS 4
@@ -180,7 +245,7 @@ static Accumulator accumulator_new(Emit *e, Op op, uint64_t count) { /* all beco
 }
 
 static void accumulate(Emit *e, const Accumulator *a, Op op, Value x) {
-    emit_store(e, combine(e, op, emit_load(e, a->sum[0]), x), a->sum[0]);
+    emit_store(e, lower_combine(e, op, emit_load(e, a->sum[0]), x), a->sum[0]);
     if (a->levels == 1) return;
     Value count = emit_index_add(e, LLVMBuildLoad2(e->builder, e->i64, a->count, ""), emit_i64(e, 1));
     LLVMBuildStore(e->builder, count, a->count);
@@ -199,10 +264,53 @@ static Value accumulated(Emit *e, const Accumulator *a) {
     return sum;
 }
 
+/* The axes stand together at the end. */
+static bool last_axes(uint32_t axes, uint32_t rank) {
+    uint32_t k = rank;
+    while (k > 0 && axes >> (k - 1) & 1) k--;
+    return (axes & ((1u << k) - 1)) == 0;
+}
+
+/* The sums, lane by lane, of `count` vectors that stand one after the other: in blocks, and these in blocks.  A lane errs
+ * by BLOCK roundings for each power of BLOCK in the count. */
+static Value sum_of_vectors(Emit *e, Value from, uint64_t count) {
+    uint64_t block = 1;
+    while (block * BLOCK < count) block *= BLOCK;
+    const uint64_t bytes = block * e->lanes * e->real_bytes, whole = count / block;
+    Loop l;
+    loop_count(&l, e, whole);
+    Value sum = loop_carry(&l, emit_splat_constant(e, 0)), at = emit_offset(e, from, emit_index_mul(e, l.index, bytes));
+    Value part = block == 1 ? emit_load_vector(e, at, e->real_bytes) : sum_of_vectors(e, at, block);
+    loop_next(&l, 0, emit_add(e, sum, part));
+    loop_end(&l);
+    sum = loop_result(&l, 0);
+    if (count == whole * block) return sum;
+    return emit_add(e, sum, sum_of_vectors(e, emit_offset_constant(e, from, whole * bytes), count - whole * block));
+}
+
+/* Sums over the last axes, `length` elements each: whole vectors, then what is left. */
+static Value reduce_last(const Site *s, uint64_t length) {
+    Emit *e = s->l->e;
+    Value x = lower_argument_row(s, 0), y = result(s);
+    const uint64_t whole = length / e->lanes, rest = length % e->lanes;
+    Loop l;
+    loop_count(&l, e, lower_count(s->node->shape));
+    Value from = emit_element(e, x, emit_index_mul(e, l.index, length));
+    Value sum = lower_across_lanes(e, OP_reduce_sum, sum_of_vectors(e, from, whole));
+    for (uint64_t k = 0; k < rest; k++)
+        sum = emit_add(e, sum, emit_load(e, emit_offset_constant(e, from, (whole * e->lanes + k) * e->real_bytes)));
+    store_at(e, sum, y, l.index);
+    loop_end(&l);
+    return NULL;
+}
+
 static Value reduce(const Site *s) {
     Emit *e = s->l->e;
     const Op op = s->node->op;
     Shape from = lower_argument_shape(s->l, s->id, 0);
+    const uint64_t length = lower_count(from) / lower_count(s->node->shape);
+    if (op == OP_reduce_sum && length >= LONG_SUM && last_axes(s->node->attr.reduce.axes, from.rank))
+        return reduce_last(s, length);
     Value x = lower_argument_row(s, 0), y = result(s), index[MAX_RANK];
     uint32_t kept[MAX_RANK], reduced[MAX_RANK], nkept = 0, nreduced = 0;
     for (uint32_t k = 0; k < from.rank; k++) {
@@ -214,7 +322,7 @@ static Value reduce(const Site *s) {
     uint32_t outer_dims[MAX_RANK], inner_dims[MAX_RANK];
     for (uint32_t k = 0; k < nkept; k++) outer_dims[k] = from.dims[kept[k]];
     for (uint32_t k = 0; k < nreduced; k++) inner_dims[k] = from.dims[reduced[k]];
-    Accumulator acc = accumulator_new(e, op, lower_count(from) / lower_count(s->node->shape));
+    Accumulator acc = accumulator_new(e, op, length);
     Nest outer, inner;
     nest_begin(&outer, e, nkept, outer_dims);
     accumulator_clear(e, &acc, op);

@@ -117,6 +117,43 @@ static void layout_ops(void **state) {
     }
 }
 
+/* Transposes that go by tiles, also ones that are not full; sums over the last axes that are long, whole vectors and not,
+ * in one, two and three blocks of blocks. */
+static void large_layouts(void **state) {
+    (void)state;
+    static const uint32_t lengths[][2] = {{4, 64}, {37, 9}, {260, 33}, {1100, 37}},
+                          orders[][3] = {{2, 0, 1}, {2, 1, 0}, {1, 0, 2}, {0, 2, 1}};
+    for (uint32_t real = 4; real <= 8; real += 4) {
+        Arena *a = arena_new();
+        Unit *u = unit_new(a, real, "native");
+        for (int batched = 0; batched < 2; batched++) {
+            Graph *g = graph_new(a, "transposes");
+            NodeId x = input(g, dims3(40, 19, 32), batched);
+            for (size_t k = 0; k < sizeof orders / sizeof *orders; k++) {
+                const uint32_t *o = orders[k];
+                graph_output(g,
+                             graph_op(g, OP_transpose, &x, 1, &(Attr){.transpose.axes = {o[0], o[1], o[2]}}, nowhere));
+            }
+            unit_add(u, g, (Placement){.no_rows = !batched});
+            g = graph_new(a, "broadcasts");
+            x = input(g, dims3(5, 1, 1), batched);
+            NodeId y = input(g, dims3(1, 7, 1), batched), z = input(g, dims3(1, 7, 9), batched);
+            for (size_t k = 0; k < 3; k++)
+                graph_output(g, graph_broadcast(g, (NodeId[]){x, y, z}[k], dims3(5, 7, 9), nowhere));
+            unit_add(u, g, (Placement){.no_rows = !batched});
+            for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+                g = graph_new(a, "long sums");
+                x = input(g, dims3(3, lengths[k][0], lengths[k][1]), batched);
+                graph_output(g, graph_reduce(g, OP_reduce_sum, x, 6, nowhere));
+                unit_add(u, g, (Placement){.no_rows = !batched});
+            }
+        }
+        static const int64_t few[] = {1, 3};
+        check_batches(u, "native", -1, 1, tolerance_of(u) * 4, few, sizeof few / sizeof *few);
+        arena_free(a);
+    }
+}
+
 /* Values of one number a channel, repeated with every pixel, and sums over the pixels: channels that are whole vectors
  * and that are not, alone and together, stored, added and read again. */
 static void images_on(const char *cpu) {
@@ -278,8 +315,9 @@ static void outer_sums(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise), cmocka_unit_test(chains),   cmocka_unit_test(layout_ops),
-        cmocka_unit_test(images),      cmocka_unit_test(products), cmocka_unit_test(outer_sums),
+        cmocka_unit_test(elementwise),   cmocka_unit_test(chains), cmocka_unit_test(layout_ops),
+        cmocka_unit_test(large_layouts), cmocka_unit_test(images), cmocka_unit_test(products),
+        cmocka_unit_test(outer_sums),
     };
     return cmocka_run_group_tests_name("backend", tests, NULL, NULL);
 }
