@@ -1,5 +1,6 @@
 /* cli.c - verbs and flags of cli_table.h, through argp. */
 #include "cli.h"
+#include "deq_types.h"
 #include "diag.h"
 #include "pass_list.h"
 #include <argp.h>
@@ -155,7 +156,7 @@ static void take_flag(struct argp_state *state, Flag flag, char *text) {
         cli->seed = whole_number(state, flag, text, UINT64_MAX);
         break;
     case FLAG_batch: cli->batch = (int)whole_number(state, flag, text, 1 << 20); break;
-    case FLAG_threads: cli->threads = (int)whole_number(state, flag, text, 1024); break;
+    case FLAG_threads: cli->threads = (int)whole_number(state, flag, text, DEQ_MOST_THREADS); break;
     case FLAG_optimise: cli->optimise = (int)whole_number(state, flag, text, 3); break;
     case FLAG_results: cli->results = text; break;
     case FLAG_rows: cli->rows = text; break;

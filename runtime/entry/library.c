@@ -168,12 +168,18 @@ static deq_library *blank(const deq_module *module, deq_error *e) {
     return l;
 }
 
+static bool takes_threads(int threads, deq_error *e) {
+    return (threads >= 0 && threads <= DEQ_MOST_THREADS) ||
+           deq_fail(e, DEQ_ARGUMENT, "'threads' is %d: from 1 to %d, 0 is one for each core", threads,
+                    DEQ_MOST_THREADS);
+}
+
 deq_library *deq_library_new(const deq_module *module, const char *name, const deq_library_options *options) {
     static const deq_library_options defaults = {0};
     deq_error *e = &own_error;
     *e = (deq_error){0};
     if (!options) options = &defaults;
-    deq_library *l = blank(module, e);
+    deq_library *l = takes_threads(options->threads, e) ? blank(module, e) : NULL;
     if (!l) return NULL;
     l->manifest = deq_manifest_read(module, e);
     if (l->manifest && find_net(l, name, e))
@@ -199,15 +205,15 @@ static bool settings_of(deq_library *l, const deq_library *other, deq_error *e) 
 
 deq_library *deq_library_share(deq_library *other, const deq_library_options *options) {
     if (!library_enter(other)) return library_refused(other), NULL;
-    deq_library *l = blank(other->module, &other->error);
+    const int threads = options ? options->threads : 0;
+    deq_library *l = takes_threads(threads, &other->error) ? blank(other->module, &other->error) : NULL;
     if (l) {
         l->manifest = other->manifest;
         l->net = other->net;
         l->train = other->train;
         l->owner = other->owner;
-        l->engine = deq_engine_new(
-            l->module, l->net, &(deq_engine_options){.threads = options ? options->threads : 0, .share = other->engine},
-            &other->error);
+        l->engine = deq_engine_new(l->module, l->net, &(deq_engine_options){.threads = threads, .share = other->engine},
+                                   &other->error);
     }
     const bool ok = l && l->engine && settings_of(l, other, &other->error);
     if (!ok) deq_library_free(l);

@@ -12,6 +12,7 @@ is an Error with deq's code. Arrays that are given are only read. A net is used 
 import collections
 import ctypes
 import json
+import operator
 import os
 import re
 import sys
@@ -131,6 +132,8 @@ class _Arrays:
                 raise TypeError("%s is a torch.Tensor; an array of numpy goes with the other array" % what)
             if not isinstance(array, self.numpy.ndarray):
                 raise TypeError("%s is a %s, not an array of numpy or a tensor of torch" % (what, type(array).__name__))
+            if isinstance(array, self.numpy.ma.MaskedArray):
+                raise TypeError("%s is masked; a net takes every element: .filled(value)" % what)
             have = array.dtype.name if array.dtype.isnative else array.dtype.str
         whole = have.startswith(("int", "uint")) and dtype == "int64"
         if have != dtype and not whole:
@@ -140,7 +143,28 @@ class _Arrays:
                 what, list(array.shape), _NAME, "".join(", %d" % d for d in shape)))
         if have != dtype:
             array = array.to(self.torch.int64) if self.torch else array.astype("int64")
-        return array.contiguous() if self.torch else self.numpy.ascontiguousarray(array)
+        return array.contiguous() if self.torch else self.numpy.require(array, requirements="CA")
+
+
+def _word(value, what):
+    """A text for the library, which takes it up to its first NUL."""
+    if not isinstance(value, str):
+        raise TypeError("%s is a %s, not a text" % (what, type(value).__name__))
+    if "\0" in value:
+        raise ValueError("%s has a NUL" % what)
+    return value.encode()
+
+
+def _number(value, what, most):
+    """A whole number from 0: ctypes would cut off what is beyond."""
+    value = operator.index(value)
+    if not 0 <= value <= most:
+        raise ValueError("%s is %d: it goes from 0 to %d" % (what, value, most))
+    return value
+
+
+_SEED = 2**64 - 1
+_THREADS = 1024
 
 
 def _arrays_like(x):
@@ -203,7 +227,8 @@ class Net:
 
     def __init__(self, checkpoint=None, *, threads=0, seed=0, gradient=None, settings=None, _context=None, _shared=None):
         self._status, self._shared = _CStatus(), _shared or _Shared()
-        pointer = _context.pointer if _context else _C.new(ctypes.byref(_COptions(threads, seed)))
+        pointer = _context.pointer if _context else _C.new(ctypes.byref(
+            _COptions(_number(threads, "threads", _THREADS), _number(seed, "seed", _SEED))))
         if not pointer:
             raise Error(_C.error(None).decode())
         self._pointer, self._context = pointer, _context or _Context(pointer)
@@ -216,7 +241,7 @@ class Net:
 
     def share(self, threads=1):
         """Another Net with the same parameters in the same memory and the settings of now, for another thread."""
-        pointer = _C.share(self._pointer, ctypes.byref(_COptions(threads, 0)))
+        pointer = _C.share(self._pointer, ctypes.byref(_COptions(_number(threads, "threads", _THREADS), 0)))
         if not pointer:
             raise Error(_C.error(self._pointer).decode())
         return Net(_context=_Context(pointer, self._context.owner or self._context), _shared=self._shared)
@@ -228,12 +253,15 @@ class Net:
     # ---- settings and parameters ----
     def load(self, checkpoint):
         """Parameters from a checkpoint of this net; one that does not fit changes nothing (Error, E0811)."""
-        self._check(_C.load(self._pointer, os.fsencode(checkpoint)))
+        path = os.fsencode(checkpoint)
+        if b"\0" in path:
+            raise ValueError("the checkpoint's path has a NUL")
+        self._check(_C.load(self._pointer, path))
         self._note()
 
     def set(self, path, value):
         """A setting of a fixed point, as in a script: set("body.forward.tol", 1e-6), set("gradient", "jfb()")."""
-        self._check(_C.set(self._pointer, path.encode(), str(value).encode()))
+        self._check(_C.set(self._pointer, _word(path, "path"), _word(str(value), path)))
 
     @property
     def threads(self):
@@ -399,14 +427,14 @@ class Net:
         """(losses [n] float64, gradient of each example's own loss in x); with `parameters` also {path: mean over the
         examples of the gradient}, as in training. y: labels [n] of any integer type, or [n, *target_shape]. loss: one
         of Net.losses, None the first."""
-        make = _arrays_like(x)
+        make, loss = _arrays_like(x), None if loss is None else _word(loss, "loss")
         x = make.given(x, self.input_shape, "x")
         n = x.shape[0]
         y = self._target(make, y, n)
         self._ready()
         losses, dx, vector = make.empty((n,), "float64"), make.empty(x.shape), self._vector(make, parameters)
         call = _C.gradient_labels if _LABELS else _C.gradient
-        self._check(call(self._pointer, n, make.address(x), make.address(y), loss.encode() if loss else None,
+        self._check(call(self._pointer, n, make.address(x), make.address(y), loss,
                          make.address(losses), make.address(dx), make.address(vector) if parameters else None,
                          ctypes.byref(self._status)))
         return (losses, dx, dict(self._views(vector, True))) if parameters else (losses, dx)
@@ -417,10 +445,12 @@ class Net:
         states from the first; z_k is what the solver returns after k steps."""
         make = _arrays_like(x)
         x = make.given(x, self.input_shape, "x")
-        n, path = x.shape[0], fixed.encode() if fixed is not None else None
+        n, path = x.shape[0], None if fixed is None else _word(fixed, "fixed")
         size = _C.state_size(self._pointer, path)
         if size < 0:
             raise ValueError("%s has no fixed point %r (it has: %s)" % (_NAME, fixed, ", ".join(self.fixed_points)))
+        if not (states is None or isinstance(states, int) or (isinstance(states, (tuple, list)) and len(states) == 2)):
+            raise TypeError("states is a number of them, or (first, last)")
         first, last = (1, states) if isinstance(states, int) else states or (1, 1)
         m = max(0, last - first + 1)
         self._ready()
@@ -441,14 +471,14 @@ class Net:
     def attack(self, name, x, y, seed=0):
         """What the script's attack `name` (one of net.attacks) makes of x, of x's shape. y as for gradient(). Random
         draws depend on the seed and on an example's position in x."""
-        make = _arrays_like(x)
+        make, name, seed = _arrays_like(x), _word(name, "name"), _number(seed, "seed", _SEED)
         x = make.given(x, self.input_shape, "x")
         n = x.shape[0]
         y = self._target(make, y, n)
         self._ready()
         out = make.empty(x.shape)
         call = _C.attack_labels if _LABELS else _C.attack
-        self._check(call(self._pointer, name.encode(), n, make.address(x), make.address(y), seed, make.address(out),
+        self._check(call(self._pointer, name, n, make.address(x), make.address(y), seed, make.address(out),
                          ctypes.byref(self._status)))
         return out
 
@@ -457,7 +487,8 @@ class Net:
         structured array of numpy [n] with the fields of `deq journal`, among them prediction, metric, loss, steps,
         residual, queries, zero_gradients. y and seed as for attack()."""
         import numpy
-        make = _arrays_like(x)
+        make, seed = _arrays_like(x), _number(seed, "seed", _SEED)
+        attack = None if attack is None else _word(attack, "attack")
         x = make.given(x, self.input_shape, "x")
         n = x.shape[0]
         y = self._target(make, y, n)
@@ -466,7 +497,7 @@ class Net:
         names, types = zip(*_PACKAGE["record"])
         out = numpy.empty(n, numpy.dtype({"names": names, "formats": [kinds[t] for t in types]}, align=True))  # as in C
         call = _C.journal_labels if _LABELS else _C.journal
-        self._check(call(self._pointer, None if attack is None else attack.encode(), n, make.address(x), make.address(y),
+        self._check(call(self._pointer, attack, n, make.address(x), make.address(y),
                          seed, out.ctypes.data))
         return out
 

@@ -19,6 +19,11 @@ static void check_null(Net_ctx *net, const float *x, float *out) {
     HOLD(Net_input_size(NULL) == -1 && Net_state_size(NULL, NULL) == -1 && Net_threads(NULL) == 0);
     HOLD(Net_parameter(net, NULL, NULL) == -1 && Net_parameter(net, "head.B", NULL) == -1);
     Net_free(NULL);
+    for (int k = 0; k < 2; k++) {
+        const Net_options options = {.threads = k ? -1 : 1000000};
+        HOLD(!Net_new(&options) && strstr(Net_error(NULL), "E0943: 'threads' is "));
+        HOLD(!Net_share(net, &options) && strstr(Net_error(net), "E0943: 'threads' is "));
+    }
     REFUSED(Net_forward(net, N, NULL, out, NULL), 943);
     REFUSED(Net_forward(net, N, x, NULL, NULL), 943);
     REFUSED(Net_load(net, NULL), 943);

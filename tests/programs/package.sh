@@ -1,20 +1,10 @@
 #!/usr/bin/env bash
 # The Debian package: the same bytes twice, nothing of the build's folder in it, lintian content, the program where it was
-# unpacked; and with DEQ_FRESH_ROOT=1, as root, installed by apt in a fresh Debian made by debootstrap (minutes, the network).
+# unpacked.  fresh_root.sh installs it.
 source "$(dirname "$0")/lib.sh"
-for tool in cpack dpkg-deb dpkg-shlibdeps file; do
-  command -v $tool >/dev/null || { echo "skipped: no $tool (Debian: cmake dpkg-dev file)"; exit 77; }
-done
-build=$(dirname "$DEQ")
-grep -q __asan_init "$build/libdeqrt.a" && { echo "skipped: a sanitized program is no package"; exit 77; }
-grep -q '^CMAKE_BUILD_TYPE:STRING=Release' "$build/CMakeCache.txt" || { echo "skipped: packages are of the release build"; exit 77; }
+source "$PROGRAMS/package_lib.sh"
 
 # ---- the package, twice ----
-pack() { # FOLDER
-  (cd "$build" && SOURCE_DATE_EPOCH=1700000000 cpack -G DEB -B "$WORK/$1") >out 2>&1 || fail "cpack"
-  package=$(echo "$WORK/$1"/deq_*.deb) dev=$(echo "$WORK/$1"/deq-dev_*.deb)
-  [[ -s $package && -s $dev ]] || fail "cpack made no package: $(ls "$WORK/$1")"
-}
 expect 1 'set SOURCE_DATE_EPOCH' env -u SOURCE_DATE_EPOCH sh -c "cd '$build' && cpack -G DEB -B '$WORK/undated'"
 pack again
 first=$(cat "$package" "$dev" | sha256sum)
@@ -89,19 +79,4 @@ read -ra linked < <(PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIB
 cc -std=gnu11 -I lib "$SOURCE/tests/library/vjp.c" lib/Net.a "${linked[@]}" "-Wl,-rpath,$PWD/root/usr/lib" -lm -o linked || fail "does not link as deq-dev says"
 expect 0 'one product' ./linked
 
-# ---- a fresh root ----
-if [[ ${DEQ_FRESH_ROOT:-} != 1 ]]; then
-  echo "left out: a fresh root (DEQ_FRESH_ROOT=1, as root, with debootstrap and the network)"
-elif [[ $(id -u) != 0 ]] || ! command -v debootstrap >/dev/null; then
-  fail "a fresh root needs root and debootstrap"
-else
-  expect 0 '' debootstrap --variant=minbase bookworm fresh
-  cp "$package" fresh/tmp/deq.deb
-  cp "$dev" fresh/tmp/deq-dev.deb
-  expect 0 '' chroot fresh apt-get install -y --no-install-recommends /tmp/deq.deb /tmp/deq-dev.deb
-  quickstart "" chroot fresh deq
-  cp "$PROGRAMS/tiny.deq" t*-images t*-labels fresh/tmp
-  expect 0 'clean' chroot fresh sh -c 'cd /tmp && deq run tiny.deq --set net.epochs=1'
-  expect 0 '' chroot fresh apt-get remove -y deq deq-dev
-fi
 done_testing

@@ -140,6 +140,23 @@ def check_bad_input():
     fixed = X.copy()
     fixed.flags.writeable = False  # arrays that are given are only read
     assert np.array_equal(net(fixed), net(X)) and net.gradient(fixed, Y)[1].flags.writeable
+    apart = np.frombuffer(b"\0" + X.tobytes(), np.float32, offset=1).reshape(X.shape)  # between two addresses of floats
+    assert np.array_equal(net(apart), net(X))
+    raises(TypeError, "x is masked", net, np.ma.array(X, mask=True))
+    raises(TypeError, "loss is a int", net.gradient, X, Y, loss=3)
+    raises(TypeError, "name is a NoneType", net.attack, None, X, Y)
+    raises(TypeError, "attack is a int", net.journal, X, Y, 3)
+    raises(TypeError, "states is a number", net.solve, X, states="all")
+    raises(TypeError, "fixed is a int", net.solve, X, 1)
+    for seed in (-1, 2**64):  # as it is or not at all: two seeds are two
+        raises(ValueError, "seed is %d" % seed, net.attack, "weak", X, Y, seed=seed)
+        raises(ValueError, "seed is %d" % seed, net.journal, X, Y, seed=seed)
+        raises(ValueError, "seed is %d" % seed, Net, seed=seed)
+    for threads in (-1, 10**6):
+        raises(ValueError, "threads is %d" % threads, Net, threads=threads)
+        raises(ValueError, "threads is %d" % threads, net.share, threads)
+    raises(ValueError, "has a NUL", net.set, "gradient", "jfb()\0")
+    raises(ValueError, "has a NUL", net.load, "net.safetensors\0")
     assert raises(Error, "checkpoint", net.load, __file__).code == "E0811"
     assert raises(Error, "toll", net.set, "body.forward.toll", 1).code == "E0901"
     raises(Error, "", Net, os.devnull)
