@@ -33,7 +33,7 @@ def check_run():
     assert table.values["clean"].dtype == np.float64 and table.text.startswith("|")
     clean, robust = table.values["clean"][0], table.values["robust"][0]
     assert table.low["clean"][0] < clean < table.high["clean"][0]
-    assert table.low["clean.steps"][0] <= table["clean.steps"][0] <= table.high["clean.steps"][0]
+    assert table.low["clean.steps"][0] <= table.values["clean.steps"][0] <= table.high["clean.steps"][0]
     assert table.verdicts["robust"][0] in ("reliable", "suspect", "masked") and table.verdicts["clean"][0] == ""
     values = {v.name: v for v in run.values}
     assert values["clean"].value == clean and values["robust"].verdict == table.verdicts["robust"][0]
