@@ -9,7 +9,7 @@
 #define DEQ_MOST_THREADS 1024
 
 typedef struct deq_library_options {
-    int threads;   /* worker threads, of which the caller's is one; 1: only that; 0: one for each core; the most: 1024 */
+    int threads; /* worker threads, of which the caller's is one; 1: only that; 0: one for each core; the most: 1024 */
     uint64_t seed; /* of the initial parameters */
 } deq_library_options;
 
