@@ -26,7 +26,7 @@ expect 0 '"version": "[0-9.]*"' inside deq version --json
 data 100
 cp "$PROGRAMS/tiny.deq" t*-images t*-labels fresh/tmp
 expect 0 'clean' inside sh -c 'cd /tmp && deq run tiny.deq --set net.epochs=1'
-expect 2 'apt-get install dataset-fashion-mnist' inside sh -c 'cd /tmp && deq run /usr/share/doc/deq/examples/quickstart.deq'
+expect 3 'apt-get install dataset-fashion-mnist' inside sh -c 'cd /tmp && deq run /usr/share/doc/deq/examples/quickstart.deq'
 
 # ---- the quickstart, as README says it ----
 expect 0 '' inside apt-get install -y --no-install-recommends dataset-fashion-mnist
