@@ -15,7 +15,7 @@ BATCH, FEW, STEPS = 64, 16, 4  # a batch of the two parts; steps of an epoch
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--deq", default=HERE.parents[1] / "build" / "deq", type=pathlib.Path)
-parser.add_argument("--ranks", default="1,2", help="of the first comparison")
+parser.add_argument("--ranks", default="1,2", help="of the first comparison; empty: none")
 parser.add_argument("--nodes", default="2,4", help="of the second one")
 parser.add_argument("--networks", default="0.02,1e6 0.05,3e5", help="seconds of a message, bytes a second; several")
 parser.add_argument("--repeats", default=5, type=int)
@@ -63,7 +63,7 @@ def beside():
     steps = (options.epochs - 1) * len(NETS) * STEPS
     print(f"| ranks or threads | net | ranks, ms a step | threads, ms a step | over | least over | processor ms a step, both nets: ranks | threads |")
     print("|--:|---|--:|--:|--:|--:|--:|--:|")
-    for p in map(int, options.ranks.split(",")):
+    for p in map(int, filter(None, options.ranks.split(","))):
         found = {"ranks": [], "threads": []}
         used = {"ranks": [], "threads": []}
         for turn in range(options.repeats):

@@ -69,6 +69,12 @@ grep -q '"event":"bench_machine".*"peak_gflops"' old.json || fail "bench names n
 grep -q '"name":"body.f (one block)".*"share"' old.json || fail "f without its share of the peak"
 "$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'predict, broyden 8' --budget 0.01 --json >bound.json || fail "bench of a solve"
 grep -q '"bound".*"overhead"' bound.json || fail "a solve without a bound"
+expect 64 'a network is one of 1GbE, .*HDR' "$DEQ" bench tiny.deq --batch 8 --threads 1 --predict Ethernet
+expect 64 'numbers from 1 to 100000' "$DEQ" bench tiny.deq --batch 8 --threads 1 --predict 10GbE --nodes 1,x
+expect 64 'go with --predict' "$DEQ" bench tiny.deq --cores 4
+expect 64 'scaling does not' "$DEQ" bench tiny.deq --predict HDR --scaling
+expect 0 'hours, all cores busy' "$DEQ" bench tiny.deq --batch 8 --threads 1 --budget 0.01 --predict 1e-3,1e6 --nodes 1,3 --cores 2
+[[ $(grep -cE '^ +[13] +[1-9]' out) == 2 ]] || fail "no row for each number of nodes"
 # evaluations of f for a prediction: the steps, Broyden's last state, and three of the finish, the first one free after Broyden
 "$DEQ" bench tiny.deq --batch 8 --threads 1 --rows 'predict, broyden 8|predict, picard 8' --budget 0.01 --json >costs.json || fail "bench of two solves"
 grep -q '"name":"predict, broyden 8".*"evaluations":11[.,}]' costs.json || fail "broyden 8: $(grep -o '"evaluations":[0-9.]*' costs.json)"
