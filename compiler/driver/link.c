@@ -12,14 +12,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 char *program_folder(void) {
     char path[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (n < 0) return strdup(".");
-    path[n] = 0;
+    const ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[n < 0 ? 0 : n] = 0;
+    /* A root of chroot may have no /proc: then as the program was begun, where a shell has found it. */
+    const char *begun = (const char *)getauxval(AT_EXECFN);
+    if (n < 0 && !(begun && realpath(begun, path))) return strdup(".");
     return strdup(dirname(path));
 }
 

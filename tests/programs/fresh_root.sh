@@ -30,8 +30,8 @@ expect 3 'apt-get install dataset-fashion-mnist' inside sh -c 'cd /tmp && deq ru
 
 # ---- the quickstart, as README says it ----
 expect 0 '' inside apt-get install -y --no-install-recommends dataset-fashion-mnist
-expect 0 'robust' inside sh -c 'mkdir /root/new && cd /root/new && cp /usr/share/doc/deq/examples/quickstart.deq . && deq run quickstart.deq'
-[[ -s fresh/root/new/results/quickstart/report.html || -n $(find fresh/root/new/results -name '*.csv' -size +0) ]] || fail "the quickstart leaves no results"
+expect 0 'robust' inside sh -c 'mkdir -p /root/new/deep && cd /root/new/deep && cp /usr/share/doc/deq/examples/quickstart.deq . && deq run quickstart.deq'
+[[ -s fresh/root/new/deep/results/quickstart/report.html || -n $(find fresh/root/new/deep/results -name '*.csv' -size +0) ]] || fail "the quickstart leaves no results"
 echo "the quickstart in the fresh root:"
 grep '^|' out
 
