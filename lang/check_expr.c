@@ -342,6 +342,9 @@ static const Type *check_index(Checker *c, Ast *e) {
     if (t->kind == TYPE_DATASET)
         diag_help(diag_report(c->diags, DIAG_E0314, e->range, "a dataset cannot be sliced, its splits can"),
                   "d.train[0..1000]");
+    else if (t->kind == TYPE_EXAMPLES)
+        diag_help(diag_report(c->diags, DIAG_E0314, e->range, "%s cannot be indexed like this", type_text(c->arena, t)),
+                  "a part of them is a slice with numbers known before anything runs, one of them too: d.test[3..4]");
     else
         diag_report(c->diags, DIAG_E0314, e->range, "%s cannot be indexed like this", type_text(c->arena, t));
     return &type_error;

@@ -141,6 +141,9 @@ bool deq_npz_open(deq_tensors *file, deq_error *e) {
     zlib_filefunc64_def functions = {stream_open, stream_read,  stream_write, stream_tell,
                                      stream_seek, stream_close, stream_error, stream};
     file->archive = unzOpen2_64(file->path, &functions);
+    const bool empty = file->size >= 4 && memcmp(file->bytes, "PK\5\6", 4) == 0; /* nothing but the directory's end */
+    if (!file->archive && empty)
+        return deq_fail(e, DEQ_DATA_FORMAT, "'%s' is an archive without any array", file->path);
     if (!file->archive) return refuse(file, NULL, "it has no directory at its end (truncated?)", e);
     unz_global_info64 info;
     if (unzGetGlobalInfo64(file->archive, &info) != UNZ_OK || info.number_entry > ENTRIES_LIMIT)

@@ -134,16 +134,34 @@ static char *read_file(int file, size_t *size) {
     return bytes;
 }
 
+enum { SUM_BYTES = 32 };
+
+/* How a header ends whose other `length` bytes are these: ,"checksum":"0123456789abcdef"} */
+static void header_end(const char *bytes, size_t length, char end[SUM_BYTES]) {
+    snprintf(end, SUM_BYTES, ",\"checksum\":\"%016llx\"}", (unsigned long long)XXH3_64bits(bytes, length));
+}
+
+/* Those of 0.2.0 before it had checksums are taken as they are. */
+static bool is_undamaged(const json_t *header, const char *bytes, size_t length) {
+    if (!json_object_get(header, "checksum")) return true;
+    char end[SUM_BYTES];
+    if (length < SUM_BYTES) return false;
+    const size_t rest = length - (SUM_BYTES - 1);
+    header_end(bytes, rest, end);
+    return memcmp(bytes + rest, end, SUM_BYTES - 1) == 0;
+}
+
 /* The header of what the file holds and where its chunks begin; NULL: nothing that this version has written.
- * `foreign`: it is no header at all, of no version. */
+ * `foreign`: it is no header at all, of no version, or a damaged one. */
 static json_t *read_header(const deq_rows *r, const char *bytes, size_t size, size_t *chunks, bool *foreign) {
     const char *line = memchr(bytes, '\n', size < MOST_HEADER ? size : MOST_HEADER);
     *foreign = true;
     if (!line) return NULL;
     json_t *header = json_loadb(bytes, (size_t)(line - bytes), JSON_REJECT_DUPLICATES, NULL);
     *chunks = (size_t)(line - bytes) + 1;
-    *foreign = !json_is_integer(json_object_get(header, "format"));
-    if (header && header_fits(r, header)) return header;
+    const bool good = header && is_undamaged(header, bytes, (size_t)(line - bytes));
+    *foreign = !good || !json_is_integer(json_object_get(header, "format"));
+    if (good && header_fits(r, header)) return header;
     json_decref(header);
     return NULL;
 }
@@ -196,12 +214,18 @@ static bool begin(deq_rows *r, const char *key, const json_t *about, deq_error *
     r->header = json_pack("{s:i, s:s, s:s, s:O, s:I, s:O}", "format", FORMAT, "version", DEQ_VERSION, "key", key,
                           "about", about, "record_bytes", (json_int_t)r->kind.bytes, "fields", r->kind.fields);
     char *text = r->header ? json_dumps(r->header, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
-    size_t length = text ? strlen(text) : 0;
+    size_t length = text ? strlen(text) - 1 : 0; /* without the last brace */
+    char *whole = text ? malloc(length + SUM_BYTES + 1) : NULL;
     r->end = 0;
-    bool ok = text || deq_fail(e, DEQ_MEMORY, "out of memory for the %s %s", r->kind.what, r->path);
+    bool ok = whole || deq_fail(e, DEQ_MEMORY, "out of memory for the %s %s", r->kind.what, r->path);
     if (ok && ftruncate(r->file, 0)) ok = deq_fail(e, DEQ_OUTPUT, "%s: %s", r->path, strerror(errno));
-    if (ok) text[length] = '\n'; /* in the place of the NUL */
-    ok = ok && write_parts(r, NULL, 0, text, length + 1, e);
+    if (ok) {
+        char end[SUM_BYTES];
+        header_end(text, length, end);
+        const int n = snprintf(whole, length + SUM_BYTES + 1, "%.*s%s\n", (int)length, text, end);
+        ok = write_parts(r, NULL, 0, whole, (size_t)n, e);
+    }
+    free(whole);
     free(text);
     return ok;
 }

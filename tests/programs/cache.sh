@@ -30,6 +30,10 @@ exchange "${journals[0]}" "${journals[1]}"
 again 'W0822.*another entry under this name' "journals exchanged"
 damage "${journals[0]}" $(($(stat -c %s "${journals[0]}") - 99))
 again 'W0822.*damaged' "a record changed"
+at=$(head -n 1 "${journals[0]}" | grep -bo '"seed":[0-9]' | head -1 | cut -d: -f1)
+damage "${journals[0]}" $((at + 7)) # another number in what it says that it is of
+expect 3 'E0824.*is no journal' "$DEQ" journal "${journals[0]}"
+again 'W0822.*damaged' "what a journal is of changed"
 truncate -s 100 "${journals[1]}"
 again 'W0822.*damaged' "a journal truncated"
 : >"${journals[1]}"

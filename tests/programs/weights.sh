@@ -67,6 +67,8 @@ refused() { # CODE FILE MAP TEXT...
   for text in "$@"; do grep -q -e "$text" out || fail "no '$text' in the refusal of $file"; done
   [[ ! -e results/taken ]] || fail "$file was refused and left results"
 }
+{ printf 'PK\005\006'; head -c 18 /dev/zero; } >nothing.npz
+refused E0812 nothing.npz '' 'an archive without any array'
 refused E0812 torch.npz '' "parameter 'body.W': the file has no 'body.W'" "parameter 'head.b'" "file's 'deq.cell.U' \[64, 24\] is no parameter"
 sed "s/'   .*//; s/head.b = fc.bias/head.c = fc.bias/; s/^_.*/body.W deq/" names.map >bad.map
 refused E0812 torch.npz bad.map 'bad.map:5: expected NAME = NAME'
