@@ -27,7 +27,8 @@ static bool only_settings(const Ast *call, const Ast *fn) {
     const Ast *given = AST_SLOT(call, CALL, inputs), *params = ast_params(fn);
     const Ast *inputs = params ? AST_SLOT(params, PARAMS, state) : NULL;
     if (params && !inputs) inputs = AST_SLOT(params, PARAMS, inputs);
-    if (AST_SLOT(call, CALL, state) || !inputs || !inputs->nkids || !given->nkids) return false;
+    if (AST_SLOT(call, CALL, state) || !inputs || !inputs->nkids || !given || !given->nkids) return false;
+    if (!inputs->kids[0]->name) return false;
     for (uint32_t i = 0; i < given->nkids; i++)
         if (!given->kids[i]->name || strcmp(given->kids[i]->name, inputs->kids[0]->name) == 0) return false;
     return true;
@@ -39,14 +40,17 @@ static bool joins_attacks(const char *name) {
 
 static bool call_of_another_kind(const Ast *call) {
     const Ast *callee = AST_SLOT(call, CALL, callee);
-    while (callee->kind == AST_INDEX) callee = AST_SLOT(callee, INDEX, base);
+    while (callee && callee->kind == AST_INDEX) callee = AST_SLOT(callee, INDEX, base);
+    if (!callee) return false;
     if (callee->ref) return callee->ref->kind == AST_FN ? only_settings(call, callee->ref) : true;
     if (callee->kind == AST_MEMBER) return true; /* phantom.unroll(..) */
     return callee->kind == AST_NAME &&
            (solver_find(callee->name) || mode_find(callee->name) || joins_attacks(callee->name));
 }
 
+/* The tree may have mistakes in it: parts that are missing are NULL. */
 static bool of_another_kind(const Ast *e, uint32_t depth) {
+    if (!e) return false;
     switch (e->kind) {
     case AST_ARRAY:
     case AST_EACH:
@@ -56,7 +60,7 @@ static bool of_another_kind(const Ast *e, uint32_t depth) {
     case AST_CALL: return call_of_another_kind(e);
     case AST_INDEX: { /* a layer with its sizes */
         const Ast *base = AST_SLOT(e, INDEX, base);
-        return base->ref && base->ref->kind == AST_LAYER;
+        return base && base->ref && base->ref->kind == AST_LAYER;
     }
     case AST_NAME:
     case AST_MEMBER:
@@ -88,7 +92,7 @@ static Ast *copied(Writer *w, const Ast *e) {
     for (uint32_t i = 0; i < e->nkids; i++) copy->kids[i] = copied(w, e->kids[i]);
     if (e->kind == AST_EACH) {
         const Ast *before = AST_SLOT(e, EACH, variables), *now = AST_SLOT(copy, EACH, variables);
-        for (uint32_t i = 0; i < before->nkids; i++) rename_variable(copy, before->kids[i], now->kids[i]);
+        for (uint32_t i = 0; before && i < before->nkids; i++) rename_variable(copy, before->kids[i], now->kids[i]);
     }
     return copy;
 }

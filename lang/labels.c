@@ -19,7 +19,7 @@ bool names_none(const Ast *e) {
     const Ast *values = d && d->kind == AST_SWEEP ? AST_SLOT(d, SWEEP, values) : NULL;
     bool all = values && values->kind == AST_ARRAY && values->nkids;
     for (uint32_t i = 0; all && i < values->nkids; i++) all = says_none(element_value(values->kids[i]));
-    return all || says_none(e) || (d && d->kind == AST_CONST && says_none(AST_SLOT(d, CONST, value)));
+    return all || says_none(e);
 }
 
 static bool is_penalty(const Ast *e) {
