@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #include "ast.h"
 #include "compile.h"
+#include "constants.h"
 #include "eval.h"
 #include "header.h"
 #include "pipeline.h"
@@ -25,9 +26,15 @@
 
 #define ASKED "const asked =\n" /* what stands before the expression: it begins a line of its own */
 
-static const Ast *value_asked(const Program *p) {
+/* The constant ASKED; NULL: the text went on behind it. */
+static const Ast *constant_asked(const Program *p) {
     const Ast *unit = p->main->unit, *last = unit && unit->nkids ? unit->kids[unit->nkids - 1] : NULL;
-    return last && last->kind == AST_CONST ? AST_SLOT(last, CONST, value) : NULL;
+    return last && last->kind == AST_CONST ? last : NULL;
+}
+
+static const Ast *value_asked(const Program *p) {
+    const Ast *constant = constant_asked(p);
+    return constant ? AST_SLOT(constant, CONST, value) : NULL;
 }
 
 static const Ast *only_input(const Ast *call) {
@@ -191,7 +198,13 @@ static int value_of_constant(const Cli *cli, const char *text) {
     options.use_cache = false;
     int code = compile(&options, &c);
     double value = 0;
-    if (code == 0 && !pipeline_number(c.program, value_asked(c.program), &value)) code = diags_exit_code(c.diags);
+    const Ast *constant = code == 0 ? constant_asked(c.program) : NULL;
+    if (constant && constant_written_out(constant))
+        diag_help(diag_report(c.diags, DIAG_E0321, AST_SLOT(constant, CONST, value)->range, "this is no number"),
+                  "deq eval shows numbers, and what nets and layers give: 'net(d.test[0])'");
+    else if (constant)
+        pipeline_number(c.program, AST_SLOT(constant, CONST, value), &value);
+    if (constant) code = diags_exit_code(c.diags);
     verb_diagnostics(cli, &c);
     if (code == 0) code = deq_app_eval_number(text, value, cli->json);
     compile_free(&c);

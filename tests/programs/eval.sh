@@ -164,7 +164,9 @@ expect 2 "E0201.*'nett'" eval_ 'nett(quadrants.test[0])'
 grep -q 'command line:1:1: error' out || fail "the mistake is not where it was written"
 ! grep -q compare out || fail "a line that nobody wrote is shown"
 expect 2 "E0201.*'radius'" eval_ '2 * radius'
-expect 2 "'the expression' is a number, not a trained net" eval_ net
+for kind in net '[1, 2]' 'anderson()' 'phantom.unroll(steps: 2)' none '"text"' cross_entropy weak 'Body[2, 2]'; do
+  expect 2 'E0321.*: this is no number' eval_ "$kind"
+done
 { echo 'const asked: f32 = 3'; cat tiny.deq; } >own.deq # no name of a script is that of the expression
 expect 0 '^asked + 1: 4$' "$DEQ" eval own.deq 'asked + 1'
 expect 2 "E0201.*'asked'" eval_ asked

@@ -82,7 +82,7 @@ interrupted() {
   local pid got=0
   "$@" >out 2>&1 &
   pid=$!
-  patiently eval "grep -q -i epoch out || gone $pid" && ! gone $pid || fail "the run could not be interrupted"
+  patiently eval "grep -qE 'epoch +[0-9]' out || gone $pid" && ! gone $pid || fail "the run could not be interrupted"
   sleep 0.3
   kill -INT $pid
   wait $pid || got=$?
