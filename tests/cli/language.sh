@@ -29,6 +29,10 @@ while read -r verb; do
   done <flags
   [[ $(grep -cE '^  -., --' out) == "$(($(wc -l <flags) + 1))" ]] || fail "deq $verb --help shows other flags than cli.def: $(cat out)"
 done <verbs
+# a letter means one flag; -V and -? are --version and --help
+letters=$(sed -n "s/^FLAG([a-z_]*, \"[a-z-]*\", '\(.\)'.*/\1/p" "$table" | sort)
+[[ -n $letters && $letters == "$(uniq <<<"$letters")" ]] || fail "a letter of two flags: $(uniq -d <<<"$letters")"
+! grep -q '[V?]' <<<"$letters" || fail "a flag has the letter of --version or --help"
 "$DEQ" check --help >out
 for word in $(sed -n 's/^EMIT(\([a-z]*\),.*/\1/p; s/^STAGE(\([a-z]*\)).*/\1/p' "$SOURCE/compiler/driver/stages.def"); do
   grep -qw "$word" out || fail "deq check --help does not name $word"
