@@ -1,7 +1,7 @@
 /* app_state.h - what the parts of the application share while a manifest is executed.
  * Files: app.c, app_settings.c, swept.c, set_steps.c, setting_bounds.c, engine_as_trained.c, app_keys.c, carried.c,
- * one_experiment.c, train.c, training_warnings.c, evaluate.c, attack_name.c, against.c, audit.c, sample.c, trace.c,
- * diagnose.c, plot.c. */
+ * one_experiment.c, train.c, training_warnings.c, evaluate.c, evaluation_sums.c, attack_name.c, against.c, audit.c,
+ * sample.c, trace.c, diagnose.c, plot.c. */
 #ifndef DEQ_RUNTIME_APP_STATE_H
 #define DEQ_RUNTIME_APP_STATE_H
 #include "app.h"
@@ -177,6 +177,13 @@ bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec
  * or made now.  `crafting`: the changes hold for the attack only, and what it made is judged without them. */
 bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec *value, const deq_override *changes,
                      int nchanges, bool crafting, const int64_t *ids, int64_t n, deq_record *records, deq_error *e);
+/* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
+const char *deq_value_defence(const deq_value_spec *value);
+/* The key of the evaluation's journal, and how many examples of it that has; the nets that its attack asks have been found. */
+bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, deq_key key, int64_t *found,
+                   deq_error *e);
+
+/* --- evaluation_sums.c --- */
 void deq_evaluation_free(deq_evaluation *v);
 /* A row of statistics.def, spelled as in a script: "steps", "attack.converged"; NaN when there is nothing to count. */
 double deq_evaluation_statistic(const deq_evaluation *v, const char *what);
@@ -184,11 +191,6 @@ json_t *deq_evaluation_attack_json(const deq_evaluation *v); /* all rows of the 
 /* Adds to the object where its records stand: journal, its key, and slice, {data, split, from, to}, the examples of it that
  * were meant.  A journal has those of every slice that was ever evaluated. */
 void deq_evaluation_members(const deq_evaluation *v, json_t *out);
-/* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
-const char *deq_value_defence(const deq_value_spec *value);
-/* The key of the evaluation's journal, and how many examples of it that has; the nets that its attack asks have been found. */
-bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, deq_key key, int64_t *found,
-                   deq_error *e);
 
 /* --- attack_name.c --- */
 /* "pgd7 through jfb()": the attack, each part of a joined one, with the gradient that it goes through as the engine is

@@ -1,17 +1,16 @@
 /* evaluate.c - a trained net on a slice of data, clean or attacked: the records of its examples, found in the journal of
  * everything that decides them or made now, and what they say together. */
 #define _GNU_SOURCE
+#include "evaluation.h"
 #include "measure.h"
 #include "checkpoint.h"
 #include "training_log.h"
-#include "defence.h"
 #include "journal.h"
 #include "output.h"
 #include "random.h"
 #include "ranks.h"
 #include "signals.h"
 #include <math.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,128 +108,6 @@ static void on_records(void *context, const deq_record *made, int64_t n, bool he
     }
     w->last = now;
     w->done += n;
-}
-
-/* ---- what the records say ---- */
-static double ratio(int64_t part, int64_t whole) { return whole ? (double)part / (double)whole : NAN; }
-
-static void add_attack(deq_attack_totals *t, const deq_record *r) {
-    t->queries += r->queries;
-    t->gradients += r->gradients;
-    t->zero += r->zero_gradients;
-    t->lost += r->lost_gradients;
-    t->undefined += r->undefined_values;
-    t->solves += r->attack_solves;
-    t->unconverged += r->attack_unconverged;
-    t->diverged += r->attack_diverged;
-    t->adjoints += r->adjoint_solves;
-    t->adjoints_unconverged += r->adjoint_unconverged;
-}
-
-static deq_interval interval_of(const deq_evaluation *v, uint64_t key) {
-    double *values = malloc((size_t)(v->examples + 1) * sizeof *values);
-    deq_interval out = {NAN, NAN, NAN};
-    for (int64_t i = 0; values && i < v->examples; i++)
-        values[i] = v->by_loss ? v->records[i].loss : v->records[i].metric;
-    if (values) out = deq_mean_interval(values, v->examples, key, v->share);
-    free(values);
-    return out;
-}
-
-static void summarise(deq_evaluation *v, uint64_t key) {
-    const int64_t n = v->examples;
-    double metric = 0, loss = 0, steps = 0, residual = 0, margin = 0, evaluations = 0, products = 0, processor = 0;
-    int64_t failed = 0, solved = 0;
-    v->seconds = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const deq_record *r = &v->records[i];
-        metric += r->metric;
-        loss += r->loss;
-        steps += (double)r->steps;
-        residual += (double)r->residual;
-        solved += r->solves;
-        failed += r->unconverged;
-        v->undefined += r->prediction < 0;
-        v->seconds += (double)r->seconds;
-        margin += r->margin;
-        evaluations += r->evaluations;
-        products += r->products;
-        processor += (double)r->processor_seconds;
-        add_attack(&v->attack, r);
-    }
-    v->metric = metric / (double)n;
-    v->loss = loss / (double)n;
-    v->margin = margin / (double)n;
-    v->evaluations = evaluations / (double)n;
-    v->products = products / (double)n;
-    v->processor = processor / (double)n;
-    v->steps = solved ? steps / (double)n : NAN;
-    v->residual = solved ? residual / (double)n : NAN;
-    v->converged = solved ? 1 - ratio(failed, solved) : NAN;
-    v->interval = interval_of(v, key);
-}
-
-/* One function a row of statistics.def. */
-static double solve_steps(const deq_evaluation *v) { return v->steps; }
-static double solve_residual(const deq_evaluation *v) { return v->residual; }
-static double solve_converged(const deq_evaluation *v) { return v->converged; }
-static double value_loss(const deq_evaluation *v) { return v->loss; }
-static double value_margin(const deq_evaluation *v) { return v->margin; }
-static double value_evaluations(const deq_evaluation *v) { return v->evaluations; }
-static double value_products(const deq_evaluation *v) { return v->products; }
-static double value_seconds(const deq_evaluation *v) { return v->processor; }
-static double value_bytes(const deq_evaluation *v) { return v->bytes; }
-static double attack_converged(const deq_evaluation *v) { return 1 - ratio(v->attack.unconverged, v->attack.solves); }
-static double attack_adjoint_converged(const deq_evaluation *v) {
-    return 1 - ratio(v->attack.adjoints_unconverged, v->attack.adjoints);
-}
-static double attack_zero_gradients(const deq_evaluation *v) { return ratio(v->attack.zero, v->attack.gradients); }
-static double attack_lost_gradients(const deq_evaluation *v) { return ratio(v->attack.lost, v->attack.gradients); }
-static double attack_undefined_values(const deq_evaluation *v) { return ratio(v->attack.undefined, v->examples); }
-static double attack_queries(const deq_evaluation *v) { return ratio(v->attack.queries, v->examples); }
-static double attack_gradients(const deq_evaluation *v) { return ratio(v->attack.gradients, v->examples); }
-
-#define SPELLING_SOLVE(name) #name
-#define SPELLING_ATTACK(name) "attack." #name
-#define SPELLING_VALUE(name) #name
-#define FUNCTION_SOLVE(name) solve_##name
-#define FUNCTION_VALUE(name) value_##name
-#define FUNCTION_ATTACK(name) attack_##name
-
-double deq_evaluation_statistic(const deq_evaluation *v, const char *what) {
-#define STATISTIC(group, name, share, doc)                                                                             \
-    if (!strcmp(what, SPELLING_##group(name))) return FUNCTION_##group(name)(v);
-#include "statistics.def"
-#undef STATISTIC
-    return NAN;
-}
-
-#define MEMBER_SOLVE(name)
-#define MEMBER_VALUE(name)
-#define MEMBER_ATTACK(name) json_object_set_new(out, #name, deq_json_number(attack_##name(v)));
-
-json_t *deq_evaluation_attack_json(const deq_evaluation *v) {
-    json_t *out = json_object();
-#define STATISTIC(group, name, share, doc) MEMBER_##group(name)
-#include "statistics.def"
-#undef STATISTIC
-    return out;
-}
-
-void deq_evaluation_members(const deq_evaluation *v, json_t *out) {
-    const deq_slice *s = &v->slice;
-    json_object_set_new(out, "journal", json_string(v->key));
-    json_object_set_new(out, "slice",
-                        json_pack("{s:s, s:s, s:I, s:I}", "data", s->data->name, "split", s->test ? "test" : "train",
-                                  "from", (json_int_t)s->from, "to", (json_int_t)s->to));
-}
-
-void deq_evaluation_free(deq_evaluation *v) {
-    free(v->records);
-    free(v->attacked);
-    free(v->trained);
-    v->records = NULL;
-    v->attacked = v->trained = NULL;
 }
 
 /* ---- what is not known yet ---- */
@@ -336,104 +213,6 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
                         "cache; run the same command again to go on",
                         v->name, model->label);
     return ok || deq_fail(e, own.failure, "%s", own.text);
-}
-
-/* ---- what is said ---- */
-#define MOST_TOLD 8
-#define FEW 0.01 /* shares below it are told together: they must not drown the others */
-
-typedef struct Told {
-    double share[MOST_TOLD];
-    char *text[MOST_TOLD]; /* the largest share first; freed by tell */
-    int n;
-} Told;
-
-static void __attribute__((format(printf, 3, 4))) add(Told *t, double share, const char *format, ...) {
-    char *text = NULL;
-    va_list ap;
-    va_start(ap, format);
-    int length = vasprintf(&text, format, ap), at = t->n;
-    va_end(ap);
-    if (length < 0 || t->n == MOST_TOLD) return;
-    for (; at > 0 && t->share[at - 1] < share; at--) t->share[at] = t->share[at - 1], t->text[at] = t->text[at - 1];
-    t->share[at] = share;
-    t->text[at] = text;
-    t->n++;
-}
-
-/* A warning for each that concerns many, then one for all that concern few. */
-static void tell(deq_app *app, const char *of, const char *model, Told *t) {
-    char *few = NULL, label[300];
-    size_t size = 0;
-    FILE *f = open_memstream(&few, &size);
-    snprintf(label, sizeof label, "%s of %s", of, model);
-    for (int i = 0; i < t->n; i++) {
-        if (t->share[i] >= FEW || !f)
-            deq_shortfall_tell(&app->shortfalls, &app->reporter, of, label, "", t->share[i], t->text[i]);
-        else
-            fprintf(f, "%s%.2g%% of %s", ftell(f) ? "; " : "", 100 * t->share[i], t->text[i]);
-        free(t->text[i]);
-    }
-    if (f) fclose(f);
-    if (size && deq_shortfall_first(&app->shortfalls, &app->reporter, of))
-        deq_report_warning(&app->reporter, "W0912", "%s: a few: %s", label, few);
-    free(few);
-}
-
-/* Silence about a failed solve would be the worst: what fell short is said, with what was done about it. */
-static void warn(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
-                 const deq_evaluation *x) {
-    const deq_attack_totals *a = &x->attack;
-    deq_asked asked; /* whose solves and gradients are the attack's: of several parts, those of the first */
-    deq_error ignored = {0};
-    Told t = {0};
-    deq_app_ask(app, v->attack, engine, model, &asked, &ignored);
-    const deq_shortfall_words words =
-        deq_app_adjoint_words(asked.engine, asked.model->spec->net, v->attack ? v->attack->gradient : NULL);
-    deq_app_asked(&asked);
-    if (x->converged < 1)
-        add(&t, 1 - x->converged,
-            "the predictions' solves stopped short of their tolerance; mean residual %.1e after %.1f steps. The states "
-            "were used as they were",
-            x->residual, x->steps);
-    if (a->unconverged)
-        add(&t, ratio(a->unconverged, a->solves), "the attack's forward solves stopped short of their tolerance; %s",
-            words.states);
-    if (a->adjoints_unconverged)
-        add(&t, ratio(a->adjoints_unconverged, a->adjoints), "the attack's %s; %s", words.what, words.done);
-    if (a->lost) add(&t, ratio(a->lost, a->gradients), "the attack's gradients were %s", words.lost);
-    if (a->zero > a->lost) /* those that were cut are told already */
-        add(&t, ratio(a->zero - a->lost, a->gradients), "the attack's gradients were exactly zero, and say nothing");
-    if (a->undefined)
-        add(&t, ratio(a->undefined, a->queries > a->gradients ? a->queries : a->gradients),
-            "the attack's losses, objectives or outputs were NaN or infinite, and cannot be compared");
-    int64_t uncompared = 0;
-    for (int64_t i = 0; v->compared.of && i < x->examples; i++) uncompared += isnan(x->records[i].metric);
-    if (uncompared)
-        add(&t, ratio(uncompared, x->examples),
-            "the examples have a gradient that was not finite and left out, or that on_fail cut to zero: nothing can "
-            "be compared, and there is no mean");
-    tell(app, v->name, model->label, &t);
-    if (x->undefined)
-        deq_report_warning(&app->reporter, "W0914",
-                           "%s of %s: %lld of %lld predictions are not a number (NaN); they count as wrong", v->name,
-                           model->label, (long long)x->undefined, (long long)x->examples);
-}
-
-/* A defence may name a state that the solver never makes. */
-static void warn_unmade(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v) {
-    const char *text = deq_value_defence(v);
-    deq_defence defence;
-    deq_error own = {0};
-    if (!text || !deq_defence_parse(text, &defence, &own)) return;
-    for (int i = 0; i < model->spec->net->nfixed; i++) {
-        int max = deq_engine_solver(engine, i)->max, last = deq_defence_last(&defence);
-        if (last > max)
-            deq_report_warning(&app->reporter, "W0913",
-                               "%s of %s is read off state %d, but %s makes at most %d steps (`max`): its last state "
-                               "counts",
-                               v->name, model->label, last, model->spec->net->fixed[i].name, max);
-    }
 }
 
 const char *deq_value_defence(const deq_value_spec *v) {
@@ -587,15 +366,15 @@ static bool evaluate(deq_app *app, deq_engine *engine, const deq_model *model, c
     out->cached = all.cached;
     out->attacks_run = all.attacks_run;
     out->attacks_found = all.attacks_found;
-    summarise(out, (uint64_t)model->spec->seed);
+    deq_evaluation_sum(out, (uint64_t)model->spec->seed);
     out->bytes = example_bytes(engine, v->attack);
     out->attacked = deq_app_attack_name(app, engine, model->spec->net, v->attack);
     out->trained = deq_app_attack_differs(app, model, engine, v->attack);
     if (out->trained)
         deq_report(&app->reporter, "note: %s of %s is under %s; the net was trained against %s", v->name, model->label,
                    out->attacked, out->trained);
-    warn(app, engine, model, v, out);
-    warn_unmade(app, engine, model, v);
+    deq_evaluation_warn(app, engine, model, v, out);
+    deq_evaluation_warn_unmade(app, engine, model, v);
     return true;
 }
 
