@@ -34,18 +34,14 @@ static bool only_settings(const Ast *call, const Ast *fn) {
     return true;
 }
 
-static bool joins_attacks(const char *name) {
-    return !strcmp(name, "sequence") || !strcmp(name, "worst_of") || !strcmp(name, "restarts");
-}
-
 static bool call_of_another_kind(const Ast *call) {
     const Ast *callee = AST_SLOT(call, CALL, callee);
     while (callee && callee->kind == AST_INDEX) callee = AST_SLOT(callee, INDEX, base);
     if (!callee) return false;
     if (callee->ref) return callee->ref->kind == AST_FN ? only_settings(call, callee->ref) : true;
     if (callee->kind == AST_MEMBER) return true; /* phantom.unroll(..) */
-    return callee->kind == AST_NAME &&
-           (solver_find(callee->name) || mode_find(callee->name) || joins_attacks(callee->name));
+    return callee->kind == AST_NAME && (solver_find(callee->name) || mode_find(callee->name) ||
+                                        builtin_joins_attacks(builtin_find(callee->name, CTX_PIPELINE)));
 }
 
 /* The tree may have mistakes in it: parts that are missing are NULL. */

@@ -62,6 +62,8 @@ const Builtin *builtin_find(const char *name, unsigned context) {
 
 bool builtin_is_value(const Builtin *b) { return b->rule <= RULE_VALUE_STATES; }
 
+bool builtin_joins_attacks(const Builtin *b) { return b && (b->rule == RULE_ATTACKS || b->rule == RULE_RESTARTS); }
+
 static const Setting settings[] = {
 #define SETTING(block, key, kind, required, fallback, low, high, doc)                                                  \
     {#block, #key, KIND_##kind, required, fallback, low, high, doc},

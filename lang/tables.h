@@ -91,6 +91,7 @@ typedef struct Builtin {
 extern const Builtin *const builtin_table;                       /* as in builtin.def; the last row has no name */
 const Builtin *builtin_find(const char *name, unsigned context); /* a row known in any of the bits of `context` */
 bool builtin_is_value(const Builtin *b);                         /* used without a call: x, pi, states */
+bool builtin_joins_attacks(const Builtin *b);                    /* several attacks become one; NULL: none does */
 
 typedef enum Kind {
     KIND_START,

@@ -1,6 +1,7 @@
 /* attacks.c - attacks as members of the manifest: the nets that they ask, and those that are made of others. */
 #include "declarations.h"
 #include "items.h"
+#include "tables.h"
 #include <math.h>
 #include <string.h>
 
@@ -134,9 +135,8 @@ const Ast *pipe_combination(Scope *s, const Ast *e, Scope *from, const char **wo
         const Module *owner = NULL;
         char path[512];
         if (callee && callee->kind == AST_NAME && !module_find(from->module, callee->name, NULL)) {
-            static const char *const words[] = {"sequence", "worst_of", "restarts"};
-            for (int w = 0; w < 3; w++)
-                if (strcmp(words[w], callee->name) == 0) return *word = words[w], e;
+            const Builtin *joins = builtin_find(callee->name, CTX_PIPELINE);
+            if (builtin_joins_attacks(joins)) return *word = joins->name, e;
         }
         bool ok;
         const Ast *others = attack_others(from, e, name, with, &ok);
