@@ -422,13 +422,14 @@ int deq_app_bench(const deq_module *module, const deq_app_options *options) {
     deq_error e = {0};
     deq_signals_install();
     int bits = (int)module->real_bits, threads = deq_threads(options->threads);
-    double peak[2];
+    double peak[2] = {0, 0};
     Scaling scaling = {0};
     bool ok = deq_app_open(&app, module, options, &e);
     for (int i = 0; ok && !options->scaling && !options->predict && i < app.manifest->nnets; i++)
         ok = bench_memory(&(Bench){.app = &app, .net = &app.manifest->nets[i], .batch = batch_of(options), .e = &e});
-    ok = ok && deq_app_apply_settings(&app, &e) && measure_peak(&app, bits, 1, &peak[0], &e) &&
-         measure_peak(&app, bits, threads, &peak[1], &e);
+    ok = ok && deq_app_apply_settings(&app, &e) &&
+         (options->scaling || /* no row is put beside them */
+          (measure_peak(&app, bits, 1, &peak[0], &e) && measure_peak(&app, bits, threads, &peak[1], &e)));
     for (int i = 0; ok && i < app.manifest->nnets; i++)
         ok = bench_net(&app, &app.manifest->nets[i], peak, threads, &scaling, &e);
     ok = ok && (!options->scaling || bench_scaling_write(&app, &scaling, &e));
