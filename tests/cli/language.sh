@@ -33,6 +33,10 @@ done <verbs
 letters=$(sed -n "s/^FLAG([a-z_]*, \"[a-z-]*\", '\(.\)'.*/\1/p" "$table" | sort)
 [[ -n $letters && $letters == "$(uniq <<<"$letters")" ]] || fail "a letter of two flags: $(uniq -d <<<"$letters")"
 ! grep -q '[V?]' <<<"$letters" || fail "a flag has the letter of --version or --help"
+"$DEQ" bench --help | tr -s ' \n' ' ' >out
+for network in $(sed -n 's/^NETWORK(\([^,]*\),.*/\1/p' "$SOURCE/runtime/include/networks.def"); do
+  grep -q "[ ,]$network," out || fail "deq bench --help does not name the network $network"
+done
 "$DEQ" check --help >out
 for word in $(sed -n 's/^EMIT(\([a-z]*\),.*/\1/p; s/^STAGE(\([a-z]*\)).*/\1/p' "$SOURCE/compiler/driver/stages.def"); do
   grep -qw "$word" out || fail "deq check --help does not name $word"
