@@ -1,4 +1,5 @@
-/* ast.h - the syntax tree.  Nodes are immutable after parsing but for `ref` (resolve), `type` (check) and names of constants (constants.h).
+/* ast.h - the syntax tree.  Nodes are immutable after parsing but for `ref` (resolve), `type` (check), and the names of
+ * constants whose values are written out (constants.h).
  *
  * Slots are reached by name: AST_SLOT(node, FN, body) is node->kids[1+..]; see ast.def for what each slot holds. */
 #ifndef DEQ_LANG_AST_H

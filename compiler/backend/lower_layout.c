@@ -90,8 +90,8 @@ Value lower_concat(const Site *s) {
 
 /* ---- transposes ---- */
 #define TILE 16 /* elements each way: a line of the cache or two */
-#define TILED                                                                                                          \
-    (32u << 10) /* bytes from which a transpose goes by tiles; below, both sides stay in the first-level cache */
+/* Bytes from which a transpose goes by tiles; below, both sides stay in the first-level cache. */
+#define TILED (32u << 10)
 
 static Value tile_end(Emit *e, Value start, uint32_t dim) {
     Value end = emit_index_add(e, start, emit_i64(e, TILE));

@@ -53,7 +53,8 @@ static double number_of(Experiment *x, Scope *s, const Ast *element) {
     return number_known && eval_number(s, element, &number) ? number : NAN;
 }
 
-/* Two rows of one name could not be told apart, and what stands twice would count twice in a mean: 0.1 and 0.10, 1 and 2 - 1. */
+/* Two rows of one name could not be told apart, and what stands twice would count twice in a mean: 0.1 and 0.10, 1 and
+ * 2 - 1. */
 static bool all_differ(Experiment *x, Scope *s, const Ast *list, const Elements *all) {
     double *numbers = arena_alloc(arena_of(x), (list->nkids + 1) * sizeof *numbers);
     for (uint32_t k = 0; k < list->nkids; k++) numbers[k] = number_of(x, s, list->kids[k]);

@@ -142,11 +142,11 @@ static double epochs_of(const Experiment *x, const TrainUse *train) {
             json_object_get(json_array_get(json_object_get(experiment_array_json(x, train->name), "trains"),
                                            experiment_cell(x, node->cells)),
                             "epochs"));
-    size_t k;
-    const json_t *of;
-    json_array_foreach(x->pipe->trains, k,
-                       of) if (!strcmp(json_string_value(json_object_get(of, "name")),
-                                       train->name)) return json_number_value(json_object_get(of, "epochs"));
+    for (size_t k = 0; k < json_array_size(x->pipe->trains); k++) {
+        const json_t *of = json_array_get(x->pipe->trains, k);
+        if (!strcmp(json_string_value(json_object_get(of, "name")), train->name))
+            return json_number_value(json_object_get(of, "epochs"));
+    }
     return INFINITY;
 }
 

@@ -179,7 +179,8 @@ bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec 
                      int nchanges, bool crafting, const int64_t *ids, int64_t n, deq_record *records, deq_error *e);
 /* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
 const char *deq_value_defence(const deq_value_spec *value);
-/* The key of the evaluation's journal, and how many examples of it that has; the nets that its attack asks have been found. */
+/* The key of the evaluation's journal, and how many examples of it that has; the nets that its attack asks have been
+ * found. */
 bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, deq_key key, int64_t *found,
                    deq_error *e);
 

@@ -128,7 +128,7 @@ static bool is_solve(const char *operations) {
 
 #define DIFFER 1.1 /* the slowest rank over the mean, from where it is told */
 
-/* "; rank 1 4.0310 s, mean 3.2200 s", where the ranks differ. */
+/* "  [rank 1 4.0310 s, mean 3.2200 s]", where the ranks differ. */
 static const char *differ(const int64_t *by_rank, char *out, size_t size) {
     const int ranks = deq_ranks_count();
     double mean = 0;

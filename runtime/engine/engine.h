@@ -224,8 +224,8 @@ typedef struct deq_traffic { /* bytes of one rank */
 } deq_traffic;
 /* Of the sum of a gradient of so many bytes over `shards` shards, of `ranks` ranks. */
 deq_traffic deq_reduction_traffic(int64_t bytes, int shards, int ranks, int rank);
-/* Parts of a batch whose statistics couple its examples, as it trains; 0: they do not.  In *meetings how often parts have met
- * so far, in *bytes what one of them has brought. */
+/* Parts of a batch whose statistics couple its examples, as it trains; 0: they do not.  In *meetings how often parts have
+ * met so far, in *bytes what one of them has brought. */
 int deq_engine_parts(const deq_engine *engine, int64_t n, int64_t *meetings, int64_t *bytes);
 int64_t deq_engine_gradient_bytes(const deq_engine *engine); /* as it is summed */
 /* What all ranks together tell the others of a batch of n examples in so many blocks, before the sum. */

@@ -77,8 +77,8 @@ void deq_axes_place(const deq_experiment_spec *x, const int *axes, int naxes, in
 bool deq_axes_absent(const deq_experiment_spec *x, const int *axes, int naxes, const int *at);
 /* The place of the family that picks behind the array take, where `axis` counts its members; -1: of none in particular. */
 int deq_axes_family(const deq_experiment_spec *x, int array, int axis);
-/* The array in whose family the members on `axis` are called, of those that a table or a figure shows; -1: they have several,
- * or none. */
+/* The array in whose family the members on `axis` are called, of those that a table or a figure shows; -1: they have
+ * several, or none. */
 int deq_axes_named_by(const deq_experiment_spec *x, const deq_column_spec *shown, int nshown, int axis);
 /* How the value on axes[k] is called; a family and its member together.  A member alone is called as in the family that
  * the array is of (-1: no array).  Returns how many axes it was. */
@@ -128,7 +128,8 @@ double deq_rank_correlation(const double *x, const double *y, int n);
 enum { DEQ_RESAMPLES = 1000, DEQ_CLAIM_RESAMPLES = 10000 }; /* for an interval; for a claim, whose first are those */
 /* The group that the slice is of, from `from` to `to` with both ends known; -1 on failure. */
 int deq_resamples_group(deq_arrays *g, const deq_slice *slice, deq_error *e);
-/* The mean over the resample's examples; NaN where none of them was drawn.  Memory that is short makes it NaN, and the arrays `starved`. */
+/* The mean over the resample's examples; NaN where none of them was drawn.  Memory that is short makes it NaN, and the
+ * arrays `starved`. */
 double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample);
 /* The place of a seed among the n of its sweep that takes the place `at` in a resample. */
 int deq_resampled_seed(int axis, int resample, int at, int n);

@@ -55,8 +55,8 @@ bool deq_figure_has(const deq_figure *f, int line, int point);
 bool deq_figure_write(deq_arrays *g, const deq_figure_spec *spec, deq_error *e);
 
 /* ---- figure_names.c ---- */
-/* Of the places of the figure on these axes; `told`: a bare number says what it is of, "seed = 1".  `at`: room for a place.  False: out
- * of memory; closed in either case. */
+/* Of the places of the figure on these axes; `told`: a bare number says what it is of, "seed = 1".  `at`: room for a
+ * place.  False: out of memory; closed in either case. */
 bool deq_names_open(deq_figure_names *n, const deq_experiment_spec *x, const deq_figure_spec *of, const int *axes,
                     int naxes, bool told, int *at);
 void deq_names_close(deq_figure_names *n);

@@ -1,7 +1,7 @@
 /* plan.c - deq run --plan: what a script would train, attack and evaluate, before anything runs.
  *
- * What two experiments, or two nets of one, have together is made once: the keys of the cache decide whether training runs, or
- * evaluations, are the same. */
+ * What two experiments, or two nets of one, have together is made once: the keys of the cache decide whether training
+ * runs, or evaluations, are the same. */
 #include "arrays.h"
 #include "run.h"
 #include "expected.h"

@@ -112,8 +112,8 @@ static void end(void) {
 }
 
 /* ---- a slower network, for tests only ---- */
-/* DEQ_TEST_NETWORK="5e-3 1e6": ranks on one machine meet as over a network where a message arrives after so many seconds, and
- * a rank sends so many bytes a second to all others together.  Nothing else reads it. */
+/* DEQ_TEST_NETWORK="5e-3 1e6": ranks on one machine meet as over a network where a message arrives after so many seconds,
+ * and a rank sends so many bytes a second to all others together.  Nothing else reads it. */
 static double latency, bandwidth; /* bandwidth 0: there is no such network */
 
 static void slow_network(void) {
