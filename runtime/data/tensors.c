@@ -35,6 +35,13 @@ static bool open_npy(deq_tensors *file, deq_error *e) {
     return true;
 }
 
+bool deq_refuse_pickle(const deq_tensors *file, const char *sign, deq_error *e) {
+    return deq_fail(e, DEQ_DATA_FORMAT,
+                    "'%s' is a Python pickle (%s): reading one can run code in it, so it is refused; `deq import "
+                    "--help` has the lines of Python that save its arrays",
+                    file->path, sign);
+}
+
 static bool open_bytes(deq_tensors *file, deq_error *e) {
     const uint8_t *b = file->bytes;
     if (file->size >= 6 && !memcmp(b, "\x93NUMPY", 6)) return open_npy(file, e);
@@ -49,11 +56,7 @@ static bool open_bytes(deq_tensors *file, deq_error *e) {
     if (file->size < 9)
         return deq_fail(e, DEQ_DATA_FORMAT, "'%s' is only %lld bytes long: no NPY, NPZ or safetensors file", file->path,
                         (long long)file->size);
-    if (b[0] == 0x80)
-        return deq_fail(e, DEQ_DATA_FORMAT,
-                        "'%s' is a Python pickle (byte 0 is 80): reading one can run code in it, so it is refused; "
-                        "save the arrays with numpy.savez or as safetensors",
-                        file->path);
+    if (b[0] == 0x80) return deq_refuse_pickle(file, "byte 0 is 80", e);
     return deq_fail(e, DEQ_DATA_FORMAT,
                     "'%s' is no NPY, NPZ or safetensors file: byte 0 starts with %02x %02x %02x %02x", file->path, b[0],
                     b[1], b[2], b[3]);

@@ -53,6 +53,8 @@ bool deq_tensors_write(const char *path, const deq_tensor_out *list, int n, cons
 
 /* --- between the files of this module --- */
 deq_tensor *deq_tensors_add(deq_tensors *file, const char *name);
+/* `sign`: by what it is known. */
+bool deq_refuse_pickle(const deq_tensors *file, const char *sign, deq_error *e);
 /* A NPY header at `bytes`, of which `size` are there; the array with its header is `total` bytes long.  Fills array,
  * fortran and big_endian; returns why it cannot be used (free() it), or NULL. */
 char *deq_npy_header(const uint8_t *bytes, int64_t size, int64_t total, deq_tensor *t);

@@ -114,6 +114,11 @@ static bool add_entry(deq_tensors *file, deq_error *e) {
     if (info.size_filename >= sizeof name || strlen(name) != info.size_filename)
         return refuse(file, NULL, "the name of an entry is too long or holds a zero byte", e);
     size_t length = strlen(name);
+    if (length >= 4 && !strcmp(name + length - 4, ".pkl")) { /* torch.save writes one into an archive */
+        char sign[80];
+        snprintf(sign, sizeof sign, "it holds '%.60s'", name);
+        return deq_refuse_pickle(file, sign, e);
+    }
     if (length < 5 || strcmp(name + length - 4, ".npy")) return true; /* no array */
     if (info.flag & 1) return refuse(file, name, "is encrypted", e);
     if (info.compression_method != 0 && info.compression_method != Z_DEFLATED)
@@ -133,6 +138,10 @@ static bool add_entry(deq_tensors *file, deq_error *e) {
     return true;
 }
 
+static bool without_array(const deq_tensors *file, deq_error *e) {
+    return deq_fail(e, DEQ_DATA_FORMAT, "'%s' is an archive without any array", file->path);
+}
+
 bool deq_npz_open(deq_tensors *file, deq_error *e) {
     Stream *stream = malloc(sizeof *stream);
     if (!stream) return deq_fail(e, DEQ_MEMORY, "out of memory opening '%s'", file->path);
@@ -142,8 +151,7 @@ bool deq_npz_open(deq_tensors *file, deq_error *e) {
                                      stream_seek, stream_close, stream_error, stream};
     file->archive = unzOpen2_64(file->path, &functions);
     const bool empty = file->size >= 4 && memcmp(file->bytes, "PK\5\6", 4) == 0; /* nothing but the directory's end */
-    if (!file->archive && empty)
-        return deq_fail(e, DEQ_DATA_FORMAT, "'%s' is an archive without any array", file->path);
+    if (!file->archive && empty) return without_array(file, e);
     if (!file->archive) return refuse(file, NULL, "it has no directory at its end (truncated?)", e);
     unz_global_info64 info;
     if (unzGetGlobalInfo64(file->archive, &info) != UNZ_OK || info.number_entry > ENTRIES_LIMIT)
@@ -151,7 +159,8 @@ bool deq_npz_open(deq_tensors *file, deq_error *e) {
     int code = info.number_entry ? unzGoToFirstFile(file->archive) : UNZ_END_OF_LIST_OF_FILE;
     for (; code == UNZ_OK; code = unzGoToNextFile(file->archive))
         if (!add_entry(file, e)) return false;
-    return code == UNZ_END_OF_LIST_OF_FILE || refuse(file, NULL, "its directory is cut short or overwritten", e);
+    if (code != UNZ_END_OF_LIST_OF_FILE) return refuse(file, NULL, "its directory is cut short or overwritten", e);
+    return file->count > 0 || without_array(file, e);
 }
 
 bool deq_npz_read(deq_tensors *file, const deq_tensor *t, void *values, int64_t bytes, deq_error *e) {

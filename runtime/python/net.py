@@ -124,6 +124,8 @@ class _Arrays:
         if self.torch:
             if not isinstance(array, self.torch.Tensor):
                 raise TypeError("%s is a %s; a torch.Tensor goes with the other tensor" % (what, type(array).__name__))
+            if array.layout is not self.torch.strided:
+                raise TypeError("%s is sparse; a net takes every element: .to_dense()" % what)
             if array.device.type != "cpu":
                 raise TypeError("%s is on %s; a compiled net computes on the processor: .cpu()" % (what, array.device))
             array, have = array.detach(), str(array.dtype).replace("torch.", "")
@@ -171,7 +173,15 @@ def _arrays_like(x):
     return _Arrays(_torch_of(x))
 
 
-class _Context:
+class _Whole:
+    """Something of the library's memory, by its address: a copy would be used after it is freed."""
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("a %s is neither copied nor pickled: Net.share() has the same parameters, Net.state_dict() what "
+                        "to save" % type(self).__name__.lstrip("_"))
+
+
+class _Context(_Whole):
     """A context of the library: freed with its last reference, after those that share its parameters. What is used
     through it without the Net, views of its memory, refers to it."""
 
@@ -180,7 +190,7 @@ class _Context:
         weakref.finalize(self, _C.free, pointer)
 
 
-class _Kept:
+class _Kept(_Whole):
     """A kept forward: freed with its last reference, before its context."""
 
     def __init__(self, net, pointer, n, make):
@@ -206,7 +216,7 @@ _TORCH_NAMES = {
 }
 
 
-class Net:
+class Net(_Whole):
     """The net, with parameters of its own and worker threads.
 
     checkpoint  what a training run of this net wrote (NET.safetensors), in either precision; None: parameters as the
@@ -369,7 +379,7 @@ class Net:
     def __call__(self, x):
         """Outputs [n, *output_shape] of x [n, *input_shape]. A tensor that requires gradients, or parameters() of which
         some do, make the result part of torch's graph, unless under torch.no_grad(). The gradient is of the net's mode;
-        its backward does not solve again."""
+        its backward does not solve again. A derivative of the gradient is a NotImplementedError."""
         torch = _torch_of(x)
         if torch and torch.is_grad_enabled():
             parameters = [p for _, p in self._shared.torch]
@@ -515,14 +525,25 @@ def _function(torch):
                 return output
 
             @staticmethod
-            @torch.autograd.function.once_differentiable
             def backward(ctx, cotangent):
                 net, parameters = ctx.kept.net, any(ctx.needs_input_grad[2:])
                 result = net.vjp(ctx.kept, cotangent, parameters)
                 dx, d = result if parameters else (result, {})
-                wanted = ctx.needs_input_grad[2:]
-                return (None, dx if ctx.needs_input_grad[1] else None,
-                        *(g if wanted[i] else None for i, g in enumerate(d.values() if parameters else [None] * len(wanted))))
+                found = [dx, *(d.values() if parameters else [None] * len(ctx.needs_input_grad[2:]))]
+                again = torch.is_grad_enabled()  # create_graph: torch may be asked for a derivative of this
+                return (None, *(None if not wanted else Once.apply(g.requires_grad_()) if again else g
+                                for g, wanted in zip(found, ctx.needs_input_grad[1:])))
+
+        class Once(torch.autograd.Function):
+            """A gradient as it is; torch would take it for a constant."""
+
+            @staticmethod
+            def forward(ctx, gradient):
+                return gradient.clone()
+
+            @staticmethod
+            def backward(ctx, cotangent):
+                raise NotImplementedError("the gradient of %s is not differentiated: it has first derivatives only" % _NAME)
 
         _FUNCTIONS[torch] = Apply
     return _FUNCTIONS[torch]

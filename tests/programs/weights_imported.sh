@@ -63,6 +63,8 @@ LC_ALL=C sed 's/"dtype":"F32","shape":\[4\]/"dtype":"F16","shape":[8]/' theirs.s
 refused "parameter 'head.b' is \[4\], 'fc.bias' (names.map:3) is \[8\]" half.safetensors --into tiny.deq --map names.map
 printf '\x80\x02}q\x00.........' >pickle.pth
 refused 'Python pickle' pickle.pth --into tiny.deq
+"$DEQ" import --help | grep -E '^  (state|numpy[.]savez)' | sed 's/^ *//' >lines.py # the lines of Python of the help
+[[ $(wc -l <lines.py) == 2 ]] || fail "the help does not say how a pickle is turned into arrays"
 refused 'cannot open' absent.npz --into tiny.deq
 refused "there is no map 'std.maps.resnet50'; the library has .*std.maps.resnet18" theirs.safetensors --into tiny.deq --map std.maps.resnet50
 refused "cannot read the mapping file 'nowhere.map'" theirs.safetensors --into tiny.deq --map nowhere.map
@@ -105,6 +107,20 @@ elif grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a"; then
   echo "left out: published nets; python3 is not sanitized"
 else
   export PYTHONDONTWRITEBYTECODE=1
+  # ---- what torch.save writes: refused as it is, and turned into arrays by the lines of the help ----
+  "$python" "$SOURCE/tests/python/pickles.py"
+  for file in whole half brain strided shared; do
+    refused "'$file.pth' is a Python pickle (it holds '.*data.pkl')" $file.pth --into tiny.deq --map names.map
+    sed "s/theirs/$file/g" lines.py | cat <(echo 'import numpy, torch') - >save.py
+    expect 0 '' "$python" save.py
+    expect 0 'Net: 5 of 5 arrays fit' "$DEQ" import $file.npz --into tiny.deq --map names.map -o $file.safetensors
+    expect 0 '' "$DEQ" export $file.safetensors -o $file.ours.npz
+  done
+  refused "is a Python pickle (byte 0 is 80)" old.pth --into tiny.deq --map names.map
+  for file in strided shared; do cmp whole.ours.npz $file.ours.npz || fail "$file: other parameters"; done
+  sed "s/theirs/hostile/g" lines.py | cat <(echo 'import numpy, torch') - >save.py
+  expect 1 'UnpicklingError' "$python" save.py
+  [[ ! -e ran ]] || fail "the lines of the help ran the code of a file"
   expect 0 'mdeq_large' "$python" -W ignore "$SOURCE/tests/python/published.py" .
   for map in "$SOURCE"/stdlib/maps/*.map; do
     name=$(basename "$map" .map)

@@ -112,9 +112,10 @@ def check_refused():
     assert "initial parameters" in str(caught[0].message)
     raises(RuntimeError, "another one", deq.run, "tiny.deq", set=ONE, on_event=lambda event: deq.check("tiny.deq"))
     assert raises(deq.Error, "'nett'", deq.eval, "tiny.deq", "nett(x)", x=x).code == "E0201"
-    assert raises(deq.Error, "holds [3, 8, 8]", deq.eval, "tiny.deq", "net(x)", x=x[:, 0]).code == "E0803"
+    assert raises(deq.Error, "'x' holds [3, 8, 8]", deq.eval, "tiny.deq", "net(x)", x=x[:, 0]).code == "E0803"
     x[1, 0, 0, 5] = np.nan
     assert raises(deq.Error, "element 5 of 'input' of example 1", deq.eval, "tiny.deq", "net(x)", x=x).code == "E0804"
+    raises(TypeError, "'x' is masked", deq.eval, "tiny.deq", "net(x)", x=np.ma.array(x, mask=True))
     raises(TypeError, "numbers", deq.eval, "tiny.deq", "net(x)", x=np.array(["a"]))
     assert raises(deq.Error, "label below 4", deq.eval, "tiny.deq", "loss(cross_entropy, net(x))",
                   x=(np.zeros((1, 1, 8, 8)), [4])).code == "E0804"

@@ -2,10 +2,12 @@
 
 usage: ANOTHER=CHECKPOINT test_package.py CHECKPOINT numpy|torch...; ANOTHER is a narrower net's; every check is a function whose name begins with check_.
 """
+import copy
 import ctypes
 import gc
 import json
 import os
+import pickle
 import sys
 import threading
 import weakref
@@ -165,6 +167,15 @@ def check_bad_input():
     assert np.array_equal(net(X), before)
 
 
+def check_copies():
+    """A copy would be used after the net's memory is freed."""
+    net = exact()
+    for whole in (net, net.keep(X)[1]):
+        for call in (copy.copy, copy.deepcopy, pickle.dumps):
+            raises(TypeError, "neither copied nor pickled", call, whole)
+    raises(TypeError, "neither copied nor pickled", pickle.dumps, {"net": net})
+
+
 def check_another_library():
     """A library of another interface, or of another net, is no Net."""
     import importlib.util
@@ -203,7 +214,12 @@ def check_torch():
     with torch.no_grad():
         assert not net(x).requires_grad
     raises(TypeError, "float64", net, x.detach().double())
+    raises(TypeError, "x is sparse", net, x.detach().to_sparse())
     raises(TypeError, "y is a torch.Tensor", net.gradient, X, y)
+    # torch would take the gradient for a constant in what is differentiated again
+    slope, = torch.autograd.grad(net(x).square().sum(), x, create_graph=True)
+    raises(NotImplementedError, "first derivatives only", (net(x).sum() + slope.norm()).backward)
+    assert torch.equal(slope, torch.autograd.grad(net(x).square().sum(), x)[0])
     raises(TypeError, "y is a ndarray", net.gradient, x.detach(), Y)
     # parameters share the memory; an optimiser's step is a step of the net
     parameters = dict(net.named_parameters())

@@ -395,10 +395,11 @@ def eval(script, expression, *, checkpoint=None, set=None, seed=None, threads=No
                 files[name] = _path(given)
                 continue
             inputs, targets = given if isinstance(given, tuple) else (given, None)
-            parts = {"input": numpy.asarray(inputs)}
-            if targets is not None:
-                parts["target"] = numpy.asarray(targets)
-            for part in parts.values():
+            parts = {"input": inputs} if targets is None else {"input": inputs, "target": targets}
+            for key, part in parts.items():
+                if isinstance(part, numpy.ma.MaskedArray):
+                    raise TypeError("'%s' is masked; a net takes every element: .filled(value)" % name)
+                parts[key] = part = numpy.asarray(part)
                 if part.dtype.kind not in "fiub":
                     raise TypeError("'%s' has elements of type %s; inputs and targets are numbers" % (name, part.dtype))
             files[name] = os.path.join(folder, name + ".npz")
@@ -412,6 +413,9 @@ def eval(script, expression, *, checkpoint=None, set=None, seed=None, threads=No
                 warnings.warn("the net is not trained under these settings: the value is of initial parameters (fresh=True)")
         except Error as error:
             if "a constant takes no --output" not in str(error):
+                for name, file in files.items():  # the array, not the file that it was written to
+                    if file.startswith(folder):
+                        error.args = (str(error).replace(file, name),)
                 raise
             return float(_server(server).request("eval", **members)["results"][0]["value"])
         with numpy.load(output) as found:
