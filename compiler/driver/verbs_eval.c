@@ -43,8 +43,10 @@ static const Ast *only_input(const Ast *call) {
     return list && list->nkids == 1 && !list->kids[0]->name ? AST_SLOT(list->kids[0], ARG, value) : NULL;
 }
 
+enum { MOST = 1000000000 };
+
 static bool count_of(const Ast *e, int64_t *out) {
-    if (!e || e->kind != AST_NUMBER || e->number != floor(e->number) || !(e->number >= 0 && e->number <= 1e9))
+    if (!e || e->kind != AST_NUMBER || e->number != floor(e->number) || !(e->number >= 0 && e->number <= MOST))
         return false;
     *out = (int64_t)e->number;
     return true;
@@ -85,6 +87,8 @@ static void no_array(const Cli *cli, Diags *diags, const Ast *net, const Ast *in
     const char *near = diag_nearest(input->name, names, n);
     if (near)
         diag_meant(d, near, "");
+    else if (strcmp(input->name, "random") == 0)
+        diag_help(d, "random(2) draws two inputs");
     else
         diag_help(d, "--array %s=FILE gives it", input->name);
     while (n) free((char *)names[--n]);
@@ -98,9 +102,11 @@ static bool read_inputs(const Cli *cli, Diags *diags, const Ast *net, const Ast 
         return out->file;
     }
     if (e->kind == AST_STRING) return out->file = e->name, true;
-    if (callee && callee->kind == AST_NAME && strcmp(callee->name, "random") == 0)
-        return count_of(only_input(e), &out->random);
-    return read_slice(e, out);
+    if (!callee || callee->kind != AST_NAME || strcmp(callee->name, "random") != 0) return read_slice(e, out);
+    const bool good = count_of(only_input(e), &out->random);
+    if (!good)
+        diag_report(diags, DIAG_E0310, e->range, "random(N) draws N inputs: N is a whole number from 1 to %d", MOST);
+    return good;
 }
 
 static const char *text_of(Arena *a, const Ast *e) {

@@ -209,7 +209,9 @@ static json_t *read_header(const char *path, const uint8_t *file, size_t size, i
     if (!json_is_object(header))
         refuse(e, path, "its header is not JSON (corrupt, or not a checkpoint)");
     else if (strcmp(meta(header, "format"), FORMAT))
-        refuse(e, path, "it was not written by deq (no format '" FORMAT "' in its header)");
+        refuse(e, path,
+               "it was not written by deq (no format '" FORMAT
+               "' in its header); `deq import` makes one of other weights");
     else {
         *start = 8 + (int64_t)length;
         return header;

@@ -19,7 +19,7 @@ static const char *coded(const deq_error *e, char *text, size_t size) {
 }
 
 const char *deq_library_error(const deq_library *l) {
-    return l ? l->text : coded(&own_error, own_text, sizeof own_text);
+    return l && l->process == getpid() ? l->text : coded(&own_error, own_text, sizeof own_text); /* library_refused */
 }
 
 const deq_error *library_own_error(void) { return &own_error; }

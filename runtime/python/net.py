@@ -214,6 +214,7 @@ _TORCH_NAMES = {
     "ImageLayerNorm": {"gain": ("weight", False)},
     "BatchNorm": {"gain": ("weight", False), "running_variance": ("running_var", False)},
 }
+_LAYERS = {layer["path"]: re.sub("(_[0-9]+)+$", "", layer["layer"]) for layer in _SPEC["layers"]}
 
 
 class Net(_Whole):
@@ -354,18 +355,22 @@ class Net(_Whole):
         except ImportError:
             import numpy
             vector = numpy.frombuffer(self._memory(), dtype=_DTYPE)
-        layers = {layer["path"]: re.sub("(_[0-9]+)+$", "", layer["layer"]) for layer in _SPEC["layers"]}
         out = collections.OrderedDict()
         for path, view in self._views(vector, None):
             layer, _, last = path.rpartition(".")
-            name, transposed = _TORCH_NAMES.get(layers.get(layer), {}).get(last, (last, False))
+            name, transposed = _TORCH_NAMES.get(_LAYERS.get(layer), {}).get(last, (last, False))
             out[layer + "." + name if layer else name] = view.T if transposed else view
         return out
 
     def load_state_dict(self, state):
-        """Takes every value of a state_dict of these names and shapes; nothing is changed where one does not fit."""
+        """Takes every value of a state_dict of these names and shapes; nothing is changed where one does not fit. What
+        PyTorch counts in a batch norm (num_batches_tracked) is of no use here."""
         own = self.state_dict()
-        wrong = ["%s is missing" % k for k in own if k not in state] + ["%s is unknown" % k for k in state if k not in own]
+        counts = {(path + "." if path else "") + "num_batches_tracked" for path in _LAYERS if _LAYERS[path] == "BatchNorm"}
+        wrong = ["%s is missing" % k for k in own if k not in state]
+        wrong += ["%s is unknown" % k for k in state if k not in own and k not in counts]
+        wrong += ["%s has elements of type %s, no floating-point numbers" % (k, state[k].dtype)
+                  for k in own if k in state and "float" not in str(state[k].dtype)]
         wrong += ["%s has the shape %s, not %s" % (k, list(state[k].shape), list(v.shape))
                   for k, v in own.items() if k in state and tuple(state[k].shape) != tuple(v.shape)]
         if wrong:
@@ -458,7 +463,8 @@ class Net(_Whole):
         n, path = x.shape[0], None if fixed is None else _word(fixed, "fixed")
         size = _C.state_size(self._pointer, path)
         if size < 0:
-            raise ValueError("%s has no fixed point %r (it has: %s)" % (_NAME, fixed, ", ".join(self.fixed_points)))
+            raise ValueError("%s has no fixed point%s" % (_NAME, " %r (it has: %s)" % (fixed, ", ".join(self.fixed_points))
+                                                          if self.fixed_points else ""))
         if not (states is None or isinstance(states, int) or (isinstance(states, (tuple, list)) and len(states) == 2)):
             raise TypeError("states is a number of them, or (first, last)")
         first, last = (1, states) if isinstance(states, int) else states or (1, 1)

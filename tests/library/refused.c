@@ -124,7 +124,8 @@ static void check_fork(Net_ctx *net, const float *x, float *out) {
     fflush(NULL);
     const pid_t child = fork();
     if (child == 0) {
-        const int refused = Net_forward(net, N, x, out, NULL) == -943 && strstr(Net_error(NULL), "fork");
+        const int refused = Net_forward(net, N, x, out, NULL) == -943 && strstr(Net_error(NULL), "fork") &&
+                            strstr(Net_error(net), "fork");
         Net_ctx *own = Net_new(NULL);
         const int worked = own ? Net_forward(own, N, x, out, NULL) : -1;
         Net_free(own);

@@ -150,6 +150,11 @@ expect 64 'EXPR is missing' "$DEQ" eval tiny.deq
 expect 64 'a constant takes no --output' eval_ '1 / 2' -o number.npz
 expect 64 'a constant takes no --checkpoint' eval_ '1 / 2' -k "$checkpoint"
 expect 64 'at least one input' eval_ 'net(random(0))'
+for n in '' -1 1.5 1e11 '1, 2' two; do
+  expect 2 'E0310.*random(N) draws N inputs' eval_ "net(random($n))"
+  [[ $(grep -c error out) == 1 ]] || fail "random($n) has more than one error"
+done
+expect 2 'random(2) draws two inputs' eval_ 'net(random)'
 expect 2 'E0[0-9]*' eval_ 'gradient(cross_entropy, at: net(quadrants.test[0]))'
 expect 1 'command line:2:1: error.E0101.: EXPR is one expression' eval_ $'1\nconst b: f32 = 2'
 expect 1 '"code":"E0101"' eval_ $'1\nconst b: f32 = 2' --json

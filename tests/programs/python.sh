@@ -23,6 +23,8 @@ PYTHONPATH=package expect 0 'check_threads' "$python" -W error::UserWarning "$SO
 
 # the examples
 if [[ -n $torch ]]; then
+  expect 0 '' "$DEQ" build "$PROGRAMS/torch_layers.deq" --python layers -N Layers
+  PYTHONPATH=layers expect 0 'one state_dict' "$python" "$SOURCE/tests/python/torch_layers.py"
   expect 0 '' "$DEQ" build "$SOURCE/examples/python/layer.deq" --python layer -N Equilibrium
   PYTHONPATH=layer expect 0 'accuracy 9[0-9]\|accuracy 100' "$python" "$SOURCE/examples/python/around.py"
 fi

@@ -87,6 +87,8 @@ def check_parameters():
     assert np.array_equal(other(X), net(X))
     raises(ValueError, "head.bias is missing", other.load_state_dict, {k: v for k, v in state.items() if k != "head.bias"})
     raises(ValueError, "has the shape [3]", other.load_state_dict, {**state, "head.bias": state["head.bias"][:3]})
+    raises(ValueError, "head.bias has elements of type int64", other.load_state_dict, {**state, "head.bias": np.arange(4)})
+    raises(ValueError, "num_batches_tracked is unknown", other.load_state_dict, {**state, "head.num_batches_tracked": Y})
     assert np.array_equal(other(X), net(X))
     weights = net.arrays()["head.W"]
     del net, arrays, state
@@ -200,6 +202,19 @@ def check_threads():
     for worker in workers:
         worker.join()
     assert all(np.array_equal(results[i], expected) for i in range(3)) and shared[0].threads == 1
+
+
+def check_fork():
+    """The threads of a net do not follow a fork: the child is told so."""
+    net = exact()
+    child = os.fork()
+    if child == 0:
+        try:
+            raises(Error, "E0943: the context was made before a fork", net, X)
+            os._exit(0 if exact()(X).shape == (N, 4) else 1)
+        except BaseException:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def check_torch():
