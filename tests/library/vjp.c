@@ -113,6 +113,28 @@ static void check_refused(Net_ctx *net) {
     Net_kept_free(kept);
 }
 
+/* Results that have the shape of the inputs may be written over them, with several blocks and threads. */
+static void check_over_inputs(Net_ctx *net) {
+    enum { MANY = 600 };
+    static float given[MANY * ROW], apart[MANY * ROW], over[MANY * ROW], cotangents[MANY * CLASSES];
+    static int64_t classes[MANY];
+    double losses[MANY];
+    at = "over the inputs";
+    for (int k = 0; k < MANY * ROW; k++) given[k] = (float)(k * 37 % 101) / 101;
+    for (int k = 0; k < MANY * CLASSES; k++) cotangents[k] = (float)(k % 7) - 3;
+    for (int i = 0; i < MANY; i++) classes[i] = i % CLASSES;
+    for (int call = 0; call < 3; call++) {
+        memcpy(over, given, sizeof over);
+        for (int in_place = 0; in_place < 2; in_place++) {
+            float *const to = in_place ? over : apart;
+            HOLD((call == 0   ? Net_vjp(net, MANY, over, cotangents, to, NULL, NULL)
+                  : call == 1 ? Net_gradient_labels(net, MANY, over, classes, NULL, losses, to, NULL, NULL)
+                              : Net_attack_labels(net, "exact", MANY, over, classes, 1, to, NULL)) == 0);
+        }
+        HOLD(memcmp(apart, over, sizeof over) == 0 && memcmp(given, over, sizeof over));
+    }
+}
+
 int main(void) {
     static const struct {
         const char *forward, *mode;
@@ -144,6 +166,7 @@ int main(void) {
     for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
         for (size_t f = 0; f < sizeof finishes / sizeof *finishes; f++)
             check_mode(net, modes[m].forward, modes[m].mode, finishes[f]);
+    check_over_inputs(net);
     check_refused(net);
     Net_free(net);
     free(dp);
