@@ -110,6 +110,17 @@ static uint64_t output_count(const Lower *l, NodeId id) {
     return 0;
 }
 
+/* Elements of the output that the routine of a query gives. */
+static uint64_t outputs_of(const Routine *r) {
+    for (uint32_t k = 0; k < r->nsteps; k++)
+        for (uint32_t j = 0; j < r->steps[k].nout; j++) {
+            const Binding *b = &r->steps[k].out[j];
+            if (b->place == PLACE_ARG && b->index == 2)
+                return lower_count(graph_node(r->steps[k].graph, b->node)->shape);
+        }
+    return 0;
+}
+
 Value lower_query(const Site *s) {
     Lower *l = s->l;
     Emit *e = l->e;
@@ -126,14 +137,17 @@ Value lower_query(const Site *s) {
     const uint64_t *bytes = c->callee->routine->arg_bytes;
     const uint32_t answer = bytes[3] ? 3 : 2; /* the loss or objective, or else the output */
     const uint64_t count = bytes[3] ? 1 : output_count(l, s->id);
-    Value counted[7] = {l->frame,
-                        l->n,
-                        count ? record(l, c->results[answer]) : LLVMConstNull(e->ptr),
-                        emit_i64(e, count),
-                        emit_i64(e, bytes[answer]),
-                        bytes[4] ? record(l, c->results[4]) : LLVMConstNull(e->ptr),
-                        emit_i64(e, bytes[4])};
-    emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_query_f32" : "deq_query_f64"), counted, 7);
+    Value counted[10] = {l->frame,
+                         l->n,
+                         count ? record(l, c->results[answer]) : LLVMConstNull(e->ptr),
+                         emit_i64(e, count),
+                         emit_i64(e, bytes[answer]),
+                         bytes[4] ? record(l, c->results[4]) : LLVMConstNull(e->ptr),
+                         emit_i64(e, bytes[4]),
+                         bytes[4] ? record(l, c->results[2]) : LLVMConstNull(e->ptr),
+                         emit_i64(e, outputs_of(c->callee->routine)),
+                         emit_i64(e, bytes[2])};
+    emit_call(e, lower_runtime(e, e->real_bytes == 4 ? "deq_query_f32" : "deq_query_f64"), counted, 10);
     return NULL;
 }
 

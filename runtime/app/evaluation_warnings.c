@@ -71,7 +71,7 @@ void deq_evaluation_warn(deq_app *app, deq_engine *engine, const deq_model *mode
     if (a->lost) add(&t, deq_share_of(a->lost, a->gradients), "the attack's gradients were %s", words.lost);
     if (a->zero > a->lost) /* those that were cut are told already */
         add(&t, deq_share_of(a->zero - a->lost, a->gradients),
-            "the attack's gradients were exactly zero, and say nothing");
+            "the attack's gradients were exactly zero at inputs that are not wrong yet, and say nothing");
     if (a->undefined)
         add(&t, deq_share_of(a->undefined, a->queries > a->gradients ? a->queries : a->gradients),
             "the attack's losses, objectives or outputs were NaN or infinite, and cannot be compared");

@@ -23,7 +23,8 @@ static void warn_attack(deq_app *app, deq_engine *engine, const deq_model *model
     warn_share(app, model, row->attack_adjoint_unconverged, what);
     snprintf(what, sizeof what, "attack's gradients were %s", words.lost);
     warn_share(app, model, row->attack_lost_gradients, what);
-    warn_share(app, model, row->attack_zero_gradients, "attack's gradients were exactly zero, and say nothing");
+    warn_share(app, model, row->attack_zero_gradients,
+               "attack's gradients were exactly zero at inputs that are not wrong yet, and say nothing");
 }
 
 void deq_app_warn_training(deq_app *app, deq_engine *engine, const deq_model *model) {

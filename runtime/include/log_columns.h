@@ -31,7 +31,7 @@
     X(clipped, "share of the steps whose gradient was clipped; empty without")                                         \
     X(attack_unconverged, "share of the forward solves of the training's attack that missed their tolerance")          \
     X(attack_adjoint_unconverged, "the same of its adjoint solves")                                                    \
-    X(attack_zero_gradients, "share of its gradients that were exactly zero")                                          \
+    X(attack_zero_gradients, "share of its gradients that were exactly zero, though the input was not wrong yet")      \
     X(attack_lost_gradients, "share of its gradients that were not finite, or cut to zero by on_fail")                 \
     X(examples_per_second, "training examples a second, validation left out")                                          \
     X(seconds, "wall time since the run began, validation included; a resumed run counts on")

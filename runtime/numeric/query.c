@@ -15,8 +15,16 @@ static bool all_finite(const real *row, int64_t count) {
     return true;
 }
 
+/* An objective may be flat where another class is ahead already: the attack has nothing left to do there.  Outputs that
+ * are equal, or no numbers, are not wrong. */
+static bool wrong(const real *output, int64_t outputs, int32_t label) {
+    for (int64_t k = 0; label > 0 && label <= outputs && k < outputs; k++)
+        if (output[k] > output[label - 1]) return true;
+    return false;
+}
+
 void NAME(deq_query)(void *frame, int64_t n, void *value, int64_t count, int64_t value_stride, void *gradient,
-                     int64_t stride) {
+                     int64_t stride, void *output, int64_t outputs, int64_t output_stride) {
     deq_worker *worker = ((deq_frame *)frame)->host;
     for (int64_t i = 0; i < n; i++) {
         deq_row_counts *c = &worker->counts[i];
@@ -25,7 +33,8 @@ void NAME(deq_query)(void *frame, int64_t n, void *value, int64_t count, int64_t
         if (!gradient) continue;
         const char *row = (const char *)gradient + i * stride;
         c->gradients++;
-        c->zero += row_zero((const real *)row, stride / (int64_t)sizeof(real));
+        c->zero += row_zero((const real *)row, stride / (int64_t)sizeof(real)) &&
+                   (c->cut || !wrong((const real *)((const char *)output + i * output_stride), outputs, c->label));
         c->told = c->cut || !NAME(row_finite)((const vec *)row, stride / (int64_t)sizeof(vec));
         c->lost += c->told;
         c->cut = false;

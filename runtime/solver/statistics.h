@@ -43,9 +43,11 @@ typedef struct deq_solve_record {
 typedef struct deq_row_counts {
     int32_t solves, unconverged, diverged; /* forward */
     int32_t adjoints, adjoints_unconverged;
-    int32_t queries, gradients;    /* of an attack: evaluations of the net, gradients */
-    int32_t undefined;             /* losses, objectives, outputs that it asked for and that are not finite */
-    int32_t zero, lost;            /* gradients exactly zero; not finite, or cut to zero because a solve fell short */
+    int32_t queries, gradients; /* of an attack: evaluations of the net, gradients */
+    int32_t undefined;          /* losses, objectives, outputs that it asked for and that are not finite */
+    /* Gradients exactly zero, though the output was not wrong yet or a solve fell short and cut them; not finite, or cut. */
+    int32_t zero, lost;
+    int32_t label;                 /* of an attack on labels: the example's class + 1; 0: there is none */
     int32_t evaluations, products; /* of f; with its Jacobian or the transpose */
     float seconds;                 /* of a processor: this example's share of its block's (engine_block.c) */
     int32_t reason;                /* deq_reason of the worst forward solve: one that failed, else the last */

@@ -80,6 +80,66 @@ for row in '1 1 1 1' '2 1 0 1' '3 1 1 1' '4 2 0.5 1' '5 1 0 0'; do
 done
 [[ $(cell results/objectives/e.csv 2 'v verdict') != reliable && $(cell results/objectives/e.csv 5 'v verdict') == reliable ]] || fail "the verdicts"
 
+# ---- objectives that are flat: where the answer is wrong already, which says nothing, and where it is right still, which
+# hides it from the attack ----
+{
+  sed 's/^import std.losses (/&margin, /' head.deq
+  cat <<'X'
+
+/// Nothing is left to do where another class is ahead by half.
+attack won(x: f32[..S], y: label[K]; radius: f32) {
+  fn left(v: f32[..S]) -> f32 = max(0.5 - margin(logits(v), y), 0)
+  state a = x
+  repeat 20 {
+    a = clamp(a - radius * sign(gradient(left, at: a)), 0, 1)
+  }
+  return a
+}
+
+/// Nothing can be seen where the answer is right.
+attack blind(x: f32[..S], y: label[K]; radius: f32) {
+  fn ahead(v: f32[..S]) -> f32 = max(margin(logits(v), y), 0)
+  state a = x
+  repeat 20 {
+    a = clamp(a + radius * sign(gradient(ahead, at: a)), 0, 1)
+  }
+  return a
+}
+
+/// How many of the 20 gradients of `won` are zero, as the distance from the example in every element.
+attack counted(x: f32[..S], y: label[K]; radius: f32) {
+  fn left(v: f32[..S]) -> f32 = max(0.5 - margin(logits(v), y), 0)
+  state a = x
+  state flat = 0.0
+  repeat 20 {
+    let g = gradient(left, at: a)
+    flat = flat + (if max(abs(g)) > 0 then 0.0 else 1.0)
+    a = clamp(a - radius * sign(g), 0, 1)
+  }
+  return x + flat
+}
+
+experiment e {
+  sweep a in [won(radius: 0.05), blind(radius: 0.05), counted(radius: 0.05)]
+  let c = accuracy(net, quadrants.test)
+  let v = accuracy(net, quadrants.test under a)
+
+  table "e" { rows: a; columns: [c, v, v.attack.gradients, v.attack.zero_gradients] }
+}
+X
+} >flat.deq
+expect 0 '' "${deq[@]}" run flat.deq
+[[ $(grep -c 'W0912.*exactly zero' out) == 1 ]] || fail "a flat objective is told where the attack has won, or a blind one is not"
+clean=$(cell results/flat/e.csv 1 c)
+[[ $(cell results/flat/e.csv 1 v) == 0 && $(cell results/flat/e.csv 1 v.attack.zero_gradients) == 0 ]] || fail "gradients that say nothing where the attack has won are counted"
+[[ $(cell results/flat/e.csv 1 'v verdict') == reliable ]] || fail "an attack that won is not reliable"
+[[ $(cell results/flat/e.csv 2 v) == "$clean" && $(cell results/flat/e.csv 2 v.attack.zero_gradients) == "$clean" ]] || fail "gradients that hide a right answer are not counted"
+[[ $(cell results/flat/e.csv 2 'v verdict') == masked ]] || fail "an attack that sees nothing is not masked"
+IFS=';' read -r _ counted < <(cell results/flat/e.csv 3 journals)
+"$DEQ" journal "$counted" --csv >records.csv
+awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "distance_inf") at = i; next } { n += $at } END { exit !(n > 20) }' records.csv || fail "few gradients of 'won' are zero: it tests nothing"
+checks=$((checks + 6))
+
 # ---- every attack of the library that goes on from where it was led: to inputs that are no grey levels, where every
 # output is NaN ----
 ATTACKS='pgd(radius: 0.1, step: 0.05, iterations: 2), bim(radius: 0.1, step: 0.05, iterations: 2), pgd_restarts(radius: 0.1, step: 0.05, iterations: 2), pgd_t(radius: 0.1, step: 0.05, iterations: 2), momentum_pgd(radius: 0.1, step: 0.05, iterations: 2), transfer(radius: 0.1, iterations: 2), kl_pgd(radius: 0.1, step: 0.05, iterations: 2), random_search(radius: 0.1, queries: 3), apgd(radius: 0.1, iterations: 3), apgd_t(radius: 0.1, iterations: 3), fab(radius: 0.1, iterations: 3), fab_t(radius: 0.1, iterations: 3), square(radius: 0.1, queries: 3), square_l2(radius: 0.1, queries: 3), deepfool(radius: 0.1, iterations: 3), cw_l2(radius: 0.1, iterations: 3, searches: 2), eot(radius: 0.1, step: 0.05, iterations: 2)'

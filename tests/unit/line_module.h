@@ -103,7 +103,8 @@ static void line_attack(const deq_frame *f, int64_t n) {
     inner.arg4 = scratch + 2 * n * ROW;
     line_input(&inner, n);
     /* as compiled code counts it */
-    (sizeof(real) == 4 ? deq_query_f32 : deq_query_f64)((void *)f, n, inner.arg3, 1, 64, inner.arg4, 64);
+    (sizeof(real) == 4 ? deq_query_f32 : deq_query_f64)((void *)f, n, inner.arg3, 1, 64, inner.arg4, 64, inner.arg2, 2,
+                                                        64);
     for (int64_t i = 0; i < n; i++)
         for (int k = 0; k < ROW; k++) {
             real g = row(inner.arg4, i)[k];

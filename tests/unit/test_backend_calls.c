@@ -54,19 +54,21 @@ void deq_linear_solve(void *frame, void *fixed, int64_t n, void *rest, void *u) 
     fail_msg("no gradients by hand here");
 }
 static int64_t queries, query_gradients;
-/* Every query says what it has asked, with its gradient where there is one: 64-byte rows. */
+/* Every query says what it has asked, with its gradient where there is one, and then with its output: 64-byte rows. */
 void deq_query_f32(void *frame, int64_t n, void *value, int64_t count, int64_t value_stride, void *gradient,
-                   int64_t stride) {
+                   int64_t stride, void *output, int64_t outputs, int64_t output_stride) {
     (void)frame;
     queries += n;
     if (value) assert_true(count > 0 && value_stride >= count * (int64_t)sizeof(float) && value_stride % 64 == 0);
     if (!gradient) return;
     query_gradients += n;
     assert_true((uintptr_t)gradient % 64 == 0 && stride > 0 && stride % 64 == 0);
+    assert_true(output && outputs > 0 && output_stride >= outputs * (int64_t)sizeof(float) && output_stride % 64 == 0);
 }
 void deq_query_f64(void *frame, int64_t n, void *value, int64_t count, int64_t value_stride, void *gradient,
-                   int64_t stride) {
+                   int64_t stride, void *output, int64_t outputs, int64_t output_stride) {
     (void)frame, (void)n, (void)value, (void)count, (void)value_stride, (void)gradient, (void)stride;
+    (void)output, (void)outputs, (void)output_stride;
     fail_msg("single precision only");
 }
 void deq_counted_f32(void *frame, int64_t n, void *value, void *gradient, int64_t stride) {
