@@ -1,6 +1,7 @@
 /* read_journals.c - deq journal: what journals of evaluations hold, as a summary, CSV, JSON, NPZ, or merged. */
 #define _GNU_SOURCE
 #include "app.h"
+#include "clean_start.h"
 #include "interval.h"
 #include "journal.h"
 #include "output.h"
@@ -43,20 +44,30 @@ static char *path_of(const char *name) {
     return path ? path : strdup(name);
 }
 
-static bool read_part(Part *p, const deq_selection *selection, deq_error *e) {
-    char *path = path_of(p->name);
-    p->journal = path ? deq_journal_read(path, e) : NULL;
-    if (!path) deq_fail(e, DEQ_MEMORY, "out of memory");
-    free(path);
-    if (!p->journal) return false;
-    const int64_t all = deq_journal_count(p->journal);
-    p->records = malloc((size_t)(all + 1) * sizeof *p->records);
-    for (int64_t i = 0; p->records && i < all; i++) {
+/* All records of the journal at `path`; what they are merged to is what they are, without the clean evaluation's. */
+static bool read_records(Part *p, const char *path, bool merges, deq_error *e) {
+    if (!(p->journal = deq_journal_read(path, e))) return false;
+    p->n = deq_journal_count(p->journal);
+    p->records = malloc((size_t)(p->n + 1) * sizeof *p->records);
+    for (int64_t i = 0; p->records && i < p->n; i++) {
         const deq_record *r = deq_journal_at(p->journal, i);
         if (!r) return deq_fail(e, DEQ_MEMORY, "out of memory for the records of %s", p->name);
-        if (deq_selected(selection, r)) p->records[p->n++] = *r;
+        p->records[i] = *r;
     }
-    return p->records || deq_fail(e, DEQ_MEMORY, "out of memory for the records of %s", p->name);
+    if (!p->records) return deq_fail(e, DEQ_MEMORY, "out of memory for the records of %s", p->name);
+    if (!merges) deq_clean_start(deq_journal_about(p->journal), path, p->records, p->n);
+    return true;
+}
+
+static bool read_part(Part *p, const deq_selection *selection, bool merges, deq_error *e) {
+    char *path = path_of(p->name);
+    const bool ok = path ? read_records(p, path, merges, e) : deq_fail(e, DEQ_MEMORY, "out of memory");
+    const int64_t all = ok ? p->n : 0;
+    free(path);
+    p->n = 0;
+    for (int64_t i = 0; i < all; i++)
+        if (deq_selected(selection, &p->records[i])) p->records[p->n++] = p->records[i];
+    return ok;
 }
 
 /* ---- summary ---- */
@@ -276,7 +287,7 @@ int deq_app_journals(const char *const *names, int n, const deq_journals_options
                          : deq_fail(&e, DEQ_MEMORY, "out of memory");
     for (int k = 0; ok && k < n; k++) {
         parts.list[k].name = names[k];
-        ok = read_part(&parts.list[k], &parts.selection, &e);
+        ok = read_part(&parts.list[k], &parts.selection, options->form == DEQ_JOURNALS_MERGED, &e);
         if (ok && options->form != DEQ_JOURNALS_SUMMARY && deq_journal_damaged(parts.list[k].journal))
             deq_report_warning(&reporter, "W0822", "%s is damaged; the examples that are missing are left out",
                                names[k]);

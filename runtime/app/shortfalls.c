@@ -1,5 +1,8 @@
+#define _GNU_SOURCE
 #include "shortfalls.h"
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +28,9 @@ static deq_shortfall *entry(deq_shortfalls *all, const char *name, const char *w
     return NULL;
 }
 
-void deq_shortfall_tell(deq_shortfalls *all, deq_reporter *r, const char *name, const char *label, const char *when,
-                        double share, const char *what) {
+/* `share` of `what` in one run. */
+static void tell(deq_shortfalls *all, deq_reporter *r, const char *name, const char *label, const char *when,
+                 double share, const char *what) {
     deq_shortfall *s = r->json ? NULL : entry(all, name, what);
     if (!s || s->runs == 0) deq_report_warning(r, "W0912", "%s: %s%.3g%% of %s", label, when, 100 * share, what);
     if (!s) return;
@@ -35,9 +39,44 @@ void deq_shortfall_tell(deq_shortfalls *all, deq_reporter *r, const char *name, 
     s->most = fmax(s->most, share);
 }
 
-bool deq_shortfall_first(deq_shortfalls *all, deq_reporter *r, const char *name) {
+/* Whether this is the first run of `name` in which small shares fell short. */
+static bool is_first(deq_shortfalls *all, deq_reporter *r, const char *name) {
     deq_shortfall *s = r->json ? NULL : entry(all, name, "");
     return !s || s->runs++ == 0;
+}
+
+#define FEW 0.01 /* shares below it are told together */
+
+void deq_told_add(deq_told *t, double share, const char *format, ...) {
+    char *text = NULL;
+    va_list ap;
+    if (!(share > 0) || t->n == DEQ_MOST_TOLD) return;
+    va_start(ap, format);
+    int length = vasprintf(&text, format, ap), at = t->n;
+    va_end(ap);
+    if (length < 0) return;
+    for (; at > 0 && t->share[at - 1] < share; at--) t->share[at] = t->share[at - 1], t->text[at] = t->text[at - 1];
+    t->share[at] = share;
+    t->text[at] = text;
+    t->n++;
+}
+
+void deq_told_say(deq_told *t, deq_shortfalls *all, deq_reporter *r, const char *name, const char *label,
+                  const char *when) {
+    char *few = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&few, &size);
+    for (int i = 0; i < t->n; i++) {
+        if (t->share[i] >= FEW || !f)
+            tell(all, r, name, label, when, t->share[i], t->text[i]);
+        else
+            fprintf(f, "%s%.2g%% of %s", ftell(f) ? "; " : "", 100 * t->share[i], t->text[i]);
+        free(t->text[i]);
+    }
+    if (f) fclose(f);
+    if (size && is_first(all, r, name)) deq_report_warning(r, "W0912", "%s: %sa few: %s", label, when, few);
+    free(few);
+    *t = (deq_told){0};
 }
 
 void deq_shortfalls_end(deq_shortfalls *all, deq_reporter *r) {

@@ -19,13 +19,21 @@ typedef struct deq_shortfalls {
     int n, capacity;
 } deq_shortfalls;
 
-/* `share` of `what` in one run, which is called `label`, of what is called `name`: "robust", "robust of net (seed = 0)",
- * "" or "in the last epoch ", 0.25, "the attack's forward solves stopped short; ..".  Runs share a line up to the first
- * ';' or '(' of `what`. */
-void deq_shortfall_tell(deq_shortfalls *all, deq_reporter *r, const char *name, const char *label, const char *when,
-                        double share, const char *what);
-/* Whether this is the first run of `name` in which small shares fell short: those of the others are not told. */
-bool deq_shortfall_first(deq_shortfalls *all, deq_reporter *r, const char *name);
+/* What one run has to say: the shares of it, the largest first. */
+#define DEQ_MOST_TOLD 8
+typedef struct deq_told { /* all zero: nothing */
+    double share[DEQ_MOST_TOLD];
+    char *text[DEQ_MOST_TOLD];
+    int n;
+} deq_told;
+/* 0.25 of "the attack's forward solves stopped short; ..".  A share of 0, or none, is nothing to tell. */
+void deq_told_add(deq_told *t, double share, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* A line for each share of a hundredth or more, then one for all others: they must not drown those that concern many.
+ * Of one run, which is called `label`, of what is called `name`: "robust", "robust of net (seed = 0)", `when`: "" or "in
+ * the last epoch ".  Runs share a line up to the first ';' or '(' of a text; small shares of later runs are not told.
+ * Forgets what it was told. */
+void deq_told_say(deq_told *t, deq_shortfalls *all, deq_reporter *r, const char *name, const char *label,
+                  const char *when);
 /* The lines of those that more than one run had; forgets all. */
 void deq_shortfalls_end(deq_shortfalls *all, deq_reporter *r);
 #endif

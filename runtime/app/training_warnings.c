@@ -4,43 +4,30 @@
 #include <math.h>
 #include <stdio.h>
 
-/* `share` of the last epoch's `what`, followed by what was done about it. */
-static void warn_share(deq_app *app, const deq_model *model, double share, const char *what) {
-    char the[300];
-    snprintf(the, sizeof the, "the %s", what);
-    if (share > 0)
-        deq_shortfall_tell(&app->shortfalls, &app->reporter, model->spec->name, model->label, "in the last epoch ",
-                           share, the);
-}
-
-static void warn_attack(deq_app *app, deq_engine *engine, const deq_model *model, const deq_log_row *row) {
-    const deq_train_spec *t = model->spec;
+static void tell_attack(deq_engine *engine, const deq_train_spec *t, const deq_log_row *row, deq_told *told) {
     const deq_shortfall_words words = deq_app_adjoint_words(engine, t->net, t->attack->gradient);
-    char what[256];
-    snprintf(what, sizeof what, "attack's forward solves stopped short of their tolerance; %s", words.states);
-    warn_share(app, model, row->attack_unconverged, what);
-    snprintf(what, sizeof what, "attack's %s; %s", words.what, words.done);
-    warn_share(app, model, row->attack_adjoint_unconverged, what);
-    snprintf(what, sizeof what, "attack's gradients were %s", words.lost);
-    warn_share(app, model, row->attack_lost_gradients, what);
-    warn_share(app, model, row->attack_zero_gradients,
-               "attack's gradients were exactly zero at inputs that are not wrong yet, and say nothing");
+    deq_told_add(told, row->attack_unconverged, "the attack's forward solves stopped short of their tolerance; %s",
+                 words.states);
+    deq_told_add(told, row->attack_adjoint_unconverged, "the attack's %s; %s", words.what, words.done);
+    deq_told_add(told, row->attack_lost_gradients, "the attack's gradients were %s", words.lost);
+    deq_told_add(told,
+                 row->attack_zero_gradients - row->attack_lost_gradients, /* those that were cut are told already */
+                 "the attack's gradients were exactly zero at inputs that are not wrong yet, and say nothing");
 }
 
 void deq_app_warn_training(deq_app *app, deq_engine *engine, const deq_model *model) {
     size_t rows = json_array_size(model->log);
     deq_log_row row = rows ? deq_log_row_of(json_array_get(model->log, rows - 1)) : deq_log_empty();
     const deq_shortfall_words words = deq_app_adjoint_words(engine, model->spec->net, NULL);
-    char what[256];
-    snprintf(what, sizeof what, "forward solves stopped short of their tolerance (mean residual %.1e, %.1f steps); %s",
-             row.residual, row.steps, words.states);
-    warn_share(app, model, row.unconverged, what);
-    snprintf(what, sizeof what, "%s (mean residual %.1e, %.1f steps); %s", words.what, row.adjoint_residual,
-             row.adjoint_steps, words.done);
-    warn_share(app, model, row.adjoint_unconverged, what);
-    snprintf(what, sizeof what, "gradients were %s", words.lost);
-    warn_share(app, model, row.lost_gradients, what);
-    if (model->spec->attack) warn_attack(app, engine, model, &row);
+    deq_told told = {0};
+    deq_told_add(&told, row.unconverged,
+                 "the forward solves stopped short of their tolerance (mean residual %.1e, %.1f steps); %s",
+                 row.residual, row.steps, words.states);
+    deq_told_add(&told, row.adjoint_unconverged, "the %s (mean residual %.1e, %.1f steps); %s", words.what,
+                 row.adjoint_residual, row.adjoint_steps, words.done);
+    deq_told_add(&told, row.lost_gradients, "the gradients were %s", words.lost);
+    if (model->spec->attack) tell_attack(engine, model->spec, &row, &told);
+    deq_told_say(&told, &app->shortfalls, &app->reporter, model->spec->name, model->label, "in the last epoch ");
 }
 
 /* " (train 40.2%, robust 41%)": the accuracies under attack of a row of the log. */

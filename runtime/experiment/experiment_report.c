@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "experiment.h"
 #include "adversarial.h"
+#include "clean_start.h"
 #include "number.h"
 #include "output.h"
 #include <math.h>
@@ -74,17 +75,33 @@ static json_t *coordinates_json(const deq_experiment_spec *x, const deq_array_sp
     return out;
 }
 
+/* The records of an evaluation as `deq journal` shows them; free() them.  NULL: out of memory. */
+static deq_record *shown_records(const deq_arrays *g, const deq_evaluation *of) {
+    deq_record *records = malloc((size_t)(of->examples + 1) * sizeof *records);
+    deq_error ignored = {0};
+    if (!records) return NULL;
+    memcpy(records, of->records, (size_t)of->examples * sizeof *records);
+    char *path = deq_store_path(&g->app->store, "journal", of->key, "journal");
+    deq_journal *own = path ? deq_journal_read(path, &ignored) : NULL;
+    if (own) deq_clean_start(deq_journal_about(own), path, records, of->examples);
+    deq_journal_close(own);
+    free(path);
+    return records;
+}
+
 /* --examples: the record of each example, and its outcome in a word. */
 static void report_examples(const deq_arrays *g, const deq_array_spec *a, const deq_evaluation *of,
                             const json_t *coordinates) {
-    for (int64_t i = 0; i < of->examples; i++) {
+    deq_record *records = shown_records(g, of);
+    for (int64_t i = 0; records && i < of->examples; i++) {
         json_t *members = json_pack("{s:s, s:s, s:O, s:s}", "experiment", g->x->name, "name", a->name, "coordinates",
-                                    coordinates, "outcome", deq_record_outcome(&of->records[i]));
-        json_t *record = deq_record_json(&of->records[i]);
+                                    coordinates, "outcome", deq_record_outcome(&records[i]));
+        json_t *record = deq_record_json(&records[i]);
         json_object_update(members, record);
         json_decref(record);
         deq_report_event(&g->app->reporter, "example", members);
     }
+    free(records);
 }
 
 static void add_evaluation(const deq_arrays *g, const deq_array_spec *a, const deq_cell *c, json_t *members) {

@@ -54,6 +54,20 @@ shown=$(sed -n 's/^  mean metric *\([0-9.]*\) \[\([0-9.]*\), \([0-9.]*\)\]$/\1 \
 printf '%.4g %.4g %.4g\n' "$(cell "$table" 1 robust)" "$(cell "$table" 1 'robust low')" "$(cell "$table" 1 'robust high')" >of_table
 [[ $shown == "$(<of_table)" ]] || fail "mean metric '$shown', in the table '$(<of_table)'"
 
+# ---- where a single attack started: as the clean evaluation says, in every form, without being written twice ----
+cmp -s <(fields resumed.csv id clean_metric clean_loss | tail -n +2) <("$DEQ" journal "$clean" --csv | fields /dev/stdin id metric loss | tail -n +2) ||
+  fail "the records of the attack do not start where the clean evaluation is"
+[[ $("$DEQ" journal "$robust" --csv --filter 'clean_loss=nan' | wc -l) == 1 ]] || fail "examples without a start"
+"${tiny[@]}" --json --examples >examples 2>/dev/null || fail "the run with --examples"
+started=$(grep '"event":"example"' examples | grep '"name":"robust"' | grep -c '"clean_loss":[0-9]')
+[[ $started == 2200 ]] || fail "$started of 2200 examples have their start in the events"
+mkdir alone elsewhere
+cp "$half" alone/robust.journal
+cp "$half" elsewhere/robust.journal && cp "$XDG_CACHE_HOME/deq/journal/$clean.journal" elsewhere/
+[[ $(XDG_CACHE_HOME=$WORK/nothing "$DEQ" journal elsewhere/robust.journal --csv --filter 'clean_loss>0' | wc -l) == 2201 ]] || fail "the clean journal beside it is not found"
+[[ $(XDG_CACHE_HOME=$WORK/nothing "$DEQ" journal alone/robust.journal --csv --filter 'clean_loss=nan' | wc -l) == 2201 ]] || fail "a start without a clean evaluation"
+checks=$((checks + 5))
+
 # ---- filters ----
 wrong=$(fields resumed.csv label metric | awk 'NR > 1 && $2 == 0' | wc -l)
 of_class=$(fields resumed.csv label metric | awk 'NR > 1 && $2 == 0 && $1 > 1' | wc -l)

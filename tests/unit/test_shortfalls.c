@@ -1,5 +1,6 @@
 /* test_shortfalls.c - what fell short in many runs of a grid is said once in full and once in all. */
 #include "shortfalls.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,13 +35,18 @@ static const char *written(void (*say)(deq_shortfalls *, deq_reporter *), bool j
     return text;
 }
 
+static void one(deq_shortfalls *all, deq_reporter *r, const char *name, const char *label, const char *when,
+                double share, const char *what) {
+    deq_told t = {0};
+    deq_told_add(&t, share, "%s", what);
+    deq_told_say(&t, all, r, name, label, when);
+}
+
 static void grid(deq_shortfalls *all, deq_reporter *r) {
-    deq_shortfall_tell(all, r, "robust", "robust of net (seed = 0)", "", 0.25, FORWARD "; used");
-    assert_true(deq_shortfall_first(all, r, "robust"));
-    deq_shortfall_tell(all, r, "robust", "robust of net (seed = 1)", "", 0.5, FORWARD " (mean residual 2)");
-    assert_true(deq_shortfall_first(all, r, "robust") == r->json);
-    deq_shortfall_tell(all, r, "robust", "robust of net (seed = 2)", "", 0.125, FORWARD);
-    deq_shortfall_tell(all, r, "clean", "clean of net (seed = 0)", "in the last epoch ", 0.0625, FORWARD);
+    one(all, r, "robust", "robust of net (seed = 0)", "", 0.25, FORWARD "; used");
+    one(all, r, "robust", "robust of net (seed = 1)", "", 0.5, FORWARD " (mean residual 2)");
+    one(all, r, "robust", "robust of net (seed = 2)", "", 0.125, FORWARD);
+    one(all, r, "clean", "clean of net (seed = 0)", "in the last epoch ", 0.0625, FORWARD);
 }
 
 static void once_for_all_runs(void **state) {
@@ -49,6 +55,32 @@ static void once_for_all_runs(void **state) {
                         "run: warning[W0912]: robust of net (seed = 0): 25% of " FORWARD "; used\n"
                         "run: warning[W0912]: clean of net (seed = 0): in the last epoch 6.25% of " FORWARD "\n"
                         "run: warning[W0912]: robust, 3 runs: up to 50% of " FORWARD "\n");
+}
+
+/* What concerns few comes last, in one line, whatever was found first; what concerns nobody is not told. */
+static void few(deq_shortfalls *all, deq_reporter *r) {
+    for (int run = 0; run < 2; run++) {
+        deq_told t = {0};
+        deq_told_add(&t, 0.0015, "the %s", FORWARD);
+        deq_told_add(&t, 0.0018, "the attack's %s", FORWARD);
+        deq_told_add(&t, 0.5, "half");
+        deq_told_add(&t, 0, "none");
+        deq_told_add(&t, NAN, "nothing was counted");
+        deq_told_add(&t, 1, "all");
+        deq_told_say(&t, all, r, "net", "net", "in the last epoch ");
+        assert_int_equal(t.n, 0);
+    }
+}
+
+static void few_do_not_drown_many(void **state) {
+    (void)state;
+    assert_string_equal(written(few, false),
+                        "run: warning[W0912]: net: in the last epoch 100% of all\n"
+                        "run: warning[W0912]: net: in the last epoch 50% of half\n"
+                        "run: warning[W0912]: net: in the last epoch a few: 0.18% of the attack's " FORWARD
+                        "; 0.15% of the " FORWARD "\n"
+                        "run: warning[W0912]: net, 2 runs: in the last epoch up to 100% of all\n"
+                        "run: warning[W0912]: net, 2 runs: in the last epoch up to 50% of half\n");
 }
 
 /* Machines read every run. */
@@ -62,6 +94,7 @@ static void every_run_as_json(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(once_for_all_runs), cmocka_unit_test(every_run_as_json)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(once_for_all_runs), cmocka_unit_test(few_do_not_drown_many),
+                                       cmocka_unit_test(every_run_as_json)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
