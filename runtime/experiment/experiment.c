@@ -165,12 +165,42 @@ static void forget_records(const deq_arrays *g, deq_cell *c) {
     c->evaluation->records = NULL;
 }
 
+/* Whether every place of array `of` is one of array a too, without a choice that may wait for it. */
+static bool has_place(const deq_experiment_spec *x, const deq_array_spec *a, const deq_array_spec *of) {
+    bool all = true;
+    for (int k = 0; k < a->ncells && all; k++) {
+        bool found = false;
+        for (int j = 0; j < of->ncells; j++) found = found || of->cells[j] == a->cells[k];
+        all = found && x->axes[a->cells[k]].choice < 0;
+    }
+    return all;
+}
+
+/* The verdict on an accuracy under attack compares it with the clean one, which may stand further down: it is made
+ * before it, so that the order of lines changes no verdict.  place: that of `array`, with its choices. */
+static bool need_clean(deq_arrays *g, int array, const int *at, const int *place, deq_error *e) {
+    const deq_experiment_spec *x = g->x;
+    const deq_array_spec *a = &x->arrays[array];
+    const deq_value_spec *of = &a->values[deq_axes_cell(x, a->cells, a->ncells, place)];
+    for (int i = 0; i < x->narrays && of->attack; i++) {
+        const deq_array_spec *b = &x->arrays[i];
+        if (b->kind != DEQ_ARRAY_evaluate || !has_place(x, b, a)) continue;
+        const deq_value_spec *v = &b->values[deq_axes_cell(x, b->cells, b->ncells, place)];
+        if (v->attack || v->compared.of || strcmp(v->model, of->model) != 0 || !same_examples(v, of) ||
+            !same_settings(v, of) || deq_arrays_cell(g, i, at)->waiting)
+            continue;
+        return deq_arrays_need(g, i, at, e);
+    }
+    return true;
+}
+
 bool deq_experiment_evaluate(deq_arrays *g, int array, const int *at, deq_error *e) {
     const deq_array_spec *a = &g->x->arrays[array];
     deq_cell *c = deq_arrays_cell(g, array, at);
     int *place = calloc((size_t)g->x->naxes + 1, sizeof *place);
     bool ok = place ? deq_arrays_choose(g, array, at, place, e) : deq_fail(e, DEQ_MEMORY, "out of memory");
-    ok = ok && evaluate(g, a, c, place, e) && deq_experiment_picture(g, array, at, e);
+    ok = ok && need_clean(g, array, at, place, e) && evaluate(g, a, c, place, e) &&
+         deq_experiment_picture(g, array, at, e);
     if (ok) forget_records(g, c);
     free(place);
     return ok;

@@ -9,6 +9,13 @@ grep -q '^The accuracies under attack are reliable' results/tiny/tiny.md || fail
 if head -1 results/tiny/tiny.csv | grep -q 'clean verdict'; then fail "a verdict on an accuracy without an attack"; fi
 checks=$((checks + 3))
 
+# the clean accuracy that it is compared with may stand below it, and in a sweep
+sed '/^  let clean = /d; s/^  let robust = .*/  sweep turns in [6, 30]\n&\n  let clean = accuracy(net with { body.forward.max: turns }, quadrants.test)/; s/accuracy(net, quadrants.test under exact)/accuracy(net with { body.forward.max: turns }, quadrants.test under exact)/; s/columns: \[.*/rows: turns; columns: [robust, clean]/' "$PROGRAMS/tiny.deq" >below.deq
+expect 0 'robust of net' "$DEQ" run below.deq
+[[ $(grep -c ' of net.* on 200 examples' out) == 4 ]] || fail "an evaluation is made twice, or not"
+[[ $(grep -c 'above_clean -0' results/below/tiny.csv) == 2 ]] || fail "the clean accuracy below an attacked one is not compared with it"
+checks=$((checks + 2))
+
 evaluation='  let blind = accuracy(net with { body.forward: anderson(memory: 4, tol: 1e-7, max: 2); body.on_fail: zero_gradient }, quadrants.test under exact)'
 sed "s|^  let robust = .*|&\n$evaluation|; s|columns: \[.*|columns: [clean, robust, blind, clean - blind]|" "$PROGRAMS/tiny.deq" >unsaid.deq
 expect 2 'unsaid.deq:.*error.E0521.*zero_gradient' "$DEQ" run unsaid.deq
