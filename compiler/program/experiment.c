@@ -206,7 +206,7 @@ static bool run_train(Experiment *x, const Ast *item) {
                                .cells = cells,
                                .train = item,
                                .uses = t.uses},
-                   json_pack("{s:o}", "trains", list));
+                   json_pack("{s:o, s:o}", "trains", list, "alone", experiment_alone(x, cells, item)));
     return true;
 }
 

@@ -220,5 +220,5 @@ const char *experiment_evaluation(Experiment *x, const Ast *e, const char *name)
                                       .train = v.train,
                                       .plain = v.plain,
                                       .percent = strcmp(v.metric, "accuracy") == 0},
-                          json_pack("{s:o}", "cells", list));
+                          json_pack("{s:o, s:o}", "cells", list, "alone", experiment_alone(x, cells, e)));
 }

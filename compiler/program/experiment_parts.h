@@ -3,7 +3,8 @@
  * Training runs and evaluations have a specification for each cell of their axes; what is computed from them has one for
  * all.  The runtime evaluates them where they are asked for, each cell once.
  * Files: experiment.c (items, cells), experiment_axes.c (values of sweeps), experiment_value.c (what the values are),
- * experiment_evaluation.c, experiment_table.c, experiment_figure.c (what is shown), experiment_claim.c. */
+ * experiment_evaluation.c, experiment_alone.c (sweeps of one value), experiment_table.c, experiment_figure.c (what is shown),
+ * experiment_claim.c. */
 #ifndef DEQ_COMPILER_EXPERIMENT_PARTS_H
 #define DEQ_COMPILER_EXPERIMENT_PARTS_H
 #include "axes.h"
@@ -105,6 +106,9 @@ bool experiment_one_set(Experiment *x, const char *evaluation, AxisSet over, Ran
 const TrainUse *experiment_train(void *cell, const Ast *train, const char *name);
 bool experiment_is_evaluation(Scope *s, const Ast *e); /* accuracy(net, d.test) */
 const char *experiment_evaluation(Experiment *x, const Ast *e, const char *name);
+/* ---- experiment_alone.c ---- */
+/* The settings in a TRAIN or an evaluation over these cells that sweeps of one value give: MANIFEST.md, "alone". */
+json_t *experiment_alone(Experiment *x, AxisSet cells, const Ast *e);
 /* ---- experiment_table.c ---- */
 json_t *experiment_table(Experiment *x, const Ast *table);
 /* ---- experiment_figure.c ---- */

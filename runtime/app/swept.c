@@ -1,7 +1,8 @@
 /* swept.c - what --set and --seed may not change: settings that a sweep gives.  A table would name values that were not
  * used.
  *
- * What a sweep gives differs between two cells of a training run or an evaluation that differ in that sweep alone. */
+ * What a sweep gives differs between two cells of a training run or an evaluation that differ in that sweep alone.  What a
+ * sweep of one value gives the manifest says. */
 #define _GNU_SOURCE
 #include "app_state.h"
 #include "names.h"
@@ -138,6 +139,34 @@ static int changes_with(const deq_experiment_spec *x, const deq_array_spec *a, c
     return -1;
 }
 
+/* ---- sweeps of one value ---- */
+static bool meets(const char *a, const char *b) { return deq_path_under(a, b) || deq_path_under(b, a); }
+
+/* Whether one of the settings is the other or a part of it; those of fixed points with and without their path. */
+static bool same_setting(const char *a, const char *b) {
+    deq_fixed_key key, other;
+    const char *rest, *of_a = fixed_key(a, &key, &rest), *of_b = fixed_key(b, &other, &rest);
+    if (!of_a || !of_b) return meets(a, b);
+    const size_t before_a = (size_t)(of_a - a), before_b = (size_t)(of_b - b);
+    return meets(of_a, of_b) && !strncmp(a, b, before_a < before_b ? before_a : before_b);
+}
+
+/* The axis of one value that gives it; -1: none. */
+static int given_alone(const Setting *s, const deq_experiment_spec *x, const deq_array_spec *a) {
+    for (int i = 0; i < a->nalone; i++)
+        for (int c = 0; c < a->nspecs; c++) {
+            if (!is_there(a, c)) continue;
+            const deq_alone_spec *given = &a->alone[i];
+            const deq_train_spec *t = a->trains ? &a->trains[c] : net_of(s->m, x, a->values[c].model);
+            const char *key = !s->path ? "seed" : t ? deq_app_key_of_train(s->m, t, s->path) : NULL;
+            if (!given->attack && key && same_setting(key, given->key)) return given->axis;
+            for (const deq_attack_spec *k = a->trains ? t->attack : a->values[c].attack; given->attack && k;
+                 k = k->next)
+                if (!strcmp(k->name, s->target) && meets(s->key, given->key)) return given->axis;
+        }
+    return -1;
+}
+
 static bool refuse(const Setting *s, const char *assignment, const deq_experiment_spec *x, const deq_array_spec *a,
                    int axis, deq_error *e) {
     const deq_axis_spec *sweep = &x->axes[axis];
@@ -163,7 +192,8 @@ static bool look(const Setting *s, const char *assignment, int experiment, int a
         texts[c] = value_of(s, x, a, cell, c);
         ok = texts[c] || deq_fail(e, DEQ_MEMORY, "out of memory for --set");
     }
-    const int axis = ok ? changes_with(x, a, texts) : -1;
+    int axis = ok ? changes_with(x, a, texts) : -1;
+    if (ok && axis < 0) axis = given_alone(s, x, a);
     for (int c = 0; texts && c < a->nspecs; c++) free(texts[c]);
     free(texts);
     return ok && (axis < 0 || refuse(s, assignment, x, a, axis, e));

@@ -255,6 +255,12 @@ typedef enum deq_reduction {
 } deq_reduction;
 
 /* A value of an experiment, or its training run: one for each cell of its axes, the last axis fastest. */
+typedef struct deq_alone_spec { /* a setting that a sweep of one value gives */
+    int axis;
+    bool attack; /* of an attack of this key, else of the net */
+    const char *key;
+} deq_alone_spec;
+
 typedef struct deq_array_spec {
     const char *name;
     deq_array_kind kind;
@@ -263,6 +269,8 @@ typedef struct deq_array_spec {
     deq_train_spec *trains; /* train: by cell */
     deq_value_spec *values; /* evaluate: by cell */
     int nspecs;
+    deq_alone_spec *alone; /* train, evaluate */
+    int nalone;
     double *numbers;      /* coordinate: by cell; chosen, and a reduction by ranks: by position */
     const char *routine;  /* expression */
     int *inputs, ninputs; /* positions of arrays: of an expression; of a statistic or reduction, the one it is of */

@@ -145,6 +145,18 @@ static void read_given(manifest_reader *r, const json_t *o, deq_experiment_spec 
     }
 }
 
+static void read_alone(manifest_reader *r, const json_t *o, const deq_experiment_spec *x, deq_array_spec *a) {
+    const json_t *v = manifest_optional_list(o, "alone", &a->nalone);
+    a->alone = manifest_make(r, (size_t)a->nalone, sizeof *a->alone);
+    for (int i = 0; a->alone && i < a->nalone; i++) {
+        const json_t *one = json_array_get(v, (size_t)i);
+        const int axis = (int)manifest_integer(r, one, "axis");
+        if (axis < 0 || axis >= x->naxes) manifest_missing(r, "axis", "position in");
+        a->alone[i] = (deq_alone_spec){axis < 0 || axis >= x->naxes ? 0 : axis,
+                                       json_is_true(json_object_get(one, "attack")), manifest_text(r, one, "key")};
+    }
+}
+
 static void read_array(manifest_reader *r, const json_t *o, deq_experiment_spec *x, int at) {
     deq_array_spec *a = &x->arrays[at];
     r->where = "array";
@@ -163,6 +175,7 @@ static void read_array(manifest_reader *r, const json_t *o, deq_experiment_spec 
         for (int i = 0; i < nwaits; i++) has |= waits[i] == k;
         if (has) a->cells[a->ncells++] = k;
     }
+    read_alone(r, o, x, a);
     const json_t *v;
     switch (a->kind) {
     case DEQ_ARRAY_train:

@@ -67,6 +67,36 @@ swept solver net.forward.max=5
 swept sight net.body.forward.tol=0.1
 expect 0 '' "$DEQ" run swept.deq one --plan --set net.seed=5 --set net.body.forward.memory=3
 expect 0 '' "$DEQ" run swept.deq two --plan --set net.optimise.rate=0.1 --set net.forward.max=5
+# Sweeps of one value give settings as well: through names, records, parts of calls and choices.
+sed -i '/^experiment/,$d' swept.deq
+cat >>swept.deq <<'END'
+experiment one {
+  sweep rate in [1e-2]
+  sweep most in [20]
+  sweep sight in [sees: { on_fail: warn; forward.tol: 1e-2 }]
+  sweep seed in [3]
+  sweep iterations in [4]
+  sweep step in [0.05]
+  train net = Net with { body.forward: anderson(max: most, tol: 1e-3) } on quadrants.train {
+    loss: cross_entropy; optimise: adam(rate: rate); epochs: 1; batch: 32; seed: seed
+  }
+  let seen = net with sight
+  let robust = accuracy(seen, quadrants.train under pgd(radius: 0.1, step: step, iterations: 4))
+  let best = argmax(robust, over: step)
+  let chosen = accuracy(net, quadrants.test under pgd(radius: 0.1, step: best, iterations: iterations))
+  table "t" { rows: [rate, most, sight, seed, iterations]; columns: [chosen, max(robust, over: step)] }
+}
+END
+swept rate net.optimise.rate=0.1
+swept most net.body.forward.max=5
+swept most 'net.forward=picard()'
+swept sight net.body.forward.tol=0.1
+swept sight net.on_fail=error
+swept seed net.seed=5
+swept iterations pgd.iterations=2
+swept step pgd.step=0.01
+expect 64 "the sweep 'seed' gives this setting" "$DEQ" run swept.deq one --seed 5
+expect 0 '' "$DEQ" run swept.deq one --plan --set net.epochs=2 --set net.body.forward.memory=3 --set pgd.radius=0.2
 
 # ---- again: nothing is made, and the files have the same bytes ----
 cp results/arrays/chosen.csv before.csv
