@@ -26,11 +26,11 @@ typedef struct Audit {
     deq_engine *engine; /* with the settings of the evaluation */
     deq_audit *out;
     int64_t *ids;
-    double reach_inf, reach_2; /* of what the attack has changed: the ball that is searched */
-    bool other;                /* a part of the attack asks another net, or a defence */
-    bool transfers;            /* another net: what the evaluated one answers says nothing of how it searched */
-    bool thorough;             /* no way is left at the first half */
-    bool mixed;                /* parts ask different nets, so that no change of settings is one of all */
+    double reach_inf, reach_2, reach_1; /* of what the attack has changed: the ball that is searched */
+    bool other;                         /* a part of the attack asks another net, or a defence */
+    bool transfers; /* another net: what the evaluated one answers says nothing of how it searched */
+    bool thorough;  /* no way is left at the first half */
+    bool mixed;     /* parts ask different nets, so that no change of settings is one of all */
     deq_error *e;
 } Audit;
 
@@ -322,7 +322,7 @@ static bool in_unit(Audit *u, bool *yes) {
 }
 
 static bool unbounded(Audit *u) {
-    const double length = sqrt((double)u->model->spec->net->input.elements);
+    const double elements = (double)u->model->spec->net->input.elements;
     deq_attack_spec *attack = copied(u, u->value->attack);
     bool unit = false;
     if (!attack) return false;
@@ -331,7 +331,10 @@ static bool unbounded(Audit *u) {
         deq_named *radius = deq_attack_scalar(a, "radius"), *step = deq_attack_scalar(a, "step");
         if (!radius || radius->computed || !(radius->value > 0) || (step && step->computed))
             return true; /* no radius to set */
-        double most = u->reach_2 <= 1.001 * radius->value ? length : 1, wanted = fmin(most, radius->high);
+        double most = u->reach_1 <= 1.001 * radius->value   ? elements
+                      : u->reach_2 <= 1.001 * radius->value ? sqrt(elements)
+                                                            : 1;
+        const double wanted = fmin(most, radius->high);
         if (step) step->value = fmin(step->value * wanted / radius->value, step->high);
         radius->value = wanted;
     }
@@ -343,11 +346,12 @@ static deq_attack_spec *search_of(Audit *u, double queries) {
     deq_attack_spec *a = copied(u, u->value->audit.search);
     deq_named *radius = a ? deq_attack_scalar(a, "radius") : NULL,
               *euclidean = a ? deq_attack_scalar(a, "euclidean") : NULL,
-              *count = a ? deq_attack_scalar(a, "queries") : NULL;
-    if (!radius || !euclidean || !count) return NULL;
+              *total = a ? deq_attack_scalar(a, "total") : NULL, *count = a ? deq_attack_scalar(a, "queries") : NULL;
+    if (!radius || !euclidean || !total || !count) return NULL;
     if (u->other && !u->transfers && !u->mixed) a->against = u->value->attack->against; /* it knows the defence too */
     radius->value = u->reach_inf;
     euclidean->value = u->reach_2;
+    total->value = u->reach_1;
     count->value = queries;
     return a;
 }
@@ -432,6 +436,7 @@ bool deq_app_audit(deq_app *app, const deq_model *model, const deq_value_spec *v
     for (int64_t i = 0; i < x->examples; i++) {
         u.reach_inf = fmax(u.reach_inf, (double)x->records[i].reach_inf);
         u.reach_2 = fmax(u.reach_2, (double)x->records[i].reach_2);
+        u.reach_1 = fmax(u.reach_1, (double)x->records[i].reach_1);
     }
     const double began = deq_now();
     uint32_t token = deq_engine_save_settings(u.engine);

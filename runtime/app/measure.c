@@ -9,7 +9,7 @@
 
 /* What the engine says of n examples. */
 typedef struct Rows {
-    double *loss, *metric, *margin, *distance[2];
+    double *loss, *metric, *margin, *distance[3];
     float *steps, *residual;
     int32_t *prediction, *label;
     deq_row_counts *attack, *counts;
@@ -25,7 +25,7 @@ static void free_rows(Rows *r) {
 /* A buffer for each type; losses and metrics that nobody asks for stay NaN. */
 static bool make_rows(Rows *r, int64_t n) {
     const size_t count = (size_t)n;
-    *r = (Rows){.loss = malloc(5 * count * sizeof *r->loss),
+    *r = (Rows){.loss = malloc(6 * count * sizeof *r->loss),
                 .steps = calloc(2 * count, sizeof *r->steps),
                 .prediction = malloc(2 * count * sizeof *r->prediction),
                 .attack = calloc(2 * count, sizeof *r->attack)};
@@ -33,9 +33,9 @@ static bool make_rows(Rows *r, int64_t n) {
         free_rows(r);
         return false;
     }
-    for (size_t i = 0; i < 5 * count; i++) r->loss[i] = NAN;
+    for (size_t i = 0; i < 6 * count; i++) r->loss[i] = NAN;
     r->metric = r->loss + n, r->margin = r->metric + n;
-    r->distance[0] = r->margin + n, r->distance[1] = r->distance[0] + n;
+    for (int k = 0; k < 3; k++) r->distance[k] = r->margin + (k + 1) * n;
     r->residual = r->steps + n;
     r->label = r->prediction + n;
     r->counts = r->attack + n;
@@ -66,6 +66,7 @@ static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool attack
     if (!attacked) return r;
     r.distance_inf = r.reach_inf = (float)rows->distance[0][i];
     r.distance_2 = r.reach_2 = (float)rows->distance[1][i];
+    r.distance_1 = r.reach_1 = (float)rows->distance[2][i];
     r.evaluations += a->evaluations;
     r.products += a->products;
     r.processor_seconds += a->seconds;
@@ -126,10 +127,10 @@ static bool run_pass(Pass *p, int64_t n, const void *known, deq_error *e) {
                            .residual = rows->residual,
                            .attack = known ? NULL : rows->attack,
                            .counts = rows->counts,
-                           .distance = {spec ? rows->distance[0] : NULL, spec ? rows->distance[1] : NULL},
                            .inputs = p->inputs,
                            .finished = on_finished,
                            .finished_context = p};
+    for (int k = 0; spec && k < 3; k++) results.distance[k] = rows->distance[k];
     pthread_mutex_init(&p->lock, NULL);
     bool ok = deq_engine_evaluate(p->engine, &m->source, p->index, n, p->loss, p->metric, spec ? &attack : NULL,
                                   deq_app_attack_seed(spec, p->seed), m->progress, m->context, &results, e);
@@ -292,6 +293,7 @@ static void join(deq_record *known, const deq_record *one, int attack) {
     next.clean_loss = known->clean_loss;
     next.reach_inf = fmaxf(known->reach_inf, one->reach_inf);
     next.reach_2 = fmaxf(known->reach_2, one->reach_2);
+    next.reach_1 = fmaxf(known->reach_1, one->reach_1);
     next.evaluations = known->evaluations + one->evaluations;
     next.products = known->products + one->products;
     next.processor_seconds = known->processor_seconds + one->processor_seconds;
@@ -324,7 +326,8 @@ static bool measure_joined(const deq_measuring *m, const int64_t *index, int64_t
     for (int64_t i = 0; ok && i < n; i++) {
         out[i].clean_metric = out[i].metric;
         out[i].clean_loss = out[i].loss;
-        out[i].distance_inf = out[i].distance_2 = out[i].reach_inf = out[i].reach_2 = 0;
+        out[i].distance_inf = out[i].distance_2 = out[i].distance_1 = 0;
+        out[i].reach_inf = out[i].reach_2 = out[i].reach_1 = 0;
     }
     int number = 0;
     for (const deq_attack_spec *a = m->value->attack; ok && a && !deq_interrupted(); a = a->next, number++) {

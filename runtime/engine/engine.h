@@ -111,7 +111,7 @@ typedef struct deq_results {
     double *margin;          /* output of the label minus the largest other one; NaN where the target is no label */
     int32_t *label;          /* -1: the target is none */
     deq_row_counts *attack, *counts; /* what the attack's queries cost and met; the same of what came after it */
-    double *distance[2];             /* largest and Euclidean size of what the attack changed */
+    double *distance[3];             /* of what the attack changed: the largest, the Euclidean length, the sum */
     void *inputs;                    /* dense rows of the module's reals: the inputs that the results are of */
     /* Told of examples from .. from + n - 1 of the call as soon as their results are there, by the thread that made them:
      * several may tell at once.  `inputs`: those that the results are of, rows of the module's reals that begin `apart`

@@ -46,15 +46,17 @@ static double margin_of(const deq_engine *g, const char *output, int64_t row, in
 static void store_distance(const run *r, const engine_worker *w, const char *used, int64_t from, int64_t i) {
     const deq_engine *g = r->engine;
     const deq_results *out = r->results;
-    double largest = 0, square = 0;
+    double largest = 0, square = 0, sum = 0;
     if (!out->distance[0]) return;
     for (int64_t k = 0; k < g->input_count; k++) {
         double d = fabs(value(g, used, i, g->input_bytes, k) - value(g, w->x, i, g->input_bytes, k));
         if (!(d <= largest)) largest = d;
         square += d * d;
+        sum += d;
     }
     out->distance[0][from + i] = largest;
     out->distance[1][from + i] = sqrt(square);
+    out->distance[2][from + i] = sum;
 }
 
 /* `used`: the inputs that the results are of. */

@@ -67,6 +67,7 @@ static int columns_of(const run *r, column *list) {
     COLUMN(counts)
     COLUMN(distance[0])
     COLUMN(distance[1])
+    COLUMN(distance[2])
 #undef COLUMN
     if (out->inputs) list[n++] = (column){out->inputs, input};
     return n;

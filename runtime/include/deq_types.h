@@ -4,7 +4,7 @@
 #define DEQ_TYPES_H
 #include <stdint.h>
 
-#define DEQ_LIBRARY_ABI 1 /* of these types and of the functions beside them */
+#define DEQ_LIBRARY_ABI 2 /* of these types and of the functions beside them */
 
 #define DEQ_MOST_THREADS 1024
 

@@ -51,19 +51,25 @@ paste -d' ' "of-$given" "of-$one" "of-$first" | awk '
     if ($7 != want) exit bad = 1 } END { exit bad || !grown }' || fail "the worst of a joined attack is not what cross_entropy measures"
 checks=$((checks + 3))
 # a random search: no gradients, better than the noise it begins with, inside of both balls
-sed 's|^import std.attacks.*|import std.attacks (pgd, random_search)|
-s|^  let robust = .*|  let start = accuracy(net, quadrants.test under random_search(radius: 0.04, queries: 0))\n  let found = accuracy(net, quadrants.test under random_search(radius: 0.04, queries: 60))\n  let short = accuracy(net, quadrants.test under random_search(radius: 0.04, euclidean: 0.1, queries: 60))|
-s|columns: \[.*|columns: [start, found, short, found.attack.gradients, found.attack.queries]|' "$PROGRAMS/tiny.deq" >search.deq
+sed 's|^import std.attacks.*|import std.attacks (pgd, pgd_l1, random_search)|
+s|^  let robust = .*|  let start = accuracy(net, quadrants.test under random_search(radius: 0.04, queries: 0))\n  let found = accuracy(net, quadrants.test under random_search(radius: 0.04, queries: 60))\n  let short = accuracy(net, quadrants.test under random_search(radius: 0.04, euclidean: 0.1, queries: 60))\n  let thin = accuracy(net, quadrants.test under random_search(radius: 0.04, total: 0.5, queries: 60))\n  let sparse = accuracy(net, quadrants.test under pgd_l1(radius: 1.5, step: 0.2, iterations: 20))|
+s|columns: \[.*|columns: [start, found, short, thin, sparse, found.attack.gradients, found.attack.queries]|' "$PROGRAMS/tiny.deq" >search.deq
 expect 0 '' "$DEQ" run search.deq --json
 table=results/search/tiny.csv
 awk -v s="$(c start)" -v f="$(c found)" -v r="$(c short)" -v g="$(c found.attack.gradients)" -v q="$(c found.attack.queries)" 'BEGIN {
   exit !(f < s && f <= r && g == 0 && q == 61) }' || fail "the search does not search: $(tail -1 "$table")"
-for field in distance_inf=0.040001 distance_2=0.100001; do
-  which=found; [[ $field == distance_2* ]] && which=short
+for field in distance_inf=0.040001:found distance_2=0.100001:short distance_1=0.500001:thin distance_1=1.500003:sparse; do
+  which=${field#*:} field=${field%:*}
   key=$(grep "\"name\": *\"$which\"" out | grep -o '"key": *"[0-9a-f]*"' | head -1 | grep -o '[0-9a-f]\{32\}')
   [[ -n $key ]] || fail "no journal of $which"
   [[ $("$DEQ" journal "$key" --filter "${field%=*}>${field#*=}" --csv | wc -l) == 1 ]] || fail "$which leaves the ball"
 done
-checks=$((checks + 3))
+key=$(grep '"name": *"sparse"' out | grep -o '"key": *"[0-9a-f]*"' | head -1 | grep -o '[0-9a-f]\{32\}')
+"$DEQ" journal "$key" --csv >sparse.csv
+awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+  { d1 = $at["distance_1"]; d2 = $at["distance_2"]; most = $at["distance_inf"]; n++; far += d1 > 1.49
+    if (!(most <= d2 * 1.00001 && d2 <= d1 * 1.00001 && d1 <= 64 * most && $at["reach_1"] == d1)) bad = 1 }
+  END { exit bad || n < 20 || far < n / 2 }' sparse.csv || fail "sums of changes"
+checks=$((checks + 4))
 no_partial_files
 done_testing

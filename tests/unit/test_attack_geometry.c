@@ -14,7 +14,7 @@ static const char program[] =
     "import std.data (fashion_mnist)\n"
     "import std.losses (cross_entropy, margin_to)\n"
     "import std.metrics (accuracy)\n"
-    "import std.attacks (apgd_t, cw_l2, deepfool, fab, fab_t, kl_pgd, pgd, square, square_l2)\n"
+    "import std.attacks (apgd_t, cw_l2, deepfool, fab, fab_t, kl_pgd, pgd, pgd_l1, square, square_l2)\n"
     "import std.optimisers (adam)\n\n"
     "layer Net(image: f32[1, 28, 28]) -> f32[10] {\n"
     "  param W: f32[784, 10] = normal()\n"
@@ -28,6 +28,13 @@ static const char program[] =
     "    with { loss: margin_to(target: t) })\n"
     "  let l2 = accuracy(net, d.test under pgd(radius: 1.5, step: 0.1, iterations: 100, p: 2)\n"
     "    with { loss: margin_to(target: t) })\n"
+    "  let l1 = accuracy(net, d.test under pgd_l1(radius: 15, step: 0.4, iterations: 250)\n"
+    "    with { loss: margin_to(target: t) })\n"
+    "  let l1_start = accuracy(net, d.test under pgd_l1(radius: 15, step: 1.5e-5, iterations: 1))\n"
+    "  let l1_all = accuracy(net, d.test under pgd_l1(radius: 15, step: 196, iterations: 1, start: 0, top: 1)\n"
+    "    with { loss: margin_to(target: t) })\n"
+    "  let l1_one = accuracy(net, d.test under pgd_l1(radius: 15, step: 0.9, iterations: 1, start: 0, top: 0)\n"
+    "    with { loss: margin_to(target: t) })\n"
     "  let apgd_inf = accuracy(net, d.test under apgd_t(radius: 0.1, iterations: 20))\n"
     "  let fab_inf = accuracy(net, d.test under fab_t(iterations: 30))\n"
     "  let fab_2 = accuracy(net, d.test under fab_t(iterations: 30, p: 2))\n"
@@ -39,7 +46,8 @@ static const char program[] =
     "  let fool_inf = accuracy(net, d.test under deepfool(iterations: 2))\n"
     "  let fool_2 = accuracy(net, d.test under deepfool(iterations: 2, p: 2))\n"
     "  let away = accuracy(net, d.test under kl_pgd(radius: 0.1, step: 0.02, iterations: 1))\n"
-    "  table \"t\" { rows: t; columns: [linf, l2, apgd_inf, fab_inf, fab_2, all_inf, all_2, squares, blobs, cw, "
+    "  table \"t\" { rows: t; columns: [linf, l2, l1, l1_start, l1_all, l1_one, apgd_inf, fab_inf, fab_2, all_inf, "
+    "all_2, squares, blobs, cw, "
     "fool_inf, fool_2, away] "
     "}\n}\n";
 
@@ -191,7 +199,7 @@ static double nearest(const Linear *l, int n, bool l2) {
 
 typedef struct Outcome {
     int32_t prediction[IMAGES];
-    double moved[2][IMAGES], inputs[IMAGES][ELEMENTS];
+    double moved[3][IMAGES], inputs[IMAGES][ELEMENTS];
 } Outcome;
 
 static void attack_some(Linear *l, const char *name, int cell, int count, Outcome *out) {
@@ -207,12 +215,122 @@ static void attack_some(Linear *l, const char *name, int cell, int count, Outcom
     for (int k = 0; k < IMAGES; k++) index[k] = k;
     deq_error e = {0};
     deq_attack a = {.routine = spec->routine, .scalars = scalars};
-    deq_results r = {.prediction = out->prediction, .distance = {out->moved[0], out->moved[1]}, .inputs = out->inputs};
+    deq_results r = {.prediction = out->prediction,
+                     .distance = {out->moved[0], out->moved[1], out->moved[2]},
+                     .inputs = out->inputs};
     must(deq_engine_evaluate(l->net.engine, &l->source, index, count, "cross_entropy", NULL, &a, 0, NULL, NULL, &r, &e),
          name, &e);
 }
 
 static void attack(Linear *l, const char *name, int cell, Outcome *out) { attack_some(l, name, cell, IMAGES, out); }
+
+/* The largest rise of class c over the label's with changes of sum `reach` in [0, 1]: elements are filled in the order of
+ * their weights. */
+static double filled(const Linear *l, int n, int c, double reach) {
+    bool done[ELEMENTS] = {false};
+    double gain = 0;
+    for (double left = reach; left > 0;) {
+        int best = -1;
+        double most = 0, room = 0;
+        for (int k = 0; k < ELEMENTS; k++) {
+            const double w = l->W[k][c] - l->W[k][l->y[n]], r = w > 0 ? 1 - l->x[n][k] : l->x[n][k];
+            if (!done[k] && r > 0 && fabs(w) > most) best = k, most = fabs(w), room = r;
+        }
+        if (best < 0) break;
+        done[best] = true;
+        gain += most * fmin(room, left);
+        left -= room;
+    }
+    return gain;
+}
+
+/* How far the element may go towards class c. */
+static double room_of(const Linear *l, int n, int c, int k, double *w) {
+    *w = l->W[k][c] - l->W[k][l->y[n]];
+    return *w > 0 ? 1 - l->x[n][k] : l->x[n][k];
+}
+
+/* A step along all elements, cut back to the ball and the box: by the same amount everywhere, and to where the box ends. */
+static void check_projection(Linear *l, double radius) {
+    static Outcome o;
+    attack(l, "l1_all", 3, &o);
+    for (int n = 0; n < IMAGES; n++) {
+        double low = 0, high = 0.25, w;
+        if (l->y[n] == 3) continue;
+        for (int turn = 0; turn < 200; turn++) {
+            const double cut = 0.5 * (low + high);
+            double sum = 0;
+            for (int k = 0; k < ELEMENTS; k++) sum += fmax(fmin(0.25, room_of(l, n, 3, k, &w)) - cut, 0) * (w != 0);
+            *(sum > radius ? &low : &high) = cut;
+        }
+        for (int k = 0; k < ELEMENTS; k++) {
+            const double room = room_of(l, n, 3, k, &w),
+                         want = copysign(fmax(fmin(0.25, room) - high, 0) * (w != 0), w);
+            if (!(fabs(o.inputs[n][k] - l->x[n][k] - want) < 1e-5))
+                fail_msg("image %d: element %d moves by %.9g, not by %.9g", n, k, o.inputs[n][k] - l->x[n][k], want);
+        }
+        assert_true(fabs(o.moved[2][n] - radius) < 2e-6 * radius);
+    }
+}
+
+/* A step of a single element goes on to the next where [0, 1] ends: it raises the score as much as any step of its sum. */
+static void check_one(Linear *l) {
+    static Outcome o;
+    attack(l, "l1_one", 3, &o);
+    for (int n = 0; n < IMAGES; n++) {
+        double gain = 0, w;
+        for (int k = 0; k < ELEMENTS; k++) {
+            room_of(l, n, 3, k, &w);
+            gain += (o.inputs[n][k] - l->x[n][k]) * w;
+        }
+        const double most = filled(l, n, 3, 0.9);
+        if (l->y[n] != 3 && !(fabs(o.moved[2][n] - 0.9) < 1e-9 && gain > 0.998 * most && gain <= most * (1 + 1e-9)))
+            fail_msg("image %d: moved by %.12g, which gains %.9g of %.9g", n, o.moved[2][n], gain, most);
+    }
+}
+
+/* pgd_l1, whose steps go along few elements, ends within 2 % of the point of the ball and the box that geometry
+ * gives, and leaves right what cannot be reached. */
+static void test_l1(void **state) {
+    Linear *l = *state;
+    static Outcome o;
+    const double radius = 15;
+    bool lost[IMAGES] = {false};
+    double reached[IMAGES] = {0}, worst = 1;
+    int right = 0, exact = 0, clean = 0;
+    for (int t = 0; t < CLASSES; t++) {
+        attack(l, "l1", t, &o);
+        for (int n = 0; n < IMAGES; n++) {
+            double gain = 0, w;
+            for (int k = 0; k < ELEMENTS; k++) {
+                room_of(l, n, t, k, &w);
+                gain += (o.inputs[n][k] - l->x[n][k]) * w;
+                assert_true(o.inputs[n][k] >= 0 && o.inputs[n][k] <= 1);
+            }
+            assert_true(o.moved[2][n] <= radius * (1 + 1e-12));
+            lost[n] = lost[n] || o.prediction[n] != l->y[n];
+            if (t == l->y[n]) continue;
+            const double most = filled(l, n, t, radius);
+            reached[n] = fmax(reached[n], most / (l->z[n][l->y[n]] - l->z[n][t]));
+            assert_true(gain <= most * (1 + 1e-9));
+            worst = fmin(worst, gain / most);
+        }
+    }
+    for (int n = 0; n < IMAGES; n++) {
+        right += !lost[n];
+        const bool clear = nearest(l, n, false) > 0;
+        exact += clear && reached[n] < 1;
+        clean += clear;
+        if (clear && fabs(reached[n] - 1) > 0.02 && lost[n] != (reached[n] >= 1))
+            fail_msg("image %d: %g of what it takes is within reach, and it is %s", n, reached[n],
+                     lost[n] ? "lost" : "right");
+    }
+    assert_true(worst > 0.98 && clean > exact + 5 && exact > 10 && abs(right - exact) <= 1);
+    attack(l, "l1_start", 0, &o);
+    for (int n = 0; n < IMAGES; n++) assert_true(fabs(o.moved[2][n] - radius) < 1e-4 * radius);
+    check_projection(l, radius);
+    check_one(l);
+}
 
 /* An attack that is best at every target leaves right what geometry says, no more and no fewer. */
 static void test_exact_counts(void **state) {
@@ -373,9 +491,10 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact_counts), cmocka_unit_test(test_targets),
-                                       cmocka_unit_test(test_fab),          cmocka_unit_test(test_square),
-                                       cmocka_unit_test(test_divergence),   cmocka_unit_test(test_without_box)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exact_counts), cmocka_unit_test(test_l1),
+                                       cmocka_unit_test(test_targets),      cmocka_unit_test(test_fab),
+                                       cmocka_unit_test(test_square),       cmocka_unit_test(test_divergence),
+                                       cmocka_unit_test(test_without_box)};
     if (access("/usr/share/datasets/fashion-mnist", R_OK) != 0) return 0; /* the package is not installed */
     return cmocka_run_group_tests_name("geometry", tests, set_up, tear_down);
 }

@@ -257,7 +257,7 @@ static void on_finished(void *context, int64_t from, int64_t n, const void *inpu
 /* An attack whose inputs are known is not run, and what comes after it is the same, bit for bit. */
 static void test_known_attack(void **state) {
     (void)state;
-    static double loss[2][N], distance[2][2][N];
+    static double loss[2][N], distance[2][3][N];
     static Told told[2];
     deq_engine *g = engine_new(64, 1, 16);
     int64_t index[N];
@@ -267,7 +267,7 @@ static void test_known_attack(void **state) {
     for (int k = 0; k < 2; k++) {
         deq_error e = {0};
         deq_results r = {.loss = loss[k],
-                         .distance = {distance[k][0], distance[k][1]},
+                         .distance = {distance[k][0], distance[k][1], distance[k][2]},
                          .inputs = inputs[k],
                          .finished = on_finished,
                          .finished_context = &told[k]};

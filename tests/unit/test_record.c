@@ -26,7 +26,14 @@ static void test_abi(void **state) {
             "I32 attack, I32 queries, I32 gradients, I32 zero_gradients, I32 lost_gradients, I32 undefined_values, "
             "I32 attack_solves, I32 attack_unconverged, I32 attack_diverged, I32 adjoint_solves, "
             "I32 adjoint_unconverged, F32 seconds, I32 evaluations, I32 products, F32 processor_seconds, "
-            "F32 reach_inf, F32 reach_2, "}; /* by DEQ_LIBRARY_ABI; another row needs another number, and a line here */
+            "F32 reach_inf, F32 reach_2, ",
+        [2] =
+            "I64 id, I32 label, I32 prediction, F64 metric, F64 loss, F64 margin, F32 steps, F32 residual, I32 reason, "
+            "I32 solves, I32 unconverged, F64 clean_metric, F64 clean_loss, F32 distance_inf, F32 distance_2, "
+            "I32 attack, I32 queries, I32 gradients, I32 zero_gradients, I32 lost_gradients, I32 undefined_values, "
+            "I32 attack_solves, I32 attack_unconverged, I32 attack_diverged, I32 adjoint_solves, "
+            "I32 adjoint_unconverged, F32 seconds, I32 evaluations, I32 products, F32 processor_seconds, "
+            "F32 reach_inf, F32 reach_2, F32 distance_1, F32 reach_1, "}; /* by DEQ_LIBRARY_ABI; another row needs another number, and a line here */
     static const char row[] =
 #define FIELD(name, type, empty, doc) #type " " #name ", "
 #include "record.def"
