@@ -119,13 +119,24 @@ static bool leave(Scope *s, Attack *k, const Ast *until) {
     return done.kind != VALUE_NONE && machine_drop(k->machine, s, done, until->range);
 }
 
+/* Statistics of the batch are asked for of all its examples, the same number of times. */
+static bool asks_together(Scope *s, const Attack *k, const Ast *until, uint32_t before) {
+    if (!until || !k->queries.in_batch || k->queries.n == before) return true;
+    elab_error_help(s, DIAG_E0504, until->range, "leave 'batch_statistics' at 'eval', or train against another attack",
+                    "an example that leaves this loop would no longer be part of the statistics of the batch, which "
+                    "'batch_statistics: train' takes");
+    return false;
+}
+
 static bool run_repeat(Scope *s, Attack *k, const Ast *repeat) {
+    const uint32_t before = k->queries.n;
     const Ast *count = AST_SLOT(repeat, REPEAT, count);
     const uint32_t trip = trip_scalar(s, k, &(Turns){.to = count, .at = count->range});
     if (trip == UINT32_MAX) return false;
     LoopMark mark = machine_loop_begin(k->machine, s, trip);
     bool returned = false, ok = leave(s, k, AST_SLOT(repeat, REPEAT, until)) &&
-                                attack_block(s, k, AST_SLOT(repeat, REPEAT, body), &returned);
+                                attack_block(s, k, AST_SLOT(repeat, REPEAT, body), &returned) &&
+                                asks_together(s, k, AST_SLOT(repeat, REPEAT, until), before);
     machine_loop_end(k->machine, s, mark);
     return ok;
 }
@@ -168,7 +179,7 @@ static bool run_turns(Scope *s, Attack *k, const Ast *loop) {
     Machine *m = k->machine;
     const Ast *body = AST_SLOT(loop, FOR, body);
     const char *counter = arena_printf(m->elab->arena, "turn %u", m->ncells);
-    const uint32_t cells = m->ncells;
+    const uint32_t cells = m->ncells, before = k->queries.n;
     Turns turns;
     Value list;
     if (!turns_of(s, AST_SLOT(loop, FOR, range), &turns, &list)) return false;
@@ -179,7 +190,7 @@ static bool run_turns(Scope *s, Attack *k, const Ast *loop) {
     bool returned = false, ok = leave(s, k, AST_SLOT(loop, FOR, until));
     const Value place = *env_find(s->env, counter);
     scope_bind(s, loop->name, turns.most ? label_at(s, list, place, loop->range) : place);
-    ok = ok && attack_block(s, k, body, &returned);
+    ok = ok && attack_block(s, k, body, &returned) && asks_together(s, k, AST_SLOT(loop, FOR, until), before);
     if (ok) {
         Value turn = value_node(m->leaf, m->cells[cells].leaf);
         m->cells[cells].pending = elementwise(s, OP_add, (Value[]){turn, value_number(1)}, 2, loop->range, NULL);
@@ -377,24 +388,27 @@ static bool bind_example(Scope *s, Attack *k, Range at) {
 }
 
 Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, const char *loss, const LossUse *use,
-                       const Env *functions, Range at) {
+                       const Env *functions, bool in_batch, Range at) {
     Elab *e = s->elab;
     Arena *a = e->arena;
     for (uint32_t i = 0; i < e->nattacks; i++) {
         Attack *k = e->attacks[i];
         const bool same = loss && k->loss ? strcmp(k->loss, loss) == 0 : !loss && !k->loss && same_loss(k->use, use);
-        if (k->definition == d && k->net == net && same && same_functions(k->functions, functions))
+        if (k->definition == d && k->net == net && same && same_functions(k->functions, functions) &&
+            k->queries.in_batch == in_batch)
             return k->failed ? NULL : k;
     }
     Attack *k = arena_alloc(a, sizeof *k);
     *k = (Attack){
         .definition = d, .net = net, .loss = loss, .use = use, .functions = functions, .module = owner, .failed = true};
     *ARENA_PUSH(a, e->attacks, e->nattacks, e->attacks_cap) = k;
-    const char *symbol =
-        elab_name(e, arena_printf(a, "%s_%s_%s", net->model->name, loss ? loss : use->fn->name, d->name));
+    const char *symbol = elab_name(e, arena_printf(a, "%s_%s_%s%s", net->model->name, loss ? loss : use->fn->name,
+                                                   d->name, in_batch ? IN_BATCH : ""));
     Machine *m = k->machine = machine_new(e, symbol, net->input);
     const LossOfNet *own = loss ? net_loss_called(net, loss) : NULL;
-    k->queries = (Queries){.machine = m, .net = net, .use = own ? &own->use : use, .loss = own ? own->name : NULL};
+    k->queries = (Queries){
+        .machine = m, .net = net, .use = own ? &own->use : use, .loss = own ? own->name : NULL, .in_batch = in_batch};
+    net->model->in_batch = net->model->in_batch || in_batch;
     Scope inner = scope_of_module(e, owner);
     inner.build = machine_build(m);
     inner.host = attack_host;

@@ -36,9 +36,10 @@ typedef struct Attack { /* one definition for one net and loss */
 
 /* ---- attack.c ---- */
 /* Makes it, or finds it.  loss NULL: `use` is what the attack's loss is.  functions: what its parameters are that are
- * functions; their settings are scalars.  NULL after an error. */
+ * functions; their settings are scalars.  in_batch: it asks the net with the statistics of the batch.  NULL after an
+ * error. */
 Attack *attack_compile(Scope *s, const Ast *d, const Module *owner, Net *net, const char *loss, const LossUse *use,
-                       const Env *functions, Range at);
+                       const Env *functions, bool in_batch, Range at);
 /* What an attack asks its host: draws, loss, logits, wrong, gradient. */
 bool attack_host(Scope *s, const Ast *call, const char *name, Value *out);
 /* Runs statements; *returned: one of them was a `return`. */

@@ -398,7 +398,8 @@ static Range place_of_setting(const Ast *call, const char *name) {
     return call->range;
 }
 
-bool attack_use(Scope *s, const Ast *given, const AttackSettings *around, Net *net, const char *loss, AttackUse *out) {
+bool attack_use(Scope *s, const Ast *given, const AttackSettings *around, Net *net, const char *loss, bool in_batch,
+                AttackUse *out) {
     Reading r;
     if (!read_attack(s, given, around, &r, out)) return false;
     if (out->gradient && !*out->gradient) out->gradient = NULL;
@@ -416,8 +417,16 @@ bool attack_use(Scope *s, const Ast *given, const AttackSettings *around, Net *n
     if (!instance_functions(&from, call, AST_SLOT(d, ATTACK_DEF, inputs), owner, &functions)) return false;
     for (const Env *f = net->target.classes ? functions : NULL; f; f = f->next)
         if (!function_labels_fit(&from, net, &f->value, place_of_setting(call, f->name))) return false;
-    Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use, functions, given->range);
+    Attack *k = attack_compile(s, d, owner, net, use ? NULL : loss, use, functions, in_batch, given->range);
     if (!k) return false;
+    for (uint32_t i = 0; in_batch && i < net->model->nfixed; i++) {
+        const char *mode = out->gradient ? out->gradient : net->model->fixed[i].gradient;
+        if (!mode || !setting_asks_on_the_way(mode)) continue;
+        return elab_error_help(s, DIAG_E0504, given->range, "implicit(), phantom.unroll(..) and jfb() ask at its end",
+                               "'batch_statistics: train' has no batch at the states on the solver's way where this "
+                               "gradient asks for the loss"),
+               false;
+    }
     for (uint32_t i = 0; out->gradient && i < net->model->nfixed; i++)
         if (!setting_fits(s, &net->model->fixed[i], "gradient", out->gradient, given->range)) return false;
     if (!out->name) out->name = d->name;

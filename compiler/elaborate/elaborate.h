@@ -280,6 +280,8 @@ void net_finish(Elab *e, Net *net); /* its hash, and its metrics' */
 /* The text of a setting can be read, and where it names a splitting solver the fixed point is z = prox(L z + c); else
  * reports. */
 bool setting_fits(Scope *s, const FixedPoint *f, const char *key, const char *text, Range at);
+/* Whether the gradient mode asks for the loss gradient at states on the solver's way. */
+bool setting_asks_on_the_way(const char *gradient);
 bool model_penalty(Scope *s, Model *m, const char *text, Range at); /* what a `penalty` asks of the net's routines */
 /* Compares f->certificate with what the form of the equation proves (certify.c); false when that is less. */
 bool certify(Scope *s, FixedPoint *f, Range at);
@@ -358,8 +360,10 @@ const Ast *attack_others(Scope *from, const Ast *e, const char **name, AttackSet
 /* The net that the attack asks, as it is written, and its scope; NULL: the one that is evaluated.  around: settings of what
  * the attack is a part of, or NULL; its own come first, then those of what is nearest.  False after an error. */
 bool attack_against(Scope *s, const Ast *attack, const AttackSettings *around, const Ast **net, Scope *from);
-/* The attack as a routine with its numbers; around: as above.  needs: `net` and its `loss` are those that it asks. */
-bool attack_use(Scope *s, const Ast *attack, const AttackSettings *around, Net *net, const char *loss, AttackUse *out);
+/* The attack as a routine with its numbers; around: as above.  needs: `net` and its `loss` are those that it asks.  in_batch:
+ * with the statistics of the batch, in training. */
+bool attack_use(Scope *s, const Ast *attack, const AttackSettings *around, Net *net, const char *loss, bool in_batch,
+                AttackUse *out);
 typedef struct OptimiserUse {
     const char *name, *routine, *hash;
     uint32_t states;

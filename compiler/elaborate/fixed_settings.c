@@ -73,6 +73,12 @@ bool setting_fits(Scope *s, const FixedPoint *f, const char *key, const char *te
     }
 }
 
+bool setting_asks_on_the_way(const char *gradient) {
+    deq_mode mode;
+    deq_error e = {0};
+    return !is_by_hand(gradient) && deq_mode_parse(gradient, &mode, &e) && deq_mode_has(&mode, TRAIT_LOSS);
+}
+
 bool model_penalty(Scope *s, Model *m, const char *text, Range at) {
     deq_fixed_settings read = {0};
     if (!setting_read(s, deq_fixed_table[DEQ_FIXED_KEY_penalty].key, text, at, &read)) return false;

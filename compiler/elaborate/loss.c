@@ -295,8 +295,9 @@ static uint32_t routines_of(Scope *s, Net *net, const LossUse *use, const char *
     const char *key = use_key(e->arena, use, true);
     for (uint32_t k = 0; k < m->nlosses; k++)
         if (strcmp(net->loss_keys[k], key) == 0) return k;
-    elab_reserve(e, arena_printf(e->arena, "%s_%s", m->name, name),
-                 (const char *const[]){"loss", "input", "parameters", "replay", NULL});
+    elab_reserve(
+        e, arena_printf(e->arena, "%s_%s", m->name, name),
+        (const char *const[]){"loss", "input", "parameters", "replay", "loss" IN_BATCH, "input" IN_BATCH, NULL});
     LossUse own;
     const Data data = data_settings(net->root, use, &own);
     NodeId node = scalar_of(s, net, &own);
@@ -367,7 +368,7 @@ const char *net_objective(Net *net, Elab *e, ObjectiveUse use) {
     }
     const char *name = free_name(net, false, e->arena, "objective");
     elab_reserve(e, arena_printf(e->arena, "%s_%s", m->name, name),
-                 (const char *const[]){"input", "parameters", "vjp", NULL});
+                 (const char *const[]){"input", "parameters", "vjp", "input" IN_BATCH, NULL});
     NodeId objective = graph_unary(m->graph, OP_objective, m->output, (Range){0});
     NodeId value = graph_op_shaped(m->graph, OP_objective_result, &objective, 1,
                                    &(Attr){.result.argument = OBJECTIVE_VALUE}, shape_scalar(), true, (Range){0});

@@ -53,7 +53,8 @@ Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Ra
     Model *m = net->model;
     m->arena = a;
     m->name = elab_name(e, instance->name);
-    elab_reserve(e, m->name, (const char *const[]){"prepare", "predict", "finish", "statistics", NULL});
+    elab_reserve(e, m->name,
+                 (const char *const[]){"prepare", "predict", "finish", "statistics", "predict" IN_BATCH, NULL});
     net->root = build_new(a, m->name, NULL);
     m->graph = net->root->graph;
     m->x = graph_input(m->graph, input, true, "x", binding->range);

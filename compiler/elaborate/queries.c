@@ -43,7 +43,9 @@ static Point *new_point(Scope *s, Queries *q, NodeId at, const char *routine, in
 static const char *routine_of(const Queries *q, const char *ending) {
     Arena *a = q->machine->elab->arena;
     const char *net = q->net->model->name;
-    return q->loss ? arena_printf(a, "%s_%s_%s", net, q->loss, ending) : arena_printf(a, "%s_predict", net);
+    const char *which = q->in_batch ? IN_BATCH : "";
+    return q->loss ? arena_printf(a, "%s_%s_%s%s", net, q->loss, ending, which)
+                   : arena_printf(a, "%s_predict%s", net, which);
 }
 
 static Value result_of(Scope *s, NodeId query, int argument, Shape shape, Range at) {
@@ -279,8 +281,9 @@ static void emit_site(Emission *m, const Site *site, uint32_t objective, const R
     NodeId *args = arena_alloc(a, (record->n + 1) * sizeof *args);
     args[0] = graph_batch(g, emit_node(m, site->point), m->at);
     for (uint32_t k = 0; k < record->n; k++) args[k + 1] = graph_batch(g, emit_node(m, record->values[k]), m->at);
-    Attr attr = {.name = arena_printf(a, "%s_%s_input", q->net->model->name,
-                                      net_objective(q->net, m->s->elab, OBJECTIVE_ATTACKS)),
+    Attr attr = {.name =
+                     arena_printf(a, "%s_%s_input%s", q->net->model->name,
+                                  net_objective(q->net, m->s->elab, OBJECTIVE_ATTACKS), q->in_batch ? IN_BATCH : ""),
                  .query.objective = objective};
     NodeId query = graph_op(g, OP_query, args, record->n + 1, &attr, m->at);
     *ARENA_PUSH(a, q->points, q->n, q->cap) = (Point){m->s->build, args[0], query, NULL, POINT_OBJECTIVE};

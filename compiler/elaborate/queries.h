@@ -37,6 +37,7 @@ typedef struct Queries { /* of one attack on one net */
     const char *hash; /* of their texts; NULL: there are none */
     Collector *collecting;
     bool differentiates;
+    bool in_batch; /* the net is asked with the statistics of the batch */
 } Queries;
 
 typedef struct Record { /* what an objective reads beside the output: nodes of its graph, one after the other */

@@ -481,7 +481,9 @@ NodeId graph_copy(Graph *dst, const Graph *src, NodeId node, NodeId *map) {
         NodeId id = stack[n - 1];
         const Node *s = &src->nodes[id];
         bool ready = true, chosen = (s->op == OP_in_training || s->op == OP_fence) && dst->form != FORM_BOTH;
-        uint32_t first = chosen && s->op == OP_in_training && dst->form == FORM_EVALUATION;
+        uint32_t first =
+            chosen && s->op == OP_in_training &&
+            (dst->form == FORM_EVALUATION || (dst->form == FORM_STATISTICS && s->attr.training.statistic == 0));
         uint32_t end = chosen ? first + 1 : s->nargs;
         for (uint32_t k = first; k < end && map[id] == NODE_NONE; k++) {
             NodeId a = src->args[s->args + k];

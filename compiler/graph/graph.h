@@ -73,8 +73,9 @@ typedef struct Node {
     Range loc; /* the source text it came from; copied by every pass */
 } Node;
 
-/* Which argument of `in_training` nodes copies into a graph take. */
-typedef enum GraphForm { FORM_BOTH, FORM_EVALUATION, FORM_TRAINING } GraphForm;
+/* Which argument of `in_training` nodes copies into a graph take.  FORM_STATISTICS: the first of statistics of the batch
+ * alone. */
+typedef enum GraphForm { FORM_BOTH, FORM_EVALUATION, FORM_TRAINING, FORM_STATISTICS } GraphForm;
 
 typedef struct Graph {
     Arena *arena;

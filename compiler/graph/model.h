@@ -108,6 +108,7 @@ typedef struct Model {
     uint32_t nlosses, nmetrics;
     bool training;    /* computes something else in training: there are `in_training` nodes */
     bool coupled;     /* some of them are statistics of the batch: a training batch is one block */
+    bool in_batch;    /* an attack sees these: what it asks for is made with them too, NAME_in_batch */
     bool penalised;   /* some run has a penalty on J: NAME_vjp_jvp is made */
     bool corrections; /* some run asks for `penalty: correction(..)`: NAME_LOSS_correction is made */
 } Model;

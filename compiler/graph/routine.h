@@ -96,6 +96,9 @@ typedef struct Routine {
     bool coupled;
 } Routine;
 
+/* Ends the names of routines that an attack asks in training where it sees the statistics of the batch. */
+#define IN_BATCH "_in_batch"
+
 typedef struct FixedLayout { /* becomes a deq_fixed constant named NAME_fixed */
     const char *name;
     uint32_t index; /* in its net */

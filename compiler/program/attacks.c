@@ -83,7 +83,7 @@ static json_t *attack_on_other(Pipe *p, Scope *s, const Ast *given, const Attack
     const TrainUse *other = attacked_net(p, from, against, net, overrides);
     if (!other) return NULL;
     const char *loss = margin ? pipe_margin(p->elab, other->net) : other->loss;
-    if (!attack_use(s, given, around, other->net, loss, &use)) return NULL;
+    if (!attack_use(s, given, around, other->net, loss, false, &use)) return NULL;
     if (use.judge && strcmp(use.judge, "surrogate") == 0 && has_defence(overrides))
         return elab_error_help(
                    from, DIAG_E0504, against->range, "without 'judge', losses are those of the defence's prediction",
@@ -102,7 +102,7 @@ static json_t *one_attack(Pipe *p, Scope *s, const Ast *given, const AttackSetti
     const Ast *against = NULL;
     Scope from;
     if (!attack_against(s, given, around, &against, &from)) return NULL;
-    if (!against) return attack_use(s, given, around, net, loss, &use) ? pipe_attack(&use) : NULL;
+    if (!against) return attack_use(s, given, around, net, loss, false, &use) ? pipe_attack(&use) : NULL;
     json_t *overrides = json_array(), *j = attack_on_other(p, s, given, around, &from, against, net, margin, overrides);
     json_decref(overrides);
     return j;

@@ -356,6 +356,8 @@ static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char 
                           "an epoch of %.0f examples, of %.0f that there are", examples, data.most),
                NULL;
     if (optimiser_ast && !ast_setting_value(settings, "epochs")) epochs = 1;
+    const Ast *statistics = ast_setting_value(settings, "batch_statistics");
+    const bool in_batch = statistics && strcmp(statistics->name, "train") == 0 && net->model->coupled;
     json_t *kept = json_array(), *overrides = json_array(), *attack = json_null();
     if (with && !pipe_overrides(&from, with, net, kept)) return NULL;
     for (uint32_t k = 0; k < settings->nkids; k++) {
@@ -366,7 +368,7 @@ static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char 
         if (strcmp(path, "attack") == 0 && is_none(s, value)) {
             continue;
         } else if (strcmp(path, "attack") == 0) {
-            AttackUse use;
+            AttackUse use, batch_use;
             Scope inner;
             const Ast *against = NULL;
             const char *word = NULL, *name = NULL;
@@ -377,14 +379,24 @@ static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char 
                        NULL;
             asked_train(e, train, called);
             const bool reads = attack_against(s, value, NULL, &against, &inner) &&
-                               (against || attack_use(s, value, NULL, net, loss, &use));
+                               (against || attack_use(s, value, NULL, net, loss, false, &use)) &&
+                               (against || !in_batch || attack_use(s, value, NULL, net, loss, true, &batch_use));
             asked_train(e, NULL, NULL);
             if (!reads) return NULL;
             if (against)
                 return elab_error(s, DIAG_E0504, value->range,
                                   "a net trains against attacks on itself; 'against' is for evaluations"),
                        NULL;
+            if (in_batch && use.judge && strcmp(use.judge, "surrogate") == 0)
+                return elab_error(s, DIAG_E0504, value->range,
+                                  "'judge: surrogate' takes losses within a solve, where 'batch_statistics: train' has "
+                                  "no batch"),
+                       NULL;
             attack = pipe_attack(&use);
+            if (in_batch) {
+                json_object_set_new(attack, "in_batch", json_string(batch_use.routine));
+                json_object_set_new(attack, "in_batch_hash", json_string(batch_use.hash));
+            }
         } else if (strcmp(path, "validate") == 0) {
             if (!pipe_slice(p, s, value, &validate)) return NULL;
         } else if (key->kind == AST_MEMBER || (is_fixed_setting(path) && value != start_ast)) {

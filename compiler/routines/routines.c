@@ -15,13 +15,25 @@ static Draft *model_draft(const Maker *m, const char *name) {
 
 static void finish(const Maker *m, Draft *d) { draft_finish(d, m->unit, m->stage, m->fixed, m->model->nfixed); }
 
+/* Statistics are those of the batch, of which the rows may be a part; nothing is dropped. */
+static void in_batch(Draft *d) {
+    d->graph->form = FORM_STATISTICS;
+    d->coupled = true;
+}
+
 /* changes: the stage, by what is read of it; so do the passes below. */
-void pass_predict(Maker *m) {
-    Draft *d = model_draft(m, arena_printf(m->unit->arena, "%s_predict", m->model->name));
+static void make_predict(const Maker *m, const char *ending) {
+    Draft *d = model_draft(m, arena_printf(m->unit->arena, "%s_predict%s", m->model->name, ending));
+    if (*ending) in_batch(d);
     NodeId output = graph_copy(d->graph, m->graph, m->graph->outputs[0], graph_map(m->unit->arena, m->graph));
     d->arg_bytes[2] = value_bytes(m, graph_node(d->graph, output)->shape);
     draft_output(d, output, PLACE_ARG, 2, 0);
     finish(m, d);
+}
+
+void pass_predict(Maker *m) {
+    make_predict(m, "");
+    if (m->model->in_batch) make_predict(m, IN_BATCH);
 }
 
 typedef enum LossRoutine { LOSS_VALUE, LOSS_INPUT, LOSS_PARAMETERS, LOSS_VJP, LOSS_REPLAY } LossRoutine;
@@ -101,13 +113,15 @@ static void bind_settings(const Maker *m, uint32_t loss, Graph *g, NodeId *map) 
     }
 }
 
-static void make_loss(const Maker *m, uint32_t index, LossRoutine which) {
+static void make_loss(const Maker *m, uint32_t index, LossRoutine which, const char *ending) {
     static const char *const suffix[] = {"loss", "input", "parameters", "vjp", "replay"};
     const Model *model = m->model;
     Arena *a = m->unit->arena;
-    Draft *d = model_draft(m, arena_printf(a, "%s_%s_%s", model->name, model->losses[index].name, suffix[which]));
+    Draft *d =
+        model_draft(m, arena_printf(a, "%s_%s_%s%s", model->name, model->losses[index].name, suffix[which], ending));
     NodeId *map = graph_map(a, m->graph);
     if (in_training(which)) d->graph->form = FORM_TRAINING, d->coupled = model->coupled;
+    if (*ending) in_batch(d);
     d->scaled = which == LOSS_VJP && model->coupled; /* kept statistics are parameters, and no stage is in between */
     bind_settings(m, index, d->graph, map);
     if (which != LOSS_VALUE) cotangent_attach(d->graph, m->graph, index, m->fixed, map);
@@ -133,7 +147,10 @@ static bool is_asked_for(const Loss *l, LossRoutine which) {
 void pass_losses(Maker *m) {
     for (uint32_t k = 0; k < m->model->nlosses; k++)
         for (int which = LOSS_VALUE; which <= LOSS_REPLAY; which++)
-            if (is_asked_for(&m->model->losses[k], (LossRoutine)which)) make_loss(m, k, (LossRoutine)which);
+            if (is_asked_for(&m->model->losses[k], (LossRoutine)which)) {
+                make_loss(m, k, (LossRoutine)which, "");
+                if (m->model->in_batch && which <= LOSS_INPUT) make_loss(m, k, (LossRoutine)which, IN_BATCH);
+            }
 }
 
 static void make_metric(const Maker *m, uint32_t index) {

@@ -30,6 +30,7 @@ json_t *deq_app_attack_key(deq_app *app, const deq_attack_spec *a) {
     json_t *key = json_pack("{s:s, s:s, s:s, s:o}", "routine", a->routine, "hash", hash_of(app, a->hash), "gradient",
                             a->gradient ? a->gradient : "", "scalars", deq_scalars_json(a->scalars, a->nscalars));
     if (a->surrogate) json_object_set_new(key, "surrogate", json_true());
+    if (a->in_batch) json_object_set_new(key, "in_batch", json_string(hash_of(app, a->in_batch_hash)));
     if (a->joined) json_object_set_new(key, "joined", json_true());
     if (a->all) json_object_set_new(key, "all", json_true());
     if (a->restart) json_object_set_new(key, "restart", json_integer(a->restart));

@@ -27,7 +27,7 @@ typedef struct training_run {
     int64_t epoch_examples, epoch_steps; /* of one epoch */
     int64_t epoch, step;                 /* position: finished epochs, finished steps of the next */
     double attack_scalars[DEQ_MOST_SCALARS], update_scalars[2 + DEQ_MOST_SCALARS];
-    deq_attack attack;
+    deq_attack attack, trained; /* of `validate`; of the training steps */
     int64_t *order, *index;
     double *loss, *value;
     double *penalty, *correction; /* NULL: the net has none */

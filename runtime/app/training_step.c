@@ -41,7 +41,7 @@ static bool take_batch(training_run *r, int64_t first, int64_t n, int64_t step, 
         carried.perturbation = (char *)carried.perturbation +
                                (size_t)(first % (t->batch * t->accumulate)) * deq_engine_input_bytes(r->engine);
     const deq_attack replayed = {.carried = &carried}, *attack = carried.perturbation ? &replayed
-                                                                 : t->attack          ? &r->attack
+                                                                 : t->attack          ? &r->trained
                                                                                       : NULL;
     if (!deq_engine_gradient(r->engine, &source, r->index, n, t->loss, t->metric.routine, attack, t->seed,
                              (uint64_t)step, &results, e))

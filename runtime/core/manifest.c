@@ -47,6 +47,8 @@ static deq_attack_spec *attack(manifest_reader *r, const json_t *o, const char *
     a->surrogate = json_is_true(json_object_get(v, "surrogate"));
     a->hash = manifest_text_or_null(v, "hash");
     a->scalars = manifest_scalars(r, v, &a->nscalars);
+    a->in_batch = manifest_text_or_null(v, "in_batch");
+    a->in_batch_hash = manifest_text_or_null(v, "in_batch_hash");
     const json_t *against = json_object_get(v, "against");
     if (json_is_object(against)) {
         a->against.model = manifest_text(r, against, "model");

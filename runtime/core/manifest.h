@@ -142,6 +142,9 @@ typedef struct deq_attack_spec {
     const char *name, *definition, *routine, *hash, *gradient; /* gradient NULL: the net's own */
     deq_named *scalars;
     int nscalars;
+    const char *in_batch,
+        *in_batch_hash;           /* the routine that sees the statistics of the batch it is run on, and its text;
+                                             NULL: none */
     const char *joined;           /* of the first of several: what they are called together; else NULL */
     struct deq_attack_spec *next; /* the next of several; NULL: none */
     bool differentiates;          /* asks for gradients of the loss */

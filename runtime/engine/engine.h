@@ -95,6 +95,7 @@ typedef struct deq_attack { /* an attack instance on this net */
     const void *known;    /* where it has led these examples before, as deq_results.inputs: it is not run again; NULL */
     bool surrogate;       /* its losses and logits are those of the states at which its gradients are taken */
     bool defended;        /* they, and its gradients, are those of the net's defence, if it has one */
+    bool in_batch;        /* deq_engine_gradient: the routine takes statistics of the batch */
     /* In the place of a routine: deq_engine_gradient takes the gradient at inputs moved by it, and moves it along.  Of a
      * loss compiled for it.  NULL. */
     const deq_carried *carried;

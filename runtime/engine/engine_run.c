@@ -65,9 +65,17 @@ static bool find_routines(run *r, const char *loss, const char *metric, const de
     if (!r->attack) return deq_fail(e, DEQ_MODULE, "the compiled object has no attack %s", attack->routine);
     r->scalars = attack->scalars;
     r->surrogate = attack->surrogate;
+    r->in_batch = attack->in_batch;
     r->knows = attack->defended && g->defence.given;
     r->attacking = attack->gradient != NULL;
     if (attack->gradient && !engine_attacking(g, g->attacking, attack->gradient, e)) return false;
+    for (int i = 0; r->in_batch && i < g->nfixed; i++)
+        if (deq_mode_has(&(r->attacking ? g->attacking : g->settings)[i].gradient, TRAIT_LOSS))
+            return deq_fail(
+                e, DEQ_SETTING,
+                "net %s: with `batch_statistics: train` the attack's gradient mode cannot be one that asks for "
+                "the loss gradient at states on the solver's way (%s); let it be eval, or choose another mode",
+                g->name, g->descriptors[i]->name);
     /* An attack's routine may stand outside the net's prefix. */
     return engine_scratch(g, r->attack->base_bytes + g->capacity * r->attack->row_bytes, e);
 }
@@ -196,7 +204,7 @@ bool engine_execute(run *r, const char *loss, const char *metric, const deq_atta
         r->used = malloc((size_t)(r->n * r->engine->input_count * r->engine->real_bytes));
         if (!r->used) return deq_fail(e, DEQ_MEMORY, "the attacked inputs of %lld examples", (long long)r->n);
     }
-    const bool good = (!coupled(r) || !r->attack || craft(r, e)) && run_blocks(r, e);
+    const bool good = (!coupled(r) || !r->attack || r->in_batch || craft(r, e)) && run_blocks(r, e);
     free(r->used);
     free(r->crafted);
     return good;

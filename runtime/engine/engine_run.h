@@ -29,6 +29,7 @@ typedef struct run {
     bool knows;        /* deq_attack.defended, of a net with a defence */
     bool teamed;       /* the batch is coupled, and its blocks are the parts of a team */
     bool attacking;    /* the attack has its own settings */
+    bool in_batch;     /* deq_attack: it is run in the parts of the coupled batch */
     char *crafted;     /* rows that the attack makes before anything else runs, or NULL: each block makes its own */
     bool crafting;     /* this is that part */
     const engine_objective *objective; /* `main` differentiates this function of the output; NULL: the loss */

@@ -64,6 +64,7 @@ static json_t *train(deq_app *app, const deq_train_spec *t, deq_error *e) {
     if (t->start.file)
         json_object_set_new(o, "start", json_pack("{s:s, s:s*}", "file", t->start.file, "map", t->start.map));
     if (t->start.train) json_object_set_new(o, "start", json_pack("{s:s}", "train", t->start.train));
+    if (t->attack && t->attack->in_batch) json_object_set_new(o, "batch_statistics", json_string("train"));
     if (t->keep) json_object_set_new(o, "keep", json_string(deq_keep_word(t->keep)));
     deq_app_put_steps(t, o);
     if (t->spectrum) json_object_set_new(o, "spectrum", json_integer(t->spectrum));

@@ -34,6 +34,20 @@ for pair in first.running_mean:0 second.running_variance:1; do
     fail "${pair%:*} has not moved: $(tr '\n' ' ' <values)"
   checks=$((checks + 1))
 done
+# An attack in training that sees the statistics of the batch: another net, the same for any threads (ranks.sh: and ranks).
+expect 0 '' "$DEQ" run "$PROGRAMS/seen.deq" --threads 1
+cmp -s net.safetensors results/seen/net.safetensors && fail "batch_statistics: train changes nothing"
+above results/seen/seen.csv robust 0.4
+cp results/seen/net.safetensors seen.safetensors
+cp results/seen/net-log.csv seen-log.csv
+for threads in 2 4; do
+  expect 0 '' "$DEQ" run "$PROGRAMS/seen.deq" --threads $threads --fresh
+  cmp -s seen.safetensors results/seen/net.safetensors || fail "$threads threads give other parameters in the batch"
+  same seen-log.csv results/seen/net-log.csv
+done
+sed 's/^  attack:   weak/  attack:   weak with { gradient: unrolled(from: 2) }\n  batch_statistics: train/' "$PROGRAMS/batchnorm.deq" >refused.deq
+expect 2 'E0504.*batch_statistics: train' "$DEQ" run refused.deq
+expect 64 'batch_statistics: train' "$DEQ" run "$PROGRAMS/seen.deq" --set 'net.gradient=unrolled(from: 2)'
 expect 0 'passed' "$DEQ" test "$PROGRAMS/training.deq"
 no_partial_files
 done_testing

@@ -24,6 +24,13 @@ for p in 8 16; do
   expect 0 "^ranks: $p, " ranks $p "$DEQ" run ranks.deq "${short[@]}" --threads 1 --fresh --results by$p
   same_files short/ranks by$p/ranks
 done
+# an attack in training that sees the statistics of the batch asks about all of it, whoever has which part
+sed 's/keep: best_robust/&; batch_statistics: train/' ranks.deq >seen.deq
+for p in 1 2 3; do
+  expect 0 '' ranks $p "$DEQ" run seen.deq "${short[@]}" --threads 1 --fresh --results seen$p
+  same_files seen1/seen seen$p/seen
+done
+cmp -s short/ranks/coupled.safetensors seen1/seen/coupled.safetensors && fail "batch_statistics: train changes nothing"
 # what working together costs, while it goes on: shares of the time of rank 0, which leave some for the work
 expect 0 '"event":"ranks","count":2.*"reducing":{.*"waiting":{.*"name":"coupled"' ranks 2 "$DEQ" run ranks.deq "${short[@]}" --threads 1 --fresh --json
 sed -n 's/.*"event":"epoch".*"ranks":{"count":2,"examples_per_second":\([^,]*\),"reducing":\([^,]*\),"waiting":\([^}]*\)}.*/\1 \2 \3/p' out >shares

@@ -381,7 +381,8 @@ static void loops_and_old_values(void **state) {
     Scope s = scope_of_module(e, p.program->main);
     const Ast *train = module_find(p.program->main, "m", NULL);
     const Ast *settings = AST_SLOT(train, TRAIN, settings);
-    assert_true(attack_use(&s, AST_SLOT(settings->kids[3], SETTING, value), NULL, e->nets[0], "cross_entropy", &use));
+    assert_true(
+        attack_use(&s, AST_SLOT(settings->kids[3], SETTING, value), NULL, e->nets[0], "cross_entropy", false, &use));
     assert_int_equal(use.scalars.n, 4); /* radius, iterations, then the two trip counts that are no argument */
     double scalars[4];
     for (uint32_t k = 0; k < 4; k++) scalars[k] = use.scalars.items[k].value;
