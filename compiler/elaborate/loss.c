@@ -267,7 +267,10 @@ static NodeId scalar_of(Scope *s, Net *net, const LossUse *use) {
     }
     NodeId node = node_of(s, v, use->at);
     if (node == NODE_NONE || (graph_node(g, node)->shape.rank == 0 && graph_node(g, node)->batched)) return node;
-    elab_error(s, DIAG_E0506, use->at, "'%s' must give one number for each example",
+    elab_error(s, DIAG_E0506, use->at,
+               graph_node(g, node)->shape.rank == 0
+                   ? "'%s' is the same for every example: it depends neither on their inputs nor on their targets"
+                   : "'%s' must give one number for each example",
                use->fn ? use->fn->name : "accuracy");
     return NODE_NONE;
 }

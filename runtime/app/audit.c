@@ -370,6 +370,7 @@ static bool search(Audit *u) {
         if (!deq_record_wrong(&all[i])) ids[n++] = u->ids[i];
     }
     double asked = SEARCH_SHARE * (double)(t->queries + t->gradients) / (double)(n ? n : 1);
+    if (u->thorough) asked = MOST_QUERIES;
     deq_attack_spec *attack = search_of(u, fmin(fmax(floor(asked), FEWEST_QUERIES), MOST_QUERIES));
     bool ok = (ids && all && attack) || deq_fail(u->e, DEQ_MEMORY, "out of memory for an audit");
     if (ok && n) ok = (found = room_for(u, n)) && measure_rows(u, attack, NULL, "search", ids, n, found);
