@@ -80,7 +80,11 @@ Value query_logits(Scope *s, Queries *q, const Ast *point, Range at) { return lo
 Value query_wrong(Scope *s, Queries *q, const Ast *point, Range at) {
     Value z = query_logits(s, q, point, at);
     if (z.kind == VALUE_NONE) return z;
-    if (!q->net->target.classes || value_shape(z).rank != 1)
+    if (q->net->target.classes && value_shape(z).rank != 1)
+        return elab_error(s, DIAG_E0505, at,
+                          "'wrong' compares the largest output with the label: the output of '%s' is %s, and no vector",
+                          q->net->model->name, shape_text(s->elab->arena, value_shape(z)));
+    if (!q->net->target.classes)
         return elab_error(s, DIAG_E0505, at, "'wrong' compares labels: the target of '%s' is none",
                           q->net->model->name);
     Graph *g = s->build->graph;

@@ -40,7 +40,7 @@ void deq_evaluation_sum(deq_evaluation *v, uint64_t key) {
         residual += (double)r->residual;
         solved += r->solves;
         failed += r->unconverged;
-        v->undefined += r->prediction < 0;
+        v->undefined += r->prediction == DEQ_PREDICTION_NAN;
         v->seconds += (double)r->seconds;
         margin += r->margin;
         evaluations += r->evaluations;

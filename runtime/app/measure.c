@@ -45,7 +45,22 @@ static bool make_rows(Rows *r, int64_t n) {
 /* A NaN as it is written: that of the processor has a sign. */
 static double plain(double value) { return isnan(value) ? NAN : value; }
 
-static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool attacked) {
+/* Whether the largest output is no class: there are others beside those of the classes. */
+static bool has_other_outputs(const deq_net_spec *net, const char *metric) {
+    const int64_t classes = net->target.labels;
+    return classes && net->output.elements != classes && (!metric || strcmp(metric, "accuracy") != 0);
+}
+
+/* What the metric says of such an example, where it can be only right or wrong. */
+static int32_t by_metric(const deq_net_spec *net, const char *metric, const deq_record *r) {
+    const deq_metric_spec *m = metric ? deq_net_metric(net, metric) : NULL;
+    if (r->prediction == DEQ_PREDICTION_NAN) return DEQ_PREDICTION_NAN;
+    if (!m || !m->share || isnan(r->metric)) return DEQ_PREDICTION_NONE;
+    return r->metric > 0 ? r->label : DEQ_PREDICTION_OTHER;
+}
+
+static deq_record record_of(const deq_net_spec *net, const char *metric, const Rows *rows, int64_t i, int64_t id,
+                            bool attacked) {
     deq_record r = deq_record_empty(id);
     const deq_row_counts *a = &rows->attack[i], *c = &rows->counts[i];
     r.label = rows->label[i];
@@ -53,6 +68,7 @@ static deq_record record_of(const Rows *rows, int64_t i, int64_t id, bool attack
     r.metric = plain(rows->metric[i]);
     r.loss = plain(rows->loss[i]);
     r.margin = plain(rows->margin[i]);
+    if (has_other_outputs(net, metric)) r.margin = NAN, r.prediction = by_metric(net, metric, &r);
     r.evaluations = c->evaluations;
     r.products = c->products;
     r.processor_seconds = c->seconds;
@@ -103,7 +119,8 @@ typedef struct Pass {
 /* A block of examples is ready. */
 static void on_finished(void *context, int64_t from, int64_t n, const void *inputs, size_t apart, bool here) {
     Pass *p = context;
-    for (int64_t i = from; i < from + n; i++) p->out[i] = record_of(&p->rows, i, p->index[i], p->spec != NULL);
+    for (int64_t i = from; i < from + n; i++)
+        p->out[i] = record_of(p->m->model->spec->net, p->metric, &p->rows, i, p->index[i], p->spec != NULL);
     pthread_mutex_lock(&p->lock);
     if (p->kept) deq_attacked_keep(p->kept, p->index + from, inputs, apart, p->rows.attack + from, n);
     if (p->complete && p->m->finished) p->m->finished(p->m->context, p->out + from, n, here);

@@ -125,7 +125,7 @@ static deq_interval mean_of(const Part *p, const char *field) {
 static deq_interval share_wrong(const Part *p) {
     int64_t wrong = 0, labelled = 0;
     for (int64_t i = 0; i < p->n; i++) {
-        labelled += p->records[i].label >= 0;
+        labelled += p->records[i].label >= 0 && p->records[i].prediction != DEQ_PREDICTION_NONE;
         wrong += deq_record_wrong(&p->records[i]);
     }
     return deq_wilson(wrong, labelled);

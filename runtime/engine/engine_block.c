@@ -168,7 +168,8 @@ static void attack(const run *r, const engine_worker *w, int64_t from, int64_t n
                                                .surrogate = r->surrogate});
     inner.arg2 = w->adversarial;
     inner.scalars = r->scalars;
-    for (int64_t i = 0; i < n; i++) w->solver->counts[i].label = label_of(r, w, i) + 1;
+    const bool classes = r->engine->output_count == r->engine->net->target.labels; /* outputs that tell what is wrong */
+    for (int64_t i = 0; classes && i < n; i++) w->solver->counts[i].label = label_of(r, w, i) + 1;
     r->attack->function(&inner, n);
     share_out(w, n, began);
     if (r->results && r->results->attack)

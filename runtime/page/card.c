@@ -135,7 +135,7 @@ static deq_interval accuracy(const deq_journal *j, const Evaluation *v) {
     int64_t right = 0;
     for (int64_t id = v->from; id < v->to; id++) {
         const deq_record *r = deq_journal_find(j, id);
-        right += r->label >= 0 && !deq_record_wrong(r);
+        right += r->label >= 0 && r->prediction == r->label;
     }
     return deq_wilson(right, v->to - v->from);
 }

@@ -43,11 +43,13 @@ deq_record deq_record_empty(int64_t id) {
     return r;
 }
 
-bool deq_record_wrong(const deq_record *r) { return r->label >= 0 && r->prediction != r->label; }
+bool deq_record_wrong(const deq_record *r) {
+    return r->label >= 0 && r->prediction != r->label && r->prediction != DEQ_PREDICTION_NONE;
+}
 
 const char *deq_record_outcome(const deq_record *r) {
-    if (r->label < 0) return "unlabelled";
-    return r->prediction < 0 ? "undefined" : r->prediction == r->label ? "right" : "wrong";
+    if (r->label < 0 || r->prediction == DEQ_PREDICTION_NONE) return "unlabelled";
+    return r->prediction == DEQ_PREDICTION_NAN ? "undefined" : r->prediction == r->label ? "right" : "wrong";
 }
 
 json_t *deq_record_json(const deq_record *r) {

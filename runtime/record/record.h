@@ -9,7 +9,7 @@
 /* Part of the key of everything that the cache keeps of trained nets and their examples.  It is raised when a field of a
  * record, a column of a log, or another kept number means something else than before, or is counted in another way: the
  * version and the binary interface stay the same then, and old numbers would be found beside new ones. */
-#define DEQ_RECORDS_REVISION 2
+#define DEQ_RECORDS_REVISION 3
 
 /* Libraries for C hand records over as they are: with another row DEQ_LIBRARY_ABI is another number too. */
 typedef int64_t deq_record_I64;
@@ -38,7 +38,11 @@ int deq_record_field_named(const char *name);
 double deq_record_value(const deq_record *r, const deq_record_field *field);
 /* Nothing measured yet of example `id`. */
 deq_record deq_record_empty(int64_t id);
-/* The net has no prediction there, or another one than the label.  False where the target is no label. */
+/* Predictions that are no class: an output is NaN; outputs are not one for each class, and a metric that is a share says
+ * that the answer is not the label (where it is, the prediction is the label), or no such metric is there to say it. */
+enum { DEQ_PREDICTION_NAN = -1, DEQ_PREDICTION_OTHER = -2, DEQ_PREDICTION_NONE = -3 };
+/* The net has no prediction there, or another one than the label.  False where the target is no label, or nothing says
+ * what is predicted. */
 bool deq_record_wrong(const deq_record *r);
 /* "right", "wrong", "undefined" (an output is NaN, which counts as wrong), "unlabelled". */
 const char *deq_record_outcome(const deq_record *r);

@@ -50,7 +50,7 @@ static bool at_floor(const deq_record *r, int real_bits) {
 
 static bool no_prediction(const deq_record *r, int real_bits) {
     (void)real_bits;
-    return r->prediction < 0;
+    return r->prediction == DEQ_PREDICTION_NAN;
 }
 
 /* Not where an attack went elsewhere and found nothing worse than the input as given. */
@@ -86,9 +86,13 @@ static double short_of_tolerance(const deq_judged *of, bool adjoint) {
 static double number_unconverged(const deq_judged *of) { return short_of_tolerance(of, false); }
 static double number_adjoints_unconverged(const deq_judged *of) { return short_of_tolerance(of, true); }
 
+/* Something says whether the answer is right. */
+static bool is_told(const deq_record *r) { return r->prediction != DEQ_PREDICTION_NONE; }
+
 static double number_above_clean(const deq_judged *of) {
     int64_t gained = 0, lost = 0;
     for (int64_t i = 0; of->clean && i < of->n; i++) {
+        if (!is_told(&of->clean[i]) || !is_told(&of->records[i])) continue; /* by metrics that differ */
         bool before = !deq_record_wrong(&of->clean[i]), after = !deq_record_wrong(&of->records[i]);
         gained += after && !before;
         lost += before && !after;
@@ -144,7 +148,10 @@ static double number_unbounded(const deq_judged *of) {
     int64_t right = 0;
     if (!a || !a->again[DEQ_REATTACK_unbounded] || a->classes < 2) return NAN;
     const int64_t n = made(a, DEQ_REATTACK_unbounded);
-    for (int64_t i = 0; i < n; i++) right += !deq_record_wrong(&a->again[DEQ_REATTACK_unbounded][i]);
+    for (int64_t i = 0; i < n; i++) {
+        if (!is_told(&a->again[DEQ_REATTACK_unbounded][i])) return NAN;
+        right += !deq_record_wrong(&a->again[DEQ_REATTACK_unbounded][i]);
+    }
     return deq_wilson_wide(right, n, width(a)).low - 1.0 / (double)a->classes;
 }
 

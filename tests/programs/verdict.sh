@@ -61,6 +61,19 @@ grep -q W0915 out && fail "a log is called masked where nothing was cut"
 sed 's/body |> head$/body |> head |> loud/; s/^layer Net(/fn loud(o: f32[4]) -> f32[4] = 1000000 * o\n\n&/' "$PROGRAMS/tiny.deq" >loud.deq
 expect 5 'robust of net.*; masked: .*at its rounding floor' "$DEQ" run loud.deq --strict
 
+# outputs that are not one for each class: the metric says what is right, and what masks is seen there too
+sed 's/-> f32\[4\] {$/-> f32[4 + 64] {/; s/^layer Body\(.*\)f32\[4 + 64\]/layer Body\1f32[H]/; s/return image |> flatten |> body |> head/return concat(1e6 * head(body(flatten(image))), 1e7 * flatten(image))/
+  s/^train net = /fn ce(o: f32[68], y: label[4]) -> f32 = cross_entropy(o[0..4], y)\n\nfn acc(o: f32[68], y: label[4]) -> f32 = accuracy(o[0..4], y)\n\nfn size(o: f32[68], y: label[4]) -> f32 = mean(abs(o)) + 0 * cross_entropy(o[0..4], y)\n\n&/
+  s/loss:     cross_entropy/loss: ce\n  metric: acc/; s/accuracy(net, /acc(net, /; s/^  let robust = .*/&\n  let other = size(net, quadrants.test under exact)/; s/columns: \[.*/columns: [clean, robust, other]/' "$PROGRAMS/tiny.deq" >heads.deq
+for audit in '' --audit; do
+  expect 0 'robust of net.*; masked: [0-9.]*% of the examples are right, but at least half of their gradients were exactly zero' "$DEQ" run heads.deq $audit
+  grep -q '^\*\*other\*\* is masked: [0-9.]*% of .*gradients were exactly zero[^;]*\.$' results/heads/tiny.md || fail "a metric that says neither right nor wrong is judged by something else"
+done
+IFS=';' read -r _ robust other < <(sed -n '2s/.*,\([0-9a-f]\{32\};[0-9a-f;]*\),.*/\1/p' results/heads/tiny.csv)
+"$DEQ" journal "$robust" --csv | awk -F, 'NR > 1 { n += $3 != ($4 == 1 ? $2 : -2) } END { exit n > 0 }' || fail "predictions are not what the metric says"
+[[ $("$DEQ" journal "$other" --csv --filter 'prediction=-3' | wc -l) == 201 ]] || fail "a prediction that nothing says"
+checks=$((checks + 4))
+
 # an audit attacks again: the honest net is reliable, also cut to two steps; what masks is named with its number
 expect 0 'robust of net.*; reliable$' "$DEQ" run "$PROGRAMS/tiny.deq" --audit --strict
 grep -q '^net: found in the cache' out || fail "an audited net is trained again"

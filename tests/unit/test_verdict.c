@@ -53,6 +53,21 @@ static void test_healthy(void **state) {
     free(text);
 }
 
+/* Where nothing says what is right, no example has lost its gradient for a good reason, and none is gained. */
+static void test_untold(void **state) {
+    (void)state;
+    healthy();
+    for (int i = 0; i < N; i++) records[i].prediction = DEQ_PREDICTION_NONE;
+    assert_int_equal(judged().level, DEQ_RELIABLE);
+    assert_true(judged().numbers[DEQ_CHECK_above_clean] < 0);
+    assert_string_equal(deq_record_outcome(&records[0]), "unlabelled");
+    for (int i = 0; i < N; i++) records[i].zero_gradients = 10;
+    only(DEQ_CHECK_zero_gradients, DEQ_MASKED, 1);
+    for (int i = 0; i < N; i++) records[i].prediction = DEQ_PREDICTION_OTHER; /* all of them are wrong */
+    assert_int_equal(judged().level, DEQ_RELIABLE);
+    assert_string_equal(deq_record_outcome(&records[0]), "wrong");
+}
+
 static void test_zero_gradients(void **state) {
     (void)state;
     healthy();
@@ -377,14 +392,15 @@ static void test_rows(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_healthy),        cmocka_unit_test(test_zero_gradients),
-                                       cmocka_unit_test(test_lost_gradients), cmocka_unit_test(test_solves),
-                                       cmocka_unit_test(test_saturated),      cmocka_unit_test(test_undefined),
-                                       cmocka_unit_test(test_above_clean),    cmocka_unit_test(test_unmoved),
-                                       cmocka_unit_test(test_unasked),        cmocka_unit_test(test_reasons),
-                                       cmocka_unit_test(test_rows),           cmocka_unit_test(test_reattacks),
-                                       cmocka_unit_test(test_many_ways),      cmocka_unit_test(test_half),
-                                       cmocka_unit_test(test_unbounded),      cmocka_unit_test(test_tighter),
-                                       cmocka_unit_test(test_weighed),        cmocka_unit_test(test_not_made)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_healthy),        cmocka_unit_test(test_untold),
+                                       cmocka_unit_test(test_zero_gradients), cmocka_unit_test(test_lost_gradients),
+                                       cmocka_unit_test(test_solves),         cmocka_unit_test(test_saturated),
+                                       cmocka_unit_test(test_undefined),      cmocka_unit_test(test_above_clean),
+                                       cmocka_unit_test(test_unmoved),        cmocka_unit_test(test_unasked),
+                                       cmocka_unit_test(test_reasons),        cmocka_unit_test(test_rows),
+                                       cmocka_unit_test(test_reattacks),      cmocka_unit_test(test_many_ways),
+                                       cmocka_unit_test(test_half),           cmocka_unit_test(test_unbounded),
+                                       cmocka_unit_test(test_tighter),        cmocka_unit_test(test_weighed),
+                                       cmocka_unit_test(test_not_made)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
