@@ -120,7 +120,7 @@ typedef struct Pass {
 static void on_finished(void *context, int64_t from, int64_t n, const void *inputs, size_t apart, bool here) {
     Pass *p = context;
     for (int64_t i = from; i < from + n; i++)
-        p->out[i] = record_of(p->m->model->spec->net, p->metric, &p->rows, i, p->index[i], p->spec != NULL);
+        p->out[i] = record_of(deq_engine_net(p->engine), p->metric, &p->rows, i, p->index[i], p->spec != NULL);
     pthread_mutex_lock(&p->lock);
     if (p->kept) deq_attacked_keep(p->kept, p->index + from, inputs, apart, p->rows.attack + from, n);
     if (p->complete && p->m->finished) p->m->finished(p->m->context, p->out + from, n, here);

@@ -339,6 +339,7 @@ void *deq_engine_parameters(deq_engine *g) { return g->shared; }
 void *deq_engine_gradients(deq_engine *g) { return g->gradients; }
 bool deq_engine_training(const deq_engine *g) { return g->net->training; }
 int64_t deq_engine_block(const deq_engine *g) { return g->block; }
+const deq_net_spec *deq_engine_net(const deq_engine *g) { return g->net; }
 size_t deq_engine_input_bytes(const deq_engine *g) { return (size_t)(g->input_count * g->real_bytes); }
 int deq_engine_threads(const deq_engine *g) { return g->threads; }
 

@@ -51,9 +51,10 @@ void deq_engine_prepare(deq_engine *engine);
 uint64_t deq_engine_prepared(const deq_engine *engine);         /* how often the parameters were prepared */
 int64_t deq_engine_block(const deq_engine *engine);             /* most examples of a block */
 int64_t deq_engine_blocks(const deq_engine *engine, int64_t n); /* into which a call on n examples is cut */
-size_t deq_engine_input_bytes(const deq_engine *engine);        /* of a dense input, in the module's precision */
-int deq_engine_threads(const deq_engine *engine);               /* of its pool, the caller's among them */
-int64_t deq_engine_memory(const deq_engine *engine);            /* bytes held: parameters, shards, workspaces */
+const deq_net_spec *deq_engine_net(const deq_engine *engine);
+size_t deq_engine_input_bytes(const deq_engine *engine); /* of a dense input, in the module's precision */
+int deq_engine_threads(const deq_engine *engine);        /* of its pool, the caller's among them */
+int64_t deq_engine_memory(const deq_engine *engine);     /* bytes held: parameters, shards, workspaces */
 
 /* Settings by path: "body.forward.tol"; "gradient" alone sets the mode of every fixed point; "defence" (defence.h) what
  * the predictions of deq_engine_evaluate and deq_engine_forward are read off: gradients, attacks and traces are those

@@ -115,6 +115,8 @@ static bool run_once(deq_library *l, const found *f, const deq_attack_spec *a, c
     deq_results r = {.loss = out->loss, .prediction = out->prediction, .label = label, .inputs = out->inputs};
     const bool ok = deq_engine_evaluate(l->engine, source, index, n, f->loss, NULL, a ? &one : NULL,
                                         deq_app_attack_seed(a, seed), NULL, NULL, &r, &l->error);
+    const bool classes = l->net->output.elements == l->net->target.labels; /* else no output is a prediction */
+    for (int64_t i = 0; ok && !classes && i < n; i++) label[i] = -1;
     deq_statistics_add(&totals->forward, &r.forward);
     deq_statistics_add(&totals->adjoint, &r.adjoint);
     return ok;

@@ -123,6 +123,40 @@ expect 0 '' "$DEQ" run tiny.deq
 cc "${strict[@]}" -I lib page.c lib/libNet.so -Wl,-rpath,lib -o page || fail "the program of the page does not compile"
 expect 0 '^2 solves, [1-9]' ./page
 
+# ---- outputs that are not one for each class: joined attacks are made, since no output says that an answer is wrong ----
+sed 's/^layer Net(.*/layer Net(image: f32[1, 8, 8]) -> f32[4 + 64] {/; s/return image |> flatten |> body |> head/return concat(head(body(flatten(image))), flatten(image))/
+  s/^attack exact.*/attack exact = sequence(weak, weak)/; s/^train net = /fn ce(o: f32[68], y: label[4]) -> f32 = cross_entropy(o[0..4], y)\n\nfn acc(o: f32[68], y: label[4]) -> f32 = accuracy(o[0..4], y)\n\n&/
+  s/loss:     cross_entropy/loss: ce\n  metric: acc/; s/accuracy(net, /acc(net, /' tiny.deq >heads.deq
+expect 0 '' "$DEQ" run heads.deq --set net.epochs=1
+heads=$(made)/net.safetensors
+expect 0 'libNet.so' "$DEQ" build --lib heads.deq -o heads
+cat >heads.c <<'C'
+#include "Net.h"
+#include <stdio.h>
+#include <string.h>
+int main(int argc, char **argv) {
+  static float x[20 * NET_INPUT], attacked[20 * NET_INPUT];
+  static int64_t labels[20];
+  static Net_record records[20];
+  Net_ctx *net = Net_new(NULL);
+  int moved = 0, told = 0;
+  if (argc != 2 || Net_load(net, argv[1])) return 1;
+  for (int i = 0; i < 20 * NET_INPUT; i++) x[i] = (float)(i % 97) / 97;
+  for (int i = 0; i < 20; i++) labels[i] = i % 4;
+  if (Net_attack_labels(net, "exact", 20, x, labels, 7, attacked, NULL)) return 2;
+  if (Net_journal_labels(net, "exact", 20, x, labels, 7, records)) return 3;
+  for (int i = 0; i < 20; i++) {
+    moved += memcmp(x + i * NET_INPUT, attacked + i * NET_INPUT, NET_INPUT * sizeof *x) != 0;
+    told += records[i].prediction == (records[i].metric > 0 ? records[i].label : -2);
+  }
+  printf("%d moved, %d told\n", moved, told);
+  Net_free(net);
+  return 0;
+}
+C
+cc "${strict[@]}" -I heads heads.c -o of_heads heads/libNet.so -Wl,-rpath,"$PWD/heads" || fail "heads.c does not compile"
+expect 0 '^20 moved, 20 told' ./of_heads "$heads"
+
 # ---- a library of another interface: a linked program does not start ----
 echo 'DEQ_LIBRARY_2 { global: *; };' >version
 echo 'int Net_abi(void); int Net_abi(void) { return 2; }' >another.c
