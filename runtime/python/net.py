@@ -201,9 +201,14 @@ class _Kept(_Whole):
 class _Shared:
     """What nets that share parameters have in common: torch's parameters, and their versions when last looked at."""
 
-    torch, seen = (), []
+    torch, seen, places = (), [], []
 
     def versions(self):
+        """Of parameters that are still where the net reads them."""
+        for (path, p), place in zip(self.torch, self.places):
+            if p.data_ptr() != place:
+                raise RuntimeError("the parameter %s is no longer in the net's memory: its .data was replaced, as .to() "
+                                   "and .double() do" % path)
         return [p._version for _, p in self.torch]
 
 
@@ -330,6 +335,7 @@ class Net(_Whole):
         if not self._shared.torch:
             vector = torch.frombuffer(self._memory(), dtype=getattr(torch, _DTYPE))
             self._shared.torch = [(path, torch.nn.Parameter(view)) for path, view in self._views(vector, True)]
+            self._shared.places = [p.data_ptr() for _, p in self._shared.torch]
             self._note()
         return iter(self._shared.torch)
 
@@ -527,6 +533,7 @@ def _function(torch):
         class Apply(torch.autograd.Function):
             @staticmethod
             def forward(ctx, net, x, *parameters):
+                ctx.given = (x, *parameters)
                 output, ctx.kept = net.keep(x)
                 return output
 
@@ -537,14 +544,14 @@ def _function(torch):
                 dx, d = result if parameters else (result, {})
                 found = [dx, *(d.values() if parameters else [None] * len(ctx.needs_input_grad[2:]))]
                 again = torch.is_grad_enabled()  # create_graph: torch may be asked for a derivative of this
-                return (None, *(None if not wanted else Once.apply(g.requires_grad_()) if again else g
+                return (None, *(None if not wanted else Once.apply(g, cotangent, *ctx.given) if again else g
                                 for g, wanted in zip(found, ctx.needs_input_grad[1:])))
 
         class Once(torch.autograd.Function):
-            """A gradient as it is; torch would take it for a constant."""
+            """A gradient as it is, and of what it is made; torch would take it for a constant."""
 
             @staticmethod
-            def forward(ctx, gradient):
+            def forward(ctx, gradient, *made_of):
                 return gradient.clone()
 
             @staticmethod

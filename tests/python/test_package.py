@@ -235,6 +235,9 @@ def check_torch():
     slope, = torch.autograd.grad(net(x).square().sum(), x, create_graph=True)
     raises(NotImplementedError, "first derivatives only", (net(x).sum() + slope.norm()).backward)
     assert torch.equal(slope, torch.autograd.grad(net(x).square().sum(), x)[0])
+    raises(NotImplementedError, "first derivatives only", torch.autograd.functional.hessian, lambda v: net(v).sum(), x)
+    raises(NotImplementedError, "first derivatives only", torch.autograd.functional.jvp, net, x, torch.ones_like(x))
+    assert torch.autograd.functional.jacobian(net, x[:1]).shape == (1, 4, 1, 1, 8, 8)
     raises(TypeError, "y is a ndarray", net.gradient, x.detach(), Y)
     # parameters share the memory; an optimiser's step is a step of the net
     parameters = dict(net.named_parameters())
@@ -264,6 +267,9 @@ def check_torch():
     z = net.solve(x.detach()).equilibrium
     assert torch.allclose(layer(z), net(x.detach()), atol=1e-5)
     net.load_state_dict({k: v.clone() for k, v in state.items()})
+    with_own = exact()
+    list(with_own.parameters())[0].data = torch.zeros(24, 24)  # as .to() and .double() of a module do
+    raises(RuntimeError, "body.W is no longer in the net's memory", with_own, x)
     # a step through one net is a step of those that share its parameters; nothing of them stays when all are gone
     other = net.share()
     assert dict(other.named_parameters())["head.b"] is parameters["head.b"]
@@ -272,7 +278,7 @@ def check_torch():
     assert torch.allclose(other(x.detach()), output + 2, atol=1e-5)
     gone = weakref.ref(other._context.owner)
     assert torch.equal(net.attack("weak", x.detach(), y), torch.from_numpy(net.attack("weak", X, Y)))
-    del net, other, optimiser, parameters, state, output, out, loss, layer, p
+    del net, other, optimiser, parameters, state, output, out, loss, layer, p, slope
     gc.collect()
     assert gone() is None
 
