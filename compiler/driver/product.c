@@ -55,12 +55,28 @@ static char *description(const char *manifest, const char *named, const char *id
     return content;
 }
 
+/* The net's name in small letters; one that Python has otherwise would take the place of what it means there. */
+static char *module_name(const char *id) {
+    static const char *const taken[] = {
+#define TAKEN(name) #name,
+#include "python_names.def"
+#undef TAKEN
+    };
+    char *name = text_of("%s", id);
+    for (char *c = name; *c; c++) *c = (char)tolower((unsigned char)*c);
+    for (size_t k = 0; k < sizeof taken / sizeof *taken; k++) {
+        if (strcmp(taken[k], name) != 0) continue;
+        free(name);
+        return text_of("%s_net", taken[k]);
+    }
+    return name;
+}
+
 void product_python(Product *p, const char *manifest, const char *net, const char *id, const char *folder) {
     const char *version = strchr(DEQ_VERSION, ' ') + 1, *mark = "# " DEQ_MADE_BY "\n";
-    char *package = text_of("%s", id);
+    char *package = module_name(id);
     struct utsname machine;
     if (uname(&machine) != 0) abort();
-    for (char *c = package; *c; c++) *c = (char)tolower((unsigned char)*c);
     *p = (Product){.folders = {text_of("%s", folder), text_of("%s/%s", folder, package)},
                    .nfolders = 2,
                    .shared = text_of("%s/%s/lib%s.so", folder, package, id)};

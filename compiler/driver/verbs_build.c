@@ -70,6 +70,13 @@ static bool same_layout(const Compilation *all, const LinkTarget *targets, int n
     return !e->failure;
 }
 
+/* In C and in Python setup.net, of an imported module, is setup_net; what begins as the runtime's functions do has net_
+ * in front. */
+static const char *name_in_c(Arena *a, const char *net) {
+    const char *id = identifier(a, net);
+    return strncmp(id, "deq", 3) == 0 && (!id[3] || id[3] == '_') ? arena_printf(a, "net_%s", id) : id;
+}
+
 /* Of one net, compiled for n processors. */
 static int build_library(const Cli *cli, const Compilation *all, const LinkTarget *targets, int n) {
     const Compilation *c = &all[0];
@@ -85,7 +92,7 @@ static int build_library(const Cli *cli, const Compilation *all, const LinkTarge
         return verb_failed(&e);
     }
     Product p;
-    const char *id = identifier(c->arena, net); /* setup.net, of an imported module: setup_net in C and in Python */
+    const char *id = name_in_c(c->arena, net);
     (cli->python ? product_python : product_library)(&p, manifest, net, id, folder);
     char *definitions = header_definitions(manifest, net, id);
     int code = 0;

@@ -98,6 +98,12 @@ echo 'int main(void) { setup_net_ctx *net = setup_net_new(NULL); return net ? se
 sed -i '1i #include <stddef.h>' over.c
 cc "${strict[@]}" -I lib over.c lib/libsetup_net.so -Wl,-rpath,"$PWD/lib" -o over || fail "the header of setup.net does not compile"
 expect 0 '' ./over
+# a net that is called as functions of the runtime begin
+sed 's/layer Net(/layer deq(/; s/= Net on/= deq on/' tiny.deq >deq.deq
+expect 0 'libnet_deq.so' "$DEQ" build --lib deq.deq --net deq -o lib
+sed 's/setup_net/net_deq/g' over.c >called.c
+cc "${strict[@]}" -I lib called.c lib/libnet_deq.so -Wl,-rpath,"$PWD/lib" -o called || fail "the header of a net called deq does not compile"
+expect 0 '' ./called
 # a net that is called net: the files that make the library are called otherwise
 expect 0 'libnet.so' "$DEQ" build setup.deq --lib --net net -o lib
 expect 0 'setup_net/__init__.py' "$DEQ" build --python over.package over.deq --net setup.net

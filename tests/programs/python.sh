@@ -21,6 +21,17 @@ export PYTHONDONTWRITEBYTECODE=1
 PYTHONPATH=package expect 0 'check_threads' "$python" -W error::UserWarning "$SOURCE/tests/python/test_package.py" "$checkpoint" numpy $torch
 [[ -z $torch ]] || grep -q check_torch out || fail "the checks with torch did not run"
 
+# a module that has a name of Python's would take its place: with --python on the path, or installed by pip
+sed 's/layer Net/layer Torch/; s/= Net /= Torch /' tiny.deq >torch.deq
+expect 0 'taken/torch_net/__init__.py' "$DEQ" build torch.deq --python taken -N Torch
+PYTHONPATH=taken expect 0 'Torch' "$python" -c 'import torch_net; print(torch_net.Net.name)'
+"$python" - "$SOURCE/compiler/driver/python_names.def" >out <<'P' || fail "names that python_names.def lacks"
+import keyword, re, sys
+taken = set(re.findall(r"TAKEN\((\w+)\)", open(sys.argv[1]).read()))
+lacks = {n.lower() for n in [*sys.stdlib_module_names, *keyword.kwlist, "numpy", "torch"] if n[0] != "_"} - taken
+sys.exit(" ".join(sorted(lacks)) or 0)
+P
+
 # the examples
 if [[ -n $torch ]]; then
   expect 0 '' "$DEQ" build "$PROGRAMS/torch_layers.deq" --python layers -N Layers
