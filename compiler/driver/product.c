@@ -1,5 +1,5 @@
-/* product.c - see product.h.  A package for Python is the module runtime/python/net.py with what it has to know of the
- * net, the library, and a build back end of its own, so that pip needs neither network nor other packages. */
+/* product.c - see product.h.  A package for Python is the module runtime/python/compiled_net.py with what it has to know
+ * of the net, the library, and a build back end of its own, so that pip needs neither network nor other packages. */
 #define _GNU_SOURCE
 #include "product.h"
 #include "deq_types.h"
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
-extern const char python_module[], python_backend[]; /* runtime/python/net.py and build_backend.py */
+extern const char python_module[], python_backend[]; /* runtime/python/compiled_net.py and build_backend.py */
 
 /* Both are the product's from then on. */
 static void add(Product *p, char *path, char *content) {
@@ -38,7 +38,7 @@ void product_library(Product *p, const char *manifest, const char *net, const ch
 
 /* ---- Python ---- */
 
-/* Of the manifest, what net.py reads, and what it hands over of records. */
+/* Of the manifest, what compiled_net.py reads, and what it hands over of records. */
 static char *description(const char *manifest, const char *named, const char *id) {
     static const char *const wanted[] = {"input", "output", "target", "parameters", "losses", "fixed", "layers"};
     json_t *root = json_loads(manifest, 0, NULL), *net = header_find(root, named), *own = json_object();

@@ -21,6 +21,10 @@ export PYTHONDONTWRITEBYTECODE=1
 PYTHONPATH=package expect 0 'check_threads' "$python" -W error::UserWarning "$SOURCE/tests/python/test_package.py" "$checkpoint" numpy $torch
 [[ -z $torch ]] || grep -q check_torch out || fail "the checks with torch did not run"
 
+# both packages on one path, in either order
+for path in "$SOURCE/runtime/python:package" "package:$SOURCE/runtime/python"; do
+  PYTHONPATH=$path expect 0 '^Net$' "$python" -c 'import deq; from net import Net; print(Net.name)'
+done
 # a module that has a name of Python's would take its place: with --python on the path, or installed by pip
 sed 's/layer Net/layer Torch/; s/= Net /= Torch /' tiny.deq >torch.deq
 expect 0 'taken/torch_net/__init__.py' "$DEQ" build torch.deq --python taken -N Torch
