@@ -14,7 +14,9 @@ strict=("${sanitize[@]}" -std=gnu11 -O1 -Wall -Wextra -Werror -Wstrict-prototype
 mkdir lib other
 expect 0 'libNet.so' "$DEQ" build --lib tiny.deq -o lib
 grep -q '#include "' lib/Net.h && fail "the header needs another one"
-nm -D --defined-only lib/libNet.so | awk '{ print $3 }' | grep -v -e '^Net_[a-z_]*@@DEQ_LIBRARY_1$' -e '^DEQ_LIBRARY_1' -e __asan -e __odr >names || true
+abi=$(sed -n 's/^#define DEQ_LIBRARY_ABI \([0-9][0-9]*\).*/\1/p' lib/Net.h)
+[[ -n $abi ]] || fail "the header does not say its version"
+nm -D --defined-only lib/libNet.so | awk '{ print $3 }' | grep -v -e "^Net_[a-z_]*@@DEQ_LIBRARY_$abi\$" -e "^DEQ_LIBRARY_$abi" -e __asan -e __odr >names || true
 [[ ! -s names ]] || fail "the library exports $(head -3 names)"
 readelf -d lib/libNet.so | grep -q 'soname: \[libNet.so\]' || fail "the library has no SONAME"
 grep -q '"target":"x86-64-v3' lib/Net.json || [[ $(uname -m) != x86_64 ]] || fail "the library is made for this machine: $(grep -o '"target":"[^"]*"' lib/Net.json)"
@@ -164,10 +166,10 @@ cc "${strict[@]}" -I heads heads.c -o of_heads heads/libNet.so -Wl,-rpath,"$PWD/
 expect 0 '^20 moved, 20 told' ./of_heads "$heads"
 
 # ---- a library of another interface: a linked program does not start ----
-echo 'DEQ_LIBRARY_2 { global: *; };' >version
-echo 'int Net_abi(void); int Net_abi(void) { return 2; }' >another.c
+echo "DEQ_LIBRARY_$((abi + 1)) { global: *; };" >version
+echo 'int Net_abi(void); int Net_abi(void) { return 0; }' >another.c
 mkdir newer
 cc -shared -fPIC another.c -o newer/libNet.so -Wl,--version-script=version -Wl,-soname,libNet.so
 cc "${strict[@]}" -I lib "$SOURCE/tests/library/threads.c" -o elsewhere lib/libNet.so -Wl,-rpath,"$PWD/newer" -lpthread || fail "threads.c does not compile"
-expect 1 "version .DEQ_LIBRARY_1' not found" ./elsewhere
+expect 1 "version .DEQ_LIBRARY_$abi' not found" ./elsewhere
 done_testing
