@@ -180,14 +180,15 @@ void winograd_call(const Site *s, const WinogradPlan *p, Value f, Value args[W_O
 static void multiply_pixels(const Slice *s, Value tap, uint64_t first, uint64_t tiles) {
     const WinogradPlan *p = s->p;
     Emit *e = s->e;
-    uint64_t tap_bytes = (uint64_t)p->channels * e->panel * e->real_bytes;
+    const uint64_t panel_bytes = (uint64_t)p->channels * e->panel * e->real_bytes,
+                   tap_bytes = (p->filters + e->panel - 1) / e->panel * panel_bytes;
     Value v = emit_offset_constant(e, s->args[W_WORK], p->v + first * p->v_tile);
     Value products = emit_offset_constant(e, s->args[W_WORK], p->products + first * p->m_tile);
     Product product = {.a = emit_offset(e, v, emit_index_mul(e, tap, p->v_tap)),
                        .a_row = emit_i64(e, p->v_tile),
                        .a_step = emit_i64(e, e->real_bytes),
                        .b = emit_offset(e, s->args[W_WEIGHTS], emit_index_mul(e, tap, tap_bytes)),
-                       .b_panel = emit_i64(e, SIDE * SIDE * tap_bytes),
+                       .b_panel = emit_i64(e, panel_bytes),
                        .b_step = emit_i64(e, (uint64_t)e->panel * e->real_bytes),
                        .c = emit_offset(e, products, emit_index_mul(e, tap, p->m_tap)),
                        .c_row = emit_i64(e, p->m_tile),
@@ -257,7 +258,7 @@ static Value packed_place(const Transformed *t, Value channel, Value filter) {
     Value column = p->adjoint ? channel : filter, inner = p->adjoint ? filter : channel;
     Value panel = LLVMBuildUDiv(e->builder, column, emit_i64(e, e->panel), "");
     Value lane = LLVMBuildURem(e->builder, column, emit_i64(e, e->panel), "");
-    Value at = emit_index_add(e, emit_index_mul(e, panel, (uint64_t)p->taps * p->inner), inner);
+    Value at = emit_index_add(e, emit_index_mul(e, panel, p->inner), inner);
     return emit_element(e, t->to, emit_index_add(e, emit_index_mul(e, at, e->panel), lane));
 }
 
@@ -266,6 +267,7 @@ static void transform_filters(const Transformed *t, Value channel, Value filter)
     Emit *e = t->e;
     const ConvPacking *p = t->p;
     const bool vector = LLVMGetTypeKind(t->wide) == LLVMVectorTypeKind;
+    const uint64_t tap_bytes = (uint64_t)conv_panels(p, e->panel) * p->inner * e->panel * e->real_bytes;
     double g[SIDE][3];
     winograd_weights(g);
     Value w[3][3], half[SIDE][3], zero = constant_like(t->wide, 0);
@@ -290,7 +292,7 @@ static void transform_filters(const Transformed *t, Value channel, Value filter)
             for (uint32_t b = 0; b < 3; b++)
                 if (g[j][b] != 0) u = emit_fma(e, constant_like(t->wide, g[j][b]), half[i][b], u);
             u = LLVMBuildFPTrunc(e->builder, u, vector ? e->vector : e->real, "");
-            Value to = emit_offset_constant(e, at, (uint64_t)(i * SIDE + j) * p->inner * e->panel * e->real_bytes);
+            Value to = emit_offset_constant(e, at, (i * SIDE + j) * tap_bytes);
             if (vector && !p->adjoint) emit_store_vector(e, u, to, e->real_bytes);
             if (!vector) emit_store(e, u, to);
             for (uint32_t k = 0; vector && p->adjoint && k < e->lanes; k++)

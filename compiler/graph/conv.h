@@ -107,7 +107,8 @@ static inline uint32_t winograd_images(const ConvShape *c, uint32_t height, uint
 /* ---- packed weights, of convolutions that are channels last: for each group, panels of `panel` columns, each
  * [rows][columns][inner][panel], zero-filled.  The convolution's columns are the filters and its inner axis the
  * channels; its adjoint's the other way round.  Winograd's have 6 x 6 transformed taps (winograd.h) for rows x columns,
- * the adjoint's of the taps in reverse. ---- */
+ * the adjoint's of the taps in reverse, and each tap has its panels side by side, [6][6][panels][inner][panel]: they are
+ * read tap by tap, from the first byte to the last. ---- */
 typedef struct ConvPacking {
     uint32_t groups, columns, inner, taps;
     bool adjoint, winograd;
@@ -141,7 +142,8 @@ static inline uint64_t conv_packed_place(const ConvPacking *p, uint32_t panel, u
     uint64_t o = k % (filters * p->groups), c = k / (filters * p->groups) % channels;
     uint64_t tap = k / (filters * p->groups) / channels, group = o / filters;
     uint64_t n = p->adjoint ? c : o % filters, inner = p->adjoint ? o % filters : c;
-    uint64_t at = (group * conv_panels(p, panel) + n / panel) * p->taps + tap;
+    uint64_t at = p->winograd ? tap * conv_panels(p, panel) + n / panel
+                              : (group * conv_panels(p, panel) + n / panel) * p->taps + tap;
     return (at * p->inner + inner) * panel + n % panel;
 }
 #endif
