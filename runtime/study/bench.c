@@ -9,6 +9,7 @@
 #include "sort.h"
 #include "run.h"
 #include "study.h"
+#include "memory.h"
 #include "peak.h"
 #include "parallel.h"
 #include "random.h"
@@ -191,7 +192,7 @@ static bool call_routine(Bench *b, const void *what) {
 
 static void *block_of(int64_t bytes) {
     size_t size = ((size_t)bytes + 2 * DEQ_ALIGN) & ~(size_t)(DEQ_ALIGN - 1);
-    void *p = aligned_alloc(DEQ_ALIGN, size);
+    void *p = deq_memory_new(size); /* as workers have theirs: on huge pages, where it is large */
     if (p) memset(p, 0, size);
     return p;
 }
