@@ -9,6 +9,7 @@
 #define BLOCK_LEAST 8
 #define BLOCK_IMAGES 4
 #define BLOCK_MOST 64
+#define BLOCK_HEAVY 8                     /* images that share heavy weights: more save no time, and take memory */
 #define HEAVY ((int64_t)16 << 20)         /* bytes of weights that leave the caches, */
 #define HEAVY_IMAGES ((int64_t)512 << 10) /* and of those that the compiler transforms to four times as many */
 #define SCRATCH_MOST ((int64_t)256 << 20) /* of a block in one routine */
@@ -110,21 +111,27 @@ static void find_least(deq_engine *g) {
     g->least = !g->images ? BLOCK_LEAST : g->heavy ? BLOCK_IMAGES : 1;
 }
 
-/* Examples of a block.  Where the states outweigh the parameters (convolutions), a block's solve should fit the cache;
- * where the parameters do (dense layers), reading them once for many examples matters more.  From the model alone, so
- * that results do not depend on where they are computed. */
-static int64_t choose_block(const deq_engine *g) {
-    int64_t each = g->input_bytes + g->output_bytes, states = 0;
+/* What the solve of an example and its gradient take, about. */
+static int64_t solve_bytes(const deq_engine *g) {
+    int64_t each = g->input_bytes + g->output_bytes;
     for (int i = 0; i < g->nfixed; i++) {
         const deq_fixed *f = g->descriptors[i];
         const deq_fixed_settings *s = &g->settings[i];
         int64_t history = s->forward.kind == DEQ_SOLVER_anderson ? 2 * s->forward.memory : s->forward.max;
         int64_t tapes = deq_mode_has(&s->gradient, TRAIT_JOINT) ? 1 : s->gradient.steps;
-        states += f->state_bytes;
         each += f->state_bytes * (4 + (history < 20 ? history : 20)) + f->tape_bytes * tapes + f->rest_bytes +
                 f->f_row_bytes;
     }
-    int64_t row = 0, most = BLOCK_MOST; /* explicit nets keep the activations of all layers */
+    return each;
+}
+
+/* Examples of a block.  Where the states outweigh the parameters (convolutions), a block's solve should fit the cache;
+ * where the parameters do (dense layers), reading them once for many examples matters more.  From the model alone, so
+ * that results do not depend on where they are computed. */
+static int64_t choose_block(const deq_engine *g) {
+    int64_t row = 0, states = 0; /* explicit nets keep the activations of all layers */
+    int64_t most = g->images && g->heavy ? BLOCK_HEAVY : BLOCK_MOST;
+    for (int i = 0; i < g->nfixed; i++) states += g->descriptors[i]->state_bytes;
     size_t length = strlen(g->name);
     for (int64_t i = 0; i < g->module->routine_count; i++) {
         const deq_routine *r = &g->module->routines[i];
@@ -132,7 +139,7 @@ static int64_t choose_block(const deq_engine *g) {
     }
     while (most > 1 && most * row > SCRATCH_MOST) most /= 2;
     if (g->parameter_bytes >= BLOCK_MOST * states) return most;
-    int64_t block = BLOCK_BYTES / each / g->least * g->least;
+    int64_t block = BLOCK_BYTES / g->solve_bytes / g->least * g->least;
     block = block < g->least ? g->least : block;
     return block > most ? most : block;
 }
@@ -221,6 +228,7 @@ bool engine_capacity(deq_engine *g, int64_t rows, deq_error *e) {
 
 static bool make_workers(deq_engine *g, const deq_engine_options *options, deq_error *e) {
     find_least(g);
+    g->solve_bytes = solve_bytes(g);
     g->block = options && options->block > 0 ? options->block : choose_block(g);
     g->dealt = options && options->dealt;
     g->pool = deq_pool_new(options ? options->threads : 0);
@@ -287,6 +295,7 @@ deq_engine *deq_engine_new(const deq_module *module, const deq_net_spec *net, co
     }
     g->module = module;
     g->net = net;
+    pthread_mutex_init(&g->shards_lock, NULL);
     if (open_net(g, options, e)) return g;
     deq_engine_free(g);
     return NULL;
@@ -300,7 +309,9 @@ void deq_engine_free(deq_engine *g) {
         deq_worker_free(g->workers[i].solver);
         free(g->workers[i].memory);
     }
-    for (int s = 0; s < DEQ_SHARDS; s++) free(g->shards[s]), free(g->parts[s]);
+    for (int s = 0; s < DEQ_SHARDS; s++) free(g->shards[s]);
+    for (int s = 0; s < g->nvectors; s++) free(g->vectors[s]);
+    pthread_mutex_destroy(&g->shards_lock);
     deq_resolvents_clear(&g->resolvents);
     for (uint32_t i = 0; i < g->saves; i++) free(g->saved[i]);
     free(g->saved);
@@ -373,7 +384,7 @@ void deq_engine_prepare(deq_engine *g) {
 
 int64_t deq_engine_memory(const deq_engine *g) {
     int64_t bytes = g->shared_bytes + g->accum_bytes + g->state_count * g->parameter_bytes;
-    for (int s = 0; s < DEQ_SHARDS; s++) bytes += ((g->shards[s] != NULL) + (g->parts[s] != NULL)) * g->accum_bytes;
+    bytes += g->vectors_made * g->accum_bytes;
     for (int i = 0; i < g->resolvents.count; i++) {
         int64_t row = g->resolvents.items[i].fixed->state_bytes;
         bytes += row / g->real_bytes * row;

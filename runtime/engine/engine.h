@@ -1,11 +1,11 @@
 /* engine.h - one net, ready to run: parameters, settings, workspaces and worker threads.
  *
  * The batch is cut into blocks of deq_engine_block() examples; a worker takes a block, gathers it, and runs whole
- * routines (attack, forward, gradient) on it before the next.  Sums over examples are made per shard: shard s of
- * DEQ_SHARDS takes blocks s, s + DEQ_SHARDS, ... in order and shards are added in order, so results do not depend on
- * the thread count. A net with statistics of the batch computes its training gradient on the whole batch as one block,
- * so that no result depends on blocks there either; attacks on it run block by block before. Everything works in the
- * module's precision (real_bits); the interface speaks double where single values cross it.
+ * routines (attack, forward, gradient) on it before the next.  Sums over examples are made per shard: shard s of S
+ * takes blocks s, s + S, ... in order, and shards are added in an order that S alone decides (engine_shards.h), so
+ * results do not depend on the thread count. A net with statistics of the batch computes its training gradient in parts
+ * that meet, a shard each; attacks on it run block by block before. Everything works in the module's precision
+ * (real_bits); the interface speaks double where single values cross it.
  * Files: engine*.c. */
 #ifndef DEQ_RUNTIME_ENGINE_H
 #define DEQ_RUNTIME_ENGINE_H
@@ -16,7 +16,7 @@
 #include "statistics.h"
 #include <jansson.h>
 
-#define DEQ_SHARDS 8
+#define DEQ_SHARDS 64 /* at most */
 
 typedef struct deq_engine deq_engine;
 
@@ -229,6 +229,9 @@ deq_traffic deq_reduction_traffic(int64_t bytes, int shards, int ranks, int rank
 /* Parts of a batch whose statistics couple its examples, as it trains; 0: they do not.  In *meetings how often parts have
  * met so far, in *bytes what one of them has brought. */
 int deq_engine_parts(const deq_engine *engine, int64_t n, int64_t *meetings, int64_t *bytes);
+int deq_engine_shards(const deq_engine *engine, int64_t n); /* of a batch as it trains: its parts, if they meet */
+/* Blocks of the attacks on a batch whose gradient comes later, where so many threads are: no bit depends on them. */
+int64_t deq_engine_attack_blocks(const deq_engine *engine, int64_t n, int64_t threads);
 int64_t deq_engine_gradient_bytes(const deq_engine *engine); /* as it is summed */
 /* What all ranks together tell the others of a batch of n examples in so many blocks, before the sum. */
 int64_t deq_engine_told_bytes(const deq_engine *engine, int64_t n, int64_t blocks, bool attacked);

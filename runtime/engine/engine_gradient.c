@@ -1,6 +1,7 @@
 /* engine_gradient.c - gradients in the parameters: of what, and their sums over blocks in fixed shards, which are added
  * in a fixed order, so that no thread count changes a bit. */
 #include "engine_ranks.h"
+#include "engine_shards.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -33,27 +34,30 @@ bool engine_find_corrections(run *r, deq_error *e) {
     return true;
 }
 
-static int shards_of(const run *r) { return r->blocks < DEQ_SHARDS ? (int)r->blocks : DEQ_SHARDS; }
-
 #define PART_BLOCKS 16 /* of a shard */
-static bool in_parts(const run *r) { return r->blocks > DEQ_SHARDS * 2 * PART_BLOCKS; }
+static bool in_parts(const run *r) { return r->blocks > (int64_t)r->shards * 2 * PART_BLOCKS; }
 
+/* Parts of a coupled batch have their vectors all at once. */
 bool engine_shards_ready(run *r, deq_error *e) {
-    deq_engine *g = r->engine;
-    for (int s = 0; s < shards_of(r); s++) {
-        if (!engine_makes(r, shards_of(r), s)) continue;
-        if (!g->shards[s]) g->shards[s] = deq_memory_new((size_t)g->accum_bytes);
-        if (in_parts(r) && !g->parts[s]) g->parts[s] = deq_memory_new((size_t)g->accum_bytes);
-        if (!g->shards[s] || (in_parts(r) && !g->parts[s]))
-            return deq_fail(e, DEQ_MEMORY, "%lld bytes for a gradient of net %s", (long long)g->accum_bytes, g->name);
-    }
-    return true;
+    int here = 0;
+    for (int s = 0; s < r->shards; s++) here += engine_makes(r, r->shards, s);
+    if (!r->teamed && here > r->engine->threads) here = r->engine->threads;
+    return engine_shards_begin(r->engine, in_parts(r) ? 2 * here : here, e);
 }
 
-static void lift_part(deq_engine *g, int64_t s) {
-    (g->real_bits == 32 ? deq_sum_f32 : deq_sum_f64)(g->shards[s], (void *[]){g->shards[s], g->parts[s]}, 2, 0,
-                                                     g->accum_bytes / g->real_bytes, 1);
-    memset(g->parts[s], 0, (size_t)g->accum_bytes);
+static void lift_part(const deq_engine *g, char *sum, char *part) {
+    (g->real_bits == 32 ? deq_sum_f32 : deq_sum_f64)(sum, (void *[]){sum, part}, 2, 0, g->accum_bytes / g->real_bytes,
+                                                     1);
+    memset(part, 0, (size_t)g->accum_bytes);
+}
+
+static void no_memory(run *r, int64_t b) {
+    struct outcome *o = &r->outcomes[b];
+    deq_statistics_clear(&o->forward);
+    deq_statistics_clear(&o->adjoint);
+    deq_fail(&o->error, DEQ_MEMORY, "%lld bytes for a gradient of net %s", (long long)r->engine->accum_bytes,
+             r->engine->name);
+    o->ran = true;
 }
 
 /* Blocks of shard s, in order; of very many every PART_BLOCKS make a sum of their own, so that its rounding errors do
@@ -62,16 +66,17 @@ static void lift_part(deq_engine *g, int64_t s) {
 static void shard_task(void *context, int worker, int64_t s) {
     run *r = context;
     deq_engine *g = r->engine;
-    const bool parts = in_parts(r);
-    if (!engine_makes(r, shards_of(r), (int)s)) return;
-    memset(g->shards[s], 0, (size_t)g->accum_bytes);
-    if (parts) memset(g->parts[s], 0, (size_t)g->accum_bytes);
+    if (!engine_makes(r, r->shards, (int)s)) return;
+    char *sum = engine_shards_take(g), *part = in_parts(r) ? engine_shards_take(g) : NULL;
+    if (!sum || (in_parts(r) && !part)) no_memory(r, s);
     int64_t done = 0;
-    for (int64_t b = s; b < r->blocks; b += DEQ_SHARDS) {
-        engine_block(r, worker, b, parts ? g->parts[s] : g->shards[s]);
-        if (r->outcomes[b].error.failure != DEQ_OK) return;
-        if (parts && (++done % PART_BLOCKS == 0 || b + DEQ_SHARDS >= r->blocks)) lift_part(g, s);
+    for (int64_t b = s; b < r->blocks && r->outcomes[s].error.failure == DEQ_OK; b += r->shards) {
+        engine_block(r, worker, b, part ? part : sum);
+        if (r->outcomes[b].error.failure != DEQ_OK) break;
+        if (part && (++done % PART_BLOCKS == 0 || b + r->shards >= r->blocks)) lift_part(g, sum, part);
     }
+    if (part) engine_shards_give(g, part);
+    if (sum) engine_shards_done(g, r->shards, (int)s, sum);
 }
 
 typedef struct reduction {
@@ -94,27 +99,28 @@ static void reduce_task(void *context, int worker, int64_t piece) {
 /* Parts of a coupled batch run side by side, a shard each. */
 static void run_team(run *r) {
     deq_engine *g = r->engine;
-    for (int s = 0; s < shards_of(r); s++) g->workers[s].solver->team = g->team, g->workers[s].solver->member = s;
+    for (int s = 0; s < r->shards; s++) g->workers[s].solver->team = g->team, g->workers[s].solver->member = s;
     if (engine_dealt(r)) engine_team_deal(r);
     deq_team_run(g->team, shard_task, r);
     if (engine_dealt(r)) engine_team_met(r);
-    for (int s = 0; s < shards_of(r); s++) g->workers[s].solver->team = NULL;
+    for (int s = 0; s < r->shards; s++) g->workers[s].solver->team = NULL;
 }
 
 void engine_shards_run(run *r) {
     if (r->teamed)
         run_team(r);
     else
-        deq_pool_run(r->engine->pool, shards_of(r), shard_task, r);
+        deq_pool_run(r->engine->pool, r->shards, shard_task, r);
 }
 
 bool engine_shards_add(run *r, deq_error *e) {
     deq_engine *g = r->engine;
-    reduction d = {g, shards_of(r), r->summed ? 1.0 : 1.0 / (double)r->n};
+    const double scale = r->summed ? 1.0 : 1.0 / (double)r->n;
+    reduction d = {g, engine_shards_left(r->shards, 0, r->shards, NULL), scale};
     const int64_t count = g->accum_bytes / g->real_bytes;
     if (!engine_dealt(r))
         deq_pool_run(g->pool, (count + REDUCE_PIECE - 1) / REDUCE_PIECE, reduce_task, &d);
-    else if (!engine_ranks_reduce(r, d.shards, d.scale, e))
+    else if (!engine_ranks_reduce(r, r->shards, scale, e))
         return false;
     if (!g->finish) return true;
     deq_frame frame = {

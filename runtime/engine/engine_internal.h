@@ -10,6 +10,7 @@
 #include "resolvents.h"
 #include "team.h"
 #include "worker_plan.h"
+#include <pthread.h>
 
 typedef struct engine_loss {
     const char *name, *routines; /* the latter in the names of its routines */
@@ -89,6 +90,7 @@ struct deq_engine {
     int64_t least;           /* examples that are worth a block of their own */
     int64_t block, capacity; /* examples of a block; rows that workers have room for */
     int64_t scratch_bytes;   /* of one worker */
+    int64_t solve_bytes;     /* of one example, about */
 
     char *previous; /* start: previous.  For each such fixed point one state row for each of the `visited` examples from
                        `first_visited` on, as training left them; NaN: never.  NULL: nobody remembers */
@@ -96,8 +98,11 @@ struct deq_engine {
     deq_engine *owner;          /* whose `shared` it is; itself */
     _Atomic(uint64_t) prepared; /* of the owner: how often */
     uint64_t resolved;          /* the owner's `prepared` that the resolvents are of */
-    char *shared, *gradients, *shards[DEQ_SHARDS], *states;
-    char *parts[DEQ_SHARDS]; /* of shards of very many blocks; NULL */
+    char *shared, *gradients, *states;
+    /* engine_shards.h: sums that begin with shard s and end before shard_ends[s], NULL: none; vectors that nobody has */
+    char *shards[DEQ_SHARDS], *vectors[3 * DEQ_SHARDS];
+    int shard_ends[DEQ_SHARDS], nvectors, vectors_made;
+    pthread_mutex_t shards_lock;
     int state_count;
     double *gathered; /* the gradients of a step's batches, summed; NULL: never yet */
     double *rates;    /* factors of steps by parameter, and the parameters before the step; NULL: all are 1 */

@@ -1,5 +1,6 @@
 /* engine_ranks.c - see engine_ranks.h: blocks dealt, rows gathered, shards exchanged. */
 #include "engine_ranks.h"
+#include "engine_shards.h"
 #include "ranks.h"
 #include "signals.h"
 #include <stdlib.h>
@@ -225,12 +226,19 @@ static int64_t piece_begins(int64_t bytes, int ranks, int p) {
 }
 static int64_t piece_at(const deq_engine *g, int p) { return piece_begins(g->accum_bytes, deq_ranks_count(), p); }
 
+/* Sums that rank p has of its shards. */
+static int64_t left_of(int shards, int ranks, int p) {
+    return engine_shards_left(shards, share(shards, ranks, p), share(shards, ranks, p + 1), NULL);
+}
+
 deq_traffic deq_reduction_traffic(int64_t bytes, int shards, int ranks, int rank) {
     const int64_t mine = piece_begins(bytes, ranks, rank + 1) - piece_begins(bytes, ranks, rank),
-                  here = share(shards, ranks, rank + 1) - share(shards, ranks, rank);
+                  here = left_of(shards, ranks, rank);
+    int64_t all = 0;
     if (ranks < 2) return (deq_traffic){0};
+    for (int p = 0; p < ranks; p++) all += left_of(shards, ranks, p);
     return (deq_traffic){
-        .exchanged = here * (bytes - mine), .fetched = (shards - here) * mine, .gathered = (ranks - 1) * mine};
+        .exchanged = here * (bytes - mine), .fetched = (all - here) * mine, .gathered = (ranks - 1) * mine};
 }
 
 int64_t deq_engine_gradient_bytes(const deq_engine *g) { return g->accum_bytes; }
@@ -250,14 +258,16 @@ static void exchange(const run *r, int shards, char *out, int64_t *out_at, char 
     const deq_engine *g = r->engine;
     const int ranks = deq_ranks_count(), own = deq_ranks_own();
     const int64_t mine = piece_at(g, own + 1) - piece_at(g, own);
+    engine_node nodes[DEQ_SHARDS];
+    const int here = engine_shards_left(shards, share_of(shards, own), share_of(shards, own + 1), nodes);
     for (int p = 0; p < ranks; p++) {
         const int64_t from = piece_at(g, p), bytes = piece_at(g, p + 1) - from;
         out_at[p + 1] = out_at[p];
-        for (int s = share_of(shards, own); s < share_of(shards, own + 1); s++) {
-            memcpy(out + out_at[p + 1], g->shards[s] + from, (size_t)bytes);
+        for (int k = 0; k < here; k++) {
+            memcpy(out + out_at[p + 1], g->shards[nodes[k].from] + from, (size_t)bytes);
             out_at[p + 1] += bytes;
         }
-        in_at[p + 1] = in_at[p] + mine * (share_of(shards, p + 1) - share_of(shards, p));
+        in_at[p + 1] = in_at[p] + mine * left_of(shards, ranks, p);
     }
     deq_ranks_exchange(out, out_at, in, in_at);
 }
@@ -265,17 +275,21 @@ static void exchange(const run *r, int shards, char *out, int64_t *out_at, char 
 bool engine_ranks_reduce(run *r, int shards, double scale, deq_error *e) {
     deq_engine *g = r->engine;
     const int ranks = deq_ranks_count(), own = deq_ranks_own();
-    const int64_t from = piece_at(g, own), mine = piece_at(g, own + 1) - from,
-                  here = share_of(shards, own + 1) - share_of(shards, own);
+    const int64_t from = piece_at(g, own), mine = piece_at(g, own + 1) - from, here = left_of(shards, ranks, own);
+    engine_node nodes[DEQ_SHARDS];
+    int all = 0;
+    for (int p = 0; p < ranks; p++)
+        all += engine_shards_left(shards, share_of(shards, p), share_of(shards, p + 1), nodes + all);
     int64_t *at = calloc(3 * ((size_t)ranks + 1), sizeof *at);
     char *out = deq_memory_new((size_t)(here * g->accum_bytes + PIECE)),
-         *in = deq_memory_new((size_t)(shards * mine + PIECE));
+         *in = deq_memory_new((size_t)(all * mine + PIECE));
     void *rows[DEQ_SHARDS];
     const bool good = (at && out && in) || deq_fail(e, DEQ_MEMORY, "the sums of %d shards of net %s", shards, g->name);
     if (good) {
         exchange(r, shards, out, at, in, at + ranks + 1);
-        for (int s = 0; s < shards; s++) rows[s] = in + s * mine;
-        (g->real_bits == 32 ? deq_sum_f32 : deq_sum_f64)(g->gradients + from, rows, shards, 0, mine / g->real_bytes,
+        for (int k = 0; k < all; k++) rows[k] = in + k * mine;
+        const int last = engine_shards_fold(g, rows, nodes, shards, mine / g->real_bytes);
+        (g->real_bits == 32 ? deq_sum_f32 : deq_sum_f64)(g->gradients + from, rows, last, 0, mine / g->real_bytes,
                                                          scale);
         int64_t *pieces = at + 2 * (ranks + 1);
         for (int p = 0; p <= ranks; p++) pieces[p] = piece_at(g, p);

@@ -1,5 +1,6 @@
 /* engine_run.c - one call on a net: what it needs is found and planned, its blocks run, what they give is collected. */
 #include "engine_ranks.h"
+#include "engine_shards.h"
 #include "ranks.h"
 #include "signals.h"
 #include <stdlib.h>
@@ -117,7 +118,7 @@ static bool craft(run *r, deq_error *e) {
     r->crafted = deq_memory_new((size_t)(r->n * g->input_bytes));
     if (!r->crafted) return deq_fail(e, DEQ_MEMORY, "the adversarial inputs of a batch of net %s", g->name);
     r->crafting = true;
-    r->blocks = deq_engine_blocks(g, r->n);
+    r->blocks = deq_engine_attack_blocks(g, r->n, (int64_t)g->threads * (engine_dealt(r) ? deq_ranks_count() : 1));
     atomic_store(&r->failed, r->blocks);
     r->outcomes = calloc((size_t)r->blocks, sizeof *r->outcomes);
     if (!r->outcomes) return deq_fail(e, DEQ_MEMORY, "the statistics of a call");
@@ -133,6 +134,8 @@ static bool craft(run *r, deq_error *e) {
 /* Statistics of the batch couple its examples: what comes before the main part is made for all of them first. */
 static bool coupled(const run *r) { return r->purpose == PARAMETER_GRADIENT && r->engine->statistics; }
 
+#define PARTS_MOST 8 /* each holds a gradient and its scratch while it waits for the others */
+
 /* Parts of a coupled batch, which sum its statistics together; from the model and the batch alone.  Modes that ask for
  * the loss gradient at states on the way couple the examples within a solve: there the batch is one part, one block on
  * the first worker. */
@@ -140,7 +143,18 @@ static int parts_of(const deq_engine *g, int64_t n) {
     for (int i = 0; i < g->nfixed; i++)
         if (deq_mode_has(&g->settings[i].gradient, TRAIT_LOSS)) return 1;
     const int64_t parts = n / g->least;
-    return parts < 1 ? 1 : parts > DEQ_SHARDS ? DEQ_SHARDS : (int)parts;
+    return parts < 1 ? 1 : parts > PARTS_MOST ? PARTS_MOST : (int)parts;
+}
+
+int deq_engine_shards(const deq_engine *g, int64_t n) {
+    return g->statistics ? parts_of(g, n) : engine_shards_of(g, n, deq_engine_blocks(g, n));
+}
+
+/* Where there are more threads than blocks, smaller ones: a small block of heavy weights costs more of each thread, but
+ * less time. */
+int64_t deq_engine_attack_blocks(const deq_engine *g, int64_t n, int64_t threads) {
+    const int64_t blocks = deq_engine_blocks(g, n), most = n < threads ? n : threads;
+    return g->images && most > blocks ? most : blocks;
 }
 
 int deq_engine_parts(const deq_engine *g, int64_t n, int64_t *meetings, int64_t *bytes) {
@@ -176,6 +190,7 @@ static bool run_blocks(run *r, deq_error *e) {
     deq_engine *g = r->engine;
     const bool sums = r->purpose == PARAMETER_GRADIENT || r->purpose == BOTH_GRADIENTS;
     r->blocks = r->teamed ? deq_team_members(g->team) : coupled(r) ? 1 : deq_engine_blocks(g, r->n);
+    r->shards = r->teamed ? (int)r->blocks : engine_shards_of(g, r->n, r->blocks);
     atomic_store(&r->failed, r->blocks);
     if (sums && !engine_shards_ready(r, e)) return false;
     r->outcomes = calloc((size_t)r->blocks, sizeof *r->outcomes);

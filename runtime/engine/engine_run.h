@@ -21,6 +21,7 @@ typedef struct run {
     const deq_source *source;
     const int64_t *index; /* NULL: 0 .. n-1 */
     int64_t n, blocks;
+    int shards; /* of a gradient */
     const engine_loss *loss;
     const deq_routine *main, *metric, *attack;
     const double *scalars;
@@ -105,7 +106,7 @@ void engine_gather_dense(void *context, const int64_t *index, int64_t n, int rea
 bool engine_find_corrections(run *r, deq_error *e);
 /* Runs all blocks, for their mean gradient in the parameters, through shards.  needs: engine_shards_ready. */
 void engine_shards_run(run *r);
-/* Memory for the shards of r->blocks blocks. */
+/* Memory for the first shards of r->blocks blocks. */
 bool engine_shards_ready(run *r, deq_error *e);
 /* The gradient vector becomes the mean over the shards' sums. */
 bool engine_shards_add(run *r, deq_error *e);

@@ -43,9 +43,26 @@ static bool call_update(Bench *b, const void *what) {
 
 /* Seconds of one core for an example of a call of so many seconds that all threads share. */
 static double of_example(const Bench *b, double seconds) {
-    const int64_t tasks = deq_engine_blocks(b->engine, b->batch), side = tasks < b->threads ? tasks : b->threads;
-    const double cores = b->app->options->processor ? 1 : (double)(side < DEQ_SHARDS ? side : DEQ_SHARDS);
+    const int tasks = deq_engine_shards(b->engine, b->batch);
+    const double cores = b->app->options->processor ? 1 : tasks < b->threads ? tasks : b->threads;
     return seconds * cores / (double)b->batch;
+}
+
+/* Of the attack, what a block takes and what each of its examples takes: from a batch of one beside the whole batch. */
+static bool measure_block(Bench *b, const BenchStep *attacked, double attack, deq_step_cost *c) {
+    const int64_t batch = b->batch, blocks = deq_engine_blocks(b->engine, batch);
+    double plain, whole;
+    c->attack = attack;
+    if (blocks >= batch) return true;
+    b->batch = 1;
+    const bool ok = bench_time(b, bench_call_step, &(BenchStep){attacked->train, attacked->scalars, NULL}, &plain) &&
+                    bench_time(b, bench_call_step, attacked, &whole);
+    b->batch = batch;
+    if (!ok) return false;
+    const double each = (attack * (double)batch - (double)blocks * fmax(whole - plain, 0)) / (double)(batch - blocks);
+    c->attack = fmin(fmax(each, 0), attack);
+    c->attack_block = (attack - c->attack) * (double)batch / (double)blocks;
+    return true;
 }
 
 /* As the training does it, at the batch of the benchmark. */
@@ -58,9 +75,11 @@ static bool measure(Bench *b, const deq_train_spec *t, deq_step_cost *c) {
         !bench_time(b, bench_call_step, &(BenchStep){t, scalars, NULL}, &plain))
         return false;
     whole = plain;
-    if (t->attack && !bench_time(b, bench_call_step, &(BenchStep){t, scalars, &attack}, &whole)) return false;
+    const BenchStep attacked = {t, scalars, &attack};
+    if (t->attack && (!bench_time(b, bench_call_step, &attacked, &whole) ||
+                      !measure_block(b, &attacked, of_example(b, fmax(whole - plain, 0)), c)))
+        return false;
     c->gradient = of_example(b, fmax(plain - c->update, 0));
-    c->attack = of_example(b, fmax(whole - plain, 0));
     deq_engine_parts(b->engine, b->batch, &before[0], &before[1]);
     if (!bench_call_step(b, &(BenchStep){t, scalars, NULL})) return false;
     deq_engine_parts(b->engine, b->batch, &after[0], &after[1]);
@@ -72,11 +91,12 @@ static bool measure(Bench *b, const deq_train_spec *t, deq_step_cost *c) {
 static void count(const Bench *b, const deq_train_spec *t, deq_step_cost *c) {
     int64_t unused[2];
     c->batch = t->batch, c->accumulate = t->accumulate;
-    c->parts = deq_engine_parts(b->engine, t->batch, &unused[0], &unused[1]);
-    c->coupled = c->parts > 0;
+    c->coupled = deq_engine_parts(b->engine, t->batch, &unused[0], &unused[1]) > 0;
+    c->shards = deq_engine_shards(b->engine, t->batch);
+    c->small_blocks = deq_engine_attack_blocks(b->engine, t->batch, t->batch) == t->batch;
     c->blocks = deq_engine_blocks(b->engine, t->batch);
     c->gradient_bytes = deq_engine_gradient_bytes(b->engine);
-    c->told_bytes = deq_engine_told_bytes(b->engine, t->batch, c->coupled ? c->parts : c->blocks, t->attack);
+    c->told_bytes = deq_engine_told_bytes(b->engine, t->batch, c->coupled ? c->shards : c->blocks, t->attack);
     c->attacked_bytes = t->batch * (int64_t)deq_engine_input_bytes(b->engine) +
                         deq_engine_told_bytes(b->engine, t->batch, c->blocks, true);
 }
@@ -94,12 +114,13 @@ static bool examples_of(Bench *b, const deq_train_spec *t, int64_t *examples) {
 }
 
 static void report_head(Bench *b, const deq_train_spec *t, const Asked *a, const deq_step_cost *c, int64_t steps) {
+    const double attack = c->attack + c->attack_block * (double)c->blocks / (double)c->batch;
     deq_report(&b->app->reporter,
                "train %s: batches of %lld, %lld steps an epoch, %lld epochs; an example takes %.4g s of a core here "
                "(attack %.4g), the optimiser %.4g s\n"
                "nodes of %d cores, a message takes %.3g us, %.3g GB/s%s\n"
                "%8s %8s %10s %13s %11s %10s %12s %10s %20s",
-               t->name, (long long)t->batch, (long long)steps, (long long)t->epochs, c->attack + c->gradient, c->attack,
+               t->name, (long long)t->batch, (long long)steps, (long long)t->epochs, attack + c->gradient, attack,
                c->update, a->cores, 1e6 * a->network.latency, 1e-9 * a->network.bandwidth,
                c->coupled ? "; statistics of the batch make its parts meet" : "", "nodes", "busy", "step s",
                "reductions s", "meetings s", "update s", "MB of a rank", "hours", "hours, all cores busy");

@@ -65,13 +65,15 @@ static double dealt(int64_t count, int ranks, int threads, double each) {
 deq_step_prediction deq_predict_step(const deq_step_cost *c, const deq_network *w, int ranks, int threads) {
     deq_step_prediction p = {.update = c->update};
     const int64_t cores = (int64_t)ranks * threads;
-    const int shards = c->coupled ? c->parts : (int)least_of(c->blocks, DEQ_SHARDS);
+    const int shards = c->shards;
+    const int64_t most = least_of(cores, c->batch), blocks = c->small_blocks && most > c->blocks ? most : c->blocks;
     const double n = (double)c->batch, block = n / (double)c->blocks;
     if (c->coupled) {
-        p.compute = (double)over(c->blocks, cores) * block * c->attack +
+        p.compute = (double)over(blocks, cores) * ((double)over(c->batch, blocks) * c->attack + c->attack_block) +
                     dealt(shards, ranks, threads, (double)over(c->batch, shards) * c->gradient);
     } else
-        p.compute = dealt(shards, ranks, threads, (double)over(c->blocks, shards) * block * (c->attack + c->gradient));
+        p.compute = dealt(shards, ranks, threads,
+                          (double)over(c->blocks, shards) * (block * (c->attack + c->gradient) + c->attack_block));
     if (ranks > 1) {
         p.reduction = reduction(c, w, shards, ranks, &p.reduced);
         p.meetings = told(w, ranks, (double)c->told_bytes);
@@ -86,7 +88,8 @@ deq_step_prediction deq_predict_step(const deq_step_cost *c, const deq_network *
     const double many = (double)c->accumulate;
     p.compute *= many, p.reduction *= many, p.meetings *= many, p.reduced *= c->accumulate;
     p.step = p.compute + p.update + p.reduction + p.meetings;
-    p.ideal = many * n * (c->attack + c->gradient) / (double)cores + p.update + p.reduction + p.meetings;
-    p.busy = (int)least_of(c->coupled && c->attack > 0 && c->blocks > shards ? c->blocks : shards, cores);
+    p.ideal = many * (n * (c->attack + c->gradient) + (double)c->blocks * c->attack_block) / (double)cores + p.update +
+              p.reduction + p.meetings;
+    p.busy = (int)least_of(c->coupled && c->attack > 0 && blocks > shards ? blocks : shards, cores);
     return p;
 }

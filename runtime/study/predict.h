@@ -15,14 +15,16 @@ bool deq_network_of(const char *text, deq_network *out, deq_error *e);
 /* One step of the optimiser, measured on one core and counted. */
 typedef struct deq_step_cost {
     int64_t batch, accumulate; /* examples of a batch, batches of a step */
-    double attack, gradient;   /* seconds of an example */
+    double attack, gradient;   /* seconds of an example, */
+    double attack_block;       /* and of the attack for each block besides */
     double update;             /* seconds of the step, on every rank */
     int64_t blocks;            /* into which a batch is cut */
+    int shards;                /* that its gradient is the sum of */
     int64_t gradient_bytes;    /* as it is summed over ranks */
     int64_t told_bytes;        /* of a batch, by all ranks to all, before the sum */
     /* A net with statistics of the batch: its attacks are dealt block by block before, its gradient in parts that meet. */
     bool coupled;
-    int parts;              /* of such a batch */
+    bool small_blocks;      /* where there are more cores than blocks, a block is an example's attack at least */
     double meetings;        /* of the parts, in a batch */
     double meeting_bytes;   /* that a part brings to all of them together */
     int64_t attacked_bytes; /* inputs and counts, by all ranks to all */

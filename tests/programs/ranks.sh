@@ -31,6 +31,27 @@ for p in 1 2 3; do
   same_files seen1/seen seen$p/seen
 done
 cmp -s short/ranks/coupled.safetensors seen1/seen/coupled.safetensors && fail "batch_statistics: train changes nothing"
+# gradients of 25 shards, and attacks on parts that meet: the same bits for threads and ranks, also where each image is a block
+cp "$PROGRAMS/ranks_shards.deq" .
+expect 0 '' "$DEQ" run ranks_shards.deq --threads 2 --fresh --results shards
+for t in 1 3 4 24; do
+  expect 0 '' "$DEQ" run ranks_shards.deq --threads $t --fresh --results by$t
+  same_files shards/ranks_shards by$t/ranks_shards
+done
+for p in 1 2 3 4 8 16; do
+  expect 0 'results in' ranks $p "$DEQ" run ranks_shards.deq --threads 1 --fresh --results by$p
+  same_files shards/ranks_shards by$p/ranks_shards
+done
+"$DEQ" bench ranks_shards.deq --batch 8 --budget 0.01 --threads 1 --predict 1GbE --nodes 2,3,16 --cores 1 --json >predicted 2>&1 || fail "deq bench --predict: $(cat predicted)"
+for p in 2 3 16; do
+  expect 0 '' ranks $p "$DEQ" run ranks_shards.deq --threads 1 --fresh --json
+  for net in many heavy; do
+    step=$(sed -n "s/.*\"event\":\"predict\",\"name\":\"$net\".*\"nodes\":$p,.*\"reduced\":\([0-9]*\).*/\1/p" predicted)
+    sent=$(sed -n "s/.*\"event\":\"ranks\".*\"reduced\":\([0-9]*\).*\"name\":\"$net\".*/\1/p" out)
+    [[ -n $step && $step != 0 && $sent == "$step" ]] || fail "$net sends '$sent' bytes in a reduction of $p ranks, predicted '$step'"
+    checks=$((checks + 1))
+  done
+done
 # what working together costs, while it goes on: shares of the time of rank 0, which leave some for the work
 expect 0 '"event":"ranks","count":2.*"reducing":{.*"waiting":{.*"name":"coupled"' ranks 2 "$DEQ" run ranks.deq "${short[@]}" --threads 1 --fresh --json
 sed -n 's/.*"event":"epoch".*"ranks":{"count":2,"examples_per_second":\([^,]*\),"reducing":\([^,]*\),"waiting":\([^}]*\)}.*/\1 \2 \3/p' out >shares

@@ -29,6 +29,9 @@ static void test_traffic(void **state) {
     assert_int_equal(two.exchanged, 4 * 3200);
     assert_int_equal(two.fetched, 4 * 3200);
     assert_int_equal(two.gathered, 3200);
+    const deq_traffic halves = deq_reduction_traffic(6400, 64, 2, 1); /* of more than eight, half of them is one sum */
+    assert_int_equal(halves.exchanged, 3200);
+    assert_int_equal(deq_reduction_traffic(10240, 64, 16, 3).fetched, 15 * 640);
     const deq_traffic alone = deq_reduction_traffic(6400, 8, 1, 0);
     assert_int_equal(alone.exchanged + alone.fetched + alone.gathered, 0);
 }
@@ -43,6 +46,7 @@ static void test_step(void **state) {
                              .gradient = 1,
                              .update = 0.5,
                              .blocks = 8,
+                             .shards = 8,
                              .gradient_bytes = 6400,
                              .told_bytes = 984};
     const deq_step_prediction one = deq_predict_step(&c, &slow, 1, 1), all = deq_predict_step(&c, &slow, 1, 16),
@@ -65,8 +69,14 @@ static void test_step(void **state) {
 /* Three batches a step: everything but the optimiser's step thrice. */
 static void test_accumulate(void **state) {
     (void)state;
-    deq_step_cost c = {
-        .batch = 8, .accumulate = 1, .gradient = 1, .update = 7, .blocks = 8, .gradient_bytes = 640, .told_bytes = 80};
+    deq_step_cost c = {.batch = 8,
+                       .accumulate = 1,
+                       .gradient = 1,
+                       .update = 7,
+                       .blocks = 8,
+                       .shards = 8,
+                       .gradient_bytes = 640,
+                       .told_bytes = 80};
     const deq_step_prediction one = deq_predict_step(&c, &slow, 4, 1);
     c.accumulate = 3;
     const deq_step_prediction three = deq_predict_step(&c, &slow, 4, 1);
@@ -85,7 +95,7 @@ static void test_coupled(void **state) {
                        .gradient_bytes = 6400,
                        .told_bytes = 984,
                        .coupled = true,
-                       .parts = 8,
+                       .shards = 8,
                        .attacked_bytes = 2000};
     const deq_step_prediction none = deq_predict_step(&c, &slow, 2, 8);
     assert_float_equal(none.compute, 2 * 3 + 4 * 1, 1e-9);
@@ -94,6 +104,11 @@ static void test_coupled(void **state) {
     const deq_step_prediction ten = deq_predict_step(&c, &slow, 2, 8);
     assert_float_equal(ten.meetings - none.meetings, 10 * (2 * 0.01 + 0.008) + 4 * 500 / 1000.0, 1e-9);
     assert_float_equal(deq_predict_step(&c, &slow, 1, 16).meetings, 0, 0);
+    c.small_blocks = true, c.attack_block = 5; /* an example for each core, and no more */
+    const deq_step_prediction small = deq_predict_step(&c, &slow, 8, 8), few = deq_predict_step(&c, &slow, 1, 4);
+    assert_float_equal(small.compute, 1 * 3 + 5 + 4 * 1, 1e-9);
+    assert_int_equal(small.busy, 32);
+    assert_float_equal(few.compute, 4 * (2 * 3 + 5) + 2 * 4 * 1, 1e-9);
 }
 
 static void test_network(void **state) {
