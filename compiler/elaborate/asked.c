@@ -3,7 +3,8 @@
  * --set linf.radius=0.2 and --set net.attack.radius=0.2 are the runtime's matter where the setting is a number that the
  * attack's routine is given.  Where other numbers are computed from it, those of the parts of an attack made of others
  * and the rounds of a loop, the instance is elaborated with that value in place of what the script gives.  --set
- * EXPERIMENT.allow_masking=true has to be known when attacks through `on_fail: zero_gradient` are refused. */
+ * EXPERIMENT.allow_masking=true has to be known when attacks through `on_fail: zero_gradient` are refused, and
+ * --set net.batch_statistics=train when the routines are made that the attack asks. */
 #include "asked.h"
 #include "settings_value.h"
 #include <math.h>
@@ -140,12 +141,26 @@ static bool asked_of_attack(const Program *p, const char *text) {
     return false;
 }
 
+/* "net.batch_statistics=eval" or "=train"; the run refuses other values, and what a sweep may give. */
+static bool asked_of_training(const Program *p, const char *text) {
+    const char *equals = strchr(text, '='), *key = NULL;
+    const Ast *train = equals ? train_at(p, arena_strndup(p->arena, text, (size_t)(equals - text)), &key) : NULL;
+    if (!train || strcmp(key, "batch_statistics") != 0) return false;
+    Ast *settings = AST_SLOT(train, TRAIN, settings);
+    for (uint32_t i = 0; i < settings->nkids; i++)
+        if (settings->kids[i]->kind == AST_SPREAD && mentions_sweep(settings->kids[i])) return false;
+    RecordReader r = {.arena = p->arena, .left = UINT32_MAX};
+    return !mentions_sweep(ast_setting_value(settings_flatten(&r, settings), key)) &&
+           (strcmp(equals + 1, "eval") == 0 || strcmp(equals + 1, "train") == 0);
+}
+
 const char *const *asked_settings(const Program *p, const char *const *set, int n) {
     const char **list = arena_alloc(p->arena, (2 * (size_t)n + 1) * sizeof *list);
     int count = 0;
     for (const char *const *text = p->replaced; text && *text; text++) list[count++] = *text;
     for (int k = 0; k < n; k++)
-        if (asked_of_attack(p, set[k]) || asked_of_experiment(p, set[k])) list[count++] = set[k];
+        if (asked_of_attack(p, set[k]) || asked_of_experiment(p, set[k]) || asked_of_training(p, set[k]))
+            list[count++] = set[k];
     return list;
 }
 
@@ -212,10 +227,22 @@ bool asked_value(const Elab *e, const Ast *call, const char *setting, double *va
     return found;
 }
 
-bool asked_masking(const Elab *e, const char *experiment, bool otherwise) {
-    const size_t name = strlen(experiment);
+/* What the last --set PREFIX.key=VALUE says: 0 or 1, the other of two words or this one; -1: there is none. */
+static int asked_for(const Elab *e, const char *prefix, const char *key, const char *word) {
+    const size_t name = strlen(prefix), length = strlen(key);
+    int found = -1;
     for (const char *const *text = e->asked; text && *text; text++)
-        if (strncmp(*text, experiment, name) == 0 && strncmp(*text + name, ".allow_masking=", 15) == 0)
-            otherwise = strcmp(*text + name + 15, "true") == 0; /* the last one holds */
-    return otherwise;
+        if (strncmp(*text, prefix, name) == 0 && strncmp(*text + name, key, length) == 0)
+            found = strcmp(*text + name + length, word) == 0;
+    return found;
+}
+
+bool asked_masking(const Elab *e, const char *experiment, bool otherwise) {
+    const int asked = asked_for(e, experiment, ".allow_masking=", "true");
+    return asked < 0 ? otherwise : asked;
+}
+
+bool asked_in_batch(const Elab *e, const char *train, bool otherwise) {
+    const int asked = asked_for(e, train, ".batch_statistics=", "train");
+    return asked < 0 ? otherwise : asked;
 }

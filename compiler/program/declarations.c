@@ -357,7 +357,8 @@ static json_t *pipe_train_named(Pipe *p, Scope *s, const Ast *train, const char 
                NULL;
     if (optimiser_ast && !ast_setting_value(settings, "epochs")) epochs = 1;
     const Ast *statistics = ast_setting_value(settings, "batch_statistics");
-    const bool in_batch = statistics && strcmp(statistics->name, "train") == 0 && net->model->coupled;
+    const bool in_batch =
+        asked_in_batch(e, called, statistics && strcmp(statistics->name, "train") == 0) && net->model->coupled;
     json_t *kept = json_array(), *overrides = json_array(), *attack = json_null();
     if (with && !pipe_overrides(&from, with, net, kept)) return NULL;
     for (uint32_t k = 0; k < settings->nkids; k++) {

@@ -64,9 +64,9 @@ static void add_fixed_paths(Paths *p, const char *prefix) {
 
 static void add_train_paths(Paths *p, const deq_train_spec *t) {
 #define X(rule) #rule,
-    static const char *const own[] = {"epochs",     "batch", "seed",     "examples",   "spectrum",
-                                      "checkpoint", "loss",  "gradient", "accumulate", DEQ_STEP_RULES(X) "freeze",
-                                      "metric"};
+    static const char *const own[] = {"epochs",     "batch",  "seed",           "examples",   "spectrum",
+                                      "checkpoint", "loss",   "gradient",       "accumulate", "batch_statistics",
+                                      "freeze",     "metric", DEQ_STEP_RULES(X)};
 #undef X
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) add_path(p, "%s.%s", t->name, own[i]);
     for (int i = 0; i < t->net->nparameters; i++)
@@ -246,6 +246,12 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
 static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
                       bool *found, deq_error *e) {
     int64_t seed = 0;
+    if (!strcmp(key, "batch_statistics")) /* else it is compiled in */
+        return deq_fail(e, DEQ_SETTING,
+                        strcmp(value, "eval") && strcmp(value, "train")
+                            ? "--set %s=%s: expected eval or train"
+                            : "--set %s=%s: a sweep may give this setting; change it in the script",
+                        path, value);
     if (!strcmp(key, "epochs"))
         return *found = true, to_integer(path, value, t->start.file || t->start.train ? 0 : 1, &t->epochs, e);
     if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);

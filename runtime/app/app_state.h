@@ -169,6 +169,8 @@ void deq_app_warn_masked(deq_app *app, deq_engine *engine, const deq_model *mode
 bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
 /* The attack as the engine takes it; scalars points to room for spec->nscalars. */
 deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);
+/* The same as steps of its training have it: with the statistics of the batch where that says so. */
+deq_attack deq_app_attack_in_training(const deq_attack_spec *spec, double *scalars);
 /* The seed of its draws, from that of the model: a restart has others.  spec NULL: no attack. */
 uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed);
 bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *value, deq_evaluation *out,

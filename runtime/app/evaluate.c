@@ -26,6 +26,13 @@ deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars) {
                         .defended = deq_attack_knows_defence(spec)};
 }
 
+deq_attack deq_app_attack_in_training(const deq_attack_spec *spec, double *scalars) {
+    deq_attack attack = deq_app_attack(spec, scalars);
+    attack.in_batch = spec->in_batch != NULL;
+    if (attack.in_batch) attack.routine = spec->in_batch;
+    return attack;
+}
+
 uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed) {
     return spec && spec->restart ? deq_key_mix(seed, (uint64_t)spec->restart) : seed;
 }

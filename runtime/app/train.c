@@ -194,11 +194,8 @@ static bool prepare_run(training_run *r, deq_error *e) {
     deq_app *app = r->app;
     const deq_train_spec *t = r->t;
     r->vector_bytes = deq_net_vector_bytes(t->net, (int)app->module->real_bits);
-    if (t->attack) r->attack = r->trained = deq_app_attack(t->attack, r->attack_scalars);
-    if (t->attack && t->attack->in_batch) {
-        r->trained.routine = t->attack->in_batch;
-        r->trained.in_batch = true;
-    }
+    if (t->attack) r->attack = deq_app_attack(t->attack, r->attack_scalars);
+    if (t->attack) r->trained = deq_app_attack_in_training(t->attack, r->attack_scalars);
     for (int i = 0; i < t->optimiser.nscalars; i++) r->update_scalars[2 + i] = t->optimiser.scalars[i].value;
     r->data = deq_app_data(app, t->data.data, e);
     if (!r->data || !deq_dataset_slice(r->data, &t->data, &r->from, &r->to, e)) return false;

@@ -103,7 +103,7 @@ static bool time_batch(deq_expected *x, const deq_model *model, deq_engine *engi
     if (t->replay.kind)
         attack.carried = &carried;
     else if (t->attack)
-        attack = deq_app_attack(t->attack, scalars);
+        attack = deq_app_attack_in_training(t->attack, scalars);
     const deq_source source = deq_dataset_source(data, t->data.test);
     int64_t *index = malloc((size_t)n * sizeof *index);
     double *loss = malloc(3 * (size_t)n * sizeof *loss);

@@ -317,7 +317,7 @@ static bool bench_train(Bench *b, const deq_train_spec *t) {
     double scalars[2 + DEQ_MOST_SCALARS] = {1, 1000}, attack_scalars[DEQ_MOST_SCALARS];
     if (!t->optimiser.routine) return true;
     for (int i = 0; i < t->optimiser.nscalars; i++) scalars[2 + i] = t->optimiser.scalars[i].value;
-    deq_attack attack = t->attack ? deq_app_attack(t->attack, attack_scalars) : (deq_attack){0};
+    deq_attack attack = t->attack ? deq_app_attack_in_training(t->attack, attack_scalars) : (deq_attack){0};
     uint32_t token = deq_engine_save_settings(b->engine);
     char name[200];
     snprintf(name, sizeof name, "train %s: predict", t->name);

@@ -69,19 +69,21 @@ static bool measure_block(Bench *b, const BenchStep *attacked, double attack, de
 static bool measure(Bench *b, const deq_train_spec *t, deq_step_cost *c) {
     double scalars[2 + DEQ_MOST_SCALARS] = {1, 1000}, attack_scalars[DEQ_MOST_SCALARS], plain, whole;
     for (int i = 0; i < t->optimiser.nscalars; i++) scalars[2 + i] = t->optimiser.scalars[i].value;
-    deq_attack attack = t->attack ? deq_app_attack(t->attack, attack_scalars) : (deq_attack){0};
+    deq_attack attack = t->attack ? deq_app_attack_in_training(t->attack, attack_scalars) : (deq_attack){0};
     int64_t before[2], after[2];
     if (!bench_time(b, call_update, &(BenchStep){t, scalars, NULL}, &c->update) ||
         !bench_time(b, bench_call_step, &(BenchStep){t, scalars, NULL}, &plain))
         return false;
     whole = plain;
     const BenchStep attacked = {t, scalars, &attack};
-    if (t->attack && (!bench_time(b, bench_call_step, &attacked, &whole) ||
-                      !measure_block(b, &attacked, of_example(b, fmax(whole - plain, 0)), c)))
+    if (t->attack && !bench_time(b, bench_call_step, &attacked, &whole)) return false;
+    if (attack.in_batch) /* it runs in the parts of the batch, as the gradient does, and meets as that does */
+        plain = whole;
+    else if (t->attack && !measure_block(b, &attacked, of_example(b, fmax(whole - plain, 0)), c))
         return false;
     c->gradient = of_example(b, fmax(plain - c->update, 0));
     deq_engine_parts(b->engine, b->batch, &before[0], &before[1]);
-    if (!bench_call_step(b, &(BenchStep){t, scalars, NULL})) return false;
+    if (!bench_call_step(b, &(BenchStep){t, scalars, attack.in_batch ? &attack : NULL})) return false;
     deq_engine_parts(b->engine, b->batch, &after[0], &after[1]);
     c->meetings = (double)(after[0] - before[0]);
     c->meeting_bytes = (double)(after[1] - before[1]);
@@ -115,12 +117,14 @@ static bool examples_of(Bench *b, const deq_train_spec *t, int64_t *examples) {
 
 static void report_head(Bench *b, const deq_train_spec *t, const Asked *a, const deq_step_cost *c, int64_t steps) {
     const double attack = c->attack + c->attack_block * (double)c->blocks / (double)c->batch;
+    const bool together = t->attack && t->attack->in_batch;
     deq_report(&b->app->reporter,
                "train %s: batches of %lld, %lld steps an epoch, %lld epochs; an example takes %.4g s of a core here "
-               "(attack %.4g), the optimiser %.4g s\n"
+               "(%s%.4g), the optimiser %.4g s\n"
                "nodes of %d cores, a message takes %.3g us, %.3g GB/s%s\n"
                "%8s %8s %10s %13s %11s %10s %12s %10s %20s",
-               t->name, (long long)t->batch, (long long)steps, (long long)t->epochs, attack + c->gradient, attack,
+               t->name, (long long)t->batch, (long long)steps, (long long)t->epochs, attack + c->gradient,
+               together ? "the attack in the batch and the gradient " : "attack ", together ? c->gradient : attack,
                c->update, a->cores, 1e6 * a->network.latency, 1e-9 * a->network.bandwidth,
                c->coupled ? "; statistics of the batch make its parts meet" : "", "nodes", "busy", "step s",
                "reductions s", "meetings s", "update s", "MB of a rank", "hours", "hours, all cores busy");

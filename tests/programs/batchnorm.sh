@@ -48,6 +48,21 @@ done
 sed 's/^  attack:   weak/  attack:   weak with { gradient: unrolled(from: 2) }\n  batch_statistics: train/' "$PROGRAMS/batchnorm.deq" >refused.deq
 expect 2 'E0504.*batch_statistics: train' "$DEQ" run refused.deq
 expect 64 'batch_statistics: train' "$DEQ" run "$PROGRAMS/seen.deq" --set 'net.gradient=unrolled(from: 2)'
+# --set says it as the script does: the same bits, either way; what a sweep gives stays as it is.
+sed '/^  batch_statistics/d' "$PROGRAMS/seen.deq" >unseen.deq
+expect 0 '' "$DEQ" run unseen.deq --set net.batch_statistics=train
+cmp -s seen.safetensors results/unseen/net.safetensors || fail "--set net.batch_statistics=train gives other parameters than the script's"
+expect 0 '' "$DEQ" run "$PROGRAMS/seen.deq" --set net.batch_statistics=eval
+cp results/seen/net.safetensors eval.safetensors
+expect 0 '' "$DEQ" run unseen.deq --fresh
+cmp -s eval.safetensors results/unseen/net.safetensors || fail "--set net.batch_statistics=eval gives other parameters than the default"
+expect 64 'expected eval or train' "$DEQ" run unseen.deq --set net.batch_statistics=both
+sed '/^train net/,/^}/d; s/^experiment seen {/&\n  sweep how in [kept: { batch_statistics: eval }, own: { batch_statistics: train }]\n  train net = Net on quadrants.train { loss: cross_entropy; optimise: adam(rate: 1e-2); attack: weak; ..how; batch: 64; epochs: 1 }/; s/table.*/table "seen" { rows: how; columns: [clean, robust] }/' "$PROGRAMS/seen.deq" >swept.deq
+expect 0 '' "$DEQ" run swept.deq
+expect 64 'change it in the script' "$DEQ" run swept.deq --set net.batch_statistics=eval
+# What a step costs is measured with the attack that it has.
+expect 0 'the attack in the batch and the gradient' "$DEQ" bench "$PROGRAMS/seen.deq" --processor --budget 0.01 --predict 10GbE
+expect 0 '(attack ' "$DEQ" bench "$PROGRAMS/batchnorm.deq" --processor --budget 0.01 --predict 10GbE
 expect 0 'passed' "$DEQ" test "$PROGRAMS/training.deq"
 no_partial_files
 done_testing
