@@ -77,10 +77,17 @@ same() {
   checks=$((checks + 1))
 }
 
+# started COMMAND...: it runs on and writes to `out`, which is empty at once: the shell may look there before the command
+# has been started, and would see what ran before; its number is $!
+started() {
+  : >out
+  "$@" >out 2>&1 &
+}
+
 # interrupted COMMAND...: the command, a run, is interrupted after its first epoch and ends as such; its output is in `out`
 interrupted() {
   local pid got=0
-  "$@" >out 2>&1 &
+  started "$@"
   pid=$!
   patiently eval "grep -qE 'epoch +[0-9]' out || gone $pid" && ! gone $pid || fail "the run could not be interrupted"
   sleep 0.3
@@ -101,7 +108,7 @@ kill_now() {
 killed() {
   local bytes=$1 files=$2 pid
   shift 2
-  "$@" >out 2>&1 &
+  started "$@"
   pid=$!
   patiently eval "((\$(cat $files 2>/dev/null | wc -c) > $bytes)) || gone $pid" && kill_now $pid ||
     fail "the run could not be killed in its middle"

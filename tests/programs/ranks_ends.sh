@@ -6,14 +6,14 @@ data 200
 sed 's/epochs: *3/epochs: 40/' "$PROGRAMS/ranks.deq" >long.deq
 
 # ---- a batch system's signal asks for another try, before the run has begun and while a plan is timed ----
-"$DEQ" run long.deq >out 2>&1 &
+started "$DEQ" run long.deq
 pid=$!
 sleep 0.2
 kill -TERM $pid
 got=0
 wait $pid || got=$?
 [[ $got == 75 ]] || fail "exit code $got after SIGTERM while one process compiles"
-"$MPIRUN" -n 2 "$DEQ" run long.deq >out 2>&1 &
+started "$MPIRUN" -n 2 "$DEQ" run long.deq
 pid=$!
 patiently eval "[[ -n \$(children $pid) ]] || gone $pid" && ! gone $pid || fail "mpirun has started nothing"
 sleep 0.2

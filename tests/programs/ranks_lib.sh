@@ -23,7 +23,7 @@ same_files() {
 begun() {
   local want=$1 text=$2 got=0 pid
   shift 2
-  "$@" >out 2>&1 &
+  started "$@"
   pid=$!
   patiently eval "grep -q '$text' out || gone $pid" && ! gone $pid || fail "the run ended before it could be stopped"
   stop $pid
