@@ -91,9 +91,13 @@ static const deq_cell *find_evaluation(const deq_arrays *g, const deq_cell *of,
     return NULL;
 }
 
+/* Of the same net, v is the evaluation `of` without its attack. */
+static bool is_clean(const deq_value_spec *v, const deq_value_spec *of) {
+    return !v->attack && !v->compared.of && same_examples(v, of) && same_settings(v, of);
+}
+
 static bool is_clean_of(const deq_cell *made, const deq_cell *of) {
-    return !made->spec->attack && made->model == of->model && same_examples(made->spec, of->spec) &&
-           same_settings(made->spec, of->spec);
+    return made->model == of->model && is_clean(made->spec, of->spec);
 }
 
 static bool judge(deq_arrays *g, deq_cell *c, deq_error *e) {
@@ -186,10 +190,8 @@ static bool need_clean(deq_arrays *g, int array, const int *at, const int *place
         const deq_array_spec *b = &x->arrays[i];
         if (b->kind != DEQ_ARRAY_evaluate || !has_place(x, b, a)) continue;
         const deq_value_spec *v = &b->values[deq_axes_cell(x, b->cells, b->ncells, place)];
-        if (v->attack || v->compared.of || strcmp(v->model, of->model) != 0 || !same_examples(v, of) ||
-            !same_settings(v, of) || deq_arrays_cell(g, i, at)->waiting)
-            continue;
-        return deq_arrays_need(g, i, at, e);
+        if (!strcmp(v->model, of->model) && is_clean(v, of) && !deq_arrays_cell(g, i, at)->waiting)
+            return deq_arrays_need(g, i, at, e);
     }
     return true;
 }
