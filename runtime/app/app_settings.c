@@ -243,15 +243,22 @@ static bool set_fixed(deq_app *app, deq_train_spec *t, const char *key, const ch
     return ok;
 }
 
+/* Which routines an attack asks is compiled in: here it can only be said again. */
+static bool set_statistics(const deq_train_spec *t, const char *path, const char *value, deq_error *e) {
+    const bool train = !strcmp(value, "train");
+    if (!train && strcmp(value, "eval"))
+        return deq_fail(e, DEQ_SETTING, "--set %s=%s: expected eval or train", path, value);
+    return train == (t->attack && t->attack->in_batch) ||
+           deq_fail(e, DEQ_SETTING,
+                    "--set %s=%s: the attack is compiled with its statistics; deq run takes them by the name of the "
+                    "training run, where no sweep gives them; else change it in the script",
+                    path, value);
+}
+
 static bool set_train(deq_app *app, deq_train_spec *t, const char *key, const char *path, const char *value,
                       bool *found, deq_error *e) {
     int64_t seed = 0;
-    if (!strcmp(key, "batch_statistics")) /* else it is compiled in */
-        return deq_fail(e, DEQ_SETTING,
-                        strcmp(value, "eval") && strcmp(value, "train")
-                            ? "--set %s=%s: expected eval or train"
-                            : "--set %s=%s: a sweep may give this setting; change it in the script",
-                        path, value);
+    if (!strcmp(key, "batch_statistics")) return *found = true, set_statistics(t, path, value, e);
     if (!strcmp(key, "epochs"))
         return *found = true, to_integer(path, value, t->start.file || t->start.train ? 0 : 1, &t->epochs, e);
     if (!strcmp(key, "batch")) return *found = true, to_integer(path, value, 1, &t->batch, e);

@@ -57,6 +57,8 @@ cp results/seen/net.safetensors eval.safetensors
 expect 0 '' "$DEQ" run unseen.deq --fresh
 cmp -s eval.safetensors results/unseen/net.safetensors || fail "--set net.batch_statistics=eval gives other parameters than the default"
 expect 64 'expected eval or train' "$DEQ" run unseen.deq --set net.batch_statistics=both
+expect 64 'by the name of the training run' "$DEQ" run unseen.deq --set Net.batch_statistics=train
+expect 0 '' "$DEQ" run unseen.deq --plan --set Net.batch_statistics=eval # as it is
 sed '/^train net/,/^}/d; s/^experiment seen {/&\n  sweep how in [kept: { batch_statistics: eval }, own: { batch_statistics: train }]\n  train net = Net on quadrants.train { loss: cross_entropy; optimise: adam(rate: 1e-2); attack: weak; ..how; batch: 64; epochs: 1 }/; s/table.*/table "seen" { rows: how; columns: [clean, robust] }/' "$PROGRAMS/seen.deq" >swept.deq
 expect 0 '' "$DEQ" run swept.deq
 expect 64 'change it in the script' "$DEQ" run swept.deq --set net.batch_statistics=eval
