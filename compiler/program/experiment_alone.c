@@ -28,18 +28,12 @@ static void add(Alone *w, AxisSet axes, const char *path) {
 }
 
 /* All that a record says. */
-static void add_record(Alone *w, AxisSet axes, Scope s, const Ast *settings, const char *path) {
+static void add_record(Alone *w, AxisSet axes, Scope *s, const Ast *record, const char *path) {
+    const Ast *settings = scope_settings(s, AST_SLOT(record, RECORD, settings));
     char key[256];
-    for (uint32_t i = 0; i < settings->nkids; i++) {
-        const Ast *kid = settings->kids[i];
-        Scope from;
-        if (kid->kind == AST_SPREAD) {
-            const Ast *taken = resolve_ast(&s, AST_SLOT(kid, SPREAD, value), &from);
-            if (taken->kind == AST_RECORD) add_record(w, axes, from, AST_SLOT(taken, RECORD, settings), path);
-        } else if (kid->kind == AST_SETTING && ast_path(AST_SLOT(kid, SETTING, key), key, sizeof key)) {
-            add(w, axes, behind(w, path, arena_printf(w->x->pipe->elab->arena, "%s", key)));
-        }
-    }
+    for (uint32_t i = 0; i < settings->nkids; i++)
+        if (ast_path(AST_SLOT(settings->kids[i], SETTING, key), key, sizeof key))
+            add(w, axes, behind(w, path, arena_strndup(w->x->pipe->elab->arena, key, strlen(key))));
 }
 
 /* The variable of a sweep, or a choice: its one value gives the setting at `path`, or is settings itself. */
@@ -48,7 +42,7 @@ static void walk_value(Alone *w, AxisSet axes, const char *path) {
     Scope s = experiment_scope(w->x), from;
     const Ast *value = element ? resolve_ast(element->scope ? (Scope *)element->scope : &s, element->ast, &from) : NULL;
     if (value && value->kind == AST_RECORD)
-        add_record(w, axes, from, AST_SLOT(value, RECORD, settings), path);
+        add_record(w, axes, &from, value, path);
     else
         add(w, axes, path);
 }
@@ -75,7 +69,7 @@ static void walk_setting(Alone *w, const Ast *e, const char *path) {
     const Ast *key = AST_SLOT(e, SETTING, key), *value = AST_SLOT(e, SETTING, value),
               *block = AST_SLOT(e, SETTING, block);
     if (!ast_path(key, text, sizeof text)) return;
-    const char *own = behind(w, path, arena_printf(w->x->pipe->elab->arena, "%s", text));
+    const char *own = behind(w, path, arena_strndup(w->x->pipe->elab->arena, text, strlen(text)));
     walk(w, value, own);
     walk(w, block, own);
     if (w->attack || strcmp(own, "attack") != 0) return;

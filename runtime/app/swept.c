@@ -98,6 +98,20 @@ static const deq_train_spec *net_of(const deq_manifest *m, const deq_experiment_
     return deq_manifest_train(m, name, NULL);
 }
 
+/* The setting as the training run of the cell, t, calls it; NULL: it is none of its. */
+static const char *key_of(const Setting *s, const deq_train_spec *t) {
+    return !s->path ? "seed" : t ? deq_app_key_of_train(s->m, t, s->path) : NULL;
+}
+
+static const deq_train_spec *train_of(const Setting *s, const deq_experiment_spec *x, const deq_array_spec *a,
+                                      int cell) {
+    return a->trains ? &a->trains[cell] : net_of(s->m, x, a->values[cell].model);
+}
+
+static const deq_attack_spec *attack_of(const deq_array_spec *a, int cell) {
+    return a->trains ? a->trains[cell].attack : a->values[cell].attack;
+}
+
 /* What the cell has of the setting; "" where it has nothing of it.  free() it; NULL: out of memory. */
 static char *value_of(const Setting *s, const deq_experiment_spec *x, const deq_array_spec *a, const json_t *said,
                       int cell) {
@@ -105,11 +119,11 @@ static char *value_of(const Setting *s, const deq_experiment_spec *x, const deq_
     size_t size;
     FILE *out = open_memstream(&text, &size);
     if (!out) return NULL;
-    const deq_train_spec *t = a->trains ? &a->trains[cell] : net_of(s->m, x, a->values[cell].model);
-    const char *key = !s->path ? "seed" : t ? deq_app_key_of_train(s->m, t, s->path) : NULL;
+    const deq_train_spec *t = train_of(s, x, a, cell);
+    const char *key = key_of(s, t);
     if (a->trains && key) print_train(out, t, said, key);
     if (a->values && key) print_fixed(out, a->values[cell].overrides, a->values[cell].noverrides, key);
-    for (const deq_attack_spec *k = a->trains ? t->attack : a->values[cell].attack; k; k = k->next)
+    for (const deq_attack_spec *k = attack_of(a, cell); k; k = k->next)
         if (!strcmp(k->name, s->target)) print_attack(out, k, s->key);
     fclose(out);
     return text;
@@ -157,11 +171,9 @@ static int given_alone(const Setting *s, const deq_experiment_spec *x, const deq
         for (int c = 0; c < a->nspecs; c++) {
             if (!is_there(a, c)) continue;
             const deq_alone_spec *given = &a->alone[i];
-            const deq_train_spec *t = a->trains ? &a->trains[c] : net_of(s->m, x, a->values[c].model);
-            const char *key = !s->path ? "seed" : t ? deq_app_key_of_train(s->m, t, s->path) : NULL;
+            const char *key = key_of(s, train_of(s, x, a, c));
             if (!given->attack && key && same_setting(key, given->key)) return given->axis;
-            for (const deq_attack_spec *k = a->trains ? t->attack : a->values[c].attack; given->attack && k;
-                 k = k->next)
+            for (const deq_attack_spec *k = attack_of(a, c); given->attack && k; k = k->next)
                 if (!strcmp(k->name, s->target) && meets(s->key, given->key)) return given->axis;
         }
     return -1;
