@@ -71,19 +71,16 @@ static bool measure(Bench *b, const deq_train_spec *t, deq_step_cost *c) {
     for (int i = 0; i < t->optimiser.nscalars; i++) scalars[2 + i] = t->optimiser.scalars[i].value;
     deq_attack attack = t->attack ? deq_app_attack_in_training(t->attack, attack_scalars) : (deq_attack){0};
     int64_t before[2], after[2];
-    if (!bench_time(b, call_update, &(BenchStep){t, scalars, NULL}, &c->update) ||
-        !bench_time(b, bench_call_step, &(BenchStep){t, scalars, NULL}, &plain))
-        return false;
-    whole = plain;
-    const BenchStep attacked = {t, scalars, &attack};
-    if (t->attack && !bench_time(b, bench_call_step, &attacked, &whole)) return false;
-    if (attack.in_batch) /* it runs in the parts of the batch, as the gradient does, and meets as that does */
-        plain = whole;
-    else if (t->attack && !measure_block(b, &attacked, of_example(b, fmax(whole - plain, 0)), c))
+    /* With the statistics of the batch an attack runs in its parts, and meets as the gradient does: they are one. */
+    const BenchStep attacked = {t, scalars, &attack}, bare = {t, scalars, attack.in_batch ? &attack : NULL};
+    if (!bench_time(b, call_update, &bare, &c->update) || !bench_time(b, bench_call_step, &bare, &plain)) return false;
+    if (t->attack && !attack.in_batch &&
+        (!bench_time(b, bench_call_step, &attacked, &whole) ||
+         !measure_block(b, &attacked, of_example(b, fmax(whole - plain, 0)), c)))
         return false;
     c->gradient = of_example(b, fmax(plain - c->update, 0));
     deq_engine_parts(b->engine, b->batch, &before[0], &before[1]);
-    if (!bench_call_step(b, &(BenchStep){t, scalars, attack.in_batch ? &attack : NULL})) return false;
+    if (!bench_call_step(b, &bare)) return false;
     deq_engine_parts(b->engine, b->batch, &after[0], &after[1]);
     c->meetings = (double)(after[0] - before[0]);
     c->meeting_bytes = (double)(after[1] - before[1]);
