@@ -176,24 +176,29 @@ void winograd_call(const Site *s, const WinogradPlan *p, Value f, Value args[W_O
     loop_end(&some);
 }
 
+/* Bytes of a panel of transformed weights, and of all panels of a tap, which lie side by side (conv.h). */
+static uint64_t panel_bytes(const Emit *e, uint64_t inner) { return inner * e->panel * e->real_bytes; }
+static uint64_t tap_bytes(const Emit *e, uint64_t columns, uint64_t inner) {
+    return (columns + e->panel - 1) / e->panel * panel_bytes(e, inner);
+}
+
 /* ---- conv and conv_input ---- */
 static void multiply_pixels(const Slice *s, Value tap, uint64_t first, uint64_t tiles) {
     const WinogradPlan *p = s->p;
     Emit *e = s->e;
-    const uint64_t panel_bytes = (uint64_t)p->channels * e->panel * e->real_bytes,
-                   tap_bytes = (p->filters + e->panel - 1) / e->panel * panel_bytes;
     Value v = emit_offset_constant(e, s->args[W_WORK], p->v + first * p->v_tile);
     Value products = emit_offset_constant(e, s->args[W_WORK], p->products + first * p->m_tile);
-    Product product = {.a = emit_offset(e, v, emit_index_mul(e, tap, p->v_tap)),
-                       .a_row = emit_i64(e, p->v_tile),
-                       .a_step = emit_i64(e, e->real_bytes),
-                       .b = emit_offset(e, s->args[W_WEIGHTS], emit_index_mul(e, tap, tap_bytes)),
-                       .b_panel = emit_i64(e, panel_bytes),
-                       .b_step = emit_i64(e, (uint64_t)e->panel * e->real_bytes),
-                       .c = emit_offset(e, products, emit_index_mul(e, tap, p->m_tap)),
-                       .c_row = emit_i64(e, p->m_tile),
-                       .k = emit_i64(e, p->channels),
-                       .columns = p->filters};
+    Product product = {
+        .a = emit_offset(e, v, emit_index_mul(e, tap, p->v_tap)),
+        .a_row = emit_i64(e, p->v_tile),
+        .a_step = emit_i64(e, e->real_bytes),
+        .b = emit_offset(e, s->args[W_WEIGHTS], emit_index_mul(e, tap, tap_bytes(e, p->filters, p->channels))),
+        .b_panel = emit_i64(e, panel_bytes(e, p->channels)),
+        .b_step = emit_i64(e, (uint64_t)e->panel * e->real_bytes),
+        .c = emit_offset(e, products, emit_index_mul(e, tap, p->m_tap)),
+        .c_row = emit_i64(e, p->m_tile),
+        .k = emit_i64(e, p->channels),
+        .columns = p->filters};
     if (p->images == 1)
         product_tiles(e, product, tiles);
     else
@@ -267,7 +272,7 @@ static void transform_filters(const Transformed *t, Value channel, Value filter)
     Emit *e = t->e;
     const ConvPacking *p = t->p;
     const bool vector = LLVMGetTypeKind(t->wide) == LLVMVectorTypeKind;
-    const uint64_t tap_bytes = (uint64_t)conv_panels(p, e->panel) * p->inner * e->panel * e->real_bytes;
+    const uint64_t apart = tap_bytes(e, p->columns, p->inner);
     double g[SIDE][3];
     winograd_weights(g);
     Value w[3][3], half[SIDE][3], zero = constant_like(t->wide, 0);
@@ -292,7 +297,7 @@ static void transform_filters(const Transformed *t, Value channel, Value filter)
             for (uint32_t b = 0; b < 3; b++)
                 if (g[j][b] != 0) u = emit_fma(e, constant_like(t->wide, g[j][b]), half[i][b], u);
             u = LLVMBuildFPTrunc(e->builder, u, vector ? e->vector : e->real, "");
-            Value to = emit_offset_constant(e, at, (i * SIDE + j) * tap_bytes);
+            Value to = emit_offset_constant(e, at, (i * SIDE + j) * apart);
             if (vector && !p->adjoint) emit_store_vector(e, u, to, e->real_bytes);
             if (!vector) emit_store(e, u, to);
             for (uint32_t k = 0; vector && p->adjoint && k < e->lanes; k++)
