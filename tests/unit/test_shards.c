@@ -53,10 +53,7 @@ static void make(deq_engine *g, int shards, int from, int to, int order) {
     }
 }
 
-static void sum(const deq_engine *g, void **rows, int count, float *out) {
-    (void)g;
-    deq_sum_f32(out, rows, count, 0, COUNT, 1);
-}
+static void sum(void **rows, int count, float *out) { deq_sum_f32(out, rows, count, 0, COUNT, 1); }
 
 static void test_order(void **state) {
     (void)state;
@@ -70,7 +67,7 @@ static void test_order(void **state) {
             make(&g, shards, 0, shards, order);
             const int left = engine_shards_left(shards, 0, shards, NULL);
             assert_int_equal(left, shards > DEQ_SHARDS_APART ? 1 : shards);
-            sum(&g, (void **)g.shards, left, out);
+            sum((void **)g.shards, left, out);
             for (int k = 0; k < COUNT; k++) {
                 float want = value_of(0, k);
                 for (int s = 1; s < shards; s++) want += value_of(s, k);
@@ -102,7 +99,7 @@ static void test_ranks(void **state) {
                 for (int i = 0; i < here; i++) assert_non_null(rows[all + i]);
                 all += here;
             }
-            sum(&g[0], rows, engine_shards_fold(&g[0], rows, nodes, shards, COUNT), out);
+            sum(rows, engine_shards_fold(&g[0], rows, nodes, shards, COUNT), out);
             for (int k = 0; k < COUNT; k++) {
                 float want = value_of(0, k);
                 for (int s = 1; s < shards; s++) want += value_of(s, k);
