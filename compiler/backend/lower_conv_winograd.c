@@ -246,7 +246,10 @@ typedef struct Transformed {
     Value from, to; /* weights, packed weights */
     uint32_t channels, filters;
     LLVMTypeRef wide; /* what is computed with: doubles of one filter, or of a vector of them */
+    Value kept;       /* of the adjoint: a vector of filters for each tap */
 } Transformed;
+
+static uint64_t vector_bytes(const Emit *e) { return (uint64_t)e->lanes * e->real_bytes; }
 
 static Value constant_like(LLVMTypeRef type, double value) {
     if (LLVMGetTypeKind(type) != LLVMVectorTypeKind) return LLVMConstReal(type, value);
@@ -290,7 +293,7 @@ static void transform_filters(const Transformed *t, Value channel, Value filter)
                 if (g[i][a] != 0) half[i][b] = emit_fma(e, constant_like(t->wide, g[i][a]), w[a][b], half[i][b]);
         }
     }
-    Value at = packed_place(t, channel, filter);
+    Value at = packed_place(t, channel, filter), kept = t->kept;
     for (uint32_t i = 0; i < SIDE; i++) {
         for (uint32_t j = 0; j < SIDE; j++) {
             Value u = zero;
@@ -298,13 +301,23 @@ static void transform_filters(const Transformed *t, Value channel, Value filter)
                 if (g[j][b] != 0) u = emit_fma(e, constant_like(t->wide, g[j][b]), half[i][b], u);
             u = LLVMBuildFPTrunc(e->builder, u, vector ? e->vector : e->real, "");
             Value to = emit_offset_constant(e, at, (i * SIDE + j) * apart);
-            if (vector && !p->adjoint) emit_store_vector(e, u, to, e->real_bytes);
-            if (!vector) emit_store(e, u, to);
-            for (uint32_t k = 0; vector && p->adjoint && k < e->lanes; k++)
-                emit_store(e, LLVMBuildExtractElement(e->builder, u, emit_i32(e, k), ""),
-                           emit_offset_constant(e, to, (uint64_t)k * e->panel * e->real_bytes));
+            if (!vector)
+                emit_store(e, u, to);
+            else if (p->adjoint)
+                emit_store_vector(e, u, emit_offset_constant(e, kept, (i * SIDE + j) * vector_bytes(e)), e->real_bytes);
+            else
+                emit_store_vector(e, u, to, e->real_bytes);
         }
     }
+    if (!vector || !p->adjoint) return;
+    Loop taps; /* LLVM's time grows with the square of the stores in a block: 36 taps of a vector are too many */
+    loop_count(&taps, e, SIDE * SIDE);
+    Value u = emit_load_vector(e, emit_offset(e, kept, emit_index_mul(e, taps.index, vector_bytes(e))), e->real_bytes);
+    Value to = emit_offset(e, at, emit_index_mul(e, taps.index, apart));
+    for (uint32_t k = 0; k < e->lanes; k++)
+        emit_store(e, LLVMBuildExtractElement(e->builder, u, emit_i32(e, k), ""),
+                   emit_offset_constant(e, to, (uint64_t)k * e->panel * e->real_bytes));
+    loop_end(&taps);
 }
 
 void lower_pack_winograd(const Site *s, const ConvPacking *p) {
@@ -323,6 +336,7 @@ void lower_pack_winograd(const Site *s, const ConvPacking *p) {
     if (vectors) {
         loop_count(&filter, e, vectors);
         t.wide = LLVMVectorType(real, e->lanes);
+        if (p->adjoint) t.kept = emit_alloca(e, e->vector, emit_i32(e, SIDE * SIDE), DEQ_ALIGN);
         transform_filters(&t, channel.index, emit_index_mul(e, filter.index, e->lanes));
         loop_end(&filter);
     }

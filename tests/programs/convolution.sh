@@ -19,4 +19,8 @@ grep -q 'phantom.unroll(steps: 2' "$(made)/settings.json" || fail "--set did not
 for cpu in x86-64 x86-64-v3 x86-64-v4; do
   expect 0 '' "$DEQ" build "$PROGRAMS/convolution.deq" --target-cpu $cpu --emit=asm -o net.s
 done
+# LLVM's time grows with the square of the stores in a block: the weights of the adjoint once had 576 in one.
+expect 0 '' "$DEQ" build "$SOURCE/tests/bench/conv32.deq" --target-cpu x86-64-v4 --emit=ll -o net.ll
+most=$(awk '/^[A-Za-z0-9_.]+:|^define|^}/ { stores = 0 } / store / { if (++stores > most) most = stores } END { print most + 0 }' net.ll)
+((most >= 16 && most <= 64)) || fail "a block of $most stores"
 done_testing
