@@ -81,7 +81,7 @@ typedef struct Elab {
     const char *training; /* the training run whose attack is read, and its call; NULL: none */
     const Ast *trained_against;
     uint32_t depth;       /* of calls, to refuse recursion */
-    uint32_t evaluations; /* of the net being written out, to refuse what grows without end */
+    uint32_t evaluations; /* of the net or cell being written out, to refuse what grows without end */
     Net **nets;
     uint32_t nnets, nets_cap;
     Routine **routines; /* attacks, optimisers, scalar functions */
@@ -151,8 +151,11 @@ void elab_reserve(Elab *e, const char *prefix, const char *const *endings);
 
 /* ---- expressions (expression.c) ---- */
 Value eval(Scope *s, const Ast *e);
-/* Counts one evaluation or round of a `for`; false, and an error the first time, when the net becomes too large. */
+/* Counts one evaluation or round of a `for`; false, and an error the first time, when what is written out becomes too
+ * large. */
 bool eval_allowed(Scope *s, Range at);
+/* What is written out next, a net or a cell of an experiment, is as large as it is by itself. */
+void eval_anew(Elab *e);
 /* The same with a shape for flex values; NUMBERs and FLEX become nodes of that shape. */
 Value eval_shaped(Scope *s, const Ast *e, Shape shape);
 bool eval_number(Scope *s, const Ast *e, double *out); /* reports when it is none */

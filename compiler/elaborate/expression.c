@@ -10,7 +10,7 @@
 
 enum {
     MAX_DEPTH = 3000,        /* of nested evaluations: bounds the stack; the checker has refused recursion */
-    MAX_EVALUATIONS = 500000 /* of a net: the largest of the library's takes 5,000 */
+    MAX_EVALUATIONS = 500000 /* of a net or a cell: the largest net of the library takes 5,000 */
 };
 static const double MAX_ELEMENTS = 4294967296.0;
 
@@ -442,6 +442,8 @@ bool eval_allowed(Scope *s, Range at) {
                    MAX_EVALUATIONS);
     return s->elab->evaluations <= MAX_EVALUATIONS;
 }
+
+void eval_anew(Elab *e) { e->evaluations = 0; }
 
 Value eval(Scope *s, const Ast *e) {
     if (!e || !eval_allowed(s, e->range)) return (Value){0};

@@ -59,7 +59,7 @@ Net *net_find(Scope *s, const Instance *instance, Shape input, Target target, Ra
     m->graph = net->root->graph;
     m->x = graph_input(m->graph, input, true, "x", binding->range);
     m->y = NODE_NONE;
-    e->evaluations = 0;
+    eval_anew(e);
 
     Scope inner = *s;
     inner.build = net->root;

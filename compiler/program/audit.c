@@ -99,6 +99,7 @@ bool pipe_audits(Pipe *p) {
         Scope s;
         p->cell = u->cell;
         p->elab->asked_net = u->asked_net;
+        eval_anew(p->elab);
         const char *margin = pipe_margin(p->elab, u->net);
         json_t *attack = margin ? pipe_attacks(p, &u->scope, u->attack, u->net, margin, true) : json_null();
         const Ast *name = library(p->elab, "std.attacks", "random_search", &s);

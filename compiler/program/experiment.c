@@ -41,6 +41,7 @@ json_t *experiment_cells(Experiment *x, AxisSet axes, json_t *(*each)(Experiment
     }
     for (uint32_t cell = 0; cell < n && ok; cell++) {
         experiment_place(x, axes, cell);
+        eval_anew(x->pipe->elab);
         json_t *j = experiment_absent(x, axes) ? json_null() : each(x, context);
         ok = j != NULL;
         if (ok) json_array_append_new(list, j);

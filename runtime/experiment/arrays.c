@@ -26,6 +26,8 @@ bool deq_arrays_open(deq_arrays *g, deq_app *app, const deq_experiment_spec *x, 
     }
     for (int t = 0; ok && t < x->ntables; t++)
         for (int c = 0; c < x->tables[t].ncolumns; c++) g->used[x->tables[t].columns[c].value] = 1;
+    for (int i = x->narrays; ok && i-- > 0;) /* inputs stand before what is made of them */
+        for (int k = 0; g->used[i] && k < x->arrays[i].ninputs; k++) g->used[x->arrays[i].inputs[k]] = 1;
     return ok || deq_fail(e, DEQ_MEMORY, "out of memory for the cells of '%s'", x->name);
 }
 

@@ -57,7 +57,7 @@ typedef struct deq_arrays {
     deq_app *app;
     const deq_experiment_spec *x;
     deq_cell **cells;  /* of each array, by cell */
-    int *used;         /* of each array: 0, or where a table has it as a column 1 and its pictures so far */
+    int *used;         /* of each array: 0, or where a column of a table is made of it 1 and its pictures so far */
     deq_drawn *groups; /* of examples, so far */
     int ngroups;
     bool starved; /* memory was short somewhere: what was computed from then on says nothing */

@@ -87,4 +87,20 @@ expect 0 '' "${deq[@]}" run named.deq --set 'shared.radii=[0.02]'
 echo 'const a0 = [1, 2]' >long.deq
 for k in $(seq 1 30); do echo "const a$k = [x: a$((k - 1)), y: a$((k - 1))]"; done >>long.deq
 expect 2 'E0601.*is too long to be written out' timeout 60 "$DEQ" check long.deq
+
+# ---- every cell of an experiment is as large as it is by itself: large grids are no reason to refuse ----
+{
+  sed '/^import std.attacks/d; /^attack/d; /^  attack:/d; /^experiment tiny/,$d' "$PROGRAMS/tiny.deq"
+  echo 'import std.attacks (pgd)'
+  echo 'fn r0(x: f32) -> f32 = x'
+  for k in $(seq 1 9); do echo "fn r$k(x: f32) -> f32 = r$((k - 1))(x) / 2 + r$((k - 1))(x) / 2"; done
+  cat <<'END'
+experiment many {
+  sweep k in 1..401 // each asks r9 for more than 2500 evaluations
+  let robust = accuracy(net, quadrants.test[0..50] under pgd(radius: r9(0.001 * k), step: 0.01, iterations: 1))
+  table "many" { rows: k; columns: [robust] }
+}
+END
+} >many.deq
+expect 0 '' "${deq[@]}" check many.deq
 done_testing
