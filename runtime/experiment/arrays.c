@@ -330,8 +330,10 @@ static bool take_worst(deq_cell *c, const deq_cell *part, deq_error *e) {
         double *values = malloc((size_t)(from->n + 1) * sizeof *values);
         if (!c->sampled || !values) return free(values), deq_fail(e, DEQ_MEMORY, "out of memory for worst_of");
         memcpy(values, from->values, (size_t)from->n * sizeof *values);
-        *c->sampled = (deq_sampled){.values = values, .n = from->n, .group = from->group, .from = from->from};
+        *c->sampled = (deq_sampled){
+            .values = values, .share = from->share, .n = from->n, .group = from->group, .from = from->from};
     }
+    c->sampled->share = c->sampled->share && from->share;
     for (int64_t i = 0; i < from->n; i++)
         if (by_loss ? from->values[i] > c->sampled->values[i] : from->values[i] < c->sampled->values[i])
             c->sampled->values[i] = from->values[i];

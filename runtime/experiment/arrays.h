@@ -11,6 +11,7 @@
 
 typedef struct deq_sampled { /* values of examples, of which means are taken */
     double *values;
+    bool share; /* each is 0 or 1: right or wrong */
     int64_t n;
     int group;     /* examples are drawn for all of a group together: slices that have some in common are of one */
     int64_t from;  /* the first of the n among those of the group */

@@ -142,8 +142,11 @@ static bool sample(deq_arrays *g, const deq_array_spec *a, deq_cell *c, deq_erro
         for (int k = 0; k < DEQ_MEANS; k++)
             if (c->means[k]) c->means[k][i] = deq_mean_value(&v->records[i], k);
     }
-    *c->sampled = (deq_sampled){
-        .values = values, .n = v->examples, .group = group, .from = v->slice.from - g->groups[group].from};
+    *c->sampled = (deq_sampled){.values = values,
+                                .share = v->share && !v->by_loss,
+                                .n = v->examples,
+                                .group = group,
+                                .from = v->slice.from - g->groups[group].from};
     return true;
 }
 

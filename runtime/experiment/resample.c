@@ -74,6 +74,19 @@ static int64_t drawn_of(const uint8_t *counts, int64_t n) {
     return drawn;
 }
 
+/* Where nearly all of n examples agree, resamples do too, and say nothing of those that were not drawn: a share of 1 would
+ * have no width.  Each resample of a group has a standard normal number z, and no share in it is above n / (n + z^2) where
+ * z > 0, or below z^2 / (n + z^2) where z < 0.  These are Wilson's bounds, so that a share that is 1 or 0 keeps its own
+ * interval in all that is computed from it.  Of shares of the same examples the least stays the least. */
+static double within_wilson(double share, double z, int64_t n) {
+    const double beyond = z * z / ((double)n + z * z);
+    return z > 0 ? fmin(share, 1 - beyond) : fmax(share, beyond);
+}
+
+static double unseen(int group, int resample) {
+    return deq_normal(deq_key_text((uint64_t)group, "unseen examples"), (uint64_t)resample);
+}
+
 double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample) {
     while (resample >= s->nmeans) {
         const deq_resamples *r = draws_of(g, s, s->nmeans / DEQ_RESAMPLES);
@@ -85,7 +98,9 @@ double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample) {
             const uint8_t *counts = r->counts + (int64_t)k * r->n + s->from;
             const int64_t drawn = s->n == r->n ? s->n : drawn_of(counts, s->n);
             const double sum = ones ? sum_of_ones(counts, ones, s->n) : sum_of(counts, s->values, s->n);
-            s->means[s->nmeans + k] = drawn ? sum / (double)drawn : NAN;
+            const double mean = drawn ? sum / (double)drawn : NAN;
+            s->means[s->nmeans + k] =
+                s->share && drawn ? within_wilson(mean, unseen(s->group, s->nmeans + k), s->n) : mean;
         }
         s->nmeans += DEQ_RESAMPLES;
         free(ones);

@@ -12,7 +12,7 @@
 enum { EXAMPLES = 2000, CELLS = 60 };
 
 static deq_sampled make(double share, int group, bool whole) {
-    deq_sampled s = {.values = malloc(EXAMPLES * sizeof(double)), .n = EXAMPLES, .group = group};
+    deq_sampled s = {.values = malloc(EXAMPLES * sizeof(double)), .share = whole, .n = EXAMPLES, .group = group};
     for (int i = 0; i < EXAMPLES; i++) {
         const double u = deq_uniform(7, (uint64_t)i);
         s.values[i] = whole ? u < share : share * u;
@@ -96,6 +96,30 @@ static void overlap(void **state) {
     drop(&all), drop(&a), drop(&b), drop(&apart), drop(&rest);
 }
 
+/* All right, or all wrong: what is computed from it has the width of its own interval, and no share of the same examples is
+ * above one that is right wherever it is. */
+static void unanimous(void **state) {
+    (void)state;
+    deq_arrays g;
+    open(&g, 1);
+    deq_sampled right = make(1, 0, true), wrong = make(0, 0, true), most = make(1, 0, true), real = make(0, 0, false);
+    most.values[100] = 0;
+    double down[DEQ_CLAIM_RESAMPLES], up[DEQ_CLAIM_RESAMPLES];
+    for (int r = 0; r < DEQ_CLAIM_RESAMPLES; r++) {
+        const double x = deq_resampled_mean(&g, &right, r), y = deq_resampled_mean(&g, &wrong, r);
+        assert_true(deq_resampled_mean(&g, &most, r) <= x);
+        assert_true(x == 1 || y == 0);                      /* not both too low, or both too high */
+        assert_true(deq_resampled_mean(&g, &real, r) == 0); /* a loss of 0 is no share */
+        down[r] = x - 1, up[r] = 1 - (1 - y);
+    }
+    const deq_interval below = deq_percentiles(0, down, DEQ_CLAIM_RESAMPLES),
+                       above = deq_percentiles(0, up, DEQ_CLAIM_RESAMPLES);
+    assert_true(fabs(below.low - (deq_wilson(EXAMPLES, EXAMPLES).low - 1)) < 2e-4 && below.high == 0);
+    assert_true(fabs(above.high - deq_wilson(0, EXAMPLES).high) < 2e-4 && above.low == 0);
+    deq_resamples_free(&g);
+    drop(&right), drop(&wrong), drop(&most), drop(&real);
+}
+
 /* 10,000 resamples of 60 cells. */
 static void grid(void **state) {
     (void)state;
@@ -133,7 +157,7 @@ static void ranks(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(means), cmocka_unit_test(grid), cmocka_unit_test(seeds),
-                                       cmocka_unit_test(overlap), cmocka_unit_test(ranks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(means),   cmocka_unit_test(grid),  cmocka_unit_test(seeds),
+                                       cmocka_unit_test(overlap), cmocka_unit_test(ranks), cmocka_unit_test(unanimous)};
     return cmocka_run_group_tests_name("resample", tests, NULL, NULL);
 }
