@@ -9,10 +9,10 @@ QUICKSTART = os.path.join(here, "..", "..", "examples", "quickstart.deq")
 LARGE = os.path.join(here, "large.deq")
 
 
-def find_python():
-    """A Python that has torch and numpy; None where there is none."""
+def find_python(*modules):
+    """A Python that has these modules, else torch and numpy; None where there is none."""
     for python in dict.fromkeys((sys.executable, "/usr/bin/python3")):
-        if python and subprocess.run([python, "-c", "import torch, numpy"], capture_output=True).returncode == 0: return python
+        if python and subprocess.run([python, "-c", "import " + ", ".join(modules or ("torch", "numpy"))], capture_output=True).returncode == 0: return python
     return None
 
 
