@@ -197,10 +197,15 @@ static void find_wide_levels(Planner *p) {
 }
 
 /* ---- groups ---- */
-uint32_t plan_new_group(Planner *p, uint32_t level, bool batched, uint64_t count) {
+uint32_t plan_new_group(Planner *p, uint32_t level, bool batched, uint64_t count, NodeId component) {
     Group *g = arena_alloc(p->arena, sizeof *g);
-    *g = (Group){
-        .cluster = count > 0, .batched = batched, .level = level, .count = count, .workspace = NONE, .form = NONE};
+    *g = (Group){.cluster = count > 0,
+                 .batched = batched,
+                 .level = level,
+                 .component = component,
+                 .count = count,
+                 .workspace = NONE,
+                 .form = NONE};
     LevelPlan *l = &p->s->levels[level];
     if (batched)
         *ARENA_PUSH(p->arena, l->tile, l->ntile, l->tile_cap) = g;
@@ -210,12 +215,13 @@ uint32_t plan_new_group(Planner *p, uint32_t level, bool batched, uint64_t count
     return p->s->ngroups - 1; /* ids grow in creation order, and so does the order of running within a part */
 }
 
-uint32_t plan_find_cluster(Planner *p, uint32_t bound, uint32_t level, bool batched, uint64_t count) {
+uint32_t plan_find_cluster(Planner *p, uint32_t bound, uint32_t level, bool batched, uint64_t count, NodeId component) {
     for (uint32_t k = bound; k < p->s->ngroups; k++) {
         const Group *g = p->s->groups[k];
-        if (g->cluster && !g->final && g->count == count && same_part(g, level, batched)) return k;
+        if (g->cluster && !g->final && g->count == count && g->component == component && same_part(g, level, batched))
+            return k;
     }
-    return plan_new_group(p, level, batched, count);
+    return plan_new_group(p, level, batched, count, component);
 }
 
 uint32_t plan_bound_after(const Planner *p, NodeId d, bool register_use, uint32_t level, bool batched) {
@@ -249,12 +255,12 @@ static void place_node(Planner *p, NodeId id) {
             uint32_t b = plan_bound_after(p, d, x->treatment != TREAT_INLINE && !through_splat, x->level, batched);
             if (b > bound) bound = b;
         }
-        add_member(p, plan_find_cluster(p, bound, x->level, batched, cluster_count(p, id)), id);
+        add_member(p, plan_find_cluster(p, bound, x->level, batched, cluster_count(p, id), x->component), id);
         break;
     }
     case TREAT_PRODUCT:
     case TREAT_ROW:
-    case TREAT_SUM: add_member(p, plan_new_group(p, x->level, batched, 0), id); break;
+    case TREAT_SUM: add_member(p, plan_new_group(p, x->level, batched, 0, x->component), id); break;
     case TREAT_BLOCK: {
         LevelPlan *l = &p->s->levels[x->level];
         *ARENA_PUSH(p->arena, l->block, l->nblock, l->block_cap) = id;
@@ -306,7 +312,7 @@ static void sink_members(Planner *p) {
 
 /* ---- steps ---- */
 /* Inline nodes that something other than a cluster reads stand in memory too. */
-static bool inline_needs_memory(const Planner *p, NodeId id) {
+bool plan_inline_held(const Planner *p, NodeId id) {
     for (uint32_t k = 0; k < p->nusers[id]; k++) {
         NodeId u = p->users[id][k];
         Treatment t = info(p, u)->treatment;
@@ -335,28 +341,6 @@ static void add_callee(RoutinePlan *routine, const RoutinePlan *callee) {
     if (!callee) return;
     if (plan_row_bytes(callee) > routine->callee_row_bytes) routine->callee_row_bytes = plan_row_bytes(callee);
     if (plan_base_bytes(callee) > routine->callee_base_bytes) routine->callee_base_bytes = plan_base_bytes(callee);
-}
-
-/* Packed weights of convolutions are spread over the pieces of a routine: a parameter, what only reorders it, and what
- * packs that belong to one piece. */
-static void find_owners(Planner *p) {
-    uint32_t *roots = arena_alloc(p->arena, (p->g->nnodes + 1) * sizeof *roots); /* 0: the first piece's */
-    bool *apart = arena_alloc(p->arena, (p->g->nnodes + 1) * sizeof *apart);
-    if (!p->r->pieces) return;
-    for (NodeId id = p->g->nnodes; id-- > 0;) {
-        Op op = node(p, id)->op;
-        uint32_t outputs = 0; /* a second one would be a copy, made by the first piece */
-        for (uint32_t k = 0; k < p->s->step->nout; k++) outputs += canonical(p, p->s->step->out[k].node) == id;
-        apart[id] = outputs < 2 && (op == OP_pack_conv || (op == OP_transpose && p->nusers[id] > 0));
-        for (uint32_t k = 0; k < p->nusers[id]; k++) apart[id] = apart[id] && apart[p->users[id][k]];
-    }
-    for (NodeId id = 0; id < p->g->nnodes; id++) {
-        const NodePlan *x = info(p, id);
-        if (x->treatment == TREAT_DEAD || x->treatment == TREAT_ALIAS || !apart[id]) continue;
-        NodeId from = argument(p, id, 0);
-        roots[id] = info(p, from)->treatment == TREAT_INPUT ? from + 1 : roots[from];
-        if (x->group != NONE) p->s->groups[x->group]->owner = roots[id];
-    }
 }
 
 static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, StepPlan *s) {
@@ -407,10 +391,11 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
             x->slot = (Slot){SLOT_SCALAR, b, x->slot.index, 0}; /* index: its buffer; offset: which scalar */
         }
     }
+    plan_components(p);
     find_levels(p);
     find_wide_levels(p);
     for (NodeId id = 0; id < n; id++) {
-        if (info(p, id)->treatment == TREAT_INLINE && !inline_needs_memory(p, id)) continue;
+        if (info(p, id)->treatment == TREAT_INLINE && !plan_inline_held(p, id)) continue;
         if (info(p, id)->treatment == TREAT_INLINE) info(p, id)->memory = true;
         place_node(p, id);
     }
@@ -420,8 +405,8 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
     for (NodeId id = 0; id < n; id++)
         if (info(p, id)->treatment == TREAT_VIEW) plan_view(p, id);
     for (uint32_t k = 0; k < step->nout; k++) plan_output(p, &step->out[k]);
+    plan_owners(p);
     number_groups(p);
-    find_owners(p);
     plan_storage(p);
     for (NodeId id = 0; id < n; id++) {
         add_callee(routine, s->calls[id].callee);

@@ -10,7 +10,7 @@
  * row holding elementwise operations of equal count, kept in registers, with full reductions and stores at their end;
  * any other group is one operation.
  *
- * Files: plan.c (this), plan_form.c (groups of equal form). */
+ * Files: plan.c (this), plan_form.c (groups of equal form), plan_pieces.c (routines in pieces). */
 #ifndef DEQ_BACKEND_PLAN_H
 #define DEQ_BACKEND_PLAN_H
 #include "emit.h"
@@ -37,11 +37,12 @@ typedef enum Scope { SCOPE_ONCE, SCOPE_TILE, SCOPE_ROWS } Scope;
 
 typedef struct Buffer {
     Scope scope;
-    uint64_t bytes;       /* ONCE: all; TILE, ROWS: of one row */
-    uint32_t first, last; /* live range: groups' positions for TILE, levels for ROWS */
-    uint32_t level;       /* TILE: its level */
-    bool alone;           /* TILE: the rows of a tile use it one after another, or together: there is one for all */
-    uint64_t offset;      /* in its region; ROWS: times n */
+    uint64_t bytes; /* ONCE: all; TILE, ROWS: of one row */
+    uint32_t first,
+        last;        /* live range: groups' positions for TILE, and for ONCE of a routine in pieces; levels for ROWS */
+    uint32_t level;  /* TILE: its level */
+    bool alone;      /* TILE: the rows of a tile use it one after another, or together: there is one for all */
+    uint64_t offset; /* in its region; ROWS: times n */
 } Buffer;
 
 typedef enum Treatment {
@@ -71,6 +72,7 @@ struct Group {
     bool cluster, batched, final; /* final: overwrites an input, so it runs after all other groups of its part */
     uint32_t level, position;     /* position: order among all groups of the step */
     uint32_t owner;               /* of a routine in pieces: modulo their number, the piece that it belongs to */
+    NodeId component;             /* likewise: that of its nodes */
     uint64_t count;               /* elements of a cluster */
     NodeId *members;
     uint32_t nmembers, members_cap;
@@ -87,6 +89,7 @@ typedef struct NodePlan {
     NodeId canonical;          /* of an ALIAS: the node whose bytes it shows; else itself */
     uint32_t level, available; /* computed in, usable from */
     uint32_t group;            /* UINT32_MAX none */
+    NodeId component;          /* of a routine in pieces: what one piece computes (plan_pieces.c); else 0 */
     bool memory;               /* somebody reads it from memory */
     bool sum_direct;           /* SUM, batch_outer: adds straight to its ACCUM place */
     bool sum_read;             /* the same: the graph goes on with it */

@@ -59,7 +59,7 @@ static void place_store(Planner *p, NodeId id, Slot to, bool add, bool batched, 
         NodeId source = id;
         if (plan_splat(p->g, p->s, id)) source = argument(p, id, 0);
         uint32_t bound = plan_bound_after(p, source, source == id, at, batched);
-        group = plan_find_cluster(p, bound, at, batched, count_of(node(p, id)));
+        group = plan_find_cluster(p, bound, at, batched, count_of(node(p, id)), x->component);
         if (x->treatment != TREAT_INLINE && x->treatment != TREAT_INPUT) x->memory = true;
         if (source != id) info(p, source)->memory = true;
     }
@@ -128,14 +128,13 @@ void plan_output(Planner *p, const Binding *b) {
             place_store(p, id, buffer_slot(p, copy, 0), false, batched, 0);
             store.source = buffer_slot(p, copy, 0);
             store.has_source = true;
-            touch(p, copy, 0);
-            touch(p, copy, level);
+            if (batched) touch(p, copy, 0), touch(p, copy, level);
         } else if (x->treatment != TREAT_INLINE) {
             x->memory = true;
         } else if (plan_splat(p->g, p->s, id)) {
             info(p, argument(p, id, 0))->memory = true;
         }
-        uint32_t last = plan_new_group(p, level, batched, count_of(n)); /* may move the array */
+        uint32_t last = plan_new_group(p, level, batched, count_of(n), x->component); /* may move the array */
         Group *g = p->s->groups[last];
         g->final = true;
         *ARENA_PUSH(p->arena, g->stores, g->nstores, g->stores_cap) = store;
@@ -457,7 +456,18 @@ static bool runs_together(const Planner *p, const Group *g) {
     return constant;
 }
 
+/* Are all nodes of a routine in pieces read within groups, whose order is known? */
+static bool all_in_groups(const Planner *p) {
+    bool all = p->r->pieces;
+    for (NodeId id = 0; id < p->g->nnodes; id++) {
+        const Treatment t = info(p, id)->treatment;
+        all = all && t != TREAT_BLOCK && t != TREAT_SUM && t != TREAT_VIEW;
+    }
+    return all;
+}
+
 static void assign_slots(Planner *p) {
+    const bool in_groups = all_in_groups(p);
     for (NodeId id = 0; id < p->g->nnodes; id++) {
         NodePlan *x = info(p, id);
         const Node *n = node(p, id);
@@ -476,6 +486,10 @@ static void assign_slots(Planner *p) {
         uint32_t last, buffer;
         if (!n->batched) {
             buffer = plan_new_buffer(p, SCOPE_ONCE, bytes, 0);
+            if (in_groups && x->group != NONE) {
+                touch(p, buffer, p->s->groups[x->group]->position);
+                touch(p, buffer, last_group(p, id));
+            }
         } else if (crosses_levels(p, id, &last) || n->op == OP_random) {
             buffer = plan_new_buffer(p, SCOPE_ROWS, bytes, 0);
             touch(p, buffer, x->level);
@@ -521,7 +535,7 @@ static uint64_t allocate(StepPlan *s, uint32_t from, Scope scope, uint32_t level
             for (uint32_t j = from; j < k; j++) {
                 const Buffer *o = &s->buffers[j];
                 if (o->scope != scope || (scope == SCOPE_TILE && o->level != level)) continue;
-                if (scope != SCOPE_ONCE && (o->last < b->first || b->last < o->first)) continue;
+                if (o->last < b->first || b->last < o->first) continue;
                 if (at < o->offset + bytes_of(o, rows) && o->offset < at + bytes_of(b, rows)) {
                     at = o->offset + bytes_of(o, rows);
                     moved = true;
@@ -549,6 +563,10 @@ void plan_storage(Planner *p) {
         if (high > tile) tile = high;
     }
     if (tile > routine->tile_bytes) routine->tile_bytes = tile;
+    for (uint32_t k = 0; k < s->nbuffers; k++) {
+        Buffer *b = &s->buffers[k];
+        if (b->scope == SCOPE_ONCE && (!p->r->pieces || b->first == NONE)) b->first = 0, b->last = NONE;
+    }
     uint64_t once = allocate(s, 0, SCOPE_ONCE, 0, 1, 0);
     if (once > routine->once_bytes) routine->once_bytes = once;
     uint64_t blocks = 0;

@@ -1,4 +1,4 @@
-/* planner.h - private to plan.c, plan_memory.c and plan_form.c. */
+/* planner.h - private to plan.c, plan_memory.c, plan_pieces.c and plan_form.c. */
 #ifndef DEQ_BACKEND_PLANNER_H
 #define DEQ_BACKEND_PLANNER_H
 #include "plan.h"
@@ -34,9 +34,10 @@ static inline bool same_part(const Group *g, uint32_t level, bool batched) {
 bool plan_splat(const Graph *g, const StepPlan *s, NodeId id); /* repeats one element or one row of them */
 /* What argument k of a user depends on: clusters recompute inline arguments, so only the repeated element, if any. */
 NodeId plan_dependence(const Planner *p, NodeId user, uint32_t k, bool *through_splat);
-uint32_t plan_new_group(Planner *p, uint32_t level, bool batched, uint64_t count);
+uint32_t plan_new_group(Planner *p, uint32_t level, bool batched, uint64_t count, NodeId component);
 /* The first group from `bound` on that is a cluster of `count` elements in the part, or a new one. */
-uint32_t plan_find_cluster(Planner *p, uint32_t bound, uint32_t level, bool batched, uint64_t count);
+uint32_t plan_find_cluster(Planner *p, uint32_t bound, uint32_t level, bool batched, uint64_t count, NodeId component);
+bool plan_inline_held(const Planner *p, NodeId id); /* an inline node that something reads from memory */
 /* The earliest group at which a cluster reading `d` may run; in its own group when it can stay in a register. */
 uint32_t plan_bound_after(const Planner *p, NodeId d, bool register_use, uint32_t level, bool batched);
 
@@ -50,6 +51,10 @@ void plan_output(Planner *p, const Binding *b);
 uint64_t plan_conv_workspace(const Planner *p, NodeId id); /* bytes: a bordered image, or Winograd's; 0: none needed */
 uint32_t plan_conv_images(const Planner *p, NodeId id); /* that can share one call, at most; 1 for other operations */
 void plan_storage(Planner *p); /* after all groups and stores exist: a slot for every value in memory */
+
+/* ---- plan_pieces.c ---- */
+void plan_components(Planner *p); /* of every node; before there are groups */
+void plan_owners(Planner *p);     /* of every group */
 
 /* ---- plan_form.c ---- */
 void plan_forms(PlanUnit *u); /* of every group of the planned routines */

@@ -4,13 +4,14 @@
  *
  * Row buffers by routine (frame->argK; a buffer's row stride is the value's padded size, routine->arg_bytes[K]):
  *   NET_prepare             no rows: computes derived shared values (weight norm, packed weights) from the parameters.
- *                           Called for pieces step = 0 .. seed - 1, in any order and at once, which share the packing
- *                           of parameters; seed 0: everything in one call
+ *                           Called for pieces step = 0 .. seed - 1, in any order and at once, which share the values;
+ *                           seed 0: everything in one call
  *   NET_predict             0 x, 2 output
  *   NET_LOSS_loss           0 x, 1 y, 2 output, 3 loss; scalars, of all NET_LOSS_*: settings of the loss that are data
  *   NET_LOSS_input          0 x, 1 y, 2 output, 3 loss, 4 dloss/dx of each example's own loss
  *   NET_LOSS_parameters     0 x, 1 y, 2 output, 3 loss; adds the sum over examples of dloss/dshared to accum
- *   NET_finish              no rows: pushes accumulated cotangents of derived shared values back to the parameters
+ *   NET_finish              no rows: pushes accumulated cotangents of derived shared values back to the parameters; in
+ *                           pieces too
  *   NET_statistics          no rows: moves buffers towards the statistics that NET_LOSS_parameters has left in accum
  *                           (times the number of examples, as accum is divided by it); of nets with `in_training` nodes
  *                           that have them
@@ -87,7 +88,7 @@ typedef struct Routine {
     uint32_t nblocks;
     const struct FixedLayout *fixed; /* what its `fixed` (or `solve`) nodes refer to, by index; NULL if none */
     uint32_t nfixed;
-    bool pieces;             /* prepare: may be called in pieces */
+    bool pieces;             /* prepare, finish: may be called in pieces */
     bool objective;          /* it is an OBJECTIVE */
     const char **objectives; /* of its queries: attr.query.objective - 1 is the number of one */
     uint32_t nobjectives;

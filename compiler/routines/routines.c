@@ -229,6 +229,7 @@ void pass_finish(Maker *m) {
     for (uint32_t k = 0; k < nwrt; k++)
         if (ct[k] != NODE_NONE) draft_output(d, graph_copy(d->graph, g, ct[k], copied), PLACE_ACCUM, parameter[k], 0);
     finish(m, d);
+    m->unit->routines[m->unit->nroutines - 1]->pieces = true;
     m->has_finish = true;
 }
 

@@ -354,32 +354,38 @@ const deq_net_spec *deq_engine_net(const deq_engine *g) { return g->net; }
 size_t deq_engine_input_bytes(const deq_engine *g) { return (size_t)(g->input_count * g->real_bytes); }
 int deq_engine_threads(const deq_engine *g) { return g->threads; }
 
-#define PIECE_BYTES (128 << 10) /* of shared values, for each piece of preparing them: less is not worth a thread */
+#define PIECE_BYTES (128 << 10) /* of the values of a routine in pieces, for each piece: less is not worth a thread */
 
-typedef struct preparation {
+typedef struct pieces {
     deq_engine *engine;
-    int64_t pieces;
-} preparation;
+    const deq_routine *routine;
+    int64_t count;
+} pieces;
 
-static void prepare_task(void *context, int worker, int64_t piece) {
-    const preparation *p = context;
-    deq_engine *g = p->engine;
+static void piece_task(void *context, int worker, int64_t piece) {
+    const pieces *p = context;
+    const deq_engine *g = p->engine;
     deq_frame frame = {.shared = g->shared,
+                       .accum = g->gradients,
                        .scratch = g->workers[worker].scratch,
                        .host = g->workers[worker].solver,
-                       .seed = (uint64_t)p->pieces,
+                       .seed = (uint64_t)p->count,
                        .step = (uint64_t)piece};
-    g->prepare->function(&frame, 1);
+    p->routine->function(&frame, 1);
+}
+
+void engine_in_pieces(deq_engine *g, const deq_routine *routine, int64_t bytes) {
+    const int64_t count = g->threads == 1 ? 1 : bytes / PIECE_BYTES;
+    if (!routine) return;
+    pieces p = {g, routine, count < 1 ? 1 : count > 64 ? 64 : count};
+    deq_pool_run(g->pool, p.count, piece_task, &p);
 }
 
 uint64_t deq_engine_prepared(const deq_engine *g) { return g->owner->prepared; }
 
 void deq_engine_prepare(deq_engine *g) {
     g->owner->prepared++;
-    if (!g->prepare) return;
-    int64_t pieces = g->threads == 1 ? 1 : g->shared_bytes / PIECE_BYTES;
-    preparation p = {g, pieces < 1 ? 1 : pieces > 64 ? 64 : pieces};
-    deq_pool_run(g->pool, p.pieces, prepare_task, &p);
+    engine_in_pieces(g, g->prepare, g->shared_bytes);
 }
 
 int64_t deq_engine_memory(const deq_engine *g) {

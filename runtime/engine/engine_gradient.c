@@ -122,10 +122,7 @@ bool engine_shards_add(run *r, deq_error *e) {
         deq_pool_run(g->pool, (count + REDUCE_PIECE - 1) / REDUCE_PIECE, reduce_task, &d);
     else if (!engine_ranks_reduce(r, r->shards, scale, e))
         return false;
-    if (!g->finish) return true;
-    deq_frame frame = {
-        .shared = g->shared, .accum = g->gradients, .scratch = g->workers[0].scratch, .host = g->workers[0].solver};
-    g->finish->function(&frame, 1);
+    engine_in_pieces(g, g->finish, g->accum_bytes);
     return true;
 }
 

@@ -119,6 +119,8 @@ bool engine_attacking(const deq_engine *engine, deq_fixed_settings *out, const c
 bool engine_capacity(deq_engine *engine, int64_t rows, deq_error *e);
 /* A team of `members`, which have a worker each.  ensures: g->team. */
 bool engine_team(deq_engine *engine, int members, deq_error *e);
+/* NET_prepare or NET_finish, NULL: nothing, on all threads; `bytes` of values.  No bit depends on the pieces. */
+void engine_in_pieces(deq_engine *engine, const deq_routine *routine, int64_t bytes);
 /* Gives every worker at least this much scratch. */
 bool engine_scratch(deq_engine *engine, int64_t bytes, deq_error *e);
 #endif
