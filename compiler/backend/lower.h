@@ -77,6 +77,7 @@ Value lower_result_row(const Site *s);               /* address of the result at
 /* Whether a node is shared by the pieces of its routine: the packing of what the routine is given. */
 bool lower_in_pieces(const Lower *l, NodeId id);
 void lower_zero(Emit *e, Value address, uint64_t bytes); /* multiple of 64, aligned */
+void lower_transpose_square(Emit *e, Value *rows);       /* a square block of vectors */
 
 void lower_group_body(Lower *l, const Group *g);
 

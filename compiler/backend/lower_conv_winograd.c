@@ -246,7 +246,7 @@ typedef struct Transformed {
     Value from, to; /* weights, packed weights */
     uint32_t channels, filters;
     LLVMTypeRef wide; /* what is computed with: doubles of one filter, or of a vector of them */
-    Value kept;       /* of the adjoint: a vector of filters for each tap */
+    Value kept;       /* of the adjoint: by tap a square of vectors, a channel each */
 } Transformed;
 
 static uint64_t vector_bytes(const Emit *e) { return (uint64_t)e->lanes * e->real_bytes; }
@@ -259,7 +259,7 @@ static Value constant_like(LLVMTypeRef type, double value) {
     return LLVMConstVector(all, n);
 }
 
-/* Where tap 0 of a channel and filter stands. */
+/* Where tap 0 of a channel and filter stands; the taps are packed_apart from each other. */
 static Value packed_place(const Transformed *t, Value channel, Value filter) {
     Emit *e = t->e;
     const ConvPacking *p = t->p;
@@ -270,18 +270,18 @@ static Value packed_place(const Transformed *t, Value channel, Value filter) {
     return emit_element(e, t->to, emit_index_add(e, emit_index_mul(e, at, e->panel), lane));
 }
 
-/* One filter, or a vector of them: these are neighbours in a panel, or for the adjoint a panel's width apart. */
-static void transform_filters(const Transformed *t, Value channel, Value filter) {
+static uint64_t packed_apart(const Transformed *t) { return tap_bytes(t->e, t->p->columns, t->p->inner); }
+
+/* One filter, or a vector of them, of a channel: to `to` and what follows it at distances of `apart`. */
+static void transform_filters(const Transformed *t, Value channel, Value filter, Value to, uint64_t apart) {
     Emit *e = t->e;
-    const ConvPacking *p = t->p;
     const bool vector = LLVMGetTypeKind(t->wide) == LLVMVectorTypeKind;
-    const uint64_t apart = tap_bytes(e, p->columns, p->inner);
     double g[SIDE][3];
     winograd_weights(g);
     Value w[3][3], half[SIDE][3], zero = constant_like(t->wide, 0);
     Value from = emit_element(e, t->from, emit_index_add(e, emit_index_mul(e, channel, t->filters), filter));
     for (uint32_t k = 0; k < 9; k++) {
-        uint32_t tap = p->adjoint ? 8 - k : k;
+        uint32_t tap = t->p->adjoint ? 8 - k : k;
         Value at = emit_offset_constant(e, from, (uint64_t)tap * t->channels * t->filters * e->real_bytes);
         Value v = vector ? emit_load_vector(e, at, e->real_bytes) : emit_load(e, at);
         w[k / 3][k % 3] = LLVMBuildFPExt(e->builder, v, t->wide, "");
@@ -293,59 +293,104 @@ static void transform_filters(const Transformed *t, Value channel, Value filter)
                 if (g[i][a] != 0) half[i][b] = emit_fma(e, constant_like(t->wide, g[i][a]), w[a][b], half[i][b]);
         }
     }
-    Value at = packed_place(t, channel, filter), kept = t->kept;
     for (uint32_t i = 0; i < SIDE; i++) {
         for (uint32_t j = 0; j < SIDE; j++) {
             Value u = zero;
             for (uint32_t b = 0; b < 3; b++)
                 if (g[j][b] != 0) u = emit_fma(e, constant_like(t->wide, g[j][b]), half[i][b], u);
             u = LLVMBuildFPTrunc(e->builder, u, vector ? e->vector : e->real, "");
-            Value to = emit_offset_constant(e, at, (i * SIDE + j) * apart);
-            if (!vector)
-                emit_store(e, u, to);
-            else if (p->adjoint)
-                emit_store_vector(e, u, emit_offset_constant(e, kept, (i * SIDE + j) * vector_bytes(e)), e->real_bytes);
+            Value at = emit_offset_constant(e, to, (i * SIDE + j) * apart);
+            if (vector)
+                emit_store_vector(e, u, at, e->real_bytes);
             else
-                emit_store_vector(e, u, to, e->real_bytes);
+                emit_store(e, u, at);
         }
     }
-    if (!vector || !p->adjoint) return;
-    Loop taps; /* LLVM's time grows with the square of the stores in a block: 36 taps of a vector are too many */
-    loop_count(&taps, e, SIDE * SIDE);
-    Value u = emit_load_vector(e, emit_offset(e, kept, emit_index_mul(e, taps.index, vector_bytes(e))), e->real_bytes);
-    Value to = emit_offset(e, at, emit_index_mul(e, taps.index, apart));
-    for (uint32_t k = 0; k < e->lanes; k++)
-        emit_store(e, LLVMBuildExtractElement(e->builder, u, emit_i32(e, k), ""),
-                   emit_offset_constant(e, to, (uint64_t)k * e->panel * e->real_bytes));
-    loop_end(&taps);
+}
+
+/* Of the adjoint, a vector of filters of `some` channels from `first` on, which are neighbours there: through `kept`, whose
+ * squares are transposed, so that whole vectors are written. */
+static void transform_square(const Transformed *t, Value first, Value filter, uint32_t some) {
+    Emit *e = t->e;
+    const uint64_t square = e->lanes * vector_bytes(e);
+    Loop channel, tap;
+    Value v[64];
+    if (some < e->lanes) lower_zero(e, t->kept, SIDE * SIDE * square);
+    loop_count(&channel, e, some);
+    transform_filters(t, emit_index_add(e, first, channel.index), filter,
+                      emit_offset(e, t->kept, emit_index_mul(e, channel.index, vector_bytes(e))), square);
+    loop_end(&channel);
+    Value at = packed_place(t, first, filter);
+    loop_count(&tap, e, SIDE * SIDE);
+    Value from = emit_offset(e, t->kept, emit_index_mul(e, tap.index, square));
+    Value to = emit_offset(e, at, emit_index_mul(e, tap.index, packed_apart(t)));
+    for (uint32_t i = 0; i < e->lanes; i++)
+        v[i] = emit_load_vector(e, emit_offset_constant(e, from, i * vector_bytes(e)), e->real_bytes);
+    lower_transpose_square(e, v);
+    for (uint32_t i = 0; i < e->lanes; i++)
+        emit_store_vector(e, v[i], emit_offset_constant(e, to, (uint64_t)i * e->panel * e->real_bytes), e->real_bytes);
+    loop_end(&tap);
+}
+
+/* Vectors of filters; of the adjoint, of channels first .. and count more. */
+static void transform_vectors(Transformed *t, Value first, uint32_t some) {
+    Emit *e = t->e;
+    Loop filter;
+    t->wide = LLVMVectorType(LLVMDoubleTypeInContext(e->context), e->lanes);
+    loop_count(&filter, e, t->filters / e->lanes);
+    Value at = emit_index_mul(e, filter.index, e->lanes);
+    if (t->p->adjoint)
+        transform_square(t, first, at, some);
+    else
+        transform_filters(t, first, at, packed_place(t, first, at), packed_apart(t));
+    loop_end(&filter);
+}
+
+static void transform_weights(Transformed *t) {
+    Emit *e = t->e;
+    const uint64_t count = conv_packed_count(t->p, e->panel);
+    const uint32_t rest = t->filters % e->lanes, step = t->p->adjoint ? e->lanes : 1;
+    if (t->p->columns % e->panel)
+        lower_zero(e, t->to, padded(count * e->real_bytes));
+    else
+        emit_zero_padding(e, t->to, count);
+    Loop channel, filter;
+    if (t->filters >= e->lanes && t->channels >= step) {
+        loop_count(&channel, e, t->channels / step);
+        transform_vectors(t, emit_index_mul(e, channel.index, step), step);
+        loop_end(&channel);
+    }
+    if (t->filters >= e->lanes && t->channels % step)
+        transform_vectors(t, emit_i64(e, t->channels - t->channels % step), t->channels % step);
+    if (!rest) return;
+    t->wide = LLVMDoubleTypeInContext(e->context);
+    loop_count(&channel, e, t->channels);
+    loop_count(&filter, e, rest);
+    Value at = emit_index_add(e, filter.index, emit_i64(e, t->filters - rest));
+    transform_filters(t, channel.index, at, packed_place(t, channel.index, at), packed_apart(t));
+    loop_end(&filter);
+    loop_end(&channel);
 }
 
 void lower_pack_winograd(const Site *s, const ConvPacking *p) {
     Emit *e = s->l->e;
-    LLVMTypeRef real = LLVMDoubleTypeInContext(e->context);
-    Transformed t = {.e = e,
-                     .p = p,
-                     .from = lower_argument_row(s, 0),
-                     .to = lower_result_row(s),
-                     .channels = s->node->shape.dims[2],
-                     .filters = s->node->shape.dims[3]};
-    const uint32_t vectors = t.filters / e->lanes, rest = t.filters % e->lanes;
-    lower_zero(e, t.to, padded(conv_packed_count(p, e->panel) * e->real_bytes));
-    Loop channel, filter;
-    loop_count(&channel, e, t.channels);
-    if (vectors) {
-        loop_count(&filter, e, vectors);
-        t.wide = LLVMVectorType(real, e->lanes);
-        if (p->adjoint) t.kept = emit_alloca(e, e->vector, emit_i32(e, SIDE * SIDE), DEQ_ALIGN);
-        transform_filters(&t, channel.index, emit_index_mul(e, filter.index, e->lanes));
-        loop_end(&filter);
+    Transformed t = {.e = e, .p = p, .channels = s->node->shape.dims[2], .filters = s->node->shape.dims[3]};
+    char name[64];
+    snprintf(name, sizeof name, "winograd_pack_%ux%u_%d", t.channels, t.filters, p->adjoint);
+    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
+    Value args[] = {lower_argument_row(s, 0), lower_result_row(s)};
+    if (!f) {
+        LLVMBasicBlockRef here = emit_here(e);
+        LLVMTypeRef params[] = {e->ptr, e->ptr};
+        f = emit_function(e, name, e->none, params, 2);
+        LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+        t.from = LLVMGetParam(f, 0);
+        t.to = LLVMGetParam(f, 1);
+        if (p->adjoint) t.kept = emit_alloca(e, e->vector, emit_i32(e, SIDE * SIDE * e->lanes), DEQ_ALIGN);
+        transform_weights(&t);
+        LLVMBuildRetVoid(e->builder);
+        e->function = outer;
+        emit_at(e, here);
     }
-    if (rest) {
-        loop_count(&filter, e, rest);
-        t.wide = real;
-        transform_filters(&t, channel.index,
-                          emit_index_add(e, filter.index, emit_i64(e, (uint64_t)vectors * e->lanes)));
-        loop_end(&filter);
-    }
-    loop_end(&channel);
+    emit_call(e, f, args, 2);
 }

@@ -1,8 +1,8 @@
 /* lower_pack.c - weights as the product kernel reads them: [k, n] to [panel][k][columns of the panel]. */
 #include "lower.h"
 
-/* Swaps rows and columns of a square block of vectors: exchanges halves, then quarters, and so on. */
-static void transpose_block(Emit *e, Value *rows) {
+/* Exchanges halves, then quarters, and so on. */
+void lower_transpose_square(Emit *e, Value *rows) {
     Value keep[64], take[64];
     for (uint32_t w = e->lanes / 2; w > 0; w /= 2) {
         for (uint32_t lane = 0; lane < e->lanes; lane++) {
@@ -59,7 +59,7 @@ static void pack_blocks(Emit *e, const Pack *p, Value panel) {
         Value from = emit_element(e, p->x, emit_index_add(e, emit_index_mul(e, j, p->k), row));
         for (uint32_t i = 0; i < e->lanes; i++)
             v[i] = emit_load_vector(e, emit_offset_constant(e, from, i * p->k * e->real_bytes), e->real_bytes);
-        transpose_block(e, v);
+        lower_transpose_square(e, v);
         Value to = emit_index_mul(e, emit_index_add(e, emit_index_mul(e, panel, p->k), row), e->panel);
         to = emit_element(e, p->y, emit_index_add(e, to, column));
         for (uint32_t i = 0; i < e->lanes; i++)
