@@ -8,12 +8,11 @@ usage: tests/bench/tolerance.py [--nets mlp128,mlp512,conv32,mdeq] [--solvers br
 Both sides are measured in turns, --budget seconds each; the table gives the least time of each and the median of the rounds' ratios.
 --processor: seconds that processors spend instead of the clock's, for machines with other work.  Where no Python has PyTorch and numpy:
 exit 77; --side deq needs numpy only."""
-import argparse, ctypes, importlib, json, os, signal, statistics, subprocess, sys, tempfile
-import measure
+import argparse, ctypes, importlib, json, os, statistics, sys, tempfile
+import measure, turns
 from peer.tolerance_clock import least
 from rows import split_model
 
-here = os.path.dirname(os.path.abspath(__file__))
 MOST = 50  # steps
 
 
@@ -44,34 +43,16 @@ class Deq:
 
 
 class Peer:
-    """PyTorch in a process that waits, stopped, while deq runs: its threads may spin when they have nothing to do."""
-    def __init__(self, a):
-        self.process = subprocess.Popen([a.python, os.path.join(here, "peer", "tolerance.py"), str(a.threads)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True, env=measure.environment(a.threads))
-        self.about = self.answer()
+    """PyTorch's solves, in a process of their own."""
+    def __init__(self, a): self.process = turns.Peer(a, "tolerance.py", a.threads, threads=a.threads)
 
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line: sys.exit(f"the peer ended with {self.process.wait()}")
-        return json.loads(line)
-
-    def ask(self, **request):
-        self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write(json.dumps(request) + "\n"); self.process.stdin.flush()
-        answer = self.answer()
-        self.process.send_signal(signal.SIGSTOP)
-        return answer
+    def ask(self, **request): return self.process.ask(json.dumps(request))
 
     def measure(self, r, states):
         import numpy as np
         answer = self.ask(**r, **(dict(states=states) if states else {}))
         if states: answer["states"] = np.load(states)
         return answer
-
-    def close(self):
-        self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def met(share): return "all" if share == 1 else f"{100 * share:.1f} %"
@@ -131,7 +112,7 @@ def main():
                         r = dict(row=f"{solver} {tol} {batch}", solver=solver, tol=tol, most=MOST, batch=batch, seconds=a.budget, processor=a.processor)
                         judge = lambda states: neutral.residuals(kind, parameters, images[:batch], states)
                         print(f"| {' | '.join([name, *row(a, sides, r, judge, os.path.join(folder, 'states.npy'))])} |", flush=True)
-        if peer: peer.close()
+        if peer: peer.process.close()
     print(f"\nload {os.getloadavg()[0]:.1f} at the end")
 
 

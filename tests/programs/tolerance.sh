@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The benchmark of time to a tolerance: what solves return meets it, as NumPy sees it in double precision from equations of
-# its own; of both sides where there is python3-torch.  Times are not looked at.
+# The benchmarks: their scripts are right.  Of time to a tolerance: what solves return meets it, as NumPy sees it in double
+# precision from equations of its own; of both sides where there is python3-torch.  Times are not looked at.
 # Skipped without Debian's python3-numpy.
 source "$(dirname "$0")/lib.sh"
 python=/usr/bin/python3
@@ -44,4 +44,5 @@ assert (judge(z + 0.001) > 1e-4).all()
 assert (judge(z.reshape(4, 196, 32).transpose(0, 2, 1).reshape(4, -1)) > 0.1).all()
 assert (judge(np.roll(z, 1, 0)) > 1e-3).all()
 P
+for script in "$SOURCE"/tests/bench/*.deq; do expect 0 '' "$DEQ" check "$script"; done
 done_testing

@@ -255,4 +255,5 @@ def main(folder):
         print(name, "%d parameters" % sum(p.numel() for p in net.parameters()))
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
