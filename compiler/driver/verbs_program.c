@@ -139,6 +139,7 @@ static int execute(const Cli *cli, Execution what) {
         penalty_asked(cli->set[k], &options);
         options.audit = options.audit || audit_asked(cli->set[k]);
     }
+    if (what == BENCH && cli->net && trains_net(&options, cli->net)) options.only = NULL, run.only = cli->net;
     options.tests = what == TEST;
     options.profile = what == PROFILE;
     if (what == TEST && !cli->precision) options.f64 = true;

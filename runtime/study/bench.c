@@ -351,7 +351,7 @@ static bool bench_calls(Bench *b) {
         ok = ok && bench_measure(b, name, 0, call_parameters, loss);
     }
     for (int i = 0; ok && i < m->ntrains; i++)
-        if (m->trains[i].net == net) ok = bench_train(b, &m->trains[i]);
+        if (bench_trains(b, &m->trains[i])) ok = bench_train(b, &m->trains[i]);
     uint32_t token = deq_engine_save_settings(b->engine);
     ok = ok && (!net->nfixed || (bench_solves(b) && bench_works(b)));
     deq_engine_restore_settings(b->engine, token);
@@ -359,6 +359,11 @@ static bool bench_calls(Bench *b) {
 }
 
 static int64_t batch_of(const deq_app_options *options) { return options->batch > 0 ? options->batch : BATCH; }
+
+bool bench_trains(const Bench *b, const deq_train_spec *t) {
+    const char *only = b->app->options->only;
+    return t->net == b->net && (!only || !strcmp(only, b->net->name) || !strcmp(only, t->name));
+}
 
 bool bench_data(Bench *b, int64_t rows) {
     int bits = (int)b->app->module->real_bits;
@@ -418,6 +423,15 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2
     return ok;
 }
 
+/* Without a name in the options every net. */
+static bool is_asked(const deq_app *app, const deq_net_spec *net) {
+    const char *only = app->options->only;
+    bool found = !only || !strcmp(only, net->name);
+    for (int i = 0; !found && i < app->manifest->ntrains; i++)
+        found = app->manifest->trains[i].net == net && !strcmp(only, app->manifest->trains[i].name);
+    return found;
+}
+
 int deq_app_bench(const deq_module *module, const deq_app_options *options) {
     deq_app app;
     deq_error e = {0};
@@ -427,12 +441,14 @@ int deq_app_bench(const deq_module *module, const deq_app_options *options) {
     Scaling scaling = {0};
     bool ok = deq_app_open(&app, module, options, &e);
     for (int i = 0; ok && !options->scaling && !options->predict && i < app.manifest->nnets; i++)
-        ok = bench_memory(&(Bench){.app = &app, .net = &app.manifest->nets[i], .batch = batch_of(options), .e = &e});
+        ok = !is_asked(&app, &app.manifest->nets[i]) ||
+             bench_memory(&(Bench){.app = &app, .net = &app.manifest->nets[i], .batch = batch_of(options), .e = &e});
     ok = ok && deq_app_apply_settings(&app, &e) &&
          (options->scaling || /* no row is put beside them */
           (measure_peak(&app, bits, 1, &peak[0], &e) && measure_peak(&app, bits, threads, &peak[1], &e)));
     for (int i = 0; ok && i < app.manifest->nnets; i++)
-        ok = bench_net(&app, &app.manifest->nets[i], peak, threads, &scaling, &e);
+        ok = !is_asked(&app, &app.manifest->nets[i]) ||
+             bench_net(&app, &app.manifest->nets[i], peak, threads, &scaling, &e);
     ok = ok && (!options->scaling || bench_scaling_write(&app, &scaling, &e));
     free(scaling.lines);
     if (!ok) deq_report_error(&app.reporter, &e);

@@ -31,6 +31,8 @@ typedef struct BenchStep {
 
 /* --- bench.c --- */
 bool bench_selected(const deq_app_options *options, const char *row); /* the options want this row */
+/* A training run of this net; where the options name one, only that. */
+bool bench_trains(const Bench *b, const deq_train_spec *t);
 /* Inputs, targets and room for `rows` examples; */
 bool bench_data(Bench *b, int64_t rows);
 /* A row of a whole batch on all threads; bound: as in bench.c's rows, 0 not known. */

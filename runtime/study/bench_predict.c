@@ -165,7 +165,8 @@ bool bench_predict(Bench *b) {
     Asked asked;
     if (!read_asked(b->app->options, &asked, b->e)) return false;
     for (int i = 0; i < m->ntrains; i++)
-        if (m->trains[i].net == b->net && m->trains[i].optimiser.routine && !predict_train(b, &m->trains[i], &asked))
+        if (bench_trains(b, &m->trains[i]) && m->trains[i].optimiser.routine &&
+            !predict_train(b, &m->trains[i], &asked))
             return false;
     return true;
 }

@@ -138,7 +138,7 @@ bool bench_scaling(Bench *b, Scaling *s) {
     uint32_t token = deq_engine_save_settings(b->engine);
     for (int i = 0; ok && i < m->ntrains; i++) {
         const deq_train_spec *t = &m->trains[i];
-        if (t->net != b->net || !t->optimiser.routine) continue;
+        if (!bench_trains(b, t) || !t->optimiser.routine) continue;
         for (int k = 0; k < t->optimiser.nscalars; k++) scalars[2 + k] = t->optimiser.scalars[k].value;
         const BenchStep step = {t, scalars, NULL};
         const Work training = {"training step", bench_call_step, &step};

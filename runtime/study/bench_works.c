@@ -136,7 +136,7 @@ static bool bench_input_works(Bench *b, const char *loss) {
 static bool bench_step_works(Bench *b, const deq_train_spec *t) {
     char name[200];
     double one, scalars[2 + DEQ_MOST_SCALARS] = {1, 1000};
-    if (t->net != b->net || !t->optimiser.routine || !works_selected(b, step_name, t)) return true;
+    if (!bench_trains(b, t) || !t->optimiser.routine || !works_selected(b, step_name, t)) return true;
     for (int k = 0; k < t->optimiser.nscalars; k++) scalars[2 + k] = t->optimiser.scalars[k].value;
     BenchStep step = {t, scalars, NULL};
     if (!bench_set_work(b, least[0], least[1]) || !deq_engine_optimiser(b->engine, t->optimiser.states, b->e) ||
@@ -247,7 +247,7 @@ bool bench_memory(Bench *b) {
     char name[200];
     for (int i = 0; i < m->ntrains; i++) {
         const deq_train_spec *t = &m->trains[i];
-        if (t->net != b->net || !t->optimiser.routine) continue;
+        if (!bench_trains(b, t) || !t->optimiser.routine) continue;
         for (size_t w = 0; w < sizeof works / sizeof works[0]; w++) {
             snprintf(name, sizeof name, "train %s: memory, %s", t->name, works[w].name);
             if (bench_selected(b->app->options, name) && !measure_growth(b, t, w, name)) return false;

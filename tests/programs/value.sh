@@ -47,6 +47,12 @@ cost() {
   checks=$((checks + 1))
 }
 cost exact 4
+# of one net or training run alone
+rows() {
+  "${deq[@]}" bench value.deq --batch 8 --threads 1 --budget 0.01 --rows 'train|Net' --json --net "$1" >rows.json || fail "bench --net $1"
+  grep -o '"name":"train [a-z_]*' rows.json | sort -u | tr -d '\n'
+}
+[[ $(rows exact) == '"name":"train exact' ]] || fail "bench --net exact: $(cat rows.json)"
 cost steps 7
 cost exact 4 --set exact.body.finish=none
 cost exact 7 --set 'exact.body.finish=apply(steps: 4, damping: 0.5)'
