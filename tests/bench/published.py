@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""MDEQ LARGE at its published size beside the public code of its authors: the same work, in turns, in one run.  Prints a table.
+"""MDEQ LARGE, or XL, at its published size beside the public code of its authors: the same work, in turns, in one run.  Prints a table.
 
-usage: tests/bench/published.py FOLDER [--batch 8] [--threads 1,2] [--rows f,vjp,phantom,exact,adversarial] [--rounds 2] [--processor] [--deq build/deq]
+usage: tests/bench/published.py FOLDER [--net large] [--batch 8] [--threads 1,2] [--rows f,vjp,phantom,exact,adversarial] [--rounds 2] [--processor] [--deq build/deq]
 
 FOLDER is a checkout of github.com/locuslab/deq.  Each round measures a row on one side and then on the other, so that other work on the
 machine touches both; the table gives the least time of each side, and the median of the rounds' ratios.  --processor: seconds that processors
@@ -12,25 +12,25 @@ import turns
 # a row's title, and what deq calls it
 ROWS = {"f": ("f", "body.f (one block)"),
         "vjp": ("J'u", "body.vjp_z (one block)"),
-        "phantom": ("training step, phantom 8+5", "train large: step, phantom 8+5"),
-        "exact": ("training step, exact 8/7", "train large: step, exact 8/7"),
-        "adversarial": ("training step against PGD-10, phantom 8+5", "train large: step under pgd10")}
+        "phantom": ("training step, phantom 8+5", "train {}: step, phantom 8+5"),
+        "exact": ("training step, exact 8/7", "train {}: step, exact 8/7"),
+        "adversarial": ("training step against PGD-10, phantom 8+5", "train {}: step under pgd10")}
 SHORT = ("f", "vjp")
 
 
 def ours(a, row, threads):
-    """A step against an attack takes all eight steps of its solves, as the others do."""
-    return turns.ours(a, "large.deq", ROWS[row][1], threads, 0.5 if row in SHORT else 4, "--set", "large.body.forward.tol=0")
+    """In predict.deq solves take all their steps."""
+    return turns.ours(a, "predict.deq", ROWS[row][1].format(a.net), threads, 0.5 if row in SHORT else 4, "--net", a.net)
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("folder"); turns.options(ap, list(ROWS))
+    ap.add_argument("folder"); ap.add_argument("--net", choices=["large", "xl"], default="large"); turns.options(ap, list(ROWS))
     a = ap.parse_args()
     turns.prepare(a, f"batch {a.batch}")
-    print("| MDEQ LARGE | threads | deq ms | public code ms | ratio | of the peak |\n|---|--:|--:|--:|--:|--:|", flush=True)
+    print(f"| MDEQ {a.net.upper()} | threads | deq ms | public code ms | ratio | of the peak |\n|---|--:|--:|--:|--:|--:|", flush=True)
     for threads in a.threads:
-        peer = turns.Peer(a, "mdeq_public.py", os.path.abspath(a.folder), a.batch, threads, threads=threads)
+        peer = turns.Peer(a, "mdeq_public.py", os.path.abspath(a.folder), a.net, a.batch, threads, threads=threads)
         for row in a.rows:
             if threads > 1 and row in SHORT: continue  # deq's row is one block, on one thread
             mine, theirs, ratio, share = turns.rounds(a, lambda: ours(a, row, threads), lambda: peer.seconds(a, row, 5 if row in SHORT else 1, row != "adversarial"))

@@ -1,4 +1,4 @@
-"""MDEQ LARGE in the public code of its authors (github.com/locuslab/deq): FOLDER BATCH THREADS.
+"""MDEQ LARGE or XL in the public code of its authors (github.com/locuslab/deq): FOLDER NET BATCH THREADS.
 
 FOLDER is a checkout; nothing of it is copied here.  A line on standard input names an op, a JSON line on standard output
 says what one call of it took.  The network, its fixed point and its Broyden solver are the public code's.  What that code
@@ -15,7 +15,7 @@ def stand_in(package, part, **members):
 
 
 ap = argparse.ArgumentParser(description=__doc__)
-ap.add_argument("folder"); ap.add_argument("batch", type=int); ap.add_argument("threads", type=int)
+ap.add_argument("folder"); ap.add_argument("net"); ap.add_argument("batch", type=int); ap.add_argument("threads", type=int)
 a = ap.parse_args()
 stand_in("termcolor", "termcolor", colored=lambda text, *_: text)
 stand_in("scipy", "scipy.optimize", root=None)
@@ -28,17 +28,19 @@ from lib.layer_utils import list2vec, vec2list
 from lib.solvers import broyden
 from mdeq import MDEQClsNet
 
-# experiments/cifar/cls_mdeq_LARGE.yaml, with the dropout of large.deq
-LARGE = dict(
+# channels of the branches, channels of the head, its last size, parameters: experiments/cifar/cls_mdeq_LARGE.yaml, and XL as std.mdeq has it
+CHANNELS, HEAD, FINAL, COUNT = {"large": ([32, 64, 128, 256], [14, 28, 56, 112], 1680, 11097438),
+                                "xl": ([72, 144, 288, 576], [20, 40, 80, 160], 1800, 48792098)}[a.net]
+CONFIG = dict(
     MODEL=dict(NUM_LAYERS=10, NUM_CLASSES=10, NUM_GROUPS=8, DROPOUT=0.22, WNORM=True, DOWNSAMPLE_TIMES=0, EXPANSION_FACTOR=5, POST_GN_AFFINE=False,
                BLOCK_GN_AFFINE=True, FUSE_GN_AFFINE=True,
-               EXTRA=dict(FULL_STAGE=dict(NUM_MODULES=1, NUM_BRANCHES=4, BLOCK="BASIC", BIG_KERNELS=[0] * 4, HEAD_CHANNELS=[14, 28, 56, 112], FINAL_CHANSIZE=1680,
-                                          NUM_BLOCKS=[1] * 4, NUM_CHANNELS=[32, 64, 128, 256]))),
+               EXTRA=dict(FULL_STAGE=dict(NUM_MODULES=1, NUM_BRANCHES=4, BLOCK="BASIC", BIG_KERNELS=[0] * 4, HEAD_CHANNELS=HEAD, FINAL_CHANSIZE=FINAL,
+                                          NUM_BLOCKS=[1] * 4, NUM_CHANNELS=CHANNELS))),
     TRAIN=dict(PRETRAIN_STEPS=0), DEQ=dict(F_SOLVER="broyden", B_SOLVER="broyden", F_THRES=8, B_THRES=7, STOP_MODE="rel"))
-net = MDEQClsNet(LARGE)
+net = MDEQClsNet(CONFIG)
 net.init_weights()
 count = sum(p.numel() for p in net.parameters())
-if count != 11097438: sys.exit(f"MDEQ LARGE has 11097438 parameters, this network {count}")
+if count != COUNT: sys.exit(f"MDEQ {a.net.upper()} has {COUNT} parameters, this network {count}")
 optimiser = torch.optim.Adam(net.parameters(), lr=1e-9)  # every call finds the same network
 x, y = torch.rand(a.batch, 3, 32, 32), torch.randint(10, (a.batch,))
 
