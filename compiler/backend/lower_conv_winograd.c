@@ -332,7 +332,7 @@ static void transform_square(const Transformed *t, Value first, Value filter, ui
     loop_end(&tap);
 }
 
-/* Vectors of filters; of the adjoint, of channels first .. and count more. */
+/* Vectors of filters of the channel `first`; of the adjoint, of `some` channels from there on. */
 static void transform_vectors(Transformed *t, Value first, uint32_t some) {
     Emit *e = t->e;
     Loop filter;
@@ -374,23 +374,12 @@ static void transform_weights(Transformed *t) {
 
 void lower_pack_winograd(const Site *s, const ConvPacking *p) {
     Emit *e = s->l->e;
-    Transformed t = {.e = e, .p = p, .channels = s->node->shape.dims[2], .filters = s->node->shape.dims[3]};
-    char name[64];
-    snprintf(name, sizeof name, "winograd_pack_%ux%u_%d", t.channels, t.filters, p->adjoint);
-    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
-    Value args[] = {lower_argument_row(s, 0), lower_result_row(s)};
-    if (!f) {
-        LLVMBasicBlockRef here = emit_here(e);
-        LLVMTypeRef params[] = {e->ptr, e->ptr};
-        f = emit_function(e, name, e->none, params, 2);
-        LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
-        t.from = LLVMGetParam(f, 0);
-        t.to = LLVMGetParam(f, 1);
-        if (p->adjoint) t.kept = emit_alloca(e, e->vector, emit_i32(e, SIDE * SIDE * e->lanes), DEQ_ALIGN);
-        transform_weights(&t);
-        LLVMBuildRetVoid(e->builder);
-        e->function = outer;
-        emit_at(e, here);
-    }
-    emit_call(e, f, args, 2);
+    Transformed t = {.e = e,
+                     .p = p,
+                     .from = lower_argument_row(s, 0),
+                     .to = lower_result_row(s),
+                     .channels = s->node->shape.dims[2],
+                     .filters = s->node->shape.dims[3]};
+    if (p->adjoint) t.kept = emit_alloca(e, e->vector, emit_i32(e, SIDE * SIDE * e->lanes), DEQ_ALIGN);
+    transform_weights(&t);
 }

@@ -38,8 +38,8 @@ typedef enum Scope { SCOPE_ONCE, SCOPE_TILE, SCOPE_ROWS } Scope;
 typedef struct Buffer {
     Scope scope;
     uint64_t bytes; /* ONCE: all; TILE, ROWS: of one row */
-    uint32_t first,
-        last;        /* live range: groups' positions for TILE, and for ONCE of a routine in pieces; levels for ROWS */
+    /* Live range: groups' positions for TILE, and for ONCE of a routine in pieces; levels for ROWS. */
+    uint32_t first, last;
     uint32_t level;  /* TILE: its level */
     bool alone;      /* TILE: the rows of a tile use it one after another, or together: there is one for all */
     uint64_t offset; /* in its region; ROWS: times n */

@@ -20,12 +20,11 @@ typedef struct deq_app_options {
     bool json;           /* one JSON object a line on standard output instead of text */
     bool examples;       /* with json: an object for each example of each evaluation too */
     bool quiet;
-    bool strict; /* an accuracy under attack that is masked is a failure, after everything was written */
-    const char
-        *only;  /* the one experiment that is run, with what it needs; deq bench: a net or a training run.  NULL: all */
-    bool plan;  /* say what would be done, and do nothing */
-    bool audit; /* every accuracy under attack is audited, whatever its experiment says */
-    int batch;  /* deq bench: examples of a call; 0: 256 */
+    bool strict;      /* an accuracy under attack that is masked is a failure, after everything was written */
+    const char *only; /* the experiment that is run, with its needs; deq bench: a net or training run.  NULL: all */
+    bool plan;        /* say what would be done, and do nothing */
+    bool audit;       /* every accuracy under attack is audited, whatever its experiment says */
+    int batch;        /* deq bench: examples of a call; 0: 256 */
     const char *source_text; /* the script, copied beside the results; NULL: not known */
     double rank_limit;       /* seconds that a rank waits for another before the run ends; 0: as long as it takes */
     double budget;           /* deq bench: seconds for a row; 0: 0.4 */

@@ -9,14 +9,17 @@
 struct deq_resamples { /* of some examples, DEQ_RESAMPLES at a time */
     struct deq_resamples *next;
     int group, block;
-    int64_t n;       /* examples of the group */
-    uint8_t *counts; /* how often each example was drawn, by resample */
+    int64_t n;               /* examples of the group */
+    uint8_t *counts;         /* how often each example was drawn, by resample */
+    double z[DEQ_RESAMPLES]; /* standard normal: within_wilson */
 };
 
 /* A count above 255 does not occur: among so many draws it has a chance below 1e-300. */
 static bool draw(deq_resamples *r) {
     double *draws = malloc((size_t)r->n * sizeof *draws);
     if (!draws) return false;
+    deq_stream(deq_key_text((uint64_t)r->group, "unseen examples"), (uint64_t)(r->block * DEQ_RESAMPLES), DEQ_RESAMPLES,
+               true, r->z);
     for (int k = 0; k < DEQ_RESAMPLES; k++) {
         uint8_t *own = r->counts + (int64_t)k * r->n;
         deq_stream(deq_key_mix((uint64_t)r->group, (uint64_t)(r->block * DEQ_RESAMPLES + k)), 0, r->n, false, draws);
@@ -36,7 +39,7 @@ static const deq_resamples *draws_of(deq_arrays *g, const deq_sampled *s, int bl
     const int64_t n = g->groups[s->group].to - g->groups[s->group].from;
     deq_resamples *r = calloc(1, sizeof *r);
     uint8_t *counts = calloc((size_t)n * DEQ_RESAMPLES + 1, sizeof *counts);
-    if (r) *r = (deq_resamples){g->resamples, s->group, block, n, counts};
+    if (r) *r = (deq_resamples){.next = g->resamples, .group = s->group, .block = block, .n = n, .counts = counts};
     if (!r || !counts || !draw(r)) return free(r), free(counts), NULL;
     return g->resamples = r;
 }
@@ -83,10 +86,6 @@ static double within_wilson(double share, double z, int64_t n) {
     return z > 0 ? fmin(share, 1 - beyond) : fmax(share, beyond);
 }
 
-static double unseen(int group, int resample) {
-    return deq_normal(deq_key_text((uint64_t)group, "unseen examples"), (uint64_t)resample);
-}
-
 double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample) {
     while (resample >= s->nmeans) {
         const deq_resamples *r = draws_of(g, s, s->nmeans / DEQ_RESAMPLES);
@@ -99,8 +98,7 @@ double deq_resampled_mean(deq_arrays *g, deq_sampled *s, int resample) {
             const int64_t drawn = s->n == r->n ? s->n : drawn_of(counts, s->n);
             const double sum = ones ? sum_of_ones(counts, ones, s->n) : sum_of(counts, s->values, s->n);
             const double mean = drawn ? sum / (double)drawn : NAN;
-            s->means[s->nmeans + k] =
-                s->share && drawn ? within_wilson(mean, unseen(s->group, s->nmeans + k), s->n) : mean;
+            s->means[s->nmeans + k] = s->share && drawn ? within_wilson(mean, r->z[k], s->n) : mean;
         }
         s->nmeans += DEQ_RESAMPLES;
         free(ones);

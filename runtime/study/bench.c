@@ -425,10 +425,9 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2
 
 /* Without a name in the options every net. */
 static bool is_asked(const deq_app *app, const deq_net_spec *net) {
-    const char *only = app->options->only;
-    bool found = !only || !strcmp(only, net->name);
-    for (int i = 0; !found && i < app->manifest->ntrains; i++)
-        found = app->manifest->trains[i].net == net && !strcmp(only, app->manifest->trains[i].name);
+    const Bench b = {.app = (deq_app *)app, .net = net};
+    bool found = !app->options->only || !strcmp(app->options->only, net->name);
+    for (int i = 0; !found && i < app->manifest->ntrains; i++) found = bench_trains(&b, &app->manifest->trains[i]);
     return found;
 }
 

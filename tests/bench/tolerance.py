@@ -94,7 +94,7 @@ def main():
     titles = ["net", "solver", "tolerance", "batch"]
     for side in a.side: titles += [f"{side} ms" if side == "deq" else "PyTorch ms", "examples/s", "evaluations", "met"]
     if len(a.side) > 1: titles += ["its form", "ratio"]
-    print(f"{measure.machine(a)}; {a.threads} thread{'s' * (a.threads > 1)}; {'processor seconds' if a.processor else 'seconds of the clock'}; load {os.getloadavg()[0]:.1f}\n")
+    turns.about(a, f"{a.threads} thread{'s' * (a.threads > 1)}")
     print(f"| {' | '.join(titles)} |\n|---|---|--:|--:|{'--:|--:|--:|--:|' * len(a.side)}{'---|--:|' if len(a.side) > 1 else ''}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         peer = Peer(a) if "peer" in a.side else None

@@ -64,4 +64,8 @@ def prepare(a, what):
     """The paths, and PyTorch; says on what machine the numbers are measured."""
     a.deq, a.python = os.path.abspath(a.deq), measure.find_python()
     if not a.python: print("skipped: no Python here has PyTorch (Debian: python3-torch)"); sys.exit(77)
+    about(a, what)
+
+
+def about(a, what):
     print(f"{measure.machine(a)}; {what}; {'processor seconds' if a.processor else 'seconds of the clock'}; load {os.getloadavg()[0]:.1f}\n", flush=True)
