@@ -137,8 +137,13 @@ static bool check_picked(Checker *c, const Ast *sweep, Ast *value) {
 
 const Type *check_picks(Checker *c, Ast *e) {
     Ast *base = SLOT(e, INDEX, base), *list = SLOT(e, INDEX, indices);
+    if (!c->axes) {
+        diag_report(c->diags, DIAG_E0532, e->range,
+                    "'v[s: label]' picks a value of an experiment's sweep: there is none here");
+        return &type_error;
+    }
     const Type *t = check_expr(c, base);
-    const AxisSet has = c->axes ? axes_shown(c->axes, base) : 0;
+    const AxisSet has = axes_shown(c->axes, base);
     bool good = t->kind != TYPE_ERROR;
     for (uint32_t i = 0; i < list->nkids; i++) {
         Ast *pick = list->kids[i], *value = pick->kind == AST_ARG ? SLOT(pick, ARG, value) : NULL;
