@@ -15,14 +15,6 @@
 #include <string.h>
 
 /* ---- check ---- */
-const char *bytes_text(char *buffer, size_t size, double n) {
-    static const char *const units[] = {"B", "kB", "MB", "GB"};
-    int u = 0;
-    while (n >= 10000 && u < 3) n /= 1024, u++;
-    snprintf(buffer, size, "%.0f %s", n, units[u]);
-    return buffer;
-}
-
 /* What the runtime will hold, planned from the same numbers it allocates from. */
 static int print_engines(const deq_module *module) {
     char buffer[64];

@@ -8,6 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *bytes_text(char *buffer, size_t size, double n) {
+    static const char *const units[] = {"B", "kB", "MB", "GB"};
+    int u = 0;
+    while (n >= 10000 && u < 3) n /= 1024, u++;
+    snprintf(buffer, size, "%.0f %s", n, units[u]);
+    return buffer;
+}
+
 static const FixedLayout *layout_named(const Compilation *c, const char *name) {
     for (uint32_t k = 0; k < c->unit->nfixed; k++)
         if (strcmp(c->unit->fixed[k]->name, name) == 0) return c->unit->fixed[k];

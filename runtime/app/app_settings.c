@@ -443,13 +443,6 @@ typedef struct Assignment {
     Paths *paths;
 } Assignment;
 
-const char *deq_app_key_of_train(const deq_manifest *m, const deq_train_spec *t, const char *path) {
-    const bool of_file = t >= m->trains && t < m->trains + m->ntrains;
-    const char *dot = of_file ? NULL : strrchr(t->name, '.'), *key = deq_path_under(path, t->name);
-    if (!key && dot) key = deq_path_under(path, dot + 1);
-    return key ? key : deq_path_under(path, t->net->name);
-}
-
 static bool visit_assign(deq_train_spec *t, void *context) {
     Assignment *a = context;
     const char *key = deq_app_key_of_train(a->app->manifest, t, a->path);

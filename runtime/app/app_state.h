@@ -92,10 +92,10 @@ char *deq_app_file(const deq_app *app, const char *stem, const char *ending); /*
 /* Applies --set and --seed to the manifest's training runs (all of them, in cells too) and data arguments; a path that
  * reaches nothing is DEQ_SETTING with the paths that exist and are near. */
 bool deq_app_apply_settings(deq_app *app, deq_error *e);
+/* --- swept.c --- */
 /* The run's setting: behind its name or its net's.  A run of an experiment that another one names, first.net, is also
  * called as there, net.  NULL: the path is of something else. */
 const char *deq_app_key_of_train(const deq_manifest *m, const deq_train_spec *t, const char *path);
-/* --- swept.c --- */
 /* Fails with DEQ_SETTING where a sweep of an experiment that runs gives the setting.  `assignment`: PATH=VALUE, of which
  * `target` is the first part of the path and `key` the others; of --seed the path is NULL. */
 bool deq_app_not_swept(const deq_app *app, const char *assignment, const char *path, const char *target,
@@ -108,6 +108,8 @@ bool deq_app_as_trained(deq_engine *engine, const deq_train_spec *t, const deq_o
                         deq_error *e);
 /* The same as it is while it trains, with the run's own settings. */
 bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error *e);
+/* The parameters of the model become the engine's. */
+bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
 json_t *deq_app_resolved(deq_engine *engine); /* settings of every fixed point, as text */
 /* The same of the net as trained, whatever is in force now; NULL on failure.  Goes into its checkpoint. */
 json_t *deq_app_trained_settings(deq_engine *engine, const deq_train_spec *t, deq_error *e);
@@ -165,22 +167,12 @@ void deq_app_warn_training(deq_app *app, deq_engine *engine, const deq_model *mo
 void deq_app_warn_masked(deq_app *app, deq_engine *engine, const deq_model *model);
 
 /* --- evaluate.c --- */
-/* Its parameters become the engine's. */
-bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
-/* The attack as the engine takes it; scalars points to room for spec->nscalars. */
-deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);
-/* The same as steps of its training have it: with the statistics of the batch where that says so. */
-deq_attack deq_app_attack_in_training(const deq_attack_spec *spec, double *scalars);
-/* The seed of its draws, from that of the model: a restart has others.  spec NULL: no attack. */
-uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed);
 bool deq_app_evaluate(deq_app *app, const deq_model *model, const deq_value_spec *value, deq_evaluation *out,
                       deq_error *e);
 /* The records of examples ids[0 .. n) alone, with `changes` to the settings that the evaluation has; found in the journal
  * or made now.  `crafting`: the changes hold for the attack only, and what it made is judged without them. */
 bool deq_app_measure(deq_app *app, const deq_model *model, const deq_value_spec *value, const deq_override *changes,
                      int nchanges, bool crafting, const int64_t *ids, int64_t n, deq_record *records, deq_error *e);
-/* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
-const char *deq_value_defence(const deq_value_spec *value);
 /* The key of the evaluation's journal, and how many examples of it that has; the nets that its attack asks have been
  * found. */
 bool deq_app_known(deq_app *app, const deq_model *model, const deq_value_spec *v, deq_key key, int64_t *found,
@@ -203,6 +195,14 @@ char *deq_app_attack_name(deq_app *app, deq_engine *engine, const deq_net_spec *
 char *deq_app_attack_differs(deq_app *app, const deq_model *model, deq_engine *engine, const deq_attack_spec *a);
 
 /* --- against.c --- */
+/* The attack as the engine takes it; scalars points to room for spec->nscalars. */
+deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars);
+/* The same as steps of its training have it: with the statistics of the batch where that says so. */
+deq_attack deq_app_attack_in_training(const deq_attack_spec *spec, double *scalars);
+/* The seed of its draws, from that of the model: a restart has others.  spec NULL: no attack. */
+uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed);
+/* What the evaluation's predictions are read off (defence.h); NULL: the state returned. */
+const char *deq_value_defence(const deq_value_spec *value);
 typedef struct deq_asked { /* the net that an attack asks */
     const deq_model *model;
     deq_engine *engine;

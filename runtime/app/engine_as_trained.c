@@ -1,7 +1,8 @@
-/* engine_as_trained.c - settings that an engine has: those of a training run, what they come to, and what is said of solves
- * under them. */
+/* engine_as_trained.c - an engine as a trained net: the settings of a training run, its parameters, what settings come to,
+ * and what is said of solves under them. */
 #define _GNU_SOURCE
 #include "app_state.h"
+#include "checkpoint.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,14 @@ deq_shortfall_words deq_app_adjoint_words(deq_engine *engine, const deq_net_spec
                                        "cut to zero by on_fail, or not finite and left out"}
                : (deq_shortfall_words){"their states were used as they were", of[0], of[1],
                                        "not finite, and were left out"};
+}
+
+bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e) {
+    (void)e;
+    memcpy(deq_engine_parameters(engine), model->parameters,
+           (size_t)deq_net_vector_bytes(model->spec->net, (int)app->module->real_bits));
+    deq_engine_prepare(engine);
+    return true;
 }
 
 json_t *deq_app_resolved(deq_engine *engine) {

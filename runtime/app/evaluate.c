@@ -3,11 +3,9 @@
 #define _GNU_SOURCE
 #include "evaluation.h"
 #include "measure.h"
-#include "checkpoint.h"
 #include "training_log.h"
 #include "journal.h"
 #include "output.h"
-#include "random.h"
 #include "ranks.h"
 #include "signals.h"
 #include <math.h>
@@ -17,35 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-deq_attack deq_app_attack(const deq_attack_spec *spec, double *scalars) {
-    for (int i = 0; i < spec->nscalars; i++) scalars[i] = spec->scalars[i].value;
-    return (deq_attack){.routine = spec->routine,
-                        .scalars = scalars,
-                        .gradient = spec->gradient,
-                        .surrogate = spec->surrogate,
-                        .defended = deq_attack_knows_defence(spec)};
-}
-
-deq_attack deq_app_attack_in_training(const deq_attack_spec *spec, double *scalars) {
-    deq_attack attack = deq_app_attack(spec, scalars);
-    attack.in_batch = spec->in_batch != NULL;
-    if (attack.in_batch) attack.routine = spec->in_batch;
-    return attack;
-}
-
-uint64_t deq_app_attack_seed(const deq_attack_spec *spec, uint64_t seed) {
-    return spec && spec->restart ? deq_key_mix(seed, (uint64_t)spec->restart) : seed;
-}
-
 #define AT_ONCE 64 /* records copied at a time */
-
-bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e) {
-    (void)e;
-    memcpy(deq_engine_parameters(engine), model->parameters,
-           (size_t)deq_net_vector_bytes(model->spec->net, (int)app->module->real_bits));
-    deq_engine_prepare(engine);
-    return true;
-}
 
 /* What an evaluation is told while it goes on. */
 typedef struct Watch {
@@ -220,13 +190,6 @@ static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, co
                         "cache; run the same command again to go on",
                         v->name, model->label);
     return ok || deq_fail(e, own.failure, "%s", own.text);
-}
-
-const char *deq_value_defence(const deq_value_spec *v) {
-    const char *text = NULL;
-    for (int i = 0; i < v->noverrides; i++)
-        if (!strcmp(v->overrides[i].path, "defence")) text = v->overrides[i].value;
-    return text && strcmp(text, "none") ? text : NULL;
 }
 
 static bool is_share(const deq_model *model, const deq_value_spec *v) {

@@ -98,6 +98,13 @@ static const deq_train_spec *net_of(const deq_manifest *m, const deq_experiment_
     return deq_manifest_train(m, name, NULL);
 }
 
+const char *deq_app_key_of_train(const deq_manifest *m, const deq_train_spec *t, const char *path) {
+    const bool of_file = t >= m->trains && t < m->trains + m->ntrains;
+    const char *dot = of_file ? NULL : strrchr(t->name, '.'), *key = deq_path_under(path, t->name);
+    if (!key && dot) key = deq_path_under(path, dot + 1);
+    return key ? key : deq_path_under(path, t->net->name);
+}
+
 /* The setting as the training run of the cell, t, calls it; NULL: it is none of its. */
 static const char *key_of(const Setting *s, const deq_train_spec *t) {
     return !s->path ? "seed" : t ? deq_app_key_of_train(s->m, t, s->path) : NULL;
