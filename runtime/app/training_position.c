@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* "batch", or "step" of several: what positions count. */
+static const char *unit_of(const deq_train_spec *t) { return t->accumulate > 1 || t->replay.kind ? "step" : "batch"; }
+
 double training_elapsed(const training_run *r) { return r->before + deq_now() - r->began; }
 
 static json_t *state_json(const training_run *r, double seconds) {
@@ -130,7 +133,7 @@ static void go_on(training_run *r, const deq_checkpoint *c, const training_vecto
     r->epoch = c->epoch;
     r->step = c->step;
     deq_report(&r->app->reporter, "%s: resumed after epoch %lld, %s %lld of %lld", r->model->label, (long long)c->epoch,
-               training_unit(r->t), (long long)c->step, (long long)r->epoch_steps);
+               unit_of(r->t), (long long)c->step, (long long)r->epoch_steps);
     deq_report_event(&r->app->reporter, "resumed",
                      json_pack("{s:s, s:I, s:I}", "name", r->model->label, "epoch", (json_int_t)c->epoch, "step",
                                (json_int_t)c->step));
@@ -214,7 +217,7 @@ bool training_diverged(training_run *r, const char *what, deq_error *e) {
     bool kept = write_partial(r, &r->good, r->good_epoch, 0, &own);
     return deq_fail(e, DEQ_DIVERGED, "training of '%s' diverged: %s at step %lld (epoch %lld, %s %lld); %s %s",
                     r->model->label, what, (long long)(r->epoch * r->epoch_steps + r->step + 1),
-                    (long long)r->epoch + 1, training_unit(r->t), (long long)r->step + 1,
+                    (long long)r->epoch + 1, unit_of(r->t), (long long)r->step + 1,
                     !kept           ? "the last good parameters could not be kept:"
                     : r->good_epoch ? "the parameters of the last good epoch are kept in"
                                     : "the initial parameters are kept in",
@@ -229,6 +232,6 @@ bool training_interrupted(training_run *r, deq_error *e) {
     return deq_fail(e, deq_interruption(),
                     "training of '%s' was stopped after epoch %lld, %s %lld of %lld; all of it is kept in %s; run "
                     "the same command again%s to go on",
-                    r->model->label, (long long)r->epoch, training_unit(r->t), (long long)r->step,
-                    (long long)r->epoch_steps, r->partial, r->app->options->fresh ? " without --fresh" : "");
+                    r->model->label, (long long)r->epoch, unit_of(r->t), (long long)r->step, (long long)r->epoch_steps,
+                    r->partial, r->app->options->fresh ? " without --fresh" : "");
 }

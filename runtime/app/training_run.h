@@ -53,8 +53,6 @@ typedef struct training_run {
 /* ---- training_step.c ---- */
 /* The next step of the optimiser: its batches, their gradient, the step, the average.  False: *e says why. */
 bool training_step(training_run *r, deq_error *e);
-const char *training_unit(const deq_train_spec *t); /* "batch", or "step" of several: what positions count */
-
 /* Whether the net's solvers and modes serve solves that end early, where the run asks for such. */
 bool training_check_intermediate(training_run *r, deq_error *e);
 int64_t training_times(const deq_train_spec *t); /* steps on the same batches */

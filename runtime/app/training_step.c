@@ -7,8 +7,6 @@
 #include "transform.h"
 #include <math.h>
 
-const char *training_unit(const deq_train_spec *t) { return t->accumulate > 1 || t->replay.kind ? "step" : "batch"; }
-
 int64_t training_times(const deq_train_spec *t) { return t->replay.kind ? t->replay.times : 1; }
 
 static bool finite_vector(const void *values, int64_t bytes, int real_bits) {
