@@ -228,24 +228,66 @@ void deq_ranks_wait(void) {
     free(at);
 }
 
-char *deq_ranks_gather(const void *bytes, int64_t size, int64_t **at) {
-    int64_t *places = *at = calloc((size_t)count + 1, sizeof *places);
-    int64_t *sizes = calloc(2 * (size_t)count + 1, sizeof *sizes), *each = sizes + count;
-    char *all = NULL;
-    if (places && sizes) {
-        for (int i = 0; i <= count; i++) places[i] = i * (int64_t)sizeof *sizes;
-        sizes[own] = size;
-        for (int i = 0; i < count; i++) each[i] = sizeof *sizes;
-        if (count > 1) plugin->gather(sizes, (deq_ranks_parts){places, each});
-        places[0] = 0;
-        for (int i = 0; i < count; i++) places[i + 1] = places[i] + sizes[i];
-        all = malloc((size_t)places[count] + 1);
-    }
-    if (all && size) memcpy(all + places[own], bytes, (size_t)size);
-    if (all && count > 1 && places[count]) plugin->gather(all, (deq_ranks_parts){places, sizes});
-    if (!all && count > 1) deq_ranks_stop(3); /* the others wait for it */
+void deq_ranks_gather_known(void *all, const int64_t *at) {
+    if (count < 2) return;
+    int64_t *sizes = sizes_of(at);
+    plugin->gather(all, (deq_ranks_parts){at, sizes});
     free(sizes);
+}
+
+/* The parts of a first meeting, each a size and as many of the bytes as there is room for.  Where the parts begin, and what
+ * is left of each; whether anything is. */
+static bool first_meeting(char *slots, const int64_t *places, const void *bytes, int64_t size, int64_t *at,
+                          int64_t *left) {
+    const int64_t head = sizeof size, room = places[own + 1] - places[own] - head;
+    memcpy(slots + places[own], &size, sizeof size);
+    if (size && room) memcpy(slots + places[own] + head, bytes, (size_t)(size < room ? size : room));
+    deq_ranks_gather_known(slots, places);
+    for (int p = 0; p < count; p++) {
+        const int64_t had = places[p + 1] - places[p] - head;
+        int64_t theirs;
+        memcpy(&theirs, slots + places[p], sizeof theirs);
+        at[p + 1] = at[p] + theirs;
+        left[p + 1] = left[p] + (theirs > had ? theirs - had : 0);
+    }
+    return left[count] > 0;
+}
+
+/* What a second meeting brings of those that had no room in the first. */
+static char *second_meeting(const void *bytes, int64_t size, const int64_t *left, bool needed) {
+    char *rest = malloc((size_t)left[count] + 1);
+    const int64_t mine = left[own + 1] - left[own];
+    if (rest && mine) memcpy(rest + left[own], (const char *)bytes + size - mine, (size_t)mine);
+    if (rest && needed) deq_ranks_gather_known(rest, left);
+    return rest;
+}
+
+char *deq_ranks_gather_about(const void *bytes, int64_t size, const int64_t *room, int64_t **at) {
+    const size_t n = (size_t)count + 1;
+    int64_t *places = calloc(2 * n, sizeof *places), *left = places + n;
+    char *all = NULL, *rest = NULL;
+    *at = calloc(n, sizeof **at);
+    for (int p = 0; places && p < count; p++) places[p + 1] = places[p] + (int64_t)sizeof size + (room ? room[p] : 0);
+    char *slots = places ? calloc(1, (size_t)places[count]) : NULL;
+    if (slots && *at) {
+        const bool more = first_meeting(slots, places, bytes, size, *at, left);
+        rest = second_meeting(bytes, size, left, more);
+        all = rest ? malloc((size_t)(*at)[count] + 1) : NULL;
+    }
+    if (!all && count > 1) deq_ranks_stop(3); /* the others wait for it */
+    for (int p = 0; all && p < count; p++) {
+        const int64_t late = left[p + 1] - left[p], here = (*at)[p + 1] - (*at)[p] - late;
+        memcpy(all + (*at)[p], slots + places[p] + sizeof size, (size_t)here);
+        memcpy(all + (*at)[p] + here, rest + left[p], (size_t)late);
+    }
+    free(places);
+    free(slots);
+    free(rest);
     return all;
+}
+
+char *deq_ranks_gather(const void *bytes, int64_t size, int64_t **at) {
+    return deq_ranks_gather_about(bytes, size, NULL, at);
 }
 
 /* ---- numbers that are dealt ---- */

@@ -41,9 +41,13 @@ void deq_ranks_wait(void); /* until all ranks are here */
 /* The bytes of all ranks in their order, those of rank r from at[r] to at[r + 1]; free() the result and *at.
  * NULL: out of memory. */
 char *deq_ranks_gather(const void *bytes, int64_t size, int64_t **at);
+/* The same in one meeting instead of two where no rank has more than room[r], which all ranks say alike. */
+char *deq_ranks_gather_about(const void *bytes, int64_t size, const int64_t *room, int64_t **at);
+/* The parts of all ranks in `all`, where this rank's stands already. */
+void deq_ranks_gather_known(void *all, const int64_t *at);
 /* Part p of `own` to rank p.  at: where the parts begin, and the last ends. */
 void deq_ranks_exchange(const void *own, const int64_t *own_at, void *all, const int64_t *all_at);
-/* The parts of all ranks in `all`, where this rank's stands already. */
+/* As deq_ranks_gather_known. */
 void deq_ranks_gather_parts(void *all, const int64_t *at);
 
 /* Numbers 0, 1, .. dealt to whoever asks first, from any thread, until deq_ranks_dealt, which all ranks call after their last

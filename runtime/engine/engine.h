@@ -233,6 +233,7 @@ int deq_engine_shards(const deq_engine *engine, int64_t n); /* of a batch as it 
 /* Blocks of the attacks on a batch whose gradient comes later, where so many threads are: no bit depends on them. */
 int64_t deq_engine_attack_blocks(const deq_engine *engine, int64_t n, int64_t threads);
 int64_t deq_engine_gradient_bytes(const deq_engine *engine); /* as it is summed */
+#define DEQ_TOLD_WHOLE 32768 /* bytes that a rank rather sends for nothing than meets the others once more */
 /* What all ranks together tell the others of a batch of n examples in so many blocks, before the sum. */
 int64_t deq_engine_told_bytes(const deq_engine *engine, int64_t n, int64_t blocks, bool attacked);
 #endif

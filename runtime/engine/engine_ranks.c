@@ -12,9 +12,9 @@ bool engine_dealt(const run *r) { return r->dealt && deq_ranks_count() > 1; }
 static int share(int count, int ranks, int rank) { return (int)((int64_t)count * rank / ranks); }
 static int share_of(int count, int rank) { return share(count, deq_ranks_count(), rank); }
 
-bool engine_makes(const run *r, int shards, int s) {
-    return !engine_dealt(r) || (s >= share_of(shards, deq_ranks_own()) && s < share_of(shards, deq_ranks_own() + 1));
-}
+static bool makes(int shards, int rank, int s) { return s >= share_of(shards, rank) && s < share_of(shards, rank + 1); }
+
+bool engine_makes(const run *r, int shards, int s) { return !engine_dealt(r) || makes(shards, deq_ranks_own(), s); }
 
 /* ---- blocks ---- */
 typedef struct deal {
@@ -148,6 +148,29 @@ static void read_blocks(message *m, int64_t end, run *r, const column *list, int
     }
 }
 
+/* Bytes of what ranks say: exactly, where it is dealt before and nothing fails.  Of blocks that go to whoever asks, every
+ * rank has room for all of them where these are few, else for a share. */
+static int64_t *room_of(run *r, const column *list, int ncolumns) {
+    const int ranks = deq_ranks_count();
+    int64_t *room = calloc((size_t)ranks, sizeof *room);
+    message whole = {0};
+    const bool gradient = r->purpose == PARAMETER_GRADIENT && !r->crafting;
+    for (int64_t b = 0; room && b < r->blocks; b++) {
+        message m = {0};
+        move(&m, &b, sizeof b);
+        move_block(&m, r, b, list, ncolumns);
+        whole.at += m.at;
+        for (int p = 0; gradient && p < ranks; p++)
+            if (makes(r->shards, p, (int)(b % r->shards))) room[p] += m.at;
+    }
+    const int64_t share_of_all = (r->blocks + ranks - 1) / ranks * (whole.at / r->blocks);
+    for (int p = 0; room && p < ranks; p++)
+        room[p] = (int64_t)sizeof(int32_t) + (gradient                                   ? room[p]
+                                              : (ranks - 1) * whole.at <= DEQ_TOLD_WHOLE ? whole.at
+                                                                                         : share_of_all);
+    return room;
+}
+
 bool engine_ranks_meet(run *r, deq_error *e) {
     column list[MOST_COLUMNS];
     const int ncolumns = columns_of(r, list);
@@ -156,11 +179,17 @@ bool engine_ranks_meet(run *r, deq_error *e) {
     write_blocks(&m, r, signal, list, ncolumns);
     const int64_t size = m.at;
     m = (message){.bytes = malloc((size_t)size)};
-    if (!m.bytes) return deq_fail(e, DEQ_MEMORY, "%lld bytes for what other ranks are told", (long long)size);
-    write_blocks(&m, r, signal, list, ncolumns);
-    int64_t *at;
-    char *all = deq_ranks_gather(m.bytes, size, &at);
+    int64_t *at = NULL, *room = room_of(r, list, ncolumns);
+    const bool good =
+        (m.bytes && room) || deq_fail(e, DEQ_MEMORY, "%lld bytes for what other ranks are told", (long long)size);
+    char *all = NULL;
+    if (good) {
+        write_blocks(&m, r, signal, list, ncolumns);
+        all = deq_ranks_gather_about(m.bytes, size, room, &at);
+    }
+    free(room);
     free(m.bytes);
+    if (!good) return false;
     if (signal) deq_interrupted_all(signal);
     for (int p = 0; all && p < deq_ranks_count(); p++) {
         message theirs = {.bytes = all, .at = at[p], .reads = true};
@@ -179,21 +208,31 @@ bool engine_ranks_meet(run *r, deq_error *e) {
         for (int m = 0; m < here; m++) ((type *)values[m])[i] = sum;                                                   \
     }
 
+/* Ranks without a part know nothing of a meeting before it. */
+static bool some_idle(const run *r) { return r->blocks < deq_ranks_count(); }
+
 /* Sums over the members of all ranks, added in their order. */
 static void meet(void *context, void *const *values, int here, int64_t count, int real_bits) {
     const run *r = context;
-    const int members = (int)r->blocks;
-    const size_t bytes = (size_t)count * (size_t)real_bits / 8;
-    int64_t *at = NULL;
-    char *mine = malloc((size_t)here * bytes + 1);
-    if (!mine) deq_ranks_stop(deq_failure_exit(DEQ_MEMORY));
-    for (int m = 0; m < here; m++) memcpy(mine + (size_t)m * bytes, values[m], bytes);
-    char *all = deq_ranks_gather(mine, (int64_t)((size_t)here * bytes), &at);
+    const int members = (int)r->blocks, ranks = deq_ranks_count(), own = deq_ranks_own();
+    const int64_t bytes = count * real_bits / 8;
+    int64_t *at = calloc((size_t)ranks + 1, sizeof *at);
+    char *all = malloc((size_t)(members * bytes) + 1);
+    if (!at || !all) deq_ranks_stop(deq_failure_exit(DEQ_MEMORY));
+    for (int p = 0; p < ranks; p++) at[p + 1] = share_of(members, p + 1) * bytes;
+    for (int m = 0; m < here; m++) memcpy(all + at[own] + m * bytes, values[m], (size_t)bytes);
+    if (some_idle(r)) {
+        int64_t *same = NULL;
+        char *mine = all;
+        all = deq_ranks_gather(mine + at[own], here * bytes, &same);
+        free(mine);
+        free(same);
+    } else
+        deq_ranks_gather_known(all, at);
     if (real_bits == 32)
         SUM(float)
     else
         SUM(double)
-    free(mine);
     free(all);
     free(at);
 }
@@ -207,7 +246,7 @@ void engine_team_deal(run *r) {
 void engine_team_met(run *r) {
     const int members = (int)r->blocks;
     const bool idle = share_of(members, deq_ranks_own()) == share_of(members, deq_ranks_own() + 1);
-    for (bool last = false; !last;) {
+    for (bool last = !some_idle(r); !last;) {
         int64_t *at = NULL;
         free(deq_ranks_gather(NULL, 0, &at));
         last = !idle || at[deq_ranks_count()] == 0;

@@ -1,4 +1,5 @@
 /* mpi.c - libdeq_mpi.so: the table of deq_ranks.h on MPI.  Knows nothing of nets, and links to nothing of the program. */
+#define _GNU_SOURCE
 #include "deq_ranks.h"
 #include <limits.h>
 #include <math.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +16,8 @@
 #define DEQ_MPI_MOST INT_MAX
 #endif
 #define ANSWER_SECONDS 5.0 /* a rank that waits answers within these */
+#define LOOKS 100e-6       /* seconds in which a rank that has a core of its own looks for the others without a pause */
+#define FEW 8              /* ranks that send each other their parts themselves */
 enum { PART = 1, ASK, HERE };
 /* Not by its name: GCC takes MPICH's for an object without room. */
 static MPI_Status *const volatile ignored = MPI_STATUSES_IGNORE;
@@ -24,7 +28,7 @@ static MPI_Win window;
 static int64_t *counters;
 static int rank, count;
 static int *counts; /* sizes and places of the parts of a meeting */
-static double waiting, limit;
+static double waiting, limit, looks;
 static void (*late)(int rank, double seconds);
 static int64_t sent_bytes;
 
@@ -72,16 +76,28 @@ static int silent(void) {
     return first;
 }
 
-/* Until all requests are done, or for so many seconds; 0: as long as it takes.  Whoever waits lets others run: ranks may be
- * more than the cores.  Rank 0 is the first to ask who is late, so that one rank says it. */
+/* Between two looks.  Once the last rank has come, a meeting takes some microseconds, but a sleep fifty more than it asks
+ * for, and a meeting with long messages several sleeps.  So whoever waits looks on for a moment, and then sleeps, by an exact
+ * timer, the longer the longer it has waited: others may need the core. */
+static void pause_after(double spent) {
+    static _Thread_local bool exact;
+    const struct timespec pause = {0, spent < 2e-4 ? 20000 : spent < 0.01 ? 50000 : 200000};
+    if (spent < looks) return;
+    if (!exact) prctl(PR_SET_TIMERSLACK, 1UL);
+    exact = true;
+    nanosleep(&pause, NULL);
+}
+
+/* Until all requests are done, or for so many seconds; 0: as long as it takes.  Rank 0 is the first to ask who is late, so
+ * that one rank says it. */
 static bool wait_for(MPI_Request *requests, int n, double seconds) {
     const double began = now();
     double asks = limit > 0 && !(seconds > 0) ? limit + (rank ? 2 * ANSWER_SECONDS : 0) : HUGE_VAL;
     int done = 0;
-    for (int64_t i = 0; !done; i++) {
+    while (!done) {
         MPI_Testall(n, requests, &done, ignored);
-        const double spent = done || i <= 300 ? 0 : now() - began;
-        if (done || i <= 300) continue;
+        if (done) break;
+        const double spent = now() - began;
         if (seconds > 0 && spent > seconds) break;
         if (spent > 1) answer();
         if (spent > asks) {
@@ -90,8 +106,7 @@ static bool wait_for(MPI_Request *requests, int n, double seconds) {
             MPI_Testall(n, requests, &done, ignored); /* whoever came meanwhile need not have answered */
             if (!done && who < count) late(who, spent);
         }
-        const struct timespec pause = {0, spent < 0.01 ? 20000 : 200000};
-        nanosleep(&pause, NULL);
+        pause_after(spent);
     }
     waiting += now() - began;
     return done;
@@ -157,6 +172,7 @@ static bool begin(int *own, int *number, int *neighbours, char *why, size_t size
     MPI_Comm_split_type(all, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &near);
     MPI_Comm_size(near, neighbours);
     MPI_Comm_free(&near);
+    looks = *neighbours <= sysconf(_SC_NPROCESSORS_ONLN) ? LOOKS : 0;
     counts = calloc(2 * (size_t)count, sizeof *counts);
     MPI_Win_allocate(rank ? 0 : DEQ_RANKS_SLOTS * (MPI_Aint)sizeof *counters, sizeof *counters, MPI_INFO_NULL, all,
                      &counters, &window);
@@ -236,7 +252,7 @@ static void gather_long(char *into, deq_ranks_parts parts) {
 static void gather(void *into, deq_ranks_parts parts) {
     MPI_Request request;
     for (int p = 0; p < count; p++) {
-        if (bandwidth > 0 || parts.at[p] + parts.bytes[p] > DEQ_MPI_MOST) {
+        if (count <= FEW || bandwidth > 0 || parts.at[p] + parts.bytes[p] > DEQ_MPI_MOST) {
             gather_long(into, parts);
             return;
         }

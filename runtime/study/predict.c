@@ -37,10 +37,21 @@ bool deq_network_of(const char *text, deq_network *out, deq_error *e) {
 static int64_t over(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
 static int64_t least_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* All ranks tell all others `bytes` together: their sizes, then what they are of. */
+/* All ranks tell all others `bytes` each, of sizes that are known before but for what fails. */
 static double told(const deq_network *w, int ranks, double bytes) {
-    const double others = ranks - 1;
-    return 2 * w->latency + others * ((double)sizeof(int64_t) + bytes / ranks) / w->bandwidth;
+    return w->latency + (ranks - 1) * ((double)sizeof(int64_t) + bytes) / w->bandwidth;
+}
+
+/* The same of blocks that went to whoever asked first: few bytes have room for all of them, else the rest comes after. */
+static double told_of_blocks(const deq_network *w, int ranks, double bytes) {
+    return (ranks - 1) * bytes <= DEQ_TOLD_WHOLE ? told(w, ranks, bytes) : told(w, ranks, bytes / ranks) + w->latency;
+}
+
+/* Parts meet: each rank brings what its parts have; ranks without one must learn of it first. */
+static double met(const deq_step_cost *c, const deq_network *w, int ranks) {
+    const double here = (double)over(c->shards, ranks);
+    const double seconds = c->meetings * w->latency + (ranks - 1) * here * c->meeting_bytes / w->bandwidth;
+    return ranks <= c->shards ? seconds : seconds + c->meetings * told(w, ranks, 0) + w->latency; /* and the last */
 }
 
 /* Each step of a meeting lasts as long as its slowest rank. */
@@ -76,14 +87,10 @@ deq_step_prediction deq_predict_step(const deq_step_cost *c, const deq_network *
                           (double)over(c->blocks, shards) * (block * (c->attack + c->gradient) + c->attack_block));
     if (ranks > 1) {
         p.reduction = reduction(c, w, shards, ranks, &p.reduced);
-        p.meetings = told(w, ranks, (double)c->told_bytes);
-        if (c->coupled) {
-            const double here = (double)over(shards, ranks);
-            p.meetings += c->meetings * told(w, ranks, 0) + (ranks - 1) * here * c->meeting_bytes / w->bandwidth +
-                          w->latency; /* and the last */
-            if (c->attack > 0) /* a number for each block, asked for and answered, one thread of a rank at a time */
-                p.meetings += told(w, ranks, (double)c->attacked_bytes) + 2 * w->latency * (threads + 1);
-        }
+        p.meetings = told(w, ranks, (double)c->told_bytes / ranks) + (c->coupled ? met(c, w, ranks) : 0);
+        if (c->coupled &&
+            c->attack > 0) /* a number for each block, asked for and answered, one thread of a rank at a time */
+            p.meetings += told_of_blocks(w, ranks, (double)c->attacked_bytes) + 2 * w->latency * (threads + 1);
     }
     const double many = (double)c->accumulate;
     p.compute *= many, p.reduction *= many, p.meetings *= many, p.reduced *= c->accumulate;
