@@ -152,11 +152,13 @@ int deq_engine_shards(const deq_engine *g, int64_t n) {
     return g->statistics ? parts_of(g, n) : engine_shards_of(g, n, deq_engine_blocks(g, n));
 }
 
-/* Where there are more threads than blocks, smaller ones: a small block of heavy weights costs more of each thread, but
- * less time. */
+/* Of images as many for each thread as for any other, and where weights are heavy as few as that takes: images of a
+ * block share their reading.  A small block of heavy weights costs more of each thread, but less time. */
 int64_t deq_engine_attack_blocks(const deq_engine *g, int64_t n, int64_t threads) {
-    const int64_t blocks = deq_engine_blocks(g, n), most = n < threads ? n : threads;
-    return g->images && most > blocks ? most : blocks;
+    const bool few = g->images && g->heavy;
+    const int64_t blocks = few ? (n + g->block - 1) / g->block : deq_engine_blocks(g, n);
+    const int64_t dealt = (blocks + threads - 1) / threads * threads;
+    return !g->images ? blocks : dealt < n ? dealt : n;
 }
 
 int deq_engine_parts(const deq_engine *g, int64_t n, int64_t *meetings, int64_t *bytes) {

@@ -50,7 +50,10 @@ static double of_example(const Bench *b, double seconds) {
 
 /* Of the attack, what a block takes and what each of its examples takes: from a batch of one beside the whole batch. */
 static bool measure_block(Bench *b, const BenchStep *attacked, double attack, deq_step_cost *c) {
-    const int64_t batch = b->batch, blocks = deq_engine_blocks(b->engine, batch);
+    int64_t unused[2];
+    const bool coupled = deq_engine_parts(b->engine, b->batch, &unused[0], &unused[1]) > 0;
+    const int64_t batch = b->batch, blocks = coupled ? deq_engine_attack_blocks(b->engine, batch, b->threads)
+                                                     : deq_engine_blocks(b->engine, batch);
     double plain, whole;
     c->attack = attack;
     if (blocks >= batch) return true;

@@ -77,7 +77,7 @@ deq_step_prediction deq_predict_step(const deq_step_cost *c, const deq_network *
     deq_step_prediction p = {.update = c->update};
     const int64_t cores = (int64_t)ranks * threads;
     const int shards = c->shards;
-    const int64_t most = least_of(cores, c->batch), blocks = c->small_blocks && most > c->blocks ? most : c->blocks;
+    const int64_t blocks = c->small_blocks ? least_of(over(c->blocks, cores) * cores, c->batch) : c->blocks;
     const double n = (double)c->batch, block = n / (double)c->blocks;
     if (c->coupled) {
         p.compute = (double)over(blocks, cores) * ((double)over(c->batch, blocks) * c->attack + c->attack_block) +

@@ -116,6 +116,8 @@ static void test_coupled(void **state) {
     assert_float_equal(small.compute, 1 * 3 + 5 + 4 * 1, 1e-9);
     assert_int_equal(small.busy, 32);
     assert_float_equal(few.compute, 4 * (2 * 3 + 5) + 2 * 4 * 1, 1e-9);
+    const deq_step_prediction even = deq_predict_step(&c, &slow, 1, 12); /* as many blocks for each core: 24 for 16 */
+    assert_float_equal(even.compute, 2 * (2 * 3 + 5) + 1 * 4 * 1, 1e-9);
 }
 
 static void test_network(void **state) {
