@@ -151,8 +151,10 @@ def machine(a):
 
 
 def torchdeq_version(a):
-    """None where TorchDEQ cannot be imported."""
+    """With the commit where --torchdeq names a checkout; None where TorchDEQ cannot be imported."""
     if not a.python: return None
     path = f"import sys; sys.path.insert(0, {a.torchdeq!r}); " if a.torchdeq else ""
     p = subprocess.run([a.python, "-c", path + "import torchdeq; print(getattr(torchdeq, '__version__', 'of unknown version'))"], capture_output=True, text=True)
-    return p.stdout.strip() if p.returncode == 0 else None
+    if p.returncode: return None
+    commit = subprocess.run(["git", "-C", a.torchdeq, "rev-parse", "--short=8", "HEAD"], capture_output=True, text=True) if a.torchdeq else None
+    return p.stdout.strip() + (f" (source at {commit.stdout.strip()})" if commit and commit.returncode == 0 else "")
