@@ -29,7 +29,7 @@ static bool attack_again(const Reading *r, const deq_attack_spec *a, const int64
     const deq_attack attack = deq_app_attack(a, scalars);
     deq_asked asked;
     ok = deq_app_ask(r->app, a, r->engine, r->model, &asked, e) && ok;
-    ok = ok && deq_app_load_model(r->app, asked.engine, asked.model, e);
+    if (ok) deq_app_load_model(r->app, asked.engine, asked.model);
     const uint64_t seed = deq_app_attack_seed(a, asked.model->spec->seed);
     deq_results results = {.inputs = inputs};
     ok = ok && deq_engine_evaluate(asked.engine, &r->source, ids, n,

@@ -109,7 +109,7 @@ bool deq_app_as_trained(deq_engine *engine, const deq_train_spec *t, const deq_o
 /* The same as it is while it trains, with the run's own settings. */
 bool deq_app_in_training(deq_engine *engine, const deq_train_spec *t, deq_error *e);
 /* The parameters of the model become the engine's. */
-bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e);
+void deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model);
 json_t *deq_app_resolved(deq_engine *engine); /* settings of every fixed point, as text */
 /* The same of the net as trained, whatever is in force now; NULL on failure.  Goes into its checkpoint. */
 json_t *deq_app_trained_settings(deq_engine *engine, const deq_train_spec *t, deq_error *e);

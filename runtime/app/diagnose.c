@@ -118,7 +118,8 @@ static json_t *measure(deq_app *app, deq_engine *engine, const deq_model *model,
     size_t nfixed = (size_t)t->net->nfixed;
     int64_t index[SOLVE_EXAMPLES];
     deq_dataset *data = deq_app_data(app, slice->data, e);
-    if (!data || !deq_dataset_load(data, slice->test, e) || !deq_app_load_model(app, engine, model, e)) return NULL;
+    if (!data || !deq_dataset_load(data, slice->test, e)) return NULL;
+    deq_app_load_model(app, engine, model);
     for (int64_t i = 0; i < n; i++) index[i] = from + i;
     deq_source source = deq_dataset_source(data, slice->test);
     deq_solve_record *forward = calloc(nfixed * (size_t)n, sizeof *forward),

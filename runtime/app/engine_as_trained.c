@@ -85,12 +85,10 @@ deq_shortfall_words deq_app_adjoint_words(deq_engine *engine, const deq_net_spec
                                        "not finite, and were left out"};
 }
 
-bool deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model, deq_error *e) {
-    (void)e;
+void deq_app_load_model(deq_app *app, deq_engine *engine, const deq_model *model) {
     memcpy(deq_engine_parameters(engine), model->parameters,
            (size_t)deq_net_vector_bytes(model->spec->net, (int)app->module->real_bits));
     deq_engine_prepare(engine);
-    return true;
 }
 
 json_t *deq_app_resolved(deq_engine *engine) {

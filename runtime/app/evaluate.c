@@ -148,7 +148,8 @@ typedef struct Wanted {
 static bool measure(deq_app *app, deq_engine *engine, const deq_model *model, const deq_value_spec *v,
                     deq_journal *journal, Wanted *of, const char *fingerprint, deq_error *e) {
     deq_dataset *data = deq_app_data(app, v->data.data, e);
-    if (!data || !deq_dataset_load(data, v->data.test, e) || !deq_app_load_model(app, engine, model, e)) return false;
+    if (!data || !deq_dataset_load(data, v->data.test, e)) return false;
+    deq_app_load_model(app, engine, model);
     const double now = deq_now();
     int attacks = 0;
     deq_attacked **attacked = of->keep ? attacked_of(app, engine, model, v, fingerprint, &attacks) : NULL;

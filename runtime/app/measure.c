@@ -258,12 +258,12 @@ static bool craft(const deq_measuring *m, const deq_attack_spec *spec, deq_attac
     bool ok = (inputs && counts) || no_memory(n, e);
     if (ok && spec->against.model) {
         deq_asked asked;
-        ok = deq_app_ask(m->app, spec, NULL, NULL, &asked, e) &&
-             deq_app_load_model(m->app, asked.engine, asked.model, e) &&
-             craft_on(m, asked.engine, asked.model->spec->seed, asked.model->spec->loss, spec, kept, s, inputs, counts,
-                      made, e);
+        ok = deq_app_ask(m->app, spec, NULL, NULL, &asked, e);
+        if (ok) deq_app_load_model(m->app, asked.engine, asked.model);
+        ok = ok && craft_on(m, asked.engine, asked.model->spec->seed, asked.model->spec->loss, spec, kept, s, inputs,
+                            counts, made, e);
         deq_app_asked(&asked);
-        if (asked.engine == m->engine) ok = deq_app_load_model(m->app, m->engine, m->model, e) && ok;
+        if (asked.engine == m->engine) deq_app_load_model(m->app, m->engine, m->model);
     } else if (ok) {
         const uint32_t token = deq_engine_save_settings(m->engine);
         ok = craft_on(m, m->engine, m->seed, m->value->loss, spec, kept, s, inputs, counts, made, e);

@@ -66,7 +66,8 @@ static json_t *trace(deq_app *app, deq_engine *engine, const deq_model *model, c
                      int64_t n, deq_error *e) {
     int max = most_steps(engine, model->spec->net);
     deq_dataset *data = deq_app_data(app, slice->data, e);
-    if (!data || !deq_dataset_load(data, slice->test, e) || !deq_app_load_model(app, engine, model, e)) return NULL;
+    if (!data || !deq_dataset_load(data, slice->test, e)) return NULL;
+    deq_app_load_model(app, engine, model);
     int64_t index[TRACE_EXAMPLES];
     for (int64_t i = 0; i < n; i++) index[i] = from + i;
     float *out = malloc((size_t)n * (size_t)max * sizeof *out);

@@ -198,14 +198,19 @@ static int64_t *sizes_of(const int64_t *at) {
     return sizes;
 }
 
-void deq_ranks_gather_parts(void *all, const int64_t *at) {
+void deq_ranks_gather_known(void *all, const int64_t *at) {
     if (count < 2) return;
     int64_t *sizes = sizes_of(at);
+    plugin->gather(all, (deq_ranks_parts){at, sizes});
+    free(sizes);
+}
+
+void deq_ranks_gather_parts(void *all, const int64_t *at) {
+    if (count < 2) return;
     const double began = now(), waited = plugin->waited();
     const int64_t carried = plugin->carried();
-    plugin->gather(all, (deq_ranks_parts){at, sizes});
+    deq_ranks_gather_known(all, at);
     reduction_ends(began, waited, carried);
-    free(sizes);
 }
 
 void deq_ranks_exchange(const void *from, const int64_t *from_at, void *all, const int64_t *all_at) {
@@ -226,13 +231,6 @@ void deq_ranks_wait(void) {
     int64_t *at = NULL;
     if (count > 1) free(deq_ranks_gather(NULL, 0, &at));
     free(at);
-}
-
-void deq_ranks_gather_known(void *all, const int64_t *at) {
-    if (count < 2) return;
-    int64_t *sizes = sizes_of(at);
-    plugin->gather(all, (deq_ranks_parts){at, sizes});
-    free(sizes);
 }
 
 /* The parts of a first meeting, each a size and as many of the bytes as there is room for.  Where the parts begin, and what

@@ -47,7 +47,7 @@ char *deq_ranks_gather_about(const void *bytes, int64_t size, const int64_t *roo
 void deq_ranks_gather_known(void *all, const int64_t *at);
 /* Part p of `own` to rank p.  at: where the parts begin, and the last ends. */
 void deq_ranks_exchange(const void *own, const int64_t *own_at, void *all, const int64_t *all_at);
-/* As deq_ranks_gather_known. */
+/* The same of sums of gradients, which deq_ranks_cost counts as a reduction. */
 void deq_ranks_gather_parts(void *all, const int64_t *at);
 
 /* Numbers 0, 1, .. dealt to whoever asks first, from any thread, until deq_ranks_dealt, which all ranks call after their last

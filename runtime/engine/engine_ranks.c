@@ -102,7 +102,7 @@ static void move(message *m, void *place, int64_t bytes) {
     m->at += bytes;
 }
 
-/* Everything that block b has left. */
+/* Everything that block b has left, which is as long on every rank. */
 static void move_block(message *m, const run *r, int64_t b, const column *list, int ncolumns) {
     const int64_t from = r->n * b / r->blocks, n = r->n * (b + 1) / r->blocks - from;
     struct outcome *o = &r->outcomes[b];
@@ -110,7 +110,6 @@ static void move_block(message *m, const run *r, int64_t b, const column *list, 
     move(m, &o->adjoint, sizeof o->adjoint);
     move(m, &o->error.failure, sizeof o->error.failure);
     move(m, &o->ran, sizeof o->ran);
-    if (o->error.failure != DEQ_OK) move(m, &o->error, sizeof o->error);
     for (int i = 0; i < ncolumns; i++) move(m, list[i].base + from * list[i].bytes, n * list[i].bytes);
     for (int i = 0; r->engine->previous && i < r->engine->nfixed; i++)
         for (int64_t row = from; row < from + n; row++) {
@@ -120,6 +119,11 @@ static void move_block(message *m, const run *r, int64_t b, const column *list, 
         }
 }
 
+/* What it failed of.  Other ranks know only now that it did, and so how long this is. */
+static void move_failure(message *m, struct outcome *o) {
+    if (o->error.failure != DEQ_OK) move(m, &o->error, sizeof o->error);
+}
+
 /* The signal that this rank has had, and each of its blocks by its number. */
 static void write_blocks(message *m, const run *r, int32_t signal, const column *list, int ncolumns) {
     move(m, &signal, sizeof signal);
@@ -127,6 +131,7 @@ static void write_blocks(message *m, const run *r, int32_t signal, const column 
         if (!r->outcomes[b].ran) continue;
         move(m, &b, sizeof b);
         move_block(m, r, b, list, ncolumns);
+        move_failure(m, &r->outcomes[b]);
     }
 }
 
@@ -141,6 +146,7 @@ static void read_blocks(message *m, int64_t end, run *r, const column *list, int
         const int64_t from = r->n * b / r->blocks, n = r->n * (b + 1) / r->blocks - from;
         const int64_t input = g->input_count * g->real_bytes;
         move_block(m, r, b, list, ncolumns);
+        move_failure(m, &r->outcomes[b]);
         atomic_fetch_add(&r->done, r->crafting ? 0 : n);
         if (!r->crafting && r->results && r->results->finished && r->outcomes[b].error.failure == DEQ_OK)
             r->results->finished(r->results->finished_context, from, n, r->used ? r->used + from * input : NULL,
@@ -148,8 +154,8 @@ static void read_blocks(message *m, int64_t end, run *r, const column *list, int
     }
 }
 
-/* Bytes of what ranks say: exactly, where it is dealt before and nothing fails.  Of blocks that go to whoever asks, every
- * rank has room for all of them where these are few, else for a share. */
+/* Bytes of what ranks say, from what all of them know: exactly, where it is dealt before and nothing fails.  Of blocks that
+ * go to whoever asks, every rank has room for all of them where these are few, else for a share. */
 static int64_t *room_of(run *r, const column *list, int ncolumns) {
     const int ranks = deq_ranks_count();
     int64_t *room = calloc((size_t)ranks, sizeof *room);

@@ -98,8 +98,8 @@ static bool time_batch(deq_expected *x, const deq_model *model, deq_engine *engi
     double scalars[DEQ_MOST_SCALARS];
     deq_attack attack = {0};
     deq_carried carried = {.how = t->replay};
-    if (!data || !deq_dataset_load(data, t->data.test, e) || !deq_app_load_model(x->app, engine, model, e))
-        return false;
+    if (!data || !deq_dataset_load(data, t->data.test, e)) return false;
+    deq_app_load_model(x->app, engine, model);
     if (t->replay.kind)
         attack.carried = &carried;
     else if (t->attack)
@@ -212,8 +212,8 @@ static bool time_some(const deq_measuring *m, const int64_t *index, int64_t n, d
 static bool time_examples(deq_expected *x, const deq_model *model, deq_engine *engine, const deq_value_spec *v,
                           int64_t from, int64_t to, double *seconds, deq_error *e) {
     deq_dataset *data = deq_app_data(x->app, v->data.data, e);
-    if (!data || !deq_dataset_load(data, v->data.test, e) || !deq_app_load_model(x->app, engine, model, e))
-        return false;
+    if (!data || !deq_dataset_load(data, v->data.test, e)) return false;
+    deq_app_load_model(x->app, engine, model);
     deq_value_spec value = *v;
     deq_measuring m = {.app = x->app,
                        .model = model,

@@ -167,8 +167,9 @@ static bool evaluate_rounded(deq_app *app, const deq_model *model, const deq_val
     bool ok = (ids && values) || deq_fail(e, DEQ_MEMORY, "out of memory for %lld rounded inputs", (long long)n);
     for (int64_t i = 0; ok && i < n; i++) ids[i] = r->first + i;
     const uint32_t token = deq_engine_save_settings(engine);
-    ok = ok && deq_app_as_trained(engine, model->spec, v->overrides, v->noverrides, e) &&
-         deq_app_load_model(app, engine, model, e) && deq_measure(&m, ids, n, r->records, e);
+    ok = ok && deq_app_as_trained(engine, model->spec, v->overrides, v->noverrides, e);
+    if (ok) deq_app_load_model(app, engine, model);
+    ok = ok && deq_measure(&m, ids, n, r->records, e);
     deq_engine_restore_settings(engine, token);
     for (int64_t i = 0; ok && i < n; i++) values[i] = v->metric ? r->records[i].metric : r->records[i].loss;
     const deq_metric_spec *metric = deq_net_metric(model->spec->net, v->metric);

@@ -88,8 +88,8 @@ deq_step_prediction deq_predict_step(const deq_step_cost *c, const deq_network *
     if (ranks > 1) {
         p.reduction = reduction(c, w, shards, ranks, &p.reduced);
         p.meetings = told(w, ranks, (double)c->told_bytes / ranks) + (c->coupled ? met(c, w, ranks) : 0);
-        if (c->coupled &&
-            c->attack > 0) /* a number for each block, asked for and answered, one thread of a rank at a time */
+        /* of attacks a number for each block, asked for and answered, one thread of a rank at a time */
+        if (c->coupled && c->attack > 0)
             p.meetings += told_of_blocks(w, ranks, (double)c->attacked_bytes) + 2 * w->latency * (threads + 1);
     }
     const double many = (double)c->accumulate;

@@ -18,7 +18,7 @@ typedef struct deq_step_cost {
     double attack, gradient;   /* seconds of an example, */
     double attack_block;       /* and of the attack for each block besides */
     double update;             /* seconds of the step, on every rank */
-    int64_t blocks;            /* into which a batch is cut */
+    int64_t blocks;            /* into which a batch is cut; of a coupled one its attacks, on one core */
     int shards;                /* that its gradient is the sum of */
     int64_t gradient_bytes;    /* as it is summed over ranks */
     int64_t told_bytes;        /* of a batch, by all ranks to all, before the sum */

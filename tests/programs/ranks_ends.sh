@@ -57,6 +57,21 @@ else
   echo "left out: a full disk at one rank (no name spaces for mounts)"
 fi
 
+# ---- a solve that fails, of an example that one rank has ----
+# fails_alike NET STEPS WHAT: what is told of it, WHAT, is what one rank tells
+fails_alike() {
+  local p why run=("$DEQ" run long.deq --fresh --threads 1 --set coupled.epochs=1 --set "$1.on_fail=stop" --set "$1.forward.max=$2")
+  expect 3 'E0912' "${run[@]}"
+  why=$(grep -o "$3" out)
+  for p in 2 3; do
+    expect 3 'E0912' ranks $p "${run[@]}"
+    [[ -n $why && $(grep -o "$3" out) == "$why" ]] || fail "$p ranks tell another failure of $1 than one"
+  done
+}
+# The example is the worst of its block, and attacks on a coupled batch have as many blocks as suit the cores.
+fails_alike coupled 4 'E0912.*(max_steps)'
+fails_alike remembers 5 'E0912.*(max_steps): example.*'
+
 # ---- ranks that would not compute the same ----
 sed 's/batch: *32/batch: 16/' long.deq >other.deq
 expect 3 'E0945.*rank 1.*another script or settings' "$MPIRUN" -n 1 "$DEQ" run long.deq : -n 1 "$DEQ" run other.deq
