@@ -176,9 +176,8 @@ void winograd_call(const Site *s, const WinogradPlan *p, Value f, Value args[W_O
     loop_end(&some);
 }
 
-/* Bytes of a panel of transformed weights, and of all panels of a tap, which lie side by side (conv.h). */
 static uint64_t panel_bytes(const Emit *e, uint64_t inner) { return inner * e->panel * e->real_bytes; }
-static uint64_t tap_bytes(const Emit *e, uint64_t columns, uint64_t inner) {
+uint64_t winograd_tap_bytes(const Emit *e, uint64_t columns, uint64_t inner) {
     return (columns + e->panel - 1) / e->panel * panel_bytes(e, inner);
 }
 
@@ -192,7 +191,7 @@ static void multiply_pixels(const Slice *s, Value tap, uint64_t first, uint64_t 
         .a = emit_offset(e, v, emit_index_mul(e, tap, p->v_tap)),
         .a_row = emit_i64(e, p->v_tile),
         .a_step = emit_i64(e, e->real_bytes),
-        .b = emit_offset(e, s->args[W_WEIGHTS], emit_index_mul(e, tap, tap_bytes(e, p->filters, p->channels))),
+        .b = emit_offset(e, s->args[W_WEIGHTS], emit_index_mul(e, tap, winograd_tap_bytes(e, p->filters, p->channels))),
         .b_panel = emit_i64(e, panel_bytes(e, p->channels)),
         .b_step = emit_i64(e, (uint64_t)e->panel * e->real_bytes),
         .c = emit_offset(e, products, emit_index_mul(e, tap, p->m_tap)),
@@ -237,149 +236,4 @@ void lower_conv_winograd(const Site *s) {
     Value args[W_ONE_IMAGE] = {lower_argument_row(s, 0), lower_argument_row(s, 1), lower_result_row(s),
                                winograd_workspace(s)};
     winograd_call(s, &p, winograd_function(e, &p, "winograd", convolve), args, lower_argument(l, s->id, 0), s->id);
-}
-
-/* ---- pack_conv: G g G' of every channel and filter, rounded once ---- */
-typedef struct Transformed {
-    Emit *e;
-    const ConvPacking *p;
-    Value from, to; /* weights, packed weights */
-    uint32_t channels, filters;
-    LLVMTypeRef wide; /* what is computed with: doubles of one filter, or of a vector of them */
-    Value kept;       /* of the adjoint: by tap a square of vectors, a channel each */
-} Transformed;
-
-static uint64_t vector_bytes(const Emit *e) { return (uint64_t)e->lanes * e->real_bytes; }
-
-static Value constant_like(LLVMTypeRef type, double value) {
-    if (LLVMGetTypeKind(type) != LLVMVectorTypeKind) return LLVMConstReal(type, value);
-    Value all[64];
-    const uint32_t n = LLVMGetVectorSize(type);
-    for (uint32_t k = 0; k < n; k++) all[k] = LLVMConstReal(LLVMGetElementType(type), value);
-    return LLVMConstVector(all, n);
-}
-
-/* Where tap 0 of a channel and filter stands; the taps are packed_apart from each other. */
-static Value packed_place(const Transformed *t, Value channel, Value filter) {
-    Emit *e = t->e;
-    const ConvPacking *p = t->p;
-    Value column = p->adjoint ? channel : filter, inner = p->adjoint ? filter : channel;
-    Value panel = LLVMBuildUDiv(e->builder, column, emit_i64(e, e->panel), "");
-    Value lane = LLVMBuildURem(e->builder, column, emit_i64(e, e->panel), "");
-    Value at = emit_index_add(e, emit_index_mul(e, panel, p->inner), inner);
-    return emit_element(e, t->to, emit_index_add(e, emit_index_mul(e, at, e->panel), lane));
-}
-
-static uint64_t packed_apart(const Transformed *t) { return tap_bytes(t->e, t->p->columns, t->p->inner); }
-
-/* One filter, or a vector of them, of a channel: to `to` and what follows it at distances of `apart`. */
-static void transform_filters(const Transformed *t, Value channel, Value filter, Value to, uint64_t apart) {
-    Emit *e = t->e;
-    const bool vector = LLVMGetTypeKind(t->wide) == LLVMVectorTypeKind;
-    double g[SIDE][3];
-    winograd_weights(g);
-    Value w[3][3], half[SIDE][3], zero = constant_like(t->wide, 0);
-    Value from = emit_element(e, t->from, emit_index_add(e, emit_index_mul(e, channel, t->filters), filter));
-    for (uint32_t k = 0; k < 9; k++) {
-        uint32_t tap = t->p->adjoint ? 8 - k : k;
-        Value at = emit_offset_constant(e, from, (uint64_t)tap * t->channels * t->filters * e->real_bytes);
-        Value v = vector ? emit_load_vector(e, at, e->real_bytes) : emit_load(e, at);
-        w[k / 3][k % 3] = LLVMBuildFPExt(e->builder, v, t->wide, "");
-    }
-    for (uint32_t i = 0; i < SIDE; i++) {
-        for (uint32_t b = 0; b < 3; b++) {
-            half[i][b] = zero;
-            for (uint32_t a = 0; a < 3; a++)
-                if (g[i][a] != 0) half[i][b] = emit_fma(e, constant_like(t->wide, g[i][a]), w[a][b], half[i][b]);
-        }
-    }
-    for (uint32_t i = 0; i < SIDE; i++) {
-        for (uint32_t j = 0; j < SIDE; j++) {
-            Value u = zero;
-            for (uint32_t b = 0; b < 3; b++)
-                if (g[j][b] != 0) u = emit_fma(e, constant_like(t->wide, g[j][b]), half[i][b], u);
-            u = LLVMBuildFPTrunc(e->builder, u, vector ? e->vector : e->real, "");
-            Value at = emit_offset_constant(e, to, (i * SIDE + j) * apart);
-            if (vector)
-                emit_store_vector(e, u, at, e->real_bytes);
-            else
-                emit_store(e, u, at);
-        }
-    }
-}
-
-/* Of the adjoint, a vector of filters of `some` channels from `first` on, which are neighbours there: through `kept`, whose
- * squares are transposed, so that whole vectors are written. */
-static void transform_square(const Transformed *t, Value first, Value filter, uint32_t some) {
-    Emit *e = t->e;
-    const uint64_t square = e->lanes * vector_bytes(e);
-    Loop channel, tap;
-    Value v[64];
-    if (some < e->lanes) lower_zero(e, t->kept, SIDE * SIDE * square);
-    loop_count(&channel, e, some);
-    transform_filters(t, emit_index_add(e, first, channel.index), filter,
-                      emit_offset(e, t->kept, emit_index_mul(e, channel.index, vector_bytes(e))), square);
-    loop_end(&channel);
-    Value at = packed_place(t, first, filter);
-    loop_count(&tap, e, SIDE * SIDE);
-    Value from = emit_offset(e, t->kept, emit_index_mul(e, tap.index, square));
-    Value to = emit_offset(e, at, emit_index_mul(e, tap.index, packed_apart(t)));
-    for (uint32_t i = 0; i < e->lanes; i++)
-        v[i] = emit_load_vector(e, emit_offset_constant(e, from, i * vector_bytes(e)), e->real_bytes);
-    lower_transpose_square(e, v);
-    for (uint32_t i = 0; i < e->lanes; i++)
-        emit_store_vector(e, v[i], emit_offset_constant(e, to, (uint64_t)i * e->panel * e->real_bytes), e->real_bytes);
-    loop_end(&tap);
-}
-
-/* Vectors of filters of the channel `first`; of the adjoint, of `some` channels from there on. */
-static void transform_vectors(Transformed *t, Value first, uint32_t some) {
-    Emit *e = t->e;
-    Loop filter;
-    t->wide = LLVMVectorType(LLVMDoubleTypeInContext(e->context), e->lanes);
-    loop_count(&filter, e, t->filters / e->lanes);
-    Value at = emit_index_mul(e, filter.index, e->lanes);
-    if (t->p->adjoint)
-        transform_square(t, first, at, some);
-    else
-        transform_filters(t, first, at, packed_place(t, first, at), packed_apart(t));
-    loop_end(&filter);
-}
-
-static void transform_weights(Transformed *t) {
-    Emit *e = t->e;
-    const uint64_t count = conv_packed_count(t->p, e->panel);
-    const uint32_t rest = t->filters % e->lanes, step = t->p->adjoint ? e->lanes : 1;
-    if (t->p->columns % e->panel)
-        lower_zero(e, t->to, padded(count * e->real_bytes));
-    else
-        emit_zero_padding(e, t->to, count);
-    Loop channel, filter;
-    if (t->filters >= e->lanes && t->channels >= step) {
-        loop_count(&channel, e, t->channels / step);
-        transform_vectors(t, emit_index_mul(e, channel.index, step), step);
-        loop_end(&channel);
-    }
-    if (t->filters >= e->lanes && t->channels % step)
-        transform_vectors(t, emit_i64(e, t->channels - t->channels % step), t->channels % step);
-    if (!rest) return;
-    t->wide = LLVMDoubleTypeInContext(e->context);
-    loop_count(&channel, e, t->channels);
-    loop_count(&filter, e, rest);
-    Value at = emit_index_add(e, filter.index, emit_i64(e, t->filters - rest));
-    transform_filters(t, channel.index, at, packed_place(t, channel.index, at), packed_apart(t));
-    loop_end(&filter);
-    loop_end(&channel);
-}
-
-void lower_pack_winograd(const Site *s, const ConvPacking *p) {
-    Emit *e = s->l->e;
-    Transformed t = {.e = e,
-                     .p = p,
-                     .from = lower_argument_row(s, 0),
-                     .to = lower_result_row(s),
-                     .channels = s->node->shape.dims[2],
-                     .filters = s->node->shape.dims[3]};
-    if (p->adjoint) t.kept = emit_alloca(e, e->vector, emit_i32(e, SIDE * SIDE * e->lanes), DEQ_ALIGN);
-    transform_weights(&t);
 }

@@ -1,5 +1,6 @@
 /* lower_winograd.h - private to the lowering of convolutions in Winograd's form (winograd.h): tiles, their
- * transforms, and the products between.  Files: lower_conv_winograd.c, winograd_transform.c. */
+ * transforms, and the products between.  Files: lower_conv_winograd.c, lower_conv_winograd_weight.c,
+ * lower_pack_winograd.c, winograd_transform.c. */
 #ifndef DEQ_BACKEND_LOWER_WINOGRAD_H
 #define DEQ_BACKEND_LOWER_WINOGRAD_H
 #include "conv_plan.h"
@@ -75,4 +76,6 @@ void winograd_transform_slice(const Slice *s, WinogradKind kind);
 void winograd_taps(const Slice *s, void (*multiply)(const Slice *s, Value tap, uint64_t first, uint64_t tiles));
 /* The convolution's workspace in the tile. */
 Value winograd_workspace(const Site *s);
+/* Bytes of all panels of a tap of transformed weights, which lie side by side (conv.h). */
+uint64_t winograd_tap_bytes(const Emit *e, uint64_t columns, uint64_t inner);
 #endif

@@ -3,7 +3,7 @@
  * A tile of 4 x 4 results of a 3 x 3 convolution comes from 6 x 6 pixels, as A'[(G g G') .* (B' d B)]A: 36
  * multiplications instead of 144.  The polynomials behind it are evaluated at 0, two pairs of opposite points and
  * infinity.  The points 5/8 and 3/2 round three times less than the usual 1 and 2, and their powers are exact.
- * U = G g G' is made when the weights are packed; B' and A' are in lower_conv_winograd.c.  The points 0, 5/8, -5/8 and
+ * U = G g G' is made when the weights are packed; B' and A' are in winograd_transform.c.  The points 0, 5/8, -5/8 and
  * infinity by themselves give F(2, 3): the last tile along an axis uses them when no more than two results are left. */
 #ifndef DEQ_COMPILER_WINOGRAD_H
 #define DEQ_COMPILER_WINOGRAD_H

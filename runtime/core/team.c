@@ -2,21 +2,23 @@
 #include "team.h"
 #include "signals.h"
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 typedef struct member {
     deq_team *team;
     int index;
     pthread_t thread;
-    void *values; /* what it has brought to the meeting */
+    void *values;  /* what it has brought to the meeting */
+    void *request; /* what it waits for its partner with; NULL: it does not */
+    bool alone;    /* nobody has seen to its request: it does itself */
+    bool away;     /* it waits for a sum, has ended or is not there: nobody waits for it */
 } member;
 
 struct deq_team {
     int members, limit, created;
     member *all;
     pthread_mutex_t lock; /* of everything below, and of the members' values */
-    pthread_cond_t start, room, met, end;
+    pthread_cond_t start, room, met, joined, end;
     int running, arrived, ended;
     uint64_t runs, meetings;
     int64_t brought; /* bytes of a member */
@@ -39,11 +41,24 @@ static void leave(deq_team *t) {
     pthread_cond_signal(&t->room);
 }
 
+static member *partner_of(deq_team *t, int index) { return (index ^ 1) < t->members ? &t->all[index ^ 1] : NULL; }
+
+/* With the lock: the partner goes on alone, if it waits. */
+static void go_away(deq_team *t, int index) {
+    member *partner = partner_of(t, index);
+    t->all[index].away = true;
+    if (!partner || !partner->request) return;
+    partner->request = NULL;
+    partner->alone = true;
+    pthread_cond_broadcast(&t->joined);
+}
+
 static void run_as(deq_team *t, int index) {
     enter(t);
     pthread_mutex_unlock(&t->lock);
     t->task(t->context, index, index);
     pthread_mutex_lock(&t->lock);
+    go_away(t, index);
     leave(t);
     if (++t->ended == t->members) pthread_cond_signal(&t->end);
 }
@@ -69,8 +84,8 @@ deq_team *deq_team_new(int members, int threads) {
     *t = (deq_team){.members = members, .limit = threads < members ? threads : members, .created = 1, .here = members};
     t->all = calloc((size_t)members, sizeof *t->all);
     pthread_mutex_init(&t->lock, NULL);
-    pthread_cond_t *conditions[4] = {&t->start, &t->room, &t->met, &t->end};
-    for (int i = 0; i < 4; i++) pthread_cond_init(conditions[i], NULL);
+    pthread_cond_t *conditions[5] = {&t->start, &t->room, &t->met, &t->joined, &t->end};
+    for (int i = 0; i < 5; i++) pthread_cond_init(conditions[i], NULL);
     sigset_t before;
     deq_signals_withhold(&before);
     while (t->all && t->created < members) {
@@ -92,8 +107,8 @@ void deq_team_free(deq_team *t) {
     pthread_cond_broadcast(&t->start);
     pthread_mutex_unlock(&t->lock);
     for (int i = 1; i < t->created; i++) pthread_join(t->all[i].thread, NULL);
-    pthread_cond_t *conditions[4] = {&t->start, &t->room, &t->met, &t->end};
-    for (int i = 0; i < 4; i++) pthread_cond_destroy(conditions[i]);
+    pthread_cond_t *conditions[5] = {&t->start, &t->room, &t->met, &t->joined, &t->end};
+    for (int i = 0; i < 5; i++) pthread_cond_destroy(conditions[i]);
     pthread_mutex_destroy(&t->lock);
     free(t->all);
     free(t);
@@ -111,6 +126,7 @@ void deq_team_run(deq_team *t, deq_task *task, void *context) {
     t->task = task;
     t->context = context;
     t->ended = 0;
+    for (int i = 0; i < t->members; i++) t->all[i].away = false;
     t->runs++;
     pthread_cond_broadcast(&t->start);
     run_as(t, 0);
@@ -144,6 +160,7 @@ void deq_team_sum(deq_team *t, int index, void *values, int64_t count, int real_
     t->all[index].values = values;
     if (++t->arrived < t->here) {
         const uint64_t seen = t->meetings;
+        go_away(t, index);
         leave(t);
         while (t->meetings == seen) pthread_cond_wait(&t->met, &t->lock);
         enter(t);
@@ -155,9 +172,36 @@ void deq_team_sum(deq_team *t, int index, void *values, int64_t count, int real_
         else
             SUM(double)
         t->arrived = 0;
+        for (int m = 0; m < t->here; m++) t->all[t->first + m].away = false;
         t->meetings++;
         t->brought += count * real_bits / 8;
         pthread_cond_broadcast(&t->met);
     }
     pthread_mutex_unlock(&t->lock);
+}
+
+bool deq_team_pairs(const deq_team *t, int here) { return here >= 2 * t->limit; }
+
+/* Of two partners the one who comes later works for both. */
+void deq_team_bring(deq_team *t, int index, void *request, deq_team_join *join, void *context) {
+    member *own = &t->all[index], *partner = partner_of(t, index);
+    pthread_mutex_lock(&t->lock);
+    bool alone = !partner || partner->away;
+    if (!alone && !partner->request) {
+        own->request = request;
+        leave(t);
+        while (own->request) pthread_cond_wait(&t->joined, &t->lock);
+        alone = own->alone;
+        own->alone = false;
+        enter(t);
+    } else if (!alone) {
+        void *both[2] = {index & 1 ? partner->request : request, index & 1 ? request : partner->request};
+        pthread_mutex_unlock(&t->lock);
+        join(context, both, 2);
+        pthread_mutex_lock(&t->lock);
+        partner->request = NULL;
+        pthread_cond_broadcast(&t->joined);
+    }
+    pthread_mutex_unlock(&t->lock);
+    if (alone) join(context, &request, 1);
 }

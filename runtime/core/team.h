@@ -6,6 +6,7 @@
 #ifndef DEQ_RUNTIME_TEAM_H
 #define DEQ_RUNTIME_TEAM_H
 #include "parallel.h"
+#include <stdbool.h>
 
 #define DEQ_TEAM_MOST 64 /* members */
 
@@ -20,6 +21,13 @@ void deq_team_run(deq_team *team, deq_task *task, void *context);
 /* Within the task: `count` values of every member become their sum, added in the order of the members.  All members call
  * it equally often, in the same order. */
 void deq_team_sum(deq_team *team, int member, void *values, int64_t count, int real_bits);
+/* Within the task: member m and its partner m ^ 1 bring requests, and join(context, requests, n) is called once for both
+ * of them, in their order, or for one: where the other waits for a sum, has ended or is not there.  So neither waits for
+ * more than the other's next request.  Returns when the member's own has been seen to. */
+typedef void deq_team_join(void *context, void *const *requests, int n);
+void deq_team_bring(deq_team *team, int member, void *request, deq_team_join *join, void *context);
+/* Whether partners may wait for each other and leave no thread idle, if so many members run here. */
+bool deq_team_pairs(const deq_team *team, int here);
 /* How often the members have met so far, and bytes that one of them has brought to it, in all.  Between runs. */
 void deq_team_meetings(const deq_team *team, int64_t *meetings, int64_t *bytes);
 /* From the next run on only members first .. first + here - 1 bring values to a meeting; the last of them calls

@@ -1,5 +1,5 @@
 /* engine.c - a net's routines, parameters and workers from its manifest. */
-#include "engine_internal.h"
+#include "engine_partners.h"
 #include "init.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,6 +305,7 @@ void deq_engine_free(deq_engine *g) {
     if (!g) return;
     deq_pool_free(g->pool);
     deq_team_free(g->team);
+    engine_partners_free(g);
     for (int i = 0; g->workers && i < g->nworkers; i++) {
         deq_worker_free(g->workers[i].solver);
         free(g->workers[i].memory);

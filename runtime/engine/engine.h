@@ -232,6 +232,10 @@ int deq_engine_parts(const deq_engine *engine, int64_t n, int64_t *meetings, int
 int deq_engine_shards(const deq_engine *engine, int64_t n); /* of a batch as it trains: its parts, if they meet */
 /* Blocks of the attacks on a batch whose gradient comes later, where so many threads are: no bit depends on them. */
 int64_t deq_engine_attack_blocks(const deq_engine *engine, int64_t n, int64_t threads);
+/* Whether two parts of a batch at a time make their calls together here, which costs less and changes no bit; from now on
+ * each makes its own, or no longer. */
+bool deq_engine_in_pairs(const deq_engine *engine, int64_t n);
+void deq_engine_apart(deq_engine *engine, bool apart);
 int64_t deq_engine_gradient_bytes(const deq_engine *engine); /* as it is summed */
 #define DEQ_TOLD_WHOLE 32768 /* bytes that a rank rather sends for nothing than meets the others once more */
 /* What all ranks together tell the others of a batch of n examples in so many blocks, before the sum. */

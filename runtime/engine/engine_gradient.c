@@ -1,5 +1,6 @@
 /* engine_gradient.c - gradients in the parameters: of what, and their sums over blocks in fixed shards, which are added
  * in a fixed order, so that no thread count changes a bit. */
+#include "engine_partners.h"
 #include "engine_ranks.h"
 #include "engine_shards.h"
 #include <stdio.h>
@@ -101,7 +102,9 @@ static void run_team(run *r) {
     deq_engine *g = r->engine;
     for (int s = 0; s < r->shards; s++) g->workers[s].solver->team = g->team, g->workers[s].solver->member = s;
     if (engine_dealt(r)) engine_team_deal(r);
+    engine_partners_begin(r);
     deq_team_run(g->team, shard_task, r);
+    engine_partners_end(r);
     if (engine_dealt(r)) engine_team_met(r);
     for (int s = 0; s < r->shards; s++) g->workers[s].solver->team = NULL;
 }

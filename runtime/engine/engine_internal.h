@@ -84,7 +84,10 @@ struct deq_engine {
     deq_pool *pool;
     int threads, nworkers; /* workers: one a thread, and of a coupled batch one a part */
     engine_worker *workers;
-    deq_team *team;          /* of the last coupled batch; NULL: none yet */
+    deq_team *team;                            /* of the last coupled batch; NULL: none yet */
+    deq_partners *partners[DEQ_TEAM_MOST / 2]; /* of its members (engine_partners.h) */
+    bool apart;                                /* deq_engine_apart */
+
     bool images;             /* it has convolutions: rows come one at a time, */
     bool heavy;              /* or a few: its weights leave the caches, and reading them must be worth while */
     int64_t least;           /* examples that are worth a block of their own */

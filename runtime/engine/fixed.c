@@ -7,6 +7,7 @@ void deq_fixed_solve(void *frame, void *fixed, int64_t n, void *rest, void *z, i
     deq_worker *worker = ((deq_frame *)frame)->host;
     deq_routine_fn *routine;
     memcpy(&routine, &cotangent, sizeof routine); /* POSIX: a pointer to a function may travel as any other */
+    if (worker->partners) deq_partners_forget(worker->partners, worker->member & 1);
     if (want_gradient) worker->kept[((deq_fixed *)fixed)->index].added = false;
     (worker->real_bits == 32 ? deq_solve_f32 : deq_solve_f64)(worker, frame, fixed, n, rest, z, want_gradient != 0,
                                                               routine);
@@ -46,5 +47,6 @@ void deq_batch_sum(void *frame, void *sum, int64_t count) {
 
 void deq_linear_solve(void *frame, void *fixed, int64_t n, void *rest, void *u) {
     deq_worker *worker = ((deq_frame *)frame)->host;
+    if (worker->partners) deq_partners_forget(worker->partners, worker->member & 1);
     (worker->real_bits == 32 ? deq_solve_linear_f32 : deq_solve_linear_f64)(worker, frame, fixed, n, rest, u);
 }

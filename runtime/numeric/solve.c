@@ -31,7 +31,7 @@ void problem_apply(problem *p, const real *in, real *out, int evaluation) {
             memset(out, 0, (size_t)p->active * (size_t)p->vectors * sizeof(vec));
         else {
             deq_count_products(f, p->active);
-            p->fixed->vjp_z(f, p->active);
+            deq_partners_call(p->fixed->vjp_z, p->fixed, f, p->active);
         }
     } else if (p->tapes) {
         deq_kept *kept = p->tapes;

@@ -6,6 +6,7 @@
 #define DEQ_RUNTIME_WORKER_H
 #include "deq_runtime.h"
 #include "defence.h"
+#include "partners.h"
 #include "settings.h"
 #include "statistics.h"
 
@@ -136,8 +137,9 @@ typedef struct deq_worker {
     int32_t *identity;  /* 0, 1, 2, ... */
     char *memory;
     size_t memory_bytes;
-    struct deq_team *team; /* of the parts of a coupled batch; NULL: the batch is one part, or not coupled */
-    int member;            /* which part is this worker's */
+    struct deq_team *team;  /* of the parts of a coupled batch; NULL: the batch is one part, or not coupled */
+    int member;             /* which part is this worker's */
+    deq_partners *partners; /* with its partner in the team; NULL: it makes its calls alone */
     const struct deq_resolvents *resolvents; /* what splitting solvers multiply with (resolvent.h); NULL: none */
 } deq_worker;
 
@@ -150,11 +152,11 @@ static inline void deq_count_evaluations(const deq_frame *frame, int64_t n) {
 /* f of n states, and f with its tape, as the frame says; counted. */
 static inline void deq_evaluate(const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
     deq_count_evaluations(frame, n);
-    fixed->f(frame, n);
+    deq_partners_call(fixed->f, fixed, frame, n);
 }
 static inline void deq_linearise(const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
     deq_count_evaluations(frame, n);
-    fixed->lin(frame, n);
+    deq_partners_call(fixed->lin, fixed, frame, n);
 }
 /* n products with the Jacobian of f or its transpose are made, in the inputs of f too; counted by row. */
 static inline void deq_count_products(const deq_frame *frame, int64_t n) {

@@ -84,6 +84,14 @@ static bool measure(Bench *b, const deq_train_spec *t, deq_step_cost *c) {
          !measure_block(b, &attacked, of_example(b, fmax(whole - plain, 0)), c)))
         return false;
     c->gradient = of_example(b, fmax(plain - c->update, 0));
+    if (deq_engine_in_pairs(b->engine, b->batch)) {
+        c->paired = c->gradient;
+        deq_engine_apart(b->engine, true);
+        const bool ok = bench_time(b, bench_call_step, &bare, &plain);
+        deq_engine_apart(b->engine, false);
+        if (!ok) return false;
+        c->gradient = of_example(b, fmax(plain - c->update, 0));
+    }
     deq_engine_parts(b->engine, b->batch, &before[0], &before[1]);
     if (!bench_call_step(b, &bare)) return false;
     deq_engine_parts(b->engine, b->batch, &after[0], &after[1]);

@@ -80,8 +80,9 @@ deq_step_prediction deq_predict_step(const deq_step_cost *c, const deq_network *
     const int64_t blocks = c->small_blocks ? least_of(over(c->blocks, cores) * cores, c->batch) : c->blocks;
     const double n = (double)c->batch, block = n / (double)c->blocks;
     if (c->coupled) {
+        const bool pairs = c->paired > 0 && over(shards, ranks) >= 2 * (int64_t)threads;
         p.compute = (double)over(blocks, cores) * ((double)over(c->batch, blocks) * c->attack + c->attack_block) +
-                    dealt(shards, ranks, threads, (double)over(c->batch, shards) * c->gradient);
+                    dealt(shards, ranks, threads, (double)over(c->batch, shards) * (pairs ? c->paired : c->gradient));
     } else
         p.compute = dealt(shards, ranks, threads,
                           (double)over(c->blocks, shards) * (block * (c->attack + c->gradient) + c->attack_block));

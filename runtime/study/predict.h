@@ -16,6 +16,7 @@ bool deq_network_of(const char *text, deq_network *out, deq_error *e);
 typedef struct deq_step_cost {
     int64_t batch, accumulate; /* examples of a batch, batches of a step */
     double attack, gradient;   /* seconds of an example, */
+    double paired;             /* the gradient's, where a thread has several parts of a coupled batch; 0: the same */
     double attack_block;       /* and of the attack for each block besides */
     double update;             /* seconds of the step, on every rank */
     int64_t blocks;            /* into which a batch is cut; of a coupled one its attacks, on one core */

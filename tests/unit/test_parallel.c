@@ -93,6 +93,68 @@ static void test_a_team_sums_in_the_order_of_its_members(void **state) {
         }
 }
 
+/* ---- partners ---- */
+typedef struct visit { /* a request */
+    int member, turn, together;
+} visit;
+
+typedef struct joining {
+    deq_team *team;
+    int turns[MOST_MEMBERS];
+    bool meets; /* members sum between turns */
+    atomic_int alone, joined, wrong, served[MOST_MEMBERS];
+} joining;
+
+static void serve(void *context, void *const *requests, int n) {
+    joining *j = context;
+    atomic_fetch_add(n == 2 ? &j->joined : &j->alone, 1);
+    for (int i = 0; i < n; i++) {
+        visit *v = requests[i];
+        v->together = n;
+        atomic_fetch_add(&j->served[v->member], 1);
+        atomic_fetch_add(&j->wrong, n == 2 && (v->member & 1) != i);
+    }
+}
+
+static void bring(void *context, int worker, int64_t member) {
+    (void)worker;
+    joining *j = context;
+    for (int turn = 0; turn < j->turns[member]; turn++) {
+        visit v = {(int)member, turn, 0};
+        deq_team_bring(j->team, (int)member, &v, serve, j);
+        atomic_fetch_add(&j->wrong, v.together == 0); /* nobody has seen to it */
+        double one = 1;
+        if (j->meets && turn % 3 == 2 && turn < 9) deq_team_sum(j->team, (int)member, &one, 1, 64);
+    }
+}
+
+/* Every request is served once; with one thread those of partners come together, as far as both have any. */
+static void test_partners(void **state) {
+    (void)state;
+    for (int members = 1; members <= MOST_MEMBERS; members++)
+        for (int threads = 1; threads <= 3; threads++)
+            for (int k = 0; k < 4; k++) {
+                static joining j;
+                deq_team *team = deq_team_new(members, threads);
+                assert_non_null(team);
+                assert_int_equal(deq_team_pairs(team, members), members >= 2 * (threads < members ? threads : members));
+                j = (joining){.team = team, .meets = k % 2};
+                int all = 0, pairs = 0;
+                for (int m = 0; m < members; m++) all += j.turns[m] = k < 2 ? 12 : 9 + m % 2 * 20;
+                for (int m = 0; m + 1 < members; m += 2) pairs += j.turns[m];
+                for (int round = 1; round <= 5; round++) {
+                    deq_team_run(team, bring, &j);
+                    for (int m = 0; m < members; m++) assert_int_equal(atomic_load(&j.served[m]), round * j.turns[m]);
+                    const int joined = atomic_load(&j.joined), alone = atomic_load(&j.alone);
+                    assert_int_equal(2 * joined + alone, round * all);
+                    assert_int_equal(atomic_load(&j.wrong), 0);
+                    if (threads == 1 && !j.meets) assert_int_equal(joined, round * pairs);
+                    if (threads == 1 && members > 1) assert_true(joined > 0);
+                }
+                deq_team_free(team);
+            }
+}
+
 static void test_default_is_the_number_of_cores(void **state) {
     (void)state;
     deq_pool *pool = deq_pool_new(0);
@@ -102,8 +164,8 @@ static void test_default_is_the_number_of_cores(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_task_once),
-                                       cmocka_unit_test(test_a_team_sums_in_the_order_of_its_members),
-                                       cmocka_unit_test(test_default_is_the_number_of_cores)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_task_once), cmocka_unit_test(test_a_team_sums_in_the_order_of_its_members),
+        cmocka_unit_test(test_partners), cmocka_unit_test(test_default_is_the_number_of_cores)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

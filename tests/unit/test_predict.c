@@ -100,6 +100,10 @@ static void test_coupled(void **state) {
     const deq_step_prediction none = deq_predict_step(&c, &slow, 2, 8);
     assert_float_equal(none.compute, 2 * 3 + 4 * 1, 1e-9);
     assert_int_equal(none.busy, 16);
+    c.paired = 0.5; /* of eight parts, four on each of two ranks: in pairs where they share a thread */
+    assert_float_equal(deq_predict_step(&c, &slow, 2, 2).compute, 4 * 2 * 3 + 2 * 4 * 0.5, 1e-9);
+    assert_float_equal(deq_predict_step(&c, &slow, 2, 8).compute, none.compute, 1e-9);
+    c.paired = 0;
     c.meetings = 10, c.meeting_bytes = 500;
     const deq_step_prediction ten = deq_predict_step(&c, &slow, 2, 8);
     assert_float_equal(ten.meetings - none.meetings, 10 * 0.01 + 4 * 500 / 1000.0, 1e-9);

@@ -1,0 +1,63 @@
+/* engine_partners.c - see engine_partners.h. */
+#include "engine_partners.h"
+#include "engine_ranks.h"
+#include "partners.h"
+
+static int64_t rows_of(const run *r, int part) { return r->n * (part + 1) / r->blocks - r->n * part / r->blocks; }
+
+/* Calls of more rows than workers have room for are not made; weights that stay in a cache are not worth a meeting. */
+static bool worth_while(const deq_engine *g) { return !g->apart && g->images && g->heavy && g->nfixed > 0; }
+
+static bool shares_threads(const run *r) {
+    int here = 0;
+    for (int s = 0; s < r->shards; s++) here += engine_makes(r, r->shards, s);
+    return deq_team_pairs(r->engine->team, here);
+}
+
+bool deq_engine_in_pairs(const deq_engine *g, int64_t n) {
+    const int64_t parts = g->statistics ? deq_engine_shards(g, n) : 0;
+    return worth_while(g) && parts >= 2 * g->threads && 2 * ((n + parts - 1) / parts) <= g->capacity;
+}
+
+void deq_engine_apart(deq_engine *g, bool apart) { g->apart = apart; }
+
+/* ensures: g->partners[k] for these rows, or NULL. */
+static deq_partners *pair_of(deq_engine *g, int k, int64_t first, int64_t second) {
+    deq_partners *pair = g->partners[k];
+    int64_t state = 0, rest = 0;
+    if (pair && pair->rows[0] == first && pair->rows[1] == second) return pair;
+    deq_partners_free(pair);
+    for (int i = 0; i < g->nfixed; i++) {
+        const deq_fixed *f = g->descriptors[i];
+        if (f->state_bytes > state) state = f->state_bytes;
+        if (f->rest_bytes > rest) rest = f->rest_bytes;
+    }
+    return g->partners[k] = deq_partners_new(first, second, state, rest);
+}
+
+void engine_partners_begin(run *r) {
+    deq_engine *g = r->engine;
+    if (!worth_while(g) || !shares_threads(r)) return;
+    for (int s = 0; s + 1 < r->shards; s += 2) {
+        deq_worker *a = g->workers[s].solver, *b = g->workers[s + 1].solver;
+        const int64_t first = rows_of(r, s), second = rows_of(r, s + 1);
+        if (first + second > g->capacity || !engine_makes(r, r->shards, s) || !engine_makes(r, r->shards, s + 1))
+            continue;
+        a->partners = b->partners = pair_of(g, s / 2, first, second);
+        if (!a->partners) continue; /* no memory: nothing depends on it */
+        for (int side = 0; side < 2; side++) deq_partners_forget(a->partners, side);
+        for (int i = 0; i < g->nfixed; i++) /* there is room behind the records of the first */
+            b->kept[i].tape = a->kept[i].tape + first * g->descriptors[i]->tape_bytes;
+    }
+}
+
+void engine_partners_end(run *r) {
+    for (int s = 0; s < r->shards; s++) r->engine->workers[s].solver->partners = NULL;
+}
+
+void engine_partners_free(deq_engine *g) {
+    for (int k = 0; k < DEQ_TEAM_MOST / 2; k++) {
+        deq_partners_free(g->partners[k]);
+        g->partners[k] = NULL;
+    }
+}

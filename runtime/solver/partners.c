@@ -1,0 +1,105 @@
+/* partners.c - see partners.h. */
+#include "partners.h"
+#include "memory.h"
+#include "team.h"
+#include "worker.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct call {
+    deq_routine_fn *routine;
+    const deq_fixed *fixed;
+    const deq_frame *frame;
+    int64_t n;
+} call;
+
+deq_partners *deq_partners_new(int64_t first, int64_t second, int64_t state_bytes, int64_t rest_bytes) {
+    const size_t rows = (size_t)(first + second);
+    deq_partners *j = calloc(1, sizeof *j);
+    if (!j) return NULL;
+    j->rows[0] = first;
+    j->rows[1] = second;
+    j->in = deq_memory_new(rows * (size_t)state_bytes);
+    j->out = deq_memory_new(rows * (size_t)state_bytes);
+    j->rest = deq_memory_new(rows * (size_t)rest_bytes + DEQ_ALIGN);
+    j->copied = calloc(rows, sizeof *j->copied);
+    j->at = calloc(rows, sizeof *j->at);
+    j->example = calloc(rows, sizeof *j->example);
+    if (j->in && j->out && j->rest && j->copied && j->at && j->example) return j;
+    deq_partners_free(j);
+    return NULL;
+}
+
+void deq_partners_free(deq_partners *j) {
+    if (!j) return;
+    free(j->in);
+    free(j->out);
+    free(j->rest);
+    free(j->copied);
+    free(j->at);
+    free(j->example);
+    free(j);
+}
+
+void deq_partners_forget(deq_partners *j, int side) { j->of[side].fixed = NULL; }
+
+/* The side's rows and records, behind those of the other. */
+static void add(deq_partners *j, int side, const call *c) {
+    const int64_t first = side ? j->rows[0] : 0, bytes = c->fixed->rest_bytes;
+    if (j->of[side].fixed != c->fixed || j->of[side].rest != c->frame->rest) {
+        memset(j->copied + first, false, (size_t)j->rows[side] * sizeof *j->copied);
+        j->of[side].fixed = c->fixed;
+        j->of[side].rest = c->frame->rest;
+    }
+    for (int64_t i = 0; i < c->n; i++) {
+        const int64_t row = c->frame->rows[i], to = first + row;
+        j->at[first + i] = (int32_t)to;
+        if (c->frame->example) j->example[first + i] = c->frame->example[i];
+        if (j->copied[to] || bytes == 0) continue;
+        memcpy(j->rest + to * bytes, (const char *)c->frame->rest + row * bytes, (size_t)bytes);
+        j->copied[to] = true;
+    }
+    memcpy(j->in + first * c->fixed->state_bytes, c->frame->arg0, (size_t)(c->n * c->fixed->state_bytes));
+}
+
+static bool side_by_side(const call *a, const call *b) {
+    const char *tape = a->frame->tape;
+    return !tape == !b->frame->tape && (!tape || (const char *)b->frame->tape == tape + a->n * a->fixed->tape_bytes);
+}
+
+static void call_both(deq_partners *j, const call *a, const call *b) {
+    const size_t bytes = (size_t)a->fixed->state_bytes;
+    add(j, 0, a);
+    add(j, 1, b);
+    deq_frame f = *a->frame;
+    f.rest = j->rest;
+    f.rows = j->at;
+    if (f.example) f.example = j->example;
+    f.arg0 = j->in;
+    f.arg1 = j->out;
+    a->routine(&f, a->n + b->n);
+    memcpy(a->frame->arg1, j->out, (size_t)a->n * bytes);
+    memcpy(b->frame->arg1, j->out + (size_t)a->n * bytes, (size_t)b->n * bytes);
+}
+
+static void run(void *context, void *const *calls, int n) {
+    const call *a = calls[0], *b = calls[n - 1];
+    if (n == 2 && a->routine == b->routine && a->fixed == b->fixed && !a->frame->example == !b->frame->example &&
+        side_by_side(a, b)) {
+        call_both(context, a, b);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        const call *one = calls[i];
+        one->routine(one->frame, one->n);
+    }
+}
+
+void deq_partners_call(deq_routine_fn *routine, const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
+    const deq_worker *w = frame->host;
+    call c = {routine, fixed, frame, n};
+    if (w->partners && n == w->partners->rows[w->member & 1])
+        deq_team_bring(w->team, w->member, &c, run, w->partners);
+    else
+        routine(frame, n);
+}

@@ -1,0 +1,103 @@
+/* test_partners.c - parts of a coupled batch that share a thread make their calls in pairs: the bits of the gradient are
+ * those of parts that are called apart, in every mode, for any threads and sizes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "compiled_net.h"
+#include "engine_internal.h"
+#include "partners.h"
+
+enum { MOST = 19, INPUTS = 3 * 4 * 4, OUTPUTS = 4 };
+
+/* 590 KB of weights, and statistics of the batch before the fixed point. */
+static const char program[] = "import std.data (npz)\n"
+                              "import std.layers (BatchNorm)\n"
+                              "import std.losses (mean_squared_error)\n"
+                              "import std.optimisers (sgd)\n\n"
+                              "layer Net(x: f32[3, 4, 4]) -> f32[4] {\n"
+                              "  param A: f32[128, 3, 3, 3] = normal()\n"
+                              "  param B: f32[128, 128, 3, 3] = normal()\n"
+                              "  param C: f32[128, 4] = normal()\n"
+                              "  use norm = BatchNorm[128]\n"
+                              "  let u = norm(conv(x, A, padding: 1))\n"
+                              "  fixed point z: f32[128, 4, 4] {\n"
+                              "    z = tanh(conv(z, B, padding: 1) + u)\n"
+                              "    forward: broyden(tol: 1e-3, max: 9)\n"
+                              "    gradient: implicit()\n"
+                              "  }\n"
+                              "  return mean(z, axes: [1, 2]) @ C\n}\n\n"
+                              "data d: (f32[3, 4, 4], f32[4]) = npz(\"d.npz\", images: \"x\", labels: \"y\", "
+                              "test_images: \"x\", test_labels: \"y\")\n\n"
+                              "train net = Net on d.train {\n"
+                              "  loss: mean_squared_error; optimise: sgd(rate: 0.1); epochs: 1; batch: 8\n}\n";
+
+static const char *const modes[] = {"implicit()",
+                                    "implicit(broyden(tol: 1e-2, max: 20))",
+                                    "phantom.unroll(steps: 3, damping: 0.5)",
+                                    "phantom.neumann(steps: 3, damping: 0.5)",
+                                    "jfb()",
+                                    "shine()"};
+
+static void open_net(CompiledNet *net, int threads) {
+    const char *path = net_program(program);
+    CompileOptions o = {.path = path, .optimise = 1, .last = STAGE_compile};
+    net_open_with(net, &o, "Net", threads, 10, 0.02);
+    unlink(path);
+}
+
+/* The gradient's bytes, and what is known of the solves. */
+static void differentiate(CompiledNet *net, const char *mode, int64_t n, char *out, deq_results *r) {
+    static float x[MOST][INPUTS], y[MOST][OUTPUTS];
+    uint64_t state = 5;
+    int64_t index[MOST];
+    for (int i = 0; i < MOST; i++) {
+        index[i] = i;
+        for (int k = 0; k < INPUTS; k++) x[i][k] = (float)(random_real(&state) * (i % 3 ? 1 : 30)); /* not all alike */
+        for (int k = 0; k < OUTPUTS; k++) y[i][k] = (float)random_real(&state);
+    }
+    deq_error e = {0};
+    if (!deq_engine_set(net->engine, "gradient", mode, &e)) fail_msg("%s: %s", mode, e.text);
+    deq_dense rows = {x, y, INPUTS, OUTPUTS};
+    const deq_source source = deq_dense_source(&rows);
+    if (!deq_engine_gradient(net->engine, &source, index, n, "mean_squared_error", NULL, NULL, 3, 0, r, &e))
+        fail_msg("%s: %s", mode, e.text);
+    memcpy(out, deq_engine_gradients(net->engine), (size_t)(net->elements * net->real));
+}
+
+static bool met(const deq_engine *g) { return g->partners[0] && g->partners[0]->copied[g->partners[0]->rows[0]]; }
+
+static void test_bits(void **state) {
+    (void)state;
+    CompiledNet net[3];
+    for (int k = 0; k < 3; k++) open_net(&net[k], k + 1);
+    const size_t bytes = (size_t)(net[0].elements * net[0].real);
+    char *want = malloc(bytes), *found = malloc(bytes);
+    assert_true(want && found && net[0].engine->heavy && net[0].engine->images);
+    for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
+        for (int64_t n = 8; n <= MOST; n += n == 8 ? 1 : 5) { /* two, three and four parts, of like sizes or not */
+            deq_results apart = {0};
+            deq_engine_apart(net[0].engine, true);
+            differentiate(&net[0], modes[m], n, want, &apart);
+            deq_engine_apart(net[0].engine, false);
+            for (int k = 0; k < 3; k++) {
+                deq_results r = {0};
+                const bool pairs = deq_engine_in_pairs(net[k].engine, n);
+                assert_int_equal(pairs, n / 4 >= 2 * (k + 1));
+                differentiate(&net[k], modes[m], n, found, &r);
+                if (memcmp(found, want, bytes)) fail_msg("%s, %d examples, %d threads", modes[m], (int)n, k + 1);
+                assert_memory_equal(&r.forward, &apart.forward, sizeof r.forward);
+                assert_memory_equal(&r.adjoint, &apart.adjoint, sizeof r.adjoint);
+                if (pairs) assert_true(met(net[k].engine));
+            }
+        }
+    free(want);
+    free(found);
+    for (int k = 0; k < 3; k++) net_close(&net[k]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits)};
+    return cmocka_run_group_tests_name("partners", tests, NULL, NULL);
+}
