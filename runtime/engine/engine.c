@@ -391,7 +391,7 @@ void deq_engine_prepare(deq_engine *g) {
 
 int64_t deq_engine_memory(const deq_engine *g) {
     int64_t bytes = g->shared_bytes + g->accum_bytes + g->state_count * g->parameter_bytes;
-    bytes += g->vectors_made * g->accum_bytes;
+    bytes += g->vectors_made * g->accum_bytes + engine_partners_bytes(g);
     for (int i = 0; i < g->resolvents.count; i++) {
         int64_t row = g->resolvents.items[i].fixed->state_bytes;
         bytes += row / g->real_bytes * row;

@@ -21,18 +21,32 @@ bool deq_engine_in_pairs(const deq_engine *g, int64_t n) {
 
 void deq_engine_apart(deq_engine *g, bool apart) { g->apart = apart; }
 
+/* Of the largest state, and of the largest record. */
+static void largest(const deq_engine *g, int64_t *state, int64_t *rest) {
+    *state = *rest = 0;
+    for (int i = 0; i < g->nfixed; i++) {
+        const deq_fixed *f = g->descriptors[i];
+        if (f->state_bytes > *state) *state = f->state_bytes;
+        if (f->rest_bytes > *rest) *rest = f->rest_bytes;
+    }
+}
+
 /* ensures: g->partners[k] for these rows, or NULL. */
 static deq_partners *pair_of(deq_engine *g, int k, int64_t first, int64_t second) {
     deq_partners *pair = g->partners[k];
-    int64_t state = 0, rest = 0;
+    int64_t state, rest;
     if (pair && pair->rows[0] == first && pair->rows[1] == second) return pair;
     deq_partners_free(pair);
-    for (int i = 0; i < g->nfixed; i++) {
-        const deq_fixed *f = g->descriptors[i];
-        if (f->state_bytes > state) state = f->state_bytes;
-        if (f->rest_bytes > rest) rest = f->rest_bytes;
-    }
+    largest(g, &state, &rest);
     return g->partners[k] = deq_partners_new(first, second, state, rest);
+}
+
+int64_t engine_partners_bytes(const deq_engine *g) {
+    int64_t state, rest, bytes = 0;
+    largest(g, &state, &rest);
+    for (int k = 0; k < DEQ_TEAM_MOST / 2; k++)
+        if (g->partners[k]) bytes += (g->partners[k]->rows[0] + g->partners[k]->rows[1]) * (2 * state + rest);
+    return bytes;
 }
 
 void engine_partners_begin(run *r) {

@@ -9,4 +9,5 @@
 void engine_partners_begin(run *r);
 void engine_partners_end(run *r);
 void engine_partners_free(deq_engine *engine);
+int64_t engine_partners_bytes(const deq_engine *engine); /* of memory, for deq_engine_memory */
 #endif
