@@ -199,6 +199,22 @@ Value emit_function(Emit *e, const char *name, LLVMTypeRef result, LLVMTypeRef *
     return e->function;
 }
 
+Value emit_aside(Emit *e, const char *name, LLVMTypeRef result, LLVMTypeRef *params, uint32_t nparams, Aside *a) {
+    Value f = LLVMGetNamedFunction(e->module, name);
+    *a = (Aside){.made = !f};
+    if (f) return f;
+    a->outer = e->function;
+    a->here = emit_here(e);
+    f = emit_function(e, name, result, params, nparams);
+    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    return f;
+}
+
+void emit_aside_end(Emit *e, const Aside *a) {
+    e->function = a->outer;
+    emit_at(e, a->here);
+}
+
 Value emit_declare(Emit *e, const char *name, LLVMTypeRef result, LLVMTypeRef *params, uint32_t nparams) {
     Value f = LLVMGetNamedFunction(e->module, name);
     if (f) return f;

@@ -71,6 +71,15 @@ Value emit_alloca(Emit *e, LLVMTypeRef type, Value count, uint32_t align); /* in
 /* ---- functions, blocks, loops ---- */
 Value emit_function(Emit *e, const char *name, LLVMTypeRef result, LLVMTypeRef *params,
                     uint32_t nparams); /* internal; positions at its entry */
+/* A function that is emitted in the middle of another, once in a module, and not inlined.  `made`: it is not there yet,
+ * and its body is to be emitted from its entry to emit_aside_end, which goes back. */
+typedef struct Aside {
+    bool made;
+    Value outer;
+    LLVMBasicBlockRef here;
+} Aside;
+Value emit_aside(Emit *e, const char *name, LLVMTypeRef result, LLVMTypeRef *params, uint32_t nparams, Aside *aside);
+void emit_aside_end(Emit *e, const Aside *aside);
 Value emit_declare(Emit *e, const char *name, LLVMTypeRef result, LLVMTypeRef *params, uint32_t nparams);
 Value emit_call(Emit *e, Value function, Value *args, uint32_t nargs);
 LLVMBasicBlockRef emit_block(Emit *e, const char *name);

@@ -132,17 +132,14 @@ static void kernel_body(Emit *e, const Tile *t) {
 static Value kernel(Emit *e, const Tile *t) {
     char name[64];
     snprintf(name, sizeof name, "conv_%ux%u_%u", t->m, t->vectors, t->live);
-    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
-    if (f) return f;
-    LLVMBasicBlockRef here = emit_here(e);
     LLVMTypeRef params[C_COUNT];
+    Aside aside;
     for (uint32_t k = 0; k < C_COUNT; k++) params[k] = k == C_A || k == C_B || k == C_C ? e->ptr : e->i64;
     params[C_INITIAL] = e->i1;
-    f = emit_function(e, name, e->none, params, C_COUNT);
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    Value f = emit_aside(e, name, e->none, params, C_COUNT, &aside);
+    if (!aside.made) return f;
     kernel_body(e, t);
-    e->function = outer;
-    emit_at(e, here);
+    emit_aside_end(e, &aside);
     return f;
 }
 

@@ -130,20 +130,17 @@ Value winograd_function(Emit *e, const WinogradPlan *p, const char *what, void (
     char name[128];
     snprintf(name, sizeof name, "%s_%ux%ux%u_%ux%ux%u_%d", what, p->height, p->width, p->channels, p->out_height,
              p->out_width, p->filters, (int)p->before);
-    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
-    if (f) return f;
-    LLVMBasicBlockRef here = emit_here(e);
     const uint32_t count = p->images > 1 ? W_COUNT : W_ONE_IMAGE;
     LLVMTypeRef params[W_COUNT];
+    Aside aside;
     for (uint32_t k = 0; k < W_COUNT; k++) params[k] = k < W_ONE_IMAGE ? e->ptr : e->i64;
-    f = emit_function(e, name, e->none, params, count);
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    Value f = emit_aside(e, name, e->none, params, count, &aside);
+    if (!aside.made) return f;
     Slice s = {.e = e, .p = p};
     for (uint32_t k = 0; k < count; k++) s.args[k] = LLVMGetParam(f, k);
     body(&s);
     LLVMBuildRetVoid(e->builder);
-    e->function = outer;
-    emit_at(e, here);
+    emit_aside_end(e, &aside);
     return f;
 }
 

@@ -63,11 +63,9 @@ static Value each_lane(Emit *e, const char *name, Value a, Value b) {
     uint32_t nargs = b ? 2 : 1;
     snprintf(symbol, sizeof symbol, "%s%s", name, e->real_bytes == 4 ? "f" : "");
     snprintf(shared, sizeof shared, "lanes_%s", name);
-    Value f = LLVMGetNamedFunction(e->module, shared), outer = e->function, memory[3];
-    if (!f) {
-        LLVMBasicBlockRef here = emit_here(e);
-        f = emit_function(e, shared, e->vector, (LLVMTypeRef[]){e->vector, e->vector}, nargs);
-        LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    Aside aside;
+    Value f = emit_aside(e, shared, e->vector, (LLVMTypeRef[]){e->vector, e->vector}, nargs, &aside), memory[3];
+    if (aside.made) {
         for (uint32_t k = 0; k < 3; k++) memory[k] = emit_alloca(e, e->vector, emit_i32(e, 1), DEQ_ALIGN);
         for (uint32_t k = 0; k < nargs; k++) emit_store_vector(e, LLVMGetParam(f, k), memory[k], DEQ_ALIGN);
         Loop lanes;
@@ -78,8 +76,7 @@ static Value each_lane(Emit *e, const char *name, Value a, Value b) {
         emit_store(e, emit_call(e, scalar, x, nargs), emit_element(e, memory[2], lanes.index));
         loop_end(&lanes);
         LLVMBuildRet(e->builder, emit_load_vector(e, memory[2], DEQ_ALIGN));
-        e->function = outer;
-        emit_at(e, here);
+        emit_aside_end(e, &aside);
     }
     return emit_call(e, f, (Value[]){a, b}, nargs);
 }

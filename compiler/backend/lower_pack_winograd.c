@@ -11,17 +11,14 @@ enum { P_FROM, P_TO, P_FROM_TAP, P_TO_TAP, P_COUNT }; /* untransformed weights, 
 
 /* Made when it is first asked for. */
 static Value function_of(Emit *e, const char *name, void (*body)(Emit *e, const Value *p)) {
-    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function, p[P_COUNT];
-    if (f) return f;
-    LLVMBasicBlockRef here = emit_here(e);
-    LLVMTypeRef params[P_COUNT] = {e->ptr, e->ptr, e->i64, e->i64};
-    f = emit_function(e, name, e->none, params, P_COUNT);
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    Aside aside;
+    Value f = emit_aside(e, name, e->none, (LLVMTypeRef[]){e->ptr, e->ptr, e->i64, e->i64}, P_COUNT, &aside),
+          p[P_COUNT];
+    if (!aside.made) return f;
     for (uint32_t k = 0; k < P_COUNT; k++) p[k] = LLVMGetParam(f, k);
     body(e, p);
     LLVMBuildRetVoid(e->builder);
-    e->function = outer;
-    emit_at(e, here);
+    emit_aside_end(e, &aside);
     return f;
 }
 

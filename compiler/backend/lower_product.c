@@ -107,16 +107,13 @@ static const char *const suffixes[] = {[ADDS] = "", [GOES_ON] = "_on", [FETCHES_
 static Value kernel(Emit *e, uint32_t m, uint32_t vectors, Kind kind) {
     char name[64];
     snprintf(name, sizeof name, "product_%ux%u%s", m, vectors, suffixes[kind]);
-    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
-    if (f) return f;
-    LLVMBasicBlockRef here = emit_here(e);
     LLVMTypeRef params[K_COUNT];
+    Aside aside;
     LLVMGetParamTypes(kernel_type(e), params);
-    f = emit_function(e, name, e->none, params, K_COUNT);
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    Value f = emit_aside(e, name, e->none, params, K_COUNT, &aside);
+    if (!aside.made) return f;
     kernel_body(e, m, vectors, kind);
-    e->function = outer;
-    emit_at(e, here);
+    emit_aside_end(e, &aside);
     return f;
 }
 
@@ -185,15 +182,13 @@ static Value kernel_table(Emit *e, Kind kind) {
 static Value narrow_kernel(Emit *e, Kind kind) {
     char name[32];
     snprintf(name, sizeof name, "product_narrow%s", suffixes[kind]);
-    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function, p[K_COUNT];
-    if (f) return f;
-    Value kernels[4] = {kernel(e, 8, 1, kind), kernel(e, 4, 1, kind), kernel(e, 2, 1, kind), kernel(e, 1, 1, kind)};
-    LLVMBasicBlockRef here = emit_here(e);
     LLVMTypeRef params[K_COUNT + 1];
+    Aside aside;
     LLVMGetParamTypes(kernel_type(e), params);
     params[K_COUNT] = e->i64; /* rows, at most 15 */
-    f = emit_function(e, name, e->none, params, K_COUNT + 1);
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    Value f = emit_aside(e, name, e->none, params, K_COUNT + 1, &aside), p[K_COUNT];
+    if (!aside.made) return f;
+    Value kernels[4] = {kernel(e, 8, 1, kind), kernel(e, 4, 1, kind), kernel(e, 2, 1, kind), kernel(e, 1, 1, kind)};
     for (uint32_t k = 0; k < K_COUNT; k++) p[k] = LLVMGetParam(f, k);
     Value m = LLVMGetParam(f, K_COUNT);
     for (uint32_t k = 0, rows = 8; k < 4; k++, rows /= 2) {
@@ -213,8 +208,7 @@ static Value narrow_kernel(Emit *e, Kind kind) {
         p[K_C] = next_c;
     }
     LLVMBuildRetVoid(e->builder);
-    e->function = outer;
-    emit_at(e, here);
+    emit_aside_end(e, &aside);
     return f;
 }
 

@@ -188,20 +188,17 @@ Value winograd_transform(Emit *e, WinogradKind kind, bool tall, bool wide) {
     static const char *const names[] = {"pixels", "products", "cotangents"};
     char name[64];
     snprintf(name, sizeof name, "winograd_%s_%ux%u", names[kind], results_of(tall), results_of(wide));
-    Value f = LLVMGetNamedFunction(e->module, name), outer = e->function;
-    if (f) return f;
-    LLVMBasicBlockRef here = emit_here(e);
     LLVMTypeRef params[T_COUNT];
+    Aside aside;
     for (uint32_t k = 0; k < T_COUNT; k++) params[k] = k <= T_TAPS ? e->ptr : e->i64;
-    f = emit_function(e, name, e->none, params, T_COUNT);
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    Value f = emit_aside(e, name, e->none, params, T_COUNT, &aside);
+    if (!aside.made) return f;
     Transform t = {.e = e, .tall = tall, .wide = wide};
     if (kind == WINOGRAD_PRODUCTS)
         from_taps(&t);
     else
         to_taps(&t, kind == WINOGRAD_PIXELS);
-    e->function = outer;
-    emit_at(e, here);
+    emit_aside_end(e, &aside);
     return f;
 }
 
@@ -238,15 +235,12 @@ static void weights_body(Emit *e) {
 }
 
 Value winograd_transform_weights(Emit *e) {
-    Value f = LLVMGetNamedFunction(e->module, "winograd_weights"), outer = e->function;
-    if (f) return f;
-    LLVMBasicBlockRef here = emit_here(e);
     LLVMTypeRef params[U_COUNT];
+    Aside aside;
     for (uint32_t k = 0; k < U_COUNT; k++) params[k] = k <= U_WEIGHTS ? e->ptr : e->i64;
-    f = emit_function(e, "winograd_weights", e->none, params, U_COUNT);
-    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
+    Value f = emit_aside(e, "winograd_weights", e->none, params, U_COUNT, &aside);
+    if (!aside.made) return f;
     weights_body(e);
-    e->function = outer;
-    emit_at(e, here);
+    emit_aside_end(e, &aside);
     return f;
 }

@@ -201,16 +201,15 @@ static void fill_random(void *values, int64_t count, int real_bits, double scale
     for (int64_t i = 0; i < count; i++) deq_real_put(real_bits, values, i, scale * deq_uniform(5, (uint64_t)i));
 }
 
-/* In which the routines of fixed points are called: of a coupled batch by attacks and by parts in pairs. */
-static int64_t blocks_of(const Bench *b) {
+int64_t bench_blocks(const Bench *b, int64_t batch, int64_t threads) {
     int64_t unused[2];
-    const bool coupled = deq_engine_parts(b->engine, b->batch, &unused[0], &unused[1]) > 0;
-    return coupled ? deq_engine_attack_blocks(b->engine, b->batch, b->threads) : deq_engine_blocks(b->engine, b->batch);
+    const bool coupled = deq_engine_parts(b->engine, batch, &unused[0], &unused[1]) > 0;
+    return coupled ? deq_engine_attack_blocks(b->engine, batch, threads) : deq_engine_blocks(b->engine, batch);
 }
 
 /* Seconds of one call times the rounds in which the threads take the blocks of a batch. */
 static bool of_batch(Bench *b, const Routine *r, double *seconds) {
-    int64_t blocks = blocks_of(b);
+    int64_t blocks = bench_blocks(b, b->batch, b->threads);
     double times[REPEATS];
     int count;
     *seconds = 0;
@@ -222,7 +221,7 @@ static bool of_batch(Bench *b, const Routine *r, double *seconds) {
 }
 
 static bool bench_fixed(Bench *b, const deq_fixed *fixed, const char *path, double flops) {
-    int64_t blocks = blocks_of(b), n = (b->batch + blocks - 1) / blocks;
+    int64_t blocks = bench_blocks(b, b->batch, b->threads), n = (b->batch + blocks - 1) / blocks;
     int64_t scratch = fixed->f_base_bytes + n * fixed->f_row_bytes;
     int bits = (int)b->app->module->real_bits;
     int32_t *rows = malloc((size_t)n * sizeof *rows);
@@ -413,8 +412,9 @@ static bool bench_net(deq_app *app, const deq_net_spec *net, const double peak[2
     if (ok && !app->options->scaling && !app->options->predict)
         deq_report(&app->reporter,
                    "%s, %s, batch %lld in %lld blocks, %d thread%s\n  %-46s %5s %6s %10s %10s %6s %14s %16s", net->name,
-                   app->manifest->real, (long long)batch, (long long)blocks_of(&b), threads, threads > 1 ? "s" : "", "",
-                   "rows", "f each", "median ms", "least ms", "spread", "GFLOP/s, peak", "bound ms, over");
+                   app->manifest->real, (long long)batch, (long long)bench_blocks(&b, batch, threads), threads,
+                   threads > 1 ? "s" : "", "", "rows", "f each", "median ms", "least ms", "spread", "GFLOP/s, peak",
+                   "bound ms, over");
     if (app->options->predict) {
         ok = ok && bench_predict(&b);
         bench_data_free(&b);

@@ -37,6 +37,8 @@ bool bench_trains(const Bench *b, const deq_train_spec *t);
 bool bench_data(Bench *b, int64_t rows);
 /* A row of a whole batch on all threads; bound: as in bench.c's rows, 0 not known. */
 bool bench_measure(Bench *b, const char *name, double bound, BenchWork *work, const void *what);
+/* Blocks in which a batch calls the routines of fixed points: attacks on a coupled one, and its parts in pairs; else all. */
+int64_t bench_blocks(const Bench *b, int64_t batch, int64_t threads);
 /* Median seconds of a call, without a row for it. */
 bool bench_time(Bench *b, BenchWork *work, const void *what, double *seconds);
 bool bench_call_forward(Bench *b, const void *what);

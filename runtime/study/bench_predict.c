@@ -48,14 +48,9 @@ static double of_example(const Bench *b, double seconds) {
     return seconds * cores / (double)b->batch;
 }
 
-/* Blocks in which the attacks on a batch run. */
-static int64_t attack_blocks(const Bench *b, const deq_step_cost *c, int64_t batch, int64_t threads) {
-    return c->coupled ? deq_engine_attack_blocks(b->engine, batch, threads) : deq_engine_blocks(b->engine, batch);
-}
-
 /* Of the attack, what a block takes and what each of its examples takes: from a batch of one beside the whole batch. */
 static bool measure_block(Bench *b, const BenchStep *attacked, double attack, deq_step_cost *c) {
-    const int64_t batch = b->batch, blocks = attack_blocks(b, c, batch, b->threads);
+    const int64_t batch = b->batch, blocks = bench_blocks(b, batch, b->threads);
     double plain, whole;
     c->attack = attack;
     if (blocks >= batch) return true;
@@ -106,7 +101,7 @@ static void count(const Bench *b, const deq_train_spec *t, deq_step_cost *c) {
     c->coupled = deq_engine_parts(b->engine, t->batch, &unused[0], &unused[1]) > 0;
     c->shards = deq_engine_shards(b->engine, t->batch);
     c->small_blocks = deq_engine_attack_blocks(b->engine, t->batch, t->batch) == t->batch;
-    c->blocks = attack_blocks(b, c, t->batch, 1);
+    c->blocks = bench_blocks(b, t->batch, 1);
     c->gradient_bytes = deq_engine_gradient_bytes(b->engine);
     c->told_bytes = deq_engine_told_bytes(b->engine, t->batch, c->coupled ? c->shards : c->blocks, t->attack);
     c->attacked_bytes = t->batch * (int64_t)deq_engine_input_bytes(b->engine) +

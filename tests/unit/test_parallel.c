@@ -95,7 +95,7 @@ static void test_a_team_sums_in_the_order_of_its_members(void **state) {
 
 /* ---- partners ---- */
 typedef struct visit { /* a request */
-    int member, turn, together;
+    int member, together;
 } visit;
 
 typedef struct joining {
@@ -120,7 +120,7 @@ static void bring(void *context, int worker, int64_t member) {
     (void)worker;
     joining *j = context;
     for (int turn = 0; turn < j->turns[member]; turn++) {
-        visit v = {(int)member, turn, 0};
+        visit v = {(int)member, 0};
         deq_team_bring(j->team, (int)member, &v, serve, j);
         atomic_fetch_add(&j->wrong, v.together == 0); /* nobody has seen to it */
         double one = 1;
