@@ -135,7 +135,8 @@ static bool craft(run *r, deq_error *e) {
 static bool coupled(const run *r) { return r->purpose == PARAMETER_GRADIENT && r->engine->statistics; }
 
 #define PARTS_MOST 8    /* each holds a gradient and its scratch while it waits for the others: */
-#define PARTS_IMAGES 16 /* more only of images with heavy weights, as many in each as share their reading */
+#define PARTS_IMAGES 16 /* more only of images with heavy weights, as many in each as share their reading, */
+#define PARTS_LEAST 4   /* where these are parts enough for a few threads */
 
 /* Parts of a coupled batch, which sum its statistics together; from the model and the batch alone.  Modes that ask for
  * the loss gradient at states on the way couple the examples within a solve: there the batch is one part, one block on
@@ -143,8 +144,9 @@ static bool coupled(const run *r) { return r->purpose == PARAMETER_GRADIENT && r
 static int parts_of(const deq_engine *g, int64_t n) {
     for (int i = 0; i < g->nfixed; i++)
         if (deq_mode_has(&g->settings[i].gradient, TRAIT_LOSS)) return 1;
-    const int64_t parts = n / g->least, large = g->images && g->heavy ? n / (2 * g->least) : 0;
-    if (large > PARTS_MOST) return large > PARTS_IMAGES ? PARTS_IMAGES : (int)large;
+    const int64_t together = 2 * g->least, large = g->images && g->heavy ? (n + together - 1) / together : 0;
+    if (large >= PARTS_LEAST) return large > PARTS_IMAGES ? PARTS_IMAGES : (int)large;
+    const int64_t parts = n / g->least;
     return parts < 1 ? 1 : parts > PARTS_MOST ? PARTS_MOST : (int)parts;
 }
 

@@ -9,7 +9,7 @@
 /* Part of the key of everything that the cache keeps of trained nets and their examples.  It is raised when a field of a
  * record, a column of a log, or another kept number means something else than before, or is counted in another way: the
  * version and the binary interface stay the same then, and old numbers would be found beside new ones. */
-#define DEQ_RECORDS_REVISION 4
+#define DEQ_RECORDS_REVISION 5
 
 /* Libraries for C hand records over as they are: with another row DEQ_LIBRARY_ABI is another number too. */
 typedef int64_t deq_record_I64;

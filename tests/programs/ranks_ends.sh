@@ -95,7 +95,7 @@ FILE *fopen(const char *path, const char *mode) {
 C
 echo 'model name	: A processor of another kind' >cpuinfo
 cc -shared -fPIC -O1 other.c -o other.so -ldl
-if ! grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a"; then # the sanitizer wants to be loaded first
+if ! sanitized; then # the sanitizer wants to be loaded first
   expect 3 'E0945.*rank 1.*another kind of processor.*A processor of another kind' \
     "$MPIRUN" -n 1 "$DEQ" run long.deq : -n 1 env LD_PRELOAD="$PWD/other.so" "$DEQ" run long.deq
 fi

@@ -9,7 +9,7 @@
 #include "engine_internal.h"
 #include "partners.h"
 
-enum { MOST = 19, INPUTS = 3 * 4 * 4, OUTPUTS = 4 };
+enum { MOST = 32, INPUTS = 3 * 4 * 4, OUTPUTS = 4 };
 
 /* 590 KB of weights, and statistics of the batch before the fixed point. */
 static const char program[] = "import std.data (npz)\n"
@@ -75,13 +75,16 @@ static bool met(deq_engine *g) {
 
 static void test_bits(void **state) {
     (void)state;
+    /* two, three and four parts of four examples or five; four of eight, which call alone */
+    static const int64_t sizes[] = {8, 9, 14, 19, 32};
     CompiledNet net[3];
     for (int k = 0; k < 3; k++) open_net(&net[k], k + 1);
     const size_t bytes = (size_t)(net[0].elements * net[0].real);
     char *want = malloc(bytes), *found = malloc(bytes);
     assert_true(want && found && net[0].engine->heavy && net[0].engine->images);
     for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
-        for (int64_t n = 8; n <= MOST; n += n == 8 ? 1 : 5) { /* two, three and four parts, of like sizes or not */
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            const int64_t n = sizes[i];
             deq_results apart = {0};
             deq_engine_apart(net[0].engine, true);
             differentiate(&net[0], modes[m], n, want, &apart);
@@ -90,7 +93,7 @@ static void test_bits(void **state) {
             for (int k = 0; k < 3; k++) {
                 deq_results r = {0};
                 const bool pairs = deq_engine_in_pairs(net[k].engine, n);
-                assert_int_equal(pairs, n / 4 >= 2 * (k + 1));
+                assert_int_equal(pairs, n < 32 && n / 4 >= 2 * (k + 1));
                 differentiate(&net[k], modes[m], n, found, &r);
                 if (memcmp(found, want, bytes)) fail_msg("%s, %d examples, %d threads", modes[m], (int)n, k + 1);
                 assert_memory_equal(&r.forward, &apart.forward, sizeof r.forward);
@@ -103,7 +106,22 @@ static void test_bits(void **state) {
     for (int k = 0; k < 3; k++) net_close(&net[k]);
 }
 
+/* Parts of eight images, where four of them come out and no more than 16; else of four. */
+static void test_parts(void **state) {
+    (void)state;
+    static const struct {
+        int64_t n;
+        int parts;
+    } cases[] = {{1, 1},  {7, 1},  {8, 2},  {15, 3},  {24, 6},   {25, 4},
+                 {32, 4}, {33, 5}, {64, 8}, {96, 12}, {128, 16}, {1000, 16}};
+    CompiledNet net;
+    open_net(&net, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(deq_engine_shards(net.engine, cases[i].n), cases[i].parts);
+    net_close(&net);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits), cmocka_unit_test(test_parts)};
     return cmocka_run_group_tests_name("partners", tests, NULL, NULL);
 }
