@@ -20,7 +20,7 @@ for p in 1 2 3; do
   same_files alone/ranks by$p/ranks
 done
 [[ -z $(find cache -name '*.ranks') ]] || fail "journals of ranks are left"
-# more than there are shards: those without a part of a gradient have parts of evaluations
+# four, and more than there are shards: those without a part of a gradient have parts of evaluations
 short=(--set coupled.epochs=1 --set remembers.epochs=1)
 expect 0 '' "$DEQ" run ranks.deq "${short[@]}" --fresh --results short
 for p in "${many[@]}"; do

@@ -7,7 +7,7 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_
 # Open MPI frees little of what it makes: other tests look for leaks of deq's own
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 ranks() { "$MPIRUN" -n "$@"; }
-# A sanitizer build takes ten times as long; what it looks for does not need many ranks.
+# A sanitizer build takes twice as long; what it looks for does not need many ranks.
 sanitized() { grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a"; }
 many=(4 8 16)
 sanitized && many=()

@@ -106,7 +106,7 @@ static void test_bits(void **state) {
     for (int k = 0; k < 3; k++) net_close(&net[k]);
 }
 
-/* Parts of eight images, where four of them come out and no more than 16; else of four. */
+/* Parts of up to eight images, where four of them come out at least, or 16 larger ones; else of four. */
 static void test_parts(void **state) {
     (void)state;
     static const struct {
