@@ -12,7 +12,7 @@ for document in README.md lang/README.md stdlib/README.md tests/README.md; do
     /^```/ && inside { inside = 0; close(file); next }
     inside { print > file }' "$SOURCE/$document"
 done
-blocks=0
+blocks=0 whole=() # whole: those without an error
 for file in *.deq; do
   [[ -f $file ]] || continue
   want=$(cat "$file.want")
@@ -24,20 +24,22 @@ for file in *.deq; do
     grep -q "$want" out || fail "$where does not give $want"
   else
     [[ $got == 0 ]] || fail "$where does not check"
-    "$DEQ" fmt --check "$file" >out 2>&1 || fail "$where is not formatted"
+    whole+=("$file")
     if grep -q '^test "' "$file"; then expect 0 'passed' "$DEQ" test "$file"; fi
   fi
   blocks=$((blocks + 1))
 done
-((blocks > 0)) || fail "no blocks found"
+((${#whole[@]} > 0)) || fail "no blocks found"
+"$DEQ" fmt --check "${whole[@]}" >out 2>&1 || fail "a block is not formatted"
 
-while read -r file; do
+mapfile -t files < <(find "$SOURCE/stdlib" "$SOURCE/examples" "$SOURCE/tests/programs" "$SOURCE/tests/bench" -name '*.deq')
+"$DEQ" fmt --check "${files[@]}" >out 2>&1 || fail "a file is not formatted"
+for file in "${files[@]}"; do
   "$DEQ" check "$file" >out 2>&1 || fail "$file does not check"
-  "$DEQ" fmt --check "$file" >out 2>&1 || fail "$file is not formatted"
   # tests on gradients in C need them compiled: in_c.sh
   if grep -q '^test "' "$file" && ! grep -q '= extern "' "$file"; then expect 0 'passed' "$DEQ" test "$file"; fi
   checks=$((checks + 1))
-done < <(find "$SOURCE/stdlib" "$SOURCE/examples" "$SOURCE/tests/programs" "$SOURCE/tests/bench" -name '*.deq')
+done
 
 # The reference has every gradient mode with every argument.
 awk '/^## Gradients$/ { inside = 1 } /^## Losses/ { inside = 0 } inside' "$SOURCE/lang/README.md" >gradients.txt
