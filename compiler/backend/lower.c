@@ -145,7 +145,7 @@ static void enter(Lower *l) {
     };
     Emit *e = l->e;
     for (uint32_t k = 0; k < FRAME_COUNT; k++) {
-        bool word = k == FRAME_seed || k == FRAME_step;
+        bool word = k == FRAME_seed || k == FRAME_step || k == FRAME_half;
         l->fields[k] =
             LLVMBuildLoad2(e->builder, word ? e->i64 : e->ptr, emit_offset_constant(e, l->frame, 8 * k), names[k]);
     }
@@ -210,6 +210,26 @@ static void lower_part(Lower *l, const LevelPlan *level, Group **groups, uint32_
     }
 }
 
+/* A thread that shares the call runs the groups of its half, and meets the other after each phase: another tile takes
+ * the memory of the one before. */
+static void lower_halves(Lower *l, const LevelPlan *level) {
+    Emit *e = l->e;
+    Value alone = LLVMBuildIsNull(e->builder, l->fields[FRAME_meeting], "alone");
+    for (uint32_t k = 0, n; k < level->ntile; k += n) {
+        const Group *first = level->tile[k], *next = first;
+        for (n = 0; k + n < level->ntile && next->strand == first->strand;)
+            next = ++n + k < level->ntile ? level->tile[k + n] : NULL;
+        Value mine = LLVMBuildICmp(e->builder, LLVMIntEQ, l->fields[FRAME_half], emit_i64(e, first->strand & 1), "");
+        LLVMBasicBlockRef run = emit_block(e, "half"), after = emit_block(e, "after");
+        LLVMBuildCondBr(e->builder, LLVMBuildOr(e->builder, alone, mine, ""), run, after);
+        emit_at(e, run);
+        lower_part(l, level, level->tile + k, n);
+        LLVMBuildBr(e->builder, after);
+        emit_at(e, after);
+        if (!next || next->strand / 2 != first->strand / 2) emit_call(e, lower_runtime(e, "deq_meet"), &l->frame, 1);
+    }
+}
+
 static bool any_work(Group **groups, uint32_t n) {
     for (uint32_t k = 0; k < n; k++)
         if (groups[k]->nmembers || groups[k]->nstores) return true;
@@ -241,7 +261,10 @@ static void lower_tiles(Lower *l, const LevelPlan *level) {
                                    : level->products ? product_rows(e, left)
                                                      : emit_index_min(e, left, emit_i64(e, level->images));
     }
-    lower_part(l, level, level->tile, level->ntile);
+    if (l->routine->halves)
+        lower_halves(l, level);
+    else
+        lower_part(l, level, level->tile, level->ntile);
     loop_end(&loop);
     l->tile_start = l->tile_rows = l->record = NULL;
 }

@@ -65,6 +65,17 @@ Value lower_fixed_descriptor(Emit *e, const char *name) {
     return g;
 }
 
+/* Whether every routine that two threads may be asked to share can be. */
+static bool in_halves(Emit *e, const PlanUnit *unit, const FixedLayout *f) {
+    static const char *const names[] = {"f", "lin", "vjp_z"};
+    bool all = true;
+    for (int k = 0; k < 3; k++) {
+        const RoutinePlan *p = plan_find(unit, joined(e, f->name, names[k]));
+        all = all && (!p || p->halves);
+    }
+    return all;
+}
+
 static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout *f) {
     Value words[FIXED_COUNT];
     uint64_t row_bytes = 0, base_bytes = 0;
@@ -122,6 +133,7 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
     words[FIXED_counts] = constant_global(e, "counts", LLVMConstArray2(e->i64, counts, f->nstate));
     words[FIXED_f_row_bytes] = emit_i64(e, row_bytes);
     words[FIXED_f_base_bytes] = emit_i64(e, base_bytes);
+    words[FIXED_halves] = emit_i64(e, in_halves(e, unit, f));
     words[FIXED_start_offset] = emit_i64(e, f->given ? f->start_offset : UINT64_MAX);
     Value g = lower_fixed_descriptor(e, f->name);
     LLVMSetInitializer(g, LLVMConstStructInContext(e->context, words, FIXED_COUNT, false));

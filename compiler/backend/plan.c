@@ -289,7 +289,8 @@ static void sink_members(Planner *p) {
         }
         if (!movable || target == NONE) continue;
         Group *from = p->s->groups[x->group], *to = p->s->groups[target];
-        if (!same_part(to, from->level, from->batched) || to->count != from->count) continue;
+        if (!same_part(to, from->level, from->batched) || to->count != from->count || to->component != from->component)
+            continue;
         for (uint32_t k = 0; k < node(p, id)->nargs && movable; k++) { /* arguments must not start needing memory */
             NodeId d = plan_dependence(p, id, k, &through_splat);
             if (d == NODE_NONE || through_splat || info(p, d)->group != x->group) continue;
@@ -394,6 +395,7 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
     plan_components(p);
     find_levels(p);
     find_wide_levels(p);
+    plan_halves(p);
     for (NodeId id = 0; id < n; id++) {
         if (info(p, id)->treatment == TREAT_INLINE && !plan_inline_held(p, id)) continue;
         if (info(p, id)->treatment == TREAT_INLINE) info(p, id)->memory = true;
@@ -406,6 +408,7 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
         if (info(p, id)->treatment == TREAT_VIEW) plan_view(p, id);
     for (uint32_t k = 0; k < step->nout; k++) plan_output(p, &step->out[k]);
     plan_owners(p);
+    plan_strands(p);
     number_groups(p);
     plan_storage(p);
     for (NodeId id = 0; id < n; id++) {

@@ -10,7 +10,8 @@
  * row holding elementwise operations of equal count, kept in registers, with full reductions and stores at their end;
  * any other group is one operation.
  *
- * Files: plan.c (this), plan_form.c (groups of equal form), plan_pieces.c (routines in pieces). */
+ * Files: plan.c (this), plan_form.c (groups of equal form), plan_pieces.c (routines in pieces), plan_halves.c (routines
+ * in halves). */
 #ifndef DEQ_BACKEND_PLAN_H
 #define DEQ_BACKEND_PLAN_H
 #include "emit.h"
@@ -72,8 +73,9 @@ struct Group {
     bool cluster, batched, final; /* final: overwrites an input, so it runs after all other groups of its part */
     uint32_t level, position;     /* position: order among all groups of the step */
     uint32_t owner;               /* of a routine in pieces: modulo their number, the piece that it belongs to */
-    NodeId component;             /* likewise: that of its nodes */
-    uint64_t count;               /* elements of a cluster */
+    NodeId component;             /* of such a routine, or of one in halves: that of its nodes */
+    uint32_t strand; /* of a routine in halves: 2 phase + half, computed when and by which of two threads */
+    uint64_t count;  /* elements of a cluster */
     NodeId *members;
     uint32_t nmembers, members_cap;
     Store *stores;
@@ -90,6 +92,7 @@ typedef struct NodePlan {
     uint32_t level, available; /* computed in, usable from */
     uint32_t group;            /* UINT32_MAX none */
     NodeId component;          /* of a routine in pieces: what one piece computes (plan_pieces.c); else 0 */
+    uint32_t strand;           /* of a routine in halves: see Group; there the component is what one thread computes */
     bool memory;               /* somebody reads it from memory */
     bool sum_direct;           /* SUM, batch_outer: adds straight to its ACCUM place */
     bool sum_read;             /* the same: the graph goes on with it */
@@ -130,6 +133,7 @@ typedef struct StepPlan {
     uint32_t nlevels;
     Buffer *buffers;
     uint32_t nbuffers, buffers_cap;
+    uint32_t *strands; /* of a routine in halves: by position, that of the group; else NULL */
 } StepPlan;
 
 typedef struct RoutinePlan {
@@ -141,6 +145,7 @@ typedef struct RoutinePlan {
     bool drops;                                   /* a loop of it drops examples; then, per row: */
     uint64_t order_offset;                        /* of the row that the example had at first */
     uint64_t callee_row_bytes, callee_base_bytes; /* the most that queried routines need */
+    bool halves;                                  /* two threads may share a call (plan_halves.c) */
     bool planning;
     uint32_t module; /* the LLVM module that has its code */
 } RoutinePlan;

@@ -535,7 +535,7 @@ static uint64_t allocate(StepPlan *s, uint32_t from, Scope scope, uint32_t level
             for (uint32_t j = from; j < k; j++) {
                 const Buffer *o = &s->buffers[j];
                 if (o->scope != scope || (scope == SCOPE_TILE && o->level != level)) continue;
-                if (o->last < b->first || b->last < o->first) continue;
+                if (!plan_at_once(s, o, b)) continue;
                 if (at < o->offset + bytes_of(o, rows) && o->offset < at + bytes_of(b, rows)) {
                     at = o->offset + bytes_of(o, rows);
                     moved = true;
@@ -555,6 +555,7 @@ void plan_storage(Planner *p) {
     assign_slots(p);
     for (uint32_t k = 0; k < s->ngroups; k++)
         if (runs_together(p, s->groups[k])) info(p, s->groups[k]->members[0])->together = true;
+    plan_lifetimes(p);
     uint64_t tile = 0;
     for (uint32_t k = 0; k < s->nlevels; k++) {
         const LevelPlan *level = &s->levels[k];

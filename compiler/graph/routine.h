@@ -89,6 +89,7 @@ typedef struct Routine {
     const struct FixedLayout *fixed; /* what its `fixed` (or `solve`) nodes refer to, by index; NULL if none */
     uint32_t nfixed;
     bool pieces;             /* prepare, finish: may be called in pieces */
+    bool halves;             /* of rows: two threads may share a call (frame->meeting), where it is worth while */
     bool objective;          /* it is an OBJECTIVE */
     const char **objectives; /* of its queries: attr.query.objective - 1 is the number of one */
     uint32_t nobjectives;

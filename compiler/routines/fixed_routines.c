@@ -311,9 +311,12 @@ static void fixed_routines(Maker *m, uint32_t index) {
     const FixedWork *w = &m->work[index];
     const char *name = m->model->fixed[index].name;
     for (size_t k = 0; k < sizeof routines / sizeof *routines; k++)
-        if (routines[k].wanted != WANT_DIAGONAL || !w->split.why)
+        if (routines[k].wanted != WANT_DIAGONAL || !w->split.why) {
+            const unsigned wanted = routines[k].wanted;
             make_routine(unit, m->stage, w->whole, &w->plan,
-                         arena_printf(unit->arena, "%s_%s", name, routines[k].suffix), routines[k].wanted);
+                         arena_printf(unit->arena, "%s_%s", name, routines[k].suffix), wanted);
+            unit->routines[unit->nroutines - 1]->halves = !(wanted & ~(WANT_F | WANT_TAPE)) || wanted == WANT_Z;
+        }
     if (m->model->penalised)
         make_vjp_jvp(unit, m->stage, m->bodies[index], m->nstate[index], &w->plan,
                      arena_printf(unit->arena, "%s_vjp_jvp", name));

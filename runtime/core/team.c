@@ -1,5 +1,6 @@
 /* team.c - members on threads of their own; who waits for the others lets another run. */
 #include "team.h"
+#include "meeting.h"
 #include "signals.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,7 +12,9 @@ typedef struct member {
     void *values;  /* what it has brought to the meeting */
     void *request; /* what it waits for its partner with; NULL: it does not */
     bool alone;    /* nobody has seen to its request: it does itself */
-    bool away;     /* it waits for a sum, has ended or is not there: nobody waits for it */
+    void *with;    /* deq_team_face: the partner's request, which suits its own; else NULL */
+    atomic_bool answered;
+    bool away; /* it waits for a sum, has ended or is not there: nobody waits for it */
 } member;
 
 struct deq_team {
@@ -50,6 +53,7 @@ static void go_away(deq_team *t, int index) {
     if (!partner || !partner->request) return;
     partner->request = NULL;
     partner->alone = true;
+    atomic_store(&partner->answered, true);
     pthread_cond_broadcast(&t->joined);
 }
 
@@ -204,4 +208,34 @@ void deq_team_bring(deq_team *t, int index, void *request, deq_team_join *join, 
     }
     pthread_mutex_unlock(&t->lock);
     if (alone) join(context, &request, 1);
+}
+
+bool deq_team_side_by_side(const deq_team *t, int here) { return here <= t->limit; }
+
+bool deq_team_face(deq_team *t, int index, void *request, deq_team_suits *suits, void **both) {
+    member *own = &t->all[index], *partner = partner_of(t, index);
+    pthread_mutex_lock(&t->lock);
+    own->with = NULL;
+    if (partner && partner->request) {
+        void *pair[2] = {index & 1 ? partner->request : request, index & 1 ? request : partner->request};
+        if (suits(pair)) {
+            own->with = partner->request;
+            partner->with = request;
+        }
+        partner->request = NULL;
+        atomic_store(&partner->answered, true);
+        pthread_cond_broadcast(&t->joined);
+    } else if (partner && !partner->away) {
+        own->request = request;
+        atomic_store(&own->answered, false);
+        pthread_mutex_unlock(&t->lock);
+        deq_meeting_watch(&own->answered);
+        pthread_mutex_lock(&t->lock);
+        while (own->request) pthread_cond_wait(&t->joined, &t->lock);
+        own->alone = false;
+    }
+    both[index & 1] = request;
+    both[~index & 1] = own->with;
+    pthread_mutex_unlock(&t->lock);
+    return own->with;
 }

@@ -26,6 +26,12 @@ void deq_team_sum(deq_team *team, int member, void *values, int64_t count, int r
  * more than the other's next request.  Returns when the member's own has been seen to. */
 typedef void deq_team_join(void *context, void *const *requests, int n);
 void deq_team_bring(deq_team *team, int member, void *request, deq_team_join *join, void *context);
+/* Within the task, of partners that run side by side: likewise, but both go on, each with its own thread.  True, with both
+ * requests in their order, if suits(requests) holds; false where it does not, or where deq_team_bring would go on alone. */
+typedef bool deq_team_suits(void *const *requests);
+bool deq_team_face(deq_team *team, int member, void *request, deq_team_suits *suits, void **requests);
+/* Whether so many members that run here run side by side. */
+bool deq_team_side_by_side(const deq_team *team, int here);
 /* Whether partners may wait for each other and leave no thread idle, if so many members run here. */
 bool deq_team_pairs(const deq_team *team, int here);
 /* How often the members have met so far, and bytes that one of them has brought to it, in all.  Between runs. */

@@ -8,10 +8,17 @@ static int64_t rows_of(const run *r, int part) { return r->n * (part + 1) / r->b
 /* Calls of more rows than workers have room for are not made; weights that stay in a cache are not worth a meeting. */
 static bool worth_while(const deq_engine *g) { return !g->apart && g->images && g->heavy && g->nfixed > 0; }
 
-static bool shares_threads(const run *r) {
+static int made_here(const run *r) {
     int here = 0;
     for (int s = 0; s < r->shards; s++) here += engine_makes(r, r->shards, s);
-    return deq_team_pairs(r->engine->team, here);
+    return here;
+}
+
+/* Whether two threads can share the calls of every fixed point. */
+static bool in_halves(const deq_engine *g) {
+    bool all = true;
+    for (int i = 0; i < g->nfixed; i++) all = all && g->descriptors[i]->halves;
+    return all;
 }
 
 bool deq_engine_in_pairs(const deq_engine *g, int64_t n) {
@@ -51,7 +58,9 @@ int64_t engine_partners_bytes(const deq_engine *g) {
 
 void engine_partners_begin(run *r) {
     deq_engine *g = r->engine;
-    if (!worth_while(g) || !shares_threads(r)) return;
+    const int here = made_here(r);
+    const bool halves = in_halves(g) && deq_team_side_by_side(g->team, here);
+    if (!worth_while(g) || !(halves || deq_team_pairs(g->team, here))) return;
     for (int s = 0; s + 1 < r->shards; s += 2) {
         deq_worker *a = g->workers[s].solver, *b = g->workers[s + 1].solver;
         const int64_t first = rows_of(r, s), second = rows_of(r, s + 1);
@@ -59,6 +68,7 @@ void engine_partners_begin(run *r) {
             continue;
         a->partners = b->partners = pair_of(g, s / 2, first, second);
         if (!a->partners) continue; /* no memory: nothing depends on it */
+        a->partners->halves = halves;
         for (int side = 0; side < 2; side++) deq_partners_forget(a->partners, side);
         for (int i = 0; i < g->nfixed; i++) /* there is room behind the records of the first */
             b->kept[i].tape = a->kept[i].tape + first * g->descriptors[i]->tape_bytes;

@@ -1,4 +1,5 @@
 /* fixed.c - the ABI's solving functions: finds the worker in the frame and goes to the working precision. */
+#include "meeting.h"
 #include "numeric.h"
 #include "team.h"
 #include <string.h>
@@ -43,6 +44,11 @@ void deq_fixed_gradient(void *frame, void *fixed, int64_t n, void *rest, void *d
 void deq_batch_sum(void *frame, void *sum, int64_t count) {
     const deq_worker *worker = ((deq_frame *)frame)->host;
     if (worker && worker->team) deq_team_sum(worker->team, worker->member, sum, count, worker->real_bits);
+}
+
+void deq_meet(void *frame) {
+    const deq_frame *f = frame;
+    if (f->meeting) deq_meeting_wait(f->meeting);
 }
 
 void deq_linear_solve(void *frame, void *fixed, int64_t n, void *rest, void *u) {

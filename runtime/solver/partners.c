@@ -19,6 +19,7 @@ deq_partners *deq_partners_new(int64_t first, int64_t second, int64_t state_byte
     if (!j) return NULL;
     j->rows[0] = first;
     j->rows[1] = second;
+    deq_meeting_begin(&j->meeting);
     j->in = deq_memory_new(rows * (size_t)state_bytes);
     j->out = deq_memory_new(rows * (size_t)state_bytes);
     j->rest = deq_memory_new(rows * (size_t)rest_bytes + DEQ_ALIGN);
@@ -38,6 +39,7 @@ void deq_partners_free(deq_partners *j) {
     free(j->copied);
     free(j->at);
     free(j->example);
+    deq_meeting_end(&j->meeting);
     free(j);
 }
 
@@ -67,26 +69,36 @@ static bool side_by_side(const call *a, const call *b) {
     return !tape == !b->frame->tape && (!tape || (const char *)b->frame->tape == tape + a->n * a->fixed->tape_bytes);
 }
 
-static void call_both(deq_partners *j, const call *a, const call *b) {
-    const size_t bytes = (size_t)a->fixed->state_bytes;
-    add(j, 0, a);
-    add(j, 1, b);
+static bool suit(void *const *calls) {
+    const call *a = calls[0], *b = calls[1];
+    return a->routine == b->routine && a->fixed == b->fixed && !a->frame->example == !b->frame->example &&
+           side_by_side(a, b);
+}
+
+/* Of the rows of both, as the first has it. */
+static deq_frame frame_of_both(deq_partners *j, const call *a) {
     deq_frame f = *a->frame;
     f.rest = j->rest;
     f.rows = j->at;
     if (f.example) f.example = j->example;
     f.arg0 = j->in;
     f.arg1 = j->out;
+    return f;
+}
+
+static void call_both(deq_partners *j, const call *a, const call *b) {
+    const size_t bytes = (size_t)a->fixed->state_bytes;
+    add(j, 0, a);
+    add(j, 1, b);
+    const deq_frame f = frame_of_both(j, a);
     a->routine(&f, a->n + b->n);
     memcpy(a->frame->arg1, j->out, (size_t)a->n * bytes);
     memcpy(b->frame->arg1, j->out + (size_t)a->n * bytes, (size_t)b->n * bytes);
 }
 
 static void run(void *context, void *const *calls, int n) {
-    const call *a = calls[0], *b = calls[n - 1];
-    if (n == 2 && a->routine == b->routine && a->fixed == b->fixed && !a->frame->example == !b->frame->example &&
-        side_by_side(a, b)) {
-        call_both(context, a, b);
+    if (n == 2 && suit(calls)) {
+        call_both(context, calls[0], calls[1]);
         return;
     }
     for (int i = 0; i < n; i++) {
@@ -95,11 +107,31 @@ static void run(void *context, void *const *calls, int n) {
     }
 }
 
+/* The calling thread's half of a call of both.  What the partner has brought stands until the halves meet, at the latest
+ * at their end. */
+static void share(deq_partners *j, int side, call *c, const deq_worker *w) {
+    void *calls[2];
+    const size_t bytes = (size_t)c->fixed->state_bytes;
+    add(j, side, c);
+    if (!deq_team_face(w->team, w->member, c, suit, calls)) {
+        c->routine(c->frame, c->n);
+        return;
+    }
+    deq_frame f = frame_of_both(j, calls[0]);
+    f.meeting = &j->meeting;
+    f.half = (uint64_t)side;
+    c->routine(&f, j->rows[0] + j->rows[1]);
+    memcpy(c->frame->arg1, j->out + (size_t)(side ? j->rows[0] : 0) * bytes, (size_t)c->n * bytes);
+}
+
 void deq_partners_call(deq_routine_fn *routine, const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
     const deq_worker *w = frame->host;
     call c = {routine, fixed, frame, n};
-    if (w->partners && n == w->partners->rows[w->member & 1])
-        deq_team_bring(w->team, w->member, &c, run, w->partners);
-    else
+    const int side = w->member & 1;
+    if (!w->partners || n != w->partners->rows[side])
         routine(frame, n);
+    else if (w->partners->halves)
+        share(w->partners, side, &c, w);
+    else
+        deq_team_bring(w->team, w->member, &c, run, w->partners);
 }

@@ -2,11 +2,13 @@
  *
  * Where weights are heavy, reading them is what a call takes; two parts of a batch on one thread read them once when
  * their calls come together.  Rows are independent, so that no bit depends on it.
+ * Two parts on two threads share a call of both where the routine is in halves: each thread reads half of the weights.
  *
  * needs: a block of examples on each side, whose tapes lie side by side where the routine reads or writes one. */
 #ifndef DEQ_RUNTIME_PARTNERS_H
 #define DEQ_RUNTIME_PARTNERS_H
 #include "deq_runtime.h"
+#include "meeting.h"
 #include <stdbool.h>
 
 typedef struct deq_partners {
@@ -20,6 +22,8 @@ typedef struct deq_partners {
     bool *copied;   /* by row: the record is there */
     int32_t *at;    /* by row: frame->rows and frame->example of both */
     int64_t *example;
+    bool halves;         /* each has a thread: they share the calls, instead of one working for both */
+    deq_meeting meeting; /* of the two threads */
 } deq_partners;
 
 /* For fixed points of at most so many bytes a state and a record.  NULL when memory is short. */

@@ -20,6 +20,7 @@ void deq_linear_solve(void *frame, void *fixed, int64_t n, void *rest, void *u) 
 }
 
 void deq_batch_sum(void *frame, void *sum, int64_t count) { (void)frame, (void)sum, (void)count; }
+void deq_meet(void *frame) { (void)frame; }
 
 #define RANDOM(bits, real)                                                                                             \
     void deq_random_f##bits(void *frame, void *out, int64_t stride, int64_t count, int64_t n, int64_t kind,            \

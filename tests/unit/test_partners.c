@@ -1,5 +1,6 @@
-/* test_partners.c - parts of a coupled batch that share a thread make their calls in pairs: the bits of the gradient are
- * those of parts that are called apart, in every mode, for any threads and sizes. */
+/* test_partners.c - parts of a coupled batch that share a thread make their calls in pairs, and those on two threads share
+ * a call of both: the bits of the gradient are those of parts that are called apart, in every mode, for any threads and
+ * sizes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,27 +12,38 @@
 
 enum { MOST = 32, INPUTS = 3 * 4 * 4, OUTPUTS = 4 };
 
+#define BEFORE                                                                                                         \
+    "import std.data (npz)\n"                                                                                          \
+    "import std.layers (BatchNorm)\n"                                                                                  \
+    "import std.losses (mean_squared_error)\n"                                                                         \
+    "import std.optimisers (sgd)\n\n"                                                                                  \
+    "layer Net(x: f32[3, 4, 4]) -> f32[4] {\n"                                                                         \
+    "  param A: f32[128, 3, 3, 3] = normal()\n"                                                                        \
+    "  param B: f32[128, 128, 3, 3] = normal()\n"                                                                      \
+    "  param C: f32[128, 4] = normal()\n"                                                                              \
+    "  use norm = BatchNorm[128]\n"                                                                                    \
+    "  let u = norm(conv(x, A, padding: 1))\n"
+#define AFTER                                                                                                          \
+    "    forward: broyden(tol: 1e-3, max: 9)\n"                                                                        \
+    "    gradient: implicit()\n"                                                                                       \
+    "  }\n"                                                                                                            \
+    "  return mean(z, axes: [1, 2]) @ C\n}\n\n"                                                                        \
+    "data d: (f32[3, 4, 4], f32[4]) = npz(\"d.npz\", images: \"x\", labels: \"y\", "                                   \
+    "test_images: \"x\", test_labels: \"y\")\n\n"                                                                      \
+    "train net = Net on d.train {\n"                                                                                   \
+    "  loss: mean_squared_error; optimise: sgd(rate: 0.1); epochs: 1; batch: 8\n}\n"
+
 /* 590 KB of weights, and statistics of the batch before the fixed point. */
-static const char program[] = "import std.data (npz)\n"
-                              "import std.layers (BatchNorm)\n"
-                              "import std.losses (mean_squared_error)\n"
-                              "import std.optimisers (sgd)\n\n"
-                              "layer Net(x: f32[3, 4, 4]) -> f32[4] {\n"
-                              "  param A: f32[128, 3, 3, 3] = normal()\n"
-                              "  param B: f32[128, 128, 3, 3] = normal()\n"
-                              "  param C: f32[128, 4] = normal()\n"
-                              "  use norm = BatchNorm[128]\n"
-                              "  let u = norm(conv(x, A, padding: 1))\n"
-                              "  fixed point z: f32[128, 4, 4] {\n"
-                              "    z = tanh(conv(z, B, padding: 1) + u)\n"
-                              "    forward: broyden(tol: 1e-3, max: 9)\n"
-                              "    gradient: implicit()\n"
-                              "  }\n"
-                              "  return mean(z, axes: [1, 2]) @ C\n}\n\n"
-                              "data d: (f32[3, 4, 4], f32[4]) = npz(\"d.npz\", images: \"x\", labels: \"y\", "
-                              "test_images: \"x\", test_labels: \"y\")\n\n"
-                              "train net = Net on d.train {\n"
-                              "  loss: mean_squared_error; optimise: sgd(rate: 0.1); epochs: 1; batch: 8\n}\n";
+static const char program[] = BEFORE "  fixed point z: f32[128, 4, 4] {\n"
+                                     "    z = tanh(conv(z, B, padding: 1) + u)\n" AFTER;
+
+/* Two branches of as many, which read one another at their ends: a call of both parts is worth two threads. */
+static const char branches[] = BEFORE "  param D: f32[128, 128, 3, 3] = normal()\n"
+                                      "  fixed point (z: f32[128, 4, 4], w: f32[128, 4, 4]) {\n"
+                                      "    let a = tanh(conv(z, B, padding: 1) + u)\n"
+                                      "    let b = tanh(conv(w, D, padding: 1) - u)\n"
+                                      "    z = tanh(0.7 * a + 0.3 * b)\n"
+                                      "    w = tanh(0.6 * b - 0.2 * a)\n" AFTER;
 
 static const char *const modes[] = {"implicit()",
                                     "implicit(broyden(tol: 1e-2, max: 20))",
@@ -40,8 +52,8 @@ static const char *const modes[] = {"implicit()",
                                     "jfb()",
                                     "shine()"};
 
-static void open_net(CompiledNet *net, int threads) {
-    const char *path = net_program(program);
+static void open_net(CompiledNet *net, const char *text, int threads) {
+    const char *path = net_program(text);
     CompileOptions o = {.path = path, .optimise = 1, .last = STAGE_compile};
     net_open_with(net, &o, "Net", threads, 10, 0.02);
     unlink(path);
@@ -73,15 +85,18 @@ static bool met(deq_engine *g) {
     return now;
 }
 
-static void test_bits(void **state) {
-    (void)state;
+/* Whether two threads have shared a call since the last time. */
+static bool shared_call(deq_engine *g) { return g->partners[0] && atomic_exchange(&g->partners[0]->meeting.rounds, 0); }
+
+static void check_bits(const char *text, bool halves) {
     /* two, three and four parts of four examples or five; four of eight, which call alone */
     static const int64_t sizes[] = {8, 9, 14, 19, 32};
     CompiledNet net[3];
-    for (int k = 0; k < 3; k++) open_net(&net[k], k + 1);
+    for (int k = 0; k < 3; k++) open_net(&net[k], text, k + 1);
     const size_t bytes = (size_t)(net[0].elements * net[0].real);
     char *want = malloc(bytes), *found = malloc(bytes);
     assert_true(want && found && net[0].engine->heavy && net[0].engine->images);
+    assert_int_equal(net[0].engine->descriptors[0]->halves, halves);
     for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             const int64_t n = sizes[i];
@@ -93,17 +108,29 @@ static void test_bits(void **state) {
             for (int k = 0; k < 3; k++) {
                 deq_results r = {0};
                 const bool pairs = deq_engine_in_pairs(net[k].engine, n);
+                const bool shared = halves && n < 32 && n / 4 <= k + 1;
                 assert_int_equal(pairs, n < 32 && n / 4 >= 2 * (k + 1));
                 differentiate(&net[k], modes[m], n, found, &r);
                 if (memcmp(found, want, bytes)) fail_msg("%s, %d examples, %d threads", modes[m], (int)n, k + 1);
                 assert_memory_equal(&r.forward, &apart.forward, sizeof r.forward);
                 assert_memory_equal(&r.adjoint, &apart.adjoint, sizeof r.adjoint);
-                assert_int_equal(met(net[k].engine), pairs);
+                assert_int_equal(met(net[k].engine), pairs || shared);
+                assert_int_equal(shared_call(net[k].engine), shared);
             }
         }
     free(want);
     free(found);
     for (int k = 0; k < 3; k++) net_close(&net[k]);
+}
+
+static void test_bits(void **state) {
+    (void)state;
+    check_bits(program, false);
+}
+
+static void test_halves(void **state) {
+    (void)state;
+    check_bits(branches, true);
 }
 
 /* Parts of up to eight images, where four of them come out at least, or 16 larger ones; else of four. */
@@ -115,13 +142,14 @@ static void test_parts(void **state) {
     } cases[] = {{1, 1},  {7, 1},  {8, 2},  {15, 3},  {24, 6},   {25, 4},
                  {32, 4}, {33, 5}, {64, 8}, {96, 12}, {128, 16}, {1000, 16}};
     CompiledNet net;
-    open_net(&net, 1);
+    open_net(&net, program, 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(deq_engine_shards(net.engine, cases[i].n), cases[i].parts);
     net_close(&net);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits), cmocka_unit_test(test_parts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits), cmocka_unit_test(test_halves),
+                                       cmocka_unit_test(test_parts)};
     return cmocka_run_group_tests_name("partners", tests, NULL, NULL);
 }
