@@ -215,18 +215,18 @@ static void lower_part(Lower *l, const LevelPlan *level, Group **groups, uint32_
 static void lower_halves(Lower *l, const LevelPlan *level) {
     Emit *e = l->e;
     Value alone = LLVMBuildIsNull(e->builder, l->fields[FRAME_meeting], "alone");
-    for (uint32_t k = 0, n; k < level->ntile; k += n) {
-        const Group *first = level->tile[k], *next = first;
-        for (n = 0; k + n < level->ntile && next->strand == first->strand;)
-            next = ++n + k < level->ntile ? level->tile[k + n] : NULL;
-        Value mine = LLVMBuildICmp(e->builder, LLVMIntEQ, l->fields[FRAME_half], emit_i64(e, first->strand & 1), "");
+    for (uint32_t k = 0, next; k < level->ntile; k = next) {
+        const uint32_t owner = level->tile[k]->owner;
+        for (next = k; next < level->ntile && level->tile[next]->owner == owner;) next++;
+        const bool last = next == level->ntile || level->tile[next]->owner / 2 != owner / 2; /* of its phase */
+        Value mine = LLVMBuildICmp(e->builder, LLVMIntEQ, l->fields[FRAME_half], emit_i64(e, owner % 2), "");
         LLVMBasicBlockRef run = emit_block(e, "half"), after = emit_block(e, "after");
         LLVMBuildCondBr(e->builder, LLVMBuildOr(e->builder, alone, mine, ""), run, after);
         emit_at(e, run);
-        lower_part(l, level, level->tile + k, n);
+        lower_part(l, level, level->tile + k, next - k);
         LLVMBuildBr(e->builder, after);
         emit_at(e, after);
-        if (!next || next->strand / 2 != first->strand / 2) emit_call(e, lower_runtime(e, "deq_meet"), &l->frame, 1);
+        if (last) emit_call(e, lower_runtime(e, "deq_meet"), &l->frame, 1);
     }
 }
 

@@ -408,7 +408,7 @@ static void plan_graph(PlanUnit *unit, RoutinePlan *routine, const Step *step, S
         if (info(p, id)->treatment == TREAT_VIEW) plan_view(p, id);
     for (uint32_t k = 0; k < step->nout; k++) plan_output(p, &step->out[k]);
     plan_owners(p);
-    plan_strands(p);
+    plan_half_owners(p);
     number_groups(p);
     plan_storage(p);
     for (NodeId id = 0; id < n; id++) {

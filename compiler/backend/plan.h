@@ -72,10 +72,9 @@ typedef struct Store {
 struct Group {
     bool cluster, batched, final; /* final: overwrites an input, so it runs after all other groups of its part */
     uint32_t level, position;     /* position: order among all groups of the step */
-    uint32_t owner;               /* of a routine in pieces: modulo their number, the piece that it belongs to */
-    NodeId component;             /* of such a routine, or of one in halves: that of its nodes */
-    uint32_t strand; /* of a routine in halves: 2 phase + half, computed when and by which of two threads */
-    uint64_t count;  /* elements of a cluster */
+    uint32_t owner;   /* of a routine in pieces: modulo their number, the piece that it belongs to; in halves: of 2 */
+    NodeId component; /* likewise: that of its nodes */
+    uint64_t count;   /* elements of a cluster */
     NodeId *members;
     uint32_t nmembers, members_cap;
     Store *stores;
@@ -91,8 +90,8 @@ typedef struct NodePlan {
     NodeId canonical;          /* of an ALIAS: the node whose bytes it shows; else itself */
     uint32_t level, available; /* computed in, usable from */
     uint32_t group;            /* UINT32_MAX none */
-    NodeId component;          /* of a routine in pieces: what one piece computes (plan_pieces.c); else 0 */
-    uint32_t strand;           /* of a routine in halves: see Group; there the component is what one thread computes */
+    NodeId component;          /* of a routine in pieces or halves: what one piece, or thread, computes; else 0 */
+    uint32_t owner;            /* in halves: 2 phase + half (plan_halves.c) */
     bool memory;               /* somebody reads it from memory */
     bool sum_direct;           /* SUM, batch_outer: adds straight to its ACCUM place */
     bool sum_read;             /* the same: the graph goes on with it */
@@ -133,7 +132,7 @@ typedef struct StepPlan {
     uint32_t nlevels;
     Buffer *buffers;
     uint32_t nbuffers, buffers_cap;
-    uint32_t *strands; /* of a routine in halves: by position, that of the group; else NULL */
+    uint32_t *owners; /* of a routine in halves: by position, that of the group; else NULL */
 } StepPlan;
 
 typedef struct RoutinePlan {

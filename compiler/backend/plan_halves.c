@@ -4,7 +4,7 @@
  * one thread computes from its begin to its end; what needs two large strands is of the next phase.  So the branches of a
  * multiscale cell go to both threads, and each reads the weights of its own branches only, for all images of a tile.
  * Small ones join where nobody else needs them: so a derivative's mask stays with its product.  A group has nodes of one
- * strand. */
+ * strand; phase and half together are its owner. */
 #include "conv.h"
 #include "planner.h"
 #include <stdlib.h>
@@ -165,46 +165,44 @@ void plan_halves(Planner *p) {
     for (NodeId id = 0; id < p->g->nnodes; id++) {
         const NodeId root = computed(p, id) ? root_of(h, id) : id;
         info(p, id)->component = root;
-        info(p, id)->strand = 2 * h->strands[id].phase + h->strands[root].half;
+        info(p, id)->owner = 2 * h->strands[id].phase + h->strands[root].half;
     }
 }
 
 /* A group without members stores what another one has made, or what is computed again from that. */
-static uint32_t strand_of(const Planner *p, const Group *g) {
-    if (g->nmembers) return info(p, g->members[0])->strand;
-    const NodeId id = g->nstores ? g->stores[0].node : 0;
-    const bool again = g->nstores && !computed(p, id) && plan_splat(p->g, p->s, id);
-    return info(p, again ? argument(p, id, 0) : id)->strand;
+static uint32_t owner_of(const Planner *p, const Group *g) {
+    if (g->nmembers) return info(p, g->members[0])->owner;
+    if (!g->nstores) return 0;
+    const NodeId id = g->stores[0].node;
+    const bool again = !computed(p, id) && plan_splat(p->g, p->s, id);
+    return info(p, again ? argument(p, id, 0) : id)->owner;
 }
 
-void plan_strands(Planner *p) {
+void plan_half_owners(Planner *p) {
     if (!p->routine->halves) return;
-    LevelPlan *level = &p->s->levels[0];
-    Group **groups = level->tile;
-    for (uint32_t k = 0; k < level->ntile; k++) groups[k]->strand = strand_of(p, groups[k]);
-    for (uint32_t k = 1; k < level->ntile; k++)
-        for (uint32_t j = k; j > 0 && groups[j - 1]->strand > groups[j]->strand; j--) {
-            Group *swap = groups[j];
-            groups[j] = groups[j - 1];
-            groups[j - 1] = swap;
-        }
+    const LevelPlan *level = &p->s->levels[0];
+    for (uint32_t k = 0; k < level->ntile; k++) {
+        if (level->tile[k]->final) ICE("%s: a routine in halves writes where it reads", p->r->name);
+        level->tile[k]->owner = owner_of(p, level->tile[k]);
+    }
+    plan_sort_owners(level->tile, level->ntile);
 }
 
 void plan_lifetimes(Planner *p) {
     StepPlan *s = p->s;
     if (!p->routine->halves) return;
-    s->strands = arena_alloc(p->arena, (s->ngroups + 1) * sizeof *s->strands);
-    for (uint32_t k = 0; k < s->ngroups; k++) s->strands[s->groups[k]->position] = s->groups[k]->strand;
+    s->owners = arena_alloc(p->arena, (s->ngroups + 1) * sizeof *s->owners);
+    for (uint32_t k = 0; k < s->ngroups; k++) s->owners[s->groups[k]->position] = s->groups[k]->owner;
     for (uint32_t k = 0; k < s->nbuffers; k++) {
         Buffer *b = &s->buffers[k];
-        if (b->scope != SCOPE_TILE || b->first == NONE || s->strands[b->first] == s->strands[b->last]) continue;
-        while (b->first > 0 && s->strands[b->first - 1] / 2 == s->strands[b->first] / 2) b->first--;
-        while (b->last + 1 < s->ngroups && s->strands[b->last + 1] / 2 == s->strands[b->last] / 2) b->last++;
+        if (b->scope != SCOPE_TILE || b->first == NONE || s->owners[b->first] == s->owners[b->last]) continue;
+        while (b->first > 0 && s->owners[b->first - 1] / 2 == s->owners[b->first] / 2) b->first--;
+        while (b->last + 1 < s->ngroups && s->owners[b->last + 1] / 2 == s->owners[b->last] / 2) b->last++;
     }
 }
 
 bool plan_at_once(const StepPlan *s, const Buffer *a, const Buffer *b) {
     if (a->last >= b->first && b->last >= a->first) return true;
-    if (!s->strands || a->scope != SCOPE_TILE || a->first == NONE || b->first == NONE) return false;
-    return (s->strands[a->first] ^ s->strands[b->first]) == 1;
+    if (!s->owners || a->scope != SCOPE_TILE || a->first == NONE || b->first == NONE) return false;
+    return (s->owners[a->first] ^ s->owners[b->first]) == 1;
 }

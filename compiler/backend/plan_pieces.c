@@ -71,7 +71,7 @@ static int by_size(const void *a, const void *b) {
 }
 
 /* Component by component, each in its order: so one takes the memory of another. */
-static void sort_groups(Group **groups, uint32_t n) {
+void plan_sort_owners(Group **groups, uint32_t n) {
     for (uint32_t k = 1; k < n; k++)
         for (uint32_t j = k; j > 0 && groups[j - 1]->owner > groups[j]->owner; j--) {
             Group *swap = groups[j];
@@ -93,5 +93,5 @@ void plan_owners(Planner *p) {
     qsort(all, n, sizeof *all, by_size);
     for (uint32_t k = 0; k < n; k++) owners[all[k].root] = k;
     for (uint32_t k = 0; k < p->s->ngroups; k++) p->s->groups[k]->owner = owners[p->s->groups[k]->component];
-    for (uint32_t k = 0; k < p->s->nlevels; k++) sort_groups(p->s->levels[k].once, p->s->levels[k].nonce);
+    for (uint32_t k = 0; k < p->s->nlevels; k++) plan_sort_owners(p->s->levels[k].once, p->s->levels[k].nonce);
 }

@@ -54,12 +54,13 @@ void plan_storage(Planner *p); /* after all groups and stores exist: a slot for 
 
 /* ---- plan_pieces.c ---- */
 void plan_components(Planner *p); /* of every node; before there are groups */
-void plan_owners(Planner *p);     /* of every group */
+void plan_owners(Planner *p);     /* of every group; those of one stand together */
+void plan_sort_owners(Group **groups, uint32_t n);
 
 /* ---- plan_halves.c ---- */
-void plan_halves(Planner *p);    /* of every node; before there are groups */
-void plan_strands(Planner *p);   /* of every group, and their order; before positions */
-void plan_lifetimes(Planner *p); /* buffers of the tile that both halves use live for whole phases */
+void plan_halves(Planner *p);      /* of every node; before there are groups */
+void plan_half_owners(Planner *p); /* of every group, and their order; before positions */
+void plan_lifetimes(Planner *p);   /* buffers of the tile that both halves use live for whole phases */
 bool plan_at_once(const StepPlan *s, const Buffer *a, const Buffer *b); /* whether both may be in use */
 
 /* ---- plan_form.c ---- */

@@ -1,5 +1,6 @@
 /* engine_partners.h - parts of a coupled batch that share a thread make their calls of a fixed point's routines in pairs
- * (partners.h), so that heavy weights are read once for two of them.  No bit depends on it. */
+ * (partners.h), so that heavy weights are read once for two of them; parts with a thread each share the calls of both
+ * where the routines are in halves.  No bit depends on it. */
 #ifndef DEQ_RUNTIME_ENGINE_PARTNERS_H
 #define DEQ_RUNTIME_ENGINE_PARTNERS_H
 #include "engine_run.h"

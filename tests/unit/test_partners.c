@@ -133,6 +133,60 @@ static void test_halves(void **state) {
     check_bits(branches, true);
 }
 
+/* The gradient of eight examples, three steps from the start and two back, in double precision. */
+static double *steps_of(CompiledNet *net, bool f64) {
+    const char *path = net_program(branches);
+    CompileOptions o = {.path = path, .f64 = f64, .optimise = 1, .last = STAGE_compile};
+    net_open_with(net, &o, "Net", 2, 10, 0.02);
+    unlink(path);
+    net_set(net, "forward", "picard(tol: 0, max: 3)");
+    net_set(net, "gradient", "phantom.unroll(steps: 2, damping: 0.5)");
+    void *x = net_rows(net, 8, INPUTS, 3), *y = net_rows(net, 8, OUTPUTS, 4);
+    deq_dense rows = {x, y, INPUTS, OUTPUTS};
+    const deq_source source = deq_dense_source(&rows);
+    const int64_t index[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    deq_results r = {0};
+    deq_error e = {0};
+    if (!deq_engine_gradient(net->engine, &source, index, 8, "mean_squared_error", NULL, NULL, 3, 0, &r, &e))
+        fail_msg("%s", e.text);
+    double *g = malloc((size_t)net->elements * sizeof *g);
+    assert_non_null(g);
+    for (int64_t k = 0; k < net->elements; k++) g[k] = net_get(net, deq_engine_gradients(net->engine), k);
+    free(x);
+    free(y);
+    return g;
+}
+
+/* In double precision these routines are not in halves: other code, in another order and other memory. */
+static void test_right(void **state) {
+    (void)state;
+    CompiledNet single, twice;
+    double *found = steps_of(&single, false), *want = steps_of(&twice, true);
+    assert_int_equal(single.engine->descriptors[0]->halves, 1);
+    assert_int_equal(twice.engine->descriptors[0]->halves, 0);
+    size_t i, compared = 0;
+    json_t *item;
+    json_array_foreach(json_object_get(single.net, "parameters"), i, item) {
+        const int64_t at = json_integer_value(json_object_get(item, "offset")) / single.real;
+        const int64_t from =
+            json_integer_value(json_object_get(json_array_get(json_object_get(twice.net, "parameters"), i), "offset")) /
+            twice.real;
+        if (at >= single.elements) continue; /* statistics, which have no gradient */
+        double off = 0, size = 0;
+        for (int64_t k = 0; k < json_count(json_object_get(item, "shape")); k++) {
+            off += (found[at + k] - want[from + k]) * (found[at + k] - want[from + k]);
+            size += want[from + k] * want[from + k];
+        }
+        if (!(off <= 1e-10 * size)) fail_msg("parameter %d: %g off", (int)i, sqrt(off / size));
+        compared++;
+    }
+    assert_int_equal(compared, 6); /* A, B, C, D, and the norm's two */
+    free(found);
+    free(want);
+    net_close(&single);
+    net_close(&twice);
+}
+
 /* Parts of up to eight images, where four of them come out at least, or 16 larger ones; else of four. */
 static void test_parts(void **state) {
     (void)state;
@@ -150,6 +204,6 @@ static void test_parts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits), cmocka_unit_test(test_halves),
-                                       cmocka_unit_test(test_parts)};
+                                       cmocka_unit_test(test_right), cmocka_unit_test(test_parts)};
     return cmocka_run_group_tests_name("partners", tests, NULL, NULL);
 }
