@@ -67,9 +67,9 @@ Value lower_fixed_descriptor(Emit *e, const char *name) {
 
 /* Whether every routine that two threads may be asked to share can be. */
 static bool in_halves(Emit *e, const PlanUnit *unit, const FixedLayout *f) {
-    static const char *const names[] = {"f", "lin", "vjp_z"};
+    static const char *const names[] = {"f", "lin", "vjp_z", "vjp_zx"};
     bool all = true;
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 4; k++) {
         const RoutinePlan *p = plan_find(unit, joined(e, f->name, names[k]));
         all = all && (!p || p->halves);
     }

@@ -315,7 +315,8 @@ static void fixed_routines(Maker *m, uint32_t index) {
             const unsigned wanted = routines[k].wanted;
             make_routine(unit, m->stage, w->whole, &w->plan,
                          arena_printf(unit->arena, "%s_%s", name, routines[k].suffix), wanted);
-            unit->routines[unit->nroutines - 1]->halves = !(wanted & ~(WANT_F | WANT_TAPE)) || wanted == WANT_Z;
+            const bool of_inputs = wanted == WANT_Z || wanted == (WANT_Z | WANT_REST);
+            unit->routines[unit->nroutines - 1]->halves = of_inputs || !(wanted & ~(WANT_F | WANT_TAPE));
         }
     if (m->model->penalised)
         make_vjp_jvp(unit, m->stage, m->bodies[index], m->nstate[index], &w->plan,

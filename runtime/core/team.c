@@ -14,7 +14,7 @@ typedef struct member {
     bool alone;    /* nobody has seen to its request: it does itself */
     void *with;    /* deq_team_face: the partner's request, which suits its own; else NULL */
     atomic_bool answered;
-    bool away; /* it waits for a sum, has ended or is not there: nobody waits for it */
+    bool away; /* it waits for a sum, has passed, has ended or is not there: nobody waits for it */
 } member;
 
 struct deq_team {
@@ -184,12 +184,19 @@ void deq_team_sum(deq_team *t, int index, void *values, int64_t count, int real_
     pthread_mutex_unlock(&t->lock);
 }
 
+void deq_team_pass(deq_team *t, int index) {
+    pthread_mutex_lock(&t->lock);
+    go_away(t, index);
+    pthread_mutex_unlock(&t->lock);
+}
+
 bool deq_team_pairs(const deq_team *t, int here) { return here >= 2 * t->limit; }
 
 /* Of two partners the one who comes later works for both. */
 void deq_team_bring(deq_team *t, int index, void *request, deq_team_join *join, void *context) {
     member *own = &t->all[index], *partner = partner_of(t, index);
     pthread_mutex_lock(&t->lock);
+    own->away = false;
     bool alone = !partner || partner->away;
     if (!alone && !partner->request) {
         own->request = request;
@@ -215,6 +222,7 @@ bool deq_team_side_by_side(const deq_team *t, int here) { return here <= t->limi
 bool deq_team_face(deq_team *t, int index, void *request, deq_team_suits *suits, void **both) {
     member *own = &t->all[index], *partner = partner_of(t, index);
     pthread_mutex_lock(&t->lock);
+    own->away = false;
     own->with = NULL;
     if (partner && partner->request) {
         void *pair[2] = {index & 1 ? partner->request : request, index & 1 ? request : partner->request};

@@ -30,6 +30,8 @@ void deq_team_bring(deq_team *team, int member, void *request, deq_team_join *jo
  * requests in their order, if suits(requests) holds; false where it does not, or where deq_team_bring would go on alone. */
 typedef bool deq_team_suits(void *const *requests);
 bool deq_team_face(deq_team *team, int member, void *request, deq_team_suits *suits, void **requests);
+/* Within the task: until its next request nobody waits for the member. */
+void deq_team_pass(deq_team *team, int member);
 /* Whether so many members that run here run side by side. */
 bool deq_team_side_by_side(const deq_team *team, int here);
 /* Whether partners may wait for each other and leave no thread idle, if so many members run here. */

@@ -98,20 +98,9 @@ static void reduce_task(void *context, int worker, int64_t piece) {
 }
 
 /* Parts of a coupled batch run side by side, a shard each. */
-static void run_team(run *r) {
-    deq_engine *g = r->engine;
-    for (int s = 0; s < r->shards; s++) g->workers[s].solver->team = g->team, g->workers[s].solver->member = s;
-    if (engine_dealt(r)) engine_team_deal(r);
-    engine_partners_begin(r);
-    deq_team_run(g->team, shard_task, r);
-    engine_partners_end(r);
-    if (engine_dealt(r)) engine_team_met(r);
-    for (int s = 0; s < r->shards; s++) g->workers[s].solver->team = NULL;
-}
-
 void engine_shards_run(run *r) {
     if (r->teamed)
-        run_team(r);
+        engine_run_team(r, shard_task);
     else
         deq_pool_run(r->engine->pool, r->shards, shard_task, r);
 }

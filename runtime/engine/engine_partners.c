@@ -10,7 +10,7 @@ static bool worth_while(const deq_engine *g) { return !g->apart && g->images && 
 
 static int made_here(const run *r) {
     int here = 0;
-    for (int s = 0; s < r->shards; s++) here += engine_makes(r, r->shards, s);
+    for (int s = 0; s < r->blocks; s++) here += engine_makes(r, (int)r->blocks, s);
     return here;
 }
 
@@ -52,19 +52,21 @@ int64_t engine_partners_bytes(const deq_engine *g) {
     int64_t state, rest, bytes = 0;
     largest(g, &state, &rest);
     for (int k = 0; k < DEQ_TEAM_MOST / 2; k++)
-        if (g->partners[k]) bytes += (g->partners[k]->rows[0] + g->partners[k]->rows[1]) * (2 * state + rest);
+        if (g->partners[k]) bytes += (g->partners[k]->rows[0] + g->partners[k]->rows[1]) * 2 * (state + rest);
     return bytes;
 }
 
-void engine_partners_begin(run *r) {
+/* While the team runs, the tapes of every second member stand behind those of the one before it. */
+static void begin(run *r) {
     deq_engine *g = r->engine;
     const int here = made_here(r);
     const bool halves = in_halves(g) && deq_team_side_by_side(g->team, here);
     if (!worth_while(g) || !(halves || deq_team_pairs(g->team, here))) return;
-    for (int s = 0; s + 1 < r->shards; s += 2) {
+    for (int s = 0; s + 1 < r->blocks; s += 2) {
         deq_worker *a = g->workers[s].solver, *b = g->workers[s + 1].solver;
         const int64_t first = rows_of(r, s), second = rows_of(r, s + 1);
-        if (first + second > g->capacity || !engine_makes(r, r->shards, s) || !engine_makes(r, r->shards, s + 1))
+        if (first + second > g->capacity || !engine_makes(r, (int)r->blocks, s) ||
+            !engine_makes(r, (int)r->blocks, s + 1))
             continue;
         a->partners = b->partners = pair_of(g, s / 2, first, second);
         if (!a->partners) continue; /* no memory: nothing depends on it */
@@ -75,8 +77,15 @@ void engine_partners_begin(run *r) {
     }
 }
 
-void engine_partners_end(run *r) {
-    for (int s = 0; s < r->shards; s++) r->engine->workers[s].solver->partners = NULL;
+void engine_run_team(run *r, deq_task *task) {
+    deq_engine *g = r->engine;
+    for (int s = 0; s < r->blocks; s++) g->workers[s].solver->team = g->team, g->workers[s].solver->member = s;
+    if (engine_dealt(r)) engine_team_deal(r);
+    begin(r);
+    deq_team_run(g->team, task, r);
+    for (int s = 0; s < r->blocks; s++) g->workers[s].solver->partners = NULL;
+    if (engine_dealt(r)) engine_team_met(r);
+    for (int s = 0; s < r->blocks; s++) g->workers[s].solver->team = NULL;
 }
 
 void engine_partners_free(deq_engine *g) {

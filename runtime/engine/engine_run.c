@@ -1,4 +1,5 @@
 /* engine_run.c - one call on a net: what it needs is found and planned, its blocks run, what they give is collected. */
+#include "engine_partners.h"
 #include "engine_ranks.h"
 #include "engine_shards.h"
 #include "ranks.h"
@@ -111,6 +112,11 @@ static bool collect(run *r, deq_error *e) {
     return true;
 }
 
+/* The batch's parts, where the attack's blocks are as many: members of a team share calls (engine_partners.h). */
+static bool as_parts(const run *r) {
+    return r->teamed && !engine_dealt(r) && r->blocks == deq_team_members(r->engine->team);
+}
+
 /* The attack's part of a run whose main part couples the batch. */
 static bool craft(run *r, deq_error *e) {
     deq_engine *g = r->engine;
@@ -123,7 +129,10 @@ static bool craft(run *r, deq_error *e) {
     r->outcomes = calloc((size_t)r->blocks, sizeof *r->outcomes);
     if (!r->outcomes) return deq_fail(e, DEQ_MEMORY, "the statistics of a call");
     r->results = &only;
-    run_all(r, evaluate_task);
+    if (as_parts(r))
+        engine_run_team(r, evaluate_task);
+    else
+        run_all(r, evaluate_task);
     bool good = collect(r, e);
     free(r->outcomes);
     r->results = results;

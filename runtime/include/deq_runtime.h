@@ -6,7 +6,7 @@
 #define DEQ_RUNTIME_H
 #include <stdint.h>
 
-#define DEQ_ABI_VERSION 15
+#define DEQ_ABI_VERSION 16
 #define DEQ_ALIGN 64            /* bytes: alignment of bases, strides and offsets */
 #define DEQ_RESOLVENT_MOST 2048 /* elements of a state for which splitting solvers invert I + step (I - L) */
 #define DEQ_CHUNK 1024          /* elements of one row of an optimiser routine; the parameter vector is padded to it */

@@ -23,10 +23,11 @@ deq_partners *deq_partners_new(int64_t first, int64_t second, int64_t state_byte
     j->in = deq_memory_new(rows * (size_t)state_bytes);
     j->out = deq_memory_new(rows * (size_t)state_bytes);
     j->rest = deq_memory_new(rows * (size_t)rest_bytes + DEQ_ALIGN);
+    j->drest = deq_memory_new(rows * (size_t)rest_bytes + DEQ_ALIGN);
     j->copied = calloc(rows, sizeof *j->copied);
     j->at = calloc(rows, sizeof *j->at);
     j->example = calloc(rows, sizeof *j->example);
-    if (j->in && j->out && j->rest && j->copied && j->at && j->example) return j;
+    if (j->in && j->out && j->rest && j->drest && j->copied && j->at && j->example) return j;
     deq_partners_free(j);
     return NULL;
 }
@@ -36,6 +37,7 @@ void deq_partners_free(deq_partners *j) {
     free(j->in);
     free(j->out);
     free(j->rest);
+    free(j->drest);
     free(j->copied);
     free(j->at);
     free(j->example);
@@ -44,6 +46,26 @@ void deq_partners_free(deq_partners *j) {
 }
 
 void deq_partners_forget(deq_partners *j, int side) { j->of[side].fixed = NULL; }
+
+/* Whether the routine adds to the cotangents of its rows' records. */
+static bool adds(const call *c) { return c->routine == c->fixed->vjp_zx; }
+
+/* Into the partners' own memory, or back. */
+static void move_cotangents(const deq_partners *j, int side, const call *c, bool back) {
+    const int64_t bytes = c->fixed->rest_bytes;
+    for (int64_t i = 0; adds(c) && i < c->n; i++) {
+        const int64_t row = c->frame->rows[i], to = (side ? j->rows[0] : 0) + row;
+        char *own = (char *)c->frame->drest + row * bytes, *theirs = j->drest + to * bytes;
+        memcpy(back ? own : theirs, back ? theirs : own, (size_t)bytes);
+    }
+}
+
+/* What the side's rows give. */
+static void take(const deq_partners *j, int side, const call *c) {
+    const int64_t bytes = c->fixed->state_bytes;
+    memcpy(c->frame->arg1, j->out + (side ? j->rows[0] : 0) * bytes, (size_t)(c->n * bytes));
+    move_cotangents(j, side, c, true);
+}
 
 /* The side's rows and records, behind those of the other. */
 static void add(deq_partners *j, int side, const call *c) {
@@ -62,6 +84,7 @@ static void add(deq_partners *j, int side, const call *c) {
         j->copied[to] = true;
     }
     memcpy(j->in + first * c->fixed->state_bytes, c->frame->arg0, (size_t)(c->n * c->fixed->state_bytes));
+    move_cotangents(j, side, c, false);
 }
 
 static bool side_by_side(const call *a, const call *b) {
@@ -79,6 +102,7 @@ static bool suit(void *const *calls) {
 static deq_frame frame_of_both(deq_partners *j, const call *a) {
     deq_frame f = *a->frame;
     f.rest = j->rest;
+    f.drest = j->drest;
     f.rows = j->at;
     if (f.example) f.example = j->example;
     f.arg0 = j->in;
@@ -87,13 +111,12 @@ static deq_frame frame_of_both(deq_partners *j, const call *a) {
 }
 
 static void call_both(deq_partners *j, const call *a, const call *b) {
-    const size_t bytes = (size_t)a->fixed->state_bytes;
     add(j, 0, a);
     add(j, 1, b);
     const deq_frame f = frame_of_both(j, a);
     a->routine(&f, a->n + b->n);
-    memcpy(a->frame->arg1, j->out, (size_t)a->n * bytes);
-    memcpy(b->frame->arg1, j->out + (size_t)a->n * bytes, (size_t)b->n * bytes);
+    take(j, 0, a);
+    take(j, 1, b);
 }
 
 static void run(void *context, void *const *calls, int n) {
@@ -111,7 +134,6 @@ static void run(void *context, void *const *calls, int n) {
  * at their end. */
 static void share(deq_partners *j, int side, call *c, const deq_worker *w) {
     void *calls[2];
-    const size_t bytes = (size_t)c->fixed->state_bytes;
     add(j, side, c);
     if (!deq_team_face(w->team, w->member, c, suit, calls)) {
         c->routine(c->frame, c->n);
@@ -121,14 +143,16 @@ static void share(deq_partners *j, int side, call *c, const deq_worker *w) {
     f.meeting = &j->meeting;
     f.half = (uint64_t)side;
     c->routine(&f, j->rows[0] + j->rows[1]);
-    memcpy(c->frame->arg1, j->out + (size_t)(side ? j->rows[0] : 0) * bytes, (size_t)c->n * bytes);
+    take(j, side, c);
 }
 
 void deq_partners_call(deq_routine_fn *routine, const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
     const deq_worker *w = frame->host;
     call c = {routine, fixed, frame, n};
     const int side = w->member & 1;
-    if (!w->partners || n != w->partners->rows[side])
+    const bool whole = w->partners && n == w->partners->rows[side];
+    if (w->partners && !whole) deq_team_pass(w->team, w->member);
+    if (!whole)
         routine(frame, n);
     else if (w->partners->halves)
         share(w->partners, side, &c, w);

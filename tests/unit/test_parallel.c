@@ -2,6 +2,7 @@
 #include "parallel.h"
 #include "team.h"
 #include <stdatomic.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -155,6 +156,43 @@ static void test_partners(void **state) {
             }
 }
 
+static bool never(void *const *requests) {
+    (void)requests;
+    return false;
+}
+
+/* Member 1 lets the other go on until all its requests have been served. */
+static void pass_by(void *context, int worker, int64_t member) {
+    (void)worker;
+    joining *j = context;
+    visit v = {(int)member, 0};
+    void *both[2];
+    if (member == 1) {
+        deq_team_pass(j->team, 1);
+        while (atomic_load(&j->served[0]) < j->turns[0]) sched_yield();
+        return;
+    }
+    for (int turn = 0; turn < j->turns[0]; turn++)
+        if (turn % 2)
+            deq_team_bring(j->team, 0, &v, serve, j);
+        else if (!deq_team_face(j->team, 0, &v, never, both))
+            serve(j, (void *[]){&v}, 1);
+}
+
+static void test_nobody_waits_for_who_has_passed(void **state) {
+    (void)state;
+    static joining j;
+    deq_team *team = deq_team_new(2, 2);
+    assert_non_null(team);
+    for (int round = 0; round < 20; round++) {
+        j = (joining){.team = team, .turns = {6}};
+        deq_team_run(team, pass_by, &j);
+        assert_int_equal(atomic_load(&j.alone), 6);
+        assert_int_equal(atomic_load(&j.joined), 0);
+    }
+    deq_team_free(team);
+}
+
 static void test_default_is_the_number_of_cores(void **state) {
     (void)state;
     deq_pool *pool = deq_pool_new(0);
@@ -166,6 +204,7 @@ static void test_default_is_the_number_of_cores(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_task_once), cmocka_unit_test(test_a_team_sums_in_the_order_of_its_members),
-        cmocka_unit_test(test_partners), cmocka_unit_test(test_default_is_the_number_of_cores)};
+        cmocka_unit_test(test_partners), cmocka_unit_test(test_nobody_waits_for_who_has_passed),
+        cmocka_unit_test(test_default_is_the_number_of_cores)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
