@@ -65,20 +65,10 @@ Value lower_fixed_descriptor(Emit *e, const char *name) {
     return g;
 }
 
-/* Whether every routine that two threads may be asked to share can be. */
-static bool in_halves(Emit *e, const PlanUnit *unit, const FixedLayout *f) {
-    static const char *const names[] = {"f", "lin", "vjp_z", "vjp_zx"};
-    bool all = true;
-    for (int k = 0; k < 4; k++) {
-        const RoutinePlan *p = plan_find(unit, joined(e, f->name, names[k]));
-        all = all && (!p || p->halves);
-    }
-    return all;
-}
-
 static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout *f) {
     Value words[FIXED_COUNT];
     uint64_t row_bytes = 0, base_bytes = 0;
+    bool halves = true; /* whether every routine that two threads may be asked to share can be */
     for (uint32_t k = 0; k < FIXED_COUNT; k++) words[k] = LLVMConstNull(e->ptr);
     static const struct {
         uint32_t field;
@@ -102,6 +92,7 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
         const RoutinePlan *p = plan_find(unit, joined(e, f->name, routines[k].suffix));
         if (!p) continue; /* left out when nothing uses it */
         words[routines[k].field] = lower_routine(e, p);
+        halves = halves && (p->halves || !p->routine->halves);
         if (plan_row_bytes(p) > row_bytes) row_bytes = plan_row_bytes(p);
         if (plan_base_bytes(p) > base_bytes) base_bytes = plan_base_bytes(p);
     }
@@ -133,7 +124,7 @@ static Value define_descriptor(Emit *e, const PlanUnit *unit, const FixedLayout 
     words[FIXED_counts] = constant_global(e, "counts", LLVMConstArray2(e->i64, counts, f->nstate));
     words[FIXED_f_row_bytes] = emit_i64(e, row_bytes);
     words[FIXED_f_base_bytes] = emit_i64(e, base_bytes);
-    words[FIXED_halves] = emit_i64(e, in_halves(e, unit, f));
+    words[FIXED_halves] = emit_i64(e, halves);
     words[FIXED_start_offset] = emit_i64(e, f->given ? f->start_offset : UINT64_MAX);
     Value g = lower_fixed_descriptor(e, f->name);
     LLVMSetInitializer(g, LLVMConstStructInContext(e->context, words, FIXED_COUNT, false));

@@ -22,7 +22,7 @@ void deq_team_run(deq_team *team, deq_task *task, void *context);
  * it equally often, in the same order. */
 void deq_team_sum(deq_team *team, int member, void *values, int64_t count, int real_bits);
 /* Within the task: member m and its partner m ^ 1 bring requests, and join(context, requests, n) is called once for both
- * of them, in their order, or for one: where the other waits for a sum, has ended or is not there.  So neither waits for
+ * of them, in their order, or for one: where the other waits for a sum, has passed, has ended or is not there.  So neither waits for
  * more than the other's next request.  Returns when the member's own has been seen to. */
 typedef void deq_team_join(void *context, void *const *requests, int n);
 void deq_team_bring(deq_team *team, int member, void *request, deq_team_join *join, void *context);

@@ -59,15 +59,13 @@ int64_t engine_partners_bytes(const deq_engine *g) {
 /* While the team runs, the tapes of every second member stand behind those of the one before it. */
 static void begin(run *r) {
     deq_engine *g = r->engine;
-    const int here = made_here(r);
+    const int here = made_here(r), members = (int)r->blocks;
     const bool halves = in_halves(g) && deq_team_side_by_side(g->team, here);
     if (!worth_while(g) || !(halves || deq_team_pairs(g->team, here))) return;
-    for (int s = 0; s + 1 < r->blocks; s += 2) {
+    for (int s = 0; s + 1 < members; s += 2) {
         deq_worker *a = g->workers[s].solver, *b = g->workers[s + 1].solver;
         const int64_t first = rows_of(r, s), second = rows_of(r, s + 1);
-        if (first + second > g->capacity || !engine_makes(r, (int)r->blocks, s) ||
-            !engine_makes(r, (int)r->blocks, s + 1))
-            continue;
+        if (first + second > g->capacity || !engine_makes(r, members, s) || !engine_makes(r, members, s + 1)) continue;
         a->partners = b->partners = pair_of(g, s / 2, first, second);
         if (!a->partners) continue; /* no memory: nothing depends on it */
         a->partners->halves = halves;

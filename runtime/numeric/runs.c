@@ -22,10 +22,7 @@ static void on_good(deq_routine_fn *routine, const deq_frame *frame, const deq_f
             f.rows += from;
             if (f.example) f.example += from;
             if (product) deq_count_products(&f, to - from);
-            if (routine == fixed->vjp_z || routine == fixed->vjp_zx)
-                deq_partners_call(routine, fixed, &f, to - from);
-            else
-                routine(&f, to - from);
+            deq_partners_call(routine, fixed, &f, to - from);
         }
         from = to + 1;
     }

@@ -146,12 +146,17 @@ static void share(deq_partners *j, int side, call *c, const deq_worker *w) {
     take(j, side, c);
 }
 
+/* Routines from states to states, which add to nothing that the parts have apart. */
+static bool can_share(deq_routine_fn *routine, const deq_fixed *f) {
+    return routine == f->f || routine == f->lin || routine == f->vjp_z || routine == f->vjp_zx;
+}
+
 void deq_partners_call(deq_routine_fn *routine, const deq_fixed *fixed, const deq_frame *frame, int64_t n) {
     const deq_worker *w = frame->host;
     call c = {routine, fixed, frame, n};
     const int side = w->member & 1;
-    const bool whole = w->partners && n == w->partners->rows[side];
-    if (w->partners && !whole) deq_team_pass(w->team, w->member);
+    const bool meets = w->partners && can_share(routine, fixed), whole = meets && n == w->partners->rows[side];
+    if (meets && !whole) deq_team_pass(w->team, w->member);
     if (!whole)
         routine(frame, n);
     else if (w->partners->halves)

@@ -32,7 +32,7 @@ deq_partners *deq_partners_new(int64_t first, int64_t second, int64_t state_byte
 void deq_partners_free(deq_partners *partners);
 /* The side's records have changed. */
 void deq_partners_forget(deq_partners *pair, int side);
-/* routine(frame, n) of a fixed point: f, lin, vjp_z or vjp_zx, from the states arg0 to arg1.  Waits for the partner's call
- * of the same routine if all rows of the worker's block are in it. */
+/* routine(frame, n) of a fixed point.  If it is f, lin, vjp_z or vjp_zx, from the states arg0 to arg1, and all rows of the
+ * worker's block are in it, it waits for the partner's call of the same routine. */
 void deq_partners_call(deq_routine_fn *routine, const deq_fixed *fixed, const deq_frame *frame, int64_t n);
 #endif

@@ -37,7 +37,7 @@ enum { MOST = 32, INPUTS = 3 * 4 * 4, OUTPUTS = 4 };
     "  return a\n}\n\n"                                                                                                \
     "train net = Net on d.train {\n"                                                                                   \
     "  loss: mean_squared_error; optimise: sgd(rate: 0.1); epochs: 1; batch: 8\n"                                      \
-    "  attack: climb(step: 1000, times: 3)\n}\n"
+    "  attack: climb(step: 100000, times: 3)\n}\n"
 
 /* 590 KB of weights, and statistics of the batch before the fixed point. */
 static const char program[] = BEFORE "  fixed point z: f32[128, 4, 4] {\n"
@@ -166,7 +166,6 @@ static void test_halves(void **state) {
 static void test_attacks(void **state) {
     (void)state;
     static const int64_t sizes[] = {8, 9, 14};
-    static const int parts[] = {2, 2, 3};
     CompiledNet net[3];
     for (int k = 0; k < 3; k++) open_net(&net[k], branches, false, k + 1);
     const size_t bytes = (size_t)(net[0].elements * net[0].real);
@@ -176,14 +175,15 @@ static void test_attacks(void **state) {
     for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             static float moved[MOST][INPUTS], again[MOST][INPUTS];
-            deq_engine *g = net[parts[i] - 1].engine;
+            CompiledNet *other = &net[sizes[i] / 4 - 1];
             const size_t all = (size_t)sizes[i] * sizeof moved[0];
             deq_results one = {.inputs = moved}, r = {.inputs = again}, plain = {0};
             differentiate(&net[0], modes[m], sizes[i], true, want, &one);
-            differentiate(&net[parts[i] - 1], modes[m], sizes[i], false, found, &plain);
-            const unsigned few = atomic_exchange(&g->partners[0]->meeting.rounds, 0);
-            differentiate(&net[parts[i] - 1], modes[m], sizes[i], true, found, &r);
-            const unsigned many = atomic_exchange(&g->partners[0]->meeting.rounds, 0);
+            differentiate(other, modes[m], sizes[i], false, found, &plain);
+            atomic_uint *rounds = &other->engine->partners[0]->meeting.rounds;
+            const unsigned few = atomic_exchange(rounds, 0);
+            differentiate(other, modes[m], sizes[i], true, found, &r);
+            const unsigned many = atomic_exchange(rounds, 0);
             if (memcmp(moved, again, all) || memcmp(found, want, bytes)) fail_msg("%s, %d", modes[m], (int)sizes[i]);
             assert_true(few > 0 && many > 2 * few); /* its three gradients, and that of the parameters */
         }
@@ -246,7 +246,7 @@ static void test_right(void **state) {
         off += (moved[0][k] - moved[1][k]) * (moved[0][k] - moved[1][k]);
         size += moved[1][k] * moved[1][k];
     }
-    if (!(size > 0 && off <= 1e-8 * size)) fail_msg("the attack: %g off of %g", sqrt(off / size), sqrt(size));
+    if (!(size > 0 && off <= 1e-10 * size)) fail_msg("the attack: %g off of %g", sqrt(off / size), sqrt(size));
     free(found);
     free(want);
     net_close(&single);
