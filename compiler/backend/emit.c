@@ -139,6 +139,16 @@ void emit_store_vector(Emit *e, Value v, Value address, uint32_t align) {
     LLVMSetAlignment(LLVMBuildStore(e->builder, v, address), align);
 }
 
+void emit_store_past(Emit *e, Value v, Value address) {
+    Value store = LLVMBuildStore(e->builder, v, address);
+    LLVMSetAlignment(store, e->lanes * e->real_bytes);
+    const unsigned kind = LLVMGetMDKindIDInContext(e->context, "nontemporal", 11);
+    LLVMMetadataRef one = LLVMValueAsMetadata(emit_i32(e, 1));
+    LLVMSetMetadata(store, kind, LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, &one, 1)));
+}
+
+void emit_past_end(Emit *e) { LLVMBuildFence(e->builder, LLVMAtomicOrderingSequentiallyConsistent, false, ""); }
+
 static Value masked_intrinsic(Emit *e, const char *name) {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     return LLVMGetIntrinsicDeclaration(e->module, id, (LLVMTypeRef[]){e->vector, e->ptr}, 2);

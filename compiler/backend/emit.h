@@ -61,6 +61,10 @@ Value emit_load(Emit *e, Value address);              /* one real */
 void emit_store(Emit *e, Value v, Value address);
 Value emit_load_vector(Emit *e, Value address, uint32_t align); /* `lanes` reals */
 void emit_store_vector(Emit *e, Value v, Value address, uint32_t align);
+/* Of a whole vector at its alignment, past the caches: what is written is not read before.  emit_past_end comes after the
+ * last one, before other threads may read. */
+void emit_store_past(Emit *e, Value v, Value address);
+void emit_past_end(Emit *e);
 Value emit_load_masked(Emit *e, Value address, Value mask); /* zeros where masked */
 void emit_store_masked(Emit *e, Value v, Value address, Value mask);
 void emit_store_single(Emit *e, Value scalar, Value address, bool add); /* a one-element value: zeroes its padding */

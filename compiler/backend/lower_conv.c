@@ -207,6 +207,54 @@ Value lower_batch_conv_weight(const Site *s) {
 }
 
 /* ---- pack_conv ---- */
+/* Channels and filters from..to-1 of every group. */
+typedef struct Part {
+    uint64_t channels, channels_end, filters, filters_end;
+} Part;
+
+/* A vector of filters of one channel; of the adjoint, whose channels lie side by side, a square. */
+static void pack_vectors(Terms *t, Value x, Value y) {
+    Emit *e = t->e;
+    Value v[64], first = t->adjoint ? t->channel : t->filter;
+    const uint32_t n = t->adjoint ? e->lanes : 1;
+    t->packed = false;
+    for (uint32_t k = 0; k < n; k++) {
+        if (t->adjoint) t->channel = emit_index_add(e, first, emit_i64(e, k));
+        v[k] = emit_load_vector(e, emit_element(e, x, w_place(t)), e->real_bytes);
+    }
+    t->packed = true;
+    if (t->adjoint) t->channel = first, first = t->filter, lower_transpose_square(e, v);
+    for (uint32_t k = 0; k < n; k++) {
+        if (t->adjoint) t->filter = emit_index_add(e, first, emit_i64(e, k));
+        emit_store_vector(e, v[k], emit_element(e, y, w_place(t)), e->real_bytes);
+    }
+}
+
+static void pack_part(Terms *t, Value x, Value y, Part p, bool vectors) {
+    Emit *e = t->e;
+    if (p.channels == p.channels_end || p.filters == p.filters_end) return;
+    Loop taps[3], channel, filter;
+    const uint32_t dims[3] = {t->c.groups, t->c.rows, t->c.columns};
+    for (uint32_t k = 0; k < 3; k++) loop_count(&taps[k], e, dims[k]);
+    loop_begin(&channel, e, emit_i64(e, p.channels), emit_i64(e, p.channels_end),
+               emit_i64(e, vectors && t->adjoint ? e->lanes : 1), false);
+    loop_begin(&filter, e, emit_i64(e, p.filters), emit_i64(e, p.filters_end), emit_i64(e, vectors ? e->lanes : 1),
+               false);
+    t->group = taps[0].index, t->row = taps[1].index, t->column = taps[2].index;
+    t->channel = channel.index, t->filter = filter.index;
+    if (vectors) {
+        pack_vectors(t, x, y);
+    } else {
+        t->packed = false;
+        Value from = w_place(t);
+        t->packed = true;
+        emit_store(e, emit_load(e, emit_element(e, x, from)), emit_element(e, y, w_place(t)));
+    }
+    loop_end(&filter);
+    loop_end(&channel);
+    for (uint32_t k = 3; k-- > 0;) loop_end(&taps[k]);
+}
+
 Value lower_pack_conv(const Site *s) {
     Emit *e = s->l->e;
     ConvPacking p;
@@ -216,20 +264,19 @@ Value lower_pack_conv(const Site *s) {
         return NULL;
     }
     const uint32_t *d = s->node->shape.dims;
+    const uint64_t channels = d[2], filters = d[3] / p.groups, count = conv_packed_count(&p, e->panel);
     Terms t = {.e = e,
                .last = true,
                .adjoint = p.adjoint,
                .c = {.rows = d[0], .columns = d[1], .channels = d[2] * p.groups, .filters = d[3], .groups = p.groups}};
     Value x = lower_argument_row(s, 0), y = lower_result_row(s);
-    lower_zero(e, y, padded(conv_packed_count(&p, e->panel) * e->real_bytes));
-    Loop loops[5];
-    const uint32_t dims[5] = {p.groups, d[0], d[1], d[2], d[3] / p.groups};
-    for (uint32_t k = 0; k < 5; k++) loop_count(&loops[k], e, dims[k]);
-    t.group = loops[0].index, t.row = loops[1].index, t.column = loops[2].index;
-    t.channel = loops[3].index, t.filter = loops[4].index;
-    Value from = w_place(&t);
-    t.packed = true;
-    emit_store(e, emit_load(e, emit_element(e, x, from)), emit_element(e, y, w_place(&t)));
-    for (uint32_t k = 5; k-- > 0;) loop_end(&loops[k]);
+    if ((p.adjoint ? channels : filters) % e->panel)
+        lower_zero(e, y, padded(count * e->real_bytes));
+    else
+        emit_zero_padding(e, y, count);
+    const uint64_t c = p.adjoint ? channels / e->lanes * e->lanes : channels, f = filters / e->lanes * e->lanes;
+    pack_part(&t, x, y, (Part){0, c, 0, f}, true);
+    pack_part(&t, x, y, (Part){0, c, f, filters}, false);
+    pack_part(&t, x, y, (Part){c, channels, 0, filters}, false);
     return NULL;
 }

@@ -1,10 +1,13 @@
 /* lower_layout.c - operations that move or reduce elements along some axes: scalar loop nests over one row.
  *
- * Correct for every shape; LLVM vectorises the innermost loop where it can.  Large transposes go by tiles, and long sums
- * over the last axes by vectors: those of weights, which stand in no loop over rows.  Whole-row reductions and
+ * Correct for every shape; LLVM vectorises the innermost loop where it can.  Large transposes go by squares of registers,
+ * and long sums over the last axes by vectors: those of weights, which stand in no loop over rows.  Whole-row reductions and
  * everything elementwise do not come here but through clusters. */
 #include "lower.h"
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 typedef struct Nest {
     Emit *e;
@@ -89,64 +92,145 @@ Value lower_concat(const Site *s) {
 }
 
 /* ---- transposes ---- */
-#define TILE 16 /* elements each way: a line of the cache or two */
-/* Bytes from which a transpose goes by tiles; below, both sides stay in the first-level cache. */
-#define TILED (32u << 10)
+/* Bytes from which a transpose goes by squares; below, both sides stay in the first-level cache. */
+#define SQUARED (32u << 10)
 
-static Value tile_end(Emit *e, Value start, uint32_t dim) {
-    Value end = emit_index_add(e, start, emit_i64(e, TILE));
-    if (dim % TILE == 0) return end;
-    Value whole = LLVMBuildICmp(e->builder, LLVMIntULE, end, emit_i64(e, dim), "");
-    return emit_select(e, whole, end, emit_i64(e, dim));
-}
+/* One side has runs: along an axis and those after it lie `count` runs of `run` elements.  On the other side that axis is
+ * the last one, so `count` elements, one of each run, lie side by side.  Squares of registers go from one to the other. */
+typedef struct Runs {
+    Shape runs, other;
+    bool read; /* the argument is the side with the runs, else the result is */
+    uint32_t axis;
+    uint64_t count, run;
+} Runs;
 
-/* The axis of the result along which the argument is read with the least stride, and the last one, along which the
- * result is written: tiles go over both.  False: they are one axis, or a tile would not be full, or all of it is small. */
-static bool tiled_axis(const Site *s, uint32_t *axis) {
-    const Shape to = s->node->shape;
+static Runs runs_of(const Site *s, bool read) {
+    const Shape from = lower_argument_shape(s->l, s->id, 0), to = s->node->shape;
     const int64_t *axes = s->node->attr.transpose.axes;
-    int64_t least = -1;
-    if (to.rank < 2 || lower_count(to) * s->l->e->real_bytes < TILED || to.dims[to.rank - 1] < TILE) return false;
+    Runs r = {.runs = read ? from : to, .other = read ? to : from, .read = read, .run = 1};
     for (uint32_t k = 0; k < to.rank; k++)
-        if (to.dims[k] >= TILE && axes[k] > least) least = axes[k], *axis = k;
-    return *axis != to.rank - 1;
+        if (read ? k == to.rank - 1 : axes[k] == to.rank - 1) r.axis = read ? (uint32_t)axes[k] : k;
+    r.count = r.runs.dims[r.axis];
+    for (uint32_t k = r.axis + 1; k < to.rank; k++) r.run *= r.runs.dims[k];
+    return r;
 }
 
-static void transpose_tiles(const Site *s, uint32_t axis, Value x, Value y) {
+/* Whether the transpose goes by squares, of the side that leaves fewer elements over. */
+static bool squared(const Site *s, Runs *out) {
+    const uint64_t lanes = s->l->e->lanes;
+    uint64_t best = 0;
+    if (s->node->shape.rank < 2 || lower_count(s->node->shape) * s->l->e->real_bytes < SQUARED) return false;
+    for (int read = 0; read < 2; read++) {
+        Runs r = runs_of(s, read);
+        const uint64_t whole =
+            r.count / lanes * lanes * (r.run / lanes * lanes) * (lower_count(r.runs) / r.count / r.run);
+        if (whole > best) best = whole, *out = r;
+    }
+    return best > 0;
+}
+
+typedef struct Square {
+    Emit *e;
+    const int64_t *axes;
+    Runs r;
+    Value x, y, index[MAX_RANK]; /* of the side with the runs: before the axis */
+} Square;
+
+/* Where element `at` of run `n` stands: on the side with the runs, and on the other. */
+static Value in_runs(Square *q, Value n, Value at) {
+    Value index[MAX_RANK];
+    memcpy(index, q->index, sizeof index);
+    index[q->r.axis] = n;
+    for (uint32_t k = q->r.axis + 1; k < q->r.runs.rank; k++) index[k] = emit_i64(q->e, 0);
+    return emit_element(q->e, q->r.read ? q->x : q->y,
+                        emit_index_add(q->e, position(q->e, q->r.runs, index, NULL), at));
+}
+
+static Value in_other(Square *q, Value n, Value at) {
+    Emit *e = q->e;
+    Value index[MAX_RANK], other[MAX_RANK];
+    memcpy(index, q->index, sizeof index);
+    index[q->r.axis] = n;
+    for (uint32_t k = q->r.runs.rank; k-- > q->r.axis + 1;) {
+        index[k] = LLVMBuildURem(e->builder, at, emit_i64(e, q->r.runs.dims[k]), "");
+        at = LLVMBuildUDiv(e->builder, at, emit_i64(e, q->r.runs.dims[k]), "");
+    }
+    for (uint32_t k = 0; k < q->r.runs.rank; k++)
+        if (q->r.read)
+            other[k] = index[q->axes[k]];
+        else
+            other[q->axes[k]] = index[k];
+    return emit_element(e, q->r.read ? q->y : q->x, position(e, q->r.other, other, NULL));
+}
+
+static void move_square(Square *q, Value n, Value at) {
+    Emit *e = q->e;
+    Value v[64], runs[64], other[64];
+    for (uint32_t k = 0; k < e->lanes; k++) {
+        runs[k] = in_runs(q, emit_index_add(e, n, emit_i64(e, k)), at);
+        other[k] = in_other(q, n, emit_index_add(e, at, emit_i64(e, k)));
+    }
+    for (uint32_t k = 0; k < e->lanes; k++) v[k] = emit_load_vector(e, q->r.read ? runs[k] : other[k], e->real_bytes);
+    lower_transpose_square(e, v);
+    for (uint32_t k = 0; k < e->lanes; k++) emit_store_vector(e, v[k], q->r.read ? other[k] : runs[k], e->real_bytes);
+}
+
+/* Runs from..to-1, of them elements first..last-1, by squares or each by itself. */
+static void move_part(Square *q, uint64_t from, uint64_t to, uint64_t first, uint64_t last, bool squares) {
+    Emit *e = q->e;
+    Loop n, at;
+    if (from == to || first == last) return;
+    Value step = emit_i64(e, squares ? e->lanes : 1);
+    loop_begin(&n, e, emit_i64(e, from), emit_i64(e, to), step, false);
+    loop_begin(&at, e, emit_i64(e, first), emit_i64(e, last), step, false);
+    if (squares) {
+        move_square(q, n.index, at.index);
+    } else {
+        Value runs = in_runs(q, n.index, at.index), other = in_other(q, n.index, at.index);
+        emit_store(e, emit_load(e, q->r.read ? runs : other), q->r.read ? other : runs);
+    }
+    loop_end(&at);
+    loop_end(&n);
+}
+
+static void transpose_squares(const Site *s, const Runs *r, Value x, Value y) {
     Emit *e = s->l->e;
-    const Shape to = s->node->shape;
-    const uint32_t last = to.rank - 1;
-    Value index[MAX_RANK], from[MAX_RANK];
-    Loop down, along, others[MAX_RANK], row, column;
-    loop_begin(&down, e, emit_i64(e, 0), emit_i64(e, to.dims[axis]), emit_i64(e, TILE), false);
-    loop_begin(&along, e, emit_i64(e, 0), emit_i64(e, to.dims[last]), emit_i64(e, TILE), false);
-    Value down_end = tile_end(e, down.index, to.dims[axis]), along_end = tile_end(e, along.index, to.dims[last]);
-    for (uint32_t k = 0; k < last; k++)
-        if (k != axis) {
-            loop_count(&others[k], e, to.dims[k]);
-            index[k] = others[k].index;
-        }
-    loop_begin(&row, e, down.index, down_end, emit_i64(e, 1), false);
-    loop_begin(&column, e, along.index, along_end, emit_i64(e, 1), false);
-    index[axis] = row.index;
-    index[last] = column.index;
-    for (uint32_t k = 0; k < to.rank; k++) from[s->node->attr.transpose.axes[k]] = index[k];
-    store_at(e, load_at(e, x, position(e, lower_argument_shape(s->l, s->id, 0), from, NULL)), y,
-             position(e, to, index, NULL));
-    loop_end(&column);
-    loop_end(&row);
-    for (uint32_t k = last; k-- > 0;)
-        if (k != axis) loop_end(&others[k]);
-    loop_end(&along);
-    loop_end(&down);
+    Square q = {.e = e, .axes = s->node->attr.transpose.axes, .r = *r, .x = x, .y = y};
+    const uint64_t count = r->count / e->lanes * e->lanes, run = r->run / e->lanes * e->lanes;
+    Loop before[MAX_RANK];
+    for (uint32_t k = 0; k < r->axis; k++) {
+        loop_count(&before[k], e, r->runs.dims[k]);
+        q.index[k] = before[k].index;
+    }
+    move_part(&q, 0, count, 0, run, true);
+    move_part(&q, 0, count, run, r->run, false);
+    move_part(&q, count, r->count, 0, r->run, false);
+    for (uint32_t k = r->axis; k-- > 0;) loop_end(&before[k]);
+}
+
+/* Weights of the same shape share a function. */
+static Value transpose_function(const Site *s, const Runs *r) {
+    Emit *e = s->l->e;
+    char name[256];
+    Aside aside;
+    int at = snprintf(name, sizeof name, "transpose");
+    for (uint32_t k = 0; k < s->node->shape.rank; k++)
+        at += snprintf(name + at, sizeof name - (size_t)at, "_%u_%" PRId64, s->node->shape.dims[k],
+                       s->node->attr.transpose.axes[k]);
+    Value f = emit_aside(e, name, e->none, (LLVMTypeRef[]){e->ptr, e->ptr}, 2, &aside);
+    if (!aside.made) return f;
+    transpose_squares(s, r, LLVMGetParam(f, 0), LLVMGetParam(f, 1));
+    LLVMBuildRetVoid(e->builder);
+    emit_aside_end(e, &aside);
+    return f;
 }
 
 Value lower_transpose(const Site *s) {
     Emit *e = s->l->e;
     Value x = lower_argument_row(s, 0), y = result(s), from[MAX_RANK];
-    uint32_t axis = 0;
-    if (tiled_axis(s, &axis)) {
-        transpose_tiles(s, axis, x, y);
+    Runs r;
+    if (squared(s, &r)) {
+        emit_call(e, transpose_function(s, &r), (Value[]){x, y}, 2);
         return NULL;
     }
     Nest n;

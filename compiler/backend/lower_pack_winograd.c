@@ -4,6 +4,9 @@
  * shapes. */
 #include "lower_winograd.h"
 
+/* Packed weights of so many bytes are in no near cache any more when they are read. */
+#define PAST_CACHES ((uint64_t)4 << 20)
+
 static uint64_t vector_bytes(const Emit *e) { return (uint64_t)e->lanes * e->real_bytes; }
 
 /* ---- functions of the module; distances in bytes ---- */
@@ -30,8 +33,22 @@ static Value constant_like(LLVMTypeRef type, double value) {
     return LLVMConstVector(all, n);
 }
 
+typedef enum Written {
+    ONE,    /* a number */
+    VECTOR, /* a vector of numbers */
+    PAST    /* the same, past the caches */
+} Written;
+
+static void store_vector(Emit *e, Value v, Value to, Written how) {
+    if (how == PAST)
+        emit_store_past(e, v, to);
+    else
+        emit_store_vector(e, v, to, e->real_bytes);
+}
+
 /* G g G' of one filter, or of a vector of them, in double precision. */
-static void transform(Emit *e, const Value *p, bool vector) {
+static void transform(Emit *e, const Value *p, Written how) {
+    const bool vector = how != ONE;
     LLVMTypeRef wide = LLVMDoubleTypeInContext(e->context);
     if (vector) wide = LLVMVectorType(wide, e->lanes);
     double g[SIDE][3];
@@ -56,7 +73,7 @@ static void transform(Emit *e, const Value *p, bool vector) {
                 if (g[j][b] != 0) u = emit_fma(e, constant_like(wide, g[j][b]), half[i][b], u);
             u = LLVMBuildFPTrunc(e->builder, u, vector ? e->vector : e->real, "");
             if (vector)
-                emit_store_vector(e, u, to, e->real_bytes);
+                store_vector(e, u, to, how);
             else
                 emit_store(e, u, to);
             to = emit_offset(e, to, p[P_TO_TAP]);
@@ -64,11 +81,12 @@ static void transform(Emit *e, const Value *p, bool vector) {
     }
 }
 
-static void transform_vector(Emit *e, const Value *p) { transform(e, p, true); }
-static void transform_one(Emit *e, const Value *p) { transform(e, p, false); }
+static void transform_one(Emit *e, const Value *p) { transform(e, p, ONE); }
+static void transform_vector(Emit *e, const Value *p) { transform(e, p, VECTOR); }
+static void transform_past(Emit *e, const Value *p) { transform(e, p, PAST); }
 
 /* Of every tap a square of vectors, which is transposed; its vectors go to the rows of a panel. */
-static void transpose_squares(Emit *e, const Value *p) {
+static void transpose_squares(Emit *e, const Value *p, Written how) {
     Value v[64];
     Loop tap;
     loop_count(&tap, e, SIDE * SIDE);
@@ -78,9 +96,12 @@ static void transpose_squares(Emit *e, const Value *p) {
         v[i] = emit_load_vector(e, emit_offset_constant(e, from, i * vector_bytes(e)), e->real_bytes);
     lower_transpose_square(e, v);
     for (uint32_t i = 0; i < e->lanes; i++)
-        emit_store_vector(e, v[i], emit_offset_constant(e, to, (uint64_t)i * e->panel * e->real_bytes), e->real_bytes);
+        store_vector(e, v[i], emit_offset_constant(e, to, (uint64_t)i * e->panel * e->real_bytes), how);
     loop_end(&tap);
 }
+
+static void squares(Emit *e, const Value *p) { transpose_squares(e, p, VECTOR); }
+static void squares_past(Emit *e, const Value *p) { transpose_squares(e, p, PAST); }
 
 /* ---- one form of weights ---- */
 typedef struct Transformed {
@@ -89,6 +110,7 @@ typedef struct Transformed {
     Value from, to; /* weights, packed weights */
     uint32_t channels, filters;
     Value kept; /* of the adjoint: by tap a square of vectors, a channel each */
+    bool past;  /* packed weights are written past the caches */
 } Transformed;
 
 /* Where tap 0 of a channel and filter stands; the taps are packed_apart from each other. */
@@ -105,14 +127,15 @@ static Value packed_place(const Transformed *t, Value channel, Value filter) {
 static uint64_t packed_apart(const Transformed *t) { return winograd_tap_bytes(t->e, t->p->columns, t->p->inner); }
 
 /* One filter, or a vector of them, of a channel: to `to` and what follows it at distances of `apart`. */
-static void transform_filters(const Transformed *t, bool vector, Value channel, Value filter, Value to,
+static void transform_filters(const Transformed *t, Written how, Value channel, Value filter, Value to,
                               uint64_t apart) {
     Emit *e = t->e;
     const uint64_t tap = (uint64_t)t->channels * t->filters * e->real_bytes;
     Value from = emit_element(e, t->from, emit_index_add(e, emit_index_mul(e, channel, t->filters), filter));
     if (t->p->adjoint) from = emit_offset_constant(e, from, 8 * tap); /* its taps stand the other way round */
-    Value f =
-        vector ? function_of(e, "winograd_pack", transform_vector) : function_of(e, "winograd_pack_one", transform_one);
+    Value f = how == PAST     ? function_of(e, "winograd_pack_past", transform_past)
+              : how == VECTOR ? function_of(e, "winograd_pack", transform_vector)
+                              : function_of(e, "winograd_pack_one", transform_one);
     emit_call(e, f, (Value[]){from, to, emit_i64(e, t->p->adjoint ? -tap : tap), emit_i64(e, apart)}, P_COUNT);
 }
 
@@ -124,11 +147,14 @@ static void transform_square(const Transformed *t, Value first, Value filter, ui
     Loop channel;
     if (some < e->lanes) lower_zero(e, t->kept, SIDE * SIDE * square);
     loop_count(&channel, e, some);
-    transform_filters(t, true, emit_index_add(e, first, channel.index), filter,
+    transform_filters(t, VECTOR, emit_index_add(e, first, channel.index), filter,
                       emit_offset(e, t->kept, emit_index_mul(e, channel.index, vector_bytes(e))), square);
     loop_end(&channel);
     Value args[P_COUNT] = {t->kept, packed_place(t, first, filter), emit_i64(e, square), emit_i64(e, packed_apart(t))};
-    emit_call(e, function_of(e, "winograd_pack_squares", transpose_squares), args, P_COUNT);
+    emit_call(e,
+              t->past ? function_of(e, "winograd_pack_squares_past", squares_past)
+                      : function_of(e, "winograd_pack_squares", squares),
+              args, P_COUNT);
 }
 
 /* Vectors of filters of the channel `first`; of the adjoint, of `some` channels from there on. */
@@ -140,11 +166,11 @@ static void transform_vectors(const Transformed *t, Value first, uint32_t some) 
     if (t->p->adjoint)
         transform_square(t, first, at, some);
     else
-        transform_filters(t, true, first, at, packed_place(t, first, at), packed_apart(t));
+        transform_filters(t, t->past ? PAST : VECTOR, first, at, packed_place(t, first, at), packed_apart(t));
     loop_end(&filter);
 }
 
-static void transform_weights(const Transformed *t) {
+static void transform_weights(Transformed *t) {
     Emit *e = t->e;
     const uint64_t count = conv_packed_count(t->p, e->panel);
     const uint32_t rest = t->filters % e->lanes, step = t->p->adjoint ? e->lanes : 1;
@@ -152,6 +178,7 @@ static void transform_weights(const Transformed *t) {
         lower_zero(e, t->to, padded(count * e->real_bytes));
     else
         emit_zero_padding(e, t->to, count);
+    t->past = count * e->real_bytes >= PAST_CACHES;
     Loop channel, filter;
     if (t->filters >= e->lanes && t->channels >= step) {
         loop_count(&channel, e, t->channels / step);
@@ -160,11 +187,12 @@ static void transform_weights(const Transformed *t) {
     }
     if (t->filters >= e->lanes && t->channels % step)
         transform_vectors(t, emit_i64(e, t->channels - t->channels % step), t->channels % step);
+    if (t->past) emit_past_end(e);
     if (!rest) return;
     loop_count(&channel, e, t->channels);
     loop_count(&filter, e, rest);
     Value at = emit_index_add(e, filter.index, emit_i64(e, t->filters - rest));
-    transform_filters(t, false, channel.index, at, packed_place(t, channel.index, at), packed_apart(t));
+    transform_filters(t, ONE, channel.index, at, packed_place(t, channel.index, at), packed_apart(t));
     loop_end(&filter);
     loop_end(&channel);
 }

@@ -117,8 +117,8 @@ static void layout_ops(void **state) {
     }
 }
 
-/* Transposes that go by tiles, also ones that are not full; sums over the last axes that are long, whole vectors and not,
- * in one, two and three blocks of blocks. */
+/* Transposes that go by squares, with what is left over on each side; sums over the last axes that are long, whole
+ * vectors and not, in one, two and three blocks of blocks. */
 static void large_layouts(void **state) {
     (void)state;
     static const uint32_t lengths[][2] = {{4, 64}, {37, 9}, {260, 33}, {1100, 37}},
