@@ -78,6 +78,15 @@ Value lower_result_row(const Site *s);               /* address of the result at
 bool lower_in_pieces(const Lower *l, NodeId id);
 void lower_zero(Emit *e, Value address, uint64_t bytes); /* multiple of 64, aligned */
 void lower_transpose_square(Emit *e, Value *rows);       /* a square block of vectors */
+/* Two sides with the same elements.  On one they lie in `count` runs of `run`, `apart` bytes from each other; on the other
+ * those of all runs lie side by side, for element k of a run at k / inner * outer_step + k % inner * step bytes.  Writes
+ * one side from the other, as far as whole squares of registers go along both. */
+typedef struct Squares {
+    Value runs, other;
+    bool read; /* from the runs, else to them */
+    uint64_t count, run, apart, inner, step, outer_step;
+} Squares;
+void lower_squares(Emit *e, const Squares *s);
 
 void lower_group_body(Lower *l, const Group *g);
 

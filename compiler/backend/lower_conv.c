@@ -207,52 +207,69 @@ Value lower_batch_conv_weight(const Site *s) {
 }
 
 /* ---- pack_conv ---- */
-/* Channels and filters from..to-1 of every group. */
+/* Channels and filters from..to-1 of every group, a vector of filters at a time or a number. */
 typedef struct Part {
     uint64_t channels, channels_end, filters, filters_end;
+    bool vectors;
 } Part;
 
-/* A vector of filters of one channel; of the adjoint, whose channels lie side by side, a square. */
-static void pack_vectors(Terms *t, Value x, Value y) {
-    Emit *e = t->e;
-    Value v[64], first = t->adjoint ? t->channel : t->filter;
-    const uint32_t n = t->adjoint ? e->lanes : 1;
-    t->packed = false;
-    for (uint32_t k = 0; k < n; k++) {
-        if (t->adjoint) t->channel = emit_index_add(e, first, emit_i64(e, k));
-        v[k] = emit_load_vector(e, emit_element(e, x, w_place(t)), e->real_bytes);
-    }
-    t->packed = true;
-    if (t->adjoint) t->channel = first, first = t->filter, lower_transpose_square(e, v);
-    for (uint32_t k = 0; k < n; k++) {
-        if (t->adjoint) t->filter = emit_index_add(e, first, emit_i64(e, k));
-        emit_store_vector(e, v[k], emit_element(e, y, w_place(t)), e->real_bytes);
-    }
+static void taps_begin(Terms *t, Loop loops[3]) {
+    const uint32_t dims[3] = {t->c.groups, t->c.rows, t->c.columns};
+    for (uint32_t k = 0; k < 3; k++) loop_count(&loops[k], t->e, dims[k]);
+    t->group = loops[0].index, t->row = loops[1].index, t->column = loops[2].index;
 }
 
-static void pack_part(Terms *t, Value x, Value y, Part p, bool vectors) {
+static void taps_end(Loop loops[3]) {
+    for (uint32_t k = 3; k-- > 0;) loop_end(&loops[k]);
+}
+
+static Value pack_place(Terms *t, Value base, bool packed) {
+    t->packed = packed;
+    return emit_element(t->e, base, w_place(t));
+}
+
+static void pack_part(Terms *t, Value x, Value y, Part p) {
     Emit *e = t->e;
-    if (p.channels == p.channels_end || p.filters == p.filters_end) return;
     Loop taps[3], channel, filter;
-    const uint32_t dims[3] = {t->c.groups, t->c.rows, t->c.columns};
-    for (uint32_t k = 0; k < 3; k++) loop_count(&taps[k], e, dims[k]);
-    loop_begin(&channel, e, emit_i64(e, p.channels), emit_i64(e, p.channels_end),
-               emit_i64(e, vectors && t->adjoint ? e->lanes : 1), false);
-    loop_begin(&filter, e, emit_i64(e, p.filters), emit_i64(e, p.filters_end), emit_i64(e, vectors ? e->lanes : 1),
+    if (p.channels == p.channels_end || p.filters == p.filters_end) return;
+    taps_begin(t, taps);
+    loop_begin(&channel, e, emit_i64(e, p.channels), emit_i64(e, p.channels_end), emit_i64(e, 1), false);
+    loop_begin(&filter, e, emit_i64(e, p.filters), emit_i64(e, p.filters_end), emit_i64(e, p.vectors ? e->lanes : 1),
                false);
-    t->group = taps[0].index, t->row = taps[1].index, t->column = taps[2].index;
     t->channel = channel.index, t->filter = filter.index;
-    if (vectors) {
-        pack_vectors(t, x, y);
-    } else {
-        t->packed = false;
-        Value from = w_place(t);
-        t->packed = true;
-        emit_store(e, emit_load(e, emit_element(e, x, from)), emit_element(e, y, w_place(t)));
-    }
+    Value from = pack_place(t, x, false), to = pack_place(t, y, true);
+    if (p.vectors)
+        emit_store_vector(e, emit_load_vector(e, from, e->real_bytes), to, e->real_bytes);
+    else
+        emit_store(e, emit_load(e, from), to);
     loop_end(&filter);
     loop_end(&channel);
-    for (uint32_t k = 3; k-- > 0;) loop_end(&taps[k]);
+    taps_end(taps);
+}
+
+/* Of the adjoint, whose channels lie side by side, panel by panel: what whole squares of channels and filters hold. */
+static void pack_squares(Terms *t, Value x, Value y, uint64_t channels, uint64_t filters) {
+    Emit *e = t->e;
+    Loop taps[3], panel;
+    const uint64_t step = (uint64_t)e->panel * e->real_bytes;
+    Squares q = {.read = true,
+                 .run = filters,
+                 .apart = (uint64_t)t->c.filters * e->real_bytes,
+                 .inner = filters,
+                 .step = step,
+                 .outer_step = filters * step};
+    for (int rest = 0; rest < 2; rest++) {
+        const uint64_t whole = channels / e->panel;
+        q.count = rest ? channels % e->panel : e->panel;
+        if (rest ? q.count < e->lanes : whole == 0) continue;
+        taps_begin(t, taps);
+        loop_begin(&panel, e, emit_i64(e, rest ? whole : 0), emit_i64(e, whole + rest), emit_i64(e, 1), false);
+        t->channel = emit_index_mul(e, panel.index, e->panel), t->filter = emit_i64(e, 0);
+        q.runs = pack_place(t, x, false), q.other = pack_place(t, y, true);
+        lower_squares(e, &q);
+        loop_end(&panel);
+        taps_end(taps);
+    }
 }
 
 Value lower_pack_conv(const Site *s) {
@@ -274,9 +291,12 @@ Value lower_pack_conv(const Site *s) {
         lower_zero(e, y, padded(count * e->real_bytes));
     else
         emit_zero_padding(e, y, count);
-    const uint64_t c = p.adjoint ? channels / e->lanes * e->lanes : channels, f = filters / e->lanes * e->lanes;
-    pack_part(&t, x, y, (Part){0, c, 0, f}, true);
-    pack_part(&t, x, y, (Part){0, c, f, filters}, false);
-    pack_part(&t, x, y, (Part){c, channels, 0, filters}, false);
+    const uint64_t f = filters / e->lanes * e->lanes, c = p.adjoint ? channels / e->lanes * e->lanes : channels;
+    if (p.adjoint)
+        pack_squares(&t, x, y, channels, filters);
+    else
+        pack_part(&t, x, y, (Part){0, c, 0, f, true});
+    pack_part(&t, x, y, (Part){0, c, f, filters, false});
+    pack_part(&t, x, y, (Part){c, channels, 0, filters, false});
     return NULL;
 }

@@ -4,10 +4,7 @@
  * and long sums over the last axes by vectors: those of weights, which stand in no loop over rows.  Whole-row reductions and
  * everything elementwise do not come here but through clusters. */
 #include "lower.h"
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 typedef struct Nest {
     Emit *e;
@@ -96,141 +93,129 @@ Value lower_concat(const Site *s) {
 #define SQUARED (32u << 10)
 
 /* One side has runs: along an axis and those after it lie `count` runs of `run` elements.  On the other side that axis is
- * the last one, so `count` elements, one of each run, lie side by side.  Squares of registers go from one to the other. */
+ * the last one, so `count` elements, one of each run, lie side by side (lower_squares). */
 typedef struct Runs {
     Shape runs, other;
     bool read; /* the argument is the side with the runs, else the result is */
     uint32_t axis;
     uint64_t count, run;
+    uint32_t to[MAX_RANK]; /* the axis of the other side, of each of the side with the runs */
 } Runs;
 
 static Runs runs_of(const Site *s, bool read) {
     const Shape from = lower_argument_shape(s->l, s->id, 0), to = s->node->shape;
     const int64_t *axes = s->node->attr.transpose.axes;
     Runs r = {.runs = read ? from : to, .other = read ? to : from, .read = read, .run = 1};
-    for (uint32_t k = 0; k < to.rank; k++)
-        if (read ? k == to.rank - 1 : axes[k] == to.rank - 1) r.axis = read ? (uint32_t)axes[k] : k;
+    for (uint32_t k = 0; k < to.rank; k++) r.to[read ? (uint32_t)axes[k] : k] = read ? k : (uint32_t)axes[k];
+    while (r.to[r.axis] != to.rank - 1) r.axis++;
     r.count = r.runs.dims[r.axis];
     for (uint32_t k = r.axis + 1; k < to.rank; k++) r.run *= r.runs.dims[k];
     return r;
 }
 
+static uint64_t stride_of(const Shape *s, uint32_t axis) {
+    uint64_t stride = 1;
+    for (uint32_t k = axis + 1; k < s->rank; k++) stride *= s->dims[k];
+    return stride;
+}
+
+/* The axes of a run as at most two on the other side, neighbours of both sides being one. */
+static bool two_axes(const Runs *r, uint32_t real_bytes, Squares *q) {
+    uint32_t parts = 0;
+    uint64_t outer = 1;
+    *q = (Squares){.inner = 1};
+    for (uint32_t k = r->runs.rank; k-- > r->axis + 1;) {
+        const uint64_t step = stride_of(&r->other, r->to[k]) * real_bytes;
+        if (r->runs.dims[k] == 1) continue;
+        if (parts == 0) {
+            q->inner = r->runs.dims[k], q->step = step, parts = 1;
+        } else if (parts == 1 && step == q->inner * q->step) {
+            q->inner *= r->runs.dims[k];
+        } else if (parts == 1) {
+            q->outer_step = step, parts = 2, outer = r->runs.dims[k];
+        } else if (step == outer * q->outer_step) {
+            outer *= r->runs.dims[k];
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Whether the transpose goes by squares, of the side that leaves fewer elements over. */
-static bool squared(const Site *s, Runs *out) {
-    const uint64_t lanes = s->l->e->lanes;
+static bool squared(const Site *s, Runs *out, Squares *squares) {
+    const uint32_t lanes = s->l->e->lanes, real_bytes = s->l->e->real_bytes;
     uint64_t best = 0;
-    if (s->node->shape.rank < 2 || lower_count(s->node->shape) * s->l->e->real_bytes < SQUARED) return false;
+    if (s->node->shape.rank < 2 || lower_count(s->node->shape) * real_bytes < SQUARED) return false;
     for (int read = 0; read < 2; read++) {
-        Runs r = runs_of(s, read);
-        const uint64_t whole =
-            r.count / lanes * lanes * (r.run / lanes * lanes) * (lower_count(r.runs) / r.count / r.run);
-        if (whole > best) best = whole, *out = r;
+        const Runs r = runs_of(s, read);
+        Squares q;
+        const uint64_t whole = r.count / lanes * lanes * (r.run / lanes * lanes), runs = r.count * r.run;
+        if (whole * (lower_count(r.runs) / runs) <= best || !two_axes(&r, real_bytes, &q)) continue;
+        best = whole * (lower_count(r.runs) / runs), *out = r, *squares = q;
     }
     return best > 0;
 }
 
-typedef struct Square {
+typedef struct Places {
     Emit *e;
-    const int64_t *axes;
-    Runs r;
+    const Runs *r;
     Value x, y, index[MAX_RANK]; /* of the side with the runs: before the axis */
-} Square;
+} Places;
 
 /* Where element `at` of run `n` stands: on the side with the runs, and on the other. */
-static Value in_runs(Square *q, Value n, Value at) {
-    Value index[MAX_RANK];
-    memcpy(index, q->index, sizeof index);
-    index[q->r.axis] = n;
-    for (uint32_t k = q->r.axis + 1; k < q->r.runs.rank; k++) index[k] = emit_i64(q->e, 0);
-    return emit_element(q->e, q->r.read ? q->x : q->y,
-                        emit_index_add(q->e, position(q->e, q->r.runs, index, NULL), at));
-}
-
-static Value in_other(Square *q, Value n, Value at) {
-    Emit *e = q->e;
-    Value index[MAX_RANK], other[MAX_RANK];
-    memcpy(index, q->index, sizeof index);
-    index[q->r.axis] = n;
-    for (uint32_t k = q->r.runs.rank; k-- > q->r.axis + 1;) {
-        index[k] = LLVMBuildURem(e->builder, at, emit_i64(e, q->r.runs.dims[k]), "");
-        at = LLVMBuildUDiv(e->builder, at, emit_i64(e, q->r.runs.dims[k]), "");
+static void places(const Places *p, Value n, Value at, Value *runs, Value *other) {
+    Emit *e = p->e;
+    const Runs *r = p->r;
+    Value index[MAX_RANK] = {0}, there[MAX_RANK];
+    for (uint32_t k = 0; k < r->axis; k++) index[k] = p->index[k];
+    index[r->axis] = n;
+    for (uint32_t k = r->runs.rank; k-- > r->axis + 1;) {
+        Value size = emit_i64(e, r->runs.dims[k]);
+        index[k] = LLVMBuildURem(e->builder, at, size, "");
+        at = LLVMBuildUDiv(e->builder, at, size, "");
     }
-    for (uint32_t k = 0; k < q->r.runs.rank; k++)
-        if (q->r.read)
-            other[k] = index[q->axes[k]];
-        else
-            other[q->axes[k]] = index[k];
-    return emit_element(e, q->r.read ? q->y : q->x, position(e, q->r.other, other, NULL));
+    for (uint32_t k = 0; k < r->runs.rank; k++) there[r->to[k]] = index[k];
+    *runs = emit_element(e, r->read ? p->x : p->y, position(e, r->runs, index, NULL));
+    *other = emit_element(e, r->read ? p->y : p->x, position(e, r->other, there, NULL));
 }
 
-static void move_square(Square *q, Value n, Value at) {
-    Emit *e = q->e;
-    Value v[64], runs[64], other[64];
-    for (uint32_t k = 0; k < e->lanes; k++) {
-        runs[k] = in_runs(q, emit_index_add(e, n, emit_i64(e, k)), at);
-        other[k] = in_other(q, n, emit_index_add(e, at, emit_i64(e, k)));
-    }
-    for (uint32_t k = 0; k < e->lanes; k++) v[k] = emit_load_vector(e, q->r.read ? runs[k] : other[k], e->real_bytes);
-    lower_transpose_square(e, v);
-    for (uint32_t k = 0; k < e->lanes; k++) emit_store_vector(e, v[k], q->r.read ? other[k] : runs[k], e->real_bytes);
-}
-
-/* Runs from..to-1, of them elements first..last-1, by squares or each by itself. */
-static void move_part(Square *q, uint64_t from, uint64_t to, uint64_t first, uint64_t last, bool squares) {
-    Emit *e = q->e;
+/* Of runs from..to-1 elements first..last-1, each by itself. */
+static void move_rest(const Places *p, uint64_t from, uint64_t to, uint64_t first, uint64_t last) {
+    Emit *e = p->e;
     Loop n, at;
+    Value runs, other;
     if (from == to || first == last) return;
-    Value step = emit_i64(e, squares ? e->lanes : 1);
-    loop_begin(&n, e, emit_i64(e, from), emit_i64(e, to), step, false);
-    loop_begin(&at, e, emit_i64(e, first), emit_i64(e, last), step, false);
-    if (squares) {
-        move_square(q, n.index, at.index);
-    } else {
-        Value runs = in_runs(q, n.index, at.index), other = in_other(q, n.index, at.index);
-        emit_store(e, emit_load(e, q->r.read ? runs : other), q->r.read ? other : runs);
-    }
+    loop_begin(&n, e, emit_i64(e, from), emit_i64(e, to), emit_i64(e, 1), false);
+    loop_begin(&at, e, emit_i64(e, first), emit_i64(e, last), emit_i64(e, 1), false);
+    places(p, n.index, at.index, &runs, &other);
+    emit_store(e, emit_load(e, p->r->read ? runs : other), p->r->read ? other : runs);
     loop_end(&at);
     loop_end(&n);
 }
 
-static void transpose_squares(const Site *s, const Runs *r, Value x, Value y) {
-    Emit *e = s->l->e;
-    Square q = {.e = e, .axes = s->node->attr.transpose.axes, .r = *r, .x = x, .y = y};
-    const uint64_t count = r->count / e->lanes * e->lanes, run = r->run / e->lanes * e->lanes;
+static void transpose_squares(Emit *e, const Runs *r, Squares q, Value x, Value y) {
+    Places p = {.e = e, .r = r, .x = x, .y = y};
     Loop before[MAX_RANK];
     for (uint32_t k = 0; k < r->axis; k++) {
         loop_count(&before[k], e, r->runs.dims[k]);
-        q.index[k] = before[k].index;
+        p.index[k] = before[k].index;
     }
-    move_part(&q, 0, count, 0, run, true);
-    move_part(&q, 0, count, run, r->run, false);
-    move_part(&q, count, r->count, 0, r->run, false);
+    q.read = r->read, q.count = r->count, q.run = r->run, q.apart = r->run * e->real_bytes;
+    places(&p, emit_i64(e, 0), emit_i64(e, 0), &q.runs, &q.other);
+    lower_squares(e, &q);
+    move_rest(&p, 0, r->count / e->lanes * e->lanes, r->run / e->lanes * e->lanes, r->run);
+    move_rest(&p, r->count / e->lanes * e->lanes, r->count, 0, r->run);
     for (uint32_t k = r->axis; k-- > 0;) loop_end(&before[k]);
-}
-
-/* Weights of the same shape share a function. */
-static Value transpose_function(const Site *s, const Runs *r) {
-    Emit *e = s->l->e;
-    char name[256];
-    Aside aside;
-    int at = snprintf(name, sizeof name, "transpose");
-    for (uint32_t k = 0; k < s->node->shape.rank; k++)
-        at += snprintf(name + at, sizeof name - (size_t)at, "_%u_%" PRId64, s->node->shape.dims[k],
-                       s->node->attr.transpose.axes[k]);
-    Value f = emit_aside(e, name, e->none, (LLVMTypeRef[]){e->ptr, e->ptr}, 2, &aside);
-    if (!aside.made) return f;
-    transpose_squares(s, r, LLVMGetParam(f, 0), LLVMGetParam(f, 1));
-    LLVMBuildRetVoid(e->builder);
-    emit_aside_end(e, &aside);
-    return f;
 }
 
 Value lower_transpose(const Site *s) {
     Emit *e = s->l->e;
     Value x = lower_argument_row(s, 0), y = result(s), from[MAX_RANK];
     Runs r;
-    if (squared(s, &r)) {
-        emit_call(e, transpose_function(s, &r), (Value[]){x, y}, 2);
+    Squares q;
+    if (squared(s, &r, &q)) {
+        transpose_squares(e, &r, q, x, y);
         return NULL;
     }
     Nest n;

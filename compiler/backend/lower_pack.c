@@ -1,24 +1,6 @@
 /* lower_pack.c - weights as the product kernel reads them: [k, n] to [panel][k][columns of the panel]. */
 #include "lower.h"
 
-/* Exchanges halves, then quarters, and so on. */
-void lower_transpose_square(Emit *e, Value *rows) {
-    Value keep[64], take[64];
-    for (uint32_t w = e->lanes / 2; w > 0; w /= 2) {
-        for (uint32_t lane = 0; lane < e->lanes; lane++) {
-            keep[lane] = emit_i32(e, lane & w ? e->lanes + (lane ^ w) : lane);
-            take[lane] = emit_i32(e, lane & w ? e->lanes + lane : lane | w);
-        }
-        Value low = LLVMConstVector(keep, e->lanes), high = LLVMConstVector(take, e->lanes);
-        for (uint32_t i = 0; i < e->lanes; i++) {
-            if (i & w) continue;
-            Value a = rows[i], b = rows[i | w];
-            rows[i] = LLVMBuildShuffleVector(e->builder, a, b, low, "");
-            rows[i | w] = LLVMBuildShuffleVector(e->builder, a, b, high, "");
-        }
-    }
-}
-
 typedef struct Pack {
     Value x, y;
     uint64_t k, n; /* of the product */
