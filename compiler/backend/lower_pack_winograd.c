@@ -157,36 +157,43 @@ static void transform_square(const Transformed *t, Value first, Value filter, ui
               args, P_COUNT);
 }
 
-/* Vectors of filters of the channel `first`; of the adjoint, of `some` channels from there on. */
-static void transform_vectors(const Transformed *t, Value first, uint32_t some) {
+/* Of all rows of a panel, `across` vectors of columns from `first` on: they are neighbours, as are rows.  Of the adjoint,
+ * whose columns are channels, only `some` of the last vector. */
+static void transform_columns(const Transformed *t, Value first, uint32_t across, uint32_t some) {
     Emit *e = t->e;
-    Loop filter;
-    loop_count(&filter, e, t->filters / e->lanes);
-    Value at = emit_index_mul(e, filter.index, e->lanes);
+    const uint32_t rows = t->p->adjoint ? t->filters / e->lanes : t->channels;
+    Loop row, vector;
+    if (rows == 0) return;
+    loop_count(&row, e, rows);
+    loop_count(&vector, e, across);
+    Value at = emit_index_add(e, first, emit_index_mul(e, vector.index, e->lanes));
     if (t->p->adjoint)
-        transform_square(t, first, at, some);
+        transform_square(t, at, emit_index_mul(e, row.index, e->lanes), some);
     else
-        transform_filters(t, t->past ? PAST : VECTOR, first, at, packed_place(t, first, at), packed_apart(t));
-    loop_end(&filter);
+        transform_filters(t, t->past ? PAST : VECTOR, row.index, at, packed_place(t, row.index, at), packed_apart(t));
+    loop_end(&vector);
+    loop_end(&row);
 }
 
 static void transform_weights(Transformed *t) {
     Emit *e = t->e;
     const uint64_t count = conv_packed_count(t->p, e->panel);
-    const uint32_t rest = t->filters % e->lanes, step = t->p->adjoint ? e->lanes : 1;
-    if (t->p->columns % e->panel)
+    const uint32_t columns = t->p->adjoint ? t->channels : t->filters, whole = columns / e->panel;
+    const uint32_t left = columns % e->panel, rest = t->filters % e->lanes;
+    Loop panel, channel, filter;
+    if (left)
         lower_zero(e, t->to, padded(count * e->real_bytes));
     else
         emit_zero_padding(e, t->to, count);
     t->past = count * e->real_bytes >= PAST_CACHES;
-    Loop channel, filter;
-    if (t->filters >= e->lanes && t->channels >= step) {
-        loop_count(&channel, e, t->channels / step);
-        transform_vectors(t, emit_index_mul(e, channel.index, step), step);
-        loop_end(&channel);
+    if (whole) {
+        loop_count(&panel, e, whole);
+        transform_columns(t, emit_index_mul(e, panel.index, e->panel), e->panel / e->lanes, e->lanes);
+        loop_end(&panel);
     }
-    if (t->filters >= e->lanes && t->channels % step)
-        transform_vectors(t, emit_i64(e, t->channels - t->channels % step), t->channels % step);
+    if (left >= e->lanes) transform_columns(t, emit_i64(e, whole * e->panel), left / e->lanes, e->lanes);
+    if (t->p->adjoint && left % e->lanes)
+        transform_columns(t, emit_i64(e, columns - left % e->lanes), 1, left % e->lanes);
     if (t->past) emit_past_end(e);
     if (!rest) return;
     loop_count(&channel, e, t->channels);
