@@ -1,7 +1,8 @@
 /* lower.h - planned routines to LLVM functions.  The header of the lowering.
  * Files: lower.c (the skeleton of a routine), lower_cluster.c, lower_element.c, lower_form.c, lower_product.c,
  * lower_layout.c, lower_conv.c, lower_conv_kernel.c, lower_conv_winograd.c, lower_conv_winograd_weight.c,
- * lower_math.c, lower_pack.c, lower_pack_winograd.c, lower_call.c, lower_drop.c, lower_module.c, lower_profile.c. */
+ * lower_math.c, lower_transpose.c, lower_pack.c, lower_pack_winograd.c, lower_call.c, lower_drop.c, lower_module.c,
+ * lower_profile.c. */
 #ifndef DEQ_BACKEND_LOWER_H
 #define DEQ_BACKEND_LOWER_H
 #include "conv.h"
