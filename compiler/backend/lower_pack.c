@@ -28,28 +28,20 @@ static void pack_rows(Emit *e, const Pack *p, Value panel, uint64_t start, uint6
     loop_end(&rows);
 }
 
-/* A full panel of a transposed matrix, whose columns are rows of x: square blocks, then the rows that are left. */
-static void pack_blocks(Emit *e, const Pack *p, Value panel) {
-    uint64_t blocks = p->k / e->lanes;
-    uint32_t vector = e->lanes * e->real_bytes;
-    if (blocks) {
-        Loop down, across;
-        loop_count(&down, e, blocks);
-        loop_count(&across, e, e->panel / e->lanes);
-        Value row = emit_index_mul(e, down.index, e->lanes), column = emit_index_mul(e, across.index, e->lanes), v[64];
-        Value j = emit_index_add(e, emit_index_mul(e, panel, e->panel), column);
-        Value from = emit_element(e, p->x, emit_index_add(e, emit_index_mul(e, j, p->k), row));
-        for (uint32_t i = 0; i < e->lanes; i++)
-            v[i] = emit_load_vector(e, emit_offset_constant(e, from, i * p->k * e->real_bytes), e->real_bytes);
-        lower_transpose_square(e, v);
-        Value to = emit_index_mul(e, emit_index_add(e, emit_index_mul(e, panel, p->k), row), e->panel);
-        to = emit_element(e, p->y, emit_index_add(e, to, column));
-        for (uint32_t i = 0; i < e->lanes; i++)
-            emit_store_vector(e, v[i], emit_offset_constant(e, to, (uint64_t)i * e->panel * e->real_bytes), vector);
-        loop_end(&across);
-        loop_end(&down);
-    }
-    pack_rows(e, p, panel, blocks * e->lanes, e->panel);
+/* A full panel of a transposed matrix, whose columns are rows of x: squares, then the rows that are left. */
+static void pack_squares(Emit *e, const Pack *p, Value panel) {
+    const uint64_t step = (uint64_t)e->panel * e->real_bytes;
+    const Squares q = {.runs = emit_element(e, p->x, emit_index_mul(e, panel, e->panel * p->k)),
+                       .other = emit_element(e, p->y, emit_index_mul(e, panel, e->panel * p->k)),
+                       .read = true,
+                       .count = e->panel,
+                       .run = p->k,
+                       .apart = p->k * e->real_bytes,
+                       .inner = p->k,
+                       .step = step,
+                       .outer_step = p->k * step};
+    lower_squares(e, &q);
+    pack_rows(e, p, panel, p->k / e->lanes * e->lanes, e->panel);
 }
 
 /* What is read past the end, and the columns after the last full panel.  Comes before the panels: the padding is zeroed
@@ -85,7 +77,7 @@ Value lower_pack(const Site *s) {
     Loop panels;
     loop_begin(&panels, e, from, to, emit_i64(e, 1), true);
     if (p.transposed)
-        pack_blocks(e, &p, panels.index);
+        pack_squares(e, &p, panels.index);
     else
         pack_rows(e, &p, panels.index, 0, e->panel);
     loop_end(&panels);
