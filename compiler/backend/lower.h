@@ -80,8 +80,9 @@ bool lower_in_pieces(const Lower *l, NodeId id);
 void lower_zero(Emit *e, Value address, uint64_t bytes); /* multiple of 64, aligned */
 void lower_transpose_square(Emit *e, Value *rows);       /* a square block of vectors */
 /* Two sides with the same elements.  On one they lie in `count` runs of `run`, `apart` bytes from each other; on the other
- * those of all runs lie side by side, for element k of a run at k / inner * outer_step + k % inner * step bytes.  Writes
- * one side from the other, as far as whole squares of registers go along both. */
+ * those of all runs lie side by side, for element k of a run at k / inner * outer_step + k % inner * step bytes (where
+ * inner is all of a run, outer_step means nothing).  Writes one side from the other, as far as whole squares of registers
+ * go along both. */
 typedef struct Squares {
     Value runs, other;
     bool read; /* from the runs, else to them */

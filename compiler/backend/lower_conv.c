@@ -251,13 +251,11 @@ static void pack_part(Terms *t, Value x, Value y, Part p) {
 static void pack_squares(Terms *t, Value x, Value y, uint64_t channels, uint64_t filters) {
     Emit *e = t->e;
     Loop taps[3], panel;
-    const uint64_t step = (uint64_t)e->panel * e->real_bytes;
     Squares q = {.read = true,
                  .run = filters,
                  .apart = (uint64_t)t->c.filters * e->real_bytes,
                  .inner = filters,
-                 .step = step,
-                 .outer_step = filters * step};
+                 .step = (uint64_t)e->panel * e->real_bytes};
     for (int rest = 0; rest < 2; rest++) {
         const uint64_t whole = channels / e->panel;
         q.count = rest ? channels % e->panel : e->panel;

@@ -30,7 +30,6 @@ static void pack_rows(Emit *e, const Pack *p, Value panel, uint64_t start, uint6
 
 /* A full panel of a transposed matrix, whose columns are rows of x: squares, then the rows that are left. */
 static void pack_squares(Emit *e, const Pack *p, Value panel) {
-    const uint64_t step = (uint64_t)e->panel * e->real_bytes;
     const Squares q = {.runs = emit_element(e, p->x, emit_index_mul(e, panel, e->panel * p->k)),
                        .other = emit_element(e, p->y, emit_index_mul(e, panel, e->panel * p->k)),
                        .read = true,
@@ -38,8 +37,7 @@ static void pack_squares(Emit *e, const Pack *p, Value panel) {
                        .run = p->k,
                        .apart = p->k * e->real_bytes,
                        .inner = p->k,
-                       .step = step,
-                       .outer_step = p->k * step};
+                       .step = (uint64_t)e->panel * e->real_bytes};
     lower_squares(e, &q);
     pack_rows(e, p, panel, p->k / e->lanes * e->lanes, e->panel);
 }

@@ -121,8 +121,11 @@ static void layout_ops(void **state) {
  * vectors and not, in one, two and three blocks of blocks. */
 static void large_layouts(void **state) {
     (void)state;
-    static const uint32_t lengths[][2] = {{4, 64}, {37, 9}, {260, 33}, {1100, 37}},
-                          orders[][3] = {{2, 0, 1}, {2, 1, 0}, {1, 0, 2}, {0, 2, 1}};
+    static const uint32_t lengths[]
+                                 [2] = {{4, 64}, {37, 9}, {260, 33}, {1100, 37}},
+                        orders[][3] = {{2, 0, 1}, {2, 1, 0}, {1, 0, 2}, {0, 2, 1}},
+                        /* to the layout of convolutions and back; all turned round, which no squares do; and others */
+        kernels[][4] = {{2, 3, 1, 0}, {3, 2, 0, 1}, {3, 2, 1, 0}, {1, 3, 0, 2}, {0, 3, 1, 2}};
     for (uint32_t real = 4; real <= 8; real += 4) {
         Arena *a = arena_new();
         Unit *u = unit_new(a, real, "native");
@@ -133,6 +136,14 @@ static void large_layouts(void **state) {
                 const uint32_t *o = orders[k];
                 graph_output(g,
                              graph_op(g, OP_transpose, &x, 1, &(Attr){.transpose.axes = {o[0], o[1], o[2]}}, nowhere));
+            }
+            unit_add(u, g, (Placement){.no_rows = !batched});
+            g = graph_new(a, "transposes of kernels");
+            x = input(g, (Shape){4, {33, 20, 3, 5}}, batched);
+            for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++) {
+                const uint32_t *o = kernels[k];
+                x = graph_op(g, OP_transpose, &x, 1, &(Attr){.transpose.axes = {o[0], o[1], o[2], o[3]}}, nowhere);
+                graph_output(g, x);
             }
             unit_add(u, g, (Placement){.no_rows = !batched});
             g = graph_new(a, "broadcasts");
