@@ -1,13 +1,19 @@
-/* arena.c - chunks in a list, each twice the last up to 1 MiB; larger requests get a chunk of their own. */
+/* arena.c - chunks in a list, each twice the last up to 8 MiB; larger requests get a chunk of their own.
+ *
+ * Large chunks wish for huge pages: a page fault for each 4 KiB took a third of the time of a large check.  Memory is
+ * zeroed as it is handed out, so that what nobody asks for is never touched. */
+#define _GNU_SOURCE
 #include "arena.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { EXIT_RUN = 3 }; /* of E0931 in failures.def */
-enum { FIRST_CHUNK = 16 << 10, LAST_CHUNK = 1 << 20, ALIGNMENT = 16 };
+enum { FIRST_CHUNK = 16 << 10, LAST_CHUNK = 8 << 20, HUGE_PAGE = 2 << 20, ALIGNMENT = 16 };
 
 typedef struct Chunk Chunk;
 struct Chunk {
@@ -28,14 +34,21 @@ _Noreturn void end_without_memory(void) {
     _exit(EXIT_RUN);
 }
 
-static void *checked_calloc(size_t n) {
-    void *p = calloc(1, n);
-    if (!p) end_without_memory();
-    return p;
+/* A chunk of `size` bytes in all, its header among them. */
+static Chunk *chunk_new(size_t size) {
+    void *p = NULL;
+    if (posix_memalign(&p, size < HUGE_PAGE ? ALIGNMENT : HUGE_PAGE, size)) end_without_memory();
+#ifdef MADV_HUGEPAGE
+    if (size >= HUGE_PAGE) madvise(p, size, MADV_HUGEPAGE); /* a wish: nothing depends on it */
+#endif
+    Chunk *c = p;
+    *c = (Chunk){.size = size - sizeof *c};
+    return c;
 }
 
 Arena *arena_new(void) {
-    Arena *a = checked_calloc(sizeof *a);
+    Arena *a = calloc(1, sizeof *a);
+    if (!a) end_without_memory();
     a->next_size = FIRST_CHUNK;
     return a;
 }
@@ -54,26 +67,21 @@ void *arena_alloc(Arena *a, size_t n) {
     n = n ? (n + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1) : ALIGNMENT;
     Chunk *c = a->current;
     if (!c || c->size - c->used < n) {
-        if (n > a->next_size / 4) { /* keep the current chunk: most of it may still be free */
-            Chunk *own = checked_calloc(sizeof *own + n);
-            own->used = own->size = n;
-            if (c) {
-                own->next = c->next;
-                c->next = own;
-            } else {
-                a->current = own;
-            }
-            return own->bytes;
+        const bool own = n > a->next_size / 4;
+        Chunk *added = chunk_new(own ? sizeof *added + n : a->next_size);
+        if (own && c) { /* keep the current chunk: most of it may still be free */
+            added->next = c->next;
+            c->next = added;
+        } else {
+            added->next = c;
+            a->current = added;
         }
-        c = checked_calloc(sizeof *c + a->next_size);
-        c->size = a->next_size;
-        c->next = a->current;
-        a->current = c;
-        if (a->next_size < LAST_CHUNK) a->next_size *= 2;
+        if (!own && a->next_size < LAST_CHUNK) a->next_size *= 2;
+        c = added;
     }
     void *p = c->bytes + c->used;
     c->used += n;
-    return p;
+    return memset(p, 0, n);
 }
 
 void *arena_copy(Arena *a, const void *p, size_t n) {
