@@ -1,10 +1,11 @@
 /* test_arena.c - every allocation of an arena is zeroed, aligned, and apart from every other. */
 #include "lang_support.h"
 
-/* Small ones, and some that are larger than any chunk: 60 MiB in all, of which nothing is zero once it has been written. */
-enum { COUNT = 4000, LARGE_EACH = 400 };
+/* 15 MB of small ones, so that chunks grow to the largest, and ten of up to 11 MB: most of these get a chunk of their own.
+ * Nothing is zero once it has been written. */
+enum { COUNT = 20000, LARGE_EACH = 2000 };
 
-static size_t size_of(int i) { return i % LARGE_EACH == 7 ? (size_t)(i + 1) * 3001 : (size_t)i * 37 % 1500; }
+static size_t size_of(int i) { return i % LARGE_EACH == 7 ? (size_t)(i + 1) * 601 : (size_t)i * 37 % 1500; }
 
 static bool all_are(const unsigned char *bytes, size_t n, int value) {
     for (size_t i = 0; i < n; i++)
