@@ -1,4 +1,4 @@
-"""No memory stays behind: memory.py DEQ SOURCE.  The resident memory in the middle of forty turns of edits and
+"""No memory stays behind: memory.py DEQ SOURCE.  The median of resident memory over forty turns of edits and
 requests is that of the forty before."""
 import os
 import statistics
@@ -10,7 +10,7 @@ deq, source = sys.argv[1:3]
 text = open(source + "/stdlib/attacks.deq").read()
 uri = "untitled:attacks"
 document = {"textDocument": {"uri": uri}}
-# malloc is to give back what is freed: pages that it keeps for later vary by some of 2 MB from run to run
+# malloc is to give back what is freed: what it keeps for later varies by 2 MB and more, huge pages among it
 os.environ["GLIBC_TUNABLES"] = "glibc.malloc.mmap_threshold=65536:glibc.malloc.trim_threshold=65536"
 c = Client(deq)
 c.open(uri, text)
