@@ -61,7 +61,9 @@ Value lower_slot(Lower *l, Slot slot, Value row) {
     if (slot.base == SLOT_SCALAR) return base;
     base = emit_offset_constant(e, base, slot.offset);
     if (slot.stride == 0) return base;
-    bool tile = slot.base == SLOT_BUFFER && l->step->buffers[slot.index].scope == SCOPE_TILE;
+    const Buffer *b = slot.base == SLOT_BUFFER ? &l->step->buffers[slot.index] : NULL;
+    const bool tile = b && b->scope == SCOPE_TILE;
+    if (tile && b->alone) return base;
     Value i = tile ? row : emit_index_add(e, l->tile_start, row);
     if (slot.base == SLOT_REST || slot.base == SLOT_DREST) i = l->record ? l->record : record_of(l, i);
     return emit_offset(e, base, emit_index_mul(e, i, slot.stride));
@@ -112,6 +114,8 @@ void lower_group_body(Lower *l, const Group *g) {
 static void lower_whole_group(Lower *l, const Group *g) {
     if (lower_has_form(l, g))
         lower_form(l, g);
+    else if (l->image)
+        ICE("%s: a group of a run has no form", l->routine->routine->name);
     else
         lower_group_body(l, g);
 }
@@ -160,23 +164,52 @@ static void enter(Lower *l) {
 #define PART_GROUPS 12
 #define LOOP_GROUPS 4
 
+static uint32_t end_of_run(Group **groups, uint32_t k, uint32_t n) {
+    uint32_t end = k + 1;
+    while (groups[k]->run != UINT32_MAX && end < n && groups[end]->run == groups[k]->run) end++;
+    return end;
+}
+
+static void begin_image(Lower *l, Loop *images) {
+    loop_begin(images, l->e, emit_i64(l->e, 0), l->tile_rows, emit_i64(l->e, 1), false);
+    l->image = images->index;
+}
+
+static void end_image(Lower *l, Loop *images) {
+    loop_end(images);
+    l->image = NULL;
+}
+
+/* The groups here, run by run; within a run that is begun, as they stand. */
+static void lower_groups(Lower *l, Group **groups, uint32_t n) {
+    for (uint32_t k = 0, end; k < n; k = end) {
+        end = end_of_run(groups, k, n);
+        const bool begins = groups[k]->run != UINT32_MAX && !l->image;
+        Loop images;
+        if (begins) begin_image(l, &images);
+        for (uint32_t j = k; j < end; j++) lower_group(l, groups[j]);
+        if (begins) end_image(l, &images);
+    }
+}
+
 /* The groups in a function of their own, called here. */
 static void lower_apart(Lower *l, Group **groups, uint32_t n) {
     Emit *e = l->e;
-    Value nothing = emit_i64(e, 0), args[8] = {l->frame,
+    Value nothing = emit_i64(e, 0), args[9] = {l->frame,
                                                l->n,
                                                l->tile_start ? l->tile_start : nothing,
                                                l->tile_rows ? l->tile_rows : nothing,
                                                l->iteration,
                                                l->pieces ? l->pieces : nothing,
                                                l->piece ? l->piece : nothing,
-                                               l->rows};
-    LLVMTypeRef params[8] = {e->ptr, e->i64, e->i64, e->i64, e->i64, e->i64, e->i64, e->i64};
+                                               l->rows,
+                                               l->image ? l->image : nothing};
+    LLVMTypeRef params[9] = {e->ptr, e->i64, e->i64, e->i64, e->i64, e->i64, e->i64, e->i64, e->i64};
     Value outer = e->function;
     LLVMBasicBlockRef here = emit_here(e);
     Lower inner = *l;
     Value f = emit_function(e, arena_printf(e->arena, "%s_part%u", l->routine->routine->name, (*l->nparts)++), e->none,
-                            params, 8);
+                            params, 9);
     LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, e->noinline);
     inner.frame = LLVMGetParam(f, 0);
     inner.n = LLVMGetParam(f, 1);
@@ -185,13 +218,31 @@ static void lower_apart(Lower *l, Group **groups, uint32_t n) {
     if (l->tile_rows && !LLVMIsConstant(l->tile_rows)) inner.tile_rows = LLVMGetParam(f, 3);
     inner.iteration = LLVMGetParam(f, 4);
     if (l->pieces) inner.pieces = LLVMGetParam(f, 5), inner.piece = LLVMGetParam(f, 6);
+    if (l->image) inner.image = LLVMGetParam(f, 8);
     enter(&inner);
     if (l->record) inner.record = record_of(&inner, inner.tile_start);
-    for (uint32_t k = 0; k < n; k++) lower_group(&inner, groups[k]);
+    lower_groups(&inner, groups, n);
     LLVMBuildRetVoid(e->builder);
     e->function = outer;
     emit_at(e, here);
-    emit_call(e, f, args, 8);
+    emit_call(e, f, args, 9);
+}
+
+/* In functions of a dozen groups.  A run is one's, but a long one is its loop here around several. */
+static void lower_parts(Lower *l, Group **groups, uint32_t n) {
+    for (uint32_t k = 0, end; k < n; k = end) {
+        end = end_of_run(groups, k, n);
+        if (end - k > PART_GROUPS) {
+            Loop images;
+            begin_image(l, &images);
+            for (uint32_t j = k; j < end; j += PART_GROUPS)
+                lower_apart(l, groups + j, end - j < PART_GROUPS ? end - j : PART_GROUPS);
+            end_image(l, &images);
+            continue;
+        }
+        for (uint32_t next; end < n && (next = end_of_run(groups, end, n)) - k <= PART_GROUPS;) end = next;
+        lower_apart(l, groups + k, end - k);
+    }
 }
 
 static void lower_part(Lower *l, const LevelPlan *level, Group **groups, uint32_t n) {
@@ -200,14 +251,10 @@ static void lower_part(Lower *l, const LevelPlan *level, Group **groups, uint32_
     for (int final = 0; final < 2; final++)
         for (uint32_t k = 0; k < n; k++)
             if (groups[k]->final == final && (groups[k]->nmembers || groups[k]->nstores)) order[count++] = groups[k];
-    uint32_t most = l->tile_rows && level->wide ? LOOP_GROUPS : 3 * PART_GROUPS;
-    for (uint32_t k = 0; k < count; k += PART_GROUPS) {
-        uint32_t some = count - k < PART_GROUPS ? count - k : PART_GROUPS;
-        if (count > most)
-            lower_apart(l, order + k, some);
-        else
-            for (uint32_t j = 0; j < some; j++) lower_group(l, order[k + j]);
-    }
+    if (count > (l->tile_rows && level->wide ? LOOP_GROUPS : 3 * PART_GROUPS))
+        lower_parts(l, order, count);
+    else
+        lower_groups(l, order, count);
 }
 
 /* A thread that shares the call runs the groups of its half, and meets the other after each phase: another tile takes

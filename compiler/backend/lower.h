@@ -35,6 +35,7 @@ typedef struct Lower {
     const Value *operands; /* addresses, as form->operands */
     /* of the loop under construction */
     Value tile_start, tile_rows; /* first row and number of rows; NULL outside tiles */
+    Value image;                 /* that a run is at, counted from the first row; NULL outside runs */
     Value record;                /* of that row, where rows come one by one; else NULL */
 } Lower;
 

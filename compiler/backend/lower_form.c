@@ -53,18 +53,11 @@ void lower_form(Lower *l, const Group *g) {
     Emit *e = l->e;
     const Form *f = &l->unit->forms[g->form];
     uint32_t n = count_of_arguments(f);
-    Value *args = arena_alloc(e->arena, (n + 1) * sizeof *args), row = emit_i64(e, 0);
-    const bool several = g->batched && l->tile_rows && !LLVMIsConstant(l->tile_rows); /* images of a tile, in turn */
-    Loop rows;
-    if (several) {
-        loop_begin(&rows, e, row, l->tile_rows, emit_i64(e, 1), false);
-        row = rows.index;
-    }
+    Value *args = arena_alloc(e->arena, (n + 1) * sizeof *args), row = l->image ? l->image : emit_i64(e, 0);
     for (uint32_t k = 0; k < g->noperands; k++) args[k] = lower_slot(l, g->operands[k], row);
     if (l->routine->routine->pieces) {
         args[g->noperands] = l->pieces;
         args[g->noperands + 1] = l->piece;
     }
     emit_call(e, declare(e, l->unit, f), args, n);
-    if (several) loop_end(&rows);
 }

@@ -205,6 +205,7 @@ uint32_t plan_new_group(Planner *p, uint32_t level, bool batched, uint64_t count
                  .component = component,
                  .count = count,
                  .workspace = NONE,
+                 .run = NONE,
                  .form = NONE};
     LevelPlan *l = &p->s->levels[level];
     if (batched)

@@ -11,7 +11,7 @@
  * any other group is one operation.
  *
  * Files: plan.c (this), plan_form.c (groups of equal form), plan_pieces.c (routines in pieces), plan_halves.c (routines
- * in halves). */
+ * in halves), plan_runs.c (images one by one). */
 #ifndef DEQ_BACKEND_PLAN_H
 #define DEQ_BACKEND_PLAN_H
 #include "emit.h"
@@ -72,6 +72,7 @@ typedef struct Store {
 struct Group {
     bool cluster, batched, final; /* final: overwrites an input, so it runs after all other groups of its part */
     uint32_t level, position;     /* position: order among all groups of the step */
+    uint32_t run;                 /* of images that go one by one (plan_runs.c); UINT32_MAX none */
     uint32_t owner;   /* of a routine in pieces: modulo their number, the piece that it belongs to; in halves: of 2 */
     NodeId component; /* likewise: that of its nodes */
     uint64_t count;   /* elements of a cluster */

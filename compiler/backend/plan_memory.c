@@ -555,6 +555,7 @@ void plan_storage(Planner *p) {
     assign_slots(p);
     for (uint32_t k = 0; k < s->ngroups; k++)
         if (runs_together(p, s->groups[k])) info(p, s->groups[k]->members[0])->together = true;
+    plan_runs(p);
     plan_lifetimes(p);
     uint64_t tile = 0;
     for (uint32_t k = 0; k < s->nlevels; k++) {

@@ -1,4 +1,4 @@
-/* planner.h - private to plan.c, plan_memory.c, plan_pieces.c, plan_halves.c and plan_form.c. */
+/* planner.h - private to plan.c, plan_memory.c, plan_pieces.c, plan_halves.c, plan_runs.c and plan_form.c. */
 #ifndef DEQ_BACKEND_PLANNER_H
 #define DEQ_BACKEND_PLANNER_H
 #include "plan.h"
@@ -62,6 +62,10 @@ void plan_halves(Planner *p);      /* of every node; before there are groups */
 void plan_half_owners(Planner *p); /* of every group, and their order; before positions */
 void plan_lifetimes(Planner *p);   /* buffers of the tile that both halves use live for whole phases */
 bool plan_at_once(const StepPlan *s, const Buffer *a, const Buffer *b); /* whether both may be in use */
+
+/* ---- plan_runs.c ---- */
+void plan_runs(
+    Planner *p); /* of groups of images, and the lives of their buffers; after slots, before plan_lifetimes */
 
 /* ---- plan_form.c ---- */
 void plan_forms(PlanUnit *u); /* of every group of the planned routines */

@@ -120,6 +120,44 @@ static void several(void **state) {
     several_of(&(Case){120, 124, 4, 4, 1}, true, false, 2);
 }
 
+/* Less its mean's tanh, over its mean square. */
+static NodeId normalised(Graph *g, NodeId x) {
+    const NodeId scale = graph_constant(g, 1e-3);
+    NodeId mean = graph_binary(g, OP_mul, graph_reduce(g, OP_reduce_sum, x, 7, nowhere), scale, nowhere);
+    NodeId c = graph_binary(g, OP_sub, x, graph_op(g, OP_tanh, &mean, 1, NULL, nowhere), nowhere);
+    NodeId squares = graph_reduce(g, OP_reduce_sum, graph_binary(g, OP_mul, c, c, nowhere), 7, nowhere);
+    return graph_binary(g, OP_div, c, graph_binary(g, OP_mul, squares, scale, nowhere), nowhere);
+}
+
+/* What stands between two such convolutions goes image by image: some values are read by one run of groups only, some
+ * before the first convolution and after the last, some end where larger ones begin. */
+static void runs(void **state) {
+    (void)state;
+    const Case small = {124, 124, 4, 4, 1}, large = {124, 124, 8, 8, 1};
+    const Attr twice = {.window = {{2, 2}, {2, 2}, 0}};
+    Arena *a = arena_new();
+    Unit *u = unit_new(a, 4, "native");
+    Graph *g = graph_new(a, "runs");
+    NodeId x = graph_input(g, image_of(&small, false), true, "x", nowhere);
+    NodeId w = graph_input(g, (Shape){4, {3, 3, 124, 124}}, false, "w", nowhere);
+    NodeId y = normalised(g, convolution(g, OP_conv, &small, true, x, w));
+    NodeId up = y;
+    for (uint32_t k = 0; k < 2; k++) {
+        if (k)
+            up =
+                graph_op(g, OP_window_sum, (NodeId[]){graph_op(g, OP_tanh, &up, 1, NULL, nowhere)}, 1, &twice, nowhere);
+        up = graph_op_shaped(g, OP_window_spread, &up, 1, &twice, image_of(&large, false), true, nowhere);
+    }
+    NodeId z = normalised(g, convolution(g, OP_conv, &large, true, up, w));
+    NodeId down = graph_op(g, OP_window_sum, &z, 1, &twice, nowhere);
+    graph_output(g, normalised(g, graph_binary(g, OP_mul, down, y, nowhere)));
+    graph_output(g, graph_reduce(g, OP_reduce_sum, z, 3, nowhere));
+    unit_add(u, g, (Placement){0});
+    check_batches(u, "native", -1, 1, 5 * tolerance_of(u), (const int64_t[]){1, 9}, 2);
+    check_alone(u, 0, 9);
+    arena_free(a);
+}
+
 static void avx2(void **state) {
     (void)state;
     equal_on("x86-64-v3");
@@ -180,7 +218,7 @@ static void rounding(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(native), cmocka_unit_test(several), cmocka_unit_test(avx2),
-                                       cmocka_unit_test(rounding)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(native), cmocka_unit_test(several), cmocka_unit_test(runs),
+                                       cmocka_unit_test(avx2), cmocka_unit_test(rounding)};
     return cmocka_run_group_tests_name("backend_winograd", tests, NULL, NULL);
 }
