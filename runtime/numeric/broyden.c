@@ -161,6 +161,7 @@ void NAME(solve_broyden)(problem *p, deq_space *space) {
             if (p->ended[i] != DEQ_RUNNING) {
                 const bool newest = returns_last(p, q, step) || (step == 0 && q->reason == DEQ_REASON_converged);
                 leave(p, row, state, row_of(p, f, i), newest);
+                if (p->images && p->images->record) p->images->linearised[row] = newest && step == o->max;
                 /* Some want B at the last state as well: it takes one more direction. */
                 bool more = q->reason != DEQ_REASON_diverged && (keeps || (rides && step == last));
                 if (keeps) {

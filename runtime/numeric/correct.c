@@ -43,7 +43,7 @@ void NAME(correct_state)(problem *p, int step, const real *z) {
         c->bad[i] = p->ended[i] == DEQ_REASON_diverged || (c->cut && c->cut[p->rows[i]]);
     memcpy(c->a, z, (size_t)p->active * (size_t)p->vectors * sizeof(vec));
     NAME(steps_forward)
-    (&f, p->fixed, p->active, o->steps, o->damping, false, c->tapes, c->stride, c->a, c->b, c->bad, NULL);
+    (&f, p->fixed, p->active, o->steps, o->damping, false, c->tapes, c->stride, c->a, c->b, c->bad, NULL, NULL);
     call_runs(p, c, &f, w);
     for (int64_t i = 0; i < p->active; i++) {
         int32_t row = p->rows[i];

@@ -7,7 +7,10 @@ void NAME(images_open)(images *m, const deq_fixed *fixed, deq_space *space, int6
     m->of_result = deq_space_take(space, rows);
     m->of_best = deq_space_take(space, rows);
     m->known = deq_space_take(space, (size_t)n * sizeof *m->known);
-    if (space->base) memset(m->known, 0, (size_t)n * sizeof *m->known);
+    m->linearised = deq_space_take(space, (size_t)n * sizeof *m->linearised);
+    if (!space->base) return;
+    memset(m->known, 0, (size_t)n * sizeof *m->known);
+    memset(m->linearised, 0, (size_t)n * sizeof *m->linearised);
 }
 
 void NAME(finish_begin)(finish *f, const problem *p, bool held) {

@@ -33,6 +33,11 @@ static bool leaves_images(const deq_fixed_settings *s) {
     return s->forward.kind == DEQ_SOLVER_broyden && deq_finish_steps(&finish) > 0;
 }
 
+/* The solver's last evaluation is one at the state it returns, and can leave the linearisation there. */
+static bool leaves_records(const deq_solver *s) {
+    return s->kind == DEQ_SOLVER_broyden && s->line_search != DEQ_ARMIJO && !s->links;
+}
+
 /* What a problem takes beside its solver's own memory. */
 static void take_parts(problem *p, deq_space *space) {
     if (p->images) NAME(images_open)(p->images, p->fixed, space, p->n);
@@ -49,7 +54,7 @@ size_t NAME(deq_forward_bytes)(const deq_fixed *fixed, const deq_fixed_settings 
     correct c = {.penalty = &s->penalties.kinds[DEQ_PENALTY_correction]};
     problem p = {.fixed = fixed, .options = &s->forward};
     NAME(problem_open)(&p, &space, n, NULL);
-    if (leaves_images(s)) p.images = &m;
+    if (leaves_images(s) || leaves_records(&s->forward)) p.images = &m;
     if (rides(&s->gradient, &r)) p.ride = &r;
     if (c.penalty->given) p.correct = &c;
     if (p.ride || p.correct || defended) p.early = &e;
@@ -132,6 +137,12 @@ static void note_failed(const problem *p, bool *failed) {
     for (int64_t row = 0; row < p->n; row++) failed[row] = p->progress[row].failed;
 }
 
+static void order_records(problem *p) {
+    bool any = false;
+    for (int64_t row = 0; p->images && p->images->record && row < p->n; row++) any = any || p->images->linearised[row];
+    if (any) NAME(problem_order)(p, p->images->record->tape);
+}
+
 void NAME(forward_run)(forward *c, real *result) {
     problem *p = &c->problem;
     early kept;
@@ -140,6 +151,7 @@ void NAME(forward_run)(forward *c, real *result) {
     c->space = (deq_space){c->worker->solver, 0};
     solve(p, c->n, &c->options, &c->space);
     p->early = NULL;
+    order_records(p);
     if (p->visits && !p->named) leave(p);
     note_failed(p, c->kept->failed);
     NAME(finish_begin)(&c->finish, p, false);
@@ -167,6 +179,20 @@ void NAME(forward_value)(forward *c) {
     settle(c);
 }
 
+/* The state is the solver's own, and nothing else happens on its way: so its record can be left there. */
+void NAME(forward_record)(forward *c) {
+    const problem *p = &c->problem;
+    if (!leaves_records(&c->options) || p->ride || p->correct || p->defence) return;
+    c->images.record = c->kept;
+    c->problem.images = &c->images;
+}
+
+/* f at the solver's states, where their records have been left: by row, as `linearised` says. */
+static const real *recorded(const forward *c) {
+    const images *m = c->problem.images;
+    return m && m->record ? m->of_result : NULL;
+}
+
 void NAME(forward_linearise)(forward *c, int first, int count, double damping, bool undamped_first) {
     deq_kept *kept = c->kept;
     deq_frame f = c->frame;
@@ -178,14 +204,17 @@ void NAME(forward_linearise)(forward *c, int first, int count, double damping, b
     }
     NAME(steps_forward)
     (&f, c->fixed, c->n, count, damping, undamped_first && first == 0, kept->tape + first * kept->tape_stride,
-     kept->tape_stride, kept->z, c->z, kept->bad, NULL);
+     kept->tape_stride, kept->z, c->z, kept->bad, first == 0 ? recorded(c) : NULL, c->images.linearised);
 }
 
 void NAME(forward_attach)(forward *c) {
     deq_kept *kept = c->kept;
     const int last = deq_finish_steps(&c->finish.settings) - 1;
     const int64_t vectors = c->fixed->state_bytes / (int64_t)sizeof(vec);
-    if (last < 1) c->problem.images = NULL; /* f is linearised there anyway */
+    if (last < 1) {
+        c->problem.images = NULL;
+        NAME(forward_record)(c);
+    }
     NAME(forward_start)(c, kept->z);
     if (last > 0) NAME(finish_run)
     (&c->finish, &c->frame, c->fixed, c->n, 0, last, kept->z, c->problem.images, c->space);
@@ -197,7 +226,7 @@ void NAME(forward_attach)(forward *c) {
     kept->steps = 1;
     kept->active[0] = c->n;
     memcpy(kept->rows, c->worker->identity, (size_t)c->n * sizeof *kept->rows);
-    deq_linearise(c->fixed, &f, c->n);
+    NAME(linearise_others)(&f, c->fixed, c->n, last < 1 ? recorded(c) : NULL, c->images.linearised);
     for (int64_t row = 0; row < c->n; row++) {
         const vec *at = (const vec *)kept->z + row * vectors;
         vec *value = (vec *)c->z + row * vectors;

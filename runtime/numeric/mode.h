@@ -57,6 +57,8 @@ void NAME(forward_value)(forward *c);
 void NAME(forward_defended)(forward *c, real *z);
 /* The states after which a mode goes on: forward_run, unless they are held (deq_engine_hold) or a defence is read. */
 void NAME(forward_start)(forward *c, real *result);
+/* Before that: the solver's last evaluation is to leave its record, where the solver can. */
+void NAME(forward_record)(forward *c);
 /* Steps first .. first+count-1 of a mode, from the states kept->z, which are overwritten: linearised one by one, in its
  * tapes; z becomes the state after the last. */
 void NAME(forward_linearise)(forward *c, int first, int count, double damping, bool undamped_first);

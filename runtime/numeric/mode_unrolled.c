@@ -21,7 +21,7 @@ static void at_state(problem *p, int step, const real *z) {
     memcpy(r->a, z, (size_t)p->active * (size_t)p->vectors * sizeof(vec));
     NAME(steps_forward)
     (&f, p->fixed, p->active, steps, m->damping, m->undamped_first, r->kept->tape, r->kept->tape_stride, r->a, r->b,
-     r->bad, r->image);
+     r->bad, r->image, NULL);
     if (r->judges) NAME(ride_judge)(p, step, r->b, weight(r, step));
     if (r->looks) return;
     f.arg0 = r->b;

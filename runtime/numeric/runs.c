@@ -9,11 +9,13 @@ HOT bool NAME(row_finite)(const vec *x, int64_t n) {
     return total4(a) == 0;
 }
 
-static void on_good(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n, const bool *bad,
-                    bool product) {
+typedef enum counted { AS_NOTHING, AS_PRODUCT, AS_EVALUATION } counted;
+
+static void on_others(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
+                      const bool *without, counted as) {
     for (int64_t from = 0; from < n;) {
         int64_t to = from;
-        while (to < n && !bad[to]) to++;
+        while (to < n && !without[to]) to++;
         if (to > from) {
             deq_frame f = *frame;
             f.arg0 = (char *)f.arg0 + from * fixed->state_bytes;
@@ -21,7 +23,8 @@ static void on_good(deq_routine_fn *routine, const deq_frame *frame, const deq_f
             if (f.tape) f.tape = (char *)f.tape + from * fixed->tape_bytes;
             f.rows += from;
             if (f.example) f.example += from;
-            if (product) deq_count_products(&f, to - from);
+            if (as == AS_PRODUCT) deq_count_products(&f, to - from);
+            if (as == AS_EVALUATION) deq_count_evaluations(&f, to - from);
             deq_partners_call(routine, fixed, &f, to - from);
         }
         from = to + 1;
@@ -30,12 +33,26 @@ static void on_good(deq_routine_fn *routine, const deq_frame *frame, const deq_f
 
 void NAME(call_good)(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
                      const bool *bad) {
-    on_good(routine, frame, fixed, n, bad, true);
+    on_others(routine, frame, fixed, n, bad, AS_PRODUCT);
 }
 
 void NAME(call_cotangent)(deq_routine_fn *cotangent, const deq_frame *frame, const deq_fixed *fixed, int64_t n,
                           const bool *bad) {
-    on_good(cotangent, frame, fixed, n, bad, false);
+    on_others(cotangent, frame, fixed, n, bad, AS_NOTHING);
+}
+
+void NAME(linearise_others)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, const real *image,
+                            const bool *here) {
+    const size_t bytes = (size_t)fixed->state_bytes;
+    if (!image)
+        deq_linearise(fixed, frame, n);
+    else if (!here)
+        memcpy(frame->arg1, image, (size_t)n * bytes);
+    else
+        on_others(fixed->lin, frame, fixed, n, here, AS_EVALUATION);
+    for (int64_t row = 0; image && here && row < n; row++)
+        if (here[row])
+            memcpy((char *)frame->arg1 + (size_t)row * bytes, (const char *)image + (size_t)row * bytes, bytes);
 }
 
 HOT bool NAME(damped_step)(vec *out, const vec *z, const vec *f, real damping, int64_t n) {
@@ -50,7 +67,7 @@ HOT bool NAME(damped_step)(vec *out, const vec *z, const vec *f, real damping, i
 
 void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, int count, double damping,
                          bool undamped_first, char *tapes, int64_t stride, real *z, real *out, bool *bad,
-                         const real *image) {
+                         const real *image, const bool *here) {
     deq_frame f = *frame;
     int64_t vectors = fixed->state_bytes / (int64_t)sizeof(vec);
     real *from = z, *to = out;
@@ -59,10 +76,7 @@ void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t
         f.tape = tapes + t * stride;
         f.arg0 = from;
         f.arg1 = to;
-        if (t == 0 && image)
-            memcpy(to, image, (size_t)(n * fixed->state_bytes));
-        else
-            deq_linearise(fixed, &f, n);
+        NAME(linearise_others)(&f, fixed, n, t == 0 ? image : NULL, here);
         for (int64_t i = 0; i < n; i++) {
             vec *next = (vec *)to + i * vectors;
             const vec *state = (const vec *)from + i * vectors;

@@ -51,6 +51,9 @@ void problem_apply(problem *p, const real *in, real *out, int evaluation) {
     } else if (state_is_linearised(p->ride, evaluation)) {
         f->tape = p->ride->kept->tape;
         deq_linearise(p->fixed, f, p->active);
+    } else if (p->images && p->images->record && evaluation == p->options->max) {
+        f->tape = p->images->record->tape;
+        deq_linearise(p->fixed, f, p->active);
     } else {
         deq_evaluate(p->fixed, f, p->active);
     }
@@ -172,6 +175,16 @@ void problem_compact(problem *p, real *z) {
             swap_bytes(p->tapes->tape + i * p->fixed->tape_bytes, p->tapes->tape + last * p->fixed->tape_bytes,
                        p->fixed->tape_bytes);
     }
+}
+
+void NAME(problem_order)(problem *p, char *tape) {
+    for (int32_t i = 0; i < p->n; i++)
+        while (p->rows[i] != i) {
+            const int32_t row = p->rows[i];
+            swap_bytes(tape + i * p->fixed->tape_bytes, tape + row * p->fixed->tape_bytes, p->fixed->tape_bytes);
+            p->rows[i] = p->rows[row];
+            p->rows[row] = row;
+        }
 }
 
 /* Fills what does not depend on the direction of the problem; with a measuring space only that. */

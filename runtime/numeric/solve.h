@@ -34,6 +34,8 @@ typedef struct images {
     /* By row: nobody knows it, of_result holds it, or it stands in the place of the result: its first step is made. */
     enum { IMAGE_UNKNOWN, IMAGE_KEPT, IMAGE_RESULT } * known;
     bool direct, always; /* the latter is wanted, of converged examples too: nobody reads the state itself */
+    deq_kept *record;    /* whose first tape the solver's last evaluation fills; NULL: f alone is wanted */
+    bool *linearised;    /* by row: there it is that of the state returned, and of_result holds f */
 } images;
 
 /* Where examples ended that go on for the sake of a gradient at later states: their value is independent of it. */
@@ -182,6 +184,8 @@ bool problem_judge(problem *p, int64_t i, int step, bool state, double differenc
 INLINE bool returns_last(const problem *p, const progress *q, int step) {
     return q->lowest_step == step || (p->keep_last && q->reason != DEQ_REASON_diverged);
 }
+/* The records that the last evaluation left, by position, become those of their rows, and positions those too. */
+void NAME(problem_order)(problem *p, char *tape);
 /* The best state was not the last: copies what was saved, or the fallback when no state was finite. */
 void NAME(problem_return_best)(problem *p, int64_t row);
 
@@ -227,10 +231,14 @@ void NAME(call_cotangent)(deq_routine_fn *cotangent, const deq_frame *frame, con
                           const bool *bad);
 /* `count` damped steps from the states z, which are overwritten; the last one comes in `out`, linearisation t in
  * tapes + t * stride.  A state after which f is not finite stays what it is, and its record is marked as bad.
- * `image`: f(z), where its linearisation stands in the first tape already; NULL. */
+ * `image`: f(z), where its linearisation stands in the first tape already, of the rows that are `here` (NULL: of all);
+ * NULL: of none. */
 void NAME(steps_forward)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, int count, double damping,
                          bool undamped_first, char *tapes, int64_t stride, real *z, real *out, bool *bad,
-                         const real *image);
+                         const real *image, const bool *here);
+/* f of the states arg0 and its linearisation, of the rows whose `image` and record are not `here` (as above). */
+void NAME(linearise_others)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, const real *image,
+                            const bool *here);
 /* The way back: u is the cotangent of the last state (overwritten); adds to drest, and to accum unless NULL.  v, out:
  * space for n rows. */
 void NAME(steps_back)(const deq_frame *frame, const deq_fixed *fixed, int64_t n, int count, double damping,

@@ -94,6 +94,7 @@ static void take_value(const forward *c, real *value) {
 void NAME(solve_after)(forward *c, int count, double damping, bool undamped_first) {
     const size_t bytes = (size_t)(c->n * c->fixed->state_bytes);
     const int shared = shared_steps(&c->finish.settings, count, damping, undamped_first);
+    NAME(forward_record)(c);
     NAME(forward_start)(c, c->kept->z);
     real *value = deq_space_take(&c->space, bytes);
     memcpy(value, c->kept->z, bytes);
