@@ -64,8 +64,7 @@ void plan_lifetimes(Planner *p);   /* buffers of the tile that both halves use l
 bool plan_at_once(const StepPlan *s, const Buffer *a, const Buffer *b); /* whether both may be in use */
 
 /* ---- plan_runs.c ---- */
-void plan_runs(
-    Planner *p); /* of groups of images, and the lives of their buffers; after slots, before plan_lifetimes */
+void plan_runs(Planner *p); /* of every group, and what buffers live for; when they have slots, before plan_lifetimes */
 
 /* ---- plan_form.c ---- */
 void plan_forms(PlanUnit *u); /* of every group of the planned routines */
