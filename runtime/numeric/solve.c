@@ -14,10 +14,13 @@ static solver_run *const runs[] = {
 #include "solvers.def"
 };
 
-/* Whether the gradients that ride along start from the linearisation of this evaluation. */
-static bool state_is_linearised(const ride *r, int evaluation) {
-    if (!r || evaluation < 1 || evaluation > r->last) return false;
-    return r->along || (r->image && evaluation >= r->first);
+/* Whose first tape this evaluation fills, since a gradient starts from its linearisation: of what rides along, or after
+ * the solve; NULL: f alone is wanted. */
+static const deq_kept *record_of(const problem *p, int evaluation) {
+    const ride *r = p->ride;
+    if (r && evaluation >= 1 && evaluation <= r->last && (r->along || (r->image && evaluation >= r->first)))
+        return r->kept;
+    return p->images && evaluation == p->options->max ? p->images->record : NULL;
 }
 
 void problem_apply(problem *p, const real *in, real *out, int evaluation) {
@@ -48,14 +51,10 @@ void problem_apply(problem *p, const real *in, real *out, int evaluation) {
         }
         f->tape = kept->tape + evaluation * kept->tape_stride;
         deq_linearise(p->fixed, f, p->active);
-    } else if (state_is_linearised(p->ride, evaluation)) {
-        f->tape = p->ride->kept->tape;
-        deq_linearise(p->fixed, f, p->active);
-    } else if (p->images && p->images->record && evaluation == p->options->max) {
-        f->tape = p->images->record->tape;
-        deq_linearise(p->fixed, f, p->active);
     } else {
-        deq_evaluate(p->fixed, f, p->active);
+        const deq_kept *record = record_of(p, evaluation);
+        if (record) f->tape = record->tape;
+        (record ? deq_linearise : deq_evaluate)(p->fixed, f, p->active);
     }
 }
 
