@@ -126,17 +126,16 @@ bool conv_phase(Op op, const ConvShape *c, uint32_t panel, uint32_t k, ConvPhase
 /* ---- Winograd ---- */
 #define SLICE_BYTES (256u << 10) /* transformed pixels and products of a slice: they stay in the second-level cache */
 #define SLICE_TILES WINOGRAD_ENOUGH /* fewer tiles would read the weights more often */
-#define SUM_BYTES (512u << 10) /* of the adjoint in the weights: sums that stay in a cache until they are transformed */
-#define SUM_CHANNELS 12        /* whole tiles of the product kernels */
-#define SUMMED_TILES 32        /* of the adjoint in the weights: fewer would write and read its sums more often */
 
 static uint64_t aligned(uint64_t bytes) { return (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN; }
 
 /* Neighbours do not fall on one set of the first-level cache. */
 static uint64_t scattered(uint64_t bytes) { return bytes % 1024 ? bytes : bytes + DEQ_ALIGN; }
 
-/* For about `enough` tiles in a call. */
-static WinogradPlan plan_tiles(Op op, const ConvShape *c, uint32_t real_bytes, uint32_t panel, uint32_t enough) {
+static uint64_t padded(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
+
+/* Sizes and tiles. */
+static WinogradPlan tiles_of(Op op, const ConvShape *c) {
     bool adjoint = op == OP_conv_input;
     WinogradPlan p = {.channels = adjoint ? c->filters : c->channels,
                       .height = adjoint ? c->out_height : c->height,
@@ -149,39 +148,68 @@ static WinogradPlan plan_tiles(Op op, const ConvShape *c, uint32_t real_bytes, u
     p.short_column = winograd_short(p.out_width);
     p.rows = winograd_tiles(p.out_height) - p.short_row;
     p.columns = winograd_tiles(p.out_width) - p.short_column;
-    p.v_tile = aligned((uint64_t)p.channels * real_bytes);
-    p.m_tile = (uint64_t)(p.filters + panel - 1) / panel * panel * real_bytes;
-    uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, across = p.columns + p.short_column,
-             row = taps * (p.v_tile + p.m_tile) * across;
-    p.slice = p.rows ? 1 : 0;
-    while (p.slice < p.rows && ((p.slice + 1) * row <= SLICE_BYTES || p.slice * across < SLICE_TILES)) p.slice++;
-    p.images = p.slice == p.rows ? winograd_images(c, p.out_height, p.out_width, enough) : 1;
-    uint64_t tiles = (p.slice + p.short_row) * across * p.images;
-    p.v_tap = scattered(tiles * p.v_tile);
-    p.m_tap = scattered(tiles * p.m_tile);
-    uint64_t pixels = (uint64_t)WINOGRAD_TAPS * p.channels, results = (uint64_t)WINOGRAD_TILE * p.filters;
-    p.discard = aligned((pixels > results ? pixels : results) * real_bytes);
-    p.v = p.discard + aligned(results * real_bytes);
-    p.products = p.v + taps * p.v_tap;
-    p.bytes = p.products + taps * p.m_tap;
     return p;
 }
 
+/* Tiles of a call. */
+static uint64_t tiles_together(const WinogradPlan *p) {
+    return (uint64_t)(p->slice + p->short_row) * (p->columns + p->short_column) * p->images;
+}
+
+/* Places of what so many channels' pixels and so many filters' products take. */
+static void lay_out(WinogradPlan *p, uint32_t channels, uint32_t filters, uint32_t real_bytes, uint32_t panel) {
+    uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, tiles = tiles_together(p);
+    p->v_tile = aligned((uint64_t)channels * real_bytes);
+    p->m_tile = padded(filters, panel) * real_bytes;
+    p->v_tap = scattered(tiles * p->v_tile);
+    p->m_tap = scattered(tiles * p->m_tile);
+    uint64_t pixels = (uint64_t)WINOGRAD_TAPS * p->channels, results = (uint64_t)WINOGRAD_TILE * p->filters;
+    p->discard = aligned((pixels > results ? pixels : results) * real_bytes);
+    p->v = p->discard + aligned(results * real_bytes);
+    p->products = p->v + taps * p->v_tap;
+    p->bytes = p->products + taps * p->m_tap;
+}
+
 WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint32_t panel) {
-    return plan_tiles(op, c, real_bytes, panel, SLICE_TILES);
+    WinogradPlan p = tiles_of(op, c);
+    uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, across = p.columns + p.short_column,
+             tile = aligned((uint64_t)p.channels * real_bytes) + padded(p.filters, panel) * real_bytes;
+    p.slice = p.rows ? 1 : 0;
+    while (p.slice < p.rows && ((p.slice + 1) * taps * tile * across <= SLICE_BYTES || p.slice * across < SLICE_TILES))
+        p.slice++;
+    p.images = p.slice == p.rows ? winograd_images(c, p.out_height, p.out_width, SLICE_TILES) : 1;
+    lay_out(&p, p.channels, p.filters, real_bytes, panel);
+    return p;
+}
+
+/* ---- the adjoint in the weights ---- */
+#define SUMMED_TILES 32 /* fewer would transform the sums, and read and write the weights' cotangent, more often */
+/* What is transformed of one side, and the sums of some channels and filters, stay in the second-level cache. */
+#define SIDE_BYTES (320u << 10)
+#define SUM_BYTES (160u << 10)
+
+/* At most `most` of n, in equal parts of whole `unit`s. */
+static uint32_t divided(uint32_t n, uint64_t most, uint32_t unit) {
+    uint64_t units = most / unit ? most / unit : 1, parts = (n + units * unit - 1) / (units * unit);
+    uint64_t each = padded((n + parts - 1) / parts, unit);
+    return each < n ? (uint32_t)each : n;
 }
 
 bool winograd_weight_plan(const ConvShape *c, uint32_t real_bytes, uint32_t panel, WinogradPlan *out) {
     if (!winograd_applies(c, real_bytes, panel)) return false;
-    WinogradPlan p = plan_tiles(OP_conv, c, real_bytes, panel, SUMMED_TILES);
-    uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, lanes = panel / 2;
-    p.some = p.channels;
-    if (p.rows && p.columns && p.slice == p.rows) {
-        const uint64_t fit = SUM_BYTES / (taps * p.m_tile) / SUM_CHANNELS * SUM_CHANNELS;
-        const uint64_t some = fit > SUM_CHANNELS ? fit : SUM_CHANNELS;
-        if (some < p.some) p.some = (uint32_t)some;
-    }
-    p.w_tap = scattered(p.some * p.m_tile);
+    WinogradPlan p = tiles_of(OP_conv, c);
+    const uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, across = p.columns + p.short_column;
+    const uint32_t lanes = panel / 2;
+    p.slice = p.rows ? 1 : 0;
+    while (p.slice < p.rows && p.slice * across < SUMMED_TILES) p.slice++;
+    p.images = p.slice == p.rows ? winograd_images(c, p.out_height, p.out_width, SUMMED_TILES) : 1;
+    const uint64_t each = taps * tiles_together(&p) * real_bytes, sum = taps * real_bytes; /* bytes, of a channel */
+    p.kept = p.channels * each <= SIDE_BYTES;
+    const uint64_t transformed = (p.kept ? SIDE_BYTES / 2 : SIDE_BYTES) / each, summed = SUM_BYTES / (sum * lanes);
+    p.some_filters = divided(p.filters, transformed < summed ? transformed : summed, panel);
+    p.some_channels = divided(p.channels, SUM_BYTES / (sum * padded(p.some_filters, panel)), lanes);
+    lay_out(&p, p.kept ? p.channels : p.some_channels, p.some_filters, real_bytes, panel);
+    p.w_tap = scattered(p.some_channels * p.m_tile);
     p.weights = p.bytes;
     p.bytes += taps * p.w_tap;
     *out = p;

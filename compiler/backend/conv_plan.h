@@ -41,14 +41,15 @@ typedef struct WinogradPlan {
     uint64_t v_tile, v_tap, m_tile,
         m_tap; /* bytes from tile to tile and from tap to tap: transformed pixels, products */
     uint64_t discard, v, products, weights; /* places in the workspace, after zeros: room for what lies outside, .. */
-    uint64_t w_tap;                         /* bytes from tap to tap of the sums at `weights`, */
-    uint32_t some;                          /* which are those of so many channels at a time */
+    uint64_t w_tap;                         /* bytes from tap to tap of the sums at `weights` */
+    uint32_t some_channels, some_filters;   /* that are summed at a time */
+    bool kept;                              /* the pixels of all channels are transformed once, else of some */
     uint64_t bytes;                         /* of the workspace */
 } WinogradPlan;
 
 /* How a convolution with transformed weights runs, for panels of `panel` columns. */
 WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint32_t panel);
-/* The adjoint in the weights, whose products are cotangents by tile and whose sums stand at `weights`: of a few channels
- * where all tiles are one slice, else of all.  False: it runs directly. */
+/* The adjoint in the weights, whose products are cotangents by tile and whose sums stand at `weights`.  False: it runs
+ * directly. */
 bool winograd_weight_plan(const ConvShape *c, uint32_t real_bytes, uint32_t panel, WinogradPlan *out);
 #endif

@@ -154,6 +154,11 @@ static Value masked_intrinsic(Emit *e, const char *name) {
     return LLVMGetIntrinsicDeclaration(e->module, id, (LLVMTypeRef[]){e->vector, e->ptr}, 2);
 }
 
+void emit_fetch(Emit *e, Value address) {
+    Value args[4] = {address, emit_i32(e, 0), emit_i32(e, 2), emit_i32(e, 1)};
+    emit_intrinsic(e, "llvm.prefetch", e->ptr, args, 4);
+}
+
 Value emit_load_masked(Emit *e, Value address, Value mask) {
     Value f = masked_intrinsic(e, "llvm.masked.load");
     return LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(f), f,

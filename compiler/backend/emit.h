@@ -65,6 +65,8 @@ void emit_store_vector(Emit *e, Value v, Value address, uint32_t align);
  * last one, before other threads may read. */
 void emit_store_past(Emit *e, Value v, Value address);
 void emit_past_end(Emit *e);
+/* What is read later, 64 bytes of it, comes to the second-level cache; any address will do. */
+void emit_fetch(Emit *e, Value address);
 Value emit_load_masked(Emit *e, Value address, Value mask); /* zeros where masked */
 void emit_store_masked(Emit *e, Value v, Value address, Value mask);
 void emit_store_single(Emit *e, Value scalar, Value address, bool add); /* a one-element value: zeroes its padding */

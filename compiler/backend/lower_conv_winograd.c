@@ -31,6 +31,8 @@ static void transform_image(const Slice *s, WinogradKind kind, Value image, Valu
     Emit *e = s->e;
     bool pixels = kind == WINOGRAD_PIXELS;
     int64_t before = pixels ? p->before : 0;
+    const Part *some = pixels ? &s->channels : &s->filters;
+    image = emit_element(e, image, some->first);
     for (int part = 0; part < 4; part++) {
         bool tall = part < 2, wide = part % 2 == 0;
         if (!tiles_of(s, tall, wide)) continue;
@@ -44,7 +46,8 @@ static void transform_image(const Slice *s, WinogradKind kind, Value image, Valu
                                behind ? emit_offset(e, taps, behind) : taps,
                                emit_i64(e, pixels ? p->height : p->out_height),
                                emit_i64(e, pixels ? p->width : p->out_width),
-                               emit_i64(e, pixels ? p->channels : p->filters),
+                               emit_i64(e, (uint64_t)(pixels ? p->channels : p->filters) * e->real_bytes),
+                               emit_i64(e, some->count),
                                LLVMBuildNSWSub(e->builder, top, emit_i64(e, (uint64_t)before), ""),
                                emit_i64(e, (uint64_t)left),
                                emit_i64(e, tall ? s->rows : 1),
@@ -136,7 +139,8 @@ Value winograd_function(Emit *e, const WinogradPlan *p, const char *what, void (
     for (uint32_t k = 0; k < W_COUNT; k++) params[k] = k < W_ONE_IMAGE ? e->ptr : e->i64;
     Value f = emit_aside(e, name, e->none, params, count, &aside);
     if (!aside.made) return f;
-    Slice s = {.e = e, .p = p};
+    const Value none = emit_i64(e, 0);
+    Slice s = {.e = e, .p = p, .channels = {none, p->channels}, .filters = {none, p->filters}};
     for (uint32_t k = 0; k < count; k++) s.args[k] = LLVMGetParam(f, k);
     body(&s);
     LLVMBuildRetVoid(e->builder);

@@ -48,12 +48,6 @@ static void kernel_initial(Emit *e, bool add, Value initial, Value c, Value c_ro
     }
 }
 
-/* Weights that are multiplied later come to the second-level cache. */
-static void fetch_ahead(Emit *e, Value at) {
-    Value args[4] = {at, emit_i32(e, 0), emit_i32(e, 2), emit_i32(e, 1)};
-    emit_intrinsic(e, "llvm.prefetch", e->ptr, args, 4);
-}
-
 #define FETCHERS 4 /* tiles that share the fetching of a stretch: a power of two */
 
 typedef enum Kind {
@@ -80,7 +74,7 @@ static void kernel_body(Emit *e, uint32_t m, uint32_t vectors, Kind kind) {
     Value ap = loop_carry(&inner, p[K_A]), bp = loop_carry(&inner, b), at = ap;
     if (kind == FETCHES_TOO) {
         Value next = loop_carry(&inner, fetched);
-        fetch_ahead(e, next);
+        emit_fetch(e, next);
         loop_next(&inner, n + 2, emit_offset(e, next, fetch_step));
     }
     for (uint32_t v = 0; v < vectors; v++) bv[v] = emit_load_vector(e, emit_offset_constant(e, bp, v * vector), vector);

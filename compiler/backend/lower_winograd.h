@@ -21,6 +21,7 @@ enum { /* arguments; distances in bytes */
        T_TAPS,
        T_HEIGHT,
        T_WIDTH,
+       T_PIXEL, /* from pixel to pixel */
        T_CHANNELS,
        T_TOP, /* place in the image of the first tile's first pixel */
        T_LEFT,
@@ -34,9 +35,9 @@ enum { /* arguments; distances in bytes */
 /* Of whole tiles (tall, wide), or of short ones down or across. */
 Value winograd_transform(Emit *e, WinogradKind kind, bool tall, bool wide);
 
-/* w[tap, row, column] += G' U G for the transformed taps U of each row (of `columns` reals, padded).  U_NEXT: bytes from
- * tap to tap of w. */
-enum { U_TAPS, U_WEIGHTS, U_ROWS, U_COLUMNS, U_ROW, U_TAP, U_NEXT, U_COUNT };
+/* w[tap, row, column] += G' U G for the transformed taps U of each row (of `columns` reals, padded).  U_ROW, U_TAP and
+ * U_TO_ROW, U_TO_TAP: bytes from row to row and from tap to tap of U and of w. */
+enum { U_TAPS, U_WEIGHTS, U_ROWS, U_COLUMNS, U_ROW, U_TAP, U_TO_ROW, U_TO_TAP, U_COUNT };
 Value winograd_transform_weights(Emit *e);
 
 /* ---- lower_conv_winograd.c ---- */
@@ -52,14 +53,18 @@ enum {
     W_COUNT
 };
 
+typedef struct Part { /* of the channels, or of the filters */
+    Value first;
+    uint32_t count;
+} Part;
+
 typedef struct Slice {
     Emit *e;
     const WinogradPlan *p;
     Value args[W_COUNT], first; /* first row of tiles */
     uint32_t rows;              /* of whole tiles */
-    Value channel;              /* of the adjoint in the weights: first and number of those that are summed */
-    uint32_t channels;
-    bool last; /* with the row of short tiles, if there is one */
+    Part channels, filters;     /* all, or those that are summed */
+    bool last;                  /* with the row of short tiles, if there is one */
 } Slice;
 
 /* The function `what` of the module for this shape, made when it is first asked for; `body` emits it.  Its arguments
@@ -70,7 +75,7 @@ Value winograd_function(Emit *e, const WinogradPlan *p, const char *what, void (
 void winograd_call(const Site *s, const WinogradPlan *p, Value f, Value args[W_ONE_IMAGE], NodeId image, NodeId result);
 /* All slices, in turn; `run` emits one. */
 void winograd_slices(Slice *s, void (*run)(const Slice *s));
-/* All tiles of a slice. */
+/* All tiles of a slice, of its channels or filters. */
 void winograd_transform_slice(const Slice *s, WinogradKind kind);
 /* All taps; `multiply` emits the product of one, for `tiles` tiles from `first` on. */
 void winograd_taps(const Slice *s, void (*multiply)(const Slice *s, Value tap, uint64_t first, uint64_t tiles));

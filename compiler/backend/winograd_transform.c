@@ -83,7 +83,7 @@ typedef struct Transform {
     Value p[T_COUNT];
     Loop down, across, vectors;
     Value row[SIDE], inside[SIDE]; /* addresses of the tile's rows; whether its columns are in the image */
-    Value pixel, taps, mask[SIDE]; /* bytes of a pixel; the tile's first tap; lanes of its columns */
+    Value taps, mask[SIDE];        /* the tile's first tap; lanes of its columns */
 } Transform;
 
 static Value below(Emit *e, Value i, Value size) { return LLVMBuildICmp(e->builder, LLVMIntULT, i, size, ""); }
@@ -93,7 +93,6 @@ static void transform_begin(Transform *t, uint32_t down, uint32_t across) {
     Emit *e = t->e;
     Value zero = emit_i64(e, 0), one = emit_i64(e, 1), *p = t->p;
     for (uint32_t k = 0; k < T_COUNT; k++) p[k] = LLVMGetParam(e->function, k);
-    t->pixel = emit_index_mul(e, p[T_CHANNELS], e->real_bytes);
     loop_begin(&t->down, e, zero, p[T_ROWS], one, false);
     Value taps = loop_carry(&t->down, p[T_TAPS]);
     loop_begin(&t->across, e, zero, p[T_COLUMNS], one, false);
@@ -103,7 +102,7 @@ static void transform_begin(Transform *t, uint32_t down, uint32_t across) {
     for (uint32_t k = 0; k < down; k++) {
         Value at = emit_index_add(e, y, emit_i64(e, k));
         Value place = emit_index_add(e, emit_index_mul_value(e, at, p[T_WIDTH]), x);
-        Value here = emit_offset(e, p[T_IMAGE], emit_index_mul_value(e, place, t->pixel));
+        Value here = emit_offset(e, p[T_IMAGE], emit_index_mul_value(e, place, p[T_PIXEL]));
         t->row[k] = LLVMBuildSelect(e->builder, below(e, at, p[T_HEIGHT]), here, p[T_OUTSIDE], "");
     }
     for (uint32_t k = 0; k < across; k++) t->inside[k] = below(e, emit_index_add(e, x, emit_i64(e, k)), p[T_WIDTH]);
@@ -127,7 +126,7 @@ static void transform_end(Transform *t) {
 
 static Value pixel_address(const Transform *t, uint32_t i, uint32_t j) {
     Emit *e = t->e;
-    Value at = emit_offset(e, t->row[i], emit_index_mul(e, t->pixel, j));
+    Value at = emit_offset(e, t->row[i], emit_index_mul(e, t->p[T_PIXEL], j));
     return emit_element(e, at, t->vectors.index);
 }
 
@@ -212,8 +211,8 @@ static void weights_body(Emit *e) {
     Value left = LLVMBuildTrunc(e->builder, LLVMBuildNSWSub(e->builder, p[U_COLUMNS], columns.index, ""), e->i32, "");
     Value mask = LLVMBuildICmp(e->builder, LLVMIntULT, emit_lane_indices(e), emit_splat(e, left), "");
     Value at = emit_element(e, emit_offset(e, p[U_TAPS], emit_index_mul_value(e, rows.index, p[U_ROW])), columns.index);
-    Value place = emit_index_add(e, emit_index_mul_value(e, rows.index, p[U_COLUMNS]), columns.index);
-    Value to = emit_element(e, p[U_WEIGHTS], place);
+    Value to = emit_offset(e, p[U_WEIGHTS], emit_index_mul_value(e, rows.index, p[U_TO_ROW]));
+    to = emit_element(e, to, columns.index);
     for (uint32_t j = 0; j < SIDE; j++) {
         for (uint32_t i = 0; i < SIDE; i++) {
             Value from = emit_offset(e, at, emit_index_mul(e, p[U_TAP], (uint64_t)i * SIDE + j));
@@ -226,7 +225,7 @@ static void weights_body(Emit *e) {
         transform_taps(e, half[i], w);
         for (uint32_t j = 0; j < 3; j++) {
             emit_store_masked(e, emit_add(e, emit_load_masked(e, to, mask), w[j]), to, mask);
-            to = emit_offset(e, to, p[U_NEXT]);
+            to = emit_offset(e, to, p[U_TO_TAP]);
         }
     }
     loop_end(&columns);

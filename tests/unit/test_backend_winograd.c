@@ -49,7 +49,10 @@ static void add_weight_case(Unit *u, const Case *c, Op op, bool rest) {
 
 /* Adjoints in the weights; which of them are Winograd's is for the back end to say. */
 static void add_weight_cases(Unit *u) {
-    static const Case all[] = {{32, 32, 14, 14, 1}, {24, 40, 15, 13, 2}, {17, 33, 2, 60, 1}, {40, 16, 34, 30, 0}};
+    static const Case all[] = {
+        {32, 32, 14, 14, 1}, {24, 40, 15, 13, 2},   {17, 33, 2, 60, 1}, {40, 16, 34, 30, 0},
+        {24, 84, 13, 18, 1}, {144, 200, 12, 12, 1}, /* filters and channels are summed in parts; pixels are kept, or not */
+    };
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         for (int batch = 0; batch < 2; batch++)
             add_weight_case(u, &all[k], batch ? OP_batch_conv_weight : OP_conv_weight, k & 1);
