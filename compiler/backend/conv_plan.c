@@ -127,15 +127,14 @@ bool conv_phase(Op op, const ConvShape *c, uint32_t panel, uint32_t k, ConvPhase
 #define SLICE_BYTES (256u << 10) /* transformed pixels and products of a slice: they stay in the second-level cache */
 #define SLICE_TILES WINOGRAD_ENOUGH /* fewer tiles would read the weights more often */
 
-static uint64_t aligned(uint64_t bytes) { return (bytes + DEQ_ALIGN - 1) / DEQ_ALIGN * DEQ_ALIGN; }
+static uint64_t whole(uint64_t n, uint64_t unit) { return (n + unit - 1) / unit * unit; }
+static uint64_t aligned(uint64_t bytes) { return whole(bytes, DEQ_ALIGN); }
 
 /* Neighbours do not fall on one set of the first-level cache. */
 static uint64_t scattered(uint64_t bytes) { return bytes % 1024 ? bytes : bytes + DEQ_ALIGN; }
 
-static uint64_t padded(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
-
 /* Sizes and tiles. */
-static WinogradPlan tiles_of(Op op, const ConvShape *c) {
+static WinogradPlan sizes_of(Op op, const ConvShape *c) {
     bool adjoint = op == OP_conv_input;
     WinogradPlan p = {.channels = adjoint ? c->filters : c->channels,
                       .height = adjoint ? c->out_height : c->height,
@@ -160,7 +159,7 @@ static uint64_t tiles_together(const WinogradPlan *p) {
 static void lay_out(WinogradPlan *p, uint32_t channels, uint32_t filters, uint32_t real_bytes, uint32_t panel) {
     uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, tiles = tiles_together(p);
     p->v_tile = aligned((uint64_t)channels * real_bytes);
-    p->m_tile = padded(filters, panel) * real_bytes;
+    p->m_tile = whole(filters, panel) * real_bytes;
     p->v_tap = scattered(tiles * p->v_tile);
     p->m_tap = scattered(tiles * p->m_tile);
     uint64_t pixels = (uint64_t)WINOGRAD_TAPS * p->channels, results = (uint64_t)WINOGRAD_TILE * p->filters;
@@ -171,9 +170,9 @@ static void lay_out(WinogradPlan *p, uint32_t channels, uint32_t filters, uint32
 }
 
 WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint32_t panel) {
-    WinogradPlan p = tiles_of(op, c);
+    WinogradPlan p = sizes_of(op, c);
     uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, across = p.columns + p.short_column,
-             tile = aligned((uint64_t)p.channels * real_bytes) + padded(p.filters, panel) * real_bytes;
+             tile = aligned((uint64_t)p.channels * real_bytes) + whole(p.filters, panel) * real_bytes;
     p.slice = p.rows ? 1 : 0;
     while (p.slice < p.rows && ((p.slice + 1) * taps * tile * across <= SLICE_BYTES || p.slice * across < SLICE_TILES))
         p.slice++;
@@ -191,13 +190,13 @@ WinogradPlan winograd_plan(Op op, const ConvShape *c, uint32_t real_bytes, uint3
 /* At most `most` of n, in equal parts of whole `unit`s. */
 static uint32_t divided(uint32_t n, uint64_t most, uint32_t unit) {
     uint64_t units = most / unit ? most / unit : 1, parts = (n + units * unit - 1) / (units * unit);
-    uint64_t each = padded((n + parts - 1) / parts, unit);
+    uint64_t each = whole((n + parts - 1) / parts, unit);
     return each < n ? (uint32_t)each : n;
 }
 
 bool winograd_weight_plan(const ConvShape *c, uint32_t real_bytes, uint32_t panel, WinogradPlan *out) {
     if (!winograd_applies(c, real_bytes, panel)) return false;
-    WinogradPlan p = tiles_of(OP_conv, c);
+    WinogradPlan p = sizes_of(OP_conv, c);
     const uint64_t taps = WINOGRAD_TAPS * WINOGRAD_TAPS, across = p.columns + p.short_column;
     const uint32_t lanes = panel / 2;
     p.slice = p.rows ? 1 : 0;
@@ -207,18 +206,21 @@ bool winograd_weight_plan(const ConvShape *c, uint32_t real_bytes, uint32_t pane
     p.kept = p.channels * each <= SIDE_BYTES;
     const uint64_t transformed = (p.kept ? SIDE_BYTES / 2 : SIDE_BYTES) / each, summed = SUM_BYTES / (sum * lanes);
     p.some_filters = divided(p.filters, transformed < summed ? transformed : summed, panel);
-    p.some_channels = divided(p.channels, SUM_BYTES / (sum * padded(p.some_filters, panel)), lanes);
+    p.some_channels = divided(p.channels, SUM_BYTES / (sum * whole(p.some_filters, panel)), lanes);
     lay_out(&p, p.kept ? p.channels : p.some_channels, p.some_filters, real_bytes, panel);
     p.w_tap = scattered(p.some_channels * p.m_tile);
     p.weights = p.bytes;
     p.bytes += taps * p.w_tap;
     *out = p;
-    /* cycles, roughly: multiply-adds; sums stored, read and transformed; pixels and cotangents transformed */
+    /* cycles, roughly: multiply-adds; of every slice, sums stored, read and transformed; pixels, of every part of the
+     * filters unless they are kept, and cotangents transformed */
+    double slices = p.slice ? (p.rows + p.slice - 1) / p.slice : 1;
+    double parts = p.kept ? 1 : (p.filters + p.some_filters - 1) / p.some_filters;
     double vectors = (double)((c->filters + lanes - 1) / lanes),
-           of_pixels = (double)((c->channels + lanes - 1) / lanes);
+           of_pixels = parts * ((c->channels + lanes - 1) / lanes);
     double tiles = (double)winograd_tiles(c->out_height) * winograd_tiles(c->out_width) * p.images;
     double products = winograd_axis(c->out_height) * winograd_axis(c->out_width) * p.images * c->channels * vectors;
     double direct = 9.0 * c->out_height * c->out_width * p.images * c->channels * vectors;
-    double transforms = (double)taps * (7 * c->channels * vectors + 6 * tiles * (of_pixels + vectors));
+    double transforms = (double)taps * (7 * slices * c->channels * vectors + 6 * tiles * (of_pixels + vectors));
     return 1.1 * products + transforms < 1.1 * direct;
 }
