@@ -7,7 +7,7 @@ cp "$PROGRAMS/ranks.deq" .
 expect 0 'several processes: by .*MPI.*[0-9]' "$DEQ" version
 for p in 1 2 3; do expect 0 "parts of $p ranks are whole" ranks $p "$(dirname "$MAKE_IDX")/ranks_parts"; done
 for p in 1 2 3; do
-  expect 0 "what $p ranks say is whole" env LD_LIBRARY_PATH="$(dirname "$DEQ"):${LD_LIBRARY_PATH:-}" "$MPIRUN" -n $p "$(dirname "$MAKE_IDX")/ranks_rooms"
+  expect 0 "what $p ranks say is whole" ranks $p env LD_LIBRARY_PATH="$(dirname "$DEQ"):${LD_LIBRARY_PATH:-}" "$(dirname "$MAKE_IDX")/ranks_rooms"
 done
 
 expect 0 '' "$DEQ" run ranks.deq --threads 2 --results alone

@@ -6,7 +6,18 @@ command -v "$MPIRUN" >/dev/null || { echo "skipped: no mpirun (Debian: openmpi-b
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 # Open MPI frees little of what it makes: other tests look for leaks of deq's own
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
-ranks() { "$MPIRUN" -n "$@"; }
+# ranks COUNT COMMAND...: as many processes.  Open MPI 4.1 says of one process in some thousands that it has not finalized
+# although it has, and fails (its issues 7833 and 9389): then once more.  A process that never does fails the second time too.
+ranks() {
+  local code=0
+  "$MPIRUN" -n "$@" >said 2>&1 || code=$?
+  if ((code)) && grep -q 'due to process rank [0-9]* with PID 0 on' said && grep -q 'exiting improperly' said; then
+    code=0
+    "$MPIRUN" -n "$@" >said 2>&1 || code=$?
+  fi
+  cat said
+  return $code
+}
 # A sanitizer build takes twice as long; what it looks for does not need many ranks.
 sanitized() { grep -q __asan_init "$(dirname "$DEQ")/libdeqrt.a"; }
 many=(4 8 16)
