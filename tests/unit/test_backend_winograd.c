@@ -107,6 +107,7 @@ static void several_of(const Case *c, bool rest, bool all, int64_t images) {
     if (all) {
         add_case(u, c, OP_conv_input, true, rest);
         add_weight_case(u, c, OP_batch_conv_weight, rest);
+        add_weight_case(u, c, OP_conv_weight, rest);
     }
     check_batches(u, "native", -1, 1, tolerance_of(u), &images, 1);
     if (!rest) check_alone(u, 0, images);
