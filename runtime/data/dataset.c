@@ -249,8 +249,10 @@ static char *unpacked_path(deq_dataset *d, const char *path, deq_key sum, deq_er
     return deq_store_path(d->store, "data", sum, "idx");
 }
 
-static void elements_sum(const deq_array *a, deq_key sum) {
-    XXH128_hash_t h = XXH3_128bits(a->values, (size_t)a->elements);
+/* Of the values of bytes and of their shape. */
+static void checksum_of(const deq_array *a, deq_key sum) {
+    XXH64_hash_t shape = XXH3_64bits(a->dim, (size_t)a->rank * sizeof a->dim[0]);
+    XXH128_hash_t h = XXH3_128bits_withSeed(a->values, (size_t)a->elements, shape);
     snprintf(sum, sizeof(deq_key), "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
 }
 
@@ -261,9 +263,9 @@ static bool map_unpacked(deq_dataset *d, const char *path, deq_array *out) {
     struct stat st;
     char *copy = unpacked_path(d, path, sum, &e);
     json_t *record = copy ? deq_store_get(d->store, "data", sum) : NULL;
-    const char *want = json_string_value(json_object_get(record, "sum"));
+    const char *want = json_string_value(json_object_get(record, "checksum"));
     bool ok = want && deq_own_file(copy, &st) && deq_idx_map(copy, out, &e);
-    if (ok) elements_sum(out, have);
+    if (ok) checksum_of(out, have);
     if (ok && strcmp(have, want)) {
         deq_array_free(out);
         ok = false;
@@ -292,8 +294,8 @@ static void keep_unpacked(deq_dataset *d, const deq_data_part *part, const deq_a
         (void)!fwrite(idx->values, 1, (size_t)idx->elements, out.file);
         if (deq_output_commit(&out, &e)) {
             deq_key values;
-            elements_sum(idx, values);
-            json_t *record = json_pack("{s:s}", "sum", values);
+            checksum_of(idx, values);
+            json_t *record = json_pack("{s:s}", "checksum", values);
             deq_store_put(d->store, "data", sum, record);
             json_decref(record);
         }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -209,6 +210,104 @@ static void test_dataset(void **state) {
     deq_data_spec fashion = {.name = "f", .reader = "fashion_mnist", .target = {.labels = 10}};
     fashion.arguments = json_pack("{ss}", "path", folder);
     dataset_refused(fashion, DEQ_DATA_MISSING, "apt-get install dataset-fashion-mnist");
+}
+
+/* --- the unpacked copy of a packed file --- */
+
+enum { MANY = 3000, SIDE = 20, PIXELS_EACH = SIDE * SIDE };
+
+static void count_refusal(void *context, const char *text) {
+    if (strstr(text, ".idx")) ++*(int *)context;
+}
+
+/* Loads the packed images with the store and compares all of them with `want`. */
+static void check_packed(const deq_data_spec *spec, deq_store *store, const uint8_t *want) {
+    static float values[MANY * PIXELS_EACH];
+    static int64_t index[MANY];
+    deq_error e = {0};
+    deq_dataset *d = deq_dataset_new(spec, store, &e);
+    assert_non_null(d);
+    if (!deq_dataset_load(d, false, &e)) fail_msg("%s", e.text);
+    assert_int_equal(deq_dataset_count(d, false), MANY);
+    for (int i = 0; i < MANY; i++) index[i] = i;
+    deq_source source = deq_dataset_source(d, false);
+    source.gather(source.context, index, MANY, 32, values, PIXELS_EACH * sizeof values[0], NULL, 0);
+    for (int i = 0; i < MANY * PIXELS_EACH; i++) assert_true(values[i] == (float)want[i] / 255.0f);
+    deq_dataset_free(d);
+}
+
+/* The only file of the store's unpacked copies, or "". */
+static void find_copy(const char *cache, char *out, size_t size) {
+    glob_t found = {0};
+    char pattern[400];
+    snprintf(pattern, sizeof pattern, "%s/data/*.idx", cache);
+    int failed = glob(pattern, 0, NULL, &found);
+    assert_true(failed == GLOB_NOMATCH || (!failed && found.gl_pathc == 1));
+    snprintf(out, size, "%s", failed ? "" : found.gl_pathv[0]);
+    globfree(&found);
+}
+
+static void set_byte(const char *path, long at, int xor) {
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    fseek(f, at, SEEK_SET);
+    int c = fgetc(f);
+    fseek(f, at, SEEK_SET);
+    fputc(c ^ xor, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* A packed file is unpacked once; its copy is used only while every byte of it is what was written. */
+static void test_unpacked(void **state) {
+    (void)state;
+    static uint8_t file[16 + MANY * PIXELS_EACH] = {0, 0, 8, 3,    0, 0, MANY >> 8, MANY & 255,
+                                                    0, 0, 0, SIDE, 0, 0, 0,         SIDE},
+                                    targets[8 + MANY] = {0, 0, 8, 1, 0, 0, MANY >> 8, MANY & 255};
+    uint32_t number = 1;
+    for (int i = 0; i < MANY * PIXELS_EACH; i++)
+        file[16 + i] = (uint8_t)((number = number * 1664525 + 1013904223) >> 24);
+    char x[300], y[300], cache[300], copy[400];
+    strcpy(x, put_gz("many.gz", file, sizeof file));
+    strcpy(y, put("targets", targets, sizeof targets));
+    strcpy(cache, path_of("cache"));
+    deq_data_spec spec = spec_of(x, y, 10);
+    spec.input = (deq_shape){.rank = 3, .dim = {1, SIDE, SIDE}, .elements = PIXELS_EACH};
+    deq_store store;
+    deq_store_open(&store, cache, false);
+    assert_true(store.usable);
+    int refusals = 0;
+    store.refused = count_refusal;
+    store.context = &refusals;
+    find_copy(cache, copy, sizeof copy);
+    assert_string_equal(copy, "");
+    check_packed(&spec, &store, file + 16);
+    find_copy(cache, copy, sizeof copy);
+    assert_string_not_equal(copy, "");
+    check_packed(&spec, &store, file + 16);
+    assert_int_equal(refusals, 0);
+    /* A number of the shape, which the length contradicts then, and values: refused, said, and put right. */
+    const long places[] = {15, 16, sizeof file / 2, sizeof file - 1};
+    for (int i = 0; i < 4; i++) {
+        set_byte(copy, places[i], 1);
+        check_packed(&spec, &store, file + 16);
+        assert_int_equal(refusals, i + 1);
+        check_packed(&spec, &store, file + 16);
+        assert_int_equal(refusals, i + 1);
+    }
+    assert_int_equal(truncate(copy, sizeof file - 1), 0);
+    check_packed(&spec, &store, file + 16);
+    assert_int_equal(refusals, 5);
+    /* As many values in another shape. */
+    set_byte(copy, 11, SIDE ^ 10);
+    set_byte(copy, 15, SIDE ^ 40);
+    check_packed(&spec, &store, file + 16);
+    assert_int_equal(refusals, 6);
+    /* What others can write to could change at any time. */
+    assert_int_equal(chmod(copy, 0666), 0);
+    check_packed(&spec, &store, file + 16);
+    assert_int_equal(refusals, 7);
+    deq_store_close(&store);
+    json_decref((json_t *)spec.arguments);
 }
 
 static void test_fashion(void **state) {
@@ -426,7 +525,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_good),    cmocka_unit_test(test_bad),
                                        cmocka_unit_test(test_dataset), cmocka_unit_test(test_fashion),
                                        cmocka_unit_test(test_cifar),   cmocka_unit_test(test_real_cifar),
-                                       cmocka_unit_test(test_arrays)};
+                                       cmocka_unit_test(test_arrays),  cmocka_unit_test(test_unpacked)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
