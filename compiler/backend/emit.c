@@ -139,9 +139,9 @@ void emit_store_vector(Emit *e, Value v, Value address, uint32_t align) {
     LLVMSetAlignment(LLVMBuildStore(e->builder, v, address), align);
 }
 
-void emit_store_past(Emit *e, Value v, Value address) {
-    Value store = LLVMBuildStore(e->builder, v, address);
-    LLVMSetAlignment(store, e->lanes * e->real_bytes);
+void emit_store_past(Emit *e, Value line, Value address) {
+    Value store = LLVMBuildStore(e->builder, line, address);
+    LLVMSetAlignment(store, LINE_BYTES);
     const unsigned kind = LLVMGetMDKindIDInContext(e->context, "nontemporal", 11);
     LLVMMetadataRef one = LLVMValueAsMetadata(emit_i32(e, 1));
     LLVMSetMetadata(store, kind, LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, &one, 1)));

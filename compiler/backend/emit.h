@@ -61,9 +61,10 @@ Value emit_load(Emit *e, Value address);              /* one real */
 void emit_store(Emit *e, Value v, Value address);
 Value emit_load_vector(Emit *e, Value address, uint32_t align); /* `lanes` reals */
 void emit_store_vector(Emit *e, Value v, Value address, uint32_t align);
-/* Of a whole vector at its alignment, past the caches: what is written is not read before.  emit_past_end comes after the
- * last one, before other threads may read. */
-void emit_store_past(Emit *e, Value v, Value address);
+#define LINE_BYTES 64 /* that the caches move at a time */
+/* Of a whole line, past the caches: each part of one would be a transfer of its own.  What is written is not read before
+ * emit_past_end, which comes after the last one. */
+void emit_store_past(Emit *e, Value line, Value address);
 void emit_past_end(Emit *e);
 /* What is read later, 64 bytes of it, comes to the second-level cache; any address will do. */
 void emit_fetch(Emit *e, Value address);

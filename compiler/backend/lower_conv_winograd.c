@@ -1,4 +1,4 @@
-/* lower_conv_winograd.c - 3 x 3 convolutions and their adjoints in Winograd's form (compiler/winograd.h).
+/* lower_conv_winograd.c - 3 x 3 convolutions and their adjoints in Winograd's form (winograd.h).
  *
  * A slice of tiles at a time: pixels are transformed (V = B' d B, by channel), for each of the 6 x 6 taps the tiles are
  * the rows of a product with the transformed weights of the tap, and the products are transformed back (y = A' M A, by

@@ -8,6 +8,8 @@
 #define PAST_CACHES ((uint64_t)4 << 20)
 
 static uint64_t vector_bytes(const Emit *e) { return (uint64_t)e->lanes * e->real_bytes; }
+static uint32_t line_lanes(const Emit *e) { return LINE_BYTES / e->real_bytes; }
+static uint32_t line_vectors(const Emit *e) { return line_lanes(e) / e->lanes; }
 
 /* ---- functions of the module; distances in bytes ---- */
 enum { P_FROM, P_TO, P_FROM_TAP, P_TO_TAP, P_COUNT }; /* untransformed weights, transformed; from tap to tap of each */
@@ -25,7 +27,8 @@ static Value function_of(Emit *e, const char *name, void (*body)(Emit *e, const 
     return f;
 }
 
-static Value constant_like(LLVMTypeRef type, double value) {
+static Value constant_like(Value like, double value) {
+    LLVMTypeRef type = LLVMTypeOf(like);
     if (LLVMGetTypeKind(type) != LLVMVectorTypeKind) return LLVMConstReal(type, value);
     Value all[64];
     const uint32_t n = LLVMGetVectorSize(type);
@@ -33,84 +36,112 @@ static Value constant_like(LLVMTypeRef type, double value) {
     return LLVMConstVector(all, n);
 }
 
-typedef enum Written {
-    ONE,    /* a number */
-    VECTOR, /* a vector of numbers */
-    PAST    /* the same, past the caches */
-} Written;
-
-static void store_vector(Emit *e, Value v, Value to, Written how) {
-    if (how == PAST)
-        emit_store_past(e, v, to);
-    else
-        emit_store_vector(e, v, to, e->real_bytes);
+/* A row of G times w.  Rows of opposite points begin with the same sum, which is computed once. */
+static Value combination(Emit *e, const double g[3], const Value w[3]) {
+    Value sum = NULL;
+    for (uint32_t k = 0; k < 3; k++) {
+        const uint32_t at = (uint32_t[]){0, 2, 1}[k];
+        if (g[at] == 0) continue;
+        Value factor = constant_like(w[at], g[at]);
+        sum = sum ? emit_fma(e, factor, w[at], sum) : LLVMBuildFMul(e->builder, factor, w[at], "");
+    }
+    return sum;
 }
 
-/* G g G' of one filter, or of a vector of them, in double precision. */
-static void transform(Emit *e, const Value *p, Written how) {
-    const bool vector = how != ONE;
-    LLVMTypeRef wide = LLVMDoubleTypeInContext(e->context);
-    if (vector) wide = LLVMVectorType(wide, e->lanes);
+/* G g G' of so many filters side by side, in double precision. */
+static void transform(Emit *e, Value from, Value from_tap, Value to, Value to_tap, uint32_t filters) {
+    LLVMTypeRef wide = LLVMDoubleTypeInContext(e->context), narrow = e->real;
+    if (filters > 1) wide = LLVMVectorType(wide, filters), narrow = LLVMVectorType(narrow, filters);
     double g[SIDE][3];
     winograd_weights(g);
-    Value w[3][3], half[SIDE][3], zero = constant_like(wide, 0), to = p[P_TO];
+    Value w[3][3]; /* [column][row] */
     for (uint32_t k = 0; k < 9; k++) {
-        Value at = emit_offset(e, p[P_FROM], emit_index_mul(e, p[P_FROM_TAP], k));
-        Value v = vector ? emit_load_vector(e, at, e->real_bytes) : emit_load(e, at);
-        w[k / 3][k % 3] = LLVMBuildFPExt(e->builder, v, wide, "");
+        Value v = LLVMBuildLoad2(e->builder, narrow, emit_offset(e, from, emit_index_mul(e, from_tap, k)), "");
+        LLVMSetAlignment(v, e->real_bytes);
+        w[k % 3][k / 3] = LLVMBuildFPExt(e->builder, v, wide, "");
     }
     for (uint32_t i = 0; i < SIDE; i++) {
-        for (uint32_t b = 0; b < 3; b++) {
-            half[i][b] = zero;
-            for (uint32_t a = 0; a < 3; a++)
-                if (g[i][a] != 0) half[i][b] = emit_fma(e, constant_like(wide, g[i][a]), w[a][b], half[i][b]);
-        }
-    }
-    for (uint32_t i = 0; i < SIDE; i++) {
+        Value row[3];
+        for (uint32_t b = 0; b < 3; b++) row[b] = combination(e, g[i], w[b]);
         for (uint32_t j = 0; j < SIDE; j++) {
-            Value u = zero;
-            for (uint32_t b = 0; b < 3; b++)
-                if (g[j][b] != 0) u = emit_fma(e, constant_like(wide, g[j][b]), half[i][b], u);
-            u = LLVMBuildFPTrunc(e->builder, u, vector ? e->vector : e->real, "");
-            if (vector)
-                store_vector(e, u, to, how);
-            else
-                emit_store(e, u, to);
-            to = emit_offset(e, to, p[P_TO_TAP]);
+            Value u = LLVMBuildFPTrunc(e->builder, combination(e, g[j], row), narrow, "");
+            emit_store_vector(e, u, emit_offset(e, to, emit_index_mul(e, to_tap, i * SIDE + j)), e->real_bytes);
         }
     }
 }
 
-static void transform_one(Emit *e, const Value *p) { transform(e, p, ONE); }
-static void transform_vector(Emit *e, const Value *p) { transform(e, p, VECTOR); }
-static void transform_past(Emit *e, const Value *p) { transform(e, p, PAST); }
+static void transform_one(Emit *e, const Value *p) { transform(e, p[P_FROM], p[P_FROM_TAP], p[P_TO], p[P_TO_TAP], 1); }
 
-/* Of every tap a square of vectors, which is transposed; its vectors go to the rows of a panel. */
-static void transpose_squares(Emit *e, const Value *p, Written how) {
-    Value v[64];
+/* A few at a time, as many as a vector has doubles: more would not stay in the registers. */
+static void transform_some(Emit *e, const Value *p, uint32_t filters, Value to, Value to_tap) {
+    const uint32_t some = (uint32_t)vector_bytes(e) / 8;
+    Loop loop;
+    loop_begin(&loop, e, emit_i64(e, 0), emit_i64(e, filters), emit_i64(e, some), false);
+    transform(e, emit_element(e, p[P_FROM], loop.index), p[P_FROM_TAP], emit_element(e, to, loop.index), to_tap, some);
+    loop_end(&loop);
+}
+
+static void transform_vector(Emit *e, const Value *p) { transform_some(e, p, e->lanes, p[P_TO], p[P_TO_TAP]); }
+
+/* A line of filters, past the caches. */
+static void transform_past(Emit *e, const Value *p) {
+    Value line = emit_alloca(e, e->real, emit_i32(e, SIDE * SIDE * line_lanes(e)), DEQ_ALIGN);
+    transform_some(e, p, line_lanes(e), line, emit_i64(e, LINE_BYTES));
+    for (uint32_t tap = 0; tap < SIDE * SIDE; tap++) {
+        Value v = LLVMBuildLoad2(e->builder, LLVMVectorType(e->real, line_lanes(e)),
+                                 emit_offset_constant(e, line, tap * LINE_BYTES), "");
+        LLVMSetAlignment(v, LINE_BYTES);
+        emit_store_past(e, v, emit_offset(e, p[P_TO], emit_index_mul(e, p[P_TO_TAP], tap)));
+    }
+}
+
+/* Two vectors as one of twice the numbers. */
+static Value joined(Emit *e, Value low, Value high) {
+    Value all[64];
+    for (uint32_t k = 0; k < 2 * e->lanes; k++) all[k] = emit_i32(e, k);
+    return LLVMBuildShuffleVector(e->builder, low, high, LLVMConstVector(all, 2 * e->lanes), "");
+}
+
+/* Of every tap a square of vectors, or as many as a line has vectors, each of which is transposed; its vectors go to the
+ * rows of a panel, those of several squares side by side. */
+static void transpose_squares(Emit *e, const Value *p, bool past) {
+    const uint32_t side_by_side = past ? line_vectors(e) : 1;
+    Value v[2][64];
     Loop tap;
     loop_count(&tap, e, SIDE * SIDE);
     Value from = emit_offset(e, p[P_FROM], emit_index_mul_value(e, tap.index, p[P_FROM_TAP]));
     Value to = emit_offset(e, p[P_TO], emit_index_mul_value(e, tap.index, p[P_TO_TAP]));
-    for (uint32_t i = 0; i < e->lanes; i++)
-        v[i] = emit_load_vector(e, emit_offset_constant(e, from, i * vector_bytes(e)), e->real_bytes);
-    lower_transpose_square(e, v);
-    for (uint32_t i = 0; i < e->lanes; i++)
-        store_vector(e, v[i], emit_offset_constant(e, to, (uint64_t)i * e->panel * e->real_bytes), how);
+    for (uint32_t k = 0; k < side_by_side; k++) {
+        for (uint32_t i = 0; i < e->lanes; i++, from = emit_offset_constant(e, from, vector_bytes(e)))
+            v[k][i] = emit_load_vector(e, from, e->real_bytes);
+        lower_transpose_square(e, v[k]);
+    }
+    for (uint32_t i = 0; i < e->lanes; i++) {
+        Value at = emit_offset_constant(e, to, (uint64_t)i * e->panel * e->real_bytes);
+        if (past)
+            emit_store_past(e, side_by_side == 2 ? joined(e, v[0][i], v[1][i]) : v[0][i], at);
+        else
+            emit_store_vector(e, v[0][i], at, e->real_bytes);
+    }
     loop_end(&tap);
 }
 
-static void squares(Emit *e, const Value *p) { transpose_squares(e, p, VECTOR); }
-static void squares_past(Emit *e, const Value *p) { transpose_squares(e, p, PAST); }
+static void squares(Emit *e, const Value *p) { transpose_squares(e, p, false); }
+static void squares_past(Emit *e, const Value *p) { transpose_squares(e, p, true); }
 
 /* ---- one form of weights ---- */
+typedef enum Written {
+    ONE,    /* a number */
+    VECTOR, /* a vector of numbers */
+    PAST    /* a line of numbers, past the caches */
+} Written;
+
 typedef struct Transformed {
     Emit *e;
     const ConvPacking *p;
     Value from, to; /* weights, packed weights */
     uint32_t channels, filters;
-    Value kept; /* of the adjoint: by tap a square of vectors, a channel each */
-    bool past;  /* packed weights are written past the caches */
+    Value kept; /* of the adjoint: by tap a square of vectors, a channel each, or a line of squares */
 } Transformed;
 
 /* Where tap 0 of a channel and filter stands; the taps are packed_apart from each other. */
@@ -140,61 +171,61 @@ static void transform_filters(const Transformed *t, Written how, Value channel, 
 }
 
 /* Of the adjoint, a vector of filters of `some` channels from `first` on, which are neighbours there: through `kept`, whose
- * squares are transposed, so that whole vectors are written. */
-static void transform_square(const Transformed *t, Value first, Value filter, uint32_t some) {
+ * squares are transposed, so that whole vectors or lines are written. */
+static void transform_squares(const Transformed *t, Value first, Value filter, uint32_t some, Written how) {
     Emit *e = t->e;
-    const uint64_t square = e->lanes * vector_bytes(e);
+    const uint64_t square = e->lanes * vector_bytes(e), kept = how == PAST ? line_vectors(e) * square : square;
     Loop channel;
-    if (some < e->lanes) lower_zero(e, t->kept, SIDE * SIDE * square);
+    if (some * vector_bytes(e) < kept) lower_zero(e, t->kept, SIDE * SIDE * kept);
     loop_count(&channel, e, some);
     transform_filters(t, VECTOR, emit_index_add(e, first, channel.index), filter,
-                      emit_offset(e, t->kept, emit_index_mul(e, channel.index, vector_bytes(e))), square);
+                      emit_offset(e, t->kept, emit_index_mul(e, channel.index, vector_bytes(e))), kept);
     loop_end(&channel);
-    Value args[P_COUNT] = {t->kept, packed_place(t, first, filter), emit_i64(e, square), emit_i64(e, packed_apart(t))};
+    Value args[P_COUNT] = {t->kept, packed_place(t, first, filter), emit_i64(e, kept), emit_i64(e, packed_apart(t))};
     emit_call(e,
-              t->past ? function_of(e, "winograd_pack_squares_past", squares_past)
-                      : function_of(e, "winograd_pack_squares", squares),
+              how == PAST ? function_of(e, "winograd_pack_squares_past", squares_past)
+                          : function_of(e, "winograd_pack_squares", squares),
               args, P_COUNT);
 }
 
-/* Of all rows of a panel, `across` vectors of columns from `first` on: they are neighbours, as are rows.  Of the adjoint,
- * whose columns are channels, only `some` of the last vector. */
-static void transform_columns(const Transformed *t, Value first, uint32_t across, uint32_t some) {
+/* Of all rows of a panel, `count` columns from `first` on, whole vectors or lines of them: they are neighbours, as are
+ * rows.  Of the adjoint, whose columns are channels, also a part of a vector. */
+static void transform_columns(const Transformed *t, Value first, uint32_t count, Written how) {
     Emit *e = t->e;
-    const uint32_t rows = t->p->adjoint ? t->filters / e->lanes : t->channels;
-    Loop row, vector;
+    const uint32_t rows = t->p->adjoint ? t->filters / e->lanes : t->channels,
+                   most = how == PAST ? line_lanes(e) : e->lanes, some = count < most ? count : most;
+    Loop row, across;
     if (rows == 0) return;
     loop_count(&row, e, rows);
-    loop_count(&vector, e, across);
-    Value at = emit_index_add(e, first, emit_index_mul(e, vector.index, e->lanes));
+    loop_count(&across, e, count / some);
+    Value at = emit_index_add(e, first, emit_index_mul(e, across.index, some));
     if (t->p->adjoint)
-        transform_square(t, at, emit_index_mul(e, row.index, e->lanes), some);
+        transform_squares(t, at, emit_index_mul(e, row.index, e->lanes), some, how);
     else
-        transform_filters(t, t->past ? PAST : VECTOR, row.index, at, packed_place(t, row.index, at), packed_apart(t));
-    loop_end(&vector);
+        transform_filters(t, how, row.index, at, packed_place(t, row.index, at), packed_apart(t));
+    loop_end(&across);
     loop_end(&row);
 }
 
-static void transform_weights(Transformed *t) {
+static void transform_weights(const Transformed *t) {
     Emit *e = t->e;
     const uint64_t count = conv_packed_count(t->p, e->panel);
     const uint32_t columns = t->p->adjoint ? t->channels : t->filters, whole = columns / e->panel;
-    const uint32_t left = columns % e->panel, rest = t->filters % e->lanes;
+    const uint32_t left = columns % e->panel, part = left % e->lanes, rest = t->filters % e->lanes;
+    const bool past = count * e->real_bytes >= PAST_CACHES && e->panel % line_lanes(e) == 0;
     Loop panel, channel, filter;
     if (left)
         lower_zero(e, t->to, padded(count * e->real_bytes));
     else
         emit_zero_padding(e, t->to, count);
-    t->past = count * e->real_bytes >= PAST_CACHES;
     if (whole) {
         loop_count(&panel, e, whole);
-        transform_columns(t, emit_index_mul(e, panel.index, e->panel), e->panel / e->lanes, e->lanes);
+        transform_columns(t, emit_index_mul(e, panel.index, e->panel), e->panel, past ? PAST : VECTOR);
         loop_end(&panel);
     }
-    if (left >= e->lanes) transform_columns(t, emit_i64(e, whole * e->panel), left / e->lanes, e->lanes);
-    if (t->p->adjoint && left % e->lanes)
-        transform_columns(t, emit_i64(e, columns - left % e->lanes), 1, left % e->lanes);
-    if (t->past) emit_past_end(e);
+    if (past) emit_past_end(e);
+    if (left > part) transform_columns(t, emit_i64(e, whole * e->panel), left - part, VECTOR);
+    if (t->p->adjoint && part) transform_columns(t, emit_i64(e, columns - part), part, VECTOR);
     if (!rest) return;
     loop_count(&channel, e, t->channels);
     loop_count(&filter, e, rest);
@@ -212,6 +243,7 @@ void lower_pack_winograd(const Site *s, const ConvPacking *p) {
                      .to = lower_result_row(s),
                      .channels = s->node->shape.dims[2],
                      .filters = s->node->shape.dims[3]};
-    if (p->adjoint) t.kept = emit_alloca(e, e->vector, emit_i32(e, SIDE * SIDE * e->lanes), DEQ_ALIGN);
+    const uint32_t most = e->lanes < line_lanes(e) ? line_lanes(e) : e->lanes; /* channels */
+    if (p->adjoint) t.kept = emit_alloca(e, e->vector, emit_i32(e, SIDE * SIDE * most), DEQ_ALIGN);
     transform_weights(&t);
 }

@@ -9,20 +9,6 @@
 
 int64_t training_times(const deq_train_spec *t) { return t->replay.kind ? t->replay.times : 1; }
 
-static bool finite_vector(const void *values, int64_t bytes, int real_bits) {
-    /* 0 * x is NaN exactly when x is not finite, and the sum keeps it */
-    if (real_bits == 64) {
-        const double *v = values;
-        double sum = 0;
-        for (int64_t i = 0; i < bytes / 8; i++) sum += v[i] * 0.0;
-        return sum == 0;
-    }
-    const float *v = values;
-    float sum = 0;
-    for (int64_t i = 0; i < bytes / 4; i++) sum += v[i] * 0.0f;
-    return sum == 0;
-}
-
 /* The gradient of the mean loss over examples first .. first + n - 1 of the epoch. */
 static bool take_batch(training_run *r, int64_t first, int64_t n, int64_t step, deq_error *e) {
     const deq_train_spec *t = r->t;
@@ -112,10 +98,8 @@ bool training_step(training_run *r, deq_error *e) {
     r->update_scalars[0] = (double)step;
     r->update_scalars[1] = (double)(t->epochs * r->epoch_steps);
     if (!deq_engine_update(r->engine, t->optimiser.routine, t->optimiser.states, r->update_scalars, e)) return false;
-    const void *parameters = deq_engine_parameters(r->engine);
-    if (!finite_vector(parameters, t->net->parameter_bytes, (int)r->app->module->real_bits))
-        return training_diverged(r, "a parameter became NaN or infinite", e);
-    deq_moving_average_step(&r->mean, parameters, step);
+    if (!deq_engine_finite(r->engine)) return training_diverged(r, "a parameter became NaN or infinite", e);
+    deq_moving_average_step(&r->mean, deq_engine_parameters(r->engine), step);
     r->step++;
     r->sums.working += deq_now() - start;
     r->made += r->sums.examples - examples;

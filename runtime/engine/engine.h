@@ -156,6 +156,8 @@ bool deq_engine_optimiser(deq_engine *engine, int states, deq_error *e);
 /* One optimiser step: w, dw and `states` vectors through routine; scalars are t, steps and the optimiser's own.  Then
  * prepares. */
 bool deq_engine_update(deq_engine *engine, const char *routine, int states, const double *scalars, deq_error *e);
+/* Whether every parameter is finite. */
+bool deq_engine_finite(deq_engine *engine);
 /* A step of several batches: adds `share` times the gradient of the last one to the sum, which the first begins and the
  * last leaves in the gradient's place.  Each batch moves the statistics that the net keeps. */
 bool deq_engine_gather(deq_engine *engine, double share, bool first, bool last, deq_error *e);

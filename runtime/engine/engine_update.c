@@ -63,6 +63,28 @@ bool deq_engine_update(deq_engine *g, const char *routine, int states, const dou
     return true;
 }
 
+typedef struct check {
+    const deq_engine *engine;
+    _Atomic bool failed;
+} check;
+
+static void check_task(void *context, int worker, int64_t task) {
+    (void)worker;
+    check *c = context;
+    const deq_engine *g = c->engine;
+    const int64_t most = (int64_t)ROWS * DEQ_CHUNK * g->real_bytes, from = task * most,
+                  left = g->parameter_bytes - from;
+    if (!(g->real_bits == 32 ? deq_finite_f32 : deq_finite_f64)(g->shared + from, left < most ? left : most))
+        c->failed = true;
+}
+
+bool deq_engine_finite(deq_engine *g) {
+    check c = {.engine = g};
+    const int64_t rows = g->parameter_bytes / (DEQ_CHUNK * g->real_bytes);
+    deq_pool_run(g->pool, (rows + ROWS - 1) / ROWS, check_task, &c);
+    return !c.failed;
+}
+
 void engine_statistics(deq_engine *g) {
     if (!g->statistics) return;
     deq_frame frame = {

@@ -17,7 +17,8 @@ typedef struct deq_needs {        /* of one gradient mode, for a block; of sever
 /* deq_gradient: with the mode that was kept, from the cotangent in arg1; frame as in deq_fixed_gradient.
  * deq_spectrum: of J at n states z (rows) with their rest records, out[0 .. n); frame as in deq_fixed_solve.
  * deq_linear_matrix: out[j * n + k] = element k of L e_j, the n elements of a state standing at place[0 .. n) of its
- * row.  Both are false when memory is short. */
+ * row.  Both are false when memory is short.
+ * deq_finite: whether every value is; `bytes` is a multiple of DEQ_ALIGN. */
 #define DEQ_NUMERIC(suffix)                                                                                            \
     size_t deq_forward_bytes##suffix(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n, bool defended);   \
     deq_needs deq_mode_needs##suffix(const deq_fixed *fixed, const deq_fixed_settings *s, int64_t n);                  \
@@ -36,7 +37,8 @@ typedef struct deq_needs {        /* of one gradient mode, for a block; of sever
                               void *rest, const void *z, const deq_spectrum_options *options, deq_spectrum *out);      \
     bool deq_linear_matrix##suffix(const deq_worker *worker, const deq_frame *frame, const deq_fixed *fixed,           \
                                    const int64_t *place, int64_t n, double *out);                                      \
-    void deq_sum##suffix(void *out, void *const *parts, int count, int64_t from, int64_t to, double scale);
+    void deq_sum##suffix(void *out, void *const *parts, int count, int64_t from, int64_t to, double scale);            \
+    bool deq_finite##suffix(const void *values, int64_t bytes);
 DEQ_NUMERIC(_f32)
 DEQ_NUMERIC(_f64)
 #undef DEQ_NUMERIC

@@ -9,6 +9,8 @@ HOT bool NAME(row_finite)(const vec *x, int64_t n) {
     return total4(a) == 0;
 }
 
+bool NAME(deq_finite)(const void *values, int64_t bytes) { return NAME(row_finite)(values, bytes / DEQ_ALIGN); }
+
 typedef enum counted { AS_NOTHING, AS_PRODUCT, AS_EVALUATION } counted;
 
 static void on_others(deq_routine_fn *routine, const deq_frame *frame, const deq_fixed *fixed, int64_t n,

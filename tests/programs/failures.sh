@@ -31,7 +31,9 @@ expect 64 '' "$DEQ" run "$PROGRAMS/tiny.deq" --no-such-option
 # ---- numbers ----
 data 300
 sed 's/rate: 1e-2/rate: 1e38/' "$PROGRAMS/tiny.deq" >huge.deq
-expect 3 'E0911.*step [0-9]' "$DEQ" run huge.deq --fresh
+expect 3 'E0911.*the loss became infinite at step 2 ' "$DEQ" run huge.deq --fresh
+sed 's/rate: 1e-2/rate: 1e39/' "$PROGRAMS/tiny.deq" >endless.deq
+expect 3 'E0911.*a parameter became NaN or infinite at step 1 ' "$DEQ" run endless.deq --fresh
 sed 's/0.3 \/ sqrt(H)/9.0/; s/tanh(z @ W/(z @ W/; s/forward: .*/forward: picard(tol: 1e-6, max: 200)\n    on_fail: stop/' "$PROGRAMS/tiny.deq" >diverging.deq
 expect 3 'E0912.*body' "$DEQ" run diverging.deq --fresh
 grep -q 'example' out || fail "the worst example is not named"

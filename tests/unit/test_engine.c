@@ -215,6 +215,32 @@ static void test_update_descends(void **state) {
     deq_engine_free(g);
 }
 
+/* Wherever it stands, in a vector of several tasks whose last one is short. */
+static void test_what_is_not_finite_is_found(void **state) {
+    (void)state;
+    enum { COUNT = 37 * DEQ_CHUNK };
+    deq_engine *g = engine_new(32, 2, 16);
+    float *many = deq_memory_new(COUNT * sizeof *many), bad[] = {NAN, INFINITY, -INFINITY};
+    char *own = g->shared;
+    const int64_t own_bytes = g->parameter_bytes;
+    assert_true(deq_engine_finite(g));
+    ((float *)own)[DEQ_CHUNK - 1] = NAN;
+    assert_false(deq_engine_finite(g));
+    assert_non_null(many);
+    for (int k = 0; k < COUNT; k++) many[k] = k % 2 ? 3e38f : -3e38f;
+    g->shared = (char *)many, g->parameter_bytes = COUNT * (int64_t)sizeof *many;
+    assert_true(deq_engine_finite(g));
+    for (int k = COUNT - 1; k >= 0; k -= 731) {
+        const float was = many[k];
+        many[k] = bad[k % 3];
+        assert_false(deq_engine_finite(g));
+        many[k] = was;
+    }
+    g->shared = own, g->parameter_bytes = own_bytes;
+    free(many);
+    deq_engine_free(g);
+}
+
 static void test_attack_has_its_own_mode(void **state) {
     (void)state;
     static outcome clean, attacked;
@@ -562,6 +588,7 @@ int main(void) {
         cmocka_unit_test(test_blocks_do_not_change_examples),
         cmocka_unit_test(test_gradient_is_the_derivative_of_the_mean_loss),
         cmocka_unit_test(test_update_descends),
+        cmocka_unit_test(test_what_is_not_finite_is_found),
         cmocka_unit_test(test_attack_has_its_own_mode),
         cmocka_unit_test(test_known_attack),
         cmocka_unit_test(test_settings),
